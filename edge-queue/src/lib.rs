@@ -1,2 +1,12 @@
 #![forbid(unsafe_code)]
-//! edge-queue
+#![doc = include_str!("../README.md")]
+
+pub mod medium;
+mod row;
+mod state;
+pub mod store;
+mod time;
+
+pub use row::{LANES_MAX, Lane, Row, RowId, Seq, StoredRow};
+pub use state::{Change, ConsumerState, GapRecord, Position, Reason, State};
+pub use time::{Expiry, Now, Stamp, age_ms};

@@ -1,0 +1,40 @@
+//! All disk access goes through two traits, so that a test can lose, tear, reorder or refuse any of it.
+
+use std::io;
+
+/// One file of fixed or growing size, accessed by offset.
+pub trait Medium: Send {
+    /// Fills `buf` from `offset`; a short file is `UnexpectedEof`.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+    /// Writes all of `data` at `offset`. Not durable before `sync`.
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()>;
+    /// Makes everything written so far durable (fdatasync). After an error the unsynced bytes are in an unknown
+    /// state for ever: Linux marks the pages clean.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Current length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file is empty.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Cuts or extends (with zeros).
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+    /// Reserves `len` bytes from `offset`, extending the file; fails with `StorageFull` when there is no space.
+    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()>;
+}
+
+/// The directory a queue lives in.
+pub trait Dir: Send {
+    /// Makes a new empty file, replacing one of that name.
+    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>>;
+    /// Opens an existing file; `NotFound` when there is none.
+    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>>;
+    /// Renames, replacing `to`. Durable after `sync`.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file. Durable after `sync`.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes names durable (fsync of the directory).
+    fn sync(&self) -> io::Result<()>;
+    /// Takes the exclusive lock named `name`; `WouldBlock` when another holder has it. Released on drop.
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>>;
+}

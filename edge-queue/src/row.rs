@@ -1,0 +1,81 @@
+//! What goes in and what comes out: rows and their identity.
+
+use bytes::Bytes;
+
+use crate::time::{Expiry, Stamp};
+
+/// Position of a row in its lane. Starts at 1, never restarts, has holes where a row was delivered before it
+/// had to be written (elision).
+pub type Seq = u64;
+
+/// Most lanes a queue can have.
+pub const LANES_MAX: usize = 4;
+
+/// A priority class: 0 is served first. A queue has 1 to [`LANES_MAX`] of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane(pub u8);
+
+impl Lane {
+    /// The default urgent lane.
+    pub const ALARM: Lane = Lane(0);
+    /// The default lane of ordinary data.
+    pub const TELEMETRY: Lane = Lane(1);
+}
+
+/// A message on its way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Row {
+    /// The message itself, opaque to the queue.
+    pub payload: Bytes,
+    /// What the application needs to send it later (a resolved topic, a format); opaque to the queue.
+    pub meta: Bytes,
+    /// What the row is about; opaque, may be empty.
+    pub key: Bytes,
+    /// Priority class; `None` is the last lane of the queue.
+    pub lane: Option<Lane>,
+    /// After this age the row is skipped and counted as expired. `None`: only the queue's `max_age` applies.
+    pub ttl_ms: Option<u64>,
+    /// How an age that cannot be known (another boot, unsynchronised clock) is judged.
+    pub expiry: Expiry,
+    /// Readings this row stands for; count limits use it. At least 1.
+    pub weight: u32,
+}
+
+/// Identity of a stored row: unique over the life of all gateways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowId {
+    /// Random number made when the queue was created.
+    pub gateway: u64,
+    /// The row's lane.
+    pub lane: Lane,
+    /// Raised by every open.
+    pub epoch: u32,
+    /// The row's position in its lane.
+    pub seq: Seq,
+}
+
+/// A row as a [`Store`](crate::store::Store) keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRow {
+    /// Lane the row was pushed to.
+    pub lane: Lane,
+    /// Position in the lane.
+    pub seq: Seq,
+    /// Epoch of the open that accepted it.
+    pub epoch: u32,
+    /// When it was pushed.
+    pub stamp: Stamp,
+    /// Time to live, if the row has its own.
+    pub ttl_ms: Option<u64>,
+    /// How an unknown age is judged.
+    pub expiry: Expiry,
+    /// Readings it stands for.
+    pub weight: u32,
+    /// See [`Row::key`].
+    pub key: Bytes,
+    /// See [`Row::meta`].
+    pub meta: Bytes,
+    /// See [`Row::payload`].
+    pub payload: Bytes,
+}

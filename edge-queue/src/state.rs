@@ -1,0 +1,145 @@
+//! The durable bookkeeping: what a store keeps besides rows. Plain data; [`State::apply`] is the only way it changes
+//! after recovery, so that replaying the same changes gives the same state.
+
+use std::collections::BTreeMap;
+
+use crate::row::{LANES_MAX, Lane, Seq};
+
+/// Why rows were given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Reason {
+    /// Drop-oldest made room.
+    Overflow = 1,
+    /// Drop-oldest made room; the row had been leased and returned, so upstream may have it.
+    OverflowUnconfirmed = 2,
+    /// No free segment although the limits had room.
+    Fragmented = 3,
+    /// Its time to live or the queue's `max_age` passed.
+    Expired = 4,
+    /// Damaged on the medium.
+    Quarantined = 5,
+}
+
+/// Rows a consumer will never get, kept until they are acknowledged as reported upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GapRecord {
+    /// First and last sequence number.
+    pub first_seq: Seq,
+    /// See `first_seq`.
+    pub last_seq: Seq,
+    /// Wall time (ms since the Unix epoch) of the first and last row, where known.
+    pub first_ms: i64,
+    /// See `first_ms`.
+    pub last_ms: i64,
+    /// Rows, by weight.
+    pub count: u64,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Where one consumer stands in one lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Every row with `seq < floor` is done.
+    pub floor: Seq,
+    /// Acknowledged rows above the floor: first → last, disjoint, not adjacent.
+    pub acked: BTreeMap<Seq, Seq>,
+    /// The ledger, by weight. Accepted counts rows pushed since the consumer registered, and what it found.
+    pub accepted: u64,
+    /// Acknowledged.
+    pub delivered: u64,
+    /// Given up, by reason ([`Reason`] as index).
+    pub dropped: [u64; 6],
+    /// Losses not yet reported upstream.
+    pub gaps: Vec<GapRecord>,
+}
+
+/// A registered reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerState {
+    /// Its name, unique in the queue.
+    pub name: String,
+    /// Its place in each lane.
+    pub lanes: [Position; LANES_MAX],
+}
+
+/// Everything durable besides rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Random number made at creation.
+    pub gateway: u64,
+    /// Raised by every open, durably, before the first push.
+    pub epoch: u32,
+    /// Lanes in use.
+    pub lanes: u8,
+    /// Next sequence number per lane.
+    pub next_seq: [Seq; LANES_MAX],
+    /// Readers.
+    pub consumers: Vec<ConsumerState>,
+}
+
+/// One step of the bookkeeping. Absolute values, so that applying one twice does no harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A consumer was registered, or its position in a lane changed: the whole position, since it is small.
+    Position {
+        /// Which consumer.
+        consumer: String,
+        /// In which lane.
+        lane: Lane,
+        /// Its new place.
+        position: Position,
+    },
+    /// The next sequence number of a lane.
+    NextSeq {
+        /// Which lane.
+        lane: Lane,
+        /// The number the next row will get.
+        next: Seq,
+    },
+    /// A consumer was removed.
+    Forget {
+        /// Which consumer.
+        consumer: String,
+    },
+    /// The store is being closed cleanly; the last change ever before a reopen.
+    Closed,
+}
+
+impl State {
+    /// The state of a new queue.
+    pub fn new(gateway: u64, lanes: u8) -> State {
+        State { gateway, epoch: 0, lanes, next_seq: [1; LANES_MAX], consumers: Vec::new() }
+    }
+
+    /// Applies one change.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Position { consumer, lane, position } => {
+                let at = match self.consumers.iter().position(|c| c.name == *consumer) {
+                    Some(at) => at,
+                    None => {
+                        let lanes = std::array::from_fn(|_| Position::default());
+                        self.consumers.push(ConsumerState { name: consumer.clone(), lanes });
+                        self.consumers.len() - 1
+                    }
+                };
+                if let Some(place) =
+                    self.consumers.get_mut(at).and_then(|c| c.lanes.get_mut(usize::from(lane.0)))
+                {
+                    place.clone_from(position);
+                }
+            }
+            Change::NextSeq { lane, next } => {
+                if let Some(slot) = self.next_seq.get_mut(usize::from(lane.0)) {
+                    *slot = *next;
+                }
+            }
+            Change::Forget { consumer } => self.consumers.retain(|c| c.name != *consumer),
+            Change::Closed => {}
+        }
+    }
+}

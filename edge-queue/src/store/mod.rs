@@ -1,0 +1,135 @@
+//! Where rows lie: the five-call contract between the queue's bookkeeping and a store.
+//!
+//! # The contract
+//!
+//! 1. `append` stages rows of one lane, ascending and unique in `seq`. Nothing is durable yet.
+//! 2. `commit` makes everything staged since the last successful commit, and `changes`, durable before it returns
+//!    `Ok`. The state after `Ok` survives a power cut. After a crash *inside* a commit any subset of its rows and
+//!    of the lanes' changes may be found again, but a lane's changes of one commit are all found or none.
+//! 3. After `Err` from `append` or `commit` nothing staged counts as durable and the stage is empty: the caller
+//!    keeps the rows and hands over the same ones (same `seq`) again, together with newer ones. A store never
+//!    trusts bytes written before a failed sync: it writes them anew somewhere else.
+//! 4. `read` returns committed rows only, ascending. A damaged part is skipped, set aside and reported in
+//!    [`Chunk::lost`]; it is never an error and never a panic.
+//! 5. `advance(lane, below)` says that no row of `lane` with `seq < below` will be asked for again. The state that
+//!    makes it so was durable before the call, so the space may be reused at once.
+//!
+//! A commit holds the store alone: calls come from one thread at a time.
+
+use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::state::{Change, State};
+
+/// How much one `read` may return. The first row is returned whatever its size.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimit {
+    /// Rows at most.
+    pub rows: usize,
+    /// Bytes of key, meta and payload at most.
+    pub bytes: usize,
+}
+
+/// What one `read` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// Rows in ascending order.
+    pub rows: Vec<StoredRow>,
+    /// Where the next read goes on: one past the last row looked at; `None` when there is nothing further now.
+    pub next: Option<Seq>,
+    /// Rows that were there once and cannot be read any more, each reported once per life of the store.
+    pub lost: Vec<Lost>,
+}
+
+/// Rows that damage took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// First sequence number that may be gone.
+    pub first: Seq,
+    /// Last sequence number that may be gone (numbers in between may have been elided).
+    pub last: Seq,
+    /// How many rows are gone.
+    pub rows: u64,
+    /// Their weight, exact where the neighbours' headers are readable, else equal to `rows`.
+    pub weight: u64,
+}
+
+/// What opening a store found.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The newest durable bookkeeping.
+    pub state: State,
+    /// Whether the last run closed the store cleanly.
+    pub clean: bool,
+    /// After an unclean stop: bytes of a torn last commit were found (at most one commit; none of it receipted).
+    pub tail_uncertain: bool,
+    /// Parts that could not be read and were set aside, in words for an operator.
+    pub damage: Vec<String>,
+    /// Row with the highest number found per lane; the state's `next_seq` may be lower after a crash.
+    pub highest_seq: [Seq; LANES_MAX],
+}
+
+/// Figures of a store since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Bytes handed to the medium.
+    pub bytes_written: u64,
+    /// Commits that returned `Ok`.
+    pub commits: u64,
+    /// Syncs asked of the medium.
+    pub syncs: u64,
+    /// Bytes of rows each lane can still take now; a push beyond it meets `on_full` with reason `fragmented`.
+    pub room_bytes: [u64; LANES_MAX],
+    /// Frames, files or values set aside as damaged.
+    pub quarantined: u64,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The medium failed; `op` names the call.
+    Io {
+        /// The call that failed.
+        op: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No free space for this lane's rows.
+    Full {
+        /// The lane that is full.
+        lane: Lane,
+    },
+}
+
+/// A place for rows. See the module's contract; `testing::conformance` proves it for an implementation.
+pub trait Store: Send {
+    /// Stages rows of one lane for the next commit.
+    fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError>;
+    /// Makes the staged rows and `changes` durable. `state` is the bookkeeping with `changes` already applied, for
+    /// stores that write snapshots.
+    fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError>;
+    /// Reads committed rows of `lane` from `from` on.
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError>;
+    /// Gives up the rows of `lane` below `below`.
+    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError>;
+    /// Figures since open.
+    fn stats(&self) -> StoreStats;
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StoreError::Io { op, source } => write!(f, "{op} failed: {source}"),
+            StoreError::Full { lane } => write!(f, "no free segment in lane {}", lane.0),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StoreError::Io { source, .. } => Some(source),
+            StoreError::Full { .. } => None,
+        }
+    }
+}
