@@ -1,0 +1,131 @@
+//! Rules about the workspace itself: licences, who depends on whom, file sizes, ignored tests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cargo_metadata::MetadataCommand;
+
+/// Licences we may ship next to MIT and Apache-2.0. An SPDX expression passes if one of its alternatives does.
+const ALLOWED: [&str; 10] = [
+    "MIT",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "Zlib",
+    "Unicode-3.0",
+    "CC0-1.0",
+    "0BSD",
+    "Unlicense",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// `A OR B` passes if one side passes, `A AND B` if both do; an exception (`WITH ...`) only widens a licence.
+fn passes(expression: &str) -> bool {
+    let flat = expression.replace(['(', ')'], " ").replace('/', " OR ");
+    flat.split(" OR ").any(|alternative| {
+        alternative.split(" AND ").all(|one| {
+            let name = one.split(" WITH ").next().unwrap_or("").trim();
+            ALLOWED.contains(&name)
+        })
+    })
+}
+
+#[test]
+fn every_dependency_has_an_allowed_licence() {
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).exec().unwrap();
+    let mut refused = Vec::new();
+    for package in &metadata.packages {
+        let licence = package.license.as_deref().unwrap_or("none stated");
+        if !passes(licence) {
+            refused.push(format!("{} {}: {licence}", package.name, package.version));
+        }
+    }
+    assert!(metadata.packages.len() > 50, "the whole tree was looked at");
+    assert!(refused.is_empty(), "licences outside the list: {refused:#?}");
+}
+
+#[test]
+fn the_licence_check_can_fail() {
+    assert!(passes("MIT OR Apache-2.0") && passes("(MIT OR Apache-2.0) AND Unicode-3.0"));
+    assert!(!passes("GPL-3.0-only") && !passes("MIT AND MPL-2.0") && !passes("none stated"));
+}
+
+fn tree(arguments: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn siblings_do_not_depend_on_each_other_except_the_spool() {
+    let siblings = ["edge-queue", "edge-bridge", "edge-filter", "edge-codec"];
+    for package in siblings {
+        let all = tree(&["-p", package, "--all-features"]);
+        let found: Vec<_> = siblings.iter().filter(|s| **s != package && all.contains(**s)).collect();
+        match package {
+            "edge-bridge" => {
+                assert_eq!(found, [&"edge-queue"], "only through feature spool-queue");
+                let bare = tree(&["-p", package, "--no-default-features", "--features", "net"]);
+                assert!(!bare.contains("edge-queue"), "without spool-queue the bridge stands alone");
+            }
+            _ => assert!(found.is_empty(), "{package} depends on {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_queue_stays_small_enough_to_embed() {
+    let ring = tree(&["-p", "edge-queue", "--no-default-features", "--features", "ring"]);
+    let dependencies: Vec<_> = ring.iter().filter(|name| *name != "edge-queue").collect();
+    assert!(dependencies.len() <= 6, "at most 6 normal dependencies, found {dependencies:?}");
+}
+
+fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                rust_files(&path, into);
+            }
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_ignored_test_has_its_command_in_the_docs() {
+    let docs = std::fs::read_to_string(root().join("docs/testing.md")).unwrap();
+    let mut files = Vec::new();
+    rust_files(&root(), &mut files);
+    let mut missing = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let marker = ["#[", "ignore"].concat();
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if !line.trim_start().starts_with(&marker) {
+                continue;
+            }
+            let name = lines.find_map(|l| l.trim_start().strip_prefix("fn ")?.split('(').next()).unwrap_or("?");
+            if !docs.contains(name) {
+                missing.push(format!("{}: {name}", file.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not in docs/testing.md: {missing:#?}");
+}
