@@ -1,2 +1,4 @@
 #![forbid(unsafe_code)]
 //! edge-bridge
+
+pub mod wire;

@@ -1,0 +1,225 @@
+//! What can be wrong with received bytes, and with a packet that one asks to encode.
+
+use super::string::Utf8Error;
+use super::topic::TopicError;
+use super::{PacketType, PropertyId, ReasonCode};
+
+/// Received bytes that are not a packet of the standard, or beyond a limit. The connection is over: close it, in MQTT 5 after a CONNACK or
+/// DISCONNECT with [`reason_code`](Self::reason_code) (§4.13). What the buffer holds afterwards is unspecified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}, at byte {offset} of the packet")]
+pub struct DecodeError {
+    /// What is wrong.
+    pub kind: DecodeErrorKind,
+    /// Where: bytes from the packet's first. The start of the field that is wrong.
+    pub offset: usize,
+}
+
+impl DecodeError {
+    /// The reason code to answer with; valid in CONNACK and DISCONNECT alike except
+    /// [`UNSUPPORTED_PROTOCOL_VERSION`](ReasonCode::UNSUPPORTED_PROTOCOL_VERSION) and
+    /// [`CLIENT_IDENTIFIER_NOT_VALID`](ReasonCode::CLIENT_IDENTIFIER_NOT_VALID), which only a CONNECT causes.
+    pub fn reason_code(&self) -> ReasonCode {
+        self.kind.reason_code()
+    }
+}
+
+/// See [`DecodeError`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeErrorKind {
+    /// Packet type 0 is reserved (§2.1.2).
+    #[error("packet type 0")]
+    PacketTypeZero,
+    /// AUTH does not exist in 3.1.1 (3.1.1 §2.2.1: type 15 is reserved).
+    #[error("packet type 15 in MQTT 3.1.1")]
+    AuthInV311,
+    /// \[MQTT-2.1.3-1\]
+    #[error("fixed header flags {flags:#06b} of {packet:?}")]
+    HeaderFlags {
+        /// The packet.
+        packet: PacketType,
+        /// The low four bits of its first byte.
+        flags: u8,
+    },
+    /// Four bytes at most (§1.5.5).
+    #[error("a variable byte integer of more than four bytes")]
+    VarintTooLong,
+    /// \[MQTT-1.5.5-1\]; tolerated in 3.1.1, which does not say it.
+    #[error("a variable byte integer longer than its value needs")]
+    VarintNotMinimal,
+    /// Over [`Limits::max_packet_size`](super::Limits::max_packet_size).
+    #[error("a packet of {size} bytes, the limit is {limit}")]
+    PacketTooLarge {
+        /// The whole packet's size.
+        size: u64,
+        /// The limit.
+        limit: u32,
+    },
+    /// A field runs over the end of the packet.
+    #[error("the packet ends within a field")]
+    Truncated,
+    /// Bytes after the last field.
+    #[error("{0} bytes after the last field")]
+    TrailingBytes(usize),
+    /// See [`Utf8Error`].
+    #[error("{0}")]
+    String(Utf8Error),
+    /// \[MQTT-2.2.1-3\]
+    #[error("packet identifier 0")]
+    PacketIdZero,
+    /// \[MQTT-3.3.1-4\], \[MQTT-3.1.2-12\], \[MQTT-3.8.3-5\]
+    #[error("QoS 3")]
+    QoS3,
+    /// \[MQTT-3.3.1-2\]
+    #[error("DUP set with QoS 0")]
+    DupWithQoS0,
+    /// See [`TopicError`].
+    #[error("topic name: {0}")]
+    TopicName(TopicError),
+    /// See [`TopicError`].
+    #[error("topic filter: {0}")]
+    TopicFilter(TopicError),
+    /// §3.3.2.3.4
+    #[error("an empty topic without a topic alias")]
+    NoTopic,
+    /// \[MQTT-3.8.3-2\], \[MQTT-3.10.3-2\]; the acknowledgements likewise.
+    #[error("{0:?} without an entry")]
+    NoEntries(PacketType),
+    /// Over [`Limits::max_subscriptions`](super::Limits::max_subscriptions).
+    #[error("{packet:?} with more than {limit} entries")]
+    TooManyEntries {
+        /// The packet.
+        packet: PacketType,
+        /// The limit.
+        limit: u16,
+    },
+    /// The first packet of a connection is a CONNECT (\[MQTT-3.1.0-1\]).
+    #[error("{0:?} instead of CONNECT")]
+    NotConnect(PacketType),
+    /// \[MQTT-3.1.2-1\]
+    #[error("the protocol name is not MQTT")]
+    ProtocolName,
+    /// "MQIsdp": the client speaks MQTT 3.1, which this codec does not.
+    #[error("MQTT 3.1 (MQIsdp) is not supported")]
+    Mqtt31,
+    /// Neither 4 nor 5. Answer 0x84 (5) or return code 1 (3.1.1) as the client may understand.
+    #[error("protocol level {0}, supported are 4 (MQTT 3.1.1) and 5 (MQTT 5.0)")]
+    ProtocolLevel(u8),
+    /// The packet's version is not the one asked for.
+    #[error("the version of the CONNECT is not that of the connection")]
+    VersionMismatch,
+    /// \[MQTT-3.1.2-3\], \[MQTT-3.1.2-11\], \[MQTT-3.1.2-13\], \[MQTT-3.2.2-1\]
+    #[error("flags {0:#010b}")]
+    Flags(u8),
+    /// 3.1.1 \[MQTT-3.1.2-22\]
+    #[error("a password without a user name in MQTT 3.1.1")]
+    PasswordWithoutUserName,
+    /// 3.1.1 \[MQTT-3.1.3-8\]
+    #[error("an empty client identifier without clean session in MQTT 3.1.1")]
+    EmptyClientId,
+    /// \[MQTT-3.2.2-6\]
+    #[error("session present with a refusal")]
+    SessionPresentWithRefusal,
+    /// 3.1.1 §3.2.2.3, §3.9.3
+    #[error("return code {code:#04x} in {packet:?} of MQTT 3.1.1")]
+    ReturnCode {
+        /// The packet.
+        packet: PacketType,
+        /// The code.
+        code: u8,
+    },
+    /// The packet's own table does not list it.
+    #[error("reason code {code} in {packet:?}")]
+    Reason {
+        /// The packet.
+        packet: PacketType,
+        /// The code.
+        code: ReasonCode,
+    },
+    /// \[MQTT-3.8.3-5\], §3.8.3.1
+    #[error("subscription options {0:#010b}")]
+    SubscriptionOptions(u8),
+    /// \[MQTT-3.8.3-4\]
+    #[error("no local on a shared subscription")]
+    NoLocalOnShared,
+    /// §2.2.2.2
+    #[error("unknown property {0}")]
+    UnknownProperty(u32),
+    /// §2.2.2.2
+    #[error("property {0:?} must not be here")]
+    PropertyNotAllowed(PropertyId),
+    /// "It is a Protocol Error to include … more than once."
+    #[error("property {0:?} more than once")]
+    DuplicateProperty(PropertyId),
+    /// The value is outside what the property's section allows.
+    #[error("property {0:?} with a value that it must not have")]
+    PropertyValue(PropertyId),
+    /// §3.1.2.11.10, §3.15.2.2.2
+    #[error("authentication without an authentication method")]
+    NoAuthenticationMethod,
+    /// Over [`Limits::max_user_properties`](super::Limits::max_user_properties).
+    #[error("more than {0} user properties")]
+    TooManyUserProperties(u16),
+}
+
+impl DecodeErrorKind {
+    fn reason_code(&self) -> ReasonCode {
+        match self {
+            Self::PacketTooLarge { .. } => ReasonCode::PACKET_TOO_LARGE,
+            Self::TopicName(_) => ReasonCode::TOPIC_NAME_INVALID,
+            Self::TopicFilter(_) => ReasonCode::TOPIC_FILTER_INVALID,
+            Self::Mqtt31 | Self::ProtocolLevel(_) | Self::ProtocolName => {
+                ReasonCode::UNSUPPORTED_PROTOCOL_VERSION
+            }
+            Self::EmptyClientId => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
+            Self::PropertyValue(PropertyId::TopicAlias) => ReasonCode::TOPIC_ALIAS_INVALID,
+            Self::PropertyValue(PropertyId::ResponseTopic) => ReasonCode::TOPIC_NAME_INVALID,
+            Self::TooManyEntries { .. } | Self::TooManyUserProperties(_) => ReasonCode::QUOTA_EXCEEDED,
+            Self::NoTopic
+            | Self::NoEntries(_)
+            | Self::NotConnect(_)
+            | Self::VersionMismatch
+            | Self::SessionPresentWithRefusal
+            | Self::Reason { .. }
+            | Self::NoLocalOnShared
+            | Self::DuplicateProperty(_)
+            | Self::PropertyValue(_)
+            | Self::NoAuthenticationMethod
+            | Self::PacketIdZero => ReasonCode::PROTOCOL_ERROR,
+            _ => ReasonCode::MALFORMED_PACKET,
+        }
+    }
+}
+
+/// A packet that must not be sent. Nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The packet breaks a rule that `decode` enforces on what is received.
+    Invalid(DecodeErrorKind),
+    /// More than the format can say: [`REMAINING_LENGTH_MAX`](super::REMAINING_LENGTH_MAX).
+    #[error("a remaining length of {0}: the format ends at 268435455")]
+    TooLong(u64),
+    /// A string, topic or binary field of more than 65 535 bytes.
+    #[error("a {field} of {len} bytes: the format ends at 65535")]
+    FieldTooLong {
+        /// Its name.
+        field: &'static str,
+        /// Its length.
+        len: usize,
+    },
+    /// A packet identifier with QoS 0, or none with QoS 1 or 2 (\[MQTT-2.2.1-2\]).
+    #[error("a packet identifier is needed with QoS > 0, and only then")]
+    PacketId,
+    /// 3.1.1 has no field for it.
+    #[error("MQTT 3.1.1 cannot say {0}")]
+    NotInV311(&'static str),
+}
+
+impl From<DecodeErrorKind> for EncodeError {
+    fn from(kind: DecodeErrorKind) -> Self {
+        Self::Invalid(kind)
+    }
+}

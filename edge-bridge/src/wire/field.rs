@@ -1,0 +1,17 @@
+//! Length-prefixed fields on the way out.
+
+use bytes::{BufMut, BytesMut};
+
+use super::EncodeError;
+
+/// Whether a field's length fits its two-byte prefix.
+pub(crate) fn check_len(field: &'static str, len: usize) -> Result<(), EncodeError> {
+    if len > usize::from(u16::MAX) { Err(EncodeError::FieldTooLong { field, len }) } else { Ok(()) }
+}
+
+/// Appends the prefix and the bytes; the caller has checked the length.
+pub(crate) fn put_field(bytes: &[u8], out: &mut BytesMut) {
+    debug_assert!(bytes.len() <= usize::from(u16::MAX));
+    out.put_u16(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
+    out.put_slice(bytes);
+}

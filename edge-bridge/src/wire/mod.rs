@@ -1,0 +1,37 @@
+//! The MQTT wire format: control packets to bytes and back, for MQTT 5.0 and MQTT 3.1.1.
+//!
+//! Pure functions: no state, no I/O, no clock, and nothing from the rest of this crate, so that this folder can become a crate of its own.
+//! *Strict in both directions*: what the standards forbid is refused when it is read, and cannot be written. *Zero-copy*: a decoded packet's
+//! topic, payload and properties are slices of the buffer that was received; a forwarding bridge passes properties on without re-encoding them.
+//!
+//! Section numbers in this folder are those of *MQTT Version 5.0, OASIS Standard, 7 March 2019* unless marked "3.1.1" (*MQTT Version 3.1.1 Plus
+//! Errata 01, 10 December 2015*); tags such as `[MQTT-2.2.1-3]` are their normative statements.
+
+#![deny(clippy::indexing_slicing)]
+#![allow(dead_code, reason = "decode and encode follow")]
+
+mod error;
+mod field;
+mod limits;
+mod packet;
+mod properties;
+mod property;
+mod reason;
+mod string;
+mod topic;
+mod varint;
+
+pub use error::{DecodeError, DecodeErrorKind, EncodeError};
+pub use limits::Limits;
+pub use packet::{
+    Ack, Auth, ConnAck, Connect, Disconnect, Packet, PacketId, PacketType, Publish, QoS, RetainHandling,
+    SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe, Version, Will,
+};
+pub use properties::{Iter as PropertiesIter, Properties, PropertiesBuilder};
+pub use property::{Property, PropertyId, Value};
+pub use reason::ReasonCode;
+pub use string::{Utf8, Utf8Error};
+pub use topic::{SharedFilter, TopicError, matches, validate_filter, validate_topic_name};
+
+/// The largest Remaining Length a fixed header can state (§1.5.5): four bytes of seven bits.
+pub const REMAINING_LENGTH_MAX: u32 = varint::MAX;

@@ -1,0 +1,310 @@
+//! A packet's properties as one checked run of bytes, so that a bridge passes them on as they came.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::field::{check_len, put_field};
+use super::property::{self, Places, WILL, place};
+use super::{
+    DecodeError, DecodeErrorKind, EncodeError, PacketType, Property, PropertyId, Utf8, Value, string, varint,
+};
+
+/// The properties of one packet: checked when read or built, kept as they stand on the wire, without the length in front.
+///
+/// Cost: cloning is a reference count; [`contains`](Self::contains), and every getter of an absent property, is one bit test; the others walk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Properties {
+    raw: Bytes,
+    present: u64,
+    places: Places,
+}
+
+impl Default for Properties {
+    /// None.
+    fn default() -> Self {
+        Self { raw: Bytes::new(), present: 0, places: Places::MAX }
+    }
+}
+
+impl Properties {
+    /// Checks bytes as they stand on the wire, without the length in front, such as those that [`as_bytes`](Self::as_bytes) gave: every property
+    /// is known, of its type, in its range, and there is a packet in which they may stand together. No copy.
+    pub fn from_raw(raw: Bytes) -> Result<Self, DecodeError> {
+        Self::parse(raw, u16::MAX).map_err(|(kind, offset)| DecodeError { kind, offset })
+    }
+
+    pub(crate) fn parse(raw: Bytes, max_user: u16) -> Result<Self, (DecodeErrorKind, usize)> {
+        let (mut present, mut places, mut user) = (0, Places::MAX, 0u16);
+        let mut rest: &[u8] = &raw;
+        while !rest.is_empty() {
+            let at = raw.len() - rest.len();
+            let (found, tail) = property::split_first(rest).map_err(|(kind, inner)| (kind, at + inner))?;
+            join(found.id, &mut present, &mut places).map_err(|kind| (kind, at))?;
+            if found.id == PropertyId::UserProperty {
+                user = user.saturating_add(1);
+                if user > max_user {
+                    return Err((DecodeErrorKind::TooManyUserProperties(max_user), at));
+                }
+            }
+            rest = tail;
+        }
+        Ok(Self { raw, present, places })
+    }
+
+    /// Whether these may stand in `packet`; names the first that may not.
+    pub(crate) fn check_for(&self, packet: PacketType) -> Result<(), DecodeErrorKind> {
+        self.check_place(place(packet))?;
+        // §3.1.2.11.10; §3.15.2.2.2 has an AUTH name its method, but for the empty one of a success, which `Auth` looks after.
+        if self.contains(PropertyId::AuthenticationData) && !self.contains(PropertyId::AuthenticationMethod) {
+            return Err(DecodeErrorKind::NoAuthenticationMethod);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_for_will(&self) -> Result<(), DecodeErrorKind> {
+        self.check_place(WILL)
+    }
+
+    fn check_place(&self, here: Places) -> Result<(), DecodeErrorKind> {
+        if self.places & here != 0 {
+            return Ok(());
+        }
+        let mut seen = 0;
+        for id in self.iter().map(|p| p.id) {
+            if id.places() & here == 0 {
+                return Err(DecodeErrorKind::PropertyNotAllowed(id));
+            }
+            if seen & id.bit() != 0 && id.repeats() & here == 0 {
+                return Err(DecodeErrorKind::DuplicateProperty(id));
+            }
+            seen |= id.bit();
+        }
+        Ok(())
+    }
+
+    /// The properties as they stand on the wire, without the length in front.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// Whether the property is there.
+    pub fn contains(&self, id: PropertyId) -> bool {
+        self.present & id.bit() != 0
+    }
+
+    /// In the order of the packet.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { rest: &self.raw }
+    }
+
+    /// The first of this kind.
+    pub fn get(&self, id: PropertyId) -> Option<Value<'_>> {
+        if !self.contains(id) {
+            return None;
+        }
+        self.iter().find(|p| p.id == id).map(|p| p.value)
+    }
+
+    /// The value of a numeric property of any width; `None` if it is absent or not numeric.
+    pub fn u32(&self, id: PropertyId) -> Option<u32> {
+        match self.get(id)? {
+            Value::Byte(value) => Some(value.into()),
+            Value::U16(value) => Some(value.into()),
+            Value::U32(value) | Value::Varint(value) => Some(value),
+            Value::Utf8(_) | Value::Binary(_) | Value::Pair(..) => None,
+        }
+    }
+
+    /// The value of a two byte property, such as Receive Maximum; `None` if it is absent or of another type.
+    pub fn u16(&self, id: PropertyId) -> Option<u16> {
+        match self.get(id)? {
+            Value::U16(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value of a byte property that is 0 or 1, such as Retain Available; `None` if it is absent or of another type.
+    pub fn flag(&self, id: PropertyId) -> Option<bool> {
+        match self.get(id)? {
+            Value::Byte(value) => Some(value == 1),
+            _ => None,
+        }
+    }
+
+    /// The value of a string property; `None` if it is absent or of another type.
+    pub fn str(&self, id: PropertyId) -> Option<&str> {
+        match self.get(id)? {
+            Value::Utf8(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// As [`str`](Self::str), as a slice of the same buffer.
+    pub fn utf8(&self, id: PropertyId) -> Option<Utf8> {
+        self.str(id).and_then(|text| Utf8::new(self.raw.slice_ref(text.as_bytes())).ok())
+    }
+
+    /// The value of a binary property, as a slice of the same buffer; `None` if it is absent or of another type.
+    pub fn binary(&self, id: PropertyId) -> Option<Bytes> {
+        match self.get(id)? {
+            Value::Binary(bytes) => Some(self.raw.slice_ref(bytes)),
+            _ => None,
+        }
+    }
+
+    /// Names and values of the user properties; a name may repeat (§3.1.2.11.8), the order is the packet's.
+    pub fn user_properties(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter_map(|p| match p.value {
+            Value::Pair(name, value) => Some((name, value)),
+            _ => None,
+        })
+    }
+
+    /// The value of the first user property of that name.
+    pub fn user_property(&self, name: &str) -> Option<&str> {
+        self.user_properties().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// The subscription identifiers of a PUBLISH; it may carry several (§3.3.2.3.8).
+    pub fn subscription_identifiers(&self) -> impl Iterator<Item = u32> {
+        self.iter().filter_map(|p| match (p.id, p.value) {
+            (PropertyId::SubscriptionIdentifier, Value::Varint(id)) => Some(id),
+            _ => None,
+        })
+    }
+
+    /// These without the ones named: those of one connection only (Topic Alias, Subscription Identifier) must not be passed on. No copy if there
+    /// is nothing to leave out.
+    #[must_use]
+    pub fn without(&self, ids: &[PropertyId]) -> Self {
+        if !ids.iter().any(|id| self.contains(*id)) {
+            return self.clone();
+        }
+        let mut kept = PropertiesBuilder::new();
+        for property in self.iter().filter(|p| !ids.contains(&p.id)) {
+            // A part of what stood together stands together.
+            let _ = kept.push(property.id, property.value);
+        }
+        kept.finish()
+    }
+
+    /// A builder that starts with these. Copies.
+    pub fn to_builder(&self) -> PropertiesBuilder {
+        PropertiesBuilder {
+            raw: BytesMut::from(self.raw.as_ref()),
+            present: self.present,
+            places: self.places,
+        }
+    }
+}
+
+/// Adds a property to the books; `Err` if there is no packet left in which all may stand.
+fn join(id: PropertyId, present: &mut u64, places: &mut Places) -> Result<(), DecodeErrorKind> {
+    let again = *present & id.bit() != 0;
+    let left = *places & if again { id.repeats() } else { id.places() };
+    if left == 0 {
+        return Err(if again {
+            DecodeErrorKind::DuplicateProperty(id)
+        } else {
+            DecodeErrorKind::PropertyNotAllowed(id)
+        });
+    }
+    *present |= id.bit();
+    *places = left;
+    Ok(())
+}
+
+/// The fields of a value that have a length in front.
+fn fields(value: Value<'_>) -> impl Iterator<Item = (&[u8], bool)> {
+    let (first, second) = match value {
+        Value::Utf8(text) => (Some((text.as_bytes(), true)), None),
+        Value::Binary(bytes) => (Some((bytes, false)), None),
+        Value::Pair(name, value) => (Some((name.as_bytes(), true)), Some((value.as_bytes(), true))),
+        Value::Byte(_) | Value::U16(_) | Value::U32(_) | Value::Varint(_) => (None, None),
+    };
+    first.into_iter().chain(second)
+}
+
+/// See [`Properties::iter`].
+#[derive(Debug, Clone)]
+pub struct Iter<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Property<'a>;
+
+    fn next(&mut self) -> Option<Property<'a>> {
+        // Checked when the `Properties` were made: an error cannot come, and would end the walk.
+        let (property, rest) = property::split_first(self.rest).ok()?;
+        self.rest = rest;
+        Some(property)
+    }
+}
+
+/// Builds [`Properties`] one by one, checking each.
+#[derive(Debug, Clone)]
+pub struct PropertiesBuilder {
+    raw: BytesMut,
+    present: u64,
+    places: Places,
+}
+
+impl Default for PropertiesBuilder {
+    fn default() -> Self {
+        Self { raw: BytesMut::new(), present: 0, places: Places::MAX }
+    }
+}
+
+impl PropertiesBuilder {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends one. `Err`, and nothing changed, if the value is not of the property's type or range, a string is not one of MQTT, or no packet
+    /// may carry it together with what is there.
+    pub fn push(&mut self, id: PropertyId, value: Value<'_>) -> Result<&mut Self, EncodeError> {
+        property::check(&Property { id, value })?;
+        if let Value::Varint(value) = value
+            && value > varint::MAX
+        {
+            return Err(DecodeErrorKind::VarintTooLong.into());
+        }
+        for (bytes, is_text) in fields(value) {
+            check_len("property", bytes.len())?;
+            if is_text {
+                string::check(bytes).map_err(DecodeErrorKind::String)?;
+            }
+        }
+        join(id, &mut self.present, &mut self.places)?;
+        self.raw.put_u8(id as u8);
+        match value {
+            Value::Byte(v) => self.raw.put_u8(v),
+            Value::U16(v) => self.raw.put_u16(v),
+            Value::U32(v) => self.raw.put_u32(v),
+            Value::Varint(v) => varint::write(v, &mut self.raw),
+            Value::Utf8(v) => put_field(v.as_bytes(), &mut self.raw),
+            Value::Binary(v) => put_field(v, &mut self.raw),
+            Value::Pair(name, v) => {
+                put_field(name.as_bytes(), &mut self.raw);
+                put_field(v.as_bytes(), &mut self.raw);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Appends a user property.
+    pub fn user(&mut self, name: &str, value: &str) -> Result<&mut Self, EncodeError> {
+        self.push(PropertyId::UserProperty, Value::Pair(name, value))
+    }
+
+    /// The properties.
+    pub fn finish(self) -> Properties {
+        Properties { raw: self.raw.freeze(), present: self.present, places: self.places }
+    }
+}

@@ -1,0 +1,174 @@
+//! Topic names and topic filters (§4.7) and shared subscriptions (§4.8.2).
+
+/// Why text is not a topic name or not a topic filter. Exhaustive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// \[MQTT-4.7.3-1\]
+    #[error("empty")]
+    Empty,
+    /// \[MQTT-4.7.3-2\]
+    #[error("contains U+0000")]
+    Nul,
+    /// \[MQTT-4.7.3-3\], or over [`Limits::max_topic_len`](super::Limits::max_topic_len).
+    #[error("{len} bytes, the limit is {limit}")]
+    TooLong {
+        /// Its length in bytes.
+        len: usize,
+        /// The limit.
+        limit: u16,
+    },
+    /// Over [`Limits::max_topic_levels`](super::Limits::max_topic_levels).
+    #[error("more than {0} levels")]
+    TooManyLevels(u16),
+    /// \[MQTT-4.7.0-1\]: in a topic name; \[MQTT-4.7.1-1\], \[MQTT-4.7.1-2\]: in a filter, where it must be a whole level, and `#` the last.
+    #[error("a wildcard at byte {0}")]
+    Wildcard(usize),
+    /// \[MQTT-4.8.2-1\], \[MQTT-4.8.2-2\]
+    #[error("not of the form $share/GROUP/FILTER")]
+    Share,
+}
+
+/// Whether `name` can be published to (§4.7): not empty, no `+`, `#` or U+0000, at most 65 535 bytes.
+pub fn validate_topic_name(name: &str) -> Result<(), TopicError> {
+    validate_any(name)?;
+    match name.bytes().position(|b| matches!(b, b'+' | b'#')) {
+        Some(at) => Err(TopicError::Wildcard(at)),
+        None => Ok(()),
+    }
+}
+
+/// Whether `filter` can be subscribed to (§4.7.1): as a topic name, but a level may be `+` and the last one `#`. `$share/…` is a filter like any
+/// other here: see [`SharedFilter::parse`].
+pub fn validate_filter(filter: &str) -> Result<(), TopicError> {
+    validate_any(filter)?;
+    let mut at = 0;
+    for level in filter.split('/') {
+        let end = at + level.len();
+        if let Some(inner) = level.bytes().position(|b| matches!(b, b'+' | b'#')) {
+            let last = end == filter.len();
+            if !(level == "+" || level == "#" && last) {
+                return Err(TopicError::Wildcard(at + inner));
+            }
+        }
+        at = end + 1;
+    }
+    Ok(())
+}
+
+fn validate_any(text: &str) -> Result<(), TopicError> {
+    match text.len() {
+        0 => Err(TopicError::Empty),
+        len if len > usize::from(u16::MAX) => Err(TopicError::TooLong { len, limit: u16::MAX }),
+        _ if text.bytes().any(|b| b == 0) => Err(TopicError::Nul),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a message to `topic` is for a subscriber of `filter`; both must be valid. A filter that starts with a wildcard does not match a topic
+/// that starts with `$` (\[MQTT-4.7.2-1\]); `a/#` matches `a` too (§4.7.1.2). For `$share/GROUP/FILTER` give `FILTER`.
+///
+/// Cost: one pass over both, no allocation.
+pub fn matches(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut levels = topic.split('/');
+    for wanted in filter.split('/') {
+        match (wanted, levels.next()) {
+            ("#", _) => return true,
+            ("+", Some(_)) => {}
+            (wanted, Some(level)) if wanted == level => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
+}
+
+/// The parts of a shared subscription's filter, `$share/GROUP/FILTER` (§4.8.2). Exhaustive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedFilter<'a> {
+    /// The share name: not empty, without `/`, `+`, `#`.
+    pub group: &'a str,
+    /// What the group subscribes to.
+    pub filter: &'a str,
+}
+
+impl<'a> SharedFilter<'a> {
+    /// `None` for a filter that is not shared; `Err` for one that starts with `$share/` and is not of the form. Checks `FILTER` too.
+    pub fn parse(filter: &'a str) -> Result<Option<Self>, TopicError> {
+        let Some(shared) = filter.strip_prefix("$share/") else { return Ok(None) };
+        let (group, filter) = shared.split_once('/').ok_or(TopicError::Share)?;
+        if group.is_empty() || group.contains(['+', '#']) || filter.is_empty() {
+            return Err(TopicError::Share);
+        }
+        validate_filter(filter)?;
+        Ok(Some(Self { group, filter }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topic_names_have_no_wildcards() {
+        for bad in ["", "a/#", "+", "a+b", "a\0"] {
+            assert!(validate_topic_name(bad).is_err(), "{bad:?}");
+        }
+        for good in ["a", "/", "a//b", "$SYS/x", " ", "ä/€"] {
+            assert_eq!(validate_topic_name(good), Ok(()), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_in_a_filter_is_a_whole_level_and_hash_is_the_last() {
+        for (bad, at) in [("a#", 1), ("a/#/b", 2), ("a/b+", 3), ("+a/b", 0), ("##", 0), ("#/", 0), ("++", 0)]
+        {
+            assert_eq!(validate_filter(bad), Err(TopicError::Wildcard(at)), "{bad:?}");
+        }
+        for good in ["#", "+", "a/#", "+/+", "/+", "+/", "a/+/b", "/"] {
+            assert_eq!(validate_filter(good), Ok(()), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn matches_as_the_examples_of_4_7() {
+        for (filter, topic, wanted) in [
+            ("sport/tennis/player1/#", "sport/tennis/player1", true),
+            ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true),
+            ("sport/#", "sport", true),
+            ("sport/#", "sports", false),
+            ("#", "sport", true),
+            ("#", "/", true),
+            ("sport/tennis/+", "sport/tennis/player1", true),
+            ("sport/tennis/+", "sport/tennis/player1/ranking", false),
+            ("sport/+", "sport", false),
+            ("sport/+", "sport/", true),
+            ("+/+", "/finance", true),
+            ("/+", "/finance", true),
+            ("+", "/finance", false),
+            ("#", "$SYS/a", false),
+            ("+/monitor/Clients", "$SYS/monitor/Clients", false),
+            ("$SYS/#", "$SYS/", true),
+            ("$SYS/monitor/+", "$SYS/monitor/Clients", true),
+            ("a/b", "a/b", true),
+            ("a/b", "A/b", false),
+            ("a/b", "a/b/", false),
+            ("a/b/", "a/b", false),
+        ] {
+            assert_eq!(matches(filter, topic), wanted, "{filter} {topic}");
+        }
+    }
+
+    #[test]
+    fn shared_filters_have_a_group_and_a_filter() {
+        assert_eq!(SharedFilter::parse("a/b"), Ok(None));
+        assert_eq!(SharedFilter::parse("$shared/a"), Ok(None));
+        assert_eq!(SharedFilter::parse("$share/g/a/+"), Ok(Some(SharedFilter { group: "g", filter: "a/+" })));
+        assert_eq!(SharedFilter::parse("$share/g//a"), Ok(Some(SharedFilter { group: "g", filter: "/a" })));
+        for bad in ["$share/", "$share/g", "$share/g/", "$share//a", "$share/+/a", "$share/g#/a"] {
+            assert_eq!(SharedFilter::parse(bad), Err(TopicError::Share), "{bad}");
+        }
+        assert_eq!(SharedFilter::parse("$share/g/a#"), Err(TopicError::Wildcard(1)));
+    }
+}
