@@ -5,6 +5,8 @@ pub mod medium;
 mod row;
 mod state;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 
 pub use row::{LANES_MAX, Lane, Row, RowId, Seq, StoredRow};

@@ -1,0 +1,117 @@
+//! Calls that fail on purpose.
+
+use std::io;
+
+/// A kind of call a fault can be planted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Call {
+    /// `Medium::read_at`
+    Read,
+    /// `Medium::write_at`
+    Write,
+    /// `Medium::sync`
+    Sync,
+    /// `Medium::set_len`
+    SetLen,
+    /// `Medium::allocate`
+    Allocate,
+    /// `Dir::create`
+    Create,
+    /// `Dir::open`
+    Open,
+    /// `Dir::rename`
+    Rename,
+    /// `Dir::remove`
+    Remove,
+    /// `Dir::sync`
+    SyncDir,
+}
+
+impl Call {
+    /// Every kind.
+    pub const ALL: [Call; 10] = [
+        Call::Read,
+        Call::Write,
+        Call::Sync,
+        Call::SetLen,
+        Call::Allocate,
+        Call::Create,
+        Call::Open,
+        Call::Rename,
+        Call::Remove,
+        Call::SyncDir,
+    ];
+}
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FaultError {
+    /// The device failed (EIO). A sync that fails so leaves a seeded part of its bytes durable and forgets the
+    /// rest, as Linux does: the next sync does not bring them back.
+    Io,
+    /// No space (ENOSPC).
+    NoSpace,
+    /// A write that wrote a part and then failed, or a read that found a short file.
+    Short,
+}
+
+/// A planted failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// In which kind of call.
+    pub call: Call,
+    /// How many calls of that kind still succeed first, from when the fault is planted.
+    pub after: u64,
+    /// How it fails.
+    pub error: FaultError,
+    /// Whether every later call of the kind fails too, until [`SimDir::heal`](super::SimDir::heal).
+    pub sticky: bool,
+}
+
+impl FaultError {
+    pub(super) fn error(self, call: Call) -> io::Error {
+        match self {
+            FaultError::Io => io::Error::from_raw_os_error(5),
+            FaultError::NoSpace => io::Error::from_raw_os_error(28),
+            FaultError::Short if call == Call::Read => io::ErrorKind::UnexpectedEof.into(),
+            FaultError::Short => io::ErrorKind::WriteZero.into(),
+        }
+    }
+}
+
+/// The planted faults and how often they fired.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    planted: Vec<Fault>,
+    pub(super) fired: u64,
+}
+
+impl Faults {
+    pub(super) fn plant(&mut self, fault: Fault) {
+        self.planted.push(fault);
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.planted.clear();
+    }
+
+    /// Called once per call: counts down and says whether this one fails.
+    pub(super) fn check(&mut self, call: Call) -> Option<FaultError> {
+        let mut hit = None;
+        self.planted.retain_mut(|fault| {
+            if fault.call != call {
+                return true;
+            }
+            if fault.after > 0 {
+                fault.after -= 1;
+                return true;
+            }
+            hit = Some(fault.error);
+            fault.sticky
+        });
+        self.fired += u64::from(hit.is_some());
+        hit
+    }
+}

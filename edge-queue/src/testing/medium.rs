@@ -1,0 +1,377 @@
+//! [`SimDir`] and [`SimFile`]: the simulated disk behind the two traits of [`medium`](crate::medium).
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::disk::{Disk, Op, Outcome};
+use super::fault::{Call, Fault, FaultError, Faults};
+use crate::medium::{Dir, Medium};
+
+/// What the program asked of the simulated disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SimCounters {
+    /// Calls of `write_at`.
+    pub writes: u64,
+    /// Bytes given to `write_at`.
+    pub bytes_written: u64,
+    /// Calls of `Medium::sync`.
+    pub syncs: u64,
+    /// Calls of `Dir::sync`.
+    pub dir_syncs: u64,
+    /// Calls of `read_at`.
+    pub reads: u64,
+    /// Operations that changed something or synced: the boundaries power can be cut at.
+    pub operations: u64,
+    /// Planted faults that fired.
+    pub faults: u64,
+}
+
+/// A simulated directory. Clones are handles to the same one.
+///
+/// Deterministic: the same calls and the same seeds give the same bytes. A crash is `let after = dir.crash(..)`:
+/// a new directory holding what the power cut left; the old one goes on undisturbed.
+#[derive(Clone, Debug, Default)]
+pub struct SimDir {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    disk: Disk,
+    log: Option<Log>,
+    faults: Faults,
+    counters: SimCounters,
+    locks: BTreeSet<String>,
+    freeze_at: Option<u64>,
+    lying_sync: bool,
+    capacity_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct Log {
+    base: Disk,
+    ops: Vec<Op>,
+}
+
+impl SimDir {
+    /// An empty directory.
+    pub fn new() -> SimDir {
+        SimDir::default()
+    }
+
+    /// Starts recording: from here on every operation can be crashed after by [`SimDir::recording`].
+    pub fn record(&self) {
+        let mut shared = self.lock_shared();
+        shared.log = Some(Log { base: shared.disk.clone(), ops: Vec::new() });
+    }
+
+    /// Number of operations recorded so far: the boundary the program is at.
+    pub fn recorded(&self) -> usize {
+        self.lock_shared().log.as_ref().map_or(0, |log| log.ops.len())
+    }
+
+    /// What was recorded, ready to be crashed at every boundary. Empty without [`SimDir::record`].
+    pub fn recording(&self) -> Recording {
+        let shared = self.lock_shared();
+        match &shared.log {
+            Some(log) => Recording { disk: log.base.clone(), ops: log.ops.clone(), at: 0 },
+            None => Recording { disk: shared.disk.clone(), ops: Vec::new(), at: 0 },
+        }
+    }
+
+    /// Cuts the power after `operations` more operations: from then on every call fails and changes nothing.
+    pub fn freeze_after(&self, operations: u64) {
+        let mut shared = self.lock_shared();
+        shared.freeze_at = Some(shared.counters.operations.saturating_add(operations));
+    }
+
+    /// The directory a power cut now would leave, as `outcome` and `seed` decide.
+    pub fn crash(&self, outcome: Outcome, seed: u64) -> SimDir {
+        SimDir::from_disk(self.lock_shared().disk.crash(outcome, seed))
+    }
+
+    /// The planted bug: from here on syncs of files return `Ok` and make nothing durable.
+    pub fn plant_lying_sync(&self) {
+        self.lock_shared().lying_sync = true;
+    }
+
+    /// Plants a failure.
+    pub fn fail(&self, fault: Fault) {
+        self.lock_shared().faults.plant(fault);
+    }
+
+    /// Removes all planted failures; power and space come back too.
+    pub fn heal(&self) {
+        let mut shared = self.lock_shared();
+        shared.faults.heal();
+        shared.freeze_at = None;
+        shared.capacity_bytes = None;
+    }
+
+    /// Limits the space that files with a name may take; what goes beyond it is ENOSPC.
+    pub fn set_capacity(&self, bytes: u64) {
+        self.lock_shared().capacity_bytes = Some(bytes);
+    }
+
+    /// Space taken by the files that have a name.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.lock_shared().disk.allocated_bytes()
+    }
+
+    /// Figures so far.
+    pub fn counters(&self) -> SimCounters {
+        let shared = self.lock_shared();
+        SimCounters { faults: shared.faults.fired, ..shared.counters }
+    }
+
+    /// Names of the files, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.lock_shared().disk.names()
+    }
+
+    /// Content of a file as the program sees it.
+    pub fn content(&self, name: &str) -> Option<Vec<u8>> {
+        let shared = self.lock_shared();
+        let image = shared.disk.live(shared.disk.lookup(name)?)?;
+        let mut out = vec![0; usize::try_from(image.len()).ok()?];
+        image.read(0, &mut out).then_some(out)
+    }
+
+    /// Overwrites bytes of a file behind the program's back, durably: damage of the medium. False when there is no
+    /// such file.
+    pub fn damage(&self, name: &str, offset: u64, data: &[u8]) -> bool {
+        let mut shared = self.lock_shared();
+        let Some(file) = shared.disk.lookup(name) else { return false };
+        shared.disk.damage(file, offset, data);
+        true
+    }
+
+    fn from_disk(disk: Disk) -> SimDir {
+        SimDir { shared: Arc::new(Mutex::new(Shared { disk, ..Shared::default() })) }
+    }
+
+    fn lock_shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self, file: usize) -> Box<dyn Medium> {
+        Box::new(SimFile { shared: Arc::clone(&self.shared), file })
+    }
+}
+
+impl Shared {
+    fn check(&mut self, call: Call) -> io::Result<()> {
+        self.alive()?;
+        match self.faults.check(call) {
+            Some(error) => Err(error.error(call)),
+            None => Ok(()),
+        }
+    }
+
+    fn alive(&self) -> io::Result<()> {
+        match self.freeze_at {
+            Some(at) if self.counters.operations >= at => Err(io::Error::other("the power is cut")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies, counts and records one operation.
+    fn run(&mut self, op: Op) {
+        self.disk.apply(&op);
+        self.counters.operations += 1;
+        if let Some(log) = &mut self.log {
+            log.ops.push(op);
+        }
+    }
+
+    /// Like `run`, for operations that may need space.
+    fn run_in_space(&mut self, op: Op) -> io::Result<()> {
+        if let Some(capacity) = self.capacity_bytes {
+            let before = self.disk.allocated_bytes();
+            let mut trial = self.disk.clone();
+            trial.apply(&op);
+            let after = trial.allocated_bytes();
+            if after > before && after > capacity {
+                return Err(FaultError::NoSpace.error(Call::Write));
+            }
+        }
+        self.run(op);
+        Ok(())
+    }
+}
+
+impl Dir for SimDir {
+    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        let mut shared = self.lock_shared();
+        shared.check(Call::Create)?;
+        // Replacing cuts the old file in place, as O_TRUNC does: a crash may find its old content under new writes.
+        let file = match shared.disk.lookup(name) {
+            Some(file) => {
+                shared.run(Op::SetLen { file, len: 0 });
+                file
+            }
+            None => {
+                let file = shared.disk.next_file();
+                shared.run(Op::Create { name: name.to_owned(), file });
+                file
+            }
+        };
+        drop(shared);
+        Ok(self.file(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        let mut shared = self.lock_shared();
+        shared.check(Call::Open)?;
+        let file = shared.disk.lookup(name).ok_or(io::ErrorKind::NotFound)?;
+        drop(shared);
+        Ok(self.file(file))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.check(Call::Rename)?;
+        shared.disk.lookup(from).ok_or(io::ErrorKind::NotFound)?;
+        shared.run(Op::Rename { from: from.to_owned(), to: to.to_owned() });
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.check(Call::Remove)?;
+        shared.disk.lookup(name).ok_or(io::ErrorKind::NotFound)?;
+        shared.run(Op::Remove { name: name.to_owned() });
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.counters.dir_syncs += 1;
+        shared.check(Call::SyncDir)?;
+        shared.run(Op::SyncDir);
+        Ok(())
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
+        let mut shared = self.lock_shared();
+        shared.alive()?;
+        if !shared.locks.insert(name.to_owned()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(Box::new(Held { shared: Arc::clone(&self.shared), name: name.to_owned() }))
+    }
+}
+
+struct Held {
+    shared: Arc<Mutex<Shared>>,
+    name: String,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).locks.remove(&self.name);
+    }
+}
+
+/// An open file of a [`SimDir`].
+#[derive(Debug)]
+pub struct SimFile {
+    shared: Arc<Mutex<Shared>>,
+    file: usize,
+}
+
+impl SimFile {
+    fn lock_shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Medium for SimFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.counters.reads += 1;
+        shared.check(Call::Read)?;
+        match shared.disk.live(self.file) {
+            Some(image) if image.read(offset, buf) => Ok(()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let file = self.file;
+        let mut shared = self.lock_shared();
+        shared.counters.writes += 1;
+        shared.counters.bytes_written += data.len() as u64;
+        shared.alive()?;
+        if let Some(error) = shared.faults.check(Call::Write) {
+            if error == FaultError::Short {
+                let part = data.get(..data.len() / 2).unwrap_or_default();
+                shared.run_in_space(Op::Write { file, offset, data: part.into() })?;
+            }
+            return Err(error.error(Call::Write));
+        }
+        shared.run_in_space(Op::Write { file, offset, data: data.into() })
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let file = self.file;
+        let mut shared = self.lock_shared();
+        shared.counters.syncs += 1;
+        shared.alive()?;
+        if let Some(error) = shared.faults.check(Call::Sync) {
+            let seed = shared.counters.operations;
+            shared.run(Op::FailedSync { file, seed });
+            return Err(error.error(Call::Sync));
+        }
+        let op = if shared.lying_sync { Op::LyingSync } else { Op::Sync { file } };
+        shared.run(op);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let shared = self.lock_shared();
+        shared.alive()?;
+        Ok(shared.disk.live(self.file).map_or(0, |image| image.len()))
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.check(Call::SetLen)?;
+        shared.run(Op::SetLen { file: self.file, len });
+        Ok(())
+    }
+
+    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        let mut shared = self.lock_shared();
+        shared.check(Call::Allocate)?;
+        shared.run_in_space(Op::Allocate { file: self.file, offset, len })
+    }
+}
+
+/// A recorded run, walked boundary by boundary.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    disk: Disk,
+    ops: Vec<Op>,
+    at: usize,
+}
+
+impl Recording {
+    /// Number of recorded operations. Boundary `n` lies after the n-th; 0 is before the first.
+    pub fn operations(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// The directory a power cut at boundary `at` would have left. Boundaries must be asked for in ascending order
+    /// (the same one may be asked again); an earlier one answers for the latest asked.
+    pub fn crash_at(&mut self, at: usize, outcome: Outcome, seed: u64) -> SimDir {
+        while self.at < at {
+            let Some(op) = self.ops.get(self.at) else { break };
+            self.disk.apply(op);
+            self.at += 1;
+        }
+        SimDir::from_disk(self.disk.crash(outcome, seed))
+    }
+}
