@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 #![doc = include_str!("../README.md")]
 
+mod error;
 pub mod medium;
 mod row;
 mod state;
@@ -9,6 +10,7 @@ pub mod store;
 pub mod testing;
 mod time;
 
-pub use row::{LANES_MAX, Lane, Row, RowId, Seq, StoredRow};
-pub use state::{Change, ConsumerState, GapRecord, Position, Reason, State};
+pub use error::{CommitError, ConfigError, ConsumerError, Limit, OpenError, PushError};
+pub use row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES, Row, RowId, Seq, StoredRow};
+pub use state::{Change, ConsumerState, GapRecord, LaneState, Position, Reason, State};
 pub use time::{Expiry, Now, Stamp, age_ms};

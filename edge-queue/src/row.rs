@@ -79,3 +79,15 @@ pub struct StoredRow {
     /// See [`Row::payload`].
     pub payload: Bytes,
 }
+
+/// What a stored row costs besides its own bytes, as the limits count it: header, checksum and index.
+pub const ROW_OVERHEAD_BYTES: u64 = 32;
+
+impl StoredRow {
+    /// Size as limits and statistics count it: key, meta, payload and [`ROW_OVERHEAD_BYTES`].
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let own = self.key.len().saturating_add(self.meta.len()).saturating_add(self.payload.len());
+        u64::try_from(own).unwrap_or(u64::MAX).saturating_add(ROW_OVERHEAD_BYTES)
+    }
+}

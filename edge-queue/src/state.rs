@@ -42,9 +42,9 @@ pub struct GapRecord {
 /// Where one consumer stands in one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// Every row with `seq < floor` is done.
+    /// Every row with `seq < floor` is done: delivered, given up, or never wanted.
     pub floor: Seq,
-    /// Acknowledged rows above the floor: first → last, disjoint, not adjacent.
+    /// Done rows above the floor: first → last, disjoint, not adjacent.
     pub acked: BTreeMap<Seq, Seq>,
     /// The ledger, by weight. Accepted counts rows pushed since the consumer registered, and what it found.
     pub accepted: u64,
@@ -65,6 +65,27 @@ pub struct ConsumerState {
     pub lanes: [Position; LANES_MAX],
 }
 
+/// What is durably known of one lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneState {
+    /// Number the next row will get.
+    pub next: Seq,
+    /// No row below is wanted by anyone.
+    pub floor: Seq,
+    /// Rows still wanted by somebody.
+    pub rows: u64,
+    /// Their weight.
+    pub weight: u64,
+    /// Their size, as [`StoredRow::bytes`](crate::StoredRow::bytes) counts it.
+    pub bytes: u64,
+}
+
+impl Default for LaneState {
+    fn default() -> LaneState {
+        LaneState { next: 1, floor: 1, rows: 0, weight: 0, bytes: 0 }
+    }
+}
+
 /// Everything durable besides rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -74,8 +95,8 @@ pub struct State {
     pub epoch: u32,
     /// Lanes in use.
     pub lanes: u8,
-    /// Next sequence number per lane.
-    pub next_seq: [Seq; LANES_MAX],
+    /// Numbers and totals per lane.
+    pub lane: [LaneState; LANES_MAX],
     /// Readers.
     pub consumers: Vec<ConsumerState>,
 }
@@ -93,12 +114,12 @@ pub enum Change {
         /// Its new place.
         position: Position,
     },
-    /// The next sequence number of a lane.
-    NextSeq {
+    /// Numbers and totals of a lane, rows of this very commit included.
+    Lane {
         /// Which lane.
         lane: Lane,
-        /// The number the next row will get.
-        next: Seq,
+        /// Its new figures.
+        state: LaneState,
     },
     /// A consumer was removed.
     Forget {
@@ -112,7 +133,7 @@ pub enum Change {
 impl State {
     /// The state of a new queue.
     pub fn new(gateway: u64, lanes: u8) -> State {
-        State { gateway, epoch: 0, lanes, next_seq: [1; LANES_MAX], consumers: Vec::new() }
+        State { gateway, epoch: 0, lanes, lane: [LaneState::default(); LANES_MAX], consumers: Vec::new() }
     }
 
     /// Applies one change.
@@ -133,9 +154,9 @@ impl State {
                     place.clone_from(position);
                 }
             }
-            Change::NextSeq { lane, next } => {
-                if let Some(slot) = self.next_seq.get_mut(usize::from(lane.0)) {
-                    *slot = *next;
+            Change::Lane { lane, state } => {
+                if let Some(slot) = self.lane.get_mut(usize::from(lane.0)) {
+                    *slot = *state;
                 }
             }
             Change::Forget { consumer } => self.consumers.retain(|c| c.name != *consumer),

@@ -14,10 +14,29 @@
 //! 5. `advance(lane, below)` says that no row of `lane` with `seq < below` will be asked for again. The state that
 //!    makes it so was durable before the call, so the space may be reused at once.
 //!
+//! Opening is the store's own function, `fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(Self, Recovered),
+//! OpenError>`: it never fails or panics for damage, and the epoch in [`Recovered::state`] is already raised durably.
+//! The queue holds the directory's lock before it calls it. [`Change::Closed`] in a commit is the clean-close mark.
+//!
 //! A commit holds the store alone: calls come from one thread at a time.
 
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
+
+/// What a store needs to know to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Lanes in use, 1 to [`LANES_MAX`].
+    pub lanes: u8,
+    /// Byte limit per lane (as [`StoredRow::bytes`] counts); a lane's region follows from it.
+    pub lane_bytes: [u64; LANES_MAX],
+    /// Size of a segment.
+    pub segment_bytes: u64,
+    /// Largest key + meta + payload of one row.
+    pub row_bytes_max: usize,
+    /// Random number for the identity of a queue that does not exist yet.
+    pub gateway: u64,
+}
 
 /// How much one `read` may return. The first row is returned whatever its size.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +82,7 @@ pub struct Recovered {
     pub tail_uncertain: bool,
     /// Parts that could not be read and were set aside, in words for an operator.
     pub damage: Vec<String>,
-    /// Row with the highest number found per lane; the state's `next_seq` may be lower after a crash.
+    /// Row with the highest number found per lane; the state's `next` may be lower after a crash.
     pub highest_seq: [Seq; LANES_MAX],
 }
 

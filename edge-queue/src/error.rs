@@ -1,0 +1,229 @@
+//! What can go wrong, one enum per family of calls, with the data a caller needs to act.
+
+use std::fmt;
+use std::io;
+
+use crate::row::{Lane, Row};
+
+/// Why a queue could not be opened. Never damage: that is set aside and reported.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process or handle has the queue open.
+    Busy,
+    /// The files were written by a newer version of this crate.
+    NewerFormat {
+        /// Version found on disk.
+        found: u32,
+        /// Newest version this build knows.
+        known: u32,
+    },
+    /// The file system has too little space to reserve the lanes' regions.
+    NoSpace {
+        /// Bytes the configuration needs.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// The configuration contradicts itself or a limit.
+    Config(ConfigError),
+    /// The system refused a call.
+    Io {
+        /// Which call.
+        op: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A configuration value outside its limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The setter's name.
+    pub key: &'static str,
+    /// What was given and what is allowed.
+    pub problem: String,
+}
+
+/// Why a row was not taken.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PushError {
+    /// The lane is full and the policy is `Reject`, or nothing could be evicted, or too much waits to be written.
+    Full {
+        /// The row, handed back.
+        row: Box<Row>,
+        /// Which limit it met.
+        limit: Limit,
+    },
+    /// The row alone is larger than a row may be.
+    TooLarge {
+        /// The row, handed back.
+        row: Box<Row>,
+        /// Largest key + meta + payload.
+        limit: usize,
+    },
+    /// The queue has no such lane.
+    NoSuchLane {
+        /// The row, handed back.
+        row: Box<Row>,
+        /// Lanes in use.
+        lanes: u8,
+    },
+    /// The queue was closed.
+    Closed {
+        /// The row, handed back.
+        row: Box<Row>,
+    },
+}
+
+/// Which limit a push met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// `max_messages` of the lane.
+    Messages,
+    /// `max_bytes` of the lane.
+    Bytes,
+    /// The lane's region has no free segment (`fragmented`).
+    Region,
+    /// `max_unwritten_bytes`: the store is failing and the policy is `Withhold`.
+    Unwritten,
+}
+
+/// Why a commit, or something that needs one, did not reach the medium. Nothing is lost: rows stay in RAM and are
+/// written again.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The store failed; the text names the call and what the system said.
+    Store(String),
+    /// The queue was closed before.
+    Closed,
+}
+
+/// Why a consumer could not be registered or read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConsumerError {
+    /// A name is 1 to `limit` bytes.
+    Name {
+        /// Longest name in bytes.
+        limit: usize,
+    },
+    /// Too many consumers.
+    TooMany {
+        /// Most consumers a queue keeps.
+        limit: usize,
+    },
+    /// The consumer was forgotten while this handle lived.
+    Forgotten,
+    /// The registration or the read did not work.
+    Store(String),
+    /// The queue was closed.
+    Closed,
+}
+
+impl PushError {
+    /// The row that was not taken.
+    #[must_use]
+    pub fn into_row(self) -> Row {
+        match self {
+            PushError::Full { row, .. }
+            | PushError::TooLarge { row, .. }
+            | PushError::NoSuchLane { row, .. }
+            | PushError::Closed { row } => *row,
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Busy => f.write_str("another process or handle has this queue open"),
+            OpenError::NewerFormat { found, known } => {
+                write!(f, "format version {found} is newer than this build's {known}")
+            }
+            OpenError::NoSpace { needed, free } => {
+                write!(f, "the lanes need {needed} bytes on disk, {free} are free")
+            }
+            OpenError::Config(e) => e.fmt(f),
+            OpenError::Io { op, source } => write!(f, "{op} failed: {source}"),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.problem)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Messages => "max_messages",
+            Limit::Bytes => "max_bytes",
+            Limit::Region => "no free segment",
+            Limit::Unwritten => "max_unwritten_bytes",
+        })
+    }
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PushError::Full { limit, .. } => write!(f, "the lane is full ({limit})"),
+            PushError::TooLarge { row, limit } => {
+                let size = row.key.len() + row.meta.len() + row.payload.len();
+                write!(f, "a row of {size} bytes is over the limit of {limit}")
+            }
+            PushError::NoSuchLane { row, lanes } => {
+                write!(f, "lane {} of {lanes}", row.lane.unwrap_or(Lane(0)).0)
+            }
+            PushError::Closed { .. } => f.write_str("the queue is closed"),
+        }
+    }
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CommitError::Store(what) => write!(f, "not written yet: {what}"),
+            CommitError::Closed => f.write_str("the queue is closed"),
+        }
+    }
+}
+
+impl fmt::Display for ConsumerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConsumerError::Name { limit } => write!(f, "a consumer's name has 1 to {limit} bytes"),
+            ConsumerError::TooMany { limit } => write!(f, "a queue keeps at most {limit} consumers"),
+            ConsumerError::Forgotten => f.write_str("the consumer was forgotten"),
+            ConsumerError::Store(what) => f.write_str(what),
+            ConsumerError::Closed => f.write_str("the queue is closed"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            OpenError::Config(e) => Some(e),
+            OpenError::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+impl std::error::Error for PushError {}
+impl std::error::Error for CommitError {}
+impl std::error::Error for ConsumerError {}
+
+impl From<ConfigError> for OpenError {
+    fn from(e: ConfigError) -> OpenError {
+        OpenError::Config(e)
+    }
+}
