@@ -121,6 +121,9 @@ pub enum DecodeErrorKind {
     /// \[MQTT-3.2.2-6\]
     #[error("session present with a refusal")]
     SessionPresentWithRefusal,
+    /// A CONNACK in the form of 3.1.1 on an MQTT 5 connection: with code 1 a server that does not know MQTT 5 says so.
+    #[error("CONNACK {0:#04x} in the form of MQTT 3.1.1: does the server speak MQTT 5?")]
+    ConnAckWithoutProperties(u8),
     /// 3.1.1 §3.2.2.3, §3.9.3
     #[error("return code {code:#04x} in {packet:?} of MQTT 3.1.1")]
     ReturnCode {
@@ -169,9 +172,10 @@ impl DecodeErrorKind {
             Self::PacketTooLarge { .. } => ReasonCode::PACKET_TOO_LARGE,
             Self::TopicName(_) => ReasonCode::TOPIC_NAME_INVALID,
             Self::TopicFilter(_) => ReasonCode::TOPIC_FILTER_INVALID,
-            Self::Mqtt31 | Self::ProtocolLevel(_) | Self::ProtocolName => {
-                ReasonCode::UNSUPPORTED_PROTOCOL_VERSION
-            }
+            Self::Mqtt31
+            | Self::ProtocolLevel(_)
+            | Self::ProtocolName
+            | Self::ConnAckWithoutProperties(1) => ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
             Self::EmptyClientId => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
             Self::PropertyValue(PropertyId::TopicAlias) => ReasonCode::TOPIC_ALIAS_INVALID,
             Self::PropertyValue(PropertyId::ResponseTopic) => ReasonCode::TOPIC_NAME_INVALID,

@@ -8,29 +8,42 @@
 //! Errata 01, 10 December 2015*); tags such as `[MQTT-2.2.1-3]` are their normative statements.
 
 #![deny(clippy::indexing_slicing)]
-#![allow(dead_code, reason = "decode and encode follow")]
 
+mod ack;
+mod builder;
+mod codec;
+mod connack;
+mod connect;
 mod error;
 mod field;
 mod limits;
 mod packet;
 mod properties;
 mod property;
+mod publish;
+mod reader;
 mod reason;
+mod simple;
 mod string;
+mod subscribe;
 mod topic;
 mod varint;
 
+pub use ack::Ack;
+pub use builder::PropertiesBuilder;
+pub use codec::{decode, decode_connect, encode, encode_publish, encoded_len};
+pub use connack::ConnAck;
+pub use connect::{Connect, Will};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use limits::Limits;
-pub use packet::{
-    Ack, Auth, ConnAck, Connect, Disconnect, Packet, PacketId, PacketType, Publish, QoS, RetainHandling,
-    SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe, Version, Will,
-};
-pub use properties::{Iter as PropertiesIter, Properties, PropertiesBuilder};
+pub use packet::{Packet, PacketId, PacketType, QoS, Version};
+pub use properties::{Iter as PropertiesIter, Properties};
 pub use property::{Property, PropertyId, Value};
+pub use publish::Publish;
 pub use reason::ReasonCode;
+pub use simple::{Auth, Disconnect};
 pub use string::{Utf8, Utf8Error};
+pub use subscribe::{RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe};
 pub use topic::{SharedFilter, TopicError, matches, validate_filter, validate_topic_name};
 
 /// The largest Remaining Length a fixed header can state (§1.5.5): four bytes of seven bits.

@@ -1,21 +1,21 @@
 //! A packet's properties as one checked run of bytes, so that a bridge passes them on as they came.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
-use super::field::{check_len, put_field};
+use super::builder::{PropertiesBuilder, join};
 use super::property::{self, Places, WILL, place};
-use super::{
-    DecodeError, DecodeErrorKind, EncodeError, PacketType, Property, PropertyId, Utf8, Value, string, varint,
-};
+use super::{DecodeError, DecodeErrorKind, PacketType, Property, PropertyId, Utf8, Value};
 
 /// The properties of one packet: checked when read or built, kept as they stand on the wire, without the length in front.
 ///
 /// Cost: cloning is a reference count; [`contains`](Self::contains), and every getter of an absent property, is one bit test; the others walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Properties {
-    raw: Bytes,
-    present: u64,
-    places: Places,
+    pub(super) raw: Bytes,
+    /// A bit per property that is there.
+    pub(super) present: u64,
+    /// The packets in which all of them may stand together.
+    pub(super) places: Places,
 }
 
 impl Default for Properties {
@@ -202,33 +202,6 @@ impl Properties {
     }
 }
 
-/// Adds a property to the books; `Err` if there is no packet left in which all may stand.
-fn join(id: PropertyId, present: &mut u64, places: &mut Places) -> Result<(), DecodeErrorKind> {
-    let again = *present & id.bit() != 0;
-    let left = *places & if again { id.repeats() } else { id.places() };
-    if left == 0 {
-        return Err(if again {
-            DecodeErrorKind::DuplicateProperty(id)
-        } else {
-            DecodeErrorKind::PropertyNotAllowed(id)
-        });
-    }
-    *present |= id.bit();
-    *places = left;
-    Ok(())
-}
-
-/// The fields of a value that have a length in front.
-fn fields(value: Value<'_>) -> impl Iterator<Item = (&[u8], bool)> {
-    let (first, second) = match value {
-        Value::Utf8(text) => (Some((text.as_bytes(), true)), None),
-        Value::Binary(bytes) => (Some((bytes, false)), None),
-        Value::Pair(name, value) => (Some((name.as_bytes(), true)), Some((value.as_bytes(), true))),
-        Value::Byte(_) | Value::U16(_) | Value::U32(_) | Value::Varint(_) => (None, None),
-    };
-    first.into_iter().chain(second)
-}
-
 /// See [`Properties::iter`].
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
@@ -243,68 +216,5 @@ impl<'a> Iterator for Iter<'a> {
         let (property, rest) = property::split_first(self.rest).ok()?;
         self.rest = rest;
         Some(property)
-    }
-}
-
-/// Builds [`Properties`] one by one, checking each.
-#[derive(Debug, Clone)]
-pub struct PropertiesBuilder {
-    raw: BytesMut,
-    present: u64,
-    places: Places,
-}
-
-impl Default for PropertiesBuilder {
-    fn default() -> Self {
-        Self { raw: BytesMut::new(), present: 0, places: Places::MAX }
-    }
-}
-
-impl PropertiesBuilder {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Appends one. `Err`, and nothing changed, if the value is not of the property's type or range, a string is not one of MQTT, or no packet
-    /// may carry it together with what is there.
-    pub fn push(&mut self, id: PropertyId, value: Value<'_>) -> Result<&mut Self, EncodeError> {
-        property::check(&Property { id, value })?;
-        if let Value::Varint(value) = value
-            && value > varint::MAX
-        {
-            return Err(DecodeErrorKind::VarintTooLong.into());
-        }
-        for (bytes, is_text) in fields(value) {
-            check_len("property", bytes.len())?;
-            if is_text {
-                string::check(bytes).map_err(DecodeErrorKind::String)?;
-            }
-        }
-        join(id, &mut self.present, &mut self.places)?;
-        self.raw.put_u8(id as u8);
-        match value {
-            Value::Byte(v) => self.raw.put_u8(v),
-            Value::U16(v) => self.raw.put_u16(v),
-            Value::U32(v) => self.raw.put_u32(v),
-            Value::Varint(v) => varint::write(v, &mut self.raw),
-            Value::Utf8(v) => put_field(v.as_bytes(), &mut self.raw),
-            Value::Binary(v) => put_field(v, &mut self.raw),
-            Value::Pair(name, v) => {
-                put_field(name.as_bytes(), &mut self.raw);
-                put_field(v.as_bytes(), &mut self.raw);
-            }
-        }
-        Ok(self)
-    }
-
-    /// Appends a user property.
-    pub fn user(&mut self, name: &str, value: &str) -> Result<&mut Self, EncodeError> {
-        self.push(PropertyId::UserProperty, Value::Pair(name, value))
-    }
-
-    /// The properties.
-    pub fn finish(self) -> Properties {
-        Properties { raw: self.raw.freeze(), present: self.present, places: self.places }
     }
 }

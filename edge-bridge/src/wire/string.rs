@@ -29,6 +29,12 @@ impl Utf8 {
         Self::new(Bytes::from_static(text.as_bytes()))
     }
 
+    /// Wraps bytes that [`check`] has accepted.
+    pub(crate) fn from_checked(bytes: Bytes) -> Self {
+        debug_assert!(check(&bytes).is_ok());
+        Self(bytes)
+    }
+
     /// The text. Cost: one pass over it.
     pub fn as_str(&self) -> &str {
         // `new` has checked; an empty string is never reached.

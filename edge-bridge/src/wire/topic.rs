@@ -1,5 +1,7 @@
 //! Topic names and topic filters (§4.7) and shared subscriptions (§4.8.2).
 
+use super::{Limits, Version};
+
 /// Why text is not a topic name or not a topic filter. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
@@ -31,10 +33,7 @@ pub enum TopicError {
 /// Whether `name` can be published to (§4.7): not empty, no `+`, `#` or U+0000, at most 65 535 bytes.
 pub fn validate_topic_name(name: &str) -> Result<(), TopicError> {
     validate_any(name)?;
-    match name.bytes().position(|b| matches!(b, b'+' | b'#')) {
-        Some(at) => Err(TopicError::Wildcard(at)),
-        None => Ok(()),
-    }
+    check_name(name.as_bytes())
 }
 
 /// Whether `filter` can be subscribed to (§4.7.1): as a topic name, but a level may be `+` and the last one `#`. `$share/…` is a filter like any
@@ -51,6 +50,38 @@ pub fn validate_filter(filter: &str) -> Result<(), TopicError> {
             }
         }
         at = end + 1;
+    }
+    Ok(())
+}
+
+/// [`validate_topic_name`] for bytes that are an MQTT string already.
+pub(crate) fn check_name(name: &[u8]) -> Result<(), TopicError> {
+    if name.is_empty() {
+        return Err(TopicError::Empty);
+    }
+    match name.iter().position(|b| matches!(b, b'+' | b'#')) {
+        Some(at) => Err(TopicError::Wildcard(at)),
+        None => Ok(()),
+    }
+}
+
+/// A filter as `version` knows it: shared subscriptions came with MQTT 5.
+pub(crate) fn check_filter(filter: &str, version: Version) -> Result<(), TopicError> {
+    validate_filter(filter)?;
+    if version == Version::V5 {
+        SharedFilter::parse(filter)?;
+    }
+    Ok(())
+}
+
+/// Length and depth of a name or filter against the receiver's limits.
+pub(crate) fn check_limits(text: &[u8], limits: &Limits) -> Result<(), TopicError> {
+    if text.len() > usize::from(limits.max_topic_len) {
+        return Err(TopicError::TooLong { len: text.len(), limit: limits.max_topic_len });
+    }
+    let separators = text.iter().filter(|b| **b == b'/').count();
+    if separators >= usize::from(limits.max_topic_levels) {
+        return Err(TopicError::TooManyLevels(limits.max_topic_levels));
     }
     Ok(())
 }

@@ -1,0 +1,94 @@
+//! DISCONNECT and AUTH.
+
+use bytes::{BufMut, BytesMut};
+
+use super::ack::{check_reason, decode_outcome, decode_reason};
+use super::field::{outcome_len, properties_len, put_outcome, put_properties};
+use super::reader::{Reader, fail};
+use super::{
+    DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, PropertyId, ReasonCode, Version,
+};
+
+/// DISCONNECT (§3.14). In 3.1.1 only the client sends it, and it has no content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disconnect {
+    /// [`ReasonCode::NORMAL_DISCONNECTION`] in 3.1.1.
+    pub reason: ReasonCode,
+    /// Empty in 3.1.1.
+    pub properties: Properties,
+}
+
+/// AUTH (§3.15); MQTT 5 only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// 0x00, 0x18 or 0x19.
+    pub reason: ReasonCode,
+    /// Holds the Authentication Method, unless the packet is the empty one of a success.
+    pub properties: Properties,
+}
+
+impl Disconnect {
+    /// Without properties.
+    pub fn new(reason: ReasonCode) -> Self {
+        Self { reason, properties: Properties::default() }
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (reason, properties) = decode_outcome(r)?;
+        Ok(Self { reason, properties })
+    }
+
+    pub(crate) fn check(&self, version: Version) -> Result<u64, EncodeError> {
+        check_reason(self.reason, PacketType::Disconnect)?;
+        self.properties.check_for(PacketType::Disconnect)?;
+        outcome_len(self.reason, &self.properties, version)
+    }
+
+    pub(crate) fn write(&self, version: Version, out: &mut BytesMut) {
+        put_outcome(self.reason, &self.properties, version, out);
+    }
+}
+
+impl Auth {
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if r.left() == 0 {
+            return Ok(Self { reason: ReasonCode::SUCCESS, properties: Properties::default() });
+        }
+        // Unlike an acknowledgement's, the properties may only be left out together with the reason (§3.15.2.1).
+        let reason = decode_reason(r)?;
+        let properties_at = r.at();
+        let auth = Self { reason, properties: r.properties()? };
+        if auth.is_without_method() {
+            return fail(DecodeErrorKind::NoAuthenticationMethod, properties_at);
+        }
+        Ok(auth)
+    }
+
+    pub(crate) fn check(&self, version: Version) -> Result<u64, EncodeError> {
+        if version == Version::V311 {
+            return Err(EncodeError::NotInV311("AUTH"));
+        }
+        check_reason(self.reason, PacketType::Auth)?;
+        self.properties.check_for(PacketType::Auth)?;
+        if self.is_without_method() {
+            return Err(DecodeErrorKind::NoAuthenticationMethod.into());
+        }
+        if self.is_empty_success() { Ok(0) } else { Ok(1 + properties_len(&self.properties, version)?) }
+    }
+
+    pub(crate) fn write(&self, version: Version, out: &mut BytesMut) {
+        if !self.is_empty_success() {
+            out.put_u8(self.reason.get());
+            put_properties(&self.properties, version, out);
+        }
+    }
+
+    /// §3.15.2.2.2 demands the method, §3.15.2.1 knows one packet without it.
+    fn is_without_method(&self) -> bool {
+        !self.properties.contains(PropertyId::AuthenticationMethod) && !self.is_empty_success()
+    }
+
+    fn is_empty_success(&self) -> bool {
+        self.reason == ReasonCode::SUCCESS && self.properties.is_empty()
+    }
+}
