@@ -1,2 +1,42 @@
 #![forbid(unsafe_code)]
-//! edge-codec
+// The README's examples need every format.
+#![cfg_attr(all(feature = "json", feature = "cbor", feature = "protobuf"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "json", feature = "cbor", feature = "protobuf")),
+    doc = "Sensor readings in JSON, CBOR and Protobuf behind one batch model, with limits on every decoder."
+)]
+
+mod batch;
+mod encoder;
+mod error;
+mod format;
+mod identity;
+mod limits;
+mod model;
+mod sensors;
+
+#[cfg(feature = "cbor")]
+pub mod cbor;
+#[cfg(feature = "json")]
+pub mod json;
+#[cfg(feature = "protobuf")]
+pub mod protobuf;
+
+pub use batch::Batch;
+pub use encoder::Encoder;
+pub use error::{DecodeError, EncodeError};
+pub use format::{Format, content_type};
+pub use identity::{BatchId, Header, ParseBatchIdError};
+pub use limits::Limits;
+pub use model::{Reading, Value, quality};
+pub use sensors::{Sensor, SensorTable, Sensors};
+
+/// The limit every decoder checks first.
+#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
+fn check_input(input: &[u8], limits: &Limits) -> Result<(), DecodeError> {
+    let (limit, found) = (limits.bytes, input.len() as u64);
+    if input.len() > limit {
+        return Err(DecodeError::Limit { what: "input bytes", offset: limit, limit, found });
+    }
+    Ok(())
+}

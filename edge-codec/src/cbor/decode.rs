@@ -1,0 +1,160 @@
+//! CBOR to readings.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::VERSION;
+use super::read::{Reader, malformed};
+use crate::batch::Rows as AnyRows;
+use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable};
+use std::borrow::Cow;
+
+/// Decodes a batch; text and bytes borrow from `input`.
+///
+/// Costs one allocation for the sensor table and none per reading.
+///
+/// # Errors
+/// Everything in [`DecodeError`] that the [`limits`](Limits) and the layout of this module refuse.
+pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
+    crate::check_input(input, limits)?;
+    let mut reader = Reader::new(input, limits);
+    let outer = outer(&mut reader, limits)?;
+    if reader.left() > 0 {
+        return Err(DecodeError::Trailing { offset: reader.offset(), found: reader.left() });
+    }
+    let rows = Rows { reader: outer.rows, base_time: outer.base_time };
+    let mut check = rows.clone();
+    for _ in 0..outer.readings {
+        let offset = check.reader.offset();
+        let sensor = check.row()?.sensor;
+        if outer.sensors.get(sensor).is_none() {
+            return Err(DecodeError::UnknownSensor { offset, sensor });
+        }
+    }
+    Ok(Batch {
+        header: outer.header,
+        sensors: outer.sensors,
+        left: outer.readings,
+        rows: AnyRows::Cbor(rows),
+    })
+}
+
+/// What the outer map says; the rows are only passed over, since base time and sensors may stand behind them.
+struct Outer<'a> {
+    header: Header,
+    base_time: i64,
+    sensors: SensorTable<'a>,
+    readings: usize,
+    rows: Reader<'a>,
+}
+
+fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Outer<'a>, DecodeError> {
+    let mut seen: Vec<&str> = Vec::new();
+    let (mut header, mut base_time, mut version, mut sensors, mut rows) =
+        (Header::default(), None, None, None, None);
+    for _ in 0..reader.map("batch")? {
+        let offset = reader.offset();
+        let key = reader.text("key")?;
+        if seen.contains(&key) {
+            return Err(DecodeError::Duplicate { offset, field: key.to_owned().into() });
+        }
+        seen.push(key);
+        let offset = reader.offset();
+        match key {
+            "v" => version = Some((offset, reader.unsigned("v")?)),
+            "t" => base_time = Some(reader.i64("t")?),
+            "id" => header.id = Some(id(offset, reader.text("id")?)?),
+            "pd" => header.pd = reader.unsigned("pd")? != 0,
+            "sensors" => sensors = Some(table(reader, limits)?),
+            "rows" => rows = Some(pass_rows(reader, limits)?),
+            _ => reader.skip(2)?,
+        }
+    }
+    let missing = |field| DecodeError::Missing { offset: reader.offset(), field: Cow::Borrowed(field) };
+    let (offset, found) = version.ok_or_else(|| missing("v"))?;
+    if found != VERSION {
+        return Err(DecodeError::Version { offset, found, supported: VERSION });
+    }
+    let (readings, rows) = rows.ok_or_else(|| missing("rows"))?;
+    Ok(Outer {
+        header,
+        base_time: base_time.ok_or_else(|| missing("t"))?,
+        sensors: sensors.ok_or_else(|| missing("sensors"))?,
+        readings,
+        rows,
+    })
+}
+
+fn id(offset: usize, text: &str) -> Result<crate::BatchId, DecodeError> {
+    text.parse().map_err(|_| malformed(offset, "id is not gateway-lane-epoch-seq in hexadecimal"))
+}
+
+fn pass_rows<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<(usize, Reader<'a>), DecodeError> {
+    let offset = reader.offset();
+    // The shortest row is 83 00 00 f6.
+    let len = reader.array("rows", 4)?;
+    if len > limits.readings {
+        let limit = limits.readings;
+        return Err(DecodeError::Limit { what: "readings", offset, limit, found: len as u64 });
+    }
+    let rows = reader.clone();
+    for _ in 0..len {
+        reader.skip(3)?;
+    }
+    Ok((len, rows))
+}
+
+fn table<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<SensorTable<'a>, DecodeError> {
+    let offset = reader.offset();
+    // The shortest entry is 82 00 60.
+    let len = reader.array("sensors", 3)?;
+    if len > limits.sensors {
+        let limit = limits.sensors;
+        return Err(DecodeError::Limit { what: "sensors", offset, limit, found: len as u64 });
+    }
+    let mut list = Vec::with_capacity(len);
+    for _ in 0..len {
+        let offset = reader.offset();
+        let parts = reader.array("sensor", 1)?;
+        if !(2..=3).contains(&parts) {
+            return Err(malformed(offset, "a sensor is [number, name] or [number, name, unit]"));
+        }
+        let id = reader.u32("sensor number")?;
+        let name = Cow::Borrowed(reader.text("sensor name")?);
+        let unit = Cow::Borrowed(if parts == 3 { reader.text("unit")? } else { "" });
+        list.push(Sensor { id, name, unit });
+    }
+    SensorTable::from_unsorted(list)
+        .map_err(|twice| DecodeError::Duplicate { offset, field: format!("sensor {twice}").into() })
+}
+
+/// Decodes the rows one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct Rows<'a> {
+    reader: Reader<'a>,
+    base_time: i64,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
+        Some(self.row())
+    }
+
+    fn row(&mut self) -> Result<Reading<'a>, DecodeError> {
+        let offset = self.reader.offset();
+        let parts = self.reader.array("row", 1)?;
+        if !(3..=4).contains(&parts) {
+            return Err(malformed(
+                offset,
+                "a row is [sensor, time, value] or [sensor, time, value, quality]",
+            ));
+        }
+        let sensor = self.reader.u32("sensor")?;
+        let at = self.reader.offset();
+        let since_base = self.reader.i64("time")?;
+        let time =
+            self.base_time.checked_add(since_base).ok_or_else(|| malformed(at, "time out of range"))?;
+        let value = self.reader.value()?;
+        let quality = if parts == 4 { self.reader.u32("quality")? } else { 0 };
+        Ok(Reading { sensor, time, value, quality })
+    }
+}

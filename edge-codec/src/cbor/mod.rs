@@ -1,0 +1,34 @@
+//! CBOR batches (RFC 8949), deterministic out (§4.2.1), strict in.
+//!
+//! One map with these text keys, in this order; unknown keys are skipped:
+//!
+//! | key | value |
+//! |---|---|
+//! | `"t"` | base time, ms since the Unix epoch; 0 if there are no readings |
+//! | `"v"` | 1, the version of this layout |
+//! | `"id"` | text `gateway-lane-epoch-seq` ([`BatchId`](crate::BatchId)); absent if unknown |
+//! | `"pd"` | 1 if the rows are possible duplicates; else absent |
+//! | `"rows"` | array of `[sensor, ms since base, value]` or `[…, quality]` if the quality is not 0 |
+//! | `"sensors"` | array of `[sensor, name]` or `[…, unit]` if there is one |
+//!
+//! Values: floats in the shortest of half, single and double that keeps the bits; NaN is `f9 7e00` if it is the
+//! quiet NaN without payload, else a double. Integers, text, byte strings, booleans and null as CBOR has them.
+//! Integers below -2^63 and tags are refused. Indefinite lengths are refused everywhere; integers and floats that
+//! are longer than necessary are accepted.
+
+mod decode;
+mod encode;
+mod read;
+
+pub(crate) use decode::Rows;
+pub use decode::decode;
+pub use encode::Cbor;
+
+/// See [`Encoder`](crate::Encoder).
+pub type Encoder<S> = crate::Encoder<S, Cbor>;
+
+/// `application/cbor`.
+pub const CONTENT_TYPE: &str = crate::content_type::CBOR;
+
+/// Version of the layout: the value of `"v"`.
+const VERSION: u64 = 1;

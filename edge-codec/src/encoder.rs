@@ -1,0 +1,200 @@
+//! The encoder all formats share: it holds readings and cuts batches by their encoded size.
+
+use crate::limits::{MAX_READINGS, MAX_SENSORS};
+use crate::{BatchId, EncodeError, Header, Reading, Sensor, Sensors};
+use bytes::Bytes;
+use std::collections::{BTreeSet, VecDeque};
+
+/// Collects readings and gives them out as batches that stay under a size.
+///
+/// Use it as `cbor::Encoder`, `json::Encoder` or `protobuf::Encoder`:
+///
+/// 1. [`push`](Self::push) copies a reading in (text and bytes are allocated, the rest is not).
+/// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it
+///    until [`is_empty`](Self::is_empty).
+///
+/// Each reading is encoded once, plus once more for the reading at which a batch is cut.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Encoder<S, W> {
+    sensors: S,
+    pub(crate) wire: W,
+    header: Header,
+    pending: VecDeque<Reading<'static>>,
+}
+
+impl<S: Sensors, W: Wire + Default> Encoder<S, W> {
+    /// An empty encoder; `sensors` (a table, or a reference to one) gives names and units.
+    pub fn new(sensors: S) -> Self {
+        Self { sensors, wire: W::default(), header: Header::default(), pending: VecDeque::new() }
+    }
+}
+
+impl<S: Sensors, W: Wire> Encoder<S, W> {
+    /// Sets the identity: the readings in the encoder, and those pushed later, are the rows `id.first_seq`,
+    /// `id.first_seq + 1`, …, so every batch that is cut starts where the one before ended. Where the sequence has
+    /// a hole, finish first and set the identity again. Default: none.
+    pub fn id(mut self, id: BatchId) -> Self {
+        self.header.id = Some(id);
+        self
+    }
+
+    /// Marks the batches as possible duplicates (`pd`). Default: not marked.
+    pub fn possible_duplicate(mut self, pd: bool) -> Self {
+        self.header.pd = pd;
+        self
+    }
+
+    /// Takes a reading.
+    ///
+    /// # Errors
+    /// [`EncodeError::UnknownSensor`] and, in JSON, [`EncodeError::NonFinite`]; the reading is not taken then.
+    pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
+        if self.sensors.sensor(reading.sensor).is_none() {
+            return Err(EncodeError::UnknownSensor { sensor: reading.sensor });
+        }
+        self.wire.check(reading)?;
+        self.pending.push_back(reading.clone().into_owned());
+        Ok(())
+    }
+
+    /// Encodes as many of the oldest readings as fit into `max_bytes` as one batch, at most 65 536 readings of
+    /// 16 384 sensors, and keeps the rest for the next call. A batch also ends before a reading whose time is too
+    /// far from the first one's for an `i64`. An empty encoder gives a valid batch without readings.
+    ///
+    /// # Errors
+    /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
+    /// on with the next. [`EncodeError::NoRoom`] changes nothing.
+    pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
+        let empty = self.wire.frame_len(&self.header, &Draft::new(0));
+        if empty > max_bytes {
+            return Err(EncodeError::NoRoom { max: max_bytes, needed: empty });
+        }
+        let mut draft = Draft::new(self.pending.front().map_or(0, |r| r.time));
+        for reading in &self.pending {
+            let needed = match self.add(&mut draft, reading)? {
+                Some(needed) => needed,
+                None => break,
+            };
+            if needed > max_bytes {
+                if draft.undo() == 0 {
+                    return Err(self.hand_back(max_bytes, needed));
+                }
+                break;
+            }
+        }
+        let frame = self.wire.frame(&self.header, &draft);
+        debug_assert_eq!(frame.len(), self.wire.frame_len(&self.header, &draft));
+        self.pending.drain(..draft.readings);
+        self.advance(draft.readings);
+        Ok(Bytes::from(frame))
+    }
+
+    /// How many readings wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether no reading waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Adds to the draft and says how long the frame would be now; `None` if this reading must start a new batch.
+    fn add(&self, draft: &mut Draft, reading: &Reading<'_>) -> Result<Option<usize>, EncodeError> {
+        let Some(since_base) = reading.time.checked_sub(draft.base_time) else { return Ok(None) };
+        let new = !draft.seen.contains(&reading.sensor);
+        if draft.readings >= MAX_READINGS || (new && draft.seen.len() >= MAX_SENSORS) {
+            return Ok(None);
+        }
+        let id = reading.sensor;
+        let sensor = self.sensors.sensor(id).ok_or(EncodeError::UnknownSensor { sensor: id })?;
+        draft.mark = Mark { rows: draft.rows.len(), sensors: draft.sensors.len(), new: new.then_some(id) };
+        if new {
+            draft.seen.insert(id);
+            self.wire.sensor(&mut draft.sensors, &sensor);
+        }
+        self.wire.row(&mut draft.rows, reading, since_base, &sensor, draft.readings == 0);
+        draft.readings += 1;
+        Ok(Some(self.wire.frame_len(&self.header, draft)))
+    }
+
+    fn hand_back(&mut self, max: usize, needed: usize) -> EncodeError {
+        self.advance(1);
+        match self.pending.pop_front() {
+            Some(reading) => EncodeError::ReadingTooLarge { max, needed, reading: Box::new(reading) },
+            None => EncodeError::NoRoom { max, needed },
+        }
+    }
+
+    fn advance(&mut self, rows: usize) {
+        if let Some(id) = &mut self.header.id {
+            id.first_seq = id.first_seq.saturating_add(rows as u64);
+        }
+    }
+}
+
+/// A format's part of the encoder. Implemented here only: its module is private.
+pub trait Wire {
+    /// Refuses what the format cannot carry.
+    fn check(&self, reading: &Reading<'_>) -> Result<(), EncodeError>;
+    /// Appends a sensor's entry; nothing if every row names its sensor itself.
+    fn sensor(&self, out: &mut Vec<u8>, sensor: &Sensor<'_>);
+    /// Appends a row.
+    fn row(
+        &self,
+        out: &mut Vec<u8>,
+        reading: &Reading<'_>,
+        since_base: i64,
+        sensor: &Sensor<'_>,
+        first: bool,
+    );
+    /// Length of what [`frame`](Self::frame) makes, without making it.
+    fn frame_len(&self, header: &Header, draft: &Draft) -> usize;
+    /// The whole batch.
+    fn frame(&self, header: &Header, draft: &Draft) -> Vec<u8>;
+}
+
+/// A batch in the making: rows and sensor entries are encoded, the frame around them is not.
+#[derive(Debug)]
+pub struct Draft {
+    pub(crate) base_time: i64,
+    pub(crate) rows: Vec<u8>,
+    pub(crate) sensors: Vec<u8>,
+    pub(crate) readings: usize,
+    pub(crate) seen: BTreeSet<u32>,
+    mark: Mark,
+}
+
+#[derive(Debug, Default)]
+struct Mark {
+    rows: usize,
+    sensors: usize,
+    new: Option<u32>,
+}
+
+impl Draft {
+    fn new(base_time: i64) -> Self {
+        Self {
+            base_time,
+            rows: Vec::new(),
+            sensors: Vec::new(),
+            readings: 0,
+            seen: BTreeSet::new(),
+            mark: Mark::default(),
+        }
+    }
+
+    /// Takes the last reading out again and says how many are left.
+    fn undo(&mut self) -> usize {
+        self.rows.truncate(self.mark.rows);
+        self.sensors.truncate(self.mark.sensors);
+        if let Some(id) = self.mark.new.take() {
+            self.seen.remove(&id);
+        }
+        self.readings = self.readings.saturating_sub(1);
+        self.readings
+    }
+}

@@ -1,0 +1,138 @@
+//! Errors with the place, the limit and what was found.
+
+use crate::Reading;
+use std::borrow::Cow;
+
+/// Why an input was refused. `offset` counts bytes from the start of the input.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// More than [`Limits`](crate::Limits) allow.
+    #[error("{what} at byte {offset}: {found} is over the limit of {limit}")]
+    Limit {
+        /// Which limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"` or `"fields"`.
+        what: &'static str,
+        /// Where.
+        offset: usize,
+        /// The limit.
+        limit: usize,
+        /// What the input has, or the first number above the limit.
+        found: u64,
+    },
+    /// The input ends within an item.
+    #[error("input ends at byte {offset}, within an item that needs {needed} more")]
+    Truncated {
+        /// Where the input ends.
+        offset: usize,
+        /// How many bytes the item needs at least.
+        needed: u64,
+    },
+    /// Bytes after the end of the batch.
+    #[error("{found} bytes follow the end of the batch at byte {offset}")]
+    Trailing {
+        /// Where the batch ends.
+        offset: usize,
+        /// How many bytes follow.
+        found: usize,
+    },
+    /// Not well-formed.
+    #[error("malformed at byte {offset}: {what}")]
+    Malformed {
+        /// Where.
+        offset: usize,
+        /// What is wrong.
+        what: Cow<'static, str>,
+    },
+    /// Well-formed, but not of the kind this place needs.
+    #[error("{field} at byte {offset}: expected {expected}, found {found}")]
+    Unexpected {
+        /// Where.
+        offset: usize,
+        /// The field's name.
+        field: Cow<'static, str>,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is.
+        found: Cow<'static, str>,
+    },
+    /// A required field is not there.
+    #[error("{field} is missing in the item that ends at byte {offset}")]
+    Missing {
+        /// Where the item ends.
+        offset: usize,
+        /// The field's name.
+        field: Cow<'static, str>,
+    },
+    /// A key or a sensor number stands twice.
+    #[error("{field} at byte {offset} stands there twice")]
+    Duplicate {
+        /// Where the second one is.
+        offset: usize,
+        /// The key or number.
+        field: Cow<'static, str>,
+    },
+    /// Written by a newer version.
+    #[error("version {found} at byte {offset} is not supported (this is version {supported})")]
+    Version {
+        /// Where.
+        offset: usize,
+        /// The input's version.
+        found: u64,
+        /// The version this decoder reads.
+        supported: u64,
+    },
+    /// A reading's sensor is not in the batch's table.
+    #[error("the reading at byte {offset} is of sensor {sensor}, which is not in the batch's table")]
+    UnknownSensor {
+        /// Where the reading is.
+        offset: usize,
+        /// The sensor's number.
+        sensor: u32,
+    },
+    /// The crate was built without this format.
+    #[error("edge-codec was built without the feature {feature:?}")]
+    NotBuilt {
+        /// The feature to enable.
+        feature: &'static str,
+    },
+}
+
+/// Why a reading or a batch was not encoded.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The sensor table has no such number. The reading was not taken.
+    #[error("sensor {sensor} is not in the table")]
+    UnknownSensor {
+        /// The number.
+        sensor: u32,
+    },
+    /// JSON has no NaN and no infinity (RFC 8259 §6). The reading was not taken.
+    #[error("sensor {sensor} at {time}: {value} is not a JSON number")]
+    NonFinite {
+        /// The reading's sensor.
+        sensor: u32,
+        /// The reading's time.
+        time: i64,
+        /// The value.
+        value: f64,
+    },
+    /// One reading alone makes a batch larger than asked for. It is handed back and no longer in the encoder.
+    #[error("a batch with one reading of sensor {} needs {needed} bytes, {max} are allowed", reading.sensor)]
+    ReadingTooLarge {
+        /// The allowed size in bytes.
+        max: usize,
+        /// Size of a batch with this reading alone, in bytes.
+        needed: usize,
+        /// The reading.
+        reading: Box<Reading<'static>>,
+    },
+    /// Not even a batch without readings fits.
+    #[error("an empty batch needs {needed} bytes, {max} are allowed")]
+    NoRoom {
+        /// The allowed size in bytes.
+        max: usize,
+        /// Size of a batch without readings, in bytes.
+        needed: usize,
+    },
+}

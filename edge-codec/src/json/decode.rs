@@ -1,0 +1,116 @@
+//! JSON batches to readings.
+
+use super::FieldMap;
+use super::guard::Guard;
+use super::import::{Defaults, List, Record, read};
+use super::visit::{Key, Node, Scalar};
+use crate::batch::Rows;
+use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable, Value};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+/// Decodes a batch. JSON names sensors by text, so the numbers in the result are the decoder's: 0, 1, … in the order
+/// of first appearance, one per pair of name and unit.
+///
+/// # Errors
+/// Everything in [`DecodeError`] that the [`limits`](Limits) and the layout of this module refuse.
+pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
+    let map = FieldMap::batch();
+    let (header, records) =
+        read(input, &map, limits, |guard, deserializer| Outer { guard }.deserialize(deserializer))?;
+    let (sensors, readings) = intern(records, limits.sensors, input.len())?;
+    Ok(Batch { header, sensors, left: readings.len(), rows: Rows::Ready(readings.into_iter()) })
+}
+
+type Interned<'a> = (SensorTable<'a>, Vec<Reading<'a>>);
+
+fn intern<'a>(records: Vec<Record<'a>>, limit: usize, end: usize) -> Result<Interned<'a>, DecodeError> {
+    let mut numbers: HashMap<(Cow<'a, str>, Cow<'a, str>), u32> = HashMap::new();
+    let mut readings = Vec::with_capacity(records.len());
+    for mut record in records {
+        let next = numbers.len();
+        let key = (std::mem::take(&mut record.sensor), std::mem::take(&mut record.unit));
+        let number = match numbers.get(&key) {
+            Some(number) => *number,
+            None => {
+                let number = u32::try_from(next).ok().filter(|_| next < limit);
+                let found = next as u64 + 1;
+                let number =
+                    number.ok_or(DecodeError::Limit { what: "sensors", offset: end, limit, found })?;
+                numbers.insert(key, number);
+                number
+            }
+        };
+        readings.push(record.into_reading(number));
+    }
+    let list = numbers.into_iter().map(|((name, unit), id)| Sensor { id, name, unit }).collect();
+    let table = SensorTable::from_unsorted(list)
+        .map_err(|twice| DecodeError::Duplicate { offset: end, field: format!("sensor {twice}").into() })?;
+    Ok((table, readings))
+}
+
+/// The outer object.
+struct Outer<'g, 'de, 'm> {
+    guard: &'g mut Guard<'de, 'm>,
+}
+
+impl<'de> DeserializeSeed<'de> for Outer<'_, 'de, '_> {
+    type Value = (Header, Vec<Record<'de>>);
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Outer<'_, 'de, '_> {
+    type Value = (Header, Vec<Record<'de>>);
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a batch object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let guard = self.guard;
+        guard.check_depth(1)?;
+        let (mut header, mut records) = (Header::default(), None);
+        let this = guard.open();
+        while access.next_key_seed(Key { guard, object: this })?.is_some() {
+            match guard.last_key() {
+                "id" => {
+                    let scalar = access.next_value_seed(Scalar { guard, role: None })?;
+                    header.id = id(guard, &scalar)?;
+                }
+                "pd" => {
+                    let scalar = access.next_value_seed(Scalar { guard, role: None })?;
+                    header.pd = pd(guard, &scalar)?;
+                }
+                "readings" => {
+                    let defaults = Defaults { sensor: None, arrival_ms: None };
+                    records = Some(access.next_value_seed(List { guard, level: 2, defaults })?);
+                }
+                _ => access.next_value_seed(Node { guard, level: 1, draft: None })?,
+            }
+        }
+        guard.close(this);
+        match records {
+            Some(records) => Ok((header, records)),
+            None => Err(guard.missing("readings".into())),
+        }
+    }
+}
+
+fn id<E: de::Error>(guard: &mut Guard<'_, '_>, scalar: &Value<'_>) -> Result<Option<crate::BatchId>, E> {
+    let parsed = match scalar {
+        Value::Null => return Ok(None),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    parsed.map(Some).ok_or_else(|| guard.malformed("id is not gateway-lane-epoch-seq in hexadecimal"))
+}
+
+fn pd<E: de::Error>(guard: &mut Guard<'_, '_>, scalar: &Value<'_>) -> Result<bool, E> {
+    match scalar {
+        Value::I64(1) | Value::Bool(true) => Ok(true),
+        Value::I64(0) | Value::Bool(false) | Value::Null => Ok(false),
+        _ => Err(guard.malformed("pd is not 0 or 1")),
+    }
+}

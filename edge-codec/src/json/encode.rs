@@ -1,0 +1,128 @@
+//! Readings to JSON batches.
+
+use super::base64;
+use crate::encoder::{Draft, Wire};
+use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value, quality};
+use std::io::Write;
+
+/// Marks an [`Encoder`](crate::Encoder) as one for JSON.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Json {
+    non_finite: NonFinite,
+}
+
+/// What to do with NaN and infinities, which JSON does not have (RFC 8259 §6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NonFinite {
+    /// [`EncodeError::NonFinite`]. The default: texts like `"NaN"` are understood by some readers only.
+    #[default]
+    Refuse,
+    /// Write null, with quality bad (0x80000000) unless the reading is bad already: the value is lost and the batch
+    /// says so.
+    Null,
+}
+
+impl<S: Sensors> crate::Encoder<S, Json> {
+    /// What to do with NaN and infinities. Default [`NonFinite::Refuse`].
+    pub fn non_finite(mut self, choice: NonFinite) -> Self {
+        self.wire.non_finite = choice;
+        self
+    }
+}
+
+impl Wire for Json {
+    fn check(&self, reading: &Reading<'_>) -> Result<(), EncodeError> {
+        match reading.value {
+            Value::F64(value) if !value.is_finite() && self.non_finite == NonFinite::Refuse => {
+                Err(EncodeError::NonFinite { sensor: reading.sensor, time: reading.time, value })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sensor(&self, _: &mut Vec<u8>, _: &Sensor<'_>) {}
+
+    fn row(&self, out: &mut Vec<u8>, reading: &Reading<'_>, _: i64, sensor: &Sensor<'_>, first: bool) {
+        let mut quality = reading.quality;
+        out.extend_from_slice(if first { b"{\"sensor\":" } else { b",{\"sensor\":" });
+        text(out, &sensor.name);
+        out.extend_from_slice(b",\"ts\":");
+        display(out, format_args!("{}", reading.time));
+        out.extend_from_slice(if matches!(reading.value, Value::Bytes(_)) {
+            b",\"bytes\":"
+        } else {
+            b",\"value\":"
+        });
+        match &reading.value {
+            // `{:?}` is the shortest text that reads back to the same bits, always with a point or an exponent.
+            Value::F64(v) if v.is_finite() => display(out, format_args!("{v:?}")),
+            Value::F64(_) => {
+                out.extend_from_slice(b"null");
+                quality = if quality::is_bad(quality) { quality } else { quality::BAD };
+            }
+            Value::I64(v) => display(out, format_args!("{v}")),
+            Value::U64(v) => display(out, format_args!("{v}")),
+            Value::Bool(v) => display(out, format_args!("{v}")),
+            Value::Text(v) => text(out, v),
+            Value::Bytes(v) => {
+                out.push(b'"');
+                base64::encode(out, v);
+                out.push(b'"');
+            }
+            Value::Null => out.extend_from_slice(b"null"),
+        }
+        if !sensor.unit.is_empty() {
+            out.extend_from_slice(b",\"unit\":");
+            text(out, &sensor.unit);
+        }
+        if quality != 0 {
+            display(out, format_args!(",\"quality\":{quality}"));
+        }
+        out.push(b'}');
+    }
+
+    fn frame_len(&self, header: &Header, draft: &Draft) -> usize {
+        // `{"readings":[` and `]}`, `"id":"",`, `"pd":1,`
+        let id = header.id.map_or(0, |id| 8 + id.to_string().len());
+        15 + id + if header.pd { 7 } else { 0 } + draft.rows.len()
+    }
+
+    fn frame(&self, header: &Header, draft: &Draft) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.frame_len(header, draft));
+        out.push(b'{');
+        if let Some(id) = header.id {
+            display(&mut out, format_args!("\"id\":\"{id}\","));
+        }
+        if header.pd {
+            out.extend_from_slice(b"\"pd\":1,");
+        }
+        out.extend_from_slice(b"\"readings\":[");
+        out.extend_from_slice(&draft.rows);
+        out.extend_from_slice(b"]}");
+        out
+    }
+}
+
+/// Writing to a `Vec` cannot fail.
+fn display(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
+    let written = out.write_fmt(what);
+    debug_assert!(written.is_ok());
+}
+
+/// A JSON string (RFC 8259 §7): quotes, backslashes and control characters are escaped.
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..0x20 => display(out, format_args!("\\u{byte:04x}")),
+            other => out.push(other),
+        }
+    }
+    out.push(b'"');
+}

@@ -1,0 +1,173 @@
+//! What all visitors share: limits, the keys of the open objects, and the typed error behind serde's text.
+
+use super::FieldMap;
+use super::map::Role;
+use crate::{DecodeError, Limits};
+use serde::de;
+use std::borrow::Cow;
+
+pub(super) struct Guard<'de, 'm> {
+    pub(super) map: &'m FieldMap,
+    pub(super) limits: &'m Limits,
+    /// Keys of every open object, one object after the other: one allocation for the whole input.
+    keys: Vec<Cow<'de, str>>,
+    /// Indices into `keys` of the fields we are in, from the reading's object inwards.
+    path: Vec<usize>,
+    failure: Option<DecodeError>,
+    readings: usize,
+}
+
+impl<'de, 'm> Guard<'de, 'm> {
+    pub(super) fn new(map: &'m FieldMap, limits: &'m Limits) -> Self {
+        Self { map, limits, keys: Vec::new(), path: Vec::new(), failure: None, readings: 0 }
+    }
+
+    /// Fails with a typed error; the offset is filled in when serde has told the place.
+    pub(super) fn fail<E: de::Error>(&mut self, error: DecodeError) -> E {
+        self.failure = Some(error);
+        E::custom("refused")
+    }
+
+    pub(super) fn limit<E: de::Error>(&mut self, what: &'static str, limit: usize, found: usize) -> E {
+        self.fail(DecodeError::Limit { what, offset: 0, limit, found: found as u64 })
+    }
+
+    pub(super) fn malformed<E: de::Error>(&mut self, what: &'static str) -> E {
+        self.fail(DecodeError::Malformed { offset: 0, what: what.into() })
+    }
+
+    pub(super) fn missing<E: de::Error>(&mut self, field: Cow<'static, str>) -> E {
+        self.fail(DecodeError::Missing { offset: 0, field })
+    }
+
+    pub(super) fn check_depth<E: de::Error>(&mut self, level: usize) -> Result<(), E> {
+        let limit = self.limits.depth;
+        if level > limit { Err(self.limit("depth", limit, level)) } else { Ok(()) }
+    }
+
+    pub(super) fn check_text<E: de::Error>(&mut self, len: usize) -> Result<(), E> {
+        let limit = self.limits.text_bytes;
+        if len > limit { Err(self.limit("text bytes", limit, len)) } else { Ok(()) }
+    }
+
+    pub(super) fn count_reading<E: de::Error>(&mut self) -> Result<(), E> {
+        self.readings = self.readings.saturating_add(1);
+        let (limit, found) = (self.limits.readings, self.readings);
+        if found > limit { Err(self.limit("readings", limit, found)) } else { Ok(()) }
+    }
+
+    /// Begins an object; give the result to [`key`](Self::key) and [`close`](Self::close).
+    pub(super) fn open(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(super) fn close(&mut self, object: usize) {
+        self.keys.truncate(object);
+    }
+
+    /// Takes the next key of an object.
+    pub(super) fn key<E: de::Error>(&mut self, object: usize, key: Cow<'de, str>) -> Result<(), E> {
+        self.check_text(key.len())?;
+        let before = self.keys.get(object..).unwrap_or_default();
+        let (limit, found) = (self.limits.fields, before.len().saturating_add(1));
+        if before.contains(&key) {
+            return Err(self.fail(DecodeError::Duplicate { offset: 0, field: key.into_owned().into() }));
+        }
+        if found > limit {
+            return Err(self.limit("fields", limit, found));
+        }
+        self.keys.push(key);
+        Ok(())
+    }
+
+    /// The key taken last.
+    pub(super) fn last_key(&self) -> &str {
+        self.keys.last().map_or("", |key| key)
+    }
+
+    /// Steps into the field whose key was taken last and says what it is.
+    pub(super) fn enter(&mut self) -> Step {
+        self.path.push(self.keys.len().saturating_sub(1));
+        let mut path = [""; MAX_PATH];
+        let Some(here) = path.get_mut(..self.path.len()) else { return Step::Skip };
+        for (slot, at) in here.iter_mut().zip(&self.path) {
+            *slot = self.keys.get(*at).map_or("", |key| key);
+        }
+        match self.map.role(here) {
+            Some(role) => Step::Field(role),
+            None if self.map.leads_on(here) => Step::Into,
+            None => Step::Skip,
+        }
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.path.pop();
+    }
+
+    /// The error to report for serde's, with its offset.
+    pub(super) fn explain(self, input: &str, error: &serde_json::Error) -> DecodeError {
+        let place = offset(input, error.line(), error.column());
+        match self.failure {
+            Some(mut typed) => {
+                set_offset(&mut typed, place);
+                typed
+            }
+            None if error.is_eof() => DecodeError::Truncated { offset: input.len(), needed: 1 },
+            None => DecodeError::Malformed { offset: place, what: plain(error).into() },
+        }
+    }
+}
+
+/// Pointers longer than this lead nowhere.
+const MAX_PATH: usize = 8;
+
+/// What to do with a field.
+pub(super) enum Step {
+    Field(Role),
+    Into,
+    Skip,
+}
+
+/// serde_json counts lines and columns from 1; column 0 is the line feed before.
+fn offset(input: &str, line: usize, column: usize) -> usize {
+    let lines_before = line.saturating_sub(1);
+    let start = match lines_before.checked_sub(1) {
+        None => 0,
+        Some(n) => input.bytes().enumerate().filter(|(_, b)| *b == b'\n').nth(n).map_or(0, |(at, _)| at + 1),
+    };
+    start.saturating_add(column).saturating_sub(1).min(input.len())
+}
+
+/// serde_json's text without the place, which we give in bytes.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text.get(..end).unwrap_or_default().to_owned(),
+        None => text,
+    }
+}
+
+fn set_offset(error: &mut DecodeError, place: usize) {
+    if let DecodeError::Limit { offset, .. }
+    | DecodeError::Malformed { offset, .. }
+    | DecodeError::Unexpected { offset, .. }
+    | DecodeError::Missing { offset, .. }
+    | DecodeError::Duplicate { offset, .. } = error
+    {
+        *offset = place;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_byte_offsets_over_lines() {
+        for (input, at) in [("x", 0), ("[1,\n  x]", 6), ("[\n\n\n\"\u{fc}\",x]", 9)] {
+            let error = serde_json::from_str::<de::IgnoredAny>(input).unwrap_err();
+            assert_eq!(offset(input, error.line(), error.column()), at, "{input}");
+            assert_eq!(&input[at..=at], "x");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! A sensor's payload to records.
+
+use super::FieldMap;
+use super::guard::Guard;
+use super::visit::{Draft, object};
+use crate::{DecodeError, Limits, Reading, Value};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+/// A reading whose sensor is still a name. Text borrows from the payload unless it has escapes. Exhaustive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record<'a> {
+    /// The sensor's name: the payload's, else [`Source::sensor`].
+    pub sensor: Cow<'a, str>,
+    /// The unit as it was sent; empty = none.
+    pub unit: Cow<'a, str>,
+    /// Source time, or arrival time if the payload has none; ms since the Unix epoch.
+    pub time: i64,
+    /// Whether [`time`](Self::time) is the arrival time.
+    pub arrival_time: bool,
+    /// The value.
+    pub value: Value<'a>,
+    /// OPC UA StatusCode.
+    pub quality: u32,
+}
+
+impl<'a> Record<'a> {
+    /// The reading, under the number the application has given to the name.
+    #[must_use]
+    pub fn into_reading(self, sensor: u32) -> Reading<'a> {
+        Reading { sensor, time: self.time, value: self.value, quality: self.quality }
+    }
+}
+
+/// What is known of a payload from outside. Exhaustive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source<'a> {
+    /// The sensor if the payload does not name one, usually the topic.
+    pub sensor: Option<&'a str>,
+    /// When the payload arrived, ms since the Unix epoch: the time of readings that have none.
+    pub arrival_ms: i64,
+}
+
+/// Reads a sensor's payload: an object, or an array of objects.
+///
+/// Costs one allocation for the list and one per text with escapes.
+///
+/// # Errors
+/// Everything in [`DecodeError`] that the [`limits`](Limits) and the `map` refuse; nothing is guessed.
+pub fn import<'a>(
+    payload: &'a [u8],
+    map: &FieldMap,
+    source: &Source<'a>,
+    limits: &Limits,
+) -> Result<Vec<Record<'a>>, DecodeError> {
+    let defaults = Defaults { sensor: source.sensor, arrival_ms: Some(source.arrival_ms) };
+    read(payload, map, limits, |guard, deserializer| Payload { guard, defaults }.deserialize(deserializer))
+}
+
+/// Runs a seed over the whole input and gives its error a place.
+pub(super) fn read<'de, 'm, T>(
+    input: &'de [u8],
+    map: &'m FieldMap,
+    limits: &'m Limits,
+    run: impl FnOnce(
+        &mut Guard<'de, 'm>,
+        &mut serde_json::Deserializer<serde_json::de::StrRead<'de>>,
+    ) -> Result<T, serde_json::Error>,
+) -> Result<T, DecodeError> {
+    crate::check_input(input, limits)?;
+    let text = std::str::from_utf8(input)
+        .map_err(|e| DecodeError::Malformed { offset: e.valid_up_to(), what: "text is not UTF-8".into() })?;
+    let mut guard = Guard::new(map, limits);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let result = match run(&mut guard, &mut deserializer) {
+        Ok(result) => result,
+        Err(error) => return Err(guard.explain(text, &error)),
+    };
+    match deserializer.end() {
+        Ok(()) => Ok(result),
+        Err(error) => match guard.explain(text, &error) {
+            DecodeError::Malformed { offset, .. } => {
+                Err(DecodeError::Trailing { offset, found: text.len().saturating_sub(offset) })
+            }
+            other => Err(other),
+        },
+    }
+}
+
+/// What fills the gaps of a record; `None` = the gap is an error.
+#[derive(Clone, Copy)]
+pub(super) struct Defaults<'a> {
+    pub(super) sensor: Option<&'a str>,
+    pub(super) arrival_ms: Option<i64>,
+}
+
+/// An object or an array of objects.
+struct Payload<'g, 'de, 'm> {
+    guard: &'g mut Guard<'de, 'm>,
+    defaults: Defaults<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for Payload<'_, 'de, '_> {
+    type Value = Vec<Record<'de>>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Payload<'_, 'de, '_> {
+    type Value = Vec<Record<'de>>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array of objects")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
+        List { guard: self.guard, level: 1, defaults: self.defaults }.visit_seq(access)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
+        let item = Item { guard: self.guard, level: 1, defaults: self.defaults };
+        Ok(vec![item.visit_map(access)?])
+    }
+}
+
+/// An array of reading objects that is `level` deep.
+pub(super) struct List<'g, 'de, 'm> {
+    pub(super) guard: &'g mut Guard<'de, 'm>,
+    pub(super) level: usize,
+    pub(super) defaults: Defaults<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for List<'_, 'de, '_> {
+    type Value = Vec<Record<'de>>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List<'_, 'de, '_> {
+    type Value = Vec<Record<'de>>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        self.guard.check_depth(self.level)?;
+        let mut records = Vec::new();
+        let level = self.level.saturating_add(1);
+        let defaults = self.defaults;
+        while let Some(record) = access.next_element_seed(Item { guard: self.guard, level, defaults })? {
+            records.push(record);
+        }
+        Ok(records)
+    }
+}
+
+/// A reading's object that is `level` deep.
+struct Item<'g, 'de, 'm> {
+    guard: &'g mut Guard<'de, 'm>,
+    level: usize,
+    defaults: Defaults<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for Item<'_, 'de, '_> {
+    type Value = Record<'de>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Item<'_, 'de, '_> {
+    type Value = Record<'de>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reading's object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
+        self.guard.count_reading()?;
+        let mut draft = Draft::default();
+        object(self.guard, self.level, Some(&mut draft), access)?;
+        complete(self.guard, draft, self.defaults)
+    }
+}
+
+fn complete<'de, E: de::Error>(
+    guard: &mut Guard<'de, '_>,
+    draft: Draft<'de>,
+    defaults: Defaults<'de>,
+) -> Result<Record<'de>, E> {
+    use super::map::Role;
+    let map = guard.map;
+    let Some(value) = draft.value else { return Err(guard.missing(map.name(Role::Value))) };
+    let Some(sensor) = draft.sensor.or(defaults.sensor.map(Cow::Borrowed)) else {
+        return Err(guard.missing(map.name(Role::Sensor)));
+    };
+    let arrival_time = draft.time.is_none();
+    let Some(time) = draft.time.or(defaults.arrival_ms) else {
+        return Err(guard.missing(map.name(Role::Time)));
+    };
+    let unit = draft.unit.unwrap_or_default();
+    Ok(Record { sensor, unit, time, arrival_time, value, quality: draft.quality })
+}

@@ -1,0 +1,146 @@
+//! Which field is which.
+
+use std::borrow::Cow;
+
+/// The unit of a time field. By configuration: a number alone does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds since the Unix epoch; a fraction is rounded to milliseconds.
+    Seconds,
+    /// Milliseconds since the Unix epoch; a fraction is rounded.
+    Milliseconds,
+    /// Microseconds since the Unix epoch, cut to milliseconds.
+    Microseconds,
+    /// Nanoseconds since the Unix epoch, cut to milliseconds.
+    Nanoseconds,
+    /// Text as RFC 3339 §5.6, cut to milliseconds; a leap second is the first of the next minute.
+    Rfc3339,
+}
+
+/// Names of the fields in a sensor's payload.
+///
+/// A name that begins with `/` is a JSON Pointer (RFC 6901) from the reading's object, for nested payloads:
+/// `FieldMap::default().value("/data/temp").unit("/data/unit")`. Pointers go through objects, not arrays.
+///
+/// The default is `sensor`, `value`, `unit`, `quality` and `ts` in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldMap {
+    pub(super) paths: [Path; ROLES],
+    pub(super) time_unit: TimeUnit,
+}
+
+/// What a field is, and its place in [`FieldMap::paths`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Sensor,
+    Value,
+    Unit,
+    Quality,
+    Time,
+    Bytes,
+}
+
+const ROLES: usize = 6;
+const ALL: [Role; ROLES] = [Role::Sensor, Role::Value, Role::Unit, Role::Quality, Role::Time, Role::Bytes];
+
+/// Keys from the reading's object inwards; empty = the field does not exist.
+type Path = Vec<Cow<'static, str>>;
+
+impl Default for FieldMap {
+    fn default() -> Self {
+        let key = |name| vec![Cow::Borrowed(name)];
+        Self {
+            paths: [key("sensor"), key("value"), key("unit"), key("quality"), key("ts"), Vec::new()],
+            time_unit: TimeUnit::Milliseconds,
+        }
+    }
+}
+
+impl FieldMap {
+    /// The field that names the sensor, text. Default `sensor`. Payloads without it take
+    /// [`Source::sensor`](super::Source::sensor).
+    #[must_use]
+    pub fn sensor(self, name: &str) -> Self {
+        self.set(Role::Sensor, name)
+    }
+
+    /// The field with the value, required. Default `value`.
+    #[must_use]
+    pub fn value(self, name: &str) -> Self {
+        self.set(Role::Value, name)
+    }
+
+    /// The field with the unit, text, passed through as it is. Default `unit`.
+    #[must_use]
+    pub fn unit(self, name: &str) -> Self {
+        self.set(Role::Unit, name)
+    }
+
+    /// The field with the quality: an OPC UA StatusCode as a number, or `good`, `uncertain`, `bad` in any case.
+    /// Default `quality`; payloads without it are good.
+    #[must_use]
+    pub fn quality(self, name: &str) -> Self {
+        self.set(Role::Quality, name)
+    }
+
+    /// The field with the source time, and its unit. Default `ts` in milliseconds.
+    #[must_use]
+    pub fn time(mut self, name: &str, unit: TimeUnit) -> Self {
+        self.time_unit = unit;
+        self.set(Role::Time, name)
+    }
+
+    /// The map of our own batches: `bytes` beside `value`.
+    pub(super) fn batch() -> Self {
+        Self::default().set(Role::Bytes, "bytes")
+    }
+
+    fn set(mut self, role: Role, name: &str) -> Self {
+        let path = match name.strip_prefix('/') {
+            None => vec![Cow::Owned(name.to_owned())],
+            Some(rest) => {
+                rest.split('/').map(|key| Cow::Owned(key.replace("~1", "/").replace("~0", "~"))).collect()
+            }
+        };
+        if let Some(slot) = self.paths.get_mut(role as usize) {
+            *slot = path;
+        }
+        self
+    }
+
+    /// What the field at `path` is.
+    pub(super) fn role(&self, path: &[&str]) -> Option<Role> {
+        ALL.into_iter().zip(&self.paths).find(|(_, p)| !path.is_empty() && *p == path).map(|(role, _)| role)
+    }
+
+    /// Whether a field is somewhere below `path`.
+    pub(super) fn leads_on(&self, path: &[&str]) -> bool {
+        self.paths.iter().any(|p| p.len() > path.len() && p.iter().zip(path).all(|(a, b)| a == b))
+    }
+
+    /// The name of a field as it was configured, for messages.
+    pub(super) fn name(&self, role: Role) -> Cow<'static, str> {
+        match self.paths.get(role as usize).map(Vec::as_slice) {
+            Some([key]) => key.clone(),
+            Some(keys) => Cow::Owned(keys.iter().flat_map(|k| ["/", k]).collect()),
+            None => Cow::Borrowed(""),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_match_whole_paths_and_lead_on_from_their_parents() {
+        let map = FieldMap::default().value("/data/a~1b").unit("u/x");
+        assert_eq!(map.role(&["data", "a/b"]), Some(Role::Value));
+        assert_eq!(map.role(&["data"]), None);
+        assert!(map.leads_on(&["data"]));
+        assert!(!map.leads_on(&["data", "a/b"]));
+        assert_eq!(map.role(&["u/x"]), Some(Role::Unit), "only a leading slash makes a pointer");
+        assert_eq!(map.role(&["bytes"]), None);
+        assert_eq!(map.name(Role::Value), "/data/a/b");
+    }
+}

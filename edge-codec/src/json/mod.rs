@@ -1,0 +1,37 @@
+//! JSON: what sensors send in ([`import`]), batches in and out ([`decode`], [`Encoder`]).
+//!
+//! [`import`] takes one sensor's payload: an object or an array of objects, with field names by configuration
+//! ([`FieldMap`]). Its [`Record`]s name their sensor by text, since numbers are the application's to give.
+//!
+//! A batch is `{"id":"00c0ffee00000001-1-2a-3e8","pd":1,"readings":[…]}` with `id` and `pd` as in
+//! [`Header`](crate::Header) (absent if unknown and not marked), and each reading
+//! `{"sensor":"line2/temp","ts":1580515200000,"value":53.6,"unit":"Cel","quality":1073741824}` with `ts` in
+//! milliseconds; `unit` is absent if there is none, `quality` if it is 0. Bytes stand as base64url without padding
+//! (RFC 4648 §5) under `bytes` instead of `value`.
+//!
+//! Numbers: without fraction and exponent they are integers and exact from -2^63 to 2^64-1; all others are the
+//! nearest double, so a longer integer loses digits. Doubles are written as the shortest text that reads back to the
+//! same bits. JSON has no NaN and no infinity; see [`NonFinite`].
+//!
+//! Duplicate keys are refused in every object, also in fields nobody reads; text that looks like a number stays
+//! text. Offsets in errors are where the reader stood: at or just after the item.
+
+mod base64;
+mod decode;
+mod encode;
+mod guard;
+mod import;
+mod map;
+mod time;
+mod visit;
+
+pub use decode::decode;
+pub use encode::{Json, NonFinite};
+pub use import::{Record, Source, import};
+pub use map::{FieldMap, TimeUnit};
+
+/// See [`Encoder`](crate::Encoder).
+pub type Encoder<S> = crate::Encoder<S, Json>;
+
+/// `application/json`.
+pub const CONTENT_TYPE: &str = crate::content_type::JSON;

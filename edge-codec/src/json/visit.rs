@@ -1,0 +1,274 @@
+//! serde visitors that build records straight from the text: no tree in between.
+
+use super::guard::{Guard, Step};
+use super::map::Role;
+use super::{TimeUnit, base64, time};
+use crate::{DecodeError, Value, quality};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+/// A reading as far as its fields were seen.
+#[derive(Default)]
+pub(super) struct Draft<'de> {
+    pub(super) sensor: Option<Cow<'de, str>>,
+    pub(super) unit: Option<Cow<'de, str>>,
+    pub(super) value: Option<Value<'de>>,
+    pub(super) quality: u32,
+    pub(super) time: Option<i64>,
+}
+
+/// Reads the fields of an object that is `level` deep into `draft`; with no draft it only checks.
+pub(super) fn object<'de, A: MapAccess<'de>>(
+    guard: &mut Guard<'de, '_>,
+    level: usize,
+    mut draft: Option<&mut Draft<'de>>,
+    mut access: A,
+) -> Result<(), A::Error> {
+    guard.check_depth(level)?;
+    let this = guard.open();
+    while access.next_key_seed(Key { guard, object: this })?.is_some() {
+        match &mut draft {
+            None => access.next_value_seed(Node { guard, level, draft: None })?,
+            Some(draft) => {
+                match guard.enter() {
+                    Step::Field(role) => {
+                        let scalar = access.next_value_seed(Scalar { guard, role: Some(role) })?;
+                        draft.set(guard, role, scalar)?;
+                    }
+                    Step::Into => access.next_value_seed(Node { guard, level, draft: Some(draft) })?,
+                    Step::Skip => access.next_value_seed(Node { guard, level, draft: None })?,
+                }
+                guard.leave();
+            }
+        }
+    }
+    guard.close(this);
+    Ok(())
+}
+
+impl<'de> Draft<'de> {
+    /// A null field is an absent one, except that a null value is a value.
+    fn set<E: de::Error>(
+        &mut self,
+        guard: &mut Guard<'de, '_>,
+        role: Role,
+        scalar: Value<'de>,
+    ) -> Result<(), E> {
+        match (role, scalar) {
+            (Role::Value | Role::Bytes, _) if self.value.is_some() => {
+                return Err(guard.malformed("value and bytes in one reading"));
+            }
+            (Role::Value, value) => self.value = Some(value),
+            (_, Value::Null) => {}
+            (Role::Sensor, Value::Text(text)) => self.sensor = Some(text),
+            (Role::Unit, Value::Text(text)) => self.unit = Some(text),
+            (Role::Bytes, Value::Text(text)) => match base64::decode(&text) {
+                Some(bytes) => self.value = Some(Value::Bytes(Cow::Owned(bytes))),
+                None => return Err(guard.malformed("bytes are not base64url without padding")),
+            },
+            (Role::Quality, scalar) => match status_code(&scalar) {
+                Some(code) => self.quality = code,
+                None => {
+                    return Err(unexpected(
+                        guard,
+                        role,
+                        "an OPC UA StatusCode or good, uncertain, bad",
+                        &scalar,
+                    ));
+                }
+            },
+            (Role::Time, scalar) => match to_ms(&scalar, guard.map.time_unit) {
+                Some(ms) => self.time = Some(ms),
+                None => return Err(unexpected(guard, role, time_wanted(guard.map.time_unit), &scalar)),
+            },
+            (Role::Sensor | Role::Unit | Role::Bytes, other) => {
+                return Err(unexpected(guard, role, "text", &other));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn status_code(scalar: &Value<'_>) -> Option<u32> {
+    match scalar {
+        Value::I64(code) => u32::try_from(*code).ok(),
+        Value::Text(text) if text.eq_ignore_ascii_case("good") => Some(quality::GOOD),
+        Value::Text(text) if text.eq_ignore_ascii_case("uncertain") => Some(quality::UNCERTAIN),
+        Value::Text(text) if text.eq_ignore_ascii_case("bad") => Some(quality::BAD),
+        _ => None,
+    }
+}
+
+fn to_ms(scalar: &Value<'_>, unit: TimeUnit) -> Option<i64> {
+    match (scalar, unit) {
+        (Value::Text(text), TimeUnit::Rfc3339) => time::from_rfc3339(text),
+        (Value::I64(v), unit) => time::from_int(*v, unit),
+        (Value::F64(v), unit) => time::from_float(*v, unit),
+        // Nanoseconds reach beyond i64 in the year 2262.
+        (Value::U64(v), TimeUnit::Nanoseconds) => i64::try_from(*v / 1_000_000).ok(),
+        (Value::U64(v), TimeUnit::Microseconds) => i64::try_from(*v / 1000).ok(),
+        _ => None,
+    }
+}
+
+fn time_wanted(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Seconds => "a time in seconds",
+        TimeUnit::Milliseconds => "a time in milliseconds",
+        TimeUnit::Microseconds => "a time in microseconds",
+        TimeUnit::Nanoseconds => "a time in nanoseconds",
+        TimeUnit::Rfc3339 => "a time as RFC 3339 text",
+    }
+}
+
+fn unexpected<E: de::Error>(
+    guard: &mut Guard<'_, '_>,
+    role: Role,
+    expected: &'static str,
+    found: &Value<'_>,
+) -> E {
+    let found: Cow<'static, str> = match found {
+        Value::Null => "null".into(),
+        Value::Bool(v) => v.to_string().into(),
+        Value::I64(v) => v.to_string().into(),
+        Value::U64(v) => v.to_string().into(),
+        Value::F64(v) => format!("{v:?}").into(),
+        // Foreign text of any length does not belong into a log line.
+        Value::Text(v) => format!("text {:?}", v.chars().take(40).collect::<String>()).into(),
+        Value::Bytes(_) => "bytes".into(),
+    };
+    let field = guard.map.name(role);
+    guard.fail(DecodeError::Unexpected { offset: 0, field, expected, found })
+}
+
+/// A key; its text goes to the guard, which refuses duplicates.
+pub(super) struct Key<'g, 'de, 'm> {
+    pub(super) guard: &'g mut Guard<'de, 'm>,
+    pub(super) object: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_, 'de, '_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key<'_, 'de, '_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_borrowed_str<E: de::Error>(self, v: &'de str) -> Result<(), E> {
+        self.guard.key(self.object, Cow::Borrowed(v))
+    }
+    fn visit_str<E: de::Error>(self, v: &str) -> Result<(), E> {
+        self.guard.key(self.object, Cow::Owned(v.to_owned()))
+    }
+}
+
+/// A number, text, boolean or null; `role` is for the message only.
+pub(super) struct Scalar<'g, 'de, 'm> {
+    pub(super) guard: &'g mut Guard<'de, 'm>,
+    pub(super) role: Option<Role>,
+}
+
+impl<'de> DeserializeSeed<'de> for Scalar<'_, 'de, '_> {
+    type Value = Value<'de>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Scalar<'_, '_, '_> {
+    fn no_scalar<E: de::Error>(self, found: &'static str) -> E {
+        let field = self.role.map_or(Cow::Borrowed("field"), |role| self.guard.map.name(role));
+        let expected = "a number, text, bool or null";
+        self.guard.fail(DecodeError::Unexpected { offset: 0, field, expected, found: found.into() })
+    }
+}
+
+impl<'de> Visitor<'de> for Scalar<'_, 'de, '_> {
+    type Value = Value<'de>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, text, bool or null")
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E: de::Error>(self, v: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool(v))
+    }
+    fn visit_i64<E: de::Error>(self, v: i64) -> Result<Value<'de>, E> {
+        Ok(Value::I64(v))
+    }
+    fn visit_u64<E: de::Error>(self, v: u64) -> Result<Value<'de>, E> {
+        Ok(i64::try_from(v).map_or(Value::U64(v), Value::I64))
+    }
+    fn visit_f64<E: de::Error>(self, v: f64) -> Result<Value<'de>, E> {
+        Ok(Value::F64(v))
+    }
+    fn visit_borrowed_str<E: de::Error>(self, v: &'de str) -> Result<Value<'de>, E> {
+        self.guard.check_text(v.len())?;
+        Ok(Value::Text(Cow::Borrowed(v)))
+    }
+    fn visit_str<E: de::Error>(self, v: &str) -> Result<Value<'de>, E> {
+        self.guard.check_text(v.len())?;
+        Ok(Value::Text(Cow::Owned(v.to_owned())))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Value<'de>, A::Error> {
+        Err(self.no_scalar("an array"))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Value<'de>, A::Error> {
+        Err(self.no_scalar("an object"))
+    }
+}
+
+/// Anything inside a container that is `level` deep: checked, and read if a pointer leads through it.
+pub(super) struct Node<'g, 'd, 'de, 'm> {
+    pub(super) guard: &'g mut Guard<'de, 'm>,
+    pub(super) level: usize,
+    pub(super) draft: Option<&'d mut Draft<'de>>,
+}
+
+impl<'de> DeserializeSeed<'de> for Node<'_, '_, 'de, '_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node<'_, '_, 'de, '_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E: de::Error>(self, v: &str) -> Result<(), E> {
+        self.guard.check_text(v.len())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        let level = self.level.saturating_add(1);
+        self.guard.check_depth(level)?;
+        while access.next_element_seed(Node { guard: self.guard, level, draft: None })?.is_some() {}
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<(), A::Error> {
+        object(self.guard, self.level.saturating_add(1), self.draft, access)
+    }
+}

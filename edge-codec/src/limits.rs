@@ -1,0 +1,84 @@
+//! What a decoder accepts at most.
+
+/// Limits of a decoder. Every decoder asks for them and refuses what is above, naming limit and place.
+///
+/// Worst-case memory of a decoded batch is proportional to [`Limits::bytes`]; the factor per format is
+/// tested (see the crate's README). The defaults fit a gateway with 64 MiB of RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub(crate) bytes: usize,
+    pub(crate) readings: usize,
+    pub(crate) sensors: usize,
+    pub(crate) depth: usize,
+    pub(crate) text_bytes: usize,
+    pub(crate) fields: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bytes: 1 << 20,
+            readings: MAX_READINGS,
+            sensors: MAX_SENSORS,
+            depth: 16,
+            text_bytes: 64 << 10,
+            fields: 256,
+        }
+    }
+}
+
+/// Default of [`Limits::readings`], and the most an encoder puts into one batch.
+pub(crate) const MAX_READINGS: usize = 65_536;
+/// Default of [`Limits::sensors`], and the most an encoder puts into one batch.
+pub(crate) const MAX_SENSORS: usize = 16_384;
+
+impl Limits {
+    /// Size of the whole input in bytes. Default 1 MiB.
+    #[must_use]
+    pub fn bytes(mut self, max: usize) -> Self {
+        self.bytes = max;
+        self
+    }
+
+    /// Readings in one input. Default 65 536.
+    #[must_use]
+    pub fn readings(mut self, max: usize) -> Self {
+        self.readings = max;
+        self
+    }
+
+    /// Different sensors in one batch. Default 16 384.
+    #[must_use]
+    pub fn sensors(mut self, max: usize) -> Self {
+        self.sensors = max;
+        self
+    }
+
+    /// Nesting of arrays and objects or maps, the outermost counts 1. Default 16, above 100 counts as 100.
+    #[must_use]
+    pub fn depth(mut self, max: usize) -> Self {
+        self.depth = max.min(MAX_DEPTH);
+        self
+    }
+
+    /// Length of one text or byte string in bytes (names, units and keys too). Default 64 KiB.
+    #[must_use]
+    pub fn text_bytes(mut self, max: usize) -> Self {
+        self.text_bytes = max;
+        self
+    }
+
+    /// Fields of one JSON object or CBOR map; duplicates are found by comparing each with all before it.
+    /// Default 256.
+    #[must_use]
+    pub fn fields(mut self, max: usize) -> Self {
+        self.fields = max;
+        self
+    }
+}
+
+/// Decoders recurse once per level: this keeps the worst case within a small thread's stack.
+const MAX_DEPTH: usize = 100;
+
+// serde_json stops at 128 by itself; ours must be the limit that is reported.
+const _: () = assert!(MAX_DEPTH < 128);

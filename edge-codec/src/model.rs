@@ -1,0 +1,126 @@
+//! The one batch model that every format carries.
+
+use std::borrow::Cow;
+
+/// One value of one sensor at one instant.
+///
+/// Decoders borrow text and bytes from their input; [`Reading::into_owned`] cuts that tie.
+/// Exhaustive: every format carries exactly these four fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading<'a> {
+    /// The caller's number for the sensor; its name and unit are in a [`Sensors`](crate::Sensors) table.
+    pub sensor: u32,
+    /// Source time in milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+    pub time: i64,
+    /// The value, bit-exact.
+    pub value: Value<'a>,
+    /// OPC UA StatusCode (Part 4 §7.39): the top two bits are good (0), uncertain (1) or bad (2).
+    pub quality: u32,
+}
+
+impl Reading<'_> {
+    /// The same reading, independent of the input it was decoded from. Allocates for text and bytes only.
+    #[must_use]
+    pub fn into_owned(self) -> Reading<'static> {
+        Reading {
+            sensor: self.sensor,
+            time: self.time,
+            value: self.value.into_owned(),
+            quality: self.quality,
+        }
+    }
+
+    /// Whether both are the same reading to the last bit; see [`Value::same`].
+    #[must_use]
+    pub fn same(&self, other: &Reading<'_>) -> bool {
+        self.sensor == other.sensor
+            && self.time == other.time
+            && self.quality == other.quality
+            && self.value.same(&other.value)
+    }
+}
+
+/// A value as sensors send it.
+///
+/// Exhaustive: a new kind would be a new version of every wire format.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// IEEE 754 binary64, all bits kept (also -0.0 and NaN payloads; JSON has no NaN or infinity).
+    F64(f64),
+    /// A whole number that fits `i64`.
+    I64(i64),
+    /// A whole number; JSON and CBOR give those up to `i64::MAX` back as [`Value::I64`].
+    U64(u64),
+    /// True or false.
+    Bool(bool),
+    /// UTF-8 text.
+    Text(Cow<'a, str>),
+    /// Bytes without a meaning to the codec.
+    Bytes(Cow<'a, [u8]>),
+    /// The sensor reported that it has no value.
+    Null,
+}
+
+impl Value<'_> {
+    /// The same value, independent of the input it was decoded from.
+    #[must_use]
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::F64(v) => Value::F64(v),
+            Value::I64(v) => Value::I64(v),
+            Value::U64(v) => Value::U64(v),
+            Value::Bool(v) => Value::Bool(v),
+            Value::Text(v) => Value::Text(Cow::Owned(v.into_owned())),
+            Value::Bytes(v) => Value::Bytes(Cow::Owned(v.into_owned())),
+            Value::Null => Value::Null,
+        }
+    }
+
+    /// Bit equality for floats (NaN equals itself, 0.0 differs from -0.0), numeric equality between
+    /// [`Value::I64`] and [`Value::U64`], equality for the rest. `==` keeps IEEE 754's meaning.
+    #[must_use]
+    pub fn same(&self, other: &Value<'_>) -> bool {
+        match (self, other) {
+            (Value::F64(a), Value::F64(b)) => a.to_bits() == b.to_bits(),
+            (Value::I64(a), Value::U64(b)) | (Value::U64(b), Value::I64(a)) => u64::try_from(*a) == Ok(*b),
+            (a, b) => a == b,
+        }
+    }
+}
+
+/// OPC UA StatusCodes of the three severities, without a sub-code.
+pub mod quality {
+    /// Good.
+    pub const GOOD: u32 = 0;
+    /// Uncertain.
+    pub const UNCERTAIN: u32 = 0x4000_0000;
+    /// Bad.
+    pub const BAD: u32 = 0x8000_0000;
+
+    /// Whether the severity bits say bad (the reserved fourth severity counts as bad).
+    #[must_use]
+    pub fn is_bad(status: u32) -> bool {
+        status & BAD != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_looks_at_bits_and_at_numbers() {
+        assert!(Value::F64(f64::NAN).same(&Value::F64(f64::NAN)));
+        assert!(!Value::F64(0.0).same(&Value::F64(-0.0)));
+        assert!(Value::U64(7).same(&Value::I64(7)));
+        assert!(!Value::U64(u64::MAX).same(&Value::I64(-1)));
+        assert!(!Value::I64(1).same(&Value::F64(1.0)));
+    }
+
+    #[test]
+    fn severity_is_in_the_top_bits() {
+        assert!(!quality::is_bad(quality::GOOD | 0x1234));
+        assert!(!quality::is_bad(quality::UNCERTAIN));
+        assert!(quality::is_bad(0x8008_0000));
+    }
+}

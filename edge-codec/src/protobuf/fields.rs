@@ -1,0 +1,136 @@
+//! The fields of a message's outer level, with offsets and without allocation.
+
+#![deny(clippy::indexing_slicing)]
+
+use crate::DecodeError;
+
+/// Wire type of length-delimited fields.
+pub(super) const LEN: u64 = 2;
+
+/// One field. Content is borrowed for length-delimited fields and passed over for the rest.
+pub(super) struct Field<'a> {
+    pub(super) number: u32,
+    /// Where the content starts.
+    pub(super) offset: usize,
+    pub(super) content: Option<&'a [u8]>,
+}
+
+/// Walks over the fields of `input`, from `at` on.
+#[derive(Clone, Debug)]
+pub(super) struct Fields<'a> {
+    input: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(input: &'a [u8]) -> Self {
+        Self { input, at: 0 }
+    }
+
+    /// The next field; `None` at the end of the input. Groups are refused: proto3 has none.
+    pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, DecodeError> {
+        if self.at >= self.input.len() {
+            return Ok(None);
+        }
+        let start = self.at;
+        let key = self.varint()?;
+        let number = u32::try_from(key >> 3).ok().filter(|n| (1..1 << 29).contains(n));
+        let number = number.ok_or_else(|| malformed(start, "field number out of range"))?;
+        let offset = self.at;
+        let content = match key & 7 {
+            0 => {
+                self.varint()?;
+                None
+            }
+            1 => self.take(8).map(|_| None)?,
+            LEN => {
+                let len = self.varint()?;
+                let offset = self.at;
+                return Ok(Some(Field { number, offset, content: Some(self.take(len)?) }));
+            }
+            5 => self.take(4).map(|_| None)?,
+            3 | 4 => return Err(malformed(start, "group")),
+            _ => return Err(malformed(start, "unknown wire type")),
+        };
+        Ok(Some(Field { number, offset, content }))
+    }
+
+    fn take(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let taken = usize::try_from(len).ok().and_then(|len| rest.get(..len));
+        let taken = taken.ok_or_else(|| DecodeError::Truncated {
+            offset: self.input.len(),
+            needed: len.saturating_sub(rest.len() as u64),
+        })?;
+        self.at = self.at.saturating_add(taken.len());
+        Ok(taken)
+    }
+
+    /// At most ten bytes, the tenth at most 1.
+    fn varint(&mut self) -> Result<u64, DecodeError> {
+        let start = self.at;
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = *self
+                .input
+                .get(self.at)
+                .ok_or(DecodeError::Truncated { offset: self.input.len(), needed: 1 })?;
+            self.at = self.at.saturating_add(1);
+            if shift == 63 && byte > 1 {
+                break;
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(malformed(start, "varint is longer than 64 bits"))
+    }
+}
+
+pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+pub(super) fn malformed(offset: usize, what: &'static str) -> DecodeError {
+    DecodeError::Malformed { offset, what: what.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_read_back_at_every_length() {
+        for bits in 0..64 {
+            for v in [1_u64 << bits, (1_u64 << bits) - 1, u64::MAX >> bits] {
+                let mut out = Vec::new();
+                put_varint(&mut out, v);
+                assert_eq!(Fields::new(&out).varint(), Ok(v));
+            }
+        }
+    }
+
+    #[test]
+    fn overlong_varints_groups_and_field_zero_are_refused() {
+        let next = |input: &[u8]| Fields::new(input).next().map(|_| ());
+        assert!(matches!(next(&[0xff; 11]), Err(DecodeError::Malformed { offset: 0, .. })));
+        assert!(matches!(next(&[0x0b]), Err(DecodeError::Malformed { .. })));
+        assert!(matches!(next(&[0x02, 0x00]), Err(DecodeError::Malformed { .. })));
+        assert!(matches!(next(&[0x0f]), Err(DecodeError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_length_beyond_the_input_is_truncated_not_allocated() {
+        let mut input = vec![0x4a];
+        put_varint(&mut input, u64::MAX);
+        assert_eq!(
+            Fields::new(&input).next().map(|_| ()),
+            Err(DecodeError::Truncated { offset: 11, needed: u64::MAX })
+        );
+    }
+}

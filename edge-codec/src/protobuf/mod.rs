@@ -1,0 +1,28 @@
+//! Protobuf batches: the message `edge.rows.v1.Batch` of `proto/rows.proto`, text in [`PROTO`].
+//!
+//! No protoc at build: the prost structs in [`schema`] are written by hand and a test holds them against the
+//! `.proto`. Doubles are eight bytes on the wire, so every bit of them stays.
+//!
+//! The decoder reads the envelope itself and gives prost one row at a time, since a `repeated Row` of empty rows
+//! (two bytes each) would make prost allocate more than thirty times the input before any limit could speak.
+
+mod decode;
+mod encode;
+mod fields;
+pub mod schema;
+
+pub(crate) use decode::Rows;
+pub use decode::decode;
+pub use encode::Protobuf;
+
+/// See [`Encoder`](crate::Encoder).
+pub type Encoder<S> = crate::Encoder<S, Protobuf>;
+
+/// `application/vnd.edge.rows+protobuf;v=1`.
+pub const CONTENT_TYPE: &str = crate::content_type::PROTOBUF_ROWS;
+
+/// The published schema, for whoever wants to generate readers in another language.
+pub const PROTO: &str = include_str!("../../proto/rows.proto");
+
+/// Version of the layout: the value of `version`.
+const VERSION: u32 = 1;

@@ -1,0 +1,114 @@
+//! `proto/rows.proto` as prost structs. Exhaustive: the field numbers are frozen.
+
+/// A batch.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Batch {
+    /// Version of this layout: 1.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// Identity: gateway.
+    #[prost(fixed64, optional, tag = "2")]
+    pub gateway: Option<u64>,
+    /// Identity: lane.
+    #[prost(uint32, optional, tag = "3")]
+    pub lane: Option<u32>,
+    /// Identity: epoch.
+    #[prost(uint32, optional, tag = "4")]
+    pub epoch: Option<u32>,
+    /// Identity: sequence number of the first row.
+    #[prost(uint64, optional, tag = "5")]
+    pub first_seq: Option<u64>,
+    /// Possible duplicate.
+    #[prost(bool, tag = "6")]
+    pub pd: bool,
+    /// Milliseconds since the Unix epoch.
+    #[prost(sint64, tag = "7")]
+    pub base_time: i64,
+    /// Every sensor that a row refers to.
+    #[prost(message, repeated, tag = "8")]
+    pub sensors: Vec<Sensor>,
+    /// The readings.
+    #[prost(message, repeated, tag = "9")]
+    pub rows: Vec<Row>,
+}
+
+/// A sensor.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Sensor {
+    /// The number rows refer to.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// Name.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Unit; empty = none.
+    #[prost(string, tag = "3")]
+    pub unit: String,
+}
+
+/// A reading.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Row {
+    /// The sensor's number.
+    #[prost(uint32, tag = "1")]
+    pub sensor: u32,
+    /// Milliseconds since `base_time`.
+    #[prost(sint64, tag = "2")]
+    pub time: i64,
+    /// The value; absent if it is of a kind this schema does not know.
+    #[prost(oneof = "Value", tags = "3, 4, 5, 6, 7, 8, 9")]
+    pub value: Option<Value>,
+    /// OPC UA StatusCode.
+    #[prost(uint32, tag = "10")]
+    pub quality: u32,
+}
+
+/// A row's value.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Value {
+    /// A double.
+    #[prost(double, tag = "3")]
+    F64(f64),
+    /// A signed integer.
+    #[prost(sint64, tag = "4")]
+    I64(i64),
+    /// An unsigned integer.
+    #[prost(uint64, tag = "5")]
+    U64(u64),
+    /// A boolean.
+    #[prost(bool, tag = "6")]
+    Bool(bool),
+    /// Text.
+    #[prost(string, tag = "7")]
+    Text(String),
+    /// Bytes.
+    #[prost(bytes = "vec", tag = "8")]
+    Bytes(Vec<u8>),
+    /// No value; the flag carries nothing.
+    #[prost(bool, tag = "9")]
+    Null(bool),
+}
+
+/// [`Batch`] without its repeated fields: decoding this allocates nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, prost::Message)]
+pub(super) struct Head {
+    #[prost(uint32, tag = "1")]
+    pub(super) version: u32,
+    #[prost(fixed64, optional, tag = "2")]
+    pub(super) gateway: Option<u64>,
+    #[prost(uint32, optional, tag = "3")]
+    pub(super) lane: Option<u32>,
+    #[prost(uint32, optional, tag = "4")]
+    pub(super) epoch: Option<u32>,
+    #[prost(uint64, optional, tag = "5")]
+    pub(super) first_seq: Option<u64>,
+    #[prost(bool, tag = "6")]
+    pub(super) pd: bool,
+    #[prost(sint64, tag = "7")]
+    pub(super) base_time: i64,
+}
+
+/// Tag of [`Batch::sensors`].
+pub(super) const SENSORS: u32 = 8;
+/// Tag of [`Batch::rows`].
+pub(super) const ROWS: u32 = 9;

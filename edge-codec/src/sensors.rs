@@ -1,0 +1,144 @@
+//! Sensor names and units, keyed by the caller's numbers.
+
+use std::borrow::Cow;
+
+/// A sensor's entry in a table. Exhaustive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sensor<'a> {
+    /// The number that [`Reading::sensor`](crate::Reading::sensor) refers to.
+    pub id: u32,
+    /// The name, for example the topic it came from.
+    pub name: Cow<'a, str>,
+    /// The unit as the sensor wrote it (`"Cel"`, `"°F"`); empty = none. Never converted.
+    pub unit: Cow<'a, str>,
+}
+
+/// Where an encoder finds names and units.
+///
+/// The numbers are the application's: it keeps one interner for filter and codec, and implements this for it.
+pub trait Sensors {
+    /// The sensor with this number, if there is one.
+    fn sensor(&self, id: u32) -> Option<Sensor<'_>>;
+}
+
+impl<T: Sensors + ?Sized> Sensors for &T {
+    fn sensor(&self, id: u32) -> Option<Sensor<'_>> {
+        (**self).sensor(id)
+    }
+}
+
+impl<T: Sensors + ?Sized> Sensors for std::sync::Arc<T> {
+    fn sensor(&self, id: u32) -> Option<Sensor<'_>> {
+        (**self).sensor(id)
+    }
+}
+
+/// A table of sensors, sorted by number. Look-ups cost O(log n), insertions O(n).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SensorTable<'a> {
+    sorted: Vec<Sensor<'a>>,
+}
+
+impl<'a> SensorTable<'a> {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a sensor; gives the old entry back if the number was taken.
+    pub fn insert(
+        &mut self,
+        id: u32,
+        name: impl Into<Cow<'a, str>>,
+        unit: impl Into<Cow<'a, str>>,
+    ) -> Option<Sensor<'a>> {
+        let sensor = Sensor { id, name: name.into(), unit: unit.into() };
+        match self.sorted.binary_search_by_key(&id, |s| s.id) {
+            Ok(at) => self.sorted.get_mut(at).map(|old| std::mem::replace(old, sensor)),
+            Err(at) => {
+                self.sorted.insert(at, sensor);
+                None
+            }
+        }
+    }
+
+    /// The sensor with this number.
+    #[must_use]
+    pub fn get(&self, id: u32) -> Option<&Sensor<'a>> {
+        let at = self.sorted.binary_search_by_key(&id, |s| s.id).ok()?;
+        self.sorted.get(at)
+    }
+
+    /// All sensors, by rising number.
+    pub fn iter(&self) -> std::slice::Iter<'_, Sensor<'a>> {
+        self.sorted.iter()
+    }
+
+    /// How many sensors there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
+
+    /// Takes a decoded list; `Err` names the number that came twice.
+    #[cfg_attr(
+        not(any(feature = "json", feature = "cbor", feature = "protobuf")),
+        allow(dead_code, reason = "only decoders build tables from lists")
+    )]
+    pub(crate) fn from_unsorted(mut list: Vec<Sensor<'a>>) -> Result<Self, u32> {
+        list.sort_unstable_by_key(|s| s.id);
+        match list.windows(2).find_map(|w| match w {
+            [a, b] if a.id == b.id => Some(a.id),
+            _ => None,
+        }) {
+            Some(twice) => Err(twice),
+            None => Ok(Self { sorted: list }),
+        }
+    }
+}
+
+impl Sensors for SensorTable<'_> {
+    fn sensor(&self, id: u32) -> Option<Sensor<'_>> {
+        let s = self.get(id)?;
+        Some(Sensor { id, name: Cow::Borrowed(&s.name), unit: Cow::Borrowed(&s.unit) })
+    }
+}
+
+impl<'s, 'a> IntoIterator for &'s SensorTable<'a> {
+    type Item = &'s Sensor<'a>;
+    type IntoIter = std::slice::Iter<'s, Sensor<'a>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn insert_keeps_order_and_returns_what_it_replaced() {
+        let mut t = SensorTable::new();
+        assert_eq!(t.insert(7, "b", ""), None);
+        assert_eq!(t.insert(1, "a", "Cel"), None);
+        assert_eq!(t.insert(7, "c", "K").map(|s| s.name.into_owned()), Some("b".to_owned()));
+        assert_eq!(t.iter().map(|s| s.id).collect::<Vec<_>>(), [1, 7]);
+        assert_eq!(t.get(7).map(|s| s.unit.as_ref()), Some("K"));
+        assert!(t.get(2).is_none());
+    }
+
+    #[test]
+    fn a_number_given_twice_is_refused() {
+        let s = |id| Sensor { id, name: "x".into(), unit: "".into() };
+        assert_eq!(SensorTable::from_unsorted(vec![s(3), s(1), s(3)]), Err(3));
+        assert_eq!(SensorTable::from_unsorted(vec![s(3), s(1)]).map(|t| t.len()), Ok(2));
+    }
+}
