@@ -20,6 +20,11 @@
 //!
 //! A commit holds the store alone: calls come from one thread at a time.
 
+#[cfg(feature = "redb")]
+mod redb;
+#[cfg(feature = "redb")]
+pub use self::redb::RedbStore;
+
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 

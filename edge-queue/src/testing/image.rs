@@ -69,8 +69,14 @@ impl Image {
 
     /// Reserves space, extending the file; content stays.
     pub(super) fn allocate(&mut self, offset: u64, len: u64) {
+        let zeros = Arc::new([0; PAGE_BYTES]);
         for (index, _, _) in pieces(offset, page_index(len)) {
-            self.page_mut(index);
+            if self.pages.len() <= index {
+                self.pages.resize(index + 1, None);
+            }
+            if let Some(slot) = self.pages.get_mut(index) {
+                slot.get_or_insert_with(|| Arc::clone(&zeros));
+            }
         }
         self.len = self.len.max(offset.saturating_add(len));
     }

@@ -1,0 +1,69 @@
+//! Space held back for the moment the file system is full: redb cannot even delete without fresh pages.
+
+use std::io;
+
+use crate::medium::Dir;
+
+const NAME: &str = "ballast";
+const BALLAST_BYTES: u64 = 1024 * 1024;
+
+/// The ballast file, held or spent.
+#[derive(Debug)]
+pub(super) struct Ballast {
+    held: bool,
+    /// Row bytes that deletions gave back inside redb's file since the ballast was spent: what may be used again.
+    regained_bytes: u64,
+}
+
+impl Ballast {
+    /// Reserves the space if there is enough.
+    pub(super) fn take(dir: &dyn Dir) -> Ballast {
+        Ballast { held: reserve(dir).is_ok(), regained_bytes: 0 }
+    }
+
+    /// Gives the space up to the file system.
+    pub(super) fn spend(&mut self, dir: &dyn Dir) {
+        self.held = false;
+        self.regained_bytes = 0;
+        // A name that is not there was spent before.
+        let _ = dir.remove(NAME).and_then(|()| dir.sync());
+    }
+
+    /// Whether `bytes` of new rows may be written. Without ballast only what deletions gave back may be used, half
+    /// of it since redb copies pages, so that the space that lets rows be deleted is never eaten by new ones.
+    pub(super) fn admits(&mut self, dir: &dyn Dir, bytes: u64) -> bool {
+        if bytes == 0 || self.held {
+            return true;
+        }
+        if reserve(dir).is_ok() {
+            self.held = true;
+            return true;
+        }
+        let Some(left) = self.regained_bytes.checked_sub(bytes.saturating_mul(2)) else { return false };
+        self.regained_bytes = left;
+        true
+    }
+
+    /// Rows of `bytes` were deleted, durably.
+    pub(super) fn regain(&mut self, bytes: u64) {
+        if !self.held {
+            self.regained_bytes = self.regained_bytes.saturating_add(bytes);
+        }
+    }
+}
+
+fn reserve(dir: &dyn Dir) -> io::Result<()> {
+    let mut file = match dir.open(NAME) {
+        Ok(file) => file,
+        Err(_) => dir.create(NAME)?,
+    };
+    if file.len()? < BALLAST_BYTES {
+        let reserved = file.allocate(0, BALLAST_BYTES);
+        if let Err(e) = reserved {
+            drop(file);
+            let _ = dir.remove(NAME);
+            return Err(e);
+        }
+    }
+    Ok(())
+}

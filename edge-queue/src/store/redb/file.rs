@@ -1,0 +1,211 @@
+//! The redb file: opened, fenced, built anew, set aside.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use redb::{Database, ReadableDatabase, TableDefinition};
+
+use super::backend::Backend;
+use super::salvage;
+use super::value::{Bad, Head, decode_head, encode_head};
+use crate::medium::Dir;
+use crate::row::{LANES_MAX, Seq};
+use crate::state::State;
+use crate::store::Options;
+
+pub(super) const ROWS: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("rows");
+pub(super) const HEAD: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("head");
+
+const FILE: &str = "queue.redb";
+/// A file being built; complete once it has a head.
+const FILE_NEW: &str = "queue.redb.new";
+/// Files set aside at most; the last name is then used again, since failing flash must not fill the disk.
+const BAD_MAX: u32 = 8;
+/// redb's default is 1 GiB, which a backlog fills.
+const CACHE_BYTES: usize = 1024 * 1024;
+
+/// What stopped a call.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The medium said no: the file may be sound.
+    Io(io::Error),
+    /// The file is not sound: redb refused it, or panicked on it.
+    Damaged(String),
+    /// A sound file of a later version.
+    Newer(u32),
+}
+
+/// A file that opened.
+pub(super) struct Opened {
+    pub(super) backend: Backend,
+    pub(super) db: Database,
+    pub(super) head: Head,
+    pub(super) highest_seq: [Seq; LANES_MAX],
+    /// What was set aside on the way, in words.
+    pub(super) damage: Option<String>,
+}
+
+impl From<io::Error> for Trouble {
+    fn from(e: io::Error) -> Trouble {
+        match e.kind() {
+            // redb's words for a file that is none of its own, and for one that ends too early.
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Trouble::Damaged(e.to_string()),
+            _ => Trouble::Io(e),
+        }
+    }
+}
+
+impl From<redb::Error> for Trouble {
+    fn from(e: redb::Error) -> Trouble {
+        match e {
+            redb::Error::Io(e) => e.into(),
+            redb::Error::PreviousIo | redb::Error::DatabaseClosed => Trouble::Io(io::Error::other(e)),
+            other => Trouble::Damaged(other.to_string()),
+        }
+    }
+}
+
+impl From<Bad> for Trouble {
+    fn from(bad: Bad) -> Trouble {
+        match bad {
+            Bad::Damaged => Trouble::Damaged("the bookkeeping fails its checksum".into()),
+            Bad::Newer(format) => Trouble::Newer(format),
+        }
+    }
+}
+
+/// Runs `f` and turns a panic of redb (which trusts every page it reads) into damage.
+pub(super) fn fence<T>(f: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    catch_unwind(AssertUnwindSafe(f))
+        .unwrap_or_else(|_| Err(Trouble::Damaged("redb panicked on a damaged page".into())))
+}
+
+/// Closing writes, so it can fail and panic like any other call; what is durable does not depend on it.
+pub(super) fn close(db: Option<Database>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+}
+
+pub(super) fn open_db(backend: &Backend) -> Result<Database, Trouble> {
+    backend.restore()?;
+    let backend = backend.clone();
+    fence(|| {
+        let opened = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend);
+        opened.map_err(|e| redb::Error::from(e).into())
+    })
+}
+
+/// Opens what is there, or makes it; damage is set aside and salvaged.
+pub(super) fn open(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
+    let backend = match dir.open(FILE) {
+        Ok(medium) => Backend::new(medium),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return open_new(dir, options),
+        Err(e) => return Err(Trouble::Io(e)),
+    };
+    match load(backend.clone()) {
+        Err(Trouble::Damaged(why)) => rebuild(dir, options, &backend, None, &why),
+        other => other,
+    }
+}
+
+/// Salvages what `old` still holds into a fresh file and sets the old one aside. `known` is the bookkeeping in RAM,
+/// if there is one.
+pub(super) fn rebuild(
+    dir: &dyn Dir,
+    options: &Options,
+    old: &Backend,
+    known: Option<&Head>,
+    why: &str,
+) -> Result<Opened, Trouble> {
+    let mut opened = build(dir, options, Some((old, known)))?;
+    let bad = set_aside_name(dir);
+    dir.rename(FILE, &bad)?;
+    dir.rename(FILE_NEW, FILE)?;
+    dir.sync()?;
+    opened.damage = Some(format!("{FILE} set aside as {bad}: {why}; readable rows were carried over"));
+    Ok(opened)
+}
+
+/// There is no file: either a new queue, or a power cut between the two renames of `rebuild`.
+fn open_new(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
+    let found = match dir.open(FILE_NEW) {
+        Ok(medium) => load(Backend::new(medium)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Trouble::Damaged(String::new())),
+        Err(e) => Err(Trouble::Io(e)),
+    };
+    let opened = match found {
+        Err(Trouble::Damaged(_)) => build(dir, options, None)?,
+        other => other?,
+    };
+    dir.rename(FILE_NEW, FILE)?;
+    dir.sync()?;
+    Ok(opened)
+}
+
+fn load(backend: Backend) -> Result<Opened, Trouble> {
+    let db = open_db(&backend)?;
+    let read = fence(|| read_head(&db).and_then(|head| Ok((head, highest(&db)?))));
+    match read {
+        Ok((head, highest_seq)) => Ok(Opened { backend, db, head, highest_seq, damage: None }),
+        Err(e) => {
+            close(Some(db));
+            Err(e)
+        }
+    }
+}
+
+fn build(
+    dir: &dyn Dir,
+    options: &Options,
+    old: Option<(&Backend, Option<&Head>)>,
+) -> Result<Opened, Trouble> {
+    let backend = Backend::new(dir.create(FILE_NEW)?);
+    let db = open_db(&backend)?;
+    fence(|| {
+        let head = match old {
+            Some((old, known)) => salvage::carry_over(old, known, &db, options)?,
+            None => Head::new(State::new(options.gateway, options.lanes)),
+        };
+        // The head comes last: a file with one is complete.
+        write_head(&db, &head)?;
+        dir.sync()?;
+        let highest_seq = highest(&db)?;
+        Ok((head, highest_seq))
+    })
+    .map(|(head, highest_seq)| Opened { backend, db, head, highest_seq, damage: None })
+}
+
+pub(super) fn write_head(db: &Database, head: &Head) -> Result<(), Trouble> {
+    let txn = db.begin_write().map_err(redb::Error::from)?;
+    txn.open_table(ROWS).map_err(redb::Error::from)?;
+    let mut table = txn.open_table(HEAD).map_err(redb::Error::from)?;
+    table.insert(0, encode_head(head).as_slice()).map_err(redb::Error::from)?;
+    drop(table);
+    txn.commit().map_err(|e| redb::Error::from(e).into())
+}
+
+fn read_head(db: &Database) -> Result<Head, Trouble> {
+    let txn = db.begin_read().map_err(redb::Error::from)?;
+    let table = txn.open_table(HEAD).map_err(redb::Error::from)?;
+    let value = table.get(0).map_err(redb::Error::from)?;
+    let value = value.ok_or_else(|| Trouble::Damaged("there is no bookkeeping".into()))?;
+    Ok(decode_head(value.value())?)
+}
+
+fn highest(db: &Database) -> Result<[Seq; LANES_MAX], Trouble> {
+    let txn = db.begin_read().map_err(redb::Error::from)?;
+    let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
+    let mut highest = [0; LANES_MAX];
+    for (lane, slot) in (0u8..).zip(&mut highest) {
+        let mut range = table.range((lane, 0)..=(lane, Seq::MAX)).map_err(redb::Error::from)?;
+        if let Some(last) = range.next_back() {
+            *slot = last.map_err(redb::Error::from)?.0.value().1;
+        }
+    }
+    Ok(highest)
+}
+
+fn set_aside_name(dir: &dyn Dir) -> String {
+    let name = |n: u32| format!("bad/{FILE}.{n}");
+    let free = (1..BAD_MAX).find(|&n| dir.open(&name(n)).is_err());
+    name(free.unwrap_or(BAD_MAX))
+}

@@ -1,0 +1,304 @@
+//! The portable store: rows in [redb](https://docs.rs/redb), one row per key `(lane, seq)`.
+//!
+//! Choose it where the ring's fixed regions do not fit; it costs three to five times the flash writes. Promise 2 is
+//! reduced to *opens, sets aside, salvages*: redb verifies nothing on read, panics on damaged pages and may refuse a
+//! whole file. So every value carries its own checksum, every call is fenced, and a file that fails is searched for
+//! readable rows, which move to a fresh file; the old one goes to `bad/`.
+//!
+//! Rows and not blocks: both write the same bytes up to 30 rows per commit, blocks cost more from 100 on (their pages
+//! come in powers of two), and damage takes one row. A row also carries how many rows its lane had before it, so that
+//! a missing row is noticed and numbers that were never written are not taken for losses.
+//!
+//! Commits are one-phase. Deleted rows go with the next commit, never in one of their own. After any error of the
+//! medium the file is opened anew before the next write, since redb refuses to go on. On a full disk a ballast file
+//! gives redb the pages it needs to delete.
+
+#![deny(clippy::indexing_slicing)]
+
+mod backend;
+mod ballast;
+mod file;
+mod read;
+mod salvage;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeSet;
+
+use redb::{Database, ReadableTable, Table};
+
+use self::backend::Backend;
+use self::ballast::Ballast;
+use self::file::{HEAD, Opened, ROWS, Trouble, close, fence};
+use self::read::Walk;
+use self::value::{FORMAT, Head, Totals, decode_row, encode_head, encode_row};
+use super::{Chunk, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use crate::error::OpenError;
+use crate::medium::Dir;
+use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::state::{Change, State};
+
+/// The redb store. See the module.
+pub struct RedbStore {
+    dir: Box<dyn Dir>,
+    options: Options,
+    backend: Backend,
+    /// `None` after it had to be closed; opened again by the next call.
+    db: Option<Database>,
+    /// A write failed: redb will refuse all others until it is opened anew. Reads go on with the old handle.
+    failed: bool,
+    stage: Vec<StoredRow>,
+    /// Rows of failed commits: they may be in the file and do not count until they are committed again.
+    hidden: BTreeSet<(u8, Seq)>,
+    below: [Seq; LANES_MAX],
+    head: Head,
+    walk: Walk,
+    ballast: Ballast,
+    stats: StoreStats,
+    /// Bytes and syncs of files that were set aside.
+    earlier: (u64, u64),
+}
+
+impl Head {
+    fn new(state: State) -> Head {
+        let written = [(0, Totals::default()); LANES_MAX];
+        Head { generation: 0, clean: false, written, removed: [Totals::default(); LANES_MAX], state }
+    }
+}
+
+impl RedbStore {
+    /// Opens or creates the store in `dir`, whose lock the caller holds.
+    pub fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RedbStore, Recovered), OpenError> {
+        let opened = file::open(dir.as_ref(), options)?;
+        let Opened { backend, db, head, highest_seq, damage } = opened;
+        let clean = head.clean;
+        let ballast = Ballast::take(dir.as_ref());
+        let mut store = RedbStore {
+            dir,
+            options: *options,
+            backend,
+            db: Some(db),
+            failed: false,
+            stage: Vec::new(),
+            hidden: BTreeSet::new(),
+            below: head.state.lane.map(|lane| lane.floor),
+            head,
+            walk: Walk::default(),
+            ballast,
+            stats: StoreStats { room_bytes: [u64::MAX; LANES_MAX], ..StoreStats::default() },
+            earlier: (0, 0),
+        };
+        store.stats.quarantined += u64::from(damage.is_some());
+        let mut state = store.head.state.clone();
+        state.lanes = options.lanes;
+        state.epoch = state.epoch.saturating_add(1);
+        store.write(&[], &state, false)?;
+        // redb rolls an unfinished commit back without a word, so after an unclean stop it is always uncertain.
+        let tail_uncertain = !clean && state.epoch > 1;
+        let damage = damage.into_iter().collect();
+        Ok((store, Recovered { state, clean, tail_uncertain, damage, highest_seq }))
+    }
+
+    /// One durable commit: rows in, given-up rows out, bookkeeping replaced. Nothing of `self` changes but on success.
+    fn write(&mut self, rows: &[StoredRow], state: &State, clean: bool) -> Result<(), Trouble> {
+        let mut next =
+            Head { generation: self.head.generation.saturating_add(1), clean, ..self.head.clone() };
+        next.state.clone_from(state);
+        let regained = match self.try_write(rows, &mut next) {
+            Err(Trouble::Damaged(why)) => {
+                self.rebuild(&why)?;
+                next.generation = next.generation.max(self.head.generation.saturating_add(1));
+                self.try_write(rows, &mut next)?
+            }
+            other => other?,
+        };
+        self.hidden.clear();
+        self.head = next;
+        self.ballast.regain(regained);
+        Ok(())
+    }
+
+    fn try_write(&mut self, rows: &[StoredRow], next: &mut Head) -> Result<u64, Trouble> {
+        self.ensure_open()?;
+        let (hidden, below) = (&self.hidden, &self.below);
+        next.written = self.head.written;
+        next.removed = self.head.removed;
+        let Some(db) = &self.db else { return Err(Trouble::Io(std::io::ErrorKind::NotConnected.into())) };
+        let result = fence(|| {
+            let txn = db.begin_write().map_err(redb::Error::from)?;
+            let mut table = txn.open_table(ROWS).map_err(redb::Error::from)?;
+            for &key in hidden {
+                table.remove(key).map_err(redb::Error::from)?;
+            }
+            insert_rows(&mut table, rows, next)?;
+            let mut regained = 0;
+            for (lane, (&below, removed)) in (0u8..).zip(below.iter().zip(&mut next.removed)) {
+                regained += remove_below(&mut table, lane, below, removed)?;
+            }
+            drop(table);
+            let mut table = txn.open_table(HEAD).map_err(redb::Error::from)?;
+            table.insert(0, encode_head(next).as_slice()).map_err(redb::Error::from)?;
+            drop(table);
+            txn.commit().map_err(redb::Error::from)?;
+            Ok(regained)
+        });
+        self.failed = result.is_err();
+        result
+    }
+
+    /// Opens redb anew after an error; a file that is no longer sound is rebuilt.
+    fn ensure_open(&mut self) -> Result<(), Trouble> {
+        if self.db.is_some() && !self.failed {
+            return Ok(());
+        }
+        close(self.db.take());
+        match file::open_db(&self.backend) {
+            Ok(db) => self.db = Some(db),
+            Err(Trouble::Damaged(why)) => self.rebuild(&why)?,
+            Err(e) => return Err(e),
+        }
+        self.failed = false;
+        Ok(())
+    }
+
+    /// Moves what is readable to a fresh file. The bookkeeping in RAM is newer than any that is found.
+    fn rebuild(&mut self, why: &str) -> Result<(), Trouble> {
+        close(self.db.take());
+        let (bytes, syncs) = self.backend.figures();
+        let opened = file::rebuild(self.dir.as_ref(), &self.options, &self.backend, Some(&self.head), why)?;
+        self.earlier = (self.earlier.0 + bytes, self.earlier.1 + syncs);
+        self.backend = opened.backend;
+        self.db = Some(opened.db);
+        self.failed = false;
+        self.stats.quarantined += 1;
+        self.walk.forget_place();
+        self.head.generation = self.head.generation.max(opened.head.generation);
+        Ok(())
+    }
+
+    fn commit_stage(&mut self, rows: &[StoredRow], state: &State, clean: bool) -> Result<(), Trouble> {
+        let bytes = rows.iter().map(StoredRow::bytes).fold(0, u64::saturating_add);
+        if !self.ballast.admits(self.dir.as_ref(), bytes) {
+            return Err(Trouble::Io(std::io::ErrorKind::StorageFull.into()));
+        }
+        self.write(rows, state, clean)
+    }
+}
+
+impl Store for RedbStore {
+    fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError> {
+        self.stage.extend_from_slice(rows);
+        Ok(())
+    }
+
+    fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.stage);
+        let clean = changes.iter().any(|change| matches!(change, Change::Closed));
+        if rows.is_empty() && *state == self.head.state && clean == self.head.clean {
+            return Ok(());
+        }
+        match self.commit_stage(&rows, state, clean) {
+            Ok(()) => {
+                self.stats.commits += 1;
+                Ok(())
+            }
+            Err(trouble) => {
+                self.hidden.extend(rows.iter().map(|row| (row.lane.0, row.seq)));
+                if matches!(&trouble, Trouble::Io(e) if e.kind() == std::io::ErrorKind::StorageFull) {
+                    self.ballast.spend(self.dir.as_ref());
+                }
+                Err(trouble.into_store_error("redb commit"))
+            }
+        }
+    }
+
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+        self.read_chunk(lane, from, limit).map_err(|trouble| trouble.into_store_error("redb read"))
+    }
+
+    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
+        if let Some(slot) = self.below.get_mut(usize::from(lane.0)) {
+            *slot = below.max(*slot);
+        }
+        Ok(())
+    }
+
+    fn stats(&self) -> StoreStats {
+        let (bytes, syncs) = self.backend.figures();
+        StoreStats { bytes_written: self.earlier.0 + bytes, syncs: self.earlier.1 + syncs, ..self.stats }
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        close(self.db.take());
+    }
+}
+
+impl Trouble {
+    fn into_io(self) -> std::io::Error {
+        match self {
+            Trouble::Io(e) => e,
+            Trouble::Damaged(why) => std::io::Error::new(std::io::ErrorKind::InvalidData, why),
+            Trouble::Newer(format) => {
+                std::io::Error::new(std::io::ErrorKind::InvalidData, format!("format {format}"))
+            }
+        }
+    }
+
+    fn into_store_error(self, op: &'static str) -> StoreError {
+        StoreError::Io { op, source: self.into_io() }
+    }
+}
+
+impl From<Trouble> for OpenError {
+    fn from(trouble: Trouble) -> OpenError {
+        match trouble {
+            Trouble::Newer(found) => OpenError::NewerFormat { found, known: FORMAT },
+            other => OpenError::Io { op: "redb open", source: other.into_io() },
+        }
+    }
+}
+
+type RowTable<'txn> = Table<'txn, (u8, u64), &'static [u8]>;
+
+fn insert_rows(table: &mut RowTable<'_>, rows: &[StoredRow], next: &mut Head) -> Result<(), Trouble> {
+    for row in rows {
+        let Some((seq, totals)) = next.written.get_mut(usize::from(row.lane.0)) else { continue };
+        totals.rows = totals.rows.saturating_add(1);
+        totals.weight = totals.weight.saturating_add(row.weight.into());
+        *seq = row.seq;
+        table
+            .insert((row.lane.0, row.seq), encode_row(row, *totals).as_slice())
+            .map_err(redb::Error::from)?;
+    }
+    Ok(())
+}
+
+/// Removes a lane's rows below `below`, keeps the totals at the last of them, and returns their size.
+fn remove_below(
+    table: &mut RowTable<'_>,
+    lane: u8,
+    below: Seq,
+    removed: &mut Totals,
+) -> Result<u64, Trouble> {
+    let first = {
+        let mut range = table.range((lane, 0)..(lane, below)).map_err(redb::Error::from)?;
+        range.next().transpose().map_err(redb::Error::from)?.map(|(key, _)| key.value())
+    };
+    if first.is_none() {
+        return Ok(0);
+    }
+    let mut bytes = 0;
+    let keep = |_: (u8, u64), value: &[u8]| {
+        bytes += value.len() as u64;
+        match decode_row(value) {
+            Ok(row) => *removed = row.totals,
+            Err(_) => removed.rows = removed.rows.saturating_add(1),
+        }
+        false
+    };
+    table.retain_in((lane, 0)..(lane, below), keep).map_err(redb::Error::from)?;
+    Ok(bytes)
+}

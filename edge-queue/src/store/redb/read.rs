@@ -1,0 +1,159 @@
+//! Reading, and noticing what is missing: each row knows how many rows its lane had before it.
+
+use std::collections::BTreeSet;
+
+use redb::{Database, ReadableDatabase};
+
+use super::RedbStore;
+use super::file::{ROWS, Trouble, fence};
+use super::value::{Totals, decode_row};
+use crate::row::{LANES_MAX, Lane, Seq};
+use crate::store::{Chunk, Lost, ReadLimit};
+
+/// What reads remember.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// Per lane: where the last read ended and the totals there, so that going on needs no look back.
+    place: [Option<(Seq, Totals)>; LANES_MAX],
+    /// Losses reported already, by lane and first number.
+    reported: BTreeSet<(u8, Seq)>,
+}
+
+impl Walk {
+    pub(super) fn forget_place(&mut self) {
+        self.place = [None; LANES_MAX];
+    }
+}
+
+/// A scan under way: what it found survives a panic of redb in the middle.
+struct Scan {
+    chunk: Chunk,
+    bytes: usize,
+    next: Seq,
+    /// Last number accounted for, and the totals there.
+    before: Option<(Seq, Totals)>,
+    full: bool,
+}
+
+impl RedbStore {
+    pub(super) fn read_chunk(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, Trouble> {
+        let below = self.below.get(usize::from(lane.0)).copied().unwrap_or(1);
+        let next = from.max(below);
+        let place = self.walk.place.get(usize::from(lane.0)).copied().flatten();
+        let before = place.filter(|(seq, _)| seq.checked_add(1) == Some(next));
+        let mut scan = Scan { chunk: Chunk::default(), bytes: 0, next, before, full: false };
+        let mut result = self.scan(lane, limit, &mut scan);
+        // A failed handle is opened anew and a damaged file rebuilt, once each; then the answer stands.
+        for _ in 0..2 {
+            match &result {
+                Ok(()) => break,
+                Err(Trouble::Damaged(why)) => self.rebuild(&why.clone())?,
+                Err(_) => {
+                    self.failed = true;
+                    self.ensure_open()?;
+                }
+            }
+            result = self.scan(lane, limit, &mut scan);
+        }
+        result?;
+        if !scan.full {
+            self.account_for_end(lane, &mut scan);
+        }
+        if let Some(slot) = self.walk.place.get_mut(usize::from(lane.0)) {
+            *slot = scan.before;
+        }
+        let reported = &mut self.walk.reported;
+        reported.retain(|&(of, first)| of != lane.0 || first >= below);
+        scan.chunk.lost.retain(|lost| reported.insert((lane.0, lost.first)));
+        scan.chunk.next = scan.full.then_some(scan.next);
+        Ok(scan.chunk)
+    }
+
+    fn scan(&mut self, lane: Lane, limit: ReadLimit, scan: &mut Scan) -> Result<(), Trouble> {
+        if self.db.is_none() {
+            self.ensure_open()?;
+        }
+        let Some(db) = &self.db else { return Ok(()) };
+        let removed = self.head.removed.get(usize::from(lane.0)).copied().unwrap_or_default();
+        let hidden = &self.hidden;
+        fence(|| {
+            if scan.before.is_none() {
+                scan.before = Some(look_back(db, lane, scan.next, removed)?);
+            }
+            let txn = db.begin_read().map_err(redb::Error::from)?;
+            let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
+            let range = (lane.0, scan.next)..=(lane.0, Seq::MAX);
+            for entry in table.range(range).map_err(redb::Error::from)? {
+                let (key, value) = entry.map_err(redb::Error::from)?;
+                let (_, seq) = key.value();
+                if hidden.contains(&(lane.0, seq)) {
+                    continue;
+                }
+                let row = match decode_row(value.value()) {
+                    Ok(found) if (found.row.lane, found.row.seq) == (lane, seq) => found,
+                    // The next sound row, or the end, says how much is missing.
+                    _ => continue,
+                };
+                let size = row.row.key.len() + row.row.meta.len() + row.row.payload.len();
+                let rows = scan.chunk.rows.len();
+                if rows >= limit.rows.max(1) || (rows > 0 && scan.bytes.saturating_add(size) > limit.bytes) {
+                    scan.full = true;
+                    return Ok(());
+                }
+                scan.note_gap(seq, row.totals, u64::from(row.row.weight));
+                scan.bytes = scan.bytes.saturating_add(size);
+                scan.next = seq.saturating_add(1);
+                scan.chunk.rows.push(row.row);
+            }
+            Ok(())
+        })
+    }
+
+    /// Nothing further: whatever was written after the last row found is gone.
+    fn account_for_end(&self, lane: Lane, scan: &mut Scan) {
+        let Some((last, totals)) = self.head.written.get(usize::from(lane.0)).copied() else { return };
+        if scan.before.is_some_and(|(seq, _)| seq < last) && scan.next <= last {
+            // As if a row without weight of its own stood right behind the last number written.
+            let behind = Totals { rows: totals.rows.saturating_add(1), weight: totals.weight };
+            scan.note_gap(last.saturating_add(1), behind, 0);
+            scan.before = Some((last, totals));
+        }
+    }
+}
+
+impl Scan {
+    /// A row at `seq` whose totals are `totals`: what is missing since the one before?
+    fn note_gap(&mut self, seq: Seq, totals: Totals, own_weight: u64) {
+        if let Some((before, at)) = self.before {
+            let rows = totals.rows.saturating_sub(at.rows).saturating_sub(1);
+            let weight = totals.weight.saturating_sub(at.weight).saturating_sub(own_weight);
+            let (first, last) = (before.saturating_add(1), seq.saturating_sub(1));
+            // What is missing below the first number asked for is not this reader's.
+            if rows > 0 && first <= last {
+                let rows = rows.min(last - first + 1);
+                self.chunk.lost.push(Lost { first, last, rows, weight: weight.max(rows) });
+            }
+        }
+        self.before = Some((seq, totals));
+    }
+}
+
+/// The last sound row before `from`, or what was removed before the oldest.
+fn look_back(db: &Database, lane: Lane, from: Seq, removed: Totals) -> Result<(Seq, Totals), Trouble> {
+    let txn = db.begin_read().map_err(redb::Error::from)?;
+    let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
+    let mut damaged: u64 = 0;
+    for entry in table.range((lane.0, 0)..(lane.0, from)).map_err(redb::Error::from)?.rev() {
+        let (_, value) = entry.map_err(redb::Error::from)?;
+        match decode_row(value.value()) {
+            Ok(found) => {
+                // Damaged ones in between belong to whoever reads there.
+                let rows = found.totals.rows.saturating_add(damaged);
+                let weight = found.totals.weight.saturating_add(damaged);
+                return Ok((from.saturating_sub(1), Totals { rows, weight }));
+            }
+            Err(_) => damaged = damaged.saturating_add(1),
+        }
+    }
+    Ok((from.saturating_sub(1), removed))
+}

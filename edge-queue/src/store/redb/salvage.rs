@@ -1,0 +1,157 @@
+//! Rows out of a file that redb refuses: the raw bytes are searched for values, which prove themselves.
+//!
+//! Old pages hold rows that were removed long ago. Those below a lane's floor are left out (the newest bookkeeping
+//! found says where it is); a row acknowledged above the floor may come back only together with the bookkeeping that
+//! says so. When even that is gone, everything readable is kept: a duplicate is better than a loss.
+
+use redb::{Database, ReadableTable};
+
+use super::backend::Backend;
+use super::file::{ROWS, Trouble};
+use super::value::{
+    HEAD_MAGIC, Head, PREFIX_BYTES, ROW_MAGIC, RowValue, Totals, decode_head, decode_row, encode_row,
+};
+use crate::row::LANES_MAX;
+use crate::state::State;
+use crate::store::Options;
+
+const PAGE_BYTES: usize = 4096;
+/// Read at a time; RAM does not depend on the size of the file.
+const WINDOW_BYTES: usize = 1024 * 1024;
+/// Room for the bookkeeping and for a row's own fields.
+const VALUE_SLACK_BYTES: usize = 256 * 1024;
+/// Rows of one commit into the new file.
+const BATCH_ROWS: usize = 1000;
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// Copies every row still wanted from `old` to `new` and returns the bookkeeping to go on with.
+pub(super) fn carry_over(
+    old: &Backend,
+    known: Option<&Head>,
+    new: &Database,
+    options: &Options,
+) -> Result<Head, Trouble> {
+    let mut best: Option<Head> = known.cloned();
+    scan(old, options, HEAD_MAGIC, |bytes| {
+        if let Ok(head) = decode_head(bytes)
+            && best.as_ref().is_none_or(|best| best.generation < head.generation)
+        {
+            best = Some(head);
+        }
+        Ok(())
+    })?;
+    let known = best.is_some();
+    let mut head = best.unwrap_or_else(|| Head::new(State::new(options.gateway, options.lanes)));
+    head.clean = false;
+    let mut oldest: [Option<(u64, Totals)>; LANES_MAX] = [None; LANES_MAX];
+    let mut batch = Batch { new, rows: Vec::new(), bytes: 0 };
+    scan(old, options, ROW_MAGIC, |bytes| {
+        let Ok(value) = decode_row(bytes) else { return Ok(()) };
+        let lane = usize::from(value.row.lane.0);
+        let (Some(state), Some(written), Some(first)) =
+            (head.state.lane.get(lane), head.written.get_mut(lane), oldest.get_mut(lane))
+        else {
+            return Ok(());
+        };
+        if value.row.seq < state.floor {
+            return Ok(());
+        }
+        head.state.epoch = head.state.epoch.max(value.row.epoch);
+        if value.row.seq > written.0 {
+            *written = (value.row.seq, value.totals);
+        }
+        if first.is_none_or(|(seq, _)| value.row.seq < seq) {
+            let rows = value.totals.rows.saturating_sub(1);
+            let weight = value.totals.weight.saturating_sub(u64::from(value.row.weight));
+            *first = Some((value.row.seq, Totals { rows, weight }));
+        }
+        batch.push(value)
+    })?;
+    batch.flush()?;
+    if !known {
+        // Nobody knows what was removed before the oldest row: count from there.
+        for (slot, first) in head.removed.iter_mut().zip(oldest) {
+            *slot = first.map_or(Totals::default(), |(_, totals)| totals);
+        }
+    }
+    Ok(head)
+}
+
+struct Batch<'a> {
+    new: &'a Database,
+    rows: Vec<RowValue>,
+    bytes: usize,
+}
+
+impl Batch<'_> {
+    fn push(&mut self, value: RowValue) -> Result<(), Trouble> {
+        self.bytes = self.bytes.saturating_add(value.row.payload.len());
+        self.rows.push(value);
+        if self.rows.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES {
+            return self.flush();
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Trouble> {
+        self.bytes = 0;
+        let txn = self.new.begin_write().map_err(redb::Error::from)?;
+        let mut table = txn.open_table(ROWS).map_err(redb::Error::from)?;
+        for value in self.rows.drain(..) {
+            let key = (value.row.lane.0, value.row.seq);
+            // The same number twice: an unconfirmed row of a crashed run and its successor. The later epoch is it.
+            let older = table.get(key).map_err(redb::Error::from)?;
+            let older = older.and_then(|guard| decode_row(guard.value()).ok()).map(|found| found.row.epoch);
+            if older.is_none_or(|epoch| epoch < value.row.epoch) {
+                table
+                    .insert(key, encode_row(&value.row, value.totals).as_slice())
+                    .map_err(redb::Error::from)?;
+            }
+        }
+        drop(table);
+        txn.commit().map_err(|e| redb::Error::from(e).into())
+    }
+}
+
+/// Calls `found` with the bytes from every occurrence of `magic` on, long enough for the longest value.
+fn scan(
+    old: &Backend,
+    options: &Options,
+    magic: [u8; 4],
+    mut found: impl FnMut(&[u8]) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    let overlap = options.row_bytes_max.saturating_add(VALUE_SLACK_BYTES).next_multiple_of(PAGE_BYTES);
+    let len = redb::StorageBackend::len(old)?;
+    let mut window = Vec::new();
+    let mut at: u64 = 0;
+    while at < len {
+        let want = (WINDOW_BYTES.saturating_add(overlap) as u64).min(len - at);
+        window.resize(usize::try_from(want).unwrap_or(0), 0);
+        read_tolerant(old, at, &mut window);
+        let starts = window.len().min(WINDOW_BYTES);
+        for start in 0..starts {
+            if let Some(bytes) = window.get(start..)
+                && bytes.len() >= PREFIX_BYTES
+                && bytes.starts_with(&magic)
+            {
+                found(bytes)?;
+            }
+        }
+        at = at.saturating_add(WINDOW_BYTES as u64);
+    }
+    Ok(())
+}
+
+/// Reads page by page where the whole window cannot be read; an unreadable page is zeros.
+fn read_tolerant(old: &Backend, at: u64, window: &mut [u8]) {
+    if redb::StorageBackend::read(old, at, window).is_ok() {
+        return;
+    }
+    let mut offset = at;
+    for page in window.chunks_mut(PAGE_BYTES) {
+        if redb::StorageBackend::read(old, offset, page).is_err() {
+            page.fill(0);
+        }
+        offset = offset.saturating_add(page.len() as u64);
+    }
+}

@@ -1,0 +1,167 @@
+//! What is special to redb: damage, refusal, a full disk. The contract itself is proved by `tests/conformance.rs`.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::store::Lost;
+use crate::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir};
+use crate::time::{Expiry, Stamp};
+
+const LIMIT: ReadLimit = ReadLimit { rows: 1000, bytes: 1 << 20 };
+
+fn options() -> Options {
+    Options {
+        lanes: 2,
+        lane_bytes: [1 << 20; LANES_MAX],
+        segment_bytes: 1 << 18,
+        row_bytes_max: 1 << 16,
+        gateway: 42,
+    }
+}
+
+fn row(seq: Seq) -> StoredRow {
+    StoredRow {
+        lane: Lane(1),
+        seq,
+        epoch: 1,
+        stamp: Stamp::default(),
+        ttl_ms: None,
+        expiry: Expiry::Lenient,
+        weight: 1,
+        key: Bytes::new(),
+        meta: Bytes::from(format!("plant/{seq}")),
+        payload: Rng::new(seq).bytes(200).into(),
+    }
+}
+
+fn open(dir: &SimDir) -> (RedbStore, Recovered) {
+    RedbStore::open(Box::new(dir.clone()), &options()).unwrap()
+}
+
+/// `count` rows in commits of ten, none of the first `below` wanted any more.
+fn fill(dir: &SimDir, count: u64, below: Seq) -> State {
+    let (mut store, recovered) = open(dir);
+    let mut state = recovered.state;
+    for first in (1..=count).step_by(10) {
+        let rows: Vec<StoredRow> = (first..(first + 10).min(count + 1)).map(row).collect();
+        state.lane[1].next = first + 10;
+        store.append(&rows).unwrap();
+        store.commit(&[], &state).unwrap();
+    }
+    state.lane[1].floor = below;
+    store.commit(&[], &state).unwrap();
+    store.advance(Lane(1), below).unwrap();
+    state
+}
+
+fn read_all(store: &mut RedbStore) -> (Vec<Seq>, Vec<Lost>) {
+    let (mut rows, mut lost, mut from) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let chunk = store.read(Lane(1), from, LIMIT).unwrap();
+        for found in &chunk.rows {
+            assert_eq!(*found, row(found.seq), "silently wrong bytes");
+            rows.push(found.seq);
+        }
+        lost.extend(chunk.lost);
+        match chunk.next {
+            Some(next) => from = next,
+            None => return (rows, lost),
+        }
+    }
+}
+
+/// Promise 2: whatever page is damaged, open works, no wrong bytes come out, and what is missing is counted.
+#[test]
+fn any_damaged_page_costs_its_rows_and_nothing_else() {
+    let dir = SimDir::new();
+    fill(&dir, 300, 1);
+    let len = dir.content("queue.redb").unwrap().len() as u64;
+    let mut rng = Rng::new(7);
+    let (mut with_loss, mut set_aside) = (0, 0);
+    for page in 0..len / 4096 {
+        let damaged = dir.crash(Outcome::Kept, 0);
+        let garbage = if rng.one_in(2) { vec![0; 4096] } else { rng.bytes(4096) };
+        assert!(damaged.damage("queue.redb", page * 4096, &garbage));
+        let (mut store, _) = open(&damaged);
+        let (rows, lost) = read_all(&mut store);
+        let missing: u64 = lost.iter().map(|lost| lost.rows).sum();
+        assert_eq!(rows.len() as u64 + missing, 300, "page {page}: {lost:?}");
+        assert!(missing < 60, "page {page} took {missing} rows");
+        with_loss += u64::from(missing > 0);
+        set_aside += u64::from(damaged.names().iter().any(|name| name.starts_with("bad/")));
+        let (_, again) = read_all(&mut store);
+        assert!(again.is_empty(), "a loss is reported once");
+    }
+    assert!(with_loss > 10 && set_aside > 3, "{with_loss} pages lost rows, {set_aside} files set aside");
+}
+
+/// Promise 2: a file that redb refuses whole is searched for rows; numbers below the floor stay gone.
+#[test]
+fn a_refused_file_is_set_aside_and_its_rows_go_on() {
+    let dir = SimDir::new();
+    let state = fill(&dir, 100, 21);
+    assert!(dir.damage("queue.redb", 0, &[0xff; 4096]));
+    let (mut store, recovered) = open(&dir);
+    assert_eq!(recovered.damage.len(), 1, "{recovered:?}");
+    assert_eq!((recovered.state.gateway, recovered.state.epoch), (42, state.epoch + 1));
+    assert_eq!(recovered.highest_seq[1], 100);
+    assert_eq!(read_all(&mut store), ((21..=100).collect(), Vec::new()));
+    assert_eq!(dir.names(), ["bad/queue.redb.1", "ballast", "queue.redb"]);
+    drop(store);
+    assert!(open(&dir).1.damage.is_empty(), "reported once");
+}
+
+/// Promise 11: on a full disk rows are refused, what is there can still be given up, and then there is room again.
+#[test]
+fn a_full_disk_can_be_drained() {
+    let dir = SimDir::new();
+    let mut state = fill(&dir, 2000, 1);
+    let (mut store, _) = open(&dir);
+    dir.set_capacity(dir.allocated_bytes() + 64 * 1024);
+    let mut next = 2001;
+    let full = loop {
+        store.append(&(next..next + 50).map(row).collect::<Vec<_>>()).unwrap();
+        state.lane[1].next = next + 50;
+        match store.commit(&[], &state) {
+            Ok(()) => next += 50,
+            Err(e) => break e,
+        }
+        assert!(next < 20_000, "the disk never got full");
+    };
+    assert!(full.to_string().contains("failed"), "{full}");
+    for below in (100..2000).step_by(100) {
+        state.lane[1].floor = below;
+        store.commit(&[], &state).unwrap();
+        store.advance(Lane(1), below).unwrap();
+    }
+    state.lane[1].next = next;
+    store.commit(&[], &state).unwrap();
+    store.append(&(next..next + 50).map(row).collect::<Vec<_>>()).unwrap();
+    store.commit(&[], &state).unwrap();
+    drop(store);
+    let (mut store, _) = open(&dir);
+    assert_eq!(read_all(&mut store).0, (1900..next + 50).collect::<Vec<_>>());
+}
+
+/// A failed sync followed by a good one and a power cut: the trap of the page cache that claims to be clean.
+#[test]
+fn rows_committed_after_a_failed_sync_survive_a_power_cut() {
+    for seed in 0..40 {
+        let dir = SimDir::new();
+        let mut state = fill(&dir, 50, 1);
+        let (mut store, _) = open(&dir);
+        dir.fail(Fault { call: Call::Sync, after: seed % 2, error: FaultError::Io, sticky: false });
+        let rows: Vec<StoredRow> = (51..=80).map(row).collect();
+        state.lane[1].next = 81;
+        store.append(&rows).unwrap();
+        if store.commit(&[], &state).is_err() {
+            assert_eq!(read_all(&mut store).0.len(), 50, "a failed commit's rows do not count");
+            store.append(&rows).unwrap();
+            store.commit(&[], &state).unwrap();
+        }
+        let after = dir.crash(Outcome::Lost, seed);
+        let (mut store, recovered) = open(&after);
+        assert!(recovered.damage.is_empty(), "{:?}", recovered.damage);
+        assert_eq!(read_all(&mut store).0, (1..=80).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,348 @@
+//! Values as they lie in redb. Each starts with `magic, crc32c, length`, so that a value proves itself without redb:
+//! redb does not verify checksums on read, and after it has refused a file the raw pages are searched for values.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
+use crate::time::{Expiry, Stamp};
+
+/// Version of the values' layout.
+pub(super) const FORMAT: u32 = 1;
+pub(super) const ROW_MAGIC: [u8; 4] = *b"EQr1";
+pub(super) const HEAD_MAGIC: [u8; 4] = *b"EQh1";
+/// Magic, checksum and length.
+pub(super) const PREFIX_BYTES: usize = 12;
+
+/// Rows and weight written to a lane since it exists: the difference of two neighbours says what lies between them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) rows: u64,
+    pub(super) weight: u64,
+}
+
+/// A row and the totals of its lane up to and with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RowValue {
+    pub(super) row: StoredRow,
+    pub(super) totals: Totals,
+}
+
+/// Everything durable besides rows, one value rewritten by every commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Raised by every commit: after a salvage the highest wins.
+    pub(super) generation: u64,
+    /// Closed cleanly.
+    pub(super) clean: bool,
+    /// Highest row written per lane, and the totals at it.
+    pub(super) written: [(Seq, Totals); LANES_MAX],
+    /// The totals at the last row removed per lane.
+    pub(super) removed: [Totals; LANES_MAX],
+    pub(super) state: State,
+}
+
+/// Why bytes are not a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// Wrong magic, length, checksum or content.
+    Damaged,
+    /// A sound value of a later layout.
+    Newer(u32),
+}
+
+pub(super) fn encode_row(row: &StoredRow, totals: Totals) -> Vec<u8> {
+    let mut out = Writer::new(ROW_MAGIC);
+    out.u8(row.lane.0).u64(row.seq).u32(row.epoch).u64(totals.rows).u64(totals.weight);
+    out.u128(row.stamp.boot_id).u64(row.stamp.up_ms).i64(row.stamp.wall_ms).u8(row.stamp.synced.into());
+    out.u8(row.ttl_ms.is_some().into()).u64(row.ttl_ms.unwrap_or(0));
+    out.u8((row.expiry == Expiry::Strict).into()).u32(row.weight);
+    out.blob(&row.key).blob(&row.meta).blob(&row.payload);
+    out.seal()
+}
+
+pub(super) fn decode_row(value: &[u8]) -> Result<RowValue, Bad> {
+    let mut r = Reader::open(value, ROW_MAGIC)?;
+    let (lane, seq, epoch) = (Lane(r.u8()?), r.u64()?, r.u32()?);
+    let totals = Totals { rows: r.u64()?, weight: r.u64()? };
+    let stamp = Stamp { boot_id: r.u128()?, up_ms: r.u64()?, wall_ms: r.i64()?, synced: r.u8()? != 0 };
+    let (has_ttl, ttl) = (r.u8()? != 0, r.u64()?);
+    let expiry = if r.u8()? != 0 { Expiry::Strict } else { Expiry::Lenient };
+    let weight = r.u32()?;
+    let (key, meta, payload) = (r.blob()?, r.blob()?, r.blob()?);
+    let ttl_ms = has_ttl.then_some(ttl);
+    let row = StoredRow { lane, seq, epoch, stamp, ttl_ms, expiry, weight, key, meta, payload };
+    Ok(RowValue { row, totals })
+}
+
+pub(super) fn encode_head(head: &Head) -> Vec<u8> {
+    let mut out = Writer::new(HEAD_MAGIC);
+    out.u32(FORMAT).u64(head.generation).u8(head.clean.into());
+    for (seq, totals) in &head.written {
+        out.u64(*seq).u64(totals.rows).u64(totals.weight);
+    }
+    for totals in &head.removed {
+        out.u64(totals.rows).u64(totals.weight);
+    }
+    let state = &head.state;
+    out.u64(state.gateway).u32(state.epoch).u8(state.lanes);
+    for lane in &state.lane {
+        out.u64(lane.next).u64(lane.floor).u64(lane.rows).u64(lane.weight).u64(lane.bytes);
+    }
+    out.count(state.consumers.len());
+    for consumer in &state.consumers {
+        out.blob(consumer.name.as_bytes());
+        for position in &consumer.lanes {
+            encode_position(&mut out, position);
+        }
+    }
+    out.seal()
+}
+
+pub(super) fn decode_head(value: &[u8]) -> Result<Head, Bad> {
+    let mut r = Reader::open(value, HEAD_MAGIC)?;
+    let format = r.u32()?;
+    if format > FORMAT {
+        return Err(Bad::Newer(format));
+    }
+    let (generation, clean) = (r.u64()?, r.u8()? != 0);
+    let mut written = [(0, Totals::default()); LANES_MAX];
+    for slot in &mut written {
+        *slot = (r.u64()?, Totals { rows: r.u64()?, weight: r.u64()? });
+    }
+    let mut removed = [Totals::default(); LANES_MAX];
+    for slot in &mut removed {
+        *slot = Totals { rows: r.u64()?, weight: r.u64()? };
+    }
+    let mut state = State::new(r.u64()?, 0);
+    (state.epoch, state.lanes) = (r.u32()?, r.u8()?);
+    for lane in &mut state.lane {
+        let (next, floor) = (r.u64()?, r.u64()?);
+        *lane = LaneState { next, floor, rows: r.u64()?, weight: r.u64()?, bytes: r.u64()? };
+    }
+    for _ in 0..r.u32()? {
+        let name = String::from_utf8(r.blob()?.to_vec()).map_err(|_| Bad::Damaged)?;
+        let mut lanes: [Position; LANES_MAX] = std::array::from_fn(|_| Position::default());
+        for position in &mut lanes {
+            *position = decode_position(&mut r)?;
+        }
+        state.consumers.push(ConsumerState { name, lanes });
+    }
+    Ok(Head { generation, clean, written, removed, state })
+}
+
+fn encode_position(out: &mut Writer, position: &Position) {
+    out.u64(position.floor).u64(position.accepted).u64(position.delivered);
+    for dropped in &position.dropped {
+        out.u64(*dropped);
+    }
+    out.count(position.acked.len());
+    for (first, last) in &position.acked {
+        out.u64(*first).u64(*last);
+    }
+    out.count(position.gaps.len());
+    for gap in &position.gaps {
+        out.u64(gap.first_seq).u64(gap.last_seq).i64(gap.first_ms).i64(gap.last_ms);
+        out.u64(gap.count).u8(gap.reason as u8);
+    }
+}
+
+fn decode_position(r: &mut Reader<'_>) -> Result<Position, Bad> {
+    let (floor, accepted, delivered) = (r.u64()?, r.u64()?, r.u64()?);
+    let mut position = Position { floor, accepted, delivered, ..Position::default() };
+    for dropped in &mut position.dropped {
+        *dropped = r.u64()?;
+    }
+    let mut acked = BTreeMap::new();
+    for _ in 0..r.u32()? {
+        acked.insert(r.u64()?, r.u64()?);
+    }
+    position.acked = acked;
+    for _ in 0..r.u32()? {
+        let (first_seq, last_seq) = (r.u64()?, r.u64()?);
+        let (first_ms, last_ms, count) = (r.i64()?, r.i64()?, r.u64()?);
+        let reason = reason(r.u8()?).ok_or(Bad::Damaged)?;
+        position.gaps.push(GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason });
+    }
+    Ok(position)
+}
+
+fn reason(code: u8) -> Option<Reason> {
+    let all = [
+        Reason::Overflow,
+        Reason::OverflowUnconfirmed,
+        Reason::Fragmented,
+        Reason::Expired,
+        Reason::Quarantined,
+    ];
+    all.into_iter().find(|reason| *reason as u8 == code)
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn new(magic: [u8; 4]) -> Writer {
+        let mut out = Vec::with_capacity(256);
+        out.extend_from_slice(&magic);
+        out.extend_from_slice(&[0; PREFIX_BYTES - 4]);
+        Writer(out)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> &mut Writer {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn u8(&mut self, n: u8) -> &mut Writer {
+        self.put(&[n])
+    }
+
+    fn u32(&mut self, n: u32) -> &mut Writer {
+        self.put(&n.to_le_bytes())
+    }
+
+    fn u64(&mut self, n: u64) -> &mut Writer {
+        self.put(&n.to_le_bytes())
+    }
+
+    fn i64(&mut self, n: i64) -> &mut Writer {
+        self.put(&n.to_le_bytes())
+    }
+
+    fn u128(&mut self, n: u128) -> &mut Writer {
+        self.put(&n.to_le_bytes())
+    }
+
+    fn count(&mut self, n: usize) -> &mut Writer {
+        self.u32(u32::try_from(n).unwrap_or(u32::MAX))
+    }
+
+    fn blob(&mut self, bytes: &[u8]) -> &mut Writer {
+        self.count(bytes.len()).put(bytes)
+    }
+
+    fn seal(mut self) -> Vec<u8> {
+        let len = u32::try_from(self.0.len().saturating_sub(PREFIX_BYTES)).unwrap_or(u32::MAX);
+        if let Some(slot) = self.0.get_mut(8..PREFIX_BYTES) {
+            slot.copy_from_slice(&len.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(self.0.get(8..).unwrap_or_default());
+        if let Some(slot) = self.0.get_mut(4..8) {
+            slot.copy_from_slice(&crc.to_le_bytes());
+        }
+        self.0
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Checks magic, length and checksum; `value` may be longer than the value.
+    fn open(value: &'a [u8], magic: [u8; 4]) -> Result<Reader<'a>, Bad> {
+        let mut prefix = Reader(value.get(..PREFIX_BYTES).ok_or(Bad::Damaged)?);
+        if prefix.array::<4>()? != magic {
+            return Err(Bad::Damaged);
+        }
+        let crc = prefix.u32()?;
+        let len = usize::try_from(prefix.u32()?).map_err(|_| Bad::Damaged)?;
+        let end = PREFIX_BYTES.checked_add(len).ok_or(Bad::Damaged)?;
+        if crc32c::crc32c(value.get(8..end).ok_or(Bad::Damaged)?) != crc {
+            return Err(Bad::Damaged);
+        }
+        Ok(Reader(value.get(PREFIX_BYTES..end).ok_or(Bad::Damaged)?))
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Bad> {
+        let (head, tail) = self.0.split_at_checked(len).ok_or(Bad::Damaged)?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Bad> {
+        self.take(N)?.try_into().map_err(|_| Bad::Damaged)
+    }
+
+    fn u8(&mut self) -> Result<u8, Bad> {
+        Ok(u8::from_le_bytes(self.array()?))
+    }
+
+    fn u32(&mut self) -> Result<u32, Bad> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, Bad> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    fn i64(&mut self) -> Result<i64, Bad> {
+        Ok(i64::from_le_bytes(self.array()?))
+    }
+
+    fn u128(&mut self) -> Result<u128, Bad> {
+        Ok(u128::from_le_bytes(self.array()?))
+    }
+
+    fn blob(&mut self) -> Result<Bytes, Bad> {
+        let len = usize::try_from(self.u32()?).map_err(|_| Bad::Damaged)?;
+        Ok(Bytes::copy_from_slice(self.take(len)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_noticed() {
+        let row = StoredRow {
+            lane: Lane(1),
+            seq: 7,
+            epoch: 3,
+            stamp: Stamp { boot_id: 5, up_ms: 6, wall_ms: -7, synced: true },
+            ttl_ms: Some(9),
+            expiry: Expiry::Strict,
+            weight: 4,
+            key: Bytes::from_static(b"k"),
+            meta: Bytes::from_static(b"me"),
+            payload: Bytes::from_static(b"payload"),
+        };
+        let totals = Totals { rows: 11, weight: 44 };
+        let value = encode_row(&row, totals);
+        assert_eq!(decode_row(&value), Ok(RowValue { row, totals }));
+        for bit in 0..value.len() * 8 {
+            let mut bad = value.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode_row(&bad), Err(Bad::Damaged), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn the_head_survives_the_round_trip() {
+        let mut state = State::new(77, 2);
+        state.epoch = 4;
+        let gap = GapRecord {
+            first_seq: 1,
+            last_seq: 2,
+            first_ms: -1,
+            last_ms: 5,
+            count: 2,
+            reason: Reason::Expired,
+        };
+        let position = Position {
+            floor: 3,
+            acked: [(5, 6), (9, 9)].into(),
+            accepted: 20,
+            delivered: 8,
+            dropped: [0, 1, 2, 3, 4, 5],
+            gaps: vec![gap],
+        };
+        let lanes = [Position::default(), position, Position::default(), Position::default()];
+        state.consumers.push(ConsumerState { name: "hub".into(), lanes });
+        let totals = Totals { rows: 6, weight: 9 };
+        let head =
+            Head { generation: 8, clean: true, written: [(2, totals); 4], removed: [totals; 4], state };
+        assert_eq!(decode_head(&encode_head(&head)), Ok(head));
+    }
+}
