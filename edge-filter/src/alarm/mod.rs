@@ -1,0 +1,253 @@
+//! Limit alarm: HIHI, HI, LO, LOLO with hysteresis, delays and acknowledgement.
+
+mod level;
+
+pub use level::{AckError, AlarmState, Limit};
+
+use crate::error::ParamError;
+use crate::{LossBound, Quality, Value};
+use level::{LevelState, Side};
+
+/// Which limit: the names of OPC UA Part 9 §5.8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_enums, reason = "the four limits of the standard")]
+pub enum AlarmLevel {
+    /// HIHI.
+    HighHigh,
+    /// HI.
+    High,
+    /// LO.
+    Low,
+    /// LOLO.
+    LowLow,
+}
+
+impl AlarmLevel {
+    /// All four, from the top down.
+    pub const ALL: [AlarmLevel; 4] =
+        [AlarmLevel::HighHigh, AlarmLevel::High, AlarmLevel::Low, AlarmLevel::LowLow];
+
+    /// The usual abbreviation.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AlarmLevel::HighHigh => "HIHI",
+            AlarmLevel::High => "HI",
+            AlarmLevel::Low => "LO",
+            AlarmLevel::LowLow => "LOLO",
+        }
+    }
+
+    fn side(self) -> Side {
+        match self {
+            AlarmLevel::HighHigh | AlarmLevel::High => Side::High,
+            AlarmLevel::Low | AlarmLevel::LowLow => Side::Low,
+        }
+    }
+}
+
+/// A change of state of one limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AlarmTransition {
+    /// Which limit.
+    pub level: AlarmLevel,
+    /// The state before.
+    pub from: AlarmState,
+    /// The state now.
+    pub to: AlarmState,
+    /// Event time from which it holds, Unix milliseconds. For a delay that ended in silence, the end of the delay.
+    pub time: i64,
+    /// The last usable value.
+    pub value: f64,
+    /// The occurrence: an acknowledgement has to quote it, so that a late one cannot hit a later occurrence.
+    pub transition: u64,
+}
+
+/// Up to four limits on one sensor, each a condition of its own (OPC UA `NonExclusiveLimitAlarm`).
+///
+/// * Enter: at or beyond the limit during the whole `on_delay`. Leave: back by more than the `deadband` during the
+///   whole `off_delay`. EPICS, Logix and OPC UA Part 9 agree on this rule.
+/// * Delays run in event time from reading to reading and in the caller's `now` over silence ([`LimitAlarm::tick`]);
+///   the last value is taken to hold until the next.
+/// * Bad input, NaN, infinities and texts never clear an active alarm, and restart a running `off_delay`; a running
+///   `on_delay` goes on, so that a failing sensor cannot hide an alarm.
+/// * States and acknowledgement: `NORM → UNACK_ALM → ACK_ALM → NORM`, or `UNACK_ALM → RTN_UNACK → NORM`.
+///
+/// ```
+/// # use edge_filter::*;
+/// let alarm = LimitAlarm::new().with(AlarmLevel::High, Limit::at(95.0)?.deadband(1.5)?)?;
+/// let (mut state, mut seen) = (LimitAlarmState::default(), Vec::new());
+/// alarm.check(&mut state, 96.0, Quality::GOOD, 0, 0, &mut |t: AlarmTransition| seen.push(t.to));
+/// assert_eq!(seen, [AlarmState::Unacknowledged]);
+/// # Ok::<(), ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LimitAlarm {
+    limits: [Option<Limit>; 4],
+}
+
+/// What [`LimitAlarm`] keeps per sensor. The default is normal on every limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct LimitAlarmState {
+    levels: [LevelState; 4],
+    value: f64,
+}
+
+impl LimitAlarmState {
+    /// The state of one limit.
+    #[must_use]
+    pub fn state(&self, level: AlarmLevel) -> AlarmState {
+        self.of(level).state
+    }
+
+    /// The id of the latest occurrence on one limit; 0 if there was none.
+    #[must_use]
+    pub fn transition(&self, level: AlarmLevel) -> u64 {
+        self.of(level).transition
+    }
+
+    fn of(&self, level: AlarmLevel) -> &LevelState {
+        let [high_high, high, low, low_low] = &self.levels;
+        match level {
+            AlarmLevel::HighHigh => high_high,
+            AlarmLevel::High => high,
+            AlarmLevel::Low => low,
+            AlarmLevel::LowLow => low_low,
+        }
+    }
+}
+
+impl LimitAlarm {
+    /// No limit yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds or replaces a limit.
+    ///
+    /// # Errors
+    /// If the limits are not LOLO <= LO < HI <= HIHI.
+    pub fn with(mut self, level: AlarmLevel, limit: Limit) -> Result<Self, ParamError> {
+        for (slot, of) in self.limits.iter_mut().zip(AlarmLevel::ALL) {
+            if of == level {
+                *slot = Some(limit);
+            }
+        }
+        let [high_high, high, low, low_low] = self.limits.map(|limit| limit.map(|l| l.limit));
+        let below = |a: Option<f64>, b: Option<f64>| a.zip(b).is_none_or(|(a, b)| a < b);
+        let not_above = |a: Option<f64>, b: Option<f64>| a.zip(b).is_none_or(|(a, b)| a <= b);
+        let lowest_high = high.or(high_high);
+        let highest_low = low.or(low_low);
+        if not_above(low_low, low) && below(highest_low, lowest_high) && not_above(high, high_high) {
+            Ok(self)
+        } else {
+            Err(ParamError::new("limit", "in the order LOLO <= LO < HI <= HIHI", limit.limit))
+        }
+    }
+
+    /// Judges a reading; `on` gets each change of state, in the order in which they happened.
+    pub fn check<'v>(
+        &self,
+        state: &mut LimitAlarmState,
+        value: impl Into<Value<'v>>,
+        quality: impl Into<Quality>,
+        time: i64,
+        now_ms: i64,
+        on: &mut impl FnMut(AlarmTransition),
+    ) {
+        self.judge(state, &value.into(), quality.into(), (time, now_ms), on);
+    }
+
+    /// As `check`, for a value that is needed afterwards.
+    pub(crate) fn judge(
+        &self,
+        state: &mut LimitAlarmState,
+        value: &Value<'_>,
+        quality: Quality,
+        (time, now_ms): (i64, i64),
+        on: &mut impl FnMut(AlarmTransition),
+    ) {
+        let number = value.as_f64().filter(|v| v.is_finite() && !quality.is_bad());
+        let held = state.value;
+        for (limit, level, of) in self.each(&mut state.levels) {
+            match number {
+                Some(new) => of.value(limit, level.side(), new, (time, now_ms), &mut |of, step| {
+                    // A delay that ended before this reading ended on the value before it.
+                    on(transition(level, of, step, if step.2 < time { held } else { new }));
+                }),
+                None => {
+                    of.unusable(limit, time, now_ms, &mut |of, step| on(transition(level, of, step, held)));
+                }
+            }
+        }
+        state.value = number.unwrap_or(held);
+    }
+
+    /// Lets delays end in silence. Does nothing before [`LimitAlarm::deadline`].
+    pub fn tick(&self, state: &mut LimitAlarmState, now_ms: i64, on: &mut impl FnMut(AlarmTransition)) {
+        let held = state.value;
+        for (limit, level, of) in self.each(&mut state.levels) {
+            of.tick(limit, now_ms, &mut |of, step| on(transition(level, of, step, held)));
+        }
+    }
+
+    /// An operator has seen occurrence `transition_id` at `time`.
+    ///
+    /// # Errors
+    /// If nothing waits for it, or something else does.
+    pub fn acknowledge(
+        &self,
+        state: &mut LimitAlarmState,
+        level: AlarmLevel,
+        transition_id: u64,
+        time: i64,
+    ) -> Result<AlarmTransition, AckError> {
+        let held = state.value;
+        let (_, _, of) =
+            self.each(&mut state.levels).find(|(_, of, _)| *of == level).ok_or(AckError::NoSuchAlarm)?;
+        let step = of.acknowledge(transition_id, time)?;
+        Ok(transition(level, of, step, held))
+    }
+
+    /// The sensor's clock was set to `time`: running delays start again in event time. In `now` they go on.
+    pub fn clock_reset(&self, state: &mut LimitAlarmState, time: i64) {
+        for (_, _, of) in self.each(&mut state.levels) {
+            of.rebase(time);
+        }
+    }
+
+    /// When [`LimitAlarm::tick`] has something to do.
+    #[must_use]
+    pub fn deadline(&self, state: &LimitAlarmState) -> Option<i64> {
+        self.limits.iter().zip(&state.levels).filter_map(|(limit, of)| of.deadline(limit.as_ref()?)).min()
+    }
+
+    /// No reading is held or suppressed; a crash loses the states, and the next reading raises an alarm again.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Nothing
+    }
+
+    fn each<'a>(
+        &'a self,
+        states: &'a mut [LevelState; 4],
+    ) -> impl Iterator<Item = (&'a Limit, AlarmLevel, &'a mut LevelState)> {
+        let levels = AlarmLevel::ALL.into_iter().zip(states);
+        self.limits
+            .iter()
+            .zip(levels)
+            .filter_map(|(limit, (level, state))| Some((limit.as_ref()?, level, state)))
+    }
+}
+
+fn transition(
+    level: AlarmLevel,
+    of: &LevelState,
+    (from, to, time): level::Step,
+    value: f64,
+) -> AlarmTransition {
+    AlarmTransition { level, from, to, time, value, transition: of.transition }
+}

@@ -1,0 +1,52 @@
+//! What a stage may cost, as a value that a program can print or check.
+
+use std::fmt;
+
+/// How far the emitted readings may be from the suppressed ones, when every emitted value is held until the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorBound {
+    /// No value is altered and none is suppressed.
+    Exact,
+    /// Every suppressed reading is at most this far from the last emitted value, in the unit of the sensor.
+    Absolute(f64),
+    /// As `Absolute`, except for readings sooner than `min_interval_ms` after an emitted one: those may be off by any
+    /// amount, until the next reading arrives.
+    AbsoluteAfter {
+        /// The tolerance, in the unit of the sensor.
+        max_error: f64,
+        /// For how long after an emitted reading nothing is promised.
+        min_interval_ms: i64,
+    },
+}
+
+impl fmt::Display for ErrorBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ErrorBound::Exact => f.write_str("exact"),
+            ErrorBound::Absolute(width) => write!(f, "at most {width}"),
+            ErrorBound::AbsoluteAfter { max_error, min_interval_ms } => {
+                write!(f, "at most {max_error}, except within {min_interval_ms} ms of an emitted reading")
+            }
+        }
+    }
+}
+
+/// What a crash can lose of the readings that a stage has accepted, beyond what it suppressed anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LossBound {
+    /// Nothing: the stage decides at once and holds no reading.
+    Nothing,
+    /// At most this many readings per sensor, which the stage looked at and refused before it was convinced.
+    Readings(u32),
+}
+
+impl fmt::Display for LossBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LossBound::Nothing => f.write_str("nothing"),
+            LossBound::Readings(n) => write!(f, "at most {n} readings per sensor"),
+        }
+    }
+}

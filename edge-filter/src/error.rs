@@ -1,0 +1,59 @@
+//! A parameter that a stage cannot work with.
+
+use std::fmt;
+
+/// A constructor refused a parameter: which one, what it must be, what it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamError {
+    param: &'static str,
+    must_be: &'static str,
+    found: String,
+}
+
+impl ParamError {
+    pub(crate) fn new(param: &'static str, must_be: &'static str, found: impl fmt::Display) -> Self {
+        ParamError { param, must_be, found: found.to_string() }
+    }
+
+    /// The parameter's name, as in a configuration file.
+    #[must_use]
+    pub fn param(&self) -> &'static str {
+        self.param
+    }
+}
+
+impl fmt::Display for ParamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` must be {}, found {}", self.param, self.must_be, self.found)
+    }
+}
+
+impl std::error::Error for ParamError {}
+
+/// A finite number that is not negative.
+pub(crate) fn width(param: &'static str, value: f64) -> Result<f64, ParamError> {
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        Err(ParamError::new(param, "a finite number, 0 or more", value))
+    }
+}
+
+/// Two finite numbers, the second one larger: neither empty nor of zero width.
+pub(crate) fn span(param: &'static str, low: f64, high: f64) -> Result<(f64, f64), ParamError> {
+    if low.is_finite() && high.is_finite() && low < high && (high - low).is_finite() {
+        Ok((low, high))
+    } else {
+        Err(ParamError::new(param, "two finite numbers, low below high", format_args!("{low} and {high}")))
+    }
+}
+
+/// Milliseconds, 0 or more.
+pub(crate) fn delay(param: &'static str, ms: i64) -> Result<i64, ParamError> {
+    if ms >= 0 { Ok(ms) } else { Err(ParamError::new(param, "0 ms or more", ms)) }
+}
+
+/// Milliseconds, 1 or more.
+pub(crate) fn interval(param: &'static str, ms: i64) -> Result<i64, ParamError> {
+    if ms >= 1 { Ok(ms) } else { Err(ParamError::new(param, "1 ms or more", ms)) }
+}

@@ -1,0 +1,99 @@
+//! The first stage: qualities of other schemes become OPC UA codes, and no NaN leaves as good.
+
+use crate::value::Class;
+use crate::{ErrorBound, LossBound, Quality, QualityScheme, Value};
+
+/// Maps the quality of a reading to OPC UA and gives values that are not numbers a quality that says so.
+///
+/// A NaN or an infinity becomes `Bad` (default) or at least `Uncertain`; a code of the source that is at least as
+/// severe is kept, since it says more. Values are never altered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Normalise {
+    scheme: QualityScheme,
+    nan_is_bad: bool,
+}
+
+impl Default for Normalise {
+    fn default() -> Self {
+        Normalise { scheme: QualityScheme::OpcUa, nan_is_bad: true }
+    }
+}
+
+impl Normalise {
+    /// Reads qualities as `scheme`.
+    #[must_use]
+    pub fn new(scheme: QualityScheme) -> Self {
+        Normalise { scheme, ..Self::default() }
+    }
+
+    /// Whether NaN and the infinities are `Bad` (default) or only `Uncertain`.
+    #[must_use]
+    pub fn nan_is_bad(mut self, yes: bool) -> Self {
+        self.nan_is_bad = yes;
+        self
+    }
+
+    /// The OPC UA code for the reading. An unknown number is `Bad`; see [`Normalise::knows`].
+    #[must_use]
+    pub fn check(&self, value: &Value<'_>, raw: Quality) -> Quality {
+        let quality = self.scheme.to_opc_ua(raw.0).unwrap_or(Quality::BAD);
+        if value.class() == Class::Finite || quality.is_bad() {
+            quality
+        } else if self.nan_is_bad {
+            Quality::BAD
+        } else if quality.is_good() {
+            Quality::UNCERTAIN
+        } else {
+            quality
+        }
+    }
+
+    /// Whether the scheme defines this number.
+    #[must_use]
+    pub fn knows(&self, raw: Quality) -> bool {
+        self.scheme.to_opc_ua(raw.0).is_some()
+    }
+
+    /// Values pass unaltered.
+    #[must_use]
+    pub fn error_bound(&self) -> ErrorBound {
+        ErrorBound::Exact
+    }
+
+    /// Nothing is held.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_nan_stays_good() {
+        let (strict, lenient) = (Normalise::default(), Normalise::default().nan_is_bad(false));
+        let sensor_failure = Quality(0x808C_0000);
+        let last_usable = Quality::UNCERTAIN_LAST_USABLE;
+        for v in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let v = Value::F64(v);
+            assert_eq!(strict.check(&v, Quality::GOOD), Quality::BAD);
+            assert_eq!(strict.check(&v, last_usable), Quality::BAD);
+            assert_eq!(strict.check(&v, sensor_failure), sensor_failure, "the source's reason is kept");
+            assert_eq!(lenient.check(&v, Quality::GOOD), Quality::UNCERTAIN);
+            assert_eq!(lenient.check(&v, last_usable), last_usable);
+            assert_eq!(lenient.check(&v, sensor_failure), sensor_failure);
+        }
+        assert_eq!(strict.check(&Value::F64(1.0), Quality::GOOD), Quality::GOOD);
+    }
+
+    #[test]
+    fn an_unknown_number_is_bad_and_said_so() {
+        let stage = Normalise::new(QualityScheme::Sparkplug);
+        assert_eq!(stage.check(&Value::F64(1.0), Quality(7)), Quality::BAD);
+        assert!(!stage.knows(Quality(7)));
+        assert!(stage.knows(Quality(192)));
+        assert_eq!(stage.check(&Value::F64(1.0), Quality(500)), Quality::UNCERTAIN_LAST_USABLE);
+    }
+}

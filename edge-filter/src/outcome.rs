@@ -1,0 +1,115 @@
+//! What comes out: exactly one [`Outcome`] per reading, so that the accounting is complete.
+
+use crate::{Quality, Value};
+use std::fmt;
+
+/// What became of one reading.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "the outcome of a reading is not sent to the sink: it is this value"]
+#[allow(clippy::exhaustive_enums, reason = "emitted, held or dropped is the whole accounting")]
+pub enum Outcome<'a> {
+    /// It goes on.
+    Emit(Emit<'a>),
+    /// A stage keeps it and may emit it later. No stage of this version holds readings.
+    Held,
+    /// It ends here.
+    Drop(DropReason),
+}
+
+/// A reading that goes on.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Emit<'a> {
+    /// The sensor.
+    pub sensor: u32,
+    /// Event time, Unix milliseconds.
+    pub time: i64,
+    /// The value.
+    pub value: Value<'a>,
+    /// The quality, always an OPC UA code.
+    pub quality: Quality,
+    /// Why it was emitted.
+    pub reason: EmitReason,
+    /// Made by the filter, not read from the sensor; counted apart.
+    pub synthetic: bool,
+}
+
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// Every reason of this version.
+            pub const ALL: &'static [$name] = &[$($name::$variant),*];
+
+            /// The reason as a metric label.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text),* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a reading was emitted.
+    EmitReason {
+        /// The sensor's first reading since the start.
+        First = "first",
+        /// The first one after a silence longer than `max_gap_ms` of event time.
+        FirstAfterGap = "first_after_gap",
+        /// The sensor's clock was set back; everything known about the sensor was forgotten.
+        ClockReset = "clock_reset",
+        /// The first one after the sensor was reported stale.
+        Recovered = "recovered",
+        /// The quality code changed.
+        StatusChange = "status_change",
+        /// The value became NaN or infinite.
+        NanEnter = "nan_enter",
+        /// The value became a number again.
+        NanExit = "nan_exit",
+        /// The value left the deadband.
+        Deadband = "deadband",
+        /// Nothing was emitted for `max_interval_ms`.
+        MaxInterval = "max_interval",
+        /// The sensor fell silent (synthetic).
+        Stale = "stale",
+        /// Out of order, and the time guard is told to let such readings pass.
+        Late = "late",
+        /// No reducing stage applies to the sensor.
+        Passthrough = "passthrough",
+    }
+}
+
+reasons! {
+    /// Why a reading was dropped.
+    DropReason {
+        /// Within the deadband around the last emitted value.
+        InDeadband = "in_deadband",
+        /// Outside the deadband, but sooner than `min_interval_ms` after the last emitted reading.
+        MinInterval = "min_interval",
+        /// Still the same bad status: values are not compared while it lasts.
+        BadQuality = "bad_quality",
+        /// The same reading again.
+        Duplicate = "duplicate",
+        /// Another value or quality at the time of the last reading.
+        DuplicateTimestamp = "duplicate_timestamp",
+        /// Older than the last reading.
+        OutOfOrder = "out_of_order",
+        /// Further ahead of `now` than `max_future_ms`.
+        Future = "future",
+        /// Outside the range, and the range stage is told to drop such readings.
+        OutOfRange = "out_of_range",
+    }
+}

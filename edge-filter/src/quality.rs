@@ -1,0 +1,139 @@
+//! Quality of a reading: the OPC UA `StatusCode`, and the schemes that are mapped to it.
+
+use std::fmt;
+
+/// An OPC UA `StatusCode` (Part 4 §7.39): bits 31-30 are the severity, 29-16 the sub-code, the rest information.
+///
+/// Codes are compared as whole 32-bit words, so a change of an information bit is a status change too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(transparent))]
+#[allow(clippy::exhaustive_structs, reason = "a newtype over the standard's 32 bits")]
+pub struct Quality(pub u32);
+
+impl Quality {
+    /// `Good`: also the default, since an absent quality means good.
+    pub const GOOD: Quality = Quality(0);
+    /// `Uncertain`, no reason given.
+    pub const UNCERTAIN: Quality = Quality(0x4000_0000);
+    /// `UncertainLastUsableValue`: whatever updated this value has stopped doing so.
+    pub const UNCERTAIN_LAST_USABLE: Quality = Quality(0x4090_0000);
+    /// `UncertainEngineeringUnitsExceeded`: outside the range in which the sensor is to be trusted.
+    pub const UNCERTAIN_UNITS_EXCEEDED: Quality = Quality(0x4094_0000);
+    /// `Bad`, no reason given.
+    pub const BAD: Quality = Quality(0x8000_0000);
+    /// `BadOutOfRange`: the sensor cannot have measured this.
+    pub const BAD_OUT_OF_RANGE: Quality = Quality(0x803C_0000);
+
+    /// Severity 00.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        self.0 >> 30 == 0
+    }
+
+    /// Severity 01.
+    #[must_use]
+    pub const fn is_uncertain(self) -> bool {
+        self.0 >> 30 == 1
+    }
+
+    /// Severity 10, and 11, which the standard reserves and which is therefore not to be trusted.
+    #[must_use]
+    pub const fn is_bad(self) -> bool {
+        self.0 >> 31 == 1
+    }
+}
+
+impl From<u32> for Quality {
+    fn from(code: u32) -> Self {
+        Quality(code)
+    }
+}
+
+impl From<Quality> for u32 {
+    fn from(quality: Quality) -> Self {
+        quality.0
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match (self.is_good(), self.is_uncertain()) {
+            (true, _) => "Good",
+            (_, true) => "Uncertain",
+            _ => "Bad",
+        };
+        write!(f, "{severity} 0x{:08X}", self.0)
+    }
+}
+
+/// What the numbers in `Reading::quality` mean on arrival.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum QualityScheme {
+    /// OPC UA status codes, taken as they are.
+    #[default]
+    OpcUa,
+    /// Sparkplug B 3.0, property `Quality`: 0 bad, 192 good, 500 stale. The OPC DA range 192..=255 counts as good;
+    /// codes with bit 31 set (as Ignition sends them) are bad, every other number is unknown and bad. A metric
+    /// without the property is good: pass 192.
+    Sparkplug,
+}
+
+impl QualityScheme {
+    /// The OPC UA code for `raw`; `None` if the scheme does not know the number (treat it as bad, and count it).
+    #[must_use]
+    pub const fn to_opc_ua(self, raw: u32) -> Option<Quality> {
+        match self {
+            QualityScheme::OpcUa => Some(Quality(raw)),
+            QualityScheme::Sparkplug => match raw {
+                192..=255 => Some(Quality::GOOD),
+                500 => Some(Quality::UNCERTAIN_LAST_USABLE),
+                0 | 0x8000_0000.. => Some(Quality::BAD),
+                _ => None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn severity_is_the_two_top_bits_and_reserved_is_bad() {
+        for (code, good, uncertain, bad) in [
+            (0, true, false, false),
+            (0x3FFF_FFFF, true, false, false),
+            (0x4000_0000, false, true, false),
+            (0x4090_0000, false, true, false),
+            (0x8000_0000, false, false, true),
+            (0xC000_0000, false, false, true),
+            (u32::MAX, false, false, true),
+        ] {
+            let q = Quality(code);
+            assert_eq!((q.is_good(), q.is_uncertain(), q.is_bad()), (good, uncertain, bad), "{q}");
+        }
+    }
+
+    #[test]
+    fn sparkplug_numbers_are_mapped_row_by_row() {
+        for (raw, mapped) in [
+            (0, Some(Quality::BAD)),
+            (1, None),
+            (64, None),
+            (191, None),
+            (192, Some(Quality::GOOD)),
+            (255, Some(Quality::GOOD)),
+            (256, None),
+            (500, Some(Quality(0x4090_0000))),
+            (0x4000_0000, None),
+            (0x8000_0201, Some(Quality::BAD)),
+            (u32::MAX, Some(Quality::BAD)),
+        ] {
+            assert_eq!(QualityScheme::Sparkplug.to_opc_ua(raw), mapped, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What goes in.
+
+use crate::{Quality, Value};
+
+/// One reading of one sensor.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "callers build it with a literal; a new field is a new major version"
+)]
+pub struct Reading<'a> {
+    /// The sensor, as [`Pipeline::intern`](crate::Pipeline::intern) numbered it.
+    pub sensor: u32,
+    /// Event time (the source's clock), Unix milliseconds.
+    pub time: i64,
+    /// The measured value.
+    pub value: Value<'a>,
+    /// Its quality, in the scheme the pipeline is configured for; OPC UA by default.
+    pub quality: Quality,
+}

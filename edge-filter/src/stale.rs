@@ -1,0 +1,115 @@
+//! Stale: a sensor that fell silent.
+
+use crate::error::{ParamError, interval};
+use crate::{ErrorBound, LossBound, Quality};
+
+/// Notices that a sensor fell silent, once, and that it came back.
+///
+/// Silence is measured in the caller's `now`, not in event time: a sensor whose clock is an hour slow is not stale.
+/// If `now` jumps back, silence is noticed later by as much, until the next reading; if it jumps ahead, sensors may
+/// be reported stale too early, and recover with their next reading. Both go away with a monotonic `now`.
+///
+/// ```
+/// # use edge_filter::{Stale, StaleState};
+/// let stale = Stale::after_ms(30_000)?;
+/// let mut state = StaleState::default();
+/// stale.seen(&mut state, 0);
+/// assert!(stale.expired(&mut state, 30_000));
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale {
+    timeout_ms: i64,
+}
+
+/// What [`Stale`] keeps per sensor. The default is a sensor that was never seen: it cannot be stale.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct StaleState {
+    deadline: Option<i64>,
+    stale: bool,
+}
+
+impl StaleState {
+    /// Whether the sensor is stale now.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+}
+
+impl Stale {
+    /// The quality to report the last value with: `UncertainLastUsableValue`, Sparkplug's STALE.
+    pub const QUALITY: Quality = Quality::UNCERTAIN_LAST_USABLE;
+
+    /// A sensor is stale when it was not seen for `timeout_ms`.
+    ///
+    /// # Errors
+    /// If it is less than 1 ms.
+    pub fn after_ms(timeout_ms: i64) -> Result<Self, ParamError> {
+        Ok(Stale { timeout_ms: interval("timeout_ms", timeout_ms)? })
+    }
+
+    /// A reading arrived. True if the sensor was stale: the reading must pass, whatever its value.
+    pub fn seen(&self, state: &mut StaleState, now_ms: i64) -> bool {
+        state.deadline = Some(now_ms.saturating_add(self.timeout_ms));
+        std::mem::take(&mut state.stale)
+    }
+
+    /// True once per silence, when it has lasted `timeout_ms`.
+    pub fn expired(&self, state: &mut StaleState, now_ms: i64) -> bool {
+        if state.deadline.is_none_or(|deadline| now_ms < deadline) {
+            return false;
+        }
+        *state = StaleState { deadline: None, stale: true };
+        true
+    }
+
+    /// When [`Stale::expired`] will be true.
+    #[must_use]
+    pub fn deadline(&self, state: &StaleState) -> Option<i64> {
+        state.deadline
+    }
+
+    /// No reading is altered or suppressed.
+    #[must_use]
+    pub fn error_bound(&self) -> ErrorBound {
+        ErrorBound::Exact
+    }
+
+    /// Nothing is held.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_reported_once_and_recovery_once() -> Result<(), ParamError> {
+        let (stale, mut state) = (Stale::after_ms(1000)?, StaleState::default());
+        assert!(!stale.expired(&mut state, i64::MAX), "never seen");
+        assert!(!stale.seen(&mut state, 0));
+        assert!(!stale.expired(&mut state, 999));
+        assert!(stale.expired(&mut state, 1000));
+        assert!(!stale.expired(&mut state, 5000), "once");
+        assert_eq!(stale.deadline(&state), None);
+        assert!(stale.seen(&mut state, 6000));
+        assert!(!stale.seen(&mut state, 6001));
+        assert_eq!(stale.deadline(&state), Some(7001));
+        Ok(())
+    }
+
+    #[test]
+    fn a_deadline_at_the_end_of_time_does_not_overflow() -> Result<(), ParamError> {
+        let (stale, mut state) = (Stale::after_ms(i64::MAX)?, StaleState::default());
+        stale.seen(&mut state, i64::MAX);
+        assert_eq!(stale.deadline(&state), Some(i64::MAX));
+        assert!(Stale::after_ms(0).is_err());
+        assert!(Stale::after_ms(-5).is_err());
+        Ok(())
+    }
+}

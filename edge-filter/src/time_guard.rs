@@ -1,0 +1,357 @@
+//! Time guard: event time per sensor only moves forward, and a clock that was set back does not block the sensor.
+
+use crate::error::{ParamError, delay, interval};
+use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+
+/// What happens to a reading that is older than the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum OutOfOrder {
+    /// It is dropped and counted.
+    #[default]
+    Drop,
+    /// It passes as [`EmitReason::Late`]; no stage sees it and no state moves.
+    Pass,
+}
+
+/// Keeps a watermark per sensor: the time of its last accepted reading.
+///
+/// | reading | verdict |
+/// |---|---|
+/// | time > now + `max_future_ms` (default 60 s) | `Future`, the state does not move |
+/// | time of the last one, same value and quality | `Duplicate` |
+/// | time of the last one, otherwise | `DuplicateTimestamp` |
+/// | older than the last one | `OutOfOrder`, or `Late` if such readings pass |
+/// | older by more than `max_backward_ms` (default 60 s), `confirm` (default 3) times in a row with rising times | `ClockReset`: accepted, restart |
+/// | newer by more than `max_gap_ms` (default 1 h) | `AfterGap`: accepted, restart |
+///
+/// Rising times tell a clock that was set back from an old message that is delivered again and again.
+/// **Loss bound**: the `confirm - 1` readings before a clock reset is believed ([`TimeGuard::loss_bound`]); none if the
+/// caller knows of the step and says so with [`TimeGuardState::clock_stepped`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeGuard {
+    max_future_ms: i64,
+    max_backward_ms: i64,
+    confirm: u32,
+    max_gap_ms: i64,
+    out_of_order: OutOfOrder,
+}
+
+impl Default for TimeGuard {
+    fn default() -> Self {
+        TimeGuard {
+            max_future_ms: 60_000,
+            max_backward_ms: 60_000,
+            confirm: 3,
+            max_gap_ms: 3_600_000,
+            out_of_order: OutOfOrder::Drop,
+        }
+    }
+}
+
+/// What [`TimeGuard`] keeps per sensor. The default accepts any time that is not in the future.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct TimeGuardState {
+    time: i64,
+    fingerprint: u64,
+    backward_time: i64,
+    quality: Quality,
+    backward_count: u32,
+    started: bool,
+    stepped: bool,
+}
+
+impl TimeGuardState {
+    /// The time of the last accepted reading.
+    #[must_use]
+    pub fn watermark(&self) -> Option<i64> {
+        self.started.then_some(self.time)
+    }
+
+    /// The sensor's clock was set: the next reading is accepted as a clock reset if it is not newer than the last.
+    pub fn clock_stepped(&mut self) {
+        self.stepped = true;
+    }
+}
+
+/// How a reading passed the [`TimeGuard`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "the caller must handle each: they restart different things")]
+pub enum Passage {
+    /// The sensor's first.
+    First,
+    /// Newer than the last one.
+    InOrder,
+    /// After an outage: what was known before it does not hold any more.
+    AfterGap,
+    /// The clock was set back: restart.
+    ClockReset,
+    /// Out of order and let through; must not touch any state.
+    Late,
+}
+
+impl Passage {
+    /// The reason to emit the reading, unless it is an ordinary one.
+    #[must_use]
+    pub fn reason(self) -> Option<EmitReason> {
+        match self {
+            Passage::InOrder => None,
+            Passage::First => Some(EmitReason::First),
+            Passage::AfterGap => Some(EmitReason::FirstAfterGap),
+            Passage::ClockReset => Some(EmitReason::ClockReset),
+            Passage::Late => Some(EmitReason::Late),
+        }
+    }
+}
+
+impl TimeGuard {
+    /// How far ahead of `now` a reading may be; `i64::MAX` for any distance.
+    ///
+    /// # Errors
+    /// If it is negative.
+    pub fn max_future_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.max_future_ms = delay("max_future_ms", ms)?;
+        Ok(self)
+    }
+
+    /// How far back a reading may be before a clock reset is considered.
+    ///
+    /// # Errors
+    /// If it is negative.
+    pub fn max_backward_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.max_backward_ms = delay("max_backward_ms", ms)?;
+        Ok(self)
+    }
+
+    /// How many readings in a row make a clock reset.
+    ///
+    /// # Errors
+    /// If it is 0.
+    pub fn confirm(mut self, readings: u32) -> Result<Self, ParamError> {
+        if readings == 0 {
+            return Err(ParamError::new("n_confirm", "1 or more", readings));
+        }
+        self.confirm = readings;
+        Ok(self)
+    }
+
+    /// The longest silence, in event time, after which the sensor simply goes on.
+    ///
+    /// # Errors
+    /// If it is less than 1.
+    pub fn max_gap_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.max_gap_ms = interval("max_gap_ms", ms)?;
+        Ok(self)
+    }
+
+    /// Drops (default) or passes readings that are out of order.
+    #[must_use]
+    pub fn out_of_order(mut self, policy: OutOfOrder) -> Self {
+        self.out_of_order = policy;
+        self
+    }
+
+    /// Whether the reading passes, and how. `now_ms` is the caller's wall clock.
+    ///
+    /// # Errors
+    /// The reason to drop the reading.
+    pub fn check(
+        &self,
+        state: &mut TimeGuardState,
+        value: &Value<'_>,
+        quality: Quality,
+        time: i64,
+        now_ms: i64,
+    ) -> Result<Passage, DropReason> {
+        if time > now_ms.saturating_add(self.max_future_ms) {
+            return Err(DropReason::Future);
+        }
+        let passage = self.passage(state, value, quality, time)?;
+        if passage != Passage::Late {
+            let fingerprint = value.fingerprint();
+            *state =
+                TimeGuardState { time, fingerprint, quality, started: true, ..TimeGuardState::default() };
+        }
+        Ok(passage)
+    }
+
+    fn passage(
+        &self,
+        state: &mut TimeGuardState,
+        value: &Value<'_>,
+        quality: Quality,
+        time: i64,
+    ) -> Result<Passage, DropReason> {
+        if !state.started {
+            return Ok(Passage::First);
+        }
+        if time > state.time {
+            let gap = time.saturating_sub(state.time);
+            return Ok(if gap > self.max_gap_ms { Passage::AfterGap } else { Passage::InOrder });
+        }
+        if state.stepped {
+            return Ok(Passage::ClockReset);
+        }
+        if time == state.time {
+            state.backward_count = 0;
+            let same = state.quality == quality && state.fingerprint == value.fingerprint();
+            return Err(if same { DropReason::Duplicate } else { DropReason::DuplicateTimestamp });
+        }
+        if self.confirmed(state, time) {
+            return Ok(Passage::ClockReset);
+        }
+        match self.out_of_order {
+            OutOfOrder::Drop => Err(DropReason::OutOfOrder),
+            OutOfOrder::Pass => Ok(Passage::Late),
+        }
+    }
+
+    /// Counts readings that are too far back to be merely late, as long as their times rise.
+    fn confirmed(&self, state: &mut TimeGuardState, time: i64) -> bool {
+        if time >= state.time.saturating_sub(self.max_backward_ms) {
+            state.backward_count = 0;
+            return false;
+        }
+        if state.backward_count == 0 || time > state.backward_time {
+            state.backward_count = state.backward_count.saturating_add(1);
+        } else if time < state.backward_time {
+            state.backward_count = 1;
+        }
+        state.backward_time = time;
+        state.backward_count >= self.confirm
+    }
+
+    /// Values pass unaltered.
+    #[must_use]
+    pub fn error_bound(&self) -> ErrorBound {
+        ErrorBound::Exact
+    }
+
+    /// What is dropped before a clock reset is believed.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        match (self.out_of_order, self.confirm.saturating_sub(1)) {
+            (OutOfOrder::Pass, _) | (_, 0) => LossBound::Nothing,
+            (OutOfOrder::Drop, readings) => LossBound::Readings(readings),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DropReason as D;
+
+    const NOW: i64 = 10_000_000_000;
+
+    fn run(guard: &TimeGuard, rows: &[(i64, f64, Result<Passage, DropReason>)]) {
+        let mut state = TimeGuardState::default();
+        for (row, &(time, value, expected)) in rows.iter().enumerate() {
+            let found = guard.check(&mut state, &Value::F64(value), Quality::GOOD, time, NOW);
+            assert_eq!(found, expected, "row {row}: {value} @{time}");
+        }
+    }
+
+    #[test]
+    fn duplicates_and_order() -> Result<(), ParamError> {
+        let rows = [
+            (1000, 1.0, Ok(Passage::First)),
+            (1000, 1.0, Err(D::Duplicate)),
+            (1000, 2.0, Err(D::DuplicateTimestamp)),
+            (999, 2.0, Err(D::OutOfOrder)),
+            (1001, 2.0, Ok(Passage::InOrder)),
+            (1001 + 3_600_000, 2.0, Ok(Passage::InOrder)),
+            (1001 + 7_200_001, 2.0, Ok(Passage::AfterGap)),
+        ];
+        run(&TimeGuard::default(), &rows);
+        Ok(())
+    }
+
+    #[test]
+    fn the_future_does_not_block_a_sensor() -> Result<(), ParamError> {
+        let rows = [
+            (NOW + 60_001, 1.0, Err(D::Future)),
+            (NOW + 60_000, 1.0, Ok(Passage::First)),
+            (i64::MAX, 1.0, Err(D::Future)),
+            (NOW + 59_999, 1.0, Err(D::OutOfOrder)),
+        ];
+        run(&TimeGuard::default(), &rows);
+        run(&TimeGuard::default().max_future_ms(i64::MAX)?, &[(i64::MAX, 1.0, Ok(Passage::First))]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_clock_set_back_is_believed_the_third_time() -> Result<(), ParamError> {
+        let start = 100_000_000;
+        let rows = [
+            (start, 1.0, Ok(Passage::First)),
+            (start - 60_000, 1.0, Err(D::OutOfOrder)), // exactly max_backward: late, not a step
+            (start - 3_600_000, 1.0, Err(D::OutOfOrder)),
+            (start - 3_599_000, 1.0, Err(D::OutOfOrder)),
+            (start - 3_598_000, 1.0, Ok(Passage::ClockReset)),
+            (start - 3_597_000, 1.0, Ok(Passage::InOrder)),
+        ];
+        run(&TimeGuard::default(), &rows);
+        Ok(())
+    }
+
+    #[test]
+    fn an_old_message_delivered_again_is_not_a_clock_reset() -> Result<(), ParamError> {
+        let (start, old) = (100_000_000, 50_000_000);
+        let late = Err(D::OutOfOrder);
+        let rows = [
+            (start, 1.0, Ok(Passage::First)),
+            (old, 1.0, late),
+            (old, 1.0, late),
+            (old, 1.0, late),
+            (old - 1, 1.0, late),
+            (old, 1.0, late),
+            (start + 1, 1.0, Ok(Passage::InOrder)), // in between a live one: the count starts again
+            (old + 1, 1.0, late),
+            (old + 2, 1.0, late),
+        ];
+        run(&TimeGuard::default(), &rows);
+        Ok(())
+    }
+
+    #[test]
+    fn late_readings_may_pass_and_a_known_step_needs_no_proof() -> Result<(), ParamError> {
+        let guard = TimeGuard::default().out_of_order(OutOfOrder::Pass);
+        run(
+            &guard,
+            &[(1000, 1.0, Ok(Passage::First)), (999, 1.0, Ok(Passage::Late)), (998, 1.0, Ok(Passage::Late))],
+        );
+        assert_eq!(guard.loss_bound(), LossBound::Nothing);
+        assert_eq!(TimeGuard::default().loss_bound(), LossBound::Readings(2));
+
+        let (guard, mut state) = (TimeGuard::default(), TimeGuardState::default());
+        let check =
+            |state: &mut TimeGuardState, time| guard.check(state, &Value::F64(1.0), Quality::GOOD, time, NOW);
+        assert_eq!(check(&mut state, 1000), Ok(Passage::First));
+        state.clock_stepped();
+        assert_eq!(check(&mut state, 500), Ok(Passage::ClockReset));
+        assert_eq!(check(&mut state, 400), Err(D::OutOfOrder));
+        Ok(())
+    }
+
+    #[test]
+    fn the_ends_of_time_do_not_overflow() -> Result<(), ParamError> {
+        let guard = TimeGuard::default().max_future_ms(i64::MAX)?.max_gap_ms(i64::MAX)?;
+        let rows = [
+            (i64::MIN, 1.0, Ok(Passage::First)),
+            (i64::MAX, 1.0, Ok(Passage::InOrder)),
+            (i64::MIN, 1.0, Err(D::OutOfOrder)),
+            (i64::MIN + 1, 1.0, Err(D::OutOfOrder)),
+            (i64::MIN + 2, 1.0, Ok(Passage::ClockReset)),
+        ];
+        run(&guard, &rows);
+        assert!(
+            guard.max_future_ms(-1).is_err() && guard.max_gap_ms(0).is_err() && guard.confirm(0).is_err()
+        );
+        assert!(guard.max_backward_ms(-1).is_err());
+        Ok(())
+    }
+}

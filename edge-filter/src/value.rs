@@ -1,0 +1,234 @@
+//! The value of a reading and the exact comparisons on it.
+
+use std::borrow::Cow;
+
+/// The value of a reading.
+///
+/// Integers are never rounded: they are compared exactly over their whole range, so a counter beyond 2^53 keeps
+/// every increment. A text may borrow from the caller's buffer; a dropped text is never copied.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub enum Value<'a> {
+    /// A floating point number; NaN and the infinities are classes of their own.
+    F64(f64),
+    /// A signed integer.
+    I64(i64),
+    /// An unsigned integer.
+    U64(u64),
+    /// A boolean; every change is a change, whatever the deadband.
+    Bool(bool),
+    /// A text; every change is a change, whatever the deadband.
+    Text(Cow<'a, str>),
+}
+
+impl Value<'_> {
+    /// The value with its text, if any, copied: free of the caller's buffer.
+    #[must_use]
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::F64(v) => Value::F64(v),
+            Value::I64(v) => Value::I64(v),
+            Value::U64(v) => Value::U64(v),
+            Value::Bool(v) => Value::Bool(v),
+            Value::Text(v) => Value::Text(Cow::Owned(v.into_owned())),
+        }
+    }
+
+    /// The number as `f64` (a boolean is 0 or 1), for limits; `None` for a text. Integers beyond 2^53 are rounded.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        match *self {
+            Value::F64(v) => Some(v),
+            Value::I64(v) => Some(v as f64),
+            Value::U64(v) => Some(v as f64),
+            Value::Bool(v) => Some(f64::from(u8::from(v))),
+            Value::Text(_) => None,
+        }
+    }
+
+    /// Finite number, NaN, +Inf or -Inf; everything that is not a float is finite.
+    pub(crate) fn class(&self) -> Class {
+        match *self {
+            Value::F64(v) if v.is_nan() => Class::Nan,
+            Value::F64(v) if v == f64::INFINITY => Class::PosInf,
+            Value::F64(v) if v == f64::NEG_INFINITY => Class::NegInf,
+            _ => Class::Finite,
+        }
+    }
+
+    /// The exact integer, if it is one.
+    pub(crate) fn as_integer(&self) -> Option<i128> {
+        match *self {
+            Value::I64(v) => Some(i128::from(v)),
+            Value::U64(v) => Some(i128::from(v)),
+            _ => None,
+        }
+    }
+
+    /// 64 bits that tell values apart: exact for numbers of one kind, FNV-1a for texts.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        match self {
+            Value::F64(v) if v.is_nan() => f64::NAN.to_bits(),
+            // -0.0 + 0.0 is 0.0: the two zeros are one value.
+            Value::F64(v) => (v + 0.0).to_bits(),
+            Value::I64(v) => v.cast_unsigned(),
+            Value::U64(v) => *v,
+            Value::Bool(v) => u64::from(*v),
+            Value::Text(v) => v
+                .bytes()
+                .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)),
+        }
+    }
+}
+
+impl Value<'static> {
+    /// Takes over `new`, reusing the text buffer: no allocation once it is long enough.
+    pub(crate) fn assign(&mut self, new: &Value<'_>) {
+        if let (Value::Text(Cow::Owned(buffer)), Value::Text(text)) = (&mut *self, new) {
+            buffer.clear();
+            buffer.push_str(text);
+        } else {
+            *self = new.clone().into_owned();
+        }
+    }
+}
+
+impl From<f64> for Value<'_> {
+    fn from(v: f64) -> Self {
+        Value::F64(v)
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(v: i64) -> Self {
+        Value::I64(v)
+    }
+}
+
+impl From<u64> for Value<'_> {
+    fn from(v: u64) -> Self {
+        Value::U64(v)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(v: bool) -> Self {
+        Value::Bool(v)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(v: &'a str) -> Self {
+        Value::Text(Cow::Borrowed(v))
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(v: String) -> Self {
+        Value::Text(Cow::Owned(v))
+    }
+}
+
+/// The classes of EPICS `recGblCheckDeadband`: a change between them always passes, within one of the three
+/// non-finite ones nothing does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) enum Class {
+    #[default]
+    Finite,
+    Nan,
+    PosInf,
+    NegInf,
+}
+
+/// A tolerance, kept in both number systems so that integers never go through `f64`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Tolerance {
+    float: f64,
+    integer: u128,
+}
+
+impl Tolerance {
+    /// `width` is finite and not negative.
+    pub(crate) fn new(width: f64) -> Self {
+        // For an integer difference d: d > width exactly when d > floor(width). The cast saturates.
+        Tolerance { float: width, integer: width.floor() as u128 }
+    }
+
+    pub(crate) fn width(&self) -> f64 {
+        self.float
+    }
+
+    /// Whether `new` is further from `reference` than the tolerance (strictly). Values of different kinds, booleans
+    /// and texts differ as soon as they are not the same.
+    pub(crate) fn exceeded(&self, reference: &Value<'_>, new: &Value<'_>) -> bool {
+        if let (Some(a), Some(b)) = (reference.as_integer(), new.as_integer()) {
+            return a.abs_diff(b) > self.integer;
+        }
+        match (reference, new) {
+            (Value::Bool(a), Value::Bool(b)) => a != b,
+            (Value::Text(a), Value::Text(b)) => a != b,
+            (Value::Bool(_) | Value::Text(_), _) | (_, Value::Bool(_) | Value::Text(_)) => true,
+            (a, b) => match (a.as_f64(), b.as_f64()) {
+                // Written so that a NaN difference passes: only a proven small difference may be suppressed.
+                (Some(a), Some(b)) => {
+                    let difference = (a - b).abs();
+                    difference.is_nan() || difference > self.float
+                }
+                _ => true,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exceeded(width: f64, a: impl Into<Value<'static>>, b: impl Into<Value<'static>>) -> bool {
+        Tolerance::new(width).exceeded(&a.into(), &b.into())
+    }
+
+    #[test]
+    fn integers_are_compared_beyond_2_pow_53() {
+        let big = 9_007_199_254_740_993_i64; // 2^53 + 1, not a double
+        assert!(exceeded(0.0, big, big - 1));
+        assert!(!exceeded(1.0, big, big - 1));
+        assert!(exceeded(1.0, u64::MAX, u64::MAX - 2));
+        assert!(!exceeded(2.5, u64::MAX, u64::MAX - 2));
+        assert!(exceeded(1e18, i64::MIN, i64::MAX));
+        assert!(exceeded(1.8e19, i64::MIN, u64::MAX), "the whole span does not overflow");
+        assert!(!exceeded(3e19, i64::MIN, u64::MAX));
+        assert!(exceeded(0.0, -1_i64, 0_u64));
+        assert!(!exceeded(f64::MAX, i64::MIN, u64::MAX));
+    }
+
+    #[test]
+    fn floats_are_compared_strictly_and_without_signed_zero() {
+        assert!(!exceeded(1.0, 10.0, 11.0));
+        assert!(exceeded(1.0, 10.0, 11.1));
+        assert!(!exceeded(0.0, 0.0, -0.0));
+        assert!(exceeded(1e300, -f64::MAX, f64::MAX), "an infinite difference passes");
+        assert!(exceeded(1.0, f64::NAN, 1.0), "a NaN difference passes");
+    }
+
+    #[test]
+    fn kinds_booleans_and_texts_differ_whatever_the_width() {
+        assert!(exceeded(1e9, true, false));
+        assert!(!exceeded(0.0, true, true));
+        assert!(exceeded(1e9, "run", "stop"));
+        assert!(exceeded(1e9, 1.0, true));
+        assert!(exceeded(1e9, "1", 1.0));
+        assert!(!exceeded(0.6, 20.5, 20_i64), "a decoder may write 20.0 as the integer 20");
+    }
+
+    #[test]
+    fn assign_reuses_the_text_buffer() {
+        let mut held = Value::from(String::with_capacity(64));
+        held.assign(&Value::from("stopped"));
+        assert_eq!(held, Value::from("stopped"));
+        assert!(matches!(&held, Value::Text(Cow::Owned(s)) if s.capacity() >= 64));
+        held.assign(&Value::from(1.0));
+        assert_eq!(held, Value::F64(1.0));
+    }
+}
