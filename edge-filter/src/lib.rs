@@ -1,5 +1,9 @@
 #![forbid(unsafe_code)]
-//! Filters for sensor readings at the edge.
+#![cfg_attr(feature = "config", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "config"),
+    doc = "Filters for sensor readings at the edge; the guide is in README.md."
+)]
 
 mod alarm;
 mod bound;
@@ -7,6 +11,7 @@ mod deadband;
 mod error;
 mod normalise;
 mod outcome;
+mod pipeline;
 mod quality;
 mod range;
 mod reading;
@@ -20,6 +25,10 @@ pub use deadband::{Deadband, DeadbandState};
 pub use error::ParamError;
 pub use normalise::Normalise;
 pub use outcome::{DropReason, Emit, EmitReason, Outcome};
+pub use pipeline::{
+    AlarmEvent, Builder, Pattern, PatternError, Pipeline, RestoreError, Rule, SNAPSHOT_VERSION, Snapshot,
+    Stats,
+};
 pub use quality::{Quality, QualityScheme};
 pub use range::{Range, RangeAction};
 pub use reading::Reading;
@@ -27,3 +36,5 @@ pub use stale::{Stale, StaleState};
 pub use time_guard::{OutOfOrder, Passage, TimeGuard, TimeGuardState};
 pub use value::Value;
 
+#[cfg(feature = "config")]
+pub use pipeline::{ConfigError, config};

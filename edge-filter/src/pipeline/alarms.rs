@@ -1,0 +1,117 @@
+//! The alarms of a pipeline and the events that wait to be polled.
+
+use super::Pattern;
+use crate::{AckError, AlarmLevel, AlarmTransition, LimitAlarm, LimitAlarmState, Quality, Reading};
+use std::collections::VecDeque;
+
+/// An alarm of one sensor changed its state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct AlarmEvent {
+    /// The sensor.
+    pub sensor: u32,
+    /// What happened.
+    pub transition: AlarmTransition,
+}
+
+/// Alarm definitions, the state of each sensor that has one, and unpolled events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alarms {
+    definitions: Vec<(Pattern, LimitAlarm)>,
+    /// Per sensor with an alarm: its definition and its state.
+    states: Vec<(usize, LimitAlarmState)>,
+    events: VecDeque<AlarmEvent>,
+    pub(super) lost: u64,
+}
+
+/// Events kept for a caller that does not poll: 72 KiB at most.
+const EVENTS_MAX: usize = 1024;
+
+impl Alarms {
+    pub(super) fn new(definitions: Vec<(Pattern, LimitAlarm)>) -> Self {
+        Alarms { definitions, ..Alarms::default() }
+    }
+
+    /// A place for the state of a new sensor, if an alarm is defined for it.
+    pub(super) fn add_sensor(&mut self, name: &str) -> Option<u32> {
+        let definition = self.definitions.iter().position(|(pattern, _)| pattern.matches(name))?;
+        self.states.push((definition, LimitAlarmState::default()));
+        u32::try_from(self.states.len() - 1).ok()
+    }
+
+    fn get(&mut self, place: u32) -> Option<(&LimitAlarm, &mut LimitAlarmState, Log<'_>)> {
+        let (definition, state) = self.states.get_mut(place as usize)?;
+        let (_, alarm) = self.definitions.get(*definition)?;
+        Some((alarm, state, Log { events: &mut self.events, lost: &mut self.lost }))
+    }
+
+    pub(super) fn state(&self, place: u32) -> Option<&LimitAlarmState> {
+        self.states.get(place as usize).map(|(_, state)| state)
+    }
+
+    pub(super) fn restore(&mut self, place: u32, restored: LimitAlarmState) {
+        if let Some((_, state, _)) = self.get(place) {
+            *state = restored;
+        }
+    }
+
+    pub(super) fn check(
+        &mut self,
+        place: u32,
+        reading: &Reading<'_>,
+        quality: Quality,
+        reset: bool,
+        now_ms: i64,
+    ) {
+        let Some((alarm, state, mut log)) = self.get(place) else { return };
+        if reset {
+            alarm.clock_reset(state, reading.time);
+        }
+        let mut on = |transition| log.add(reading.sensor, transition);
+        alarm.judge(state, &reading.value, quality, (reading.time, now_ms), &mut on);
+    }
+
+    pub(super) fn tick(&mut self, place: u32, sensor: u32, now_ms: i64) {
+        if let Some((alarm, state, mut log)) = self.get(place) {
+            alarm.tick(state, now_ms, &mut |transition| log.add(sensor, transition));
+        }
+    }
+
+    pub(super) fn acknowledge(
+        &mut self,
+        place: u32,
+        sensor: u32,
+        (level, transition_id): (AlarmLevel, u64),
+        time: i64,
+    ) -> Result<AlarmTransition, AckError> {
+        let (alarm, state, mut log) = self.get(place).ok_or(AckError::NoSuchAlarm)?;
+        let transition = alarm.acknowledge(state, level, transition_id, time)?;
+        log.add(sensor, transition);
+        Ok(transition)
+    }
+
+    pub(super) fn deadline(&self, place: u32) -> Option<i64> {
+        let (definition, state) = self.states.get(place as usize)?;
+        self.definitions.get(*definition)?.1.deadline(state)
+    }
+
+    pub(super) fn poll(&mut self) -> Option<AlarmEvent> {
+        self.events.pop_front()
+    }
+}
+
+struct Log<'a> {
+    events: &'a mut VecDeque<AlarmEvent>,
+    lost: &'a mut u64,
+}
+
+impl Log<'_> {
+    /// The oldest event makes room: the newest says more about the state.
+    fn add(&mut self, sensor: u32, transition: AlarmTransition) {
+        if self.events.len() >= EVENTS_MAX {
+            self.events.pop_front();
+            *self.lost += 1;
+        }
+        self.events.push_back(AlarmEvent { sensor, transition });
+    }
+}

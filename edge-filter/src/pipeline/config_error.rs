@@ -1,0 +1,147 @@
+//! What is wrong in a configuration, and where.
+
+use crate::ParamError;
+use std::fmt;
+use std::ops::Range;
+use toml::de::{DeTable, DeValue};
+
+/// A configuration that cannot be used: where, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    place: Place,
+    line: Option<usize>,
+    problem: String,
+}
+
+impl ConfigError {
+    pub(super) fn at(place: Place, problem: impl fmt::Display) -> Self {
+        ConfigError { place, line: None, problem: problem.to_string() }
+    }
+
+    /// A stage refused one of its parameters.
+    pub(super) fn param(stage: &Place, error: &ParamError) -> Self {
+        Self::at(stage.key(error.param()), error)
+    }
+
+    /// A file that is not TOML, or has a key or a type that does not belong there.
+    pub(super) fn from_toml(error: &toml::de::Error, text: &str) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let place = before.map_or_else(Place::root, Place::of_header);
+        ConfigError { place, line: before.map(line_after), problem: error.message().trim_end().to_owned() }
+    }
+
+    /// Finds the line of the place.
+    pub(super) fn locate(mut self, text: &str) -> Self {
+        self.line = self.place.span(text).and_then(|span| text.get(..span.start)).map(line_after);
+        self
+    }
+
+    /// The line in the file, from 1, if the configuration came from one.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        self.line
+    }
+
+    /// The place, as in `rule 2: stages 1: deadband.percent`; rules and stages are counted from 1.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.place.to_string()
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        if !self.place.0.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+fn line_after(before: &str) -> usize {
+    before.matches('\n').count() + 1
+}
+
+/// A path into the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place(Vec<Step>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(&'static str),
+    Index(usize),
+}
+
+impl Place {
+    pub(super) fn root() -> Self {
+        Place(Vec::new())
+    }
+
+    pub(super) fn key(&self, key: &'static str) -> Self {
+        self.with(Step::Key(key))
+    }
+
+    pub(super) fn index(&self, index: usize) -> Self {
+        self.with(Step::Index(index))
+    }
+
+    fn with(&self, step: Step) -> Self {
+        Place(self.0.iter().cloned().chain([step]).collect())
+    }
+
+    /// The table whose header is the last one in `before`.
+    fn of_header(before: &str) -> Self {
+        let headers = |header: &str| before.lines().filter(|l| l.trim_start().starts_with(header)).count();
+        let last = before.lines().rev().map(str::trim_start).find(|line| line.starts_with('['));
+        match last {
+            Some(line) if line.starts_with("[[rule]]") => {
+                Self::root().key("rule").index(headers("[[rule]]") - 1)
+            }
+            Some(line) if line.starts_with("[[alarm]]") => {
+                Self::root().key("alarm").index(headers("[[alarm]]") - 1)
+            }
+            Some(line) if line.starts_with("[defaults]") => Self::root().key("defaults"),
+            _ => Self::root(),
+        }
+    }
+
+    /// The bytes of the deepest part of the place that the text has.
+    fn span(&self, text: &str) -> Option<Range<usize>> {
+        let table = DeTable::parse(text).ok()?;
+        let mut span = table.span();
+        let root = DeValue::Table(table.into_inner());
+        let mut value = &root;
+        for step in &self.0 {
+            let found = match step {
+                Step::Key(key) => value.get(*key),
+                Step::Index(index) => value.get(*index),
+            };
+            let Some(found) = found else { break };
+            // The array of `[[rule]]` has no text of its own.
+            if !found.span().is_empty() {
+                span = found.span();
+            }
+            value = found.get_ref();
+        }
+        Some(span)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        for step in &self.0 {
+            match step {
+                Step::Key(key) => write!(f, "{between}{key}")?,
+                Step::Index(index) => write!(f, " {}", index + 1)?,
+            }
+            between = if matches!(step, Step::Index(_)) { ": " } else { "." };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! The state of a pipeline, to be taken over a clean restart.
+
+use super::slot::Slot;
+use crate::LimitAlarmState;
+use std::fmt;
+
+/// The version that [`Pipeline::snapshot`](super::Pipeline::snapshot) writes.
+pub const SNAPSHOT_VERSION: u32 = 1;
+
+/// The state of every sensor, by name. Holds neither rules nor counters: rules may change between two runs, and
+/// counters count one run.
+///
+/// With the feature `config` it implements `serde`'s traits; any format will do that keeps integers and finite
+/// floats exactly.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct Snapshot {
+    pub(super) version: u32,
+    pub(super) sensors: Vec<SensorSnapshot>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct SensorSnapshot {
+    pub(super) name: String,
+    pub(super) slot: Slot,
+    pub(super) alarm: Option<LimitAlarmState>,
+}
+
+impl Snapshot {
+    /// How many sensors it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sensors.len()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sensors.is_empty()
+    }
+}
+
+/// A snapshot that cannot be taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// Written by another version; starting cold is safe: every sensor's first reading passes.
+    Version {
+        /// The snapshot's version.
+        found: u32,
+        /// The version that this crate reads.
+        supported: u32,
+    },
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RestoreError::Version { found, supported } => {
+                write!(f, "the filter snapshot has version {found}, this program reads version {supported}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RestoreError {}
