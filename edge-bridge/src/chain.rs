@@ -1,0 +1,373 @@
+//! The receipt chain: from "the row is safe" to the PUBACK (promise 1).
+//!
+//! The owner of the local connections (the listener, or the client of a local broker) tells the chain of every message and every
+//! resolved receipt, and sends the PUBACKs that [`Chain::poll`] releases. The rules:
+//!
+//! - PUBACKs leave in order of arrival per connection.
+//! - What was absorbed is released no earlier than every receipt that was pending on *any* connection when it arrived: its publisher may
+//!   have sent the first copy on another connection.
+//! - A receipt of a connection that is gone is not released, but others still wait for it.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::publisher::Publisher;
+use crate::session::AckHandle;
+use crate::wire::ReasonCode;
+
+/// A local connection, by the number its owner gave it. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// A message whose rows are on their way to safety.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(u64);
+
+/// A PUBACK that may leave now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Release {
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// Of which message.
+    pub ack: AckHandle,
+    /// With what.
+    pub reason: ReasonCode,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Chain {
+    connections: HashMap<ConnectionId, Connection>,
+    /// Stored messages in order of arrival: whether the receipt is resolved. The front is not.
+    receipts: VecDeque<Receipt>,
+    /// Ticket number of the front.
+    first: u64,
+    /// Absorbed messages that still wait, in order of arrival, hence of their barrier.
+    absorbed: VecDeque<(u64, ConnectionId)>,
+    released: VecDeque<Release>,
+    unacked_bytes: usize,
+    max_unacked_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Receipt {
+    connection: ConnectionId,
+    resolved: bool,
+}
+
+#[derive(Debug)]
+struct Connection {
+    entries: VecDeque<Entry>,
+    publisher: Publisher,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    ack: AckHandle,
+    bytes: usize,
+    until: Until,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Until {
+    /// The receipt is resolved.
+    Resolved(Ticket),
+    /// All receipts before this ticket number are resolved.
+    AllBefore(u64),
+    Now(ReasonCode),
+}
+
+impl Chain {
+    /// Default bound of all connections' unacknowledged payloads together, in bytes.
+    pub const MAX_UNACKED_BYTES: usize = 4 * 1024 * 1024;
+
+    /// A chain that asks its connections to pause when `max_unacked_bytes` of payload wait.
+    pub fn new(max_unacked_bytes: usize) -> Self {
+        Self {
+            connections: HashMap::new(),
+            receipts: VecDeque::new(),
+            first: 0,
+            absorbed: VecDeque::new(),
+            released: VecDeque::new(),
+            unacked_bytes: 0,
+            max_unacked_bytes,
+        }
+    }
+
+    /// A connection was made. `window`: how many messages its publisher keeps unacknowledged at most, if known: a local Mosquitto sends
+    /// at most 20.
+    pub fn open(&mut self, connection: ConnectionId, window: Option<u16>) {
+        let state = Connection { entries: VecDeque::new(), publisher: Publisher::new(window), bytes: 0 };
+        self.connections.insert(connection, state);
+    }
+
+    /// A connection is gone: nothing more is released for it. Its unresolved receipts still hold up absorbed messages elsewhere.
+    pub fn close(&mut self, connection: ConnectionId) {
+        if let Some(gone) = self.connections.remove(&connection) {
+            self.unacked_bytes = self.unacked_bytes.saturating_sub(gone.bytes);
+        }
+        self.released.retain(|release| release.connection != connection);
+        self.absorbed.retain(|(_, of)| *of != connection);
+    }
+
+    /// A message was pushed to the queue; call [`resolve`](Self::resolve) with the ticket when all of its rows are safe. `ack` is `None`
+    /// for QoS 0, whose rows others may wait for all the same.
+    pub fn store(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        ack: Option<AckHandle>,
+        bytes: usize,
+    ) -> Ticket {
+        let ticket = Ticket(self.first + self.receipts.len() as u64);
+        self.receipts.push_back(Receipt { connection, resolved: false });
+        self.enter(now_ms, connection, ack, bytes, Until::Resolved(ticket));
+        ticket
+    }
+
+    /// A message was absorbed: it is released by itself.
+    pub fn absorb(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        ack: Option<AckHandle>,
+        bytes: usize,
+    ) {
+        let barrier = self.first + self.receipts.len() as u64;
+        if ack.is_some() && barrier > self.first && self.connections.contains_key(&connection) {
+            self.absorbed.push_back((barrier, connection));
+        }
+        self.enter(now_ms, connection, ack, bytes, Until::AllBefore(barrier));
+        self.drain(connection);
+    }
+
+    /// All rows of a message are safe, or settled by the policy. `reason` is what the publisher is told. A ticket that was resolved
+    /// before, or was not given out, does nothing.
+    pub fn resolve(&mut self, ticket: Ticket, reason: ReasonCode) {
+        let at = ticket.0.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        let Some(receipt) = at.and_then(|at| self.receipts.get_mut(at)) else { return };
+        if receipt.resolved {
+            return;
+        }
+        receipt.resolved = true;
+        let connection = receipt.connection;
+        if let Some(state) = self.connections.get_mut(&connection)
+            && let Some(entry) = state.entries.iter_mut().find(|e| e.until == Until::Resolved(ticket))
+        {
+            entry.until = Until::Now(reason);
+        }
+        while self.receipts.front().is_some_and(|receipt| receipt.resolved) {
+            self.receipts.pop_front();
+            self.first += 1;
+        }
+        self.drain(connection);
+        while let Some((barrier, waiting)) = self.absorbed.front().copied()
+            && barrier <= self.first
+        {
+            self.absorbed.pop_front();
+            self.drain(waiting);
+        }
+    }
+
+    /// The next PUBACK that may leave; call until `None` after each other call. `now_ms` is when it leaves.
+    #[must_use]
+    pub fn poll(&mut self, now_ms: u64) -> Option<Release> {
+        let release = self.released.pop_front()?;
+        if let Some(state) = self.connections.get_mut(&release.connection) {
+            state.publisher.on_puback(now_ms);
+        }
+        Some(release)
+    }
+
+    /// Whether bytes of this connection should be read: when too much waits in total, only from those that wait for nothing themselves.
+    pub fn may_read(&self, connection: ConnectionId) -> bool {
+        self.unacked_bytes < self.max_unacked_bytes
+            || self.connections.get(&connection).is_none_or(|state| state.entries.is_empty())
+    }
+
+    /// Whether a publisher stands still until receipts come, or the total is reached: ask the queue for a commit then. Cost: a walk over
+    /// the connections.
+    #[must_use]
+    pub fn wants_commit(&self, now_ms: u64) -> bool {
+        self.unacked_bytes >= self.max_unacked_bytes
+            || self.connections.values().any(|state| state.publisher.stands_still(now_ms))
+    }
+
+    /// As [`wants_commit`](Self::wants_commit), for the publisher of one connection: what to ask after its PUBLISH. Cost: constant.
+    #[must_use]
+    pub fn wants_commit_for(&self, now_ms: u64, connection: ConnectionId) -> bool {
+        self.unacked_bytes >= self.max_unacked_bytes
+            || self.connections.get(&connection).is_some_and(|state| state.publisher.stands_still(now_ms))
+    }
+
+    /// Payload bytes of messages without PUBACK.
+    pub fn unacked_bytes(&self) -> usize {
+        self.unacked_bytes
+    }
+
+    /// Receipts that are not resolved, those of closed connections included.
+    pub fn pending(&self) -> usize {
+        self.receipts.iter().filter(|receipt| !receipt.resolved).count()
+    }
+
+    fn enter(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        ack: Option<AckHandle>,
+        bytes: usize,
+        until: Until,
+    ) {
+        let (Some(ack), Some(state)) = (ack, self.connections.get_mut(&connection)) else { return };
+        state.publisher.on_publish(now_ms);
+        state.bytes += bytes;
+        self.unacked_bytes += bytes;
+        state.entries.push_back(Entry { ack, bytes, until });
+    }
+
+    /// Releases from the front of a connection what waits for nothing more.
+    fn drain(&mut self, connection: ConnectionId) {
+        let Some(state) = self.connections.get_mut(&connection) else { return };
+        while let Some(front) = state.entries.front() {
+            let reason = match front.until {
+                Until::Now(reason) => reason,
+                Until::AllBefore(barrier) if barrier <= self.first => ReasonCode::SUCCESS,
+                Until::AllBefore(_) | Until::Resolved(_) => return,
+            };
+            self.released.push_back(Release { connection, ack: front.ack, reason });
+            state.bytes = state.bytes.saturating_sub(front.bytes);
+            self.unacked_bytes = self.unacked_bytes.saturating_sub(front.bytes);
+            state.entries.pop_front();
+        }
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self::new(Self::MAX_UNACKED_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const A: ConnectionId = ConnectionId(1);
+    const B: ConnectionId = ConnectionId(2);
+
+    fn chain() -> Chain {
+        let mut chain = Chain::new(1000);
+        chain.open(A, None);
+        chain.open(B, None);
+        chain
+    }
+
+    fn ack(serial: u64) -> AckHandle {
+        AckHandle::for_test(1, serial)
+    }
+
+    fn released(chain: &mut Chain) -> Vec<(u64, AckHandle)> {
+        std::iter::from_fn(|| chain.poll(0)).map(|r| (r.connection.0, r.ack)).collect()
+    }
+
+    #[test]
+    fn in_order_per_connection() {
+        let mut chain = chain();
+        let first = chain.store(0, A, Some(ack(1)), 10);
+        let second = chain.store(0, A, Some(ack(2)), 10);
+        let other = chain.store(0, B, Some(ack(1)), 10);
+        chain.resolve(second, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain), []);
+        chain.resolve(other, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain), [(2, ack(1))]);
+        chain.resolve(first, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain), [(1, ack(1)), (1, ack(2))]);
+        assert_eq!(chain.unacked_bytes(), 0);
+    }
+
+    #[test]
+    fn an_absorbed_copy_waits_for_the_first_one_on_a_connection_that_is_gone() {
+        let mut chain = chain();
+        let first = chain.store(0, A, Some(ack(1)), 10);
+        chain.close(A);
+        chain.absorb(0, B, Some(ack(1)), 10);
+        let later = chain.store(0, B, Some(ack(2)), 10);
+        chain.resolve(later, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain), []);
+        chain.resolve(first, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain), [(2, ack(1)), (2, ack(2))]);
+    }
+
+    #[test]
+    fn an_absorbed_message_waits_for_rows_of_qos_0_too() {
+        let mut chain = chain();
+        let first = chain.store(0, A, None, 10);
+        chain.absorb(0, B, Some(ack(1)), 10);
+        assert_eq!(released(&mut chain), []);
+        chain.resolve(first, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain), [(2, ack(1))]);
+    }
+
+    #[test]
+    fn nothing_pending_means_at_once() {
+        let mut chain = chain();
+        chain.absorb(0, A, Some(ack(1)), 10);
+        assert_eq!(released(&mut chain), [(1, ack(1))]);
+    }
+
+    #[test]
+    fn over_the_total_only_those_who_wait_for_nothing_are_read() {
+        let mut chain = chain();
+        let big = chain.store(0, A, Some(ack(1)), 1000);
+        assert!(!chain.may_read(A) && chain.may_read(B));
+        assert!(chain.wants_commit(0) && chain.wants_commit_for(0, B));
+        chain.resolve(big, ReasonCode::SUCCESS);
+        assert!(chain.may_read(A) && !chain.wants_commit(0));
+    }
+
+    proptest! {
+        /// Against a model that knows every receipt: nothing early, nothing out of order, nothing kept for ever.
+        #[test]
+        fn never_early_never_out_of_order(steps in proptest::collection::vec((0u8..4, 0u64..3, any::<prop::sample::Index>()), 1..120)) {
+            let mut chain = Chain::new(usize::MAX);
+            (0..3).for_each(|n| chain.open(ConnectionId(n), None));
+            let mut serial = 0u64;
+            let mut open: Vec<Ticket> = Vec::new();
+            // Per message: connection, serial, the tickets it must wait for.
+            let mut waits: Vec<(u64, u64, Vec<Ticket>)> = Vec::new();
+            for (what, on, pick) in steps {
+                serial += 1;
+                match what {
+                    0 | 1 => {
+                        let ticket = chain.store(0, ConnectionId(on), Some(ack(serial)), 1);
+                        open.push(ticket);
+                        waits.push((on, serial, vec![ticket]));
+                    }
+                    2 => {
+                        chain.absorb(0, ConnectionId(on), Some(ack(serial)), 1);
+                        waits.push((on, serial, open.clone()));
+                    }
+                    _ if !open.is_empty() => {
+                        let ticket = open.swap_remove(pick.index(open.len()));
+                        chain.resolve(ticket, ReasonCode::SUCCESS);
+                    }
+                    _ => {}
+                }
+                for (on, handle) in released(&mut chain) {
+                    let at = waits.iter().position(|w| w.0 == on).unwrap();
+                    let (_, serial, tickets) = waits.remove(at);
+                    prop_assert_eq!(handle, ack(serial), "the oldest of its connection");
+                    prop_assert!(tickets.iter().all(|t| !open.contains(t)), "early");
+                }
+            }
+            for ticket in open.drain(..) {
+                chain.resolve(ticket, ReasonCode::SUCCESS);
+            }
+            prop_assert_eq!(released(&mut chain).len(), waits.len());
+            prop_assert_eq!(chain.pending(), 0);
+        }
+    }
+}

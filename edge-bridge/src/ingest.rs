@@ -1,0 +1,88 @@
+//! The application's part of the way in: what to do with a message that a local publisher sent.
+//!
+//! The listener (or the client of a local broker) asks an [`Ingest`]; what becomes of the PUBACK is the [receipt chain](crate::chain)'s
+//! business.
+
+use bytes::Bytes;
+
+use crate::row::Row;
+use crate::wire::{Properties, QoS, ReasonCode, Utf8, Version};
+
+/// Decides about received messages. Pure: no clock, no waiting; called on the shell's thread for every message, so a call should take
+/// microseconds.
+pub trait Ingest {
+    /// What to do with `message`. Called once per received PUBLISH, in order of arrival per connection.
+    fn ingest(&mut self, now: Now, message: &Inbound) -> Answer;
+}
+
+/// The present. Exhaustive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Milliseconds of a clock that never goes back.
+    pub up_ms: u64,
+    /// Milliseconds since the Unix epoch, as the wall clock says.
+    pub wall_ms: i64,
+}
+
+/// A received message, its topic resolved.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Inbound {
+    /// The publisher's client identifier; empty if it is not known (behind a local broker).
+    pub client: Utf8,
+    /// Where to.
+    pub topic: Utf8,
+    /// The message; a slice of the receive buffer: copy what is kept for long.
+    pub payload: Bytes,
+    /// Its properties, without those of the connection; empty in 3.1.1.
+    pub properties: Properties,
+    /// As it came.
+    pub qos: QoS,
+    /// As it came.
+    pub retain: bool,
+    /// As it came: set, the message may have been received before.
+    pub dup: bool,
+    /// What the publisher speaks.
+    pub version: Version,
+}
+
+impl Inbound {
+    /// A message from `client`.
+    pub fn new(client: Utf8, version: Version, publish: &crate::wire::Publish) -> Self {
+        Self {
+            client,
+            topic: publish.topic.clone(),
+            payload: publish.payload.clone(),
+            properties: publish.properties.clone(),
+            qos: publish.qos,
+            retain: publish.retain,
+            dup: publish.dup,
+            version,
+        }
+    }
+
+    /// The row of a message that cannot be used: as it came, marked with `reason`.
+    pub fn dead_letter(&self, reason: ReasonCode) -> Row {
+        Row {
+            properties: self.properties.clone(),
+            dead_letter: Some(reason),
+            ..Row::new(self.topic.clone(), self.payload.clone())
+        }
+    }
+}
+
+/// What becomes of a message. Exhaustive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Push these rows; the PUBACK follows when all of them are safe. No rows is the same as [`Absorb`](Self::Absorb).
+    Store(Vec<Row>),
+    /// Nothing to store: a filter suppressed or holds it, it is a duplicate, or nobody wants it. The PUBACK follows when every receipt
+    /// that was pending at its arrival is resolved, on any connection: one of those rows may be the copy that makes this one
+    /// superfluous.
+    Absorb,
+    /// It cannot be used. It is stored as a [dead letter](Inbound::dead_letter), then acknowledged with this reason to an MQTT 5 client
+    /// ([`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID) for what cannot be decoded), plainly to a 3.1.1 client, which
+    /// knows no refusal but a close and would only send it again. Must be a reason of PUBACK that does not invite a retry: 0x97 (quota
+    /// exceeded) counts as acknowledged at the publisher, so it is never the way to say "later".
+    Refuse(ReasonCode),
+}

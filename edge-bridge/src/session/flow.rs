@@ -1,0 +1,60 @@
+//! Receive Maximum (§3.3.4, §4.9): how many QoS 1 messages may be unacknowledged in one direction on this connection.
+
+/// A send quota, or the same count at the receiver.
+///
+/// Starts at zero use on every connection: what is resent after a reconnect takes from the *new* limit like anything else.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quota {
+    limit: u16,
+    used: u16,
+}
+
+impl Quota {
+    /// `limit` is at least 1: the standard forbids 0, and 0 would mean a connection that never moves.
+    pub(super) fn new(limit: u16) -> Self {
+        Self { limit: limit.max(1), used: 0 }
+    }
+
+    /// Takes one; `false` if there is none.
+    #[must_use]
+    pub(super) fn take(&mut self) -> bool {
+        let free = self.used < self.limit;
+        if free {
+            self.used += 1;
+        }
+        free
+    }
+
+    /// Gives one back. Never goes above the limit (§4.9: "the send quota is not incremented if it is already equal").
+    pub(super) fn give(&mut self) {
+        self.used = self.used.saturating_sub(1);
+    }
+
+    pub(super) fn left(&self) -> u16 {
+        self.limit - self.used
+    }
+
+    pub(super) fn used(&self) -> u16 {
+        self.used
+    }
+
+    pub(super) fn limit(&self) -> u16 {
+        self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn never_below_zero_and_never_above_the_limit() {
+        let mut quota = Quota::new(2);
+        quota.give();
+        assert_eq!(quota.left(), 2);
+        assert!(quota.take() && quota.take() && !quota.take());
+        quota.give();
+        assert_eq!((quota.left(), quota.used()), (1, 1));
+        assert_eq!(Quota::new(0).limit(), 1);
+    }
+}

@@ -1,0 +1,267 @@
+//! CONNECT and CONNACK: what each side announces, what the other may then do.
+
+use bytes::Bytes;
+
+use crate::wire::{
+    ConnAck, Connect, Limits, Properties, PropertiesBuilder, PropertyId, QoS, ReasonCode, Utf8, Value, Version,
+    Will,
+};
+
+/// What a client asks for. Fields are public; start with [`new`](Self::new) and change what differs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// Default MQTT 5.
+    pub version: Version,
+    /// Empty: the server names the client, see [`ServerLimits::assigned_client_id`].
+    pub client_id: Utf8,
+    /// Forget an older session. Default false.
+    pub clean_start: bool,
+    /// Seconds without a packet from us after which the server may give up; the server can override it. Default 60; 0 = off.
+    pub keep_alive_s: u16,
+    /// How long the server keeps the session after a disconnect, in seconds; `u32::MAX` = for ever. Default 86 400. MQTT 5 (3.1.1
+    /// keeps a session that was not clean for as long as the server likes).
+    pub session_expiry_s: u32,
+    /// QoS 1 messages the server may have unacknowledged towards us. Default 100. MQTT 5.
+    pub receive_maximum: u16,
+    /// QoS 1 messages we have unacknowledged at most, within the server's Receive Maximum. Default 65 535; in 3.1.1 the only limit.
+    pub max_in_flight: u16,
+    /// What we read; `max_packet_size` is announced. Default: [`Limits::default`].
+    pub limits: Limits,
+    /// Aliases the server may define towards us. Default 16. MQTT 5.
+    pub topic_alias_maximum: u16,
+    /// Aliases we define, within the server's maximum; each costs a copy of a topic. Default 32. MQTT 5.
+    pub topic_aliases_out: u16,
+    /// The will.
+    pub will: Option<Will>,
+    /// User name.
+    pub username: Option<Utf8>,
+    /// Password.
+    pub password: Option<Bytes>,
+    /// How long to wait for CONNACK. Default 20 000 ms.
+    pub handshake_timeout_ms: u64,
+    /// How long to wait for PINGRESP. Default 10 000 ms.
+    pub ping_timeout_ms: u64,
+}
+
+impl ClientConfig {
+    /// The defaults under this client identifier.
+    pub fn new(client_id: Utf8) -> Self {
+        Self {
+            version: Version::V5,
+            client_id,
+            clean_start: false,
+            keep_alive_s: 60,
+            session_expiry_s: 86_400,
+            receive_maximum: 100,
+            max_in_flight: u16::MAX,
+            limits: Limits::default(),
+            topic_alias_maximum: 16,
+            topic_aliases_out: 32,
+            will: None,
+            username: None,
+            password: None,
+            handshake_timeout_ms: 20_000,
+            ping_timeout_ms: 10_000,
+        }
+    }
+
+    pub(super) fn to_connect(&self) -> Connect {
+        let mut properties = PropertiesBuilder::new();
+        if self.version == Version::V5 {
+            put(&mut properties, PropertyId::SessionExpiryInterval, Value::U32(self.session_expiry_s));
+            put(&mut properties, PropertyId::ReceiveMaximum, Value::U16(self.receive_maximum.max(1)));
+            put(
+                &mut properties,
+                PropertyId::MaximumPacketSize,
+                Value::U32(self.limits.max_packet_size.max(1)),
+            );
+            put(&mut properties, PropertyId::TopicAliasMaximum, Value::U16(self.topic_alias_maximum));
+        }
+        Connect {
+            version: self.version,
+            clean_start: self.clean_start,
+            keep_alive_s: self.keep_alive_s,
+            client_id: self.client_id.clone(),
+            will: self.will.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            properties: properties.finish(),
+        }
+    }
+}
+
+/// What a server allows on this connection: CONNACK with the standard's defaults filled in (§3.2.2.3), in 3.1.1 the defaults alone.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServerLimits {
+    /// QoS 1 messages it takes unacknowledged.
+    pub receive_maximum: u16,
+    /// The highest QoS it takes.
+    pub maximum_qos: QoS,
+    /// Whether it takes retained messages.
+    pub retain_available: bool,
+    /// The largest packet it takes, in bytes.
+    pub maximum_packet_size: u32,
+    /// Aliases it takes.
+    pub topic_alias_maximum: u16,
+    /// The keep alive that holds, in seconds: its own or ours.
+    pub keep_alive_s: u16,
+    /// The session expiry that holds, in seconds: its own or ours. In 3.1.1 `u32::MAX` or 0.
+    pub session_expiry_s: u32,
+    /// The name it gave to a client that came without.
+    pub assigned_client_id: Option<Utf8>,
+    /// Whether it takes `+` and `#`.
+    pub wildcard_subscription_available: bool,
+    /// Whether it takes `$share/…`.
+    pub shared_subscription_available: bool,
+}
+
+impl ServerLimits {
+    pub(super) fn of(ack: &ConnAck, asked: &ClientConfig) -> Self {
+        let p = &ack.properties;
+        let flag = |id| p.flag(id).unwrap_or(true);
+        let expiry_s = match (asked.version, asked.clean_start) {
+            (Version::V5, _) => asked.session_expiry_s,
+            (Version::V311, true) => 0,
+            (Version::V311, false) => u32::MAX,
+        };
+        Self {
+            receive_maximum: p.u16(PropertyId::ReceiveMaximum).unwrap_or(u16::MAX),
+            maximum_qos: match p.u32(PropertyId::MaximumQoS) {
+                Some(0) => QoS::AtMostOnce,
+                Some(_) => QoS::AtLeastOnce,
+                None => QoS::ExactlyOnce,
+            },
+            retain_available: flag(PropertyId::RetainAvailable),
+            maximum_packet_size: p.u32(PropertyId::MaximumPacketSize).unwrap_or(u32::MAX),
+            topic_alias_maximum: p.u16(PropertyId::TopicAliasMaximum).unwrap_or(0),
+            keep_alive_s: p.u16(PropertyId::ServerKeepAlive).unwrap_or(asked.keep_alive_s),
+            session_expiry_s: p.u32(PropertyId::SessionExpiryInterval).unwrap_or(expiry_s),
+            assigned_client_id: p.utf8(PropertyId::AssignedClientIdentifier),
+            wildcard_subscription_available: flag(PropertyId::WildcardSubscriptionAvailable),
+            shared_subscription_available: flag(PropertyId::SharedSubscriptionAvailable),
+        }
+    }
+}
+
+/// What a server announces to every client. Start with `default()`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// QoS 1 messages a client may have unacknowledged. Default 100. MQTT 5; a 3.1.1 client cannot be told.
+    pub receive_maximum: u16,
+    /// What we read; `max_packet_size` is announced. Default: [`Limits::default`].
+    pub limits: Limits,
+    /// Bytes of a CONNECT, which comes from nobody yet known. Default 64 KiB.
+    pub connect_size_max: u32,
+    /// Aliases a client may define. Default 16; each costs a copy of a topic. MQTT 5.
+    pub topic_alias_maximum: u16,
+    /// Aliases we define towards a client, within its maximum. Default 0: on a local link they save nothing.
+    pub topic_aliases_out: u16,
+    /// Whether retained messages are taken. Default true.
+    pub retain_available: bool,
+    /// Whether `$share/…` is taken. Default false.
+    pub shared_subscription_available: bool,
+    /// How long to wait for CONNECT. Default 10 000 ms.
+    pub handshake_timeout_ms: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            receive_maximum: 100,
+            limits: Limits::default(),
+            connect_size_max: 64 * 1024,
+            topic_alias_maximum: 16,
+            topic_aliases_out: 0,
+            retain_available: true,
+            shared_subscription_available: false,
+            handshake_timeout_ms: 10_000,
+        }
+    }
+}
+
+/// How a server takes one client in. Start with `default()`: a new session as the client asked for it.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Accept {
+    /// The session that the server has kept; `Some` says Session Present.
+    pub resume: Option<super::Resume>,
+    /// The name for a client that came without one (\[MQTT-3.2.2-16\]).
+    pub assigned_client_id: Option<Utf8>,
+    /// Seconds, if the server does not keep the session as long as asked.
+    pub session_expiry_s: Option<u32>,
+    /// Seconds, if the server wants another keep alive than asked.
+    pub keep_alive_s: Option<u16>,
+    /// QoS 1 messages to have unacknowledged at this client, within its Receive Maximum. `None` = 20 for a 3.1.1 client, which cannot
+    /// say what it bears, otherwise no limit of our own.
+    pub max_in_flight: Option<u16>,
+}
+
+impl Accept {
+    pub(super) fn to_connack(&self, connect: &Connect, config: &ServerConfig) -> ConnAck {
+        let mut properties = PropertiesBuilder::new();
+        if connect.version == Version::V5 {
+            self.announce(&mut properties, config);
+        }
+        ConnAck {
+            session_present: self.resume.is_some() && !connect.clean_start,
+            reason: ReasonCode::SUCCESS,
+            properties: properties.finish(),
+        }
+    }
+
+    fn announce(&self, to: &mut PropertiesBuilder, config: &ServerConfig) {
+        put(to, PropertyId::ReceiveMaximum, Value::U16(config.receive_maximum.max(1)));
+        put(to, PropertyId::MaximumQoS, Value::Byte(1));
+        put(to, PropertyId::MaximumPacketSize, Value::U32(config.limits.max_packet_size.max(1)));
+        if config.topic_alias_maximum > 0 {
+            put(to, PropertyId::TopicAliasMaximum, Value::U16(config.topic_alias_maximum));
+        }
+        if !config.retain_available {
+            put(to, PropertyId::RetainAvailable, Value::Byte(0));
+        }
+        if !config.shared_subscription_available {
+            put(to, PropertyId::SharedSubscriptionAvailable, Value::Byte(0));
+        }
+        if let Some(id) = &self.assigned_client_id {
+            put(to, PropertyId::AssignedClientIdentifier, Value::Utf8(id));
+        }
+        if let Some(expiry_s) = self.session_expiry_s {
+            put(to, PropertyId::SessionExpiryInterval, Value::U32(expiry_s));
+        }
+        if let Some(keep_alive_s) = self.keep_alive_s {
+            put(to, PropertyId::ServerKeepAlive, Value::U16(keep_alive_s));
+        }
+    }
+}
+
+/// What a client announced in CONNECT, with the standard's defaults filled in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientLimits {
+    pub(super) receive_maximum: Option<u16>,
+    pub(super) maximum_packet_size: u32,
+    pub(super) topic_alias_maximum: u16,
+}
+
+impl ClientLimits {
+    pub(super) fn of(properties: &Properties) -> Self {
+        Self {
+            receive_maximum: properties.u16(PropertyId::ReceiveMaximum),
+            maximum_packet_size: properties.u32(PropertyId::MaximumPacketSize).unwrap_or(u32::MAX),
+            topic_alias_maximum: properties.u16(PropertyId::TopicAliasMaximum).unwrap_or(0),
+        }
+    }
+
+    pub(super) fn window(&self, version: Version, own: Option<u16>) -> u16 {
+        let unsaid = if version == Version::V311 { 20 } else { u16::MAX };
+        self.receive_maximum.unwrap_or(u16::MAX).min(own.unwrap_or(unsaid))
+    }
+}
+
+/// All values are of the property's own type and range: an error cannot come, and would only leave the property out.
+fn put(to: &mut PropertiesBuilder, id: PropertyId, value: Value<'_>) {
+    let pushed = to.push(id, value);
+    debug_assert!(pushed.is_ok(), "{id:?}: {pushed:?}");
+}

@@ -1,0 +1,95 @@
+//! Keep alive (§3.1.2.10): who must speak by when, and what silence means.
+
+use super::timer::{Timer, TimerTable};
+
+/// The keep alive of one connection. Both roles, since each side runs only its own half.
+#[derive(Debug)]
+pub(super) struct KeepAlive {
+    /// What the client promised, after the server's override. 0 = off.
+    interval_ms: u64,
+    ping_timeout_ms: u64,
+    /// When the PINGREQ that waits for its answer was sent.
+    pinged_at_ms: Option<u64>,
+}
+
+impl KeepAlive {
+    pub(super) fn new(ping_timeout_ms: u64) -> Self {
+        Self { interval_ms: 0, ping_timeout_ms, pinged_at_ms: None }
+    }
+
+    /// The connection is up: `keep_alive_s` is the server's value if it sent one (\[MQTT-3.2.2-21\]).
+    pub(super) fn start_client(&mut self, now_ms: u64, keep_alive_s: u16, timers: &mut TimerTable) {
+        self.interval_ms = u64::from(keep_alive_s) * 1000;
+        self.on_sent(now_ms, timers);
+    }
+
+    /// Client: something was sent, the promise is kept for another interval.
+    pub(super) fn on_sent(&self, now_ms: u64, timers: &mut TimerTable) {
+        if self.interval_ms > 0 {
+            timers.set(Timer::KeepAlive, now_ms + self.interval_ms);
+        }
+    }
+
+    /// Client: a PINGREQ leaves now. `false` if one is still unanswered: a second would say nothing new.
+    #[must_use]
+    pub(super) fn ping(&mut self, now_ms: u64, timers: &mut TimerTable) -> bool {
+        if self.pinged_at_ms.is_some() {
+            return false;
+        }
+        self.pinged_at_ms = Some(now_ms);
+        timers.set(Timer::PingResponse, now_ms + self.ping_timeout_ms);
+        true
+    }
+
+    /// Client: PINGRESP came; its round trip. `None` if nobody asked.
+    pub(super) fn pong(&mut self, now_ms: u64, timers: &mut TimerTable) -> Option<u64> {
+        timers.stop(Timer::PingResponse);
+        self.pinged_at_ms.take().map(|at_ms| now_ms.saturating_sub(at_ms))
+    }
+
+    /// Server: starts to watch a client that promised `keep_alive_s`.
+    pub(super) fn start_server(&mut self, now_ms: u64, keep_alive_s: u16, timers: &mut TimerTable) {
+        self.interval_ms = u64::from(keep_alive_s) * 1000;
+        self.on_received(now_ms, timers);
+    }
+
+    /// Server: a control packet came.
+    pub(super) fn on_received(&self, now_ms: u64, timers: &mut TimerTable) {
+        if self.interval_ms > 0 {
+            timers.set(Timer::PeerSilence, now_ms + self.interval_ms + self.interval_ms / 2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_waits_one_and_a_half_intervals() {
+        let (mut alive, mut timers) = (KeepAlive::new(5000), TimerTable::default());
+        alive.start_server(1000, 10, &mut timers);
+        assert_eq!(timers.next(), Some(16_000));
+        alive.on_received(2000, &mut timers);
+        assert_eq!(timers.next(), Some(17_000));
+    }
+
+    #[test]
+    fn zero_is_off() {
+        let (mut alive, mut timers) = (KeepAlive::new(5000), TimerTable::default());
+        alive.start_client(0, 0, &mut timers);
+        alive.start_server(0, 0, &mut timers);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn one_ping_at_a_time() {
+        let (mut alive, mut timers) = (KeepAlive::new(5000), TimerTable::default());
+        assert!(alive.ping(100, &mut timers));
+        assert!(!alive.ping(200, &mut timers));
+        assert_eq!(timers.next(), Some(5100));
+        assert_eq!(alive.pong(600, &mut timers), Some(500));
+        assert_eq!(alive.pong(700, &mut timers), None);
+        assert_eq!(timers.next(), None);
+    }
+}

@@ -1,0 +1,412 @@
+//! One MQTT connection as a pure state machine, as client or as server, MQTT 5.0 and 3.1.1: bytes and time in, bytes and events out.
+//!
+//! How to run a [`Session`]:
+//!
+//! 1. Make one per network connection: [`Session::client`] (which has CONNECT ready at once) or [`Session::server`].
+//! 2. Give it what happens: [`handle_input`](Session::handle_input). `now_ms` is any monotonic clock of the caller's.
+//! 3. Ask it for things: [`publish`](Session::publish), [`ack`](Session::ack), [`subscribe`](Session::subscribe), …
+//! 4. After each of 2 and 3 call [`poll_output`](Session::poll_output) until `None`, and do what it says.
+//! 5. Then ask [`poll_timeout`](Session::poll_timeout) when to come back with [`Input::Timeout`], if nothing else happens before.
+//! 6. After [`Event::Closed`] write what is left, close the network connection, and keep [`into_resume`](Session::into_resume) for the
+//!    next one.
+//!
+//! What it promises: a PUBACK leaves only when told, in order of arrival; `Acked` comes only of a PUBACK on this connection; what was
+//! not acknowledged comes back from `into_resume`, from [`SessionOutcome::Lost`] or in [`Event::Unsendable`], never by silence; both
+//! Receive Maximums and Maximum Packet Sizes hold also while a session is resumed; no input panics.
+//!
+//! What it does not do: QoS 2 and extended authentication, which it refuses by name.
+
+#![deny(clippy::indexing_slicing)]
+
+mod error;
+mod flow;
+mod handshake;
+mod inbound;
+mod io;
+mod keepalive;
+mod outbound;
+mod packet_id;
+mod receive;
+mod requests;
+mod resume;
+mod send;
+mod timer;
+mod topic_alias;
+mod traffic;
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+pub use error::{PublishError, RequestError, StaleAck};
+pub use handshake::{Accept, ClientConfig, ServerConfig, ServerLimits};
+pub use io::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome, Token, Violation};
+pub use resume::{InFlight, Resume};
+pub use traffic::Traffic;
+
+use handshake::ClientLimits;
+use inbound::Inbound;
+use keepalive::KeepAlive;
+use outbound::Outbound;
+use requests::Requests;
+use timer::{Timer, TimerTable};
+use topic_alias::{InboundAliases, OutboundAliases};
+
+use crate::wire::{
+    Ack, Connect, Limits, Packet, PacketId, Properties, Publish, QoS, ReasonCode, SubAck, Subscribe,
+    Subscription, UnsubAck, Unsubscribe, Utf8, Version,
+};
+
+/// Packets that one [`Input::Bytes`] handles at most.
+pub const PACKETS_PER_TURN: usize = 64;
+
+/// Requests without an answer at most.
+const REQUESTS_MAX: usize = 64;
+
+/// One connection. See the [module](self) for how to run it.
+#[derive(Debug)]
+pub struct Session {
+    role: Role,
+    phase: Phase,
+    version: Version,
+    /// What we read: smaller before CONNECT.
+    limits: Limits,
+    /// What the peer reads.
+    peer_packet_max: u32,
+    timers: TimerTable,
+    keep_alive: KeepAlive,
+    outbound: Outbound,
+    inbound: Inbound,
+    requests: Requests,
+    aliases_in: InboundAliases,
+    aliases_out: OutboundAliases,
+    out: BytesMut,
+    events: VecDeque<Event>,
+    traffic: Traffic,
+}
+
+#[derive(Debug)]
+enum Role {
+    Client { config: Box<ClientConfig>, has_session: bool, server: Option<ServerLimits> },
+    Server { config: Box<ServerConfig> },
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Server: nothing came yet.
+    AwaitConnect,
+    /// Server: the caller decides.
+    AwaitDecision(Box<Connect>),
+    /// Client: CONNECT is out.
+    AwaitConnAck,
+    Open,
+    Closed,
+}
+
+impl Session {
+    /// A client's connection, right after the network connection was made. `epoch` must differ from that of every earlier connection of
+    /// this client, so that old [`AckHandle`]s are told apart. `resume` is what the last connection left, `None` if this client
+    /// has no session (a first start).
+    pub fn client(now_ms: u64, epoch: u64, config: ClientConfig, resume: Option<Resume>) -> Self {
+        let mut session = Self::new(epoch, config.version, config.limits, config.ping_timeout_ms);
+        session.inbound = Inbound::new(epoch, receive_maximum(config.version, config.receive_maximum));
+        session.aliases_in = InboundAliases::new(config.topic_alias_maximum);
+        let has_session = resume.is_some();
+        session.outbound = Outbound::new(resume.unwrap_or_default(), 1);
+        session.timers.set(Timer::Handshake, now_ms + config.handshake_timeout_ms);
+        session.phase = Phase::AwaitConnAck;
+        let connect = Packet::Connect(Box::new(config.to_connect()));
+        session.role = Role::Client { config: Box::new(config), has_session, server: None };
+        if session.write(now_ms, &connect).is_err() {
+            // A will or password that no CONNECT can carry.
+            session.end(Closed::Local(ReasonCode::MALFORMED_PACKET));
+        }
+        session
+    }
+
+    /// A server's side of a connection that was just accepted. For `epoch` see [`client`](Self::client).
+    pub fn server(now_ms: u64, epoch: u64, config: ServerConfig) -> Self {
+        let first = config.limits.with_max_packet_size(config.connect_size_max.min(config.limits.max_packet_size));
+        let mut session = Self::new(epoch, Version::V5, first, 0);
+        session.timers.set(Timer::Handshake, now_ms + config.handshake_timeout_ms);
+        session.role = Role::Server { config: Box::new(config) };
+        session
+    }
+
+    fn new(epoch: u64, version: Version, limits: Limits, ping_timeout_ms: u64) -> Self {
+        Self {
+            role: Role::Server { config: Box::default() },
+            phase: Phase::AwaitConnect,
+            version,
+            limits,
+            peer_packet_max: u32::MAX,
+            timers: TimerTable::default(),
+            keep_alive: KeepAlive::new(ping_timeout_ms),
+            outbound: Outbound::new(Resume::new(), 1),
+            inbound: Inbound::new(epoch, 1),
+            requests: Requests::default(),
+            aliases_in: InboundAliases::new(0),
+            aliases_out: OutboundAliases::new(0),
+            out: BytesMut::new(),
+            events: VecDeque::new(),
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// Takes in bytes, the passing of time, or the end of the network connection.
+    pub fn handle_input(&mut self, now_ms: u64, input: Input<'_>) {
+        match input {
+            Input::Bytes(buffer) => self.receive(now_ms, buffer),
+            Input::Timeout => self.handle_timeout(now_ms),
+            Input::Closed => self.end(Closed::Transport),
+        }
+    }
+
+    /// The next thing to do; call until `None`. May change after every other `&mut` call.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if !self.out.is_empty() {
+            return Some(Output::Transmit(self.out.split().freeze()));
+        }
+        self.events.pop_front().map(Output::Event)
+    }
+
+    /// When to call with [`Input::Timeout`], in the caller's milliseconds.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.timers.next()
+    }
+
+    /// Publishes a message. At QoS 1 its packet identifier is ours to choose, and `token` comes back in [`Event::Acked`]; at QoS 0
+    /// nothing comes back. DUP is not looked at. Properties that hold for one connection only (Topic Alias; from a client
+    /// also Subscription Identifier) are left out, in 3.1.1 all of them.
+    pub fn publish(&mut self, now_ms: u64, token: Token, publish: &Publish) -> Result<(), PublishError> {
+        self.may_publish(publish)?;
+        let message = self.adapted(publish);
+        if message.qos == QoS::AtMostOnce {
+            return self.write_publish(now_ms, &message, None, false);
+        }
+        if self.outbound.room() == 0 {
+            return Err(PublishError::WindowFull { window: self.outbound.window().limit() });
+        }
+        let requests = &self.requests;
+        let id = self
+            .outbound
+            .allocate_id(|id| requests.is_id_used(id))
+            .ok_or(PublishError::WindowFull { window: u16::MAX })?;
+        self.write_publish(now_ms, &message, Some(id), false)?;
+        self.outbound.push_sent(id, token, message);
+        Ok(())
+    }
+
+    /// Acknowledges a received message: PUBACK leaves as soon as those before it are acknowledged too. In 3.1.1, which has no reasons,
+    /// `reason` is not sent.
+    pub fn ack(&mut self, now_ms: u64, handle: AckHandle, reason: ReasonCode) -> Result<(), StaleAck> {
+        if !matches!(self.phase, Phase::Open) || !self.inbound.answer(handle, reason) {
+            return Err(StaleAck);
+        }
+        while let Some((id, reason)) = self.inbound.next_answer() {
+            let reason = if self.version == Version::V311 { ReasonCode::SUCCESS } else { reason };
+            self.write_small(now_ms, &Packet::PubAck(Ack::new(id, reason)));
+        }
+        Ok(())
+    }
+
+    /// Client: subscribes; [`Event::SubAck`] answers with the identifier returned here.
+    pub fn subscribe(&mut self, now_ms: u64, filters: Vec<Subscription>) -> Result<PacketId, RequestError> {
+        if filters.iter().any(|f| f.qos == QoS::ExactlyOnce) {
+            return Err(RequestError::QoS2);
+        }
+        let (id, count) = (self.request_id()?, filters.len());
+        let packet = Subscribe { packet_id: id, properties: Properties::default(), filters };
+        self.write_request(now_ms, &Packet::Subscribe(packet))?;
+        self.requests.add(id, requests::Kind::Subscribe, count);
+        Ok(id)
+    }
+
+    /// Client: unsubscribes; [`Event::UnsubAck`] answers with the identifier returned here.
+    pub fn unsubscribe(&mut self, now_ms: u64, filters: Vec<Utf8>) -> Result<PacketId, RequestError> {
+        let (id, count) = (self.request_id()?, filters.len());
+        let packet = Unsubscribe { packet_id: id, properties: Properties::default(), filters };
+        self.write_request(now_ms, &Packet::Unsubscribe(packet))?;
+        self.requests.add(id, requests::Kind::Unsubscribe, count);
+        Ok(id)
+    }
+
+    /// Client: sends PINGREQ, unless one is still unanswered.
+    pub fn ping(&mut self, now_ms: u64) {
+        if matches!(self.phase, Phase::Open) && self.keep_alive.ping(now_ms, &mut self.timers) {
+            self.write_small(now_ms, &Packet::PingReq);
+        }
+    }
+
+    /// Server: takes the client of [`Event::Connect`] in. Messages of `accept.resume` are resent at once, within its Receive Maximum.
+    /// Does nothing when no client waits.
+    pub fn accept(&mut self, now_ms: u64, accept: Accept) {
+        let Phase::AwaitDecision(connect) = &self.phase else { return };
+        let Role::Server { config } = &self.role else { return };
+        let peer = ClientLimits::of(&connect.properties);
+        let connack = Packet::ConnAck(accept.to_connack(connect, config));
+        self.limits = config.limits;
+        self.aliases_in = InboundAliases::new(config.topic_alias_maximum);
+        self.aliases_out = OutboundAliases::new(config.topic_aliases_out.min(peer.topic_alias_maximum));
+        self.inbound.set_receive_maximum(receive_maximum(self.version, config.receive_maximum));
+        let resume = accept.resume.filter(|_| !connect.clean_start).unwrap_or_default();
+        self.outbound = Outbound::new(resume, peer.window(self.version, accept.max_in_flight));
+        let keep_alive_s = match (self.version, accept.keep_alive_s) {
+            (Version::V5, Some(own_s)) => own_s,
+            _ => connect.keep_alive_s,
+        };
+        self.keep_alive.start_server(now_ms, keep_alive_s, &mut self.timers);
+        self.peer_packet_max = peer.maximum_packet_size;
+        self.timers.stop(Timer::Handshake);
+        self.phase = Phase::Open;
+        self.write_small(now_ms, &connack);
+        self.resend(now_ms);
+    }
+
+    /// Server: refuses the client of [`Event::Connect`]; in 3.1.1 with the nearest return code. Does nothing when no client waits.
+    pub fn refuse(&mut self, now_ms: u64, reason: ReasonCode) {
+        if !matches!(self.phase, Phase::AwaitDecision(_)) {
+            return;
+        }
+        self.write_refusal(now_ms, reason);
+        self.end(Closed::Local(reason));
+    }
+
+    /// Server: answers a SUBSCRIBE. A reason of 0x02 is sent as 0x01: QoS 2 is never granted.
+    pub fn suback(&mut self, now_ms: u64, packet_id: PacketId, mut reasons: Vec<ReasonCode>) {
+        for reason in &mut reasons {
+            if *reason == ReasonCode::GRANTED_QOS_2 {
+                *reason = ReasonCode::GRANTED_QOS_1;
+            }
+            if self.version == Version::V311 && reason.is_error() {
+                *reason = ReasonCode::UNSPECIFIED_ERROR;
+            }
+        }
+        let packet = SubAck { packet_id, properties: Properties::default(), reasons };
+        self.write_open(now_ms, &Packet::SubAck(packet));
+    }
+
+    /// Server: answers an UNSUBSCRIBE.
+    pub fn unsuback(&mut self, now_ms: u64, packet_id: PacketId, mut reasons: Vec<ReasonCode>) {
+        if self.version == Version::V311 {
+            reasons.clear();
+        }
+        let packet = UnsubAck { packet_id, properties: Properties::default(), reasons };
+        self.write_open(now_ms, &Packet::UnsubAck(packet));
+    }
+
+    /// Ends the connection. The peer is told the reason if its version can: in 3.1.1 a client sends DISCONNECT only for
+    /// [`ReasonCode::NORMAL_DISCONNECTION`] (any DISCONNECT discards the will there), a server just closes.
+    pub fn disconnect(&mut self, now_ms: u64, reason: ReasonCode) {
+        if matches!(self.phase, Phase::Open) {
+            self.tell(now_ms, reason);
+        }
+        self.end(Closed::Local(reason));
+    }
+
+    /// What outlives the connection.
+    #[must_use]
+    pub fn into_resume(self) -> Resume {
+        self.outbound.into_resume()
+    }
+
+    /// Whether the handshake is done and the connection not over.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Whether the connection is over.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// The protocol version; a server knows it from CONNECT on.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// QoS 1 messages that can be published now.
+    pub fn room(&self) -> u16 {
+        if self.is_open() { self.outbound.room() } else { 0 }
+    }
+
+    /// QoS 1 messages that may be unacknowledged at the peer at most.
+    pub fn window(&self) -> u16 {
+        self.outbound.window().limit()
+    }
+
+    /// Published messages without an answer, resumed ones that wait included.
+    pub fn in_flight(&self) -> usize {
+        self.outbound.len()
+    }
+
+    /// Published messages without an answer that were written on this connection; never above [`window`](Self::window).
+    pub fn in_flight_here(&self) -> u16 {
+        self.outbound.window().used()
+    }
+
+    /// Received messages without an answer.
+    pub fn unacknowledged(&self) -> usize {
+        self.inbound.unacknowledged()
+    }
+
+    /// Client: what the server allows, from CONNACK on.
+    pub fn server_limits(&self) -> Option<&ServerLimits> {
+        match &self.role {
+            Role::Client { server, .. } => server.as_ref(),
+            Role::Server { .. } => None,
+        }
+    }
+
+    /// The largest packet the peer takes.
+    pub fn peer_packet_max(&self) -> u32 {
+        self.peer_packet_max
+    }
+
+    /// Bytes so far.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    fn handle_timeout(&mut self, now_ms: u64) {
+        while let Some(timer) = self.timers.pop_due(now_ms) {
+            match timer {
+                Timer::Handshake => self.end(Closed::Handshake),
+                Timer::KeepAlive => self.ping(now_ms),
+                Timer::PingResponse => self.end(Closed::KeepAlive),
+                Timer::PeerSilence => {
+                    self.tell(now_ms, ReasonCode::KEEP_ALIVE_TIMEOUT);
+                    self.end(Closed::KeepAlive);
+                }
+            }
+        }
+    }
+
+    /// The last event. Later calls change nothing.
+    fn end(&mut self, closed: Closed) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        self.phase = Phase::Closed;
+        self.timers.stop_all();
+        self.events.push_back(Event::Closed(closed));
+    }
+
+    fn request_id(&mut self) -> Result<PacketId, RequestError> {
+        if !self.is_open() {
+            return Err(RequestError::NotConnected);
+        }
+        if self.requests.len() >= REQUESTS_MAX {
+            return Err(RequestError::TooMany);
+        }
+        let requests = &self.requests;
+        self.outbound.allocate_id(|id| requests.is_id_used(id)).ok_or(RequestError::TooMany)
+    }
+}
+
+/// What to hold a peer to: 3.1.1 has no Receive Maximum, there only the identifiers are a limit, and the reader stops reading.
+fn receive_maximum(version: Version, announced: u16) -> u16 {
+    if version == Version::V5 { announced } else { u16::MAX }
+}

@@ -1,0 +1,211 @@
+//! Packets on their way in: what may come when, and what each means.
+
+use bytes::BytesMut;
+
+use super::inbound::Arrival;
+use super::io::{Connected, Event, SessionOutcome, Violation};
+use super::requests::Kind;
+use super::topic_alias::OutboundAliases;
+use super::{Closed, PACKETS_PER_TURN, Phase, Resume, Role, ServerLimits, Session};
+use crate::wire::{
+    self, Ack, ConnAck, Connect, Disconnect, Packet, PropertyId, Publish, QoS, ReasonCode, SubAck, Subscribe,
+    UnsubAck, Version,
+};
+
+impl Session {
+    pub(super) fn receive(&mut self, now_ms: u64, buffer: &mut BytesMut) {
+        for _ in 0..PACKETS_PER_TURN {
+            if matches!(self.phase, Phase::AwaitDecision(_)) {
+                return;
+            }
+            if matches!(self.phase, Phase::Closed) {
+                buffer.clear();
+                return;
+            }
+            let before = buffer.len();
+            let decoded = match self.phase {
+                Phase::AwaitConnect => wire::decode_connect(buffer, &self.limits)
+                    .map(|connect| connect.map(|connect| Packet::Connect(Box::new(connect)))),
+                _ => wire::decode(buffer, self.version, &self.limits),
+            };
+            match decoded {
+                Ok(None) => return,
+                Ok(Some(packet)) => {
+                    self.count(&packet, before - buffer.len());
+                    self.dispatch(now_ms, packet);
+                }
+                Err(error) => self.violate(now_ms, Violation::Decode(error)),
+            }
+        }
+    }
+
+    fn count(&mut self, packet: &Packet, size: usize) {
+        match packet {
+            Packet::Publish(publish) => self.traffic.publish(size, publish.payload.len(), publish.dup),
+            Packet::PingReq | Packet::PingResp => self.traffic.ping += size as u64,
+            _ => self.traffic.mqtt += size as u64,
+        }
+    }
+
+    fn dispatch(&mut self, now_ms: u64, packet: Packet) {
+        let server = matches!(self.role, Role::Server { .. });
+        if server {
+            self.keep_alive.on_received(now_ms, &mut self.timers);
+        }
+        let kind = packet.packet_type();
+        let open = matches!(self.phase, Phase::Open);
+        match packet {
+            Packet::Connect(connect) if matches!(self.phase, Phase::AwaitConnect) => {
+                self.on_connect(now_ms, connect);
+            }
+            Packet::ConnAck(ack) if matches!(self.phase, Phase::AwaitConnAck) => self.on_connack(now_ms, &ack),
+            Packet::Publish(publish) if open => self.on_publish(now_ms, publish),
+            Packet::PubAck(ack) if open => self.on_puback(now_ms, &ack),
+            Packet::PubRel(ack) if open => self.on_pubrel(now_ms, &ack),
+            Packet::Subscribe(subscribe) if open && server => self.on_subscribe(subscribe),
+            Packet::Unsubscribe(unsubscribe) if open && server => {
+                self.events.push_back(Event::Unsubscribe(unsubscribe));
+            }
+            Packet::SubAck(ack) if open && !server => self.on_suback(now_ms, ack),
+            Packet::UnsubAck(ack) if open && !server => self.on_unsuback(now_ms, ack),
+            Packet::PingReq if open && server => self.write_small(now_ms, &Packet::PingResp),
+            Packet::PingResp if open && !server => {
+                if let Some(rtt_ms) = self.keep_alive.pong(now_ms, &mut self.timers) {
+                    self.events.push_back(Event::PingAnswered { rtt_ms });
+                }
+            }
+            Packet::Disconnect(disconnect) if open => self.on_disconnect(&disconnect),
+            _ => self.violate(now_ms, Violation::Unexpected(kind)),
+        }
+    }
+
+    fn on_connect(&mut self, now_ms: u64, connect: Box<Connect>) {
+        self.version = connect.version;
+        if connect.properties.contains(PropertyId::AuthenticationMethod) {
+            self.write_refusal(now_ms, ReasonCode::BAD_AUTHENTICATION_METHOD);
+            self.end(Closed::Violation(Violation::AuthenticationNotSupported));
+            return;
+        }
+        self.events.push_back(Event::Connect(connect.clone()));
+        self.phase = Phase::AwaitDecision(connect);
+    }
+
+    fn on_connack(&mut self, now_ms: u64, ack: &ConnAck) {
+        if ack.reason.is_error() {
+            self.end(Closed::Refused(ack.reason));
+            return;
+        }
+        let Role::Client { config, has_session, server } = &mut self.role else { return };
+        let allowed = ServerLimits::of(ack, config);
+        // \[MQTT-3.2.2-2\]: a clean start has no session.
+        if ack.session_present && config.clean_start {
+            self.violate(now_ms, Violation::Unexpected(wire::PacketType::ConnAck));
+            return;
+        }
+        let had_session = *has_session;
+        *server = Some(allowed.clone());
+        let window = allowed.receive_maximum.min(config.max_in_flight);
+        let aliases = allowed.topic_alias_maximum.min(config.topic_aliases_out);
+        self.aliases_out = OutboundAliases::new(aliases);
+        self.peer_packet_max = allowed.maximum_packet_size;
+        self.timers.stop(super::Timer::Handshake);
+        self.phase = Phase::Open;
+        self.keep_alive.start_client(now_ms, allowed.keep_alive_s, &mut self.timers);
+        let session = match (had_session, ack.session_present) {
+            (false, false) => SessionOutcome::New,
+            (false, true) => SessionOutcome::Unknown,
+            (true, true) => SessionOutcome::Resumed,
+            (true, false) => {
+                let state = std::mem::replace(&mut self.outbound, super::Outbound::new(Resume::new(), 1));
+                let resume = state.into_resume();
+                let ids = Resume { in_flight: Vec::new(), ids: resume.ids };
+                self.outbound = super::Outbound::new(ids, 1);
+                SessionOutcome::Lost(resume.in_flight)
+            }
+        };
+        self.outbound.set_window(window);
+        self.events.push_back(Event::Connected(Box::new(Connected { session, server: allowed })));
+        self.resend(now_ms);
+    }
+
+    fn on_publish(&mut self, now_ms: u64, mut publish: Publish) {
+        if publish.qos == QoS::ExactlyOnce {
+            self.violate(now_ms, Violation::QosNotSupported);
+            return;
+        }
+        if let Some(alias) = publish.properties.u16(PropertyId::TopicAlias) {
+            match self.aliases_in.resolve(alias, &publish.topic) {
+                Ok(topic) => publish.topic = topic,
+                Err(violation) => {
+                    self.violate(now_ms, violation);
+                    return;
+                }
+            }
+            publish.properties = publish.properties.without(&[PropertyId::TopicAlias]);
+        }
+        let ack = match publish.packet_id {
+            None => None,
+            Some(id) => match self.inbound.arrive(id, publish.dup) {
+                Ok(Arrival::New(handle)) => Some(handle),
+                Ok(Arrival::Repeated) => return,
+                Err(violation) => {
+                    self.violate(now_ms, violation);
+                    return;
+                }
+            },
+        };
+        self.events.push_back(Event::Publish { publish, ack });
+    }
+
+    fn on_puback(&mut self, now_ms: u64, ack: &Ack) {
+        // An identifier that is not in flight here: some servers answer a message of an earlier connection. It says nothing about what
+        // is in flight now.
+        if let Some(token) = self.outbound.acknowledge(ack.packet_id) {
+            self.events.push_back(Event::Acked { token, reason: ack.reason });
+            self.resend(now_ms);
+        }
+    }
+
+    /// We hold no QoS 2 message; the end of an exchange that began elsewhere is answered, so that the peer can forget it.
+    fn on_pubrel(&mut self, now_ms: u64, ack: &Ack) {
+        let reason = match self.version {
+            Version::V5 => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
+            Version::V311 => ReasonCode::SUCCESS,
+        };
+        self.write_small(now_ms, &Packet::PubComp(Ack::new(ack.packet_id, reason)));
+    }
+
+    fn on_subscribe(&mut self, mut subscribe: Subscribe) {
+        let mut qos2_downgraded = 0;
+        for filter in &mut subscribe.filters {
+            if filter.qos == QoS::ExactlyOnce {
+                filter.qos = QoS::AtLeastOnce;
+                qos2_downgraded += 1;
+            }
+        }
+        self.events.push_back(Event::Subscribe { subscribe, qos2_downgraded });
+    }
+
+    fn on_suback(&mut self, now_ms: u64, ack: SubAck) {
+        match self.requests.answer(ack.packet_id, Kind::Subscribe) {
+            Some(filters) if filters == ack.reasons.len() => self.events.push_back(Event::SubAck(ack)),
+            Some(_) => self.violate(now_ms, Violation::AnswerCount),
+            None => self.violate(now_ms, Violation::Unexpected(wire::PacketType::SubAck)),
+        }
+    }
+
+    fn on_unsuback(&mut self, now_ms: u64, ack: UnsubAck) {
+        match self.requests.answer(ack.packet_id, Kind::Unsubscribe) {
+            Some(filters) if self.version == Version::V311 || filters == ack.reasons.len() => {
+                self.events.push_back(Event::UnsubAck(ack));
+            }
+            Some(_) => self.violate(now_ms, Violation::AnswerCount),
+            None => self.violate(now_ms, Violation::Unexpected(wire::PacketType::UnsubAck)),
+        }
+    }
+
+    fn on_disconnect(&mut self, disconnect: &Disconnect) {
+        let session_expiry_s = disconnect.properties.u32(PropertyId::SessionExpiryInterval);
+        self.end(Closed::Peer { reason: disconnect.reason, session_expiry_s });
+    }
+}

@@ -1,0 +1,49 @@
+//! What outlives a connection: the unacknowledged messages, in the order in which they were first published (§4.1, §4.4, §4.6).
+
+use super::Token;
+use super::packet_id::PacketIds;
+use crate::wire::{PacketId, Publish};
+
+/// A published QoS 1 message that the peer has not acknowledged.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct InFlight {
+    /// Its packet identifier: a resent message keeps it (\[MQTT-4.4.0-1\]).
+    pub packet_id: PacketId,
+    /// As given to [`publish`](super::Session::publish).
+    pub token: Token,
+    /// The message. May be changed between connections where the standard lets it, such as a Message Expiry Interval that got smaller.
+    pub publish: Publish,
+    /// Whether it was written at least once: then the peer may have it, and DUP is set.
+    pub sent: bool,
+}
+
+/// The state of a session between two connections. For QoS 1 it is only what one sent: received messages that were not acknowledged
+/// come again by themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Resume {
+    pub(super) in_flight: Vec<InFlight>,
+    pub(super) ids: PacketIds,
+}
+
+impl Resume {
+    /// A session that exists and has nothing in flight.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Unacknowledged messages in their original order.
+    pub fn in_flight(&self) -> &[InFlight] {
+        &self.in_flight
+    }
+
+    /// As [`in_flight`](Self::in_flight), to adapt the messages before they are resent.
+    pub fn in_flight_mut(&mut self) -> &mut [InFlight] {
+        &mut self.in_flight
+    }
+
+    /// Gives up the session's state, so that the caller keeps the messages.
+    pub fn into_in_flight(self) -> Vec<InFlight> {
+        self.in_flight
+    }
+}

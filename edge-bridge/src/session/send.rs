@@ -1,0 +1,200 @@
+//! Packets on their way out: what the peer allows, and what each costs.
+
+use super::error::{PublishError, RequestError};
+use super::io::{Event, Violation};
+use super::topic_alias::Spelling;
+use super::{Closed, Phase, Role, Session};
+use crate::wire::{
+    self, ConnAck, Disconnect, EncodeError, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode,
+    Utf8, Value, Version,
+};
+
+impl Session {
+    /// What CONNACK and the version forbid.
+    pub(super) fn may_publish(&self, publish: &Publish) -> Result<(), PublishError> {
+        if !matches!(self.phase, Phase::Open) {
+            return Err(PublishError::NotConnected);
+        }
+        if publish.qos == QoS::ExactlyOnce {
+            return Err(PublishError::QoS2);
+        }
+        if let Some(server) = self.server_limits() {
+            if publish.qos > server.maximum_qos {
+                return Err(PublishError::QosNotSupported { maximum: server.maximum_qos });
+            }
+            if publish.retain && !server.retain_available {
+                return Err(PublishError::RetainNotSupported);
+            }
+        }
+        Ok(())
+    }
+
+    /// The message without what holds for another connection or version.
+    pub(super) fn adapted(&self, publish: &Publish) -> Publish {
+        let properties = match (self.version, &self.role) {
+            (Version::V311, _) => Properties::default(),
+            (_, Role::Server { .. }) => publish.properties.without(&[PropertyId::TopicAlias]),
+            (_, Role::Client { .. }) => {
+                publish.properties.without(&[PropertyId::TopicAlias, PropertyId::SubscriptionIdentifier])
+            }
+        };
+        Publish { dup: false, packet_id: None, properties, ..publish.clone() }
+    }
+
+    /// Writes a message that [`adapted`](Self::adapted) made.
+    pub(super) fn write_publish(
+        &mut self,
+        now_ms: u64,
+        message: &Publish,
+        packet_id: Option<PacketId>,
+        dup: bool,
+    ) -> Result<(), PublishError> {
+        let spelling = self.aliases_out.spell(&message.topic);
+        let mut packet = message.clone();
+        packet.packet_id = packet_id;
+        packet.dup = dup;
+        if let Spelling::Define(alias) | Spelling::Use(alias) = spelling {
+            let mut properties = packet.properties.to_builder();
+            properties.push(PropertyId::TopicAlias, Value::U16(alias))?;
+            packet.properties = properties.finish();
+        }
+        if let Spelling::Use(_) = spelling {
+            packet.topic = Utf8::default();
+        }
+        let payload = packet.payload.len();
+        let size = self.encode(&Packet::Publish(packet)).map_err(|error| match error {
+            SendError::TooLarge { size, limit } => PublishError::TooLarge { size, limit },
+            SendError::Invalid(error) => PublishError::Invalid(error),
+        })?;
+        self.aliases_out.commit(&message.topic, spelling);
+        self.traffic.publish(size, payload, dup);
+        self.sent(now_ms);
+        Ok(())
+    }
+
+    /// Resends what was resumed, oldest first, as far as the peer's Receive Maximum goes.
+    pub(super) fn resend(&mut self, now_ms: u64) {
+        while let Some((message, dup)) = self.outbound.next_waiting() {
+            let (id, publish) = (message.packet_id, message.publish.clone());
+            let refused = match self.may_publish(&publish) {
+                Ok(()) => self.write_publish(now_ms, &publish, Some(id), dup).err(),
+                Err(error) => Some(error),
+            };
+            let Some(error) = refused else {
+                self.outbound.waiting_sent();
+                continue;
+            };
+            let (size, limit) = match error {
+                PublishError::TooLarge { size, limit } => (size, limit),
+                _ => (publish.payload.len(), self.peer_packet_max),
+            };
+            if let Some(token) = self.outbound.waiting_dropped() {
+                self.events.push_back(Event::Unsendable { token, size, limit });
+            }
+        }
+    }
+
+    /// Writes a packet other than PUBLISH.
+    pub(super) fn write(&mut self, now_ms: u64, packet: &Packet) -> Result<(), SendError> {
+        let size = self.encode(packet)? as u64;
+        match packet {
+            Packet::PingReq | Packet::PingResp => self.traffic.ping += size,
+            _ => self.traffic.mqtt += size,
+        }
+        self.sent(now_ms);
+        Ok(())
+    }
+
+    /// Writes a packet that we made ourselves and that fits everywhere. An error cannot come; it would leave the packet out.
+    pub(super) fn write_small(&mut self, now_ms: u64, packet: &Packet) {
+        let written = self.write(now_ms, packet);
+        debug_assert!(written.is_ok(), "{packet:?}: {written:?}");
+    }
+
+    /// As [`write_small`](Self::write_small), while the connection is open; the content is the caller's, and a packet that is not valid
+    /// ends the connection rather than leaving the peer without an answer.
+    pub(super) fn write_open(&mut self, now_ms: u64, packet: &Packet) {
+        if matches!(self.phase, Phase::Open) && self.write(now_ms, packet).is_err() {
+            self.tell(now_ms, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+            self.end(Closed::Local(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR));
+        }
+    }
+
+    pub(super) fn write_request(&mut self, now_ms: u64, packet: &Packet) -> Result<(), RequestError> {
+        self.write(now_ms, packet).map_err(|error| match error {
+            SendError::TooLarge { size, limit } => RequestError::TooLarge { size, limit },
+            SendError::Invalid(error) => RequestError::Invalid(error),
+        })
+    }
+
+    /// CONNACK with an error.
+    pub(super) fn write_refusal(&mut self, now_ms: u64, reason: ReasonCode) {
+        let reason = match self.version {
+            Version::V5 => reason,
+            Version::V311 => reason.nearest_v311_connack(),
+        };
+        let connack = ConnAck { session_present: false, reason, properties: Properties::default() };
+        self.write_small(now_ms, &Packet::ConnAck(connack));
+    }
+
+    /// DISCONNECT, where the version has one for this.
+    pub(super) fn tell(&mut self, now_ms: u64, reason: ReasonCode) {
+        let says = match (self.version, &self.role) {
+            (Version::V5, _) => true,
+            (Version::V311, Role::Client { .. }) => reason == ReasonCode::NORMAL_DISCONNECTION,
+            (Version::V311, Role::Server { .. }) => false,
+        };
+        if says {
+            let packet = Disconnect { reason, properties: Properties::default() };
+            self.write_small(now_ms, &Packet::Disconnect(packet));
+        }
+    }
+
+    /// The peer broke the protocol: tell it, if it can be told, and end.
+    pub(super) fn violate(&mut self, now_ms: u64, violation: Violation) {
+        match (&self.phase, &self.role) {
+            (Phase::Open, Role::Client { .. }) if violation == Violation::QosNotSupported => {
+                // 0x9B is for servers (§3.14.2.1).
+                self.tell(now_ms, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
+            }
+            (Phase::Open, _) => self.tell(now_ms, violation.reason()),
+            (Phase::AwaitConnect, Role::Server { .. }) => self.refuse_malformed(now_ms, &violation),
+            _ => {}
+        }
+        self.end(Closed::Violation(violation));
+    }
+
+    /// A first packet that is no CONNECT we understand: answered only where the peer can be expected to understand the answer.
+    fn refuse_malformed(&mut self, now_ms: u64, violation: &Violation) {
+        let reason = violation.reason();
+        if reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION || reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID
+        {
+            // 3.1.1 §3.1.2.2 wants return code 1; clients of MQTT 3.1 know it too, those of later versions know the first two bytes.
+            self.version = Version::V311;
+            self.write_refusal(now_ms, reason);
+        }
+    }
+
+    fn encode(&mut self, packet: &Packet) -> Result<usize, SendError> {
+        let before = self.out.len();
+        wire::encode(packet, self.version, &mut self.out).map_err(SendError::Invalid)?;
+        let size = self.out.len() - before;
+        if size as u64 > u64::from(self.peer_packet_max) {
+            self.out.truncate(before);
+            return Err(SendError::TooLarge { size, limit: self.peer_packet_max });
+        }
+        Ok(size)
+    }
+
+    fn sent(&mut self, now_ms: u64) {
+        if matches!(self.role, Role::Client { .. }) {
+            self.keep_alive.on_sent(now_ms, &mut self.timers);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum SendError {
+    TooLarge { size: usize, limit: u32 },
+    Invalid(EncodeError),
+}

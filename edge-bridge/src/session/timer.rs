@@ -1,0 +1,74 @@
+//! Named deadlines of one connection.
+
+/// What can be due. One row per reason to wake up, so that no mechanism keeps a deadline of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// When to give up waiting for CONNECT (server) or CONNACK (client).
+    Handshake = 0,
+    /// When a client that sent nothing else must send PINGREQ.
+    KeepAlive = 1,
+    /// When a PINGREQ without an answer ends the connection.
+    PingResponse = 2,
+    /// When a server has waited one and a half keep alives for its client (§3.1.2.10).
+    PeerSilence = 3,
+}
+
+impl Timer {
+    const ALL: [Timer; 4] = [Timer::Handshake, Timer::KeepAlive, Timer::PingResponse, Timer::PeerSilence];
+}
+
+/// Deadlines in milliseconds of the caller's clock.
+#[derive(Debug, Default)]
+pub(super) struct TimerTable {
+    due_ms: [Option<u64>; 4],
+}
+
+impl TimerTable {
+    pub(super) fn set(&mut self, timer: Timer, at_ms: u64) {
+        if let Some(slot) = self.due_ms.get_mut(timer as usize) {
+            *slot = Some(at_ms);
+        }
+    }
+
+    pub(super) fn stop(&mut self, timer: Timer) {
+        if let Some(slot) = self.due_ms.get_mut(timer as usize) {
+            *slot = None;
+        }
+    }
+
+    pub(super) fn stop_all(&mut self) {
+        self.due_ms = [None; 4];
+    }
+
+    /// The next deadline of any timer.
+    pub(super) fn next(&self) -> Option<u64> {
+        self.due_ms.iter().flatten().min().copied()
+    }
+
+    /// Takes one timer that is due; call until `None`.
+    pub(super) fn pop_due(&mut self, now_ms: u64) -> Option<Timer> {
+        let due = Timer::ALL.into_iter().find(|t| {
+            self.due_ms.get(*t as usize).copied().flatten().is_some_and(|at_ms| at_ms <= now_ms)
+        })?;
+        self.stop(due);
+        Some(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_each_due_timer_once() {
+        let mut table = TimerTable::default();
+        table.set(Timer::KeepAlive, 10);
+        table.set(Timer::Handshake, 5);
+        assert_eq!(table.next(), Some(5));
+        assert_eq!(table.pop_due(4), None);
+        assert_eq!(table.pop_due(10), Some(Timer::Handshake));
+        assert_eq!(table.pop_due(10), Some(Timer::KeepAlive));
+        assert_eq!(table.pop_due(u64::MAX), None);
+        assert_eq!(table.next(), None);
+    }
+}

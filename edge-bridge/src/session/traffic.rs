@@ -1,0 +1,39 @@
+//! Bytes by cause (promise 9). What TLS adds is counted by the shell, which sees both sides of it.
+
+/// Bytes of one connection, both directions together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Application payloads, first time.
+    pub payload: u64,
+    /// Everything MQTT puts around them: headers, topics, properties, acknowledgements, handshake, subscriptions.
+    pub mqtt: u64,
+    /// PINGREQ and PINGRESP.
+    pub ping: u64,
+    /// Whole packets of messages that were sent before on an earlier connection, and those that came with DUP.
+    pub resend: u64,
+}
+
+impl Traffic {
+    /// Adds another connection's bytes.
+    pub fn add(&mut self, other: &Self) {
+        self.payload += other.payload;
+        self.mqtt += other.mqtt;
+        self.ping += other.ping;
+        self.resend += other.resend;
+    }
+
+    /// All causes.
+    pub fn total(&self) -> u64 {
+        self.payload + self.mqtt + self.ping + self.resend
+    }
+
+    pub(super) fn publish(&mut self, packet: usize, payload: usize, resend: bool) {
+        if resend {
+            self.resend += packet as u64;
+        } else {
+            self.payload += payload as u64;
+            self.mqtt += packet.saturating_sub(payload) as u64;
+        }
+    }
+}
