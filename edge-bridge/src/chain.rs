@@ -127,13 +127,7 @@ impl Chain {
     }
 
     /// A message was absorbed: it is released by itself.
-    pub fn absorb(
-        &mut self,
-        now_ms: u64,
-        connection: ConnectionId,
-        ack: Option<AckHandle>,
-        bytes: usize,
-    ) {
+    pub fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>, bytes: usize) {
         let barrier = self.first + self.receipts.len() as u64;
         if ack.is_some() && barrier > self.first && self.connections.contains_key(&connection) {
             self.absorbed.push_back((barrier, connection));

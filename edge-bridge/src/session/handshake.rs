@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::wire::{
-    ConnAck, Connect, Limits, Properties, PropertiesBuilder, PropertyId, QoS, ReasonCode, Utf8, Value, Version,
-    Will,
+    ConnAck, Connect, Limits, Properties, PropertiesBuilder, PropertyId, QoS, ReasonCode, Utf8, Value,
+    Version, Will,
 };
 
 /// What a client asks for. Fields are public; start with [`new`](Self::new) and change what differs.

@@ -3,7 +3,9 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{InFlight, ServerLimits};
-use crate::wire::{Connect, DecodeError, PacketType, Publish, ReasonCode, SubAck, Subscribe, UnsubAck, Unsubscribe};
+use crate::wire::{
+    Connect, DecodeError, PacketType, Publish, ReasonCode, SubAck, Subscribe, UnsubAck, Unsubscribe,
+};
 
 /// An event from the network or the clock. Exhaustive.
 #[derive(Debug)]
@@ -192,7 +194,9 @@ impl std::fmt::Display for Violation {
         match self {
             Self::Decode(error) => error.fmt(f),
             Self::Unexpected(packet) => write!(f, "{packet:?} is not allowed here"),
-            Self::ReceiveMaximumExceeded => f.write_str("more unacknowledged messages than the Receive Maximum"),
+            Self::ReceiveMaximumExceeded => {
+                f.write_str("more unacknowledged messages than the Receive Maximum")
+            }
             Self::TopicAliasInvalid => f.write_str("invalid Topic Alias"),
             Self::QosNotSupported => f.write_str("QoS 2 is not supported"),
             Self::PacketIdInUse => f.write_str("the packet identifier is still in use"),

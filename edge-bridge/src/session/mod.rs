@@ -126,7 +126,8 @@ impl Session {
 
     /// A server's side of a connection that was just accepted. For `epoch` see [`client`](Self::client).
     pub fn server(now_ms: u64, epoch: u64, config: ServerConfig) -> Self {
-        let first = config.limits.with_max_packet_size(config.connect_size_max.min(config.limits.max_packet_size));
+        let first =
+            config.limits.with_max_packet_size(config.connect_size_max.min(config.limits.max_packet_size));
         let mut session = Self::new(epoch, Version::V5, first, 0);
         session.timers.set(Timer::Handshake, now_ms + config.handshake_timeout_ms);
         session.role = Role::Server { config: Box::new(config) };

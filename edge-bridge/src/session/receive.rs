@@ -58,7 +58,9 @@ impl Session {
             Packet::Connect(connect) if matches!(self.phase, Phase::AwaitConnect) => {
                 self.on_connect(now_ms, connect);
             }
-            Packet::ConnAck(ack) if matches!(self.phase, Phase::AwaitConnAck) => self.on_connack(now_ms, &ack),
+            Packet::ConnAck(ack) if matches!(self.phase, Phase::AwaitConnAck) => {
+                self.on_connack(now_ms, &ack);
+            }
             Packet::Publish(publish) if open => self.on_publish(now_ms, publish),
             Packet::PubAck(ack) if open => self.on_puback(now_ms, &ack),
             Packet::PubRel(ack) if open => self.on_pubrel(now_ms, &ack),

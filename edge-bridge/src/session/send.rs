@@ -5,8 +5,8 @@ use super::io::{Event, Violation};
 use super::topic_alias::Spelling;
 use super::{Closed, Phase, Role, Session};
 use crate::wire::{
-    self, ConnAck, Disconnect, EncodeError, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode,
-    Utf8, Value, Version,
+    self, ConnAck, Disconnect, EncodeError, Packet, PacketId, Properties, PropertyId, Publish, QoS,
+    ReasonCode, Utf8, Value, Version,
 };
 
 impl Session {
@@ -167,7 +167,8 @@ impl Session {
     /// A first packet that is no CONNECT we understand: answered only where the peer can be expected to understand the answer.
     fn refuse_malformed(&mut self, now_ms: u64, violation: &Violation) {
         let reason = violation.reason();
-        if reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION || reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID
+        if reason == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION
+            || reason == ReasonCode::CLIENT_IDENTIFIER_NOT_VALID
         {
             // 3.1.1 §3.1.2.2 wants return code 1; clients of MQTT 3.1 know it too, those of later versions know the first two bytes.
             self.version = Version::V311;

@@ -47,9 +47,9 @@ impl TimerTable {
 
     /// Takes one timer that is due; call until `None`.
     pub(super) fn pop_due(&mut self, now_ms: u64) -> Option<Timer> {
-        let due = Timer::ALL.into_iter().find(|t| {
-            self.due_ms.get(*t as usize).copied().flatten().is_some_and(|at_ms| at_ms <= now_ms)
-        })?;
+        let due = Timer::ALL
+            .into_iter()
+            .find(|t| self.due_ms.get(*t as usize).copied().flatten().is_some_and(|at_ms| at_ms <= now_ms))?;
         self.stop(due);
         Some(due)
     }
