@@ -1,5 +1,7 @@
 //! base64url without padding (RFC 4648 §5): how bytes stand in JSON.
 
+#![deny(clippy::indexing_slicing)]
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 pub(super) fn encode(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -1,5 +1,7 @@
 //! JSON batches to readings.
 
+#![deny(clippy::indexing_slicing)]
+
 use super::FieldMap;
 use super::guard::Guard;
 use super::import::{Defaults, List, Record, read};

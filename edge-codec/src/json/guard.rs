@@ -1,5 +1,7 @@
 //! What all visitors share: limits, the keys of the open objects, and the typed error behind serde's text.
 
+#![deny(clippy::indexing_slicing)]
+
 use super::FieldMap;
 use super::map::Role;
 use crate::{DecodeError, Limits};

@@ -1,5 +1,7 @@
 //! A sensor's payload to records.
 
+#![deny(clippy::indexing_slicing)]
+
 use super::FieldMap;
 use super::guard::Guard;
 use super::visit::{Draft, object};

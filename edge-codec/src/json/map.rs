@@ -1,5 +1,7 @@
 //! Which field is which.
 
+#![deny(clippy::indexing_slicing)]
+
 use std::borrow::Cow;
 
 /// The unit of a time field. By configuration: a number alone does not say.

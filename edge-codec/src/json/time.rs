@@ -1,5 +1,7 @@
 //! Times in the units sensors use, as milliseconds since the Unix epoch.
 
+#![deny(clippy::indexing_slicing)]
+
 use super::TimeUnit;
 
 /// A whole number of `unit`; `None` if `unit` is text or the result does not fit.

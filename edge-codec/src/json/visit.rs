@@ -1,5 +1,7 @@
 //! serde visitors that build records straight from the text: no tree in between.
 
+#![deny(clippy::indexing_slicing)]
+
 use super::guard::{Guard, Step};
 use super::map::Role;
 use super::{TimeUnit, base64, time};
