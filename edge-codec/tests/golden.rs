@@ -1,0 +1,104 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![cfg(all(feature = "json", feature = "cbor", feature = "protobuf"))]
+//! The bytes on the wire stay what they are: files under `tests/golden/` are kept for ever (promise 4: identity and
+//! readings of a batch written by an older gateway are still read).
+//!
+//! `EDGE_GOLDEN=write cargo test -p edge-codec --test golden` adds the files of a new format; a file that exists is
+//! never overwritten.
+
+mod support;
+
+use edge_codec::{BatchId, Limits, Reading, Value};
+use std::path::PathBuf;
+use support::{AnyEncoder, KINDS, Kind, non_finite, samples, table};
+
+const ID: BatchId = BatchId { gateway: 0x00c0_ffee_0000_0001, lane: 1, epoch: 42, first_seq: 1000 };
+
+fn dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Json => "batch-v1.json",
+        Kind::Cbor => "batch-v1.cbor",
+        Kind::Protobuf => "batch-v1.pb",
+    }
+}
+
+fn readings(kind: Kind) -> Vec<Reading<'static>> {
+    let extra = if kind == Kind::Json { Vec::new() } else { non_finite() };
+    samples().into_iter().chain(extra).collect()
+}
+
+fn encoded(kind: Kind) -> Vec<u8> {
+    let table = table();
+    let mut enc = AnyEncoder::new(kind, &table).identify(ID, true);
+    readings(kind).iter().for_each(|r| enc.push(r).unwrap());
+    enc.finish_under(usize::MAX).unwrap().to_vec()
+}
+
+/// FNV-1a, 64 bits.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[test]
+fn golden_files_are_written_today_as_they_were() {
+    let write = std::env::var("EDGE_GOLDEN").is_ok_and(|v| v == "write");
+    for kind in KINDS {
+        let path = dir().join(name(kind));
+        if write && !path.exists() {
+            std::fs::write(&path, encoded(kind)).unwrap();
+            println!("{} {:016x}", name(kind), hash(&encoded(kind)));
+        }
+        assert_eq!(encoded(kind), std::fs::read(&path).unwrap(), "{}", path.display());
+    }
+}
+
+#[test]
+fn golden_files_are_those_of_the_manifest() {
+    let manifest = std::fs::read_to_string(dir().join("MANIFEST")).unwrap();
+    let mut listed: Vec<_> = manifest.lines().map(|l| l.split_once(' ').unwrap()).collect();
+    for (file, sum) in &listed {
+        assert_eq!(format!("{:016x}", hash(&std::fs::read(dir().join(file)).unwrap())), *sum, "{file}");
+    }
+    let mut found: Vec<String> = std::fs::read_dir(dir())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|f| f != "MANIFEST")
+        .collect();
+    found.sort();
+    listed.sort_unstable();
+    assert_eq!(found, listed.iter().map(|(file, _)| *file).collect::<Vec<_>>());
+}
+
+#[test]
+fn golden_files_read_as_the_readings_they_were_made_of() {
+    let table = table();
+    for kind in KINDS {
+        let bytes = std::fs::read(dir().join(name(kind))).unwrap();
+        let batch = kind.decode(&bytes, &Limits::default()).unwrap();
+        assert_eq!((batch.header().id, batch.header().pd), (Some(ID), true));
+        let names = batch.sensors().clone();
+        let sent = readings(kind);
+        assert_eq!(batch.len(), sent.len());
+        for (got, sent) in batch.zip(&sent) {
+            let got = got.unwrap();
+            assert_eq!(names.get(got.sensor).unwrap().name, table.get(sent.sensor).unwrap().name);
+            assert_eq!(names.get(got.sensor).unwrap().unit, table.get(sent.sensor).unwrap().unit);
+            assert!(Reading { sensor: sent.sensor, ..got.clone() }.same(sent), "{kind:?}: {sent:?}, {got:?}");
+        }
+    }
+}
+
+/// Negative control: one changed bit changes the sum.
+#[test]
+fn the_sum_sees_one_bit() {
+    let mut bytes = encoded(Kind::Cbor);
+    let before = hash(&bytes);
+    bytes[20] ^= 1;
+    assert_ne!(before, hash(&bytes));
+    assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8, "the published test vector");
+    assert_eq!(samples()[12].value, Value::Null);
+}
