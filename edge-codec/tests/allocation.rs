@@ -1,0 +1,230 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![allow(unsafe_code, reason = "a counting allocator")]
+#![cfg(all(feature = "json", feature = "cbor", feature = "protobuf"))]
+//! No input makes a decoder allocate more than `c × input + 2 KiB` (promise 12): README, "Hostile input".
+//!
+//! Every allocation counts in full, also the new size of every reallocation, and nothing is subtracted.
+
+mod support;
+
+use edge_codec::json::{self, FieldMap, Source};
+use edge_codec::{Limits, Value};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use support::{AnyEncoder, KINDS, Kind, Rng, cases, samples, seed, table};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(bytes: usize) {
+    // A thread that ends may allocate after its locals are gone.
+    let _ = ALLOCATED.try_with(|a| a.set(a.get() + bytes));
+}
+
+// SAFETY: every call goes to the system allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(ptr, layout) }
+    }
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(new_size);
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocated(run: impl FnOnce()) -> usize {
+    let before = ALLOCATED.get();
+    run();
+    ALLOCATED.get() - before
+}
+
+const CONSTANT: usize = 2048;
+
+fn factor(kind: Kind) -> usize {
+    match kind {
+        Kind::Cbor => 20,
+        Kind::Protobuf => 32,
+        Kind::Json => 48,
+    }
+}
+
+/// Decodes and reads to the end; whether the input was good does not matter.
+fn consume(kind: Kind, input: &[u8]) {
+    if let Ok(batch) = kind.decode(input, &wide()) {
+        batch.for_each(|r| drop(std::hint::black_box(r)));
+    }
+}
+
+fn import(input: &[u8]) {
+    let source = Source { sensor: Some("t"), arrival_ms: 0 };
+    drop(std::hint::black_box(json::import(input, &FieldMap::default().value("v"), &source, &wide())));
+}
+
+/// Counts do not help: the bound must come from the input's length.
+fn wide() -> Limits {
+    let all = usize::MAX;
+    Limits::default().readings(all).sensors(all).text_bytes(all).fields(all).bytes(all)
+}
+
+#[track_caller]
+fn assert_bounded(kind: Kind, what: &str, input: &[u8]) -> f64 {
+    let used = allocated(|| consume(kind, input));
+    let bound = factor(kind) * input.len() + CONSTANT;
+    assert!(used <= bound, "{kind:?} {what}: {used} bytes for {} of input, bound {bound}", input.len());
+    used as f64 / input.len() as f64
+}
+
+/// Arrays of the shortest items a decoder might reserve memory for.
+fn worst(kind: Kind, n: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let cbor = |key: &[u8], items: &dyn Fn(usize) -> Vec<u8>| {
+        let mut out = vec![0xa4, 0x61, b't', 0, 0x61, b'v', 1];
+        out.extend_from_slice(key);
+        out.push(0x1a_u8 | 0x80);
+        out.extend_from_slice(&(n as u32).to_be_bytes());
+        (0..n).for_each(|i| out.extend(items(i)));
+        out
+    };
+    let repeat = |head: &str, item: &dyn Fn(usize) -> String, tail: &str| {
+        let items: Vec<_> = (0..n).map(item).collect();
+        format!("{head}{}{tail}", items.join(",")).into_bytes()
+    };
+    match kind {
+        Kind::Cbor => vec![
+            ("sensors", cbor(b"\x67sensors", &|_| vec![0x82, 0, 0x60])),
+            ("rows", cbor(b"\x64rows", &|_| vec![0x83, 0, 0, 0xf6])),
+            ("keys", {
+                let key = |i| [&[0x63], format!("{i:03x}").get(..3).unwrap().as_bytes(), &[0]].concat();
+                [
+                    &[0xb9_u8],
+                    (n as u16).to_be_bytes().as_slice(),
+                    &(0..n.min(4096)).flat_map(key).collect::<Vec<_>>(),
+                ]
+                .concat()
+            }),
+        ],
+        Kind::Protobuf => {
+            let all = |item: &[u8]| [&[8, 1], item.repeat(n).as_slice()].concat();
+            vec![
+                ("empty sensors", all(&[0x42, 0])),
+                ("empty rows", all(&[0x4a, 0])),
+                // Sensor 0 is there, so that these are read to the end.
+                (
+                    "texts of one byte",
+                    [&[8, 1, 0x42, 0], [0x4a, 3, 0x3a, 1, b'x'].repeat(n).as_slice()].concat(),
+                ),
+            ]
+        }
+        Kind::Json => vec![
+            ("readings", repeat(r#"{"readings":["#, &|_| r#"{"sensor":"","ts":0,"value":0}"#.into(), "]}")),
+            (
+                "sensors",
+                repeat(r#"{"readings":["#, &|i| format!(r#"{{"sensor":"{i:x}","ts":0,"value":0}}"#), "]}"),
+            ),
+            (
+                "escapes",
+                repeat(
+                    r#"{"readings":["#,
+                    &|_| r#"{"sensor":"\n","ts":0,"value":"\n","unit":"\n"}"#.into(),
+                    "]}",
+                ),
+            ),
+            ("keys", repeat("{", &|i| format!("\"{i:x}\":0"), "}")),
+            (
+                "long text with an escape",
+                format!(r#"{{"readings":[{{"value":"\n{}"}}]}}"#, "x".repeat(n)).into(),
+            ),
+            ("no readings", repeat(r#"{"readings":["#, &|_| "{}".into(), "]}")),
+        ],
+    }
+}
+
+#[test]
+fn worst_cases_stay_under_the_stated_factor() {
+    for kind in KINDS {
+        for n in [1, 10, 1000, 5000] {
+            for (what, input) in worst(kind, n) {
+                let ratio = assert_bounded(kind, what, &input);
+                println!("{kind:?} {what} × {n}: {ratio:.1} bytes per byte");
+            }
+        }
+    }
+}
+
+#[test]
+fn importing_the_shortest_readings_stays_under_the_factor_of_json() {
+    for n in [1, 10, 1000, 30_000] {
+        let input = format!("[{}]", vec![r#"{"v":0}"#; n].join(","));
+        let used = allocated(|| import(input.as_bytes()));
+        println!("import × {n}: {:.1} bytes per byte", used as f64 / input.len() as f64);
+        assert!(used <= factor(Kind::Json) * input.len() + CONSTANT, "{used} for {}", input.len());
+    }
+}
+
+#[test]
+fn small_inputs_that_claim_gigabytes_allocate_next_to_nothing() {
+    let claims: [(Kind, &[u8]); 6] = [
+        (Kind::Cbor, &[0xbb, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        (Kind::Cbor, &[0x9b, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff]),
+        (Kind::Cbor, &[0xa1, 0x64, b'r', b'o', b'w', b's', 0x9a, 0x7f, 0xff, 0xff, 0xff]),
+        (Kind::Cbor, &[0xa1, 0x67, b's', b'e', b'n', b's', b'o', b'r', b's', 0x9a, 0x7f, 0xff, 0xff, 0xff]),
+        (Kind::Protobuf, &[0x42, 0xff, 0xff, 0xff, 0xff, 0x7f]),
+        (Kind::Protobuf, &[0x4a, 0x07, 0x3a, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x00]),
+    ];
+    for (kind, input) in claims {
+        assert!(allocated(|| consume(kind, input)) < 512, "{kind:?} {input:x?}");
+        assert!(kind.decode(input, &wide()).is_err());
+    }
+}
+
+#[test]
+fn mutated_batches_stay_under_the_stated_factor() {
+    let table = table();
+    let n = cases(200_000);
+    for kind in KINDS {
+        let mut rng = Rng(seed());
+        let mut enc = AnyEncoder::new(kind, &table);
+        samples().iter().for_each(|r| enc.push(r).unwrap());
+        let good = enc.finish_under(usize::MAX).unwrap().to_vec();
+        for _ in 0..n {
+            let mut bad = good.clone();
+            for _ in 0..=rng.below(4) {
+                let at = rng.below(bad.len());
+                bad[at] = rng.next() as u8;
+            }
+            assert_bounded(kind, "mutated", &bad);
+        }
+        println!("executed codec.allocation.{kind:?}: {n} cases");
+    }
+}
+
+/// CBOR decodes its readings without any allocation; its table is one.
+#[test]
+fn cbor_allocates_nothing_per_reading() {
+    let table = table();
+    let mut enc = AnyEncoder::new(Kind::Cbor, &table);
+    (0..100).flat_map(|_| samples()).for_each(|r| enc.push(&r).unwrap());
+    let bytes = enc.finish_under(usize::MAX).unwrap();
+    let mut batch = Kind::Cbor.decode(&bytes, &wide()).unwrap();
+    let mut texts = 0;
+    let used = allocated(|| {
+        texts = batch.by_ref().filter(|r| matches!(r, Ok(r) if matches!(r.value, Value::Text(_)))).count()
+    });
+    assert_eq!((used, texts), (0, 100));
+}
+
+/// Negative control: the counter sees a reservation that follows a claimed length.
+#[test]
+fn the_counter_catches_a_decoder_that_trusts_a_length() {
+    let claimed = 1_000_000;
+    assert!(allocated(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(claimed)))) >= claimed);
+}

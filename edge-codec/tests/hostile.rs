@@ -1,0 +1,269 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![cfg(all(feature = "json", feature = "cbor", feature = "protobuf"))]
+//! No input can panic, hang or pass a limit (promise 12).
+
+mod support;
+
+use edge_codec::json::{self, FieldMap, Source};
+use edge_codec::{BatchId, DecodeError, Limits, cbor, protobuf};
+use support::{AnyEncoder, KINDS, Kind, Rng, cases, samples, seed, table};
+
+fn batch(kind: Kind) -> Vec<u8> {
+    let table = table();
+    let id = BatchId { gateway: 0x0123_4567_89ab_cdef, lane: 1, epoch: 3, first_seq: 1000 };
+    let mut enc = AnyEncoder::new(kind, &table).identify(id, true);
+    samples().iter().for_each(|r| enc.push(r).unwrap());
+    enc.finish_under(usize::MAX).unwrap().to_vec()
+}
+
+/// Decodes and reads to the end. What `decode` let through must not fail later, and `len` must tell the truth.
+fn consume(kind: Kind, input: &[u8]) -> Result<usize, DecodeError> {
+    let batch = kind.decode(input, &Limits::default())?;
+    let (said, mut read) = (batch.len(), 0);
+    let sensors = batch.sensors().clone();
+    for reading in batch {
+        let reading = reading.unwrap_or_else(|e| panic!("{kind:?}: accepted, then refused: {e}"));
+        assert!(sensors.get(reading.sensor).is_some());
+        read += 1;
+    }
+    assert_eq!(said, read);
+    Ok(read)
+}
+
+#[test]
+fn every_truncation_is_refused_where_the_format_has_an_end() {
+    for kind in KINDS {
+        let good = batch(kind);
+        let all = consume(kind, &good).unwrap();
+        for end in 0..good.len() {
+            match (kind, consume(kind, &good[..end])) {
+                (_, Err(e)) => assert!(place(&e) <= end, "{kind:?} {end}: {e}"),
+                // Protobuf has no end mark: a cut between two rows is a shorter batch, never a longer one.
+                (Kind::Protobuf, Ok(n)) => assert!(n < all),
+                (_, Ok(n)) => panic!("{kind:?}: {end} of {} bytes gave {n} readings", good.len()),
+            }
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_refused_or_read_without_panic() {
+    for kind in KINDS {
+        let good = batch(kind);
+        let (mut refused, mut read) = (0, 0);
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            match consume(kind, &bad) {
+                Ok(_) => read += 1,
+                Err(e) => {
+                    assert!(place(&e) <= bad.len(), "{e}");
+                    refused += 1;
+                }
+            }
+        }
+        // A checksum is the transport's; framing alone must still refuse some and values must let some through.
+        assert!(refused > 0 && read > 0);
+        println!("executed codec.bitflip.{kind:?}: {} cases", refused + read);
+    }
+}
+
+#[test]
+fn trailing_bytes_are_refused() {
+    for kind in [Kind::Json, Kind::Cbor] {
+        let mut bytes = batch(kind);
+        let end = bytes.len();
+        bytes.push(b'1');
+        let error = consume(kind, &bytes).unwrap_err();
+        assert_eq!(error, DecodeError::Trailing { offset: end, found: 1 }, "{kind:?}");
+    }
+    let mut bytes = batch(Kind::Protobuf);
+    bytes.push(0x4a);
+    assert!(matches!(consume(Kind::Protobuf, &bytes), Err(DecodeError::Truncated { .. })));
+}
+
+fn mutate(rng: &mut Rng, good: &[u8]) -> Vec<u8> {
+    let mut bad = good.to_vec();
+    for _ in 0..=rng.below(6) {
+        if bad.is_empty() {
+            break;
+        }
+        let at = rng.below(bad.len());
+        match rng.below(5) {
+            0 => bad[at] = rng.next() as u8,
+            1 => bad[at] = [0, 0x1f, 0x5f, 0x7f, 0x9b, 0xbb, 0xff, b'"', b'{', b'['][rng.below(10)],
+            2 => drop(bad.remove(at)),
+            3 => bad.insert(at, rng.next() as u8),
+            _ => {
+                let end = (at + rng.below(16)).min(bad.len());
+                let piece = bad[at..end].to_vec();
+                let to = rng.below(bad.len());
+                bad.splice(to..to, piece);
+            }
+        }
+    }
+    bad
+}
+
+#[test]
+fn fuzzed_batches_never_panic() {
+    let n = cases(1_000_000);
+    for kind in KINDS {
+        let good = batch(kind);
+        let mut rng = Rng(seed());
+        let mut read = 0;
+        for _ in 0..n {
+            read += u64::from(consume(kind, &mutate(&mut rng, &good)).is_ok());
+        }
+        assert!(read > 0, "mutations so wild that nothing behind the first check was reached");
+        println!("executed codec.fuzz.{kind:?}: {n} cases ({read} read)");
+    }
+}
+
+#[test]
+fn fuzzed_noise_and_imports_never_panic() {
+    let n = cases(500_000);
+    let mut rng = Rng(seed() ^ 1);
+    let good = br#"[{"sensor":"a\u00e9","value":1.5e3,"unit":"C","quality":"bad","ts":1580515200000,"x":{"y":[1,null]}},{"value":true}]"#;
+    let map = FieldMap::default().unit("/x/y");
+    let source = Source { sensor: Some("t"), arrival_ms: 7 };
+    for i in 0..n {
+        let len = rng.below(64);
+        let noise: Vec<u8> = (0..len).map(|_| rng.next() as u8).collect();
+        for kind in KINDS {
+            let _ = consume(kind, &noise);
+        }
+        let bad = if i % 2 == 0 { mutate(&mut rng, good) } else { noise };
+        if let Err(e) = json::import(&bad, &map, &source, &Limits::default()) {
+            assert!(place(&e) <= bad.len(), "{e}");
+        }
+    }
+    println!("executed codec.fuzz.noise: {n} cases");
+}
+
+fn place(error: &DecodeError) -> usize {
+    match error {
+        DecodeError::Limit { offset, .. }
+        | DecodeError::Truncated { offset, .. }
+        | DecodeError::Trailing { offset, .. }
+        | DecodeError::Malformed { offset, .. }
+        | DecodeError::Unexpected { offset, .. }
+        | DecodeError::Missing { offset, .. }
+        | DecodeError::Duplicate { offset, .. }
+        | DecodeError::Version { offset, .. }
+        | DecodeError::UnknownSensor { offset, .. } => *offset,
+        other => panic!("no place: {other}"),
+    }
+}
+
+fn limit_of(result: Result<usize, DecodeError>) -> (&'static str, usize, u64) {
+    match result {
+        Err(DecodeError::Limit { what, limit, found, .. }) => (what, limit, found),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_limit_is_named_with_what_was_found() {
+    for kind in KINDS {
+        let good = batch(kind);
+        let (readings, sensors) = (samples().len(), table().len());
+        let with = |limits: Limits| kind.decode(&good, &limits).map(|b| b.len());
+        let d = Limits::default;
+        assert_eq!(limit_of(with(d().bytes(10))), ("input bytes", 10, good.len() as u64));
+        assert_eq!(limit_of(with(d().sensors(sensors - 1))).0, "sensors");
+        assert_eq!(
+            limit_of(with(d().readings(readings - 1))),
+            ("readings", readings - 1, readings as u64),
+            "{kind:?}"
+        );
+        assert_eq!(limit_of(with(d().text_bytes(200))), ("text bytes", 200, 300));
+        let exact = d().bytes(good.len()).sensors(sensors).readings(readings).text_bytes(300);
+        assert_eq!(with(exact), Ok(readings), "{kind:?}: a limit that is met is not passed");
+    }
+}
+
+#[test]
+fn deep_nesting_is_a_limit_and_not_a_stack_overflow() {
+    let json = format!(r#"{{"readings":[],"x":{}1{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let (what, limit, found) = limit_of(consume(Kind::Json, json.as_bytes()));
+    assert_eq!((what, limit, found), ("depth", 16, 17));
+    let widest = Limits::default().depth(usize::MAX);
+    let e = Kind::Json.decode(json.as_bytes(), &widest).unwrap_err();
+    assert!(matches!(e, DecodeError::Limit { what: "depth", limit: 100, .. }), "{e}");
+
+    let mut bytes = vec![0xa1, 0x61, b'x'];
+    bytes.extend(std::iter::repeat_n(0x81, 100_000));
+    bytes.push(0);
+    assert_eq!(limit_of(consume(Kind::Cbor, &bytes)), ("depth", 16, 17));
+    let mut tags = vec![0xa1, 0x61, b'x'];
+    tags.extend(std::iter::repeat_n(0xc1, 100_000));
+    tags.push(0);
+    assert_eq!(limit_of(consume(Kind::Cbor, &tags)).0, "depth");
+}
+
+#[test]
+fn duplicate_keys_are_refused_in_every_object() {
+    for json in [
+        r#"{"readings":[],"readings":[]}"#,
+        r#"{"readings":[],"x":1,"\u0078":2}"#,
+        r#"{"readings":[{"sensor":"a","ts":1,"value":1,"value":2}]}"#,
+        r#"{"readings":[],"x":{"deep":[{"y":1,"y":2}]}}"#,
+    ] {
+        assert!(matches!(consume(Kind::Json, json.as_bytes()), Err(DecodeError::Duplicate { .. })), "{json}");
+    }
+    let bytes = [0xa2, 0x61, b'v', 1, 0x61, b'v', 1];
+    assert_eq!(consume(Kind::Cbor, &bytes), Err(DecodeError::Duplicate { offset: 4, field: "v".into() }));
+}
+
+#[test]
+fn a_newer_version_and_a_missing_part_are_named() {
+    let mut newer = batch(Kind::Cbor);
+    let at = newer.windows(3).position(|w| w == [0x61, b'v', 1]).unwrap() + 2;
+    newer[at] = 2;
+    let e = cbor::decode(&newer, &Limits::default()).unwrap_err();
+    assert_eq!(e, DecodeError::Version { offset: at, found: 2, supported: 1 });
+    let e = cbor::decode(&[0xa1, 0x61, b'v', 1], &Limits::default()).unwrap_err();
+    assert_eq!(e, DecodeError::Missing { offset: 4, field: "rows".into() });
+    let mut newer = batch(Kind::Protobuf);
+    assert_eq!(newer[..2], [8, 1]);
+    newer[1] = 2;
+    let e = protobuf::decode(&newer, &Limits::default()).unwrap_err();
+    assert_eq!(e, DecodeError::Version { offset: 0, found: 2, supported: 1 });
+    assert!(matches!(consume(Kind::Protobuf, &[]), Err(DecodeError::Version { found: 0, .. })));
+    assert!(matches!(consume(Kind::Json, b"{}"), Err(DecodeError::Missing { .. })));
+}
+
+#[test]
+fn unknown_fields_are_passed_over() {
+    let json =
+        br#"{"future":{"a":[1,{"b":"c"}]},"readings":[{"sensor":"s","ts":1,"value":2,"future":[[]]}]}"#;
+    assert_eq!(consume(Kind::Json, json), Ok(1));
+    // {"t":0,"v":1,"rows":[[5,0,true]],"sensors":[[5,"s"]],"zz":{"a":[1(2),null]}}
+    let mut cbor =
+        vec![0xa5, 0x61, b't', 0, 0x61, b'v', 1, 0x64, b'r', b'o', b'w', b's', 0x81, 0x83, 5, 0, 0xf5];
+    cbor.extend(b"\x67sensors\x81\x82\x05\x61s\x62zz\xa1\x61a\x82\xc1\x02\xf6");
+    assert_eq!(consume(Kind::Cbor, &cbor), Ok(1));
+    // Batch field 500 as varint, Row field 99 as fixed32.
+    let row = [0x4a, 8, 0x30, 1, 0x9d, 0x06, 1, 2, 3, 4];
+    let mut protobuf = vec![8, 1, 0xa0, 0x1f, 7, 0x42, 0];
+    protobuf.extend(row);
+    assert_eq!(consume(Kind::Protobuf, &protobuf), Ok(1));
+}
+
+/// A value of a kind that a newer schema has is an error: null would be a lie.
+#[test]
+fn a_protobuf_row_without_a_known_value_is_refused() {
+    let input = [8, 1, 0x42, 0, 0x4a, 3, 0x98, 0x06, 1];
+    assert!(matches!(consume(Kind::Protobuf, &input), Err(DecodeError::Missing { offset: 6, .. })));
+}
+
+#[test]
+fn a_reading_of_a_sensor_outside_of_the_table_is_refused() {
+    let mut cbor =
+        vec![0xa4, 0x61, b't', 0, 0x61, b'v', 1, 0x64, b'r', b'o', b'w', b's', 0x81, 0x83, 5, 0, 0xf5];
+    cbor.extend(b"\x67sensors\x80");
+    assert_eq!(consume(Kind::Cbor, &cbor), Err(DecodeError::UnknownSensor { offset: 13, sensor: 5 }));
+    let protobuf = [8, 1, 0x4a, 4, 8, 5, 0x30, 1];
+    assert_eq!(consume(Kind::Protobuf, &protobuf), Err(DecodeError::UnknownSensor { offset: 4, sensor: 5 }));
+}
