@@ -1,0 +1,173 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![cfg(feature = "protobuf")]
+//! `proto/rows.proto` and the prost structs are the same schema: a stranger's generated reader reads our bytes
+//! (promise 4).
+
+use edge_codec::protobuf::PROTO;
+use edge_codec::protobuf::schema::{Batch, Row, Sensor, Value};
+use prost::Message;
+use std::collections::BTreeMap;
+
+/// What a `.proto` says of a field.
+#[derive(Clone, Debug, PartialEq)]
+struct Field {
+    name: String,
+    number: u64,
+    kind: String,
+    repeated: bool,
+    optional: bool,
+    in_oneof: bool,
+}
+
+/// Messages by name. Knows what `rows.proto` uses and panics at anything else.
+fn parse(proto: &str) -> BTreeMap<String, Vec<Field>> {
+    let mut messages = BTreeMap::new();
+    let (mut message, mut oneof) = (None::<String>, false);
+    for line in proto.lines().map(|l| l.split("//").next().unwrap().trim()).filter(|l| !l.is_empty()) {
+        let words: Vec<&str> = line.trim_end_matches(';').split_whitespace().collect();
+        match words[..] {
+            ["syntax", "=", "\"proto3\""] | ["package", "edge.rows.v1"] => {}
+            ["message", name, "{"] => {
+                messages.insert(name.to_owned(), Vec::new());
+                message = Some(name.to_owned());
+            }
+            ["oneof", "value", "{"] => oneof = true,
+            ["}"] if oneof => oneof = false,
+            ["}"] => message = None,
+            [ref label @ .., kind, name, "=", number] if label.len() <= 1 => {
+                let (repeated, optional) = (label == ["repeated"], label == ["optional"]);
+                assert!(label.is_empty() || repeated || optional, "{line}");
+                messages.get_mut(message.as_ref().unwrap()).unwrap().push(Field {
+                    name: name.to_owned(),
+                    number: number.parse().unwrap(),
+                    kind: kind.to_owned(),
+                    repeated,
+                    optional,
+                    in_oneof: oneof,
+                });
+            }
+            _ => panic!("not understood: {line}"),
+        }
+    }
+    messages
+}
+
+fn wire_type(kind: &str) -> u64 {
+    match kind {
+        "uint32" | "uint64" | "sint64" | "bool" => 0,
+        "double" | "fixed64" => 1,
+        "string" | "bytes" | "Sensor" | "Row" => 2,
+        other => panic!("{other}"),
+    }
+}
+
+/// Content of the one field of a message that has just one: its key and its bytes.
+fn only_field(message: &impl Message) -> (u64, u64, Vec<u8>) {
+    let bytes = message.encode_to_vec();
+    let mut rest = bytes.as_slice();
+    let key = prost::encoding::decode_varint(&mut rest).unwrap();
+    (key >> 3, key & 7, rest.to_vec())
+}
+
+/// A message with one field set to 2 (or what stands for it), with that field's name and the bytes 2 has in its type.
+fn samples() -> Vec<(&'static str, &'static str, (u64, u64, Vec<u8>), &'static str)> {
+    let batch = |name, b: Batch, bytes| ("Batch", name, only_field(&b), bytes);
+    let sensor = |name, s: Sensor, bytes| ("Sensor", name, only_field(&s), bytes);
+    let row = |name, r: Row, bytes| ("Row", name, only_field(&r), bytes);
+    let oneof =
+        |name, v: Value, bytes| ("Row", name, only_field(&Row { value: Some(v), ..Row::default() }), bytes);
+    vec![
+        batch("version", Batch { version: 2, ..Batch::default() }, "uint32 02"),
+        batch("gateway", Batch { gateway: Some(2), ..Batch::default() }, "fixed64 0200000000000000"),
+        batch("lane", Batch { lane: Some(2), ..Batch::default() }, "uint32 02"),
+        batch("epoch", Batch { epoch: Some(2), ..Batch::default() }, "uint32 02"),
+        batch("first_seq", Batch { first_seq: Some(2), ..Batch::default() }, "uint64 02"),
+        batch("pd", Batch { pd: true, ..Batch::default() }, "bool 01"),
+        batch("base_time", Batch { base_time: 2, ..Batch::default() }, "sint64 04"),
+        batch("sensors", Batch { sensors: vec![Sensor::default()], ..Batch::default() }, "Sensor 00"),
+        batch("rows", Batch { rows: vec![Row::default()], ..Batch::default() }, "Row 00"),
+        sensor("id", Sensor { id: 2, ..Sensor::default() }, "uint32 02"),
+        sensor("name", Sensor { name: "2".into(), ..Sensor::default() }, "string 0132"),
+        sensor("unit", Sensor { unit: "2".into(), ..Sensor::default() }, "string 0132"),
+        row("sensor", Row { sensor: 2, ..Row::default() }, "uint32 02"),
+        row("time", Row { time: 2, ..Row::default() }, "sint64 04"),
+        oneof("f64", Value::F64(2.0), "double 0000000000000040"),
+        oneof("i64", Value::I64(2), "sint64 04"),
+        oneof("u64", Value::U64(2), "uint64 02"),
+        oneof("bool", Value::Bool(true), "bool 01"),
+        oneof("text", Value::Text("2".into()), "string 0132"),
+        oneof("bytes", Value::Bytes(vec![2]), "bytes 0102"),
+        oneof("null", Value::Null(true), "bool 01"),
+        row("quality", Row { quality: 2, ..Row::default() }, "uint32 02"),
+    ]
+}
+
+/// Differences between a `.proto` and the structs.
+fn differences(proto: &str) -> Vec<String> {
+    let mut messages = parse(proto);
+    let mut found = Vec::new();
+    for (message, name, (number, wire, content), expected) in samples() {
+        let fields = messages.get_mut(message).unwrap();
+        let Some(at) = fields.iter().position(|f| f.name == name) else {
+            found.push(format!("{message}.{name} is not in the .proto"));
+            continue;
+        };
+        let field = fields.remove(at);
+        let (kind, bytes) = expected.split_once(' ').unwrap();
+        let content: String = content.iter().map(|b| format!("{b:02x}")).collect();
+        let shape = (field.number, wire_type(&field.kind), field.kind.as_str(), content.as_str());
+        if shape != (number, wire, kind, bytes) {
+            found.push(format!("{message}.{name}: {shape:?} against {:?}", (number, wire, kind, bytes)));
+        }
+        let optional = message == "Batch" && ["gateway", "lane", "epoch", "first_seq"].contains(&name);
+        let repeated = ["sensors", "rows"].contains(&name);
+        let in_oneof = message == "Row" && !["sensor", "time", "quality"].contains(&name);
+        if (field.optional, field.repeated, field.in_oneof) != (optional, repeated, in_oneof) {
+            found.push(format!("{message}.{name}: label"));
+        }
+    }
+    let rest = messages
+        .into_iter()
+        .flat_map(|(m, fields)| fields.into_iter().map(move |f| format!("{m}.{}", f.name)));
+    found.extend(rest);
+    found
+}
+
+#[test]
+fn the_proto_and_the_structs_agree_in_names_numbers_types_and_labels() {
+    assert_eq!(differences(PROTO), Vec::<String>::new());
+}
+
+#[test]
+fn presence_is_what_the_labels_say() {
+    let zero =
+        Batch { gateway: Some(0), lane: Some(0), epoch: Some(0), first_seq: Some(0), ..Batch::default() };
+    assert_eq!(zero.encoded_len(), 9 + 3 * 2, "optional fields are written also when 0");
+    assert_eq!(Row { value: Some(Value::F64(0.0)), ..Row::default() }.encoded_len(), 9, "so are values");
+    assert_eq!(Row::default().encoded_len(), 0);
+}
+
+#[test]
+fn the_structs_carry_the_names_of_the_proto() {
+    let debug = format!("{:?}{:?}{:?}", Batch::default(), Sensor::default(), Row::default());
+    for field in parse(PROTO).into_values().flatten().filter(|f| !f.in_oneof) {
+        assert!(debug.contains(&format!("{}: ", field.name)), "{}", field.name);
+    }
+}
+
+/// Negative control: every planted difference is found.
+#[test]
+fn planted_differences_are_found() {
+    for (from, to) in [
+        ("sint64 time = 2", "int64 time = 2"),
+        ("uint32 quality = 10", "uint32 quality = 11"),
+        ("string name = 2", "string label = 2"),
+        ("optional uint32 lane", "uint32 lane"),
+        ("repeated Row rows", "Row rows"),
+        ("bool pd = 6;", "bool pd = 6;\n  bool more = 12;"),
+    ] {
+        assert!(PROTO.contains(from), "{from}");
+        let planted = PROTO.replace(from, to);
+        assert!(!differences(&planted).is_empty(), "{from} -> {to}");
+    }
+}
