@@ -1,0 +1,165 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![cfg(feature = "json")]
+//! What sensors send is read as configured and never guessed (promise 12).
+
+use edge_codec::json::{FieldMap, Record, Source, TimeUnit, import};
+use edge_codec::{DecodeError, Limits, Value, quality};
+use std::borrow::Cow;
+
+const TOPIC: Source<'static> = Source { sensor: Some("plant/oven"), arrival_ms: 99 };
+
+fn read<'a>(payload: &'a str, map: &FieldMap) -> Result<Vec<Record<'a>>, DecodeError> {
+    import(payload.as_bytes(), map, &TOPIC, &Limits::default())
+}
+
+fn one<'a>(payload: &'a str, map: &FieldMap) -> Record<'a> {
+    let mut all = read(payload, map).unwrap();
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+fn value(json: &str) -> Value<'static> {
+    one(&format!(r#"{{"value":{json}}}"#), &FieldMap::default()).value.into_owned()
+}
+
+#[test]
+fn the_default_names_in_any_order() {
+    let r = one(
+        r#" {"unit":"°F","ts":1580515200000,"extra":[{}],"quality":1083113472,"value":97.4,"sensor":"line2/temp"} "#,
+        &FieldMap::default(),
+    );
+    let expected = Record {
+        sensor: "line2/temp".into(),
+        unit: "°F".into(),
+        time: 1_580_515_200_000,
+        arrival_time: false,
+        value: Value::F64(97.4),
+        quality: 1_083_113_472,
+    };
+    assert_eq!(r, expected);
+    assert_eq!(r.into_reading(7).sensor, 7);
+}
+
+#[test]
+fn absent_or_null_fields_take_topic_arrival_time_and_good() {
+    for payload in [r#"{"value":1}"#, r#"{"value":1,"sensor":null,"ts":null,"unit":null,"quality":null}"#] {
+        let r = one(payload, &FieldMap::default());
+        assert_eq!((r.sensor.as_ref(), r.unit.as_ref(), r.quality), ("plant/oven", "", quality::GOOD));
+        assert_eq!((r.time, r.arrival_time), (99, true));
+    }
+    let nobody = Source { sensor: None, arrival_ms: 0 };
+    let e = import(br#"{"value":1}"#, &FieldMap::default(), &nobody, &Limits::default()).unwrap_err();
+    assert!(matches!(&e, DecodeError::Missing { field, .. } if field == "sensor"), "{e}");
+}
+
+#[test]
+fn arrays_keep_their_order_and_their_marks() {
+    let map = FieldMap::default();
+    let all = read(r#"[{"value":1,"ts":5},{"value":2},{"sensor":"b","value":3,"ts":4}]"#, &map).unwrap();
+    let got: Vec<_> = all.iter().map(|r| (r.sensor.as_ref(), r.time, r.arrival_time)).collect();
+    assert_eq!(got, [("plant/oven", 5, false), ("plant/oven", 99, true), ("b", 4, false)]);
+    assert!(read("[]", &map).unwrap().is_empty());
+}
+
+#[test]
+fn configured_keys_and_pointers_into_nested_objects() {
+    let flat = FieldMap::default().value("temp");
+    let r = one(r#"{"temp": 97.4, "unit":"F"}"#, &flat);
+    assert_eq!((r.value, r.unit.as_ref()), (Value::F64(97.4), "F"));
+    let nested = FieldMap::default()
+        .sensor("/dev/id")
+        .value("/data/t/c")
+        .unit("/data/u")
+        .time("/data/at", TimeUnit::Seconds);
+    let r =
+        one(r#"{"data":{"x":{"c":0},"t":{"c":-3,"d":1},"u":"K","at":12},"c":9,"dev":{"id":"p7"}}"#, &nested);
+    assert_eq!((r.sensor.as_ref(), r.value, r.unit.as_ref(), r.time), ("p7", Value::I64(-3), "K", 12_000));
+    let e = read(r#"{"data":[{"t":{"c":1}}]}"#, &nested).unwrap_err();
+    assert!(matches!(&e, DecodeError::Missing { field, .. } if field == "/data/t/c"), "{e}");
+}
+
+#[test]
+fn numbers_are_exact() {
+    assert_eq!(value("9007199254740993"), Value::I64((1 << 53) + 1));
+    assert_eq!(value("-9223372036854775808"), Value::I64(i64::MIN));
+    assert_eq!(value("18446744073709551615"), Value::U64(u64::MAX));
+    for v in
+        ["53.60000000000001", "-0.0120000000000004", "5e-324", "1.7976931348623157e308", "-0.0", "1.0", "1e3"]
+    {
+        assert!(value(v).same(&Value::F64(v.parse().unwrap())), "{v}");
+    }
+    assert_eq!(value("true"), Value::Bool(true));
+    assert_eq!(value("null"), Value::Null);
+    assert_eq!(value(r#""97.4""#), Value::Text("97.4".into()), "text that looks like a number stays text");
+    for bad in ["1e400", "01", "+1", ".5", "1.", "NaN", "Infinity", "0x1"] {
+        assert!(read(&format!(r#"{{"value":{bad}}}"#), &FieldMap::default()).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn text_borrows_unless_it_has_escapes() {
+    let r = one(r#"{"sensor":"a","value":"plain","unit":"\u00b0C"}"#, &FieldMap::default());
+    assert!(matches!(r.sensor, Cow::Borrowed("a")));
+    assert!(matches!(r.value, Value::Text(Cow::Borrowed("plain"))));
+    assert_eq!(r.unit, "°C");
+}
+
+#[test]
+fn times_in_the_configured_unit() {
+    let at = |unit, ts: &str| {
+        let map = FieldMap::default().time("ts", unit);
+        let payload = format!(r#"{{"value":0,"ts":{ts}}}"#);
+        read(&payload, &map).map(|all| all[0].time)
+    };
+    assert_eq!(at(TimeUnit::Seconds, "1580515200"), Ok(1_580_515_200_000));
+    assert_eq!(at(TimeUnit::Seconds, "1580515200.123"), Ok(1_580_515_200_123));
+    assert_eq!(at(TimeUnit::Milliseconds, "1580515200123"), Ok(1_580_515_200_123));
+    assert_eq!(at(TimeUnit::Microseconds, "1580515200123456"), Ok(1_580_515_200_123));
+    assert_eq!(at(TimeUnit::Nanoseconds, "1580515200123456789"), Ok(1_580_515_200_123));
+    assert_eq!(at(TimeUnit::Nanoseconds, "18446744073709551615"), Ok(18_446_744_073_709));
+    assert_eq!(at(TimeUnit::Rfc3339, r#""2020-02-01T01:00:00.123+01:00""#), Ok(1_580_515_200_123));
+    // What is not of the configured kind is refused and not understood otherwise.
+    for (unit, ts) in [
+        (TimeUnit::Milliseconds, r#""2020-02-01T00:00:00Z""#),
+        (TimeUnit::Rfc3339, "1580515200"),
+        (TimeUnit::Rfc3339, r#""yesterday""#),
+        (TimeUnit::Seconds, r#""1580515200""#),
+        (TimeUnit::Seconds, "9223372036854775807"),
+        (TimeUnit::Milliseconds, "true"),
+    ] {
+        assert!(matches!(at(unit, ts), Err(DecodeError::Unexpected { .. })), "{unit:?} {ts}");
+    }
+}
+
+#[test]
+fn quality_is_a_status_code_or_one_of_three_words() {
+    let q = |json: &str| {
+        let payload = format!(r#"{{"value":0,"quality":{json}}}"#);
+        read(&payload, &FieldMap::default()).map(|all| all[0].quality)
+    };
+    assert_eq!(q("2147483648"), Ok(quality::BAD));
+    assert_eq!(q(r#""Good""#), Ok(quality::GOOD));
+    assert_eq!(q(r#""UNCERTAIN""#), Ok(quality::UNCERTAIN));
+    assert_eq!(q(r#""bad""#), Ok(quality::BAD));
+    for bad in ["-1", "4294967296", "0.5", "true", r#""192""#, r#""ok""#] {
+        assert!(matches!(q(bad), Err(DecodeError::Unexpected { .. })), "{bad}");
+    }
+}
+
+#[test]
+fn errors_name_place_and_kind() {
+    let map = FieldMap::default();
+    let e = |payload| read(payload, &map).unwrap_err();
+    assert!(matches!(e(r#"{"value":1"#), DecodeError::Truncated { offset: 10, .. }));
+    assert_eq!(e("{\"value\":1}\n {}"), DecodeError::Trailing { offset: 13, found: 2 });
+    assert!(matches!(e("{\"value\":1,\n\n x}"), DecodeError::Malformed { offset: 14, .. }));
+    assert!(matches!(e("7"), DecodeError::Malformed { .. }));
+    assert!(matches!(e("[1]"), DecodeError::Malformed { .. }));
+    assert!(matches!(e(r#"{"value":[1]}"#), DecodeError::Unexpected { .. }));
+    assert!(matches!(e(r#"{"value":1,"unit":5}"#), DecodeError::Unexpected { .. }));
+    assert!(matches!(e(r#"{"valu":1}"#), DecodeError::Missing { .. }));
+    let utf8 = import(b"{\"value\":\"\xff\"}", &map, &TOPIC, &Limits::default()).unwrap_err();
+    assert!(matches!(utf8, DecodeError::Malformed { offset: 10, .. }), "{utf8}");
+    let fields = import(br#"{"a":1,"b":2,"c":3}"#, &map, &TOPIC, &Limits::default().fields(2)).unwrap_err();
+    assert!(matches!(fields, DecodeError::Limit { what: "fields", limit: 2, found: 3, .. }));
+}
