@@ -217,7 +217,7 @@ fn cbor_allocates_nothing_per_reading() {
     let mut batch = Kind::Cbor.decode(&bytes, &wide()).unwrap();
     let mut texts = 0;
     let used = allocated(|| {
-        texts = batch.by_ref().filter(|r| matches!(r, Ok(r) if matches!(r.value, Value::Text(_)))).count()
+        texts = batch.by_ref().filter(|r| matches!(r, Ok(r) if matches!(r.value, Value::Text(_)))).count();
     });
     assert_eq!((used, texts), (0, 100));
 }

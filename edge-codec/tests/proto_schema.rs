@@ -54,8 +54,8 @@ fn parse(proto: &str) -> BTreeMap<String, Vec<Field>> {
 
 fn wire_type(kind: &str) -> u64 {
     match kind {
-        "uint32" | "uint64" | "sint64" | "bool" => 0,
-        "double" | "fixed64" => 1,
+        "uint32" | "uint64" | "int32" | "int64" | "sint32" | "sint64" | "bool" => 0,
+        "double" | "fixed64" | "sfixed64" => 1,
         "string" | "bytes" | "Sensor" | "Row" => 2,
         other => panic!("{other}"),
     }
