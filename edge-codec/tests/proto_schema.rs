@@ -69,8 +69,11 @@ fn only_field(message: &impl Message) -> (u64, u64, Vec<u8>) {
     (key >> 3, key & 7, rest.to_vec())
 }
 
+/// Message, field, what [`only_field`] says, and type and content as they must be.
+type Sample = (&'static str, &'static str, (u64, u64, Vec<u8>), &'static str);
+
 /// A message with one field set to 2 (or what stands for it), with that field's name and the bytes 2 has in its type.
-fn samples() -> Vec<(&'static str, &'static str, (u64, u64, Vec<u8>), &'static str)> {
+fn samples() -> Vec<Sample> {
     let batch = |name, b: Batch, bytes| ("Batch", name, only_field(&b), bytes);
     let sensor = |name, s: Sensor, bytes| ("Sensor", name, only_field(&s), bytes);
     let row = |name, r: Row, bytes| ("Row", name, only_field(&r), bytes);
