@@ -4,18 +4,31 @@
 //!
 //! * [`SimDir`] is a directory whose power can be cut after any operation: it keeps what the program sees (live)
 //!   apart from what a power cut leaves (durable), and lets a seed decide about everything in between.
-//! * [`Recording`] replays a recorded run operation by operation and makes the crash states of every boundary.
 //! * [`Fault`] makes the n-th call of a kind fail, once or for good.
+//! * [`conformance`] proves the contract of [`store`](crate::store) for an implementation, against [`ModelStore`].
+//! * [`CrashRig`] records a history and judges what every power cut would have left.
+//! * [`Planted`] stores have a bug that the rig must catch.
 
+mod budget;
+pub mod conformance;
+mod crash;
 mod disk;
 mod fault;
+mod history;
 mod image;
 mod medium;
+mod model;
+mod planted;
 mod rng;
 #[cfg(test)]
 mod tests;
 
+pub use budget::{budget_percent, seed};
+pub use crash::{CrashRig, Open};
 pub use disk::Outcome;
 pub use fault::{Call, Fault, FaultError};
+pub use history::{History, Plan, Step, row_at, small_options};
 pub use medium::{Recording, SimCounters, SimDir, SimFile};
+pub use model::ModelStore;
+pub use planted::{Bug, Planted};
 pub use rng::Rng;

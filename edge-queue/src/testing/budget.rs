@@ -1,0 +1,15 @@
+//! How much a seeded loop runs: the same variables for every package.
+
+/// Percent of the full budget, 1 to 100, from `EDGE_TEST_BUDGET`; 10 unless set.
+pub fn budget_percent() -> u64 {
+    variable("EDGE_TEST_BUDGET").map_or(10, |percent| percent.clamp(1, 100))
+}
+
+/// The seed of the run, from `EDGE_SEED`; fixed unless set.
+pub fn seed() -> u64 {
+    variable("EDGE_SEED").unwrap_or(0x5eed_2026)
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}

@@ -1,0 +1,281 @@
+//! Every crash state of a recorded history, judged (promises 1, 2 and 4 at the store's level).
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::disk::Outcome;
+use super::history::{History, Plan, Step, row_at, small_options};
+use super::medium::{Recording, SimDir};
+use super::rng::Rng;
+use crate::error::OpenError;
+use crate::medium::Dir;
+use crate::row::{Lane, Seq, StoredRow};
+use crate::state::{Change, State};
+use crate::store::{ReadLimit, Recovered, Store};
+
+/// Opens a store on a directory with [`small_options`].
+pub type Open<'a> = &'a dyn Fn(Box<dyn Dir>) -> Result<(Box<dyn Store>, Recovered), OpenError>;
+
+/// What was asked of the store between two boundaries and what it said.
+#[derive(Clone, Debug)]
+struct Moment {
+    /// Boundary at which it was asked.
+    asked_at: usize,
+    /// Boundary at which it had answered.
+    done_at: usize,
+    /// The bookkeeping that held from then on.
+    state: State,
+}
+
+/// A recorded history and what must be true of it at each boundary.
+#[derive(Debug)]
+pub struct CrashRig {
+    recording: Recording,
+    moments: Vec<Moment>,
+    rows: BTreeMap<(Lane, Seq), (usize, StoredRow)>,
+}
+
+impl CrashRig {
+    /// Runs a history on `dir` and records it. An error is the store's own, without any fault.
+    pub fn record(dir: &SimDir, open: Open<'_>, plan: &Plan) -> Result<CrashRig, String> {
+        dir.record();
+        let mut rig = CrashRig { recording: dir.recording(), moments: Vec::new(), rows: BTreeMap::new() };
+        let (mut store, recovered) = rig.open(dir, open)?;
+        let mut history = History::new(plan, recovered.state, &small_options());
+        while let Some(step) = history.next_step() {
+            match step {
+                Step::Commit { rows, changes, state } => {
+                    rig.commit(dir, store.as_mut(), rows, &changes, &state)?;
+                }
+                Step::Reopen { clean } => {
+                    if clean {
+                        let state = history.state.clone();
+                        rig.commit(dir, store.as_mut(), Vec::new(), &[Change::Closed], &state)?;
+                    }
+                    drop(store);
+                    let (again, recovered) = rig.open(dir, open)?;
+                    store = again;
+                    if clean != recovered.clean {
+                        return Err(format!("closed clean: {clean}, found clean: {}", recovered.clean));
+                    }
+                    history.state = recovered.state;
+                }
+            }
+        }
+        rig.recording = dir.recording();
+        Ok(rig)
+    }
+
+    /// Number of recorded operations; boundaries are `0..=` this.
+    pub fn operations(&self) -> usize {
+        self.recording.operations()
+    }
+
+    /// Cuts the power at a `percent` share of all boundaries (seeded), with every outcome, and judges what is found.
+    /// Returns the number of states judged, or the first violation.
+    pub fn judge(&mut self, open: Open<'_>, seed: u64, percent: u64) -> Result<u64, String> {
+        let mut rng = Rng::new(seed);
+        let mut cases = 0;
+        for at in 0..=self.recording.operations() {
+            if rng.below(100) >= percent {
+                continue;
+            }
+            for outcome in Outcome::ALL {
+                let case = rng.next_u64();
+                let dir = self.recording.crash_at(at, outcome, case);
+                let verdict = catch_unwind(AssertUnwindSafe(|| self.judge_state(&dir, open, at, case)));
+                let verdict = verdict.unwrap_or_else(|_| Err("it panicked".into()));
+                verdict.map_err(|why| {
+                    format!(
+                        "boundary {at} of {}, {outcome:?}, case {case}: {why}",
+                        self.recording.operations()
+                    )
+                })?;
+                cases += 1;
+            }
+        }
+        Ok(cases)
+    }
+
+    fn open(&mut self, dir: &SimDir, open: Open<'_>) -> Result<(Box<dyn Store>, Recovered), String> {
+        let asked_at = dir.recorded();
+        let (store, recovered) = open(Box::new(dir.clone())).map_err(|e| format!("open failed: {e}"))?;
+        let state = recovered.state.clone();
+        self.moments.push(Moment { asked_at, done_at: dir.recorded(), state });
+        Ok((store, recovered))
+    }
+
+    fn commit(
+        &mut self,
+        dir: &SimDir,
+        store: &mut dyn Store,
+        rows: Vec<StoredRow>,
+        changes: &[Change],
+        state: &State,
+    ) -> Result<(), String> {
+        let asked_at = dir.recorded();
+        for lane in rows.chunk_by(|a, b| a.lane == b.lane) {
+            store.append(lane).map_err(|e| format!("append failed: {e}"))?;
+        }
+        store.commit(changes, state).map_err(|e| format!("commit failed: {e}"))?;
+        let nth = self.moments.len();
+        self.rows.extend(rows.into_iter().map(|row| ((row.lane, row.seq), (nth, row))));
+        self.moments.push(Moment { asked_at, done_at: dir.recorded(), state: state.clone() });
+        for (lane, figures) in (0u8..state.lanes).zip(&state.lane) {
+            store.advance(Lane(lane), figures.floor).map_err(|e| format!("advance failed: {e}"))?;
+        }
+        Ok(())
+    }
+
+    /// Opens what the crash left and compares it with what had been promised at `at`.
+    fn judge_state(&self, dir: &SimDir, open: Open<'_>, at: usize, case: u64) -> Result<(), String> {
+        let (mut store, recovered) = open(Box::new(dir.clone())).map_err(|e| format!("open failed: {e}"))?;
+        let done = self.moments.iter().rposition(|moment| moment.done_at <= at);
+        let under_way = self.moments.iter().rposition(|moment| moment.asked_at < at);
+        // A commit that wrote nothing is done where it was asked.
+        let Some(under_way) = under_way.max(done) else { return Ok(()) };
+        if !recovered.damage.is_empty() || (recovered.clean && recovered.tail_uncertain) {
+            return Err(format!("a power cut is no damage: {recovered:?}"));
+        }
+        self.judge_bookkeeping(&recovered, done, under_way)?;
+        for lane in 0..recovered.state.lanes {
+            self.judge_rows(store.as_mut(), &recovered, Lane(lane), done, under_way)?;
+        }
+        // One in four goes on: rows of the next life must not bring back rows of this one.
+        if case.is_multiple_of(4) {
+            self.judge_next_life(dir, open, store, &recovered, case)?;
+        }
+        Ok(())
+    }
+
+    fn judge_bookkeeping(
+        &self,
+        recovered: &Recovered,
+        done: Option<usize>,
+        under_way: usize,
+    ) -> Result<(), String> {
+        let Some(done) = done else { return Ok(()) };
+        let mut allowed = self.moments.get(done..=under_way).unwrap_or_default().iter().map(|m| &m.state);
+        let found = &recovered.state;
+        let matches = |state: &State, lane: usize| {
+            let place = |state: &State| {
+                state.consumers.first().and_then(|consumer| consumer.lanes.get(lane).cloned())
+            };
+            state.lane.get(lane) == found.lane.get(lane) && place(state) == place(found)
+        };
+        for lane in 0..usize::from(found.lanes) {
+            if !allowed.clone().any(|state| matches(state, lane)) {
+                let figures = |state: &State| state.lane.get(lane).copied();
+                let (found, allowed) = (figures(found), allowed.map(figures).collect::<Vec<_>>());
+                return Err(format!(
+                    "lane {lane}: the bookkeeping is none of the committed ones: {found:?}, not {allowed:?}; damage {:?}",
+                    recovered.damage
+                ));
+            }
+        }
+        match allowed.next() {
+            Some(before) if before.gateway == found.gateway && before.epoch < found.epoch => Ok(()),
+            _ => Err(format!("gateway {} with epoch {}", found.gateway, found.epoch)),
+        }
+    }
+
+    fn judge_rows(
+        &self,
+        store: &mut dyn Store,
+        recovered: &Recovered,
+        lane: Lane,
+        done: Option<usize>,
+        under_way: usize,
+    ) -> Result<(), String> {
+        let floor = recovered.state.lane.get(usize::from(lane.0)).map_or(1, |lane| lane.floor);
+        let highest = recovered.highest_seq.get(usize::from(lane.0)).copied().unwrap_or(0);
+        let found = read_all(store, lane, floor)?;
+        for (seq, row) in &found {
+            match self.rows.get(&(lane, *seq)) {
+                Some((nth, expected)) if *nth <= under_way => {
+                    if row != expected {
+                        return Err(format!("lane {} row {seq} came back with other bytes", lane.0));
+                    }
+                }
+                _ => return Err(format!("lane {} row {seq} is a ghost: never pushed by then", lane.0)),
+            }
+            if *seq > highest {
+                return Err(format!("lane {} row {seq} is above highest_seq {highest}", lane.0));
+            }
+        }
+        let Some(done) = done else { return Ok(()) };
+        for ((_, seq), (nth, _)) in self.rows.range((lane, floor)..=(lane, Seq::MAX)) {
+            if *nth <= done && !found.contains_key(seq) {
+                return Err(format!("lane {} row {seq} was receipted and is lost (floor {floor})", lane.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one more commit after the crash, cuts the power again and looks for rows that nobody pushed.
+    fn judge_next_life(
+        &self,
+        dir: &SimDir,
+        open: Open<'_>,
+        mut store: Box<dyn Store>,
+        recovered: &Recovered,
+        case: u64,
+    ) -> Result<(), String> {
+        let mut rng = Rng::new(case);
+        let lane = Lane(recovered.state.lanes.saturating_sub(1));
+        let at = usize::from(lane.0);
+        let mut state = recovered.state.clone();
+        let floor = state.lane.get(at).map_or(1, |lane| lane.floor);
+        let kept = read_all(store.as_mut(), lane, floor)?;
+        let highest = recovered.highest_seq.get(at).copied().unwrap_or(0);
+        let first = state.lane.get(at).map_or(1, |lane| lane.next).max(highest + 1);
+        let last = first + rng.between(0, 20);
+        let rows: Vec<StoredRow> = (first..=last).map(|seq| row_at(lane, seq, state.epoch)).collect();
+        if let Some(slot) = state.lane.get_mut(at) {
+            slot.next = last + 1;
+        }
+        let change = state.lane.get(at).map(|&state| Change::Lane { lane, state });
+        store.append(&rows).map_err(|e| format!("append after the crash: {e}"))?;
+        store.commit(change.as_slice(), &state).map_err(|e| format!("commit after the crash: {e}"))?;
+        let after = dir.crash(Outcome::Subset, case);
+        let (mut store, _) = open(Box::new(after)).map_err(|e| format!("second open failed: {e}"))?;
+        let mut expected = kept;
+        expected.extend(rows.into_iter().map(|row| (row.seq, row)));
+        let found = read_all(store.as_mut(), lane, floor)?;
+        if found != expected {
+            let odd = |a: &BTreeMap<Seq, StoredRow>, b: &BTreeMap<Seq, StoredRow>| {
+                a.iter().filter(|(seq, row)| b.get(seq) != Some(row)).map(|(seq, _)| *seq).collect::<Vec<_>>()
+            };
+            let (lost, ghosts) = (odd(&expected, &found), odd(&found, &expected));
+            return Err(format!("second crash: lost {lost:?}, ghosts {ghosts:?}, new rows {first}..={last}"));
+        }
+        Ok(())
+    }
+}
+
+/// Every row of a lane from `from` on, read in small chunks; a loss is a breach, since nothing here is damaged.
+pub(super) fn read_all(
+    store: &mut dyn Store,
+    lane: Lane,
+    from: Seq,
+) -> Result<BTreeMap<Seq, StoredRow>, String> {
+    let mut found = BTreeMap::new();
+    let (mut at, limit) = (from, ReadLimit { rows: 500, bytes: 256 * 1024 });
+    loop {
+        let chunk = store.read(lane, at, limit).map_err(|e| format!("read failed: {e}"))?;
+        if !chunk.lost.is_empty() {
+            return Err(format!("lane {}: reported as lost: {:?}", lane.0, chunk.lost));
+        }
+        for row in chunk.rows {
+            if row.seq < at || found.last_key_value().is_some_and(|(last, _)| row.seq <= *last) {
+                return Err(format!("lane {} row {} out of order", lane.0, row.seq));
+            }
+            found.insert(row.seq, row);
+        }
+        match chunk.next {
+            Some(next) if next > at => at = next,
+            Some(next) => return Err(format!("read stands still at {next}")),
+            None => return Ok(found),
+        }
+    }
+}

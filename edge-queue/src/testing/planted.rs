@@ -1,0 +1,87 @@
+//! Stores with a planted bug: a rig that does not catch them proves nothing.
+
+use crate::row::{Lane, Seq, StoredRow};
+use crate::state::{Change, State};
+use crate::store::{Chunk, ReadLimit, Store, StoreError, StoreStats};
+
+/// What the wrapped store does wrong. The third bug that must be caught, a sync that does nothing, is the medium's:
+/// [`SimDir::plant_lying_sync`](super::SimDir::plant_lying_sync).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Bug {
+    /// `commit` says `Ok` one commit early: what it was given is written by the next one.
+    ReceiptOneCommitEarly,
+    /// `advance` gives up everything committed so far, acknowledged or not.
+    AdvanceTooFar,
+    /// The bookkeeping that is written has every row acknowledged before anybody did so.
+    AckBeforeItsTime,
+}
+
+/// A store that behaves, but for its bug.
+pub struct Planted {
+    inner: Box<dyn Store>,
+    bug: Bug,
+    stage: Vec<StoredRow>,
+    late: Option<(Vec<StoredRow>, Vec<Change>, State)>,
+    committed: State,
+}
+
+impl Planted {
+    /// Wraps a store just opened with `state`.
+    pub fn new(inner: Box<dyn Store>, bug: Bug, state: State) -> Planted {
+        Planted { inner, bug, stage: Vec::new(), late: None, committed: state }
+    }
+}
+
+impl Store for Planted {
+    fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError> {
+        self.stage.extend_from_slice(rows);
+        Ok(())
+    }
+
+    fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.stage);
+        let given = (rows, changes.to_vec(), state.clone());
+        self.committed = state.clone();
+        let (rows, changes, state) = match self.bug {
+            Bug::ReceiptOneCommitEarly => match self.late.replace(given) {
+                Some(late) => late,
+                None => return Ok(()),
+            },
+            Bug::AdvanceTooFar => given,
+            Bug::AckBeforeItsTime => acknowledge_all(given),
+        };
+        // The contract wants one lane per call.
+        for lane in rows.chunk_by(|a, b| a.lane == b.lane) {
+            self.inner.append(lane)?;
+        }
+        self.inner.commit(&changes, &state)
+    }
+
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+        self.inner.read(lane, from, limit)
+    }
+
+    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
+        let next = self.committed.lane.get(usize::from(lane.0)).map_or(below, |lane| lane.next);
+        self.inner.advance(lane, if self.bug == Bug::AdvanceTooFar { next } else { below })
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.inner.stats()
+    }
+}
+
+type Given = (Vec<StoredRow>, Vec<Change>, State);
+
+fn acknowledge_all((rows, mut changes, mut state): Given) -> Given {
+    for lane in &mut state.lane {
+        lane.floor = lane.next;
+    }
+    for change in &mut changes {
+        if let Change::Lane { state, .. } = change {
+            state.floor = state.next;
+        }
+    }
+    (rows, changes, state)
+}

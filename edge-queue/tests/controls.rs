@@ -1,0 +1,67 @@
+//! Negative controls: the rig that finds no violation in the stores finds every planted one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+#[path = "common/stores.rs"]
+mod stores;
+
+use edge_queue::medium::Dir;
+use edge_queue::store::Store;
+use edge_queue::testing::{Bug, CrashRig, Plan, Planted, SimDir, seed};
+
+/// Without reopens: what is caught is the power cut's doing.
+fn plan() -> Plan {
+    Plan { seed: seed(), rows: 3000, rows_per_commit_max: 100, reopens: false }
+}
+
+fn violation(open: stores::OpenStore, dir: &SimDir, bug: Option<Bug>) -> Option<String> {
+    let planted = |dir: Box<dyn Dir>| {
+        let (store, found) = open(dir)?;
+        let store = match bug {
+            Some(bug) => Box::new(Planted::new(store, bug, found.state.clone())) as Box<dyn Store>,
+            None => store,
+        };
+        Ok((store, found))
+    };
+    let mut rig = CrashRig::record(dir, &planted, &plan()).expect("the history itself runs");
+    rig.judge(&open, seed(), 20).err()
+}
+
+#[test]
+fn the_same_runs_without_a_planted_bug_show_no_violation() {
+    for (name, open) in stores::DURABLE {
+        assert_eq!(violation(open, &SimDir::new(), None), None, "{name}");
+    }
+}
+
+#[test]
+fn a_sync_that_does_nothing_is_caught() {
+    for (name, open) in stores::DURABLE {
+        let dir = SimDir::new();
+        dir.plant_lying_sync();
+        let found = violation(open, &dir, None).unwrap_or_else(|| panic!("{name}: not caught"));
+        println!("{name}: {found}");
+    }
+}
+
+#[test]
+fn a_receipt_one_commit_early_is_caught() {
+    caught(Bug::ReceiptOneCommitEarly);
+}
+
+#[test]
+fn rows_given_up_before_they_are_acknowledged_are_caught() {
+    caught(Bug::AdvanceTooFar);
+}
+
+#[test]
+fn an_ack_before_its_time_is_caught() {
+    caught(Bug::AckBeforeItsTime);
+}
+
+fn caught(bug: Bug) {
+    for (name, open) in stores::DURABLE {
+        let found =
+            violation(open, &SimDir::new(), Some(bug)).unwrap_or_else(|| panic!("{name}: not caught"));
+        println!("{name}, {bug:?}: {found}");
+    }
+}
