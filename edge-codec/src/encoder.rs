@@ -13,6 +13,9 @@ use std::collections::{BTreeSet, VecDeque};
 /// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it
 ///    until [`is_empty`](Self::is_empty).
 ///
+/// What is pushed waits in memory: finish when [`len`](Self::len) is enough. A decoder with default
+/// [`Limits`](crate::Limits) reads batches up to 1 MiB with texts and bytes up to 64 KiB; above that, tell it more.
+///
 /// Each reading is encoded once, plus once more for the reading at which a batch is cut.
 #[derive(Clone, Debug)]
 #[must_use]

@@ -34,6 +34,18 @@ impl fmt::Display for BatchId {
     }
 }
 
+impl BatchId {
+    /// Length of the text form, without writing it: encoders ask once per reading.
+    #[cfg_attr(
+        not(any(feature = "json", feature = "cbor")),
+        allow(dead_code, reason = "Protobuf has the parts as numbers")
+    )]
+    pub(crate) fn text_len(&self) -> usize {
+        let digits = |v: u64| (64 - v.leading_zeros()).div_ceil(4).max(1) as usize;
+        16 + 3 + digits(self.lane.into()) + digits(self.epoch.into()) + digits(self.first_seq)
+    }
+}
+
 /// The text is not `gateway-lane-epoch-seq` in hexadecimal, or a part is out of its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("batch id is not gateway-lane-epoch-seq in hexadecimal")]
@@ -74,6 +86,7 @@ mod tests {
             BatchId { gateway: 0xc0_ffee_0000_0001, lane: 1, epoch: 42, first_seq: 1000 },
         ] {
             assert_eq!(id.to_string().parse(), Ok(id));
+            assert_eq!(id.to_string().len(), id.text_len());
         }
         let id = BatchId { gateway: 0xc0_ffee_0000_0001, lane: 1, epoch: 42, first_seq: 1000 };
         assert_eq!(id.to_string(), "00c0ffee00000001-1-2a-3e8");

@@ -164,6 +164,20 @@ fn a_reading_that_cannot_fit_is_handed_back_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_batch_has_no_more_readings_than_a_decoder_takes_by_default() {
+    let table = table();
+    for kind in KINDS {
+        let mut enc = AnyEncoder::new(kind, &table);
+        let r = Reading { sensor: 2, time: 0, value: Value::Bool(true), quality: 0 };
+        (0..65_537).for_each(|_| enc.push(&r).unwrap());
+        let sizes = [enc.finish_under(usize::MAX).unwrap(), enc.finish_under(usize::MAX).unwrap()];
+        let limits = Limits::default().bytes(usize::MAX);
+        assert_eq!(sizes.map(|b| kind.decode(&b, &limits).unwrap().len()), [65_536, 1], "{kind:?}");
+        assert!(enc.is_empty());
+    }
+}
+
+#[test]
 fn an_unknown_sensor_is_not_taken() {
     let table = table();
     for kind in KINDS {

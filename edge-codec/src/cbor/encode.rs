@@ -40,7 +40,7 @@ impl Wire for Cbor {
         // "t", "v" and its value, "rows", "sensors" and the map's head: 2 + 3 + 5 + 8 + 1.
         let fixed = 19 + len_of(int(draft.base_time));
         let id = header.id.map_or(0, |id| {
-            let len = id.to_string().len();
+            let len = id.text_len();
             3 + len_of(Item::Text(Some(len))) + len
         });
         let pd = if header.pd { 4 } else { 0 };

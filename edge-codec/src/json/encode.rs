@@ -84,7 +84,7 @@ impl Wire for Json {
 
     fn frame_len(&self, header: &Header, draft: &Draft) -> usize {
         // `{"readings":[` and `]}`, `"id":"",`, `"pd":1,`
-        let id = header.id.map_or(0, |id| 8 + id.to_string().len());
+        let id = header.id.map_or(0, |id| 8 + id.text_len());
         15 + id + if header.pd { 7 } else { 0 } + draft.rows.len()
     }
 

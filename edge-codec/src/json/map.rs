@@ -22,7 +22,9 @@ pub enum TimeUnit {
 /// Names of the fields in a sensor's payload.
 ///
 /// A name that begins with `/` is a JSON Pointer (RFC 6901) from the reading's object, for nested payloads:
-/// `FieldMap::default().value("/data/temp").unit("/data/unit")`. Pointers go through objects, not arrays.
+/// `FieldMap::default().value("/data/temp").unit("/data/unit")`. Pointers go through objects, not arrays,
+/// and are at most eight keys long; a longer one finds nothing. If two fields have the same name, the first in the order
+/// below has it.
 ///
 /// The default is `sensor`, `value`, `unit`, `quality` and `ts` in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]

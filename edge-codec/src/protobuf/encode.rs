@@ -72,10 +72,9 @@ fn value(value: &Value<'_>) -> schema::Value {
     }
 }
 
-/// Appends an embedded message: tag, length, content.
+/// Appends an embedded message: tag, length, content. Writing to a `Vec` cannot fail.
 fn append(out: &mut Vec<u8>, tag: u32, message: &impl Message) {
-    let content = message.encode_to_vec();
     fields::put_varint(out, u64::from(tag) << 3 | fields::LEN);
-    fields::put_varint(out, content.len() as u64);
-    out.extend_from_slice(&content);
+    let written = message.encode_length_delimited(out);
+    debug_assert!(written.is_ok());
 }
