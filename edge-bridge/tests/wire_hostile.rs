@@ -44,12 +44,15 @@ fn swallow(bytes: &[u8], version: Version) -> usize {
             Err(error) => {
                 assert!(error.offset <= before, "{error}");
                 assert!(error.reason_code().is_error());
+                assert!(error.disconnect_reason().is_valid_for(PacketType::Disconnect));
                 assert!(!error.to_string().is_empty());
                 break;
             }
         }
     }
-    let _ = decode_connect(&mut BytesMut::from(bytes), &Limits::default());
+    if let Err(error) = decode_connect(&mut BytesMut::from(bytes), &Limits::default()) {
+        assert!(error.reason_code().is_valid_for(PacketType::ConnAck), "{error}");
+    }
     packets
 }
 

@@ -16,11 +16,16 @@ pub struct DecodeError {
 }
 
 impl DecodeError {
-    /// The reason code to answer with; valid in CONNACK and DISCONNECT alike except
-    /// [`UNSUPPORTED_PROTOCOL_VERSION`](ReasonCode::UNSUPPORTED_PROTOCOL_VERSION) and
-    /// [`CLIENT_IDENTIFIER_NOT_VALID`](ReasonCode::CLIENT_IDENTIFIER_NOT_VALID), which only a CONNECT causes.
+    /// The reason code to answer with; to a first packet, refused by [`decode_connect`](super::decode_connect), it is valid in a CONNACK.
     pub fn reason_code(&self) -> ReasonCode {
         self.kind.reason_code()
+    }
+
+    /// The reason code for a DISCONNECT: [`reason_code`](Self::reason_code), or Protocol Error where that is one of CONNACK only, which a second
+    /// CONNECT on a connection can cause.
+    pub fn disconnect_reason(&self) -> ReasonCode {
+        let reason = self.reason_code();
+        if reason.is_valid_for(PacketType::Disconnect) { reason } else { ReasonCode::PROTOCOL_ERROR }
     }
 }
 

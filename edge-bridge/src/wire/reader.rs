@@ -1,6 +1,6 @@
 //! A cursor over one whole packet: every field type of §1.5, with the offset of what is wrong.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::{
     DecodeError, DecodeErrorKind, Limits, PacketId, PacketType, Properties, Utf8, Version, string, topic,
@@ -111,9 +111,10 @@ impl<'l> Reader<'l> {
 
     /// All that is left: the payload of a PUBLISH.
     pub(crate) fn rest(&mut self) -> Bytes {
-        let at = self.at.min(self.frame.len());
-        self.at = self.frame.len();
-        self.frame.slice(at..)
+        // The last field takes the frame itself: one reference count less to move than a slice of it.
+        let mut rest = std::mem::take(&mut self.frame);
+        rest.advance(std::mem::take(&mut self.at).min(rest.len()));
+        rest
     }
 
     fn any_properties(&mut self) -> Result<Properties, DecodeError> {

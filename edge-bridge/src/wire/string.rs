@@ -82,7 +82,10 @@ pub(crate) fn check(bytes: &[u8]) -> Result<&str, Utf8Error> {
         return Err(Utf8Error::TooLong(bytes.len()));
     }
     let text = str::from_utf8(bytes).map_err(|e| Utf8Error::NotUtf8(e.valid_up_to()))?;
-    bytes.iter().position(|b| *b == 0).map_or(Ok(text), |at| Err(Utf8Error::Nul(at)))
+    match bytes.contains(&0) {
+        true => Err(Utf8Error::Nul(bytes.iter().position(|b| *b == 0).unwrap_or_default())),
+        false => Ok(text),
+    }
 }
 
 impl TryFrom<&str> for Utf8 {

@@ -9,7 +9,14 @@ pub(crate) const MAX: u32 = 268_435_455;
 
 /// The value at the start of `bytes` and its length; `None` if `bytes` end within it. `minimal`: refuse more bytes than the value needs
 /// (\[MQTT-1.5.5-1\]).
+#[inline]
 pub(crate) fn read(bytes: &[u8], minimal: bool) -> Result<Option<(u32, usize)>, DecodeErrorKind> {
+    // Nearly all are of one byte.
+    if let Some(byte) = bytes.first()
+        && byte & 0x80 == 0
+    {
+        return Ok(Some((u32::from(*byte), 1)));
+    }
     let mut value = 0;
     for (at, byte) in bytes.iter().take(4).enumerate() {
         value |= u32::from(byte & 0x7f) << (7 * at);
