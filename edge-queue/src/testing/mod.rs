@@ -7,6 +7,7 @@
 //! * [`Fault`] makes the n-th call of a kind fail, once or for good.
 //! * [`conformance`] proves the contract of [`store`](crate::store) for an implementation, against [`ModelStore`].
 //! * [`CrashRig`] records a history and judges what every power cut would have left.
+//! * [`survive`] runs with a call that fails.
 //! * [`Planted`] stores have a bug that the rig must catch.
 
 mod budget;
@@ -20,6 +21,7 @@ mod medium;
 mod model;
 mod planted;
 mod rng;
+mod survive;
 #[cfg(test)]
 mod tests;
 
@@ -32,3 +34,4 @@ pub use medium::{Recording, SimCounters, SimDir, SimFile};
 pub use model::ModelStore;
 pub use planted::{Bug, Planted};
 pub use rng::Rng;
+pub use survive::survive;

@@ -9,6 +9,9 @@ use redb::StorageBackend;
 
 use crate::medium::Medium;
 
+/// Rewritten at a time.
+const REWRITE_BYTES: usize = 256 * 1024;
+
 /// A handle to the file; clones share it, so that redb can be reopened on it.
 #[derive(Clone)]
 pub(super) struct Backend {
@@ -48,6 +51,25 @@ impl Backend {
         });
         shared.unsynced = unsynced;
         written?;
+        shared.sync()
+    }
+
+    /// Whether the last sync failed and [`Backend::restore`] has not worked since.
+    pub(super) fn is_unsynced(&self) -> bool {
+        self.lock().sync_failed
+    }
+
+    /// Writes the whole file anew and syncs: for the process after one that died between a failed sync and its repair.
+    pub(super) fn rewrite(&self) -> io::Result<()> {
+        let mut shared = self.lock();
+        let len = shared.medium.len()?;
+        let mut piece = Vec::new();
+        for at in (0..len).step_by(REWRITE_BYTES) {
+            piece.resize(REWRITE_BYTES.min(usize::try_from(len - at).unwrap_or(REWRITE_BYTES)), 0);
+            shared.medium.read_at(at, &mut piece)?;
+            shared.bytes_written += piece.len() as u64;
+            shared.medium.write_at(at, &piece)?;
+        }
         shared.sync()
     }
 

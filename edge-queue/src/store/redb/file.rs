@@ -19,6 +19,9 @@ pub(super) const HEAD: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("he
 const FILE: &str = "queue.redb";
 /// A file being built; complete once it has a head.
 const FILE_NEW: &str = "queue.redb.new";
+/// There is one while the page cache may show bytes that are on no disk. It need not be durable: it warns a process
+/// that follows a killed one; after a power cut the page cache is gone and shows the truth.
+const UNSYNCED: &str = "queue.redb.unsynced";
 /// Files set aside at most; the last name is then used again, since failing flash must not fill the disk.
 const BAD_MAX: u32 = 8;
 /// redb's default is 1 GiB, which a backlog fills.
@@ -96,19 +99,39 @@ pub(super) fn open_db(backend: &Backend) -> Result<Database, Trouble> {
 
 /// Opens what is there, or makes it; damage is set aside and salvaged.
 pub(super) fn open(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
+    let opened = open_or_make(dir, options)?;
+    // Also for a file that was there: the process before may have failed to make its name durable.
+    dir.sync()?;
+    Ok(opened)
+}
+
+fn open_or_make(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
     let backend = match dir.open(FILE) {
         Ok(medium) => Backend::new(medium),
         Err(e) if e.kind() == io::ErrorKind::NotFound => return open_new(dir, options),
         Err(e) => return Err(Trouble::Io(e)),
     };
+    if dir.open(UNSYNCED).is_ok() {
+        backend.rewrite()?;
+        clear_unsynced(dir);
+    }
     match load(backend.clone()) {
         Err(Trouble::Damaged(why)) => rebuild(dir, options, &backend, None, &why),
         other => other,
     }
 }
 
+/// Warns the next process; best effort, since the disk is failing.
+pub(super) fn mark_unsynced(dir: &dyn Dir) {
+    let _ = dir.create(UNSYNCED);
+}
+
+pub(super) fn clear_unsynced(dir: &dyn Dir) {
+    let _ = dir.remove(UNSYNCED);
+}
+
 /// Salvages what `old` still holds into a fresh file and sets the old one aside. `known` is the bookkeeping in RAM,
-/// if there is one.
+/// if there is one. The caller syncs the directory before it counts on the new file.
 pub(super) fn rebuild(
     dir: &dyn Dir,
     options: &Options,
@@ -118,9 +141,12 @@ pub(super) fn rebuild(
 ) -> Result<Opened, Trouble> {
     let mut opened = build(dir, options, Some((old, known)))?;
     let bad = set_aside_name(dir);
-    dir.rename(FILE, &bad)?;
+    match dir.rename(FILE, &bad) {
+        // Moved by an earlier attempt that failed at the second step.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        moved => moved?,
+    }
     dir.rename(FILE_NEW, FILE)?;
-    dir.sync()?;
     opened.damage = Some(format!("{FILE} set aside as {bad}: {why}; readable rows were carried over"));
     Ok(opened)
 }
@@ -137,7 +163,6 @@ fn open_new(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
         other => other?,
     };
     dir.rename(FILE_NEW, FILE)?;
-    dir.sync()?;
     Ok(opened)
 }
 

@@ -48,6 +48,8 @@ pub struct RedbStore {
     db: Option<Database>,
     /// A write failed: redb will refuse all others until it is opened anew. Reads go on with the old handle.
     failed: bool,
+    /// A rebuilt file has its name, but not yet durably: nothing counts before it has.
+    unnamed: bool,
     stage: Vec<StoredRow>,
     /// Rows of failed commits: they may be in the file and do not count until they are committed again.
     hidden: BTreeSet<(u8, Seq)>,
@@ -80,6 +82,7 @@ impl RedbStore {
             backend,
             db: Some(db),
             failed: false,
+            unnamed: false,
             stage: Vec::new(),
             hidden: BTreeSet::new(),
             below: head.state.lane.map(|lane| lane.floor),
@@ -121,6 +124,10 @@ impl RedbStore {
 
     fn try_write(&mut self, rows: &[StoredRow], next: &mut Head) -> Result<u64, Trouble> {
         self.ensure_open()?;
+        if self.unnamed {
+            self.dir.sync()?;
+            self.unnamed = false;
+        }
         let (hidden, below) = (&self.hidden, &self.below);
         next.written = self.head.written;
         next.removed = self.head.removed;
@@ -144,6 +151,9 @@ impl RedbStore {
             Ok(regained)
         });
         self.failed = result.is_err();
+        if self.failed && self.backend.is_unsynced() {
+            file::mark_unsynced(self.dir.as_ref());
+        }
         result
     }
 
@@ -153,6 +163,11 @@ impl RedbStore {
             return Ok(());
         }
         close(self.db.take());
+        let unsynced = self.backend.is_unsynced();
+        self.backend.restore()?;
+        if unsynced {
+            file::clear_unsynced(self.dir.as_ref());
+        }
         match file::open_db(&self.backend) {
             Ok(db) => self.db = Some(db),
             Err(Trouble::Damaged(why)) => self.rebuild(&why)?,
@@ -171,6 +186,7 @@ impl RedbStore {
         self.backend = opened.backend;
         self.db = Some(opened.db);
         self.failed = false;
+        self.unnamed = true;
         self.stats.quarantined += 1;
         self.walk.forget_place();
         self.head.generation = self.head.generation.max(opened.head.generation);

@@ -1,0 +1,195 @@
+//! A short run with a call that fails (promise 11): no panic, no false `Ok`, and once the medium heals everything
+//! accepted is stored.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::crash::{Open, read_all};
+use super::disk::Outcome;
+use super::fault::Fault;
+use super::history::row_at;
+use super::medium::SimDir;
+use super::rng::Rng;
+use crate::row::{Lane, Seq, StoredRow};
+use crate::state::{Change, LaneState, State};
+use crate::store::{ReadLimit, Store};
+
+const LANE: Lane = Lane(1);
+const STEPS: u64 = 14;
+/// After that many refusals in a row the medium heals.
+const PATIENCE: u32 = 3;
+
+/// Runs with `fault` planted before the first open. `Ok(false)` when it never fired: the run has fewer such calls.
+pub fn survive(open: Open<'_>, fault: Fault, seed: u64) -> Result<bool, String> {
+    let verdict = catch_unwind(AssertUnwindSafe(|| {
+        let dir = SimDir::new();
+        dir.fail(fault);
+        let mut run = Run::open(&dir, open)?;
+        run.live(seed)?;
+        Ok(dir.counters().faults > 0)
+    }));
+    verdict.unwrap_or_else(|_| Err("it panicked".into())).map_err(|why: String| format!("{fault:?}: {why}"))
+}
+
+struct Run<'a> {
+    dir: SimDir,
+    open: Open<'a>,
+    store: Box<dyn Store>,
+    state: State,
+    /// Rows whose commit said `Ok` and that nobody gave up.
+    committed: BTreeMap<Seq, StoredRow>,
+    /// Rows found by a restart that never had their `Ok`: they may stay or go.
+    found: BTreeMap<Seq, StoredRow>,
+    /// Rows in RAM, as the queue keeps them.
+    pending: Vec<StoredRow>,
+    refused: u32,
+}
+
+impl<'a> Run<'a> {
+    fn open(dir: &SimDir, open: Open<'a>) -> Result<Run<'a>, String> {
+        let (store, state, _) = reopen(dir, open)?;
+        let (committed, found, pending) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Ok(Run { dir: dir.clone(), open, store, state, committed, found, pending, refused: 0 })
+    }
+
+    fn live(&mut self, seed: u64) -> Result<(), String> {
+        let mut rng = Rng::new(seed);
+        for step in 0..STEPS {
+            let count = if rng.one_in(4) { 60 } else { rng.between(1, 8) };
+            for _ in 0..count {
+                let seq = self.figures().next;
+                self.pending.push(row_at(LANE, seq, self.state.epoch));
+                self.set(LaneState { next: seq + 1, ..self.figures() });
+            }
+            if step % 3 == 2
+                && let Some(&seq) = self.committed.keys().nth(self.committed.len() / 2)
+            {
+                self.set(LaneState { floor: seq, ..self.figures() });
+            }
+            self.commit(step)?;
+            if step == STEPS / 2 {
+                self.restart()?;
+            }
+        }
+        self.dir.heal();
+        self.commit(STEPS)?;
+        if !self.pending.is_empty() {
+            return Err("healed, but the commit still fails".into());
+        }
+        self.expect_committed(&self.dir.crash(Outcome::Subset, seed))?;
+        self.restart()
+    }
+
+    fn commit(&mut self, step: u64) -> Result<(), String> {
+        let change = Change::Lane { lane: LANE, state: self.figures() };
+        let said = self
+            .store
+            .append(&self.pending)
+            .and_then(|()| self.store.commit(std::slice::from_ref(&change), &self.state));
+        if said.is_err() {
+            self.refused += 1;
+            if self.refused >= PATIENCE {
+                self.dir.heal();
+            }
+            return Ok(());
+        }
+        self.refused = 0;
+        self.committed.extend(self.pending.drain(..).map(|row| (row.seq, row)));
+        if self.dir.counters().faults > 0 {
+            self.expect_committed(&self.dir.crash(Outcome::Lost, step))?;
+        }
+        let floor = self.figures().floor;
+        self.committed = self.committed.split_off(&floor);
+        // An advance is a hint about space; a refused one comes again.
+        let _ = self.store.advance(LANE, floor);
+        let found = read_all(self.store.as_mut(), LANE, floor);
+        match found {
+            Ok(found) => self.expect_live(&found).map_err(|why| format!("step {step}: {why}")),
+            Err(_) if self.dir.counters().faults > 0 => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// While the store lives, exactly what was committed is there.
+    fn expect_live(&self, found: &BTreeMap<Seq, StoredRow>) -> Result<(), String> {
+        let mut allowed = self.found.clone();
+        allowed.extend(self.committed.clone());
+        let lost = self.committed.keys().find(|seq| !found.contains_key(seq));
+        let ghost = found.iter().find(|(seq, row)| allowed.get(seq) != Some(row)).map(|(seq, _)| seq);
+        match (lost, ghost) {
+            (None, None) => Ok(()),
+            _ => Err(format!("read: lost {lost:?}, ghost {ghost:?}")),
+        }
+    }
+
+    /// What a power cut leaves must hold every row whose commit said `Ok`.
+    fn expect_committed(&self, after: &SimDir) -> Result<(), String> {
+        let (mut store, state, _) = reopen(after, self.open)?;
+        let floor = state.lane.get(1).map_or(1, |lane| lane.floor);
+        let found = read_tolerant(store.as_mut(), floor)?;
+        match self.committed.range(floor..).find(|(seq, row)| found.get(seq) != Some(row)) {
+            Some((seq, _)) => Err(format!("row {seq} had its Ok and a power cut took it")),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops the store and what is in RAM, as a kill does, and opens again.
+    fn restart(&mut self) -> Result<(), String> {
+        self.store = Box::new(super::model::ModelStore::new(self.state.clone()));
+        let (store, state, highest) = reopen(&self.dir, self.open)?;
+        (self.store, self.state) = (store, state);
+        let mut figures = self.figures();
+        figures.next = figures.next.max(highest + 1);
+        self.set(figures);
+        let found = match read_all(self.store.as_mut(), LANE, figures.floor) {
+            Ok(found) => found,
+            Err(_) if self.dir.counters().faults > 0 => {
+                self.dir.heal();
+                read_all(self.store.as_mut(), LANE, figures.floor)?
+            }
+            Err(e) => return Err(e),
+        };
+        self.found.extend(self.pending.drain(..).map(|row| (row.seq, row)));
+        self.committed = self.committed.split_off(&figures.floor);
+        self.expect_live(&found).map_err(|why| format!("after a restart: {why}"))
+    }
+
+    fn figures(&self) -> LaneState {
+        self.state.lane.get(1).copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, figures: LaneState) {
+        self.state.apply(&Change::Lane { lane: LANE, state: figures });
+    }
+}
+
+type Reopened = (Box<dyn Store>, State, Seq);
+
+/// Opens, with patience for a medium that fails now and then.
+fn reopen(dir: &SimDir, open: Open<'_>) -> Result<Reopened, String> {
+    let mut refused = 0;
+    loop {
+        match open(Box::new(dir.clone())) {
+            Ok((store, found)) => {
+                return Ok((store, found.state, found.highest_seq.get(1).copied().unwrap_or(0)));
+            }
+            Err(e) if refused > PATIENCE => return Err(format!("open still fails when healed: {e}")),
+            Err(_) => refused += 1,
+        }
+        if refused == PATIENCE {
+            dir.heal();
+        }
+    }
+}
+
+/// Like `read_all`, but rows that never had their `Ok` may be reported as lost.
+fn read_tolerant(store: &mut dyn Store, from: Seq) -> Result<BTreeMap<Seq, StoredRow>, String> {
+    let (mut found, mut at) = (BTreeMap::new(), Some(from));
+    while let Some(from) = at {
+        let limit = ReadLimit { rows: 500, bytes: 1 << 20 };
+        let chunk = store.read(LANE, from, limit).map_err(|e| format!("read failed: {e}"))?;
+        found.extend(chunk.rows.into_iter().map(|row| (row.seq, row)));
+        at = chunk.next.filter(|next| *next > from);
+    }
+    Ok(found)
+}
