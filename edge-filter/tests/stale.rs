@@ -1,0 +1,113 @@
+//! Promises 13 and 14: silence is reported once, at its deadline, without scanning; and every sensor is bounded.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod support;
+
+use edge_filter::{Deadband, Emit, EmitReason, Outcome, Pipeline, Quality, Rule, Stale, Value};
+use support::feed;
+
+const GOOD: Quality = Quality::GOOD;
+
+fn pipeline() -> Pipeline {
+    let rule = Rule::new().deadband(Deadband::absolute(1.0).unwrap()).stale(Stale::after_ms(30_000).unwrap());
+    Pipeline::builder().rule("#", rule).unwrap().max_keys(20_000).build()
+}
+
+fn tick(p: &mut Pipeline, now: i64) -> Vec<Emit<'static>> {
+    let mut out = Vec::new();
+    p.tick(now, &mut |e| out.push(e));
+    out
+}
+
+#[test]
+fn promise_13_the_last_value_is_emitted_once_and_the_next_reading_passes() {
+    let mut p = pipeline();
+    let s = p.intern("line2/temp");
+    assert_eq!(p.next_deadline(), None);
+    feed(&mut p, s, (0, 20.0.into(), GOOD), 0);
+    feed(&mut p, s, (1000, 20.4.into(), GOOD), 1000); // suppressed, yet a sign of life
+    assert_eq!(p.next_deadline(), Some(31_000));
+    assert!(tick(&mut p, 30_999).is_empty());
+
+    let out = tick(&mut p, 31_000);
+    assert_eq!(out.len(), 1);
+    let e = &out[0];
+    assert_eq!((e.sensor, &e.value, e.quality), (s, &Value::F64(20.0), Quality(0x4090_0000)));
+    assert_eq!((e.time, e.reason, e.synthetic), (1001, EmitReason::Stale, true));
+    assert_eq!((p.next_deadline(), tick(&mut p, i64::MAX)), (None, vec![]));
+
+    let out = feed(&mut p, s, (40_000, 20.0.into(), GOOD), 40_000);
+    assert_eq!((out[0].reason, out[0].quality), (EmitReason::Recovered, GOOD));
+    let stats = p.stats();
+    assert_eq!(
+        (stats.input, stats.emitted(), stats.dropped(), stats.synthetic, stats.stale),
+        (3, 2, 1, 1, 1)
+    );
+}
+
+#[test]
+fn without_ticks_the_next_reading_reports_the_silence_before_itself() {
+    let mut p = pipeline();
+    let s = p.intern("a");
+    feed(&mut p, s, (0, "run".into(), GOOD), 0);
+    let out = feed(&mut p, s, (60_000, "run".into(), GOOD), 60_000);
+    let seen: Vec<_> = out.iter().map(|e| (e.time, e.reason, e.synthetic)).collect();
+    assert_eq!(seen, [(1, EmitReason::Stale, true), (60_000, EmitReason::Recovered, false)]);
+    assert_eq!(out[0].value, Value::from("run"));
+}
+
+#[test]
+fn silence_does_not_make_a_bad_value_usable() {
+    let mut p = pipeline();
+    let s = p.intern("a");
+    feed(&mut p, s, (0, 20.0.into(), GOOD), 0);
+    feed(&mut p, s, (1, 0.0.into(), Quality::BAD), 1);
+    assert_eq!(tick(&mut p, 100_000), vec![]);
+    assert_eq!(p.stats().stale, 1);
+    let out = feed(&mut p, s, (100_000, 0.0.into(), Quality::BAD), 100_000);
+    assert_eq!(out[0].reason, EmitReason::Recovered);
+}
+
+#[test]
+fn refused_readings_are_no_sign_of_life() {
+    let mut p = pipeline();
+    let s = p.intern("a");
+    feed(&mut p, s, (1000, 20.0.into(), GOOD), 1000);
+    for now in [10_000, 20_000, 30_000] {
+        feed(&mut p, s, (1000, 20.0.into(), GOOD), now); // the broker delivers the same one again and again
+    }
+    assert_eq!(tick(&mut p, 31_000).len(), 1);
+}
+
+#[test]
+fn many_sensors_are_due_at_once_and_none_is_scanned_before() {
+    let mut p = pipeline();
+    for i in 0..10_000_u32 {
+        let s = p.intern(&format!("site/{i}"));
+        feed(&mut p, s, (i64::from(i), 1.0.into(), GOOD), i64::from(i));
+    }
+    assert_eq!(p.next_deadline(), Some(30_000));
+    assert_eq!(tick(&mut p, 30_099).len(), 100);
+    assert_eq!(p.next_deadline(), Some(30_100));
+    let rest = tick(&mut p, 1_000_000);
+    assert_eq!(rest.len(), 9_900);
+    assert!(rest.is_sorted_by_key(|e| e.sensor), "in the order of their deadlines");
+}
+
+#[test]
+fn promise_12_a_flood_of_names_costs_savings_and_never_data() {
+    let rule = Rule::new().deadband(Deadband::absolute(1.0).unwrap());
+    let mut p = Pipeline::builder().rule("#", rule).unwrap().max_keys(100).build();
+    for i in 0..10_000_u32 {
+        let s = p.intern(&format!("bot/{i}"));
+        assert_eq!(s == Pipeline::UNFILTERED, i >= 100);
+        let out = feed(&mut p, s, (0, f64::NAN.into(), GOOD), 0);
+        assert_eq!(out.len(), 1, "never lost");
+        assert!(out[0].quality.is_bad(), "no NaN leaves as good, filtered or not");
+    }
+    let stats = p.stats();
+    assert_eq!((p.sensors(), stats.over_limit, stats.names_refused), (100, 9_900, 9_900));
+    assert!(stats.is_balanced());
+    let reading = edge_filter::Reading { sensor: 7_777, time: 0, value: 1.0.into(), quality: GOOD };
+    assert!(matches!(p.process(reading, 0, &mut |_| ()), Outcome::Emit(_)), "a number nobody gave out");
+}
