@@ -1,0 +1,202 @@
+//! Promise 13: the deadband keeps its error bound over any history, and the check of it finds planted bugs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use edge_filter::{Deadband, DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+const TOLERANCE: f64 = 1.0;
+const START: i64 = 1_000_000_000;
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    time: i64,
+    value: f64,
+    quality: Quality,
+}
+
+/// What a filter did with a row: emitted it, suppressed it (the consumer's value has to stand for it), or refused it
+/// for its time (nothing stands for it).
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Did {
+    Emit { restart: bool },
+    Suppress,
+    Refuse,
+}
+
+/// A history: a random walk in small steps with jumps, gaps, duplicates, clock steps, NaN and changes of status.
+fn history() -> impl Strategy<Value = Vec<Row>> {
+    let dt = prop_oneof![
+        12 => 1..2_000_i64,
+        1 => Just(0),
+        1 => -50_000..0_i64,
+        1 => Just(-600_000),
+        1 => Just(4_000_000),
+        1 => Just(3_000_000_000), // the future
+    ];
+    let step = prop_oneof![12 => -0.45..0.45, 2 => -20.0..20.0, 1 => Just(0.0)];
+    let special = prop_oneof![
+        14 => Just(None),
+        1 => Just(Some(f64::NAN)),
+        1 => Just(Some(f64::INFINITY)),
+        1 => Just(Some(f64::NEG_INFINITY)),
+    ];
+    let quality = prop_oneof![
+        14 => Just(Quality::GOOD),
+        2 => Just(Quality::BAD),
+        1 => Just(Quality(0x808C_0000)),
+        1 => Just(Quality::UNCERTAIN),
+    ];
+    prop::collection::vec((dt, step, special, quality), 1..200).prop_map(|rows| {
+        let (mut time, mut walk) = (START, 20.0);
+        let row = |(dt, step, special, quality): (i64, f64, Option<f64>, Quality)| {
+            let at = time + dt;
+            // A time in the future is one reading's mistake, all others move the sensor's clock.
+            time = if dt > 1_000_000_000 { time } else { at };
+            walk += step;
+            Row { time: at, value: special.unwrap_or(walk), quality }
+        };
+        rows.into_iter().map(row).collect()
+    })
+}
+
+fn ours(rows: &[Row]) -> Vec<Did> {
+    let rule = Rule::new().deadband(Deadband::absolute(TOLERANCE).unwrap());
+    let mut p = Pipeline::builder().rule("#", rule).unwrap().build();
+    let sensor = p.intern("s");
+    let mut now = START;
+    let mut one = |row: &Row| {
+        now = now.max(row.time.min(START + 1_000_000_000));
+        let reading = Reading { sensor, time: row.time, value: Value::F64(row.value), quality: row.quality };
+        match p.process(reading, now, &mut |e| panic!("{e:?}")) {
+            Outcome::Emit(e) => Did::Emit { restart: e.reason == EmitReason::ClockReset },
+            Outcome::Drop(DropReason::InDeadband | DropReason::BadQuality) => Did::Suppress,
+            Outcome::Drop(_) => Did::Refuse,
+            Outcome::Held => panic!("no stage holds"),
+        }
+    };
+    let did = rows.iter().map(&mut one).collect();
+    assert!(p.stats().is_balanced());
+    did
+}
+
+/// The promise: whoever holds each emitted reading until the next one has, for every reading that was not refused,
+/// the same status and, if it is usable, a value within the tolerance. By order of arrival and by event time.
+fn check(rows: &[Row], did: &[Did]) -> Result<(), TestCaseError> {
+    let status =
+        |row: &Row| if row.value.is_finite() || row.quality.is_bad() { row.quality } else { Quality::BAD };
+    let mut held: Option<Row> = None;
+    for (row, did) in rows.iter().zip(did) {
+        match (did, held) {
+            (Did::Emit { restart }, before) => {
+                let forward = before.is_none_or(|before| row.time > before.time);
+                prop_assert!(*restart || forward, "emitted out of order: {row:?} after {before:?}");
+                held = Some(*row);
+            }
+            (Did::Suppress, None) => prop_assert!(false, "{row:?} suppressed although nothing was emitted"),
+            (Did::Suppress, Some(held)) => {
+                prop_assert_eq!(status(row), status(&held), "{:?} stands for {:?}", held, row);
+                let usable = !status(row).is_bad();
+                let error = (row.value - held.value).abs();
+                prop_assert!(
+                    !usable || error <= TOLERANCE * (1.0 + 1e-9),
+                    "{error}: {held:?} stands for {row:?}"
+                );
+                prop_assert!(row.time > held.time, "{held:?} is not older than {row:?}");
+            }
+            (Did::Refuse, _) => {}
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 2_000, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn promise_13_the_error_bound_holds_over_any_history(rows in history()) {
+        check(&rows, &ours(&rows))?;
+    }
+
+    #[test]
+    fn an_emitted_reading_is_never_a_nan_that_claims_to_be_good(rows in history()) {
+        let mut p = Pipeline::builder().rule("#", Rule::new()).unwrap().build();
+        let sensor = p.intern("s");
+        for row in rows {
+            let reading = Reading { sensor, time: row.time, value: Value::F64(row.value), quality: row.quality };
+            if let Outcome::Emit(e) = p.process(reading, row.time, &mut |_| ()) {
+                prop_assert!(row.value.is_finite() || e.quality.is_bad());
+            }
+        }
+    }
+}
+
+/// A deadband as it is often written, with one bug at a time. Only the time guard is right, and shared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bug {
+    None,
+    ComparesWithTheLastSample,
+    BadMovesTheReference,
+    IgnoresTheStatus,
+    FrozenByNan,
+    FreezesWhenTheClockGoesBack,
+    ForgetsToRestart,
+}
+
+fn planted(rows: &[Row], bug: Bug) -> Vec<Did> {
+    let guard = edge_filter::TimeGuard::default();
+    let mut guarded = edge_filter::TimeGuardState::default();
+    let (mut reference, mut status, mut last_time) = (f64::NAN, None, i64::MIN);
+    let mut now = START;
+    let mut one = |row: &Row| {
+        now = now.max(row.time.min(START + 1_000_000_000));
+        let passed = guard.check(&mut guarded, &Value::F64(row.value), row.quality, row.time, now);
+        let Ok(passage) = passed else { return Did::Refuse };
+        let reset = passage == edge_filter::Passage::ClockReset;
+        let quality = if row.value.is_finite() || row.quality.is_bad() { row.quality } else { Quality::BAD };
+        let restart = passage.reason().is_some() && bug != Bug::ForgetsToRestart;
+        let frozen = bug == Bug::FreezesWhenTheClockGoesBack && row.time < last_time;
+        let changed = status != Some(quality) && (bug != Bug::IgnoresTheStatus || status.is_none());
+        let moved = (row.value - reference).abs() > TOLERANCE && !quality.is_bad();
+        let emit = if frozen { false } else { restart || changed || moved };
+        let rebase = match bug {
+            Bug::ComparesWithTheLastSample => !quality.is_bad(),
+            Bug::BadMovesTheReference => quality.is_bad() || moved || restart || reference.is_nan(),
+            // Once the reference is NaN, no difference is ever larger than the tolerance.
+            Bug::FrozenByNan if reference.is_nan() && status.is_some() => false,
+            Bug::FrozenByNan => emit && (row.value.is_nan() || !quality.is_bad()),
+            _ => emit && !quality.is_bad(),
+        };
+        if rebase {
+            reference = row.value;
+        }
+        if emit {
+            (status, last_time) = (Some(quality), row.time);
+        }
+        if emit { Did::Emit { restart: reset } } else { Did::Suppress }
+    };
+    rows.iter().map(&mut one).collect()
+}
+
+#[test]
+fn the_check_finds_planted_bugs_and_only_those() {
+    let find = |bug: Bug| {
+        let config =
+            Config { cases: 2_000, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+        TestRunner::new(config).run(&history(), |rows| check(&rows, &planted(&rows, bug)))
+    };
+    let correct = find(Bug::None);
+    assert!(correct.is_ok(), "the planted filter without a bug must pass: {correct:?}");
+    let bugs = [
+        Bug::ComparesWithTheLastSample,
+        Bug::BadMovesTheReference,
+        Bug::IgnoresTheStatus,
+        Bug::FrozenByNan,
+        Bug::FreezesWhenTheClockGoesBack,
+        Bug::ForgetsToRestart,
+    ];
+    for bug in bugs {
+        assert!(find(bug).is_err(), "{bug:?} was not found");
+    }
+    println!("executed planted filter bugs: {} cases", bugs.len());
+}
