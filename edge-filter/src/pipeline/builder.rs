@@ -47,8 +47,8 @@ impl Builder {
         self
     }
 
-    /// How many names get a number, default 10 000: about 250 bytes each plus the name, and 300 more with an alarm.
-    /// Readings of further sensors pass unfiltered and are counted.
+    /// How many names get a number, default 10 000. A sensor takes about 350 bytes beside its name, and 250 more with
+    /// an alarm. Readings of further sensors pass unfiltered and are counted.
     pub fn max_keys(mut self, max: usize) -> Self {
         self.max_keys = max;
         self
