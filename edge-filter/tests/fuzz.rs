@@ -1,0 +1,226 @@
+//! Promise 12: no configuration, no reading and no clock makes the filter panic, lose count, or call a NaN good.
+#![cfg(feature = "config")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod support;
+
+use edge_filter::{Emit, Outcome, Pipeline, Quality, Reading, Snapshot, Value};
+use support::{Rng, budget};
+
+const SEED: &str = r##"
+[defaults]
+max_keys = 7
+quality = "sparkplug"
+max_future_ms = 60000
+n_confirm = 2
+out_of_order = "pass"
+[[rule]]
+match = "a/+"
+quality = "opcua"
+nan_is_bad = false
+range = { low = -40.0, high = 150.0 }
+stages = [
+  { time_guard = { max_gap_ms = 600000, max_backward_ms = 0 } },
+  { gross_range = { fail = [-40.0, 150.0], suspect = [-10.0, 120.0], action = "mark" } },
+  { deadband = { percent = 0.5, min_interval_ms = 10, max_interval_ms = 600000, uncertain_as = "bad" } },
+  { stale = { timeout_ms = 30000 } },
+]
+[[rule]]
+match = "#"
+stages = [ { deadband = { absolute = 0.5 } }, { stale = { timeout_ms = 9223372036854775807 } } ]
+[[alarm]]
+match = "a/#"
+hihi = { limit = 110.0 }
+high = { limit = 95.0, deadband = 1.5, on_delay_ms = 15000, off_delay_ms = 5000 }
+low = { limit = -5, on_delay_ms = 9223372036854775807 }
+"##;
+
+const TIMES: [i64; 9] = [i64::MIN, i64::MIN + 1, -1, 0, 1, 60_000, 1 << 40, i64::MAX - 1, i64::MAX];
+const FLOATS: [f64; 12] = [
+    0.0,
+    -0.0,
+    5e-324,
+    1.0,
+    95.0,
+    -40.0,
+    f64::MAX,
+    f64::MIN,
+    f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    9.007199254740993e15,
+];
+
+fn time(rng: &mut Rng, last: i64) -> i64 {
+    match rng.below(8) {
+        0 => rng.pick(&TIMES),
+        1 => rng.next().cast_signed(),
+        2 => last.saturating_sub(rng.below(200_000).cast_signed()),
+        _ => last.saturating_add(rng.below(20_000).cast_signed()),
+    }
+}
+
+fn value(rng: &mut Rng) -> Value<'static> {
+    match rng.below(7) {
+        0 => Value::F64(f64::from_bits(rng.next())),
+        1 => Value::F64(rng.pick(&FLOATS)),
+        2 => Value::I64(rng.next().cast_signed() >> rng.below(64)),
+        3 => Value::U64(rng.next() >> rng.below(64)),
+        4 => Value::Bool(rng.below(2) == 0),
+        5 => Value::from(format!("{}", rng.below(3))),
+        _ => Value::F64(rng.below(200) as f64),
+    }
+}
+
+fn quality(rng: &mut Rng) -> Quality {
+    match rng.below(4) {
+        0 => Quality(rng.next() as u32),
+        1 => Quality(rng.pick(&[0, 192, 500, 0x4000_0000, 0x8000_0000, 0xC000_0000, u32::MAX])),
+        _ => Quality(0),
+    }
+}
+
+fn honest(e: &Emit<'_>) {
+    let number = !matches!(e.value, Value::F64(v) if !v.is_finite());
+    assert!(number || !e.quality.is_good(), "{e:?}");
+}
+
+/// Random readings, ticks and restarts; every outcome is accounted for.
+fn drive(p: &mut Pipeline, rng: &mut Rng, steps: u64) {
+    let (mut now, mut last, mut synthetic, mut input) = (0_i64, 0_i64, 0, 0);
+    for _ in 0..steps {
+        let mut sink = |e: Emit<'static>| {
+            honest(&e);
+            assert!(e.synthetic);
+            synthetic += 1;
+        };
+        match rng.below(12) {
+            0 => {
+                now = time(rng, now);
+                p.tick(now, &mut sink);
+                assert!(p.next_deadline().is_none_or(|next| next > now), "a tick leaves nothing due");
+            }
+            1 => p.clock_stepped(rng.next() as u32 % 9),
+            _ => {
+                let sensor = p.intern(rng.pick(&["a/0", "a/1", "a", "b/c/d", "", "e", "f", "g", "h", "i"]));
+                let sensor = if rng.below(50) == 0 { rng.next() as u32 } else { sensor };
+                last = time(rng, last);
+                now = now.saturating_add(rng.below(10_000).cast_signed()).max(if rng.below(2) == 0 {
+                    last
+                } else {
+                    now
+                });
+                let reading = Reading { sensor, time: last, value: value(rng), quality: quality(rng) };
+                input += 1;
+                if let Outcome::Emit(e) = p.process(reading, now, &mut sink) {
+                    honest(&e);
+                    assert!(!e.synthetic && e.time == last);
+                }
+            }
+        }
+    }
+    let stats = p.stats();
+    assert!(stats.is_balanced() && stats.input == input && stats.synthetic == synthetic, "{stats:?}");
+    assert!(p.sensors() <= 10);
+}
+
+#[test]
+fn promise_12_no_reading_and_no_clock_breaks_the_accounting() {
+    let (mut rng, cases) = (Rng::from_env(), budget(2_000));
+    for _ in 0..cases {
+        drive(&mut Pipeline::from_toml(SEED).unwrap(), &mut rng, 500);
+    }
+    println!("executed filter input fuzz: {cases} cases");
+}
+
+fn mutate(rng: &mut Rng, text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..=rng.below(4) {
+        let at = rng.below(bytes.len() as u64 + 1) as usize;
+        match rng.below(5) {
+            0 => drop(bytes.drain(at..(at + rng.below(20) as usize).min(bytes.len()))),
+            1 => bytes.insert(at, rng.next() as u8),
+            2 => bytes
+                .splice(
+                    at..at,
+                    rng.pick(&["0", "-", "nan", "inf", "9", "[", "}", "\"", "#", "+", "/"]).bytes(),
+                )
+                .for_each(drop),
+            3 => bytes.truncate(at.max(1)),
+            _ => {
+                let digits: Vec<usize> = (0..bytes.len()).filter(|&i| bytes[i].is_ascii_digit()).collect();
+                if !digits.is_empty() {
+                    let at = rng.pick(&digits);
+                    bytes[at] = b'0' + rng.below(10) as u8;
+                }
+            }
+        }
+        if bytes.is_empty() {
+            bytes.push(b'a');
+        }
+    }
+    bytes
+}
+
+#[test]
+fn promise_12_no_configuration_panics_and_what_is_accepted_works() {
+    let (mut rng, cases) = (Rng::from_env(), budget(100_000));
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..cases {
+        let bytes = mutate(&mut rng, SEED);
+        match Pipeline::from_toml(&String::from_utf8_lossy(&bytes)) {
+            Ok(mut p) => {
+                // A mutated limit may admit more sensors than there are names.
+                accepted += 1;
+                drive(&mut p, &mut rng, 20);
+            }
+            Err(e) => {
+                refused += 1;
+                assert!(e.to_string().len() > 5);
+            }
+        }
+    }
+    assert!(accepted > 0 && refused > 0, "{accepted} {refused}");
+    println!("executed filter configuration fuzz: {cases} cases ({accepted} accepted, {refused} refused)");
+}
+
+/// Whatever a snapshot says of a sensor, a few readings later the sensor is reported again.
+fn goes_on(damaged: Snapshot) {
+    let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 0.5 } } ]";
+    let mut p = Pipeline::from_toml(rules).unwrap();
+    p.restore(damaged).unwrap();
+    let sensor = p.intern("e");
+    let passes = |i: i64| {
+        let time = (1 << 41) + i * 100_000;
+        let value = Value::F64(if i % 2 == 0 { 0.0 } else { 100.0 });
+        let reading = Reading { sensor, time, value, quality: Quality(0) };
+        matches!(p.process(reading, time, &mut |_| ()), Outcome::Emit(_))
+    };
+    assert!((0..6).map(passes).filter(|passed| *passed).count() >= 3);
+}
+
+#[test]
+fn promise_12_no_damaged_snapshot_panics_or_freezes_a_sensor() {
+    let (mut rng, cases) = (Rng::from_env(), budget(20_000));
+    let mut restored = 0;
+    let mut p = Pipeline::from_toml(SEED).unwrap();
+    drive(&mut p, &mut rng, 200);
+    let mut snapshot = Vec::new();
+    ciborium::into_writer(&p.snapshot(), &mut snapshot).unwrap();
+    for _ in 0..cases {
+        let mut bytes = snapshot.clone();
+        for _ in 0..=rng.below(3) {
+            let at = rng.below(bytes.len() as u64) as usize;
+            bytes[at] = rng.next() as u8;
+        }
+        let Ok(damaged) = ciborium::from_reader::<Snapshot, _>(&bytes[..]) else { continue };
+        let mut p = Pipeline::from_toml(SEED).unwrap();
+        if p.restore(damaged.clone()).is_ok() {
+            restored += 1;
+            drive(&mut p, &mut rng, 50);
+            goes_on(damaged);
+        }
+    }
+    assert!(restored > 0);
+    println!("executed filter snapshot fuzz: {cases} cases ({restored} restored)");
+}
