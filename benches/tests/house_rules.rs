@@ -59,7 +59,7 @@ fn the_licence_check_can_fail() {
 
 fn tree(arguments: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args(["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
         .args(arguments)
         .current_dir(root())
         .output()

@@ -1,0 +1,166 @@
+//! `edge-gateway check FILE`: what is wrong, or what the configuration means.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::units::{human_bytes, human_duration};
+use crate::config::{Config, Format, Local, OnFull};
+
+/// The site the prediction is made for: the field's usual load.
+const MESSAGES_PER_SECOND: u64 = 30;
+const MESSAGE_BYTES: u64 = 200;
+/// What a row costs beside its payload: topic, times, frame share.
+const ROW_OVERHEAD_BYTES: u64 = 60;
+/// Binary, runtime, one queue segment's index, socket buffers: measured idle, see docs/operations.md.
+const RAM_BASE_BYTES: u64 = 8 << 20;
+/// Messages received and not yet acknowledged.
+const RAM_UNACKED_BYTES: u64 = 4 << 20;
+
+/// What a configuration means in figures. Pure: the same configuration gives the same answer everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sizing {
+    /// How long an outage may last before `on_full` applies.
+    pub(crate) outage: Duration,
+    /// Which limit is reached first.
+    pub(crate) reached_first: &'static str,
+    /// Reserved on disk.
+    pub(crate) disk_bytes: u64,
+    /// Most resident memory.
+    pub(crate) ram_bytes: u64,
+    /// Longest a sensor waits for its PUBACK.
+    pub(crate) receipt: Duration,
+}
+
+/// Computes the figures.
+pub(crate) fn sizing(config: &Config) -> Sizing {
+    let by_bytes = config.queue.max_bytes / (MESSAGES_PER_SECOND * (MESSAGE_BYTES + ROW_OVERHEAD_BYTES));
+    let by_count = config.queue.max_messages.map(|count| count / MESSAGES_PER_SECOND);
+    let by_age = config.queue.max_age.map(|age| age.as_secs());
+    let limits = [(by_bytes, "max_bytes"), (by_count.unwrap_or(u64::MAX), "max_messages")];
+    let limits = limits.into_iter().chain([(by_age.unwrap_or(u64::MAX), "max_age")]);
+    let (seconds, reached_first) = limits.min_by_key(|(seconds, _)| *seconds).unwrap_or((0, "max_bytes"));
+    let window_bytes = u64::from(config.hub.window) * (MESSAGE_BYTES + ROW_OVERHEAD_BYTES);
+    Sizing {
+        outage: Duration::from_secs(seconds),
+        reached_first,
+        disk_bytes: disk_bytes(config),
+        ram_bytes: RAM_BASE_BYTES + RAM_UNACKED_BYTES + window_bytes,
+        receipt: config.queue.ack_within,
+    }
+}
+
+/// Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last get an eighth of the limit.
+fn disk_bytes(config: &Config) -> u64 {
+    let others = config.queue.lanes.len().saturating_sub(1) as u64;
+    let lane = |limit: u64| 2 * limit + (4 << 20);
+    lane(config.queue.max_bytes) + others * lane(config.queue.max_bytes / 8)
+}
+
+/// The report for a person.
+pub(crate) struct Meaning<'a>(pub(crate) &'a Config);
+
+impl fmt::Display for Meaning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.0;
+        let sizing = sizing(config);
+        writeln!(f, "gateway       {}", config.id)?;
+        match &config.local {
+            Local::Listen { address } => {
+                writeln!(f, "local         sensors connect to {address}, MQTT 3.1.1 and 5")?;
+            }
+            Local::Broker { host, port, client_id, topics } => {
+                writeln!(
+                    f,
+                    "local         subscribes {} at {host}:{port} as {client_id}",
+                    topics.join(", ")
+                )?;
+            }
+        }
+        writeln!(f, "hub           {} as {}", config.hub.url, config.hub.client_id)?;
+        for (index, route) in config.routes.iter().enumerate() {
+            let lane = config.queue.lanes.get(usize::from(route.lane)).map_or("?", String::as_str);
+            let what = match route.format {
+                Format::Raw => format!("{}TOPIC, payload unchanged", route.to),
+                format => format!(
+                    "{} in {format:?} batches of at most {} readings or {}",
+                    route.to,
+                    route.batch_max,
+                    human_duration(route.batch_age)
+                ),
+            };
+            writeln!(
+                f,
+                "route {:<8}{} -> {what}, QoS {}, lane {lane}",
+                index + 1,
+                route.filter_topic,
+                route.qos
+            )?;
+        }
+        writeln!(f)?;
+        writeln!(f, "At {MESSAGES_PER_SECOND} messages/s of {MESSAGE_BYTES} bytes:")?;
+        writeln!(
+            f,
+            "  outage covered   {} ({:.1} h); reached first: {}",
+            human_duration(sizing.outage),
+            sizing.outage.as_secs_f64() / 3_600.0,
+            sizing.reached_first
+        )?;
+        let then = match config.queue.on_full {
+            OnFull::DropOldest => "the oldest unsent messages are given up, counted and reported",
+            OnFull::DropNewest => "new messages are given up, counted and reported",
+            OnFull::Reject => "new messages are not acknowledged: sensors keep them",
+        };
+        writeln!(f, "  then             {then}")?;
+        writeln!(f, "  disk reserved    {}", human_bytes(sizing.disk_bytes))?;
+        writeln!(f, "  RAM at most      {}, whatever is queued", human_bytes(sizing.ram_bytes))?;
+        writeln!(
+            f,
+            "  PUBACK within    {} of a message, online and offline",
+            human_duration(sizing.receipt)
+        )?;
+        writeln!(
+            f,
+            "  lost on power cut or kill: nothing that was acknowledged (QoS 1); QoS 0 messages of the last"
+        )?;
+        writeln!(f, "                   {} may be lost", human_duration(sizing.receipt))?;
+        if matches!(config.local, Local::Broker { .. }) {
+            writeln!(
+                f,
+                "  the local broker acknowledges from its own RAM: what it has not handed over is its risk"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn config(queue: &str) -> Config {
+        let text = format!(
+            "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\n{queue}"
+        );
+        Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0
+    }
+
+    #[test]
+    fn the_limit_that_is_reached_first_decides() {
+        let by_count = sizing(&config("max_messages = 108000"));
+        assert_eq!((by_count.outage, by_count.reached_first), (Duration::from_secs(3_600), "max_messages"));
+        let by_bytes = sizing(&config("max_messages = 100000000\nmax_bytes = \"1MiB\""));
+        assert_eq!(by_bytes.reached_first, "max_bytes");
+        let by_age = sizing(&config("max_age = \"60s\""));
+        assert_eq!((by_age.outage, by_age.reached_first), (Duration::from_secs(60), "max_age"));
+    }
+
+    #[test]
+    fn the_report_says_hours_ram_and_loss() {
+        let said = Meaning(&config("")).to_string();
+        for expected in ["outage covered", " h);", "RAM at most", "lost on power cut", "disk reserved    152"]
+        {
+            assert!(said.contains(expected), "{expected:?} is missing in\n{said}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What is right key by key and still cannot work together.
+
+use std::time::Duration;
+
+use super::{Config, Findings, Format, Local};
+
+/// A round trip over the field's uplink; a batch must be old enough and acknowledged within `ack_within`.
+const ROUND_TRIP: Duration = Duration::from_millis(500);
+
+pub(super) fn check(config: &Config, findings: &mut Findings) {
+    for (index, route) in config.routes.iter().enumerate() {
+        let key = format!("route[{}]", index + 1);
+        if route.format != Format::Raw && route.batch_age + ROUND_TRIP >= config.queue.ack_within {
+            findings.warning(
+                0,
+                &format!("{key}.batch_age"),
+                "batch_age + 500ms reaches queue.ack_within: every row is written to flash before the hub can answer",
+            );
+        }
+        if route.batch_age > Duration::from_secs(3_600) {
+            findings.error(0, &format!("{key}.batch_age"), "at most 1h");
+        }
+        for (earlier, other) in config.routes.iter().take(index).enumerate() {
+            if other.filter_topic == route.filter_topic {
+                let message = format!("never reached: route[{}] matches the same topics first", earlier + 1);
+                findings.error(0, &format!("{key}.match"), message);
+            }
+        }
+    }
+    if let Local::Broker { host, port, topics, .. } = &config.local {
+        if topics.is_empty() {
+            findings.error(0, "local.topics", "nothing to subscribe to");
+        }
+        if config.hub.url.ends_with(&format!("//{host}:{port}")) {
+            findings.error(0, "hub.url", "the hub is the local broker: messages would go round in circles");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! gateway.toml, version 1: read whole, every mistake reported at once, nothing said in two ways.
+//!
+//! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` expands.
+
+mod expand;
+mod findings;
+mod limits;
+mod section;
+mod suggest;
+mod tables;
+pub(crate) mod units;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+pub(crate) use findings::{Findings, Severity};
+use section::{Section, World};
+
+/// A configuration that has been checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Name of this gateway; part of its default client ids.
+    pub(crate) id: String,
+    /// Where the queue lives; `--state` wins over it.
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) local: Local,
+    pub(crate) hub: Hub,
+    pub(crate) queue: Queue,
+    pub(crate) routes: Vec<Route>,
+    /// Address of `/metrics`, `/healthz` and `/readyz`.
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+/// Where messages come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Local {
+    /// Sensors connect straight to this address.
+    Listen { address: SocketAddr },
+    /// A broker that is already there.
+    Broker { host: String, port: u16, client_id: String, topics: Vec<String> },
+}
+
+/// Where messages go.
+#[derive(Clone, Debug)]
+pub(crate) struct Hub {
+    pub(crate) url: String,
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) client_id: String,
+    pub(crate) keep_alive: Duration,
+    /// Most unacknowledged messages towards the hub; the hub's Receive Maximum bounds it too.
+    pub(crate) window: u16,
+}
+
+/// What happens to a message for which there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnFull {
+    DropOldest,
+    DropNewest,
+    Reject,
+}
+
+/// Limits of the queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    pub(crate) max_messages: Option<u64>,
+    pub(crate) max_bytes: u64,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) on_full: OnFull,
+    pub(crate) ack_within: Duration,
+    /// Names of the lanes, most urgent first.
+    pub(crate) lanes: Vec<String>,
+}
+
+/// How a route's messages are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Payloads as they came, one message each.
+    Raw,
+    /// Readings, in batches.
+    Json,
+    Cbor,
+    Protobuf,
+}
+
+/// One class of messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    /// MQTT topic filter.
+    pub(crate) filter_topic: String,
+    /// Raw: prefix before the whole topic. Otherwise: the batch's topic.
+    pub(crate) to: String,
+    pub(crate) qos: u8,
+    /// Index into [`Queue::lanes`].
+    pub(crate) lane: u8,
+    pub(crate) format: Format,
+    pub(crate) batch_age: Duration,
+    pub(crate) batch_max: u32,
+    /// Text of the edge-filter rules file.
+    pub(crate) rules: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks a file. `Err` holds at least one error; `Ok` may come with warnings.
+    pub(crate) fn load(path: &Path) -> Result<(Config, Findings), Findings> {
+        let env = |name: &str| std::env::var(name).ok();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Config::parse(path, &text, &env),
+            Err(error) => {
+                let mut findings = Findings::new(path, "");
+                findings.error(0, "file", format!("cannot be read: {error}"));
+                Err(findings)
+            }
+        }
+    }
+
+    /// As [`Config::load`] with the text and environment given.
+    pub(crate) fn parse(
+        path: &Path,
+        text: &str,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(Config, Findings), Findings> {
+        let mut findings = Findings::new(path, text);
+        let (root, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            findings.error(at, "syntax", error.message().to_owned());
+        }
+        let base = path.parent().unwrap_or(Path::new("."));
+        let world = World { base, env };
+        let config = read(root.get_ref(), &world, &mut findings);
+        match config {
+            Some(config) if findings.count(Severity::Error) == 0 => Ok((config, findings)),
+            _ => {
+                if findings.count(Severity::Error) == 0 {
+                    findings.error(0, "file", "incomplete");
+                }
+                Err(findings)
+            }
+        }
+    }
+}
+
+/// Reads the root table; every part is read even when an earlier one is wrong.
+fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Option<Config> {
+    let mut top = Section::new("", 0, Some(root), world);
+    let mut gateway = table(&mut top, "gateway", world, findings);
+    let mut local = table(&mut top, "local", world, findings);
+    let mut hub = table(&mut top, "hub", world, findings);
+    let mut queue = table(&mut top, "queue", world, findings);
+    let mut metrics = table(&mut top, "metrics", world, findings);
+
+    let id = tables::gateway_id(&mut gateway, findings);
+    let state = gateway.path("state", findings).map(|placed| placed.value);
+    gateway.finish(findings);
+    let named = id.as_deref().unwrap_or("gateway");
+    let queue_config = tables::queue(&mut queue, findings);
+    queue.finish(findings);
+    let routes = tables::routes(&mut top, &queue_config, world, findings);
+    let local_config = tables::local(&mut local, named, &routes, findings);
+    local.finish(findings);
+    let hub_config = tables::hub(&mut hub, named, findings);
+    hub.finish(findings);
+    let listen = tables::metrics(&mut metrics, findings);
+    metrics.finish(findings);
+    tables::refuse_commands(&mut top, findings);
+    top.finish(findings);
+
+    let config = Config {
+        id: id?,
+        state,
+        local: local_config?,
+        hub: hub_config?,
+        queue: queue_config,
+        routes,
+        metrics: listen,
+    };
+    limits::check(&config, findings);
+    Some(config)
+}
+
+/// A named sub-table; absent is an empty one, so that its required keys are reported by name.
+fn table<'a>(
+    top: &mut Section<'a>,
+    name: &'static str,
+    world: &'a World<'a>,
+    findings: &mut Findings,
+) -> Section<'a> {
+    match top.get(name) {
+        None => Section::new(name, 0, None, world),
+        Some(value) => match value.get_ref() {
+            DeValue::Table(inner) => Section::new(name, value.span().start, Some(inner), world),
+            other => {
+                let message = format!("expected a table, found {}", section::kind(other));
+                findings.error(value.span().start, name, message);
+                Section::new(name, value.span().start, None, world)
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

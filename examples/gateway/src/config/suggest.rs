@@ -1,0 +1,77 @@
+//! The nearest valid name for a wrong one.
+
+/// Words people bring from mosquitto.conf, telegraf.conf and other products, and what they are called here.
+const ALIASES: [(&str, &str); 22] = [
+    ("address", "url"),
+    ("bridge_cafile", "ca"),
+    ("bridge_certfile", "cert"),
+    ("bridge_keyfile", "key"),
+    ("ca_file", "ca"),
+    ("cafile", "ca"),
+    ("cert_file", "cert"),
+    ("certfile", "cert"),
+    ("clientid", "client_id"),
+    ("key_file", "key"),
+    ("keyfile", "key"),
+    ("keepalive", "keep_alive"),
+    ("keepalive_interval", "keep_alive"),
+    ("max_inflight_messages", "window"),
+    ("max_queued_bytes", "max_bytes"),
+    ("max_queued_messages", "max_messages"),
+    ("max_size", "max_bytes"),
+    ("topic", "match"),
+    ("prefix", "to"),
+    ("remote_clientid", "client_id"),
+    ("upstream", "hub"),
+    ("when_full", "on_full"),
+];
+
+/// The valid name that `wrong` most likely stands for, if any is near enough to be worth saying.
+pub(crate) fn nearest<'a>(wrong: &str, valid: &[&'a str]) -> Option<&'a str> {
+    let alias = ALIASES.iter().find(|(foreign, _)| *foreign == wrong).map(|(_, ours)| *ours);
+    if let Some(found) = alias.and_then(|ours| valid.iter().find(|name| **name == ours)) {
+        return Some(found);
+    }
+    let bound = (wrong.chars().count() / 2).clamp(1, 3);
+    valid
+        .iter()
+        .map(|name| (distance(wrong, name), *name))
+        .filter(|(distance, _)| *distance <= bound)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein distance with a swap of neighbours as one step (optimal string alignment).
+fn distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().collect();
+    let right: Vec<char> = right.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in right.iter().enumerate() {
+            let change = last.get(j).copied().unwrap_or(0) + usize::from(a != b);
+            let insert = row.get(j).copied().unwrap_or(0) + 1;
+            let delete = last.get(j + 1).copied().unwrap_or(0) + 1;
+            let swapped = i > 0 && j > 0 && left.get(i - 1) == Some(b) && right.get(j - 1) == Some(a);
+            let swap = if swapped { before.get(j - 1).copied().unwrap_or(0) + 1 } else { usize::MAX };
+            row.push(change.min(insert).min(delete).min(swap));
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_finds_the_name() {
+        let valid = ["url", "ca", "cert", "key", "client_id", "keep_alive", "window"];
+        assert_eq!(nearest("windw", &valid), Some("window"));
+        assert_eq!(nearest("keep_alvie", &valid), Some("keep_alive"));
+        assert_eq!(nearest("keepalive_interval", &valid), Some("keep_alive"));
+        assert_eq!(nearest("banana", &valid), None);
+    }
+}

@@ -1,0 +1,114 @@
+use super::*;
+
+const SMALL: &str = r#"
+[gateway]
+id = "site7"
+[local]
+listen = "127.0.0.1:1883"
+[hub]
+url = "mqtt://hub.example:1883"
+[[route]]
+match = "plant/#"
+"#;
+
+fn parse(text: &str) -> Result<(Config, Findings), Findings> {
+    Config::parse(Path::new("gateway.toml"), text, &|_| None)
+}
+
+#[test]
+fn the_smallest_configuration_has_the_documented_defaults() {
+    let (config, findings) = parse(SMALL).unwrap();
+    assert_eq!(findings.to_string(), "");
+    assert_eq!(config.queue.max_bytes, 64 << 20);
+    assert_eq!(config.queue.ack_within, Duration::from_secs(1));
+    assert_eq!(config.queue.on_full, OnFull::DropOldest);
+    assert_eq!(config.queue.lanes, ["alarm", "telemetry"]);
+    assert_eq!(config.routes[0].format, Format::Raw);
+    assert_eq!(config.routes[0].lane, 1);
+    assert_eq!(config.hub.client_id, "site7");
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_each_with_line_key_and_nearest_name() {
+    let text = r#"
+[gateway]
+id = "site7"
+[local]
+listen = "0.0.0.0:1883"
+[hub]
+url = "mqtts://hub.example"
+windw = 500
+ca = "missing.pem"
+[queue]
+ack_within = 1.5
+on_full = "drop-oldst"
+max_bytes = "4KiB"
+[[route]]
+match = "plant/#/x"
+format = "compact"
+to = "x"
+[[command]]
+match = "cmd/#"
+[metrics]
+listen = "9109"
+"#;
+    let findings = parse(text).unwrap_err();
+    let said = findings.to_string();
+    for expected in [
+        "error: hub.windw: unknown key\n  --> gateway.toml:8:1",
+        "did you mean `window`?",
+        "error: hub.ca:",
+        "missing.pem",
+        "error: queue.ack_within: a duration needs a unit: write \"1.5s\" or \"1.5ms\"\n  --> gateway.toml:11:14",
+        "did you mean \"drop-oldest\"?",
+        "error: queue.max_bytes: 1MiB to",
+        "error: route[1].match:",
+        "\"compact\" is not built yet",
+        "`[[command]]` is not built yet",
+        "error: metrics.listen:",
+        "error: local.listen: anyone who reaches this address may publish",
+    ] {
+        assert!(said.contains(expected), "missing {expected:?} in\n{said}");
+    }
+}
+
+#[test]
+fn missing_tables_are_named() {
+    let said = parse("").unwrap_err().to_string();
+    for expected in ["gateway.id", "local", "hub.url", "route"] {
+        assert!(said.contains(&format!("error: {expected}: missing")), "missing {expected} in\n{said}");
+    }
+}
+
+#[test]
+fn a_syntax_error_has_its_place() {
+    let said = parse("[gateway\nid = \"x\"\n").unwrap_err().to_string();
+    assert!(said.contains("error: syntax:") && said.contains("gateway.toml:1:"), "{said}");
+}
+
+#[test]
+fn a_broker_gets_the_routes_as_topics() {
+    let text = SMALL.replace("listen = \"127.0.0.1:1883\"", "broker = \"127.0.0.1:1884\"");
+    let (config, _) = parse(&text).unwrap();
+    let Local::Broker { topics, client_id, port, .. } = config.local else { panic!("broker expected") };
+    assert_eq!((topics, client_id.as_str(), port), (vec!["plant/#".to_owned()], "site7-local", 1884));
+}
+
+#[test]
+fn a_hub_that_is_the_local_broker_is_refused() {
+    let text = SMALL
+        .replace("listen = \"127.0.0.1:1883\"", "broker = \"10.0.0.1:1883\"")
+        .replace("hub.example", "10.0.0.1");
+    assert!(parse(&text).unwrap_err().to_string().contains("circles"));
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    // Every prefix and every single-byte deletion of a configuration that uses most keys.
+    let text = format!("{SMALL}to = \"a/\"\nqos = 1\nlane = \"alarm\"\n[queue]\nmax_age = \"7d\"\n");
+    for end in 0..text.len() {
+        let _ = parse(&text[..end]);
+        let cut = format!("{}{}", &text[..end], &text[end + 1..]);
+        let _ = parse(&cut);
+    }
+}
