@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 //! edge-bridge
 
+pub mod bridge;
 pub mod chain;
 pub mod ingest;
 mod publisher;

@@ -214,9 +214,17 @@ impl Session {
     }
 
     /// Client: subscribes; [`Event::SubAck`] answers with the identifier returned here.
-    pub fn subscribe(&mut self, now_ms: u64, filters: Vec<Subscription>) -> Result<PacketId, RequestError> {
+    pub fn subscribe(
+        &mut self,
+        now_ms: u64,
+        mut filters: Vec<Subscription>,
+    ) -> Result<PacketId, RequestError> {
         if filters.iter().any(|f| f.qos == QoS::ExactlyOnce) {
             return Err(RequestError::QoS2);
+        }
+        if self.version == Version::V311 {
+            // It has no options; their defaults are what 3.1.1 does.
+            filters = filters.into_iter().map(|f| Subscription::new(f.filter, f.qos)).collect();
         }
         let (id, count) = (self.request_id()?, filters.len());
         let packet = Subscribe { packet_id: id, properties: Properties::default(), filters };
@@ -305,6 +313,14 @@ impl Session {
             self.tell(now_ms, reason);
         }
         self.end(Closed::Local(reason));
+    }
+
+    /// Whether there is a session to resume: this client brought one, or the server accepted this connection.
+    pub fn had_session(&self) -> bool {
+        match &self.role {
+            Role::Client { has_session, server, .. } => *has_session || server.is_some(),
+            Role::Server { .. } => true,
+        }
     }
 
     /// What outlives the connection.

@@ -1,0 +1,85 @@
+//! How long to wait before the next attempt: exponential with jitter, seeded, without a clock.
+
+/// Delays between dials, or between retries of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BackoffConfig {
+    /// First delay in milliseconds. Default 250.
+    pub base_ms: u64,
+    /// Longest delay in milliseconds. Default 15 000: what an outage costs at most after its end.
+    pub max_ms: u64,
+}
+
+impl Default for BackoffConfig {
+    fn default() -> Self {
+        Self { base_ms: 250, max_ms: 15_000 }
+    }
+}
+
+/// A growing delay. It grows with every attempt until [`reset`](Self::reset); a connection that was accepted and then dropped before anything
+/// was acknowledged does not reset it, so that a hub which kicks us is not dialled in a tight loop.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    config: BackoffConfig,
+    attempts: u32,
+    random: u64,
+}
+
+impl Backoff {
+    /// `seed` should differ between gateways: thousands of them lose the same hub at once.
+    pub fn new(config: BackoffConfig, seed: u64) -> Self {
+        Self { config, attempts: 0, random: seed }
+    }
+
+    /// The next delay in milliseconds: half of it is certain, half is chance ("equal jitter").
+    pub fn next_ms(&mut self) -> u64 {
+        let grown = self.config.base_ms.saturating_mul(1 << self.attempts.min(20));
+        let delay_ms = grown.clamp(1, self.config.max_ms.max(1));
+        self.attempts = self.attempts.saturating_add(1);
+        let half = delay_ms / 2;
+        delay_ms - half + splitmix64(&mut self.random) % (half + 1)
+    }
+
+    /// There was progress: the next delay is the first again.
+    pub fn reset(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// Attempts since the last progress.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): enough for jitter.
+fn splitmix64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_to_the_limit_and_starts_anew() {
+        let mut backoff = Backoff::new(BackoffConfig { base_ms: 100, max_ms: 1000 }, 1);
+        for expected in [100, 200, 400, 800, 1000, 1000] {
+            let got = backoff.next_ms();
+            assert!((expected / 2..=expected).contains(&got), "{got} for {expected}");
+        }
+        backoff.reset();
+        assert!(backoff.next_ms() <= 100);
+    }
+
+    #[test]
+    fn never_overflows_and_never_is_zero() {
+        let mut backoff = Backoff::new(BackoffConfig { base_ms: u64::MAX, max_ms: u64::MAX }, 1);
+        (0..100).for_each(|_| assert!(backoff.next_ms() > 0));
+        let mut backoff = Backoff::new(BackoffConfig { base_ms: 0, max_ms: 0 }, 1);
+        assert_eq!(backoff.next_ms(), 1);
+    }
+}

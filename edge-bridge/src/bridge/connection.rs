@@ -1,0 +1,180 @@
+//! One connection of the link: routes the session's events to the parts that own them.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use super::downlink::Downlink;
+use super::pack::Pack;
+use super::spool::Spool;
+use super::stall::{Stall, StallAction};
+use super::stats::Stats;
+use super::uplink::{Uplink, UplinkEvent};
+use super::{Event, Output};
+use crate::ingest::Now;
+use crate::session::{self, ClientConfig, Closed, Connected, Resume, Session, SessionOutcome};
+use crate::wire::ReasonCode;
+
+/// A network connection, from its start to [`Closed`].
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) session: Session,
+    pub(super) since_ms: u64,
+    /// A PUBACK came.
+    pub(super) acked: bool,
+    /// What the shell knows of the end.
+    why: Option<String>,
+}
+
+/// What lives longer than a connection.
+pub(super) struct Parts<'a, S, P> {
+    pub(super) uplink: &'a mut Uplink<P>,
+    pub(super) downlink: &'a mut Downlink,
+    pub(super) stall: &'a mut Stall,
+    pub(super) spool: &'a mut S,
+    pub(super) stats: &'a mut Stats,
+    pub(super) out: &'a mut VecDeque<Output>,
+}
+
+impl Connection {
+    pub(super) fn new(now: Now, epoch: u64, client: ClientConfig, resume: Option<Resume>) -> Self {
+        let session = Session::client(now.up_ms, epoch, client, resume);
+        Self { session, since_ms: now.up_ms, acked: false, why: None }
+    }
+
+    pub(super) fn on_bytes(&mut self, now: Now, buffer: &mut BytesMut) {
+        self.session.handle_input(now.up_ms, session::Input::Bytes(buffer));
+    }
+
+    pub(super) fn on_hangup(&mut self, now: Now, why: Option<String>) {
+        self.why = why;
+        self.session.handle_input(now.up_ms, session::Input::Closed);
+    }
+
+    pub(super) fn on_timeout(&mut self, now: Now) {
+        self.session.handle_input(now.up_ms, session::Input::Timeout);
+    }
+
+    /// Handles events, sends what can be sent, looks for a stall. `Some` when the connection is over.
+    pub(super) fn turn<S: Spool, P: Pack>(
+        &mut self,
+        now: Now,
+        parts: &mut Parts<'_, S, P>,
+    ) -> Option<(Closed, Option<String>)> {
+        let mut over = self.drain(now, parts);
+        if self.session.is_open() {
+            self.subscribe(now, parts);
+            parts.uplink.pump(now, &mut self.session, parts.spool, parts.stats);
+            parts.stall.set_waiting(now.up_ms, self.session.in_flight() > 0);
+            self.watch(now, parts);
+            over = over.or(self.drain(now, parts));
+        }
+        while let Some(event) = parts.uplink.poll_event() {
+            if matches!(event, UplinkEvent::QosNotSupported) {
+                self.session.disconnect(now.up_ms, ReasonCode::DISCONNECT_WITH_WILL);
+                self.why = Some("the hub takes no QoS 1: nothing can be delivered by it".to_owned());
+                over = over.or(self.drain(now, parts));
+            }
+            parts.out.push_back(Output::Event(Event::Uplink(event)));
+        }
+        over.map(|closed| (closed, self.why.take()))
+    }
+
+    fn drain<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) -> Option<Closed> {
+        let mut over = None;
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                session::Output::Transmit(bytes) => parts.out.push_back(Output::Transmit(bytes)),
+                session::Output::Event(session::Event::Closed(closed)) => over = Some(closed),
+                session::Output::Event(event) => self.on_event(now, event, parts),
+            }
+        }
+        over
+    }
+
+    fn on_event<S: Spool, P: Pack>(&mut self, now: Now, event: session::Event, parts: &mut Parts<'_, S, P>) {
+        match event {
+            session::Event::Connected(connected) => self.on_connected(now, *connected, parts),
+            session::Event::Acked { token, reason } => {
+                self.acked = true;
+                parts.stall.on_ack(now.up_ms);
+                parts.uplink.on_acked(now.up_ms, token, reason, parts.spool, parts.stats);
+            }
+            session::Event::Unsendable { token, .. } => {
+                parts.uplink.on_unsendable(token, parts.spool, parts.stats);
+            }
+            session::Event::Publish { publish, ack } => {
+                parts.stats.received += 1;
+                let publish = parts.downlink.local(publish);
+                parts.out.push_back(Output::Event(Event::Message { publish, ack }));
+            }
+            session::Event::SubAck(ack) => {
+                for refused in parts.downlink.on_suback(ack.packet_id, &ack.reasons) {
+                    parts.out.push_back(Output::Event(Event::SubscriptionRefused(refused)));
+                }
+            }
+            // What only servers see, answers to what we do not ask, and `Closed`, which `drain` takes.
+            _ => {}
+        }
+    }
+
+    fn on_connected<S: Spool, P: Pack>(
+        &mut self,
+        now: Now,
+        connected: Connected,
+        parts: &mut Parts<'_, S, P>,
+    ) {
+        parts.stats.connects += 1;
+        parts.stats.last_error = None;
+        parts.stall.on_connected(now.up_ms);
+        let (present, resumed, lost) = match connected.session {
+            SessionOutcome::New => (false, false, Vec::new()),
+            SessionOutcome::Resumed => (true, true, Vec::new()),
+            // A restart: what was in flight is in the spool, and the hub's subscriptions may be those of another configuration.
+            SessionOutcome::Unknown => (true, false, Vec::new()),
+            SessionOutcome::Lost(lost) => {
+                parts.stats.sessions_lost += 1;
+                let republished = lost.len();
+                parts.out.push_back(Output::Event(Event::SessionLost { republished }));
+                (false, false, lost)
+            }
+        };
+        parts.out.push_back(Output::Event(Event::Connected { session_present: present }));
+        parts.uplink.on_connected(now.up_ms, &lost, parts.stats);
+        let filters = parts.downlink.on_connected(resumed);
+        self.ask(now, &filters, parts);
+    }
+
+    fn subscribe<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
+        let filters = parts.downlink.missing();
+        self.ask(now, &filters, parts);
+    }
+
+    fn ask<S: Spool, P: Pack>(
+        &mut self,
+        now: Now,
+        filters: &[crate::wire::Subscription],
+        parts: &mut Parts<'_, S, P>,
+    ) {
+        if filters.is_empty() {
+            return;
+        }
+        match self.session.subscribe(now.up_ms, filters.to_vec()) {
+            Ok(id) => parts.downlink.on_asked(id, filters),
+            Err(error) => tracing::debug!(%error, "subscribe"),
+        }
+    }
+
+    fn watch<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
+        match parts.stall.poll(now.up_ms, parts.uplink.window().srtt_ms()) {
+            None => {}
+            Some(StallAction::Probe) => self.session.ping(now.up_ms),
+            Some(StallAction::Break) => {
+                parts.stats.stalls += 1;
+                parts.out.push_back(Output::Event(Event::Stalled));
+                self.why = Some("stalled: no answer from the hub".to_owned());
+                self.session.handle_input(now.up_ms, session::Input::Closed);
+            }
+        }
+    }
+}

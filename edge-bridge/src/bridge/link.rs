@@ -1,0 +1,85 @@
+//! What is said about the link (promise 5): from PUBACK progress, never from a socket that happens to be open.
+
+use std::fmt;
+
+/// The state of the link. Exhaustive: the vocabulary of log, metrics, status page and status topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum LinkState {
+    /// Messages go out and are acknowledged as they come.
+    Flowing,
+    /// Connected, nothing to send.
+    Idle,
+    /// Connected, a backlog is being worked off, and PUBACKs come.
+    Draining,
+    /// Connected, something is unacknowledged and no answer comes.
+    Stalled,
+    /// Not connected; the next attempt waits its time.
+    BackingOff,
+    /// Not connected: an attempt is under way, or none is wanted.
+    #[default]
+    Offline,
+}
+
+impl LinkState {
+    /// The pinned word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flowing => "flowing",
+            Self::Idle => "idle",
+            Self::Draining => "draining",
+            Self::Stalled => "stalled",
+            Self::BackingOff => "backing-off",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+impl fmt::Display for LinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is known of a connection that is up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    /// Messages without PUBACK, and rows being packed.
+    pub(super) unacknowledged: usize,
+    /// Rows that wait in the spool.
+    pub(super) waiting: u64,
+    /// A probe is out, or nothing was acknowledged for too long.
+    pub(super) suspect: bool,
+    /// A PUBACK came on this connection.
+    pub(super) acked: bool,
+}
+
+/// More rows than this behind the window are a backlog, fewer are this moment's.
+const BACKLOG: u64 = 32;
+
+impl Progress {
+    pub(super) fn state(self) -> LinkState {
+        match self {
+            Self { suspect: true, .. } => LinkState::Stalled,
+            Self { unacknowledged: 0, waiting: 0, .. } => LinkState::Idle,
+            // Nothing has been acknowledged here yet: connected is all that is known.
+            Self { acked: false, .. } => LinkState::Idle,
+            Self { waiting, .. } if waiting > BACKLOG => LinkState::Draining,
+            _ => LinkState::Flowing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_puback_makes_it_flow() {
+        let base = Progress { unacknowledged: 3, waiting: 0, suspect: false, acked: false };
+        assert_eq!(base.state(), LinkState::Idle);
+        assert_eq!(Progress { acked: true, ..base }.state(), LinkState::Flowing);
+        assert_eq!(Progress { acked: true, waiting: 1000, ..base }.state(), LinkState::Draining);
+        assert_eq!(Progress { acked: true, suspect: true, ..base }.state(), LinkState::Stalled);
+        assert_eq!(Progress { unacknowledged: 0, acked: true, ..base }.state(), LinkState::Idle);
+    }
+}

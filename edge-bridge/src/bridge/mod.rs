@@ -1,0 +1,386 @@
+//! The bridge's decisions, without a socket: one upstream link over all of its connections.
+//!
+//! How to run a [`Core`]:
+//!
+//! 1. [`Core::start`]; then call [`poll_output`](Core::poll_output) until `None` and do what it says.
+//! 2. Say what happened with [`handle_input`](Core::handle_input): the dial succeeded or failed, bytes came, the connection ended, rows were pushed,
+//!    time passed. After each, 1's loop again.
+//! 3. Come back with [`Input::Timeout`] at [`poll_timeout`](Core::poll_timeout).
+//!
+//! There is one network connection at a time: between [`Output::Dial`] and [`Output::Hangup`] everything is about that one. The bytes of
+//! [`Output::Transmit`] go out in order; what a connection could not write when it ends is dropped.
+
+#![deny(clippy::indexing_slicing)]
+
+pub mod backoff;
+mod connection;
+mod downlink;
+mod link;
+mod pack;
+pub mod rules;
+pub mod spool;
+mod stall;
+mod stats;
+mod uplink;
+pub mod window;
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+pub use downlink::Refused;
+pub use link::LinkState;
+pub use pack::{Pack, Packed, Packing, RawPack};
+pub use stall::{Stall, StallAction};
+pub use stats::Stats;
+pub use uplink::{UplinkEvent, may_heal};
+
+use backoff::{Backoff, BackoffConfig};
+use connection::Connection;
+use downlink::Downlink;
+use rules::Rules;
+use spool::Spool;
+use uplink::Uplink;
+
+use crate::ingest::Now;
+use crate::session::{AckHandle, ClientConfig, Closed, Resume, StaleAck};
+use crate::wire::{Publish, QoS, ReasonCode, Utf8};
+
+/// How long a connection must live to count as accepted for good, when nothing was there to be acknowledged.
+const STABLE_MS: u64 = 30_000;
+
+/// How the link behaves. Fields are public; start with [`new`](Self::new).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LinkConfig {
+    /// The connection to the hub.
+    pub client: ClientConfig,
+    /// Delays between dials.
+    pub backoff: BackoffConfig,
+    /// Bytes unacknowledged at most. Default 4 MiB. They stay leased in the spool and, while in flight, in RAM.
+    pub window_max_bytes: u64,
+    /// The `in` rules. Default: none.
+    pub rules: Rules,
+    /// For jitter: should differ between gateways.
+    pub seed: u64,
+}
+
+impl LinkConfig {
+    /// The defaults around this client.
+    pub fn new(client: ClientConfig) -> Self {
+        Self {
+            client,
+            backoff: BackoffConfig::default(),
+            window_max_bytes: 4 * 1024 * 1024,
+            rules: Rules::default(),
+            seed: 0,
+        }
+    }
+}
+
+/// What happened. Exhaustive.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The network connection (and TLS) is up.
+    Dialed,
+    /// It could not be made, and why.
+    DialFailed(String),
+    /// Bytes from the hub: whole packets are taken, the rest is left. Call again while the buffer gets shorter.
+    Bytes(&'a mut BytesMut),
+    /// The network connection ended, and why if that is known.
+    HungUp(Option<String>),
+    /// Rows may be in the spool that were not there before.
+    Rows,
+    /// The clock reached [`poll_timeout`](Core::poll_timeout), or just passed.
+    Timeout,
+}
+
+/// What to do. Exhaustive.
+#[derive(Debug)]
+pub enum Output {
+    /// Make a network connection.
+    Dial,
+    /// Write to it.
+    Transmit(Bytes),
+    /// Close it, after what was to be transmitted before.
+    Hangup,
+    /// Something happened.
+    Event(Event),
+}
+
+/// Something the application may want to know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The hub accepted us.
+    Connected {
+        /// It still has the session.
+        session_present: bool,
+    },
+    /// The hub had lost the session: so many messages are being published anew, and the subscriptions are made again.
+    SessionLost {
+        /// Messages.
+        republished: usize,
+    },
+    /// The connection is over, or was not made.
+    Disconnected {
+        /// Why, in words.
+        reason: String,
+        /// When the next attempt starts, from now; `None` after [`Core::stop`].
+        retry_in_ms: Option<u64>,
+    },
+    /// The stall breaker broke the connection.
+    Stalled,
+    /// A message from the hub, under its local name. At QoS 1 it comes again unless [`Core::ack`] is called with its handle.
+    Message {
+        /// The message.
+        publish: Publish,
+        /// `None` at QoS 0.
+        ack: Option<AckHandle>,
+    },
+    /// The hub refused a subscription; it is asked for again on the next connection.
+    SubscriptionRefused(Refused),
+    /// The way up.
+    Uplink(UplinkEvent),
+}
+
+/// One upstream link. See the [module](self).
+#[derive(Debug)]
+pub struct Core<S, P> {
+    config: LinkConfig,
+    spool: S,
+    phase: Phase,
+    epoch: u64,
+    /// What the last connection left; `None` before the first, when this process has no session.
+    resume: Option<Resume>,
+    uplink: Uplink<P>,
+    downlink: Downlink,
+    stall: Stall,
+    backoff: Backoff,
+    out: VecDeque<Output>,
+    stats: Stats,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Not started, or stopped.
+    Offline,
+    Dialing,
+    Waiting {
+        until_ms: u64,
+    },
+    Up(Box<Connection>),
+}
+
+impl<S: Spool, P: Pack> Core<S, P> {
+    /// A link that does nothing until [`start`](Self::start).
+    pub fn new(config: LinkConfig, spool: S, pack: P) -> Self {
+        Self {
+            uplink: Uplink::new(pack, config.window_max_bytes, config.seed),
+            downlink: Downlink::new(config.rules.clone()),
+            backoff: Backoff::new(config.backoff, config.seed),
+            config,
+            spool,
+            phase: Phase::Offline,
+            epoch: 0,
+            resume: None,
+            stall: Stall::default(),
+            out: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Wants a connection from now on.
+    pub fn start(&mut self, _now: Now) {
+        if matches!(self.phase, Phase::Offline) {
+            self.dial();
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        match (input, &mut self.phase) {
+            (Input::Dialed, Phase::Dialing) => self.connect(now),
+            (Input::DialFailed(why), Phase::Dialing) => self.disconnected(now, why),
+            (Input::Bytes(buffer), Phase::Up(connection)) => {
+                connection.on_bytes(now, buffer);
+                self.stall.on_byte(now.up_ms);
+            }
+            (Input::HungUp(why), Phase::Up(connection)) => {
+                connection.on_hangup(now, why);
+            }
+            (Input::Timeout, Phase::Waiting { until_ms }) if *until_ms <= now.up_ms => self.dial(),
+            (Input::Timeout, Phase::Up(connection)) => connection.on_timeout(now),
+            _ => {}
+        }
+        self.turn(now);
+    }
+
+    /// The next thing to do; call until `None`. May change after every other `&mut` call.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When to call with [`Input::Timeout`], in `Now::up_ms`.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Offline | Phase::Dialing => None,
+            Phase::Waiting { until_ms } => Some(*until_ms),
+            Phase::Up(connection) => {
+                let stall = self.stall.poll_timeout(self.uplink.window().srtt_ms());
+                let all = [connection.session.poll_timeout(), self.uplink.poll_timeout(), stall];
+                all.into_iter().flatten().min()
+            }
+        }
+    }
+
+    /// The application is done with a message of [`Event::Message`]: PUBACK.
+    ///
+    /// # Errors
+    ///
+    /// The connection it came by is gone: the hub will send it again.
+    pub fn ack(&mut self, now: Now, handle: AckHandle, reason: ReasonCode) -> Result<(), StaleAck> {
+        let Phase::Up(connection) = &mut self.phase else { return Err(StaleAck) };
+        let answered = connection.session.ack(now.up_ms, handle, reason);
+        self.turn(now);
+        answered
+    }
+
+    /// Subscribes at the hub, now and in every later session.
+    pub fn subscribe(&mut self, now: Now, filter: Utf8, qos: QoS) {
+        self.downlink.want(filter, qos);
+        self.turn(now);
+    }
+
+    /// Ends the link: DISCONNECT, and every row that the hub has not acknowledged goes back to its place in the spool. The hub keeps the
+    /// session, so that its messages are not lost.
+    pub fn stop(&mut self, now: Now) {
+        if let Phase::Up(connection) = &mut self.phase {
+            connection.session.disconnect(now.up_ms, ReasonCode::NORMAL_DISCONNECTION);
+            self.turn(now);
+        }
+        self.phase = Phase::Offline;
+        self.resume = None;
+        self.uplink.give_back(&mut self.spool);
+        self.note();
+    }
+
+    /// Numbers.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        if let Phase::Up(connection) = &self.phase {
+            stats.traffic.add(&connection.session.traffic());
+        }
+        stats
+    }
+
+    /// The state of the link.
+    pub fn link(&self) -> LinkState {
+        self.stats.link
+    }
+
+    /// The spool.
+    pub fn spool(&self) -> &S {
+        &self.spool
+    }
+
+    /// The spool. After pushing to it, say [`Input::Rows`].
+    pub fn spool_mut(&mut self) -> &mut S {
+        &mut self.spool
+    }
+
+    /// The session of the present connection, to look at.
+    pub fn session(&self) -> Option<&crate::session::Session> {
+        match &self.phase {
+            Phase::Up(connection) => Some(&connection.session),
+            _ => None,
+        }
+    }
+
+    fn dial(&mut self) {
+        self.phase = Phase::Dialing;
+        self.stats.dials += 1;
+        self.out.push_back(Output::Dial);
+    }
+
+    fn connect(&mut self, now: Now) {
+        self.epoch += 1;
+        let mut resume = self.resume.take();
+        if let Some(resume) = &mut resume {
+            self.uplink.prepare_resume(now.up_ms, resume);
+        }
+        let client = self.config.client.clone();
+        self.phase = Phase::Up(Box::new(Connection::new(now, self.epoch, client, resume)));
+    }
+
+    /// Moves what can be moved, after whatever happened.
+    fn turn(&mut self, now: Now) {
+        let Phase::Up(connection) = &mut self.phase else {
+            self.note();
+            return;
+        };
+        let mut parts = connection::Parts {
+            uplink: &mut self.uplink,
+            downlink: &mut self.downlink,
+            stall: &mut self.stall,
+            spool: &mut self.spool,
+            stats: &mut self.stats,
+            out: &mut self.out,
+        };
+        let closed = connection.turn(now, &mut parts);
+        if let Some((closed, why)) = closed {
+            self.connection_over(now, &closed, why);
+        }
+        self.note();
+    }
+
+    fn connection_over(&mut self, now: Now, closed: &Closed, why: Option<String>) {
+        let Phase::Up(connection) = std::mem::replace(&mut self.phase, Phase::Offline) else { return };
+        self.stats.traffic.add(&connection.session.traffic());
+        // Two clients under one identifier throw each other out, however much each gets done in between.
+        let taken_over = matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. });
+        let stable = connection.acked || now.up_ms.saturating_sub(connection.since_ms) >= STABLE_MS;
+        if stable && !taken_over {
+            self.backoff.reset();
+        }
+        if connection.session.had_session() {
+            self.resume = Some(connection.session.into_resume());
+        }
+        self.stall.set_waiting(now.up_ms, false);
+        self.out.push_back(Output::Hangup);
+        if matches!(closed, Closed::Local(ReasonCode::NORMAL_DISCONNECTION)) {
+            let reason = closed.to_string();
+            self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
+            return;
+        }
+        self.disconnected(now, why.unwrap_or_else(|| closed.to_string()));
+    }
+
+    fn disconnected(&mut self, now: Now, reason: String) {
+        let in_ms = self.backoff.next_ms();
+        self.phase = Phase::Waiting { until_ms: now.up_ms + in_ms };
+        self.stats.last_error = Some(reason.clone());
+        self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: Some(in_ms) }));
+    }
+
+    fn note(&mut self) {
+        self.stats.unacknowledged = self.uplink.unacknowledged();
+        self.stats.waiting = self.spool.waiting();
+        self.stats.window_bytes = self.uplink.window().limit();
+        self.stats.srtt_ms = self.uplink.window().srtt_ms().unwrap_or(0);
+        self.stats.link = match &self.phase {
+            Phase::Offline | Phase::Dialing => LinkState::Offline,
+            Phase::Waiting { .. } => LinkState::BackingOff,
+            Phase::Up(connection) if !connection.session.is_open() => LinkState::Offline,
+            Phase::Up(connection) => link::Progress {
+                unacknowledged: self.stats.unacknowledged,
+                waiting: self.stats.waiting,
+                suspect: self.stall.is_suspect(),
+                acked: connection.acked,
+            }
+            .state(),
+        };
+    }
+}

@@ -1,0 +1,184 @@
+//! Batches are made when rows are drained: rows in, PUBLISH packets out.
+
+use std::collections::VecDeque;
+
+use super::spool::{LeaseId, Leased};
+use crate::ingest::Now;
+use crate::wire::{Properties, PropertyId, Publish, QoS, ReasonCode, Value};
+
+/// Makes messages of leased rows. Pure. The uplink gives rows as the window allows, in their order, and asks for messages after each;
+/// a batch may stay open for more rows as long as the implementation likes ([`poll_timeout`](Self::poll_timeout)), since rows that wait
+/// here are safe in the queue.
+pub trait Pack {
+    /// Takes a row in.
+    fn add(&mut self, now: Now, row: Leased);
+
+    /// The next message that is ready, or the next rows that cannot be made one. `max_packet` is what the hub takes, in bytes of a whole
+    /// packet: a message above it is refused later and its rows become dead letters, so leave room for topic and properties.
+    fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing>;
+
+    /// When an open batch is to be asked for again, in milliseconds of `Now::up_ms`.
+    fn poll_timeout(&self) -> Option<u64>;
+
+    /// Payload bytes of the rows inside: counts against the window.
+    fn held_bytes(&self) -> usize;
+
+    /// Rows inside, to be given back to the queue: the bridge stops.
+    fn take_rows(&mut self) -> Vec<LeaseId>;
+}
+
+/// What comes out. Exhaustive.
+#[derive(Debug, Clone)]
+pub enum Packing {
+    /// A message.
+    Message(Packed),
+    /// Rows that can never be sent: they leave the queue, are counted, and reported with the reason.
+    DeadLetter {
+        /// Which.
+        rows: Vec<LeaseId>,
+        /// Why: [`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID), …
+        reason: ReasonCode,
+    },
+}
+
+/// A message and the rows that are delivered when the hub has it.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// At QoS 1. Its packet identifier is the session's, its Message Expiry Interval the uplink's.
+    pub publish: Publish,
+    /// Acknowledged together.
+    pub rows: Vec<LeaseId>,
+    /// Milliseconds from now that it is worth sending: the least of its rows'.
+    pub remaining_ms: Option<u64>,
+}
+
+/// One row, one message, payload and properties as they are.
+#[derive(Debug, Default)]
+pub struct RawPack {
+    identity: bool,
+    rows: VecDeque<Leased>,
+    bytes: usize,
+}
+
+impl RawPack {
+    /// With `identity` each message carries the user properties `edge-id` (see [`Identity`](super::spool::Identity)) and, on a possible
+    /// duplicate, `edge-pd` = `1`; without it nothing is added.
+    pub fn new(identity: bool) -> Self {
+        Self { identity, ..Self::default() }
+    }
+
+    fn properties(&self, row: &Leased) -> Properties {
+        if !self.identity {
+            return row.row.properties.clone();
+        }
+        let mut properties = row.row.properties.to_builder();
+        // A row with properties at the limit of the format keeps what it has.
+        if let Some(identity) = row.identity {
+            let _ = properties.user("edge-id", &identity.to_string());
+        }
+        if row.row.possible_duplicate {
+            let _ = properties.user("edge-pd", "1");
+        }
+        properties.finish()
+    }
+}
+
+impl Pack for RawPack {
+    fn add(&mut self, _now: Now, row: Leased) {
+        self.bytes += row.row.payload.len();
+        self.rows.push_back(row);
+    }
+
+    fn poll(&mut self, _now: Now, _max_packet: usize) -> Option<Packing> {
+        let row = self.rows.pop_front()?;
+        self.bytes -= row.row.payload.len();
+        Some(Packing::Message(Packed {
+            publish: Publish {
+                dup: false,
+                qos: QoS::AtLeastOnce,
+                retain: row.row.retain,
+                topic: row.row.topic.clone(),
+                packet_id: None,
+                properties: self.properties(&row),
+                payload: row.row.payload.clone(),
+            },
+            rows: vec![row.id],
+            remaining_ms: row.remaining_ms(),
+        }))
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        None
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn take_rows(&mut self) -> Vec<LeaseId> {
+        self.bytes = 0;
+        self.rows.drain(..).map(|row| row.id).collect()
+    }
+}
+
+/// The message's Message Expiry Interval as what is left of it, at least a second: the protocol has no zero (§3.3.2.3.3), and what is
+/// in flight must be resent (\[MQTT-4.4.0-1\]).
+pub(super) fn set_expiry(properties: &Properties, remaining_ms: Option<u64>) -> Properties {
+    let Some(remaining_ms) = remaining_ms else { return properties.clone() };
+    let seconds = u32::try_from(remaining_ms.div_ceil(1000).max(1)).unwrap_or(u32::MAX);
+    let mut changed = properties.without(&[PropertyId::MessageExpiryInterval]).to_builder();
+    match changed.push(PropertyId::MessageExpiryInterval, Value::U32(seconds)) {
+        Ok(_) => changed.finish(),
+        Err(_) => properties.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::spool::Identity;
+    use super::*;
+    use crate::row::Row;
+    use crate::wire::{PropertiesBuilder, Utf8};
+
+    fn leased(possible_duplicate: bool) -> Leased {
+        let mut user = PropertiesBuilder::new();
+        user.user("own", "kept").unwrap();
+        let row = Row {
+            possible_duplicate,
+            properties: user.finish(),
+            ttl_ms: Some(10_000),
+            ..Row::new(Utf8::from_static("a").unwrap(), Bytes::from_static(b"x"))
+        };
+        Leased::new(LeaseId(1), row, 4_500, Some(Identity { gateway: 1, lane: 1, epoch: 2, seq: 3 }))
+    }
+
+    fn message(pack: &mut RawPack, row: Leased) -> Packed {
+        pack.add(Now::default(), row);
+        match pack.poll(Now::default(), usize::MAX) {
+            Some(Packing::Message(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn adds_nothing_unless_asked() {
+        let packed = message(&mut RawPack::new(false), leased(true));
+        assert_eq!(packed.publish.properties.user_properties().collect::<Vec<_>>(), [("own", "kept")]);
+    }
+
+    #[test]
+    fn a_gateways_rows_carry_identity_and_mark() {
+        let packed = message(&mut RawPack::new(true), leased(true));
+        let expected = [("own", "kept"), ("edge-id", "0000000000000001-1-2-3"), ("edge-pd", "1")];
+        assert_eq!(packed.publish.properties.user_properties().collect::<Vec<_>>(), expected);
+        assert_eq!(packed.remaining_ms, Some(5_500));
+    }
+
+    #[test]
+    fn expiry_is_what_is_left_and_at_least_a_second() {
+        let set = |ms| set_expiry(&Properties::default(), ms).u32(PropertyId::MessageExpiryInterval);
+        assert_eq!((set(None), set(Some(5_500)), set(Some(0))), (None, Some(6), Some(1)));
+    }
+}

@@ -1,0 +1,273 @@
+//! Which topics go where: `topic PATTERN [out|in|both] QOS LOCAL REMOTE` with exactly the meaning that Mosquitto gives it.
+//!
+//! The prefixes are put *before the pattern* to subscribe: an `out` rule subscribes to `LOCAL + PATTERN` here, an `in` rule to
+//! `REMOTE + PATTERN` at the hub. A message then loses the prefix of the side it comes from, if it has it, and gets that of the other.
+//! So `topic hub/site/cmd/# in 1 "" cmd/` subscribes to `cmd/hub/site/cmd/#`, which is rarely what was meant.
+
+use std::fmt;
+
+use crate::wire::{self, QoS, TopicError, Utf8};
+
+/// Which way a rule works. Exhaustive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Direction {
+    /// From here to the hub. Mosquitto's default.
+    #[default]
+    Out,
+    /// From the hub to here.
+    In,
+    /// Both ways.
+    Both,
+}
+
+/// One rule, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    direction: Direction,
+    qos: QoS,
+    local_prefix: Utf8,
+    remote_prefix: Utf8,
+    local_filter: Utf8,
+    remote_filter: Utf8,
+}
+
+/// Why a rule is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// Neither a pattern nor both prefixes.
+    #[error("an empty pattern needs a local and a remote prefix")]
+    Empty,
+    /// A resulting filter cannot be subscribed to.
+    #[error("\"{filter}\" is not a topic filter: {error}")]
+    Filter {
+        /// Prefix and pattern together.
+        filter: String,
+        /// Why not.
+        error: TopicError,
+    },
+    /// A prefix is put before topics, so it is not a filter.
+    #[error("the prefix \"{0}\" has a wildcard")]
+    WildcardInPrefix(String),
+    /// 0, 1 or 2.
+    #[error("\"{0}\" is not a QoS: 0, 1 or 2")]
+    QoS(String),
+    /// out, in or both.
+    #[error("\"{0}\" is not a direction: out, in or both")]
+    Direction(String),
+    /// More words than a rule has.
+    #[error("\"{0}\" is one word too many")]
+    Trailing(String),
+}
+
+impl Rule {
+    /// A rule from its parts; an empty prefix is none.
+    pub fn new(
+        pattern: &str,
+        direction: Direction,
+        qos: QoS,
+        local_prefix: &str,
+        remote_prefix: &str,
+    ) -> Result<Self, RuleError> {
+        if pattern.is_empty() && (local_prefix.is_empty() || remote_prefix.is_empty()) {
+            return Err(RuleError::Empty);
+        }
+        for prefix in [local_prefix, remote_prefix] {
+            if prefix.contains(['+', '#']) {
+                return Err(RuleError::WildcardInPrefix(prefix.to_owned()));
+            }
+        }
+        Ok(Self {
+            direction,
+            qos,
+            local_prefix: text(local_prefix)?,
+            remote_prefix: text(remote_prefix)?,
+            local_filter: filter(local_prefix, pattern)?,
+            remote_filter: filter(remote_prefix, pattern)?,
+        })
+    }
+
+    /// What stands after `topic` in a mosquitto.conf: `PATTERN [out|in|both] [QOS] [LOCAL] [REMOTE]`, where `""` is empty. Defaults:
+    /// out, QoS 0, no prefixes.
+    pub fn parse(text: &str) -> Result<Self, RuleError> {
+        let mut words = text.split_whitespace().map(|word| if word == "\"\"" { "" } else { word });
+        let pattern = words.next().unwrap_or_default();
+        let direction = match words.next() {
+            None | Some("out") => Direction::Out,
+            Some("in") => Direction::In,
+            Some("both") => Direction::Both,
+            Some(other) => return Err(RuleError::Direction(other.to_owned())),
+        };
+        let qos = match words.next() {
+            None | Some("0") => QoS::AtMostOnce,
+            Some("1") => QoS::AtLeastOnce,
+            Some("2") => QoS::ExactlyOnce,
+            Some(other) => return Err(RuleError::QoS(other.to_owned())),
+        };
+        let (local, remote) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        match words.next() {
+            Some(word) => Err(RuleError::Trailing(word.to_owned())),
+            None => Self::new(pattern, direction, qos, local, remote),
+        }
+    }
+
+    /// What to subscribe to here, for rules that go out.
+    pub fn local_filter(&self) -> Option<&Utf8> {
+        matches!(self.direction, Direction::Out | Direction::Both).then_some(&self.local_filter)
+    }
+
+    /// What to subscribe to at the hub, for rules that come in.
+    pub fn remote_filter(&self) -> Option<&Utf8> {
+        matches!(self.direction, Direction::In | Direction::Both).then_some(&self.remote_filter)
+    }
+
+    /// The rule's QoS.
+    pub fn qos(&self) -> QoS {
+        self.qos
+    }
+
+    fn has_prefix(&self) -> bool {
+        !self.local_prefix.is_empty() || !self.remote_prefix.is_empty()
+    }
+}
+
+/// A topic on the other side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped {
+    /// Its name there.
+    pub topic: Utf8,
+    /// The rule's QoS; a message goes on with the smaller of this and its own.
+    pub qos: QoS,
+}
+
+/// The rules of one bridge, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    rules: Vec<Rule>,
+}
+
+impl Rules {
+    /// In the order of the file.
+    pub fn new(rules: Vec<Rule>) -> Self {
+        Self { rules }
+    }
+
+    /// The rules.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
+    /// Where a local message goes at the hub; `None` if no rule takes it out. As in Mosquitto the first rule *with a prefix* decides the
+    /// new name, wherever it stands; rules without one leave the name as it is.
+    pub fn map_out(&self, topic: &str) -> Option<Mapped> {
+        let taken = |rule: &&Rule| rule.local_filter().is_some_and(|f| wire::matches(f, topic));
+        self.map(topic, taken, |rule| (&rule.local_prefix, &rule.remote_prefix))
+    }
+
+    /// As [`map_out`](Self::map_out), for a message from the hub.
+    pub fn map_in(&self, topic: &str) -> Option<Mapped> {
+        let taken = |rule: &&Rule| rule.remote_filter().is_some_and(|f| wire::matches(f, topic));
+        self.map(topic, taken, |rule| (&rule.remote_prefix, &rule.local_prefix))
+    }
+
+    fn map(
+        &self,
+        topic: &str,
+        taken: impl Fn(&&Rule) -> bool,
+        prefixes: impl Fn(&Rule) -> (&Utf8, &Utf8),
+    ) -> Option<Mapped> {
+        let mut matching = self.rules.iter().filter(&taken);
+        let rule = match matching.clone().find(|rule| rule.has_prefix()) {
+            Some(rule) => rule,
+            None => matching.next()?,
+        };
+        let (from, to) = prefixes(rule);
+        let rest = topic.strip_prefix(from.as_str()).unwrap_or(topic);
+        Some(Mapped { topic: Utf8::try_from(format!("{to}{rest}")).ok()?, qos: rule.qos })
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Out => "out",
+            Self::In => "in",
+            Self::Both => "both",
+        })
+    }
+}
+
+fn text(text: &str) -> Result<Utf8, RuleError> {
+    Utf8::try_from(text).map_err(|_| RuleError::WildcardInPrefix(text.to_owned()))
+}
+
+fn filter(prefix: &str, pattern: &str) -> Result<Utf8, RuleError> {
+    let filter = format!("{prefix}{pattern}");
+    if let Err(error) = wire::validate_filter(&filter) {
+        return Err(RuleError::Filter { filter, error });
+    }
+    text(&filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(lines: &[&str]) -> Rules {
+        Rules::new(lines.iter().map(|line| Rule::parse(line).unwrap()).collect())
+    }
+
+    fn out(rules: &Rules, topic: &str) -> Option<String> {
+        rules.map_out(topic).map(|m| m.topic.as_str().to_owned())
+    }
+
+    fn inward(rules: &Rules, topic: &str) -> Option<String> {
+        rules.map_in(topic).map(|m| m.topic.as_str().to_owned())
+    }
+
+    #[test]
+    fn prefixes_stand_before_the_pattern_and_are_exchanged() {
+        let rules = rules(&["sensors/# out 1 line/ hub/site7/"]);
+        assert_eq!(*rules.iter().next().unwrap().local_filter().unwrap(), "line/sensors/#");
+        assert_eq!(out(&rules, "line/sensors/a"), Some("hub/site7/sensors/a".into()));
+        assert_eq!(out(&rules, "sensors/a"), None);
+        assert_eq!(inward(&rules, "hub/site7/sensors/a"), None, "out only");
+    }
+
+    #[test]
+    fn the_fields_own_trap() {
+        let rules = rules(&[r#"hub/SITE/cmd/# in 1 "" cmd/"#]);
+        assert_eq!(*rules.iter().next().unwrap().remote_filter().unwrap(), "cmd/hub/SITE/cmd/#");
+        assert_eq!(inward(&rules, "cmd/hub/SITE/cmd/open"), Some("hub/SITE/cmd/open".into()));
+        assert_eq!(inward(&rules, "hub/SITE/cmd/open"), None);
+    }
+
+    #[test]
+    fn the_first_rule_with_a_prefix_names_the_topic() {
+        let rules = rules(&["a/# out 0", r#"a/b out 1 "" x/"#, r#"a/# out 1 "" y/"#]);
+        assert_eq!(out(&rules, "a/b"), Some("x/a/b".into()));
+        assert_eq!(out(&rules, "a/c"), Some("y/a/c".into()));
+        assert_eq!(rules.map_out("a/c").unwrap().qos, QoS::AtLeastOnce);
+    }
+
+    #[test]
+    fn defaults_and_an_empty_pattern() {
+        let rules = rules(&["a/#", r#""" both 2 local/topic remote/topic"#]);
+        assert_eq!(
+            rules.map_out("a/1"),
+            Some(Mapped { topic: Utf8::try_from("a/1").unwrap(), qos: QoS::AtMostOnce })
+        );
+        assert_eq!(out(&rules, "local/topic"), Some("remote/topic".into()));
+        assert_eq!(inward(&rules, "remote/topic"), Some("local/topic".into()));
+    }
+
+    #[test]
+    fn errors_name_the_word() {
+        assert_eq!(Rule::parse("a sideways"), Err(RuleError::Direction("sideways".into())));
+        assert_eq!(Rule::parse("a out 3"), Err(RuleError::QoS("3".into())));
+        assert_eq!(Rule::parse("a out 1 b c d"), Err(RuleError::Trailing("d".into())));
+        assert_eq!(Rule::parse("a out 1 b/+ c"), Err(RuleError::WildcardInPrefix("b/+".into())));
+        assert_eq!(Rule::parse(r#""" out 1 b"#), Err(RuleError::Empty));
+        assert!(matches!(Rule::parse("a#b"), Err(RuleError::Filter { .. })));
+    }
+}

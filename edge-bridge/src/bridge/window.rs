@@ -1,0 +1,181 @@
+//! How many bytes may be unacknowledged: limited by the delay they cause (DESIGN §3, Window).
+//!
+//! A window larger than the path's bandwidth-delay product only makes a queue in front of the slowest link, and every live row waits
+//! behind it. So the window starts at 64 KiB, doubles per round trip until it first shrinks (slow start, RFC 5681 §3.1), then grows by
+//! a little per round trip while the PUBACK comes within 200 ms of the fastest one, and shrinks when it does not (AIMD on delay, after
+//! TCP Vegas, Brakmo and Peterson 1995).
+
+/// Bytes at the start.
+const START: u64 = 64 * 1024;
+/// Never less: several small messages.
+const FLOOR: u64 = 4 * 1024;
+/// Growth per round trip after the first shrink.
+const STEP: u64 = 8 * 1024;
+/// A PUBACK later than the fastest by so much stands in a queue.
+const DELAY_MS: u64 = 200;
+/// How long a fastest round trip counts: paths change.
+const RTT_MIN_FOR_MS: u64 = 300_000;
+
+/// The window of one connection. Exists for one connection only: the next may take another path.
+#[derive(Debug, Clone)]
+pub struct Window {
+    limit: u64,
+    max: u64,
+    in_flight: u64,
+    slow_start: bool,
+    /// No second shrink for what was sent before the first.
+    shrink_after_ms: u64,
+    srtt_ms: Option<u64>,
+    rtt_min: [Option<u64>; 2],
+    rtt_min_since_ms: u64,
+}
+
+impl Window {
+    /// `max`: bytes that are unacknowledged at most.
+    pub fn new(now_ms: u64, max: u64) -> Self {
+        Self {
+            limit: START.min(max.max(1)),
+            max: max.max(1),
+            in_flight: 0,
+            slow_start: true,
+            shrink_after_ms: 0,
+            srtt_ms: None,
+            rtt_min: [None; 2],
+            rtt_min_since_ms: now_ms,
+        }
+    }
+
+    /// Whether a message of `bytes` may be sent. One may always be, however large.
+    pub fn admits(&self, bytes: u64) -> bool {
+        self.in_flight == 0 || self.in_flight.saturating_add(bytes) <= self.limit
+    }
+
+    /// Bytes that still fit.
+    pub fn room(&self) -> u64 {
+        self.limit.saturating_sub(self.in_flight)
+    }
+
+    /// A message was sent.
+    pub fn on_sent(&mut self, bytes: u64) {
+        self.in_flight = self.in_flight.saturating_add(bytes);
+    }
+
+    /// A message was acknowledged. `sent_ms` is `None` for one that was also sent on an earlier connection, whose round trip nobody
+    /// knows (Karn's rule).
+    pub fn on_acked(&mut self, now_ms: u64, bytes: u64, sent_ms: Option<u64>) {
+        // Growth means something only when the window is what limits.
+        let was_full = self.in_flight.saturating_add(bytes) > self.limit / 2;
+        self.in_flight = self.in_flight.saturating_sub(bytes);
+        let Some(sent_ms) = sent_ms else { return };
+        let rtt_ms = now_ms.saturating_sub(sent_ms);
+        self.note_rtt(now_ms, rtt_ms);
+        let fastest_ms = self.rtt_min.iter().flatten().min().copied().unwrap_or(rtt_ms);
+        if rtt_ms >= fastest_ms + DELAY_MS {
+            self.shrink(now_ms, sent_ms, fastest_ms, rtt_ms);
+        } else if was_full {
+            let grown = if self.slow_start { bytes } else { bytes.saturating_mul(STEP) / self.limit.max(1) };
+            self.limit = (self.limit + grown.max(1)).min(self.max);
+        }
+    }
+
+    /// What was in flight is no longer: the session was lost.
+    pub fn forget_in_flight(&mut self) {
+        self.in_flight = 0;
+    }
+
+    /// Smoothed round trip of a PUBLISH (RFC 6298 §2), `None` before the first.
+    pub fn srtt_ms(&self) -> Option<u64> {
+        self.srtt_ms
+    }
+
+    /// The present limit in bytes.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Unacknowledged bytes.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight
+    }
+
+    fn shrink(&mut self, now_ms: u64, sent_ms: u64, fastest_ms: u64, rtt_ms: u64) {
+        if sent_ms < self.shrink_after_ms {
+            return;
+        }
+        self.shrink_after_ms = now_ms;
+        self.limit = if std::mem::take(&mut self.slow_start) {
+            // The overshoot is known: what was in flight took `rtt` where `fastest` + half the delay would do.
+            let fits = self.limit.saturating_mul(fastest_ms + DELAY_MS / 2) / rtt_ms.max(1);
+            fits.min(self.limit / 2)
+        } else {
+            self.limit - self.limit / 4
+        }
+        .max(FLOOR.min(self.max));
+    }
+
+    fn note_rtt(&mut self, now_ms: u64, rtt_ms: u64) {
+        self.srtt_ms = Some(self.srtt_ms.map_or(rtt_ms, |srtt| (7 * srtt + rtt_ms) / 8));
+        if now_ms.saturating_sub(self.rtt_min_since_ms) > RTT_MIN_FOR_MS {
+            self.rtt_min_since_ms = now_ms;
+            self.rtt_min = [None, self.rtt_min[0]];
+        }
+        let current = &mut self.rtt_min[0];
+        *current = Some(current.map_or(rtt_ms, |min| min.min(rtt_ms)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// A path with a rate, a delay and an endless queue; returns messages per second and the last round trip.
+    fn run(rate_per_s: u64, rtt_ms: u64, size: u64, seconds: u64) -> (u64, u64, Window) {
+        let mut window = Window::new(0, 4 * 1024 * 1024);
+        let mut acks: VecDeque<(u64, u64)> = VecDeque::new();
+        let (mut link_free_us, mut delivered, mut last_rtt) = (0u64, 0u64, 0);
+        for now_ms in 0..seconds * 1000 {
+            while let Some((at_ms, sent_ms)) = acks.front().copied()
+                && at_ms <= now_ms
+            {
+                acks.pop_front();
+                window.on_acked(now_ms, size, Some(sent_ms));
+                last_rtt = now_ms - sent_ms;
+                delivered += 1;
+            }
+            while window.admits(size) {
+                window.on_sent(size);
+                link_free_us = link_free_us.max(now_ms * 1000) + size * 1_000_000 / rate_per_s;
+                acks.push_back((link_free_us / 1000 + rtt_ms, now_ms));
+            }
+        }
+        (delivered / seconds, last_rtt, window)
+    }
+
+    #[test]
+    fn fills_a_path_of_500_ms() {
+        // 1 MB/s at 500 ms: 128-byte messages at the bar of 1 000 per second and far above.
+        let (per_s, rtt_ms, _) = run(1_000_000, 500, 128, 30);
+        assert!(per_s > 5_000, "{per_s} messages/s");
+        assert!(rtt_ms < 800, "{rtt_ms} ms");
+    }
+
+    #[test]
+    fn keeps_the_queue_short_on_a_thin_link() {
+        // 32 kB/s, 100 ms: a live row must not wait behind a second of backlog.
+        let (per_s, rtt_ms, window) = run(32_000, 100, 200, 60);
+        assert!(rtt_ms < 600, "{rtt_ms} ms at a window of {}", window.limit());
+        assert!(per_s * 200 > 32_000 * 8 / 10, "{per_s} messages/s");
+    }
+
+    #[test]
+    fn one_message_always_goes() {
+        let mut window = Window::new(0, 1000);
+        assert!(window.admits(1_000_000));
+        window.on_sent(1_000_000);
+        assert!(!window.admits(1));
+        window.on_acked(1, 1_000_000, None);
+        assert!(window.admits(1) && window.in_flight() == 0);
+    }
+}
