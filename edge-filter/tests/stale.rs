@@ -111,3 +111,44 @@ fn promise_12_a_flood_of_names_costs_savings_and_never_data() {
     let reading = edge_filter::Reading { sensor: 7_777, time: 0, value: 1.0.into(), quality: GOOD };
     assert!(matches!(p.process(reading, 0, &mut |_| ()), Outcome::Emit(_)), "a number nobody gave out");
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+
+    /// A caller that wakes at every deadline and one that never does see the same per sensor, alarms included.
+    #[test]
+    fn ticks_decide_when_something_is_seen_and_never_what(
+        rows in proptest::collection::vec((0..3_u32, 0..20_000_i64, 90.0..100.0, 0..6_u32), 1..100),
+    ) {
+        let run = |ticks: bool| {
+            let limit = edge_filter::Limit::at(95.0).unwrap().deadband(1.5).unwrap();
+            let limit = limit.on_delay_ms(10_000).unwrap().off_delay_ms(5_000).unwrap();
+            let alarm = edge_filter::LimitAlarm::new().with(edge_filter::AlarmLevel::High, limit).unwrap();
+            let rule = Rule::new().deadband(Deadband::absolute(1.0).unwrap()).stale(Stale::after_ms(30_000).unwrap());
+            let mut p = Pipeline::builder().rule("#", rule).unwrap().alarm("#", alarm).unwrap().build();
+            let mut seen = vec![(Vec::new(), Vec::new()); 3];
+            for name in ["a", "b", "c"] {
+                p.intern(name);
+            }
+            let mut now = 0;
+            let mut emits = Vec::new();
+            for &(sensor, dt, value, quality) in &rows {
+                now += dt;
+                while ticks && let Some(next) = p.next_deadline().filter(|next| *next < now) {
+                    emits.extend(tick(&mut p, next));
+                }
+                let quality = if quality == 0 { Quality::BAD } else { GOOD };
+                emits.extend(feed(&mut p, sensor, (now, Value::F64(value), quality), now));
+            }
+            emits.extend(tick(&mut p, i64::MAX));
+            for e in emits {
+                seen[e.sensor as usize].0.push(format!("{e:?}"));
+            }
+            while let Some(e) = p.poll_alarm() {
+                seen[e.sensor as usize].1.push((e.transition.from, e.transition.to, e.transition.time));
+            }
+            seen
+        };
+        proptest::prop_assert_eq!(run(true), run(false));
+    }
+}
