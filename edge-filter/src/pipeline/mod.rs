@@ -8,6 +8,8 @@ pub mod config;
 #[cfg(feature = "config")]
 mod config_error;
 mod deadlines;
+#[cfg(feature = "config")]
+mod from_config;
 mod intern;
 mod pattern;
 mod rule;
@@ -32,7 +34,6 @@ use alarms::Alarms;
 use deadlines::Deadlines;
 use intern::Names;
 use slot::Slot;
-use snapshot::SensorSnapshot;
 
 /// Readings of many sensors through the rules that apply to them.
 ///
@@ -267,39 +268,6 @@ impl Pipeline {
         let done = self.alarms.acknowledge(place, sensor, (level, transition), now_ms)?;
         self.rearm(sensor);
         Ok(done)
-    }
-
-    /// The state of every sensor.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let sensors = self.sensors.iter().zip(0..).map(|(sensor, number)| SensorSnapshot {
-            name: self.names.name(number).unwrap_or_default().to_owned(),
-            slot: sensor.slot.clone(),
-            alarm: sensor.alarm.and_then(|place| self.alarms.state(place)).cloned(),
-        });
-        Snapshot { version: SNAPSHOT_VERSION, sensors: sensors.collect() }
-    }
-
-    /// Takes over the states of `snapshot`; a sensor that exists already is overwritten. In a new pipeline the sensors
-    /// get the numbers they had. Stages that a sensor's rule has no longer are ignored, new ones start cold; sensors
-    /// beyond `max_keys` are left out.
-    ///
-    /// # Errors
-    /// If the snapshot is of another version; then nothing was changed.
-    pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), RestoreError> {
-        if snapshot.version != SNAPSHOT_VERSION {
-            return Err(RestoreError::Version { found: snapshot.version, supported: SNAPSHOT_VERSION });
-        }
-        for restored in snapshot.sensors {
-            let number = self.intern(&restored.name);
-            let Some(sensor) = self.sensors.get_mut(number as usize) else { continue };
-            sensor.slot = restored.slot;
-            if let (Some(place), Some(state)) = (sensor.alarm, restored.alarm) {
-                self.alarms.restore(place, state);
-            }
-            self.rearm(number);
-        }
-        Ok(())
     }
 
     /// The counters.

@@ -1,10 +1,11 @@
 //! The state of a pipeline, to be taken over a clean restart.
 
+use super::Pipeline;
 use super::slot::Slot;
 use crate::LimitAlarmState;
 use std::fmt;
 
-/// The version that [`Pipeline::snapshot`](super::Pipeline::snapshot) writes.
+/// The version that [`Pipeline::snapshot`] writes.
 pub const SNAPSHOT_VERSION: u32 = 1;
 
 /// The state of every sensor, by name. Holds neither rules nor counters: rules may change between two runs, and
@@ -38,6 +39,41 @@ impl Snapshot {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sensors.is_empty()
+    }
+}
+
+impl Pipeline {
+    /// The state of every sensor.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let sensors = self.sensors.iter().zip(0..).map(|(sensor, number)| SensorSnapshot {
+            name: self.names.name(number).unwrap_or_default().to_owned(),
+            slot: sensor.slot.clone(),
+            alarm: sensor.alarm.and_then(|place| self.alarms.state(place)).cloned(),
+        });
+        Snapshot { version: SNAPSHOT_VERSION, sensors: sensors.collect() }
+    }
+
+    /// Takes over the states of `snapshot`; a sensor that exists already is overwritten. In a new pipeline the sensors
+    /// get the numbers they had. Stages that a sensor's rule has no longer are ignored, new ones start cold; sensors
+    /// beyond `max_keys` are left out.
+    ///
+    /// # Errors
+    /// If the snapshot is of another version; then nothing was changed.
+    pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), RestoreError> {
+        if snapshot.version != SNAPSHOT_VERSION {
+            return Err(RestoreError::Version { found: snapshot.version, supported: SNAPSHOT_VERSION });
+        }
+        for restored in snapshot.sensors {
+            let number = self.intern(&restored.name);
+            let Some(sensor) = self.sensors.get_mut(number as usize) else { continue };
+            sensor.slot = restored.slot;
+            if let (Some(place), Some(state)) = (sensor.alarm, restored.alarm) {
+                self.alarms.restore(place, state);
+            }
+            self.rearm(number);
+        }
+        Ok(())
     }
 }
 

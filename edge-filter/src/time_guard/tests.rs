@@ -1,0 +1,110 @@
+use super::*;
+use DropReason as D;
+
+const NOW: i64 = 10_000_000_000;
+
+fn run(guard: &TimeGuard, rows: &[(i64, f64, Result<Passage, DropReason>)]) {
+    let mut state = TimeGuardState::default();
+    for (row, &(time, value, expected)) in rows.iter().enumerate() {
+        let found = guard.check(&mut state, &Value::F64(value), Quality::GOOD, time, NOW);
+        assert_eq!(found, expected, "row {row}: {value} @{time}");
+    }
+}
+
+#[test]
+fn duplicates_and_order() -> Result<(), ParamError> {
+    let rows = [
+        (1000, 1.0, Ok(Passage::First)),
+        (1000, 1.0, Err(D::Duplicate)),
+        (1000, 2.0, Err(D::DuplicateTimestamp)),
+        (999, 2.0, Err(D::OutOfOrder)),
+        (1001, 2.0, Ok(Passage::InOrder)),
+        (1001 + 3_600_000, 2.0, Ok(Passage::InOrder)),
+        (1001 + 7_200_001, 2.0, Ok(Passage::AfterGap)),
+    ];
+    run(&TimeGuard::default(), &rows);
+    Ok(())
+}
+
+#[test]
+fn the_future_does_not_block_a_sensor() -> Result<(), ParamError> {
+    let rows = [
+        (NOW + 60_001, 1.0, Err(D::Future)),
+        (NOW + 60_000, 1.0, Ok(Passage::First)),
+        (i64::MAX, 1.0, Err(D::Future)),
+        (NOW + 59_999, 1.0, Err(D::OutOfOrder)),
+    ];
+    run(&TimeGuard::default(), &rows);
+    run(&TimeGuard::default().max_future_ms(i64::MAX)?, &[(i64::MAX, 1.0, Ok(Passage::First))]);
+    Ok(())
+}
+
+#[test]
+fn a_clock_set_back_is_believed_the_third_time() -> Result<(), ParamError> {
+    let start = 100_000_000;
+    let rows = [
+        (start, 1.0, Ok(Passage::First)),
+        (start - 60_000, 1.0, Err(D::OutOfOrder)), // exactly max_backward: late, not a step
+        (start - 3_600_000, 1.0, Err(D::OutOfOrder)),
+        (start - 3_599_000, 1.0, Err(D::OutOfOrder)),
+        (start - 3_598_000, 1.0, Ok(Passage::ClockReset)),
+        (start - 3_597_000, 1.0, Ok(Passage::InOrder)),
+    ];
+    run(&TimeGuard::default(), &rows);
+    Ok(())
+}
+
+#[test]
+fn an_old_message_delivered_again_is_not_a_clock_reset() -> Result<(), ParamError> {
+    let (start, old) = (100_000_000, 50_000_000);
+    let late = Err(D::OutOfOrder);
+    let rows = [
+        (start, 1.0, Ok(Passage::First)),
+        (old, 1.0, late),
+        (old, 1.0, late),
+        (old, 1.0, late),
+        (old - 1, 1.0, late),
+        (old, 1.0, late),
+        (start + 1, 1.0, Ok(Passage::InOrder)), // in between a live one: the count starts again
+        (old + 1, 1.0, late),
+        (old + 2, 1.0, late),
+    ];
+    run(&TimeGuard::default(), &rows);
+    Ok(())
+}
+
+#[test]
+fn late_readings_may_pass_and_a_known_step_needs_no_proof() -> Result<(), ParamError> {
+    let guard = TimeGuard::default().out_of_order(OutOfOrder::Pass);
+    run(
+        &guard,
+        &[(1000, 1.0, Ok(Passage::First)), (999, 1.0, Ok(Passage::Late)), (998, 1.0, Ok(Passage::Late))],
+    );
+    assert_eq!(guard.loss_bound(), LossBound::Nothing);
+    assert_eq!(TimeGuard::default().loss_bound(), LossBound::Readings(2));
+
+    let (guard, mut state) = (TimeGuard::default(), TimeGuardState::default());
+    let check =
+        |state: &mut TimeGuardState, time| guard.check(state, &Value::F64(1.0), Quality::GOOD, time, NOW);
+    assert_eq!(check(&mut state, 1000), Ok(Passage::First));
+    state.clock_stepped();
+    assert_eq!(check(&mut state, 500), Ok(Passage::ClockReset));
+    assert_eq!(check(&mut state, 400), Err(D::OutOfOrder));
+    Ok(())
+}
+
+#[test]
+fn the_ends_of_time_do_not_overflow() -> Result<(), ParamError> {
+    let guard = TimeGuard::default().max_future_ms(i64::MAX)?.max_gap_ms(i64::MAX)?;
+    let rows = [
+        (i64::MIN, 1.0, Ok(Passage::First)),
+        (i64::MAX, 1.0, Ok(Passage::InOrder)),
+        (i64::MIN, 1.0, Err(D::OutOfOrder)),
+        (i64::MIN + 1, 1.0, Err(D::OutOfOrder)),
+        (i64::MIN + 2, 1.0, Ok(Passage::ClockReset)),
+    ];
+    run(&guard, &rows);
+    assert!(guard.max_future_ms(-1).is_err() && guard.max_gap_ms(0).is_err() && guard.confirm(0).is_err());
+    assert!(guard.max_backward_ms(-1).is_err());
+    Ok(())
+}
