@@ -196,3 +196,19 @@ fn events_nobody_polls_are_bounded_and_counted() {
     assert_eq!(rig.p.stats().alarm_events_lost, 3000 - 1024);
     assert_eq!(rig.events().len(), 1024);
 }
+
+#[test]
+fn a_clock_set_back_restarts_a_delay_in_event_time_and_not_in_real_time() {
+    let mut rig = Rig::new();
+    let at = |rig: &mut Rig, time: i64, now: i64| {
+        let reading = Reading { sensor: rig.sensor, time, value: Value::F64(96.0), quality: GOOD };
+        let _ = rig.p.process(reading, now, &mut |_| ());
+    };
+    at(&mut rig, 10_000_000, 10_000_000);
+    rig.p.clock_stepped(rig.sensor);
+    at(&mut rig, 6_400_000, 10_005_000); // one hour back, five seconds later
+    at(&mut rig, 6_404_000, 10_009_000);
+    assert_eq!((rig.high(), rig.p.next_deadline()), (Normal, Some(10_010_000)));
+    rig.tick(10_010_000);
+    assert_eq!(rig.high(), Unacknowledged, "a clock step does not put off an alarm");
+}

@@ -1,0 +1,67 @@
+//! What an embedder writes, as the design promises it, and what the sensors of a Sparkplug device become.
+#![cfg(feature = "config")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use edge_filter::{Deadband, DeadbandState, Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Value};
+
+#[test]
+fn the_snippets_of_the_design_compile_and_run() -> Result<(), Box<dyn std::error::Error>> {
+    let (time, now_ms, value, quality) = (0, 0, Value::F64(20.0), Quality::GOOD);
+    let mut out = Vec::new();
+    let mut p = Pipeline::from_toml(include_str!("data/rules.toml"))?;
+    let sensor = p.intern("line2/temp");
+    match p.process(Reading { sensor, time, value, quality }, now_ms, &mut |e| out.push(e)) {
+        Outcome::Emit(e) => out.push(e),
+        Outcome::Held | Outcome::Drop(_) => {}
+    }
+    p.tick(p.next_deadline().unwrap(), &mut |e| out.push(e));
+    p.flush(&mut |e| out.push(e));
+    assert_eq!(out.iter().map(|e| e.reason).collect::<Vec<_>>(), [EmitReason::First, EmitReason::Stale]);
+    assert_eq!(p.name(sensor), Some("line2/temp"));
+
+    let (value, mut state) = (20.0, DeadbandState::default());
+    let db = Deadband::absolute(0.5)?;
+    let why = db.check(&mut state, value, quality, time);
+    assert_eq!(why, Some(EmitReason::First));
+    Ok(())
+}
+
+#[test]
+fn sparkplug_qualities_leave_as_opc_ua_codes() {
+    let mut p = Pipeline::from_toml(include_str!("data/rules.toml")).unwrap();
+    let sensor = p.intern("spBv1.0/g/DDATA/n/d/temp");
+    let mut found: Vec<(EmitReason, u32)> = Vec::new();
+    for (time, raw) in
+        [(0, 192), (1, 192), (2, 500), (3, 192), (4, 0), (5, 0), (6, 7), (7, 0x8000_0201), (8, 192)]
+    {
+        let reading = Reading { sensor, time, value: Value::F64(20.0), quality: Quality(raw) };
+        if let Outcome::Emit(Emit { reason, quality, .. }) = p.process(reading, time, &mut |_| ()) {
+            found.push((reason, quality.0));
+        }
+    }
+    let change = EmitReason::StatusChange;
+    let bad = 0x8000_0000;
+    assert_eq!(
+        found,
+        [(EmitReason::First, 0), (change, 0x4090_0000), (change, 0), (change, bad), (change, 0)]
+    );
+    assert_eq!(p.stats().unknown_quality, 1);
+}
+
+#[test]
+fn emits_may_borrow_the_reading_or_be_kept_for_ever() {
+    fn assert_send<T: Send + 'static>(_: &T) {}
+    let mut p = Pipeline::from_toml(include_str!("data/rules.toml")).unwrap();
+    assert_send(&p);
+    let sensor = p.intern("line2/mode");
+    let kept: Vec<Emit<'static>> = {
+        let text = String::from("running");
+        let reading = Reading { sensor, time: 0, value: Value::from(text.as_str()), quality: Quality::GOOD };
+        let Outcome::Emit(e) = p.process(reading, 0, &mut |_| ()) else { panic!("the first passes") };
+        assert_eq!(e.value, Value::from("running"));
+        let mut kept = Vec::new();
+        p.tick(30_000, &mut |e| kept.push(e));
+        kept
+    };
+    assert_eq!(kept[0].value, Value::from("running"));
+}
