@@ -42,6 +42,64 @@ pub struct Row {
     pub weight: u32,
 }
 
+impl Row {
+    /// A row with nothing but a payload: last lane, weight 1, no time to live.
+    #[must_use]
+    pub fn new(payload: impl Into<Bytes>) -> Row {
+        Row {
+            payload: payload.into(),
+            meta: Bytes::new(),
+            key: Bytes::new(),
+            lane: None,
+            ttl_ms: None,
+            expiry: Expiry::Lenient,
+            weight: 1,
+        }
+    }
+
+    /// What the row is about.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Bytes>) -> Row {
+        self.key = key.into();
+        self
+    }
+
+    /// What the application needs to send it later.
+    #[must_use]
+    pub fn meta(mut self, meta: impl Into<Bytes>) -> Row {
+        self.meta = meta.into();
+        self
+    }
+
+    /// Its priority class.
+    #[must_use]
+    pub fn lane(mut self, lane: Lane) -> Row {
+        self.lane = Some(lane);
+        self
+    }
+
+    /// After this age it is skipped and counted as expired. Milliseconds count.
+    #[must_use]
+    pub fn ttl(mut self, ttl: std::time::Duration) -> Row {
+        self.ttl_ms = Some(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// How an age that cannot be known is judged.
+    #[must_use]
+    pub fn expiry(mut self, expiry: Expiry) -> Row {
+        self.expiry = expiry;
+        self
+    }
+
+    /// Readings it stands for; 0 counts as 1.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Row {
+        self.weight = weight.max(1);
+        self
+    }
+}
+
 /// Identity of a stored row: unique over the life of all gateways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowId {

@@ -1,0 +1,361 @@
+//! What a queue may use and how it behaves at its limits. Every setter states unit, default and cost.
+
+use crate::error::ConfigError;
+use crate::row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES};
+use crate::store::Options;
+
+const MIB: u64 = 1024 * 1024;
+/// Room in a segment besides its largest row: headers, padding and the snapshot at its start.
+const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
+const ACK_WITHIN_MS_MAX: u64 = 3_600_000;
+
+/// What happens to a push when its lane is at a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum OnFull {
+    /// The oldest row that is not leased makes room; its loss is recorded. For data whose newest value counts.
+    #[default]
+    DropOldest,
+    /// The new row is dropped; its receipt is `Settled` and its loss recorded. For data whose history counts.
+    DropNewest,
+    /// The push fails and hands the row back. For producers that can wait.
+    Reject,
+}
+
+/// What happens when the store fails for so long that RAM for unwritten rows runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum OnFault {
+    /// Pushes are refused until the store works again; nothing is acknowledged that is not safe.
+    #[default]
+    Withhold,
+    /// Rows are kept in RAM up to the lane's limits and their receipts say `Volatile`.
+    Volatile,
+}
+
+/// Which store keeps the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreKind {
+    /// A recycled segment log in one file: least wear. Feature `ring`.
+    Ring,
+    /// The portable alternative on redb: more bytes per commit. Feature `redb`.
+    Redb,
+    /// RAM only: receipts say `Volatile` and nothing survives the process.
+    Memory,
+}
+
+/// Limits of one lane where they differ from the queue's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LaneConfig {
+    max_messages: Option<u64>,
+    max_bytes: Option<u64>,
+    max_age_ms: Option<u64>,
+    on_full: Option<OnFull>,
+}
+
+/// Settings of a queue. `Config::default()` is right for a gateway with 200 MB of flash to spare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    max_messages: u64,
+    max_bytes: u64,
+    max_age_ms: Option<u64>,
+    on_full: OnFull,
+    ack_within_ms: u64,
+    commit_bytes: u64,
+    lanes: u8,
+    lane: [LaneConfig; LANES_MAX],
+    row_bytes_max: usize,
+    segment_bytes: u64,
+    cursor_lag: u64,
+    ack_write_ms: u64,
+    max_unwritten_bytes: u64,
+    on_fault: OnFault,
+    store: StoreKind,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            max_messages: 1_000_000,
+            max_bytes: 64 * MIB,
+            max_age_ms: None,
+            on_full: OnFull::default(),
+            ack_within_ms: 1_000,
+            commit_bytes: MIB,
+            lanes: 2,
+            lane: [LaneConfig::default(); LANES_MAX],
+            row_bytes_max: 256 * 1024,
+            segment_bytes: MIB,
+            cursor_lag: 1_000,
+            ack_write_ms: 10_000,
+            max_unwritten_bytes: 4 * MIB,
+            on_fault: OnFault::default(),
+            store: StoreKind::Ring,
+        }
+    }
+}
+
+impl Config {
+    /// Most messages (by weight) in the last lane, `telemetry` by default. Default 1 000 000. Costs no RAM.
+    #[must_use]
+    pub fn max_messages(mut self, messages: u64) -> Config {
+        self.max_messages = messages;
+        self
+    }
+
+    /// Most bytes in the last lane: key, meta, payload and 32 per row. Default 64 MiB. The ring store reserves
+    /// twice as much and four segments, for each lane.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Config {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Rows older than this are skipped when reached and counted as expired. Default: no limit.
+    #[must_use]
+    pub fn max_age(mut self, age: std::time::Duration) -> Config {
+        self.max_age_ms = Some(millis(age));
+        self
+    }
+
+    /// What happens at a limit. Default [`OnFull::DropOldest`].
+    #[must_use]
+    pub fn on_full(mut self, policy: OnFull) -> Config {
+        self.on_full = policy;
+        self
+    }
+
+    /// A receipt waits at most this long for its commit. Default 1 s. What every consumer acknowledged within it is
+    /// never written: longer spares flash, and lets producers wait longer.
+    #[must_use]
+    pub fn ack_within(mut self, time: std::time::Duration) -> Config {
+        self.ack_within_ms = millis(time);
+        self
+    }
+
+    /// A commit starts early when this many bytes wait. Default 1 MiB, which is also RAM.
+    #[must_use]
+    pub fn commit_bytes(mut self, bytes: u64) -> Config {
+        self.commit_bytes = bytes;
+        self
+    }
+
+    /// Number of lanes, 1 to 4, highest priority first. Default 2: [`Lane::ALARM`] and [`Lane::TELEMETRY`]. Fixed
+    /// when the queue is created.
+    #[must_use]
+    pub fn lanes(mut self, lanes: u8) -> Config {
+        self.lanes = lanes;
+        self
+    }
+
+    /// Limits of one lane. Unless set, the last lane has the queue's limits and every other an eighth of them.
+    #[must_use]
+    pub fn lane(mut self, lane: Lane, limits: LaneConfig) -> Config {
+        if let Some(slot) = self.lane.get_mut(usize::from(lane.0)) {
+            *slot = limits;
+        }
+        self
+    }
+
+    /// Largest key + meta + payload of one row. Default 256 KiB. A segment must hold it.
+    #[must_use]
+    pub fn row_bytes_max(mut self, bytes: usize) -> Config {
+        self.row_bytes_max = bytes;
+        self
+    }
+
+    /// Size of a segment of the ring store. Default 1 MiB: the unit in which space is taken and given back.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u64) -> Config {
+        self.segment_bytes = bytes;
+        self
+    }
+
+    /// Acknowledgements of stored rows that may be unwritten, and so be delivered again after a crash. Default 1000.
+    #[must_use]
+    pub fn cursor_lag(mut self, rows: u64) -> Config {
+        self.cursor_lag = rows;
+        self
+    }
+
+    /// Bytes of rows that may wait in RAM for a slow or failing store. Default 4 MiB, which is also RAM.
+    #[must_use]
+    pub fn max_unwritten_bytes(mut self, bytes: u64) -> Config {
+        self.max_unwritten_bytes = bytes;
+        self
+    }
+
+    /// What happens beyond `max_unwritten_bytes` while the store fails. Default [`OnFault::Withhold`].
+    #[must_use]
+    pub fn on_fault(mut self, policy: OnFault) -> Config {
+        self.on_fault = policy;
+        self
+    }
+
+    /// Which store keeps the rows. Default [`StoreKind::Ring`].
+    #[must_use]
+    pub fn store(mut self, kind: StoreKind) -> Config {
+        self.store = kind;
+        self
+    }
+
+    /// Checks the values against each other; `Queue::open` does it too.
+    ///
+    /// # Errors
+    /// The first setting outside its limits, by name.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        within("lanes", u64::from(self.lanes), 1, LANES_MAX as u64)?;
+        within("ack_within", self.ack_within_ms, 1, ACK_WITHIN_MS_MAX)?;
+        within("commit_bytes", self.commit_bytes, 1, 1024 * MIB)?;
+        within("row_bytes_max", self.row_bytes_max as u64, 1, 16 * MIB)?;
+        within("cursor_lag", self.cursor_lag, 1, 1_000_000)?;
+        within("max_unwritten_bytes", self.max_unwritten_bytes, 4096, 1024 * MIB)?;
+        let segment_min = self.row_bytes_max as u64 + SEGMENT_EXTRA_BYTES;
+        within("segment_bytes", self.segment_bytes, segment_min, 256 * MIB)?;
+        for at in 0..self.lanes {
+            let lane = self.lane_limits(Lane(at));
+            within("max_messages", lane.messages, 1, u64::MAX / 4)?;
+            within("max_bytes", lane.bytes, ROW_OVERHEAD_BYTES + 1, 1024 * 1024 * MIB)?;
+        }
+        Ok(())
+    }
+
+    /// What a lane's limits come to.
+    pub(crate) fn lane_limits(&self, lane: Lane) -> LaneLimits {
+        let own = self.lane.get(usize::from(lane.0)).copied().unwrap_or_default();
+        let share = if lane.0 + 1 >= self.lanes { 1 } else { 8 };
+        // A limit that was given is never rounded to nothing; `validate` refuses a zero that was asked for.
+        let part = |all: u64| if all == 0 { 0 } else { (all / share).max(1) };
+        let bytes = own.max_bytes.unwrap_or_else(|| part(self.max_bytes).max(ROW_OVERHEAD_BYTES + 1));
+        let row_bytes_max = self
+            .row_bytes_max
+            .min(usize::try_from(bytes.saturating_sub(ROW_OVERHEAD_BYTES)).unwrap_or(usize::MAX));
+        LaneLimits {
+            messages: own.max_messages.unwrap_or_else(|| part(self.max_messages)),
+            bytes: if self.max_bytes == 0 && own.max_bytes.is_none() { 0 } else { bytes },
+            max_age_ms: own.max_age_ms.or(self.max_age_ms),
+            on_full: own.on_full.unwrap_or(self.on_full),
+            row_bytes_max,
+        }
+    }
+
+    pub(crate) fn store_options(&self, gateway: u64) -> Options {
+        let lane_bytes = std::array::from_fn(|at| {
+            let at = u8::try_from(at).unwrap_or(u8::MAX);
+            if at < self.lanes { self.lane_limits(Lane(at)).bytes } else { 0 }
+        });
+        Options {
+            lanes: self.lanes,
+            lane_bytes,
+            segment_bytes: self.segment_bytes,
+            row_bytes_max: self.row_bytes_max,
+            gateway,
+        }
+    }
+
+    pub(crate) fn store_kind(&self) -> StoreKind {
+        self.store
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            ack_within_ms: self.ack_within_ms,
+            commit_bytes: self.commit_bytes,
+            cursor_lag: self.cursor_lag,
+            ack_write_ms: self.ack_write_ms,
+            max_unwritten_bytes: self.max_unwritten_bytes,
+            on_fault: self.on_fault,
+            segment_bytes: self.segment_bytes,
+            volatile: self.store == StoreKind::Memory,
+            lanes: (0..self.lanes).map(|at| self.lane_limits(Lane(at))).collect(),
+        }
+    }
+}
+
+impl LaneConfig {
+    /// See [`Config::max_messages`].
+    #[must_use]
+    pub fn max_messages(mut self, messages: u64) -> LaneConfig {
+        self.max_messages = Some(messages);
+        self
+    }
+
+    /// See [`Config::max_bytes`].
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> LaneConfig {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// See [`Config::max_age`].
+    #[must_use]
+    pub fn max_age(mut self, age: std::time::Duration) -> LaneConfig {
+        self.max_age_ms = Some(millis(age));
+        self
+    }
+
+    /// See [`Config::on_full`].
+    #[must_use]
+    pub fn on_full(mut self, policy: OnFull) -> LaneConfig {
+        self.on_full = Some(policy);
+        self
+    }
+}
+
+/// Limits of one lane, resolved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneLimits {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) max_age_ms: Option<u64>,
+    pub(crate) on_full: OnFull,
+    pub(crate) row_bytes_max: usize,
+}
+
+/// The configuration as the model needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) ack_within_ms: u64,
+    pub(crate) commit_bytes: u64,
+    pub(crate) cursor_lag: u64,
+    pub(crate) ack_write_ms: u64,
+    pub(crate) max_unwritten_bytes: u64,
+    pub(crate) on_fault: OnFault,
+    pub(crate) segment_bytes: u64,
+    pub(crate) volatile: bool,
+    pub(crate) lanes: Vec<LaneLimits>,
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn within(key: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError { key, problem: format!("{value} is outside {min} to {max}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_lane_gets_an_eighth_unless_set() {
+        let config = Config::default().max_messages(800).max_bytes(8 * MIB);
+        assert_eq!(config.lane_limits(Lane::ALARM).messages, 100);
+        assert_eq!(config.lane_limits(Lane::ALARM).bytes, MIB);
+        assert_eq!(config.lane_limits(Lane::TELEMETRY).messages, 800);
+        let config = config.lane(Lane::ALARM, LaneConfig::default().max_messages(7));
+        assert_eq!(config.lane_limits(Lane::ALARM).messages, 7);
+    }
+
+    #[test]
+    fn an_impossible_value_is_named_with_its_limit() {
+        let error = Config::default().lanes(5).validate().unwrap_err();
+        assert_eq!(error.to_string(), "lanes: 5 is outside 1 to 4");
+        assert_eq!(Config::default().max_messages(0).validate().unwrap_err().key, "max_messages");
+        assert_eq!(Config::default().segment_bytes(4096).validate().unwrap_err().key, "segment_bytes");
+        Config::default().max_messages(1).max_bytes(100).validate().unwrap();
+    }
+}
