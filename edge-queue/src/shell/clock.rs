@@ -1,0 +1,137 @@
+#![allow(clippy::disallowed_methods, reason = "the clock of the shell")]
+//! Clocks: the system's, and one that a test moves.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::time::Now;
+
+/// Whether the wall clock is synchronised is asked of the file system at most this often.
+const SYNCED_EVERY_MS: u64 = 10_000;
+/// systemd-timesyncd makes it when it first set the clock.
+const SYNCED_FILE: &str = "/run/systemd/timesync/synchronized";
+
+/// Where a queue takes its time from.
+pub trait Clock: Send + Sync {
+    /// The present.
+    fn now(&self) -> Now;
+
+    /// Whether time only passes when a test says so. Then the queue starts no writer thread, nothing waits, and
+    /// [`Queue::tick`](crate::Queue::tick) does what is due.
+    fn manual(&self) -> bool {
+        false
+    }
+}
+
+/// The machine's clocks: boot time that counts suspend, wall time, and whether that is known to be right.
+#[derive(Debug)]
+pub struct SystemClock {
+    boot_id: u128,
+    #[cfg(not(target_os = "linux"))]
+    started: std::time::Instant,
+    synced: AtomicBool,
+    synced_asked_ms: AtomicU64,
+}
+
+impl SystemClock {
+    /// Reads the boot's identity. Without one every run counts as a boot of its own.
+    #[must_use]
+    pub fn new() -> SystemClock {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+        let boot_id = u128::from_str_radix(&digits, 16).unwrap_or_else(|_| super::random_u64().into());
+        SystemClock {
+            boot_id,
+            #[cfg(not(target_os = "linux"))]
+            started: std::time::Instant::now(),
+            synced: AtomicBool::new(Path::new(SYNCED_FILE).exists()),
+            synced_asked_ms: AtomicU64::new(0),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn up_ms(&self) -> u64 {
+        // The clock behind /proc/uptime, without opening a file for each row.
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        seconds.saturating_mul(1000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn up_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn synced(&self, up_ms: u64) -> bool {
+        let asked = self.synced_asked_ms.load(Ordering::Relaxed);
+        if up_ms.saturating_sub(asked) >= SYNCED_EVERY_MS {
+            self.synced_asked_ms.store(up_ms, Ordering::Relaxed);
+            self.synced.store(Path::new(SYNCED_FILE).exists(), Ordering::Relaxed);
+        }
+        self.synced.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> SystemClock {
+        SystemClock::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        let up_ms = self.up_ms();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall_ms = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
+        Now { boot_id: self.boot_id, up_ms, wall_ms, synced: self.synced(up_ms) }
+    }
+}
+
+/// A clock that stands still until it is set.
+#[derive(Debug, Default)]
+pub struct ManualClock(Mutex<Now>);
+
+impl ManualClock {
+    /// Starts at `now`.
+    #[must_use]
+    pub fn new(now: Now) -> ManualClock {
+        ManualClock(Mutex::new(now))
+    }
+
+    /// Sets all of it: another boot, a jump of the wall clock.
+    pub fn set(&self, now: Now) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    /// Lets time pass.
+    pub fn advance_ms(&self, ms: u64) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        now.up_ms = now.up_ms.saturating_add(ms);
+        now.wall_ms = now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Now {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn manual(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_does_not_stand_at_zero() {
+        let clock = SystemClock::new();
+        let (a, b) = (clock.now(), clock.now());
+        assert!(a.boot_id != 0 && a.up_ms > 0 && a.wall_ms > 1_600_000_000_000);
+        assert!(b.up_ms >= a.up_ms && b.boot_id == a.boot_id);
+    }
+}

@@ -1,0 +1,7 @@
+//! What only the outside world knows: the time, and random numbers.
+
+mod clock;
+mod random;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub(crate) use random::random_u64;
