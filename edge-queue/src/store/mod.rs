@@ -20,6 +20,7 @@
 //!
 //! A commit holds the store alone: calls come from one thread at a time.
 
+pub mod memory;
 #[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "redb")]
@@ -92,7 +93,7 @@ pub struct Recovered {
 }
 
 /// Figures of a store since it was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStats {
     /// Bytes handed to the medium.
@@ -105,6 +106,14 @@ pub struct StoreStats {
     pub room_bytes: [u64; LANES_MAX],
     /// Frames, files or values set aside as damaged.
     pub quarantined: u64,
+}
+
+impl Default for StoreStats {
+    /// Nothing done yet, and room without bound for a store that has no regions.
+    fn default() -> StoreStats {
+        let room_bytes = [u64::MAX; LANES_MAX];
+        StoreStats { bytes_written: 0, commits: 0, syncs: 0, room_bytes, quarantined: 0 }
+    }
 }
 
 /// Why a store could not do what it was asked.

@@ -1,0 +1,96 @@
+//! Rows in RAM: for tests and for sites without flash. Receipts of a queue on it say `Volatile`.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::state::{Change, State};
+use crate::store::{Chunk, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
+
+/// A [`Store`] that forgets everything when it is dropped.
+#[derive(Debug)]
+pub struct Memory {
+    staged: Vec<StoredRow>,
+    lanes: [BTreeMap<Seq, StoredRow>; LANES_MAX],
+    commits: u64,
+}
+
+impl Memory {
+    /// A new, empty store.
+    #[must_use]
+    pub fn new() -> Memory {
+        Memory { staged: Vec::new(), lanes: std::array::from_fn(|_| BTreeMap::new()), commits: 0 }
+    }
+
+    /// A new, empty store and what a queue needs to start on it.
+    #[must_use]
+    pub fn open(options: &Options) -> (Memory, Recovered) {
+        let mut state = State::new(options.gateway, options.lanes);
+        state.epoch = 1;
+        let recovered = Recovered {
+            state,
+            clean: true,
+            tail_uncertain: false,
+            damage: Vec::new(),
+            highest_seq: [0; LANES_MAX],
+        };
+        (Memory::new(), recovered)
+    }
+
+    fn lane_mut(&mut self, lane: Lane) -> Option<&mut BTreeMap<Seq, StoredRow>> {
+        self.lanes.get_mut(usize::from(lane.0))
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory::new()
+    }
+}
+
+impl Store for Memory {
+    fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError> {
+        self.staged.extend_from_slice(rows);
+        Ok(())
+    }
+
+    fn commit(&mut self, _changes: &[Change], _state: &State) -> Result<(), StoreError> {
+        for row in std::mem::take(&mut self.staged) {
+            if let Some(lane) = self.lane_mut(row.lane) {
+                lane.insert(row.seq, row);
+            }
+        }
+        self.commits += 1;
+        Ok(())
+    }
+
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+        let mut chunk = Chunk::default();
+        let mut bytes = 0usize;
+        let Some(rows) = self.lane_mut(lane) else { return Ok(chunk) };
+        for (seq, row) in rows.range(from..) {
+            let size = row.key.len() + row.meta.len() + row.payload.len();
+            let full = chunk.rows.len() >= limit.rows.max(1) || bytes.saturating_add(size) > limit.bytes;
+            if full && !chunk.rows.is_empty() {
+                chunk.next = Some(*seq);
+                break;
+            }
+            bytes = bytes.saturating_add(size);
+            chunk.rows.push(row.clone());
+        }
+        Ok(chunk)
+    }
+
+    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
+        if let Some(rows) = self.lane_mut(lane) {
+            while let Some((&seq, _)) = rows.range((Bound::Unbounded, Bound::Excluded(below))).next() {
+                rows.remove(&seq);
+            }
+        }
+        Ok(())
+    }
+
+    fn stats(&self) -> StoreStats {
+        StoreStats { commits: self.commits, room_bytes: [u64::MAX; LANES_MAX], ..StoreStats::default() }
+    }
+}
