@@ -1,0 +1,173 @@
+//! When to write, what to write, and what a write that ended means.
+
+use crate::model::Model;
+use crate::receipt::Receipt;
+use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::state::{Change, State};
+use crate::time::Now;
+
+const RETRY_FIRST_MS: u64 = 100;
+const RETRY_MAX_MS: u64 = 10_000;
+
+/// What one commit writes.
+pub(crate) struct Batch {
+    /// Rows per lane, ascending.
+    pub(crate) rows: Vec<Vec<StoredRow>>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) state: State,
+}
+
+/// The store fails.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) reason: String,
+    pub(crate) since_ms: u64,
+    pub(crate) retry_at_ms: u64,
+    backoff_ms: u64,
+}
+
+impl Model {
+    /// Up time at which a commit is due: 0 for at once, `None` for not at all.
+    pub(crate) fn due_at_ms(&self) -> Option<u64> {
+        let rules = &self.rules;
+        let rows = self.lanes.iter().filter_map(|l| l.window.oldest_waiting_ms()).min();
+        let waits = [
+            rows.map(|at| at.saturating_add(rules.ack_within_ms)),
+            self.settling_since_ms.map(|at| at.saturating_add(rules.ack_within_ms)),
+            self.lagging_since_ms.map(|at| at.saturating_add(rules.ack_write_ms)),
+        ];
+        let mut due = waits.into_iter().flatten().min();
+        let waiting: u64 = self.lanes.iter().map(|l| l.window.waiting_bytes()).sum();
+        if waiting >= rules.commit_bytes || self.lagging >= rules.cursor_lag || self.must_write {
+            due = Some(0);
+        }
+        match &self.fault {
+            Some(fault) => due.map(|at| at.max(fault.retry_at_ms)),
+            None => due,
+        }
+    }
+
+    /// Takes everything that waits into a commit. `None`: every row was handed over, nothing needs the medium.
+    pub(crate) fn begin(&mut self) -> Option<Batch> {
+        let rows = self.lanes.iter_mut().map(|l| l.window.begin()).collect();
+        self.begin_with(rows)
+    }
+
+    /// The same without rows, to free space for them first.
+    pub(crate) fn begin_changes(&mut self) -> Option<Batch> {
+        self.begin_with(Vec::new())
+    }
+
+    fn begin_with(&mut self, rows: Vec<Vec<StoredRow>>) -> Option<Batch> {
+        let something = self.must_write || self.lagging > 0 || !self.settling.is_empty();
+        if !something && rows.iter().all(Vec::is_empty) {
+            return None;
+        }
+        self.follow_floors();
+        let mut changes = Vec::new();
+        for name in &self.forgotten {
+            changes.push(Change::Forget { consumer: name.clone() });
+        }
+        for at in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get_mut(at) else { continue };
+            let id = lane.id;
+            if std::mem::take(&mut lane.dirty) {
+                changes.push(Change::Lane { lane: id, state: lane.state() });
+            }
+            self.positions(at, id, &mut changes);
+        }
+        self.forgotten.clear();
+        self.must_write = false;
+        self.lagging = 0;
+        self.lagging_since_ms = None;
+        self.settling_since_ms = None;
+        self.settling_in_commit.append(&mut self.settling);
+        Some(Batch { rows, changes, state: self.state() })
+    }
+
+    fn positions(&mut self, at: usize, lane: Lane, changes: &mut Vec<Change>) {
+        for reader in &mut self.readers {
+            let Some(place) = reader.lanes.get_mut(at) else { continue };
+            if std::mem::take(&mut place.dirty) {
+                let (consumer, position) = (reader.name.clone(), place.pos.clone());
+                changes.push(Change::Position { consumer, lane, position });
+            }
+        }
+    }
+
+    /// The commit is durable: its receipts may go. Gives what each lane's store may reuse.
+    pub(crate) fn written(&mut self, batch: &Batch, room_bytes: &[u64; LANES_MAX]) -> Vec<(Lane, Seq)> {
+        let receipt = if self.rules.volatile { Receipt::Volatile } else { Receipt::Stored };
+        let out = &mut self.out;
+        for lane in &mut self.lanes {
+            lane.window.finish(true, |slot| out.put(slot, receipt));
+        }
+        for (slot, receipt) in self.settling_in_commit.drain(..) {
+            out.put(Some(slot), receipt);
+        }
+        self.fault = None;
+        self.set_room(room_bytes);
+        let mut free = Vec::new();
+        for (lane, state) in self.lanes.iter_mut().zip(&batch.state.lane) {
+            if state.floor > lane.advanced {
+                lane.advanced = state.floor;
+                free.push((lane.id, state.floor));
+            }
+        }
+        free
+    }
+
+    /// What the store says it can still take.
+    pub(crate) fn set_room(&mut self, room_bytes: &[u64; LANES_MAX]) {
+        for (lane, room) in self.lanes.iter_mut().zip(room_bytes) {
+            lane.room = *room;
+        }
+    }
+
+    /// The bookkeeping as it is now, for the clean-close mark.
+    pub(crate) fn snapshot(&self) -> State {
+        self.state()
+    }
+
+    /// The commit failed: everything waits again, nothing is promised.
+    pub(crate) fn not_written(&mut self, batch: &Batch, now: &Now) {
+        for lane in &mut self.lanes {
+            lane.window.finish(false, |_| {});
+            lane.dirty = true;
+        }
+        for reader in &mut self.readers {
+            reader.lanes.iter_mut().for_each(|place| place.dirty = true);
+        }
+        for change in &batch.changes {
+            if let Change::Forget { consumer } = change {
+                self.forgotten.push(consumer.clone());
+            }
+        }
+        if !self.settling_in_commit.is_empty() {
+            self.settling_since_ms = Some(now.up_ms);
+        }
+        self.settling.append(&mut self.settling_in_commit);
+        self.must_write = true;
+    }
+
+    /// Notes that the store fails, and when to try again.
+    pub(crate) fn degrade(&mut self, reason: String, now: &Now) {
+        let before = self.fault.take();
+        let backoff_ms = before.as_ref().map_or(RETRY_FIRST_MS, |f| (f.backoff_ms * 2).min(RETRY_MAX_MS));
+        let since_ms = before.map_or(now.up_ms, |f| f.since_ms);
+        self.fault =
+            Some(Fault { reason, since_ms, retry_at_ms: now.up_ms.saturating_add(backoff_ms), backoff_ms });
+    }
+
+    /// Ends the life of the bookkeeping: no more pushes, no more receipts.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        let out = &mut self.out;
+        for lane in &mut self.lanes {
+            lane.window.drain_slots(|slot| out.refuse(slot));
+        }
+        for (slot, _) in self.settling.drain(..).chain(self.settling_in_commit.drain(..)) {
+            out.refuse(Some(slot));
+        }
+    }
+}

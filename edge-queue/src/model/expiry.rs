@@ -1,0 +1,60 @@
+//! When a row is too old. Lazy: asked when a row is reached, never by a timer.
+
+use crate::row::StoredRow;
+use crate::time::{Expiry, Now, age_ms};
+
+/// Whether `row` may still be delivered.
+pub(crate) fn expired(row: &StoredRow, max_age_ms: Option<u64>, now: &Now) -> bool {
+    let limit = match (row.ttl_ms, max_age_ms) {
+        (Some(ttl), Some(max)) => ttl.min(max),
+        (Some(limit), None) | (None, Some(limit)) => limit,
+        (None, None) => return false,
+    };
+    match (age_ms(&row.stamp, now), row.expiry) {
+        (Some(age), _) => age >= limit,
+        (None, Expiry::Strict) => true,
+        // The time between the boots is unknown and adds nothing, but the row is at least as old as this boot.
+        (None, Expiry::Lenient) => now.up_ms >= limit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::row::Lane;
+
+    fn row(ttl_ms: Option<u64>, expiry: Expiry) -> StoredRow {
+        let stamp = Now { boot_id: 1, up_ms: 1_000, wall_ms: 50_000, synced: true };
+        let (key, meta, payload) = (Bytes::new(), Bytes::new(), Bytes::new());
+        StoredRow { lane: Lane(0), seq: 1, epoch: 1, stamp, ttl_ms, expiry, weight: 1, key, meta, payload }
+    }
+
+    fn now(boot_id: u128, up_ms: u64, wall_ms: i64, synced: bool) -> Now {
+        Now { boot_id, up_ms, wall_ms, synced }
+    }
+
+    #[test]
+    fn the_shorter_of_ttl_and_max_age_counts() {
+        let r = row(Some(100), Expiry::Lenient);
+        assert!(!expired(&r, None, &now(1, 1_099, 0, false)));
+        assert!(expired(&r, None, &now(1, 1_100, 0, false)));
+        assert!(expired(&r, Some(10), &now(1, 1_010, 0, false)));
+        assert!(!expired(&row(None, Expiry::Strict), None, &now(2, 0, 0, false)));
+    }
+
+    #[test]
+    fn a_wall_clock_jump_does_not_age_a_row_of_this_boot() {
+        assert!(!expired(&row(Some(100), Expiry::Strict), None, &now(1, 1_001, i64::MAX, true)));
+    }
+
+    #[test]
+    fn an_unknown_age_is_judged_by_the_rows_own_rule() {
+        let later = now(2, 5, 0, false);
+        assert!(!expired(&row(Some(100), Expiry::Lenient), None, &later));
+        assert!(expired(&row(Some(100), Expiry::Strict), None, &later));
+        assert!(expired(&row(Some(100), Expiry::Lenient), None, &now(2, 5, 50_100, true)));
+        assert!(expired(&row(Some(100), Expiry::Lenient), None, &now(2, 100, 0, false)));
+    }
+}

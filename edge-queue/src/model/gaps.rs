@@ -1,0 +1,116 @@
+//! Records of what a consumer will never get, merged so that an outage of a week is one record.
+
+use crate::row::Seq;
+use crate::state::{GapRecord, Position, Reason};
+
+/// Most records over all consumers; the store's snapshot has room for as many.
+pub(crate) const GAPS_MAX: usize = 256;
+
+impl Position {
+    /// Adds a loss, merging it into a record of the same reason that touches it.
+    pub(crate) fn add_gap(&mut self, gap: GapRecord) {
+        let touches = |old: &GapRecord| {
+            old.reason == gap.reason
+                && (old.last_seq.checked_add(1) == Some(gap.first_seq)
+                    || gap.last_seq.checked_add(1) == Some(old.first_seq))
+        };
+        // Losses come in order, so the record they touch is almost always the last of its reason.
+        match self.gaps.iter_mut().rev().find(|old| touches(old)) {
+            Some(old) => join(old, &gap),
+            None => self.gaps.push(gap),
+        }
+    }
+
+    /// Merges the two nearest records of one reason: the range gets wider, the count stays exact.
+    /// `false` when no two records share a reason.
+    pub(crate) fn merge_nearest(&mut self) -> bool {
+        self.gaps.sort_by_key(|gap| (gap.reason, gap.first_seq));
+        let distance = |at: usize| -> Option<Seq> {
+            let (a, b) = (self.gaps.get(at)?, self.gaps.get(at + 1)?);
+            (a.reason == b.reason).then(|| b.first_seq.saturating_sub(a.last_seq))
+        };
+        let nearest = (0..self.gaps.len()).filter_map(|at| Some((distance(at)?, at))).min();
+        let Some((_, at)) = nearest else { return false };
+        let second = self.gaps.remove(at + 1);
+        if let Some(first) = self.gaps.get_mut(at) {
+            join(first, &second);
+        }
+        true
+    }
+
+    /// Takes a reported loss off the list. What was merged into the record since it was read stays.
+    pub(crate) fn ack_gap(&mut self, reported: &GapRecord) -> bool {
+        let Some(at) = self.gaps.iter().position(|gap| {
+            gap.reason == reported.reason
+                && gap.first_seq <= reported.first_seq
+                && gap.last_seq >= reported.last_seq
+                && gap.count >= reported.count
+        }) else {
+            return false;
+        };
+        let Some(gap) = self.gaps.get_mut(at) else { return false };
+        gap.count -= reported.count;
+        if gap.count == 0 {
+            self.gaps.remove(at);
+        } else if gap.first_seq == reported.first_seq && gap.last_seq > reported.last_seq {
+            gap.first_seq = reported.last_seq.saturating_add(1);
+            gap.first_ms = reported.last_ms;
+        }
+        true
+    }
+}
+
+fn join(into: &mut GapRecord, other: &GapRecord) {
+    into.first_seq = into.first_seq.min(other.first_seq);
+    into.last_seq = into.last_seq.max(other.last_seq);
+    into.first_ms = into.first_ms.min(other.first_ms);
+    into.last_ms = into.last_ms.max(other.last_ms);
+    into.count = into.count.saturating_add(other.count);
+}
+
+/// A loss of one row.
+pub(crate) fn one(seq: Seq, wall_ms: i64, weight: u64, reason: Reason) -> GapRecord {
+    GapRecord { first_seq: seq, last_seq: seq, first_ms: wall_ms, last_ms: wall_ms, count: weight, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adjacent_losses_of_one_reason_are_one_record() {
+        let mut p = Position::default();
+        for seq in 5..10 {
+            p.add_gap(one(seq, seq as i64, 2, Reason::Overflow));
+        }
+        p.add_gap(one(10, 10, 1, Reason::Expired));
+        p.add_gap(one(12, 12, 1, Reason::Overflow));
+        assert_eq!(p.gaps.len(), 3);
+        assert_eq!((p.gaps[0].first_seq, p.gaps[0].last_seq, p.gaps[0].count), (5, 9, 10));
+    }
+
+    #[test]
+    fn merging_the_nearest_keeps_counts_per_reason_exact() {
+        let mut p = Position::default();
+        for seq in [1, 10, 12, 30] {
+            p.add_gap(one(seq, 0, 3, Reason::Overflow));
+        }
+        p.add_gap(one(11, 0, 1, Reason::Expired));
+        assert!(p.merge_nearest());
+        assert_eq!(p.gaps.len(), 4);
+        assert!(p.gaps.iter().any(|g| (g.first_seq, g.last_seq, g.count) == (10, 12, 6)));
+        let total: u64 = p.gaps.iter().filter(|g| g.reason == Reason::Overflow).map(|g| g.count).sum();
+        assert_eq!(total, 12);
+    }
+
+    #[test]
+    fn acknowledging_a_record_that_grew_leaves_the_rest() {
+        let mut p = Position::default();
+        p.add_gap(one(1, 0, 1, Reason::Overflow));
+        let reported = p.gaps[0];
+        p.add_gap(one(2, 5, 1, Reason::Overflow));
+        assert!(p.ack_gap(&reported));
+        assert_eq!((p.gaps[0].first_seq, p.gaps[0].count), (2, 1));
+        assert!(!p.ack_gap(&reported));
+    }
+}

@@ -1,0 +1,110 @@
+//! Consumers come and go.
+
+use crate::error::ConsumerError;
+use crate::model::order::Order;
+use crate::model::{Model, Place};
+use crate::row::Lane;
+use crate::state::{ConsumerState, Position};
+
+/// Most consumers of a queue.
+pub(crate) const CONSUMERS_MAX: usize = 8;
+/// Longest name.
+pub(crate) const NAME_BYTES_MAX: usize = 64;
+
+/// A registered consumer.
+pub(crate) struct Reader {
+    /// Told apart from another of the same name registered after this one was forgotten.
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) lanes: Vec<Place>,
+    pub(crate) order: Order,
+}
+
+impl Reader {
+    pub(super) fn state(&self) -> ConsumerState {
+        let lane = |at: usize| self.lanes.get(at).map_or_else(Position::default, |place| place.pos.clone());
+        ConsumerState { name: self.name.clone(), lanes: std::array::from_fn(lane) }
+    }
+}
+
+impl Model {
+    /// Takes in a consumer the store knows.
+    pub(super) fn adopt(&mut self, consumer: ConsumerState) {
+        let mut lanes: Vec<Place> = consumer.lanes.into_iter().map(Place::recovered).collect();
+        lanes.truncate(self.lanes.len());
+        let id = self.take_reader_id();
+        self.readers.push(Reader { id, name: consumer.name, lanes, order: Order::default() });
+    }
+
+    pub(crate) fn find_reader(&self, name: &str) -> Option<u64> {
+        self.readers.iter().find(|r| r.name == name).map(|r| r.id)
+    }
+
+    /// Registers a consumer; the caller commits before it tells anyone. The first starts at the oldest row, a later
+    /// one at the rows pushed from now on.
+    pub(crate) fn register(&mut self, name: &str) -> Result<u64, ConsumerError> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(ConsumerError::Name { limit: NAME_BYTES_MAX });
+        }
+        if self.readers.len() >= CONSUMERS_MAX {
+            return Err(ConsumerError::TooMany { limit: CONSUMERS_MAX });
+        }
+        let first = self.readers.is_empty();
+        let mut lanes = Vec::new();
+        for lane in &mut self.lanes {
+            lane.dirty = true;
+            let mut place = Place::at(if first { lane.floor } else { lane.next });
+            if first {
+                place.accept(lane.usage.weight);
+            }
+            lanes.push(place);
+        }
+        let id = self.take_reader_id();
+        self.readers.push(Reader { id, name: name.to_owned(), lanes, order: Order::default() });
+        self.must_write = true;
+        Ok(id)
+    }
+
+    /// Takes a registration back that could not be made durable.
+    pub(crate) fn unregister(&mut self, id: u64) {
+        let Some(at) = self.reader_at(id) else { return };
+        let reader = self.readers.remove(at);
+        // A failed commit may have left it on the medium all the same.
+        self.forgotten.push(reader.name);
+    }
+
+    /// Removes a consumer; the caller counts the lanes anew and commits.
+    pub(crate) fn forget(&mut self, name: &str) -> bool {
+        let Some(at) = self.readers.iter().position(|r| r.name == name) else { return false };
+        self.follow_floors();
+        let reader = self.readers.remove(at);
+        self.forgotten.push(reader.name);
+        self.must_write = true;
+        for lane in &mut self.lanes {
+            lane.head.rewind(lane.floor);
+            lane.dirty = true;
+        }
+        true
+    }
+
+    /// Moves each lane's floor up to the lowest of its consumers'.
+    pub(super) fn follow_floors(&mut self) {
+        for at in 0..self.lanes.len() {
+            let lowest = self.places(at).map(|place| place.pos.floor).min();
+            if let (Some(lane), Some(lowest)) = (self.lanes.get_mut(at), lowest) {
+                lane.floor = lane.floor.max(lowest);
+            }
+        }
+    }
+
+    /// Consumers in the order of registration, with their place in one lane.
+    pub(crate) fn in_lane(&self, lane: Lane) -> impl Iterator<Item = (&str, &Place)> {
+        let at = usize::from(lane.0);
+        self.readers.iter().filter_map(move |r| Some((r.name.as_str(), r.lanes.get(at)?)))
+    }
+
+    fn take_reader_id(&mut self) -> u64 {
+        self.next_reader += 1;
+        self.next_reader
+    }
+}

@@ -1,0 +1,154 @@
+//! Where one consumer stands in one lane: what is done, what is leased, what comes next.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::model::gaps;
+use crate::model::lane::Size;
+use crate::row::{Seq, StoredRow};
+use crate::state::{Position, Reason};
+
+/// A row out with the application.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Out {
+    pub(crate) size: Size,
+    /// Acknowledged, but no range is free to say so durably; counted when one is.
+    pub(crate) parked: bool,
+}
+
+/// Stored rows read ahead: all live ones from `from` to `upto`.
+#[derive(Default)]
+pub(crate) struct Fetched {
+    from: Seq,
+    upto: Seq,
+    rows: VecDeque<StoredRow>,
+}
+
+impl Fetched {
+    pub(crate) fn new(from: Seq, upto: Seq, rows: Vec<StoredRow>) -> Fetched {
+        Fetched { from, upto, rows: rows.into() }
+    }
+
+    /// The first live row at or after `seq`: unknown, none up to where, or it.
+    pub(crate) fn seek(&mut self, seq: Seq) -> Option<Result<&StoredRow, Seq>> {
+        if seq < self.from || seq >= self.upto {
+            return None;
+        }
+        while self.rows.front().is_some_and(|row| row.seq < seq) {
+            self.rows.pop_front();
+        }
+        self.from = seq;
+        Some(self.rows.front().ok_or(self.upto))
+    }
+}
+
+/// One consumer's bookkeeping in one lane.
+#[derive(Default)]
+pub(crate) struct Place {
+    pub(crate) pos: Position,
+    /// Weight not yet done, kept apart from the counters so that the ledger can be checked.
+    pub(crate) queued: u64,
+    pub(crate) leased: BTreeMap<Seq, Out>,
+    pub(crate) leased_weight: u64,
+    pub(crate) leased_bytes: u64,
+    pub(crate) parked: usize,
+    /// No row below needs to be looked at for the next lease.
+    pub(crate) cursor: Seq,
+    /// One past the highest row ever leased in this run.
+    pub(crate) leased_upto: Seq,
+    pub(crate) fetched: Fetched,
+    pub(crate) dirty: bool,
+}
+
+/// Why a row is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Delivered,
+    Dropped(Reason),
+}
+
+impl Place {
+    pub(crate) fn at(floor: Seq) -> Place {
+        Place {
+            pos: Position { floor, ..Position::default() },
+            cursor: floor,
+            dirty: true,
+            ..Place::default()
+        }
+    }
+
+    pub(crate) fn recovered(mut pos: Position) -> Place {
+        pos.floor = pos.floor.max(1);
+        let done = pos.delivered.saturating_add(pos.dropped.iter().sum());
+        let queued = pos.accepted.saturating_sub(done);
+        let cursor = pos.floor;
+        Place { pos, queued, cursor, ..Place::default() }
+    }
+
+    pub(crate) fn accept(&mut self, weight: u64) {
+        self.pos.accepted = self.pos.accepted.saturating_add(weight);
+        self.queued = self.queued.saturating_add(weight);
+        self.dirty = true;
+    }
+
+    /// Counts one row as done and remembers it.
+    pub(crate) fn done(&mut self, seq: Seq, size: Size, how: Done) {
+        self.pos.mark(seq, seq);
+        self.count(size.weight, how);
+        if let Done::Dropped(reason) = how {
+            self.pos.add_gap(gaps::one(seq, size.wall_ms, size.weight, reason));
+        }
+    }
+
+    pub(crate) fn count(&mut self, weight: u64, how: Done) {
+        self.queued = self.queued.saturating_sub(weight);
+        let counter = match how {
+            Done::Delivered => Some(&mut self.pos.delivered),
+            Done::Dropped(reason) => self.pos.dropped.get_mut(reason as usize),
+        };
+        if let Some(counter) = counter {
+            *counter = counter.saturating_add(weight);
+        }
+        self.dirty = true;
+    }
+
+    pub(crate) fn lease(&mut self, seq: Seq, size: Size) {
+        self.leased.insert(seq, Out { size, parked: false });
+        self.leased_weight = self.leased_weight.saturating_add(size.weight);
+        self.leased_bytes = self.leased_bytes.saturating_add(size.bytes);
+        self.cursor = seq.saturating_add(1);
+        self.leased_upto = self.leased_upto.max(self.cursor);
+    }
+
+    /// Ends a lease; `None` when there is none.
+    pub(crate) fn release(&mut self, seq: Seq) -> Option<Size> {
+        let out = self.leased.remove(&seq)?;
+        self.leased_weight = self.leased_weight.saturating_sub(out.size.weight);
+        self.leased_bytes = self.leased_bytes.saturating_sub(out.size.bytes);
+        if out.parked {
+            self.parked -= 1;
+        }
+        Some(out.size)
+    }
+
+    /// A parked acknowledgement that needs no new range now, or any when ranges are free.
+    pub(crate) fn parked_next(&self, ranges_free: bool) -> Option<Seq> {
+        if self.parked == 0 {
+            return None;
+        }
+        let mut parked = self.leased.iter().filter(|(_, out)| out.parked);
+        parked.find(|(seq, _)| ranges_free || !self.pos.grows_with(**seq)).map(|(seq, _)| *seq)
+    }
+
+    /// Moves the cursor over what is done or leased.
+    pub(crate) fn skip(&mut self) {
+        loop {
+            let at = self.cursor.max(self.pos.floor);
+            let at = self.pos.range_of(at).map_or(at, |(_, last)| last.saturating_add(1));
+            let at = if self.leased.contains_key(&at) { at.saturating_add(1) } else { at };
+            if at == self.cursor {
+                return;
+            }
+            self.cursor = at;
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A row comes in: limits, the policy at a limit, eviction.
+
+use std::sync::Arc;
+
+use crate::config::{OnFault, OnFull};
+use crate::error::{Limit, PushError};
+use crate::model::Model;
+use crate::model::lane::{LaneModel, Size};
+use crate::model::place::Done;
+use crate::model::window::RamRow;
+use crate::receipt::{Receipt, Slot};
+use crate::row::{Lane, Row, Seq, StoredRow};
+use crate::state::Reason;
+use crate::time::Now;
+
+/// Why a push did not end here.
+pub(crate) enum Refusal {
+    /// For the caller.
+    Error(PushError),
+    /// Eviction needs the sizes of the oldest rows of the lane: read them, hand them in, push again.
+    NeedHead(Box<Row>, usize),
+    /// Too much waits: commit, then push again.
+    NeedCommit(Box<Row>),
+}
+
+/// What looking for the oldest row that may go found.
+enum Oldest {
+    Row(Seq, Size),
+    NeedHead,
+    Nothing,
+}
+
+impl Model {
+    /// Takes a row in, or says why not.
+    pub(crate) fn push(&mut self, row: Row, now: &Now) -> Result<Arc<Slot>, Refusal> {
+        let at = match self.check(&row) {
+            Ok(at) => at,
+            Err(refuse) => return Err(Refusal::Error(refuse(row))),
+        };
+        let size = size_of(&row, now);
+        if let Err(stop) = self.bound_unwritten(size) {
+            return Err(match stop {
+                None => Refusal::NeedCommit(Box::new(row)),
+                Some(limit) => self.refuse(at, row, limit),
+            });
+        }
+        while let Some(limit) = self.lanes.get(at).and_then(|l| full(l, size)) {
+            let Some(policy) = self.lanes.get(at).map(|l| l.limits.on_full) else { break };
+            let heavy = self.lanes.get(at).is_some_and(|l| size.weight > l.limits.messages);
+            match policy {
+                OnFull::Reject => return Err(self.refuse(at, row, limit)),
+                OnFull::DropNewest => return Ok(self.drop_newest(at, row, limit, now)),
+                OnFull::DropOldest if heavy => return Err(self.refuse(at, row, limit)),
+                OnFull::DropOldest => match self.make_room(at, limit, now.up_ms) {
+                    Oldest::Row(..) => {}
+                    Oldest::NeedHead => return Err(Refusal::NeedHead(Box::new(row), at)),
+                    Oldest::Nothing => return Err(self.refuse(at, row, limit)),
+                },
+            }
+        }
+        Ok(self.accept(at, row, now))
+    }
+
+    fn check(&self, row: &Row) -> Result<usize, Box<dyn FnOnce(Row) -> PushError>> {
+        if self.closed {
+            return Err(Box::new(|row| PushError::Closed { row: Box::new(row) }));
+        }
+        let lanes = self.lanes.len() as u8;
+        let at = usize::from(row.lane.unwrap_or(Lane(lanes.saturating_sub(1))).0);
+        let Some(lane) = self.lanes.get(at) else {
+            return Err(Box::new(move |row| PushError::NoSuchLane { row: Box::new(row), lanes }));
+        };
+        let limit = lane.limits.row_bytes_max;
+        let own = row.key.len().saturating_add(row.meta.len()).saturating_add(row.payload.len());
+        if own > limit {
+            return Err(Box::new(move |row| PushError::TooLarge { row: Box::new(row), limit }));
+        }
+        Ok(at)
+    }
+
+    /// `Err(None)`: a commit must come first.
+    fn bound_unwritten(&mut self, size: Size) -> Result<(), Option<Limit>> {
+        let unwritten: u64 = self.lanes.iter().map(|l| l.window.unwritten_bytes()).sum();
+        if unwritten == 0 || unwritten.saturating_add(size.bytes) <= self.rules.max_unwritten_bytes {
+            return Ok(());
+        }
+        if self.fault.is_none() {
+            return Err(None);
+        }
+        match self.rules.on_fault {
+            OnFault::Withhold => Err(Some(Limit::Unwritten)),
+            OnFault::Volatile => {
+                self.give_volatile_receipts();
+                Ok(())
+            }
+        }
+    }
+
+    fn give_volatile_receipts(&mut self) {
+        let (out, rows) = (&mut self.out, &mut self.volatile_rows);
+        for lane in &mut self.lanes {
+            lane.window.drain_slots(|slot| {
+                *rows = rows.saturating_add(1);
+                out.put(slot, Receipt::Volatile);
+            });
+        }
+    }
+
+    fn refuse(&mut self, at: usize, row: Row, limit: Limit) -> Refusal {
+        if let Some(lane) = self.lanes.get_mut(at) {
+            lane.counts.refused = lane.counts.refused.saturating_add(u64::from(row.weight.max(1)));
+        }
+        Refusal::Error(PushError::Full { row: Box::new(row), limit })
+    }
+
+    fn accept(&mut self, at: usize, row: Row, now: &Now) -> Arc<Slot> {
+        let slot = Arc::new(Slot::default());
+        let size = size_of(&row, now);
+        let epoch = self.epoch;
+        for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(at)) {
+            place.accept(size.weight);
+        }
+        if let Some(lane) = self.lanes.get_mut(at) {
+            let seq = lane.next;
+            lane.next = seq.saturating_add(1);
+            lane.usage.add(size);
+            lane.counts.accepted = lane.counts.accepted.saturating_add(size.weight);
+            lane.dirty = true;
+            lane.window.push(RamRow::new(stored(lane.id, seq, epoch, row, now), Some(slot.clone())));
+        }
+        slot
+    }
+
+    /// The new row takes a number, so that its loss can be reported, and is given up at once.
+    fn drop_newest(&mut self, at: usize, row: Row, limit: Limit, now: &Now) -> Arc<Slot> {
+        let reason = if limit == Limit::Region { Reason::Fragmented } else { Reason::Overflow };
+        let slot = self.accept(at, row, now);
+        let Some(newest) = self.lanes.get(at).map(|l| l.next.saturating_sub(1)) else { return slot };
+        let Some(size) = self.lanes.get(at).and_then(|l| l.window.at_or_after(newest)).map(Size::of) else {
+            return slot;
+        };
+        self.evict(at, newest, size, reason, true, now.up_ms);
+        slot
+    }
+
+    fn make_room(&mut self, at: usize, limit: Limit, up_ms: u64) -> Oldest {
+        let fragmented = limit == Limit::Region;
+        let goal = if fragmented { self.rules.segment_bytes } else { 1 };
+        let reason = if fragmented { Reason::Fragmented } else { Reason::Overflow };
+        let mut freed = 0u64;
+        while freed < goal {
+            match self.oldest(at) {
+                Oldest::Row(seq, size) => {
+                    self.evict(at, seq, size, reason, false, up_ms);
+                    freed = freed.saturating_add(size.bytes);
+                }
+                Oldest::Nothing | Oldest::NeedHead if freed > 0 => break,
+                other => return other,
+            }
+        }
+        if let Some(lane) = self.lanes.get_mut(at).filter(|_| fragmented) {
+            // The store frees the segment after the next commit; until then its answer is anticipated.
+            lane.room = lane.room.saturating_add(freed);
+        }
+        Oldest::Row(0, Size { weight: 0, bytes: freed, wall_ms: 0 })
+    }
+
+    /// Gives up the oldest rows of a lane worth a segment because the store has none free. `false`: none can go.
+    pub(crate) fn make_segment(&mut self, at: usize, up_ms: u64) -> Option<bool> {
+        match self.make_room(at, Limit::Region, up_ms) {
+            Oldest::Row(..) => Some(true),
+            Oldest::NeedHead => None,
+            Oldest::Nothing => Some(false),
+        }
+    }
+
+    /// The oldest row that is not leased.
+    fn oldest(&mut self, at: usize) -> Oldest {
+        loop {
+            let Some(lane) = self.lanes.get_mut(at) else { return Oldest::Nothing };
+            let (seq, size) = if let Some(known) = lane.head.rows.pop_front() {
+                known
+            } else {
+                lane.head.upto = lane.head.upto.max(lane.floor);
+                if lane.head.upto < lane.window.from() {
+                    return Oldest::NeedHead;
+                }
+                let Some(row) = lane.window.at_or_after(lane.head.upto) else { return Oldest::Nothing };
+                let known = (row.seq, Size::of(row));
+                lane.head.upto = row.seq.saturating_add(1);
+                known
+            };
+            if self.wanted(at, seq) && !self.leased(at, seq) {
+                return Oldest::Row(seq, size);
+            }
+        }
+    }
+
+    fn evict(&mut self, at: usize, seq: Seq, size: Size, reason: Reason, newest: bool, up_ms: u64) {
+        if self.readers.is_empty() {
+            if let Some(lane) = self.lanes.get_mut(at) {
+                lane.counts.drop_for(reason, size.weight);
+                if !newest {
+                    lane.floor = lane.floor.max(seq.saturating_add(1));
+                }
+                if let Some(row) = lane.window.get_mut(seq) {
+                    row.dropped = Some(reason);
+                }
+            }
+            return self.remove(at, seq, size, up_ms);
+        }
+        for reader in 0..self.readers.len() {
+            let Some(place) = self.readers.get(reader).and_then(|r| r.lanes.get(at)) else { continue };
+            if place.pos.is_done(seq) {
+                continue;
+            }
+            let unconfirmed = reason == Reason::Overflow && seq < place.leased_upto;
+            let reason = if unconfirmed { Reason::OverflowUnconfirmed } else { reason };
+            self.done(reader, at, seq, size, Done::Dropped(reason), up_ms);
+        }
+    }
+}
+
+fn full(lane: &LaneModel, size: Size) -> Option<Limit> {
+    if lane.usage.weight.saturating_add(size.weight) > lane.limits.messages {
+        return Some(Limit::Messages);
+    }
+    if lane.usage.bytes.saturating_add(size.bytes) > lane.limits.bytes {
+        return Some(Limit::Bytes);
+    }
+    (lane.window.unwritten_bytes().saturating_add(size.bytes) > lane.room).then_some(Limit::Region)
+}
+
+fn size_of(row: &Row, now: &Now) -> Size {
+    let own = row.key.len().saturating_add(row.meta.len()).saturating_add(row.payload.len()) as u64;
+    let bytes = own.saturating_add(crate::row::ROW_OVERHEAD_BYTES);
+    Size { weight: u64::from(row.weight.max(1)), bytes, wall_ms: now.wall_ms }
+}
+
+fn stored(lane: Lane, seq: Seq, epoch: u32, row: Row, now: &Now) -> StoredRow {
+    let Row { payload, meta, key, ttl_ms, expiry, weight, .. } = row;
+    StoredRow { lane, seq, epoch, stamp: *now, ttl_ms, expiry, weight: weight.max(1), key, meta, payload }
+}
