@@ -1,0 +1,235 @@
+//! A commit, from the rows that wait to the receipts they get. Runs in whatever thread asked for it.
+
+use crate::config::OnFull;
+use crate::error::{CommitError, ConsumerError};
+use crate::event::Event;
+use crate::model::{Batch, HEAD_READ};
+use crate::row::{Lane, Seq};
+use crate::state::Change;
+use crate::store::{Chunk, ReadLimit, StoreError};
+
+use super::{Engine, Open, lock};
+
+/// Segments one commit may free for its rows.
+const SEGMENT_TRIES: u32 = 3;
+
+impl Engine {
+    /// Makes durable what was pushed before the call. Waits for a commit in progress.
+    pub(crate) fn commit(&self) -> Result<(), CommitError> {
+        let mut store = lock(&self.store);
+        let open = store.as_mut().ok_or(CommitError::Closed)?;
+        self.commit_with(open)
+    }
+
+    /// Registers a consumer, or finds it; durable when it returns.
+    pub(crate) fn register(&self, name: &str) -> Result<u64, ConsumerError> {
+        let mut store = lock(&self.store);
+        let open = store.as_mut().ok_or(ConsumerError::Closed)?;
+        if let Some(id) = self.model().find_reader(name) {
+            return Ok(id);
+        }
+        let id = self.model().register(name)?;
+        // Rows pushed before the registration are in this commit: what comes after it is the consumer's.
+        match self.commit_with(open) {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                self.with_model(|model| model.unregister(id));
+                Err(ConsumerError::Store(error.to_string()))
+            }
+        }
+    }
+
+    /// Removes a consumer and counts anew what the others still want.
+    pub(crate) fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
+        let failed = |e: CommitError| ConsumerError::Store(e.to_string());
+        let mut store = lock(&self.store);
+        let open = store.as_mut().ok_or(ConsumerError::Closed)?;
+        self.commit_with(open).map_err(failed)?;
+        let (known, lanes) = self.with_model(|model| (model.forget(name), model.lanes.len()));
+        if !known {
+            return Ok(false);
+        }
+        self.wake_all();
+        for lane in 0..lanes {
+            self.recount(open, lane).map_err(|e| ConsumerError::Store(e.to_string()))?;
+        }
+        self.commit_with(open).map_err(failed)?;
+        Ok(true)
+    }
+
+    /// Commits everything, leaves the clean-close mark and gives the directory back.
+    pub(crate) fn close(&self) -> Result<(), CommitError> {
+        let mut store = lock(&self.store);
+        self.model().closed = true;
+        let result = match store.take() {
+            None => Ok(()),
+            Some(mut open) => self.close_store(&mut open),
+        };
+        drop(store);
+        self.refuse_all();
+        self.stop_writer();
+        result
+    }
+
+    fn close_store(&self, open: &mut Open) -> Result<(), CommitError> {
+        self.commit_with(open)?;
+        let state = self.model().snapshot();
+        let closed = open.store.commit(&[Change::Closed], &state);
+        closed.map_err(|e| CommitError::Store(e.to_string()))
+    }
+
+    pub(super) fn commit_with(&self, open: &mut Open) -> Result<(), CommitError> {
+        for attempt in 0..=SEGMENT_TRIES {
+            let Some(batch) = self.with_model(|model| model.begin()) else { return Ok(()) };
+            let error = match write(open, &batch) {
+                Ok(()) => {
+                    self.finish(open, &batch);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let now = self.clock.now();
+            self.with_model(|model| model.not_written(&batch, &now));
+            if let StoreError::Full { lane } = error
+                && attempt < SEGMENT_TRIES
+                && self.free_segment(open, lane)
+            {
+                continue;
+            }
+            return Err(self.degrade(&error));
+        }
+        Ok(())
+    }
+
+    fn degrade(&self, error: &StoreError) -> CommitError {
+        let reason = error.to_string();
+        let now = self.clock.now();
+        let new = self.with_model(|model| {
+            let new = model.fault.is_none();
+            model.degrade(reason.clone(), &now);
+            new
+        });
+        if new {
+            lock(&self.events).put(Event::Degraded(reason.clone()));
+        }
+        CommitError::Store(reason)
+    }
+
+    /// After a commit: receipts out, space back, the next eviction prepared.
+    fn finish(&self, open: &mut Open, batch: &Batch) {
+        let room = open.store.stats().room_bytes;
+        let (free, healed) = self.with_model(|model| {
+            let healed = model.fault.is_some();
+            (model.written(batch, &room), healed)
+        });
+        if healed {
+            lock(&self.events).put(Event::Recovered);
+        }
+        if !free.is_empty() {
+            for (lane, below) in free {
+                // What cannot be reused now is offered again with the next floor.
+                let _again = open.store.advance(lane, below);
+            }
+            let room = open.store.stats().room_bytes;
+            self.with_model(|model| model.set_room(&room));
+        }
+        for lane in 0..batch.rows.len() {
+            let wanted = self.with_model(|model| model.head_wanted(lane, true));
+            if let Some((from, below)) = wanted {
+                // Without it the push that needs it reads, and meets the error itself.
+                let _later = self.read_head(open, lane, from, below);
+            }
+        }
+    }
+
+    /// The store has no segment for a lane's rows: drop-oldest gives it one.
+    fn free_segment(&self, open: &mut Open, lane: Lane) -> bool {
+        let at = usize::from(lane.0);
+        let drops = self.model().lanes.get(at).is_some_and(|l| l.limits.on_full == OnFull::DropOldest);
+        if !drops {
+            return false;
+        }
+        loop {
+            let up_ms = self.clock.now().up_ms;
+            match self.with_model(|model| model.make_segment(at, up_ms)) {
+                Some(true) => break,
+                Some(false) => return false,
+                None => {
+                    let wanted = self.with_model(|model| model.head_wanted(at, false));
+                    let Some((from, below)) = wanted else { return false };
+                    if self.read_head(open, at, from, below).is_err() {
+                        return false;
+                    }
+                }
+            }
+        }
+        let Some(batch) = self.with_model(|model| model.begin_changes()) else { return false };
+        if write(open, &batch).is_err() {
+            let now = self.clock.now();
+            self.with_model(|model| model.not_written(&batch, &now));
+            return false;
+        }
+        self.finish(open, &batch);
+        true
+    }
+
+    /// Reads the sizes of a lane's oldest rows for a push that must make room.
+    pub(super) fn fill_head(&self, lane: usize) -> Result<(), StoreError> {
+        let mut store = lock(&self.store);
+        let Some(open) = store.as_mut() else { return Ok(()) };
+        let Some((from, below)) = self.with_model(|model| model.head_wanted(lane, false)) else {
+            return Ok(());
+        };
+        self.read_head(open, lane, from, below)
+    }
+
+    fn read_head(&self, open: &mut Open, lane: usize, from: Seq, below: Seq) -> Result<(), StoreError> {
+        let chunk = self.read(open, lane, from, HEAD_READ)?;
+        let up_ms = self.clock.now().up_ms;
+        self.with_model(|model| model.fill_head(lane, from, below, chunk, up_ms));
+        Ok(())
+    }
+
+    fn recount(&self, open: &mut Open, lane: usize) -> Result<(), StoreError> {
+        let Some((mut from, below)) = self.with_model(|model| model.recount_start(lane)) else {
+            return Ok(());
+        };
+        while from < below {
+            let chunk = self.read(open, lane, from, HEAD_READ)?;
+            let up_ms = self.clock.now().up_ms;
+            match self.with_model(|model| model.recount_read(from, below, chunk, up_ms)) {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        let up_ms = self.clock.now().up_ms;
+        self.with_model(|model| model.recount_finish(below, up_ms));
+        Ok(())
+    }
+
+    /// A read, with what it lost put on the events.
+    pub(super) fn read(
+        &self,
+        open: &mut Open,
+        lane: usize,
+        from: Seq,
+        limit: ReadLimit,
+    ) -> Result<Chunk, StoreError> {
+        let lane = Lane(lane as u8);
+        let chunk = open.store.read(lane, from, limit)?;
+        if !chunk.lost.is_empty() {
+            let mut events = lock(&self.events);
+            for lost in &chunk.lost {
+                events.put(Event::Lost { lane, first: lost.first, last: lost.last, rows: lost.rows });
+            }
+        }
+        Ok(chunk)
+    }
+}
+
+fn write(open: &mut Open, batch: &Batch) -> Result<(), StoreError> {
+    for rows in batch.rows.iter().filter(|rows| !rows.is_empty()) {
+        open.store.append(rows)?;
+    }
+    open.store.commit(&batch.changes, &batch.state)
+}

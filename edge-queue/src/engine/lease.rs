@@ -1,0 +1,108 @@
+//! Leasing: rows from RAM at once, from the store by reading, or later by waiting.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::error::ConsumerError;
+use crate::model::{Leased, More};
+use crate::row::Seq;
+use crate::store::ReadLimit;
+
+use super::{Engine, lock};
+
+/// How long `lease` waits for the first row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wait {
+    /// Not at all.
+    None,
+    /// At most this long.
+    For(Duration),
+    /// Until there is one or the queue is closed.
+    Forever,
+}
+
+impl Engine {
+    pub(crate) fn lease(
+        &self,
+        reader: u64,
+        rows_max: usize,
+        wait: Wait,
+    ) -> Result<Vec<Leased>, ConsumerError> {
+        let mut out = Vec::new();
+        if rows_max == 0 {
+            return Ok(out);
+        }
+        let until_ms = match wait {
+            Wait::For(time) if !self.clock.manual() => Some(
+                self.clock.now().up_ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            ),
+            Wait::Forever if !self.clock.manual() => None,
+            _ => Some(0),
+        };
+        loop {
+            match self.lease_step(reader, rows_max, until_ms, &mut out) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) if out.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(out)
+    }
+
+    /// `Ok(true)`: that is all.
+    fn lease_step(
+        &self,
+        reader: u64,
+        rows_max: usize,
+        until_ms: Option<u64>,
+        out: &mut Vec<Leased>,
+    ) -> Result<bool, ConsumerError> {
+        let now = self.clock.now();
+        let mut model = self.model();
+        if model.closed {
+            return Err(ConsumerError::Closed);
+        }
+        let more = model.lease(reader, rows_max, out, &now);
+        let receipts = std::mem::take(&mut model.out);
+        let left_ms = until_ms.map_or(Some(u64::MAX), |at| at.checked_sub(now.up_ms).filter(|ms| *ms > 0));
+        if let (More::Done, true, Some(left)) = (more, out.is_empty(), left_ms) {
+            self.someone_waits.store(true, Ordering::Relaxed);
+            if left == u64::MAX {
+                drop(self.rows.wait(model).unwrap_or_else(PoisonError::into_inner));
+            } else {
+                let waited = self.rows.wait_timeout(model, Duration::from_millis(left));
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+            }
+            receipts.deliver();
+            return Ok(false);
+        }
+        drop(model);
+        receipts.deliver();
+        match more {
+            More::Gone => Err(ConsumerError::Forgotten),
+            More::Done => Ok(true),
+            More::Read { lane, from, below, limit } => {
+                self.fetch(reader, lane, from, below, limit)?;
+                Ok(false)
+            }
+        }
+    }
+
+    fn fetch(
+        &self,
+        reader: u64,
+        lane: usize,
+        from: Seq,
+        below: Seq,
+        limit: ReadLimit,
+    ) -> Result<(), ConsumerError> {
+        let mut store = lock(&self.store);
+        let open = store.as_mut().ok_or(ConsumerError::Closed)?;
+        let chunk = self.read(open, lane, from, limit).map_err(|e| ConsumerError::Store(e.to_string()))?;
+        let up_ms = self.clock.now().up_ms;
+        self.with_model(|model| model.offer(reader, lane, from, below, chunk, up_ms));
+        Ok(())
+    }
+}

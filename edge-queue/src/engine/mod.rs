@@ -1,0 +1,205 @@
+#![allow(clippy::disallowed_methods, reason = "the shell around the model: one thread, condvars, the store")]
+//! The shell around the model: locks, the writer thread, and every call that may wait.
+//!
+//! Lock order: store, then model; nobody takes the store while holding the model, so a push never waits for a sync.
+//! Whoever calls [`Engine::commit`] writes the commit himself; the writer thread does the same when one is due.
+
+mod commit;
+mod lease;
+mod open;
+mod stats;
+mod writer;
+
+pub use lease::Wait;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::thread::JoinHandle;
+
+use crate::error::{Limit, PushError};
+use crate::event::Events;
+use crate::model::{Model, Refusal};
+use crate::receipt::{Outbox, Pending};
+use crate::row::{Lane, Row};
+use crate::shell::Clock;
+use crate::state::GapRecord;
+use crate::store::Store;
+
+/// A wait this soon after the one before is one of a producer that waits for each receipt.
+const QUICK_WAIT_MS: u64 = 50;
+/// Reads or commits one push may do before it gives up; each makes progress.
+const PUSH_TRIES: u32 = 64;
+
+/// The store and the lock of its directory.
+pub(crate) struct Open {
+    pub(crate) store: Box<dyn Store>,
+    _lock: Option<Box<dyn Send>>,
+}
+
+/// See the module.
+pub(crate) struct Engine {
+    model: Mutex<Model>,
+    store: Mutex<Option<Open>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: Mutex<Events>,
+    /// The writer thread sleeps on it, with `model`.
+    work: Condvar,
+    /// Up time until which the writer sleeps; 0 while it does not.
+    sleeps_until_ms: AtomicU64,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Blocked consumers sleep on it, with `model`.
+    rows: Condvar,
+    wakers: Mutex<Vec<Waker>>,
+    /// Whether anybody waits for rows: spares a system call per push.
+    someone_waits: AtomicBool,
+    waits: Mutex<Waits>,
+}
+
+#[derive(Default)]
+struct Waits {
+    quick: u32,
+    ended_ms: Option<u64>,
+}
+
+/// Who sleeps and should not.
+#[derive(Clone, Copy)]
+struct Wake {
+    writer: bool,
+    consumers: bool,
+}
+
+impl Engine {
+    pub(crate) fn model(&self) -> MutexGuard<'_, Model> {
+        lock(&self.model)
+    }
+
+    /// Runs `f` on the model and hands out the receipts it decided on, after the lock is released.
+    pub(crate) fn with_model<T>(&self, f: impl FnOnce(&mut Model) -> T) -> T {
+        let mut model = self.model();
+        let result = f(&mut model);
+        let out = std::mem::take(&mut model.out);
+        drop(model);
+        out.deliver();
+        result
+    }
+
+    pub(crate) fn push(self: &Arc<Self>, mut row: Row) -> Result<Pending, PushError> {
+        for _ in 0..PUSH_TRIES {
+            let now = self.clock.now();
+            let mut model = self.model();
+            let result = model.push(row, &now);
+            let out = std::mem::take(&mut model.out);
+            let wake = self.whom_to_wake(&model);
+            drop(model);
+            out.deliver();
+            self.wake(wake);
+            match result {
+                Ok(slot) => {
+                    return Ok(Pending::new(slot, self.clone()));
+                }
+                Err(Refusal::Error(error)) => return Err(error),
+                Err(Refusal::NeedCommit(back)) => {
+                    row = *back;
+                    // An error is noted in the model, where the next try meets the policy for it.
+                    let _noted = self.commit();
+                }
+                Err(Refusal::NeedHead(back, lane)) => {
+                    row = *back;
+                    if self.fill_head(lane).is_err() {
+                        return Err(PushError::Full { row: Box::new(row), limit: Limit::Bytes });
+                    }
+                }
+            }
+        }
+        Err(PushError::Full { row: Box::new(row), limit: Limit::Bytes })
+    }
+
+    pub(crate) fn ack(&self, reader: u64, rows: impl IntoIterator<Item = (usize, u64)>) {
+        let up_ms = self.clock.now().up_ms;
+        let wake = self.with_model(|model| {
+            for (lane, seq) in rows {
+                model.ack(reader, lane, seq, up_ms);
+            }
+            self.whom_to_wake(model)
+        });
+        self.wake(wake);
+    }
+
+    pub(crate) fn give_back(&self, reader: u64, lane: usize, seq: u64) {
+        let wake = self.with_model(|model| {
+            model.give_back(reader, lane, seq);
+            self.whom_to_wake(model)
+        });
+        self.wake(wake);
+    }
+
+    pub(crate) fn ack_gaps(&self, reader: u64, gaps: &[(Lane, GapRecord)]) {
+        let up_ms = self.clock.now().up_ms;
+        let wake = self.with_model(|model| {
+            model.ack_gaps(reader, gaps, up_ms);
+            self.whom_to_wake(model)
+        });
+        self.wake(wake);
+    }
+
+    /// Called before a receipt is waited for: a producer that waits each time has nothing to gain from company.
+    pub(crate) fn before_wait(&self) {
+        let now = self.clock.now().up_ms;
+        let mut waits = lock(&self.waits);
+        let quick = waits.ended_ms.is_some_and(|at| now.saturating_sub(at) < QUICK_WAIT_MS);
+        waits.quick = if quick { waits.quick.saturating_add(1) } else { 0 };
+        let commit = waits.quick >= 2 || self.clock.manual();
+        drop(waits);
+        if commit {
+            // An error leaves the receipt pending, which is what the caller waits for.
+            let _noted = self.commit();
+        }
+    }
+
+    pub(crate) fn after_wait(&self) {
+        lock(&self.waits).ended_ms = Some(self.clock.now().up_ms);
+    }
+
+    /// Decided under the model's lock: a sleeper is then either asleep or has seen what changed.
+    fn whom_to_wake(&self, model: &Model) -> Wake {
+        let due = model.due_at_ms();
+        Wake {
+            writer: due.is_some_and(|at| at < self.sleeps_until_ms.load(Ordering::Relaxed)),
+            // Also after an acknowledgement: leases may have been at their limit.
+            consumers: self.someone_waits.swap(false, Ordering::Relaxed),
+        }
+    }
+
+    fn wake(&self, whom: Wake) {
+        if whom.writer {
+            self.work.notify_one();
+        }
+        if whom.consumers {
+            self.rows.notify_all();
+            let wakers = std::mem::take(&mut *lock(&self.wakers));
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Everybody looks again: a consumer was forgotten, or the queue closed.
+    fn wake_all(&self) {
+        self.someone_waits.store(false, Ordering::Relaxed);
+        self.wake(Wake { writer: true, consumers: true });
+    }
+
+    /// Discards the receipts a closed queue cannot give.
+    fn refuse_all(&self) {
+        let out: Outbox = {
+            let mut model = self.model();
+            model.close();
+            std::mem::take(&mut model.out)
+        };
+        out.deliver();
+        self.wake_all();
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,128 @@
+//! From a directory to a running engine.
+
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Condvar, Mutex};
+
+use crate::config::{Config, StoreKind};
+use crate::error::{ConfigError, OpenError};
+use crate::event::{Event, Events};
+use crate::medium::Dir;
+use crate::model::{HEAD_READ, Model};
+use crate::shell::{Clock, random_u64};
+use crate::store::{Options, Recovered, Store, memory::Memory};
+
+use super::{Engine, Open, Waits, lock};
+
+impl Engine {
+    pub(crate) fn open(
+        dir: Box<dyn Dir>,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Engine>, OpenError> {
+        config.validate()?;
+        let guard = dir.lock("lock").map_err(|source| match source.kind() {
+            ErrorKind::WouldBlock => OpenError::Busy,
+            _ => OpenError::Io { op: "lock", source },
+        })?;
+        let (store, recovered) = open_store(config.store_kind(), dir, &config.store_options(random_u64()))?;
+        Engine::start(store, Some(guard), recovered, config, clock)
+    }
+
+    pub(crate) fn open_memory(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Engine>, OpenError> {
+        config.validate()?;
+        let (store, recovered) = Memory::open(&config.store_options(random_u64()));
+        Engine::start(Box::new(store), None, recovered, config, clock)
+    }
+
+    pub(crate) fn start(
+        store: Box<dyn Store>,
+        guard: Option<Box<dyn Send>>,
+        recovered: Recovered,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Engine>, OpenError> {
+        let rules = config.rules();
+        if usize::from(recovered.state.lanes) > rules.lanes.len() {
+            let problem = format!("the queue has {} and would lose rows", recovered.state.lanes);
+            return Err(ConfigError { key: "lanes", problem }.into());
+        }
+        let mut events = Events::default();
+        if recovered.tail_uncertain {
+            events.put(Event::TailUncertain);
+        }
+        recovered.damage.into_iter().for_each(|what| events.put(Event::SetAside(what)));
+        let known = recovered.state.lane;
+        let mut open = Open { store, _lock: guard };
+        let mut model = Model::new(rules, recovered.state, recovered.highest_seq, recovered.clean);
+        model.set_room(&open.store.stats().room_bytes);
+        let engine = Engine {
+            model: Mutex::new(model),
+            store: Mutex::new(None),
+            clock,
+            events: Mutex::new(events),
+            work: Condvar::new(),
+            sleeps_until_ms: AtomicU64::new(0),
+            writer: Mutex::new(None),
+            rows: Condvar::new(),
+            wakers: Mutex::new(Vec::new()),
+            someone_waits: AtomicBool::new(false),
+            waits: Mutex::new(Waits::default()),
+        };
+        for (lane, known) in known.iter().enumerate() {
+            engine.adopt_tail(&mut open, lane, known.next)?;
+        }
+        *lock(&engine.store) = Some(open);
+        let engine = Arc::new(engine);
+        engine.start_writer().map_err(|source| OpenError::Io { op: "start the writer thread", source })?;
+        Ok(engine)
+    }
+
+    /// A crash inside a commit may have left rows that the bookkeeping does not know: at most one commit.
+    fn adopt_tail(&self, open: &mut Open, lane: usize, known_next: u64) -> Result<(), OpenError> {
+        let end = match self.model().lanes.get(lane) {
+            Some(l) => l.next,
+            None => return Ok(()),
+        };
+        let mut from = known_next;
+        while from < end {
+            let chunk = self.read(open, lane, from, HEAD_READ).map_err(|error| OpenError::Io {
+                op: "read the last commit",
+                source: std::io::Error::other(error.to_string()),
+            })?;
+            self.model().adopt_tail(lane, &chunk.rows);
+            match chunk.next {
+                Some(next) if next > from => from = next,
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_store(
+    kind: StoreKind,
+    dir: Box<dyn Dir>,
+    options: &Options,
+) -> Result<(Box<dyn Store>, Recovered), OpenError> {
+    match kind {
+        StoreKind::Memory => {
+            let (store, recovered) = Memory::open(options);
+            Ok((Box::new(store), recovered))
+        }
+        #[cfg(feature = "redb")]
+        StoreKind::Redb => {
+            let (store, recovered) = crate::store::RedbStore::open(dir, options)?;
+            Ok((Box::new(store), recovered))
+        }
+        #[cfg_attr(
+            all(feature = "ring", feature = "redb"),
+            allow(unreachable_patterns, reason = "all stores built")
+        )]
+        _ => {
+            drop(dir);
+            let problem = format!("{kind:?} is not part of this build; enable its feature");
+            Err(ConfigError { key: "store", problem }.into())
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The one thread: writes a commit when one is due, sleeps else.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::{Engine, lock};
+
+/// Longest sleep; a bound on what a lost wake-up could cost.
+const SLEEP_MAX_MS: u64 = 60_000;
+
+impl Engine {
+    pub(super) fn start_writer(self: &Arc<Self>) -> std::io::Result<()> {
+        if self.clock.manual() {
+            return Ok(());
+        }
+        let engine = self.clone();
+        let thread = std::thread::Builder::new().name("edge-queue".into()).spawn(move || engine.run())?;
+        *lock(&self.writer) = Some(thread);
+        Ok(())
+    }
+
+    pub(super) fn stop_writer(&self) {
+        self.work.notify_all();
+        let thread = lock(&self.writer).take();
+        if let Some(thread) = thread.filter(|t| t.thread().id() != std::thread::current().id()) {
+            // A panic of the writer has nothing more to tell here.
+            let _ended = thread.join();
+        }
+    }
+
+    /// Writes a commit if one is due; what the writer thread does, for a manual clock.
+    pub(crate) fn tick(&self) -> bool {
+        let now = self.clock.now();
+        let due = self.model().due_at_ms().is_some_and(|at| at <= now.up_ms);
+        due && self.commit().is_ok()
+    }
+
+    fn run(&self) {
+        loop {
+            let model = self.model();
+            if model.closed {
+                return;
+            }
+            let now = self.clock.now().up_ms;
+            let due = model.due_at_ms();
+            if due.is_some_and(|at| at <= now) {
+                drop(model);
+                // An error is noted in the model, with the time of the next try.
+                let _noted = self.commit();
+                continue;
+            }
+            let sleep = due.map_or(SLEEP_MAX_MS, |at| (at - now).min(SLEEP_MAX_MS));
+            self.sleeps_until_ms.store(now.saturating_add(sleep), Ordering::Relaxed);
+            let waited = self.work.wait_timeout(model, Duration::from_millis(sleep));
+            self.sleeps_until_ms.store(0, Ordering::Relaxed);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What an operator should know, kept until it is asked for.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::row::{Lane, Seq};
+
+/// Most events kept; when nobody asks, the oldest go first.
+const EVENTS_MAX: usize = 256;
+
+/// Something that happened to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The last run was cut short inside a commit; at most that commit, none of it receipted, is incomplete.
+    TailUncertain,
+    /// A damaged part was set aside at open, in words.
+    SetAside(String),
+    /// Rows that damage took.
+    Lost {
+        /// In which lane.
+        lane: Lane,
+        /// First sequence number that may be gone.
+        first: Seq,
+        /// Last sequence number that may be gone.
+        last: Seq,
+        /// How many rows.
+        rows: u64,
+    },
+    /// The store began to fail; rows stay in RAM and are written again.
+    Degraded(String),
+    /// The store works again and everything that waited is written.
+    Recovered,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::TailUncertain => {
+                f.write_str("the last run ended inside a commit; none of it was receipted")
+            }
+            Event::SetAside(what) => write!(f, "set aside: {what}"),
+            Event::Lost { lane, first, last, rows } => {
+                write!(f, "{rows} rows lost to damage in lane {}, numbers {first} to {last}", lane.0)
+            }
+            Event::Degraded(reason) => write!(f, "the store fails: {reason}"),
+            Event::Recovered => f.write_str("the store works again"),
+        }
+    }
+}
+
+/// A bounded list of events.
+#[derive(Debug, Default)]
+pub(crate) struct Events(VecDeque<Event>);
+
+impl Events {
+    pub(crate) fn put(&mut self, event: Event) {
+        if self.0.len() >= EVENTS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(event);
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<Event> {
+        self.0.drain(..).collect()
+    }
+}

@@ -1,0 +1,128 @@
+//! What a queue is and did, as numbers.
+
+use crate::row::Lane;
+use crate::state::Reason;
+use crate::store::StoreStats;
+
+/// A snapshot of everything worth watching. Cost: one read of the oldest row per lane at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Messages queued, by weight, over all lanes.
+    pub messages: u64,
+    /// Bytes queued, as the limits count them.
+    pub bytes: u64,
+    /// Bytes of rows that no commit has written yet.
+    pub unwritten_bytes: u64,
+    /// Age of the oldest row in milliseconds, where it is known.
+    pub oldest_age_ms: Option<u64>,
+    /// Per lane, highest priority first.
+    pub lanes: Vec<LaneStats>,
+    /// The store since open.
+    pub store: StoreStats,
+    /// Whether the store works.
+    pub health: Health,
+    /// How long the writer has been overdue with a commit, in milliseconds; stays near 0 while it makes progress.
+    pub overdue_ms: u64,
+    /// Rows whose receipt said `Volatile` because the store failed.
+    pub volatile_rows: u64,
+}
+
+/// One lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LaneStats {
+    /// Which.
+    pub lane: Lane,
+    /// Messages queued, by weight.
+    pub messages: u64,
+    /// Bytes queued.
+    pub bytes: u64,
+    /// Its limits.
+    pub max_messages: u64,
+    /// See `max_messages`.
+    pub max_bytes: u64,
+    /// Since open: taken in, by weight.
+    pub accepted: u64,
+    /// Since open: acknowledged before they had to be written.
+    pub handed_over: u64,
+    /// Since open: refused with `Full`.
+    pub refused: u64,
+    /// Since open: given up, by [`Reason`].
+    pub dropped: Dropped,
+    /// The durable ledger of each consumer.
+    pub ledgers: Vec<Ledger>,
+}
+
+/// Counts by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped(pub(crate) [u64; 6]);
+
+impl Dropped {
+    /// How many for this reason.
+    #[must_use]
+    pub fn for_reason(&self, reason: Reason) -> u64 {
+        self.0.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// How many for any reason.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+/// What became of the messages of one consumer in one lane since it registered, over restarts, by weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// The consumer.
+    pub consumer: String,
+    /// The lane.
+    pub lane: Lane,
+    /// Taken in since the consumer registered, and what it found then.
+    pub accepted: u64,
+    /// Acknowledged.
+    pub delivered: u64,
+    /// Still to come, leased ones included.
+    pub queued: u64,
+    /// Handed out and neither acknowledged nor returned.
+    pub leased: u64,
+    /// Given up, by reason; expired and quarantined ones included.
+    pub dropped: Dropped,
+}
+
+impl Ledger {
+    /// Whether accepted = delivered + queued + dropped for every reason. `queued` is counted on its own.
+    #[must_use]
+    pub fn balanced(&self) -> bool {
+        self.accepted == self.delivered.saturating_add(self.queued).saturating_add(self.dropped.total())
+    }
+
+    /// Expired.
+    #[must_use]
+    pub fn expired(&self) -> u64 {
+        self.dropped.for_reason(Reason::Expired)
+    }
+
+    /// Damaged on the medium.
+    #[must_use]
+    pub fn quarantined(&self) -> u64 {
+        self.dropped.for_reason(Reason::Quarantined)
+    }
+}
+
+/// Whether the store works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// It does.
+    Healthy,
+    /// The last commit failed; rows stay in RAM and are written again.
+    Degraded {
+        /// What failed, in words.
+        reason: String,
+        /// For how long, in milliseconds.
+        since_ms: u64,
+    },
+}
