@@ -1,16 +1,35 @@
 #![forbid(unsafe_code)]
 #![doc = include_str!("../README.md")]
 
+mod config;
+mod consumer;
+mod engine;
 mod error;
+mod event;
+mod lease;
 pub mod medium;
+mod model;
+mod queue;
+mod receipt;
 mod row;
+mod shell;
 mod state;
+mod stats;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
 
+pub use config::{Config, LaneConfig, OnFault, OnFull, StoreKind};
+pub use consumer::{Consumer, Gap};
+pub use engine::Wait;
 pub use error::{CommitError, ConfigError, ConsumerError, Limit, OpenError, PushError};
+pub use event::Event;
+pub use lease::{Chunk, Lease};
+pub use queue::{BatchError, Queue};
+pub use receipt::{Pending, Receipt, WaitError};
 pub use row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES, Row, RowId, Seq, StoredRow};
+pub use shell::{Clock, ManualClock, SystemClock};
 pub use state::{Change, ConsumerState, GapRecord, LaneState, Position, Reason, State};
+pub use stats::{Dropped, Health, LaneStats, Ledger, Stats};
 pub use time::{Expiry, Now, Stamp, age_ms};

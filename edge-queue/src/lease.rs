@@ -1,0 +1,196 @@
+//! Rows in the application's hands.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::engine::Engine;
+use crate::model::Leased;
+use crate::row::{Lane, RowId, StoredRow};
+use crate::time::{Stamp, age_ms};
+
+/// One row, out with the application until it is acknowledged or dropped. Dropping returns it to its old place.
+#[must_use = "a lease that is dropped returns its row"]
+pub struct Lease {
+    engine: Arc<Engine>,
+    leased: Option<Leased>,
+    id: RowId,
+}
+
+impl Lease {
+    fn new(engine: Arc<Engine>, leased: Leased, gateway: u64) -> Lease {
+        let StoredRow { lane, epoch, seq, .. } = leased.row;
+        Lease { engine, leased: Some(leased), id: RowId { gateway, lane, epoch, seq } }
+    }
+
+    fn row(&self) -> Option<&StoredRow> {
+        self.leased.as_ref().map(|leased| &leased.row)
+    }
+
+    /// The message.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        self.row().map_or(&EMPTY, |row| &row.payload)
+    }
+
+    /// See [`Row::meta`](crate::Row::meta).
+    #[must_use]
+    pub fn meta(&self) -> &Bytes {
+        self.row().map_or(&EMPTY, |row| &row.meta)
+    }
+
+    /// See [`Row::key`](crate::Row::key).
+    #[must_use]
+    pub fn key(&self) -> &Bytes {
+        self.row().map_or(&EMPTY, |row| &row.key)
+    }
+
+    /// The row's lane.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.id.lane
+    }
+
+    /// The row's identity: the same at every delivery, if [`Lease::stored`].
+    #[must_use]
+    pub fn id(&self) -> RowId {
+        self.id
+    }
+
+    /// Readings it stands for.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.row().map_or(1, |row| row.weight)
+    }
+
+    /// When it was pushed.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        self.row().map(|row| row.stamp).unwrap_or_default()
+    }
+
+    /// Its age in milliseconds, `None` when it cannot be known.
+    #[must_use]
+    pub fn age_ms(&self) -> Option<u64> {
+        age_ms(&self.stamp(), &self.engine.clock.now())
+    }
+
+    /// What is left of its own time to live, in milliseconds; `None` without one. An unknown age counts as none.
+    #[must_use]
+    pub fn ttl_left_ms(&self) -> Option<u64> {
+        let ttl = self.row().and_then(|row| row.ttl_ms)?;
+        Some(ttl.saturating_sub(self.age_ms().unwrap_or(0)))
+    }
+
+    /// Whether the row is on the medium now. One that is not may come back from its producer under another identity
+    /// after a crash: mark it as a possible duplicate when you send it.
+    #[must_use]
+    pub fn stored(&self) -> bool {
+        let Some(leased) = &self.leased else { return false };
+        self.engine.model().is_stored(leased.lane, leased.row.seq)
+    }
+
+    /// The row has arrived: it is done for this consumer.
+    pub fn ack(mut self) {
+        if let Some(leased) = self.leased.take() {
+            self.engine.ack(leased.reader, [(leased.lane, leased.row.seq)]);
+        }
+    }
+
+    /// Takes the row out for a batch of acknowledgements, if it is that consumer's.
+    pub(crate) fn settle_with(
+        mut self,
+        engine: &Arc<Engine>,
+        reader: u64,
+    ) -> Result<(usize, u64), Box<Lease>> {
+        let own =
+            Arc::ptr_eq(&self.engine, engine) && self.leased.as_ref().is_some_and(|l| l.reader == reader);
+        match self.leased.take_if(|_| own) {
+            Some(leased) => Ok((leased.lane, leased.row.seq)),
+            None => Err(Box::new(self)),
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(leased) = self.leased.take() {
+            self.engine.give_back(leased.reader, leased.lane, leased.row.seq);
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+static EMPTY: Bytes = Bytes::new();
+
+/// Leases of one call. Iterate over them to acknowledge one by one, or acknowledge all at once.
+#[derive(Debug)]
+#[must_use = "a chunk that is dropped returns its rows"]
+pub struct Chunk {
+    leases: Vec<Lease>,
+}
+
+impl Chunk {
+    pub(crate) fn new(engine: &Arc<Engine>, rows: Vec<Leased>) -> Chunk {
+        if rows.is_empty() {
+            return Chunk { leases: Vec::new() };
+        }
+        let gateway = engine.model().gateway();
+        let leases = rows.into_iter().map(|row| Lease::new(engine.clone(), row, gateway)).collect();
+        Chunk { leases }
+    }
+
+    /// How many rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.leases.is_empty()
+    }
+
+    /// Looks at the rows without taking them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Lease> {
+        self.leases.iter()
+    }
+
+    /// All rows have arrived.
+    pub fn ack(self) {
+        let Some((engine, reader)) = self.leases.first().and_then(|l| {
+            let leased = l.leased.as_ref()?;
+            Some((l.engine.clone(), leased.reader))
+        }) else {
+            return;
+        };
+        let rows: Vec<(usize, u64)> =
+            self.leases.into_iter().filter_map(|lease| lease.settle_with(&engine, reader).ok()).collect();
+        engine.ack(reader, rows);
+    }
+}
+
+impl IntoIterator for Chunk {
+    type Item = Lease;
+    type IntoIter = std::vec::IntoIter<Lease>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.leases.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Chunk {
+    type Item = &'a Lease;
+    type IntoIter = std::slice::Iter<'a, Lease>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.leases.iter()
+    }
+}

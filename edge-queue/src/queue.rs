@@ -1,0 +1,219 @@
+//! The queue as an application sees it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{Config, StoreKind};
+use crate::consumer::Consumer;
+use crate::engine::{Engine, lock};
+use crate::error::{CommitError, ConsumerError, OpenError, PushError};
+use crate::event::Event;
+use crate::medium::Dir;
+use crate::receipt::Pending;
+use crate::row::Row;
+use crate::shell::{Clock, SystemClock};
+use crate::stats::{Ledger, Stats};
+use crate::store::{Recovered, Store};
+
+/// A bounded, durable queue. A handle: cloning it is cheap, and the last of its clones and consumers to go closes
+/// the queue.
+#[derive(Clone)]
+pub struct Queue {
+    pub(crate) handle: Arc<Handle>,
+}
+
+/// Closes the engine when nobody can use it any more.
+pub(crate) struct Handle {
+    pub(crate) engine: Arc<Engine>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Nobody is left to hear of an error; `Queue::close` tells.
+        let _unheard = self.engine.close();
+    }
+}
+
+/// A batch that was taken in part.
+#[derive(Debug)]
+pub struct BatchError {
+    /// Receipts of the rows that were taken.
+    pub accepted: Vec<Pending>,
+    /// Why the next one was not; it carries the row.
+    pub error: PushError,
+    /// The rows after it.
+    pub rest: Vec<Row>,
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "after {} rows: {}", self.accepted.len(), self.error)
+    }
+}
+
+impl std::error::Error for BatchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "a chain of setters ends in the call")]
+impl Queue {
+    /// Opens the queue in `dir`, creating both where missing. The memory store does not touch `dir`.
+    ///
+    /// # Errors
+    /// Busy, a newer format, no space for the lanes' regions, a configuration that contradicts itself, or a call
+    /// the system refused. Never damage: that is set aside and told by [`Queue::events`].
+    pub fn open(dir: impl AsRef<Path>, config: Config) -> Result<Queue, OpenError> {
+        Queue::open_path(dir.as_ref(), &config, Arc::new(SystemClock::new()))
+    }
+
+    /// As [`Queue::open`], with another clock.
+    ///
+    /// # Errors
+    /// As [`Queue::open`].
+    pub fn open_with_clock(
+        dir: impl AsRef<Path>,
+        config: Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Queue, OpenError> {
+        Queue::open_path(dir.as_ref(), &config, clock)
+    }
+
+    /// As [`Queue::open`], in a directory of your own making: a simulated disk, for instance.
+    ///
+    /// # Errors
+    /// As [`Queue::open`].
+    pub fn open_in(dir: Box<dyn Dir>, config: Config, clock: Arc<dyn Clock>) -> Result<Queue, OpenError> {
+        Engine::open(dir, &config, clock).map(Queue::new)
+    }
+
+    /// A queue on a store of your own, and what opening that store found.
+    ///
+    /// # Errors
+    /// A configuration that contradicts itself or has fewer lanes than the store, or a failing read.
+    pub fn with_store(
+        store: Box<dyn Store>,
+        recovered: Recovered,
+        config: Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Queue, OpenError> {
+        config.validate()?;
+        Engine::start(store, None, recovered, &config, clock).map(Queue::new)
+    }
+
+    fn open_path(path: &Path, config: &Config, clock: Arc<dyn Clock>) -> Result<Queue, OpenError> {
+        if config.store_kind() == StoreKind::Memory {
+            return Engine::open_memory(config, clock).map(Queue::new);
+        }
+        config.validate()?;
+        let dir = os_dir(path).map_err(|source| OpenError::Io { op: "open the directory", source })?;
+        Engine::open(dir, config, clock).map(Queue::new)
+    }
+
+    fn new(engine: Arc<Engine>) -> Queue {
+        Queue { handle: Arc::new(Handle { engine }) }
+    }
+
+    /// Takes a row in. Never waits for a sync, with two exceptions that bound memory: when more than
+    /// `max_unwritten_bytes` wait for a working store it commits, and when drop-oldest outran what a commit
+    /// prepared it reads the sizes of the oldest rows.
+    ///
+    /// # Errors
+    /// The row is handed back with the reason.
+    pub fn push(&self, row: Row) -> Result<Pending, PushError> {
+        self.handle.engine.push(row)
+    }
+
+    /// Takes rows in, in order.
+    ///
+    /// # Errors
+    /// The first refused row ends it; what was taken stays taken.
+    pub fn push_batch(&self, rows: impl IntoIterator<Item = Row>) -> Result<Vec<Pending>, Box<BatchError>> {
+        let mut rows = rows.into_iter();
+        let mut accepted = Vec::with_capacity(rows.size_hint().0);
+        while let Some(row) = rows.next() {
+            match self.push(row) {
+                Ok(pending) => accepted.push(pending),
+                Err(error) => return Err(Box::new(BatchError { accepted, error, rest: rows.collect() })),
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// Makes everything pushed so far durable before it returns: one write and one sync, none when nothing waits.
+    ///
+    /// # Errors
+    /// The store failed. Rows stay in RAM, their receipts stay pending, the queue tries again by itself.
+    pub fn commit(&self) -> Result<(), CommitError> {
+        self.handle.engine.commit()
+    }
+
+    /// Registers a consumer, or resumes it where it was. Durable when it returns. The first consumer of a queue
+    /// starts at the oldest row, a later one at the rows pushed from now on.
+    ///
+    /// # Errors
+    /// A name that is empty or too long, too many consumers, or a failing store.
+    pub fn consumer(&self, name: &str) -> Result<Consumer, ConsumerError> {
+        let id = self.handle.engine.register(name)?;
+        Ok(Consumer::new(self.handle.clone(), id, name))
+    }
+
+    /// Removes a consumer; rows that only it still wanted go. `false` when there is none of that name. Reads the
+    /// backlog once to count what is left.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
+        self.handle.engine.forget(name)
+    }
+
+    /// Numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.handle.engine.stats()
+    }
+
+    /// The ledger of every consumer in every lane.
+    #[must_use]
+    pub fn ledger(&self) -> Vec<Ledger> {
+        self.handle.engine.ledgers()
+    }
+
+    /// What happened to the store since the last call; the newest 256.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        lock(&self.handle.engine.events).take()
+    }
+
+    /// The random number that is part of every row's identity.
+    #[must_use]
+    pub fn gateway_id(&self) -> u64 {
+        self.handle.engine.model().gateway()
+    }
+
+    /// Writes a commit if one is due; `true` if it did. The writer thread does this; only a queue on a manual clock
+    /// needs the call.
+    pub fn tick(&self) -> bool {
+        self.handle.engine.tick()
+    }
+
+    /// Commits, leaves the clean-close mark, gives the directory back. Other handles find the queue closed.
+    ///
+    /// # Errors
+    /// The store failed: what it could not take is not in it, and those receipts say so.
+    pub fn close(self) -> Result<(), CommitError> {
+        self.handle.engine.close()
+    }
+}
+
+fn os_dir(_path: &Path) -> std::io::Result<Box<dyn Dir>> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}

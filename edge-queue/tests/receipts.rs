@@ -1,0 +1,70 @@
+//! Promise 1: a receipt says what it means and is never early.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_queue::{Config, ManualClock, Now, OnFull, Queue, Reason, Receipt, Row, StoreKind, Wait};
+
+fn open(config: Config) -> (Queue, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
+    let queue = Queue::open_with_clock("unused", config.store(StoreKind::Memory), clock.clone()).unwrap();
+    (queue, clock)
+}
+
+#[test]
+fn a_receipt_comes_with_the_commit_and_not_before() {
+    let (q, clock) = open(Config::default());
+    let receipt = q.push(Row::new("a")).unwrap();
+    clock.advance_ms(999);
+    assert!(!q.tick());
+    assert_eq!(receipt.try_get().unwrap(), None);
+    clock.advance_ms(1);
+    assert!(q.tick());
+    assert_eq!(receipt.try_get().unwrap(), Some(Receipt::Volatile));
+}
+
+#[test]
+fn dropping_a_pending_receipt_cancels_nothing() {
+    let (q, _) = open(Config::default());
+    drop(q.push(Row::new("a")).unwrap());
+    q.commit().unwrap();
+    let mut hub = q.consumer("hub").unwrap();
+    assert_eq!(hub.lease(10, Wait::None).unwrap().len(), 1);
+}
+
+#[test]
+fn a_dropped_row_is_settled_only_when_its_loss_is_recorded() {
+    let (q, _) = open(Config::default().max_messages(2).on_full(OnFull::DropNewest));
+    let hub = q.consumer("hub").unwrap();
+    let receipts: Vec<_> = (0..3).map(|n| q.push(Row::new(vec![n])).unwrap()).collect();
+    assert_eq!(receipts[2].try_get().unwrap(), None);
+    q.commit().unwrap();
+    assert_eq!(receipts[2].try_get().unwrap(), Some(Receipt::Settled(Reason::Overflow)));
+    assert_eq!(receipts[1].try_get().unwrap(), Some(Receipt::Volatile));
+    assert_eq!(hub.gaps().iter().map(|gap| gap.record.count).sum::<u64>(), 1);
+}
+
+#[test]
+fn a_producer_that_waits_each_time_does_not_wait_for_company() {
+    let q = Queue::open(
+        "unused",
+        Config::default().ack_within(Duration::from_millis(300)).store(StoreKind::Memory),
+    )
+    .unwrap();
+    for _ in 0..50 {
+        assert_eq!(q.push(Row::new("a")).unwrap().wait().unwrap(), Receipt::Volatile);
+    }
+    // The first two wait for the timer, the others commit at once: 50 timers would be 15 seconds.
+    assert!(q.stats().store.commits >= 50);
+}
+
+#[test]
+fn a_closed_queue_refuses_pushes_and_says_so() {
+    let (q, _) = open(Config::default());
+    let pending = q.push(Row::new("a")).unwrap();
+    let other = q.clone();
+    q.close().unwrap();
+    assert_eq!(pending.try_get().unwrap(), Some(Receipt::Volatile));
+    assert!(matches!(other.push(Row::new("b")), Err(edge_queue::PushError::Closed { .. })));
+}
