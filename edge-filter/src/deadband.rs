@@ -43,10 +43,30 @@ pub struct Deadband {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct DeadbandState {
     /// The last emitted usable value: never bad, always finite.
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "r", default, skip_serializing_if = "crate::value::is_default")
+    )]
     reference: Option<Value<'static>>,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "t", default, skip_serializing_if = "crate::value::is_default")
+    )]
     emitted_at: i64,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "q", default, skip_serializing_if = "crate::value::is_default")
+    )]
     status: Quality,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "c", default, skip_serializing_if = "crate::value::is_default")
+    )]
     class: Class,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "s", default, skip_serializing_if = "crate::value::is_default")
+    )]
     started: bool,
 }
 

@@ -26,7 +26,15 @@ pub struct Stale {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct StaleState {
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "d", default, skip_serializing_if = "crate::value::is_default")
+    )]
     deadline: Option<i64>,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "s", default, skip_serializing_if = "crate::value::is_default")
+    )]
     stale: bool,
 }
 

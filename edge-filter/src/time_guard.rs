@@ -55,12 +55,40 @@ impl Default for TimeGuard {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct TimeGuardState {
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "t", default, skip_serializing_if = "crate::value::is_default")
+    )]
     time: i64,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "f", default, skip_serializing_if = "crate::value::is_default")
+    )]
     fingerprint: u64,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "b", default, skip_serializing_if = "crate::value::is_default")
+    )]
     backward_time: i64,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "q", default, skip_serializing_if = "crate::value::is_default")
+    )]
     quality: Quality,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "n", default, skip_serializing_if = "crate::value::is_default")
+    )]
     backward_count: u32,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "s", default, skip_serializing_if = "crate::value::is_default")
+    )]
     started: bool,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "c", default, skip_serializing_if = "crate::value::is_default")
+    )]
     stepped: bool,
 }
 

@@ -129,6 +129,12 @@ impl From<String> for Value<'_> {
     }
 }
 
+/// Snapshots leave out what is as at the start: most of a state is.
+#[cfg(feature = "config")]
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// The classes of EPICS `recGblCheckDeadband`: a change between them always passes, within one of the three
 /// non-finite ones nothing does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

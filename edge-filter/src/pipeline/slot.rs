@@ -9,11 +9,27 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Slot {
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "g", default, skip_serializing_if = "crate::value::is_default")
+    )]
     pub(super) guard: TimeGuardState,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "l", default, skip_serializing_if = "crate::value::is_default")
+    )]
     pub(super) last: DeadbandState,
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "s", default, skip_serializing_if = "crate::value::is_default")
+    )]
     pub(super) stale: StaleState,
     /// The next reading that reaches the deadband passes for this reason. Kept here, since the one that caused it may
     /// be dropped for its range.
+    #[cfg_attr(
+        feature = "config",
+        serde(rename = "f", default, skip_serializing_if = "crate::value::is_default")
+    )]
     forced: Option<EmitReason>,
 }
 

@@ -23,8 +23,11 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct SensorSnapshot {
+    #[cfg_attr(feature = "config", serde(rename = "n"))]
     pub(super) name: String,
+    #[cfg_attr(feature = "config", serde(rename = "s"))]
     pub(super) slot: Slot,
+    #[cfg_attr(feature = "config", serde(rename = "a", default, skip_serializing_if = "Option::is_none"))]
     pub(super) alarm: Option<LimitAlarmState>,
 }
 
