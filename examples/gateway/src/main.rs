@@ -6,6 +6,8 @@
 mod check;
 #[expect(dead_code, reason = "run, which reads the rest, follows")]
 mod config;
+#[cfg(test)] // its subcommand comes with `run`, which it starts
+mod drill;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

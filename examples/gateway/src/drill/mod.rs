@@ -1,0 +1,7 @@
+//! placeholder
+mod record;
+mod relay;
+mod rng;
+mod series;
+mod story;
+mod verdict;
