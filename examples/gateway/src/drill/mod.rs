@@ -1,6 +1,7 @@
 //! placeholder
 mod record;
 mod relay;
+mod report;
 mod rng;
 mod series;
 mod story;

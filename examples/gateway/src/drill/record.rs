@@ -208,8 +208,18 @@ mod tests {
     fn a_line_holds_the_documented_names() {
         let records = records();
         let ack: serde_json::Value = serde_json::to_value(&records.acks[1]).unwrap();
-        for name in ["class", "client", "topic", "sha256", "first_sent", "time", "sensor", "event_time", "value", "quality"]
-        {
+        for name in [
+            "class",
+            "client",
+            "topic",
+            "sha256",
+            "first_sent",
+            "time",
+            "sensor",
+            "event_time",
+            "value",
+            "quality",
+        ] {
             assert!(ack.get(name).is_some(), "{name}");
         }
         assert_eq!(ack["class"], "filtered");

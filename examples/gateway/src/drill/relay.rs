@@ -73,7 +73,8 @@ impl Relay {
         let (condition, watch) = watch::channel(Condition { epoch: 0, fault: Fault::Normal });
         let (applying, applied) = watch::channel(0);
         let counters = Arc::new(Counters::default());
-        let door = Door { address, hub, one_way_delay, condition: watch, applying, counters: Arc::clone(&counters) };
+        let door =
+            Door { address, hub, one_way_delay, condition: watch, applying, counters: Arc::clone(&counters) };
         let task = tokio::spawn(async move {
             // Only a port taken by another process ends the relay early; the drill then fails for want of arrivals.
             if let Err(error) = door.keep(listener).await {

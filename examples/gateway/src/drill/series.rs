@@ -99,8 +99,12 @@ impl Sensor {
 
     /// The text a device of another vendor would send: nothing in it is known to the gateway.
     fn raw_payload(&self, row: &[f64], seq: u64, time_ms: i64) -> Vec<u8> {
-        let values: serde_json::Map<String, serde_json::Value> =
-            self.channels.iter().zip(row).map(|(channel, value)| (channel.name.clone(), (*value).into())).collect();
+        let values: serde_json::Map<String, serde_json::Value> = self
+            .channels
+            .iter()
+            .zip(row)
+            .map(|(channel, value)| (channel.name.clone(), (*value).into()))
+            .collect();
         serde_json::json!({ "device": self.name, "seq": seq, "sent": time_ms, "values": values })
             .to_string()
             .into_bytes()
@@ -182,7 +186,8 @@ mod tests {
     #[test]
     fn payloads_are_unique_although_the_series_starts_again() {
         for sensor in sensors().unwrap() {
-            let mut payloads: Vec<_> = (0..2000).map(|n| sensor.message(n, 1_000 + n as i64).payload).collect();
+            let mut payloads: Vec<_> =
+                (0..2000).map(|n| sensor.message(n, 1_000 + n as i64).payload).collect();
             payloads.sort();
             payloads.dedup();
             assert_eq!(payloads.len(), 2000, "{}", sensor.name);

@@ -163,7 +163,9 @@ mod tests {
         for seconds in [1, 30, 37, 40, 60, 3600, u64::MAX] {
             let story = Story::new(1, seconds);
             assert_eq!(story.phases()[0].from_ms, 0);
-            assert!(story.phases().windows(2).all(|w| w[0].to_ms == w[1].from_ms && w[0].from_ms < w[0].to_ms));
+            assert!(
+                story.phases().windows(2).all(|w| w[0].to_ms == w[1].from_ms && w[0].from_ms < w[0].to_ms)
+            );
         }
     }
 

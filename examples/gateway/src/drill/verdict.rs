@@ -10,7 +10,7 @@ use super::record::{Acked, Arrived, Class, Reading, Records};
 
 mod checks;
 
-pub(crate) use checks::{Check, PUBACK_P99_MS_MAX};
+pub(crate) use checks::{GatewayLedger, Observed, PUBACK_P99_MS_MAX};
 
 /// Around a kill a PUBACK says nothing about the gateway's usual delay: this long before and after is left out.
 const AROUND_KILL_MS: i64 = 1000;
@@ -32,8 +32,13 @@ pub(crate) enum LostWhy {
     /// Nothing of this sensor with this or an earlier event time is at the hub.
     NothingEarlier,
     /// The reading that stands for it at the hub is farther away than the tolerance.
-    OutsideTolerance { delivered: f64, tolerance: f64 },
-    QualityDiffers { delivered: u32 },
+    OutsideTolerance {
+        delivered: f64,
+        tolerance: f64,
+    },
+    QualityDiffers {
+        delivered: u32,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +51,10 @@ pub(crate) struct Lost {
 /// What became of one acknowledged message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Arrived { time: i64, twice: bool },
+    Arrived {
+        time: i64,
+        twice: bool,
+    },
     /// Suppressed by the filter; another reading stands for it within the tolerance.
     Represented,
     Lost,
@@ -134,8 +142,15 @@ pub(crate) fn judge(records: &Records, timeline: &Timeline, published: &BTreeMap
 #[derive(PartialEq, Eq, Hash)]
 enum Key<'a> {
     /// `prefixed`: the gateway's prefix was found and taken off; without it the message is at a wrong place.
-    Raw { prefixed: bool, topic: &'a str, sha256: &'a str },
-    Filtered { sensor: &'a str, event_time: i64 },
+    Raw {
+        prefixed: bool,
+        topic: &'a str,
+        sha256: &'a str,
+    },
+    Filtered {
+        sensor: &'a str,
+        event_time: i64,
+    },
 }
 
 struct Copies<'a> {
@@ -244,7 +259,8 @@ fn puback_p99_ms(acks: &[Acked], timeline: &Timeline) -> Option<i64> {
         let until = timeline.accepting_at.map_or(i64::MAX, |at| at.saturating_add(AROUND_KILL_MS));
         killed_at.saturating_sub(AROUND_KILL_MS)..=until
     });
-    let counted = acks.iter().filter(|ack| !left_out.as_ref().is_some_and(|times| times.contains(&ack.first_sent)));
+    let counted =
+        acks.iter().filter(|ack| !left_out.as_ref().is_some_and(|times| times.contains(&ack.first_sent)));
     let mut delays: Vec<i64> = counted.map(|ack| ack.time.saturating_sub(ack.first_sent)).collect();
     delays.sort_unstable();
     // Nearest rank: the smallest delay that at least 99 % do not exceed.
@@ -258,7 +274,9 @@ fn catch_up(acks: &[Acked], fates: &[Fate], timeline: &Timeline) -> (Option<i64>
     for (_, back_at) in &timeline.outages {
         let late = || {
             acks.iter().zip(fates).filter_map(|(ack, fate)| match fate {
-                Fate::Arrived { time, .. } if ack.first_sent < *back_at && time >= back_at => Some(time - back_at),
+                Fate::Arrived { time, .. } if ack.first_sent < *back_at && time >= back_at => {
+                    Some(time - back_at)
+                }
                 _ => None,
             })
         };

@@ -100,7 +100,9 @@ impl Verdict {
                 3,
                 "The ledger adds up",
                 "0 apart",
-                observed.ledger.map_or_else(|| "not read".to_owned(), |ledger| format!("{} apart", ledger.apart())),
+                observed
+                    .ledger
+                    .map_or_else(|| "not read".to_owned(), |ledger| format!("{} apart", ledger.apart())),
                 observed.ledger.is_some_and(|ledger| ledger.apart() == 0),
             ),
             check(

@@ -1,4 +1,3 @@
-use super::checks::{GatewayLedger, Observed};
 use super::*;
 use crate::drill::record::{Header, SCHEMA, sha256_hex};
 
@@ -180,7 +179,8 @@ fn the_puback_percentile_leaves_out_the_time_around_the_kill_and_nothing_else() 
     for n in [491, 510, 529] {
         records.acks[n].time += 60_000;
     }
-    let timeline = Timeline { killed_at: Some(T0 + 50_000), accepting_at: Some(T0 + 52_000), outages: vec![] };
+    let timeline =
+        Timeline { killed_at: Some(T0 + 50_000), accepting_at: Some(T0 + 52_000), outages: vec![] };
     assert_eq!(puback_p99_ms(&records.acks, &timeline), Some(40));
     // Ten of the rest are late: 961 counted, the 99th percentile is the 10th from the end.
     for ack in records.acks.iter_mut().take(10) {
@@ -235,7 +235,10 @@ fn every_bound_fails_the_drill_alone() {
     let broken_observations = [
         Observed { kills: 0, ..observed.clone() },
         Observed { ledger: None, ..observed.clone() },
-        Observed { ledger: Some(GatewayLedger { accepted: 1, ..GatewayLedger::default() }), ..observed.clone() },
+        Observed {
+            ledger: Some(GatewayLedger { accepted: 1, ..GatewayLedger::default() }),
+            ..observed.clone()
+        },
         Observed { stall_noticed_ms: None, ..observed.clone() },
         Observed { gateway_rss_kib_max: 0, ..observed.clone() },
         Observed { gateway_rss_kib_max: 33 * 1024, ..observed.clone() },
