@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::super::record::{Acked, Arrived, Class, Header, Records, SCHEMA, sha256_hex};
+use super::super::record::{Acked, Arrived, Header, Records, SCHEMA, sha256_hex};
 use super::super::series;
 use super::super::verdict::{GatewayLedger, Observed, judge};
 use super::*;
@@ -114,7 +114,7 @@ fn synthetic(seconds: u64) -> Report {
 
 fn failed(seconds: u64) -> Report {
     let mut report = synthetic(seconds);
-    let (from, to) = report.timeline.outages[0];
+    let (from, _) = report.timeline.outages[0];
     let in_cut = |sent: i64| (from + 3000..from + 5000).contains(&sent);
     let dropped: Vec<String> =
         report.records.acks.iter().filter(|a| in_cut(a.first_sent)).map(|a| a.sha256.clone()).collect();

@@ -1,0 +1,320 @@
+//! Plays the story: starts everything, does each action at its time, watches, and collects the records.
+
+#![allow(clippy::disallowed_methods, reason = "the drill is a shell: tasks are its job")]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::clock::Clock;
+use super::gateway::Gateway;
+use super::hub::{Hub, RAW_PREFIX};
+use super::progress::{Progress, Snapshot};
+use super::record::{Header, Records, SCHEMA};
+use super::relay::{ONE_WAY_DELAY, Relay};
+use super::report::{Event, Sample};
+use super::sensor::{self, LiveCounts, Place, SensorRecord};
+use super::series::{self, Sensor};
+use super::story::{Action, DRAIN_MS_MAX, Fault, PhaseName, Story};
+use super::verdict::{Observed, Timeline};
+
+const SAMPLE_EVERY_MS: u64 = 250;
+const START_WITHIN: Duration = Duration::from_secs(10);
+
+/// Everything the drill has seen.
+#[derive(Debug)]
+pub(crate) struct Played {
+    pub(crate) story: Story,
+    pub(crate) records: Records,
+    pub(crate) timeline: Timeline,
+    pub(crate) published: BTreeMap<String, u64>,
+    pub(crate) observed: Observed,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) events: Vec<Event>,
+    /// Unix ms of the story's instant 0.
+    pub(crate) started_at: i64,
+}
+
+/// Runs the story with the gateway's files in `work`.
+///
+/// # Errors
+/// When a part cannot be started, or when the gateway ends by itself.
+pub(crate) async fn play(story: Story, work: &Path) -> io::Result<Played> {
+    let sensors = series::sensors().map_err(io::Error::other)?;
+    let clock = Clock::start();
+    let hub = Hub::start(clock).await?;
+    let relay = Relay::start(hub.address(), ONE_WAY_DELAY).await?;
+    let mut gateway = Gateway::prepare(work, relay.address(), &sensors)?;
+    gateway.start()?;
+    gateway.accepting(START_WITHIN).await?;
+    let (clock, story) = (clock.restart(), Arc::new(story));
+    let crew = Crew::start(&sensors, gateway.address(), &story, clock);
+    let mut conductor = Conductor::new(clock, story, hub, relay, gateway, Arc::clone(&crew.counts));
+    conductor.follow_story().await?;
+    let sensor_records = conductor.drain(crew).await?;
+    conductor.finish(&sensors, sensor_records).await
+}
+
+/// The sensors' tasks.
+struct Crew {
+    tasks: JoinSet<SensorRecord>,
+    counts: Arc<LiveCounts>,
+    stop: watch::Sender<bool>,
+}
+
+impl Crew {
+    fn start(sensors: &[Sensor], gateway: SocketAddr, story: &Arc<Story>, clock: Clock) -> Self {
+        let counts = Arc::new(LiveCounts::default());
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        for (sensor, index) in sensors.iter().zip(0..) {
+            let place = Place {
+                index,
+                of: sensors.len() as u64,
+                gateway,
+                clock,
+                story: Arc::clone(story),
+                counts: Arc::clone(&counts),
+            };
+            tasks.spawn(sensor::run(sensor.clone(), place, stopped.clone()));
+        }
+        Self { tasks, counts, stop }
+    }
+}
+
+struct Conductor {
+    clock: Clock,
+    story: Arc<Story>,
+    hub: Hub,
+    relay: Relay,
+    gateway: Gateway,
+    counts: Arc<LiveCounts>,
+    progress: Progress<io::Stderr>,
+    timeline: Timeline,
+    observed: Observed,
+    samples: Vec<Sample>,
+    events: Vec<Event>,
+    next_sample_ms: u64,
+    half_open_since_ms: Option<u64>,
+}
+
+impl Conductor {
+    fn new(
+        clock: Clock,
+        story: Arc<Story>,
+        hub: Hub,
+        relay: Relay,
+        gateway: Gateway,
+        counts: Arc<LiveCounts>,
+    ) -> Self {
+        Self {
+            clock,
+            story,
+            hub,
+            relay,
+            gateway,
+            counts,
+            progress: Progress::stderr(),
+            timeline: Timeline::default(),
+            observed: Observed::default(),
+            samples: Vec::new(),
+            events: Vec::new(),
+            next_sample_ms: 0,
+            half_open_since_ms: None,
+        }
+    }
+
+    async fn follow_story(&mut self) -> io::Result<()> {
+        for (at_ms, action) in self.story.actions() {
+            while self.clock.story_ms() < at_ms {
+                self.clock.until(at_ms.min(self.next_sample_ms)).await;
+                self.sample_if_due().await?;
+            }
+            match action {
+                Action::Enter(phase) => self.enter(phase).await,
+                Action::Kill => self.kill().await?,
+                Action::Restart => self.restart().await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn enter(&mut self, phase: PhaseName) {
+        self.relay.set(phase.fault()).await;
+        let now_ms = self.clock.story_ms();
+        let now = self.clock.unix_of(now_ms);
+        // Phases with a fault never follow each other: each begins and ends an outage of its own.
+        if phase.fault() == Fault::Normal {
+            if let Some((from, to)) = self.timeline.outages.last_mut()
+                && *to == i64::MAX
+            {
+                let lasted_s = (now - *from) as f64 / 1000.0;
+                *to = now;
+                self.event(now_ms, "link.back", format!("the link is back after {lasted_s:.1} s"));
+            }
+        } else {
+            self.timeline.outages.push((now, i64::MAX));
+        }
+        self.half_open_since_ms = (phase.fault() == Fault::HalfOpen).then_some(now_ms);
+        let said = match phase {
+            PhaseName::Cut => Some(("link.cut", "the link is cut: connections reset, new ones refused")),
+            PhaseName::HalfOpen => {
+                Some(("link.half_open", "the link is half-open: it accepts and swallows everything"))
+            }
+            PhaseName::Drain => Some(("sensors.silent", "the sensors are silent; the rest is delivered")),
+            PhaseName::Normal | PhaseName::Back | PhaseName::CatchUp => None,
+        };
+        if let Some((name, text)) = said {
+            self.event(now_ms, name, text.to_owned());
+        }
+    }
+
+    async fn kill(&mut self) -> io::Result<()> {
+        let now_ms = self.clock.story_ms();
+        self.timeline.killed_at = Some(self.clock.unix_of(now_ms));
+        self.observed.kills += u32::from(self.gateway.kill().await?);
+        self.event(now_ms, "gateway.killed", "the gateway is killed with signal 9".into());
+        Ok(())
+    }
+
+    async fn restart(&mut self) -> io::Result<()> {
+        let started_ms = self.clock.story_ms();
+        self.gateway.start()?;
+        self.gateway.accepting(START_WITHIN).await?;
+        let now_ms = self.clock.story_ms();
+        self.timeline.accepting_at = Some(self.clock.unix_of(now_ms));
+        let took_ms = now_ms - started_ms;
+        self.event(
+            now_ms,
+            "gateway.accepting",
+            format!("the restarted gateway accepts connections after {took_ms} ms"),
+        );
+        Ok(())
+    }
+
+    /// Until every sensor has all its acknowledgments and nothing waits at the gateway, or the time for it is over.
+    async fn drain(&mut self, crew: Crew) -> io::Result<Vec<SensorRecord>> {
+        let Crew { mut tasks, stop, .. } = crew;
+        let deadline_ms = self.story.publish_ms + DRAIN_MS_MAX;
+        let mut records = Vec::new();
+        loop {
+            while let Some(done) = tasks.try_join_next() {
+                records.push(done.map_err(io::Error::other)?);
+            }
+            let empty = self.samples.last().is_some_and(|sample| sample.waiting == 0);
+            if tasks.is_empty() && empty {
+                break;
+            }
+            if self.clock.story_ms() >= deadline_ms {
+                let now_ms = self.clock.story_ms();
+                self.event(
+                    now_ms,
+                    "drain.timeout",
+                    format!("not everything was delivered within {DRAIN_MS_MAX} ms"),
+                );
+                break;
+            }
+            self.clock.until(self.next_sample_ms).await;
+            self.sample_if_due().await?;
+        }
+        // Only sensors that still wait are left to hear it.
+        let _ = stop.send(true);
+        while let Some(done) = tasks.join_next().await {
+            records.push(done.map_err(io::Error::other)?);
+        }
+        Ok(records)
+    }
+
+    async fn finish(mut self, sensors: &[Sensor], sensor_records: Vec<SensorRecord>) -> io::Result<Played> {
+        let ledger = self.gateway.sample().await.map(|metrics| metrics.ledger);
+        let traffic = self.relay.traffic();
+        // Its figures are read and its queue is judged by the hub's record: there is nothing left to stop cleanly.
+        self.gateway.kill().await?;
+        self.progress.finish();
+        let published =
+            sensor_records.iter().map(|record| (record.client.clone(), record.published)).collect();
+        let observed = Observed {
+            wan_up_bytes: traffic.up_bytes,
+            wan_down_bytes: traffic.down_bytes,
+            json_bytes: sensor_records.iter().map(|record| record.json_bytes).sum(),
+            flash_bytes_written: self.gateway.flash_bytes_written(),
+            gateway_rss_kib_max: self.gateway.rss_kib_max(),
+            ledger,
+            ..self.observed
+        };
+        let header = Header {
+            schema: SCHEMA,
+            seed: self.story.seed,
+            raw_prefix: RAW_PREFIX.to_owned(),
+            tolerance: sensors.iter().filter_map(|s| s.tolerance.map(|t| (s.name.clone(), t))).collect(),
+        };
+        let mut acks: Vec<_> = sensor_records.into_iter().flat_map(|record| record.acks).collect();
+        acks.sort_by_key(|ack| ack.time);
+        let records = Records { header, acks, hub: self.hub.take_record() };
+        Ok(Played {
+            story: (*self.story).clone(),
+            records,
+            timeline: self.timeline,
+            published,
+            observed,
+            samples: self.samples,
+            events: self.events,
+            started_at: self.clock.unix_of(0),
+        })
+    }
+
+    async fn sample_if_due(&mut self) -> io::Result<()> {
+        let now_ms = self.clock.story_ms();
+        if now_ms < self.next_sample_ms {
+            return Ok(());
+        }
+        self.next_sample_ms = now_ms + SAMPLE_EVERY_MS;
+        self.gateway.alive()?;
+        let metrics = self.gateway.sample().await;
+        let (waiting, link) = metrics.map_or((None, String::new()), |m| (Some(m.ledger.queued), m.link));
+        let phase = self.story.phase_at(now_ms).text();
+        let (sent, acknowledged) =
+            (self.counts.sent.load(Ordering::Relaxed), self.counts.acknowledged.load(Ordering::Relaxed));
+        let arrived = self.hub.arrivals() as u64;
+        self.progress.show(&Snapshot {
+            at_ms: now_ms,
+            phase,
+            link: &link,
+            waiting,
+            sent,
+            acknowledged,
+            arrived,
+        });
+        if let Some(since_ms) = self.half_open_since_ms
+            && self.observed.stall_noticed_ms.is_none()
+            && !matches!(link.as_str(), "" | "flowing" | "idle" | "draining")
+        {
+            let after_ms = now_ms.saturating_sub(since_ms);
+            self.observed.stall_noticed_ms = Some(after_ms);
+            self.event(
+                now_ms,
+                "link.stall_noticed",
+                format!("the gateway says {link}, {after_ms} ms after the link went half-open"),
+            );
+        }
+        if let Some(waiting) = waiting {
+            self.samples.push(Sample { at_ms: now_ms, waiting, link });
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, at_ms: u64, name: &'static str, text: String) {
+        self.progress.event(at_ms, &text);
+        self.events.push(Event { at_ms, name, text });
+    }
+}
+
+#[cfg(test)]
+mod tests;

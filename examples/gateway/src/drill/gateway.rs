@@ -1,0 +1,222 @@
+//! The gateway under test: this very program as a child process, with a configuration and a state directory of its own.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the drill is a shell: it owns the child, its files and its ports"
+)]
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::hub::{RAW_PREFIX, READINGS_TOPIC};
+use super::metrics::{self, Metrics};
+use super::series::Sensor;
+
+const SIGKILL: i32 = 9;
+const METRICS_TIMEOUT: Duration = Duration::from_millis(400);
+/// A page of the gateway is some ten kilobytes.
+const METRICS_BYTES_MAX: u64 = 1 << 20;
+
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    dir: PathBuf,
+    listen: SocketAddr,
+    metrics: SocketAddr,
+    child: Option<Child>,
+    /// Highest VmHWM of any of its processes.
+    rss_kib_max: u64,
+    /// Flash bytes of processes that have ended, and the last count of the running one.
+    flash_before: u64,
+    flash_now: u64,
+}
+
+impl Gateway {
+    /// Writes the configuration into `dir`; nothing runs yet.
+    pub(crate) fn prepare(dir: &Path, hub: SocketAddr, sensors: &[Sensor]) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let (listen, metrics) = (free_port()?, free_port()?);
+        std::fs::write(dir.join("gateway.toml"), configuration(listen, metrics, hub))?;
+        std::fs::write(dir.join("rules.toml"), rules(sensors))?;
+        let dir = dir.to_owned();
+        Ok(Self { dir, listen, metrics, child: None, rss_kib_max: 0, flash_before: 0, flash_now: 0 })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
+    pub(crate) fn rss_kib_max(&self) -> u64 {
+        self.rss_kib_max
+    }
+
+    pub(crate) fn flash_bytes_written(&self) -> u64 {
+        self.flash_before + self.flash_now
+    }
+
+    /// Starts it; its log goes to `gateway.log` beside the configuration.
+    pub(crate) fn start(&mut self) -> io::Result<()> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("gateway.log"))?;
+        let child = Command::new(std::env::current_exe()?)
+            .arg("run")
+            .arg(self.dir.join("gateway.toml"))
+            .arg("--state")
+            .arg(self.dir.join("state"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until it accepts connections.
+    ///
+    /// # Errors
+    /// When it has ended, with the last lines of its log; when `within` is over.
+    pub(crate) async fn accepting(&mut self, within: Duration) -> io::Result<()> {
+        let deadline = tokio::time::Instant::now() + within;
+        loop {
+            if TcpStream::connect(self.listen).await.is_ok() {
+                return Ok(());
+            }
+            self.alive()?;
+            if tokio::time::Instant::now() > deadline {
+                return Err(io::Error::other(format!(
+                    "the gateway does not accept connections:\n{}",
+                    self.log_tail()
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// # Errors
+    /// When it has ended by itself.
+    pub(crate) fn alive(&mut self) -> io::Result<()> {
+        match self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
+            Some(status) => {
+                Err(io::Error::other(format!("the gateway has ended, {status}:\n{}", self.log_tail())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// SIGKILL, and the proof from its exit status: true if the signal ended it.
+    pub(crate) async fn kill(&mut self) -> io::Result<bool> {
+        self.note_memory();
+        self.flash_before += std::mem::take(&mut self.flash_now);
+        let Some(mut child) = self.child.take() else { return Ok(false) };
+        child.start_kill()?;
+        Ok(child.wait().await?.signal() == Some(SIGKILL))
+    }
+
+    /// One look at its metrics and its memory; `None` while it does not answer.
+    pub(crate) async fn sample(&mut self) -> Option<Metrics> {
+        self.note_memory();
+        let page = tokio::time::timeout(METRICS_TIMEOUT, get(self.metrics, "/metrics")).await.ok()?.ok()?;
+        let metrics = metrics::parse(&page);
+        self.flash_now = metrics.flash_bytes;
+        Some(metrics)
+    }
+
+    fn note_memory(&mut self) {
+        let pid = self.child.as_ref().and_then(Child::id);
+        let status = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok());
+        let peak_kib = status.as_deref().and_then(vm_hwm_kib);
+        self.rss_kib_max = self.rss_kib_max.max(peak_kib.unwrap_or(0));
+    }
+
+    fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(self.dir.join("gateway.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
+    }
+}
+
+/// Highest resident size so far, proc(5).
+fn vm_hwm_kib(status: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+}
+
+/// The answer's body. One request, one connection.
+async fn get(address: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.take(METRICS_BYTES_MAX).read_to_string(&mut answer).await?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        _ => Err(io::Error::other("not a page")),
+    }
+}
+
+/// Free now; the gateway binds it in a moment.
+fn free_port() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+fn configuration(listen: SocketAddr, metrics: SocketAddr, hub: SocketAddr) -> String {
+    format!(
+        "# Written by the drill.\n\
+         [gateway]\nid = \"drill\"\n\n\
+         [local]\nlisten = \"{listen}\"\n\n\
+         [hub]\nurl = \"mqtt://{hub}\"\n\n\
+         [[route]]\nmatch = \"plant/raw/#\"\nto = \"{RAW_PREFIX}\"\nformat = \"raw\"\n\n\
+         [[route]]\nmatch = \"plant/filtered/#\"\nto = \"{READINGS_TOPIC}\"\nformat = \"protobuf\"\nfilter = \"rules.toml\"\n\n\
+         [metrics]\nlisten = \"{metrics}\"\n"
+    )
+}
+
+/// One deadband per sensor, as wide as the tolerance by which the verdict judges.
+fn rules(sensors: &[Sensor]) -> String {
+    let mut rules = String::from("# Written by the drill.\n");
+    for (sensor, tolerance) in sensors.iter().filter_map(|sensor| sensor.tolerance.map(|t| (sensor, t))) {
+        // Debug keeps the point of a whole number, which TOML needs to take it for a float.
+        rules.push_str(&format!(
+            "\n[[rule]]\nmatch = \"{}\"\nstages = [ {{ deadband = {{ absolute = {tolerance:?} }} }} ]\n",
+            sensor.name
+        ));
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drill::series;
+
+    #[test]
+    fn the_rules_are_rules_of_edge_filter_one_per_filtered_sensor() {
+        let sensors = series::sensors().unwrap();
+        let text = rules(&sensors);
+        assert_eq!(text.matches("[[rule]]").count(), 8);
+        edge_filter::Pipeline::from_toml(&text).unwrap();
+    }
+
+    #[test]
+    fn the_configuration_is_toml_with_the_pinned_names() {
+        let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let text = configuration(address(1), address(2), address(3));
+        let toml: toml::Table = text.parse().unwrap();
+        assert_eq!(toml["local"]["listen"].as_str(), Some("127.0.0.1:1"));
+        assert_eq!(toml["hub"]["url"].as_str(), Some("mqtt://127.0.0.1:3"));
+        assert_eq!(toml["route"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn the_peak_is_read_from_proc_status() {
+        assert_eq!(vm_hwm_kib("Name:\tx\nVmHWM:\t   11264 kB\nVmRSS:\t 9 kB\n"), Some(11_264));
+        assert_eq!(vm_hwm_kib("Name:\tx\n"), None);
+    }
+}
