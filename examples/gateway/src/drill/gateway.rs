@@ -194,6 +194,7 @@ fn rules(sensors: &[Sensor]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::drill::series;
 
     #[test]
@@ -205,13 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_is_toml_with_the_pinned_names() {
-        let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let text = configuration(address(1), address(2), address(3));
-        let toml: toml::Table = text.parse().unwrap();
-        assert_eq!(toml["local"]["listen"].as_str(), Some("127.0.0.1:1"));
-        assert_eq!(toml["hub"]["url"].as_str(), Some("mqtt://127.0.0.1:3"));
-        assert_eq!(toml["route"].as_array().unwrap().len(), 2);
+    fn the_configuration_is_one_that_the_gateway_takes_without_a_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883));
+        let gateway = Gateway::prepare(dir.path(), hub, &series::sensors().unwrap()).unwrap();
+        let (config, findings) = Config::load(&dir.path().join("gateway.toml")).unwrap();
+        assert_eq!(findings.to_string(), "");
+        assert_eq!(config.routes.len(), 2);
+        assert_eq!(config.metrics, Some(gateway.metrics));
     }
 
     #[test]
