@@ -1,5 +1,6 @@
 //! A decoded batch: header, sensor table, and an iterator over the readings.
 
+pub(crate) use crate::seqs::Seqs;
 use crate::{DecodeError, Header, Reading, SensorTable};
 
 /// A decoded batch. It is the iterator over its readings.
@@ -11,6 +12,7 @@ pub struct Batch<'a> {
     pub(crate) header: Header,
     pub(crate) sensors: SensorTable<'a>,
     pub(crate) left: usize,
+    pub(crate) seqs: Option<Seqs>,
     pub(crate) rows: Rows<'a>,
 }
 
@@ -30,6 +32,14 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Sequence number of the reading that `next` will give: the row it is, with the [`header`](Self::header)'s
+    /// gateway, lane and epoch. `None` if the batch has no identity, or at its end. A reading that arrives twice has
+    /// the same one in both batches, however they were cut.
+    #[must_use]
+    pub fn next_seq(&self) -> Option<u64> {
+        self.seqs.as_ref().filter(|_| self.left > 0).map(Seqs::next)
     }
 
     /// Names and units of the sensors in this batch.
@@ -54,6 +64,9 @@ impl<'a> Iterator for Batch<'a> {
         if !matches!(item, Some(Ok(_))) {
             self.left = 0;
         }
+        if let Some(seqs) = &mut self.seqs {
+            seqs.advance();
+        }
         item
     }
 
@@ -64,3 +77,29 @@ impl<'a> Iterator for Batch<'a> {
 
 impl ExactSizeIterator for Batch<'_> {}
 impl std::iter::FusedIterator for Batch<'_> {}
+
+/// The sequence numbers of a batch with this header; `runs` came from the byte `offset`.
+#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
+pub(crate) fn seqs(
+    offset: usize,
+    header: &Header,
+    runs: Option<Vec<u64>>,
+    readings: usize,
+) -> Result<Option<Seqs>, DecodeError> {
+    let malformed = |what: &'static str| DecodeError::Malformed { offset, what: what.into() };
+    match (header.id, runs) {
+        (Some(id), runs) => Seqs::new(id.first_seq, runs, readings).map(Some).map_err(malformed),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(malformed("seqs without id")),
+    }
+}
+
+/// A run has at least one reading, so there are fewer numbers than twice the readings.
+#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]
+pub(crate) fn check_runs(offset: usize, numbers: usize, limits: &crate::Limits) -> Result<(), DecodeError> {
+    let limit = limits.readings.saturating_mul(2);
+    if numbers > limit {
+        return Err(DecodeError::Limit { what: "sequence runs", offset, limit, found: numbers as u64 });
+    }
+    Ok(())
+}

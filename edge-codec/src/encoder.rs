@@ -1,6 +1,7 @@
 //! The encoder all formats share: it holds readings and cuts batches by their encoded size.
 
 use crate::limits::{MAX_READINGS, MAX_SENSORS};
+use crate::seqs::{Runs, RunsMark};
 use crate::{BatchId, EncodeError, Header, Reading, Sensor, Sensors};
 use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
@@ -23,22 +24,39 @@ pub struct Encoder<S, W> {
     sensors: S,
     pub(crate) wire: W,
     header: Header,
-    pending: VecDeque<Reading<'static>>,
+    pending: VecDeque<Pending>,
+    /// Sequence number of what is pushed next.
+    next_seq: u64,
+}
+
+/// A reading that waits, and how many sequence numbers are left out before it.
+#[derive(Clone, Debug)]
+struct Pending {
+    skip: u64,
+    reading: Reading<'static>,
+}
+
+impl Pending {
+    /// Sequence numbers up to its own.
+    fn span(&self) -> u64 {
+        self.skip.saturating_add(1)
+    }
 }
 
 impl<S: Sensors, W: Wire + Default> Encoder<S, W> {
     /// An empty encoder; `sensors` (a table, or a reference to one) gives names and units.
     pub fn new(sensors: S) -> Self {
-        Self { sensors, wire: W::default(), header: Header::default(), pending: VecDeque::new() }
+        Self { sensors, wire: W::default(), header: Header::default(), pending: VecDeque::new(), next_seq: 0 }
     }
 }
 
 impl<S: Sensors, W: Wire> Encoder<S, W> {
     /// Sets the identity: the readings in the encoder, and those pushed later, are the rows `id.first_seq`,
     /// `id.first_seq + 1`, …, so every batch that is cut starts where the one before ended. Where the sequence has
-    /// a hole, finish first and set the identity again. Default: none.
+    /// a hole, say so with [`push_at`](Self::push_at). Default: none.
     pub fn id(mut self, id: BatchId) -> Self {
         self.header.id = Some(id);
+        self.next_seq = self.pending.iter().fold(id.first_seq, |seq, p| seq.saturating_add(p.span()));
         self
     }
 
@@ -48,16 +66,34 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         self
     }
 
-    /// Takes a reading.
+    /// Takes a reading: with an identity, the row that follows the one before.
     ///
     /// # Errors
     /// [`EncodeError::UnknownSensor`] and, in JSON, [`EncodeError::NonFinite`]; the reading is not taken then.
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
+        self.take(0, reading)
+    }
+
+    /// Takes a reading that is the row `seq`: numbers may be left out, for example those of rows that went into other
+    /// batches. A batch with a hole carries run lengths, two small numbers per hole, so that every reading's own
+    /// number is known at the other end ([`Batch::next_seq`](crate::Batch::next_seq)) however batches are cut.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set.
+    pub fn push_at(&mut self, seq: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
+        let skip = self.header.id.and_then(|_| seq.checked_sub(self.next_seq));
+        let skip = skip.ok_or(EncodeError::Sequence { seq, next: self.header.id.map(|_| self.next_seq) })?;
+        self.take(skip, reading)
+    }
+
+    fn take(&mut self, skip: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
         if self.sensors.sensor(reading.sensor).is_none() {
             return Err(EncodeError::UnknownSensor { sensor: reading.sensor });
         }
         self.wire.check(reading)?;
-        self.pending.push_back(reading.clone().into_owned());
+        let pending = Pending { skip, reading: reading.clone().into_owned() };
+        self.next_seq = self.next_seq.saturating_add(pending.span());
+        self.pending.push_back(pending);
         Ok(())
     }
 
@@ -69,13 +105,14 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
     /// on with the next. [`EncodeError::NoRoom`] changes nothing.
     pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
+        self.start_at_first();
         let empty = self.wire.frame_len(&self.header, &Draft::new(0));
         if empty > max_bytes {
             return Err(EncodeError::NoRoom { max: max_bytes, needed: empty });
         }
-        let mut draft = Draft::new(self.pending.front().map_or(0, |r| r.time));
-        for reading in &self.pending {
-            let needed = match self.add(&mut draft, reading)? {
+        let mut draft = Draft::new(self.pending.front().map_or(0, |p| p.reading.time));
+        for pending in &self.pending {
+            let needed = match self.add(&mut draft, pending)? {
                 Some(needed) => needed,
                 None => break,
             };
@@ -88,8 +125,8 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         }
         let frame = self.wire.frame(&self.header, &draft);
         debug_assert_eq!(frame.len(), self.wire.frame_len(&self.header, &draft));
-        self.pending.drain(..draft.readings);
-        self.advance(draft.readings);
+        let span = self.pending.drain(..draft.readings).fold(0, |span: u64, p| span.saturating_add(p.span()));
+        self.advance(span);
         Ok(Bytes::from(frame))
     }
 
@@ -106,7 +143,8 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     }
 
     /// Adds to the draft and says how long the frame would be now; `None` if this reading must start a new batch.
-    fn add(&self, draft: &mut Draft, reading: &Reading<'_>) -> Result<Option<usize>, EncodeError> {
+    fn add(&self, draft: &mut Draft, pending: &Pending) -> Result<Option<usize>, EncodeError> {
+        let reading = &pending.reading;
         let Some(since_base) = reading.time.checked_sub(draft.base_time) else { return Ok(None) };
         let new = !draft.seen.contains(&reading.sensor);
         if draft.readings >= MAX_READINGS || (new && draft.seen.len() >= MAX_SENSORS) {
@@ -114,7 +152,13 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         }
         let id = reading.sensor;
         let sensor = self.sensors.sensor(id).ok_or(EncodeError::UnknownSensor { sensor: id })?;
-        draft.mark = Mark { rows: draft.rows.len(), sensors: draft.sensors.len(), new: new.then_some(id) };
+        draft.mark = Mark {
+            rows: draft.rows.len(),
+            sensors: draft.sensors.len(),
+            runs: draft.runs.mark(),
+            new: new.then_some(id),
+        };
+        draft.runs.add(pending.skip, |n| self.wire.number_len(n));
         if new {
             draft.seen.insert(id);
             self.wire.sensor(&mut draft.sensors, &sensor);
@@ -125,16 +169,26 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     }
 
     fn hand_back(&mut self, max: usize, needed: usize) -> EncodeError {
-        self.advance(1);
         match self.pending.pop_front() {
-            Some(reading) => EncodeError::ReadingTooLarge { max, needed, reading: Box::new(reading) },
+            Some(pending) => {
+                self.advance(pending.span());
+                EncodeError::ReadingTooLarge { max, needed, reading: Box::new(pending.reading) }
+            }
             None => EncodeError::NoRoom { max, needed },
         }
     }
 
-    fn advance(&mut self, rows: usize) {
+    /// Numbers left out before the first row are not a hole in the batch: it starts later.
+    fn start_at_first(&mut self) {
+        if let Some(pending) = self.pending.front_mut() {
+            let skip = std::mem::take(&mut pending.skip);
+            self.advance(skip);
+        }
+    }
+
+    fn advance(&mut self, span: u64) {
         if let Some(id) = &mut self.header.id {
-            id.first_seq = id.first_seq.saturating_add(rows as u64);
+            id.first_seq = id.first_seq.saturating_add(span);
         }
     }
 }
@@ -154,6 +208,8 @@ pub trait Wire {
         sensor: &Sensor<'_>,
         first: bool,
     );
+    /// What a number takes in the list of run lengths, with its separator if it has one.
+    fn number_len(&self, number: u64) -> usize;
     /// Length of what [`frame`](Self::frame) makes, without making it.
     fn frame_len(&self, header: &Header, draft: &Draft) -> usize;
     /// The whole batch.
@@ -166,6 +222,7 @@ pub struct Draft {
     pub(crate) base_time: i64,
     pub(crate) rows: Vec<u8>,
     pub(crate) sensors: Vec<u8>,
+    pub(crate) runs: Runs,
     pub(crate) readings: usize,
     pub(crate) seen: BTreeSet<u32>,
     mark: Mark,
@@ -175,6 +232,7 @@ pub struct Draft {
 struct Mark {
     rows: usize,
     sensors: usize,
+    runs: RunsMark,
     new: Option<u32>,
 }
 
@@ -184,6 +242,7 @@ impl Draft {
             base_time,
             rows: Vec::new(),
             sensors: Vec::new(),
+            runs: Runs::default(),
             readings: 0,
             seen: BTreeSet::new(),
             mark: Mark::default(),
@@ -194,6 +253,7 @@ impl Draft {
     fn undo(&mut self) -> usize {
         self.rows.truncate(self.mark.rows);
         self.sensors.truncate(self.mark.sensors);
+        self.runs.undo(self.mark.runs);
         if let Some(id) = self.mark.new.take() {
             self.seen.remove(&id);
         }

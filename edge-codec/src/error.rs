@@ -10,7 +10,8 @@ pub enum DecodeError {
     /// More than [`Limits`](crate::Limits) allow.
     #[error("{what} at byte {offset}: {found} is over the limit of {limit}")]
     Limit {
-        /// Which limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"` or `"fields"`.
+        /// Which limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"` or
+        /// `"sequence runs"`.
         what: &'static str,
         /// Where.
         offset: usize,
@@ -116,6 +117,14 @@ pub enum EncodeError {
         time: i64,
         /// The value.
         value: f64,
+    },
+    /// A sequence number that does not rise, or an encoder without an identity. The reading was not taken.
+    #[error("sequence number {seq}: {}", match next { Some(n) => format!("must be {n} or more"), None => "the encoder has no identity".to_owned() })]
+    Sequence {
+        /// The number given.
+        seq: u64,
+        /// The least that would do; `None` if there is no identity.
+        next: Option<u64>,
     },
     /// One reading alone makes a batch larger than asked for. It is handed back and no longer in the encoder.
     #[error("a batch with one reading of sensor {} needs {needed} bytes, {max} are allowed", reading.sensor)]

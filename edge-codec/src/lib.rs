@@ -14,6 +14,7 @@ mod identity;
 mod limits;
 mod model;
 mod sensors;
+mod seqs;
 
 #[cfg(feature = "cbor")]
 pub mod cbor;

@@ -102,6 +102,7 @@ fn worst(kind: Kind, n: usize) -> Vec<(&'static str, Vec<u8>)> {
         Kind::Cbor => vec![
             ("sensors", cbor(b"\x67sensors", &|_| vec![0x82, 0, 0x60])),
             ("rows", cbor(b"\x64rows", &|_| vec![0x83, 0, 0, 0xf6])),
+            ("seqs", cbor(b"\x64seqs", &|_| vec![1])),
             ("keys", {
                 let key = |i| [&[0x63], format!("{i:03x}").get(..3).unwrap().as_bytes(), &[0]].concat();
                 [
@@ -117,6 +118,11 @@ fn worst(kind: Kind, n: usize) -> Vec<(&'static str, Vec<u8>)> {
             vec![
                 ("empty sensors", all(&[0x42, 0])),
                 ("empty rows", all(&[0x4a, 0])),
+                ("seqs one by one", all(&[0x50, 1])),
+                ("seqs packed", {
+                    let long = [n as u8 | 0x80, (n >> 7) as u8 | 0x80, (n >> 14) as u8];
+                    [&[8, 1, 0x52], long.as_slice(), vec![1; n].as_slice()].concat()
+                }),
                 // Sensor 0 is there, so that these are read to the end.
                 (
                     "texts of one byte",
@@ -138,6 +144,7 @@ fn worst(kind: Kind, n: usize) -> Vec<(&'static str, Vec<u8>)> {
                     "]}",
                 ),
             ),
+            ("seqs", repeat(r#"{"id":"1-1-1-1","seqs":["#, &|_| "1".into(), r#"],"readings":[]}"#)),
             ("keys", repeat("{", &|i| format!("\"{i:x}\":0"), "}")),
             (
                 "long text with an escape",

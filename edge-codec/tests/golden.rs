@@ -26,6 +26,19 @@ fn name(kind: Kind) -> &'static str {
     }
 }
 
+fn name_with_holes(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Json => "batch-seqs-v1.json",
+        Kind::Cbor => "batch-seqs-v1.cbor",
+        Kind::Protobuf => "batch-seqs-v1.pb",
+    }
+}
+
+/// Sequence numbers with holes of one and of more, for as many readings.
+fn seqs(readings: usize) -> impl Iterator<Item = u64> {
+    (0..readings as u64).map(|n| 1000 + n + n / 3 + if n > 7 { 500 } else { 0 })
+}
+
 fn readings(kind: Kind) -> Vec<Reading<'static>> {
     let extra = if kind == Kind::Json { Vec::new() } else { non_finite() };
     samples().into_iter().chain(extra).collect()
@@ -38,6 +51,20 @@ fn encoded(kind: Kind) -> Vec<u8> {
     enc.finish_under(usize::MAX).unwrap().to_vec()
 }
 
+fn encoded_with_holes(kind: Kind) -> Vec<u8> {
+    let table = table();
+    let mut enc = AnyEncoder::new(kind, &table).identify(ID, false);
+    let readings = readings(kind);
+    seqs(readings.len()).zip(&readings).for_each(|(seq, r)| enc.push_at(seq, r).unwrap());
+    enc.finish_under(usize::MAX).unwrap().to_vec()
+}
+
+/// The files, with what is written today.
+fn files() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    let plain = KINDS.into_iter().map(|kind| (name(kind), encoded(kind)));
+    plain.chain(KINDS.into_iter().map(|kind| (name_with_holes(kind), encoded_with_holes(kind))))
+}
+
 /// FNV-1a, 64 bits.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
@@ -46,13 +73,13 @@ fn hash(bytes: &[u8]) -> u64 {
 #[test]
 fn golden_files_are_written_today_as_they_were() {
     let write = std::env::var("EDGE_GOLDEN").is_ok_and(|v| v == "write");
-    for kind in KINDS {
-        let path = dir().join(name(kind));
+    for (name, encoded) in files() {
+        let path = dir().join(name);
         if write && !path.exists() {
-            std::fs::write(&path, encoded(kind)).unwrap();
-            println!("{} {:016x}", name(kind), hash(&encoded(kind)));
+            std::fs::write(&path, &encoded).unwrap();
+            println!("{name} {:016x}", hash(&encoded));
         }
-        assert_eq!(encoded(kind), std::fs::read(&path).unwrap(), "{}", path.display());
+        assert_eq!(encoded, std::fs::read(&path).unwrap(), "{}", path.display());
     }
 }
 
@@ -89,6 +116,21 @@ fn golden_files_read_as_the_readings_they_were_made_of() {
             assert_eq!(names.get(got.sensor).unwrap().unit, table.get(sent.sensor).unwrap().unit);
             assert!(Reading { sensor: sent.sensor, ..got.clone() }.same(sent), "{kind:?}: {sent:?}, {got:?}");
         }
+    }
+}
+
+#[test]
+fn golden_files_with_holes_read_as_the_rows_they_were_made_of() {
+    for kind in KINDS {
+        let bytes = std::fs::read(dir().join(name_with_holes(kind))).unwrap();
+        let mut batch = kind.decode(&bytes, &Limits::default()).unwrap();
+        let sent = readings(kind);
+        for (seq, sent) in seqs(sent.len()).zip(&sent) {
+            assert_eq!(batch.next_seq(), Some(seq), "{kind:?}");
+            let got = batch.next().unwrap().unwrap();
+            assert!(Reading { sensor: sent.sensor, ..got }.same(sent));
+        }
+        assert_eq!((batch.next_seq(), batch.next()), (None, None));
     }
 }
 

@@ -42,7 +42,7 @@ fn keys_are_in_deterministic_order() {
         ciborium::into_writer(&key, &mut out).unwrap();
         out
     };
-    assert!(["t", "v", "id", "pd", "rows", "sensors"].map(encoded).is_sorted());
+    assert!(["t", "v", "id", "pd", "rows", "seqs", "sensors"].map(encoded).is_sorted());
 }
 
 #[test]

@@ -89,6 +89,8 @@ fn samples() -> Vec<Sample> {
         batch("base_time", Batch { base_time: 2, ..Batch::default() }, "sint64 04"),
         batch("sensors", Batch { sensors: vec![Sensor::default()], ..Batch::default() }, "Sensor 00"),
         batch("rows", Batch { rows: vec![Row::default()], ..Batch::default() }, "Row 00"),
+        // Packed: a length, then the number.
+        batch("seqs", Batch { seqs: vec![2], ..Batch::default() }, "uint64 0102"),
         sensor("id", Sensor { id: 2, ..Sensor::default() }, "uint32 02"),
         sensor("name", Sensor { name: "2".into(), ..Sensor::default() }, "string 0132"),
         sensor("unit", Sensor { unit: "2".into(), ..Sensor::default() }, "string 0132"),
@@ -118,12 +120,18 @@ fn differences(proto: &str) -> Vec<String> {
         let field = fields.remove(at);
         let (kind, bytes) = expected.split_once(' ').unwrap();
         let content: String = content.iter().map(|b| format!("{b:02x}")).collect();
-        let shape = (field.number, wire_type(&field.kind), field.kind.as_str(), content.as_str());
+        let packed = field.repeated && wire_type(&field.kind) == 0;
+        let shape = (
+            field.number,
+            if packed { 2 } else { wire_type(&field.kind) },
+            field.kind.as_str(),
+            content.as_str(),
+        );
         if shape != (number, wire, kind, bytes) {
             found.push(format!("{message}.{name}: {shape:?} against {:?}", (number, wire, kind, bytes)));
         }
         let optional = message == "Batch" && ["gateway", "lane", "epoch", "first_seq"].contains(&name);
-        let repeated = ["sensors", "rows"].contains(&name);
+        let repeated = ["sensors", "rows", "seqs"].contains(&name);
         let in_oneof = message == "Row" && !["sensor", "time", "quality"].contains(&name);
         if (field.optional, field.repeated, field.in_oneof) != (optional, repeated, in_oneof) {
             found.push(format!("{message}.{name}: label"));
@@ -167,6 +175,7 @@ fn planted_differences_are_found() {
         ("string name = 2", "string label = 2"),
         ("optional uint32 lane", "uint32 lane"),
         ("repeated Row rows", "Row rows"),
+        ("repeated uint64 seqs", "repeated uint32 seqs"),
         ("bool pd = 6;", "bool pd = 6;\n  bool more = 12;"),
     ] {
         assert!(PROTO.contains(from), "{from}");

@@ -4,7 +4,7 @@
 
 use super::VERSION;
 use super::read::{Reader, malformed};
-use crate::batch::Rows as AnyRows;
+use crate::batch::{Rows as AnyRows, Seqs};
 use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable};
 use std::borrow::Cow;
 
@@ -34,6 +34,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
         header: outer.header,
         sensors: outer.sensors,
         left: outer.readings,
+        seqs: outer.seqs,
         rows: AnyRows::Cbor(rows),
     })
 }
@@ -41,6 +42,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
 /// What the outer map says; the rows are only passed over, since base time and sensors may stand behind them.
 struct Outer<'a> {
     header: Header,
+    seqs: Option<Seqs>,
     base_time: i64,
     sensors: SensorTable<'a>,
     readings: usize,
@@ -49,8 +51,8 @@ struct Outer<'a> {
 
 fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Outer<'a>, DecodeError> {
     let mut seen: Vec<&str> = Vec::new();
-    let (mut header, mut base_time, mut version, mut sensors, mut rows) =
-        (Header::default(), None, None, None, None);
+    let (mut header, mut base_time, mut version, mut sensors, mut rows, mut runs) =
+        (Header::default(), None, None, None, None, None);
     for _ in 0..reader.map("batch")? {
         let offset = reader.offset();
         let key = reader.text("key")?;
@@ -65,6 +67,7 @@ fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Outer<'a>, Deco
             "id" => header.id = Some(id(offset, reader.text("id")?)?),
             "pd" => header.pd = reader.unsigned("pd")? != 0,
             "sensors" => sensors = Some(table(reader, limits)?),
+            "seqs" => runs = Some((offset, seqs(reader, limits)?)),
             "rows" => rows = Some(pass_rows(reader, limits)?),
             _ => reader.skip(2)?,
         }
@@ -75,8 +78,10 @@ fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Outer<'a>, Deco
         return Err(DecodeError::Version { offset, found, supported: VERSION });
     }
     let (readings, rows) = rows.ok_or_else(|| missing("rows"))?;
+    let (offset, runs) = runs.map_or((offset, None), |(offset, runs)| (offset, Some(runs)));
     Ok(Outer {
         header,
+        seqs: crate::batch::seqs(offset, &header, runs, readings)?,
         base_time: base_time.ok_or_else(|| missing("t"))?,
         sensors: sensors.ok_or_else(|| missing("sensors"))?,
         readings,
@@ -86,6 +91,17 @@ fn outer<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<Outer<'a>, Deco
 
 fn id(offset: usize, text: &str) -> Result<crate::BatchId, DecodeError> {
     text.parse().map_err(|_| malformed(offset, "id is not gateway-lane-epoch-seq in hexadecimal"))
+}
+
+fn seqs(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<u64>, DecodeError> {
+    let offset = reader.offset();
+    let len = reader.array("seqs", 1)?;
+    crate::batch::check_runs(offset, len, limits)?;
+    let mut runs = Vec::with_capacity(len);
+    for _ in 0..len {
+        runs.push(reader.unsigned("seqs")?);
+    }
+    Ok(runs)
 }
 
 fn pass_rows<'a>(reader: &mut Reader<'a>, limits: &Limits) -> Result<(usize, Reader<'a>), DecodeError> {

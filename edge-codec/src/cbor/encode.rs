@@ -45,12 +45,20 @@ impl Wire for Cbor {
         });
         let pd = if header.pd { 4 } else { 0 };
         let counts = len_of(Item::Array(Some(draft.readings))) + len_of(Item::Array(Some(draft.seen.len())));
-        fixed + id + pd + counts + draft.rows.len() + draft.sensors.len()
+        let seqs = draft.runs.size(|n| self.number_len(n));
+        let seqs = seqs.map_or(0, |(count, bytes)| 5 + len_of(Item::Array(Some(count))) + bytes);
+        fixed + id + pd + seqs + counts + draft.rows.len() + draft.sensors.len()
+    }
+
+    fn number_len(&self, number: u64) -> usize {
+        len_of(Item::Positive(number))
     }
 
     fn frame(&self, header: &Header, draft: &Draft) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.frame_len(header, draft));
-        let keys = 4 + usize::from(header.id.is_some()) + usize::from(header.pd);
+        let seqs = draft.runs.size(|_| 0);
+        let keys =
+            4 + usize::from(header.id.is_some()) + usize::from(header.pd) + usize::from(seqs.is_some());
         put(&mut out, Item::Map(Some(keys)));
         text(&mut out, "t");
         put(&mut out, int(draft.base_time));
@@ -67,6 +75,11 @@ impl Wire for Cbor {
         text(&mut out, "rows");
         put(&mut out, Item::Array(Some(draft.readings)));
         out.extend_from_slice(&draft.rows);
+        if let Some((count, _)) = seqs {
+            text(&mut out, "seqs");
+            put(&mut out, Item::Array(Some(count)));
+            draft.runs.numbers().for_each(|n| put(&mut out, Item::Positive(n)));
+        }
         text(&mut out, "sensors");
         put(&mut out, Item::Array(Some(draft.seen.len())));
         out.extend_from_slice(&draft.sensors);

@@ -9,6 +9,7 @@
 //! | `"id"` | text `gateway-lane-epoch-seq` ([`BatchId`](crate::BatchId)); absent if unknown |
 //! | `"pd"` | 1 if the rows are possible duplicates; else absent |
 //! | `"rows"` | array of `[sensor, ms since base, value]` or `[…, quality]` if the quality is not 0 |
+//! | `"seqs"` | array of run lengths `[n0, skip1, n1, …]`: `n0` rows in sequence from `id` on, `skip1` numbers that are not here, `n1` rows, …; absent without a hole |
 //! | `"sensors"` | array of `[sensor, name]` or `[…, unit]` if there is one |
 //!
 //! Values: floats in the shortest of half, single and double that keeps the bits; NaN is `f9 7e00` if it is the

@@ -7,8 +7,9 @@ use super::guard::Guard;
 use super::import::{Defaults, List, Record, read};
 use super::visit::{Key, Node, Scalar};
 use crate::batch::Rows;
+use crate::batch::{check_runs, seqs};
 use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable, Value};
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -20,10 +21,18 @@ use std::fmt;
 /// Everything in [`DecodeError`] that the [`limits`](Limits) and the layout of this module refuse.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     let map = FieldMap::batch();
-    let (header, records) =
+    let Decoded { header, runs, records } =
         read(input, &map, limits, |guard, deserializer| Outer { guard }.deserialize(deserializer))?;
     let (sensors, readings) = intern(records, limits.sensors, input.len())?;
-    Ok(Batch { header, sensors, left: readings.len(), rows: Rows::Ready(readings.into_iter()) })
+    let seqs = seqs(input.len(), &header, runs, readings.len())?;
+    Ok(Batch { header, sensors, left: readings.len(), seqs, rows: Rows::Ready(readings.into_iter()) })
+}
+
+/// What the outer object says.
+struct Decoded<'a> {
+    header: Header,
+    runs: Option<Vec<u64>>,
+    records: Vec<Record<'a>>,
 }
 
 type Interned<'a> = (SensorTable<'a>, Vec<Reading<'a>>);
@@ -59,21 +68,21 @@ struct Outer<'g, 'de, 'm> {
 }
 
 impl<'de> DeserializeSeed<'de> for Outer<'_, 'de, '_> {
-    type Value = (Header, Vec<Record<'de>>);
+    type Value = Decoded<'de>;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Outer<'_, 'de, '_> {
-    type Value = (Header, Vec<Record<'de>>);
+    type Value = Decoded<'de>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a batch object")
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let guard = self.guard;
         guard.check_depth(1)?;
-        let (mut header, mut records) = (Header::default(), None);
+        let (mut header, mut runs, mut records) = (Header::default(), None, None);
         let this = guard.open();
         while access.next_key_seed(Key { guard, object: this })?.is_some() {
             match guard.last_key() {
@@ -85,6 +94,7 @@ impl<'de> Visitor<'de> for Outer<'_, 'de, '_> {
                     let scalar = access.next_value_seed(Scalar { guard, role: None })?;
                     header.pd = pd(guard, &scalar)?;
                 }
+                "seqs" => runs = Some(access.next_value_seed(RunList { guard })?),
                 "readings" => {
                     let defaults = Defaults { sensor: None, arrival_ms: None };
                     records = Some(access.next_value_seed(List { guard, level: 2, defaults })?);
@@ -94,9 +104,39 @@ impl<'de> Visitor<'de> for Outer<'_, 'de, '_> {
         }
         guard.close(this);
         match records {
-            Some(records) => Ok((header, records)),
+            Some(records) => Ok(Decoded { header, runs, records }),
             None => Err(guard.missing("readings".into())),
         }
+    }
+}
+
+/// The array of run lengths.
+struct RunList<'g, 'de, 'm> {
+    guard: &'g mut Guard<'de, 'm>,
+}
+
+impl<'de> DeserializeSeed<'de> for RunList<'_, 'de, '_> {
+    type Value = Vec<u64>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RunList<'_, 'de, '_> {
+    type Value = Vec<u64>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of whole numbers")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        self.guard.check_depth(2)?;
+        let mut runs = Vec::new();
+        while let Some(number) = access.next_element::<u64>()? {
+            runs.push(number);
+            if let Err(error) = check_runs(0, runs.len(), self.guard.limits) {
+                return Err(self.guard.fail(error));
+            }
+        }
+        Ok(runs)
     }
 }
 

@@ -85,7 +85,13 @@ impl Wire for Json {
     fn frame_len(&self, header: &Header, draft: &Draft) -> usize {
         // `{"readings":[` and `]}`, `"id":"",`, `"pd":1,`
         let id = header.id.map_or(0, |id| 8 + id.text_len());
-        15 + id + if header.pd { 7 } else { 0 } + draft.rows.len()
+        // `"seqs":[],` with a comma less than numbers.
+        let seqs = draft.runs.size(|n| self.number_len(n)).map_or(0, |(_, bytes)| 9 + bytes);
+        15 + id + if header.pd { 7 } else { 0 } + seqs + draft.rows.len()
+    }
+
+    fn number_len(&self, number: u64) -> usize {
+        number.checked_ilog10().unwrap_or(0) as usize + 2
     }
 
     fn frame(&self, header: &Header, draft: &Draft) -> Vec<u8> {
@@ -96,6 +102,13 @@ impl Wire for Json {
         }
         if header.pd {
             out.extend_from_slice(b"\"pd\":1,");
+        }
+        if draft.runs.size(|_| 0).is_some() {
+            for (at, number) in draft.runs.numbers().enumerate() {
+                out.extend_from_slice(if at == 0 { b"\"seqs\":[" } else { b"," });
+                display(&mut out, format_args!("{number}"));
+            }
+            out.extend_from_slice(b"],");
         }
         out.extend_from_slice(b"\"readings\":[");
         out.extend_from_slice(&draft.rows);

@@ -3,8 +3,10 @@
 //! [`import`] takes one sensor's payload: an object or an array of objects, with field names by configuration
 //! ([`FieldMap`]). Its [`Record`]s name their sensor by text, since numbers are the application's to give.
 //!
-//! A batch is `{"id":"00c0ffee00000001-1-2a-3e8","pd":1,"readings":[…]}` with `id` and `pd` as in
-//! [`Header`](crate::Header) (absent if unknown and not marked), and each reading
+//! A batch is `{"id":"00c0ffee00000001-1-2a-3e8","pd":1,"seqs":[2,1,3],"readings":[…]}` with `id` and `pd` as in
+//! [`Header`](crate::Header) (absent if unknown and not marked), `seqs` the run lengths of sequence numbers that have
+//! holes (`[n0,skip1,n1,…]`: `n0` readings in sequence from `id` on, `skip1` numbers that are not here, `n1` readings,
+//! …; absent without a hole), and each reading
 //! `{"sensor":"line2/temp","ts":1580515200000,"value":53.6,"unit":"Cel","quality":1073741824}` with `ts` in
 //! milliseconds; `unit` is absent if there is none, `quality` if it is 0. Bytes stand as base64url without padding
 //! (RFC 4648 §5) under `bytes` instead of `value`.

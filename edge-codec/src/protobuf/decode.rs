@@ -4,7 +4,7 @@
 
 use super::VERSION;
 use super::fields::{Field, Fields, malformed};
-use super::schema::{self, Head, ROWS, SENSORS};
+use super::schema::{self, Head, ROWS, SENSORS, SEQS};
 use crate::batch::Rows as AnyRows;
 use crate::{Batch, BatchId, DecodeError, Header, Limits, Reading, Sensor, SensorTable, Value};
 use prost::Message;
@@ -26,6 +26,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     }
     let header = Header { id: identity(&head)?, pd: head.pd };
     let sensors = table(input, sensors, limits)?;
+    let seqs = crate::batch::seqs(0, &header, runs(input, limits)?, readings)?;
     let rows = Rows { fields: Fields::new(input), base_time: head.base_time, text_bytes: limits.text_bytes };
     let mut check = rows.clone();
     while let Some(row) = check.row()? {
@@ -33,7 +34,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
             return Err(DecodeError::UnknownSensor { offset: row.offset, sensor: row.reading.sensor });
         }
     }
-    Ok(Batch { header, sensors, left: readings, rows: AnyRows::Protobuf(rows) })
+    Ok(Batch { header, sensors, left: readings, seqs, rows: AnyRows::Protobuf(rows) })
 }
 
 /// Counts before anything is allocated.
@@ -80,6 +81,30 @@ fn table<'a>(input: &[u8], count: usize, limits: &Limits) -> Result<SensorTable<
     }
     SensorTable::from_unsorted(list)
         .map_err(|twice| DecodeError::Duplicate { offset: 0, field: format!("sensor {twice}").into() })
+}
+
+/// The run lengths, packed or not: a reader must take both (Protobuf encoding, "Packed Repeated Fields").
+fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, DecodeError> {
+    let mut runs = Vec::new();
+    let mut fields = Fields::new(input);
+    while let Some(field) = fields.next()? {
+        if field.number != SEQS {
+            continue;
+        }
+        let mut numbers = field.content.map(Fields::new);
+        match (&mut numbers, field.varint) {
+            (Some(packed), _) => {
+                while !packed.at_end() {
+                    runs.push(packed.varint().map_err(|e| shifted(e, field.offset))?);
+                    crate::batch::check_runs(field.offset, runs.len(), limits)?;
+                }
+            }
+            (None, Some(number)) => runs.push(number),
+            (None, None) => return Err(malformed(field.offset, "seqs are not varints")),
+        }
+        crate::batch::check_runs(field.offset, runs.len(), limits)?;
+    }
+    Ok((!runs.is_empty()).then_some(runs))
 }
 
 /// Decodes the rows one by one.

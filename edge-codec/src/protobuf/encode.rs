@@ -1,6 +1,6 @@
 //! Readings to Protobuf.
 
-use super::schema::{self, Head, ROWS, SENSORS};
+use super::schema::{self, Head, ROWS, SENSORS, SEQS};
 use super::{VERSION, fields};
 use crate::encoder::{Draft, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Value};
@@ -36,7 +36,13 @@ impl Wire for Protobuf {
     }
 
     fn frame_len(&self, header: &Header, draft: &Draft) -> usize {
-        head(header, draft).encoded_len() + draft.sensors.len() + draft.rows.len()
+        let seqs = draft.runs.size(|n| self.number_len(n));
+        let seqs = seqs.map_or(0, |(_, bytes)| 1 + self.number_len(bytes as u64) + bytes);
+        head(header, draft).encoded_len() + draft.sensors.len() + draft.rows.len() + seqs
+    }
+
+    fn number_len(&self, number: u64) -> usize {
+        prost::encoding::encoded_len_varint(number)
     }
 
     /// The parts of a message may simply follow each other (Protobuf encoding, "Last One Wins" and merging).
@@ -44,6 +50,11 @@ impl Wire for Protobuf {
         let mut out = head(header, draft).encode_to_vec();
         out.extend_from_slice(&draft.sensors);
         out.extend_from_slice(&draft.rows);
+        if let Some((_, bytes)) = draft.runs.size(|n| self.number_len(n)) {
+            fields::put_varint(&mut out, u64::from(SEQS) << 3 | fields::LEN);
+            fields::put_varint(&mut out, bytes as u64);
+            draft.runs.numbers().for_each(|n| fields::put_varint(&mut out, n));
+        }
         out
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Field<'a> {
     /// Where the content starts.
     pub(super) offset: usize,
     pub(super) content: Option<&'a [u8]>,
+    /// The number of a varint field.
+    pub(super) varint: Option<u64>,
 }
 
 /// Walks over the fields of `input`, from `at` on.
@@ -37,22 +39,19 @@ impl<'a> Fields<'a> {
         let number = u32::try_from(key >> 3).ok().filter(|n| (1..1 << 29).contains(n));
         let number = number.ok_or_else(|| malformed(start, "field number out of range"))?;
         let offset = self.at;
-        let content = match key & 7 {
-            0 => {
-                self.varint()?;
-                None
-            }
+        let varint = match key & 7 {
+            0 => Some(self.varint()?),
             1 => self.take(8).map(|_| None)?,
             LEN => {
                 let len = self.varint()?;
                 let offset = self.at;
-                return Ok(Some(Field { number, offset, content: Some(self.take(len)?) }));
+                return Ok(Some(Field { number, offset, content: Some(self.take(len)?), varint: None }));
             }
             5 => self.take(4).map(|_| None)?,
             3 | 4 => return Err(malformed(start, "group")),
             _ => return Err(malformed(start, "unknown wire type")),
         };
-        Ok(Some(Field { number, offset, content }))
+        Ok(Some(Field { number, offset, content: None, varint }))
     }
 
     fn take(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
@@ -66,8 +65,13 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
+    /// Whether everything was read.
+    pub(super) fn at_end(&self) -> bool {
+        self.at >= self.input.len()
+    }
+
     /// At most ten bytes, the tenth at most 1.
-    fn varint(&mut self) -> Result<u64, DecodeError> {
+    pub(super) fn varint(&mut self) -> Result<u64, DecodeError> {
         let start = self.at;
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {

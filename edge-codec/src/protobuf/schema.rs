@@ -30,6 +30,9 @@ pub struct Batch {
     /// The readings.
     #[prost(message, repeated, tag = "9")]
     pub rows: Vec<Row>,
+    /// Run lengths of the rows' sequence numbers; empty = no hole.
+    #[prost(uint64, repeated, tag = "10")]
+    pub seqs: Vec<u64>,
 }
 
 /// A sensor.
@@ -112,3 +115,5 @@ pub(super) struct Head {
 pub(super) const SENSORS: u32 = 8;
 /// Tag of [`Batch::rows`].
 pub(super) const ROWS: u32 = 9;
+/// Tag of [`Batch::seqs`].
+pub(super) const SEQS: u32 = 10;

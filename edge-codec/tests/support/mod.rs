@@ -113,6 +113,9 @@ impl<'t> AnyEncoder<'t> {
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
         each!(self, e => e.push(reading))
     }
+    pub fn push_at(&mut self, seq: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
+        each!(self, e => e.push_at(seq, reading))
+    }
     pub fn finish_under(&mut self, max: usize) -> Result<bytes::Bytes, EncodeError> {
         each!(self, e => e.finish_under(max))
     }

@@ -1,0 +1,172 @@
+//! Sequence numbers of a batch whose rows leave some out.
+//!
+//! On the wire they are run lengths: `[n0, skip1, n1, skip2, n2, …]` says that the first `n0` readings are the rows
+//! `first_seq`, `first_seq + 1`, …, that the next `skip1` numbers are not in this batch, that `n1` rows in sequence
+//! follow, and so on. Every number is at least 1, and the runs add up to the readings. A batch without a hole has no
+//! such list.
+
+#![deny(clippy::indexing_slicing)]
+
+/// Run lengths in the making. The last run is open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Runs {
+    closed: Vec<u64>,
+    open: u64,
+    /// What the closed numbers take in the format that asked.
+    closed_bytes: usize,
+}
+
+/// Where [`Runs`] stood.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RunsMark {
+    closed: usize,
+    open: u64,
+    closed_bytes: usize,
+}
+
+impl Runs {
+    /// Adds a row that comes after `skip` numbers which are not here.
+    pub(crate) fn add(&mut self, skip: u64, number_bytes: impl Fn(u64) -> usize) {
+        if skip > 0 && self.open > 0 {
+            self.closed_bytes += number_bytes(self.open) + number_bytes(skip);
+            self.closed.extend([self.open, skip]);
+            self.open = 0;
+        }
+        self.open += 1;
+    }
+
+    pub(crate) fn mark(&self) -> RunsMark {
+        RunsMark { closed: self.closed.len(), open: self.open, closed_bytes: self.closed_bytes }
+    }
+
+    /// Forgets what was added since.
+    pub(crate) fn undo(&mut self, to: RunsMark) {
+        self.closed.truncate(to.closed);
+        self.open = to.open;
+        self.closed_bytes = to.closed_bytes;
+    }
+
+    /// How many numbers there are and what they take; `None` if there is no hole, hence no list.
+    #[cfg_attr(
+        not(any(feature = "json", feature = "cbor", feature = "protobuf")),
+        allow(dead_code, reason = "only formats ask")
+    )]
+    pub(crate) fn size(&self, number_bytes: impl Fn(u64) -> usize) -> Option<(usize, usize)> {
+        let size = (self.closed.len() + 1, self.closed_bytes + number_bytes(self.open));
+        (!self.closed.is_empty()).then_some(size)
+    }
+
+    #[cfg_attr(
+        not(any(feature = "json", feature = "cbor", feature = "protobuf")),
+        allow(dead_code, reason = "only formats ask")
+    )]
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.closed.iter().copied().chain(std::iter::once(self.open))
+    }
+}
+
+/// The sequence number of the reading that comes next.
+#[derive(Clone, Debug)]
+pub(crate) struct Seqs {
+    next: u64,
+    /// Readings left in this run.
+    left: u64,
+    rest: std::vec::IntoIter<u64>,
+}
+
+impl Seqs {
+    /// Takes a decoded list, `None` if there was none, and holds it against the number of readings.
+    #[cfg_attr(
+        not(any(feature = "json", feature = "cbor", feature = "protobuf")),
+        allow(dead_code, reason = "only decoders build it")
+    )]
+    pub(crate) fn new(first: u64, runs: Option<Vec<u64>>, readings: usize) -> Result<Self, &'static str> {
+        let Some(runs) = runs else {
+            return Ok(Self { next: first, left: u64::MAX, rest: Vec::new().into_iter() });
+        };
+        if runs.len() % 2 == 0 {
+            return Err("seqs does not end with a run");
+        }
+        if runs.contains(&0) {
+            return Err("seqs has a 0");
+        }
+        let rows = runs.iter().step_by(2).try_fold(0_u64, |sum, n| sum.checked_add(*n));
+        if rows != Some(readings as u64) {
+            return Err("seqs does not add up to the readings");
+        }
+        if runs.iter().try_fold(first, |sum, n| sum.checked_add(*n)).is_none() {
+            return Err("seqs is out of range");
+        }
+        let mut rest = runs.into_iter();
+        let left = rest.next().unwrap_or(u64::MAX);
+        Ok(Self { next: first, left, rest })
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) fn advance(&mut self) {
+        self.next = self.next.saturating_add(1);
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0
+            && let (Some(skip), Some(run)) = (self.rest.next(), self.rest.next())
+        {
+            self.next = self.next.saturating_add(skip);
+            self.left = run;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(first: u64, runs: &[u64], readings: usize) -> Result<Vec<u64>, &'static str> {
+        let mut seqs = Seqs::new(first, Some(runs.to_vec()), readings)?;
+        Ok((0..readings)
+            .map(|_| {
+                let seq = seqs.next();
+                seqs.advance();
+                seq
+            })
+            .collect())
+    }
+
+    #[test]
+    fn what_is_added_is_read_back() {
+        let mut runs = Runs::default();
+        for skip in [7, 0, 0, 1, 0, 5] {
+            runs.add(skip, |_| 1);
+        }
+        let list: Vec<u64> = runs.numbers().collect();
+        assert_eq!(list, [3, 1, 2, 5, 1], "what is skipped before the first row is the first row's number");
+        assert_eq!(runs.size(|_| 1), Some((5, 5)));
+        assert_eq!(numbers(10, &list, 6), Ok(vec![10, 11, 12, 14, 15, 21]));
+    }
+
+    #[test]
+    fn undo_takes_a_hole_back() {
+        let mut runs = Runs::default();
+        runs.add(0, |_| 1);
+        let mark = runs.mark();
+        runs.add(3, |_| 1);
+        runs.undo(mark);
+        assert_eq!((runs.size(|_| 1), runs.numbers().collect::<Vec<_>>()), (None, vec![1]));
+    }
+
+    #[test]
+    fn a_list_that_does_not_fit_is_refused() {
+        for (first, runs, readings) in [
+            (0, &[][..], 0),
+            (0, &[2, 1], 2),
+            (0, &[1, 0, 1], 2),
+            (0, &[1, 1, 1], 3),
+            (0, &[u64::MAX, 1, u64::MAX], 2),
+            (u64::MAX - 2, &[1, 1, 1], 2),
+        ] {
+            assert!(numbers(first, runs, readings).is_err(), "{runs:?}");
+        }
+        assert!(numbers(u64::MAX - 3, &[1, 1, 1], 2).is_ok());
+    }
+}
