@@ -2,6 +2,9 @@
 
 use std::io;
 
+#[cfg(unix)]
+pub mod os;
+
 /// One file of fixed or growing size, accessed by offset.
 pub trait Medium: Send {
     /// Fills `buf` from `offset`; a short file is `UnexpectedEof`.
@@ -37,4 +40,8 @@ pub trait Dir: Send {
     fn sync(&self) -> io::Result<()>;
     /// Takes the exclusive lock named `name`; `WouldBlock` when another holder has it. Released on drop.
     fn lock(&self, name: &str) -> io::Result<Box<dyn Send>>;
+    /// Bytes this process could still write here; `None` when that cannot be known.
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 }

@@ -1,0 +1,184 @@
+//! Real files: [`Medium`] on `std::fs::File`, [`Dir`] on a path.
+#![allow(clippy::disallowed_methods, reason = "this module is where the crate meets the file system")]
+#![deny(clippy::indexing_slicing)]
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::{Dir, Medium};
+
+/// A directory of the operating system. File names may contain one `/` (`bad/…`); the subdirectory is made on demand.
+#[derive(Clone, Debug)]
+pub struct OsDir {
+    path: PathBuf,
+}
+
+impl OsDir {
+    /// Opens the directory, creating it (and its parents) when it does not exist.
+    pub fn new(path: impl Into<PathBuf>) -> io::Result<OsDir> {
+        let path = path.into();
+        if !path.is_dir() {
+            fs::create_dir_all(&path)?;
+            if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+                File::open(parent)?.sync_all()?;
+            }
+        }
+        Ok(OsDir { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name below this directory; refuses anything that would lead out of it.
+    fn at(&self, name: &str) -> io::Result<PathBuf> {
+        let name = Path::new(name);
+        let plain = name.components().all(|part| matches!(part, Component::Normal(_)));
+        if !plain || name.as_os_str().is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "file name leads out of the directory"));
+        }
+        Ok(self.path.join(name))
+    }
+
+    fn make_parent(&self, path: &Path) -> io::Result<()> {
+        match path.parent() {
+            Some(parent) if parent != self.path => fs::create_dir_all(parent),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Dir for OsDir {
+    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        let path = self.at(name)?;
+        self.make_parent(&path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        Ok(Box::new(OsFile { file }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.at(name)?)?;
+        Ok(Box::new(OsFile { file }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let to = self.at(to)?;
+        self.make_parent(&to)?;
+        fs::rename(self.at(from)?, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.at(name)?)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()?;
+        match File::open(self.path.join("bad")) {
+            Ok(bad) => bad.sync_all(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.at(name)?)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(file)),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(e)) => Err(e),
+        }
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let stat = rustix::fs::statvfs(&self.path)?;
+        Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
+}
+
+struct OsFile {
+    file: File,
+}
+
+impl Medium for OsFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(data, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), offset, len) {
+            Ok(()) => Ok(()),
+            // Some file systems cannot reserve (older NFS, FUSE): a longer file is the best they offer.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+                let end = offset.saturating_add(len);
+                if self.len()? < end { self.set_len(end) } else { Ok(()) }
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_what_is_written_and_names_move_into_a_subdirectory() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = OsDir::new(tmp.path().join("a/b")).unwrap();
+        let mut file = dir.create("x").unwrap();
+        file.allocate(0, 8192).unwrap();
+        assert_eq!(file.len().unwrap(), 8192);
+        file.write_at(4096, b"hello").unwrap();
+        file.sync().unwrap();
+        drop(file);
+        dir.rename("x", "bad/x.1").unwrap();
+        dir.sync().unwrap();
+        assert_eq!(dir.open("x").err().unwrap().kind(), io::ErrorKind::NotFound);
+        let file = dir.open("bad/x.1").unwrap();
+        let mut buf = [0; 5];
+        file.read_at(4096, &mut buf).unwrap();
+        assert_eq!(&buf, b"hello");
+        let short = file.read_at(8190, &mut buf).unwrap_err();
+        assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(dir.free_bytes().unwrap().unwrap() > 0);
+    }
+
+    #[test]
+    fn a_second_lock_is_refused_until_the_first_is_dropped() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = OsDir::new(tmp.path()).unwrap();
+        let held = dir.lock("lock").unwrap();
+        assert_eq!(dir.lock("lock").err().unwrap().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        assert!(dir.lock("lock").is_ok());
+    }
+
+    #[test]
+    fn names_cannot_leave_the_directory() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = OsDir::new(tmp.path()).unwrap();
+        for name in ["../x", "/etc/x", "", "bad/../../x"] {
+            assert_eq!(dir.create(name).err().unwrap().kind(), io::ErrorKind::InvalidInput, "{name}");
+        }
+    }
+}
