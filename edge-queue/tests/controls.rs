@@ -6,6 +6,7 @@ mod stores;
 
 use edge_queue::medium::Dir;
 use edge_queue::store::Store;
+use edge_queue::testing::conformance::{self, Kind};
 use edge_queue::testing::{Bug, CrashRig, Plan, Planted, SimDir, seed};
 
 /// Without reopens: what is caught is the power cut's doing.
@@ -14,16 +15,18 @@ fn plan() -> Plan {
 }
 
 fn violation(open: stores::OpenStore, dir: &SimDir, bug: Option<Bug>) -> Option<String> {
-    let planted = |dir: Box<dyn Dir>| {
-        let (store, found) = open(dir)?;
-        let store = match bug {
-            Some(bug) => Box::new(Planted::new(store, bug, found.state.clone())) as Box<dyn Store>,
-            None => store,
-        };
-        Ok((store, found))
-    };
+    let planted = |dir| planted(open, dir, bug);
     let mut rig = CrashRig::record(dir, &planted, &plan()).expect("the history itself runs");
     rig.judge(&open, seed(), 20).err()
+}
+
+fn planted(open: stores::OpenStore, dir: Box<dyn Dir>, bug: Option<Bug>) -> stores::Opened {
+    let (store, found) = open(dir)?;
+    let store = match bug {
+        Some(bug) => Box::new(Planted::new(store, bug, found.state.clone())) as Box<dyn Store>,
+        None => store,
+    };
+    Ok((store, found))
 }
 
 #[test]
@@ -50,7 +53,14 @@ fn a_receipt_one_commit_early_is_caught() {
 
 #[test]
 fn rows_given_up_before_they_are_acknowledged_are_caught() {
-    caught(Bug::AdvanceTooFar);
+    // Not by the crash rig for every store: the ring uses the longest free segment first and its region is twice the
+    // limit, so what was given up too early stays on the medium for a lap. Reading in the same run shows it.
+    for (name, open) in stores::DURABLE {
+        let planted = |dir| planted(open, dir, Some(Bug::AdvanceTooFar));
+        let found = conformance::the_same_history_gives_the_same_answers(&planted, Kind::Durable, seed())
+            .expect_err("not caught");
+        println!("{name}: {found}");
+    }
 }
 
 #[test]

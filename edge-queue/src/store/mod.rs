@@ -23,8 +23,12 @@
 pub mod memory;
 #[cfg(feature = "redb")]
 mod redb;
+#[cfg(feature = "ring")]
+mod ring;
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
+#[cfg(feature = "ring")]
+pub use self::ring::RingStore;
 
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
@@ -145,6 +149,10 @@ pub trait Store: Send {
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError>;
     /// Gives up the rows of `lane` below `below`.
     fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError>;
+    /// Work that may be done between commits (writing space ahead). Call it when nothing waits; it may do nothing.
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Figures since open.
     fn stats(&self) -> StoreStats;
 }

@@ -1,0 +1,49 @@
+//! Setting damaged bytes aside as files in `bad/`, so that nothing is destroyed by carrying on.
+#![deny(clippy::indexing_slicing)]
+
+use crate::medium::Dir;
+
+/// Files and bytes one run sets aside at most: a dying disk must not fill itself with copies of its damage.
+const FILES_MAX: u32 = 64;
+const BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Counts what was set aside.
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    files: u32,
+    bytes: u64,
+}
+
+impl Aside {
+    /// Writes `bytes` to `bad/NAME`, as far as limits and disk allow. Best effort: there is nobody to tell.
+    pub(super) fn keep(&mut self, dir: &dyn Dir, name: &str, bytes: &[u8]) {
+        let total = self.bytes.saturating_add(bytes.len() as u64);
+        if self.files >= FILES_MAX || total > BYTES_MAX {
+            return;
+        }
+        self.files += 1;
+        self.bytes = total;
+        let written = dir.create(&format!("bad/{name}")).and_then(|mut file| {
+            file.write_at(0, bytes)?;
+            file.sync()
+        });
+        if written.is_ok() {
+            let _ = dir.sync();
+        }
+    }
+}
+
+/// Moves a file that cannot be used to `bad/NAME.n` and returns that name.
+pub(super) fn move_file(dir: &dyn Dir, name: &str) -> std::io::Result<String> {
+    let mut to = String::new();
+    for n in 1..10_000 {
+        to = format!("bad/{name}.{n}");
+        match dir.open(&to) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => break,
+            _ => {}
+        }
+    }
+    dir.rename(name, &to)?;
+    dir.sync()?;
+    Ok(to)
+}

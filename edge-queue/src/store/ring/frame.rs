@@ -1,0 +1,285 @@
+//! A frame: 1..n whole pages with a header, a body and a CRC over all of it. The only thing ever written into a
+//! segment; a segment's header is its first frame, with the snapshot as body.
+//!
+//! A header says everything needed to place the frame without its neighbours: which ring, lane, slot and life
+//! (generation) of the slot, which epoch and commit, its place in the lane's continuous count of frames, and the
+//! rows written to the lane before it. A frame of an earlier life is therefore never taken for one of this life,
+//! and the rows of a damaged frame are known from those before and after it.
+#![deny(clippy::indexing_slicing)]
+
+use super::bytes::{Reader, set};
+use super::layout::{FIRST_ROOM, FORMAT, HEAD, MARK, NEXT_ROOM, PAGE, pages_for, room_of};
+use crate::row::Seq;
+
+const MAGIC: &[u8; 4] = b"EDGF";
+const MARK_MAGIC: &[u8; 4] = b"edg+";
+const BODY_CRC_AT: usize = 124;
+const HEAD_CRC_AT: usize = 128;
+
+const _: () = assert!(HEAD_CRC_AT + 4 <= HEAD);
+
+/// Header field `kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Start of a segment; the body is a snapshot.
+    Snapshot,
+    /// Rows and changes.
+    Records,
+}
+
+/// A frame's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) kind: Kind,
+    pub(super) lane: u8,
+    /// Whether this frame holds the close mark.
+    pub(super) closed: bool,
+    pub(super) pages: u32,
+    pub(super) slot: u32,
+    pub(super) gateway: u64,
+    /// Life of the slot; unique and ascending over the whole ring.
+    pub(super) generation: u64,
+    pub(super) epoch: u32,
+    /// Place of this frame within its lane's part of the commit.
+    pub(super) part: u32,
+    pub(super) commit: u64,
+    /// The lane's frames are counted without a hole; this frame stands for `base..=counter` (a grown frame stands
+    /// for the smaller ones it replaces).
+    pub(super) counter: u64,
+    pub(super) base: u64,
+    /// First row; without rows one past the lane's highest.
+    pub(super) first_seq: Seq,
+    /// The lane's highest row after this frame.
+    pub(super) last_seq: Seq,
+    pub(super) rows: u32,
+    pub(super) body_len: u32,
+    pub(super) weight: u64,
+    /// Rows and weight written to the lane before this frame.
+    pub(super) rows_before: u64,
+    pub(super) weight_before: u64,
+}
+
+impl Head {
+    /// Appends the frame's pages to `out`. `pages` and `body_len` are set from the body.
+    pub(super) fn seal(mut self, body: &[u8], out: &mut Vec<u8>) -> Head {
+        let pages = pages_for(body.len());
+        self.pages = pages as u32;
+        self.body_len = body.len() as u32;
+        let start = out.len();
+        out.resize(start + HEAD, 0);
+        let (first, rest) = body.split_at(body.len().min(FIRST_ROOM));
+        out.extend_from_slice(first);
+        for (n, chunk) in rest.chunks(NEXT_ROOM).enumerate() {
+            out.extend_from_slice(MARK_MAGIC);
+            out.extend_from_slice(&(n as u32 + 1).to_le_bytes());
+            out.extend_from_slice(chunk);
+        }
+        out.resize(start + pages * PAGE, 0);
+        if let Some(frame) = out.get_mut(start..) {
+            self.write_fields(frame);
+            let crc = body_crc(frame);
+            set(frame, BODY_CRC_AT, &crc.to_le_bytes());
+            let crc = crc32c::crc32c(frame.get(..HEAD_CRC_AT).unwrap_or_default());
+            set(frame, HEAD_CRC_AT, &crc.to_le_bytes());
+        }
+        self
+    }
+
+    fn write_fields(&self, frame: &mut [u8]) {
+        let kind = match self.kind {
+            Kind::Snapshot => 1,
+            Kind::Records => 2,
+        };
+        set(frame, 0, MAGIC);
+        set(frame, 4, &[FORMAT as u8, kind, self.lane, u8::from(self.closed)]);
+        set(frame, 8, &self.pages.to_le_bytes());
+        set(frame, 12, &self.slot.to_le_bytes());
+        set(frame, 16, &self.gateway.to_le_bytes());
+        set(frame, 24, &self.generation.to_le_bytes());
+        set(frame, 32, &self.epoch.to_le_bytes());
+        set(frame, 36, &self.part.to_le_bytes());
+        set(frame, 40, &self.commit.to_le_bytes());
+        set(frame, 48, &self.counter.to_le_bytes());
+        set(frame, 56, &self.base.to_le_bytes());
+        set(frame, 64, &self.first_seq.to_le_bytes());
+        set(frame, 72, &self.last_seq.to_le_bytes());
+        set(frame, 80, &self.rows.to_le_bytes());
+        set(frame, 84, &self.body_len.to_le_bytes());
+        set(frame, 88, &self.weight.to_le_bytes());
+        set(frame, 96, &self.rows_before.to_le_bytes());
+        set(frame, 104, &self.weight_before.to_le_bytes());
+    }
+
+    /// Reads the header at the start of a page. `None` for anything that is not a whole header.
+    pub(super) fn decode(page: &[u8]) -> Option<Head> {
+        let crc = Reader::new(page.get(HEAD_CRC_AT..HEAD)?).u32()?;
+        if page.get(..4)? != MAGIC || crc != crc32c::crc32c(page.get(..HEAD_CRC_AT)?) {
+            return None;
+        }
+        Head::fields(page).filter(Head::is_sane)
+    }
+
+    fn fields(page: &[u8]) -> Option<Head> {
+        let mut r = Reader::new(page);
+        r.take(4)?;
+        if r.u8()? != FORMAT as u8 {
+            return None;
+        }
+        let kind = match r.u8()? {
+            1 => Kind::Snapshot,
+            2 => Kind::Records,
+            _ => return None,
+        };
+        Some(Head {
+            kind,
+            lane: r.u8()?,
+            closed: r.u8()? & 1 != 0,
+            pages: r.u32()?,
+            slot: r.u32()?,
+            gateway: r.u64()?,
+            generation: r.u64()?,
+            epoch: r.u32()?,
+            part: r.u32()?,
+            commit: r.u64()?,
+            counter: r.u64()?,
+            base: r.u64()?,
+            first_seq: r.u64()?,
+            last_seq: r.u64()?,
+            rows: r.u32()?,
+            body_len: r.u32()?,
+            weight: r.u64()?,
+            rows_before: r.u64()?,
+            weight_before: r.u64()?,
+        })
+    }
+
+    /// A good CRC does not make numbers trustworthy: nobody may be led out of range by them.
+    fn is_sane(&self) -> bool {
+        let body = self.body_len as usize;
+        self.pages as usize == pages_for(body)
+            && body <= room_of(self.pages as usize)
+            && self.base <= self.counter
+            && self.counter < u64::MAX / 2
+            && self.commit < u64::MAX / 2
+            && self.last_seq < u64::MAX / 2
+            && self.first_seq <= self.last_seq.saturating_add(1)
+            && self.rows_before < u64::MAX / 2
+            && self.weight_before < u64::MAX / 2
+            && self.weight < u64::MAX / 2
+    }
+
+    /// Whether what a header looks like at first sight, without its CRC, belongs to this life of this slot: a torn
+    /// write shows itself so.
+    pub(super) fn resembles(page: &[u8], gateway: u64, slot: u32, generation: u64) -> bool {
+        page.get(..4) == Some(MAGIC)
+            && Head::fields(page)
+                .is_some_and(|h| h.gateway == gateway && h.slot == slot && h.generation == generation)
+    }
+
+    /// Whether the frame's bytes (all of its pages, this header first) are whole.
+    pub(super) fn is_whole(&self, frame: &[u8]) -> bool {
+        let stored = frame.get(BODY_CRC_AT..HEAD_CRC_AT).and_then(|b| Reader::new(b).u32());
+        frame.len() == self.pages as usize * PAGE && stored == Some(body_crc(frame))
+    }
+
+    /// Rows and weight written to the lane up to and with this frame.
+    pub(super) fn rows_after(&self) -> u64 {
+        self.rows_before + u64::from(self.rows)
+    }
+
+    /// See [`Head::rows_after`].
+    pub(super) fn weight_after(&self) -> u64 {
+        self.weight_before + self.weight
+    }
+}
+
+/// CRC over the header's fields and everything behind the header.
+fn body_crc(frame: &[u8]) -> u32 {
+    let fields = crc32c::crc32c(frame.get(..BODY_CRC_AT).unwrap_or_default());
+    crc32c::crc32c_append(fields, frame.get(HEAD..).unwrap_or_default())
+}
+
+/// Turns a frame's pages into its body, in place.
+pub(super) fn into_body(head: &Head, frame: &mut Vec<u8>) {
+    let mut to = 0;
+    for n in 0..head.pages as usize {
+        let skip = if n == 0 { HEAD } else { MARK };
+        let (from, end) = (n * PAGE + skip, ((n + 1) * PAGE).min(frame.len()));
+        if from >= end {
+            break;
+        }
+        frame.copy_within(from..end, to);
+        to += end - from;
+    }
+    frame.truncate(to.min(head.body_len as usize));
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn sample() -> Head {
+        Head {
+            kind: Kind::Records,
+            lane: 1,
+            closed: false,
+            pages: 1,
+            slot: 3,
+            gateway: 0x1234_5678_9abc_def0,
+            generation: 17,
+            epoch: 4,
+            part: 0,
+            commit: 99,
+            counter: 55,
+            base: 54,
+            first_seq: 1000,
+            last_seq: 1009,
+            rows: 10,
+            body_len: 0,
+            weight: 12,
+            rows_before: 900,
+            weight_before: 950,
+        }
+    }
+
+    #[test]
+    fn a_frame_of_any_size_comes_back() {
+        for len in [0, 1, FIRST_ROOM, FIRST_ROOM + 1, FIRST_ROOM + NEXT_ROOM, 70_000] {
+            let body: Vec<u8> = (0..len).map(|n| (n * 7) as u8).collect();
+            let mut out = vec![0xee; PAGE];
+            let head = sample().seal(&body, &mut out);
+            let mut frame = out.split_off(PAGE);
+            let read = Head::decode(&frame[..PAGE]).unwrap();
+            assert_eq!(read, head);
+            assert!(read.is_whole(&frame));
+            into_body(&read, &mut frame);
+            assert!(frame == body, "{len}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let mut frame = Vec::new();
+        let head = sample().seal(&[7; 6000], &mut frame);
+        for at in 0..frame.len() {
+            let mut bad = frame.clone();
+            bad[at] ^= 1 << (at % 8);
+            let whole = Head::decode(&bad).is_some_and(|h| h == head && h.is_whole(&bad));
+            // The four reserved bytes behind the header's CRC are covered by the body's.
+            assert!(!whole || (HEAD_CRC_AT + 4..HEAD).contains(&at), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_payload_never_stands_where_a_header_could() {
+        let mut fake = Vec::new();
+        sample().seal(b"planted", &mut fake);
+        let body: Vec<u8> = fake.iter().copied().cycle().take(60_000).collect();
+        let mut frame = Vec::new();
+        sample().seal(&body, &mut frame);
+        for page in frame.chunks(PAGE).skip(1) {
+            assert_eq!(Head::decode(page), None);
+            assert_eq!(&page[..4], MARK_MAGIC);
+        }
+    }
+}

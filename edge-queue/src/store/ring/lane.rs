@@ -1,0 +1,193 @@
+//! One lane's log in RAM: its segments, its end, what is staged for it, and how a failed commit is undone.
+#![deny(clippy::indexing_slicing)]
+
+use super::free::{FreeSlots, RESERVE};
+use super::layout::{FRAME_PAGES_MAX, Geometry, pages_for, room_of};
+use super::segment::{Counters, Placed, Segment};
+use super::tail::Tail;
+use crate::row::{Seq, StoredRow};
+
+/// What a row's record usually needs besides key, meta and payload, for planning; writing does not rely on it.
+const RECORD_USUAL: usize = 48;
+
+/// A lane.
+#[derive(Debug)]
+pub(super) struct LaneLog {
+    pub(super) lane: u8,
+    /// In use, in the order they were written.
+    pub(super) segments: Vec<Segment>,
+    pub(super) free: FreeSlots,
+    pub(super) tail: Option<Tail>,
+    /// The end of the log: of what is durable, between commits.
+    pub(super) counters: Counters,
+    /// No row below is asked for again.
+    pub(super) floor: Seq,
+    pub(super) staged: Vec<StoredRow>,
+    /// Frames of the commit that is being written.
+    pub(super) pending: Vec<Placed>,
+    /// Segments begun by it.
+    opened: usize,
+    undo: Counters,
+}
+
+impl LaneLog {
+    pub(super) fn new(lane: u8) -> LaneLog {
+        let counters = Counters { next: 1, ..Counters::default() };
+        LaneLog {
+            lane,
+            segments: Vec::new(),
+            free: FreeSlots::default(),
+            tail: None,
+            counters,
+            floor: 0,
+            staged: Vec::new(),
+            pending: Vec::new(),
+            opened: 0,
+            undo: counters,
+        }
+    }
+
+    /// Before the first byte of a commit.
+    pub(super) fn begin(&mut self) {
+        self.undo = self.counters;
+        self.opened = 0;
+        self.pending.clear();
+    }
+
+    /// A segment was begun.
+    pub(super) fn open_segment(&mut self, segment: Segment, tail: Tail) {
+        self.segments.push(segment);
+        self.tail = Some(tail);
+        self.opened += 1;
+    }
+
+    /// The commit is durable.
+    pub(super) fn finish(&mut self) {
+        self.staged.clear();
+        self.opened = 0;
+        self.reclaim();
+    }
+
+    /// The commit failed: the log ends where it ended before, and what was written into since is not written into
+    /// again before it was read.
+    pub(super) fn abandon(&mut self) {
+        self.counters = self.undo;
+        self.pending.clear();
+        self.tail = None;
+        for _ in 0..self.opened {
+            if let Some(segment) = self.segments.pop() {
+                self.free.put_suspect(segment.slot);
+            }
+        }
+        self.opened = 0;
+    }
+
+    /// Nothing below `below` is asked for again.
+    pub(super) fn advance(&mut self, below: Seq) {
+        self.floor = self.floor.max(below);
+        self.reclaim();
+    }
+
+    /// Frees segments all of whose rows are given up. The last one stays: it may hold the newest bookkeeping.
+    fn reclaim(&mut self) {
+        let count = self.segments.len();
+        let mut ends = self.segments.iter().skip(1).map(|s| s.start).collect::<Vec<_>>().into_iter();
+        let (floor, free) = (self.floor, &mut self.free);
+        let mut at = 0;
+        self.segments.retain(|segment| {
+            at += 1;
+            let Some(end) = ends.next().filter(|_| at < count) else { return true };
+            let keep = end.rows > segment.start.rows && end.highest >= floor;
+            if !keep {
+                free.put_written(segment.slot);
+            }
+            keep
+        });
+    }
+
+    /// Where the log of `segments[at]` ends.
+    pub(super) fn end_of(&self, at: usize) -> Counters {
+        self.segments.get(at + 1).map_or(self.counters, |next| next.start)
+    }
+
+    /// Whether the staged rows find room, going through the motions of writing them.
+    pub(super) fn fits(&self, geometry: &Geometry, head_pages: usize) -> bool {
+        let mut segments = self.free.len().saturating_sub(RESERVE);
+        let mut left = self.tail.as_ref().map_or(0, Tail::left);
+        let mut body = 0usize;
+        for row in &self.staged {
+            let size = row_bytes(row).saturating_add(RECORD_USUAL);
+            if body > 0 && pages_for(body.saturating_add(size)) > left.min(FRAME_PAGES_MAX) {
+                left = left.saturating_sub(pages_for(body));
+                body = 0;
+            }
+            if body == 0 && pages_for(size) > left {
+                let Some(rest) = segments.checked_sub(1) else { return false };
+                segments = rest;
+                left = (geometry.pages() as usize).saturating_sub(head_pages);
+                if pages_for(size) > left {
+                    return false;
+                }
+            }
+            body = body.saturating_add(size);
+        }
+        true
+    }
+
+    /// Bytes of rows that surely find room: half of the pages, since a commit is padded to whole ones.
+    pub(super) fn room_bytes(&self, geometry: &Geometry, head_pages: usize) -> u64 {
+        let per_segment = room_of((geometry.pages() as usize).saturating_sub(head_pages));
+        let segments = self.free.len().saturating_sub(RESERVE);
+        let tail = room_of(self.tail.as_ref().map_or(0, Tail::left));
+        (per_segment.saturating_mul(segments).saturating_add(tail) / 2) as u64
+    }
+}
+
+/// Key, meta and payload.
+pub(super) fn row_bytes(row: &StoredRow) -> usize {
+    row.key.len().saturating_add(row.meta.len()).saturating_add(row.payload.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(slot: u32, rows: u64) -> Segment {
+        let start = Counters { next: rows + 1, rows, weight: rows, highest: rows };
+        Segment { slot, generation: u64::from(slot) + 1, epoch: 1, commit: 1, start }
+    }
+
+    fn lane() -> LaneLog {
+        let mut lane = LaneLog::new(0);
+        lane.segments = vec![segment(0, 0), segment(1, 10), segment(2, 10), segment(3, 20)];
+        lane.counters = Counters { next: 31, rows: 30, weight: 30, highest: 30 };
+        lane
+    }
+
+    #[test]
+    fn segments_are_freed_when_every_row_is_below_the_floor_or_they_have_none() {
+        let mut lane = lane();
+        lane.advance(10);
+        // Slot 1 begins and ends at row 10: it holds none. Slot 0 still holds row 10.
+        assert_eq!(lane.segments.iter().map(|s| s.slot).collect::<Vec<_>>(), [0, 2, 3]);
+        lane.advance(11);
+        assert_eq!(lane.segments.iter().map(|s| s.slot).collect::<Vec<_>>(), [2, 3]);
+        lane.advance(1000);
+        assert_eq!(lane.segments.iter().map(|s| s.slot).collect::<Vec<_>>(), [3]);
+        assert_eq!(lane.free.len(), 3);
+    }
+
+    #[test]
+    fn a_failed_commit_leaves_the_log_where_it_was() {
+        let mut lane = lane();
+        let before = lane.counters;
+        lane.begin();
+        lane.open_segment(segment(9, 30), Tail::new(9, 99, 16, 1));
+        lane.counters.next = 77;
+        lane.abandon();
+        assert_eq!(lane.counters, before);
+        assert_eq!(lane.segments.len(), 4);
+        assert!(lane.tail.is_none());
+        assert_eq!(lane.free.take(|_| true), Some(9));
+    }
+}

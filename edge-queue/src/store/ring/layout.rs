@@ -1,0 +1,185 @@
+//! Where things lie in `queue.ring`: sizes, offsets and the geometry that follows from the limits.
+//!
+//! ```text
+//! 0        4 KiB    8 KiB
+//! | super A | super B | segment 0 | segment 1 | … | segment n-1 |
+//!                     └ lane 0: its slots ┘└ lane 1 …           ┘
+//! ```
+//! `docs/queue-format.md` draws every byte.
+
+use std::ops::Range;
+
+use crate::row::LANES_MAX;
+use crate::store::Options;
+
+/// The file.
+pub(super) const FILE: &str = "queue.ring";
+/// The file while it is being made; renamed once it is whole.
+pub(super) const FILE_NEW: &str = "queue.ring.new";
+
+/// Version of everything drawn in `docs/queue-format.md`.
+pub(super) const FORMAT: u16 = 1;
+
+/// What the file is written in: the page size of ext4 and of every flash translation layer we know.
+pub(super) const PAGE: usize = 4096;
+/// Bytes of a frame's header, at the start of its first page.
+pub(super) const HEAD: usize = 136;
+/// Bytes of the mark at the start of each further page of a frame. With it no byte of a payload ever lies where a
+/// header could, whatever a sender puts into a payload.
+pub(super) const MARK: usize = 8;
+/// Body bytes in a frame's first page.
+pub(super) const FIRST_ROOM: usize = PAGE - HEAD;
+/// Body bytes in each further page.
+pub(super) const NEXT_ROOM: usize = PAGE - MARK;
+
+/// Where segment 0 starts: behind the two superblock pages.
+pub(super) const SEGMENTS_AT: u64 = 2 * PAGE as u64;
+
+/// Segments are multiples of this, so that a lost geometry can be searched for.
+pub(super) const SEGMENT_STEP: u64 = 64 * 1024;
+/// Largest segment.
+const SEGMENT_MAX: u64 = 64 * 1024 * 1024;
+
+/// A frame ends when it would need more pages than this: one read, one loss. A row of its own may be larger.
+pub(super) const FRAME_PAGES_MAX: usize = 16;
+/// Bytes read at a time.
+pub(super) const READ_BYTES: usize = FRAME_PAGES_MAX * PAGE;
+
+/// A commit of a lane estimated below this is grown in place instead of padded.
+pub(super) const SMALL: usize = PAGE / 2 - HEAD;
+
+/// Space for the snapshot at a segment's start: 1 024 ranges, 256 gap records and 16 consumers with long names
+/// come to about 40 KiB.
+const SNAPSHOT_BYTES: u64 = 64 * 1024;
+
+/// What a row's record needs besides key, meta and payload, at most: see `record.rs`.
+pub(super) const RECORD_OVERHEAD: u64 = 96;
+
+const _: () = assert!(READ_BYTES <= 64 * 1024);
+const _: () = assert!((SEGMENT_STEP as usize).is_multiple_of(PAGE));
+const _: () = assert!(SMALL < FIRST_ROOM);
+const _: () = assert!(LANES_MAX <= 4, "the superblock has room for four lanes");
+
+/// Pages a frame with `body` bytes takes.
+pub(super) fn pages_for(body: usize) -> usize {
+    1 + body.saturating_sub(FIRST_ROOM).div_ceil(NEXT_ROOM)
+}
+
+/// Body bytes that fit into `pages` pages.
+pub(super) fn room_of(pages: usize) -> usize {
+    match pages.checked_sub(1) {
+        Some(more) => FIRST_ROOM.saturating_add(more.saturating_mul(NEXT_ROOM)),
+        None => 0,
+    }
+}
+
+/// How the file is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Geometry {
+    /// Bytes per segment, a multiple of [`SEGMENT_STEP`].
+    pub(super) segment_bytes: u32,
+    /// Lanes.
+    pub(super) lanes: u8,
+    /// Segments of each lane's region.
+    pub(super) segments: [u32; LANES_MAX],
+}
+
+impl Geometry {
+    /// The geometry for these limits: `region = 2 × limit + 4 segments`.
+    pub(super) fn of(options: &Options) -> Geometry {
+        let lanes = usize::from(options.lanes).clamp(1, LANES_MAX);
+        let limits = || options.lane_bytes.iter().take(lanes).copied();
+        let smallest = limits().min().unwrap_or(0);
+        let largest = limits().max().unwrap_or(0);
+        // A small lane gets small segments, or its four spare ones would dwarf it.
+        let wish = options.segment_bytes.min(smallest / 4);
+        // A row lies in one segment behind the snapshot, but cannot be larger than every limit.
+        let row = u64::try_from(options.row_bytes_max).unwrap_or(u64::MAX).min(largest);
+        let least = if row < SEGMENT_STEP / 4 {
+            SEGMENT_STEP
+        } else {
+            row.saturating_add(RECORD_OVERHEAD + SNAPSHOT_BYTES)
+        };
+        let bytes = wish.max(least).min(SEGMENT_MAX).next_multiple_of(SEGMENT_STEP);
+        let mut segments = [0; LANES_MAX];
+        for (slot, limit) in segments.iter_mut().zip(limits()) {
+            let count = limit.saturating_mul(2).div_ceil(bytes).saturating_add(4);
+            *slot = u32::try_from(count).unwrap_or(u32::MAX / 8).min(u32::MAX / 8);
+        }
+        Geometry {
+            segment_bytes: u32::try_from(bytes).unwrap_or(1 << 20),
+            lanes: u8::try_from(lanes).unwrap_or(1),
+            segments,
+        }
+    }
+
+    /// Whether numbers read from a disk can be a geometry.
+    pub(super) fn is_sane(&self) -> bool {
+        let bytes = u64::from(self.segment_bytes);
+        let lanes = usize::from(self.lanes);
+        (1..=LANES_MAX).contains(&lanes)
+            && (SEGMENT_STEP..=SEGMENT_MAX).contains(&bytes)
+            && bytes.is_multiple_of(SEGMENT_STEP)
+            && self.segments.iter().take(lanes).all(|n| (1..=u32::MAX / 8).contains(n))
+    }
+
+    /// Pages per segment.
+    pub(super) fn pages(&self) -> u32 {
+        self.segment_bytes / PAGE as u32
+    }
+
+    /// Slots of a lane's region.
+    pub(super) fn slots(&self, lane: u8) -> Range<u32> {
+        let at = usize::from(lane);
+        let start = self.segments.iter().take(at).fold(0u32, |sum, n| sum.saturating_add(*n));
+        start..start.saturating_add(self.segments.get(at).copied().unwrap_or(0))
+    }
+
+    /// Where a page lies in the file.
+    pub(super) fn offset(&self, slot: u32, page: u32) -> u64 {
+        SEGMENTS_AT + u64::from(slot) * u64::from(self.segment_bytes) + u64::from(page) * PAGE as u64
+    }
+
+    /// Length of the file.
+    pub(super) fn file_bytes(&self) -> u64 {
+        let lanes = usize::from(self.lanes);
+        let slots: u64 = self.segments.iter().take(lanes).map(|n| u64::from(*n)).sum();
+        SEGMENTS_AT + slots * u64::from(self.segment_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(lanes: u8, lane_bytes: [u64; 4], row: usize) -> Options {
+        Options { lanes, lane_bytes, segment_bytes: 1 << 20, row_bytes_max: row, gateway: 1 }
+    }
+
+    #[test]
+    fn a_region_is_twice_the_limit_and_four_segments() {
+        let g = Geometry::of(&options(2, [8 << 20, 64 << 20, 0, 0], 256 << 10));
+        assert_eq!(g.segment_bytes, 1 << 20);
+        assert_eq!(g.segments, [20, 132, 0, 0]);
+        assert_eq!(g.slots(1), 20..152);
+        assert_eq!(g.file_bytes(), 8192 + (152 << 20));
+        assert!(g.is_sane());
+    }
+
+    #[test]
+    fn small_limits_get_small_segments_and_a_row_always_fits() {
+        let g = Geometry::of(&options(1, [100_000, 0, 0, 0], 1000));
+        assert_eq!(g.segment_bytes, 65_536);
+        let g = Geometry::of(&options(1, [1 << 20, 0, 0, 0], 256 << 10));
+        assert!(room_of(g.pages() as usize) > (256 << 10) + RECORD_OVERHEAD as usize);
+    }
+
+    #[test]
+    fn pages_and_room_are_inverse() {
+        for body in [0, 1, FIRST_ROOM, FIRST_ROOM + 1, 65_000, 300_000] {
+            let pages = pages_for(body);
+            assert!(room_of(pages) >= body);
+            assert!(pages == 1 || room_of(pages - 1) < body);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The store for flash: one file `queue.ring`, a region of recycled segments per lane, one sync per commit.
+//!
+//! Format, crash cases and what is assumed of the medium: `docs/queue-format.md`. In short:
+//!
+//! * [`layout`] where things lie; [`superblock`] what the file is; [`frame`] the unit of writing; [`record`] and
+//!   [`snapshot`] what is in it;
+//! * [`lane`] a lane's log in RAM, with [`segment`] (which frames count), [`tail`] (where it grows) and [`free`]
+//!   (which slot comes next);
+//! * [`writer`] a commit; [`reader`] reading, through [`window`]; [`scan`], [`open`], [`rebuild`] starting;
+//!   [`aside`] what becomes of damaged bytes.
+//!
+//! Cost: RAM is one entry per segment, the index of one segment per lane and one frame. A commit is one write and
+//! its share of one sync per lane touched; opening reads one page per segment and the last segment of each lane.
+#![deny(clippy::indexing_slicing)]
+
+mod aside;
+mod bytes;
+mod frame;
+mod free;
+mod lane;
+mod layout;
+mod open;
+mod reader;
+mod rebuild;
+mod record;
+mod scan;
+mod segment;
+mod snapshot;
+mod superblock;
+mod tail;
+mod window;
+mod writer;
+
+use self::aside::Aside;
+use self::lane::LaneLog;
+use self::reader::{Reader, Source};
+use self::scan::Scan;
+use self::segment::Look;
+use self::superblock::Superblock;
+use self::window::Pages;
+use self::writer::{Buffers, Writer};
+use crate::error::OpenError;
+use crate::medium::{Dir, Medium};
+use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::state::{Change, State};
+use crate::store::{Chunk, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
+
+/// Zeros written at a time when space is written ahead.
+const FILL_BYTES: usize = 256 * 1024;
+
+/// The ring. See [`Store`] for its contract.
+pub struct RingStore {
+    dir: Box<dyn Dir>,
+    medium: Box<dyn Medium>,
+    superblock: Superblock,
+    lanes: Vec<LaneLog>,
+    buffers: Buffers,
+    reader: Reader,
+    aside: Aside,
+    commit: u64,
+    generation: u64,
+    /// Pages of a segment's first frame, as last written.
+    head_pages: usize,
+    stats: StoreStats,
+}
+
+impl RingStore {
+    /// Opens or makes the ring in `dir`. Damage is set aside and reported, never an error.
+    ///
+    /// # Errors
+    /// [`OpenError::NewerFormat`], [`OpenError::NoSpace`] when a new file cannot be reserved, [`OpenError::Io`] when
+    /// the medium refuses to open, write or sync at all.
+    pub fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
+        open::open(dir, options)
+    }
+
+    fn new(
+        dir: Box<dyn Dir>,
+        medium: Box<dyn Medium>,
+        superblock: Superblock,
+        scan: Scan,
+        aside: Aside,
+    ) -> RingStore {
+        RingStore {
+            dir,
+            medium,
+            superblock,
+            lanes: scan.lanes,
+            buffers: Buffers::default(),
+            reader: Reader::default(),
+            aside,
+            commit: scan.commit,
+            generation: scan.generation + 1,
+            head_pages: 2,
+            stats: StoreStats::default(),
+        }
+    }
+
+    fn write(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
+        self.commit += 1;
+        let lanes = u8::try_from(self.lanes.len()).unwrap_or(1);
+        for log in &mut self.lanes {
+            let own: Vec<(u32, &Change)> =
+                (0u32..).zip(changes).filter(|(_, c)| home(c, lanes) == log.lane).collect();
+            log.begin();
+            if own.is_empty() && log.staged.is_empty() {
+                continue;
+            }
+            let mut writer = Writer {
+                medium: self.medium.as_mut(),
+                geometry: &self.superblock.geometry,
+                buffers: &mut self.buffers,
+                state,
+                gateway: self.superblock.gateway,
+                epoch: self.superblock.epoch,
+                commit: self.commit,
+                generation: &mut self.generation,
+                written: &mut self.stats.bytes_written,
+                head_pages: &mut self.head_pages,
+            };
+            writer.lane(log, &own)?;
+        }
+        self.stats.syncs += 1;
+        self.medium.sync().map_err(|source| StoreError::Io { op: "sync", source })
+    }
+
+    fn unstage(&mut self) {
+        self.lanes.iter_mut().for_each(|log| log.staged.clear());
+    }
+}
+
+impl Store for RingStore {
+    fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError> {
+        for row in rows {
+            let Some(log) = self.lanes.get_mut(usize::from(row.lane.0)) else {
+                self.unstage();
+                return Err(StoreError::Full { lane: row.lane });
+            };
+            log.staged.push(row.clone());
+        }
+        let full = self
+            .lanes
+            .iter()
+            .find(|log| !log.staged.is_empty() && !log.fits(&self.superblock.geometry, self.head_pages));
+        if let Some(lane) = full.map(|log| Lane(log.lane)) {
+            self.unstage();
+            return Err(StoreError::Full { lane });
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
+        if changes.is_empty() && self.lanes.iter().all(|log| log.staged.is_empty()) {
+            return Ok(());
+        }
+        let done = self.write(changes, state);
+        for log in &mut self.lanes {
+            match done {
+                Ok(()) => {
+                    self.reader.note(log.lane, &log.pending);
+                    log.finish();
+                }
+                Err(_) => log.abandon(),
+            }
+        }
+        self.unstage();
+        if done.is_ok() {
+            self.stats.commits += 1;
+        }
+        done
+    }
+
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+        let Some(log) = self.lanes.get(usize::from(lane.0)) else { return Ok(Chunk::default()) };
+        let geometry = &self.superblock.geometry;
+        let pages = Pages::new(self.medium.as_ref(), geometry);
+        let look = Look { pages: &pages, geometry, gateway: self.superblock.gateway };
+        let mut source = Source {
+            look,
+            dir: self.dir.as_ref(),
+            aside: &mut self.aside,
+            waived: &self.superblock.waived,
+            epoch: self.superblock.epoch,
+        };
+        let chunk = self.reader.read(&mut source, log, from, limit);
+        match pages.into_error() {
+            None => Ok(chunk),
+            Some(source) => Err(StoreError::Io { op: "read", source }),
+        }
+    }
+
+    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
+        if let Some(log) = self.lanes.get_mut(usize::from(lane.0)) {
+            log.advance(below);
+        }
+        Ok(())
+    }
+
+    /// Fills the segment that comes next with zeros, when it was never written: writing into reserved space that
+    /// was never written costs a file system a journal commit per sync. At most one segment per call.
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        for log in &mut self.lanes {
+            let Some(slot) = log.free.next_blank() else { continue };
+            let geometry = &self.superblock.geometry;
+            let zeros = vec![0; FILL_BYTES.min(geometry.segment_bytes as usize)];
+            let (start, end) = (geometry.offset(slot, 0), geometry.offset(slot, geometry.pages()));
+            let mut at = start;
+            while at < end {
+                let piece = zeros.get(..(end - at).min(zeros.len() as u64) as usize).unwrap_or_default();
+                self.medium.write_at(at, piece).map_err(|source| StoreError::Io { op: "prepare", source })?;
+                self.stats.bytes_written += piece.len() as u64;
+                at += piece.len() as u64;
+            }
+            self.stats.syncs += 1;
+            self.medium.sync().map_err(|source| StoreError::Io { op: "prepare", source })?;
+            log.free.filled(slot);
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    fn stats(&self) -> StoreStats {
+        let mut stats = self.stats;
+        stats.quarantined = self.reader.quarantined;
+        let mut room = [0; LANES_MAX];
+        for (room, log) in room.iter_mut().zip(&self.lanes) {
+            *room = log.room_bytes(&self.superblock.geometry, self.head_pages);
+        }
+        stats.room_bytes = room;
+        stats
+    }
+}
+
+/// The lane whose log a change is written to.
+fn home(change: &Change, lanes: u8) -> u8 {
+    match change {
+        Change::Position { lane, .. } | Change::Lane { lane, .. } if lane.0 < lanes => lane.0,
+        _ => 0,
+    }
+}

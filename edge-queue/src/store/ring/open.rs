@@ -1,0 +1,240 @@
+//! Making a ring, finding one, and what happens when neither superblock can be read.
+#![deny(clippy::indexing_slicing)]
+
+use std::io;
+
+use super::RingStore;
+use super::aside::{Aside, move_file};
+use super::frame::{Head, Kind, into_body};
+use super::layout::{FILE, FILE_NEW, FORMAT, FRAME_PAGES_MAX, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};
+use super::rebuild::rebuild;
+use super::scan::Scan;
+use super::segment::Look;
+use super::snapshot::get_geometry;
+use super::superblock::{Found, Superblock};
+use super::window::{Pages, Window};
+use crate::error::OpenError;
+use crate::medium::{Dir, Medium};
+use crate::row::LANES_MAX;
+use crate::state::State;
+use crate::store::{Options, Recovered};
+
+/// How far the epoch is raised when nobody knows how many runs wrote nothing.
+const EPOCH_LEAP: u32 = 1 << 16;
+/// Largest snapshot looked at in the search for a geometry.
+const SNAPSHOT_PAGES_MAX: usize = 256;
+
+pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
+    let wanted = Geometry::of(options);
+    // Left behind by a stop while a file was being made; the one it was to replace is still there.
+    let _ = dir.remove(FILE_NEW);
+    let mut damage = Vec::new();
+    let existing = match dir.open(FILE) {
+        Ok(mut medium) => find(&mut medium, &mut damage)?.map(|superblock| (medium, superblock)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(OpenError::Io { op: "open", source }),
+    };
+    let Some((medium, superblock)) = existing else {
+        if dir.open(FILE).is_ok() {
+            let name =
+                move_file(dir.as_ref(), FILE).map_err(|source| OpenError::Io { op: "rename", source })?;
+            damage.push(format!("{FILE} holds nothing that can be used: moved to {name}, starting anew"));
+        }
+        return fresh(dir, wanted, options, damage);
+    };
+    let geometry = superblock.geometry;
+    let (store, mut recovered) = recover(dir, medium, superblock, damage)?;
+    recovered.state.lanes = options.lanes;
+    if geometry == wanted {
+        return Ok((store, recovered));
+    }
+    rebuild(store, recovered, wanted, options.lanes)
+}
+
+/// A new, empty ring.
+fn fresh(
+    dir: Box<dyn Dir>,
+    geometry: Geometry,
+    options: &Options,
+    damage: Vec<String>,
+) -> Result<(RingStore, Recovered), OpenError> {
+    let superblock =
+        Superblock { counter: 0, gateway: options.gateway, epoch: 1, geometry, waived: Vec::new() };
+    let (medium, superblock) = create(dir.as_ref(), superblock)?;
+    dir.rename(FILE_NEW, FILE)
+        .and_then(|()| dir.sync())
+        .map_err(|source| OpenError::Io { op: "rename", source })?;
+    let pages = Pages::new(medium.as_ref(), &geometry);
+    let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
+    let scan = Scan::run(look, superblock.epoch, &[]);
+    let mut state = State::new(superblock.gateway, options.lanes);
+    state.epoch = superblock.epoch;
+    let clean = damage.is_empty();
+    let recovered = Recovered { state, clean, tail_uncertain: false, damage, highest_seq: [0; LANES_MAX] };
+    Ok((RingStore::new(dir, medium, superblock, scan, Aside::default()), recovered))
+}
+
+/// Makes [`FILE_NEW`], whole and durable but for its name.
+pub(super) fn create(
+    dir: &dyn Dir,
+    mut superblock: Superblock,
+) -> Result<(Box<dyn Medium>, Superblock), OpenError> {
+    let needed = superblock.geometry.file_bytes();
+    let free = dir.free_bytes().ok().flatten();
+    if let Some(free) = free
+        && free < needed
+    {
+        return Err(OpenError::NoSpace { needed, free });
+    }
+    let made = (|| {
+        let mut medium = dir.create(FILE_NEW)?;
+        medium.allocate(0, needed)?;
+        superblock.write_next(medium.as_mut())?;
+        superblock.write_next(medium.as_mut())?;
+        medium.sync()?;
+        Ok(medium)
+    })();
+    match made {
+        Ok(medium) => Ok((medium, superblock)),
+        Err(source) => {
+            let _ = dir.remove(FILE_NEW);
+            let source: io::Error = source;
+            Err(match source.kind() {
+                io::ErrorKind::StorageFull => OpenError::NoSpace { needed, free: free.unwrap_or(0) },
+                _ => OpenError::Io { op: "create", source },
+            })
+        }
+    }
+}
+
+/// The superblock, or one made from the segments. `None`: nothing in this file can be used.
+fn find(medium: &mut Box<dyn Medium>, damage: &mut Vec<String>) -> Result<Option<Superblock>, OpenError> {
+    let found = Superblock::read(medium.as_ref()).map_err(|source| OpenError::Io { op: "read", source })?;
+    match found {
+        Found::Newer(found) => {
+            Err(OpenError::NewerFormat { found: u32::from(found), known: u32::from(FORMAT) })
+        }
+        Found::Good { mut superblock, damaged } => {
+            if damaged > 0 {
+                damage.push("one of the two superblocks is damaged".to_owned());
+                // The damaged copy may have been the newer one.
+                superblock.epoch = superblock.epoch.saturating_add(1);
+                superblock.counter = superblock.counter.saturating_add(2);
+                // The next write must go over the damaged copy: the parity of `counter` says which is which.
+            }
+            Ok(Some(superblock))
+        }
+        Found::Nothing => {
+            let found =
+                from_segments(medium.as_ref()).map_err(|source| OpenError::Io { op: "read", source })?;
+            if found.is_some() {
+                damage.push("both superblocks are damaged: made again from the segments".to_owned());
+            }
+            Ok(found)
+        }
+    }
+}
+
+/// Looks for segment headers wherever a segment can start.
+fn from_segments(medium: &dyn Medium) -> io::Result<Option<Superblock>> {
+    let any = Geometry { segment_bytes: SEGMENT_STEP as u32, lanes: 1, segments: [1, 0, 0, 0] };
+    let steps = medium.len()?.saturating_sub(SEGMENTS_AT).div_ceil(SEGMENT_STEP);
+    let pages = Pages::new(medium, &any);
+    let mut best: Option<(u64, Superblock)> = None;
+    for step in 0..u32::try_from(steps).unwrap_or(u32::MAX) {
+        let mut window = Window::new(&pages, step, PAGE);
+        let Some(head) = Head::decode(window.page(0)).filter(|h| h.kind == Kind::Snapshot) else { continue };
+        let Some((geometry, whole)) = geometry_of(medium, &head, any.offset(step, 0)) else { continue };
+        if whole && best.as_ref().is_none_or(|(commit, _)| *commit < head.commit) {
+            let epoch = head.epoch.saturating_add(EPOCH_LEAP);
+            let superblock =
+                Superblock { counter: 1, gateway: head.gateway, epoch, geometry, waived: Vec::new() };
+            best = Some((head.commit, superblock));
+        }
+    }
+    match pages.into_error() {
+        Some(source) => Err(source),
+        None => Ok(best.map(|(_, superblock)| superblock)),
+    }
+}
+
+/// The geometry in the snapshot at `offset`, and whether the segment lies where that geometry puts it.
+fn geometry_of(medium: &dyn Medium, head: &Head, offset: u64) -> Option<(Geometry, bool)> {
+    let mut bytes = vec![0; (head.pages as usize).min(SNAPSHOT_PAGES_MAX) * PAGE];
+    medium.read_at(offset, &mut bytes).ok()?;
+    if !head.is_whole(&bytes) {
+        return None;
+    }
+    into_body(head, &mut bytes);
+    let geometry = get_geometry(&bytes)?;
+    Some((geometry, geometry.offset(head.slot, 0) == offset))
+}
+
+/// Opens an existing ring and raises its epoch.
+fn recover(
+    dir: Box<dyn Dir>,
+    mut medium: Box<dyn Medium>,
+    mut superblock: Superblock,
+    mut damage: Vec<String>,
+) -> Result<(RingStore, Recovered), OpenError> {
+    let geometry = superblock.geometry;
+    if medium.len().is_ok_and(|len| len < geometry.file_bytes()) {
+        damage.push(format!("{FILE} was cut short"));
+        // Without space for it the missing part stays missing, and writing there fails as on a full disk.
+        let _ = medium.allocate(0, geometry.file_bytes());
+    }
+    let pages = Pages::new(medium.as_ref(), &geometry);
+    let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
+    let mut scan = Scan::run(look, superblock.epoch, &superblock.waived);
+    let clean = scan.closed == Some(superblock.epoch);
+    let mut aside = Aside::default();
+    for placed in &scan.broken {
+        let head = &placed.head;
+        let mut bytes = vec![0; (head.pages as usize).min(FRAME_PAGES_MAX) * PAGE];
+        pages.read(head.slot, placed.page, &mut bytes);
+        let name = format!("ring-e{}-lane{}-frame{}", scan.epoch, head.lane, head.counter);
+        aside.keep(dir.as_ref(), &name, &bytes);
+    }
+    let copies = copies(&pages, &mut scan);
+    // A medium that does not answer is no damage: nothing was written yet, and the next open finds everything.
+    if let Some(source) = pages.into_error() {
+        return Err(OpenError::Io { op: "read", source });
+    }
+    damage.append(&mut scan.damage);
+    for gap in std::mem::take(&mut scan.waived) {
+        superblock.waive(gap);
+    }
+    superblock.epoch = superblock.epoch.max(scan.epoch).saturating_add(1);
+    // The sync also makes durable what the last run wrote without living to sync it: from now on it counts.
+    copies
+        .iter()
+        .try_for_each(|(offset, bytes)| medium.write_at(*offset, bytes))
+        .and_then(|()| superblock.write_next(medium.as_mut()))
+        .and_then(|()| medium.sync())
+        // The file's name may come from an open whose own sync of the directory failed.
+        .and_then(|()| dir.sync())
+        .map_err(|source| OpenError::Io { op: "raise the epoch", source })?;
+    let mut state = scan.state.take().unwrap_or_else(|| State::new(superblock.gateway, geometry.lanes));
+    state.gateway = superblock.gateway;
+    state.epoch = superblock.epoch;
+    let mut highest_seq = [0; LANES_MAX];
+    for (log, highest) in scan.lanes.iter().zip(&mut highest_seq) {
+        *highest = log.counters.highest;
+    }
+    let recovered = Recovered { state, clean, tail_uncertain: scan.tail_uncertain, damage, highest_seq };
+    Ok((RingStore::new(dir, medium, superblock, scan, aside), recovered))
+}
+
+/// Copies of the frames that are not known to be durable, and where they go: fresh pages, never their own.
+fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
+    let mut copies = Vec::new();
+    for placed in std::mem::take(&mut scan.unproven) {
+        let head = &placed.head;
+        let tail = scan.lanes.get_mut(usize::from(head.lane)).and_then(|log| log.tail.as_mut());
+        if let (Some(tail), Some(bytes)) = (tail, pages.frame(head, placed.page)) {
+            copies.push((pages.geometry.offset(head.slot, tail.next_page()), bytes));
+            tail.advance(head.pages);
+        }
+    }
+    copies
+}

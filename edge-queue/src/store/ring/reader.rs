@@ -1,0 +1,243 @@
+//! Reading rows: the index of the segment being read, one frame in RAM, and what is to be said about damage.
+#![deny(clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+
+use super::aside::Aside;
+use super::frame::into_body;
+use super::lane::LaneLog;
+use super::layout::{FRAME_PAGES_MAX, PAGE};
+use super::record::{Cursor, Record, RowRef};
+use super::segment::{Gap, Item, Look, Placed, Segment, items};
+use super::superblock::Waived;
+use crate::medium::Dir;
+use crate::row::{LANES_MAX, Seq};
+use crate::store::{Chunk, Lost, ReadLimit};
+
+/// Losses remembered as reported, at most. Beyond it one may be reported again rather than RAM be used up.
+const REPORTED_MAX: usize = 4096;
+
+/// What reading keeps between calls.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    indexes: [Option<Index>; LANES_MAX],
+    frame: Option<Loaded>,
+    /// Lane and first frame of every loss already reported.
+    reported: BTreeSet<(u8, u64)>,
+    pub(super) quarantined: u64,
+}
+
+#[derive(Debug)]
+struct Index {
+    generation: u64,
+    items: Vec<Item>,
+}
+
+/// A frame's body and how far it was read.
+#[derive(Debug)]
+struct Loaded {
+    placed: Placed,
+    body: Vec<u8>,
+    cursor: Cursor,
+    /// Rows below were passed by the cursor.
+    passed: Seq,
+}
+
+/// What reading needs of the store.
+pub(super) struct Source<'a> {
+    pub(super) look: Look<'a>,
+    pub(super) dir: &'a dyn Dir,
+    pub(super) aside: &'a mut Aside,
+    pub(super) waived: &'a [Waived],
+    pub(super) epoch: u32,
+}
+
+impl Reader {
+    /// Reads on from `from`. What it returns when the medium went down meanwhile means nothing.
+    pub(super) fn read(
+        &mut self,
+        source: &mut Source<'_>,
+        log: &LaneLog,
+        from: Seq,
+        limit: ReadLimit,
+    ) -> Chunk {
+        let mut chunk = Chunk::default();
+        let mut at = from.max(log.floor);
+        let mut room = Room { rows: limit.rows.max(1), bytes: limit.bytes, first: true };
+        let first = log.segments.iter().rposition(|s| s.start.highest < at).unwrap_or(0);
+        for (n, segment) in log.segments.iter().enumerate().skip(first) {
+            self.load_index(source, log, n, segment);
+            if source.look.pages.is_down() {
+                return chunk;
+            }
+            let mut next = 0;
+            while let Some(item) = self.item(log.lane, &mut next, at) {
+                let more = match item {
+                    Item::Gap(gap) => {
+                        self.report(source, log.lane, segment, &gap, at, &mut chunk);
+                        true
+                    }
+                    Item::Frame(placed) => {
+                        if self.load_frame(source, &placed) {
+                            self.take_rows(&mut at, &mut room, &mut chunk)
+                        } else if source.look.pages.is_down() {
+                            return chunk;
+                        } else {
+                            self.report(source, log.lane, segment, &frame_gap(&placed), at, &mut chunk);
+                            true
+                        }
+                    }
+                };
+                if !more {
+                    chunk.next = Some(at);
+                    return chunk;
+                }
+                at = at.max(item.last_seq().saturating_add(1));
+            }
+        }
+        chunk
+    }
+
+    /// Frames of a commit that is durable now.
+    pub(super) fn note(&mut self, lane: u8, frames: &[Placed]) {
+        let Some(Some(index)) = self.indexes.get_mut(usize::from(lane)) else { return };
+        for placed in frames.iter().filter(|p| p.head.generation == index.generation) {
+            while let Some(Item::Frame(last)) = index.items.last()
+                && last.head.counter >= placed.head.base
+            {
+                index.items.pop();
+            }
+            if placed.head.rows > 0 {
+                index.items.push(Item::Frame(*placed));
+            }
+        }
+    }
+
+    /// The next item with rows from `at` on.
+    fn item(&self, lane: u8, next: &mut usize, at: Seq) -> Option<Item> {
+        let index = self.indexes.get(usize::from(lane))?.as_ref()?;
+        if *next == 0 {
+            *next = index.items.partition_point(|item| item.last_seq() < at);
+        }
+        let item = index.items.get(*next).copied();
+        *next += 1;
+        item
+    }
+
+    fn load_index(&mut self, source: &Source<'_>, log: &LaneLog, at: usize, segment: &Segment) {
+        let Some(place) = self.indexes.get_mut(usize::from(log.lane)) else { return };
+        if place.as_ref().is_some_and(|index| index.generation == segment.generation) {
+            return;
+        }
+        let end = Some(log.end_of(at));
+        let frames = source.look.frames(segment, end, false);
+        if source.look.pages.is_down() {
+            *place = None;
+            return;
+        }
+        let items = items(&segment.start, &frames.good, end);
+        *place = Some(Index { generation: segment.generation, items });
+    }
+
+    fn load_frame(&mut self, source: &Source<'_>, placed: &Placed) -> bool {
+        if self.frame.as_ref().is_some_and(|loaded| loaded.placed == *placed) {
+            return true;
+        }
+        let mut body = self.frame.take().map(|loaded| loaded.body).unwrap_or_default();
+        let head = &placed.head;
+        if !source.look.pages.frame_into(head, placed.page, &mut body) {
+            return false;
+        }
+        into_body(head, &mut body);
+        let cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
+        self.frame = Some(Loaded { placed: *placed, body, cursor, passed: 0 });
+        true
+    }
+
+    /// Takes rows of the loaded frame. `false`: the limit is reached and there are more.
+    fn take_rows(&mut self, at: &mut Seq, room: &mut Room, chunk: &mut Chunk) -> bool {
+        let Some(loaded) = self.frame.as_mut() else { return true };
+        if *at < loaded.passed {
+            let head = &loaded.placed.head;
+            loaded.cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
+        }
+        loop {
+            let before = loaded.cursor;
+            match loaded.cursor.next(&loaded.body) {
+                None => return true,
+                Some(Record::Row(row)) if row.seq >= *at => {
+                    if !room.admits(&row) {
+                        loaded.cursor = before;
+                        return false;
+                    }
+                    *at = row.seq.saturating_add(1);
+                    loaded.passed = *at;
+                    chunk.rows.push(row.to_row());
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Reports what is missing from `at` on, unless it was reported or forgiven before.
+    fn report(
+        &mut self,
+        source: &mut Source<'_>,
+        lane: u8,
+        segment: &Segment,
+        gap: &Gap,
+        at: Seq,
+        chunk: &mut Chunk,
+    ) {
+        let (first_frame, last_frame) = gap.frames;
+        let waived = |w: &Waived| w.lane == lane && w.first <= first_frame && last_frame <= w.last;
+        if source.waived.iter().any(waived) || !self.reported.insert((lane, first_frame)) {
+            return;
+        }
+        while self.reported.len() > REPORTED_MAX {
+            self.reported.pop_first();
+        }
+        self.quarantined += 1;
+        let first = gap.seqs.0.max(at);
+        let span = gap.seqs.1.saturating_sub(first).saturating_add(1);
+        let rows = gap.rows.min(span);
+        let weight = if rows == gap.rows { gap.weight } else { rows };
+        chunk.lost.push(Lost { first, last: gap.seqs.1.max(first), rows, weight });
+        let pages = gap.pages.1.saturating_sub(gap.pages.0).clamp(1, FRAME_PAGES_MAX as u32);
+        let mut bytes = vec![0; pages as usize * PAGE];
+        source.look.pages.read(segment.slot, gap.pages.0, &mut bytes);
+        let name = format!("ring-e{}-lane{lane}-frame{first_frame}", source.epoch);
+        source.aside.keep(source.dir, &name, &bytes);
+    }
+}
+
+/// A frame whose header is good and whose body is not.
+fn frame_gap(placed: &Placed) -> Gap {
+    let head = &placed.head;
+    Gap {
+        frames: (head.base, head.counter),
+        seqs: (head.first_seq, head.last_seq),
+        rows: u64::from(head.rows),
+        weight: head.weight,
+        pages: (placed.page, placed.end()),
+    }
+}
+
+/// What the caller still takes.
+struct Room {
+    rows: usize,
+    bytes: usize,
+    first: bool,
+}
+
+impl Room {
+    fn admits(&mut self, row: &RowRef<'_>) -> bool {
+        let fits = self.rows > 0 && (self.first || row.bytes() <= self.bytes);
+        if fits {
+            self.rows -= 1;
+            self.bytes = self.bytes.saturating_sub(row.bytes());
+            self.first = false;
+        }
+        fits
+    }
+}

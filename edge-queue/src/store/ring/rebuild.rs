@@ -1,0 +1,144 @@
+//! Changed limits: the rows still wanted are copied into a new file, which then takes the old one's name.
+#![deny(clippy::indexing_slicing)]
+
+use super::RingStore;
+use super::aside::Aside;
+use super::layout::{FILE, FILE_NEW, Geometry};
+use super::open::create;
+use super::scan::Scan;
+use super::segment::Look;
+use super::superblock::Superblock;
+use super::window::Pages;
+use crate::error::OpenError;
+use crate::row::Lane;
+use crate::state::State;
+use crate::store::{ReadLimit, Recovered, Store, StoreError};
+
+/// Copied per commit.
+const COPY: ReadLimit = ReadLimit { rows: 4096, bytes: 512 * 1024 };
+
+/// Moves everything into a file of the wanted geometry. When that is not possible (rows would not fit, no space for
+/// two files at once) the queue goes on with the old one, and says so.
+pub(super) fn rebuild(
+    mut old: RingStore,
+    mut recovered: Recovered,
+    wanted: Geometry,
+    lanes: u8,
+) -> Result<(RingStore, Recovered), OpenError> {
+    match copy(&mut old, &mut recovered, wanted) {
+        Ok((medium, superblock)) => {
+            old.dir
+                .rename(FILE_NEW, FILE)
+                .and_then(|()| old.dir.sync())
+                .map_err(|source| OpenError::Io { op: "rename", source })?;
+            let pages = Pages::new(medium.as_ref(), &wanted);
+            let look = Look { pages: &pages, geometry: &wanted, gateway: superblock.gateway };
+            let scan = Scan::run(look, superblock.epoch, &[]);
+            let aside = std::mem::take(&mut old.aside);
+            recovered.state.lanes = lanes;
+            Ok((RingStore::new(old.dir, medium, superblock, scan, aside), recovered))
+        }
+        Err(why) if old.superblock.geometry.lanes < wanted.lanes => Err(why),
+        Err(why) => {
+            let _ = old.dir.remove(FILE_NEW);
+            recovered
+                .damage
+                .push(format!("the changed limits could not be applied, the old ones stay: {why}"));
+            Ok((old, recovered))
+        }
+    }
+}
+
+type NewFile = (Box<dyn crate::medium::Medium>, Superblock);
+
+fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Result<NewFile, OpenError> {
+    let mut state = recovered.state.clone();
+    for (lane, highest) in state.lane.iter_mut().zip(recovered.highest_seq) {
+        // The new file does not know the numbers of rows that are gone.
+        lane.next = lane.next.max(highest.saturating_add(1));
+    }
+    let superblock = Superblock {
+        counter: 0,
+        gateway: old.superblock.gateway,
+        epoch: old.superblock.epoch,
+        geometry: wanted,
+        waived: Vec::new(),
+    };
+    let (medium, superblock) = create(old.dir.as_ref(), superblock)?;
+    let pages = Pages::new(medium.as_ref(), &wanted);
+    let look = Look { pages: &pages, geometry: &wanted, gateway: superblock.gateway };
+    let scan = Scan::run(look, superblock.epoch, &[]);
+    // It never sets anything aside, so it needs no directory of its own.
+    let mut new = RingStore::new(Box::new(Nowhere), medium, superblock, scan, Aside::default());
+    copy_rows(old, &mut new, recovered, &state).map_err(|e| match e {
+        StoreError::Io { op, source } => OpenError::Io { op, source },
+        StoreError::Full { .. } => OpenError::Io {
+            op: "copy the rows",
+            source: std::io::Error::other("the rows waiting do not fit into the new limits"),
+        },
+    })?;
+    recovered.state = state;
+    Ok((new.medium, new.superblock))
+}
+
+fn copy_rows(
+    old: &mut RingStore,
+    new: &mut RingStore,
+    recovered: &mut Recovered,
+    state: &State,
+) -> Result<(), StoreError> {
+    for lane in 0..old.superblock.geometry.lanes {
+        let mut from = 1;
+        loop {
+            let chunk = old.read(Lane(lane), from, COPY)?;
+            for lost in &chunk.lost {
+                recovered.damage.push(format!(
+                    "lane {lane}: {} rows of {}..={} are lost",
+                    lost.rows, lost.first, lost.last
+                ));
+            }
+            if !chunk.rows.is_empty() {
+                if lane >= new.superblock.geometry.lanes {
+                    return Err(StoreError::Full { lane: Lane(lane) });
+                }
+                new.append(&chunk.rows)?;
+                new.commit(&[], state)?;
+            }
+            match chunk.next {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+    }
+    // The bookkeeping goes into each lane's first segment anyway; this is for a ring without rows.
+    let changes = state
+        .lane
+        .iter()
+        .zip(0..new.superblock.geometry.lanes)
+        .map(|(s, lane)| crate::state::Change::Lane { lane: Lane(lane), state: *s });
+    new.commit(&changes.collect::<Vec<_>>(), state)
+}
+
+/// A directory without files.
+struct Nowhere;
+
+impl crate::medium::Dir for Nowhere {
+    fn create(&self, _: &str) -> std::io::Result<Box<dyn crate::medium::Medium>> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+    fn open(&self, _: &str) -> std::io::Result<Box<dyn crate::medium::Medium>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+    fn rename(&self, _: &str, _: &str) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+    fn remove(&self, _: &str) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+    fn sync(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+    fn lock(&self, _: &str) -> std::io::Result<Box<dyn Send>> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}

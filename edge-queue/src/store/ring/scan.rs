@@ -1,0 +1,361 @@
+//! Finding out at open what the segments hold: one page per segment, and the last segment of each lane in full.
+#![deny(clippy::indexing_slicing)]
+
+use super::frame::{Head, Kind, into_body};
+use super::lane::LaneLog;
+use super::record::{Cursor, Order, Record, get_change};
+use super::segment::{Counters, Frames, Look, Placed, Segment, Slot};
+use super::snapshot::get_snapshot;
+use super::superblock::Waived;
+use super::tail::Tail;
+use super::window::Window;
+use crate::state::{Change, Position, State};
+
+/// What a scan found.
+pub(super) struct Scan {
+    pub(super) lanes: Vec<LaneLog>,
+    pub(super) state: Option<State>,
+    /// Highest numbers seen anywhere.
+    pub(super) commit: u64,
+    pub(super) generation: u64,
+    pub(super) epoch: u32,
+    /// Epoch of the close mark, when the last commit holds one.
+    pub(super) closed: Option<u32>,
+    pub(super) tail_uncertain: bool,
+    pub(super) waived: Vec<Waived>,
+    pub(super) damage: Vec<String>,
+    /// Broken frames, to be set aside.
+    pub(super) broken: Vec<Placed>,
+    /// After an unclean stop: frames nobody knows to be durable although they can be read. Their sync may have failed,
+    /// and after that Linux shows pages that are not on the medium. A later commit in the same segment proves that
+    /// the one before it was synced, so it is the last commit of each lane only.
+    pub(super) unproven: Vec<Placed>,
+    /// Segments whose first frame cannot be read: damage, or what a power cut left of the last commit.
+    headless: Vec<(u8, Segment)>,
+}
+
+/// The segments at the end of a lane, oldest first, scanned.
+struct End {
+    lane: u8,
+    segments: Vec<(Segment, Frames)>,
+}
+
+impl Scan {
+    /// Scans the whole ring. `epoch` and `waived`: the superblock's.
+    pub(super) fn run(look: Look<'_>, epoch: u32, waived: &[Waived]) -> Scan {
+        let mut scan = Scan {
+            lanes: Vec::new(),
+            state: None,
+            commit: 0,
+            generation: 0,
+            epoch,
+            closed: None,
+            tail_uncertain: false,
+            waived: waived.to_vec(),
+            damage: Vec::new(),
+            broken: Vec::new(),
+            unproven: Vec::new(),
+            headless: Vec::new(),
+        };
+        let mut segments = Vec::new();
+        let mut heads = Vec::new();
+        for lane in 0..look.geometry.lanes {
+            let (log, mut all) = scan.lane(look, lane);
+            heads.extend(all.iter().copied());
+            all.retain(|s| log.segments.iter().any(|kept| kept.generation == s.generation));
+            segments.push(all);
+            scan.lanes.push(log);
+        }
+        let (snapshot, unreadable) = newest_snapshot(look, &mut heads);
+        let replay_from = snapshot.as_ref().map_or(0, |(commit, _)| *commit);
+        let mut changes = Changes::default();
+        let mut ends = Vec::new();
+        for (lane, segments) in (0u8..).zip(&segments) {
+            ends.push(scan.changes(look, lane, segments, replay_from, &mut changes));
+        }
+        let clean = scan.closed == Some(epoch);
+        for end in &ends {
+            scan.end_lane(look, end, clean);
+        }
+        let mut state = snapshot.map(|(_, state)| state);
+        if state.is_none() && !changes.events.is_empty() {
+            state = Some(State::new(look.gateway, look.geometry.lanes));
+        }
+        if let Some(state) = &mut state {
+            changes.apply(state);
+        }
+        scan.state = state;
+        scan.judge_headless(&unreadable, clean);
+        scan
+    }
+
+    /// Frees what the floors give up, then tells damaged segment heads from those a power cut left half written.
+    fn judge_headless(&mut self, unreadable: &[Segment], clean: bool) {
+        if let Some(state) = &self.state {
+            self.lanes.iter_mut().zip(&state.lane).for_each(|(log, lane)| log.advance(lane.floor));
+        }
+        for segment in unreadable {
+            self.headless.retain(|(_, s)| s.generation != segment.generation);
+            if !clean && segment.commit >= self.commit {
+                self.tail_uncertain = true;
+            } else {
+                self.damage
+                    .push(format!("the bookkeeping at the start of segment {} is damaged", segment.slot));
+            }
+        }
+        for (lane, segment) in std::mem::take(&mut self.headless) {
+            let kept =
+                self.lanes.iter().any(|l| l.segments.iter().any(|s| s.generation == segment.generation));
+            if kept && !clean && segment.commit >= self.commit {
+                self.tail_uncertain = true;
+            } else if kept {
+                // One that is not kept was about to be written anew when the power went.
+                self.damage.push(format!("lane {lane}: the header of segment {} is damaged", segment.slot));
+            }
+        }
+    }
+
+    /// The segments of a lane, oldest first; the second list is that of all heads seen.
+    fn lane(&mut self, look: Look<'_>, lane: u8) -> (LaneLog, Vec<Segment>) {
+        let mut log = LaneLog::new(lane);
+        let mut found: Vec<Segment> = Vec::new();
+        for slot in look.geometry.slots(lane) {
+            match look.segment(slot, lane) {
+                Slot::Blank => log.free.put_blank(slot),
+                Slot::Unknown => log.free.put_written(slot),
+                Slot::Used(segment) => found.push(segment),
+                Slot::Headless(segment) => {
+                    self.headless.push((lane, segment));
+                    found.push(segment);
+                }
+            }
+        }
+        found.sort_by_key(|s| s.generation);
+        let mut below = u64::MAX;
+        for segment in found.iter().rev() {
+            self.generation = self.generation.max(segment.generation);
+            self.commit = self.commit.max(segment.commit);
+            self.epoch = self.epoch.max(segment.epoch);
+            // One that begins where a later one begins is what a failed commit left behind.
+            if segment.start.next < below {
+                below = segment.start.next;
+                log.segments.push(*segment);
+            } else {
+                log.free.put_written(segment.slot);
+            }
+        }
+        log.segments.reverse();
+        (log, found)
+    }
+
+    /// Collects the changes after commit `from` out of a lane's segments, newest segment first.
+    fn changes(
+        &mut self,
+        look: Look<'_>,
+        lane: u8,
+        segments: &[Segment],
+        from: u64,
+        changes: &mut Changes,
+    ) -> End {
+        let mut scanned = Vec::new();
+        let mut end: Option<Counters> = None;
+        for segment in segments.iter().rev() {
+            let frames = look.frames(segment, end, true);
+            for placed in &frames.good {
+                let head = &placed.head;
+                self.epoch = self.epoch.max(head.epoch);
+                if head.commit > self.commit || (head.commit == self.commit && head.closed) {
+                    self.closed = head.closed.then_some(head.epoch);
+                }
+                self.commit = self.commit.max(head.commit);
+                if head.kind == Kind::Records && head.commit > from {
+                    collect(look, placed, from, changes);
+                }
+            }
+            end = Some(segment.start);
+            scanned.push((*segment, frames));
+            // One more than the changes need: the last commit may have begun in the segment before.
+            if segment.commit < from {
+                break;
+            }
+        }
+        scanned.reverse();
+        End { lane, segments: scanned }
+    }
+
+    /// Decides where a lane's log ends and what its end looks like.
+    fn end_lane(&mut self, look: Look<'_>, end: &End, clean: bool) {
+        let Some(mut at) = end.segments.first().map(|(segment, _)| segment.start) else { return };
+        for placed in end.segments.iter().flat_map(|(_, frames)| &frames.good) {
+            let head = &placed.head;
+            // Part n of the last commit with at most n frames missing before it: they belong to it too, and nobody
+            // got a receipt for that commit, as far as anyone can know.
+            let missing = head.base.saturating_sub(at.next);
+            if missing > 0 && !clean && head.commit == self.commit && u64::from(head.part) >= missing {
+                self.tail_uncertain = true;
+                self.waived.push(Waived { lane: end.lane, first: at.next, last: head.base - 1 });
+            }
+            at = Counters::after(head);
+        }
+        let Some((segment, frames)) = end.segments.last() else { return };
+        if frames.good.is_empty() {
+            at = segment.start;
+        }
+        let next = frames.good.iter().map(Placed::end).max().unwrap_or(0);
+        if !clean {
+            let torn = frames.broken.iter().any(|p| p.head.counter >= at.next);
+            self.tail_uncertain |= torn || resembles_torn(look, segment, next, frames);
+        }
+        self.note_broken(end.lane, segment, frames, if clean { u64::MAX } else { at.next });
+        let Some(log) = self.lanes.get_mut(usize::from(end.lane)) else { return };
+        log.counters = at;
+        // Without a first page that is good and durable the segment could not be found again: the next commit begins
+        // another.
+        let headed = frames.good.first().is_some_and(|p| p.page == 0 && p.head.kind == Kind::Snapshot);
+        let tail = Tail::new(segment.slot, segment.generation, look.geometry.pages(), next);
+        let commit = frames.good.last().map(|p| p.head.commit);
+        let last: Vec<Placed> =
+            frames.good.iter().filter(|p| Some(p.head.commit) == commit).copied().collect();
+        let pages: u32 = last.iter().map(|p| p.head.pages).sum();
+        let copied = last.iter().all(|p| p.head.kind == Kind::Records) && tail.left() >= pages as usize;
+        if headed && clean {
+            log.tail = Some(tail);
+        } else if headed && copied {
+            log.tail = Some(tail);
+            self.unproven.extend(last);
+        }
+    }
+
+    /// Reports frames whose header is good and whose body is not, unless they do not count: replaced by later ones,
+    /// forgiven, or not below `below`.
+    fn note_broken(&mut self, lane: u8, segment: &Segment, frames: &Frames, below: u64) {
+        for placed in frames.broken.iter().filter(|p| p.head.counter < below) {
+            let counter = placed.head.counter;
+            let replaced = frames.good.iter().any(|g| g.head.base <= counter && counter <= g.head.counter);
+            let waived =
+                self.waived.iter().any(|w| w.lane == lane && w.first <= counter && counter <= w.last);
+            if !replaced && !waived {
+                let slot = segment.slot;
+                self.damage.push(format!("lane {lane}: frame {counter} in segment {slot} is damaged"));
+                self.broken.push(*placed);
+            }
+        }
+    }
+}
+
+/// Whether the pages behind the end look like a write that did not come through.
+fn resembles_torn(look: Look<'_>, segment: &Segment, from: u32, frames: &Frames) -> bool {
+    let mut window = Window::new(look.pages, segment.slot, 4 * super::layout::PAGE);
+    (from..look.geometry.pages().min(from.saturating_add(4))).any(|page| {
+        let known = |p: &Placed| p.page == page;
+        let bytes = window.page(page);
+        Head::decode(bytes).is_none()
+            && Head::resembles(bytes, look.gateway, segment.slot, segment.generation)
+            && !frames.good.iter().any(known)
+    })
+}
+
+/// The newest snapshot that can be read with its commit, and the segments of newer ones that cannot.
+fn newest_snapshot(look: Look<'_>, heads: &mut [Segment]) -> (Option<(u64, State)>, Vec<Segment>) {
+    heads.sort_by_key(|s| std::cmp::Reverse((s.commit, s.generation)));
+    let mut unreadable = Vec::new();
+    for segment in heads.iter() {
+        let mut window = Window::new(look.pages, segment.slot, super::layout::PAGE);
+        let head = Head::decode(window.page(0))
+            .filter(|h| h.kind == Kind::Snapshot && h.generation == segment.generation);
+        let state = head.and_then(|head| {
+            let mut bytes = look.pages.frame(&head, 0)?;
+            into_body(&head, &mut bytes);
+            get_snapshot(&bytes, head.gateway, head.epoch)
+        });
+        match state {
+            Some(state) => return (Some((segment.commit, state)), unreadable),
+            None => unreadable.push(*segment),
+        }
+    }
+    (None, unreadable)
+}
+
+fn collect(look: Look<'_>, placed: &Placed, from: u64, changes: &mut Changes) {
+    let head = &placed.head;
+    let Some(mut body) = look.pages.frame(head, placed.page) else { return };
+    into_body(head, &mut body);
+    let mut cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
+    while let Some(record) = cursor.next(&body) {
+        if let Record::Change(order, bytes, tag) = record
+            && order.0 > from
+            && let Some(change) = get_change(bytes, tag)
+        {
+            changes.push(order, change);
+        }
+    }
+}
+
+/// Changes of several lanes, put in order. Only the newest of each position is kept whole: what came before it is
+/// kept as the mere fact that the consumer existed, since that decides the order of consumers.
+#[derive(Default)]
+struct Changes {
+    events: Vec<(Order, Change)>,
+    newest: std::collections::BTreeMap<(String, u8), usize>,
+}
+
+impl Changes {
+    fn push(&mut self, order: Order, mut change: Change) {
+        let at = self.events.len();
+        if let Change::Position { consumer, lane, position } = &mut change {
+            let key = (consumer.clone(), lane.0);
+            match self.newest.get(&key).and_then(|n| self.events.get_mut(*n)) {
+                Some((other, _)) if *other == order => return,
+                Some((other, _)) if *other > order => *position = Position::default(),
+                Some((_, Change::Position { position: older, .. })) => {
+                    *older = Position::default();
+                    self.newest.insert(key, at);
+                }
+                _ => {
+                    self.newest.insert(key, at);
+                }
+            }
+        }
+        self.events.push((order, change));
+    }
+
+    fn apply(mut self, state: &mut State) {
+        self.events.sort_by_key(|(order, _)| *order);
+        self.events.iter().for_each(|(_, change)| state.apply(change));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Lane;
+
+    fn position(consumer: &str, floor: u64) -> Change {
+        let position = Position { floor, ..Position::default() };
+        Change::Position { consumer: consumer.into(), lane: Lane(0), position }
+    }
+
+    #[test]
+    fn changes_apply_in_the_order_they_were_committed_whatever_order_they_are_found_in() {
+        let list = [
+            ((1, 0), position("a", 1)),
+            ((1, 1), position("b", 1)),
+            ((2, 0), position("a", 5)),
+            ((3, 0), Change::Forget { consumer: "a".into() }),
+            ((4, 0), position("a", 7)),
+            ((5, 0), position("b", 9)),
+        ];
+        let mut straight = State::new(1, 1);
+        list.iter().for_each(|(_, change)| straight.apply(change));
+        for turn in 0..list.len() {
+            let mut changes = Changes::default();
+            let mut turned = list.to_vec();
+            turned.rotate_left(turn);
+
+            turned.into_iter().for_each(|(order, change)| changes.push(order, change));
+            let mut state = State::new(1, 1);
+            changes.apply(&mut state);
+            assert_eq!(state, straight);
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What is known of a segment in RAM (one small entry), and the index of one that is being read.
+//!
+//! Which frames of a segment count is one rule, used at open and when reading: of all whole headers of this life of
+//! the slot, newest (epoch, counter) first, a frame counts when its counter lies below the base of every frame that
+//! counts already, and below the base of the next segment. So a grown frame replaces the smaller ones, the frames
+//! of a failed commit are replaced by the next segment, and what a crash left behind is replaced by what the next
+//! run wrote.
+#![deny(clippy::indexing_slicing)]
+
+use super::frame::{Head, Kind};
+use super::layout::{Geometry, PAGE, READ_BYTES};
+use super::window::{Pages, Window};
+use crate::row::Seq;
+
+/// Where a lane's log stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counters {
+    /// Number of the next frame.
+    pub(super) next: u64,
+    /// Rows and weight ever written.
+    pub(super) rows: u64,
+    pub(super) weight: u64,
+    /// Highest row ever written; 0 before the first.
+    pub(super) highest: Seq,
+}
+
+impl Counters {
+    /// After this frame.
+    pub(super) fn after(head: &Head) -> Counters {
+        Counters {
+            next: head.counter + 1,
+            rows: head.rows_after(),
+            weight: head.weight_after(),
+            highest: head.last_seq,
+        }
+    }
+}
+
+/// A segment in use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segment {
+    pub(super) slot: u32,
+    pub(super) generation: u64,
+    /// Frames of an earlier epoch do not belong to this life.
+    pub(super) epoch: u32,
+    /// Commit of the first frame: changes up to it are in the snapshot.
+    pub(super) commit: u64,
+    /// The lane's log before the first frame; `next` is that frame's base.
+    pub(super) start: Counters,
+}
+
+impl Segment {
+    /// From the segment's first frame.
+    pub(super) fn of(head: &Head) -> Segment {
+        let start = Counters {
+            next: head.base,
+            rows: head.rows_before,
+            weight: head.weight_before,
+            highest: head.first_seq.saturating_sub(1),
+        };
+        Segment {
+            slot: head.slot,
+            generation: head.generation,
+            epoch: head.epoch,
+            commit: head.commit,
+            start,
+        }
+    }
+}
+
+/// A frame and where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) head: Head,
+    pub(super) page: u32,
+}
+
+impl Placed {
+    /// One past its last page.
+    pub(super) fn end(&self) -> u32 {
+        self.page.saturating_add(self.head.pages)
+    }
+}
+
+/// Frames that should be there and are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// Frame counters, first and last.
+    pub(super) frames: (u64, u64),
+    /// Sequence numbers they can have held.
+    pub(super) seqs: (Seq, Seq),
+    pub(super) rows: u64,
+    pub(super) weight: u64,
+    /// Pages they can have lain on.
+    pub(super) pages: (u32, u32),
+}
+
+/// What a segment holds, in order.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Item {
+    Frame(Placed),
+    Gap(Gap),
+}
+
+impl Item {
+    /// Highest row.
+    pub(super) fn last_seq(&self) -> Seq {
+        match self {
+            Item::Frame(placed) => placed.head.last_seq,
+            Item::Gap(gap) => gap.seqs.1,
+        }
+    }
+}
+
+/// What scanning a segment's pages found.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// Frames that count, ascending.
+    pub(super) good: Vec<Placed>,
+    /// Headers whose body is broken.
+    pub(super) broken: Vec<Placed>,
+}
+
+/// How to look at a segment.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub(super) pages: &'a Pages<'a>,
+    pub(super) geometry: &'a Geometry,
+    pub(super) gateway: u64,
+}
+
+impl Look<'_> {
+    /// All frames of this life of the slot that count. `verify`: bodies of several pages are checked too; without
+    /// it only headers and single pages are.
+    pub(super) fn frames(&self, segment: &Segment, end: Option<Counters>, verify: bool) -> Frames {
+        let mut found = Frames::default();
+        let mut window = Window::new(self.pages, segment.slot, READ_BYTES);
+        let pages = self.geometry.pages();
+        let mut page = 0;
+        while page < pages {
+            let head = Head::decode(window.page(page)).filter(|h| self.belongs(h, segment, page));
+            let Some(head) = head else {
+                page += 1;
+                continue;
+            };
+            let placed = Placed { head, page };
+            if (verify || head.pages == 1) && !window.is_whole(&head, page) {
+                // Its length cannot be trusted to hide what lies behind.
+                found.broken.push(placed);
+                page += 1;
+            } else {
+                found.good.push(placed);
+                page = placed.end();
+            }
+        }
+        choose(&mut found.good, end);
+        found
+    }
+
+    fn belongs(&self, head: &Head, segment: &Segment, page: u32) -> bool {
+        head.gateway == self.gateway
+            && head.slot == segment.slot
+            && head.generation == segment.generation
+            && head.epoch >= segment.epoch
+            && head.base >= segment.start.next
+            && page.checked_add(head.pages).is_some_and(|end| end <= self.geometry.pages())
+    }
+
+    /// The segment in a slot, by its first page. When that page is damaged, by any frame of the newest life.
+    pub(super) fn segment(&self, slot: u32, lane: u8) -> Slot {
+        let fits = |h: &Head| h.gateway == self.gateway && h.slot == slot && h.lane == lane;
+        let mut page = vec![0; PAGE];
+        self.pages.read(slot, 0, &mut page);
+        match Head::decode(&page).filter(fits) {
+            Some(head) if head.kind == Kind::Snapshot => return Slot::Used(Segment::of(&head)),
+            _ => {}
+        }
+        let mut window = Window::new(self.pages, slot, READ_BYTES);
+        let look_ahead = (READ_BYTES / PAGE) as u32;
+        if (0..look_ahead.min(self.geometry.pages())).all(|n| window.page(n).iter().all(|b| *b == 0)) {
+            return Slot::Blank;
+        }
+        let mut best: Option<Head> = None;
+        for n in 0..self.geometry.pages() {
+            let Some(head) = Head::decode(window.page(n)).filter(fits) else { continue };
+            let key = |h: &Head| (h.generation, std::cmp::Reverse((h.base, h.counter)));
+            if best.as_ref().is_none_or(|b| key(&head) > key(b)) {
+                best = Some(head);
+            }
+        }
+        match best {
+            Some(head) => Slot::Headless(Segment::of(&head)),
+            None => Slot::Unknown,
+        }
+    }
+}
+
+/// What a slot holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slot {
+    /// Zeros.
+    Blank,
+    /// Bytes, but no frame.
+    Unknown,
+    /// A segment.
+    Used(Segment),
+    /// A segment whose first frame is damaged.
+    Headless(Segment),
+}
+
+/// The rule of this module's head.
+fn choose(frames: &mut Vec<Placed>, end: Option<Counters>) {
+    // Of two equal frames the later one is the copy an open made (see `scan.rs`).
+    frames.sort_by_key(|p| std::cmp::Reverse((p.head.epoch, p.head.counter, p.page)));
+    let mut below = end.map_or(u64::MAX, |e| e.next);
+    frames.retain(|p| {
+        // Rows above what was durable when the next segment was begun came from a commit that failed.
+        let failed = end.is_some_and(|e| p.head.rows > 0 && p.head.last_seq > e.highest);
+        let counts = p.head.counter < below && !failed;
+        if counts {
+            below = p.head.base;
+        }
+        counts
+    });
+    frames.reverse();
+}
+
+/// Frames and gaps between the start and `end`, without frames that hold no rows.
+pub(super) fn items(start: &Counters, frames: &[Placed], end: Option<Counters>) -> Vec<Item> {
+    let mut items = Vec::with_capacity(frames.len());
+    let (mut at, mut page) = (*start, 0);
+    for placed in frames {
+        let head = &placed.head;
+        let before = Counters {
+            next: head.base,
+            rows: head.rows_before,
+            weight: head.weight_before,
+            highest: head.first_seq.saturating_sub(1),
+        };
+        items.extend(gap(&at, &before, (page, placed.page)));
+        if head.rows > 0 {
+            items.push(Item::Frame(*placed));
+        }
+        at = Counters::after(head);
+        page = placed.end();
+    }
+    if let Some(end) = end {
+        items.extend(gap(&at, &end, (page, page.saturating_add(1))));
+    }
+    items
+}
+
+/// What is missing between two places of the log; nothing when no row is.
+fn gap(at: &Counters, next: &Counters, pages: (u32, u32)) -> Option<Item> {
+    if next.next <= at.next || next.rows <= at.rows {
+        return None;
+    }
+    Some(Item::Gap(Gap {
+        frames: (at.next, next.next - 1),
+        seqs: (at.highest + 1, next.highest.max(at.highest + 1)),
+        rows: next.rows - at.rows,
+        weight: next.weight.saturating_sub(at.weight),
+        pages,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ring::frame::tests::sample;
+
+    fn placed(epoch: u32, base: u64, counter: u64, page: u32) -> Placed {
+        let rows = (counter - base + 1) as u32;
+        let head = Head {
+            epoch,
+            base,
+            counter,
+            rows,
+            weight: u64::from(rows),
+            first_seq: base,
+            last_seq: counter,
+            rows_before: base - 1,
+            weight_before: base - 1,
+            ..sample()
+        };
+        Placed { head, page }
+    }
+
+    fn counters(frames: &[Placed]) -> Vec<(u64, u64)> {
+        frames.iter().map(|p| (p.head.base, p.head.counter)).collect()
+    }
+
+    #[test]
+    fn a_grown_frame_replaces_the_smaller_ones() {
+        let mut frames = vec![placed(1, 1, 2, 0), placed(1, 1, 3, 1), placed(1, 4, 4, 2)];
+        choose(&mut frames, None);
+        assert_eq!(counters(&frames), [(1, 3), (4, 4)]);
+    }
+
+    #[test]
+    fn a_later_run_and_the_next_segment_replace_a_torn_tail() {
+        let mut frames =
+            vec![placed(1, 1, 1, 0), placed(2, 2, 2, 1), placed(1, 2, 2, 9), placed(1, 3, 3, 10)];
+        choose(&mut frames, None);
+        assert_eq!(counters(&frames), [(1, 1), (2, 2)]);
+        assert_eq!(frames[1].page, 1);
+        let mut frames = vec![placed(1, 1, 1, 0), placed(1, 2, 2, 1), placed(1, 3, 3, 2)];
+        choose(&mut frames, Some(Counters { next: 2, rows: 1, weight: 1, highest: 1 }));
+        assert_eq!(counters(&frames), [(1, 1)]);
+    }
+
+    #[test]
+    fn a_missing_frame_is_an_exact_gap_and_missing_changes_are_none() {
+        let frames = [placed(1, 1, 1, 0), placed(1, 4, 4, 7)];
+        let start = Counters { next: 1, rows: 0, weight: 0, highest: 0 };
+        let end = Counters { next: 9, rows: 4, weight: 4, highest: 4 };
+        let items = items(&start, &frames, Some(end));
+        assert_eq!(items.len(), 3);
+        match items[1] {
+            Item::Gap(gap) => {
+                assert_eq!(gap, Gap { frames: (2, 3), seqs: (2, 3), rows: 2, weight: 2, pages: (1, 7) });
+            }
+            Item::Frame(_) => panic!("a frame"),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The bookkeeping as bytes: the body of a segment's first frame, and the positions inside changes.
+#![deny(clippy::indexing_slicing)]
+
+use super::bytes::{Reader, put_bytes, put_signed, put_varint};
+use super::layout::Geometry;
+use super::record::get_lane;
+use crate::row::LANES_MAX;
+use crate::state::{ConsumerState, GapRecord, Position, Reason, State};
+
+/// Appends geometry and state. The geometry is there so that a lost superblock can be made again.
+pub(super) fn put_snapshot(out: &mut Vec<u8>, geometry: &Geometry, state: &State) {
+    out.extend_from_slice(&geometry.segment_bytes.to_le_bytes());
+    out.push(geometry.lanes);
+    for count in geometry.segments {
+        out.extend_from_slice(&count.to_le_bytes());
+    }
+    out.push(state.lanes);
+    for lane in state.lane {
+        for value in [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes] {
+            put_varint(out, value);
+        }
+    }
+    put_varint(out, state.consumers.len() as u64);
+    for consumer in &state.consumers {
+        put_bytes(out, consumer.name.as_bytes());
+        consumer.lanes.iter().for_each(|position| put_position(out, position));
+    }
+}
+
+/// The geometry in a snapshot.
+pub(super) fn get_geometry(body: &[u8]) -> Option<Geometry> {
+    geometry(&mut Reader::new(body))
+}
+
+fn geometry(r: &mut Reader<'_>) -> Option<Geometry> {
+    let (segment_bytes, lanes) = (r.u32()?, r.u8()?);
+    let mut segments = [0; LANES_MAX];
+    for count in &mut segments {
+        *count = r.u32()?;
+    }
+    Some(Geometry { segment_bytes, lanes, segments }).filter(Geometry::is_sane)
+}
+
+/// The state in a snapshot; gateway and epoch come from the frame's header.
+pub(super) fn get_snapshot(body: &[u8], gateway: u64, epoch: u32) -> Option<State> {
+    let mut r = Reader::new(body);
+    geometry(&mut r)?;
+    let mut state = State::new(gateway, r.u8()?);
+    state.epoch = epoch;
+    for lane in &mut state.lane {
+        *lane = get_lane(&mut r)?;
+    }
+    for _ in 0..r.len()? {
+        let name = std::str::from_utf8(r.bytes()?).ok()?.to_owned();
+        let mut lanes: [Position; LANES_MAX] = Default::default();
+        for position in &mut lanes {
+            *position = get_position(&mut r)?;
+        }
+        state.consumers.push(ConsumerState { name, lanes });
+    }
+    Some(state)
+}
+
+/// Appends a position.
+pub(super) fn put_position(out: &mut Vec<u8>, position: &Position) {
+    put_varint(out, position.floor);
+    put_varint(out, position.accepted);
+    put_varint(out, position.delivered);
+    position.dropped.iter().for_each(|count| put_varint(out, *count));
+    put_varint(out, position.acked.len() as u64);
+    let mut before = position.floor;
+    for (first, last) in &position.acked {
+        put_varint(out, first.wrapping_sub(before));
+        put_varint(out, last.wrapping_sub(*first));
+        before = *last;
+    }
+    put_varint(out, position.gaps.len() as u64);
+    for gap in &position.gaps {
+        put_varint(out, gap.first_seq);
+        put_varint(out, gap.last_seq.wrapping_sub(gap.first_seq));
+        put_signed(out, gap.first_ms);
+        put_signed(out, gap.last_ms.wrapping_sub(gap.first_ms));
+        put_varint(out, gap.count);
+        out.push(gap.reason as u8);
+    }
+}
+
+/// Reads a position.
+pub(super) fn get_position(r: &mut Reader<'_>) -> Option<Position> {
+    let mut position = Position { floor: r.varint()?, ..Position::default() };
+    position.accepted = r.varint()?;
+    position.delivered = r.varint()?;
+    for count in &mut position.dropped {
+        *count = r.varint()?;
+    }
+    let mut before = position.floor;
+    for _ in 0..r.len()? {
+        let first = before.wrapping_add(r.varint()?);
+        let last = first.wrapping_add(r.varint()?);
+        position.acked.insert(first, last);
+        before = last;
+    }
+    for _ in 0..r.len()? {
+        position.gaps.push(get_gap(r)?);
+    }
+    Some(position)
+}
+
+fn get_gap(r: &mut Reader<'_>) -> Option<GapRecord> {
+    let first_seq = r.varint()?;
+    let last_seq = first_seq.wrapping_add(r.varint()?);
+    let first_ms = r.signed()?;
+    let last_ms = first_ms.wrapping_add(r.signed()?);
+    let count = r.varint()?;
+    let reason = match r.u8()? {
+        1 => Reason::Overflow,
+        2 => Reason::OverflowUnconfirmed,
+        3 => Reason::Fragmented,
+        4 => Reason::Expired,
+        _ => Reason::Quarantined,
+    };
+    Some(GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::LaneState;
+
+    #[test]
+    fn a_state_comes_back_and_a_cut_one_is_refused() {
+        let gap = |reason| GapRecord {
+            first_seq: 5,
+            last_seq: 9,
+            first_ms: -3,
+            last_ms: i64::MAX,
+            count: 4,
+            reason,
+        };
+        let position = Position {
+            floor: 12,
+            acked: [(14, 20), (30, 30), (u64::MAX - 1, u64::MAX)].into(),
+            accepted: 100,
+            delivered: 60,
+            dropped: [0, 1, 2, 3, 4, u64::MAX],
+            gaps: vec![gap(Reason::Overflow), gap(Reason::Quarantined)],
+        };
+        let mut state = State::new(77, 2);
+        state.epoch = 3;
+        state.lane[1] = LaneState { next: 50, floor: 12, rows: 9, weight: 10, bytes: 2000 };
+        for name in ["hub", "second", ""] {
+            let mut lanes: [Position; LANES_MAX] = Default::default();
+            lanes[1] = position.clone();
+            state.consumers.push(ConsumerState { name: name.into(), lanes });
+        }
+        let geometry = Geometry { segment_bytes: 65_536, lanes: 2, segments: [5, 6, 0, 0] };
+        let mut out = Vec::new();
+        put_snapshot(&mut out, &geometry, &state);
+        assert_eq!(get_geometry(&out), Some(geometry));
+        assert_eq!(get_snapshot(&out, 77, 3), Some(state));
+        for cut in 0..out.len() {
+            assert_eq!(get_snapshot(&out[..cut], 77, 3), None);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The two pages that say what the file is. They are written alternately, so one good copy always remains.
+#![deny(clippy::indexing_slicing)]
+
+use std::io;
+
+use super::bytes::{Reader, set};
+use super::layout::{FORMAT, Geometry, PAGE};
+use crate::medium::Medium;
+
+const MAGIC: &[u8; 8] = b"EDGERING";
+/// Everything lies in the first sector, the largest thing drives write whole or not at all: a power cut does not look
+/// like damage. The CRC ends it in every version, so that a newer one can be told from a broken one.
+const CRC_AT: usize = 512 - 4;
+/// Forgiven gaps kept; the oldest goes first.
+const WAIVED_MAX: usize = 24;
+const WAIVED_AT: usize = 80;
+
+const _: () = assert!(WAIVED_AT + WAIVED_MAX * WAIVED_BYTES <= CRC_AT);
+const WAIVED_BYTES: usize = 17;
+
+/// Frames that were torn inside a commit nobody got a receipt for: missing, but not lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waived {
+    pub(super) lane: u8,
+    /// First and last frame counter.
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+/// What the file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Superblock {
+    /// Raised by every write; the higher copy counts.
+    pub(super) counter: u64,
+    pub(super) gateway: u64,
+    pub(super) epoch: u32,
+    pub(super) geometry: Geometry,
+    pub(super) waived: Vec<Waived>,
+}
+
+/// What the two pages say.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The newer good copy, and how many copies were damaged.
+    Good { superblock: Superblock, damaged: usize },
+    /// A whole copy written by a later version.
+    Newer(u16),
+    /// Neither copy can be used.
+    Nothing,
+}
+
+enum Copy {
+    Good(Superblock),
+    Newer(u16),
+    Bad,
+}
+
+impl Superblock {
+    /// Reads both copies. An error when the medium does not answer; one bad sector is damage.
+    pub(super) fn read(medium: &dyn Medium) -> io::Result<Found> {
+        let mut copies = Vec::new();
+        let mut refused = None;
+        for at in [0, PAGE as u64] {
+            let mut page = vec![0; PAGE];
+            let done = medium.read_at(at, &mut page).or_else(|_| medium.read_at(at, &mut page));
+            match done {
+                Ok(()) => copies.push(decode(&page)),
+                Err(_) if medium.len()? < at + PAGE as u64 => copies.push(Copy::Bad),
+                Err(e) => refused = Some(e),
+            }
+        }
+        if let Some(e) = refused {
+            if copies.is_empty() {
+                return Err(e);
+            }
+            copies.push(Copy::Bad);
+        }
+        let mut best: Option<Superblock> = None;
+        let mut damaged = 0;
+        for copy in copies {
+            match copy {
+                Copy::Newer(found) => return Ok(Found::Newer(found)),
+                Copy::Bad => damaged += 1,
+                Copy::Good(s) => {
+                    if best.as_ref().is_none_or(|b| b.counter < s.counter) {
+                        best = Some(s);
+                    }
+                }
+            }
+        }
+        Ok(match best {
+            Some(superblock) => Found::Good { superblock, damaged },
+            None => Found::Nothing,
+        })
+    }
+
+    /// Writes this superblock over the older copy. Durable after a sync.
+    pub(super) fn write_next(&mut self, medium: &mut dyn Medium) -> io::Result<()> {
+        self.counter = self.counter.saturating_add(1);
+        let at = (self.counter % 2) * PAGE as u64;
+        medium.write_at(at, &self.encode())
+    }
+
+    /// Forgives a gap for ever (as far as there is room).
+    pub(super) fn waive(&mut self, gap: Waived) {
+        if self.waived.contains(&gap) {
+            return;
+        }
+        if self.waived.len() >= WAIVED_MAX {
+            self.waived.remove(0);
+        }
+        self.waived.push(gap);
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut page = vec![0; PAGE];
+        set(&mut page, 0, MAGIC);
+        set(&mut page, 8, &FORMAT.to_le_bytes());
+        set(&mut page, 10, &[self.geometry.lanes, 0]);
+        set(&mut page, 12, &self.geometry.segment_bytes.to_le_bytes());
+        set(&mut page, 16, &self.counter.to_le_bytes());
+        set(&mut page, 24, &self.gateway.to_le_bytes());
+        set(&mut page, 32, &self.epoch.to_le_bytes());
+        set(&mut page, 36, &(self.waived.len() as u32).to_le_bytes());
+        for (n, count) in self.geometry.segments.iter().enumerate() {
+            set(&mut page, 40 + 4 * n, &count.to_le_bytes());
+        }
+        for (n, gap) in self.waived.iter().take(WAIVED_MAX).enumerate() {
+            let at = WAIVED_AT + n * WAIVED_BYTES;
+            set(&mut page, at, &[gap.lane]);
+            set(&mut page, at + 1, &gap.first.to_le_bytes());
+            set(&mut page, at + 9, &gap.last.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(page.get(..CRC_AT).unwrap_or_default());
+        set(&mut page, CRC_AT, &crc.to_le_bytes());
+        page
+    }
+}
+
+fn decode(page: &[u8]) -> Copy {
+    let whole = || -> Option<u16> {
+        let (body, crc) = page.get(..CRC_AT + 4)?.split_at_checked(CRC_AT)?;
+        let mut r = Reader::new(body);
+        let good = r.take(8)? == MAGIC && Reader::new(crc).u32()? == crc32c::crc32c(body);
+        if good { r.u16() } else { None }
+    };
+    match whole() {
+        None => Copy::Bad,
+        Some(version) if version > FORMAT => Copy::Newer(version),
+        Some(_) => fields(page).map_or(Copy::Bad, Copy::Good),
+    }
+}
+
+fn fields(page: &[u8]) -> Option<Superblock> {
+    let mut r = Reader::new(page);
+    r.take(10)?;
+    let lanes = r.u8()?;
+    r.u8()?;
+    let segment_bytes = r.u32()?;
+    let counter = r.u64()?;
+    let gateway = r.u64()?;
+    let epoch = r.u32()?;
+    let waived_len = r.u32()? as usize;
+    let mut segments = [0; 4];
+    for count in &mut segments {
+        *count = r.u32()?;
+    }
+    let geometry = Geometry { segment_bytes, lanes, segments };
+    let mut r = Reader::new(page.get(WAIVED_AT..)?);
+    let mut waived = Vec::new();
+    for _ in 0..waived_len.min(WAIVED_MAX) {
+        waived.push(Waived { lane: r.u8()?, first: r.u64()?, last: r.u64()? });
+    }
+    geometry.is_sane().then_some(Superblock { counter, gateway, epoch, geometry, waived })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Superblock {
+        let geometry = Geometry { segment_bytes: 65_536, lanes: 2, segments: [5, 9, 0, 0] };
+        let waived = vec![Waived { lane: 1, first: 7, last: 9 }];
+        Superblock { counter: 3, gateway: 0xabcd, epoch: 9, geometry, waived }
+    }
+
+    #[test]
+    fn a_superblock_comes_back() {
+        match decode(&sample().encode()) {
+            Copy::Good(s) => assert_eq!(s, sample()),
+            _ => panic!("not good"),
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let page = sample().encode();
+        for at in 0..CRC_AT + 4 {
+            let mut bad = page.clone();
+            bad[at] ^= 1 << (at % 8);
+            assert!(matches!(decode(&bad), Copy::Bad), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_told_from_damage() {
+        let mut page = sample().encode();
+        set(&mut page, 8, &(FORMAT + 1).to_le_bytes());
+        let crc = crc32c::crc32c(&page[..CRC_AT]);
+        set(&mut page, CRC_AT, &crc.to_le_bytes());
+        assert!(matches!(decode(&page), Copy::Newer(v) if v == FORMAT + 1));
+    }
+}

@@ -1,0 +1,130 @@
+//! The segment a lane writes: which page comes next, and the frame that small commits make grow.
+//!
+//! A commit well below a page is not padded and forgotten: its frame is kept in RAM, and the next small commit
+//! writes both together into the *other* of two pages, so that the page with the only good copy is never
+//! overwritten. When nothing more fits, the page with the newest copy stays and the other one is free for the next
+//! such frame.
+#![deny(clippy::indexing_slicing)]
+
+use super::record::Before;
+use super::segment::Counters;
+
+/// The end of a lane's log.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) slot: u32,
+    pub(super) generation: u64,
+    /// Pages of a segment.
+    pages: u32,
+    /// First page that was never used in this life of the slot.
+    next: u32,
+    /// A single page below `next` that holds nothing that counts.
+    spare: Option<u32>,
+    pub(super) grown: Option<Grown>,
+}
+
+/// A frame that can still grow.
+#[derive(Debug)]
+pub(super) struct Grown {
+    /// The log before this frame.
+    pub(super) start: Counters,
+    pub(super) first_seq: u64,
+    pub(super) body: Vec<u8>,
+    pub(super) before: Before,
+    /// Where the newest copy lies, and the page of the copy before it.
+    page: u32,
+    other: Option<u32>,
+}
+
+impl Tail {
+    /// `next`: first page that may be written.
+    pub(super) fn new(slot: u32, generation: u64, pages: u32, next: u32) -> Tail {
+        Tail { slot, generation, pages, next: next.min(pages), spare: None, grown: None }
+    }
+
+    /// Pages left for frames of any size.
+    pub(super) fn left(&self) -> usize {
+        self.pages.saturating_sub(self.next) as usize
+    }
+
+    /// The next page.
+    pub(super) fn next_page(&self) -> u32 {
+        self.next
+    }
+
+    /// Uses up `pages` from [`Tail::next_page`] on.
+    pub(super) fn advance(&mut self, pages: u32) {
+        self.next = self.next.saturating_add(pages).min(self.pages);
+    }
+
+    /// Begins a growing frame. `None` when the segment has no page left for it.
+    pub(super) fn begin(&mut self, start: Counters, first_seq: u64, before: Before) -> Option<u32> {
+        self.close();
+        let page = self.single_page()?;
+        self.grown = Some(Grown { start, first_seq, body: Vec::new(), before, page, other: None });
+        Some(page)
+    }
+
+    /// The page for the grown frame's next copy; that page then counts as the newest. `None` when there is no
+    /// growing frame or no second page for it.
+    pub(super) fn flip(&mut self) -> Option<u32> {
+        let mut grown = self.grown.take()?;
+        let page = match grown.other {
+            Some(other) => Some(other),
+            None => self.single_page(),
+        };
+        let newest = page.unwrap_or(grown.page);
+        if page.is_some() {
+            grown.other = Some(grown.page);
+            grown.page = newest;
+        }
+        self.grown = Some(grown);
+        page
+    }
+
+    /// The growing frame stays as it is; the page of its older copy becomes free.
+    pub(super) fn close(&mut self) {
+        if let Some(grown) = self.grown.take()
+            && grown.other.is_some()
+        {
+            self.spare = grown.other;
+        }
+    }
+
+    fn single_page(&mut self) -> Option<u32> {
+        if let Some(spare) = self.spare.take() {
+            return Some(spare);
+        }
+        let page = self.next;
+        (self.left() > 0).then(|| {
+            self.next += 1;
+            page
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_alternate_and_the_older_page_is_used_again() {
+        let mut tail = Tail::new(0, 1, 8, 1);
+        let begin = |tail: &mut Tail| tail.begin(Counters::default(), 1, Before::frame(1, 1));
+        assert_eq!(begin(&mut tail), Some(1));
+        assert_eq!(tail.flip(), Some(2));
+        assert_eq!(tail.flip(), Some(1));
+        assert_eq!(tail.flip(), Some(2));
+        // Newest on 2, so 1 is free: the next growing frame starts there and goes on at 3.
+        assert_eq!(begin(&mut tail), Some(1));
+        assert_eq!(tail.flip(), Some(3));
+        // Newest on 3, 1 free again; big frames go to fresh pages only.
+        tail.close();
+        assert_eq!(tail.next_page(), 4);
+        tail.advance(4);
+        assert_eq!(tail.left(), 0);
+        assert_eq!(begin(&mut tail), Some(1));
+        assert_eq!(tail.flip(), None);
+        assert!(begin(&mut tail).is_none());
+    }
+}
