@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::clock::Clock;
 use super::gateway::Gateway;
 use super::hub::{Hub, RAW_PREFIX};
+use super::mosquitto::{self, Broker, wait_until_open};
 use super::progress::{Progress, Snapshot};
 use super::record::{Header, Records, SCHEMA};
 use super::relay::{ONE_WAY_DELAY, Relay};
@@ -40,26 +41,60 @@ pub(crate) struct Played {
     pub(crate) events: Vec<Event>,
     /// Unix ms of the story's instant 0.
     pub(crate) started_at: i64,
+    /// What stood around the gateway.
+    pub(crate) stack: String,
 }
 
-/// Runs the story with the gateway's files in `work`.
+/// Runs the story with the gateway's files in `work`; `mosquitto` names the folder for the configurations of real brokers.
 ///
 /// # Errors
 /// When a part cannot be started, or when the gateway ends by itself.
-pub(crate) async fn play(story: Story, work: &Path) -> io::Result<Played> {
+pub(crate) async fn play(story: Story, work: &Path, mosquitto: Option<&Path>) -> io::Result<Played> {
     let sensors = series::sensors().map_err(io::Error::other)?;
     let clock = Clock::start();
-    let hub = Hub::start(clock).await?;
+    let Stack { hub, local, name, brokers } = match mosquitto {
+        Some(dir) => Stack::mosquitto(dir, clock).await?,
+        None => Stack::built_in(clock).await?,
+    };
     let relay = Relay::start(hub.address(), ONE_WAY_DELAY).await?;
-    let mut gateway = Gateway::prepare(work, relay.address(), &sensors)?;
+    let mut gateway = Gateway::prepare(work, relay.address(), local, &sensors)?;
     gateway.start()?;
     gateway.accepting(START_WITHIN).await?;
+    if let Some(local) = local {
+        wait_until_open(local, &hub, clock).await?;
+    }
     let (clock, story) = (clock.restart(), Arc::new(story));
-    let crew = Crew::start(&sensors, gateway.address(), &story, clock);
+    let crew = Crew::start(&sensors, gateway.inlet(), &story, clock);
     let mut conductor = Conductor::new(clock, story, hub, relay, gateway, Arc::clone(&crew.counts));
     conductor.follow_story().await?;
     let sensor_records = conductor.drain(crew).await?;
-    conductor.finish(&sensors, sensor_records).await
+    let played = conductor.finish(&sensors, sensor_records, name).await;
+    drop(brokers);
+    played
+}
+
+/// What stands around the gateway.
+struct Stack {
+    hub: Hub,
+    /// The broker that the sensors use, if they do not use the gateway's own listener.
+    local: Option<SocketAddr>,
+    name: String,
+    /// Kept to the end: a broker ends with its value.
+    brokers: Vec<Broker>,
+}
+
+impl Stack {
+    async fn built_in(clock: Clock) -> io::Result<Self> {
+        let hub = Hub::start(clock).await?;
+        Ok(Self { hub, local: None, name: "built-in hub".to_owned(), brokers: Vec::new() })
+    }
+
+    async fn mosquitto(dir: &Path, clock: Clock) -> io::Result<Self> {
+        let name = format!("{} as hub and as local broker", mosquitto::version().await?);
+        let (hub, local) = (Broker::hub(dir).await?, Broker::local(dir).await?);
+        let subscriber = Hub::subscribe(hub.address, clock).await?;
+        Ok(Self { hub: subscriber, local: Some(local.address), name, brokers: vec![hub, local] })
+    }
 }
 
 /// The sensors' tasks.
@@ -232,7 +267,12 @@ impl Conductor {
         Ok(records)
     }
 
-    async fn finish(mut self, sensors: &[Sensor], sensor_records: Vec<SensorRecord>) -> io::Result<Played> {
+    async fn finish(
+        mut self,
+        sensors: &[Sensor],
+        sensor_records: Vec<SensorRecord>,
+        stack: String,
+    ) -> io::Result<Played> {
         let ledger = self.gateway.sample().await.map(|metrics| metrics.ledger);
         let traffic = self.relay.traffic();
         // Its figures are read and its queue is judged by the hub's record: there is nothing left to stop cleanly.
@@ -267,6 +307,7 @@ impl Conductor {
             samples: self.samples,
             events: self.events,
             started_at: self.clock.unix_of(0),
+            stack,
         })
     }
 

@@ -26,10 +26,19 @@ const METRICS_TIMEOUT: Duration = Duration::from_millis(400);
 /// A page of the gateway is some ten kilobytes.
 const METRICS_BYTES_MAX: u64 = 1 << 20;
 
+/// Where the sensors' messages come in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Inlet {
+    /// The gateway's own listener.
+    Listen(SocketAddr),
+    /// A broker that is already there, to which it subscribes.
+    Broker(SocketAddr),
+}
+
 #[derive(Debug)]
 pub(crate) struct Gateway {
     dir: PathBuf,
-    listen: SocketAddr,
+    inlet: Inlet,
     metrics: SocketAddr,
     child: Option<Child>,
     /// Highest VmHWM of any of its processes.
@@ -41,17 +50,30 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Writes the configuration into `dir`; nothing runs yet.
-    pub(crate) fn prepare(dir: &Path, hub: SocketAddr, sensors: &[Sensor]) -> io::Result<Self> {
+    /// `broker`: the local broker; without one it listens itself.
+    pub(crate) fn prepare(
+        dir: &Path,
+        hub: SocketAddr,
+        broker: Option<SocketAddr>,
+        sensors: &[Sensor],
+    ) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let (listen, metrics) = (free_port()?, free_port()?);
-        std::fs::write(dir.join("gateway.toml"), configuration(listen, metrics, hub))?;
+        let inlet = match broker {
+            Some(broker) => Inlet::Broker(broker),
+            None => Inlet::Listen(free_port()?),
+        };
+        let metrics = free_port()?;
+        std::fs::write(dir.join("gateway.toml"), configuration(inlet, metrics, hub))?;
         std::fs::write(dir.join("rules.toml"), rules(sensors))?;
         let dir = dir.to_owned();
-        Ok(Self { dir, listen, metrics, child: None, rss_kib_max: 0, flash_before: 0, flash_now: 0 })
+        Ok(Self { dir, inlet, metrics, child: None, rss_kib_max: 0, flash_before: 0, flash_now: 0 })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.listen
+    /// Where sensors connect.
+    pub(crate) fn inlet(&self) -> SocketAddr {
+        match self.inlet {
+            Inlet::Listen(address) | Inlet::Broker(address) => address,
+        }
     }
 
     pub(crate) fn rss_kib_max(&self) -> u64 {
@@ -86,7 +108,11 @@ impl Gateway {
     pub(crate) async fn accepting(&mut self, within: Duration) -> io::Result<()> {
         let deadline = tokio::time::Instant::now() + within;
         loop {
-            if TcpStream::connect(self.listen).await.is_ok() {
+            let ready = match self.inlet {
+                Inlet::Listen(address) => TcpStream::connect(address).await.is_ok(),
+                Inlet::Broker(_) => get(self.metrics, "/readyz").await.is_ok(),
+            };
+            if ready {
                 return Ok(());
             }
             self.alive()?;
@@ -166,11 +192,15 @@ fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-fn configuration(listen: SocketAddr, metrics: SocketAddr, hub: SocketAddr) -> String {
+fn configuration(inlet: Inlet, metrics: SocketAddr, hub: SocketAddr) -> String {
+    let local = match inlet {
+        Inlet::Listen(address) => format!("listen = \"{address}\""),
+        Inlet::Broker(address) => format!("broker = \"{address}\"\ntopics = [\"plant/#\"]"),
+    };
     format!(
         "# Written by the drill.\n\
          [gateway]\nid = \"drill\"\n\n\
-         [local]\nlisten = \"{listen}\"\n\n\
+         [local]\n{local}\n\n\
          [hub]\nurl = \"mqtt://{hub}\"\n\n\
          [[route]]\nmatch = \"plant/raw/#\"\nto = \"{RAW_PREFIX}\"\nformat = \"raw\"\n\n\
          [[route]]\nmatch = \"plant/filtered/#\"\nto = \"{READINGS_TOPIC}\"\nformat = \"protobuf\"\nfilter = \"rules.toml\"\n\n\
@@ -207,13 +237,16 @@ mod tests {
 
     #[test]
     fn the_configuration_is_one_that_the_gateway_takes_without_a_word() {
-        let dir = tempfile::tempdir().unwrap();
-        let hub = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883));
-        let gateway = Gateway::prepare(dir.path(), hub, &series::sensors().unwrap()).unwrap();
-        let (config, findings) = Config::load(&dir.path().join("gateway.toml")).unwrap();
-        assert_eq!(findings.to_string(), "");
-        assert_eq!(config.routes.len(), 2);
-        assert_eq!(config.metrics, Some(gateway.metrics));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883));
+        for broker in [None, Some(address)] {
+            let dir = tempfile::tempdir().unwrap();
+            let hub = SocketAddr::from((Ipv4Addr::LOCALHOST, 2883));
+            let gateway = Gateway::prepare(dir.path(), hub, broker, &series::sensors().unwrap()).unwrap();
+            let (config, findings) = Config::load(&dir.path().join("gateway.toml")).unwrap();
+            assert_eq!(findings.to_string(), "");
+            assert_eq!(config.routes.len(), 2);
+            assert_eq!(config.metrics, Some(gateway.metrics));
+        }
     }
 
     #[test]

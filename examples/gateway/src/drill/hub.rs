@@ -1,4 +1,5 @@
-//! The hub: an MQTT 5 server that writes down everything it acknowledges, reading by reading.
+//! The hub: an MQTT 5 server that writes down everything it acknowledges, reading by reading; or the subscriber of a real
+//! broker that writes down everything the broker gives it.
 
 #![allow(
     clippy::disallowed_types,
@@ -11,13 +12,15 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use edge_bridge::session::{Accept, Event, Resume, ServerConfig, Session};
-use edge_bridge::wire::{Publish, ReasonCode};
+use edge_bridge::session::{Accept, ClientConfig, Event, Resume, ServerConfig, Session};
+use edge_bridge::wire::{Publish, QoS, ReasonCode, Subscription, Utf8};
 use edge_codec::{Format, Limits, Value};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::clock::Clock;
+use super::mosquitto::PROBE;
 use super::mqtt::Connection;
 use super::record::{Arrived, Class, Reading, sha256_hex};
 
@@ -39,6 +42,18 @@ struct Seen {
     arrived: Mutex<Vec<Arrived>>,
     /// Clients whose session this hub keeps: they get Session Present.
     sessions: Mutex<HashSet<String>>,
+    probe: Notify,
+}
+
+impl Seen {
+    /// Written down before it is acknowledged: what the hub has acknowledged it has.
+    fn note(&self, publish: &Publish, time: i64) {
+        if publish.topic.as_str().ends_with(PROBE) {
+            self.probe.notify_one();
+        } else {
+            lock(&self.arrived).extend(arrivals(publish, time));
+        }
+    }
 }
 
 impl Hub {
@@ -61,6 +76,37 @@ impl Hub {
             }
         });
         Ok(Self { address, seen, task })
+    }
+
+    /// Subscribes to everything at a broker that is the hub; returns when the broker has said yes.
+    pub(crate) async fn subscribe(broker: SocketAddr, clock: Clock) -> io::Result<Self> {
+        let text = |text: &'static str| Utf8::from_static(text).map_err(io::Error::other);
+        let mut config = ClientConfig::new(text("drill-subscriber")?);
+        config.receive_maximum = u16::MAX;
+        let session = Session::client(clock.story_ms(), 1, config, None);
+        let mut connection = Connection::new(TcpStream::connect(broker).await?, session, clock);
+        loop {
+            match connection.next().await {
+                Event::Connected(_) => {
+                    let all = Subscription::new(text("site7/#")?, QoS::AtLeastOnce);
+                    connection.session.subscribe(clock.story_ms(), vec![all]).map_err(io::Error::other)?;
+                }
+                Event::SubAck(answer) if answer.reasons.iter().all(|reason| !reason.is_error()) => break,
+                other => {
+                    return Err(io::Error::other(format!(
+                        "the hub did not let the drill subscribe: {other:?}"
+                    )));
+                }
+            }
+        }
+        let seen = Arc::new(Seen::default());
+        let task = tokio::spawn(listen(connection, clock, Arc::clone(&seen)));
+        Ok(Self { address: broker, seen, task })
+    }
+
+    /// Waits for a probe to come through.
+    pub(crate) async fn probed(&self) {
+        self.seen.probe.notified().await;
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -96,8 +142,7 @@ async fn serve(stream: TcpStream, epoch: u64, clock: Clock, seen: Arc<Seen>) {
                 connection.accept(accept);
             }
             Event::Publish { publish, ack } => {
-                // Written down first: what the hub has acknowledged it has.
-                lock(&seen.arrived).extend(arrivals(&publish, clock.unix_ms()));
+                seen.note(&publish, clock.unix_ms());
                 if let Some(ack) = ack {
                     // Stale only when the connection has just ended.
                     let _ = connection.session.ack(clock.story_ms(), ack, ReasonCode::SUCCESS);
@@ -108,6 +153,25 @@ async fn serve(stream: TcpStream, epoch: u64, clock: Clock, seen: Arc<Seen>) {
                 connection.session.suback(clock.story_ms(), subscribe.packet_id, granted);
             }
             Event::Closed(_) => return,
+            _ => {}
+        }
+    }
+}
+
+/// The subscriber's side. Its connection is on loopback and has no fault of its own: if it ends, the rest counts as lost.
+async fn listen(mut connection: Connection, clock: Clock, seen: Arc<Seen>) {
+    loop {
+        match connection.next().await {
+            Event::Publish { publish, ack } => {
+                seen.note(&publish, clock.unix_ms());
+                if let Some(ack) = ack {
+                    let _ = connection.session.ack(clock.story_ms(), ack, ReasonCode::SUCCESS);
+                }
+            }
+            Event::Closed(why) => {
+                tracing::error!(event = "drill.hub", ?why, "the hub closed the subscriber's connection");
+                return;
+            }
             _ => {}
         }
     }
@@ -167,4 +231,65 @@ fn readings(payload: &[u8], message: &Arrived) -> Result<Vec<Arrived>, edge_code
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing panics while holding it; if something did, the record is still whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use edge_bridge::wire::{Properties, PropertiesBuilder};
+    use edge_codec::{BatchId, SensorTable};
+
+    use super::*;
+
+    fn publish(topic: &'static str, payload: impl Into<bytes::Bytes>) -> Publish {
+        Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            topic: Utf8::from_static(topic).unwrap(),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: payload.into(),
+        }
+    }
+
+    #[test]
+    fn a_raw_message_is_one_line_with_its_identity_and_its_mark() {
+        let mut message = publish("site7/plant/raw/energy", "abc");
+        let mut properties = PropertiesBuilder::new();
+        properties.user("edge-id", "1-0-1-9").unwrap();
+        properties.user("edge-pd", "1").unwrap();
+        message.properties = properties.finish();
+        let [arrived] = arrivals(&message, 5).try_into().unwrap();
+        assert_eq!((arrived.class, arrived.client.as_deref()), (Class::Raw, Some("energy")));
+        assert_eq!((arrived.id.as_deref(), arrived.pd), (Some("1-0-1-9"), true));
+        assert_eq!(arrived.sha256, sha256_hex(b"abc"));
+    }
+
+    #[test]
+    fn a_batch_is_one_line_per_reading_and_a_damaged_one_brings_nothing() {
+        let mut sensors = SensorTable::default();
+        sensors.insert(3, "room_co2", "ppm");
+        let id = BatchId { gateway: 1, lane: 1, epoch: 2, first_seq: 3 };
+        let mut encoder = edge_codec::protobuf::Encoder::new(&sensors).id(id).possible_duplicate(true);
+        for (time, value) in [(10, 0.1 + 0.2), (11, 7.0)] {
+            encoder
+                .push(&edge_codec::Reading { sensor: 3, time, value: Value::F64(value), quality: 0 })
+                .unwrap();
+        }
+        let payload = encoder.finish_under(10_000).unwrap();
+        let lines = arrivals(&publish(READINGS_TOPIC, payload.clone()), 5);
+        assert_eq!(lines.len(), 2);
+        let reading = lines[0].reading.as_ref().unwrap();
+        assert_eq!((reading.sensor.as_str(), reading.event_time, reading.value), ("room_co2", 10, 0.1 + 0.2));
+        assert!(lines.iter().all(|line| line.pd && line.id.as_deref() == Some(id.to_string().as_str())));
+        assert_eq!(arrivals(&publish(READINGS_TOPIC, payload.slice(1..)), 5), []);
+    }
+
+    #[test]
+    fn a_probe_is_told_and_not_recorded() {
+        let seen = Seen::default();
+        seen.note(&publish("site7/plant/raw/drill-probe", "{}"), 1);
+        seen.note(&publish("site7/plant/raw/energy", "{}"), 1);
+        assert_eq!(lock(&seen.arrived).len(), 1);
+    }
 }

@@ -5,14 +5,15 @@
 //!     └── acks.jsonl                                                                       hub.jsonl ──┘
 //!                                   verdict = judge(acks, hub) ──▶ report.json, report.html
 //! ```
-//! Data and decisions are pure: [`story`], [`series`], [`verdict`], [`report`]. Shells: [`relay`], [`hub`], [`sensor`],
-//! [`gateway`], and [`conductor`], which plays the story.
+//! Data and decisions are pure: `story`, `series`, `verdict`, `report`. Shells: `relay`, `hub`, `sensor`, `gateway`,
+//! `mosquitto`, and `conductor`, which plays the story.
 
 mod clock;
 mod conductor;
 mod gateway;
 mod hub;
 mod metrics;
+mod mosquitto;
 mod mqtt;
 mod progress;
 mod record;
@@ -48,6 +49,9 @@ pub(crate) struct Arguments {
     /// Also keep every acknowledged message and every arrival, as acks.jsonl and hub.jsonl
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// Use real Mosquitto as hub and as local broker; their configurations are left in the report folder
+    #[arg(long)]
+    mosquitto: bool,
 }
 
 /// Runs the drill and prints its verdict. 0: every promise held; 1: one did not, or the drill could not run.
@@ -79,14 +83,15 @@ fn drill(arguments: &Arguments) -> io::Result<bool> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    let brokers_dir = arguments.mosquitto.then_some(arguments.report.as_path());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut played = runtime.block_on(conductor::play(story, &work))?;
+    let mut played = runtime.block_on(conductor::play(story, &work, brokers_dir))?;
     if let Some(dir) = &arguments.record {
         played.records.write(dir)?;
         // The verdict is that of the files: whoever computes it again has the same ground.
         played.records = Records::read(dir)?;
     }
-    let report = judge(played, command(seconds, seed));
+    let report = judge(played, command(seconds, seed, arguments.mosquitto));
     report.write(&arguments.report)?;
     print_verdict(&report, &arguments.report);
     if report.passed() {
@@ -108,14 +113,15 @@ fn judge(played: Played, command: String) -> Report {
         samples: played.samples,
         events: played.events,
         started_at: played.started_at,
-        stack: "built-in hub".to_owned(),
+        stack: played.stack,
         command,
     }
 }
 
-fn command(seconds: u64, seed: u64) -> String {
+fn command(seconds: u64, seed: u64, mosquitto: bool) -> String {
     let length = if seconds == SECONDS_DEFAULT { String::new() } else { format!(" --seconds {seconds}") };
-    format!("cargo run --release -p edge-gateway -- drill --seed {seed}{length}")
+    let brokers = if mosquitto { " --mosquitto" } else { "" };
+    format!("cargo run --release -p edge-gateway -- drill --seed {seed}{length}{brokers}")
 }
 
 fn print_verdict(report: &Report, dir: &Path) {
@@ -148,7 +154,8 @@ mod tests {
     fn negative_control_a_gateway_that_does_not_start_is_a_failed_drill_with_its_log() {
         let dir = tempfile::tempdir().unwrap();
         let report = dir.path().join("report");
-        let arguments = Arguments { seconds: 1, seed: None, report: report.clone(), record: None };
+        let arguments =
+            Arguments { seconds: 1, seed: None, report: report.clone(), record: None, mosquitto: false };
         let error = drill(&arguments).unwrap_err().to_string();
         assert!(error.contains("the gateway has ended") && error.contains("state"), "{error}");
         assert_eq!(run(&arguments), ExitCode::from(1));
@@ -157,7 +164,10 @@ mod tests {
 
     #[test]
     fn the_command_that_is_printed_runs_the_same_story_again() {
-        assert_eq!(command(40, 7), "cargo run --release -p edge-gateway -- drill --seed 7");
-        assert_eq!(command(60, 7), "cargo run --release -p edge-gateway -- drill --seed 7 --seconds 60");
+        assert_eq!(command(40, 7, false), "cargo run --release -p edge-gateway -- drill --seed 7");
+        assert_eq!(
+            command(60, 7, true),
+            "cargo run --release -p edge-gateway -- drill --seed 7 --seconds 60 --mosquitto"
+        );
     }
 }

@@ -57,3 +57,32 @@ async fn promise_1_negative_control_a_hub_that_forgets_one_message_is_caught() {
     records.hub.retain(|arrived| arrived.sha256 != forgotten);
     assert_eq!(judge(&records, &timeline, &published).lost.len(), 1);
 }
+
+/// Mosquitto's part of `--mosquitto`, without a gateway between: the sensor publishes where the hub's subscriber listens.
+#[tokio::test]
+async fn a_real_mosquitto_as_hub_gives_the_subscriber_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Clock::start();
+    assert!(mosquitto::version().await.unwrap().starts_with("mosquitto version"));
+    let Stack { hub, local, brokers, .. } = Stack::mosquitto(dir.path(), clock).await.unwrap();
+    assert!(
+        std::fs::read_to_string(dir.path().join("mosquitto-hub.conf"))
+            .unwrap()
+            .contains("max_inflight_messages 0")
+    );
+    let local_conf = std::fs::read_to_string(dir.path().join("mosquitto-local.conf")).unwrap();
+    assert!(local_conf.contains("max_queued_messages 0") && !local_conf.contains("inflight"));
+    assert_ne!(Some(hub.address()), local);
+
+    let mut sensor = series::sensors().unwrap().remove(8);
+    sensor.topic = format!("{RAW_PREFIX}{}", sensor.topic);
+    let story = Arc::new(Story::new(1, 30));
+    let crew = Crew::start(&[sensor], brokers[0].address, &story, clock);
+    clock.until(1_500).await;
+    crew.stop.send(true).unwrap();
+    let Crew { mut tasks, .. } = crew;
+    let record = tasks.join_next().await.unwrap().unwrap();
+    assert!(record.acks.len() > 20);
+    let arrived = hub.take_record();
+    assert!(record.acks.iter().all(|ack| arrived.iter().any(|a| a.sha256 == ack.sha256)));
+}
