@@ -45,19 +45,30 @@ pub(crate) struct Played {
     pub(crate) stack: String,
 }
 
-/// Runs the story with the gateway's files in `work`; `mosquitto` names the folder for the configurations of real brokers.
+/// What a story is played with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setup<'a> {
+    /// The gateway: started as `program run FILE --state DIR`.
+    pub(crate) program: &'a Path,
+    /// Its configuration, state and log.
+    pub(crate) work: &'a Path,
+    /// The folder for the configurations of real brokers, if they shall take part.
+    pub(crate) mosquitto: Option<&'a Path>,
+}
+
+/// Runs the story.
 ///
 /// # Errors
 /// When a part cannot be started, or when the gateway ends by itself.
-pub(crate) async fn play(story: Story, work: &Path, mosquitto: Option<&Path>) -> io::Result<Played> {
+pub(crate) async fn play(story: Story, setup: Setup<'_>) -> io::Result<Played> {
     let sensors = series::sensors().map_err(io::Error::other)?;
     let clock = Clock::start();
-    let Stack { hub, local, name, brokers } = match mosquitto {
+    let Stack { hub, local, name, brokers } = match setup.mosquitto {
         Some(dir) => Stack::mosquitto(dir, clock).await?,
         None => Stack::built_in(clock).await?,
     };
     let relay = Relay::start(hub.address(), ONE_WAY_DELAY).await?;
-    let mut gateway = Gateway::prepare(work, relay.address(), local, &sensors)?;
+    let mut gateway = Gateway::prepare(setup.program, setup.work, relay.address(), local, &sensors)?;
     gateway.start()?;
     gateway.accepting(START_WITHIN).await?;
     if let Some(local) = local {

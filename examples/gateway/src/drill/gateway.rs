@@ -1,4 +1,4 @@
-//! The gateway under test: this very program as a child process, with a configuration and a state directory of its own.
+//! The gateway under test: a child process (in a drill this very program), with a configuration and a state directory of its own.
 
 #![allow(
     clippy::disallowed_methods,
@@ -37,6 +37,7 @@ pub(crate) enum Inlet {
 
 #[derive(Debug)]
 pub(crate) struct Gateway {
+    program: PathBuf,
     dir: PathBuf,
     inlet: Inlet,
     metrics: SocketAddr,
@@ -49,9 +50,10 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Writes the configuration into `dir`; nothing runs yet.
+    /// Writes the configuration of `program run` into `dir`; nothing runs yet.
     /// `broker`: the local broker; without one it listens itself.
     pub(crate) fn prepare(
+        program: &Path,
         dir: &Path,
         hub: SocketAddr,
         broker: Option<SocketAddr>,
@@ -65,8 +67,8 @@ impl Gateway {
         let metrics = free_port()?;
         std::fs::write(dir.join("gateway.toml"), configuration(inlet, metrics, hub))?;
         std::fs::write(dir.join("rules.toml"), rules(sensors))?;
-        let dir = dir.to_owned();
-        Ok(Self { dir, inlet, metrics, child: None, rss_kib_max: 0, flash_before: 0, flash_now: 0 })
+        let (program, dir) = (program.to_owned(), dir.to_owned());
+        Ok(Self { program, dir, inlet, metrics, child: None, rss_kib_max: 0, flash_before: 0, flash_now: 0 })
     }
 
     /// Where sensors connect.
@@ -87,7 +89,7 @@ impl Gateway {
     /// Starts it; its log goes to `gateway.log` beside the configuration.
     pub(crate) fn start(&mut self) -> io::Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.dir.join("gateway.log"))?;
-        let child = Command::new(std::env::current_exe()?)
+        let child = Command::new(&self.program)
             .arg("run")
             .arg(self.dir.join("gateway.toml"))
             .arg("--state")
@@ -241,7 +243,9 @@ mod tests {
         for broker in [None, Some(address)] {
             let dir = tempfile::tempdir().unwrap();
             let hub = SocketAddr::from((Ipv4Addr::LOCALHOST, 2883));
-            let gateway = Gateway::prepare(dir.path(), hub, broker, &series::sensors().unwrap()).unwrap();
+            let gateway =
+                Gateway::prepare(Path::new("unused"), dir.path(), hub, broker, &series::sensors().unwrap())
+                    .unwrap();
             let (config, findings) = Config::load(&dir.path().join("gateway.toml")).unwrap();
             assert_eq!(findings.to_string(), "");
             assert_eq!(config.routes.len(), 2);

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use edge_bridge::session::{Accept, ClientConfig, Event, Resume, ServerConfig, Session};
 use edge_bridge::wire::{Publish, QoS, ReasonCode, Subscription, Utf8};
-use edge_codec::{Format, Limits, Value};
+use edge_codec::{BatchId, Format, Limits, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -206,26 +206,29 @@ fn arrivals(publish: &Publish, time: i64) -> Vec<Arrived> {
 fn readings(payload: &[u8], message: &Arrived) -> Result<Vec<Arrived>, edge_codec::DecodeError> {
     let mut batch = READINGS_FORMAT.decode(payload, &Limits::default())?;
     let header = *batch.header();
-    let rows = batch.by_ref().collect::<Result<Vec<_>, _>>()?;
-    let name = |id| batch.sensors().get(id).map_or_else(String::new, |sensor| sensor.name.to_string());
-    let readings = rows.into_iter().map(|row| {
+    let mut readings = Vec::new();
+    loop {
+        // The identity of the row, not of the batch: after a broken link the same rows may be cut into other batches.
+        let id =
+            header.id.zip(batch.next_seq()).map(|(id, first_seq)| BatchId { first_seq, ..id }.to_string());
+        let Some(row) = batch.next().transpose()? else { return Ok(readings) };
         let value = match row.value {
             Value::F64(value) => value,
             Value::I64(value) => value as f64,
             // No sensor of the drill sends anything else: such a reading stands for none of theirs.
             _ => f64::NAN,
         };
-        let sensor = name(row.sensor);
-        Arrived {
+        let sensor =
+            batch.sensors().get(row.sensor).map_or_else(String::new, |sensor| sensor.name.to_string());
+        readings.push(Arrived {
             class: Class::Filtered,
             client: Some(sensor.clone()),
-            id: header.id.map(|id| id.to_string()),
+            id,
             pd: header.pd || message.pd,
             reading: Some(Reading { sensor, event_time: row.time, value, quality: row.quality }),
             ..message.clone()
-        }
-    });
-    Ok(readings.collect())
+        });
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -236,7 +239,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use edge_bridge::wire::{Properties, PropertiesBuilder};
-    use edge_codec::{BatchId, SensorTable};
+    use edge_codec::SensorTable;
 
     use super::*;
 
@@ -281,7 +284,9 @@ mod tests {
         assert_eq!(lines.len(), 2);
         let reading = lines[0].reading.as_ref().unwrap();
         assert_eq!((reading.sensor.as_str(), reading.event_time, reading.value), ("room_co2", 10, 0.1 + 0.2));
-        assert!(lines.iter().all(|line| line.pd && line.id.as_deref() == Some(id.to_string().as_str())));
+        let ids: Vec<_> = lines.iter().map(|line| line.id.clone().unwrap()).collect();
+        assert_eq!(ids, ["0000000000000001-1-2-3", "0000000000000001-1-2-4"]);
+        assert!(lines.iter().all(|line| line.pd));
         assert_eq!(arrivals(&publish(READINGS_TOPIC, payload.slice(1..)), 5), []);
     }
 

@@ -29,7 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use conductor::Played;
+use conductor::{Played, Setup};
 use record::Records;
 use report::Report;
 use story::{SECONDS_DEFAULT, SECONDS_MAX, SECONDS_MIN, Story};
@@ -83,9 +83,11 @@ fn drill(arguments: &Arguments) -> io::Result<bool> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let brokers_dir = arguments.mosquitto.then_some(arguments.report.as_path());
+    let program = std::env::current_exe()?;
+    let mosquitto = arguments.mosquitto.then_some(arguments.report.as_path());
+    let setup = Setup { program: &program, work: &work, mosquitto };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut played = runtime.block_on(conductor::play(story, &work, brokers_dir))?;
+    let mut played = runtime.block_on(conductor::play(story, setup))?;
     if let Some(dir) = &arguments.record {
         played.records.write(dir)?;
         // The verdict is that of the files: whoever computes it again has the same ground.

@@ -95,7 +95,11 @@ pub(crate) struct Story {
 impl Story {
     /// The story of `seed`, `seconds` long without the drain; `seconds` is brought into 30..=3600.
     pub(crate) fn new(seed: u64, seconds: u64) -> Self {
-        let publish_ms = seconds.clamp(SECONDS_MIN, SECONDS_MAX) * 1000;
+        Self::of_length(seed, seconds.clamp(SECONDS_MIN, SECONDS_MAX) * 1000)
+    }
+
+    /// Tests play stories that are too short for what a gateway has to show.
+    pub(crate) fn of_length(seed: u64, publish_ms: u64) -> Self {
         let at = |percent: u64| publish_ms * percent / 100;
         let phase = |name, from_ms, to_ms| Phase { name, from_ms, to_ms };
         // Not in the first moments of the cut (nothing would be waiting) and not in the last (the restart is a part of the outage).

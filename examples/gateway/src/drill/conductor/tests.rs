@@ -86,3 +86,54 @@ async fn a_real_mosquitto_as_hub_gives_the_subscriber_everything() {
     let arrived = hub.take_record();
     assert!(record.acks.iter().all(|ack| arrived.iter().any(|a| a.sha256 == ack.sha256)));
 }
+
+/// A gateway that acknowledges from memory: Mosquitto's own bridge, started the way the drill starts ours.
+const MOSQUITTO_AS_GATEWAY: &str = r#"#!/bin/sh
+# run FILE --state DIR
+port() { sed -n "s|^$1 = \".*:\([0-9]*\)\"|\1|p" "$2" | head -n 1; }
+cat > "$2.mosquitto" <<END
+listener $(port listen "$2") 127.0.0.1
+allow_anonymous true
+persistence false
+max_queued_messages 0
+connection drill
+address 127.0.0.1:$(port url "$2")
+topic plant/raw/# out 1 "" site7/
+cleansession false
+restart_timeout 1
+keepalive_interval 5
+try_private false
+END
+PATH="$PATH:/usr/sbin" exec mosquitto -c "$2.mosquitto"
+"#;
+
+#[tokio::test]
+async fn promise_1_negative_control_a_gateway_that_acknowledges_from_memory_fails_the_drill() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("gateway.sh");
+    std::fs::write(&program, MOSQUITTO_AS_GATEWAY).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let setup = Setup { program: &program, work: &dir.path().join("work"), mosquitto: None };
+    let played = play(Story::of_length(11, 8_000), setup).await.unwrap();
+    assert_eq!(played.observed.kills, 1);
+    assert!(played.observed.gateway_rss_kib_max > 1_000);
+    let (cut_at, _) = played.timeline.outages[0];
+    let killed_at = played.timeline.killed_at.unwrap();
+    let verdict = judge(&played.records, &played.timeline, &played.published);
+    let raw_lost: Vec<i64> = verdict
+        .lost
+        .iter()
+        .map(|lost| &played.records.acks[lost.ack])
+        .filter(|ack| ack.class == super::super::record::Class::Raw)
+        .map(|ack| ack.first_sent)
+        .collect();
+    assert!(!verdict.passed(&played.observed));
+    // What it had taken in the outage before the kill, and nothing else: the drill's own parts lose nothing.
+    let on_the_way_ms = 2 * i64::try_from(ONE_WAY_DELAY.as_millis()).unwrap();
+    assert!(raw_lost.len() > 3, "{raw_lost:?}");
+    assert!(
+        raw_lost.iter().all(|sent| (cut_at - on_the_way_ms..=killed_at).contains(sent)),
+        "{cut_at} {killed_at} {raw_lost:?}"
+    );
+}
