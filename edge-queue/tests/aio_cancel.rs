@@ -99,10 +99,16 @@ async fn waiting_for_rows_ends_with_a_push_and_with_the_close() {
     let q = open(&SimDir::new());
     let mut hub = q.consumer("hub").await.unwrap();
     let other = q.clone();
-    let (chunk, receipt) =
-        tokio::join!(hub.next_chunk(10), async move { other.push(Row::new("abcd")).await.unwrap() });
-    chunk.unwrap().ack();
-    assert_eq!(receipt.await.unwrap(), Receipt::HandedOver);
+    let push_then_wait = async move {
+        let receipt = other.push(Row::new("abcd")).await.unwrap();
+        receipt.await.unwrap()
+    };
+    let take = async {
+        hub.next_chunk(10).await.unwrap().ack();
+        hub
+    };
+    let (mut hub, receipt) = tokio::join!(take, push_then_wait);
+    assert_eq!(receipt, Receipt::HandedOver);
     let (end, closed) = tokio::join!(hub.next_chunk(10), q.close());
     assert!(end.is_none() && closed.is_ok());
 }
