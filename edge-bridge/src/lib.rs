@@ -4,9 +4,13 @@
 pub mod bridge;
 pub mod chain;
 pub mod ingest;
+#[cfg(feature = "net")]
+pub mod net;
 mod publisher;
 pub mod row;
 pub mod session;
 pub mod wire;
 
+#[cfg(feature = "net")]
+pub use net::{Bridge, Builder, Command, Commands, Link, Receipt, Tls};
 pub use row::{Format, Row};

@@ -230,7 +230,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
             Phase::Waiting { until_ms } => Some(*until_ms),
             Phase::Up(connection) => {
                 let stall = self.stall.poll_timeout(self.uplink.window().srtt_ms());
-                let all = [connection.session.poll_timeout(), self.uplink.poll_timeout(), stall];
+                let all =
+                    [connection.session.poll_timeout(), self.uplink.poll_timeout(&connection.session), stall];
                 all.into_iter().flatten().min()
             }
         }
@@ -274,6 +275,11 @@ impl<S: Spool, P: Pack> Core<S, P> {
             stats.traffic.add(&connection.session.traffic());
         }
         stats
+    }
+
+    /// Messages sent, acknowledged and received: what tells cheaply whether anything happened.
+    pub fn counters(&self) -> (u64, u64, u64) {
+        (self.stats.sent, self.stats.acknowledged, self.stats.received)
     }
 
     /// The state of the link.

@@ -31,6 +31,8 @@ pub struct Stats {
     pub srtt_ms: u64,
     /// Messages from the hub.
     pub received: u64,
+    /// Messages of QoS 0 from the hub that no subscription of the application took.
+    pub dropped_qos0: u64,
     /// Attempts to connect.
     pub dials: u64,
     /// Connections that the hub accepted.

@@ -145,7 +145,7 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
-        while session.room() > 0 && self.retries.len() < RETRIES_MAX {
+        while session.room() > 0 {
             let Some(message) = self.next_message(now, session, spool, stats) else { return };
             if !self.window.admits(message.bytes) {
                 self.again.push_front(message);
@@ -205,8 +205,11 @@ impl<P: Pack> Uplink<P> {
         self.window.forget_in_flight();
     }
 
-    /// When [`pump`](Self::pump) may have something to do without an event.
-    pub(super) fn poll_timeout(&self) -> Option<u64> {
+    /// When [`pump`](Self::pump) may have something to do without an event; none while only a PUBACK can make room.
+    pub(super) fn poll_timeout(&self, session: &Session) -> Option<u64> {
+        if session.room() == 0 || !self.again.is_empty() {
+            return None;
+        }
         let retry = self.retries.iter().map(|(due_ms, _)| *due_ms).min();
         [retry, self.pack.poll_timeout()].into_iter().flatten().min()
     }
@@ -232,6 +235,9 @@ impl<P: Pack> Uplink<P> {
         }
         if let Some(at) = self.retries.iter().position(|(due_ms, _)| *due_ms <= now.up_ms) {
             return self.retries.remove(at).map(|(_, message)| message);
+        }
+        if self.retries.len() >= RETRIES_MAX {
+            return None;
         }
         let max_packet = usize::try_from(session.peer_packet_max()).unwrap_or(usize::MAX);
         loop {

@@ -1,0 +1,320 @@
+//! Everything that is said before the start.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::clock::Clock;
+use super::commands::{Acks, Router};
+use super::dial::Dialer;
+use super::driver::Driver;
+use super::in_process::{Bridge, Store};
+use super::link::Link;
+use super::memory::SharedMemory;
+use super::target::{Target, TargetError};
+use super::tls::Tls;
+use crate::bridge::backoff::BackoffConfig;
+use crate::bridge::rules::Rules;
+use crate::bridge::spool::Spool;
+use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
+use crate::session::ClientConfig;
+use crate::wire::{Utf8, Version, Will};
+
+/// What a bridge is to be. Nothing is checked before `start`.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct Builder {
+    url: String,
+    client_id: String,
+    client: ClientConfig,
+    username: Option<String>,
+    tls: Option<Tls>,
+    connect_timeout: Duration,
+    send_buffer_bytes: Option<u32>,
+    window_max_bytes: Option<u64>,
+    backoff: BackoffConfig,
+    rules: Rules,
+    identity: bool,
+    spool_dir: Option<PathBuf>,
+    #[cfg(feature = "spool-queue")]
+    queue_config: Option<edge_queue::Config>,
+}
+
+/// Why a bridge did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Not the address of a hub.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// No client identifier: the hub keeps the session under it.
+    #[error("client_id is missing: the hub keeps the session under this name")]
+    ClientId,
+    /// A text that MQTT does not carry.
+    #[error("{what} is not a string of MQTT")]
+    Text {
+        /// Which setting.
+        what: &'static str,
+    },
+    /// `mqtts` without keys.
+    #[error("mqtts:// needs tls(): an authority to trust, at least")]
+    TlsMissing,
+    /// Keys without `mqtts`.
+    #[error("tls() is set, but the address is mqtt://, which would be sent in the clear")]
+    TlsUnused,
+    /// `spool_dir` without the feature that has a disk queue.
+    #[error("spool_dir needs the feature \"spool-queue\"")]
+    NoDiskSpool,
+    /// The queue on disk did not open.
+    #[error("the spool in {}: {reason}", dir.display())]
+    Spool {
+        /// Where.
+        dir: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Builder {
+    pub(super) fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            client_id: String::new(),
+            client: ClientConfig::new(Utf8::default()),
+            username: None,
+            tls: None,
+            connect_timeout: Duration::from_secs(10),
+            send_buffer_bytes: None,
+            window_max_bytes: None,
+            backoff: BackoffConfig::default(),
+            rules: Rules::default(),
+            identity: false,
+            spool_dir: None,
+            #[cfg(feature = "spool-queue")]
+            queue_config: None,
+        }
+    }
+
+    /// The name under which the hub keeps our session. Required; two bridges with the same one throw each other out.
+    pub fn client_id(mut self, client_id: &str) -> Self {
+        client_id.clone_into(&mut self.client_id);
+        self
+    }
+
+    /// For `mqtts`.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// User name and password.
+    pub fn credentials(mut self, username: &str, password: impl Into<Bytes>) -> Self {
+        self.username = Some(username.to_owned());
+        self.client.password = Some(password.into());
+        self
+    }
+
+    /// Keep the spool on disk, in this directory: messages survive a restart. Without it they live in RAM (at most 64 MiB), and a receipt
+    /// comes only when the hub has the message.
+    pub fn spool_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.spool_dir = Some(dir.into());
+        self
+    }
+
+    /// How the spool on disk behaves.
+    #[cfg(feature = "spool-queue")]
+    pub fn queue_config(mut self, config: edge_queue::Config) -> Self {
+        self.queue_config = Some(config);
+        self
+    }
+
+    /// Default MQTT 5. A 3.1.1 hub says neither what it bears nor why it refuses.
+    pub fn version(mut self, version: Version) -> Self {
+        self.client.version = version;
+        self
+    }
+
+    /// Seconds without a packet after which the hub may give us up. Default 60. Dead links are found by the stall breaker, in
+    /// seconds, whatever this is: a large value costs nothing but the hub's patience and saves pings.
+    pub fn keep_alive_s(mut self, seconds: u16) -> Self {
+        self.client.keep_alive_s = seconds;
+        self
+    }
+
+    /// How long the hub keeps our session, hence the commands of an outage. Default a day.
+    pub fn session_expiry_s(mut self, seconds: u32) -> Self {
+        self.client.session_expiry_s = seconds;
+        self
+    }
+
+    /// Published by the hub when we vanish.
+    pub fn will(mut self, will: Will) -> Self {
+        self.client.will = Some(will);
+        self
+    }
+
+    /// The `in` rules, for messages from the hub: subscribed to, and renamed. `out` rules are the ingest's.
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Whether raw messages carry `edge-id` and, on possible duplicates, `edge-pd`. Default false: nothing is added.
+    pub fn identity(mut self, on: bool) -> Self {
+        self.identity = on;
+        self
+    }
+
+    /// Bytes unacknowledged at most. Default 4 MiB; the window below it follows the link's delay.
+    pub fn window_max_bytes(mut self, bytes: u64) -> Self {
+        self.window_max_bytes = Some(bytes);
+        self
+    }
+
+    /// Messages unacknowledged at most, within the hub's Receive Maximum.
+    pub fn max_in_flight(mut self, messages: u16) -> Self {
+        self.client.max_in_flight = messages.max(1);
+        self
+    }
+
+    /// Delays between dials.
+    pub fn backoff(mut self, backoff: BackoffConfig) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// For DNS, TCP and TLS together. Default 10 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The socket's send buffer. Default: the system's. Smaller ones keep fresh messages from waiting behind bytes that the kernel
+    /// already has, and limit the throughput to that many bytes per round trip.
+    pub fn send_buffer_bytes(mut self, bytes: u32) -> Self {
+        self.send_buffer_bytes = Some(bytes);
+        self
+    }
+
+    /// Starts the bridge as a task of the present tokio runtime. Returns before there is a connection: publishing works without one.
+    ///
+    /// # Errors
+    ///
+    /// What was said before is wrong, or the spool did not open.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as `tokio::spawn` does.
+    pub async fn start(mut self) -> Result<Bridge, StartError> {
+        let pack = RawPack::new(self.identity);
+        let clock = Clock::start();
+        let Some(dir) = self.spool_dir.take() else {
+            let memory = SharedMemory::new();
+            let (link, task) = self.spawn(clock, memory.clone(), pack)?;
+            return Ok(Bridge::new(link, task, Store::Memory(memory), clock));
+        };
+        // Before the directory is touched.
+        self.check()?;
+        self.start_on_disk(dir, clock, pack).await
+    }
+
+    /// Starts a link on a spool and a pack of your own: what a gateway does. After pushing to the spool call
+    /// [`Link::rows_pushed`].
+    ///
+    /// # Errors
+    ///
+    /// What was said before is wrong.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as `tokio::spawn` does.
+    pub fn start_with<S, P>(self, spool: S, pack: P) -> Result<(Link, JoinHandle<()>), StartError>
+    where
+        S: Spool + Send + 'static,
+        P: Pack + Send + 'static,
+    {
+        self.spawn(Clock::start(), spool, pack)
+    }
+
+    #[cfg(feature = "spool-queue")]
+    async fn start_on_disk(self, dir: PathBuf, clock: Clock, pack: RawPack) -> Result<Bridge, StartError> {
+        let config = self.queue_config.clone().unwrap_or_default();
+        let path = dir.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let queue = edge_queue::Queue::open(&path, config).map_err(|e| e.to_string())?;
+            let consumer = queue.consumer("hub").map_err(|e| e.to_string())?;
+            Ok::<_, String>((queue, consumer))
+        });
+        let opened = opened.await.unwrap_or_else(|e| Err(e.to_string()));
+        let (queue, consumer) = opened.map_err(|reason| StartError::Spool { dir, reason })?;
+        let spool = super::QueueSpool::new(queue.clone(), consumer);
+        let (link, task) = self.spawn(clock, spool, pack)?;
+        Ok(Bridge::new(link, task, Store::Queue(queue), clock))
+    }
+
+    #[cfg(not(feature = "spool-queue"))]
+    async fn start_on_disk(self, _: PathBuf, _: Clock, _: RawPack) -> Result<Bridge, StartError> {
+        Err(StartError::NoDiskSpool)
+    }
+
+    fn check(&self) -> Result<(Target, LinkConfig), StartError> {
+        let target: Target = self.url.parse()?;
+        match (target.tls, &self.tls) {
+            (true, None) => return Err(StartError::TlsMissing),
+            (false, Some(_)) => return Err(StartError::TlsUnused),
+            _ => {}
+        }
+        if self.client_id.is_empty() {
+            return Err(StartError::ClientId);
+        }
+        let text = |what, text: &str| Utf8::try_from(text).map_err(|_| StartError::Text { what });
+        let mut client = self.client.clone();
+        client.client_id = text("client_id", &self.client_id)?;
+        client.username = self.username.as_deref().map(|name| text("the user name", name)).transpose()?;
+        let mut config = LinkConfig::new(client);
+        config.backoff = self.backoff;
+        config.rules = self.rules.clone();
+        config.seed = RandomState::new().build_hasher().finish();
+        if let Some(bytes) = self.window_max_bytes {
+            config.window_max_bytes = bytes;
+        }
+        Ok((target, config))
+    }
+
+    fn spawn<S, P>(self, clock: Clock, spool: S, pack: P) -> Result<(Link, JoinHandle<()>), StartError>
+    where
+        S: Spool + Send + 'static,
+        P: Pack + Send + 'static,
+    {
+        let (target, config) = self.check()?;
+        let wake = Arc::new(Notify::new());
+        let acks = Acks::new(wake.clone());
+        let (requests, received) = mpsc::channel(16);
+        let (status, watched) = watch::channel(Stats::default());
+        let driver = Driver {
+            core: Core::new(config, spool, pack),
+            dialer: Dialer {
+                target,
+                tls: self.tls,
+                connect_timeout: self.connect_timeout,
+                send_buffer_bytes: self.send_buffer_bytes,
+                wire_bytes: Arc::default(),
+            },
+            clock,
+            router: Router::new(acks.clone()),
+            acks,
+            wake: wake.clone(),
+            requests: received,
+            status,
+            status_at_ms: 0,
+            wire: None,
+            dialing: None,
+        };
+        Ok((Link { requests, wake, status: watched }, tokio::spawn(driver.run())))
+    }
+}

@@ -1,0 +1,238 @@
+//! One task per link: inputs, transmit, timer, events. It decides nothing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::clock::Clock;
+use super::commands::{Acks, Commands, Router};
+use super::dial::{DialError, Dialer};
+use super::stream::Stream;
+use super::wire::{Moved, Wire};
+use crate::bridge::spool::Spool;
+use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
+use crate::wire::{QoS, ReasonCode, Utf8};
+
+/// How often the numbers are published at most; a change of the link's state is published at once.
+const STATUS_EVERY_MS: u64 = 200;
+
+/// What the application asks for.
+pub(super) enum Request {
+    Subscribe { filter: Utf8, qos: QoS, reply: oneshot::Sender<Commands> },
+    Close { reply: oneshot::Sender<()> },
+}
+
+type Dialing = Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send>>;
+
+pub(super) struct Driver<S, P> {
+    pub(super) core: Core<S, P>,
+    pub(super) dialer: Dialer,
+    pub(super) clock: Clock,
+    pub(super) router: Router,
+    pub(super) acks: Arc<Acks>,
+    pub(super) wake: Arc<Notify>,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) status: watch::Sender<Stats>,
+    pub(super) status_at_ms: u64,
+    pub(super) wire: Option<Wire>,
+    pub(super) dialing: Option<Dialing>,
+}
+
+enum Woken {
+    Dialed(Result<Stream, DialError>),
+    Moved(Moved),
+    Wake,
+    Request(Option<Request>),
+    Timer,
+}
+
+impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
+    pub(super) async fn run(mut self) {
+        self.core.start(self.clock.now());
+        self.perform().await;
+        loop {
+            match self.wait().await {
+                Woken::Dialed(Ok(stream)) => {
+                    self.dialing = None;
+                    self.wire = Some(Wire::new(stream));
+                    self.core.handle_input(self.clock.now(), Input::Dialed);
+                }
+                Woken::Dialed(Err(error)) => {
+                    self.dialing = None;
+                    self.core.handle_input(self.clock.now(), Input::DialFailed(error.to_string()));
+                }
+                Woken::Moved(Moved::Read) => self.received().await,
+                Woken::Moved(Moved::Wrote) => continue,
+                Woken::Moved(Moved::Ended(why)) => {
+                    self.wire = None;
+                    self.core.handle_input(self.clock.now(), Input::HungUp(why));
+                }
+                Woken::Wake => self.woken(),
+                Woken::Timer => self.core.handle_input(self.clock.now(), Input::Timeout),
+                Woken::Request(Some(Request::Subscribe { filter, qos, reply })) => {
+                    // If nobody waits for the answer, the subscription is dropped with it.
+                    let _ = reply.send(self.router.subscribe(filter.clone()));
+                    self.core.subscribe(self.clock.now(), filter, qos);
+                }
+                Woken::Request(Some(Request::Close { reply })) => {
+                    self.stop().await;
+                    let _ = reply.send(());
+                    return;
+                }
+                Woken::Request(None) => {
+                    self.stop().await;
+                    return;
+                }
+            }
+            self.perform().await;
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let now_ms = self.clock.now().up_ms;
+        let status_ms = self.status_is_due_later().then_some(self.status_at_ms + STATUS_EVERY_MS);
+        let due_ms = [self.core.poll_timeout(), status_ms].into_iter().flatten().min();
+        // A deadline that stays in the past must not spin.
+        let due = self.clock.at(due_ms.unwrap_or(now_ms + 60_000).max(now_ms + 1));
+        tokio::select! {
+            dialed = dialed(&mut self.dialing) => Woken::Dialed(dialed),
+            moved = moved(&mut self.wire) => Woken::Moved(moved),
+            () = self.wake.notified() => Woken::Wake,
+            request = self.requests.recv() => Woken::Request(request),
+            () = timer(due) => Woken::Timer,
+        }
+    }
+
+    async fn received(&mut self) {
+        loop {
+            let Some(wire) = &mut self.wire else { return };
+            let before = wire.received.len();
+            self.core.handle_input(self.clock.now(), Input::Bytes(&mut wire.received));
+            let shorter = wire.received.len() < before;
+            self.perform().await;
+            if !shorter {
+                return;
+            }
+        }
+    }
+
+    fn woken(&mut self) {
+        let now = self.clock.now();
+        for handle in self.acks.take() {
+            if self.core.ack(now, handle, ReasonCode::SUCCESS).is_err() {
+                tracing::debug!("a message was done after its connection was gone; the hub sends it again");
+            }
+        }
+        self.router.retry();
+        self.core.handle_input(now, Input::Rows);
+    }
+
+    /// Does what the core wants.
+    async fn perform(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Dial => self.dialing = Some(Box::pin(self.dialer.clone().dial())),
+                Output::Transmit(bytes) => {
+                    if let Some(wire) = &mut self.wire {
+                        wire.send(bytes);
+                    }
+                }
+                Output::Hangup => {
+                    self.router.on_hangup();
+                    if let Some(wire) = self.wire.take() {
+                        wire.hang_up().await;
+                    }
+                }
+                Output::Event(event) => self.on_event(event),
+            }
+        }
+        self.publish_status();
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let hub = &self.dialer.target;
+        match event {
+            Event::Message { publish, ack } => self.router.deliver(&publish, ack),
+            Event::Connected { session_present } => tracing::info!(%hub, session_present, "connected"),
+            Event::SessionLost { republished } => {
+                tracing::warn!(%hub, republished, "the hub had lost the session: published again, subscribed again");
+            }
+            Event::Disconnected { reason, retry_in_ms } => {
+                tracing::warn!(%hub, reason, retry_in_ms, "disconnected");
+            }
+            Event::Stalled => tracing::warn!(%hub, "the link is stalled: broken, dialled again"),
+            Event::SubscriptionRefused(refused) => {
+                tracing::error!(%hub, filter = %refused.filter, reason = %refused.reason, "subscription refused");
+            }
+            Event::Uplink(UplinkEvent::DeadLetter { rows, reason, topic }) => {
+                tracing::error!(%hub, %topic, %reason, rows = rows.len(), "cannot be delivered, given up");
+            }
+            Event::Uplink(UplinkEvent::Retry { reason, topic, in_ms }) => {
+                tracing::warn!(%hub, %topic, %reason, in_ms, "refused for now");
+            }
+            Event::Uplink(UplinkEvent::RetainCleared) => {
+                tracing::warn!(%hub, "the hub takes no retained messages: published without the flag");
+            }
+            Event::Uplink(UplinkEvent::QosNotSupported) => {
+                tracing::error!(%hub, "the hub takes no QoS 1: nothing can be delivered");
+            }
+            Event::Uplink(UplinkEvent::Delivered { .. }) => {}
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.dialing = None;
+        self.core.stop(self.clock.now());
+        self.perform().await;
+        self.status.send_replace(self.stats());
+    }
+
+    fn publish_status(&mut self) {
+        let now_ms = self.clock.now().up_ms;
+        let changed = self.status.borrow().link != self.core.link();
+        if changed || now_ms.saturating_sub(self.status_at_ms) >= STATUS_EVERY_MS {
+            self.status_at_ms = now_ms;
+            self.status.send_replace(self.stats());
+        }
+    }
+
+    /// Whether what was published last is no longer true.
+    fn status_is_due_later(&self) -> bool {
+        let published = self.status.borrow();
+        let (sent, acknowledged, received) = self.core.counters();
+        (published.sent, published.acknowledged, published.received) != (sent, acknowledged, received)
+    }
+
+    fn stats(&self) -> Stats {
+        let mut stats = self.core.stats();
+        if self.dialer.tls.is_some() {
+            let raw = self.dialer.wire_bytes.load(Ordering::Relaxed);
+            stats.tls_bytes = raw.saturating_sub(stats.traffic.total());
+        }
+        stats.dropped_qos0 = self.router.dropped();
+        stats
+    }
+}
+
+async fn dialed(dialing: &mut Option<Dialing>) -> Result<Stream, DialError> {
+    match dialing {
+        Some(dialing) => dialing.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn moved(wire: &mut Option<Wire>) -> Moved {
+    match wire {
+        Some(wire) => wire.step().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn timer(due: Instant) {
+    sleep_until(due.min(Instant::now() + Duration::from_secs(3600))).await;
+}

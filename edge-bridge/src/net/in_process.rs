@@ -1,0 +1,166 @@
+//! The bridge as a part of the application: publish, subscribe, watch, close.
+
+use std::fmt;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::builder::Builder;
+use super::clock::Clock;
+use super::commands::Commands;
+use super::link::{Link, SubscribeError};
+use super::memory::SharedMemory;
+use super::receipt::{Inner, PendingReceipt};
+use crate::bridge::Stats;
+use crate::row::Row;
+use crate::wire::{TopicError, Utf8, validate_topic_name};
+
+/// A store-and-forward bridge to a hub, running as a task of the present tokio runtime.
+///
+/// Publishing never waits for the network: a message is stored, and sent when there is a connection. Dropping the bridge stops it; what the
+/// hub has not acknowledged stays in a spool on disk, [`close`](Self::close) also waits for it to be safe there.
+pub struct Bridge {
+    link: Link,
+    task: JoinHandle<()>,
+    store: Store,
+    clock: Clock,
+}
+
+/// Where messages wait.
+pub(super) enum Store {
+    Memory(SharedMemory),
+    #[cfg(feature = "spool-queue")]
+    Queue(edge_queue::Queue),
+}
+
+/// A message was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// Not a topic.
+    #[error("\"{topic}\" cannot be published to: {error}")]
+    Topic {
+        /// What was given.
+        topic: String,
+        /// Why not.
+        error: TopicError,
+    },
+    /// The spool is full and its policy is to refuse.
+    #[error("the spool is full")]
+    Full {
+        /// The message, handed back.
+        row: Box<Row>,
+    },
+    /// The spool does not take this message.
+    #[error("the spool refused the message: {reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The spool could not be closed cleanly; what it could not store was never acknowledged by a receipt.
+#[derive(Debug, thiserror::Error)]
+#[error("closing the spool: {0}")]
+pub struct CloseError(String);
+
+impl Bridge {
+    /// A bridge to `mqtt://HOST:PORT` or `mqtts://HOST:PORT`.
+    pub fn builder(url: &str) -> Builder {
+        Builder::new(url)
+    }
+
+    pub(super) fn new(link: Link, task: JoinHandle<()>, store: Store, clock: Clock) -> Self {
+        Self { link, task, store, clock }
+    }
+
+    /// Publishes at QoS 1. Returns when the message is in the spool; the receipt, a future, says when it is safe, and how.
+    ///
+    /// # Errors
+    ///
+    /// The message was not taken.
+    pub async fn publish(
+        &self,
+        topic: &str,
+        payload: impl Into<Bytes>,
+    ) -> Result<PendingReceipt, PublishError> {
+        let error = |error| PublishError::Topic { topic: topic.to_owned(), error };
+        validate_topic_name(topic).map_err(error)?;
+        let name = Utf8::try_from(topic).map_err(|_| error(TopicError::Nul))?;
+        self.publish_row(Row::new(name, payload.into()))
+    }
+
+    /// As [`publish`](Self::publish), with everything a row can have: retain flag, properties, time to live, lane.
+    ///
+    /// # Errors
+    ///
+    /// The message was not taken.
+    pub fn publish_row(&self, row: Row) -> Result<PendingReceipt, PublishError> {
+        let inner = match &self.store {
+            Store::Memory(memory) => Inner::Memory(
+                memory.push(self.clock.now().up_ms, row).map_err(|row| PublishError::Full { row })?,
+            ),
+            #[cfg(feature = "spool-queue")]
+            Store::Queue(queue) => Inner::Queue(push(queue, row)?),
+        };
+        self.link.rows_pushed();
+        Ok(PendingReceipt { inner })
+    }
+
+    /// Subscribes at the hub: see [`Link::subscribe`].
+    ///
+    /// # Errors
+    ///
+    /// Not a filter, or the bridge is closed.
+    pub async fn subscribe(&self, filter: &str) -> Result<Commands, SubscribeError> {
+        self.link.subscribe(filter).await
+    }
+
+    /// The numbers.
+    pub fn stats(&self) -> Stats {
+        self.link.stats()
+    }
+
+    /// To wait for changes of the numbers.
+    pub fn watch(&self) -> watch::Receiver<Stats> {
+        self.link.watch()
+    }
+
+    /// Ends the link and closes the spool: when this returns, everything is safe on disk, or at the hub.
+    ///
+    /// # Errors
+    ///
+    /// The spool could not be closed cleanly.
+    pub async fn close(self) -> Result<(), CloseError> {
+        let Self { link, task, store, .. } = self;
+        link.close().await;
+        if let Err(error) = task.await {
+            tracing::error!(%error, "the link's task");
+        }
+        match store {
+            Store::Memory(_) => Ok(()),
+            #[cfg(feature = "spool-queue")]
+            Store::Queue(queue) => {
+                let closed = tokio::task::spawn_blocking(move || queue.close().map_err(|e| e.to_string()));
+                closed.await.unwrap_or_else(|e| Err(e.to_string())).map_err(CloseError)
+            }
+        }
+    }
+}
+
+#[cfg(feature = "spool-queue")]
+fn push(queue: &edge_queue::Queue, row: Row) -> Result<edge_queue::Pending, PublishError> {
+    // The row that comes back has its form for the queue, so the original is kept: reference counts.
+    let original = row.clone();
+    queue.push(row.into_queue_row()).map_err(|error| match error {
+        edge_queue::PushError::Full { .. } => PublishError::Full { row: Box::new(original) },
+        other => PublishError::Refused { reason: other.to_string() },
+    })
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge").field("link", &self.link).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,82 @@
+//! A running link: what every composition has, whatever its spool.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::commands::Commands;
+use super::driver::Request;
+use crate::bridge::Stats;
+use crate::wire::{QoS, TopicError, Utf8, validate_filter};
+
+/// The handle of a link that runs as a task. Cheap to clone; when the last clone is dropped the link stops as by [`close`](Self::close),
+/// without anyone to wait for it.
+#[derive(Clone)]
+pub struct Link {
+    pub(super) requests: mpsc::Sender<Request>,
+    pub(super) wake: Arc<Notify>,
+    pub(super) status: watch::Receiver<Stats>,
+}
+
+/// Why a subscription was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// Not a topic filter.
+    #[error("\"{filter}\" is not a topic filter: {error}")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// Why not.
+        error: TopicError,
+    },
+    /// The link was closed.
+    #[error("the link is closed")]
+    Closed,
+}
+
+impl Link {
+    /// Rows were pushed to the spool. Cheap, and never lost; many calls are as good as one.
+    pub fn rows_pushed(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Subscribes at the hub at QoS 1, at least once: a message is acknowledged there only when it is
+    /// [`done`](super::Command::done). Returns before the hub has answered; a refusal is logged and asked for again on the next connection.
+    pub async fn subscribe(&self, filter: &str) -> Result<Commands, SubscribeError> {
+        let error = |error| SubscribeError::Filter { filter: filter.to_owned(), error };
+        validate_filter(filter).map_err(error)?;
+        let filter = Utf8::try_from(filter).map_err(|_| error(TopicError::Nul))?;
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Subscribe { filter, qos: QoS::AtLeastOnce, reply };
+        self.requests.send(request).await.map_err(|_| SubscribeError::Closed)?;
+        answer.await.map_err(|_| SubscribeError::Closed)
+    }
+
+    /// The numbers, at most 200 ms old; the link's state is never older than its last change.
+    pub fn stats(&self) -> Stats {
+        self.status.borrow().clone()
+    }
+
+    /// To wait for changes of the numbers.
+    pub fn watch(&self) -> watch::Receiver<Stats> {
+        self.status.clone()
+    }
+
+    /// Ends the link: DISCONNECT, and rows that the hub has not acknowledged are back in the spool when this returns. The hub keeps the
+    /// session for its expiry. A link that is closed already stays so.
+    pub async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.requests.send(Request::Close { reply }).await.is_ok() {
+            // An error is the driver's end, which is what is wanted.
+            let _ = done.await;
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("status", &*self.status.borrow()).finish_non_exhaustive()
+    }
+}

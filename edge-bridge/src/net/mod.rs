@@ -1,0 +1,34 @@
+//! The shell: the only place with tokio, rustls, sockets and a clock. One task per link does what the [core](crate::bridge::Core) says.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this is the shell: sockets, tasks and the clock live here and nowhere else"
+)]
+
+mod builder;
+mod clock;
+mod commands;
+mod dial;
+mod driver;
+mod in_process;
+mod link;
+mod memory;
+#[cfg(feature = "spool-queue")]
+mod queue_spool;
+mod receipt;
+pub mod stream;
+mod target;
+mod tls;
+mod wire;
+
+pub use builder::{Builder, StartError};
+pub use clock::Clock;
+pub use commands::{Command, Commands};
+pub use in_process::{Bridge, CloseError, PublishError};
+pub use link::{Link, SubscribeError};
+#[cfg(feature = "spool-queue")]
+pub use queue_spool::QueueSpool;
+pub use receipt::{PendingReceipt, Receipt, ReceiptError};
+pub use target::{Target, TargetError};
+pub use tls::{ServerTls, Tls, TlsError};

@@ -1,0 +1,64 @@
+//! What became of a published message.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+/// What became of a message (promise 1). Never given early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Receipt {
+    /// On the medium here: it survives a power cut.
+    Stored,
+    /// The hub acknowledged it: as safe as the hub.
+    HandedOver,
+    /// Given up by the policy you chose, and counted: expired, or evicted.
+    Settled,
+    /// In RAM only: a memory store, or a failing disk under the `volatile` policy.
+    Volatile,
+}
+
+/// The bridge was closed before the message was safe: treat it as not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the bridge was closed before the message was safe")]
+pub struct ReceiptError;
+
+/// A receipt still to come. Dropping it cancels nothing.
+#[must_use = "a message without a receipt may still be lost in a power cut"]
+#[derive(Debug)]
+pub struct PendingReceipt {
+    pub(super) inner: Inner,
+}
+
+#[derive(Debug)]
+pub(super) enum Inner {
+    Memory(oneshot::Receiver<Receipt>),
+    #[cfg(feature = "spool-queue")]
+    Queue(edge_queue::Pending),
+}
+
+impl Future for PendingReceipt {
+    type Output = Result<Receipt, ReceiptError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.inner {
+            Inner::Memory(receiver) => Pin::new(receiver).poll(cx).map_err(|_| ReceiptError),
+            #[cfg(feature = "spool-queue")]
+            Inner::Queue(pending) => Pin::new(pending).poll(cx).map(of_queue),
+        }
+    }
+}
+
+#[cfg(feature = "spool-queue")]
+fn of_queue(receipt: Result<edge_queue::Receipt, edge_queue::WaitError>) -> Result<Receipt, ReceiptError> {
+    match receipt {
+        Ok(edge_queue::Receipt::Stored) => Ok(Receipt::Stored),
+        Ok(edge_queue::Receipt::HandedOver) => Ok(Receipt::HandedOver),
+        Ok(edge_queue::Receipt::Settled(_)) => Ok(Receipt::Settled),
+        Ok(edge_queue::Receipt::Volatile) => Ok(Receipt::Volatile),
+        // A receipt this crate does not know, and a closed queue: nothing is promised.
+        Ok(_) | Err(_) => Err(ReceiptError),
+    }
+}

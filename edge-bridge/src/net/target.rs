@@ -1,0 +1,108 @@
+//! `mqtt://HOST:PORT` and `mqtts://HOST:PORT`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Where the hub is. Exhaustive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Default 1883, with TLS 8883.
+    pub port: u16,
+    /// `mqtts`.
+    pub tls: bool,
+}
+
+/// Not the address of a hub.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{url}\": {problem}; expected mqtt://HOST:PORT or mqtts://HOST:PORT")]
+pub struct TargetError {
+    url: String,
+    problem: &'static str,
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(url: &str) -> Result<Self, TargetError> {
+        let error = |problem| TargetError { url: url.to_owned(), problem };
+        let (scheme, rest) = url.split_once("://").ok_or_else(|| error("no scheme"))?;
+        let tls = match scheme {
+            "mqtt" => false,
+            "mqtts" => true,
+            _ => return Err(error("unknown scheme")),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(v6) => {
+                let (host, after) = v6.split_once(']').ok_or_else(|| error("a bracket is not closed"))?;
+                let port = match after {
+                    "" => None,
+                    _ => Some(after.strip_prefix(':').ok_or_else(|| error("text after the bracket"))?),
+                };
+                (host, port)
+            }
+            None => match rest.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, None),
+            },
+        };
+        if host.is_empty() || host.contains(['/', '@', '?', '#', ' ']) {
+            return Err(error("not a host"));
+        }
+        let port = match port {
+            None if tls => 8883,
+            None => 1883,
+            Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| error("not a port"))?,
+        };
+        Ok(Self { host: host.to_owned(), port, tls })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        match self.host.contains(':') {
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        for (url, shown) in [
+            ("mqtt://hub", "mqtt://hub:1883"),
+            ("mqtts://hub/", "mqtts://hub:8883"),
+            ("mqtt://10.0.0.1:1", "mqtt://10.0.0.1:1"),
+            ("mqtts://[::1]:8884", "mqtts://[::1]:8884"),
+            ("mqtts://[fe80::1]", "mqtts://[fe80::1]:8883"),
+        ] {
+            let target: Target = url.parse().unwrap();
+            assert_eq!(target.to_string(), shown);
+            assert_eq!(shown.parse::<Target>().unwrap(), target);
+        }
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        for url in [
+            "hub:1883",
+            "http://hub",
+            "mqtt://",
+            "mqtt://hub:0",
+            "mqtt://hub:65536",
+            "mqtt://[::1",
+            "mqtt://u@hub",
+            "mqtt://[::1]x",
+        ] {
+            let error = url.parse::<Target>().unwrap_err().to_string();
+            assert!(error.contains(url), "{error}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! TLS through rustls, its provider (ring) always named: nothing depends on a process-wide default.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::stream::{Counted, Stream};
+
+/// How a client speaks TLS.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+}
+
+/// How a server speaks TLS.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    pub(super) config: Arc<ServerConfig>,
+}
+
+/// Keys or certificates that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file could not be read as PEM.
+    #[error("{}: {source}", path.display())]
+    Pem {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: pem::Error,
+    },
+    /// A file without what it should hold.
+    #[error("{}: no certificate in it", .0.display())]
+    NoCertificate(PathBuf),
+    /// rustls refuses what was read.
+    #[error("{}: {source}", path.display())]
+    Refused {
+        /// The file it came from.
+        path: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// The certificate authorities cannot check clients.
+    #[error("client certificates: {0}")]
+    Verifier(String),
+}
+
+impl Tls {
+    /// Trusts the authorities in `ca` alone and shows the certificate in `cert` (its chain behind it) with the key in `key`. PEM files;
+    /// read once, here.
+    pub fn from_pem(
+        ca: impl AsRef<Path>,
+        cert: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Result<Self, TlsError> {
+        let roots = roots(ca.as_ref())?;
+        let (chain, key_der) = identity(cert.as_ref(), key.as_ref())?;
+        let config = client_builder()
+            .map_err(|source| refused(ca.as_ref(), source))?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key_der)
+            .map_err(|source| refused(key.as_ref(), source))?;
+        Ok(Self::from_config(Arc::new(config)))
+    }
+
+    /// Trusts the authorities in `ca` alone and shows no certificate.
+    pub fn from_ca(ca: impl AsRef<Path>) -> Result<Self, TlsError> {
+        let roots = roots(ca.as_ref())?;
+        let config = client_builder()
+            .map_err(|source| refused(ca.as_ref(), source))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self::from_config(Arc::new(config)))
+    }
+
+    /// Whatever rustls can do: keys in hardware, other authorities, other providers.
+    pub fn from_config(config: Arc<ClientConfig>) -> Self {
+        Self { config }
+    }
+}
+
+impl ServerTls {
+    /// Shows the certificate in `cert` with the key in `key`; with `client_ca` clients must show one of these authorities'.
+    pub fn from_pem(
+        cert: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+        client_ca: Option<&Path>,
+    ) -> Result<Self, TlsError> {
+        let (chain, key_der) = identity(cert.as_ref(), key.as_ref())?;
+        let provider = Arc::new(crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|source| refused(cert.as_ref(), source))?;
+        let builder = match client_ca {
+            None => builder.with_no_client_auth(),
+            Some(ca) => {
+                let roots = Arc::new(roots(ca)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+                builder.with_client_cert_verifier(verifier.map_err(|e| TlsError::Verifier(e.to_string()))?)
+            }
+        };
+        let config =
+            builder.with_single_cert(chain, key_der).map_err(|source| refused(key.as_ref(), source))?;
+        Ok(Self::from_config(Arc::new(config)))
+    }
+
+    /// Whatever rustls can do.
+    pub fn from_config(config: Arc<ServerConfig>) -> Self {
+        Self { config }
+    }
+
+    /// The server's half of the handshake, as long as the client takes: put a limit around it.
+    ///
+    /// # Errors
+    ///
+    /// The client speaks no TLS, or shows no certificate that is wanted.
+    pub async fn accept(&self, stream: Counted) -> io::Result<Stream> {
+        let stream = tokio_rustls::TlsAcceptor::from(self.config.clone()).accept(stream).await?;
+        Ok(Stream::Tls(Box::new(stream.into())))
+    }
+}
+
+fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|source| refused(path, source))?;
+    }
+    Ok(roots)
+}
+
+fn identity(
+    cert: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let key_der =
+        PrivateKeyDer::from_pem_file(key).map_err(|source| TlsError::Pem { path: key.to_owned(), source })?;
+    Ok((certificates(cert)?, key_der))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let error = |source| TlsError::Pem { path: path.to_owned(), source };
+    let list: Vec<_> =
+        CertificateDer::pem_file_iter(path).map_err(error)?.collect::<Result<_, _>>().map_err(error)?;
+    if list.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(list) }
+}
+
+fn refused(path: &Path, source: rustls::Error) -> TlsError {
+    TlsError::Refused { path: path.to_owned(), source }
+}
