@@ -59,9 +59,7 @@ impl Head {
     /// A row below `upto` may be evicted again: look again from there.
     pub(crate) fn rewind(&mut self, seq: Seq) {
         if seq < self.upto {
-            while self.rows.back().is_some_and(|(last, _)| *last >= seq) {
-                self.rows.pop_back();
-            }
+            self.rows.clear();
             self.upto = seq;
         }
     }
