@@ -146,6 +146,11 @@ impl Chunk {
         Chunk { leases }
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of(leases: impl Iterator<Item = Lease>) -> Chunk {
+        Chunk { leases: leases.collect() }
+    }
+
     /// How many rows.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,6 +1,8 @@
 #![forbid(unsafe_code)]
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "tokio")]
+pub mod aio;
 mod config;
 mod consumer;
 mod engine;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::config::{Config, StoreKind};
 use crate::consumer::Consumer;
@@ -26,10 +26,26 @@ pub struct Queue {
 /// Closes the engine when nobody can use it any more.
 pub(crate) struct Handle {
     pub(crate) engine: Arc<Engine>,
+    closer: OnceLock<Closer>,
+}
+
+/// Closes an engine elsewhere; `false` when it could not.
+type Closer = Box<dyn Fn(Arc<Engine>) -> bool + Send + Sync>;
+
+impl Handle {
+    /// The last drop hands the closing over instead of doing it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn close_on(&self, closer: impl Fn(Arc<Engine>) -> bool + Send + Sync + 'static) {
+        // The first async handle's thread does as well as any other's.
+        let _first = self.closer.set(Box::new(closer));
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if self.closer.get().is_some_and(|close| close(self.engine.clone())) {
+            return;
+        }
         // Nobody is left to hear of an error; `Queue::close` tells.
         let _unheard = self.engine.close();
     }
@@ -113,7 +129,7 @@ impl Queue {
     }
 
     fn new(engine: Arc<Engine>) -> Queue {
-        Queue { handle: Arc::new(Handle { engine }) }
+        Queue { handle: Arc::new(Handle { engine, closer: OnceLock::new() }) }
     }
 
     /// Takes a row in. Never waits for a sync, with two exceptions that bound memory: when more than
@@ -208,6 +224,12 @@ impl Queue {
     }
 }
 
+#[cfg(unix)]
+fn os_dir(path: &Path) -> std::io::Result<Box<dyn Dir>> {
+    Ok(Box::new(crate::medium::os::OsDir::new(path)?))
+}
+
+#[cfg(not(unix))]
 fn os_dir(_path: &Path) -> std::io::Result<Box<dyn Dir>> {
     Err(std::io::ErrorKind::Unsupported.into())
 }

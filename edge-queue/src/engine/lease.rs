@@ -22,6 +22,16 @@ pub enum Wait {
     Forever,
 }
 
+/// What can be had without waiting for the disk.
+#[cfg(feature = "tokio")]
+pub(crate) enum Quick {
+    Rows(Vec<Leased>),
+    /// The rest needs a blocking call.
+    Blocking,
+    /// The waker will be called when there may be some.
+    Later,
+}
+
 impl Engine {
     pub(crate) fn lease(
         &self,
@@ -104,5 +114,38 @@ impl Engine {
         let up_ms = self.clock.now().up_ms;
         self.with_model(|model| model.offer(reader, lane, from, below, chunk, up_ms));
         Ok(())
+    }
+
+    /// What is in RAM now; else says what to do. Never waits for the disk.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn lease_quick(
+        &self,
+        reader: u64,
+        rows_max: usize,
+        waker: &std::task::Waker,
+    ) -> Result<Quick, ConsumerError> {
+        let now = self.clock.now();
+        let mut out = Vec::new();
+        let mut model = self.model();
+        if model.closed {
+            return Err(ConsumerError::Closed);
+        }
+        let more = model.lease(reader, rows_max, &mut out, &now);
+        let receipts = std::mem::take(&mut model.out);
+        if out.is_empty() && matches!(more, More::Done) {
+            let mut wakers = lock(&self.wakers);
+            if !wakers.iter().any(|w| w.will_wake(waker)) {
+                wakers.push(waker.clone());
+            }
+            self.someone_waits.store(true, Ordering::Relaxed);
+        }
+        drop(model);
+        receipts.deliver();
+        match more {
+            More::Gone => Err(ConsumerError::Forgotten),
+            _ if !out.is_empty() => Ok(Quick::Rows(out)),
+            More::Done => Ok(Quick::Later),
+            More::Read { .. } => Ok(Quick::Blocking),
+        }
     }
 }

@@ -10,6 +10,8 @@ mod open;
 mod stats;
 mod writer;
 
+#[cfg(feature = "tokio")]
+pub(crate) use lease::Quick;
 pub use lease::Wait;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -86,18 +88,8 @@ impl Engine {
 
     pub(crate) fn push(self: &Arc<Self>, mut row: Row) -> Result<Pending, PushError> {
         for _ in 0..PUSH_TRIES {
-            let now = self.clock.now();
-            let mut model = self.model();
-            let result = model.push(row, &now);
-            let out = std::mem::take(&mut model.out);
-            let wake = self.whom_to_wake(&model);
-            drop(model);
-            out.deliver();
-            self.wake(wake);
-            match result {
-                Ok(slot) => {
-                    return Ok(Pending::new(slot, self.clone()));
-                }
+            match self.push_once(row) {
+                Ok(pending) => return Ok(pending),
                 Err(Refusal::Error(error)) => return Err(error),
                 Err(Refusal::NeedCommit(back)) => {
                     row = *back;
@@ -107,12 +99,20 @@ impl Engine {
                 Err(Refusal::NeedHead(back, lane)) => {
                     row = *back;
                     if self.fill_head(lane).is_err() {
-                        return Err(PushError::Full { row: Box::new(row), limit: Limit::Bytes });
+                        break;
                     }
                 }
             }
         }
         Err(PushError::Full { row: Box::new(row), limit: Limit::Bytes })
+    }
+
+    /// One try, which never waits for the disk.
+    pub(crate) fn push_once(self: &Arc<Self>, row: Row) -> Result<Pending, Refusal> {
+        let now = self.clock.now();
+        let (result, wake) = self.with_model(|model| (model.push(row, &now), self.whom_to_wake(model)));
+        self.wake(wake);
+        result.map(|slot| Pending::new(slot, self.clone()))
     }
 
     pub(crate) fn ack(&self, reader: u64, rows: impl IntoIterator<Item = (usize, u64)>) {

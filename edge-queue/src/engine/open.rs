@@ -110,6 +110,11 @@ fn open_store(
             let (store, recovered) = Memory::open(options);
             Ok((Box::new(store), recovered))
         }
+        #[cfg(feature = "ring")]
+        StoreKind::Ring => {
+            let (store, recovered) = crate::store::RingStore::open(dir, options)?;
+            Ok((Box::new(store), recovered))
+        }
         #[cfg(feature = "redb")]
         StoreKind::Redb => {
             let (store, recovered) = crate::store::RedbStore::open(dir, options)?;

@@ -59,7 +59,9 @@ impl Head {
     /// A row below `upto` may be evicted again: look again from there.
     pub(crate) fn rewind(&mut self, seq: Seq) {
         if seq < self.upto {
-            self.rows.clear();
+            while self.rows.back().is_some_and(|(last, _)| *last >= seq) {
+                self.rows.pop_back();
+            }
             self.upto = seq;
         }
     }

@@ -43,16 +43,19 @@ impl Model {
     pub(crate) fn lease(&mut self, id: u64, rows_max: usize, out: &mut Vec<Leased>, now: &Now) -> More {
         let Some(reader) = self.reader_at(id) else { return More::Gone };
         while out.len() < rows_max {
-            let mut next: Vec<Option<Next>> = Vec::with_capacity(self.lanes.len());
+            let mut found = None;
             for lane in 0..self.lanes.len() {
-                let found = self.next_row(reader, lane, now);
-                next.push(Some(found).filter(|n| !matches!(n, Next::Nothing)));
+                let next = self.next_row(reader, lane, now);
+                if !matches!(next, Next::Nothing) {
+                    found = Some((lane, next));
+                    if self.readers.get(reader).is_some_and(|r| !r.order.had_turn(lane)) {
+                        break;
+                    }
+                }
             }
-            let ready: Vec<bool> = next.iter().map(Option::is_some).collect();
-            let Some(lane) = self.readers.get(reader).and_then(|r| r.order.pick(&ready)) else { break };
-            match next.get_mut(lane).and_then(Option::take) {
-                Some(Next::Row(row)) => out.push(self.hand_out(reader, lane, row)),
-                Some(Next::Read(from)) => {
+            match found {
+                Some((lane, Next::Row(row))) => out.push(self.hand_out(reader, lane, row)),
+                Some((lane, Next::Read(from))) => {
                     let below = self.lanes.get(lane).map_or(from, |l| l.window.from());
                     return More::Read { lane, from, below, limit: AHEAD };
                 }
@@ -151,6 +154,12 @@ impl Model {
                 return;
             };
             self.done(reader, lane, seq, size, Done::Delivered, up_ms);
+            if self.wanted(lane, seq)
+                && let Some(l) = self.lanes.get_mut(lane)
+            {
+                // No longer leased here, but another consumer has it to come: it may be evicted again.
+                l.head.rewind(seq);
+            }
             ranges_full = self.ranges() >= RANGES_MAX;
             next = self.place_mut(reader, lane).and_then(|place| place.parked_next(!ranges_full));
         }

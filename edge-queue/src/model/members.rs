@@ -10,6 +10,8 @@ use crate::state::{ConsumerState, Position};
 pub(crate) const CONSUMERS_MAX: usize = 8;
 /// Longest name.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
+/// Keeps what is done above the floor while nobody is registered.
+const NOBODY: &str = "";
 
 /// A registered consumer.
 pub(crate) struct Reader {
@@ -37,7 +39,7 @@ impl Model {
     }
 
     pub(crate) fn find_reader(&self, name: &str) -> Option<u64> {
-        self.readers.iter().find(|r| r.name == name).map(|r| r.id)
+        self.readers.iter().find(|r| r.name == name && r.name != NOBODY).map(|r| r.id)
     }
 
     /// Registers a consumer; the caller commits before it tells anyone. The first starts at the oldest row, a later
@@ -49,13 +51,19 @@ impl Model {
         if self.readers.len() >= CONSUMERS_MAX {
             return Err(ConsumerError::TooMany { limit: CONSUMERS_MAX });
         }
+        let predecessor = self.take_predecessor();
         let first = self.readers.is_empty();
         let mut lanes = Vec::new();
-        for lane in &mut self.lanes {
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
             lane.dirty = true;
             let mut place = Place::at(if first { lane.floor } else { lane.next });
             if first {
                 place.accept(lane.usage.weight);
+            }
+            if let Some(left) = predecessor.as_ref().and_then(|r| r.lanes.get(at)) {
+                place.pos.floor = left.pos.floor;
+                place.pos.acked.clone_from(&left.pos.acked);
+                place.cursor = left.pos.floor;
             }
             lanes.push(place);
         }
@@ -68,17 +76,43 @@ impl Model {
     /// Takes a registration back that could not be made durable.
     pub(crate) fn unregister(&mut self, id: u64) {
         let Some(at) = self.reader_at(id) else { return };
-        let reader = self.readers.remove(at);
         // A failed commit may have left it on the medium all the same.
-        self.forgotten.push(reader.name);
+        self.retire(at);
+    }
+
+    /// Removes a consumer. The last one leaves behind which rows above its floor are done, under the name that no
+    /// consumer can have: they must not come back for the next first consumer.
+    fn retire(&mut self, at: usize) {
+        let mut reader = self.readers.remove(at);
+        self.forgotten.push(std::mem::replace(&mut reader.name, NOBODY.to_owned()));
+        if !self.readers.is_empty() || reader.lanes.iter().all(|place| place.pos.acked.is_empty()) {
+            return;
+        }
+        for place in &mut reader.lanes {
+            let pos = Position {
+                floor: place.pos.floor,
+                acked: std::mem::take(&mut place.pos.acked),
+                ..Position::default()
+            };
+            *place = Place::recovered(pos);
+            place.dirty = true;
+        }
+        reader.id = self.take_reader_id();
+        self.readers.push(reader);
+    }
+
+    fn take_predecessor(&mut self) -> Option<Reader> {
+        let at = self.readers.iter().position(|r| r.name == NOBODY)?;
+        self.forgotten.push(NOBODY.to_owned());
+        Some(self.readers.remove(at))
     }
 
     /// Removes a consumer; the caller counts the lanes anew and commits.
     pub(crate) fn forget(&mut self, name: &str) -> bool {
-        let Some(at) = self.readers.iter().position(|r| r.name == name) else { return false };
+        let known = |r: &Reader| r.name == name && r.name != NOBODY;
+        let Some(at) = self.readers.iter().position(known) else { return false };
         self.follow_floors();
-        let reader = self.readers.remove(at);
-        self.forgotten.push(reader.name);
+        self.retire(at);
         self.must_write = true;
         for lane in &mut self.lanes {
             lane.head.rewind(lane.floor);
@@ -100,7 +134,8 @@ impl Model {
     /// Consumers in the order of registration, with their place in one lane.
     pub(crate) fn in_lane(&self, lane: Lane) -> impl Iterator<Item = (&str, &Place)> {
         let at = usize::from(lane.0);
-        self.readers.iter().filter_map(move |r| Some((r.name.as_str(), r.lanes.get(at)?)))
+        let known = self.readers.iter().filter(|r| r.name != NOBODY);
+        known.filter_map(move |r| Some((r.name.as_str(), r.lanes.get(at)?)))
     }
 
     fn take_reader_id(&mut self) -> u64 {

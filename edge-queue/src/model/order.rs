@@ -11,16 +11,9 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// The lane to serve, of those `ready`, without taking the turn.
-    pub(crate) fn pick(&self, ready: &[bool]) -> Option<usize> {
-        let mut best = None;
-        for (at, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
-            best = Some(at);
-            if self.served.get(at).is_some_and(|served| *served < TURN) {
-                break;
-            }
-        }
-        best
+    /// Whether a lower lane goes before this one, if it has rows. Of lanes that all had their turn the lowest goes.
+    pub(crate) fn had_turn(&self, lane: usize) -> bool {
+        self.served.get(lane).is_some_and(|served| *served >= TURN)
     }
 
     /// Takes the turn of `lane`: lanes above it start theirs anew.
@@ -39,15 +32,17 @@ impl Order {
 mod tests {
     use super::*;
 
+    fn next(order: &mut Order, ready: &[bool]) -> Option<usize> {
+        let ready = (0..ready.len()).filter(|lane| ready[*lane]).collect::<Vec<_>>();
+        let lane = *ready.iter().find(|lane| !order.had_turn(**lane)).or(ready.last())?;
+        order.serve(lane);
+        Some(lane)
+    }
+
     #[test]
     fn every_eighth_row_comes_from_below() {
         let mut order = Order::default();
-        let mut lanes = Vec::new();
-        for _ in 0..64 {
-            let lane = order.pick(&[true, true, true]).unwrap();
-            order.serve(lane);
-            lanes.push(lane);
-        }
+        let lanes: Vec<usize> = (0..64).map(|_| next(&mut order, &[true, true, true]).unwrap()).collect();
         assert_eq!(lanes[..8], [0, 0, 0, 0, 0, 0, 0, 1]);
         assert_eq!(lanes.iter().filter(|l| **l == 0).count(), 56);
         assert_eq!(lanes.iter().filter(|l| **l == 2).count(), 1);
@@ -56,10 +51,7 @@ mod tests {
     #[test]
     fn a_lane_alone_is_served_without_pause() {
         let mut order = Order::default();
-        for _ in 0..100 {
-            assert_eq!(order.pick(&[true, false]), Some(0));
-            order.serve(0);
-        }
-        assert_eq!(order.pick(&[false, false]), None);
+        assert!((0..100).all(|_| next(&mut order, &[true, false]) == Some(0)));
+        assert_eq!(next(&mut order, &[false, false]), None);
     }
 }

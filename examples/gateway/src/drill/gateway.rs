@@ -26,6 +26,25 @@ const METRICS_TIMEOUT: Duration = Duration::from_millis(400);
 /// A page of the gateway is some ten kilobytes.
 const METRICS_BYTES_MAX: u64 = 1 << 20;
 
+/// First line of every file that the drill writes for others to read.
+pub(crate) const MARK: &str = "# Written by the drill.";
+
+/// Removes what an earlier drill left in `dir`.
+///
+/// # Errors
+/// When there is something that no drill has made: a folder is not taken for ours by its name.
+pub(crate) fn clear(dir: &Path) -> io::Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let configuration = std::fs::read_to_string(dir.join("gateway.toml")).unwrap_or_default();
+    if !configuration.starts_with(MARK) {
+        let text = format!("{} exists and was not made by a drill: choose another --report", dir.display());
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+    }
+    std::fs::remove_dir_all(dir)
+}
+
 /// Where the sensors' messages come in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Inlet {
@@ -200,7 +219,7 @@ fn configuration(inlet: Inlet, metrics: SocketAddr, hub: SocketAddr) -> String {
         Inlet::Broker(address) => format!("broker = \"{address}\"\ntopics = [\"plant/#\"]"),
     };
     format!(
-        "# Written by the drill.\n\
+        "{MARK}\n\
          [gateway]\nid = \"drill\"\n\n\
          [local]\n{local}\n\n\
          [hub]\nurl = \"mqtt://{hub}\"\n\n\
@@ -212,7 +231,7 @@ fn configuration(inlet: Inlet, metrics: SocketAddr, hub: SocketAddr) -> String {
 
 /// One deadband per sensor, as wide as the tolerance by which the verdict judges.
 fn rules(sensors: &[Sensor]) -> String {
-    let mut rules = String::from("# Written by the drill.\n");
+    let mut rules = format!("{MARK}\n");
     for (sensor, tolerance) in sensors.iter().filter_map(|sensor| sensor.tolerance.map(|t| (sensor, t))) {
         // Debug keeps the point of a whole number, which TOML needs to take it for a float.
         rules.push_str(&format!(
@@ -251,6 +270,21 @@ mod tests {
             assert_eq!(config.routes.len(), 2);
             assert_eq!(config.metrics, Some(gateway.metrics));
         }
+    }
+
+    #[test]
+    fn only_what_a_drill_has_made_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = dir.path().join("work");
+        clear(&work).unwrap();
+        std::fs::create_dir(&work).unwrap();
+        std::fs::write(work.join("thesis.txt"), "mine").unwrap();
+        assert!(clear(&work).unwrap_err().to_string().contains("was not made by a drill"));
+        assert!(work.join("thesis.txt").exists());
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        Gateway::prepare(Path::new("unused"), &work, address, None, &[]).unwrap();
+        clear(&work).unwrap();
+        assert!(!work.exists());
     }
 
     #[test]

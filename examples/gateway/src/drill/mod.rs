@@ -79,10 +79,7 @@ fn drill(arguments: &Arguments) -> io::Result<bool> {
     let story = Story::new(seed, seconds);
     // The state stays beside the report until the verdict is known: after a failure it is evidence.
     let work = arguments.report.join("work");
-    match std::fs::remove_dir_all(&work) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    gateway::clear(&work)?;
     let program = std::env::current_exe()?;
     let mosquitto = arguments.mosquitto.then_some(arguments.report.as_path());
     let setup = Setup { program: &program, work: &work, mosquitto };

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::clock::Clock;
+use super::gateway::MARK;
 use super::hub::Hub;
 use super::mqtt::Connection;
 
@@ -51,7 +52,7 @@ impl Broker {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let file = dir.join(format!("{name}.conf"));
         let lines = ["allow_anonymous true", "persistence false"].iter().chain(extra);
-        let listener = format!("# Written by the drill.\nlistener {} {}\n", address.port(), address.ip());
+        let listener = format!("{MARK}\nlistener {} {}\n", address.port(), address.ip());
         std::fs::write(&file, lines.fold(listener, |text, line| text + line + "\n"))?;
         let log = std::fs::File::create(dir.join(format!("{name}.log")))?;
         let child = command()

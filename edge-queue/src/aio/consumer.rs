@@ -1,0 +1,120 @@
+//! A reader for async programs.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use tokio::sync::oneshot;
+
+use crate::aio::worker::Worker;
+use crate::consumer::Gap;
+use crate::engine::{Quick, Wait};
+use crate::error::ConsumerError;
+use crate::lease::{Chunk, Lease};
+
+/// Rows the [`Stream`] leases at a time.
+const STREAM_ROWS: usize = 64;
+
+type Answer = Result<Chunk, ConsumerError>;
+
+/// A registered consumer. See [`crate::Consumer`].
+///
+/// As a [`Stream`] it gives leases one by one and ends when the queue is closed; up to 64 rows are leased ahead and
+/// return to their place when the consumer is dropped.
+#[derive(Debug)]
+pub struct Consumer {
+    consumer: crate::Consumer,
+    worker: Worker,
+    /// Leased and not handed out: of a read that outlived the future that asked for it, or ahead of the stream.
+    ready: VecDeque<Lease>,
+    reading: Option<oneshot::Receiver<Answer>>,
+}
+
+impl Consumer {
+    pub(super) fn new(consumer: crate::Consumer, worker: Worker) -> Consumer {
+        Consumer { consumer, worker, ready: VecDeque::new(), reading: None }
+    }
+
+    /// Up to `rows_max` rows, at least one; waits for the first. `None` when the queue is closed, the consumer
+    /// forgotten or the store unreadable; [`Consumer::lease`] says which.
+    pub async fn next_chunk(&mut self, rows_max: usize) -> Option<Chunk> {
+        self.lease(rows_max).await.ok()
+    }
+
+    /// Up to `rows_max` rows, at least one; waits for the first. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The consumer was forgotten, the queue closed, or the store could not be read.
+    pub async fn lease(&mut self, rows_max: usize) -> Result<Chunk, ConsumerError> {
+        poll_fn(|cx| self.poll_chunk(cx, rows_max.max(1))).await
+    }
+
+    /// See [`crate::Consumer::gaps`].
+    #[must_use]
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.consumer.gaps()
+    }
+
+    /// See [`crate::Consumer::ack_gaps`].
+    pub fn ack_gaps(&mut self, gaps: &[Gap]) {
+        self.consumer.ack_gaps(gaps);
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, rows_max: usize) -> Poll<Answer> {
+        loop {
+            if !self.ready.is_empty() {
+                let rows = rows_max.min(self.ready.len());
+                return Poll::Ready(Ok(Chunk::of(self.ready.drain(..rows))));
+            }
+            if let Some(reading) = &mut self.reading {
+                let answer = match Pin::new(reading).poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(answer) => answer,
+                };
+                self.reading = None;
+                match answer {
+                    Ok(Ok(chunk)) => self.ready.extend(chunk),
+                    Ok(Err(error)) => return Poll::Ready(Err(error)),
+                    Err(_) => return Poll::Ready(Err(ConsumerError::Closed)),
+                }
+                continue;
+            }
+            let (engine, id) = (self.consumer.handle.engine.clone(), self.consumer.id);
+            match engine.lease_quick(id, rows_max, cx.waker()) {
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(Quick::Rows(rows)) => return Poll::Ready(Ok(Chunk::new(&engine, rows))),
+                Ok(Quick::Later) => return Poll::Pending,
+                Ok(Quick::Blocking) => {
+                    // The answer holds leases, not rows: dropped unread, they return.
+                    let read = move || Ok(Chunk::new(&engine, engine.lease(id, rows_max, Wait::None)?));
+                    self.reading = self.worker.try_run(read);
+                    if self.reading.is_none() {
+                        // Sixty-four commands wait: look again after others had their turn.
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Stream for Consumer {
+    type Item = Lease;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Lease>> {
+        if self.ready.is_empty() {
+            match self.poll_chunk(cx, STREAM_ROWS) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(None),
+                Poll::Ready(Ok(chunk)) => self.ready.extend(chunk),
+            }
+        }
+        match self.ready.pop_front() {
+            Some(lease) => Poll::Ready(Some(lease)),
+            None => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+#![allow(clippy::disallowed_methods, reason = "the shell for tokio programs: one worker thread")]
+//! The same queue for async programs: a handle over the same engine.
+//!
+//! What waits for the disk runs on a worker thread as an owned command; the async thread only ever takes the model's
+//! lock. Every future here may be dropped at any await: a push that was handed over is carried out, leased rows
+//! return to their place. Receipts ([`Pending`]) are futures already. Uses tokio's channels, no runtime of its own.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use edge_queue::{Config, Receipt, Row, StoreKind, aio};
+//!
+//! let config = Config::default().store(StoreKind::Memory);
+//! let q = aio::Queue::open("spool", config).await?;
+//! let mut hub = q.consumer("hub").await?;
+//! let receipt = q.push(Row::new("21.5")).await?;
+//! if let Some(chunk) = hub.next_chunk(100).await {
+//!     assert_eq!(chunk.len(), 1); // send it
+//!     chunk.ack();
+//! }
+//! assert_eq!(receipt.await?, Receipt::HandedOver);
+//! # q.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod consumer;
+mod worker;
+
+use std::path::Path;
+
+pub use consumer::Consumer;
+use worker::Worker;
+
+use crate::config::Config;
+use crate::error::{CommitError, ConsumerError, OpenError, PushError};
+use crate::event::Event;
+use crate::model::Refusal;
+use crate::receipt::Pending;
+use crate::row::Row;
+use crate::stats::{Ledger, Stats};
+
+/// A bounded, durable queue. See [`crate::Queue`], whose limits and errors are the same. When the last handle is
+/// dropped the worker thread closes the queue; [`Queue::close`] waits for that.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    queue: crate::Queue,
+    worker: Worker,
+}
+
+impl Queue {
+    /// See [`crate::Queue::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open(dir: impl AsRef<Path>, config: Config) -> Result<Queue, OpenError> {
+        let dir = dir.as_ref().to_owned();
+        let thread = |source| OpenError::Io { op: "start the worker thread", source };
+        let worker = Worker::start().map_err(thread)?;
+        let opened = worker.run(move || crate::Queue::open(dir, config)).await;
+        let gone = || thread(std::io::ErrorKind::BrokenPipe.into());
+        Ok(Queue::on(opened.ok_or_else(gone)??, worker))
+    }
+
+    /// An async handle of a queue that is already open.
+    ///
+    /// # Errors
+    /// The system refused a thread.
+    pub fn of(queue: crate::Queue) -> std::io::Result<Queue> {
+        Ok(Queue::on(queue, Worker::start()?))
+    }
+
+    fn on(queue: crate::Queue, worker: Worker) -> Queue {
+        // The last handle may go on an async thread, where closing must not block.
+        let closer = worker.clone();
+        queue.handle.close_on(move |engine| closer.try_run(move || engine.close()).is_some());
+        Queue { queue, worker }
+    }
+
+    /// See [`crate::Queue::push`]. Ready at once unless room must be made by reading or committing.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn push(&self, row: Row) -> Result<Pending, PushError> {
+        let row = match self.queue.handle.engine.push_once(row) {
+            Ok(pending) => return Ok(pending),
+            Err(Refusal::Error(error)) => return Err(error),
+            Err(Refusal::NeedCommit(row) | Refusal::NeedHead(row, _)) => row,
+        };
+        let (queue, back) = (self.queue.clone(), row.clone());
+        let pushed = self.worker.run(move || queue.push(*row)).await;
+        pushed.unwrap_or(Err(PushError::Closed { row: back }))
+    }
+
+    /// See [`crate::Queue::commit`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn commit(&self) -> Result<(), CommitError> {
+        let queue = self.queue.clone();
+        self.worker.run(move || queue.commit()).await.unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// See [`crate::Queue::consumer`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn consumer(&self, name: &str) -> Result<Consumer, ConsumerError> {
+        let (queue, name) = (self.queue.clone(), name.to_owned());
+        let registered = self.worker.run(move || queue.consumer(&name)).await;
+        Ok(Consumer::new(registered.ok_or(ConsumerError::Closed)??, self.worker.clone()))
+    }
+
+    /// See [`crate::Queue::forget`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
+        let (queue, name) = (self.queue.clone(), name.to_owned());
+        self.worker.run(move || queue.forget(&name)).await.unwrap_or(Err(ConsumerError::Closed))
+    }
+
+    /// See [`crate::Queue::stats`].
+    pub async fn stats(&self) -> Option<Stats> {
+        let queue = self.queue.clone();
+        self.worker.run(move || queue.stats()).await
+    }
+
+    /// See [`crate::Queue::ledger`].
+    #[must_use]
+    pub fn ledger(&self) -> Vec<Ledger> {
+        self.queue.ledger()
+    }
+
+    /// See [`crate::Queue::events`].
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.queue.events()
+    }
+
+    /// See [`crate::Queue::gateway_id`].
+    #[must_use]
+    pub fn gateway_id(&self) -> u64 {
+        self.queue.gateway_id()
+    }
+
+    /// See [`crate::Queue::close`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn close(self) -> Result<(), CommitError> {
+        let queue = self.queue.clone();
+        self.worker.run(move || queue.close()).await.unwrap_or(Err(CommitError::Closed))
+    }
+}

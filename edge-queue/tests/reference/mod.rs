@@ -1,0 +1,340 @@
+//! The queue in as few lines as it can be said: vectors, no store, no threads.
+#![allow(unreachable_pub, reason = "a module of a test crate")]
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::collections::BTreeMap;
+
+use edge_queue::{Ledger, OnFull, Reason, Receipt};
+
+/// Limits of one lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub messages: u64,
+    pub bytes: u64,
+    pub on_full: OnFull,
+    pub max_age_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Queued,
+    Leased,
+    Done,
+}
+
+#[derive(Clone, Debug)]
+pub struct RefRow {
+    /// Number of the push over the whole test; also its payload.
+    pub id: u64,
+    weight: u64,
+    bytes: u64,
+    born_ms: u64,
+    ttl_ms: Option<u64>,
+    at: BTreeMap<String, At>,
+    /// Nobody was registered at the push and nobody since.
+    ownerless: bool,
+    gone: bool,
+    written: bool,
+    dropped: Option<Reason>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Book {
+    accepted: u64,
+    delivered: u64,
+    dropped: BTreeMap<u8, u64>,
+    /// Index after the highest row leased in this run.
+    leased_upto: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Reference {
+    limits: Vec<Limits>,
+    lanes: Vec<Vec<RefRow>>,
+    /// In order of registration.
+    consumers: Vec<String>,
+    books: BTreeMap<(String, usize), Book>,
+    served: BTreeMap<String, Vec<u32>>,
+    /// By id of the push.
+    pub receipts: BTreeMap<u64, Receipt>,
+    settling: Vec<(u64, Reason)>,
+    stored_says: Option<Receipt>,
+    next_id: u64,
+}
+
+impl Reference {
+    pub fn new(limits: Vec<Limits>, stored_says: Receipt) -> Reference {
+        let lanes = vec![Vec::new(); limits.len()];
+        Reference { limits, lanes, stored_says: Some(stored_says), ..Reference::default() }
+    }
+
+    pub fn consumers(&self) -> &[String] {
+        &self.consumers
+    }
+
+    fn live(&self, lane: usize) -> impl Iterator<Item = &RefRow> {
+        self.lanes[lane].iter().filter(|row| !row.gone)
+    }
+
+    pub fn messages(&self, lane: usize) -> u64 {
+        self.live(lane).map(|row| row.weight).sum()
+    }
+
+    pub fn bytes(&self, lane: usize) -> u64 {
+        self.live(lane).map(|row| row.bytes).sum()
+    }
+
+    /// `Some(id)` when the queue must take it, `None` when it must refuse.
+    pub fn push(
+        &mut self,
+        lane: usize,
+        weight: u64,
+        bytes: u64,
+        ttl_ms: Option<u64>,
+        now_ms: u64,
+    ) -> Option<u64> {
+        let limits = self.limits[lane];
+        let mut drop_new = false;
+        while self.messages(lane) + weight > limits.messages || self.bytes(lane) + bytes > limits.bytes {
+            match limits.on_full {
+                OnFull::Reject => return None,
+                OnFull::DropNewest => {
+                    drop_new = true;
+                    break;
+                }
+                OnFull::DropOldest if weight > limits.messages => return None,
+                OnFull::DropOldest => {
+                    let leased = |row: &RefRow| row.at.values().any(|at| *at == At::Leased);
+                    let oldest = self.lanes[lane].iter().position(|row| !row.gone && !leased(row))?;
+                    self.evict(lane, oldest);
+                }
+            }
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let at: BTreeMap<String, At> = self.consumers.iter().map(|name| (name.clone(), At::Queued)).collect();
+        for name in &self.consumers {
+            self.books.entry((name.clone(), lane)).or_default().accepted += weight;
+        }
+        let ownerless = at.is_empty();
+        self.lanes[lane].push(RefRow {
+            id,
+            weight,
+            bytes,
+            born_ms: now_ms,
+            ttl_ms,
+            at,
+            ownerless,
+            gone: false,
+            written: false,
+            dropped: None,
+        });
+        if drop_new {
+            self.evict(lane, self.lanes[lane].len() - 1);
+        }
+        Some(id)
+    }
+
+    fn evict(&mut self, lane: usize, index: usize) {
+        for name in self.consumers.clone() {
+            if self.lanes[lane][index].at.get(&name) == Some(&At::Queued) {
+                let seen = index < self.books[&(name.clone(), lane)].leased_upto;
+                let reason = if seen { Reason::OverflowUnconfirmed } else { Reason::Overflow };
+                self.drop_for(&name, lane, index, reason);
+            }
+        }
+        if self.lanes[lane][index].ownerless {
+            self.lanes[lane][index].dropped = Some(Reason::Overflow);
+            self.remove_if_done(lane, index);
+        }
+    }
+
+    fn drop_for(&mut self, name: &str, lane: usize, index: usize, reason: Reason) {
+        let row = &mut self.lanes[lane][index];
+        row.at.insert(name.to_owned(), At::Done);
+        row.dropped = Some(reason);
+        let book = self.books.get_mut(&(name.to_owned(), lane)).unwrap();
+        *book.dropped.entry(reason as u8).or_default() += row.weight;
+        self.remove_if_done(lane, index);
+    }
+
+    fn remove_if_done(&mut self, lane: usize, index: usize) {
+        let row = &mut self.lanes[lane][index];
+        if row.gone || row.at.values().any(|at| *at != At::Done) || (row.ownerless && row.dropped.is_none()) {
+            return;
+        }
+        row.gone = true;
+        if row.written {
+            return;
+        }
+        match row.dropped {
+            None => {
+                self.receipts.insert(row.id, Receipt::HandedOver);
+            }
+            Some(reason) => self.settling.push((row.id, reason)),
+        }
+    }
+
+    pub fn commit(&mut self) {
+        let says = self.stored_says.unwrap();
+        for row in self.lanes.iter_mut().flatten().filter(|row| !row.gone && !row.written) {
+            row.written = true;
+            self.receipts.insert(row.id, says);
+        }
+        for (id, reason) in self.settling.drain(..) {
+            self.receipts.insert(id, Receipt::Settled(reason));
+        }
+    }
+
+    /// Whether a receipt has waited for `ack_within_ms`.
+    pub fn overdue(&self, now_ms: u64, ack_within_ms: u64) -> bool {
+        let waits = |row: &&RefRow| !row.gone && !row.written && now_ms - row.born_ms >= ack_within_ms;
+        self.lanes.iter().flatten().any(|row| waits(&row))
+    }
+
+    pub fn register(&mut self, name: &str) {
+        if self.consumers.iter().any(|known| known == name) {
+            return;
+        }
+        let first = self.consumers.is_empty();
+        self.consumers.push(name.to_owned());
+        self.served.insert(name.to_owned(), vec![0; self.lanes.len()]);
+        for lane in 0..self.lanes.len() {
+            let mut book = Book::default();
+            for row in self.lanes[lane].iter_mut().filter(|row| first && !row.gone) {
+                row.at.insert(name.to_owned(), At::Queued);
+                row.ownerless = false;
+                book.accepted += row.weight;
+            }
+            self.books.insert((name.to_owned(), lane), book);
+        }
+        self.commit();
+    }
+
+    pub fn forget(&mut self, name: &str) -> bool {
+        self.commit();
+        let Some(at) = self.consumers.iter().position(|known| known == name) else { return false };
+        self.consumers.remove(at);
+        self.books.retain(|(of, _), _| of != name);
+        let last = self.consumers.is_empty();
+        for row in self.lanes.iter_mut().flatten().filter(|row| !row.gone) {
+            row.at.remove(name);
+            row.ownerless = last;
+            row.gone = !last && row.at.values().all(|at| *at == At::Done);
+        }
+        true
+    }
+
+    /// What a lease must give: lane and id, in order.
+    pub fn lease(&mut self, name: &str, rows_max: usize, now_ms: u64) -> Vec<(usize, u64)> {
+        let mut out = Vec::new();
+        while out.len() < rows_max {
+            // A lower lane is looked at only when those above it have nothing or had their turn.
+            let mut found = None;
+            for lane in 0..self.lanes.len() {
+                if let Some(index) = self.next(name, lane, now_ms) {
+                    found = Some((lane, index));
+                    if self.served[name][lane] < 7 {
+                        break;
+                    }
+                }
+            }
+            let Some((lane, index)) = found else { break };
+            let served = self.served.get_mut(name).unwrap();
+            served[..lane].fill(0);
+            served[lane] += 1;
+            let row = &mut self.lanes[lane][index];
+            row.at.insert(name.to_owned(), At::Leased);
+            out.push((lane, row.id));
+            let book = self.books.get_mut(&(name.to_owned(), lane)).unwrap();
+            book.leased_upto = book.leased_upto.max(index + 1);
+        }
+        out
+    }
+
+    fn next(&mut self, name: &str, lane: usize, now_ms: u64) -> Option<usize> {
+        loop {
+            let index = self.lanes[lane].iter().position(|row| row.at.get(name) == Some(&At::Queued))?;
+            let row = &self.lanes[lane][index];
+            let limit = [row.ttl_ms, self.limits[lane].max_age_ms].into_iter().flatten().min();
+            if limit.is_none_or(|limit| now_ms - row.born_ms < limit) {
+                return self.may_lease(name, lane, index).then_some(index);
+            }
+            self.drop_for(name, lane, index, Reason::Expired);
+        }
+    }
+
+    fn may_lease(&self, name: &str, lane: usize, index: usize) -> bool {
+        let (mut weight, mut bytes, mut own) = (0, 0, false);
+        for row in &self.lanes[lane] {
+            for (who, at) in &row.at {
+                if *at == At::Leased {
+                    weight += row.weight;
+                    bytes += row.bytes;
+                    own |= who == name;
+                }
+            }
+        }
+        let row = &self.lanes[lane][index];
+        !own || (weight + row.weight <= self.limits[lane].messages / 2
+            && bytes + row.bytes <= self.limits[lane].bytes / 2)
+    }
+
+    pub fn ack(&mut self, name: &str, lane: usize, id: u64) {
+        let Some(index) = self.index(lane, id, name) else { return };
+        let row = &mut self.lanes[lane][index];
+        row.at.insert(name.to_owned(), At::Done);
+        self.books.get_mut(&(name.to_owned(), lane)).unwrap().delivered += row.weight;
+        self.remove_if_done(lane, index);
+    }
+
+    pub fn give_back(&mut self, name: &str, lane: usize, id: u64) {
+        if let Some(index) = self.index(lane, id, name) {
+            self.lanes[lane][index].at.insert(name.to_owned(), At::Queued);
+        }
+    }
+
+    fn index(&self, lane: usize, id: u64, name: &str) -> Option<usize> {
+        self.lanes[lane].iter().position(|row| row.id == id && row.at.get(name) == Some(&At::Leased))
+    }
+
+    /// A clean close and a new start: leases are back, turns and what was leased are forgotten.
+    pub fn reopen(&mut self) {
+        self.commit();
+        for at in self.lanes.iter_mut().flatten().flat_map(|row| row.at.values_mut()) {
+            if *at == At::Leased {
+                *at = At::Queued;
+            }
+        }
+        self.books.values_mut().for_each(|book| book.leased_upto = 0);
+        self.served.values_mut().for_each(|served| served.fill(0));
+    }
+
+    /// Compares with the queue's own ledger.
+    pub fn check(&self, ledgers: &[Ledger]) -> Result<(), String> {
+        if ledgers.len() != self.consumers.len() * self.lanes.len() {
+            return Err(format!("{} ledgers for {:?}", ledgers.len(), self.consumers));
+        }
+        for ledger in ledgers {
+            let lane = usize::from(ledger.lane.0);
+            let book = &self.books[&(ledger.consumer.clone(), lane)];
+            let of = |state: At| -> u64 {
+                let rows = self.lanes[lane].iter().filter(|row| row.at.get(&ledger.consumer) == Some(&state));
+                rows.map(|row| row.weight).sum()
+            };
+            let dropped: u64 = book.dropped.values().sum();
+            let same = ledger.accepted == book.accepted
+                && ledger.delivered == book.delivered
+                && ledger.leased == of(At::Leased)
+                && ledger.queued == of(At::Leased) + of(At::Queued)
+                && ledger.dropped.total() == dropped
+                && ledger.expired() == book.dropped.get(&(Reason::Expired as u8)).copied().unwrap_or(0)
+                && ledger.dropped.for_reason(Reason::OverflowUnconfirmed)
+                    == book.dropped.get(&(Reason::OverflowUnconfirmed as u8)).copied().unwrap_or(0);
+            if !same || !ledger.balanced() {
+                return Err(format!("{ledger:?} but expected {book:?}"));
+            }
+        }
+        Ok(())
+    }
+}
