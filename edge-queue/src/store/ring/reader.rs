@@ -189,9 +189,14 @@ impl Reader {
         at: Seq,
         chunk: &mut Chunk,
     ) {
-        let (first_frame, last_frame) = gap.frames;
-        let waived = |w: &Waived| w.lane == lane && w.first <= first_frame && last_frame <= w.last;
-        if source.waived.iter().any(waived) || !self.reported.insert((lane, first_frame)) {
+        let (mut missing, mut missing_weight) = (gap.rows, gap.weight);
+        for w in source.waived.iter().filter(|w| w.lane == lane) {
+            missing = missing.saturating_sub(overlap((gap.rows_before, gap.rows), (w.rows_before, w.rows)));
+            let weights = overlap((gap.weight_before, gap.weight), (w.weight_before, w.weight));
+            missing_weight = missing_weight.saturating_sub(weights);
+        }
+        let first_frame = gap.frames.0;
+        if missing == 0 || !self.reported.insert((lane, first_frame)) {
             return;
         }
         while self.reported.len() > REPORTED_MAX {
@@ -200,8 +205,8 @@ impl Reader {
         self.quarantined += 1;
         let first = gap.seqs.0.max(at);
         let span = gap.seqs.1.saturating_sub(first).saturating_add(1);
-        let rows = gap.rows.min(span);
-        let weight = if rows == gap.rows { gap.weight } else { rows };
+        let rows = missing.min(span);
+        let weight = if rows == missing { missing_weight } else { rows };
         chunk.lost.push(Lost { first, last: gap.seqs.1.max(first), rows, weight });
         let pages = gap.pages.1.saturating_sub(gap.pages.0).clamp(1, FRAME_PAGES_MAX as u32);
         let mut bytes = vec![0; pages as usize * PAGE];
@@ -209,6 +214,12 @@ impl Reader {
         let name = format!("ring-e{}-lane{lane}-frame{first_frame}", source.epoch);
         source.aside.keep(source.dir, &name, &bytes);
     }
+}
+
+/// How much two stretches (start, length) have in common.
+fn overlap(a: (u64, u64), b: (u64, u64)) -> u64 {
+    let end = a.0.saturating_add(a.1).min(b.0.saturating_add(b.1));
+    end.saturating_sub(a.0.max(b.0))
 }
 
 /// A frame whose header is good and whose body is not.
@@ -219,6 +230,8 @@ fn frame_gap(placed: &Placed) -> Gap {
         seqs: (head.first_seq, head.last_seq),
         rows: u64::from(head.rows),
         weight: head.weight,
+        rows_before: head.rows_before,
+        weight_before: head.weight_before,
         pages: (placed.page, placed.end()),
     }
 }

@@ -193,11 +193,36 @@ impl Scan {
             let missing = head.base.saturating_sub(at.next);
             if missing > 0 && !clean && head.commit == self.commit && u64::from(head.part) >= missing {
                 self.tail_uncertain = true;
-                self.waived.push(Waived { lane: end.lane, first: at.next, last: head.base - 1 });
+                self.waived.push(Waived {
+                    lane: end.lane,
+                    first: at.next,
+                    last: head.base - 1,
+                    rows: head.rows_before.saturating_sub(at.rows),
+                    weight: head.weight_before.saturating_sub(at.weight),
+                    rows_before: at.rows,
+                    weight_before: at.weight,
+                });
             }
             at = Counters::after(head);
         }
-        let Some((segment, frames)) = end.segments.last() else { return };
+        // A segment begun by the last commit of which nothing whole arrived was never begun.
+        let torn = |(segment, frames): &&(Segment, Frames)| {
+            !clean && frames.good.is_empty() && segment.commit >= self.commit
+        };
+        let begun = end.segments.len() - end.segments.iter().rev().take_while(torn).count();
+        self.tail_uncertain |= begun < end.segments.len();
+        for (segment, _) in end.segments.iter().skip(begun) {
+            if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
+                log.segments.retain(|s| s.generation != segment.generation);
+                log.free.put_suspect(segment.slot);
+            }
+        }
+        let Some((segment, frames)) = end.segments.iter().take(begun).next_back() else {
+            if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
+                log.counters = at;
+            }
+            return;
+        };
         if frames.good.is_empty() {
             at = segment.start;
         }

@@ -7,6 +7,8 @@
 //! run wrote.
 #![deny(clippy::indexing_slicing)]
 
+use std::collections::BTreeSet;
+
 use super::frame::{Head, Kind};
 use super::layout::{Geometry, PAGE, READ_BYTES};
 use super::window::{Pages, Window};
@@ -91,6 +93,10 @@ pub(super) struct Gap {
     pub(super) seqs: (Seq, Seq),
     pub(super) rows: u64,
     pub(super) weight: u64,
+    /// Rows and weight written to the lane before them: the one coordinate that stays exact whatever frames are
+    /// missing around them.
+    pub(super) rows_before: u64,
+    pub(super) weight_before: u64,
     /// Pages they can have lain on.
     pub(super) pages: (u32, u32),
 }
@@ -153,6 +159,9 @@ impl Look<'_> {
                 page = placed.end();
             }
         }
+        if !verify {
+            drop_broken_copies(&mut found.good, &mut window);
+        }
         choose(&mut found.good, end);
         found
     }
@@ -208,6 +217,17 @@ pub(super) enum Slot {
     Headless(Segment),
 }
 
+/// Of frames that are there twice (an open copies some, see `scan.rs`), leaves out those that are not whole: the copy
+/// may be torn, and without looking at bodies it would replace the original.
+fn drop_broken_copies(frames: &mut Vec<Placed>, window: &mut Window<'_>) {
+    let key = |p: &Placed| (p.head.epoch, p.head.counter);
+    let mut seen = BTreeSet::new();
+    let twice: BTreeSet<_> = frames.iter().map(key).filter(|k| !seen.insert(*k)).collect();
+    if !twice.is_empty() {
+        frames.retain(|p| !twice.contains(&key(p)) || window.is_whole(&p.head, p.page));
+    }
+}
+
 /// The rule of this module's head.
 fn choose(frames: &mut Vec<Placed>, end: Option<Counters>) {
     // Of two equal frames the later one is the copy an open made (see `scan.rs`).
@@ -260,6 +280,8 @@ fn gap(at: &Counters, next: &Counters, pages: (u32, u32)) -> Option<Item> {
         seqs: (at.highest + 1, next.highest.max(at.highest + 1)),
         rows: next.rows - at.rows,
         weight: next.weight.saturating_sub(at.weight),
+        rows_before: at.rows,
+        weight_before: at.weight,
         pages,
     }))
 }
@@ -318,7 +340,8 @@ mod tests {
         assert_eq!(items.len(), 3);
         match items[1] {
             Item::Gap(gap) => {
-                assert_eq!(gap, Gap { frames: (2, 3), seqs: (2, 3), rows: 2, weight: 2, pages: (1, 7) });
+                assert_eq!((gap.frames, gap.seqs, gap.pages), ((2, 3), (2, 3), (1, 7)));
+                assert_eq!((gap.rows, gap.weight, gap.rows_before, gap.weight_before), (2, 2, 1, 1));
             }
             Item::Frame(_) => panic!("a frame"),
         }

@@ -12,11 +12,11 @@ const MAGIC: &[u8; 8] = b"EDGERING";
 /// like damage. The CRC ends it in every version, so that a newer one can be told from a broken one.
 const CRC_AT: usize = 512 - 4;
 /// Forgiven gaps kept; the oldest goes first.
-const WAIVED_MAX: usize = 24;
+const WAIVED_MAX: usize = 8;
 const WAIVED_AT: usize = 80;
 
 const _: () = assert!(WAIVED_AT + WAIVED_MAX * WAIVED_BYTES <= CRC_AT);
-const WAIVED_BYTES: usize = 17;
+const WAIVED_BYTES: usize = 49;
 
 /// Frames that were torn inside a commit nobody got a receipt for: missing, but not lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,12 @@ pub(super) struct Waived {
     /// First and last frame counter.
     pub(super) first: u64,
     pub(super) last: u64,
+    /// The rows they held.
+    pub(super) rows: u64,
+    pub(super) weight: u64,
+    /// Rows and weight written to the lane before them.
+    pub(super) rows_before: u64,
+    pub(super) weight_before: u64,
 }
 
 /// What the file is.
@@ -128,8 +134,10 @@ impl Superblock {
         for (n, gap) in self.waived.iter().take(WAIVED_MAX).enumerate() {
             let at = WAIVED_AT + n * WAIVED_BYTES;
             set(&mut page, at, &[gap.lane]);
-            set(&mut page, at + 1, &gap.first.to_le_bytes());
-            set(&mut page, at + 9, &gap.last.to_le_bytes());
+            let numbers = [gap.first, gap.last, gap.rows, gap.weight, gap.rows_before, gap.weight_before];
+            for (number, at) in numbers.iter().zip((at + 1..).step_by(8)) {
+                set(&mut page, at, &number.to_le_bytes());
+            }
         }
         let crc = crc32c::crc32c(page.get(..CRC_AT).unwrap_or_default());
         set(&mut page, CRC_AT, &crc.to_le_bytes());
@@ -169,7 +177,15 @@ fn fields(page: &[u8]) -> Option<Superblock> {
     let mut r = Reader::new(page.get(WAIVED_AT..)?);
     let mut waived = Vec::new();
     for _ in 0..waived_len.min(WAIVED_MAX) {
-        waived.push(Waived { lane: r.u8()?, first: r.u64()?, last: r.u64()? });
+        waived.push(Waived {
+            lane: r.u8()?,
+            first: r.u64()?,
+            last: r.u64()?,
+            rows: r.u64()?,
+            weight: r.u64()?,
+            rows_before: r.u64()?,
+            weight_before: r.u64()?,
+        });
     }
     geometry.is_sane().then_some(Superblock { counter, gateway, epoch, geometry, waived })
 }
@@ -180,7 +196,15 @@ mod tests {
 
     fn sample() -> Superblock {
         let geometry = Geometry { segment_bytes: 65_536, lanes: 2, segments: [5, 9, 0, 0] };
-        let waived = vec![Waived { lane: 1, first: 7, last: 9 }];
+        let waived = vec![Waived {
+            lane: 1,
+            first: 7,
+            last: 9,
+            rows: 40,
+            weight: 41,
+            rows_before: 5,
+            weight_before: 6,
+        }];
         Superblock { counter: 3, gateway: 0xabcd, epoch: 9, geometry, waived }
     }
 
