@@ -1,0 +1,206 @@
+//! A power cut on a real ext4 (promises 1 and 2): an image on a loop device, shut down without a flush of its journal
+//! while a process writes, so that everything not made durable is gone; then mounted again. The negative control is a
+//! medium whose sync does nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+#[path = "common/stores.rs"]
+mod stores;
+#[path = "common/writer.rs"]
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use edge_queue::medium::os::OsDir;
+use edge_queue::medium::{Dir, Medium};
+use edge_queue::testing::{Rng, seed};
+use writer::Account;
+
+const DIR: &str = "EDGE_QUEUE_CUT_DIR";
+const STORE: &str = "EDGE_QUEUE_CUT_STORE";
+const LYING: &str = "EDGE_QUEUE_CUT_LYING";
+const CUTS: u64 = 20;
+
+#[test]
+#[ignore = "needs root and loop devices: cargo test -p edge-queue --test power_cut_ext4 -- --ignored"]
+fn what_was_receipted_survives_a_power_cut() {
+    for (name, open) in stores::DURABLE {
+        let lost = cut_often(name, open, CUTS, false);
+        assert_eq!(lost, 0, "{name}");
+        println!("executed power_cut_ext4.{name}: {CUTS} cases");
+    }
+}
+
+#[test]
+#[ignore = "needs root and loop devices: cargo test -p edge-queue --test power_cut_ext4 -- --ignored"]
+fn a_sync_that_does_nothing_loses_rows() {
+    for (name, open) in stores::DURABLE {
+        let lost = cut_often(name, open, 3, true);
+        assert!(lost > 0, "{name}: the rig does not notice a sync that does nothing");
+    }
+}
+
+/// One disk at a time: a process forked for the other one would hold this one's files open for a moment.
+static ONE_DISK: Mutex<()> = Mutex::new(());
+
+/// Rows lost over `cuts` power cuts of one file system.
+fn cut_often(name: &str, open: stores::OpenStore, cuts: u64, lying: bool) -> usize {
+    let _one = ONE_DISK.lock().unwrap_or_else(PoisonError::into_inner);
+    let disk = Disk::new();
+    let (mut account, mut rng, mut lost) = (Account::default(), Rng::new(seed()), 0);
+    let spool = disk.mount.join("spool");
+    for _ in 0..cuts {
+        let path = spool.to_str().unwrap();
+        let variables = [(DIR, path), (STORE, name), (LYING, if lying { "1" } else { "0" })];
+        let (mut child, mut lines) = writer::spawn("the_writer_stops_at_the_first_error", &variables);
+        let acks = usize::try_from(rng.between(1, 120)).unwrap();
+        let seen = account.listen(&mut lines, acks);
+        disk.cut();
+        account.listen(&mut lines, usize::MAX);
+        child.wait().unwrap();
+        assert_eq!(seen, acks, "{name}: the writer ended before the cut");
+        disk.remount();
+        lost += account.lost(open, Box::new(OsDir::new(&spool).unwrap())).len();
+        if lost > 0 {
+            break;
+        }
+    }
+    lost
+}
+
+/// Plays the writer when the variables say so; alone it shows that an error ends it.
+#[test]
+fn the_writer_stops_at_the_first_error() {
+    if let (Ok(path), Ok(name)) = (std::env::var(DIR), std::env::var(STORE)) {
+        let dir = OsDir::new(path).unwrap();
+        let lying = std::env::var(LYING).is_ok_and(|lying| lying == "1");
+        let dir: Box<dyn Dir> = if lying { Box::new(LyingDir(dir)) } else { Box::new(dir) };
+        println!();
+        writer::write(stores::by_name(&name), dir, u64::MAX, &mut io::stdout());
+        return;
+    }
+    for (name, open) in stores::DURABLE {
+        let dir = edge_queue::testing::SimDir::new();
+        dir.freeze_after(150);
+        let mut printed = Vec::new();
+        writer::write(open, Box::new(dir.clone()), u64::MAX, &mut printed);
+        let mut account = Account::default();
+        let text = String::from_utf8(printed).unwrap();
+        assert!(account.listen(&mut text.lines().map(str::to_owned), usize::MAX) > 0, "{name}");
+        let after = dir.crash(edge_queue::testing::Outcome::Lost, 1);
+        assert!(account.lost(open, Box::new(after)).is_empty(), "{name}");
+    }
+}
+
+/// A small ext4 on a loop device.
+struct Disk {
+    _home: tempfile::TempDir,
+    image: PathBuf,
+    mount: PathBuf,
+}
+
+impl Disk {
+    fn new() -> Disk {
+        let home = tempfile::tempdir().unwrap();
+        let (image, mount) = (home.path().join("disk.img"), home.path().join("disk"));
+        std::fs::create_dir(&mount).unwrap();
+        run("truncate", &["-s", "96M", path(&image)]);
+        run("mkfs.ext4", &["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", path(&image)]);
+        let disk = Disk { _home: home, image, mount };
+        disk.mount();
+        disk
+    }
+
+    fn mount(&self) {
+        run("mount", &["-o", "loop", path(&self.image), path(&self.mount)]);
+    }
+
+    /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from now on every write fails and nothing more arrives.
+    /// An ioctl needs `unsafe` here, so Python makes it.
+    fn cut(&self) {
+        let script = "import fcntl,os,struct,sys; \
+                      fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587D,struct.pack('I',2))";
+        run("python3", &["-c", script, path(&self.mount)]);
+    }
+
+    fn remount(&self) {
+        run("umount", &[path(&self.mount)]);
+        self.mount();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: also when the test failed with files open, the loop device goes once they are closed.
+        let _ = Command::new("umount").arg("-l").arg(&self.mount).status();
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let done = Command::new(program).args(arguments).output();
+    let done = done.unwrap_or_else(|e| panic!("{program} does not start: {e}"));
+    assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// The planted bug: files whose sync does nothing.
+struct LyingDir(OsDir);
+
+struct LyingFile(Box<dyn Medium>);
+
+impl Dir for LyingDir {
+    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        Ok(Box::new(LyingFile(self.0.create(name)?)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        Ok(Box::new(LyingFile(self.0.open(name)?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
+        self.0.lock(name)
+    }
+}
+
+impl Medium for LyingFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(offset, buf)
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        self.0.allocate(offset, len)
+    }
+}
