@@ -9,15 +9,15 @@ use edge_queue::store::Store;
 use edge_queue::testing::conformance::{self, Kind};
 use edge_queue::testing::{Bug, CrashRig, Plan, Planted, SimDir, seed};
 
-/// Without reopens: what is caught is the power cut's doing.
+/// Without reopens: what is caught is the power cut's doing. Long enough for the regions of the ring to be used again.
 fn plan() -> Plan {
-    Plan { seed: seed(), rows: 3000, rows_per_commit_max: 100, reopens: false }
+    Plan { seed: seed(), rows: 12_000, rows_per_commit_max: 300, reopens: false }
 }
 
 fn violation(open: stores::OpenStore, dir: &SimDir, bug: Option<Bug>) -> Option<String> {
     let planted = |dir| planted(open, dir, bug);
     let mut rig = CrashRig::record(dir, &planted, &plan()).expect("the history itself runs");
-    rig.judge(&open, seed(), 20).err()
+    rig.judge(&open, seed(), 10).err()
 }
 
 fn planted(open: stores::OpenStore, dir: Box<dyn Dir>, bug: Option<Bug>) -> stores::Opened {

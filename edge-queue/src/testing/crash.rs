@@ -10,7 +10,7 @@ use super::rng::Rng;
 use crate::error::OpenError;
 use crate::medium::Dir;
 use crate::row::{Lane, Seq, StoredRow};
-use crate::state::{Change, State};
+use crate::state::{Change, Position, State};
 use crate::store::{ReadLimit, Recovered, Store};
 
 /// Opens a store on a directory with [`small_options`].
@@ -28,7 +28,7 @@ struct Moment {
 }
 
 /// A recorded history and what must be true of it at each boundary.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CrashRig {
     recording: Recording,
     moments: Vec<Moment>,
@@ -135,7 +135,7 @@ impl CrashRig {
         // A commit that wrote nothing is done where it was asked.
         let Some(under_way) = under_way.max(done) else { return Ok(()) };
         if !recovered.damage.is_empty() || (recovered.clean && recovered.tail_uncertain) {
-            return Err(format!("a power cut is no damage: {recovered:?}"));
+            return Err(format!("a power cut is no damage: {:?}", recovered.damage));
         }
         self.judge_bookkeeping(&recovered, done, under_way)?;
         for lane in 0..recovered.state.lanes {
@@ -158,8 +158,10 @@ impl CrashRig {
         let mut allowed = self.moments.get(done..=under_way).unwrap_or_default().iter().map(|m| &m.state);
         let found = &recovered.state;
         let matches = |state: &State, lane: usize| {
-            let place = |state: &State| {
-                state.consumers.first().and_then(|consumer| consumer.lanes.get(lane).cloned())
+            // A consumer's lanes may come back one without the other; then its place in the other is the default.
+            let place = |state: &State| -> Position {
+                let lanes = state.consumers.first().map(|consumer| &consumer.lanes);
+                lanes.and_then(|lanes| lanes.get(lane).cloned()).unwrap_or_default()
             };
             state.lane.get(lane) == found.lane.get(lane) && place(state) == place(found)
         };
