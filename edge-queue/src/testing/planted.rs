@@ -78,9 +78,18 @@ fn acknowledge_all((rows, mut changes, mut state): Given) -> Given {
     for lane in &mut state.lane {
         lane.floor = lane.next;
     }
+    for consumer in &mut state.consumers {
+        for (place, lane) in consumer.lanes.iter_mut().zip(&state.lane) {
+            place.floor = lane.next;
+        }
+    }
     for change in &mut changes {
-        if let Change::Lane { state, .. } = change {
-            state.floor = state.next;
+        match change {
+            Change::Lane { state, .. } => state.floor = state.next,
+            Change::Position { lane, position, .. } => {
+                position.floor = state.lane.get(usize::from(lane.0)).map_or(position.floor, |lane| lane.next);
+            }
+            _ => {}
         }
     }
     (rows, changes, state)
