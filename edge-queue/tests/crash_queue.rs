@@ -24,11 +24,11 @@ fn a_queue_that_drops_its_oldest_says_how_many() {
 }
 
 fn run(what: &str, on_full: OnFull) {
-    for (name, kind, _) in stores::KINDS {
+    for (name, open) in stores::DURABLE {
         let histories = budget_percent().div_ceil(25);
         let mut cases = 0;
         for nth in 0..histories {
-            let mut rig = Rig::new(kind, on_full);
+            let mut rig = Rig::new(open, on_full);
             rig.live(seed() + nth, STEPS).unwrap_or_else(|why| panic!("{name}: {why}"));
             let judged = rig.judge(seed() + nth, budget_percent().max(20));
             cases += judged.unwrap_or_else(|why| panic!("{name}, history {nth}: {why}"));
@@ -40,16 +40,20 @@ fn run(what: &str, on_full: OnFull) {
 
 #[test]
 fn the_planted_bugs_are_caught_through_the_public_api_too() {
-    for (name, kind, open) in stores::KINDS {
+    for (name, open) in stores::DURABLE {
         for bug in [Bug::ReceiptOneCommitEarly, Bug::AdvanceTooFar, Bug::AckBeforeItsTime] {
-            let mut rig = Rig::new(kind, OnFull::Reject);
-            rig.plant(bug, open);
+            let mut rig = Rig::new(open, OnFull::Reject);
+            rig.plant(bug);
             let found = rig.live(seed(), 1500).and_then(|()| rig.judge(seed(), 20));
-            println!("{name}, {bug:?}: {}", found.expect_err("not caught"));
+            let found = found.expect_err("not caught");
+            assert!(!found.contains("open failed"), "{name}, {bug:?}: for the wrong reason: {found}");
+            println!("{name}, {bug:?}: {found}");
         }
-        let mut rig = Rig::new(kind, OnFull::Reject);
+        let mut rig = Rig::new(open, OnFull::Reject);
         rig.plant_lying_sync();
         let found = rig.live(seed(), STEPS).and_then(|()| rig.judge(seed(), 20));
-        println!("{name}, a sync that does nothing: {}", found.expect_err("not caught"));
+        let found = found.expect_err("not caught");
+        assert!(!found.contains("open failed"), "{name}: for the wrong reason: {found}");
+        println!("{name}, a sync that does nothing: {found}");
     }
 }

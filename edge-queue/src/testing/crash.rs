@@ -11,7 +11,7 @@ use crate::error::OpenError;
 use crate::medium::Dir;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, Position, State};
-use crate::store::{ReadLimit, Recovered, Store};
+use crate::store::{Lost, ReadLimit, Recovered, Store};
 
 /// Opens a store on a directory with [`small_options`].
 pub type Open<'a> = &'a dyn Fn(Box<dyn Dir>) -> Result<(Box<dyn Store>, Recovered), OpenError>;
@@ -124,6 +124,10 @@ impl CrashRig {
         for (lane, figures) in (0u8..state.lanes).zip(&state.lane) {
             store.advance(Lane(lane), figures.floor).map_err(|e| format!("advance failed: {e}"))?;
         }
+        // The queue has idle moments, but not after every commit.
+        if nth.is_multiple_of(3) {
+            store.prepare().map_err(|e| format!("prepare failed: {e}"))?;
+        }
         Ok(())
     }
 
@@ -191,7 +195,7 @@ impl CrashRig {
     ) -> Result<(), String> {
         let floor = recovered.state.lane.get(usize::from(lane.0)).map_or(1, |lane| lane.floor);
         let highest = recovered.highest_seq.get(usize::from(lane.0)).copied().unwrap_or(0);
-        let found = read_all(store, lane, floor)?;
+        let (found, lost) = read_found(store, lane, floor)?;
         for (seq, row) in &found {
             match self.rows.get(&(lane, *seq)) {
                 Some((nth, expected)) if *nth <= under_way => {
@@ -206,6 +210,14 @@ impl CrashRig {
             }
         }
         let Some(done) = done else { return Ok(()) };
+        // A store may miss rows of the commit that was under way; nobody was told that they are safe.
+        for lost in lost {
+            let range = self.rows.range((lane, lost.first)..=(lane, lost.last));
+            let unconfirmed = range.filter(|(_, (nth, _))| *nth > done).count() as u64;
+            if lost.rows > unconfirmed {
+                return Err(format!("lane {}: {lost:?}, of which {unconfirmed} were under way", lane.0));
+            }
+        }
         for ((_, seq), (nth, _)) in self.rows.range((lane, floor)..=(lane, Seq::MAX)) {
             if *nth <= done && !found.contains_key(seq) {
                 return Err(format!("lane {} row {seq} was receipted and is lost (floor {floor})", lane.0));
@@ -228,7 +240,7 @@ impl CrashRig {
         let at = usize::from(lane.0);
         let mut state = recovered.state.clone();
         let floor = state.lane.get(at).map_or(1, |lane| lane.floor);
-        let kept = read_all(store.as_mut(), lane, floor)?;
+        let (kept, _) = read_found(store.as_mut(), lane, floor)?;
         let highest = recovered.highest_seq.get(at).copied().unwrap_or(0);
         let first = state.lane.get(at).map_or(1, |lane| lane.next).max(highest + 1);
         let last = first + rng.between(0, 20);
@@ -243,7 +255,7 @@ impl CrashRig {
         let (mut store, _) = open(Box::new(after)).map_err(|e| format!("second open failed: {e}"))?;
         let mut expected = kept;
         expected.extend(rows.into_iter().map(|row| (row.seq, row)));
-        let found = read_all(store.as_mut(), lane, floor)?;
+        let (found, _) = read_found(store.as_mut(), lane, floor)?;
         if found != expected {
             let odd = |a: &BTreeMap<Seq, StoredRow>, b: &BTreeMap<Seq, StoredRow>| {
                 a.iter().filter(|(seq, row)| b.get(seq) != Some(row)).map(|(seq, _)| *seq).collect::<Vec<_>>()
@@ -255,19 +267,29 @@ impl CrashRig {
     }
 }
 
-/// Every row of a lane from `from` on, read in small chunks; a loss is a breach, since nothing here is damaged.
+/// Every row of a lane from `from` on, read in small chunks; a loss is a breach, where nothing was cut or damaged.
 pub(super) fn read_all(
     store: &mut dyn Store,
     lane: Lane,
     from: Seq,
 ) -> Result<BTreeMap<Seq, StoredRow>, String> {
-    let mut found = BTreeMap::new();
+    match read_found(store, lane, from)? {
+        (found, lost) if lost.is_empty() => Ok(found),
+        (_, lost) => Err(format!("lane {}: reported as lost: {lost:?}", lane.0)),
+    }
+}
+
+/// Every row of a lane from `from` on, and what is reported as lost.
+pub(super) fn read_found(
+    store: &mut dyn Store,
+    lane: Lane,
+    from: Seq,
+) -> Result<(BTreeMap<Seq, StoredRow>, Vec<Lost>), String> {
+    let (mut found, mut lost) = (BTreeMap::new(), Vec::new());
     let (mut at, limit) = (from, ReadLimit { rows: 500, bytes: 256 * 1024 });
     loop {
         let chunk = store.read(lane, at, limit).map_err(|e| format!("read failed: {e}"))?;
-        if !chunk.lost.is_empty() {
-            return Err(format!("lane {}: reported as lost: {:?}", lane.0, chunk.lost));
-        }
+        lost.extend(chunk.lost);
         for row in chunk.rows {
             if row.seq < at || found.last_key_value().is_some_and(|(last, _)| row.seq <= *last) {
                 return Err(format!("lane {} row {} out of order", lane.0, row.seq));
@@ -277,7 +299,7 @@ pub(super) fn read_all(
         match chunk.next {
             Some(next) if next > at => at = next,
             Some(next) => return Err(format!("read stands still at {next}")),
-            None => return Ok(found),
+            None => return Ok((found, lost)),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::store::{Chunk, ReadLimit, Store, StoreError, StoreStats};
 pub enum Bug {
     /// `commit` says `Ok` one commit early: what it was given is written by the next one.
     ReceiptOneCommitEarly,
-    /// `advance` gives up everything committed so far, acknowledged or not.
+    /// Every commit gives up everything committed so far, acknowledged or not.
     AdvanceTooFar,
     /// The bookkeeping that is written has every row acknowledged before anybody did so.
     AckBeforeItsTime,
@@ -23,13 +23,12 @@ pub struct Planted {
     bug: Bug,
     stage: Vec<StoredRow>,
     late: Option<(Vec<StoredRow>, Vec<Change>, State)>,
-    committed: State,
 }
 
 impl Planted {
-    /// Wraps a store just opened with `state`.
-    pub fn new(inner: Box<dyn Store>, bug: Bug, state: State) -> Planted {
-        Planted { inner, bug, stage: Vec::new(), late: None, committed: state }
+    /// Wraps a store just opened.
+    pub fn new(inner: Box<dyn Store>, bug: Bug) -> Planted {
+        Planted { inner, bug, stage: Vec::new(), late: None }
     }
 }
 
@@ -42,7 +41,6 @@ impl Store for Planted {
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
         let rows = std::mem::take(&mut self.stage);
         let given = (rows, changes.to_vec(), state.clone());
-        self.committed = state.clone();
         let (rows, changes, state) = match self.bug {
             Bug::ReceiptOneCommitEarly => match self.late.replace(given) {
                 Some(late) => late,
@@ -55,7 +53,13 @@ impl Store for Planted {
         for lane in rows.chunk_by(|a, b| a.lane == b.lane) {
             self.inner.append(lane)?;
         }
-        self.inner.commit(&changes, &state)
+        self.inner.commit(&changes, &state)?;
+        if self.bug == Bug::AdvanceTooFar {
+            for (lane, figures) in (0u8..state.lanes).zip(&state.lane) {
+                self.inner.advance(Lane(lane), figures.next)?;
+            }
+        }
+        Ok(())
     }
 
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
@@ -63,8 +67,11 @@ impl Store for Planted {
     }
 
     fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
-        let next = self.committed.lane.get(usize::from(lane.0)).map_or(below, |lane| lane.next);
-        self.inner.advance(lane, if self.bug == Bug::AdvanceTooFar { next } else { below })
+        self.inner.advance(lane, below)
+    }
+
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        self.inner.prepare()
     }
 
     fn stats(&self) -> StoreStats {

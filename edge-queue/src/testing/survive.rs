@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::crash::{Open, read_all};
+use super::crash::{Open, read_all, read_found};
 use super::disk::Outcome;
 use super::fault::{Call, Fault};
 use super::history::row_at;
@@ -12,7 +12,7 @@ use super::medium::SimDir;
 use super::rng::Rng;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState, State};
-use crate::store::{ReadLimit, Store};
+use crate::store::Store;
 
 const LANE: Lane = Lane(1);
 const STEPS: u64 = 14;
@@ -107,6 +107,7 @@ impl<'a> Run<'a> {
         self.committed = self.committed.split_off(&floor);
         // An advance is a hint about space; a refused one comes again.
         let _ = self.store.advance(LANE, floor);
+        let _ = self.store.prepare();
         if self.blind {
             return Ok(());
         }
@@ -134,7 +135,8 @@ impl<'a> Run<'a> {
     fn expect_committed(&self, after: &SimDir) -> Result<(), String> {
         let (mut store, state, _) = reopen(after, self.open)?;
         let floor = state.lane.get(1).map_or(1, |lane| lane.floor);
-        let found = read_tolerant(store.as_mut(), floor)?;
+        // Rows that never had their `Ok` may be reported as lost.
+        let (found, _) = read_found(store.as_mut(), LANE, floor)?;
         match self.committed.range(floor..).find(|(seq, row)| found.get(seq) != Some(row)) {
             Some((seq, _)) => Err(format!("row {seq} had its Ok and a power cut took it")),
             None => Ok(()),
@@ -188,16 +190,4 @@ fn reopen(dir: &SimDir, open: Open<'_>) -> Result<Reopened, String> {
             dir.heal();
         }
     }
-}
-
-/// Like `read_all`, but rows that never had their `Ok` may be reported as lost.
-fn read_tolerant(store: &mut dyn Store, from: Seq) -> Result<BTreeMap<Seq, StoredRow>, String> {
-    let (mut found, mut at) = (BTreeMap::new(), Some(from));
-    while let Some(from) = at {
-        let limit = ReadLimit { rows: 500, bytes: 1 << 20 };
-        let chunk = store.read(LANE, from, limit).map_err(|e| format!("read failed: {e}"))?;
-        found.extend(chunk.rows.into_iter().map(|row| (row.seq, row)));
-        at = chunk.next.filter(|next| *next > from);
-    }
-    Ok(found)
 }

@@ -9,13 +9,7 @@ pub(crate) type Opened = Result<(Box<dyn Store>, Recovered), OpenError>;
 pub(crate) type OpenStore = fn(Box<dyn Dir>) -> Opened;
 
 /// Name and opener of every store that keeps rows on a medium.
-#[allow(dead_code, reason = "for tests of stores")]
 pub(crate) const DURABLE: [(&str, OpenStore); 2] = [("ring", ring), ("redb", redb)];
-
-/// The same with the kind the configuration names.
-#[allow(dead_code, reason = "for tests of the whole queue")]
-pub(crate) const KINDS: [(&str, edge_queue::StoreKind, OpenStore); 2] =
-    [("ring", edge_queue::StoreKind::Ring, ring), ("redb", edge_queue::StoreKind::Redb, redb)];
 
 fn ring(dir: Box<dyn Dir>) -> Opened {
     RingStore::open(dir, &small_options()).map(|(store, found)| (Box::new(store) as Box<dyn Store>, found))
