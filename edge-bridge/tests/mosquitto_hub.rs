@@ -26,6 +26,14 @@ async fn bridge(url: &str, client_id: &str) -> Bridge {
     Bridge::builder(url).client_id(client_id).start().await.unwrap()
 }
 
+async fn publish(bridge: &Bridge, topic: &str, range: std::ops::Range<usize>) -> Vec<PendingReceipt> {
+    let mut receipts = Vec::new();
+    for n in range {
+        receipts.push(bridge.publish_row(retained(topic, n)).await.unwrap());
+    }
+    receipts
+}
+
 /// A retained message of its own topic: the hub keeps it for whoever asks later.
 fn retained(topic: &str, n: usize) -> Row {
     let mut row =
@@ -62,15 +70,15 @@ async fn nothing_is_lost_over_a_killed_and_restarted_hub() {
     for version in [Version::V5, Version::V311] {
         let mut hub = Mosquitto::start("");
         let bridge = Bridge::builder(&hub.url()).client_id("site7").version(version).start().await.unwrap();
-        let before: Vec<_> = (0..200).map(|n| bridge.publish_row(retained("a", n)).unwrap()).collect();
+        let before = publish(&bridge, "a", 0..200).await;
         all(before).await;
         assert_eq!(at_hub(&hub, "a", 200), expected("a", 0..200));
 
         hub.kill();
-        let mut outage: Vec<_> = (0..300).map(|n| bridge.publish_row(retained("b", n)).unwrap()).collect();
+        let mut outage = publish(&bridge, "b", 0..300).await;
         until(&bridge, "backing off", |s| s.link == LinkState::BackingOff).await;
         hub.run();
-        outage.extend((300..400).map(|n| bridge.publish_row(retained("b", n)).unwrap()));
+        outage.extend(publish(&bridge, "b", 300..400).await);
         all(outage).await;
         assert_eq!(at_hub(&hub, "b", 400), expected("b", 0..400));
         let stats = bridge.stats();
@@ -88,7 +96,7 @@ async fn a_cut_link_resumes_the_session_and_everything_arrives() {
     for round in 0..5 {
         until(&bridge, "connected", |s| s.connects > round).await;
         let range = usize::try_from(round).unwrap() * 100..usize::try_from(round + 1).unwrap() * 100;
-        receipts.extend(range.map(|n| bridge.publish_row(retained("c", n)).unwrap()));
+        receipts.extend(publish(&bridge, "c", range).await);
         relay.set(Path::Cut);
         until(&bridge, "cut", |s| s.link == LinkState::BackingOff).await;
         relay.set(Path::Open);
@@ -106,9 +114,9 @@ async fn a_half_open_link_is_broken_in_seconds() {
     let hub = Mosquitto::start("");
     let relay = Relay::start(hub.address()).await;
     let bridge = bridge(&relay.url(), "site7").await;
-    all(vec![bridge.publish_row(retained("d", 0)).unwrap()]).await;
+    all(publish(&bridge, "d", 0..1).await).await;
     relay.set(Path::HalfOpen);
-    let swallowed = bridge.publish_row(retained("d", 1)).unwrap();
+    let swallowed = bridge.publish_row(retained("d", 1)).await.unwrap();
     until(&bridge, "suspected", |s| s.link == LinkState::Stalled).await;
     relay.set(Path::Open);
     let healed = timeout(Duration::from_secs(10), swallowed).await.expect("redialled within seconds");
@@ -174,10 +182,49 @@ async fn commands_of_an_outage_arrive_and_are_acknowledged_only_when_done() {
 async fn the_hubs_receive_maximum_is_kept() {
     let hub = Mosquitto::start("max_inflight_messages 5");
     let bridge = bridge(&hub.url(), "site7").await;
-    all((0..1000).map(|n| bridge.publish_row(retained("e", n)).unwrap()).collect()).await;
+    all(publish(&bridge, "e", 0..1000).await).await;
     assert_eq!(at_hub(&hub, "e", 1000), expected("e", 0..1000));
     assert_eq!(bridge.stats().connects, 1);
     bridge.close().await.unwrap();
+}
+
+/// The spool on disk: what was accepted in an outage survives the process, here a clean stop, and is sent once.
+#[cfg(feature = "spool-queue")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spool_on_disk_outlives_the_bridge() {
+    let mut hub = Mosquitto::start("");
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        let builder = Bridge::builder(&hub.url()).client_id("site7");
+        builder.spool_dir(dir.path().join("spool")).identity(true).start()
+    };
+    let first = start().await.unwrap();
+    for receipt in publish(&first, "g", 0..100).await {
+        let receipt = timeout(LONG, receipt).await.unwrap().unwrap();
+        assert!(matches!(receipt, Receipt::HandedOver | Receipt::Stored), "{receipt:?}");
+    }
+    until(&first, "delivered", |s| s.rows_delivered == 100).await;
+    hub.kill();
+    until(&first, "backing off", |s| s.link == LinkState::BackingOff).await;
+    for receipt in publish(&first, "h", 0..500).await {
+        assert_eq!(timeout(LONG, receipt).await.unwrap().unwrap(), Receipt::Stored);
+    }
+    first.close().await.unwrap();
+
+    hub.run();
+    let second = Bridge::builder(&hub.url())
+        .client_id("site7")
+        .spool_dir(dir.path().join("spool"))
+        .identity(true)
+        .start()
+        .await
+        .unwrap();
+    until(&second, "drained", |s| s.rows_delivered == 500).await;
+    assert_eq!(at_hub(&hub, "h", 500), expected("h", 0..500));
+    let seen = hub.subscribe(&["-t", "h/0", "-V", "mqttv5", "-F", "%P", "-C", "1", "-W", "20"]).lines();
+    assert!(seen[0].contains("edge-id:"), "{seen:?}");
+    until(&second, "idle", |s| s.link == LinkState::Idle).await;
+    second.close().await.unwrap();
 }
 
 /// A restarted gateway under the same name: the hub's old session is there, the process knows nothing of it.
@@ -219,7 +266,7 @@ async fn tls_with_a_client_certificate() {
     let bridge = Bridge::builder(&url).client_id("site7").tls(keys.clone()).start().await.unwrap();
     until(&bridge, "connected", |s| s.connects > 0 || s.last_error.is_some()).await;
     assert_eq!(bridge.stats().last_error, None, "{}", hub.log());
-    all((0..50).map(|n| bridge.publish_row(retained("f", n)).unwrap()).collect()).await;
+    all(publish(&bridge, "f", 0..50).await).await;
     until(&bridge, "counted", |s| s.acknowledged == 50).await;
     let stats = bridge.stats();
     assert!(stats.tls_bytes > 1000, "the handshake at least: {stats:?}");

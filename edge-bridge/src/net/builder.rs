@@ -25,6 +25,10 @@ use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
 use crate::session::ClientConfig;
 use crate::wire::{Utf8, Version, Will};
 
+/// The bridge's name in its own queue.
+#[cfg(feature = "spool-queue")]
+const CONSUMER: &str = "hub";
+
 /// What a bridge is to be. Nothing is checked before `start`.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is started"]
@@ -241,19 +245,40 @@ impl Builder {
         self.spawn(Clock::start(), spool, pack)
     }
 
+    /// Starts a link that drains an open queue through `consumer`, which was registered under `name`. The link is woken by the queue itself.
+    ///
+    /// # Errors
+    ///
+    /// What was said before is wrong.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as `tokio::spawn` does.
+    #[cfg(feature = "spool-queue")]
+    pub fn start_on<P>(
+        self,
+        queue: &edge_queue::aio::Queue,
+        consumer: edge_queue::aio::Consumer,
+        name: &str,
+        pack: P,
+    ) -> Result<(Link, JoinHandle<()>), StartError>
+    where
+        P: Pack + Send + 'static,
+    {
+        let wake = Arc::new(Notify::new());
+        let spool = super::queue_spool::QueueSpool::new(queue.clone(), consumer, name, wake.clone());
+        self.spawn_with(Clock::start(), spool, pack, wake)
+    }
+
     #[cfg(feature = "spool-queue")]
     async fn start_on_disk(self, dir: PathBuf, clock: Clock, pack: RawPack) -> Result<Bridge, StartError> {
         let config = self.queue_config.clone().unwrap_or_default();
-        let path = dir.clone();
-        let opened = tokio::task::spawn_blocking(move || {
-            let queue = edge_queue::Queue::open(&path, config).map_err(|e| e.to_string())?;
-            let consumer = queue.consumer("hub").map_err(|e| e.to_string())?;
-            Ok::<_, String>((queue, consumer))
-        });
-        let opened = opened.await.unwrap_or_else(|e| Err(e.to_string()));
-        let (queue, consumer) = opened.map_err(|reason| StartError::Spool { dir, reason })?;
-        let spool = super::QueueSpool::new(queue.clone(), consumer);
-        let (link, task) = self.spawn(clock, spool, pack)?;
+        let queue = edge_queue::aio::Queue::open(&dir, config)
+            .await
+            .map_err(|e| StartError::Spool { dir: dir.clone(), reason: e.to_string() })?;
+        let consumer =
+            queue.consumer(CONSUMER).await.map_err(|e| StartError::Spool { dir, reason: e.to_string() })?;
+        let (link, task) = self.start_on(&queue, consumer, CONSUMER, pack)?;
         Ok(Bridge::new(link, task, Store::Queue(queue), clock))
     }
 
@@ -291,8 +316,21 @@ impl Builder {
         S: Spool + Send + 'static,
         P: Pack + Send + 'static,
     {
+        self.spawn_with(clock, spool, pack, Arc::new(Notify::new()))
+    }
+
+    fn spawn_with<S, P>(
+        self,
+        clock: Clock,
+        spool: S,
+        pack: P,
+        wake: Arc<Notify>,
+    ) -> Result<(Link, JoinHandle<()>), StartError>
+    where
+        S: Spool + Send + 'static,
+        P: Pack + Send + 'static,
+    {
         let (target, config) = self.check()?;
-        let wake = Arc::new(Notify::new());
         let acks = Acks::new(wake.clone());
         let (requests, received) = mpsc::channel(16);
         let (status, watched) = watch::channel(Stats::default());

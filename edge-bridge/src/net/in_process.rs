@@ -31,7 +31,7 @@ pub struct Bridge {
 pub(super) enum Store {
     Memory(SharedMemory),
     #[cfg(feature = "spool-queue")]
-    Queue(edge_queue::Queue),
+    Queue(edge_queue::aio::Queue),
 }
 
 /// A message was not taken.
@@ -88,7 +88,7 @@ impl Bridge {
         let error = |error| PublishError::Topic { topic: topic.to_owned(), error };
         validate_topic_name(topic).map_err(error)?;
         let name = Utf8::try_from(topic).map_err(|_| error(TopicError::Nul))?;
-        self.publish_row(Row::new(name, payload.into()))
+        self.publish_row(Row::new(name, payload.into())).await
     }
 
     /// As [`publish`](Self::publish), with everything a row can have: retain flag, properties, time to live, lane.
@@ -96,13 +96,13 @@ impl Bridge {
     /// # Errors
     ///
     /// The message was not taken.
-    pub fn publish_row(&self, row: Row) -> Result<PendingReceipt, PublishError> {
+    pub async fn publish_row(&self, row: Row) -> Result<PendingReceipt, PublishError> {
         let inner = match &self.store {
             Store::Memory(memory) => Inner::Memory(
                 memory.push(self.clock.now().up_ms, row).map_err(|row| PublishError::Full { row })?,
             ),
             #[cfg(feature = "spool-queue")]
-            Store::Queue(queue) => Inner::Queue(push(queue, row)?),
+            Store::Queue(queue) => Inner::Queue(push(queue, row).await?),
         };
         self.link.rows_pushed();
         Ok(PendingReceipt { inner })
@@ -141,19 +141,16 @@ impl Bridge {
         match store {
             Store::Memory(_) => Ok(()),
             #[cfg(feature = "spool-queue")]
-            Store::Queue(queue) => {
-                let closed = tokio::task::spawn_blocking(move || queue.close().map_err(|e| e.to_string()));
-                closed.await.unwrap_or_else(|e| Err(e.to_string())).map_err(CloseError)
-            }
+            Store::Queue(queue) => queue.close().await.map_err(|error| CloseError(error.to_string())),
         }
     }
 }
 
 #[cfg(feature = "spool-queue")]
-fn push(queue: &edge_queue::Queue, row: Row) -> Result<edge_queue::Pending, PublishError> {
+async fn push(queue: &edge_queue::aio::Queue, row: Row) -> Result<edge_queue::Pending, PublishError> {
     // The row that comes back has its form for the queue, so the original is kept: reference counts.
     let original = row.clone();
-    queue.push(row.into_queue_row()).map_err(|error| match error {
+    queue.push(row.into_queue_row()).await.map_err(|error| match error {
         edge_queue::PushError::Full { .. } => PublishError::Full { row: Box::new(original) },
         other => PublishError::Refused { reason: other.to_string() },
     })

@@ -27,8 +27,6 @@ pub use clock::Clock;
 pub use commands::{Command, Commands};
 pub use in_process::{Bridge, CloseError, PublishError};
 pub use link::{Link, SubscribeError};
-#[cfg(feature = "spool-queue")]
-pub use queue_spool::QueueSpool;
 pub use receipt::{PendingReceipt, Receipt, ReceiptError};
 pub use target::{Target, TargetError};
 pub use tls::{ServerTls, Tls, TlsError};

@@ -1,68 +1,94 @@
 //! The disk queue as a spool.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
-use edge_queue::{Consumer, Lane, Lease, Queue, Wait};
+use edge_queue::{Lane, Lease, aio};
+use tokio::sync::Notify;
 
 use crate::bridge::spool::{Identity, LeaseId, Leased, Spool};
 use crate::row::Row;
 use crate::wire::Utf8;
 
-/// How often the depth is asked for at most: it takes the queue's lock.
-const DEPTH_EVERY_MS: u64 = 200;
 /// A first guess of a row's payload.
 const ROW_BYTES: usize = 256;
 
-/// A consumer of an [`edge_queue::Queue`] as a [`Spool`]. Leases stay with this value until they are acknowledged or given back; dropping it gives
-/// all of them back.
-pub struct QueueSpool {
-    queue: Queue,
-    consumer: Consumer,
+/// A consumer of an [`edge_queue::aio::Queue`] as a [`Spool`]. Never blocks: what must be read from disk is read by the queue's worker, which wakes
+/// the link. Leases stay with this value until they are acknowledged or given back; dropping it gives all of them back.
+pub(super) struct QueueSpool {
+    queue: aio::Queue,
+    consumer: aio::Consumer,
+    name: String,
+    waker: Waker,
     held: HashMap<u64, Lease>,
     next: u64,
     row_bytes: usize,
     waiting: u64,
-    depth_at_ms: u64,
+    failed: bool,
+}
+
+/// Wakes the link's task when the queue has rows.
+struct WakeLink(Arc<Notify>);
+
+impl Wake for WakeLink {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
 }
 
 impl QueueSpool {
-    /// Reads from `queue` as `consumer`.
-    pub fn new(queue: Queue, consumer: Consumer) -> Self {
+    /// `name` is the consumer's.
+    pub(super) fn new(queue: aio::Queue, consumer: aio::Consumer, name: &str, wake: Arc<Notify>) -> Self {
         Self {
             queue,
             consumer,
+            name: name.to_owned(),
+            waker: Waker::from(Arc::new(WakeLink(wake))),
             held: HashMap::new(),
             next: 1,
             row_bytes: ROW_BYTES,
             waiting: 0,
-            depth_at_ms: 0,
+            failed: false,
         }
     }
 
+    /// Rows that are there at once. None also means that they are being read, or that there are none: either way the link is woken.
     fn lease_some(&mut self, rows: usize) -> Vec<Lease> {
-        match self.consumer.lease(rows, Wait::None) {
-            Ok(chunk) => chunk.into_iter().collect(),
-            Err(error) => {
-                tracing::error!(%error, "the queue cannot be read");
+        let lease = pin!(self.consumer.lease(rows));
+        match lease.poll(&mut Context::from_waker(&self.waker)) {
+            Poll::Ready(Ok(chunk)) => {
+                self.failed = false;
+                chunk.into_iter().collect()
+            }
+            Poll::Ready(Err(error)) => {
+                if !std::mem::replace(&mut self.failed, true) {
+                    tracing::error!(%error, "the queue cannot be read");
+                }
                 Vec::new()
             }
+            Poll::Pending => Vec::new(),
         }
     }
 
     fn depth(&self) -> u64 {
-        let own = self.queue.ledger().into_iter().filter(|ledger| ledger.consumer == self.consumer.name());
+        let own = self.queue.ledger().into_iter().filter(|ledger| ledger.consumer == self.name);
         own.map(|ledger| ledger.queued.saturating_sub(ledger.leased)).sum()
     }
 }
 
 impl Spool for QueueSpool {
-    fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+    fn lease(&mut self, _now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
         let (mut out, mut bytes) = (Vec::new(), 0);
         while out.len() < max_rows && bytes < max_bytes {
             // The queue counts rows only: small steps, so that large rows do not overshoot by far.
             let step = ((max_bytes - bytes) / self.row_bytes.max(1)).clamp(1, max_rows - out.len());
             let leases = self.lease_some(step);
-            let exhausted = leases.len() < step;
+            if leases.is_empty() {
+                break;
+            }
             for lease in leases {
                 bytes += lease.payload().len().max(1);
                 self.row_bytes = (self.row_bytes * 7 + lease.payload().len()) / 8;
@@ -71,18 +97,8 @@ impl Spool for QueueSpool {
                 out.push(leased(LeaseId(id), &lease));
                 self.held.insert(id, lease);
             }
-            if exhausted {
-                self.waiting = 0;
-                self.depth_at_ms = now_ms;
-                return out;
-            }
         }
-        if now_ms.saturating_sub(self.depth_at_ms) >= DEPTH_EVERY_MS {
-            self.depth_at_ms = now_ms;
-            self.waiting = self.depth();
-        } else {
-            self.waiting = self.waiting.saturating_sub(out.len() as u64);
-        }
+        self.waiting = self.depth();
         out
     }
 
