@@ -1,16 +1,14 @@
 //! The drill without a gateway: sensors straight to the hub, through the relay. It shows that the drill's own parts lose
 //! nothing, so that a loss in a real drill is the gateway's.
 
-use super::super::verdict::judge;
+use super::super::record::{Acked, Class};
+use super::super::verdict::{Fate, judge};
 use super::*;
 
 /// A story's last two seconds at the high rate, played from there.
 async fn sensors_straight_to_the_hub(cut_and_back: bool) -> (Records, BTreeMap<String, u64>, Timeline) {
-    let sensors: Vec<Sensor> = series::sensors()
-        .unwrap()
-        .into_iter()
-        .filter(|s| s.class == super::super::record::Class::Raw)
-        .collect();
+    let sensors: Vec<Sensor> =
+        series::sensors().unwrap().into_iter().filter(|s| s.class == Class::Raw).collect();
     let clock = Clock::start();
     let hub = Hub::start(clock).await.unwrap();
     let mut relay = Relay::start(hub.address(), Duration::from_millis(30)).await.unwrap();
@@ -121,19 +119,18 @@ async fn promise_1_negative_control_a_gateway_that_acknowledges_from_memory_fail
     let (cut_at, _) = played.timeline.outages[0];
     let killed_at = played.timeline.killed_at.unwrap();
     let verdict = judge(&played.records, &played.timeline, &played.published);
-    let raw_lost: Vec<i64> = verdict
-        .lost
-        .iter()
-        .map(|lost| &played.records.acks[lost.ack])
-        .filter(|ack| ack.class == super::super::record::Class::Raw)
-        .map(|ack| ack.first_sent)
-        .collect();
     assert!(!verdict.passed(&played.observed));
-    // What it had taken in the outage before the kill, and nothing else: the drill's own parts lose nothing.
-    let on_the_way_ms = 2 * i64::try_from(ONE_WAY_DELAY.as_millis()).unwrap();
-    assert!(raw_lost.len() > 3, "{raw_lost:?}");
-    assert!(
-        raw_lost.iter().all(|sent| (cut_at - on_the_way_ms..=killed_at).contains(sent)),
-        "{cut_at} {killed_at} {raw_lost:?}"
-    );
+    // What it had acknowledged between the cut and the kill was in its memory alone. Whether the rest comes in time is
+    // a matter of how soon this version of Mosquitto dials again, so nothing is said of it.
+    let in_memory = |ack: &Acked| ack.class == Class::Raw && ack.first_sent >= cut_at && ack.time < killed_at;
+    let fates: Vec<Fate> = played
+        .records
+        .acks
+        .iter()
+        .zip(&verdict.fates)
+        .filter(|(ack, _)| in_memory(ack))
+        .map(|(_, fate)| *fate)
+        .collect();
+    assert!(fates.len() > 3, "{} acknowledged in the outage", fates.len());
+    assert!(fates.iter().all(|fate| *fate == Fate::Lost), "{fates:?}");
 }

@@ -78,7 +78,7 @@ impl Verdict {
             check(
                 1,
                 "An acknowledgment does not keep a sensor waiting (99 of 100)",
-                &seconds(Some(PUBACK_P99_MS_MAX)),
+                &format!("\u{2264} {}", seconds(Some(PUBACK_P99_MS_MAX))),
                 seconds(self.puback_p99_ms),
                 self.puback_p99_ms.is_some_and(|ms| ms <= PUBACK_P99_MS_MAX),
             ),
@@ -115,7 +115,7 @@ impl Verdict {
             check(
                 5,
                 "A stalled link is noticed",
-                &seconds(Some(STALL_NOTICED_MS_MAX as i64)),
+                &format!("\u{2264} {}", seconds(Some(STALL_NOTICED_MS_MAX as i64))),
                 seconds(observed.stall_noticed_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))),
                 observed.stall_noticed_ms.is_some_and(|ms| ms <= STALL_NOTICED_MS_MAX),
             ),
