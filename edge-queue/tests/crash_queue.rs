@@ -7,8 +7,8 @@ mod queue_rig;
 #[path = "common/stores.rs"]
 mod stores;
 
-use edge_queue::OnFull;
 use edge_queue::testing::{Bug, budget_percent, seed};
+use edge_queue::{OnFull, StoreKind};
 use queue_rig::Rig;
 
 const STEPS: usize = 400;
@@ -28,7 +28,7 @@ fn run(what: &str, on_full: OnFull) {
         let histories = budget_percent().div_ceil(25);
         let mut cases = 0;
         for nth in 0..histories {
-            let mut rig = Rig::new(open, on_full);
+            let mut rig = Rig::new((kind(name), open), on_full);
             rig.live(seed() + nth, STEPS).unwrap_or_else(|why| panic!("{name}: {why}"));
             let judged = rig.judge(seed() + nth, budget_percent().max(20));
             cases += judged.unwrap_or_else(|why| panic!("{name}, history {nth}: {why}"));
@@ -42,18 +42,22 @@ fn run(what: &str, on_full: OnFull) {
 fn the_planted_bugs_are_caught_through_the_public_api_too() {
     for (name, open) in stores::DURABLE {
         for bug in [Bug::ReceiptOneCommitEarly, Bug::AdvanceTooFar, Bug::AckBeforeItsTime] {
-            let mut rig = Rig::new(open, OnFull::Reject);
+            let mut rig = Rig::new((kind(name), open), OnFull::Reject);
             rig.plant(bug);
             let found = rig.live(seed(), 1500).and_then(|()| rig.judge(seed(), 20));
             let found = found.expect_err("not caught");
             assert!(!found.contains("open failed"), "{name}, {bug:?}: for the wrong reason: {found}");
             println!("{name}, {bug:?}: {found}");
         }
-        let mut rig = Rig::new(open, OnFull::Reject);
+        let mut rig = Rig::new((kind(name), open), OnFull::Reject);
         rig.plant_lying_sync();
         let found = rig.live(seed(), STEPS).and_then(|()| rig.judge(seed(), 20));
         let found = found.expect_err("not caught");
         assert!(!found.contains("open failed"), "{name}: for the wrong reason: {found}");
         println!("{name}, a sync that does nothing: {found}");
     }
+}
+
+fn kind(name: &str) -> StoreKind {
+    if name == "ring" { StoreKind::Ring } else { StoreKind::Redb }
 }

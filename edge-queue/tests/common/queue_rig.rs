@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edge_queue::store::Store;
 use edge_queue::testing::{Bug, Outcome, Planted, Recording, Rng, SimDir};
 use edge_queue::{
-    Config, Consumer, Lane, Lease, ManualClock, Now, OnFull, Pending, Queue, Receipt, Row, RowId, Wait,
+    Config, Consumer, Lane, Lease, ManualClock, Now, OnFull, Pending, Queue, Receipt, Row, RowId, StoreKind,
+    Wait,
 };
 
 use crate::stores::OpenStore;
 
 const HUB: &str = "hub";
 
-fn config(on_full: OnFull) -> Config {
+fn config(kind: StoreKind, on_full: OnFull) -> Config {
     let limits = edge_queue::LaneConfig::default().max_bytes(512 * 1024);
     Config::default()
+        .store(kind)
         .max_messages(if on_full == OnFull::DropOldest { 300 } else { 100_000 })
         .max_bytes(512 * 1024)
         .lane(Lane::ALARM, limits)
@@ -38,6 +39,7 @@ struct Known {
 /// The rig: [`Rig::live`] records, [`Rig::judge`] cuts the power.
 pub(crate) struct Rig {
     config: Config,
+    /// Opens the store below a planted bug.
     store: OpenStore,
     bug: Option<Bug>,
     dir: SimDir,
@@ -50,11 +52,11 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn new(store: OpenStore, on_full: OnFull) -> Rig {
+    pub(crate) fn new((kind, store): (StoreKind, OpenStore), on_full: OnFull) -> Rig {
         let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
         let evicts = on_full == OnFull::DropOldest;
         let (dir, rows, pending, held) = (SimDir::new(), Vec::new(), Vec::new(), Vec::new());
-        Rig { config: config(on_full), store, bug: None, dir, clock, rows, pending, held, evicts }
+        Rig { config: config(kind, on_full), store, bug: None, dir, clock, rows, pending, held, evicts }
     }
 
     pub(crate) fn plant(&mut self, bug: Bug) {
@@ -67,13 +69,12 @@ impl Rig {
 
     fn open(&self, dir: &SimDir, honest: bool) -> Result<Queue, String> {
         let (config, clock) = (self.config.clone(), self.clock.clone());
-        let opened = (self.store)(Box::new(dir.clone())).and_then(|(store, found)| {
-            let store = match self.bug.filter(|_| !honest) {
-                Some(bug) => Box::new(Planted::new(store, bug)) as Box<dyn Store>,
-                None => store,
-            };
-            Queue::with_store(store, found, config, clock)
-        });
+        let opened = match self.bug.filter(|_| !honest) {
+            None => Queue::open_in(Box::new(dir.clone()), config, clock),
+            Some(bug) => (self.store)(Box::new(dir.clone())).and_then(|(store, found)| {
+                Queue::with_store(Box::new(Planted::new(store, bug)), found, config, clock)
+            }),
+        };
         opened.map_err(|e| format!("open failed: {e}"))
     }
 
