@@ -80,7 +80,7 @@ impl Model {
 
     /// `Err(None)`: a commit must come first.
     fn bound_unwritten(&mut self, size: Size) -> Result<(), Option<Limit>> {
-        let unwritten: u64 = self.lanes.iter().map(|l| l.window.unwritten_bytes()).sum();
+        let unwritten: u64 = self.lanes.iter().map(|l| l.window.unwritten_ram()).sum();
         if unwritten == 0 || unwritten.saturating_add(size.bytes) <= self.rules.max_unwritten_bytes {
             return Ok(());
         }

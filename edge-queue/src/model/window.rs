@@ -11,6 +11,9 @@ use crate::state::Reason;
 /// Written rows kept per lane. Bounds the RAM of a lane besides its unwritten rows.
 pub(crate) const CACHE_BYTES: u64 = 256 * 1024;
 
+/// RAM of an unwritten row besides its bytes: its entry, its receipt, and its copies while it is written.
+const ROW_RAM_BYTES: u64 = 768;
+
 /// One row in RAM.
 pub(crate) struct RamRow {
     pub(crate) row: StoredRow,
@@ -62,6 +65,12 @@ impl Window {
 
     pub(crate) fn unwritten_bytes(&self) -> u64 {
         self.waiting_bytes + self.writing_bytes
+    }
+
+    /// RAM of what is not written, bookkeeping included.
+    pub(crate) fn unwritten_ram(&self) -> u64 {
+        let rows = self.rows.len() - self.stored;
+        self.unwritten_bytes() + rows as u64 * ROW_RAM_BYTES
     }
 
     /// Up time of the oldest row no commit has taken yet.
