@@ -1,5 +1,7 @@
 //! A commit, from the rows that wait to the receipts they get. Runs in whatever thread asked for it.
 
+use std::sync::atomic::Ordering;
+
 use crate::config::OnFull;
 use crate::error::{CommitError, ConsumerError};
 use crate::event::Event;
@@ -117,6 +119,7 @@ impl Engine {
 
     /// After a commit: receipts out, space back, the next eviction prepared.
     fn finish(&self, open: &mut Open, batch: &Batch) {
+        self.wrote.store(true, Ordering::Relaxed);
         let room = open.store.stats().room_bytes;
         let (free, healed) = self.with_model(|model| {
             let healed = model.fault.is_some();

@@ -50,6 +50,8 @@ pub(crate) struct Engine {
     /// Up time until which the writer sleeps; 0 while it does not.
     sleeps_until_ms: AtomicU64,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// A commit was written since the store last prepared for one.
+    wrote: AtomicBool,
     /// Blocked consumers sleep on it, with `model`.
     rows: Condvar,
     wakers: Mutex<Vec<Waker>>,

@@ -64,6 +64,7 @@ impl Engine {
             work: Condvar::new(),
             sleeps_until_ms: AtomicU64::new(0),
             writer: Mutex::new(None),
+            wrote: AtomicBool::new(true),
             rows: Condvar::new(),
             wakers: Mutex::new(Vec::new()),
             someone_waits: AtomicBool::new(false),

@@ -36,6 +36,14 @@ impl Engine {
         due && self.commit().is_ok()
     }
 
+    /// Lets the store write space ahead, now that nothing waits. Only after a commit: an idle queue stays idle.
+    fn prepare(&self) {
+        if let Some(open) = lock(&self.store).as_mut() {
+            // A medium that fails will tell the next commit, which has something to say about it.
+            let _told_later = open.store.prepare();
+        }
+    }
+
     fn run(&self) {
         loop {
             let model = self.model();
@@ -48,6 +56,11 @@ impl Engine {
                 drop(model);
                 // An error is noted in the model, with the time of the next try.
                 let _noted = self.commit();
+                continue;
+            }
+            if self.wrote.swap(false, Ordering::Relaxed) {
+                drop(model);
+                self.prepare();
                 continue;
             }
             let sleep = due.map_or(SLEEP_MAX_MS, |at| (at - now).min(SLEEP_MAX_MS));
