@@ -1,0 +1,116 @@
+//! Promises 1 and 11: a failing disk is a state. No receipt lies, RAM is bounded, and what waited is written when the
+//! disk is back.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use std::sync::Arc;
+
+use edge_queue::testing::{Call, Fault, FaultError, SimDir};
+use edge_queue::{
+    Config, Event, Health, Limit, ManualClock, Now, OnFault, Pending, PushError, Queue, Receipt, Row,
+    StoreKind, Wait,
+};
+
+fn open(dir: &SimDir, config: Config) -> (Queue, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
+    let config = config.max_bytes(1024 * 1024).store(StoreKind::Ring);
+    (Queue::open_in(Box::new(dir.clone()), config, clock.clone()).unwrap(), clock)
+}
+
+fn row(n: u32) -> Row {
+    Row::new(n.to_be_bytes().to_vec())
+}
+
+fn dead_disk() -> Fault {
+    Fault { call: Call::Write, after: 0, error: FaultError::Io, sticky: true }
+}
+
+#[test]
+fn no_receipt_lies_while_the_disk_fails_and_all_is_written_when_it_is_back() {
+    let dir = SimDir::new();
+    let (q, clock) = open(&dir, Config::default());
+    let mut hub = q.consumer("hub").unwrap();
+    let _events = q.events();
+    dir.fail(dead_disk());
+    let receipts: Vec<Pending> = (0..100).map(|n| q.push(row(n)).unwrap()).collect();
+    assert!(q.commit().is_err());
+    assert!(receipts.iter().all(|r| r.try_get() == Ok(None)));
+    assert!(matches!(q.stats().health, Health::Degraded { .. }));
+    assert!(matches!(q.events()[..], [Event::Degraded(_)]));
+    // What is acknowledged meanwhile is handed over all the same.
+    hub.lease(10, Wait::None).unwrap().ack();
+    assert!(receipts[..10].iter().all(|r| r.try_get() == Ok(Some(Receipt::HandedOver))));
+    // Tries again by itself, ever more slowly, and never pretends.
+    let mut tries = 0;
+    for _ in 0..600 {
+        clock.advance_ms(100);
+        let before = dir.counters();
+        q.tick();
+        tries += u32::from(format!("{before:?}") != format!("{:?}", dir.counters()));
+        assert_eq!(receipts[50].try_get(), Ok(None));
+    }
+    assert!(tries <= 15, "{tries} tries in a minute");
+    dir.heal();
+    clock.advance_ms(10_000);
+    assert!(q.tick());
+    assert!(receipts[10..].iter().all(|r| r.try_get() == Ok(Some(Receipt::Stored))));
+    assert_eq!(q.stats().health, Health::Healthy);
+    assert!(matches!(q.events()[..], [Event::Recovered]));
+    // And is there after a power cut.
+    let (q, _) = open(&dir.crash(edge_queue::testing::Outcome::Lost, 1), Config::default());
+    let mut hub = q.consumer("hub").unwrap();
+    assert_eq!(hub.lease(1_000, Wait::None).unwrap().len(), 90);
+}
+
+#[test]
+fn withhold_refuses_pushes_beyond_the_ram_bound() {
+    let dir = SimDir::new();
+    let (q, clock) = open(&dir, Config::default().max_unwritten_bytes(100_000));
+    dir.fail(dead_disk());
+    let mut taken = Vec::new();
+    let refused = loop {
+        match q.push(row(0)) {
+            Ok(receipt) => taken.push(receipt),
+            Err(refused) => break refused,
+        }
+        assert!(taken.len() < 1_000);
+    };
+    assert!(matches!(refused, PushError::Full { limit: Limit::Unwritten, .. }), "{refused}");
+    assert!(taken.iter().all(|r| r.try_get() == Ok(None)));
+    dir.heal();
+    clock.advance_ms(10_000);
+    assert!(q.tick());
+    assert!(taken.iter().all(|r| r.try_get() == Ok(Some(Receipt::Stored))));
+    let _receipt = q.push(row(1)).unwrap();
+}
+
+#[test]
+fn the_volatile_policy_says_volatile_and_counts() {
+    let dir = SimDir::new();
+    let config =
+        Config::default().max_unwritten_bytes(100_000).on_fault(OnFault::Volatile).max_messages(2_000);
+    let (q, clock) = open(&dir, config);
+    dir.fail(dead_disk());
+    let receipts: Vec<Pending> = (0..5_000).map(|n| q.push(row(n)).unwrap()).collect();
+    assert_eq!(receipts[0].try_get(), Ok(Some(Receipt::Volatile)));
+    let stats = q.stats();
+    assert!(stats.volatile_rows > 1_000 && stats.messages <= 2_000);
+    dir.heal();
+    clock.advance_ms(10_000);
+    assert!(q.tick());
+    assert_eq!(receipts[4_998].try_get(), Ok(Some(Receipt::Volatile)));
+    assert_eq!(q.stats().unwritten_bytes, 0);
+}
+
+#[test]
+fn a_registration_that_cannot_be_written_is_not_one() {
+    let dir = SimDir::new();
+    let (q, clock) = open(&dir, Config::default());
+    dir.fail(dead_disk());
+    assert!(q.consumer("hub").is_err());
+    assert!(q.ledger().is_empty());
+    dir.heal();
+    clock.advance_ms(10_000);
+    let _receipt = q.push(row(1)).unwrap();
+    let mut hub = q.consumer("hub").unwrap();
+    assert_eq!(hub.lease(10, Wait::None).unwrap().len(), 1);
+}
