@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! edge-bridge
+#![doc = include_str!("../README.md")]
 
 pub mod bridge;
 pub mod chain;

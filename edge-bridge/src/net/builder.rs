@@ -186,6 +186,12 @@ impl Builder {
         self
     }
 
+    /// Messages that the hub may have unacknowledged towards us. Default 100, at most 256: so many one subscription buffers.
+    pub fn receive_maximum(mut self, messages: u16) -> Self {
+        self.client.receive_maximum = messages.clamp(1, 256);
+        self
+    }
+
     /// Delays between dials.
     pub fn backoff(mut self, backoff: BackoffConfig) -> Self {
         self.backoff = backoff;
