@@ -4,6 +4,7 @@
 pub mod bridge;
 pub mod chain;
 pub mod ingest;
+pub mod listener;
 #[cfg(feature = "net")]
 pub mod net;
 mod publisher;

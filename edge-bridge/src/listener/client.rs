@@ -1,0 +1,97 @@
+//! A client's session (§4.1): what the listener knows of it between two connections.
+
+use std::collections::HashMap;
+
+use super::waiting::Waiting;
+use crate::chain::ConnectionId;
+use crate::session::Resume;
+use crate::wire::{Publish, Utf8};
+
+/// A session, by a number that is never used twice: a client that starts clean is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ClientKey(pub(super) u64);
+
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: Utf8,
+    pub(super) connection: Option<ConnectionId>,
+    /// Unacknowledged deliveries, while there is no connection.
+    pub(super) resume: Resume,
+    pub(super) waiting: Waiting,
+    /// Seconds to keep the session after the end of the connection.
+    pub(super) expiry_s: u32,
+    /// When the session ends; only while there is no connection.
+    pub(super) ends_ms: Option<u64>,
+    pub(super) will: Option<PendingWill>,
+}
+
+/// A will that the connection left behind, or will leave.
+#[derive(Debug)]
+pub(super) struct PendingWill {
+    pub(super) publish: Publish,
+    /// Seconds after the end of the connection, within the session's.
+    pub(super) delay_s: u32,
+    /// When to publish it; `None` while the client is connected.
+    pub(super) due_ms: Option<u64>,
+    pub(super) version: crate::wire::Version,
+}
+
+/// All sessions, by number and by client identifier.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    by_key: HashMap<ClientKey, Client>,
+    keys: HashMap<Utf8, ClientKey>,
+    next: u64,
+}
+
+impl Clients {
+    pub(super) fn add(&mut self, id: Utf8) -> ClientKey {
+        self.next += 1;
+        let key = ClientKey(self.next);
+        self.keys.insert(id.clone(), key);
+        let client = Client {
+            id,
+            connection: None,
+            resume: Resume::new(),
+            waiting: Waiting::default(),
+            expiry_s: 0,
+            ends_ms: None,
+            will: None,
+        };
+        self.by_key.insert(key, client);
+        key
+    }
+
+    pub(super) fn remove(&mut self, key: ClientKey) -> Option<Client> {
+        let client = self.by_key.remove(&key)?;
+        self.keys.remove(&client.id);
+        Some(client)
+    }
+
+    pub(super) fn key(&self, id: &Utf8) -> Option<ClientKey> {
+        self.keys.get(id).copied()
+    }
+
+    pub(super) fn get(&self, key: ClientKey) -> Option<&Client> {
+        self.by_key.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: ClientKey) -> Option<&mut Client> {
+        self.by_key.get_mut(&key)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// The absent client whose session ends first among those for which nothing waits. Cost: a walk.
+    pub(super) fn expendable(&self) -> Option<ClientKey> {
+        let idle = self.by_key.iter().filter(|(_, c)| {
+            c.connection.is_none()
+                && c.waiting.len() == 0
+                && c.resume.in_flight().is_empty()
+                && c.will.is_none()
+        });
+        idle.min_by_key(|(key, c)| (c.ends_ms, **key)).map(|(key, _)| *key)
+    }
+}

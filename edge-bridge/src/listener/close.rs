@@ -1,0 +1,87 @@
+//! The end of connections and sessions: wills (§3.1.2.5, §3.1.3.2.2) and Session Expiry (§3.1.2.11.2).
+
+use super::{ClientKey, Due, Event, Listener, Output};
+use crate::chain::ConnectionId;
+use crate::ingest::{Inbound, Ingest, Now};
+use crate::session::Closed;
+use crate::wire::ReasonCode;
+
+/// Where wills come from: a connection that never is, since their own is gone.
+const NOWHERE: ConnectionId = ConnectionId(0);
+
+impl<I: Ingest> Listener<I> {
+    pub(super) fn on_closed(&mut self, now: Now, id: ConnectionId, why: Closed) {
+        let Some(state) = self.connections.remove(&id) else { return };
+        self.chain.close(id);
+        self.intake.forget(id);
+        self.deadlines.forget(Due::Connection(id));
+        self.stats.violations += u64::from(matches!(why, Closed::Violation(_)));
+        let key = state.client;
+        let client = key.and_then(|key| self.clients.get(key)).map(|client| client.id.clone());
+        if let Some(key) = key
+            && let Some(client) = self.clients.get_mut(key)
+        {
+            client.resume = state.session.into_resume();
+            client.connection = None;
+            if let Closed::Peer { session_expiry_s: Some(expiry_s), .. } = &why
+                && client.expiry_s > 0
+            {
+                client.expiry_s = (*expiry_s).min(self.config.session_expiry_max_s);
+            }
+            if matches!(why, Closed::Peer { reason: ReasonCode::NORMAL_DISCONNECTION, .. }) {
+                client.will = None;
+            }
+            client.ends_ms = Some(now.up_ms + u64::from(client.expiry_s) * 1000);
+            if let Some(will) = &mut client.will {
+                will.due_ms = Some(now.up_ms + u64::from(will.delay_s.min(client.expiry_s)) * 1000);
+            }
+            let gone = client.waiting.take_qos_0();
+            self.abandon(gone);
+        }
+        self.outputs.push_back(Output::Close { connection: id });
+        self.outputs.push_back(Output::Event(Event::Disconnected { connection: id, client, why }));
+        if let Some(key) = key {
+            self.absent(now, key);
+        }
+    }
+
+    /// Looks after a client that is not there: its will, its end.
+    pub(super) fn absent(&mut self, now: Now, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(ends_ms) = client.ends_ms else { return };
+        if client.will.as_ref().and_then(|will| will.due_ms).is_some_and(|due_ms| due_ms <= now.up_ms) {
+            self.publish_will(now, key);
+        }
+        if ends_ms <= now.up_ms {
+            self.end_session(now, key);
+        } else if let Some(client) = self.clients.get(key) {
+            let will_ms = client.will.as_ref().and_then(|will| will.due_ms);
+            self.deadlines.no_later(Due::Client(key), will_ms.unwrap_or(ends_ms).min(ends_ms));
+        }
+    }
+
+    /// The session is over: a will that waited is due now, what waited for the client is dropped.
+    pub(super) fn end_session(&mut self, now: Now, key: ClientKey) {
+        self.publish_will(now, key);
+        let Some(mut client) = self.clients.remove(key) else { return };
+        self.subscriptions.remove_client(key);
+        self.deadlines.forget(Due::Client(key));
+        let in_flight = client.resume.into_in_flight();
+        for message in &in_flight {
+            self.tracking.dropped(Self::origin(message.token));
+        }
+        let waiting: Vec<_> = client.waiting.drain().collect();
+        let dropped = in_flight.len() + waiting.len();
+        self.abandon(waiting);
+        if client.expiry_s > 0 {
+            self.outputs.push_back(Output::Event(Event::SessionEnded { client: client.id, dropped }));
+        }
+    }
+
+    fn publish_will(&mut self, now: Now, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(will) = client.will.take() else { return };
+        let message = Inbound::new(client.id.clone(), will.version, &will.publish);
+        self.receive(now, NOWHERE, key, &will.publish, message, None);
+    }
+}

@@ -1,0 +1,69 @@
+//! Limits of the listener: everything that a client could make grow has one.
+
+use crate::session::ServerConfig;
+
+/// What the listener allows. Start with `default()` and change what differs.
+///
+/// Worst case of RAM beyond the sockets' buffers: `max_unacked_bytes` + `max_queued_bytes_total` + `max_retained_bytes`, and per connection
+/// `max_unwritten_bytes` + one packet; about 1 KiB per session.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Connections at a time; further ones are closed at once. Default 1 000.
+    pub max_connections: usize,
+    /// Sessions, connected or not. At the limit a new client takes the place of an absent one for which nothing waits; if there is none it is
+    /// refused with 0x97. Default 2 000.
+    pub max_sessions: usize,
+    /// What every client is told. Defaults differ from [`ServerConfig::default`]: Receive Maximum 1 000, since `max_unacked_bytes` is the limit
+    /// that counts; packets up to 256 KiB, the largest row of the queue.
+    pub session: ServerConfig,
+    /// How long an absent client's session is kept at most, in seconds. An MQTT 5 client is told if it asked for more; a 3.1.1 client without
+    /// Clean Session gets exactly this. Default 7 days.
+    pub session_expiry_max_s: u32,
+    /// The longest keep alive, in seconds; an MQTT 5 client that asks for more, or for none, is told. 3.1.1 clients cannot be told and keep
+    /// theirs. Default 300; 0 = no limit.
+    pub keep_alive_max_s: u16,
+    /// Filters of one client. Default 100.
+    pub max_subscriptions: usize,
+    /// Retained messages, in RAM: gone after a restart. At the limit a new topic is delivered but not retained, and counted. Default 1 000.
+    pub max_retained: usize,
+    /// Bytes of retained messages. Default 1 MiB.
+    pub max_retained_bytes: usize,
+    /// Messages that wait for one client, absent or slow; the oldest go first, counted. Default 1 000.
+    pub max_queued: usize,
+    /// Bytes that wait for one client. Default 1 MiB.
+    pub max_queued_bytes: usize,
+    /// Bytes that wait for all clients together. Default 16 MiB.
+    pub max_queued_bytes_total: usize,
+    /// QoS 1 messages unacknowledged at an MQTT 5 client, within its own Receive Maximum. Default 100; 3.1.1 clients get 20.
+    pub max_in_flight: u16,
+    /// Bytes of received QoS 1 messages without a PUBACK, over all connections: beyond it connections that wait for a PUBACK are not read.
+    /// Default 4 MiB. Each message counts with 64 bytes more than topic and payload, so that many small ones count too.
+    pub max_unacked_bytes: usize,
+    /// Bytes written to a connection that its peer has not taken yet: beyond it nothing more is sent to it and it is not read. Default 256 KiB.
+    pub max_unwritten_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let mut session = ServerConfig::default();
+        session.receive_maximum = 1000;
+        session.limits = session.limits.with_max_packet_size(256 * 1024);
+        Self {
+            max_connections: 1000,
+            max_sessions: 2000,
+            session,
+            session_expiry_max_s: 7 * 86_400,
+            keep_alive_max_s: 300,
+            max_subscriptions: 100,
+            max_retained: 1000,
+            max_retained_bytes: 1024 * 1024,
+            max_queued: 1000,
+            max_queued_bytes: 1024 * 1024,
+            max_queued_bytes_total: 16 * 1024 * 1024,
+            max_in_flight: 100,
+            max_unacked_bytes: crate::chain::Chain::MAX_UNACKED_BYTES,
+            max_unwritten_bytes: 256 * 1024,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! CONNECT: who may come in, and which session goes on (§3.1, §4.1).
+
+use super::client::PendingWill;
+use super::message::{of_will, owned};
+use super::{ClientKey, Event, Listener, Output};
+use crate::chain::ConnectionId;
+use crate::ingest::{Ingest, Now};
+use crate::session::Accept;
+use crate::wire::{Connect, PropertyId, QoS, ReasonCode, Utf8, Version};
+
+impl<I: Ingest> Listener<I> {
+    pub(super) fn on_connect(&mut self, now: Now, id: ConnectionId, connect: &Connect) {
+        if let Err(reason) = self.may_connect(connect) {
+            self.refuse_client(now, id, connect, reason);
+            return;
+        }
+        let assigned = if connect.client_id.is_empty() { Some(self.new_client_id(now, id)) } else { None };
+        let client_id = assigned.clone().unwrap_or_else(|| owned(&connect.client_id));
+        let existing = self.clients.key(&client_id);
+        if let Some(key) = existing {
+            self.take_over(now, key, connect.clean_start);
+        }
+        // A session without expiry ended with the connection that was taken over.
+        let existing = existing.filter(|key| self.clients.get(*key).is_some());
+        let Some(key) = existing.or_else(|| self.new_client(now, client_id.clone())) else {
+            self.refuse_client(now, id, connect, ReasonCode::QUOTA_EXCEEDED);
+            return;
+        };
+        let mut accept = self.terms(connect);
+        accept.assigned_client_id = assigned.filter(|_| connect.version == Version::V5);
+        let expiry_s = self.expiry(connect);
+        let Some((client, state)) = self.clients.get_mut(key).zip(self.connections.get_mut(&id)) else { return };
+        if existing.is_some() {
+            accept.resume = Some(std::mem::take(&mut client.resume));
+        }
+        client.connection = Some(id);
+        client.expiry_s = expiry_s;
+        client.ends_ms = None;
+        client.will = will(connect, expiry_s);
+        state.client = Some(key);
+        state.session.accept(now.up_ms, accept);
+        self.chain.open(id, None);
+        self.outputs.push_back(Output::Event(Event::Connected {
+            connection: id,
+            client: client_id,
+            version: connect.version,
+            session_present: existing.is_some(),
+        }));
+        self.pump(now.up_ms, key);
+    }
+
+    fn may_connect(&mut self, connect: &Connect) -> Result<(), ReasonCode> {
+        self.authenticate.authenticate(connect).map_err(|reason| {
+            let may = reason.is_error() && reason.is_valid_for(crate::wire::PacketType::ConnAck);
+            if may { reason } else { ReasonCode::NOT_AUTHORIZED }
+        })?;
+        let will = connect.will.as_ref();
+        // \[MQTT-3.2.2-12\]; a 3.1.1 client has not been told, its will is published at QoS 1.
+        if connect.version == Version::V5 && will.is_some_and(|will| will.qos == QoS::ExactlyOnce) {
+            return Err(ReasonCode::QOS_NOT_SUPPORTED);
+        }
+        if !self.config.session.retain_available && will.is_some_and(|will| will.retain) {
+            return Err(ReasonCode::RETAIN_NOT_SUPPORTED);
+        }
+        Ok(())
+    }
+
+    fn refuse_client(&mut self, now: Now, id: ConnectionId, connect: &Connect, reason: ReasonCode) {
+        self.stats.refused += 1;
+        let client = owned(&connect.client_id);
+        self.outputs.push_back(Output::Event(Event::Refused { connection: id, client, reason }));
+        if let Some(state) = self.connections.get_mut(&id) {
+            state.session.refuse(now.up_ms, reason);
+        }
+    }
+
+    /// Ends an older connection of the same client (\[MQTT-3.1.4-3\]); with Clean Start the session too.
+    fn take_over(&mut self, now: Now, key: ClientKey, clean_start: bool) {
+        let Some(client) = self.clients.get(key) else { return };
+        if let Some(old) = client.connection
+            && let Some(state) = self.connections.get_mut(&old)
+        {
+            state.session.disconnect(now.up_ms, ReasonCode::SESSION_TAKEN_OVER);
+            self.drain(now, old);
+        }
+        if clean_start {
+            self.end_session(now, key);
+        }
+    }
+
+    /// `None` if there is no room for another session.
+    fn new_client(&mut self, now: Now, id: Utf8) -> Option<ClientKey> {
+        if self.clients.len() >= self.config.max_sessions {
+            let expendable = self.clients.expendable()?;
+            self.end_session(now, expendable);
+        }
+        Some(self.clients.add(id))
+    }
+
+    /// For a client that left it to us. The start of the text keeps it apart from those of an earlier run.
+    fn new_client_id(&self, now: Now, id: ConnectionId) -> Utf8 {
+        let mut n = id.0;
+        loop {
+            let name = format!("auto-{:x}-{n:x}", now.wall_ms);
+            let name = Utf8::try_from(name).unwrap_or_default();
+            if self.clients.key(&name).is_none() {
+                return name;
+            }
+            n += 1;
+        }
+    }
+
+    fn terms(&self, connect: &Connect) -> Accept {
+        let mut accept = Accept::default();
+        if connect.version == Version::V5 {
+            accept.max_in_flight = Some(self.config.max_in_flight);
+            let max_s = self.config.keep_alive_max_s;
+            accept.keep_alive_s =
+                (max_s > 0 && (connect.keep_alive_s == 0 || connect.keep_alive_s > max_s)).then_some(max_s);
+            let asked_s = connect.properties.u32(PropertyId::SessionExpiryInterval).unwrap_or(0);
+            let expiry_s = self.expiry(connect);
+            accept.session_expiry_s = (expiry_s != asked_s).then_some(expiry_s);
+        }
+        accept
+    }
+
+    /// Seconds for which the session is kept.
+    fn expiry(&self, connect: &Connect) -> u32 {
+        let max_s = self.config.session_expiry_max_s;
+        match (connect.version, connect.clean_start) {
+            (Version::V5, _) => {
+                connect.properties.u32(PropertyId::SessionExpiryInterval).unwrap_or(0).min(max_s)
+            }
+            (Version::V311, true) => 0,
+            (Version::V311, false) => max_s,
+        }
+    }
+}
+
+fn will(connect: &Connect, expiry_s: u32) -> Option<PendingWill> {
+    connect.will.as_ref().map(|will| PendingWill {
+        publish: of_will(will),
+        delay_s: will.properties.u32(PropertyId::WillDelayInterval).unwrap_or(0).min(expiry_s),
+        due_ms: None,
+        version: connect.version,
+    })
+}

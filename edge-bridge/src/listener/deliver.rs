@@ -1,0 +1,138 @@
+//! From a message to its subscribers (§3.3.4, §4.3, §4.9).
+
+use super::io::PublishId;
+use super::message::Message;
+use super::waiting::Delivery;
+use super::{ClientKey, Listener};
+use crate::chain::ConnectionId;
+use crate::ingest::Ingest;
+use crate::session::{PublishError, Token};
+use crate::wire::{Publish, QoS, ReasonCode};
+
+/// Bytes of a PUBLISH beside topic, properties and payload, at most.
+const HEADER: usize = 16;
+
+impl<I: Ingest> Listener<I> {
+    /// Gives a message to everybody who wants it, and keeps it if it is to be retained.
+    pub(super) fn distribute(
+        &mut self,
+        now_ms: u64,
+        publish: &Publish,
+        publisher: Option<ClientKey>,
+        origin: Option<PublishId>,
+    ) {
+        let topic = publish.topic.as_str();
+        let subscribers = self.subscriptions.matching(topic, publisher);
+        if subscribers.is_empty() && !publish.retain {
+            return;
+        }
+        let message = Message::new(now_ms, publish);
+        if publish.retain && self.config.session.retain_available && !self.retained.keep(topic, &message) {
+            self.retained.expire(now_ms);
+            if !self.retained.keep(topic, &message) {
+                self.stats.retain_refused += 1;
+            }
+        }
+        for (key, wants) in subscribers {
+            let mut message = message.clone();
+            message.publish.qos = publish.qos.min(wants.qos);
+            message.publish.retain = publish.retain && wants.retain_as_published;
+            message.identify(&wants.identifiers);
+            self.enqueue(now_ms, key, Delivery { message, origin });
+        }
+    }
+
+    /// Sends a message to a client now, or when it can take it.
+    pub(super) fn enqueue(&mut self, now_ms: u64, key: ClientKey, delivery: Delivery) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if client.connection.is_none() && delivery.message.publish.qos == QoS::AtMostOnce {
+            return;
+        }
+        self.tracking.add(delivery.origin);
+        self.queued_bytes += delivery.message.bytes();
+        client.waiting.push(delivery);
+        self.pump(now_ms, key);
+        let config = &self.config;
+        while let Some(client) = self.clients.get_mut(key)
+            && (client.waiting.len() > config.max_queued
+                || client.waiting.bytes() > config.max_queued_bytes
+                || self.queued_bytes > config.max_queued_bytes_total)
+            && let Some(oldest) = client.waiting.pop()
+        {
+            self.queued_bytes -= oldest.message.bytes();
+            self.stats.dropped_full += 1;
+            self.tracking.dropped(oldest.origin);
+        }
+    }
+
+    /// Sends what waits for a client, as far as its window and its reading go.
+    pub(super) fn pump(&mut self, now_ms: u64, key: ClientKey) {
+        while let Some(delivery) = self.next_delivery(key) {
+            self.queued_bytes -= delivery.message.bytes();
+            if delivery.message.is_expired(now_ms) {
+                self.stats.dropped_expired += 1;
+                self.tracking.dropped(delivery.origin);
+                continue;
+            }
+            let Some(id) = self.clients.get(key).and_then(|client| client.connection) else { return };
+            let Some(state) = self.connections.get_mut(&id) else { return };
+            let token = Token(delivery.origin.map_or(0, |origin| origin.0));
+            match state.session.publish(now_ms, token, &delivery.message.packet(now_ms)) {
+                Ok(()) => {
+                    state.unflushed += delivery.message.bytes() + HEADER;
+                    self.stats.sent += 1;
+                    if delivery.message.publish.qos == QoS::AtMostOnce {
+                        self.tracking.delivered(delivery.origin);
+                    }
+                }
+                // \[MQTT-3.1.2-25\]: as if it had been sent. Any other error says that it can never be.
+                Err(error) => {
+                    self.stats.dropped_too_large += u64::from(matches!(error, PublishError::TooLarge { .. }));
+                    self.tracking.dropped(delivery.origin);
+                }
+            }
+            self.touch(id);
+        }
+    }
+
+    /// The oldest delivery, if the client can take it now.
+    fn next_delivery(&mut self, key: ClientKey) -> Option<Delivery> {
+        let client = self.clients.get_mut(key)?;
+        let state = self.connections.get(&client.connection?)?;
+        if !state.session.is_open() || state.unwritten + state.unflushed >= self.config.max_unwritten_bytes {
+            return None;
+        }
+        if client.waiting.next_qos()? != QoS::AtMostOnce && state.session.room() == 0 {
+            return None;
+        }
+        client.waiting.pop()
+    }
+
+    pub(super) fn on_acked(&mut self, now_ms: u64, id: ConnectionId, token: Token, reason: ReasonCode) {
+        if reason.is_error() {
+            self.tracking.dropped(Self::origin(token));
+        } else {
+            self.tracking.delivered(Self::origin(token));
+        }
+        if let Some(key) = self.connections.get(&id).and_then(|state| state.client) {
+            self.pump(now_ms, key);
+        }
+    }
+
+    pub(super) fn on_unsendable(&mut self, token: Token) {
+        self.stats.dropped_too_large += 1;
+        self.tracking.dropped(Self::origin(token));
+    }
+
+    /// These never reach their client.
+    pub(super) fn abandon(&mut self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            self.queued_bytes -= delivery.message.bytes();
+            self.tracking.dropped(delivery.origin);
+        }
+    }
+
+    pub(super) fn origin(token: Token) -> Option<PublishId> {
+        (token.0 != 0).then_some(PublishId(token.0))
+    }
+}

@@ -1,0 +1,168 @@
+//! From a received message to the queue: the ingest, and what waits while the queue is full.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{ClientKey, Listener, Output};
+use crate::chain::{ConnectionId, Ticket};
+use crate::ingest::{Answer, Inbound, Ingest, Now};
+use crate::row::Row;
+use crate::session::AckHandle;
+use crate::wire::{PacketType, Publish, ReasonCode};
+
+/// What a message costs while its PUBACK waits, beside topic and payload.
+const OVERHEAD: usize = 64;
+
+/// An [`Ingest`] that shows each message to a function and stores nothing: each is acknowledged at once. What a hub of a test or a drill needs.
+#[derive(Debug)]
+pub struct Observe<F>(pub F);
+
+impl<F: FnMut(Now, &Inbound)> Ingest for Observe<F> {
+    fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
+        (self.0)(now, message);
+        Answer::Absorb
+    }
+}
+
+/// A message that the ingest has not seen.
+#[derive(Debug)]
+struct Held {
+    connection: ConnectionId,
+    ack: Option<AckHandle>,
+    message: Inbound,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    full: bool,
+    /// In order of arrival; of QoS 1, and wills.
+    held: VecDeque<Held>,
+    /// Handed back by the queue, in order.
+    stalled: VecDeque<(Ticket, Vec<Row>)>,
+    /// PUBACK reasons other than success.
+    reasons: HashMap<Ticket, ReasonCode>,
+}
+
+impl Intake {
+    pub(super) fn has_room(&self) -> bool {
+        !self.full
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    pub(super) fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
+        self.full = true;
+        self.stalled.push_back((ticket, rows));
+    }
+
+    pub(super) fn reason(&mut self, ticket: Ticket) -> ReasonCode {
+        self.reasons.remove(&ticket).unwrap_or(ReasonCode::SUCCESS)
+    }
+
+    /// The connection is gone: what it did not get a PUBACK for comes again.
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        self.held.retain(|held| held.connection != connection || held.ack.is_none());
+    }
+}
+
+impl<I: Ingest> Listener<I> {
+    pub(super) fn on_publish(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        publish: &Publish,
+        ack: Option<AckHandle>,
+    ) {
+        let Some(state) = self.connections.get(&id) else { return };
+        let Some((key, client)) = state.client.and_then(|key| Some((key, self.clients.get(key)?))) else { return };
+        let message = Inbound::new(client.id.clone(), state.session.version(), publish);
+        self.receive(now, id, key, publish, message, ack);
+    }
+
+    /// A message of a client's, or its will: local subscribers first, then the ingest.
+    pub(super) fn receive(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        client: ClientKey,
+        publish: &Publish,
+        message: Inbound,
+        ack: Option<AckHandle>,
+    ) {
+        self.stats.received += 1;
+        self.distribute(now.up_ms, publish, Some(client), None);
+        let held = Held { connection, ack, message };
+        if self.intake.has_room() {
+            self.take_in(now, &held);
+        } else if held.ack.is_some() {
+            if let Some(state) = self.connections.get_mut(&connection) {
+                state.held += 1;
+            }
+            self.intake.held.push_back(held);
+        } else {
+            self.stats.qos0_without_room += 1;
+        }
+    }
+
+    pub(super) fn set_room_changed(&mut self, now: Now, has_room: bool) {
+        self.intake.full = !has_room;
+        if !has_room {
+            return;
+        }
+        for (ticket, rows) in std::mem::take(&mut self.intake.stalled) {
+            self.outputs.push_back(Output::Store { ticket, rows });
+        }
+        for held in std::mem::take(&mut self.intake.held) {
+            if let Some(state) = self.connections.get_mut(&held.connection) {
+                state.held -= 1;
+            }
+            self.take_in(now, &held);
+        }
+    }
+
+    fn take_in(&mut self, now: Now, held: &Held) {
+        let Held { connection, ack, message } = held;
+        let bytes = message.topic.len() + message.payload.len() + OVERHEAD;
+        match self.ingest.ingest(now, message) {
+            Answer::Store(rows) if !rows.is_empty() => {
+                self.store(now, *connection, *ack, bytes, rows);
+            }
+            Answer::Store(_) | Answer::Absorb => self.chain.absorb(now.up_ms, *connection, *ack, bytes),
+            Answer::Refuse(reason) => {
+                let reason = told(reason);
+                let ticket = self.store(now, *connection, *ack, bytes, vec![message.dead_letter(reason)]);
+                if ack.is_some() {
+                    self.intake.reasons.insert(ticket, reason);
+                }
+            }
+        }
+        if self.chain.wants_commit_for(now.up_ms, *connection)
+            && !matches!(self.outputs.back(), Some(Output::Commit))
+        {
+            self.outputs.push_back(Output::Commit);
+        }
+    }
+
+    fn store(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        ack: Option<AckHandle>,
+        bytes: usize,
+        rows: Vec<Row>,
+    ) -> Ticket {
+        let ticket = self.chain.store(now.up_ms, connection, ack, bytes);
+        self.outputs.push_back(Output::Store { ticket, rows });
+        ticket
+    }
+}
+
+/// A reason that a PUBACK may carry, and that does not invite to try again.
+fn told(reason: ReasonCode) -> ReasonCode {
+    if reason.is_valid_for(PacketType::PubAck) && reason != ReasonCode::QUOTA_EXCEEDED {
+        reason
+    } else {
+        ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR
+    }
+}

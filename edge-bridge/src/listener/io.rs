@@ -1,0 +1,132 @@
+//! What comes out of a [`Listener`](super::Listener).
+
+use bytes::Bytes;
+
+use crate::chain::{ConnectionId, Ticket};
+use crate::row::Row;
+use crate::session::Closed;
+use crate::wire::{ReasonCode, Utf8, Version};
+
+/// What the caller has to do. Exhaustive.
+#[derive(Debug)]
+pub enum Output {
+    /// Write these bytes to the connection, in order, and report them with [`handle_written`](super::Listener::handle_written).
+    Transmit {
+        /// Where to.
+        connection: ConnectionId,
+        /// What.
+        bytes: Bytes,
+    },
+    /// Write what is left, then close the network connection. The last output of this connection.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Push these rows to the queue, and call [`resolve`](super::Listener::resolve) when all of them are safe; if it is full, hand them back
+    /// with [`handle_full`](super::Listener::handle_full).
+    Store {
+        /// The number of the message.
+        ticket: Ticket,
+        /// At least one.
+        rows: Vec<Row>,
+    },
+    /// A publisher stands still, or too much waits in total: a commit of the queue is worth a write.
+    Commit,
+    /// A message given to [`publish`](super::Listener::publish) is done with.
+    Settled(Settled),
+    /// For the log.
+    Event(Event),
+}
+
+/// The number of a message of the application's, given by [`publish`](super::Listener::publish).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublishId(pub(super) u64);
+
+/// What became of a message of the application's. Exhaustive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// Which.
+    pub publish: PublishId,
+    /// Clients that acknowledged it, or to which it was sent at QoS 0.
+    pub delivered: u32,
+    /// Clients that did not get it: it expired, was too large for them, was pushed out of a full queue, their session ended, or they refused it.
+    pub dropped: u32,
+}
+
+/// Something an operator may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A client was taken in.
+    Connected {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Its identifier, also if it was given one.
+        client: Utf8,
+        /// What it speaks.
+        version: Version,
+        /// Whether its session goes on.
+        session_present: bool,
+    },
+    /// A client was not taken in.
+    Refused {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The identifier that it gave.
+        client: Utf8,
+        /// What it was told; a 3.1.1 client got the nearest return code.
+        reason: ReasonCode,
+    },
+    /// A connection is over.
+    Disconnected {
+        /// Which.
+        connection: ConnectionId,
+        /// Whose; `None` before a client was taken in.
+        client: Option<Utf8>,
+        /// Why.
+        why: Closed,
+    },
+    /// An absent client's session ended: subscriptions and what waited for it are gone.
+    SessionEnded {
+        /// Whose.
+        client: Utf8,
+        /// Messages that waited.
+        dropped: usize,
+    },
+}
+
+/// Counters since the start, and gauges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections now.
+    pub connections: usize,
+    /// Sessions now, absent clients' included.
+    pub sessions: usize,
+    /// Retained messages now.
+    pub retained: usize,
+    /// Bytes that wait for clients now.
+    pub queued_bytes: usize,
+    /// Bytes of received messages without PUBACK now.
+    pub unacked_bytes: usize,
+    /// Messages whose PUBACK waits for room in the queue now.
+    pub held: usize,
+    /// Messages received, wills included.
+    pub received: u64,
+    /// Messages sent to clients, repeats not counted.
+    pub sent: u64,
+    /// Messages dropped because a client's queue was full.
+    pub dropped_full: u64,
+    /// Messages that expired before a client took them.
+    pub dropped_expired: u64,
+    /// Messages larger than a client takes.
+    pub dropped_too_large: u64,
+    /// Received QoS 0 messages that were not ingested because the queue was full.
+    pub qos0_without_room: u64,
+    /// Messages that were not retained because of the limits.
+    pub retain_refused: u64,
+    /// Connections that broke the protocol.
+    pub violations: u64,
+    /// Clients that were not taken in.
+    pub refused: u64,
+}

@@ -1,0 +1,132 @@
+//! A message on its way to subscribers, and its age.
+
+use bytes::Bytes;
+
+use crate::wire::{Properties, PropertyId, Publish, QoS, Utf8, Value, Will};
+
+/// A message as it will be delivered, with the time of its end. Owns its bytes: a slice would keep a whole receive buffer alive for as long as
+/// an absent client's session.
+#[derive(Debug, Clone)]
+pub(super) struct Message {
+    pub(super) publish: Publish,
+    /// When it expires, in the caller's milliseconds (§3.3.2.3.3).
+    pub(super) expires_ms: Option<u64>,
+}
+
+impl Message {
+    /// Copies what is worth keeping of `publish`.
+    pub(super) fn new(now_ms: u64, publish: &Publish) -> Self {
+        let expiry_s = publish.properties.u32(PropertyId::MessageExpiryInterval);
+        let properties = publish.properties.without(&[
+            PropertyId::TopicAlias,
+            PropertyId::SubscriptionIdentifier,
+            PropertyId::MessageExpiryInterval,
+        ]);
+        let publish = Publish {
+            dup: false,
+            packet_id: None,
+            topic: owned(&publish.topic),
+            properties: owned_properties(&properties),
+            payload: Bytes::copy_from_slice(&publish.payload),
+            ..*publish
+        };
+        Self { publish, expires_ms: expiry_s.map(|s| now_ms + u64::from(s) * 1000) }
+    }
+
+    pub(super) fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_ms.is_some_and(|at_ms| at_ms <= now_ms)
+    }
+
+    /// The packet to send now: the Message Expiry Interval is what is left of it (\[MQTT-3.3.2-6\]).
+    pub(super) fn packet(&self, now_ms: u64) -> Publish {
+        let Some(at_ms) = self.expires_ms else { return self.publish.clone() };
+        let left_s = u32::try_from(at_ms.saturating_sub(now_ms).div_ceil(1000)).unwrap_or(u32::MAX);
+        Publish {
+            properties: with(
+                &self.publish.properties,
+                PropertyId::MessageExpiryInterval,
+                &[Value::U32(left_s)],
+            ),
+            ..self.publish.clone()
+        }
+    }
+
+    /// Marks a copy with the subscriptions it is for (§3.3.2.3.8).
+    pub(super) fn identify(&mut self, identifiers: &[u32]) {
+        let values: Vec<_> = identifiers.iter().map(|id| Value::Varint(*id)).collect();
+        self.publish.properties =
+            with(&self.publish.properties, PropertyId::SubscriptionIdentifier, &values);
+    }
+
+    /// What it costs while it waits.
+    pub(super) fn bytes(&self) -> usize {
+        let publish = &self.publish;
+        publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len()
+    }
+}
+
+/// `properties` and some more values of one property.
+fn with(properties: &Properties, id: PropertyId, values: &[Value<'_>]) -> Properties {
+    if values.is_empty() {
+        return properties.clone();
+    }
+    let mut builder = properties.to_builder();
+    for value in values {
+        // Properties of a PUBLISH or a will, and values of the right type: an error cannot come, and would only leave the property out.
+        let _ = builder.push(id, *value);
+    }
+    builder.finish()
+}
+
+/// The PUBLISH of a will. QoS 2, which a 3.1.1 client may ask for, is published as QoS 1.
+pub(super) fn of_will(will: &Will) -> Publish {
+    Publish {
+        dup: false,
+        qos: will.qos.min(QoS::AtLeastOnce),
+        retain: will.retain,
+        topic: owned(&will.topic),
+        packet_id: None,
+        properties: owned_properties(&will.properties.without(&[PropertyId::WillDelayInterval])),
+        payload: Bytes::copy_from_slice(&will.payload),
+    }
+}
+
+/// A copy that does not share the receive buffer.
+pub(super) fn owned(text: &Utf8) -> Utf8 {
+    Utf8::new(Bytes::copy_from_slice(text.as_bytes())).unwrap_or_default()
+}
+
+fn owned_properties(properties: &Properties) -> Properties {
+    if properties.is_empty() {
+        return Properties::default();
+    }
+    Properties::from_raw(Bytes::copy_from_slice(properties.as_bytes())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::PropertiesBuilder;
+
+    #[test]
+    fn the_expiry_that_is_sent_is_what_is_left() {
+        let mut properties = PropertiesBuilder::new();
+        properties.push(PropertyId::MessageExpiryInterval, Value::U32(10)).unwrap();
+        properties.user("a", "b").unwrap();
+        let publish = Publish {
+            dup: true,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic: Utf8::from_static("t").unwrap(),
+            packet_id: crate::wire::PacketId::new(1),
+            properties: properties.finish(),
+            payload: Bytes::from_static(b"p"),
+        };
+        let message = Message::new(1000, &publish);
+        let later = message.packet(4500);
+        assert_eq!(later.properties.u32(PropertyId::MessageExpiryInterval), Some(7));
+        assert_eq!(later.properties.user_property("a"), Some("b"));
+        assert!(!later.dup && later.packet_id.is_none() && later.retain);
+        assert!(!message.is_expired(10_999) && message.is_expired(11_000));
+    }
+}

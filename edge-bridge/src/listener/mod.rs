@@ -1,0 +1,354 @@
+//! A small MQTT server for sensors and actuators, 3.1.1 and 5, as a pure state machine: bytes and time in, bytes, rows and events out.
+//!
+//! How to run a [`Listener`]; [`net::Server`](crate::net::Server) is a shell that does:
+//!
+//! 1. [`accept`](Listener::accept) each network connection, [`handle_bytes`](Listener::handle_bytes) what comes by it while
+//!    [`may_read`](Listener::may_read) says so, and [`handle_closed`](Listener::handle_closed) its end. `now.up_ms` is a clock that never goes
+//!    back.
+//! 2. After each call take [`poll_output`](Listener::poll_output) until `None`, and do what it says.
+//! 3. [`resolve`](Listener::resolve) each stored ticket when its rows are safe, in any order.
+//! 4. Come back with [`handle_timeout`](Listener::handle_timeout) at [`poll_timeout`](Listener::poll_timeout).
+//!
+//! A message that arrives goes to local subscribers at once, then to the [`Ingest`]; only its PUBACK waits, for the
+//! [receipt chain](crate::chain) (promise 1). With an `Ingest` that only absorbs, such as [`Observe`], it is acknowledged at once.
+//!
+//! **No room in the queue.** While the caller says so ([`set_room`](Listener::set_room)) the `Ingest` is not asked, so that no filter's state
+//! moves for a row that is not kept: a QoS 1 message is held without PUBACK and its connection is not read; a QoS 0 message goes to local
+//! subscribers only, and is counted. Rows that the queue hands back after all are kept and offered again first. No client is ever told 0x97
+//! (quota exceeded), which would count as acknowledged.
+//!
+//! What it does not do: QoS 2 (a 3.1.1 client that publishes at QoS 2 is disconnected, an MQTT 5 client is told the maximum), shared
+//! subscriptions (0x9E), extended authentication, access lists, sessions and retained messages on disk.
+
+#![deny(clippy::indexing_slicing)]
+
+mod auth;
+mod client;
+mod close;
+mod config;
+mod connect;
+mod deadlines;
+mod deliver;
+mod intake;
+mod io;
+mod message;
+mod retained;
+mod subscribe;
+mod subscriptions;
+mod tracking;
+mod waiting;
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::BytesMut;
+
+pub use auth::{AllowAnonymous, Authenticate};
+pub use config::Config;
+pub use intake::Observe;
+pub use io::{Event, Output, PublishId, Settled, Stats};
+
+pub use crate::chain::{ConnectionId, Ticket};
+
+use client::{ClientKey, Clients};
+use deadlines::Deadlines;
+use intake::Intake;
+use retained::Retained;
+use subscriptions::Subscriptions;
+use tracking::Tracking;
+
+use crate::chain::Chain;
+use crate::ingest::{Ingest, Now};
+use crate::row::Row;
+use crate::session::{self, Input, Session};
+use crate::wire::{Publish, ReasonCode};
+
+/// See the [module](self).
+pub struct Listener<I> {
+    config: Config,
+    ingest: I,
+    authenticate: Box<dyn Authenticate>,
+    connections: HashMap<ConnectionId, Connection>,
+    next_connection: u64,
+    clients: Clients,
+    subscriptions: Subscriptions,
+    retained: Retained,
+    tracking: Tracking,
+    chain: Chain,
+    intake: Intake,
+    deadlines: Deadlines<Due>,
+    /// Connections whose session may have something to say.
+    touched: VecDeque<ConnectionId>,
+    outputs: VecDeque<Output>,
+    queued_bytes: usize,
+    stats: Stats,
+}
+
+/// One network connection.
+#[derive(Debug)]
+struct Connection {
+    session: Session,
+    /// From CONNECT on.
+    client: Option<ClientKey>,
+    /// Bytes given to the caller and not yet written.
+    unwritten: usize,
+    /// Bytes of messages in the session's buffer, about.
+    unflushed: usize,
+    /// Messages in [`Intake`] that wait for room.
+    held: usize,
+    touched: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Due {
+    Connection(ConnectionId),
+    Client(ClientKey),
+}
+
+impl<I: Ingest> Listener<I> {
+    /// A listener without connections, open to everybody.
+    pub fn new(config: Config, ingest: I) -> Self {
+        Self {
+            retained: Retained::new(config.max_retained, config.max_retained_bytes),
+            chain: Chain::new(config.max_unacked_bytes),
+            config,
+            ingest,
+            authenticate: Box::new(AllowAnonymous),
+            connections: HashMap::new(),
+            next_connection: 0,
+            clients: Clients::default(),
+            subscriptions: Subscriptions::default(),
+            tracking: Tracking::default(),
+            intake: Intake::default(),
+            deadlines: Deadlines::new(),
+            touched: VecDeque::new(),
+            outputs: VecDeque::new(),
+            queued_bytes: 0,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Asks `authenticate` about each client from now on.
+    #[must_use]
+    pub fn with_authenticate(mut self, authenticate: Box<dyn Authenticate>) -> Self {
+        self.authenticate = authenticate;
+        self
+    }
+
+    /// A network connection was made. `None` at [`max_connections`](Config::max_connections): close it.
+    pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
+        if self.connections.len() >= self.config.max_connections {
+            return None;
+        }
+        self.next_connection += 1;
+        let id = ConnectionId(self.next_connection);
+        let session = Session::server(now.up_ms, id.0, self.config.session.clone());
+        let connection =
+            Connection { session, client: None, unwritten: 0, unflushed: 0, held: 0, touched: false };
+        self.connections.insert(id, connection);
+        self.touch(id);
+        self.run(now);
+        Some(id)
+    }
+
+    /// Takes whole packets from the front of `buffer`, at most [`PACKETS_PER_TURN`](session::PACKETS_PER_TURN), and leaves the rest: call again
+    /// while the buffer gets shorter and [`may_read`](Self::may_read) holds.
+    pub fn handle_bytes(&mut self, now: Now, connection: ConnectionId, buffer: &mut BytesMut) {
+        match self.connections.get_mut(&connection) {
+            Some(state) => state.session.handle_input(now.up_ms, Input::Bytes(buffer)),
+            None => buffer.clear(),
+        }
+        self.touch(connection);
+        self.run(now);
+    }
+
+    /// The peer, or the network, closed the connection.
+    pub fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
+        if let Some(state) = self.connections.get_mut(&connection) {
+            state.session.handle_input(now.up_ms, Input::Closed);
+            self.touch(connection);
+            self.run(now);
+        }
+    }
+
+    /// `bytes` of what was to be transmitted were written.
+    pub fn handle_written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
+        let Some(state) = self.connections.get_mut(&connection) else { return };
+        state.unwritten = state.unwritten.saturating_sub(bytes);
+        if let Some(client) = state.client {
+            self.pump(now.up_ms, client);
+            self.run(now);
+        }
+    }
+
+    /// The clock reached [`poll_timeout`](Self::poll_timeout). Earlier it does nothing.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(due) = self.deadlines.pop_due(now.up_ms) {
+            match due {
+                Due::Connection(id) => {
+                    if let Some(state) = self.connections.get_mut(&id) {
+                        state.session.handle_input(now.up_ms, Input::Timeout);
+                        self.touch(id);
+                    }
+                }
+                Due::Client(key) => self.absent(now, key),
+            }
+        }
+        self.run(now);
+    }
+
+    /// The next thing to do; call until `None` after each other call.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        loop {
+            match self.outputs.pop_front() {
+                // In order of arrival: behind those that the queue handed back.
+                Some(Output::Store { ticket, rows }) if !self.intake.has_room() => {
+                    self.intake.hand_back(ticket, rows);
+                }
+                Some(output) => return Some(output),
+                None => return self.tracking.pop().map(Output::Settled),
+            }
+        }
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<u64> {
+        self.deadlines.next()
+    }
+
+    /// Whether bytes of this connection should be read now. May change after every other `&mut` call.
+    pub fn may_read(&self, connection: ConnectionId) -> bool {
+        self.connections.get(&connection).is_some_and(|state| {
+            state.held == 0 && state.unwritten < self.config.max_unwritten_bytes && self.chain.may_read(connection)
+        })
+    }
+
+    /// All rows of a message are safe, or settled by the policy that the operator chose.
+    pub fn resolve(&mut self, now: Now, ticket: Ticket) {
+        let reason = self.intake.reason(ticket);
+        self.chain.resolve(ticket, reason);
+        self.run(now);
+    }
+
+    /// The queue has no room for the rows of [`Output::Store`]: they wait, in order, until [`set_room`](Self::set_room) says that there is.
+    pub fn handle_full(&mut self, ticket: Ticket, rows: Vec<Row>) {
+        self.intake.hand_back(ticket, rows);
+    }
+
+    /// Whether the queue has room for another message. At first it has.
+    pub fn set_room(&mut self, now: Now, has_room: bool) {
+        if has_room != self.intake.has_room() {
+            self.set_room_changed(now, has_room);
+            self.run(now);
+        }
+    }
+
+    /// Publishes a message of the application's, a command or an alarm, to local subscribers; it is not ingested.
+    /// [`Output::Settled`] says when every client that was to get it has acknowledged it, or will never.
+    pub fn publish(&mut self, now: Now, publish: &Publish) -> PublishId {
+        let id = self.tracking.begin();
+        self.distribute(now.up_ms, publish, None, Some(id));
+        self.tracking.end(id);
+        self.run(now);
+        id
+    }
+
+    /// Ends all connections: DISCONNECT 0x8B for MQTT 5 clients. No will is published: that this server stops says nothing about the
+    /// clients, and a later start may find them well (§3.1.2.5 leaves it to the server).
+    pub fn shut_down(&mut self, now: Now) {
+        let all: Vec<_> = self.connections.iter().map(|(id, c)| (*id, c.client)).collect();
+        for (id, client) in all {
+            if let Some(client) = client.and_then(|key| self.clients.get_mut(key)) {
+                client.will = None;
+            }
+            if let Some(state) = self.connections.get_mut(&id) {
+                state.session.disconnect(now.up_ms, ReasonCode::SERVER_SHUTTING_DOWN);
+                self.touch(id);
+            }
+        }
+        self.run(now);
+    }
+
+    /// Messages without a PUBACK whose rows are not yet safe, or that wait for room. Cost: a walk.
+    pub fn pending(&self) -> usize {
+        self.chain.pending() + self.intake.held()
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connections: self.connections.len(),
+            sessions: self.clients.len(),
+            retained: self.retained.len(),
+            queued_bytes: self.queued_bytes,
+            unacked_bytes: self.chain.unacked_bytes(),
+            held: self.intake.held(),
+            ..self.stats
+        }
+    }
+
+    /// The application's part.
+    pub fn ingest_mut(&mut self) -> &mut I {
+        &mut self.ingest
+    }
+
+    fn touch(&mut self, id: ConnectionId) {
+        if let Some(state) = self.connections.get_mut(&id)
+            && !state.touched
+        {
+            state.touched = true;
+            self.touched.push_back(id);
+        }
+    }
+
+    /// Until nobody has anything more to say: PUBACKs that may leave, sessions' bytes and events.
+    fn run(&mut self, now: Now) {
+        loop {
+            while let Some(release) = self.chain.poll(now.up_ms) {
+                if let Some(state) = self.connections.get_mut(&release.connection) {
+                    // A stale handle is that of a connection that just ended: its publisher sends the message again.
+                    let _ = state.session.ack(now.up_ms, release.ack, release.reason);
+                    self.touch(release.connection);
+                }
+            }
+            let Some(id) = self.touched.pop_front() else { return };
+            self.drain(now, id);
+        }
+    }
+
+    fn drain(&mut self, now: Now, id: ConnectionId) {
+        if let Some(state) = self.connections.get_mut(&id) {
+            state.touched = false;
+        }
+        while let Some(state) = self.connections.get_mut(&id)
+            && let Some(output) = state.session.poll_output()
+        {
+            match output {
+                session::Output::Transmit(bytes) => {
+                    state.unflushed = 0;
+                    state.unwritten += bytes.len();
+                    self.outputs.push_back(Output::Transmit { connection: id, bytes });
+                }
+                session::Output::Event(event) => self.on_event(now, id, event),
+            }
+        }
+        if let Some(at_ms) = self.connections.get(&id).and_then(|state| state.session.poll_timeout()) {
+            self.deadlines.no_later(Due::Connection(id), at_ms);
+        }
+    }
+
+    fn on_event(&mut self, now: Now, id: ConnectionId, event: session::Event) {
+        match event {
+            session::Event::Connect(connect) => self.on_connect(now, id, &connect),
+            session::Event::Publish { publish, ack } => self.on_publish(now, id, &publish, ack),
+            session::Event::Subscribe { subscribe, .. } => self.on_subscribe(now.up_ms, id, &subscribe),
+            session::Event::Unsubscribe(unsubscribe) => self.on_unsubscribe(now.up_ms, id, &unsubscribe),
+            session::Event::Acked { token, reason } => self.on_acked(now.up_ms, id, token, reason),
+            session::Event::Unsendable { token, .. } => self.on_unsendable(token),
+            session::Event::Closed(why) => self.on_closed(now, id, why),
+            // Those of clients.
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Retained messages (§3.3.1.3), in RAM.
+
+use std::collections::BTreeMap;
+
+use super::message::Message;
+use crate::wire::matches;
+
+/// One message per topic, bounded by count and bytes.
+#[derive(Debug)]
+pub(super) struct Retained {
+    messages: BTreeMap<Box<str>, Message>,
+    bytes: usize,
+    max: usize,
+    max_bytes: usize,
+}
+
+impl Retained {
+    pub(super) fn new(max: usize, max_bytes: usize) -> Self {
+        Self { messages: BTreeMap::new(), bytes: 0, max, max_bytes }
+    }
+
+    /// Keeps a message, or removes its topic's if the payload is empty. `false` if there is no room for it; then the topic has none, since
+    /// the old one is no longer true.
+    pub(super) fn keep(&mut self, topic: &str, message: &Message) -> bool {
+        if let Some(old) = self.messages.remove(topic) {
+            self.bytes -= old.bytes();
+        }
+        if message.publish.payload.is_empty() {
+            return true;
+        }
+        if self.messages.len() >= self.max || self.bytes + message.bytes() > self.max_bytes {
+            return false;
+        }
+        self.bytes += message.bytes();
+        self.messages.insert(topic.into(), message.clone());
+        true
+    }
+
+    /// Those for a new subscription. Cost: a walk over all.
+    pub(super) fn matching(&self, now_ms: u64, filter: &str) -> Vec<Message> {
+        let of_filter = self.messages.iter().filter(|(topic, _)| matches(filter, topic));
+        of_filter.map(|(_, message)| message).filter(|m| !m.is_expired(now_ms)).cloned().collect()
+    }
+
+    /// Makes room: what expired goes.
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        let bytes = &mut self.bytes;
+        self.messages.retain(|_, message| {
+            let keep = !message.is_expired(now_ms);
+            if !keep {
+                *bytes -= message.bytes();
+            }
+            keep
+        });
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::wire::{Properties, Publish, QoS, Utf8};
+
+    fn message(payload: &'static str) -> Message {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtMostOnce,
+            retain: true,
+            topic: Utf8::from_static("t").unwrap(),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::from_static(payload.as_bytes()),
+        };
+        Message { publish, expires_ms: None }
+    }
+
+    #[test]
+    fn bounded_by_count_and_bytes_and_empty_removes() {
+        let mut retained = Retained::new(2, 12);
+        assert!(retained.keep("a", &message("1234")));
+        assert!(retained.keep("a", &message("12345")), "replaced, not added");
+        assert!(!retained.keep("b", &message("1234567")), "bytes");
+        assert!(retained.keep("b", &message("1")));
+        assert!(!retained.keep("c", &message("1")), "count");
+        assert!(retained.keep("a", &message("")));
+        assert_eq!((retained.len(), retained.bytes), (1, 2));
+        assert!(retained.keep("b", &message("")) && retained.bytes == 0);
+    }
+
+    #[test]
+    fn what_expired_is_not_given_and_makes_room() {
+        let mut retained = Retained::new(1, 100);
+        assert!(retained.keep("a", &Message { expires_ms: Some(50), ..message("x") }));
+        assert_eq!(retained.matching(49, "#").len(), 1);
+        assert_eq!(retained.matching(50, "#").len(), 0);
+        retained.expire(50);
+        assert!(retained.keep("b", &message("x")));
+    }
+}

@@ -1,0 +1,95 @@
+//! SUBSCRIBE and UNSUBSCRIBE (§3.8 to §3.11).
+
+use super::waiting::Delivery;
+use super::{ClientKey, Listener};
+use crate::chain::ConnectionId;
+use crate::ingest::Ingest;
+use crate::wire::{
+    PropertyId, QoS, ReasonCode, RetainHandling, SharedFilter, Subscribe, Subscription, Unsubscribe, Version,
+};
+
+impl<I: Ingest> Listener<I> {
+    pub(super) fn on_subscribe(&mut self, now_ms: u64, id: ConnectionId, subscribe: &Subscribe) {
+        let Some(state) = self.connections.get(&id) else { return };
+        let (Some(key), version) = (state.client, state.session.version()) else { return };
+        let identifier = subscribe.properties.u32(PropertyId::SubscriptionIdentifier);
+        let mut reasons = Vec::with_capacity(subscribe.filters.len());
+        let mut with_retained = Vec::new();
+        for subscription in &subscribe.filters {
+            match self.subscribe(key, version, subscription, identifier) {
+                Ok(is_new) => {
+                    reasons.push(granted(subscription.qos));
+                    let wanted = match subscription.retain_handling {
+                        RetainHandling::Send => true,
+                        RetainHandling::SendIfNew => is_new,
+                        RetainHandling::DoNotSend => false,
+                    };
+                    if wanted {
+                        with_retained.push(subscription);
+                    }
+                }
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        if let Some(state) = self.connections.get_mut(&id) {
+            state.session.suback(now_ms, subscribe.packet_id, reasons);
+        }
+        self.touch(id);
+        for subscription in with_retained {
+            self.send_retained(now_ms, key, subscription, identifier);
+        }
+    }
+
+    pub(super) fn on_unsubscribe(&mut self, now_ms: u64, id: ConnectionId, unsubscribe: &Unsubscribe) {
+        let Some(state) = self.connections.get_mut(&id) else { return };
+        let Some(key) = state.client else { return };
+        let reasons = unsubscribe.filters.iter().map(|filter| {
+            if self.subscriptions.remove(key, filter.as_str()) {
+                ReasonCode::SUCCESS
+            } else {
+                ReasonCode::NO_SUBSCRIPTION_EXISTED
+            }
+        });
+        let reasons = reasons.collect();
+        state.session.unsuback(now_ms, unsubscribe.packet_id, reasons);
+        self.touch(id);
+    }
+
+    /// Whether the subscription is a new one.
+    fn subscribe(
+        &mut self,
+        key: ClientKey,
+        version: Version,
+        subscription: &Subscription,
+        identifier: Option<u32>,
+    ) -> Result<bool, ReasonCode> {
+        let filter = subscription.filter.as_str();
+        if version == Version::V5 && SharedFilter::parse(filter) != Ok(None) {
+            return Err(ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
+        }
+        let full = self.subscriptions.count(key) >= self.config.max_subscriptions;
+        if full && !self.subscriptions.contains(key, filter) {
+            return Err(ReasonCode::QUOTA_EXCEEDED);
+        }
+        Ok(self.subscriptions.insert(key, subscription, identifier))
+    }
+
+    fn send_retained(
+        &mut self,
+        now_ms: u64,
+        key: ClientKey,
+        subscription: &Subscription,
+        identifier: Option<u32>,
+    ) {
+        for mut message in self.retained.matching(now_ms, subscription.filter.as_str()) {
+            message.publish.retain = true;
+            message.publish.qos = message.publish.qos.min(subscription.qos);
+            message.identify(identifier.as_slice());
+            self.enqueue(now_ms, key, Delivery { message, origin: None });
+        }
+    }
+}
+
+fn granted(qos: QoS) -> ReasonCode {
+    if qos == QoS::AtMostOnce { ReasonCode::GRANTED_QOS_0 } else { ReasonCode::GRANTED_QOS_1 }
+}

@@ -1,0 +1,172 @@
+//! Who subscribed to what (§3.8, §4.7).
+//!
+//! Filters without wildcards, the most, are found by one look-up; those with wildcards are walked. Cost of a message: one hash and one pass over
+//! each wildcard filter (some tens of nanoseconds).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::client::ClientKey;
+use crate::wire::{QoS, Subscription, matches};
+
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    exact: HashMap<Box<str>, BTreeMap<ClientKey, Options>>,
+    wildcard: BTreeMap<Box<str>, BTreeMap<ClientKey, Options>>,
+    filters_of: HashMap<ClientKey, BTreeSet<Box<str>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Options {
+    qos: QoS,
+    no_local: bool,
+    retain_as_published: bool,
+    identifier: Option<u32>,
+}
+
+/// How one client is to get one message: the sum of all its filters that match (§3.3.4).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Match {
+    /// The highest of them; the message's own is a second limit.
+    pub(super) qos: QoS,
+    pub(super) retain_as_published: bool,
+    /// Of each of them that has one.
+    pub(super) identifiers: Vec<u32>,
+}
+
+impl Subscriptions {
+    /// Adds or replaces; whether the filter is new for the client.
+    pub(super) fn insert(
+        &mut self,
+        client: ClientKey,
+        subscription: &Subscription,
+        identifier: Option<u32>,
+    ) -> bool {
+        let filter: Box<str> = subscription.filter.as_str().into();
+        let options = Options {
+            qos: subscription.qos,
+            no_local: subscription.no_local,
+            retain_as_published: subscription.retain_as_published,
+            identifier,
+        };
+        let clients = if is_wildcard(&filter) {
+            self.wildcard.entry(filter.clone()).or_default()
+        } else {
+            self.exact.entry(filter.clone()).or_default()
+        };
+        clients.insert(client, options);
+        self.filters_of.entry(client).or_default().insert(filter)
+    }
+
+    /// Whether there was one.
+    pub(super) fn remove(&mut self, client: ClientKey, filter: &str) -> bool {
+        let existed = self.filters_of.get_mut(&client).is_some_and(|filters| filters.remove(filter));
+        if existed {
+            self.take_out(client, filter);
+        }
+        existed
+    }
+
+    pub(super) fn remove_client(&mut self, client: ClientKey) {
+        for filter in self.filters_of.remove(&client).unwrap_or_default() {
+            self.take_out(client, &filter);
+        }
+    }
+
+    pub(super) fn contains(&self, client: ClientKey, filter: &str) -> bool {
+        self.filters_of.get(&client).is_some_and(|filters| filters.contains(filter))
+    }
+
+    pub(super) fn count(&self, client: ClientKey) -> usize {
+        self.filters_of.get(&client).map_or(0, BTreeSet::len)
+    }
+
+    /// The clients for a message that `publisher` sent, each once.
+    pub(super) fn matching(&self, topic: &str, publisher: Option<ClientKey>) -> BTreeMap<ClientKey, Match> {
+        let mut found = BTreeMap::new();
+        let exact = self.exact.get(topic).into_iter();
+        let wildcard = self.wildcard.iter().filter(|(filter, _)| matches(filter, topic));
+        for clients in exact.chain(wildcard.map(|(_, clients)| clients)) {
+            for (client, options) in clients {
+                if options.no_local && publisher == Some(*client) {
+                    continue;
+                }
+                let entry: &mut Match = found.entry(*client).or_default();
+                entry.qos = entry.qos.max(options.qos);
+                entry.retain_as_published |= options.retain_as_published;
+                entry.identifiers.extend(options.identifier);
+            }
+        }
+        found
+    }
+
+    fn take_out(&mut self, client: ClientKey, filter: &str) {
+        if let Some(clients) = self.exact.get_mut(filter) {
+            clients.remove(&client);
+            if clients.is_empty() {
+                self.exact.remove(filter);
+            }
+        } else if let Some(clients) = self.wildcard.get_mut(filter) {
+            clients.remove(&client);
+            if clients.is_empty() {
+                self.wildcard.remove(filter);
+            }
+        }
+    }
+}
+
+fn is_wildcard(filter: &str) -> bool {
+    filter.bytes().any(|b| matches!(b, b'+' | b'#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Utf8;
+
+    const A: ClientKey = ClientKey(1);
+    const B: ClientKey = ClientKey(2);
+
+    fn filter(text: &str, qos: QoS) -> Subscription {
+        Subscription::new(Utf8::try_from(text).unwrap(), qos)
+    }
+
+    #[test]
+    fn overlapping_filters_of_a_client_are_one_delivery_with_the_highest_qos() {
+        let mut subscriptions = Subscriptions::default();
+        assert!(subscriptions.insert(A, &filter("a/+", QoS::AtMostOnce), Some(7)));
+        assert!(subscriptions.insert(A, &filter("a/b", QoS::AtLeastOnce), Some(8)));
+        assert!(subscriptions.insert(B, &filter("#", QoS::AtMostOnce), None));
+        let found = subscriptions.matching("a/b", None);
+        assert_eq!(found.keys().copied().collect::<Vec<_>>(), [A, B]);
+        assert_eq!(found[&A].qos, QoS::AtLeastOnce);
+        assert_eq!(found[&A].identifiers, [8, 7]);
+        assert_eq!(subscriptions.matching("$SYS/x", None).len(), 0);
+    }
+
+    #[test]
+    fn replaced_removed_and_forgotten() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.insert(A, &filter("a", QoS::AtMostOnce), None);
+        assert!(!subscriptions.insert(A, &filter("a", QoS::AtLeastOnce), None));
+        assert_eq!(subscriptions.matching("a", None)[&A].qos, QoS::AtLeastOnce);
+        assert!(subscriptions.remove(A, "a") && !subscriptions.remove(A, "a"));
+        subscriptions.insert(A, &filter("a/#", QoS::AtMostOnce), None);
+        subscriptions.insert(B, &filter("a/#", QoS::AtMostOnce), None);
+        subscriptions.remove_client(A);
+        assert_eq!(subscriptions.matching("a", None).len(), 1);
+        assert_eq!((subscriptions.count(A), subscriptions.count(B)), (0, 1));
+        subscriptions.remove_client(B);
+        assert!(subscriptions.exact.is_empty() && subscriptions.wildcard.is_empty());
+    }
+
+    #[test]
+    fn no_local_is_of_the_filter_not_of_the_client() {
+        let mut subscriptions = Subscriptions::default();
+        let own = Subscription { no_local: true, ..filter("a", QoS::AtMostOnce) };
+        subscriptions.insert(A, &own, None);
+        assert_eq!(subscriptions.matching("a", Some(A)).len(), 0);
+        assert_eq!(subscriptions.matching("a", Some(B)).len(), 1);
+        subscriptions.insert(A, &filter("+", QoS::AtMostOnce), None);
+        assert_eq!(subscriptions.matching("a", Some(A)).len(), 1);
+    }
+}

@@ -1,0 +1,83 @@
+//! The application's messages until every local client has them: a command is reported done upstream only then.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::io::{PublishId, Settled};
+
+#[derive(Debug, Default)]
+pub(super) struct Tracking {
+    next: u64,
+    open: HashMap<PublishId, Open>,
+    settled: VecDeque<Settled>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    waiting: u32,
+    delivered: u32,
+    dropped: u32,
+}
+
+impl Tracking {
+    /// Starts with one part that [`end`](Self::end) takes away: a message is not settled while its copies are still being made.
+    pub(super) fn begin(&mut self) -> PublishId {
+        self.next += 1;
+        let id = PublishId(self.next);
+        self.open.insert(id, Open { waiting: 1, ..Open::default() });
+        id
+    }
+
+    pub(super) fn add(&mut self, id: Option<PublishId>) {
+        if let Some(open) = id.and_then(|id| self.open.get_mut(&id)) {
+            open.waiting += 1;
+        }
+    }
+
+    pub(super) fn delivered(&mut self, id: Option<PublishId>) {
+        self.part(id, |open| open.delivered += 1);
+    }
+
+    pub(super) fn dropped(&mut self, id: Option<PublishId>) {
+        self.part(id, |open| open.dropped += 1);
+    }
+
+    pub(super) fn end(&mut self, id: PublishId) {
+        self.part(Some(id), |_| {});
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Settled> {
+        self.settled.pop_front()
+    }
+
+    fn part(&mut self, id: Option<PublishId>, count: impl FnOnce(&mut Open)) {
+        let Some(id) = id else { return };
+        let Some(open) = self.open.get_mut(&id) else { return };
+        count(open);
+        open.waiting -= 1;
+        if open.waiting == 0 {
+            let Open { delivered, dropped, .. } = *open;
+            self.open.remove(&id);
+            self.settled.push_back(Settled { publish: id, delivered, dropped });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settled_when_the_last_copy_is() {
+        let mut tracking = Tracking::default();
+        let id = tracking.begin();
+        tracking.add(Some(id));
+        tracking.add(Some(id));
+        tracking.delivered(Some(id));
+        tracking.end(id);
+        assert_eq!(tracking.pop(), None);
+        tracking.dropped(Some(id));
+        assert_eq!(tracking.pop(), Some(Settled { publish: id, delivered: 1, dropped: 1 }));
+        tracking.delivered(Some(id));
+        assert_eq!(tracking.pop(), None);
+    }
+}
