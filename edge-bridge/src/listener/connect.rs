@@ -29,7 +29,9 @@ impl<I: Ingest> Listener<I> {
         let mut accept = self.terms(connect);
         accept.assigned_client_id = assigned.filter(|_| connect.version == Version::V5);
         let expiry_s = self.expiry(connect);
-        let Some((client, state)) = self.clients.get_mut(key).zip(self.connections.get_mut(&id)) else { return };
+        let Some((client, state)) = self.clients.get_mut(key).zip(self.connections.get_mut(&id)) else {
+            return;
+        };
         if existing.is_some() {
             accept.resume = Some(std::mem::take(&mut client.resume));
         }

@@ -75,7 +75,9 @@ impl<I: Ingest> Listener<I> {
         ack: Option<AckHandle>,
     ) {
         let Some(state) = self.connections.get(&id) else { return };
-        let Some((key, client)) = state.client.and_then(|key| Some((key, self.clients.get(key)?))) else { return };
+        let Some((key, client)) = state.client.and_then(|key| Some((key, self.clients.get(key)?))) else {
+            return;
+        };
         let message = Inbound::new(client.id.clone(), state.session.version(), publish);
         self.receive(now, id, key, publish, message, ack);
     }

@@ -77,6 +77,17 @@ pub enum Event {
         /// What it was told; a 3.1.1 client got the nearest return code.
         reason: ReasonCode,
     },
+    /// A client's SUBSCRIBE was answered.
+    Subscribed {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Its identifier.
+        client: Utf8,
+        /// Filters that were granted.
+        granted: usize,
+        /// Filters that were not.
+        refused: usize,
+    },
     /// A connection is over.
     Disconnected {
         /// Which.

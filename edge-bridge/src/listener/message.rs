@@ -54,8 +54,7 @@ impl Message {
     /// Marks a copy with the subscriptions it is for (§3.3.2.3.8).
     pub(super) fn identify(&mut self, identifiers: &[u32]) {
         let values: Vec<_> = identifiers.iter().map(|id| Value::Varint(*id)).collect();
-        self.publish.properties =
-            with(&self.publish.properties, PropertyId::SubscriptionIdentifier, &values);
+        self.publish.properties = with(&self.publish.properties, PropertyId::SubscriptionIdentifier, &values);
     }
 
     /// What it costs while it waits.

@@ -62,6 +62,9 @@ use crate::row::Row;
 use crate::session::{self, Input, Session};
 use crate::wire::{Publish, ReasonCode};
 
+/// Until a connection that was not read has been read again.
+const EXCUSE_MS: u64 = 2_000;
+
 /// See the [module](self).
 pub struct Listener<I> {
     config: Config,
@@ -96,6 +99,8 @@ struct Connection {
     /// Messages in [`Intake`] that wait for room.
     held: usize,
     touched: bool,
+    /// A deadline passed while we did not read: its packets may be there, unread.
+    excused: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,8 +147,15 @@ impl<I: Ingest> Listener<I> {
         self.next_connection += 1;
         let id = ConnectionId(self.next_connection);
         let session = Session::server(now.up_ms, id.0, self.config.session.clone());
-        let connection =
-            Connection { session, client: None, unwritten: 0, unflushed: 0, held: 0, touched: false };
+        let connection = Connection {
+            session,
+            client: None,
+            unwritten: 0,
+            unflushed: 0,
+            held: 0,
+            touched: false,
+            excused: false,
+        };
         self.connections.insert(id, connection);
         self.touch(id);
         self.run(now);
@@ -184,12 +196,7 @@ impl<I: Ingest> Listener<I> {
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(due) = self.deadlines.pop_due(now.up_ms) {
             match due {
-                Due::Connection(id) => {
-                    if let Some(state) = self.connections.get_mut(&id) {
-                        state.session.handle_input(now.up_ms, Input::Timeout);
-                        self.touch(id);
-                    }
-                }
+                Due::Connection(id) => self.connection_due(now, id),
                 Due::Client(key) => self.absent(now, key),
             }
         }
@@ -220,7 +227,9 @@ impl<I: Ingest> Listener<I> {
     /// Whether bytes of this connection should be read now. May change after every other `&mut` call.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
         self.connections.get(&connection).is_some_and(|state| {
-            state.held == 0 && state.unwritten < self.config.max_unwritten_bytes && self.chain.may_read(connection)
+            state.held == 0
+                && state.unwritten < self.config.max_unwritten_bytes
+                && self.chain.may_read(connection)
         })
     }
 
@@ -242,6 +251,11 @@ impl<I: Ingest> Listener<I> {
             self.set_room_changed(now, has_room);
             self.run(now);
         }
+    }
+
+    /// As last said by [`set_room`](Self::set_room) or [`handle_full`](Self::handle_full).
+    pub fn has_room(&self) -> bool {
+        self.intake.has_room()
     }
 
     /// Publishes a message of the application's, a command or an alarm, to local subscribers; it is not ingested.
@@ -291,6 +305,19 @@ impl<I: Ingest> Listener<I> {
     /// The application's part.
     pub fn ingest_mut(&mut self) -> &mut I {
         &mut self.ingest
+    }
+
+    /// A client is not silent because we do not read it: its keep alive counts again a while after we do.
+    fn connection_due(&mut self, now: Now, id: ConnectionId) {
+        let stopped = !self.chain.may_read(id);
+        let Some(state) = self.connections.get_mut(&id) else { return };
+        if stopped || state.held > 0 || state.excused {
+            state.excused = stopped || state.held > 0;
+            self.deadlines.no_later(Due::Connection(id), now.up_ms + EXCUSE_MS);
+            return;
+        }
+        state.session.handle_input(now.up_ms, Input::Timeout);
+        self.touch(id);
     }
 
     fn touch(&mut self, id: ConnectionId) {

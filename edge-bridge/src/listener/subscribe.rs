@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE (§3.8 to §3.11).
 
 use super::waiting::Delivery;
-use super::{ClientKey, Listener};
+use super::{ClientKey, Event, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::Ingest;
 use crate::wire::{
@@ -30,6 +30,13 @@ impl<I: Ingest> Listener<I> {
                 }
                 Err(reason) => reasons.push(reason),
             }
+        }
+        let refused = reasons.iter().filter(|reason| reason.is_error()).count();
+        if let Some(client) = self.clients.get(key) {
+            let granted = reasons.len() - refused;
+            let client = client.id.clone();
+            let event = Event::Subscribed { connection: id, client, granted, refused };
+            self.outputs.push_back(Output::Event(event));
         }
         if let Some(state) = self.connections.get_mut(&id) {
             state.session.suback(now_ms, subscribe.packet_id, reasons);

@@ -1,4 +1,5 @@
-//! The shell: the only place with tokio, rustls, sockets and a clock. One task per link does what the [core](crate::bridge::Core) says.
+//! The shell: the only place with tokio, rustls, sockets and a clock. One task per link does what the [core](crate::bridge::Core) says,
+//! one task per server what the [listener](crate::listener::Listener) says.
 
 #![allow(
     clippy::disallowed_methods,
@@ -17,6 +18,7 @@ mod memory;
 #[cfg(feature = "spool-queue")]
 mod queue_spool;
 mod receipt;
+pub mod server;
 pub mod stream;
 mod target;
 mod tls;
@@ -28,5 +30,6 @@ pub use commands::{Command, Commands};
 pub use in_process::{Bridge, CloseError, PublishError};
 pub use link::{Link, SubscribeError};
 pub use receipt::{PendingReceipt, Receipt, ReceiptError};
+pub use server::{Server, ServerBuilder};
 pub use target::{Target, TargetError};
 pub use tls::{ServerTls, Tls, TlsError};

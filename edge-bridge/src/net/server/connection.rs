@@ -1,0 +1,152 @@
+//! The task of one connection: bytes in, bytes out, nothing else.
+//!
+//! There is one buffer to read into: while the owner has it nothing is read, so a connection that is not read costs its sender, not us.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use crate::listener::ConnectionId;
+use crate::net::stream::Stream;
+
+/// Bytes to read at a time: doubles for a sender that fills it.
+const READ_MIN: usize = 2 * 1024;
+const READ_MAX: usize = 64 * 1024;
+/// How long to wait for a peer to take the last bytes.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// From a connection's task to the owner.
+#[derive(Debug)]
+pub(super) enum FromPeer {
+    /// What was read, behind what was left before. The task waits for the buffer.
+    Bytes(BytesMut),
+    Written(usize),
+    Closed,
+}
+
+/// From the owner to a connection's task. Bounded by the listener's `max_unwritten_bytes`.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    state: Mutex<ToPeer>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct ToPeer {
+    bytes: BytesMut,
+    buffer: Option<BytesMut>,
+    close: bool,
+}
+
+impl Outbox {
+    /// Small packets become one write.
+    pub(super) fn transmit(&self, bytes: &[u8]) {
+        self.change(|state| state.bytes.extend_from_slice(bytes));
+    }
+
+    /// Read on, behind what `buffer` still holds.
+    pub(super) fn read(&self, buffer: BytesMut) {
+        self.change(|state| state.buffer = Some(buffer));
+    }
+
+    /// Write what is left, then close.
+    pub(super) fn close(&self) {
+        self.change(|state| state.close = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut ToPeer)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> ToPeer {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let close = state.close;
+        ToPeer { close, ..std::mem::take(&mut *state) }
+    }
+}
+
+/// Runs a connection until the owner closes it.
+pub(super) async fn run(
+    id: ConnectionId,
+    stream: Stream,
+    outbox: Arc<Outbox>,
+    owner: mpsc::Sender<(ConnectionId, FromPeer)>,
+) {
+    let (mut read, mut write) = tokio::io::split(stream);
+    let mut reading = Reading { buffer: Some(BytesMut::new()), want: READ_MIN };
+    let mut out = BytesMut::new();
+    // TLS may keep a part of what was written.
+    let mut to_flush = false;
+    // Whether the network still carries anything: afterwards only the owner's word is waited for.
+    let mut is_up = true;
+    loop {
+        let said = tokio::select! {
+            () = outbox.wake.notified() => {
+                let ToPeer { bytes, buffer, close } = outbox.take();
+                out.unsplit(bytes);
+                reading.buffer = buffer.or(reading.buffer);
+                if close {
+                    break;
+                }
+                continue;
+            }
+            written = write.write_buf(&mut out), if is_up && !out.is_empty() => match written {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                written => {
+                    to_flush = true;
+                    written.map(FromPeer::Written)
+                }
+            },
+            flushed = write.flush(), if is_up && to_flush && out.is_empty() => match flushed {
+                Ok(()) => {
+                    to_flush = false;
+                    continue;
+                }
+                Err(error) => Err(error),
+            },
+            read = reading.read(&mut read), if is_up && reading.buffer.is_some() => read.map(FromPeer::Bytes),
+        };
+        let said = said.unwrap_or_else(|_| {
+            is_up = false;
+            FromPeer::Closed
+        });
+        if owner.send((id, said)).await.is_err() {
+            break;
+        }
+    }
+    if is_up {
+        let flush = async {
+            write.write_all(&out).await?;
+            write.shutdown().await
+        };
+        // The connection is over either way.
+        let _ = timeout(CLOSE_WITHIN, flush).await;
+    }
+}
+
+#[derive(Debug)]
+struct Reading {
+    /// `None` while the owner has it.
+    buffer: Option<BytesMut>,
+    want: usize,
+}
+
+impl Reading {
+    /// Cancel-safe: what was read is in the buffer.
+    async fn read(&mut self, from: &mut ReadHalf<Stream>) -> io::Result<BytesMut> {
+        let Some(buffer) = &mut self.buffer else { return std::future::pending().await };
+        buffer.reserve(self.want);
+        let n = from.read_buf(buffer).await?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.want = if n >= self.want { self.want * 2 } else { self.want / 2 }.clamp(READ_MIN, READ_MAX);
+        Ok(self.buffer.take().unwrap_or_default())
+    }
+}

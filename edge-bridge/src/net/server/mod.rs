@@ -1,0 +1,164 @@
+//! The [`Listener`] on TCP, with or without TLS.
+//!
+//! One task owns the listener; each connection has a task that moves bytes and nothing else. A connection that may not be read is not read:
+//! its sender's socket fills up, which is all the flow control that MQTT 3.1.1 has.
+
+mod connection;
+mod owner;
+mod sink;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub use sink::{NoQueue, Receipts, Sink};
+
+use super::ServerTls;
+use crate::ingest::{Inbound, Ingest, Now};
+use crate::listener::{AllowAnonymous, Authenticate, Config, Event, Listener, Observe, Settled, Stats};
+use crate::wire::Publish;
+use owner::{Command, Owner};
+
+type OnEvent = Box<dyn FnMut(&Event) + Send>;
+
+/// A running MQTT server. Dropping it ends all connections without a word; [`shutdown`](Self::shutdown) ends them well.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    commands: mpsc::Sender<Command>,
+    task: JoinHandle<()>,
+}
+
+/// The server is no longer running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the MQTT server has ended")]
+pub struct Ended;
+
+/// How to start a [`Server`].
+pub struct ServerBuilder {
+    config: Config,
+    authenticate: Box<dyn Authenticate>,
+    on_event: Option<OnEvent>,
+    tls: Option<ServerTls>,
+}
+
+impl Server {
+    /// With default limits, open to everybody, without TLS.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
+            config: Config::default(),
+            authenticate: Box::new(AllowAnonymous),
+            on_event: None,
+            tls: None,
+        }
+    }
+
+    /// Where it listens: with port 0 asked for, the port that was found.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Publishes a message to local subscribers; it is not ingested. Waits until every client that was to get it has acknowledged it, or
+    /// never will: an absent client's copy waits with its session. Dropping the future cancels nothing.
+    pub async fn publish(&self, publish: Publish) -> Result<Settled, Ended> {
+        self.ask(|answer| Command::Publish { publish, answer }).await
+    }
+
+    /// Counters and gauges.
+    pub async fn stats(&self) -> Result<Stats, Ended> {
+        self.ask(Command::Stats).await
+    }
+
+    /// Stops accepting and reading, waits at most `within` for the receipts of what was received, acknowledges it, sends DISCONNECT 0x8B to
+    /// MQTT 5 clients, and closes. Sessions end with it: they are in RAM.
+    pub async fn shutdown(self, within: Duration) {
+        // An error means that it has ended before.
+        let _ = self.ask(|answer| Command::Shutdown { within, answer }).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Ended> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| Ended)?;
+        answered.await.map_err(|_| Ended)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ServerBuilder {
+    /// Limits.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Who may connect.
+    #[must_use]
+    pub fn authenticate(mut self, authenticate: impl Authenticate + 'static) -> Self {
+        self.authenticate = Box::new(authenticate);
+        self
+    }
+
+    /// Speaks TLS on every connection.
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Is told of connections that come and go, on the server's task: should take microseconds. They are logged (`tracing`, debug) as well.
+    #[must_use]
+    pub fn on_event(mut self, on_event: impl FnMut(&Event) + Send + 'static) -> Self {
+        self.on_event = Some(Box::new(on_event));
+        self
+    }
+
+    /// Binds and runs on the current tokio runtime. `ingest` is asked about each received message, on the server's task; its rows go to the
+    /// sink that `sink` makes with the handle for their receipts.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be bound.
+    pub async fn start<I, S>(
+        self,
+        address: impl ToSocketAddrs,
+        ingest: I,
+        sink: impl FnOnce(Receipts) -> S,
+    ) -> io::Result<Server>
+    where
+        I: Ingest + Send + 'static,
+        S: Sink,
+    {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        let (commands, commanded) = mpsc::channel(64);
+        let receipts = Receipts::default();
+        let listener = Listener::new(self.config, ingest).with_authenticate(self.authenticate);
+        let sink = sink(receipts.clone());
+        let owner = Owner::new(listener, sink, receipts, self.on_event, self.tls);
+        let task = tokio::spawn(owner.run(socket, commanded));
+        Ok(Server { address, commands, task })
+    }
+
+    /// As [`start`](Self::start), for a hub in tests and drills: every message is shown to `observe` and acknowledged at once.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be bound.
+    pub async fn start_observer(
+        self,
+        address: impl ToSocketAddrs,
+        observe: impl FnMut(Now, &Inbound) + Send + 'static,
+    ) -> io::Result<Server> {
+        self.start(address, Observe(observe), |_| NoQueue).await
+    }
+}

@@ -1,0 +1,310 @@
+//! The task that owns the listener.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::OnEvent;
+use super::connection::{self, FromPeer, Outbox};
+use super::sink::{Receipts, Sink};
+use crate::ingest::{Ingest, Now};
+use crate::listener::{ConnectionId, Listener, Output, PublishId, Settled, Stats};
+use crate::net::stream::{Counted, Stream};
+use crate::net::{Clock, ServerTls};
+use crate::wire::Publish;
+
+/// Inputs that wait for the owner.
+const INPUTS: usize = 256;
+/// How often a full queue is asked for room, if it does not say so itself.
+const ROOM_EVERY: Duration = Duration::from_millis(50);
+/// After an accept that failed, usually for want of file descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// For a TLS handshake.
+const TLS_WITHIN: Duration = Duration::from_secs(10);
+/// For the last bytes of all connections.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Publish { publish: Publish, answer: oneshot::Sender<Settled> },
+    Stats(oneshot::Sender<Stats>),
+    Shutdown { within: Duration, answer: oneshot::Sender<()> },
+}
+
+pub(super) struct Owner<I, S> {
+    listener: Listener<I>,
+    sink: S,
+    receipts: Receipts,
+    on_event: Option<OnEvent>,
+    tls: Option<ServerTls>,
+    clock: Clock,
+    /// Bytes of all connections, both directions.
+    bytes: Arc<AtomicU64>,
+    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    /// Bytes of connections that may not be read now.
+    parked: HashMap<ConnectionId, BytesMut>,
+    published: HashMap<PublishId, oneshot::Sender<Settled>>,
+    tasks: JoinSet<()>,
+    to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
+    inputs: mpsc::Receiver<(ConnectionId, FromPeer)>,
+    closing: Option<Closing>,
+}
+
+struct Closing {
+    until: Instant,
+    answer: oneshot::Sender<()>,
+}
+
+impl<I: Ingest, S: Sink> Owner<I, S> {
+    pub(super) fn new(
+        listener: Listener<I>,
+        sink: S,
+        receipts: Receipts,
+        on_event: Option<OnEvent>,
+        tls: Option<ServerTls>,
+    ) -> Self {
+        let (to_owner, inputs) = mpsc::channel(INPUTS);
+        Self {
+            listener,
+            sink,
+            receipts,
+            on_event,
+            tls,
+            clock: Clock::start(),
+            bytes: Arc::default(),
+            outboxes: HashMap::new(),
+            parked: HashMap::new(),
+            published: HashMap::new(),
+            tasks: JoinSet::new(),
+            to_owner,
+            inputs,
+            closing: None,
+        }
+    }
+
+    pub(super) async fn run(mut self, socket: TcpListener, mut commands: mpsc::Receiver<Command>) {
+        let mut socket = Some(socket);
+        let mut accept_from = Instant::now();
+        loop {
+            self.catch_up();
+            if self.is_closed() {
+                break;
+            }
+            let wake_at = self.wake_at();
+            tokio::select! {
+                accepted = accept(socket.as_ref(), accept_from) => match accepted {
+                    Ok(stream) => self.accept(stream),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        accept_from = Instant::now() + ACCEPT_AGAIN;
+                    }
+                },
+                Some((id, input)) = self.inputs.recv() => {
+                    self.input(id, input);
+                    // As much as is there, before receipts and timers are looked at again.
+                    for _ in 0..INPUTS {
+                        let Ok((id, input)) = self.inputs.try_recv() else { break };
+                        self.input(id, input);
+                    }
+                }
+                () = self.receipts.woken() => {}
+                () = sleep_until(wake_at) => {}
+                Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                command = commands.recv() => match command {
+                    Some(Command::Shutdown { within, answer }) => {
+                        socket = None;
+                        self.closing = Some(Closing { until: Instant::now() + within, answer });
+                        self.sink.commit();
+                    }
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+            }
+        }
+        self.close().await;
+    }
+
+    /// What does not wait for an event of its own: receipts, timers, room, connections that may be read again.
+    fn catch_up(&mut self) {
+        for ticket in self.receipts.take() {
+            self.listener.resolve(self.now(), ticket);
+        }
+        let now = self.now();
+        if self.listener.poll_timeout().is_some_and(|at_ms| at_ms <= now.up_ms) {
+            self.listener.handle_timeout(now);
+        }
+        self.ask_for_room();
+        if self.closing.is_none() {
+            let ready: Vec<_> =
+                self.parked.keys().copied().filter(|id| self.listener.may_read(*id)).collect();
+            for id in ready {
+                let buffer = self.parked.remove(&id).unwrap_or_default();
+                self.feed(id, buffer);
+            }
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        let now = Instant::now();
+        let due = match self.listener.poll_timeout() {
+            Some(at_ms) => self.clock.at(at_ms),
+            None => now + Duration::from_secs(3600),
+        };
+        let room = if !self.listener.has_room() { now + ROOM_EVERY } else { due };
+        let closing = self.closing.as_ref().map_or(due, |closing| closing.until);
+        due.min(room).min(closing)
+    }
+
+    fn accept(&mut self, stream: TcpStream) {
+        // Acknowledgements are small and wait for nobody. An error would only cost time.
+        let _ = stream.set_nodelay(true);
+        let now = self.now();
+        let Some(id) = self.listener.accept(now) else {
+            tracing::warn!("connection refused: the limit of connections is reached");
+            return;
+        };
+        let stream = Counted::new(stream, Arc::clone(&self.bytes));
+        let outbox = Arc::new(Outbox::default());
+        self.outboxes.insert(id, Arc::clone(&outbox));
+        let owner = self.to_owner.clone();
+        match self.tls.clone() {
+            None => self.tasks.spawn(connection::run(id, Stream::Tcp(stream), outbox, owner)),
+            Some(tls) => self.tasks.spawn(async move {
+                match timeout(TLS_WITHIN, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => connection::run(id, stream, outbox, owner).await,
+                    failed => {
+                        tracing::debug!(connection = id.0, error = ?failed.err(), "no TLS handshake");
+                        // The owner may have ended.
+                        let _ = owner.send((id, FromPeer::Closed)).await;
+                    }
+                }
+            }),
+        };
+    }
+
+    fn input(&mut self, id: ConnectionId, input: FromPeer) {
+        match input {
+            FromPeer::Bytes(buffer) => self.feed(id, buffer),
+            FromPeer::Written(n) => self.listener.handle_written(self.now(), id, n),
+            FromPeer::Closed => self.listener.handle_closed(self.now(), id),
+        }
+        self.outputs();
+    }
+
+    /// Lets a connection's packets in as far as it may be read, then gives the buffer back to be filled.
+    fn feed(&mut self, id: ConnectionId, mut buffer: BytesMut) {
+        while !buffer.is_empty() {
+            self.ask_for_room();
+            if self.closing.is_some() || !self.listener.may_read(id) {
+                break;
+            }
+            let before = buffer.len();
+            self.listener.handle_bytes(self.now(), id, &mut buffer);
+            self.outputs();
+            if buffer.len() == before {
+                break;
+            }
+        }
+        let Some(outbox) = self.outboxes.get(&id) else { return };
+        if self.closing.is_none() && self.listener.may_read(id) {
+            outbox.read(buffer);
+        } else {
+            self.parked.insert(id, buffer);
+        }
+    }
+
+    fn ask_for_room(&mut self) {
+        let has_room = self.sink.has_room();
+        self.listener.set_room(self.now(), has_room);
+        self.outputs();
+    }
+
+    fn outputs(&mut self) {
+        while let Some(output) = self.listener.poll_output() {
+            match output {
+                Output::Transmit { connection, bytes } => {
+                    if let Some(outbox) = self.outboxes.get(&connection) {
+                        outbox.transmit(&bytes);
+                    }
+                }
+                Output::Close { connection } => {
+                    self.parked.remove(&connection);
+                    if let Some(outbox) = self.outboxes.remove(&connection) {
+                        outbox.close();
+                    }
+                }
+                Output::Store { ticket, rows } => {
+                    if let Err(rows) = self.sink.push(ticket, rows) {
+                        self.listener.handle_full(ticket, rows);
+                    }
+                }
+                Output::Commit => self.sink.commit(),
+                Output::Settled(settled) => {
+                    if let Some(answer) = self.published.remove(&settled.publish) {
+                        // Nobody may be waiting any more.
+                        let _ = answer.send(settled);
+                    }
+                }
+                Output::Event(event) => {
+                    tracing::debug!(?event, "listener");
+                    if let Some(on_event) = &mut self.on_event {
+                        on_event(&event);
+                    }
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Publish { publish, answer } => {
+                let id = self.listener.publish(self.now(), &publish);
+                self.published.insert(id, answer);
+                self.outputs();
+            }
+            Command::Stats(answer) => {
+                let _ = answer.send(self.listener.stats());
+            }
+            Command::Shutdown { answer, .. } => drop(answer),
+        }
+    }
+
+    /// Whether a shutdown has nothing more to wait for.
+    fn is_closed(&self) -> bool {
+        let Some(closing) = &self.closing else { return false };
+        self.listener.pending() == 0 || closing.until <= Instant::now()
+    }
+
+    async fn close(mut self) {
+        self.listener.shut_down(self.now());
+        self.outputs();
+        // Connections that cannot say a word more must not keep us waiting for the owner.
+        self.inputs.close();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(CLOSE_WITHIN, all).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+        if let Some(closing) = self.closing.take() {
+            let _ = closing.answer.send(());
+        }
+    }
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+}
+
+async fn accept(socket: Option<&TcpListener>, from: Instant) -> std::io::Result<TcpStream> {
+    let Some(socket) = socket else { return std::future::pending().await };
+    if from > Instant::now() {
+        sleep_until(from).await;
+    }
+    socket.accept().await.map(|(stream, _)| stream)
+}

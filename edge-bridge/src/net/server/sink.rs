@@ -1,0 +1,73 @@
+//! Where the rows of received messages go, and how their receipts come back.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::listener::Ticket;
+use crate::row::Row;
+
+/// A queue as the server sees it. No call waits: they are made on the server's task.
+pub trait Sink: Send + 'static {
+    /// Whether the rows of one more message would be taken now. Asked before the ingest sees the message, so that what is refused moves no
+    /// filter's state. While it is `false` it is asked again whenever a receipt comes, and 20 times a second.
+    fn has_room(&mut self) -> bool {
+        true
+    }
+
+    /// Takes the rows of one message, all or none. [`Receipts::resolve`] is to be called with `ticket` when all of them are safe, from any
+    /// thread and in any order.
+    ///
+    /// # Errors
+    ///
+    /// Hands the rows back if there is no room after all; the server keeps them and offers them again, in order, once
+    /// [`has_room`](Self::has_room) says so.
+    fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>>;
+
+    /// A publisher stands still until receipts come: a commit is worth a write.
+    fn commit(&mut self) {}
+}
+
+/// For an ingest that only absorbs, as a hub's. Rows that come all the same are dropped and never acknowledged.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoQueue;
+
+impl Sink for NoQueue {
+    fn push(&mut self, _: Ticket, _: Vec<Row>) -> Result<(), Vec<Row>> {
+        Ok(())
+    }
+}
+
+/// Tells the server which messages are safe. Cheap to clone, for any thread; calls after the server's end do nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Receipts {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Never more than the tickets that are open.
+    resolved: Mutex<Vec<Ticket>>,
+    wake: Notify,
+}
+
+impl Receipts {
+    /// All rows of the message are safe, or settled by the policy that the operator chose.
+    pub fn resolve(&self, ticket: Ticket) {
+        self.inner.resolved.lock().unwrap_or_else(PoisonError::into_inner).push(ticket);
+        self.inner.wake.notify_one();
+    }
+
+    /// There may be room again: the server asks sooner than it would.
+    pub fn room(&self) {
+        self.inner.wake.notify_one();
+    }
+
+    pub(super) fn take(&self) -> Vec<Ticket> {
+        std::mem::take(&mut *self.inner.resolved.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) async fn woken(&self) {
+        self.inner.wake.notified().await;
+    }
+}
