@@ -215,12 +215,13 @@ async fn a_second_client_of_the_same_name_takes_over() {
     let mut site = site().await;
     for version in VERSIONS {
         let first = site.sub(version, &["-i", "twin", "-t", "a"]).await;
-        let second = site.sub(version, &["-i", "twin", "-t", "a", "-C", "1"]);
-        let _second = second.await;
+        let second =
+            client(&site.server, "mosquitto_sub", version, &["-i", "twin", "-t", "a"]).spawn().unwrap();
         let local = |why: &Closed| *why == Closed::Local(ReasonCode::SESSION_TAKEN_OVER);
         site.until(|event| matches!(event, Event::Disconnected { why, .. } if local(why))).await;
         // It would connect again, and take over in its turn.
-        drop(first);
+        drop((first, second));
+        site.gone("twin").await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
@@ -80,35 +80,23 @@ pub(super) async fn run(
 ) {
     let (mut read, mut write) = tokio::io::split(stream);
     let mut reading = Reading { buffer: Some(BytesMut::new()), want: READ_MIN };
-    let mut out = BytesMut::new();
-    // TLS may keep a part of what was written.
-    let mut to_flush = false;
+    let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
     loop {
         let said = tokio::select! {
             () = outbox.wake.notified() => {
                 let ToPeer { bytes, buffer, close } = outbox.take();
-                out.unsplit(bytes);
+                out.bytes.unsplit(bytes);
                 reading.buffer = buffer.or(reading.buffer);
                 if close {
                     break;
                 }
                 continue;
             }
-            written = write.write_buf(&mut out), if is_up && !out.is_empty() => match written {
-                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-                written => {
-                    to_flush = true;
-                    written.map(FromPeer::Written)
-                }
-            },
-            flushed = write.flush(), if is_up && to_flush && out.is_empty() => match flushed {
-                Ok(()) => {
-                    to_flush = false;
-                    continue;
-                }
-                Err(error) => Err(error),
+            written = out.write(&mut write), if is_up && !out.is_done() => match written {
+                Ok(0) => continue,
+                written => written.map(FromPeer::Written),
             },
             read = reading.read(&mut read), if is_up && reading.buffer.is_some() => read.map(FromPeer::Bytes),
         };
@@ -122,7 +110,7 @@ pub(super) async fn run(
     }
     if is_up {
         let flush = async {
-            write.write_all(&out).await?;
+            write.write_all(&out.bytes).await?;
             write.shutdown().await
         };
         // The connection is over either way.
@@ -148,5 +136,30 @@ impl Reading {
         }
         self.want = if n >= self.want { self.want * 2 } else { self.want / 2 }.clamp(READ_MIN, READ_MAX);
         Ok(self.buffer.take().unwrap_or_default())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Out {
+    bytes: BytesMut,
+    /// TLS may still hold a part of what was written.
+    to_flush: bool,
+}
+
+impl Out {
+    fn is_done(&self) -> bool {
+        self.bytes.is_empty() && !self.to_flush
+    }
+
+    /// Writes what the socket takes, then makes sure that it left; how many bytes. Cancel-safe.
+    async fn write(&mut self, to: &mut WriteHalf<Stream>) -> io::Result<usize> {
+        if self.bytes.is_empty() {
+            to.flush().await?;
+            self.to_flush = false;
+            return Ok(0);
+        }
+        let n = to.write_buf(&mut self.bytes).await?;
+        self.to_flush = true;
+        if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) }
     }
 }
