@@ -1,0 +1,187 @@
+//! Readings to encoded batches under a size.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use edge_codec::json::NonFinite;
+use edge_codec::{BatchId, EncodeError, Format, Reading, SensorTable, cbor, json, protobuf};
+
+use super::reading_row::ReadingRow;
+
+/// What all readings of the batches have in common. `first_seq` of the identity is that of the first reading.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) format: Format,
+    pub(crate) id: Option<BatchId>,
+    pub(crate) possible_duplicate: bool,
+}
+
+/// What became of the next readings.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Piece {
+    /// So many are in this batch.
+    Batch(usize, Bytes),
+    /// So many can be in none.
+    Refused(usize),
+}
+
+/// Encodes `rows` with their sequence numbers, which must rise, into as few batches of at most `max_bytes` as it
+/// takes. The pieces add up to the rows, in order.
+pub(crate) fn encode(head: Head, rows: &[(u64, ReadingRow<'_>)], max_bytes: usize) -> Vec<Piece> {
+    let (table, numbers) = number(rows);
+    // A macro since the three encoders are three types whose common trait is the codec's own.
+    macro_rules! pieces {
+        ($encoder:expr) => {{
+            let mut encoder = $encoder.possible_duplicate(head.possible_duplicate);
+            if let Some(id) = head.id {
+                encoder = encoder.id(id);
+            }
+            let mut pieces = Vec::new();
+            for ((seq, row), sensor) in rows.iter().zip(&numbers) {
+                let reading = reading(row, *sensor);
+                let pushed = match head.id {
+                    Some(_) => encoder.push_at(*seq, &reading),
+                    None => encoder.push(&reading),
+                };
+                if pushed.is_err() {
+                    drain(&mut pieces, max_bytes, || {
+                        (encoder.len(), encoder.finish_under(max_bytes), encoder.len())
+                    });
+                    pieces.push(Piece::Refused(1));
+                }
+            }
+            drain(&mut pieces, max_bytes, || (encoder.len(), encoder.finish_under(max_bytes), encoder.len()));
+            pieces
+        }};
+    }
+    match head.format {
+        // A number that JSON has not becomes null with bad quality: the batch says so, and goes.
+        Format::Json => pieces!(json::Encoder::new(&table).non_finite(NonFinite::Null)),
+        Format::Protobuf => pieces!(protobuf::Encoder::new(&table)),
+        _ => pieces!(cbor::Encoder::new(&table)),
+    }
+}
+
+/// Takes batches out of an encoder until it is empty. `finish` gives its length before and after.
+fn drain(
+    pieces: &mut Vec<Piece>,
+    max_bytes: usize,
+    mut finish: impl FnMut() -> (usize, Result<Bytes, EncodeError>, usize),
+) {
+    loop {
+        match finish() {
+            (0, ..) => return,
+            (before, Ok(bytes), after) if after < before => {
+                pieces.push(Piece::Batch(before - after, bytes));
+            }
+            (before, Err(EncodeError::ReadingTooLarge { needed, .. }), after) if after < before => {
+                tracing::warn!(needed, max_bytes, "a reading is larger than the hub takes");
+                pieces.push(Piece::Refused(before - after));
+            }
+            // Not even an empty batch fits, or an error that more tries would not heal.
+            (before, ..) => {
+                tracing::warn!(max_bytes, "the hub takes no batch of this size");
+                pieces.push(Piece::Refused(before));
+                return;
+            }
+        }
+    }
+}
+
+/// Numbers the sensors in the order of their first reading: one per pair of name and unit.
+fn number<'a>(rows: &'a [(u64, ReadingRow<'_>)]) -> (SensorTable<'a>, Vec<u32>) {
+    let mut known: HashMap<(&str, &str), u32> = HashMap::new();
+    let mut table = SensorTable::new();
+    let mut numbers = Vec::with_capacity(rows.len());
+    for (_, row) in rows {
+        let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        let number = *known.entry((&row.sensor, &row.unit)).or_insert_with(|| {
+            table.insert(next, row.sensor.as_ref(), row.unit.as_ref());
+            next
+        });
+        numbers.push(number);
+    }
+    (table, numbers)
+}
+
+fn reading<'a>(row: &'a ReadingRow<'_>, sensor: u32) -> Reading<'a> {
+    let value = match &row.value {
+        edge_codec::Value::Text(text) => edge_codec::Value::Text(Cow::Borrowed(text)),
+        edge_codec::Value::Bytes(bytes) => edge_codec::Value::Bytes(Cow::Borrowed(bytes)),
+        other => other.clone(),
+    };
+    Reading { sensor, time: row.time, value, quality: row.quality }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use edge_codec::{Limits, Value};
+
+    const ID: BatchId = BatchId { gateway: 9, lane: 1, epoch: 3, first_seq: 10 };
+    const FORMATS: [Format; 3] = [Format::Json, Format::Cbor, Format::Protobuf];
+
+    fn head(format: Format) -> Head {
+        Head { format, id: Some(ID), possible_duplicate: true }
+    }
+
+    fn rows(n: u64) -> Vec<(u64, ReadingRow<'static>)> {
+        let row = |n: u64| ReadingRow {
+            sensor: format!("s{}", n % 3).into(),
+            unit: "K".into(),
+            time: 5 + n as i64,
+            value: Value::I64(n as i64),
+            quality: 0,
+        };
+        (0..n).map(|n| (10 + 2 * n, row(n))).collect()
+    }
+
+    #[test]
+    fn every_row_is_in_one_piece_under_its_number_and_its_sensors_name() {
+        for (format, max) in FORMATS.into_iter().flat_map(|f| [(f, 300), (f, 100_000)]) {
+            let rows = rows(40);
+            let mut expected = rows.iter();
+            for piece in encode(head(format), &rows, max) {
+                let Piece::Batch(count, bytes) = piece else { panic!("{piece:?}") };
+                assert!(bytes.len() <= max);
+                let mut batch = format.decode(&bytes, &Limits::default()).unwrap();
+                assert_eq!((batch.len(), batch.header().pd), (count, true));
+                let sensors = batch.sensors().clone();
+                while let Some(seq) = batch.next_seq() {
+                    let got = batch.next().unwrap().unwrap();
+                    let (expected_seq, row) = expected.next().unwrap();
+                    assert_eq!((seq, got.time), (*expected_seq, row.time));
+                    let sensor = sensors.get(got.sensor).unwrap();
+                    assert_eq!((&sensor.name, &sensor.unit), (&row.sensor, &row.unit));
+                }
+            }
+            assert_eq!(expected.next(), None);
+        }
+    }
+
+    #[test]
+    fn a_reading_that_is_too_large_is_refused_alone() {
+        for format in FORMATS {
+            let mut rows = rows(3);
+            rows[1].1.value = Value::Text("x".repeat(500).into());
+            let pieces = encode(head(format), &rows, 300);
+            let counts: Vec<_> = pieces.iter().map(|p| matches!(p, Piece::Refused(1))).collect();
+            assert_eq!(counts, [false, true, false], "{format:?}: {pieces:?}");
+        }
+    }
+
+    #[test]
+    fn no_room_for_anything_refuses_everything() {
+        assert_eq!(encode(head(Format::Cbor), &rows(3), 10), [Piece::Refused(3)]);
+    }
+
+    #[test]
+    fn rows_without_identity_go_in_batches_without_one() {
+        let anonymous = Head { id: None, ..head(Format::Json) };
+        let pieces = encode(anonymous, &rows(2), 1_000);
+        let [Piece::Batch(2, bytes)] = pieces.as_slice() else { panic!("{pieces:?}") };
+        let batch = Format::Json.decode(bytes, &Limits::default()).unwrap();
+        assert_eq!(batch.header().id, None);
+    }
+}

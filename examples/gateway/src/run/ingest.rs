@@ -1,0 +1,139 @@
+//! What the gateway does with a message of a sensor: the first route whose filter matches decides.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use edge_bridge::Row;
+use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::wire::{ReasonCode, matches};
+use edge_filter::{DropReason, Snapshot};
+
+use crate::config::Route;
+
+use super::readings::Readings;
+use super::restarted::Restarted;
+use super::route::RouteState;
+
+/// The ingest of the gateway, for whichever side the sensors come from. A handle: the listener asks it, the shell lets
+/// its filters notice silence.
+#[derive(Clone, Debug)]
+pub(crate) struct GatewayIngest {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    routes: Vec<RouteState>,
+    restarted: Restarted,
+    counts: Counts,
+}
+
+/// Messages that did not become rows, since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// No route matched.
+    pub(crate) unrouted: u64,
+    /// A route that needs readings got something else.
+    pub(crate) undecodable: u64,
+    /// Readings that a filter suppressed, by reason.
+    pub(crate) suppressed: Vec<(DropReason, u64)>,
+}
+
+impl GatewayIngest {
+    /// `restarted` knows whose messages may be copies.
+    ///
+    /// # Errors
+    /// Rules or a topic that are not valid, in words; `check` finds them first.
+    pub(crate) fn new(routes: &[Route], restarted: Restarted) -> Result<Self, String> {
+        let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
+        let inner = Inner { routes, restarted, counts: Counts::default() };
+        Ok(Self { inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// Rows of what became due by itself.
+    pub(crate) fn tick(&self, now: Now) -> Vec<Row> {
+        let mut inner = self.lock();
+        inner.routes.iter_mut().flat_map(|route| route.tick(now)).collect()
+    }
+
+    /// When [`tick`](Self::tick) has something to do, on the axis of `Now::wall_ms`.
+    pub(crate) fn next_deadline_ms(&self) -> Option<i64> {
+        self.lock().routes.iter().filter_map(|r| r.readings.as_ref()?.next_deadline_ms()).min()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let inner = self.lock();
+        let stats: Vec<_> =
+            inner.routes.iter().filter_map(|r| r.readings.as_ref().and_then(Readings::stats)).collect();
+        let suppressed =
+            |reason: DropReason| (reason, stats.iter().map(|stats| stats.dropped_by(reason)).sum::<u64>());
+        let suppressed = DropReason::ALL.iter().copied().map(suppressed).collect();
+        Counts { suppressed, ..inner.counts.clone() }
+    }
+
+    /// The state of every filter, by the route's `match`.
+    pub(crate) fn snapshots(&self) -> Vec<(String, Snapshot)> {
+        let inner = self.lock();
+        let snapshot = |r: &RouteState| Some((r.filter_topic.clone(), r.readings.as_ref()?.snapshot()?));
+        inner.routes.iter().filter_map(snapshot).collect()
+    }
+
+    /// Takes filters' states over. A route that is not there any more is left out; a snapshot of another version too,
+    /// which is safe: its sensors start cold.
+    pub(crate) fn restore(&self, snapshots: Vec<(String, Snapshot)>) {
+        let mut inner = self.lock();
+        for (filter_topic, snapshot) in snapshots {
+            let route = inner.routes.iter_mut().find(|route| route.filter_topic == filter_topic);
+            let Some(readings) = route.and_then(|route| route.readings.as_mut()) else { continue };
+            if let Err(error) = readings.restore(snapshot) {
+                tracing::info!(route = filter_topic, %error, "the filter starts cold");
+            }
+        }
+    }
+
+    /// A panic while it was held would have ended the process' only thread.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ingest for GatewayIngest {
+    fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
+        self.lock().ingest(now, message)
+    }
+}
+
+impl Inner {
+    fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
+        let topic = message.topic.as_str();
+        let Some(route) = self.routes.iter_mut().find(|route| matches(&route.filter_topic, topic)) else {
+            self.counts.unrouted += 1;
+            tracing::debug!(topic, "no route");
+            return Answer::Absorb;
+        };
+        let rows = match &mut route.readings {
+            None => route.raw(message).map(|row| vec![row]),
+            Some(readings) => match readings.take_in(now, topic, &message.payload) {
+                Ok(kept) => Ok(kept.into_iter().map(|kept| route.reading(kept)).collect()),
+                Err(error) => {
+                    self.counts.undecodable += 1;
+                    tracing::debug!(topic, %error, "not readings");
+                    Err(ReasonCode::PAYLOAD_FORMAT_INVALID)
+                }
+            },
+        };
+        let mut rows: Vec<Row> = match rows {
+            Ok(rows) => rows,
+            Err(reason) => return Answer::Refuse(reason),
+        };
+        if rows.is_empty() {
+            return Answer::Absorb;
+        }
+        if message.dup || self.restarted.may_repeat(now, &message.client) {
+            rows.iter_mut().for_each(|row| row.possible_duplicate = true);
+        }
+        Answer::Store(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests;

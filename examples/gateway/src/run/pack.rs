@@ -1,0 +1,284 @@
+//! Rows to messages at drain: raw rows one by one, readings of one topic and format as batches.
+//!
+//! A batch goes when it has `batch_max` readings, when its rows come to what one message may carry, or when its first
+//! row has waited here for `batch_age`: a backlog fills big batches by itself. Every reading keeps its row's identity, so
+//! a resend that cuts differently is recognised.
+
+#![deny(clippy::indexing_slicing)]
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use edge_bridge::Format as RowFormat;
+use edge_bridge::bridge::spool::{LeaseId, Leased};
+use edge_bridge::bridge::{Pack, Packed, Packing, RawPack};
+use edge_bridge::ingest::Now;
+use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
+use edge_codec::BatchId;
+
+use crate::config::{Format, Route};
+
+use super::batch::{Head, Piece, encode};
+use super::formats::{codec, row_format};
+use super::reading_row::ReadingRow;
+
+/// A batch is decoded as a whole at the other end, whatever the hub takes.
+const MESSAGE_BYTES_MAX: usize = 128 * 1024;
+/// Fixed header, packet identifier, lengths, content type and what the uplink adds.
+const PACKET_OVERHEAD_BYTES: usize = 128;
+/// For rows of a route that the configuration has no longer.
+const BATCH_AGE_MS: u64 = 200;
+const BATCH_MAX: usize = 1_000;
+/// Where messages go that could not be used.
+const DEAD_LETTER_PREFIX: &str = "dead-letter/";
+
+/// The gateway's [`Pack`].
+#[derive(Debug)]
+pub(crate) struct BatchPack {
+    shapes: Vec<Shape>,
+    raw: RawPack,
+    open: Vec<Batch>,
+    /// In the order in which they were full.
+    closed: VecDeque<Batch>,
+    ready: VecDeque<Packing>,
+    ready_bytes: usize,
+    message_bytes_max: usize,
+}
+
+/// How batches of one topic are cut.
+#[derive(Clone, Debug)]
+struct Shape {
+    topic: Utf8,
+    format: RowFormat,
+    age_ms: u64,
+    rows_max: usize,
+}
+
+/// What all rows of a batch have in common.
+#[derive(Clone, Debug, PartialEq)]
+struct Key {
+    topic: Utf8,
+    format: RowFormat,
+    /// Gateway, lane and epoch.
+    source: Option<(u64, u8, u32)>,
+    possible_duplicate: bool,
+}
+
+#[derive(Debug)]
+struct Batch {
+    key: Key,
+    rows: Vec<Leased>,
+    bytes: usize,
+    rows_max: usize,
+    due_ms: u64,
+}
+
+impl BatchPack {
+    pub(crate) fn new(routes: &[Route]) -> Self {
+        let shape = |route: &Route| {
+            Some(Shape {
+                topic: Utf8::try_from(route.to.as_str()).ok()?,
+                format: row_format(route.format),
+                age_ms: u64::try_from(route.batch_age.as_millis()).unwrap_or(u64::MAX),
+                rows_max: usize::try_from(route.batch_max).unwrap_or(usize::MAX).max(1),
+            })
+        };
+        Self {
+            shapes: routes.iter().filter(|route| route.format != Format::Raw).filter_map(shape).collect(),
+            raw: RawPack::new(true),
+            open: Vec::new(),
+            closed: VecDeque::new(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+        }
+    }
+
+    fn add_reading(&mut self, now: Now, row: Leased) {
+        let key = Key::of(&row);
+        // A lease that came back goes out again behind younger rows, but numbers rise within a batch.
+        if let Some(at) = self.open.iter().position(|batch| batch.key == key && !batch.rises_with(&row)) {
+            self.closed.push_back(self.open.remove(at));
+        }
+        let at = match self.open.iter().position(|batch| batch.key == key) {
+            Some(at) => at,
+            None => {
+                let batch = self.batch(now, key);
+                self.open.push(batch);
+                self.open.len() - 1
+            }
+        };
+        let Some(batch) = self.open.get_mut(at) else { return };
+        batch.bytes += row.row.payload.len();
+        batch.rows.push(row);
+        if batch.rows.len() >= batch.rows_max || batch.bytes >= self.message_bytes_max {
+            self.closed.push_back(self.open.remove(at));
+        }
+    }
+
+    /// Of several routes to one topic the first decides.
+    fn batch(&self, now: Now, key: Key) -> Batch {
+        let shape = self.shapes.iter().find(|shape| shape.topic == key.topic && shape.format == key.format);
+        let (age_ms, rows_max) =
+            shape.map_or((BATCH_AGE_MS, BATCH_MAX), |shape| (shape.age_ms, shape.rows_max));
+        Batch { key, rows: Vec::new(), bytes: 0, rows_max, due_ms: now.up_ms.saturating_add(age_ms) }
+    }
+
+    /// Makes messages of the next batch that is full or has waited long enough. `false`: there is none.
+    fn finish_next(&mut self, now: Now, max_packet: usize) -> bool {
+        let due = self.open.iter().position(|batch| batch.due_ms <= now.up_ms);
+        let batch = self.closed.pop_front().or_else(|| due.map(|at| self.open.remove(at)));
+        let Some(batch) = batch else { return false };
+        let room = max_packet.saturating_sub(PACKET_OVERHEAD_BYTES + batch.key.topic.len());
+        let ready = batch.into_messages(room.min(MESSAGE_BYTES_MAX));
+        self.ready_bytes += ready.iter().map(payload_bytes).sum::<usize>();
+        self.ready.extend(ready);
+        true
+    }
+}
+
+impl Pack for BatchPack {
+    fn add(&mut self, now: Now, row: Leased) {
+        match codec(row.row.format) {
+            Some(_) if row.row.dead_letter.is_none() => self.add_reading(now, row),
+            _ if row.row.dead_letter.is_some() => self.raw.add(now, dead_letter(row)),
+            _ => self.raw.add(now, row),
+        }
+    }
+
+    fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
+        self.message_bytes_max = max_packet.min(MESSAGE_BYTES_MAX);
+        loop {
+            if let Some(ready) = self.ready.pop_front() {
+                self.ready_bytes -= payload_bytes(&ready);
+                return Some(ready);
+            }
+            if let Some(raw) = self.raw.poll(now, max_packet) {
+                return Some(raw);
+            }
+            if !self.finish_next(now, max_packet) {
+                return None;
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        self.open.iter().map(|batch| batch.due_ms).min()
+    }
+
+    fn held_bytes(&self) -> usize {
+        let batches = self.open.iter().chain(&self.closed).map(|batch| batch.bytes).sum::<usize>();
+        self.raw.held_bytes() + self.ready_bytes + batches
+    }
+
+    fn take_rows(&mut self) -> Vec<LeaseId> {
+        let mut rows = self.raw.take_rows();
+        self.ready_bytes = 0;
+        rows.extend(self.ready.drain(..).flat_map(|packing| match packing {
+            Packing::Message(packed) => packed.rows,
+            Packing::DeadLetter { rows, .. } => rows,
+        }));
+        let batches = self.open.drain(..).chain(self.closed.drain(..));
+        rows.extend(batches.flat_map(|batch| batch.rows).map(|row| row.id));
+        rows
+    }
+}
+
+impl Key {
+    fn of(row: &Leased) -> Self {
+        Self {
+            topic: row.row.topic.clone(),
+            format: row.row.format,
+            source: row.identity.map(|own| (own.gateway, own.lane, own.epoch)),
+            possible_duplicate: row.row.possible_duplicate,
+        }
+    }
+}
+
+impl Batch {
+    fn rises_with(&self, row: &Leased) -> bool {
+        let last = self.rows.last().and_then(|last| last.identity);
+        last.zip(row.identity).is_none_or(|(last, next)| last.seq < next.seq)
+    }
+
+    fn into_messages(self, max_bytes: usize) -> Vec<Packing> {
+        let Some(format) = codec(self.key.format) else { return Vec::new() };
+        let seq = |leased: &Leased| leased.identity.map_or(0, |own| own.seq);
+        let mut out = Vec::new();
+        let (mut rows, mut leases) = (Vec::new(), Vec::new());
+        for leased in &self.rows {
+            match ReadingRow::decode(&leased.row.payload) {
+                Some(row) => {
+                    rows.push((seq(leased), row));
+                    leases.push(leased);
+                }
+                None => out.push(refused([leased.id], ReasonCode::PAYLOAD_FORMAT_INVALID)),
+            }
+        }
+        let first_seq = rows.first().map_or(0, |(seq, _)| *seq);
+        let id = self.key.source.map(|(gateway, lane, epoch)| BatchId { gateway, lane, epoch, first_seq });
+        let head = Head { format, id, possible_duplicate: self.key.possible_duplicate };
+        let mut leases = leases.into_iter();
+        for piece in encode(head, &rows, max_bytes) {
+            match piece {
+                Piece::Batch(count, payload) => {
+                    let own: Vec<_> = leases.by_ref().take(count).collect();
+                    out.push(message(&self.key, format, payload, &own));
+                }
+                Piece::Refused(count) => {
+                    let own = leases.by_ref().take(count).map(|row| row.id);
+                    out.push(refused(own, ReasonCode::PACKET_TOO_LARGE));
+                }
+            }
+        }
+        out
+    }
+}
+
+fn message(key: &Key, format: edge_codec::Format, payload: Bytes, rows: &[&Leased]) -> Packing {
+    let mut properties = PropertiesBuilder::new();
+    // A short static text always fits.
+    let _ = properties.push(PropertyId::ContentType, Value::Utf8(format.content_type()));
+    Packing::Message(Packed {
+        publish: Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: key.topic.clone(),
+            packet_id: None,
+            properties: properties.finish(),
+            payload,
+        },
+        rows: rows.iter().map(|row| row.id).collect(),
+        remaining_ms: rows.iter().filter_map(|row| row.remaining_ms()).min(),
+    })
+}
+
+fn refused(rows: impl IntoIterator<Item = LeaseId>, reason: ReasonCode) -> Packing {
+    Packing::DeadLetter { rows: rows.into_iter().collect(), reason }
+}
+
+/// What could not be used goes up as it came, under a topic that no reader of readings has subscribed, with the reason.
+fn dead_letter(mut row: Leased) -> Leased {
+    let topic = format!("{DEAD_LETTER_PREFIX}{}", row.row.topic.as_str());
+    if let Ok(topic) = Utf8::try_from(topic) {
+        row.row.topic = topic;
+    }
+    if let Some(reason) = row.row.dead_letter {
+        let mut properties = row.row.properties.to_builder();
+        // A message with properties at the limit of the format keeps what it has.
+        let _ = properties.user("edge-reason", &reason.to_string());
+        row.row.properties = properties.finish();
+    }
+    row
+}
+
+fn payload_bytes(packing: &Packing) -> usize {
+    match packing {
+        Packing::Message(packed) => packed.publish.payload.len(),
+        Packing::DeadLetter { .. } => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

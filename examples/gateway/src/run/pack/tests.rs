@@ -1,0 +1,182 @@
+use std::path::Path;
+
+use edge_bridge::Row;
+use edge_bridge::bridge::spool::Identity;
+use edge_codec::{Limits, Value as Reading};
+
+use super::*;
+use crate::config::Config;
+
+const CONFIG: &str = r#"
+[gateway]
+id = "g"
+[local]
+listen = "127.0.0.1:1"
+[hub]
+url = "mqtt://hub"
+[[route]]
+match = "a/#"
+to = "out"
+format = "cbor"
+batch_max = 4
+batch_age = "300ms"
+"#;
+
+fn pack() -> BatchPack {
+    let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
+    BatchPack::new(&config.routes)
+}
+
+fn at(up_ms: u64) -> Now {
+    Now { up_ms, wall_ms: 0 }
+}
+
+fn reading(seq: u64) -> Leased {
+    let row = ReadingRow {
+        sensor: "s".into(),
+        unit: "".into(),
+        time: seq as i64,
+        value: Reading::I64(seq as i64),
+        quality: 0,
+    };
+    let mut row = Row::new(Utf8::from_static("out").unwrap(), row.encode().unwrap());
+    row.format = row_format(Format::Cbor);
+    Leased::new(LeaseId(seq), row, 0, Some(Identity { gateway: 1, lane: 1, epoch: 1, seq }))
+}
+
+fn raw(seq: u64) -> Leased {
+    let row = Row::new(Utf8::from_static("raw").unwrap(), Bytes::from_static(b"x"));
+    Leased::new(LeaseId(seq), row, 0, Some(Identity { gateway: 1, lane: 1, epoch: 1, seq }))
+}
+
+fn poll(pack: &mut BatchPack, now: Now) -> Option<Packed> {
+    match pack.poll(now, 1 << 20)? {
+        Packing::Message(packed) => Some(packed),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The numbers that the batch itself says.
+fn seqs(packed: &Packed) -> Vec<u64> {
+    let mut batch = edge_codec::cbor::decode(&packed.publish.payload, &Limits::default()).unwrap();
+    let mut seqs = Vec::new();
+    while let Some(seq) = batch.next_seq() {
+        batch.next().unwrap().unwrap();
+        seqs.push(seq);
+    }
+    seqs
+}
+
+fn ids(packed: &Packed) -> Vec<u64> {
+    packed.rows.iter().map(|row| row.0).collect()
+}
+
+#[test]
+fn a_full_batch_goes_at_once_and_an_open_one_when_it_is_due() {
+    let mut pack = pack();
+    (1..=6).for_each(|seq| pack.add(at(10), reading(seq)));
+    let full = poll(&mut pack, at(10)).unwrap();
+    assert_eq!((seqs(&full), ids(&full)), (vec![1, 2, 3, 4], vec![1, 2, 3, 4]));
+    assert_eq!(full.publish.properties.str(PropertyId::ContentType), Some("application/cbor"));
+    assert!(poll(&mut pack, at(309)).is_none());
+    assert_eq!(pack.poll_timeout(), Some(310));
+    assert_eq!(seqs(&poll(&mut pack, at(310)).unwrap()), [5, 6]);
+    assert_eq!((pack.poll_timeout(), pack.held_bytes()), (None, 0));
+}
+
+/// Promise 4: rows of other routes lie between, and every reading still has its own number.
+#[test]
+fn raw_rows_go_at_once_and_leave_holes_that_the_batch_names() {
+    let mut pack = pack();
+    for seq in 1..=8 {
+        pack.add(at(0), if seq % 2 == 0 { raw(seq) } else { reading(seq) });
+    }
+    let raws: Vec<_> = (0..4).map(|_| poll(&mut pack, at(0)).unwrap()).collect();
+    assert_eq!(raws.iter().flat_map(ids).collect::<Vec<_>>(), [2, 4, 6, 8]);
+    assert_eq!(raws[0].publish.properties.user_property("edge-id"), Some("0000000000000001-1-1-2"));
+    assert_eq!(seqs(&poll(&mut pack, at(0)).unwrap()), [1, 3, 5, 7]);
+}
+
+#[test]
+fn rows_of_another_start_or_with_the_mark_are_never_in_one_batch() {
+    let mut pack = pack();
+    pack.add(at(0), reading(1));
+    let mut marked = reading(2);
+    marked.row.possible_duplicate = true;
+    pack.add(at(0), marked);
+    let mut older = reading(3);
+    older.identity = Some(Identity { gateway: 1, lane: 1, epoch: 0, seq: 3 });
+    pack.add(at(0), older);
+    let batches: Vec<_> = (0..3).map(|_| ids(&poll(&mut pack, at(300)).unwrap())).collect();
+    assert_eq!(batches, [[1], [2], [3]]);
+}
+
+#[test]
+fn a_row_that_comes_back_later_starts_a_batch_of_its_own() {
+    let mut pack = pack();
+    for seq in [5, 6, 2, 3] {
+        pack.add(at(0), reading(seq));
+    }
+    assert_eq!(seqs(&poll(&mut pack, at(0)).unwrap()), [5, 6], "closed by the row that does not rise");
+    assert_eq!(seqs(&poll(&mut pack, at(300)).unwrap()), [2, 3]);
+}
+
+#[test]
+fn what_the_hub_takes_is_the_limit_and_what_never_fits_is_given_up() {
+    let mut pack = pack();
+    let mut large = reading(1);
+    let row = ReadingRow {
+        sensor: "s".into(),
+        unit: "".into(),
+        time: 0,
+        value: Reading::Text("x".repeat(1_000).into()),
+        quality: 0,
+    };
+    large.row.payload = row.encode().unwrap();
+    pack.add(at(0), large);
+    pack.add(at(0), reading(2));
+    let mut damaged = reading(3);
+    damaged.row.payload = Bytes::from_static(b"?");
+    pack.add(at(0), damaged);
+    let mut given_up = Vec::new();
+    let mut sent = Vec::new();
+    while let Some(packing) = pack.poll(at(300), 600) {
+        match packing {
+            Packing::Message(packed) => {
+                assert!(packed.publish.payload.len() < 600);
+                sent.extend(ids(&packed));
+            }
+            Packing::DeadLetter { rows, reason } => given_up.push((rows[0].0, reason)),
+        }
+    }
+    assert_eq!(sent, [2]);
+    given_up.sort_by_key(|(row, _)| *row);
+    assert_eq!(given_up, [(1, ReasonCode::PACKET_TOO_LARGE), (3, ReasonCode::PAYLOAD_FORMAT_INVALID)]);
+    assert_eq!(pack.held_bytes(), 0);
+}
+
+#[test]
+fn a_dead_letter_goes_up_as_it_came_under_a_topic_of_its_own() {
+    let mut pack = pack();
+    let mut letter = raw(1);
+    letter.row.dead_letter = Some(ReasonCode::PAYLOAD_FORMAT_INVALID);
+    pack.add(at(0), letter);
+    let packed = poll(&mut pack, at(0)).unwrap();
+    assert_eq!(
+        (packed.publish.topic.as_str(), packed.publish.payload.as_ref()),
+        ("dead-letter/raw", &b"x"[..])
+    );
+    assert!(packed.publish.properties.user_property("edge-reason").is_some());
+}
+
+#[test]
+fn a_stop_gives_every_row_back_once() {
+    let mut pack = pack();
+    (1..=6).for_each(|seq| pack.add(at(0), reading(seq)));
+    (7..=9).for_each(|seq| pack.add(at(0), raw(seq)));
+    let _ = pack.finish_next(at(0), 1 << 20);
+    let mut rows: Vec<_> = pack.take_rows().into_iter().map(|row| row.0).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, (1..=9).collect::<Vec<_>>());
+    assert_eq!((pack.held_bytes(), pack.poll_timeout()), (0, None));
+}

@@ -1,0 +1,75 @@
+//! One route: where its messages go and what they become.
+
+use bytes::Bytes;
+use edge_bridge::Row;
+use edge_bridge::ingest::{Inbound, Now};
+use edge_bridge::wire::{PropertyId, QoS, ReasonCode, Utf8};
+use edge_filter::Pipeline;
+
+use crate::config::{Format, Route};
+
+use super::formats::row_format;
+use super::readings::{Kept, Readings};
+
+/// A route and what it needs to make rows.
+#[derive(Debug)]
+pub(crate) struct RouteState {
+    pub(crate) filter_topic: String,
+    to: Utf8,
+    format: Format,
+    qos: QoS,
+    lane: u8,
+    /// `None` for raw routes.
+    pub(crate) readings: Option<Readings>,
+}
+
+impl RouteState {
+    pub(crate) fn new(route: &Route) -> Result<Self, String> {
+        let rules = route.rules.as_deref().map(Pipeline::from_toml).transpose();
+        let pipeline = rules.map_err(|error| format!("rules of \"{}\": {error}", route.filter_topic))?;
+        let to = Utf8::try_from(route.to.as_str()).map_err(|error| format!("\"{}\": {error}", route.to))?;
+        Ok(Self {
+            filter_topic: route.filter_topic.clone(),
+            to,
+            format: route.format,
+            qos: if route.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
+            lane: route.lane,
+            readings: (route.format != Format::Raw).then(|| Readings::new(pipeline)),
+        })
+    }
+
+    pub(crate) fn tick(&mut self, now: Now) -> Vec<Row> {
+        let kept = self.readings.as_mut().map(|readings| readings.tick(now)).unwrap_or_default();
+        kept.into_iter().map(|kept| self.reading(kept)).collect()
+    }
+
+    /// A message as it came, under its topic upstream. It is copied: the message is a slice of a receive buffer that
+    /// the row would keep alive.
+    pub(crate) fn raw(&self, message: &Inbound) -> Result<Row, ReasonCode> {
+        let topic = [self.to.as_bytes(), message.topic.as_bytes()].concat();
+        let topic = Utf8::new(Bytes::from(topic)).map_err(|_| ReasonCode::TOPIC_NAME_INVALID)?;
+        let mut row = Row::new(topic, Bytes::copy_from_slice(&message.payload));
+        row.qos = self.qos;
+        row.retain = message.retain;
+        row.lane = Some(self.lane);
+        let expiry_s = message.properties.u32(PropertyId::MessageExpiryInterval);
+        row.ttl_ms = expiry_s.map(|seconds| u64::from(seconds) * 1_000);
+        if !message.properties.is_empty() {
+            row.properties = message.properties.without(&[
+                PropertyId::TopicAlias,
+                PropertyId::SubscriptionIdentifier,
+                PropertyId::MessageExpiryInterval,
+            ]);
+        }
+        Ok(row)
+    }
+
+    /// Alarms go by the most urgent lane: telemetry must not hold them up.
+    pub(crate) fn reading(&self, kept: Kept) -> Row {
+        let mut row = Row::new(self.to.clone(), kept.row);
+        row.format = row_format(self.format);
+        row.qos = self.qos;
+        row.lane = Some(if kept.alarm { 0 } else { self.lane });
+        row
+    }
+}
