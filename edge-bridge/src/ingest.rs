@@ -5,8 +5,9 @@
 
 use bytes::Bytes;
 
+use crate::bridge::rules::Rules;
 use crate::row::Row;
-use crate::wire::{Properties, QoS, ReasonCode, Utf8, Version};
+use crate::wire::{Properties, PropertyId, QoS, ReasonCode, Utf8, Version};
 
 /// Decides about received messages. Pure: no clock, no waiting; called on the shell's thread for every message, so a call should take
 /// microseconds.
@@ -71,6 +72,39 @@ impl Inbound {
     }
 }
 
+/// The ingest of a plain bridge: `out` rules, one raw row per message. What no rule takes out is absorbed.
+#[derive(Debug, Clone, Default)]
+pub struct Forward {
+    rules: Rules,
+}
+
+impl Forward {
+    /// Takes out what these rules do.
+    pub fn new(rules: Rules) -> Self {
+        Self { rules }
+    }
+}
+
+impl Ingest for Forward {
+    fn ingest(&mut self, _now: Now, message: &Inbound) -> Answer {
+        let Some(mapped) = self.rules.map_out(&message.topic) else { return Answer::Absorb };
+        let mut row = Row::new(mapped.topic, Bytes::copy_from_slice(&message.payload));
+        row.qos = message.qos.min(mapped.qos);
+        row.retain = message.retain;
+        row.possible_duplicate = message.dup;
+        row.ttl_ms = message
+            .properties
+            .u32(PropertyId::MessageExpiryInterval)
+            .map(|seconds| u64::from(seconds) * 1000);
+        row.properties = message.properties.without(&[
+            PropertyId::TopicAlias,
+            PropertyId::SubscriptionIdentifier,
+            PropertyId::MessageExpiryInterval,
+        ]);
+        Answer::Store(vec![row])
+    }
+}
+
 /// What becomes of a message. Exhaustive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -85,4 +119,35 @@ pub enum Answer {
     /// knows no refusal but a close and would only send it again. Must be a reason of PUBACK that does not invite a retry: 0x97 (quota
     /// exceeded) counts as acknowledged at the publisher, so it is never the way to say "later".
     Refuse(ReasonCode),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bridge::rules::Rule;
+    use crate::wire::{PropertiesBuilder, Publish, Value};
+
+    #[test]
+    fn a_plain_bridge_renames_what_its_rules_take_out() {
+        let mut properties = PropertiesBuilder::new();
+        properties.push(PropertyId::MessageExpiryInterval, Value::U32(60)).unwrap();
+        properties.user("unit", "K").unwrap();
+        let publish = Publish {
+            dup: true,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic: Utf8::from_static("line/1").unwrap(),
+            packet_id: None,
+            properties: properties.finish(),
+            payload: Bytes::from_static(b"x"),
+        };
+        let mut forward = Forward::new(Rules::new(vec![Rule::parse("line/# out 1 \"\" site7/").unwrap()]));
+        let message = Inbound::new(Utf8::default(), Version::V5, &publish);
+        let Answer::Store(rows) = forward.ingest(Now::default(), &message) else { panic!("stored") };
+        assert_eq!((rows[0].topic.as_str(), rows[0].ttl_ms), ("site7/line/1", Some(60_000)));
+        assert!(rows[0].retain && rows[0].possible_duplicate);
+        assert_eq!(rows[0].properties.user_properties().collect::<Vec<_>>(), [("unit", "K")]);
+        let other = Inbound { topic: Utf8::from_static("other").unwrap(), ..message };
+        assert_eq!(forward.ingest(Now::default(), &other), Answer::Absorb);
+    }
 }

@@ -49,6 +49,9 @@ use crate::wire::{Publish, QoS, ReasonCode, Utf8};
 /// How long a connection must live to count as accepted for good, when nothing was there to be acknowledged.
 const STABLE_MS: u64 = 30_000;
 
+/// How long the first CONNACK after progress is waited for; doubles with each attempt, up to the client's own timeout.
+const HANDSHAKE_MS: u64 = 4_000;
+
 /// How the link behaves. Fields are public; start with [`new`](Self::new).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -317,7 +320,10 @@ impl<S: Spool, P: Pack> Core<S, P> {
         if let Some(resume) = &mut resume {
             self.uplink.prepare_resume(now.up_ms, resume);
         }
-        let client = self.config.client.clone();
+        let mut client = self.config.client.clone();
+        // A path that swallows CONNECT must not cost the whole timeout when it heals meanwhile; a slow hub gets more with every attempt.
+        let patience_ms = HANDSHAKE_MS << self.backoff.attempts().saturating_sub(1).min(8);
+        client.handshake_timeout_ms = client.handshake_timeout_ms.min(patience_ms);
         self.phase = Phase::Up(Box::new(Connection::new(now, self.epoch, client, resume)));
     }
 

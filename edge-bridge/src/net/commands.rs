@@ -43,6 +43,11 @@ impl Command {
         &self.publish.properties
     }
 
+    /// All of it, as it came, but for the topic's name.
+    pub fn message(&self) -> &Publish {
+        &self.publish
+    }
+
     /// Whether the hub had retained it: old news, which a command should never be.
     pub fn is_retained(&self) -> bool {
         self.publish.retain
