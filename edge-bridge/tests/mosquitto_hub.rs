@@ -1,4 +1,5 @@
 //! The bridge against a real Mosquitto as hub: kill and restart, cut and resume, half-open, commands, TLS. Promises 1, 4 and 5.
+#![cfg(feature = "net")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![allow(
     clippy::disallowed_methods,

@@ -23,7 +23,7 @@ use crate::bridge::rules::Rules;
 use crate::bridge::spool::Spool;
 use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
 use crate::session::ClientConfig;
-use crate::wire::{Utf8, Version, Will};
+use crate::wire::{QoS, Utf8, Version, Will};
 
 /// The bridge's name in its own queue.
 #[cfg(feature = "spool-queue")]
@@ -302,6 +302,9 @@ impl Builder {
         }
         if self.client_id.is_empty() {
             return Err(StartError::ClientId);
+        }
+        for rule in self.rules.iter().filter(|rule| rule.qos() == QoS::ExactlyOnce) {
+            tracing::warn!(filter = ?rule.remote_filter(), "the rule asks for QoS 2, which is not supported: QoS 1 is used");
         }
         let text = |what, text: &str| Utf8::try_from(text).map_err(|_| StartError::Text { what });
         let mut client = self.client.clone();

@@ -30,6 +30,7 @@ mod receive;
 mod requests;
 mod resume;
 mod send;
+mod serve;
 mod timer;
 mod topic_alias;
 mod traffic;
@@ -44,7 +45,6 @@ pub use io::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome,
 pub use resume::{InFlight, Resume};
 pub use traffic::Traffic;
 
-use handshake::ClientLimits;
 use inbound::Inbound;
 use keepalive::KeepAlive;
 use outbound::Outbound;
@@ -53,8 +53,8 @@ use timer::{Timer, TimerTable};
 use topic_alias::{InboundAliases, OutboundAliases};
 
 use crate::wire::{
-    Ack, Connect, Limits, Packet, PacketId, Properties, Publish, QoS, ReasonCode, SubAck, Subscribe,
-    Subscription, UnsubAck, Unsubscribe, Utf8, Version,
+    Ack, Connect, Limits, Packet, PacketId, Properties, Publish, QoS, ReasonCode, Subscribe, Subscription,
+    Unsubscribe, Utf8, Version,
 };
 
 /// Packets that one [`Input::Bytes`] handles at most.
@@ -247,63 +247,6 @@ impl Session {
         if matches!(self.phase, Phase::Open) && self.keep_alive.ping(now_ms, &mut self.timers) {
             self.write_small(now_ms, &Packet::PingReq);
         }
-    }
-
-    /// Server: takes the client of [`Event::Connect`] in. Messages of `accept.resume` are resent at once, within its Receive Maximum.
-    /// Does nothing when no client waits.
-    pub fn accept(&mut self, now_ms: u64, accept: Accept) {
-        let Phase::AwaitDecision(connect) = &self.phase else { return };
-        let Role::Server { config } = &self.role else { return };
-        let peer = ClientLimits::of(&connect.properties);
-        let connack = Packet::ConnAck(accept.to_connack(connect, config));
-        self.limits = config.limits;
-        self.aliases_in = InboundAliases::new(config.topic_alias_maximum);
-        self.aliases_out = OutboundAliases::new(config.topic_aliases_out.min(peer.topic_alias_maximum));
-        self.inbound.set_receive_maximum(receive_maximum(self.version, config.receive_maximum));
-        let resume = accept.resume.filter(|_| !connect.clean_start).unwrap_or_default();
-        self.outbound = Outbound::new(resume, peer.window(self.version, accept.max_in_flight));
-        let keep_alive_s = match (self.version, accept.keep_alive_s) {
-            (Version::V5, Some(own_s)) => own_s,
-            _ => connect.keep_alive_s,
-        };
-        self.keep_alive.start_server(now_ms, keep_alive_s, &mut self.timers);
-        self.peer_packet_max = peer.maximum_packet_size;
-        self.timers.stop(Timer::Handshake);
-        self.phase = Phase::Open;
-        self.write_small(now_ms, &connack);
-        self.resend(now_ms);
-    }
-
-    /// Server: refuses the client of [`Event::Connect`]; in 3.1.1 with the nearest return code. Does nothing when no client waits.
-    pub fn refuse(&mut self, now_ms: u64, reason: ReasonCode) {
-        if !matches!(self.phase, Phase::AwaitDecision(_)) {
-            return;
-        }
-        self.write_refusal(now_ms, reason);
-        self.end(Closed::Local(reason));
-    }
-
-    /// Server: answers a SUBSCRIBE. A reason of 0x02 is sent as 0x01: QoS 2 is never granted.
-    pub fn suback(&mut self, now_ms: u64, packet_id: PacketId, mut reasons: Vec<ReasonCode>) {
-        for reason in &mut reasons {
-            if *reason == ReasonCode::GRANTED_QOS_2 {
-                *reason = ReasonCode::GRANTED_QOS_1;
-            }
-            if self.version == Version::V311 && reason.is_error() {
-                *reason = ReasonCode::UNSPECIFIED_ERROR;
-            }
-        }
-        let packet = SubAck { packet_id, properties: Properties::default(), reasons };
-        self.write_open(now_ms, &Packet::SubAck(packet));
-    }
-
-    /// Server: answers an UNSUBSCRIBE.
-    pub fn unsuback(&mut self, now_ms: u64, packet_id: PacketId, mut reasons: Vec<ReasonCode>) {
-        if self.version == Version::V311 {
-            reasons.clear();
-        }
-        let packet = UnsubAck { packet_id, properties: Properties::default(), reasons };
-        self.write_open(now_ms, &Packet::UnsubAck(packet));
     }
 
     /// Ends the connection. The peer is told the reason if its version can: in 3.1.1 a client sends DISCONNECT only for
