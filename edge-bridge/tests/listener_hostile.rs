@@ -1,0 +1,125 @@
+//! Promise 12: no bytes on one connection can panic or hang the listener, or disturb another connection.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod listener_support;
+
+use edge_bridge::listener::Config;
+use listener_support::*;
+
+use bytes::BytesMut;
+use edge_bridge::wire::{self, Packet, ReasonCode, Version};
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+}
+
+fn env(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// Some valid packets, then broken: bits flipped, cut, repeated, or noise.
+fn hostile(random: &mut Random, version: Version) -> Vec<u8> {
+    let mut bytes = BytesMut::new();
+    for _ in 0..random.below(6) {
+        let id = random.below(9) as u16 + 1;
+        let packet = match random.below(8) {
+            0 => publish(id, "store/x", "x"),
+            1 => publish(id, "good", "not for you"),
+            2 => subscribe(&["#", "+/+"]),
+            3 => puback(id),
+            4 => qos0("a", ""),
+            5 => Packet::PingReq,
+            6 => Packet::Connect(Box::new(stays("good", version))),
+            _ => disconnect(ReasonCode::SUCCESS),
+        };
+        wire::encode(&packet, version, &mut bytes).unwrap();
+    }
+    let mut bytes = bytes.to_vec();
+    for _ in 0..random.below(4) {
+        match (random.below(4), bytes.len()) {
+            (0, len) if len > 0 => bytes[random.below(len)] ^= 1 << random.below(8),
+            (1, len) if len > 0 => bytes.truncate(random.below(len)),
+            (2, len) if len > 0 => bytes.extend_from_within(random.below(len)..),
+            _ => (0..random.below(40)).for_each(|_| bytes.push(random.next() as u8)),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn hostile_bytes_do_not_disturb_the_others() {
+    let mut random = Random(env("EDGE_SEED", 0x00c0_ffee) | 1);
+    let cases = 2_000 * env("EDGE_TEST_BUDGET", 10).clamp(1, 100);
+    let mut site = Site::new(Config::default());
+    let good = site.client("quiet", Version::V5);
+    let publisher = site.client("publisher", Version::V311);
+    site.send(good, &[subscribe(&["alarm"])]);
+    site.received(good);
+    let mut broken = 0;
+    for case in 0..cases {
+        let version = if random.below(2) == 0 { Version::V5 } else { Version::V311 };
+        let peer = site.open(version);
+        if random.below(8) > 0 {
+            let name = format!("evil{}", random.below(5));
+            site.send(peer, &[Packet::Connect(Box::new(stays(&name, version)))]);
+        }
+        for _ in 0..=random.below(3) {
+            let bytes = hostile(&mut random, version);
+            if !site.is_closed(peer) {
+                site.send_bytes(peer, &bytes);
+            }
+        }
+        if random.below(3) == 0 {
+            site.cut(peer);
+        }
+        broken += u64::from(site.is_closed(peer));
+        if random.below(4) == 0 {
+            site.pass(random.below(20_000) as u64);
+            site.send(good, &[Packet::PingReq]);
+            site.send(publisher, &[Packet::PingReq]);
+        }
+        let id = (case % 60_000) as u16 + 1;
+        site.send(publisher, &[publish(id, "alarm", "x")]);
+        let acks = site.pubacks(publisher);
+        // What hostile clients stored holds up what comes after it, until it is safe.
+        while !site.stored.is_empty() {
+            site.resolve(0);
+        }
+        let acks = acks.len() + site.pubacks(publisher).len();
+        assert_eq!(acks, 1, "case {case}: the publisher's PUBACK");
+        let messages = site.messages(good);
+        let alarms: Vec<_> = messages.iter().filter(|m| payload(m) == "x").collect();
+        assert!(!alarms.is_empty(), "case {case}: the alarm");
+        let ids: Vec<_> = messages.iter().filter_map(|m| m.packet_id).map(|id| puback(id.get())).collect();
+        site.send(good, &ids);
+        site.received(good);
+        if site.listener.stats().connections > 900 {
+            site.pass(400_000);
+            panic!("connections of clients that ended stay");
+        }
+        if site.is_closed(peer) {
+            continue;
+        }
+        site.cut(peer);
+    }
+    let stats = site.listener.stats();
+    assert_eq!(stats.connections, 2);
+    assert!(stats.queued_bytes <= 16 * 1024 * 1024 && stats.sessions < 2_000);
+    assert!(broken > cases / 10, "the bytes are hostile: {broken} of {cases}");
+    assert!(!site.is_closed(good) && !site.is_closed(publisher));
+    println!(
+        "executed listener_hostile: {cases} cases, {broken} connections closed, {} violations",
+        stats.violations
+    );
+}

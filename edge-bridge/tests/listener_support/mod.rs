@@ -1,0 +1,328 @@
+//! A listener in virtual time, and clients that are packets and nothing else.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::{Bytes, BytesMut};
+use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::listener::{Config, ConnectionId, Event, Listener, Output, Settled, Ticket};
+use edge_bridge::row::Row;
+use edge_bridge::wire::{
+    self, Ack, ConnAck, Connect, Disconnect, Limits, Packet, PacketId, Properties, PropertiesBuilder,
+    PropertyId, Publish, QoS, ReasonCode, Subscribe, Subscription, Utf8, Value, Version, Will,
+};
+
+/// Stores `store/…`, refuses `bad/…`, absorbs everything else.
+#[derive(Debug, Default)]
+pub struct Script {
+    pub seen: Vec<Inbound>,
+}
+
+impl Ingest for Script {
+    fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
+        self.seen.push(message.clone());
+        match message.topic.as_str() {
+            topic if topic.starts_with("store/") => {
+                Answer::Store(vec![Row::new(message.topic.clone(), message.payload.clone())])
+            }
+            topic if topic.starts_with("bad/") => Answer::Refuse(ReasonCode::PAYLOAD_FORMAT_INVALID),
+            _ => Answer::Absorb,
+        }
+    }
+}
+
+/// A client's end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    pub connection: ConnectionId,
+    pub version: Version,
+}
+
+pub struct Site {
+    pub listener: Listener<Script>,
+    pub now: Now,
+    pub stored: Vec<(Ticket, Vec<Row>)>,
+    pub commits: usize,
+    pub events: Vec<Event>,
+    pub settled: Vec<Settled>,
+    pub closed: HashSet<ConnectionId>,
+    /// Connections whose network takes nothing more.
+    pub stuck: HashSet<ConnectionId>,
+    /// A queue that takes nothing.
+    pub full: bool,
+    received: HashMap<ConnectionId, BytesMut>,
+    unread: HashMap<ConnectionId, BytesMut>,
+}
+
+impl Site {
+    pub fn new(config: Config) -> Self {
+        Self {
+            listener: Listener::new(config, Script::default()),
+            now: Now { up_ms: 1_000, wall_ms: 1_700_000_000_000 },
+            stored: Vec::new(),
+            commits: 0,
+            events: Vec::new(),
+            settled: Vec::new(),
+            closed: HashSet::new(),
+            stuck: HashSet::new(),
+            full: false,
+            received: HashMap::new(),
+            unread: HashMap::new(),
+        }
+    }
+
+    pub fn open(&mut self, version: Version) -> Peer {
+        let connection = self.listener.accept(self.now).expect("room for a connection");
+        self.outputs();
+        Peer { connection, version }
+    }
+
+    /// Connects and gives what came back first.
+    pub fn connect(&mut self, connect: Connect) -> (Peer, ConnAck) {
+        let peer = self.open(connect.version);
+        self.send(peer, &[Packet::Connect(Box::new(connect))]);
+        // What came behind the CONNACK stays for `received`.
+        let buffer = self.received.entry(peer.connection).or_default();
+        match wire::decode(buffer, peer.version, &Limits::default()).unwrap() {
+            Some(Packet::ConnAck(ack)) => (peer, ack),
+            other => panic!("no CONNACK but {other:?}"),
+        }
+    }
+
+    /// A client with this name and a session that stays.
+    pub fn client(&mut self, name: &str, version: Version) -> Peer {
+        let (peer, ack) = self.connect(stays(name, version));
+        assert_eq!(ack.reason, ReasonCode::SUCCESS);
+        peer
+    }
+
+    pub fn send(&mut self, peer: Peer, packets: &[Packet]) {
+        let mut bytes = BytesMut::new();
+        for packet in packets {
+            wire::encode(packet, peer.version, &mut bytes).unwrap();
+        }
+        self.send_bytes(peer, &bytes);
+    }
+
+    pub fn send_bytes(&mut self, peer: Peer, bytes: &[u8]) {
+        self.unread.entry(peer.connection).or_default().extend_from_slice(bytes);
+        self.read(peer.connection);
+    }
+
+    /// What the listener sent to `peer` since the last call.
+    pub fn received(&mut self, peer: Peer) -> Vec<Packet> {
+        let buffer = self.received.entry(peer.connection).or_default();
+        let mut packets = Vec::new();
+        while let Some(packet) = wire::decode(buffer, peer.version, &Limits::default()).unwrap() {
+            packets.push(packet);
+        }
+        packets
+    }
+
+    /// Its PUBLISHes: payload, QoS, whether DUP.
+    pub fn messages(&mut self, peer: Peer) -> Vec<Publish> {
+        let packets = self.received(peer).into_iter();
+        packets.filter_map(|p| if let Packet::Publish(publish) = p { Some(publish) } else { None }).collect()
+    }
+
+    pub fn payloads(&mut self, peer: Peer) -> Vec<String> {
+        self.messages(peer).iter().map(payload).collect()
+    }
+
+    /// The packet identifiers and reasons of its PUBACKs.
+    pub fn pubacks(&mut self, peer: Peer) -> Vec<(u16, ReasonCode)> {
+        let packets = self.received(peer).into_iter();
+        let acks = packets.filter_map(|p| if let Packet::PubAck(ack) = p { Some(ack) } else { None });
+        acks.map(|ack| (ack.packet_id.get(), ack.reason)).collect()
+    }
+
+    pub fn cut(&mut self, peer: Peer) {
+        self.listener.handle_closed(self.now, peer.connection);
+        self.outputs();
+    }
+
+    pub fn is_closed(&self, peer: Peer) -> bool {
+        self.closed.contains(&peer.connection)
+    }
+
+    /// Lets time pass, with every deadline on the way.
+    pub fn pass(&mut self, ms: u64) {
+        let end_ms = self.now.up_ms + ms;
+        for steps in 0.. {
+            assert!(steps < 1_000_000, "a deadline that never moves");
+            let Some(at_ms) = self.listener.poll_timeout().filter(|at_ms| *at_ms <= end_ms) else { break };
+            self.to(at_ms.max(self.now.up_ms));
+            self.listener.handle_timeout(self.now);
+            self.outputs();
+        }
+        self.to(end_ms);
+    }
+
+    pub fn resolve(&mut self, at: usize) {
+        let (ticket, _) = self.stored.remove(at);
+        self.listener.resolve(self.now, ticket);
+        self.outputs();
+    }
+
+    pub fn set_room(&mut self, has_room: bool) {
+        self.full = !has_room;
+        self.listener.set_room(self.now, has_room);
+        self.outputs();
+    }
+
+    pub fn publish(&mut self, publish: &Publish) {
+        self.listener.publish(self.now, publish);
+        self.outputs();
+    }
+
+    /// The network takes what waited.
+    pub fn unstick(&mut self, peer: Peer) {
+        self.stuck.remove(&peer.connection);
+        let written = self.received.get(&peer.connection).map_or(0, BytesMut::len);
+        self.listener.handle_written(self.now, peer.connection, written);
+        self.outputs();
+    }
+
+    fn to(&mut self, up_ms: u64) {
+        self.now.wall_ms += i64::try_from(up_ms - self.now.up_ms).unwrap();
+        self.now.up_ms = up_ms;
+    }
+
+    fn read(&mut self, connection: ConnectionId) {
+        let Some(mut buffer) = self.unread.remove(&connection) else { return };
+        while !buffer.is_empty() && self.listener.may_read(connection) {
+            let before = buffer.len();
+            self.listener.handle_bytes(self.now, connection, &mut buffer);
+            self.do_outputs();
+            if buffer.len() == before {
+                break;
+            }
+        }
+        self.unread.insert(connection, buffer);
+    }
+
+    /// Does what the listener says, then reads what may be read again.
+    pub fn outputs(&mut self) {
+        self.do_outputs();
+        let waiting: Vec<_> = self.unread.iter().filter(|(_, b)| !b.is_empty()).map(|(id, _)| *id).collect();
+        for connection in waiting {
+            self.read(connection);
+        }
+    }
+
+    fn do_outputs(&mut self) {
+        while let Some(output) = self.listener.poll_output() {
+            match output {
+                Output::Transmit { connection, bytes } => {
+                    assert!(!self.closed.contains(&connection), "bytes after the close");
+                    self.received.entry(connection).or_default().extend_from_slice(&bytes);
+                    if !self.stuck.contains(&connection) {
+                        self.listener.handle_written(self.now, connection, bytes.len());
+                    }
+                }
+                Output::Close { connection } => {
+                    assert!(self.closed.insert(connection), "closed twice");
+                    self.unread.remove(&connection);
+                }
+                Output::Store { ticket, rows } if self.full => self.listener.handle_full(ticket, rows),
+                Output::Store { ticket, rows } => self.stored.push((ticket, rows)),
+                Output::Commit => self.commits += 1,
+                Output::Settled(settled) => self.settled.push(settled),
+                Output::Event(event) => self.events.push(event),
+            }
+        }
+    }
+}
+
+pub fn text(text: &str) -> Utf8 {
+    Utf8::try_from(text).unwrap()
+}
+
+pub fn properties(list: &[(PropertyId, Value<'_>)]) -> Properties {
+    let mut builder = PropertiesBuilder::new();
+    for (id, value) in list {
+        builder.push(*id, *value).unwrap();
+    }
+    builder.finish()
+}
+
+/// Clean, keep alive 60.
+pub fn connect(name: &str, version: Version) -> Connect {
+    Connect {
+        version,
+        clean_start: true,
+        keep_alive_s: 60,
+        client_id: text(name),
+        will: None,
+        username: None,
+        password: None,
+        properties: Properties::default(),
+    }
+}
+
+/// A session that stays: for an hour in MQTT 5. No keep alive, as far as the client decides.
+pub fn stays(name: &str, version: Version) -> Connect {
+    let expiry = [(PropertyId::SessionExpiryInterval, Value::U32(3600))];
+    let properties = if version == Version::V5 { properties(&expiry) } else { Properties::default() };
+    Connect { clean_start: false, keep_alive_s: 0, properties, ..connect(name, version) }
+}
+
+pub fn will(topic: &str, list: &[(PropertyId, Value<'_>)]) -> Option<Will> {
+    Some(Will {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: text(topic),
+        payload: Bytes::from_static(b"gone"),
+        properties: properties(list),
+    })
+}
+
+/// A message as the application gives it.
+pub fn message(topic: &str, payload: &str) -> Publish {
+    Publish {
+        dup: false,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: text(topic),
+        packet_id: None,
+        properties: Properties::default(),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+    }
+}
+
+/// A PUBLISH at QoS 1.
+pub fn publish(id: u16, topic: &str, payload: &str) -> Packet {
+    Packet::Publish(Publish { packet_id: PacketId::new(id), ..message(topic, payload) })
+}
+
+pub fn qos0(topic: &str, payload: &str) -> Packet {
+    Packet::Publish(Publish { qos: QoS::AtMostOnce, ..message(topic, payload) })
+}
+
+pub fn subscribe(filters: &[&str]) -> Packet {
+    let filters = filters.iter().map(|f| Subscription::new(text(f), QoS::AtLeastOnce)).collect();
+    subscribe_as(filters, None)
+}
+
+pub fn subscribe_as(filters: Vec<Subscription>, identifier: Option<u32>) -> Packet {
+    let list: Vec<_> =
+        identifier.map(|id| (PropertyId::SubscriptionIdentifier, Value::Varint(id))).into_iter().collect();
+    Packet::Subscribe(Subscribe { packet_id: PacketId::MAX, properties: properties(&list), filters })
+}
+
+pub fn puback(id: u16) -> Packet {
+    Packet::PubAck(Ack::new(PacketId::new(id).unwrap(), ReasonCode::SUCCESS))
+}
+
+pub fn disconnect(reason: ReasonCode) -> Packet {
+    Packet::Disconnect(Disconnect::new(reason))
+}
+
+pub fn payload(publish: &Publish) -> String {
+    String::from_utf8(publish.payload.to_vec()).unwrap()
+}
+
+/// The reason of the DISCONNECT among `packets`.
+pub fn told(packets: &[Packet]) -> Option<ReasonCode> {
+    packets.iter().find_map(|p| if let Packet::Disconnect(d) = p { Some(d.reason) } else { None })
+}
