@@ -57,6 +57,16 @@ fn hostile(random: &mut Random, version: Version) -> Vec<u8> {
     bytes
 }
 
+/// Found by the loop below: the reason of an unknown version is none of DISCONNECT.
+#[test]
+fn a_second_connect_of_an_unknown_version_is_a_protocol_error() {
+    let mut site = Site::new(Config::default());
+    let peer = site.client("c", Version::V5);
+    site.send_bytes(peer, b"\x10\x0d\x00\x04MQTT\x09\x00\x00\x00\x00\x00\x00");
+    assert_eq!(told(&site.received(peer)), Some(ReasonCode::PROTOCOL_ERROR));
+    assert!(site.is_closed(peer));
+}
+
 #[test]
 fn hostile_bytes_do_not_disturb_the_others() {
     let mut random = Random(env("EDGE_SEED", 0x00c0_ffee) | 1);

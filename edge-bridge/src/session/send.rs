@@ -157,7 +157,14 @@ impl Session {
                 // 0x9B is for servers (§3.14.2.1).
                 self.tell(now_ms, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
             }
-            (Phase::Open, _) => self.tell(now_ms, violation.reason()),
+            (Phase::Open, _) => {
+                // Not every reason of a decode error is one of DISCONNECT: that of a second CONNECT's version is not.
+                let reason = match &violation {
+                    Violation::Decode(error) => error.disconnect_reason(),
+                    other => other.reason(),
+                };
+                self.tell(now_ms, reason);
+            }
             (Phase::AwaitConnect, Role::Server { .. }) => self.refuse_malformed(now_ms, &violation),
             _ => {}
         }

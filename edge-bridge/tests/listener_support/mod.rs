@@ -198,7 +198,9 @@ impl Site {
                 break;
             }
         }
-        self.unread.insert(connection, buffer);
+        if !self.closed.contains(&connection) {
+            self.unread.insert(connection, buffer);
+        }
     }
 
     /// Does what the listener says, then reads what may be read again.
