@@ -4,12 +4,9 @@
 //! Exit codes: 0 done or stopped, 1 failed while running, 2 the configuration or the command line is wrong.
 
 mod check;
-#[expect(dead_code, reason = "run, which reads the rest, follows")]
 mod config;
 #[cfg(test)] // its subcommand comes with `run`, which it starts
 mod drill;
-#[cfg(test)] // its subcommand comes with the sockets
-#[expect(dead_code, reason = "the sockets, which use the rest, follow")]
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +29,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Take messages in, keep them, bring them to the hub; until SIGTERM or SIGINT.
+    Run {
+        /// gateway.toml
+        file: PathBuf,
+        /// Where the queue lives; wins over `[gateway] state`
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+    },
     /// Say what is wrong with a configuration, or what it means. Starts nothing.
     Check {
         /// gateway.toml
@@ -42,6 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
+        Command::Run { file, state } => run(&file, state.as_deref()),
         Command::Check { file } => check(&file),
     }
 }
@@ -62,6 +68,20 @@ fn load(file: &Path) -> Result<Config, ExitCode> {
             let (errors, warnings) = summary(&findings);
             eprintln!("{errors} errors, {warnings} warnings. Nothing was started.");
             Err(ExitCode::from(2))
+        }
+    }
+}
+
+fn run(file: &Path, state: Option<&Path>) -> ExitCode {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    match run::run(&config, state) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("edge-gateway: {error}");
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -1,11 +1,67 @@
-//! `edge-gateway run FILE --state DIR`: sensors → filter → queue → hub.
+//! `edge-gateway run FILE --state DIR`.
+//!
+//! ```text
+//!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
+//!                  ◀──────────────── PUBACK when the rows are safe ────────┘
+//! ```
+//! Pure: [`ingest`], [`route`], [`readings`], [`reading_row`], [`pack`], [`batch`], [`metrics`], [`status`],
+//! [`restarted`]. Shells: [`intake`], [`broker`], [`http`], [`monitor`], [`clean_stop`], and [`gateway`], which starts
+//! and stops them.
 
 mod batch;
+mod broker;
 mod clean_stop;
+mod error;
 mod formats;
+mod gateway;
+mod http;
 mod ingest;
+mod intake;
+mod metrics;
+mod monitor;
 mod pack;
 mod reading_row;
 mod readings;
 mod restarted;
 mod route;
+mod status;
+mod store;
+mod uplink;
+
+use std::path::{Path, PathBuf};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+pub(crate) use error::RunError;
+
+/// Runs until a signal. `state` is the command line's, which wins over the configuration's.
+///
+/// # Errors
+/// In words, with the exit code.
+pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError> {
+    log();
+    let state = state.map(Path::to_owned).or_else(|| config.state.clone());
+    let state: PathBuf = state.ok_or_else(|| {
+        RunError::Configuration("where to keep the queue: give --state DIR or [gateway] state".to_owned())
+    })?;
+    let failed = |error: std::io::Error| RunError::Failed(format!("{}: {error}", state.display()));
+    std::fs::create_dir_all(&state).map_err(failed)?;
+    // One thread, beside the queue's own two; a few more only while a name is looked up.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()
+        .map_err(|error| RunError::Failed(format!("the runtime: {error}")))?;
+    let result = runtime.block_on(gateway::run(config, &state));
+    // A look-up of a name must not hold up the exit.
+    runtime.shutdown_background();
+    result
+}
+
+/// To standard error, from `info` on; `RUST_LOG` changes that.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Another subscriber is there already in tests only.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

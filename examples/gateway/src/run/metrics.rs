@@ -1,0 +1,229 @@
+//! The numbers as Prometheus text, format 0.0.4. Pure. Every label value is there from the start, so that an alert can
+//! tell "none" from "not known".
+
+use std::fmt::Write;
+
+use edge_bridge::bridge::LinkState;
+use edge_queue::{Ledger, Reason};
+
+use super::ingest::Counts;
+use super::status::Verdict;
+
+/// Of `edge_dropped_total{reason}`: the queue's reasons, and those beside it.
+const REASONS: [(&str, Reason); 5] = [
+    ("overflow", Reason::Overflow),
+    ("overflow_unconfirmed", Reason::OverflowUnconfirmed),
+    ("fragmented", Reason::Fragmented),
+    ("expired", Reason::Expired),
+    ("quarantined", Reason::Quarantined),
+];
+
+const LINK_STATES: [LinkState; 6] = [
+    LinkState::Flowing,
+    LinkState::Idle,
+    LinkState::Draining,
+    LinkState::Stalled,
+    LinkState::BackingOff,
+    LinkState::Offline,
+];
+
+/// What is shown, at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// Of the hub, one per lane.
+    pub(crate) ledgers: Vec<Ledger>,
+    /// Rows that the hub refused for good, or that no message could be made of: in this run.
+    pub(crate) dead_letters: u64,
+    /// Messages larger than any row.
+    pub(crate) too_large: u64,
+    pub(crate) queue_messages: u64,
+    pub(crate) queue_bytes: u64,
+    pub(crate) oldest_age_ms: u64,
+    /// Messages to the hub without an answer.
+    pub(crate) unacked: usize,
+    pub(crate) link: LinkState,
+    pub(crate) verdict: Verdict,
+    pub(crate) store_bytes_written: u64,
+    /// By cause.
+    pub(crate) wan_bytes: [(&'static str, u64); 5],
+    pub(crate) counts: Counts,
+}
+
+impl Sample {
+    fn accepted(&self) -> u64 {
+        self.ledgers.iter().map(|ledger| ledger.accepted).sum::<u64>() + self.too_large
+    }
+
+    /// The queue knows only that a dead letter is done with.
+    fn delivered(&self) -> u64 {
+        let done: u64 = self.ledgers.iter().map(|ledger| ledger.delivered).sum();
+        done.saturating_sub(self.dead_letters)
+    }
+
+    fn dropped(&self) -> Vec<(&'static str, u64)> {
+        let by = |(name, reason): (&'static str, Reason)| {
+            (name, self.ledgers.iter().map(|ledger| ledger.dropped.for_reason(reason)).sum())
+        };
+        let mut all: Vec<_> = REASONS.into_iter().map(by).collect();
+        all.extend([("dead_letter", self.dead_letters), ("too_large", self.too_large)]);
+        all
+    }
+
+    /// What was given up, for whatever reason.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.dropped().iter().map(|(_, count)| count).sum()
+    }
+
+    /// The page.
+    pub(crate) fn render(&self) -> String {
+        let mut page = Page::default();
+        page.counter("edge_accepted_total", "Messages taken in, over restarts.", self.accepted());
+        page.counter(
+            "edge_delivered_total",
+            "Messages that the hub acknowledged, over restarts.",
+            self.delivered(),
+        );
+        page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
+        page.labelled("edge_dropped_total", "reason", self.dropped());
+        page.gauge("edge_queue_messages", "Messages that wait for the hub.", self.queue_messages);
+        page.gauge("edge_queue_bytes", "Bytes of them, as the limits count.", self.queue_bytes);
+        page.head("edge_oldest_age_seconds", "gauge", "Age of the oldest message that waits.");
+        // Milliseconds below 2^53 are exact.
+        page.line(format_args!("edge_oldest_age_seconds {}", self.oldest_age_ms as f64 / 1_000.0));
+        page.gauge("edge_unacked", "Messages sent to the hub and not acknowledged.", self.unacked as u64);
+        page.head("edge_link_state", "gauge", "1 for the state of the link to the hub, by PUBACK progress.");
+        let states = LINK_STATES.map(|state| (state.as_str(), u64::from(state == self.link)));
+        page.labelled("edge_link_state", "state", states);
+        page.head("edge_verdict", "gauge", "1 for what is true of the gateway as a whole.");
+        let verdicts = Verdict::ALL.map(|verdict| (verdict.as_str(), u64::from(verdict == self.verdict)));
+        page.labelled("edge_verdict", "verdict", verdicts);
+        let written = self.store_bytes_written;
+        page.counter(
+            "edge_store_bytes_written_total",
+            "Bytes written to the store since the start.",
+            written,
+        );
+        page.head("edge_wan_bytes_total", "counter", "Bytes to and from the hub since the start, by cause.");
+        page.labelled("edge_wan_bytes_total", "cause", self.wan_bytes);
+        page.head(
+            "edge_suppressed_total",
+            "counter",
+            "Readings that a filter suppressed since the start, by reason.",
+        );
+        let suppressed = self.counts.suppressed.iter().map(|(reason, count)| (reason.as_str(), *count));
+        page.labelled("edge_suppressed_total", "reason", suppressed);
+        page.counter(
+            "edge_undecodable_total",
+            "Messages that are not readings since the start.",
+            self.counts.undecodable,
+        );
+        page.counter(
+            "edge_unrouted_total",
+            "Messages that no route wants since the start.",
+            self.counts.unrouted,
+        );
+        page.0
+    }
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "counter", help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "gauge", help);
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    /// Label values are our own words: nothing to escape.
+    fn labelled(&mut self, name: &str, label: &str, values: impl IntoIterator<Item = (&'static str, u64)>) {
+        for (value, count) in values {
+            self.line(format_args!("{name}{{{label}=\"{value}\"}} {count}"));
+        }
+    }
+
+    /// Writing to a `String` cannot fail.
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        let written = self.0.write_fmt(line);
+        debug_assert!(written.is_ok());
+        self.0.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) fn sample() -> Sample {
+        Sample {
+            ledgers: Vec::new(),
+            dead_letters: 2,
+            too_large: 1,
+            queue_messages: 3,
+            queue_bytes: 600,
+            oldest_age_ms: 1_500,
+            unacked: 4,
+            link: LinkState::BackingOff,
+            verdict: Verdict::Storing,
+            store_bytes_written: 4_096,
+            wan_bytes: [("payload", 1), ("mqtt", 2), ("tls", 3), ("ping", 4), ("resend", 5)],
+            counts: Counts::default(),
+        }
+    }
+
+    #[test]
+    fn the_pinned_names_are_there_with_every_label_from_the_start() {
+        let page = sample().render();
+        for line in [
+            "edge_accepted_total 1",
+            "edge_delivered_total 0",
+            "edge_dropped_total{reason=\"overflow\"} 0",
+            "edge_dropped_total{reason=\"expired\"} 0",
+            "edge_dropped_total{reason=\"dead_letter\"} 2",
+            "edge_queue_messages 3",
+            "edge_queue_bytes 600",
+            "edge_oldest_age_seconds 1.5",
+            "edge_unacked 4",
+            "edge_link_state{state=\"flowing\"} 0",
+            "edge_link_state{state=\"backing-off\"} 1",
+            "edge_store_bytes_written_total 4096",
+            "edge_wan_bytes_total{cause=\"resend\"} 5",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} is missing in\n{page}");
+        }
+        assert_eq!(page.matches("edge_link_state{").count(), 6);
+        assert_eq!(
+            page.lines().filter(|line| line.ends_with(" 1") && line.contains("edge_verdict{")).count(),
+            1
+        );
+    }
+
+    /// Text format 0.0.4: HELP and TYPE once per name, before its series, and every line ends.
+    #[test]
+    fn every_series_follows_its_help_and_type() {
+        let page = sample().render();
+        assert!(page.ends_with('\n'));
+        let mut typed: Vec<&str> = Vec::new();
+        for line in page.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let name = rest.split(' ').next().unwrap();
+                assert!(!typed.contains(&name), "{name} twice");
+                typed.push(name);
+            } else if !line.starts_with('#') {
+                let name = line.split(['{', ' ']).next().unwrap();
+                assert_eq!(typed.last(), Some(&name), "{line}");
+                assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
+            }
+        }
+    }
+}

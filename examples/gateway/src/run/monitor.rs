@@ -1,0 +1,150 @@
+//! What is known of the running gateway: for the log, the metrics and the probes.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use edge_bridge::Link;
+use edge_bridge::bridge::LinkState;
+use edge_bridge::net::Clock;
+use edge_queue::{Health, Stats, aio};
+
+use super::http::{Answer, Pages};
+use super::ingest::GatewayIngest;
+use super::intake::Intake;
+use super::metrics::Sample;
+use super::status::{Losses, Verdict};
+use super::store::CONSUMER;
+
+/// How often the gateway looks at itself.
+const EVERY: Duration = Duration::from_secs(1);
+/// A writer that is so late with a commit makes no progress.
+const OVERDUE_MS_MAX: u64 = 10_000;
+/// The queue's numbers come from its worker; one that does not answer is stuck.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// A handle; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Monitor {
+    pub(crate) queue: aio::Queue,
+    pub(crate) link: Link,
+    /// Of the local broker, if the sensors are behind one.
+    pub(crate) local: Option<Link>,
+    pub(crate) ingest: GatewayIngest,
+    pub(crate) intake: Intake,
+    pub(crate) clock: Clock,
+    pub(crate) losses: Arc<Mutex<Option<Losses>>>,
+}
+
+impl Monitor {
+    /// Everything at one moment; `None` if the queue does not answer.
+    pub(crate) async fn sample(&self) -> Option<(Sample, Stats)> {
+        let stats = tokio::time::timeout(ANSWER_WITHIN, self.queue.stats()).await.ok().flatten()?;
+        let link = self.link.stats();
+        let ledgers = self.queue.ledger().into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect();
+        let traffic = &link.traffic;
+        let mut sample = Sample {
+            ledgers,
+            dead_letters: link.dead_letters,
+            too_large: self.intake.too_large(),
+            queue_messages: stats.messages,
+            queue_bytes: stats.bytes,
+            oldest_age_ms: stats.oldest_age_ms.unwrap_or(0),
+            unacked: link.unacknowledged,
+            link: link.link,
+            verdict: Verdict::Delivering,
+            store_bytes_written: stats.store.bytes_written,
+            wan_bytes: [
+                ("payload", traffic.payload),
+                ("mqtt", traffic.mqtt),
+                ("tls", link.tls_bytes),
+                ("ping", traffic.ping),
+                ("resend", traffic.resend),
+            ],
+            counts: self.ingest.counts(),
+        };
+        let losing = self.losing(sample.given_up());
+        sample.verdict = Verdict::of(sample.link, stats.health != Health::Healthy, losing);
+        Some((sample, stats))
+    }
+
+    /// What was given up before the first look is no news.
+    fn losing(&self, given_up: u64) -> bool {
+        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        let losses = losses.get_or_insert_with(|| Losses::new(given_up));
+        losses.are_happening(self.clock.now().up_ms, given_up)
+    }
+
+    /// One line in the log for each change, for ever.
+    pub(crate) async fn watch(self) {
+        let mut said = None;
+        let mut every = tokio::time::interval(EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // The first tick is at once: the link gets a moment to dial.
+        every.tick().await;
+        loop {
+            every.tick().await;
+            for event in self.queue.events() {
+                tracing::warn!(%event, "queue");
+            }
+            let Some((sample, stats)) = self.sample().await else { continue };
+            let (verdict, link) = (sample.verdict, sample.link);
+            if said != Some((verdict, steady(link))) {
+                said = Some((verdict, steady(link)));
+                say(&sample, &stats);
+            }
+        }
+    }
+
+    fn accepts(&self) -> bool {
+        let connected =
+            |link: &Link| !matches!(link.stats().link, LinkState::Offline | LinkState::BackingOff);
+        self.local.as_ref().is_none_or(connected) && self.intake.has_room()
+    }
+}
+
+/// Between messages a flowing link is idle: that is no news.
+fn steady(link: LinkState) -> LinkState {
+    match link {
+        LinkState::Idle => LinkState::Flowing,
+        LinkState::Offline => LinkState::BackingOff,
+        other => other,
+    }
+}
+
+fn say(sample: &Sample, stats: &Stats) {
+    let (verdict, link, queued) = (sample.verdict, sample.link, sample.queue_messages);
+    match (&stats.health, verdict) {
+        (Health::Degraded { reason, .. }, _) => tracing::warn!(%verdict, %link, queued, reason, "state"),
+        (_, Verdict::Losing) => {
+            tracing::warn!(%verdict, %link, queued, given_up = sample.given_up(), "state");
+        }
+        _ => tracing::info!(%verdict, %link, queued, "state"),
+    }
+}
+
+impl Pages for Monitor {
+    async fn page(&self, path: &str) -> Option<Answer> {
+        match path {
+            "/metrics" => Some(match self.sample().await {
+                Some((sample, _)) => Answer { ok: true, body: sample.render() },
+                None => Answer { ok: false, body: "the queue does not answer\n".to_owned() },
+            }),
+            "/healthz" => Some(match self.sample().await {
+                Some((_, stats)) if stats.overdue_ms <= OVERDUE_MS_MAX => {
+                    Answer { ok: true, body: "the writer makes progress\n".to_owned() }
+                }
+                Some((_, stats)) => {
+                    Answer { ok: false, body: format!("the writer is {} ms late\n", stats.overdue_ms) }
+                }
+                None => Answer { ok: false, body: "the queue does not answer\n".to_owned() },
+            }),
+            "/readyz" => Some(match self.accepts() {
+                true => Answer { ok: true, body: "accepting\n".to_owned() },
+                false => Answer { ok: false, body: "not accepting\n".to_owned() },
+            }),
+            _ => None,
+        }
+    }
+}

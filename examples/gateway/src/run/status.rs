@@ -1,0 +1,104 @@
+//! What is said about the gateway as a whole, in the words that every surface uses.
+
+use std::fmt;
+
+use edge_bridge::bridge::LinkState;
+
+/// How it is. Exhaustive: the vocabulary of log, metrics, status page and status topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// What comes in goes out.
+    Delivering,
+    /// The hub is not reached; everything is kept.
+    Storing,
+    /// The hub is reached, what was kept is on its way.
+    CatchingUp,
+    /// The store fails: nothing is lost, sensors may wait for their PUBACKs.
+    Degraded,
+    /// Messages are being given up.
+    Losing,
+}
+
+impl Verdict {
+    pub(crate) const ALL: [Verdict; 5] =
+        [Self::Delivering, Self::Storing, Self::CatchingUp, Self::Degraded, Self::Losing];
+
+    /// The worst that is true.
+    pub(crate) fn of(link: LinkState, store_fails: bool, losing: bool) -> Self {
+        match link {
+            _ if losing => Self::Losing,
+            _ if store_fails => Self::Degraded,
+            LinkState::Flowing | LinkState::Idle => Self::Delivering,
+            LinkState::Draining => Self::CatchingUp,
+            LinkState::Stalled | LinkState::BackingOff | LinkState::Offline => Self::Storing,
+        }
+    }
+
+    /// The pinned word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivering => "delivering",
+            Self::Storing => "storing",
+            Self::CatchingUp => "catching-up",
+            Self::Degraded => "degraded",
+            Self::Losing => "losing",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether messages are being given up: some were, not long ago. Pure.
+#[derive(Debug)]
+pub(crate) struct Losses {
+    /// What earlier runs gave up is no news.
+    known: u64,
+    last_ms: Option<u64>,
+}
+
+impl Losses {
+    /// One message in this time is one too many.
+    const RECENT_MS: u64 = 30_000;
+
+    pub(crate) fn new(given_up: u64) -> Self {
+        Self { known: given_up, last_ms: None }
+    }
+
+    /// `given_up`: the counter, as it is at `up_ms`.
+    pub(crate) fn are_happening(&mut self, up_ms: u64, given_up: u64) -> bool {
+        if given_up > self.known {
+            self.known = given_up;
+            self.last_ms = Some(up_ms);
+        }
+        self.last_ms.is_some_and(|last_ms| up_ms.saturating_sub(last_ms) < Self::RECENT_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_that_is_true_is_said() {
+        assert_eq!(Verdict::of(LinkState::Idle, false, false), Verdict::Delivering);
+        assert_eq!(Verdict::of(LinkState::Draining, false, false), Verdict::CatchingUp);
+        for link in [LinkState::Stalled, LinkState::BackingOff, LinkState::Offline] {
+            assert_eq!(Verdict::of(link, false, false), Verdict::Storing);
+        }
+        assert_eq!(Verdict::of(LinkState::Flowing, true, false), Verdict::Degraded);
+        assert_eq!(Verdict::of(LinkState::Flowing, true, true), Verdict::Losing);
+    }
+
+    #[test]
+    fn a_loss_is_news_for_half_a_minute_and_old_ones_are_none() {
+        let mut losses = Losses::new(7);
+        assert!(!losses.are_happening(0, 7));
+        assert!(losses.are_happening(1_000, 8));
+        assert!(losses.are_happening(30_999, 8));
+        assert!(!losses.are_happening(31_000, 8));
+    }
+}

@@ -1,0 +1,72 @@
+//! The queue on disk, as `[queue]` wants it.
+
+use std::path::Path;
+
+use edge_queue::{Config as QueueConfig, OnFull as QueueOnFull, OpenError, aio};
+
+use crate::config::{OnFull, Queue};
+
+use super::error::RunError;
+
+/// The hub's name in the queue: what it has acknowledged is kept under it.
+pub(crate) const CONSUMER: &str = "hub";
+/// A packet of the listener is at most 256 KiB; the row has its topic and properties twice at worst.
+const ROW_BYTES_MAX: usize = 384 * 1024;
+/// No limit, in the queue's terms.
+const UNLIMITED_MESSAGES: u64 = u64::MAX / 4;
+
+/// Opens the queue and the place of the hub in it.
+pub(crate) async fn open(state: &Path, queue: &Queue) -> Result<(aio::Queue, aio::Consumer), RunError> {
+    let opened = aio::Queue::open(state, config(queue)).await.map_err(|error| match error {
+        OpenError::Busy => RunError::Failed(format!(
+            "{} is in use: another edge-gateway runs with this --state directory",
+            state.display()
+        )),
+        OpenError::Config(error) => RunError::Configuration(format!("[queue] {error}")),
+        error => RunError::Failed(format!("the queue in {}: {error}", state.display())),
+    })?;
+    let failed = |error| RunError::Failed(format!("the queue in {}: {error}", state.display()));
+    let consumer = opened.consumer(CONSUMER).await.map_err(failed)?;
+    Ok((opened, consumer))
+}
+
+fn config(queue: &Queue) -> QueueConfig {
+    let on_full = match queue.on_full {
+        OnFull::DropOldest => QueueOnFull::DropOldest,
+        OnFull::DropNewest => QueueOnFull::DropNewest,
+        OnFull::Reject => QueueOnFull::Reject,
+    };
+    let config = QueueConfig::default()
+        .lanes(u8::try_from(queue.lanes.len()).unwrap_or(u8::MAX))
+        .max_messages(queue.max_messages.unwrap_or(UNLIMITED_MESSAGES))
+        .max_bytes(queue.max_bytes)
+        .row_bytes_max(ROW_BYTES_MAX)
+        .on_full(on_full)
+        .ack_within(queue.ack_within);
+    match queue.max_age {
+        Some(age) => config.max_age(age),
+        None => config,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// What `check` accepts, the queue accepts.
+    #[test]
+    fn the_least_and_the_most_that_a_configuration_may_say_are_valid() {
+        for queue in [
+            "",
+            "max_messages = 1\nmax_bytes = \"1MiB\"\nmax_age = \"1s\"\nack_within = \"10ms\"\nlanes = [\"one\"]",
+            "max_messages = 1000000000\nmax_bytes = \"1024GiB\"\nack_within = \"60s\"\nlanes = [\"a\",\"b\",\"c\",\"d\"]\non_full = \"reject\"",
+        ] {
+            let text = format!(
+                "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\n{queue}"
+            );
+            let (checked, _) = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap();
+            config(&checked.queue).validate().unwrap();
+        }
+    }
+}
