@@ -121,7 +121,8 @@ fn every_ignored_test_has_its_command_in_the_docs() {
             if !line.trim_start().starts_with(&marker) {
                 continue;
             }
-            let name = lines.find_map(|l| l.trim_start().strip_prefix("fn ")?.split('(').next()).unwrap_or("?");
+            let name =
+                lines.find_map(|l| l.trim_start().strip_prefix("fn ")?.split('(').next()).unwrap_or("?");
             if !docs.contains(name) {
                 missing.push(format!("{}: {name}", file.display()));
             }
