@@ -1,3 +1,39 @@
 #![forbid(unsafe_code)]
-//! Starts.
-fn main() {}
+#![allow(clippy::disallowed_methods, reason = "a bench measures time and opens files")]
+//! `edge-benches queue|bridge|codec [--list]`: figures as ratios to a plain baseline measured in the same run.
+//!
+//! One JSON object per line: `figure value unit baseline ratio runs`. Rates are messages per second; a ratio above 1
+//! means faster than the baseline, or, for sizes, larger than it.
+
+mod codec;
+mod measure;
+mod queue;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["queue", "--list"] => print(queue::list()),
+        ["codec", "--list"] => print(codec::list()),
+        ["queue"] => queue::run(),
+        ["codec"] => codec::run(),
+        _ => {
+            eprintln!("usage: edge-benches queue|codec [--list]");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(names: Vec<String>) -> Result<(), String> {
+    names.iter().for_each(|name| println!("{name}"));
+    Ok(())
+}

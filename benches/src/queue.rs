@@ -1,0 +1,205 @@
+//! `queue.*`: what a durable push costs, beside a plain loop that writes the same bytes to a file that was already
+//! written once and syncs it, and beside other stores that a Rust program would embed.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use edge_queue::{Config, OnFull, Queue, Row, StoreKind};
+
+use crate::measure::{Candidate, Figure, interleaved};
+
+const BATCHES: [usize; 4] = [1, 10, 100, 1_000];
+const MESSAGE_BYTES: usize = 200;
+/// Commits in one timed turn, so that a turn is long against the clock and short against the machine's drift.
+const COMMITS: usize = 8;
+const ROUNDS: usize = 40;
+const WARM_UP: usize = 5;
+/// Big enough that no run reaches the end, small enough to be written once in a second.
+const RAW_BYTES: u64 = 96 << 20;
+
+pub(crate) fn list() -> Vec<String> {
+    let push = |peer: &str| BATCHES.map(|batch| format!("queue.push.{peer}.b{batch}"));
+    let mut names: Vec<String> = ["ring", "redb", "sqlite_wal_full"].into_iter().flat_map(push).collect();
+    names.extend(["b1", "b30"].map(|batch| format!("queue.store_bytes.ring.{batch}")));
+    names
+}
+
+pub(crate) fn run() -> Result<(), String> {
+    for batch in BATCHES {
+        push(batch)?;
+    }
+    for batch in [1, 30] {
+        store_bytes(batch)?;
+    }
+    Ok(())
+}
+
+fn message(number: usize) -> [u8; MESSAGE_BYTES] {
+    let mut message = [0u8; MESSAGE_BYTES];
+    // Incompressible and different each time: xorshift.
+    let mut state = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    for byte in &mut message {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        *byte = state.to_le_bytes()[0];
+    }
+    message
+}
+
+fn push(batch: usize) -> Result<(), String> {
+    let dir = tempfile::Builder::new().prefix("edge-bench").tempdir_in(".").map_err(|e| e.to_string())?;
+    let mut raw = Raw::create(&dir.path().join("raw"))?;
+    let mut ring = Ours::open(&dir.path().join("ring"), StoreKind::Ring)?;
+    let mut redb = Ours::open(&dir.path().join("redb"), StoreKind::Redb)?;
+    let mut sqlite = Sqlite::open(&dir.path().join("sqlite"))?;
+    let mut candidates = [
+        Candidate { name: "raw.prewritten", run: Box::new(|| raw.commits(batch)) },
+        Candidate { name: "ring", run: Box::new(|| ring.commits(batch)) },
+        Candidate { name: "redb", run: Box::new(|| redb.commits(batch)) },
+        Candidate { name: "sqlite_wal_full", run: Box::new(|| sqlite.commits(batch)) },
+    ];
+    let medians = interleaved(&mut candidates, WARM_UP, ROUNDS)?;
+    let Some((base, peers)) = medians.split_first() else { return Ok(()) };
+    for (name, time) in ["ring", "redb", "sqlite_wal_full"].iter().zip(peers) {
+        Figure {
+            figure: format!("queue.push.{name}.b{batch}"),
+            value: (COMMITS * batch) as f64 / time.as_secs_f64(),
+            unit: "messages/s",
+            baseline: "raw.prewritten".to_owned(),
+            ratio: Some(base.as_secs_f64() / time.as_secs_f64()),
+            runs: ROUNDS,
+        }
+        .print();
+    }
+    Ok(())
+}
+
+/// Bytes handed to the medium per commit once the ring has been round.
+fn store_bytes(batch: usize) -> Result<(), String> {
+    const COUNTED: u64 = 500;
+    let dir = tempfile::Builder::new().prefix("edge-bench").tempdir_in(".").map_err(|e| e.to_string())?;
+    let mut ours = Ours::open(dir.path(), StoreKind::Ring)?;
+    for _ in 0..COUNTED {
+        ours.commit(batch)?;
+    }
+    let before = ours.queue.stats().store.bytes_written;
+    for _ in 0..COUNTED {
+        ours.commit(batch)?;
+    }
+    let written = ours.queue.stats().store.bytes_written - before;
+    let payload = (batch * MESSAGE_BYTES) as f64;
+    let value = written as f64 / COUNTED as f64;
+    Figure {
+        figure: format!("queue.store_bytes.ring.b{batch}"),
+        value,
+        unit: "B/commit",
+        baseline: "payload".to_owned(),
+        ratio: Some(value / payload),
+        runs: 1,
+    }
+    .print();
+    Ok(())
+}
+
+/// The baseline: append to a file whose blocks were all written before, fdatasync.
+struct Raw {
+    file: File,
+    offset: u64,
+    number: usize,
+    buffer: Vec<u8>,
+}
+
+impl Raw {
+    fn create(path: &Path) -> Result<Raw, String> {
+        let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(path);
+        let file = file.map_err(|e| e.to_string())?;
+        let zeros = vec![0u8; 1 << 20];
+        for at in (0..RAW_BYTES).step_by(1 << 20) {
+            file.write_all_at(&zeros, at).map_err(|e| e.to_string())?;
+        }
+        file.sync_all().map_err(|e| e.to_string())?;
+        Ok(Raw { file, offset: 0, number: 0, buffer: Vec::new() })
+    }
+
+    fn commits(&mut self, batch: usize) -> Result<(), String> {
+        for _ in 0..COMMITS {
+            self.buffer.clear();
+            for _ in 0..batch {
+                self.number += 1;
+                self.buffer.extend_from_slice(&message(self.number));
+            }
+            if self.offset + self.buffer.len() as u64 > RAW_BYTES {
+                self.offset = 0;
+            }
+            self.file.write_all_at(&self.buffer, self.offset).map_err(|e| e.to_string())?;
+            self.file.sync_data().map_err(|e| e.to_string())?;
+            self.offset += self.buffer.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+struct Ours {
+    queue: Queue,
+    number: usize,
+}
+
+impl Ours {
+    fn open(dir: &Path, kind: StoreKind) -> Result<Ours, String> {
+        let config = Config::default().max_bytes(32 << 20).on_full(OnFull::DropOldest).store(kind);
+        let queue = Queue::open(dir, config).map_err(|e| e.to_string())?;
+        Ok(Ours { queue, number: 0 })
+    }
+
+    fn commit(&mut self, batch: usize) -> Result<(), String> {
+        for _ in 0..batch {
+            self.number += 1;
+            let row = Row::new(message(self.number).to_vec());
+            self.queue.push(row).map_err(|e| e.to_string())?;
+        }
+        self.queue.commit().map_err(|e| e.to_string())
+    }
+
+    fn commits(&mut self, batch: usize) -> Result<(), String> {
+        (0..COMMITS).try_for_each(|_| self.commit(batch))
+    }
+}
+
+struct Sqlite {
+    connection: rusqlite::Connection,
+    number: usize,
+}
+
+impl Sqlite {
+    fn open(path: &Path) -> Result<Sqlite, String> {
+        let connection = rusqlite::Connection::open(path).map_err(|e| e.to_string())?;
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                 CREATE TABLE queue (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL);",
+            )
+            .map_err(|e| e.to_string())?;
+        Ok(Sqlite { connection, number: 0 })
+    }
+
+    fn commits(&mut self, batch: usize) -> Result<(), String> {
+        for _ in 0..COMMITS {
+            self.commit(batch).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: usize) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        {
+            let mut insert = transaction.prepare_cached("INSERT INTO queue (payload) VALUES (?1)")?;
+            for _ in 0..batch {
+                self.number += 1;
+                insert.execute([&message(self.number)[..]])?;
+            }
+        }
+        transaction.commit()
+    }
+}
