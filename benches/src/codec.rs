@@ -72,7 +72,16 @@ fn bytes_per_reading(format: &str, batch: usize, series: &Series) -> Result<f64,
             "cbor" => cbor::decode(&encoded, &limits),
             _ => protobuf::decode(&encoded, &limits),
         };
-        let same = decoded.map_err(|error| error.to_string())?.zip(rows).all(|(a, b)| a.is_ok_and(|a| a.same(b)));
+        let decoded = decoded.map_err(|error| error.to_string())?;
+        // JSON names sensors instead of numbering them, so names are compared, not numbers.
+        let names = decoded.sensors().clone();
+        let same = decoded.zip(rows).all(|(a, b)| {
+            a.is_ok_and(|a| {
+                let name = names.get(a.sensor).map(|sensor| &sensor.name);
+                let original = series.sensors.get(b.sensor).map(|sensor| &sensor.name);
+                name == original && (a.time, a.quality) == (b.time, b.quality) && a.value.same(&b.value)
+            })
+        });
         if !same {
             return Err(format!("{format}: a batch of {} did not come back bit for bit", series.name));
         }

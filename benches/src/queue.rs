@@ -157,7 +157,7 @@ impl Ours {
         for _ in 0..batch {
             self.number += 1;
             let row = Row::new(message(self.number).to_vec());
-            self.queue.push(row).map_err(|e| e.to_string())?;
+            let _receipt = self.queue.push(row).map_err(|e| e.to_string())?;
         }
         self.queue.commit().map_err(|e| e.to_string())
     }
