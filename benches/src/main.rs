@@ -15,8 +15,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        ["queue", "--list"] => print(queue::list()),
-        ["codec", "--list"] => print(codec::list()),
+        ["queue", "--list"] => print(&queue::list()),
+        ["codec", "--list"] => print(&codec::list()),
         ["queue"] => queue::run(),
         ["codec"] => codec::run(),
         _ => {
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn print(names: Vec<String>) -> Result<(), String> {
+fn print(names: &[String]) -> Result<(), String> {
     names.iter().for_each(|name| println!("{name}"));
     Ok(())
 }
