@@ -4,7 +4,7 @@ use bytes::Bytes;
 use edge_queue::{Config, Receipt, Row};
 use futures_util::StreamExt;
 
-async fn upload(chunk: &edge_queue::aio::Chunk) -> Result<(), std::convert::Infallible> {
+async fn upload(chunk: &edge_queue::Chunk) -> Result<(), std::convert::Infallible> {
     assert!(chunk.iter().all(|lease| lease.payload().starts_with(b"row ")));
     Ok(())
 }
