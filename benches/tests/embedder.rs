@@ -29,7 +29,8 @@ fn build() -> PathBuf {
 }
 
 fn run(program: &Path, arguments: &[&str], says: &str) {
-    let output = Command::new(program).args(arguments).output().unwrap();
+    // `timeout` is in Debian's coreutils: a program that hangs is a failure, not a hanging test.
+    let output = Command::new("timeout").arg("60").arg(program).args(arguments).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains(says), "{}: {out}{err}", program.display());
 }
@@ -95,7 +96,9 @@ fn tls_hub(dir: &Path, port: u16) -> Running {
 
 /// A CA, a certificate for `localhost` and one for the client. World-readable: Mosquitto drops root before it reads.
 fn certificates(dir: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    };
     use std::os::unix::fs::PermissionsExt;
 
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
@@ -105,6 +108,8 @@ fn certificates(dir: &Path) {
     };
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(Vec::<String>::new()).unwrap();
+    // OpenSSL takes a leaf whose subject is its issuer's for a self-signed one.
+    ca.distinguished_name.push(DnType::CommonName, "test CA");
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     write("ca.pem", ca.self_signed(&ca_key).unwrap().pem());
     let issuer = Issuer::new(ca, ca_key);
@@ -114,6 +119,7 @@ fn certificates(dir: &Path) {
     ] {
         let key = KeyPair::generate().unwrap();
         let mut leaf = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        leaf.distinguished_name.push(DnType::CommonName, name);
         leaf.extended_key_usages = vec![usage];
         write(&format!("{name}.pem"), leaf.signed_by(&key, &issuer).unwrap().pem());
         write(&format!("{name}.key"), key.serialize_pem());
