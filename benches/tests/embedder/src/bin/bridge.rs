@@ -4,7 +4,6 @@
 
 use bytes::Bytes;
 use edge_bridge::{Bridge, Tls};
-use futures_util::StreamExt;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

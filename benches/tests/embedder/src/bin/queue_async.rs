@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     // A consumer is a Stream too.
-    q.push(Row::new(Bytes::from_static(b"row 3"))).await?;
+    let _receipt = q.push(Row::new(Bytes::from_static(b"row 3"))).await?;
     let lease = hub.next().await.ok_or("the stream ended")?;
     assert_eq!(lease.payload(), &b"row 3"[..]);
     lease.ack();
