@@ -17,11 +17,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener::{Event, Ticket};
-use edge_bridge::net::Server;
 use edge_bridge::net::server::{Receipts, Sink};
+use edge_bridge::net::{Server, ServerTls};
 use edge_bridge::row::Row;
 use edge_bridge::session::Closed;
 use edge_bridge::wire::{Properties, Publish, QoS, ReasonCode, Utf8, Version};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -375,4 +376,79 @@ async fn ten_thousand_lines_of_one_publisher_all_arrive_in_order() {
     }
     assert!(timeout(PATIENCE, publisher.wait()).await.unwrap().unwrap().success());
     println!("executed mosquitto_pub_lines: 10000 cases in {} ms", begin.elapsed().as_millis());
+}
+
+/// A server certificate for 127.0.0.1 and its authority, as PEM files.
+fn certificates(dir: &std::path::Path) -> ServerTls {
+    let mut ca = CertificateParams::default();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ca.distinguished_name.push(DnType::CommonName, "site CA");
+    let ca_key = KeyPair::generate().unwrap();
+    let ca_cert = ca.self_signed(&ca_key).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let cert = leaf.signed_by(&key, &Issuer::from_params(&ca, &ca_key)).unwrap();
+    let file = |name: &str, text: String| {
+        let path = dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    file("ca.crt", ca_cert.pem());
+    let (cert, key) = (file("s.crt", cert.pem()), file("s.key", key.serialize_pem()));
+    ServerTls::from_pem(cert, key, None).unwrap()
+}
+
+#[tokio::test]
+async fn clients_over_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tell, mut seen) = unbounded();
+    let server = Server::builder()
+        .tls(certificates(dir.path()))
+        .start_observer("127.0.0.1:0", move |_, message| {
+            tell.send(message.payload.clone()).unwrap_or_default()
+        })
+        .await
+        .unwrap();
+    let ca = dir.path().join("ca.crt");
+    let big = "x".repeat(100_000);
+    for payload in ["secret", &big] {
+        let args = ["--cafile", ca.to_str().unwrap(), "-q", "1", "-r", "-t", "a", "-m", payload];
+        let out = publish(&server, "mqttv5", &args).await;
+        assert!(out.status.success(), "{out:?}");
+        assert_eq!(timeout(PATIENCE, seen.recv()).await.unwrap().unwrap(), payload.as_bytes());
+    }
+    let args = ["--cafile", ca.to_str().unwrap(), "-t", "a", "-C", "1"];
+    let sub = client(&server, "mosquitto_sub", "mqttv311", &args).spawn().unwrap();
+    assert_eq!(lines(sub).await, [big]);
+    assert!(!publish(&server, "mqttv5", &["-q", "1", "-t", "a", "-m", "plain"]).await.status.success());
+}
+
+/// Promise 1 at a clean stop: what was received is acknowledged when it is safe, then everybody is told.
+#[tokio::test]
+async fn a_shutdown_waits_for_receipts() {
+    let (server, shelf, receipts) = storing().await;
+    let publisher =
+        client(&server, "mosquitto_pub", "mqttv5", &["-d", "-q", "1", "-t", "a", "-m", "x"]).spawn().unwrap();
+    wait_until("stored", || !shelf.lock().unwrap().tickets.is_empty()).await;
+    let address = server.local_addr();
+    let stop = tokio::spawn(server.shutdown(PATIENCE));
+    wait_until("a commit is asked for", || shelf.lock().unwrap().commits > 0).await;
+    wait_until("nobody is let in", || std::net::TcpListener::bind(address).is_ok()).await;
+    assert!(!stop.is_finished());
+    let ticket = shelf.lock().unwrap().tickets.pop().unwrap();
+    receipts.resolve(ticket);
+    let out = timeout(PATIENCE, publisher.wait_with_output()).await.expect("no PUBACK came").unwrap();
+    // It may end with an error, since it is told that we stop while it says good-bye; the PUBACK came first.
+    assert!(String::from_utf8_lossy(&out.stdout).contains("received PUBACK"), "{out:?}");
+    timeout(PATIENCE, stop).await.expect("it did not stop").unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_ever() {
+    let (server, shelf, _receipts) = storing().await;
+    let mut publisher =
+        client(&server, "mosquitto_pub", "mqttv5", &["-q", "1", "-t", "a", "-m", "x"]).spawn().unwrap();
+    wait_until("stored", || !shelf.lock().unwrap().tickets.is_empty()).await;
+    timeout(PATIENCE, server.shutdown(Duration::from_millis(50))).await.expect("it did not stop");
+    publisher.kill().await.unwrap();
 }
