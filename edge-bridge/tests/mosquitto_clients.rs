@@ -405,7 +405,7 @@ async fn clients_over_tls() {
     let server = Server::builder()
         .tls(certificates(dir.path()))
         .start_observer("127.0.0.1:0", move |_, message| {
-            tell.send(message.payload.clone()).unwrap_or_default()
+            tell.send(message.payload.clone()).unwrap_or_default();
         })
         .await
         .unwrap();
