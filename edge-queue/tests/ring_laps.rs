@@ -157,6 +157,8 @@ fn a_commit_costs_the_pages_it_fills() {
     let (mut store, recovered) = RingStore::open(Box::new(dir), &usual).unwrap();
     let (mut state, mut next) = (recovered.state, 1);
     for (size, limit) in [(1u64, 4200), (30, 8500)] {
+        // On the first lap a segment is filled before its first use, here ahead of the commits.
+        store.prepare().unwrap();
         let before = store.stats();
         for _ in 0..100 {
             store.append(&rows(next..next + size)).unwrap();
@@ -168,5 +170,25 @@ fn a_commit_costs_the_pages_it_fills() {
         assert_eq!(after.syncs - before.syncs, 100);
         let bytes = (after.bytes_written - before.bytes_written) / 100;
         assert!(bytes <= limit, "{size} rows: {bytes} bytes per commit");
+    }
+}
+
+#[test]
+fn a_new_segment_is_filled_by_the_commit_that_begins_it_unless_few_would_follow() {
+    let usual = Options { lane_bytes: [8 << 20; 4], segment_bytes: 1 << 20, ..options(0) };
+    for (size, filled) in [(1u64, true), (100, true), (1000, false)] {
+        let (mut store, recovered) = RingStore::open(Box::new(SimDir::new()), &usual).unwrap();
+        let mut state = recovered.state;
+        let mut written = Vec::new();
+        for first in [1, 1 + size] {
+            let before = store.stats();
+            store.append(&rows(first..first + size)).unwrap();
+            state.lane[1].next = first + size;
+            store.commit(&[], &state).unwrap();
+            assert_eq!(store.stats().syncs - before.syncs, 1, "the commit's own sync covers it");
+            written.push(store.stats().bytes_written - before.bytes_written);
+        }
+        assert_eq!(written[0] >= 1 << 20, filled, "{size} rows: {written:?}");
+        assert!(written[1] < 1 << 19, "{size} rows: {written:?}");
     }
 }

@@ -5,7 +5,7 @@
 //! * [`layout`] where things lie; [`superblock`] what the file is; [`frame`] the unit of writing; [`record`] and
 //!   [`snapshot`] what is in it;
 //! * [`lane`] a lane's log in RAM, with [`segment`] (which frames count), [`tail`] (where it grows) and [`free`]
-//!   (which slot comes next);
+//!   (which slot comes next, filled by [`blank`] when it is new);
 //! * [`writer`] a commit; [`reader`] reading, through [`window`]; [`scan`], [`open`], [`rebuild`] starting;
 //!   [`aside`] what becomes of damaged bytes.
 //!
@@ -14,6 +14,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod aside;
+mod blank;
 mod bytes;
 mod frame;
 mod free;
@@ -32,6 +33,7 @@ mod window;
 mod writer;
 
 use self::aside::Aside;
+use self::blank::fill;
 use self::lane::LaneLog;
 use self::reader::{Reader, Source};
 use self::scan::Scan;
@@ -44,9 +46,6 @@ use crate::medium::{Dir, Medium};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 use crate::store::{Chunk, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
-
-/// Zeros written at a time when space is written ahead.
-const FILL_BYTES: usize = 256 * 1024;
 
 /// The ring. See [`Store`] for its contract.
 pub struct RingStore {
@@ -196,25 +195,25 @@ impl Store for RingStore {
         Ok(())
     }
 
-    /// Fills the segment that comes next with zeros, when it was never written: writing into reserved space that
-    /// was never written costs a file system a journal commit per sync. At most one segment per call.
+    /// Fills the segment that each lane takes next, when it was never written, and syncs once.
     fn prepare(&mut self) -> Result<(), StoreError> {
-        for log in &mut self.lanes {
+        let failed = |source| StoreError::Io { op: "prepare", source };
+        let geometry = &self.superblock.geometry;
+        let mut any = false;
+        for log in &self.lanes {
             let Some(slot) = log.free.next_blank() else { continue };
-            let geometry = &self.superblock.geometry;
-            let zeros = vec![0; FILL_BYTES.min(geometry.segment_bytes as usize)];
-            let (start, end) = (geometry.offset(slot, 0), geometry.offset(slot, geometry.pages()));
-            let mut at = start;
-            while at < end {
-                let piece = zeros.get(..(end - at).min(zeros.len() as u64) as usize).unwrap_or_default();
-                self.medium.write_at(at, piece).map_err(|source| StoreError::Io { op: "prepare", source })?;
-                self.stats.bytes_written += piece.len() as u64;
-                at += piece.len() as u64;
-            }
-            self.stats.syncs += 1;
-            self.medium.sync().map_err(|source| StoreError::Io { op: "prepare", source })?;
-            log.free.filled(slot);
+            self.stats.bytes_written += fill(self.medium.as_mut(), geometry, slot).map_err(failed)?;
+            any = true;
+        }
+        if !any {
             return Ok(());
+        }
+        self.stats.syncs += 1;
+        self.medium.sync().map_err(failed)?;
+        for log in &mut self.lanes {
+            if let Some(slot) = log.free.next_blank() {
+                log.free.filled(slot);
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! of whole pages, as many as fit into one write per segment.
 #![deny(clippy::indexing_slicing)]
 
+use super::blank::{fill, worth_filling};
 use super::frame::{Head, Kind};
 use super::free::RESERVE;
 use super::lane::{LaneLog, row_bytes};
@@ -47,6 +48,8 @@ struct Progress {
     /// Page the run starts at.
     run_page: u32,
     closed: bool,
+    /// About how many bytes it has.
+    size: usize,
 }
 
 impl Writer<'_> {
@@ -74,7 +77,7 @@ impl Writer<'_> {
     ) -> Result<(), StoreError> {
         // Twelve: what a record usually takes besides the row. Only the choice depends on it.
         let size = rows.iter().fold(changes.len(), |sum, row| sum.saturating_add(row_bytes(row) + 12));
-        let mut progress = Progress { part: 0, run_page: 0, closed };
+        let mut progress = Progress { part: 0, run_page: 0, closed, size };
         self.buffers.run.clear();
         if size <= SMALL && self.small(log, changes, rows, &mut progress)? {
             return Ok(());
@@ -298,7 +301,18 @@ impl Writer<'_> {
             return Err(too_large("commit", "bookkeeping larger than a segment"));
         }
         let (medium, geometry) = (&*self.medium, self.geometry);
+        let blank = log.free.next_blank();
         let Some(slot) = log.free.take(|slot| readable(medium, geometry, slot)) else { return Err(full) };
+        if blank == Some(slot) && worth_filling(geometry, progress.size) {
+            // Nobody had time to do it before. The commit's own sync covers it.
+            match fill(self.medium, geometry, slot) {
+                Ok(bytes) => *self.written += bytes,
+                Err(source) => {
+                    log.free.put_suspect(slot);
+                    return Err(StoreError::Io { op: "write", source });
+                }
+            }
+        }
         let generation = *self.generation;
         *self.generation += 1;
         let tail = Tail::new(slot, generation, self.geometry.pages(), 0);
