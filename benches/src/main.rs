@@ -5,6 +5,7 @@
 //! One JSON object per line: `figure value unit baseline ratio runs`. Rates are messages per second; a ratio above 1
 //! means faster than the baseline, or, for sizes, larger than it.
 
+mod bridge;
 mod codec;
 mod measure;
 mod queue;
@@ -17,10 +18,13 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["queue", "--list"] => print(&queue::list()),
         ["codec", "--list"] => print(&codec::list()),
+        ["bridge", "--list"] => print(&bridge::list()),
         ["queue"] => queue::run(),
+        ["bridge"] => bridge::run(),
+        [bridge::CHILD, hub, spool] => bridge::child(hub, spool),
         ["codec"] => codec::run(),
         _ => {
-            eprintln!("usage: edge-benches queue|codec [--list]");
+            eprintln!("usage: edge-benches queue|bridge|codec [--list]");
             return ExitCode::from(2);
         }
     };
