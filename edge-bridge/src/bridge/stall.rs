@@ -29,12 +29,14 @@ pub struct Stall {
     last_byte_ms: u64,
     last_ack_ms: u64,
     probed_ms: Option<u64>,
+    /// No PUBACK for too long, or a probe is out. Not lifted by the probe's answer: who answers pings may still take nothing.
+    suspect: bool,
     factor: u64,
 }
 
 impl Default for Stall {
     fn default() -> Self {
-        Self { since_ms: None, last_byte_ms: 0, last_ack_ms: 0, probed_ms: None, factor: 1 }
+        Self { since_ms: None, last_byte_ms: 0, last_ack_ms: 0, probed_ms: None, suspect: false, factor: 1 }
     }
 }
 
@@ -48,7 +50,7 @@ impl Stall {
     pub fn set_waiting(&mut self, now_ms: u64, waiting: bool) {
         match (waiting, self.since_ms) {
             (true, None) => self.since_ms = Some(now_ms),
-            (false, _) => (self.since_ms, self.probed_ms) = (None, None),
+            (false, _) => (self.since_ms, self.probed_ms, self.suspect) = (None, None, false),
             (true, Some(_)) => {}
         }
     }
@@ -62,15 +64,17 @@ impl Stall {
     /// A PUBACK came: progress.
     pub fn on_ack(&mut self, now_ms: u64) {
         self.last_ack_ms = now_ms;
+        self.suspect = false;
         self.factor = 1;
     }
 
     /// What is due. A [`Break`](StallAction::Break) doubles the patience until the next PUBACK.
     pub fn poll(&mut self, now_ms: u64, srtt_ms: Option<u64>) -> Option<StallAction> {
-        let due_ms = self.poll_timeout(srtt_ms)?;
-        if now_ms < due_ms {
+        self.suspect |= now_ms >= self.doubt_at(srtt_ms)?;
+        if now_ms < self.action_at(srtt_ms)? {
             return None;
         }
+        self.suspect = true;
         if self.probed_ms.is_none() && now_ms < self.no_progress_at()? {
             self.probed_ms = Some(now_ms);
             return Some(StallAction::Probe);
@@ -80,9 +84,27 @@ impl Stall {
         Some(StallAction::Break)
     }
 
-    /// When [`poll`](Self::poll) has something to say.
+    /// When to [`poll`](Self::poll): something is due, or the link becomes suspect.
     #[must_use]
     pub fn poll_timeout(&self, srtt_ms: Option<u64>) -> Option<u64> {
+        let doubt_ms = if self.suspect { None } else { self.doubt_at(srtt_ms) };
+        let action_ms = self.action_at(srtt_ms)?;
+        Some(doubt_ms.map_or(action_ms, |doubt_ms| doubt_ms.min(action_ms)))
+    }
+
+    /// Whether the link is under suspicion: something is unacknowledged, and no PUBACK has come for as long as silence is allowed to last.
+    /// Only a PUBACK lifts it.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// When it is no longer true to say that messages flow.
+    fn doubt_at(&self, srtt_ms: Option<u64>) -> Option<u64> {
+        Some(self.last_ack_ms.max(self.since_ms?) + SILENCE_MS.max(4 * srtt_ms.unwrap_or(0)))
+    }
+
+    /// When a probe or a break is due.
+    fn action_at(&self, srtt_ms: Option<u64>) -> Option<u64> {
         let since_ms = self.since_ms?;
         let srtt_ms = srtt_ms.unwrap_or(0);
         let quiet_ms = match self.probed_ms {
@@ -90,11 +112,6 @@ impl Stall {
             None => self.last_byte_ms.max(since_ms) + SILENCE_MS.max(4 * srtt_ms) * self.factor,
         };
         Some(quiet_ms.min(self.no_progress_at()?))
-    }
-
-    /// Whether the link is under suspicion: a probe is out.
-    pub fn is_suspect(&self) -> bool {
-        self.probed_ms.is_some()
     }
 
     fn no_progress_at(&self) -> Option<u64> {
@@ -105,6 +122,17 @@ impl Stall {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Polled when it says so, until there is something to do.
+    fn next_action(stall: &mut Stall) -> (u64, StallAction) {
+        loop {
+            let at_ms = stall.poll_timeout(None).unwrap();
+            if let Some(action) = stall.poll(at_ms, None) {
+                return (at_ms, action);
+            }
+            assert!(stall.is_suspect(), "the timeout was for nothing");
+        }
+    }
 
     #[test]
     fn a_half_open_link_is_broken_in_four_seconds() {
@@ -149,16 +177,32 @@ mod tests {
     }
 
     #[test]
+    fn neither_pings_nor_other_packets_lift_the_suspicion() {
+        let mut stall = Stall::default();
+        stall.on_connected(0);
+        stall.set_waiting(0, true);
+        (0..30).for_each(|n| stall.on_byte(n * 100));
+        assert_eq!(stall.poll_timeout(None), Some(3_000), "bytes came, a PUBACK did not");
+        assert_eq!(stall.poll(3_000, None), None);
+        assert!(stall.is_suspect());
+        assert_eq!(stall.poll_timeout(None), Some(5_900), "the probe");
+        assert_eq!(stall.poll(5_900, None), Some(StallAction::Probe));
+        stall.on_byte(6_000);
+        assert!(stall.is_suspect());
+        stall.on_ack(6_100);
+        assert!(!stall.is_suspect());
+    }
+
+    #[test]
     fn patience_doubles_after_each_break_without_progress() {
         let mut stall = Stall::default();
         let mut took = Vec::new();
         for _ in 0..3 {
             stall.on_connected(0);
             stall.set_waiting(0, true);
-            let probe_ms = stall.poll_timeout(None).unwrap();
-            assert_eq!(stall.poll(probe_ms, None), Some(StallAction::Probe));
-            let break_ms = stall.poll_timeout(None).unwrap();
-            assert_eq!(stall.poll(break_ms, None), Some(StallAction::Break));
+            assert_eq!(next_action(&mut stall).1, StallAction::Probe);
+            let (break_ms, action) = next_action(&mut stall);
+            assert_eq!(action, StallAction::Break);
             took.push(break_ms);
         }
         assert_eq!(took, [4_000, 8_000, 16_000]);
