@@ -1,0 +1,163 @@
+//! Bugs planted between the parts: the product's code stays as it is, what goes in or comes out of it is changed on the way.
+
+use std::collections::HashSet;
+
+use bytes::{Bytes, BytesMut};
+use edge_bridge::wire::{self, Limits, Packet, PacketId, Version};
+
+use crate::ledger::Msg;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// The hub acknowledges a message and loses it.
+    HubForgets,
+    /// The queue removes a row when it is leased.
+    RemovedAtLease,
+    /// A receipt is resolved when the row is pushed, one commit early.
+    ReceiptAtPush,
+    /// The receipts of a connection are resolved when it ends: the copy that its sensor sends again is taken for a safe one.
+    ReceiptAtClose,
+    /// One PUBLISH more than the hub's Receive Maximum.
+    OneMore,
+    /// An identifier is used again while it is in flight.
+    IdReused,
+    /// Two PUBACKs to a sensor change places.
+    PubacksSwapped,
+    /// Two PUBLISHes to the hub change places.
+    PublishesSwapped,
+    /// DUP is cleared.
+    DupCleared,
+    /// What was in flight when the hub lost the session is not published again.
+    LostSessionDiscarded,
+    /// A row gets another identity with every lease.
+    FreshIdentity,
+    /// Acknowledgements never reach the disk.
+    AcksNotSaved,
+    /// Rows that are given back stay leased.
+    LeaseKept,
+    /// The link says `flowing` as long as it is connected.
+    LinkLies,
+    /// A clock that shows the bridge no delay, so that its window never shrinks.
+    DelayHidden,
+    /// Connections are read whatever `may_read` says.
+    AlwaysReads,
+}
+
+/// Changes what the gateway writes.
+#[derive(Debug, Default)]
+pub(crate) struct Mutator {
+    buffer: BytesMut,
+    extra: u16,
+    pub(crate) discarded: HashSet<Msg>,
+}
+
+impl Mutator {
+    /// A connection begins.
+    pub(crate) fn reset(&mut self) {
+        self.buffer.clear();
+    }
+
+    /// Gateway to hub. `room`: what the hub's Receive Maximum leaves.
+    pub(crate) fn wan(&mut self, bug: Option<Bug>, bytes: Bytes, room: usize) -> Bytes {
+        let stream =
+            [Bug::OneMore, Bug::IdReused, Bug::PublishesSwapped, Bug::DupCleared, Bug::LostSessionDiscarded];
+        let Some(bug) = bug.filter(|bug| stream.contains(bug)) else { return bytes };
+        let mut packets = self.packets(&bytes);
+        let is_publish = |packet: &Packet| matches!(packet, Packet::Publish(p) if p.packet_id.is_some());
+        match bug {
+            Bug::OneMore => {
+                let last = packets.iter().rposition(is_publish);
+                let sent = packets.iter().filter(|p| is_publish(p)).count();
+                if let Some(at) = last.filter(|_| sent >= room) {
+                    let mut more = packets[at].clone();
+                    self.extra += 1;
+                    set_id(&mut more, 60_000 + self.extra);
+                    packets.insert(at + 1, more);
+                }
+            }
+            Bug::IdReused => {
+                let mut last = None;
+                for packet in packets.iter_mut().filter(|p| is_publish(p)) {
+                    let own = id_of(packet);
+                    if let (Some(id), true) = (last, own.is_some_and(|id| id % 16 == 0)) {
+                        set_id(packet, id);
+                    }
+                    last = own;
+                }
+            }
+            Bug::PublishesSwapped => {
+                for at in 1..packets.len() {
+                    if let (Packet::Publish(a), Packet::Publish(b)) = (&packets[at - 1], &packets[at])
+                        && a.topic == b.topic
+                    {
+                        packets.swap(at - 1, at);
+                        break;
+                    }
+                }
+            }
+            Bug::DupCleared => {
+                for packet in &mut packets {
+                    if let Packet::Publish(publish) = packet {
+                        publish.dup = false;
+                    }
+                }
+            }
+            _ => packets.retain(|packet| match packet {
+                Packet::Publish(publish) => !self.discarded.contains(&Msg::of(&publish.payload)),
+                _ => true,
+            }),
+        }
+        encoded(&packets, Version::V5)
+    }
+
+    /// Listener to a sensor.
+    pub(crate) fn lan(bug: Option<Bug>, version: Version, bytes: Bytes) -> Bytes {
+        if bug != Some(Bug::PubacksSwapped) {
+            return bytes;
+        }
+        let mut rest = BytesMut::from(&bytes[..]);
+        let mut packets = Vec::new();
+        while let Ok(Some(packet)) = wire::decode(&mut rest, version, &Limits::default()) {
+            packets.push(packet);
+        }
+        let ours = |packet: &Packet| matches!(packet, Packet::PubAck(_));
+        if let Some(at) = (1..packets.len()).find(|at| ours(&packets[at - 1]) && ours(&packets[*at])) {
+            packets.swap(at - 1, at);
+        }
+        encoded(&packets, version)
+    }
+
+    fn packets(&mut self, bytes: &Bytes) -> Vec<Packet> {
+        self.buffer.extend_from_slice(bytes);
+        let mut packets = Vec::new();
+        if self.buffer.first() == Some(&0x10) {
+            let connect = wire::decode_connect(&mut self.buffer, &Limits::default()).unwrap().unwrap();
+            packets.push(Packet::Connect(Box::new(connect)));
+        }
+        while let Some(packet) = wire::decode(&mut self.buffer, Version::V5, &Limits::default()).unwrap() {
+            packets.push(packet);
+        }
+        packets
+    }
+}
+
+fn id_of(packet: &Packet) -> Option<u16> {
+    match packet {
+        Packet::Publish(publish) => publish.packet_id.map(PacketId::get),
+        _ => None,
+    }
+}
+
+fn set_id(packet: &mut Packet, id: u16) {
+    if let Packet::Publish(publish) = packet {
+        publish.packet_id = PacketId::new(id);
+    }
+}
+
+fn encoded(packets: &[Packet], version: Version) -> Bytes {
+    let mut out = BytesMut::new();
+    for packet in packets {
+        wire::encode(packet, version, &mut out).unwrap();
+    }
+    out.freeze()
+}

@@ -1,0 +1,442 @@
+//! The gateway: listener, ingest, model queue and bridge core, put together as a shell does it; and the taps at its two sides.
+
+use std::collections::HashMap;
+
+use bytes::{Bytes, BytesMut};
+use edge_bridge::Row;
+use edge_bridge::bridge::{Core, Event, Input, LinkConfig, LinkState, Output, RawPack, UplinkEvent, rules};
+use edge_bridge::chain::{ConnectionId, Ticket};
+use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::listener::{self, Listener};
+use edge_bridge::session::{ClientConfig, Closed};
+use edge_bridge::wire::{PropertyId, ReasonCode, Utf8, Version};
+
+use crate::bug::{Bug, Mutator};
+use crate::ledger::{Msg, Rule};
+use crate::net::{End, LinkId};
+use crate::queue::{Key, ModelQueue, Note};
+use crate::tap::{LanTap, WanTap};
+use crate::world::{Ctx, Due};
+
+/// After an unclean start what sensors send may be a copy for so long.
+const MARK_MS: u64 = 60_000;
+/// What a shell reads from a socket at a time.
+pub(crate) const READ_BYTES: usize = 8 * 1024;
+/// What a PUBLISH costs beside its payload, at most, with identity.
+const AROUND: usize = 120;
+
+/// The application's part: every reading once, alarms in their lane.
+#[derive(Debug)]
+pub(crate) struct Readings {
+    newest: HashMap<u16, u32>,
+    deduplicates: bool,
+    marks_until_ms: u64,
+}
+
+impl Ingest for Readings {
+    fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
+        let msg = Msg::of(&message.payload);
+        let newest = self.newest.entry(msg.sensor).or_default();
+        if self.deduplicates && msg.seq <= *newest {
+            return Answer::Absorb;
+        }
+        *newest = msg.seq;
+        let mut row = Row::new(message.topic.clone(), Bytes::copy_from_slice(&message.payload));
+        row.properties = message.properties.without(&[PropertyId::TopicAlias]);
+        row.possible_duplicate = message.dup || now.up_ms < self.marks_until_ms;
+        row.lane = Some(u8::from(!message.topic.contains("alarm")));
+        Answer::Store(vec![row])
+    }
+}
+
+struct Lan {
+    connection: ConnectionId,
+    version: Version,
+    /// Arrived, not read: the socket's.
+    socket: BytesMut,
+    /// What a shell reads at a time.
+    buffer: BytesMut,
+    /// The same bytes again, for the tap.
+    copy: BytesMut,
+    tap: LanTap,
+}
+
+/// What differs between gateways.
+#[derive(Debug, Clone)]
+pub(crate) struct GatewayConfig {
+    pub(crate) deduplicates: bool,
+    pub(crate) max_unacked_bytes: usize,
+    pub(crate) identity: bool,
+    pub(crate) max_in_flight: u16,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self { deduplicates: false, max_unacked_bytes: 1 << 20, identity: true, max_in_flight: u16::MAX }
+    }
+}
+
+pub(crate) struct Gateway {
+    config: GatewayConfig,
+    pub(crate) listener: Listener<Readings>,
+    pub(crate) core: Core<ModelQueue, RawPack>,
+    tickets: HashMap<Key, (Ticket, LinkId)>,
+    lans: HashMap<LinkId, Lan>,
+    links: HashMap<ConnectionId, LinkId>,
+    wan: Option<LinkId>,
+    buffer: BytesMut,
+    /// The same bytes again, for the tap.
+    copy: BytesMut,
+    mutator: Mutator,
+    pub(crate) commands: u64,
+    pub(crate) stalls: u64,
+}
+
+impl Gateway {
+    pub(crate) fn new(ctx: &Ctx, config: GatewayConfig, queue: ModelQueue, clean: bool) -> Self {
+        let mut client = ClientConfig::new(Utf8::from_static("gateway").unwrap());
+        client.max_in_flight = config.max_in_flight;
+        let mut link = LinkConfig::new(client);
+        link.seed = ctx.now_ms ^ 0x9a7e;
+        link.rules = rules::Rules::new(vec![rules::Rule::parse("cmd/# in 1").unwrap()]);
+        let marks_until_ms = if clean { 0 } else { ctx.now_ms + MARK_MS };
+        let ingest = Readings { newest: HashMap::new(), deduplicates: config.deduplicates, marks_until_ms };
+        let mut settings = listener::Config::default();
+        settings.max_unacked_bytes = config.max_unacked_bytes;
+        Self {
+            listener: Listener::new(settings, ingest),
+            core: Core::new(link, queue, RawPack::new(config.identity)),
+            config,
+            tickets: HashMap::new(),
+            lans: HashMap::new(),
+            links: HashMap::new(),
+            wan: None,
+            buffer: BytesMut::new(),
+            copy: BytesMut::new(),
+            mutator: Mutator::default(),
+            commands: 0,
+            stalls: 0,
+        }
+    }
+
+    pub(crate) fn start(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
+        self.core.start(now(ctx));
+        self.run(ctx, wan);
+    }
+
+    /// Rows go back to their place, and the hub is told.
+    pub(crate) fn stop_bridge(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
+        self.core.stop(now(ctx));
+        ctx.dials += 1;
+        self.run(ctx, wan);
+        self.hang_up(ctx, wan);
+        wan.forget();
+        let leased = self.core.spool().leased;
+        ctx.ledger.require(leased == 0, Rule::Lease, || format!("{leased} rows after the stop"));
+    }
+
+    /// Power off: what is left is the disk's.
+    pub(crate) fn lose_power(mut self, ctx: &mut Ctx, wan: &mut WanTap) -> ModelQueue {
+        let mut queue = std::mem::take(self.core.spool_mut());
+        let unsure = wan.ended() + queue.unsaved() as u64;
+        ctx.ledger.duplicates_allowed += unsure;
+        ctx.dials += 1;
+        wan.forget();
+        queue.power_cut(&mut ctx.rng);
+        let lost = ctx.ledger.owed.iter().find(|msg| !queue.is_durable(**msg)).copied();
+        ctx.ledger.require(lost.is_none(), Rule::Lost, || format!("{lost:?} in a power cut"));
+        queue
+    }
+
+    pub(crate) fn on_dialed(&mut self, ctx: &mut Ctx, wan: &mut WanTap, link: Option<LinkId>) {
+        let input = match link {
+            Some(_) => Input::Dialed,
+            None => Input::DialFailed("refused".to_owned()),
+        };
+        self.wan = link;
+        self.buffer.clear();
+        self.copy.clear();
+        self.mutator.reset();
+        self.core.handle_input(core_now(ctx), input);
+        self.run(ctx, wan);
+    }
+
+    pub(crate) fn on_wan_bytes(&mut self, ctx: &mut Ctx, wan: &mut WanTap, link: LinkId, bytes: &Bytes) {
+        for slice in ctx.slices(bytes) {
+            if self.wan != Some(link) {
+                return;
+            }
+            self.buffer.extend_from_slice(&slice);
+            self.copy.extend_from_slice(&slice);
+            while !self.buffer.is_empty() {
+                let before = self.buffer.len();
+                self.core.spool_mut().now_ms = ctx.now_ms;
+                self.core.handle_input(core_now(ctx), Input::Bytes(&mut self.buffer));
+                let taken = before - self.buffer.len();
+                wan.received(&self.copy.split_to(taken), &mut ctx.ledger);
+                self.run(ctx, wan);
+                if taken == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn on_wan_closed(&mut self, ctx: &mut Ctx, wan: &mut WanTap, link: LinkId) {
+        if self.wan == Some(link) {
+            self.core.handle_input(core_now(ctx), Input::HungUp(None));
+            self.run(ctx, wan);
+        }
+    }
+
+    pub(crate) fn on_lan_dialed(&mut self, ctx: &mut Ctx, wan: &mut WanTap, link: LinkId, version: Version) {
+        let Some(connection) = self.listener.accept(now(ctx)) else { return };
+        self.links.insert(connection, link);
+        let tap = LanTap::new(version);
+        let [socket, buffer, copy] = [BytesMut::new(), BytesMut::new(), BytesMut::new()];
+        self.lans.insert(link, Lan { connection, version, socket, buffer, copy, tap });
+        self.run(ctx, wan);
+    }
+
+    pub(crate) fn on_lan_bytes(&mut self, ctx: &mut Ctx, wan: &mut WanTap, link: LinkId, bytes: &Bytes) {
+        for slice in ctx.slices(bytes) {
+            let Some(lan) = self.lans.get_mut(&link) else { return };
+            lan.socket.extend_from_slice(&slice);
+            self.read(ctx, link);
+            self.run(ctx, wan);
+        }
+    }
+
+    pub(crate) fn on_lan_closed(&mut self, ctx: &mut Ctx, wan: &mut WanTap, link: LinkId) {
+        if let Some(lan) = self.lans.get(&link) {
+            self.listener.handle_closed(now(ctx), lan.connection);
+            self.run(ctx, wan);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self, ctx: &Ctx) -> Option<u64> {
+        let core = self.core.poll_timeout().map(|at_ms| at_ms * core_scale(ctx));
+        let all = [core, self.listener.poll_timeout(), self.core.spool().poll_timeout()];
+        all.into_iter().flatten().min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
+        self.core.spool_mut().handle_timeout(ctx.now_ms);
+        if self.core.poll_timeout().is_some_and(|at_ms| at_ms * core_scale(ctx) <= ctx.now_ms) {
+            self.core.handle_input(core_now(ctx), Input::Timeout);
+        }
+        self.listener.handle_timeout(now(ctx));
+        self.run(ctx, wan);
+    }
+
+    pub(crate) fn link(&self, ctx: &Ctx) -> LinkState {
+        if ctx.bug == Some(Bug::LinkLies) && self.core.session().is_some_and(|s| s.is_open()) {
+            return LinkState::Flowing;
+        }
+        self.core.link()
+    }
+
+    pub(crate) fn queue(&self) -> &ModelQueue {
+        self.core.spool()
+    }
+
+    /// Bytes and messages that sensors wait for.
+    pub(crate) fn unacked_bytes(&self) -> usize {
+        self.listener.stats().unacked_bytes
+    }
+
+    pub(crate) fn max_unacked_bytes(&self) -> usize {
+        self.config.max_unacked_bytes
+    }
+
+    pub(crate) fn wan_link(&self) -> Option<LinkId> {
+        self.wan
+    }
+
+    /// Until nobody has anything more to say.
+    fn run(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
+        loop {
+            let mut moved = false;
+            while let Some(output) = self.listener.poll_output() {
+                self.on_listener(ctx, output);
+                moved = true;
+            }
+            self.core.spool_mut().now_ms = ctx.now_ms;
+            while let Some(output) = self.core.poll_output() {
+                self.on_core(ctx, wan, output);
+                moved = true;
+            }
+            for note in self.core.spool_mut().take_notes() {
+                self.on_note(ctx, note);
+                moved = true;
+            }
+            let room = self.queue().has_room();
+            if room != self.listener.has_room() {
+                self.listener.set_room(now(ctx), room);
+                moved = true;
+            }
+            moved |= self.read_on(ctx);
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Connections that were not read may be read now.
+    fn read_on(&mut self, ctx: &mut Ctx) -> bool {
+        let waits = |lan: &Lan| !lan.buffer.is_empty() || !lan.socket.is_empty();
+        let mut waiting: Vec<_> = self.lans.iter().filter(|(_, l)| waits(l)).map(|(id, _)| *id).collect();
+        waiting.sort_unstable();
+        let mut moved = false;
+        for link in waiting {
+            moved |= self.read(ctx, link);
+        }
+        moved
+    }
+
+    /// Whether something was read.
+    fn read(&mut self, ctx: &mut Ctx, link: LinkId) -> bool {
+        let mut any = false;
+        while let Some(lan) = self.lans.get_mut(&link)
+            && (!lan.buffer.is_empty() || !lan.socket.is_empty())
+            && (self.listener.may_read(lan.connection) || ctx.bug == Some(Bug::AlwaysReads))
+        {
+            let part = READ_BYTES.min(lan.socket.len());
+            let part = lan.socket.split_to(part);
+            lan.buffer.extend_from_slice(&part);
+            lan.copy.extend_from_slice(&part);
+            let before = lan.buffer.len();
+            self.listener.handle_bytes(now(ctx), lan.connection, &mut lan.buffer);
+            let taken = before - lan.buffer.len();
+            lan.tap.read(&lan.copy.split_to(taken));
+            if taken == 0 && part.is_empty() {
+                break;
+            }
+            any = true;
+        }
+        any
+    }
+
+    fn on_listener(&mut self, ctx: &mut Ctx, output: listener::Output) {
+        match output {
+            listener::Output::Transmit { connection, bytes } => {
+                let link = self.links[&connection];
+                let lan = self.lans.get_mut(&link).unwrap();
+                let bytes = Mutator::lan(ctx.bug, lan.version, bytes);
+                for msg in lan.tap.wrote(&bytes, &mut ctx.ledger) {
+                    ctx.ledger.on_receipt(msg, self.core.spool().is_durable(msg));
+                }
+                ctx.send(link, End::Far, Some(&bytes));
+                self.listener.handle_written(now(ctx), connection, bytes.len());
+            }
+            listener::Output::Close { connection } => {
+                let link = self.links.remove(&connection).unwrap();
+                let lan = self.lans.remove(&link).unwrap();
+                ctx.ledger.duplicates_allowed += lan.tap.pending() as u64;
+                ctx.send(link, End::Far, None);
+                if ctx.bug == Some(Bug::ReceiptAtClose) {
+                    let gone: Vec<_> = self.tickets.values().filter(|t| t.1 == link).map(|t| t.0).collect();
+                    gone.into_iter().for_each(|ticket| self.listener.resolve(now(ctx), ticket));
+                }
+            }
+            listener::Output::Store { ticket, rows } => self.store(ctx, ticket, rows),
+            listener::Output::Commit => self.core.spool_mut().want_commit(),
+            listener::Output::Event(listener::Event::Disconnected {
+                why: Closed::Violation(why), ..
+            }) => {
+                ctx.ledger.violate(Rule::Protocol, || format!("at the listener: {why}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn store(&mut self, ctx: &mut Ctx, ticket: Ticket, rows: Vec<Row>) {
+        if !self.queue().has_room() {
+            self.listener.handle_full(ticket, rows);
+            return;
+        }
+        for row in rows {
+            let sensor = Msg::of(&row.payload).sensor;
+            let link = ctx.net.links(|kind| kind == crate::sensor::kind(sensor)).last().copied();
+            let key = self.core.spool_mut().push(ctx.now_ms, row);
+            self.tickets.insert(key, (ticket, link.unwrap_or(0)));
+        }
+        if ctx.bug == Some(Bug::ReceiptAtPush) {
+            self.listener.resolve(now(ctx), ticket);
+        }
+        self.core.handle_input(core_now(ctx), Input::Rows);
+    }
+
+    fn on_note(&mut self, ctx: &mut Ctx, note: Note) {
+        match note {
+            Note::Safe(key) => {
+                if let Some((ticket, _)) = self.tickets.remove(&key) {
+                    self.listener.resolve(now(ctx), ticket);
+                }
+            }
+            Note::Acked(msg) => ctx.ledger.on_row_acked(msg),
+            Note::Gone(msg) => ctx.ledger.on_row_gone(msg),
+        }
+    }
+
+    fn on_core(&mut self, ctx: &mut Ctx, wan: &mut WanTap, output: Output) {
+        match output {
+            Output::Dial => {
+                ctx.dials += 1;
+                ctx.at(2 * ctx.net.wan.latency_ms, Due::Dialed(ctx.dials));
+            }
+            Output::Transmit(bytes) => {
+                let Some(link) = self.wan else { return };
+                let bytes = self.mutator.wan(ctx.bug, bytes, wan.room());
+                wan.sent(&bytes, &mut ctx.ledger);
+                ctx.send(link, End::Near, Some(&bytes));
+            }
+            Output::Hangup => self.hang_up(ctx, wan),
+            Output::Event(event) => self.on_event(ctx, wan, event),
+        }
+    }
+
+    fn hang_up(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
+        if let Some(link) = self.wan.take() {
+            ctx.ledger.duplicates_allowed += wan.ended();
+            ctx.send(link, End::Near, None);
+        }
+    }
+
+    fn on_event(&mut self, ctx: &mut Ctx, wan: &WanTap, event: Event) {
+        match event {
+            Event::Message { ack: Some(ack), .. } => {
+                self.commands += 1;
+                // A connection that just ended: the hub sends it again.
+                let _ = self.core.ack(core_now(ctx), ack, ReasonCode::SUCCESS);
+            }
+            Event::Stalled => self.stalls += 1,
+            Event::SessionLost { .. } => self.mutator.discarded.extend(&wan.lost),
+            Event::Disconnected { reason, .. } if reason.contains("broke the protocol") && !ctx.hostile => {
+                ctx.ledger.violate(Rule::Protocol, || format!("at the bridge: {reason}"));
+            }
+            Event::Uplink(UplinkEvent::DeadLetter { rows, reason: ReasonCode::PACKET_TOO_LARGE, .. }) => {
+                for msg in rows.iter().filter_map(|row| self.core.spool().msg(*row)).collect::<Vec<_>>() {
+                    let size = ctx.sizes.get(&msg.sensor).copied().unwrap_or(0);
+                    if size + AROUND > ctx.smallest_packet_max as usize {
+                        ctx.ledger.on_too_large(msg);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How much slower the core's clock goes.
+fn core_scale(ctx: &Ctx) -> u64 {
+    if ctx.bug == Some(Bug::DelayHidden) { 64 } else { 1 }
+}
+
+fn core_now(ctx: &Ctx) -> Now {
+    Now { up_ms: ctx.now_ms / core_scale(ctx), wall_ms: 0 }
+}
+
+fn now(ctx: &Ctx) -> Now {
+    Now { up_ms: ctx.now_ms, wall_ms: 0 }
+}

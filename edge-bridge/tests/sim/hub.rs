@@ -1,0 +1,343 @@
+//! The hub: a server-role session with every habit that a broker in the field has been seen to have.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use edge_bridge::session::{
+    Accept, AckHandle, Closed, Event, Input, Output, Resume, ServerConfig, Session, Token, Violation,
+};
+use edge_bridge::wire::{
+    self, Ack, Connect, Packet, PacketId, Properties, Publish, QoS, ReasonCode, Utf8, Version,
+};
+
+use crate::bug::Bug;
+use crate::ledger::{Msg, Rule};
+use crate::net::{End, LinkId};
+use crate::world::Ctx;
+
+#[derive(Debug)]
+struct Connection {
+    session: Session,
+    buffer: BytesMut,
+    /// When it is thrown out.
+    kick_ms: Option<u64>,
+}
+
+/// A PUBLISH that was taken in and not answered.
+#[derive(Debug)]
+struct Pending {
+    due_ms: u64,
+    link: LinkId,
+    ack: AckHandle,
+    id: PacketId,
+    msg: Msg,
+    reason: ReasonCode,
+}
+
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) up: bool,
+    pub(crate) refuses: Option<ReasonCode>,
+    pub(crate) kicks_ms: Option<u64>,
+    pub(crate) receive_maximum: u16,
+    pub(crate) max_packet: u32,
+    pub(crate) keep_alive_s: Option<u16>,
+    pub(crate) aliases: u16,
+    pub(crate) withholds: bool,
+    pub(crate) ack_delay_ms: u64,
+    pub(crate) errors: (u64, ReasonCode),
+    pub(crate) hostile_one_in: u64,
+    connections: HashMap<LinkId, Connection>,
+    current: Option<LinkId>,
+    resume: Option<Resume>,
+    pending: VecDeque<Pending>,
+    /// Taken in on an earlier connection of this session and never answered there.
+    unanswered: Vec<(PacketId, Msg)>,
+    /// Late and repeated answers: when, which.
+    late: VecDeque<(u64, LinkId, PacketId, Option<Msg>)>,
+    epoch: u64,
+    pub(crate) subscribes: u64,
+    pub(crate) connects: u64,
+    commands: u64,
+    pub(crate) commands_done: u64,
+    taken: u64,
+    /// It answered what its session does not know of.
+    invented: bool,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            up: true,
+            refuses: None,
+            kicks_ms: None,
+            receive_maximum: 1000,
+            max_packet: 1 << 20,
+            keep_alive_s: None,
+            aliases: 16,
+            withholds: false,
+            ack_delay_ms: 2,
+            errors: (0, ReasonCode::SUCCESS),
+            hostile_one_in: 0,
+            connections: HashMap::new(),
+            current: None,
+            resume: None,
+            pending: VecDeque::new(),
+            unanswered: Vec::new(),
+            late: VecDeque::new(),
+            epoch: 0,
+            subscribes: 0,
+            connects: 0,
+            commands: 0,
+            commands_done: 0,
+            taken: 0,
+            invented: false,
+        }
+    }
+}
+
+impl Hub {
+    pub(crate) fn on_dialed(&mut self, ctx: &mut Ctx, link: LinkId) {
+        let mut config = ServerConfig::default();
+        config.receive_maximum = self.receive_maximum;
+        config.limits = config.limits.with_max_packet_size(self.max_packet);
+        config.topic_alias_maximum = self.aliases;
+        self.epoch += 1;
+        let session = Session::server(ctx.now_ms, self.epoch, config);
+        self.connections.insert(link, Connection { session, buffer: BytesMut::new(), kick_ms: None });
+    }
+
+    pub(crate) fn on_bytes(&mut self, ctx: &mut Ctx, link: LinkId, bytes: &Bytes) {
+        for slice in ctx.slices(bytes) {
+            let Some(connection) = self.connections.get_mut(&link) else { return };
+            connection.buffer.extend_from_slice(&slice);
+            loop {
+                let Some(connection) = self.connections.get_mut(&link) else { return };
+                let before = connection.buffer.len();
+                connection.session.handle_input(ctx.now_ms, Input::Bytes(&mut connection.buffer));
+                let after = connection.buffer.len();
+                self.drain(ctx, link);
+                if after == before || after == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn on_closed(&mut self, ctx: &mut Ctx, link: LinkId) {
+        if let Some(connection) = self.connections.get_mut(&link) {
+            connection.session.handle_input(ctx.now_ms, Input::Closed);
+            self.drain(ctx, link);
+        }
+    }
+
+    /// Stops: connections are gone, and what was not acknowledged.
+    pub(crate) fn stop(&mut self, ctx: &mut Ctx) {
+        self.up = false;
+        for link in self.links() {
+            self.on_closed(ctx, link);
+        }
+        self.unanswered.clear();
+    }
+
+    /// The session is gone, as after a restart without persistence.
+    pub(crate) fn lose_session(&mut self) {
+        self.resume = None;
+        self.commands_done = self.commands;
+        self.unanswered.clear();
+    }
+
+    /// The client lost its session: its identifiers mean other messages now.
+    pub(crate) fn client_restarted(&mut self) {
+        self.unanswered.clear();
+        self.late.clear();
+    }
+
+    pub(crate) fn command(&mut self, ctx: &mut Ctx) {
+        let Some(link) = self.current else { return };
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: Utf8::from_static("cmd/valve").unwrap(),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::from_static(b"open"),
+        };
+        if connection.session.publish(ctx.now_ms, Token(self.commands), &publish).is_ok() {
+            self.commands += 1;
+        }
+        self.drain(ctx, link);
+    }
+
+    pub(crate) fn garbage(&mut self, ctx: &mut Ctx) {
+        if let Some(link) = self.current {
+            ctx.hostile = true;
+            ctx.send(link, End::Far, Some(&Bytes::from_static(&[0xf3, 0xff, 0xff, 0xff, 0xff, 0x01])));
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<u64> {
+        let sessions = self.connections.values().filter_map(|c| c.session.poll_timeout());
+        let kicks = self.connections.values().filter_map(|c| c.kick_ms);
+        let acks = self.pending.front().filter(|_| !self.withholds).map(|p| p.due_ms);
+        let late = self.late.front().map(|l| l.0);
+        sessions.chain(kicks).chain(acks).chain(late).min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, ctx: &mut Ctx) {
+        let now_ms = ctx.now_ms;
+        while !self.withholds
+            && self.pending.front().is_some_and(|p| p.due_ms <= now_ms)
+            && let Some(pending) = self.pending.pop_front()
+        {
+            self.answer(ctx, &pending);
+        }
+        while self.late.front().is_some_and(|late| late.0 <= now_ms)
+            && let Some((_, link, id, msg)) = self.late.pop_front()
+        {
+            self.answer_late(ctx, link, id, msg);
+        }
+        for link in self.links() {
+            let Some(connection) = self.connections.get_mut(&link) else { continue };
+            if connection.session.poll_timeout().is_some_and(|at_ms| at_ms <= now_ms) {
+                connection.session.handle_input(now_ms, Input::Timeout);
+            }
+            if connection.kick_ms.is_some_and(|at_ms| at_ms <= now_ms) {
+                connection.kick_ms = None;
+                connection.session.disconnect(now_ms, ReasonCode::SERVER_BUSY);
+            }
+            self.drain(ctx, link);
+        }
+    }
+
+    fn links(&self) -> Vec<LinkId> {
+        let mut links: Vec<_> = self.connections.keys().copied().collect();
+        links.sort_unstable();
+        links
+    }
+
+    fn drain(&mut self, ctx: &mut Ctx, link: LinkId) {
+        loop {
+            let Some(connection) = self.connections.get_mut(&link) else { return };
+            match connection.session.poll_output() {
+                None => return,
+                Some(Output::Transmit(bytes)) => ctx.send(link, End::Far, Some(&bytes)),
+                Some(Output::Event(Event::Closed(why))) => self.closed(ctx, link, &why),
+                Some(Output::Event(event)) => self.on_event(ctx, link, event),
+            }
+        }
+    }
+
+    fn on_event(&mut self, ctx: &mut Ctx, link: LinkId, event: Event) {
+        match event {
+            Event::Connect(connect) => self.on_connect(ctx, link, &connect),
+            Event::Publish { publish, ack: Some(ack) } => self.on_publish(ctx, link, &publish, ack),
+            Event::Subscribe { subscribe, .. } => {
+                self.subscribes += 1;
+                let reasons = vec![ReasonCode::GRANTED_QOS_1; subscribe.filters.len()];
+                let connection = self.connections.get_mut(&link).unwrap();
+                connection.session.suback(ctx.now_ms, subscribe.packet_id, reasons);
+            }
+            Event::Acked { .. } => self.commands_done += 1,
+            _ => {}
+        }
+    }
+
+    fn on_connect(&mut self, ctx: &mut Ctx, link: LinkId, connect: &Connect) {
+        if let Some(reason) = self.refuses {
+            self.connections.get_mut(&link).unwrap().session.refuse(ctx.now_ms, reason);
+            return;
+        }
+        if let Some(old) = self.current.take()
+            && let Some(connection) = self.connections.get_mut(&old)
+        {
+            connection.session.disconnect(ctx.now_ms, ReasonCode::SESSION_TAKEN_OVER);
+            self.drain(ctx, old);
+        }
+        self.current = Some(link);
+        self.connects += 1;
+        let mut accept = Accept::default();
+        accept.resume = self.resume.take().filter(|_| !connect.clean_start);
+        accept.keep_alive_s = self.keep_alive_s;
+        let resumed = accept.resume.is_some();
+        let connection = self.connections.get_mut(&link).unwrap();
+        connection.kick_ms = self.kicks_ms.map(|ms| ctx.now_ms + ms);
+        connection.session.accept(ctx.now_ms, accept);
+        let unanswered = std::mem::take(&mut self.unanswered);
+        if resumed && self.hostile_one_in > 0 {
+            let at_ms = ctx.now_ms + ctx.rng.between(0, 800);
+            self.late.extend(unanswered.into_iter().map(|(id, msg)| (at_ms, link, id, Some(msg))));
+            self.late.make_contiguous().sort_by_key(|late| late.0);
+        }
+    }
+
+    fn on_publish(&mut self, ctx: &mut Ctx, link: LinkId, publish: &Publish, ack: AckHandle) {
+        let msg = Msg::of(&publish.payload);
+        let (one_in, reason) = self.errors;
+        let reason = if ctx.rng.one_in(one_in) { reason } else { ReasonCode::SUCCESS };
+        if reason.is_error() {
+            ctx.ledger.on_hub_refusal(msg);
+        } else {
+            ctx.ledger.on_hub_arrival(publish);
+        }
+        let id = publish.packet_id.unwrap();
+        let due_ms = ctx.now_ms + self.ack_delay_ms;
+        self.pending.push_back(Pending { due_ms, link, ack, id, msg, reason });
+    }
+
+    fn answer(&mut self, ctx: &mut Ctx, pending: &Pending) {
+        let Some(connection) = self.connections.get_mut(&pending.link) else { return };
+        if connection.session.ack(ctx.now_ms, pending.ack, pending.reason).is_err() {
+            return;
+        }
+        self.taken += 1;
+        let kept = ctx.bug != Some(Bug::HubForgets) || !self.taken.is_multiple_of(10);
+        ctx.ledger.on_hub_answer(pending.msg, pending.reason, kept);
+        self.drain(ctx, pending.link);
+        if ctx.rng.one_in(self.hostile_one_in) {
+            let again = if ctx.rng.one_in(2) { pending.id } else { PacketId::new(50_000).unwrap() };
+            self.late.push_back((ctx.now_ms + 1, pending.link, again, None));
+        }
+    }
+
+    /// An answer that nobody waits for, or that belongs to an earlier connection.
+    fn answer_late(&mut self, ctx: &mut Ctx, link: LinkId, id: PacketId, msg: Option<Msg>) {
+        if self.current != Some(link) {
+            return;
+        }
+        self.invented = true;
+        if let Some(msg) = msg {
+            ctx.ledger.on_hub_answer(msg, ReasonCode::SUCCESS, true);
+        }
+        let mut bytes = BytesMut::new();
+        wire::encode(&Packet::PubAck(Ack::new(id, ReasonCode::SUCCESS)), Version::V5, &mut bytes).unwrap();
+        ctx.send(link, End::Far, Some(&bytes.freeze()));
+    }
+
+    fn closed(&mut self, ctx: &mut Ctx, link: LinkId, why: &Closed) {
+        let connection = self.connections.remove(&link).unwrap();
+        // The session does not know of the answers that this hub invents; the tap counts them.
+        let invented = self.invented && *why == Closed::Violation(Violation::ReceiveMaximumExceeded);
+        if let (Closed::Violation(violation), false) = (why, invented) {
+            ctx.ledger.violate(Rule::Protocol, || format!("at the hub: {violation}"));
+        }
+        ctx.send(link, End::Far, None);
+        for pending in self.take_pending(link) {
+            self.unanswered.push((pending.id, pending.msg));
+        }
+        if self.current == Some(link) {
+            self.current = None;
+            self.resume = Some(connection.session.into_resume());
+        }
+    }
+
+    fn take_pending(&mut self, link: LinkId) -> Vec<Pending> {
+        let all = std::mem::take(&mut self.pending);
+        let (gone, rest): (VecDeque<_>, VecDeque<_>) =
+            all.into_iter().partition(|pending| pending.link == link);
+        self.pending = rest;
+        gone.into()
+    }
+}

@@ -1,0 +1,197 @@
+//! What happened to each message, as an outside observer sees it, and the rules it must obey.
+
+use std::collections::{HashMap, HashSet};
+
+use edge_bridge::wire::{Publish, ReasonCode};
+
+/// One reading: which sensor, which of its readings. The payload starts with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Msg {
+    pub(crate) sensor: u16,
+    pub(crate) seq: u32,
+}
+
+impl Msg {
+    pub(crate) fn payload(self, size: usize) -> Vec<u8> {
+        let mut out = Vec::with_capacity(size.max(6));
+        out.extend_from_slice(&self.sensor.to_be_bytes());
+        out.extend_from_slice(&self.seq.to_be_bytes());
+        out.resize(size.max(6), 0x55);
+        out
+    }
+
+    pub(crate) fn of(payload: &[u8]) -> Self {
+        let sensor = u16::from_be_bytes(payload[..2].try_into().unwrap());
+        Self { sensor, seq: u32::from_be_bytes(payload[2..6].try_into().unwrap()) }
+    }
+}
+
+/// What was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Rule {
+    /// Acknowledged to a sensor, and neither at the hub nor in the durable part of the queue.
+    Lost,
+    /// A row left the queue, and the hub had not acknowledged it (nor refused it for good).
+    RemovedEarly,
+    /// PUBACK to a sensor before the row was durable or acknowledged by the hub.
+    EarlyReceipt,
+    /// More unacknowledged at the hub than this connection's Receive Maximum.
+    ReceiveMaximum,
+    /// A packet identifier for two messages at a time.
+    PacketId,
+    /// PUBACKs to a sensor not in order of arrival.
+    PubackOrder,
+    /// First deliveries of one topic out of order.
+    TopicOrder,
+    /// DUP not on a repeat of a resumed session under its old identifier, or on something else.
+    Dup,
+    /// A copy at the hub that nothing tells from a new message.
+    UnmarkedDuplicate,
+    /// More copies than what was unconfirmed at each fault.
+    DuplicateBound,
+    /// `flowing` or `draining` without PUBACK progress.
+    LinkState,
+    /// Something grew beyond its limit.
+    Memory,
+    /// Not everything arrived although all faults are over.
+    Delivery,
+    /// Rows are leased and nobody holds them.
+    Lease,
+    /// One side ended the connection for a breach of the protocol by the other, without the hub having been told to commit one.
+    Protocol,
+    /// Time does not pass.
+    Spin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) rule: Rule,
+    pub(crate) at_ms: u64,
+    pub(crate) detail: String,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) now_ms: u64,
+    violation: Option<Violation>,
+    /// The hub holds it for good.
+    safe: HashSet<Msg>,
+    /// The hub sent a PUBACK of success.
+    told: HashSet<Msg>,
+    /// The hub refused it for now: its place in the order is lost.
+    postponed: HashSet<Msg>,
+    /// The hub refused it for good, or it is larger than the hub takes.
+    refused: HashSet<Msg>,
+    /// First arrivals at the hub: `edge-id`.
+    seen: HashMap<Msg, Option<String>>,
+    newest: HashMap<u16, u32>,
+    /// A sensor has its PUBACK, the hub has not the message.
+    pub(crate) owed: HashSet<Msg>,
+    /// PUBACKs to sensors.
+    pub(crate) receipts: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) duplicates_allowed: u64,
+    /// When each message first came to the hub.
+    pub(crate) arrived_ms: HashMap<Msg, u64>,
+}
+
+impl Ledger {
+    /// Only the first violation counts: what follows may follow from it.
+    pub(crate) fn violate(&mut self, rule: Rule, detail: impl FnOnce() -> String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { rule, at_ms: self.now_ms, detail: detail() });
+        }
+    }
+
+    pub(crate) fn require(&mut self, ok: bool, rule: Rule, detail: impl FnOnce() -> String) {
+        if !ok {
+            self.violate(rule, detail);
+        }
+    }
+
+    pub(crate) fn verdict(&self) -> Result<(), Violation> {
+        self.violation.clone().map_or(Ok(()), Err)
+    }
+
+    /// The hub took a PUBLISH in (it has not answered yet).
+    pub(crate) fn on_hub_arrival(&mut self, publish: &Publish) {
+        let msg = Msg::of(&publish.payload);
+        let property = |name: &str| {
+            let mut all = publish.properties.user_properties();
+            all.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+        };
+        let (id, pd) = (property("edge-id"), property("edge-pd").is_some());
+        let Some(first) = self.seen.get(&msg) else {
+            self.seen.insert(msg, id);
+            self.arrived_ms.insert(msg, self.now_ms);
+            let newest = self.newest.get(&msg.sensor).copied();
+            let in_order = newest.is_none_or(|newest| newest < msg.seq) || self.postponed.contains(&msg);
+            self.require(in_order, Rule::TopicOrder, || format!("{msg:?} after {newest:?}"));
+            self.newest.insert(msg.sensor, newest.unwrap_or(0).max(msg.seq));
+            return;
+        };
+        let recognised = publish.dup || pd || (id.is_some() && *first == id);
+        let detail = format!("{msg:?} as {id:?}, first as {first:?}");
+        self.require(recognised, Rule::UnmarkedDuplicate, || detail);
+        self.duplicates += 1;
+        let (n, allowed) = (self.duplicates, self.duplicates_allowed);
+        self.require(n <= allowed, Rule::DuplicateBound, || format!("{n} copies, {allowed} unconfirmed"));
+    }
+
+    /// The hub answers. `kept`: it really holds the message.
+    pub(crate) fn on_hub_answer(&mut self, msg: Msg, reason: ReasonCode, kept: bool) {
+        if !reason.is_error() {
+            self.told.insert(msg);
+            if kept {
+                self.safe.insert(msg);
+                self.owed.remove(&msg);
+            }
+        } else if !edge_bridge::bridge::may_heal(reason) {
+            self.refused.insert(msg);
+        }
+    }
+
+    /// The hub does not take it this time, and may not get to say so.
+    pub(crate) fn on_hub_refusal(&mut self, msg: Msg) {
+        self.postponed.insert(msg);
+    }
+
+    /// The bridge gave it up, and the hub takes nothing of this size.
+    pub(crate) fn on_too_large(&mut self, msg: Msg) {
+        self.refused.insert(msg);
+    }
+
+    /// A row left the queue's books.
+    pub(crate) fn on_row_acked(&mut self, msg: Msg) {
+        let allowed = self.told.contains(&msg) || self.refused.contains(&msg);
+        self.require(allowed, Rule::RemovedEarly, || format!("{msg:?}"));
+    }
+
+    /// A row is no longer on the disk.
+    pub(crate) fn on_row_gone(&mut self, msg: Msg) {
+        let fine = !self.owed.contains(&msg) || self.refused.contains(&msg);
+        self.require(fine, Rule::Lost, || format!("{msg:?} left the disk"));
+        if self.refused.contains(&msg) {
+            self.owed.remove(&msg);
+        }
+    }
+
+    /// A PUBACK to a sensor leaves.
+    pub(crate) fn on_receipt(&mut self, msg: Msg, durable: bool) {
+        self.receipts += 1;
+        let settled = self.told.contains(&msg) || self.refused.contains(&msg);
+        self.require(durable || settled, Rule::EarlyReceipt, || format!("{msg:?}"));
+        if !self.safe.contains(&msg) && !self.refused.contains(&msg) {
+            self.owed.insert(msg);
+            self.require(durable, Rule::Lost, || format!("{msg:?}: the hub acknowledged it and has it not"));
+        }
+    }
+
+    pub(crate) fn is_at_hub(&self, msg: Msg) -> bool {
+        self.safe.contains(&msg)
+    }
+
+    pub(crate) fn at_hub(&self) -> usize {
+        self.safe.len()
+    }
+}

@@ -1,0 +1,284 @@
+//! A model of the queue: two lanes, group commit with elision, leases, acknowledgements that are saved late; and what a power cut leaves.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use edge_bridge::Row;
+use edge_bridge::bridge::spool::{Identity, LeaseId, Leased, Spool};
+
+use crate::bug::Bug;
+use crate::ledger::Msg;
+use crate::rng::Rng;
+
+/// The oldest waiting receipt of a commit.
+const ACK_WITHIN_MS: u64 = 1_000;
+/// Acknowledgements of stored rows are saved after so long, or when there are so many.
+const SAVE_MS: u64 = 10_000;
+const CURSOR_LAG: usize = 1_000;
+
+/// Lane and sequence number.
+pub(crate) type Key = (u8, u64);
+
+#[derive(Debug)]
+struct Stored {
+    row: Row,
+    msg: Msg,
+    epoch: u32,
+    pushed_ms: u64,
+    durable: bool,
+    stand: Stand,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    Free,
+    Leased,
+    Acked,
+}
+
+/// What the rig is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Note {
+    /// The row is durable, or the hub has it.
+    Safe(Key),
+    /// The uplink is done with the row.
+    Acked(Msg),
+    /// The last copy left the disk.
+    Gone(Msg),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct ModelQueue {
+    rows: BTreeMap<Key, Stored>,
+    free: BTreeSet<Key>,
+    /// Rows that a power cut would take.
+    ram: BTreeSet<Key>,
+    next: [u64; 2],
+    epoch: u32,
+    /// When it is done, and what it writes.
+    commit: Option<(u64, Vec<Key>)>,
+    wanted: bool,
+    unsaved: Vec<Key>,
+    unsaved_since_ms: Option<u64>,
+    durable: HashMap<Msg, u32>,
+    notes: Vec<Note>,
+    /// Acknowledged before they were written, since the last notes.
+    elided: HashMap<Key, Msg>,
+    leases: u64,
+    pub(crate) leased: usize,
+    pub(crate) commits: u64,
+    pub(crate) max_rows: usize,
+    pub(crate) bug: Option<Bug>,
+    pub(crate) sync_ms: u64,
+    /// Set by the gateway: an acknowledgement brings no clock.
+    pub(crate) now_ms: u64,
+}
+
+impl ModelQueue {
+    pub(crate) fn new(sync_ms: u64, bug: Option<Bug>) -> Self {
+        Self { next: [1, 1], epoch: 1, max_rows: usize::MAX, sync_ms, bug, ..Self::default() }
+    }
+
+    pub(crate) fn push(&mut self, now_ms: u64, row: Row) -> Key {
+        let lane = row.lane.unwrap_or(1);
+        let next = &mut self.next[usize::from(lane)];
+        let key = (lane, *next);
+        *next += 1;
+        let msg = Msg::of(&row.payload);
+        let stored =
+            Stored { row, msg, epoch: self.epoch, pushed_ms: now_ms, durable: false, stand: Stand::Free };
+        self.rows.insert(key, stored);
+        self.free.insert(key);
+        self.ram.insert(key);
+        key
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.rows.len() - self.unsaved.len() < self.max_rows
+    }
+
+    /// A commit is worth a write.
+    pub(crate) fn want_commit(&mut self) {
+        self.wanted |= !self.ram.is_empty();
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<u64> {
+        let start_ms = match (&self.commit, self.oldest_in_ram_ms()) {
+            (None, Some(since_ms)) if self.wanted => Some(since_ms),
+            (None, Some(since_ms)) => Some(since_ms + ACK_WITHIN_MS),
+            _ => None,
+        };
+        let done_ms = self.commit.as_ref().map(|(done_ms, _)| *done_ms);
+        let save_ms = self.unsaved_since_ms.map(|since_ms| since_ms + SAVE_MS);
+        [start_ms, done_ms, save_ms].into_iter().flatten().min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now_ms: u64) {
+        if self.commit.as_ref().is_some_and(|(done_ms, _)| *done_ms <= now_ms) {
+            let (_, keys) = self.commit.take().unwrap();
+            keys.into_iter().for_each(|key| self.became_durable(key));
+            self.save();
+        }
+        if self.unsaved_since_ms.is_some_and(|since_ms| since_ms + SAVE_MS <= now_ms) {
+            self.save();
+        }
+        let due =
+            self.oldest_in_ram_ms().is_some_and(|since_ms| self.wanted || since_ms + ACK_WITHIN_MS <= now_ms);
+        if due && self.commit.is_none() {
+            self.wanted = false;
+            let keys: Vec<_> = std::mem::take(&mut self.ram).into_iter().collect();
+            if !keys.is_empty() {
+                self.commits += 1;
+                self.commit = Some((now_ms + self.sync_ms, keys));
+            }
+        }
+    }
+
+    pub(crate) fn take_notes(&mut self) -> Vec<Note> {
+        self.elided.clear();
+        std::mem::take(&mut self.notes)
+    }
+
+    pub(crate) fn is_durable(&self, msg: Msg) -> bool {
+        self.durable.contains_key(&msg)
+    }
+
+    /// Also of a row that was just acknowledged.
+    pub(crate) fn msg(&self, id: LeaseId) -> Option<Msg> {
+        let key = key(id);
+        self.rows.get(&key).map(|row| row.msg).or_else(|| self.elided.get(&key).copied())
+    }
+
+    /// Rows that are not done.
+    pub(crate) fn len(&self) -> usize {
+        self.free.len() + self.leased
+    }
+
+    pub(crate) fn unsaved(&self) -> usize {
+        self.unsaved.len()
+    }
+
+    /// Power off, power on. A commit that was under way happened or did not.
+    pub(crate) fn power_cut(&mut self, rng: &mut Rng) {
+        if let Some((_, keys)) = self.commit.take()
+            && rng.one_in(2)
+        {
+            keys.into_iter().for_each(|key| self.became_durable(key));
+        }
+        self.ram.clear();
+        self.notes.clear();
+        (self.unsaved_since_ms, self.wanted) = (None, false);
+        self.unsaved.clear();
+        self.rows.retain(|_, row| row.durable);
+        self.rows.values_mut().for_each(|row| row.stand = Stand::Free);
+        self.free = self.rows.keys().copied().collect();
+        self.leased = 0;
+        self.epoch += 1;
+    }
+
+    /// The first of each lane is its oldest.
+    fn oldest_in_ram_ms(&self) -> Option<u64> {
+        let lanes = [(0, 0), (1, 0)].into_iter().filter_map(|from| self.ram.range(from..).next());
+        lanes.filter_map(|key| self.rows.get(key)).map(|row| row.pushed_ms).min()
+    }
+
+    fn became_durable(&mut self, key: Key) {
+        let Some(row) = self.rows.get_mut(&key) else { return };
+        if row.stand == Stand::Acked {
+            // Elided: acknowledged before it was written.
+            self.rows.remove(&key);
+            return;
+        }
+        row.durable = true;
+        *self.durable.entry(row.msg).or_default() += 1;
+        self.notes.push(Note::Safe(key));
+    }
+
+    fn save(&mut self) {
+        self.unsaved_since_ms = None;
+        for key in std::mem::take(&mut self.unsaved) {
+            self.forget(key);
+        }
+    }
+
+    fn forget(&mut self, key: Key) {
+        let Some(row) = self.rows.remove(&key) else { return };
+        if let Some(copies) = self.durable.get_mut(&row.msg) {
+            *copies -= 1;
+            if *copies == 0 {
+                self.durable.remove(&row.msg);
+                self.notes.push(Note::Gone(row.msg));
+            }
+        }
+    }
+}
+
+fn key(id: LeaseId) -> Key {
+    (u8::try_from(id.0 >> 56).unwrap(), id.0 & ((1 << 56) - 1))
+}
+
+impl Spool for ModelQueue {
+    fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        let (mut out, mut bytes) = (Vec::new(), 0);
+        while out.len() < max_rows && bytes < max_bytes {
+            let Some(key) = self.free.pop_first() else { break };
+            let Some(stored) = self.rows.get_mut(&key) else { continue };
+            stored.stand = Stand::Leased;
+            self.leased += 1;
+            self.leases += 1;
+            bytes += stored.row.payload.len();
+            let mut identity = Identity { gateway: 0xed6e, lane: key.0, epoch: stored.epoch, seq: key.1 };
+            if self.bug == Some(Bug::FreshIdentity) {
+                identity.gateway = self.leases;
+            }
+            let id = LeaseId(u64::from(key.0) << 56 | key.1);
+            let age_ms = now_ms.saturating_sub(stored.pushed_ms);
+            out.push(Leased::new(id, stored.row.clone(), age_ms, Some(identity)));
+            if self.bug == Some(Bug::RemovedAtLease) {
+                self.notes.push(Note::Acked(stored.msg));
+            }
+        }
+        out
+    }
+
+    fn ack(&mut self, id: LeaseId) {
+        let key = key(id);
+        let Some(row) = self.rows.get_mut(&key) else { return };
+        if row.stand == Stand::Leased {
+            self.leased -= 1;
+        }
+        row.stand = Stand::Acked;
+        self.notes.push(Note::Acked(row.msg));
+        self.notes.push(Note::Safe(key));
+        if row.durable {
+            if self.bug == Some(Bug::AcksNotSaved) {
+                return;
+            }
+            self.unsaved.push(key);
+            self.unsaved_since_ms.get_or_insert(self.now_ms);
+            if self.unsaved.len() >= CURSOR_LAG {
+                self.save();
+            }
+        } else if self.ram.remove(&key) {
+            self.elided.insert(key, row.msg);
+            self.rows.remove(&key);
+        }
+    }
+
+    fn give_back(&mut self, id: LeaseId) {
+        let key = key(id);
+        if self.bug == Some(Bug::LeaseKept) {
+            return;
+        }
+        if let Some(row) = self.rows.get_mut(&key)
+            && row.stand == Stand::Leased
+        {
+            row.stand = Stand::Free;
+            self.leased -= 1;
+            self.free.insert(key);
+        }
+    }
+
+    fn waiting(&self) -> u64 {
+        self.free.len() as u64
+    }
+}

@@ -1,0 +1,118 @@
+//! Made-up stories: sensors, network, hub and faults from one number. Promises 1, 3, 4, 5 and 12.
+
+use edge_bridge::wire::{ReasonCode, Version};
+
+use crate::bug::Bug;
+use crate::fault::Fault;
+use crate::gateway::GatewayConfig;
+use crate::ledger::Violation;
+use crate::rng::{Rng, budget, replayed_seed};
+use crate::sensor::SensorConfig;
+use crate::world::World;
+
+const CASES: u64 = 5_000;
+/// For everything that still waits after the last fault.
+const SETTLE_MS: u64 = 30 * 60_000;
+
+/// One case.
+pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
+    let mut rng = Rng::new(seed);
+    let config = GatewayConfig {
+        deduplicates: rng.one_in(2),
+        max_unacked_bytes: rng.pick(&[4_000, 1 << 20]),
+        identity: true,
+        max_in_flight: rng.pick(&[u16::MAX, 5, 100]),
+    };
+    let sensors: Vec<_> = (0..rng.between(1, 4)).map(|_| sensor(&mut rng)).collect();
+    let mut world = World::with_bug(rng.next(), config, &sensors, bug);
+    world.ctx.slice = rng.pick(&[0, 0, 0, 0, 0, 0, 0, 1, 7, 100]);
+    world.hub.receive_maximum = rng.pick(&[1, 2, 20, 100, 1000]);
+    world.hub.ack_delay_ms = rng.pick(&[0, 2, 50, 400]);
+    world.at(0, quality(&mut rng));
+    let length_ms = rng.between(10, 60) * 1_000;
+    for _ in 0..rng.between(1, 8) {
+        fault(&mut rng, &mut world, length_ms);
+    }
+    world.at(length_ms, Fault::Heal);
+    world.run_until(length_ms + 1)?;
+    for sensor in &mut world.sensors {
+        sensor.stop();
+    }
+    world.run_until_delivered(SETTLE_MS)
+}
+
+fn sensor(rng: &mut Rng) -> SensorConfig {
+    SensorConfig {
+        version: rng.pick(&[Version::V5, Version::V311]),
+        period_ms: rng.pick(&[30, 100, 333, 1_000, 3_000]),
+        size: rng.pick(&[6, 40, 200, 2_000]),
+        window: rng.pick(&[1, 2, 20, 100]),
+        alarm: rng.one_in(4),
+        count: 100_000,
+        start_ms: rng.between(0, 5_000),
+    }
+}
+
+fn quality(rng: &mut Rng) -> Fault {
+    let latency_ms = rng.pick(&[1, 20, 250]);
+    Fault::WanQuality(latency_ms, rng.pick(&[0, 0, 32_000, 100_000]), rng.pick(&[0, 0, 10, 50]))
+}
+
+/// A fault and its end.
+fn fault(rng: &mut Rng, world: &mut World, length_ms: u64) {
+    let at_ms = rng.below(length_ms);
+    let end_ms = at_ms + rng.pick(&[50, 1_000, 5_000, 20_000]);
+    let sensor = u16::try_from(rng.below(world.sensors.len() as u64)).unwrap();
+    let (first, last) = match rng.below(18) {
+        0 => (Fault::WanDown, Some(Fault::WanUp)),
+        1 => (Fault::WanReset, None),
+        2 => (Fault::HalfOpen, None),
+        3 => (Fault::WanStall(end_ms - at_ms), None),
+        4 => (quality(rng), None),
+        5 | 6 => (Fault::HubDown, Some(Fault::HubUp { keeps_session: rng.one_in(2) })),
+        7 => {
+            let reason = rng.pick(&[ReasonCode::QUOTA_EXCEEDED, ReasonCode::SERVER_UNAVAILABLE]);
+            (Fault::HubRefuses(Some(reason)), Some(Fault::HubRefuses(None)))
+        }
+        8 => (Fault::HubKicks(Some(rng.between(0, 500))), Some(Fault::HubKicks(None))),
+        9 => (Fault::ReceiveMaximum(rng.pick(&[1, 2, 20])), Some(Fault::WanReset)),
+        10 => (Fault::Withhold(true), Some(Fault::Withhold(false))),
+        11 => {
+            let reason = rng.pick(&[
+                ReasonCode::QUOTA_EXCEEDED,
+                ReasonCode::UNSPECIFIED_ERROR,
+                ReasonCode::NOT_AUTHORIZED,
+                ReasonCode::PAYLOAD_FORMAT_INVALID,
+            ]);
+            (Fault::HubErrors(rng.between(2, 20), reason), Some(Fault::HubErrors(0, reason)))
+        }
+        12 => (Fault::HostileAcks(rng.between(1, 10)), Some(Fault::WanReset)),
+        13 => (rng.pick(&[Fault::Garbage, Fault::Command, Fault::KeepAlive(Some(3))]), None),
+        14 => (Fault::PowerCut(rng.between(10, 10_000)), None),
+        15 => (Fault::SlowDisk(rng.pick(&[100, 1_500])), Some(Fault::SlowDisk(20))),
+        16 => (Fault::BridgeStop(rng.between(0, 5_000)), None),
+        _ => (Fault::SensorReset(sensor), Some(Fault::SensorReset(sensor))),
+    };
+    world.at(at_ms, first);
+    if let Some(last) = last {
+        world.at(end_ms, last);
+    }
+}
+
+/// Promises 1, 3, 4, 5 and 12, over seeds.
+#[test]
+fn no_rule_is_ever_broken() {
+    let seeds = match replayed_seed() {
+        Some(seed) => seed..seed + 1,
+        None => 0..budget(CASES),
+    };
+    let n = seeds.end - seeds.start;
+    for seed in seeds {
+        if let Err(violation) = run(seed, None) {
+            panic!(
+                "{violation:?}\nreplay: EDGE_SEED={seed} cargo test -p edge-bridge --test sim no_rule_is_ever_broken"
+            );
+        }
+    }
+    println!("executed sim.random: {n} cases");
+}

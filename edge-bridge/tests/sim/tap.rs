@@ -1,0 +1,179 @@
+//! Reads along on a link with nothing but the codec: what a packet capture would show.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use edge_bridge::wire::{self, Limits, Packet, PropertyId, QoS, Version};
+
+use crate::ledger::{Ledger, Msg, Rule};
+
+/// The gateway's end of the WAN.
+#[derive(Debug, Default)]
+pub(crate) struct WanTap {
+    out: BytesMut,
+    back: BytesMut,
+    /// Receive Maximum of this connection, once CONNACK came.
+    maximum: Option<usize>,
+    /// Sent on this connection, not answered.
+    here: HashMap<u16, Msg>,
+    bytes_here: HashMap<u16, usize>,
+    /// Sent on earlier connections of this session, not answered, not yet sent again.
+    before: HashMap<u16, Msg>,
+    /// Unanswered when the hub had lost the session.
+    pub(crate) lost: Vec<Msg>,
+    /// Since when something has been waiting, and the last PUBACK.
+    pub(crate) waiting_since_ms: Option<u64>,
+    pub(crate) last_ack_ms: u64,
+    pub(crate) connections: u64,
+}
+
+impl WanTap {
+    /// The gateway wrote.
+    pub(crate) fn sent(&mut self, bytes: &Bytes, ledger: &mut Ledger) {
+        self.out.extend_from_slice(bytes);
+        if self.out.first() == Some(&0x10) {
+            wire::decode_connect(&mut self.out, &Limits::default()).unwrap().unwrap();
+        }
+        while let Some(packet) = wire::decode(&mut self.out, Version::V5, &Limits::default()).unwrap() {
+            if let Packet::Publish(publish) = packet
+                && publish.qos == QoS::AtLeastOnce
+            {
+                let id = publish.packet_id.unwrap().get();
+                self.publish(id, publish.dup, Msg::of(&publish.payload), publish.payload.len(), ledger);
+            }
+        }
+    }
+
+    /// The gateway read.
+    pub(crate) fn received(&mut self, bytes: &[u8], ledger: &mut Ledger) {
+        self.back.extend_from_slice(bytes);
+        // A hostile hub may write what is no packet; the session's answer to that is the product's business.
+        while let Ok(Some(packet)) = wire::decode(&mut self.back, Version::V5, &Limits::default()) {
+            match packet {
+                Packet::ConnAck(ack) if !ack.reason.is_error() => {
+                    let maximum = ack.properties.u16(PropertyId::ReceiveMaximum);
+                    self.maximum = Some(maximum.unwrap_or(u16::MAX).into());
+                    self.connections += 1;
+                    if !ack.session_present {
+                        self.lost.extend(self.before.drain().map(|(_, msg)| msg));
+                    }
+                }
+                Packet::PubAck(ack) => {
+                    let id = ack.packet_id.get();
+                    self.bytes_here.remove(&id);
+                    if self.here.remove(&id).is_some() {
+                        self.last_ack_ms = ledger.now_ms;
+                        if self.here.is_empty() {
+                            self.waiting_since_ms = None;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The connection is over for the gateway: how many messages it cannot be sure of.
+    pub(crate) fn ended(&mut self) -> u64 {
+        let unconfirmed = self.here.len() as u64;
+        self.before.extend(self.here.drain());
+        self.bytes_here.clear();
+        self.out.clear();
+        self.back.clear();
+        self.maximum = None;
+        self.waiting_since_ms = None;
+        unconfirmed
+    }
+
+    /// The gateway forgot its session.
+    pub(crate) fn forget(&mut self) {
+        self.before.clear();
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.here.len()
+    }
+
+    pub(crate) fn in_flight_bytes(&self) -> usize {
+        self.bytes_here.values().sum()
+    }
+
+    /// What the Receive Maximum leaves.
+    pub(crate) fn room(&self) -> usize {
+        self.maximum.unwrap_or(0).saturating_sub(self.here.len())
+    }
+
+    fn publish(&mut self, id: u16, dup: bool, msg: Msg, bytes: usize, ledger: &mut Ledger) {
+        let Some(maximum) = self.maximum else {
+            ledger.violate(Rule::Protocol, || format!("{msg:?} before CONNACK"));
+            return;
+        };
+        let other = self.here.get(&id).copied();
+        ledger.require(other.is_none(), Rule::PacketId, || format!("{id} of {other:?} for {msg:?}"));
+        let n = self.here.len() + 1;
+        ledger.require(n <= maximum, Rule::ReceiveMaximum, || format!("{n} of {maximum}"));
+        let repeat = self.before.remove(&id);
+        let right = if dup { repeat == Some(msg) } else { repeat.is_none() };
+        ledger.require(right, Rule::Dup, || format!("{msg:?} as {id}, DUP {dup}, before it was {repeat:?}"));
+        self.here.insert(id, msg);
+        self.bytes_here.insert(id, bytes);
+        self.waiting_since_ms.get_or_insert(ledger.now_ms);
+    }
+}
+
+/// The listener's end of one sensor's connection.
+#[derive(Debug)]
+pub(crate) struct LanTap {
+    version: Version,
+    back: BytesMut,
+    into: BytesMut,
+    /// Arrived, not answered.
+    pending: VecDeque<(u16, Msg)>,
+    began: bool,
+}
+
+impl LanTap {
+    pub(crate) fn new(version: Version) -> Self {
+        Self { version, back: BytesMut::new(), into: BytesMut::new(), pending: VecDeque::new(), began: false }
+    }
+
+    /// The listener took these bytes in.
+    pub(crate) fn read(&mut self, bytes: &[u8]) {
+        self.into.extend_from_slice(bytes);
+        if !self.began && wire::decode_connect(&mut self.into, &Limits::default()).unwrap().is_some() {
+            self.began = true;
+        }
+        if !self.began {
+            return;
+        }
+        while let Some(packet) = wire::decode(&mut self.into, self.version, &Limits::default()).unwrap() {
+            if let Packet::Publish(publish) = packet
+                && let Some(id) = publish.packet_id
+                && !self.pending.iter().any(|(known, _)| *known == id.get())
+            {
+                self.pending.push_back((id.get(), Msg::of(&publish.payload)));
+            }
+        }
+    }
+
+    /// The listener wrote these: the messages that got their PUBACK.
+    pub(crate) fn wrote(&mut self, bytes: &Bytes, ledger: &mut Ledger) -> Vec<Msg> {
+        self.back.extend_from_slice(bytes);
+        let mut acked = Vec::new();
+        while let Some(packet) = wire::decode(&mut self.back, self.version, &Limits::default()).unwrap() {
+            let Packet::PubAck(ack) = packet else { continue };
+            let front = self.pending.front().copied();
+            let id = ack.packet_id.get();
+            let right = front.is_some_and(|(oldest, _)| oldest == id);
+            ledger.require(right, Rule::PubackOrder, || format!("{id}, the oldest is {front:?}"));
+            if let Some((_, msg)) = self.pending.pop_front() {
+                acked.push(msg);
+            }
+        }
+        acked
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+}
