@@ -110,19 +110,21 @@ impl Mutator {
         encoded(&packets, Version::V5)
     }
 
-    /// Listener to a sensor.
-    pub(crate) fn lan(bug: Option<Bug>, version: Version, bytes: Bytes) -> Bytes {
+    /// Listener to a sensor. `held`: a PUBACK of this connection that leaves behind the next.
+    pub(crate) fn lan(bug: Option<Bug>, version: Version, bytes: Bytes, held: &mut Option<Packet>) -> Bytes {
         if bug != Some(Bug::PubacksSwapped) {
             return bytes;
         }
         let mut rest = BytesMut::from(&bytes[..]);
         let mut packets = Vec::new();
         while let Ok(Some(packet)) = wire::decode(&mut rest, version, &Limits::default()) {
-            packets.push(packet);
-        }
-        let ours = |packet: &Packet| matches!(packet, Packet::PubAck(_));
-        if let Some(at) = (1..packets.len()).find(|at| ours(&packets[at - 1]) && ours(&packets[*at])) {
-            packets.swap(at - 1, at);
+            match (&packet, held.take()) {
+                (Packet::PubAck(ack), None) if ack.packet_id.get() % 8 == 0 => *held = Some(packet),
+                (_, before) => {
+                    packets.push(packet);
+                    packets.extend(before);
+                }
+            }
         }
         encoded(&packets, version)
     }

@@ -2,6 +2,11 @@
 
 use edge_bridge::wire::ReasonCode;
 
+use crate::ctx::{Due, Node};
+use crate::gateway::Gateway;
+use crate::net::{Kind, Path};
+use crate::world::World;
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
     /// The WAN is gone: connections are reset, new ones fail.
@@ -53,4 +58,129 @@ pub(crate) enum Fault {
     SlowDisk(u64),
     /// Everything is well again.
     Heal,
+}
+
+impl World {
+    pub(crate) fn on_fault(&mut self, fault: Fault) {
+        if crate::rng::replayed_seed().is_some() {
+            println!("{:>8} {fault:?}", self.ctx.now_ms);
+        }
+        match fault {
+            Fault::WanDown => {
+                self.ctx.net.wan.up = false;
+                self.reset(|kind| kind == Kind::Wan);
+            }
+            Fault::WanUp => self.ctx.net.wan.up = true,
+            Fault::WanReset => self.reset(|kind| kind == Kind::Wan),
+            Fault::HalfOpen => {
+                let links = self.ctx.net.links(|kind| kind == Kind::Wan);
+                links.into_iter().for_each(|link| self.ctx.net.swallow(link));
+            }
+            Fault::WanStall(ms) => self.ctx.net.wan.stalled_until_ms = self.ctx.now_ms + ms,
+            Fault::WanQuality(latency_ms, rate_per_s, loss_one_in) => {
+                let wan = &mut self.ctx.net.wan;
+                (wan.latency_ms, wan.rate_per_s, wan.loss_one_in) = (latency_ms, rate_per_s, loss_one_in);
+            }
+            Fault::HubDown => {
+                self.hub.stop(&mut self.ctx);
+                self.reset(|kind| kind == Kind::Wan);
+            }
+            Fault::HubUp { keeps_session } => {
+                if !keeps_session {
+                    self.hub.lose_session();
+                }
+                self.hub.up = true;
+            }
+            Fault::HubRefuses(reason) => self.hub.refuses = reason,
+            Fault::HubKicks(ms) => self.hub.kicks_ms = ms,
+            Fault::ReceiveMaximum(n) => self.hub.receive_maximum = n,
+            Fault::MaxPacket(n) => {
+                self.hub.max_packet = n;
+                self.ctx.smallest_packet_max = self.ctx.smallest_packet_max.min(n);
+            }
+            Fault::KeepAlive(seconds) => self.hub.keep_alive_s = seconds,
+            Fault::Withhold(withholds) => self.hub.withholds = withholds,
+            Fault::HubErrors(one_in, reason) => self.hub.errors = (one_in, reason),
+            Fault::HostileAcks(one_in) => self.hub.hostile_one_in = one_in,
+            Fault::Garbage => self.hub.garbage(&mut self.ctx),
+            Fault::Command => self.hub.command(&mut self.ctx),
+            Fault::PowerCut(ms) => self.power_cut(ms),
+            Fault::BridgeStop(ms) => {
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.stop_bridge(&mut self.ctx, &mut self.wan);
+                    self.hub.client_restarted();
+                    self.ctx.at(ms, Due::BridgeStart);
+                }
+            }
+            Fault::SensorReset(id) => self.reset(|kind| kind == Kind::Lan(id)),
+            Fault::QueueRows(n) => {
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.core.spool_mut().max_rows = n;
+                }
+            }
+            Fault::SlowDisk(ms) => {
+                if let Some(gateway) = &mut self.gateway {
+                    gateway.core.spool_mut().sync_ms = ms;
+                }
+            }
+            Fault::Heal => self.heal(),
+        }
+        self.schedule(Node::Hub);
+        self.schedule(Node::Gateway);
+    }
+
+    fn heal(&mut self) {
+        self.ctx.net.wan = Path::new(20);
+        (self.hub.up, self.hub.refuses, self.hub.kicks_ms) = (true, None, None);
+        self.hub.ack_delay_ms = 2;
+        (self.hub.withholds, self.hub.errors, self.hub.hostile_one_in) = (false, (0, ReasonCode::SUCCESS), 0);
+        if let Some(gateway) = &mut self.gateway {
+            gateway.core.spool_mut().max_rows = usize::MAX;
+        }
+    }
+
+    /// Both ends see a reset.
+    fn reset(&mut self, of: impl Fn(Kind) -> bool) {
+        for link in self.ctx.net.links(of) {
+            let kind = self.ctx.net.kind(link);
+            self.ctx.net.remove(link);
+            match kind {
+                Some(Kind::Wan) => {
+                    self.hub.on_closed(&mut self.ctx, link);
+                    if let Some(gateway) = &mut self.gateway {
+                        gateway.on_wan_closed(&mut self.ctx, &mut self.wan, link);
+                    }
+                }
+                Some(Kind::Lan(id)) => {
+                    if let Some(gateway) = &mut self.gateway {
+                        gateway.on_lan_closed(&mut self.ctx, &mut self.wan, link);
+                    }
+                    self.sensors[usize::from(id)].on_closed(&mut self.ctx, link);
+                    self.schedule(Node::Sensor(id));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn power_cut(&mut self, off_ms: u64) {
+        let Some(gateway) = self.gateway.take() else { return };
+        self.stalls += gateway.stalls;
+        self.disk = Some(gateway.lose_power(&mut self.ctx, &mut self.wan));
+        self.hub.client_restarted();
+        for link in self.ctx.net.links(|_| true) {
+            self.ctx.net.swallow(link);
+        }
+        self.ctx.at(off_ms, Due::PowerOn);
+    }
+
+    pub(crate) fn power_on(&mut self) {
+        // The peers' next packets meet a machine that knows nothing of their connections.
+        self.reset(|_| true);
+        let queue = self.disk.take().unwrap();
+        let gateway = Gateway::new(&self.ctx, self.config.clone(), queue, false);
+        self.gateway = Some(gateway);
+        self.wakes.remove(&Node::Gateway);
+        self.ctx.at(0, Due::BridgeStart);
+    }
 }

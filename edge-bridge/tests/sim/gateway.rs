@@ -9,14 +9,14 @@ use edge_bridge::chain::{ConnectionId, Ticket};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener::{self, Listener};
 use edge_bridge::session::{ClientConfig, Closed};
-use edge_bridge::wire::{PropertyId, ReasonCode, Utf8, Version};
+use edge_bridge::wire::{Packet, PropertyId, ReasonCode, Utf8, Version};
 
 use crate::bug::{Bug, Mutator};
+use crate::ctx::{Ctx, Due};
 use crate::ledger::{Msg, Rule};
 use crate::net::{End, LinkId};
 use crate::queue::{Key, ModelQueue, Note};
 use crate::tap::{LanTap, WanTap};
-use crate::world::{Ctx, Due};
 
 /// After an unclean start what sensors send may be a copy for so long.
 const MARK_MS: u64 = 60_000;
@@ -58,6 +58,7 @@ struct Lan {
     buffer: BytesMut,
     /// The same bytes again, for the tap.
     copy: BytesMut,
+    held: Option<Packet>,
     tap: LanTap,
 }
 
@@ -194,7 +195,7 @@ impl Gateway {
         self.links.insert(connection, link);
         let tap = LanTap::new(version);
         let [socket, buffer, copy] = [BytesMut::new(), BytesMut::new(), BytesMut::new()];
-        self.lans.insert(link, Lan { connection, version, socket, buffer, copy, tap });
+        self.lans.insert(link, Lan { connection, version, socket, buffer, copy, held: None, tap });
         self.run(ctx, wan);
     }
 
@@ -322,7 +323,7 @@ impl Gateway {
             listener::Output::Transmit { connection, bytes } => {
                 let link = self.links[&connection];
                 let lan = self.lans.get_mut(&link).unwrap();
-                let bytes = Mutator::lan(ctx.bug, lan.version, bytes);
+                let bytes = Mutator::lan(ctx.bug, lan.version, bytes, &mut lan.held);
                 for msg in lan.tap.wrote(&bytes, &mut ctx.ledger) {
                     ctx.ledger.on_receipt(msg, self.core.spool().is_durable(msg));
                 }
@@ -331,8 +332,7 @@ impl Gateway {
             }
             listener::Output::Close { connection } => {
                 let link = self.links.remove(&connection).unwrap();
-                let lan = self.lans.remove(&link).unwrap();
-                ctx.ledger.duplicates_allowed += lan.tap.pending() as u64;
+                self.lans.remove(&link);
                 ctx.send(link, End::Far, None);
                 if ctx.bug == Some(Bug::ReceiptAtClose) {
                     let gone: Vec<_> = self.tickets.values().filter(|t| t.1 == link).map(|t| t.0).collect();

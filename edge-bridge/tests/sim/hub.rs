@@ -11,9 +11,9 @@ use edge_bridge::wire::{
 };
 
 use crate::bug::Bug;
+use crate::ctx::Ctx;
 use crate::ledger::{Msg, Rule};
 use crate::net::{End, LinkId};
-use crate::world::Ctx;
 
 #[derive(Debug)]
 struct Connection {

@@ -7,12 +7,14 @@
 //! sensor ──┘   ◀─ PUBACK ─ receipts ◀─ commit, PUBACK ◀──────────
 //! ```
 //!
-//! Nothing sleeps: `world` owns one clock and one heap of events. After every event `ledger` and the two `tap`s, which read the bytes on
+//! Nothing sleeps: `world` takes events from one heap, by one clock. After every event `check`, `ledger` and the two `tap`s, which read the bytes on
 //! both links with nothing but the codec, say whether a rule is broken. A test in `stories` tells one field story; `random` tells thousands
 //! of made-up ones; `planted` breaks the gateway on purpose, between the parts, and asserts that the rule meant for it says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 mod bug;
+mod check;
+mod ctx;
 mod fault;
 mod gateway;
 mod hub;

@@ -71,7 +71,10 @@ fn identifier_reused_in_flight() {
 
 #[test]
 fn pubacks_swapped() {
-    found(Bug::PubacksSwapped, Rule::PubackOrder);
+    found_in(Bug::PubacksSwapped, Rule::PubackOrder, |bug| {
+        let mut world = World::with_bug(7, GatewayConfig::default(), &[SensorConfig::new(40, 200)], bug);
+        world.run_until_delivered(60_000)
+    });
 }
 
 #[test]

@@ -61,8 +61,8 @@ pub(crate) struct ModelQueue {
     unsaved_since_ms: Option<u64>,
     durable: HashMap<Msg, u32>,
     notes: Vec<Note>,
-    /// Acknowledged before they were written, since the last notes.
-    elided: HashMap<Key, Msg>,
+    /// Rows that left since the last notes.
+    just_gone: HashMap<Key, Msg>,
     leases: u64,
     pub(crate) leased: usize,
     pub(crate) commits: u64,
@@ -134,7 +134,7 @@ impl ModelQueue {
     }
 
     pub(crate) fn take_notes(&mut self) -> Vec<Note> {
-        self.elided.clear();
+        self.just_gone.clear();
         std::mem::take(&mut self.notes)
     }
 
@@ -145,7 +145,7 @@ impl ModelQueue {
     /// Also of a row that was just acknowledged.
     pub(crate) fn msg(&self, id: LeaseId) -> Option<Msg> {
         let key = key(id);
-        self.rows.get(&key).map(|row| row.msg).or_else(|| self.elided.get(&key).copied())
+        self.rows.get(&key).map(|row| row.msg).or_else(|| self.just_gone.get(&key).copied())
     }
 
     /// Rows that are not done.
@@ -202,6 +202,7 @@ impl ModelQueue {
 
     fn forget(&mut self, key: Key) {
         let Some(row) = self.rows.remove(&key) else { return };
+        self.just_gone.insert(key, row.msg);
         if let Some(copies) = self.durable.get_mut(&row.msg) {
             *copies -= 1;
             if *copies == 0 {
@@ -259,7 +260,7 @@ impl Spool for ModelQueue {
                 self.save();
             }
         } else if self.ram.remove(&key) {
-            self.elided.insert(key, row.msg);
+            self.just_gone.insert(key, row.msg);
             self.rows.remove(&key);
         }
     }

@@ -63,7 +63,7 @@ fn fault(rng: &mut Rng, world: &mut World, length_ms: u64) {
     let at_ms = rng.below(length_ms);
     let end_ms = at_ms + rng.pick(&[50, 1_000, 5_000, 20_000]);
     let sensor = u16::try_from(rng.below(world.sensors.len() as u64)).unwrap();
-    let (first, last) = match rng.below(18) {
+    let (first, last) = match rng.below(19) {
         0 => (Fault::WanDown, Some(Fault::WanUp)),
         1 => (Fault::WanReset, None),
         2 => (Fault::HalfOpen, None),
@@ -90,7 +90,8 @@ fn fault(rng: &mut Rng, world: &mut World, length_ms: u64) {
         13 => (rng.pick(&[Fault::Garbage, Fault::Command, Fault::KeepAlive(Some(3))]), None),
         14 => (Fault::PowerCut(rng.between(10, 10_000)), None),
         15 => (Fault::SlowDisk(rng.pick(&[100, 1_500])), Some(Fault::SlowDisk(20))),
-        16 => (Fault::BridgeStop(rng.between(0, 5_000)), None),
+        16 => (Fault::MaxPacket(rng.pick(&[300, 1_000])), Some(Fault::WanReset)),
+        17 => (Fault::BridgeStop(rng.between(0, 5_000)), None),
         _ => (Fault::SensorReset(sensor), Some(Fault::SensorReset(sensor))),
     };
     world.at(at_ms, first);

@@ -8,9 +8,9 @@ use edge_bridge::session::{
 };
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Version};
 
+use crate::ctx::Ctx;
 use crate::ledger::{Msg, Rule};
 use crate::net::{End, Kind, LinkId};
-use crate::world::Ctx;
 
 /// Readings a sensor keeps itself.
 const BACKLOG: usize = 500;
@@ -75,11 +75,6 @@ impl Sensor {
 
     pub(crate) fn is_done(&self) -> bool {
         self.acked == self.config.count
-    }
-
-    pub(crate) fn in_flight(&self) -> usize {
-        let waiting = self.resume.as_ref().map_or(0, |resume| resume.in_flight().len());
-        waiting + self.session.as_ref().map_or(0, Session::in_flight)
     }
 
     /// No reading more.
@@ -217,6 +212,8 @@ impl Sensor {
                 }
                 ctx.send(link, End::Near, None);
                 let session = self.session.take().unwrap();
+                // Each of them may have arrived, and comes again.
+                ctx.ledger.duplicates_allowed += session.in_flight() as u64;
                 if session.had_session() {
                     self.resume = Some(session.into_resume());
                 }

@@ -172,8 +172,4 @@ impl LanTap {
         }
         acked
     }
-
-    pub(crate) fn pending(&self) -> usize {
-        self.pending.len()
-    }
 }

@@ -1,0 +1,56 @@
+//! The rules that are about the present rather than about one message: looked at after every event.
+
+use edge_bridge::bridge::LinkState;
+
+use crate::gateway::READ_BYTES;
+use crate::ledger::Rule;
+use crate::net::End;
+use crate::world::World;
+
+/// Events of one run at most.
+const STEPS_MAX: u64 = 5_000_000;
+/// Events without time passing.
+const STEPS_AT_ONCE: u64 = 20_000;
+/// What may be unacknowledged upstream, in bytes: the core's limit, and one message.
+const WINDOW_MAX: usize = 4 * 1024 * 1024 + 300_000;
+
+impl World {
+    /// The rules that are about the present.
+    pub(crate) fn check(&mut self) {
+        let Self { ctx, steps, steps_at_once, .. } = self;
+        let (n, at_once) = (*steps, *steps_at_once);
+        ctx.ledger.require(n < STEPS_MAX && at_once < STEPS_AT_ONCE, Rule::Spin, || {
+            format!("{n} events, {at_once} of them now")
+        });
+        self.queue_max = self.queue_max.max(self.rows());
+        let Some(gateway) = &self.gateway else { return };
+        let unacked = gateway.unacked_bytes();
+        // Each connection may bring one read more before it is paused.
+        let slack = self.sensors.len() * 4 * READ_BYTES;
+        self.ctx.ledger.require(unacked <= gateway.max_unacked_bytes() + slack, Rule::Memory, || {
+            format!("{unacked} bytes without PUBACK")
+        });
+        let in_flight = self.wan.in_flight_bytes();
+        self.ctx
+            .ledger
+            .require(in_flight <= WINDOW_MAX, Rule::Memory, || format!("{in_flight} bytes upstream"));
+        let queued = gateway.wan_link().map_or(0, |link| self.ctx.net.under_way(link, End::Far));
+        self.ctx
+            .ledger
+            .require(queued <= 2 * WINDOW_MAX, Rule::Memory, || format!("{queued} bytes on the way"));
+        self.check_link();
+    }
+
+    /// Promise 5: `flowing` and `draining` need PUBACKs.
+    fn check_link(&mut self) {
+        let link = self.link();
+        let (Some(gateway), Some(since_ms)) = (&self.gateway, self.wan.waiting_since_ms) else { return };
+        let quiet_ms = self.ctx.now_ms - since_ms.max(self.wan.last_ack_ms);
+        if quiet_ms > 3_000 && matches!(link, LinkState::Flowing | LinkState::Draining) {
+            let limit_ms = (4 * gateway.core.stats().srtt_ms).max(3_000) + 100;
+            self.ctx.ledger.require(quiet_ms <= limit_ms, Rule::LinkState, || {
+                format!("{link} with {} unacknowledged and no PUBACK for {quiet_ms} ms", self.wan.in_flight())
+            });
+        }
+    }
+}
