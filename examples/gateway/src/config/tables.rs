@@ -133,6 +133,9 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     if !tls && (ca.is_some() || cert.is_some()) {
         findings.error(url.at, "hub.url", "certificates are given but the scheme is mqtt://: write mqtts://");
     }
+    if tls && section.get("ca").is_none() {
+        findings.error(url.at, "hub.ca", "missing: mqtts:// needs the authority to trust, as a PEM file");
+    }
     Some(Hub {
         url: text,
         ca: ca.map(|placed| placed.value),

@@ -1,0 +1,92 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! The command line: what it says and with which exit code.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::free_port;
+use support::gateway::{BINARY, Gateway};
+
+fn edge_gateway(arguments: &[&str]) -> Output {
+    Command::new(BINARY).args(arguments).output().unwrap()
+}
+
+fn written(dir: &Path, text: &str) -> String {
+    let path = dir.join("gateway.toml");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn good() -> String {
+    format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtt://127.0.0.1:1\"\n[[route]]\nmatch = \"#\"\n",
+        free_port()
+    )
+}
+
+#[test]
+fn the_example_is_a_configuration() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway.toml");
+    let output = edge_gateway(&["check", example]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "no warnings: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("outage covered") && said.contains("RAM at most"), "{said}");
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_place_and_nothing_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:0\"\n[hub]\nurll = \"mqtt://h\"\n[queue]\nmax_bytes = \"1\"\n[[route]]\nmatch = \"#\"\nformat = \"compact\"\n";
+    let file = written(dir.path(), text);
+    for command in [vec!["check", &file], vec!["run", &file, "--state", dir.path().to_str().unwrap()]] {
+        let output = edge_gateway(&command);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for part in ["gateway.toml:6", "url", "gateway.toml:8", "max_bytes", "compact"] {
+            assert!(said.contains(part), "{part} is missing in\n{said}");
+        }
+    }
+    assert!(!dir.path().join("queue.ring").exists());
+}
+
+#[test]
+fn without_a_place_for_the_queue_nothing_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = edge_gateway(&["run", &written(dir.path(), &good())]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--state"));
+}
+
+#[test]
+fn tls_without_an_authority_is_a_mistake_of_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = written(dir.path(), &good().replace("mqtt://", "mqtts://"));
+    for command in [vec!["check", &file], vec!["run", &file, "--state", dir.path().to_str().unwrap()]] {
+        let output = edge_gateway(&command);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8(output.stderr).unwrap().contains("hub.ca"));
+    }
+}
+
+#[test]
+fn a_second_gateway_on_the_same_state_is_refused_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut gateway = Gateway::new(dir.path(), &good());
+    gateway.start();
+    let output = gateway.command().output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("in use: another edge-gateway"), "{said}");
+    assert!(gateway.terminate().0.success(), "the first one did not notice");
+}

@@ -1,0 +1,126 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway run` with `format = "raw"` between foreign publishers and Mosquitto.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use support::gateway::Gateway;
+use support::mosquitto::{Arrived, Mosquitto, Subscriber};
+use support::publisher::Publisher;
+use support::relay::Relay;
+use support::{free_port, wait_until};
+
+const HUB: &str = "max_inflight_messages 0\nmax_queued_messages 0";
+
+fn payloads(arrived: &[Arrived]) -> BTreeSet<String> {
+    arrived.iter().map(|message| message.payload.clone()).collect()
+}
+
+/// Acknowledged and not arrived.
+fn missing(acked: &[String], arrived: &[Arrived]) -> Vec<String> {
+    let arrived = payloads(arrived);
+    acked.iter().filter(|payload| !arrived.contains(*payload)).cloned().collect()
+}
+
+/// Arrivals beyond the first of a payload that neither repeat an identity nor are marked (promise 4).
+fn unrecognised(arrived: &[Arrived]) -> Vec<Arrived> {
+    let mut by_payload: BTreeMap<&str, Vec<&Arrived>> = BTreeMap::new();
+    for message in arrived {
+        by_payload.entry(&message.payload).or_default().push(message);
+    }
+    let mut out = Vec::new();
+    for copies in by_payload.values() {
+        for (n, copy) in copies.iter().enumerate().skip(1) {
+            let known = copies[..n].iter().any(|other| other.user_properties == copy.user_properties);
+            let marked = copies[..=n].iter().any(|other| other.user_properties.contains("edge-pd:1"));
+            if !known && !marked {
+                out.push((*copy).clone());
+            }
+        }
+    }
+    out
+}
+
+/// Promises 1, 4 and 6: cut, kill -9 in the outage, kill -9 while online; then a clean stop.
+#[test]
+fn nothing_acknowledged_is_missing_after_a_cut_and_two_kills() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), HUB);
+    let subscriber = Subscriber::start(hub.address, "up/#");
+    let wan = Relay::start(hub.address);
+    let listen = free_port();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n\
+         [[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+        wan.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    let mut publisher = Publisher::new(listen, "foreign", 20);
+    let send = |publisher: &mut Publisher, range: std::ops::Range<u32>| {
+        range.for_each(|n| publisher.publish("plant/raw/a", &format!("message {n:05}")));
+    };
+
+    send(&mut publisher, 0..200);
+    publisher.settle(0, 20);
+    wait_until("everything arrives online", 20, || {
+        missing(&publisher.acked, &subscriber.arrived()).is_empty()
+    });
+
+    wan.cut();
+    send(&mut publisher, 200..500);
+    gateway.kill_9();
+    assert!(publisher.acked.len() >= 300, "PUBACKs came in the outage: {}", publisher.acked.len());
+    gateway.start();
+    send(&mut publisher, 500..700);
+    publisher.settle(0, 30);
+    assert!(gateway.metric("edge_queue_messages").unwrap() >= 500.0, "they are here, not at the hub");
+    assert_eq!(gateway.metric("edge_link_state{state=\"flowing\"}"), Some(0.0));
+
+    wan.mend();
+    wait_until("everything arrives after the outage", 60, || {
+        missing(&publisher.acked, &subscriber.arrived()).is_empty()
+    });
+
+    send(&mut publisher, 700..800);
+    gateway.kill_9();
+    gateway.start();
+    send(&mut publisher, 800..900);
+    publisher.settle(0, 30);
+    wait_until("everything arrives after a kill online", 60, || {
+        missing(&publisher.acked, &subscriber.arrived()).is_empty()
+    });
+    let arrived = subscriber.arrived();
+    assert_eq!((publisher.acked.len(), payloads(&arrived).len()), (900, 900));
+    assert_eq!(unrecognised(&arrived), []);
+    assert!(arrived.iter().all(|message| message.topic == "up/plant/raw/a"));
+
+    let (status, took) = gateway.terminate();
+    assert!(status.success(), "{status}");
+    assert!(took.as_secs() < 8, "{took:?}");
+}
+
+/// Negative control: a lost message and an unmarked copy are seen.
+#[test]
+fn the_judgement_sees_a_loss_and_a_copy() {
+    let message = |payload: &str, user: &str| Arrived {
+        topic: "t".into(),
+        content_type: String::new(),
+        user_properties: user.into(),
+        payload: payload.into(),
+    };
+    let acked = ["a".to_owned(), "b".to_owned()];
+    assert_eq!(missing(&acked, &[message("a", "edge-id:1")]), ["b"]);
+    let copies = [message("a", "edge-id:1"), message("a", "edge-id:2")];
+    assert_eq!(unrecognised(&copies).len(), 1);
+    assert!(unrecognised(&[message("a", "edge-id:1"), message("a", "edge-id:1")]).is_empty());
+    assert!(unrecognised(&[message("a", "edge-id:1"), message("a", "edge-id:2 edge-pd:1")]).is_empty());
+}

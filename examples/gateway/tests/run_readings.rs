@@ -1,0 +1,104 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway run` with filters and batches, its log, its metrics and its probes.
+
+mod support;
+
+use std::fs;
+
+use edge_codec::{Format, Limits, Value};
+use support::gateway::Gateway;
+use support::mosquitto::{Mosquitto, Subscriber, publish};
+use support::{free_port, wait_until};
+
+const RULES: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 1.0 } } ]\n";
+
+/// Promise 13 and the pinned names: what the deadband keeps arrives as a batch that says whose rows it has, and a clean
+/// restart goes on where the filter stood.
+#[test]
+fn kept_readings_arrive_as_batches_and_the_filter_survives_a_clean_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rules.toml"), RULES).unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let subscriber = Subscriber::start(hub.address, "readings");
+    let listen = free_port();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n\
+         [[route]]\nmatch = \"plant/#\"\nto = \"readings\"\nformat = \"json\"\nfilter = \"rules.toml\"\n",
+        hub.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    let send = |values: &[f64]| {
+        values
+            .iter()
+            .for_each(|v| publish(listen, "plant/t", &format!("{{\"value\":{v:?},\"unit\":\"Cel\"}}")));
+    };
+    let arrived = || -> Vec<f64> {
+        let mut values = Vec::new();
+        for message in subscriber.arrived() {
+            assert_eq!(message.content_type, "application/json");
+            let batch = Format::Json.decode(message.payload.as_bytes(), &Limits::default()).unwrap();
+            assert!(batch.header().id.is_some(), "{}", message.payload);
+            values.extend(batch.map(|reading| match reading.unwrap().value {
+                Value::F64(value) => value,
+                other => panic!("{other:?}"),
+            }));
+        }
+        values
+    };
+    send(&[20.0, 20.5, 21.5]);
+    wait_until("the kept readings arrive", 20, || arrived() == [20.0, 21.5]);
+    assert!(gateway.terminate().0.success());
+    gateway.start();
+    // Without the snapshot the first reading after a start passes, whatever it is.
+    send(&[21.75, 23.0]);
+    wait_until("what is beyond the deadband of the last run arrives", 20, || arrived() == [20.0, 21.5, 23.0]);
+    gateway.kill_9();
+    gateway.start();
+    send(&[23.25]);
+    wait_until("after a kill the first reading passes", 20, || arrived() == [20.0, 21.5, 23.0, 23.25]);
+    wait_until("the queue is empty", 20, || gateway.metric("edge_queue_messages") == Some(0.0));
+    assert_eq!(gateway.metric("edge_suppressed_total{reason=\"in_deadband\"}"), Some(0.0), "of this run");
+}
+
+/// DESIGN §6: names, label values, probes that do not depend on the WAN, one vocabulary, no warning in a normal run.
+#[test]
+fn metrics_probes_and_log_tell_the_truth_without_a_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listen, nobody) = (free_port(), free_port());
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{nobody}\"\n\
+         [[route]]\nmatch = \"#\"\n"
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    publish(listen, "a", "one");
+    for (path, status) in [("/readyz", 200), ("/healthz", 200), ("/metrics", 200), ("/", 404)] {
+        assert_eq!(gateway.get(path).unwrap().0, status, "{path}");
+    }
+    wait_until("the message waits", 10, || gateway.metric("edge_queue_messages") == Some(1.0));
+    let (_, page) = gateway.get("/metrics").unwrap();
+    for name in [
+        "edge_accepted_total 1",
+        "edge_delivered_total 0",
+        "edge_dropped_total{reason=\"overflow\"} 0",
+        "edge_queue_bytes ",
+        "edge_oldest_age_seconds ",
+        "edge_unacked 0",
+        "edge_link_state{state=\"backing-off\"} ",
+        "edge_store_bytes_written_total ",
+        "edge_wan_bytes_total{cause=\"payload\"} 0",
+    ] {
+        assert!(page.lines().any(|line| line.starts_with(name)), "{name} is missing in\n{page}");
+    }
+    wait_until("the log says it", 10, || gateway.log().contains("verdict=storing"));
+    assert!(gateway.log().contains(&format!("accepting on {listen}")));
+    assert!(gateway.terminate().0.success());
+}

@@ -1,0 +1,108 @@
+//! The gateway as a child process.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{free_port, wait_until};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_edge-gateway");
+
+pub struct Gateway {
+    pub dir: PathBuf,
+    pub metrics: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Gateway {
+    /// Writes `gateway.toml`; `{METRICS}` of the text becomes a free address. Starts nothing.
+    pub fn new(dir: &Path, config: &str) -> Self {
+        let metrics = free_port();
+        let config = format!("{config}\n[metrics]\nlisten = \"{metrics}\"\n");
+        fs::write(dir.join("gateway.toml"), config).unwrap();
+        Self { dir: dir.to_owned(), metrics, child: None }
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command.arg("run").arg(self.dir.join("gateway.toml")).arg("--state").arg(self.dir.join("state"));
+        command
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
+        self.child = Some(self.command().stdin(Stdio::null()).stderr(log).spawn().unwrap());
+        wait_until("the gateway is ready", 20, || {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "it ended: {}", self.log());
+            self.get("/readyz").is_some_and(|(status, _)| status == 200)
+        });
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Signal 9, proved by the exit status.
+    pub fn kill_9(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
+
+    /// SIGTERM; how it ended and how long it took.
+    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let mut child = self.child.take().unwrap();
+        let start = Instant::now();
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let mut status = None;
+        wait_until("the gateway stops", 20, || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        (status.unwrap(), start.elapsed())
+    }
+
+    /// Status and body.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.metrics).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: gateway\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// The value of one series.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let (_, page) = self.get("/metrics")?;
+        page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.join("gateway.log")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- gateway.log\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What the gateway is tested with: the binary itself, real Mosquitto, a foreign publisher, a WAN that can be cut.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "test support; each file uses its part"
+)]
+
+pub mod gateway;
+pub mod mosquitto;
+pub mod publisher;
+pub mod relay;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+/// Free now; whoever it is for binds it in a moment.
+pub fn free_port() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// Asks until it is true, at most `seconds`.
+#[track_caller]
+pub fn wait_until(what: &str, seconds: u64, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    while !is_true() {
+        assert!(Instant::now() < deadline, "not within {seconds} s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,117 @@
+//! Mosquitto and its clients, found by name in PATH and /usr/sbin.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::{free_port, wait_until};
+
+fn command(name: &str) -> Command {
+    let mut command = Command::new(name);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/sbin")).stdin(Stdio::null());
+    command
+}
+
+/// A broker.
+pub struct Mosquitto {
+    pub address: SocketAddr,
+    child: Child,
+}
+
+impl Mosquitto {
+    /// On a free port, with these lines besides.
+    pub fn start(dir: &Path, lines: &str) -> Self {
+        let address = free_port();
+        let conf = dir.join(format!("mosquitto-{}.conf", address.port()));
+        let text = format!("listener {} 127.0.0.1\nallow_anonymous true\n{lines}\n", address.port());
+        fs::write(&conf, text).unwrap();
+        let log = fs::File::create(conf.with_extension("log")).unwrap();
+        let child = command("mosquitto").arg("-c").arg(&conf).stderr(log).spawn();
+        let mut child =
+            child.expect("mosquitto is not installed: apt-get install mosquitto mosquitto-clients");
+        wait_until("mosquitto accepts", 10, || {
+            assert!(child.try_wait().unwrap().is_none(), "mosquitto ended");
+            TcpStream::connect(address).is_ok()
+        });
+        Self { address, child }
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A message as `mosquitto_sub` shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrived {
+    pub topic: String,
+    pub content_type: String,
+    pub user_properties: String,
+    pub payload: String,
+}
+
+/// `mosquitto_sub` at a broker, MQTT 5, QoS 1.
+pub struct Subscriber {
+    child: Child,
+    arrived: Arc<Mutex<Vec<Arrived>>>,
+}
+
+impl Subscriber {
+    pub fn start(broker: SocketAddr, filter: &str) -> Self {
+        let port = broker.port().to_string();
+        let mut child = command("mosquitto_sub")
+            .args(["-p", &port, "-V", "mqttv5", "-q", "1", "-t", filter, "-t", "probe"])
+            .args(["-F", "%t\t%C\t%P\t%p"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("mosquitto_sub is not installed: apt-get install mosquitto-clients");
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let arrived = Arc::<Mutex<Vec<Arrived>>>::default();
+        let list = arrived.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut parts = line.splitn(4, '\t').map(str::to_owned);
+                let mut part = || parts.next().unwrap_or_default();
+                let message =
+                    Arrived { topic: part(), content_type: part(), user_properties: part(), payload: part() };
+                list.lock().unwrap().push(message);
+            }
+        });
+        let subscriber = Self { child, arrived };
+        // Subscribed is what it is when a message comes through.
+        wait_until("the subscriber hears", 10, || {
+            publish(broker, "probe", "x");
+            !subscriber.arrived.lock().unwrap().is_empty()
+        });
+        subscriber
+    }
+
+    /// What came, without the probes.
+    pub fn arrived(&self) -> Vec<Arrived> {
+        self.arrived.lock().unwrap().iter().filter(|message| message.topic != "probe").cloned().collect()
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `mosquitto_pub`, MQTT 3.1.1, QoS 1: returns when it has its PUBACK.
+pub fn publish(broker: SocketAddr, topic: &str, payload: &str) {
+    let port = broker.port().to_string();
+    let status = command("mosquitto_pub")
+        .args(["-p", &port, "-V", "mqttv311", "-q", "1", "-t", topic, "-m", payload])
+        .status()
+        .expect("mosquitto_pub is not installed: apt-get install mosquitto-clients");
+    assert!(status.success(), "mosquitto_pub: {status}");
+}
