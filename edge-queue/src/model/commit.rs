@@ -55,7 +55,48 @@ impl Model {
 
     /// The same without rows, to free space for them first.
     pub(crate) fn begin_changes(&mut self) -> Option<Batch> {
-        self.begin_with(Vec::new())
+        let mut batch = self.begin_with(Vec::new())?;
+        self.leave_out_waiting(&mut batch);
+        Some(batch)
+    }
+
+    /// Takes the rows that wait out of a commit's bookkeeping: it must not speak of rows a later commit will write.
+    fn leave_out_waiting(&mut self, batch: &mut Batch) {
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            let Some(first) = lane.window.waiting().next().map(|row| row.seq) else { continue };
+            let Some(figures) = batch.state.lane.get_mut(at) else { continue };
+            figures.next = figures.next.min(first);
+            for row in lane.window.waiting() {
+                figures.rows = figures.rows.saturating_sub(1);
+                figures.weight = figures.weight.saturating_sub(u64::from(row.weight));
+                figures.bytes = figures.bytes.saturating_sub(row.bytes());
+            }
+            lane.dirty = true;
+            for (reader, found) in self.readers.iter_mut().zip(&mut batch.state.consumers) {
+                let (Some(place), Some(position)) = (reader.lanes.get_mut(at), found.lanes.get_mut(at))
+                else {
+                    continue;
+                };
+                let open = lane.window.waiting().filter(|row| !place.pos.is_done(row.seq));
+                let weight: u64 = open.map(|row| u64::from(row.weight)).sum();
+                position.accepted = position.accepted.saturating_sub(weight);
+                place.dirty = true;
+            }
+        }
+        for change in &mut batch.changes {
+            match change {
+                Change::Lane { lane, state } => {
+                    *state = batch.state.lane.get(usize::from(lane.0)).copied().unwrap_or(*state);
+                }
+                Change::Position { consumer, lane, position } => {
+                    let known = batch.state.consumers.iter().find(|c| c.name == *consumer);
+                    if let Some(known) = known.and_then(|c| c.lanes.get(usize::from(lane.0))) {
+                        position.clone_from(known);
+                    }
+                }
+                Change::Forget { .. } | Change::Closed => {}
+            }
+        }
     }
 
     fn begin_with(&mut self, rows: Vec<Vec<StoredRow>>) -> Option<Batch> {

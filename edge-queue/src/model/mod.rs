@@ -56,8 +56,10 @@ pub(crate) struct Model {
     must_write: bool,
     forgotten: Vec<String>,
     pub(crate) fault: Option<Fault>,
-    /// Totals may be off by one commit until a lane is empty: an unclean stop or damage.
+    /// Totals may be off until a lane is empty: an unclean stop or damage.
     uncertain: bool,
+    /// Rows were lost to damage in this run.
+    damaged: bool,
     recount: Option<Recount>,
     pub(crate) closed: bool,
     /// Rows whose receipt said `Volatile` because the store failed.
@@ -94,6 +96,7 @@ impl Model {
             forgotten: Vec::new(),
             fault: None,
             uncertain: !clean,
+            damaged: false,
             recount: None,
             closed: false,
             volatile_rows: 0,
@@ -197,7 +200,8 @@ impl Model {
         }
     }
 
-    /// When everything of a lane is done, what totals still claim was lost in a crash inside a commit.
+    /// When everything of a lane is done, totals claim nothing any more. What they still claim is part of a loss when
+    /// there was one; else those rows were never here.
     fn settle_totals(&mut self, reader: usize, lane: usize) {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         if !self.uncertain {
@@ -208,9 +212,10 @@ impl Model {
                 return;
             }
             let missing = place.queued;
-            if missing > 0 {
+            if missing > 0 && self.damaged {
                 place.count(missing, Done::Dropped(crate::state::Reason::Quarantined));
             }
+            place.queued = 0;
             let done = place.pos.delivered.saturating_add(place.pos.dropped.iter().sum());
             place.pos.accepted = done;
         }

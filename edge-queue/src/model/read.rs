@@ -153,6 +153,7 @@ impl Model {
             return;
         }
         self.uncertain = true;
+        self.damaged = true;
         let mut anyone = self.readers.is_empty();
         for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
             if place.pos.covers(lost.first, last) {

@@ -128,10 +128,14 @@ impl Window {
         Some((slot, dropped))
     }
 
+    /// The rows no commit has taken yet.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &StoredRow> {
+        self.rows.range(self.stored + self.writing..).map(|r| &r.row)
+    }
+
     /// Takes every waiting row into a commit.
     pub(crate) fn begin(&mut self) -> Vec<StoredRow> {
-        let waiting = self.rows.range(self.stored + self.writing..);
-        let rows: Vec<StoredRow> = waiting.map(|r| r.row.clone()).collect();
+        let rows: Vec<StoredRow> = self.waiting().cloned().collect();
         self.writing += rows.len();
         self.writing_bytes += self.waiting_bytes;
         self.waiting_bytes = 0;

@@ -34,6 +34,8 @@ pub(super) struct Head {
     pub(super) lane: u8,
     /// Whether this frame holds the close mark.
     pub(super) closed: bool,
+    /// Whether it ends its lane's part of the commit: without it a torn commit could look like a whole one.
+    pub(super) ends: bool,
     pub(super) pages: u32,
     pub(super) slot: u32,
     pub(super) gateway: u64,
@@ -57,6 +59,8 @@ pub(super) struct Head {
     /// Rows and weight written to the lane before this frame.
     pub(super) rows_before: u64,
     pub(super) weight_before: u64,
+    /// Newest commit of this run (epoch) that was synced before this one was begun; 0 for none.
+    pub(super) synced: u64,
 }
 
 impl Head {
@@ -90,8 +94,9 @@ impl Head {
             Kind::Snapshot => 1,
             Kind::Records => 2,
         };
+        let flags = u8::from(self.closed) | u8::from(self.ends) << 1;
         set(frame, 0, MAGIC);
-        set(frame, 4, &[FORMAT as u8, kind, self.lane, u8::from(self.closed)]);
+        set(frame, 4, &[FORMAT as u8, kind, self.lane, flags]);
         set(frame, 8, &self.pages.to_le_bytes());
         set(frame, 12, &self.slot.to_le_bytes());
         set(frame, 16, &self.gateway.to_le_bytes());
@@ -108,6 +113,7 @@ impl Head {
         set(frame, 88, &self.weight.to_le_bytes());
         set(frame, 96, &self.rows_before.to_le_bytes());
         set(frame, 104, &self.weight_before.to_le_bytes());
+        set(frame, 112, &self.synced.to_le_bytes());
     }
 
     /// Reads the header at the start of a page. `None` for anything that is not a whole header.
@@ -130,10 +136,12 @@ impl Head {
             2 => Kind::Records,
             _ => return None,
         };
+        let (lane, flags) = (r.u8()?, r.u8()?);
         Some(Head {
             kind,
-            lane: r.u8()?,
-            closed: r.u8()? & 1 != 0,
+            lane,
+            closed: flags & 1 != 0,
+            ends: flags & 2 != 0,
             pages: r.u32()?,
             slot: r.u32()?,
             gateway: r.u64()?,
@@ -150,6 +158,7 @@ impl Head {
             weight: r.u64()?,
             rows_before: r.u64()?,
             weight_before: r.u64()?,
+            synced: r.u64()?,
         })
     }
 
@@ -223,6 +232,7 @@ pub(super) mod tests {
             kind: Kind::Records,
             lane: 1,
             closed: false,
+            ends: true,
             pages: 1,
             slot: 3,
             gateway: 0x1234_5678_9abc_def0,
@@ -239,6 +249,7 @@ pub(super) mod tests {
             weight: 12,
             rows_before: 900,
             weight_before: 950,
+            synced: 97,
         }
     }
 

@@ -6,8 +6,9 @@
 //!   [`snapshot`] what is in it;
 //! * [`lane`] a lane's log in RAM, with [`segment`] (which frames count), [`tail`] (where it grows) and [`free`]
 //!   (which slot comes next, filled by [`blank`] when it is new);
-//! * [`writer`] a commit; [`reader`] reading, through [`window`]; [`scan`], [`open`], [`rebuild`] starting;
-//!   [`aside`] what becomes of damaged bytes.
+//! * [`writer`] a commit; [`reader`] reading, through [`window`];
+//! * [`open`], [`scan`], [`rebuild`] starting, with [`finished`] (which commits ended) and [`changes`] (what they say);
+//! * [`aside`] what becomes of damaged bytes.
 //!
 //! Cost: RAM is one entry per segment, the index of one segment per lane and one frame. A commit is one write and
 //! its share of one sync per lane touched; opening reads one page per segment and the last segment of each lane.
@@ -16,6 +17,8 @@
 mod aside;
 mod blank;
 mod bytes;
+mod changes;
+mod finished;
 mod frame;
 mod free;
 mod lane;
@@ -57,6 +60,9 @@ pub struct RingStore {
     reader: Reader,
     aside: Aside,
     commit: u64,
+    /// The last commit of this run that succeeded, and the bookkeeping it left.
+    synced: u64,
+    durable: State,
     generation: u64,
     /// Pages of a segment's first frame, as last written.
     head_pages: usize,
@@ -79,6 +85,7 @@ impl RingStore {
         superblock: Superblock,
         scan: Scan,
         aside: Aside,
+        durable: State,
     ) -> RingStore {
         RingStore {
             dir,
@@ -89,13 +96,15 @@ impl RingStore {
             reader: Reader::default(),
             aside,
             commit: scan.commit,
+            synced: 0,
+            durable,
             generation: scan.generation + 1,
             head_pages: 2,
             stats: StoreStats::default(),
         }
     }
 
-    fn write(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         self.commit += 1;
         let lanes = u8::try_from(self.lanes.len()).unwrap_or(1);
         for log in &mut self.lanes {
@@ -109,10 +118,11 @@ impl RingStore {
                 medium: self.medium.as_mut(),
                 geometry: &self.superblock.geometry,
                 buffers: &mut self.buffers,
-                state,
+                durable: &self.durable,
                 gateway: self.superblock.gateway,
                 epoch: self.superblock.epoch,
                 commit: self.commit,
+                synced: self.synced,
                 generation: &mut self.generation,
                 written: &mut self.stats.bytes_written,
                 head_pages: &mut self.head_pages,
@@ -152,7 +162,7 @@ impl Store for RingStore {
         if changes.is_empty() && self.lanes.iter().all(|log| log.staged.is_empty()) {
             return Ok(());
         }
-        let done = self.write(changes, state);
+        let done = self.write(changes);
         for log in &mut self.lanes {
             match done {
                 Ok(()) => {
@@ -165,6 +175,8 @@ impl Store for RingStore {
         self.unstage();
         if done.is_ok() {
             self.stats.commits += 1;
+            self.synced = self.commit;
+            self.durable.clone_from(state);
         }
         done
     }

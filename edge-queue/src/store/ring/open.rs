@@ -43,8 +43,9 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
         return fresh(dir, wanted, options, damage);
     };
     let geometry = superblock.geometry;
-    let (store, mut recovered) = recover(dir, medium, superblock, damage)?;
+    let (mut store, mut recovered) = recover(dir, medium, superblock, damage)?;
     recovered.state.lanes = options.lanes;
+    store.durable.lanes = options.lanes;
     if geometry == wanted {
         return Ok((store, recovered));
     }
@@ -70,8 +71,9 @@ fn fresh(
     let mut state = State::new(superblock.gateway, options.lanes);
     state.epoch = superblock.epoch;
     let clean = damage.is_empty();
+    let store = RingStore::new(dir, medium, superblock, scan, Aside::default(), state.clone());
     let recovered = Recovered { state, clean, tail_uncertain: false, damage, highest_seq: [0; LANES_MAX] };
-    Ok((RingStore::new(dir, medium, superblock, scan, Aside::default()), recovered))
+    Ok((store, recovered))
 }
 
 /// Makes [`FILE_NEW`], whole and durable but for its name.
@@ -221,8 +223,9 @@ fn recover(
     for (log, highest) in scan.lanes.iter().zip(&mut highest_seq) {
         *highest = log.counters.highest;
     }
-    let recovered = Recovered { state, clean, tail_uncertain: scan.tail_uncertain, damage, highest_seq };
-    Ok((RingStore::new(dir, medium, superblock, scan, aside), recovered))
+    let (durable, tail_uncertain) = (state.clone(), scan.tail_uncertain);
+    let recovered = Recovered { state, clean, tail_uncertain, damage, highest_seq };
+    Ok((RingStore::new(dir, medium, superblock, scan, aside, durable), recovered))
 }
 
 /// Copies of the frames that are not known to be durable, and where they go: fresh pages, never their own.

@@ -36,7 +36,8 @@ pub(super) fn rebuild(
             let scan = Scan::run(look, superblock.epoch, &[]);
             let aside = std::mem::take(&mut old.aside);
             recovered.state.lanes = lanes;
-            Ok((RingStore::new(old.dir, medium, superblock, scan, aside), recovered))
+            let durable = recovered.state.clone();
+            Ok((RingStore::new(old.dir, medium, superblock, scan, aside, durable), recovered))
         }
         Err(why) if old.superblock.geometry.lanes < wanted.lanes => Err(why),
         Err(why) => {
@@ -69,7 +70,8 @@ fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Res
     let look = Look { pages: &pages, geometry: &wanted, gateway: superblock.gateway };
     let scan = Scan::run(look, superblock.epoch, &[]);
     // It never sets anything aside, so it needs no directory of its own.
-    let mut new = RingStore::new(Box::new(Nowhere), medium, superblock, scan, Aside::default());
+    let mut new =
+        RingStore::new(Box::new(Nowhere), medium, superblock, scan, Aside::default(), state.clone());
     copy_rows(old, &mut new, recovered, &state).map_err(|e| match e {
         StoreError::Io { op, source } => OpenError::Io { op, source },
         StoreError::Full { .. } => OpenError::Io {

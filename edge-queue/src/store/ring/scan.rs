@@ -1,15 +1,18 @@
 //! Finding out at open what the segments hold: one page per segment, and the last segment of each lane in full.
 #![deny(clippy::indexing_slicing)]
 
+use std::collections::BTreeSet;
+
+use super::changes::Changes;
+use super::finished::{Finished, Part};
 use super::frame::{Head, Kind, into_body};
 use super::lane::LaneLog;
-use super::record::{Cursor, Order, Record, get_change};
 use super::segment::{Counters, Frames, Look, Placed, Segment, Slot};
 use super::snapshot::get_snapshot;
 use super::superblock::Waived;
 use super::tail::Tail;
 use super::window::Window;
-use crate::state::{Change, Position, State};
+use crate::state::State;
 
 /// What a scan found.
 pub(super) struct Scan {
@@ -30,6 +33,8 @@ pub(super) struct Scan {
     /// and after that Linux shows pages that are not on the medium. A later commit in the same segment proves that
     /// the one before it was synced, so it is the last commit of each lane only.
     pub(super) unproven: Vec<Placed>,
+    /// Which commits are known to have ended.
+    finished: Finished,
     /// Segments whose first frame cannot be read: damage, or what a power cut left of the last commit.
     headless: Vec<(u8, Segment)>,
 }
@@ -38,6 +43,14 @@ pub(super) struct Scan {
 struct End {
     lane: u8,
     segments: Vec<(Segment, Frames)>,
+    /// Commits of which this lane holds a part only.
+    torn: BTreeSet<Part>,
+}
+
+impl End {
+    fn frames(&self) -> impl Iterator<Item = &Placed> {
+        self.segments.iter().flat_map(|(_, frames)| &frames.good)
+    }
 }
 
 impl Scan {
@@ -55,6 +68,7 @@ impl Scan {
             damage: Vec::new(),
             broken: Vec::new(),
             unproven: Vec::new(),
+            finished: Finished::default(),
             headless: Vec::new(),
         };
         let mut segments = Vec::new();
@@ -71,14 +85,20 @@ impl Scan {
         let mut changes = Changes::default();
         let mut ends = Vec::new();
         for (lane, segments) in (0u8..).zip(&segments) {
-            ends.push(scan.changes(look, lane, segments, replay_from, &mut changes));
+            ends.push(scan.end(look, lane, segments, replay_from));
         }
+        scan.doubt_torn_close(&ends);
         let clean = scan.closed == Some(epoch);
-        for end in &ends {
-            scan.end_lane(look, end, clean);
+        for end in &mut ends {
+            end.torn = scan.finished.torn(end.frames().map(|placed| &placed.head), clean.then_some(epoch));
+            let torn = |head: &Head| end.torn.contains(&Part::of(head));
+            for placed in end.frames().filter(|p| p.head.kind == Kind::Records) {
+                changes.collect(look, placed, replay_from, torn(&placed.head));
+            }
+            scan.end_lane(look, end, (!clean).then_some(epoch));
         }
         let mut state = snapshot.map(|(_, state)| state);
-        if state.is_none() && !changes.events.is_empty() {
+        if state.is_none() && !changes.is_empty() {
             state = Some(State::new(look.gateway, look.geometry.lanes));
         }
         if let Some(state) = &mut state {
@@ -87,6 +107,18 @@ impl Scan {
         scan.state = state;
         scan.judge_headless(&unreadable, clean);
         scan
+    }
+
+    /// A close mark of which only the frame arrived, and not the segment it began, closed nothing.
+    fn doubt_torn_close(&mut self, ends: &[End]) {
+        let closing = |placed: &&Placed| placed.head.closed && placed.head.commit == self.commit;
+        let torn = ends.iter().any(|end| {
+            let torn = self.finished.torn(end.frames().map(|placed| &placed.head), None);
+            end.frames().filter(closing).any(|placed| torn.contains(&Part::of(&placed.head)))
+        });
+        if torn {
+            self.closed = None;
+        }
     }
 
     /// Frees what the floors give up, then tells damaged segment heads from those a power cut left half written.
@@ -148,29 +180,19 @@ impl Scan {
         (log, found)
     }
 
-    /// Collects the changes after commit `from` out of a lane's segments, newest segment first.
-    fn changes(
-        &mut self,
-        look: Look<'_>,
-        lane: u8,
-        segments: &[Segment],
-        from: u64,
-        changes: &mut Changes,
-    ) -> End {
+    /// Scans a lane's segments, newest first, back to those that may hold changes of commit `from` or later.
+    fn end(&mut self, look: Look<'_>, lane: u8, segments: &[Segment], from: u64) -> End {
         let mut scanned = Vec::new();
         let mut end: Option<Counters> = None;
         for segment in segments.iter().rev() {
             let frames = look.frames(segment, end, true);
-            for placed in &frames.good {
-                let head = &placed.head;
+            for head in frames.good.iter().map(|placed| &placed.head) {
                 self.epoch = self.epoch.max(head.epoch);
                 if head.commit > self.commit || (head.commit == self.commit && head.closed) {
                     self.closed = head.closed.then_some(head.epoch);
                 }
                 self.commit = self.commit.max(head.commit);
-                if head.kind == Kind::Records && head.commit > from {
-                    collect(look, placed, from, changes);
-                }
+                self.finished.note(head);
             }
             end = Some(segment.start);
             scanned.push((*segment, frames));
@@ -180,19 +202,20 @@ impl Scan {
             }
         }
         scanned.reverse();
-        End { lane, segments: scanned }
+        End { lane, segments: scanned, torn: BTreeSet::new() }
     }
 
     /// Decides where a lane's log ends and what its end looks like.
-    fn end_lane(&mut self, look: Look<'_>, end: &End, clean: bool) {
+    fn end_lane(&mut self, look: Look<'_>, end: &End, unclean: Option<u32>) {
+        let clean = unclean.is_none();
         let Some(mut at) = end.segments.first().map(|(segment, _)| segment.start) else { return };
-        for placed in end.segments.iter().flat_map(|(_, frames)| &frames.good) {
-            let head = &placed.head;
-            // Part n of the last commit with at most n frames missing before it: they belong to it too, and nobody
-            // got a receipt for that commit, as far as anyone can know.
+        for head in end.frames().map(|placed| &placed.head) {
+            // A commit of the run that ended unclean, and nothing says that it was ever synced: nobody got a receipt
+            // for it, as far as anyone can know. Of part n at most n frames before it belong to that commit.
+            let torn = unclean == Some(head.epoch) && end.torn.contains(&Part::of(head));
+            self.tail_uncertain |= torn;
             let missing = head.base.saturating_sub(at.next);
-            if missing > 0 && !clean && head.commit == self.commit && u64::from(head.part) >= missing {
-                self.tail_uncertain = true;
+            if missing > 0 && torn && u64::from(head.part) >= missing {
                 self.waived.push(Waived {
                     lane: end.lane,
                     first: at.next,
@@ -299,88 +322,4 @@ fn newest_snapshot(look: Look<'_>, heads: &mut [Segment]) -> (Option<(u64, State
         }
     }
     (None, unreadable)
-}
-
-fn collect(look: Look<'_>, placed: &Placed, from: u64, changes: &mut Changes) {
-    let head = &placed.head;
-    let Some(mut body) = look.pages.frame(head, placed.page) else { return };
-    into_body(head, &mut body);
-    let mut cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
-    while let Some(record) = cursor.next(&body) {
-        if let Record::Change(order, bytes, tag) = record
-            && order.0 > from
-            && let Some(change) = get_change(bytes, tag)
-        {
-            changes.push(order, change);
-        }
-    }
-}
-
-/// Changes of several lanes, put in order. Only the newest of each position is kept whole: what came before it is
-/// kept as the mere fact that the consumer existed, since that decides the order of consumers.
-#[derive(Default)]
-struct Changes {
-    events: Vec<(Order, Change)>,
-    newest: std::collections::BTreeMap<(String, u8), usize>,
-}
-
-impl Changes {
-    fn push(&mut self, order: Order, mut change: Change) {
-        let at = self.events.len();
-        if let Change::Position { consumer, lane, position } = &mut change {
-            let key = (consumer.clone(), lane.0);
-            match self.newest.get(&key).and_then(|n| self.events.get_mut(*n)) {
-                Some((other, _)) if *other == order => return,
-                Some((other, _)) if *other > order => *position = Position::default(),
-                Some((_, Change::Position { position: older, .. })) => {
-                    *older = Position::default();
-                    self.newest.insert(key, at);
-                }
-                _ => {
-                    self.newest.insert(key, at);
-                }
-            }
-        }
-        self.events.push((order, change));
-    }
-
-    fn apply(mut self, state: &mut State) {
-        self.events.sort_by_key(|(order, _)| *order);
-        self.events.iter().for_each(|(_, change)| state.apply(change));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::row::Lane;
-
-    fn position(consumer: &str, floor: u64) -> Change {
-        let position = Position { floor, ..Position::default() };
-        Change::Position { consumer: consumer.into(), lane: Lane(0), position }
-    }
-
-    #[test]
-    fn changes_apply_in_the_order_they_were_committed_whatever_order_they_are_found_in() {
-        let list = [
-            ((1, 0), position("a", 1)),
-            ((1, 1), position("b", 1)),
-            ((2, 0), position("a", 5)),
-            ((3, 0), Change::Forget { consumer: "a".into() }),
-            ((4, 0), position("a", 7)),
-            ((5, 0), position("b", 9)),
-        ];
-        let mut straight = State::new(1, 1);
-        list.iter().for_each(|(_, change)| straight.apply(change));
-        for turn in 0..list.len() {
-            let mut changes = Changes::default();
-            let mut turned = list.to_vec();
-            turned.rotate_left(turn);
-
-            turned.into_iter().for_each(|(order, change)| changes.push(order, change));
-            let mut state = State::new(1, 1);
-            changes.apply(&mut state);
-            assert_eq!(state, straight);
-        }
-    }
 }

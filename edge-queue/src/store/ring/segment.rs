@@ -45,7 +45,7 @@ pub(super) struct Segment {
     pub(super) generation: u64,
     /// Frames of an earlier epoch do not belong to this life.
     pub(super) epoch: u32,
-    /// Commit of the first frame: changes up to it are in the snapshot.
+    /// Commit of the first frame: changes before it are in the snapshot.
     pub(super) commit: u64,
     /// The lane's log before the first frame; `next` is that frame's base.
     pub(super) start: Counters,

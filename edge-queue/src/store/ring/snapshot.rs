@@ -1,4 +1,4 @@
-//! The bookkeeping as bytes: the body of a segment's first frame, and the positions inside changes.
+//! The bookkeeping before a commit as bytes: the body of a segment's first frame, and the positions inside changes.
 #![deny(clippy::indexing_slicing)]
 
 use super::bytes::{Reader, put_bytes, put_signed, put_varint};

@@ -30,10 +30,14 @@ pub(super) struct Writer<'a> {
     pub(super) medium: &'a mut dyn Medium,
     pub(super) geometry: &'a Geometry,
     pub(super) buffers: &'a mut Buffers,
-    pub(super) state: &'a State,
+    /// The bookkeeping of the last commit that succeeded: what this one changes follows as changes, so that a snapshot
+    /// never speaks for parts of the commit that did not arrive.
+    pub(super) durable: &'a State,
     pub(super) gateway: u64,
     pub(super) epoch: u32,
     pub(super) commit: u64,
+    /// See [`Head::synced`].
+    pub(super) synced: u64,
     /// Next life of a slot.
     pub(super) generation: &'a mut u64,
     /// Bytes given to the medium so far.
@@ -150,6 +154,7 @@ impl Writer<'_> {
             highest: rows.last().map_or(before.highest, |row| row.seq),
         };
         let mut head = self.head(Kind::Records, log, tail, progress);
+        head.ends = true;
         head.base = grown.start.next;
         // The number the first row's difference counts from; a frame begun by changes has it before any row.
         head.first_seq = grown.first_seq;
@@ -220,13 +225,13 @@ impl Writer<'_> {
                     return Err(too_large("append", "row larger than a segment"));
                 }
             } else {
-                self.put_frame(log, body, rows.get(from..done).unwrap_or_default(), progress);
+                self.put_frame(log, body, rows.get(from..done).unwrap_or_default(), progress, false);
                 from = done;
             }
             before = Before::frame(self.epoch, first(done, log));
         }
         if !body.is_empty() {
-            self.put_frame(log, body, rows.get(from..).unwrap_or_default(), progress);
+            self.put_frame(log, body, rows.get(from..).unwrap_or_default(), progress, true);
         }
         Ok(())
     }
@@ -238,9 +243,11 @@ impl Writer<'_> {
         body: &mut Vec<u8>,
         rows: &[StoredRow],
         progress: &mut Progress,
+        ends: bool,
     ) {
         let Some(tail) = log.tail.as_ref() else { return };
         let mut head = self.head(Kind::Records, log, tail, progress);
+        head.ends = ends;
         head.first_seq = rows.first().map_or(log.counters.highest + 1, |row| row.seq);
         head.last_seq = rows.last().map_or(log.counters.highest, |row| row.seq);
         head.rows = rows.len() as u32;
@@ -262,6 +269,7 @@ impl Writer<'_> {
             kind,
             lane: log.lane,
             closed: progress.closed && kind == Kind::Records,
+            ends: false,
             pages: 1,
             slot: tail.slot,
             gateway: self.gateway,
@@ -278,6 +286,7 @@ impl Writer<'_> {
             weight: 0,
             rows_before: log.counters.rows,
             weight_before: log.counters.weight,
+            synced: self.synced,
         }
     }
 
@@ -295,7 +304,7 @@ impl Writer<'_> {
             return Err(full);
         }
         let mut body = Vec::new();
-        put_snapshot(&mut body, self.geometry, self.state);
+        put_snapshot(&mut body, self.geometry, self.durable);
         *self.head_pages = pages_for(body.len());
         if *self.head_pages > self.geometry.pages() as usize {
             return Err(too_large("commit", "bookkeeping larger than a segment"));

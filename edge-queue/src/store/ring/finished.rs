@@ -1,0 +1,110 @@
+//! Which commits ended, told from their frames: a power cut inside a commit leaves any part of it.
+//!
+//! A lane's part of a commit is whole when its frames follow each other from part 0 to the one that ends it. A part that
+//! is not whole is either damaged or torn. It is damaged when a later frame of the same run says that the commit had been
+//! synced; else nobody was told that it is safe, and it counts as torn: its changes speak of rows that may not be there.
+#![deny(clippy::indexing_slicing)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::frame::Head;
+
+/// A lane's share of a commit. The epoch belongs to it: a run may use the number of a commit that left no trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Part {
+    epoch: u32,
+    commit: u64,
+}
+
+impl Part {
+    pub(super) fn of(head: &Head) -> Part {
+        Part { epoch: head.epoch, commit: head.commit }
+    }
+}
+
+/// The newest commit of each run that is known to have been synced.
+#[derive(Debug, Default)]
+pub(super) struct Finished(BTreeMap<u32, u64>);
+
+impl Finished {
+    /// Takes in what a frame says of earlier commits.
+    pub(super) fn note(&mut self, head: &Head) {
+        let known = self.0.entry(head.epoch).or_default();
+        *known = head.synced.max(*known);
+    }
+
+    /// The torn parts among a lane's frames, which come in order. `closed`: the run that closed the ring last, all of
+    /// whose commits ended.
+    pub(super) fn torn<'a>(
+        &self,
+        frames: impl Iterator<Item = &'a Head>,
+        closed: Option<u32>,
+    ) -> BTreeSet<Part> {
+        let mut torn = BTreeSet::new();
+        let mut last: Option<&Head> = None;
+        for head in frames {
+            let before = last.filter(|b| Part::of(b) == Part::of(head));
+            let follows = match before {
+                Some(before) => head.base == before.counter.saturating_add(1),
+                None => head.part == 0,
+            };
+            if !follows {
+                torn.insert(Part::of(head));
+            }
+            if let Some(other) = last.filter(|b| before.is_none() && !b.ends) {
+                torn.insert(Part::of(other));
+            }
+            last = Some(head);
+        }
+        torn.extend(last.filter(|head| !head.ends).map(Part::of));
+        let synced = |part: &Part| self.0.get(&part.epoch).is_some_and(|upto| *upto >= part.commit);
+        torn.retain(|part| closed != Some(part.epoch) && !synced(part));
+        torn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ring::frame::tests::sample;
+
+    /// (commit, part, counter, ends).
+    fn frames(list: &[(u64, u32, u64, bool)]) -> Vec<Head> {
+        let head = |&(commit, part, counter, ends): &(u64, u32, u64, bool)| Head {
+            commit,
+            part,
+            base: counter,
+            counter,
+            ends,
+            synced: commit - 1,
+            ..sample()
+        };
+        list.iter().map(head).collect()
+    }
+
+    fn torn(list: &[(u64, u32, u64, bool)]) -> Vec<u64> {
+        let (frames, mut finished) = (frames(list), Finished::default());
+        frames.iter().for_each(|head| finished.note(head));
+        finished.torn(frames.iter(), None).into_iter().map(|part| part.commit).collect()
+    }
+
+    #[test]
+    fn a_part_without_its_first_middle_or_last_frame_is_torn() {
+        let whole = [(7, 0, 1, true), (8, 0, 2, false), (8, 1, 3, false), (8, 2, 4, true)];
+        assert!(torn(&whole).is_empty());
+        for missing in 1..whole.len() {
+            let mut list = whole.to_vec();
+            list.remove(missing);
+            assert_eq!(torn(&list), [8], "frame {missing}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_commit_proves_synced_is_damaged_and_not_torn() {
+        assert!(torn(&[(7, 0, 1, false), (7, 2, 3, true), (8, 0, 4, true)]).is_empty());
+        let list = frames(&[(7, 0, 1, false)]);
+        let finished = Finished::default();
+        assert_eq!(finished.torn(list.iter(), None).len(), 1);
+        assert!(finished.torn(list.iter(), Some(sample().epoch)).is_empty());
+    }
+}
