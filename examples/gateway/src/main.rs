@@ -5,7 +5,6 @@
 
 mod check;
 mod config;
-#[cfg(test)] // its subcommand comes with `run`, which it starts
 mod drill;
 mod run;
 
@@ -42,6 +41,8 @@ enum Command {
         /// gateway.toml
         file: PathBuf,
     },
+    /// Prove it here: an outage, a kill -9 and a half-open link on loopback, with a verdict and a report
+    Drill(drill::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Run { file, state } => run(&file, state.as_deref()),
         Command::Check { file } => check(&file),
+        Command::Drill(arguments) => drill::run(&arguments),
     }
 }
 
