@@ -6,13 +6,15 @@
 pub struct BackoffConfig {
     /// First delay in milliseconds. Default 250.
     pub base_ms: u64,
-    /// Longest delay in milliseconds. Default 15 000: what an outage costs at most after its end.
+    /// Longest delay in milliseconds after a hub that answered and would not go on: it refused, or accepted and then kicked. Default 60 000.
     pub max_ms: u64,
+    /// Longest delay in milliseconds while nobody answers: what an outage costs at most after its end. Default 3 000; an attempt is one SYN.
+    pub silent_max_ms: u64,
 }
 
 impl Default for BackoffConfig {
     fn default() -> Self {
-        Self { base_ms: 250, max_ms: 15_000 }
+        Self { base_ms: 250, max_ms: 60_000, silent_max_ms: 3_000 }
     }
 }
 
@@ -31,10 +33,19 @@ impl Backoff {
         Self { config, attempts: 0, random: seed }
     }
 
-    /// The next delay in milliseconds: half of it is certain, half is chance ("equal jitter").
+    /// The next delay in milliseconds, after a hub that answered: half of it is certain, half is chance ("equal jitter").
     pub fn next_ms(&mut self) -> u64 {
+        self.next_within(self.config.max_ms)
+    }
+
+    /// As [`next_ms`](Self::next_ms), when nobody answered.
+    pub fn next_silent_ms(&mut self) -> u64 {
+        self.next_within(self.config.silent_max_ms.min(self.config.max_ms))
+    }
+
+    fn next_within(&mut self, max_ms: u64) -> u64 {
         let grown = self.config.base_ms.saturating_mul(1 << self.attempts.min(20));
-        let delay_ms = grown.clamp(1, self.config.max_ms.max(1));
+        let delay_ms = grown.clamp(1, max_ms.max(1));
         self.attempts = self.attempts.saturating_add(1);
         let half = delay_ms / 2;
         delay_ms - half + splitmix64(&mut self.random) % (half + 1)
@@ -66,20 +77,22 @@ mod tests {
 
     #[test]
     fn grows_to_the_limit_and_starts_anew() {
-        let mut backoff = Backoff::new(BackoffConfig { base_ms: 100, max_ms: 1000 }, 1);
+        let mut backoff = Backoff::new(BackoffConfig { base_ms: 100, max_ms: 1000, silent_max_ms: 500 }, 1);
         for expected in [100, 200, 400, 800, 1000, 1000] {
             let got = backoff.next_ms();
             assert!((expected / 2..=expected).contains(&got), "{got} for {expected}");
         }
+        assert!(backoff.next_silent_ms() <= 500, "a silent path is tried again sooner");
         backoff.reset();
         assert!(backoff.next_ms() <= 100);
     }
 
     #[test]
     fn never_overflows_and_never_is_zero() {
-        let mut backoff = Backoff::new(BackoffConfig { base_ms: u64::MAX, max_ms: u64::MAX }, 1);
+        let mut backoff =
+            Backoff::new(BackoffConfig { base_ms: u64::MAX, max_ms: u64::MAX, silent_max_ms: 0 }, 1);
         (0..100).for_each(|_| assert!(backoff.next_ms() > 0));
-        let mut backoff = Backoff::new(BackoffConfig { base_ms: 0, max_ms: 0 }, 1);
+        let mut backoff = Backoff::new(BackoffConfig { base_ms: 0, max_ms: 0, silent_max_ms: 0 }, 1);
         assert_eq!(backoff.next_ms(), 1);
     }
 }

@@ -20,6 +20,8 @@ use crate::wire::ReasonCode;
 pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) since_ms: u64,
+    /// CONNACK came, and was no refusal.
+    pub(super) accepted: bool,
     /// A PUBACK came.
     pub(super) acked: bool,
     /// What the shell knows of the end.
@@ -39,7 +41,7 @@ pub(super) struct Parts<'a, S, P> {
 impl Connection {
     pub(super) fn new(now: Now, epoch: u64, client: ClientConfig, resume: Option<Resume>) -> Self {
         let session = Session::client(now.up_ms, epoch, client, resume);
-        Self { session, since_ms: now.up_ms, acked: false, why: None }
+        Self { session, since_ms: now.up_ms, accepted: false, acked: false, why: None }
     }
 
     pub(super) fn on_bytes(&mut self, now: Now, buffer: &mut BytesMut) {
@@ -124,6 +126,7 @@ impl Connection {
         connected: Connected,
         parts: &mut Parts<'_, S, P>,
     ) {
+        self.accepted = true;
         parts.stats.connects += 1;
         parts.stats.last_error = None;
         parts.stall.on_connected(now.up_ms);

@@ -204,7 +204,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         match (input, &mut self.phase) {
             (Input::Dialed, Phase::Dialing) => self.connect(now),
-            (Input::DialFailed(why), Phase::Dialing) => self.disconnected(now, why),
+            (Input::DialFailed(why), Phase::Dialing) => self.disconnected(now, why, false),
             (Input::Bytes(buffer), Phase::Up(connection)) => {
                 connection.on_bytes(now, buffer);
                 self.stall.on_byte(now.up_ms);
@@ -357,6 +357,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         if stable && !taken_over {
             self.backoff.reset();
         }
+        let connection_answered = connection.accepted;
         if connection.session.had_session() {
             self.resume = Some(connection.session.into_resume());
         }
@@ -367,11 +368,13 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
             return;
         }
-        self.disconnected(now, why.unwrap_or_else(|| closed.to_string()));
+        let answered = connection_answered || matches!(closed, Closed::Refused(_));
+        self.disconnected(now, why.unwrap_or_else(|| closed.to_string()), answered);
     }
 
-    fn disconnected(&mut self, now: Now, reason: String) {
-        let in_ms = self.backoff.next_ms();
+    /// `answered`: by MQTT, not only by TCP.
+    fn disconnected(&mut self, now: Now, reason: String, answered: bool) {
+        let in_ms = if answered { self.backoff.next_ms() } else { self.backoff.next_silent_ms() };
         self.phase = Phase::Waiting { until_ms: now.up_ms + in_ms };
         self.stats.last_error = Some(reason.clone());
         self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: Some(in_ms) }));
