@@ -124,3 +124,45 @@ fn the_judgement_sees_a_loss_and_a_copy() {
     assert!(unrecognised(&[message("a", "edge-id:1"), message("a", "edge-id:1")]).is_empty());
     assert!(unrecognised(&[message("a", "edge-id:1"), message("a", "edge-id:2 edge-pd:1")]).is_empty());
 }
+/// Promise 1 behind a local Mosquitto: it hears of a message only when its row is safe, and keeps the rest for us.
+#[test]
+fn behind_a_local_broker_nothing_acknowledged_is_missing_after_a_kill_in_an_outage() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), HUB);
+    let local = Mosquitto::start(dir.path(), "max_queued_messages 0");
+    let subscriber = Subscriber::start(hub.address, "up/#");
+    let wan = Relay::start(hub.address);
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nbroker = \"{}\"\ntopics = [\"plant/raw/#\", \"plant/#\"]\n\
+         [hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+        local.address, wan.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    // Subscribed is what it is when a message comes through.
+    let mut publisher = Publisher::new(local.address, "foreign", 20);
+    let mut probes = 0;
+    wait_until("a message comes through", 20, || {
+        publisher.publish("plant/raw/probe", &format!("probe {probes}"));
+        probes += 1;
+        publisher.settle(0, 10);
+        !subscriber.arrived().is_empty()
+    });
+
+    wan.cut();
+    let before = publisher.acked.len();
+    (0..300).for_each(|n| publisher.publish("plant/raw/a", &format!("message {n:05}")));
+    publisher.settle(0, 20);
+    gateway.kill_9();
+    (300..400).for_each(|n| publisher.publish("plant/raw/a", &format!("message {n:05}")));
+    publisher.settle(0, 20);
+    gateway.start();
+    wan.mend();
+    let acked = publisher.acked.split_off(before);
+    wait_until("everything arrives", 60, || missing(&acked, &subscriber.arrived()).is_empty());
+    let arrived = subscriber.arrived();
+    assert_eq!(acked.len(), 400);
+    assert_eq!(unrecognised(&arrived), [], "also not for the two filters that match");
+    let (status, took) = gateway.terminate();
+    assert!(status.success() && took.as_secs() < 8, "{status} after {took:?}");
+}

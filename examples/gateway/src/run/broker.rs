@@ -2,200 +2,190 @@
 //!
 //! The broker keeps our session for ever, so that what it took while we were away comes when we are back. What it has
 //! acknowledged to a sensor and not yet given to us is the broker's own risk.
+//!
+//! A client of its own, not the bridge's: a broker that has kept an outage's messages sends them as fast as it can, and
+//! not every broker keeps to the Receive Maximum while it does (Mosquitto 2.0.11 passes it by far). So none is announced,
+//! and a connection with too much unacknowledged is not read.
 
-#![allow(clippy::disallowed_methods, reason = "a shell: tasks")]
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and a task")]
 
-use std::collections::VecDeque;
+mod connection;
+mod filters;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use edge_bridge::bridge::RawPack;
-use edge_bridge::bridge::spool::MemorySpool;
-use edge_bridge::ingest::{Answer, Inbound, Ingest};
+use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
+use edge_bridge::chain::Chain;
 use edge_bridge::net::Clock;
-use edge_bridge::wire::{Publish, QoS, Utf8, Version, matches};
-use edge_bridge::{Bridge, Command, Link};
-use tokio::sync::{mpsc, oneshot};
+use edge_bridge::session::{ClientConfig, Resume};
+use edge_bridge::wire::Utf8;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::error::RunError;
 use super::ingest::GatewayIngest;
-use super::intake::{Intake, Tell};
+use super::intake::Intake;
 
-/// Mosquitto's `max_inflight_messages`, unless it was changed: with so many unacknowledged it stands still.
-const WINDOW: usize = 20;
-/// Nothing is published to the local broker: rows for it do not exist.
-const NO_ROWS: usize = 1;
+/// For DNS and TCP together.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// The same machine, or the next one: it comes back in a moment or not for long.
+const BACKOFF_MAX_MS: u64 = 5_000;
+/// Receipts on their way back.
+const RECEIPTS_MAX: usize = 1_024;
+
+/// Where it is and what is wanted of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) client_id: String,
+    pub(crate) topics: Vec<String>,
+    /// An earlier run left a session there.
+    pub(crate) expects_session: bool,
+}
 
 /// The running client of the local broker.
 #[derive(Debug)]
 pub(crate) struct Broker {
-    link: Link,
-    stop: oneshot::Sender<()>,
+    is_connected: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-/// Where it is and what is wanted of it.
-#[derive(Debug)]
-pub(crate) struct Target<'a> {
-    pub(crate) host: &'a str,
-    pub(crate) port: u16,
-    pub(crate) client_id: &'a str,
-    pub(crate) topics: &'a [String],
-}
-
 impl Broker {
-    /// Subscribes; returns before the broker has answered.
-    pub(crate) async fn start(
-        target: Target<'_>,
+    /// Dials for ever; returns before the broker has answered.
+    ///
+    /// # Errors
+    /// A name or filter that MQTT does not carry.
+    pub(crate) fn start(
+        target: Target,
         clock: Clock,
         ingest: GatewayIngest,
         intake: Intake,
     ) -> Result<Self, RunError> {
-        let wrong = |error: &dyn std::fmt::Display| RunError::Configuration(format!("[local] {error}"));
-        let builder = Bridge::builder(&format!("mqtt://{}:{}", target.host, target.port))
-            .client_id(target.client_id)
-            .session_expiry_s(u32::MAX);
-        let spool = MemorySpool::new(NO_ROWS, NO_ROWS);
-        let (link, _task) = builder.start_with(spool, RawPack::new(false)).map_err(|error| wrong(&error))?;
-        let (sender, received) = mpsc::channel(1);
-        for (index, topic) in target.topics.iter().enumerate() {
-            let mut commands = link.subscribe(topic).await.map_err(|error| wrong(&error))?;
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                while let Some(command) = commands.next().await {
-                    if sender.send((index, command)).await.is_err() {
-                        return;
-                    }
-                }
-            });
+        let text = |text: &str| {
+            let wrong = |error| RunError::Configuration(format!("[local] \"{text}\": {error}"));
+            Utf8::try_from(text).map_err(wrong)
+        };
+        let mut config = ClientConfig::new(text(&target.client_id)?);
+        config.session_expiry_s = u32::MAX;
+        config.receive_maximum = u16::MAX;
+        let topics = filters::without_covered(&target.topics);
+        if let Some((one, other)) = filters::overlapping(&topics) {
+            tracing::warn!(
+                one,
+                other,
+                "filters overlap: a broker sends what matches both twice, as two messages"
+            );
         }
-        let (stop, stopped) = oneshot::channel();
-        let topics = target.topics.to_vec();
-        let waiting = VecDeque::new();
-        let source = Source { clock, ingest, intake, topics, waiting, window: WINDOW };
-        let task = tokio::spawn(source.run(received, stopped));
-        Ok(Self { link, stop, task })
+        let filters = topics.iter().map(|topic| text(topic)).collect::<Result<_, _>>()?;
+        let is_connected = Arc::<AtomicBool>::default();
+        let (stop, stopped) = watch::channel(false);
+        let (settled, receipts) = mpsc::channel(RECEIPTS_MAX);
+        let client = Client {
+            target,
+            config,
+            filters,
+            clock,
+            ingest,
+            intake,
+            chain: Chain::default(),
+            settled,
+            receipts,
+            epoch: 0,
+            resume: None,
+            is_connected: is_connected.clone(),
+            stopped,
+        };
+        Ok(Self { is_connected, stop, task: tokio::spawn(client.run()) })
     }
 
-    pub(crate) fn link(&self) -> Link {
-        self.link.clone()
+    /// Whether the broker has accepted us.
+    pub(crate) fn connected(&self) -> Arc<AtomicBool> {
+        self.is_connected.clone()
     }
 
     /// Takes nothing more in, acknowledges what becomes safe within `within`, disconnects. The session stays.
     pub(crate) async fn stop(self, within: Duration) {
-        // An error is the end of the task, which is what is wanted.
-        let _ = self.stop.send(());
-        if tokio::time::timeout(within, self.task).await.is_err() {
-            tracing::warn!("the local broker is not told of every message that is safe: it sends them again");
+        self.stop.send_replace(true);
+        let mut task = self.task;
+        if tokio::time::timeout(within, &mut task).await.is_err() {
+            task.abort();
+            tracing::info!("the local broker is not told of every message that is safe: it sends them again");
         }
-        self.link.close().await;
     }
 }
 
-struct Source {
+/// One client over all of its connections.
+struct Client {
+    target: Target,
+    config: ClientConfig,
+    filters: Vec<Utf8>,
     clock: Clock,
     ingest: GatewayIngest,
     intake: Intake,
-    topics: Vec<String>,
-    /// In order of arrival. `None`: nothing of its own to wait for, but its PUBACK waits for all before it.
-    waiting: VecDeque<(Command, Option<oneshot::Receiver<()>>)>,
-    /// As many as the broker ever had unacknowledged, at least [`WINDOW`].
-    window: usize,
+    chain: Chain,
+    settled: mpsc::Sender<edge_bridge::chain::Ticket>,
+    receipts: mpsc::Receiver<edge_bridge::chain::Ticket>,
+    /// Of the connection, for the session and the chain alike.
+    epoch: u64,
+    resume: Option<Resume>,
+    is_connected: Arc<AtomicBool>,
+    stopped: watch::Receiver<bool>,
 }
 
-impl Source {
-    async fn run(
-        mut self,
-        mut received: mpsc::Receiver<(usize, Command)>,
-        mut stopped: oneshot::Receiver<()>,
-    ) {
-        let intake = self.intake.clone();
-        let mut next: Option<Command> = None;
-        loop {
-            tokio::select! {
-                _ = &mut stopped => break,
-                command = received.recv(), if next.is_none() => match command {
-                    Some((index, command)) => next = self.wanted(index, command),
-                    None => break,
-                },
-                place = intake.reserve(), if next.is_some() => {
-                    let (Some(place), Some(command)) = (place, next.take()) else { break };
-                    let (receipt, rows) = take_in(&mut self.ingest, self.clock, &command);
-                    if let Some((tell, rows)) = rows {
-                        place.put(rows, tell);
+impl Client {
+    async fn run(mut self) {
+        let mut config = BackoffConfig::default();
+        config.max_ms = BACKOFF_MAX_MS;
+        let mut backoff = Backoff::new(config, u64::from(std::process::id()));
+        let mut stopped = self.stopped.clone();
+        let mut said = String::new();
+        while !*self.stopped.borrow() {
+            let dialed = tokio::select! {
+                dialed = dial(&self.target) => dialed,
+                _ = stopped.changed() => return,
+            };
+            let why = match dialed {
+                Ok(stream) => {
+                    let ended = self.serve(stream).await;
+                    self.is_connected.store(false, Ordering::Relaxed);
+                    if ended.was_useful {
+                        backoff.reset();
+                        said.clear();
                     }
-                    self.waiting.push_back((command, receipt));
-                    self.ask_for_commit();
+                    ended.why
                 }
-                safe = front(&mut self.waiting), if !self.waiting.is_empty() => self.settled(safe),
+                Err(why) => why,
+            };
+            if *self.stopped.borrow() {
+                return;
+            }
+            // One line per change, not one per attempt.
+            if why != said {
+                tracing::warn!(broker = %self.target.host, port = self.target.port, why, "no connection to the local broker");
+                said = why;
+            }
+            let pause = Duration::from_millis(backoff.next_ms());
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.changed() => return,
             }
         }
-        intake.commit();
-        while !self.waiting.is_empty() {
-            let safe = front(&mut self.waiting).await;
-            self.settled(safe);
-        }
-    }
-
-    /// A message that matches several filters comes once for each: the first is enough.
-    fn wanted(&self, index: usize, command: Command) -> Option<Command> {
-        let earlier = self.topics.iter().take(index);
-        if earlier.into_iter().any(|filter| matches(filter, command.topic())) {
-            command.done();
-            return None;
-        }
-        Some(command)
-    }
-
-    fn settled(&mut self, safe: bool) {
-        if let Some((command, _)) = self.waiting.pop_front()
-            && safe
-        {
-            command.done();
-        }
-    }
-
-    /// A broker that stands still until receipts come is worth a write; one that goes on beyond that is not.
-    fn ask_for_commit(&mut self) {
-        self.window = self.window.max(self.waiting.len());
-        if self.waiting.len() >= self.window {
-            self.intake.commit();
-        }
     }
 }
 
-type Rows = (Tell, Vec<edge_bridge::Row>);
-
-fn take_in(
-    ingest: &mut GatewayIngest,
-    clock: Clock,
-    command: &Command,
-) -> (Option<oneshot::Receiver<()>>, Option<Rows>) {
-    let publish = Publish {
-        dup: command.is_duplicate(),
-        qos: QoS::AtLeastOnce,
-        retain: command.is_retained(),
-        topic: Utf8::new(Bytes::copy_from_slice(command.topic().as_bytes())).unwrap_or_default(),
-        packet_id: None,
-        properties: command.properties().clone(),
-        payload: command.payload().clone(),
+async fn dial(target: &Target) -> Result<TcpStream, String> {
+    let connect = TcpStream::connect((target.host.trim_matches(['[', ']']), target.port));
+    let stream = match tokio::time::timeout(CONNECT_WITHIN, connect).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(error.to_string()),
+        Err(_) => return Err("no answer".to_owned()),
     };
-    let message = Inbound::new(Utf8::default(), Version::V5, &publish);
-    let rows = match ingest.ingest(clock.now(), &message) {
-        Answer::Absorb => return (None, None),
-        Answer::Store(rows) if rows.is_empty() => return (None, None),
-        Answer::Store(rows) => rows,
-        Answer::Refuse(reason) => vec![message.dead_letter(reason)],
-    };
-    let (tell, told) = oneshot::channel();
-    (Some(told), Some((Tell::Task(tell), rows)))
-}
-
-/// Whether the oldest message is safe; waits until that is known.
-async fn front(waiting: &mut VecDeque<(Command, Option<oneshot::Receiver<()>>)>) -> bool {
-    match waiting.front_mut() {
-        Some((_, Some(receipt))) => receipt.await.is_ok(),
-        _ => true,
-    }
+    // PUBACKs are small and somebody waits for them.
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(stream)
 }

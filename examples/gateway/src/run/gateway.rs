@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use edge_bridge::Link;
@@ -63,12 +64,12 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     };
     let link = uplink::start(config, &queue, consumer)?;
     let intake = Intake::start(queue.clone());
-    let front = Front::start(config, clock, &ingest, &intake).await?;
+    let front = Front::start(config, clock, &ingest, &intake, !is_new).await?;
     let ticks = tokio::spawn(tick(clock, ingest.clone(), intake.clone()));
     let monitor = Monitor {
         queue: queue.clone(),
         link: link.clone(),
-        local: front.local_link(),
+        local: front.local_connected(),
         ingest: ingest.clone(),
         intake: intake.clone(),
         clock,
@@ -117,6 +118,7 @@ impl Front {
         clock: Clock,
         ingest: &GatewayIngest,
         intake: &Intake,
+        expects_session: bool,
     ) -> Result<Self, RunError> {
         match &config.local {
             Local::Listen { address } => {
@@ -130,18 +132,23 @@ impl Front {
                 Ok(Self::Server(server))
             }
             Local::Broker { host, port, client_id, topics } => {
-                let target = Target { host, port: *port, client_id, topics };
-                let broker = Broker::start(target, clock, ingest.clone(), intake.clone()).await?;
-                tracing::info!("subscribing at {host}:{port}");
+                let target = Target {
+                    host: host.clone(),
+                    port: *port,
+                    client_id: client_id.clone(),
+                    topics: topics.clone(),
+                    expects_session,
+                };
+                let broker = Broker::start(target, clock, ingest.clone(), intake.clone())?;
                 Ok(Self::Broker(broker))
             }
         }
     }
 
-    fn local_link(&self) -> Option<Link> {
+    fn local_connected(&self) -> Option<Arc<AtomicBool>> {
         match self {
             Self::Server(_) => None,
-            Self::Broker(broker) => Some(broker.link()),
+            Self::Broker(broker) => Some(broker.connected()),
         }
     }
 

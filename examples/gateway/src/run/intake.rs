@@ -13,7 +13,7 @@ use edge_bridge::Row;
 use edge_bridge::listener::Ticket;
 use edge_bridge::net::server::{Receipts, Sink};
 use edge_queue::{Pending, PushError, aio};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 /// Messages that may wait for the task; the listener bounds their bytes by what is unacknowledged.
 const MESSAGES_MAX: usize = 1_024;
@@ -25,8 +25,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub(crate) enum Tell {
     /// The listener.
     Server(Receipts, Ticket),
-    /// A waiting task.
-    Task(oneshot::Sender<()>),
+    /// The client of the local broker.
+    Broker(mpsc::Sender<Ticket>, Ticket),
     /// What the filter made by itself was asked for by nobody.
     Nobody,
 }
@@ -181,8 +181,8 @@ async fn settle(pending: Vec<Pending>, tell: Tell) {
     }
     match tell {
         Tell::Server(receipts, ticket) => receipts.resolve(ticket),
-        // Nobody waits any more: the connection is gone.
-        Tell::Task(done) => drop(done.send(())),
+        // An error is the end of the client.
+        Tell::Broker(receipts, ticket) => drop(receipts.send(ticket).await),
         Tell::Nobody => {}
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct Monitor {
     pub(crate) queue: aio::Queue,
     pub(crate) link: Link,
-    /// Of the local broker, if the sensors are behind one.
-    pub(crate) local: Option<Link>,
+    /// Whether the local broker has accepted us, if the sensors are behind one.
+    pub(crate) local: Option<Arc<AtomicBool>>,
     pub(crate) ingest: GatewayIngest,
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
@@ -98,9 +99,8 @@ impl Monitor {
     }
 
     fn accepts(&self) -> bool {
-        let connected =
-            |link: &Link| !matches!(link.stats().link, LinkState::Offline | LinkState::BackingOff);
-        self.local.as_ref().is_none_or(connected) && self.intake.has_room()
+        self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed))
+            && self.intake.has_room()
     }
 }
 

@@ -1,0 +1,223 @@
+//! One connection to the local broker.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use bytes::BytesMut;
+use edge_bridge::chain::ConnectionId;
+use edge_bridge::ingest::{Answer, Inbound, Ingest};
+use edge_bridge::session::{AckHandle, Connected, Event, Input, Output, Session, SessionOutcome};
+use edge_bridge::wire::{Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8, Version};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::sleep_until;
+
+use super::Client;
+use crate::run::intake::{Place, Tell};
+
+/// Bytes read ahead of what may be taken in.
+const READ_BYTES: usize = 16 * 1024;
+/// What a message costs while its PUBACK waits, beside topic and payload.
+const OVERHEAD_BYTES: usize = 64;
+/// A deadline for when there is none.
+const IDLE_MS: u64 = 60_000;
+
+/// Why a connection is over.
+pub(super) struct Ended {
+    pub(super) why: String,
+    /// The broker had accepted us.
+    pub(super) was_useful: bool,
+}
+
+/// What lives as long as the connection.
+struct Connection {
+    id: ConnectionId,
+    session: Session,
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
+    received: BytesMut,
+    out: BytesMut,
+    /// Received, and not yet seen by the ingest for want of a place.
+    held: VecDeque<(Publish, Option<AckHandle>)>,
+    was_accepted: bool,
+    ended: Option<String>,
+}
+
+impl Client {
+    pub(super) async fn serve(&mut self, stream: TcpStream) -> Ended {
+        self.epoch += 1;
+        let id = ConnectionId(self.epoch);
+        let now_ms = self.clock.now().up_ms;
+        let session = Session::client(now_ms, self.epoch, self.config.clone(), self.resume.take());
+        self.chain.open(id, None);
+        let (reader, writer) = stream.into_split();
+        let mut connection = Connection {
+            id,
+            session,
+            reader,
+            writer,
+            received: BytesMut::new(),
+            out: BytesMut::new(),
+            held: VecDeque::new(),
+            was_accepted: false,
+            ended: None,
+        };
+        let ended = self.drive(&mut connection).await;
+        self.chain.close(id);
+        if connection.session.had_session() {
+            self.resume = Some(connection.session.into_resume());
+        }
+        Ended { why: ended, was_useful: connection.was_accepted }
+    }
+
+    /// Until it is over; says why.
+    async fn drive(&mut self, connection: &mut Connection) -> String {
+        let mut stopped = self.stopped.clone();
+        let intake = self.intake.clone();
+        let mut asked_for_commit = false;
+        loop {
+            let is_stopping = *stopped.borrow();
+            self.turn(connection, is_stopping);
+            if let Some(why) = connection.ended.take() {
+                // What is left says goodbye; whether it arrives changes nothing.
+                let _ = connection.writer.write_all(&connection.out).await;
+                return why;
+            }
+            if is_stopping {
+                if !std::mem::replace(&mut asked_for_commit, true) {
+                    intake.commit();
+                }
+                if self.chain.pending() == 0 && connection.out.is_empty() {
+                    let now_ms = self.clock.now().up_ms;
+                    connection.session.disconnect(now_ms, ReasonCode::NORMAL_DISCONNECTION);
+                    continue;
+                }
+            }
+            let may_read = !is_stopping && connection.held.is_empty() && self.chain.may_read(connection.id);
+            if may_read {
+                connection.received.reserve(READ_BYTES);
+            }
+            let now_ms = self.clock.now().up_ms;
+            let due_ms = connection.session.poll_timeout().unwrap_or(now_ms + IDLE_MS).max(now_ms + 1);
+            tokio::select! {
+                read = connection.reader.read_buf(&mut connection.received), if may_read => match read {
+                    Ok(0) => connection.ended = Some("the broker closed the connection".to_owned()),
+                    Ok(_) => {}
+                    Err(error) => connection.ended = Some(error.to_string()),
+                },
+                wrote = connection.writer.write_buf(&mut connection.out), if !connection.out.is_empty() => {
+                    if let Err(error) = wrote {
+                        connection.ended = Some(error.to_string());
+                    }
+                }
+                Some(ticket) = self.receipts.recv() => self.chain.resolve(ticket, ReasonCode::SUCCESS),
+                place = intake.reserve(), if !is_stopping && !connection.held.is_empty() => match place {
+                    Some(place) => self.take_in_next(connection, place),
+                    None => return "the queue is closed".to_owned(),
+                },
+                () = sleep_until(self.clock.at(due_ms)) => {
+                    connection.session.handle_input(self.clock.now().up_ms, Input::Timeout);
+                }
+                _ = stopped.changed(), if !is_stopping => {}
+            }
+        }
+    }
+
+    /// Moves what can be moved without waiting. Nothing is decoded while a message waits for its place.
+    fn turn(&mut self, connection: &mut Connection, is_stopping: bool) {
+        self.flush(connection);
+        while !is_stopping && connection.held.is_empty() && self.chain.may_read(connection.id) {
+            let before = connection.received.len();
+            let now_ms = self.clock.now().up_ms;
+            connection.session.handle_input(now_ms, Input::Bytes(&mut connection.received));
+            self.flush(connection);
+            if connection.received.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn flush(&mut self, connection: &mut Connection) {
+        let now_ms = self.clock.now().up_ms;
+        while let Some(release) = self.chain.poll(now_ms) {
+            // A stale handle is that of a connection that is gone: the broker sends the message again.
+            let _ = connection.session.ack(now_ms, release.ack, release.reason);
+        }
+        while let Some(output) = connection.session.poll_output() {
+            match output {
+                Output::Transmit(bytes) => connection.out.extend_from_slice(&bytes),
+                Output::Event(event) => self.on_event(connection, event),
+            }
+        }
+    }
+
+    fn on_event(&mut self, connection: &mut Connection, event: Event) {
+        match event {
+            Event::Connected(connected) => self.on_connected(connection, &connected),
+            Event::Publish { publish, ack } => connection.held.push_back((publish, ack)),
+            Event::SubAck(ack) => {
+                for (filter, reason) in self.filters.iter().zip(&ack.reasons) {
+                    if reason.is_error() {
+                        tracing::error!(%filter, %reason, "the local broker refuses the subscription");
+                    }
+                }
+            }
+            Event::Closed(why) => connection.ended = Some(why.to_string()),
+            _ => {}
+        }
+    }
+
+    fn on_connected(&mut self, connection: &mut Connection, connected: &Connected) {
+        connection.was_accepted = true;
+        self.is_connected.store(true, Ordering::Relaxed);
+        let (session_present, was_lost) = match connected.session {
+            SessionOutcome::New => (false, self.target.expects_session),
+            SessionOutcome::Resumed | SessionOutcome::Unknown => (true, false),
+            SessionOutcome::Lost(_) => (false, true),
+        };
+        self.target.expects_session = true;
+        let (broker, port) = (&self.target.host, self.target.port);
+        tracing::info!(broker, port, session_present, "subscribed at the local broker");
+        if was_lost {
+            tracing::warn!(
+                broker,
+                port,
+                "the local broker had lost our session, and with it what came while we were away"
+            );
+        }
+        // Also when it is there: an earlier run may have had other topics.
+        let filters = self.filters.iter().cloned().map(subscription).collect();
+        if let Err(error) = connection.session.subscribe(self.clock.now().up_ms, filters) {
+            connection.ended = Some(error.to_string());
+        }
+    }
+
+    fn take_in_next(&mut self, connection: &mut Connection, place: Place<'_>) {
+        let Some((publish, ack)) = connection.held.pop_front() else { return };
+        let (now, id) = (self.clock.now(), connection.id);
+        let bytes = publish.topic.len() + publish.payload.len() + OVERHEAD_BYTES;
+        let message = Inbound::new(Utf8::default(), Version::V5, &publish);
+        let rows = match self.ingest.ingest(now, &message) {
+            Answer::Store(rows) if !rows.is_empty() => rows,
+            Answer::Store(_) | Answer::Absorb => {
+                self.chain.absorb(now.up_ms, id, ack, bytes);
+                return;
+            }
+            Answer::Refuse(reason) => vec![message.dead_letter(reason)],
+        };
+        let ticket = self.chain.store(now.up_ms, id, ack, bytes);
+        place.put(rows, Tell::Broker(self.settled.clone(), ticket));
+        if self.chain.wants_commit_for(now.up_ms, id) {
+            self.intake.commit();
+        }
+    }
+}
+
+/// As a bridge subscribes: the retain flag as it was published, and retained messages only once per session.
+fn subscription(filter: Utf8) -> Subscription {
+    let mut subscription = Subscription::new(filter, QoS::AtLeastOnce);
+    subscription.retain_as_published = true;
+    subscription.retain_handling = RetainHandling::SendIfNew;
+    subscription
+}
