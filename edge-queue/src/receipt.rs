@@ -54,8 +54,8 @@ impl Pending {
         Pending { slot, engine }
     }
 
-    /// Waits for the receipt: at most `ack_within` while the store works, for as long as it fails else. The third
-    /// wait in a row within 50 ms of the one before commits at once instead of waiting for company.
+    /// Waits for the receipt: at most `ack_within` while the store works, for as long as it fails else. A thread's third
+    /// wait in a row within 50 ms of its one before commits at once instead of waiting for company.
     ///
     /// # Errors
     /// [`WaitError::Closed`] when the queue was closed and the row could not be made safe.
@@ -63,9 +63,9 @@ impl Pending {
         if let Some(done) = self.slot.get() {
             return done;
         }
-        self.engine.before_wait();
+        let row = self.engine.before_wait();
         let done = self.slot.wait(None);
-        self.engine.after_wait();
+        self.engine.after_wait(row);
         done.unwrap_or(Err(WaitError::Closed))
     }
 

@@ -8,6 +8,7 @@ mod commit;
 mod lease;
 mod open;
 mod stats;
+mod waits;
 mod writer;
 
 #[cfg(feature = "tokio")]
@@ -17,7 +18,7 @@ pub use lease::Wait;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 
 use crate::error::{Limit, PushError};
 use crate::event::Events;
@@ -28,8 +29,8 @@ use crate::shell::Clock;
 use crate::state::GapRecord;
 use crate::store::Store;
 
-/// A wait this soon after the one before is one of a producer that waits for each receipt.
-const QUICK_WAIT_MS: u64 = 50;
+use waits::{InARow, Waits};
+
 /// Reads or commits one push may do before it gives up; each makes progress.
 const PUSH_TRIES: u32 = 64;
 
@@ -57,13 +58,7 @@ pub(crate) struct Engine {
     wakers: Mutex<Vec<Waker>>,
     /// Whether anybody waits for rows: spares a system call per push.
     someone_waits: AtomicBool,
-    waits: Mutex<Waits>,
-}
-
-#[derive(Default)]
-struct Waits {
-    quick: u32,
-    ended_ms: Option<u64>,
+    waits: Mutex<Waits<ThreadId>>,
 }
 
 /// Who sleeps and should not.
@@ -146,21 +141,19 @@ impl Engine {
     }
 
     /// Called before a receipt is waited for: a producer that waits each time has nothing to gain from company.
-    pub(crate) fn before_wait(&self) {
+    pub(crate) fn before_wait(&self) -> InARow {
         let now = self.clock.now().up_ms;
-        let mut waits = lock(&self.waits);
-        let quick = waits.ended_ms.is_some_and(|at| now.saturating_sub(at) < QUICK_WAIT_MS);
-        waits.quick = if quick { waits.quick.saturating_add(1) } else { 0 };
-        let commit = waits.quick >= 2 || self.clock.manual();
-        drop(waits);
-        if commit {
+        let row = lock(&self.waits).begin(&std::thread::current().id(), now);
+        if row.commits() || self.clock.manual() {
             // An error leaves the receipt pending, which is what the caller waits for.
             let _noted = self.commit();
         }
+        row
     }
 
-    pub(crate) fn after_wait(&self) {
-        lock(&self.waits).ended_ms = Some(self.clock.now().up_ms);
+    pub(crate) fn after_wait(&self, row: InARow) {
+        let now = self.clock.now().up_ms;
+        lock(&self.waits).end(std::thread::current().id(), row, now);
     }
 
     /// Decided under the model's lock: a sleeper is then either asleep or has seen what changed.

@@ -12,7 +12,8 @@ use crate::model::{HEAD_READ, Model};
 use crate::shell::{Clock, random_u64};
 use crate::store::{Options, Recovered, Store, memory::Memory};
 
-use super::{Engine, Open, Waits, lock};
+use super::waits::Waits;
+use super::{Engine, Open, lock};
 
 impl Engine {
     pub(crate) fn open(

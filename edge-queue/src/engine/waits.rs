@@ -1,0 +1,92 @@
+//! Who waits for each receipt before the next push, and so gains nothing from company: told per waiter, since a hundred
+//! slow ones in turn look like one quick one, and would make the queue commit for each.
+
+/// A wait this soon after the same waiter's one before is one in a row.
+const QUICK_MS: u64 = 50;
+/// The wait in a row that commits at once, counted from 0.
+const QUICK_MIN: u32 = 2;
+/// Waiters remembered; beyond it the oldest is forgotten and waits for company again.
+const WAITERS_MAX: usize = 256;
+
+/// The waits that ended lately, by waiter.
+#[derive(Debug)]
+pub(super) struct Waits<W> {
+    ended: Vec<(W, u32, u64)>,
+}
+
+impl<W> Default for Waits<W> {
+    fn default() -> Waits<W> {
+        Waits { ended: Vec::new() }
+    }
+}
+
+/// How many waits in a row a waiter has behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InARow(u32);
+
+impl InARow {
+    /// Whether it should commit instead of waiting for the timer.
+    pub(super) fn commits(self) -> bool {
+        self.0 >= QUICK_MIN
+    }
+}
+
+impl<W: PartialEq> Waits<W> {
+    /// A wait begins.
+    pub(super) fn begin(&mut self, waiter: &W, up_ms: u64) -> InARow {
+        self.ended.retain(|(_, _, at)| up_ms.saturating_sub(*at) < QUICK_MS);
+        let known = self.ended.iter().position(|(known, _, _)| known == waiter);
+        let before = known.map(|at| self.ended.swap_remove(at));
+        InARow(before.map_or(0, |(_, quick, _)| quick.saturating_add(1)))
+    }
+
+    /// It ended.
+    pub(super) fn end(&mut self, waiter: W, row: InARow, up_ms: u64) {
+        if self.ended.len() >= WAITERS_MAX {
+            let oldest = self.ended.iter().enumerate().min_by_key(|(_, (_, _, at))| *at).map(|(n, _)| n);
+            oldest.map(|n| self.ended.swap_remove(n));
+        }
+        self.ended.push((waiter, row.0, up_ms));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_third_wait_in_a_row_commits_until_there_is_a_pause() {
+        let mut waits = Waits::default();
+        let mut wait = |at| {
+            let row = waits.begin(&"one", at);
+            waits.end("one", row, at);
+            row.commits()
+        };
+        assert_eq!(
+            [0, 49, 98, 147, 197, 198, 199].map(&mut wait),
+            [false, false, true, true, false, false, true]
+        );
+    }
+
+    /// Issue: 100 sensors that wait for each receipt at 0.3/s, 30 waits a second.
+    #[test]
+    fn a_hundred_slow_waiters_are_not_a_quick_one() {
+        let mut waits = Waits::default();
+        for round in 0..20u64 {
+            for waiter in 0..100u64 {
+                let at = round * 3_333 + waiter * 33;
+                let row = waits.begin(&waiter, at);
+                assert!(!row.commits(), "waiter {waiter} at {at}");
+                waits.end(waiter, row, at);
+            }
+        }
+        assert!(waits.ended.len() <= 3);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut waits = Waits::default();
+        (0..10_000).for_each(|waiter| waits.end(waiter, InARow(1), 0));
+        assert_eq!(waits.ended.len(), WAITERS_MAX);
+    }
+}
