@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::config::OnFull;
 use crate::error::{CommitError, ConsumerError};
 use crate::event::Event;
-use crate::model::{Batch, HEAD_READ};
+use crate::model::{Batch, HEAD_READ, Model};
 use crate::row::{Lane, Seq};
 use crate::state::Change;
 use crate::store::{Chunk, ReadLimit, StoreError};
@@ -21,6 +21,15 @@ impl Engine {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(CommitError::Closed)?;
         self.commit_with(open)
+    }
+
+    /// The same for what is due: rows too, or bookkeeping only.
+    pub(super) fn commit_due(&self) -> Result<(), CommitError> {
+        let mut store = lock(&self.store);
+        let open = store.as_mut().ok_or(CommitError::Closed)?;
+        let now = self.clock.now();
+        let rows = self.model().rows_due(&now);
+        self.commit_what(open, if rows { Model::begin } else { Model::begin_changes })
     }
 
     /// Registers a consumer, or finds it; durable when it returns.
@@ -81,8 +90,16 @@ impl Engine {
     }
 
     pub(super) fn commit_with(&self, open: &mut Open) -> Result<(), CommitError> {
+        self.commit_what(open, Model::begin)
+    }
+
+    fn commit_what(
+        &self,
+        open: &mut Open,
+        begin: fn(&mut Model) -> Option<Batch>,
+    ) -> Result<(), CommitError> {
         for attempt in 0..=SEGMENT_TRIES {
-            let Some(batch) = self.with_model(|model| model.begin()) else { return Ok(()) };
+            let Some(batch) = self.with_model(begin) else { return Ok(()) };
             let error = match write(open, &batch) {
                 Ok(()) => {
                     self.finish(open, &batch);

@@ -29,11 +29,14 @@ impl Engine {
         }
     }
 
-    /// Writes a commit if one is due; what the writer thread does, for a manual clock.
+    /// Writes a commit if one is due, else prepares for the next; what the writer thread does, for a manual clock.
     pub(crate) fn tick(&self) -> bool {
         let now = self.clock.now();
         let due = self.model().due_at_ms().is_some_and(|at| at <= now.up_ms);
-        due && self.commit().is_ok()
+        if !due && self.wrote.swap(false, Ordering::Relaxed) {
+            self.prepare();
+        }
+        due && self.commit_due().is_ok()
     }
 
     /// Lets the store write space ahead, now that nothing waits. Only after a commit: an idle queue stays idle.
@@ -55,7 +58,7 @@ impl Engine {
             if due.is_some_and(|at| at <= now) {
                 drop(model);
                 // An error is noted in the model, with the time of the next try.
-                let _noted = self.commit();
+                let _noted = self.commit_due();
                 continue;
             }
             if self.wrote.swap(false, Ordering::Relaxed) {

@@ -37,8 +37,7 @@ impl Model {
             self.lagging_since_ms.map(|at| at.saturating_add(rules.ack_write_ms)),
         ];
         let mut due = waits.into_iter().flatten().min();
-        let waiting: u64 = self.lanes.iter().map(|l| l.window.waiting_bytes()).sum();
-        if waiting >= rules.commit_bytes || self.lagging >= rules.cursor_lag || self.must_write {
+        if self.much_waits() || self.lagging >= rules.cursor_lag || self.must_write {
             due = Some(0);
         }
         match &self.fault {
@@ -47,13 +46,29 @@ impl Model {
         }
     }
 
+    /// Whether what is due is receipts, and not only acknowledgements: rows that wait for their acknowledgement are not written
+    /// because of others' acknowledgements, or each such commit would store some whose acknowledgements make the next.
+    pub(crate) fn rows_due(&self, now: &Now) -> bool {
+        let rows = self.lanes.iter().filter_map(|l| l.window.oldest_waiting_ms()).min();
+        let receipts = rows.into_iter().chain(self.settling_since_ms).min();
+        receipts.is_some_and(|at| at.saturating_add(self.rules.ack_within_ms) <= now.up_ms)
+            || self.much_waits()
+            || self.must_write
+            || self.fault.is_some()
+    }
+
+    fn much_waits(&self) -> bool {
+        let waiting: u64 = self.lanes.iter().map(|l| l.window.waiting_bytes()).sum();
+        waiting >= self.rules.commit_bytes
+    }
+
     /// Takes everything that waits into a commit. `None`: every row was handed over, nothing needs the medium.
     pub(crate) fn begin(&mut self) -> Option<Batch> {
         let rows = self.lanes.iter_mut().map(|l| l.window.begin()).collect();
         self.begin_with(rows)
     }
 
-    /// The same without rows, to free space for them first.
+    /// The same without rows: to free space for them first, or because none is due.
     pub(crate) fn begin_changes(&mut self) -> Option<Batch> {
         let mut batch = self.begin_with(Vec::new())?;
         self.leave_out_waiting(&mut batch);
