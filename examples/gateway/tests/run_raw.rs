@@ -166,3 +166,35 @@ fn behind_a_local_broker_nothing_acknowledged_is_missing_after_a_kill_in_an_outa
     let (status, took) = gateway.terminate();
     assert!(status.success() && took.as_secs() < 8, "{status} after {took:?}");
 }
+
+/// Promise 1 with `on_full = "reject"`: a sensor that is not acknowledged keeps its message, and nothing is lost when there
+/// is room again.
+#[test]
+fn a_full_queue_acknowledges_nothing_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), HUB);
+    let subscriber = Subscriber::start(hub.address, "up/#");
+    let wan = Relay::start(hub.address);
+    wan.cut();
+    let listen = free_port();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n\
+         [queue]\nmax_messages = 50\non_full = \"reject\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+        wan.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    let mut publisher = Publisher::new(listen, "foreign", 20);
+    (0..60).for_each(|n| publisher.publish("a", &format!("message {n:05}")));
+    publisher.settle(10, 20);
+    wait_until("it says that it takes no more", 10, || {
+        gateway.get("/readyz").is_some_and(|(code, _)| code == 503)
+    });
+    assert_eq!(gateway.get("/healthz").unwrap().0, 200, "full is not ill");
+    assert_eq!((publisher.acked.len(), gateway.metric("edge_queue_messages")), (50, Some(50.0)));
+    wan.mend();
+    publisher.settle(0, 30);
+    wait_until("everything arrives", 30, || missing(&publisher.acked, &subscriber.arrived()).is_empty());
+    assert_eq!(publisher.acked.len(), 60);
+    assert!(gateway.terminate().0.success());
+}
