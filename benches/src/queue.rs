@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use edge_queue::{Config, OnFull, Queue, Row, StoreKind};
+use edge_queue::{Config, OnFull, Queue, Row, StoreKind, Wait};
 
 use crate::measure::{Candidate, Figure, interleaved};
 
@@ -13,6 +13,9 @@ const BATCHES: [usize; 4] = [1, 10, 100, 1_000];
 const MESSAGE_BYTES: usize = 200;
 /// Commits in one timed turn, so that a turn is long against the clock and short against the machine's drift.
 const COMMITS: usize = 8;
+/// Of the queue, and more than its file has then: both lanes, each twice its limit and four segments of 1 MiB.
+const LIMIT_BYTES: u64 = 32 << 20;
+const RING_BYTES: u64 = 2 * (LIMIT_BYTES + LIMIT_BYTES / 8) + (9 << 20);
 const ROUNDS: usize = 40;
 const WARM_UP: usize = 5;
 /// Big enough that no run reaches the end, small enough to be written once in a second.
@@ -35,15 +38,16 @@ pub(crate) fn run() -> Result<(), String> {
     Ok(())
 }
 
+/// Incompressible and different each time; eight bytes a step, so that making it is not what is measured.
 fn message(number: usize) -> [u8; MESSAGE_BYTES] {
     let mut message = [0u8; MESSAGE_BYTES];
-    // Incompressible and different each time: xorshift.
     let mut state = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    for byte in &mut message {
+    for bytes in message.as_chunks_mut::<8>().0 {
+        // xorshift64
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        *byte = state.to_le_bytes()[0];
+        *bytes = state.to_le_bytes();
     }
     message
 }
@@ -81,9 +85,7 @@ fn store_bytes(batch: usize) -> Result<(), String> {
     const COUNTED: u64 = 500;
     let dir = tempfile::Builder::new().prefix("edge-bench").tempdir_in(".").map_err(|e| e.to_string())?;
     let mut ours = Ours::open(dir.path(), StoreKind::Ring)?;
-    for _ in 0..COUNTED {
-        ours.commit(batch)?;
-    }
+    ours.go_round()?;
     let before = ours.queue.stats().store.bytes_written;
     for _ in 0..COUNTED {
         ours.commit(batch)?;
@@ -148,9 +150,27 @@ struct Ours {
 
 impl Ours {
     fn open(dir: &Path, kind: StoreKind) -> Result<Ours, String> {
-        let config = Config::default().max_bytes(32 << 20).on_full(OnFull::DropOldest).store(kind);
+        let config = Config::default().max_bytes(LIMIT_BYTES).on_full(OnFull::DropOldest).store(kind);
         let queue = Queue::open(dir, config).map_err(|e| e.to_string())?;
         Ok(Ours { queue, number: 0 })
+    }
+
+    /// Writes until every segment of the ring was written once, then empties the queue: what a queue that has been
+    /// in use looks like between two outages.
+    fn go_round(&mut self) -> Result<(), String> {
+        while self.queue.stats().store.bytes_written < RING_BYTES {
+            self.commit(1_000)?;
+        }
+        let mut consumer = self.queue.consumer("bench").map_err(|e| e.to_string())?;
+        loop {
+            let chunk =
+                consumer.lease(10_000, Wait::For(std::time::Duration::ZERO)).map_err(|e| e.to_string())?;
+            if chunk.is_empty() {
+                break;
+            }
+            chunk.ack();
+        }
+        self.queue.forget("bench").map(drop).map_err(|e| e.to_string())
     }
 
     fn commit(&mut self, batch: usize) -> Result<(), String> {
