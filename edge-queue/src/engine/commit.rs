@@ -162,9 +162,15 @@ impl Engine {
         }
     }
 
-    /// The store has no segment for a lane's rows: drop-oldest gives it one.
+    /// The store has no segment for a lane's rows: what was acknowledged since the last commit may give it one, else
+    /// drop-oldest does.
     fn free_segment(&self, open: &mut Open, lane: Lane) -> bool {
         let at = usize::from(lane.0);
+        let moved = self.with_model(|model| model.floor_moved(at));
+        (moved || self.drop_segment(open, at)) && self.commit_changes(open)
+    }
+
+    fn drop_segment(&self, open: &mut Open, at: usize) -> bool {
         let drops = self.model().lanes.get(at).is_some_and(|l| l.limits.on_full == OnFull::DropOldest);
         if !drops {
             return false;
@@ -172,7 +178,7 @@ impl Engine {
         loop {
             let up_ms = self.clock.now().up_ms;
             match self.with_model(|model| model.make_segment(at, up_ms)) {
-                Some(true) => break,
+                Some(true) => return true,
                 Some(false) => return false,
                 None => {
                     let wanted = self.with_model(|model| model.head_wanted(at, false));
@@ -183,7 +189,10 @@ impl Engine {
                 }
             }
         }
-        let Some(batch) = self.with_model(|model| model.begin_changes()) else { return false };
+    }
+
+    fn commit_changes(&self, open: &mut Open) -> bool {
+        let Some(batch) = self.with_model(Model::begin_changes) else { return false };
         if write(open, &batch).is_err() {
             let now = self.clock.now();
             self.with_model(|model| model.not_written(&batch, &now));

@@ -131,6 +131,12 @@ impl Model {
         }
     }
 
+    /// Whether a lane's floor is above what was given up to the store.
+    pub(crate) fn floor_moved(&mut self, at: usize) -> bool {
+        self.follow_floors();
+        self.lanes.get(at).is_some_and(|lane| lane.floor > lane.advanced)
+    }
+
     /// Consumers in the order of registration, with their place in one lane.
     pub(crate) fn in_lane(&self, lane: Lane) -> impl Iterator<Item = (&str, &Place)> {
         let at = usize::from(lane.0);

@@ -150,6 +150,13 @@ impl Model {
         let mut freed = 0u64;
         while freed < goal {
             match self.oldest(at) {
+                Oldest::Row(seq, size) if fragmented && freed > 0 && self.waits(at, seq) => {
+                    // Rows that lie in no segment free none.
+                    if let Some(lane) = self.lanes.get_mut(at) {
+                        lane.head.rows.push_front((seq, size));
+                    }
+                    break;
+                }
                 Oldest::Row(seq, size) => {
                     self.evict(at, seq, size, reason, false, up_ms);
                     freed = freed.saturating_add(size.bytes);
@@ -172,6 +179,10 @@ impl Model {
             Oldest::NeedHead => None,
             Oldest::Nothing => Some(false),
         }
+    }
+
+    fn waits(&self, at: usize, seq: Seq) -> bool {
+        self.lanes.get(at).is_some_and(|lane| lane.window.is_waiting(seq))
     }
 
     /// The oldest row that is not leased.
