@@ -144,7 +144,19 @@ pub(super) fn ledger(report: &Report) -> String {
     let verdict = &report.verdict;
     let gateway = report.observed.ledger;
     let rows = [
-        ("Accepted", "acknowledged to a sensor", gateway.map(|l| l.accepted), Some(verdict.acknowledged)),
+        ("Acknowledged to a sensor", "", None, Some(verdict.acknowledged)),
+        (
+            "Suppressed by the filter",
+            "another reading stands for it within the tolerance",
+            None,
+            Some(verdict.represented),
+        ),
+        (
+            "Accepted by the queue",
+            "acknowledged and not suppressed",
+            gateway.map(|l| l.accepted),
+            Some(verdict.acknowledged.saturating_sub(verdict.represented)),
+        ),
         (
             "Delivered",
             "at the hub, each counted once",
@@ -152,12 +164,7 @@ pub(super) fn ledger(report: &Report) -> String {
             Some(verdict.delivered_unique),
         ),
         ("Waiting at the end", "", gateway.map(|l| l.queued), None),
-        (
-            "Suppressed, expired, dropped, set aside",
-            "another reading stands for it",
-            gateway.map(|l| l.dropped),
-            Some(verdict.represented),
-        ),
+        ("Expired, dropped, set aside", "", gateway.map(|l| l.dropped), None),
         (
             "Missing",
             "",
