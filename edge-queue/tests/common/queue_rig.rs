@@ -68,7 +68,11 @@ impl Rig {
     }
 
     fn open(&self, dir: &SimDir, honest: bool) -> Result<Queue, String> {
-        let (config, clock) = (self.config.clone(), self.clock.clone());
+        self.open_with(dir, self.config.clone(), honest)
+    }
+
+    fn open_with(&self, dir: &SimDir, config: Config, honest: bool) -> Result<Queue, String> {
+        let clock = self.clock.clone();
         let opened = match self.bug.filter(|_| !honest) {
             None => Queue::open_in(Box::new(dir.clone()), config, clock),
             Some(bug) => (self.store)(Box::new(dir.clone())).and_then(|(store, found)| {
@@ -192,9 +196,13 @@ impl Rig {
     }
 
     fn judge_state(&self, dir: &SimDir, at: usize) -> Result<(), String> {
-        let queue = self.open(dir, true)?;
+        // Now and then with other limits, for which the ring is copied into another file.
+        let larger = self.config.clone().max_bytes(1024 * 1024);
+        let config = if at.is_multiple_of(5) { larger } else { self.config.clone() };
+        let queue = self.open_with(dir, config, true)?;
         let mut hub = queue.consumer(HUB).map_err(|e| format!("{e:?}"))?;
         balanced(&queue, "found")?;
+        let claimed: u64 = queue.ledger().iter().map(|ledger| ledger.queued).sum();
         let mut arrived = BTreeMap::new();
         let mut last = [0_usize; 2];
         loop {
@@ -238,6 +246,9 @@ impl Rig {
                 "{} receipted rows are lost, {allowed} were dropped: {missing:?}",
                 missing.len()
             ));
+        }
+        if claimed != arrived.len() as u64 {
+            return Err(format!("{claimed} rows were claimed and {} were there", arrived.len()));
         }
         // Rows of the commit that was under way are there or were never accepted: a power cut loses nothing.
         let phantoms: u64 = queue.ledger().iter().map(Ledger::quarantined).sum();

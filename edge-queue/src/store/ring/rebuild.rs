@@ -10,8 +10,8 @@ use super::segment::Look;
 use super::superblock::Superblock;
 use super::window::Pages;
 use crate::error::OpenError;
-use crate::row::Lane;
-use crate::state::State;
+use crate::row::{Lane, StoredRow};
+use crate::state::{Change, State};
 use crate::store::{ReadLimit, Recovered, Store, StoreError};
 
 /// Copied per commit.
@@ -72,7 +72,7 @@ fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Res
     // It never sets anything aside, so it needs no directory of its own.
     let mut new =
         RingStore::new(Box::new(Nowhere), medium, superblock, scan, Aside::default(), state.clone());
-    copy_rows(old, &mut new, recovered, &state).map_err(|e| match e {
+    copy_rows(old, &mut new, recovered, &mut state).map_err(|e| match e {
         StoreError::Io { op, source } => OpenError::Io { op, source },
         StoreError::Full { .. } => OpenError::Io {
             op: "copy the rows",
@@ -87,7 +87,7 @@ fn copy_rows(
     old: &mut RingStore,
     new: &mut RingStore,
     recovered: &mut Recovered,
-    state: &State,
+    state: &mut State,
 ) -> Result<(), StoreError> {
     for lane in 0..old.superblock.geometry.lanes {
         let mut from = 1;
@@ -103,6 +103,8 @@ fn copy_rows(
                 if lane >= new.superblock.geometry.lanes {
                     return Err(StoreError::Full { lane: Lane(lane) });
                 }
+                let known = recovered.state.lane.get(usize::from(lane)).map_or(0, |lane| lane.next);
+                chunk.rows.iter().filter(|row| row.seq >= known).for_each(|row| adopt(state, row));
                 new.append(&chunk.rows)?;
                 new.commit(&[], state)?;
             }
@@ -112,13 +114,36 @@ fn copy_rows(
             }
         }
     }
-    // The bookkeeping goes into each lane's first segment anyway; this is for a ring without rows.
-    let changes = state
-        .lane
-        .iter()
-        .zip(0..new.superblock.geometry.lanes)
-        .map(|(s, lane)| crate::state::Change::Lane { lane: Lane(lane), state: *s });
-    new.commit(&changes.collect::<Vec<_>>(), state)
+    let mut changes = Vec::new();
+    for (figures, lane) in state.lane.iter().zip(0..new.superblock.geometry.lanes) {
+        changes.push(Change::Lane { lane: Lane(lane), state: *figures });
+        for consumer in &state.consumers {
+            let Some(position) = consumer.lanes.get(usize::from(lane)) else { continue };
+            let (consumer, position) = (consumer.name.clone(), position.clone());
+            changes.push(Change::Position { consumer, lane: Lane(lane), position });
+        }
+    }
+    new.commit(&changes, state)
+}
+
+/// Counts a row that the bookkeeping does not know: of a torn commit, which nobody can tell by its number any more.
+fn adopt(state: &mut State, row: &StoredRow) {
+    let at = usize::from(row.lane.0);
+    let weight = u64::from(row.weight);
+    let positions = || state.consumers.iter().filter_map(|consumer| consumer.lanes.get(at));
+    if positions().next().is_some() && positions().all(|position| position.is_done(row.seq)) {
+        return;
+    }
+    for position in state.consumers.iter_mut().filter_map(|consumer| consumer.lanes.get_mut(at)) {
+        if !position.is_done(row.seq) {
+            position.accepted = position.accepted.saturating_add(weight);
+        }
+    }
+    if let Some(lane) = state.lane.get_mut(at) {
+        lane.rows = lane.rows.saturating_add(1);
+        lane.weight = lane.weight.saturating_add(weight);
+        lane.bytes = lane.bytes.saturating_add(row.bytes());
+    }
 }
 
 /// A directory without files.
