@@ -5,7 +5,8 @@
 //! 1. `append` stages rows of one lane, ascending and unique in `seq`. Nothing is durable yet.
 //! 2. `commit` makes everything staged since the last successful commit, and `changes`, durable before it returns
 //!    `Ok`. The state after `Ok` survives a power cut. After a crash *inside* a commit any subset of its rows and
-//!    of the lanes' changes may be found again, but a lane's changes of one commit are all found or none.
+//!    of the lanes' changes may be found again, but a lane's changes of one commit are all found, together with all of
+//!    the lane's rows of that commit, or none is; and what is not found is not reported as lost.
 //! 3. After `Err` from `append` or `commit` nothing staged counts as durable and the stage is empty: the caller
 //!    keeps the rows and hands over the same ones (same `seq`) again, together with newer ones. A store never
 //!    trusts bytes written before a failed sync: it writes them anew somewhere else.
