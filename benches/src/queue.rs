@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use bytes::Bytes;
 use edge_queue::{Config, OnFull, Queue, Row, StoreKind, Wait};
 
 use crate::measure::{Candidate, Figure, interleaved};
@@ -38,18 +39,33 @@ pub(crate) fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// Incompressible and different each time; eight bytes a step, so that making it is not what is measured.
-fn message(number: usize) -> [u8; MESSAGE_BYTES] {
-    let mut message = [0u8; MESSAGE_BYTES];
-    let mut state = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    for bytes in message.as_chunks_mut::<8>().0 {
-        // xorshift64
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        *bytes = state.to_le_bytes();
+/// Messages as a socket gives them: slices of a receive buffer. Incompressible; making them is not what is measured.
+struct Incoming {
+    buffer: Bytes,
+    at: usize,
+}
+
+impl Incoming {
+    const MESSAGES: usize = 16_384;
+
+    fn new() -> Incoming {
+        let mut bytes = vec![0u8; Self::MESSAGES * MESSAGE_BYTES];
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        for bytes in bytes.as_chunks_mut::<8>().0 {
+            // xorshift64
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            *bytes = state.to_le_bytes();
+        }
+        Incoming { buffer: Bytes::from(bytes), at: 0 }
     }
-    message
+
+    fn next(&mut self) -> Bytes {
+        self.at = (self.at + 1) % Self::MESSAGES;
+        let from = self.at * MESSAGE_BYTES;
+        self.buffer.slice(from..from + MESSAGE_BYTES)
+    }
 }
 
 fn push(batch: usize) -> Result<(), String> {
@@ -109,7 +125,7 @@ fn store_bytes(batch: usize) -> Result<(), String> {
 struct Raw {
     file: File,
     offset: u64,
-    number: usize,
+    incoming: Incoming,
     buffer: Vec<u8>,
 }
 
@@ -122,15 +138,14 @@ impl Raw {
             file.write_all_at(&zeros, at).map_err(|e| e.to_string())?;
         }
         file.sync_all().map_err(|e| e.to_string())?;
-        Ok(Raw { file, offset: 0, number: 0, buffer: Vec::new() })
+        Ok(Raw { file, offset: 0, incoming: Incoming::new(), buffer: Vec::new() })
     }
 
     fn commits(&mut self, batch: usize) -> Result<(), String> {
         for _ in 0..COMMITS {
             self.buffer.clear();
             for _ in 0..batch {
-                self.number += 1;
-                self.buffer.extend_from_slice(&message(self.number));
+                self.buffer.extend_from_slice(&self.incoming.next());
             }
             if self.offset + self.buffer.len() as u64 > RAW_BYTES {
                 self.offset = 0;
@@ -145,14 +160,14 @@ impl Raw {
 
 struct Ours {
     queue: Queue,
-    number: usize,
+    incoming: Incoming,
 }
 
 impl Ours {
     fn open(dir: &Path, kind: StoreKind) -> Result<Ours, String> {
         let config = Config::default().max_bytes(LIMIT_BYTES).on_full(OnFull::DropOldest).store(kind);
         let queue = Queue::open(dir, config).map_err(|e| e.to_string())?;
-        Ok(Ours { queue, number: 0 })
+        Ok(Ours { queue, incoming: Incoming::new() })
     }
 
     /// Writes until every segment of the ring was written once, then empties the queue: what a queue that has been
@@ -175,9 +190,7 @@ impl Ours {
 
     fn commit(&mut self, batch: usize) -> Result<(), String> {
         for _ in 0..batch {
-            self.number += 1;
-            let row = Row::new(message(self.number).to_vec());
-            let _receipt = self.queue.push(row).map_err(|e| e.to_string())?;
+            let _receipt = self.queue.push(Row::new(self.incoming.next())).map_err(|e| e.to_string())?;
         }
         self.queue.commit().map_err(|e| e.to_string())
     }
@@ -189,7 +202,7 @@ impl Ours {
 
 struct Sqlite {
     connection: rusqlite::Connection,
-    number: usize,
+    incoming: Incoming,
 }
 
 impl Sqlite {
@@ -201,7 +214,7 @@ impl Sqlite {
                  CREATE TABLE queue (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL);",
             )
             .map_err(|e| e.to_string())?;
-        Ok(Sqlite { connection, number: 0 })
+        Ok(Sqlite { connection, incoming: Incoming::new() })
     }
 
     fn commits(&mut self, batch: usize) -> Result<(), String> {
@@ -216,8 +229,7 @@ impl Sqlite {
         {
             let mut insert = transaction.prepare_cached("INSERT INTO queue (payload) VALUES (?1)")?;
             for _ in 0..batch {
-                self.number += 1;
-                insert.execute([&message(self.number)[..]])?;
+                insert.execute([&self.incoming.next()[..]])?;
             }
         }
         transaction.commit()

@@ -107,7 +107,13 @@ impl Engine {
     /// One try, which never waits for the disk.
     pub(crate) fn push_once(self: &Arc<Self>, row: Row) -> Result<Pending, Refusal> {
         let now = self.clock.now();
-        let (result, wake) = self.with_model(|model| (model.push(row, &now), self.whom_to_wake(model)));
+        let (result, wake) = self.with_model(|model| {
+            let idle = !model.rows_wait();
+            let result = model.push(row, &now);
+            // A row behind others is due after them: the writer knows when, unless it makes the commit large enough.
+            let writer = (idle || model.much_waits()) && self.writer_sleeps_beyond(model);
+            (result, Wake { writer, consumers: self.someone_waits() })
+        });
         self.wake(wake);
         result.map(|slot| Pending::new(slot, self.clone()))
     }
@@ -158,12 +164,17 @@ impl Engine {
 
     /// Decided under the model's lock: a sleeper is then either asleep or has seen what changed.
     fn whom_to_wake(&self, model: &Model) -> Wake {
-        let due = model.due_at_ms();
-        Wake {
-            writer: due.is_some_and(|at| at < self.sleeps_until_ms.load(Ordering::Relaxed)),
-            // Also after an acknowledgement: leases may have been at their limit.
-            consumers: self.someone_waits.swap(false, Ordering::Relaxed),
-        }
+        // Consumers also after an acknowledgement: leases may have been at their limit.
+        Wake { writer: self.writer_sleeps_beyond(model), consumers: self.someone_waits() }
+    }
+
+    fn writer_sleeps_beyond(&self, model: &Model) -> bool {
+        model.due_at_ms().is_some_and(|at| at < self.sleeps_until_ms.load(Ordering::Relaxed))
+    }
+
+    fn someone_waits(&self) -> bool {
+        // Reading first spares the bus lock of the swap when nobody does.
+        self.someone_waits.load(Ordering::Relaxed) && self.someone_waits.swap(false, Ordering::Relaxed)
     }
 
     fn wake(&self, whom: Wake) {

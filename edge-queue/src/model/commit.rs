@@ -57,7 +57,12 @@ impl Model {
             || self.fault.is_some()
     }
 
-    fn much_waits(&self) -> bool {
+    /// Whether any row waits for a commit.
+    pub(crate) fn rows_wait(&self) -> bool {
+        self.lanes.iter().any(|l| l.window.waiting_bytes() > 0)
+    }
+
+    pub(crate) fn much_waits(&self) -> bool {
         let waiting: u64 = self.lanes.iter().map(|l| l.window.waiting_bytes()).sum();
         waiting >= self.rules.commit_bytes
     }

@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::time::Now;
 
@@ -83,10 +82,21 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         let up_ms = self.up_ms();
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let wall_ms = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
-        Now { boot_id: self.boot_id, up_ms, wall_ms, synced: self.synced(up_ms) }
+        Now { boot_id: self.boot_id, up_ms, wall_ms: wall_ms(), synced: self.synced(up_ms) }
     }
+}
+
+/// The kernel's wall clock of the last timer tick: milliseconds are kept, and it is read for each row.
+#[cfg(target_os = "linux")]
+fn wall_ms() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wall_ms() -> i64 {
+    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A clock that stands still until it is set.
