@@ -163,7 +163,11 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 tracing::warn!(%hub, republished, "the hub had lost the session: published again, subscribed again");
             }
             Event::Disconnected { reason, retry_in_ms } => {
-                tracing::warn!(%hub, reason, retry_in_ms, "disconnected");
+                // Without a retry it was our own stop, which nobody needs to look at.
+                match retry_in_ms {
+                    Some(retry_in_ms) => tracing::warn!(%hub, reason, retry_in_ms, "disconnected"),
+                    None => tracing::info!(%hub, reason, "disconnected"),
+                }
             }
             Event::Stalled => tracing::warn!(%hub, "the link is stalled: broken, dialled again"),
             Event::SubscriptionRefused(refused) => {

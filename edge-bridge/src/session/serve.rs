@@ -8,7 +8,7 @@ use super::{Accept, Closed, Phase, Role, Session, receive_maximum};
 use crate::wire::{Packet, PacketId, Properties, ReasonCode, SubAck, UnsubAck, Version};
 
 impl Session {
-    /// Server: takes the client of [`Event::Connect`] in. Messages of `accept.resume` are resent at once, within its Receive Maximum.
+    /// Server: takes the client of [`Event::Connect`](super::Event::Connect) in. Messages of `accept.resume` are resent at once, within its Receive Maximum.
     /// Does nothing when no client waits.
     pub fn accept(&mut self, now_ms: u64, accept: Accept) {
         let Phase::AwaitDecision(connect) = &self.phase else { return };
@@ -33,7 +33,7 @@ impl Session {
         self.resend(now_ms);
     }
 
-    /// Server: refuses the client of [`Event::Connect`]; in 3.1.1 with the nearest return code. Does nothing when no client waits.
+    /// Server: refuses the client of [`Event::Connect`](super::Event::Connect); in 3.1.1 with the nearest return code. Does nothing when no client waits.
     pub fn refuse(&mut self, now_ms: u64, reason: ReasonCode) {
         if !matches!(self.phase, Phase::AwaitDecision(_)) {
             return;
