@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, Local};
 
 use super::broker::{Broker, Target};
+use super::client_log::ClientLog;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 use super::intake::{Intake, ServerSink, Tell};
@@ -123,8 +124,10 @@ impl Front {
         match &config.local {
             Local::Listen { address } => {
                 let (ingest, intake) = (ingest.clone(), intake.clone());
-                let server =
-                    Server::builder().start(address, ingest, |receipts| ServerSink { intake, receipts });
+                let (clock, mut log) = (Clock::start(), ClientLog::default());
+                let server = Server::builder()
+                    .on_event(move |event| log.on_event(clock.now().up_ms, event))
+                    .start(address, ingest, |receipts| ServerSink { intake, receipts });
                 let server = server
                     .await
                     .map_err(|error| RunError::Failed(format!("[local] listen {address}: {error}")))?;

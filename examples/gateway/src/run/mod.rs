@@ -5,12 +5,13 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`ingest`], [`route`], [`readings`], [`reading_row`], [`pack`], [`batch`], [`metrics`], [`status`],
-//! [`restarted`]. Shells: [`intake`], [`broker`], [`http`], [`monitor`], [`clean_stop`], and [`gateway`], which starts
+//! [`restarted`]. Shells: [`intake`], [`broker`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], and [`gateway`], which starts
 //! and stops them.
 
 mod batch;
 mod broker;
 mod clean_stop;
+mod client_log;
 mod error;
 mod formats;
 mod gateway;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use super::{free_port, wait_until};
@@ -108,10 +108,15 @@ impl Drop for Subscriber {
 
 /// `mosquitto_pub`, MQTT 3.1.1, QoS 1: returns when it has its PUBACK.
 pub fn publish(broker: SocketAddr, topic: &str, payload: &str) {
-    let port = broker.port().to_string();
-    let status = command("mosquitto_pub")
-        .args(["-p", &port, "-V", "mqttv311", "-q", "1", "-t", topic, "-m", payload])
-        .status()
-        .expect("mosquitto_pub is not installed: apt-get install mosquitto-clients");
-    assert!(status.success(), "mosquitto_pub: {status}");
+    let output = publish_at(broker, "mqttv311", 1, topic, payload);
+    assert!(output.status.success(), "mosquitto_pub: {output:?}");
+}
+
+/// The same in a version and at a QoS of your choice: what it said.
+pub fn publish_at(broker: SocketAddr, version: &str, qos: u8, topic: &str, payload: &str) -> Output {
+    let (port, qos) = (broker.port().to_string(), qos.to_string());
+    command("mosquitto_pub")
+        .args(["-p", &port, "-V", version, "-q", &qos, "-t", topic, "-m", payload])
+        .output()
+        .expect("mosquitto_pub is not installed: apt-get install mosquitto-clients")
 }
