@@ -361,6 +361,7 @@ impl Builder {
             status_at_ms: 0,
             wire: None,
             dialing: None,
+            said_down: false,
         };
         Ok((Link { requests, wake, status: watched }, tokio::spawn(driver.run())))
     }

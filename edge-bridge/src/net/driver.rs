@@ -41,6 +41,8 @@ pub(super) struct Driver<S, P> {
     pub(super) status_at_ms: u64,
     pub(super) wire: Option<Wire>,
     pub(super) dialing: Option<Dialing>,
+    /// The log knows that there is no connection.
+    pub(super) said_down: bool,
 }
 
 enum Woken {
@@ -139,7 +141,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 Output::Dial => self.dialing = Some(Box::pin(self.dialer.clone().dial())),
                 Output::Transmit(bytes) => {
                     if let Some(wire) = &mut self.wire {
-                        wire.send(bytes);
+                        wire.send(&bytes);
                     }
                 }
                 Output::Hangup => {
@@ -158,14 +160,21 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         let hub = &self.dialer.target;
         match event {
             Event::Message { publish, ack } => self.router.deliver(&publish, ack),
-            Event::Connected { session_present } => tracing::info!(%hub, session_present, "connected"),
+            Event::Connected { session_present } => {
+                self.said_down = false;
+                tracing::info!(%hub, session_present, "connected");
+            }
             Event::SessionLost { republished } => {
                 tracing::warn!(%hub, republished, "the hub had lost the session: published again, subscribed again");
             }
             Event::Disconnected { reason, retry_in_ms } => {
                 // Without a retry it was our own stop, which nobody needs to look at.
+                // In an outage of days, every further attempt that fails is no news either.
                 match retry_in_ms {
-                    Some(retry_in_ms) => tracing::warn!(%hub, reason, retry_in_ms, "disconnected"),
+                    Some(retry_in_ms) if !std::mem::replace(&mut self.said_down, true) => {
+                        tracing::warn!(%hub, reason, retry_in_ms, "disconnected");
+                    }
+                    Some(retry_in_ms) => tracing::debug!(%hub, reason, retry_in_ms, "still disconnected"),
                     None => tracing::info!(%hub, reason, "disconnected"),
                 }
             }

@@ -1,6 +1,5 @@
 //! Bytes in and out of one connection, both directions at once.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use super::stream::Stream;
 
 /// Bytes read at a time at most.
 const READ_MAX: usize = 32 * 1024;
+/// Capacity of the send buffer that is kept when it is empty.
+const OUT_KEPT: usize = 64 * 1024;
 /// A last packet is given so long to leave.
 const LINGER: Duration = Duration::from_millis(200);
 /// More than a last packet: the peer does not read any more, nobody waits for it.
@@ -22,7 +23,8 @@ pub(super) struct Wire {
     reader: ReadHalf<Stream>,
     writer: WriteHalf<Stream>,
     pub(super) received: BytesMut,
-    out: VecDeque<Bytes>,
+    /// In one piece: what waits together leaves in one TLS record, whose price is paid by the byte.
+    out: BytesMut,
     unflushed: bool,
 }
 
@@ -39,11 +41,11 @@ pub(super) enum Moved {
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
         let (reader, writer) = split(stream);
-        Self { reader, writer, received: BytesMut::new(), out: VecDeque::new(), unflushed: false }
+        Self { reader, writer, received: BytesMut::new(), out: BytesMut::new(), unflushed: false }
     }
 
-    pub(super) fn send(&mut self, bytes: Bytes) {
-        self.out.push_back(bytes);
+    pub(super) fn send(&mut self, bytes: &Bytes) {
+        self.out.extend_from_slice(bytes);
     }
 
     /// Waits until something moved. Cancel-safe: what was moved is in the buffers.
@@ -66,8 +68,7 @@ impl Wire {
 
     /// Closes the connection; a last packet still leaves, if it leaves at once.
     pub(super) async fn hang_up(mut self) {
-        let left: usize = self.out.iter().map(Bytes::len).sum();
-        if left > LINGER_BYTES {
+        if self.out.len() > LINGER_BYTES {
             return;
         }
         let last = async {
@@ -81,24 +82,21 @@ impl Wire {
     }
 }
 
-async fn write(
-    writer: &mut WriteHalf<Stream>,
-    out: &mut VecDeque<Bytes>,
-    unflushed: &mut bool,
-) -> io::Result<()> {
-    let Some(front) = out.front_mut() else {
+async fn write(writer: &mut WriteHalf<Stream>, out: &mut BytesMut, unflushed: &mut bool) -> io::Result<()> {
+    if out.is_empty() {
         // TLS may still hold a part of the last record.
         writer.flush().await?;
         *unflushed = false;
         return Ok(());
-    };
-    let n = writer.write(front).await?;
+    }
+    let n = writer.write(out).await?;
     if n == 0 {
         return Err(io::ErrorKind::WriteZero.into());
     }
-    front.advance(n);
-    if front.is_empty() {
-        out.pop_front();
+    out.advance(n);
+    if out.is_empty() && out.capacity() > OUT_KEPT {
+        // A window's worth of a drained backlog is not kept.
+        *out = BytesMut::new();
     }
     *unflushed = true;
     Ok(())
