@@ -6,7 +6,7 @@
 pub struct BackoffConfig {
     /// First delay in milliseconds. Default 250.
     pub base_ms: u64,
-    /// Longest delay in milliseconds after a hub that answered and would not go on: it refused, or accepted and then kicked. Default 60 000.
+    /// Longest delay in milliseconds after a hub that answered and would not go on: it refused, or accepted and then kicked. Default 15 000.
     pub max_ms: u64,
     /// Longest delay in milliseconds while nobody answers: what an outage costs at most after its end. Default 3 000; an attempt is one SYN.
     pub silent_max_ms: u64,
@@ -14,7 +14,7 @@ pub struct BackoffConfig {
 
 impl Default for BackoffConfig {
     fn default() -> Self {
-        Self { base_ms: 250, max_ms: 60_000, silent_max_ms: 3_000 }
+        Self { base_ms: 250, max_ms: 15_000, silent_max_ms: 3_000 }
     }
 }
 
