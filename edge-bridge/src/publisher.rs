@@ -4,9 +4,12 @@
 const WINDOW_UNKNOWN: usize = 10;
 /// A PUBLISH this soon after our PUBACK was waiting for it.
 const QUICK_MS: u64 = 50;
+/// Only a PUBACK that took so long shows whom it kept waiting: a publisher with a period of its own publishes soon after a quick one by
+/// chance, and would keep the commits that made it quick coming.
+const SLOW_MS: u64 = 100;
 /// So many in a row make a waiting publisher.
 const QUICK_IN_A_ROW: u8 = 3;
-/// A waiting publisher that did not wait again for so long is forgotten.
+/// A waiting publisher is forgotten after so long; one more slow PUBACK then shows whether it still waits.
 const FORGET_MS: u64 = 10_000;
 
 /// One publisher, seen from its PUBLISHes and our PUBACKs.
@@ -14,7 +17,10 @@ const FORGET_MS: u64 = 10_000;
 pub(crate) struct Publisher {
     window: Window,
     unacked: usize,
-    last_puback_ms: Option<u64>,
+    /// When it published the only message it has under way, unless it went on without the PUBACK.
+    asked_ms: Option<u64>,
+    /// When it got the PUBACK it was waiting for.
+    answered_ms: Option<u64>,
     quick: u8,
     waiting_until_ms: u64,
 }
@@ -33,22 +39,24 @@ impl Publisher {
             Some(window) => Window::Known(usize::from(window.max(1))),
             None => Window::Learned(WINDOW_UNKNOWN),
         };
-        Self { window, unacked: 0, last_puback_ms: None, quick: 0, waiting_until_ms: 0 }
+        Self { window, unacked: 0, asked_ms: None, answered_ms: None, quick: 0, waiting_until_ms: 0 }
     }
 
     /// A PUBLISH of QoS 1 came.
     pub(crate) fn on_publish(&mut self, now_ms: u64) {
-        // Only one that had nothing under way can have waited: with a pipeline a PUBACK just before is chance.
-        let alone = self.unacked == 0;
-        if let Some(at_ms) = self.last_puback_ms.take() {
-            if alone && now_ms.saturating_sub(at_ms) < QUICK_MS {
-                self.quick = self.quick.saturating_add(1);
-            } else {
-                self.quick = 0;
+        if self.unacked == 0 {
+            if let Some(at_ms) = self.answered_ms.take() {
+                let quick = now_ms.saturating_sub(at_ms) < QUICK_MS;
+                self.quick = if quick { self.quick.saturating_add(1) } else { 0 };
             }
+            self.asked_ms = Some(now_ms);
+        } else {
+            // It goes on without its PUBACK.
+            (self.asked_ms, self.answered_ms, self.quick, self.waiting_until_ms) = (None, None, 0, 0);
         }
         if self.quick >= QUICK_IN_A_ROW {
             self.waiting_until_ms = now_ms + FORGET_MS;
+            self.quick = QUICK_IN_A_ROW - 1;
         }
         self.unacked += 1;
         if let Window::Learned(most) = &mut self.window
@@ -61,7 +69,10 @@ impl Publisher {
     /// Our PUBACK left.
     pub(crate) fn on_puback(&mut self, now_ms: u64) {
         self.unacked = self.unacked.saturating_sub(1);
-        self.last_puback_ms = Some(now_ms);
+        if self.unacked == 0 {
+            let waited = |asked_ms: u64| now_ms.saturating_sub(asked_ms) >= SLOW_MS;
+            self.answered_ms = self.asked_ms.take().filter(|at_ms| waited(*at_ms)).map(|_| now_ms);
+        }
     }
 
     /// Whether it stands still until a receipt comes.
@@ -120,9 +131,39 @@ mod tests {
             publisher.on_puback(now_ms);
             now_ms += 20;
         }
-        now_ms += 10_000;
+        // Served at once, it goes on at once.
+        let end_ms = now_ms + 10_000;
+        while now_ms < end_ms {
+            publisher.on_publish(now_ms);
+            publisher.on_puback(now_ms + 5);
+            now_ms += 15;
+        }
         publisher.on_publish(now_ms);
         assert!(!publisher.stands_still(now_ms), "forgotten");
+        publisher.on_puback(now_ms + 1000);
+        publisher.on_publish(now_ms + 1010);
+        assert!(publisher.stands_still(now_ms + 1010), "one slow PUBACK shows that it still waits");
+    }
+
+    #[test]
+    fn a_period_shorter_than_the_quick_time_is_not_taken_for_waiting() {
+        // 25 messages per second: commits come each second, or with somebody else's at once.
+        let mut publisher = Publisher::new(Some(1000));
+        let mut still = 0;
+        for second in 0..60_u64 {
+            for n in 0..25 {
+                let now_ms = second * 1000 + n * 40;
+                publisher.on_publish(now_ms);
+                still += u32::from(publisher.stands_still(now_ms));
+                if second >= 30 {
+                    publisher.on_puback(now_ms + 3);
+                }
+            }
+            if second < 30 {
+                (0..25).for_each(|_| publisher.on_puback(second * 1000 + 995));
+            }
+        }
+        assert_eq!(still, 0);
     }
 
     #[test]
