@@ -179,6 +179,36 @@ async fn commands_of_an_outage_arrive_and_are_acknowledged_only_when_done() {
 }
 
 /// A hub that takes five at a time gets five at a time: Mosquitto closes the connection otherwise.
+/// Mosquitto 2.0.11 works off what it queued without a look at our Receive Maximum: more commands than that must not become a loop
+/// of disconnects.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_commands_than_the_receive_maximum_arrive_after_an_outage() {
+    // More than the bridge keeps for an application that is slow, too.
+    const COMMANDS: usize = 6_000;
+    let hub = Mosquitto::start("max_queued_messages 0\nmax_inflight_messages 0");
+    let relay = Relay::start(hub.address()).await;
+    let site = bridge(&relay.url(), "site7").await;
+    let mut commands = site.subscribe("cmd/#").await.unwrap();
+    until(&site, "connected", |s| s.connects == 1).await;
+    hub.publish(&["-t", "cmd/first", "-m", "0", "-q", "1", "-r"]);
+    timeout(LONG, commands.next()).await.unwrap().unwrap().done();
+    relay.set(Path::Cut);
+    until(&site, "cut", |s| s.link == LinkState::BackingOff).await;
+    let centre = bridge(&format!("mqtt://{}", hub.address()), "centre").await;
+    all(publish(&centre, "cmd/valve", 0..COMMANDS).await).await;
+    relay.set(Path::Open);
+    until(&site, "all came once", |s| s.received >= COMMANDS as u64).await;
+    let mut seen = BTreeSet::new();
+    while seen.len() < COMMANDS {
+        let command = timeout(LONG, commands.next()).await.unwrap().unwrap();
+        if command.topic().starts_with("cmd/valve/") {
+            seen.insert(command.payload().clone());
+        }
+        command.done();
+    }
+    assert!((3..=6).contains(&site.stats().connects), "{} connections", site.stats().connects);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_hubs_receive_maximum_is_kept() {
     let hub = Mosquitto::start("max_inflight_messages 5");

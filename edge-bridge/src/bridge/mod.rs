@@ -271,6 +271,14 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.note();
     }
 
+    /// Ends the connection and makes another: messages that were not acknowledged on this one come again. Does nothing without one.
+    pub fn redial(&mut self, now: Now, why: &str) {
+        if let Phase::Up(connection) = &mut self.phase {
+            connection.on_hangup(now, Some(why.to_owned()));
+        }
+        self.turn(now);
+    }
+
     /// Numbers.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();

@@ -89,7 +89,7 @@ impl Builder {
         Self {
             url: url.to_owned(),
             client_id: String::new(),
-            client: ClientConfig::new(Utf8::default()),
+            client: ClientConfig { receive_maximum: u16::MAX, ..ClientConfig::new(Utf8::default()) },
             username: None,
             tls: None,
             connect_timeout: Duration::from_secs(10),
@@ -186,9 +186,10 @@ impl Builder {
         self
     }
 
-    /// Messages that the hub may have unacknowledged towards us. Default 100, at most 256: so many one subscription buffers.
+    /// Messages that the hub may have unacknowledged towards us. Default 65 535: Mosquitto 2.0 does not keep to less while it works off what it
+    /// queued in an outage, and a hub that does not is disconnected (§4.9). What finds no room here is not acknowledged and comes again.
     pub fn receive_maximum(mut self, messages: u16) -> Self {
-        self.client.receive_maximum = messages.clamp(1, 256);
+        self.client.receive_maximum = messages.max(1);
         self
     }
 

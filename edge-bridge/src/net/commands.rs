@@ -13,10 +13,12 @@ use tokio::sync::{Notify, mpsc};
 use crate::session::AckHandle;
 use crate::wire::{self, Properties, Publish, Utf8};
 
-/// Messages that one subscription holds for the application at most: more than the hub may have unacknowledged.
+/// Messages that one subscription holds for the application at most.
 const BUFFER: usize = 256;
-/// Messages that are kept for a subscription still to come (after a restart the hub's session speaks first).
-const UNCLAIMED_MAX: usize = 256;
+/// Messages that are kept for a subscription that is full, or still to come (after a restart the hub's session speaks first).
+const UNCLAIMED_MAX: usize = 4_096;
+/// And their bytes.
+const UNCLAIMED_BYTES_MAX: usize = 1024 * 1024;
 
 /// A message from the hub. The hub sends it again, after the next reconnect, unless [`done`](Self::done) was called: dropping it is
 /// no answer, and keeps one place of the hub's window until then.
@@ -123,13 +125,23 @@ struct SharedAck {
 pub(super) struct Router {
     routes: Vec<(Utf8, mpsc::Sender<Command>)>,
     unclaimed: VecDeque<(Publish, AckHandle)>,
+    unclaimed_bytes: usize,
     acks: Arc<Acks>,
     dropped: u64,
+    /// A message found no room. It is not acknowledged: the hub sends it again with the next connection.
+    missed: bool,
 }
 
 impl Router {
     pub(super) fn new(acks: Arc<Acks>) -> Self {
-        Self { routes: Vec::new(), unclaimed: VecDeque::new(), acks, dropped: 0 }
+        Self {
+            routes: Vec::new(),
+            unclaimed: VecDeque::new(),
+            unclaimed_bytes: 0,
+            acks,
+            dropped: 0,
+            missed: false,
+        }
     }
 
     pub(super) fn subscribe(&mut self, filter: Utf8) -> Commands {
@@ -141,9 +153,19 @@ impl Router {
 
     pub(super) fn deliver(&mut self, publish: &Publish, ack: Option<AckHandle>) {
         self.routes.retain(|(_, sender)| !sender.is_closed());
-        if !self.hand_out(publish, ack) {
+        self.retry();
+        // Not past an older message of the same subscription, nor past one that will come again.
+        if self.missed || self.is_behind(publish) || !self.hand_out(publish, ack) {
             self.keep(publish, ack);
         }
+    }
+
+    fn is_behind(&self, publish: &Publish) -> bool {
+        let both = |filter: &Utf8, other: &Publish| {
+            let filter = unshared(filter);
+            wire::matches(filter, &publish.topic) && wire::matches(filter, &other.topic)
+        };
+        self.unclaimed.iter().any(|(other, _)| self.routes.iter().any(|(filter, _)| both(filter, other)))
     }
 
     fn hand_out(&self, publish: &Publish, ack: Option<AckHandle>) -> bool {
@@ -159,9 +181,23 @@ impl Router {
 
     /// The application took something: there may be room for what was not claimed.
     pub(super) fn retry(&mut self) {
-        for (publish, handle) in std::mem::take(&mut self.unclaimed) {
-            self.deliver(&publish, Some(handle));
+        if self.unclaimed.is_empty() || self.routes.iter().all(|(_, sender)| sender.capacity() == 0) {
+            return;
         }
+        let mut left = VecDeque::new();
+        for (publish, handle) in std::mem::take(&mut self.unclaimed) {
+            if self.hand_out(&publish, Some(handle)) {
+                self.unclaimed_bytes = self.unclaimed_bytes.saturating_sub(publish.payload.len());
+            } else {
+                left.push_back((publish, handle));
+            }
+        }
+        self.unclaimed = left;
+    }
+
+    /// Whether messages that found no room can be taken now: a new connection brings them.
+    pub(super) fn wants_redial(&self) -> bool {
+        self.missed && self.unclaimed.is_empty()
     }
 
     /// Messages of QoS 0 that nobody took.
@@ -172,15 +208,22 @@ impl Router {
     /// The connection is gone: what nobody claimed comes again.
     pub(super) fn on_hangup(&mut self) {
         self.unclaimed.clear();
+        self.unclaimed_bytes = 0;
+        self.missed = false;
     }
 
     fn keep(&mut self, publish: &Publish, ack: Option<AckHandle>) {
-        match ack {
-            Some(handle) if self.unclaimed.len() < UNCLAIMED_MAX => {
-                self.unclaimed.push_back((publish.clone(), handle));
-            }
-            _ => self.dropped += 1,
+        let Some(handle) = ack else {
+            self.dropped += 1;
+            return;
+        };
+        let bytes = self.unclaimed_bytes + publish.payload.len();
+        if self.missed || self.unclaimed.len() >= UNCLAIMED_MAX || bytes > UNCLAIMED_BYTES_MAX {
+            self.missed = true;
+            return;
         }
+        self.unclaimed_bytes = bytes;
+        self.unclaimed.push_back((publish.clone(), handle));
     }
 }
 

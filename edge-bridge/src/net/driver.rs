@@ -131,6 +131,9 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
             }
         }
         self.router.retry();
+        if self.router.wants_redial() {
+            self.core.redial(now, "messages that had no room are asked for again");
+        }
         self.core.handle_input(now, Input::Rows);
     }
 
