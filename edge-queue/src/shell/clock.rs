@@ -30,6 +30,11 @@ pub struct SystemClock {
     boot_id: u128,
     #[cfg(not(target_os = "linux"))]
     started: std::time::Instant,
+    /// The last timer tick that was seen, and the boot time read in it.
+    #[cfg(target_os = "linux")]
+    tick_ns: AtomicU64,
+    #[cfg(target_os = "linux")]
+    up_ms: AtomicU64,
     synced: AtomicBool,
     synced_asked_ms: AtomicU64,
 }
@@ -45,6 +50,10 @@ impl SystemClock {
             boot_id,
             #[cfg(not(target_os = "linux"))]
             started: std::time::Instant::now(),
+            #[cfg(target_os = "linux")]
+            tick_ns: AtomicU64::new(0),
+            #[cfg(target_os = "linux")]
+            up_ms: AtomicU64::new(0),
             synced: AtomicBool::new(Path::new(SYNCED_FILE).exists()),
             synced_asked_ms: AtomicU64::new(0),
         }
@@ -52,10 +61,15 @@ impl SystemClock {
 
     #[cfg(target_os = "linux")]
     fn up_ms(&self) -> u64 {
-        // The clock behind /proc/uptime, without opening a file for each row.
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-        seconds.saturating_mul(1000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000)
+        // The clock behind /proc/uptime. It has no coarse form, and rows come faster than the timer ticks: it is read once a tick.
+        let tick = clock_ns(rustix::time::ClockId::MonotonicCoarse);
+        if self.tick_ns.load(Ordering::Acquire) == tick {
+            return self.up_ms.load(Ordering::Relaxed);
+        }
+        let up_ms = clock_ns(rustix::time::ClockId::Boottime) / 1_000_000;
+        self.up_ms.store(up_ms, Ordering::Relaxed);
+        self.tick_ns.store(tick, Ordering::Release);
+        up_ms
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -84,6 +98,13 @@ impl Clock for SystemClock {
         let up_ms = self.up_ms();
         Now { boot_id: self.boot_id, up_ms, wall_ms: wall_ms(), synced: self.synced(up_ms) }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn clock_ns(id: rustix::time::ClockId) -> u64 {
+    let time = rustix::time::clock_gettime(id);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// The kernel's wall clock of the last timer tick: milliseconds are kept, and it is read for each row.
