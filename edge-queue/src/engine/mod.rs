@@ -74,6 +74,7 @@ impl Engine {
     }
 
     /// Runs `f` on the model and hands out the receipts it decided on, after the lock is released.
+    #[inline]
     pub(crate) fn with_model<T>(&self, f: impl FnOnce(&mut Model) -> T) -> T {
         let mut model = self.model();
         let result = f(&mut model);
@@ -105,6 +106,7 @@ impl Engine {
     }
 
     /// One try, which never waits for the disk.
+    #[inline]
     pub(crate) fn push_once(self: &Arc<Self>, row: Row) -> Result<Pending, Refusal> {
         let now = self.clock.now();
         let (result, wake) = self.with_model(|model| {

@@ -32,6 +32,7 @@ enum Oldest {
 
 impl Model {
     /// Takes a row in, or says why not.
+    #[inline]
     pub(crate) fn push(&mut self, row: Row, now: &Now) -> Result<Arc<Slot>, Refusal> {
         let at = match self.check(&row) {
             Ok(at) => at,
@@ -113,6 +114,7 @@ impl Model {
         Refusal::Error(PushError::Full { row: Box::new(row), limit })
     }
 
+    #[inline]
     fn accept(&mut self, at: usize, row: Row, now: &Now) -> Arc<Slot> {
         let slot = Arc::new(Slot::default());
         let size = size_of(&row, now);
@@ -232,6 +234,7 @@ impl Model {
     }
 }
 
+#[inline]
 fn full(lane: &LaneModel, size: Size) -> Option<Limit> {
     if lane.usage.weight.saturating_add(size.weight) > lane.limits.messages {
         return Some(Limit::Messages);
@@ -248,6 +251,7 @@ fn size_of(row: &Row, now: &Now) -> Size {
     Size { weight: u64::from(row.weight.max(1)), bytes, wall_ms: now.wall_ms }
 }
 
+#[inline]
 fn stored(lane: Lane, seq: Seq, epoch: u32, row: Row, now: &Now) -> StoredRow {
     let Row { payload, meta, key, ttl_ms, expiry, weight, .. } = row;
     StoredRow { lane, seq, epoch, stamp: *now, ttl_ms, expiry, weight: weight.max(1), key, meta, payload }

@@ -25,6 +25,7 @@ pub(crate) struct RamRow {
 }
 
 impl RamRow {
+    #[inline]
     pub(crate) fn new(row: StoredRow, slot: Option<Arc<Slot>>) -> RamRow {
         RamRow { row, slot, dropped: None, gone: false }
     }
@@ -88,6 +89,7 @@ impl Window {
         self.rows.get(self.stored + self.writing).is_some_and(|first| seq >= first.row.seq)
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, row: RamRow) {
         self.waiting_bytes += row.row.bytes();
         self.rows.push_back(row);
