@@ -153,9 +153,12 @@ impl Router {
 
     pub(super) fn deliver(&mut self, publish: &Publish, ack: Option<AckHandle>) {
         self.routes.retain(|(_, sender)| !sender.is_closed());
-        self.retry();
+        let behind = self.is_behind(publish) && {
+            self.retry();
+            self.is_behind(publish)
+        };
         // Not past an older message of the same subscription, nor past one that will come again.
-        if self.missed || self.is_behind(publish) || !self.hand_out(publish, ack) {
+        if self.missed || behind || !self.hand_out(publish, ack) {
             self.keep(publish, ack);
         }
     }
