@@ -361,11 +361,11 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.stats.traffic.add(&connection.session.traffic());
         // Two clients under one identifier throw each other out, however much each gets done in between.
         let taken_over = matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. });
+        let answered = connection.accepted || matches!(closed, Closed::Refused(_));
         let stable = connection.acked || now.up_ms.saturating_sub(connection.since_ms) >= STABLE_MS;
         if stable && !taken_over {
             self.backoff.reset();
         }
-        let connection_answered = connection.accepted;
         if connection.session.had_session() {
             self.resume = Some(connection.session.into_resume());
         }
@@ -376,7 +376,6 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
             return;
         }
-        let answered = connection_answered || matches!(closed, Closed::Refused(_));
         self.disconnected(now, why.unwrap_or_else(|| closed.to_string()), answered);
     }
 
