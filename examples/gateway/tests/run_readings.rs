@@ -11,6 +11,8 @@
 mod support;
 
 use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
 
 use edge_codec::{Format, Limits, Value};
 use support::gateway::Gateway;
@@ -18,6 +20,18 @@ use support::mosquitto::{Mosquitto, Subscriber, publish, publish_at};
 use support::{free_port, wait_until};
 
 const RULES: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute = 1.0 } } ]\n";
+
+/// A running gateway that forwards everything to a hub that is not there, and where sensors find it.
+fn without_a_hub(dir: &Path) -> (Gateway, SocketAddr) {
+    let (listen, nobody) = (free_port(), free_port());
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{nobody}\"\n\
+         [[route]]\nmatch = \"#\"\n"
+    );
+    let mut gateway = Gateway::new(dir, &config);
+    gateway.start();
+    (gateway, listen)
+}
 
 /// Promise 13 and the pinned names: what the deadband keeps arrives as a batch that says whose rows it has, and a clean
 /// restart goes on where the filter stood.
@@ -72,13 +86,7 @@ fn kept_readings_arrive_as_batches_and_the_filter_survives_a_clean_stop() {
 #[test]
 fn metrics_probes_and_log_tell_the_truth_without_a_hub() {
     let dir = tempfile::tempdir().unwrap();
-    let (listen, nobody) = (free_port(), free_port());
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{nobody}\"\n\
-         [[route]]\nmatch = \"#\"\n"
-    );
-    let mut gateway = Gateway::new(dir.path(), &config);
-    gateway.start();
+    let (mut gateway, listen) = without_a_hub(dir.path());
     publish(listen, "a", "one");
     for (path, status) in [("/readyz", 200), ("/healthz", 200), ("/metrics", 200), ("/", 404)] {
         assert_eq!(gateway.get(path).unwrap().0, status, "{path}");
@@ -107,13 +115,7 @@ fn metrics_probes_and_log_tell_the_truth_without_a_hub() {
 #[test]
 fn a_publisher_at_qos_2_is_refused_and_the_log_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let (listen, nobody) = (free_port(), free_port());
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{nobody}\"\n\
-         [[route]]\nmatch = \"#\"\n"
-    );
-    let mut gateway = Gateway::new(dir.path(), &config);
-    gateway.start();
+    let (gateway, listen) = without_a_hub(dir.path());
     let v5 = publish_at(listen, "mqttv5", 2, "plant/t", "1");
     let said = String::from_utf8_lossy(&v5.stderr).into_owned();
     assert!(said.contains("QoS not supported"), "CONNACK names the Maximum QoS: {v5:?}");
