@@ -10,7 +10,7 @@ use crate::engine::{Engine, lock};
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
 use crate::medium::Dir;
-use crate::receipt::Pending;
+use crate::pending::Pending;
 use crate::row::Row;
 use crate::shell::{Clock, SystemClock};
 use crate::stats::{Ledger, Stats};
@@ -139,7 +139,8 @@ impl Queue {
     /// # Errors
     /// The row is handed back with the reason.
     pub fn push(&self, row: Row) -> Result<Pending, PushError> {
-        self.handle.engine.push(row)
+        let engine = &self.handle.engine;
+        engine.push(row).map(|slot| Pending::new(slot, engine.clone()))
     }
 
     /// Takes rows in, in order.

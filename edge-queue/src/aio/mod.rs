@@ -36,7 +36,7 @@ use crate::config::Config;
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
 use crate::model::Refusal;
-use crate::receipt::Pending;
+use crate::pending::Pending;
 use crate::row::Row;
 use crate::stats::{Ledger, Stats};
 
@@ -82,8 +82,9 @@ impl Queue {
     /// # Errors
     /// As there.
     pub async fn push(&self, row: Row) -> Result<Pending, PushError> {
-        let row = match self.queue.handle.engine.push_once(row) {
-            Ok(pending) => return Ok(pending),
+        let engine = &self.queue.handle.engine;
+        let row = match engine.push_once(row) {
+            Ok(slot) => return Ok(Pending::new(slot, engine.clone())),
             Err(Refusal::Error(error)) => return Err(error),
             Err(Refusal::NeedCommit(row) | Refusal::NeedHead(row, _)) => row,
         };

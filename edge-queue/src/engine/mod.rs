@@ -22,8 +22,7 @@ use std::thread::{JoinHandle, ThreadId};
 
 use crate::error::{Limit, PushError};
 use crate::event::Events;
-use crate::model::{Model, Refusal};
-use crate::receipt::{Outbox, Pending};
+use crate::model::{Model, Outbox, Refusal, Slot};
 use crate::row::{Lane, Row};
 use crate::shell::Clock;
 use crate::state::GapRecord;
@@ -84,10 +83,10 @@ impl Engine {
         result
     }
 
-    pub(crate) fn push(self: &Arc<Self>, mut row: Row) -> Result<Pending, PushError> {
+    pub(crate) fn push(&self, mut row: Row) -> Result<Arc<Slot>, PushError> {
         for _ in 0..PUSH_TRIES {
             match self.push_once(row) {
-                Ok(pending) => return Ok(pending),
+                Ok(slot) => return Ok(slot),
                 Err(Refusal::Error(error)) => return Err(error),
                 Err(Refusal::NeedCommit(back)) => {
                     row = *back;
@@ -107,7 +106,7 @@ impl Engine {
 
     /// One try, which never waits for the disk.
     #[inline]
-    pub(crate) fn push_once(self: &Arc<Self>, row: Row) -> Result<Pending, Refusal> {
+    pub(crate) fn push_once(&self, row: Row) -> Result<Arc<Slot>, Refusal> {
         let now = self.clock.now();
         let (result, wake) = self.with_model(|model| {
             let idle = !model.rows_wait();
@@ -117,7 +116,7 @@ impl Engine {
             (result, Wake { writer, consumers: self.someone_waits() })
         });
         self.wake(wake);
-        result.map(|slot| Pending::new(slot, self.clone()))
+        result
     }
 
     pub(crate) fn ack(&self, reader: u64, rows: impl IntoIterator<Item = (usize, u64)>) {

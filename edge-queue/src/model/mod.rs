@@ -14,12 +14,13 @@ mod place;
 mod push;
 mod ranges;
 mod read;
+mod slot;
 mod window;
 
 use std::sync::Arc;
 
 use crate::config::Rules;
-use crate::receipt::{Outbox, Receipt, Slot};
+use crate::receipt::Receipt;
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::state::{LaneState, State};
 
@@ -30,6 +31,7 @@ pub(crate) use members::Reader;
 pub(crate) use place::Place;
 pub(crate) use push::Refusal;
 pub(crate) use read::HEAD_READ;
+pub(crate) use slot::{Outbox, Slot};
 
 use lane::Size;
 use place::Done;

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::receipt::Slot;
+use crate::model::slot::Slot;
 use crate::row::{Seq, StoredRow};
 use crate::state::Reason;
 

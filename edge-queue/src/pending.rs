@@ -1,0 +1,72 @@
+//! The handle that waits for a receipt.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::engine::Engine;
+use crate::model::Slot;
+use crate::receipt::{Receipt, WaitError};
+
+/// A receipt still to come. Dropping it cancels nothing: the row is committed all the same.
+///
+/// Also a [`Future`]; it needs no runtime.
+#[must_use = "a row without a receipt may still be lost in a power cut"]
+pub struct Pending {
+    slot: Arc<Slot>,
+    engine: Arc<Engine>,
+}
+
+impl Pending {
+    pub(crate) fn new(slot: Arc<Slot>, engine: Arc<Engine>) -> Pending {
+        Pending { slot, engine }
+    }
+
+    /// Waits for the receipt: at most `ack_within` while the store works, for as long as it fails else. A thread's third
+    /// wait in a row within 50 ms of its one before commits at once instead of waiting for company.
+    ///
+    /// # Errors
+    /// [`WaitError::Closed`] when the queue was closed and the row could not be made safe.
+    pub fn wait(&self) -> Result<Receipt, WaitError> {
+        if let Some(done) = self.slot.get() {
+            return done;
+        }
+        let row = self.engine.before_wait();
+        let done = self.slot.wait(None);
+        self.engine.after_wait(row);
+        done.unwrap_or(Err(WaitError::Closed))
+    }
+
+    /// Waits at most `time`; `None` when the receipt is still to come.
+    ///
+    /// # Errors
+    /// As [`Pending::wait`].
+    pub fn wait_timeout(&self, time: Duration) -> Result<Option<Receipt>, WaitError> {
+        self.slot.wait(Some(time)).transpose()
+    }
+
+    /// The receipt if it is there.
+    ///
+    /// # Errors
+    /// As [`Pending::wait`].
+    pub fn try_get(&self) -> Result<Option<Receipt>, WaitError> {
+        self.slot.get().transpose()
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Receipt, WaitError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.slot.poll(cx.waker())
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pending").field(&self.slot.get()).finish()
+    }
+}
