@@ -139,8 +139,8 @@ impl Config {
         self
     }
 
-    /// Number of lanes, 1 to 4, highest priority first. Default 2: [`Lane::ALARM`] and [`Lane::TELEMETRY`]. Fixed
-    /// when the queue is created.
+    /// Number of lanes, 1 to 4, highest priority first. Default 2: [`Lane::ALARM`] and [`Lane::TELEMETRY`]. May
+    /// change from open to open: rows stay in the lane of their number, so a lane that goes must be empty.
     #[must_use]
     pub fn lanes(mut self, lanes: u8) -> Config {
         self.lanes = lanes;

@@ -16,6 +16,9 @@ pub enum Event {
     TailUncertain,
     /// A damaged part was set aside at open, in words.
     SetAside(String),
+    /// Changed limits could not be applied to the file yet; it keeps its old division. What may wait in a lane
+    /// follows the new limits all the same.
+    LimitsKept(String),
     /// Rows that damage took.
     Lost {
         /// In which lane.
@@ -40,6 +43,7 @@ impl fmt::Display for Event {
                 f.write_str("the last run ended inside a commit; none of it was receipted")
             }
             Event::SetAside(what) => write!(f, "set aside: {what}"),
+            Event::LimitsKept(why) => write!(f, "the file keeps its old division: {why}"),
             Event::Lost { lane, first, last, rows } => {
                 write!(f, "{rows} rows lost to damage in lane {}, numbers {first} to {last}", lane.0)
             }

@@ -136,6 +136,15 @@ impl State {
         State { gateway, epoch: 0, lanes, lane: [LaneState::default(); LANES_MAX], consumers: Vec::new() }
     }
 
+    /// Whether a row is still to be delivered: above the lane's floor, and not done for every consumer.
+    #[must_use]
+    pub fn wants(&self, lane: Lane, seq: Seq) -> bool {
+        let at = usize::from(lane.0);
+        let above = self.lane.get(at).is_some_and(|lane| seq >= lane.floor);
+        let places = || self.consumers.iter().filter_map(|consumer| consumer.lanes.get(at));
+        above && (places().next().is_none() || places().any(|place| !place.is_done(seq)))
+    }
+
     /// Applies one change.
     pub fn apply(&mut self, change: &Change) {
         match change {

@@ -53,6 +53,7 @@ impl Engine {
             events.put(Event::TailUncertain);
         }
         recovered.damage.into_iter().for_each(|what| events.put(Event::SetAside(what)));
+        recovered.limits_kept.into_iter().for_each(|why| events.put(Event::LimitsKept(why)));
         let known = recovered.state.lane;
         let mut open = Open { store, _lock: guard };
         let mut model = Model::new(rules, recovered.state, recovered.highest_seq, recovered.clean);

@@ -25,6 +25,8 @@ use crate::row::{LANES_MAX, Lane, Seq};
 use crate::state::{LaneState, State};
 
 pub(crate) use commit::{Batch, Fault};
+#[cfg(feature = "ring")]
+pub(crate) use gaps::GAPS_MAX;
 pub(crate) use lane::{LaneModel, Usage};
 pub(crate) use lease::{Leased, More};
 pub(crate) use members::Reader;

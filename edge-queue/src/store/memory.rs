@@ -32,6 +32,7 @@ impl Memory {
             clean: true,
             tail_uncertain: false,
             damage: Vec::new(),
+            limits_kept: None,
             highest_seq: [0; LANES_MAX],
         };
         (Memory::new(), recovered)

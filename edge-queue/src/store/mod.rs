@@ -21,6 +21,8 @@
 //!
 //! A commit holds the store alone: calls come from one thread at a time.
 
+#[cfg(any(feature = "ring", feature = "redb"))]
+mod lanes;
 pub mod memory;
 #[cfg(feature = "redb")]
 mod redb;
@@ -93,6 +95,8 @@ pub struct Recovered {
     pub tail_uncertain: bool,
     /// Parts that could not be read and were set aside, in words for an operator.
     pub damage: Vec<String>,
+    /// Changed limits that could not be applied yet, in words for an operator: the file keeps its old division.
+    pub limits_kept: Option<String>,
     /// Row with the highest number found per lane; the state's `next` may be lower after a crash.
     pub highest_seq: [Seq; LANES_MAX],
 }

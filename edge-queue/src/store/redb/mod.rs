@@ -33,6 +33,7 @@ use self::ballast::Ballast;
 use self::file::{HEAD, Opened, ROWS, Trouble, close, fence};
 use self::read::Walk;
 use self::value::{FORMAT, Head, Totals, decode_row, encode_head, encode_row};
+use super::lanes::refuse_loss;
 use super::{Chunk, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
 use crate::error::OpenError;
 use crate::medium::Dir;
@@ -94,13 +95,17 @@ impl RedbStore {
         };
         store.stats.quarantined += u64::from(damage.is_some());
         let mut state = store.head.state.clone();
+        if options.lanes < state.lanes {
+            refuse_loss(&mut store, &state, options.lanes)?;
+        }
         state.lanes = options.lanes;
         state.epoch = state.epoch.saturating_add(1);
         store.write(&[], &state, false)?;
         // redb rolls an unfinished commit back without a word, so after an unclean stop it is always uncertain.
         let tail_uncertain = !clean && state.epoch > 1;
         let damage = damage.into_iter().collect();
-        Ok((store, Recovered { state, clean, tail_uncertain, damage, highest_seq }))
+        let recovered = Recovered { state, clean, tail_uncertain, damage, limits_kept: None, highest_seq };
+        Ok((store, recovered))
     }
 
     /// One durable commit: rows in, given-up rows out, bookkeeping replaced. Nothing of `self` changes but on success.

@@ -17,6 +17,7 @@ use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
 use crate::row::LANES_MAX;
 use crate::state::State;
+use crate::store::lanes::refuse_loss;
 use crate::store::{Options, Recovered};
 
 /// How far the epoch is raised when nobody knows how many runs wrote nothing.
@@ -43,13 +44,29 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
         return fresh(dir, wanted, options, damage);
     };
     let geometry = superblock.geometry;
+    if geometry != wanted {
+        // Before anything is written: with the old limits the next open finds what this one found.
+        check_space(dir.as_ref(), wanted.file_bytes())?;
+    }
     let (mut store, mut recovered) = recover(dir, medium, superblock, damage)?;
+    if options.lanes < recovered.state.lanes {
+        refuse_loss(&mut store, &recovered.state, options.lanes)?;
+    }
     recovered.state.lanes = options.lanes;
     store.durable.lanes = options.lanes;
     if geometry == wanted {
         return Ok((store, recovered));
     }
-    rebuild(store, recovered, wanted, options.lanes)
+    rebuild(store, recovered, wanted, options)
+}
+
+/// An error when a file of `needed` bytes surely finds no room beside what is there.
+fn check_space(dir: &dyn Dir, needed: u64) -> Result<Option<u64>, OpenError> {
+    let free = dir.free_bytes().ok().flatten();
+    match free {
+        Some(free) if free < needed => Err(OpenError::NoSpace { needed, free }),
+        _ => Ok(free),
+    }
 }
 
 /// A new, empty ring.
@@ -72,7 +89,14 @@ fn fresh(
     state.epoch = superblock.epoch;
     let clean = damage.is_empty();
     let store = RingStore::new(dir, medium, superblock, scan, Aside::default(), state.clone());
-    let recovered = Recovered { state, clean, tail_uncertain: false, damage, highest_seq: [0; LANES_MAX] };
+    let recovered = Recovered {
+        state,
+        clean,
+        tail_uncertain: false,
+        damage,
+        limits_kept: None,
+        highest_seq: [0; LANES_MAX],
+    };
     Ok((store, recovered))
 }
 
@@ -82,12 +106,7 @@ pub(super) fn create(
     mut superblock: Superblock,
 ) -> Result<(Box<dyn Medium>, Superblock), OpenError> {
     let needed = superblock.geometry.file_bytes();
-    let free = dir.free_bytes().ok().flatten();
-    if let Some(free) = free
-        && free < needed
-    {
-        return Err(OpenError::NoSpace { needed, free });
-    }
+    let free = check_space(dir, needed)?;
     let made = (|| {
         let mut medium = dir.create(FILE_NEW)?;
         medium.allocate(0, needed)?;
@@ -224,7 +243,7 @@ fn recover(
         *highest = log.counters.highest;
     }
     let (durable, tail_uncertain) = (state.clone(), scan.tail_uncertain);
-    let recovered = Recovered { state, clean, tail_uncertain, damage, highest_seq };
+    let recovered = Recovered { state, clean, tail_uncertain, damage, limits_kept: None, highest_seq };
     Ok((RingStore::new(dir, medium, superblock, scan, aside, durable), recovered))
 }
 

@@ -9,50 +9,84 @@ use super::scan::Scan;
 use super::segment::Look;
 use super::superblock::Superblock;
 use super::window::Pages;
-use crate::error::OpenError;
+use crate::error::{ConfigError, OpenError};
+use crate::model::GAPS_MAX;
 use crate::row::{Lane, StoredRow};
-use crate::state::{Change, State};
-use crate::store::{ReadLimit, Recovered, Store, StoreError};
+use crate::state::{Change, GapRecord, Reason, State};
+use crate::store::{Lost, Options, ReadLimit, Recovered, Store, StoreError};
 
 /// Copied per commit.
 const COPY: ReadLimit = ReadLimit { rows: 4096, bytes: 512 * 1024 };
 
-/// Moves everything into a file of the wanted geometry. When that is not possible (rows would not fit, no space for
-/// two files at once) the queue goes on with the old one, and says so.
+/// What stands in the way of a new file.
+enum Stop {
+    /// More waits in this lane than the new limits hold.
+    TooMuch(Lane),
+    Error(OpenError),
+}
+
+/// Moves what is wanted into a file of the wanted geometry. While more waits than the new limits hold, nothing is
+/// dropped for it: the file keeps its division, and says so. Without space for two files at once the open fails, and
+/// works again with the old limits.
 pub(super) fn rebuild(
     mut old: RingStore,
     mut recovered: Recovered,
     wanted: Geometry,
+    options: &Options,
+) -> Result<(RingStore, Recovered), OpenError> {
+    let copied = match too_much(&recovered.state, options) {
+        Some(lane) => Err(Stop::TooMuch(lane)),
+        None => copy(&mut old, &mut recovered, wanted),
+    };
+    let more_lanes = old.superblock.geometry.lanes < wanted.lanes;
+    let why = match copied {
+        Ok((medium, superblock)) => return take_name(old, recovered, (medium, superblock), options.lanes),
+        Err(Stop::Error(error @ OpenError::NoSpace { .. })) => return Err(error),
+        Err(Stop::Error(error)) if more_lanes => return Err(error),
+        Err(Stop::Error(error)) => error.to_string(),
+        Err(Stop::TooMuch(lane)) => {
+            let problem = format!("more waits in lane {} than the changed limits hold", lane.0);
+            if more_lanes {
+                // A new lane needs a region, and there is none without a new file.
+                return Err(ConfigError { key: "max_bytes", problem }.into());
+            }
+            problem
+        }
+    };
+    let _ = old.dir.remove(FILE_NEW);
+    recovered.limits_kept = Some(why);
+    Ok((old, recovered))
+}
+
+/// A lane in which more waits than its new limit. Spares the flash a copy that would not fit.
+fn too_much(state: &State, options: &Options) -> Option<Lane> {
+    let lanes = state.lane.iter().zip(options.lane_bytes).zip(0..options.lanes);
+    lanes.filter(|((lane, limit), _)| lane.bytes > *limit).map(|(_, lane)| Lane(lane)).next()
+}
+
+fn take_name(
+    mut old: RingStore,
+    mut recovered: Recovered,
+    (medium, superblock): NewFile,
     lanes: u8,
 ) -> Result<(RingStore, Recovered), OpenError> {
-    match copy(&mut old, &mut recovered, wanted) {
-        Ok((medium, superblock)) => {
-            old.dir
-                .rename(FILE_NEW, FILE)
-                .and_then(|()| old.dir.sync())
-                .map_err(|source| OpenError::Io { op: "rename", source })?;
-            let pages = Pages::new(medium.as_ref(), &wanted);
-            let look = Look { pages: &pages, geometry: &wanted, gateway: superblock.gateway };
-            let scan = Scan::run(look, superblock.epoch, &[]);
-            let aside = std::mem::take(&mut old.aside);
-            recovered.state.lanes = lanes;
-            let durable = recovered.state.clone();
-            Ok((RingStore::new(old.dir, medium, superblock, scan, aside, durable), recovered))
-        }
-        Err(why) if old.superblock.geometry.lanes < wanted.lanes => Err(why),
-        Err(why) => {
-            let _ = old.dir.remove(FILE_NEW);
-            recovered
-                .damage
-                .push(format!("the changed limits could not be applied, the old ones stay: {why}"));
-            Ok((old, recovered))
-        }
-    }
+    old.dir
+        .rename(FILE_NEW, FILE)
+        .and_then(|()| old.dir.sync())
+        .map_err(|source| OpenError::Io { op: "rename", source })?;
+    let geometry = superblock.geometry;
+    let pages = Pages::new(medium.as_ref(), &geometry);
+    let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
+    let scan = Scan::run(look, superblock.epoch, &[]);
+    let aside = std::mem::take(&mut old.aside);
+    recovered.state.lanes = lanes;
+    let durable = recovered.state.clone();
+    Ok((RingStore::new(old.dir, medium, superblock, scan, aside, durable), recovered))
 }
 
 type NewFile = (Box<dyn crate::medium::Medium>, Superblock);
 
-fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Result<NewFile, OpenError> {
+fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Result<NewFile, Stop> {
     let mut state = recovered.state.clone();
     for (lane, highest) in state.lane.iter_mut().zip(recovered.highest_seq) {
         // The new file does not know the numbers of rows that are gone.
@@ -65,7 +99,7 @@ fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Res
         geometry: wanted,
         waived: Vec::new(),
     };
-    let (medium, superblock) = create(old.dir.as_ref(), superblock)?;
+    let (medium, superblock) = create(old.dir.as_ref(), superblock).map_err(Stop::Error)?;
     let pages = Pages::new(medium.as_ref(), &wanted);
     let look = Look { pages: &pages, geometry: &wanted, gateway: superblock.gateway };
     let scan = Scan::run(look, superblock.epoch, &[]);
@@ -73,11 +107,8 @@ fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Res
     let mut new =
         RingStore::new(Box::new(Nowhere), medium, superblock, scan, Aside::default(), state.clone());
     copy_rows(old, &mut new, recovered, &mut state).map_err(|e| match e {
-        StoreError::Io { op, source } => OpenError::Io { op, source },
-        StoreError::Full { .. } => OpenError::Io {
-            op: "copy the rows",
-            source: std::io::Error::other("the rows waiting do not fit into the new limits"),
-        },
+        StoreError::Io { op, source } => Stop::Error(OpenError::Io { op, source }),
+        StoreError::Full { lane } => Stop::TooMuch(lane),
     })?;
     recovered.state = state;
     Ok((new.medium, new.superblock))
@@ -92,17 +123,16 @@ fn copy_rows(
     for lane in 0..old.superblock.geometry.lanes {
         let mut from = 1;
         loop {
-            let chunk = old.read(Lane(lane), from, COPY)?;
+            let mut chunk = old.read(Lane(lane), from, COPY)?;
+            chunk.rows.retain(|row| state.wants(row.lane, row.seq));
             for lost in &chunk.lost {
                 recovered.damage.push(format!(
                     "lane {lane}: {} rows of {}..={} are lost",
                     lost.rows, lost.first, lost.last
                 ));
+                lose(state, Lane(lane), lost);
             }
             if !chunk.rows.is_empty() {
-                if lane >= new.superblock.geometry.lanes {
-                    return Err(StoreError::Full { lane: Lane(lane) });
-                }
                 let known = recovered.state.lane.get(usize::from(lane)).map_or(0, |lane| lane.next);
                 chunk.rows.iter().filter(|row| row.seq >= known).for_each(|row| adopt(state, row));
                 new.append(&chunk.rows)?;
@@ -130,10 +160,6 @@ fn copy_rows(
 fn adopt(state: &mut State, row: &StoredRow) {
     let at = usize::from(row.lane.0);
     let weight = u64::from(row.weight);
-    let positions = || state.consumers.iter().filter_map(|consumer| consumer.lanes.get(at));
-    if positions().next().is_some() && positions().all(|position| position.is_done(row.seq)) {
-        return;
-    }
     for position in state.consumers.iter_mut().filter_map(|consumer| consumer.lanes.get_mut(at)) {
         if !position.is_done(row.seq) {
             position.accepted = position.accepted.saturating_add(weight);
@@ -143,6 +169,36 @@ fn adopt(state: &mut State, row: &StoredRow) {
         lane.rows = lane.rows.saturating_add(1);
         lane.weight = lane.weight.saturating_add(weight);
         lane.bytes = lane.bytes.saturating_add(row.bytes());
+    }
+}
+
+/// Counts rows that damage took: in the new file nothing tells that they were ever there.
+fn lose(state: &mut State, lane: Lane, lost: &Lost) {
+    let at = usize::from(lane.0);
+    for position in state.consumers.iter_mut().filter_map(|consumer| consumer.lanes.get_mut(at)) {
+        if position.covers(lost.first, lost.last) {
+            continue;
+        }
+        let done = position.delivered.saturating_add(position.dropped.iter().sum());
+        let count = lost.weight.min(position.accepted.saturating_sub(done));
+        position.mark(lost.first, lost.last);
+        if count == 0 {
+            continue;
+        }
+        if let Some(dropped) = position.dropped.get_mut(Reason::Quarantined as usize) {
+            *dropped = dropped.saturating_add(count);
+        }
+        let (first_seq, last_seq) = (lost.first, lost.last);
+        let reason = Reason::Quarantined;
+        position.add_gap(GapRecord { first_seq, last_seq, first_ms: 0, last_ms: 0, count, reason });
+        while position.gaps.len() > GAPS_MAX && position.merge_nearest() {}
+    }
+    if let Some(lane) = state.lane.get_mut(at) {
+        let rows = lost.rows.min(lane.rows);
+        // A lost row's size is unknown; the lane's average stands for it.
+        lane.bytes -= (lane.bytes / lane.rows.max(1)).saturating_mul(rows).min(lane.bytes);
+        lane.rows -= rows;
+        lane.weight = lane.weight.saturating_sub(lost.weight);
     }
 }
 

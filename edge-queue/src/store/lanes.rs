@@ -1,0 +1,40 @@
+//! Fewer lanes than before: refused while rows wait in those that would go. Moving them to another lane would change
+//! their identity, and a hub that has seen them would take them for new ones.
+#![deny(clippy::indexing_slicing)]
+
+use crate::error::{ConfigError, OpenError};
+use crate::row::{LANES_MAX, Lane, Seq};
+use crate::state::State;
+use crate::store::{ReadLimit, Store, StoreError};
+
+const READ: ReadLimit = ReadLimit { rows: 4096, bytes: 512 * 1024 };
+
+/// An error when a lane from `lanes` on still holds rows that somebody wants.
+pub(super) fn refuse_loss(store: &mut dyn Store, state: &State, lanes: u8) -> Result<(), OpenError> {
+    for lane in (lanes..LANES_MAX as u8).map(Lane) {
+        let rows = wanted_rows(store, state, lane).map_err(|error| OpenError::Io {
+            op: "read the lanes that go",
+            source: std::io::Error::other(error.to_string()),
+        })?;
+        if rows > 0 {
+            let problem = format!(
+                "lane {} still holds {rows} rows: deliver them first, or open with at least {} lanes",
+                lane.0,
+                lane.0 + 1
+            );
+            return Err(ConfigError { key: "lanes", problem }.into());
+        }
+    }
+    Ok(())
+}
+
+fn wanted_rows(store: &mut dyn Store, state: &State, lane: Lane) -> Result<u64, StoreError> {
+    let mut rows = 0u64;
+    let mut next: Option<Seq> = Some(1);
+    while let Some(from) = next {
+        let chunk = store.read(lane, from, READ)?;
+        rows += chunk.rows.iter().filter(|row| state.wants(lane, row.seq)).count() as u64;
+        next = chunk.next.filter(|next| *next > from);
+    }
+    Ok(rows)
+}

@@ -1,0 +1,172 @@
+//! Changed limits as an application meets them (promises 2, 3 and 6): nothing is dropped by an open; `on_full` decides at the
+//! next push, counted and with gap records; a lane goes only when it is empty.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use std::sync::Arc;
+
+use edge_queue::testing::SimDir;
+use edge_queue::{
+    Config, Event, Lane, LaneConfig, ManualClock, Now, OnFull, OpenError, PushError, Queue, Reason, Row,
+    RowId, StoreKind, Wait,
+};
+
+const KIB: u64 = 1024;
+const DURABLE: [StoreKind; 2] = [StoreKind::Ring, StoreKind::Redb];
+
+fn config(kind: StoreKind, bytes: u64) -> Config {
+    Config::default()
+        .store(kind)
+        .max_bytes(bytes)
+        .lane(Lane::ALARM, LaneConfig::default().max_bytes(64 * KIB))
+        .row_bytes_max(8 * 1024)
+        .segment_bytes(256 * KIB)
+}
+
+fn open(dir: &SimDir, config: Config) -> Result<Queue, OpenError> {
+    let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
+    Queue::open_in(Box::new(dir.clone()), config, clock)
+}
+
+/// A queue closed with `rows` rows of 1 KiB waiting for the consumer `hub`.
+fn waiting(kind: StoreKind, rows: u64, bytes: u64) -> SimDir {
+    let dir = SimDir::new();
+    let queue = open(&dir, config(kind, bytes)).unwrap();
+    let hub = queue.consumer("hub").unwrap();
+    for n in 0..rows {
+        drop(queue.push(Row::new(vec![n as u8; 1024])).unwrap());
+        if n % 10 == 9 {
+            queue.commit().unwrap();
+        }
+    }
+    drop(hub);
+    queue.close().unwrap();
+    dir
+}
+
+fn drain(queue: &Queue) -> Vec<RowId> {
+    let mut hub = queue.consumer("hub").unwrap();
+    let mut ids = Vec::new();
+    loop {
+        let chunk = hub.lease(100, Wait::None).unwrap();
+        if chunk.is_empty() {
+            return ids;
+        }
+        for lease in chunk {
+            ids.push(lease.id());
+            lease.ack();
+        }
+    }
+}
+
+fn balanced(queue: &Queue) {
+    queue.ledger().iter().for_each(|ledger| assert!(ledger.balanced(), "{ledger:?}"));
+}
+
+#[test]
+fn a_limit_below_the_backlog_drops_nothing_at_open_and_what_on_full_says_at_a_push() {
+    for kind in DURABLE {
+        for on_full in [OnFull::DropOldest, OnFull::DropNewest, OnFull::Reject] {
+            let dir = waiting(kind, 400, 1024 * KIB);
+            let queue = open(&dir, config(kind, 128 * KIB).on_full(on_full)).unwrap();
+            let told = queue.events();
+            let kept = told.iter().any(|event| matches!(event, Event::LimitsKept(_)));
+            assert_eq!(kept, kind == StoreKind::Ring, "{told:?}");
+            let ledger =
+                |queue: &Queue| queue.ledger().into_iter().find(|l| l.lane == Lane::TELEMETRY).unwrap();
+            assert_eq!((ledger(&queue).queued, ledger(&queue).dropped.total()), (400, 0));
+            let pushed = queue.push(Row::new(vec![7; 1024]));
+            let (queued, dropped) = match on_full {
+                OnFull::DropOldest => (124, 277),
+                OnFull::DropNewest => (400, 1),
+                OnFull::Reject => {
+                    assert!(matches!(pushed, Err(PushError::Full { .. })), "{pushed:?}");
+                    (400, 0)
+                }
+            };
+            queue.commit().unwrap();
+            let now = ledger(&queue);
+            assert_eq!((now.queued, now.dropped.for_reason(Reason::Overflow)), (queued, dropped), "{kind:?}");
+            let hub = queue.consumer("hub").unwrap();
+            assert_eq!(hub.gaps().iter().map(|gap| gap.record.count).sum::<u64>(), dropped);
+            drop(hub);
+            balanced(&queue);
+            assert_eq!(drain(&queue).len() as u64, queued);
+            balanced(&queue);
+            queue.close().unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_file_shrinks_at_the_first_open_after_what_waits_fits() {
+    let dir = waiting(StoreKind::Ring, 400, 1024 * KIB);
+    let length = || dir.content("queue.ring").unwrap().len();
+    let before = length();
+    let queue = open(&dir, config(StoreKind::Ring, 128 * KIB)).unwrap();
+    assert_eq!(drain(&queue).len(), 400);
+    queue.close().unwrap();
+    assert_eq!(length(), before);
+    let queue = open(&dir, config(StoreKind::Ring, 128 * KIB)).unwrap();
+    assert!(length() < before / 2 && queue.events().is_empty());
+}
+
+#[test]
+fn rows_keep_their_identity_over_changed_limits_and_numbers_go_on() {
+    for kind in DURABLE {
+        let dir = waiting(kind, 50, 1024 * KIB);
+        let queue = open(&dir, config(kind, 2048 * KIB).lanes(3)).unwrap();
+        drop(queue.push(Row::new("next").lane(Lane::TELEMETRY)).unwrap());
+        let ids = drain(&queue);
+        let gateway = queue.gateway_id();
+        let expected = |seq| RowId { gateway, lane: Lane(1), epoch: if seq <= 50 { 1 } else { 2 }, seq };
+        assert_eq!(ids, (1..=51).map(expected).collect::<Vec<_>>(), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_lane_goes_only_when_it_is_empty() {
+    for kind in DURABLE {
+        let dir = SimDir::new();
+        let three = || config(kind, 1024 * KIB).lanes(3);
+        let queue = open(&dir, three()).unwrap();
+        drop(queue.consumer("hub").unwrap());
+        for lane in 0..3 {
+            drop(queue.push(Row::new("x").lane(Lane(lane))).unwrap());
+        }
+        queue.close().unwrap();
+        let refused = open(&dir, config(kind, 1024 * KIB)).map(drop).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "lanes: lane 2 still holds 1 rows: deliver them first, or open with at least 3 lanes"
+        );
+        let queue = open(&dir, three()).unwrap();
+        let mut hub = queue.consumer("hub").unwrap();
+        hub.lease(9, Wait::None).unwrap().into_iter().filter(|l| l.lane() == Lane(2)).for_each(|l| l.ack());
+        drop(hub);
+        queue.close().unwrap();
+        let queue = open(&dir, config(kind, 1024 * KIB)).unwrap();
+        balanced(&queue);
+        assert_eq!(drain(&queue).iter().map(|id| id.lane.0).collect::<Vec<_>>(), [0, 1]);
+        queue.close().unwrap();
+    }
+}
+
+#[test]
+fn damage_found_while_limits_change_is_counted_like_any_other() {
+    let lost_with = |bytes| {
+        let dir = waiting(StoreKind::Ring, 100, 1024 * KIB);
+        let image = dir.content("queue.ring").unwrap();
+        let at = image.windows(1024).position(|payload| payload == [35; 1024]).unwrap();
+        assert!(dir.damage("queue.ring", at as u64, &[0xee]));
+        let queue = open(&dir, config(StoreKind::Ring, bytes)).unwrap();
+        balanced(&queue);
+        let delivered = drain(&queue).len() as u64;
+        let lost: u64 = queue.ledger().iter().map(edge_queue::Ledger::quarantined).sum();
+        let hub = queue.consumer("hub").unwrap();
+        assert_eq!(hub.gaps().iter().map(|gap| gap.record.count).sum::<u64>(), lost);
+        assert_eq!(delivered + lost, 100);
+        assert!(queue.ledger().iter().all(|ledger| ledger.balanced() && ledger.queued == 0));
+        lost
+    };
+    assert_eq!((lost_with(1024 * KIB), lost_with(2048 * KIB)), (10, 10));
+}

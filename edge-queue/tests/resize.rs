@@ -1,0 +1,186 @@
+//! Changed limits at open (promises 2, 3, 4 and 6): the rows still wanted move to another file with their identity; a power
+//! cut or a failing call on the way leaves the old file or the new one, never neither.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use edge_queue::store::{Options, ReadLimit, Recovered, RingStore, Store};
+use edge_queue::testing::{
+    Call, Fault, FaultError, History, Outcome, Plan, Rng, SimDir, Step, budget_percent, row_at, seed,
+    small_options,
+};
+use edge_queue::{Change, Lane, OpenError, State, StoredRow};
+
+const FILE: &str = "queue.ring";
+
+fn open(dir: &SimDir, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
+    RingStore::open(Box::new(dir.clone()), options)
+}
+
+/// A store in the middle of its life, closed with the mark or without, and what is wanted of it.
+fn lived(seed: u64, clean: bool) -> (SimDir, Vec<StoredRow>, State) {
+    let dir = SimDir::new();
+    let (mut store, found) = open(&dir, &small_options()).unwrap();
+    let plan = Plan { seed, rows: 1_500, rows_per_commit_max: 200, reopens: false };
+    let mut history = History::new(&plan, found.state, &small_options());
+    while let Some(step) = history.next_step() {
+        let Step::Commit { rows, changes, state } = step else { continue };
+        for lane in rows.chunk_by(|a, b| a.lane == b.lane) {
+            store.append(lane).unwrap();
+        }
+        store.commit(&changes, &state).unwrap();
+        (0..2).for_each(|lane| store.advance(Lane(lane), state.lane[usize::from(lane)].floor).unwrap());
+    }
+    let state = history.state.clone();
+    if clean {
+        store.commit(&[Change::Closed], &state).unwrap();
+    }
+    let rows = wanted(&mut store, &state);
+    assert!(rows.len() > 100, "{} rows", rows.len());
+    (dir, rows, state)
+}
+
+fn wanted(store: &mut dyn Store, state: &State) -> Vec<StoredRow> {
+    let mut rows = Vec::new();
+    for lane in (0..state.lanes).map(Lane) {
+        let mut next = Some(1);
+        while let Some(from) = next {
+            let chunk = store.read(lane, from, ReadLimit { rows: 300, bytes: 100_000 }).unwrap();
+            assert!(chunk.lost.is_empty(), "{:?}", chunk.lost);
+            rows.extend(chunk.rows);
+            next = chunk.next;
+        }
+    }
+    rows.retain(|row| state.wants(row.lane, row.seq));
+    rows
+}
+
+/// Larger, more lanes, smaller, other segments.
+fn changed() -> Vec<Options> {
+    let old = small_options();
+    vec![
+        Options { lane_bytes: [1 << 20; 4], ..old },
+        Options { lanes: 4, ..old },
+        Options { lane_bytes: [320 * 1024; 4], ..old },
+        Options { segment_bytes: 128 * 1024, row_bytes_max: 32 * 1024, ..old },
+    ]
+}
+
+/// The store as it must be found, whichever file it lies in, and fit to go on.
+fn judge(dir: &SimDir, options: &Options, rows: &[StoredRow], state: &State) -> Result<(), String> {
+    let (mut store, found) = open(dir, options).map_err(|e| format!("open failed: {e}"))?;
+    if !found.damage.is_empty() || found.limits_kept.is_some() {
+        return Err(format!("{:?}, {:?}", found.damage, found.limits_kept));
+    }
+    let same = found.state.lane == state.lane && found.state.consumers == state.consumers;
+    if !same || found.state.gateway != state.gateway || found.state.epoch <= state.epoch {
+        return Err(format!("the bookkeeping is {:?} and was {state:?}", found.state));
+    }
+    if wanted(&mut store, &found.state) != rows {
+        return Err("other rows are wanted".into());
+    }
+    let mut state = found.state;
+    let next = row_at(Lane(1), state.lane[1].next.max(found.highest_seq[1] + 1), state.epoch);
+    state.lane[1].next = next.seq + 1;
+    let change = Change::Lane { lane: Lane(1), state: state.lane[1] };
+    store.append(std::slice::from_ref(&next)).map_err(|e| e.to_string())?;
+    store.commit(&[change], &state).map_err(|e| e.to_string())?;
+    drop(store);
+    let (mut store, _) = open(&dir.crash(Outcome::Lost, 1), options).map_err(|e| format!("again: {e}"))?;
+    let found = wanted(&mut store, &state);
+    if found.len() != rows.len() + 1 || !found.contains(&next) {
+        return Err("a row committed afterwards is lost".into());
+    }
+    Ok(())
+}
+
+/// Cuts the power at every boundary of the open with changed limits.
+fn cut(
+    dir: &SimDir,
+    options: &Options,
+    rows: &[StoredRow],
+    state: &State,
+    rng: &mut Rng,
+) -> Result<u64, String> {
+    dir.record();
+    open(dir, options).map_err(|e| format!("open failed: {e}"))?;
+    let mut recording = dir.recording();
+    let mut cases = 0;
+    for at in 0..=recording.operations() {
+        for outcome in Outcome::ALL {
+            let case = rng.next_u64();
+            let dir = recording.crash_at(at, outcome, case);
+            let options = if case.is_multiple_of(2) { *options } else { small_options() };
+            let verdict = catch_unwind(AssertUnwindSafe(|| judge(&dir, &options, rows, state)));
+            verdict
+                .unwrap_or_else(|_| Err("it panicked".into()))
+                .map_err(|why| format!("boundary {at}, {outcome:?}, case {case}: {why}"))?;
+            cases += 1;
+        }
+    }
+    Ok(cases)
+}
+
+#[test]
+fn a_power_cut_while_limits_change_leaves_the_old_file_or_the_new_one() {
+    let (mut cases, mut rng) = (0, Rng::new(seed()));
+    for nth in 0..budget_percent().div_ceil(10) {
+        for clean in [true, false] {
+            for options in changed() {
+                let (dir, rows, state) = lived(seed() + nth, clean);
+                cases += cut(&dir, &options, &rows, &state, &mut rng)
+                    .unwrap_or_else(|why| panic!("history {nth}, {options:?}: {why}"));
+            }
+        }
+    }
+    println!("executed resize_crash_states.ring: {cases} cases");
+    assert!(cases > 200, "{cases} cases");
+}
+
+/// The negative control: a sync that does nothing while the file is made anew must be noticed.
+#[test]
+fn a_sync_that_does_nothing_while_limits_change_is_caught() {
+    let (dir, rows, state) = lived(seed(), true);
+    dir.plant_lying_sync();
+    let verdict = cut(&dir, &changed()[0], &rows, &state, &mut Rng::new(seed()));
+    assert!(verdict.is_err(), "{verdict:?}");
+}
+
+#[test]
+fn any_call_may_fail_while_limits_change_and_the_old_limits_still_work() {
+    let mut cases = 0;
+    for options in changed() {
+        for call in Call::ALL {
+            for after in 0.. {
+                let (dir, rows, state) = lived(seed(), true);
+                dir.fail(Fault { call, after, error: FaultError::Io, sticky: after.is_multiple_of(2) });
+                // Whether it opens is the call's matter; that it does not lose anything is ours.
+                let opened = open(&dir, &options).map(drop);
+                let fired = dir.counters().faults > 0;
+                dir.heal();
+                let next = if after.is_multiple_of(3) { options } else { small_options() };
+                judge(&dir, &next, &rows, &state)
+                    .unwrap_or_else(|why| panic!("{call:?} {after}, {opened:?}: {why}"));
+                cases += 1;
+                // Reads are many and alike.
+                if !fired || (call == Call::Read && after > budget_percent() / 5) {
+                    break;
+                }
+            }
+        }
+    }
+    println!("executed resize_faults.ring: {cases} cases");
+}
+
+#[test]
+fn without_space_for_a_second_file_the_open_says_so_and_works_with_the_old_limits() {
+    let (dir, rows, state) = lived(seed(), true);
+    let options = changed()[0];
+    dir.set_capacity(dir.allocated_bytes() + 64 * 1024);
+    let Err(OpenError::NoSpace { needed, .. }) = open(&dir, &options).map(drop) else {
+        panic!("it has room")
+    };
+    assert!(needed > 2 * (1 << 20), "{needed}");
+    assert_eq!(dir.names(), [FILE]);
+    judge(&dir, &small_options(), &rows, &state).unwrap();
+}
