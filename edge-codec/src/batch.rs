@@ -13,18 +13,25 @@ pub struct Batch<'a> {
     pub(crate) sensors: SensorTable<'a>,
     pub(crate) left: usize,
     pub(crate) seqs: Option<Seqs>,
+    pub(crate) skipped: usize,
     pub(crate) rows: Rows<'a>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Rows<'a> {
     /// Formats whose rows are decoded at once.
-    #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "only JSON decodes at once"))]
+    #[cfg_attr(
+        not(any(feature = "json", feature = "sparkplug")),
+        allow(dead_code, reason = "the others decode one by one")
+    )]
     Ready(std::vec::IntoIter<Reading<'a>>),
     #[cfg(feature = "cbor")]
     Cbor(crate::cbor::Rows<'a>),
     #[cfg(feature = "protobuf")]
     Protobuf(crate::protobuf::Rows<'a>),
+    // Boxed: a reader per array makes it large.
+    #[cfg(feature = "protobuf")]
+    Columns(Box<crate::protobuf::columns::Rows<'a>>),
 }
 
 impl<'a> Batch<'a> {
@@ -40,6 +47,13 @@ impl<'a> Batch<'a> {
     #[must_use]
     pub fn next_seq(&self) -> Option<u64> {
         self.seqs.as_ref().filter(|_| self.left > 0).map(Seqs::next)
+    }
+
+    /// How many items of the input this model has no place for and which are therefore not among the readings:
+    /// Sparkplug's DataSets and Templates, SenML's records without a value. 0 in our own formats.
+    #[must_use]
+    pub fn skipped(&self) -> usize {
+        self.skipped
     }
 
     /// Names and units of the sensors in this batch.
@@ -60,6 +74,8 @@ impl<'a> Iterator for Batch<'a> {
             Rows::Cbor(rows) => rows.next(),
             #[cfg(feature = "protobuf")]
             Rows::Protobuf(rows) => rows.next(),
+            #[cfg(feature = "protobuf")]
+            Rows::Columns(rows) => rows.next(),
         };
         if !matches!(item, Some(Ok(_))) {
             self.left = 0;

@@ -2,13 +2,13 @@
 
 use crate::limits::{MAX_READINGS, MAX_SENSORS};
 use crate::seqs::{Runs, RunsMark};
-use crate::{BatchId, EncodeError, Header, Reading, Sensor, Sensors};
+use crate::{BatchId, EncodeError, Header, Reading, Sensor, Sensors, Value};
 use bytes::Bytes;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Collects readings and gives them out as batches that stay under a size.
 ///
-/// Use it as `cbor::Encoder`, `json::Encoder` or `protobuf::Encoder`:
+/// Use it as `cbor::Encoder`, `json::Encoder`, `protobuf::Encoder` and so on:
 ///
 /// 1. [`push`](Self::push) copies a reading in (text and bytes are allocated, the rest is not).
 /// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it
@@ -69,7 +69,8 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     /// Takes a reading: with an identity, the row that follows the one before.
     ///
     /// # Errors
-    /// [`EncodeError::UnknownSensor`] and, in JSON, [`EncodeError::NonFinite`]; the reading is not taken then.
+    /// [`EncodeError::UnknownSensor`]; [`EncodeError::NonFinite`] and [`EncodeError::NotCarried`] if the format has no
+    /// place for this reading. It is not taken then.
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
         self.take(0, reading)
     }
@@ -87,10 +88,11 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     }
 
     fn take(&mut self, skip: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
-        if self.sensors.sensor(reading.sensor).is_none() {
+        let Some(sensor) = self.sensors.sensor(reading.sensor) else {
             return Err(EncodeError::UnknownSensor { sensor: reading.sensor });
-        }
-        self.wire.check(reading)?;
+        };
+        self.wire.check(reading, &sensor)?;
+        self.wire.meet(&sensor, self.pending.is_empty());
         let pending = Pending { skip, reading: reading.clone().into_owned() };
         self.next_seq = self.next_seq.saturating_add(pending.span());
         self.pending.push_back(pending);
@@ -127,6 +129,7 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         debug_assert_eq!(frame.len(), self.wire.frame_len(&self.header, &draft));
         let span = self.pending.drain(..draft.readings).fold(0, |span: u64, p| span.saturating_add(p.span()));
         self.advance(span);
+        self.wire.framed();
         Ok(Bytes::from(frame))
     }
 
@@ -143,27 +146,27 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     }
 
     /// Adds to the draft and says how long the frame would be now; `None` if this reading must start a new batch.
-    fn add(&self, draft: &mut Draft, pending: &Pending) -> Result<Option<usize>, EncodeError> {
+    fn add(&self, draft: &mut Draft<W::Body>, pending: &Pending) -> Result<Option<usize>, EncodeError> {
         let reading = &pending.reading;
         let Some(since_base) = reading.time.checked_sub(draft.base_time) else { return Ok(None) };
-        let new = !draft.seen.contains(&reading.sensor);
-        if draft.readings >= MAX_READINGS || (new && draft.seen.len() >= MAX_SENSORS) {
+        let id = reading.sensor;
+        let key = (id, self.wire.kind(&reading.value));
+        let known = draft.entries.get(&key).copied();
+        if draft.readings >= MAX_READINGS || (known.is_none() && draft.entries.len() >= MAX_SENSORS) {
             return Ok(None);
         }
-        let id = reading.sensor;
         let sensor = self.sensors.sensor(id).ok_or(EncodeError::UnknownSensor { sensor: id })?;
-        draft.mark = Mark {
-            rows: draft.rows.len(),
-            sensors: draft.sensors.len(),
-            runs: draft.runs.mark(),
-            new: new.then_some(id),
-        };
+        let entry = known.unwrap_or(draft.entries.len());
+        draft.mark =
+            Mark { body: draft.body.mark(), runs: draft.runs.mark(), new: known.is_none().then_some(key) };
         draft.runs.add(pending.skip, |n| self.wire.number_len(n));
-        if new {
-            draft.seen.insert(id);
-            self.wire.sensor(&mut draft.sensors, &sensor);
+        if known.is_none() {
+            let again = draft.entries.range((id, 0)..=(id, u8::MAX)).next().is_some();
+            draft.entries.insert(key, entry);
+            self.wire.sensor(&mut draft.body, &sensor, key.1, again);
         }
-        self.wire.row(&mut draft.rows, reading, since_base, &sensor, draft.readings == 0);
+        let first = draft.readings == 0;
+        self.wire.row(&mut draft.body, &Row { reading, since_base, sensor: &sensor, entry, first });
         draft.readings += 1;
         Ok(Some(self.wire.frame_len(&self.header, draft)))
     }
@@ -195,67 +198,120 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
 
 /// A format's part of the encoder. Implemented here only: its module is private.
 pub trait Wire {
+    /// What readings and sensors are encoded into.
+    type Body: Body;
+
     /// Refuses what the format cannot carry.
-    fn check(&self, reading: &Reading<'_>) -> Result<(), EncodeError>;
-    /// Appends a sensor's entry; nothing if every row names its sensor itself.
-    fn sensor(&self, out: &mut Vec<u8>, sensor: &Sensor<'_>);
-    /// Appends a row.
-    fn row(
-        &self,
-        out: &mut Vec<u8>,
-        reading: &Reading<'_>,
-        since_base: i64,
-        sensor: &Sensor<'_>,
-        first: bool,
-    );
+    fn check(&self, reading: &Reading<'_>, sensor: &Sensor<'_>) -> Result<(), EncodeError>;
+
+    /// Sees the sensor of every reading that is pushed; `first` if none waits.
+    fn meet(&mut self, _: &Sensor<'_>, _first: bool) {}
+
+    /// Sensors whose readings are of several kinds get an entry for each. Formats without typed entries have one.
+    fn kind(&self, _: &Value<'_>) -> u8 {
+        0
+    }
+
+    /// Appends a sensor's entry; nothing if every row names its sensor itself. `again` if it has one of another kind.
+    fn sensor(&self, body: &mut Self::Body, sensor: &Sensor<'_>, kind: u8, again: bool);
+
+    /// Appends a reading.
+    fn row(&self, body: &mut Self::Body, row: &Row<'_>);
+
     /// What a number takes in the list of run lengths, with its separator if it has one.
     fn number_len(&self, number: u64) -> usize;
+
     /// Length of what [`frame`](Self::frame) makes, without making it.
-    fn frame_len(&self, header: &Header, draft: &Draft) -> usize;
+    fn frame_len(&self, header: &Header, draft: &Draft<Self::Body>) -> usize;
+
     /// The whole batch.
-    fn frame(&self, header: &Header, draft: &Draft) -> Vec<u8>;
+    fn frame(&self, header: &Header, draft: &Draft<Self::Body>) -> Vec<u8>;
+
+    /// A batch went out.
+    fn framed(&mut self) {}
+}
+
+/// A reading on its way into a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    pub(crate) reading: &'a Reading<'a>,
+    /// Milliseconds since the batch's base time.
+    pub(crate) since_base: i64,
+    pub(crate) sensor: &'a Sensor<'a>,
+    /// Place of the sensor's entry in the table, from 0.
+    pub(crate) entry: usize,
+    /// Whether it is the first of the batch.
+    pub(crate) first: bool,
+}
+
+/// Encoded readings and sensors, from which the last reading can be taken out again.
+pub trait Body: Default {
+    /// Where the body stood.
+    type Mark: Default;
+    /// Now.
+    fn mark(&self) -> Self::Mark;
+    /// Forgets what was added since.
+    fn undo(&mut self, to: Self::Mark);
+}
+
+/// Body of the formats that append readings one after the other.
+#[derive(Debug, Default)]
+pub struct Appended {
+    pub(crate) rows: Vec<u8>,
+    pub(crate) sensors: Vec<u8>,
+}
+
+impl Body for Appended {
+    type Mark = (usize, usize);
+
+    fn mark(&self) -> Self::Mark {
+        (self.rows.len(), self.sensors.len())
+    }
+
+    fn undo(&mut self, (rows, sensors): Self::Mark) {
+        self.rows.truncate(rows);
+        self.sensors.truncate(sensors);
+    }
 }
 
 /// A batch in the making: rows and sensor entries are encoded, the frame around them is not.
 #[derive(Debug)]
-pub struct Draft {
+pub struct Draft<B: Body> {
     pub(crate) base_time: i64,
-    pub(crate) rows: Vec<u8>,
-    pub(crate) sensors: Vec<u8>,
+    pub(crate) body: B,
     pub(crate) runs: Runs,
     pub(crate) readings: usize,
-    pub(crate) seen: BTreeSet<u32>,
-    mark: Mark,
+    /// Places in the table by sensor and kind.
+    pub(crate) entries: BTreeMap<(u32, u8), usize>,
+    mark: Mark<B::Mark>,
 }
 
 #[derive(Debug, Default)]
-struct Mark {
-    rows: usize,
-    sensors: usize,
+struct Mark<M> {
+    body: M,
     runs: RunsMark,
-    new: Option<u32>,
+    new: Option<(u32, u8)>,
 }
 
-impl Draft {
+impl<B: Body> Draft<B> {
     fn new(base_time: i64) -> Self {
         Self {
             base_time,
-            rows: Vec::new(),
-            sensors: Vec::new(),
+            body: B::default(),
             runs: Runs::default(),
             readings: 0,
-            seen: BTreeSet::new(),
+            entries: BTreeMap::new(),
             mark: Mark::default(),
         }
     }
 
     /// Takes the last reading out again and says how many are left.
     fn undo(&mut self) -> usize {
-        self.rows.truncate(self.mark.rows);
-        self.sensors.truncate(self.mark.sensors);
-        self.runs.undo(self.mark.runs);
-        if let Some(id) = self.mark.new.take() {
-            self.seen.remove(&id);
+        let mark = std::mem::take(&mut self.mark);
+        self.body.undo(mark.body);
+        self.runs.undo(mark.runs);
+        if let Some(key) = mark.new {
+            self.entries.remove(&key);
         }
         self.readings = self.readings.saturating_sub(1);
         self.readings

@@ -118,6 +118,18 @@ pub enum EncodeError {
         /// The value.
         value: f64,
     },
+    /// The format has no place for this reading. The reading was not taken.
+    #[error("sensor {sensor} at {time}: {format} has no place for {what}")]
+    NotCarried {
+        /// The format's name.
+        format: &'static str,
+        /// What it cannot carry.
+        what: &'static str,
+        /// The reading's sensor.
+        sensor: u32,
+        /// The reading's time.
+        time: i64,
+    },
     /// A sequence number that does not rise, or an encoder without an identity. The reading was not taken.
     #[error("sequence number {seq}: {}", match next { Some(n) => format!("must be {n} or more"), None => "the encoder has no identity".to_owned() })]
     Sequence {

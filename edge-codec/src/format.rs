@@ -10,6 +10,8 @@ pub mod content_type {
     pub const CBOR: &str = "application/cbor";
     /// A Protobuf batch of `edge.rows.v1`.
     pub const PROTOBUF_ROWS: &str = "application/vnd.edge.rows+protobuf;v=1";
+    /// A Protobuf batch of `edge.columns.v1`.
+    pub const PROTOBUF_COLUMNS: &str = "application/vnd.edge.columns+protobuf;v=1";
 }
 
 /// A batch format of this crate. All exist in every build; [`Format::decode`] says if one is not built in.

@@ -8,7 +8,7 @@
 mod support;
 
 use edge_codec::json::{self, FieldMap, Source};
-use edge_codec::{Limits, Value};
+use edge_codec::{Limits, Reading, Value};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use support::{AnyEncoder, KINDS, Kind, Rng, cases, samples, seed, table};
@@ -54,6 +54,7 @@ fn factor(kind: Kind) -> usize {
     match kind {
         Kind::Cbor => 20,
         Kind::Protobuf => 32,
+        Kind::Columns => 34,
         Kind::Json => 48,
     }
 }
@@ -130,6 +131,18 @@ fn worst(kind: Kind, n: usize) -> Vec<(&'static str, Vec<u8>)> {
                 ),
             ]
         }
+        Kind::Columns => {
+            let all = |item: &[u8]| [&[8, 1], item.repeat(n).as_slice()].concat();
+            let long = [n as u8 | 0x80, (n >> 7) as u8 | 0x80, (n >> 14) as u8];
+            let packed = |key: &[u8]| [key, long.as_slice(), vec![0; n].as_slice()].concat();
+            vec![
+                ("empty sensors", all(&[0x42, 0])),
+                ("seqs packed", [&[8, 1], packed(&[0x52]).as_slice()].concat()),
+                // Nulls: two bytes per reading.
+                ("nulls", [&[8, 1, 0x42, 2, 0x20, 6], packed(&[0x5a]).as_slice(), &packed(&[0x62])].concat()),
+                ("sensors one by one", all(&[0x58, 0])),
+            ]
+        }
         Kind::Json => vec![
             ("readings", repeat(r#"{"readings":["#, &|_| r#"{"sensor":"","ts":0,"value":0}"#.into(), "]}")),
             (
@@ -195,12 +208,12 @@ fn small_inputs_that_claim_gigabytes_allocate_next_to_nothing() {
 
 #[test]
 fn mutated_batches_stay_under_the_stated_factor() {
-    let table = table();
     let n = cases(200_000);
     for kind in KINDS {
+        let table = kind.table();
         let mut rng = Rng(seed());
         let mut enc = AnyEncoder::new(kind, &table);
-        samples().iter().for_each(|r| enc.push(r).unwrap());
+        kind.samples().iter().for_each(|r| enc.push(r).unwrap());
         let good = enc.finish_under(usize::MAX).unwrap().to_vec();
         for _ in 0..n {
             let mut bad = good.clone();
@@ -214,19 +227,22 @@ fn mutated_batches_stay_under_the_stated_factor() {
     }
 }
 
-/// CBOR decodes its readings without any allocation; its table is one.
+/// These decode their readings without any allocation, texts and bytes too; the table is one or two.
 #[test]
-fn cbor_allocates_nothing_per_reading() {
+fn cbor_and_columns_allocate_nothing_per_reading() {
     let table = table();
-    let mut enc = AnyEncoder::new(Kind::Cbor, &table);
-    (0..100).flat_map(|_| samples()).for_each(|r| enc.push(&r).unwrap());
-    let bytes = enc.finish_under(usize::MAX).unwrap();
-    let mut batch = Kind::Cbor.decode(&bytes, &wide()).unwrap();
-    let mut texts = 0;
-    let used = allocated(|| {
-        texts = batch.by_ref().filter(|r| matches!(r, Ok(r) if matches!(r.value, Value::Text(_)))).count();
-    });
-    assert_eq!((used, texts), (0, 100));
+    for kind in [Kind::Cbor, Kind::Columns] {
+        let mut enc = AnyEncoder::new(kind, &table);
+        (0..100).flat_map(|_| samples()).for_each(|r| enc.push(&r).unwrap());
+        let bytes = enc.finish_under(usize::MAX).unwrap();
+        let mut batch = kind.decode(&bytes, &wide()).unwrap();
+        let mut texts = 0;
+        let used = allocated(|| {
+            let text = |r: &Result<Reading<'_>, _>| matches!(r, Ok(r) if matches!(r.value, Value::Text(_)));
+            texts = batch.by_ref().filter(text).count();
+        });
+        assert_eq!((used, texts), (0, 100), "{kind:?}");
+    }
 }
 
 /// Negative control: the counter sees a reservation that follows a claimed length.

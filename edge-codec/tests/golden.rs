@@ -10,7 +10,7 @@ mod support;
 
 use edge_codec::{BatchId, Limits, Reading, Value};
 use std::path::PathBuf;
-use support::{AnyEncoder, KINDS, Kind, non_finite, samples, table};
+use support::{AnyEncoder, KINDS, Kind, samples};
 
 const ID: BatchId = BatchId { gateway: 0x00c0_ffee_0000_0001, lane: 1, epoch: 42, first_seq: 1000 };
 
@@ -23,6 +23,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::Json => "batch-v1.json",
         Kind::Cbor => "batch-v1.cbor",
         Kind::Protobuf => "batch-v1.pb",
+        Kind::Columns => "batch-columns-v1.pb",
     }
 }
 
@@ -31,6 +32,7 @@ fn name_with_holes(kind: Kind) -> &'static str {
         Kind::Json => "batch-seqs-v1.json",
         Kind::Cbor => "batch-seqs-v1.cbor",
         Kind::Protobuf => "batch-seqs-v1.pb",
+        Kind::Columns => "batch-columns-seqs-v1.pb",
     }
 }
 
@@ -39,22 +41,17 @@ fn seqs(readings: usize) -> impl Iterator<Item = u64> {
     (0..readings as u64).map(|n| 1000 + n + n / 3 + if n > 7 { 500 } else { 0 })
 }
 
-fn readings(kind: Kind) -> Vec<Reading<'static>> {
-    let extra = if kind == Kind::Json { Vec::new() } else { non_finite() };
-    samples().into_iter().chain(extra).collect()
-}
-
 fn encoded(kind: Kind) -> Vec<u8> {
-    let table = table();
+    let table = kind.table();
     let mut enc = AnyEncoder::new(kind, &table).identify(ID, true);
-    readings(kind).iter().for_each(|r| enc.push(r).unwrap());
+    kind.samples().iter().for_each(|r| enc.push(r).unwrap());
     enc.finish_under(usize::MAX).unwrap().to_vec()
 }
 
 fn encoded_with_holes(kind: Kind) -> Vec<u8> {
-    let table = table();
+    let table = kind.table();
     let mut enc = AnyEncoder::new(kind, &table).identify(ID, false);
-    let readings = readings(kind);
+    let readings = kind.samples();
     seqs(readings.len()).zip(&readings).for_each(|(seq, r)| enc.push_at(seq, r).unwrap());
     enc.finish_under(usize::MAX).unwrap().to_vec()
 }
@@ -102,19 +99,24 @@ fn golden_files_are_those_of_the_manifest() {
 
 #[test]
 fn golden_files_read_as_the_readings_they_were_made_of() {
-    let table = table();
     for kind in KINDS {
+        let table = kind.table();
         let bytes = std::fs::read(dir().join(name(kind))).unwrap();
         let batch = kind.decode(&bytes, &Limits::default()).unwrap();
-        assert_eq!((batch.header().id, batch.header().pd), (Some(ID), true));
+        let kept = kind.keeps_identity();
+        assert_eq!((batch.header().id, batch.header().pd), (kept.then_some(ID), kept));
         let names = batch.sensors().clone();
-        let sent = readings(kind);
+        let sent = kind.samples();
         assert_eq!(batch.len(), sent.len());
         for (got, sent) in batch.zip(&sent) {
             let got = got.unwrap();
             assert_eq!(names.get(got.sensor).unwrap().name, table.get(sent.sensor).unwrap().name);
             assert_eq!(names.get(got.sensor).unwrap().unit, table.get(sent.sensor).unwrap().unit);
-            assert!(Reading { sensor: sent.sensor, ..got.clone() }.same(sent), "{kind:?}: {sent:?}, {got:?}");
+            let expected = Reading { quality: kind.quality(sent.quality), ..sent.clone() };
+            assert!(
+                Reading { sensor: sent.sensor, ..got.clone() }.same(&expected),
+                "{kind:?}: {sent:?}, {got:?}"
+            );
         }
     }
 }
@@ -124,7 +126,7 @@ fn golden_files_with_holes_read_as_the_rows_they_were_made_of() {
     for kind in KINDS {
         let bytes = std::fs::read(dir().join(name_with_holes(kind))).unwrap();
         let mut batch = kind.decode(&bytes, &Limits::default()).unwrap();
-        let sent = readings(kind);
+        let sent = kind.samples();
         for (seq, sent) in seqs(sent.len()).zip(&sent) {
             assert_eq!(batch.next_seq(), Some(seq), "{kind:?}");
             let got = batch.next().unwrap().unwrap();

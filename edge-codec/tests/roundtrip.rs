@@ -6,11 +6,7 @@ mod support;
 
 use edge_codec::{BatchId, EncodeError, Limits, Reading, SensorTable, Value, json, quality};
 use proptest::prelude::*;
-use support::{AnyEncoder, KINDS, Kind, non_finite, property, reading, samples, table};
-
-fn carries(kind: Kind, reading: &Reading<'_>) -> bool {
-    kind != Kind::Json || !matches!(reading.value, Value::F64(v) if !v.is_finite())
-}
+use support::{AnyEncoder, KINDS, Kind, property, reading, samples, table};
 
 /// Same reading but for the sensor's number, which JSON does not carry: name and unit must be the same then.
 fn agree(
@@ -21,22 +17,25 @@ fn agree(
     names: &SensorTable<'_>,
 ) -> bool {
     let (a, b) = (table.get(sent.sensor).unwrap(), names.get(got.sensor).unwrap());
-    let number = kind == Kind::Json || sent.sensor == got.sensor;
+    let number = !kind.keeps_numbers() || sent.sensor == got.sensor;
     let got = Reading { sensor: sent.sensor, ..got.clone() };
-    number && a.name == b.name && a.unit == b.unit && sent.same(&got)
+    let expected = Reading { quality: kind.quality(sent.quality), ..sent.clone() };
+    number && a.name == b.name && a.unit == b.unit && expected.same(&got)
 }
 
 /// Drains an encoder and checks every batch against the readings that were pushed.
 fn drain(kind: Kind, readings: &[Reading<'static>], max: usize) -> Result<(), TestCaseError> {
-    let table = table();
+    let table = kind.table();
     let start =
         BatchId { gateway: 0xfeed_0000_0000_0001, lane: 1, epoch: 7, first_seq: u64::from(u32::MAX) - 3 };
     let mut enc = AnyEncoder::new(kind, &table).identify(start, true);
-    let sent: Vec<_> = readings.iter().filter(|r| carries(kind, r)).collect();
+    let sent: Vec<_> = readings.iter().filter(|r| kind.carries(r)).collect();
     for r in readings {
         match enc.push(r) {
-            Ok(()) => prop_assert!(carries(kind, r)),
-            Err(EncodeError::NonFinite { .. }) => prop_assert!(!carries(kind, r)),
+            Ok(()) => prop_assert!(kind.carries(r)),
+            Err(EncodeError::NonFinite { .. } | EncodeError::NotCarried { .. }) => {
+                prop_assert!(!kind.carries(r))
+            }
             Err(e) => return Err(TestCaseError::fail(e.to_string())),
         }
     }
@@ -55,11 +54,10 @@ fn drain(kind: Kind, readings: &[Reading<'static>], max: usize) -> Result<(), Te
         let decoded = kind.decode(&batch, &Limits::default()).unwrap();
         let n = decoded.len();
         prop_assert!(n > 0);
-        prop_assert_eq!(
-            decoded.header().id,
-            Some(BatchId { first_seq: start.first_seq + next as u64, ..start })
-        );
-        prop_assert!(decoded.header().pd);
+        let id = BatchId { first_seq: start.first_seq + next as u64, ..start };
+        let kept = kind.keeps_identity();
+        prop_assert_eq!((decoded.header().id, decoded.header().pd), (kept.then_some(id), kept));
+        prop_assert_eq!(decoded.skipped(), 0);
         let names = decoded.sensors().clone();
         for (got, sent) in decoded.zip(&sent[next..]) {
             let got = got.unwrap();
@@ -76,7 +74,7 @@ fn drain(kind: Kind, readings: &[Reading<'static>], max: usize) -> Result<(), Te
 /// The batch was not cut too early: with the next reading it would be too long, or its time too far away.
 fn greedy(kind: Kind, with_next: &[&Reading<'_>], n: usize, max: usize) -> Result<(), TestCaseError> {
     if with_next.len() > n && with_next[n].time.checked_sub(with_next[0].time).is_some() {
-        let table = table();
+        let table = kind.table();
         let start =
             BatchId { gateway: 0xfeed_0000_0000_0001, lane: 1, epoch: 7, first_seq: u64::from(u32::MAX) };
         let mut enc = AnyEncoder::new(kind, &table).identify(start, true);
@@ -100,11 +98,7 @@ fn every_reading_survives_every_format_in_batches_under_any_size() {
 #[test]
 fn the_fixed_samples_survive_in_one_batch() {
     for kind in KINDS {
-        let mut all = samples();
-        if kind != Kind::Json {
-            all.extend(non_finite());
-        }
-        drain(kind, &all, usize::MAX).unwrap();
+        drain(kind, &kind.samples(), usize::MAX).unwrap();
     }
 }
 
@@ -125,8 +119,8 @@ fn the_comparison_catches_planted_differences() {
 
 #[test]
 fn an_empty_encoder_gives_an_empty_batch_and_an_impossible_size_changes_nothing() {
-    let table = table();
     for kind in KINDS {
+        let table = kind.table();
         let mut enc = AnyEncoder::new(kind, &table);
         let batch = enc.finish_under(1000).unwrap();
         let decoded = kind.decode(&batch, &Limits::default()).unwrap();
@@ -139,11 +133,11 @@ fn an_empty_encoder_gives_an_empty_batch_and_an_impossible_size_changes_nothing(
 
 #[test]
 fn a_reading_that_cannot_fit_is_handed_back_and_the_rest_goes_on() {
-    let table = table();
     let big = Reading { sensor: 0, time: 1, value: Value::Text("y".repeat(500).into()), quality: 0 };
     let small = Reading { sensor: 0, time: 2, value: Value::Bool(true), quality: 0 };
     let id = BatchId { gateway: 1, lane: 0, epoch: 1, first_seq: 10 };
     for kind in KINDS {
+        let table = kind.table();
         let mut enc = AnyEncoder::new(kind, &table).identify(id, false);
         for r in [&small, &big, &small] {
             enc.push(r).unwrap();
@@ -158,15 +152,17 @@ fn a_reading_that_cannot_fit_is_handed_back_and_the_rest_goes_on() {
         }
         let last = enc.finish_under(400).unwrap();
         let last = kind.decode(&last, &Limits::default()).unwrap();
-        assert_eq!(last.header().id.unwrap().first_seq, 12, "the row that was handed back keeps its number");
+        let seq = last.header().id.map(|id| id.first_seq);
+        let expected = kind.keeps_identity().then_some(12);
+        assert_eq!(seq, expected, "the row that was handed back keeps its number");
         assert_eq!(last.len(), 1);
     }
 }
 
 #[test]
 fn a_batch_has_no_more_readings_than_a_decoder_takes_by_default() {
-    let table = table();
     for kind in KINDS {
+        let table = kind.table();
         let mut enc = AnyEncoder::new(kind, &table);
         let r = Reading { sensor: 2, time: 0, value: Value::Bool(true), quality: 0 };
         (0..65_537).for_each(|_| enc.push(&r).unwrap());
@@ -179,8 +175,8 @@ fn a_batch_has_no_more_readings_than_a_decoder_takes_by_default() {
 
 #[test]
 fn an_unknown_sensor_is_not_taken() {
-    let table = table();
     for kind in KINDS {
+        let table = kind.table();
         let mut enc = AnyEncoder::new(kind, &table);
         let r = Reading { sensor: 4, time: 0, value: Value::Null, quality: 0 };
         assert_eq!(enc.push(&r), Err(EncodeError::UnknownSensor { sensor: 4 }));

@@ -35,6 +35,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
         sensors: outer.sensors,
         left: outer.readings,
         seqs: outer.seqs,
+        skipped: 0,
         rows: AnyRows::Cbor(rows),
     })
 }

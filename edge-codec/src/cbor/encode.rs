@@ -1,7 +1,7 @@
 //! Readings to CBOR, deterministic encoding of RFC 8949 §4.2.1.
 
 use super::VERSION;
-use crate::encoder::{Draft, Wire};
+use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Value};
 use ciborium_ll::{Encoder, Header as Item, simple};
 
@@ -11,11 +11,14 @@ use ciborium_ll::{Encoder, Header as Item, simple};
 pub struct Cbor;
 
 impl Wire for Cbor {
-    fn check(&self, _: &Reading<'_>) -> Result<(), EncodeError> {
+    type Body = Appended;
+
+    fn check(&self, _: &Reading<'_>, _: &Sensor<'_>) -> Result<(), EncodeError> {
         Ok(())
     }
 
-    fn sensor(&self, out: &mut Vec<u8>, sensor: &Sensor<'_>) {
+    fn sensor(&self, body: &mut Appended, sensor: &Sensor<'_>, _: u8, _: bool) {
+        let out = &mut body.sensors;
         let unit = !sensor.unit.is_empty();
         put(out, Item::Array(Some(if unit { 3 } else { 2 })));
         put(out, Item::Positive(sensor.id.into()));
@@ -25,7 +28,8 @@ impl Wire for Cbor {
         }
     }
 
-    fn row(&self, out: &mut Vec<u8>, reading: &Reading<'_>, since_base: i64, _: &Sensor<'_>, _: bool) {
+    fn row(&self, body: &mut Appended, row: &Row<'_>) {
+        let (out, reading, since_base) = (&mut body.rows, row.reading, row.since_base);
         let quality = reading.quality != 0;
         put(out, Item::Array(Some(if quality { 4 } else { 3 })));
         put(out, Item::Positive(reading.sensor.into()));
@@ -36,7 +40,7 @@ impl Wire for Cbor {
         }
     }
 
-    fn frame_len(&self, header: &Header, draft: &Draft) -> usize {
+    fn frame_len(&self, header: &Header, draft: &Draft<Appended>) -> usize {
         // "t", "v" and its value, "rows", "sensors" and the map's head: 2 + 3 + 5 + 8 + 1.
         let fixed = 19 + len_of(int(draft.base_time));
         let id = header.id.map_or(0, |id| {
@@ -44,17 +48,18 @@ impl Wire for Cbor {
             3 + len_of(Item::Text(Some(len))) + len
         });
         let pd = if header.pd { 4 } else { 0 };
-        let counts = len_of(Item::Array(Some(draft.readings))) + len_of(Item::Array(Some(draft.seen.len())));
+        let counts =
+            len_of(Item::Array(Some(draft.readings))) + len_of(Item::Array(Some(draft.entries.len())));
         let seqs = draft.runs.size(|n| self.number_len(n));
         let seqs = seqs.map_or(0, |(count, bytes)| 5 + len_of(Item::Array(Some(count))) + bytes);
-        fixed + id + pd + seqs + counts + draft.rows.len() + draft.sensors.len()
+        fixed + id + pd + seqs + counts + draft.body.rows.len() + draft.body.sensors.len()
     }
 
     fn number_len(&self, number: u64) -> usize {
         len_of(Item::Positive(number))
     }
 
-    fn frame(&self, header: &Header, draft: &Draft) -> Vec<u8> {
+    fn frame(&self, header: &Header, draft: &Draft<Appended>) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.frame_len(header, draft));
         let seqs = draft.runs.size(|_| 0);
         let keys =
@@ -74,15 +79,15 @@ impl Wire for Cbor {
         }
         text(&mut out, "rows");
         put(&mut out, Item::Array(Some(draft.readings)));
-        out.extend_from_slice(&draft.rows);
+        out.extend_from_slice(&draft.body.rows);
         if let Some((count, _)) = seqs {
             text(&mut out, "seqs");
             put(&mut out, Item::Array(Some(count)));
             draft.runs.numbers().for_each(|n| put(&mut out, Item::Positive(n)));
         }
         text(&mut out, "sensors");
-        put(&mut out, Item::Array(Some(draft.seen.len())));
-        out.extend_from_slice(&draft.sensors);
+        put(&mut out, Item::Array(Some(draft.entries.len())));
+        out.extend_from_slice(&draft.body.sensors);
         out
     }
 }

@@ -25,7 +25,14 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
         read(input, &map, limits, |guard, deserializer| Outer { guard }.deserialize(deserializer))?;
     let (sensors, readings) = intern(records, limits.sensors, input.len())?;
     let seqs = seqs(input.len(), &header, runs, readings.len())?;
-    Ok(Batch { header, sensors, left: readings.len(), seqs, rows: Rows::Ready(readings.into_iter()) })
+    Ok(Batch {
+        header,
+        sensors,
+        left: readings.len(),
+        seqs,
+        skipped: 0,
+        rows: Rows::Ready(readings.into_iter()),
+    })
 }
 
 /// What the outer object says.

@@ -1,7 +1,7 @@
 //! Readings to JSON batches.
 
 use super::base64;
-use crate::encoder::{Draft, Wire};
+use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value, quality};
 use std::io::Write;
 
@@ -32,7 +32,9 @@ impl<S: Sensors> crate::Encoder<S, Json> {
 }
 
 impl Wire for Json {
-    fn check(&self, reading: &Reading<'_>) -> Result<(), EncodeError> {
+    type Body = Appended;
+
+    fn check(&self, reading: &Reading<'_>, _: &Sensor<'_>) -> Result<(), EncodeError> {
         match reading.value {
             Value::F64(value) if !value.is_finite() && self.non_finite == NonFinite::Refuse => {
                 Err(EncodeError::NonFinite { sensor: reading.sensor, time: reading.time, value })
@@ -41,11 +43,12 @@ impl Wire for Json {
         }
     }
 
-    fn sensor(&self, _: &mut Vec<u8>, _: &Sensor<'_>) {}
+    fn sensor(&self, _: &mut Appended, _: &Sensor<'_>, _: u8, _: bool) {}
 
-    fn row(&self, out: &mut Vec<u8>, reading: &Reading<'_>, _: i64, sensor: &Sensor<'_>, first: bool) {
+    fn row(&self, body: &mut Appended, row: &Row<'_>) {
+        let (out, reading, sensor) = (&mut body.rows, row.reading, row.sensor);
         let mut quality = reading.quality;
-        out.extend_from_slice(if first { b"{\"sensor\":" } else { b",{\"sensor\":" });
+        out.extend_from_slice(if row.first { b"{\"sensor\":" } else { b",{\"sensor\":" });
         text(out, &sensor.name);
         out.extend_from_slice(b",\"ts\":");
         display(out, format_args!("{}", reading.time));
@@ -82,19 +85,19 @@ impl Wire for Json {
         out.push(b'}');
     }
 
-    fn frame_len(&self, header: &Header, draft: &Draft) -> usize {
+    fn frame_len(&self, header: &Header, draft: &Draft<Appended>) -> usize {
         // `{"readings":[` and `]}`, `"id":"",`, `"pd":1,`
         let id = header.id.map_or(0, |id| 8 + id.text_len());
         // `"seqs":[],` with a comma less than numbers.
         let seqs = draft.runs.size(|n| self.number_len(n)).map_or(0, |(_, bytes)| 9 + bytes);
-        15 + id + if header.pd { 7 } else { 0 } + seqs + draft.rows.len()
+        15 + id + if header.pd { 7 } else { 0 } + seqs + draft.body.rows.len()
     }
 
     fn number_len(&self, number: u64) -> usize {
         number.checked_ilog10().unwrap_or(0) as usize + 2
     }
 
-    fn frame(&self, header: &Header, draft: &Draft) -> Vec<u8> {
+    fn frame(&self, header: &Header, draft: &Draft<Appended>) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.frame_len(header, draft));
         out.push(b'{');
         if let Some(id) = header.id {
@@ -111,7 +114,7 @@ impl Wire for Json {
             out.extend_from_slice(b"],");
         }
         out.extend_from_slice(b"\"readings\":[");
-        out.extend_from_slice(&draft.rows);
+        out.extend_from_slice(&draft.body.rows);
         out.extend_from_slice(b"]}");
         out
     }

@@ -2,11 +2,11 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::VERSION;
-use super::fields::{Field, Fields, malformed};
-use super::schema::{self, Head, ROWS, SENSORS, SEQS};
+use super::envelope::{self, refused, shifted};
+use super::fields::{Fields, content, malformed};
+use super::schema::{self, ROWS, SENSORS};
 use crate::batch::Rows as AnyRows;
-use crate::{Batch, BatchId, DecodeError, Header, Limits, Reading, Sensor, SensorTable, Value};
+use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable, Value};
 use prost::Message;
 use std::borrow::Cow;
 
@@ -19,22 +19,17 @@ use std::borrow::Cow;
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     crate::check_input(input, limits)?;
     let (sensors, readings) = count(input, limits)?;
-    let head = Head::decode(input).map_err(|e| refused(0, &e))?;
-    if head.version != VERSION {
-        let (found, supported) = (head.version.into(), VERSION.into());
-        return Err(DecodeError::Version { offset: 0, found, supported });
-    }
-    let header = Header { id: identity(&head)?, pd: head.pd };
+    let (header, base_time) = envelope::read(input)?;
     let sensors = table(input, sensors, limits)?;
-    let seqs = crate::batch::seqs(0, &header, runs(input, limits)?, readings)?;
-    let rows = Rows { fields: Fields::new(input), base_time: head.base_time, text_bytes: limits.text_bytes };
+    let seqs = crate::batch::seqs(0, &header, envelope::runs(input, limits)?, readings)?;
+    let rows = Rows { fields: Fields::new(input), base_time, text_bytes: limits.text_bytes };
     let mut check = rows.clone();
     while let Some(row) = check.row()? {
         if sensors.get(row.reading.sensor).is_none() {
             return Err(DecodeError::UnknownSensor { offset: row.offset, sensor: row.reading.sensor });
         }
     }
-    Ok(Batch { header, sensors, left: readings, seqs, rows: AnyRows::Protobuf(rows) })
+    Ok(Batch { header, sensors, left: readings, seqs, skipped: 0, rows: AnyRows::Protobuf(rows) })
 }
 
 /// Counts before anything is allocated.
@@ -56,17 +51,6 @@ fn count(input: &[u8], limits: &Limits) -> Result<(usize, usize), DecodeError> {
     Ok((sensors, readings))
 }
 
-fn identity(head: &Head) -> Result<Option<BatchId>, DecodeError> {
-    match (head.gateway, head.lane, head.epoch, head.first_seq) {
-        (None, None, None, None) => Ok(None),
-        (Some(gateway), Some(lane), Some(epoch), Some(first_seq)) => {
-            let lane = lane.try_into().map_err(|_| malformed(0, "lane is above 255"))?;
-            Ok(Some(BatchId { gateway, lane, epoch, first_seq }))
-        }
-        _ => Err(malformed(0, "identity is incomplete")),
-    }
-}
-
 fn table<'a>(input: &[u8], count: usize, limits: &Limits) -> Result<SensorTable<'a>, DecodeError> {
     let mut list = Vec::with_capacity(count);
     let mut fields = Fields::new(input);
@@ -81,30 +65,6 @@ fn table<'a>(input: &[u8], count: usize, limits: &Limits) -> Result<SensorTable<
     }
     SensorTable::from_unsorted(list)
         .map_err(|twice| DecodeError::Duplicate { offset: 0, field: format!("sensor {twice}").into() })
-}
-
-/// The run lengths, packed or not: a reader must take both (Protobuf encoding, "Packed Repeated Fields").
-fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, DecodeError> {
-    let mut runs = Vec::new();
-    let mut fields = Fields::new(input);
-    while let Some(field) = fields.next()? {
-        if field.number != SEQS {
-            continue;
-        }
-        let mut numbers = field.content.map(Fields::new);
-        match (&mut numbers, field.varint) {
-            (Some(packed), _) => {
-                while !packed.at_end() {
-                    runs.push(packed.varint().map_err(|e| shifted(e, field.offset))?);
-                    crate::batch::check_runs(field.offset, runs.len(), limits)?;
-                }
-            }
-            (None, Some(number)) => runs.push(number),
-            (None, None) => return Err(malformed(field.offset, "seqs are not varints")),
-        }
-        crate::batch::check_runs(field.offset, runs.len(), limits)?;
-    }
-    Ok((!runs.is_empty()).then_some(runs))
 }
 
 /// Decodes the rows one by one.
@@ -174,25 +134,4 @@ fn check_text(content: &[u8], offset: usize, limit: usize) -> Result<(), DecodeE
         }
     }
     Ok(())
-}
-
-fn content<'a>(field: &Field<'a>, name: &'static str) -> Result<&'a [u8], DecodeError> {
-    field.content.ok_or_else(|| DecodeError::Unexpected {
-        offset: field.offset,
-        field: name.into(),
-        expected: "a message",
-        found: "a number".into(),
-    })
-}
-
-/// An error within an embedded message, told in offsets of the whole input.
-fn shifted(mut error: DecodeError, by: usize) -> DecodeError {
-    if let DecodeError::Malformed { offset, .. } | DecodeError::Truncated { offset, .. } = &mut error {
-        *offset = offset.saturating_add(by);
-    }
-    error
-}
-
-fn refused(offset: usize, error: &prost::DecodeError) -> DecodeError {
-    DecodeError::Malformed { offset, what: error.to_string().into() }
 }

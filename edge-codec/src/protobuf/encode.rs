@@ -1,8 +1,8 @@
 //! Readings to Protobuf.
 
-use super::schema::{self, Head, ROWS, SENSORS, SEQS};
-use super::{VERSION, fields};
-use crate::encoder::{Draft, Wire};
+use super::schema::{self, ROWS, SENSORS};
+use super::{envelope, fields};
+use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Value};
 use prost::Message;
 
@@ -12,11 +12,14 @@ use prost::Message;
 pub struct Protobuf;
 
 impl Wire for Protobuf {
-    fn check(&self, _: &Reading<'_>) -> Result<(), EncodeError> {
+    type Body = Appended;
+
+    fn check(&self, _: &Reading<'_>, _: &Sensor<'_>) -> Result<(), EncodeError> {
         Ok(())
     }
 
-    fn sensor(&self, out: &mut Vec<u8>, sensor: &Sensor<'_>) {
+    fn sensor(&self, body: &mut Appended, sensor: &Sensor<'_>, _: u8, _: bool) {
+        let out = &mut body.sensors;
         let entry = schema::Sensor {
             id: sensor.id,
             name: sensor.name.clone().into_owned(),
@@ -25,7 +28,8 @@ impl Wire for Protobuf {
         append(out, SENSORS, &entry);
     }
 
-    fn row(&self, out: &mut Vec<u8>, reading: &Reading<'_>, since_base: i64, _: &Sensor<'_>, _: bool) {
+    fn row(&self, body: &mut Appended, row: &Row<'_>) {
+        let (out, reading, since_base) = (&mut body.rows, row.reading, row.since_base);
         let row = schema::Row {
             sensor: reading.sensor,
             time: since_base,
@@ -35,39 +39,22 @@ impl Wire for Protobuf {
         append(out, ROWS, &row);
     }
 
-    fn frame_len(&self, header: &Header, draft: &Draft) -> usize {
-        let seqs = draft.runs.size(|n| self.number_len(n));
-        let seqs = seqs.map_or(0, |(_, bytes)| 1 + self.number_len(bytes as u64) + bytes);
-        head(header, draft).encoded_len() + draft.sensors.len() + draft.rows.len() + seqs
+    fn frame_len(&self, header: &Header, draft: &Draft<Appended>) -> usize {
+        let outer = envelope::len(header, draft.base_time, &draft.runs);
+        outer + draft.body.sensors.len() + draft.body.rows.len()
     }
 
     fn number_len(&self, number: u64) -> usize {
-        prost::encoding::encoded_len_varint(number)
+        fields::varint_len(number)
     }
 
     /// The parts of a message may simply follow each other (Protobuf encoding, "Last One Wins" and merging).
-    fn frame(&self, header: &Header, draft: &Draft) -> Vec<u8> {
-        let mut out = head(header, draft).encode_to_vec();
-        out.extend_from_slice(&draft.sensors);
-        out.extend_from_slice(&draft.rows);
-        if let Some((_, bytes)) = draft.runs.size(|n| self.number_len(n)) {
-            fields::put_varint(&mut out, u64::from(SEQS) << 3 | fields::LEN);
-            fields::put_varint(&mut out, bytes as u64);
-            draft.runs.numbers().for_each(|n| fields::put_varint(&mut out, n));
-        }
+    fn frame(&self, header: &Header, draft: &Draft<Appended>) -> Vec<u8> {
+        let mut out = envelope::head(header, draft.base_time);
+        out.extend_from_slice(&draft.body.sensors);
+        out.extend_from_slice(&draft.body.rows);
+        envelope::put_runs(&mut out, &draft.runs);
         out
-    }
-}
-
-fn head(header: &Header, draft: &Draft) -> Head {
-    Head {
-        version: VERSION,
-        gateway: header.id.map(|id| id.gateway),
-        lane: header.id.map(|id| id.lane.into()),
-        epoch: header.id.map(|id| id.epoch),
-        first_seq: header.id.map(|id| id.first_seq),
-        pd: header.pd,
-        base_time: draft.base_time,
     }
 }
 

@@ -5,32 +5,41 @@
 use crate::DecodeError;
 
 /// Wire type of length-delimited fields.
-pub(super) const LEN: u64 = 2;
+pub(crate) const LEN: u64 = 2;
 
 /// One field. Content is borrowed for length-delimited fields and passed over for the rest.
-pub(super) struct Field<'a> {
-    pub(super) number: u32,
+pub(crate) struct Field<'a> {
+    pub(crate) number: u32,
     /// Where the content starts.
-    pub(super) offset: usize,
-    pub(super) content: Option<&'a [u8]>,
+    pub(crate) offset: usize,
+    pub(crate) content: Option<&'a [u8]>,
     /// The number of a varint field.
-    pub(super) varint: Option<u64>,
+    pub(crate) varint: Option<u64>,
+    /// The bits of a fixed64 or fixed32 field.
+    pub(crate) fixed: Option<Fixed>,
+}
+
+/// Little-endian bits of a field of fixed size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fixed {
+    Bits32(u32),
+    Bits64(u64),
 }
 
 /// Walks over the fields of `input`, from `at` on.
 #[derive(Clone, Debug)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     input: &'a [u8],
     at: usize,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(input: &'a [u8]) -> Self {
+    pub(crate) fn new(input: &'a [u8]) -> Self {
         Self { input, at: 0 }
     }
 
     /// The next field; `None` at the end of the input. Groups are refused: proto3 has none.
-    pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, DecodeError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Field<'a>>, DecodeError> {
         if self.at >= self.input.len() {
             return Ok(None);
         }
@@ -39,19 +48,26 @@ impl<'a> Fields<'a> {
         let number = u32::try_from(key >> 3).ok().filter(|n| (1..1 << 29).contains(n));
         let number = number.ok_or_else(|| malformed(start, "field number out of range"))?;
         let offset = self.at;
-        let varint = match key & 7 {
-            0 => Some(self.varint()?),
-            1 => self.take(8).map(|_| None)?,
+        let mut field = Field { number, offset, content: None, varint: None, fixed: None };
+        match key & 7 {
+            0 => field.varint = Some(self.varint()?),
+            1 => field.fixed = Some(Fixed::Bits64(self.bits(8)?)),
             LEN => {
                 let len = self.varint()?;
-                let offset = self.at;
-                return Ok(Some(Field { number, offset, content: Some(self.take(len)?), varint: None }));
+                field.offset = self.at;
+                field.content = Some(self.take(len)?);
             }
-            5 => self.take(4).map(|_| None)?,
+            // Four bytes fill half of the number.
+            5 => field.fixed = Some(Fixed::Bits32(self.bits(4)? as u32)),
             3 | 4 => return Err(malformed(start, "group")),
             _ => return Err(malformed(start, "unknown wire type")),
-        };
-        Ok(Some(Field { number, offset, content: None, varint }))
+        }
+        Ok(Some(field))
+    }
+
+    /// A little-endian number of so many bytes, at most eight.
+    pub(crate) fn bits(&mut self, bytes: u64) -> Result<u64, DecodeError> {
+        Ok(self.take(bytes)?.iter().rev().fold(0, |all, b| all << 8 | u64::from(*b)))
     }
 
     fn take(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
@@ -66,12 +82,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether everything was read.
-    pub(super) fn at_end(&self) -> bool {
+    pub(crate) fn at_end(&self) -> bool {
         self.at >= self.input.len()
     }
 
     /// At most ten bytes, the tenth at most 1.
-    pub(super) fn varint(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
         let start = self.at;
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -92,7 +108,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -100,7 +120,16 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-pub(super) fn malformed(offset: usize, what: &'static str) -> DecodeError {
+pub(crate) fn content<'a>(field: &Field<'a>, name: &'static str) -> Result<&'a [u8], DecodeError> {
+    field.content.ok_or_else(|| DecodeError::Unexpected {
+        offset: field.offset,
+        field: name.into(),
+        expected: "a message",
+        found: "a number".into(),
+    })
+}
+
+pub(crate) fn malformed(offset: usize, what: &'static str) -> DecodeError {
     DecodeError::Malformed { offset, what: what.into() }
 }
 
@@ -114,7 +143,7 @@ mod tests {
             for v in [1_u64 << bits, (1_u64 << bits) - 1, u64::MAX >> bits] {
                 let mut out = Vec::new();
                 put_varint(&mut out, v);
-                assert_eq!(Fields::new(&out).varint(), Ok(v));
+                assert_eq!((Fields::new(&out).varint(), out.len()), (Ok(v), varint_len(v)));
             }
         }
     }

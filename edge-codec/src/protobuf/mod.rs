@@ -6,9 +6,11 @@
 //! The decoder reads the envelope itself and gives prost one row at a time, since a `repeated Row` of empty rows
 //! (two bytes each) would make prost allocate more than thirty times the input before any limit could speak.
 
+pub mod columns;
 mod decode;
 mod encode;
-mod fields;
+mod envelope;
+pub(crate) mod fields;
 pub mod schema;
 
 pub(crate) use decode::Rows;

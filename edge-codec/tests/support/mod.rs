@@ -8,6 +8,7 @@
     reason = "test support; each file uses its part"
 )]
 
+use edge_codec::protobuf::columns;
 use edge_codec::{
     Batch, DecodeError, EncodeError, Limits, Reading, SensorTable, Value, cbor, json, protobuf,
 };
@@ -59,14 +60,16 @@ impl Rng {
     }
 }
 
+/// The batch formats with a decoder, in the forms that are tested.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     Json,
     Cbor,
     Protobuf,
+    Columns,
 }
 
-pub const KINDS: [Kind; 3] = [Kind::Json, Kind::Cbor, Kind::Protobuf];
+pub const KINDS: [Kind; 4] = [Kind::Json, Kind::Cbor, Kind::Protobuf, Kind::Columns];
 
 impl Kind {
     pub fn decode<'a>(self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
@@ -74,7 +77,53 @@ impl Kind {
             Kind::Json => json::decode(input, limits),
             Kind::Cbor => cbor::decode(input, limits),
             Kind::Protobuf => protobuf::decode(input, limits),
+            Kind::Columns => columns::decode(input, limits),
         }
+    }
+
+    /// Whether the format has a place for this reading.
+    pub fn carries(self, reading: &Reading<'_>) -> bool {
+        match self {
+            Kind::Json => !matches!(reading.value, Value::F64(v) if !v.is_finite()),
+            Kind::Cbor | Kind::Protobuf | Kind::Columns => true,
+        }
+    }
+
+    /// Sensors with names the format allows.
+    pub fn table(self) -> SensorTable<'static> {
+        table()
+    }
+
+    /// One of everything that the format carries.
+    pub fn samples(self) -> Vec<Reading<'static>> {
+        samples().into_iter().chain(non_finite()).filter(|r| self.carries(r)).collect()
+    }
+
+    /// Entries of the sensor table in a batch of the samples: in columns one per kind of value.
+    pub fn sensors(self) -> usize {
+        let mut seen = Vec::new();
+        for r in self.samples() {
+            let kind = (self == Kind::Columns).then(|| std::mem::discriminant(&r.value));
+            if !seen.contains(&(r.sensor, kind)) {
+                seen.push((r.sensor, kind));
+            }
+        }
+        seen.len()
+    }
+
+    /// Whether a decoded reading has the number its sensor was given; else the name alone tells.
+    pub fn keeps_numbers(self) -> bool {
+        self != Kind::Json
+    }
+
+    /// Whether identity, mark and sequence runs are carried.
+    pub fn keeps_identity(self) -> bool {
+        true
+    }
+
+    /// What a quality reads as.
+    pub fn quality(self, sent: u32) -> u32 {
+        sent
     }
 }
 
@@ -83,14 +132,24 @@ pub enum AnyEncoder<'t> {
     Json(json::Encoder<&'t SensorTable<'t>>),
     Cbor(cbor::Encoder<&'t SensorTable<'t>>),
     Protobuf(protobuf::Encoder<&'t SensorTable<'t>>),
+    Columns(columns::Encoder<&'t SensorTable<'t>>),
 }
 
 macro_rules! each {
     ($self:expr, $e:ident => $body:expr) => {
+        each!($self, $e => $body; Json Cbor Protobuf Columns)
+    };
+    ($self:expr, $e:ident => $body:expr; $($kind:ident)*) => {
         match $self {
-            AnyEncoder::Json($e) => $body,
-            AnyEncoder::Cbor($e) => $body,
-            AnyEncoder::Protobuf($e) => $body,
+            $(AnyEncoder::$kind($e) => $body,)*
+        }
+    };
+}
+
+macro_rules! wrap {
+    ($self:expr, $e:ident => $body:expr; $($kind:ident)*) => {
+        match $self {
+            $(AnyEncoder::$kind($e) => AnyEncoder::$kind($body),)*
         }
     };
 }
@@ -101,14 +160,11 @@ impl<'t> AnyEncoder<'t> {
             Kind::Json => Self::Json(json::Encoder::new(table)),
             Kind::Cbor => Self::Cbor(cbor::Encoder::new(table)),
             Kind::Protobuf => Self::Protobuf(protobuf::Encoder::new(table)),
+            Kind::Columns => Self::Columns(columns::Encoder::new(table)),
         }
     }
     pub fn identify(self, id: edge_codec::BatchId, pd: bool) -> Self {
-        match self {
-            Self::Json(e) => Self::Json(e.id(id).possible_duplicate(pd)),
-            Self::Cbor(e) => Self::Cbor(e.id(id).possible_duplicate(pd)),
-            Self::Protobuf(e) => Self::Protobuf(e.id(id).possible_duplicate(pd)),
-        }
+        wrap!(self, e => e.id(id).possible_duplicate(pd); Json Cbor Protobuf Columns)
     }
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
         each!(self, e => e.push(reading))

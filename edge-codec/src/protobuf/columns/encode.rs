@@ -1,0 +1,217 @@
+//! Readings to columns.
+
+use super::super::{envelope, fields};
+use super::packed::zigzag;
+use super::schema::{self, Kind, tag};
+use crate::encoder::{Body, Draft, Row, Wire};
+use crate::{EncodeError, Header, Reading, Sensor, Value};
+use fields::{LEN, put_varint, varint_len};
+use prost::Message;
+
+/// Marks an [`Encoder`](crate::Encoder) as one for Protobuf columns.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Columns;
+
+impl Wire for Columns {
+    type Body = Arrays;
+
+    fn check(&self, _: &Reading<'_>, _: &Sensor<'_>) -> Result<(), EncodeError> {
+        Ok(())
+    }
+
+    fn kind(&self, value: &Value<'_>) -> u8 {
+        kind(value) as u8
+    }
+
+    fn sensor(&self, body: &mut Arrays, sensor: &Sensor<'_>, kind: u8, again: bool) {
+        let text = |text: &str| if again { String::new() } else { text.to_owned() };
+        let entry = schema::Sensor {
+            id: sensor.id,
+            name: text(&sensor.name),
+            unit: text(&sensor.unit),
+            kind: kind.into(),
+        };
+        let out = body.array(Part::Sensors);
+        put_varint(out, u64::from(tag::SENSORS) << 3 | LEN);
+        put_varint(out, entry.encoded_len() as u64);
+        out.extend(entry.encode_to_vec());
+    }
+
+    fn row(&self, body: &mut Arrays, row: &Row<'_>) {
+        put_varint(body.array(Part::Sensor), row.entry as u64);
+        let delta = row.since_base.wrapping_sub(body.state.since_base);
+        body.state.since_base = row.since_base;
+        put_varint(body.array(Part::Time), zigzag(delta));
+        body.quality(row.reading.quality);
+        match &row.reading.value {
+            Value::F64(v) => body.array(Part::F64).extend_from_slice(&v.to_bits().to_le_bytes()),
+            Value::I64(v) => put_varint(body.array(Part::I64), zigzag(*v)),
+            Value::U64(v) => put_varint(body.array(Part::U64), *v),
+            Value::Bool(v) => body.array(Part::Bool).push((*v).into()),
+            Value::Text(v) => put_string(body.array(Part::Text), tag::TEXT, v.as_bytes()),
+            Value::Bytes(v) => put_string(body.array(Part::Bytes), tag::BYTES, v),
+            Value::Null => {}
+        }
+    }
+
+    fn number_len(&self, number: u64) -> usize {
+        varint_len(number)
+    }
+
+    fn frame_len(&self, header: &Header, draft: &Draft<Arrays>) -> usize {
+        let arrays = PARTS.into_iter().map(|part| draft.body.framed_len(part)).sum::<usize>();
+        envelope::len(header, draft.base_time, &draft.runs) + arrays
+    }
+
+    fn frame(&self, header: &Header, draft: &Draft<Arrays>) -> Vec<u8> {
+        let mut out = envelope::head(header, draft.base_time);
+        envelope::put_runs(&mut out, &draft.runs);
+        for part in PARTS {
+            let framed = draft.body.framed_len(part);
+            if let (Some(number), true) = (part.packed(), framed > 0) {
+                put_varint(&mut out, u64::from(number) << 3 | LEN);
+                put_varint(&mut out, draft.body.len(part) as u64);
+            }
+            out.extend_from_slice(&draft.body.arrays[part as usize]);
+            if let (Part::Quality, Some((status, count))) = (part, draft.body.open_run()) {
+                put_varint(&mut out, status);
+                put_varint(&mut out, count);
+            }
+        }
+        out
+    }
+}
+
+fn kind(value: &Value<'_>) -> Kind {
+    match value {
+        Value::F64(_) => Kind::F64,
+        Value::I64(_) => Kind::I64,
+        Value::U64(_) => Kind::U64,
+        Value::Bool(_) => Kind::Bool,
+        Value::Text(_) => Kind::Text,
+        Value::Bytes(_) => Kind::Bytes,
+        Value::Null => Kind::Null,
+    }
+}
+
+fn put_string(out: &mut Vec<u8>, number: u32, content: &[u8]) {
+    put_varint(out, u64::from(number) << 3 | LEN);
+    put_varint(out, content.len() as u64);
+    out.extend_from_slice(content);
+}
+
+/// The arrays in the order in which they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Sensors,
+    Sensor,
+    Time,
+    F64,
+    I64,
+    U64,
+    Bool,
+    Text,
+    Bytes,
+    Quality,
+}
+
+const COUNT: usize = 10;
+const PARTS: [Part; COUNT] = [
+    Part::Sensors,
+    Part::Sensor,
+    Part::Time,
+    Part::F64,
+    Part::I64,
+    Part::U64,
+    Part::Bool,
+    Part::Text,
+    Part::Bytes,
+    Part::Quality,
+];
+
+impl Part {
+    /// Field number of a packed array; the others carry theirs with every element.
+    fn packed(self) -> Option<u32> {
+        match self {
+            Part::Sensors | Part::Text | Part::Bytes => None,
+            Part::Sensor => Some(tag::SENSOR),
+            Part::Time => Some(tag::TIME),
+            Part::F64 => Some(tag::F64),
+            Part::I64 => Some(tag::I64),
+            Part::U64 => Some(tag::U64),
+            Part::Bool => Some(tag::BOOL),
+            Part::Quality => Some(tag::QUALITY),
+        }
+    }
+}
+
+/// The arrays in the making.
+#[derive(Debug, Default)]
+pub struct Arrays {
+    arrays: [Vec<u8>; COUNT],
+    state: State,
+}
+
+/// What the next reading builds on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct State {
+    since_base: i64,
+    /// The run of equal qualities that is still open: status and count.
+    quality: (u32, u64),
+}
+
+impl Arrays {
+    fn array(&mut self, part: Part) -> &mut Vec<u8> {
+        &mut self.arrays[part as usize]
+    }
+
+    fn len(&self, part: Part) -> usize {
+        let open = if part == Part::Quality { self.open_run() } else { None };
+        let open = open.map_or(0, |(status, count)| varint_len(status) + varint_len(count));
+        self.arrays[part as usize].len() + open
+    }
+
+    /// With key and length; 0 if there is none.
+    fn framed_len(&self, part: Part) -> usize {
+        let len = self.len(part);
+        match part.packed() {
+            Some(number) if len > 0 => varint_len(u64::from(number) << 3) + varint_len(len as u64) + len,
+            _ => len,
+        }
+    }
+
+    /// The last run of qualities, status and count; none if all readings are good.
+    fn open_run(&self) -> Option<(u64, u64)> {
+        let (status, count) = self.state.quality;
+        let written = status != 0 || !self.arrays[Part::Quality as usize].is_empty();
+        written.then_some((status.into(), count))
+    }
+
+    fn quality(&mut self, status: u32) {
+        let (open, count) = self.state.quality;
+        if open == status {
+            self.state.quality.1 += 1;
+            return;
+        }
+        if count > 0 {
+            let closed = self.array(Part::Quality);
+            put_varint(closed, open.into());
+            put_varint(closed, count);
+        }
+        self.state.quality = (status, 1);
+    }
+}
+
+impl Body for Arrays {
+    type Mark = ([usize; COUNT], State);
+
+    fn mark(&self) -> Self::Mark {
+        (self.arrays.each_ref().map(Vec::len), self.state)
+    }
+
+    fn undo(&mut self, (lens, state): Self::Mark) {
+        self.arrays.iter_mut().zip(lens).for_each(|(array, len)| array.truncate(len));
+        self.state = state;
+    }
+}

@@ -1,0 +1,24 @@
+//! Protobuf batches, one packed array per field: the message `edge.columns.v1.Batch` of `proto/columns.proto`, text in
+//! [`PROTO`].
+//!
+//! The same content as [rows](super) in a third to a quarter of the bytes: a double costs eight, its sensor and time
+//! about one each. Every sensor's entry says what kind its values are; a sensor whose values are of several kinds has
+//! an entry for each, so no reading needs a tag. The order of the readings is kept.
+
+mod decode;
+mod encode;
+mod packed;
+pub mod schema;
+
+pub(crate) use decode::Rows;
+pub use decode::decode;
+pub use encode::Columns;
+
+/// See [`Encoder`](crate::Encoder).
+pub type Encoder<S> = crate::Encoder<S, Columns>;
+
+/// `application/vnd.edge.columns+protobuf;v=1`.
+pub const CONTENT_TYPE: &str = crate::content_type::PROTOBUF_COLUMNS;
+
+/// The published schema, for whoever wants to generate readers in another language.
+pub const PROTO: &str = include_str!("../../../proto/columns.proto");

@@ -1,0 +1,111 @@
+//! `proto/columns.proto` as prost structs. Exhaustive: the field numbers are frozen.
+
+/// A batch.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Batch {
+    /// Version of this layout: 1.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// Identity: gateway.
+    #[prost(fixed64, optional, tag = "2")]
+    pub gateway: Option<u64>,
+    /// Identity: lane.
+    #[prost(uint32, optional, tag = "3")]
+    pub lane: Option<u32>,
+    /// Identity: epoch.
+    #[prost(uint32, optional, tag = "4")]
+    pub epoch: Option<u32>,
+    /// Identity: sequence number of the first reading.
+    #[prost(uint64, optional, tag = "5")]
+    pub first_seq: Option<u64>,
+    /// Possible duplicate.
+    #[prost(bool, tag = "6")]
+    pub pd: bool,
+    /// Milliseconds since the Unix epoch.
+    #[prost(sint64, tag = "7")]
+    pub base_time: i64,
+    /// Every sensor, once per kind of value.
+    #[prost(message, repeated, tag = "8")]
+    pub sensors: Vec<Sensor>,
+    /// Run lengths of sequence numbers; empty = no hole.
+    #[prost(uint64, repeated, tag = "10")]
+    pub seqs: Vec<u64>,
+    /// Per reading: place in `sensors`.
+    #[prost(uint32, repeated, tag = "11")]
+    pub sensor: Vec<u32>,
+    /// Per reading: milliseconds since the one before.
+    #[prost(sint64, repeated, tag = "12")]
+    pub time: Vec<i64>,
+    /// Doubles.
+    #[prost(double, repeated, tag = "13")]
+    pub f64: Vec<f64>,
+    /// Signed integers.
+    #[prost(sint64, repeated, tag = "14")]
+    pub i64: Vec<i64>,
+    /// Unsigned integers.
+    #[prost(uint64, repeated, tag = "15")]
+    pub u64: Vec<u64>,
+    /// Booleans.
+    #[prost(bool, repeated, tag = "16")]
+    pub bool: Vec<bool>,
+    /// Texts.
+    #[prost(string, repeated, tag = "17")]
+    pub text: Vec<String>,
+    /// Byte strings.
+    #[prost(bytes = "vec", repeated, tag = "18")]
+    pub bytes: Vec<Vec<u8>>,
+    /// OPC UA StatusCodes and counts; empty = all good.
+    #[prost(uint32, repeated, tag = "19")]
+    pub quality: Vec<u32>,
+}
+
+/// A sensor and the kind of its values.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
+pub struct Sensor {
+    /// The number.
+    #[prost(uint32, tag = "1")]
+    pub id: u32,
+    /// Name.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// Unit; empty = none.
+    #[prost(string, tag = "3")]
+    pub unit: String,
+    /// Kind of the values.
+    #[prost(enumeration = "Kind", tag = "4")]
+    pub kind: i32,
+}
+
+/// In which array a sensor's values are. Exhaustive: another kind is another version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum Kind {
+    /// [`Batch::f64`].
+    F64 = 0,
+    /// [`Batch::i64`].
+    I64 = 1,
+    /// [`Batch::u64`].
+    U64 = 2,
+    /// [`Batch::bool`].
+    Bool = 3,
+    /// [`Batch::text`].
+    Text = 4,
+    /// [`Batch::bytes`].
+    Bytes = 5,
+    /// None.
+    Null = 6,
+}
+
+/// Tags of [`Batch`]; those of the envelope are in [rows](crate::protobuf::schema).
+pub(super) mod tag {
+    pub(in super::super) const SENSORS: u32 = crate::protobuf::schema::SENSORS;
+    pub(in super::super) const SENSOR: u32 = 11;
+    pub(in super::super) const TIME: u32 = 12;
+    pub(in super::super) const F64: u32 = 13;
+    pub(in super::super) const I64: u32 = 14;
+    pub(in super::super) const U64: u32 = 15;
+    pub(in super::super) const BOOL: u32 = 16;
+    pub(in super::super) const TEXT: u32 = 17;
+    pub(in super::super) const BYTES: u32 = 18;
+    pub(in super::super) const QUALITY: u32 = 19;
+}

@@ -1,0 +1,99 @@
+//! What rows and columns have in common: version, identity, base time and sequence runs, under the same numbers.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::VERSION;
+use super::fields::{self, Fields, malformed, put_varint, varint_len};
+use super::schema::{Head, SEQS};
+use crate::seqs::Runs;
+use crate::{BatchId, DecodeError, Header, Limits};
+use prost::Message;
+
+fn to_head(header: &Header, base_time: i64) -> Head {
+    Head {
+        version: VERSION,
+        gateway: header.id.map(|id| id.gateway),
+        lane: header.id.map(|id| id.lane.into()),
+        epoch: header.id.map(|id| id.epoch),
+        first_seq: header.id.map(|id| id.first_seq),
+        pd: header.pd,
+        base_time,
+    }
+}
+
+/// The fields before sensors and readings.
+pub(super) fn head(header: &Header, base_time: i64) -> Vec<u8> {
+    to_head(header, base_time).encode_to_vec()
+}
+
+/// Length of [`head`] and [`put_runs`] together.
+pub(super) fn len(header: &Header, base_time: i64, runs: &Runs) -> usize {
+    let runs = runs.size(varint_len).map_or(0, |(_, bytes)| 1 + varint_len(bytes as u64) + bytes);
+    to_head(header, base_time).encoded_len() + runs
+}
+
+/// The sequence runs, packed; nothing without a hole.
+pub(super) fn put_runs(out: &mut Vec<u8>, runs: &Runs) {
+    if let Some((_, bytes)) = runs.size(varint_len) {
+        put_varint(out, u64::from(SEQS) << 3 | fields::LEN);
+        put_varint(out, bytes as u64);
+        runs.numbers().for_each(|n| put_varint(out, n));
+    }
+}
+
+/// Header and base time of a batch of our version.
+pub(super) fn read(input: &[u8]) -> Result<(Header, i64), DecodeError> {
+    let head = Head::decode(input).map_err(|e| refused(0, &e))?;
+    if head.version != VERSION {
+        let (found, supported) = (head.version.into(), VERSION.into());
+        return Err(DecodeError::Version { offset: 0, found, supported });
+    }
+    Ok((Header { id: identity(&head)?, pd: head.pd }, head.base_time))
+}
+
+fn identity(head: &Head) -> Result<Option<BatchId>, DecodeError> {
+    match (head.gateway, head.lane, head.epoch, head.first_seq) {
+        (None, None, None, None) => Ok(None),
+        (Some(gateway), Some(lane), Some(epoch), Some(first_seq)) => {
+            let lane = lane.try_into().map_err(|_| malformed(0, "lane is above 255"))?;
+            Ok(Some(BatchId { gateway, lane, epoch, first_seq }))
+        }
+        _ => Err(malformed(0, "identity is incomplete")),
+    }
+}
+
+/// The run lengths, packed or not: a reader must take both (Protobuf encoding, "Packed Repeated Fields").
+pub(super) fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, DecodeError> {
+    let mut runs = Vec::new();
+    let mut fields = Fields::new(input);
+    while let Some(field) = fields.next()? {
+        if field.number != SEQS {
+            continue;
+        }
+        let mut numbers = field.content.map(Fields::new);
+        match (&mut numbers, field.varint) {
+            (Some(packed), _) => {
+                while !packed.at_end() {
+                    runs.push(packed.varint().map_err(|e| shifted(e, field.offset))?);
+                    crate::batch::check_runs(field.offset, runs.len(), limits)?;
+                }
+            }
+            (None, Some(number)) => runs.push(number),
+            (None, None) => return Err(malformed(field.offset, "seqs are not varints")),
+        }
+        crate::batch::check_runs(field.offset, runs.len(), limits)?;
+    }
+    Ok((!runs.is_empty()).then_some(runs))
+}
+
+/// An error within an embedded message, told in offsets of the whole input.
+pub(super) fn shifted(mut error: DecodeError, by: usize) -> DecodeError {
+    if let DecodeError::Malformed { offset, .. } | DecodeError::Truncated { offset, .. } = &mut error {
+        *offset = offset.saturating_add(by);
+    }
+    error
+}
+
+pub(super) fn refused(offset: usize, error: &prost::DecodeError) -> DecodeError {
+    DecodeError::Malformed { offset, what: error.to_string().into() }
+}
