@@ -28,7 +28,8 @@ impl Lease {
         self.leased.as_ref().map(|leased| &leased.row)
     }
 
-    /// The message.
+    /// The message: what was pushed, or from the ring a slice of the buffer it was read into. While it is held so is
+    /// that buffer, up to 64 KiB; copy what you keep for long.
     #[must_use]
     pub fn payload(&self) -> &Bytes {
         self.row().map_or(&EMPTY, |row| &row.payload)

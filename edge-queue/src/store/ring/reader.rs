@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+
 use super::aside::Aside;
 use super::frame::into_body;
 use super::lane::LaneLog;
@@ -37,7 +39,8 @@ struct Index {
 #[derive(Debug)]
 struct Loaded {
     placed: Placed,
-    body: Vec<u8>,
+    /// Rows handed out are slices of it.
+    body: Bytes,
     cursor: Cursor,
     /// Rows below were passed by the cursor.
     passed: Seq,
@@ -143,14 +146,16 @@ impl Reader {
         if self.frame.as_ref().is_some_and(|loaded| loaded.placed == *placed) {
             return true;
         }
-        let mut body = self.frame.take().map(|loaded| loaded.body).unwrap_or_default();
+        // The buffer is used again when no row of it is held any more.
+        let unused = self.frame.take().map(|loaded| loaded.body).filter(Bytes::is_unique);
+        let mut body = unused.map(Vec::from).unwrap_or_default();
         let head = &placed.head;
         if !source.look.pages.frame_into(head, placed.page, &mut body) {
             return false;
         }
         into_body(head, &mut body);
         let cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
-        self.frame = Some(Loaded { placed: *placed, body, cursor, passed: 0 });
+        self.frame = Some(Loaded { placed: *placed, body: body.into(), cursor, passed: 0 });
         true
     }
 
@@ -172,7 +177,7 @@ impl Reader {
                     }
                     *at = row.seq.saturating_add(1);
                     loaded.passed = *at;
-                    chunk.rows.push(row.to_row());
+                    chunk.rows.push(row.to_row(&loaded.body));
                 }
                 Some(_) => {}
             }

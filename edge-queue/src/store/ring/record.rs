@@ -145,6 +145,8 @@ pub(super) struct RowRef<'a> {
     weight: u32,
     key_len: usize,
     meta_len: usize,
+    /// Where `data` lies in the body.
+    at: usize,
     /// Key, meta, payload.
     data: &'a [u8],
 }
@@ -155,9 +157,11 @@ impl RowRef<'_> {
         self.data.len()
     }
 
-    /// The row as the queue hands it out: one allocation, so that a long-held row does not hold its frame.
-    pub(super) fn to_row(self) -> StoredRow {
-        let mut rest = Bytes::copy_from_slice(self.data);
+    /// The row as the queue hands it out: slices of `body`, in which it was found. No copy; a row that is held long
+    /// holds its frame.
+    pub(super) fn to_row(self, body: &Bytes) -> StoredRow {
+        let end = self.at.saturating_add(self.data.len()).min(body.len());
+        let mut rest = body.slice(self.at.min(end)..end);
         let key = rest.split_to(self.key_len.min(rest.len()));
         let meta = rest.split_to(self.meta_len.min(rest.len()));
         StoredRow {
@@ -186,8 +190,11 @@ impl Cursor {
     pub(super) fn next<'a>(&mut self, body: &'a [u8]) -> Option<Record<'a>> {
         let mut r = Reader::new(body.get(self.at..)?);
         let tag = r.u8()?;
-        let record = if tag & 0x80 == 0 { self.row(tag, &mut r)? } else { change(tag, &mut r)? };
+        let mut record = if tag & 0x80 == 0 { self.row(tag, &mut r)? } else { change(tag, &mut r)? };
         self.at = body.len() - r.left();
+        if let Record::Row(row) = &mut record {
+            row.at = self.at - row.data.len();
+        }
         Some(record)
     }
 
@@ -211,7 +218,20 @@ impl Cursor {
         self.before.seq = seq;
         self.before.stamp = Some(stamp);
         let lane = self.lane;
-        Some(Record::Row(RowRef { seq, lane, epoch, stamp, ttl_ms, expiry, weight, key_len, meta_len, data }))
+        let at = 0;
+        Some(Record::Row(RowRef {
+            seq,
+            lane,
+            epoch,
+            stamp,
+            ttl_ms,
+            expiry,
+            weight,
+            key_len,
+            meta_len,
+            at,
+            data,
+        }))
     }
 }
 
@@ -300,10 +320,11 @@ mod tests {
             assert!(out.len() - start - own <= RECORD_OVERHEAD as usize);
         }
         changes.iter().zip(0..).for_each(|(c, n)| put_change(&mut out, (77, n), c));
+        let body = Bytes::from(out.clone());
         let mut cursor = Cursor::new(2, 5, 7);
         for row in &rows {
             match cursor.next(&out) {
-                Some(Record::Row(r)) => assert_eq!(&r.to_row(), row),
+                Some(Record::Row(r)) => assert_eq!(&r.to_row(&body), row),
                 other => panic!("{other:?}"),
             }
         }
