@@ -26,10 +26,12 @@ pub enum Call {
     Remove,
     /// `Dir::sync`
     SyncDir,
+    /// Any of them: a fault planted here counts every call.
+    Any,
 }
 
 impl Call {
-    /// Every kind.
+    /// Every kind, [`Call::Any`] apart.
     pub const ALL: [Call; 10] = [
         Call::Read,
         Call::Write,
@@ -42,6 +44,11 @@ impl Call {
         Call::Remove,
         Call::SyncDir,
     ];
+
+    /// Whether a file system that became read-only refuses it. `Open` asks for writing too.
+    fn changes(self) -> bool {
+        !matches!(self, Call::Read | Call::Sync | Call::SyncDir)
+    }
 }
 
 /// How a call fails.
@@ -55,6 +62,8 @@ pub enum FaultError {
     NoSpace,
     /// A write that wrote a part and then failed, or a read that found a short file.
     Short,
+    /// The file system was remounted read-only (EROFS): what changes nothing goes on.
+    ReadOnly,
 }
 
 /// A planted failure.
@@ -75,6 +84,7 @@ impl FaultError {
         match self {
             FaultError::Io => io::Error::from_raw_os_error(5),
             FaultError::NoSpace => io::Error::from_raw_os_error(28),
+            FaultError::ReadOnly => io::Error::from_raw_os_error(30),
             FaultError::Short if call == Call::Read => io::ErrorKind::UnexpectedEof.into(),
             FaultError::Short => io::ErrorKind::WriteZero.into(),
         }
@@ -101,11 +111,14 @@ impl Faults {
     pub(super) fn check(&mut self, call: Call) -> Option<FaultError> {
         let mut hit = None;
         self.planted.retain_mut(|fault| {
-            if fault.call != call {
+            if fault.call != call && fault.call != Call::Any {
                 return true;
             }
             if fault.after > 0 {
                 fault.after -= 1;
+                return true;
+            }
+            if fault.error == FaultError::ReadOnly && !call.changes() {
                 return true;
             }
             hit = Some(fault.error);

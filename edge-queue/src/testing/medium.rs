@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, Op, Outcome};
 use super::fault::{Call, Fault, FaultError, Faults};
+use super::hold::{Gate, Hold};
 use crate::medium::{Dir, Medium};
 
 /// What the program asked of the simulated disk.
@@ -46,6 +47,8 @@ struct Shared {
     locks: BTreeSet<String>,
     freeze_at: Option<u64>,
     lying_sync: bool,
+    trusted_resync: bool,
+    gate: Option<Arc<Gate>>,
     capacity_bytes: Option<u64>,
 }
 
@@ -95,6 +98,19 @@ impl SimDir {
     /// The planted bug: from here on syncs of files return `Ok` and make nothing durable.
     pub fn plant_lying_sync(&self) {
         self.lock_shared().lying_sync = true;
+    }
+
+    /// The planted bug: from here on a sync that failed is asked again, and the second answer is believed. Linux
+    /// says `Ok` then, since it marked the pages clean, and some of them are on no disk.
+    pub fn plant_trusted_resync(&self) {
+        self.lock_shared().trusted_resync = true;
+    }
+
+    /// The next `Read`, `Write` or `Sync` hangs until the hold is dropped; other calls meanwhile go on. One hold at a time.
+    pub fn hold(&self, call: Call) -> Hold {
+        let (gate, hold) = Gate::new(call);
+        self.lock_shared().gate = Some(gate);
+        hold
     }
 
     /// Plants a failure.
@@ -158,6 +174,16 @@ impl SimDir {
 
     fn file(&self, file: usize) -> Box<dyn Medium> {
         Box::new(SimFile { shared: Arc::clone(&self.shared), file })
+    }
+}
+
+/// Hangs, without a lock held, if this call is to.
+fn pass(shared: &Mutex<Shared>, call: Call) {
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let gate = shared.gate.take_if(|gate| gate.is_for(call));
+    drop(shared);
+    if let Some(gate) = gate {
+        gate.pass();
     }
 }
 
@@ -262,6 +288,11 @@ impl Dir for SimDir {
         }
         Ok(Box::new(Held { shared: Arc::clone(&self.shared), name: name.to_owned() }))
     }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let shared = self.lock_shared();
+        Ok(shared.capacity_bytes.map(|capacity| capacity.saturating_sub(shared.disk.allocated_bytes())))
+    }
 }
 
 struct Held {
@@ -290,6 +321,7 @@ impl SimFile {
 
 impl Medium for SimFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        pass(&self.shared, Call::Read);
         let mut shared = self.lock_shared();
         shared.counters.reads += 1;
         shared.check(Call::Read)?;
@@ -300,6 +332,7 @@ impl Medium for SimFile {
     }
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        pass(&self.shared, Call::Write);
         let file = self.file;
         let mut shared = self.lock_shared();
         shared.counters.writes += 1;
@@ -316,6 +349,7 @@ impl Medium for SimFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        pass(&self.shared, Call::Sync);
         let file = self.file;
         let mut shared = self.lock_shared();
         shared.counters.syncs += 1;
@@ -323,7 +357,9 @@ impl Medium for SimFile {
         if let Some(error) = shared.faults.check(Call::Sync) {
             let seed = shared.counters.operations;
             shared.run(Op::FailedSync { file, seed });
-            return Err(error.error(Call::Sync));
+            if !shared.trusted_resync {
+                return Err(error.error(Call::Sync));
+            }
         }
         let op = if shared.lying_sync { Op::LyingSync } else { Op::Sync { file } };
         shared.run(op);

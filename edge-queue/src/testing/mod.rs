@@ -4,7 +4,7 @@
 //!
 //! * [`SimDir`] is a directory whose power can be cut after any operation: it keeps what the program sees (live)
 //!   apart from what a power cut leaves (durable), and lets a seed decide about everything in between.
-//! * [`Fault`] makes the n-th call of a kind fail, once or for good.
+//! * [`Fault`] makes the n-th call of a kind fail, once or for good; [`Hold`] makes one hang.
 //! * [`conformance`] proves the contract of [`store`](crate::store) for an implementation, against [`ModelStore`].
 //! * [`CrashRig`] records a history and judges what every power cut would have left.
 //! * [`survive`] runs with a call that fails.
@@ -16,6 +16,7 @@ mod crash;
 mod disk;
 mod fault;
 mod history;
+mod hold;
 mod image;
 mod medium;
 mod model;
@@ -30,6 +31,7 @@ pub use crash::{CrashRig, Open};
 pub use disk::Outcome;
 pub use fault::{Call, Fault, FaultError};
 pub use history::{History, Plan, Step, row_at, small_options};
+pub use hold::Hold;
 pub use medium::{Recording, SimCounters, SimDir, SimFile};
 pub use model::ModelStore;
 pub use planted::{Bug, Planted};
