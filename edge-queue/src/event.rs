@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::fault::FaultKind;
 use crate::row::{Lane, Seq};
 
 /// Most events kept; when nobody asks, the oldest go first.
@@ -30,9 +31,14 @@ pub enum Event {
         /// How many rows.
         rows: u64,
     },
-    /// The store began to fail; rows stay in RAM and are written again.
-    Degraded(String),
-    /// The store works again and everything that waited is written.
+    /// The store began to fail, or fails in another way; rows stay in RAM and are written again.
+    Degraded {
+        /// How it fails.
+        kind: FaultKind,
+        /// What failed, in words.
+        reason: String,
+    },
+    /// The store works again; after a failed commit everything that waited is written.
     Recovered,
 }
 
@@ -47,7 +53,7 @@ impl fmt::Display for Event {
             Event::Lost { lane, first, last, rows } => {
                 write!(f, "{rows} rows lost to damage in lane {}, numbers {first} to {last}", lane.0)
             }
-            Event::Degraded(reason) => write!(f, "the store fails: {reason}"),
+            Event::Degraded { kind, reason } => write!(f, "the store fails ({kind}): {reason}"),
             Event::Recovered => f.write_str("the store works again"),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::config::{Config, StoreKind};
 use crate::consumer::Consumer;
-use crate::engine::{Engine, lock};
+use crate::engine::Engine;
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
 use crate::event::Event;
 use crate::medium::Dir;
@@ -201,7 +201,7 @@ impl Queue {
     /// What happened to the store since the last call; the newest 256.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
-        lock(&self.handle.engine.events).take()
+        self.handle.engine.take_events()
     }
 
     /// The random number that is part of every row's identity.

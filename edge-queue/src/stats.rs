@@ -1,10 +1,12 @@
 //! What a queue is and did, as numbers.
 
+use crate::fault::FaultKind;
 use crate::row::Lane;
 use crate::state::Reason;
 use crate::store::StoreStats;
 
-/// A snapshot of everything worth watching. Cost: one read of the oldest row per lane at most.
+/// A snapshot of everything worth watching. Cost: one read of the oldest row per lane at most, none while the store is
+/// at work: then [`Stats::store`] and [`Stats::oldest_age_ms`] are what was last known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -22,7 +24,8 @@ pub struct Stats {
     pub store: StoreStats,
     /// Whether the store works.
     pub health: Health,
-    /// How long the writer has been overdue with a commit, in milliseconds; stays near 0 while it makes progress.
+    /// How long the writer has been overdue with a commit or in one call of the store, in milliseconds; stays near 0
+    /// while it makes progress.
     pub overdue_ms: u64,
     /// Rows whose receipt said `Volatile` because the store failed.
     pub volatile_rows: u64,
@@ -118,8 +121,10 @@ impl Ledger {
 pub enum Health {
     /// It does.
     Healthy,
-    /// The last commit failed; rows stay in RAM and are written again.
+    /// The last commit failed, or a call hangs; rows stay in RAM and are written again.
     Degraded {
+        /// How it fails.
+        kind: FaultKind,
         /// What failed, in words.
         reason: String,
         /// For how long, in milliseconds.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use edge_queue::testing::{Call, Fault, FaultError, SimDir};
 use edge_queue::{
-    Config, Event, Health, Limit, ManualClock, Now, OnFault, Pending, PushError, Queue, Receipt, Row,
-    StoreKind, Wait,
+    Config, Event, FaultKind, Health, Limit, ManualClock, Now, OnFault, Pending, PushError, Queue, Receipt,
+    Row, StoreKind, Wait,
 };
 
 fn open(dir: &SimDir, config: Config) -> (Queue, Arc<ManualClock>) {
@@ -35,7 +35,7 @@ fn no_receipt_lies_while_the_disk_fails_and_all_is_written_when_it_is_back() {
     assert!(q.commit().is_err());
     assert!(receipts.iter().all(|r| r.try_get() == Ok(None)));
     assert!(matches!(q.stats().health, Health::Degraded { .. }));
-    assert!(matches!(q.events()[..], [Event::Degraded(_)]));
+    assert!(matches!(q.events()[..], [Event::Degraded { kind: FaultKind::Io, .. }]));
     // What is acknowledged meanwhile is handed over all the same.
     hub.lease(10, Wait::None).unwrap().ack();
     assert!(receipts[..10].iter().all(|r| r.try_get() == Ok(Some(Receipt::HandedOver))));

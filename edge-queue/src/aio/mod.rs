@@ -33,7 +33,7 @@ pub use consumer::Consumer;
 use worker::Worker;
 
 use crate::config::Config;
-use crate::error::{CommitError, ConsumerError, OpenError, PushError};
+use crate::error::{CommitError, ConsumerError, Limit, OpenError, PushError};
 use crate::event::Event;
 use crate::model::Refusal;
 use crate::pending::Pending;
@@ -86,6 +86,10 @@ impl Queue {
         let row = match engine.push_once(row) {
             Ok(slot) => return Ok(Pending::new(slot, engine.clone())),
             Err(Refusal::Error(error)) => return Err(error),
+            // Reading what may go would hang with the call that does.
+            Err(Refusal::NeedHead(row, _)) if engine.stalled() => {
+                return Err(PushError::Full { row, limit: Limit::Bytes });
+            }
             Err(Refusal::NeedCommit(row) | Refusal::NeedHead(row, _)) => row,
         };
         let (queue, back) = (self.queue.clone(), row.clone());
@@ -121,8 +125,14 @@ impl Queue {
         self.worker.run(move || queue.forget(&name)).await.unwrap_or(Err(ConsumerError::Closed))
     }
 
-    /// See [`crate::Queue::stats`].
+    /// See [`crate::Queue::stats`]. At once, unless the age of an oldest row must be read from an idle store. `None`
+    /// when the worker thread is gone.
+    ///
+    /// Cancel safe.
     pub async fn stats(&self) -> Option<Stats> {
+        if let Some(stats) = self.queue.handle.engine.stats_now() {
+            return Some(stats);
+        }
         let queue = self.queue.clone();
         self.worker.run(move || queue.stats()).await
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::config::OnFull;
 use crate::error::{CommitError, ConsumerError};
 use crate::event::Event;
+use crate::fault::FaultKind;
 use crate::model::{Batch, HEAD_READ, Model};
 use crate::row::{Lane, Seq};
 use crate::state::Change;
@@ -85,7 +86,7 @@ impl Engine {
     fn close_store(&self, open: &mut Open) -> Result<(), CommitError> {
         self.commit_with(open)?;
         let state = self.model().snapshot();
-        let closed = open.store.commit(&[Change::Closed], &state);
+        let closed = self.watched(|| open.store.commit(&[Change::Closed], &state));
         closed.map_err(|e| CommitError::Store(e.to_string()))
     }
 
@@ -100,7 +101,7 @@ impl Engine {
     ) -> Result<(), CommitError> {
         for attempt in 0..=SEGMENT_TRIES {
             let Some(batch) = self.with_model(begin) else { return Ok(()) };
-            let error = match write(open, &batch) {
+            let error = match self.write(open, &batch) {
                 Ok(()) => {
                     self.finish(open, &batch);
                     return Ok(());
@@ -121,15 +122,10 @@ impl Engine {
     }
 
     fn degrade(&self, error: &StoreError) -> CommitError {
-        let reason = error.to_string();
+        let (kind, reason) = (FaultKind::of(error), error.to_string());
         let now = self.clock.now();
-        let new = self.with_model(|model| {
-            let new = model.fault.is_none();
-            model.degrade(reason.clone(), &now);
-            new
-        });
-        if new {
-            lock(&self.events).put(Event::Degraded(reason.clone()));
+        if self.with_model(|model| model.degrade(kind, reason.clone(), &now)) {
+            lock(&self.events).put(Event::Degraded { kind, reason: reason.clone() });
         }
         CommitError::Store(reason)
     }
@@ -137,7 +133,7 @@ impl Engine {
     /// After a commit: receipts out, space back, the next eviction prepared.
     fn finish(&self, open: &mut Open, batch: &Batch) {
         self.wrote.store(true, Ordering::Relaxed);
-        let room = open.store.stats().room_bytes;
+        let room = self.note_figures(open).room_bytes;
         let (free, healed) = self.with_model(|model| {
             let healed = model.fault.is_some();
             (model.written(batch, &room), healed)
@@ -150,7 +146,7 @@ impl Engine {
                 // What cannot be reused now is offered again with the next floor.
                 let _again = open.store.advance(lane, below);
             }
-            let room = open.store.stats().room_bytes;
+            let room = self.note_figures(open).room_bytes;
             self.with_model(|model| model.set_room(&room));
         }
         for lane in 0..batch.rows.len() {
@@ -193,7 +189,7 @@ impl Engine {
 
     fn commit_changes(&self, open: &mut Open) -> bool {
         let Some(batch) = self.with_model(Model::begin_changes) else { return false };
-        if write(open, &batch).is_err() {
+        if self.write(open, &batch).is_err() {
             let now = self.clock.now();
             self.with_model(|model| model.not_written(&batch, &now));
             return false;
@@ -245,7 +241,7 @@ impl Engine {
         limit: ReadLimit,
     ) -> Result<Chunk, StoreError> {
         let lane = Lane(lane as u8);
-        let chunk = open.store.read(lane, from, limit)?;
+        let chunk = self.watched(|| open.store.read(lane, from, limit))?;
         if !chunk.lost.is_empty() {
             let mut events = lock(&self.events);
             for lost in &chunk.lost {
@@ -254,11 +250,13 @@ impl Engine {
         }
         Ok(chunk)
     }
-}
 
-fn write(open: &mut Open, batch: &Batch) -> Result<(), StoreError> {
-    for rows in batch.rows.iter().filter(|rows| !rows.is_empty()) {
-        open.store.append(rows)?;
+    fn write(&self, open: &mut Open, batch: &Batch) -> Result<(), StoreError> {
+        self.watched(|| {
+            for rows in batch.rows.iter().filter(|rows| !rows.is_empty()) {
+                open.store.append(rows)?;
+            }
+            open.store.commit(&batch.changes, &batch.state)
+        })
     }
-    open.store.commit(&batch.changes, &batch.state)
 }

@@ -7,8 +7,10 @@
 mod commit;
 mod lease;
 mod open;
+mod stall;
 mod stats;
 mod waits;
+mod watch;
 mod writer;
 
 #[cfg(feature = "tokio")]
@@ -28,7 +30,9 @@ use crate::shell::Clock;
 use crate::state::GapRecord;
 use crate::store::Store;
 
+use stats::Seen;
 use waits::{InARow, Waits};
+use watch::Watch;
 
 /// Reads or commits one push may do before it gives up; each makes progress.
 const PUSH_TRIES: u32 = 64;
@@ -58,6 +62,8 @@ pub(crate) struct Engine {
     /// Whether anybody waits for rows: spares a system call per push.
     someone_waits: AtomicBool,
     waits: Mutex<Waits<ThreadId>>,
+    watch: Watch,
+    seen: Mutex<Seen>,
 }
 
 /// Who sleeps and should not.
@@ -95,7 +101,7 @@ impl Engine {
                 }
                 Err(Refusal::NeedHead(back, lane)) => {
                     row = *back;
-                    if self.fill_head(lane).is_err() {
+                    if self.stalled() || self.fill_head(lane).is_err() {
                         break;
                     }
                 }
@@ -110,7 +116,10 @@ impl Engine {
         let now = self.clock.now();
         let (result, wake) = self.with_model(|model| {
             let idle = !model.rows_wait();
-            let result = model.push(row, &now);
+            let result = match model.push(row, &now) {
+                Err(Refusal::NeedCommit(row)) if self.stalled() => model.push_stalled(*row, &now),
+                other => other,
+            };
             // A row behind others is due after them: the writer knows when, unless it makes the commit large enough.
             let writer = (idle || model.much_waits()) && self.writer_sleeps_beyond(model);
             (result, Wake { writer, consumers: self.someone_waits() })

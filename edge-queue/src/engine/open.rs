@@ -12,7 +12,9 @@ use crate::model::{HEAD_READ, Model};
 use crate::shell::{Clock, random_u64};
 use crate::store::{Options, Recovered, Store, memory::Memory};
 
+use super::stats::Seen;
 use super::waits::Waits;
+use super::watch::Watch;
 use super::{Engine, Open, lock};
 
 impl Engine {
@@ -71,10 +73,13 @@ impl Engine {
             wakers: Mutex::new(Vec::new()),
             someone_waits: AtomicBool::new(false),
             waits: Mutex::new(Waits::default()),
+            watch: Watch::default(),
+            seen: Mutex::new(Seen::default()),
         };
         for (lane, known) in known.iter().enumerate() {
             engine.adopt_tail(&mut open, lane, known.next)?;
         }
+        engine.note_figures(&open);
         *lock(&engine.store) = Some(open);
         let engine = Arc::new(engine);
         engine.start_writer().map_err(|source| OpenError::Io { op: "start the writer thread", source })?;

@@ -1,62 +1,136 @@
 //! The numbers, gathered.
 
+use std::sync::{MutexGuard, TryLockError};
+
+use crate::fault::FaultKind;
 use crate::model::{LaneModel, Model};
-use crate::row::{Lane, StoredRow};
+use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::stats::{Dropped, Health, LaneStats, Ledger, Stats};
 use crate::store::{ReadLimit, StoreStats};
-use crate::time::{Now, age_ms};
+use crate::time::{Now, Stamp, age_ms};
 
-use super::{Engine, lock};
+use super::stall::stall_reason;
+use super::{Engine, Open, lock};
+
+/// What the store last said, for when it is at work.
+#[derive(Default)]
+pub(super) struct Seen {
+    figures: StoreStats,
+    /// Per lane: where the oldest row was looked for, and when it was pushed.
+    oldest: [Option<(Seq, Stamp)>; LANES_MAX],
+}
+
+/// When a lane's oldest row was pushed.
+enum Oldest {
+    Known(Option<Stamp>),
+    /// The row from this number on must be read.
+    Unread(Seq),
+}
 
 impl Engine {
     pub(crate) fn stats(&self) -> Stats {
         let now = self.clock.now();
-        let mut store = lock(&self.store);
-        let mut oldest: Option<u64> = None;
-        let mut figures = StoreStats::default();
-        let lanes = self.model().lanes.len();
-        if let Some(open) = store.as_mut() {
-            for lane in 0..lanes {
-                let age = match self.oldest_in_ram(lane, &now) {
-                    Ok(age) => age,
-                    Err(from) => {
-                        let limit = ReadLimit { rows: 1, bytes: 1 };
-                        let chunk = self.read(open, lane, from, limit).unwrap_or_default();
-                        chunk.rows.first().and_then(|row| age_ms(&row.stamp, &now))
-                    }
-                };
-                oldest = oldest.max(age);
-            }
-            figures = open.store.stats();
+        if let Some(mut store) = self.store_if_idle()
+            && let Some(open) = store.as_mut()
+        {
+            self.look(open);
         }
-        drop(store);
+        self.gather(&now)
+    }
+
+    /// The same without reading from the medium. `None`: a read would tell more, and the store is idle.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn stats_now(&self) -> Option<Stats> {
+        let now = self.clock.now();
+        let idle = self.store_if_idle();
+        let lanes = self.model().lanes.len();
+        if let Some(open) = idle.as_ref().and_then(|store| store.as_ref()) {
+            self.note_figures(open);
+            if (0..lanes).any(|lane| matches!(self.oldest(lane), Oldest::Unread(_))) {
+                return None;
+            }
+        }
+        drop(idle);
+        Some(self.gather(&now))
+    }
+
+    fn store_if_idle(&self) -> Option<MutexGuard<'_, Option<Open>>> {
+        match self.store.try_lock() {
+            Ok(store) => Some(store),
+            Err(TryLockError::Poisoned(store)) => Some(store.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Asks the store what only it knows.
+    fn look(&self, open: &mut Open) {
+        let lanes = self.model().lanes.len();
+        for lane in 0..lanes {
+            let Oldest::Unread(from) = self.oldest(lane) else { continue };
+            let chunk = self.read(open, lane, from, ReadLimit { rows: 1, bytes: 1 }).unwrap_or_default();
+            if let Some(slot) = lock(&self.seen).oldest.get_mut(lane) {
+                *slot = chunk.rows.first().map(|row| (from, row.stamp));
+            }
+        }
+        self.note_figures(open);
+    }
+
+    /// Asks the store for its figures, and remembers them.
+    pub(super) fn note_figures(&self, open: &Open) -> StoreStats {
+        let figures = open.store.stats();
+        lock(&self.seen).figures = figures;
+        figures
+    }
+
+    fn oldest(&self, lane: usize) -> Oldest {
+        let model = self.model();
+        let Some(l) = model.lanes.get(lane).filter(|l| l.usage.rows > 0) else { return Oldest::Known(None) };
+        let lowest = model.in_lane(l.id).map(|(_, place)| place.pos.floor).min();
+        let from = lowest.unwrap_or(l.floor).max(l.floor);
+        if from >= l.window.from() {
+            return Oldest::Known(l.window.first().map(|row: &StoredRow| row.stamp));
+        }
+        drop(model);
+        match lock(&self.seen).oldest.get(lane).copied().flatten() {
+            Some((at, stamp)) if at == from => Oldest::Known(Some(stamp)),
+            _ => Oldest::Unread(from),
+        }
+    }
+
+    fn gather(&self, now: &Now) -> Stats {
+        let lanes = self.model().lanes.len();
+        let age = |lane| match self.oldest(lane) {
+            Oldest::Known(stamp) => stamp.and_then(|stamp| age_ms(&stamp, now)),
+            Oldest::Unread(_) => None,
+        };
+        let oldest_age_ms = (0..lanes).filter_map(age).max();
+        let store = lock(&self.seen).figures;
         let model = self.model();
         let lanes: Vec<LaneStats> = model.lanes.iter().map(|lane| lane_stats(&model, lane)).collect();
+        let due = model.due_at_ms().filter(|at| *at > 0);
+        let late_ms = due.map_or(0, |at| now.up_ms.saturating_sub(at));
         Stats {
             messages: lanes.iter().map(|l| l.messages).sum(),
             bytes: lanes.iter().map(|l| l.bytes).sum(),
             unwritten_bytes: model.lanes.iter().map(|l| l.window.unwritten_bytes()).sum(),
-            oldest_age_ms: oldest,
+            oldest_age_ms,
             lanes,
-            store: figures,
-            health: health(&model, &now),
-            overdue_ms: model
-                .due_at_ms()
-                .map_or(0, |at| if at == 0 { 0 } else { now.up_ms.saturating_sub(at) }),
+            store,
+            health: self.health(&model, now),
+            overdue_ms: late_ms.max(self.watch.busy_ms(now.up_ms)),
             volatile_rows: model.volatile_rows,
         }
     }
 
-    /// Age of the oldest row if it is in RAM; else where it must be read.
-    fn oldest_in_ram(&self, lane: usize, now: &Now) -> Result<Option<u64>, u64> {
-        let model = self.model();
-        let Some(l) = model.lanes.get(lane).filter(|l| l.usage.rows > 0) else { return Ok(None) };
-        let lowest = model.in_lane(l.id).map(|(_, place)| place.pos.floor).min();
-        let from = lowest.unwrap_or(l.floor).max(l.floor);
-        if from < l.window.from() {
-            return Err(from);
+    fn health(&self, model: &Model, now: &Now) -> Health {
+        if let Some(fault) = &model.fault {
+            let since_ms = now.up_ms.saturating_sub(fault.since_ms);
+            return Health::Degraded { kind: fault.kind, reason: fault.reason.clone(), since_ms };
         }
-        Ok(l.window.first().and_then(|row: &StoredRow| age_ms(&row.stamp, now)))
+        match self.watch.stalled_ms(now.up_ms) {
+            None => Health::Healthy,
+            Some(ms) => Health::Degraded { kind: FaultKind::Stalled, reason: stall_reason(ms), since_ms: ms },
+        }
     }
 
     pub(crate) fn ledgers(&self) -> Vec<Ledger> {
@@ -91,14 +165,4 @@ fn ledgers(model: &Model, lane: Lane) -> Vec<Ledger> {
         dropped: Dropped(place.pos.dropped),
     };
     model.in_lane(lane).map(of).collect()
-}
-
-fn health(model: &Model, now: &Now) -> Health {
-    match &model.fault {
-        None => Health::Healthy,
-        Some(fault) => {
-            let since_ms = now.up_ms.saturating_sub(fault.since_ms);
-            Health::Degraded { reason: fault.reason.clone(), since_ms }
-        }
-    }
 }

@@ -43,7 +43,7 @@ impl Engine {
     fn prepare(&self) {
         if let Some(open) = lock(&self.store).as_mut() {
             // A medium that fails will tell the next commit, which has something to say about it.
-            let _told_later = open.store.prepare();
+            let _told_later = self.watched(|| open.store.prepare());
         }
     }
 

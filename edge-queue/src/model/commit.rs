@@ -1,5 +1,6 @@
 //! When to write, what to write, and what a write that ended means.
 
+use crate::fault::FaultKind;
 use crate::model::Model;
 use crate::receipt::Receipt;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
@@ -20,6 +21,7 @@ pub(crate) struct Batch {
 /// The store fails.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
+    pub(crate) kind: FaultKind,
     pub(crate) reason: String,
     pub(crate) since_ms: u64,
     pub(crate) retry_at_ms: u64,
@@ -211,13 +213,14 @@ impl Model {
         self.must_write = true;
     }
 
-    /// Notes that the store fails, and when to try again.
-    pub(crate) fn degrade(&mut self, reason: String, now: &Now) {
+    /// Notes that the store fails, and when to try again; `true` when that is news.
+    pub(crate) fn degrade(&mut self, kind: FaultKind, reason: String, now: &Now) -> bool {
         let before = self.fault.take();
         let backoff_ms = before.as_ref().map_or(RETRY_FIRST_MS, |f| (f.backoff_ms * 2).min(RETRY_MAX_MS));
-        let since_ms = before.map_or(now.up_ms, |f| f.since_ms);
-        self.fault =
-            Some(Fault { reason, since_ms, retry_at_ms: now.up_ms.saturating_add(backoff_ms), backoff_ms });
+        let since_ms = before.as_ref().map_or(now.up_ms, |f| f.since_ms);
+        let retry_at_ms = now.up_ms.saturating_add(backoff_ms);
+        self.fault = Some(Fault { kind, reason, since_ms, retry_at_ms, backoff_ms });
+        before.is_none_or(|f| f.kind != kind)
     }
 
     /// Ends the life of the bookkeeping: no more pushes, no more receipts.

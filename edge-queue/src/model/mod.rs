@@ -60,6 +60,8 @@ pub(crate) struct Model {
     must_write: bool,
     forgotten: Vec<String>,
     pub(crate) fault: Option<Fault>,
+    /// A call of the store hangs: what cannot be written is met with the policy for a failing store.
+    stalled: bool,
     /// Totals may be off until a lane is empty: an unclean stop or damage.
     uncertain: bool,
     /// Rows were lost to damage in this run.
@@ -99,6 +101,7 @@ impl Model {
             must_write: false,
             forgotten: Vec::new(),
             fault: None,
+            stalled: false,
             uncertain: !clean,
             damaged: false,
             recount: None,

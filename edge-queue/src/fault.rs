@@ -1,0 +1,70 @@
+//! How a store fails, in the words an operator acts on.
+
+use std::fmt;
+use std::io::ErrorKind;
+
+use crate::store::StoreError;
+
+/// A call of the store that has not returned for this long counts as a failing store ([`FaultKind::Stalled`]). Flash that
+/// collects garbage takes a tenth of it; what takes longer delays receipts past the default `ack_within`.
+pub const STALLED_AFTER_MS: u64 = 2_000;
+
+/// What is wrong with a store that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// The file system is full, or a quota or a limit on a file's size is reached: give it space.
+    DiskFull,
+    /// The file system is read-only, usually remounted so after an error: look at the kernel's log.
+    ReadOnly,
+    /// The medium failed a call (EIO, and whatever else a system says).
+    Io,
+    /// A call has not returned for [`STALLED_AFTER_MS`]: the medium hangs. Ends with the call.
+    Stalled,
+    /// No segment of a lane's region is free, and its policy gives nothing up: acknowledge rows.
+    LaneFull,
+}
+
+impl FaultKind {
+    /// What a store's error means.
+    pub(crate) fn of(error: &StoreError) -> FaultKind {
+        match error {
+            StoreError::Full { .. } => FaultKind::LaneFull,
+            StoreError::Io { source, .. } => match source.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                    FaultKind::DiskFull
+                }
+                ErrorKind::ReadOnlyFilesystem => FaultKind::ReadOnly,
+                _ => FaultKind::Io,
+            },
+        }
+    }
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FaultKind::DiskFull => "disk full",
+            FaultKind::ReadOnly => "read-only",
+            FaultKind::Io => "I/O error",
+            FaultKind::Stalled => "stalled",
+            FaultKind::LaneFull => "lane full",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::Lane;
+
+    #[test]
+    fn the_system_s_words_become_the_operator_s() {
+        let io = |code| StoreError::Io { op: "write", source: std::io::Error::from_raw_os_error(code) };
+        // ENOSPC, EDQUOT, EFBIG, EROFS, EIO, ENODEV.
+        let kinds = [28, 122, 27, 30, 5, 19].map(|code| FaultKind::of(&io(code)));
+        let full = FaultKind::DiskFull;
+        assert_eq!(kinds, [full, full, full, FaultKind::ReadOnly, FaultKind::Io, FaultKind::Io]);
+        assert_eq!(FaultKind::of(&StoreError::Full { lane: Lane(0) }), FaultKind::LaneFull);
+    }
+}
