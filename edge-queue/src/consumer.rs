@@ -19,7 +19,8 @@ pub struct Gap {
     pub record: GapRecord,
 }
 
-/// A registered consumer. Rows come highest lane first, with every eighth from below; within a lane in order.
+/// A registered consumer. Rows come highest lane first, but every lane with rows gets one row in eight; within a lane as
+/// [`Order`](crate::Order) says.
 pub struct Consumer {
     pub(crate) handle: Arc<Handle>,
     pub(crate) id: u64,

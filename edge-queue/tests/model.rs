@@ -1,4 +1,4 @@
-//! Promises 1, 3 and 4: the whole public engine against a queue of plain vectors, on every store, with the same
+//! Promises 1, 3, 4 and 7: the whole public engine against a queue of plain vectors, on every store, with the same
 //! histories. The ledger must be exact after every step.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use edge_queue::testing::{SimDir, budget_percent};
 use edge_queue::{
-    Config, Consumer, Lane, LaneConfig, Lease, ManualClock, Now, OnFull, Pending, Queue, ROW_OVERHEAD_BYTES,
-    Receipt, Row, StoreKind, Wait,
+    Config, Consumer, Lane, LaneConfig, Lease, ManualClock, Now, OnFull, Order, Pending, Queue,
+    ROW_OVERHEAD_BYTES, Receipt, Row, StoreKind, Wait,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
@@ -37,7 +37,7 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let ttl = prop_oneof![3 => Just(None), 1 => (1u64..3_000).prop_map(Some)];
     prop_oneof![
-        12 => (0usize..2, 8usize..200, 1u32..4, ttl)
+        12 => (0usize..4, 8usize..200, 1u32..4, ttl)
             .prop_map(|(lane, len, weight, ttl_ms)| Op::Push { lane, len, weight, ttl_ms }),
         2 => Just(Op::Commit),
         3 => (1u64..1_500).prop_map(Op::Advance),
@@ -52,22 +52,26 @@ fn op() -> impl Strategy<Value = Op> {
 
 #[derive(Clone, Debug)]
 struct Setup {
-    telemetry: Limits,
-    alarm: Limits,
+    /// One to four, highest priority first.
+    lanes: Vec<Limits>,
 }
 
 fn setup() -> impl Strategy<Value = Setup> {
     let policy =
         prop_oneof![3 => Just(OnFull::DropOldest), 1 => Just(OnFull::DropNewest), 1 => Just(OnFull::Reject)];
-    let limits =
-        (4u64..60, 600u64..6_000, policy, prop_oneof![2 => Just(None), 1 => (500u64..5_000).prop_map(Some)]);
-    let limits = limits.prop_map(|(messages, bytes, on_full, max_age_ms)| Limits {
+    let live_first = (2u32..6, 1u32..20)
+        .prop_map(|(backlog_one_in, behind_rows)| Order::LiveFirst { backlog_one_in, behind_rows });
+    let order = prop_oneof![Just(Order::Fifo), live_first];
+    let max_age_ms = prop_oneof![2 => Just(None), 1 => (500u64..5_000).prop_map(Some)];
+    let limits = (4u64..60, 600u64..6_000, policy, max_age_ms, order);
+    let limits = limits.prop_map(|(messages, bytes, on_full, max_age_ms, order)| Limits {
         messages,
         bytes,
         on_full,
         max_age_ms,
+        order,
     });
-    (limits.clone(), limits).prop_map(|(telemetry, alarm)| Setup { telemetry, alarm })
+    proptest::collection::vec(limits, 1..=4).prop_map(|lanes| Setup { lanes })
 }
 
 fn config(kind: StoreKind, setup: &Setup) -> Config {
@@ -75,15 +79,16 @@ fn config(kind: StoreKind, setup: &Setup) -> Config {
         let lane = LaneConfig::default()
             .max_messages(limits.messages)
             .max_bytes(limits.bytes)
-            .on_full(limits.on_full);
+            .on_full(limits.on_full)
+            .order(limits.order);
         limits.max_age_ms.map_or(lane, |ms| lane.max_age(Duration::from_millis(ms)))
     };
-    Config::default()
+    let config = Config::default()
         .store(kind)
         .row_bytes_max(64 * 1024)
         .segment_bytes(256 * 1024)
-        .lane(Lane::ALARM, lane(&setup.alarm))
-        .lane(Lane::TELEMETRY, lane(&setup.telemetry))
+        .lanes(setup.lanes.len() as u8);
+    (0..).zip(&setup.lanes).fold(config, |config, (at, limits)| config.lane(Lane(at), lane(limits)))
 }
 
 struct Rig {
@@ -114,7 +119,7 @@ impl Rig {
             consumers: BTreeMap::new(),
             leases: BTreeMap::new(),
             receipts: Vec::new(),
-            model: Reference::new(vec![setup.alarm, setup.telemetry], says),
+            model: Reference::new(setup.lanes.clone(), says),
         };
         rig.open();
         rig
@@ -131,7 +136,9 @@ impl Rig {
 
     fn step(&mut self, op: &Op) -> Result<(), TestCaseError> {
         match *op {
-            Op::Push { lane, len, weight, ttl_ms } => self.push(lane, len, weight, ttl_ms)?,
+            Op::Push { lane, len, weight, ttl_ms } => {
+                self.push(lane % self.model.lanes(), len, weight, ttl_ms)?;
+            }
             Op::Commit => {
                 self.queue().commit().unwrap();
                 self.model.commit();
@@ -287,15 +294,15 @@ fn run(kind: StoreKind, cases_full: u32) {
 
 #[test]
 fn the_memory_queue_behaves_like_the_reference() {
-    run(StoreKind::Memory, 3_000);
+    run(StoreKind::Memory, 12_000);
 }
 
 #[test]
 fn the_redb_queue_behaves_like_the_reference() {
-    run(StoreKind::Redb, 400);
+    run(StoreKind::Redb, 1_200);
 }
 
 #[test]
 fn the_ring_queue_behaves_like_the_reference() {
-    run(StoreKind::Ring, 400);
+    run(StoreKind::Ring, 1_200);
 }

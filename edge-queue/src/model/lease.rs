@@ -1,7 +1,9 @@
 //! Rows go out, and come back acknowledged or not.
 
+use crate::config::Order;
 use crate::model::expiry::expired;
 use crate::model::lane::Size;
+use crate::model::live::{LIVE_RANGES_MAX, Part};
 use crate::model::place::Done;
 use crate::model::ranges::RANGES_MAX;
 use crate::model::{Model, Reader};
@@ -35,6 +37,8 @@ pub(crate) enum More {
 enum Next {
     Row(StoredRow),
     Read(Seq),
+    /// There is one, but the leases are at their limit.
+    Full,
     Nothing,
 }
 
@@ -43,17 +47,7 @@ impl Model {
     pub(crate) fn lease(&mut self, id: u64, rows_max: usize, out: &mut Vec<Leased>, now: &Now) -> More {
         let Some(reader) = self.reader_at(id) else { return More::Gone };
         while out.len() < rows_max {
-            let mut found = None;
-            for lane in 0..self.lanes.len() {
-                let next = self.next_row(reader, lane, now);
-                if !matches!(next, Next::Nothing) {
-                    found = Some((lane, next));
-                    if self.readers.get(reader).is_some_and(|r| !r.order.had_turn(lane)) {
-                        break;
-                    }
-                }
-            }
-            match found {
+            match self.next_of_all(reader, now) {
                 Some((lane, Next::Row(row))) => out.push(self.hand_out(reader, lane, row)),
                 Some((lane, Next::Read(from))) => {
                     let below = self.lanes.get(lane).map_or(from, |l| l.window.from());
@@ -70,7 +64,7 @@ impl Model {
         let mut id = 0;
         if let Some(r) = self.readers.get_mut(reader) {
             id = r.id;
-            r.order.serve(lane);
+            r.turns.serve(lane);
             if let Some(place) = r.lanes.get_mut(lane) {
                 place.lease(row.seq, size);
             }
@@ -78,48 +72,83 @@ impl Model {
         Leased { row, reader: id, lane }
     }
 
-    fn next_row(&mut self, reader: usize, lane: usize, now: &Now) -> Next {
+    fn next_of_all(&mut self, reader: usize, now: &Now) -> Option<(usize, Next)> {
+        let order = self.readers.get(reader)?.turns.order(self.lanes.len());
+        for lane in order {
+            match self.next_of_lane(reader, lane, now) {
+                Next::Nothing | Next::Full => {}
+                next => return Some((lane, next)),
+            }
+        }
+        None
+    }
+
+    fn next_of_lane(&mut self, reader: usize, lane: usize, now: &Now) -> Next {
+        let Some(Order::LiveFirst { backlog_one_in, behind_rows }) =
+            self.lanes.get(lane).map(|l| l.limits.order)
+        else {
+            return self.next_of_part(reader, lane, Part::Backlog, now);
+        };
+        let may_part = self.ranges() < LIVE_RANGES_MAX;
+        let (Some(l), Some(place)) =
+            (self.lanes.get(lane), self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)))
+        else {
+            return Next::Nothing;
+        };
+        place.live.cursor = place.open_from(place.live.cursor);
+        place.live.follow(l.next, l.window.from(), behind_rows, may_part);
+        for part in place.live.order(backlog_one_in) {
+            match self.next_of_part(reader, lane, part, now) {
+                Next::Nothing => {}
+                next => return next,
+            }
+        }
+        Next::Nothing
+    }
+
+    fn next_of_part(&mut self, reader: usize, lane: usize, part: Part, now: &Now) -> Next {
         let ranges_full = self.ranges() >= RANGES_MAX;
         loop {
             let Some(l) = self.lanes.get(lane) else { return Next::Nothing };
-            let (next, from, max_age) = (l.next, l.window.from(), l.limits.max_age_ms);
+            let (ram_from, max_age) = (l.window.from(), l.limits.max_age_ms);
             let Some(place) = self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)) else {
                 return Next::Nothing;
             };
-            place.skip();
-            if place.cursor >= next || (ranges_full && place.cursor != place.pos.floor) {
+            let end = if part == Part::Live { l.next } else { l.next.min(place.live.from()) };
+            let at = *place.cursor_mut(part);
+            // Not beyond the end: live rows that are leased now may come back as backlog.
+            let cursor = place.open_from(at).min(end);
+            *place.cursor_mut(part) = cursor;
+            if cursor >= end || (ranges_full && cursor != place.pos.floor) {
                 return Next::Nothing;
             }
-            let row = if place.cursor >= from {
-                match l.window.at_or_after(place.cursor) {
-                    None => {
-                        place.cursor = next;
-                        return Next::Nothing;
-                    }
-                    Some(row) => row,
-                }
+            let row = if cursor >= ram_from {
+                l.window.at_or_after(cursor).ok_or(end)
             } else {
-                match place.fetched.seek(place.cursor) {
-                    None => return Next::Read(place.cursor),
-                    Some(Err(upto)) => {
-                        place.cursor = upto;
-                        continue;
-                    }
-                    Some(Ok(row)) => row,
+                match place.fetched.seek(cursor) {
+                    None => return Next::Read(cursor),
+                    Some(found) => found,
                 }
             };
-            if row.seq > place.cursor {
-                // May be done or leased, so look again from there.
-                place.cursor = row.seq;
-                continue;
-            }
-            let (seq, size) = (row.seq, Size::of(row));
+            let row = match row {
+                Ok(row) if row.seq == cursor => row,
+                // May be done or leased or the other part's, so look again from there.
+                Ok(row) => {
+                    *place.cursor_mut(part) = row.seq.min(end);
+                    continue;
+                }
+                Err(upto) => {
+                    *place.cursor_mut(part) = upto.min(end);
+                    continue;
+                }
+            };
+            let size = Size::of(row);
             if expired(row, max_age, now) {
-                self.done(reader, lane, seq, size, Done::Dropped(Reason::Expired), now.up_ms);
+                self.done(reader, lane, cursor, size, Done::Dropped(Reason::Expired), now.up_ms);
                 continue;
             }
             let row = row.clone();
-            return if self.may_lease(reader, lane, size) { Next::Row(row) } else { Next::Nothing };
+            return if self.may_lease(reader, lane, size) { Next::Row(row) } else { Next::Full };
         }
     }
 
@@ -172,7 +201,7 @@ impl Model {
         if place.release(seq).is_none() {
             return;
         }
-        place.cursor = place.cursor.min(seq);
+        place.look_again(seq);
         if let Some(l) = self.lanes.get_mut(lane) {
             l.head.rewind(seq);
         }

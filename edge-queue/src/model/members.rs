@@ -1,7 +1,7 @@
 //! Consumers come and go.
 
 use crate::error::ConsumerError;
-use crate::model::order::Order;
+use crate::model::turns::Turns;
 use crate::model::{Model, Place};
 use crate::row::Lane;
 use crate::state::{ConsumerState, Position};
@@ -19,7 +19,7 @@ pub(crate) struct Reader {
     pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) lanes: Vec<Place>,
-    pub(crate) order: Order,
+    pub(crate) turns: Turns,
 }
 
 impl Reader {
@@ -35,7 +35,7 @@ impl Model {
         let mut lanes: Vec<Place> = consumer.lanes.into_iter().map(Place::recovered).collect();
         lanes.truncate(self.lanes.len());
         let id = self.take_reader_id();
-        self.readers.push(Reader { id, name: consumer.name, lanes, order: Order::default() });
+        self.readers.push(Reader { id, name: consumer.name, lanes, turns: Turns::default() });
     }
 
     pub(crate) fn find_reader(&self, name: &str) -> Option<u64> {
@@ -68,7 +68,7 @@ impl Model {
             lanes.push(place);
         }
         let id = self.take_reader_id();
-        self.readers.push(Reader { id, name: name.to_owned(), lanes, order: Order::default() });
+        self.readers.push(Reader { id, name: name.to_owned(), lanes, turns: Turns::default() });
         self.must_write = true;
         Ok(id)
     }

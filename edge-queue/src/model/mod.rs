@@ -6,15 +6,17 @@
 mod commit;
 mod expiry;
 mod gaps;
+mod handed;
 mod lane;
 mod lease;
+mod live;
 mod members;
-mod order;
 mod place;
 mod push;
 mod ranges;
 mod read;
 mod slot;
+mod turns;
 mod window;
 
 use std::sync::Arc;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::gaps;
+use crate::model::handed::Handed;
 use crate::model::lane::Size;
+use crate::model::live::{Live, Part};
 use crate::row::{Seq, StoredRow};
 use crate::state::{Position, Reason};
 
@@ -51,10 +53,10 @@ pub(crate) struct Place {
     pub(crate) leased_weight: u64,
     pub(crate) leased_bytes: u64,
     pub(crate) parked: usize,
-    /// No row below needs to be looked at for the next lease.
+    /// No row of the backlog below needs to be looked at for the next lease.
     pub(crate) cursor: Seq,
-    /// One past the highest row ever leased in this run.
-    pub(crate) leased_upto: Seq,
+    pub(crate) live: Live,
+    pub(crate) handed: Handed,
     pub(crate) fetched: Fetched,
     pub(crate) dirty: bool,
 }
@@ -115,8 +117,26 @@ impl Place {
         self.leased.insert(seq, Out { size, parked: false });
         self.leased_weight = self.leased_weight.saturating_add(size.weight);
         self.leased_bytes = self.leased_bytes.saturating_add(size.bytes);
-        self.cursor = seq.saturating_add(1);
-        self.leased_upto = self.leased_upto.max(self.cursor);
+        let part = self.live.part_of(seq);
+        self.live.serve(part);
+        *self.cursor_mut(part) = seq.saturating_add(1);
+        match part {
+            Part::Backlog => self.handed.backlog(seq),
+            Part::Live => self.handed.live(self.live.from(), seq, &self.pos),
+        }
+    }
+
+    /// A row that was leased is to be looked at again.
+    pub(crate) fn look_again(&mut self, seq: Seq) {
+        let cursor = self.cursor_mut(self.live.part_of(seq));
+        *cursor = seq.min(*cursor);
+    }
+
+    pub(crate) fn cursor_mut(&mut self, part: Part) -> &mut Seq {
+        match part {
+            Part::Backlog => &mut self.cursor,
+            Part::Live => &mut self.live.cursor,
+        }
     }
 
     /// Ends a lease; `None` when there is none.
@@ -139,16 +159,19 @@ impl Place {
         parked.find(|(seq, _)| ranges_free || !self.pos.grows_with(**seq)).map(|(seq, _)| *seq)
     }
 
-    /// Moves the cursor over what is done or leased.
-    pub(crate) fn skip(&mut self) {
+    /// The first number at or after `seq` that is neither done nor leased.
+    pub(crate) fn open_from(&self, seq: Seq) -> Seq {
+        let mut at = seq;
         loop {
-            let at = self.cursor.max(self.pos.floor);
-            let at = self.pos.range_of(at).map_or(at, |(_, last)| last.saturating_add(1));
-            let at = if self.leased.contains_key(&at) { at.saturating_add(1) } else { at };
-            if at == self.cursor {
-                return;
+            let before = at;
+            at = at.max(self.pos.floor);
+            at = self.pos.range_of(at).map_or(at, |(_, last)| last.saturating_add(1));
+            if self.leased.contains_key(&at) {
+                at = at.saturating_add(1);
             }
-            self.cursor = at;
+            if at == before {
+                return at;
+            }
         }
     }
 }

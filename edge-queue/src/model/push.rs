@@ -236,7 +236,7 @@ impl Model {
             if place.pos.is_done(seq) {
                 continue;
             }
-            let unconfirmed = reason == Reason::Overflow && seq < place.leased_upto;
+            let unconfirmed = reason == Reason::Overflow && place.handed.contains(seq);
             let reason = if unconfirmed { Reason::OverflowUnconfirmed } else { reason };
             self.done(reader, at, seq, size, Done::Dropped(reason), up_ms);
         }

@@ -2,9 +2,10 @@
 #![allow(unreachable_pub, reason = "a module of a test crate")]
 #![allow(dead_code, reason = "each test uses its part")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use edge_queue::{Ledger, OnFull, Reason, Receipt};
+use edge_queue::{Ledger, OnFull, Order, Reason, Receipt};
 
 /// Limits of one lane.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,7 @@ pub struct Limits {
     pub bytes: u64,
     pub on_full: OnFull,
     pub max_age_ms: Option<u64>,
+    pub order: Order,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +45,12 @@ struct Book {
     accepted: u64,
     delivered: u64,
     dropped: BTreeMap<u8, u64>,
-    /// Index after the highest row leased in this run.
-    leased_upto: usize,
+    /// Index of the first live row; `None` before the first lease of this run.
+    live_from: Option<usize>,
+    /// Live rows given since the last of the backlog.
+    live_run: u32,
+    /// Row indices handed out in this run, or passed over on the way.
+    handed: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,7 +60,8 @@ pub struct Reference {
     /// In order of registration.
     consumers: Vec<String>,
     books: BTreeMap<(String, usize), Book>,
-    served: BTreeMap<String, Vec<u32>>,
+    /// Rows of other lanes since each lane's last.
+    waited: BTreeMap<String, Vec<u32>>,
     /// By id of the push.
     pub receipts: BTreeMap<u64, Receipt>,
     settling: Vec<(u64, Reason)>,
@@ -70,6 +77,10 @@ impl Reference {
 
     pub fn consumers(&self) -> &[String] {
         &self.consumers
+    }
+
+    pub fn lanes(&self) -> usize {
+        self.lanes.len()
     }
 
     fn live(&self, lane: usize) -> impl Iterator<Item = &RefRow> {
@@ -138,7 +149,7 @@ impl Reference {
     fn evict(&mut self, lane: usize, index: usize) {
         for name in self.consumers.clone() {
             if self.lanes[lane][index].at.get(&name) == Some(&At::Queued) {
-                let seen = index < self.books[&(name.clone(), lane)].leased_upto;
+                let seen = self.books[&(name.clone(), lane)].handed.contains(&index);
                 let reason = if seen { Reason::OverflowUnconfirmed } else { Reason::Overflow };
                 self.drop_for(&name, lane, index, reason);
             }
@@ -198,7 +209,7 @@ impl Reference {
         }
         let first = self.consumers.is_empty();
         self.consumers.push(name.to_owned());
-        self.served.insert(name.to_owned(), vec![0; self.lanes.len()]);
+        self.waited.insert(name.to_owned(), vec![0; self.lanes.len()]);
         for lane in 0..self.lanes.len() {
             let mut book = Book::default();
             for row in self.lanes[lane].iter_mut().filter(|row| first && !row.gone) {
@@ -229,36 +240,66 @@ impl Reference {
     pub fn lease(&mut self, name: &str, rows_max: usize, now_ms: u64) -> Vec<(usize, u64)> {
         let mut out = Vec::new();
         while out.len() < rows_max {
-            // A lower lane is looked at only when those above it have nothing or had their turn.
-            let mut found = None;
-            for lane in 0..self.lanes.len() {
-                if let Some(index) = self.next(name, lane, now_ms) {
-                    found = Some((lane, index));
-                    if self.served[name][lane] < 7 {
-                        break;
-                    }
-                }
-            }
+            // Lanes that waited for seven rows of others, the longest first; then by priority.
+            let waited = &self.waited[name];
+            let mut lanes: Vec<usize> = (0..self.lanes.len()).filter(|lane| waited[*lane] >= 7).collect();
+            lanes.sort_by(|a, b| waited[*b].cmp(&waited[*a]));
+            lanes.extend(0..self.lanes.len());
+            let found = lanes.into_iter().find_map(|lane| Some((lane, self.next(name, lane, now_ms)?)));
             let Some((lane, index)) = found else { break };
-            let served = self.served.get_mut(name).unwrap();
-            served[..lane].fill(0);
-            served[lane] += 1;
+            let waited = self.waited.get_mut(name).unwrap();
+            waited.iter_mut().for_each(|rows| *rows += 1);
+            waited[lane] = 0;
             let row = &mut self.lanes[lane][index];
             row.at.insert(name.to_owned(), At::Leased);
             out.push((lane, row.id));
             let book = self.books.get_mut(&(name.to_owned(), lane)).unwrap();
-            book.leased_upto = book.leased_upto.max(index + 1);
+            let live = book.live_from.filter(|from| *from <= index);
+            book.live_run = if live.is_some() { book.live_run + 1 } else { 0 };
+            book.handed.extend(live.unwrap_or(0)..=index);
         }
         out
     }
 
     fn next(&mut self, name: &str, lane: usize, now_ms: u64) -> Option<usize> {
+        let len = self.lanes[lane].len();
+        let Order::LiveFirst { backlog_one_in, behind_rows } = self.limits[lane].order else {
+            return self.next_in(name, lane, 0..len, now_ms)?.ok();
+        };
+        let key = (name.to_owned(), lane);
+        // Rows with an unbroken start of done and leased ones left out: those that wait, and what came after them.
+        let waits = |from: usize| {
+            let first = (from..len).find(|at| self.lanes[lane][*at].at.get(name) == Some(&At::Queued));
+            first.map_or(0, |first| len - first)
+        };
+        let from = match self.books[&key].live_from {
+            Some(from) if waits(from) <= behind_rows as usize => from,
+            _ => len,
+        };
+        let book = self.books.get_mut(&key).unwrap();
+        book.live_from = Some(from);
+        let mut parts = [from..len, 0..from];
+        if book.live_run + 1 >= backlog_one_in {
+            parts.reverse();
+        }
+        parts.into_iter().find_map(|part| self.next_in(name, lane, part, now_ms))?.ok()
+    }
+
+    /// `Some(Err)`: there is a row, but the leases are at their limit.
+    fn next_in(
+        &mut self,
+        name: &str,
+        lane: usize,
+        part: Range<usize>,
+        now_ms: u64,
+    ) -> Option<Result<usize, ()>> {
         loop {
-            let index = self.lanes[lane].iter().position(|row| row.at.get(name) == Some(&At::Queued))?;
+            let queued = |index: &usize| self.lanes[lane][*index].at.get(name) == Some(&At::Queued);
+            let index = part.clone().find(queued)?;
             let row = &self.lanes[lane][index];
             let limit = [row.ttl_ms, self.limits[lane].max_age_ms].into_iter().flatten().min();
             if limit.is_none_or(|limit| now_ms - row.born_ms < limit) {
-                return self.may_lease(name, lane, index).then_some(index);
+                return Some(if self.may_lease(name, lane, index) { Ok(index) } else { Err(()) });
             }
             self.drop_for(name, lane, index, Reason::Expired);
         }
@@ -306,8 +347,11 @@ impl Reference {
                 *at = At::Queued;
             }
         }
-        self.books.values_mut().for_each(|book| book.leased_upto = 0);
-        self.served.values_mut().for_each(|served| served.fill(0));
+        for book in self.books.values_mut() {
+            (book.live_from, book.live_run) = (None, 0);
+            book.handed.clear();
+        }
+        self.waited.values_mut().for_each(|waited| waited.fill(0));
     }
 
     /// Compares with the queue's own ledger.

@@ -1,8 +1,12 @@
 //! What a queue may use and how it behaves at its limits. Every setter states unit, default and cost.
 
+mod order;
+
 use crate::error::ConfigError;
 use crate::row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES};
 use crate::store::Options;
+
+pub use order::Order;
 
 const MIB: u64 = 1024 * 1024;
 /// Room in a segment besides its largest row: headers, padding and the snapshot at its start.
@@ -50,6 +54,7 @@ pub struct LaneConfig {
     max_bytes: Option<u64>,
     max_age_ms: Option<u64>,
     on_full: Option<OnFull>,
+    order: Option<Order>,
 }
 
 /// Settings of a queue. `Config::default()` is right for a gateway with 200 MB of flash to spare.
@@ -59,6 +64,7 @@ pub struct Config {
     max_bytes: u64,
     max_age_ms: Option<u64>,
     on_full: OnFull,
+    order: Order,
     ack_within_ms: u64,
     commit_bytes: u64,
     lanes: u8,
@@ -79,6 +85,7 @@ impl Default for Config {
             max_bytes: 64 * MIB,
             max_age_ms: None,
             on_full: OnFull::default(),
+            order: Order::default(),
             ack_within_ms: 1_000,
             commit_bytes: 256 * 1024,
             lanes: 2,
@@ -121,6 +128,13 @@ impl Config {
     #[must_use]
     pub fn on_full(mut self, policy: OnFull) -> Config {
         self.on_full = policy;
+        self
+    }
+
+    /// Which rows of a lane go first. Default [`Order::Fifo`].
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Config {
+        self.order = order;
         self
     }
 
@@ -216,6 +230,10 @@ impl Config {
             let lane = self.lane_limits(Lane(at));
             within("max_messages", lane.messages, 1, u64::MAX / 4)?;
             within("max_bytes", lane.bytes, ROW_OVERHEAD_BYTES + 1, 1024 * 1024 * MIB)?;
+            if let Order::LiveFirst { backlog_one_in, behind_rows } = lane.order {
+                within("backlog_one_in", u64::from(backlog_one_in), 2, 1_000)?;
+                within("behind_rows", u64::from(behind_rows), 1, 10_000)?;
+            }
         }
         Ok(())
     }
@@ -235,6 +253,7 @@ impl Config {
             bytes: if self.max_bytes == 0 && own.max_bytes.is_none() { 0 } else { bytes },
             max_age_ms: own.max_age_ms.or(self.max_age_ms),
             on_full: own.on_full.unwrap_or(self.on_full),
+            order: own.order.unwrap_or(self.order),
             row_bytes_max,
         }
     }
@@ -300,6 +319,13 @@ impl LaneConfig {
         self.on_full = Some(policy);
         self
     }
+
+    /// See [`Config::order`].
+    #[must_use]
+    pub fn order(mut self, order: Order) -> LaneConfig {
+        self.order = Some(order);
+        self
+    }
 }
 
 /// Limits of one lane, resolved.
@@ -309,6 +335,7 @@ pub(crate) struct LaneLimits {
     pub(crate) bytes: u64,
     pub(crate) max_age_ms: Option<u64>,
     pub(crate) on_full: OnFull,
+    pub(crate) order: Order,
     pub(crate) row_bytes_max: usize,
 }
 
@@ -357,6 +384,8 @@ mod tests {
         assert_eq!(error.to_string(), "lanes: 5 is outside 1 to 4");
         assert_eq!(Config::default().max_messages(0).validate().unwrap_err().key, "max_messages");
         assert_eq!(Config::default().segment_bytes(4096).validate().unwrap_err().key, "segment_bytes");
+        let all_backlog = Order::LiveFirst { backlog_one_in: 1, behind_rows: 64 };
+        assert_eq!(Config::default().order(all_backlog).validate().unwrap_err().key, "backlog_one_in");
         Config::default().max_messages(1).max_bytes(100).validate().unwrap();
     }
 }

@@ -1,0 +1,84 @@
+//! Which rows were handed out in this run: one that is evicted afterwards may have arrived all the same.
+
+use crate::row::Seq;
+use crate::state::Position;
+
+/// Spans kept; beyond it the two nearest become one, and a row between them counts as handed out.
+const SPANS_MAX: usize = 64;
+
+/// Rows handed out, or passed over because they were done: all below a number, and spans of live rows above it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Handed {
+    below: Seq,
+    /// First and one past the last, ascending.
+    spans: Vec<(Seq, Seq)>,
+}
+
+impl Handed {
+    pub(crate) fn contains(&self, seq: Seq) -> bool {
+        seq < self.below || self.spans.iter().any(|(first, end)| (*first..*end).contains(&seq))
+    }
+
+    /// A row of the backlog: everything before it was handed out or done.
+    pub(crate) fn backlog(&mut self, seq: Seq) {
+        self.below = self.below.max(seq.saturating_add(1));
+        self.spans.retain(|(_, end)| *end > self.below);
+    }
+
+    /// A row of the live ones that begin at `from`.
+    pub(crate) fn live(&mut self, from: Seq, seq: Seq, done: &Position) {
+        let end = seq.saturating_add(1);
+        match self.spans.last_mut() {
+            Some(last) if last.0 == from => last.1 = last.1.max(end),
+            _ => self.spans.push((from, end)),
+        }
+        if self.spans.len() > SPANS_MAX {
+            self.spans.retain(|(first, end)| !done.covers(*first, end.saturating_sub(1)));
+        }
+        if self.spans.len() > SPANS_MAX {
+            self.join_nearest();
+        }
+    }
+
+    fn join_nearest(&mut self) {
+        let distances = self.spans.windows(2).map(|pair| match pair {
+            [(_, end), (first, _)] => first.saturating_sub(*end),
+            _ => Seq::MAX,
+        });
+        let Some((_, at)) = distances.zip(0..).min() else { return };
+        let (_, end) = self.spans.remove(at + 1);
+        if let Some(span) = self.spans.get_mut(at) {
+            span.1 = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_end_where_the_backlog_comes_by() {
+        let (mut handed, done) = (Handed::default(), Position::default());
+        handed.backlog(5);
+        handed.live(100, 102, &done);
+        handed.live(200, 200, &done);
+        let found: Vec<Seq> = (0..300).filter(|seq| handed.contains(*seq)).collect();
+        assert_eq!(found, [0, 1, 2, 3, 4, 5, 100, 101, 102, 200]);
+        handed.backlog(150);
+        assert_eq!(handed.spans, [(200, 201)]);
+        assert!(handed.contains(150) && !handed.contains(151));
+    }
+
+    #[test]
+    fn their_number_is_bounded_and_what_is_done_goes_first() {
+        let (mut handed, mut done) = (Handed::default(), Position::default());
+        (1..=64).for_each(|n| handed.live(n * 100, n * 100 + n, &done));
+        done.mark(300, 303);
+        handed.live(6_500, 6_500, &done);
+        assert!(!handed.contains(300) && handed.contains(200) && handed.spans.len() == 64);
+        handed.live(6_600, 6_600, &done);
+        assert_eq!(handed.spans.len(), 64);
+        assert!(handed.contains(6_450), "64 and 65 were nearest");
+    }
+}

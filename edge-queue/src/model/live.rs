@@ -1,0 +1,126 @@
+//! Live-first within a lane: rows pushed since the consumer last fell behind go before the rows it fell behind on.
+//!
+//! A rule on numbers alone. When a consumer asks for a row and more than `behind_rows` newer rows wait than it was
+//! served, or the oldest of them has left RAM, or it asks for the first time in this run, everything there becomes
+//! backlog and what is pushed from now on is live. So live rows always come from RAM, and each time a consumer falls
+//! behind costs at most one range of acknowledgements.
+
+use crate::row::Seq;
+
+/// Ranges of acknowledgements over all consumers beyond which no new part of live rows begins: order is fifo until the
+/// backlog has closed some. Below [`RANGES_MAX`](super::ranges::RANGES_MAX), so that a lease never has to wait for it.
+pub(crate) const LIVE_RANGES_MAX: usize = 512;
+
+/// The two parts of a lane, as one consumer sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Backlog,
+    Live,
+}
+
+/// Where one consumer's live rows of one lane begin. The default is none: fifo.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Live {
+    /// Rows from here on are live, those below are backlog.
+    from: Seq,
+    /// No live row below needs to be looked at for the next lease.
+    pub(crate) cursor: Seq,
+    /// Live rows handed out since the last row of the backlog.
+    run: u32,
+}
+
+impl Default for Live {
+    fn default() -> Live {
+        Live { from: Seq::MAX, cursor: Seq::MAX, run: 0 }
+    }
+}
+
+impl Live {
+    pub(crate) fn from(&self) -> Seq {
+        self.from
+    }
+
+    pub(crate) fn part_of(&self, seq: Seq) -> Part {
+        if seq < self.from { Part::Backlog } else { Part::Live }
+    }
+
+    /// Draws the line anew if the consumer fell behind. `next`: the number the next push gets; `ram_from`: every live
+    /// row from there on is in RAM; `may_part`: another range of acknowledgements may come of it.
+    pub(crate) fn follow(&mut self, next: Seq, ram_from: Seq, behind_rows: u32, may_part: bool) {
+        let waiting = next.saturating_sub(self.cursor);
+        let behind = waiting > u64::from(behind_rows) || (waiting > 0 && self.cursor < ram_from);
+        if self.from == Seq::MAX || behind {
+            let from = if may_part { next } else { Seq::MAX };
+            (self.from, self.cursor) = (from, from);
+        }
+    }
+
+    /// The parts in the order in which they may send the next row: of `backlog_one_in` rows one is the backlog's.
+    pub(crate) fn order(&self, backlog_one_in: u32) -> [Part; 2] {
+        if self.run.saturating_add(1) >= backlog_one_in {
+            [Part::Backlog, Part::Live]
+        } else {
+            [Part::Live, Part::Backlog]
+        }
+    }
+
+    /// A row of `part` goes.
+    pub(crate) fn serve(&mut self, part: Part) {
+        self.run = if part == Part::Live { self.run.saturating_add(1) } else { 0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_at_the_first_question_is_backlog_and_what_comes_after_is_live() {
+        let mut live = Live::default();
+        assert_eq!(live.part_of(u64::MAX - 1), Part::Backlog);
+        live.follow(100, 1, 8, true);
+        assert_eq!((live.part_of(99), live.part_of(100)), (Part::Backlog, Part::Live));
+        live.follow(108, 1, 8, true);
+        assert_eq!(live.from(), 100, "eight rows wait: not behind");
+        live.follow(109, 1, 8, true);
+        assert_eq!(live.from(), 109);
+    }
+
+    #[test]
+    fn a_live_row_that_left_ram_is_backlog() {
+        let mut live = Live::default();
+        live.follow(10, 10, 8, true);
+        live.follow(12, 10, 8, true);
+        assert_eq!(live.from(), 10);
+        live.follow(12, 11, 8, true);
+        assert_eq!(live.from(), 12);
+        live.follow(12, 500, 8, true);
+        assert_eq!(live.from(), 12, "nothing waits");
+    }
+
+    #[test]
+    fn without_ranges_to_spare_the_lane_is_fifo_until_there_are() {
+        let mut live = Live::default();
+        live.follow(10, 1, 8, true);
+        live.follow(100, 1, 8, false);
+        assert_eq!(live.part_of(1_000_000), Part::Backlog);
+        live.follow(110, 1, 8, false);
+        assert_eq!(live.part_of(110), Part::Backlog);
+        live.follow(120, 1, 8, true);
+        assert_eq!((live.part_of(119), live.part_of(120)), (Part::Backlog, Part::Live));
+    }
+
+    #[test]
+    fn one_row_in_four_is_the_backlogs_while_both_have_rows() {
+        let mut live = Live::default();
+        let served: Vec<Part> = (0..8)
+            .map(|_| {
+                let [first, _] = live.order(4);
+                live.serve(first);
+                first
+            })
+            .collect();
+        let backlog: Vec<usize> = (0..8).filter(|at| served[*at] == Part::Backlog).collect();
+        assert_eq!(backlog, [3, 7]);
+    }
+}
