@@ -107,10 +107,11 @@ impl RingStore {
     fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         self.commit += 1;
         let lanes = u8::try_from(self.lanes.len()).unwrap_or(1);
+        // All of them first: a commit that fails in one lane is undone in every lane.
+        self.lanes.iter_mut().for_each(LaneLog::begin);
         for log in &mut self.lanes {
             let own: Vec<(u32, &Change)> =
                 (0u32..).zip(changes).filter(|(_, c)| home(c, lanes) == log.lane).collect();
-            log.begin();
             if own.is_empty() && log.staged.is_empty() {
                 continue;
             }
