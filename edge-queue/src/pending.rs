@@ -17,12 +17,14 @@ use crate::receipt::{Receipt, WaitError};
 #[must_use = "a row without a receipt may still be lost in a power cut"]
 pub struct Pending {
     slot: Arc<Slot>,
+    /// Which of the slot's rows this is.
+    at: u32,
     engine: Arc<Engine>,
 }
 
 impl Pending {
-    pub(crate) fn new(slot: Arc<Slot>, engine: Arc<Engine>) -> Pending {
-        Pending { slot, engine }
+    pub(crate) fn new(slot: Arc<Slot>, at: u32, engine: Arc<Engine>) -> Pending {
+        Pending { slot, at, engine }
     }
 
     /// Waits for the receipt: at most `ack_within` while the store works, for as long as it fails else. A thread's third
@@ -31,11 +33,11 @@ impl Pending {
     /// # Errors
     /// [`WaitError::Closed`] when the queue was closed and the row could not be made safe.
     pub fn wait(&self) -> Result<Receipt, WaitError> {
-        if let Some(done) = self.slot.get() {
+        if let Some(done) = self.slot.get(self.at) {
             return done;
         }
         let row = self.engine.before_wait();
-        let done = self.slot.wait(None);
+        let done = self.slot.wait(self.at, None);
         self.engine.after_wait(row);
         done.unwrap_or(Err(WaitError::Closed))
     }
@@ -45,7 +47,7 @@ impl Pending {
     /// # Errors
     /// As [`Pending::wait`].
     pub fn wait_timeout(&self, time: Duration) -> Result<Option<Receipt>, WaitError> {
-        self.slot.wait(Some(time)).transpose()
+        self.slot.wait(self.at, Some(time)).transpose()
     }
 
     /// The receipt if it is there.
@@ -53,7 +55,7 @@ impl Pending {
     /// # Errors
     /// As [`Pending::wait`].
     pub fn try_get(&self) -> Result<Option<Receipt>, WaitError> {
-        self.slot.get().transpose()
+        self.slot.get(self.at).transpose()
     }
 }
 
@@ -61,12 +63,12 @@ impl Future for Pending {
     type Output = Result<Receipt, WaitError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.slot.poll(cx.waker())
+        self.slot.poll(self.at, cx.waker())
     }
 }
 
 impl fmt::Debug for Pending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Pending").field(&self.slot.get()).finish()
+        f.debug_tuple("Pending").field(&self.slot.get(self.at)).finish()
     }
 }

@@ -84,7 +84,7 @@ impl Queue {
     pub async fn push(&self, row: Row) -> Result<Pending, PushError> {
         let engine = &self.queue.handle.engine;
         let row = match engine.push_once(row) {
-            Ok(slot) => return Ok(Pending::new(slot, engine.clone())),
+            Ok(slot) => return Ok(Pending::new(slot, 0, engine.clone())),
             Err(Refusal::Error(error)) => return Err(error),
             // Reading what may go would hang with the call that does.
             Err(Refusal::NeedHead(row, _)) if engine.stalled() => {

@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::fault::FaultKind;
 use crate::model::{Batch, HEAD_READ, Model};
 use crate::row::{Lane, Seq};
-use crate::state::Change;
+use crate::state::{Change, State};
 use crate::store::{Chunk, ReadLimit, StoreError};
 
 use super::{Engine, Open, lock};
@@ -101,15 +101,10 @@ impl Engine {
     ) -> Result<(), CommitError> {
         for attempt in 0..=SEGMENT_TRIES {
             let Some(batch) = self.with_model(begin) else { return Ok(()) };
-            let error = match self.write(open, &batch) {
-                Ok(()) => {
-                    self.finish(open, &batch);
-                    return Ok(());
-                }
+            let error = match self.write(open, batch) {
+                Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let now = self.clock.now();
-            self.with_model(|model| model.not_written(&batch, &now));
             if let StoreError::Full { lane } = error
                 && attempt < SEGMENT_TRIES
                 && self.free_segment(open, lane)
@@ -130,13 +125,33 @@ impl Engine {
         CommitError::Store(reason)
     }
 
-    /// After a commit: receipts out, space back, the next eviction prepared.
-    fn finish(&self, open: &mut Open, batch: &Batch) {
+    /// Writes a commit and tells the model how it ended.
+    fn write(&self, open: &mut Open, batch: Batch) -> Result<(), StoreError> {
+        let Batch { rows, changes, state } = batch;
+        let lanes = rows.len();
+        let written = self.watched(|| {
+            rows.iter().flatten().try_for_each(|rows| open.store.append_shared(rows))?;
+            open.store.commit(&changes, &state)
+        });
+        // The window takes its rows back: nobody else may hold them.
+        drop(rows);
+        match &written {
+            Ok(()) => self.finish(open, &state, lanes),
+            Err(_) => {
+                let now = self.clock.now();
+                self.with_model(|model| model.not_written(&changes, &now));
+            }
+        }
+        written
+    }
+
+    /// After a commit: receipts out, space back, the next eviction prepared in the lanes that wrote rows.
+    fn finish(&self, open: &mut Open, state: &State, lanes: usize) {
         self.wrote.store(true, Ordering::Relaxed);
         let room = self.note_figures(open).room_bytes;
         let (free, healed) = self.with_model(|model| {
             let healed = model.fault.is_some();
-            (model.written(batch, &room), healed)
+            (model.written(state, &room), healed)
         });
         if healed {
             lock(&self.events).put(Event::Recovered);
@@ -149,7 +164,7 @@ impl Engine {
             let room = self.note_figures(open).room_bytes;
             self.with_model(|model| model.set_room(&room));
         }
-        for lane in 0..batch.rows.len() {
+        for lane in 0..lanes {
             let wanted = self.with_model(|model| model.head_wanted(lane, true));
             if let Some((from, below)) = wanted {
                 // Without it the push that needs it reads, and meets the error itself.
@@ -189,13 +204,7 @@ impl Engine {
 
     fn commit_changes(&self, open: &mut Open) -> bool {
         let Some(batch) = self.with_model(Model::begin_changes) else { return false };
-        if self.write(open, &batch).is_err() {
-            let now = self.clock.now();
-            self.with_model(|model| model.not_written(&batch, &now));
-            return false;
-        }
-        self.finish(open, &batch);
-        true
+        self.write(open, batch).is_ok()
     }
 
     /// Reads the sizes of a lane's oldest rows for a push that must make room.
@@ -249,14 +258,5 @@ impl Engine {
             }
         }
         Ok(chunk)
-    }
-
-    fn write(&self, open: &mut Open, batch: &Batch) -> Result<(), StoreError> {
-        self.watched(|| {
-            for rows in batch.rows.iter().filter(|rows| !rows.is_empty()) {
-                open.store.append(rows)?;
-            }
-            open.store.commit(&batch.changes, &batch.state)
-        })
     }
 }

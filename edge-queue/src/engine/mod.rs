@@ -7,6 +7,7 @@
 mod commit;
 mod lease;
 mod open;
+mod push;
 mod stall;
 mod stats;
 mod waits;
@@ -22,10 +23,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::thread::{JoinHandle, ThreadId};
 
-use crate::error::{Limit, PushError};
 use crate::event::Events;
-use crate::model::{Model, Outbox, Refusal, Slot};
-use crate::row::{Lane, Row};
+use crate::model::{Model, Outbox};
+use crate::row::Lane;
 use crate::shell::Clock;
 use crate::state::GapRecord;
 use crate::store::Store;
@@ -33,9 +33,6 @@ use crate::store::Store;
 use stats::Seen;
 use waits::{InARow, Waits};
 use watch::Watch;
-
-/// Reads or commits one push may do before it gives up; each makes progress.
-const PUSH_TRIES: u32 = 64;
 
 /// The store and the lock of its directory.
 pub(crate) struct Open {
@@ -86,45 +83,6 @@ impl Engine {
         let out = std::mem::take(&mut model.out);
         drop(model);
         out.deliver();
-        result
-    }
-
-    pub(crate) fn push(&self, mut row: Row) -> Result<Arc<Slot>, PushError> {
-        for _ in 0..PUSH_TRIES {
-            match self.push_once(row) {
-                Ok(slot) => return Ok(slot),
-                Err(Refusal::Error(error)) => return Err(error),
-                Err(Refusal::NeedCommit(back)) => {
-                    row = *back;
-                    // An error is noted in the model, where the next try meets the policy for it.
-                    let _noted = self.commit();
-                }
-                Err(Refusal::NeedHead(back, lane)) => {
-                    row = *back;
-                    if self.stalled() || self.fill_head(lane).is_err() {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(PushError::Full { row: Box::new(row), limit: Limit::Bytes })
-    }
-
-    /// One try, which never waits for the disk.
-    #[inline]
-    pub(crate) fn push_once(&self, row: Row) -> Result<Arc<Slot>, Refusal> {
-        let now = self.clock.now();
-        let (result, wake) = self.with_model(|model| {
-            let idle = !model.rows_wait();
-            let result = match model.push(row, &now) {
-                Err(Refusal::NeedCommit(row)) if self.stalled() => model.push_stalled(*row, &now),
-                other => other,
-            };
-            // A row behind others is due after them: the writer knows when, unless it makes the commit large enough.
-            let writer = (idle || model.much_waits()) && self.writer_sleeps_beyond(model);
-            (result, Wake { writer, consumers: self.someone_waits() })
-        });
-        self.wake(wake);
         result
     }
 

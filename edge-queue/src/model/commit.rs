@@ -1,5 +1,7 @@
 //! When to write, what to write, and what a write that ended means.
 
+use std::sync::Arc;
+
 use crate::fault::FaultKind;
 use crate::model::Model;
 use crate::receipt::Receipt;
@@ -12,8 +14,8 @@ const RETRY_MAX_MS: u64 = 10_000;
 
 /// What one commit writes.
 pub(crate) struct Batch {
-    /// Rows per lane, ascending.
-    pub(crate) rows: Vec<Vec<StoredRow>>,
+    /// Rows per lane, ascending; empty for a commit of changes alone.
+    pub(crate) rows: Vec<Option<Arc<Vec<StoredRow>>>>,
     pub(crate) changes: Vec<Change>,
     pub(crate) state: State,
 }
@@ -121,9 +123,9 @@ impl Model {
         }
     }
 
-    fn begin_with(&mut self, rows: Vec<Vec<StoredRow>>) -> Option<Batch> {
+    fn begin_with(&mut self, rows: Vec<Option<Arc<Vec<StoredRow>>>>) -> Option<Batch> {
         let something = self.must_write || self.lagging > 0 || !self.settling.is_empty();
-        if !something && rows.iter().all(Vec::is_empty) {
+        if !something && rows.iter().all(Option::is_none) {
             return None;
         }
         self.follow_floors();
@@ -159,19 +161,19 @@ impl Model {
     }
 
     /// The commit is durable: its receipts may go. Gives what each lane's store may reuse.
-    pub(crate) fn written(&mut self, batch: &Batch, room_bytes: &[u64; LANES_MAX]) -> Vec<(Lane, Seq)> {
+    pub(crate) fn written(&mut self, state: &State, room_bytes: &[u64; LANES_MAX]) -> Vec<(Lane, Seq)> {
         let receipt = if self.rules.volatile { Receipt::Volatile } else { Receipt::Stored };
         let out = &mut self.out;
         for lane in &mut self.lanes {
-            lane.window.finish(true, |slot| out.put(slot, receipt));
+            lane.window.finish(true, |ticket| out.put(ticket, receipt));
         }
-        for (slot, receipt) in self.settling_in_commit.drain(..) {
-            out.put(Some(slot), receipt);
+        for (ticket, receipt) in self.settling_in_commit.drain(..) {
+            out.put(ticket, receipt);
         }
         self.fault = None;
         self.set_room(room_bytes);
         let mut free = Vec::new();
-        for (lane, state) in self.lanes.iter_mut().zip(&batch.state.lane) {
+        for (lane, state) in self.lanes.iter_mut().zip(&state.lane) {
             if state.floor > lane.advanced {
                 lane.advanced = state.floor;
                 free.push((lane.id, state.floor));
@@ -193,7 +195,7 @@ impl Model {
     }
 
     /// The commit failed: everything waits again, nothing is promised.
-    pub(crate) fn not_written(&mut self, batch: &Batch, now: &Now) {
+    pub(crate) fn not_written(&mut self, changes: &[Change], now: &Now) {
         for lane in &mut self.lanes {
             lane.window.finish(false, |_| {});
             lane.dirty = true;
@@ -201,7 +203,7 @@ impl Model {
         for reader in &mut self.readers {
             reader.lanes.iter_mut().for_each(|place| place.dirty = true);
         }
-        for change in &batch.changes {
+        for change in changes {
             if let Change::Forget { consumer } = change {
                 self.forgotten.push(consumer.clone());
             }
@@ -228,10 +230,10 @@ impl Model {
         self.closed = true;
         let out = &mut self.out;
         for lane in &mut self.lanes {
-            lane.window.drain_slots(|slot| out.refuse(slot));
+            lane.window.drain_owed(|ticket| out.refuse(ticket));
         }
-        for (slot, _) in self.settling.drain(..).chain(self.settling_in_commit.drain(..)) {
-            out.refuse(Some(slot));
+        for (ticket, _) in self.settling.drain(..).chain(self.settling_in_commit.drain(..)) {
+            out.refuse(ticket);
         }
     }
 }

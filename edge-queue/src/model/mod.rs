@@ -11,6 +11,8 @@ mod lane;
 mod lease;
 mod live;
 mod members;
+mod outbox;
+mod owed;
 mod place;
 mod push;
 mod ranges;
@@ -18,8 +20,6 @@ mod read;
 mod slot;
 mod turns;
 mod window;
-
-use std::sync::Arc;
 
 use crate::config::Rules;
 use crate::receipt::Receipt;
@@ -32,14 +32,16 @@ pub(crate) use gaps::GAPS_MAX;
 pub(crate) use lane::{LaneModel, Usage};
 pub(crate) use lease::{Leased, More};
 pub(crate) use members::Reader;
+pub(crate) use outbox::Outbox;
 pub(crate) use place::Place;
 pub(crate) use push::Refusal;
 pub(crate) use read::HEAD_READ;
-pub(crate) use slot::{Outbox, Slot};
+pub(crate) use slot::Slot;
 
 use lane::Size;
 use place::Done;
 use read::Recount;
+use slot::Ticket;
 
 /// Everything the queue knows besides rows on the medium.
 pub(crate) struct Model {
@@ -52,8 +54,8 @@ pub(crate) struct Model {
     /// Receipts to hand out when the lock is released.
     pub(crate) out: Outbox,
     /// Receipts that wait for the next commit because the loss must be recorded first.
-    settling: Vec<(Arc<Slot>, Receipt)>,
-    settling_in_commit: Vec<(Arc<Slot>, Receipt)>,
+    settling: Vec<(Ticket, Receipt)>,
+    settling_in_commit: Vec<(Ticket, Receipt)>,
     settling_since_ms: Option<u64>,
     /// Done stored rows no commit has written yet.
     lagging: u64,
@@ -151,9 +153,7 @@ impl Model {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         if let Done::Dropped(reason) = how {
             l.counts.drop_for(reason, size.weight);
-            if let Some(row) = l.window.get_mut(seq) {
-                row.dropped = Some(reason);
-            }
+            l.window.note_dropped(seq, reason);
         }
         // What is being written counts as stored: its acknowledgement is in no commit yet.
         if !l.window.is_waiting(seq) {
@@ -176,18 +176,18 @@ impl Model {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         l.usage.sub(size);
         l.dirty = true;
-        let Some((Some(slot), dropped)) = l.window.take(seq) else { return };
+        let Some((ticket, dropped)) = l.window.take(seq) else { return };
         match dropped {
             None => {
                 l.counts.handed_over = l.counts.handed_over.saturating_add(size.weight);
-                self.out.put(Some(slot), Receipt::HandedOver);
+                self.out.put(ticket, Receipt::HandedOver);
             }
-            Some(reason) => self.settle(slot, Receipt::Settled(reason), up_ms),
+            Some(reason) => self.settle(ticket, Receipt::Settled(reason), up_ms),
         }
     }
 
-    fn settle(&mut self, slot: Arc<Slot>, receipt: Receipt, up_ms: u64) {
-        self.settling.push((slot, receipt));
+    fn settle(&mut self, ticket: Ticket, receipt: Receipt, up_ms: u64) {
+        self.settling.push((ticket, receipt));
         self.settling_since_ms.get_or_insert(up_ms);
     }
 

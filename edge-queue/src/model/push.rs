@@ -8,7 +8,6 @@ use crate::model::Model;
 use crate::model::lane::{LaneModel, Size};
 use crate::model::place::Done;
 use crate::model::slot::Slot;
-use crate::model::window::RamRow;
 use crate::receipt::Receipt;
 use crate::row::{Lane, Row, Seq, StoredRow};
 use crate::state::Reason;
@@ -32,9 +31,9 @@ enum Oldest {
 }
 
 impl Model {
-    /// Takes a row in, or says why not.
+    /// Takes a row in, which is row `n` of the push that `slot` answers, or says why not.
     #[inline]
-    pub(crate) fn push(&mut self, row: Row, now: &Now) -> Result<Arc<Slot>, Refusal> {
+    pub(crate) fn push(&mut self, row: Row, now: &Now, slot: &Arc<Slot>, n: u32) -> Result<(), Refusal> {
         let at = match self.check(&row) {
             Ok(at) => at,
             Err(refuse) => return Err(Refusal::Error(refuse(row))),
@@ -51,7 +50,11 @@ impl Model {
             let heavy = self.lanes.get(at).is_some_and(|l| size.weight > l.limits.messages);
             match policy {
                 OnFull::Reject => return Err(self.refuse(at, row, limit)),
-                OnFull::DropNewest => return Ok(self.drop_newest(at, row, limit, now)),
+                OnFull::DropNewest => {
+                    self.accept(at, row, now, slot, n);
+                    self.drop_newest(at, limit, now.up_ms);
+                    return Ok(());
+                }
                 OnFull::DropOldest if heavy => return Err(self.refuse(at, row, limit)),
                 OnFull::DropOldest => match self.make_room(at, limit, now.up_ms) {
                     Oldest::Row(..) => {}
@@ -60,13 +63,20 @@ impl Model {
                 },
             }
         }
-        Ok(self.accept(at, row, now))
+        self.accept(at, row, now, slot, n);
+        Ok(())
     }
 
     /// The same while a commit would wait for a call that hangs.
-    pub(crate) fn push_stalled(&mut self, row: Row, now: &Now) -> Result<Arc<Slot>, Refusal> {
+    pub(crate) fn push_stalled(
+        &mut self,
+        row: Row,
+        now: &Now,
+        slot: &Arc<Slot>,
+        n: u32,
+    ) -> Result<(), Refusal> {
         self.stalled = true;
-        let result = self.push(row, now);
+        let result = self.push(row, now, slot, n);
         self.stalled = false;
         result
     }
@@ -109,9 +119,9 @@ impl Model {
     fn give_volatile_receipts(&mut self) {
         let (out, rows) = (&mut self.out, &mut self.volatile_rows);
         for lane in &mut self.lanes {
-            lane.window.drain_slots(|slot| {
-                *rows = rows.saturating_add(1);
-                out.put(slot, Receipt::Volatile);
+            lane.window.drain_owed(|ticket| {
+                *rows = rows.saturating_add(u64::from(ticket.rows));
+                out.put(ticket, Receipt::Volatile);
             });
         }
     }
@@ -124,8 +134,7 @@ impl Model {
     }
 
     #[inline]
-    fn accept(&mut self, at: usize, row: Row, now: &Now) -> Arc<Slot> {
-        let slot = Arc::new(Slot::default());
+    fn accept(&mut self, at: usize, row: Row, now: &Now, slot: &Arc<Slot>, n: u32) {
         let size = size_of(&row, now);
         let epoch = self.epoch;
         for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(at)) {
@@ -137,21 +146,18 @@ impl Model {
             lane.usage.add(size);
             lane.counts.accepted = lane.counts.accepted.saturating_add(size.weight);
             lane.dirty = true;
-            lane.window.push(RamRow::new(stored(lane.id, seq, epoch, row, now), Some(slot.clone())));
+            lane.window.push(stored(lane.id, seq, epoch, row, now), slot, n);
         }
-        slot
     }
 
     /// The new row takes a number, so that its loss can be reported, and is given up at once.
-    fn drop_newest(&mut self, at: usize, row: Row, limit: Limit, now: &Now) -> Arc<Slot> {
+    fn drop_newest(&mut self, at: usize, limit: Limit, up_ms: u64) {
         let reason = if limit == Limit::Region { Reason::Fragmented } else { Reason::Overflow };
-        let slot = self.accept(at, row, now);
-        let Some(newest) = self.lanes.get(at).map(|l| l.next.saturating_sub(1)) else { return slot };
+        let Some(newest) = self.lanes.get(at).map(|l| l.next.saturating_sub(1)) else { return };
         let Some(size) = self.lanes.get(at).and_then(|l| l.window.at_or_after(newest)).map(Size::of) else {
-            return slot;
+            return;
         };
-        self.evict(at, newest, size, reason, true, now.up_ms);
-        slot
+        self.evict(at, newest, size, reason, true, up_ms);
     }
 
     fn make_room(&mut self, at: usize, limit: Limit, up_ms: u64) -> Oldest {
@@ -225,9 +231,7 @@ impl Model {
                 if !newest {
                     lane.floor = lane.floor.max(seq.saturating_add(1));
                 }
-                if let Some(row) = lane.window.get_mut(seq) {
-                    row.dropped = Some(reason);
-                }
+                lane.window.note_dropped(seq, reason);
             }
             return self.remove(at, seq, size, up_ms);
         }

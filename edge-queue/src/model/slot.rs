@@ -1,97 +1,169 @@
-//! Receipts on their way: the model decides on them under its lock, they are handed out after it.
+//! Where the receipts of rows that were pushed together arrive: one allocation, one lock and one wake-up for all of them.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::receipt::{Receipt, WaitError};
 
-/// Where a receipt arrives and is waited for. Knows nobody: whoever waits brings his own reasons to hurry.
+/// What a receipt comes to.
+pub(super) type Answer = Result<Receipt, WaitError>;
+
+/// The receipts of the rows of one push, which are numbered from 0. Knows nobody: whoever waits brings his own reasons to
+/// hurry.
 #[derive(Default)]
 pub(crate) struct Slot {
-    state: Mutex<SlotState>,
+    state: Mutex<State>,
     arrived: Condvar,
 }
 
+/// Rows of one push next to each other: what is owed a receipt, or gets one.
+#[derive(Clone)]
+pub(crate) struct Ticket {
+    pub(crate) slot: Arc<Slot>,
+    /// First row, and how many.
+    pub(crate) at: u32,
+    pub(crate) rows: u32,
+}
+
+/// Rows from `at` on to below `end` have the same answer.
+#[derive(Clone, Copy)]
+struct Given {
+    at: u32,
+    end: u32,
+    answer: Answer,
+}
+
 #[derive(Default)]
-struct SlotState {
-    receipt: Option<Result<Receipt, WaitError>>,
-    waker: Option<Waker>,
-    /// Spares a system call per row: almost nobody blocks on a condvar.
+struct State {
+    /// Usually all rows of a push get one answer at once.
+    first: Option<Given>,
+    others: Vec<Given>,
+    wakers: Vec<(u32, Waker)>,
+    /// Spares a system call: almost nobody blocks on a condvar.
     waiting: bool,
 }
 
-impl Slot {
-    pub(crate) fn resolve(&self, receipt: Result<Receipt, WaitError>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.receipt.is_some() {
+impl State {
+    fn get(&self, at: u32) -> Option<Answer> {
+        let holds = |given: &&Given| (given.at..given.end).contains(&at);
+        self.first.iter().chain(&self.others).find(holds).map(|given| given.answer)
+    }
+
+    fn put(&mut self, given: Given) {
+        let Some(first) = &mut self.first else {
+            self.first = Some(given);
             return;
+        };
+        let last = self.others.last_mut().unwrap_or(first);
+        if last.end == given.at && last.answer == given.answer {
+            last.end = given.end;
+        } else {
+            self.others.push(given);
         }
-        state.receipt = Some(receipt);
-        let waker = state.waker.take();
+    }
+}
+
+impl Slot {
+    /// Answers `rows` rows from `at` on. Each row is answered once.
+    pub(super) fn resolve(&self, at: u32, rows: u32, answer: Answer) {
+        let end = at.saturating_add(rows);
+        let mut state = self.lock();
+        state.put(Given { at, end, answer });
+        let (woken, rest) =
+            std::mem::take(&mut state.wakers).into_iter().partition(|(row, _)| (at..end).contains(row));
+        state.wakers = rest;
         if state.waiting {
             self.arrived.notify_all();
         }
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        let woken: Vec<(u32, Waker)> = woken;
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
-    pub(crate) fn get(&self) -> Option<Result<Receipt, WaitError>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).receipt
+    pub(crate) fn get(&self, at: u32) -> Option<Answer> {
+        self.lock().get(at)
     }
 
-    pub(crate) fn wait(&self, time: Option<Duration>) -> Option<Result<Receipt, WaitError>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn wait(&self, at: u32, time: Option<Duration>) -> Option<Answer> {
+        let mut state = self.lock();
         state.waiting = true;
+        let open = |state: &mut State| state.get(at).is_none();
         match time {
             None => {
-                let state = self.arrived.wait_while(state, |s| s.receipt.is_none());
-                state.unwrap_or_else(PoisonError::into_inner).receipt
+                let state = self.arrived.wait_while(state, open);
+                state.unwrap_or_else(PoisonError::into_inner).get(at)
             }
             Some(time) => {
-                let waited = self.arrived.wait_timeout_while(state, time, |s| s.receipt.is_none());
-                waited.unwrap_or_else(PoisonError::into_inner).0.receipt
+                let waited = self.arrived.wait_timeout_while(state, time, open);
+                waited.unwrap_or_else(PoisonError::into_inner).0.get(at)
             }
         }
     }
 
-    pub(crate) fn poll(&self, waker: &Waker) -> Poll<Result<Receipt, WaitError>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.receipt {
-            Some(receipt) => Poll::Ready(receipt),
-            None => {
-                state.waker = Some(waker.clone());
-                Poll::Pending
-            }
+    pub(crate) fn poll(&self, at: u32, waker: &Waker) -> Poll<Answer> {
+        let mut state = self.lock();
+        if let Some(answer) = state.get(at) {
+            return Poll::Ready(answer);
         }
+        match state.wakers.iter_mut().find(|(row, _)| *row == at) {
+            Some((_, known)) => known.clone_from(waker),
+            None => state.wakers.push((at, waker.clone())),
+        }
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Receipts the model decided on, to be handed out after its lock is released.
-#[derive(Default)]
-pub(crate) struct Outbox(Vec<(Arc<Slot>, Result<Receipt, WaitError>)>);
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
 
-impl Outbox {
-    pub(crate) fn put(&mut self, slot: Option<Arc<Slot>>, receipt: Receipt) {
-        if let Some(slot) = slot {
-            self.0.push((slot, Ok(receipt)));
+    use super::*;
+    use crate::state::Reason;
+
+    const STORED: Answer = Ok(Receipt::Stored);
+
+    #[test]
+    fn rows_answered_apart_keep_their_own_answers() {
+        let slot = Slot::default();
+        slot.resolve(3, 2, Ok(Receipt::HandedOver));
+        slot.resolve(0, 2, STORED);
+        slot.resolve(2, 1, STORED);
+        slot.resolve(6, 1, Ok(Receipt::Settled(Reason::Overflow)));
+        let answers: Vec<_> = (0..8).map(|at| slot.get(at)).collect();
+        let (handed, dropped) = (Ok(Receipt::HandedOver), Ok(Receipt::Settled(Reason::Overflow)));
+        let (s, h, d) = (Some(STORED), Some(handed), Some(dropped));
+        assert_eq!(answers, [s, s, s, h, h, None, d, None]);
+        assert_eq!(slot.lock().others.len(), 2, "neighbours with one answer are kept as one");
+    }
+
+    struct Count(AtomicU32);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn refuse(&mut self, slot: Option<Arc<Slot>>) {
-        if let Some(slot) = slot {
-            self.0.push((slot, Err(WaitError::Closed)));
-        }
-    }
-
-    pub(crate) fn deliver(self) {
-        for (slot, receipt) in self.0 {
-            // With one owner left nobody can ask any more.
-            if Arc::strong_count(&slot) > 1 {
-                slot.resolve(receipt);
+    #[test]
+    fn only_those_who_are_answered_are_woken_and_each_once() {
+        let slot = Slot::default();
+        let counts: Vec<Arc<Count>> = (0..4).map(|_| Arc::new(Count(AtomicU32::new(0)))).collect();
+        for (at, count) in (0u32..).zip(&counts) {
+            for _ in 0..3 {
+                assert!(slot.poll(at, &Waker::from(count.clone())).is_pending());
             }
         }
+        slot.resolve(1, 2, STORED);
+        let woken = || counts.iter().map(|count| count.0.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        assert_eq!(woken(), [0, 1, 1, 0]);
+        slot.resolve(0, 1, STORED);
+        slot.resolve(3, 1, STORED);
+        assert_eq!(woken(), [1; 4]);
     }
 }

@@ -1,58 +1,56 @@
 //! The newest rows of a lane in RAM: what waits for a commit, what is being written, and a little of what was just
 //! written, so that a consumer that keeps up never reads the disk.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::model::slot::Slot;
+use super::owed::Owed;
+use super::slot::{Slot, Ticket};
 use crate::row::{Seq, StoredRow};
 use crate::state::Reason;
 
 /// Written rows kept per lane. Bounds the RAM of a lane besides its unwritten rows.
 pub(crate) const CACHE_BYTES: u64 = 256 * 1024;
 
-/// RAM of an unwritten row besides its bytes: its entry, its receipt, and its copies while it is written.
+/// RAM of an unwritten row besides its bytes: its entry, room for it to grow into, and its receipt.
 const ROW_RAM_BYTES: u64 = 768;
 
-/// One row in RAM.
-pub(crate) struct RamRow {
-    pub(crate) row: StoredRow,
-    pub(crate) slot: Option<Arc<Slot>>,
-    /// Set when a consumer gave it up: then its receipt is not `HandedOver`.
-    pub(crate) dropped: Option<Reason>,
-    /// Done while it was being written; removed when the write is over.
-    gone: bool,
-}
+/// Rows whose place is kept for the next commit's rows instead of being given back and asked for again.
+const SPARE_ROWS_MAX: usize = 1024;
 
-impl RamRow {
-    #[inline]
-    pub(crate) fn new(row: StoredRow, slot: Option<Arc<Slot>>) -> RamRow {
-        RamRow { row, slot, dropped: None, gone: false }
-    }
-}
-
-/// Rows ascending by number: first `stored` written ones, then `writing`, then those that wait.
+/// See the module. Ascending by number: first the written rows, then those of the commit under way, then those that wait.
 pub(crate) struct Window {
-    rows: VecDeque<RamRow>,
+    stored: VecDeque<StoredRow>,
+    /// Shared with whoever writes them.
+    writing: Option<Arc<Vec<StoredRow>>>,
+    waiting: VecDeque<StoredRow>,
+    /// Rows of the commit under way that are done meanwhile.
+    gone: BTreeSet<Seq>,
+    /// Unwritten rows that a consumer gave up: their receipt is not `HandedOver`.
+    dropped: BTreeMap<Seq, Reason>,
+    owed: Owed,
     /// Every live row from here on is in the window.
     from: Seq,
-    stored: usize,
-    writing: usize,
     stored_bytes: u64,
     writing_bytes: u64,
     waiting_bytes: u64,
+    spare: Vec<StoredRow>,
 }
 
 impl Window {
     pub(crate) fn new(from: Seq) -> Window {
         Window {
-            rows: VecDeque::new(),
+            stored: VecDeque::new(),
+            writing: None,
+            waiting: VecDeque::new(),
+            gone: BTreeSet::new(),
+            dropped: BTreeMap::new(),
+            owed: Owed::default(),
             from,
-            stored: 0,
-            writing: 0,
             stored_bytes: 0,
             writing_bytes: 0,
             waiting_bytes: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -70,130 +68,135 @@ impl Window {
 
     /// RAM of what is not written, bookkeeping included.
     pub(crate) fn unwritten_ram(&self) -> u64 {
-        let rows = self.rows.len() - self.stored;
+        let rows = self.writing().len() + self.waiting.len();
         self.unwritten_bytes() + rows as u64 * ROW_RAM_BYTES
     }
 
     /// Up time of the oldest row no commit has taken yet.
     pub(crate) fn oldest_waiting_ms(&self) -> Option<u64> {
-        self.rows.get(self.stored + self.writing).map(|r| r.row.stamp.up_ms)
+        self.waiting.front().map(|row| row.stamp.up_ms)
     }
 
     /// Whether a live row with this number is on the medium.
     pub(crate) fn is_stored(&self, seq: Seq) -> bool {
-        self.rows.get(self.stored).is_none_or(|first| seq < first.row.seq)
+        self.writing().first().or(self.waiting.front()).is_none_or(|first| seq < first.seq)
     }
 
     /// Whether no commit has taken the row yet.
     pub(crate) fn is_waiting(&self, seq: Seq) -> bool {
-        self.rows.get(self.stored + self.writing).is_some_and(|first| seq >= first.row.seq)
+        self.waiting.front().is_some_and(|first| seq >= first.seq)
     }
 
+    /// Takes in a row, which is row `at` of its push.
     #[inline]
-    pub(crate) fn push(&mut self, row: RamRow) {
-        self.waiting_bytes += row.row.bytes();
-        self.rows.push_back(row);
+    pub(crate) fn push(&mut self, row: StoredRow, slot: &Arc<Slot>, at: u32) {
+        self.owed.add(row.seq, slot, at);
+        self.waiting_bytes += row.bytes();
+        self.waiting.push_back(row);
     }
 
     pub(crate) fn first(&self) -> Option<&StoredRow> {
-        self.rows.iter().find(|r| !r.gone).map(|r| &r.row)
+        self.at_or_after(0)
     }
 
     /// The first live row at or after `seq`.
     pub(crate) fn at_or_after(&self, seq: Seq) -> Option<&StoredRow> {
-        let at = self.rows.partition_point(|r| r.row.seq < seq);
-        self.rows.range(at..).find(|r| !r.gone).map(|r| &r.row)
+        let at = self.stored.partition_point(|row| row.seq < seq);
+        self.stored.get(at).or_else(|| self.unwritten_at_or_after(seq))
     }
 
-    pub(crate) fn get_mut(&mut self, seq: Seq) -> Option<&mut RamRow> {
-        let at = self.find(seq)?;
-        self.rows.get_mut(at)
+    fn unwritten_at_or_after(&self, seq: Seq) -> Option<&StoredRow> {
+        let writing = self.writing();
+        let at = writing.partition_point(|row| row.seq < seq);
+        let live = writing.iter().skip(at).find(|row| !self.gone.contains(&row.seq));
+        live.or_else(|| self.waiting.get(self.waiting.partition_point(|row| row.seq < seq)))
     }
 
-    /// Removes a row nobody wants any more, if it is here; gives its receipt slot and why it was dropped, if it was.
-    pub(crate) fn take(&mut self, seq: Seq) -> Option<(Option<Arc<Slot>>, Option<Reason>)> {
-        let at = self.find(seq)?;
-        let row = self.rows.get_mut(at)?;
-        let slot = row.slot.take();
-        let dropped = row.dropped;
-        let bytes = row.row.bytes();
-        if at < self.stored {
-            self.stored -= 1;
-            self.stored_bytes -= bytes;
-            self.rows.remove(at);
-        } else if at < self.stored + self.writing {
-            row.gone = true;
-        } else {
-            self.waiting_bytes -= bytes;
-            self.rows.remove(at);
+    /// A consumer gave the row up. What is written has its receipt.
+    pub(crate) fn note_dropped(&mut self, seq: Seq, reason: Reason) {
+        if self.unwritten_at_or_after(seq).is_some_and(|row| row.seq == seq) {
+            self.dropped.insert(seq, reason);
         }
-        Some((slot, dropped))
+    }
+
+    /// Removes a row nobody wants any more, if it is here; gives the receipt it is owed and why it was dropped, if it was.
+    pub(crate) fn take(&mut self, seq: Seq) -> Option<(Ticket, Option<Reason>)> {
+        let at = self.stored.partition_point(|row| row.seq < seq);
+        if self.stored.get(at).is_some_and(|row| row.seq == seq) {
+            self.stored_bytes -= self.stored.remove(at).map_or(0, |row| row.bytes());
+            return None;
+        }
+        if self.writing().binary_search_by_key(&seq, |row| row.seq).is_ok() {
+            self.gone.insert(seq);
+        } else {
+            let at = self.waiting.binary_search_by_key(&seq, |row| row.seq).ok()?;
+            self.waiting_bytes -= self.waiting.remove(at).map_or(0, |row| row.bytes());
+        }
+        let dropped = self.dropped.remove(&seq);
+        self.owed.take(seq).map(|ticket| (ticket, dropped))
     }
 
     /// The rows no commit has taken yet.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &StoredRow> {
-        self.rows.range(self.stored + self.writing..).map(|r| &r.row)
+        self.waiting.iter()
     }
 
     /// Takes every waiting row into a commit.
-    pub(crate) fn begin(&mut self) -> Vec<StoredRow> {
-        let rows: Vec<StoredRow> = self.waiting().cloned().collect();
-        self.writing += rows.len();
-        self.writing_bytes += self.waiting_bytes;
-        self.waiting_bytes = 0;
-        rows
+    pub(crate) fn begin(&mut self) -> Option<Arc<Vec<StoredRow>>> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let spare = VecDeque::from(std::mem::take(&mut self.spare));
+        let rows = Arc::new(Vec::from(std::mem::replace(&mut self.waiting, spare)));
+        self.writing = Some(rows.clone());
+        self.writing_bytes = std::mem::take(&mut self.waiting_bytes);
+        Some(rows)
     }
 
-    /// Ends the commit begun last: its rows are stored, and `receipt` gets their slots, or they wait again.
-    pub(crate) fn finish(&mut self, written: bool, mut receipt: impl FnMut(Option<Arc<Slot>>)) {
-        let mut at = self.stored;
-        let end = self.stored + self.writing;
-        let mut left = end - at;
-        while left > 0 {
-            left -= 1;
-            let Some(row) = self.rows.get_mut(at) else { break };
-            let bytes = row.row.bytes();
-            self.writing_bytes -= bytes;
-            if written {
-                receipt(row.slot.take());
-            }
-            if row.gone {
-                self.rows.remove(at);
-                continue;
-            }
-            at += 1;
-            if written {
-                self.stored += 1;
-                self.stored_bytes += bytes;
-            } else {
-                self.waiting_bytes += bytes;
-            }
+    /// Ends the commit begun last, whose rows nobody else holds any more: they are stored, and `give` gets the receipts they
+    /// are owed, or they wait again.
+    pub(crate) fn finish(&mut self, written: bool, mut give: impl FnMut(Ticket)) {
+        let Some(rows) = self.writing.take() else { return };
+        let mut rows = Arc::try_unwrap(rows).unwrap_or_else(|shared| shared.to_vec());
+        self.writing_bytes = 0;
+        if !self.gone.is_empty() {
+            let gone = std::mem::take(&mut self.gone);
+            rows.retain(|row| !gone.contains(&row.seq));
         }
-        self.writing = 0;
-        self.trim();
+        if !written {
+            self.waiting_bytes += rows.iter().map(StoredRow::bytes).sum::<u64>();
+            rows.extend(self.waiting.drain(..));
+            self.waiting = rows.into();
+            return;
+        }
+        let end = self.waiting.front().map_or(Seq::MAX, |first| first.seq);
+        self.owed.take_below(end, &mut give);
+        self.dropped = self.dropped.split_off(&end);
+        for row in rows.drain(..) {
+            self.stored_bytes += row.bytes();
+            self.stored.push_back(row);
+            self.trim();
+        }
+        if rows.capacity() <= SPARE_ROWS_MAX {
+            self.spare = rows;
+        }
     }
 
-    /// Every slot still waiting, for a queue that closes or turns volatile.
-    pub(crate) fn drain_slots(&mut self, mut slot: impl FnMut(Option<Arc<Slot>>)) {
-        for row in &mut self.rows {
-            if row.slot.is_some() {
-                slot(row.slot.take());
-            }
-        }
+    /// Every receipt still owed, for a queue that closes or turns volatile.
+    pub(crate) fn drain_owed(&mut self, give: impl FnMut(Ticket)) {
+        self.owed.take_below(Seq::MAX, give);
     }
 
     fn trim(&mut self) {
-        while self.stored > 0 && self.stored_bytes > CACHE_BYTES {
-            let Some(row) = self.rows.pop_front() else { break };
-            self.stored -= 1;
-            self.stored_bytes -= row.row.bytes();
-            self.from = row.row.seq + 1;
+        while self.stored_bytes > CACHE_BYTES {
+            let Some(row) = self.stored.pop_front() else { break };
+            self.stored_bytes -= row.bytes();
+            self.from = row.seq + 1;
         }
     }
 
-    fn find(&self, seq: Seq) -> Option<usize> {
-        let at = self.rows.partition_point(|r| r.row.seq < seq);
-        self.rows.get(at).filter(|r| r.row.seq == seq && !r.gone).map(|_| at)
+    fn writing(&self) -> &[StoredRow] {
+        self.writing.as_ref().map_or(&[], |rows| rows.as_slice())
     }
 }
 
@@ -205,36 +208,39 @@ mod tests {
     use crate::row::Lane;
     use crate::time::{Expiry, Now};
 
-    fn row(seq: Seq, len: usize) -> RamRow {
+    fn row(seq: Seq, len: usize) -> StoredRow {
         let (key, meta, payload) = (Bytes::new(), Bytes::new(), Bytes::from(vec![0; len]));
         let stamp = Now { up_ms: seq, ..Now::default() };
         let (ttl_ms, expiry) = (None, Expiry::Lenient);
-        let stored =
-            StoredRow { lane: Lane(0), seq, epoch: 1, stamp, ttl_ms, expiry, weight: 1, key, meta, payload };
-        RamRow::new(stored, None)
+        StoredRow { lane: Lane(0), seq, epoch: 1, stamp, ttl_ms, expiry, weight: 1, key, meta, payload }
     }
 
     #[test]
     fn a_failed_write_waits_again_without_what_was_done_meanwhile() {
-        let mut w = Window::new(1);
-        (1..=3).for_each(|seq| w.push(row(seq, 10)));
-        assert_eq!(w.begin().len(), 3);
-        w.push(row(4, 10));
-        w.take(2);
+        let (mut w, slot) = (Window::new(1), Arc::default());
+        (1..=3).for_each(|seq| w.push(row(seq, 10), &slot, seq as u32));
+        assert_eq!(w.begin().map_or(0, |rows| rows.len()), 3);
+        w.push(row(4, 10), &slot, 4);
+        assert_eq!(w.take(2).map(|(ticket, dropped)| (ticket.at, dropped)), Some((2, None)));
+        assert!(w.take(2).is_none() && w.at_or_after(2).is_some_and(|row| row.seq == 3));
         assert_eq!(w.oldest_waiting_ms(), Some(4));
         w.finish(false, |_| {});
         assert_eq!(w.oldest_waiting_ms(), Some(1));
         assert_eq!(w.unwritten_bytes(), 3 * 42);
-        assert_eq!(w.begin().iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 3, 4]);
-        w.finish(true, |_| {});
+        let begun = w.begin().unwrap_or_default();
+        assert_eq!(begun.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 3, 4]);
+        drop(begun);
+        let mut given = Vec::new();
+        w.finish(true, |ticket| given.push((ticket.at, ticket.rows)));
+        assert_eq!(given, [(1, 1), (3, 2)]);
         assert_eq!(w.unwritten_bytes(), 0);
         assert!(w.is_stored(4) && w.is_stored(100));
     }
 
     #[test]
     fn written_rows_are_kept_up_to_the_cache_size_only() {
-        let mut w = Window::new(1);
-        (1..=100).for_each(|seq| w.push(row(seq, 10_000)));
+        let (mut w, slot) = (Window::new(1), Arc::default());
+        (1..=100).for_each(|seq| w.push(row(seq, 10_000), &slot, seq as u32));
         w.begin();
         assert!(!w.is_stored(1));
         w.finish(true, |_| {});

@@ -33,6 +33,8 @@ pub use self::redb::RedbStore;
 #[cfg(feature = "ring")]
 pub use self::ring::RingStore;
 
+use std::sync::Arc;
+
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 
@@ -147,6 +149,11 @@ pub enum StoreError {
 pub trait Store: Send {
     /// Stages rows of one lane for the next commit.
     fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError>;
+    /// The same, from a caller that shares its rows until the commit: a store that stages them as they are spares a copy
+    /// of each. It may hold them no longer than the commit takes.
+    fn append_shared(&mut self, rows: &Arc<Vec<StoredRow>>) -> Result<(), StoreError> {
+        self.append(rows)
+    }
     /// Makes the staged rows and `changes` durable. `state` is the bookkeeping with `changes` already applied, for
     /// stores that write snapshots.
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError>;

@@ -1,6 +1,8 @@
 //! One lane's log in RAM: its segments, its end, what is staged for it, and how a failed commit is undone.
 #![deny(clippy::indexing_slicing)]
 
+use std::sync::Arc;
+
 use super::free::{FreeSlots, RESERVE};
 use super::layout::{FRAME_PAGES_MAX, Geometry, pages_for, room_of};
 use super::segment::{Counters, Placed, Segment};
@@ -22,7 +24,8 @@ pub(super) struct LaneLog {
     pub(super) counters: Counters,
     /// No row below is asked for again.
     pub(super) floor: Seq,
-    pub(super) staged: Vec<StoredRow>,
+    /// Rows of the commit to come.
+    pub(super) staged: Arc<Vec<StoredRow>>,
     /// Frames of the commit that is being written.
     pub(super) pending: Vec<Placed>,
     /// Segments begun by it.
@@ -40,7 +43,7 @@ impl LaneLog {
             tail: None,
             counters,
             floor: 0,
-            staged: Vec::new(),
+            staged: Arc::default(),
             pending: Vec::new(),
             opened: 0,
             undo: counters,
@@ -54,6 +57,21 @@ impl LaneLog {
         self.pending.clear();
     }
 
+    /// Adds rows to the next commit.
+    pub(super) fn stage(&mut self, rows: &Arc<Vec<StoredRow>>) {
+        if self.staged.is_empty() {
+            self.staged = rows.clone();
+        } else {
+            Arc::make_mut(&mut self.staged).extend_from_slice(rows);
+        }
+    }
+
+    pub(super) fn unstage(&mut self) {
+        if !self.staged.is_empty() {
+            self.staged = Arc::default();
+        }
+    }
+
     /// A segment was begun.
     pub(super) fn open_segment(&mut self, segment: Segment, tail: Tail) {
         self.segments.push(segment);
@@ -63,7 +81,7 @@ impl LaneLog {
 
     /// The commit is durable.
     pub(super) fn finish(&mut self) {
-        self.staged.clear();
+        self.unstage();
         self.opened = 0;
         self.reclaim();
     }
@@ -115,7 +133,7 @@ impl LaneLog {
         let mut segments = self.free.len().saturating_sub(RESERVE);
         let mut left = self.tail.as_ref().map_or(0, Tail::left);
         let mut body = 0usize;
-        for row in &self.staged {
+        for row in self.staged.iter() {
             let size = row_bytes(row).saturating_add(RECORD_USUAL);
             if body > 0 && pages_for(body.saturating_add(size)) > left.min(FRAME_PAGES_MAX) {
                 left = left.saturating_sub(pages_for(body));

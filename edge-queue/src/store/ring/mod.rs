@@ -35,6 +35,8 @@ mod tail;
 mod window;
 mod writer;
 
+use std::sync::Arc;
+
 use self::aside::Aside;
 use self::blank::fill;
 use self::lane::LaneLog;
@@ -135,24 +137,26 @@ impl RingStore {
     }
 
     fn unstage(&mut self) {
-        self.lanes.iter_mut().for_each(|log| log.staged.clear());
+        self.lanes.iter_mut().for_each(LaneLog::unstage);
     }
 }
 
 impl Store for RingStore {
     fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError> {
-        for row in rows {
-            let Some(log) = self.lanes.get_mut(usize::from(row.lane.0)) else {
-                self.unstage();
-                return Err(StoreError::Full { lane: row.lane });
-            };
-            log.staged.push(row.clone());
+        let mut lanes = rows.chunk_by(|a, b| a.lane == b.lane);
+        lanes.try_for_each(|rows| self.append_shared(&Arc::new(rows.to_vec())))
+    }
+
+    fn append_shared(&mut self, rows: &Arc<Vec<StoredRow>>) -> Result<(), StoreError> {
+        let Some(lane) = rows.first().map(|row| row.lane) else { return Ok(()) };
+        if rows.iter().any(|row| row.lane != lane) {
+            return self.append(rows);
         }
-        let full = self
-            .lanes
-            .iter()
-            .find(|log| !log.staged.is_empty() && !log.fits(&self.superblock.geometry, self.head_pages));
-        if let Some(lane) = full.map(|log| Lane(log.lane)) {
+        let taken = self.lanes.get_mut(usize::from(lane.0)).is_some_and(|log| {
+            log.stage(rows);
+            log.fits(&self.superblock.geometry, self.head_pages)
+        });
+        if !taken {
             self.unstage();
             return Err(StoreError::Full { lane });
         }

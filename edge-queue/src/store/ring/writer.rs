@@ -64,10 +64,9 @@ impl Writer<'_> {
         for (index, change) in changes {
             put_change(&mut encoded, (self.commit, *index), change);
         }
-        let rows = std::mem::take(&mut log.staged);
+        let rows = log.staged.clone();
         let closed = changes.iter().any(|(_, change)| matches!(change, Change::Closed));
         let done = self.rows(log, &encoded, &rows, closed);
-        log.staged = rows;
         self.buffers.changes = encoded;
         done
     }
