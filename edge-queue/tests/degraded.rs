@@ -6,18 +6,26 @@ use std::sync::Arc;
 
 use edge_queue::testing::{Call, Fault, FaultError, SimDir};
 use edge_queue::{
-    Config, Event, FaultKind, Health, Limit, ManualClock, Now, OnFault, Pending, PushError, Queue, Receipt,
-    Row, StoreKind, Wait,
+    Config, Event, FaultKind, Health, Limit, ManualClock, Now, OnFault, OnFull, Pending, PushError, Queue,
+    Receipt, Row, StoreKind, Wait,
 };
 
 fn open(dir: &SimDir, config: Config) -> (Queue, Arc<ManualClock>) {
+    open_as(dir, config.store(StoreKind::Ring))
+}
+
+fn open_as(dir: &SimDir, config: Config) -> (Queue, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
-    let config = config.max_bytes(1024 * 1024).store(StoreKind::Ring);
+    let config = config.max_bytes(1024 * 1024);
     (Queue::open_in(Box::new(dir.clone()), config, clock.clone()).unwrap(), clock)
 }
 
 fn row(n: u32) -> Row {
     Row::new(n.to_be_bytes().to_vec())
+}
+
+fn value(lease: &edge_queue::Lease) -> u32 {
+    u32::from_be_bytes(lease.payload()[..4].try_into().unwrap())
 }
 
 fn dead_disk() -> Fault {
@@ -113,4 +121,34 @@ fn a_registration_that_cannot_be_written_is_not_one() {
     let _receipt = q.push(row(1)).unwrap();
     let mut hub = q.consumer("hub").unwrap();
     assert_eq!(hub.lease(10, Wait::None).unwrap().len(), 1);
+}
+
+/// Longer than the ring has free segments, each of which a try that failed leaves under suspicion.
+#[test]
+fn a_dead_disk_is_no_full_lane_and_gives_nothing_up() {
+    for kind in [StoreKind::Ring, StoreKind::Redb] {
+        let dir = SimDir::new();
+        let config = Config::default().segment_bytes(192 * 1024).row_bytes_max(16 * 1024);
+        let config = config.max_unwritten_bytes(200_000).on_full(OnFull::DropOldest).store(kind);
+        let (q, clock) = open_as(&dir, config);
+        let mut hub = q.consumer("hub").unwrap();
+        let stored: Vec<Pending> = (0..50).map(|n| q.push(row(n)).unwrap()).collect();
+        q.commit().unwrap();
+        dir.fail(Fault { call: Call::Any, after: 0, error: FaultError::Io, sticky: true });
+        let waiting: Vec<Pending> = (50..100).map(|n| q.push(row(n)).unwrap()).collect();
+        for _ in 0..60 {
+            assert!(q.commit().is_err());
+            let health = q.stats().health;
+            assert!(matches!(health, Health::Degraded { kind: FaultKind::Io, .. }), "{kind:?}: {health:?}");
+        }
+        assert!(stored.iter().all(|r| r.try_get() == Ok(Some(Receipt::Stored))));
+        assert!(waiting.iter().all(|r| r.try_get() == Ok(None)));
+        dir.heal();
+        clock.advance_ms(10_000);
+        assert!(q.tick());
+        assert!(waiting.iter().all(|r| r.try_get() == Ok(Some(Receipt::Stored))), "{kind:?}");
+        let got: Vec<u32> = hub.lease(1_000, Wait::None).unwrap().iter().map(value).collect();
+        assert_eq!(got, (0..100).collect::<Vec<_>>(), "{kind:?}");
+        assert!(q.stats().lanes.iter().all(|lane| lane.dropped.total() == 0), "{kind:?}");
+    }
 }

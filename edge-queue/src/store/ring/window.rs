@@ -78,7 +78,7 @@ impl<'a> Pages<'a> {
 }
 
 /// After a failed read up to `end`: an error when the medium as a whole does not answer.
-fn probe(medium: &dyn Medium, end: u64) -> io::Result<()> {
+pub(super) fn probe(medium: &dyn Medium, end: u64) -> io::Result<()> {
     if medium.len()? < end {
         return Ok(());
     }

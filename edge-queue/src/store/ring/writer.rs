@@ -11,6 +11,7 @@ use super::record::{Before, put_change, put_row};
 use super::segment::{Counters, Placed, Segment};
 use super::snapshot::put_snapshot;
 use super::tail::Tail;
+use super::window::probe;
 use crate::medium::Medium;
 use crate::row::{Lane, StoredRow};
 use crate::state::{Change, State};
@@ -310,7 +311,13 @@ impl Writer<'_> {
         }
         let (medium, geometry) = (&*self.medium, self.geometry);
         let blank = log.free.next_blank();
-        let Some(slot) = log.free.take(|slot| readable(medium, geometry, slot)) else { return Err(full) };
+        let Some(slot) = log.free.take(|slot| readable(medium, geometry, slot)) else {
+            // Only suspects are left and none can be read. Their fault or the medium's? Room is given up for the first only.
+            return Err(match probe(medium, 0) {
+                Ok(()) => full,
+                Err(source) => StoreError::Io { op: "read", source },
+            });
+        };
         if blank == Some(slot) && worth_filling(geometry, progress.size) {
             // Nobody had time to do it before. The commit's own sync covers it.
             match fill(self.medium, geometry, slot) {
