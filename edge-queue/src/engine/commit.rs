@@ -105,10 +105,7 @@ impl Engine {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if let StoreError::Full { lane } = error
-                && attempt < SEGMENT_TRIES
-                && self.free_segment(open, lane)
-            {
+            if attempt < SEGMENT_TRIES && self.relieve(open, &error) {
                 continue;
             }
             return Err(self.degrade(&error));
@@ -150,8 +147,8 @@ impl Engine {
         self.wrote.store(true, Ordering::Relaxed);
         let room = self.note_figures(open).room_bytes;
         let (free, healed) = self.with_model(|model| {
-            let healed = model.fault.is_some();
-            (model.written(state, &room), healed)
+            let failing = model.fault.is_some();
+            (model.written(state, &room, lanes > 0), failing && model.fault.is_none())
         });
         if healed {
             lock(&self.events).put(Event::Recovered);
@@ -170,6 +167,20 @@ impl Engine {
                 // Without it the push that needs it reads, and meets the error itself.
                 let _later = self.read_head(open, lane, from, below);
             }
+        }
+    }
+
+    /// Makes room by what needs little or none; `true` when the commit is worth another try.
+    fn relieve(&self, open: &mut Open, error: &StoreError) -> bool {
+        match error {
+            StoreError::Full { lane } => self.free_segment(open, *lane),
+            // Acknowledgements alone still find room, and let a store that deletes give some back.
+            _ if FaultKind::of(error) == FaultKind::DiskFull => {
+                let moved =
+                    self.with_model(|model| (0..model.lanes.len()).any(|lane| model.floor_moved(lane)));
+                moved && self.commit_changes(open)
+            }
+            StoreError::Io { .. } => false,
         }
     }
 

@@ -160,8 +160,14 @@ impl Model {
         }
     }
 
-    /// The commit is durable: its receipts may go. Gives what each lane's store may reuse.
-    pub(crate) fn written(&mut self, state: &State, room_bytes: &[u64; LANES_MAX]) -> Vec<(Lane, Seq)> {
+    /// The commit is durable: its receipts may go. Gives what each lane's store may reuse. A store that fails works again
+    /// once it took the rows that wait, not just changes.
+    pub(crate) fn written(
+        &mut self,
+        state: &State,
+        room_bytes: &[u64; LANES_MAX],
+        with_rows: bool,
+    ) -> Vec<(Lane, Seq)> {
         let receipt = if self.rules.volatile { Receipt::Volatile } else { Receipt::Stored };
         let out = &mut self.out;
         for lane in &mut self.lanes {
@@ -170,7 +176,9 @@ impl Model {
         for (ticket, receipt) in self.settling_in_commit.drain(..) {
             out.put(ticket, receipt);
         }
-        self.fault = None;
+        if with_rows || !self.rows_wait() {
+            self.fault = None;
+        }
         self.set_room(room_bytes);
         let mut free = Vec::new();
         for (lane, state) in self.lanes.iter_mut().zip(&state.lane) {

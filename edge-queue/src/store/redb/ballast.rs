@@ -26,7 +26,12 @@ impl Ballast {
         self.held = false;
         self.regained_bytes = 0;
         // A name that is not there was spent before.
-        let _ = dir.remove(NAME).and_then(|()| dir.sync());
+        let _ = Ballast::give_up(dir);
+    }
+
+    /// The same before there is a store; whether there was anything to give.
+    pub(super) fn give_up(dir: &dyn Dir) -> bool {
+        dir.remove(NAME).and_then(|()| dir.sync()).is_ok()
     }
 
     /// Whether `bytes` of new rows may be written. Without ballast only what deletions gave back may be used, half

@@ -40,6 +40,9 @@ use crate::medium::Dir;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 
+/// What making a file or committing to it takes, beyond the rows: a full disk needs at least this much more.
+const COMMIT_BYTES: u64 = 64 * 1024;
+
 /// The redb store. See the module.
 pub struct RedbStore {
     dir: Box<dyn Dir>,
@@ -72,8 +75,19 @@ impl Head {
 
 impl RedbStore {
     /// Opens or creates the store in `dir`, whose lock the caller holds.
+    ///
+    /// # Errors
+    /// [`OpenError::NoSpace`] when there is not even room for the bookkeeping, `needed` being the least that would help;
+    /// [`OpenError::NewerFormat`]; [`OpenError::Io`] when the medium refuses to work at all.
     pub fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RedbStore, Recovered), OpenError> {
-        let opened = file::open(dir.as_ref(), options)?;
+        let opened = match file::open(dir.as_ref(), options) {
+            // Made or repaired in the space that was held back for it.
+            Err(Trouble::Io(e)) if is_full(&e) && Ballast::give_up(dir.as_ref()) => {
+                file::open(dir.as_ref(), options)
+            }
+            other => other,
+        };
+        let opened = opened.map_err(|trouble| open_error(dir.as_ref(), trouble))?;
         let Opened { backend, db, head, highest_seq, damage } = opened;
         let clean = head.clean;
         let ballast = Ballast::take(dir.as_ref());
@@ -100,7 +114,14 @@ impl RedbStore {
         }
         state.lanes = options.lanes;
         state.epoch = state.epoch.saturating_add(1);
-        store.write(&[], &state, false)?;
+        let raised = match store.write(&[], &state, false) {
+            Err(Trouble::Io(e)) if is_full(&e) => {
+                store.ballast.spend(store.dir.as_ref());
+                store.write(&[], &state, false)
+            }
+            other => other,
+        };
+        raised.map_err(|trouble| open_error(store.dir.as_ref(), trouble))?;
         // redb rolls an unfinished commit back without a word, so after an unclean stop it is always uncertain.
         let tail_uncertain = !clean && state.epoch > 1;
         let damage = damage.into_iter().collect();
@@ -203,8 +224,16 @@ impl RedbStore {
         if !self.ballast.admits(self.dir.as_ref(), bytes) {
             return Err(Trouble::Io(std::io::ErrorKind::StorageFull.into()));
         }
-        self.write(rows, state, clean)
+        let written = self.write(rows, state, clean);
+        if matches!(&written, Err(Trouble::Io(e)) if is_full(e)) {
+            self.ballast.spend(self.dir.as_ref());
+        }
+        written
     }
+}
+
+fn is_full(e: &std::io::Error) -> bool {
+    e.kind() == std::io::ErrorKind::StorageFull
 }
 
 impl Store for RedbStore {
@@ -226,9 +255,6 @@ impl Store for RedbStore {
             }
             Err(trouble) => {
                 self.hidden.extend(rows.iter().map(|row| (row.lane.0, row.seq)));
-                if matches!(&trouble, Trouble::Io(e) if e.kind() == std::io::ErrorKind::StorageFull) {
-                    self.ballast.spend(self.dir.as_ref());
-                }
                 Err(trouble.into_store_error("redb commit"))
             }
         }
@@ -273,12 +299,14 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for OpenError {
-    fn from(trouble: Trouble) -> OpenError {
-        match trouble {
-            Trouble::Newer(found) => OpenError::NewerFormat { found, known: FORMAT },
-            other => OpenError::Io { op: "redb open", source: other.into_io() },
+fn open_error(dir: &dyn Dir, trouble: Trouble) -> OpenError {
+    match trouble {
+        Trouble::Newer(found) => OpenError::NewerFormat { found, known: FORMAT },
+        Trouble::Io(e) if is_full(&e) => {
+            let free = dir.free_bytes().ok().flatten().unwrap_or(0);
+            OpenError::NoSpace { needed: free.saturating_add(COMMIT_BYTES), free }
         }
+        other => OpenError::Io { op: "redb open", source: other.into_io() },
     }
 }
 
