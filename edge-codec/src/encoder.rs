@@ -166,7 +166,8 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
             self.wire.sensor(&mut draft.body, &sensor, key.1, again);
         }
         let first = draft.readings == 0;
-        self.wire.row(&mut draft.body, &Row { reading, since_base, sensor: &sensor, entry, first });
+        let new = known.is_none();
+        self.wire.row(&mut draft.body, &Row { reading, since_base, sensor: &sensor, entry, first, new });
         draft.readings += 1;
         Ok(Some(self.wire.frame_len(&self.header, draft)))
     }
@@ -233,6 +234,10 @@ pub trait Wire {
 
 /// A reading on its way into a batch.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(all(feature = "protobuf", feature = "json")),
+    allow(dead_code, reason = "every format reads its part")
+)]
 pub struct Row<'a> {
     pub(crate) reading: &'a Reading<'a>,
     /// Milliseconds since the batch's base time.
@@ -240,8 +245,9 @@ pub struct Row<'a> {
     pub(crate) sensor: &'a Sensor<'a>,
     /// Place of the sensor's entry in the table, from 0.
     pub(crate) entry: usize,
-    /// Whether it is the first of the batch.
+    /// Whether it is the first of the batch, and the first of its sensor.
     pub(crate) first: bool,
+    pub(crate) new: bool,
 }
 
 /// Encoded readings and sensors, from which the last reading can be taken out again.

@@ -12,6 +12,14 @@ pub mod content_type {
     pub const PROTOBUF_ROWS: &str = "application/vnd.edge.rows+protobuf;v=1";
     /// A Protobuf batch of `edge.columns.v1`.
     pub const PROTOBUF_COLUMNS: &str = "application/vnd.edge.columns+protobuf;v=1";
+    /// A SenML pack in JSON (RFC 8428 §12.3).
+    pub const SENML_JSON: &str = "application/senml+json";
+    /// A SenML pack in CBOR (RFC 8428 §12.3).
+    pub const SENML_CBOR: &str = "application/senml+cbor";
+    /// A Sparkplug B payload. Not registered: Sparkplug goes by topic, this is for tools that want a name.
+    pub const SPARKPLUG: &str = "application/x-sparkplug-b";
+    /// Line protocol, as InfluxDB's write endpoint expects it.
+    pub const INFLUX: &str = "text/plain; charset=utf-8";
 }
 
 /// A batch format of this crate. All exist in every build; [`Format::decode`] says if one is not built in.

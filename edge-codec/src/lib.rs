@@ -6,6 +6,8 @@
     doc = "Sensor readings in JSON, CBOR and Protobuf behind one batch model, with limits on every decoder."
 )]
 
+#[cfg(any(feature = "json", feature = "influx"))]
+mod base64;
 mod batch;
 mod encoder;
 mod error;
@@ -18,10 +20,14 @@ mod seqs;
 
 #[cfg(feature = "cbor")]
 pub mod cbor;
+#[cfg(feature = "influx")]
+pub mod influx;
 #[cfg(feature = "json")]
 pub mod json;
 #[cfg(feature = "protobuf")]
 pub mod protobuf;
+#[cfg(feature = "sparkplug")]
+pub mod sparkplug;
 
 pub use batch::Batch;
 pub use encoder::Encoder;

@@ -68,6 +68,15 @@ impl Limits {
         self
     }
 
+    #[cfg_attr(not(feature = "protobuf"), allow(dead_code, reason = "the other readers know their place"))]
+    pub(crate) fn check_text(&self, offset: usize, text: &[u8]) -> Result<(), crate::DecodeError> {
+        let (limit, found) = (self.text_bytes, text.len() as u64);
+        if text.len() > limit {
+            return Err(crate::DecodeError::Limit { what: "text bytes", offset, limit, found });
+        }
+        Ok(())
+    }
+
     /// Fields of one JSON object or CBOR map; duplicates are found by comparing each with all before it.
     /// Default 256.
     #[must_use]

@@ -34,7 +34,7 @@ fn drain(kind: Kind, readings: &[Reading<'static>], max: usize) -> Result<(), Te
         match enc.push(r) {
             Ok(()) => prop_assert!(kind.carries(r)),
             Err(EncodeError::NonFinite { .. } | EncodeError::NotCarried { .. }) => {
-                prop_assert!(!kind.carries(r))
+                prop_assert!(!kind.carries(r));
             }
             Err(e) => return Err(TestCaseError::fail(e.to_string())),
         }

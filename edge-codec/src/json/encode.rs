@@ -1,6 +1,6 @@
 //! Readings to JSON batches.
 
-use super::base64;
+use crate::base64;
 use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value, quality};
 use std::io::Write;

@@ -18,7 +18,6 @@
 //! Duplicate keys are refused in every object, also in fields nobody reads; text that looks like a number stays
 //! text. Offsets in errors are where the reader stood: at or just after the item.
 
-mod base64;
 mod decode;
 mod encode;
 mod guard;

@@ -4,8 +4,8 @@
 
 use super::guard::{Guard, Step};
 use super::map::Role;
-use super::{TimeUnit, base64, time};
-use crate::{DecodeError, Value, quality};
+use super::{TimeUnit, time};
+use crate::{DecodeError, Value, base64, quality};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;

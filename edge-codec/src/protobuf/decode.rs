@@ -2,8 +2,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::envelope::{self, refused, shifted};
-use super::fields::{Fields, content, malformed};
+use super::envelope::{self, refused};
+use super::fields::{Fields, content, malformed, shifted};
 use super::schema::{self, ROWS, SENSORS};
 use crate::batch::Rows as AnyRows;
 use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable, Value};

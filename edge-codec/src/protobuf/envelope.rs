@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::VERSION;
-use super::fields::{self, Fields, malformed, put_varint, varint_len};
+use super::fields::{self, Fields, malformed, put_varint, shifted, varint_len};
 use super::schema::{Head, SEQS};
 use crate::seqs::Runs;
 use crate::{BatchId, DecodeError, Header, Limits};
@@ -84,14 +84,6 @@ pub(super) fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, De
         crate::batch::check_runs(field.offset, runs.len(), limits)?;
     }
     Ok((!runs.is_empty()).then_some(runs))
-}
-
-/// An error within an embedded message, told in offsets of the whole input.
-pub(super) fn shifted(mut error: DecodeError, by: usize) -> DecodeError {
-    if let DecodeError::Malformed { offset, .. } | DecodeError::Truncated { offset, .. } = &mut error {
-        *offset = offset.saturating_add(by);
-    }
-    error
 }
 
 pub(super) fn refused(offset: usize, error: &prost::DecodeError) -> DecodeError {

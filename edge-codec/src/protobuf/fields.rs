@@ -129,6 +129,30 @@ pub(crate) fn content<'a>(field: &Field<'a>, name: &'static str) -> Result<&'a [
     })
 }
 
+/// A varint field.
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
+    put_varint(out, u64::from(number) << 3);
+    put_varint(out, value);
+}
+
+/// A string, bytes, embedded message or packed array.
+pub(crate) fn put_string(out: &mut Vec<u8>, number: u32, content: &[u8]) {
+    put_varint(out, u64::from(number) << 3 | LEN);
+    put_varint(out, content.len() as u64);
+    out.extend_from_slice(content);
+}
+
+/// An error within an embedded message, told in offsets of the whole input.
+pub(crate) fn shifted(mut error: DecodeError, by: usize) -> DecodeError {
+    match &mut error {
+        DecodeError::Malformed { offset, .. }
+        | DecodeError::Truncated { offset, .. }
+        | DecodeError::Limit { offset, .. } => *offset = offset.saturating_add(by),
+        _ => {}
+    }
+    error
+}
+
 pub(crate) fn malformed(offset: usize, what: &'static str) -> DecodeError {
     DecodeError::Malformed { offset, what: what.into() }
 }

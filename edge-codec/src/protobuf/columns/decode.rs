@@ -2,8 +2,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::super::envelope::{self, shifted};
-use super::super::fields::{Fields, content, malformed};
+use super::super::envelope;
+use super::super::fields::{Fields, content, malformed, shifted};
 use super::packed::{Column, unzigzag};
 use super::schema::{Kind, tag};
 use crate::batch::Rows as AnyRows;
@@ -94,8 +94,8 @@ fn sensor<'a>(entry: &'a [u8], limits: &Limits) -> Result<(Sensor<'a>, Kind), De
                 sensor.id =
                     id.try_into().map_err(|_| malformed(field.offset, "sensor number above 32 bits"))?;
             }
-            (2, _, Some(name)) => sensor.name = text(field.offset, name, limits.text_bytes)?,
-            (3, _, Some(unit)) => sensor.unit = text(field.offset, unit, limits.text_bytes)?,
+            (2, _, Some(name)) => sensor.name = text(field.offset, name, limits)?,
+            (3, _, Some(unit)) => sensor.unit = text(field.offset, unit, limits)?,
             (4, Some(number), _) => kind = number,
             (1..=4, ..) => return Err(malformed(field.offset, "wrong wire type in a sensor")),
             _ => {}
@@ -105,26 +105,18 @@ fn sensor<'a>(entry: &'a [u8], limits: &Limits) -> Result<(Sensor<'a>, Kind), De
     Ok((sensor, known.ok_or_else(|| malformed(0, "a sensor's values are of an unknown kind"))?))
 }
 
-fn text(offset: usize, content: &[u8], limit: usize) -> Result<Cow<'_, str>, DecodeError> {
-    check_text(offset, content, limit)?;
+fn text<'a>(offset: usize, content: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, DecodeError> {
+    limits.check_text(offset, content)?;
     std::str::from_utf8(content)
         .map(Cow::Borrowed)
         .map_err(|e| malformed(offset.saturating_add(e.valid_up_to()), "text is not UTF-8"))
-}
-
-fn check_text(offset: usize, content: &[u8], limit: usize) -> Result<(), DecodeError> {
-    let found = content.len() as u64;
-    if content.len() > limit {
-        return Err(DecodeError::Limit { what: "text bytes", offset, limit, found });
-    }
-    Ok(())
 }
 
 /// Decodes the readings one by one, with a reader in each array.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<'a> {
     entries: Arc<Vec<Entry>>,
-    text_bytes: usize,
+    limits: Limits,
     /// Of the reading before, at first the base time.
     time_ms: i64,
     sensor: Column<'a>,
@@ -146,7 +138,7 @@ impl<'a> Rows<'a> {
         let column = |number| Column::new(input, number);
         Self {
             entries,
-            text_bytes: limits.text_bytes,
+            limits: *limits,
             time_ms: base_time,
             sensor: column(tag::SENSOR),
             time: column(tag::TIME),
@@ -187,11 +179,11 @@ impl<'a> Rows<'a> {
             Kind::Bool => Value::Bool(needed(self.bool.varint()?, "bool")? != 0),
             Kind::Text => {
                 let (offset, content) = needed(self.text.string()?, "text")?;
-                Value::Text(text(offset, content, self.text_bytes)?)
+                Value::Text(text(offset, content, &self.limits)?)
             }
             Kind::Bytes => {
                 let (offset, content) = needed(self.bytes.string()?, "bytes")?;
-                check_text(offset, content, self.text_bytes)?;
+                self.limits.check_text(offset, content)?;
                 Value::Bytes(Cow::Borrowed(content))
             }
             Kind::Null => Value::Null,

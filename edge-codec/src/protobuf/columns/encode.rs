@@ -5,7 +5,7 @@ use super::packed::zigzag;
 use super::schema::{self, Kind, tag};
 use crate::encoder::{Body, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Value};
-use fields::{LEN, put_varint, varint_len};
+use fields::{LEN, put_string, put_varint, varint_len};
 use prost::Message;
 
 /// Marks an [`Encoder`](crate::Encoder) as one for Protobuf columns.
@@ -33,9 +33,7 @@ impl Wire for Columns {
             kind: kind.into(),
         };
         let out = body.array(Part::Sensors);
-        put_varint(out, u64::from(tag::SENSORS) << 3 | LEN);
-        put_varint(out, entry.encoded_len() as u64);
-        out.extend(entry.encode_to_vec());
+        put_string(out, tag::SENSORS, &entry.encode_to_vec());
     }
 
     fn row(&self, body: &mut Arrays, row: &Row<'_>) {
@@ -93,12 +91,6 @@ fn kind(value: &Value<'_>) -> Kind {
         Value::Bytes(_) => Kind::Bytes,
         Value::Null => Kind::Null,
     }
-}
-
-fn put_string(out: &mut Vec<u8>, number: u32, content: &[u8]) {
-    put_varint(out, u64::from(number) << 3 | LEN);
-    put_varint(out, content.len() as u64);
-    out.extend_from_slice(content);
 }
 
 /// The arrays in the order in which they are written.

@@ -2,8 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::super::envelope::shifted;
-use super::super::fields::{Field, Fields, Fixed, malformed};
+use super::super::fields::{Field, Fields, Fixed, malformed, shifted};
 use crate::DecodeError;
 
 /// Elements of one repeated field, one by one, packed or not and in as many pieces as the sender liked (Protobuf

@@ -1,10 +1,10 @@
-//! base64url without padding (RFC 4648 §5): how bytes stand in JSON.
+//! base64url without padding (RFC 4648 §5): how bytes stand in text formats.
 
 #![deny(clippy::indexing_slicing)]
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-pub(super) fn encode(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn encode(out: &mut Vec<u8>, bytes: &[u8]) {
     for chunk in bytes.chunks(3) {
         let group = chunk.iter().chain([0; 2].iter()).take(3).fold(0_u32, |all, b| all << 8 | u32::from(*b));
         for place in 0..=chunk.len() {
@@ -15,7 +15,8 @@ pub(super) fn encode(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// `None` for anything that [`encode`] does not write, also padding and unused bits that are not zero.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+#[cfg(feature = "json")]
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
     for chunk in text.as_bytes().chunks(4) {
         let mut group = 0_u32;
@@ -37,6 +38,7 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
+#[cfg(feature = "json")]
 fn value(byte: u8) -> Option<u32> {
     Some(u32::from(match byte {
         b'A'..=b'Z' => byte - b'A',
@@ -48,7 +50,7 @@ fn value(byte: u8) -> Option<u32> {
     }))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "json"))]
 mod tests {
     use super::*;
 

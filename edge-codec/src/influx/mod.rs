@@ -1,0 +1,37 @@
+//! InfluxDB line protocol, out only: one line per reading.
+//!
+//! ```text
+//! readings,sensor=line2/temp,unit=Cel value=53.6 1580515200000000000
+//! ```
+//!
+//! Measurement ([`Encoder::measurement`](crate::Encoder::measurement)), the tags `sensor` and `unit` (absent if there
+//! is none), fields, time in the chosen [`Precision`].
+//!
+//! InfluxDB refuses a field whose type changes, so each kind of value has a field of its own:
+//!
+//! | value | field |
+//! |---|---|
+//! | double | `value=53.6`, the shortest text that reads back to the same bits |
+//! | `i64` | `int=-5i` |
+//! | `u64` | `uint=5u` (InfluxDB 2 and later) |
+//! | bool | `bool=t` |
+//! | text | `text="…"`, quotes and backslashes escaped |
+//! | bytes | `bytes="…"`, base64url without padding |
+//! | null | none: the line has the field `quality` alone |
+//!
+//! A quality that is not 0 is the field `quality=2147483648i`.
+//!
+//! Refused when pushed ([`NotCarried`](crate::EncodeError::NotCarried)): NaN and infinities, names and units with
+//! control characters or backslashes (the protocol cannot escape them in tags), times that do not fit `i64` in the
+//! precision. Lost: the batch's identity and mark; InfluxDB recognises a repeated reading by measurement, tags and
+//! time.
+
+mod encode;
+
+pub use encode::{Influx, Precision};
+
+/// See [`Encoder`](crate::Encoder).
+pub type Encoder<S> = crate::Encoder<S, Influx>;
+
+/// What InfluxDB's write endpoint expects: `text/plain; charset=utf-8`.
+pub const CONTENT_TYPE: &str = crate::content_type::INFLUX;

@@ -1,0 +1,206 @@
+//! Readings to payloads.
+
+use super::metric::{UNIT_KEY, datatype};
+use super::{quality, tag};
+use crate::encoder::{Appended, Draft, Row, Wire};
+use crate::protobuf::fields::{put_number, put_string, put_varint, varint_len};
+use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value};
+use bytes::Bytes;
+
+/// Marks an [`Encoder`](crate::Encoder) as one for Sparkplug B.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Sparkplug {
+    naming: Naming,
+    historical: bool,
+    sent_ms: Option<u64>,
+    seq: u8,
+}
+
+/// What tells a metric's sensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Naming {
+    #[default]
+    Name,
+    Birth,
+    Alias,
+}
+
+impl<S: Sensors> crate::Encoder<S, Sparkplug> {
+    /// Metrics have name, alias and datatype: for NBIRTH and DBIRTH.
+    pub fn birth(mut self) -> Self {
+        self.wire.naming = Naming::Birth;
+        self
+    }
+
+    /// Metrics have the alias alone, which the birth has announced: for NDATA and DDATA.
+    pub fn aliases(mut self) -> Self {
+        self.wire.naming = Naming::Alias;
+        self
+    }
+
+    /// Marks the readings of the next payloads as out of a backlog. Default: not.
+    pub fn historical(mut self, historical: bool) -> Self {
+        self.wire.historical = historical;
+        self
+    }
+
+    /// The `seq` of the next payload; the ones after count on and wrap at 256. Default 0, a birth's.
+    pub fn first_seq(mut self, seq: u8) -> Self {
+        self.wire.seq = seq;
+        self
+    }
+
+    /// The payload's own timestamp, ms since the Unix epoch. Default: the time of its first reading.
+    pub fn sent_at(mut self, sent_ms: u64) -> Self {
+        self.wire.sent_ms = Some(sent_ms);
+        self
+    }
+}
+
+/// A payload without metrics around bytes of another format, named by `uuid` (Sparkplug 3.0 §6.4.5).
+#[must_use]
+pub fn with_body(sent_ms: u64, seq: u8, uuid: &str, body: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(body.len() + uuid.len() + 32);
+    put_number(&mut out, tag::TIMESTAMP, sent_ms);
+    put_number(&mut out, tag::SEQ, seq.into());
+    put_string(&mut out, tag::UUID, uuid.as_bytes());
+    put_string(&mut out, tag::BODY, body);
+    out.into()
+}
+
+impl Wire for Sparkplug {
+    type Body = Appended;
+
+    fn check(&self, reading: &Reading<'_>, _: &Sensor<'_>) -> Result<(), EncodeError> {
+        if reading.time < 0 {
+            let (sensor, time) = (reading.sensor, reading.time);
+            return Err(EncodeError::NotCarried {
+                format: "Sparkplug",
+                what: "a time before 1970",
+                sensor,
+                time,
+            });
+        }
+        Ok(())
+    }
+
+    fn sensor(&self, _: &mut Appended, _: &Sensor<'_>, _: u8, _: bool) {}
+
+    fn row(&self, body: &mut Appended, row: &Row<'_>) {
+        let metric = self.metric(row);
+        put_string(&mut body.rows, tag::METRICS, &metric);
+    }
+
+    fn number_len(&self, _: u64) -> usize {
+        0
+    }
+
+    fn frame_len(&self, _: &Header, draft: &Draft<Appended>) -> usize {
+        let sent_ms = self.sent_ms(draft);
+        1 + varint_len(sent_ms) + draft.body.rows.len() + 1 + varint_len(self.seq.into())
+    }
+
+    fn frame(&self, header: &Header, draft: &Draft<Appended>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.frame_len(header, draft));
+        put_number(&mut out, tag::TIMESTAMP, self.sent_ms(draft));
+        out.extend_from_slice(&draft.body.rows);
+        put_number(&mut out, tag::SEQ, self.seq.into());
+        out
+    }
+
+    fn framed(&mut self) {
+        self.seq = self.seq.wrapping_add(1);
+    }
+}
+
+impl Sparkplug {
+    fn sent_ms(&self, draft: &Draft<Appended>) -> u64 {
+        // Times below 0 were refused.
+        self.sent_ms.unwrap_or(draft.base_time.cast_unsigned())
+    }
+
+    fn metric(&self, row: &Row<'_>) -> Vec<u8> {
+        use tag::metric as tag;
+        let (reading, mut out) = (row.reading, Vec::with_capacity(64));
+        if self.naming != Naming::Alias {
+            put_string(&mut out, tag::NAME, row.sensor.name.as_bytes());
+        }
+        if self.naming != Naming::Name {
+            put_number(&mut out, tag::ALIAS, reading.sensor.into());
+        }
+        put_number(&mut out, tag::TIMESTAMP, reading.time.cast_unsigned());
+        if self.naming != Naming::Alias || sign_in_doubt(&reading.value) {
+            put_number(&mut out, tag::DATATYPE, datatype(&reading.value).into());
+        }
+        if self.historical {
+            put_number(&mut out, tag::IS_HISTORICAL, 1);
+        }
+        let unit = (row.new && self.naming != Naming::Alias && !row.sensor.unit.is_empty())
+            .then_some(row.sensor.unit.as_ref());
+        properties(&mut out, reading.quality, unit);
+        value(&mut out, &reading.value);
+        out
+    }
+}
+
+/// Without its datatype, a reader would not know whether this integer is negative.
+fn sign_in_doubt(value: &Value<'_>) -> bool {
+    matches!(value, Value::I64(..0)) || matches!(value, Value::U64(v) if i64::try_from(*v).is_err())
+}
+
+fn datatype(value: &Value<'_>) -> u32 {
+    match value {
+        // A null has none of its own and must name one.
+        Value::F64(_) | Value::Null => datatype::DOUBLE,
+        Value::I64(_) => datatype::INT64,
+        Value::U64(_) => datatype::UINT64,
+        Value::Bool(_) => datatype::BOOLEAN,
+        Value::Text(_) => datatype::STRING,
+        Value::Bytes(_) => datatype::BYTES,
+    }
+}
+
+/// Quality and unit as a PropertySet: first the keys, then the values.
+fn properties(out: &mut Vec<u8>, status: u32, unit: Option<&str>) {
+    use tag::property as tag;
+    let quality = quality::to_property(status);
+    if quality.is_none() && unit.is_none() {
+        return;
+    }
+    let (mut set, mut property) = (Vec::new(), Vec::new());
+    if quality.is_some() {
+        put_string(&mut set, tag::KEYS, quality::KEY.as_bytes());
+    }
+    if unit.is_some() {
+        put_string(&mut set, tag::KEYS, UNIT_KEY.as_bytes());
+    }
+    if let Some(quality) = quality {
+        put_number(&mut property, tag::TYPE, datatype::INT32.into());
+        put_number(&mut property, tag::INT, quality.into());
+        put_string(&mut set, tag::VALUES, &property);
+    }
+    if let Some(unit) = unit {
+        property.clear();
+        put_number(&mut property, tag::TYPE, datatype::STRING.into());
+        put_string(&mut property, tag::STRING, unit.as_bytes());
+        put_string(&mut set, tag::VALUES, &property);
+    }
+    put_string(out, super::tag::metric::PROPERTIES, &set);
+}
+
+fn value(out: &mut Vec<u8>, value: &Value<'_>) {
+    use tag::metric as tag;
+    match value {
+        Value::F64(v) => {
+            put_varint(out, u64::from(tag::DOUBLE) << 3 | 1);
+            out.extend_from_slice(&v.to_bits().to_le_bytes());
+        }
+        Value::I64(v) => put_number(out, tag::LONG, v.cast_unsigned()),
+        Value::U64(v) => put_number(out, tag::LONG, *v),
+        Value::Bool(v) => put_number(out, tag::BOOLEAN, (*v).into()),
+        Value::Text(v) => put_string(out, tag::STRING, v.as_bytes()),
+        Value::Bytes(v) => put_string(out, tag::BYTES, v),
+        Value::Null => put_number(out, tag::IS_NULL, 1),
+    }
+}

@@ -1,0 +1,281 @@
+//! One metric as it stands in a payload.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::{quality, tag};
+use crate::protobuf::fields::{Field, Fields, Fixed, malformed, shifted};
+use crate::{DecodeError, Limits, Value};
+use std::borrow::Cow;
+
+/// Numbers of the datatypes (Sparkplug 3.0 §6.4.16) that change how a value is read.
+pub mod datatype {
+    #![allow(missing_docs, reason = "the names say it")]
+    pub const INT8: u32 = 1;
+    pub const INT16: u32 = 2;
+    pub const INT32: u32 = 3;
+    pub const INT64: u32 = 4;
+    pub const UINT8: u32 = 5;
+    pub const UINT16: u32 = 6;
+    pub const UINT32: u32 = 7;
+    pub const UINT64: u32 = 8;
+    pub const FLOAT: u32 = 9;
+    pub const DOUBLE: u32 = 10;
+    pub const BOOLEAN: u32 = 11;
+    pub const STRING: u32 = 12;
+    pub const DATE_TIME: u32 = 13;
+    pub const BYTES: u32 = 17;
+}
+
+/// A metric's fields; what it does not have is `None` or false.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Metric<'a> {
+    /// Where the metric starts in the payload, in bytes.
+    pub offset: usize,
+    /// Name; DATA messages with aliases have none.
+    pub name: Option<&'a str>,
+    /// The number that stands for the name since the birth.
+    pub alias: Option<u64>,
+    /// Source time, ms since the Unix epoch.
+    pub timestamp: Option<u64>,
+    /// See [`datatype`].
+    pub datatype: Option<u32>,
+    /// Out of a backlog.
+    pub is_historical: bool,
+    /// Not to be kept by historians.
+    pub is_transient: bool,
+    /// There is no value.
+    pub is_null: bool,
+    /// The property `Quality` as it is: Int32 in 32 bits.
+    pub quality: Option<u64>,
+    /// The property `engUnit`.
+    pub unit: Option<&'a str>,
+    /// The value.
+    pub value: MetricValue<'a>,
+}
+
+/// A metric's value by the field it stands in. Integers are as on the wire: signed ones in two's complement.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum MetricValue<'a> {
+    /// No value field.
+    #[default]
+    None,
+    /// `int_value`.
+    Int(u32),
+    /// `long_value`.
+    Long(u64),
+    /// `float_value`.
+    Float(f32),
+    /// `double_value`.
+    Double(f64),
+    /// `boolean_value`.
+    Boolean(bool),
+    /// `string_value`.
+    String(&'a str),
+    /// `bytes_value`.
+    Bytes(&'a [u8]),
+    /// `dataset_value`, which is not read.
+    DataSet,
+    /// `template_value`, which is not read.
+    Template,
+    /// `extension_value`, which is not read.
+    Extension,
+}
+
+impl<'a> Metric<'a> {
+    pub(super) fn read(offset: usize, content: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
+        let mut metric = Self { offset, ..Self::default() };
+        let mut fields = Fields::new(content);
+        while let Some(field) = fields.next().map_err(|e| shifted(e, offset))? {
+            metric.set(&field, limits).map_err(|e| shifted(e, offset))?;
+        }
+        Ok(metric)
+    }
+
+    fn set(&mut self, field: &Field<'a>, limits: &Limits) -> Result<(), DecodeError> {
+        use tag::metric as tag;
+        match field.number {
+            tag::NAME => self.name = Some(text(field, limits)?),
+            tag::ALIAS => self.alias = Some(varint(field)?),
+            tag::TIMESTAMP => self.timestamp = Some(varint(field)?),
+            // What does not fit is no datatype we know.
+            tag::DATATYPE => self.datatype = Some(varint(field)?.try_into().unwrap_or(u32::MAX)),
+            tag::IS_HISTORICAL => self.is_historical = varint(field)? != 0,
+            tag::IS_TRANSIENT => self.is_transient = varint(field)? != 0,
+            tag::IS_NULL => self.is_null = varint(field)? != 0,
+            tag::PROPERTIES => self.properties(field, limits)?,
+            // A negative int32 may come sign-extended to 64 bits.
+            tag::INT => self.value = MetricValue::Int(varint(field)? as u32),
+            tag::LONG => self.value = MetricValue::Long(varint(field)?),
+            tag::FLOAT => match field.fixed {
+                Some(Fixed::Bits32(bits)) => self.value = MetricValue::Float(f32::from_bits(bits)),
+                _ => return Err(malformed(field.offset, "float_value is not a float")),
+            },
+            tag::DOUBLE => match field.fixed {
+                Some(Fixed::Bits64(bits)) => self.value = MetricValue::Double(f64::from_bits(bits)),
+                _ => return Err(malformed(field.offset, "double_value is not a double")),
+            },
+            tag::BOOLEAN => self.value = MetricValue::Boolean(varint(field)? != 0),
+            tag::STRING => self.value = MetricValue::String(text(field, limits)?),
+            tag::BYTES => self.value = MetricValue::Bytes(string(field, limits)?),
+            tag::DATASET => self.value = MetricValue::DataSet,
+            tag::TEMPLATE => self.value = MetricValue::Template,
+            tag::EXTENSION => self.value = MetricValue::Extension,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Keys and values are two lists side by side.
+    fn properties(&mut self, set: &Field<'a>, limits: &Limits) -> Result<(), DecodeError> {
+        use tag::property as tag;
+        let set_content = string_of(set)?;
+        let mut values = Fields::new(set_content);
+        let mut keys = Fields::new(set_content);
+        let at = |e| shifted(e, set.offset);
+        while let Some(key) = keys.next().map_err(at)? {
+            if key.number != tag::KEYS {
+                continue;
+            }
+            let name = text(&key, limits).map_err(at)?;
+            let value = loop {
+                match values.next().map_err(at)? {
+                    Some(value) if value.number == tag::VALUES => break value,
+                    Some(_) => {}
+                    None => return Err(malformed(set.offset, "a property without a value")),
+                }
+            };
+            if name == quality::KEY {
+                self.quality = number(&value).map_err(at)?;
+            } else if name == UNIT_KEY {
+                self.unit = property_text(&value, limits).map_err(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The value in the model. `birth` is the datatype that a birth gave. `None`: the model has no place for it.
+    pub(super) fn value(&self, birth: Option<u32>) -> Result<Option<Value<'a>>, DecodeError> {
+        if self.is_null {
+            return Ok(Some(Value::Null));
+        }
+        let datatype = self.datatype.or(birth);
+        Ok(Some(match self.value {
+            MetricValue::Int(bits) => self.int(bits.into(), 32, datatype)?,
+            MetricValue::Long(bits) => self.int(bits, 64, datatype)?,
+            MetricValue::Float(v) => Value::F64(v.into()),
+            MetricValue::Double(v) => Value::F64(v),
+            MetricValue::Boolean(v) => Value::Bool(v),
+            MetricValue::String(v) => Value::Text(Cow::Borrowed(v)),
+            MetricValue::Bytes(v) => Value::Bytes(Cow::Borrowed(v)),
+            MetricValue::None | MetricValue::DataSet | MetricValue::Template | MetricValue::Extension => {
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn int(&self, bits: u64, width: u32, datatype: Option<u32>) -> Result<Value<'a>, DecodeError> {
+        use datatype::{DATE_TIME, INT8, INT16, INT32, INT64, UINT8, UINT64};
+        let signed = match datatype {
+            Some(INT8) => narrow(bits, 8),
+            Some(INT16) => narrow(bits, 16),
+            Some(INT32) => narrow(bits, 32),
+            Some(INT64 | DATE_TIME) if width == 32 => narrow(bits, 32),
+            Some(INT64 | DATE_TIME) => Some(bits.cast_signed()),
+            Some(UINT8..=UINT64) => return Ok(unsigned(bits)),
+            // Without a datatype only numbers are safe that read the same signed and unsigned.
+            _ if bits >> (width - 1) == 0 => return Ok(unsigned(bits)),
+            _ => {
+                let field = "datatype of an integer with its highest bit set".into();
+                return Err(DecodeError::Missing { offset: self.offset, field });
+            }
+        };
+        signed.map(Value::I64).ok_or_else(|| malformed(self.offset, "integer beyond its datatype"))
+    }
+}
+
+/// Key of the property with the unit, as Ignition and others write it.
+pub(super) const UNIT_KEY: &str = "engUnit";
+
+fn unsigned(bits: u64) -> Value<'static> {
+    i64::try_from(bits).map_or(Value::U64(bits), Value::I64)
+}
+
+/// Two's complement of so many bits, with or without sign extension to 32 bits: both are seen.
+fn narrow(bits: u64, width: u32) -> Option<i64> {
+    let shift = 64 - width;
+    let value = (bits << shift).cast_signed() >> shift;
+    let zero_extended = bits >> width == 0;
+    let sign_extended = value.cast_unsigned() & 0xffff_ffff == bits & 0xffff_ffff;
+    (zero_extended || sign_extended).then_some(value)
+}
+
+/// A property's number; none if it is of another kind.
+fn number(value: &Field<'_>) -> Result<Option<u64>, DecodeError> {
+    let mut fields = Fields::new(string_of(value)?);
+    while let Some(field) = fields.next().map_err(|e| shifted(e, value.offset))? {
+        if let (tag::property::INT | tag::property::LONG, Some(number)) = (field.number, field.varint) {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
+fn property_text<'a>(value: &Field<'a>, limits: &Limits) -> Result<Option<&'a str>, DecodeError> {
+    let mut fields = Fields::new(string_of(value)?);
+    while let Some(field) = fields.next().map_err(|e| shifted(e, value.offset))? {
+        if field.number == tag::property::STRING {
+            return text(&field, limits).map(Some).map_err(|e| shifted(e, value.offset));
+        }
+    }
+    Ok(None)
+}
+
+fn varint(field: &Field<'_>) -> Result<u64, DecodeError> {
+    field.varint.ok_or_else(|| malformed(field.offset, "not a varint"))
+}
+
+fn string_of<'a>(field: &Field<'a>) -> Result<&'a [u8], DecodeError> {
+    field.content.ok_or_else(|| malformed(field.offset, "not a string or message"))
+}
+
+fn string<'a>(field: &Field<'a>, limits: &Limits) -> Result<&'a [u8], DecodeError> {
+    let content = string_of(field)?;
+    limits.check_text(field.offset, content)?;
+    Ok(content)
+}
+
+/// A string field's text.
+pub(super) fn text<'a>(field: &Field<'a>, limits: &Limits) -> Result<&'a str, DecodeError> {
+    std::str::from_utf8(string(field, limits)?)
+        .map_err(|e| malformed(field.offset.saturating_add(e.valid_up_to()), "text is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_signed_as_their_datatype_says() {
+        let value = |value, datatype| Metric { value, datatype, ..Metric::default() }.value(None);
+        let i64 = |v| Ok(Some(Value::I64(v)));
+        assert_eq!(value(MetricValue::Int(0xff), Some(datatype::INT8)), i64(-1));
+        assert_eq!(value(MetricValue::Int(0xffff_ffff), Some(datatype::INT8)), i64(-1));
+        assert_eq!(value(MetricValue::Int(0x8000), Some(datatype::INT16)), i64(-32768));
+        assert_eq!(value(MetricValue::Int(0xffff_fffe), Some(datatype::INT32)), i64(-2));
+        assert_eq!(value(MetricValue::Int(0xffff_fffe), Some(datatype::UINT32)), i64(4_294_967_294));
+        assert_eq!(value(MetricValue::Long(u64::MAX), Some(datatype::INT64)), i64(-1));
+        assert_eq!(
+            value(MetricValue::Long(u64::MAX), Some(datatype::UINT64)),
+            Ok(Some(Value::U64(u64::MAX)))
+        );
+        assert_eq!(value(MetricValue::Int(7), None), i64(7));
+        assert!(matches!(value(MetricValue::Int(1 << 31), None), Err(DecodeError::Missing { .. })));
+        assert!(matches!(value(MetricValue::Long(1 << 63), None), Err(DecodeError::Missing { .. })));
+        assert!(matches!(
+            value(MetricValue::Int(300), Some(datatype::INT8)),
+            Err(DecodeError::Malformed { .. })
+        ));
+    }
+}

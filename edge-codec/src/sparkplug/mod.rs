@@ -1,0 +1,99 @@
+//! Sparkplug B payloads (Sparkplug 3.0 §6.4, the message `org.eclipse.tahu.protobuf.Payload`), in and out. The topic
+//! says that a payload is one (`spBv1.0/…`); births, deaths and sequence checks are the session's and not here.
+//!
+//! **Out.** Every reading is a metric with its own timestamp. [`Encoder`](crate::Encoder) in three forms:
+//!
+//! | form | a metric has | for |
+//! |---|---|---|
+//! | default | name, datatype | payloads that are read alone |
+//! | [`birth`](crate::Encoder::birth) | name, alias, datatype | NBIRTH, DBIRTH |
+//! | [`aliases`](crate::Encoder::aliases) | alias; the datatype of integers whose sign is in doubt | NDATA, DDATA |
+//!
+//! The alias is the sensor's number; a unit is the property `engUnit` of a sensor's first metric (not in `aliases`).
+//! Each payload has a `seq` that counts on from [`first_seq`](crate::Encoder::first_seq) and wraps at 256, and a
+//! timestamp ([`sent_at`](crate::Encoder::sent_at), else the first reading's). [`historical`](crate::Encoder::historical)
+//! marks readings out of a backlog. [`with_body`] makes a payload around another format.
+//!
+//! **In.** [`decode`] reads a payload that is complete in itself. Metrics that have an alias and no name get a sensor
+//! with the alias as number and an empty name; [`Birth`] knows names, units and datatypes from a birth. [`Payload`]
+//! gives every field of every metric as it is.
+//!
+//! | value | Sparkplug |
+//! |---|---|
+//! | double, `i64`, `u64`, bool, text, bytes | Double, Int64, UInt64, Boolean, String, Bytes |
+//! | null | `is_null` |
+//! | quality good | no property (in: 192 to 255 too) |
+//! | quality uncertain | property `Quality` 500, stale; in: 0x40900000, UncertainLastUsableValue |
+//! | quality bad | property `Quality` 0; in: every other number |
+//!
+//! In, smaller integers, Float, DateTime (ms), Text and UUID become the model's kinds, arrays their bytes; DataSets,
+//! Templates and metrics without a value are counted ([`Batch::skipped`](crate::Batch::skipped)). An integer without a
+//! datatype that would be negative or not is refused, not guessed.
+//!
+//! Lost: sub-codes of the quality, the batch's identity and mark (hosts recognise a repeated metric by its timestamp),
+//! times before 1970 (refused when pushed), and, in what is decoded, `is_historical`.
+
+mod birth;
+mod decode;
+mod encode;
+mod metric;
+mod payload;
+mod quality;
+
+pub use birth::Birth;
+pub use decode::{decode, decode_at};
+pub use encode::{Sparkplug, with_body};
+pub use metric::{Metric, MetricValue, datatype};
+pub use payload::{Metrics, Payload};
+
+/// See [`Encoder`](crate::Encoder).
+pub type Encoder<S> = crate::Encoder<S, Sparkplug>;
+
+/// There is no registered type, Sparkplug goes by topic; this one is for tools that want a name.
+pub const CONTENT_TYPE: &str = crate::content_type::SPARKPLUG;
+
+/// Whether a payload on this topic is Sparkplug B.
+#[must_use]
+pub fn is_topic(topic: &str) -> bool {
+    // STATE messages of host applications are JSON.
+    topic.strip_prefix("spBv1.0/").is_some_and(|rest| !rest.starts_with("STATE/"))
+}
+
+/// Field numbers of the messages, proto2, frozen by the specification.
+mod tag {
+    pub(super) const TIMESTAMP: u32 = 1;
+    pub(super) const METRICS: u32 = 2;
+    pub(super) const SEQ: u32 = 3;
+    pub(super) const UUID: u32 = 4;
+    pub(super) const BODY: u32 = 5;
+
+    pub(super) mod metric {
+        pub(in super::super) const NAME: u32 = 1;
+        pub(in super::super) const ALIAS: u32 = 2;
+        pub(in super::super) const TIMESTAMP: u32 = 3;
+        pub(in super::super) const DATATYPE: u32 = 4;
+        pub(in super::super) const IS_HISTORICAL: u32 = 5;
+        pub(in super::super) const IS_TRANSIENT: u32 = 6;
+        pub(in super::super) const IS_NULL: u32 = 7;
+        pub(in super::super) const PROPERTIES: u32 = 9;
+        pub(in super::super) const INT: u32 = 10;
+        pub(in super::super) const LONG: u32 = 11;
+        pub(in super::super) const FLOAT: u32 = 12;
+        pub(in super::super) const DOUBLE: u32 = 13;
+        pub(in super::super) const BOOLEAN: u32 = 14;
+        pub(in super::super) const STRING: u32 = 15;
+        pub(in super::super) const BYTES: u32 = 16;
+        pub(in super::super) const DATASET: u32 = 17;
+        pub(in super::super) const TEMPLATE: u32 = 18;
+        pub(in super::super) const EXTENSION: u32 = 19;
+    }
+
+    pub(super) mod property {
+        pub(in super::super) const KEYS: u32 = 1;
+        pub(in super::super) const VALUES: u32 = 2;
+        pub(in super::super) const TYPE: u32 = 1;
+        pub(in super::super) const INT: u32 = 3;
+        pub(in super::super) const LONG: u32 = 4;
+        pub(in super::super) const STRING: u32 = 8;
+    }
+}

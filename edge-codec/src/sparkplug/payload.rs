@@ -1,0 +1,105 @@
+//! A payload as it stands, metric by metric.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::metric::{Metric, text};
+use super::tag;
+use crate::protobuf::fields::{Field, Fields, content, malformed};
+use crate::{DecodeError, Limits};
+
+/// A payload, borrowed from the input. Costs no allocation.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Payload<'a> {
+    /// When it was sent, ms since the Unix epoch.
+    pub timestamp: Option<u64>,
+    /// The session's counter, 0 to 255.
+    pub seq: Option<u64>,
+    /// What the body is.
+    pub uuid: Option<&'a str>,
+    /// Bytes in a format of the sender's.
+    pub body: Option<&'a [u8]>,
+    metrics: Metrics<'a>,
+}
+
+impl<'a> Payload<'a> {
+    /// Reads a payload. The metrics are read as [`metrics`](Self::metrics) is iterated.
+    ///
+    /// # Errors
+    /// Everything in [`DecodeError`] that the limits and the schema refuse on the outer level.
+    pub fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
+        crate::check_input(input, limits)?;
+        let mut metrics = Metrics { fields: Fields::new(input), limits: *limits, left: 0 };
+        let mut payload =
+            Self { timestamp: None, seq: None, uuid: None, body: None, metrics: metrics.clone() };
+        let mut fields = Fields::new(input);
+        while let Some(field) = fields.next()? {
+            match field.number {
+                tag::TIMESTAMP => payload.timestamp = Some(varint(&field)?),
+                tag::SEQ => payload.seq = Some(varint(&field)?),
+                tag::UUID => payload.uuid = Some(text(&field, limits)?),
+                tag::BODY => payload.body = Some(content(&field, "body")?),
+                tag::METRICS => {
+                    content(&field, "metrics")?;
+                    metrics.left = metrics.left.saturating_add(1);
+                    let (limit, offset) = (limits.readings, field.offset);
+                    if metrics.left > limit {
+                        let found = metrics.left as u64;
+                        return Err(DecodeError::Limit { what: "readings", offset, limit, found });
+                    }
+                }
+                _ => {}
+            }
+        }
+        payload.metrics = metrics;
+        Ok(payload)
+    }
+
+    /// The metrics in their order.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics<'a> {
+        self.metrics.clone()
+    }
+}
+
+/// Reads metrics one by one. An `Err` ends the iteration.
+#[derive(Clone, Debug)]
+pub struct Metrics<'a> {
+    fields: Fields<'a>,
+    limits: Limits,
+    left: usize,
+}
+
+impl<'a> Metrics<'a> {
+    fn metric(&mut self) -> Result<Metric<'a>, DecodeError> {
+        while let Some(field) = self.fields.next()? {
+            if field.number == tag::METRICS {
+                return Metric::read(field.offset, content(&field, "metrics")?, &self.limits);
+            }
+        }
+        Err(malformed(0, "metrics are gone"))
+    }
+}
+
+impl<'a> Iterator for Metrics<'a> {
+    type Item = Result<Metric<'a>, DecodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let metric = self.metric();
+        if metric.is_err() {
+            self.left = 0;
+        }
+        Some(metric)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Metrics<'_> {}
+
+fn varint(field: &Field<'_>) -> Result<u64, DecodeError> {
+    field.varint.ok_or_else(|| malformed(field.offset, "not a varint"))
+}
