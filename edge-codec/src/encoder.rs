@@ -261,12 +261,14 @@ pub trait Body: Default {
 }
 
 /// Body of the formats that append readings one after the other.
+#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf", feature = "influx"))]
 #[derive(Debug, Default)]
 pub struct Appended {
     pub(crate) rows: Vec<u8>,
     pub(crate) sensors: Vec<u8>,
 }
 
+#[cfg(any(feature = "json", feature = "cbor", feature = "protobuf", feature = "influx"))]
 impl Body for Appended {
     type Mark = (usize, usize);
 

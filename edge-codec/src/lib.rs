@@ -17,6 +17,8 @@ mod limits;
 mod model;
 mod sensors;
 mod seqs;
+#[cfg(any(feature = "json", feature = "influx"))]
+mod text;
 
 #[cfg(feature = "cbor")]
 pub mod cbor;
@@ -26,6 +28,8 @@ pub mod influx;
 pub mod json;
 #[cfg(feature = "protobuf")]
 pub mod protobuf;
+#[cfg(feature = "senml")]
+pub mod senml;
 #[cfg(feature = "sparkplug")]
 pub mod sparkplug;
 

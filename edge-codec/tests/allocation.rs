@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![allow(unsafe_code, reason = "a counting allocator")]
-#![cfg(all(feature = "json", feature = "cbor", feature = "protobuf"))]
+#![cfg(all(feature = "senml", feature = "sparkplug", feature = "influx"))]
 //! No input makes a decoder allocate more than `c × input + 2 KiB` (promise 12): README, "Hostile input".
 //!
 //! Every allocation counts in full, also the new size of every reallocation, and nothing is subtracted.
@@ -55,6 +55,8 @@ fn factor(kind: Kind) -> usize {
         Kind::Cbor => 20,
         Kind::Protobuf => 32,
         Kind::Columns => 34,
+        Kind::SenmlJson | Kind::SenmlCbor | Kind::SenmlDecimal => 64,
+        Kind::Sparkplug => 64,
         Kind::Json => 48,
     }
 }
@@ -83,6 +85,11 @@ fn assert_bounded(kind: Kind, what: &str, input: &[u8]) -> f64 {
     let bound = factor(kind) * input.len() + CONSTANT;
     assert!(used <= bound, "{kind:?} {what}: {used} bytes for {} of input, bound {bound}", input.len());
     used as f64 / input.len() as f64
+}
+
+fn hex3(i: usize) -> [u8; 3] {
+    let text = format!("{i:03x}");
+    text.as_bytes()[text.len() - 3..].try_into().unwrap()
 }
 
 /// Arrays of the shortest items a decoder might reserve memory for.
@@ -139,8 +146,81 @@ fn worst(kind: Kind, n: usize) -> Vec<(&'static str, Vec<u8>)> {
                 ("empty sensors", all(&[0x42, 0])),
                 ("seqs packed", [&[8, 1], packed(&[0x52]).as_slice()].concat()),
                 // Nulls: two bytes per reading.
-                ("nulls", [&[8, 1, 0x42, 2, 0x20, 6], packed(&[0x5a]).as_slice(), &packed(&[0x62])].concat()),
+                (
+                    "nulls",
+                    [&[8, 1, 0x42, 0, 0xaa, 1, 1, 6], packed(&[0x5a]).as_slice(), &packed(&[0x62])].concat(),
+                ),
                 ("sensors one by one", all(&[0x58, 0])),
+            ]
+        }
+        Kind::SenmlCbor | Kind::SenmlDecimal => {
+            let pack = |record: &dyn Fn(usize) -> Vec<u8>| {
+                let n = n.max(2);
+                let mut out = vec![0x9a];
+                out.extend_from_slice(&(n as u32).to_be_bytes());
+                // {-2: "a", -3: 2^29, 2: 0}
+                out.extend([0xa3, 0x21, 0x61, b'a', 0x22, 0x1a, 0x20, 0, 0, 0, 2, 0]);
+                (1..n).for_each(|i| out.extend(record(i)));
+                out
+            };
+            vec![
+                ("values", pack(&|_| vec![0xa1, 2, 0])),
+                ("sums", pack(&|_| vec![0xa1, 5, 0])),
+                ("sensors", pack(&|i| [&[0xa2, 0, 0x63], &hex3(i)[..], &[2, 0]].concat())),
+                ("units", pack(&|i| [&[0xa2, 1, 0x63], &hex3(i)[..], &[5, 0]].concat())),
+                ("base names", pack(&|i| [&[0xa2, 0x21, 0x63], &hex3(i)[..], &[2, 0]].concat())),
+                (
+                    "long base name",
+                    pack(&|i| {
+                        let base = if i == 1 {
+                            [&[0x21, 0x79, 0x10, 0][..], &[b'b'; 4096]].concat()
+                        } else {
+                            vec![]
+                        };
+                        let fields = if i == 1 { 0xa3 } else { 0xa2 };
+                        [&[fields, 0, 0x63], &hex3(i)[..], &[2, 0], &base].concat()
+                    }),
+                ),
+                ("texts", pack(&|_| vec![0xa1, 3, 0x60])),
+                ("unknown", pack(&|_| vec![0xa1, 0x61, b'x', 0])),
+            ]
+        }
+        Kind::SenmlJson => vec![
+            ("values", repeat(r#"[{"bn":"a","bt":536870912,"v":0},"#, &|_| r#"{"v":0}"#.into(), "]")),
+            (
+                "sensors",
+                repeat(r#"[{"bn":"a","bt":536870912,"v":0},"#, &|i| format!(r#"{{"n":"{i:x}","v":0}}"#), "]"),
+            ),
+            (
+                "escapes",
+                repeat(
+                    r#"[{"bn":"\n","bu":"\n","bt":536870912,"v":0},"#,
+                    &|i| format!(r#"{{"n":"\n{i}","s":0}}"#),
+                    "]",
+                ),
+            ),
+            ("long base name", {
+                let long = "\\n".repeat(4096);
+                repeat(
+                    &format!(r#"[{{"bn":"{long}","bu":"{long}","bt":536870912,"v":0}},"#),
+                    &|i| format!(r#"{{"n":"{i}","v":0}}"#),
+                    "]",
+                )
+            }),
+        ],
+        Kind::Sparkplug => {
+            let all = |item: &dyn Fn(usize) -> Vec<u8>| {
+                (0..n)
+                    .flat_map(|i| [vec![0x12, item(i).len() as u8], item(i)].concat())
+                    .chain([8, 1])
+                    .collect()
+            };
+            vec![
+                ("values", all(&|_| vec![0x50, 0])),
+                ("skipped", all(&|_| vec![])),
+                ("names", all(&|i| [&[0x0a, 3], &hex3(i)[..], &[0x50, 0]].concat())),
+                ("aliases", all(&|i| vec![0x10, i as u8 | 0x80, (i >> 7) as u8, 0x50, 0])),
+                ("nulls", all(&|_| vec![0x38, 1])),
             ]
         }
         Kind::Json => vec![

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
-#![cfg(all(feature = "json", feature = "cbor", feature = "protobuf"))]
+#![cfg(all(feature = "senml", feature = "sparkplug", feature = "influx"))]
 //! Other libraries read what we write, and we read what they write (promise 4).
 
 mod support;

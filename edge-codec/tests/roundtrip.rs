@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
-#![cfg(all(feature = "json", feature = "cbor", feature = "protobuf"))]
+#![cfg(all(feature = "senml", feature = "sparkplug", feature = "influx"))]
 //! What goes in comes out, to the bit, in batches that stay under their size (promises 4, 9 and 12).
 
 mod support;
@@ -7,6 +7,9 @@ mod support;
 use edge_codec::{BatchId, EncodeError, Limits, Reading, SensorTable, Value, json, quality};
 use proptest::prelude::*;
 use support::{AnyEncoder, KINDS, Kind, property, reading, samples, table};
+
+/// A time that every format can carry.
+const NOW: i64 = 1_580_515_200_000;
 
 /// Same reading but for the sensor's number, which JSON does not carry: name and unit must be the same then.
 fn agree(
@@ -73,7 +76,10 @@ fn drain(kind: Kind, readings: &[Reading<'static>], max: usize) -> Result<(), Te
 
 /// The batch was not cut too early: with the next reading it would be too long, or its time too far away.
 fn greedy(kind: Kind, with_next: &[&Reading<'_>], n: usize, max: usize) -> Result<(), TestCaseError> {
-    if with_next.len() > n && with_next[n].time.checked_sub(with_next[0].time).is_some() {
+    if !kind.looks_ahead()
+        && with_next.len() > n
+        && with_next[n].time.checked_sub(with_next[0].time).is_some()
+    {
         let table = kind.table();
         let start =
             BatchId { gateway: 0xfeed_0000_0000_0001, lane: 1, epoch: 7, first_seq: u64::from(u32::MAX) };
@@ -133,8 +139,8 @@ fn an_empty_encoder_gives_an_empty_batch_and_an_impossible_size_changes_nothing(
 
 #[test]
 fn a_reading_that_cannot_fit_is_handed_back_and_the_rest_goes_on() {
-    let big = Reading { sensor: 0, time: 1, value: Value::Text("y".repeat(500).into()), quality: 0 };
-    let small = Reading { sensor: 0, time: 2, value: Value::Bool(true), quality: 0 };
+    let big = Reading { sensor: 0, time: NOW, value: Value::Text("y".repeat(500).into()), quality: 0 };
+    let small = Reading { sensor: 0, time: NOW, value: Value::Bool(true), quality: 0 };
     let id = BatchId { gateway: 1, lane: 0, epoch: 1, first_seq: 10 };
     for kind in KINDS {
         let table = kind.table();
@@ -164,7 +170,7 @@ fn a_batch_has_no_more_readings_than_a_decoder_takes_by_default() {
     for kind in KINDS {
         let table = kind.table();
         let mut enc = AnyEncoder::new(kind, &table);
-        let r = Reading { sensor: 2, time: 0, value: Value::Bool(true), quality: 0 };
+        let r = Reading { sensor: 2, time: NOW, value: Value::Bool(true), quality: 0 };
         (0..65_537).for_each(|_| enc.push(&r).unwrap());
         let sizes = [enc.finish_under(usize::MAX).unwrap(), enc.finish_under(usize::MAX).unwrap()];
         let limits = Limits::default().bytes(usize::MAX);

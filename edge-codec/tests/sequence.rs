@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
-#![cfg(all(feature = "json", feature = "cbor", feature = "protobuf"))]
+#![cfg(all(feature = "senml", feature = "sparkplug", feature = "influx"))]
 //! Every reading keeps its own identity, however its row's neighbours were spread over batches and however a resend
 //! cuts them (promise 4).
 
@@ -13,7 +13,12 @@ use support::{AnyEncoder, KINDS, Kind, property, table};
 const ID: BatchId = BatchId { gateway: 7, lane: 1, epoch: 2, first_seq: 100 };
 
 fn reading(n: u64) -> Reading<'static> {
-    Reading { sensor: 0, time: 1_000 + n as i64, value: Value::I64(n as i64), quality: 0 }
+    Reading {
+        sensor: 0,
+        time: 1_580_515_200_000 + (n % 1_000_000_000) as i64,
+        value: Value::I64(n as i64),
+        quality: 0,
+    }
 }
 
 /// Batches of these rows, each under `max` bytes.

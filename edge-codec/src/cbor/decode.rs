@@ -94,7 +94,7 @@ fn id(offset: usize, text: &str) -> Result<crate::BatchId, DecodeError> {
     text.parse().map_err(|_| malformed(offset, "id is not gateway-lane-epoch-seq in hexadecimal"))
 }
 
-fn seqs(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<u64>, DecodeError> {
+pub(crate) fn seqs(reader: &mut Reader<'_>, limits: &Limits) -> Result<Vec<u64>, DecodeError> {
     let offset = reader.offset();
     let len = reader.array("seqs", 1)?;
     crate::batch::check_runs(offset, len, limits)?;

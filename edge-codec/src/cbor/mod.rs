@@ -17,9 +17,10 @@
 //! Integers below -2^63 and tags are refused. Indefinite lengths are refused everywhere; integers and floats that
 //! are longer than necessary are accepted.
 
-mod decode;
+pub(crate) mod decode;
 mod encode;
-mod read;
+pub(crate) mod read;
+pub(crate) mod write;
 
 pub(crate) use decode::Rows;
 pub use decode::decode;

@@ -7,10 +7,10 @@ use ciborium_ll::{Decoder, Header as Item, simple};
 use std::borrow::Cow;
 
 /// The NaN that has no payload, which is also the only one written short.
-pub(super) const QUIET_NAN: u64 = 0x7ff8_0000_0000_0000;
+pub(crate) const QUIET_NAN: u64 = 0x7ff8_0000_0000_0000;
 
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     input: &'a [u8],
     at: usize,
     text_bytes: usize,
@@ -19,21 +19,21 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(input: &'a [u8], limits: &Limits) -> Self {
+    pub(crate) fn new(input: &'a [u8], limits: &Limits) -> Self {
         Self { input, at: 0, text_bytes: limits.text_bytes, fields: limits.fields, depth: limits.depth }
     }
 
-    pub(super) fn offset(&self) -> usize {
+    pub(crate) fn offset(&self) -> usize {
         self.at
     }
 
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         self.input.len().saturating_sub(self.at)
     }
 
     /// The head of the next item. Indefinite lengths, break, and simple values in two bytes where one would do
     /// (RFC 8949 §3.3 calls them not well-formed) are refused here, once for all.
-    pub(super) fn head(&mut self) -> Result<Item, DecodeError> {
+    pub(crate) fn head(&mut self) -> Result<Item, DecodeError> {
         let offset = self.at;
         let rest = self.input.get(offset..).unwrap_or_default();
         let mut decoder = Decoder::from(rest);
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
 
     /// Number of items of the array that is next; each takes at least `item_bytes`, so a length that the rest of the
     /// input cannot hold is refused before anyone reserves memory for it.
-    pub(super) fn array(&mut self, field: &'static str, item_bytes: usize) -> Result<usize, DecodeError> {
+    pub(crate) fn array(&mut self, field: &'static str, item_bytes: usize) -> Result<usize, DecodeError> {
         let offset = self.at;
         match self.head()? {
             Item::Array(Some(len)) => {
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Number of pairs of the map that is next.
-    pub(super) fn map(&mut self, field: &'static str) -> Result<usize, DecodeError> {
+    pub(crate) fn map(&mut self, field: &'static str) -> Result<usize, DecodeError> {
         let offset = self.at;
         match self.head()? {
             Item::Map(Some(len)) => {
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
+    pub(crate) fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         let offset = self.at;
         match self.head()? {
             Item::Text(Some(len)) => self.utf8(offset, len),
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn unsigned(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+    pub(crate) fn unsigned(&mut self, field: &'static str) -> Result<u64, DecodeError> {
         let offset = self.at;
         match self.head()? {
             Item::Positive(v) => Ok(v),
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
         let offset = self.at;
         let wide = self.unsigned(field)?;
         wide.try_into().map_err(|_| DecodeError::Unexpected {
@@ -111,13 +111,13 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(super) fn i64(&mut self, field: &'static str) -> Result<i64, DecodeError> {
+    pub(crate) fn i64(&mut self, field: &'static str) -> Result<i64, DecodeError> {
         let offset = self.at;
         let item = self.head()?;
         signed(item).ok_or_else(|| unexpected(offset, field, "a 64-bit integer", item))
     }
 
-    pub(super) fn value(&mut self) -> Result<Value<'a>, DecodeError> {
+    pub(crate) fn value(&mut self) -> Result<Value<'a>, DecodeError> {
         let offset = self.at;
         let item = self.head()?;
         Ok(match item {
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over one item of any kind, `level` deep in the input.
-    pub(super) fn skip(&mut self, level: usize) -> Result<(), DecodeError> {
+    pub(crate) fn skip(&mut self, level: usize) -> Result<(), DecodeError> {
         let offset = self.at;
         let inner = match self.head()? {
             Item::Text(Some(len)) => return self.utf8(offset, len).map(|_| ()),
@@ -218,7 +218,7 @@ fn signed(item: Item) -> Option<i64> {
     }
 }
 
-pub(super) fn malformed(offset: usize, what: &'static str) -> DecodeError {
+pub(crate) fn malformed(offset: usize, what: &'static str) -> DecodeError {
     DecodeError::Malformed { offset, what: what.into() }
 }
 

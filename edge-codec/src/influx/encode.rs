@@ -1,8 +1,8 @@
 //! Readings to lines.
 
 use crate::encoder::{Appended, Draft, Row, Wire};
+use crate::text::display;
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value, base64};
-use std::io::Write;
 
 /// Marks an [`Encoder`](crate::Encoder) as one for line protocol.
 #[derive(Clone, Debug)]
@@ -158,10 +158,4 @@ fn field(out: &mut Vec<u8>, value: &Value<'_>) {
         }
         Value::Null => {}
     }
-}
-
-/// Writing to a `Vec` cannot fail.
-fn display(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
-    let written = out.write_fmt(what);
-    debug_assert!(written.is_ok());
 }

@@ -118,8 +118,8 @@ impl<'de> Visitor<'de> for Outer<'_, 'de, '_> {
 }
 
 /// The array of run lengths.
-struct RunList<'g, 'de, 'm> {
-    guard: &'g mut Guard<'de, 'm>,
+pub(crate) struct RunList<'g, 'de, 'm> {
+    pub(crate) guard: &'g mut Guard<'de, 'm>,
 }
 
 impl<'de> DeserializeSeed<'de> for RunList<'_, 'de, '_> {

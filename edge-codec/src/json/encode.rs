@@ -2,8 +2,8 @@
 
 use crate::base64;
 use crate::encoder::{Appended, Draft, Row, Wire};
+use crate::text::{display, json_string};
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value, quality};
-use std::io::Write;
 
 /// Marks an [`Encoder`](crate::Encoder) as one for JSON.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +49,7 @@ impl Wire for Json {
         let (out, reading, sensor) = (&mut body.rows, row.reading, row.sensor);
         let mut quality = reading.quality;
         out.extend_from_slice(if row.first { b"{\"sensor\":" } else { b",{\"sensor\":" });
-        text(out, &sensor.name);
+        json_string(out, &sensor.name);
         out.extend_from_slice(b",\"ts\":");
         display(out, format_args!("{}", reading.time));
         out.extend_from_slice(if matches!(reading.value, Value::Bytes(_)) {
@@ -67,7 +67,7 @@ impl Wire for Json {
             Value::I64(v) => display(out, format_args!("{v}")),
             Value::U64(v) => display(out, format_args!("{v}")),
             Value::Bool(v) => display(out, format_args!("{v}")),
-            Value::Text(v) => text(out, v),
+            Value::Text(v) => json_string(out, v),
             Value::Bytes(v) => {
                 out.push(b'"');
                 base64::encode(out, v);
@@ -77,7 +77,7 @@ impl Wire for Json {
         }
         if !sensor.unit.is_empty() {
             out.extend_from_slice(b",\"unit\":");
-            text(out, &sensor.unit);
+            json_string(out, &sensor.unit);
         }
         if quality != 0 {
             display(out, format_args!(",\"quality\":{quality}"));
@@ -118,27 +118,4 @@ impl Wire for Json {
         out.extend_from_slice(b"]}");
         out
     }
-}
-
-/// Writing to a `Vec` cannot fail.
-fn display(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
-    let written = out.write_fmt(what);
-    debug_assert!(written.is_ok());
-}
-
-/// A JSON string (RFC 8259 §7): quotes, backslashes and control characters are escaped.
-fn text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 => display(out, format_args!("\\u{byte:04x}")),
-            other => out.push(other),
-        }
-    }
-    out.push(b'"');
 }

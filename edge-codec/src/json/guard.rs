@@ -8,9 +8,9 @@ use crate::{DecodeError, Limits};
 use serde::de;
 use std::borrow::Cow;
 
-pub(super) struct Guard<'de, 'm> {
-    pub(super) map: &'m FieldMap,
-    pub(super) limits: &'m Limits,
+pub(crate) struct Guard<'de, 'm> {
+    pub(crate) map: &'m FieldMap,
+    pub(crate) limits: &'m Limits,
     /// Keys of every open object, one object after the other: one allocation for the whole input.
     keys: Vec<Cow<'de, str>>,
     /// Indices into `keys` of the fields we are in, from the reading's object inwards.
@@ -20,55 +20,55 @@ pub(super) struct Guard<'de, 'm> {
 }
 
 impl<'de, 'm> Guard<'de, 'm> {
-    pub(super) fn new(map: &'m FieldMap, limits: &'m Limits) -> Self {
+    pub(crate) fn new(map: &'m FieldMap, limits: &'m Limits) -> Self {
         Self { map, limits, keys: Vec::new(), path: Vec::new(), failure: None, readings: 0 }
     }
 
     /// Fails with a typed error; the offset is filled in when serde has told the place.
-    pub(super) fn fail<E: de::Error>(&mut self, error: DecodeError) -> E {
+    pub(crate) fn fail<E: de::Error>(&mut self, error: DecodeError) -> E {
         self.failure = Some(error);
         E::custom("refused")
     }
 
-    pub(super) fn limit<E: de::Error>(&mut self, what: &'static str, limit: usize, found: usize) -> E {
+    pub(crate) fn limit<E: de::Error>(&mut self, what: &'static str, limit: usize, found: usize) -> E {
         self.fail(DecodeError::Limit { what, offset: 0, limit, found: found as u64 })
     }
 
-    pub(super) fn malformed<E: de::Error>(&mut self, what: &'static str) -> E {
+    pub(crate) fn malformed<E: de::Error>(&mut self, what: &'static str) -> E {
         self.fail(DecodeError::Malformed { offset: 0, what: what.into() })
     }
 
-    pub(super) fn missing<E: de::Error>(&mut self, field: Cow<'static, str>) -> E {
+    pub(crate) fn missing<E: de::Error>(&mut self, field: Cow<'static, str>) -> E {
         self.fail(DecodeError::Missing { offset: 0, field })
     }
 
-    pub(super) fn check_depth<E: de::Error>(&mut self, level: usize) -> Result<(), E> {
+    pub(crate) fn check_depth<E: de::Error>(&mut self, level: usize) -> Result<(), E> {
         let limit = self.limits.depth;
         if level > limit { Err(self.limit("depth", limit, level)) } else { Ok(()) }
     }
 
-    pub(super) fn check_text<E: de::Error>(&mut self, len: usize) -> Result<(), E> {
+    pub(crate) fn check_text<E: de::Error>(&mut self, len: usize) -> Result<(), E> {
         let limit = self.limits.text_bytes;
         if len > limit { Err(self.limit("text bytes", limit, len)) } else { Ok(()) }
     }
 
-    pub(super) fn count_reading<E: de::Error>(&mut self) -> Result<(), E> {
+    pub(crate) fn count_reading<E: de::Error>(&mut self) -> Result<(), E> {
         self.readings = self.readings.saturating_add(1);
         let (limit, found) = (self.limits.readings, self.readings);
         if found > limit { Err(self.limit("readings", limit, found)) } else { Ok(()) }
     }
 
     /// Begins an object; give the result to [`key`](Self::key) and [`close`](Self::close).
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.keys.len()
     }
 
-    pub(super) fn close(&mut self, object: usize) {
+    pub(crate) fn close(&mut self, object: usize) {
         self.keys.truncate(object);
     }
 
     /// Takes the next key of an object.
-    pub(super) fn key<E: de::Error>(&mut self, object: usize, key: Cow<'de, str>) -> Result<(), E> {
+    pub(crate) fn key<E: de::Error>(&mut self, object: usize, key: Cow<'de, str>) -> Result<(), E> {
         self.check_text(key.len())?;
         let before = self.keys.get(object..).unwrap_or_default();
         let (limit, found) = (self.limits.fields, before.len().saturating_add(1));
@@ -83,12 +83,12 @@ impl<'de, 'm> Guard<'de, 'm> {
     }
 
     /// The key taken last.
-    pub(super) fn last_key(&self) -> &str {
+    pub(crate) fn last_key(&self) -> &str {
         self.keys.last().map_or("", |key| key)
     }
 
     /// Steps into the field whose key was taken last and says what it is.
-    pub(super) fn enter(&mut self) -> Step {
+    pub(crate) fn enter(&mut self) -> Step {
         self.path.push(self.keys.len().saturating_sub(1));
         let mut path = [""; MAX_PATH];
         let Some(here) = path.get_mut(..self.path.len()) else { return Step::Skip };
@@ -102,12 +102,12 @@ impl<'de, 'm> Guard<'de, 'm> {
         }
     }
 
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.path.pop();
     }
 
     /// The error to report for serde's, with its offset.
-    pub(super) fn explain(self, input: &str, error: &serde_json::Error) -> DecodeError {
+    pub(crate) fn explain(self, input: &str, error: &serde_json::Error) -> DecodeError {
         let place = offset(input, error.line(), error.column());
         match self.failure {
             Some(mut typed) => {
@@ -124,7 +124,7 @@ impl<'de, 'm> Guard<'de, 'm> {
 const MAX_PATH: usize = 8;
 
 /// What to do with a field.
-pub(super) enum Step {
+pub(crate) enum Step {
     Field(Role),
     Into,
     Skip,
@@ -154,6 +154,7 @@ fn set_offset(error: &mut DecodeError, place: usize) {
     | DecodeError::Malformed { offset, .. }
     | DecodeError::Unexpected { offset, .. }
     | DecodeError::Missing { offset, .. }
+    | DecodeError::Version { offset, .. }
     | DecodeError::Duplicate { offset, .. } = error
     {
         *offset = place;

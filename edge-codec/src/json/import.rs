@@ -61,7 +61,7 @@ pub fn import<'a>(
 }
 
 /// Runs a seed over the whole input and gives its error a place.
-pub(super) fn read<'de, 'm, T>(
+pub(crate) fn read<'de, 'm, T>(
     input: &'de [u8],
     map: &'m FieldMap,
     limits: &'m Limits,
@@ -92,9 +92,9 @@ pub(super) fn read<'de, 'm, T>(
 
 /// What fills the gaps of a record; `None` = the gap is an error.
 #[derive(Clone, Copy)]
-pub(super) struct Defaults<'a> {
-    pub(super) sensor: Option<&'a str>,
-    pub(super) arrival_ms: Option<i64>,
+pub(crate) struct Defaults<'a> {
+    pub(crate) sensor: Option<&'a str>,
+    pub(crate) arrival_ms: Option<i64>,
 }
 
 /// An object or an array of objects.
@@ -125,10 +125,10 @@ impl<'de> Visitor<'de> for Payload<'_, 'de, '_> {
 }
 
 /// An array of reading objects that is `level` deep.
-pub(super) struct List<'g, 'de, 'm> {
-    pub(super) guard: &'g mut Guard<'de, 'm>,
-    pub(super) level: usize,
-    pub(super) defaults: Defaults<'de>,
+pub(crate) struct List<'g, 'de, 'm> {
+    pub(crate) guard: &'g mut Guard<'de, 'm>,
+    pub(crate) level: usize,
+    pub(crate) defaults: Defaults<'de>,
 }
 
 impl<'de> DeserializeSeed<'de> for List<'_, 'de, '_> {

@@ -35,7 +35,7 @@ pub struct FieldMap {
 
 /// What a field is, and its place in [`FieldMap::paths`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Sensor,
     Value,
     Unit,

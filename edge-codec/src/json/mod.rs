@@ -18,13 +18,13 @@
 //! Duplicate keys are refused in every object, also in fields nobody reads; text that looks like a number stays
 //! text. Offsets in errors are where the reader stood: at or just after the item.
 
-mod decode;
+pub(crate) mod decode;
 mod encode;
-mod guard;
-mod import;
+pub(crate) mod guard;
+pub(crate) mod import;
 mod map;
 mod time;
-mod visit;
+pub(crate) mod visit;
 
 pub use decode::decode;
 pub use encode::{Json, NonFinite};

@@ -12,16 +12,16 @@ use std::fmt;
 
 /// A reading as far as its fields were seen.
 #[derive(Default)]
-pub(super) struct Draft<'de> {
-    pub(super) sensor: Option<Cow<'de, str>>,
-    pub(super) unit: Option<Cow<'de, str>>,
-    pub(super) value: Option<Value<'de>>,
-    pub(super) quality: u32,
-    pub(super) time: Option<i64>,
+pub(crate) struct Draft<'de> {
+    pub(crate) sensor: Option<Cow<'de, str>>,
+    pub(crate) unit: Option<Cow<'de, str>>,
+    pub(crate) value: Option<Value<'de>>,
+    pub(crate) quality: u32,
+    pub(crate) time: Option<i64>,
 }
 
 /// Reads the fields of an object that is `level` deep into `draft`; with no draft it only checks.
-pub(super) fn object<'de, A: MapAccess<'de>>(
+pub(crate) fn object<'de, A: MapAccess<'de>>(
     guard: &mut Guard<'de, '_>,
     level: usize,
     mut draft: Option<&mut Draft<'de>>,
@@ -145,9 +145,9 @@ fn unexpected<E: de::Error>(
 }
 
 /// A key; its text goes to the guard, which refuses duplicates.
-pub(super) struct Key<'g, 'de, 'm> {
-    pub(super) guard: &'g mut Guard<'de, 'm>,
-    pub(super) object: usize,
+pub(crate) struct Key<'g, 'de, 'm> {
+    pub(crate) guard: &'g mut Guard<'de, 'm>,
+    pub(crate) object: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Key<'_, 'de, '_> {
@@ -171,9 +171,9 @@ impl<'de> Visitor<'de> for Key<'_, 'de, '_> {
 }
 
 /// A number, text, boolean or null; `role` is for the message only.
-pub(super) struct Scalar<'g, 'de, 'm> {
-    pub(super) guard: &'g mut Guard<'de, 'm>,
-    pub(super) role: Option<Role>,
+pub(crate) struct Scalar<'g, 'de, 'm> {
+    pub(crate) guard: &'g mut Guard<'de, 'm>,
+    pub(crate) role: Option<Role>,
 }
 
 impl<'de> DeserializeSeed<'de> for Scalar<'_, 'de, '_> {
@@ -228,10 +228,10 @@ impl<'de> Visitor<'de> for Scalar<'_, 'de, '_> {
 }
 
 /// Anything inside a container that is `level` deep: checked, and read if a pointer leads through it.
-pub(super) struct Node<'g, 'd, 'de, 'm> {
-    pub(super) guard: &'g mut Guard<'de, 'm>,
-    pub(super) level: usize,
-    pub(super) draft: Option<&'d mut Draft<'de>>,
+pub(crate) struct Node<'g, 'd, 'de, 'm> {
+    pub(crate) guard: &'g mut Guard<'de, 'm>,
+    pub(crate) level: usize,
+    pub(crate) draft: Option<&'d mut Draft<'de>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_, '_, 'de, '_> {

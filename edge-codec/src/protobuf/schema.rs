@@ -112,7 +112,7 @@ pub(super) struct Head {
 }
 
 /// Tag of [`Batch::sensors`].
-pub(in crate::protobuf) const SENSORS: u32 = 8;
+pub(super) const SENSORS: u32 = 8;
 /// Tag of [`Batch::rows`].
 pub(super) const ROWS: u32 = 9;
 /// Tag of [`Batch::seqs`].

@@ -10,7 +10,8 @@
 
 use edge_codec::protobuf::columns;
 use edge_codec::{
-    Batch, DecodeError, EncodeError, Limits, Reading, SensorTable, Value, cbor, json, protobuf,
+    Batch, DecodeError, EncodeError, Limits, Reading, SensorTable, Value, cbor, json, protobuf, senml,
+    sparkplug,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -67,9 +68,23 @@ pub enum Kind {
     Cbor,
     Protobuf,
     Columns,
+    SenmlJson,
+    SenmlCbor,
+    /// SenML in CBOR with decimal fractions.
+    SenmlDecimal,
+    Sparkplug,
 }
 
-pub const KINDS: [Kind; 4] = [Kind::Json, Kind::Cbor, Kind::Protobuf, Kind::Columns];
+pub const KINDS: [Kind; 8] = [
+    Kind::Json,
+    Kind::Cbor,
+    Kind::Protobuf,
+    Kind::Columns,
+    Kind::SenmlJson,
+    Kind::SenmlCbor,
+    Kind::SenmlDecimal,
+    Kind::Sparkplug,
+];
 
 impl Kind {
     pub fn decode<'a>(self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
@@ -78,20 +93,33 @@ impl Kind {
             Kind::Cbor => cbor::decode(input, limits),
             Kind::Protobuf => protobuf::decode(input, limits),
             Kind::Columns => columns::decode(input, limits),
+            Kind::SenmlJson => senml::json::decode(input, limits),
+            Kind::SenmlCbor | Kind::SenmlDecimal => senml::cbor::decode(input, limits),
+            Kind::Sparkplug => sparkplug::decode(input, limits),
         }
     }
 
     /// Whether the format has a place for this reading.
     pub fn carries(self, reading: &Reading<'_>) -> bool {
+        let finite = !matches!(reading.value, Value::F64(v) if !v.is_finite());
         match self {
-            Kind::Json => !matches!(reading.value, Value::F64(v) if !v.is_finite()),
+            Kind::Json => finite,
             Kind::Cbor | Kind::Protobuf | Kind::Columns => true,
+            // From 2^28 s on, to the year 9999.
+            Kind::SenmlJson | Kind::SenmlCbor | Kind::SenmlDecimal => {
+                let time = (268_435_456_000..=253_402_300_799_999).contains(&reading.time);
+                finite && time && reading.value != Value::Null
+            }
+            Kind::Sparkplug => reading.time >= 0,
         }
     }
 
     /// Sensors with names the format allows.
     pub fn table(self) -> SensorTable<'static> {
-        table()
+        match self {
+            Kind::SenmlJson | Kind::SenmlCbor | Kind::SenmlDecimal => plain_table(),
+            _ => table(),
+        }
     }
 
     /// One of everything that the format carries.
@@ -113,17 +141,27 @@ impl Kind {
 
     /// Whether a decoded reading has the number its sensor was given; else the name alone tells.
     pub fn keeps_numbers(self) -> bool {
-        self != Kind::Json
+        matches!(self, Kind::Cbor | Kind::Protobuf | Kind::Columns)
     }
 
     /// Whether identity, mark and sequence runs are carried.
     pub fn keeps_identity(self) -> bool {
-        true
+        self != Kind::Sparkplug
+    }
+
+    /// Whether what a reading takes depends on all that wait: SenML's base fields do.
+    pub fn looks_ahead(self) -> bool {
+        matches!(self, Kind::SenmlJson | Kind::SenmlCbor | Kind::SenmlDecimal)
     }
 
     /// What a quality reads as.
     pub fn quality(self, sent: u32) -> u32 {
-        sent
+        match (self, sent >> 30) {
+            (Kind::Sparkplug, 0) => 0,
+            (Kind::Sparkplug, 1) => 0x4090_0000,
+            (Kind::Sparkplug, _) => 0x8000_0000,
+            _ => sent,
+        }
     }
 }
 
@@ -133,11 +171,14 @@ pub enum AnyEncoder<'t> {
     Cbor(cbor::Encoder<&'t SensorTable<'t>>),
     Protobuf(protobuf::Encoder<&'t SensorTable<'t>>),
     Columns(columns::Encoder<&'t SensorTable<'t>>),
+    SenmlJson(senml::json::Encoder<&'t SensorTable<'t>>),
+    SenmlCbor(senml::cbor::Encoder<&'t SensorTable<'t>>),
+    Sparkplug(sparkplug::Encoder<&'t SensorTable<'t>>),
 }
 
 macro_rules! each {
     ($self:expr, $e:ident => $body:expr) => {
-        each!($self, $e => $body; Json Cbor Protobuf Columns)
+        each!($self, $e => $body; Json Cbor Protobuf Columns SenmlJson SenmlCbor Sparkplug)
     };
     ($self:expr, $e:ident => $body:expr; $($kind:ident)*) => {
         match $self {
@@ -161,10 +202,14 @@ impl<'t> AnyEncoder<'t> {
             Kind::Cbor => Self::Cbor(cbor::Encoder::new(table)),
             Kind::Protobuf => Self::Protobuf(protobuf::Encoder::new(table)),
             Kind::Columns => Self::Columns(columns::Encoder::new(table)),
+            Kind::SenmlJson => Self::SenmlJson(senml::json::Encoder::new(table)),
+            Kind::SenmlCbor => Self::SenmlCbor(senml::cbor::Encoder::new(table)),
+            Kind::SenmlDecimal => Self::SenmlCbor(senml::cbor::Encoder::new(table).decimal_fractions(true)),
+            Kind::Sparkplug => Self::Sparkplug(sparkplug::Encoder::new(table)),
         }
     }
     pub fn identify(self, id: edge_codec::BatchId, pd: bool) -> Self {
-        wrap!(self, e => e.id(id).possible_duplicate(pd); Json Cbor Protobuf Columns)
+        wrap!(self, e => e.id(id).possible_duplicate(pd); Json Cbor Protobuf Columns SenmlJson SenmlCbor Sparkplug)
     }
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
         each!(self, e => e.push(reading))
@@ -191,6 +236,18 @@ pub fn table() -> SensorTable<'static> {
     t.insert(300, "x".repeat(300), "bar");
     t.insert(70_000, "plant/1/data", "");
     t.insert(u32::MAX, "last", "%");
+    t
+}
+
+/// The same sensors with names as RFC 8428 allows them.
+pub fn plain_table() -> SensorTable<'static> {
+    let mut t = SensorTable::new();
+    t.insert(0, "line2/temp", "Cel");
+    t.insert(1, "line2/quoted", "\u{b0}F");
+    t.insert(2, "line2/none", "");
+    t.insert(300, format!("line2/{}", "x".repeat(300)), "bar");
+    t.insert(70_000, "line2/data", "");
+    t.insert(u32::MAX, "line2/last", "%");
     t
 }
 

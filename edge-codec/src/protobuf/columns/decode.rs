@@ -3,8 +3,8 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::super::envelope;
-use super::super::fields::{Fields, content, malformed, shifted};
-use super::packed::{Column, unzigzag};
+use super::super::fields::malformed;
+use super::packed::{Column, MORE, unzigzag};
 use super::schema::{Kind, tag};
 use crate::batch::Rows as AnyRows;
 use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable, Value};
@@ -36,8 +36,8 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
 /// Counts before anything is allocated: entries of the table, readings.
 fn count(input: &[u8], limits: &Limits) -> Result<(usize, usize), DecodeError> {
     let mut entries = 0_usize;
-    let mut column = Column::new(input, tag::SENSORS);
-    while let Some((offset, _)) = column.string()? {
+    let mut names = Column::new(input, tag::NAME);
+    while let Some((offset, _)) = names.string()? {
         entries = entries.saturating_add(1);
         let limit = limits.sensors;
         if entries > limit {
@@ -45,8 +45,8 @@ fn count(input: &[u8], limits: &Limits) -> Result<(usize, usize), DecodeError> {
         }
     }
     let mut readings = 0_usize;
-    let mut column = Column::new(input, tag::SENSOR);
-    while column.varint()?.is_some() {
+    let mut sensors = Column::new(input, tag::SENSOR);
+    while sensors.varint()?.is_some() {
         readings = readings.saturating_add(1);
         let limit = limits.readings;
         if readings > limit {
@@ -67,42 +67,49 @@ fn table<'a>(
 ) -> Result<(SensorTable<'a>, Arc<Vec<Entry>>), DecodeError> {
     let mut list = Vec::with_capacity(count);
     let mut entries = Vec::with_capacity(count);
-    let mut fields = Fields::new(input);
-    while let Some(field) = fields.next()? {
-        if field.number == tag::SENSORS {
-            let entry = content(&field, "sensors")?;
-            let (sensor, kind) = sensor(entry, limits).map_err(|e| shifted(e, field.offset))?;
-            entries.push((sensor.id, kind));
-            list.push(sensor);
-        }
+    let column = |number| Column::new(input, number);
+    let mut names = column(tag::NAME);
+    // `None`: the array is absent, and all entries are as its absence says.
+    let mut units = column(tag::UNIT).string()?.map(|_| column(tag::UNIT));
+    let mut ids = column(tag::ID).varint()?.map(|_| column(tag::ID));
+    let mut kinds = column(tag::KIND).varint()?.map(|_| column(tag::KIND));
+    while let Some((offset, name)) = names.string()? {
+        let name = text(offset, name, limits)?;
+        let unit = match &mut units {
+            None => Cow::Borrowed(""),
+            Some(units) => {
+                let (offset, unit) = needed(units.string()?, "unit")?;
+                text(offset, unit, limits)?
+            }
+        };
+        let id = match &mut ids {
+            None => entries.len() as u64,
+            Some(ids) => needed(ids.varint()?, "id")?,
+        };
+        let kind = match &mut kinds {
+            None => Some(Kind::F64),
+            Some(kinds) => kind(needed(kinds.varint()?, "kind")?),
+        };
+        let id = id.try_into().map_err(|_| malformed(offset, "sensor number above 32 bits"))?;
+        entries.push((id, kind.ok_or_else(|| malformed(offset, "values of an unknown kind"))?));
+        list.push(Sensor { id, name, unit });
     }
     // The second entry of a sensor repeats nothing but its number.
     list.sort_unstable_by_key(|s| (s.id, s.name.is_empty() && s.unit.is_empty()));
     list.dedup_by(|later, first| later.id == first.id && later.name.is_empty() && later.unit.is_empty());
     let sensors = SensorTable::from_unsorted(list)
         .map_err(|twice| DecodeError::Duplicate { offset: 0, field: format!("sensor {twice}").into() })?;
+    for rest in [ids, kinds].into_iter().flatten() {
+        rest.end(input.len())?;
+    }
+    if units.is_some_and(|mut units| !matches!(units.string(), Ok(None))) {
+        return Err(malformed(input.len(), MORE));
+    }
     Ok((sensors, Arc::new(entries)))
 }
 
-fn sensor<'a>(entry: &'a [u8], limits: &Limits) -> Result<(Sensor<'a>, Kind), DecodeError> {
-    let mut sensor = Sensor { id: 0, name: Cow::Borrowed(""), unit: Cow::Borrowed("") };
-    let mut kind = 0;
-    let mut fields = Fields::new(entry);
-    while let Some(field) = fields.next()? {
-        match (field.number, field.varint, field.content) {
-            (1, Some(id), _) => {
-                sensor.id =
-                    id.try_into().map_err(|_| malformed(field.offset, "sensor number above 32 bits"))?;
-            }
-            (2, _, Some(name)) => sensor.name = text(field.offset, name, limits)?,
-            (3, _, Some(unit)) => sensor.unit = text(field.offset, unit, limits)?,
-            (4, Some(number), _) => kind = number,
-            (1..=4, ..) => return Err(malformed(field.offset, "wrong wire type in a sensor")),
-            _ => {}
-        }
-    }
-    let known = i32::try_from(kind).ok().and_then(|kind| Kind::try_from(kind).ok());
-    Ok((sensor, known.ok_or_else(|| malformed(0, "a sensor's values are of an unknown kind"))?))
+fn kind(number: u64) -> Option<Kind> {
+    Kind::try_from(i32::try_from(number).ok()?).ok()
 }
 
 fn text<'a>(offset: usize, content: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, DecodeError> {
@@ -209,15 +216,12 @@ impl<'a> Rows<'a> {
 
     /// Whether the arrays end together.
     fn end(mut self, offset: usize) -> Result<(), DecodeError> {
-        let numbers = [&mut self.time, &mut self.i64, &mut self.u64, &mut self.bool, &mut self.quality];
-        for column in numbers {
-            if column.varint()?.is_some() {
-                return Err(malformed(offset, "an array has more elements than there are readings"));
-            }
+        for column in [self.time, self.i64, self.u64, self.bool, self.quality] {
+            column.end(offset)?;
         }
         let more = self.f64.fixed64()?.is_some() || self.text.string()?.is_some();
         if more || self.bytes.string()?.is_some() || self.run.1 > 0 {
-            return Err(malformed(offset, "an array has more elements than there are readings"));
+            return Err(malformed(offset, MORE));
         }
         Ok(())
     }

@@ -2,11 +2,10 @@
 
 use super::super::{envelope, fields};
 use super::packed::zigzag;
-use super::schema::{self, Kind, tag};
+use super::schema::{Kind, tag};
 use crate::encoder::{Body, Draft, Row, Wire};
 use crate::{EncodeError, Header, Reading, Sensor, Value};
 use fields::{LEN, put_string, put_varint, varint_len};
-use prost::Message;
 
 /// Marks an [`Encoder`](crate::Encoder) as one for Protobuf columns.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,15 +24,16 @@ impl Wire for Columns {
     }
 
     fn sensor(&self, body: &mut Arrays, sensor: &Sensor<'_>, kind: u8, again: bool) {
-        let text = |text: &str| if again { String::new() } else { text.to_owned() };
-        let entry = schema::Sensor {
-            id: sensor.id,
-            name: text(&sensor.name),
-            unit: text(&sensor.unit),
-            kind: kind.into(),
-        };
-        let out = body.array(Part::Sensors);
-        put_string(out, tag::SENSORS, &entry.encode_to_vec());
+        let text = |text: &'_ str| if again { Vec::new() } else { text.as_bytes().to_vec() };
+        put_string(body.array(Part::Name), tag::NAME, &text(&sensor.name));
+        put_string(body.array(Part::Unit), tag::UNIT, &text(&sensor.unit));
+        put_varint(body.array(Part::Id), sensor.id.into());
+        body.array(Part::Kind).push(kind);
+        let state = &mut body.state;
+        state.has_units |= !sensor.unit.is_empty();
+        state.has_numbers |= sensor.id != state.entries;
+        state.has_kinds |= kind != 0;
+        state.entries += 1;
     }
 
     fn row(&self, body: &mut Arrays, row: &Row<'_>) {
@@ -65,7 +65,7 @@ impl Wire for Columns {
     fn frame(&self, header: &Header, draft: &Draft<Arrays>) -> Vec<u8> {
         let mut out = envelope::head(header, draft.base_time);
         envelope::put_runs(&mut out, &draft.runs);
-        for part in PARTS {
+        for part in PARTS.into_iter().filter(|part| draft.body.is_needed(*part)) {
             let framed = draft.body.framed_len(part);
             if let (Some(number), true) = (part.packed(), framed > 0) {
                 put_varint(&mut out, u64::from(number) << 3 | LEN);
@@ -96,7 +96,8 @@ fn kind(value: &Value<'_>) -> Kind {
 /// The arrays in the order in which they are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    Sensors,
+    Name,
+    Unit,
     Sensor,
     Time,
     F64,
@@ -106,11 +107,14 @@ enum Part {
     Text,
     Bytes,
     Quality,
+    Id,
+    Kind,
 }
 
-const COUNT: usize = 10;
+const COUNT: usize = 13;
 const PARTS: [Part; COUNT] = [
-    Part::Sensors,
+    Part::Name,
+    Part::Unit,
     Part::Sensor,
     Part::Time,
     Part::F64,
@@ -120,13 +124,15 @@ const PARTS: [Part; COUNT] = [
     Part::Text,
     Part::Bytes,
     Part::Quality,
+    Part::Id,
+    Part::Kind,
 ];
 
 impl Part {
     /// Field number of a packed array; the others carry theirs with every element.
     fn packed(self) -> Option<u32> {
         match self {
-            Part::Sensors | Part::Text | Part::Bytes => None,
+            Part::Name | Part::Unit | Part::Text | Part::Bytes => None,
             Part::Sensor => Some(tag::SENSOR),
             Part::Time => Some(tag::TIME),
             Part::F64 => Some(tag::F64),
@@ -134,6 +140,8 @@ impl Part {
             Part::U64 => Some(tag::U64),
             Part::Bool => Some(tag::BOOL),
             Part::Quality => Some(tag::QUALITY),
+            Part::Id => Some(tag::ID),
+            Part::Kind => Some(tag::KIND),
         }
     }
 }
@@ -151,6 +159,11 @@ pub struct State {
     since_base: i64,
     /// The run of equal qualities that is still open: status and count.
     quality: (u32, u64),
+    entries: u32,
+    /// Whether the table has more than the readings of doubles numbered from 0 on need.
+    has_units: bool,
+    has_numbers: bool,
+    has_kinds: bool,
 }
 
 impl Arrays {
@@ -158,7 +171,20 @@ impl Arrays {
         &mut self.arrays[part as usize]
     }
 
+    /// Whether it says something that its absence does not.
+    fn is_needed(&self, part: Part) -> bool {
+        match part {
+            Part::Unit => self.state.has_units,
+            Part::Id => self.state.has_numbers,
+            Part::Kind => self.state.has_kinds,
+            _ => true,
+        }
+    }
+
     fn len(&self, part: Part) -> usize {
+        if !self.is_needed(part) {
+            return 0;
+        }
         let open = if part == Part::Quality { self.open_run() } else { None };
         let open = open.map_or(0, |(status, count)| varint_len(status) + varint_len(count));
         self.arrays[part as usize].len() + open

@@ -60,6 +60,14 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Refuses an array of numbers that has more than was asked for.
+    pub(super) fn end(mut self, offset: usize) -> Result<(), DecodeError> {
+        match self.varint()? {
+            None => Ok(()),
+            Some(_) => Err(malformed(offset, MORE)),
+        }
+    }
+
     fn field(&mut self) -> Result<Option<Field<'a>>, DecodeError> {
         while let Some(field) = self.outer.next()? {
             if field.number == self.number {
@@ -74,6 +82,8 @@ impl<'a> Column<'a> {
         self.offset = offset;
     }
 }
+
+pub(super) const MORE: &str = "an array has more elements than there is need for";
 
 /// ZigZag of `sint64`.
 pub(super) fn zigzag(v: i64) -> u64 {

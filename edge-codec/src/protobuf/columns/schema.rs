@@ -24,13 +24,16 @@ pub struct Batch {
     /// Milliseconds since the Unix epoch.
     #[prost(sint64, tag = "7")]
     pub base_time: i64,
-    /// Every sensor, once per kind of value.
-    #[prost(message, repeated, tag = "8")]
-    pub sensors: Vec<Sensor>,
+    /// Table: names.
+    #[prost(string, repeated, tag = "8")]
+    pub name: Vec<String>,
+    /// Table: units; empty = none.
+    #[prost(string, repeated, tag = "9")]
+    pub unit: Vec<String>,
     /// Run lengths of sequence numbers; empty = no hole.
     #[prost(uint64, repeated, tag = "10")]
     pub seqs: Vec<u64>,
-    /// Per reading: place in `sensors`.
+    /// Per reading: place in the table.
     #[prost(uint32, repeated, tag = "11")]
     pub sensor: Vec<u32>,
     /// Per reading: milliseconds since the one before.
@@ -57,23 +60,12 @@ pub struct Batch {
     /// OPC UA StatusCodes and counts; empty = all good.
     #[prost(uint32, repeated, tag = "19")]
     pub quality: Vec<u32>,
-}
-
-/// A sensor and the kind of its values.
-#[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
-pub struct Sensor {
-    /// The number.
-    #[prost(uint32, tag = "1")]
-    pub id: u32,
-    /// Name.
-    #[prost(string, tag = "2")]
-    pub name: String,
-    /// Unit; empty = none.
-    #[prost(string, tag = "3")]
-    pub unit: String,
-    /// Kind of the values.
-    #[prost(enumeration = "Kind", tag = "4")]
-    pub kind: i32,
+    /// Table: numbers; empty = 0, 1, 2, …
+    #[prost(uint32, repeated, tag = "20")]
+    pub id: Vec<u32>,
+    /// Table: kinds of the values; empty = all [`Kind::F64`].
+    #[prost(enumeration = "Kind", repeated, tag = "21")]
+    pub kind: Vec<i32>,
 }
 
 /// In which array a sensor's values are. Exhaustive: another kind is another version.
@@ -98,7 +90,8 @@ pub enum Kind {
 
 /// Tags of [`Batch`]; those of the envelope are in [rows](crate::protobuf::schema).
 pub(super) mod tag {
-    pub(in super::super) const SENSORS: u32 = crate::protobuf::schema::SENSORS;
+    pub(in super::super) const NAME: u32 = 8;
+    pub(in super::super) const UNIT: u32 = 9;
     pub(in super::super) const SENSOR: u32 = 11;
     pub(in super::super) const TIME: u32 = 12;
     pub(in super::super) const F64: u32 = 13;
@@ -108,4 +101,6 @@ pub(super) mod tag {
     pub(in super::super) const TEXT: u32 = 17;
     pub(in super::super) const BYTES: u32 = 18;
     pub(in super::super) const QUALITY: u32 = 19;
+    pub(in super::super) const ID: u32 = 20;
+    pub(in super::super) const KIND: u32 = 21;
 }

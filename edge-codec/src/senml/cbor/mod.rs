@@ -1,0 +1,17 @@
+//! SenML in CBOR, `application/senml+cbor` (RFC 8428 §6). See the [module above](super) for what maps to what.
+//!
+//! Out: deterministic (RFC 8949 §4.2.1), doubles in the shortest of half, single and double that keeps the bits, or as
+//! [decimal fractions](crate::Encoder::decimal_fractions). In: integers, floats and decimal fractions (tag 4) whose
+//! exponent and mantissa fit 64 bits; other tags, bignums and indefinite lengths (which are SensML's) are refused.
+
+mod decode;
+mod encode;
+
+pub use decode::{decode, decode_at};
+pub use encode::SenmlCbor;
+
+/// See [`Encoder`](crate::Encoder).
+pub type Encoder<S> = crate::Encoder<S, SenmlCbor>;
+
+/// `application/senml+cbor`.
+pub const CONTENT_TYPE: &str = crate::content_type::SENML_CBOR;

@@ -1,0 +1,15 @@
+//! SenML in JSON, `application/senml+json` (RFC 8428 §5). See the [module above](super) for what maps to what.
+//!
+//! Numbers without fraction and exponent are integers and exact, as in [our JSON](crate::json).
+
+mod decode;
+mod encode;
+
+pub use decode::{decode, decode_at};
+pub use encode::SenmlJson;
+
+/// See [`Encoder`](crate::Encoder).
+pub type Encoder<S> = crate::Encoder<S, SenmlJson>;
+
+/// `application/senml+json`.
+pub const CONTENT_TYPE: &str = crate::content_type::SENML_JSON;
