@@ -24,7 +24,7 @@ pub mod store;
 pub mod testing;
 mod time;
 
-pub use config::{Config, LaneConfig, OnFault, OnFull, Order, StoreKind};
+pub use config::{Config, ConsumerConfig, LaneConfig, OnFault, OnFull, Order, StoreKind};
 pub use consumer::{Consumer, Gap};
 pub use engine::Wait;
 pub use error::{CommitError, ConfigError, ConsumerError, Limit, OpenError, PushError};

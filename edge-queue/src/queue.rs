@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use crate::config::{Config, StoreKind};
+use crate::config::{Config, ConsumerConfig, StoreKind};
 use crate::consumer::Consumer;
 use crate::engine::Engine;
 use crate::error::{CommitError, ConsumerError, OpenError, PushError};
@@ -195,7 +195,17 @@ impl Queue {
     /// # Errors
     /// A name that is empty or too long, too many consumers, or a failing store.
     pub fn consumer(&self, name: &str) -> Result<Consumer, ConsumerError> {
-        let id = self.handle.engine.register(name)?;
+        let id = self.handle.engine.register(name, None)?;
+        Ok(Consumer::new(self.handle.clone(), id, name))
+    }
+
+    /// As [`Queue::consumer`], with limits of the consumer's own, so that a slow one is moved forward alone. The last
+    /// limits given in this run hold, from the next commit on, whether the consumer asks for rows or not.
+    ///
+    /// # Errors
+    /// As [`Queue::consumer`].
+    pub fn consumer_with(&self, name: &str, limits: ConsumerConfig) -> Result<Consumer, ConsumerError> {
+        let id = self.handle.engine.register(name, Some(limits))?;
         Ok(Consumer::new(self.handle.clone(), id, name))
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use edge_queue::testing::{SimDir, budget_percent};
 use edge_queue::{
-    Config, Consumer, Lane, LaneConfig, Lease, ManualClock, Now, OnFull, Order, Pending, Queue,
-    ROW_OVERHEAD_BYTES, Receipt, Row, StoreKind, Wait,
+    Config, Consumer, ConsumerConfig, Lane, LaneConfig, Lease, ManualClock, Now, OnFull, Order, Pending,
+    Queue, ROW_OVERHEAD_BYTES, Receipt, Row, StoreKind, Wait,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
@@ -29,12 +29,14 @@ enum Op {
     Lease { who: usize, rows: usize },
     Ack { who: usize, which: usize },
     Return { who: usize, which: usize },
-    Register(usize),
+    Register(usize, Option<(u64, Option<u64>)>),
     Forget(usize),
     Reopen,
 }
 
 fn op() -> impl Strategy<Value = Op> {
+    let own_age = prop_oneof![2 => Just(None), 1 => (500u64..5_000).prop_map(Some)];
+    let own = prop_oneof![Just(None), (1u64..20, own_age).prop_map(Some)];
     let ttl = prop_oneof![3 => Just(None), 1 => (1u64..3_000).prop_map(Some)];
     prop_oneof![
         12 => (0usize..4, 8usize..200, 1u32..4, ttl)
@@ -44,7 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (0usize..3, 1usize..12).prop_map(|(who, rows)| Op::Lease { who, rows }),
         10 => (0usize..3, 0usize..20).prop_map(|(who, which)| Op::Ack { who, which }),
         3 => (0usize..3, 0usize..20).prop_map(|(who, which)| Op::Return { who, which }),
-        1 => (0usize..3).prop_map(Op::Register),
+        2 => (0usize..3, own).prop_map(|(who, own)| Op::Register(who, own)),
         1 => prop_oneof![5 => Just(Op::Commit), 1 => (0usize..3).prop_map(Op::Forget)],
         1 => Just(Op::Reopen),
     ]
@@ -166,10 +168,20 @@ impl Rig {
                     self.model.give_back(NAMES[who], lane, id);
                 }
             }
-            Op::Register(who) => {
-                let consumer = self.queue().consumer(NAMES[who]).unwrap();
-                self.consumers.insert(NAMES[who].into(), consumer);
-                self.model.register(NAMES[who]);
+            Op::Register(who, own) => {
+                let consumer = match own {
+                    None => self.queue().consumer(NAMES[who]),
+                    Some((messages, None)) => {
+                        let own = ConsumerConfig::default().max_messages(messages);
+                        self.queue().consumer_with(NAMES[who], own)
+                    }
+                    Some((messages, Some(ms))) => {
+                        let own = ConsumerConfig::default().max_messages(messages);
+                        self.queue().consumer_with(NAMES[who], own.max_age(Duration::from_millis(ms)))
+                    }
+                };
+                self.consumers.insert(NAMES[who].into(), consumer.unwrap());
+                self.model.register(NAMES[who], own);
             }
             Op::Forget(who) => {
                 let known = self.queue().forget(NAMES[who]).unwrap();

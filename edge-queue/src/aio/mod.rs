@@ -32,7 +32,7 @@ use std::path::Path;
 pub use consumer::Consumer;
 use worker::Worker;
 
-use crate::config::Config;
+use crate::config::{Config, ConsumerConfig};
 use crate::error::{CommitError, ConsumerError, Limit, OpenError, PushError};
 use crate::event::Event;
 use crate::model::Refusal;
@@ -113,6 +113,16 @@ impl Queue {
     pub async fn consumer(&self, name: &str) -> Result<Consumer, ConsumerError> {
         let (queue, name) = (self.queue.clone(), name.to_owned());
         let registered = self.worker.run(move || queue.consumer(&name)).await;
+        Ok(Consumer::new(registered.ok_or(ConsumerError::Closed)??, self.worker.clone()))
+    }
+
+    /// See [`crate::Queue::consumer_with`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn consumer_with(&self, name: &str, limits: ConsumerConfig) -> Result<Consumer, ConsumerError> {
+        let (queue, name) = (self.queue.clone(), name.to_owned());
+        let registered = self.worker.run(move || queue.consumer_with(&name, limits)).await;
         Ok(Consumer::new(registered.ok_or(ConsumerError::Closed)??, self.worker.clone()))
     }
 

@@ -1,11 +1,13 @@
 //! What a queue may use and how it behaves at its limits. Every setter states unit, default and cost.
 
+mod consumer;
 mod order;
 
 use crate::error::ConfigError;
 use crate::row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES};
 use crate::store::Options;
 
+pub use consumer::ConsumerConfig;
 pub use order::Order;
 
 const MIB: u64 = 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::config::OnFull;
+use crate::config::{ConsumerConfig, OnFull};
 use crate::error::{CommitError, ConsumerError};
 use crate::event::Event;
 use crate::fault::FaultKind;
@@ -33,14 +33,21 @@ impl Engine {
         self.commit_what(open, if rows { Model::begin } else { Model::begin_changes })
     }
 
-    /// Registers a consumer, or finds it; durable when it returns.
-    pub(crate) fn register(&self, name: &str) -> Result<u64, ConsumerError> {
+    /// Registers a consumer, or finds it; durable when it returns. Limits of its own are set if given.
+    pub(crate) fn register(&self, name: &str, limits: Option<ConsumerConfig>) -> Result<u64, ConsumerError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
-        if let Some(id) = self.model().find_reader(name) {
+        let (id, known) = self.with_model(|model| {
+            let known = model.find_reader(name);
+            let id = known.map_or_else(|| model.register(name), Ok)?;
+            if let Some(limits) = limits {
+                model.limit(id, limits);
+            }
+            Ok((id, known.is_some()))
+        })?;
+        if known {
             return Ok(id);
         }
-        let id = self.model().register(name)?;
         // Rows pushed before the registration are in this commit: what comes after it is the consumer's.
         match self.commit_with(open) {
             Ok(()) => Ok(id),
@@ -100,7 +107,7 @@ impl Engine {
         begin: fn(&mut Model) -> Option<Batch>,
     ) -> Result<(), CommitError> {
         for attempt in 0..=SEGMENT_TRIES {
-            let Some(batch) = self.with_model(begin) else { return Ok(()) };
+            let Some(batch) = self.begin(open, begin) else { return Ok(()) };
             let error = match self.write(open, batch) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
@@ -111,6 +118,26 @@ impl Engine {
             return Err(self.degrade(&error));
         }
         Ok(())
+    }
+
+    /// Begins a commit, once every consumer is within its own limits.
+    fn begin(&self, open: &mut Open, begin: fn(&mut Model) -> Option<Batch>) -> Option<Batch> {
+        loop {
+            let up_ms = self.clock.now().up_ms;
+            let step = self.with_model(|model| match model.move_slow_forward(up_ms) {
+                None => Ok(begin(model)),
+                Some(wanted) => Err(wanted),
+            });
+            let wanted = match step {
+                Ok(batch) => return batch,
+                Err(wanted) => wanted,
+            };
+            match self.read(open, wanted.lane, wanted.from, HEAD_READ) {
+                Ok(chunk) => self.with_model(|model| model.fill_own_head(wanted, chunk, up_ms)),
+                // What waits is more urgent; the next commit tries again.
+                Err(_) => return self.with_model(begin),
+            }
+        }
     }
 
     fn degrade(&self, error: &StoreError) -> CommitError {

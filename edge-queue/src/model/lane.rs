@@ -33,6 +33,10 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    pub(crate) fn of(state: &LaneState) -> Usage {
+        Usage { rows: state.rows, weight: state.weight, bytes: state.bytes }
+    }
+
     pub(crate) fn add(&mut self, size: Size) {
         self.rows += 1;
         self.weight = self.weight.saturating_add(size.weight);
@@ -55,7 +59,29 @@ pub(crate) struct Head {
     pub(crate) upto: Seq,
 }
 
+/// What looking for the oldest row that may go found.
+pub(crate) enum Oldest {
+    Row(Seq, Size),
+    /// The sizes of the oldest rows must be read.
+    NeedHead,
+    Nothing,
+}
+
 impl Head {
+    /// Takes the next of the oldest rows, from `floor` on, done and leased ones included.
+    pub(crate) fn next(&mut self, floor: Seq, window: &Window) -> Oldest {
+        if let Some((seq, size)) = self.rows.pop_front() {
+            return Oldest::Row(seq, size);
+        }
+        self.upto = self.upto.max(floor);
+        if self.upto < window.from() {
+            return Oldest::NeedHead;
+        }
+        let Some(row) = window.at_or_after(self.upto) else { return Oldest::Nothing };
+        self.upto = row.seq.saturating_add(1);
+        Oldest::Row(row.seq, Size::of(row))
+    }
+
     /// A row below `upto` may be evicted again: look again from there.
     pub(crate) fn rewind(&mut self, seq: Seq) {
         if seq < self.upto {
@@ -110,7 +136,7 @@ impl LaneModel {
             limits,
             next,
             floor: state.floor,
-            usage: Usage { rows: state.rows, weight: state.weight, bytes: state.bytes },
+            usage: Usage::of(&state),
             window: Window::new(next),
             head: Head { rows: VecDeque::new(), upto: state.floor },
             room: u64::MAX,

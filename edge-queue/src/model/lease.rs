@@ -4,6 +4,7 @@ use crate::config::Order;
 use crate::model::expiry::expired;
 use crate::model::lane::Size;
 use crate::model::live::{LIVE_RANGES_MAX, Part};
+use crate::model::own_limit;
 use crate::model::place::Done;
 use crate::model::ranges::RANGES_MAX;
 use crate::model::{Model, Reader};
@@ -110,10 +111,9 @@ impl Model {
         let ranges_full = self.ranges() >= RANGES_MAX;
         loop {
             let Some(l) = self.lanes.get(lane) else { return Next::Nothing };
-            let (ram_from, max_age) = (l.window.from(), l.limits.max_age_ms);
-            let Some(place) = self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)) else {
-                return Next::Nothing;
-            };
+            let Some(r) = self.readers.get_mut(reader) else { return Next::Nothing };
+            let max_age = [l.limits.max_age_ms, r.limits.max_age_ms].into_iter().flatten().min();
+            let Some(place) = r.lanes.get_mut(lane) else { return Next::Nothing };
             let end = if part == Part::Live { l.next } else { l.next.min(place.live.from()) };
             let at = *place.cursor_mut(part);
             // Not beyond the end: live rows that are leased now may come back as backlog.
@@ -122,7 +122,7 @@ impl Model {
             if cursor >= end || (ranges_full && cursor != place.pos.floor) {
                 return Next::Nothing;
             }
-            let row = if cursor >= ram_from {
+            let row = if cursor >= l.window.from() {
                 l.window.at_or_after(cursor).ok_or(end)
             } else {
                 match place.fetched.seek(cursor) {
@@ -155,9 +155,14 @@ impl Model {
     /// At most half of a lane is leased, so that drop-oldest has something left to drop; one row always goes.
     fn may_lease(&self, reader: usize, lane: usize, size: Size) -> bool {
         let Some(l) = self.lanes.get(lane) else { return false };
-        let own = self.readers.get(reader).and_then(|r| r.lanes.get(lane));
-        if own.is_some_and(|place| place.leased.is_empty()) {
-            return true;
+        let own = self.readers.get(reader).and_then(|r| Some((r.limits, r.lanes.get(lane)?)));
+        if let Some((limits, place)) = own {
+            if place.leased.is_empty() {
+                return true;
+            }
+            if !own_limit::may_lease(&limits, place, size) {
+                return false;
+            }
         }
         let weight: u64 = self.places(lane).map(|place| place.leased_weight).sum();
         let bytes: u64 = self.places(lane).map(|place| place.leased_bytes).sum();

@@ -1,6 +1,8 @@
 //! Consumers come and go.
 
+use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
+use crate::model::lane::Usage;
 use crate::model::turns::Turns;
 use crate::model::{Model, Place};
 use crate::row::Lane;
@@ -20,9 +22,14 @@ pub(crate) struct Reader {
     pub(crate) name: String,
     pub(crate) lanes: Vec<Place>,
     pub(crate) turns: Turns,
+    pub(crate) limits: ConsumerConfig,
 }
 
 impl Reader {
+    fn new(id: u64, name: String, lanes: Vec<Place>) -> Reader {
+        Reader { id, name, lanes, turns: Turns::default(), limits: ConsumerConfig::default() }
+    }
+
     pub(super) fn state(&self) -> ConsumerState {
         let lane = |at: usize| self.lanes.get(at).map_or_else(Position::default, |place| place.pos.clone());
         ConsumerState { name: self.name.clone(), lanes: std::array::from_fn(lane) }
@@ -32,10 +39,10 @@ impl Reader {
 impl Model {
     /// Takes in a consumer the store knows.
     pub(super) fn adopt(&mut self, consumer: ConsumerState) {
-        let mut lanes: Vec<Place> = consumer.lanes.into_iter().map(Place::recovered).collect();
-        lanes.truncate(self.lanes.len());
-        let id = self.take_reader_id();
-        self.readers.push(Reader { id, name: consumer.name, lanes, turns: Turns::default() });
+        let places = consumer.lanes.into_iter().zip(&self.lanes);
+        let lanes = places.map(|(pos, lane)| Place::recovered(pos, lane.usage)).collect();
+        let reader = Reader::new(self.take_reader_id(), consumer.name, lanes);
+        self.readers.push(reader);
     }
 
     pub(crate) fn find_reader(&self, name: &str) -> Option<u64> {
@@ -58,7 +65,7 @@ impl Model {
             lane.dirty = true;
             let mut place = Place::at(if first { lane.floor } else { lane.next });
             if first {
-                place.accept(lane.usage.weight);
+                place.accept(lane.usage.weight, lane.usage.bytes);
             }
             if let Some(left) = predecessor.as_ref().and_then(|r| r.lanes.get(at)) {
                 place.pos.floor = left.pos.floor;
@@ -68,7 +75,7 @@ impl Model {
             lanes.push(place);
         }
         let id = self.take_reader_id();
-        self.readers.push(Reader { id, name: name.to_owned(), lanes, turns: Turns::default() });
+        self.readers.push(Reader::new(id, name.to_owned(), lanes));
         self.must_write = true;
         Ok(id)
     }
@@ -84,7 +91,7 @@ impl Model {
     /// consumer can have: they must not come back for the next first consumer.
     fn retire(&mut self, at: usize) {
         let mut reader = self.readers.remove(at);
-        self.forgotten.push(std::mem::replace(&mut reader.name, NOBODY.to_owned()));
+        self.forgotten.push(std::mem::take(&mut reader.name));
         if !self.readers.is_empty() || reader.lanes.iter().all(|place| place.pos.acked.is_empty()) {
             return;
         }
@@ -94,11 +101,11 @@ impl Model {
                 acked: std::mem::take(&mut place.pos.acked),
                 ..Position::default()
             };
-            *place = Place::recovered(pos);
+            *place = Place::recovered(pos, Usage::default());
             place.dirty = true;
         }
-        reader.id = self.take_reader_id();
-        self.readers.push(reader);
+        let heir = Reader::new(self.take_reader_id(), NOBODY.to_owned(), reader.lanes);
+        self.readers.push(heir);
     }
 
     fn take_predecessor(&mut self) -> Option<Reader> {

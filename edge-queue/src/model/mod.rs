@@ -13,6 +13,7 @@ mod live;
 mod members;
 mod outbox;
 mod owed;
+mod own_limit;
 mod place;
 mod push;
 mod ranges;
@@ -224,7 +225,7 @@ impl Model {
             if missing > 0 && self.damaged {
                 place.count(missing, Done::Dropped(crate::state::Reason::Quarantined));
             }
-            place.queued = 0;
+            (place.queued, place.queued_bytes) = (0, 0);
             let done = place.pos.delivered.saturating_add(place.pos.dropped.iter().sum());
             place.pos.accepted = done;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::gaps;
 use crate::model::handed::Handed;
-use crate::model::lane::Size;
+use crate::model::lane::{Head, Size, Usage};
 use crate::model::live::{Live, Part};
 use crate::row::{Seq, StoredRow};
 use crate::state::{Position, Reason};
@@ -49,6 +49,8 @@ pub(crate) struct Place {
     pub(crate) pos: Position,
     /// Weight not yet done, kept apart from the counters so that the ledger can be checked.
     pub(crate) queued: u64,
+    /// Bytes of the same; after a restart their share of the lane's until it runs empty.
+    pub(crate) queued_bytes: u64,
     pub(crate) leased: BTreeMap<Seq, Out>,
     pub(crate) leased_weight: u64,
     pub(crate) leased_bytes: u64,
@@ -57,6 +59,8 @@ pub(crate) struct Place {
     pub(crate) cursor: Seq,
     pub(crate) live: Live,
     pub(crate) handed: Handed,
+    /// Its oldest rows, for limits of its own.
+    pub(crate) head: Head,
     pub(crate) fetched: Fetched,
     pub(crate) dirty: bool,
 }
@@ -78,15 +82,20 @@ impl Place {
         }
     }
 
-    pub(crate) fn recovered(mut pos: Position) -> Place {
+    /// `lane`: what the lane held.
+    pub(crate) fn recovered(mut pos: Position, lane: Usage) -> Place {
         pos.floor = pos.floor.max(1);
         let done = pos.delivered.saturating_add(pos.dropped.iter().sum());
         let queued = pos.accepted.saturating_sub(done);
         let cursor = pos.floor;
-        Place { pos, queued, cursor, ..Place::default() }
+        // Exact if it wants every row of the lane, as the slowest consumer does.
+        let share = u128::from(lane.bytes) * u128::from(queued) / u128::from(lane.weight.max(1));
+        let queued_bytes = u64::try_from(share).unwrap_or(u64::MAX);
+        Place { pos, queued, queued_bytes, cursor, ..Place::default() }
     }
 
-    pub(crate) fn accept(&mut self, weight: u64) {
+    pub(crate) fn accept(&mut self, weight: u64, bytes: u64) {
+        self.queued_bytes = self.queued_bytes.saturating_add(bytes);
         self.pos.accepted = self.pos.accepted.saturating_add(weight);
         self.queued = self.queued.saturating_add(weight);
         self.dirty = true;
@@ -95,6 +104,7 @@ impl Place {
     /// Counts one row as done and remembers it.
     pub(crate) fn done(&mut self, seq: Seq, size: Size, how: Done) {
         self.pos.mark(seq, seq);
+        self.queued_bytes = self.queued_bytes.saturating_sub(size.bytes);
         self.count(size.weight, how);
         if let Done::Dropped(reason) = how {
             self.pos.add_gap(gaps::one(seq, size.wall_ms, size.weight, reason));
@@ -103,6 +113,9 @@ impl Place {
 
     pub(crate) fn count(&mut self, weight: u64, how: Done) {
         self.queued = self.queued.saturating_sub(weight);
+        if self.queued == 0 {
+            self.queued_bytes = 0;
+        }
         let counter = match how {
             Done::Delivered => Some(&mut self.pos.delivered),
             Done::Dropped(reason) => self.pos.dropped.get_mut(reason as usize),
@@ -111,6 +124,13 @@ impl Place {
             *counter = counter.saturating_add(weight);
         }
         self.dirty = true;
+    }
+
+    /// Rows of unknown size are damaged: their share of the bytes goes with them.
+    pub(crate) fn lose(&mut self, weight: u64) {
+        let share = u128::from(self.queued_bytes) * u128::from(weight) / u128::from(self.queued.max(1));
+        self.queued_bytes = self.queued_bytes.saturating_sub(u64::try_from(share).unwrap_or(u64::MAX));
+        self.count(weight, Done::Dropped(Reason::Quarantined));
     }
 
     pub(crate) fn lease(&mut self, seq: Seq, size: Size) {
@@ -130,6 +150,7 @@ impl Place {
     pub(crate) fn look_again(&mut self, seq: Seq) {
         let cursor = self.cursor_mut(self.live.part_of(seq));
         *cursor = seq.min(*cursor);
+        self.head.rewind(seq);
     }
 
     pub(crate) fn cursor_mut(&mut self, part: Part) -> &mut Seq {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::{OnFault, OnFull};
 use crate::error::{Limit, PushError};
 use crate::model::Model;
-use crate::model::lane::{LaneModel, Size};
+use crate::model::lane::{LaneModel, Oldest, Size};
 use crate::model::place::Done;
 use crate::model::slot::Slot;
 use crate::receipt::Receipt;
@@ -21,13 +21,6 @@ pub(crate) enum Refusal {
     NeedHead(Box<Row>, usize),
     /// Too much waits: commit, then push again.
     NeedCommit(Box<Row>),
-}
-
-/// What looking for the oldest row that may go found.
-enum Oldest {
-    Row(Seq, Size),
-    NeedHead,
-    Nothing,
 }
 
 impl Model {
@@ -138,7 +131,7 @@ impl Model {
         let size = size_of(&row, now);
         let epoch = self.epoch;
         for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(at)) {
-            place.accept(size.weight);
+            place.accept(size.weight, size.bytes);
         }
         if let Some(lane) = self.lanes.get_mut(at) {
             let seq = lane.next;
@@ -206,20 +199,9 @@ impl Model {
     fn oldest(&mut self, at: usize) -> Oldest {
         loop {
             let Some(lane) = self.lanes.get_mut(at) else { return Oldest::Nothing };
-            let (seq, size) = if let Some(known) = lane.head.rows.pop_front() {
-                known
-            } else {
-                lane.head.upto = lane.head.upto.max(lane.floor);
-                if lane.head.upto < lane.window.from() {
-                    return Oldest::NeedHead;
-                }
-                let Some(row) = lane.window.at_or_after(lane.head.upto) else { return Oldest::Nothing };
-                let known = (row.seq, Size::of(row));
-                lane.head.upto = row.seq.saturating_add(1);
-                known
-            };
-            if self.wanted(at, seq) && !self.leased(at, seq) {
-                return Oldest::Row(seq, size);
+            match lane.head.next(lane.floor, &lane.window) {
+                Oldest::Row(seq, _) if !self.wanted(at, seq) || self.leased(at, seq) => {}
+                found => return found,
             }
         }
     }
@@ -236,14 +218,27 @@ impl Model {
             return self.remove(at, seq, size, up_ms);
         }
         for reader in 0..self.readers.len() {
-            let Some(place) = self.readers.get(reader).and_then(|r| r.lanes.get(at)) else { continue };
-            if place.pos.is_done(seq) {
-                continue;
+            let open = |r: &super::Reader| r.lanes.get(at).is_some_and(|place| !place.pos.is_done(seq));
+            if self.readers.get(reader).is_some_and(open) {
+                self.give_up(reader, at, seq, size, reason, up_ms);
             }
-            let unconfirmed = reason == Reason::Overflow && place.handed.contains(seq);
-            let reason = if unconfirmed { Reason::OverflowUnconfirmed } else { reason };
-            self.done(reader, at, seq, size, Done::Dropped(reason), up_ms);
         }
+    }
+
+    /// One consumer will not get the row.
+    pub(super) fn give_up(
+        &mut self,
+        reader: usize,
+        at: usize,
+        seq: Seq,
+        size: Size,
+        reason: Reason,
+        up_ms: u64,
+    ) {
+        let handed = |r: &super::Reader| r.lanes.get(at).is_some_and(|place| place.handed.contains(seq));
+        let unconfirmed = reason == Reason::Overflow && self.readers.get(reader).is_some_and(handed);
+        let reason = if unconfirmed { Reason::OverflowUnconfirmed } else { reason };
+        self.done(reader, at, seq, size, Done::Dropped(reason), up_ms);
     }
 }
 

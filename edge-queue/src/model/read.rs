@@ -1,7 +1,7 @@
 //! What reads of the store brought: rows to lease, sizes for eviction, holes and damage.
 
 use crate::model::lane::{HEAD_ROWS_MAX, Size, Usage};
-use crate::model::place::{Done, Fetched};
+use crate::model::place::Fetched;
 use crate::model::{LaneModel, Model};
 use crate::row::{Seq, StoredRow};
 use crate::state::{GapRecord, Reason};
@@ -62,7 +62,7 @@ impl Model {
             }
             for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
                 if !place.pos.is_done(row.seq) {
-                    place.accept(size.weight);
+                    place.accept(size.weight, size.bytes);
                 }
             }
             if let Some(l) = self.lanes.get_mut(lane) {
@@ -113,7 +113,7 @@ impl Model {
     }
 
     /// Takes in what a read says besides rows; gives the rows below `below` and where the read ended.
-    fn note_read(
+    pub(super) fn note_read(
         &mut self,
         lane: usize,
         from: Seq,
@@ -162,7 +162,7 @@ impl Model {
             anyone = true;
             let weight = lost.weight.min(place.queued);
             mark_between(place, lost.first, last);
-            place.count(weight, Done::Dropped(Reason::Quarantined));
+            place.lose(weight);
             let (first_seq, last_seq) = (lost.first, last);
             let (first_ms, last_ms, reason) = (0, 0, Reason::Quarantined);
             if weight > 0 {

@@ -60,6 +60,8 @@ pub struct Reference {
     /// In order of registration.
     consumers: Vec<String>,
     books: BTreeMap<(String, usize), Book>,
+    /// Most messages a consumer may have queued in a lane after a commit, and their age.
+    own: BTreeMap<String, (u64, Option<u64>)>,
     /// Rows of other lanes since each lane's last.
     waited: BTreeMap<String, Vec<u32>>,
     /// By id of the push.
@@ -149,15 +151,19 @@ impl Reference {
     fn evict(&mut self, lane: usize, index: usize) {
         for name in self.consumers.clone() {
             if self.lanes[lane][index].at.get(&name) == Some(&At::Queued) {
-                let seen = self.books[&(name.clone(), lane)].handed.contains(&index);
-                let reason = if seen { Reason::OverflowUnconfirmed } else { Reason::Overflow };
-                self.drop_for(&name, lane, index, reason);
+                self.drop_as_overflow(&name, lane, index);
             }
         }
         if self.lanes[lane][index].ownerless {
             self.lanes[lane][index].dropped = Some(Reason::Overflow);
             self.remove_if_done(lane, index);
         }
+    }
+
+    fn drop_as_overflow(&mut self, name: &str, lane: usize, index: usize) {
+        let seen = self.books[&(name.to_owned(), lane)].handed.contains(&index);
+        let reason = if seen { Reason::OverflowUnconfirmed } else { Reason::Overflow };
+        self.drop_for(name, lane, index, reason);
     }
 
     fn drop_for(&mut self, name: &str, lane: usize, index: usize, reason: Reason) {
@@ -187,6 +193,7 @@ impl Reference {
     }
 
     pub fn commit(&mut self) {
+        self.move_slow_forward();
         let says = self.stored_says.unwrap();
         for row in self.lanes.iter_mut().flatten().filter(|row| !row.gone && !row.written) {
             row.written = true;
@@ -197,13 +204,35 @@ impl Reference {
         }
     }
 
+    fn move_slow_forward(&mut self) {
+        for name in self.consumers.clone() {
+            let Some((messages_max, _)) = self.own.get(&name).copied() else { continue };
+            for lane in 0..self.lanes.len() {
+                while self.weight_of(&name, lane, &[At::Queued, At::Leased]) > messages_max {
+                    let queued = |row: &RefRow| row.at.get(&name) == Some(&At::Queued);
+                    let Some(oldest) = self.lanes[lane].iter().position(queued) else { break };
+                    self.drop_as_overflow(&name, lane, oldest);
+                }
+            }
+        }
+    }
+
+    fn weight_of(&self, name: &str, lane: usize, states: &[At]) -> u64 {
+        let rows =
+            self.lanes[lane].iter().filter(|row| row.at.get(name).is_some_and(|at| states.contains(at)));
+        rows.map(|row| row.weight).sum()
+    }
+
     /// Whether a receipt has waited for `ack_within_ms`.
     pub fn overdue(&self, now_ms: u64, ack_within_ms: u64) -> bool {
         let waits = |row: &&RefRow| !row.gone && !row.written && now_ms - row.born_ms >= ack_within_ms;
         self.lanes.iter().flatten().any(|row| waits(&row))
     }
 
-    pub fn register(&mut self, name: &str) {
+    pub fn register(&mut self, name: &str, own: Option<(u64, Option<u64>)>) {
+        if let Some(own) = own {
+            self.own.insert(name.to_owned(), own);
+        }
         if self.consumers.iter().any(|known| known == name) {
             return;
         }
@@ -226,6 +255,7 @@ impl Reference {
         self.commit();
         let Some(at) = self.consumers.iter().position(|known| known == name) else { return false };
         self.consumers.remove(at);
+        self.own.remove(name);
         self.books.retain(|(of, _), _| of != name);
         let last = self.consumers.is_empty();
         for row in self.lanes.iter_mut().flatten().filter(|row| !row.gone) {
@@ -297,7 +327,8 @@ impl Reference {
             let queued = |index: &usize| self.lanes[lane][*index].at.get(name) == Some(&At::Queued);
             let index = part.clone().find(queued)?;
             let row = &self.lanes[lane][index];
-            let limit = [row.ttl_ms, self.limits[lane].max_age_ms].into_iter().flatten().min();
+            let own_ms = self.own.get(name).and_then(|own| own.1);
+            let limit = [row.ttl_ms, self.limits[lane].max_age_ms, own_ms].into_iter().flatten().min();
             if limit.is_none_or(|limit| now_ms - row.born_ms < limit) {
                 return Some(if self.may_lease(name, lane, index) { Ok(index) } else { Err(()) });
             }
@@ -317,6 +348,10 @@ impl Reference {
             }
         }
         let row = &self.lanes[lane][index];
+        let of_own = self.weight_of(name, lane, &[At::Leased]) + row.weight;
+        if own && self.own.get(name).is_some_and(|(messages_max, _)| of_own > messages_max / 2) {
+            return false;
+        }
         !own || (weight + row.weight <= self.limits[lane].messages / 2
             && bytes + row.bytes <= self.limits[lane].bytes / 2)
     }
@@ -339,9 +374,10 @@ impl Reference {
         self.lanes[lane].iter().position(|row| row.id == id && row.at.get(name) == Some(&At::Leased))
     }
 
-    /// A clean close and a new start: leases are back, turns and what was leased are forgotten.
+    /// A clean close and a new start: leases are back; turns, what was leased and consumers' limits are forgotten.
     pub fn reopen(&mut self) {
         self.commit();
+        self.own.clear();
         for at in self.lanes.iter_mut().flatten().flat_map(|row| row.at.values_mut()) {
             if *at == At::Leased {
                 *at = At::Queued;
@@ -362,10 +398,7 @@ impl Reference {
         for ledger in ledgers {
             let lane = usize::from(ledger.lane.0);
             let book = &self.books[&(ledger.consumer.clone(), lane)];
-            let of = |state: At| -> u64 {
-                let rows = self.lanes[lane].iter().filter(|row| row.at.get(&ledger.consumer) == Some(&state));
-                rows.map(|row| row.weight).sum()
-            };
+            let of = |state: At| self.weight_of(&ledger.consumer, lane, &[state]);
             let dropped: u64 = book.dropped.values().sum();
             let same = ledger.accepted == book.accepted
                 && ledger.delivered == book.delivered

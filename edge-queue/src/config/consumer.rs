@@ -1,0 +1,43 @@
+//! What one consumer may hold back.
+
+use super::millis;
+
+/// Limits of one consumer, in each lane, besides the lane's. A consumer that is slower than they allow is moved forward
+/// alone, before its rows could evict those of others: the oldest unleased ones count as dropped for it, with a gap
+/// record. They hold after every commit; between two commits rows that wait may exceed them.
+///
+/// Configuration, not state: given with [`Queue::consumer_with`](crate::Queue::consumer_with) after each open, also for a
+/// consumer that is dead but not forgotten. Until then only the lane's limits apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct ConsumerConfig {
+    pub(crate) max_messages: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) max_age_ms: Option<u64>,
+}
+
+impl ConsumerConfig {
+    /// Most messages (by weight) queued for it in a lane, at least 1. Default: the lane's limit. Costs at most 64 KiB of RAM
+    /// per lane.
+    #[must_use]
+    pub fn max_messages(mut self, messages: u64) -> ConsumerConfig {
+        self.max_messages = Some(messages.max(1));
+        self
+    }
+
+    /// Most bytes queued for it in a lane, as [`Config::max_bytes`](super::Config::max_bytes) counts them, at least 1.
+    /// Exact until a restart; after one, if another consumer wants rows this one has done, their share by count, until it
+    /// has run empty once. Default: the lane's limit. Costs as `max_messages`.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> ConsumerConfig {
+        self.max_bytes = Some(bytes.max(1));
+        self
+    }
+
+    /// Rows older than this are skipped when it reaches them and count as expired for it alone. The shortest of this, the
+    /// lane's and the row's own counts. A consumer that never asks is bounded by messages and bytes only. Default: none.
+    #[must_use]
+    pub fn max_age(mut self, age: std::time::Duration) -> ConsumerConfig {
+        self.max_age_ms = Some(millis(age));
+        self
+    }
+}

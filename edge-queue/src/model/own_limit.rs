@@ -1,0 +1,93 @@
+//! Consumers with limits of their own: a slow one is moved forward alone, at each commit, before its rows could evict
+//! those of others. Its losses are in the very commit that moves its floor, and what only it wanted is not written.
+
+use crate::config::ConsumerConfig;
+use crate::model::lane::{Oldest, Size};
+use crate::model::{Model, Place};
+use crate::row::Seq;
+use crate::state::Reason;
+use crate::store::Chunk;
+
+/// Where a consumer's oldest rows must be read before more of them can be given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnHead {
+    reader: u64,
+    pub(crate) lane: usize,
+    pub(crate) from: Seq,
+    below: Seq,
+}
+
+impl Model {
+    /// Sets a consumer's own limits; they hold from the next commit on.
+    pub(crate) fn limit(&mut self, id: u64, limits: ConsumerConfig) {
+        if let Some(reader) = self.readers.iter_mut().find(|r| r.id == id) {
+            reader.limits = limits;
+        }
+    }
+
+    /// Gives up the oldest unleased rows of every consumer beyond its own limits, as far as RAM tells which they are.
+    pub(crate) fn move_slow_forward(&mut self, up_ms: u64) -> Option<OwnHead> {
+        for reader in 0..self.readers.len() {
+            for lane in 0..self.lanes.len() {
+                while self.over_own_limit(reader, lane) {
+                    match self.oldest_of(reader, lane) {
+                        Oldest::Row(seq, size) => {
+                            self.give_up(reader, lane, seq, size, Reason::Overflow, up_ms);
+                        }
+                        Oldest::NeedHead => return self.own_head(reader, lane),
+                        Oldest::Nothing => break,
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// A consumer's oldest rows, read for [`Model::move_slow_forward`].
+    pub(crate) fn fill_own_head(&mut self, wanted: OwnHead, chunk: Chunk, up_ms: u64) {
+        let OwnHead { reader, lane, from, below } = wanted;
+        let (rows, upto) = self.note_read(lane, from, below, chunk, up_ms);
+        let Some(place) = self.reader_at(reader).and_then(|at| self.place_mut(at, lane)) else { return };
+        // A lease given back since the read was planned has moved the place to look from.
+        if place.head.upto == from {
+            place.head.rows.extend(rows.iter().map(|row| (row.seq, Size::of(row))));
+            place.head.upto = upto;
+        }
+    }
+
+    fn over_own_limit(&self, reader: usize, lane: usize) -> bool {
+        let Some(reader) = self.readers.get(reader) else { return false };
+        reader.lanes.get(lane).is_some_and(|place| {
+            reader.limits.max_messages.is_some_and(|max| place.queued > max)
+                || reader.limits.max_bytes.is_some_and(|max| place.queued_bytes > max)
+        })
+    }
+
+    fn own_head(&self, reader: usize, lane: usize) -> Option<OwnHead> {
+        let (reader, below) = (self.readers.get(reader)?, self.lanes.get(lane)?.window.from());
+        let from = reader.lanes.get(lane)?.head.upto;
+        Some(OwnHead { reader: reader.id, lane, from, below })
+    }
+
+    fn oldest_of(&mut self, reader: usize, lane: usize) -> Oldest {
+        let Some(l) = self.lanes.get(lane) else { return Oldest::Nothing };
+        let Some(place) = self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)) else {
+            return Oldest::Nothing;
+        };
+        loop {
+            match place.head.next(place.pos.floor, &l.window) {
+                Oldest::Row(seq, _) if place.pos.is_done(seq) || place.leased.contains_key(&seq) => {}
+                found => return found,
+            }
+        }
+    }
+}
+
+/// At most half of what a consumer may have queued is leased to it, so that there is something left to give up.
+pub(super) fn may_lease(limits: &ConsumerConfig, place: &Place, size: Size) -> bool {
+    let within = |limit: Option<u64>, leased: u64, more: u64| {
+        limit.is_none_or(|max| leased.saturating_add(more) <= max / 2)
+    };
+    within(limits.max_messages, place.leased_weight, size.weight)
+        && within(limits.max_bytes, place.leased_bytes, size.bytes)
+}
