@@ -22,7 +22,8 @@ pub mod content_type {
     pub const INFLUX: &str = "text/plain; charset=utf-8";
 }
 
-/// A batch format of this crate. All exist in every build; [`Format::decode`] says if one is not built in.
+/// A batch format of this crate. All exist in every build; [`Format::decode`] says if one is not built in. Line protocol
+/// is not among them: it goes out only (`influx::Encoder`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -32,7 +33,18 @@ pub enum Format {
     Cbor,
     /// See the module `protobuf`.
     Protobuf,
+    /// See the module `protobuf::columns`.
+    Columns,
+    /// See the module `senml::json`.
+    SenmlJson,
+    /// See the module `senml::cbor`.
+    SenmlCbor,
+    /// See the module `sparkplug`.
+    Sparkplug,
 }
+
+/// Another name of [`Format`]: a format is what knows its codec.
+pub type Codec = Format;
 
 impl Format {
     /// The content type to send with a batch.
@@ -42,52 +54,114 @@ impl Format {
             Format::Json => content_type::JSON,
             Format::Cbor => content_type::CBOR,
             Format::Protobuf => content_type::PROTOBUF_ROWS,
+            Format::Columns => content_type::PROTOBUF_COLUMNS,
+            Format::SenmlJson => content_type::SENML_JSON,
+            Format::SenmlCbor => content_type::SENML_CBOR,
+            Format::Sparkplug => content_type::SPARKPLUG,
         }
     }
 
     /// The format for a received content type: case, blanks and foreign parameters (`charset`) do not count, but a
-    /// version parameter `v` other than ours does, and the Protobuf one must have it.
+    /// version parameter `v` other than ours does, and those of ours that have a version must have it.
     #[must_use]
     pub fn for_content_type(content_type: &str) -> Option<Self> {
-        let mut parts = content_type.split(';').map(str::trim);
-        let essence = parts.next()?;
-        let version = parts.find_map(|p| {
-            let (name, value) = p.split_once('=')?;
-            name.trim().eq_ignore_ascii_case("v").then(|| value.trim().trim_matches('"'))
-        });
-        let is = |known: &str| essence.eq_ignore_ascii_case(known);
-        match version {
-            None if is(content_type::JSON) => Some(Format::Json),
-            None if is(content_type::CBOR) => Some(Format::Cbor),
-            Some("1") if is("application/vnd.edge.rows+protobuf") => Some(Format::Protobuf),
-            _ => None,
-        }
+        let (essence, version) = split(content_type);
+        let same = |format: &Self| {
+            let (known, ours) = split(format.content_type());
+            essence.eq_ignore_ascii_case(known) && version == ours
+        };
+        ALL.into_iter().find(same)
+    }
+
+    /// The format that a topic tells: Sparkplug B under `spBv1.0/`, except for its `STATE` messages.
+    #[must_use]
+    pub fn for_topic(topic: &str) -> Option<Self> {
+        let rest = topic.strip_prefix("spBv1.0/")?;
+        (!rest.starts_with("STATE/")).then_some(Format::Sparkplug)
     }
 
     /// Decodes a batch of this format; the same as the `decode` of its module.
     ///
     /// # Errors
     /// What that module's `decode` says, or [`DecodeError::NotBuilt`].
-    #[cfg_attr(
-        not(all(feature = "json", feature = "cbor", feature = "protobuf")),
-        allow(unused_variables, reason = "a format that is not built reads nothing")
-    )]
     pub fn decode<'a>(self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
+        self.read(input, None, limits)
+    }
+
+    /// As [`decode`](Self::decode) of a message that arrived at `arrival_ms` (ms since the Unix epoch): SenML's times
+    /// below 2^28 seconds count from then, Sparkplug's metrics without a time take it. The other formats have a time in
+    /// every reading.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_at<'a>(
+        self,
+        input: &'a [u8],
+        arrival_ms: i64,
+        limits: &Limits,
+    ) -> Result<Batch<'a>, DecodeError> {
+        self.read(input, Some(arrival_ms), limits)
+    }
+
+    fn read<'a>(
+        self,
+        input: &'a [u8],
+        arrival_ms: Option<i64>,
+        limits: &Limits,
+    ) -> Result<Batch<'a>, DecodeError> {
+        // Without any format these have no reader.
+        let _ = (input, arrival_ms, limits);
         match self {
             #[cfg(feature = "json")]
             Format::Json => crate::json::decode(input, limits),
-            #[cfg(not(feature = "json"))]
-            Format::Json => Err(DecodeError::NotBuilt { feature: "json" }),
             #[cfg(feature = "cbor")]
             Format::Cbor => crate::cbor::decode(input, limits),
-            #[cfg(not(feature = "cbor"))]
-            Format::Cbor => Err(DecodeError::NotBuilt { feature: "cbor" }),
             #[cfg(feature = "protobuf")]
             Format::Protobuf => crate::protobuf::decode(input, limits),
-            #[cfg(not(feature = "protobuf"))]
-            Format::Protobuf => Err(DecodeError::NotBuilt { feature: "protobuf" }),
+            #[cfg(feature = "protobuf")]
+            Format::Columns => crate::protobuf::columns::decode(input, limits),
+            #[cfg(feature = "senml")]
+            Format::SenmlJson => crate::senml::json::pack(input, arrival_ms, limits),
+            #[cfg(feature = "senml")]
+            Format::SenmlCbor => crate::senml::cbor::pack(input, arrival_ms, limits),
+            #[cfg(feature = "sparkplug")]
+            Format::Sparkplug => crate::sparkplug::payload(input, arrival_ms, limits),
+            #[allow(unreachable_patterns, reason = "not if all are built")]
+            other => Err(DecodeError::NotBuilt { feature: other.feature() }),
         }
     }
+
+    /// The feature that builds it.
+    fn feature(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Cbor => "cbor",
+            Format::Protobuf | Format::Columns => "protobuf",
+            Format::SenmlJson | Format::SenmlCbor => "senml",
+            Format::Sparkplug => "sparkplug",
+        }
+    }
+}
+
+const ALL: [Format; 7] = [
+    Format::Json,
+    Format::Cbor,
+    Format::Protobuf,
+    Format::Columns,
+    Format::SenmlJson,
+    Format::SenmlCbor,
+    Format::Sparkplug,
+];
+
+/// Type and version parameter.
+fn split(content_type: &str) -> (&str, Option<&str>) {
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let version = parts.find_map(|p| {
+        let (name, value) = p.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("v").then(|| value.trim().trim_matches('"'))
+    });
+    (essence, version)
 }
 
 #[cfg(test)]
@@ -96,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_we_send_is_what_we_recognise() {
-        for f in [Format::Json, Format::Cbor, Format::Protobuf] {
+        for f in ALL {
             assert_eq!(Format::for_content_type(f.content_type()), Some(f));
         }
     }
@@ -108,7 +182,32 @@ mod tests {
         assert_eq!(f("application/vnd.edge.rows+protobuf ; V = \"1\""), Some(Format::Protobuf));
         assert_eq!(f("application/vnd.edge.rows+protobuf;v=2"), None);
         assert_eq!(f("application/vnd.edge.rows+protobuf"), None);
+        assert_eq!(f("application/vnd.edge.columns+protobuf;v=1"), Some(Format::Columns));
+        assert_eq!(f("application/SenML+CBOR"), Some(Format::SenmlCbor));
+        assert_eq!(f("application/sensml+json"), None, "a stream, not a pack");
         assert_eq!(f("text/plain"), None);
         assert_eq!(f(""), None);
+    }
+
+    #[test]
+    fn sparkplug_goes_by_topic() {
+        assert_eq!(Format::for_topic("spBv1.0/plant/DDATA/node/device"), Some(Format::Sparkplug));
+        assert_eq!(Format::for_topic("spBv1.0/STATE/host"), None, "JSON");
+        assert_eq!(Format::for_topic("spAv1.0/plant/NDATA/node"), None);
+    }
+
+    #[test]
+    fn a_format_that_is_not_built_says_so() {
+        for f in ALL {
+            let built = match f.feature() {
+                "json" => cfg!(feature = "json"),
+                "cbor" => cfg!(feature = "cbor"),
+                "protobuf" => cfg!(feature = "protobuf"),
+                "senml" => cfg!(feature = "senml"),
+                _ => cfg!(feature = "sparkplug"),
+            };
+            let not_built = matches!(f.decode(b"?", &Limits::default()), Err(DecodeError::NotBuilt { .. }));
+            assert_eq!(not_built, !built, "{f:?}");
+        }
     }
 }

@@ -1,9 +1,12 @@
 #![forbid(unsafe_code)]
 // The README's examples need every format.
-#![cfg_attr(all(feature = "json", feature = "cbor", feature = "protobuf"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "json", feature = "cbor", feature = "protobuf")),
-    doc = "Sensor readings in JSON, CBOR and Protobuf behind one batch model, with limits on every decoder."
+    all(feature = "senml", feature = "sparkplug", feature = "influx"),
+    doc = include_str!("../README.md")
+)]
+#![cfg_attr(
+    not(all(feature = "senml", feature = "sparkplug", feature = "influx")),
+    doc = "Sensor readings in standard formats behind one batch model, with limits on every decoder."
 )]
 
 #[cfg(any(feature = "json", feature = "influx"))]
@@ -36,7 +39,7 @@ pub mod sparkplug;
 pub use batch::Batch;
 pub use encoder::Encoder;
 pub use error::{DecodeError, EncodeError};
-pub use format::{Format, content_type};
+pub use format::{Codec, Format, content_type};
 pub use identity::{BatchId, Header, ParseBatchIdError};
 pub use limits::Limits;
 pub use model::{Reading, Value, quality};

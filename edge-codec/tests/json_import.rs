@@ -30,6 +30,7 @@ fn the_default_names_in_any_order() {
     );
     let expected = Record {
         sensor: "line2/temp".into(),
+        field: "".into(),
         unit: "°F".into(),
         time: 1_580_515_200_000,
         arrival_time: false,
@@ -162,4 +163,52 @@ fn errors_name_place_and_kind() {
     assert!(matches!(utf8, DecodeError::Malformed { offset: 10, .. }), "{utf8}");
     let fields = import(br#"{"a":1,"b":2,"c":3}"#, &map, &TOPIC, &Limits::default().fields(2)).unwrap_err();
     assert!(matches!(fields, DecodeError::Limit { what: "fields", limit: 2, found: 3, .. }));
+}
+
+/// What an object with several values gives: names, values.
+fn each<'a>(payload: &'a str, map: &FieldMap) -> Vec<(String, Value<'a>)> {
+    read(payload, map).unwrap().into_iter().map(|r| (r.name().into_owned(), r.value)).collect()
+}
+
+#[test]
+fn each_number_of_an_object_is_a_reading_if_the_map_says_so() {
+    let map = FieldMap::default().each("");
+    let payload =
+        r#"{"temp":97.4,"unit":"F","rpm":1200,"on":true,"note":"x","more":{"a":1},"list":[2],"no":null}"#;
+    let oven = |field: &str, value| (format!("plant/oven/{field}"), value);
+    let expected =
+        [oven("temp", Value::F64(97.4)), oven("rpm", Value::I64(1200)), oven("on", Value::Bool(true))];
+    assert_eq!(each(payload, &map), expected);
+    let records = read(payload, &map).unwrap();
+    assert!(records.iter().all(|r| r.unit == "F" && r.arrival_time && r.sensor == "plant/oven"));
+    assert!(matches!(read(payload, &FieldMap::default()), Err(DecodeError::Missing { .. })), "not by itself");
+}
+
+#[test]
+fn each_goes_to_a_nested_object_and_beside_a_value() {
+    let map = FieldMap::default().each("/data").unit("/data/u").time("at", TimeUnit::Seconds);
+    let payload = r#"[{"at":5,"sensor":"p7","data":{"b":-3,"u":"K","a\u0062":9007199254740993,"in":{"c":1}},"d":2},
+        {"sensor":"p8","value":0.5,"data":{}}]"#;
+    let expected = [
+        ("p7/b".to_owned(), Value::I64(-3)),
+        ("p7/ab".to_owned(), Value::I64((1 << 53) + 1)),
+        ("p8".to_owned(), Value::F64(0.5)),
+    ];
+    assert_eq!(each(payload, &map), expected);
+    let times: Vec<_> = read(payload, &map).unwrap().iter().map(|r| (r.time, r.unit.to_string())).collect();
+    assert_eq!(times, [(5000, "K".into()), (5000, "K".into()), (99, String::new())]);
+}
+
+#[test]
+fn each_is_limited_as_single_values_are() {
+    let map = FieldMap::default().each("");
+    let limits = Limits::default().readings(2);
+    let e = import(br#"{"a":1,"b":2,"c":3}"#, &map, &TOPIC, &limits).unwrap_err();
+    assert!(matches!(e, DecodeError::Limit { what: "readings", limit: 2, found: 3, .. }), "{e}");
+    assert_eq!(import(br#"{"a":1,"b":2}"#, &map, &TOPIC, &limits).unwrap().len(), 2);
+    let long = format!(r#"{{"sensor":"\n{}","a":1}}"#, "x".repeat(64));
+    let e = read(&long, &map).unwrap_err();
+    assert!(matches!(e, DecodeError::Limit { what: "text bytes", limit: 64, found: 65, .. }), "{e}");
+    assert_eq!(read(&long.replace("\\n", ""), &map).unwrap().len(), 1, "without an escape nothing is copied");
+    assert!(matches!(read(r#"{"note":"x"}"#, &map), Err(DecodeError::Missing { .. })));
 }

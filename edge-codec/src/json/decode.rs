@@ -5,7 +5,7 @@
 use super::FieldMap;
 use super::guard::Guard;
 use super::import::{Defaults, List, Record, read};
-use super::visit::{Key, Node, Scalar};
+use super::visit::{Key, Node, Scalar, Want};
 use crate::batch::Rows;
 use crate::batch::{check_runs, seqs};
 use crate::{Batch, DecodeError, Header, Limits, Reading, Sensor, SensorTable, Value};
@@ -106,7 +106,7 @@ impl<'de> Visitor<'de> for Outer<'_, 'de, '_> {
                     let defaults = Defaults { sensor: None, arrival_ms: None };
                     records = Some(access.next_value_seed(List { guard, level: 2, defaults })?);
                 }
-                _ => access.next_value_seed(Node { guard, level: 1, draft: None })?,
+                _ => access.next_value_seed(Node { guard, level: 1, want: Want::Nothing })?,
             }
         }
         guard.close(this);

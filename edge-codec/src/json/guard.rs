@@ -87,6 +87,11 @@ impl<'de, 'm> Guard<'de, 'm> {
         self.keys.last().map_or("", |key| key)
     }
 
+    /// A copy of the key taken last; it borrows from the input if it can.
+    pub(crate) fn own_last_key(&self) -> Cow<'de, str> {
+        self.keys.last().cloned().unwrap_or_default()
+    }
+
     /// Steps into the field whose key was taken last and says what it is.
     pub(crate) fn enter(&mut self) -> Step {
         self.path.push(self.keys.len().saturating_sub(1));
@@ -98,6 +103,7 @@ impl<'de, 'm> Guard<'de, 'm> {
         match self.map.role(here) {
             Some(role) => Step::Field(role),
             None if self.map.leads_on(here) => Step::Into,
+            None if self.map.is_each(here) => Step::Each,
             None => Step::Skip,
         }
     }
@@ -127,6 +133,8 @@ const MAX_PATH: usize = 8;
 pub(crate) enum Step {
     Field(Role),
     Into,
+    /// A reading of its own if it is a number.
+    Each,
     Skip,
 }
 

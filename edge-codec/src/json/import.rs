@@ -15,6 +15,9 @@ use std::fmt;
 pub struct Record<'a> {
     /// The sensor's name: the payload's, else [`Source::sensor`].
     pub sensor: Cow<'a, str>,
+    /// Which of the payload's values it is, if each number is a reading ([`FieldMap::each`](super::FieldMap::each)):
+    /// its key; else empty.
+    pub field: Cow<'a, str>,
     /// The unit as it was sent; empty = none.
     pub unit: Cow<'a, str>,
     /// Source time, or arrival time if the payload has none; ms since the Unix epoch.
@@ -28,6 +31,16 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// The name that tells this sensor from all others: `sensor`, or `sensor/field`.
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        if self.field.is_empty() {
+            Cow::Borrowed(&self.sensor)
+        } else {
+            Cow::Owned(format!("{}/{}", self.sensor, self.field))
+        }
+    }
+
     /// The reading, under the number the application has given to the name.
     #[must_use]
     pub fn into_reading(self, sensor: u32) -> Reading<'a> {
@@ -119,8 +132,10 @@ impl<'de> Visitor<'de> for Payload<'_, 'de, '_> {
         List { guard: self.guard, level: 1, defaults: self.defaults }.visit_seq(access)
     }
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-        let item = Item { guard: self.guard, level: 1, defaults: self.defaults };
-        Ok(vec![item.visit_map(access)?])
+        let mut records = Vec::new();
+        let item = Item { guard: self.guard, level: 1, defaults: self.defaults, records: &mut records };
+        item.visit_map(access)?;
+        Ok(records)
     }
 }
 
@@ -148,48 +163,60 @@ impl<'de> Visitor<'de> for List<'_, 'de, '_> {
         let mut records = Vec::new();
         let level = self.level.saturating_add(1);
         let defaults = self.defaults;
-        while let Some(record) = access.next_element_seed(Item { guard: self.guard, level, defaults })? {
-            records.push(record);
+        loop {
+            let item = Item { guard: self.guard, level, defaults, records: &mut records };
+            if access.next_element_seed(item)?.is_none() {
+                return Ok(records);
+            }
         }
-        Ok(records)
     }
 }
 
 /// A reading's object that is `level` deep.
-struct Item<'g, 'de, 'm> {
+struct Item<'g, 'r, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
     level: usize,
     defaults: Defaults<'de>,
+    records: &'r mut Vec<Record<'de>>,
 }
 
-impl<'de> DeserializeSeed<'de> for Item<'_, 'de, '_> {
-    type Value = Record<'de>;
+impl<'de> DeserializeSeed<'de> for Item<'_, '_, 'de, '_> {
+    type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Item<'_, 'de, '_> {
-    type Value = Record<'de>;
+impl<'de> Visitor<'de> for Item<'_, '_, 'de, '_> {
+    type Value = ();
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a reading's object")
     }
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<Self::Value, A::Error> {
-        self.guard.count_reading()?;
+        if !self.guard.map.has_each() {
+            self.guard.count_reading()?;
+        }
         let mut draft = Draft::default();
         object(self.guard, self.level, Some(&mut draft), access)?;
-        complete(self.guard, draft, self.defaults)
+        complete(self.guard, draft, self.defaults, self.records)
     }
 }
 
+/// A copy of a text with escapes for each of an object's readings must not take more than the object did.
+const COPIED_BYTES_MAX: usize = 64;
+
 fn complete<'de, E: de::Error>(
     guard: &mut Guard<'de, '_>,
-    draft: Draft<'de>,
+    mut draft: Draft<'de>,
     defaults: Defaults<'de>,
-) -> Result<Record<'de>, E> {
+    records: &mut Vec<Record<'de>>,
+) -> Result<(), E> {
     use super::map::Role;
     let map = guard.map;
-    let Some(value) = draft.value else { return Err(guard.missing(map.name(Role::Value))) };
+    let each = std::mem::take(&mut draft.each);
+    if draft.value.is_none() && each.is_empty() {
+        return Err(guard.missing(map.name(Role::Value)));
+    }
     let Some(sensor) = draft.sensor.or(defaults.sensor.map(Cow::Borrowed)) else {
         return Err(guard.missing(map.name(Role::Sensor)));
     };
@@ -197,6 +224,24 @@ fn complete<'de, E: de::Error>(
     let Some(time) = draft.time.or(defaults.arrival_ms) else {
         return Err(guard.missing(map.name(Role::Time)));
     };
-    let unit = draft.unit.unwrap_or_default();
-    Ok(Record { sensor, unit, time, arrival_time, value, quality: draft.quality })
+    let (unit, quality) = (draft.unit.unwrap_or_default(), draft.quality);
+    for text in [&sensor, &unit] {
+        let copied = matches!(text, Cow::Owned(_)) && !each.is_empty();
+        if copied && text.len() > COPIED_BYTES_MAX {
+            return Err(guard.limit("text bytes", COPIED_BYTES_MAX, text.len()));
+        }
+    }
+    records.reserve(each.len().saturating_add(1));
+    for (field, value) in each {
+        let (sensor, unit) = (sensor.clone(), unit.clone());
+        records.push(Record { sensor, field, unit, time, arrival_time, value, quality });
+    }
+    if let Some(value) = draft.value {
+        if map.has_each() {
+            guard.count_reading()?;
+        }
+        let field = Cow::Borrowed("");
+        records.push(Record { sensor, field, unit, time, arrival_time, value, quality });
+    }
+    Ok(())
 }

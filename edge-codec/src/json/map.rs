@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 /// The unit of a time field. By configuration: a number alone does not say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TimeUnit {
     /// Seconds since the Unix epoch; a fraction is rounded to milliseconds.
     Seconds,
@@ -26,11 +27,15 @@ pub enum TimeUnit {
 /// and are at most eight keys long; a longer one finds nothing. If two fields have the same name, the first in the order
 /// below has it.
 ///
-/// The default is `sensor`, `value`, `unit`, `quality` and `ts` in milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The default is `sensor`, `value`, `unit`, `quality` and `ts` in milliseconds. For configuration files there is
+/// [`Fields`](super::Fields).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(from = "super::Fields")]
 pub struct FieldMap {
     pub(super) paths: [Path; ROLES],
     pub(super) time_unit: TimeUnit,
+    /// The object whose numbers are readings of their own.
+    each: Option<Path>,
 }
 
 /// What a field is, and its place in [`FieldMap::paths`].
@@ -56,6 +61,7 @@ impl Default for FieldMap {
         Self {
             paths: [key("sensor"), key("value"), key("unit"), key("quality"), key("ts"), Vec::new()],
             time_unit: TimeUnit::Milliseconds,
+            each: None,
         }
     }
 }
@@ -94,20 +100,24 @@ impl FieldMap {
         self.set(Role::Time, name)
     }
 
+    /// Payloads with several values: every number and boolean of the object at `object` that is none of the fields
+    /// above is a reading of its own, with the key in [`Record::field`](super::Record::field) and sensor, time, unit and
+    /// quality of the object around it. `""` is the reading's object itself, a pointer leads to one within. Default:
+    /// none. The [`value`](Self::value) is optional then.
+    #[must_use]
+    pub fn each(mut self, object: &str) -> Self {
+        self.each = Some(if object.is_empty() { Vec::new() } else { path(object) });
+        self
+    }
+
     /// The map of our own batches: `bytes` beside `value`.
     pub(super) fn batch() -> Self {
         Self::default().set(Role::Bytes, "bytes")
     }
 
     fn set(mut self, role: Role, name: &str) -> Self {
-        let path = match name.strip_prefix('/') {
-            None => vec![Cow::Owned(name.to_owned())],
-            Some(rest) => {
-                rest.split('/').map(|key| Cow::Owned(key.replace("~1", "/").replace("~0", "~"))).collect()
-            }
-        };
         if let Some(slot) = self.paths.get_mut(role as usize) {
-            *slot = path;
+            *slot = path(name);
         }
         self
     }
@@ -119,7 +129,18 @@ impl FieldMap {
 
     /// Whether a field is somewhere below `path`.
     pub(super) fn leads_on(&self, path: &[&str]) -> bool {
-        self.paths.iter().any(|p| p.len() > path.len() && p.iter().zip(path).all(|(a, b)| a == b))
+        let below = |p: &Path| p.len() > path.len() && starts_with(p, path);
+        self.paths.iter().any(below) || self.each.as_ref().is_some_and(|p| starts_with(p, path))
+    }
+
+    /// Whether the field at `path` is a reading of its own if it is a number.
+    pub(super) fn is_each(&self, path: &[&str]) -> bool {
+        let parent = path.split_last().map(|(_, parent)| parent);
+        matches!((&self.each, parent), (Some(each), Some(parent)) if each == parent)
+    }
+
+    pub(super) fn has_each(&self) -> bool {
+        self.each.is_some()
     }
 
     /// The name of a field as it was configured, for messages.
@@ -130,6 +151,20 @@ impl FieldMap {
             None => Cow::Borrowed(""),
         }
     }
+}
+
+/// A key, or a JSON Pointer's keys.
+fn path(name: &str) -> Path {
+    match name.strip_prefix('/') {
+        None => vec![Cow::Owned(name.to_owned())],
+        Some(rest) => {
+            rest.split('/').map(|key| Cow::Owned(key.replace("~1", "/").replace("~0", "~"))).collect()
+        }
+    }
+}
+
+fn starts_with(long: &Path, short: &[&str]) -> bool {
+    long.len() >= short.len() && long.iter().zip(short).all(|(a, b)| a == b)
 }
 
 #[cfg(test)]

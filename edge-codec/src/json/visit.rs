@@ -18,6 +18,8 @@ pub(crate) struct Draft<'de> {
     pub(crate) value: Option<Value<'de>>,
     pub(crate) quality: u32,
     pub(crate) time: Option<i64>,
+    /// Numbers that are readings of their own, by their keys.
+    pub(crate) each: Vec<(Cow<'de, str>, Value<'de>)>,
 }
 
 /// Reads the fields of an object that is `level` deep into `draft`; with no draft it only checks.
@@ -31,15 +33,16 @@ pub(crate) fn object<'de, A: MapAccess<'de>>(
     let this = guard.open();
     while access.next_key_seed(Key { guard, object: this })?.is_some() {
         match &mut draft {
-            None => access.next_value_seed(Node { guard, level, draft: None })?,
+            None => access.next_value_seed(Node { guard, level, want: Want::Nothing })?,
             Some(draft) => {
                 match guard.enter() {
                     Step::Field(role) => {
                         let scalar = access.next_value_seed(Scalar { guard, role: Some(role) })?;
                         draft.set(guard, role, scalar)?;
                     }
-                    Step::Into => access.next_value_seed(Node { guard, level, draft: Some(draft) })?,
-                    Step::Skip => access.next_value_seed(Node { guard, level, draft: None })?,
+                    Step::Into => access.next_value_seed(Node { guard, level, want: Want::Fields(draft) })?,
+                    Step::Each => access.next_value_seed(Node { guard, level, want: Want::Number(draft) })?,
+                    Step::Skip => access.next_value_seed(Node { guard, level, want: Want::Nothing })?,
                 }
                 guard.leave();
             }
@@ -90,6 +93,10 @@ impl<'de> Draft<'de> {
         }
         Ok(())
     }
+}
+
+fn whole(v: u64) -> Value<'static> {
+    i64::try_from(v).map_or(Value::U64(v), Value::I64)
 }
 
 fn status_code(scalar: &Value<'_>) -> Option<u32> {
@@ -206,7 +213,7 @@ impl<'de> Visitor<'de> for Scalar<'_, 'de, '_> {
         Ok(Value::I64(v))
     }
     fn visit_u64<E: de::Error>(self, v: u64) -> Result<Value<'de>, E> {
-        Ok(i64::try_from(v).map_or(Value::U64(v), Value::I64))
+        Ok(whole(v))
     }
     fn visit_f64<E: de::Error>(self, v: f64) -> Result<Value<'de>, E> {
         Ok(Value::F64(v))
@@ -227,11 +234,30 @@ impl<'de> Visitor<'de> for Scalar<'_, 'de, '_> {
     }
 }
 
-/// Anything inside a container that is `level` deep: checked, and read if a pointer leads through it.
+/// Anything inside a container that is `level` deep: checked, and read as far as it is wanted.
 pub(crate) struct Node<'g, 'd, 'de, 'm> {
     pub(crate) guard: &'g mut Guard<'de, 'm>,
     pub(crate) level: usize,
-    pub(crate) draft: Option<&'d mut Draft<'de>>,
+    pub(crate) want: Want<'d, 'de>,
+}
+
+/// What a node is read for.
+pub(crate) enum Want<'d, 'de> {
+    Nothing,
+    /// A pointer leads through it.
+    Fields(&'d mut Draft<'de>),
+    /// If it is a number or boolean, it is a reading of its own.
+    Number(&'d mut Draft<'de>),
+}
+
+impl<'de> Node<'_, '_, 'de, '_> {
+    fn number<E: de::Error>(self, value: Value<'de>) -> Result<(), E> {
+        if let Want::Number(draft) = self.want {
+            self.guard.count_reading()?;
+            draft.each.push((self.guard.own_last_key(), value));
+        }
+        Ok(())
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_, '_, 'de, '_> {
@@ -249,17 +275,17 @@ impl<'de> Visitor<'de> for Node<'_, '_, 'de, '_> {
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
         Ok(())
     }
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
+    fn visit_bool<E: de::Error>(self, v: bool) -> Result<(), E> {
+        self.number(Value::Bool(v))
     }
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
+    fn visit_i64<E: de::Error>(self, v: i64) -> Result<(), E> {
+        self.number(Value::I64(v))
     }
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
+    fn visit_u64<E: de::Error>(self, v: u64) -> Result<(), E> {
+        self.number(whole(v))
     }
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        Ok(())
+    fn visit_f64<E: de::Error>(self, v: f64) -> Result<(), E> {
+        self.number(Value::F64(v))
     }
     fn visit_str<E: de::Error>(self, v: &str) -> Result<(), E> {
         self.guard.check_text(v.len())
@@ -267,10 +293,14 @@ impl<'de> Visitor<'de> for Node<'_, '_, 'de, '_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
         let level = self.level.saturating_add(1);
         self.guard.check_depth(level)?;
-        while access.next_element_seed(Node { guard: self.guard, level, draft: None })?.is_some() {}
+        while access.next_element_seed(Node { guard: self.guard, level, want: Want::Nothing })?.is_some() {}
         Ok(())
     }
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<(), A::Error> {
-        object(self.guard, self.level.saturating_add(1), self.draft, access)
+        let draft = match self.want {
+            Want::Fields(draft) => Some(draft),
+            Want::Nothing | Want::Number(_) => None,
+        };
+        object(self.guard, self.level.saturating_add(1), draft, access)
     }
 }

@@ -20,7 +20,7 @@ use std::collections::hash_map::Entry;
 /// Everything in [`DecodeError`] that the [`limits`](Limits) and the schema refuse, also a metric without a time in a
 /// payload without one. Protobuf has no end mark, so an input cut between two fields is a shorter payload.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
-    read(input, None, None, limits)
+    payload(input, None, limits)
 }
 
 /// As [`decode`]; metrics without a time, in a payload without one, take `arrival_ms` (ms since the Unix epoch).
@@ -28,7 +28,15 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
 /// # Errors
 /// As [`decode`].
 pub fn decode_at<'a>(input: &'a [u8], arrival_ms: i64, limits: &Limits) -> Result<Batch<'a>, DecodeError> {
-    read(input, Some(arrival_ms), None, limits)
+    payload(input, Some(arrival_ms), limits)
+}
+
+pub(crate) fn payload<'a>(
+    input: &'a [u8],
+    arrival_ms: Option<i64>,
+    limits: &Limits,
+) -> Result<Batch<'a>, DecodeError> {
+    read(input, arrival_ms, None, limits)
 }
 
 pub(super) fn read<'a>(

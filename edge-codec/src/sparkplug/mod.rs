@@ -1,5 +1,5 @@
 //! Sparkplug B payloads (Sparkplug 3.0 §6.4, the message `org.eclipse.tahu.protobuf.Payload`), in and out. The topic
-//! says that a payload is one (`spBv1.0/…`); births, deaths and sequence checks are the session's and not here.
+//! says that a payload is one ([`Format::for_topic`](crate::Format::for_topic)); births, deaths and sequence checks are the session's and not here.
 //!
 //! **Out.** Every reading is a metric with its own timestamp. [`Encoder`](crate::Encoder) in three forms:
 //!
@@ -41,6 +41,7 @@ mod payload;
 mod quality;
 
 pub use birth::Birth;
+pub(crate) use decode::payload;
 pub use decode::{decode, decode_at};
 pub use encode::{Sparkplug, with_body};
 pub use metric::{Metric, MetricValue, datatype};
@@ -51,13 +52,6 @@ pub type Encoder<S> = crate::Encoder<S, Sparkplug>;
 
 /// There is no registered type, Sparkplug goes by topic; this one is for tools that want a name.
 pub const CONTENT_TYPE: &str = crate::content_type::SPARKPLUG;
-
-/// Whether a payload on this topic is Sparkplug B.
-#[must_use]
-pub fn is_topic(topic: &str) -> bool {
-    // STATE messages of host applications are JSON.
-    topic.strip_prefix("spBv1.0/").is_some_and(|rest| !rest.starts_with("STATE/"))
-}
 
 /// Field numbers of the messages, proto2, frozen by the specification.
 mod tag {

@@ -29,7 +29,11 @@ pub fn decode_at<'a>(input: &'a [u8], arrival_ms: i64, limits: &Limits) -> Resul
     pack(input, Some(arrival_ms), limits)
 }
 
-fn pack<'a>(input: &'a [u8], arrival_ms: Option<i64>, limits: &Limits) -> Result<Batch<'a>, DecodeError> {
+pub(crate) fn pack<'a>(
+    input: &'a [u8],
+    arrival_ms: Option<i64>,
+    limits: &Limits,
+) -> Result<Batch<'a>, DecodeError> {
     crate::check_input(input, limits)?;
     let mut reader = Reader::new(input, limits);
     let offset = reader.offset();

@@ -7,6 +7,7 @@
 mod decode;
 mod encode;
 
+pub(crate) use decode::pack;
 pub use decode::{decode, decode_at};
 pub use encode::SenmlCbor;
 

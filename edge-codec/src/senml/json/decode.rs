@@ -8,7 +8,7 @@ use crate::json::FieldMap;
 use crate::json::decode::RunList;
 use crate::json::guard::Guard;
 use crate::json::import::read;
-use crate::json::visit::{Key, Node, Scalar};
+use crate::json::visit::{Key, Node, Scalar, Want};
 use crate::{Batch, DecodeError, Limits, Value, base64};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -31,7 +31,11 @@ pub fn decode_at<'a>(input: &'a [u8], arrival_ms: i64, limits: &Limits) -> Resul
     pack(input, Some(arrival_ms), limits)
 }
 
-fn pack<'a>(input: &'a [u8], arrival_ms: Option<i64>, limits: &Limits) -> Result<Batch<'a>, DecodeError> {
+pub(crate) fn pack<'a>(
+    input: &'a [u8],
+    arrival_ms: Option<i64>,
+    limits: &Limits,
+) -> Result<Batch<'a>, DecodeError> {
     let map = FieldMap::default();
     let mut resolver = Resolver::new(input.len(), 0, arrival_ms, limits);
     read(input, &map, limits, |guard, deserializer| {
@@ -95,7 +99,7 @@ impl<'de> Visitor<'de> for Fields<'_, 'de, '_> {
         while access.next_key_seed(Key { guard, object: this })?.is_some() {
             match Label::of_text(guard.last_key()) {
                 Label::Seqs => record.seqs = Some(access.next_value_seed(RunList { guard })?),
-                Label::Other => access.next_value_seed(Node { guard, level: 2, draft: None })?,
+                Label::Other => access.next_value_seed(Node { guard, level: 2, want: Want::Nothing })?,
                 Label::MustUnderstand => return Err(must_understand(guard)),
                 label => {
                     let scalar = access.next_value_seed(Scalar { guard, role: None })?;

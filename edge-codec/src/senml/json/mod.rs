@@ -5,6 +5,7 @@
 mod decode;
 mod encode;
 
+pub(crate) use decode::pack;
 pub use decode::{decode, decode_at};
 pub use encode::SenmlJson;
 
