@@ -9,6 +9,8 @@ mod engine;
 mod error;
 mod event;
 mod fault;
+#[cfg(any(feature = "ring", feature = "redb"))]
+pub mod inspect;
 mod lease;
 pub mod medium;
 mod model;
@@ -23,6 +25,10 @@ pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+#[cfg(feature = "tools")]
+pub mod tools;
+#[cfg(any(feature = "ring", feature = "redb"))]
+pub mod transfer;
 
 pub use config::{Config, ConsumerConfig, LaneConfig, OnFault, OnFull, Order, StoreKind};
 pub use consumer::{Consumer, Gap};

@@ -16,6 +16,8 @@ use crate::row::Row;
 use crate::shell::{Clock, SystemClock};
 use crate::stats::{Ledger, Stats};
 use crate::store::{Recovered, Store};
+#[cfg(any(feature = "ring", feature = "redb"))]
+use crate::transfer::{ExportError, Exported};
 
 /// Rows of a batch taken under one lock: bounds how long others wait for it.
 const TOGETHER_MAX: usize = 256;
@@ -216,6 +218,17 @@ impl Queue {
     /// The store failed.
     pub fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
         self.handle.engine.forget(name)
+    }
+
+    /// Writes everything that waits as a stream for another gateway: commits, then reads the backlog once, piece by
+    /// piece, while pushes and leases go on. Nothing is consumed, leased rows are in it, and rows that are acknowledged
+    /// meanwhile may be. See [`transfer`](crate::transfer).
+    ///
+    /// # Errors
+    /// The store or `out` failed: what was written is a stream without its end.
+    #[cfg(any(feature = "ring", feature = "redb"))]
+    pub fn export(&self, out: &mut dyn std::io::Write) -> Result<Exported, ExportError> {
+        self.handle.engine.export(out)
     }
 
     /// Numbers.

@@ -22,6 +22,35 @@ pub enum Reason {
     Quarantined = 5,
 }
 
+impl Reason {
+    /// Every reason, in the order of their numbers from 1.
+    pub const ALL: [Reason; 5] = [
+        Reason::Overflow,
+        Reason::OverflowUnconfirmed,
+        Reason::Fragmented,
+        Reason::Expired,
+        Reason::Quarantined,
+    ];
+
+    /// The reason with this number on a medium.
+    #[cfg(any(feature = "ring", feature = "redb"))]
+    pub(crate) fn from_code(code: u8) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| *reason as u8 == code)
+    }
+
+    /// One lower-case word, the same on every surface.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Overflow => "overflow",
+            Reason::OverflowUnconfirmed => "overflow_unconfirmed",
+            Reason::Fragmented => "fragmented",
+            Reason::Expired => "expired",
+            Reason::Quarantined => "quarantined",
+        }
+    }
+}
+
 /// Rows a consumer will never get, kept until they are acknowledged as reported upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GapRecord {

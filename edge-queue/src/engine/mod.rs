@@ -5,6 +5,8 @@
 //! Whoever calls [`Engine::commit`] writes the commit himself; the writer thread does the same when one is due.
 
 mod commit;
+#[cfg(any(feature = "ring", feature = "redb"))]
+mod export;
 mod lease;
 mod open;
 mod push;
@@ -17,6 +19,8 @@ mod writer;
 #[cfg(feature = "tokio")]
 pub(crate) use lease::Quick;
 pub use lease::Wait;
+#[cfg(any(feature = "ring", feature = "redb"))]
+pub(crate) use open::open_store;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -108,7 +108,7 @@ impl Engine {
     }
 }
 
-fn open_store(
+pub(crate) fn open_store(
     kind: StoreKind,
     dir: Box<dyn Dir>,
     options: &Options,

@@ -4,6 +4,9 @@ use std::io;
 
 #[cfg(unix)]
 pub mod os;
+mod overlay;
+
+pub use overlay::Overlay;
 
 /// One file of fixed or growing size, accessed by offset.
 pub trait Medium: Send {

@@ -13,6 +13,7 @@ use super::{Dir, Medium};
 #[derive(Clone, Debug)]
 pub struct OsDir {
     path: PathBuf,
+    read_only: bool,
 }
 
 impl OsDir {
@@ -25,7 +26,31 @@ impl OsDir {
                 File::open(parent)?.sync_all()?;
             }
         }
-        Ok(OsDir { path })
+        Ok(OsDir { path, read_only: false })
+    }
+
+    /// Opens an existing directory to read from: files are opened without write access, every call that would change
+    /// something fails, and [`Dir::lock`] shares the lock with others that read.
+    pub fn read_only(path: impl Into<PathBuf>) -> io::Result<OsDir> {
+        let path = path.into();
+        if !fs::metadata(&path)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(OsDir { path, read_only: true })
+    }
+
+    fn writable(&self) -> io::Result<()> {
+        if self.read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+    }
+
+    /// Held by a reader; nothing when no queue was ever opened here.
+    fn lock_shared(&self, name: &str) -> io::Result<Box<dyn Send>> {
+        let file = match File::open(self.at(name)?) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Box::new(())),
+            Err(e) => return Err(e),
+        };
+        held(file.try_lock_shared(), file)
     }
 
     /// Where it is.
@@ -53,6 +78,7 @@ impl OsDir {
 
 impl Dir for OsDir {
     fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        self.writable()?;
         let path = self.at(name)?;
         self.make_parent(&path)?;
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
@@ -60,21 +86,24 @@ impl Dir for OsDir {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        let file = OpenOptions::new().read(true).write(true).open(self.at(name)?)?;
+        let file = OpenOptions::new().read(true).write(!self.read_only).open(self.at(name)?)?;
         Ok(Box::new(OsFile { file }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.writable()?;
         let to = self.at(to)?;
         self.make_parent(&to)?;
         fs::rename(self.at(from)?, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.writable()?;
         fs::remove_file(self.at(name)?)
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.writable()?;
         File::open(&self.path)?.sync_all()?;
         match File::open(self.path.join("bad")) {
             Ok(bad) => bad.sync_all(),
@@ -84,18 +113,25 @@ impl Dir for OsDir {
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
+        if self.read_only {
+            return self.lock_shared(name);
+        }
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.at(name)?)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(e)) => Err(e),
-        }
+        held(file.try_lock(), file)
     }
 
     fn free_bytes(&self) -> io::Result<Option<u64>> {
         let stat = rustix::fs::statvfs(&self.path)?;
         Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
+}
+
+fn held(locked: Result<(), TryLockError>, file: File) -> io::Result<Box<dyn Send>> {
+    match locked {
+        Ok(()) => Ok(Box::new(file)),
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(e)) => Err(e),
     }
 }
 

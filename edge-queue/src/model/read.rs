@@ -27,6 +27,22 @@ impl Model {
         }
     }
 
+    /// Rows somebody still wants, for a look at the backlog that changes nothing but what damage did; and where the
+    /// read ended.
+    #[cfg(any(feature = "ring", feature = "redb"))]
+    pub(crate) fn look_at(
+        &mut self,
+        lane: usize,
+        from: Seq,
+        below: Seq,
+        chunk: Chunk,
+        up_ms: u64,
+    ) -> (Vec<StoredRow>, Seq) {
+        let (mut rows, upto) = self.note_read(lane, from, below, chunk, up_ms);
+        rows.retain(|row| self.wanted(lane, row.seq));
+        (rows, upto)
+    }
+
     /// Where to read the oldest rows, if eviction needs or will need them.
     pub(crate) fn head_wanted(&mut self, lane: usize, only_if_near_full: bool) -> Option<(Seq, Seq)> {
         let l = self.lanes.get_mut(lane)?;

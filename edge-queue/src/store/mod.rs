@@ -22,6 +22,8 @@
 //! A commit holds the store alone: calls come from one thread at a time.
 
 #[cfg(any(feature = "ring", feature = "redb"))]
+pub(crate) mod bytes;
+#[cfg(any(feature = "ring", feature = "redb"))]
 mod lanes;
 pub mod memory;
 #[cfg(feature = "redb")]
@@ -32,6 +34,8 @@ mod ring;
 pub use self::redb::RedbStore;
 #[cfg(feature = "ring")]
 pub use self::ring::RingStore;
+#[cfg(feature = "ring")]
+pub(crate) use self::ring::Salvage;
 
 use std::sync::Arc;
 
@@ -101,6 +105,21 @@ pub struct Recovered {
     pub limits_kept: Option<String>,
     /// Row with the highest number found per lane; the state's `next` may be lower after a crash.
     pub highest_seq: [Seq; LANES_MAX],
+}
+
+/// How a lane's part of a store's file is used.
+#[cfg(any(feature = "ring", feature = "redb"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Region {
+    /// The lane.
+    pub lane: Lane,
+    /// Size of a segment.
+    pub segment_bytes: u64,
+    /// Segments that hold rows or bookkeeping.
+    pub used: u64,
+    /// Segments that can be written next.
+    pub free: u64,
 }
 
 /// Figures of a store since it was opened.

@@ -42,6 +42,8 @@ use crate::state::{Change, State};
 
 /// What making a file or committing to it takes, beyond the rows: a full disk needs at least this much more.
 const COMMIT_BYTES: u64 = 64 * 1024;
+/// Largest row a queue may be configured for.
+const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The redb store. See the module.
 pub struct RedbStore {
@@ -80,6 +82,26 @@ impl RedbStore {
     /// [`OpenError::NoSpace`] when there is not even room for the bookkeeping, `needed` being the least that would help;
     /// [`OpenError::NewerFormat`]; [`OpenError::Io`] when the medium refuses to work at all.
     pub fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RedbStore, Recovered), OpenError> {
+        RedbStore::open_with(dir, options, Some(options.lanes))
+    }
+
+    /// Opens the store as it is, for a look.
+    pub(crate) fn open_as_it_is(dir: Box<dyn Dir>) -> Result<(RedbStore, Recovered), OpenError> {
+        let options = Options {
+            lanes: LANES_MAX as u8,
+            lane_bytes: [u64::MAX; LANES_MAX],
+            segment_bytes: 0,
+            row_bytes_max: ROW_BYTES_MAX,
+            gateway: 0,
+        };
+        RedbStore::open_with(dir, &options, None)
+    }
+
+    fn open_with(
+        dir: Box<dyn Dir>,
+        options: &Options,
+        lanes: Option<u8>,
+    ) -> Result<(RedbStore, Recovered), OpenError> {
         let opened = match file::open(dir.as_ref(), options) {
             // Made or repaired in the space that was held back for it.
             Err(Trouble::Io(e)) if is_full(&e) && Ballast::give_up(dir.as_ref()) => {
@@ -109,10 +131,12 @@ impl RedbStore {
         };
         store.stats.quarantined += u64::from(damage.is_some());
         let mut state = store.head.state.clone();
-        if options.lanes < state.lanes {
-            refuse_loss(&mut store, &state, options.lanes)?;
+        if let Some(lanes) = lanes {
+            if lanes < state.lanes {
+                refuse_loss(&mut store, &state, lanes)?;
+            }
+            state.lanes = lanes;
         }
-        state.lanes = options.lanes;
         state.epoch = state.epoch.saturating_add(1);
         let raised = match store.write(&[], &state, false) {
             Err(Trouble::Io(e)) if is_full(&e) => {

@@ -163,21 +163,10 @@ fn decode_position(r: &mut Reader<'_>) -> Result<Position, Bad> {
     for _ in 0..r.u32()? {
         let (first_seq, last_seq) = (r.u64()?, r.u64()?);
         let (first_ms, last_ms, count) = (r.i64()?, r.i64()?, r.u64()?);
-        let reason = reason(r.u8()?).ok_or(Bad::Damaged)?;
+        let reason = Reason::from_code(r.u8()?).ok_or(Bad::Damaged)?;
         position.gaps.push(GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason });
     }
     Ok(position)
-}
-
-fn reason(code: u8) -> Option<Reason> {
-    let all = [
-        Reason::Overflow,
-        Reason::OverflowUnconfirmed,
-        Reason::Fragmented,
-        Reason::Expired,
-        Reason::Quarantined,
-    ];
-    all.into_iter().find(|reason| *reason as u8 == code)
 }
 
 struct Writer(Vec<u8>);

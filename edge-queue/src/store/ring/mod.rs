@@ -8,7 +8,7 @@
 //!   (which slot comes next, filled by [`blank`] when it is new);
 //! * [`writer`] a commit; [`reader`] reading, through [`window`];
 //! * [`open`], [`scan`], [`rebuild`] starting, with [`finished`] (which commits ended) and [`changes`] (what they say);
-//! * [`aside`] what becomes of damaged bytes.
+//! * [`aside`] what becomes of damaged bytes; [`salvage`] what can be read of a file that opens no more.
 //!
 //! Cost: RAM is one entry per segment, the index of one segment per lane and one frame. A commit is one write and
 //! its share of one sync per lane touched; opening reads one page per segment and the last segment of each lane.
@@ -16,7 +16,6 @@
 
 mod aside;
 mod blank;
-mod bytes;
 mod changes;
 mod finished;
 mod frame;
@@ -27,6 +26,7 @@ mod open;
 mod reader;
 mod rebuild;
 mod record;
+mod salvage;
 mod scan;
 mod segment;
 mod snapshot;
@@ -36,6 +36,8 @@ mod window;
 mod writer;
 
 use std::sync::Arc;
+
+pub(crate) use self::salvage::Salvage;
 
 use self::aside::Aside;
 use self::blank::fill;
@@ -50,7 +52,8 @@ use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
-use crate::store::{Chunk, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use crate::store::bytes;
+use crate::store::{Chunk, Options, ReadLimit, Recovered, Region, Store, StoreError, StoreStats};
 
 /// The ring. See [`Store`] for its contract.
 pub struct RingStore {
@@ -79,6 +82,24 @@ impl RingStore {
     /// the medium refuses to open, write or sync at all.
     pub fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
         open::open(dir, options)
+    }
+
+    /// Opens the ring as it is, for a look: no limits are changed, and a file in which nothing can be used is left
+    /// alone. `None` for that one.
+    pub(crate) fn open_as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered)>, OpenError> {
+        open::as_it_is(dir)
+    }
+
+    /// How each lane's region is used.
+    pub(crate) fn regions(&self) -> Vec<Region> {
+        let segment_bytes = u64::from(self.superblock.geometry.segment_bytes);
+        let region = |log: &LaneLog| Region {
+            lane: Lane(log.lane),
+            segment_bytes,
+            used: log.segments.len() as u64,
+            free: log.free.len() as u64,
+        };
+        self.lanes.iter().map(region).collect()
     }
 
     fn new(

@@ -60,6 +60,16 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
     rebuild(store, recovered, wanted, options)
 }
 
+/// Opens a ring as it is, whatever its limits. `None`: nothing in the file can be used.
+pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered)>, OpenError> {
+    let mut damage = Vec::new();
+    let mut medium = dir.open(FILE).map_err(|source| OpenError::Io { op: "open", source })?;
+    match find(&mut medium, &mut damage)? {
+        Some(superblock) => recover(dir, medium, superblock, damage).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// An error when a file of `needed` bytes surely finds no room beside what is there.
 fn check_space(dir: &dyn Dir, needed: u64) -> Result<Option<u64>, OpenError> {
     let free = dir.free_bytes().ok().flatten();

@@ -112,13 +112,7 @@ fn get_gap(r: &mut Reader<'_>) -> Option<GapRecord> {
     let first_ms = r.signed()?;
     let last_ms = first_ms.wrapping_add(r.signed()?);
     let count = r.varint()?;
-    let reason = match r.u8()? {
-        1 => Reason::Overflow,
-        2 => Reason::OverflowUnconfirmed,
-        3 => Reason::Fragmented,
-        4 => Reason::Expired,
-        _ => Reason::Quarantined,
-    };
+    let reason = Reason::from_code(r.u8()?).unwrap_or(Reason::Quarantined);
     Some(GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason })
 }
 

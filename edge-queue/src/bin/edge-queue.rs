@@ -1,0 +1,190 @@
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "a command line program opens the files it is given")]
+//! `edge-queue`: look into a queue's directory, move a backlog to another gateway.
+//!
+//! Exit codes: 0 done and clean, 1 damage was found or something failed, 2 the command line is wrong.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use edge_queue::medium::Dir;
+use edge_queue::medium::os::OsDir;
+use edge_queue::tools::{self, Dump, Outcome, Payload, ToolError};
+use edge_queue::{Clock, Lane, Seq, StoreKind, SystemClock};
+
+#[derive(Parser)]
+#[command(
+    name = "edge-queue",
+    version,
+    about = "Look into a queue's directory, move a backlog to another gateway.",
+    after_help = "DIR is refused while a queue runs in it. Only import writes into DIR, and only when there is no queue in it."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read every row and say what is damaged
+    Check {
+        dir: PathBuf,
+        /// One JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// What waits, since when, for whom
+    Stats {
+        dir: PathBuf,
+        /// One JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Everything that waits, one JSON object per line
+    Dump {
+        dir: PathBuf,
+        /// One lane only
+        #[arg(long, value_parser = clap::value_parser!(u8).range(0..4))]
+        lane: Option<u8>,
+        /// Rows from this number on
+        #[arg(long, default_value_t = 1)]
+        from: Seq,
+        /// Rows at most
+        #[arg(long)]
+        limit: Option<u64>,
+        /// How payloads are shown
+        #[arg(long, value_enum, default_value_t = Show::Text)]
+        payload: Show,
+    },
+    /// Write everything that waits into a file for another gateway; consumes nothing
+    Export { dir: PathBuf, out: PathBuf },
+    /// Make a queue with a new gateway id from an exported file
+    Import {
+        input: PathBuf,
+        dir: PathBuf,
+        /// The store of the new queue
+        #[arg(long, value_enum, default_value_t = Store::Ring)]
+        store: Store,
+    },
+    /// Like export, for a store that is badly damaged: whatever can be read
+    Salvage { dir: PathBuf, out: PathBuf },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Show {
+    /// As text where they are UTF-8, else in base64
+    Text,
+    Base64,
+    None,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Store {
+    Ring,
+    Redb,
+}
+
+/// Why nothing came of it.
+enum Failure {
+    Tool(ToolError),
+    /// A path on the command line cannot be used.
+    Path(PathBuf, io::Error),
+}
+
+impl<E: Into<ToolError>> From<E> for Failure {
+    fn from(e: E) -> Failure {
+        Failure::Tool(e.into())
+    }
+}
+
+fn main() -> ExitCode {
+    silence_redb();
+    match run(Arguments::parse().command) {
+        Ok(Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(Outcome::Damage) => ExitCode::from(1),
+        // The reader has seen enough.
+        Err(Failure::Tool(ToolError::Write(e))) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Tool(error)) => {
+            eprintln!("edge-queue: {error}");
+            ExitCode::from(if error.is_usage() { 2 } else { 1 })
+        }
+        Err(Failure::Path(path, error)) => {
+            eprintln!("edge-queue: {}: {error}", path.display());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Outcome, Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let outcome = match command {
+        Command::Check { dir, json } => tools::check(look(&dir)?, json, &mut out)?,
+        Command::Stats { dir, json } => tools::stats(look(&dir)?, json, &SystemClock::new().now(), &mut out)?,
+        Command::Dump { dir, lane, from, limit, payload } => {
+            let payload = match payload {
+                Show::Text => Payload::Text,
+                Show::Base64 => Payload::Base64,
+                Show::None => Payload::None,
+            };
+            let what = Dump { lane: lane.map(Lane), from, limit: limit.unwrap_or(u64::MAX), payload };
+            tools::dump(look(&dir)?, &what, &mut out)?
+        }
+        Command::Export { dir, out: file } => {
+            let dir = look(&dir)?;
+            into_file(&file, |stream| tools::export(dir, stream, &mut out))?
+        }
+        Command::Salvage { dir, out: file } => {
+            let dir = look(&dir)?;
+            into_file(&file, |stream| tools::salvage(dir, stream, &mut out))?
+        }
+        Command::Import { input, dir, store } => {
+            let stream = File::open(&input).map_err(|e| Failure::Path(input, e))?;
+            let kind = match store {
+                Store::Ring => StoreKind::Ring,
+                Store::Redb => StoreKind::Redb,
+            };
+            let dir = OsDir::new(&dir).map_err(|e| Failure::Path(dir, e))?;
+            tools::import(stream, Box::new(dir), kind, &mut out)?
+        }
+    };
+    out.flush()?;
+    Ok(outcome)
+}
+
+fn look(dir: &Path) -> Result<Box<dyn Dir>, Failure> {
+    let found = OsDir::read_only(dir).map_err(|e| Failure::Path(dir.to_owned(), e))?;
+    Ok(Box::new(found))
+}
+
+/// A new file, durable at the end; none when nothing came of it.
+fn into_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<Outcome, ToolError>,
+) -> Result<Outcome, Failure> {
+    let opened = OpenOptions::new().write(true).create_new(true).open(path);
+    let file = opened.map_err(|e| Failure::Path(path.to_owned(), e))?;
+    let mut stream = BufWriter::new(&file);
+    let done = write(&mut stream).and_then(|outcome| {
+        stream.flush()?;
+        file.sync_all()?;
+        Ok(outcome)
+    });
+    if done.is_err() {
+        let _best_effort = std::fs::remove_file(path);
+    }
+    Ok(done?)
+}
+
+/// redb panics on damaged pages, which is caught and told as damage.
+fn silence_redb() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !panic.location().is_some_and(|place| place.file().contains("redb")) {
+            usual(panic);
+        }
+    }));
+}

@@ -1,0 +1,54 @@
+//! A running queue as a stream, read piece by piece so that commits go on in between.
+
+use std::io::Write;
+
+use crate::consumer::Gap;
+use crate::error::CommitError;
+use crate::model::HEAD_READ;
+use crate::row::Lane;
+use crate::transfer::{ExportError, Exported, Exporter};
+
+use super::{Engine, lock};
+
+impl Engine {
+    pub(crate) fn export(&self, out: &mut dyn Write) -> Result<Exported, ExportError> {
+        self.commit().map_err(|error| match error {
+            CommitError::Store(what) => ExportError::Read(what),
+            CommitError::Closed => ExportError::Closed,
+        })?;
+        let state = self.model().snapshot();
+        let mut exporter = Exporter::new(out, state.gateway, state.epoch, state.lanes)?;
+        for (at, lane) in (0..usize::from(state.lanes)).zip(state.lane) {
+            self.export_lane(&mut exporter, at, lane.floor, lane.next)?;
+        }
+        for consumer in &state.consumers {
+            for (lane, position) in (0..state.lanes).map(Lane).zip(&consumer.lanes) {
+                for record in &position.gaps {
+                    exporter.gap(&consumer.name, &Gap { lane, record: *record })?;
+                }
+            }
+        }
+        Ok(exporter.finish()?)
+    }
+
+    fn export_lane(
+        &self,
+        exporter: &mut Exporter<&mut dyn Write>,
+        lane: usize,
+        mut from: u64,
+        below: u64,
+    ) -> Result<(), ExportError> {
+        while from < below {
+            let mut store = lock(&self.store);
+            let open = store.as_mut().ok_or(ExportError::Closed)?;
+            let chunk =
+                self.read(open, lane, from, HEAD_READ).map_err(|e| ExportError::Read(e.to_string()))?;
+            let up_ms = self.clock.now().up_ms;
+            let (rows, upto) = self.with_model(|model| model.look_at(lane, from, below, chunk, up_ms));
+            drop(store);
+            rows.iter().try_for_each(|row| exporter.row(row))?;
+            from = upto;
+        }
+        Ok(())
+    }
+}

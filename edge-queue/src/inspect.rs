@@ -1,0 +1,318 @@
+//! Looking into a queue's directory without changing a byte of it.
+//!
+//! An [`Inspection`] opens the store as the next [`Queue::open`](crate::Queue::open) would, on a disk whose writes stay in
+//! RAM ([`Overlay`]): what it reports is what an open would find, repair and set aside. It shares the lock with other
+//! inspections; while a queue runs there it is refused, since half a commit looks like damage.
+#![deny(clippy::indexing_slicing)]
+
+use std::fmt;
+use std::io::{ErrorKind, Write};
+
+use crate::config::StoreKind;
+use crate::consumer::Gap;
+use crate::error::OpenError;
+use crate::medium::{Dir, Overlay};
+use crate::row::{Lane, Seq, StoredRow};
+use crate::state::State;
+use crate::store::{Lost, ReadLimit, Recovered, Region, Store, StoreError};
+use crate::transfer::{ExportError, Exported, Exporter};
+
+const READ: ReadLimit = ReadLimit { rows: 1024, bytes: 256 * 1024 };
+
+/// Why a directory cannot be looked into.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InspectError {
+    /// There is no queue in it.
+    NoQueue,
+    /// Nothing in the file can be used; [`salvage`] looks for rows all the same.
+    Unusable,
+    /// Busy, a newer format, or a call the system refused.
+    Open(OpenError),
+    /// The store could not be read.
+    Read(StoreError),
+    /// The stream could not be written.
+    Export(ExportError),
+}
+
+impl fmt::Display for InspectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InspectError::NoQueue => f.write_str("there is no queue in this directory"),
+            InspectError::Unusable => {
+                f.write_str("nothing in the file can be used: an open would set it aside and start anew")
+            }
+            InspectError::Open(e) => e.fmt(f),
+            InspectError::Read(e) => e.fmt(f),
+            InspectError::Export(e) => e.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for InspectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            InspectError::NoQueue | InspectError::Unusable => None,
+            InspectError::Open(e) => Some(e),
+            InspectError::Read(e) => Some(e),
+            InspectError::Export(e) => Some(e),
+        }
+    }
+}
+
+/// A queue's directory, opened to be looked into.
+pub struct Inspection {
+    kind: StoreKind,
+    store: Box<dyn Store>,
+    found: Recovered,
+    regions: Vec<Region>,
+    file_bytes: u64,
+    lost: Vec<(Lane, Lost)>,
+    _guard: Box<dyn Send>,
+}
+
+impl Inspection {
+    /// Looks into `dir`.
+    ///
+    /// # Errors
+    /// No queue there, one that runs, a newer format, a file in which nothing can be used, or a call the system refused.
+    #[cfg(unix)]
+    pub fn open(dir: impl AsRef<std::path::Path>) -> Result<Inspection, InspectError> {
+        let dir = crate::medium::os::OsDir::read_only(dir.as_ref()).map_err(|e| io("open", e))?;
+        Inspection::open_in(Box::new(dir))
+    }
+
+    /// As [`Inspection::open`], in a directory of your own making.
+    ///
+    /// # Errors
+    /// As [`Inspection::open`].
+    pub fn open_in(dir: Box<dyn Dir>) -> Result<Inspection, InspectError> {
+        let overlay = Overlay::new(dir);
+        let guard = lock(&overlay)?;
+        Inspection::open_over(&overlay, guard)
+    }
+
+    fn open_over(overlay: &Overlay, guard: Box<dyn Send>) -> Result<Inspection, InspectError> {
+        let (kind, file_bytes) = find(overlay)?;
+        let dir = Box::new(overlay.clone());
+        let (store, found, regions): (Box<dyn Store>, _, _) = match kind {
+            #[cfg(feature = "ring")]
+            StoreKind::Ring => {
+                let opened = crate::store::RingStore::open_as_it_is(dir).map_err(InspectError::Open)?;
+                let (store, found) = opened.ok_or(InspectError::Unusable)?;
+                let regions = store.regions();
+                (Box::new(store), found, regions)
+            }
+            #[cfg(feature = "redb")]
+            StoreKind::Redb => {
+                let opened = crate::store::RedbStore::open_as_it_is(dir).map_err(InspectError::Open)?;
+                (Box::new(opened.0), opened.1, Vec::new())
+            }
+            other => return Err(not_built(other)),
+        };
+        Ok(Inspection { kind, store, found, regions, file_bytes, lost: Vec::new(), _guard: guard })
+    }
+
+    /// Which store it is.
+    #[must_use]
+    pub fn store_kind(&self) -> StoreKind {
+        self.kind
+    }
+
+    /// The bookkeeping: gateway id, lanes, consumers with their places, ledgers and gap records.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.found.state
+    }
+
+    /// Epoch of the last run; the next open raises it. A loss of bookkeeping may make it higher than it was.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.found.state.epoch.saturating_sub(1)
+    }
+
+    /// Whether the last run closed the queue.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.found.clean
+    }
+
+    /// Whether the last run ended inside a commit, of which nothing was receipted.
+    #[must_use]
+    pub fn tail_uncertain(&self) -> bool {
+        self.found.tail_uncertain
+    }
+
+    /// Damage found by opening, in words.
+    #[must_use]
+    pub fn damage(&self) -> &[String] {
+        &self.found.damage
+    }
+
+    /// Rows found lost so far: complete after [`Inspection::each_row`] went through every lane.
+    #[must_use]
+    pub fn lost(&self) -> &[(Lane, Lost)] {
+        &self.lost
+    }
+
+    /// Length of the store's file.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// How the file is used, where it is divided into lanes.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+
+    /// Losses that consumers have not reported yet.
+    pub fn gaps(&self) -> impl Iterator<Item = (&str, Gap)> {
+        let lanes = self.found.state.lanes;
+        self.found.state.consumers.iter().flat_map(move |consumer| {
+            (0..lanes).map(Lane).zip(&consumer.lanes).flat_map(move |(lane, position)| {
+                position
+                    .gaps
+                    .iter()
+                    .map(move |record| (consumer.name.as_str(), Gap { lane, record: *record }))
+            })
+        })
+    }
+
+    /// Calls `f` with the rows of a lane that somebody still wants, ascending from `from`, until it says `false`.
+    ///
+    /// # Errors
+    /// The store could not be read, or the error of `f`.
+    pub fn each_row<E: From<InspectError>>(
+        &mut self,
+        lane: Lane,
+        from: Seq,
+        mut f: impl FnMut(&StoredRow) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut next = Some(from.max(1));
+        while let Some(from) = next {
+            let chunk = self.store.read(lane, from, READ).map_err(InspectError::Read)?;
+            self.lost.extend(chunk.lost.iter().map(|lost| (lane, *lost)));
+            for row in chunk.rows.iter().filter(|row| self.found.state.wants(lane, row.seq)) {
+                if !f(row)? {
+                    return Ok(());
+                }
+            }
+            next = chunk.next.filter(|next| *next > from);
+        }
+        Ok(())
+    }
+
+    /// Writes everything that waits, and the losses not yet reported, as a stream for another gateway.
+    ///
+    /// # Errors
+    /// The store could not be read or `out` not be written.
+    pub fn export(&mut self, out: &mut dyn Write) -> Result<Exported, InspectError> {
+        let failed = |e| InspectError::Export(ExportError::Write(e));
+        let state = self.state();
+        let (gateway, lanes) = (state.gateway, state.lanes);
+        let mut exporter = Exporter::new(out, gateway, self.epoch(), lanes).map_err(failed)?;
+        for lane in (0..lanes).map(Lane) {
+            self.each_row(lane, 1, |row| exporter.row(row).map(|()| true).map_err(failed))?;
+        }
+        self.gaps().try_for_each(|(consumer, gap)| exporter.gap(consumer, &gap)).map_err(failed)?;
+        exporter.finish().map_err(failed)
+    }
+}
+
+impl fmt::Debug for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inspection")
+            .field("kind", &self.kind)
+            .field("found", &self.found)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a salvage brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Salvaged {
+    /// What is in the stream.
+    pub exported: Exported,
+    /// What was found damaged, in words.
+    pub damage: Vec<String>,
+    /// Rows known to be lost.
+    pub lost: Vec<(Lane, Lost)>,
+    /// Whether the bookkeeping was gone and rows were searched for page by page: some may have been delivered before.
+    pub searched: bool,
+}
+
+/// Writes whatever can be read of a damaged store as a stream, down to a search of every page for rows. Changes nothing
+/// in `dir`. RAM: some 64 bytes a row for a ring that must be searched; the backlog for a redb file that redb refuses.
+///
+/// # Errors
+/// As [`Inspection::open`], but not for a file in which nothing can be used; and those of `out`.
+pub fn salvage(dir: Box<dyn Dir>, out: &mut dyn Write) -> Result<Salvaged, InspectError> {
+    let overlay = Overlay::new(dir);
+    let guard = lock(&overlay)?;
+    match Inspection::open_over(&overlay, guard) {
+        Ok(mut found) => {
+            let exported = found.export(out)?;
+            let Inspection { found, lost, .. } = found;
+            Ok(Salvaged { exported, damage: found.damage, lost, searched: false })
+        }
+        Err(InspectError::Unusable) => search(&overlay, out),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(feature = "ring")]
+fn search(overlay: &Overlay, out: &mut dyn Write) -> Result<Salvaged, InspectError> {
+    let failed = |e| InspectError::Export(ExportError::Write(e));
+    let _guard = lock(overlay)?;
+    let mut rows = crate::store::Salvage::of(overlay).map_err(|e| io("read", e))?;
+    let lanes = crate::row::LANES_MAX as u8;
+    let mut exporter = Exporter::new(out, rows.gateway, rows.epoch, lanes).map_err(failed)?;
+    rows.each_row(|row| exporter.row(row)).map_err(failed)?;
+    let exported = exporter.finish().map_err(failed)?;
+    let damage =
+        vec!["neither superblock nor a segment's start can be used: searched every page for rows".into()];
+    Ok(Salvaged { exported, damage, lost: Vec::new(), searched: true })
+}
+
+#[cfg(not(feature = "ring"))]
+fn search(_: &Overlay, _: &mut dyn Write) -> Result<Salvaged, InspectError> {
+    Err(InspectError::Unusable)
+}
+
+/// Which store the directory holds, and the length of its file.
+fn find(dir: &dyn Dir) -> Result<(StoreKind, u64), InspectError> {
+    // The last: a power cut between the two renames of a redb file that is made anew.
+    let known = [
+        ("queue.ring", StoreKind::Ring),
+        ("queue.redb", StoreKind::Redb),
+        ("queue.redb.new", StoreKind::Redb),
+    ];
+    for (name, kind) in known {
+        match dir.open(name) {
+            Ok(file) => return Ok((kind, file.len().map_err(|e| io("look at", e))?)),
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(io("open", e)),
+        }
+    }
+    Err(InspectError::NoQueue)
+}
+
+fn lock(dir: &dyn Dir) -> Result<Box<dyn Send>, InspectError> {
+    dir.lock("lock").map_err(|source| match source.kind() {
+        ErrorKind::WouldBlock => InspectError::Open(OpenError::Busy),
+        _ => io("lock", source),
+    })
+}
+
+fn io(op: &'static str, source: std::io::Error) -> InspectError {
+    InspectError::Open(OpenError::Io { op, source })
+}
+
+#[allow(unreachable_patterns, dead_code, reason = "with every store built there is none left")]
+fn not_built(kind: StoreKind) -> InspectError {
+    let problem = format!("{kind:?} is not part of this build; enable its feature");
+    InspectError::Open(crate::error::ConfigError { key: "store", problem }.into())
+}

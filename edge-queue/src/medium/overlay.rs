@@ -1,0 +1,267 @@
+//! A directory that can be written to although nothing beneath it is: what is written stays in RAM.
+#![deny(clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Dir, Medium};
+
+const PAGE: usize = 4096;
+
+/// Takes every write, name and removal into RAM and only ever reads from the directory beneath. A store opened on it
+/// does what it would do at its next open, repairs included, and leaves no trace. Cost: RAM for each page written.
+/// Clones are handles to the same one.
+#[derive(Clone)]
+pub struct Overlay {
+    shared: Arc<Mutex<Shared>>,
+}
+
+struct Shared {
+    beneath: Box<dyn Dir>,
+    /// Files opened or made so far by name; `None` was removed.
+    names: BTreeMap<String, Option<Shadow>>,
+}
+
+type Shadow = Arc<Mutex<Content>>;
+
+/// A file: pages in RAM over what lies beneath.
+struct Content {
+    beneath: Option<Box<dyn Medium>>,
+    /// Bytes of `beneath` that still show.
+    shown: u64,
+    pages: BTreeMap<u64, Box<[u8; PAGE]>>,
+    len: u64,
+}
+
+impl Overlay {
+    /// Over this directory.
+    #[must_use]
+    pub fn new(beneath: Box<dyn Dir>) -> Overlay {
+        Overlay { shared: Arc::new(Mutex::new(Shared { beneath, names: BTreeMap::new() })) }
+    }
+}
+
+impl Shared {
+    fn find(&mut self, name: &str) -> io::Result<Shadow> {
+        match self.names.get(name) {
+            Some(Some(file)) => return Ok(Arc::clone(file)),
+            Some(None) => return Err(io::ErrorKind::NotFound.into()),
+            None => {}
+        }
+        let beneath = self.beneath.open(name)?;
+        let len = beneath.len()?;
+        let content = Content { beneath: Some(beneath), shown: len, pages: BTreeMap::new(), len };
+        let file = Arc::new(Mutex::new(content));
+        self.names.insert(name.to_owned(), Some(Arc::clone(&file)));
+        Ok(file)
+    }
+}
+
+impl Dir for Overlay {
+    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        let content = Content { beneath: None, shown: 0, pages: BTreeMap::new(), len: 0 };
+        let file = Arc::new(Mutex::new(content));
+        lock(&self.shared).names.insert(name.to_owned(), Some(Arc::clone(&file)));
+        Ok(Box::new(OverlayFile(file)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        Ok(Box::new(OverlayFile(lock(&self.shared).find(name)?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut shared = lock(&self.shared);
+        let file = shared.find(from)?;
+        shared.names.insert(from.to_owned(), None);
+        shared.names.insert(to.to_owned(), Some(file));
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut shared = lock(&self.shared);
+        shared.find(name)?;
+        shared.names.insert(name.to_owned(), None);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Beneath: who looks must not look while a queue runs.
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
+        lock(&self.shared).beneath.lock(name)
+    }
+}
+
+struct OverlayFile(Shadow);
+
+impl Medium for OverlayFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        lock(&self.0).read(offset, buf)
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        lock(&self.0).write(offset, data)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(lock(&self.0).len)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        lock(&self.0).set_len(len)
+    }
+
+    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        let mut content = lock(&self.0);
+        content.len = content.len.max(offset.saturating_add(len));
+        Ok(())
+    }
+}
+
+impl Content {
+    fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let end = end_of(offset, buf.len())?;
+        if end > self.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let first = offset / PAGE as u64;
+        if self.pages.range(first..end.div_ceil(PAGE as u64)).next().is_none() {
+            return self.read_beneath(offset, buf);
+        }
+        for (page, within, range) in pieces(offset, buf.len()) {
+            let Some(out) = buf.get_mut(range) else { continue };
+            match self.pages.get(&page).and_then(|bytes| bytes.get(within..within + out.len())) {
+                Some(bytes) => out.copy_from_slice(bytes),
+                None => self.read_beneath(page * PAGE as u64 + within as u64, out)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What shows of the file beneath, and zeros behind it.
+    fn read_beneath(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let shown = usize::try_from(self.shown.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
+        let (bytes, zeros) = buf.split_at_mut(shown);
+        zeros.fill(0);
+        match &self.beneath {
+            Some(beneath) if !bytes.is_empty() => beneath.read_at(offset, bytes),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let end = end_of(offset, data.len())?;
+        for (page, within, range) in pieces(offset, data.len()) {
+            let Some(bytes) = data.get(range) else { continue };
+            let whole = bytes.len() == PAGE;
+            if let Some(out) = self.page_mut(page, whole)?.get_mut(within..within + bytes.len()) {
+                out.copy_from_slice(bytes);
+            }
+        }
+        self.len = self.len.max(end);
+        Ok(())
+    }
+
+    fn page_mut(&mut self, page: u64, whole: bool) -> io::Result<&mut [u8; PAGE]> {
+        let mut bytes = Box::new([0; PAGE]);
+        if !whole && !self.pages.contains_key(&page) {
+            self.read_beneath(page.saturating_mul(PAGE as u64), bytes.as_mut_slice())?;
+        }
+        Ok(self.pages.entry(page).or_insert(bytes))
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        if len < self.len {
+            let (last, within) = (len / PAGE as u64, (len % PAGE as u64) as usize);
+            self.pages.split_off(&len.div_ceil(PAGE as u64));
+            self.shown = self.shown.min(len);
+            if let Some(tail) = self.pages.get_mut(&last).and_then(|page| page.get_mut(within..)) {
+                tail.fill(0);
+            }
+        }
+        self.len = len;
+        Ok(())
+    }
+}
+
+fn end_of(offset: u64, len: usize) -> io::Result<u64> {
+    offset.checked_add(len as u64).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+/// Cuts a byte range at page boundaries: (page, offset in the page, range in the buffer).
+fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        if done >= len {
+            return None;
+        }
+        let at = offset + done as u64;
+        let within = (at % PAGE as u64) as usize;
+        let take = (PAGE - within).min(len - done);
+        done += take;
+        Some((at / PAGE as u64, within, done - take..done))
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::{Rng, SimDir};
+
+    #[test]
+    fn it_behaves_like_a_disk_and_leaves_the_one_beneath_alone() {
+        let mut rng = Rng::new(crate::testing::seed());
+        let (beneath, twin) = (SimDir::new(), SimDir::new());
+        let first = rng.bytes(30_000);
+        for dir in [&beneath, &twin] {
+            dir.create("f").unwrap().write_at(0, &first).unwrap();
+        }
+        let before = beneath.counters();
+        let over = Overlay::new(Box::new(beneath.clone()));
+        let (mut a, mut b) = (over.open("f").unwrap(), twin.open("f").unwrap());
+        for _ in 0..3_000 {
+            let (offset, len) = (rng.below(40_000), rng.between(1, 9_000));
+            match rng.below(6) {
+                0 => {
+                    let data = rng.bytes(len as usize);
+                    a.write_at(offset, &data).unwrap();
+                    b.write_at(offset, &data).unwrap();
+                }
+                1 if rng.one_in(8) => {
+                    a.set_len(offset).unwrap();
+                    b.set_len(offset).unwrap();
+                }
+                2 if rng.one_in(8) => {
+                    a.allocate(offset, len).unwrap();
+                    b.allocate(offset, len).unwrap();
+                }
+                _ => {
+                    let (mut x, mut y) = (vec![1; len as usize], vec![2; len as usize]);
+                    let (read, expected) = (a.read_at(offset, &mut x), b.read_at(offset, &mut y));
+                    assert_eq!(read.is_ok(), expected.is_ok());
+                    assert!(read.is_err() || x == y);
+                }
+            }
+            assert_eq!(a.len().unwrap(), b.len().unwrap());
+        }
+        over.rename("f", "g").unwrap();
+        assert!(over.open("f").is_err() && over.open("g").is_ok());
+        over.remove("g").unwrap();
+        assert!(over.open("g").is_err() && over.remove("g").is_err());
+        over.create("h").unwrap();
+        assert_eq!(beneath.counters().operations, before.operations);
+        assert_eq!((beneath.names(), beneath.content("f").unwrap()), (vec!["f".to_owned()], first));
+    }
+}

@@ -1,0 +1,152 @@
+//! Rows out of a ring that opens no more: every page is looked at, and frames prove themselves.
+//!
+//! Without superblocks and snapshots nobody knows the segments; but each frame says its gateway, lane, epoch and place.
+//! Of rows that are there twice the later epoch and frame counts, as in `segment.rs`. Floors are taken from the newest
+//! changes that can be read. Where those are gone too, rows long delivered come back: a duplicate is better than a loss.
+#![deny(clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::io;
+
+use bytes::Bytes;
+
+use super::frame::{Head, Kind, into_body};
+use super::layout::{FILE, PAGE, SEGMENTS_AT};
+use super::record::{Cursor, Order, Record, get_change};
+use super::snapshot::get_snapshot;
+use crate::medium::{Dir, Medium};
+use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::state::{Change, State};
+
+/// Largest frame looked at: one row of 16 MiB.
+const FRAME_PAGES_MAX: u32 = 4352;
+
+/// What lies where: RAM is 64 bytes or so for each row.
+pub(crate) struct Salvage {
+    medium: Box<dyn Medium>,
+    pub(crate) gateway: u64,
+    pub(crate) epoch: u32,
+    /// Lane and number of a row → where its frame begins, and how new that is.
+    rows: BTreeMap<(u8, Seq), Place>,
+    floors: [(Order, Seq); LANES_MAX],
+    /// The frame read last.
+    frame: Option<(u64, Head, Bytes)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    epoch: u32,
+    counter: u64,
+    offset: u64,
+}
+
+impl Salvage {
+    /// Looks at every page of the ring in `dir`.
+    ///
+    /// # Errors
+    /// There is no such file, or it does not say how long it is. A page that cannot be read is passed over.
+    pub(crate) fn of(dir: &dyn Dir) -> io::Result<Salvage> {
+        let medium = dir.open(FILE)?;
+        let len = medium.len()?;
+        let mut found = Salvage {
+            medium,
+            gateway: 0,
+            epoch: 0,
+            rows: BTreeMap::new(),
+            floors: [((0, 0), 0); LANES_MAX],
+            frame: None,
+        };
+        let mut offset = SEGMENTS_AT;
+        while offset < len {
+            let pages = found.look(offset);
+            offset = offset.saturating_add(u64::from(pages) * PAGE as u64);
+        }
+        let floors = found.floors;
+        found
+            .rows
+            .retain(|(lane, seq), _| floors.get(usize::from(*lane)).is_some_and(|(_, floor)| *seq >= *floor));
+        Ok(found)
+    }
+
+    /// Every row found, lane by lane, ascending.
+    pub(crate) fn each_row<E>(&mut self, mut f: impl FnMut(&StoredRow) -> Result<(), E>) -> Result<(), E> {
+        let rows: Vec<((u8, Seq), u64)> = self.rows.iter().map(|(key, place)| (*key, place.offset)).collect();
+        let mut rest = rows.iter().peekable();
+        while let Some(((lane, _), offset)) = rest.peek().copied() {
+            let mut wanted = Vec::new();
+            while let Some((key, _)) = rest.next_if(|((l, _), o)| l == lane && o == offset) {
+                wanted.push(key.1);
+            }
+            let Some((head, body)) = self.load(*offset) else { continue };
+            let mut cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
+            while let Some(record) = cursor.next(&body) {
+                if let Record::Row(row) = record
+                    && wanted.binary_search(&row.seq).is_ok()
+                {
+                    f(&row.to_row(&body))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the frame that begins at `offset`, if one does; how many pages to go on by.
+    fn look(&mut self, offset: u64) -> u32 {
+        let Some((head, body)) = self.load(offset) else { return 1 };
+        if head.kind == Kind::Snapshot {
+            let state = get_snapshot(&body, head.gateway, head.epoch);
+            state.into_iter().for_each(|state| self.note_floors((head.commit, 0), &state));
+            return head.pages;
+        }
+        let mut rows = Vec::new();
+        let mut changes = Vec::new();
+        let mut cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
+        while let Some(record) = cursor.next(&body) {
+            match record {
+                Record::Row(row) => rows.push(row.seq),
+                Record::Change(order, bytes, tag) => {
+                    changes.extend(get_change(bytes, tag).map(|change| (order, change)));
+                }
+            }
+        }
+        if head.epoch >= self.epoch {
+            // A file that once held another ring: the later one is it.
+            (self.gateway, self.epoch) = (head.gateway, head.epoch);
+        }
+        let place = Place { epoch: head.epoch, counter: head.counter, offset };
+        for seq in rows {
+            let slot = self.rows.entry((head.lane, seq)).or_insert(place);
+            *slot = place.max(*slot);
+        }
+        for (order, change) in changes {
+            if let Change::Lane { lane: Lane(lane), state } = change
+                && let Some(slot) = self.floors.get_mut(usize::from(lane))
+            {
+                *slot = (order, state.floor).max(*slot);
+            }
+        }
+        head.pages
+    }
+
+    fn note_floors(&mut self, order: Order, state: &State) {
+        for (slot, lane) in self.floors.iter_mut().zip(&state.lane) {
+            *slot = (order, lane.floor).max(*slot);
+        }
+    }
+
+    fn load(&mut self, offset: u64) -> Option<(Head, Bytes)> {
+        if self.frame.as_ref().is_none_or(|(at, ..)| *at != offset) {
+            let mut bytes = vec![0; PAGE];
+            self.medium.read_at(offset, &mut bytes).ok()?;
+            let head = Head::decode(&bytes).filter(|head| head.pages <= FRAME_PAGES_MAX)?;
+            bytes.resize(head.pages as usize * PAGE, 0);
+            self.medium.read_at(offset, &mut bytes).ok()?;
+            if !head.is_whole(&bytes) {
+                return None;
+            }
+            into_body(&head, &mut bytes);
+            self.frame = Some((offset, head, bytes.into()));
+        }
+        self.frame.as_ref().map(|(_, head, body)| (*head, body.clone()))
+    }
+}

@@ -1,0 +1,81 @@
+//! `check`: is everything there?
+
+use std::io::Write;
+
+use serde_json::Value;
+
+use super::words;
+use super::{Outcome, ToolError};
+use crate::inspect::{InspectError, Inspection};
+use crate::medium::Dir;
+use crate::row::{LANES_MAX, Lane};
+use crate::transfer::LaneTotals;
+
+/// Reads every row and says what an open would find damaged. [`Outcome::Damage`] when anything is; a commit that was cut short
+/// is none, since nobody was told that it is safe.
+///
+/// # Errors
+/// The directory cannot be looked into, or `out` not be written.
+pub fn check(dir: Box<dyn Dir>, json: bool, out: &mut dyn Write) -> Result<Outcome, ToolError> {
+    let mut found = match Inspection::open_in(dir) {
+        Err(e @ InspectError::Unusable) => return unusable(&e, json, out),
+        other => other?,
+    };
+    let mut lanes = [LaneTotals::default(); LANES_MAX];
+    for (lane, totals) in (0..found.state().lanes).map(Lane).zip(&mut lanes) {
+        found.each_row::<ToolError>(lane, 1, |row| {
+            totals.add(row);
+            Ok(true)
+        })?;
+    }
+    let lanes = lanes.get(..usize::from(found.state().lanes)).unwrap_or_default();
+    let clean = found.damage().is_empty() && found.lost().is_empty();
+    if json { as_json(&found, lanes, clean, out) } else { as_text(&found, lanes, clean, out) }?;
+    Ok(Outcome::of(clean))
+}
+
+fn unusable(error: &InspectError, json: bool, out: &mut dyn Write) -> Result<Outcome, ToolError> {
+    if json {
+        writeln!(out, "{}", serde_json::json!({ "ok": false, "damage": [error.to_string()] }))?;
+    } else {
+        writeln!(out, "DAMAGED: {error}\nedge-queue salvage searches it for rows")?;
+    }
+    Ok(Outcome::Damage)
+}
+
+fn as_text(
+    found: &Inspection,
+    lanes: &[LaneTotals],
+    clean: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    writeln!(out, "{}", words::headline(found))?;
+    for (lane, totals) in lanes.iter().enumerate() {
+        writeln!(out, "{}", words::lane(lane, totals))?;
+    }
+    if found.tail_uncertain() {
+        writeln!(out, "the last run ended inside a commit; none of it was receipted")?;
+    }
+    if clean {
+        return writeln!(out, "OK: every row was read");
+    }
+    writeln!(out, "DAMAGED:")?;
+    found.damage().iter().try_for_each(|what| writeln!(out, "  {what}"))?;
+    found.lost().iter().try_for_each(|(lane, lost)| writeln!(out, "  {}", words::lost(*lane, lost)))?;
+    writeln!(out, "the next start sets this aside, counts it and goes on with the rest")
+}
+
+fn as_json(
+    found: &Inspection,
+    lanes: &[LaneTotals],
+    clean: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let mut map = words::headline_json(found);
+    let rows = lanes.iter().enumerate().map(|(lane, totals)| words::lane_json(lane, totals));
+    let lost = found.lost().iter().map(|(lane, lost)| words::lost_json(*lane, lost));
+    map.insert("ok".into(), clean.into());
+    map.insert("rows".into(), Value::Array(rows.collect()));
+    map.insert("lost".into(), Value::Array(lost.collect()));
+    writeln!(out, "{}", Value::Object(map))
+}

@@ -1,0 +1,108 @@
+//! The commands of the `edge-queue` binary, in process: each takes a directory and writes what it has to say.
+//!
+//! All but [`import`] read only; see [`inspect`](crate::inspect).
+
+mod check;
+mod dump;
+mod moving;
+mod stats;
+mod words;
+
+use std::fmt;
+use std::io;
+
+pub use check::check;
+pub use dump::{Dump, Payload, dump};
+pub use moving::{export, import, salvage};
+pub use stats::stats;
+
+use crate::inspect::InspectError;
+use crate::transfer::{ImportError, StreamError};
+
+/// How a command that ran to its end came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing to be looked at.
+    Clean,
+    /// Something is damaged or missing; what can be had was had.
+    Damage,
+}
+
+impl Outcome {
+    fn of(clean: bool) -> Outcome {
+        if clean { Outcome::Clean } else { Outcome::Damage }
+    }
+}
+
+/// Why a command did not run to its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ToolError {
+    /// The directory cannot be looked into.
+    Inspect(InspectError),
+    /// The stream cannot be read.
+    Stream(StreamError),
+    /// Nothing was imported.
+    Import(ImportError),
+    /// The answer cannot be written.
+    Write(io::Error),
+}
+
+impl ToolError {
+    /// Whether the command was pointed at the wrong thing, as opposed to something that went wrong.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            ToolError::Inspect(InspectError::NoQueue)
+                | ToolError::Stream(StreamError::NoExport)
+                | ToolError::Import(ImportError::NotEmpty { .. })
+        )
+    }
+}
+
+impl fmt::Display for ToolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ToolError::Inspect(e) => e.fmt(f),
+            ToolError::Stream(e) => e.fmt(f),
+            ToolError::Import(e) => e.fmt(f),
+            ToolError::Write(e) => write!(f, "the answer cannot be written: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for ToolError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ToolError::Inspect(e) => Some(e),
+            ToolError::Stream(e) => Some(e),
+            ToolError::Import(e) => Some(e),
+            ToolError::Write(e) => Some(e),
+        }
+    }
+}
+
+impl From<InspectError> for ToolError {
+    fn from(e: InspectError) -> ToolError {
+        ToolError::Inspect(e)
+    }
+}
+
+impl From<StreamError> for ToolError {
+    fn from(e: StreamError) -> ToolError {
+        ToolError::Stream(e)
+    }
+}
+
+impl From<ImportError> for ToolError {
+    fn from(e: ImportError) -> ToolError {
+        ToolError::Import(e)
+    }
+}
+
+impl From<io::Error> for ToolError {
+    fn from(e: io::Error) -> ToolError {
+        ToolError::Write(e)
+    }
+}

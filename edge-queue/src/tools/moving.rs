@@ -1,0 +1,125 @@
+//! `export`, `import`, `salvage`: a backlog from one gateway to another.
+
+use std::io::{Read, Seek, Write};
+
+use super::words;
+use super::{Outcome, ToolError};
+use crate::config::{Config, LaneConfig, StoreKind};
+use crate::inspect::{self, Inspection};
+use crate::medium::Dir;
+use crate::row::{LANES_MAX, Lane};
+use crate::transfer::{self, Exported, Item, LaneTotals, Stream, StreamEnd};
+
+/// Smallest segment that holds a row of `n` bytes has so many more.
+const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
+
+/// Writes everything that waits into `stream` and says how much on `out`.
+///
+/// # Errors
+/// The directory cannot be looked into, `stream` or `out` not be written.
+pub fn export(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) -> Result<Outcome, ToolError> {
+    let mut found = Inspection::open_in(dir)?;
+    let exported = found.export(stream)?;
+    writeln!(out, "{}", words::headline(&found))?;
+    say_exported(&exported, out)?;
+    say_damage(found.damage(), found.lost(), out)?;
+    Ok(Outcome::of(found.damage().is_empty() && found.lost().is_empty()))
+}
+
+/// Writes whatever can be read of a damaged store into `stream` and says on `out` what it was.
+///
+/// # Errors
+/// The directory cannot be looked into, `stream` or `out` not be written.
+pub fn salvage(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) -> Result<Outcome, ToolError> {
+    let salvaged = inspect::salvage(dir, stream)?;
+    say_exported(&salvaged.exported, out)?;
+    say_damage(&salvaged.damage, &salvaged.lost, out)?;
+    if salvaged.searched {
+        writeln!(out, "rows that were delivered before may be among them")?;
+    }
+    Ok(Outcome::of(salvaged.damage.is_empty() && salvaged.lost.is_empty()))
+}
+
+/// Makes a queue in an empty directory from a stream, with limits that hold it: those of the application apply when it opens
+/// the queue. [`Outcome::Damage`] when a part of the stream was missing.
+///
+/// # Errors
+/// Nothing was imported: see [`transfer::import`].
+pub fn import(
+    mut stream: impl Read + Seek,
+    dir: Box<dyn Dir>,
+    kind: StoreKind,
+    out: &mut dyn Write,
+) -> Result<Outcome, ToolError> {
+    let config = config_for(&mut stream, kind)?;
+    stream.rewind().map_err(transfer::StreamError::Read)?;
+    let done = transfer::import(dir, &config, stream)?;
+    let from = done.stream.gateway;
+    writeln!(out, "{} rows of gateway {from:016x} are now of gateway {:016x}", done.rows(), done.gateway)?;
+    say_lanes(&done.lanes, out)?;
+    for (consumer, gap) in &done.gaps {
+        writeln!(out, "not imported: {}", words::gap(consumer, gap))?;
+    }
+    say_missing(&done.stream, out)?;
+    Ok(Outcome::of(done.stream.is_whole()))
+}
+
+fn say_exported(exported: &Exported, out: &mut dyn Write) -> std::io::Result<()> {
+    say_lanes(&exported.lanes, out)?;
+    let (rows, gaps, bytes) = (exported.rows(), exported.gaps, exported.stream_bytes);
+    writeln!(out, "{rows} rows and {gaps} losses to report, {}", words::size(bytes))
+}
+
+fn say_lanes(lanes: &[LaneTotals], out: &mut dyn Write) -> std::io::Result<()> {
+    let with_rows = lanes.iter().enumerate().filter(|(_, totals)| totals.rows > 0);
+    with_rows.map(|(lane, totals)| words::lane(lane, totals)).try_for_each(|text| writeln!(out, "{text}"))
+}
+
+fn say_damage(
+    damage: &[String],
+    lost: &[(Lane, crate::store::Lost)],
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    damage.iter().try_for_each(|what| writeln!(out, "damaged: {what}"))?;
+    lost.iter().try_for_each(|(lane, lost)| writeln!(out, "damaged: {}", words::lost(*lane, lost)))
+}
+
+fn say_missing(stream: &StreamEnd, out: &mut dyn Write) -> std::io::Result<()> {
+    if stream.rows_missing > 0 || stream.bytes_damaged > 0 {
+        let (rows, bytes) = (stream.rows_missing, stream.bytes_damaged);
+        writeln!(out, "damaged: {rows} rows are missing, {bytes} bytes of the stream could not be used")?;
+    }
+    if !stream.ended {
+        writeln!(out, "damaged: the stream has no end, more may be missing")?;
+    }
+    Ok(())
+}
+
+/// Limits that hold what the stream brings: at least the usual ones.
+fn config_for(stream: impl Read, kind: StoreKind) -> Result<Config, ToolError> {
+    let mut lanes = [LaneTotals::default(); LANES_MAX];
+    let (mut row_bytes_max, mut highest) = (256 * 1024u64, 0);
+    let mut stream = Stream::new(stream);
+    while let Some(item) = stream.next_item()? {
+        let Item::Row(row) = item else { continue };
+        if let Some(totals) = lanes.get_mut(usize::from(row.lane.0)) {
+            totals.add(&row);
+        }
+        highest = highest.max(row.lane.0 + 1);
+        row_bytes_max = row_bytes_max.max(row.bytes());
+    }
+    let count = stream.end().lanes.unwrap_or(2).clamp(1, LANES_MAX as u8).max(highest);
+    let usual = Config::default();
+    let mut config = usual
+        .clone()
+        .store(kind)
+        .lanes(count)
+        .row_bytes_max(usize::try_from(row_bytes_max).unwrap_or(usize::MAX))
+        .segment_bytes((1024 * 1024).max(row_bytes_max + SEGMENT_EXTRA_BYTES));
+    for (lane, totals) in (0..count).map(Lane).zip(lanes) {
+        let limits = config.lane_limits(lane);
+        let (messages, bytes) = (limits.messages.max(totals.weight), limits.bytes.max(totals.bytes));
+        config = config.lane(lane, LaneConfig::default().max_messages(messages).max_bytes(bytes));
+    }
+    Ok(config)
+}

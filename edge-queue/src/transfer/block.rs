@@ -1,0 +1,106 @@
+//! A block: a header that proves itself and says how much came before it, and a body with a checksum of its own.
+#![deny(clippy::indexing_slicing)]
+
+use crate::store::bytes::Reader;
+
+/// Version of the stream.
+pub(super) const FORMAT: u16 = 1;
+pub(super) const MAGIC: &[u8; 4] = b"EDGX";
+/// Bytes of a header.
+pub(super) const HEAD: usize = 48;
+const CRC_AT: usize = HEAD - 4;
+/// The largest row is 16 MiB and lies alone in its block.
+pub(super) const BODY_MAX: usize = 17 * 1024 * 1024;
+
+/// What a block holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Which gateway, epoch and lanes; the first block.
+    Begin = 1,
+    /// Rows of one lane.
+    Rows = 2,
+    /// Losses of one lane.
+    Gaps = 3,
+    /// The last block.
+    End = 4,
+}
+
+/// A header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) kind: Kind,
+    pub(super) lane: u8,
+    pub(super) gateway: u64,
+    /// Blocks before this one.
+    pub(super) number: u32,
+    /// Rows or losses in it.
+    pub(super) items: u32,
+    /// Rows in the blocks before: what a lost block held is known from its neighbours.
+    pub(super) rows_before: u64,
+    pub(super) body_len: u32,
+    pub(super) body_crc: u32,
+}
+
+/// What lies where a header could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Head(Head),
+    /// A whole header of a later version.
+    Newer(u16),
+    Nothing,
+}
+
+impl Head {
+    /// Header and body as they go into the stream; length and checksum are set from the body.
+    pub(super) fn seal(mut self, body: &[u8]) -> [u8; HEAD] {
+        self.body_len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        self.body_crc = crc32c::crc32c(body);
+        let mut bytes = Vec::with_capacity(HEAD);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&[self.kind as u8, self.lane]);
+        bytes.extend_from_slice(&self.gateway.to_le_bytes());
+        bytes.extend_from_slice(&self.number.to_le_bytes());
+        bytes.extend_from_slice(&self.items.to_le_bytes());
+        bytes.extend_from_slice(&self.rows_before.to_le_bytes());
+        bytes.extend_from_slice(&self.body_len.to_le_bytes());
+        bytes.extend_from_slice(&self.body_crc.to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        bytes.try_into().unwrap_or([0; HEAD])
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Found {
+        Head::whole(bytes).unwrap_or(Found::Nothing)
+    }
+
+    fn whole(bytes: &[u8]) -> Option<Found> {
+        let (fields, crc) = bytes.get(..HEAD)?.split_at_checked(CRC_AT)?;
+        let mut r = Reader::new(fields);
+        if r.take(4)? != MAGIC || Reader::new(crc).u32()? != crc32c::crc32c(fields) {
+            return None;
+        }
+        let version = r.u16()?;
+        if version > FORMAT {
+            return Some(Found::Newer(version));
+        }
+        let kind = match r.u8()? {
+            1 => Kind::Begin,
+            2 => Kind::Rows,
+            3 => Kind::Gaps,
+            4 => Kind::End,
+            _ => return None,
+        };
+        let head = Head {
+            kind,
+            lane: r.u8()?,
+            gateway: r.u64()?,
+            number: r.u32()?,
+            items: r.u32()?,
+            rows_before: r.u64()?,
+            body_len: r.u32()?,
+            body_crc: r.u32()?,
+        };
+        (head.body_len as usize <= BODY_MAX).then_some(Found::Head(head))
+    }
+}

@@ -1,0 +1,206 @@
+//! Writing a stream.
+#![deny(clippy::indexing_slicing)]
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::block::{Head, Kind};
+use super::record::{put_gap, put_row};
+use crate::consumer::Gap;
+use crate::row::{LANES_MAX, Lane, StoredRow};
+
+/// A block ends when its body reaches this: one damaged byte costs at most so much, or one row.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// Rows of one lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneTotals {
+    /// How many.
+    pub rows: u64,
+    /// Their weight.
+    pub weight: u64,
+    /// Their size as limits count it.
+    pub bytes: u64,
+}
+
+impl LaneTotals {
+    /// Counts a row.
+    pub fn add(&mut self, row: &StoredRow) {
+        self.rows = self.rows.saturating_add(1);
+        self.weight = self.weight.saturating_add(u64::from(row.weight));
+        self.bytes = self.bytes.saturating_add(row.bytes());
+    }
+}
+
+/// What went into a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exported {
+    /// Rows per lane.
+    pub lanes: [LaneTotals; LANES_MAX],
+    /// Gap records.
+    pub gaps: u64,
+    /// Length of the stream.
+    pub stream_bytes: u64,
+}
+
+impl Exported {
+    /// Rows over all lanes.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.rows).sum()
+    }
+}
+
+/// Why an export ended early. What was written is a stream without its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The stream could not be written.
+    Write(io::Error),
+    /// The queue could not be read; the text names the call and what the system said.
+    Read(String),
+    /// The queue was closed.
+    Closed,
+}
+
+impl fmt::Display for ExportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExportError::Write(e) => write!(f, "the stream cannot be written: {e}"),
+            ExportError::Read(what) => write!(f, "the queue cannot be read: {what}"),
+            ExportError::Closed => f.write_str("the queue is closed"),
+        }
+    }
+}
+
+impl std::error::Error for ExportError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ExportError::Write(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for ExportError {
+    fn from(e: io::Error) -> ExportError {
+        ExportError::Write(e)
+    }
+}
+
+/// Writes a stream: rows in the order they shall be read, lane by lane, then [`Exporter::finish`]. Dropped without it, what
+/// was written is a stream that was cut. RAM: one block.
+#[derive(Debug)]
+pub struct Exporter<W> {
+    out: W,
+    gateway: u64,
+    number: u32,
+    /// The block being filled.
+    kind: Kind,
+    lane: Lane,
+    items: u32,
+    body: Vec<u8>,
+    /// Rows in the blocks written.
+    rows: u64,
+    done: Exported,
+}
+
+impl<W: Write> Exporter<W> {
+    /// Begins a stream of the gateway's rows.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn new(out: W, gateway: u64, epoch: u32, lanes: u8) -> io::Result<Exporter<W>> {
+        let mut body = epoch.to_le_bytes().to_vec();
+        body.push(lanes);
+        let mut exporter = Exporter {
+            out,
+            gateway,
+            number: 0,
+            kind: Kind::Begin,
+            lane: Lane(0),
+            items: 0,
+            body,
+            rows: 0,
+            done: Exported::default(),
+        };
+        exporter.write_block()?;
+        Ok(exporter)
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn row(&mut self, row: &StoredRow) -> io::Result<()> {
+        self.enter(Kind::Rows, row.lane)?;
+        put_row(&mut self.body, row);
+        if let Some(lane) = self.done.lanes.get_mut(usize::from(row.lane.0)) {
+            lane.add(row);
+        }
+        self.count()
+    }
+
+    /// Adds a loss that a consumer has not reported upstream yet.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn gap(&mut self, consumer: &str, gap: &Gap) -> io::Result<()> {
+        self.enter(Kind::Gaps, gap.lane)?;
+        put_gap(&mut self.body, consumer, &gap.record);
+        self.done.gaps += 1;
+        self.count()
+    }
+
+    /// Ends the stream and flushes `out`.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn finish(mut self) -> io::Result<Exported> {
+        self.enter(Kind::End, Lane(0))?;
+        self.write_block()?;
+        self.out.flush()?;
+        Ok(self.done)
+    }
+
+    /// Makes the block being filled one of this kind and lane.
+    fn enter(&mut self, kind: Kind, lane: Lane) -> io::Result<()> {
+        if (self.kind, self.lane) != (kind, lane) {
+            if self.items > 0 {
+                self.write_block()?;
+            }
+            (self.kind, self.lane) = (kind, lane);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self) -> io::Result<()> {
+        self.items += 1;
+        if self.body.len() >= BODY_BYTES { self.write_block() } else { Ok(()) }
+    }
+
+    fn write_block(&mut self) -> io::Result<()> {
+        let head = Head {
+            kind: self.kind,
+            lane: self.lane.0,
+            gateway: self.gateway,
+            number: self.number,
+            items: self.items,
+            rows_before: self.rows,
+            body_len: 0,
+            body_crc: 0,
+        };
+        let head = head.seal(&self.body);
+        self.out.write_all(&head)?;
+        self.out.write_all(&self.body)?;
+        self.done.stream_bytes += (head.len() + self.body.len()) as u64;
+        self.number = self.number.saturating_add(1);
+        if self.kind == Kind::Rows {
+            self.rows += u64::from(self.items);
+        }
+        self.items = 0;
+        self.body.clear();
+        Ok(())
+    }
+}

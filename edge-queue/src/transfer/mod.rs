@@ -1,0 +1,20 @@
+//! Moving a backlog to another gateway: a stream of blocks that prove themselves.
+//!
+//! [`Exporter`] writes one, [`Stream`] reads it whatever became of it on the way, [`import`] makes a new queue of it. What
+//! every byte means: `docs/queue-format.md`, "The export stream".
+//!
+//! The rows keep payload, meta, key, lane, order, time stamp, time to live and weight. They get a new identity, since
+//! a row is only known upstream as (gateway, lane, epoch, seq) and the new gateway is another one: what the old one had
+//! sent and not yet heard of may arrive once more under a new identity. The old identity, and the losses the old
+//! gateway had not reported yet, are in the stream for whoever asks later; places of consumers are not.
+
+mod block;
+mod export;
+mod import;
+mod record;
+mod staged;
+mod stream;
+
+pub use export::{ExportError, Exported, Exporter, LaneTotals};
+pub use import::{ImportError, Imported, import};
+pub use stream::{Item, Stream, StreamEnd, StreamError};

@@ -1,0 +1,279 @@
+//! Reading a stream, whatever became of it: whole blocks count, what lies between them is passed over and counted.
+#![deny(clippy::indexing_slicing)]
+
+use std::fmt;
+use std::io::{self, Read};
+
+use super::block::{FORMAT, Found, HEAD, Head, Kind, MAGIC};
+use super::record::{get_gap, get_row};
+use crate::consumer::Gap;
+use crate::row::{LANES_MAX, Lane, StoredRow};
+use crate::store::bytes::Reader;
+
+/// Read at a time. A length in a header costs no RAM before the bytes are there.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What a stream holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Item {
+    /// A row, with the place and epoch it had.
+    Row(StoredRow),
+    /// A loss that this consumer of the old gateway had not reported yet.
+    Gap(String, Gap),
+}
+
+/// What is known at the end of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamEnd {
+    /// The gateway it came from; 0 when no block was found.
+    pub gateway: u64,
+    /// That gateway's last epoch, if the first block was whole.
+    pub epoch: Option<u32>,
+    /// Lanes it had, if the first block was whole.
+    pub lanes: Option<u8>,
+    /// Rows that were in damaged blocks, as their neighbours tell.
+    pub rows_missing: u64,
+    /// Bytes that belong to no whole block.
+    pub bytes_damaged: u64,
+    /// Whether the end was found: without it more may be missing than `rows_missing`.
+    pub ended: bool,
+}
+
+impl StreamEnd {
+    /// Whether everything that was written was read.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.ended && self.rows_missing == 0 && self.bytes_damaged == 0
+    }
+}
+
+/// Why a stream cannot be read at all. Never damage.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// It could not be read.
+    Read(io::Error),
+    /// It was written by a newer version of this crate.
+    NewerFormat {
+        /// Version found.
+        found: u16,
+        /// Newest version this build knows.
+        known: u16,
+    },
+    /// There is not one whole block in it.
+    NoExport,
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StreamError::Read(e) => write!(f, "the stream cannot be read: {e}"),
+            StreamError::NewerFormat { found, known } => {
+                write!(f, "the stream has format {found}, this version knows formats up to {known}")
+            }
+            StreamError::NoExport => f.write_str("no whole block of an export was found"),
+        }
+    }
+}
+
+impl std::error::Error for StreamError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StreamError::Read(e) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a stream item by item. RAM: one block, at most 17 MiB.
+#[derive(Debug)]
+pub struct Stream<R> {
+    input: R,
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` that are done with.
+    at: usize,
+    eof: bool,
+    /// The block being read, and how far.
+    block: Option<Block>,
+    /// Number of the last block, and rows accounted for up to its end.
+    last: Option<(u32, u64)>,
+    end: StreamEnd,
+}
+
+#[derive(Debug)]
+struct Block {
+    kind: Kind,
+    lane: Lane,
+    body: Vec<u8>,
+    at: usize,
+    /// Items to come.
+    left: u32,
+}
+
+impl<R: Read> Stream<R> {
+    /// Begins to read.
+    pub fn new(input: R) -> Stream<R> {
+        let end = StreamEnd::default();
+        Stream { input, buffer: Vec::new(), at: 0, eof: false, block: None, last: None, end }
+    }
+
+    /// The next item; `None` at the end, when [`Stream::end`] tells how it went.
+    ///
+    /// # Errors
+    /// The input fails, is of a newer version, or ended without one whole block.
+    pub fn next_item(&mut self) -> Result<Option<Item>, StreamError> {
+        loop {
+            if let Some(item) = self.take_item() {
+                return Ok(Some(item));
+            }
+            if !self.next_block()? {
+                let any = self.last.is_some();
+                return if any { Ok(None) } else { Err(StreamError::NoExport) };
+            }
+        }
+    }
+
+    /// What was found so far; all of it once there are no more items.
+    pub fn end(&self) -> &StreamEnd {
+        &self.end
+    }
+
+    /// Takes in the next whole block. `false`: there is none.
+    fn next_block(&mut self) -> Result<bool, StreamError> {
+        while self.fill(HEAD)? {
+            match self.head_at(0)? {
+                Some(head) if self.follows(&head) => {
+                    let len = HEAD + head.body_len as usize;
+                    let there = self.fill(len)?;
+                    let body =
+                        self.rest().get(HEAD..len).filter(|body| crc32c::crc32c(body) == head.body_crc);
+                    if let Some(body) = body.map(<[u8]>::to_vec) {
+                        self.at += len;
+                        self.take_block(&head, body);
+                        return Ok(true);
+                    }
+                    // A damaged body has its length; one that was cut out has not.
+                    let next = there && (self.block_at(len)? || (!self.fill(len + 1)? && self.eof));
+                    self.skip(if next { len } else { 1 });
+                }
+                _ => self.skip_to_magic(),
+            }
+        }
+        self.skip(self.rest().len());
+        Ok(false)
+    }
+
+    fn head_at(&self, offset: usize) -> Result<Option<Head>, StreamError> {
+        match Head::decode(self.rest().get(offset..).unwrap_or_default()) {
+            Found::Head(head) => Ok(Some(head)),
+            Found::Newer(found) => Err(StreamError::NewerFormat { found, known: FORMAT }),
+            Found::Nothing => Ok(None),
+        }
+    }
+
+    fn block_at(&mut self, offset: usize) -> Result<bool, StreamError> {
+        self.fill(offset + HEAD)?;
+        Ok(self.head_at(offset)?.is_some_and(|head| self.follows(&head)))
+    }
+
+    /// Whether a header belongs to this stream: not to another one inside a payload.
+    fn follows(&self, head: &Head) -> bool {
+        match self.last {
+            None => true,
+            Some((number, rows)) => {
+                head.gateway == self.end.gateway && head.number > number && head.rows_before >= rows
+            }
+        }
+    }
+
+    fn take_block(&mut self, head: &Head, body: Vec<u8>) {
+        let (number, seen) = (head.number, self.last.map_or(0, |(_, rows)| rows));
+        self.end.gateway = head.gateway;
+        self.miss(head.rows_before.saturating_sub(seen));
+        let rows = if head.kind == Kind::Rows { u64::from(head.items) } else { 0 };
+        self.last = Some((number, head.rows_before.saturating_add(rows)));
+        match head.kind {
+            Kind::Begin => {
+                let mut r = Reader::new(&body);
+                (self.end.epoch, self.end.lanes) = (r.u32(), r.u8());
+            }
+            Kind::End => self.end.ended = true,
+            Kind::Rows | Kind::Gaps => {
+                let (kind, lane, left) = (head.kind, Lane(head.lane), head.items);
+                self.block = Some(Block { kind, lane, body, at: 0, left });
+            }
+        }
+    }
+
+    fn take_item(&mut self) -> Option<Item> {
+        let block = self.block.as_mut().filter(|block| block.left > 0)?;
+        let mut r = Reader::new(block.body.get(block.at..)?);
+        let known = usize::from(block.lane.0) < LANES_MAX;
+        let item = match block.kind {
+            _ if !known => None,
+            Kind::Rows => get_row(&mut r, block.lane).map(Item::Row),
+            _ => get_gap(&mut r, block.lane).map(|(consumer, gap)| Item::Gap(consumer, gap)),
+        };
+        block.at = block.body.len().saturating_sub(r.left());
+        block.left -= 1;
+        if item.is_none() {
+            // A writer's error: the checksum was good.
+            let rows = if block.kind == Kind::Rows { u64::from(block.left) + 1 } else { 0 };
+            self.block = None;
+            self.miss(rows);
+        }
+        item
+    }
+
+    fn miss(&mut self, rows: u64) {
+        self.end.rows_missing = self.end.rows_missing.saturating_add(rows);
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.buffer.get(self.at..).unwrap_or_default()
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.rest().len());
+        self.at += bytes;
+        self.end.bytes_damaged += bytes as u64;
+    }
+
+    /// To where a header may begin next.
+    fn skip_to_magic(&mut self) {
+        let rest = self.rest();
+        let next = (1..rest.len()).find(|at| rest.get(*at..).is_some_and(|r| r.starts_with(MAGIC)));
+        // The last bytes may be the beginning of one.
+        let bytes = next.unwrap_or_else(|| rest.len().saturating_sub(MAGIC.len() - 1).max(1));
+        self.skip(bytes);
+    }
+
+    /// Makes `bytes` bytes available; `false` when there are not so many.
+    fn fill(&mut self, bytes: usize) -> Result<bool, StreamError> {
+        while self.rest().len() < bytes && !self.eof {
+            if self.at > 0 {
+                self.buffer.drain(..self.at);
+                self.at = 0;
+            }
+            let len = self.buffer.len();
+            self.buffer.resize(len + READ_BYTES, 0);
+            let read = match self.buffer.get_mut(len..).map(|room| self.input.read(room)) {
+                Some(Ok(read)) => read.min(READ_BYTES),
+                Some(Err(e)) if e.kind() == io::ErrorKind::Interrupted => {
+                    self.buffer.truncate(len);
+                    continue;
+                }
+                Some(Err(e)) => {
+                    self.buffer.truncate(len);
+                    return Err(StreamError::Read(e));
+                }
+                None => 0,
+            };
+            self.eof = read == 0;
+            self.buffer.truncate(len + read);
+        }
+        Ok(self.rest().len() >= bytes)
+    }
+}
