@@ -1,4 +1,7 @@
 //! A block: a header that proves itself and says how much came before it, and a body with a checksum of its own.
+//!
+//! The four bytes a header begins with never occur in a body: behind each of their first three there stands a byte that
+//! a reader drops. So a stream inside a payload is never taken for a part of the one around it, whatever is damaged.
 #![deny(clippy::indexing_slicing)]
 
 use crate::store::bytes::Reader;
@@ -6,11 +9,14 @@ use crate::store::bytes::Reader;
 /// Version of the stream.
 pub(super) const FORMAT: u16 = 1;
 pub(super) const MAGIC: &[u8; 4] = b"EDGX";
+/// What is followed by [`STUFFING`] in a body: all of the magic but its last byte.
+const STUFFED: &[u8] = b"EDG";
+const STUFFING: u8 = 1;
 /// Bytes of a header.
 pub(super) const HEAD: usize = 48;
 const CRC_AT: usize = HEAD - 4;
-/// The largest row is 16 MiB and lies alone in its block.
-pub(super) const BODY_MAX: usize = 17 * 1024 * 1024;
+/// The largest row is 16 MiB, may need a third more, and lies alone behind 64 KiB of smaller ones.
+pub(super) const BODY_MAX: usize = 22 * 1024 * 1024;
 
 /// What a block holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,5 +108,44 @@ impl Head {
             body_crc: r.u32()?,
         };
         (head.body_len as usize <= BODY_MAX).then_some(Found::Head(head))
+    }
+}
+
+/// The body as it goes into the stream.
+pub(super) fn stuff(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + body.len() / 64);
+    for byte in body {
+        out.push(*byte);
+        if out.ends_with(STUFFED) {
+            out.push(STUFFING);
+        }
+    }
+    out
+}
+
+/// The body as it was.
+pub(super) fn unstuff(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    let mut drop_next = false;
+    for byte in body {
+        if !drop_next {
+            out.push(*byte);
+        }
+        drop_next = !drop_next && out.ends_with(STUFFED);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_never_holds_the_magic_and_comes_back() {
+        for body in [&b"EDGX"[..], b"EDGEDGXEDEDGXX", b"EDG", b"EDG\x01EDG\x01\x01", b"", b"E", b"DGXEDG"] {
+            let out = stuff(body);
+            assert!(!out.windows(4).any(|w| w == MAGIC), "{body:?}");
+            assert_eq!(unstuff(&out), body);
+        }
     }
 }

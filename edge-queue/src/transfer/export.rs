@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use super::block::{Head, Kind};
+use super::block::{Head, Kind, stuff};
 use super::record::{put_gap, put_row};
 use crate::consumer::Gap;
 use crate::row::{LANES_MAX, Lane, StoredRow};
@@ -191,10 +191,11 @@ impl<W: Write> Exporter<W> {
             body_len: 0,
             body_crc: 0,
         };
-        let head = head.seal(&self.body);
+        let body = stuff(&self.body);
+        let head = head.seal(&body);
         self.out.write_all(&head)?;
-        self.out.write_all(&self.body)?;
-        self.done.stream_bytes += (head.len() + self.body.len()) as u64;
+        self.out.write_all(&body)?;
+        self.done.stream_bytes += (head.len() + body.len()) as u64;
         self.number = self.number.saturating_add(1);
         if self.kind == Kind::Rows {
             self.rows += u64::from(self.items);

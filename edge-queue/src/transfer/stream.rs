@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use super::block::{FORMAT, Found, HEAD, Head, Kind, MAGIC};
+use super::block::{FORMAT, Found, HEAD, Head, Kind, MAGIC, unstuff};
 use super::record::{get_gap, get_row};
 use crate::consumer::Gap;
 use crate::row::{LANES_MAX, Lane, StoredRow};
@@ -87,7 +87,7 @@ impl std::error::Error for StreamError {
     }
 }
 
-/// Reads a stream item by item. RAM: one block, at most 17 MiB.
+/// Reads a stream item by item. RAM: one block, twice: some 128 KiB, or one large row.
 #[derive(Debug)]
 pub struct Stream<R> {
     input: R,
@@ -143,42 +143,29 @@ impl<R: Read> Stream<R> {
     /// Takes in the next whole block. `false`: there is none.
     fn next_block(&mut self) -> Result<bool, StreamError> {
         while self.fill(HEAD)? {
-            match self.head_at(0)? {
-                Some(head) if self.follows(&head) => {
-                    let len = HEAD + head.body_len as usize;
-                    let there = self.fill(len)?;
-                    let body =
-                        self.rest().get(HEAD..len).filter(|body| crc32c::crc32c(body) == head.body_crc);
-                    if let Some(body) = body.map(<[u8]>::to_vec) {
-                        self.at += len;
-                        self.take_block(&head, body);
-                        return Ok(true);
-                    }
-                    // A damaged body has its length; one that was cut out has not.
-                    let next = there && (self.block_at(len)? || (!self.fill(len + 1)? && self.eof));
-                    self.skip(if next { len } else { 1 });
+            let head = match Head::decode(self.rest()) {
+                Found::Head(head) if self.follows(&head) => head,
+                Found::Newer(found) => return Err(StreamError::NewerFormat { found, known: FORMAT }),
+                _ => {
+                    self.skip_to_magic();
+                    continue;
                 }
-                _ => self.skip_to_magic(),
+            };
+            let len = HEAD + head.body_len as usize;
+            self.fill(len)?;
+            let body = self.rest().get(HEAD..len).filter(|body| crc32c::crc32c(body) == head.body_crc);
+            if let Some(body) = body.map(unstuff) {
+                self.at += len;
+                self.take_block(&head, body);
+                return Ok(true);
             }
+            self.skip_to_magic();
         }
         self.skip(self.rest().len());
         Ok(false)
     }
 
-    fn head_at(&self, offset: usize) -> Result<Option<Head>, StreamError> {
-        match Head::decode(self.rest().get(offset..).unwrap_or_default()) {
-            Found::Head(head) => Ok(Some(head)),
-            Found::Newer(found) => Err(StreamError::NewerFormat { found, known: FORMAT }),
-            Found::Nothing => Ok(None),
-        }
-    }
-
-    fn block_at(&mut self, offset: usize) -> Result<bool, StreamError> {
-        self.fill(offset + HEAD)?;
-        Ok(self.head_at(offset)?.is_some_and(|head| self.follows(&head)))
-    }
-
-    /// Whether a header belongs to this stream: not to another one inside a payload.
+    /// Whether a header belongs to this stream and comes next.
     fn follows(&self, head: &Head) -> bool {
         match self.last {
             None => true,
