@@ -155,6 +155,12 @@ impl Inspection {
         &self.lost
     }
 
+    /// Whether nothing was found damaged so far, neither by opening nor by reading.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.found.damage.is_empty() && self.lost.is_empty() && self.store.stats().quarantined == 0
+    }
+
     /// Length of the store's file.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
@@ -240,6 +246,8 @@ pub struct Salvaged {
     pub damage: Vec<String>,
     /// Rows known to be lost.
     pub lost: Vec<(Lane, Lost)>,
+    /// Whether nothing was found damaged.
+    pub whole: bool,
     /// Whether the bookkeeping was gone and rows were searched for page by page: some may have been delivered before.
     pub searched: bool,
 }
@@ -255,8 +263,9 @@ pub fn salvage(dir: Box<dyn Dir>, out: &mut dyn Write) -> Result<Salvaged, Inspe
     match Inspection::open_over(&overlay, guard) {
         Ok(mut found) => {
             let exported = found.export(out)?;
+            let whole = found.is_whole();
             let Inspection { found, lost, .. } = found;
-            Ok(Salvaged { exported, damage: found.damage, lost, searched: false })
+            Ok(Salvaged { exported, damage: found.damage, lost, whole, searched: false })
         }
         Err(InspectError::Unusable) => search(&overlay, out),
         Err(e) => Err(e),
@@ -274,7 +283,7 @@ fn search(overlay: &Overlay, out: &mut dyn Write) -> Result<Salvaged, InspectErr
     let exported = exporter.finish().map_err(failed)?;
     let damage =
         vec!["neither superblock nor a segment's start can be used: searched every page for rows".into()];
-    Ok(Salvaged { exported, damage, lost: Vec::new(), searched: true })
+    Ok(Salvaged { exported, damage, lost: Vec::new(), whole: false, searched: true })
 }
 
 #[cfg(not(feature = "ring"))]

@@ -1,22 +1,20 @@
-//! A backlog on its way to another gateway (promises 2, 3, 4 and 12): everything arrives in order with its times, of a damaged
-//! stream what is whole, and an import is all or nothing.
+//! A backlog on its way to another gateway (promises 2, 3, 4 and 12): everything arrives in order with its
+//! times, of a damaged stream what is whole, and an import is all or nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use std::path::PathBuf;
+#[path = "common/streams.rs"]
+mod streams;
+
 use std::sync::Arc;
 
 use edge_queue::inspect::Inspection;
-use edge_queue::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir, budget_percent, row_at, seed};
-use edge_queue::transfer::{Exporter, ImportError, Imported, Item, Stream, StreamEnd, StreamError, import};
-use edge_queue::{
-    Config, Expiry, Gap, GapRecord, Lane, ManualClock, Now, OpenError, Queue, Reason, Row, Stamp, StoreKind,
-    StoredRow, Wait,
-};
+use edge_queue::testing::{Call, Fault, FaultError, Outcome, Rng, SimDir, budget_percent, seed};
+use edge_queue::transfer::{ImportError, Imported, StreamError, import};
+use edge_queue::{Config, Lane, ManualClock, Now, OpenError, Queue, Row, StoreKind, StoredRow, Wait};
+
+use streams::{GATEWAY, gaps, read, rows, stream};
 
 const DURABLE: [StoreKind; 2] = [StoreKind::Ring, StoreKind::Redb];
-const GATEWAY: u64 = 0x0123_4567_89ab_cdef;
-/// FNV-1a of the fixture.
-const HASH: u64 = 0x51ec80e69b6fbd70;
 
 fn config(kind: StoreKind) -> Config {
     let lane = edge_queue::LaneConfig::default().max_bytes(1 << 20);
@@ -34,58 +32,6 @@ fn clock() -> Arc<ManualClock> {
 
 fn open(dir: &SimDir, config: Config) -> Result<Queue, OpenError> {
     Queue::open_in(Box::new(dir.clone()), config, clock())
-}
-
-/// Rows of two lanes with holes between their numbers.
-fn rows(seed: u64, count: u64) -> Vec<StoredRow> {
-    let mut rng = Rng::new(seed);
-    let mut rows = Vec::new();
-    for lane in [Lane(0), Lane(1)] {
-        let mut seq = rng.between(1, 1 << 40);
-        for _ in 0..rng.below(count) {
-            rows.push(row_at(lane, seq, rng.between(1, 9) as u32));
-            seq += rng.between(1, 50);
-        }
-    }
-    rows
-}
-
-fn stream(rows: &[StoredRow], gaps: &[(String, Gap)]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut exporter = Exporter::new(&mut out, GATEWAY, 7, 2).unwrap();
-    rows.iter().for_each(|row| exporter.row(row).unwrap());
-    gaps.iter().for_each(|(consumer, gap)| exporter.gap(consumer, gap).unwrap());
-    let done = exporter.finish().unwrap();
-    assert_eq!((done.rows(), done.gaps), (rows.len() as u64, gaps.len() as u64));
-    assert_eq!(done.stream_bytes, out.len() as u64);
-    out
-}
-
-fn gaps() -> Vec<(String, Gap)> {
-    let record = |reason| GapRecord {
-        first_seq: 3,
-        last_seq: 1 << 50,
-        first_ms: -5,
-        last_ms: i64::MAX,
-        count: 9,
-        reason,
-    };
-    Reason::ALL.into_iter().map(|r| ("hub".to_owned(), Gap { lane: Lane(1), record: record(r) })).collect()
-}
-
-type Read = (Vec<StoredRow>, Vec<(String, Gap)>, StreamEnd);
-
-fn read(bytes: &[u8]) -> Result<Read, StreamError> {
-    let (mut rows, mut gaps) = (Vec::new(), Vec::new());
-    let mut stream = Stream::new(bytes);
-    while let Some(item) = stream.next_item()? {
-        match item {
-            Item::Row(row) => rows.push(row),
-            Item::Gap(consumer, gap) => gaps.push((consumer, gap)),
-            other => panic!("{other:?}"),
-        }
-    }
-    Ok((rows, gaps, *stream.end()))
 }
 
 /// What is imported, as an inspection finds it.
@@ -188,56 +134,6 @@ fn a_running_queue_exports_what_waits_and_the_imported_one_delivers_it() {
     }
 }
 
-/// Whatever byte is wrong: a panic never, rows that were not written never, and what is missing is counted.
-#[test]
-fn a_damaged_stream_gives_its_whole_blocks() {
-    let mut rows = rows(seed(), 500);
-    rows.iter_mut().for_each(|row| row.payload = row.payload.slice(..row.payload.len().min(400)));
-    let bytes = stream(&rows, &gaps());
-    let blocks = bytes.windows(4).filter(|w| w == b"EDGX").count();
-    assert!(blocks >= 4, "{blocks} blocks");
-    let mut rng = Rng::new(seed());
-    let mut cases = 0;
-    for _ in 0..budget_percent() * 100 {
-        let mut bad = bytes.clone();
-        match rng.below(4) {
-            0 => bad.truncate(rng.below(bytes.len() as u64) as usize),
-            1 => {
-                let from = rng.below(bytes.len() as u64) as usize;
-                let to = (from + rng.below(70_000) as usize).min(bytes.len());
-                drop(bad.drain(from..to));
-            }
-            2 => {
-                let at = rng.below(bytes.len() as u64) as usize;
-                let junk_len = rng.between(1, 5_000) as usize;
-                bad.splice(at..at, rng.bytes(junk_len));
-            }
-            _ => {
-                for _ in 0..rng.between(1, 3) {
-                    let at = rng.below(bytes.len() as u64) as usize;
-                    bad[at] ^= 1 << rng.below(8);
-                }
-            }
-        }
-        cases += 1;
-        let (found, _, end) = match read(&bad) {
-            Ok(read) => read,
-            Err(StreamError::NoExport) => continue,
-            Err(e) => panic!("{e}"),
-        };
-        let mut all = rows.iter();
-        assert!(
-            found.iter().all(|row| all.any(|known| known == row)),
-            "a row that was not written, or out of order"
-        );
-        if end.ended {
-            assert_eq!(found.len() as u64 + end.rows_missing, rows.len() as u64);
-        }
-        assert!(bad == bytes || !end.is_whole(), "{end:?}");
-    }
-    println!("executed transfer_damage: {cases} cases");
-}
-
 #[test]
 fn a_block_with_a_wrong_byte_costs_its_rows_and_an_import_takes_the_rest() {
     let rows = rows(seed() + 1, 800);
@@ -253,33 +149,6 @@ fn a_block_with_a_wrong_byte_costs_its_rows_and_an_import_takes_the_rest() {
         assert_eq!(done.rows() + u64::from(lost), rows.len() as u64);
         assert_eq!(found(&dir).len() as u64, done.rows());
     }
-}
-
-#[test]
-fn a_stream_inside_a_payload_is_not_read() {
-    let inner = stream(&rows(5, 100), &[]);
-    let mut outer = rows(6, 100);
-    outer[3].payload = inner.clone().into();
-    outer[4].payload = vec![b'E'; 70_000].into();
-    let bytes = stream(&outer, &[]);
-    for at in (0..bytes.len()).step_by(1 + bytes.len() / 3_000) {
-        let mut bad = bytes.clone();
-        bad[at] ^= 0xff;
-        let (found, _, end) = read(&bad).unwrap();
-        assert!(found.iter().all(|row| outer.contains(row)), "byte {at}");
-        assert!(end.rows_missing + found.len() as u64 <= outer.len() as u64);
-    }
-}
-
-#[test]
-fn nonsense_and_later_versions_are_refused() {
-    assert!(matches!(read(b""), Err(StreamError::NoExport)));
-    assert!(matches!(read(&Rng::new(1).bytes(200_000)), Err(StreamError::NoExport)));
-    let mut newer = stream(&rows(1, 50), &[]);
-    newer[4] = 2;
-    let crc = crc32c(&newer[..44]);
-    newer[44..48].copy_from_slice(&crc.to_le_bytes());
-    assert!(matches!(read(&newer), Err(StreamError::NewerFormat { found: 2, known: 1 })));
 }
 
 #[test]
@@ -363,59 +232,4 @@ fn judge(dir: &SimDir, kind: StoreKind, bytes: &[u8], rows: &[StoredRow]) -> u64
     }
     assert_eq!(found(dir), renumbered(rows));
     1
-}
-
-/// Every field away from its default somewhere.
-fn golden_rows() -> Vec<StoredRow> {
-    let row = |lane: u8, seq: u64| StoredRow {
-        lane: Lane(lane),
-        seq,
-        epoch: if seq > 40 { u32::MAX } else { 3 },
-        stamp: Stamp {
-            boot_id: if seq < 40 { 7 } else { u128::MAX - 7 },
-            up_ms: seq * 33,
-            wall_ms: 1_700_000_000_000 - seq as i64,
-            synced: seq.is_multiple_of(2),
-        },
-        ttl_ms: seq.is_multiple_of(3).then_some(seq * 1_000),
-        expiry: if seq.is_multiple_of(5) { Expiry::Strict } else { Expiry::Lenient },
-        weight: if seq.is_multiple_of(7) { 300 } else { 1 },
-        key: if seq.is_multiple_of(4) { "site/a".into() } else { "".into() },
-        meta: "plant/line2/temp".into(),
-        payload: vec![seq as u8; if seq == 60 { 1_000 } else { 20 }].into(),
-    };
-    [(0, 5), (0, 1 << 40)]
-        .into_iter()
-        .chain((30..70).map(|seq| (1, seq)))
-        .map(|(lane, seq)| row(lane, seq))
-        .collect()
-}
-
-/// It stays as it is when the format changes; then a fixture of the new version joins it. Until version 1 is released:
-/// `EDGE_REGENERATE_GOLDEN=1 cargo test -p edge-queue --test transfer`, which prints the new hash.
-#[test]
-fn a_stream_of_version_1_is_read_for_ever_and_written_now() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/export-v1.edgx");
-    let now = stream(&golden_rows(), &gaps());
-    if std::env::var_os("EDGE_REGENERATE_GOLDEN").is_some() {
-        std::fs::write(&path, &now).unwrap();
-        println!("const HASH: u64 = {:#x};", hash(&now));
-    }
-    let fixture = std::fs::read(path).unwrap();
-    assert_eq!(hash(&fixture), HASH, "the fixture of version 1 was changed");
-    let (rows, losses, end) = read(&fixture).unwrap();
-    assert_eq!((rows, losses), (golden_rows(), gaps()));
-    assert!(end.is_whole());
-    assert!(now == fixture, "the same rows are written otherwise: a change of the format");
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// Bit by bit, apart from the library the code uses.
-fn crc32c(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 & 0u32.wrapping_sub(crc & 1)))
-    })
 }

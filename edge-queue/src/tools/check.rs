@@ -29,7 +29,7 @@ pub fn check(dir: Box<dyn Dir>, json: bool, out: &mut dyn Write) -> Result<Outco
         })?;
     }
     let lanes = lanes.get(..usize::from(found.state().lanes)).unwrap_or_default();
-    let clean = found.damage().is_empty() && found.lost().is_empty();
+    let clean = found.is_whole();
     if json { as_json(&found, lanes, clean, out) } else { as_text(&found, lanes, clean, out) }?;
     Ok(Outcome::of(clean))
 }
@@ -62,6 +62,9 @@ fn as_text(
     writeln!(out, "DAMAGED:")?;
     found.damage().iter().try_for_each(|what| writeln!(out, "  {what}"))?;
     found.lost().iter().try_for_each(|(lane, lost)| writeln!(out, "  {}", words::lost(*lane, lost)))?;
+    if found.damage().is_empty() && found.lost().is_empty() {
+        writeln!(out, "  the file was refused while it was read; its rows could be read all the same")?;
+    }
     writeln!(out, "the next start sets this aside, counts it and goes on with the rest")
 }
 

@@ -80,7 +80,7 @@ pub fn dump(dir: Box<dyn Dir>, what: &Dump, out: &mut dyn Write) -> Result<Outco
     for (lane, lost) in found.lost() {
         line("lost", words::lost_json(*lane, lost), out)?;
     }
-    Ok(Outcome::of(found.damage().is_empty() && found.lost().is_empty()))
+    Ok(Outcome::of(found.is_whole()))
 }
 
 fn line(kind: &str, mut value: Value, out: &mut dyn Write) -> std::io::Result<()> {

@@ -23,7 +23,7 @@ pub fn export(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) ->
     writeln!(out, "{}", words::headline(&found))?;
     say_exported(&exported, out)?;
     say_damage(found.damage(), found.lost(), out)?;
-    Ok(Outcome::of(found.damage().is_empty() && found.lost().is_empty()))
+    Ok(Outcome::of(found.is_whole()))
 }
 
 /// Writes whatever can be read of a damaged store into `stream` and says on `out` what it was.
@@ -37,7 +37,7 @@ pub fn salvage(dir: Box<dyn Dir>, stream: &mut dyn Write, out: &mut dyn Write) -
     if salvaged.searched {
         writeln!(out, "rows that were delivered before may be among them")?;
     }
-    Ok(Outcome::of(salvaged.damage.is_empty() && salvaged.lost.is_empty()))
+    Ok(Outcome::of(salvaged.whole))
 }
 
 /// Makes a queue in an empty directory from a stream, with limits that hold it: those of the application apply when it opens

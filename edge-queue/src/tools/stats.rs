@@ -31,7 +31,7 @@ pub fn stats(dir: Box<dyn Dir>, json: bool, now: &Now, out: &mut dyn Write) -> R
         lanes.push((totals, oldest));
     }
     if json { as_json(&found, &lanes, now, out) } else { as_text(&found, &lanes, now, out) }?;
-    Ok(Outcome::of(found.damage().is_empty() && found.lost().is_empty()))
+    Ok(Outcome::of(found.is_whole()))
 }
 
 type Found = (LaneTotals, Option<StoredRow>);
