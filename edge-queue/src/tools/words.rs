@@ -105,7 +105,7 @@ pub(super) fn gap_json(consumer: &str, gap: &Gap) -> Value {
 
 /// A row's identity as user property `edge-id` carries it.
 pub(super) fn id(gateway: u64, row: &StoredRow) -> String {
-    format!("{gateway:x}-{:x}-{:x}-{:x}", row.lane.0, row.epoch, row.seq)
+    format!("{gateway:016x}-{:x}-{:x}-{:x}", row.lane.0, row.epoch, row.seq)
 }
 
 /// `name` as text, or `name_base64` where the bytes are none.
