@@ -1,0 +1,43 @@
+//! A small real ext4 on a loop device, for root.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Mounted until it is dropped.
+pub(crate) struct Disk {
+    _home: tempfile::TempDir,
+    image: PathBuf,
+    pub(crate) mount: PathBuf,
+}
+
+impl Disk {
+    /// `size` as `truncate -s` takes it. Root gets no reserve, so that full means full.
+    pub(crate) fn new(size: &str) -> Disk {
+        let home = tempfile::tempdir().unwrap();
+        let (image, mount) = (home.path().join("disk.img"), home.path().join("disk"));
+        std::fs::create_dir(&mount).unwrap();
+        run("truncate", &["-s", size, path(&image)]);
+        let options = "lazy_itable_init=0,lazy_journal_init=0";
+        run("mkfs.ext4", &["-q", "-m", "0", "-E", options, path(&image)]);
+        let disk = Disk { _home: home, image, mount };
+        run("mount", &["-o", "loop", path(&disk.image), path(&disk.mount)]);
+        disk
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: also when the test failed with files open, the loop device goes once they are closed.
+        let _ = Command::new("umount").arg("-l").arg(&self.mount).status();
+    }
+}
+
+pub(crate) fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+pub(crate) fn run(program: &str, arguments: &[&str]) {
+    let done = Command::new(program).args(arguments).output();
+    let done = done.unwrap_or_else(|e| panic!("{program} does not start: {e}"));
+    assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+}
