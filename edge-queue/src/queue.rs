@@ -20,7 +20,7 @@ use crate::store::{Recovered, Store};
 use crate::transfer::{ExportError, Exported};
 
 /// Rows of a batch taken under one lock: bounds how long others wait for it.
-const TOGETHER_MAX: usize = 256;
+pub(crate) const TOGETHER_MAX: usize = 256;
 
 /// A bounded, durable queue. A handle: cloning it is cheap, and the last of its clones and consumers to go closes
 /// the queue.
@@ -154,7 +154,6 @@ impl Queue {
     /// # Errors
     /// The first refused row ends it; what was taken stays taken.
     pub fn push_batch(&self, rows: impl IntoIterator<Item = Row>) -> Result<Vec<Pending>, Box<BatchError>> {
-        let engine = &self.handle.engine;
         let mut rows = rows.into_iter().fuse();
         let mut accepted = Vec::with_capacity(rows.size_hint().0);
         loop {
@@ -163,14 +162,11 @@ impl Queue {
             if together.len() == 0 {
                 return Ok(accepted);
             }
-            loop {
-                let (slot, taken, refused) = engine.push_together(&mut together);
-                accepted.extend((0..taken).map(|at| Pending::new(slot.clone(), at, engine.clone())));
+            while let Some(refused) = self.push_together(&mut together, &mut accepted) {
                 let pushed = match refused {
-                    None => break,
-                    Some(Refusal::Error(error)) => Err(error),
+                    Refusal::Error(error) => Err(error),
                     // What it takes to go on may need the disk: that row goes the long way.
-                    Some(Refusal::NeedCommit(row) | Refusal::NeedHead(row, _)) => self.push(*row),
+                    Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => self.push(*row),
                 };
                 match pushed {
                     Ok(pending) => accepted.push(pending),
@@ -181,6 +177,18 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// Takes rows in without waiting for the disk, up to the first for which that is not possible.
+    pub(crate) fn push_together(
+        &self,
+        rows: &mut std::vec::IntoIter<Row>,
+        accepted: &mut Vec<Pending>,
+    ) -> Option<Refusal> {
+        let engine = &self.handle.engine;
+        let (slot, taken, refused) = engine.push_together(rows);
+        accepted.extend((0..taken).map(|at| Pending::new(slot.clone(), at, engine.clone())));
+        refused
     }
 
     /// Makes everything pushed so far durable before it returns: one write and one sync, none when nothing waits.

@@ -1,4 +1,4 @@
-//! Failing media (promise 11): every call of a short run fails once or for a while, with EIO, ENOSPC or half done; no
+//! Failing media (promise 11): every call of a short run fails once or for a while, with EIO, ENOSPC, EROFS or half done; no
 //! panic, no receipt for what is not safe, and after healing everything accepted is stored.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
@@ -16,7 +16,7 @@ fn every_call_may_fail_and_nothing_accepted_is_lost() {
         let mut rng = Rng::new(seed());
         let mut cases = 0;
         for call in Call::ALL {
-            for error in [FaultError::Io, FaultError::NoSpace, FaultError::Short] {
+            for error in [FaultError::Io, FaultError::NoSpace, FaultError::Short, FaultError::ReadOnly] {
                 for sticky in [false, true] {
                     cases += every_nth(open, Fault { call, after: 0, error, sticky }, &mut rng)
                         .unwrap_or_else(|why| panic!("{name}: {why}"));

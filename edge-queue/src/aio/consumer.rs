@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
@@ -17,6 +18,9 @@ use crate::lease::{Chunk, Lease};
 /// Rows the [`Stream`] leases at a time.
 const STREAM_ROWS: usize = 64;
 
+/// Numbers of those who may wait.
+static WAITERS: AtomicU64 = AtomicU64::new(0);
+
 type Answer = Result<Chunk, ConsumerError>;
 
 /// A registered consumer. See [`crate::Consumer`].
@@ -30,20 +34,27 @@ pub struct Consumer {
     /// Leased and not handed out: of a read that outlived the future that asked for it, or ahead of the stream.
     ready: VecDeque<Lease>,
     reading: Option<oneshot::Receiver<Answer>>,
+    waiter: u64,
 }
 
 impl Consumer {
     pub(super) fn new(consumer: crate::Consumer, worker: Worker) -> Consumer {
-        Consumer { consumer, worker, ready: VecDeque::new(), reading: None }
+        let waiter = WAITERS.fetch_add(1, Ordering::Relaxed);
+        Consumer { consumer, worker, ready: VecDeque::new(), reading: None, waiter }
     }
 
     /// Up to `rows_max` rows, at least one; waits for the first. `None` when the queue is closed, the consumer
     /// forgotten or the store unreadable; [`Consumer::lease`] says which.
+    ///
+    /// Cancel safe, as [`Consumer::lease`] is.
     pub async fn next_chunk(&mut self, rows_max: usize) -> Option<Chunk> {
         self.lease(rows_max).await.ok()
     }
 
-    /// Up to `rows_max` rows, at least one; waits for the first. Dropping the future loses nothing.
+    /// Up to `rows_max` rows, at least one; waits for the first.
+    ///
+    /// Cancel safe: rows that a read brought for a dropped future are the first of the next call. They return to their
+    /// place with the consumer.
     ///
     /// # Errors
     /// The consumer was forgotten, the queue closed, or the store could not be read.
@@ -82,7 +93,7 @@ impl Consumer {
                 continue;
             }
             let (engine, id) = (self.consumer.handle.engine.clone(), self.consumer.id);
-            match engine.lease_quick(id, rows_max, cx.waker()) {
+            match engine.lease_quick(id, rows_max, (self.waiter, cx.waker())) {
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(Quick::Rows(rows)) => return Poll::Ready(Ok(Chunk::new(&engine, rows))),
                 Ok(Quick::Later) => return Poll::Pending,
@@ -98,6 +109,12 @@ impl Consumer {
                 }
             }
         }
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.consumer.handle.engine.forget_waiter(self.waiter);
     }
 }
 

@@ -2,8 +2,8 @@
 //! The same queue for async programs: a handle over the same engine.
 //!
 //! What waits for the disk runs on a worker thread as an owned command; the async thread only ever takes the model's
-//! lock. Every future here may be dropped at any await: a push that was handed over is carried out, leased rows
-//! return to their place. Receipts ([`Pending`]) are futures already. Uses tokio's channels, no runtime of its own.
+//! lock. Every future here may be dropped at any await, and says what then is: a command that was handed over is carried
+//! out, leased rows return to their place. Receipts ([`Pending`]) are futures already. Uses tokio's channels, no runtime of its own.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -37,6 +37,7 @@ use crate::error::{CommitError, ConsumerError, Limit, OpenError, PushError};
 use crate::event::Event;
 use crate::model::Refusal;
 use crate::pending::Pending;
+use crate::queue::{BatchError, TOGETHER_MAX};
 use crate::row::Row;
 use crate::stats::{Ledger, Stats};
 
@@ -50,6 +51,9 @@ pub struct Queue {
 
 impl Queue {
     /// See [`crate::Queue::open`].
+    ///
+    /// Cancel safe: a queue that nobody waits for any more is closed again as soon as it is open; until then another
+    /// open gets `Busy`.
     ///
     /// # Errors
     /// As there.
@@ -79,18 +83,54 @@ impl Queue {
 
     /// See [`crate::Queue::push`]. Ready at once unless room must be made by reading or committing.
     ///
+    /// Cancel safe: a row that was handed to the worker thread is taken all the same. Whether it was, one who dropped
+    /// the future does not know: the row is in the queue once or not at all, and a sensor that sends it again makes
+    /// two of it.
+    ///
     /// # Errors
     /// As there.
     pub async fn push(&self, row: Row) -> Result<Pending, PushError> {
         let engine = &self.queue.handle.engine;
-        let row = match engine.push_once(row) {
-            Ok(slot) => return Ok(Pending::new(slot, 0, engine.clone())),
-            Err(Refusal::Error(error)) => return Err(error),
+        match engine.push_once(row) {
+            Ok(slot) => Ok(Pending::new(slot, 0, engine.clone())),
+            Err(refusal) => self.push_slowly(refusal).await,
+        }
+    }
+
+    /// See [`crate::Queue::push_batch`].
+    ///
+    /// Cancel safe: what was taken stays taken, in order and without a hole; the rows after it are gone with the
+    /// future.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn push_batch(&self, rows: Vec<Row>) -> Result<Vec<Pending>, Box<BatchError>> {
+        let mut accepted = Vec::with_capacity(rows.len());
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            let mut together = rows.by_ref().take(TOGETHER_MAX).collect::<Vec<Row>>().into_iter();
+            while let Some(refusal) = self.queue.push_together(&mut together, &mut accepted) {
+                match self.push_slowly(refusal).await {
+                    Ok(pending) => accepted.push(pending),
+                    Err(error) => {
+                        let rest = together.chain(rows).collect();
+                        return Err(Box::new(BatchError { accepted, error, rest }));
+                    }
+                }
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// What a push that could not be ended at once comes to.
+    async fn push_slowly(&self, refusal: Refusal) -> Result<Pending, PushError> {
+        let row = match refusal {
+            Refusal::Error(error) => return Err(error),
             // Reading what may go would hang with the call that does.
-            Err(Refusal::NeedHead(row, _)) if engine.stalled() => {
+            Refusal::NeedHead(row, _) if self.queue.handle.engine.stalled() => {
                 return Err(PushError::Full { row, limit: Limit::Bytes });
             }
-            Err(Refusal::NeedCommit(row) | Refusal::NeedHead(row, _)) => row,
+            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => row,
         };
         let (queue, back) = (self.queue.clone(), row.clone());
         let pushed = self.worker.run(move || queue.push(*row)).await;
@@ -98,6 +138,8 @@ impl Queue {
     }
 
     /// See [`crate::Queue::commit`].
+    ///
+    /// Cancel safe: a commit that was handed over is written; receipts say so.
     ///
     /// # Errors
     /// As there.
@@ -107,6 +149,8 @@ impl Queue {
     }
 
     /// See [`crate::Queue::consumer`].
+    ///
+    /// Cancel safe: the registration may have happened, and asking again finds it.
     ///
     /// # Errors
     /// As there.
@@ -127,6 +171,8 @@ impl Queue {
     }
 
     /// See [`crate::Queue::forget`].
+    ///
+    /// Cancel safe: the consumer is gone or as it was.
     ///
     /// # Errors
     /// As there.
@@ -166,6 +212,8 @@ impl Queue {
     }
 
     /// See [`crate::Queue::close`].
+    ///
+    /// Cancel safe: the queue is closed on the worker thread all the same, at once or with its last handle.
     ///
     /// # Errors
     /// As there.

@@ -116,13 +116,20 @@ impl Engine {
         Ok(())
     }
 
-    /// What is in RAM now; else says what to do. Never waits for the disk.
+    /// Nobody waits under this number any more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn forget_waiter(&self, waiter: u64) {
+        lock(&self.wakers).retain(|(of, _)| *of != waiter);
+    }
+
+    /// What is in RAM now; else says what to do. Never waits for the disk. The waker is kept until there are rows, one for
+    /// each number a waiter has.
     #[cfg(feature = "tokio")]
     pub(crate) fn lease_quick(
         &self,
         reader: u64,
         rows_max: usize,
-        waker: &std::task::Waker,
+        (waiter, waker): (u64, &std::task::Waker),
     ) -> Result<Quick, ConsumerError> {
         let now = self.clock.now();
         let mut out = Vec::new();
@@ -134,8 +141,9 @@ impl Engine {
         let receipts = std::mem::take(&mut model.out);
         if out.is_empty() && matches!(more, More::Done) {
             let mut wakers = lock(&self.wakers);
-            if !wakers.iter().any(|w| w.will_wake(waker)) {
-                wakers.push(waker.clone());
+            match wakers.iter_mut().find(|(of, _)| *of == waiter) {
+                Some((_, known)) => known.clone_from(waker),
+                None => wakers.push((waiter, waker.clone())),
             }
             self.someone_waits.store(true, Ordering::Relaxed);
         }

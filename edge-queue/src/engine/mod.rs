@@ -59,7 +59,8 @@ pub(crate) struct Engine {
     wrote: AtomicBool,
     /// Blocked consumers sleep on it, with `model`.
     rows: Condvar,
-    wakers: Mutex<Vec<Waker>>,
+    /// Of async consumers that wait, by waiter: at most one each, whatever became of the future.
+    wakers: Mutex<Vec<(u64, Waker)>>,
     /// Whether anybody waits for rows: spares a system call per push.
     someone_waits: AtomicBool,
     waits: Mutex<Waits<ThreadId>>,
@@ -156,7 +157,7 @@ impl Engine {
         if whom.consumers {
             self.rows.notify_all();
             let wakers = std::mem::take(&mut *lock(&self.wakers));
-            wakers.into_iter().for_each(Waker::wake);
+            wakers.into_iter().for_each(|(_, waker)| waker.wake());
         }
     }
 
