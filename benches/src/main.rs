@@ -1,6 +1,6 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a bench measures time and opens files")]
-//! `edge-benches queue|bridge|codec [--list]`: figures as ratios to a plain baseline measured in the same run.
+//! `edge-benches queue|bridge|codec [--list]`, `edge-benches queue FIGURE...`: figures as ratios to a plain baseline measured in the same run.
 //!
 //! One JSON object per line: `figure value unit baseline ratio runs`. Rates are messages per second; a ratio above 1
 //! means faster than the baseline, or, for sizes, larger than it.
@@ -19,12 +19,15 @@ fn main() -> ExitCode {
         ["queue", "--list"] => print(&queue::list()),
         ["codec", "--list"] => print(&codec::list()),
         ["bridge", "--list"] => print(&bridge::list()),
-        ["queue"] => queue::run(),
+        ["queue", figures @ ..] => queue::run(figures),
+        [queue::CHILD, what, dir, messages] => queue::child(what, dir, messages),
         ["bridge"] => bridge::run(),
         [bridge::CHILD, hub, spool] => bridge::child(hub, spool),
         ["codec"] => codec::run(),
         _ => {
-            eprintln!("usage: edge-benches queue|bridge|codec [--list]");
+            eprintln!(
+                "usage: edge-benches queue|bridge|codec [--list], or queue with the beginnings of figures' names"
+            );
             return ExitCode::from(2);
         }
     };
