@@ -32,7 +32,6 @@ fn groups() -> Vec<Group> {
         group(drain::names(), drain::run),
         group(bytes::store_names(), bytes::store),
         group(bytes::device_names(), bytes::device),
-        group(bytes::amplification_names(), bytes::amplification),
         group(open::names(&open::USUAL), open::usual),
         long(open::names(&open::MILLION), open::million),
         long(open::names(&open::TEN_MILLION), open::ten_million),
