@@ -9,10 +9,11 @@ use std::process::Command;
 use cargo_metadata::MetadataCommand;
 
 /// Licences we may ship next to MIT and Apache-2.0. An SPDX expression passes if one of its alternatives does.
-const ALLOWED: [&str; 10] = [
+const ALLOWED: [&str; 11] = [
     "MIT",
     "Apache-2.0",
     "BSD-2-Clause",
+    "BSL-1.0",
     "BSD-3-Clause",
     "ISC",
     "Zlib",
