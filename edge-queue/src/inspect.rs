@@ -63,6 +63,7 @@ impl std::error::Error for InspectError {
 /// A queue's directory, opened to be looked into.
 pub struct Inspection {
     kind: StoreKind,
+    format: u32,
     store: Box<dyn Store>,
     found: Recovered,
     regions: Vec<Region>,
@@ -95,28 +96,34 @@ impl Inspection {
     fn open_over(overlay: &Overlay, guard: Box<dyn Send>) -> Result<Inspection, InspectError> {
         let (kind, file_bytes) = find(overlay)?;
         let dir = Box::new(overlay.clone());
-        let (store, found, regions): (Box<dyn Store>, _, _) = match kind {
+        let (store, format, found, regions): (Box<dyn Store>, _, _, _) = match kind {
             #[cfg(feature = "ring")]
             StoreKind::Ring => {
                 let opened = crate::store::RingStore::open_as_it_is(dir).map_err(InspectError::Open)?;
                 let (store, found) = opened.ok_or(InspectError::Unusable)?;
                 let regions = store.regions();
-                (Box::new(store), found, regions)
+                (Box::new(store), crate::store::RingStore::FORMAT, found, regions)
             }
             #[cfg(feature = "redb")]
             StoreKind::Redb => {
                 let opened = crate::store::RedbStore::open_as_it_is(dir).map_err(InspectError::Open)?;
-                (Box::new(opened.0), opened.1, Vec::new())
+                (Box::new(opened.0), crate::store::RedbStore::FORMAT, opened.1, Vec::new())
             }
             other => return Err(not_built(other)),
         };
-        Ok(Inspection { kind, store, found, regions, file_bytes, lost: Vec::new(), _guard: guard })
+        Ok(Inspection { kind, format, store, found, regions, file_bytes, lost: Vec::new(), _guard: guard })
     }
 
     /// Which store it is.
     #[must_use]
     pub fn store_kind(&self) -> StoreKind {
         self.kind
+    }
+
+    /// Newest version of its format that this build writes; an older one is read the same way.
+    #[must_use]
+    pub fn format(&self) -> u32 {
+        self.format
     }
 
     /// The bookkeeping: gateway id, lanes, consumers with their places, ledgers and gap records.

@@ -1,12 +1,16 @@
 //! All disk access goes through two traits, so that a test can lose, tear, reorder or refuse any of it.
 
 use std::io;
+use std::ops::Range;
 
 #[cfg(unix)]
 pub mod os;
 mod overlay;
 
 pub use overlay::Overlay;
+
+/// What files are kept in where they are kept in RAM.
+pub(crate) const PAGE: usize = 4096;
 
 /// One file of fixed or growing size, accessed by offset.
 pub trait Medium: Send {
@@ -47,4 +51,19 @@ pub trait Dir: Send {
     fn free_bytes(&self) -> io::Result<Option<u64>> {
         Ok(None)
     }
+}
+
+/// Cuts a byte range at page boundaries: (page, offset in the page, range in the buffer).
+pub(crate) fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, Range<usize>)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        if done >= len {
+            return None;
+        }
+        let at = offset.saturating_add(done as u64);
+        let within = (at % PAGE as u64) as usize;
+        let take = (PAGE - within).min(len - done);
+        done += take;
+        Some((at / PAGE as u64, within, done - take..done))
+    })
 }

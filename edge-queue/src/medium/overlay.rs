@@ -3,12 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Dir, Medium};
-
-const PAGE: usize = 4096;
+use super::{Dir, Medium, PAGE, pieces};
 
 /// Takes every write, name and removal into RAM and only ever reads from the directory beneath. A store opened on it
 /// does what it would do at its next open, repairs included, and leaves no trace. Cost: RAM for each page written.
@@ -194,21 +191,6 @@ impl Content {
 
 fn end_of(offset: u64, len: usize) -> io::Result<u64> {
     offset.checked_add(len as u64).ok_or_else(|| io::ErrorKind::InvalidInput.into())
-}
-
-/// Cuts a byte range at page boundaries: (page, offset in the page, range in the buffer).
-fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, Range<usize>)> {
-    let mut done = 0;
-    std::iter::from_fn(move || {
-        if done >= len {
-            return None;
-        }
-        let at = offset + done as u64;
-        let within = (at % PAGE as u64) as usize;
-        let take = (PAGE - within).min(len - done);
-        done += take;
-        Some((at / PAGE as u64, within, done - take..done))
-    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-const PAGE_BYTES: usize = 4096;
+const PAGE_BYTES: usize = crate::medium::PAGE;
 type Page = [u8; PAGE_BYTES];
 
 /// A sparse file: a page that was never touched is `None` and reads as zeros.
@@ -91,20 +91,9 @@ impl Image {
     }
 }
 
-/// Cuts a byte range at page boundaries: (page, offset in the page, range in the buffer).
+/// See [`medium::pieces`](crate::medium).
 fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (usize, usize, std::ops::Range<usize>)> {
-    let mut done = 0;
-    std::iter::from_fn(move || {
-        if done >= len {
-            return None;
-        }
-        let at = offset.saturating_add(done as u64);
-        let within = page_index(at % PAGE_BYTES as u64);
-        let take = (PAGE_BYTES - within).min(len - done);
-        let piece = (page_index(at / PAGE_BYTES as u64), within, done..done + take);
-        done += take;
-        Some(piece)
-    })
+    crate::medium::pieces(offset, len).map(|(page, within, range)| (page_index(page), within, range))
 }
 
 fn page_index(n: u64) -> usize {

@@ -15,8 +15,9 @@ use crate::transfer::LaneTotals;
 pub(super) fn headline(found: &Inspection) -> String {
     let state = found.state();
     format!(
-        "{} store, {} lanes, gateway {:016x}, last epoch {}, {}",
+        "{} store format {}, {} lanes, gateway {:016x}, last epoch {}, {}",
         store(found.store_kind()),
+        found.format(),
         state.lanes,
         state.gateway,
         found.epoch(),
@@ -68,6 +69,7 @@ pub(super) fn headline_json(found: &Inspection) -> Map<String, Value> {
     let state = found.state();
     let value = json!({
         "store": store(found.store_kind()),
+        "format": found.format(),
         "lanes": state.lanes,
         "gateway": format!("{:016x}", state.gateway),
         "epoch": found.epoch(),

@@ -76,6 +76,9 @@ impl Head {
 }
 
 impl RedbStore {
+    /// Version of the values' layout.
+    pub(crate) const FORMAT: u32 = FORMAT;
+
     /// Opens or creates the store in `dir`, whose lock the caller holds.
     ///
     /// # Errors

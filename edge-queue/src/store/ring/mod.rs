@@ -75,6 +75,9 @@ pub struct RingStore {
 }
 
 impl RingStore {
+    /// Version of the file's format.
+    pub(crate) const FORMAT: u32 = layout::FORMAT as u32;
+
     /// Opens or makes the ring in `dir`. Damage is set aside and reported, never an error.
     ///
     /// # Errors
