@@ -57,3 +57,84 @@ fn head(item: Item) -> ([u8; 9], usize) {
     let len = 9 - free.len();
     (bytes, len)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(v: &Value<'_>) -> String {
+        let mut out = Vec::new();
+        value(&mut out, v);
+        out.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    #[test]
+    fn rfc_8949_appendix_a_integers_are_written_as_there() {
+        let ints: [(i64, &str); 15] = [
+            (0, "00"),
+            (1, "01"),
+            (10, "0a"),
+            (23, "17"),
+            (24, "1818"),
+            (25, "1819"),
+            (100, "1864"),
+            (1000, "1903e8"),
+            (1_000_000, "1a000f4240"),
+            (1_000_000_000_000, "1b000000e8d4a51000"),
+            (-1, "20"),
+            (-10, "29"),
+            (-100, "3863"),
+            (-1000, "3903e7"),
+            (i64::MIN, "3b7fffffffffffffff"),
+        ];
+        for (v, bytes) in ints {
+            assert_eq!(hex(&Value::I64(v)), bytes);
+        }
+        assert_eq!(hex(&Value::U64(u64::MAX)), "1bffffffffffffffff");
+    }
+
+    #[test]
+    fn rfc_8949_appendix_a_floats_are_written_as_there() {
+        let floats: [(f64, &str); 16] = [
+            (0.0, "f90000"),
+            (-0.0, "f98000"),
+            (1.0, "f93c00"),
+            (1.1, "fb3ff199999999999a"),
+            (1.5, "f93e00"),
+            (65504.0, "f97bff"),
+            (100_000.0, "fa47c35000"),
+            (f64::from(f32::MAX), "fa7f7fffff"),
+            (1.0e300, "fb7e37e43c8800759c"),
+            (5.960_464_477_539_063e-8, "f90001"),
+            (0.000_061_035_156_25, "f90400"),
+            (-4.0, "f9c400"),
+            (-4.1, "fbc010666666666666"),
+            (f64::INFINITY, "f97c00"),
+            (f64::NAN, "f97e00"),
+            (f64::NEG_INFINITY, "f9fc00"),
+        ];
+        for (v, bytes) in floats {
+            assert_eq!(hex(&Value::F64(v)), bytes, "{v}");
+        }
+    }
+
+    #[test]
+    fn rfc_8949_appendix_a_strings_and_simple_values_are_written_as_there() {
+        for (v, bytes) in [(Value::Bool(false), "f4"), (Value::Bool(true), "f5"), (Value::Null, "f6")] {
+            assert_eq!(hex(&v), bytes);
+        }
+        assert_eq!(hex(&Value::Bytes(vec![].into())), "40");
+        assert_eq!(hex(&Value::Bytes(vec![1, 2, 3, 4].into())), "4401020304");
+        for (text, bytes) in [
+            ("", "60"),
+            ("a", "6161"),
+            ("IETF", "6449455446"),
+            ("\"\\", "62225c"),
+            ("\u{fc}", "62c3bc"),
+            ("\u{6c34}", "63e6b0b4"),
+            ("\u{10151}", "64f0908591"),
+        ] {
+            assert_eq!(hex(&Value::Text(text.into())), bytes);
+        }
+    }
+}

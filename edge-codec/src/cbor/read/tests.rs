@@ -130,3 +130,62 @@ fn a_tiny_input_that_claims_gigabytes_is_refused_by_its_length() {
         assert!(matches!(reader.skip(1), Err(DecodeError::Truncated { offset: 9, .. })), "{bytes}");
     }
 }
+
+/// Every other item of the appendix: as a field that nobody reads it is passed over to its last byte.
+#[test]
+fn rfc_8949_appendix_a_items_of_definite_length_are_passed_over() {
+    for bytes in [
+        "c249010000000000000000",
+        "3bffffffffffffffff",
+        "c349010000000000000000",
+        "f7",
+        "f0",
+        "f8ff",
+        "c074323031332d30332d32315432303a30343a30305a",
+        "c11a514b67b0",
+        "c1fb41d452d9ec200000",
+        "d74401020304",
+        "d818456449455446",
+        "d82076687474703a2f2f7777772e6578616d706c652e636f6d",
+        "80",
+        "83010203",
+        "8301820203820405",
+        "98190102030405060708090a0b0c0d0e0f101112131415161718181819",
+        "a0",
+        "a201020304",
+        "a26161016162820203",
+        "826161a161626163",
+        "a56161614161626142616361436164614461656145",
+    ] {
+        let input = unhex(bytes);
+        let mut reader = Reader::new(&input, &Limits::default());
+        assert_eq!(reader.skip(1), Ok(()), "{bytes}");
+        assert_eq!(reader.left(), 0, "{bytes}");
+        let mut cut = Reader::new(&input[..input.len() - 1], &Limits::default());
+        assert!(cut.skip(1).is_err(), "{bytes}");
+    }
+}
+
+#[test]
+fn rfc_8949_appendix_a_items_of_indefinite_length_are_refused_by_name() {
+    for bytes in [
+        "5f42010243030405ff",
+        "7f657374726561646d696e67ff",
+        "9fff",
+        "9f018202039f0405ffff",
+        "9f01820203820405ff",
+        "83018202039f0405ff",
+        "83019f0203ff820405",
+        "9f0102030405060708090a0b0c0d0e0f101112131415161718181819ff",
+        "bf61610161629f0203ffff",
+        "826161bf61626163ff",
+        "bf6346756ef563416d7421ff",
+    ] {
+        let input = unhex(bytes);
+        let error = Reader::new(&input, &Limits::default()).skip(1).unwrap_err();
+        assert!(
+            matches!(&error, DecodeError::Malformed { what, .. } if what == "indefinite length"),
+            "{error}"
+        );
+    }
+}
