@@ -75,6 +75,14 @@ impl<'a> SensorTable<'a> {
         self.sorted.iter()
     }
 
+    /// The same table, independent of the input it was decoded from.
+    #[must_use]
+    pub fn into_owned(self) -> SensorTable<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let sensor = |s: Sensor<'a>| Sensor { id: s.id, name: owned(s.name), unit: owned(s.unit) };
+        SensorTable { sorted: self.sorted.into_iter().map(sensor).collect() }
+    }
+
     /// How many sensors there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -8,9 +8,10 @@
 
 mod support;
 
-use edge_codec::{BatchId, Limits, Reading, Value};
+use edge_codec::sparkplug::{self, Birth};
+use edge_codec::{BatchId, Limits, Reading, Value, influx};
 use std::path::PathBuf;
-use support::{AnyEncoder, KINDS, Kind, samples};
+use support::{AnyEncoder, KINDS, Kind, plain_table, samples, table};
 
 const ID: BatchId = BatchId { gateway: 0x00c0_ffee_0000_0001, lane: 1, epoch: 42, first_seq: 1000 };
 
@@ -27,7 +28,7 @@ fn name(kind: Kind) -> &'static str {
         Kind::SenmlJson => "pack.senml.json",
         Kind::SenmlCbor => "pack.senml.cbor",
         Kind::SenmlDecimal => "pack-decimal.senml.cbor",
-        Kind::Sparkplug => "payload.sparkplug",
+        Kind::Sparkplug => "birth.sparkplug",
     }
 }
 
@@ -65,10 +66,32 @@ fn encoded_with_holes(kind: Kind) -> Vec<u8> {
     enc.finish_under(usize::MAX).unwrap().to_vec()
 }
 
+/// Formats and forms that are only written here.
+fn written() -> [(&'static str, Vec<u8>); 3] {
+    let table = table();
+    let readings = Kind::Sparkplug.samples();
+    let sparkplug = |mut enc: sparkplug::Encoder<_>| {
+        readings.iter().for_each(|r| enc.push(r).unwrap());
+        enc.finish_under(usize::MAX).unwrap().to_vec()
+    };
+    let plain = plain_table();
+    let mut lines = influx::Encoder::new(&plain);
+    Kind::SenmlJson.samples().iter().for_each(|r| lines.push(r).unwrap());
+    [
+        ("payload.sparkplug", sparkplug(sparkplug::Encoder::new(&table))),
+        (
+            "data.sparkplug",
+            sparkplug(sparkplug::Encoder::new(&table).aliases().first_seq(1).historical(true)),
+        ),
+        ("lines.influx", lines.finish_under(usize::MAX).unwrap().to_vec()),
+    ]
+}
+
 /// The files, with what is written today.
 fn files() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
     let plain = KINDS.into_iter().map(|kind| (name(kind), encoded(kind)));
-    plain.chain(KINDS.into_iter().filter_map(|kind| Some((name_with_holes(kind)?, encoded_with_holes(kind)))))
+    let with_holes = |kind| Some((name_with_holes(kind)?, encoded_with_holes(kind)));
+    plain.chain(KINDS.into_iter().filter_map(with_holes)).chain(written())
 }
 
 /// FNV-1a, 64 bits.
@@ -142,6 +165,19 @@ fn golden_files_with_holes_read_as_the_rows_they_were_made_of() {
             assert!(Reading { sensor: sent.sensor, ..got }.same(sent));
         }
         assert_eq!((batch.next_seq(), batch.next()), (None, None));
+    }
+}
+
+#[test]
+fn golden_data_is_read_with_its_birth() {
+    let file = |name| std::fs::read(dir().join(name)).unwrap();
+    let (birth, data) = (file("birth.sparkplug"), file("data.sparkplug"));
+    let birth = Birth::read(&birth, &Limits::default()).unwrap();
+    let batch = birth.decode(&data, &Limits::default()).unwrap();
+    assert_eq!((batch.sensors(), batch.len()), (&table(), Kind::Sparkplug.samples().len()));
+    for (got, sent) in batch.zip(Kind::Sparkplug.samples()) {
+        let got = got.unwrap();
+        assert!(got.value.same(&sent.value) && got.time == sent.time, "{sent:?}, {got:?}");
     }
 }
 

@@ -5,8 +5,9 @@
 mod support;
 
 use edge_codec::json::{self, FieldMap, Source};
+use edge_codec::sparkplug::{self, Birth};
 use edge_codec::{BatchId, DecodeError, Limits, cbor, protobuf};
-use support::{AnyEncoder, KINDS, Kind, Rng, cases, seed};
+use support::{AnyEncoder, KINDS, Kind, Rng, cases, seed, table};
 
 fn batch(kind: Kind) -> Vec<u8> {
     let table = kind.table();
@@ -122,12 +123,41 @@ fn fuzzed_batches_never_panic() {
     }
 }
 
+/// Births, data read with them, and payloads metric by metric.
+#[test]
+fn fuzzed_sparkplug_sessions_never_panic() {
+    let n = cases(1_000_000);
+    let table = table();
+    let encode = |mut enc: sparkplug::Encoder<_>| {
+        Kind::Sparkplug.samples().iter().for_each(|r| enc.push(r).unwrap());
+        enc.finish_under(usize::MAX).unwrap().to_vec()
+    };
+    let birth = encode(sparkplug::Encoder::new(&table).birth());
+    let data = encode(sparkplug::Encoder::new(&table).aliases());
+    let good = Birth::read(&birth, &Limits::default()).unwrap();
+    let mut rng = Rng(seed() ^ 2);
+    let mut read = 0;
+    for _ in 0..n / 2 {
+        let bad = mutate(&mut rng, &data);
+        if let Ok(batch) = good.decode(&bad, &Limits::default()) {
+            assert_eq!(batch.len(), batch.filter(Result::is_ok).count());
+            read += 1;
+        }
+        let bad = mutate(&mut rng, &birth);
+        if let Ok(birth) = Birth::read(&bad, &Limits::default()) {
+            let _ = birth.decode(&data, &Limits::default());
+        }
+    }
+    assert!(read > 0);
+    println!("executed codec.fuzz.birth: {n} cases ({read} read)");
+}
+
 #[test]
 fn fuzzed_noise_and_imports_never_panic() {
     let n = cases(500_000);
     let mut rng = Rng(seed() ^ 1);
     let good = br#"[{"sensor":"a\u00e9","value":1.5e3,"unit":"C","quality":"bad","ts":1580515200000,"x":{"y":[1,null]}},{"value":true}]"#;
-    let map = FieldMap::default().unit("/x/y");
+    let map = FieldMap::default().unit("/x/y").each("/x");
     let source = Source { sensor: Some("t"), arrival_ms: 7 };
     for i in 0..n {
         let len = rng.below(64);

@@ -6,7 +6,7 @@ mod support;
 
 use edge_codec::{BatchId, EncodeError, Limits, Reading, SensorTable, Value, json, quality};
 use proptest::prelude::*;
-use support::{AnyEncoder, KINDS, Kind, property, reading, samples, table};
+use support::{AnyEncoder, KINDS, Kind, property, reading, samples, series, table};
 
 /// A time that every format can carry.
 const NOW: i64 = 1_580_515_200_000;
@@ -207,7 +207,7 @@ fn json_writes_null_and_bad_for_nan_only_when_told_to() {
 #[test]
 fn real_series_are_bit_exact_through_all_formats() {
     for csv in [include_str!("data/nab_temps.csv"), include_str!("data/nab_counters.csv")] {
-        let (table, readings) = parse(csv);
+        let (table, readings) = series(csv, "");
         assert!(readings.len() >= 300);
         for kind in KINDS {
             let mut enc = AnyEncoder::new(kind, &table);
@@ -228,29 +228,4 @@ fn real_series_are_bit_exact_through_all_formats() {
             println!("{kind:?}: {:.1} bytes per reading", bytes as f64 / readings.len() as f64);
         }
     }
-}
-
-fn parse(csv: &str) -> (SensorTable<'_>, Vec<Reading<'_>>) {
-    let mut lines = csv.lines();
-    let mut table = SensorTable::new();
-    let mut kinds = Vec::new();
-    for (i, column) in lines.next().unwrap().split(',').skip(1).enumerate() {
-        let [name, kind, unit] = column.split(':').collect::<Vec<_>>()[..] else { panic!("{column}") };
-        table.insert(i as u32, name, unit);
-        kinds.push(kind);
-    }
-    let mut readings = Vec::new();
-    for line in lines {
-        let mut cells = line.split(',');
-        let time = cells.next().unwrap().parse().unwrap();
-        for ((sensor, cell), kind) in (0..).zip(cells).zip(&kinds).filter(|((_, cell), _)| !cell.is_empty()) {
-            let value = match *kind {
-                "f64" => Value::F64(cell.parse().unwrap()),
-                "int" => Value::I64(cell.parse().unwrap()),
-                other => panic!("{other}"),
-            };
-            readings.push(Reading { sensor, time, value, quality: 0 });
-        }
-    }
-    (table, readings)
 }

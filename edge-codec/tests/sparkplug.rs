@@ -146,9 +146,9 @@ fn what_we_write_is_the_message_of_the_specification_byte_for_byte() {
 }
 
 #[test]
-fn quality_and_unit_are_properties() {
+fn quality_and_a_births_unit_are_properties() {
     let table = table();
-    let mut enc = sparkplug::Encoder::new(&table);
+    let mut enc = sparkplug::Encoder::new(&table).birth();
     readings().iter().for_each(|r| enc.push(r).unwrap());
     let read = TahuPayload::decode(&enc.finish_under(usize::MAX).unwrap()[..]).unwrap();
     let properties = |at: usize| read.metrics[at].properties.clone().unwrap();

@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::decode::read;
+use super::decode::{Numbers, read};
 use super::payload::Payload;
 use crate::{Batch, DecodeError, Limits, SensorTable};
 use std::collections::HashMap;
@@ -21,22 +21,20 @@ impl Birth {
     /// # Errors
     /// As [`decode`](super::decode); a metric needs an alias to be looked up, others are passed over.
     pub fn read(input: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
-        let mut birth = Self::default();
-        for metric in Payload::read(input, limits)?.metrics() {
+        let payload = Payload::read(input, limits)?;
+        let mut numbers = Numbers::of(&payload, None, limits.sensors)?;
+        let mut datatypes = HashMap::new();
+        for metric in payload.metrics() {
             let metric = metric?;
             let Some(alias) = metric.alias.map(|alias| number(metric.offset, alias)).transpose()? else {
                 continue;
             };
-            let limit = limits.sensors;
-            if birth.datatypes.len() >= limit && !birth.datatypes.contains_key(&alias) {
-                let (offset, found) = (metric.offset, limit as u64 + 1);
-                return Err(DecodeError::Limit { what: "sensors", offset, limit, found });
+            let id = numbers.sensor(&metric, Some(alias))?;
+            if let Some(datatype) = metric.datatype {
+                datatypes.entry(id).or_insert(datatype);
             }
-            birth.datatypes.insert(alias, metric.datatype.unwrap_or(0));
-            let unit = metric.unit.unwrap_or("").to_owned();
-            birth.sensors.insert(alias, metric.name.unwrap_or("").to_owned(), unit);
         }
-        Ok(birth)
+        Ok(Self { sensors: numbers.table()?.into_owned(), datatypes })
     }
 
     /// Names and units; the numbers are the aliases.
@@ -55,7 +53,7 @@ impl Birth {
     }
 
     pub(super) fn datatype(&self, alias: u32) -> Option<u32> {
-        self.datatypes.get(&alias).copied().filter(|datatype| *datatype != 0)
+        self.datatypes.get(&alias).copied()
     }
 }
 

@@ -77,7 +77,7 @@ fn time(metric: &Metric<'_>, payload: Option<u64>, arrival_ms: Option<i64>) -> R
 }
 
 /// Which number a metric's sensor has.
-struct Numbers<'a> {
+pub(super) struct Numbers<'a> {
     birth: Option<&'a Birth>,
     limit: usize,
     /// Aliases of the payload, sorted: not free for others.
@@ -88,7 +88,11 @@ struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    fn of(payload: &Payload<'a>, birth: Option<&'a Birth>, limit: usize) -> Result<Self, DecodeError> {
+    pub(super) fn of(
+        payload: &Payload<'a>,
+        birth: Option<&'a Birth>,
+        limit: usize,
+    ) -> Result<Self, DecodeError> {
         let mut aliases = Vec::with_capacity(payload.metrics().len());
         for metric in payload.metrics() {
             let metric = metric?;
@@ -102,7 +106,7 @@ impl<'a> Numbers<'a> {
         Ok(Self { birth, limit, aliases, by_name, next: 0, sensors })
     }
 
-    fn sensor(&mut self, metric: &Metric<'a>, alias: Option<u32>) -> Result<u32, DecodeError> {
+    pub(super) fn sensor(&mut self, metric: &Metric<'a>, alias: Option<u32>) -> Result<u32, DecodeError> {
         let name = metric.name.unwrap_or("");
         let known = alias.or_else(|| self.by_name.get(name).copied());
         let id = match known {
@@ -143,7 +147,7 @@ impl<'a> Numbers<'a> {
         Ok(id)
     }
 
-    fn table(self) -> Result<SensorTable<'a>, DecodeError> {
+    pub(super) fn table(self) -> Result<SensorTable<'a>, DecodeError> {
         SensorTable::from_unsorted(self.sensors.into_values().collect())
             .map_err(|twice| DecodeError::Duplicate { offset: 0, field: format!("sensor {twice}").into() })
     }

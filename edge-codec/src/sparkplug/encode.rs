@@ -27,7 +27,8 @@ enum Naming {
 }
 
 impl<S: Sensors> crate::Encoder<S, Sparkplug> {
-    /// Metrics have name, alias and datatype: for NBIRTH and DBIRTH.
+    /// Metrics have name, alias and datatype, and the first of each sensor its unit: for NBIRTH and DBIRTH, and for
+    /// payloads that are to be read alone with nothing lost.
     pub fn birth(mut self) -> Self {
         self.wire.naming = Naming::Birth;
         self
@@ -136,8 +137,8 @@ impl Sparkplug {
         if self.historical {
             put_number(&mut out, tag::IS_HISTORICAL, 1);
         }
-        let unit = (row.new && self.naming != Naming::Alias && !row.sensor.unit.is_empty())
-            .then_some(row.sensor.unit.as_ref());
+        let has_unit = self.naming == Naming::Birth && row.new && !row.sensor.unit.is_empty();
+        let unit = has_unit.then_some(row.sensor.unit.as_ref());
         properties(&mut out, reading.quality, unit);
         value(&mut out, &reading.value);
         out

@@ -5,11 +5,11 @@
 //!
 //! | form | a metric has | for |
 //! |---|---|---|
-//! | default | name, datatype | payloads that are read alone |
-//! | [`birth`](crate::Encoder::birth) | name, alias, datatype | NBIRTH, DBIRTH |
+//! | [`birth`](crate::Encoder::birth) | name, alias, datatype, unit | NBIRTH, DBIRTH, payloads that are read alone |
+//! | default | name, datatype | NDATA, DDATA without aliases |
 //! | [`aliases`](crate::Encoder::aliases) | alias; the datatype of integers whose sign is in doubt | NDATA, DDATA |
 //!
-//! The alias is the sensor's number; a unit is the property `engUnit` of a sensor's first metric (not in `aliases`).
+//! The alias is the sensor's number; the unit is the property `engUnit` of a sensor's first metric.
 //! Each payload has a `seq` that counts on from [`first_seq`](crate::Encoder::first_seq) and wraps at 256, and a
 //! timestamp ([`sent_at`](crate::Encoder::sent_at), else the first reading's). [`historical`](crate::Encoder::historical)
 //! marks readings out of a backlog. [`with_body`] makes a payload around another format.

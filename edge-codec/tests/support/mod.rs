@@ -72,6 +72,7 @@ pub enum Kind {
     SenmlCbor,
     /// SenML in CBOR with decimal fractions.
     SenmlDecimal,
+    /// A birth: the form that carries names and units.
     Sparkplug,
 }
 
@@ -141,7 +142,7 @@ impl Kind {
 
     /// Whether a decoded reading has the number its sensor was given; else the name alone tells.
     pub fn keeps_numbers(self) -> bool {
-        matches!(self, Kind::Cbor | Kind::Protobuf | Kind::Columns)
+        matches!(self, Kind::Cbor | Kind::Protobuf | Kind::Columns | Kind::Sparkplug)
     }
 
     /// Whether identity, mark and sequence runs are carried.
@@ -205,7 +206,7 @@ impl<'t> AnyEncoder<'t> {
             Kind::SenmlJson => Self::SenmlJson(senml::json::Encoder::new(table)),
             Kind::SenmlCbor => Self::SenmlCbor(senml::cbor::Encoder::new(table)),
             Kind::SenmlDecimal => Self::SenmlCbor(senml::cbor::Encoder::new(table).decimal_fractions(true)),
-            Kind::Sparkplug => Self::Sparkplug(sparkplug::Encoder::new(table)),
+            Kind::Sparkplug => Self::Sparkplug(sparkplug::Encoder::new(table).birth()),
         }
     }
     pub fn identify(self, id: edge_codec::BatchId, pd: bool) -> Self {
@@ -337,4 +338,31 @@ pub fn non_finite() -> Vec<Reading<'static>> {
     let bits = [0x7ff8_0000_0000_0000, 0xfff8_0000_0000_0001, 0x7ff0_0000_0000_0001];
     let values = bits.map(f64::from_bits).into_iter().chain([f64::INFINITY, f64::NEG_INFINITY]);
     values.map(|v| Reading { sensor: 0, time: 1_580_515_200_000, value: Value::F64(v), quality: 0 }).collect()
+}
+
+/// Readings of a wide CSV (tests/data/README.md), the names after `prefix`.
+pub fn series<'a>(csv: &'a str, prefix: &str) -> (SensorTable<'a>, Vec<Reading<'a>>) {
+    let mut lines = csv.lines();
+    let mut table = SensorTable::new();
+    let mut kinds = Vec::new();
+    for (i, column) in lines.next().unwrap().split(',').skip(1).enumerate() {
+        let [name, kind, unit] = column.split(':').collect::<Vec<_>>()[..] else { panic!("{column}") };
+        table.insert(i as u32, format!("{prefix}{name}"), unit);
+        kinds.push(kind);
+    }
+    let mut readings = Vec::new();
+    for line in lines {
+        let mut cells = line.split(',');
+        let time = cells.next().unwrap().parse().unwrap();
+        for ((sensor, cell), kind) in (0..).zip(cells).zip(&kinds).filter(|((_, cell), _)| !cell.is_empty()) {
+            let value = match *kind {
+                "f64" => Value::F64(cell.parse().unwrap()),
+                "int" => Value::I64(cell.parse().unwrap()),
+                "bool" => Value::Bool(cell != "0"),
+                other => panic!("{other}"),
+            };
+            readings.push(Reading { sensor, time, value, quality: 0 });
+        }
+    }
+    (table, readings)
 }
