@@ -32,6 +32,7 @@ struct Arguments {
 enum Command {
     /// Read every row and say what is damaged
     Check {
+        /// Directory of a queue: a gateway's --state
         dir: PathBuf,
         /// One JSON object instead of text
         #[arg(long)]
@@ -39,6 +40,7 @@ enum Command {
     },
     /// What waits, since when, for whom
     Stats {
+        /// Directory of a queue: a gateway's --state
         dir: PathBuf,
         /// One JSON object instead of text
         #[arg(long)]
@@ -46,6 +48,7 @@ enum Command {
     },
     /// Everything that waits, one JSON object per line
     Dump {
+        /// Directory of a queue: a gateway's --state
         dir: PathBuf,
         /// One lane only
         #[arg(long, value_parser = clap::value_parser!(u8).range(0..4))]
@@ -61,17 +64,29 @@ enum Command {
         payload: Show,
     },
     /// Write everything that waits into a file for another gateway; consumes nothing
-    Export { dir: PathBuf, out: PathBuf },
+    Export {
+        /// Directory of a queue: a gateway's --state
+        dir: PathBuf,
+        /// File to be made
+        out: PathBuf,
+    },
     /// Make a queue with a new gateway id from an exported file
     Import {
+        /// File an export or a salvage made
         input: PathBuf,
+        /// Directory without a queue; made when it is not there
         dir: PathBuf,
         /// The store of the new queue
         #[arg(long, value_enum, default_value_t = Store::Ring)]
         store: Store,
     },
     /// Like export, for a store that is badly damaged: whatever can be read
-    Salvage { dir: PathBuf, out: PathBuf },
+    Salvage {
+        /// Directory of a queue: a gateway's --state
+        dir: PathBuf,
+        /// File to be made
+        out: PathBuf,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]

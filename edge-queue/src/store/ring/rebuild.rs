@@ -5,6 +5,7 @@ use super::RingStore;
 use super::aside::Aside;
 use super::layout::{FILE, FILE_NEW, Geometry};
 use super::open::create;
+use super::reader::Reader;
 use super::scan::Scan;
 use super::segment::Look;
 use super::superblock::Superblock;
@@ -54,6 +55,8 @@ pub(super) fn rebuild(
         }
     };
     let _ = old.dir.remove(FILE_NEW);
+    // What the copy found lost is told again to whoever reads.
+    old.reader = Reader::default();
     recovered.limits_kept = Some(why);
     Ok((old, recovered))
 }
