@@ -1,5 +1,7 @@
 //! What a queue may use and how it behaves at its limits. Every setter states unit, default and cost.
 
+#[cfg(feature = "ring")]
+mod budget;
 mod consumer;
 mod order;
 

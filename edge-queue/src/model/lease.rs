@@ -14,7 +14,7 @@ use crate::store::ReadLimit;
 use crate::time::Now;
 
 /// Rows and bytes read ahead per consumer and lane; also its RAM.
-const AHEAD: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
+pub(crate) const AHEAD: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
 
 /// A row handed out.
 pub(crate) struct Leased {

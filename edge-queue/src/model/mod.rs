@@ -16,6 +16,8 @@ mod owed;
 mod own_limit;
 mod place;
 mod push;
+#[cfg(feature = "ring")]
+pub(crate) mod ram;
 mod ranges;
 mod read;
 mod slot;

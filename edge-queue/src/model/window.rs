@@ -15,8 +15,11 @@ pub(crate) const CACHE_BYTES: u64 = 256 * 1024;
 /// RAM of an unwritten row besides its bytes: its entry, room for it to grow into, and its receipt.
 const ROW_RAM_BYTES: u64 = 768;
 
+/// RAM of a row's entry; its bytes count its payload's.
+const ENTRY_BYTES: u64 = size_of::<StoredRow>() as u64;
+
 /// Rows whose place is kept for the next commit's rows instead of being given back and asked for again.
-const SPARE_ROWS_MAX: usize = 1024;
+pub(crate) const SPARE_ROWS_MAX: usize = 1024;
 
 /// See the module. Ascending by number: first the written rows, then those of the commit under way, then those that wait.
 pub(crate) struct Window {
@@ -188,7 +191,7 @@ impl Window {
     }
 
     fn trim(&mut self) {
-        while self.stored_bytes > CACHE_BYTES {
+        while self.stored_bytes + self.stored.len() as u64 * ENTRY_BYTES > CACHE_BYTES {
             let Some(row) = self.stored.pop_front() else { break };
             self.stored_bytes -= row.bytes();
             self.from = row.seq + 1;

@@ -33,6 +33,8 @@ mod ring;
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
 #[cfg(feature = "ring")]
+pub(crate) use self::ring::Footprint;
+#[cfg(feature = "ring")]
 pub use self::ring::RingStore;
 #[cfg(feature = "ring")]
 pub(crate) use self::ring::Salvage;

@@ -18,6 +18,7 @@ mod aside;
 mod blank;
 mod changes;
 mod finished;
+mod footprint;
 mod frame;
 mod free;
 mod lane;
@@ -34,6 +35,8 @@ mod superblock;
 mod tail;
 mod window;
 mod writer;
+
+pub(crate) use footprint::Footprint;
 
 use std::sync::Arc;
 

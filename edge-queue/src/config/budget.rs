@@ -1,0 +1,139 @@
+//! How much disk and RAM a configuration takes, and the largest one that fits a budget.
+
+use super::Config;
+use crate::error::ConfigError;
+use crate::model::ram;
+use crate::row::ROW_OVERHEAD_BYTES;
+use crate::store::Footprint;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+/// Consumers a budget is made for.
+const CONSUMERS: u32 = 2;
+/// Largest row of a roomy budget, and the least a tight one is asked to take.
+const ROW_BYTES_MAX: u64 = 256 * KIB;
+const ROW_BYTES_MIN: u64 = 4 * KIB;
+/// Rows waiting for the store: the least that is worth having, and the most that helps.
+const UNWRITTEN_MIN: u64 = 64 * KIB;
+const UNWRITTEN_MAX: u64 = 64 * MIB;
+/// Least limit of the last lane, in rows of the largest size.
+const ROWS_MIN: u64 = 32;
+/// Segment sizes tried, the best first: small ones cost entries, large ones an index.
+const SEGMENTS: [u64; 8] = [MIB, 512 * KIB, 2 * MIB, 256 * KIB, 4 * MIB, 8 * MIB, 16 * MIB, 32 * MIB];
+
+impl Config {
+    /// The largest queue with the default two lanes and two consumers whose file fits into `disk_bytes` and whose
+    /// memory fits into `ram_bytes`: sets `max_bytes`, `row_bytes_max`, `segment_bytes`, `max_unwritten_bytes` and
+    /// `commit_bytes`, and lifts `max_messages`. Change other settings afterwards, and ask [`Config::disk_bytes`] and
+    /// [`Config::ram_bytes`] again if they are limits or lanes.
+    ///
+    /// The disk must hold more now and then: a copy of the file while an open with changed limits rebuilds it, and what
+    /// damage sets aside in `bad/`.
+    ///
+    /// # Errors
+    /// `disk_bytes` or `ram_bytes` is too small; names the minimum.
+    pub fn for_budget(disk_bytes: u64, ram_bytes: u64) -> Result<Config, ConfigError> {
+        let mut row_bytes = ROW_BYTES_MAX;
+        let mut ram_min = u64::MAX;
+        loop {
+            for segment in SEGMENTS {
+                let Some(config) = smallest(row_bytes, segment).grown_to(disk_bytes) else { continue };
+                let least = config.ram_bytes(CONSUMERS);
+                ram_min = ram_min.min(least);
+                if least <= ram_bytes {
+                    return Ok(config.with_ram(ram_bytes - least));
+                }
+            }
+            if row_bytes == ROW_BYTES_MIN {
+                break;
+            }
+            row_bytes /= 2;
+        }
+        if ram_min == u64::MAX {
+            return Err(too_small("disk_bytes", disk_bytes, smallest(ROW_BYTES_MIN, MIB).disk_bytes()));
+        }
+        Err(too_small("ram_bytes", ram_bytes, ram_min))
+    }
+
+    /// What the ring store's file takes, reserved when the queue is opened: two pages and, for each lane, twice its
+    /// byte limit and four segments.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        Footprint::of(&self.store_options(0)).file_bytes
+    }
+
+    /// RAM the queue takes at most with the ring store and so many consumers, rows leased by the application not
+    /// counted. An upper bound, the sum of what each part may keep: measured peaks are a tenth to three quarters of it,
+    /// least where limits are small and few rows wait for the store.
+    #[must_use]
+    pub fn ram_bytes(&self, consumers: u32) -> u64 {
+        let (lanes, row) = (u64::from(self.lanes), self.row_bytes_max as u64);
+        let store = Footprint::of(&self.store_options(0)).ram_bytes;
+        let consumers = u64::from(consumers) * lanes * ram::per_consumer(row);
+        store + lanes * ram::PER_LANE + consumers + self.max_unwritten_bytes.max(row)
+    }
+
+    /// With the largest byte limit whose file fits; `None` when not even this one does.
+    fn grown_to(self, disk_bytes: u64) -> Option<Config> {
+        let fits = |config: &Config| config.validate().is_ok() && config.disk_bytes() <= disk_bytes;
+        if !fits(&self) {
+            return None;
+        }
+        // The file grows in steps of segments, whose size follows from the limit too: halving steps end within a few
+        // segments of the largest.
+        let (mut config, mut step) = (self, disk_bytes / 2);
+        while step >= KIB {
+            let larger = config.clone().max_bytes(config.max_bytes.saturating_add(step));
+            if fits(&larger) {
+                config = larger;
+            }
+            step /= 2;
+        }
+        Some(config)
+    }
+
+    /// Rows that wait for the store take what RAM is left, up to what the disk can take afterwards.
+    fn with_ram(self, left: u64) -> Config {
+        let useful = UNWRITTEN_MAX.min(self.max_bytes).max(self.max_unwritten_bytes);
+        let bytes = self.max_unwritten_bytes.saturating_add(left).min(useful);
+        let commit = (256 * KIB).min(bytes / 4);
+        self.max_unwritten_bytes(bytes).commit_bytes(commit)
+    }
+}
+
+fn smallest(row_bytes: u64, segment_bytes: u64) -> Config {
+    Config::default()
+        .max_messages(u64::MAX / 4)
+        .row_bytes_max(usize::try_from(row_bytes).unwrap_or(usize::MAX))
+        .segment_bytes(segment_bytes)
+        .max_bytes(ROWS_MIN * (row_bytes + ROW_OVERHEAD_BYTES))
+        .max_unwritten_bytes(UNWRITTEN_MIN.max(2 * row_bytes))
+}
+
+fn too_small(key: &'static str, value: u64, min: u64) -> ConfigError {
+    ConfigError { key, problem: format!("{value} is below {min}, the least that a queue needs") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_that_is_too_small_is_told_the_least() {
+        for (disk, ram) in [(0, u64::MAX), (512 * KIB, 64 * MIB), (64 * MIB, MIB), (u64::MAX, 4 * MIB)] {
+            let error = Config::for_budget(disk, ram).unwrap_err();
+            let words: Vec<&str> = error.problem.split([' ', ',']).collect();
+            let least: u64 = words[3].parse().unwrap();
+            let (disk, ram) = if error.key == "disk_bytes" { (least, ram) } else { (disk, least) };
+            Config::for_budget(disk, ram).unwrap();
+            let below = if error.key == "disk_bytes" { (least - 1, ram) } else { (disk, least - 1) };
+            assert_eq!(Config::for_budget(below.0, below.1).unwrap_err().key, error.key);
+        }
+    }
+
+    #[test]
+    fn the_estimate_of_the_file_is_the_rule_of_the_regions() {
+        let (segment, config) = (MIB, Config::default());
+        assert_eq!(config.disk_bytes(), 8 * KIB + 2 * (64 + 8) * MIB + 2 * 4 * segment);
+    }
+}

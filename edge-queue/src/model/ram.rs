@@ -1,0 +1,20 @@
+//! What the bookkeeping takes of RAM at most; rows in the application's hands are not counted.
+
+use crate::model::lane::HEAD_ROWS_MAX;
+use crate::model::lease::AHEAD;
+use crate::model::window::{CACHE_BYTES, SPARE_ROWS_MAX};
+use crate::row::StoredRow;
+
+/// A row's entry in a list, with room for the list to grow into.
+const ENTRY: u64 = 2 * size_of::<StoredRow>() as u64;
+/// Sizes of the oldest rows.
+const HEAD: u64 = 32 * HEAD_ROWS_MAX as u64;
+
+/// Rows just written, places kept for the next ones, sizes for eviction.
+pub(crate) const PER_LANE: u64 = CACHE_BYTES + SPARE_ROWS_MAX as u64 * ENTRY + HEAD + 64 * 1024;
+
+/// Per consumer and lane: rows read ahead, which keep the frames they lie in, and sizes for a limit of its own.
+pub(crate) fn per_consumer(row_bytes_max: u64) -> u64 {
+    let frames = 3 * 64 * 1024 + row_bytes_max;
+    frames + AHEAD.rows as u64 * ENTRY + HEAD
+}

@@ -1,0 +1,32 @@
+//! What a ring takes of the disk and of RAM, known before it is opened.
+
+use super::layout::{Geometry, READ_BYTES, pages_for};
+use super::segment::{Item, Segment};
+use crate::store::Options;
+
+/// RAM per segment: its entry, room for the list to grow into, and its place among the free ones.
+const SEGMENT_RAM: u64 = 2 * size_of::<Segment>() as u64 + 16;
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Footprint {
+    /// Length of the file.
+    pub(crate) file_bytes: u64,
+    /// RAM that lives as long as the store: segments, an index of the one read per lane, a frame, buffers.
+    pub(crate) ram_bytes: u64,
+}
+
+impl Footprint {
+    pub(crate) fn of(options: &Options) -> Footprint {
+        let geometry = Geometry::of(options);
+        let segment_bytes = u64::from(geometry.segment_bytes);
+        let file_bytes = geometry.file_bytes();
+        let row = pages_for(options.row_bytes_max) as u64 * super::layout::PAGE as u64;
+        let index = 2 * u64::from(geometry.pages()) * size_of::<Item>() as u64;
+        // A run of frames for one write is at most a segment; a frame is written from one buffer and read into another.
+        let buffers = segment_bytes + 3 * row.max(READ_BYTES as u64);
+        let ram_bytes =
+            file_bytes / segment_bytes * SEGMENT_RAM + u64::from(geometry.lanes) * index + buffers;
+        Footprint { file_bytes, ram_bytes }
+    }
+}
