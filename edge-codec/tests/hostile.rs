@@ -228,6 +228,11 @@ fn deep_nesting_is_a_limit_and_not_a_stack_overflow() {
     bytes.extend(std::iter::repeat_n(0x81, 100_000));
     bytes.push(0);
     assert_eq!(limit_of(consume(Kind::Cbor, &bytes)), ("depth", 16, 17));
+    let pack = format!(r#"[{{"n":"a","x":{}1{}}}]"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(limit_of(consume(Kind::SenmlJson, pack.as_bytes())), ("depth", 16, 17));
+    let mut pack = vec![0x81, 0xa1, 0x61, b'x'];
+    pack.extend(std::iter::repeat_n(0x81, 100_000));
+    assert_eq!(limit_of(consume(Kind::SenmlCbor, &pack)), ("depth", 16, 17));
     let mut tags = vec![0xa1, 0x61, b'x'];
     tags.extend(std::iter::repeat_n(0xc1, 100_000));
     tags.push(0);

@@ -41,7 +41,7 @@ fn rows() -> [Row; 6] {
     [
         Row {
             format: "senml_cbor",
-            encode: encode!(|t| senml::cbor::Encoder::new(t)),
+            encode: encode!(senml::cbor::Encoder::new),
             by_hand: [[26.8, 26.7, 37.8], [21.6, 20.8, 34.0]],
             more_bytes: 0.0,
         },
@@ -53,7 +53,7 @@ fn rows() -> [Row; 6] {
         },
         Row {
             format: "pb_columns",
-            encode: encode!(|t| columns::Encoder::new(t)),
+            encode: encode!(columns::Encoder::new),
             by_hand: [[11.70, 23.8, 43.3], [13.18, 30.8, 42.4]],
             // The version; numbers and kinds of the sensors if they are not 0, 1, 2, … and all doubles.
             more_bytes: 8.0,
@@ -66,13 +66,13 @@ fn rows() -> [Row; 6] {
         },
         Row {
             format: "sparkplug_names",
-            encode: encode!(|t| sparkplug::Encoder::new(t)),
+            encode: encode!(sparkplug::Encoder::new),
             by_hand: [[35.8, 36.6, 45.2], [32.5, 33.3, 41.9]],
             more_bytes: 0.0,
         },
         Row {
             format: "influx_lp",
-            encode: encode!(|t| influx::Encoder::new(t)),
+            encode: encode!(influx::Encoder::new),
             by_hand: [[69.7, 69.7, 69.7], [67.6, 67.6, 67.5]],
             more_bytes: 0.0,
         },

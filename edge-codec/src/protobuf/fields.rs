@@ -19,6 +19,13 @@ pub(crate) struct Field<'a> {
     pub(crate) fixed: Option<Fixed>,
 }
 
+#[cfg(feature = "sparkplug")]
+impl Field<'_> {
+    pub(crate) fn number(&self) -> Result<u64, DecodeError> {
+        self.varint.ok_or_else(|| malformed(self.offset, "not a varint"))
+    }
+}
+
 /// Little-endian bits of a field of fixed size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fixed {

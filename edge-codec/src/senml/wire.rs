@@ -3,6 +3,7 @@
 use super::RELATIVE_BELOW_S;
 use super::cbor::SenmlCbor;
 use super::json::SenmlJson;
+use crate::encoder::Wire;
 use crate::{EncodeError, Reading, Sensor, Sensors, Value};
 
 /// The reading's quality, which RFC 8428 does not have.
@@ -18,7 +19,7 @@ pub(super) const SEQS: &str = "edge-seqs";
 
 /// What an encoder knows of the readings that wait.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pack {
+pub struct Pack {
     /// Common start of all names.
     base_name: String,
     /// Whether a second name was met: the base name then ends where a part of the names does.
@@ -91,23 +92,34 @@ fn is_name(name: &str) -> bool {
     all && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
 }
 
-impl<S: Sensors> crate::Encoder<S, SenmlJson> {
+/// The two encoders.
+pub trait SenmlWire: Wire {
+    /// What they have in common.
+    fn pack(&mut self) -> &mut Pack;
+}
+
+impl SenmlWire for SenmlJson {
+    fn pack(&mut self) -> &mut Pack {
+        &mut self.pack
+    }
+}
+
+impl SenmlWire for SenmlCbor {
+    fn pack(&mut self) -> &mut Pack {
+        &mut self.pack
+    }
+}
+
+impl<S: Sensors, W: SenmlWire> crate::Encoder<S, W> {
     /// Qualities that are not good stand under `quality_`: readers that do not know it must refuse the pack (RFC 8428
-    /// §4.4). Default: `quality`, which they pass over.
+    /// §4.4). Default: `quality`, which they pass over. For SenML.
     pub fn quality_must_be_understood(mut self, must: bool) -> Self {
-        self.wire.pack.quality_must = must;
+        self.wire.pack().quality_must = must;
         self
     }
 }
 
 impl<S: Sensors> crate::Encoder<S, SenmlCbor> {
-    /// Qualities that are not good stand under `quality_`: readers that do not know it must refuse the pack (RFC 8428
-    /// §4.4). Default: `quality`, which they pass over.
-    pub fn quality_must_be_understood(mut self, must: bool) -> Self {
-        self.wire.pack.quality_must = must;
-        self
-    }
-
     /// Writes doubles as decimal fractions (tag 4) where that is shorter: 53.6 in five bytes instead of nine, with the
     /// same bits when read (RFC 8428 §6). Default: not, since some readers know no tags.
     pub fn decimal_fractions(mut self, wanted: bool) -> Self {

@@ -97,17 +97,17 @@ impl<'a> Metric<'a> {
         use tag::metric as tag;
         match field.number {
             tag::NAME => self.name = Some(text(field, limits)?),
-            tag::ALIAS => self.alias = Some(varint(field)?),
-            tag::TIMESTAMP => self.timestamp = Some(varint(field)?),
+            tag::ALIAS => self.alias = Some(field.number()?),
+            tag::TIMESTAMP => self.timestamp = Some(field.number()?),
             // What does not fit is no datatype we know.
-            tag::DATATYPE => self.datatype = Some(varint(field)?.try_into().unwrap_or(u32::MAX)),
-            tag::IS_HISTORICAL => self.is_historical = varint(field)? != 0,
-            tag::IS_TRANSIENT => self.is_transient = varint(field)? != 0,
-            tag::IS_NULL => self.is_null = varint(field)? != 0,
+            tag::DATATYPE => self.datatype = Some(field.number()?.try_into().unwrap_or(u32::MAX)),
+            tag::IS_HISTORICAL => self.is_historical = field.number()? != 0,
+            tag::IS_TRANSIENT => self.is_transient = field.number()? != 0,
+            tag::IS_NULL => self.is_null = field.number()? != 0,
             tag::PROPERTIES => self.properties(field, limits)?,
             // A negative int32 may come sign-extended to 64 bits.
-            tag::INT => self.value = MetricValue::Int(varint(field)? as u32),
-            tag::LONG => self.value = MetricValue::Long(varint(field)?),
+            tag::INT => self.value = MetricValue::Int(field.number()? as u32),
+            tag::LONG => self.value = MetricValue::Long(field.number()?),
             tag::FLOAT => match field.fixed {
                 Some(Fixed::Bits32(bits)) => self.value = MetricValue::Float(f32::from_bits(bits)),
                 _ => return Err(malformed(field.offset, "float_value is not a float")),
@@ -116,7 +116,7 @@ impl<'a> Metric<'a> {
                 Some(Fixed::Bits64(bits)) => self.value = MetricValue::Double(f64::from_bits(bits)),
                 _ => return Err(malformed(field.offset, "double_value is not a double")),
             },
-            tag::BOOLEAN => self.value = MetricValue::Boolean(varint(field)? != 0),
+            tag::BOOLEAN => self.value = MetricValue::Boolean(field.number()? != 0),
             tag::STRING => self.value = MetricValue::String(text(field, limits)?),
             tag::BYTES => self.value = MetricValue::Bytes(string(field, limits)?),
             tag::DATASET => self.value = MetricValue::DataSet,
@@ -230,10 +230,6 @@ fn property_text<'a>(value: &Field<'a>, limits: &Limits) -> Result<Option<&'a st
         }
     }
     Ok(None)
-}
-
-fn varint(field: &Field<'_>) -> Result<u64, DecodeError> {
-    field.varint.ok_or_else(|| malformed(field.offset, "not a varint"))
 }
 
 fn string_of<'a>(field: &Field<'a>) -> Result<&'a [u8], DecodeError> {

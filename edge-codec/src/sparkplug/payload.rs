@@ -4,7 +4,7 @@
 
 use super::metric::{Metric, text};
 use super::tag;
-use crate::protobuf::fields::{Field, Fields, content, malformed};
+use crate::protobuf::fields::{Fields, content, malformed};
 use crate::{DecodeError, Limits};
 
 /// A payload, borrowed from the input. Costs no allocation.
@@ -35,8 +35,8 @@ impl<'a> Payload<'a> {
         let mut fields = Fields::new(input);
         while let Some(field) = fields.next()? {
             match field.number {
-                tag::TIMESTAMP => payload.timestamp = Some(varint(&field)?),
-                tag::SEQ => payload.seq = Some(varint(&field)?),
+                tag::TIMESTAMP => payload.timestamp = Some(field.number()?),
+                tag::SEQ => payload.seq = Some(field.number()?),
                 tag::UUID => payload.uuid = Some(text(&field, limits)?),
                 tag::BODY => payload.body = Some(content(&field, "body")?),
                 tag::METRICS => {
@@ -99,7 +99,3 @@ impl<'a> Iterator for Metrics<'a> {
 }
 
 impl ExactSizeIterator for Metrics<'_> {}
-
-fn varint(field: &Field<'_>) -> Result<u64, DecodeError> {
-    field.varint.ok_or_else(|| malformed(field.offset, "not a varint"))
-}
