@@ -32,6 +32,8 @@ pub(crate) enum Rows<'a> {
     // Boxed: a reader per array makes it large.
     #[cfg(feature = "protobuf")]
     Columns(Box<crate::protobuf::columns::Rows<'a>>),
+    #[cfg(feature = "compact")]
+    Compact(Box<crate::compact::Rows<'a>>),
 }
 
 impl<'a> Batch<'a> {
@@ -76,6 +78,8 @@ impl<'a> Iterator for Batch<'a> {
             Rows::Protobuf(rows) => rows.next(),
             #[cfg(feature = "protobuf")]
             Rows::Columns(rows) => rows.next(),
+            #[cfg(feature = "compact")]
+            Rows::Compact(rows) => rows.next().map(Ok),
         };
         if !matches!(item, Some(Ok(_))) {
             self.left = 0;

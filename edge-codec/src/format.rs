@@ -6,6 +6,8 @@ use crate::{Batch, DecodeError, Limits};
 pub mod content_type {
     /// A JSON batch.
     pub const JSON: &str = "application/json";
+    /// A compact batch.
+    pub const COMPACT: &str = "application/vnd.edge.batch;v=1";
     /// A CBOR batch.
     pub const CBOR: &str = "application/cbor";
     /// A Protobuf batch of `edge.rows.v1`.

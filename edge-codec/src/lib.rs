@@ -25,6 +25,8 @@ mod text;
 
 #[cfg(feature = "cbor")]
 pub mod cbor;
+#[cfg(feature = "compact")]
+pub mod compact;
 #[cfg(feature = "influx")]
 pub mod influx;
 #[cfg(feature = "json")]

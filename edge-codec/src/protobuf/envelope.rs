@@ -26,6 +26,22 @@ pub(super) fn head(header: &Header, base_time: i64) -> Vec<u8> {
     to_head(header, base_time).encode_to_vec()
 }
 
+/// The same fields of a message whose layout has no version and no base time there.
+#[cfg(feature = "compact")]
+pub(crate) fn head_without_version(header: &Header) -> Vec<u8> {
+    Head { version: 0, ..to_head(header, 0) }.encode_to_vec()
+}
+
+/// The header of such a message.
+#[cfg(feature = "compact")]
+pub(crate) fn read_without_version(input: &[u8]) -> Result<Header, DecodeError> {
+    let head = Head::decode(input).map_err(|e| refused(0, &e))?;
+    if head.version != 0 {
+        return Err(DecodeError::Version { offset: 0, found: head.version.into(), supported: 0 });
+    }
+    Ok(Header { id: identity(&head)?, pd: head.pd })
+}
+
 /// Length of [`head`] and [`put_runs`] together.
 pub(super) fn len(header: &Header, base_time: i64, runs: &Runs) -> usize {
     let runs = runs.size(varint_len).map_or(0, |(_, bytes)| 1 + varint_len(bytes as u64) + bytes);
@@ -33,7 +49,7 @@ pub(super) fn len(header: &Header, base_time: i64, runs: &Runs) -> usize {
 }
 
 /// The sequence runs, packed; nothing without a hole.
-pub(super) fn put_runs(out: &mut Vec<u8>, runs: &Runs) {
+pub(crate) fn put_runs(out: &mut Vec<u8>, runs: &Runs) {
     if let Some((_, bytes)) = runs.size(varint_len) {
         put_varint(out, u64::from(SEQS) << 3 | fields::LEN);
         put_varint(out, bytes as u64);
@@ -63,7 +79,7 @@ fn identity(head: &Head) -> Result<Option<BatchId>, DecodeError> {
 }
 
 /// The run lengths, packed or not: a reader must take both (Protobuf encoding, "Packed Repeated Fields").
-pub(super) fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, DecodeError> {
+pub(crate) fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, DecodeError> {
     let mut runs = Vec::new();
     let mut fields = Fields::new(input);
     while let Some(field) = fields.next()? {

@@ -9,7 +9,7 @@
 pub mod columns;
 mod decode;
 mod encode;
-mod envelope;
+pub(crate) mod envelope;
 pub(crate) mod fields;
 pub mod schema;
 

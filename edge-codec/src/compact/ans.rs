@@ -1,0 +1,330 @@
+//! Entropy coding: tANS (Duda 2013, arXiv:1311.2540) over tokens, raw bits between them, one state for a whole batch.
+//!
+//! A distribution gives each token a weight; the weights add up to 1024. Common numbers cost a fraction of a bit.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::bits::{BitReader, RAW_LOW, ReverseWriter, top};
+use super::token::{ESCAPE, HIGHEST, TOKENS, parts};
+use std::sync::Arc;
+
+pub(super) const STATE_BITS: u32 = 10;
+pub(super) const STATES: usize = 1 << STATE_BITS;
+/// Coprime with the number of states: spreads a token's states over the whole range.
+const STEP: usize = 643;
+
+/// A distribution of tokens, ready for both directions.
+#[derive(Debug)]
+pub(super) struct Dist {
+    /// What a state stands for; see [`Dist::cell`].
+    decode: Box<[u32; STATES]>,
+    encode: Box<[Step; TOKENS]>,
+    next: Box<[u16; STATES]>,
+    /// In 1/256 bits, without the token's extra bits; `u32::MAX` if it has no code.
+    cost: Box<[u32; TOKENS]>,
+    weights: Vec<(u8, u16)>,
+}
+
+/// How a token moves the state (as in the FSE implementation of the method).
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    bits: u32,
+    first: i32,
+}
+
+impl Default for Dist {
+    /// Without any token.
+    fn default() -> Self {
+        Self {
+            decode: Box::new([0; STATES]),
+            encode: Box::new([Step::default(); TOKENS]),
+            next: Box::new([0; STATES]),
+            cost: Box::new([u32::MAX; TOKENS]),
+            weights: Vec::new(),
+        }
+    }
+}
+
+impl Dist {
+    /// `shift` is 1 for distributions whose token 0 is the number 0 alone. `None` if the weights do not rise by token,
+    /// are 0, do not add up, or the escape is not among them.
+    pub(super) fn new(weights: Vec<(u8, u16)>, shift: u8) -> Option<Arc<Self>> {
+        let rising = weights.windows(2).all(|w| matches!(w, [a, b] if a.0 < b.0));
+        let sum: u64 = weights.iter().map(|w| u64::from(w.1)).sum();
+        let known = weights.split_last().is_some_and(|(last, rest)| {
+            last.0 == ESCAPE && rest.last().is_none_or(|w| w.0 < HIGHEST + shift)
+        });
+        if !rising || sum != STATES as u64 || !known || weights.iter().any(|w| w.1 == 0) {
+            return None;
+        }
+        let mut spread = [0_u8; STATES];
+        let mut at = 0;
+        for (token, weight) in &weights {
+            for _ in 0..*weight {
+                *spread.get_mut(at)? = *token;
+                at = (at + STEP) % STATES;
+            }
+        }
+        let mut dist = Self { weights, ..Self::default() };
+        dist.fill(&spread, shift)?;
+        Some(Arc::new(dist))
+    }
+
+    fn fill(&mut self, spread: &[u8; STATES], shift: u8) -> Option<()> {
+        // A token's state that comes next.
+        let mut nth = [0_u32; TOKENS];
+        let mut sum = 0;
+        for (token, weight) in &self.weights {
+            let (token, weight) = (usize::from(*token), u32::from(*weight));
+            *nth.get_mut(token)? = weight;
+            let bits = STATE_BITS - if weight == 1 { 0 } else { (weight - 1).ilog2() };
+            let step = self.encode.get_mut(token)?;
+            step.bits = (bits << 16).wrapping_sub(weight << bits);
+            step.first = sum as i32 - weight as i32;
+            *self.cost.get_mut(token)? = (STATE_BITS << 8) - log2_256(weight);
+            sum += weight;
+        }
+        for (state, token) in spread.iter().enumerate() {
+            let slot = nth.get_mut(usize::from(*token))?;
+            let x = *slot;
+            *slot += 1;
+            let bits = STATE_BITS - x.ilog2();
+            let base = (x << bits) - STATES as u32;
+            *self.decode.get_mut(state)? = Self::cell(base, bits, *token, shift);
+            // `first` is the start less the weight.
+            let at = x.wrapping_add_signed(self.encode.get(usize::from(*token))?.first);
+            *self.next.get_mut(at as usize)? = (STATES + state) as u16;
+        }
+        Some(())
+    }
+
+    /// Base of the next state (10 bits), its bits (4), the number's extra bits (6, 63 for the escape), its prefix (3),
+    /// what is added to it (1), and whether the coder's own low bits follow (1).
+    fn cell(base: u32, bits: u32, token: u8, shift: u8) -> u32 {
+        let cell = base | bits << 10;
+        if token == ESCAPE {
+            return cell | 63 << 14;
+        }
+        if token < shift {
+            return cell;
+        }
+        let (prefix, extra) = parts(token - shift);
+        cell | extra << 14 | prefix << 20 | u32::from(shift) << 23 | 1 << 24
+    }
+
+    pub(super) fn cost(&self, token: u8) -> u32 {
+        self.cost.get(usize::from(token)).copied().unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn weights(&self) -> &[(u8, u16)] {
+        &self.weights
+    }
+}
+
+/// log2 in 1/256, rounded down, by integers: sizes decide what is written, so they must not depend on a math library.
+fn log2_256(value: u32) -> u32 {
+    let whole = value.max(1).ilog2();
+    let mut x = (u64::from(value.max(1)) << 32) >> whole;
+    let mut log = whole;
+    for _ in 0..8 {
+        x = ((u128::from(x) * u128::from(x)) >> 32) as u64;
+        log <<= 1;
+        if x >> 33 != 0 {
+            x >>= 1;
+            log |= 1;
+        }
+    }
+    log
+}
+
+/// Reads tokens and bits.
+#[derive(Clone, Debug)]
+pub(super) struct Decoder<'a> {
+    pub(super) bits: BitReader<'a>,
+    state: usize,
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(data: &'a [u8]) -> Option<Self> {
+        let mut bits = BitReader::new(data)?;
+        let state = bits.bits(STATE_BITS) as usize;
+        Some(Self { bits, state })
+    }
+
+    /// The next number of a distribution, with `low` low bits of its own.
+    #[inline(always)]
+    pub(super) fn number(&mut self, dist: &Dist, low: u32) -> u64 {
+        #[expect(clippy::indexing_slicing, reason = "the mask is the array's length")]
+        let cell = dist.decode[self.state & (STATES - 1)];
+        let window = self.bits.window();
+        let bits = cell >> 10 & 15;
+        self.state = (cell & 1023) as usize + top(window, bits) as usize;
+        self.bits.skip(bits);
+        let extra = cell >> 14 & 63;
+        if extra == 63 {
+            return self.bits.raw();
+        }
+        let extra = extra + if cell >> 24 & 1 == 1 { low } else { 0 };
+        let tail = if bits + extra <= 57 {
+            self.bits.skip(extra);
+            top(window << bits, extra)
+        } else {
+            self.bits.bits(extra.min(64))
+        };
+        let prefix = u64::from(cell >> 20 & 7).checked_shl(extra).unwrap_or(0);
+        (prefix | tail).wrapping_add(u64::from(cell >> 23 & 1))
+    }
+
+    /// After the last number the state is the one the writer started with.
+    pub(super) fn ended_well(&self) -> bool {
+        self.state == 0 && self.bits.at_end()
+    }
+}
+
+/// What is written, in reading order.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    ops: Vec<Op>,
+    dists: Vec<Arc<Dist>>,
+}
+
+/// A token (if `dist` is not 0, the number of its distribution + 1), then raw bits.
+#[derive(Clone, Copy, Debug)]
+struct Op {
+    value: u64,
+    bits: u8,
+    token: u8,
+    dist: u16,
+}
+
+impl Script {
+    /// Gives a distribution a number for [`number`](Self::number).
+    pub(super) fn open(&mut self, dist: &Arc<Dist>) -> u16 {
+        self.dists.push(Arc::clone(dist));
+        self.dists.len() as u16
+    }
+
+    #[inline(always)]
+    pub(super) fn token(&mut self, dist: u16, token: u8, value: u64, bits: u32) {
+        self.ops.push(Op { value, bits: bits as u8, token, dist });
+    }
+
+    /// `bits(n)`, n ≤ 64.
+    pub(super) fn bits(&mut self, value: u64, n: u32) {
+        self.ops.push(Op { value, bits: n as u8, token: 0, dist: 0 });
+    }
+
+    pub(super) fn flag(&mut self, set: bool) {
+        self.bits(set.into(), 1);
+    }
+
+    /// See [`BitReader::eg`]; `value >> k` must be below 2^56.
+    pub(super) fn eg(&mut self, value: u64, k: u32) {
+        let high = (value >> k) + 1;
+        let len = high.ilog2();
+        self.bits(0, len);
+        self.bits(high, len + 1);
+        self.bits(value & ((1 << k) - 1), k);
+    }
+
+    /// See [`BitReader::raw`].
+    pub(super) fn raw(&mut self, value: u64) {
+        let n = super::bits::bit_len(value);
+        self.eg(n.into(), RAW_LOW);
+        self.bits(value, n);
+    }
+
+    pub(super) fn mark(&self) -> (usize, usize) {
+        (self.ops.len(), self.dists.len())
+    }
+
+    /// Forgets what was written since.
+    pub(super) fn undo(&mut self, (ops, dists): (usize, usize)) {
+        self.ops.truncate(ops);
+        self.dists.truncate(dists);
+    }
+
+    /// The stream: everything back to front, then the state, then the marker.
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut out = ReverseWriter::default();
+        let mut state = STATES as u32;
+        for op in self.ops.iter().rev() {
+            let bits = u32::from(op.bits);
+            if bits > 32 {
+                out.put(op.value & 0xffff_ffff, 32);
+                out.put(op.value >> 32, bits - 32);
+            } else {
+                out.put(op.value, bits);
+            }
+            if let Some(dist) = self.dists.get(usize::from(op.dist).wrapping_sub(1))
+                && let Some(step) = dist.encode.get(usize::from(op.token))
+            {
+                let bits = state.wrapping_add(step.bits) >> 16;
+                out.put(u64::from(state) & ((1 << bits) - 1), bits);
+                let at = (state >> bits) as i32 + step.first;
+                state = dist.next.get(at as usize).map_or(0, |s| u32::from(*s));
+            }
+        }
+        out.put(u64::from(state) - STATES as u64, STATE_BITS);
+        out.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compact::token::split;
+
+    fn dist() -> Arc<Dist> {
+        Dist::new(vec![(0, 900), (1, 60), (3, 40), (20, 20), (ESCAPE, 4)], 0).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_the_state_comes_home() {
+        let dist = dist();
+        let mut script = Script::default();
+        let open = script.open(&dist);
+        let numbers = [0, 0, 1, 3, 0, 600, 0, 0, 1];
+        for n in numbers {
+            let (token, value, bits) = split(n);
+            script.token(open, token, value, bits);
+            script.bits(n & 7, 3);
+        }
+        script.token(open, ESCAPE, 0, 0);
+        script.raw(u64::MAX);
+        script.eg(77, 3);
+        let bytes = script.write();
+        let mut decoder = Decoder::new(&bytes).unwrap();
+        for n in numbers {
+            assert_eq!((decoder.number(&dist, 0), decoder.bits.bits(3)), (n, n & 7));
+        }
+        assert_eq!(decoder.number(&dist, 0), u64::MAX);
+        assert_eq!(decoder.bits.eg(3), 77);
+        assert!(decoder.ended_well());
+    }
+
+    #[test]
+    fn a_frequent_token_costs_a_fraction_of_a_bit() {
+        let dist = dist();
+        let mut script = Script::default();
+        let open = script.open(&dist);
+        (0..8000).for_each(|_| script.token(open, 0, 0, 0));
+        assert!(script.write().len() < 200);
+        assert!(dist.cost(0) < 64 && dist.cost(1) > 4 * 256 && dist.cost(2) == u32::MAX);
+    }
+
+    #[test]
+    fn logarithms_are_right_to_a_part_in_256() {
+        for v in 1..=1024_u32 {
+            let exact = f64::from(v).log2() * 256.0;
+            assert!((f64::from(log2_256(v)) - exact).abs() <= 1.1, "{v}");
+        }
+    }
+
+    #[test]
+    fn weights_that_do_not_add_up_are_refused() {
+        assert!(Dist::new(vec![(0, 1000), (ESCAPE, 23)], 0).is_none());
+        assert!(Dist::new(vec![(3, 500), (0, 500), (ESCAPE, 24)], 0).is_none());
+        assert!(Dist::new(vec![(0, 1024)], 0).is_none());
+    }
+}

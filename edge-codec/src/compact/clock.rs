@@ -1,0 +1,253 @@
+//! Clocks: sensors that are polled together share one list of instants; each uses a stretch of it.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::{Decoder, Script};
+use super::bits::{unzigzag, zigzag};
+use super::token::Coder;
+
+/// Order of the code for the start of a batch's first clock if no table says: milliseconds since 1970 have 41 bits.
+const START_LOW: u32 = 40;
+/// The same for the other clocks, which start near the first.
+const NEAR_LOW: u32 = 10;
+/// Order of the code for a clock's length.
+const LEN_LOW: u32 = 0;
+
+/// How instants are written: `start + unit × (period + r)`, and so on.
+#[derive(Clone, Debug)]
+pub(super) struct ClockPlan {
+    /// What the start of a batch's first clock is counted from.
+    pub(super) origin: i64,
+    /// Order of the code for the start.
+    pub(super) start_low: u32,
+    /// Milliseconds; above 0.
+    pub(super) unit: i64,
+    /// In units.
+    pub(super) period: i64,
+    pub(super) coder: Coder,
+}
+
+impl ClockPlan {
+    /// The unit and period of some instants. The coder is for what the caller finds.
+    pub(super) fn of(times: &[i64], coder: Coder) -> Self {
+        let (mut unit, mut first, mut steps) = (0, 0, Vec::with_capacity(times.len()));
+        for (a, b) in times.iter().zip(times.get(1..).unwrap_or_default()) {
+            let step = b.wrapping_sub(*a);
+            if unit != 1 && step != first {
+                unit = gcd(unit, step.unsigned_abs());
+            }
+            first = if steps.is_empty() { step } else { first };
+            steps.push(step);
+        }
+        unit = gcd(unit, first.unsigned_abs());
+        let unit = i64::try_from(unit).unwrap_or(1).max(1);
+        steps.sort_unstable();
+        let period = steps.get(steps.len() / 2).map_or(0, |s| s / unit);
+        Self { origin: 0, start_low: START_LOW, unit, period, coder }
+    }
+
+    /// Zigzag residuals of the steps; `false` if they are not whole units.
+    pub(super) fn residuals(&self, times: &[i64], out: &mut Vec<u64>) -> bool {
+        out.clear();
+        let mut rest = 0;
+        let unit_is_one = self.unit == 1;
+        out.extend(times.iter().zip(times.get(1..).unwrap_or_default()).map(|(a, b)| {
+            let step = b.wrapping_sub(*a);
+            let units = if unit_is_one { step } else { step / self.unit };
+            rest |= step.wrapping_sub(units.wrapping_mul(self.unit));
+            zigzag(units.wrapping_sub(self.period))
+        }));
+        rest == 0
+    }
+
+    /// Writes the plan into a batch: without origin, which only tables have.
+    pub(super) fn describe(&self, script: &mut Script) {
+        script.raw(self.unit as u64);
+        script.raw(zigzag(self.period));
+        self.coder.describe(script);
+    }
+
+    pub(super) fn read(decoder: &mut Decoder<'_>) -> Option<Self> {
+        let unit = i64::try_from(decoder.bits.raw()).ok().filter(|u| *u > 0)?;
+        let period = unzigzag(decoder.bits.raw());
+        let coder = Coder::read(&mut decoder.bits)?;
+        Some(Self { origin: 0, start_low: START_LOW, unit, period, coder })
+    }
+
+    /// The start as it is written: in a table's plan in units from the origin or from the first clock's start.
+    /// `None` if the plan cannot hold it.
+    pub(super) fn start(&self, learned: bool, start: i64, first: Option<i64>) -> Option<(u64, u32)> {
+        let (from, low) = first.map_or((self.origin, self.start_low), |first| (first, NEAR_LOW));
+        let from = start.wrapping_sub(from);
+        let unit = if learned { self.unit } else { 1 };
+        (from % unit == 0).then(|| (zigzag(from / unit), low))
+    }
+
+    /// Writes the length, the start, and the residuals that [`residuals`](Self::residuals) made.
+    pub(super) fn write(&self, script: &mut Script, start: (u64, u32), residuals: &[u64]) -> u64 {
+        script.eg(residuals.len() as u64, LEN_LOW);
+        script.eg(start.0, start.1);
+        self.coder.put_all(script, residuals)
+    }
+
+    /// Appends the clock's instants; `Err` if they are more than `max`.
+    pub(super) fn instants(
+        &self,
+        learned: bool,
+        decoder: &mut Decoder<'_>,
+        first: Option<i64>,
+        max: usize,
+        out: &mut Vec<i64>,
+    ) -> Result<(), u64> {
+        let steps = decoder.bits.eg(LEN_LOW);
+        if steps >= max as u64 {
+            return Err(steps.saturating_add(1));
+        }
+        let (from, low) = first.map_or((self.origin, self.start_low), |first| (first, NEAR_LOW));
+        let unit = if learned { self.unit } else { 1 };
+        let mut time = from.wrapping_add(unit.wrapping_mul(unzigzag(decoder.bits.eg(low))));
+        out.reserve(steps as usize + 1);
+        out.push(time);
+        let (dist, low, unit, period) = (&*self.coder.dist, self.coder.low, self.unit, self.period);
+        out.extend((0..steps).map(|_| {
+            let units = period.wrapping_add(unzigzag(decoder.number(dist, low)));
+            time = time.wrapping_add(unit.wrapping_mul(units));
+            time
+        }));
+        Ok(())
+    }
+}
+
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// A sensor's stretch of a clock: the instants but the first `skip` and the last `cut`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) clock: usize,
+    pub(super) skip: usize,
+    pub(super) cut: usize,
+}
+
+/// Finds the clocks of columns, and each column's span.
+pub(super) fn share(columns: &[&[i64]], spans: &mut Vec<Span>) -> Vec<Vec<i64>> {
+    let mut clocks: Vec<Vec<i64>> = Vec::new();
+    spans.clear();
+    let mut last = 0;
+    for times in columns {
+        let others = (0..clocks.len()).rev().filter(|c| *c != last);
+        let near = std::iter::once(last).chain(others).take(CLOCKS_TRIED);
+        let found = near.into_iter().find_map(|c| Some((c, fit(clocks.get(c)?, times)?)));
+        let (clock, fit) = found.unwrap_or_else(|| {
+            clocks.push(Vec::new());
+            (clocks.len() - 1, Fit::After(0))
+        });
+        last = clock;
+        let Some(instants) = clocks.get_mut(clock) else { continue };
+        let skip = match fit {
+            Fit::After(skip) => skip,
+            Fit::Before(more) => {
+                instants.splice(0..0, times.iter().take(more).copied());
+                spans.iter_mut().filter(|s| s.clock == clock).for_each(|s| s.skip += more);
+                0
+            }
+        };
+        instants.extend_from_slice(times.get(instants.len() - skip..).unwrap_or_default());
+        // Its length for now: what is cut off is known when the clock has its last instant.
+        spans.push(Span { clock, skip, cut: times.len() });
+    }
+    for span in spans.iter_mut() {
+        span.cut = clocks.get(span.clock).map_or(0, Vec::len) - span.skip - span.cut;
+    }
+    clocks
+}
+
+/// A thousand sensors with a thousand clocks would otherwise try a million pairs.
+const CLOCKS_TRIED: usize = 16;
+
+/// Where a column starts on a clock.
+enum Fit {
+    /// So many instants after it.
+    After(usize),
+    /// So many before it.
+    Before(usize),
+}
+
+/// Whether a column runs along a clock wherever both have instants.
+fn fit(clock: &[i64], times: &[i64]) -> Option<Fit> {
+    let at = |list: &[i64], time: &i64| {
+        let near = list.iter().take(4).position(|t| t == time);
+        near.or_else(|| list.iter().position(|t| t == time))
+    };
+    let agree = |a: &[i64], b: &[i64]| a.iter().zip(b).all(|(a, b)| a == b);
+    if let Some(skip) = at(clock, times.first()?) {
+        return agree(clock.get(skip..)?, times).then_some(Fit::After(skip));
+    }
+    let more = at(times, clock.first()?)?;
+    agree(times.get(more..)?, clock).then_some(Fit::Before(more))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn comes_back(times: &[i64]) {
+        let mut plan = ClockPlan::of(times, Coder::fixed(2, 3).unwrap());
+        let mut residuals = Vec::new();
+        for learned in [false, true] {
+            plan.origin = if learned { times[0] - 5 * plan.unit } else { 0 };
+            assert!(plan.residuals(times, &mut residuals), "{plan:?}");
+            for first in [None, Some(times[0].wrapping_sub(plan.unit * 3))] {
+                let Some(start) = plan.start(learned, times[0], first) else { continue };
+                let mut script = Script::default();
+                plan.write(&mut script, start, &residuals);
+                let bytes = script.write();
+                let mut decoder = Decoder::new(&bytes).unwrap();
+                let mut out = Vec::new();
+                plan.instants(learned, &mut decoder, first, times.len(), &mut out).unwrap();
+                assert_eq!(out, times);
+                assert!(decoder.ended_well());
+            }
+        }
+    }
+
+    #[test]
+    fn instants_come_back() {
+        comes_back(&[1_580_515_200_000]);
+        comes_back(&[
+            1_580_515_200_000,
+            1_580_515_210_000,
+            1_580_515_221_000,
+            1_580_515_221_000,
+            1_580_515_200_000,
+        ]);
+        comes_back(&[5, 5, 5]);
+        comes_back(&[-7, 1 << 40, i64::MIN, i64::MAX, 0]);
+    }
+
+    #[test]
+    fn columns_of_one_poll_share_a_clock() {
+        let mut spans = Vec::new();
+        let clocks = share(&[&[1, 2], &[0, 1, 2], &[2, 3], &[1, 3], &[9]], &mut spans);
+        assert_eq!(clocks, [vec![0, 1, 2, 3], vec![1, 3], vec![9]]);
+        let span = |clock, skip, cut| Span { clock, skip, cut };
+        assert_eq!(spans, [span(0, 1, 1), span(0, 0, 1), span(0, 2, 0), span(1, 0, 0), span(2, 0, 0)]);
+    }
+
+    #[test]
+    fn a_clock_has_no_more_instants_than_allowed() {
+        let times = [0, 10, 20, 30];
+        let plan = ClockPlan::of(&times, Coder::fixed(0, 0).unwrap());
+        let mut residuals = Vec::new();
+        plan.residuals(&times, &mut residuals);
+        let mut script = Script::default();
+        plan.write(&mut script, plan.start(false, 0, None).unwrap(), &residuals);
+        let bytes = script.write();
+        let mut decoder = Decoder::new(&bytes).unwrap();
+        assert_eq!(plan.instants(false, &mut decoder, None, 3, &mut Vec::new()), Err(4));
+    }
+}

@@ -1,0 +1,279 @@
+//! One sensor's readings that wait, and the plan that fitted the last ones.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::Script;
+use super::plan::{Kind, Plan, Pre, Scratch};
+use super::search;
+use crate::{Reading, Value};
+use std::ops::Range;
+
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub(super) sensor: u32,
+    /// Where it stands among the columns of a batch.
+    pub(super) position: u32,
+    times: Vec<i64>,
+    /// Bits of the value; texts and bytes are numbers in a list.
+    values: Vec<u64>,
+    kinds: Vec<Kind>,
+    qualities: Vec<u32>,
+    known: Known,
+}
+
+/// What earlier batches taught about a column.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    plan: Option<Plan>,
+    /// 1/256 bits per value when the plan was found.
+    cost: u64,
+    /// Batches since then.
+    batches: u32,
+    /// 1/256 bits per value that the table's plan took when it paid.
+    table_cost: Option<u64>,
+    /// Batches for which the table's plan is not asked.
+    table_rests: u32,
+}
+
+/// Batches after which a plan is looked for again, since values may have become simpler.
+const RENEW: u32 = 64;
+/// Batches for which a table's plan that did not pay rests.
+const REST: u32 = 15;
+
+/// The number that stands for a value, unless it is text or bytes.
+pub(super) fn bits(value: &Value<'_>) -> (Kind, u64) {
+    match value {
+        Value::F64(v) => (Kind::F64, v.to_bits()),
+        Value::I64(v) => (Kind::I64, *v as u64),
+        Value::U64(v) => (Kind::U64, *v),
+        Value::Bool(v) => (Kind::Bool, u64::from(*v)),
+        Value::Text(_) => (Kind::Text, 0),
+        Value::Bytes(_) => (Kind::Bytes, 0),
+        Value::Null => (Kind::Null, 0),
+    }
+}
+
+impl Column {
+    pub(super) fn new(sensor: u32, position: u32) -> Self {
+        let (times, values, kinds, qualities) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { sensor, position, times, values, kinds, qualities, known: Known::default() }
+    }
+
+    /// Takes a reading; `text` is its text's number.
+    #[inline]
+    pub(super) fn push(&mut self, reading: &Reading<'_>, text: u32) {
+        let (kind, value) = bits(&reading.value);
+        let is_text = matches!(kind, Kind::Text | Kind::Bytes);
+        self.times.push(reading.time);
+        self.values.push(if is_text { text.into() } else { value });
+        self.kinds.push(kind);
+        self.qualities.push(reading.quality);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    pub(super) fn times(&self) -> &[i64] {
+        &self.times
+    }
+
+    pub(super) fn values(&self) -> &[u64] {
+        &self.values
+    }
+
+    pub(super) fn qualities(&self) -> &[u32] {
+        &self.qualities
+    }
+
+    /// The kind of some values; [`Kind::Mixed`] if they have several.
+    pub(super) fn kind(&self, range: Range<usize>) -> Kind {
+        let kinds = self.kinds.get(range).unwrap_or_default();
+        let first = kinds.first().copied().unwrap_or(Kind::Null);
+        if kinds.iter().all(|k| *k == first) { first } else { Kind::Mixed }
+    }
+
+    /// The reading at `at`.
+    pub(super) fn reading(&self, at: usize, texts: &[Box<[u8]>]) -> Option<Reading<'static>> {
+        let value = super::encode::value(*self.kinds.get(at)?, *self.values.get(at)?, texts);
+        Some(Reading {
+            sensor: self.sensor,
+            time: *self.times.get(at)?,
+            value,
+            quality: *self.qualities.get(at)?,
+        })
+    }
+
+    /// The number of the text at `at`, if there is one.
+    pub(super) fn text(&self, at: usize) -> Option<u64> {
+        let kind = self.kinds.get(at)?;
+        if matches!(kind, Kind::Text | Kind::Bytes) { self.values.get(at).copied() } else { None }
+    }
+
+    /// The highest number of a text among the first `n` readings.
+    pub(super) fn texts(&self, n: usize) -> Option<u64> {
+        (0..n).filter_map(|at| self.text(at)).max()
+    }
+
+    /// Changes the numbers of texts.
+    pub(super) fn renumber(&mut self, mut number: impl FnMut(u64) -> u64) {
+        for (value, kind) in self.values.iter_mut().zip(&self.kinds) {
+            if matches!(kind, Kind::Text | Kind::Bytes) {
+                *value = number(*value);
+            }
+        }
+    }
+
+    /// Forgets the first `n` readings.
+    pub(super) fn drain(&mut self, n: usize) {
+        self.times.drain(..n);
+        self.values.drain(..n);
+        self.kinds.drain(..n);
+        self.qualities.drain(..n);
+    }
+
+    /// Writes the plan and the first `n` values. `table` is `Some` if the batch has a table, whether or not that has a
+    /// plan for this sensor.
+    pub(super) fn write(
+        &mut self,
+        n: usize,
+        table: Option<Option<&Plan>>,
+        before: &mut Option<Plan>,
+        script: &mut Script,
+        scratch: &mut Scratch,
+    ) {
+        let kind = self.kind(0..n);
+        if let Some(plan) = table {
+            if self.write_by_table(n, kind, plan, script, scratch) {
+                return;
+            }
+            script.flag(false);
+        }
+        match kind {
+            Kind::Null | Kind::Mixed => {
+                if before.is_some() {
+                    script.flag(false);
+                }
+                script.bits(kind as u64, 3);
+                if kind == Kind::Mixed {
+                    self.write_mixed(n, before, script, scratch);
+                }
+            }
+            _ => self.write_planned(n, kind, before, script, scratch),
+        }
+    }
+
+    /// Writes by the table's plan if it can hold the values and pays.
+    fn write_by_table(
+        &mut self,
+        n: usize,
+        kind: Kind,
+        plan: Option<&Plan>,
+        script: &mut Script,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let Some(plan) = plan.filter(|p| p.kind == kind) else { return false };
+        if self.known.table_rests > 0 {
+            self.known.table_rests -= 1;
+            return false;
+        }
+        let values = self.values.get(..n).unwrap_or_default();
+        if !plan.integers(values, scratch) {
+            return false;
+        }
+        let mark = script.mark();
+        script.flag(true);
+        let cost = plan.write(script, scratch);
+        let per_value = cost / (n as u64).max(1);
+        let usual = *self.known.table_cost.get_or_insert(per_value);
+        // A plan of its own has to be written, too: about seven bytes.
+        if cost > (usual * n as u64) * 5 / 4 + 56 * 256 && n >= 8 {
+            let own = search::plan(kind, values, scratch);
+            let own_cost = own.size(values, scratch) + 56 * 256;
+            if own_cost < cost {
+                script.undo(mark);
+                self.known = Known { plan: Some(own), cost: u64::MAX, table_rests: REST, ..Known::default() };
+                return false;
+            }
+            self.known.table_cost = Some(per_value);
+        }
+        self.known.table_cost = self.known.table_cost.map(|usual| (usual * 7 + per_value) / 8);
+        true
+    }
+
+    /// Writes by a plan of the batch's own: the one that fitted last time, or a new one.
+    fn write_planned(
+        &mut self,
+        n: usize,
+        kind: Kind,
+        before: &mut Option<Plan>,
+        script: &mut Script,
+        scratch: &mut Scratch,
+    ) {
+        let values = self.values.get(..n).unwrap_or_default();
+        let known = &mut self.known;
+        let usable = known.plan.take().filter(|p| p.kind == kind && known.batches < RENEW);
+        let plan = usable.and_then(|plan| refit(plan, values, known.cost, scratch));
+        let plan = match plan {
+            Some(plan) => {
+                known.batches += 1;
+                plan
+            }
+            None => {
+                known.batches = 0;
+                known.cost = u64::MAX;
+                search::plan(kind, values, scratch)
+            }
+        };
+        let held = plan.integers(values, scratch);
+        debug_assert!(held, "a plan that was found holds the values");
+        plan.describe_after(before, script);
+        let cost = plan.write(script, scratch) / (n as u64).max(1);
+        known.cost = known.cost.min(cost);
+        known.plan = Some(plan);
+    }
+
+    /// Kinds in runs, then the values of each kind as a column of their own.
+    fn write_mixed(
+        &mut self,
+        n: usize,
+        before: &mut Option<Plan>,
+        script: &mut Script,
+        scratch: &mut Scratch,
+    ) {
+        let kinds = self.kinds.get(..n).unwrap_or_default();
+        for run in kinds.chunk_by(|a, b| a == b) {
+            script.eg(run.len() as u64 - 1, 3);
+            script.bits(run.first().map_or(0, |k| *k as u64), 3);
+        }
+        for kind in Kind::ALL {
+            let of_kind = self.values.iter().zip(kinds).filter(|(_, k)| **k == kind);
+            let values: Vec<u64> = of_kind.map(|(v, _)| *v).collect();
+            if !values.is_empty() && kind != Kind::Null {
+                let plan = search::plan(kind, &values, scratch);
+                plan.integers(&values, scratch);
+                plan.describe_after(before, script);
+                plan.write(script, scratch);
+            }
+        }
+    }
+}
+
+/// The plan of an earlier batch for the values of this one; `None` if it does not fit or has stopped paying.
+fn refit(mut plan: Plan, values: &[u64], usual: u64, scratch: &mut Scratch) -> Option<Plan> {
+    if matches!(plan.pre, Pre::Table(_)) {
+        // The list of values is this batch's own; the form stays.
+        return Some(search::with_form(plan.kind, plan.form, values, scratch))
+            .filter(|p| p.form == plan.form);
+    }
+    if !plan.integers(values, scratch) {
+        return None;
+    }
+    plan.recenter(&scratch.integers);
+    let n = values.len() as u64;
+    let dear = |cost: u64| cost > (usual.saturating_mul(n)).saturating_mul(17) / 16 + 16 * 256;
+    if dear(plan.cost(scratch)) && dear(search::tune(&mut plan, scratch)) {
+        return None;
+    }
+    Some(plan)
+}

@@ -1,0 +1,398 @@
+//! From a message to rows: everything is read and checked before the first reading is handed out.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::Decoder;
+use super::bits::BitReader;
+use super::clock::{ClockPlan, Span};
+use super::frame::Frame;
+use super::message::{COLUMNS_LOW, Places, TEXTS_LOW};
+use super::plan::{Kind, Plan};
+use super::rows::{Column, Heap, Rows};
+use super::table::Table;
+use super::wrong::{Wrong, limited};
+use super::{READINGS_PER_BYTE, names, order, quality, small};
+use crate::batch::Rows as AnyRows;
+use crate::protobuf::fields::malformed;
+use crate::{Batch, DecodeError, Limits, Sensor, SensorTable};
+use std::borrow::Cow;
+
+/// Decodes a batch that needs no session table; the values are decoded at once, then the batch is an iterator that
+/// allocates nothing, except for texts of a batch that was compressed.
+///
+/// # Errors
+/// [`DecodeError::Table`] names the session table that the batch needs: decode it with
+/// [`Table::decode_batch`](super::Table::decode_batch). Else everything that the [`limits`](Limits) and the layout refuse.
+pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
+    batch(input, None, limits)
+}
+
+/// The [`id`](super::Table::id) of the session table that a batch needs, `None` if it needs none.
+///
+/// # Errors
+/// What [`decode`] says of a message that is none, or that must be decompressed and is not right.
+pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u32>, DecodeError> {
+    crate::check_input(input, limits)?;
+    let frame = Frame::read(input, limits)?;
+    match frame.zstd {
+        None => Ok(frame.table),
+        Some((offset, packed)) => {
+            let unpacked = small::unpack(packed, offset, unpacked_limit(input, limits))?;
+            Ok(Frame::read(&unpacked, limits)?.table)
+        }
+    }
+}
+
+pub(super) fn batch<'a>(
+    input: &'a [u8],
+    table: Option<&'a Table>,
+    limits: &Limits,
+) -> Result<Batch<'a>, DecodeError> {
+    crate::check_input(input, limits)?;
+    let frame = Frame::read(input, limits)?;
+    let readings_max = limits.readings.min(input.len().saturating_mul(READINGS_PER_BYTE));
+    match frame.zstd {
+        None => Body { frame, table, limits, input_len: input.len(), readings_max }.read(),
+        Some((offset, packed)) => {
+            let unpacked = small::unpack(packed, offset, unpacked_limit(input, limits))?;
+            let frame = Frame::read(&unpacked, limits)?;
+            if frame.zstd.is_some() {
+                return Err(malformed(offset, "compressed twice"));
+            }
+            let batch = Body { frame, table, limits, input_len: input.len(), readings_max }.read();
+            batch.map(into_owned).map_err(|e| within(e, offset, input.len()))
+        }
+    }
+}
+
+fn unpacked_limit(input: &[u8], limits: &Limits) -> usize {
+    limits.bytes.min(input.len().saturating_mul(READINGS_PER_BYTE))
+}
+
+/// Offsets within what was compressed mean nothing to the caller: the compressed field is the place.
+fn within(mut error: DecodeError, place: usize, len: usize) -> DecodeError {
+    match &mut error {
+        DecodeError::Limit { offset, .. }
+        | DecodeError::Truncated { offset, .. }
+        | DecodeError::Malformed { offset, .. }
+        | DecodeError::Version { offset, .. }
+        | DecodeError::Duplicate { offset, .. } => *offset = place.min(len),
+        _ => {}
+    }
+    error
+}
+
+/// Copies what was borrowed from the message.
+fn into_owned<'a>(batch: Batch<'_>) -> Batch<'a> {
+    let sensors = batch.sensors.iter().map(|s| Sensor {
+        id: s.id,
+        name: Cow::Owned(s.name.to_string()),
+        unit: Cow::Owned(s.unit.to_string()),
+    });
+    let sensors = SensorTable::from_unsorted(sensors.collect()).unwrap_or_default();
+    let rows = match batch.rows {
+        AnyRows::Compact(rows) => AnyRows::Compact(Box::new(rows.into_owned())),
+        _ => AnyRows::Ready(Vec::new().into_iter()),
+    };
+    Batch { header: batch.header, sensors, left: batch.left, seqs: batch.seqs, skipped: batch.skipped, rows }
+}
+
+/// A message that is read.
+struct Body<'a, 'l> {
+    frame: Frame<'a>,
+    table: Option<&'a Table>,
+    limits: &'l Limits,
+    input_len: usize,
+    readings_max: usize,
+}
+
+/// What stands before the columns.
+struct Preface {
+    columns: usize,
+    ordered: bool,
+    codes: Vec<u32>,
+    /// Names and units, if the batch has them.
+    names: Vec<(String, String)>,
+    /// Where each clock starts and ends in `Rows::times`.
+    clocks: Vec<(usize, usize)>,
+}
+
+impl<'a> Body<'a, '_> {
+    fn read(mut self) -> Result<Batch<'a>, DecodeError> {
+        if let Some(wanted) = self.frame.table {
+            let given = self.table.map(Table::id);
+            if given != Some(wanted) {
+                return Err(DecodeError::Table { wanted, given });
+            }
+        } else {
+            self.table = None;
+        }
+        let mut rows = Rows::new(Heap::Borrowed(self.frame.texts.1));
+        let mut sensors = Vec::new();
+        if let Some((offset, body)) = self.frame.columns {
+            self.columns(offset, body, &mut rows, &mut sensors)?;
+        } else if !self.frame.texts.1.is_empty() {
+            return Err(malformed(self.frame.texts.0, "texts without readings"));
+        }
+        let readings = rows.len();
+        let header = self.frame.header;
+        let seqs = crate::batch::seqs(0, &header, self.frame.runs.take(), readings)?;
+        let sensors = SensorTable::from_unsorted(sensors)
+            .map_err(|twice| DecodeError::Duplicate { offset: 0, field: format!("sensor {twice}").into() })?;
+        Ok(Batch {
+            header,
+            sensors,
+            left: readings,
+            seqs,
+            skipped: 0,
+            rows: AnyRows::Compact(Box::new(rows)),
+        })
+    }
+
+    fn columns(
+        &self,
+        offset: usize,
+        body: &'a [u8],
+        rows: &mut Rows<'a>,
+        sensors: &mut Vec<Sensor<'a>>,
+    ) -> Result<(), DecodeError> {
+        let mut decoder = Decoder::new(body).ok_or_else(|| malformed(offset, "columns without a marker"))?;
+        let mut preface = self.preface(&mut decoder, rows).map_err(|e| e.at(offset, &decoder.bits))?;
+        let mut spans = Vec::new();
+        let read = self.all_columns(&mut preface, &mut decoder, rows, sensors, &mut spans);
+        read.map_err(|e| e.at(offset, &decoder.bits))?;
+        let clocks = preface.clocks.iter().filter_map(|(from, to)| rows.times.get(*from..*to));
+        let clocks: Vec<&[i64]> = clocks.collect();
+        rows.order = if preface.ordered {
+            let lens: Vec<usize> = rows.columns.iter().map(|c| c.len as usize).collect();
+            let order = order::read(&mut decoder, &lens, rows.values.len());
+            order.ok_or_else(|| Wrong::What("order does not fit the columns").at(offset, &decoder.bits))?
+        } else {
+            order::by_time(&clocks, &spans, rows.values.len())
+        };
+        if decoder.ended_well() {
+            Ok(())
+        } else {
+            Err(Wrong::What("columns do not end where they should").at(offset, &decoder.bits))
+        }
+    }
+
+    fn preface(&self, decoder: &mut Decoder<'_>, rows: &mut Rows<'a>) -> Result<Preface, Wrong> {
+        let bits = &mut decoder.bits;
+        let columns = limited("sensors", bits.eg(COLUMNS_LOW), self.limits.sensors)?;
+        let unusual = bits.bits(1) == 1;
+        let ordered = unusual && bits.bits(1) == 1;
+        let codes = if unusual { quality::read_codes(bits) } else { Some(Vec::new()) };
+        let codes = codes.ok_or(Wrong::What("too many qualities are listed"))?;
+        if unusual && bits.bits(1) == 1 {
+            self.texts(bits, rows)?;
+        } else if !self.frame.texts.1.is_empty() {
+            return Err(Wrong::What("texts are not listed"));
+        }
+        let bytes_max = self.limits.bytes.min(self.input_len.saturating_mul(READINGS_PER_BYTE));
+        let names = match unusual && decoder.bits.bits(1) == 1 {
+            true => names::read(columns, decoder, self.limits, bytes_max)?,
+            false => Vec::new(),
+        };
+        let clocks = self.clocks(decoder, rows, columns)?;
+        Ok(Preface { columns, ordered, codes, names, clocks })
+    }
+
+    fn texts(&self, bits: &mut BitReader<'_>, rows: &mut Rows<'a>) -> Result<(), Wrong> {
+        let count = limited("readings", bits.eg(TEXTS_LOW), self.readings_max)?;
+        let mut end = 0_u32;
+        for _ in 0..count {
+            let len = bits.eg(TEXTS_LOW);
+            if len > self.limits.text_bytes as u64 {
+                return Err(Wrong::Limit("text bytes", self.limits.text_bytes, len));
+            }
+            let from = end;
+            end = u32::try_from(len)
+                .ok()
+                .and_then(|len| end.checked_add(len))
+                .ok_or(Wrong::What("texts are too long"))?;
+            rows.texts.push((from, end));
+            if bits.overrun() {
+                return Err(Wrong::End);
+            }
+        }
+        if end as usize != self.frame.texts.1.len() {
+            return Err(Wrong::What("texts do not add up"));
+        }
+        Ok(())
+    }
+
+    /// Every clock's instants go to `rows.times`; together they are no more than the readings that are allowed.
+    fn clocks(
+        &self,
+        decoder: &mut Decoder<'_>,
+        rows: &mut Rows<'a>,
+        columns: usize,
+    ) -> Result<Vec<(usize, usize)>, Wrong> {
+        let count = limited("sensors", decoder.bits.eg(0), columns)?;
+        let learned = self.table.map_or(&[][..], |t| t.clocks.as_slice());
+        let (mut first, mut clocks) = (None, Vec::new());
+        for _ in 0..count {
+            let own;
+            let number = usize::try_from(decoder.bits.eg(0)).unwrap_or(usize::MAX);
+            let plan = match learned.get(number) {
+                Some(plan) => plan,
+                None => {
+                    own = ClockPlan::read(decoder).ok_or(Wrong::What("a clock has no plan"))?;
+                    &own
+                }
+            };
+            let from = rows.times.len();
+            let room = self.readings_max.saturating_sub(from);
+            let read = plan.instants(number < learned.len(), decoder, first, room, &mut rows.times);
+            read.map_err(|found| Wrong::Limit("readings", self.readings_max, found))?;
+            if decoder.bits.overrun() {
+                return Err(Wrong::End);
+            }
+            first = first.or_else(|| rows.times.get(from).copied());
+            clocks.push((from, rows.times.len()));
+        }
+        Ok(clocks)
+    }
+
+    fn all_columns(
+        &self,
+        preface: &mut Preface,
+        decoder: &mut Decoder<'_>,
+        rows: &mut Rows<'a>,
+        sensors: &mut Vec<Sensor<'a>>,
+        spans: &mut Vec<Span>,
+    ) -> Result<(), Wrong> {
+        let mut places = Places::new(self.table);
+        let (mut span, mut before) = (Span::default(), None);
+        for nth in 0..preface.columns {
+            let place =
+                places.read(&mut decoder.bits).ok_or(Wrong::What("a sensor's number is out of range"))?;
+            let entry = self.table.map(|t| t.entries.get(place as usize));
+            let entry = entry.map(|e| e.ok_or(Wrong::What("a sensor is not in the table"))).transpose()?;
+            if decoder.bits.bits(1) == 1 {
+                let mut number = || usize::try_from(decoder.bits.eg(0)).unwrap_or(usize::MAX);
+                span = Span { clock: number(), skip: number(), cut: number() };
+            }
+            let (from, to) = *preface.clocks.get(span.clock).ok_or(Wrong::What("a column has no clock"))?;
+            let len =
+                (to - from).checked_sub(span.skip).and_then(|n| n.checked_sub(span.cut)).filter(|n| *n > 0);
+            let len = len.ok_or(Wrong::What("a column is outside of its clock"))?;
+            let start = rows.values.len();
+            limited_sum("readings", start, len, self.readings_max)?;
+            if !preface.codes.is_empty() {
+                quality::read(decoder, &preface.codes, len, &mut rows.qualities)
+                    .ok_or(Wrong::What("qualities do not add up"))?;
+            }
+            let sensor = match entry {
+                Some(entry) => entry.sensor(),
+                None => {
+                    let (name, unit) = preface.names.get_mut(nth).map(std::mem::take).unwrap_or_default();
+                    Sensor { id: place, name: Cow::Owned(name), unit: Cow::Owned(unit) }
+                }
+            };
+            rows.values.resize(start + len, 0);
+            let plan = entry.map(|e| e.plan.as_ref());
+            let kind = self.values(plan, &mut before, decoder, rows, start)?;
+            rows.columns.push(Column {
+                sensor: sensor.id,
+                kind,
+                len: len as u32,
+                value: start as u32,
+                time: (from + span.skip) as u32,
+            });
+            sensors.push(sensor);
+            spans.push(span);
+            if decoder.bits.overrun() {
+                return Err(Wrong::End);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the values of a column from `start` on, and says of which kind they are.
+    fn values(
+        &self,
+        learned: Option<Option<&Plan>>,
+        before: &mut Option<Plan>,
+        decoder: &mut Decoder<'_>,
+        rows: &mut Rows<'a>,
+        start: usize,
+    ) -> Result<Kind, Wrong> {
+        let texts = rows.texts.len();
+        let out = rows.values.get_mut(start..).unwrap_or_default();
+        if let Some(plan) = learned
+            && decoder.bits.bits(1) == 1
+        {
+            let plan = plan.ok_or(Wrong::What("the table has no plan for a column"))?;
+            plan.restore(decoder, out, texts).map_err(Wrong::What)?;
+            return Ok(plan.kind);
+        }
+        let kind = read_plan(before, decoder)?;
+        match (kind, before.as_ref()) {
+            (Kind::Null, _) => {}
+            (Kind::Mixed, _) => return self.mixed(before, decoder, rows, start).map(|()| kind),
+            (_, Some(plan)) => plan.restore(decoder, out, texts).map_err(Wrong::What)?,
+            (_, None) => return Err(Wrong::What("a column has no plan")),
+        }
+        if kind == Kind::Text && !rows.are_utf8(start..rows.values.len(), Some(kind)) {
+            return Err(Wrong::What("text is not UTF-8"));
+        }
+        Ok(kind)
+    }
+
+    fn mixed(
+        &self,
+        before: &mut Option<Plan>,
+        decoder: &mut Decoder<'_>,
+        rows: &mut Rows<'a>,
+        start: usize,
+    ) -> Result<(), Wrong> {
+        let texts = rows.texts.len();
+        // Columns of one kind have none here: they are filled up when the first mixed one comes.
+        rows.kinds.resize(start, Kind::Null);
+        let end = rows.values.len();
+        while rows.kinds.len() < end {
+            let run = usize::try_from(decoder.bits.eg(3)).unwrap_or(usize::MAX).saturating_add(1);
+            let kind = Kind::read(&mut decoder.bits);
+            let to = rows.kinds.len().saturating_add(run);
+            if to > end || kind == Kind::Mixed {
+                return Err(Wrong::What("kinds do not add up"));
+            }
+            rows.kinds.resize(to, kind);
+        }
+        for kind in Kind::ALL {
+            let kinds = rows.kinds.get(start..).unwrap_or_default();
+            let count = kinds.iter().filter(|k| **k == kind).count();
+            if count == 0 || kind == Kind::Null {
+                continue;
+            }
+            let mut values = vec![0; count];
+            let planned = read_plan(before, decoder)?;
+            let plan = before.as_ref().filter(|_| planned == kind);
+            let plan = plan.ok_or(Wrong::What("a kind has the plan of another"))?;
+            plan.restore(decoder, &mut values, texts).map_err(Wrong::What)?;
+            let out = rows.values.get_mut(start..).unwrap_or_default();
+            let places = out.iter_mut().zip(kinds).filter(|(_, k)| **k == kind);
+            places.zip(values).for_each(|((place, _), value)| *place = value);
+        }
+        if rows.kinds.contains(&Kind::Text) && !rows.are_utf8(start..end, None) {
+            return Err(Wrong::What("text is not UTF-8"));
+        }
+        Ok(())
+    }
+}
+
+/// Reads what stands where a batch's own plan can stand.
+fn read_plan(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Result<Kind, Wrong> {
+    let read = Plan::read_after(before, decoder);
+    if decoder.bits.overrun() {
+        return Err(Wrong::End);
+    }
+    read.ok_or(Wrong::What("a column has no plan"))
+}
+
+fn limited_sum(what: &'static str, so_far: usize, more: usize, limit: usize) -> Result<(), Wrong> {
+    let found = so_far.saturating_add(more);
+    if found <= limit { Ok(()) } else { Err(Wrong::Limit(what, limit, found as u64)) }
+}

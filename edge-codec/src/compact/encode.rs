@@ -1,0 +1,449 @@
+//! The encoder: readings wait in columns and leave as batches under a size.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::column::Column;
+use super::message::{self, Draft, Memory};
+use super::table::Table;
+use crate::limits::{MAX_READINGS, MAX_SENSORS};
+use crate::seqs::Runs;
+use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors, Value};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// How much work a batch is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// No general compressor: any language reads it with the recipe alone.
+    #[default]
+    Fast,
+    /// Zstandard over names, texts and columns where that is smaller. Needs the feature `zstd`; without it the
+    /// encoder does what [`Level::Fast`] does.
+    Small,
+}
+
+/// Collects readings and gives them out as compact batches.
+///
+/// It is used like the other formats' [`Encoder`](crate::Encoder):
+///
+/// 1. [`push`](Self::push) copies a reading into its sensor's column.
+/// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it until
+///    [`is_empty`](Self::is_empty).
+///
+/// A batch names its sensors by their numbers alone, unless [`sensors`](Self::sensors) puts names and units into every
+/// batch or [`table`](Self::table) refers to those announced before. Keep the encoder: it remembers for each sensor
+/// how its values were best written, and checks that with every batch.
+///
+/// Readings come out ordered by time; those of one sensor always as they were pushed. With an [`id`](Self::id) they come
+/// out exactly as pushed, so that each keeps its sequence number; if that is not the order by time, a batch says so,
+/// with some bits per reading.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Encoder<S = SensorTable<'static>> {
+    level: Level,
+    names: Option<S>,
+    table: Option<Arc<Table>>,
+    header: Header,
+    columns: Vec<Column>,
+    by_sensor: HashMap<u32, u32>,
+    /// The column that comes next if the last poll repeats.
+    expected: usize,
+    /// Column of each waiting reading.
+    pushed: VecDeque<u32>,
+    /// Sequence numbers left out before each waiting reading, for those that have any: how many readings wait
+    /// before it and how many numbers.
+    skips: VecDeque<(u64, u64)>,
+    /// Readings that have left, which `skips` counts from.
+    left: u64,
+    next_seq: u64,
+    texts: Texts,
+    memory: Memory,
+}
+
+/// Position of a column whose sensor the table lacks.
+const NOWHERE: u32 = u32::MAX;
+
+/// Texts of waiting readings, each once.
+#[derive(Clone, Debug, Default)]
+struct Texts {
+    list: Vec<Box<[u8]>>,
+    numbers: HashMap<Box<[u8]>, u32>,
+}
+
+impl Texts {
+    fn number(&mut self, text: &[u8]) -> u32 {
+        if let Some(number) = self.numbers.get(text) {
+            return *number;
+        }
+        let number = self.list.len() as u32;
+        self.list.push(text.into());
+        self.numbers.insert(text.into(), number);
+        number
+    }
+}
+
+impl Encoder {
+    /// An empty encoder whose batches name sensors by their numbers.
+    pub fn new(level: Level) -> Self {
+        Self {
+            level,
+            names: None,
+            table: None,
+            header: Header::default(),
+            columns: Vec::new(),
+            by_sensor: HashMap::new(),
+            expected: 0,
+            pushed: VecDeque::new(),
+            skips: VecDeque::new(),
+            left: 0,
+            next_seq: 0,
+            texts: Texts::default(),
+            memory: Memory::default(),
+        }
+    }
+
+    /// Puts names and units of a batch's sensors into it, so that it can be read alone. For an empty encoder.
+    pub fn sensors<S: Sensors>(self, names: S) -> Encoder<S> {
+        debug_assert!(self.is_empty());
+        Encoder {
+            level: self.level,
+            names: Some(names),
+            table: None,
+            header: self.header,
+            columns: self.columns,
+            by_sensor: self.by_sensor,
+            expected: self.expected,
+            pushed: self.pushed,
+            skips: self.skips,
+            left: self.left,
+            next_seq: self.next_seq,
+            texts: self.texts,
+            memory: self.memory,
+        }
+    }
+}
+
+impl<S: Sensors> Encoder<S> {
+    /// Refers to a table instead of names; a reader must have the very same. Readings that wait are encoded against
+    /// it, too, unless it lacks their sensor: then they go out under the table they were pushed with, which is why
+    /// this gives the table before back and changes nothing if a waiting reading's sensor is not in `table`.
+    ///
+    /// # Errors
+    /// [`EncodeError::UnknownSensor`] names a waiting reading's sensor that the table lacks.
+    pub fn set_table(&mut self, table: Arc<Table>) -> Result<(), EncodeError> {
+        let waiting = |c: &Column| c.len() > 0 && table.position(c.sensor).is_none();
+        if let Some(column) = self.columns.iter().find(|c| waiting(c)) {
+            return Err(EncodeError::UnknownSensor { sensor: column.sensor });
+        }
+        for column in &mut self.columns {
+            column.position = table.position(column.sensor).unwrap_or(NOWHERE);
+        }
+        self.names = None;
+        self.table = Some(table);
+        Ok(())
+    }
+
+    /// Refers to a table instead of names; a reader must have the very same. For an empty encoder; later tables are
+    /// set by [`set_table`](Self::set_table).
+    pub fn table(mut self, table: Arc<Table>) -> Self {
+        debug_assert!(self.is_empty());
+        self.columns.clear();
+        self.by_sensor.clear();
+        self.names = None;
+        self.table = Some(table);
+        self
+    }
+
+    /// Sets the identity; see [`Encoder::id`](crate::Encoder::id).
+    pub fn id(mut self, id: BatchId) -> Self {
+        self.header.id = Some(id);
+        let skipped = self.skips.iter().fold(0, |sum: u64, s| sum.saturating_add(s.1));
+        self.next_seq = id.first_seq.saturating_add(self.len() as u64).saturating_add(skipped);
+        self
+    }
+
+    /// Marks the batches as possible duplicates (`pd`). Default: not marked.
+    pub fn possible_duplicate(mut self, pd: bool) -> Self {
+        self.header.pd = pd;
+        self
+    }
+
+    /// Takes a reading: with an identity, the row that follows the one before. Costs some nanoseconds; a text is
+    /// looked up among those that wait.
+    ///
+    /// # Errors
+    /// [`EncodeError::UnknownSensor`] if there are names or a table without this sensor; the reading is not taken then.
+    pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
+        self.take(0, reading)
+    }
+
+    /// Takes a reading that is the row `seq`; see [`Encoder::push_at`](crate::Encoder::push_at).
+    ///
+    /// # Errors
+    /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set.
+    pub fn push_at(&mut self, seq: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
+        let skip = self.header.id.and_then(|_| seq.checked_sub(self.next_seq));
+        let skip = skip.ok_or(EncodeError::Sequence { seq, next: self.header.id.map(|_| self.next_seq) })?;
+        self.take(skip, reading)
+    }
+
+    /// How many readings wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pushed.len()
+    }
+
+    /// Whether no reading waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pushed.is_empty()
+    }
+
+    fn take(&mut self, skip: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
+        let at = self.column(reading.sensor)?;
+        let text = match &reading.value {
+            Value::Text(text) => self.texts.number(text.as_bytes()),
+            Value::Bytes(bytes) => self.texts.number(bytes),
+            _ => 0,
+        };
+        if let Some(column) = self.columns.get_mut(at) {
+            column.push(reading, text);
+        }
+        if skip > 0 {
+            self.skips.push_back((self.left + self.pushed.len() as u64, skip));
+        }
+        self.pushed.push_back(at as u32);
+        self.expected = if at + 1 < self.columns.len() { at + 1 } else { 0 };
+        self.next_seq = self.next_seq.saturating_add(skip.saturating_add(1));
+        Ok(())
+    }
+
+    /// The sensor's column; polls repeat, so the one after the last is looked at first.
+    #[inline]
+    fn column(&mut self, sensor: u32) -> Result<usize, EncodeError> {
+        let unknown = EncodeError::UnknownSensor { sensor };
+        let expected = self.columns.get(self.expected).filter(|c| c.sensor == sensor).map(|_| self.expected);
+        if let Some(at) = expected.or_else(|| self.by_sensor.get(&sensor).map(|at| *at as usize)) {
+            // A newer table may have lost the sensor.
+            let known = self.table.is_none() || self.columns.get(at).is_some_and(|c| c.position != NOWHERE);
+            return if known { Ok(at) } else { Err(unknown) };
+        }
+        let position = match (&self.table, &self.names) {
+            (Some(table), _) => table.position(sensor).ok_or(unknown)?,
+            (None, Some(names)) => names.sensor(sensor).map(|_| sensor).ok_or(unknown)?,
+            (None, None) => sensor,
+        };
+        self.columns.push(Column::new(sensor, position));
+        self.by_sensor.insert(sensor, self.columns.len() as u32 - 1);
+        Ok(self.columns.len() - 1)
+    }
+
+    /// Encodes as many of the oldest readings as fit into `max_bytes` as one batch, at most 65 536 readings of
+    /// 16 384 sensors, and keeps the rest for the next call. An empty encoder gives a valid batch without readings.
+    ///
+    /// Where not all fit, the cut is found by trying: the batch is within a sixteenth of the readings that would fit.
+    ///
+    /// # Errors
+    /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
+    /// on with the next. [`EncodeError::NoRoom`] changes nothing.
+    pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
+        self.start_at_first();
+        let most = self.most();
+        let all = self.encode(most);
+        if all.len() <= max_bytes {
+            self.leave(most);
+            return Ok(Bytes::from(all));
+        }
+        let empty = self.encode(0).len();
+        if empty > max_bytes {
+            return Err(EncodeError::NoRoom { max: max_bytes, needed: empty });
+        }
+        let (fits, batch) = self.cut(most, all.len(), max_bytes);
+        if fits == 0 {
+            let needed = if most == 1 { all.len() } else { self.encode(1).len() };
+            return Err(self.hand_back(max_bytes, needed));
+        }
+        self.leave(fits);
+        Ok(Bytes::from(batch))
+    }
+
+    /// The most readings that were found to fit, and their batch; `most` of them take `taken` bytes, which is too much.
+    fn cut(&mut self, most: usize, taken: usize, max_bytes: usize) -> (usize, Vec<u8>) {
+        let (mut fits, mut batch) = (0, Vec::new());
+        let (mut over, mut over_bytes) = (most, taken);
+        while over - fits > fits / 16 + 1 || (fits == 0 && over > 1) {
+            // In proportion between what fits and what does not, but never the ends themselves.
+            let (low, room) = (batch.len(), max_bytes.saturating_sub(batch.len()));
+            let share = (over - fits) * room * 31 / 32 / (over_bytes.saturating_sub(low)).max(1);
+            let guess = (fits + share).clamp(fits + 1, over - 1);
+            let encoded = self.encode(guess);
+            if encoded.len() <= max_bytes {
+                (fits, batch) = (guess, encoded);
+            } else {
+                (over, over_bytes) = (guess, encoded.len());
+            }
+        }
+        (fits, batch)
+    }
+
+    /// How many of the oldest readings one batch may have.
+    fn most(&self) -> usize {
+        let most = self.len().min(MAX_READINGS);
+        if self.columns.len() <= MAX_SENSORS {
+            return most;
+        }
+        let mut seen = vec![false; self.columns.len()];
+        let mut sensors = 0;
+        let fits = self.pushed.iter().take(most).take_while(|column| {
+            let new = seen.get_mut(**column as usize).is_some_and(|s| !std::mem::replace(s, true));
+            sensors += usize::from(new);
+            sensors <= MAX_SENSORS
+        });
+        fits.count()
+    }
+
+    /// The batch of the first `n` readings.
+    fn encode(&mut self, n: usize) -> Vec<u8> {
+        let mut picked = self.picked(n);
+        picked.sort_unstable_by_key(|(column, _)| self.columns.get(*column).map(|c| c.position));
+        self.pushed.make_contiguous();
+        let pushed = self.pushed.as_slices().0.get(..n).unwrap_or_default();
+        let mut runs = Runs::default();
+        if self.header.id.is_some() && !self.skips.is_empty() {
+            let mut skips = self.skips.iter().map(|(at, skip)| (at - self.left, *skip)).peekable();
+            for at in 0..n as u64 {
+                runs.add(skips.next_if(|s| s.0 == at).map_or(0, |s| s.1), |_| 1);
+            }
+        }
+        let texts = self.texts_of(&picked);
+        let names = self.names.as_ref().map(|names| {
+            let sensors = picked.iter().filter_map(|(c, _)| names.sensor(self.columns.get(*c)?.sensor));
+            sensors.collect()
+        });
+        let draft = Draft {
+            header: &self.header,
+            runs: &runs,
+            table: self.table.as_deref(),
+            names,
+            texts: self.texts.list.get(..texts).unwrap_or_default(),
+            picked: &picked,
+            pushed: self.header.id.map(|_| pushed),
+            readings: n,
+        };
+        let message = message::write(&draft, &mut self.columns, &mut self.memory);
+        match self.level {
+            Level::Fast => message,
+            Level::Small => super::small::smaller(message),
+        }
+    }
+
+    /// Columns with readings among the first `n`, and how many.
+    fn picked(&self, n: usize) -> Vec<(usize, usize)> {
+        if n == self.len() {
+            return self.columns.iter().map(Column::len).enumerate().filter(|(_, n)| *n > 0).collect();
+        }
+        let mut counts = vec![0; self.columns.len()];
+        for column in self.pushed.iter().take(n) {
+            if let Some(count) = counts.get_mut(*column as usize) {
+                *count += 1;
+            }
+        }
+        counts.into_iter().enumerate().filter(|(_, n)| *n > 0).collect()
+    }
+
+    /// How many texts the picked readings use: texts are numbered as they come.
+    fn texts_of(&self, picked: &[(usize, usize)]) -> usize {
+        if self.texts.list.is_empty() {
+            return 0;
+        }
+        let used = picked.iter().filter_map(|(c, n)| self.columns.get(*c)?.texts(*n));
+        used.max().map_or(0, |highest| highest as usize + 1)
+    }
+
+    /// The first `n` readings are gone.
+    fn leave(&mut self, n: usize) {
+        for (column, count) in self.picked(n) {
+            if let Some(column) = self.columns.get_mut(column) {
+                column.drain(count);
+            }
+        }
+        self.pushed.drain(..n);
+        self.left += n as u64;
+        let mut span = n as u64;
+        while let Some((_, skip)) = self.skips.front().copied().filter(|s| s.0 < self.left) {
+            span = span.saturating_add(skip);
+            self.skips.pop_front();
+        }
+        self.advance(span);
+        if !self.texts.list.is_empty() {
+            self.renumber_texts();
+        }
+    }
+
+    /// Texts that only readings that left used are forgotten.
+    fn renumber_texts(&mut self) {
+        let old = std::mem::take(&mut self.texts);
+        let mut at = vec![0_usize; self.columns.len()];
+        let mut numbers: HashMap<u64, u64> = HashMap::new();
+        // By the order of pushing, so that a prefix of the readings uses a prefix of the texts.
+        for column in &self.pushed {
+            let (Some(column), Some(at)) = (self.columns.get(*column as usize), at.get_mut(*column as usize))
+            else {
+                continue;
+            };
+            if let Some(number) = column.text(*at)
+                && let Some(text) = old.list.get(number as usize)
+            {
+                numbers.insert(number, self.texts.number(text).into());
+            }
+            *at += 1;
+        }
+        for column in &mut self.columns {
+            column.renumber(|number| numbers.get(&number).copied().unwrap_or(0));
+        }
+    }
+
+    fn hand_back(&mut self, max: usize, needed: usize) -> EncodeError {
+        let first = self.pushed.front().and_then(|c| self.columns.get(*c as usize));
+        let reading = first.and_then(|c| c.reading(0, &self.texts.list));
+        match reading {
+            Some(reading) => {
+                self.leave(1);
+                EncodeError::ReadingTooLarge { max, needed, reading: Box::new(reading) }
+            }
+            None => EncodeError::NoRoom { max, needed },
+        }
+    }
+
+    /// Numbers left out before the first row are not a hole in the batch: it starts later.
+    fn start_at_first(&mut self) {
+        if let Some((_, skip)) = self.skips.front().copied().filter(|s| s.0 == self.left) {
+            self.skips.pop_front();
+            self.advance(skip);
+        }
+    }
+
+    fn advance(&mut self, span: u64) {
+        if let Some(id) = &mut self.header.id {
+            id.first_seq = id.first_seq.saturating_add(span);
+        }
+    }
+}
+
+/// The value of a column's number.
+pub(super) fn value(kind: super::plan::Kind, bits: u64, texts: &[Box<[u8]>]) -> Value<'static> {
+    use super::plan::Kind;
+    let text = || texts.get(bits as usize).cloned().unwrap_or_default();
+    match kind {
+        Kind::F64 => Value::F64(f64::from_bits(bits)),
+        Kind::I64 => Value::I64(bits as i64),
+        Kind::U64 => Value::U64(bits),
+        Kind::Bool => Value::Bool(bits != 0),
+        Kind::Text => Value::Text(Cow::Owned(String::from_utf8_lossy(&text()).into_owned())),
+        Kind::Bytes => Value::Bytes(Cow::Owned(text().into_vec())),
+        Kind::Null | Kind::Mixed => Value::Null,
+    }
+}

@@ -1,0 +1,340 @@
+//! How doubles become integers and come back bit for bit.
+//!
+//! Each form is a chain of correctly rounded IEEE 754 operations, so that every language computes the same bits;
+//! what a form does not hit exactly is refused, or corrected in units of the last place.
+
+#![deny(clippy::indexing_slicing)]
+
+/// Powers of ten that a double holds exactly.
+const POW10: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
+];
+/// What sensors average over: `m / (10^e × divisor)`.
+pub(super) const DIVISORS: [f64; 4] = [1.0, 3.0, 7.0, 9.0];
+/// Integers of forms stay below 2^51, where adding and subtracting 1.5 × 2^52 rounds to the nearest.
+const ROUND: f64 = 6_755_399_441_055_744.0;
+const INT_MAX: f64 = 2_251_799_813_685_248.0;
+
+/// What happens to the quotient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    Nothing,
+    /// Rounded to 15 significant digits, as `%.15g` prints.
+    Digits15,
+    /// Rounded to binary32 and back, as a meter with floats gives it.
+    Single,
+}
+
+/// How doubles become integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `after(m / (10^e × DIVISORS[by]))`, then moved by a second number of units in the last place if `ulps`.
+    Decimal { e: u8, by: u8, after: After, ulps: bool },
+    /// Decimals of so many significant digits, numbered by size.
+    Digits(u8),
+    /// The double's bits, numbered by size.
+    Bits64,
+    /// The bits of the binary32 it is, numbered by size.
+    Bits32,
+}
+
+/// Bits of a double as an integer of the same order.
+#[inline(always)]
+pub(super) fn ordinal(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    bits ^ ((bits >> 63) & i64::MAX)
+}
+
+#[inline(always)]
+pub(super) fn from_ordinal(ordinal: i64) -> f64 {
+    f64::from_bits((ordinal ^ ((ordinal >> 63) & i64::MAX)) as u64)
+}
+
+fn from_ordinal32(ordinal: i64) -> f64 {
+    let ordinal = ordinal as i32;
+    f64::from(f32::from_bits((ordinal ^ ((ordinal >> 31) & i32::MAX)) as u32))
+}
+
+#[inline(always)]
+fn round(value: f64) -> f64 {
+    (value + ROUND) - ROUND
+}
+
+fn pow10(e: u8) -> f64 {
+    POW10.get(usize::from(e)).copied().unwrap_or(1.0)
+}
+
+impl Form {
+    pub(super) fn has_ulps(self) -> bool {
+        matches!(self, Form::Decimal { ulps: true, .. })
+    }
+
+    /// The integers of all values (given as bits), and the corrections if the form has them; `false` if one of them
+    /// does not come back. Both are cleared first.
+    pub(super) fn integers(self, values: &[u64], out: &mut Vec<i64>, ulps: &mut Vec<i64>) -> bool {
+        out.clear();
+        ulps.clear();
+        match self {
+            Form::Decimal { e, by: 0, after: After::Nothing, ulps: false } => decimals(pow10(e), values, out),
+            Form::Decimal { ulps: false, .. } => {
+                out.extend(
+                    values
+                        .iter()
+                        .map_while(|bits| self.integer(f64::from_bits(*bits)).filter(|x| x.1 == 0))
+                        .map(|x| x.0),
+                );
+                out.len() == values.len()
+            }
+            Form::Decimal { .. } => {
+                for bits in values {
+                    let Some((m, ulp)) = self.integer(f64::from_bits(*bits)) else { return false };
+                    out.push(m);
+                    ulps.push(ulp);
+                }
+                true
+            }
+            _ => {
+                out.extend(values.iter().map_while(|bits| self.integer(f64::from_bits(*bits))).map(|x| x.0));
+                out.len() == values.len()
+            }
+        }
+    }
+
+    /// The integer nearest to a value, and how many units in the last place are missing.
+    pub(super) fn integer(self, value: f64) -> Option<(i64, i64)> {
+        match self {
+            Form::Decimal { e, by, .. } => {
+                let m = value * (pow10(e) * divisor(by));
+                if m.is_nan() || m.abs() >= INT_MAX {
+                    return None;
+                }
+                let m = round(m) as i64;
+                Some((m, ordinal(value).wrapping_sub(ordinal(self.base(m)))))
+            }
+            Form::Digits(p) => digits(value, p).map(|m| (m, 0)),
+            Form::Bits64 => Some((ordinal(value), 0)),
+            Form::Bits32 => {
+                let bits = (value as f32).to_bits() as i32;
+                let ordinal = i64::from(bits ^ ((bits >> 31) & i32::MAX));
+                (from_ordinal32(ordinal).to_bits() == value.to_bits()).then_some((ordinal, 0))
+            }
+        }
+    }
+
+    /// The double of an integer, before any correction.
+    #[inline(always)]
+    fn base(self, m: i64) -> f64 {
+        match self {
+            Form::Decimal { e, by, after, .. } => {
+                let quotient = m as f64 / (pow10(e) * divisor(by));
+                match after {
+                    After::Nothing => quotient,
+                    After::Digits15 => digits15(quotient),
+                    After::Single => f64::from(quotient as f32),
+                }
+            }
+            Form::Digits(p) => Powers::default().value(m, p),
+            Form::Bits64 => from_ordinal(m),
+            Form::Bits32 => from_ordinal32(m),
+        }
+    }
+
+    /// Replaces integers by the bits of their doubles.
+    pub(super) fn restore(self, values: &mut [u64]) {
+        match self {
+            Form::Decimal { e, by: 0, after: After::Nothing, .. } => {
+                let scale = pow10(e);
+                values.iter_mut().for_each(|v| *v = (*v as i64 as f64 / scale).to_bits());
+            }
+            Form::Digits(p) => {
+                let mut powers = Powers::default();
+                values.iter_mut().for_each(|v| *v = powers.value(*v as i64, p).to_bits());
+            }
+            _ => values.iter_mut().for_each(|v| *v = self.base(*v as i64).to_bits()),
+        }
+    }
+}
+
+fn divisor(by: u8) -> f64 {
+    DIVISORS.get(usize::from(by)).copied().unwrap_or(1.0)
+}
+
+/// Without branches in the loop: a value that does not come back is found at the end.
+fn decimals(scale: f64, values: &[u64], out: &mut Vec<i64>) -> bool {
+    // A look at the first few spares the rest when the search is only asking.
+    for chunk in values.chunks(32) {
+        let mut wrong = 0;
+        out.extend(chunk.iter().map(|bits| {
+            let value = f64::from_bits(*bits);
+            let m = value * scale;
+            let whole = round(m);
+            wrong |= ((whole / scale).to_bits() ^ bits) | u64::from(m.is_nan() || m.abs() >= INT_MAX);
+            whole as i64
+        }));
+        if wrong != 0 {
+            return false;
+        }
+    }
+    true
+}
+
+/// 15 digits in all, counting those before the point; a leading zero is not one.
+#[inline(always)]
+fn digits15(value: f64) -> f64 {
+    let before = (value.abs() as u64).checked_ilog10().map_or(0, |n| n + 1);
+    let scale = pow10(15_u32.saturating_sub(before) as u8);
+    round(value * scale) / scale
+}
+
+/// Decimal exponent of the first number of [`Form::Digits`].
+const LEAST_EXPONENT: i64 = -20;
+
+/// 0 is 0; then come the `9 × 10^(p-1)` numbers of `p` digits of each decimal exponent, from the least on.
+fn digits(value: f64, p: u8) -> Option<i64> {
+    let size = value.abs();
+    if value == 0.0 {
+        return (value.to_bits() == 0).then_some(0);
+    }
+    let least = pow10(p.wrapping_sub(1));
+    let mut exponent = exponent10(size)?;
+    for _ in 0..2 {
+        let shift = i64::from(p) - 1 - exponent;
+        let power = pow10(u8::try_from(shift.unsigned_abs()).ok().filter(|s| *s <= 22)?);
+        let m = round(if shift >= 0 { size * power } else { size / power });
+        if m >= least * 10.0 {
+            exponent += 1;
+        } else if m < least {
+            exponent -= 1;
+        } else {
+            let back = if shift >= 0 { m / power } else { m * power };
+            let group = exponent.checked_sub(LEAST_EXPONENT).filter(|g| *g >= 0)?;
+            let number = 1 + group * (least as i64 * 9) + (m as i64 - least as i64);
+            return (back == size).then_some(if value < 0.0 { -number } else { number });
+        }
+    }
+    None
+}
+
+/// Near enough to the decimal exponent: the caller corrects by one.
+fn exponent10(size: f64) -> Option<i64> {
+    let exponent = ((size.to_bits() >> 52) as i64) - 1023;
+    (-66..=66).contains(&exponent).then_some((exponent * 1233) >> 12)
+}
+
+/// The inverse of [`digits`]; neighbours mostly share their exponent.
+#[derive(Default)]
+struct Powers {
+    first: u64,
+    end: u64,
+    power: f64,
+    up: bool,
+}
+
+impl Powers {
+    #[inline(always)]
+    fn value(&mut self, number: i64, p: u8) -> f64 {
+        let size = number.unsigned_abs();
+        if number == 0 {
+            return 0.0;
+        }
+        let least = pow10(p.wrapping_sub(1)) as u64;
+        if !(self.first..self.end).contains(&size) {
+            self.find(size, p, least);
+        }
+        let m = (size - self.first + least) as f64;
+        let value = if self.up { m * self.power } else { m / self.power };
+        if number < 0 { -value } else { value }
+    }
+
+    fn find(&mut self, size: u64, p: u8, least: u64) {
+        let group = (size - 1) / (least * 9);
+        self.first = 1 + group * (least * 9);
+        self.end = self.first.saturating_add(least * 9);
+        let shift = i64::from(p) - 1 - LEAST_EXPONENT - i64::try_from(group).unwrap_or(i64::MAX >> 1);
+        self.up = shift < 0;
+        self.power = pow10(shift.unsigned_abs().min(u64::from(u8::MAX)) as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn comes_back(form: Form, value: f64) -> bool {
+        let (mut m, mut ulps) = (Vec::new(), Vec::new());
+        if !form.integers(&[value.to_bits()], &mut m, &mut ulps) {
+            return false;
+        }
+        let mut back = [m[0] as u64];
+        form.restore(&mut back);
+        let ulp = ulps.first().copied().unwrap_or(0);
+        let value_back = from_ordinal(ordinal(f64::from_bits(back[0])).wrapping_add(ulp));
+        assert_eq!(value_back.to_bits(), value.to_bits(), "{form:?} took {value}");
+        true
+    }
+
+    fn decimal(e: u8, by: u8, after: After, ulps: bool) -> Form {
+        Form::Decimal { e, by, after, ulps }
+    }
+
+    #[test]
+    fn what_a_form_takes_it_gives_back() {
+        let mut values = vec![
+            0.0,
+            -0.0,
+            1.0,
+            -12.5,
+            0.1,
+            53.600_000_000_000_01,
+            31.133_333_333_333_3,
+            5.827_000_141_143_799,
+        ];
+        values.extend([
+            f64::NAN,
+            f64::INFINITY,
+            f64::MIN,
+            5e-324,
+            1e300,
+            123.4567,
+            1e15 + 0.5,
+            -9.5e-7,
+            21.76,
+            1e22,
+            9.999_999e-11,
+        ]);
+        values.push(f64::from_bits(0xfff4_0000_0000_0001));
+        let mut forms = vec![Form::Bits64, Form::Bits32];
+        forms.extend((1..=15).map(Form::Digits));
+        for after in [After::Nothing, After::Digits15, After::Single] {
+            for e in 0..16 {
+                forms.extend((0..4).flat_map(|by| [false, true].map(|ulps| decimal(e, by, after, ulps))));
+            }
+        }
+        for form in forms {
+            let taken = values.iter().filter(|v| comes_back(form, **v)).count();
+            assert!(taken > 0, "{form:?}");
+        }
+        assert!(values.iter().all(|v| comes_back(Form::Bits64, *v)));
+    }
+
+    #[test]
+    fn each_kind_of_number_has_its_form() {
+        assert!(comes_back(decimal(2, 0, After::Nothing, false), 21.76));
+        assert!(!comes_back(decimal(1, 0, After::Nothing, false), 21.76));
+        assert!(comes_back(decimal(1, 1, After::Digits15, false), 31.133_333_333_333_3));
+        assert!(comes_back(decimal(3, 0, After::Single, false), 5.827_000_141_143_799));
+        assert!(comes_back(Form::Digits(7), 123.4567) && comes_back(Form::Digits(7), -0.001_645_227));
+        assert!(!comes_back(Form::Digits(6), 123.4567));
+        assert!(!comes_back(decimal(2, 0, After::Nothing, false), -0.0));
+    }
+
+    #[test]
+    fn ordinals_rise_with_the_numbers() {
+        let rising = [-1e300, -1.0, -5e-324, -0.0, 0.0, 5e-324, 1.0, 1e300];
+        assert!(rising.windows(2).all(|w| ordinal(w[0]) < ordinal(w[1])));
+        let rising = [-123.4, -1.0, -0.001, 0.0, 0.000_5, 0.099_99, 0.1, 99.99, 100.1];
+        let numbers: Vec<_> = rising.iter().map(|v| digits(*v, 4).unwrap()).collect();
+        assert!(numbers.windows(2).all(|w| w[0] < w[1]), "{numbers:?}");
+    }
+}

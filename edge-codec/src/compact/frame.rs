@@ -1,0 +1,43 @@
+//! The message's fields.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::field;
+use crate::protobuf::envelope;
+use crate::protobuf::fields::{Fields, malformed};
+use crate::{DecodeError, Header, Limits};
+
+/// A message's fields, with the offset of each in the input.
+#[derive(Debug)]
+pub(super) struct Frame<'a> {
+    pub(super) header: Header,
+    pub(super) runs: Option<Vec<u64>>,
+    pub(super) columns: Option<(usize, &'a [u8])>,
+    pub(super) table: Option<u32>,
+    pub(super) texts: (usize, &'a [u8]),
+    pub(super) zstd: Option<(usize, &'a [u8])>,
+}
+
+impl<'a> Frame<'a> {
+    /// Reads a message; unknown fields are ignored.
+    pub(super) fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
+        let header = envelope::read_without_version(input)?;
+        let runs = envelope::runs(input, limits)?;
+        let texts = (0, &[][..]);
+        let mut frame = Self { header, runs, columns: None, table: None, texts, zstd: None };
+        let mut fields = Fields::new(input);
+        while let Some(f) = fields.next()? {
+            match (f.number, f.varint, f.content) {
+                (field::COLUMNS, _, Some(content)) => frame.columns = Some((f.offset, content)),
+                (field::TABLE, Some(id), _) => {
+                    let id = u32::try_from(id).map_err(|_| malformed(f.offset, "table is above 32 bits"))?;
+                    frame.table = Some(id);
+                }
+                (field::TEXTS, _, Some(content)) => frame.texts = (f.offset, content),
+                (field::ZSTD, _, Some(content)) => frame.zstd = Some((f.offset, content)),
+                _ => {}
+            }
+        }
+        Ok(frame)
+    }
+}

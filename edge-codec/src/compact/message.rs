@@ -1,0 +1,236 @@
+//! One batch: from the columns' first readings to the message.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::Script;
+use super::clock::{self, ClockPlan, Span};
+use super::column::Column;
+use super::plan::Scratch;
+use super::table::{Table, put_bytes};
+use super::token::Coder;
+use super::{field, names, order, quality, search};
+use crate::protobuf::envelope;
+use crate::protobuf::fields::put_varint;
+use crate::seqs::Runs;
+use crate::{Header, Sensor};
+
+/// What a batch is made of. `picked` are the columns with readings and how many of each, by position.
+pub(super) struct Draft<'d> {
+    pub(super) header: &'d Header,
+    pub(super) runs: &'d Runs,
+    pub(super) table: Option<&'d Table>,
+    /// Names and units by column, if they go into the batch.
+    pub(super) names: Option<Vec<Sensor<'d>>>,
+    /// The texts that are in use, in the order of their numbers.
+    pub(super) texts: &'d [Box<[u8]>],
+    pub(super) picked: &'d [(usize, usize)],
+    /// The readings' columns in the order they were pushed, if that must be kept.
+    pub(super) pushed: Option<&'d [u32]>,
+    pub(super) readings: usize,
+}
+
+/// Order of the code for the number of columns.
+pub(super) const COLUMNS_LOW: u32 = 0;
+/// Order of the codes for the number of texts and for their lengths.
+pub(super) const TEXTS_LOW: u32 = 3;
+
+/// The message; its columns' plans are remembered in `columns` for the next one.
+pub(super) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u8> {
+    let mut out = envelope::head_without_version(draft.header);
+    envelope::put_runs(&mut out, draft.runs);
+    if let Some(table) = draft.table {
+        put_varint(&mut out, u64::from(field::TABLE) << 3);
+        put_varint(&mut out, table.id().into());
+    }
+    if !draft.texts.is_empty() {
+        put_bytes(&mut out, field::TEXTS, &draft.texts.concat());
+    }
+    if draft.readings > 0 {
+        put_bytes(&mut out, field::COLUMNS, &body(draft, columns, memory));
+    }
+    pad(&mut out, draft.readings);
+    out
+}
+
+/// A reader may hold a batch to so many readings per byte; what is smaller is filled up.
+fn pad(out: &mut Vec<u8>, readings: usize) {
+    let least = readings.div_ceil(super::READINGS_PER_BYTE);
+    if out.len() < least {
+        let missing = (least - out.len()).saturating_sub(2);
+        put_bytes(out, field::PADDING, &vec![0; missing]);
+    }
+}
+
+/// What is kept from batch to batch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    scratch: Scratch,
+    clock: Option<ClockPlan>,
+}
+
+fn body(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u8> {
+    let mut script = Script::default();
+    let mut spans = Vec::with_capacity(draft.picked.len());
+    let times: Vec<&[i64]> =
+        draft.picked.iter().filter_map(|(c, n)| columns.get(*c)?.times().get(..*n)).collect();
+    let clocks = clock::share(&times, &mut spans);
+    let order = reorder(draft, &clocks, &spans);
+    let qualities = draft.picked.iter().filter_map(|(c, n)| columns.get(*c)?.qualities().get(..*n));
+    let codes = quality::codes(qualities);
+
+    script.eg(draft.picked.len() as u64 - 1, COLUMNS_LOW);
+    // One bit says that there is nothing unusual.
+    let plain = order.is_none() && codes.is_empty() && draft.texts.is_empty() && draft.names.is_none();
+    script.flag(!plain);
+    if !plain {
+        script.flag(order.is_some());
+        quality::write_codes(&codes, &mut script);
+        script.flag(!draft.texts.is_empty());
+    }
+    if !draft.texts.is_empty() {
+        script.eg(draft.texts.len() as u64 - 1, TEXTS_LOW);
+        draft.texts.iter().for_each(|t| script.eg(t.len() as u64, TEXTS_LOW));
+    }
+    if !plain {
+        script.flag(draft.names.is_some());
+    }
+    if let Some(sensors) = &draft.names {
+        names::write(sensors, &mut script);
+    }
+    write_clocks(&clocks, draft.table, &mut script, memory);
+    let mut places = Places::new(draft.table);
+    let (mut span_before, mut plan_before) = (Span::default(), None);
+    for (nth, span) in spans.iter().enumerate() {
+        let Some((column, n)) = draft.picked.get(nth).and_then(|(c, n)| Some((columns.get_mut(*c)?, *n)))
+        else {
+            continue;
+        };
+        places.write(if draft.table.is_some() { column.position } else { column.sensor }, &mut script);
+        write_span(*span, &mut span_before, &mut script);
+        if !codes.is_empty() {
+            quality::write(column.qualities().get(..n).unwrap_or_default(), &codes, &mut script);
+        }
+        let plan = draft.table.map(|t| t.entries.get(column.position as usize).and_then(|e| e.plan.as_ref()));
+        column.write(n, plan, &mut plan_before, &mut script, &mut memory.scratch);
+    }
+    if let Some(order) = order {
+        order::write(&order, draft.picked.len(), &mut script);
+    }
+    script.write()
+}
+
+/// The readings' columns, if their order must be kept and is not the one by time.
+fn reorder(draft: &Draft<'_>, clocks: &[Vec<i64>], spans: &[Span]) -> Option<Vec<u32>> {
+    let pushed = draft.pushed?;
+    // From the encoder's numbers of columns to the batch's.
+    let mut numbers = vec![0; draft.picked.iter().map(|p| p.0 + 1).max().unwrap_or(0)];
+    for (number, (column, _)) in (0..).zip(draft.picked) {
+        if let Some(slot) = numbers.get_mut(*column) {
+            *slot = number;
+        }
+    }
+    let clocks: Vec<&[i64]> = clocks.iter().map(Vec::as_slice).collect();
+    let by_time = order::by_time(&clocks, spans, draft.readings);
+    let number = |column: &u32| numbers.get(*column as usize).copied().unwrap_or(0);
+    let same = by_time.iter().copied().eq(pushed.iter().map(number));
+    (!same).then(|| pushed.iter().map(number).collect())
+}
+
+/// Writes each clock by the plan of the table that makes it smallest, else by one of its own.
+fn write_clocks(clocks: &[Vec<i64>], table: Option<&Table>, script: &mut Script, memory: &mut Memory) {
+    let residuals = &mut memory.scratch.residuals;
+    let learned = table.map_or(&[][..], |t| t.clocks.as_slice());
+    let mut first = None;
+    script.eg(clocks.len() as u64 - 1, 0);
+    for times in clocks {
+        let start = times.first().copied().unwrap_or(0);
+        let mut best: Option<(u64, usize)> = None;
+        for (number, plan) in learned.iter().enumerate() {
+            if let Some((at, low)) = plan.start(true, start, first)
+                && plan.residuals(times, residuals)
+            {
+                let steps: u64 = residuals.iter().map(|r| plan.coder.cost(*r)).sum();
+                let cost = steps + (u64::from(2 * super::bits::bit_len(at >> low)) << 8);
+                if best.is_none_or(|b| cost < b.0) {
+                    best = Some((cost, number));
+                }
+            }
+        }
+        // A plan of its own takes about 40 bits.
+        let own = best
+            .is_none_or(|b| b.0 > (40 + 4 * times.len() as u64) * 256)
+            .then(|| own_clock(times, &mut memory.clock, residuals));
+        let own = own.filter(|(_, cost)| best.is_none_or(|b| cost + 40 * 256 < b.0));
+        let number = best.map_or(learned.len(), |b| b.1);
+        match (own, learned.get(number)) {
+            (None, Some(plan)) => {
+                script.eg(number as u64, 0);
+                plan.residuals(times, residuals);
+                let start = plan.start(true, start, first).unwrap_or_default();
+                plan.write(script, start, residuals);
+            }
+            (own, _) => {
+                let plan = own.map_or_else(|| own_clock(times, &mut memory.clock, residuals).0, |own| own.0);
+                script.eg(learned.len() as u64, 0);
+                plan.describe(script);
+                plan.residuals(times, residuals);
+                let start = plan.start(false, start, first).unwrap_or_default();
+                plan.write(script, start, residuals);
+            }
+        }
+        first = first.or(Some(start));
+    }
+}
+
+/// A plan for these instants, the last one's coder if that is as good, and what the steps take, in 1/256 bits.
+fn own_clock(times: &[i64], last: &mut Option<ClockPlan>, residuals: &mut Vec<u64>) -> (ClockPlan, u64) {
+    let mut plan = ClockPlan::of(times, Coder::plain());
+    plan.residuals(times, residuals);
+    let again = last.take().filter(|l| (l.unit, l.period) == (plan.unit, plan.period));
+    let found = search::coder(residuals);
+    let cost = match again.map(|l| l.coder) {
+        Some(coder) if residuals.iter().map(|r| coder.cost(*r)).sum::<u64>() <= found.1 => {
+            plan.coder = coder;
+            found.1
+        }
+        _ => {
+            plan.coder = found.0;
+            found.1
+        }
+    };
+    *last = Some(plan.clone());
+    (plan, cost)
+}
+
+/// Numbers of sensors, or positions in a table: mostly one more than the one before.
+pub(super) struct Places {
+    expected: i64,
+    low: u32,
+}
+
+impl Places {
+    pub(super) fn new(table: Option<&Table>) -> Self {
+        Self { expected: 0, low: table.map_or(3, |t| super::bits::bit_len(t.entries.len() as u64) / 2) }
+    }
+
+    fn write(&mut self, place: u32, script: &mut Script) {
+        script.eg(super::bits::zigzag(i64::from(place) - self.expected), self.low);
+        (self.expected, self.low) = (i64::from(place) + 1, 0);
+    }
+
+    pub(super) fn read(&mut self, bits: &mut super::bits::BitReader<'_>) -> Option<u32> {
+        let place = self.expected.wrapping_add(super::bits::unzigzag(bits.eg(self.low)));
+        (self.expected, self.low) = (place.wrapping_add(1), 0);
+        u32::try_from(place).ok()
+    }
+}
+
+fn write_span(span: Span, before: &mut Span, script: &mut Script) {
+    script.flag(span != *before);
+    if span != *before {
+        script.eg(span.clock as u64, 0);
+        script.eg(span.skip as u64, 0);
+        script.eg(span.cut as u64, 0);
+    }
+    *before = span;
+}

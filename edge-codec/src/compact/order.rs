@@ -1,0 +1,187 @@
+//! The order of readings. By time it costs nothing; another one is a list of columns.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::{Decoder, Script};
+use super::bits::{unzigzag, zigzag};
+use super::clock::Span;
+use super::search;
+use super::token::Coder;
+
+/// The order by time: readings sorted by the latest time their clock has had so far, then by column, then as they
+/// were in their column. Gives the column of each reading.
+pub(super) fn by_time(clocks: &[&[i64]], spans: &[Span], readings: usize) -> Vec<u32> {
+    let mut order = Vec::with_capacity(readings);
+    match clocks {
+        [clock] if clock.windows(2).all(|w| matches!(w, [a, b] if a < b)) => {
+            one_clock(clock.len(), spans, &mut order);
+        }
+        _ => merge(clocks, spans, &mut order),
+    }
+    order
+}
+
+fn one_clock(len: usize, spans: &[Span], order: &mut Vec<u32>) {
+    let full = spans.iter().all(|s| s.skip == 0 && s.cut == 0);
+    for row in 0..len {
+        if full {
+            order.extend(0..spans.len() as u32);
+        } else {
+            let here = (0..).zip(spans).filter(|(_, s)| row >= s.skip && row + s.cut < len);
+            order.extend(here.map(|(column, _)| column));
+        }
+    }
+}
+
+/// A clock that is walked along with others.
+struct Walk<'a> {
+    times: &'a [i64],
+    columns: Vec<u32>,
+    /// The instants up to here are done.
+    at: usize,
+    /// The instants from `at` to here are due together.
+    end: usize,
+}
+
+impl Walk<'_> {
+    fn next(&self) -> Option<i64> {
+        self.times.get(self.at).copied()
+    }
+
+    /// Takes all instants that come no later.
+    fn advance(&mut self, now: i64) -> bool {
+        self.end = self.at;
+        while self.times.get(self.end).is_some_and(|t| *t <= now) {
+            self.end += 1;
+        }
+        self.end > self.at
+    }
+
+    fn emit(&self, column: u32, span: &Span, order: &mut Vec<u32>) {
+        let from = self.at.max(span.skip);
+        let to = self.end.min(self.times.len().saturating_sub(span.cut));
+        order.extend(std::iter::repeat_n(column, to.saturating_sub(from)));
+    }
+}
+
+fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
+    let mut walks: Vec<Walk<'_>> =
+        clocks.iter().map(|times| Walk { times, columns: Vec::new(), at: 0, end: 0 }).collect();
+    for (column, span) in (0..).zip(spans) {
+        if let Some(walk) = walks.get_mut(span.clock) {
+            walk.columns.push(column);
+        }
+    }
+    while let Some(now) = walks.iter().filter_map(Walk::next).min() {
+        let (mut due, mut only) = (0, 0);
+        for (nth, walk) in walks.iter_mut().enumerate() {
+            if walk.advance(now) {
+                (due, only) = (due + 1, nth);
+            }
+        }
+        if due == 1 {
+            if let Some(walk) = walks.get(only) {
+                for column in &walk.columns {
+                    if let Some(span) = spans.get(*column as usize) {
+                        walk.emit(*column, span, order);
+                    }
+                }
+            }
+        } else {
+            for (column, span) in (0..).zip(spans) {
+                if let Some(walk) = walks.get(span.clock) {
+                    walk.emit(column, span, order);
+                }
+            }
+        }
+        walks.iter_mut().for_each(|walk| walk.at = walk.end);
+    }
+}
+
+/// Each reading's column is written as its distance from the one after the column before.
+fn following(column: u32, columns: usize) -> u32 {
+    if column as usize + 1 >= columns { 0 } else { column + 1 }
+}
+
+/// Writes an order that is not the one by time.
+pub(super) fn write(order: &[u32], columns: usize, script: &mut Script) {
+    let mut expected = 0;
+    let steps: Vec<u64> = order
+        .iter()
+        .map(|column| {
+            let step = zigzag(i64::from(*column) - i64::from(expected));
+            expected = following(*column, columns);
+            step
+        })
+        .collect();
+    let (coder, _) = search::coder(&steps);
+    coder.describe(script);
+    coder.put_all(script, &steps);
+}
+
+/// Reads an order; `lens` are the columns' lengths, and each must be met. `None` if not.
+pub(super) fn read(decoder: &mut Decoder<'_>, lens: &[usize], readings: usize) -> Option<Vec<u32>> {
+    let coder = Coder::read(&mut decoder.bits)?;
+    let mut left = lens.to_vec();
+    let mut expected = 0;
+    let mut order = Vec::with_capacity(readings);
+    for _ in 0..readings {
+        let step = unzigzag(decoder.number(&coder.dist, coder.low));
+        let column = u32::try_from(i64::from(expected).wrapping_add(step)).ok()?;
+        let left = left.get_mut(column as usize)?;
+        *left = left.checked_sub(1)?;
+        order.push(column);
+        expected = following(column, lens.len());
+    }
+    Some(order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(clock: usize, skip: usize, cut: usize) -> Span {
+        Span { clock, skip, cut }
+    }
+
+    /// What the recipe says, by sorting.
+    fn model(clocks: &[&[i64]], spans: &[Span]) -> Vec<u32> {
+        let mut rows = Vec::new();
+        for (column, span) in (0..).zip(spans) {
+            let (times, mut latest) = (clocks[span.clock], i64::MIN);
+            for (at, time) in times.iter().enumerate() {
+                latest = latest.max(*time);
+                if at >= span.skip && at + span.cut < times.len() {
+                    rows.push((latest, column));
+                }
+            }
+        }
+        rows.sort();
+        rows.into_iter().map(|r| r.1).collect()
+    }
+
+    #[test]
+    fn merging_is_sorting() {
+        let cases: [(&[&[i64]], &[Span]); 4] = [
+            (&[&[1, 2, 3]], &[span(0, 1, 0), span(0, 0, 0), span(0, 0, 2)]),
+            (&[&[1, 2, 3], &[1, 3, 5]], &[span(0, 0, 0), span(1, 0, 1), span(0, 1, 0), span(1, 1, 0)]),
+            (&[&[5, 3, 3, 9], &[4, 5, 6]], &[span(0, 0, 0), span(1, 0, 0), span(0, 1, 1)]),
+            (&[&[7, 7, 7]], &[span(0, 0, 0), span(0, 1, 0)]),
+        ];
+        for (clocks, spans) in cases {
+            let expected = model(clocks, spans);
+            assert_eq!(by_time(clocks, spans, expected.len()), expected);
+        }
+    }
+
+    #[test]
+    fn another_order_comes_back() {
+        let order = [2, 0, 1, 1, 2, 0, 0, 2];
+        let mut script = Script::default();
+        write(&order, 3, &mut script);
+        let bytes = script.write();
+        let lens = [3, 2, 3];
+        assert_eq!(read(&mut Decoder::new(&bytes).unwrap(), &lens, 8).unwrap(), order);
+        assert!(read(&mut Decoder::new(&bytes).unwrap(), &[3, 1, 4], 8).is_none());
+    }
+}

@@ -1,0 +1,420 @@
+//! How one column is written: kind, form, steps to small numbers, coders. A plan stands in the batch or in the table.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::{Decoder, Script};
+use super::bits::{BitReader, unzigzag, zigzag};
+use super::form::{After, Form, from_ordinal, ordinal};
+use super::token::Coder;
+
+/// What the values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    F64,
+    I64,
+    U64,
+    Bool,
+    Text,
+    Bytes,
+    Null,
+    /// Several kinds in one column: each of its own.
+    Mixed,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 8] =
+        [Kind::F64, Kind::I64, Kind::U64, Kind::Bool, Kind::Text, Kind::Bytes, Kind::Null, Kind::Mixed];
+
+    pub(super) fn read(bits: &mut BitReader<'_>) -> Self {
+        Self::ALL.get(bits.bits(3) as usize).copied().unwrap_or(Kind::Null)
+    }
+}
+
+/// A step between the form's integers and those that are predicted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pre {
+    Nothing,
+    /// `first + step × x`.
+    Affine {
+        first: i64,
+        step: i64,
+    },
+    /// `table[x]`, rising.
+    Table(Vec<i64>),
+}
+
+/// What an integer is predicted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// `center + r`.
+    Above,
+    /// The integer before + `unzigzag(r)`.
+    Delta,
+    /// The line through the two before + `unzigzag(r)`.
+    Line,
+    /// `center + unzigzag(r)`.
+    Around,
+}
+
+impl Order {
+    pub(super) const ALL: [Order; 4] = [Order::Above, Order::Delta, Order::Line, Order::Around];
+
+    /// Whether the first integer is not predicted like the others.
+    fn has_head(self) -> bool {
+        matches!(self, Order::Delta | Order::Line)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) kind: Kind,
+    pub(super) form: Form,
+    pub(super) pre: Pre,
+    pub(super) order: Order,
+    pub(super) center: i64,
+    pub(super) main: Coder,
+    pub(super) ulps: Option<Coder>,
+    /// Of a table's plan: the first integer is `center + unzigzag(r)`; elsewhere it is `center`.
+    pub(super) head: Option<Coder>,
+}
+
+/// Buffers of the conversions, kept between columns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) integers: Vec<i64>,
+    pub(super) ulps: Vec<i64>,
+    pub(super) residuals: Vec<u64>,
+}
+
+impl Plan {
+    /// Writes all but the coders.
+    pub(super) fn describe(&self, script: &mut Script) {
+        script.bits(self.kind as u64, 3);
+        if self.kind == Kind::F64 {
+            describe_form(self.form, script);
+        }
+        match &self.pre {
+            Pre::Nothing => script.bits(0, 2),
+            Pre::Affine { first, step } => {
+                script.bits(1, 2);
+                script.raw(zigzag(*first));
+                script.raw(*step as u64);
+            }
+            Pre::Table(table) => {
+                script.bits(2, 2);
+                script.eg(table.len() as u64, 3);
+                let gaps = gaps(table);
+                let widest = gaps.iter().map(|g| super::bits::bit_len(*g)).max().unwrap_or(0).max(1);
+                script.bits(widest.into(), 7);
+                script.raw(zigzag(table.first().copied().unwrap_or(0)));
+                gaps.iter().for_each(|gap| script.bits(*gap, widest));
+            }
+        }
+        script.bits(self.order as u64, 2);
+        script.raw(zigzag(self.center));
+    }
+
+    /// Writes a plan into a batch: what it shares with the one written before it takes a bit.
+    pub(super) fn describe_after(&self, before: &mut Option<Plan>, script: &mut Script) {
+        let alike = before.as_ref().is_some_and(|b| {
+            (b.kind, b.form, b.order) == (self.kind, self.form, self.order)
+                && (&b.pre, &self.pre) == (&Pre::Nothing, &Pre::Nothing)
+        });
+        if before.is_some() {
+            script.flag(alike);
+        }
+        if alike {
+            script.raw(zigzag(self.center));
+        } else {
+            self.describe(script);
+        }
+        let same =
+            alike && before.as_ref().is_some_and(|b| b.main.same(&self.main) && same(&b.ulps, &self.ulps));
+        if alike {
+            script.flag(same);
+        }
+        if !same {
+            self.main.describe(script);
+            self.ulps.iter().for_each(|coder| coder.describe(script));
+        }
+        *before = Some(self.clone());
+    }
+
+    /// Reads what [`describe_after`](Self::describe_after) wrote into `before` and says of which kind the column is:
+    /// null and mixed columns have no plan here, and leave `before` as it is. `None` if it is not a plan.
+    pub(super) fn read_after(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Option<Kind> {
+        let alike = before.is_some() && decoder.bits.bits(1) == 1;
+        if let Some(plan) = before.as_mut().filter(|_| alike) {
+            plan.center = unzigzag(decoder.bits.raw());
+            if decoder.bits.bits(1) == 0 {
+                plan.main = Coder::read(&mut decoder.bits)?;
+                if let Some(ulps) = &mut plan.ulps {
+                    *ulps = Coder::read(&mut decoder.bits)?;
+                }
+            }
+            // Only plans without a step of their own are alike.
+            return (plan.pre == Pre::Nothing).then_some(plan.kind);
+        }
+        let kind = Kind::read(&mut decoder.bits);
+        if !matches!(kind, Kind::Null | Kind::Mixed) {
+            *before = Some(Self::read(kind, decoder, false, |d| Coder::read(&mut d.bits))?);
+        }
+        Some(kind)
+    }
+
+    /// What [`describe`](Self::describe) wrote, after the kind; the coders come from `coder` in the order main, ulps,
+    /// head. `None` if it is not a plan.
+    pub(super) fn read<'a>(
+        kind: Kind,
+        decoder: &mut Decoder<'a>,
+        has_heads: bool,
+        coder: impl Fn(&mut Decoder<'a>) -> Option<Coder>,
+    ) -> Option<Self> {
+        let bits = &mut decoder.bits;
+        let form = if kind == Kind::F64 { read_form(bits)? } else { Form::Bits64 };
+        let pre = match bits.bits(2) {
+            0 => Pre::Nothing,
+            1 => Pre::Affine { first: unzigzag(bits.raw()), step: bits.raw() as i64 },
+            2 => Pre::Table(read_table(bits)?),
+            _ => return None,
+        };
+        let order = *Order::ALL.get(bits.bits(2) as usize)?;
+        let center = unzigzag(bits.raw());
+        let main = coder(decoder)?;
+        let ulps = if kind == Kind::F64 && form.has_ulps() { Some(coder(decoder)?) } else { None };
+        let head = if has_heads && order.has_head() { Some(coder(decoder)?) } else { None };
+        Some(Self { kind, form, pre, order, center, main, ulps, head })
+    }
+
+    /// Converts values (as bits) to the integers that are predicted; `false` if the plan cannot hold one of them.
+    pub(super) fn integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
+        if self.kind == Kind::F64 {
+            if !self.form.integers(values, &mut scratch.integers, &mut scratch.ulps) {
+                return false;
+            }
+        } else {
+            scratch.ulps.clear();
+            scratch.integers.clear();
+            scratch.integers.extend(values.iter().map(|v| *v as i64));
+        }
+        self.pre.apply(&mut scratch.integers)
+    }
+
+    /// Writes the integers in `scratch`, and says what they take, in 1/256 bits.
+    pub(super) fn write(&self, script: &mut Script, scratch: &mut Scratch) -> u64 {
+        let mut cost = 0;
+        let Scratch { integers, ulps, residuals } = scratch;
+        residuals_of(self.order, self.center, integers, residuals);
+        let (head, rest) = residuals.split_at(usize::from(self.order.has_head()).min(residuals.len()));
+        if let Some(coder) = &self.head {
+            cost += coder.put_all(script, head);
+        }
+        cost += self.main.put_all(script, rest);
+        if let Some(coder) = &self.ulps {
+            residuals.clear();
+            residuals.extend(ulps.iter().map(|u| zigzag(*u)));
+            cost += coder.put_all(script, residuals);
+        }
+        cost
+    }
+
+    /// What [`write`](Self::write) would take.
+    pub(super) fn cost(&self, scratch: &mut Scratch) -> u64 {
+        let Scratch { integers, ulps, residuals } = scratch;
+        residuals_of(self.order, self.center, integers, residuals);
+        let main = residuals.iter().skip(usize::from(self.order.has_head())).map(|r| self.main.cost(*r));
+        let ulps = self.ulps.iter().flat_map(|coder| ulps.iter().map(|u| coder.cost(zigzag(*u))));
+        main.sum::<u64>() + ulps.sum::<u64>()
+    }
+
+    /// What values take, without the plan.
+    pub(super) fn size(&self, values: &[u64], scratch: &mut Scratch) -> u64 {
+        if self.integers(values, scratch) { self.cost(scratch) } else { u64::MAX / 2 }
+    }
+
+    /// Moves the center of a batch's own plan to where these integers have it.
+    pub(super) fn recenter(&mut self, integers: &[i64]) {
+        self.center = match self.order {
+            Order::Above => integers.iter().copied().min().unwrap_or(0),
+            Order::Around => self.center,
+            Order::Delta | Order::Line => integers.first().copied().unwrap_or(0),
+        };
+    }
+
+    /// Reads as many values as there is room for; `Err` says what is wrong.
+    pub(super) fn restore(
+        &self,
+        decoder: &mut Decoder<'_>,
+        out: &mut [u64],
+        strings: usize,
+    ) -> Result<(), &'static str> {
+        if self.kind == Kind::Null {
+            return Ok(());
+        }
+        self.undo_prediction(decoder, out);
+        match &self.pre {
+            Pre::Nothing => {}
+            Pre::Affine { first, step } => {
+                out.iter_mut().for_each(|x| *x = first.wrapping_add(step.wrapping_mul(*x as i64)) as u64);
+            }
+            Pre::Table(table) => {
+                for x in out.iter_mut() {
+                    let at = usize::try_from(*x).ok().and_then(|x| table.get(x));
+                    *x = *at.ok_or("an index is outside of its table")? as u64;
+                }
+            }
+        }
+        match self.kind {
+            Kind::F64 => {
+                self.form.restore(out);
+                if let Some(coder) = &self.ulps {
+                    for v in out.iter_mut() {
+                        let ulps = unzigzag(decoder.number(&coder.dist, coder.low));
+                        *v = from_ordinal(ordinal(f64::from_bits(*v)).wrapping_add(ulps)).to_bits();
+                    }
+                }
+            }
+            Kind::Text | Kind::Bytes if out.iter().any(|x| *x >= strings as u64) => {
+                return Err("a text is not in the list of texts");
+            }
+            Kind::Bool if out.iter().any(|x| *x > 1) => return Err("a boolean is neither 0 nor 1"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn undo_prediction(&self, decoder: &mut Decoder<'_>, out: &mut [u64]) {
+        let (dist, low, center) = (&*self.main.dist, self.main.low, self.center);
+        if self.order == Order::Above {
+            out.iter_mut().for_each(|x| *x = decoder.number(dist, low).wrapping_add(center as u64));
+            return;
+        }
+        if self.order == Order::Around {
+            out.iter_mut().for_each(|x| *x = unzigzag(decoder.number(dist, low)).wrapping_add(center) as u64);
+            return;
+        }
+        let Some((first, rest)) = out.split_first_mut() else { return };
+        let head = self.head.as_ref().map_or(0, |c| unzigzag(decoder.number(&c.dist, c.low)));
+        let (mut x, mut slope) = (center.wrapping_add(head), 0_i64);
+        *first = x as u64;
+        let line = self.order == Order::Line;
+        for out in rest {
+            let step = unzigzag(decoder.number(dist, low));
+            slope = if line { slope.wrapping_add(step) } else { step };
+            x = x.wrapping_add(slope);
+            *out = x as u64;
+        }
+    }
+}
+
+fn same(a: &Option<Coder>, b: &Option<Coder>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.same(b),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
+impl Pre {
+    pub(super) fn apply(&self, integers: &mut [i64]) -> bool {
+        match self {
+            Pre::Nothing => true,
+            Pre::Affine { first, step } => {
+                let mut rest = 0;
+                for x in integers.iter_mut() {
+                    let from = x.wrapping_sub(*first);
+                    rest |= from.checked_rem(*step).unwrap_or(1);
+                    *x = from.checked_div(*step).unwrap_or(0);
+                }
+                rest == 0
+            }
+            Pre::Table(table) => integers.iter_mut().all(|x| match table.binary_search(x) {
+                Ok(at) => {
+                    *x = at as i64;
+                    true
+                }
+                Err(_) => false,
+            }),
+        }
+    }
+}
+
+/// The numbers that the coders get; with [`Order::Delta`] and [`Order::Line`] the first one is the head's.
+pub(super) fn residuals_of(order: Order, center: i64, integers: &[i64], out: &mut Vec<u64>) {
+    out.clear();
+    match order {
+        Order::Above => out.extend(integers.iter().map(|x| x.wrapping_sub(center) as u64)),
+        Order::Around => out.extend(integers.iter().map(|x| zigzag(x.wrapping_sub(center)))),
+        Order::Delta => {
+            let mut before = center;
+            out.extend(integers.iter().map(|x| zigzag(x.wrapping_sub(std::mem::replace(&mut before, *x)))));
+        }
+        Order::Line => {
+            let (mut before, mut slope) = (center, 0_i64);
+            for (nth, x) in integers.iter().enumerate() {
+                let step = x.wrapping_sub(before);
+                out.push(zigzag(step.wrapping_sub(slope)));
+                before = *x;
+                slope = if nth == 0 { 0 } else { step };
+            }
+        }
+    }
+}
+
+fn describe_form(form: Form, script: &mut Script) {
+    match form {
+        Form::Decimal { e, by, after, ulps } => {
+            script.bits(0, 2);
+            script.bits(e.into(), 4);
+            script.bits(by.into(), 2);
+            script.bits(after as u64, 2);
+            script.flag(ulps);
+        }
+        Form::Digits(p) => {
+            script.bits(1, 2);
+            script.bits(p.into(), 4);
+        }
+        Form::Bits64 => script.bits(2, 2),
+        Form::Bits32 => script.bits(3, 2),
+    }
+}
+
+fn read_form(bits: &mut BitReader<'_>) -> Option<Form> {
+    Some(match bits.bits(2) {
+        0 => {
+            let (e, by) = (bits.bits(4) as u8, bits.bits(2) as u8);
+            let after = *[After::Nothing, After::Digits15, After::Single].get(bits.bits(2) as usize)?;
+            Form::Decimal { e, by, after, ulps: bits.bits(1) == 1 }
+        }
+        1 => Some(bits.bits(4) as u8).filter(|p| *p > 0).map(Form::Digits)?,
+        2 => Form::Bits64,
+        _ => Form::Bits32,
+    })
+}
+
+/// Differences of neighbours, less 1.
+fn gaps(table: &[i64]) -> Vec<u64> {
+    let rest = table.get(1..).unwrap_or_default();
+    table.iter().zip(rest).map(|(a, b)| (b.wrapping_sub(*a) as u64).wrapping_sub(1)).collect()
+}
+
+/// Longer ones do not pay.
+pub(super) const TABLE_MAX: usize = 1024;
+
+fn read_table(bits: &mut BitReader<'_>) -> Option<Vec<i64>> {
+    let len = usize::try_from(bits.eg(3)).ok().filter(|n| (1..=TABLE_MAX).contains(n))?;
+    let widest = bits.bits(7) as u32;
+    let mut at = unzigzag(bits.raw());
+    // Every entry but the first takes a bit at least: what is claimed must be there before there is memory for it.
+    let needed = (widest as usize).max(1).checked_mul(len - 1)?;
+    if widest > 64 || needed > bits.left() {
+        return None;
+    }
+    let mut table = Vec::with_capacity(len);
+    table.push(at);
+    while table.len() < len {
+        let gap = bits.bits(widest);
+        at = at.wrapping_add(gap as i64).wrapping_add(1);
+        table.push(at);
+    }
+    Some(table)
+}

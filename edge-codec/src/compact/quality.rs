@@ -1,0 +1,95 @@
+//! Qualities: nothing if all are good, else runs of the batch's codes.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::{Decoder, Script};
+use super::bits::BitReader;
+
+/// The codes in use besides 0, as they come.
+pub(super) fn codes<'a>(columns: impl Iterator<Item = &'a [u32]>) -> Vec<u32> {
+    let mut codes = Vec::new();
+    for quality in columns.flatten().filter(|q| **q != 0) {
+        if !codes.contains(quality) {
+            codes.push(*quality);
+        }
+        if codes.len() >= CODES_MAX {
+            break;
+        }
+    }
+    codes
+}
+
+/// A code that is not listed stands in its run itself.
+const CODES_MAX: usize = 14;
+
+/// Writes the list: none if all readings are good.
+pub(super) fn write_codes(codes: &[u32], script: &mut Script) {
+    script.eg(codes.len() as u64, 0);
+    codes.iter().for_each(|code| script.bits((*code).into(), 32));
+}
+
+pub(super) fn read_codes(bits: &mut BitReader<'_>) -> Option<Vec<u32>> {
+    let count = usize::try_from(bits.eg(0)).ok().filter(|n| *n <= CODES_MAX)?;
+    Some((0..count).map(|_| bits.bits(32) as u32).collect())
+}
+
+/// Writes one column's qualities: a bit if all are good, else runs.
+pub(super) fn write(qualities: &[u32], codes: &[u32], script: &mut Script) {
+    let good = qualities.iter().all(|q| *q == 0);
+    script.flag(!good);
+    if good {
+        return;
+    }
+    for run in qualities.chunk_by(|a, b| a == b) {
+        let code = run.first().copied().unwrap_or(0);
+        script.eg(run.len() as u64 - 1, 3);
+        let listed = codes.iter().position(|c| *c == code).map_or(codes.len() + 1, |at| at + 1);
+        script.bits(if code == 0 { 0 } else { listed as u64 }, 4);
+        if code != 0 && listed > codes.len() {
+            script.bits(code.into(), 32);
+        }
+    }
+}
+
+/// Appends `n` qualities; `None` if the runs do not add up.
+pub(super) fn read(decoder: &mut Decoder<'_>, codes: &[u32], n: usize, out: &mut Vec<u32>) -> Option<()> {
+    let end = out.len() + n;
+    if decoder.bits.bits(1) == 0 {
+        out.resize(end, 0);
+        return Some(());
+    }
+    while out.len() < end {
+        let run = usize::try_from(decoder.bits.eg(3)).ok()?.checked_add(1)?;
+        let code = match (decoder.bits.bits(4) as usize).checked_sub(1) {
+            None => 0,
+            Some(at) if at < codes.len() => *codes.get(at)?,
+            Some(_) => decoder.bits.bits(32) as u32,
+        };
+        let to = out.len().checked_add(run).filter(|to| *to <= end)?;
+        out.resize(to, code);
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qualities_come_back() {
+        let many: Vec<u32> = (0..40).map(|n| if n % 3 == 0 { 0 } else { 0x8000_0000 + n / 2 }).collect();
+        for qualities in [vec![0; 9], vec![0, 0, 7, 7, 0], vec![u32::MAX], many] {
+            let codes = codes([qualities.as_slice()].into_iter());
+            let mut script = Script::default();
+            write_codes(&codes, &mut script);
+            write(&qualities, &codes, &mut script);
+            let bytes = script.write();
+            let mut decoder = Decoder::new(&bytes).unwrap();
+            let listed = read_codes(&mut decoder.bits).unwrap();
+            let mut out = Vec::new();
+            read(&mut decoder, &listed, qualities.len(), &mut out).unwrap();
+            assert_eq!(out, qualities);
+            assert!(decoder.ended_well());
+        }
+    }
+}

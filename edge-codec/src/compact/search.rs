@@ -1,0 +1,318 @@
+//! Finds a plan for values nobody has seen before.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::bits::{bit_len, zigzag};
+use super::form::{After, DIVISORS, Form};
+use super::plan::{Kind, Order, Plan, Pre, Scratch, TABLE_MAX, residuals_of};
+use super::token::{Coder, SHAPES, split};
+
+/// A plan that holds all values (given as bits), as small as a quick search finds.
+pub(super) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> Plan {
+    let form = if kind == Kind::F64 { forms(values, QUICK, scratch).first().map(|f| f.1) } else { None };
+    with_form(kind, form.unwrap_or(Form::Bits64), values, scratch)
+}
+
+/// The rest of a plan whose form is known.
+pub(super) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> Plan {
+    let coder = Coder::plain();
+    let ulps = form.has_ulps().then(|| coder.clone());
+    let mut plan =
+        Plan { kind, form, pre: Pre::Nothing, order: Order::Above, center: 0, main: coder, ulps, head: None };
+    if kind == Kind::Null || !plan.integers(values, scratch) {
+        plan.form = Form::Bits64;
+        plan.ulps = None;
+        plan.integers(values, scratch);
+    }
+    plan.pre = pre_step(&scratch.integers);
+    if !plan.pre.apply(&mut scratch.integers) {
+        // The distance between two integers may be too large for one.
+        plan.pre = Pre::Nothing;
+        plan.integers(values, scratch);
+    }
+    (plan.order, plan.center) = order(&scratch.integers);
+    tune(&mut plan, scratch);
+    plan
+}
+
+/// Chooses the coders for the integers in `scratch`, and says what the column takes, in 1/256 bits.
+pub(super) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
+    plan.recenter(&scratch.integers);
+    let Scratch { integers, ulps, residuals } = scratch;
+    residuals_of(plan.order, plan.center, integers, residuals);
+    let from = usize::from(matches!(plan.order, Order::Delta | Order::Line)).min(residuals.len());
+    let (main, mut cost) = coder(residuals.get(from..).unwrap_or_default());
+    plan.main = main;
+    if plan.ulps.is_some() {
+        residuals.clear();
+        residuals.extend(ulps.iter().map(|u| zigzag(*u)));
+        let (coder, more) = coder(residuals);
+        plan.ulps = Some(coder);
+        cost += more;
+    }
+    cost
+}
+
+/// How long forms are looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Effort {
+    /// Values that forms are judged by.
+    sample: usize,
+    /// Values that the many corrected forms are judged by first.
+    few: usize,
+    /// Corrected forms that are looked at again.
+    again: usize,
+    /// Whether corrected forms are looked at where an exact one does well.
+    always: bool,
+}
+
+/// In a batch, for a column nothing is known about.
+pub(super) const QUICK: Effort = Effort { sample: 96, few: 12, again: 3, always: false };
+/// For a table that lasts.
+pub(super) const THOROUGH: Effort = Effort { sample: 768, few: 96, again: 8, always: true };
+
+/// Forms that hold all values, the smallest first, with about how many bits a sample takes.
+pub(super) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<(u64, Form)> {
+    let sample = runs_of(values, effort.sample);
+    let mut found = Vec::new();
+    let decimal = |e, by, after, ulps| Form::Decimal { e, by, after, ulps };
+    let mut offer = |form: Form, scratch: &mut Scratch| {
+        let size = weigh(form, &sample, scratch);
+        found.extend(size.map(|size| (size, form)));
+        size
+    };
+    offer(Form::Bits64, scratch);
+    // More digits than needed only make larger numbers.
+    let exact =
+        (0..15).find_map(|e| offer(decimal(e, 0, After::Nothing, false), scratch).map(|size| (e, size)));
+    (4..12).find(|p| offer(Form::Digits(*p), scratch).is_some());
+    offer(Form::Bits32, scratch);
+    let good = exact.is_some_and(|(e, size)| e <= 7 && size < 20 * sample.len() as u64);
+    if effort.always || !good {
+        for by in 1..DIVISORS.len() as u8 {
+            (0..7).find(|e| offer(decimal(*e, by, After::Digits15, false), scratch).is_some());
+        }
+        for form in corrected(&sample, effort, scratch) {
+            offer(form, scratch);
+        }
+    }
+    // The sample may have been lucky.
+    found.sort_by_key(|f| f.0);
+    found.retain(|(_, form)| {
+        form.has_ulps() || form.integers(values, &mut scratch.integers, &mut scratch.ulps)
+    });
+    found
+}
+
+/// Some neighbours from the start, the middle and the end.
+fn runs_of(values: &[u64], most: usize) -> Vec<u64> {
+    let run = most / 3;
+    if values.len() <= most {
+        return values.to_vec();
+    }
+    let starts = [0, (values.len() - run) / 2, values.len() - run];
+    starts.iter().filter_map(|at| values.get(*at..at + run)).flatten().copied().collect()
+}
+
+/// The most promising of the decimals that miss by some units in the last place.
+fn corrected(sample: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<Form> {
+    let few = runs_of(sample, effort.few);
+    let mut ranked: Vec<(u64, Form)> = Vec::new();
+    for after in [After::Nothing, After::Digits15, After::Single] {
+        for by in 0..DIVISORS.len() as u8 {
+            for e in 0..10 {
+                let form = Form::Decimal { e, by, after, ulps: true };
+                ranked.extend(weigh(form, &few, scratch).map(|size| (size, form)));
+            }
+        }
+    }
+    ranked.sort_by_key(|r| r.0);
+    ranked.into_iter().take(effort.again).map(|r| r.1).collect()
+}
+
+/// About how many bits the sample takes in a form: the better of differences and distances.
+fn weigh(form: Form, sample: &[u64], scratch: &mut Scratch) -> Option<u64> {
+    if !form.integers(sample, &mut scratch.integers, &mut scratch.ulps) {
+        return None;
+    }
+    let least = scratch.integers.iter().copied().min().unwrap_or(0);
+    let (mut steps, mut distances, mut before) = (0, 0, least);
+    for x in &scratch.integers {
+        steps += small(zigzag(x.wrapping_sub(std::mem::replace(&mut before, *x))));
+        distances += small(x.wrapping_sub(least) as u64);
+    }
+    let ulps: u64 = scratch.ulps.iter().map(|u| small(zigzag(*u))).sum();
+    Some(steps.min(distances) + ulps)
+}
+
+fn small(number: u64) -> u64 {
+    u64::from(bit_len(number)) + u64::from(number > 0)
+}
+
+/// A common step, or a list of the values there are, where that pays.
+fn pre_step(integers: &[i64]) -> Pre {
+    let Some(first) = integers.iter().copied().min() else { return Pre::Nothing };
+    let mut step = 0_u64;
+    for x in integers {
+        step = gcd(x.wrapping_sub(first) as u64, step);
+        if step == 1 {
+            break;
+        }
+    }
+    if let Some(table) = values_of(integers, step.max(1)) {
+        return Pre::Table(table);
+    }
+    match i64::try_from(step) {
+        Ok(step) if step > 1 => Pre::Affine { first, step },
+        _ => Pre::Nothing,
+    }
+}
+
+/// The distinct integers, if listing them and then writing their numbers is smaller than differences.
+fn values_of(integers: &[i64], step: u64) -> Option<Vec<i64>> {
+    if integers.len() < 12 {
+        return None;
+    }
+    let mut sorted = integers.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let (distinct, count) = (sorted.len() as u64, integers.len() as u64);
+    if sorted.len() > TABLE_MAX || distinct * 4 > count * 3 {
+        return None;
+    }
+    let rest = sorted.get(1..).unwrap_or_default();
+    let gap = sorted.iter().zip(rest).map(|(a, b)| bit_len(b.wrapping_sub(*a) as u64)).max().unwrap_or(0);
+    let listed = 80 + distinct * u64::from(gap);
+    let (mut plain, mut indexed, mut before) = (0, 0, (0, 0));
+    for x in integers {
+        let index = sorted.binary_search(x).unwrap_or(0) as i64;
+        plain += small(zigzag(x.wrapping_sub(before.0)) / step);
+        indexed += small(zigzag(index - before.1)).min(u64::from(bit_len(distinct)));
+        before = (*x, index);
+    }
+    (listed + indexed < plain).then_some(sorted)
+}
+
+fn gcd(mut a: u64, mut b: u64) -> u64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+/// The prediction with the smallest residuals, and a center.
+fn order(integers: &[i64]) -> (Order, i64) {
+    let first = integers.first().copied().unwrap_or(0);
+    let least = integers.iter().copied().min().unwrap_or(0);
+    let (mut sizes, mut before, mut slope) = ([0_u64; 3], first, 0_i64);
+    for x in integers {
+        let step = x.wrapping_sub(std::mem::replace(&mut before, *x));
+        let turn = step.wrapping_sub(std::mem::replace(&mut slope, step));
+        let [above, delta, line] = &mut sizes;
+        *above += small(x.wrapping_sub(least) as u64);
+        *delta += small(zigzag(step));
+        *line += small(zigzag(turn));
+    }
+    let [above, delta, line] = sizes;
+    if above <= delta && above <= line {
+        (Order::Above, least)
+    } else if delta <= line {
+        (Order::Delta, first)
+    } else {
+        (Order::Line, first)
+    }
+}
+
+/// The fixed shape and the low bits that make numbers smallest, and what they take, in 1/256 bits.
+pub(super) fn coder(numbers: &[u64]) -> (Coder, u64) {
+    let mut lens = [0_u32; 65];
+    let mut zeros = 0;
+    for n in numbers {
+        if let Some(len) = lens.get_mut(bit_len(*n) as usize) {
+            *len += 1;
+        }
+        zeros += u32::from(*n == 0);
+    }
+    let all = numbers.len() as u32;
+    let mut best = (u64::MAX, 0, 0);
+    // Plain shapes start where half of the numbers are; those with a zero of its own, where half of the others are.
+    for (shift, above, count) in [(0, 0, all), (1, 1, all - zeros)] {
+        let typical = percentile(&lens, above, count / 2);
+        for low in typical.saturating_sub(4)..=typical.min(62) {
+            let tally = Tally::of(numbers, shift, low);
+            for body in 0..4 {
+                for zero in if shift == 0 { 0..1 } else { near(zeros, all) } {
+                    let number = zero * 4 + body;
+                    let cost = tally.cost(number);
+                    if cost < best.0 {
+                        best = (cost, number, low);
+                    }
+                }
+            }
+        }
+    }
+    (Coder::fixed(best.1.min(SHAPES - 1), best.2).unwrap_or_else(Coder::plain), best.0)
+}
+
+/// Bit length below which `rank` of the numbers are that have `from` bits at least.
+fn percentile(lens: &[u32; 65], from: usize, rank: u32) -> u32 {
+    let mut seen = 0;
+    for (len, count) in lens.iter().enumerate().skip(from) {
+        seen += count;
+        if seen > rank {
+            return len as u32;
+        }
+    }
+    0
+}
+
+/// The levels of zero's weight around its share.
+fn near(zeros: u32, all: u32) -> std::ops::Range<usize> {
+    let share = (u64::from(zeros) * 1024).checked_div(u64::from(all)).unwrap_or(0);
+    let level = super::token::zero_level(share as u16);
+    level.max(2) - 1..(level + 1).min(SHAPES / 4)
+}
+
+/// How often each token comes, for one shift and number of low bits.
+struct Tally {
+    shift: u8,
+    tokens: [u32; 32],
+    /// Raw bits of all numbers with a token.
+    bits: u64,
+    /// What numbers without one take.
+    escaped: u64,
+}
+
+impl Tally {
+    fn of(numbers: &[u64], shift: u8, low: u32) -> Self {
+        let mut tally = Self { shift, tokens: [0; 32], bits: 0, escaped: 0 };
+        for n in numbers {
+            if *n == 0 && shift == 1 {
+                tally.tokens[0] += 1;
+                continue;
+            }
+            let (token, _, bits) = split((n - u64::from(shift)) >> low);
+            match tally.tokens.get_mut(usize::from(token + shift)) {
+                Some(count) => {
+                    *count += 1;
+                    tally.bits += u64::from(bits + low);
+                }
+                None => tally.escaped += (10 + 7 + u64::from(bit_len(*n))) << 8,
+            }
+        }
+        tally
+    }
+
+    fn cost(&self, number: usize) -> u64 {
+        debug_assert_eq!(self.shift == 1, number >= 4);
+        let Some(dist) = super::token::shape(number) else { return u64::MAX };
+        let mut cost = self.escaped + (self.bits << 8);
+        for (token, count) in (0..).zip(&self.tokens) {
+            if *count > 0 {
+                // A token without a code is an escape, and then some.
+                cost += u64::from(*count) * u64::from(dist.cost(token).min(40 << 8));
+            }
+        }
+        cost
+    }
+}

@@ -1,0 +1,285 @@
+//! The session table: names, units and learned plans, announced once so that batches need not carry them.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::{Decoder, Dist, STATES, Script};
+use super::bits::{BitReader, unzigzag, zigzag};
+use super::clock::ClockPlan;
+use super::learn;
+use super::plan::{Kind, Plan};
+use super::token::Coder;
+use crate::protobuf::fields::{Fields, LEN, malformed, put_varint};
+use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Names, units and learned plans of a gateway's sensors, for batches that are encoded against it.
+///
+/// The gateway announces [`bytes`](Self::bytes) once, on a retained topic; a hub keeps every table it has seen by its
+/// [`id`](Self::id), since batches that waited may still refer to an older one. A table never changes: a new sensor, or
+/// plans that fit better, make a new one with the next version.
+///
+/// Costs 12 KiB of memory per learned distribution, of which a sensor has one to three.
+#[derive(Clone, Debug)]
+pub struct Table {
+    id: u32,
+    version: u32,
+    bytes: Bytes,
+    pub(super) entries: Vec<Entry>,
+    by_sensor: HashMap<u32, u32>,
+    pub(super) clocks: Vec<ClockPlan>,
+}
+
+/// A sensor of a table.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) sensor: u32,
+    pub(super) name: String,
+    pub(super) unit: String,
+    pub(super) plan: Option<Plan>,
+}
+
+/// Fields of the message `Table`.
+const VERSION: u32 = 1;
+const SENSOR: u32 = 2;
+const HINTS: u32 = 3;
+
+impl Table {
+    /// A table of names and units alone. Batches against it carry their plans themselves.
+    ///
+    /// `version` is the caller's count of its tables.
+    #[must_use]
+    pub fn new(version: u32, sensors: &SensorTable<'_>) -> Self {
+        Self::learn(version, sensors, &[])
+    }
+
+    /// A table that knows how the sensors in `sample` behave: some hundred readings of each are enough, in the order
+    /// in which they arrive. Batches of few readings shrink to a half or less. Costs about a millisecond per sensor.
+    #[must_use]
+    pub fn learn(version: u32, sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Self {
+        let learned = learn::learn(sensors, sample);
+        Self::build(version, learned.entries, learned.clocks)
+    }
+
+    fn build(version: u32, entries: Vec<Entry>, clocks: Vec<ClockPlan>) -> Self {
+        let bytes = write(version, &entries, &clocks);
+        let by_sensor = (0..).zip(&entries).map(|(at, e)| (e.sensor, at)).collect();
+        Self { id: hash(&bytes), version, bytes: Bytes::from(bytes), entries, by_sensor, clocks }
+    }
+
+    /// Reads an announced table.
+    ///
+    /// # Errors
+    /// What the [`limits`](Limits) (bytes, sensors, text bytes) and the layout refuse.
+    pub fn decode(input: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
+        crate::check_input(input, limits)?;
+        let (mut version, mut entries, mut hints) = (0, Vec::new(), None);
+        let mut fields = Fields::new(input);
+        while let Some(field) = fields.next()? {
+            let offset = field.offset;
+            match (field.number, field.varint, field.content) {
+                (VERSION, Some(number), _) => {
+                    version =
+                        u32::try_from(number).map_err(|_| malformed(offset, "version is above 32 bits"))?;
+                }
+                (SENSOR, _, Some(content)) => {
+                    if entries.len() >= limits.sensors {
+                        let (limit, found) = (limits.sensors, entries.len() as u64 + 1);
+                        return Err(DecodeError::Limit { what: "sensors", offset, limit, found });
+                    }
+                    entries.push(entry(content, offset, limits)?);
+                }
+                (HINTS, _, Some(content)) => hints = Some((offset, content)),
+                _ => {}
+            }
+        }
+        let mut by_sensor = HashMap::with_capacity(entries.len());
+        for (at, entry) in (0..).zip(&entries) {
+            if by_sensor.insert(entry.sensor, at).is_some() {
+                return Err(DecodeError::Duplicate {
+                    offset: 0,
+                    field: format!("sensor {}", entry.sensor).into(),
+                });
+            }
+        }
+        let mut clocks = Vec::new();
+        if let Some((offset, content)) = hints {
+            let bad = || malformed(offset, "hints are damaged");
+            clocks = read_hints(content, &mut entries).ok_or_else(bad)?;
+        }
+        Ok(Self {
+            id: hash(input),
+            version,
+            bytes: Bytes::copy_from_slice(input),
+            entries,
+            by_sensor,
+            clocks,
+        })
+    }
+
+    /// What batches name this table by: 28 bits of a hash of its bytes.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The caller's count.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The announcement.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The sensors, in the table's order.
+    pub fn sensors(&self) -> impl ExactSizeIterator<Item = Sensor<'_>> {
+        self.entries.iter().map(Entry::sensor)
+    }
+
+    /// Decodes a batch that was encoded against this table. Batches that need none are decoded too.
+    ///
+    /// # Errors
+    /// [`DecodeError::Table`] if it was another table; else as [`decode`](super::decode()).
+    pub fn decode_batch<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
+        super::decode::batch(input, Some(self), limits)
+    }
+
+    /// Position of a sensor in the table.
+    pub(super) fn position(&self, sensor: u32) -> Option<u32> {
+        self.by_sensor.get(&sensor).copied()
+    }
+}
+
+impl Entry {
+    pub(super) fn sensor(&self) -> Sensor<'_> {
+        Sensor { id: self.sensor, name: Cow::Borrowed(&self.name), unit: Cow::Borrowed(&self.unit) }
+    }
+}
+
+/// FNV-1a over 32 bits, folded to 28 so that it takes four bytes in every batch.
+fn hash(bytes: &[u8]) -> u32 {
+    let hash = bytes.iter().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(*b)).wrapping_mul(0x0100_0193));
+    (hash >> 28) ^ (hash & 0x0fff_ffff)
+}
+
+fn write(version: u32, entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_varint(&mut out, u64::from(VERSION) << 3);
+    put_varint(&mut out, version.into());
+    for entry in entries {
+        let mut content = Vec::new();
+        put_varint(&mut content, 1 << 3);
+        put_varint(&mut content, entry.sensor.into());
+        put_bytes(&mut content, 2, entry.name.as_bytes());
+        put_bytes(&mut content, 3, entry.unit.as_bytes());
+        put_bytes(&mut out, SENSOR, &content);
+    }
+    if entries.iter().any(|e| e.plan.is_some()) {
+        put_bytes(&mut out, HINTS, &write_hints(entries, clocks));
+    }
+    out
+}
+
+pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, content: &[u8]) {
+    put_varint(out, u64::from(field) << 3 | LEN);
+    put_varint(out, content.len() as u64);
+    out.extend_from_slice(content);
+}
+
+fn entry(content: &[u8], offset: usize, limits: &Limits) -> Result<Entry, DecodeError> {
+    let mut entry = Entry { sensor: 0, name: String::new(), unit: String::new(), plan: None };
+    let mut fields = Fields::new(content);
+    let shifted = |e| crate::protobuf::fields::shifted(e, offset);
+    while let Some(field) = fields.next().map_err(shifted)? {
+        let at = offset.saturating_add(field.offset);
+        match (field.number, field.varint, field.content) {
+            (1, Some(number), _) => {
+                entry.sensor = u32::try_from(number).map_err(|_| malformed(at, "sensor is above 32 bits"))?;
+            }
+            (2, _, Some(text)) => entry.name = self::text(text, at, limits)?.to_owned(),
+            (3, _, Some(text)) => entry.unit = self::text(text, at, limits)?.to_owned(),
+            _ => {}
+        }
+    }
+    Ok(entry)
+}
+
+pub(super) fn text<'a>(bytes: &'a [u8], offset: usize, limits: &Limits) -> Result<&'a str, DecodeError> {
+    if bytes.len() > limits.text_bytes {
+        let (limit, found) = (limits.text_bytes, bytes.len() as u64);
+        return Err(DecodeError::Limit { what: "text bytes", offset, limit, found });
+    }
+    std::str::from_utf8(bytes)
+        .map_err(|e| malformed(offset.saturating_add(e.valid_up_to()), "text is not UTF-8"))
+}
+
+fn write_hints(entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
+    let mut script = Script::default();
+    script.eg(clocks.len() as u64, 0);
+    for clock in clocks {
+        script.raw(clock.unit as u64);
+        script.raw(zigzag(clock.period));
+        script.raw(zigzag(clock.origin));
+        script.bits(clock.start_low.into(), 6);
+        write_weights(&clock.coder.dist, &mut script);
+    }
+    for entry in entries {
+        script.flag(entry.plan.is_some());
+        if let Some(plan) = &entry.plan {
+            plan.describe(&mut script);
+            let coders = [Some(&plan.main), plan.ulps.as_ref(), plan.head.as_ref()];
+            coders.into_iter().flatten().for_each(|coder| write_weights(&coder.dist, &mut script));
+        }
+    }
+    script.write()
+}
+
+/// A plan is at least a few bits, so the memory for entries is bounded by the input: 12 KiB for 2 bytes.
+fn read_hints(content: &[u8], entries: &mut [Entry]) -> Option<Vec<ClockPlan>> {
+    let mut decoder = Decoder::new(content)?;
+    let mut clocks = Vec::new();
+    for _ in 0..decoder.bits.eg(0) {
+        let bits = &mut decoder.bits;
+        let unit = i64::try_from(bits.raw()).ok().filter(|u| *u > 0)?;
+        let (period, origin) = (unzigzag(bits.raw()), unzigzag(bits.raw()));
+        let start_low = u32::try_from(bits.bits(6)).ok().filter(|low| *low >= 8)?;
+        let coder = read_weights(bits)?;
+        clocks.push(ClockPlan { origin, start_low, unit, period, coder });
+    }
+    for entry in entries {
+        if decoder.bits.bits(1) == 1 {
+            let kind = Kind::read(&mut decoder.bits);
+            entry.plan = Some(Plan::read(kind, &mut decoder, true, |d| read_weights(&mut d.bits))?);
+        }
+    }
+    decoder.ended_well().then_some(clocks)
+}
+
+fn write_weights(dist: &Arc<Dist>, script: &mut Script) {
+    let mut before = 0;
+    for (token, weight) in dist.weights() {
+        script.eg(u64::from(token - before), 0);
+        script.eg(u64::from(weight - 1), 4);
+        before = *token;
+    }
+}
+
+fn read_weights(bits: &mut BitReader<'_>) -> Option<Coder> {
+    let (mut weights, mut sum, mut token) = (Vec::new(), 0, 0_u64);
+    while sum < STATES as u64 {
+        token = token.checked_add(bits.eg(0))?;
+        let weight = bits.eg(4).checked_add(1).filter(|w| *w <= STATES as u64)?;
+        sum += weight;
+        weights.push((u8::try_from(token).ok()?, weight as u16));
+        if bits.overrun() {
+            return None;
+        }
+    }
+    Dist::new(weights, 0).map(Coder::learned)
+}

@@ -1,0 +1,201 @@
+//! Numbers as tokens: 0 to 7 as they are, above that the bit length and the bit after the leading one; the rest of the
+//! bits follow raw. The fixed shapes of distributions that need no table.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::{Dist, Script};
+use super::bits::{BitReader, bit_len};
+use std::sync::{Arc, OnceLock};
+
+/// Token of a number that the distribution has no token for: the number follows as `raw`.
+pub(super) const ESCAPE: u8 = 131;
+pub(super) const TOKENS: usize = 132;
+
+/// One above the highest token of a number.
+pub(super) const HIGHEST: u8 = 130;
+
+/// Token, raw bits, how many.
+#[inline(always)]
+pub(super) fn split(number: u64) -> (u8, u64, u32) {
+    if number < 8 {
+        return (number as u8, 0, 0);
+    }
+    let len = bit_len(number);
+    let bits = len - 2;
+    let token = 2 * len + (number >> bits & 1) as u32;
+    (token as u8, number & ((1 << bits) - 1), bits)
+}
+
+/// The inverse: what stands above the raw bits, and how many those are.
+pub(super) fn parts(token: u8) -> (u32, u32) {
+    let token = u32::from(token);
+    if token < 8 { (token, 0) } else { (2 | token & 1, token / 2 - 2) }
+}
+
+/// Weights of the tokens from 0 on, four bodies: half by half, slower, and two with long tails.
+const BODIES: [[u16; 24]; 4] = [
+    [497, 256, 128, 64, 32, 16, 8, 4, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+    [244, 192, 144, 108, 81, 61, 46, 34, 70, 22, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+    [321, 109, 109, 38, 38, 38, 38, 13, 53, 45, 37, 34, 26, 25, 18, 18, 13, 13, 9, 9, 6, 6, 4, 4],
+    [557, 127, 127, 29, 29, 29, 29, 6, 26, 21, 12, 10, 5, 5, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1],
+];
+
+/// Weight of the number 0 when it is a token of its own; 0 = it is not.
+const ZEROS: [u16; 8] = [0, 307, 512, 717, 870, 952, 993, 1018];
+
+/// How many shapes there are: a body for each weight of zero.
+pub(super) const SHAPES: usize = BODIES.len() * ZEROS.len();
+
+/// A fixed distribution.
+pub(super) fn shape(number: usize) -> Option<&'static Arc<Dist>> {
+    static BUILT: [OnceLock<Arc<Dist>>; SHAPES] = [const { OnceLock::new() }; SHAPES];
+    Some(BUILT.get(number)?.get_or_init(|| build(number).unwrap_or_default()))
+}
+
+/// The level of zero's weight that comes next to a share in 1024.
+pub(super) fn zero_level(share: u16) -> usize {
+    ZEROS.iter().rposition(|z| *z <= share).unwrap_or(0) + 1
+}
+
+fn build(number: usize) -> Option<Arc<Dist>> {
+    let (zero, body) = (*ZEROS.get(number / 4)?, BODIES.get(number % 4)?);
+    let rest = 1023 - zero;
+    let shift = u8::from(zero > 0);
+    let scaled = body.iter().map(|w| (u32::from(*w) * u32::from(rest) / 1024) as u16);
+    // Tokens 8 and above start at number 16: the body has no gap, the numbers of tokens have.
+    let tokens = (0..8).chain(8..).map(|t| t + shift);
+    let mut weights: Vec<(u8, u16)> = tokens.zip(scaled).collect();
+    let left = rest - weights.iter().map(|w| w.1).sum::<u16>();
+    weights.first_mut()?.1 += left;
+    weights.retain(|w| w.1 > 0);
+    if zero > 0 {
+        weights.insert(0, (0, zero));
+    }
+    weights.push((ESCAPE, 1));
+    Dist::new(weights, shift)
+}
+
+/// How a run of numbers is written: a distribution, and how many low bits of each number are raw.
+#[derive(Clone, Debug)]
+pub(super) struct Coder {
+    pub(super) dist: Arc<Dist>,
+    pub(super) low: u32,
+    /// 0, or 1 if the token 0 is the number 0 and nothing else.
+    shift: u8,
+    /// The number of a fixed shape.
+    number: usize,
+}
+
+impl Coder {
+    /// A fixed shape; `None` if there is none of that number.
+    pub(super) fn fixed(number: usize, low: u32) -> Option<Self> {
+        let shift = u8::from(number >= BODIES.len());
+        Some(Self { dist: Arc::clone(shape(number)?), low, shift, number })
+    }
+
+    /// The first shape, for what will be tuned later.
+    pub(super) fn plain() -> Self {
+        let dist = shape(0).cloned().unwrap_or_default();
+        Self { dist, low: 0, shift: 0, number: 0 }
+    }
+
+    /// Reads what [`describe`](Self::describe) wrote.
+    pub(super) fn read(bits: &mut BitReader<'_>) -> Option<Self> {
+        let number = bits.bits(5) as usize;
+        Self::fixed(number, bits.bits(6) as u32)
+    }
+
+    /// Whether two fixed shapes are the same.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        (self.number, self.low) == (other.number, other.low)
+    }
+
+    /// Names a fixed shape.
+    pub(super) fn describe(&self, script: &mut Script) {
+        script.bits(self.number as u64, 5);
+        script.bits(self.low.into(), 6);
+    }
+
+    /// A learned distribution.
+    pub(super) fn learned(dist: Arc<Dist>) -> Self {
+        Self { dist, low: 0, shift: 0, number: 0 }
+    }
+
+    #[inline(always)]
+    pub(super) fn split(&self, number: u64) -> (u8, u64, u32) {
+        if number < u64::from(self.shift) {
+            return (0, 0, 0);
+        }
+        let number = number - u64::from(self.shift);
+        let (token, high, bits) = split(number >> self.low);
+        let low = number & ((1 << self.low) - 1);
+        (token + self.shift, high << self.low | low, bits + self.low)
+    }
+
+    /// Writes numbers and says what they take, in 1/256 bits.
+    pub(super) fn put_all(&self, script: &mut Script, numbers: &[u64]) -> u64 {
+        let open = script.open(&self.dist);
+        let mut cost = 0;
+        for number in numbers {
+            let (token, value, bits) = self.split(*number);
+            match self.dist.cost(token) {
+                u32::MAX => {
+                    script.token(open, ESCAPE, 0, 0);
+                    script.raw(*number);
+                    cost += self.cost(*number);
+                }
+                token_cost => {
+                    script.token(open, token, value, bits);
+                    cost += u64::from(token_cost) + (u64::from(bits) << 8);
+                }
+            }
+        }
+        cost
+    }
+
+    /// Size of a number in 1/256 bits.
+    pub(super) fn cost(&self, number: u64) -> u64 {
+        let (token, _, bits) = self.split(number);
+        match self.dist.cost(token) {
+            u32::MAX => u64::from(self.dist.cost(ESCAPE)) + (6 + u64::from(bit_len(number))) * 256,
+            cost => u64::from(cost) + u64::from(bits) * 256,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compact::ans::Decoder;
+
+    #[test]
+    fn every_number_comes_back_from_its_parts() {
+        let all =
+            (0..300).chain((4..64).flat_map(|n| [(1 << n) - 1, 1 << n, 3 << (n - 1)])).chain([u64::MAX]);
+        for n in all {
+            let (token, value, bits) = split(n);
+            let (prefix, extra) = parts(token);
+            assert_eq!((extra, u64::from(prefix) << extra | value), (bits, n));
+            assert!(token < ESCAPE);
+        }
+    }
+
+    #[test]
+    fn every_shape_writes_every_number() {
+        let numbers = [0, 1, 2, 7, 8, 9, 100, 70_000, 1 << 40, u64::MAX];
+        for number in 0..SHAPES {
+            for low in [0, 1, 9, 40, 62] {
+                let coder = Coder::fixed(number, low).unwrap();
+                let mut script = Script::default();
+                let cost = coder.put_all(&mut script, &numbers);
+                assert_eq!(cost, numbers.iter().map(|n| coder.cost(*n)).sum::<u64>());
+                let bytes = script.write();
+                let mut decoder = Decoder::new(&bytes).unwrap();
+                for n in numbers {
+                    assert_eq!(decoder.number(&coder.dist, coder.low), n, "shape {number} low {low}");
+                }
+                assert!(decoder.ended_well());
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What is wrong with a stream of bits; the place is where its reader stands.
+
+use super::bits::BitReader;
+use crate::DecodeError;
+use crate::protobuf::fields::malformed;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wrong {
+    What(&'static str),
+    /// What is limited, the limit, and what was found.
+    Limit(&'static str, usize, u64),
+    /// The stream ends too early.
+    End,
+}
+
+impl Wrong {
+    /// The error, for a stream that starts at `offset` of the input.
+    pub(super) fn at(self, offset: usize, bits: &BitReader<'_>) -> DecodeError {
+        let place = offset.saturating_add(bits.byte());
+        match self {
+            Wrong::Limit(what, limit, found) => DecodeError::Limit { what, offset: place, limit, found },
+            // Zeros behind the end make no sense; that they are behind the end is the reason.
+            Wrong::What(what) if !bits.overrun() => malformed(place, what),
+            Wrong::What(_) | Wrong::End => DecodeError::Truncated { offset: place, needed: 1 },
+        }
+    }
+}
+
+/// A number that stands in the stream less 1.
+pub(super) fn limited(what: &'static str, less_one: u64, limit: usize) -> Result<usize, Wrong> {
+    let found = less_one.saturating_add(1);
+    let number = usize::try_from(found).ok().filter(|n| *n <= limit);
+    number.ok_or(Wrong::Limit(what, limit, found))
+}

@@ -1,0 +1,209 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![cfg(feature = "compact")]
+//! Compact batches give back every reading to the last bit, and every row's own number (promises 4 and 9).
+
+mod support;
+
+use edge_codec::compact::{self, Encoder, Level, Table};
+use edge_codec::{Batch, BatchId, DecodeError, EncodeError, Limits, Reading, SensorTable, Value};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use support::{IDS, non_finite, property, reading, samples, table};
+
+const ID: BatchId = BatchId { gateway: 7, lane: 1, epoch: 2, first_seq: 1000 };
+
+/// Which sensors a batch can be read with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Form {
+    Bare,
+    Names,
+    Table,
+    Learned,
+}
+
+const FORMS: [Form; 4] = [Form::Bare, Form::Names, Form::Table, Form::Learned];
+
+/// An encoder of a form behind one face.
+struct Any {
+    form: Form,
+    table: Arc<Table>,
+    encoder: Encoder<SensorTable<'static>>,
+}
+
+impl Any {
+    fn new(form: Form, level: Level, sample: &[Reading<'_>]) -> Self {
+        let learned = if form == Form::Learned { sample } else { &[] };
+        let session = Arc::new(Table::learn(3, &table(), learned));
+        let encoder = Encoder::new(level);
+        let encoder = match form {
+            Form::Bare => encoder,
+            Form::Names => encoder.sensors(table()),
+            Form::Table | Form::Learned => encoder.table(session.clone()),
+        };
+        Self { form, table: session, encoder }
+    }
+
+    fn decode<'a>(&'a self, bytes: &'a [u8]) -> Result<Batch<'a>, DecodeError> {
+        match self.form {
+            Form::Bare | Form::Names => compact::decode(bytes, &limits()),
+            Form::Table | Form::Learned => self.table.decode_batch(bytes, &limits()),
+        }
+    }
+}
+
+fn limits() -> Limits {
+    Limits::default()
+}
+
+/// What arrives without an identity: ordered by time, each sensor's readings as they were.
+fn by_sensor<'r>(readings: impl IntoIterator<Item = Reading<'r>>) -> BTreeMap<u32, Vec<Reading<'r>>> {
+    let mut sensors: BTreeMap<u32, Vec<Reading<'r>>> = BTreeMap::new();
+    readings.into_iter().for_each(|r| sensors.entry(r.sensor).or_default().push(r));
+    sensors
+}
+
+fn assert_same(got: &[Reading<'_>], sent: &[Reading<'_>]) {
+    assert_eq!(got.len(), sent.len());
+    got.iter().zip(sent).for_each(|(got, sent)| assert!(got.same(sent), "sent {sent:?}, got {got:?}"));
+}
+
+fn check(form: Form, level: Level, readings: &[Reading<'static>], max: usize) {
+    // With an identity: exactly as pushed, whatever the cuts.
+    let mut any = Any::new(form, level, readings);
+    any.encoder = any.encoder.id(ID).possible_duplicate(true);
+    let seqs: Vec<u64> = (0..readings.len() as u64).map(|n| 1000 + n + n / 5 * 3).collect();
+    for (seq, r) in seqs.iter().zip(readings) {
+        any.encoder.push_at(*seq, r).unwrap();
+    }
+    let mut at = 0;
+    while !any.encoder.is_empty() {
+        let bytes = match any.encoder.finish_under(max) {
+            Ok(bytes) => bytes,
+            Err(EncodeError::ReadingTooLarge { reading, needed, .. }) => {
+                assert!(needed > max);
+                assert!(reading.same(&readings[at]));
+                at += 1;
+                continue;
+            }
+            Err(other) => panic!("{other}"),
+        };
+        assert!(bytes.len() <= max);
+        let mut batch = any.decode(&bytes).unwrap();
+        let header = *batch.header();
+        assert_eq!(header.id.unwrap(), BatchId { first_seq: seqs[at], ..ID });
+        assert!(header.pd);
+        let said = batch.len();
+        assert!(said > 0);
+        for _ in 0..said {
+            assert_eq!(batch.next_seq(), Some(seqs[at]));
+            let got = batch.next().unwrap().unwrap();
+            assert!(got.same(&readings[at]), "{form:?} {level:?} sent {:?}, got {got:?}", readings[at]);
+            if form != Form::Bare {
+                let entry = batch.sensors().get(got.sensor).unwrap().clone();
+                assert_eq!(Some(&entry), table().get(got.sensor));
+            }
+            at += 1;
+        }
+        assert!(batch.next().is_none() && batch.next_seq().is_none());
+    }
+    assert_eq!(at, readings.len());
+
+    // Without one: each sensor's own order.
+    let mut any = Any::new(form, level, readings);
+    readings.iter().for_each(|r| any.encoder.push(r).unwrap());
+    let bytes = any.encoder.finish_under(usize::MAX).unwrap();
+    let batch = any.decode(&bytes).unwrap();
+    assert_eq!((batch.header().id, batch.next_seq()), (None, None));
+    let got = by_sensor(batch.map(Result::unwrap));
+    let sent = by_sensor(readings.iter().cloned());
+    assert!(got.keys().eq(sent.keys()));
+    got.values().zip(sent.values()).for_each(|(got, sent)| assert_same(got, sent));
+}
+
+#[test]
+fn compact_batches_give_back_every_bit_and_every_number() {
+    let strategy = (
+        proptest::collection::vec(reading(), 0..80),
+        proptest::sample::select(FORMS.to_vec()),
+        proptest::sample::select(vec![Level::Fast, Level::Small]),
+        proptest::sample::select(vec![usize::MAX, 2000, 300, 100]),
+    );
+    property("codec.compact.roundtrip", 10_000, &strategy, |(readings, form, level, max)| {
+        check(form, level, &readings, max);
+        Ok(())
+    });
+}
+
+/// Sensors as plants have them: one kind each, polled together or alone, steps of quantised values.
+fn plant() -> impl Strategy<Value = Vec<Reading<'static>>> {
+    let value = |kind: u8, step: i64| match kind {
+        0 => Value::F64(step as f64 / 100.0),
+        1 => Value::F64(f64::from(step as f32 / 7.0)),
+        2 => Value::F64((step as f64 / 3.0 * 1e13).round() / 1e13),
+        3 => Value::I64(step * 25 - 7),
+        4 => Value::U64(u64::MAX - step.unsigned_abs()),
+        5 => Value::Bool(step % 2 == 0),
+        6 => Value::F64([0.0, 1.5, f64::NAN, -0.0, 1e300][step.unsigned_abs() as usize % 5]),
+        7 => Value::Text(format!("state {}", step % 4).into()),
+        _ => Value::F64(format!("{:.5e}", step as f64 * 1.37e-3).parse().unwrap()),
+    };
+    let column = (0_u8..9, 1_i64..500, any::<bool>());
+    (proptest::collection::vec(column, 1..6), 1_usize..90, proptest::collection::vec(any::<i16>(), 540))
+        .prop_map(move |(columns, rows, noise)| {
+            let mut readings = Vec::new();
+            for row in 0..rows {
+                for (nth, (kind, scale, alone)) in columns.iter().enumerate() {
+                    let wobble = i64::from(noise[(row * 6 + nth) % 540]) % scale;
+                    let time = 1_600_000_000_000 + row as i64 * 1000 + if *alone { wobble % 16 } else { 0 };
+                    let value = value(*kind, *scale * 3 + wobble);
+                    let quality = if noise[row % 540] % 50 == 0 { 0x8000_0000 } else { 0 };
+                    readings.push(Reading { sensor: IDS[nth], time, value, quality });
+                }
+            }
+            readings
+        })
+}
+
+#[test]
+fn plants_come_back_from_compact_batches_bit_for_bit() {
+    let strategy = (plant(), proptest::sample::select(FORMS.to_vec()));
+    property("codec.compact.plants", 10_000, &strategy, |(readings, form)| {
+        check(form, Level::Fast, &readings, usize::MAX);
+        Ok(())
+    });
+}
+
+#[test]
+fn one_of_everything_comes_back() {
+    let readings: Vec<_> = samples().into_iter().chain(non_finite()).collect();
+    for form in FORMS {
+        for level in [Level::Fast, Level::Small] {
+            check(form, level, &readings, usize::MAX);
+            check(form, level, &[], usize::MAX);
+        }
+    }
+}
+
+#[test]
+fn an_encoder_that_remembers_encodes_new_values_as_well() {
+    for form in FORMS {
+        let mut any = Any::new(form, Level::Fast, &samples());
+        for round in 0..40_i64 {
+            // A new character every few batches: decimals, integers beyond 2^53, noise, texts.
+            let value = |n: i64| match round / 10 {
+                0 => Value::F64((round * 100 + n) as f64 / 10.0),
+                1 => Value::I64(i64::MAX - n * round),
+                2 => Value::F64(f64::from_bits(((n * round) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))),
+                _ => Value::Text(format!("{n}").into()),
+            };
+            let at =
+                |n: i64| Reading { sensor: IDS[(n % 3) as usize], time: n * 5, value: value(n), quality: 0 };
+            let readings: Vec<_> = (0..60).map(at).collect();
+            readings.iter().for_each(|r| any.encoder.push(r).unwrap());
+            let bytes = any.encoder.finish_under(usize::MAX).unwrap();
+            let got: Vec<_> = any.decode(&bytes).unwrap().map(|r| r.unwrap().into_owned()).collect();
+            assert_same(&got, &readings);
+        }
+    }
+}
