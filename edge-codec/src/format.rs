@@ -43,6 +43,8 @@ pub enum Format {
     SenmlCbor,
     /// See the module `sparkplug`.
     Sparkplug,
+    /// See the module `compact`.
+    Compact,
 }
 
 /// Another name of [`Format`]: a format is what knows its codec.
@@ -60,6 +62,7 @@ impl Format {
             Format::SenmlJson => content_type::SENML_JSON,
             Format::SenmlCbor => content_type::SENML_CBOR,
             Format::Sparkplug => content_type::SPARKPLUG,
+            Format::Compact => content_type::COMPACT,
         }
     }
 
@@ -128,6 +131,8 @@ impl Format {
             Format::SenmlCbor => crate::senml::cbor::pack(input, arrival_ms, limits),
             #[cfg(feature = "sparkplug")]
             Format::Sparkplug => crate::sparkplug::payload(input, arrival_ms, limits),
+            #[cfg(feature = "compact")]
+            Format::Compact => crate::compact::decode(input, limits),
             #[allow(unreachable_patterns, reason = "not if all are built")]
             other => Err(DecodeError::NotBuilt { feature: other.feature() }),
         }
@@ -141,11 +146,12 @@ impl Format {
             Format::Protobuf | Format::Columns => "protobuf",
             Format::SenmlJson | Format::SenmlCbor => "senml",
             Format::Sparkplug => "sparkplug",
+            Format::Compact => "compact",
         }
     }
 }
 
-const ALL: [Format; 7] = [
+const ALL: [Format; 8] = [
     Format::Json,
     Format::Cbor,
     Format::Protobuf,
@@ -153,6 +159,7 @@ const ALL: [Format; 7] = [
     Format::SenmlJson,
     Format::SenmlCbor,
     Format::Sparkplug,
+    Format::Compact,
 ];
 
 /// Type and version parameter.
