@@ -53,7 +53,8 @@ impl<S: Sensors, W: Wire + Default> Encoder<S, W> {
 impl<S: Sensors, W: Wire> Encoder<S, W> {
     /// Sets the identity: the readings in the encoder, and those pushed later, are the rows `id.first_seq`,
     /// `id.first_seq + 1`, …, so every batch that is cut starts where the one before ended. Where the sequence has
-    /// a hole, say so with [`push_at`](Self::push_at). Default: none.
+    /// a hole, say so with [`push_at`](Self::push_at). Sparkplug and line protocol have no place for it and leave it
+    /// out. Default: none.
     pub fn id(mut self, id: BatchId) -> Self {
         self.header.id = Some(id);
         self.next_seq = self.pending.iter().fold(id.first_seq, |seq, p| seq.saturating_add(p.span()));

@@ -34,6 +34,33 @@ fn ciborium_reads_our_cbor_and_writes_it_byte_for_byte() {
     assert_eq!(again, bytes, "shortest integers and floats, definite lengths");
 }
 
+/// SenML too: what ciborium writes again is the same, and every record's labels stand in the bytewise order of their
+/// encodings (RFC 8949 §4.2.1).
+#[test]
+fn ciborium_reads_our_senml_and_writes_it_byte_for_byte() {
+    let table = Kind::SenmlCbor.table();
+    for kind in [Kind::SenmlCbor, Kind::SenmlDecimal] {
+        let mut enc = AnyEncoder::new(kind, &table).identify(ID, true);
+        for (n, reading) in kind.samples().iter().enumerate() {
+            enc.push_at(2 * n as u64 + 2, reading).unwrap();
+        }
+        let bytes = enc.finish_under(usize::MAX).unwrap();
+        let item: Item = ciborium::from_reader(&bytes[..]).unwrap();
+        for record in item.as_array().unwrap() {
+            let encoded = |label: &Item| {
+                let mut out = Vec::new();
+                ciborium::into_writer(label, &mut out).unwrap();
+                out
+            };
+            let labels: Vec<_> = record.as_map().unwrap().iter().map(|(label, _)| encoded(label)).collect();
+            assert!(labels.is_sorted(), "{labels:x?}");
+        }
+        let mut again = Vec::new();
+        ciborium::into_writer(&item, &mut again).unwrap();
+        assert_eq!(again, bytes);
+    }
+}
+
 /// RFC 8949 §4.2.1: the keys stand in the bytewise order of their encodings.
 #[test]
 fn keys_are_in_deterministic_order() {
