@@ -92,8 +92,28 @@ fn hex3(i: usize) -> [u8; 3] {
     text.as_bytes()[text.len() - 3..].try_into().unwrap()
 }
 
+/// What it is, and the input.
+type Worst = (&'static str, Vec<u8>);
+
 /// Arrays of the shortest items a decoder might reserve memory for.
-fn worst(kind: Kind, n: usize) -> Vec<(&'static str, Vec<u8>)> {
+fn worst(kind: Kind, n: usize) -> Vec<Worst> {
+    match kind {
+        Kind::Cbor => cbor_worst(n),
+        Kind::Protobuf => protobuf_worst(n),
+        Kind::Columns => columns_worst(n),
+        Kind::SenmlCbor | Kind::SenmlDecimal => senml_cbor_worst(n),
+        Kind::SenmlJson => senml_json_worst(n),
+        Kind::Sparkplug => sparkplug_worst(n),
+        Kind::Json => json_worst(n),
+    }
+}
+
+fn repeat(n: usize, head: &str, item: &dyn Fn(usize) -> String, tail: &str) -> Vec<u8> {
+    let items: Vec<_> = (0..n).map(item).collect();
+    format!("{head}{}{tail}", items.join(",")).into_bytes()
+}
+
+fn cbor_worst(n: usize) -> Vec<Worst> {
     let cbor = |key: &[u8], items: &dyn Fn(usize) -> Vec<u8>| {
         let mut out = vec![0xa4, 0x61, b't', 0, 0x61, b'v', 1];
         out.extend_from_slice(key);
@@ -102,150 +122,142 @@ fn worst(kind: Kind, n: usize) -> Vec<(&'static str, Vec<u8>)> {
         (0..n).for_each(|i| out.extend(items(i)));
         out
     };
-    let repeat = |head: &str, item: &dyn Fn(usize) -> String, tail: &str| {
-        let items: Vec<_> = (0..n).map(item).collect();
-        format!("{head}{}{tail}", items.join(",")).into_bytes()
-    };
-    match kind {
-        Kind::Cbor => vec![
-            ("sensors", cbor(b"\x67sensors", &|_| vec![0x82, 0, 0x60])),
-            ("rows", cbor(b"\x64rows", &|_| vec![0x83, 0, 0, 0xf6])),
-            ("seqs", cbor(b"\x64seqs", &|_| vec![1])),
-            ("keys", {
-                let key = |i| [&[0x63], format!("{i:03x}").get(..3).unwrap().as_bytes(), &[0]].concat();
-                [
-                    &[0xb9_u8],
-                    (n as u16).to_be_bytes().as_slice(),
-                    &(0..n.min(4096)).flat_map(key).collect::<Vec<_>>(),
-                ]
-                .concat()
-            }),
-        ],
-        Kind::Protobuf => {
-            let all = |item: &[u8]| [&[8, 1], item.repeat(n).as_slice()].concat();
-            vec![
-                ("empty sensors", all(&[0x42, 0])),
-                ("empty rows", all(&[0x4a, 0])),
-                ("seqs one by one", all(&[0x50, 1])),
-                ("seqs packed", {
-                    let long = [n as u8 | 0x80, (n >> 7) as u8 | 0x80, (n >> 14) as u8];
-                    [&[8, 1, 0x52], long.as_slice(), vec![1; n].as_slice()].concat()
-                }),
-                // Sensor 0 is there, so that these are read to the end.
-                (
-                    "texts of one byte",
-                    [&[8, 1, 0x42, 0], [0x4a, 3, 0x3a, 1, b'x'].repeat(n).as_slice()].concat(),
-                ),
+
+    vec![
+        ("sensors", cbor(b"\x67sensors", &|_| vec![0x82, 0, 0x60])),
+        ("rows", cbor(b"\x64rows", &|_| vec![0x83, 0, 0, 0xf6])),
+        ("seqs", cbor(b"\x64seqs", &|_| vec![1])),
+        ("keys", {
+            let key = |i| [&[0x63], format!("{i:03x}").get(..3).unwrap().as_bytes(), &[0]].concat();
+            [
+                &[0xb9_u8],
+                (n as u16).to_be_bytes().as_slice(),
+                &(0..n.min(4096)).flat_map(key).collect::<Vec<_>>(),
             ]
-        }
-        Kind::Columns => {
-            let all = |item: &[u8]| [&[8, 1], item.repeat(n).as_slice()].concat();
+            .concat()
+        }),
+    ]
+}
+
+fn protobuf_worst(n: usize) -> Vec<Worst> {
+    let all = |item: &[u8]| [&[8, 1], item.repeat(n).as_slice()].concat();
+    vec![
+        ("empty sensors", all(&[0x42, 0])),
+        ("empty rows", all(&[0x4a, 0])),
+        ("seqs one by one", all(&[0x50, 1])),
+        ("seqs packed", {
             let long = [n as u8 | 0x80, (n >> 7) as u8 | 0x80, (n >> 14) as u8];
-            let packed = |key: &[u8]| [key, long.as_slice(), vec![0; n].as_slice()].concat();
-            vec![
-                ("empty sensors", all(&[0x42, 0])),
-                ("seqs packed", [&[8, 1], packed(&[0x52]).as_slice()].concat()),
-                // Nulls: two bytes per reading.
-                (
-                    "nulls",
-                    [&[8, 1, 0x42, 0, 0xaa, 1, 1, 6], packed(&[0x5a]).as_slice(), &packed(&[0x62])].concat(),
-                ),
-                ("sensors one by one", all(&[0x58, 0])),
-            ]
-        }
-        Kind::SenmlCbor | Kind::SenmlDecimal => {
-            let pack = |record: &dyn Fn(usize) -> Vec<u8>| {
-                let n = n.max(2);
-                let mut out = vec![0x9a];
-                out.extend_from_slice(&(n as u32).to_be_bytes());
-                // {-2: "a", -3: 2^29, 2: 0}
-                out.extend([0xa3, 0x21, 0x61, b'a', 0x22, 0x1a, 0x20, 0, 0, 0, 2, 0]);
-                (1..n).for_each(|i| out.extend(record(i)));
-                out
-            };
-            vec![
-                ("values", pack(&|_| vec![0xa1, 2, 0])),
-                ("sums", pack(&|_| vec![0xa1, 5, 0])),
-                ("sensors", pack(&|i| [&[0xa2, 0, 0x63], &hex3(i)[..], &[2, 0]].concat())),
-                ("units", pack(&|i| [&[0xa2, 1, 0x63], &hex3(i)[..], &[5, 0]].concat())),
-                ("base names", pack(&|i| [&[0xa2, 0x21, 0x63], &hex3(i)[..], &[2, 0]].concat())),
-                (
-                    "long base name",
-                    pack(&|i| {
-                        let base = if i == 1 {
-                            [&[0x21, 0x79, 0x10, 0][..], &[b'b'; 4096]].concat()
-                        } else {
-                            vec![]
-                        };
-                        let fields = if i == 1 { 0xa3 } else { 0xa2 };
-                        [&[fields, 0, 0x63], &hex3(i)[..], &[2, 0], &base].concat()
-                    }),
-                ),
-                ("texts", pack(&|_| vec![0xa1, 3, 0x60])),
-                ("unknown", pack(&|_| vec![0xa1, 0x61, b'x', 0])),
-            ]
-        }
-        Kind::SenmlJson => vec![
-            ("values", repeat(r#"[{"bn":"a","bt":536870912,"v":0},"#, &|_| r#"{"v":0}"#.into(), "]")),
-            (
-                "sensors",
-                repeat(r#"[{"bn":"a","bt":536870912,"v":0},"#, &|i| format!(r#"{{"n":"{i:x}","v":0}}"#), "]"),
-            ),
-            (
-                "escapes",
-                repeat(
-                    r#"[{"bn":"\n","bu":"\n","bt":536870912,"v":0},"#,
-                    &|i| format!(r#"{{"n":"\n{i}","s":0}}"#),
-                    "]",
-                ),
-            ),
-            ("long base name", {
-                let long = "\\n".repeat(4096);
-                repeat(
-                    &format!(r#"[{{"bn":"{long}","bu":"{long}","bt":536870912,"v":0}},"#),
-                    &|i| format!(r#"{{"n":"{i}","v":0}}"#),
-                    "]",
-                )
+            [&[8, 1, 0x52], long.as_slice(), vec![1; n].as_slice()].concat()
+        }),
+        // Sensor 0 is there, so that these are read to the end.
+        ("texts of one byte", [&[8, 1, 0x42, 0], [0x4a, 3, 0x3a, 1, b'x'].repeat(n).as_slice()].concat()),
+    ]
+}
+
+fn columns_worst(n: usize) -> Vec<Worst> {
+    let all = |item: &[u8]| [&[8, 1], item.repeat(n).as_slice()].concat();
+    let long = [n as u8 | 0x80, (n >> 7) as u8 | 0x80, (n >> 14) as u8];
+    let packed = |key: &[u8]| [key, long.as_slice(), vec![0; n].as_slice()].concat();
+    vec![
+        ("empty sensors", all(&[0x42, 0])),
+        ("seqs packed", [&[8, 1], packed(&[0x52]).as_slice()].concat()),
+        // Nulls: two bytes per reading.
+        ("nulls", [&[8, 1, 0x42, 0, 0xaa, 1, 1, 6], packed(&[0x5a]).as_slice(), &packed(&[0x62])].concat()),
+        ("sensors one by one", all(&[0x58, 0])),
+    ]
+}
+
+fn senml_cbor_worst(n: usize) -> Vec<Worst> {
+    let pack = |record: &dyn Fn(usize) -> Vec<u8>| {
+        let n = n.max(2);
+        let mut out = vec![0x9a];
+        out.extend_from_slice(&(n as u32).to_be_bytes());
+        // {-2: "a", -3: 2^29, 2: 0}
+        out.extend([0xa3, 0x21, 0x61, b'a', 0x22, 0x1a, 0x20, 0, 0, 0, 2, 0]);
+        (1..n).for_each(|i| out.extend(record(i)));
+        out
+    };
+    vec![
+        ("values", pack(&|_| vec![0xa1, 2, 0])),
+        ("sums", pack(&|_| vec![0xa1, 5, 0])),
+        ("sensors", pack(&|i| [&[0xa2, 0, 0x63], &hex3(i)[..], &[2, 0]].concat())),
+        ("units", pack(&|i| [&[0xa2, 1, 0x63], &hex3(i)[..], &[5, 0]].concat())),
+        ("base names", pack(&|i| [&[0xa2, 0x21, 0x63], &hex3(i)[..], &[2, 0]].concat())),
+        (
+            "long base name",
+            pack(&|i| {
+                let base = if i == 1 { [&[0x21, 0x79, 0x10, 0][..], &[b'b'; 4096]].concat() } else { vec![] };
+                let fields = if i == 1 { 0xa3 } else { 0xa2 };
+                [&[fields, 0, 0x63], &hex3(i)[..], &[2, 0], &base].concat()
             }),
-        ],
-        Kind::Sparkplug => {
-            let all = |item: &dyn Fn(usize) -> Vec<u8>| {
-                (0..n)
-                    .flat_map(|i| [vec![0x12, item(i).len() as u8], item(i)].concat())
-                    .chain([8, 1])
-                    .collect()
-            };
-            vec![
-                ("values", all(&|_| vec![0x50, 0])),
-                ("skipped", all(&|_| vec![])),
-                ("names", all(&|i| [&[0x0a, 3], &hex3(i)[..], &[0x50, 0]].concat())),
-                ("aliases", all(&|i| vec![0x10, i as u8 | 0x80, (i >> 7) as u8, 0x50, 0])),
-                ("nulls", all(&|_| vec![0x38, 1])),
-            ]
-        }
-        Kind::Json => vec![
-            ("readings", repeat(r#"{"readings":["#, &|_| r#"{"sensor":"","ts":0,"value":0}"#.into(), "]}")),
-            (
-                "sensors",
-                repeat(r#"{"readings":["#, &|i| format!(r#"{{"sensor":"{i:x}","ts":0,"value":0}}"#), "]}"),
+        ),
+        ("texts", pack(&|_| vec![0xa1, 3, 0x60])),
+        ("unknown", pack(&|_| vec![0xa1, 0x61, b'x', 0])),
+    ]
+}
+
+fn senml_json_worst(n: usize) -> Vec<Worst> {
+    vec![
+        ("values", repeat(n, r#"[{"bn":"a","bt":536870912,"v":0},"#, &|_| r#"{"v":0}"#.into(), "]")),
+        (
+            "sensors",
+            repeat(n, r#"[{"bn":"a","bt":536870912,"v":0},"#, &|i| format!(r#"{{"n":"{i:x}","v":0}}"#), "]"),
+        ),
+        (
+            "escapes",
+            repeat(
+                n,
+                r#"[{"bn":"\n","bu":"\n","bt":536870912,"v":0},"#,
+                &|i| format!(r#"{{"n":"\n{i}","s":0}}"#),
+                "]",
             ),
-            (
-                "escapes",
-                repeat(
-                    r#"{"readings":["#,
-                    &|_| r#"{"sensor":"\n","ts":0,"value":"\n","unit":"\n"}"#.into(),
-                    "]}",
-                ),
+        ),
+        ("long base name", {
+            let long = "\\n".repeat(4096);
+            repeat(
+                n,
+                &format!(r#"[{{"bn":"{long}","bu":"{long}","bt":536870912,"v":0}},"#),
+                &|i| format!(r#"{{"n":"{i}","v":0}}"#),
+                "]",
+            )
+        }),
+    ]
+}
+
+fn sparkplug_worst(n: usize) -> Vec<Worst> {
+    let all = |item: &dyn Fn(usize) -> Vec<u8>| {
+        (0..n).flat_map(|i| [vec![0x12, item(i).len() as u8], item(i)].concat()).chain([8, 1]).collect()
+    };
+    vec![
+        ("values", all(&|_| vec![0x50, 0])),
+        ("skipped", all(&|_| vec![])),
+        ("names", all(&|i| [&[0x0a, 3], &hex3(i)[..], &[0x50, 0]].concat())),
+        ("aliases", all(&|i| vec![0x10, i as u8 | 0x80, (i >> 7) as u8, 0x50, 0])),
+        ("nulls", all(&|_| vec![0x38, 1])),
+    ]
+}
+
+fn json_worst(n: usize) -> Vec<Worst> {
+    vec![
+        ("readings", repeat(n, r#"{"readings":["#, &|_| r#"{"sensor":"","ts":0,"value":0}"#.into(), "]}")),
+        (
+            "sensors",
+            repeat(n, r#"{"readings":["#, &|i| format!(r#"{{"sensor":"{i:x}","ts":0,"value":0}}"#), "]}"),
+        ),
+        (
+            "escapes",
+            repeat(
+                n,
+                r#"{"readings":["#,
+                &|_| r#"{"sensor":"\n","ts":0,"value":"\n","unit":"\n"}"#.into(),
+                "]}",
             ),
-            ("seqs", repeat(r#"{"id":"1-1-1-1","seqs":["#, &|_| "1".into(), r#"],"readings":[]}"#)),
-            ("keys", repeat("{", &|i| format!("\"{i:x}\":0"), "}")),
-            (
-                "long text with an escape",
-                format!(r#"{{"readings":[{{"value":"\n{}"}}]}}"#, "x".repeat(n)).into(),
-            ),
-            ("no readings", repeat(r#"{"readings":["#, &|_| "{}".into(), "]}")),
-        ],
-    }
+        ),
+        ("seqs", repeat(n, r#"{"id":"1-1-1-1","seqs":["#, &|_| "1".into(), r#"],"readings":[]}"#)),
+        ("keys", repeat(n, "{", &|i| format!("\"{i:x}\":0"), "}")),
+        ("long text with an escape", format!(r#"{{"readings":[{{"value":"\n{}"}}]}}"#, "x".repeat(n)).into()),
+        ("no readings", repeat(n, r#"{"readings":["#, &|_| "{}".into(), "]}")),
+    ]
 }
 
 #[test]
