@@ -3,6 +3,8 @@
 //! medium whose sync does nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+#[path = "common/no_sync.rs"]
+mod no_sync;
 #[path = "common/stores.rs"]
 mod stores;
 #[path = "common/writer.rs"]
@@ -14,8 +16,9 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use edge_queue::medium::os::OsDir;
-use edge_queue::medium::{Dir, Medium};
+use edge_queue::medium::Dir;
 use edge_queue::testing::{Rng, seed};
+use no_sync::NoSync;
 use writer::Account;
 
 const DIR: &str = "EDGE_QUEUE_CUT_DIR";
@@ -76,7 +79,7 @@ fn the_writer_stops_at_the_first_error() {
     if let (Ok(path), Ok(name)) = (std::env::var(DIR), std::env::var(STORE)) {
         let dir = OsDir::new(path).unwrap();
         let lying = std::env::var(LYING).is_ok_and(|lying| lying == "1");
-        let dir: Box<dyn Dir> = if lying { Box::new(LyingDir(dir)) } else { Box::new(dir) };
+        let dir: Box<dyn Dir> = if lying { Box::new(NoSync(dir)) } else { Box::new(dir) };
         println!();
         writer::write(stores::by_name(&name), dir, u64::MAX, &mut io::stdout());
         return;
@@ -146,61 +149,4 @@ fn run(program: &str, arguments: &[&str]) {
     let done = Command::new(program).args(arguments).output();
     let done = done.unwrap_or_else(|e| panic!("{program} does not start: {e}"));
     assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-}
-
-/// The planted bug: files whose sync does nothing.
-struct LyingDir(OsDir);
-
-struct LyingFile(Box<dyn Medium>);
-
-impl Dir for LyingDir {
-    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        Ok(Box::new(LyingFile(self.0.create(name)?)))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        Ok(Box::new(LyingFile(self.0.open(name)?)))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.remove(name)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
-        self.0.lock(name)
-    }
-}
-
-impl Medium for LyingFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.0.read_at(offset, buf)
-    }
-
-    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_at(offset, data)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        self.0.allocate(offset, len)
-    }
 }
