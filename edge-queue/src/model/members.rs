@@ -4,7 +4,7 @@ use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
 use crate::model::lane::Usage;
 use crate::model::turns::Turns;
-use crate::model::{Model, Place};
+use crate::model::{LaneModel, Model, Place};
 use crate::row::Lane;
 use crate::state::{ConsumerState, Position};
 
@@ -37,10 +37,13 @@ impl Reader {
 }
 
 impl Model {
-    /// Takes in a consumer the store knows.
-    pub(super) fn adopt(&mut self, consumer: ConsumerState) {
-        let places = consumer.lanes.into_iter().zip(&self.lanes);
-        let lanes = places.map(|(pos, lane)| Place::recovered(pos, lane.usage)).collect();
+    /// Takes in a consumer the store knows. `first`: it is the only one.
+    pub(super) fn adopt(&mut self, consumer: ConsumerState, first: bool) {
+        let place = |(pos, lane): (Position, &LaneModel)| {
+            // A power cut inside the registration left some lanes without it: there it registers now.
+            if pos.floor == 0 { Place::registered(lane, first) } else { Place::recovered(pos, lane.usage) }
+        };
+        let lanes = consumer.lanes.into_iter().zip(&self.lanes).map(place).collect();
         let reader = Reader::new(self.take_reader_id(), consumer.name, lanes);
         self.readers.push(reader);
     }
@@ -63,10 +66,7 @@ impl Model {
         let mut lanes = Vec::new();
         for (at, lane) in self.lanes.iter_mut().enumerate() {
             lane.dirty = true;
-            let mut place = Place::at(if first { lane.floor } else { lane.next });
-            if first {
-                place.accept(lane.usage.weight, lane.usage.bytes);
-            }
+            let mut place = Place::registered(lane, first);
             if let Some(left) = predecessor.as_ref().and_then(|r| r.lanes.get(at)) {
                 place.pos.floor = left.pos.floor;
                 place.pos.acked.clone_from(&left.pos.acked);

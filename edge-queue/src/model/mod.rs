@@ -115,8 +115,9 @@ impl Model {
             closed: false,
             volatile_rows: 0,
         };
+        let first = state.consumers.len() == 1;
         for consumer in state.consumers {
-            model.adopt(consumer);
+            model.adopt(consumer, first);
         }
         model
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::gaps;
 use crate::model::handed::Handed;
-use crate::model::lane::{Head, Size, Usage};
+use crate::model::lane::{Head, LaneModel, Size, Usage};
 use crate::model::live::{Live, Part};
 use crate::row::{Seq, StoredRow};
 use crate::state::{Position, Reason};
@@ -73,13 +73,15 @@ pub(crate) enum Done {
 }
 
 impl Place {
-    pub(crate) fn at(floor: Seq) -> Place {
-        Place {
-            pos: Position { floor, ..Position::default() },
-            cursor: floor,
-            dirty: true,
-            ..Place::default()
+    /// The first consumer gets what is there, a later one what comes.
+    pub(crate) fn registered(lane: &LaneModel, first: bool) -> Place {
+        let floor = if first { lane.floor } else { lane.next };
+        let pos = Position { floor, ..Position::default() };
+        let mut place = Place { pos, cursor: floor, dirty: true, ..Place::default() };
+        if first {
+            place.accept(lane.usage.weight, lane.usage.bytes);
         }
+        place
     }
 
     /// `lane`: what the lane held.
