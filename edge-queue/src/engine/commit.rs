@@ -91,7 +91,7 @@ impl Engine {
     }
 
     fn close_store(&self, open: &mut Open) -> Result<(), CommitError> {
-        self.commit_with(open)?;
+        self.commit_what(open, Model::begin_last)?;
         let state = self.model().snapshot();
         let closed = self.watched(|| open.store.commit(&[Change::Closed], &state));
         closed.map_err(|e| CommitError::Store(e.to_string()))

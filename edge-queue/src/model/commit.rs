@@ -77,6 +77,13 @@ impl Model {
         self.begin_with(rows)
     }
 
+    /// The same for the last one: what was handed over and never written is counted, and its numbers stay given away.
+    pub(crate) fn begin_last(&mut self) -> Option<Batch> {
+        let places = self.readers.iter().flat_map(|reader| &reader.lanes);
+        self.must_write |= self.lanes.iter().any(|lane| lane.dirty) || places.into_iter().any(|p| p.dirty);
+        self.begin()
+    }
+
     /// The same without rows: to free space for them first, or because none is due.
     pub(crate) fn begin_changes(&mut self) -> Option<Batch> {
         let mut batch = self.begin_with(Vec::new())?;
