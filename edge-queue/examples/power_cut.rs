@@ -22,7 +22,8 @@ use edge_queue::medium::Dir;
 use edge_queue::medium::os::OsDir;
 use edge_queue::{Config, Ledger, OnFull, Queue, Receipt, Row, StoreKind, SystemClock, Wait};
 
-const USAGE: &str = "power_cut write DIR | check DIR ACKS  [--store ring|redb] [--rows N] [--commits N] [--no-sync]";
+const USAGE: &str =
+    "power_cut write DIR | check DIR ACKS  [--store ring|redb] [--rows N] [--commits N] [--no-sync]";
 const ROW_BYTES: usize = 200;
 /// Rows not yet acknowledged.
 const BACKLOG: u64 = 1_000;
@@ -111,8 +112,8 @@ fn check(dir: &Path, acks: &Path, settings: &Settings) -> Result<(), Box<dyn Err
     let printed = String::from_utf8_lossy(&std::fs::read(acks)?).replace('\0', "");
     // Without its line's end a number may be cut.
     let lines = printed.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    let last: Option<Vec<u64>> =
-        lines.last().map(|line| line.split_whitespace().map(str::parse).collect::<Result<_, _>>()).transpose()?;
+    let last = lines.map(|line| line.split_whitespace().map(str::parse).collect()).next_back();
+    let last: Option<Vec<u64>> = last.transpose()?;
     let (stored, floor) = match last.as_deref() {
         Some([_, last, floor]) => (last + 1, *floor),
         Some(_) => return Err("a line of ACKS has not three numbers".into()),

@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod event;
 mod fault;
+mod flaw;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod inspect;
 mod lease;

@@ -41,6 +41,24 @@ fn what_is_acknowledged_in_time_is_never_written() {
 }
 
 #[test]
+fn a_clean_close_counts_what_was_never_written_and_its_numbers_stay_given_away() {
+    let dir = SimDir::new();
+    let (q, _) = open(&dir);
+    let mut hub = q.consumer("hub").unwrap();
+    let _receipts: Vec<_> = (0..3).map(|_| q.push(Row::new("a")).unwrap()).collect();
+    assert_eq!(drain(&mut hub), 3);
+    drop(hub);
+    q.close().unwrap();
+    let (q, _) = open(&dir);
+    let mut hub = q.consumer("hub").unwrap();
+    let ledger = &q.ledger()[1];
+    assert_eq!((ledger.accepted, ledger.delivered, ledger.queued), (3, 3, 0));
+    let _receipt = q.push(Row::new("b")).unwrap();
+    let seqs: Vec<u64> = hub.lease(9, Wait::None).unwrap().iter().map(|lease| lease.id().seq).collect();
+    assert_eq!(seqs, [4]);
+}
+
+#[test]
 fn one_slow_consumer_is_enough_to_be_written() {
     let (q, clock) = open(&SimDir::new());
     let (mut hub, mut log) = (q.consumer("hub").unwrap(), q.consumer("log").unwrap());

@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use edge_queue::store::{Options, ReadLimit, Recovered, RingStore, Store};
 use edge_queue::testing::{
-    Call, Fault, FaultError, History, Outcome, Plan, Rng, SimDir, Step, budget_percent, row_at, seed,
-    small_options,
+    Call, Fault, FaultError, History, Outcome, Plan, Rng, SimDir, Step, SyncBug, budget_percent, row_at,
+    seed, small_options,
 };
 use edge_queue::{Change, Lane, OpenError, State, StoredRow};
 
@@ -141,7 +141,7 @@ fn a_power_cut_while_limits_change_leaves_the_old_file_or_the_new_one() {
 #[test]
 fn a_sync_that_does_nothing_while_limits_change_is_caught() {
     let (dir, rows, state) = lived(seed(), true);
-    dir.plant_lying_sync();
+    dir.plant(SyncBug::Nothing);
     let verdict = cut(&dir, &changed()[0], &rows, &state, &mut Rng::new(seed()));
     assert!(verdict.is_err(), "{verdict:?}");
 }

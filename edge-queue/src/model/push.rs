@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{OnFault, OnFull};
 use crate::error::{Limit, PushError};
+use crate::flaw::{Flaw, planted};
 use crate::model::Model;
 use crate::model::lane::{LaneModel, Oldest, Size};
 use crate::model::place::Done;
@@ -200,10 +201,14 @@ impl Model {
         loop {
             let Some(lane) = self.lanes.get_mut(at) else { return Oldest::Nothing };
             match lane.head.next(lane.floor, &lane.window) {
-                Oldest::Row(seq, _) if !self.wanted(at, seq) || self.leased(at, seq) => {}
+                Oldest::Row(seq, _) if !self.wanted(at, seq) || self.must_stay(at, seq) => {}
                 found => return found,
             }
         }
+    }
+
+    fn must_stay(&self, at: usize, seq: Seq) -> bool {
+        self.leased(at, seq) && !planted(Flaw::LeasedEvicted)
     }
 
     fn evict(&mut self, at: usize, seq: Seq, size: Size, reason: Reason, newest: bool, up_ms: u64) {

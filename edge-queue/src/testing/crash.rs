@@ -11,7 +11,7 @@ use crate::error::OpenError;
 use crate::medium::Dir;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, Position, State};
-use crate::store::{Lost, ReadLimit, Recovered, Store};
+use crate::store::{Lost, ReadLimit, Recovered, Store, StoreError};
 
 /// Opens a store on a directory with [`small_options`].
 pub type Open<'a> = &'a dyn Fn(Box<dyn Dir>) -> Result<(Box<dyn Store>, Recovered), OpenError>;
@@ -25,6 +25,8 @@ struct Moment {
     done_at: usize,
     /// The bookkeeping that held from then on.
     state: State,
+    /// Whether it was the clean close.
+    closed: bool,
 }
 
 /// A recorded history and what must be true of it at each boundary.
@@ -36,12 +38,25 @@ pub struct CrashRig {
 }
 
 impl CrashRig {
-    /// Runs a history on `dir` and records it. An error is the store's own, without any fault.
+    /// Runs a history on `dir`, a store of [`small_options`] half of whose limit is used, and records it. An error is
+    /// the store's own, without any fault.
     pub fn record(dir: &SimDir, open: Open<'_>, plan: &Plan) -> Result<CrashRig, String> {
+        let half = small_options().lane_bytes.iter().min().copied().unwrap_or(0) / 2;
+        CrashRig::record_with(dir, open, plan, half)
+    }
+
+    /// The same with a backlog of up to `backlog_bytes` per lane: beyond the limit of the lane it runs out of segments
+    /// now and then, and what is acknowledged must be written before rows find room.
+    pub fn record_with(
+        dir: &SimDir,
+        open: Open<'_>,
+        plan: &Plan,
+        backlog_bytes: u64,
+    ) -> Result<CrashRig, String> {
         dir.record();
         let mut rig = CrashRig { recording: dir.recording(), moments: Vec::new(), rows: BTreeMap::new() };
         let (mut store, recovered) = rig.open(dir, open)?;
-        let mut history = History::new(plan, recovered.state, &small_options());
+        let mut history = History::with_backlog(plan, recovered.state, backlog_bytes);
         while let Some(step) = history.next_step() {
             match step {
                 Step::Commit { rows, changes, state } => {
@@ -86,10 +101,8 @@ impl CrashRig {
                 let verdict = catch_unwind(AssertUnwindSafe(|| self.judge_state(&dir, open, at, case)));
                 let verdict = verdict.unwrap_or_else(|_| Err("it panicked".into()));
                 verdict.map_err(|why| {
-                    format!(
-                        "boundary {at} of {}, {outcome:?}, case {case}: {why}",
-                        self.recording.operations()
-                    )
+                    let all = self.recording.operations();
+                    format!("after {cases} states, boundary {at} of {all}, {outcome:?}, case {case}: {why}")
                 })?;
                 cases += 1;
             }
@@ -101,7 +114,7 @@ impl CrashRig {
         let asked_at = dir.recorded();
         let (store, recovered) = open(Box::new(dir.clone())).map_err(|e| format!("open failed: {e}"))?;
         let state = recovered.state.clone();
-        self.moments.push(Moment { asked_at, done_at: dir.recorded(), state });
+        self.moments.push(Moment { asked_at, done_at: dir.recorded(), state, closed: false });
         Ok((store, recovered))
     }
 
@@ -113,20 +126,50 @@ impl CrashRig {
         changes: &[Change],
         state: &State,
     ) -> Result<(), String> {
-        let asked_at = dir.recorded();
-        for lane in rows.chunk_by(|a, b| a.lane == b.lane) {
-            store.append(lane).map_err(|e| format!("append failed: {e}"))?;
+        if let Err(full) = stage(store, &rows) {
+            self.commit_floors(dir, store, state).map_err(|e| format!("{e}, after: {full}"))?;
+            stage(store, &rows).map_err(|e| format!("append failed: {e}"))?;
         }
+        let asked_at = dir.recorded();
         store.commit(changes, state).map_err(|e| format!("commit failed: {e}"))?;
         let nth = self.moments.len();
         self.rows.extend(rows.into_iter().map(|row| ((row.lane, row.seq), (nth, row))));
-        self.moments.push(Moment { asked_at, done_at: dir.recorded(), state: state.clone() });
-        for (lane, figures) in (0u8..state.lanes).zip(&state.lane) {
-            store.advance(Lane(lane), figures.floor).map_err(|e| format!("advance failed: {e}"))?;
-        }
-        // The queue has idle moments, but not after every commit.
+        let closed = changes.contains(&Change::Closed);
+        self.moments.push(Moment { asked_at, done_at: dir.recorded(), state: state.clone(), closed });
+        give_up(store, state)?;
+        // The queue has idle moments, but not after every commit; nor does it read all the time.
         if nth.is_multiple_of(3) {
             store.prepare().map_err(|e| format!("prepare failed: {e}"))?;
+        }
+        if nth.is_multiple_of(7) {
+            self.expect_all(store, state)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was acknowledged alone, so that its space can be used for rows that found none.
+    fn commit_floors(&mut self, dir: &SimDir, store: &mut dyn Store, wanted: &State) -> Result<(), String> {
+        let Some(before) = self.moments.last() else { return Err("nothing was committed yet".into()) };
+        let (asked_at, mut state) = (dir.recorded(), before.state.clone());
+        let mut changes = Vec::new();
+        for ((at, lane), wanted) in (0u8..state.lanes).zip(&mut state.lane).zip(&wanted.lane) {
+            lane.floor = wanted.floor.min(lane.next);
+            changes.push(Change::Lane { lane: Lane(at), state: *lane });
+        }
+        store.commit(&changes, &state).map_err(|e| format!("commit failed: {e}"))?;
+        give_up(store, &state)?;
+        self.moments.push(Moment { asked_at, done_at: dir.recorded(), state, closed: false });
+        Ok(())
+    }
+
+    /// While the store lives everything committed and not given up can be read.
+    fn expect_all(&self, store: &mut dyn Store, state: &State) -> Result<(), String> {
+        for (lane, figures) in (0u8..state.lanes).map(Lane).zip(&state.lane) {
+            let found = read_all(store, lane, figures.floor)?;
+            let mut expected = self.rows.range((lane, figures.floor)..=(lane, Seq::MAX));
+            if let Some(((_, seq), _)) = expected.find(|((_, seq), (_, row))| found.get(seq) != Some(row)) {
+                return Err(format!("lane {} row {seq} was committed and cannot be read", lane.0));
+            }
         }
         Ok(())
     }
@@ -140,6 +183,11 @@ impl CrashRig {
         let Some(under_way) = under_way.max(done) else { return Ok(()) };
         if !recovered.damage.is_empty() || (recovered.clean && recovered.tail_uncertain) {
             return Err(format!("a power cut is no damage: {:?}", recovered.damage));
+        }
+        let closed =
+            self.moments.get(done.unwrap_or(0)..=under_way).unwrap_or_default().iter().any(|m| m.closed);
+        if recovered.clean && !closed && done.is_some() {
+            return Err("a power cut was taken for a clean close".into());
         }
         self.judge_bookkeeping(&recovered, done, under_way)?;
         for lane in 0..recovered.state.lanes {
@@ -250,7 +298,11 @@ impl CrashRig {
             slot.next = last + 1;
         }
         let change = state.lane.get(at).map(|&state| Change::Lane { lane, state });
-        store.append(&rows).map_err(|e| format!("append after the crash: {e}"))?;
+        match store.append(&rows) {
+            // It was full before.
+            Err(StoreError::Full { .. }) => return Ok(()),
+            appended => appended.map_err(|e| format!("append after the crash: {e}"))?,
+        }
         store.commit(change.as_slice(), &state).map_err(|e| format!("commit after the crash: {e}"))?;
         let after = dir.crash(Outcome::Subset, case);
         let (mut store, _) = open(Box::new(after)).map_err(|e| format!("second open failed: {e}"))?;
@@ -266,6 +318,18 @@ impl CrashRig {
         }
         Ok(())
     }
+}
+
+fn stage(store: &mut dyn Store, rows: &[StoredRow]) -> Result<(), StoreError> {
+    rows.chunk_by(|a, b| a.lane == b.lane).try_for_each(|lane| store.append(lane))
+}
+
+/// Gives up what lies below the floors.
+fn give_up(store: &mut dyn Store, state: &State) -> Result<(), String> {
+    let mut floors = (0u8..state.lanes).map(Lane).zip(&state.lane);
+    floors
+        .try_for_each(|(lane, figures)| store.advance(lane, figures.floor))
+        .map_err(|e| format!("advance failed: {e}"))
 }
 
 /// Every row of a lane from `from` on, read in small chunks; a loss is a breach, where nothing was cut or damaged.

@@ -56,8 +56,11 @@ pub(super) enum Op {
         file: usize,
         seed: u64,
     },
-    /// A sync that says Ok and does nothing: the planted bug.
-    LyingSync,
+    /// A sync that says Ok and makes durable only what lies below `below`: a planted bug.
+    PartSync {
+        file: usize,
+        below: u64,
+    },
     Create {
         name: String,
         file: usize,
@@ -151,7 +154,14 @@ impl Disk {
                     node.unsynced.clear();
                 }
             }
-            Op::LyingSync => {}
+            Op::PartSync { file, below } => {
+                if let Some(node) = self.files.get_mut(*file) {
+                    let kept = |op: &mut Op| !matches!(op, Op::Write { offset, .. } if *offset >= *below);
+                    for op in node.unsynced.extract_if(.., kept) {
+                        apply_to(&mut node.durable, &op);
+                    }
+                }
+            }
             Op::Create { name, file } => {
                 while self.files.len() <= *file {
                     self.files.push(SimNode::default());

@@ -11,6 +11,7 @@ use crate::time::{Expiry, Stamp};
 /// Lanes that histories use.
 const LANES: u8 = 2;
 const CONSUMER: &str = "hub";
+const TIGHT_LANE_BYTES: u64 = 128 * 1024;
 
 /// Options of a small store whose regions are used several times over by a history of some thousand rows.
 pub fn small_options() -> Options {
@@ -21,6 +22,12 @@ pub fn small_options() -> Options {
         row_bytes_max: 64 * 1024,
         gateway: 0xed9e,
     }
+}
+
+/// Options of a store whose regions are used several times over by a history of a thousand rows: six segments of
+/// 128 KiB per lane on the ring.
+pub fn tight_options() -> Options {
+    Options { lane_bytes: [TIGHT_LANE_BYTES; LANES_MAX], row_bytes_max: 20 * 1024, ..small_options() }
 }
 
 /// The row that belongs to a place: the same arguments give the same bytes, so that any row found can be judged.
@@ -100,7 +107,12 @@ pub struct History {
 impl History {
     /// The history of `plan` from `state` on; its backlog stays within half of the byte limit of `options`.
     pub fn new(plan: &Plan, state: State, options: &Options) -> History {
-        let backlog_bytes_max = options.lane_bytes.iter().copied().min().unwrap_or(0) / 2;
+        let half = options.lane_bytes.iter().copied().min().unwrap_or(0) / 2;
+        History::with_backlog(plan, state, half)
+    }
+
+    /// The same with a backlog of up to `backlog_bytes_max` per lane.
+    pub fn with_backlog(plan: &Plan, state: State, backlog_bytes_max: u64) -> History {
         let backlog = std::array::from_fn(|_| Vec::new());
         let (rng, rows_left) = (Rng::new(plan.seed), plan.rows);
         History { rng, state, rows_left, backlog, plan: *plan, backlog_bytes_max }

@@ -29,6 +29,19 @@ pub struct SimCounters {
     pub faults: u64,
 }
 
+/// What is wrong with the syncs of a simulated disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncBug {
+    /// They do nothing.
+    Nothing,
+    /// They leave out what lies at or beyond this offset: some lanes, or all but the superblock.
+    OnlyBelow(u64),
+    /// One that failed is called again, and its `Ok` is believed, as databases did for twenty years: Linux has marked
+    /// the pages clean.
+    Retried,
+}
+
 /// A simulated directory. Clones are handles to the same one.
 ///
 /// Deterministic: the same calls and the same seeds give the same bytes. A crash is `let after = dir.crash(..)`:
@@ -46,8 +59,7 @@ struct Shared {
     counters: SimCounters,
     locks: BTreeSet<String>,
     freeze_at: Option<u64>,
-    lying_sync: bool,
-    trusted_resync: bool,
+    sync_bug: Option<SyncBug>,
     gate: Option<Arc<Gate>>,
     capacity_bytes: Option<u64>,
 }
@@ -95,15 +107,9 @@ impl SimDir {
         SimDir::from_disk(self.lock_shared().disk.crash(outcome, seed))
     }
 
-    /// The planted bug: from here on syncs of files return `Ok` and make nothing durable.
-    pub fn plant_lying_sync(&self) {
-        self.lock_shared().lying_sync = true;
-    }
-
-    /// The planted bug: from here on a sync that failed is asked again, and the second answer is believed. Linux
-    /// says `Ok` then, since it marked the pages clean, and some of them are on no disk.
-    pub fn plant_trusted_resync(&self) {
-        self.lock_shared().trusted_resync = true;
+    /// Plants a bug: from here on syncs of files are not what they say.
+    pub fn plant(&self, bug: SyncBug) {
+        self.lock_shared().sync_bug = Some(bug);
     }
 
     /// The next `Read`, `Write` or `Sync` hangs until the hold is dropped; other calls meanwhile go on. One hold at a time.
@@ -357,11 +363,15 @@ impl Medium for SimFile {
         if let Some(error) = shared.faults.check(Call::Sync) {
             let seed = shared.counters.operations;
             shared.run(Op::FailedSync { file, seed });
-            if !shared.trusted_resync {
+            if shared.sync_bug != Some(SyncBug::Retried) {
                 return Err(error.error(Call::Sync));
             }
         }
-        let op = if shared.lying_sync { Op::LyingSync } else { Op::Sync { file } };
+        let op = match shared.sync_bug {
+            Some(SyncBug::Nothing) => Op::PartSync { file, below: 0 },
+            Some(SyncBug::OnlyBelow(below)) => Op::PartSync { file, below },
+            Some(SyncBug::Retried) | None => Op::Sync { file },
+        };
         shared.run(op);
         Ok(())
     }

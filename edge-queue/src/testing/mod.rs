@@ -26,13 +26,14 @@ mod survive;
 #[cfg(test)]
 mod tests;
 
+pub use crate::flaw::Flaw;
 pub use budget::{budget_percent, seed};
 pub use crash::{CrashRig, Open};
 pub use disk::Outcome;
 pub use fault::{Call, Fault, FaultError};
-pub use history::{History, Plan, Step, row_at, small_options};
+pub use history::{History, Plan, Step, row_at, small_options, tight_options};
 pub use hold::Hold;
-pub use medium::{Recording, SimCounters, SimDir, SimFile};
+pub use medium::{Recording, SimCounters, SimDir, SimFile, SyncBug};
 pub use model::ModelStore;
 pub use planted::{Bug, Planted};
 pub use rng::Rng;

@@ -2,10 +2,10 @@
 
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, State};
-use crate::store::{Chunk, ReadLimit, Store, StoreError, StoreStats};
+use crate::store::{Chunk, ReadLimit, Recovered, Store, StoreError, StoreStats};
 
-/// What the wrapped store does wrong. The third bug that must be caught, a sync that does nothing, is the medium's:
-/// [`SimDir::plant_lying_sync`](super::SimDir::plant_lying_sync).
+/// What the wrapped store does wrong. Bugs of the medium are [`SyncBug`](super::SyncBug)'s, those that only the code
+/// itself can have [`Flaw`](super::Flaw)'s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bug {
@@ -15,6 +15,16 @@ pub enum Bug {
     AdvanceTooFar,
     /// The bookkeeping that is written has every row acknowledged before anybody did so.
     AckBeforeItsTime,
+    /// Space is given up before the commit that says so, and used by its rows.
+    SpaceReusedTooEarly,
+    /// The bookkeeping of a commit is made durable before its rows.
+    BookkeepingBeforeRows,
+    /// Every commit carries the mark of a clean close.
+    CloseMarkKept,
+    /// An open counts the rows it finds once more.
+    CountedTwice,
+    /// An open numbers rows from the highest one it finds, not from what was given away.
+    SeqRestarts,
 }
 
 /// A store that behaves, but for its bug.
@@ -22,13 +32,33 @@ pub struct Planted {
     inner: Box<dyn Store>,
     bug: Bug,
     stage: Vec<StoredRow>,
-    late: Option<(Vec<StoredRow>, Vec<Change>, State)>,
+    late: Option<Given>,
 }
 
+/// What a commit was given.
+type Given = (Vec<StoredRow>, Vec<Change>, State);
+
 impl Planted {
-    /// Wraps a store just opened.
-    pub fn new(inner: Box<dyn Store>, bug: Bug) -> Planted {
-        Planted { inner, bug, stage: Vec::new(), late: None }
+    /// Wraps a store just opened, and what its opening found.
+    pub fn wrap((inner, mut found): (Box<dyn Store>, Recovered), bug: Bug) -> (Box<dyn Store>, Recovered) {
+        match bug {
+            Bug::CountedTwice => found.state.lane.iter_mut().for_each(|lane| lane.next = lane.floor),
+            Bug::SeqRestarts => restart(&mut found),
+            _ => {}
+        }
+        (Box::new(Planted { inner, bug, stage: Vec::new(), late: None }), found)
+    }
+
+    fn write(&mut self, (rows, changes, state): &Given) -> Result<(), StoreError> {
+        // The contract wants one lane per call.
+        for lane in rows.chunk_by(|a, b| a.lane == b.lane) {
+            self.inner.append(lane)?;
+        }
+        self.inner.commit(changes, state)
+    }
+
+    fn give_up(&mut self, below: impl Iterator<Item = Seq>) -> Result<(), StoreError> {
+        (0..).zip(below).try_for_each(|(lane, below)| self.inner.advance(Lane(lane), below))
     }
 }
 
@@ -39,27 +69,35 @@ impl Store for Planted {
     }
 
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
-        let rows = std::mem::take(&mut self.stage);
-        let given = (rows, changes.to_vec(), state.clone());
-        let (rows, changes, state) = match self.bug {
+        let mut given = (std::mem::take(&mut self.stage), changes.to_vec(), state.clone());
+        match self.bug {
             Bug::ReceiptOneCommitEarly => match self.late.replace(given) {
-                Some(late) => late,
-                None => return Ok(()),
+                Some(late) => self.write(&late),
+                None => Ok(()),
             },
-            Bug::AdvanceTooFar => given,
-            Bug::AckBeforeItsTime => acknowledge_all(given),
-        };
-        // The contract wants one lane per call.
-        for lane in rows.chunk_by(|a, b| a.lane == b.lane) {
-            self.inner.append(lane)?;
-        }
-        self.inner.commit(&changes, &state)?;
-        if self.bug == Bug::AdvanceTooFar {
-            for (lane, figures) in (0u8..state.lanes).zip(&state.lane) {
-                self.inner.advance(Lane(lane), figures.next)?;
+            Bug::AdvanceTooFar => {
+                self.write(&given)?;
+                self.give_up(state.lane.iter().map(|lane| lane.next))
             }
+            Bug::AckBeforeItsTime => {
+                acknowledge_all(&mut given);
+                self.write(&given)
+            }
+            Bug::SpaceReusedTooEarly => {
+                self.give_up(state.lane.iter().map(|lane| lane.floor))?;
+                self.write(&given)
+            }
+            Bug::BookkeepingBeforeRows => {
+                let rows = std::mem::take(&mut given.0);
+                self.write(&given)?;
+                self.write(&(rows, Vec::new(), given.2))
+            }
+            Bug::CloseMarkKept => {
+                given.1.push(Change::Closed);
+                self.write(&given)
+            }
+            Bug::CountedTwice | Bug::SeqRestarts => self.write(&given),
         }
-        Ok(())
     }
 
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
@@ -79,9 +117,7 @@ impl Store for Planted {
     }
 }
 
-type Given = (Vec<StoredRow>, Vec<Change>, State);
-
-fn acknowledge_all((rows, mut changes, mut state): Given) -> Given {
+fn acknowledge_all((_, changes, state): &mut Given) {
     for lane in &mut state.lane {
         lane.floor = lane.next;
     }
@@ -90,7 +126,7 @@ fn acknowledge_all((rows, mut changes, mut state): Given) -> Given {
             place.floor = lane.next;
         }
     }
-    for change in &mut changes {
+    for change in changes {
         match change {
             Change::Lane { state, .. } => state.floor = state.next,
             Change::Position { lane, position, .. } => {
@@ -99,5 +135,15 @@ fn acknowledge_all((rows, mut changes, mut state): Given) -> Given {
             _ => {}
         }
     }
-    (rows, changes, state)
+}
+
+fn restart(found: &mut Recovered) {
+    for (at, lane) in found.state.lane.iter_mut().enumerate() {
+        lane.next = found.highest_seq.get(at).copied().unwrap_or(0).saturating_add(1);
+        lane.floor = lane.floor.min(lane.next);
+        for place in found.state.consumers.iter_mut().filter_map(|consumer| consumer.lanes.get_mut(at)) {
+            place.floor = place.floor.min(lane.next);
+            place.acked.retain(|_, last| *last < lane.next);
+        }
+    }
 }

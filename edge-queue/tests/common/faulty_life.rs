@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edge_queue::testing::{Fault, FaultError, Outcome, Rng, SimDir};
+use edge_queue::testing::{Fault, FaultError, Outcome, Rng, SimDir, SyncBug};
 use edge_queue::{
     Config, Consumer, Event, FaultKind, Health, Lane, LaneConfig, Ledger, Limit, ManualClock, Now, OnFault,
     OpenError, Pending, PushError, Queue, Receipt, Row, StoreKind, Wait,
@@ -50,7 +50,7 @@ pub(crate) fn live(case: Case, seed: u64) -> Result<bool, String> {
     let dir = SimDir::new();
     dir.fail(case.fault);
     if case.resync {
-        dir.plant_trusted_resync();
+        dir.plant(SyncBug::Retried);
     }
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
     let (rows, pending) = (Vec::new(), Vec::new());

@@ -2,8 +2,8 @@
 
 use edge_queue::OpenError;
 use edge_queue::medium::Dir;
-use edge_queue::store::{Recovered, RedbStore, RingStore, Store};
-use edge_queue::testing::small_options;
+use edge_queue::store::{Options, Recovered, RedbStore, RingStore, Store};
+use edge_queue::testing::{small_options, tight_options};
 
 pub(crate) type Opened = Result<(Box<dyn Store>, Recovered), OpenError>;
 pub(crate) type OpenStore = fn(Box<dyn Dir>) -> Opened;
@@ -11,12 +11,27 @@ pub(crate) type OpenStore = fn(Box<dyn Dir>) -> Opened;
 /// Name and opener of every store that keeps rows on a medium.
 pub(crate) const DURABLE: [(&str, OpenStore); 2] = [("ring", ring), ("redb", redb)];
 
+/// The same in so little space that a short run goes round it.
+#[allow(dead_code, reason = "some tests want more space")]
+pub(crate) const TIGHT: [(&str, OpenStore); 2] = [
+    ("ring", |dir| open("ring", dir, &tight_options())),
+    ("redb", |dir| open("redb", dir, &tight_options())),
+];
+
+/// By name, in the space that `options` give.
+pub(crate) fn open(name: &str, dir: Box<dyn Dir>, options: &Options) -> Opened {
+    match name {
+        "ring" => RingStore::open(dir, options).map(|(store, found)| (Box::new(store) as _, found)),
+        _ => RedbStore::open(dir, options).map(|(store, found)| (Box::new(store) as _, found)),
+    }
+}
+
 fn ring(dir: Box<dyn Dir>) -> Opened {
-    RingStore::open(dir, &small_options()).map(|(store, found)| (Box::new(store) as Box<dyn Store>, found))
+    open("ring", dir, &small_options())
 }
 
 fn redb(dir: Box<dyn Dir>) -> Opened {
-    RedbStore::open(dir, &small_options()).map(|(store, found)| (Box::new(store) as Box<dyn Store>, found))
+    open("redb", dir, &small_options())
 }
 
 /// For a process that is told by name.

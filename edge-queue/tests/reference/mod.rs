@@ -7,6 +7,9 @@ use std::ops::Range;
 
 use edge_queue::{Ledger, OnFull, Order, Reason, Receipt};
 
+pub mod durable;
+use durable::Loss;
+
 /// Limits of one lane.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -28,6 +31,8 @@ enum At {
 pub struct RefRow {
     /// Number of the push over the whole test; also its payload.
     pub id: u64,
+    /// Its number in its lane.
+    seq: u64,
     weight: u64,
     bytes: u64,
     born_ms: u64,
@@ -51,6 +56,8 @@ struct Book {
     live_run: u32,
     /// Row indices handed out in this run, or passed over on the way.
     handed: BTreeSet<usize>,
+    /// What was given up and not yet acknowledged as reported.
+    losses: Vec<Loss>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,12 +76,15 @@ pub struct Reference {
     settling: Vec<(u64, Reason)>,
     stored_says: Option<Receipt>,
     next_id: u64,
+    /// Per lane.
+    next_seq: Vec<u64>,
 }
 
 impl Reference {
     pub fn new(limits: Vec<Limits>, stored_says: Receipt) -> Reference {
         let lanes = vec![Vec::new(); limits.len()];
-        Reference { limits, lanes, stored_says: Some(stored_says), ..Reference::default() }
+        let next_seq = vec![1; limits.len()];
+        Reference { limits, lanes, next_seq, stored_says: Some(stored_says), ..Reference::default() }
     }
 
     pub fn consumers(&self) -> &[String] {
@@ -130,8 +140,11 @@ impl Reference {
             self.books.entry((name.clone(), lane)).or_default().accepted += weight;
         }
         let ownerless = at.is_empty();
+        let seq = self.next_seq[lane];
+        self.next_seq[lane] += 1;
         self.lanes[lane].push(RefRow {
             id,
+            seq,
             weight,
             bytes,
             born_ms: now_ms,
@@ -172,6 +185,7 @@ impl Reference {
         row.dropped = Some(reason);
         let book = self.books.get_mut(&(name.to_owned(), lane)).unwrap();
         *book.dropped.entry(reason as u8).or_default() += row.weight;
+        book.losses.push(Loss { seq: row.seq, wall_ms: row.born_ms, weight: row.weight, reason });
         self.remove_if_done(lane, index);
     }
 
@@ -378,6 +392,10 @@ impl Reference {
     pub fn reopen(&mut self) {
         self.commit();
         self.own.clear();
+        self.forget_leases();
+    }
+
+    fn forget_leases(&mut self) {
         for at in self.lanes.iter_mut().flatten().flat_map(|row| row.at.values_mut()) {
             if *at == At::Leased {
                 *at = At::Queued;

@@ -14,6 +14,7 @@ use super::snapshot::get_geometry;
 use super::superblock::{Found, Superblock};
 use super::window::{Pages, Window};
 use crate::error::OpenError;
+use crate::flaw::{Flaw, planted};
 use crate::medium::{Dir, Medium};
 use crate::row::LANES_MAX;
 use crate::state::State;
@@ -235,7 +236,8 @@ fn recover(
     for gap in std::mem::take(&mut scan.waived) {
         superblock.waive(gap);
     }
-    superblock.epoch = superblock.epoch.max(scan.epoch).saturating_add(1);
+    let raise = u32::from(!planted(Flaw::EpochNotRaised));
+    superblock.epoch = superblock.epoch.max(scan.epoch).saturating_add(raise);
     // The sync also makes durable what the last run wrote without living to sync it: from now on it counts.
     copies
         .iter()

@@ -12,6 +12,7 @@ use super::snapshot::get_snapshot;
 use super::superblock::Waived;
 use super::tail::Tail;
 use super::window::Window;
+use crate::flaw::{Flaw, planted};
 use crate::state::State;
 
 /// What a scan found.
@@ -91,7 +92,7 @@ impl Scan {
         let clean = scan.closed == Some(epoch);
         for end in &mut ends {
             end.torn = scan.finished.torn(end.frames().map(|placed| &placed.head), clean.then_some(epoch));
-            let torn = |head: &Head| end.torn.contains(&Part::of(head));
+            let torn = |head: &Head| end.torn.contains(&Part::of(head)) && !planted(Flaw::TornChangesApplied);
             for placed in end.frames().filter(|p| p.head.kind == Kind::Records) {
                 changes.collect(look, placed, replay_from, torn(&placed.head));
             }

@@ -8,6 +8,7 @@
 
 use super::record::Before;
 use super::segment::Counters;
+use crate::flaw::{Flaw, planted};
 
 /// The end of a lane's log.
 #[derive(Debug)]
@@ -68,6 +69,9 @@ impl Tail {
     /// The page for the grown frame's next copy; that page then counts as the newest. `None` when there is no
     /// growing frame or no second page for it.
     pub(super) fn flip(&mut self) -> Option<u32> {
+        if planted(Flaw::TailInPlace) {
+            return self.grown.as_ref().map(|grown| grown.page);
+        }
         let mut grown = self.grown.take()?;
         let page = match grown.other {
             Some(other) => Some(other),

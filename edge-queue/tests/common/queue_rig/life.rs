@@ -1,0 +1,338 @@
+//! The life that is recorded: every call of the queue in random order, compared with the reference as it goes.
+
+use std::collections::BTreeMap;
+
+use edge_queue::testing::{Rng, SyncBug};
+use edge_queue::{Lane, Lease, ROW_OVERHEAD_BYTES, Receipt, Row, Wait};
+
+use super::{Known, Moment, NAMES, Plant, Rig, number, payload};
+
+/// Rows with a time to live have at least this much, so that none expires in the commit that is under way.
+pub(super) const TTL_MIN_MS: u64 = 9_000;
+
+impl Rig {
+    /// Records a life. An error is what the reference knows better without any power cut.
+    pub(crate) fn live(&mut self, seed: u64) -> Result<(), String> {
+        match self.plant {
+            Some(Plant::Flaw(flaw)) => flaw.during(|| self.record(seed)),
+            _ => self.record(seed),
+        }
+    }
+
+    fn record(&mut self, seed: u64) -> Result<(), String> {
+        let mut rng = Rng::new(seed);
+        self.dir.record();
+        self.start()?;
+        // Made honestly: what is missing afterwards are rows, not the file.
+        if let Some(Plant::Sync(bug, fault)) = self.plant {
+            self.dir.plant(bug);
+            fault.into_iter().for_each(|fault| self.dir.fail(fault));
+        }
+        for step in 0..self.setup.steps {
+            self.step(&mut rng, step).map_err(|why| format!("step {step}: {why}"))?;
+            let told = self.compare().map_err(|why| format!("step {step}: {why}"));
+            // A planted bug is for the power cut to find.
+            if self.plant.is_none() {
+                told?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, rng: &mut Rng, step: usize) -> Result<(), String> {
+        let late = step * 3 > self.setup.steps;
+        if self.consumers.is_empty() && (late || rng.one_in(5)) {
+            return self.register("hub");
+        }
+        if late && self.consumers.len() == 1 {
+            return self.register("log");
+        }
+        if rng.one_in(self.setup.push_share) {
+            return self.push_some(rng);
+        }
+        match rng.below(20) {
+            0..=5 => self.commit(),
+            6 | 7 => {
+                self.sleep(if rng.one_in(4) { rng.between(2_000, 4_000) } else { rng.between(50, 1_200) })
+            }
+            8..=14 => self.lease(rng),
+            15..=17 => self.settle_held(rng),
+            18 => {
+                self.report_gaps();
+                Ok(())
+            }
+            _ if self.setup.reopens => self.reopen(rng.one_in(2)),
+            _ => Ok(()),
+        }
+    }
+
+    fn start(&mut self) -> Result<(), String> {
+        self.queue = Some(self.open(&self.dir, &self.clock, self.config(1), true)?);
+        self.note_moment(0, true);
+        Ok(())
+    }
+
+    /// A commit may have happened since boundary `asked_at`; if it did, this is what it made durable.
+    fn note_moment(&mut self, asked_at: usize, written: bool) {
+        if written {
+            let durable = self.model.durable();
+            let (done_at, now_ms) = (self.dir.recorded(), self.now_ms);
+            self.moments.push(Moment { asked_at, done_at, now_ms, durable });
+        }
+    }
+
+    fn push_some(&mut self, rng: &mut Rng) -> Result<(), String> {
+        let lane = usize::from(!rng.one_in(3));
+        let count = if rng.one_in(5) { rng.between(10, 30) } else { rng.between(1, 6) };
+        let mut batch = Vec::new();
+        for _ in 0..count {
+            let weight = u32::try_from(rng.between(1, 3)).unwrap();
+            let ttl_ms = rng.one_in(4).then(|| rng.between(TTL_MIN_MS, 2 * TTL_MIN_MS));
+            batch.push((weight, ttl_ms));
+        }
+        if rng.one_in(2) {
+            return batch.into_iter().try_for_each(|(weight, ttl_ms)| self.push(lane, weight, ttl_ms));
+        }
+        self.push_batch(lane, &batch)
+    }
+
+    fn push(&mut self, lane: usize, weight: u32, ttl_ms: Option<u64>) -> Result<(), String> {
+        let (expected, row) = self.next_row(lane, weight, ttl_ms);
+        match (self.queue()?.push(row), expected) {
+            (Ok(pending), Some(id)) => drop(self.pending.insert(id, pending)),
+            (Err(_), None) => {}
+            (found, expected) => return Err(format!("push gave {found:?}, expected {expected:?}")),
+        }
+        Ok(())
+    }
+
+    fn push_batch(&mut self, lane: usize, batch: &[(u32, Option<u64>)]) -> Result<(), String> {
+        let (mut ids, mut rows) = (Vec::new(), Vec::new());
+        for (weight, ttl_ms) in batch {
+            let (id, row) = self.next_row(lane, *weight, *ttl_ms);
+            rows.push(row);
+            match id {
+                Some(id) => ids.push(id),
+                None => break,
+            }
+        }
+        let accepted = match self.queue()?.push_batch(rows) {
+            Ok(all) => all,
+            Err(part) => part.accepted,
+        };
+        if accepted.len() != ids.len() {
+            return Err(format!("{} rows of a batch taken, expected {}", accepted.len(), ids.len()));
+        }
+        self.pending.extend(ids.into_iter().zip(accepted));
+        Ok(())
+    }
+
+    fn next_row(&mut self, lane: usize, weight: u32, ttl_ms: Option<u64>) -> (Option<u64>, Row) {
+        let id = u64::try_from(self.rows.len()).unwrap();
+        let bytes = payload(id);
+        let size = bytes.len() as u64 + ROW_OVERHEAD_BYTES;
+        let mut row = Row::new(bytes).lane(Lane(u8::try_from(lane).unwrap())).weight(weight);
+        row.ttl_ms = ttl_ms;
+        self.model.set_next_id(id);
+        let taken = self.model.push(lane, u64::from(weight), size, ttl_ms, self.now_ms);
+        // A refused row keeps its number to itself: the next one is another row.
+        let pushed_at = if taken.is_some() { self.dir.recorded() } else { usize::MAX };
+        let known = Known {
+            lane,
+            pushed_at,
+            expires_ms: ttl_ms.map(|ttl| self.now_ms + ttl),
+            consumers: self.consumers.len(),
+            stored_at: None,
+            leased_at: None,
+            acked_at: BTreeMap::new(),
+            id: None,
+        };
+        self.rows.insert(id, known);
+        (taken, row)
+    }
+
+    fn commit(&mut self) -> Result<(), String> {
+        let asked_at = self.dir.recorded();
+        self.queue()?.commit().map_err(|e| e.to_string())?;
+        self.model.commit();
+        self.note_moment(asked_at, self.dir.recorded() > asked_at);
+        Ok(())
+    }
+
+    fn sleep(&mut self, ms: u64) -> Result<(), String> {
+        self.now_ms += ms;
+        self.clock.advance_ms(ms);
+        let asked_at = self.dir.recorded();
+        let did = self.queue()?.tick();
+        if did {
+            self.model_commit()?;
+        }
+        self.note_moment(asked_at, did && self.dir.recorded() > asked_at);
+        Ok(())
+    }
+
+    /// What was due was rows, or acknowledgements alone: the receipts tell.
+    fn model_commit(&mut self) -> Result<(), String> {
+        let waiting: Vec<u64> = self.model.waiting().collect();
+        let stored = waiting.iter().filter(|id| self.receipt(**id) == Some(Receipt::Stored)).count();
+        match stored {
+            0 if !waiting.is_empty() => self.model.commit_bookkeeping(),
+            all if all == waiting.len() => self.model.commit(),
+            some => return Err(format!("{some} of {} rows were stored", waiting.len())),
+        }
+        Ok(())
+    }
+
+    fn receipt(&self, id: u64) -> Option<Receipt> {
+        self.pending.get(&id).and_then(|pending| pending.try_get().ok().flatten())
+    }
+
+    fn register(&mut self, name: &'static str) -> Result<(), String> {
+        let asked_at = self.dir.recorded();
+        let consumer = self.queue()?.consumer(name).map_err(|e| e.to_string())?;
+        self.consumers.insert(name, consumer);
+        if !self.model.consumers().iter().any(|known| known == name) {
+            self.model.register(name, None);
+        }
+        self.note_moment(asked_at, self.dir.recorded() > asked_at);
+        Ok(())
+    }
+
+    fn lease(&mut self, rng: &mut Rng) -> Result<(), String> {
+        let names: Vec<&'static str> = self.consumers.keys().copied().collect();
+        let Some(name) = names.get(usize::try_from(rng.below(2)).unwrap()).or(names.first()).copied() else {
+            return Ok(());
+        };
+        let most = usize::try_from(rng.between(1, 40)).unwrap();
+        let expected = self.model.lease(name, most, self.now_ms);
+        let Some(consumer) = self.consumers.get_mut(name) else { return Ok(()) };
+        let leases: Vec<Lease> =
+            consumer.lease(most, Wait::None).map_err(|e| e.to_string())?.into_iter().collect();
+        let (keep, some_back) = (rng.one_in(3), rng.one_in(2));
+        let mut found = Vec::new();
+        for lease in leases {
+            let id = self.recognise(&lease)?;
+            let lane = usize::from(lease.lane().0);
+            found.push((lane, id));
+            if keep {
+                self.held.push((name, lane, id, lease));
+            } else if some_back && rng.one_in(3) {
+                drop(lease);
+                self.model.give_back(name, lane, id);
+            } else {
+                self.ack(name, lane, id, lease);
+            }
+        }
+        if found != expected {
+            return Err(format!("{name} leased {found:?}, expected {expected:?}"));
+        }
+        Ok(())
+    }
+
+    /// Which row it is; a stored one always has the same identity.
+    fn recognise(&mut self, lease: &Lease) -> Result<u64, String> {
+        let id = number(lease.payload())?;
+        let known = self.rows.get_mut(&id).ok_or_else(|| format!("row {id} was never pushed"))?;
+        known.leased_at.get_or_insert(self.dir.recorded());
+        if lease.stored() && *known.id.get_or_insert(lease.id()) != lease.id() {
+            return Err(format!("row {id} was {:?} and is {:?}", known.id, lease.id()));
+        }
+        Ok(id)
+    }
+
+    fn settle_held(&mut self, rng: &mut Rng) -> Result<(), String> {
+        // The oldest first, so that no lease keeps its segment for ever.
+        for _ in 0..rng.between(1, 30).min(self.held.len() as u64) {
+            let (name, lane, id, lease) = self.held.remove(0);
+            if rng.one_in(3) {
+                drop(lease);
+                self.model.give_back(name, lane, id);
+            } else {
+                self.ack(name, lane, id, lease);
+            }
+        }
+        Ok(())
+    }
+
+    fn ack(&mut self, name: &'static str, lane: usize, id: u64, lease: Lease) {
+        lease.ack();
+        self.model.ack(name, lane, id);
+        if let Some(known) = self.rows.get_mut(&id) {
+            known.acked_at.insert(name, self.dir.recorded());
+        }
+    }
+
+    fn report_gaps(&mut self) {
+        for (name, consumer) in &mut self.consumers {
+            let gaps = consumer.gaps();
+            consumer.ack_gaps(&gaps);
+            self.model.report_losses(name);
+        }
+    }
+
+    /// A clean close, or a kill: what was not committed is gone, the rest of the disk is as it was.
+    fn reopen(&mut self, clean: bool) -> Result<(), String> {
+        let asked_at = self.dir.recorded();
+        self.consumers.clear();
+        let Some(queue) = self.queue.take() else { return Ok(()) };
+        if clean {
+            queue.close().map_err(|e| e.to_string())?;
+            self.model.reopen();
+            self.note_moment(asked_at, true);
+        } else {
+            self.dir.freeze_after(0);
+            drop(queue);
+            self.thaw();
+            let Some(last) = self.moments.last() else { return Ok(()) };
+            self.model = last.durable.clone();
+        }
+        self.held.clear();
+        self.pending.clear();
+        let asked_at = self.dir.recorded();
+        self.queue = Some(self.open(&self.dir, &self.clock, self.config(1), true)?);
+        self.note_moment(asked_at, true);
+        for name in NAMES {
+            if self.model.consumers().iter().any(|known| known == name) {
+                self.register(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives power back to the disk, and its faults.
+    fn thaw(&self) {
+        self.dir.heal();
+        if let Some(Plant::Sync(SyncBug::Retried, Some(fault))) = self.plant {
+            self.dir.fail(fault);
+        }
+    }
+
+    /// Receipts, ledger and gap records, now.
+    fn compare(&mut self) -> Result<(), String> {
+        let ledgers = self.queue()?.ledger();
+        let (model, rows, at) = (&self.model, &mut self.rows, self.dir.recorded());
+        let mut odd = None;
+        self.pending.retain(|id, pending| {
+            let found = pending.try_get().ok().flatten();
+            if let Some((known, Receipt::Stored)) = rows.get_mut(id).zip(found) {
+                known.stored_at = Some(at);
+            }
+            if found != model.receipts.get(id).copied() {
+                odd.get_or_insert((*id, found));
+            }
+            found.is_none()
+        });
+        model.check(&ledgers)?;
+        if let Some((id, found)) = odd {
+            return Err(format!("row {id}: receipt {found:?}, expected {:?}", model.receipts.get(&id)));
+        }
+        for (name, consumer) in &self.consumers {
+            super::judge::compare_gaps(&consumer.gaps(), name, model)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn queue(&self) -> Result<&edge_queue::Queue, String> {
+        self.queue.as_ref().ok_or_else(|| "closed".to_owned())
+    }
+}

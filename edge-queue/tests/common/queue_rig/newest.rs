@@ -1,0 +1,42 @@
+//! Drop-oldest, judged by what was seen alone, without the reference: the leased ones and the newest of the rest.
+
+use edge_queue::OnFull;
+
+use super::Rig;
+
+impl Rig {
+    /// Whether `found`, what a consumer got after a power cut at boundary `at`, is the newest of what it should have got:
+    /// rows that nobody ever leased are all newer than every receipted row that is missing.
+    pub(super) fn newest_are_kept(
+        &self,
+        name: &str,
+        lane: usize,
+        found: &[u64],
+        at: usize,
+        now_ms: u64,
+    ) -> Result<(), String> {
+        let order = found.windows(2).find(|pair| pair[0] >= pair[1]);
+        if let Some(pair) = order {
+            return Err(format!("row {} after row {}", pair[1], pair[0]));
+        }
+        let before = |when: Option<usize>| when.is_some_and(|when| when <= at);
+        let free = |id: &&u64| !before(self.rows[id].leased_at);
+        let oldest = found.iter().find(free).copied().unwrap_or(u64::MAX);
+        let gone = |id: u64| {
+            let known = &self.rows[&id];
+            known.lane == lane
+                && before(known.stored_at)
+                && (name == super::NAMES[0] || known.consumers == super::NAMES.len())
+                && !before(known.acked_at.get(name).copied())
+                && known.expires_ms.is_none_or(|expires| now_ms < expires)
+                && found.binary_search(&id).is_err()
+        };
+        let evicts = self.setup.lanes[lane].on_full == OnFull::DropOldest;
+        let newest = self.rows.keys().rev().copied().find(|id| gone(*id));
+        match newest {
+            Some(id) if !evicts => Err(format!("{name}: receipted row {id} is lost")),
+            Some(id) if id > oldest => Err(format!("{name}: row {id} was dropped and row {oldest} kept")),
+            _ => Ok(()),
+        }
+    }
+}
