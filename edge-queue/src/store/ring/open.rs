@@ -259,7 +259,8 @@ fn recover(
     Ok((RingStore::new(dir, medium, superblock, scan, aside, durable), recovered))
 }
 
-/// Copies of the frames that are not known to be durable, and where they go: fresh pages, never their own.
+/// Copies of the frames that are not known to be durable, and where they go: fresh pages, never their own. After them a
+/// tail that is cut off takes nothing more.
 fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
     let mut copies = Vec::new();
     for placed in std::mem::take(&mut scan.unproven) {
@@ -268,6 +269,11 @@ fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
         if let (Some(tail), Some(bytes)) = (tail, pages.frame(head, placed.page)) {
             copies.push((pages.geometry.offset(head.slot, tail.next_page()), bytes));
             tail.advance(head.pages);
+        }
+    }
+    for lane in &scan.cut_off {
+        if let Some(log) = scan.lanes.get_mut(usize::from(*lane)) {
+            log.tail = None;
         }
     }
     copies

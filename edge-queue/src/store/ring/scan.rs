@@ -34,6 +34,9 @@ pub(super) struct Scan {
     /// and after that Linux shows pages that are not on the medium. A later commit in the same segment proves that
     /// the one before it was synced, so it is the last commit of each lane only.
     pub(super) unproven: Vec<Placed>,
+    /// Lanes whose newest segment was never begun: what is left of it would cut off what an earlier one took in after it.
+    /// Another one that begins in the same place does away with it, so the next commit of the lane begins one.
+    pub(super) cut_off: Vec<u8>,
     /// Which commits are known to have ended.
     finished: Finished,
     /// Segments whose first frame cannot be read: damage, or what a power cut left of the last commit.
@@ -69,6 +72,7 @@ impl Scan {
             damage: Vec::new(),
             broken: Vec::new(),
             unproven: Vec::new(),
+            cut_off: Vec::new(),
             finished: Finished::default(),
             headless: Vec::new(),
         };
@@ -234,7 +238,10 @@ impl Scan {
             !clean && frames.good.is_empty() && segment.commit >= self.commit
         };
         let begun = end.segments.len() - end.segments.iter().rev().take_while(torn).count();
-        self.tail_uncertain |= begun < end.segments.len();
+        if begun < end.segments.len() {
+            self.tail_uncertain = true;
+            self.cut_off.push(end.lane);
+        }
         for (segment, _) in end.segments.iter().skip(begun) {
             if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
                 log.segments.retain(|s| s.generation != segment.generation);
