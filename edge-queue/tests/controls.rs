@@ -27,7 +27,7 @@ const HISTORIES: u64 = 12;
 
 /// The first violation in histories with the bug, and in how many states before there was none.
 fn violation(name: &str, plant: Plant) -> Option<String> {
-    let histories = if matches!(plant, Plant::Nothing) { HISTORIES / 3 } else { HISTORIES };
+    let histories = if matches!(plant, Plant::Nothing) { 2 } else { HISTORIES };
     (0..histories).find_map(|nth| history(name, plant, nth).err().map(|why| format!("history {nth}: {why}")))
 }
 
@@ -54,9 +54,9 @@ fn history(name: &str, plant: Plant, nth: u64) -> Result<u64, String> {
         Plant::Store(bug) => open(dir).map(|opened| Planted::wrap(opened, bug)),
         _ => open(dir),
     };
-    let backlog_bytes = if full { 400 * 1024 } else { 64 * 1024 };
+    let backlog_bytes = if full { 360 * 1024 } else { 64 * 1024 };
     let record = || CrashRig::record_with(&dir, &buggy, &plan, backlog_bytes);
-    let judge = |mut rig: CrashRig| rig.judge(&open, seed() + nth, if full { 50 } else { 20 });
+    let judge = |mut rig: CrashRig| rig.judge(&open, seed() + nth, if full { 30 } else { 20 });
     match plant {
         // Code that is wrong is wrong after the power cut too.
         Plant::Flaw(flaw) => flaw.during(|| record().and_then(judge)),

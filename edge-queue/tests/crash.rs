@@ -18,11 +18,11 @@ fn no_power_cut_loses_a_receipted_row_or_wakes_a_ghost() {
             let full = nth % 10 == 3;
             let plan = Plan {
                 seed: seed() + nth,
-                rows,
-                rows_per_commit_max: if full { 600 } else { 200 },
+                rows: if full { 2 * rows } else { rows },
+                rows_per_commit_max: if full { 1_000 } else { 200 },
                 reopens: true,
             };
-            let backlog_bytes = if full { 400 * 1024 } else { 32 * 1024 };
+            let backlog_bytes = if full { 330 * 1024 } else { 32 * 1024 };
             let rig = CrashRig::record_with(&SimDir::new(), &open, &plan, backlog_bytes);
             let judged = rig.and_then(|mut rig| rig.judge(&open, seed() + nth, 100));
             cases += judged.unwrap_or_else(|why| panic!("{name}, history {nth}: {why}"));
