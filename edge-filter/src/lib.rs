@@ -19,7 +19,10 @@ mod stale;
 mod time_guard;
 mod value;
 
-pub use alarm::{AckError, AlarmLevel, AlarmState, AlarmTransition, Limit, LimitAlarm, LimitAlarmState};
+pub use alarm::{
+    AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmState, AlarmTransition, BadInput,
+    ExclusiveAlarm, ExclusiveAlarmState, ExclusiveState, Limit, LimitAlarm, LimitAlarmState,
+};
 pub use bound::{ErrorBound, LossBound};
 pub use deadband::{Deadband, DeadbandState};
 pub use error::ParamError;

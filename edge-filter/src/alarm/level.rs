@@ -1,119 +1,7 @@
-//! One limit of an alarm: enter, stay, leave, acknowledge.
+//! One limit of an alarm for one sensor: enter, stay, leave, acknowledge, reset.
 
-use crate::error::{ParamError, delay, width};
-
-/// One limit of a [`LimitAlarm`](super::LimitAlarm), with its hysteresis and delays.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limit {
-    pub(super) limit: f64,
-    deadband: f64,
-    on_delay_ms: i64,
-    off_delay_ms: i64,
-}
-
-impl Limit {
-    /// Active as soon as the value reaches `limit`, normal as soon as it is back: see the setters.
-    ///
-    /// # Errors
-    /// If the limit is NaN or infinite.
-    pub fn at(limit: f64) -> Result<Self, ParamError> {
-        if !limit.is_finite() {
-            return Err(ParamError::new("limit", "a finite number", limit));
-        }
-        Ok(Limit { limit, deadband: 0.0, on_delay_ms: 0, off_delay_ms: 0 })
-    }
-
-    /// The value must come back by more than this to leave the alarm.
-    ///
-    /// # Errors
-    /// If it is NaN, infinite or negative.
-    pub fn deadband(mut self, deadband: f64) -> Result<Self, ParamError> {
-        self.deadband = width("deadband", deadband)?;
-        Ok(self)
-    }
-
-    /// The value must be at or beyond the limit for this long (OPC UA Part 9 `OnDelay`).
-    ///
-    /// # Errors
-    /// If it is negative.
-    pub fn on_delay_ms(mut self, ms: i64) -> Result<Self, ParamError> {
-        self.on_delay_ms = delay("on_delay_ms", ms)?;
-        Ok(self)
-    }
-
-    /// The value must be back for this long (`OffDelay`).
-    ///
-    /// # Errors
-    /// If it is negative.
-    pub fn off_delay_ms(mut self, ms: i64) -> Result<Self, ParamError> {
-        self.off_delay_ms = delay("off_delay_ms", ms)?;
-        Ok(self)
-    }
-}
-
-/// The states of ISA-18.2 that a limit can be in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum AlarmState {
-    /// `NORM`: not active, nothing to acknowledge.
-    #[default]
-    Normal,
-    /// `UNACK_ALM`: active, not acknowledged.
-    Unacknowledged,
-    /// `ACK_ALM`: active, acknowledged.
-    Acknowledged,
-    /// `RTN_UNACK`: back to normal, not acknowledged.
-    ReturnedUnacknowledged,
-}
-
-impl AlarmState {
-    /// Whether the process is in alarm.
-    #[must_use]
-    pub const fn is_active(self) -> bool {
-        matches!(self, AlarmState::Unacknowledged | AlarmState::Acknowledged)
-    }
-
-    /// The abbreviation of ISA-18.2.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AlarmState::Normal => "NORM",
-            AlarmState::Unacknowledged => "UNACK_ALM",
-            AlarmState::Acknowledged => "ACK_ALM",
-            AlarmState::ReturnedUnacknowledged => "RTN_UNACK",
-        }
-    }
-}
-
-/// A refused acknowledgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AckError {
-    /// The sensor has no alarm with such a limit.
-    NoSuchAlarm,
-    /// Nothing is waiting to be acknowledged.
-    NothingToAcknowledge,
-    /// The acknowledgement is for another occurrence: the operator has not seen this one.
-    OtherOccurrence {
-        /// The transition id of the occurrence that waits.
-        current: u64,
-    },
-}
-
-impl std::fmt::Display for AckError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            AckError::NoSuchAlarm => f.write_str("the sensor has no alarm with such a limit"),
-            AckError::NothingToAcknowledge => f.write_str("nothing is waiting to be acknowledged"),
-            AckError::OtherOccurrence { current } => {
-                write!(f, "the acknowledgement is for another occurrence than the current one, {current}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for AckError {}
+use super::hiding::Hiding;
+use super::{AckError, AlarmCommand, AlarmCommandError, AlarmState, BadInput, Limit, Options};
 
 /// A change of state: from, to, and the event time at which it holds.
 pub(super) type Step = (AlarmState, AlarmState, i64);
@@ -125,13 +13,28 @@ pub(super) enum Side {
     Low,
 }
 
+/// A limit and what holds for all limits of its alarm.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) limit: &'a Limit,
+    pub(super) side: Side,
+    pub(super) options: &'a Options,
+}
+
 /// The state of one limit for one sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct LevelState {
-    pub(super) state: AlarmState,
+    /// Of the process, hidden or not: never `Shelved`, `Suppressed` or `OutOfService`.
+    #[cfg_attr(feature = "config", serde(rename = "state"))]
+    pub(super) condition: AlarmState,
     pub(super) transition: u64,
     timer: Option<Timer>,
+    #[cfg_attr(feature = "config", serde(default, skip_serializing_if = "crate::value::is_default"))]
+    hiding: Hiding,
+    /// When the active alarm was acknowledged, on the axis of `now`.
+    #[cfg_attr(feature = "config", serde(default, skip_serializing_if = "crate::value::is_default"))]
+    acknowledged_now: Option<i64>,
 }
 
 /// A running delay. Readings advance it by event time, ticks by the caller's `now`: whichever comes first.
@@ -142,95 +45,206 @@ struct Timer {
     since_now: i64,
 }
 
+impl Rules<'_> {
+    /// Whether the value has reached the limit, and whether it has left it.
+    fn place(&self, value: f64) -> (bool, bool) {
+        let Limit { limit, deadband, .. } = *self.limit;
+        match self.side {
+            Side::High => (value >= limit, value < limit - deadband),
+            Side::Low => (value <= limit, value > limit + deadband),
+        }
+    }
+}
+
 impl LevelState {
-    /// A usable value at event time `time`.
-    pub(super) fn value(
+    /// What is shown: what hides the alarm, else the condition.
+    pub(super) fn shown(&self) -> AlarmState {
+        self.hiding.shown().unwrap_or(self.condition)
+    }
+
+    /// A reading at event time `time`; `value` is `None` if it cannot be used.
+    pub(super) fn reading(
         &mut self,
-        limit: &Limit,
-        side: Side,
-        value: f64,
+        rules: Rules<'_>,
+        value: Option<f64>,
         (time, now_ms): (i64, i64),
         on: &mut impl FnMut(&LevelState, Step),
     ) {
         // The last value held until now: a delay that ended in between did so before this reading.
-        self.advance(limit, time.saturating_sub(1), now_ms, on);
-        let (reached, left) = match side {
-            Side::High => (value >= limit.limit, value < limit.limit - limit.deadband),
-            Side::Low => (value <= limit.limit, value > limit.limit + limit.deadband),
+        self.advance(rules, time.saturating_sub(1), now_ms, on);
+        let (reached, left) = match (value, rules.options.bad_input) {
+            (Some(value), _) => rules.place(value),
+            (None, BadInput::Alarm) => (true, false),
+            (None, BadInput::Normal) => (false, true),
+            (None, BadInput::Hold) => return self.hold(),
         };
-        if if self.state.is_active() { left } else { reached } {
+        if if self.condition.is_active() { left } else { reached } {
             self.timer.get_or_insert(Timer { since_time: time, since_now: now_ms });
-            self.advance(limit, time, now_ms, on);
+            self.advance(rules, time, now_ms, on);
         } else {
             self.timer = None;
         }
     }
 
-    /// A bad or missing input: it proves nothing, so what was about to return to normal has to start again. What was
-    /// about to become active still does: a failing sensor must not hide an alarm.
-    pub(super) fn unusable(
-        &mut self,
-        limit: &Limit,
-        time: i64,
-        now_ms: i64,
-        on: &mut impl FnMut(&LevelState, Step),
-    ) {
-        self.advance(limit, time.saturating_sub(1), now_ms, on);
-        if self.state.is_active() {
+    /// An unusable input proves nothing, so what was about to return to normal has to start again. What was about to
+    /// become active still does: a failing sensor must not hide an alarm.
+    fn hold(&mut self) {
+        if self.condition.is_active() {
             self.timer = None;
         }
     }
 
     /// Time passed without a reading.
-    pub(super) fn tick(&mut self, limit: &Limit, now_ms: i64, on: &mut impl FnMut(&LevelState, Step)) {
-        let Some(timer) = self.timer else { return };
-        let delay = self.delay(limit);
-        if now_ms >= timer.since_now.saturating_add(delay) {
-            self.cross(timer.since_time.saturating_add(delay), now_ms, on);
+    pub(super) fn tick(&mut self, rules: Rules<'_>, now_ms: i64, on: &mut impl FnMut(&LevelState, Step)) {
+        if let Some(timer) = self.timer {
+            let delay = self.delay(rules);
+            if now_ms >= timer.since_now.saturating_add(delay) {
+                self.cross(rules, timer.since_time.saturating_add(delay), now_ms, on);
+            }
+        }
+        self.change(now_ms, now_ms, on, |level| level.hiding.expire(now_ms));
+        if self.re_alarm_deadline(rules).is_some_and(|deadline| now_ms >= deadline) {
+            self.change(now_ms, now_ms, on, |level| level.raise(now_ms));
         }
     }
 
     /// Ends a running delay that is over at event time `time`.
-    fn advance(&mut self, limit: &Limit, time: i64, now_ms: i64, on: &mut impl FnMut(&LevelState, Step)) {
+    fn advance(&mut self, rules: Rules<'_>, time: i64, now_ms: i64, on: &mut impl FnMut(&LevelState, Step)) {
         let Some(timer) = self.timer else { return };
-        let end = timer.since_time.saturating_add(self.delay(limit));
+        let end = timer.since_time.saturating_add(self.delay(rules));
         if time >= end {
-            self.cross(end, now_ms, on);
+            self.cross(rules, end, now_ms, on);
         }
     }
 
-    fn delay(&self, limit: &Limit) -> i64 {
-        if self.state.is_active() { limit.off_delay_ms } else { limit.on_delay_ms }
+    fn delay(&self, rules: Rules<'_>) -> i64 {
+        if self.condition.is_active() { rules.limit.off_delay_ms } else { rules.limit.on_delay_ms }
     }
 
     /// Enters or leaves the alarm.
-    fn cross(&mut self, time: i64, now_ms: i64, on: &mut impl FnMut(&LevelState, Step)) {
-        let to = match self.state {
-            AlarmState::Normal | AlarmState::ReturnedUnacknowledged => {
-                // Unique over restarts without being stored: an acknowledgement of the last run cannot hit this one.
-                let clock = u64::try_from(now_ms).unwrap_or(0);
-                self.transition = self.transition.saturating_add(1).max(clock);
-                AlarmState::Unacknowledged
-            }
-            AlarmState::Unacknowledged => AlarmState::ReturnedUnacknowledged,
-            AlarmState::Acknowledged => AlarmState::Normal,
-        };
+    fn cross(&mut self, rules: Rules<'_>, time: i64, now_ms: i64, on: &mut impl FnMut(&LevelState, Step)) {
         self.timer = None;
-        let from = std::mem::replace(&mut self.state, to);
-        on(self, (from, to, time));
+        self.change(time, now_ms, on, |level| {
+            if level.condition.is_active() {
+                level.return_to_normal(rules.options.latch);
+            } else {
+                level.raise(now_ms);
+            }
+        });
+    }
+
+    /// A new occurrence. Its id is unique over restarts without being stored: an acknowledgement of the last run
+    /// cannot hit this one.
+    fn raise(&mut self, now_ms: i64) {
+        let clock = u64::try_from(now_ms).unwrap_or(0);
+        self.transition = self.transition.saturating_add(1).max(clock);
+        self.acknowledged_now = None;
+        self.condition = AlarmState::Unacknowledged;
+    }
+
+    fn return_to_normal(&mut self, latch: bool) {
+        let seen = self.condition == AlarmState::Acknowledged;
+        // Nobody was alerted of a hidden occurrence: nobody has to acknowledge it.
+        let hidden = self.hiding.shown().is_some();
+        self.condition = match (latch, seen) {
+            (true, true) => AlarmState::LatchedAcknowledged,
+            (true, false) => AlarmState::LatchedUnacknowledged,
+            (false, false) if !hidden => AlarmState::ReturnedUnacknowledged,
+            (false, _) => AlarmState::Normal,
+        };
+        self.acknowledged_now = None;
+        self.hiding.returned();
+    }
+
+    /// Does `f` and reports the change of what is shown, if any. What was hidden and is active is a new occurrence:
+    /// the operator has to see it again.
+    fn change(
+        &mut self,
+        time: i64,
+        now_ms: i64,
+        on: &mut impl FnMut(&LevelState, Step),
+        f: impl FnOnce(&mut Self),
+    ) {
+        let (was_hidden, from) = (self.hiding.shown().is_some(), self.shown());
+        f(self);
+        if was_hidden && self.hiding.shown().is_none() && self.condition.is_active() {
+            self.raise(now_ms);
+        }
+        let to = self.shown();
+        if from != to {
+            on(self, (from, to, time));
+        }
+    }
+
+    /// What an operator does. Whether anything shows is for `on`.
+    pub(super) fn command(
+        &mut self,
+        rules: Rules<'_>,
+        command: AlarmCommand,
+        now_ms: i64,
+        on: &mut impl FnMut(&LevelState, Step),
+    ) -> Result<(), AlarmCommandError> {
+        let max_ms = rules.options.max_shelve_ms;
+        match command {
+            AlarmCommand::Acknowledge { transition } => {
+                let step = self.acknowledge(transition, now_ms)?;
+                on(self, step);
+            }
+            AlarmCommand::Reset => self.reset(now_ms, on)?,
+            AlarmCommand::Shelve { for_ms } => {
+                if for_ms < 1 || max_ms.is_some_and(|max| for_ms > max) {
+                    return Err(AlarmCommandError::ShelveTime { max_ms });
+                }
+                self.change(now_ms, now_ms, on, |level| level.hiding.shelve(now_ms, Some(for_ms), false));
+            }
+            AlarmCommand::ShelveOnce => {
+                self.change(now_ms, now_ms, on, |level| level.hiding.shelve(now_ms, max_ms, true));
+            }
+            AlarmCommand::Unshelve => {
+                let mut was_shelved = false;
+                self.change(now_ms, now_ms, on, |level| was_shelved = level.hiding.unshelve());
+                if !was_shelved {
+                    return Err(AlarmCommandError::NotShelved);
+                }
+            }
+            AlarmCommand::Suppress(yes) => {
+                self.change(now_ms, now_ms, on, |level| level.hiding.suppressed = yes);
+            }
+            AlarmCommand::OutOfService(yes) => {
+                self.change(now_ms, now_ms, on, |level| level.hiding.out_of_service = yes);
+            }
+        }
+        Ok(())
     }
 
     /// An operator has seen occurrence `transition`.
-    pub(super) fn acknowledge(&mut self, transition: u64, time: i64) -> Result<Step, AckError> {
-        let to = match self.state {
+    pub(super) fn acknowledge(&mut self, transition: u64, now_ms: i64) -> Result<Step, AckError> {
+        let to = match self.shown() {
             AlarmState::Unacknowledged => AlarmState::Acknowledged,
             AlarmState::ReturnedUnacknowledged => AlarmState::Normal,
-            AlarmState::Normal | AlarmState::Acknowledged => return Err(AckError::NothingToAcknowledge),
+            AlarmState::LatchedUnacknowledged => AlarmState::LatchedAcknowledged,
+            _ => return Err(AckError::NothingToAcknowledge),
         };
         if transition != self.transition {
             return Err(AckError::OtherOccurrence { current: self.transition });
         }
-        Ok((std::mem::replace(&mut self.state, to), to, time))
+        self.acknowledged_now = Some(now_ms).filter(|_| to == AlarmState::Acknowledged);
+        Ok((std::mem::replace(&mut self.condition, to), to, now_ms))
+    }
+
+    fn reset(
+        &mut self,
+        now_ms: i64,
+        on: &mut impl FnMut(&LevelState, Step),
+    ) -> Result<(), AlarmCommandError> {
+        let to = match self.condition {
+            AlarmState::LatchedAcknowledged => AlarmState::Normal,
+            AlarmState::LatchedUnacknowledged => AlarmState::ReturnedUnacknowledged,
+            condition if condition.is_active() => return Err(AlarmCommandError::StillActive),
+            _ => return Err(AlarmCommandError::NothingToReset),
+        };
+        self.change(now_ms, now_ms, on, |level| level.condition = to);
+        Ok(())
     }
 
     /// The sensor's clock was set to `time`: event times of running delays mean nothing any more.
@@ -240,8 +254,16 @@ impl LevelState {
         }
     }
 
+    fn re_alarm_deadline(&self, rules: Rules<'_>) -> Option<i64> {
+        let shows = self.shown() == AlarmState::Acknowledged;
+        let since = self.acknowledged_now.filter(|_| shows)?;
+        Some(since.saturating_add(rules.options.re_alarm_ms?))
+    }
+
     /// When [`LevelState::tick`] will change the state.
-    pub(super) fn deadline(&self, limit: &Limit) -> Option<i64> {
-        self.timer.map(|timer| timer.since_now.saturating_add(self.delay(limit)))
+    pub(super) fn deadline(&self, rules: Rules<'_>) -> Option<i64> {
+        let delay = self.timer.map(|timer| timer.since_now.saturating_add(self.delay(rules)));
+        let others = [self.hiding.deadline(), self.re_alarm_deadline(rules)];
+        others.into_iter().chain([delay]).flatten().min()
     }
 }

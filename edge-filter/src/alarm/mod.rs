@@ -1,12 +1,18 @@
-//! Limit alarm: HIHI, HI, LO, LOLO with hysteresis, delays and acknowledgement.
+//! Limit alarm: HIHI, HI, LO, LOLO with hysteresis, delays, acknowledgement, latching and shelving.
 
+mod exclusive;
+mod hiding;
 mod level;
+mod limit;
+mod state;
 
-pub use level::{AckError, AlarmState, Limit};
+pub use exclusive::{ExclusiveAlarm, ExclusiveAlarmState, ExclusiveState};
+pub use limit::Limit;
+pub use state::{AckError, AlarmCommand, AlarmCommandError, AlarmState};
 
-use crate::error::ParamError;
+use crate::error::{ParamError, interval};
 use crate::{LossBound, Quality, Value};
-use level::{LevelState, Side};
+use level::{LevelState, Rules, Side};
 
 /// Which limit: the names of OPC UA Part 9 §5.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +68,32 @@ pub struct AlarmTransition {
     pub value: f64,
     /// The occurrence: an acknowledgement has to quote it, so that a late one cannot hit a later occurrence.
     pub transition: u64,
+    /// The limit's priority, 1 to 1000.
+    pub priority: u16,
+}
+
+/// What a bad reading, a NaN, an infinity or a text does to an alarm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
+#[allow(clippy::exhaustive_enums, reason = "nothing, the worst or the best: there is no fourth way")]
+pub enum BadInput {
+    /// It proves nothing: an active alarm stays, a running `off_delay` starts again, a running `on_delay` goes on.
+    #[default]
+    Hold,
+    /// It counts as beyond every limit of the alarm: a sensor that fails raises it.
+    Alarm,
+    /// It counts as back to normal: for a sensor that is switched off with its machine.
+    Normal,
+}
+
+/// What holds for all limits of an alarm.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Options {
+    latch: bool,
+    re_alarm_ms: Option<i64>,
+    max_shelve_ms: Option<i64>,
+    bad_input: BadInput,
 }
 
 /// Up to four limits on one sensor, each a condition of its own (OPC UA `NonExclusiveLimitAlarm`).
@@ -71,8 +103,11 @@ pub struct AlarmTransition {
 /// * Delays run in event time from reading to reading and in the caller's `now` over silence ([`LimitAlarm::tick`]);
 ///   the last value is taken to hold until the next.
 /// * Bad input, NaN, infinities and texts never clear an active alarm, and restart a running `off_delay`; a running
-///   `on_delay` goes on, so that a failing sensor cannot hide an alarm.
-/// * States and acknowledgement: `NORM → UNACK_ALM → ACK_ALM → NORM`, or `UNACK_ALM → RTN_UNACK → NORM`.
+///   `on_delay` goes on, so that a failing sensor cannot hide an alarm. [`BadInput`] has the other ways.
+/// * States and acknowledgement: `NORM → UNACK_ALM → ACK_ALM → NORM`, or `UNACK_ALM → RTN_UNACK → NORM`; with a latch
+///   `UNACK_ALM → LATCHED_UNACK → LATCHED_ACK`, and a reset from there (ISA-18.2, OPC UA Part 9 §5.8).
+/// * A shelved, suppressed or out-of-service limit goes on being evaluated. When it shows again and is active, that is
+///   a new occurrence to be acknowledged; what came and went while it was hidden needs no acknowledgement.
 ///
 /// ```
 /// # use edge_filter::*;
@@ -85,6 +120,7 @@ pub struct AlarmTransition {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LimitAlarm {
     limits: [Option<Limit>; 4],
+    options: Options,
 }
 
 /// What [`LimitAlarm`] keeps per sensor. The default is normal on every limit.
@@ -96,10 +132,16 @@ pub struct LimitAlarmState {
 }
 
 impl LimitAlarmState {
-    /// The state of one limit.
+    /// The state of one limit, as it shows.
     #[must_use]
     pub fn state(&self, level: AlarmLevel) -> AlarmState {
-        self.of(level).state
+        self.of(level).shown()
+    }
+
+    /// The state of the process on one limit, also while the alarm is shelved, suppressed or out of service.
+    #[must_use]
+    pub fn condition(&self, level: AlarmLevel) -> AlarmState {
+        self.of(level).condition
     }
 
     /// The id of the latest occurrence on one limit; 0 if there was none.
@@ -148,6 +190,39 @@ impl LimitAlarm {
         }
     }
 
+    /// Whether an alarm that returned to normal waits for a reset (OPC UA `LatchedState`). Default false.
+    #[must_use]
+    pub fn latch(mut self, yes: bool) -> Self {
+        self.options.latch = yes;
+        self
+    }
+
+    /// What input that cannot be used does. Default: hold.
+    #[must_use]
+    pub fn bad_input(mut self, what: BadInput) -> Self {
+        self.options.bad_input = what;
+        self
+    }
+
+    /// An acknowledged alarm that is still active this long after its acknowledgement becomes unacknowledged again
+    /// (OPC UA `ReAlarmTime`). Default: never.
+    ///
+    /// # Errors
+    /// If it is less than 1 ms.
+    pub fn re_alarm_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.options.re_alarm_ms = Some(interval("re_alarm_ms", ms)?);
+        Ok(self)
+    }
+
+    /// The longest time for which a limit may be shelved (OPC UA `MaxTimeShelved`). Default: no limit.
+    ///
+    /// # Errors
+    /// If it is less than 1 ms.
+    pub fn max_shelve_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.options.max_shelve_ms = Some(interval("max_shelve_ms", ms)?);
+        Ok(self)
+    }
+
     /// Judges a reading; `on` gets each change of state, in the order in which they happened.
     pub fn check<'v>(
         &self,
@@ -172,25 +247,21 @@ impl LimitAlarm {
     ) {
         let number = value.as_f64().filter(|v| v.is_finite() && !quality.is_bad());
         let held = state.value;
-        for (limit, level, of) in self.each(&mut state.levels) {
-            match number {
-                Some(new) => of.value(limit, level.side(), new, (time, now_ms), &mut |of, step| {
-                    // A delay that ended before this reading ended on the value before it.
-                    on(transition(level, of, step, if step.2 < time { held } else { new }));
-                }),
-                None => {
-                    of.unusable(limit, time, now_ms, &mut |of, step| on(transition(level, of, step, held)));
-                }
-            }
+        let new = number.unwrap_or(held);
+        for (rules, level, of) in self.each(&mut state.levels) {
+            of.reading(rules, number, (time, now_ms), &mut |of, step| {
+                // A delay that ended before this reading ended on the value before it.
+                on(transition(rules, level, of, step, if step.2 < time { held } else { new }));
+            });
         }
-        state.value = number.unwrap_or(held);
+        state.value = new;
     }
 
-    /// Lets delays end in silence. Does nothing before [`LimitAlarm::deadline`].
+    /// Lets delays, shelves and re-alarm times end in silence. Does nothing before [`LimitAlarm::deadline`].
     pub fn tick(&self, state: &mut LimitAlarmState, now_ms: i64, on: &mut impl FnMut(AlarmTransition)) {
         let held = state.value;
-        for (limit, level, of) in self.each(&mut state.levels) {
-            of.tick(limit, now_ms, &mut |of, step| on(transition(level, of, step, held)));
+        for (rules, level, of) in self.each(&mut state.levels) {
+            of.tick(rules, now_ms, &mut |of, step| on(transition(rules, level, of, step, held)));
         }
     }
 
@@ -206,10 +277,26 @@ impl LimitAlarm {
         time: i64,
     ) -> Result<AlarmTransition, AckError> {
         let held = state.value;
-        let (_, _, of) =
-            self.each(&mut state.levels).find(|(_, of, _)| *of == level).ok_or(AckError::NoSuchAlarm)?;
+        let (rules, _, of) = self.level(&mut state.levels, level)?;
         let step = of.acknowledge(transition_id, time)?;
-        Ok(transition(level, of, step, held))
+        Ok(transition(rules, level, of, step, held))
+    }
+
+    /// An operator, or the plant's logic, does something to one limit. `on` gets the change of what shows, if any.
+    ///
+    /// # Errors
+    /// If there is no such limit, or the command does not fit its state.
+    pub fn command(
+        &self,
+        state: &mut LimitAlarmState,
+        level: AlarmLevel,
+        command: AlarmCommand,
+        now_ms: i64,
+        on: &mut impl FnMut(AlarmTransition),
+    ) -> Result<(), AlarmCommandError> {
+        let held = state.value;
+        let (rules, _, of) = self.level(&mut state.levels, level)?;
+        of.command(rules, command, now_ms, &mut |of, step| on(transition(rules, level, of, step, held)))
     }
 
     /// The sensor's clock was set to `time`: running delays start again in event time. In `now` they go on.
@@ -222,7 +309,8 @@ impl LimitAlarm {
     /// When [`LimitAlarm::tick`] has something to do.
     #[must_use]
     pub fn deadline(&self, state: &LimitAlarmState) -> Option<i64> {
-        self.limits.iter().zip(&state.levels).filter_map(|(limit, of)| of.deadline(limit.as_ref()?)).min()
+        let levels = self.rules().zip(&state.levels);
+        levels.filter_map(|((_, rules), of)| of.deadline(rules?)).min()
     }
 
     /// No reading is held or suppressed; a crash loses the states, and the next reading raises an alarm again.
@@ -231,23 +319,45 @@ impl LimitAlarm {
         LossBound::Nothing
     }
 
+    /// All four levels in order, `None` where there is no limit.
+    fn rules(&self) -> impl Iterator<Item = (AlarmLevel, Option<Rules<'_>>)> {
+        self.limits.iter().zip(AlarmLevel::ALL).map(|(limit, level)| {
+            let rules =
+                limit.as_ref().map(|limit| Rules { limit, side: level.side(), options: &self.options });
+            (level, rules)
+        })
+    }
+
     fn each<'a>(
         &'a self,
         states: &'a mut [LevelState; 4],
-    ) -> impl Iterator<Item = (&'a Limit, AlarmLevel, &'a mut LevelState)> {
-        let levels = AlarmLevel::ALL.into_iter().zip(states);
-        self.limits
-            .iter()
-            .zip(levels)
-            .filter_map(|(limit, (level, state))| Some((limit.as_ref()?, level, state)))
+    ) -> impl Iterator<Item = (Rules<'a>, AlarmLevel, &'a mut LevelState)> {
+        self.rules().zip(states).filter_map(|((level, rules), state)| Some((rules?, level, state)))
+    }
+
+    fn level<'a>(
+        &'a self,
+        states: &'a mut [LevelState; 4],
+        level: AlarmLevel,
+    ) -> Result<(Rules<'a>, AlarmLevel, &'a mut LevelState), AckError> {
+        self.each(states).find(|(_, of, _)| *of == level).ok_or(AckError::NoSuchAlarm)
     }
 }
 
 fn transition(
+    rules: Rules<'_>,
     level: AlarmLevel,
     of: &LevelState,
     (from, to, time): level::Step,
     value: f64,
 ) -> AlarmTransition {
-    AlarmTransition { level, from, to, time, value, transition: of.transition }
+    AlarmTransition {
+        level,
+        from,
+        to,
+        time,
+        value,
+        transition: of.transition,
+        priority: rules.limit.priority,
+    }
 }

@@ -1,7 +1,10 @@
 //! The alarms of a pipeline and the events that wait to be polled.
 
-use super::Pattern;
-use crate::{AckError, AlarmLevel, AlarmTransition, LimitAlarm, LimitAlarmState, Quality, Reading};
+use super::{Pattern, Pipeline};
+use crate::{
+    AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmTransition, LimitAlarm, LimitAlarmState,
+    Quality, Reading,
+};
 use std::collections::VecDeque;
 
 /// An alarm of one sensor changed its state.
@@ -24,7 +27,7 @@ pub(super) struct Alarms {
     pub(super) lost: u64,
 }
 
-/// Events kept for a caller that does not poll: 72 KiB at most.
+/// Events kept for a caller that does not poll: 96 KiB at most.
 const EVENTS_MAX: usize = 1024;
 
 impl Alarms {
@@ -90,6 +93,17 @@ impl Alarms {
         Ok(transition)
     }
 
+    fn command(
+        &mut self,
+        place: u32,
+        sensor: u32,
+        (level, command): (AlarmLevel, AlarmCommand),
+        now_ms: i64,
+    ) -> Result<(), AlarmCommandError> {
+        let (alarm, state, mut log) = self.get(place).ok_or(AckError::NoSuchAlarm)?;
+        alarm.command(state, level, command, now_ms, &mut |transition| log.add(sensor, transition))
+    }
+
     pub(super) fn deadline(&self, place: u32) -> Option<i64> {
         let (definition, state) = self.states.get(place as usize)?;
         self.definitions.get(*definition)?.1.deadline(state)
@@ -97,6 +111,26 @@ impl Alarms {
 
     pub(super) fn poll(&mut self) -> Option<AlarmEvent> {
         self.events.pop_front()
+    }
+}
+
+impl Pipeline {
+    /// An operator, or the plant's logic, acknowledges, resets, shelves, suppresses one limit of a sensor's alarm or
+    /// takes it out of service. What shows of it is an event to [`poll_alarm`](Pipeline::poll_alarm).
+    ///
+    /// # Errors
+    /// If there is no such alarm, or the command does not fit its state.
+    pub fn alarm_command(
+        &mut self,
+        sensor: u32,
+        level: AlarmLevel,
+        command: AlarmCommand,
+        now_ms: i64,
+    ) -> Result<(), AlarmCommandError> {
+        let place = self.sensors.get(sensor as usize).and_then(|s| s.alarm).ok_or(AckError::NoSuchAlarm)?;
+        self.alarms.command(place, sensor, (level, command), now_ms)?;
+        self.rearm(sensor);
+        Ok(())
     }
 }
 

@@ -25,9 +25,14 @@
 //! [[alarm]]                       # the first alarm whose pattern matches a name applies
 //! match = "site/a/temp/out"
 //! hihi = { limit = 110.0 }
-//! high = { limit = 95.0, deadband = 1.5, on_delay_ms = 15000, off_delay_ms = 5000 }
+//! high = { limit = 95.0, deadband = 1.5, on_delay_ms = 15000, off_delay_ms = 5000, priority = 700 }
+//! latch = false                   # back to normal, it waits for a reset
+//! bad_input = "hold"              # or "alarm", "normal"
+//! re_alarm_ms = 3600000           # acknowledged and still active: alarm again; without the key never
+//! max_shelve_ms = 28800000        # without the key shelving has no limit
 //! ```
 
+pub use super::alarm_config::{AlarmConfig, LimitConfig};
 use crate::{OutOfOrder, QualityScheme, RangeAction};
 use serde::{Deserialize, Serialize};
 
@@ -181,35 +186,4 @@ pub enum UncertainAs {
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
 pub struct StaleConfig {
     pub timeout_ms: i64,
-}
-
-/// `[[alarm]]`, see [`LimitAlarm`](crate::LimitAlarm).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
-pub struct AlarmConfig {
-    #[serde(rename = "match")]
-    pub pattern: String,
-    #[serde(default)]
-    pub hihi: Option<LimitConfig>,
-    #[serde(default)]
-    pub high: Option<LimitConfig>,
-    #[serde(default)]
-    pub low: Option<LimitConfig>,
-    #[serde(default)]
-    pub lolo: Option<LimitConfig>,
-}
-
-/// See [`Limit`](crate::Limit).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Limit`")]
-pub struct LimitConfig {
-    pub limit: f64,
-    #[serde(default)]
-    pub deadband: f64,
-    #[serde(default)]
-    pub on_delay_ms: i64,
-    #[serde(default)]
-    pub off_delay_ms: i64,
 }

@@ -14,24 +14,24 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn at(place: Place, problem: impl fmt::Display) -> Self {
+    pub(crate) fn at(place: Place, problem: impl fmt::Display) -> Self {
         ConfigError { place, line: None, problem: problem.to_string() }
     }
 
     /// A stage refused one of its parameters.
-    pub(super) fn param(stage: &Place, error: &ParamError) -> Self {
+    pub(crate) fn param(stage: &Place, error: &ParamError) -> Self {
         Self::at(stage.key(error.param()), error)
     }
 
     /// A file that is not TOML, or has a key or a type that does not belong there.
-    pub(super) fn from_toml(error: &toml::de::Error, text: &str) -> Self {
+    pub(crate) fn from_toml(error: &toml::de::Error, text: &str) -> Self {
         let before = error.span().and_then(|span| text.get(..span.start));
         let place = before.map_or_else(Place::root, Place::of_header);
         ConfigError { place, line: before.map(line_after), problem: error.message().trim_end().to_owned() }
     }
 
     /// Finds the line of the place.
-    pub(super) fn locate(mut self, text: &str) -> Self {
+    pub(crate) fn locate(mut self, text: &str) -> Self {
         self.line = self.place.span(text).and_then(|span| text.get(..span.start)).map(line_after);
         self
     }
@@ -67,9 +67,13 @@ fn line_after(before: &str) -> usize {
     before.matches('\n').count() + 1
 }
 
+/// The tables of rules and of control loops.
+const TABLES: [&str; 10] =
+    ["defaults", "rule", "alarm", "control", "input", "output", "pid", "switch", "ramp", "interlock"];
+
 /// A path into the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place(Vec<Step>);
+pub(crate) struct Place(Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
@@ -78,15 +82,15 @@ enum Step {
 }
 
 impl Place {
-    pub(super) fn root() -> Self {
+    pub(crate) fn root() -> Self {
         Place(Vec::new())
     }
 
-    pub(super) fn key(&self, key: &'static str) -> Self {
+    pub(crate) fn key(&self, key: &'static str) -> Self {
         self.with(Step::Key(key))
     }
 
-    pub(super) fn index(&self, index: usize) -> Self {
+    pub(crate) fn index(&self, index: usize) -> Self {
         self.with(Step::Index(index))
     }
 
@@ -96,18 +100,17 @@ impl Place {
 
     /// The table whose header is the last one in `before`.
     fn of_header(before: &str) -> Self {
-        let headers = |header: &str| before.lines().filter(|l| l.trim_start().starts_with(header)).count();
-        let last = before.lines().rev().map(str::trim_start).find(|line| line.starts_with('['));
-        match last {
-            Some(line) if line.starts_with("[[rule]]") => {
-                Self::root().key("rule").index(headers("[[rule]]") - 1)
-            }
-            Some(line) if line.starts_with("[[alarm]]") => {
-                Self::root().key("alarm").index(headers("[[alarm]]") - 1)
-            }
-            Some(line) if line.starts_with("[defaults]") => Self::root().key("defaults"),
-            _ => Self::root(),
+        let headers = || before.lines().map(str::trim_start).filter(|line| line.starts_with('['));
+        let Some(last) = headers().next_back() else { return Self::root() };
+        let named = |line: &str, open: &str| {
+            let name = line.strip_prefix(open)?.split([']', ' ']).next()?;
+            TABLES.iter().copied().find(|table| *table == name)
+        };
+        if let Some(table) = named(last, "[[") {
+            let count = headers().filter(|line| named(line, "[[") == Some(table)).count();
+            return Self::root().key(table).index(count.saturating_sub(1));
         }
+        named(last, "[").map_or_else(Self::root, |table| Self::root().key(table))
     }
 
     /// The bytes of the deepest part of the place that the text has.

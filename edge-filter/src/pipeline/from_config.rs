@@ -1,12 +1,12 @@
 //! From a configuration to stages: every parameter is checked by the stage that it is for.
 
 use super::config::{
-    AlarmConfig, Config, DeadbandConfig, Defaults, EngineeringRange, GrossRangeConfig, RuleConfig,
-    StageConfig, TimeGuardConfig, UncertainAs,
+    Config, DeadbandConfig, Defaults, EngineeringRange, GrossRangeConfig, RuleConfig, StageConfig,
+    TimeGuardConfig, UncertainAs,
 };
 use super::config_error::{ConfigError, Place};
 use super::{Pipeline, Rule};
-use crate::{AlarmLevel, Deadband, Limit, LimitAlarm, Normalise, QualityScheme, Range, Stale, TimeGuard};
+use crate::{Deadband, Normalise, QualityScheme, Range, Stale, TimeGuard};
 
 impl Pipeline {
     /// A pipeline from TOML; see [`config`](crate::config) for the keys.
@@ -37,7 +37,7 @@ impl Pipeline {
         }
         for (index, alarm) in config.alarm.iter().enumerate() {
             let place = Place::root().key("alarm").index(index);
-            let limits = build_alarm(alarm, &place)?;
+            let limits = alarm.build(&place)?;
             builder =
                 builder.alarm(&alarm.pattern, limits).map_err(|e| ConfigError::at(place.key("match"), e))?;
         }
@@ -171,29 +171,4 @@ fn deadband(
         c.max_interval_ms.map_or(Ok(stage), |ms| stage.max_interval_ms(ms))
     };
     build().map_err(|e| ConfigError::param(place, &e))
-}
-
-fn build_alarm(config: &AlarmConfig, place: &Place) -> Result<LimitAlarm, ConfigError> {
-    let levels = [
-        ("hihi", AlarmLevel::HighHigh, &config.hihi),
-        ("high", AlarmLevel::High, &config.high),
-        ("low", AlarmLevel::Low, &config.low),
-        ("lolo", AlarmLevel::LowLow, &config.lolo),
-    ];
-    let mut alarm = LimitAlarm::new();
-    for (key, level, limit) in levels {
-        let Some(c) = limit else { continue };
-        let build = || {
-            let limit = Limit::at(c.limit)?.deadband(c.deadband)?;
-            alarm.with(level, limit.on_delay_ms(c.on_delay_ms)?.off_delay_ms(c.off_delay_ms)?)
-        };
-        alarm = build().map_err(|e| ConfigError::param(&place.key(key), &e))?;
-    }
-    if alarm == LimitAlarm::new() {
-        return Err(ConfigError::at(
-            place.clone(),
-            "an alarm needs at least one of `hihi`, `high`, `low`, `lolo`",
-        ));
-    }
-    Ok(alarm)
 }

@@ -1,12 +1,14 @@
 //! The pipeline: names, rules, and one reading at a time through the stages of its rule. This file owns the state and
 //! routes; every decision is made in a stage.
 
+#[cfg(feature = "config")]
+mod alarm_config;
 mod alarms;
 mod builder;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "config")]
-mod config_error;
+pub(crate) mod config_error;
 mod deadlines;
 #[cfg(feature = "config")]
 mod from_config;

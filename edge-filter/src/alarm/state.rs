@@ -1,0 +1,164 @@
+//! The states of an alarm, what an operator may do to it, and why that may be refused.
+
+/// The states of ISA-18.2 that a limit can be in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum AlarmState {
+    /// `NORM`: not active, nothing to acknowledge.
+    #[default]
+    Normal,
+    /// `UNACK_ALM`: active, not acknowledged.
+    Unacknowledged,
+    /// `ACK_ALM`: active, acknowledged.
+    Acknowledged,
+    /// `RTN_UNACK`: back to normal, not acknowledged.
+    ReturnedUnacknowledged,
+    /// `LATCHED_UNACK`: back to normal, latched until a reset, not acknowledged.
+    LatchedUnacknowledged,
+    /// `LATCHED_ACK`: back to normal and acknowledged, latched until a reset.
+    LatchedAcknowledged,
+    /// `SHELVED`: hidden by an operator for a while.
+    Shelved,
+    /// `SUPPRESSED`: hidden by the plant's logic.
+    Suppressed,
+    /// `OOS`: out of service.
+    OutOfService,
+}
+
+impl AlarmState {
+    /// Every state of this version.
+    pub const ALL: &'static [AlarmState] = &[
+        AlarmState::Normal,
+        AlarmState::Unacknowledged,
+        AlarmState::Acknowledged,
+        AlarmState::ReturnedUnacknowledged,
+        AlarmState::LatchedUnacknowledged,
+        AlarmState::LatchedAcknowledged,
+        AlarmState::Shelved,
+        AlarmState::Suppressed,
+        AlarmState::OutOfService,
+    ];
+
+    /// Whether the process is in alarm and says so. Of a hidden alarm it is not known from the state: see
+    /// [`LimitAlarmState::condition`](super::LimitAlarmState::condition).
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        matches!(self, AlarmState::Unacknowledged | AlarmState::Acknowledged)
+    }
+
+    /// The abbreviation of ISA-18.2.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AlarmState::Normal => "NORM",
+            AlarmState::Unacknowledged => "UNACK_ALM",
+            AlarmState::Acknowledged => "ACK_ALM",
+            AlarmState::ReturnedUnacknowledged => "RTN_UNACK",
+            AlarmState::LatchedUnacknowledged => "LATCHED_UNACK",
+            AlarmState::LatchedAcknowledged => "LATCHED_ACK",
+            AlarmState::Shelved => "SHELVED",
+            AlarmState::Suppressed => "SUPPRESSED",
+            AlarmState::OutOfService => "OOS",
+        }
+    }
+}
+
+/// What an operator, or the plant's logic, does to one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AlarmCommand {
+    /// Seen; quotes the occurrence from its transition.
+    Acknowledge {
+        /// The transition id of the occurrence.
+        transition: u64,
+    },
+    /// Releases a latched alarm that is back to normal.
+    Reset,
+    /// Hides the alarm for a time, at most the alarm's `max_shelve_ms` (`TimedShelve` of OPC UA Part 9).
+    Shelve {
+        /// For how long.
+        for_ms: i64,
+    },
+    /// Hides the alarm until it next returns to normal, at most for `max_shelve_ms` (`OneShotShelve`).
+    ShelveOnce,
+    /// Ends shelving.
+    Unshelve,
+    /// The plant's logic hides the alarm, or no longer does.
+    Suppress(bool),
+    /// Takes the alarm out of service, for maintenance, or back.
+    OutOfService(bool),
+}
+
+/// A refused acknowledgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AckError {
+    /// The sensor has no alarm with such a limit.
+    NoSuchAlarm,
+    /// Nothing is waiting to be acknowledged.
+    NothingToAcknowledge,
+    /// The acknowledgement is for another occurrence: the operator has not seen this one.
+    OtherOccurrence {
+        /// The transition id of the occurrence that waits.
+        current: u64,
+    },
+}
+
+impl std::fmt::Display for AckError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AckError::NoSuchAlarm => f.write_str("the sensor has no alarm with such a limit"),
+            AckError::NothingToAcknowledge => f.write_str("nothing is waiting to be acknowledged"),
+            AckError::OtherOccurrence { current } => {
+                write!(f, "the acknowledgement is for another occurrence than the current one, {current}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for AckError {}
+
+/// A refused [`AlarmCommand`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AlarmCommandError {
+    /// An acknowledgement, or no such alarm.
+    Ack(AckError),
+    /// The process is still in alarm: nothing can be reset.
+    StillActive,
+    /// Nothing is latched.
+    NothingToReset,
+    /// Not a time for which the alarm may be shelved.
+    ShelveTime {
+        /// The longest time, if there is one; the least is 1 ms.
+        max_ms: Option<i64>,
+    },
+    /// The alarm is not shelved.
+    NotShelved,
+}
+
+impl From<AckError> for AlarmCommandError {
+    fn from(error: AckError) -> Self {
+        AlarmCommandError::Ack(error)
+    }
+}
+
+impl std::fmt::Display for AlarmCommandError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AlarmCommandError::Ack(error) => error.fmt(f),
+            AlarmCommandError::StillActive => f.write_str("the process is still in alarm"),
+            AlarmCommandError::NothingToReset => f.write_str("nothing is latched"),
+            AlarmCommandError::ShelveTime { max_ms: Some(max) } => {
+                write!(f, "an alarm may be shelved for 1 ms to {max} ms")
+            }
+            AlarmCommandError::ShelveTime { max_ms: None } => {
+                f.write_str("an alarm may be shelved for 1 ms or more")
+            }
+            AlarmCommandError::NotShelved => f.write_str("the alarm is not shelved"),
+        }
+    }
+}
+
+impl std::error::Error for AlarmCommandError {}

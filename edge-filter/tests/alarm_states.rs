@@ -1,0 +1,257 @@
+//! Promise 14: the states of ISA-18.2 and OPC UA Part 9 beyond the four of the written scenario: latch, shelving,
+//! suppression, out of service, re-alarm; and that nothing which hides an alarm hides it for longer than was asked.
+#![cfg(feature = "config")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod support;
+
+use edge_filter::AlarmState::{
+    Acknowledged, LatchedAcknowledged, LatchedUnacknowledged, Normal, OutOfService, ReturnedUnacknowledged,
+    Shelved, Suppressed, Unacknowledged,
+};
+use edge_filter::{
+    AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmState, AlarmTransition, BadInput, Limit,
+    LimitAlarm, LimitAlarmState, Pipeline, Quality, Reading, Value,
+};
+use support::{Rng, budget};
+
+const HIGH: AlarmLevel = AlarmLevel::High;
+
+struct Rig {
+    alarm: LimitAlarm,
+    state: LimitAlarmState,
+    log: Vec<AlarmTransition>,
+}
+
+impl Rig {
+    fn new(alarm: LimitAlarm) -> Self {
+        let limit = Limit::at(95.0).unwrap().deadband(1.5).unwrap().priority(700).unwrap();
+        let alarm = alarm.with(HIGH, limit).unwrap();
+        Rig { alarm, state: LimitAlarmState::default(), log: Vec::new() }
+    }
+
+    fn value(&mut self, value: f64, now: i64) -> AlarmState {
+        self.quality(value, Quality::GOOD, now)
+    }
+
+    fn quality(&mut self, value: f64, quality: Quality, now: i64) -> AlarmState {
+        self.alarm.check(&mut self.state, value, quality, now, now, &mut |t| self.log.push(t));
+        self.state.state(HIGH)
+    }
+
+    fn tick(&mut self, now: i64) -> AlarmState {
+        self.alarm.tick(&mut self.state, now, &mut |t| self.log.push(t));
+        self.state.state(HIGH)
+    }
+
+    fn command(&mut self, command: AlarmCommand, now: i64) -> Result<AlarmState, AlarmCommandError> {
+        self.alarm.command(&mut self.state, HIGH, command, now, &mut |t| self.log.push(t))?;
+        Ok(self.state.state(HIGH))
+    }
+
+    fn acknowledge(&mut self, now: i64) -> Result<AlarmState, AlarmCommandError> {
+        let transition = self.state.transition(HIGH);
+        self.command(AlarmCommand::Acknowledge { transition }, now)
+    }
+}
+
+#[test]
+fn promise_14_a_latched_alarm_waits_for_a_reset() {
+    let mut rig = Rig::new(LimitAlarm::new().latch(true));
+    assert_eq!(rig.command(AlarmCommand::Reset, 0), Err(AlarmCommandError::NothingToReset));
+    assert_eq!(rig.value(96.0, 1), Unacknowledged);
+    assert_eq!(rig.command(AlarmCommand::Reset, 2), Err(AlarmCommandError::StillActive));
+    assert_eq!(rig.value(90.0, 3), LatchedUnacknowledged);
+    assert_eq!(rig.acknowledge(4), Ok(LatchedAcknowledged));
+    assert_eq!(rig.tick(1_000_000), LatchedAcknowledged);
+    assert_eq!(rig.command(AlarmCommand::Reset, 5), Ok(Normal));
+    // Acknowledged while active; reset before it was acknowledged; active again while latched.
+    rig.value(96.0, 6);
+    rig.acknowledge(7).unwrap();
+    assert_eq!(rig.value(90.0, 8), LatchedAcknowledged);
+    assert_eq!(rig.value(96.0, 9), Unacknowledged);
+    assert_eq!(rig.value(90.0, 10), LatchedUnacknowledged);
+    assert_eq!(rig.command(AlarmCommand::Reset, 11), Ok(ReturnedUnacknowledged));
+    assert_eq!(rig.acknowledge(12), Ok(Normal));
+    assert!(rig.log.iter().all(|t| t.priority == 700));
+}
+
+#[test]
+fn a_shelf_ends_by_itself_and_an_active_alarm_is_announced_again() {
+    let mut rig = Rig::new(LimitAlarm::new().max_shelve_ms(10_000).unwrap());
+    rig.value(96.0, 0);
+    let first = rig.state.transition(HIGH);
+    rig.acknowledge(1).unwrap();
+    let too_long = AlarmCommandError::ShelveTime { max_ms: Some(10_000) };
+    for for_ms in [i64::MIN, 0, 10_001] {
+        assert_eq!(rig.command(AlarmCommand::Shelve { for_ms }, 2), Err(too_long));
+    }
+    assert_eq!(rig.command(AlarmCommand::Shelve { for_ms: 10_000 }, 1_000), Ok(Shelved));
+    assert_eq!(rig.alarm.deadline(&rig.state), Some(11_000));
+    assert_eq!(rig.acknowledge(1_001), Err(AckError::NothingToAcknowledge.into()));
+    assert_eq!((rig.tick(10_999), rig.state.condition(HIGH)), (Shelved, Acknowledged));
+    assert_eq!(rig.tick(11_000), Unacknowledged);
+    assert!(rig.state.transition(HIGH) > first, "a new occurrence: the old acknowledgement is not for it");
+    assert_eq!(rig.command(AlarmCommand::Unshelve, 11_001), Err(AlarmCommandError::NotShelved));
+    // What came and went behind the shelf needs no acknowledgement.
+    let mut rig = Rig::new(LimitAlarm::new());
+    rig.command(AlarmCommand::Shelve { for_ms: 10_000 }, 0).unwrap();
+    rig.value(96.0, 1);
+    rig.value(90.0, 2);
+    assert_eq!(rig.command(AlarmCommand::Unshelve, 3), Ok(Normal));
+    let shown: Vec<_> = rig.log.iter().map(|t| t.to).collect();
+    assert_eq!(shown, [Shelved, Normal], "nothing showed behind the shelf");
+}
+
+#[test]
+fn a_one_shot_shelf_ends_with_the_occurrence_or_after_the_longest_time() {
+    let mut rig = Rig::new(LimitAlarm::new().max_shelve_ms(10_000).unwrap());
+    rig.value(96.0, 0);
+    assert_eq!(rig.command(AlarmCommand::ShelveOnce, 1), Ok(Shelved));
+    assert_eq!(rig.value(97.0, 2), Shelved);
+    assert_eq!(rig.value(90.0, 3), Normal, "the occurrence is over");
+    assert_eq!(rig.value(96.0, 4), Unacknowledged, "the next one shows");
+    rig.command(AlarmCommand::ShelveOnce, 5).unwrap();
+    assert_eq!(rig.tick(10_005), Unacknowledged);
+}
+
+#[test]
+fn a_clock_set_back_does_not_lengthen_a_shelf() {
+    let mut rig = Rig::new(LimitAlarm::new());
+    rig.value(96.0, 1_000_000);
+    rig.command(AlarmCommand::Shelve { for_ms: 1_000 }, 1_000_000).unwrap();
+    assert_eq!(rig.tick(400_000), Unacknowledged);
+}
+
+#[test]
+fn suppressed_and_out_of_service_alarms_go_on_being_evaluated() {
+    for (on, off, shows) in [
+        (AlarmCommand::Suppress(true), AlarmCommand::Suppress(false), Suppressed),
+        (AlarmCommand::OutOfService(true), AlarmCommand::OutOfService(false), OutOfService),
+    ] {
+        let mut rig = Rig::new(LimitAlarm::new());
+        assert_eq!(rig.command(on, 0), Ok(shows));
+        assert_eq!(rig.value(96.0, 1), shows);
+        assert_eq!(
+            (rig.state.condition(HIGH), rig.tick(i64::MAX)),
+            (Unacknowledged, shows),
+            "it never ends by itself"
+        );
+        assert_eq!(rig.command(off, 2), Ok(Unacknowledged));
+    }
+}
+
+#[test]
+fn an_acknowledged_alarm_comes_back_after_the_re_alarm_time() {
+    let mut rig = Rig::new(LimitAlarm::new().re_alarm_ms(60_000).unwrap());
+    rig.value(96.0, 0);
+    assert_eq!((rig.alarm.deadline(&rig.state), rig.tick(1_000_000)), (None, Unacknowledged));
+    rig.acknowledge(1_000_000).unwrap();
+    assert_eq!(rig.tick(1_059_999), Acknowledged);
+    assert_eq!(rig.tick(1_060_000), Unacknowledged);
+    rig.acknowledge(1_060_001).unwrap();
+    assert_eq!(rig.value(90.0, 1_060_002), Normal);
+    assert_eq!((rig.alarm.deadline(&rig.state), rig.tick(i64::MAX)), (None, Normal));
+}
+
+#[test]
+fn promise_14_bad_input_holds_raises_or_clears_as_configured() {
+    for (what, from_normal, from_active) in [
+        (BadInput::Hold, Normal, Unacknowledged),
+        (BadInput::Alarm, Unacknowledged, Unacknowledged),
+        (BadInput::Normal, Normal, ReturnedUnacknowledged),
+    ] {
+        for (value, quality) in
+            [(50.0, Quality::BAD), (f64::NAN, Quality::GOOD), (f64::INFINITY, Quality::GOOD)]
+        {
+            let mut rig = Rig::new(LimitAlarm::new().bad_input(what));
+            assert_eq!(rig.quality(value, quality, 0), from_normal, "{what:?} {value}");
+            let mut rig = Rig::new(LimitAlarm::new().bad_input(what));
+            rig.value(96.0, 0);
+            assert_eq!(rig.quality(value, quality, 1), from_active, "{what:?} {value}");
+        }
+    }
+}
+
+/// Whether a log tells one story: each change starts where the last one ended, the last ends at what shows, ids grow.
+fn is_continuous(log: &[AlarmTransition], shows: AlarmState) -> bool {
+    let mut at = (Normal, 0);
+    for t in log {
+        if t.from != at.0 || t.from == t.to || t.transition < at.1 {
+            return false;
+        }
+        at = (t.to, t.transition);
+    }
+    at.0 == shows
+}
+
+fn step(rig: &mut Rig, rng: &mut Rng, now: &mut i64) {
+    *now += i64::try_from(rng.below(3_000)).unwrap();
+    // A command that does not fit the state is refused and changes nothing.
+    let _refused = match rng.below(12) {
+        0 => rig.acknowledge(*now).is_err(),
+        1 => rig.command(AlarmCommand::Reset, *now).is_err(),
+        2 => rig.command(AlarmCommand::Shelve { for_ms: 1 + rng.below(9_000).cast_signed() }, *now).is_err(),
+        3 => rig.command(AlarmCommand::ShelveOnce, *now).is_err(),
+        4 => rig.command(AlarmCommand::Unshelve, *now).is_err(),
+        5 => rig.command(AlarmCommand::Suppress(rng.below(3) == 0), *now).is_err(),
+        6 => rig.command(AlarmCommand::OutOfService(rng.below(4) == 0), *now).is_err(),
+        7 => {
+            rig.tick(*now);
+            assert!(rig.alarm.deadline(&rig.state).is_none_or(|due| due > *now), "a tick leaves nothing due");
+            false
+        }
+        _ => {
+            rig.quality([96.0, 94.0, 90.0, f64::NAN][rng.below(4) as usize], Quality::GOOD, *now);
+            false
+        }
+    };
+}
+
+/// Over random histories, cut and restored at a random step.
+#[test]
+fn every_change_is_told_once_and_a_restart_changes_none() {
+    let (mut rng, cases) = (Rng::from_env(), budget(20_000));
+    let mut planted_found = 0;
+    for case in 0..cases {
+        let options = LimitAlarm::new().latch(case % 2 == 0).re_alarm_ms(5_000).unwrap();
+        let mut rig = Rig::new(options.max_shelve_ms(8_000).unwrap());
+        let (mut now, cut) = (0, rng.below(60));
+        for at in 0..60 {
+            if at == cut {
+                let mut bytes = Vec::new();
+                ciborium::into_writer(&rig.state, &mut bytes).unwrap();
+                let restored: LimitAlarmState = ciborium::from_reader(&bytes[..]).unwrap();
+                assert_eq!(restored, rig.state);
+                rig.state = restored;
+            }
+            step(&mut rig, &mut rng, &mut now);
+        }
+        assert!(is_continuous(&rig.log, rig.state.state(HIGH)), "{:?}", rig.log);
+        // Planted bug: an event that is lost.
+        if rig.log.len() > 2 {
+            let mut lossy = rig.log.clone();
+            lossy.remove(rng.below(lossy.len() as u64) as usize);
+            planted_found += u32::from(!is_continuous(&lossy, rig.state.state(HIGH)));
+        }
+    }
+    assert!(planted_found > cases / 2, "{planted_found} lost events were seen in {cases} histories");
+    println!("executed filter alarm histories: {cases} cases");
+}
+
+#[test]
+fn a_pipeline_takes_the_commands_and_wakes_for_a_shelf() {
+    let rules = "[[alarm]]\nmatch = \"oven\"\nlatch = true\nmax_shelve_ms = 5000\nbad_input = \"alarm\"\nhigh = { limit = 95, priority = 900 }";
+    let mut p = Pipeline::from_toml(rules).unwrap();
+    let sensor = p.intern("oven");
+    let reading = Reading { sensor, time: 0, value: Value::F64(96.0), quality: Quality::GOOD };
+    let _ = p.process(reading, 0, &mut |_| ());
+    p.alarm_command(sensor, HIGH, AlarmCommand::Shelve { for_ms: 5_000 }, 100).unwrap();
+    assert_eq!(p.next_deadline(), Some(5_100));
+    p.tick(5_100, &mut |_| ());
+    let events: Vec<_> = std::iter::from_fn(|| p.poll_alarm()).map(|e| e.transition).collect();
+    assert_eq!(events.iter().map(|t| t.to).collect::<Vec<_>>(), [Unacknowledged, Shelved, Unacknowledged]);
+    assert!(events.iter().all(|t| t.priority == 900));
+    let none = p.alarm_command(sensor, AlarmLevel::Low, AlarmCommand::Reset, 0);
+    assert_eq!(none, Err(AlarmCommandError::Ack(AckError::NoSuchAlarm)));
+}
