@@ -64,6 +64,13 @@ pub(crate) enum OnFull {
     Reject,
 }
 
+/// Which messages go first after an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Fifo,
+    LiveFirst,
+}
+
 /// Limits of the queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
@@ -71,6 +78,8 @@ pub(crate) struct Queue {
     pub(crate) max_bytes: u64,
     pub(crate) max_age: Option<Duration>,
     pub(crate) on_full: OnFull,
+    /// In every lane.
+    pub(crate) order: Order,
     pub(crate) ack_within: Duration,
     /// Names of the lanes, most urgent first.
     pub(crate) lanes: Vec<String>,

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use edge_bridge::wire::{validate_filter, validate_topic_name};
 
 use super::section::{Section, World, kind};
-use super::{Findings, Format, Hub, Local, OnFull, Queue, Route, Severity};
+use super::{Findings, Format, Hub, Local, OnFull, Order, Queue, Route, Severity};
 
 const QUEUE_BYTES_DEFAULT: u64 = 64 << 20;
 const LANES_MAX: usize = 4;
@@ -152,6 +152,7 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
     let max_bytes = section.size("max_bytes", findings);
     let max_age = section.duration("max_age", findings);
     let on_full = section.one_of("on_full", &["drop-oldest", "drop-newest", "reject"], findings);
+    let order = section.one_of("order", &["fifo", "live-first"], findings);
     let ack_within = section.duration("ack_within", findings);
     let lanes = section.strings("lanes", findings);
     if let Some(bytes) = &max_bytes
@@ -190,6 +191,10 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
             Some("drop-newest") => OnFull::DropNewest,
             Some("reject") => OnFull::Reject,
             _ => OnFull::DropOldest,
+        },
+        order: match order.map(|placed| placed.value) {
+            Some("live-first") => Order::LiveFirst,
+            _ => Order::Fifo,
         },
         ack_within: ack_within.map_or(ACK_WITHIN_DEFAULT, |placed| placed.value),
         lanes: named.unwrap_or_else(|| vec!["alarm".to_owned(), "telemetry".to_owned()]),

@@ -22,6 +22,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!(config.queue.max_bytes, 64 << 20);
     assert_eq!(config.queue.ack_within, Duration::from_secs(1));
     assert_eq!(config.queue.on_full, OnFull::DropOldest);
+    assert_eq!(config.queue.order, Order::Fifo);
     assert_eq!(config.queue.lanes, ["alarm", "telemetry"]);
     assert_eq!(config.routes[0].format, Format::Raw);
     assert_eq!(config.routes[0].lane, 1);

@@ -29,6 +29,8 @@ const PACKET_OVERHEAD_BYTES: usize = 128;
 /// For rows of a route that the configuration has no longer.
 const BATCH_AGE_MS: u64 = 200;
 const BATCH_MAX: usize = 1_000;
+/// Batches of one kind that may be open: one of live rows and one of the backlog.
+const OPEN_ALIKE_MAX: usize = 2;
 /// Where messages go that could not be used.
 const DEAD_LETTER_PREFIX: &str = "dead-letter/";
 
@@ -96,13 +98,18 @@ impl BatchPack {
 
     fn add_reading(&mut self, now: Now, row: Leased) {
         let key = Key::of(&row);
-        // A lease that came back goes out again behind younger rows, but numbers rise within a batch.
-        if let Some(at) = self.open.iter().position(|batch| batch.key == key && !batch.rises_with(&row)) {
-            self.closed.push_back(self.open.remove(at));
-        }
-        let at = match self.open.iter().position(|batch| batch.key == key) {
+        // Numbers rise within a batch, but live rows and the backlog's come in turns, and a lease that came back behind
+        // younger rows: two batches of a kind may be open, and a row belongs to the one it follows most closely.
+        let alike = |batch: &Batch| batch.key == key;
+        let fits = self.open.iter().enumerate().filter(|(_, batch)| alike(batch) && batch.rises_with(&row));
+        let at = match fits.max_by_key(|(_, batch)| batch.last_seq()).map(|(at, _)| at) {
             Some(at) => at,
             None => {
+                if self.open.iter().filter(|batch| alike(batch)).count() >= OPEN_ALIKE_MAX
+                    && let Some(oldest) = self.open.iter().position(alike)
+                {
+                    self.closed.push_back(self.open.remove(oldest));
+                }
                 let batch = self.batch(now, key);
                 self.open.push(batch);
                 self.open.len() - 1
@@ -197,8 +204,11 @@ impl Key {
 
 impl Batch {
     fn rises_with(&self, row: &Leased) -> bool {
-        let last = self.rows.last().and_then(|last| last.identity);
-        last.zip(row.identity).is_none_or(|(last, next)| last.seq < next.seq)
+        self.last_seq().zip(row.identity).is_none_or(|(last, next)| last < next.seq)
+    }
+
+    fn last_seq(&self) -> Option<u64> {
+        self.rows.last().and_then(|last| last.identity).map(|own| own.seq)
     }
 
     fn into_messages(self, max_bytes: usize) -> Vec<Packing> {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use edge_queue::{Config as QueueConfig, OnFull as QueueOnFull, OpenError, aio};
+use edge_queue::{Config as QueueConfig, OnFull as QueueOnFull, OpenError, Order as QueueOrder, aio};
 
-use crate::config::{OnFull, Queue};
+use crate::config::{OnFull, Order, Queue};
 
 use super::error::RunError;
 
@@ -36,12 +36,17 @@ fn config(queue: &Queue) -> QueueConfig {
         OnFull::DropNewest => QueueOnFull::DropNewest,
         OnFull::Reject => QueueOnFull::Reject,
     };
+    let order = match queue.order {
+        Order::Fifo => QueueOrder::Fifo,
+        Order::LiveFirst => QueueOrder::live_first(),
+    };
     let config = QueueConfig::default()
         .lanes(u8::try_from(queue.lanes.len()).unwrap_or(u8::MAX))
         .max_messages(queue.max_messages.unwrap_or(UNLIMITED_MESSAGES))
         .max_bytes(queue.max_bytes)
         .row_bytes_max(ROW_BYTES_MAX)
         .on_full(on_full)
+        .order(order)
         .ack_within(queue.ack_within);
     match queue.max_age {
         Some(age) => config.max_age(age),
@@ -54,19 +59,42 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    fn parsed(queue: &str) -> Queue {
+        let text = format!(
+            "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\n{queue}"
+        );
+        Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0.queue
+    }
+
+    /// Promise 7: with `order = "live-first"` what comes in during a drain leaves before the rest of the backlog.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_live_row_leaves_first_in_a_drain_if_the_plant_wants_it() {
+        for (order, expected) in [("", [100, 101]), ("order = \"live-first\"", [1_000, 100])] {
+            let dir = tempfile::tempdir().unwrap();
+            let (queue, mut hub) = open(dir.path(), &parsed(order)).await.unwrap();
+            for n in 0..1_000u32 {
+                let _stored = queue.push(edge_queue::Row::new(n.to_be_bytes().to_vec())).await.unwrap();
+            }
+            hub.lease(100).await.unwrap().ack();
+            let _live = queue.push(edge_queue::Row::new(1_000u32.to_be_bytes().to_vec())).await.unwrap();
+            let next = hub.lease(2).await.unwrap();
+            let found: Vec<u32> = next
+                .iter()
+                .map(|lease| u32::from_be_bytes(lease.payload()[..].try_into().unwrap()))
+                .collect();
+            assert_eq!(found, expected, "{order}");
+        }
+    }
+
     /// What `check` accepts, the queue accepts.
     #[test]
     fn the_least_and_the_most_that_a_configuration_may_say_are_valid() {
         for queue in [
             "",
             "max_messages = 1\nmax_bytes = \"1MiB\"\nmax_age = \"1s\"\nack_within = \"10ms\"\nlanes = [\"one\"]",
-            "max_messages = 1000000000\nmax_bytes = \"1024GiB\"\nack_within = \"60s\"\nlanes = [\"a\",\"b\",\"c\",\"d\"]\non_full = \"reject\"",
+            "max_messages = 1000000000\nmax_bytes = \"1024GiB\"\nack_within = \"60s\"\nlanes = [\"a\",\"b\",\"c\",\"d\"]\non_full = \"reject\"\norder = \"live-first\"",
         ] {
-            let text = format!(
-                "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\n{queue}"
-            );
-            let (checked, _) = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap();
-            config(&checked.queue).validate().unwrap();
+            config(&parsed(queue)).validate().unwrap();
         }
     }
 }

@@ -114,11 +114,15 @@ fn rows_of_another_start_or_with_the_mark_are_never_in_one_batch() {
 #[test]
 fn a_row_that_comes_back_later_starts_a_batch_of_its_own() {
     let mut pack = pack();
-    for seq in [5, 6, 2, 3] {
+    // Two parts in turns, as live rows and a backlog come.
+    for seq in [50, 2, 51, 3] {
         pack.add(at(0), reading(seq));
     }
-    assert_eq!(seqs(&poll(&mut pack, at(0)).unwrap()), [5, 6], "closed by the row that does not rise");
+    assert!(poll(&mut pack, at(0)).is_none());
+    pack.add(at(0), reading(1));
+    assert_eq!(seqs(&poll(&mut pack, at(0)).unwrap()), [50, 51], "closed by a third that does not rise");
     assert_eq!(seqs(&poll(&mut pack, at(300)).unwrap()), [2, 3]);
+    assert_eq!(seqs(&poll(&mut pack, at(300)).unwrap()), [1]);
 }
 
 #[test]
