@@ -10,15 +10,20 @@ use crate::medium::Medium;
 /// Zeros written at a time.
 const FILL_BYTES: usize = 256 * 1024;
 
-/// Commits that must find room in a segment for filling it on the spot to be cheaper than their journal commits.
-const COMMITS_MIN: usize = 8;
+/// What such a journal commit writes, about: commits of rows larger than that are cheaper left to the journal than written
+/// over a segment that was filled for them.
+const JOURNAL_BYTES: usize = 16 * 1024;
 
-/// Whether a commit of about `size` bytes that begins a blank segment should fill it first.
-pub(super) fn worth_filling(geometry: &Geometry, size: usize) -> bool {
-    size.saturating_mul(COMMITS_MIN) <= geometry.segment_bytes as usize
+/// What a filled slot begins with until it is used: the next open must not take it for one that was never written, and fill
+/// it again.
+const FILLED: &[u8] = b"edge-queue: filled\n";
+
+/// Whether a segment that commits of about `size` bytes will go to should be filled first.
+pub(super) fn worth_filling(size: usize) -> bool {
+    size <= JOURNAL_BYTES
 }
 
-/// Writes zeros over the whole slot. The caller syncs; returns the bytes written.
+/// Writes zeros over the whole slot, and then its mark. The caller syncs; returns the bytes written.
 pub(super) fn fill(medium: &mut dyn Medium, geometry: &Geometry, slot: u32) -> io::Result<u64> {
     let zeros = vec![0; FILL_BYTES.min(geometry.segment_bytes as usize)];
     let (start, end) = (geometry.offset(slot, 0), geometry.offset(slot, geometry.pages()));
@@ -28,5 +33,6 @@ pub(super) fn fill(medium: &mut dyn Medium, geometry: &Geometry, slot: u32) -> i
         medium.write_at(at, piece)?;
         at += piece.len() as u64;
     }
-    Ok(end - start)
+    medium.write_at(start, FILLED)?;
+    Ok(end - start + FILLED.len() as u64)
 }

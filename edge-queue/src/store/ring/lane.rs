@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::blank::worth_filling;
 use super::free::{FreeSlots, RESERVE};
 use super::layout::{FRAME_PAGES_MAX, Geometry, pages_for, room_of};
 use super::segment::{Counters, Placed, Segment};
@@ -26,6 +27,8 @@ pub(super) struct LaneLog {
     pub(super) floor: Seq,
     /// Rows of the commit to come.
     pub(super) staged: Arc<Vec<StoredRow>>,
+    /// About how many bytes the last commit with rows had.
+    pub(super) usual: usize,
     /// Frames of the commit that is being written.
     pub(super) pending: Vec<Placed>,
     /// Segments begun by it.
@@ -44,6 +47,7 @@ impl LaneLog {
             counters,
             floor: 0,
             staged: Arc::default(),
+            usual: 0,
             pending: Vec::new(),
             opened: 0,
             undo: counters,
@@ -121,6 +125,13 @@ impl LaneLog {
             }
             keep
         });
+    }
+
+    /// The slot to fill ahead: the next one when it was never written, its commits will be small, and half of the segment
+    /// before it is used.
+    pub(super) fn to_fill(&self, geometry: &Geometry) -> Option<u32> {
+        let near = self.tail.as_ref().is_none_or(|tail| tail.left() <= geometry.pages() as usize / 2);
+        self.free.next_blank().filter(|_| near && worth_filling(self.usual))
     }
 
     /// Where the log of `segments[at]` ends.

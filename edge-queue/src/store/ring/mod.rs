@@ -239,13 +239,13 @@ impl Store for RingStore {
         Ok(())
     }
 
-    /// Fills the segment that each lane takes next, when it was never written, and syncs once.
+    /// Fills the segments that lanes will soon take for the first time, and syncs once.
     fn prepare(&mut self) -> Result<(), StoreError> {
         let failed = |source| StoreError::Io { op: "prepare", source };
         let geometry = &self.superblock.geometry;
         let mut any = false;
         for log in &self.lanes {
-            let Some(slot) = log.free.next_blank() else { continue };
+            let Some(slot) = log.to_fill(geometry) else { continue };
             self.stats.bytes_written += fill(self.medium.as_mut(), geometry, slot).map_err(failed)?;
             any = true;
         }
@@ -255,7 +255,7 @@ impl Store for RingStore {
         self.stats.syncs += 1;
         self.medium.sync().map_err(failed)?;
         for log in &mut self.lanes {
-            if let Some(slot) = log.free.next_blank() {
+            if let Some(slot) = log.to_fill(geometry) {
                 log.free.filled(slot);
             }
         }

@@ -81,6 +81,9 @@ impl Writer<'_> {
     ) -> Result<(), StoreError> {
         // Twelve: what a record usually takes besides the row. Only the choice depends on it.
         let size = rows.iter().fold(changes.len(), |sum, row| sum.saturating_add(row_bytes(row) + 12));
+        if !rows.is_empty() {
+            log.usual = size;
+        }
         let mut progress = Progress { part: 0, run_page: 0, closed, size };
         self.buffers.run.clear();
         if size <= SMALL && self.small(log, changes, rows, &mut progress)? {
@@ -318,7 +321,7 @@ impl Writer<'_> {
                 Err(source) => StoreError::Io { op: "read", source },
             });
         };
-        if blank == Some(slot) && worth_filling(geometry, progress.size) {
+        if blank == Some(slot) && worth_filling(progress.size) {
             // Nobody had time to do it before. The commit's own sync covers it.
             match fill(self.medium, geometry, slot) {
                 Ok(bytes) => *self.written += bytes,
