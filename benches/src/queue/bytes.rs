@@ -12,6 +12,8 @@ use crate::measure::Figure;
 
 /// Messages per commit; 30 are a second's worth of a busy gateway.
 const BATCHES: [usize; 5] = [1, 10, 30, 100, 1_000];
+/// Those of a new ring, enough to write several segments for the first time.
+const FIRST_LAP: [usize; 3] = [30, 100, 1_000];
 const COMMITS: usize = 400;
 /// Fewer commits of large batches: their bytes vary less.
 const MESSAGES_MAX: usize = 60_000;
@@ -21,7 +23,8 @@ pub(super) fn store_names() -> Vec<String> {
 }
 
 pub(super) fn device_names() -> Vec<String> {
-    peers::NAMES.into_iter().flat_map(|peer| names("device_bytes", peer)).collect()
+    let first_lap = FIRST_LAP.map(|batch| format!("queue.device_bytes.ring_first_lap.b{batch}"));
+    peers::NAMES.into_iter().flat_map(|peer| names("device_bytes", peer)).chain(first_lap).collect()
 }
 
 fn names(what: &str, peer: &str) -> Vec<String> {
@@ -58,17 +61,25 @@ pub(super) fn device() -> Result<(), String> {
     for name in peers::NAMES {
         let mut peer = peers::one(name, &disk.path().join(name), true)?;
         for batch in BATCHES {
-            (0..5).try_for_each(|_| peer.commit(batch))?;
-            let (bytes, flushes) = disk.settled()?;
-            (0..commits(batch)).try_for_each(|_| peer.commit(batch))?;
-            let (bytes_after, flushes_after) = disk.settled()?;
-            print(format!("queue.device_bytes.{name}.b{batch}"), bytes_after.saturating_sub(bytes), batch);
-            let flushes = flushes_after.saturating_sub(flushes) as f64 / commits(batch) as f64;
-            eprintln!("queue.device_bytes.{name}.b{batch}: {flushes:.2} flushes per commit");
-            peer.drain(1_000, 1_000)?;
+            on_device(&disk, name, peer.as_mut(), batch)?;
         }
     }
+    for batch in FIRST_LAP {
+        let mut ring = peers::one("ring", &disk.path().join(format!("new{batch}")), false)?;
+        on_device(&disk, "ring_first_lap", ring.as_mut(), batch)?;
+    }
     Ok(())
+}
+
+fn on_device(disk: &Disk, name: &str, peer: &mut dyn Peer, batch: usize) -> Result<(), String> {
+    (0..5).try_for_each(|_| peer.commit(batch))?;
+    let (bytes, flushes) = disk.settled()?;
+    (0..commits(batch)).try_for_each(|_| peer.commit(batch))?;
+    let (bytes_after, flushes_after) = disk.settled()?;
+    print(format!("queue.device_bytes.{name}.b{batch}"), bytes_after.saturating_sub(bytes), batch);
+    let flushes = flushes_after.saturating_sub(flushes) as f64 / commits(batch) as f64;
+    eprintln!("queue.device_bytes.{name}.b{batch}: {flushes:.2} flushes per commit");
+    peer.drain(1_000, 1_000).map(drop)
 }
 
 fn commits(batch: usize) -> usize {
