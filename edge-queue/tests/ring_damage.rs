@@ -2,194 +2,124 @@
 //! lost, counted exactly after a clean stop.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use std::collections::BTreeSet;
+#[path = "common/ring_image.rs"]
+mod ring_image;
 
-use edge_queue::store::{Options, ReadLimit, Recovered, RingStore, Store};
+use std::collections::BTreeMap;
+
+use edge_queue::store::Store;
 use edge_queue::testing::{SimDir, budget_percent};
-use edge_queue::{Change, Lane, LaneState, Position, Seq, Stamp, State, StoredRow};
+use edge_queue::{Change, Position, State};
 
-const FILE: &str = "queue.ring";
-const LANE: Lane = Lane(0);
-/// Two superblock pages come before the first segment.
-const SEGMENTS_AT: usize = 8192;
+use ring_image::{
+    FILE, FILE_BYTES, Image, LANE, PAGE, SEGMENT, SEGMENTS_AT, commit, dir_with, open, options, plain, read,
+    row,
+};
 
-fn options() -> Options {
-    Options {
-        lanes: 1,
-        lane_bytes: [64 * 1024; 4],
-        segment_bytes: 64 * 1024,
-        row_bytes_max: 8 * 1024,
-        gateway: 0x1d,
-    }
-}
-
-fn open(dir: &SimDir) -> (RingStore, Recovered) {
-    RingStore::open(Box::new(dir.clone()), &options()).expect("open never fails for damage")
-}
-
-fn row(seq: Seq, payload: Vec<u8>) -> StoredRow {
-    StoredRow {
-        lane: LANE,
-        seq,
-        epoch: 1,
-        stamp: Stamp { boot_id: 7, up_ms: seq * 10, wall_ms: seq as i64, synced: true },
-        ttl_ms: None,
-        expiry: Default::default(),
-        weight: 2,
-        key: "k".into(),
-        meta: "m".into(),
-        payload: payload.into(),
-    }
-}
-
-fn plain(seq: Seq) -> StoredRow {
-    row(seq, vec![seq as u8; 180])
-}
-
-/// Commits of these sizes, then a clean close: small ones that grow, padded ones, one of several pages.
-fn small_store(dir: &SimDir, state: &mut State) -> Seq {
-    let (mut store, recovered) = open(dir);
-    *state = recovered.state;
-    let mut next = 1;
-    for size in [1, 1, 1, 30, 2, 1, 12, 60, 1] {
-        let rows: Vec<_> = (next..next + size).map(plain).collect();
-        next += size;
-        commit(&mut store, state, &rows);
-    }
-    store.commit(&[Change::Closed], state).unwrap();
-    next - 1
-}
-
-fn commit(store: &mut RingStore, state: &mut State, rows: &[StoredRow]) {
-    let change =
-        Change::Lane { lane: LANE, state: LaneState { next: rows.last().unwrap().seq + 1, ..state.lane[0] } };
-    state.apply(&change);
-    store.append(rows).unwrap();
-    store.commit(&[change], state).unwrap();
-}
-
-/// Rows and the number reported as lost.
-fn read(store: &mut RingStore) -> (Vec<StoredRow>, u64, u64) {
-    let (mut rows, mut lost, mut weight, mut from) = (Vec::new(), 0, 0, 1);
-    loop {
-        let chunk = store.read(LANE, from, ReadLimit { rows: 7, bytes: 1 << 20 }).unwrap();
-        rows.extend(chunk.rows);
-        lost += chunk.lost.iter().map(|l| l.rows).sum::<u64>();
-        weight += chunk.lost.iter().map(|l| l.weight).sum::<u64>();
-        match chunk.next {
-            Some(next) => from = next,
-            None => return (rows, lost, weight),
-        }
-    }
-}
-
-fn copy_of(image: &[u8]) -> SimDir {
-    use edge_queue::medium::Dir;
-    let dir = SimDir::new();
-    let mut file = dir.create(FILE).unwrap();
-    file.write_at(0, image).unwrap();
-    file.sync().unwrap();
-    dir.sync().unwrap();
-    dir
-}
-
-fn image_of_small_store() -> (Vec<u8>, Seq) {
-    let (dir, mut state) = (SimDir::new(), State::new(0, 1));
-    let count = small_store(&dir, &mut state);
-    (dir.content(FILE).unwrap(), count)
+/// Every `n`-th case of a test that runs all of them at the full budget.
+fn step() -> usize {
+    usize::try_from(100 / budget_percent()).unwrap()
 }
 
 #[test]
 fn any_wrong_byte_costs_its_frame_and_nothing_else() {
-    let (image, count) = image_of_small_store();
-    let used = image.len() - image.iter().rev().take_while(|b| **b == 0).count();
-    let used = used.next_multiple_of(4096);
-    let step = (100 / budget_percent().max(1)).max(1) as usize;
-    let mut cases = 0;
-    for at in (0..used).step_by(step) {
-        for value in [0, image[at] ^ 0xff] {
-            if value == image[at] {
+    let image = Image::new(true);
+    let (mut cases, mut outcomes) = (0, BTreeMap::<_, u64>::new());
+    for at in (0..FILE_BYTES).step_by(step()) {
+        let was = image.bytes[at];
+        // A never written byte cannot be zeroed; where a zero is written 0xff and a flipped bit differ.
+        for value in [was ^ 1 << (at % 8), 0, 0xff] {
+            if value == was {
                 continue;
             }
-            let mut bad = image.clone();
-            bad[at] = value;
-            let (mut store, recovered) = open(&copy_of(&bad));
-            let (rows, lost, weight) = read(&mut store);
-            assert!(rows.iter().all(|r| *r == plain(r.seq)), "byte {at}: a wrong row");
-            assert!(rows.windows(2).all(|w| w[0].seq < w[1].seq), "byte {at}: order");
-            let missing = count - rows.len() as u64;
-            assert!(missing <= 60, "byte {at}: {missing} rows of other frames are gone");
-            if recovered.clean {
-                assert_eq!((lost, weight), (missing, 2 * missing), "byte {at}");
-            } else {
-                // Only the frame with the close mark, and what grew into it, can make the stop look unclean.
-                assert!(missing <= 1, "byte {at}: {missing} missing, {recovered:?}");
+            let dir = image.with(at, &[value]);
+            let verdict = image
+                .judge(&dir, |seq| image.touches(at / PAGE, seq))
+                .unwrap_or_else(|e| panic!("byte {at} from {was} to {value}: {e}"));
+            // The frame with the close mark has an older copy without it.
+            assert!(
+                verdict.clean || verdict.tail_uncertain || verdict.reported,
+                "byte {at} from {was} to {value}: {verdict:?}"
+            );
+            if cases % 8 == 0 {
+                image.goes_on(&dir).unwrap_or_else(|e| panic!("byte {at} from {was} to {value}: {e}"));
             }
+            *outcomes.entry((verdict.missing > 0, verdict.clean)).or_default() += 1;
             cases += 1;
         }
     }
-    println!("executed ring.wrong_bytes: {cases} cases");
+    println!("executed ring.wrong_bytes: {cases} cases, (missing, clean): {outcomes:?}");
+    assert!(outcomes.contains_key(&(true, true)) && outcomes.contains_key(&(false, false)), "{outcomes:?}");
 }
 
 #[test]
 fn any_wrong_page_costs_its_frames_and_goes_to_bad() {
-    let (image, count) = image_of_small_store();
-    let (mut kept, mut set_aside) = (BTreeSet::new(), 0);
-    for page in 0..40 {
+    let image = Image::new(true);
+    let mut outcomes = BTreeMap::<_, u64>::new();
+    for page in 0..FILE_BYTES / PAGE {
         for fill in [0x00, 0xff, 0x5a] {
-            let mut bad = image.clone();
-            bad[page * 4096..(page + 1) * 4096].fill(fill);
-            let dir = copy_of(&bad);
-            let (mut store, recovered) = open(&dir);
-            let (rows, lost, _) = read(&mut store);
-            let missing = count - rows.len() as u64;
-            if recovered.clean {
-                assert_eq!(lost, missing, "page {page}");
-            }
-            if lost > 0 {
-                assert!(dir.names().iter().any(|name| name.starts_with("bad/")), "page {page}");
-                set_aside += 1;
-            }
-            assert!(missing <= 60, "page {page}: {missing}");
-            kept.insert(missing);
+            let dir = image.with(page * PAGE, &[fill; PAGE]);
+            let verdict = image.judge(&dir, |seq| image.touches(page, seq));
+            let verdict = verdict.unwrap_or_else(|e| panic!("page {page}: {e}"));
+            image.goes_on(&dir).unwrap_or_else(|e| panic!("page {page}: {e}"));
+            *outcomes.entry(verdict.missing).or_default() += 1;
         }
     }
-    assert!(set_aside > 10 && kept.len() > 3, "{set_aside} set aside, missing {kept:?}");
+    assert!(outcomes.len() > 3, "{outcomes:?}");
 }
 
 #[test]
 fn a_file_cut_anywhere_opens_and_keeps_what_lies_before_the_cut() {
-    let (image, count) = image_of_small_store();
-    let mut last = 0;
-    for cut in (0..image.len().min(160 * 1024)).step_by(1024) {
-        let dir = copy_of(&image[..cut]);
-        let (mut store, recovered) = open(&dir);
-        let (rows, _, _) = read(&mut store);
-        assert!(rows.iter().all(|r| *r == plain(r.seq)));
-        assert!(rows.len() >= last, "cut at {cut}: {} rows, {last} before", rows.len());
-        last = rows.len();
-        assert!(!recovered.damage.is_empty(), "cut at {cut}");
-        // And it goes on.
-        let next = recovered.highest_seq[0].max(recovered.state.lane[0].next) + 1;
-        let mut state = recovered.state;
-        commit(&mut store, &mut state, &[plain(next)]);
-        assert_eq!(read(&mut store).0.last().unwrap().seq, next, "cut at {cut}");
+    let image = Image::new(true);
+    let (mut last, mut cases) = (0, 0);
+    for cut in (0..FILE_BYTES).step_by(step()) {
+        let dir = image.cut(cut);
+        let verdict =
+            image.judge(&dir, |seq| (cut / PAGE..FILE_BYTES / PAGE).any(|page| image.touches(page, seq)));
+        let verdict = verdict.unwrap_or_else(|e| panic!("cut at {cut}: {e}"));
+        assert!(verdict.reported, "cut at {cut}: {verdict:?}");
+        let kept = image.rows.len() as u64 - verdict.missing;
+        assert!(kept >= last, "cut at {cut}: {kept} rows, {last} before");
+        last = kept;
+        if cases % 8 == 0 {
+            image.goes_on(&dir).unwrap_or_else(|e| panic!("cut at {cut}: {e}"));
+        }
+        cases += 1;
     }
-    assert_eq!(last as u64, count);
+    assert_eq!(last, image.rows.len() as u64);
+    println!("executed ring.cuts: {cases} cases");
+}
+
+#[test]
+fn both_copies_of_the_last_frame_damaged_after_a_kill_are_a_loss_that_is_counted() {
+    let image = Image::new(false);
+    let pages: Vec<usize> =
+        (0..FILE_BYTES / PAGE).filter(|page| image.touches(*page, image.last_seq() - 1)).collect();
+    let [one, other] = pages[..] else { panic!("the last frame lies on pages {pages:?}") };
+    let dir = image.with(one * PAGE + 200, &[0x5a; 8]);
+    assert!(dir.damage(FILE, (other * PAGE + 200) as u64, &[0x5a; 8]));
+    let (mut store, found) = open(&dir);
+    let (rows, lost, _) = read(&mut store);
+    assert_eq!(
+        rows.len() as u64 + lost,
+        image.rows.len() as u64 - 1,
+        "all but the last commit is accounted for"
+    );
+    assert!(lost > 0 && found.tail_uncertain, "{found:?}");
+    drop(store);
+    image.goes_on(&dir).unwrap();
 }
 
 #[test]
 fn without_superblocks_the_ring_is_found_again_and_with_nothing_left_it_starts_anew() {
-    let (image, count) = image_of_small_store();
-    let mut bad = image.clone();
-    bad[..SEGMENTS_AT].fill(0x33);
-    let dir = copy_of(&bad);
+    let image = Image::new(true);
+    let dir = image.with(0, &[0x33; SEGMENTS_AT]);
     let (mut store, recovered) = open(&dir);
     assert_eq!(recovered.state.gateway, options().gateway);
     assert!(recovered.state.epoch > 2);
-    assert_eq!(read(&mut store).0.len() as u64, count);
+    assert_eq!(read(&mut store).0, image.rows);
 
-    let dir = copy_of(&vec![0x33; image.len()]);
+    let dir = dir_with(FILE, &vec![0x33; FILE_BYTES]);
     let (mut store, recovered) = open(&dir);
     assert!(dir.names().contains(&"bad/queue.ring.1".to_owned()), "{:?}", dir.names());
     assert!(!recovered.clean && recovered.damage.len() == 1, "{recovered:?}");
@@ -198,14 +128,15 @@ fn without_superblocks_the_ring_is_found_again_and_with_nothing_left_it_starts_a
 
 #[test]
 fn a_frame_inside_a_payload_and_frames_of_an_earlier_life_are_never_taken_for_rows() {
-    let (image, count) = image_of_small_store();
+    let image = Image::new(true);
+    let (first, count) = (image.rows[0].seq, image.last_seq());
     // The attacker knows everything: the payload is whole valid frames of this very store, at every alignment.
-    let frames = &image[SEGMENTS_AT..SEGMENTS_AT + 6 * 4096];
-    let dir = copy_of(&image);
+    let frames = &image.bytes[SEGMENTS_AT..SEGMENTS_AT + 6 * PAGE];
+    let dir = image.copy();
     let (mut store, recovered) = open(&dir);
     let mut state = recovered.state;
     let mut expected = count;
-    for shift in [0, 1, 136, 4096 - 136, 4000] {
+    for shift in [0, 1, 136, PAGE - 136, 4000] {
         for piece in frames[shift..].chunks(7900) {
             expected += 1;
             commit(&mut store, &mut state, &[row(expected, piece.to_vec())]);
@@ -213,22 +144,22 @@ fn a_frame_inside_a_payload_and_frames_of_an_earlier_life_are_never_taken_for_ro
     }
     drop(store);
     let mut broken = dir.content(FILE).unwrap();
-    let (mut store, _) = open(&copy_of(&broken));
-    assert_eq!(read(&mut store).0.len() as u64, expected);
+    let (mut store, _) = open(&dir_with(FILE, &broken));
+    assert_eq!(read(&mut store).0.len() as u64, expected + 1 - first);
     // With every first page of the new frames broken, what is left are payload pages: none may pass for a frame.
-    for page in broken[SEGMENTS_AT..].chunks_mut(4096) {
+    for page in broken[SEGMENTS_AT..].chunks_mut(PAGE) {
         if page.starts_with(b"EDGF") && u64::from_le_bytes(page[72..80].try_into().unwrap()) > count {
             page[..64].fill(0);
         }
     }
-    let (mut store, _) = open(&copy_of(&broken));
-    assert_eq!(read(&mut store).0.iter().map(|r| r.seq).collect::<Vec<_>>(), (1..=count).collect::<Vec<_>>());
+    let (mut store, _) = open(&dir_with(FILE, &broken));
+    assert_eq!(read(&mut store).0, image.rows);
 
     // Pages of the old image planted behind the log's end: the same slot, the same life, but replaced since.
     let mut ghosts = dir.content(FILE).unwrap();
-    ghosts[SEGMENTS_AT + 60 * 1024..SEGMENTS_AT + 64 * 1024]
-        .copy_from_slice(&image[SEGMENTS_AT + 4096..][..4096]);
-    let (mut store, _) = open(&copy_of(&ghosts));
+    ghosts[SEGMENTS_AT + SEGMENT - PAGE..SEGMENTS_AT + SEGMENT]
+        .copy_from_slice(&image.bytes[SEGMENTS_AT + PAGE..][..PAGE]);
+    let (mut store, _) = open(&dir_with(FILE, &ghosts));
     let rows = read(&mut store).0;
     assert!(rows.windows(2).all(|w| w[0].seq < w[1].seq));
     assert!(rows.iter().filter(|r| r.seq <= count).all(|r| *r == plain(r.seq)));
@@ -257,10 +188,10 @@ fn consumers_survive_the_loss_of_any_page() {
     }
     store.commit(&[Change::Closed], &state).unwrap();
     let image = dir.content(FILE).unwrap();
-    for page in 2..image.len() / 4096 {
+    for page in 2..image.len() / PAGE {
         let mut bad = image.clone();
-        bad[page * 4096..(page + 1) * 4096].fill(0xaa);
-        let (_, recovered) = open(&copy_of(&bad));
+        bad[page * PAGE..(page + 1) * PAGE].fill(0xaa);
+        let (_, recovered) = open(&dir_with(FILE, &bad));
         assert_eq!(recovered.state.consumers.len(), 1, "page {page}: {:?}", recovered.damage);
     }
 }

@@ -88,7 +88,9 @@ impl Place {
     pub(crate) fn recovered(mut pos: Position, lane: Usage) -> Place {
         pos.floor = pos.floor.max(1);
         let done = pos.delivered.saturating_add(pos.dropped.iter().sum());
-        let queued = pos.accepted.saturating_sub(done);
+        // Whatever was read from a disk: what is done was once accepted.
+        pos.accepted = pos.accepted.max(done);
+        let queued = pos.accepted - done;
         let cursor = pos.floor;
         // Exact if it wants every row of the lane, as the slowest consumer does.
         let share = u128::from(lane.bytes) * u128::from(queued) / u128::from(lane.weight.max(1));

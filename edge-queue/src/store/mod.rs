@@ -30,6 +30,8 @@ pub mod memory;
 mod redb;
 #[cfg(feature = "ring")]
 mod ring;
+#[cfg(any(feature = "ring", feature = "redb"))]
+mod sane;
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
 #[cfg(feature = "ring")]
@@ -88,7 +90,8 @@ pub struct Lost {
     pub last: Seq,
     /// How many rows are gone.
     pub rows: u64,
-    /// Their weight, exact where the neighbours' headers are readable, else equal to `rows`.
+    /// Their weight: exact where the neighbours' headers are readable; of a frame that was partly given up already, its
+    /// share by rows.
     pub weight: u64,
 }
 

@@ -12,6 +12,7 @@ use crate::medium::Dir;
 use crate::row::{LANES_MAX, Seq};
 use crate::state::State;
 use crate::store::Options;
+use crate::store::sane::NUMBER_MAX;
 
 pub(super) const ROWS: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("rows");
 pub(super) const HEAD: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("head");
@@ -221,7 +222,8 @@ fn highest(db: &Database) -> Result<[Seq; LANES_MAX], Trouble> {
     let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
     let mut highest = [0; LANES_MAX];
     for (lane, slot) in (0u8..).zip(&mut highest) {
-        let mut range = table.range((lane, 0)..=(lane, Seq::MAX)).map_err(redb::Error::from)?;
+        // A key above is no row's, whatever page it is read from.
+        let mut range = table.range((lane, 0)..=(lane, NUMBER_MAX)).map_err(redb::Error::from)?;
         if let Some(last) = range.next_back() {
             *slot = last.map_err(redb::Error::from)?.0.value().1;
         }

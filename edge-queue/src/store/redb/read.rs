@@ -146,12 +146,14 @@ fn look_back(db: &Database, lane: Lane, from: Seq, removed: Totals) -> Result<(S
     for entry in table.range((lane.0, 0)..(lane.0, from)).map_err(redb::Error::from)?.rev() {
         let (_, value) = entry.map_err(redb::Error::from)?;
         match decode_row(value.value()) {
-            Ok(found) => {
+            Ok(found) if found.row.lane == lane && found.row.seq < from => {
                 // Damaged ones in between belong to whoever reads there.
                 let rows = found.totals.rows.saturating_add(damaged);
                 let weight = found.totals.weight.saturating_add(damaged);
                 return Ok((from.saturating_sub(1), Totals { rows, weight }));
             }
+            // A damaged page can lead to rows that were not asked for.
+            Ok(_) => {}
             Err(_) => damaged = damaged.saturating_add(1),
         }
     }

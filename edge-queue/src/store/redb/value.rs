@@ -7,12 +7,15 @@ use bytes::Bytes;
 
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
+use crate::store::sane;
 use crate::time::{Expiry, Stamp};
 
 /// Version of the values' layout.
 pub(super) const FORMAT: u32 = 1;
 pub(super) const ROW_MAGIC: [u8; 4] = *b"EQr1";
 pub(super) const HEAD_MAGIC: [u8; 4] = *b"EQh1";
+/// Every open raises the epoch: one at its end could not be.
+const EPOCH_MAX: u32 = u32::MAX / 2;
 /// Magic, checksum and length.
 pub(super) const PREFIX_BYTES: usize = 12;
 
@@ -66,6 +69,9 @@ pub(super) fn encode_row(row: &StoredRow, totals: Totals) -> Vec<u8> {
 pub(super) fn decode_row(value: &[u8]) -> Result<RowValue, Bad> {
     let mut r = Reader::open(value, ROW_MAGIC)?;
     let (lane, seq, epoch) = (Lane(r.u8()?), r.u64()?, r.u32()?);
+    if !sane::seq(seq) || epoch >= EPOCH_MAX {
+        return Err(Bad::Damaged);
+    }
     let totals = Totals { rows: r.u64()?, weight: r.u64()? };
     let stamp = Stamp { boot_id: r.u128()?, up_ms: r.u64()?, wall_ms: r.i64()?, synced: r.u8()? != 0 };
     let (has_ttl, ttl) = (r.u8()? != 0, r.u64()?);
@@ -122,6 +128,9 @@ pub(super) fn decode_head(value: &[u8]) -> Result<Head, Bad> {
         let (next, floor) = (r.u64()?, r.u64()?);
         *lane = LaneState { next, floor, rows: r.u64()?, weight: r.u64()?, bytes: r.u64()? };
     }
+    if state.epoch >= EPOCH_MAX || !state.lane.iter().all(sane::lane) {
+        return Err(Bad::Damaged);
+    }
     for _ in 0..r.u32()? {
         let name = String::from_utf8(r.blob()?.to_vec()).map_err(|_| Bad::Damaged)?;
         let mut lanes: [Position; LANES_MAX] = std::array::from_fn(|_| Position::default());
@@ -166,7 +175,7 @@ fn decode_position(r: &mut Reader<'_>) -> Result<Position, Bad> {
         let reason = Reason::from_code(r.u8()?).ok_or(Bad::Damaged)?;
         position.gaps.push(GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason });
     }
-    Ok(position)
+    if sane::position(&position) { Ok(position) } else { Err(Bad::Damaged) }
 }
 
 struct Writer(Vec<u8>);

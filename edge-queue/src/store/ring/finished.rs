@@ -33,6 +33,11 @@ impl Finished {
         *known = head.synced.max(*known);
     }
 
+    /// Whether the frame's commit is known to have been synced.
+    pub(super) fn proves(&self, head: &Head) -> bool {
+        self.0.get(&head.epoch).is_some_and(|upto| *upto >= head.commit)
+    }
+
     /// The torn parts among a lane's frames, which come in order. `closed`: the run that closed the ring last, all of
     /// whose commits ended.
     pub(super) fn torn<'a>(

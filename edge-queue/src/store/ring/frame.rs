@@ -11,6 +11,7 @@ use super::bytes::{Reader, set};
 use super::layout::{FIRST_ROOM, FORMAT, HEAD, MARK, NEXT_ROOM, PAGE, pages_for, room_of};
 use crate::flaw::{Flaw, planted};
 use crate::row::Seq;
+use crate::store::sane::NUMBER_MAX;
 
 const MAGIC: &[u8; 4] = b"EDGF";
 const MARK_MAGIC: &[u8; 4] = b"edg+";
@@ -169,21 +170,30 @@ impl Head {
         self.pages as usize == pages_for(body)
             && body <= room_of(self.pages as usize)
             && self.base <= self.counter
-            && self.counter < u64::MAX / 2
-            && self.commit < u64::MAX / 2
-            && self.last_seq < u64::MAX / 2
+            && self.counter <= NUMBER_MAX
+            && self.commit <= NUMBER_MAX
+            && self.generation <= NUMBER_MAX
+            && self.epoch < u32::MAX / 2
+            && self.last_seq <= NUMBER_MAX
             && self.first_seq <= self.last_seq.saturating_add(1)
-            && self.rows_before < u64::MAX / 2
-            && self.weight_before < u64::MAX / 2
-            && self.weight < u64::MAX / 2
+            && self.rows_before <= NUMBER_MAX
+            && self.weight_before <= NUMBER_MAX
+            && self.weight <= NUMBER_MAX
     }
 
-    /// Whether what a header looks like at first sight, without its CRC, belongs to this life of this slot: a torn
-    /// write shows itself so.
-    pub(super) fn resembles(page: &[u8], gateway: u64, slot: u32, generation: u64) -> bool {
-        page.get(..4) == Some(MAGIC)
-            && Head::fields(page)
-                .is_some_and(|h| h.gateway == gateway && h.slot == slot && h.generation == generation)
+    /// Whether a page without a whole header shows one that `last`'s run wrote behind it, in the same life of the slot: a
+    /// torn write does, and so does a damaged header, whichever one of its bytes is wrong.
+    pub(super) fn resembles(page: &[u8], last: &Head, epoch: u32) -> bool {
+        let at = |from: usize, value: &[u8]| page.get(from..from + value.len()) == Some(value);
+        let signs = [
+            at(0, MAGIC),
+            at(12, &last.slot.to_le_bytes()),
+            at(16, &last.gateway.to_le_bytes()),
+            at(24, &last.generation.to_le_bytes()),
+        ];
+        let commit = page.get(40..48).and_then(|bytes| Reader::new(bytes).u64());
+        let newer = at(32, &epoch.to_le_bytes()) || commit.is_some_and(|commit| commit > last.commit);
+        newer && signs.iter().filter(|same| **same).count() >= signs.len() - 1
     }
 
     /// Whether the frame's bytes (all of its pages, this header first) are whole.
@@ -202,6 +212,11 @@ impl Head {
     pub(super) fn weight_after(&self) -> u64 {
         self.weight_before + self.weight
     }
+}
+
+/// Whether a page is the `n`-th of a frame, as its mark says.
+pub(super) fn is_further_page(page: &[u8], n: u32) -> bool {
+    page.get(..4) == Some(MARK_MAGIC) && page.get(4..MARK) == Some(&n.to_le_bytes())
 }
 
 /// CRC over the header's fields and everything behind the header.
@@ -281,6 +296,23 @@ pub(super) mod tests {
             // The four reserved bytes behind the header's CRC are covered by the body's.
             assert!(!whole || (HEAD_CRC_AT + 4..HEAD).contains(&at), "byte {at}");
         }
+    }
+
+    #[test]
+    fn a_header_with_one_wrong_byte_still_resembles_its_life_and_another_life_does_not() {
+        let mut frame = Vec::new();
+        let head = sample().seal(&[7; 100], &mut frame);
+        let last = Head { commit: head.commit - 1, ..head };
+        let resembles = |page: &[u8]| Head::resembles(page, &last, head.epoch);
+        for at in 0..HEAD {
+            let mut bad = frame.clone();
+            bad[at] = !bad[at];
+            assert!(resembles(&bad), "byte {at}");
+        }
+        let other = Head { slot: head.slot + 1, generation: head.generation + 1, ..last };
+        assert!(!Head::resembles(&frame, &other, head.epoch));
+        assert!(!Head::resembles(&frame, &head, head.epoch + 1), "older than the last");
+        assert!(!resembles(&[0; PAGE]));
     }
 
     #[test]

@@ -123,6 +123,17 @@ impl Geometry {
             && self.segments.iter().take(lanes).all(|n| (1..=u32::MAX / 8).contains(n))
     }
 
+    /// This geometry without the slots that lie wholly beyond `len`, one per lane at least: nothing is in them, and a
+    /// made-up number must not cost time and memory.
+    pub(super) fn within(mut self, len: u64) -> Geometry {
+        let mut left = len.saturating_sub(SEGMENTS_AT).div_ceil(u64::from(self.segment_bytes).max(1));
+        for count in self.segments.iter_mut().take(usize::from(self.lanes)) {
+            *count = u32::try_from(left).unwrap_or(u32::MAX).min(*count).max(1);
+            left = left.saturating_sub(u64::from(*count));
+        }
+        self
+    }
+
     /// Pages per segment.
     pub(super) fn pages(&self) -> u32 {
         self.segment_bytes / PAGE as u32
@@ -172,6 +183,16 @@ mod tests {
         assert_eq!(g.segment_bytes, 65_536);
         let g = Geometry::of(&options(1, [1 << 20, 0, 0, 0], 256 << 10));
         assert!(room_of(g.pages() as usize) > (256 << 10) + RECORD_OVERHEAD as usize);
+    }
+
+    #[test]
+    fn slots_beyond_the_end_of_the_file_are_forgotten_and_no_other() {
+        let g = Geometry { segment_bytes: 65_536, lanes: 2, segments: [5, 1 << 28, 0, 0] };
+        assert_eq!(g.within(u64::MAX), g);
+        assert_eq!(g.within(SEGMENTS_AT + 7 * 65_536).segments, [5, 2, 0, 0]);
+        assert_eq!(g.within(SEGMENTS_AT + 7 * 65_536 + 1).segments, [5, 3, 0, 0]);
+        assert_eq!(g.within(SEGMENTS_AT + 65_536).segments, [1, 1, 0, 0]);
+        assert_eq!(g.within(0).segments, [1, 1, 0, 0]);
     }
 
     #[test]

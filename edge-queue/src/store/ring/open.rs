@@ -6,7 +6,9 @@ use std::io;
 use super::RingStore;
 use super::aside::{Aside, move_file};
 use super::frame::{Head, Kind, into_body};
-use super::layout::{FILE, FILE_NEW, FORMAT, FRAME_PAGES_MAX, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};
+use super::layout::{
+    FILE, FILE_NEW, FORMAT, FRAME_PAGES_MAX, Geometry, PAGE, READ_BYTES, SEGMENT_STEP, SEGMENTS_AT,
+};
 use super::rebuild::rebuild;
 use super::scan::Scan;
 use super::segment::Look;
@@ -36,7 +38,7 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(source) => return Err(OpenError::Io { op: "open", source }),
     };
-    let Some((medium, superblock)) = existing else {
+    let Some((medium, mut superblock)) = existing else {
         if dir.open(FILE).is_ok() {
             let name =
                 move_file(dir.as_ref(), FILE).map_err(|source| OpenError::Io { op: "rename", source })?;
@@ -44,6 +46,10 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
         }
         return fresh(dir, wanted, options, damage);
     };
+    if superblock.geometry != wanted {
+        let len = medium.len().map_err(|source| OpenError::Io { op: "read", source })?;
+        superblock.geometry = superblock.geometry.within(len);
+    }
     let geometry = superblock.geometry;
     if geometry != wanted {
         // Before anything is written: with the old limits the next open finds what this one found.
@@ -226,6 +232,11 @@ fn recover(
         pages.read(head.slot, placed.page, &mut bytes);
         let name = format!("ring-e{}-lane{}-frame{}", scan.epoch, head.lane, head.counter);
         aside.keep(dir.as_ref(), &name, &bytes);
+    }
+    for slot in &scan.foreign {
+        let mut bytes = vec![0; READ_BYTES];
+        pages.read(*slot, 0, &mut bytes);
+        aside.keep(dir.as_ref(), &format!("ring-e{}-segment{slot}", scan.epoch), &bytes);
     }
     let copies = copies(&pages, &mut scan);
     // A medium that does not answer is no damage: nothing was written yet, and the next open finds everything.

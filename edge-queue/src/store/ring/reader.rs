@@ -68,6 +68,10 @@ impl Reader {
         let mut at = from.max(log.floor);
         let mut room = Room { rows: limit.rows.max(1), bytes: limit.bytes, first: true };
         let first = log.segments.iter().rposition(|s| s.start.highest < at).unwrap_or(0);
+        if let Some(oldest) = log.segments.first().filter(|oldest| at <= oldest.start.highest) {
+            self.report(source, log.lane, oldest, &before(oldest, at), at, &mut chunk);
+            at = oldest.start.highest.saturating_add(1);
+        }
         for (n, segment) in log.segments.iter().enumerate().skip(first) {
             self.load_index(source, log, n, segment);
             if source.look.pages.is_down() {
@@ -211,7 +215,7 @@ impl Reader {
         let first = gap.seqs.0.max(at);
         let span = gap.seqs.1.saturating_sub(first).saturating_add(1);
         let rows = missing.min(span);
-        let weight = if rows == missing { missing_weight } else { rows };
+        let weight = share(missing_weight, rows, missing).max(rows);
         chunk.lost.push(Lost { first, last: gap.seqs.1.max(first), rows, weight });
         let pages = gap.pages.1.saturating_sub(gap.pages.0).clamp(1, FRAME_PAGES_MAX as u32);
         let mut bytes = vec![0; pages as usize * PAGE];
@@ -225,6 +229,28 @@ impl Reader {
 fn overlap(a: (u64, u64), b: (u64, u64)) -> u64 {
     let end = a.0.saturating_add(a.1).min(b.0.saturating_add(b.1));
     end.saturating_sub(a.0.max(b.0))
+}
+
+/// What `rows` of `all` rows weigh: exact when it is all of them, or when all weigh the same.
+fn share(weight: u64, rows: u64, all: u64) -> u64 {
+    let part = u128::from(weight) * u128::from(rows) / u128::from(all.max(1));
+    u64::try_from(part).unwrap_or(weight)
+}
+
+/// Segments are given up oldest first and only below the floor: rows wanted from before the oldest that is there are
+/// gone with theirs. Nobody knows which of these numbers were rows.
+fn before(oldest: &Segment, at: Seq) -> Gap {
+    let start = &oldest.start;
+    let rows = start.highest.saturating_sub(at).saturating_add(1).min(start.rows);
+    Gap {
+        frames: (0, start.next.saturating_sub(1)),
+        seqs: (at, start.highest),
+        rows,
+        weight: rows.min(start.weight),
+        rows_before: start.rows.saturating_sub(rows),
+        weight_before: start.weight.saturating_sub(rows),
+        pages: (0, 1),
+    }
 }
 
 /// A frame whose header is good and whose body is not.

@@ -10,6 +10,7 @@ use super::bytes::{Reader, put_bytes, put_signed, put_varint};
 use super::snapshot::{get_position, put_position};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState};
+use crate::store::sane;
 use crate::time::{Expiry, Stamp};
 
 /// First byte of a row: which fields follow. The top bit is clear.
@@ -199,7 +200,7 @@ impl Cursor {
     }
 
     fn row<'a>(&mut self, flags: u8, r: &mut Reader<'a>) -> Option<Record<'a>> {
-        let seq = self.before.seq.checked_add(r.varint()?)?;
+        let seq = self.before.seq.checked_add(r.varint()?).filter(|seq| sane::seq(*seq))?;
         let synced = flags & SYNCED != 0;
         let stamp = if flags & STAMP != 0 {
             Stamp { boot_id: r.u128()?, up_ms: r.varint()?, wall_ms: r.signed()?, synced }
@@ -264,13 +265,14 @@ pub(super) fn get_change(body: &[u8], tag: u8) -> Option<Change> {
 
 /// Decodes a lane's figures.
 pub(super) fn get_lane(r: &mut Reader<'_>) -> Option<LaneState> {
-    Some(LaneState {
+    let lane = LaneState {
         next: r.varint()?,
         floor: r.varint()?,
         rows: r.varint()?,
         weight: r.varint()?,
         bytes: r.varint()?,
-    })
+    };
+    Some(lane).filter(sane::lane)
 }
 
 #[cfg(test)]
@@ -296,8 +298,8 @@ mod tests {
             row(7, stamp(1, 10, 1000, false), None, 1, b"a"),
             row(8, stamp(1, 20, 1010, false), Some(u64::MAX), u32::MAX, b""),
             row(9, stamp(1, 15, i64::MIN, false), None, 1, b"ccc"),
-            row(1 << 60, stamp(u128::MAX, u64::MAX, i64::MAX, true), Some(0), 2, b"dd"),
-            row((1 << 60) + 1, stamp(u128::MAX, 0, i64::MIN, true), None, 1, b"e"),
+            row((1 << 60) - 1, stamp(u128::MAX, u64::MAX, i64::MAX, true), Some(0), 2, b"dd"),
+            row(1 << 60, stamp(u128::MAX, 0, i64::MIN, true), None, 1, b"e"),
         ]
     }
 

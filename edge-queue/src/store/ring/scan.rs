@@ -30,6 +30,8 @@ pub(super) struct Scan {
     pub(super) damage: Vec<String>,
     /// Broken frames, to be set aside.
     pub(super) broken: Vec<Placed>,
+    /// Slots with pages that belong elsewhere, to be set aside.
+    pub(super) foreign: Vec<u32>,
     /// After an unclean stop: frames nobody knows to be durable although they can be read. Their sync may have failed,
     /// and after that Linux shows pages that are not on the medium. A later commit in the same segment proves that
     /// the one before it was synced, so it is the last commit of each lane only.
@@ -71,6 +73,7 @@ impl Scan {
             waived: waived.to_vec(),
             damage: Vec::new(),
             broken: Vec::new(),
+            foreign: Vec::new(),
             unproven: Vec::new(),
             cut_off: Vec::new(),
             finished: Finished::default(),
@@ -160,6 +163,11 @@ impl Scan {
             match look.segment(slot, lane) {
                 Slot::Blank => log.free.put_blank(slot),
                 Slot::Unknown => log.free.put_written(slot),
+                Slot::Foreign => {
+                    self.damage.push(format!("lane {lane}: segment {slot} holds pages of another place"));
+                    self.foreign.push(slot);
+                    log.free.put_written(slot);
+                }
                 Slot::Used(segment) => found.push(segment),
                 Slot::Headless(segment) => {
                     self.headless.push((lane, segment));
@@ -199,6 +207,8 @@ impl Scan {
                 self.commit = self.commit.max(head.commit);
                 self.finished.note(head);
             }
+            // A body may be broken; what its header says of earlier commits is as good as any.
+            frames.broken.iter().for_each(|placed| self.finished.note(&placed.head));
             end = Some(segment.start);
             scanned.push((*segment, frames));
             // One more than the changes need: the last commit may have begun in the segment before.
@@ -258,9 +268,10 @@ impl Scan {
             at = segment.start;
         }
         let next = frames.good.iter().map(Placed::end).max().unwrap_or(0);
-        if !clean {
+        at = self.after_synced(frames, at);
+        if let Some(epoch) = unclean {
             let torn = frames.broken.iter().any(|p| p.head.counter >= at.next);
-            self.tail_uncertain |= torn || resembles_torn(look, segment, next, frames);
+            self.tail_uncertain |= torn || resembles_torn(look, segment, next, frames, epoch);
         }
         self.note_broken(end.lane, segment, frames, if clean { u64::MAX } else { at.next });
         let Some(log) = self.lanes.get_mut(usize::from(end.lane)) else { return };
@@ -282,6 +293,14 @@ impl Scan {
         }
     }
 
+    /// The end, or behind a broken frame after it that was synced: that is a loss even there, since both copies of a grown
+    /// frame can be damaged.
+    fn after_synced(&self, frames: &Frames, at: Counters) -> Counters {
+        let heads = frames.broken.iter().map(|placed| &placed.head);
+        let lost = heads.filter(|head| head.base >= at.next && self.finished.proves(head));
+        lost.max_by_key(|head| head.counter).map_or(at, Counters::after)
+    }
+
     /// Reports frames whose header is good and whose body is not, unless they do not count: replaced by later ones,
     /// forgiven, or not below `below`.
     fn note_broken(&mut self, lane: u8, segment: &Segment, frames: &Frames, below: u64) {
@@ -299,15 +318,15 @@ impl Scan {
     }
 }
 
-/// Whether the pages behind the end look like a write that did not come through.
-fn resembles_torn(look: Look<'_>, segment: &Segment, from: u32, frames: &Frames) -> bool {
-    let mut window = Window::new(look.pages, segment.slot, 4 * super::layout::PAGE);
-    (from..look.geometry.pages().min(from.saturating_add(4))).any(|page| {
-        let known = |p: &Placed| p.page == page;
+/// Whether a page that no frame lies on looks like a write behind the end that did not come through. It can lie before
+/// the end: copies of a grown frame take turns.
+fn resembles_torn(look: Look<'_>, segment: &Segment, next: u32, frames: &Frames, epoch: u32) -> bool {
+    let Some(last) = frames.good.last() else { return false };
+    let mut window = Window::new(look.pages, segment.slot, super::layout::READ_BYTES);
+    let taken = |page: u32| frames.good.iter().any(|p| (p.page..p.end()).contains(&page));
+    (0..look.geometry.pages().min(next.saturating_add(4))).filter(|page| !taken(*page)).any(|page| {
         let bytes = window.page(page);
-        Head::decode(bytes).is_none()
-            && Head::resembles(bytes, look.gateway, segment.slot, segment.generation)
-            && !frames.good.iter().any(known)
+        Head::decode(bytes).is_none() && Head::resembles(bytes, &last.head, epoch)
     })
 }
 

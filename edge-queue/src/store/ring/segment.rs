@@ -14,6 +14,9 @@ use super::layout::{Geometry, PAGE, READ_BYTES};
 use super::window::{Pages, Window};
 use crate::row::Seq;
 
+/// A page of a slot that was never written.
+const ZEROS: [u8; PAGE] = [0; PAGE];
+
 /// Where a lane's log stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
@@ -186,12 +189,17 @@ impl Look<'_> {
         }
         let mut window = Window::new(self.pages, slot, READ_BYTES);
         let look_ahead = (READ_BYTES / PAGE) as u32;
-        if (0..look_ahead.min(self.geometry.pages())).all(|n| window.page(n).iter().all(|b| *b == 0)) {
+        if (0..look_ahead.min(self.geometry.pages())).all(|n| window.page(n) == ZEROS) {
             return Slot::Blank;
         }
         let mut best: Option<Head> = None;
+        let mut foreign = false;
         for n in 0..self.geometry.pages() {
-            let Some(head) = Head::decode(window.page(n)).filter(fits) else { continue };
+            let Some(head) = Head::decode(window.page(n)) else { continue };
+            if !fits(&head) {
+                foreign = true;
+                continue;
+            }
             let key = |h: &Head| (h.generation, std::cmp::Reverse((h.base, h.counter)));
             if best.as_ref().is_none_or(|b| key(&head) > key(b)) {
                 best = Some(head);
@@ -199,6 +207,7 @@ impl Look<'_> {
         }
         match best {
             Some(head) => Slot::Headless(Segment::of(&head)),
+            None if foreign => Slot::Foreign,
             None => Slot::Unknown,
         }
     }
@@ -211,6 +220,8 @@ pub(super) enum Slot {
     Blank,
     /// Bytes, but no frame.
     Unknown,
+    /// Whole frames, all of them of another slot, lane or ring: no power cut leaves that.
+    Foreign,
     /// A segment.
     Used(Segment),
     /// A segment whose first frame is damaged.

@@ -6,6 +6,7 @@ use super::layout::Geometry;
 use super::record::get_lane;
 use crate::row::LANES_MAX;
 use crate::state::{ConsumerState, GapRecord, Position, Reason, State};
+use crate::store::sane;
 
 /// Appends geometry and state. The geometry is there so that a lost superblock can be made again.
 pub(super) fn put_snapshot(out: &mut Vec<u8>, geometry: &Geometry, state: &State) {
@@ -103,7 +104,7 @@ pub(super) fn get_position(r: &mut Reader<'_>) -> Option<Position> {
     for _ in 0..r.len()? {
         position.gaps.push(get_gap(r)?);
     }
-    Some(position)
+    Some(position).filter(sane::position)
 }
 
 fn get_gap(r: &mut Reader<'_>) -> Option<GapRecord> {
@@ -133,10 +134,10 @@ mod tests {
         };
         let position = Position {
             floor: 12,
-            acked: [(14, 20), (30, 30), (u64::MAX - 1, u64::MAX)].into(),
+            acked: [(14, 20), (30, 30), (sane::NUMBER_MAX - 1, sane::NUMBER_MAX)].into(),
             accepted: 100,
             delivered: 60,
-            dropped: [0, 1, 2, 3, 4, u64::MAX],
+            dropped: [0, 1, 2, 3, 4, sane::NUMBER_MAX],
             gaps: vec![gap(Reason::Overflow), gap(Reason::Quarantined)],
         };
         let mut state = State::new(77, 2);

@@ -187,7 +187,9 @@ fn fields(page: &[u8]) -> Option<Superblock> {
             weight_before: r.u64()?,
         });
     }
-    geometry.is_sane().then_some(Superblock { counter, gateway, epoch, geometry, waived })
+    // They are raised by every open: one at its end could not be.
+    let sane = geometry.is_sane() && counter < u64::MAX / 2 && epoch < u32::MAX / 2;
+    sane.then_some(Superblock { counter, gateway, epoch, geometry, waived })
 }
 
 #[cfg(test)]

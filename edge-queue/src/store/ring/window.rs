@@ -7,8 +7,8 @@
 use std::cell::RefCell;
 use std::io;
 
-use super::frame::Head;
-use super::layout::{Geometry, PAGE, READ_BYTES};
+use super::frame::{Head, is_further_page};
+use super::layout::{FRAME_PAGES_MAX, Geometry, PAGE, READ_BYTES};
 use crate::medium::Medium;
 
 /// The pages of a ring.
@@ -66,6 +66,9 @@ impl<'a> Pages<'a> {
         if page.checked_add(head.pages).is_none_or(|end| end > self.geometry.pages()) {
             return false;
         }
+        if head.pages as usize > FRAME_PAGES_MAX && !self.ends_as_promised(head, page) {
+            return false;
+        }
         bytes.clear();
         bytes.resize(head.pages as usize * PAGE, 0);
         let mut at = page;
@@ -74,6 +77,17 @@ impl<'a> Pages<'a> {
             at += (piece.len() / PAGE) as u32;
         }
         Head::decode(bytes) == Some(*head) && head.is_whole(bytes)
+    }
+}
+
+impl Pages<'_> {
+    /// Whether a long frame's last page is there and is its own. Of overlapping claims to a page one at most is: without
+    /// this look a header could ask for any amount of memory, and many of them for any amount of time.
+    fn ends_as_promised(&self, head: &Head, page: u32) -> bool {
+        let Some(last) = head.pages.checked_sub(1) else { return false };
+        let mut bytes = [0; PAGE];
+        self.read(head.slot, page.saturating_add(last), &mut bytes);
+        is_further_page(&bytes, last)
     }
 }
 

@@ -1,0 +1,56 @@
+//! Which numbers from a disk may be believed. A good checksum says that somebody wrote them, not that they make sense; and
+//! what counts up from here must not reach the end of its type.
+#![deny(clippy::indexing_slicing)]
+
+use crate::row::Seq;
+use crate::state::{LaneState, Position};
+
+/// Above it nothing is believed: at a million rows a second a queue gets here in 36 000 years. Sums of a few stay far from
+/// the end of their type.
+pub(crate) const NUMBER_MAX: u64 = 1 << 60;
+
+/// Whether a row can have this number.
+pub(crate) fn seq(seq: Seq) -> bool {
+    (1..=NUMBER_MAX).contains(&seq)
+}
+
+/// Whether a lane can stand there.
+pub(crate) fn lane(lane: &LaneState) -> bool {
+    [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes].iter().all(|n| *n <= NUMBER_MAX)
+}
+
+/// Whether a consumer can stand there: small numbers, and ranges that ascend above the floor.
+pub(crate) fn position(position: &Position) -> bool {
+    let counters = [position.floor, position.accepted, position.delivered];
+    let mut below = position.floor;
+    counters.iter().chain(&position.dropped).all(|n| *n <= NUMBER_MAX)
+        && position.gaps.iter().all(|gap| gap.first_seq <= gap.last_seq && gap.last_seq <= NUMBER_MAX)
+        && position.gaps.iter().all(|gap| gap.count <= NUMBER_MAX)
+        && position.acked.iter().all(|(first, last)| {
+            let ascends = below <= *first && first <= last && *last <= NUMBER_MAX;
+            below = last.saturating_add(1);
+            ascends
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_at_their_end_and_ranges_that_cross_are_not_believed() {
+        assert!(seq(1) && !seq(0) && !seq(u64::MAX));
+        assert!(lane(&LaneState::default()));
+        assert!(!lane(&LaneState { next: u64::MAX, ..LaneState::default() }));
+        let at = |floor, acked: &[(Seq, Seq)]| Position {
+            floor,
+            acked: acked.iter().copied().collect(),
+            ..Position::default()
+        };
+        assert!(position(&at(5, &[(7, 9), (11, 11)])));
+        for wrong in [&[(4, 9)][..], &[(7, 6)], &[(7, 9), (9, 12)], &[(7, u64::MAX)]] {
+            assert!(!position(&at(5, wrong)), "{wrong:?}");
+        }
+        assert!(!position(&Position { dropped: [0, u64::MAX, 0, 0, 0, 0], ..Position::default() }));
+    }
+}
