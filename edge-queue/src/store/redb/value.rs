@@ -291,10 +291,10 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{Rng, fuzz_cases, mutate, seed};
 
-    #[test]
-    fn a_flipped_bit_anywhere_is_noticed() {
-        let row = StoredRow {
+    fn sample() -> StoredRow {
+        StoredRow {
             lane: Lane(1),
             seq: 7,
             epoch: 3,
@@ -305,7 +305,12 @@ mod tests {
             key: Bytes::from_static(b"k"),
             meta: Bytes::from_static(b"me"),
             payload: Bytes::from_static(b"payload"),
-        };
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_is_noticed() {
+        let row = sample();
         let totals = Totals { rows: 11, weight: 44 };
         let value = encode_row(&row, totals);
         assert_eq!(decode_row(&value), Ok(RowValue { row, totals }));
@@ -314,6 +319,43 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(decode_row(&bad), Err(Bad::Damaged), "bit {bit}");
         }
+    }
+
+    /// Promise 12: values changed anywhere, with good checksums.
+    #[test]
+    fn no_value_panics_or_invents_bytes() {
+        let (mut rng, cases) = (Rng::new(seed() ^ 2), fuzz_cases(200_000));
+        let mut state = State::new(77, 2);
+        let position = Position { acked: [(5, 6), (9, 9)].into(), ..Position::default() };
+        let lanes = std::array::from_fn(|_| position.clone());
+        state.consumers.push(ConsumerState { name: "hub".into(), lanes });
+        let seeds = [encode_head(&Head::new(state)), encode_row(&sample(), Totals { rows: 11, weight: 44 })];
+        let mut good = 0;
+        for _ in 0..cases {
+            let mut value = seeds[usize::from(rng.one_in(2))].clone();
+            mutate(&mut rng, &mut value[PREFIX_BYTES..]);
+            if rng.one_in(4) {
+                value.truncate(usize::try_from(rng.below(value.len() as u64)).unwrap());
+            }
+            if value.len() > PREFIX_BYTES && !rng.one_in(16) {
+                let whole = Writer(value).seal();
+                value = whole;
+            }
+            if let Ok(found) = decode_row(&value) {
+                assert!(found.row.payload.len() + found.row.key.len() + found.row.meta.len() <= value.len());
+                assert!(sane::seq(found.row.seq));
+                good += 1;
+            }
+            if let Ok(head) = decode_head(&value) {
+                assert!(head.state.lane.iter().all(sane::lane) && head.state.consumers.len() <= value.len());
+                good += 1;
+            }
+        }
+        println!("executed fuzz.redb.values: {cases} cases, {good} of them values");
+        assert!(
+            good * 20 > cases,
+            "{good} of {cases} are values: the logic behind the checksum is hardly reached"
+        );
     }
 
     #[test]

@@ -21,6 +21,8 @@ mod finished;
 mod footprint;
 mod frame;
 mod free;
+#[cfg(test)]
+mod fuzz;
 mod lane;
 mod layout;
 mod open;

@@ -193,6 +193,26 @@ fn fields(page: &[u8]) -> Option<Superblock> {
 }
 
 #[cfg(test)]
+pub(super) mod fuzz {
+    use super::*;
+
+    /// Turns a page into a superblock with a good checksum.
+    pub(in super::super) fn fix(page: &mut [u8]) {
+        set(page, 0, MAGIC);
+        set(page, 8, &FORMAT.to_le_bytes());
+        let crc = crc32c::crc32c(&page[..CRC_AT]);
+        set(page, CRC_AT, &crc.to_le_bytes());
+    }
+
+    pub(in super::super) fn decode(page: &[u8]) -> Option<Superblock> {
+        match super::decode(page) {
+            Copy::Good(superblock) => Some(superblock),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,0 +1,221 @@
+//! Promises 2, 3 and 12: a store is opened on files that nobody wrote, drained and used, and nothing panics, hangs, breaks the
+//! ledger or takes memory that the file does not account for. Most files are real ones, changed, with their checksums
+//! made good again, so that what lies behind the checksums is reached.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![allow(unsafe_code, reason = "a counting allocator has to implement GlobalAlloc")]
+
+#[path = "common/queue_image.rs"]
+mod queue_image;
+#[path = "common/ring_mutation.rs"]
+mod ring_mutation;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use edge_queue::medium::Dir;
+use edge_queue::store::{Options, ReadLimit, RingStore, Store};
+use edge_queue::testing::{Rng, SimDir, fuzz_cases, mutate, seed};
+use edge_queue::{Lane, Queue, Row, StoreKind, StoredRow, Wait};
+
+use queue_image::QueueImage;
+use ring_mutation::Mutation;
+
+/// What a case may take beside [`MEMORY_PER_BYTE`]: buffers of fixed size, and the simulated disk's new file when limits
+/// changed.
+const MEMORY_FIXED: usize = 4 * 1024 * 1024;
+const MEMORY_PER_BYTE: usize = 16;
+/// Reads of a drain; more means that it does not end.
+const READS_MAX: usize = 100_000;
+
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Peak of memory while `f` runs, above what was there before.
+fn peak_of(f: impl FnOnce()) -> usize {
+    let before = NOW.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    f();
+    PEAK.load(Ordering::Relaxed).saturating_sub(before)
+}
+
+fn options() -> Options {
+    Options {
+        lanes: 1,
+        lane_bytes: [32 * 1024; 4],
+        segment_bytes: 64 * 1024,
+        row_bytes_max: 4096,
+        gateway: 3,
+    }
+}
+
+fn drain(store: &mut RingStore) -> Vec<StoredRow> {
+    let (mut rows, mut from) = (Vec::<StoredRow>::new(), 1);
+    for _ in 0..READS_MAX {
+        let chunk = store.read(Lane(0), from, ReadLimit { rows: 64, bytes: 1 << 16 }).unwrap();
+        assert!(chunk.lost.iter().all(|lost| lost.first <= lost.last && lost.rows > 0));
+        rows.extend(chunk.rows);
+        let Some(next) = chunk.next else {
+            assert!(rows.is_sorted_by(|a, b| a.seq < b.seq));
+            return rows;
+        };
+        assert!(next > from, "reading goes on");
+        from = next;
+    }
+    panic!("the drain does not end");
+}
+
+/// The store alone: open, drain, push, commit, drain.
+fn run_store(dir: &SimDir) {
+    let (mut store, found) =
+        RingStore::open(Box::new(dir.clone()), &options()).expect("open never fails for damage");
+    let before = drain(&mut store);
+    let next = found.highest_seq[0].max(found.state.lane[0].next).max(found.state.lane[0].floor) + 1;
+    let row = StoredRow {
+        lane: Lane(0),
+        seq: next,
+        epoch: found.state.epoch,
+        stamp: Default::default(),
+        ttl_ms: None,
+        expiry: Default::default(),
+        weight: 1,
+        key: "".into(),
+        meta: "".into(),
+        payload: vec![1; 100].into(),
+    };
+    // A file may claim that the lane is full; then it says so.
+    if store.append(std::slice::from_ref(&row)).and_then(|()| store.commit(&[], &found.state)).is_ok() {
+        let last = drain(&mut store).pop();
+        assert_eq!(last.as_ref(), Some(&row), "{} rows before", before.len());
+    }
+}
+
+/// The whole queue: its ledger adds up and it comes to an end, twice.
+fn run_queue(dir: &SimDir, kind: StoreKind) {
+    for _ in 0..2 {
+        let queue = queue_image::open(dir, kind).expect("open never fails for damage");
+        let mut hub = queue.consumer("hub").ok();
+        let pushed = queue.push(Row::new(vec![1; 50]));
+        drop(pushed);
+        adds_up(&queue);
+        let mut leases = 0;
+        while let Some(hub) = &mut hub {
+            let chunk = hub.lease(100, Wait::None).expect("reading never fails for damage");
+            if chunk.is_empty() {
+                break;
+            }
+            chunk.into_iter().for_each(edge_queue::Lease::ack);
+            leases += 1;
+            assert!(leases < READS_MAX, "the drain does not end");
+        }
+        adds_up(&queue);
+        drop(hub);
+        queue.close().expect("the disk is well");
+    }
+}
+
+fn adds_up(queue: &Queue) {
+    for ledger in queue.ledger() {
+        assert!(ledger.balanced(), "{ledger:?}");
+    }
+}
+
+fn one(dir: &SimDir, bytes: usize, what: &str, run: impl FnOnce(&SimDir)) -> usize {
+    let mut outcome = Ok(());
+    let peak = peak_of(|| outcome = catch_unwind(AssertUnwindSafe(|| run(dir))));
+    assert!(outcome.is_ok(), "{what}");
+    let allowed = MEMORY_PER_BYTE * bytes + MEMORY_FIXED;
+    assert!(peak <= allowed, "{what}: {peak} bytes of memory for a file of {bytes}");
+    peak
+}
+
+fn file_of(name: &str, bytes: &[u8]) -> SimDir {
+    let dir = SimDir::new();
+    dir.create(name).unwrap().write_at(0, bytes).unwrap();
+    dir
+}
+
+/// One test, since the allocator counts for the whole process.
+#[test]
+fn any_file_opens_drains_and_goes_on() {
+    let base = seed();
+    let ring = QueueImage::new(StoreKind::Ring);
+    let (mut peak, mut stores, mut queues) = (0, 0, 0);
+    let mutation = Mutation::new(&ring.bytes);
+    for case in 0..fuzz_cases(97_000) {
+        let mut rng = Rng::new(base ^ (case << 8));
+        let dir = mutation.apply(&mut rng, ring.copy());
+        let what = format!("ring case {case} of seed {base}");
+        let bytes = dir.content(ring.file).map_or(0, |content| content.len());
+        if case % 8 == 0 {
+            peak = peak.max(one(&dir, bytes, &what, |dir| run_queue(dir, StoreKind::Ring)));
+            queues += 1;
+        } else {
+            peak = peak.max(one(&dir, bytes, &what, run_store));
+            stores += 1;
+        }
+    }
+    println!(
+        "executed fuzz.ring.open: {} cases, {stores} stores, {queues} queues, peak {peak} bytes",
+        stores + queues
+    );
+
+    let cases = fuzz_cases(1_000);
+    for case in 0..cases {
+        let mut rng = Rng::new(base ^ (case << 16));
+        let len = usize::try_from(rng.below(300_000)).unwrap();
+        let bytes = rng.bytes(len);
+        let what = format!("random case {case} of seed {base}");
+        one(&file_of(ring.file, &bytes), len, &what, run_store);
+    }
+    println!("executed fuzz.random.open: {cases} cases");
+
+    fuzz_redb(base);
+}
+
+fn fuzz_redb(base: u64) {
+    let redb = QueueImage::new(StoreKind::Redb);
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !info.location().is_some_and(|at| at.file().contains("/redb-")) {
+            usual(info);
+        }
+    }));
+    let (cases, mut peak) = (fuzz_cases(2_000), 0);
+    for case in 0..cases {
+        let mut rng = Rng::new(base ^ (case << 24));
+        let mut bytes = redb.bytes.clone();
+        ring_mutation::mutate_values(&mut rng, &mut bytes);
+        if rng.one_in(4) {
+            mutate(&mut rng, &mut bytes);
+        }
+        if rng.one_in(8) {
+            bytes.truncate(usize::try_from(rng.below(bytes.len() as u64)).unwrap());
+        }
+        let what = format!("redb case {case} of seed {base}");
+        let run = |dir: &SimDir| run_queue(dir, StoreKind::Redb);
+        peak = peak.max(one(&file_of(redb.file, &bytes), bytes.len(), &what, run));
+    }
+    println!("executed fuzz.redb.open: {cases} cases, peak {peak} bytes");
+}
