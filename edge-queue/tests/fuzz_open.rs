@@ -25,6 +25,8 @@ use ring_mutation::Mutation;
 /// changed.
 const MEMORY_FIXED: usize = 4 * 1024 * 1024;
 const MEMORY_PER_BYTE: usize = 16;
+/// No number of a file above it is believed.
+const NUMBER_MAX: u64 = 1 << 60;
 /// Reads of a drain; more means that it does not end.
 const READS_MAX: usize = 100_000;
 
@@ -104,8 +106,10 @@ fn run_store(dir: &SimDir) {
         meta: "".into(),
         payload: vec![1; 100].into(),
     };
-    // A file may claim that the lane is full; then it says so.
-    if store.append(std::slice::from_ref(&row)).and_then(|()| store.commit(&[], &found.state)).is_ok() {
+    // A file may claim that the lane is full, or that its numbers are used up.
+    if next < NUMBER_MAX
+        && store.append(std::slice::from_ref(&row)).and_then(|()| store.commit(&[], &found.state)).is_ok()
+    {
         let last = drain(&mut store).pop();
         assert_eq!(last.as_ref(), Some(&row), "{} rows before", before.len());
     }
@@ -141,25 +145,35 @@ fn adds_up(queue: &Queue) {
     }
 }
 
-fn one(dir: &SimDir, bytes: usize, what: &str, run: impl FnOnce(&SimDir)) -> usize {
-    let mut outcome = Ok(());
-    let peak = peak_of(|| outcome = catch_unwind(AssertUnwindSafe(|| run(dir))));
-    assert!(outcome.is_ok(), "{what}");
-    let allowed = MEMORY_PER_BYTE * bytes + MEMORY_FIXED;
-    assert!(peak <= allowed, "{what}: {peak} bytes of memory for a file of {bytes}");
-    peak
-}
-
 fn file_of(name: &str, bytes: &[u8]) -> SimDir {
     let dir = SimDir::new();
     dir.create(name).unwrap().write_at(0, bytes).unwrap();
     dir
 }
 
+/// What went wrong, for all cases before the test fails.
+#[derive(Default)]
+struct Failures(Vec<String>);
+
+impl Failures {
+    /// Runs one case; gives the memory it took.
+    fn run(&mut self, dir: &SimDir, bytes: usize, what: &str, run: impl FnOnce(&SimDir)) -> usize {
+        let mut outcome = Ok(());
+        let peak = peak_of(|| outcome = catch_unwind(AssertUnwindSafe(|| run(dir))));
+        if outcome.is_err() {
+            self.0.push(format!("{what}: a panic, told above"));
+        }
+        if peak > MEMORY_PER_BYTE * bytes + MEMORY_FIXED {
+            self.0.push(format!("{what}: {peak} bytes of memory for a file of {bytes}"));
+        }
+        peak
+    }
+}
+
 /// One test, since the allocator counts for the whole process.
 #[test]
 fn any_file_opens_drains_and_goes_on() {
-    let base = seed();
+    let (base, mut failures) = (seed(), Failures::default());
     let ring = QueueImage::new(StoreKind::Ring);
     let (mut peak, mut stores, mut queues) = (0, 0, 0);
     let mutation = Mutation::new(&ring.bytes);
@@ -169,10 +183,10 @@ fn any_file_opens_drains_and_goes_on() {
         let what = format!("ring case {case} of seed {base}");
         let bytes = dir.content(ring.file).map_or(0, |content| content.len());
         if case % 8 == 0 {
-            peak = peak.max(one(&dir, bytes, &what, |dir| run_queue(dir, StoreKind::Ring)));
+            peak = peak.max(failures.run(&dir, bytes, &what, |dir| run_queue(dir, StoreKind::Ring)));
             queues += 1;
         } else {
-            peak = peak.max(one(&dir, bytes, &what, run_store));
+            peak = peak.max(failures.run(&dir, bytes, &what, run_store));
             stores += 1;
         }
     }
@@ -187,14 +201,20 @@ fn any_file_opens_drains_and_goes_on() {
         let len = usize::try_from(rng.below(300_000)).unwrap();
         let bytes = rng.bytes(len);
         let what = format!("random case {case} of seed {base}");
-        one(&file_of(ring.file, &bytes), len, &what, run_store);
+        failures.run(&file_of(ring.file, &bytes), len, &what, run_store);
     }
     println!("executed fuzz.random.open: {cases} cases");
 
-    fuzz_redb(base);
+    fuzz_redb(base, &mut failures);
+    assert!(
+        failures.0.is_empty(),
+        "{} failures: {:#?}",
+        failures.0.len(),
+        &failures.0[..failures.0.len().min(20)]
+    );
 }
 
-fn fuzz_redb(base: u64) {
+fn fuzz_redb(base: u64, failures: &mut Failures) {
     let redb = QueueImage::new(StoreKind::Redb);
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -215,7 +235,7 @@ fn fuzz_redb(base: u64) {
         }
         let what = format!("redb case {case} of seed {base}");
         let run = |dir: &SimDir| run_queue(dir, StoreKind::Redb);
-        peak = peak.max(one(&file_of(redb.file, &bytes), bytes.len(), &what, run));
+        peak = peak.max(failures.run(&file_of(redb.file, &bytes), bytes.len(), &what, run));
     }
     println!("executed fuzz.redb.open: {cases} cases, peak {peak} bytes");
 }

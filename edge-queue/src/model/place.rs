@@ -116,6 +116,9 @@ impl Place {
     }
 
     pub(crate) fn count(&mut self, weight: u64, how: Done) {
+        // Rows that a damaged bookkeeping does not know were accepted when they are found.
+        let unknown = weight.saturating_sub(self.queued);
+        self.pos.accepted = self.pos.accepted.saturating_add(unknown);
         self.queued = self.queued.saturating_sub(weight);
         if self.queued == 0 {
             self.queued_bytes = 0;

@@ -4,7 +4,7 @@
 use super::rng::Rng;
 
 /// Numbers at which arithmetic breaks, if it does.
-const EDGES: [u64; 14] = [
+const EDGES: [u64; 13] = [
     0,
     1,
     0x7f,
@@ -13,9 +13,8 @@ const EDGES: [u64; 14] = [
     1 << 31,
     u32::MAX as u64 - 1,
     u32::MAX as u64,
-    (1 << 60) - 1,
-    1 << 60,
-    (1 << 60) + 1,
+    1 << 59,
+    1 << 61,
     u64::MAX / 2,
     u64::MAX - 1,
     u64::MAX,

@@ -170,10 +170,13 @@ impl Reader {
             let head = &loaded.placed.head;
             loaded.cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
         }
+        let last_seq = loaded.placed.head.last_seq;
         loop {
             let before = loaded.cursor;
             match loaded.cursor.next(&loaded.body) {
                 None => return true,
+                // A row that its header does not speak of would hide those of the frames behind.
+                Some(Record::Row(row)) if row.seq > last_seq => return true,
                 Some(Record::Row(row)) if row.seq >= *at => {
                     if !room.admits(&row) {
                         loaded.cursor = before;

@@ -176,14 +176,14 @@ impl Scan {
             }
         }
         found.sort_by_key(|s| s.generation);
-        let mut below = u64::MAX;
+        let (mut below, mut highest) = (u64::MAX, u64::MAX);
         for segment in found.iter().rev() {
             self.generation = self.generation.max(segment.generation);
             self.commit = self.commit.max(segment.commit);
             self.epoch = self.epoch.max(segment.epoch);
-            // One that begins where a later one begins is what a failed commit left behind.
-            if segment.start.next < below {
-                below = segment.start.next;
+            // One that begins where a later one begins is what a failed commit left behind. Rows ascend as well.
+            if segment.start.next < below && segment.start.highest <= highest {
+                (below, highest) = (segment.start.next, segment.start.highest);
                 log.segments.push(*segment);
             } else {
                 log.free.put_written(segment.slot);

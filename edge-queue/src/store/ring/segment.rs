@@ -244,12 +244,14 @@ fn choose(frames: &mut Vec<Placed>, end: Option<Counters>) {
     // Of two equal frames the later one is the copy an open made (see `scan.rs`).
     frames.sort_by_key(|p| std::cmp::Reverse((p.head.epoch, p.head.counter, p.page)));
     let mut below = end.map_or(u64::MAX, |e| e.next);
+    // Rows above what was durable when the next segment was begun came from a commit that failed; and a header that claims
+    // rows of the frame behind it would hide them.
+    let mut first_seq = end.map_or(u64::MAX, |e| e.highest.saturating_add(1));
     frames.retain(|p| {
-        // Rows above what was durable when the next segment was begun came from a commit that failed.
-        let failed = end.is_some_and(|e| p.head.rows > 0 && p.head.last_seq > e.highest);
-        let counts = p.head.counter < below && !failed;
+        let counts = p.head.counter < below && p.head.last_seq < first_seq;
         if counts {
             below = p.head.base;
+            first_seq = p.head.first_seq;
         }
         counts
     });
