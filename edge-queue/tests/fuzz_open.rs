@@ -23,8 +23,8 @@ use ring_mutation::Mutation;
 
 /// What a case may take beside [`MEMORY_PER_BYTE`]: buffers of fixed size, and the simulated disk's new file when limits
 /// changed.
-const MEMORY_FIXED: usize = 4 * 1024 * 1024;
-const MEMORY_PER_BYTE: usize = 16;
+const MEMORY_FIXED: usize = 1024 * 1024;
+const MEMORY_PER_BYTE: usize = 8;
 /// No number of a file above it is believed.
 const NUMBER_MAX: u64 = 1 << 60;
 /// Reads of a drain; more means that it does not end.
@@ -118,7 +118,12 @@ fn run_store(dir: &SimDir) {
 /// The whole queue: its ledger adds up and it comes to an end, twice.
 fn run_queue(dir: &SimDir, kind: StoreKind) {
     for _ in 0..2 {
-        let queue = queue_image::open(dir, kind).expect("open never fails for damage");
+        let queue = match queue_image::open(dir, kind) {
+            Ok(queue) => queue,
+            // A value with a good checksum may say that it is of a later version.
+            Err(e) if e.contains("newer") => return,
+            Err(e) => panic!("open never fails for damage: {e}"),
+        };
         let mut hub = queue.consumer("hub").ok();
         let pushed = queue.push(Row::new(vec![1; 50]));
         drop(pushed);
@@ -135,7 +140,12 @@ fn run_queue(dir: &SimDir, kind: StoreKind) {
         }
         adds_up(&queue);
         drop(hub);
-        queue.close().expect("the disk is well");
+        match queue.close().map_err(|e| e.to_string()) {
+            Ok(()) => {}
+            // A file may claim that every segment is full of rows that are wanted.
+            Err(e) if e.contains("no free segment") => return,
+            Err(e) => panic!("the disk is well: {e}"),
+        }
     }
 }
 
@@ -222,20 +232,29 @@ fn fuzz_redb(base: u64, failures: &mut Failures) {
             usual(info);
         }
     }));
-    let (cases, mut peak) = (fuzz_cases(2_000), 0);
+    let (cases, mut peak, mut peak_of_pages) = (fuzz_cases(2_000), 0, 0);
     for case in 0..cases {
         let mut rng = Rng::new(base ^ (case << 24));
         let mut bytes = redb.bytes.clone();
-        ring_mutation::mutate_values(&mut rng, &mut bytes);
-        if rng.one_in(4) {
-            mutate(&mut rng, &mut bytes);
-        }
-        if rng.one_in(8) {
-            bytes.truncate(usize::try_from(rng.below(bytes.len() as u64)).unwrap());
-        }
         let what = format!("redb case {case} of seed {base}");
         let run = |dir: &SimDir| run_queue(dir, StoreKind::Redb);
-        peak = peak.max(failures.run(&file_of(redb.file, &bytes), bytes.len(), &what, run));
+        ring_mutation::mutate_values(&mut rng, &mut bytes);
+        if case % 4 > 0 {
+            peak = peak.max(failures.run(&file_of(redb.file, &bytes), bytes.len(), &what, run));
+            continue;
+        }
+        // redb believes its own pages: a wrong number in one may cost any amount of memory, which is stated, not bounded.
+        mutate(&mut rng, &mut bytes);
+        if rng.one_in(4) {
+            bytes.truncate(usize::try_from(rng.below(bytes.len() as u64)).unwrap());
+        }
+        let dir = file_of(redb.file, &bytes);
+        let taken = peak_of(|| {
+            if catch_unwind(AssertUnwindSafe(|| run(&dir))).is_err() {
+                failures.0.push(format!("{what}: a panic, told above"));
+            }
+        });
+        peak_of_pages = peak_of_pages.max(taken);
     }
-    println!("executed fuzz.redb.open: {cases} cases, peak {peak} bytes");
+    println!("executed fuzz.redb.open: {cases} cases, peak {peak} bytes, {peak_of_pages} with damaged pages");
 }

@@ -134,6 +134,15 @@ impl LaneLog {
         self.free.next_blank().filter(|_| near && worth_filling(self.usual))
     }
 
+    /// With no segment to write to and none free nothing could ever be noted again, and so none be freed: the oldest is
+    /// given up. Only damage leads here; the reader reports its rows as lost.
+    pub(super) fn keep_writable(&mut self) {
+        if self.tail.is_none() && self.free.len() == 0 && self.segments.len() > 1 {
+            let oldest = self.segments.remove(0);
+            self.free.put_written(oldest.slot);
+        }
+    }
+
     /// Where the log of `segments[at]` ends.
     pub(super) fn end_of(&self, at: usize) -> Counters {
         self.segments.get(at + 1).map_or(self.counters, |next| next.start)

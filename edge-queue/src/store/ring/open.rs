@@ -270,16 +270,21 @@ fn recover(
     Ok((RingStore::new(dir, medium, superblock, scan, aside, durable), recovered))
 }
 
-/// Copies of the frames that are not known to be durable, and where they go: fresh pages, never their own. After them a
-/// tail that is cut off takes nothing more.
+/// Copies of the frames that are not known to be durable, and where they go: fresh pages. Where there is none and no other
+/// segment either, they are written over themselves, byte for byte: a sector holds the same before and after.
+/// After them a tail that is cut off takes nothing more.
 fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
     let mut copies = Vec::new();
     for placed in std::mem::take(&mut scan.unproven) {
         let head = &placed.head;
         let tail = scan.lanes.get_mut(usize::from(head.lane)).and_then(|log| log.tail.as_mut());
         if let (Some(tail), Some(bytes)) = (tail, pages.frame(head, placed.page)) {
-            copies.push((pages.geometry.offset(head.slot, tail.next_page()), bytes));
-            tail.advance(head.pages);
+            let mut page = placed.page;
+            if head.kind == Kind::Records && tail.left() >= head.pages as usize {
+                page = tail.next_page();
+                tail.advance(head.pages);
+            }
+            copies.push((pages.geometry.offset(head.slot, page), bytes));
         }
     }
     for lane in &scan.cut_off {

@@ -31,7 +31,7 @@ pub(super) struct Reader {
 
 #[derive(Debug)]
 struct Index {
-    generation: u64,
+    segment: Segment,
     items: Vec<Item>,
 }
 
@@ -108,7 +108,7 @@ impl Reader {
     /// Frames of a commit that is durable now.
     pub(super) fn note(&mut self, lane: u8, frames: &[Placed]) {
         let Some(Some(index)) = self.indexes.get_mut(usize::from(lane)) else { return };
-        for placed in frames.iter().filter(|p| p.head.generation == index.generation) {
+        for placed in frames.iter().filter(|p| index.segment.is(&Segment::of(&p.head))) {
             while let Some(Item::Frame(last)) = index.items.last()
                 && last.head.counter >= placed.head.base
             {
@@ -133,7 +133,7 @@ impl Reader {
 
     fn load_index(&mut self, source: &Source<'_>, log: &LaneLog, at: usize, segment: &Segment) {
         let Some(place) = self.indexes.get_mut(usize::from(log.lane)) else { return };
-        if place.as_ref().is_some_and(|index| index.generation == segment.generation) {
+        if place.as_ref().is_some_and(|index| index.segment.is(segment)) {
             return;
         }
         let end = Some(log.end_of(at));
@@ -143,7 +143,7 @@ impl Reader {
             return;
         }
         let items = items(&segment.start, &frames.good, end);
-        *place = Some(Index { generation: segment.generation, items });
+        *place = Some(Index { segment: *segment, items });
     }
 
     fn load_frame(&mut self, source: &Source<'_>, placed: &Placed) -> bool {

@@ -84,7 +84,7 @@ impl Scan {
         for lane in 0..look.geometry.lanes {
             let (log, mut all) = scan.lane(look, lane);
             heads.extend(all.iter().copied());
-            all.retain(|s| log.segments.iter().any(|kept| kept.generation == s.generation));
+            all.retain(|s| log.segments.iter().any(|kept| kept.is(s)));
             segments.push(all);
             scan.lanes.push(log);
         }
@@ -114,6 +114,7 @@ impl Scan {
         }
         scan.state = state;
         scan.judge_headless(&unreadable, clean);
+        scan.lanes.iter_mut().for_each(LaneLog::keep_writable);
         scan
     }
 
@@ -135,7 +136,7 @@ impl Scan {
             self.lanes.iter_mut().zip(&state.lane).for_each(|(log, lane)| log.advance(lane.floor));
         }
         for segment in unreadable {
-            self.headless.retain(|(_, s)| s.generation != segment.generation);
+            self.headless.retain(|(_, s)| !s.is(segment));
             if !clean && segment.commit >= self.commit {
                 self.tail_uncertain = true;
             } else {
@@ -144,8 +145,7 @@ impl Scan {
             }
         }
         for (lane, segment) in std::mem::take(&mut self.headless) {
-            let kept =
-                self.lanes.iter().any(|l| l.segments.iter().any(|s| s.generation == segment.generation));
+            let kept = self.lanes.iter().any(|l| l.segments.iter().any(|s| s.is(&segment)));
             if kept && !clean && segment.commit >= self.commit {
                 self.tail_uncertain = true;
             } else if kept {
@@ -158,7 +158,7 @@ impl Scan {
     /// The segments of a lane, oldest first; the second list is that of all heads seen.
     fn lane(&mut self, look: Look<'_>, lane: u8) -> (LaneLog, Vec<Segment>) {
         let mut log = LaneLog::new(lane);
-        let mut found: Vec<Segment> = Vec::new();
+        let (mut found, mut headless) = (Vec::<Segment>::new(), Vec::new());
         for slot in look.geometry.slots(lane) {
             match look.segment(slot, lane) {
                 Slot::Blank => log.free.put_blank(slot),
@@ -169,10 +169,16 @@ impl Scan {
                     log.free.put_written(slot);
                 }
                 Slot::Used(segment) => found.push(segment),
-                Slot::Headless(segment) => {
-                    self.headless.push((lane, segment));
-                    found.push(segment);
-                }
+                Slot::Headless(segment) => headless.push(segment),
+            }
+        }
+        for segment in headless {
+            // A life is lived in one slot.
+            if found.iter().any(|other| other.generation == segment.generation) {
+                log.free.put_written(segment.slot);
+            } else {
+                self.headless.push((lane, segment));
+                found.push(segment);
             }
         }
         found.sort_by_key(|s| s.generation);
@@ -254,7 +260,7 @@ impl Scan {
         }
         for (segment, _) in end.segments.iter().skip(begun) {
             if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
-                log.segments.retain(|s| s.generation != segment.generation);
+                log.segments.retain(|s| !s.is(segment));
                 log.free.put_suspect(segment.slot);
             }
         }
@@ -287,7 +293,7 @@ impl Scan {
         let copied = last.iter().all(|p| p.head.kind == Kind::Records) && tail.left() >= pages as usize;
         if headed && clean {
             log.tail = Some(tail);
-        } else if headed && copied {
+        } else if headed && (copied || log.free.len() == 0) {
             log.tail = Some(tail);
             self.unproven.extend(last);
         }

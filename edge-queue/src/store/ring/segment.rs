@@ -55,6 +55,11 @@ pub(super) struct Segment {
 }
 
 impl Segment {
+    /// Whether both are the same life of the same slot.
+    pub(super) fn is(&self, other: &Segment) -> bool {
+        (self.slot, self.generation) == (other.slot, other.generation)
+    }
+
     /// From the segment's first frame.
     pub(super) fn of(head: &Head) -> Segment {
         let start = Counters {
