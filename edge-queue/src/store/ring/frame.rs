@@ -175,7 +175,7 @@ impl Head {
             && self.generation <= NUMBER_MAX
             && self.epoch < u32::MAX / 2
             && self.last_seq <= NUMBER_MAX
-            && self.first_seq <= self.last_seq.saturating_add(1)
+            && self.last_seq.saturating_add(1).checked_sub(self.first_seq) >= Some(u64::from(self.rows))
             && self.rows_before <= NUMBER_MAX
             && self.weight_before <= NUMBER_MAX
             && self.weight <= NUMBER_MAX

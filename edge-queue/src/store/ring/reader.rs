@@ -68,7 +68,8 @@ impl Reader {
         let mut at = from.max(log.floor);
         let mut room = Room { rows: limit.rows.max(1), bytes: limit.bytes, first: true };
         let first = log.segments.iter().rposition(|s| s.start.highest < at).unwrap_or(0);
-        if let Some(oldest) = log.segments.first().filter(|oldest| at <= oldest.start.highest) {
+        let wanted = at..=log.counters.highest;
+        if let Some(oldest) = log.segments.first().filter(|oldest| wanted.contains(&oldest.start.highest)) {
             self.report(source, log.lane, oldest, &before(oldest, at), at, &mut chunk);
             at = oldest.start.highest.saturating_add(1);
         }
