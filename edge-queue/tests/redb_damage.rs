@@ -1,5 +1,5 @@
 //! Promise 2 on redb, as far as it goes there: a damaged file opens, its rows are kept, counted as lost, or set aside as a
-//! whole. Prints how often which: `cargo test --release -p edge-queue --test redb_damage -- --nocapture`.
+//! whole. Prints how often which: `cargo test -p edge-queue --test redb_damage -- --nocapture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 #[path = "common/queue_image.rs"]
@@ -14,6 +14,8 @@ use edge_queue::testing::{Rng, SimDir, budget_percent, seed};
 use queue_image::{Kept, QueueImage};
 
 const PAGE: usize = 4096;
+/// Bytes between two damaged ones at the full budget; `EDGE_DAMAGE_STEP=1` takes them all.
+const STEP: usize = 9;
 
 /// redb panics on damaged pages, behind a fence: its messages would bury those of this test.
 fn quiet() {
@@ -78,7 +80,7 @@ fn a_damaged_redb_file_opens_and_what_is_missing_is_counted() {
     println!("redb file: {} bytes, {} pages used", image.bytes.len(), used.len());
     let budget = usize::try_from(budget_percent()).unwrap();
     let step: usize =
-        std::env::var("EDGE_DAMAGE_STEP").map_or(5 * 100 / budget, |step| step.parse().unwrap());
+        std::env::var("EDGE_DAMAGE_STEP").map_or(STEP * 100 / budget, |step| step.parse().unwrap());
     let first = usize::try_from(seed()).unwrap() % step;
     let places = || used.iter().flat_map(|page| page * PAGE..(page + 1) * PAGE).skip(first).step_by(step);
     let mut files = 0;

@@ -90,6 +90,23 @@ fn a_file_cut_anywhere_opens_and_keeps_what_lies_before_the_cut() {
     println!("executed ring.cuts: {cases} cases");
 }
 
+/// The control: damage that nobody could notice, and a loss too many, must be found by the tests above.
+#[test]
+fn a_changed_row_with_good_checksums_and_an_untouched_frames_loss_are_caught() {
+    let image = Image::new(true);
+    let at = (SEGMENTS_AT..FILE_BYTES).step_by(PAGE).find(|at| image.touches(at / PAGE, 100)).unwrap();
+    let mut page = image.bytes[at..at + PAGE].to_vec();
+    page[1000] ^= 1;
+    let body = crc32c::crc32c_append(crc32c::crc32c(&page[..124]), &page[136..]);
+    page[124..128].copy_from_slice(&body.to_le_bytes());
+    let head = crc32c::crc32c(&page[..128]);
+    page[128..132].copy_from_slice(&head.to_le_bytes());
+    let caught = image.judge(&image.with(at, &page), |_| true);
+    assert!(caught.as_ref().is_err_and(|e| e.contains("a wrong row")), "{caught:?}");
+    let caught = image.judge(&image.with(at, &[0; PAGE]), |_| false);
+    assert!(caught.as_ref().is_err_and(|e| e.contains("untouched")), "{caught:?}");
+}
+
 #[test]
 fn both_copies_of_the_last_frame_damaged_after_a_kill_are_a_loss_that_is_counted() {
     let image = Image::new(false);
