@@ -36,6 +36,7 @@ struct Reached {
     counts: BTreeMap<(Kept, bool), u64>,
     again: u64,
     uncounted: u64,
+    later_lost: u64,
     files: u64,
 }
 
@@ -45,6 +46,7 @@ impl Reached {
         *self.counts.entry((survived.kept, survived.file_set_aside)).or_default() += 1;
         self.again += u64::from(survived.again > 0);
         self.uncounted += u64::from(survived.uncounted > 0);
+        self.later_lost += u64::from(survived.later_lost > 0);
         assert!(survived.uncounted == 0 || survived.file_set_aside, "{what}: {survived:?}");
         self.files += 1;
     }
@@ -53,7 +55,7 @@ impl Reached {
         let of = |kept, aside| self.counts.get(&(kept, aside)).copied().unwrap_or(0);
         println!(
             "redb {kind:>22}: {:6} files | all rows kept {:6} in place, {:5} salvaged | some lost {:5} in place, \
-             {:5} salvaged | none kept {:4} | not all counted {:4} | acknowledged rows again {:4}",
+             {:5} salvaged | none kept {:4} | not all counted {:4} | acknowledged rows again {:4} | later rows lost {:3}",
             self.files,
             of(Kept::All, false),
             of(Kept::All, true),
@@ -62,6 +64,7 @@ impl Reached {
             of(Kept::Nothing, false) + of(Kept::Nothing, true),
             self.uncounted,
             self.again,
+            self.later_lost,
         );
     }
 }
