@@ -27,6 +27,7 @@ const MEMORY_FIXED: usize = 1024 * 1024;
 const MEMORY_PER_BYTE: usize = 8;
 /// No number of a file above it is believed.
 const NUMBER_MAX: u64 = 1 << 60;
+const EPOCH_MAX: u32 = u32::MAX / 2;
 /// Reads of a drain; more means that it does not end.
 const READS_MAX: usize = 100_000;
 
@@ -108,6 +109,7 @@ fn run_store(dir: &SimDir) {
     };
     // A file may claim that the lane is full, or that its numbers are used up.
     if next < NUMBER_MAX
+        && found.state.epoch < EPOCH_MAX
         && store.append(std::slice::from_ref(&row)).and_then(|()| store.commit(&[], &found.state)).is_ok()
     {
         let last = drain(&mut store).pop();
