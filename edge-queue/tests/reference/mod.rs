@@ -218,7 +218,7 @@ impl Reference {
         }
     }
 
-    fn move_slow_forward(&mut self) {
+    pub fn move_slow_forward(&mut self) {
         for name in self.consumers.clone() {
             let Some((messages_max, _)) = self.own.get(&name).copied() else { continue };
             for lane in 0..self.lanes.len() {

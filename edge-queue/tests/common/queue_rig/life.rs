@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use edge_queue::testing::{Rng, SyncBug};
-use edge_queue::{Lane, Lease, ROW_OVERHEAD_BYTES, Receipt, Row, Wait};
+use edge_queue::{ConsumerConfig, Lane, Lease, ROW_OVERHEAD_BYTES, Receipt, Row, Wait};
 
 use super::{Known, Moment, NAMES, Plant, Rig, number, payload};
 
@@ -173,6 +173,8 @@ impl Rig {
 
     /// What was due was rows, or acknowledgements alone: the receipts tell.
     fn model_commit(&mut self) -> Result<(), String> {
+        // Either begins with it, and what it gives up does not wait any more.
+        self.model.move_slow_forward();
         let waiting: Vec<u64> = self.model.waiting().collect();
         let stored = waiting.iter().filter(|id| self.receipt(**id) == Some(Receipt::Stored)).count();
         match stored {
@@ -189,11 +191,11 @@ impl Rig {
 
     fn register(&mut self, name: &'static str) -> Result<(), String> {
         let asked_at = self.dir.recorded();
-        let consumer = self.queue()?.consumer(name).map_err(|e| e.to_string())?;
+        let own = self.setup.log_messages.filter(|_| name == NAMES[1]);
+        let limits = own.map(|messages| ConsumerConfig::default().max_messages(messages)).unwrap_or_default();
+        let consumer = self.queue()?.consumer_with(name, limits).map_err(|e| e.to_string())?;
         self.consumers.insert(name, consumer);
-        if !self.model.consumers().iter().any(|known| known == name) {
-            self.model.register(name, None);
-        }
+        self.model.register(name, own.map(|messages| (messages, None)));
         self.note_moment(asked_at, self.dir.recorded() > asked_at);
         Ok(())
     }

@@ -30,6 +30,8 @@ pub(crate) struct Setup {
     pub(crate) reopens: bool,
     /// One step in so many is a push; the fewer, the fuller the queue.
     pub(crate) push_share: u64,
+    /// Messages the consumer "log" may have queued in a lane, if it has a limit of its own.
+    pub(crate) log_messages: Option<u64>,
 }
 
 impl Setup {
@@ -48,12 +50,14 @@ impl Setup {
                 order: if rng.one_in(4) { live_first } else { Order::Fifo },
             }
         };
-        Setup { lanes: [lane(), lane()], steps, reopens: true, push_share: 3 }
+        let lanes = [lane(), lane()];
+        let log_messages = rng.one_in(2).then(|| rng.between(4, 40));
+        Setup { lanes, steps, reopens: true, push_share: 3, log_messages }
     }
 
     /// Small lanes that drop their oldest under load.
     pub(crate) fn drop_oldest(seed: u64, steps: usize) -> Setup {
-        let mut setup = Setup { push_share: 2, ..Setup::any(seed, steps) };
+        let mut setup = Setup { push_share: 2, log_messages: None, ..Setup::any(seed, steps) };
         for limits in &mut setup.lanes {
             limits.on_full = OnFull::DropOldest;
             limits.messages = limits.messages.min(30);

@@ -31,7 +31,8 @@ impl Rig {
                 && known.expires_ms.is_none_or(|expires| now_ms < expires)
                 && found.binary_search(&id).is_err()
         };
-        let evicts = self.setup.lanes[lane].on_full == OnFull::DropOldest;
+        let own_limit = name == super::NAMES[1] && self.setup.log_messages.is_some();
+        let evicts = own_limit || self.setup.lanes[lane].on_full == OnFull::DropOldest;
         let newest = self.rows.keys().rev().copied().find(|id| gone(*id));
         match newest {
             Some(id) if !evicts => Err(format!("{name}: receipted row {id} is lost")),
