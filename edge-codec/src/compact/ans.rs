@@ -4,7 +4,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::bits::{BitReader, RAW_LOW, ReverseWriter, top};
+use super::bits::{BitReader, RAW_LOW, ReverseWriter, WINDOW, top};
 use super::token::{ESCAPE, HIGHEST, TOKENS, parts};
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ fn log2_256(value: u32) -> u32 {
 }
 
 /// Reads tokens and bits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Decoder<'a> {
     pub(super) bits: BitReader<'a>,
     state: usize,
@@ -159,26 +159,34 @@ impl<'a> Decoder<'a> {
         let window = self.bits.window();
         let bits = cell >> 10 & 15;
         self.state = (cell & 1023) as usize + top(window, bits) as usize;
-        self.bits.skip(bits);
-        let extra = cell >> 14 & 63;
-        if extra == 63 {
-            return self.bits.raw();
+        let extra = (cell >> 14 & 63) + if cell >> 24 & 1 == 1 { low } else { 0 };
+        if bits + extra > WINDOW {
+            self.bits.skip(bits);
+            let (number, bits) = wide(self.bits, cell, extra);
+            self.bits = bits;
+            return number;
         }
-        let extra = extra + if cell >> 24 & 1 == 1 { low } else { 0 };
-        let tail = if bits + extra <= 57 {
-            self.bits.skip(extra);
-            top(window << bits, extra)
-        } else {
-            self.bits.bits(extra.min(64))
-        };
-        let prefix = u64::from(cell >> 20 & 7).checked_shl(extra).unwrap_or(0);
-        (prefix | tail).wrapping_add(u64::from(cell >> 23 & 1))
+        self.bits.skip(bits + extra);
+        let prefix = u64::from(cell >> 20 & 7) << extra;
+        (prefix | top(window << bits, extra)).wrapping_add(u64::from(cell >> 23 & 1))
     }
 
     /// After the last number the state is the one the writer started with.
     pub(super) fn ended_well(&self) -> bool {
         self.state == 0 && self.bits.at_end()
     }
+}
+
+/// A number with more bits than one look at the stream gives, or one without a token. By value: see `bits::tail`.
+#[cold]
+fn wide(mut bits: BitReader<'_>, cell: u32, extra: u32) -> (u64, BitReader<'_>) {
+    if cell >> 14 & 63 == 63 {
+        let number = bits.raw();
+        return (number, bits);
+    }
+    let prefix = u64::from(cell >> 20 & 7).checked_shl(extra).unwrap_or(0);
+    let number = prefix | bits.bits(extra.min(64));
+    (number.wrapping_add(u64::from(cell >> 23 & 1)), bits)
 }
 
 /// What is written, in reading order.
@@ -218,7 +226,7 @@ impl Script {
         self.bits(set.into(), 1);
     }
 
-    /// See [`BitReader::eg`]; `value >> k` must be below 2^56.
+    /// See [`BitReader::eg`]; `value >> k` must be below 2^55.
     pub(super) fn eg(&mut self, value: u64, k: u32) {
         let high = (value >> k) + 1;
         let len = high.ilog2();

@@ -3,47 +3,54 @@
 #![deny(clippy::indexing_slicing)]
 
 /// Reads a stream from its marker bit on. Reading past the end gives zeros; [`overrun`](Self::overrun) tells.
-#[derive(Clone, Debug)]
+///
+/// The next bits wait in a word that is filled up without a branch, so that no look at the data stands between a number
+/// and the one after it (Giesen, "Reading bits in far too many ways", part 2, variant 4).
+#[derive(Clone, Copy, Debug)]
 pub(super) struct BitReader<'a> {
     data: &'a [u8],
-    /// Next bit, counted from the start of `data`.
-    at: usize,
+    /// The next byte that is not wholly in `word`.
+    next: usize,
+    word: u64,
+    /// Bits of `word` that count.
+    filled: u32,
 }
+
+/// So many bits are there after [`BitReader::window`].
+pub(super) const WINDOW: u32 = 56;
 
 impl<'a> BitReader<'a> {
     /// The stream starts after the first set bit; `None` if there is none.
     pub(super) fn new(data: &'a [u8]) -> Option<Self> {
-        let byte = data.iter().position(|b| *b != 0)?;
-        let first = data.get(byte)?;
-        Some(Self { data, at: byte.checked_mul(8)?.checked_add(first.leading_zeros() as usize + 1)? })
+        let next = data.iter().position(|b| *b != 0)?;
+        let mut reader = Self { data, next, word: 0, filled: 0 };
+        let zeros = reader.window().leading_zeros();
+        reader.skip(zeros + 1);
+        Some(reader)
     }
 
-    /// The next bits at the top of a word; at least 57 of them are valid.
+    /// The next bits at the top of a word; at least [`WINDOW`] of them are valid.
     #[inline(always)]
-    pub(super) fn window(&self) -> u64 {
-        let from = self.at >> 3;
-        let word = match self.data.get(from..from + 8).and_then(|b| b.first_chunk()) {
-            Some(bytes) => u64::from_be_bytes(*bytes),
-            None => self.tail(from),
-        };
-        word << (self.at & 7)
+    pub(super) fn window(&mut self) -> u64 {
+        let bytes = self.data.get(self.next..).and_then(|rest| rest.first_chunk());
+        let more = bytes.map_or_else(|| tail(self.data, self.next), |bytes| u64::from_be_bytes(*bytes));
+        self.word |= more >> self.filled;
+        self.next += ((63 - self.filled) >> 3) as usize;
+        self.filled |= WINDOW;
+        self.word
     }
 
-    #[cold]
-    fn tail(&self, from: usize) -> u64 {
-        let rest = self.data.get(from..).unwrap_or_default();
-        rest.iter().chain(std::iter::repeat(&0)).take(8).fold(0, |word, b| word << 8 | u64::from(*b))
-    }
-
+    /// Goes on by no more than what [`window`](Self::window) left.
     #[inline(always)]
     pub(super) fn skip(&mut self, bits: u32) {
-        self.at += bits as usize;
+        self.word <<= bits;
+        self.filled -= bits;
     }
 
     /// `bits(n)`, n ≤ 64.
     #[inline(always)]
     pub(super) fn bits(&mut self, n: u32) -> u64 {
-        if n > 57 {
+        if n > WINDOW {
             let high = self.bits(n - 32);
             return high << 32 | self.bits(32);
         }
@@ -55,9 +62,9 @@ impl<'a> BitReader<'a> {
     /// Exponential Golomb code of order `k` (as in H.264 §9.1, with `k` low bits kept out of the code).
     pub(super) fn eg(&mut self, k: u32) -> u64 {
         let zeros = self.window().leading_zeros();
-        if zeros > 56 {
+        if zeros >= WINDOW {
             // Larger numbers get a larger order: a damaged stream.
-            self.at = usize::MAX / 2;
+            self.next = self.data.len() + 16;
             return 0;
         }
         self.skip(zeros + 1);
@@ -71,25 +78,37 @@ impl<'a> BitReader<'a> {
         self.bits(n)
     }
 
+    /// Bits that were read, the marker and what is before it included.
+    fn at(&self) -> usize {
+        (self.next * 8).saturating_sub(self.filled as usize)
+    }
+
     /// Whether more was read than there is.
     pub(super) fn overrun(&self) -> bool {
-        self.at > self.data.len() * 8
+        self.at() > self.data.len() * 8
     }
 
     /// Whether everything was read.
     pub(super) fn at_end(&self) -> bool {
-        self.at == self.data.len() * 8
+        self.at() == self.data.len() * 8
     }
 
     /// Bits that are not read yet.
     pub(super) fn left(&self) -> usize {
-        (self.data.len() * 8).saturating_sub(self.at)
+        (self.data.len() * 8).saturating_sub(self.at())
     }
 
     /// The byte that is read next.
     pub(super) fn byte(&self) -> usize {
-        (self.at >> 3).min(self.data.len())
+        (self.at() >> 3).min(self.data.len())
     }
+}
+
+/// The last bytes, then zeros. Takes no reference to the reader, which would keep that out of registers.
+#[cold]
+fn tail(data: &[u8], from: usize) -> u64 {
+    let rest = data.get(from..).unwrap_or_default();
+    rest.iter().chain(std::iter::repeat(&0)).take(8).fold(0, |word, b| word << 8 | u64::from(*b))
 }
 
 /// Order of the code for the length of a `raw` number.

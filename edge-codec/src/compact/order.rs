@@ -49,12 +49,24 @@ impl Walk<'_> {
     }
 
     /// Takes all instants that come no later.
-    fn advance(&mut self, now: i64) -> bool {
+    fn advance(&mut self, now: i64) {
         self.end = self.at;
         while self.times.get(self.end).is_some_and(|t| *t <= now) {
             self.end += 1;
         }
-        self.end > self.at
+    }
+
+    /// Goes on to the first instant that is not before `limit`.
+    fn alone(&mut self, limit: i64, spans: &[Span], order: &mut Vec<u32>) {
+        while let Some(now) = self.next().filter(|now| *now < limit) {
+            self.advance(now);
+            for column in &self.columns {
+                if let Some(span) = spans.get(*column as usize) {
+                    self.emit(*column, span, order);
+                }
+            }
+            self.at = self.end;
+        }
     }
 
     fn emit(&self, column: u32, span: &Span, order: &mut Vec<u32>) {
@@ -72,30 +84,39 @@ fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
             walk.columns.push(column);
         }
     }
-    while let Some(now) = walks.iter().filter_map(Walk::next).min() {
-        let (mut due, mut only) = (0, 0);
-        for (nth, walk) in walks.iter_mut().enumerate() {
-            if walk.advance(now) {
-                (due, only) = (due + 1, nth);
+    while let Some((first, now, limit)) = earliest(&walks) {
+        if now < limit {
+            // Alone until the others go on.
+            if let Some(walk) = walks.get_mut(first) {
+                walk.alone(limit, spans, order);
             }
+            continue;
         }
-        if due == 1 {
-            if let Some(walk) = walks.get(only) {
-                for column in &walk.columns {
-                    if let Some(span) = spans.get(*column as usize) {
-                        walk.emit(*column, span, order);
-                    }
-                }
-            }
-        } else {
-            for (column, span) in (0..).zip(spans) {
-                if let Some(walk) = walks.get(span.clock) {
-                    walk.emit(column, span, order);
-                }
+        walks.iter_mut().for_each(|walk| walk.advance(now));
+        for (column, span) in (0..).zip(spans) {
+            if let Some(walk) = walks.get(span.clock) {
+                walk.emit(column, span, order);
             }
         }
         walks.iter_mut().for_each(|walk| walk.at = walk.end);
     }
+}
+
+/// The clock that goes on first, when, and when the next one does.
+fn earliest(walks: &[Walk<'_>]) -> Option<(usize, i64, i64)> {
+    let mut first = None;
+    let mut limit = i64::MAX;
+    for (nth, walk) in walks.iter().enumerate() {
+        let Some(next) = walk.next() else { continue };
+        match first {
+            Some((_, now)) if next >= now => limit = limit.min(next),
+            _ => {
+                limit = first.map_or(limit, |(_, now)| now);
+                first = Some((nth, next));
+            }
+        }
+    }
+    first.map(|(nth, now)| (nth, now, limit))
 }
 
 /// Each reading's column is written as its distance from the one after the column before.

@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::plan::Kind;
-use crate::{Reading, Value};
+use crate::{DecodeError, Reading, Value};
 use std::borrow::Cow;
 
 /// A sensor's readings among the others.
@@ -100,8 +100,9 @@ impl<'a> Rows<'a> {
         })
     }
 
+    /// The next reading; never an error, since all is checked by now.
     #[inline]
-    pub(crate) fn next(&mut self) -> Option<Reading<'a>> {
+    pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
         let column = self.columns.get_mut(*self.order.get(self.at)? as usize)?;
         self.at += 1;
         let (value, time) = (column.value as usize, column.time as usize);
@@ -110,14 +111,20 @@ impl<'a> Rows<'a> {
         let (sensor, kind) = (column.sensor, column.kind);
         let (time, bits) = (*self.times.get(time)?, *self.values.get(value)?);
         let quality = self.qualities.get(value).copied().unwrap_or(0);
+        // Each on its way: merged, they would be copied through memory, which costs more than all the rest.
         let value = match kind {
-            Kind::F64 => Value::F64(f64::from_bits(bits)),
+            Kind::F64 => {
+                return Some(Ok(Reading { sensor, time, value: Value::F64(f64::from_bits(bits)), quality }));
+            }
+            Kind::I64 => return Some(Ok(Reading { sensor, time, value: Value::I64(bits as i64), quality })),
+            Kind::Bool => return Some(Ok(Reading { sensor, time, value: Value::Bool(bits != 0), quality })),
             Kind::Mixed => self.value(*self.kinds.get(value)?, bits),
             kind => self.value(kind, bits),
         };
-        Some(Reading { sensor, time, value, quality })
+        Some(Ok(Reading { sensor, time, value, quality }))
     }
 
+    #[inline(never)]
     fn value(&self, kind: Kind, bits: u64) -> Value<'a> {
         match kind {
             Kind::F64 => Value::F64(f64::from_bits(bits)),
