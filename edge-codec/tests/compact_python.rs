@@ -1,0 +1,154 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![cfg(feature = "compact")]
+//! Others can read compact batches: `decoders/python/edge_batch.py`, with table and batch alone, gives back every bit
+//! (promises 4 and 9). Needs `python3`.
+
+#[path = "support/sets.rs"]
+mod sets;
+mod support;
+
+use edge_codec::compact::{Encoder, Level, Table};
+use edge_codec::{BatchId, Reading, Value};
+use sets::{SETS, load};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use support::{cases, non_finite, samples, table};
+
+fn script() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("decoders/python/edge_batch.py")
+}
+
+/// Gives frames to the decoder.
+fn python(name: &str, session: Option<&Table>, batches: &[Vec<u8>]) -> Output {
+    let mut command = Command::new("python3");
+    command.arg(script()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(session) = session {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.table"));
+        std::fs::write(&path, session.bytes()).unwrap();
+        command.arg(path);
+    }
+    let mut child = command.spawn().expect("this test needs python3");
+    let mut stdin = child.stdin.take().unwrap();
+    let frames: Vec<u8> =
+        batches.iter().flat_map(|b| [&(b.len() as u32).to_be_bytes(), b.as_slice()].concat()).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(move || drop(stdin.write_all(&frames)));
+        child.wait_with_output().unwrap()
+    })
+}
+
+/// What the decoder prints of a reading, without the number that follows a double's bits.
+fn line(row: &str, reading: &Reading<'_>) -> String {
+    let (kind, value) = match &reading.value {
+        Value::F64(v) => ("f64", format!("{:016x}", v.to_bits())),
+        Value::I64(v) => ("i64", v.to_string()),
+        Value::U64(v) => ("u64", v.to_string()),
+        Value::Bool(v) => ("bool", v.to_string()),
+        Value::Text(v) => ("text", json_text(v)),
+        Value::Bytes(v) => ("bytes", v.iter().map(|b| format!("{b:02x}")).collect()),
+        Value::Null => ("null", "null".to_owned()),
+    };
+    format!("{row}\t{}\t{}\t{}\t{kind}\t{value}", reading.sensor, reading.time, reading.quality)
+}
+
+/// As Python's `json.dumps` writes text.
+fn json_text(text: &str) -> String {
+    let escaped = text.encode_utf16().map(|unit| match unit {
+        0x22 => "\\\"".to_owned(),
+        0x5c => "\\\\".to_owned(),
+        0x0a => "\\n".to_owned(),
+        0x20..=0x7e => char::from(unit as u8).to_string(),
+        _ => format!("\\u{unit:04x}"),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
+}
+
+fn assert_printed(output: &Output, expected: &[String]) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let mut lines = text.lines();
+    for expected in expected {
+        let found = lines.next().unwrap_or("");
+        let mut parts: Vec<&str> = found.split('\t').take(6).collect();
+        if parts.get(4) == Some(&"f64") {
+            parts[5] = parts[5].split(' ').next().unwrap();
+        }
+        assert_eq!(&parts.join("\t"), expected);
+    }
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn python_reads_every_kind_with_rows_qualities_and_names() {
+    let readings: Vec<_> = samples().into_iter().chain(non_finite()).collect();
+    let id = BatchId { gateway: 9, lane: 0, epoch: 1, first_seq: 500 };
+    let mut encoder = Encoder::new(Level::Fast).sensors(table()).id(id);
+    let seqs: Vec<u64> = (0..readings.len() as u64).map(|n| 500 + n + n / 4).collect();
+    seqs.iter().zip(&readings).for_each(|(seq, r)| encoder.push_at(*seq, r).unwrap());
+    let batch = encoder.finish_under(usize::MAX).unwrap().to_vec();
+    let expected: Vec<_> = seqs.iter().zip(&readings).map(|(seq, r)| line(&seq.to_string(), r)).collect();
+    let output = python("kinds", None, &[batch]);
+    assert_printed(&output, &expected);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.lines().next().unwrap().ends_with("\t\"line2/temp\"\t\"Cel\""), "{printed}");
+}
+
+#[test]
+fn python_reads_all_real_series_bit_for_bit() {
+    let mut readings = 0;
+    for name in SETS {
+        let set = load(name);
+        let (sample, rest) = set.parts();
+        let session = Arc::new(Table::learn(1, &set.sensors, sample));
+        for (size, most) in [(1000, 20), (100, 30), (10, 40), (1, 40)] {
+            let most = cases(most * 10) as usize / 10 + 1;
+            let step = (rest.len() / size / most).max(1);
+            for form in [Some(&*session), None] {
+                let mut encoder = match form {
+                    Some(_) => Encoder::new(Level::Fast).table(session.clone()),
+                    None => Encoder::new(Level::Fast),
+                };
+                let (mut batches, mut expected) = (Vec::new(), Vec::new());
+                for rows in rest.chunks_exact(size).step_by(step) {
+                    rows.iter().for_each(|r| encoder.push(r).unwrap());
+                    batches.push(encoder.finish_under(usize::MAX).unwrap().to_vec());
+                    expected.extend(rows.iter().map(|r| line("-", r)));
+                }
+                readings += expected.len();
+                assert_printed(&python(&format!("{name}-{size}"), form, &batches), &expected);
+            }
+        }
+    }
+    println!("executed codec.compact.python: {readings} cases");
+}
+
+#[test]
+fn python_refuses_by_name_what_it_cannot_read() {
+    let names = table();
+    let session = Arc::new(Table::new(1, &names));
+    let other = Table::new(2, &names);
+    let reading =
+        |n: i64| Reading { sensor: 300, time: n, value: Value::Text("x".repeat(300).into()), quality: 0 };
+    let mut encoder = Encoder::new(Level::Small).table(session.clone());
+    (0..40).for_each(|n| encoder.push(&reading(n)).unwrap());
+    let small = encoder.finish_under(usize::MAX).unwrap().to_vec();
+    let mut encoder = Encoder::new(Level::Fast).table(session.clone());
+    encoder.push(&reading(0)).unwrap();
+    let fast = encoder.finish_under(usize::MAX).unwrap().to_vec();
+    let mut cut = fast.clone();
+    cut.truncate(cut.len() - 320);
+    let wanted = format!("{:07x}", session.id());
+    let cases = [
+        ("small", &session, &small, "Zstandard"),
+        ("other", &Arc::new(other), &fast, wanted.as_str()),
+        ("cut", &session, &cut, "Error"),
+    ];
+    for (name, session, batch, why) in cases {
+        let output = python(name, Some(session), &[batch.clone()]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(why), "{name}: {said}");
+    }
+    assert!(python("right", Some(&session), &[fast]).status.success());
+}
