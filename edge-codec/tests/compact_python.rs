@@ -146,7 +146,7 @@ fn python_refuses_by_name_what_it_cannot_read() {
         ("cut", &session, &cut, "Error"),
     ];
     for (name, session, batch, why) in cases {
-        let output = python(name, Some(session), &[batch.clone()]);
+        let output = python(name, Some(session), std::slice::from_ref(batch));
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(why), "{name}: {said}");
     }
