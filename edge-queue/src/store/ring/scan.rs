@@ -237,15 +237,7 @@ impl Scan {
             self.tail_uncertain |= torn;
             let missing = head.base.saturating_sub(at.next);
             if missing > 0 && torn && u64::from(head.part) >= missing {
-                self.waived.push(Waived {
-                    lane: end.lane,
-                    first: at.next,
-                    last: head.base - 1,
-                    rows: head.rows_before.saturating_sub(at.rows),
-                    weight: head.weight_before.saturating_sub(at.weight),
-                    rows_before: at.rows,
-                    weight_before: at.weight,
-                });
+                self.waived.push(between(end.lane, &at, head));
             }
             at = Counters::after(head);
         }
@@ -321,6 +313,19 @@ impl Scan {
                 self.broken.push(*placed);
             }
         }
+    }
+}
+
+/// What is missing from `at` to the frame of `head`.
+fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
+    Waived {
+        lane,
+        first: at.next,
+        last: head.base.saturating_sub(1),
+        rows: head.rows_before.saturating_sub(at.rows),
+        weight: head.weight_before.saturating_sub(at.weight),
+        rows_before: at.rows,
+        weight_before: at.weight,
     }
 }
 
