@@ -11,11 +11,14 @@ mod deadband;
 mod error;
 mod normalise;
 mod outcome;
+mod pid;
 mod pipeline;
 mod quality;
+mod ramp;
 mod range;
 mod reading;
 mod stale;
+mod switch;
 mod time_guard;
 mod value;
 
@@ -28,14 +31,17 @@ pub use deadband::{Deadband, DeadbandState};
 pub use error::ParamError;
 pub use normalise::Normalise;
 pub use outcome::{DropReason, Emit, EmitReason, Outcome};
+pub use pid::{AntiWindup, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus};
 pub use pipeline::{
     AlarmEvent, Builder, Pattern, PatternError, Pipeline, RestoreError, Rule, SNAPSHOT_VERSION, Snapshot,
     Stats,
 };
 pub use quality::{Quality, QualityScheme};
+pub use ramp::Ramp;
 pub use range::{Range, RangeAction};
 pub use reading::Reading;
 pub use stale::{Stale, StaleState};
+pub use switch::{HysteresisSwitch, HysteresisSwitchState, SwitchBadInput};
 pub use time_guard::{OutOfOrder, Passage, TimeGuard, TimeGuardState};
 pub use value::Value;
 

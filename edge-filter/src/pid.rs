@@ -1,0 +1,246 @@
+//! PID controller, positional, in the ISA and the parallel form. The algorithm is in `step`, its memory in `state`.
+
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use state::{PidState, PidStatus};
+pub use step::{PidInput, PidMode};
+
+use crate::error::{ParamError, width};
+use crate::{LossBound, Ramp};
+
+/// A PID controller: `u = P + I + D`, limited, never poisoned by a NaN, bumpless in every change of mode.
+///
+/// After Åström and Hägglund, *Advanced PID Control*, with `e = sp - pv`, `x = γ·sp - pv`:
+///
+/// * `P = Kp·(β·sp - pv)`; or on the measurement alone, accumulated: a step of the setpoint moves the integral only.
+/// * `I` grows by `Ki·e·dt` before the output is made; it is kept in the output's unit, so a change of `Ki` bumps nothing.
+/// * `D = Kd·dx/dt` through a first-order filter with the time constant `Tf` (exact for an input held over `dt`).
+/// * The output is limited, then limited in its rate; both feed the [`AntiWindup`].
+/// * While the mode is not automatic, or the input is bad, `I` follows: the first automatic output is the last output
+///   plus `Ki·e·dt`.
+///
+/// `dt` is the caller's ([`Pid::step`]) or comes from event time ([`Pid::update`]). A `dt` of zero, negative or NaN leaves
+/// the output as it is; one above `dt_max_s` does not move `I` and makes no `D`.
+///
+/// This is process control, not a safety function: use an independent, certified device for that.
+///
+/// ```
+/// # use edge_filter::*;
+/// let pid = Pid::isa(2.0, 30.0, 5.0)?.output_limits(0.0, 100.0)?;
+/// let mut state = PidState::default();
+/// let input = PidInput { pv: 18.5, quality: Quality::GOOD, setpoint: 21.0, mode: PidMode::Auto };
+/// let valve = pid.step(&mut state, &input, 0.1);
+/// assert!((0.0..=100.0).contains(&valve));
+/// # Ok::<(), ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pid {
+    kp: f64,
+    ki: f64,
+    kd: f64,
+    filter_s: f64,
+    beta: f64,
+    gamma: f64,
+    on_measurement: bool,
+    min: f64,
+    max: f64,
+    rate: Ramp,
+    setpoint_ramp: Ramp,
+    anti_windup: AntiWindup,
+    dt_max_s: f64,
+    bad_input: PidBadInput,
+}
+
+/// How the integral is kept from winding up at a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
+pub enum AntiWindup {
+    /// `I += (u_limited - u)·dt/Tt` with `Tt = √(Ti·Td)`, or `Ti` without a derivative.
+    #[default]
+    BackCalculation,
+    /// The same with a tracking time of its own, in seconds.
+    TrackingTime(f64),
+    /// `I` does not grow beyond the output's limits.
+    Clamp,
+}
+
+/// What a bad or NaN process value, or a setpoint that is no number, does to the output: at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(clippy::exhaustive_enums, reason = "the three of the specification")]
+pub enum PidBadInput {
+    /// It stays where it is, and goes on from there.
+    #[default]
+    Hold,
+    /// It goes to this value, without regard to rate limits, and goes on from there.
+    SafeValue(f64),
+    /// It stays where it is until somebody has switched to manual and back.
+    Manual,
+}
+
+impl Pid {
+    /// The ISA standard form: gain `k`, integral time `ti_s` (infinity: none), derivative time `td_s` (0: none). The
+    /// derivative is filtered with `Td/10`: see [`Pid::derivative_filter_s`].
+    ///
+    /// # Errors
+    /// If a parameter is NaN, `k` or `td_s` is infinite, `ti_s` is not above 0, or `td_s` is negative.
+    pub fn isa(k: f64, ti_s: f64, td_s: f64) -> Result<Self, ParamError> {
+        if ti_s.is_nan() || ti_s <= 0.0 {
+            return Err(ParamError::new("ti_s", "a number above 0", ti_s));
+        }
+        let td_s = width("td_s", td_s)?;
+        let pid = Self::parallel(k, k / ti_s, k * td_s)?;
+        pid.derivative_filter_s(td_s / 10.0)
+    }
+
+    /// The parallel form: `Kp`, `Ki` per second, `Kd` in seconds. The derivative is not filtered. A process whose value
+    /// falls when the output rises needs negative gains.
+    ///
+    /// # Errors
+    /// If a gain is NaN or infinite.
+    pub fn parallel(kp: f64, ki: f64, kd: f64) -> Result<Self, ParamError> {
+        for (param, gain) in [("kp", kp), ("ki", ki), ("kd", kd)] {
+            if !gain.is_finite() {
+                return Err(ParamError::new(param, "a finite number", gain));
+            }
+        }
+        Ok(Pid {
+            kp,
+            ki,
+            kd,
+            filter_s: 0.0,
+            beta: 1.0,
+            gamma: 0.0,
+            on_measurement: false,
+            min: f64::MIN,
+            max: f64::MAX,
+            rate: Ramp::default(),
+            setpoint_ramp: Ramp::default(),
+            anti_windup: AntiWindup::default(),
+            dt_max_s: f64::INFINITY,
+            bad_input: PidBadInput::default(),
+        })
+    }
+
+    /// Time constant of the derivative's filter (`Tf`, `Td/N`); 0 is no filter.
+    ///
+    /// # Errors
+    /// If it is NaN, infinite or negative.
+    pub fn derivative_filter_s(mut self, tf_s: f64) -> Result<Self, ParamError> {
+        self.filter_s = width("tf_s", tf_s)?;
+        Ok(self)
+    }
+
+    /// How much of the setpoint `P` (β, default 1) and `D` (γ, default 0: derivative on the measurement; 1: on the error)
+    /// see.
+    ///
+    /// # Errors
+    /// If one is not within 0 to 1.
+    pub fn setpoint_weights(mut self, beta: f64, gamma: f64) -> Result<Self, ParamError> {
+        for (param, weight) in [("beta", beta), ("gamma", gamma)] {
+            if !(0.0..=1.0).contains(&weight) {
+                return Err(ParamError::new(param, "within 0 to 1", weight));
+            }
+        }
+        (self.beta, self.gamma) = (beta, gamma);
+        Ok(self)
+    }
+
+    /// Whether `P` is accumulated from the changes of the measurement, starting at 0; β is not used then. Default false.
+    #[must_use]
+    pub fn proportional_on_measurement(mut self, yes: bool) -> Self {
+        self.on_measurement = yes;
+        self
+    }
+
+    /// The limits of the output, in every mode. Default: every finite number.
+    ///
+    /// # Errors
+    /// If they are NaN or not in order.
+    pub fn output_limits(mut self, min: f64, max: f64) -> Result<Self, ParamError> {
+        if min.is_nan() || max.is_nan() || min >= max {
+            return Err(ParamError::new("output_limits", "low below high", format_args!("{min} and {max}")));
+        }
+        (self.min, self.max) = (min.max(f64::MIN), max.min(f64::MAX));
+        Ok(self)
+    }
+
+    /// How fast an automatic output may change. Default: no limit.
+    #[must_use]
+    pub fn output_rate(mut self, rate: Ramp) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// How fast the setpoint may change inside the controller. Default: no limit.
+    #[must_use]
+    pub fn setpoint_ramp(mut self, rate: Ramp) -> Self {
+        self.setpoint_ramp = rate;
+        self
+    }
+
+    /// How the integral is kept from winding up.
+    ///
+    /// # Errors
+    /// If a tracking time is not a finite number above 0.
+    pub fn anti_windup(mut self, how: AntiWindup) -> Result<Self, ParamError> {
+        if let AntiWindup::TrackingTime(tt_s) = how
+            && !(tt_s.is_finite() && tt_s > 0.0)
+        {
+            return Err(ParamError::new("tt_s", "a finite number above 0", tt_s));
+        }
+        self.anti_windup = how;
+        Ok(self)
+    }
+
+    /// The longest time between two scans over which anything is integrated or differentiated. Default: no limit.
+    ///
+    /// # Errors
+    /// If it is NaN or not above 0.
+    pub fn dt_max_s(mut self, dt_s: f64) -> Result<Self, ParamError> {
+        if dt_s.is_nan() || dt_s <= 0.0 {
+            return Err(ParamError::new("dt_max_s", "a number above 0", dt_s));
+        }
+        self.dt_max_s = dt_s;
+        Ok(self)
+    }
+
+    /// What input that cannot be used does. Default: hold.
+    ///
+    /// # Errors
+    /// If a safe value is NaN or infinite.
+    pub fn bad_input(mut self, what: PidBadInput) -> Result<Self, ParamError> {
+        if let PidBadInput::SafeValue(value) = what
+            && !value.is_finite()
+        {
+            return Err(ParamError::new("safe_value", "a finite number", value));
+        }
+        self.bad_input = what;
+        Ok(self)
+    }
+
+    /// Nothing is held; after a crash the integral starts at 0: switch to manual first for a bumpless start.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Nothing
+    }
+
+    /// The share of the excess that back-calculation takes back within `dt_s`.
+    fn back_share(&self, dt_s: f64) -> f64 {
+        if self.ki == 0.0 || dt_s == 0.0 {
+            return 0.0;
+        }
+        let tt_s = match self.anti_windup {
+            AntiWindup::TrackingTime(tt_s) => tt_s,
+            AntiWindup::BackCalculation => {
+                let (ti, td) = ((self.kp / self.ki).abs(), (self.kd / self.kp).abs());
+                if td > 0.0 && td.is_finite() { (ti * td).sqrt() } else { ti }
+            }
+            AntiWindup::Clamp => return 0.0,
+        };
+        // A pure integrator has Ti = 0: the whole excess at once.
+        (dt_s / tt_s).min(1.0)
+    }
+}

@@ -1,0 +1,67 @@
+//! What a PID controller remembers from scan to scan.
+
+/// What [`Pid`](crate::Pid) keeps. The default is a controller that was never scanned.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct PidState {
+    /// In the output's unit.
+    pub(super) integral: f64,
+    /// `P` as it was accumulated, if it is on the measurement.
+    pub(super) proportional: f64,
+    /// The last usable process value.
+    pub(super) pv: Option<f64>,
+    /// The derivative's input behind its filter.
+    pub(super) filtered: Option<f64>,
+    /// The setpoint behind its ramp.
+    pub(super) setpoint: Option<f64>,
+    pub(super) output: Option<f64>,
+    /// Event time of the last scan by [`Pid::update`](crate::Pid::update).
+    pub(super) time: Option<i64>,
+    pub(super) status: PidStatus,
+    /// Bad input switched to manual; somebody has to switch there too.
+    pub(super) forced_manual: bool,
+}
+
+/// Where the output of the last scan came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum PidStatus {
+    /// There was no scan.
+    #[default]
+    Cold,
+    /// The algorithm.
+    Auto,
+    /// Somebody's hand, or [`PidBadInput::Manual`](crate::PidBadInput::Manual).
+    Manual,
+    /// A signal that is tracked.
+    Tracking,
+    /// The rule for bad input.
+    BadInput,
+}
+
+impl PidState {
+    /// The last output; `None` before the first scan.
+    #[must_use]
+    pub fn output(&self) -> Option<f64> {
+        self.output
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub fn status(&self) -> PidStatus {
+        self.status
+    }
+
+    /// The integral part, in the output's unit.
+    #[must_use]
+    pub fn integral(&self) -> f64 {
+        self.integral
+    }
+
+    /// The setpoint as the controller sees it, behind its ramp.
+    #[must_use]
+    pub fn setpoint(&self) -> Option<f64> {
+        self.setpoint
+    }
+}

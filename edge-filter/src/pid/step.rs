@@ -1,0 +1,164 @@
+//! One scan of a PID controller.
+
+use super::{AntiWindup, Pid, PidBadInput, PidState, PidStatus};
+use crate::Quality;
+
+/// What a scan is given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "callers build it with a literal; a new field is a new major version"
+)]
+pub struct PidInput {
+    /// The process value.
+    pub pv: f64,
+    /// Its quality; bad and NaN act by [`Pid::bad_input`].
+    pub quality: Quality,
+    /// What the process value should be.
+    pub setpoint: f64,
+    /// Who decides about the output.
+    pub mode: PidMode,
+}
+
+/// Who decides about the output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(clippy::exhaustive_enums, reason = "the algorithm, a hand, a hand that stays, or another signal")]
+pub enum PidMode {
+    /// The algorithm.
+    Auto,
+    /// A hand; the output is this value, within its limits.
+    Manual(f64),
+    /// A hand that leaves the output where it is: bumpless from automatic.
+    Hold,
+    /// Another controller, or an interlock; as `Manual`, but it does not count as somebody's hand.
+    Track(f64),
+}
+
+impl Pid {
+    /// One scan, `dt_s` seconds after the last: the output, always finite and within its limits. About 20 ns.
+    pub fn step(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
+        match input.mode {
+            PidMode::Auto if state.forced_manual => {
+                self.follow(state, input, self.last(state), PidStatus::Manual)
+            }
+            PidMode::Auto => self.automatic(state, input, dt_s),
+            PidMode::Manual(value) => {
+                state.forced_manual = false;
+                self.follow(state, input, value, PidStatus::Manual)
+            }
+            PidMode::Hold => {
+                state.forced_manual = false;
+                self.follow(state, input, self.last(state), PidStatus::Manual)
+            }
+            PidMode::Track(value) => self.follow(state, input, value, PidStatus::Tracking),
+        }
+    }
+
+    /// As [`Pid::step`], the time from event times. The first scan has none, and neither integrates nor
+    /// differentiates. A time that is not after the last one leaves the output as it is.
+    pub fn update(&self, state: &mut PidState, input: &PidInput, time_ms: i64) -> f64 {
+        let dt_ms = state.time.map_or(0, |last| time_ms.saturating_sub(last));
+        state.time = Some(state.time.map_or(time_ms, |last| last.max(time_ms)));
+        self.step(state, input, dt_ms as f64 / 1000.0)
+    }
+
+    /// Where the output is, or would rest.
+    fn last(&self, state: &PidState) -> f64 {
+        self.limited(state.output.unwrap_or(0.0))
+    }
+
+    /// `NaN` never gets here.
+    fn limited(&self, output: f64) -> f64 {
+        output.max(self.min).min(self.max)
+    }
+
+    /// The output is `value`; the memory follows so that an automatic scan goes on from there.
+    fn follow(&self, state: &mut PidState, input: &PidInput, value: f64, status: PidStatus) -> f64 {
+        let output = if value.is_nan() { self.last(state) } else { self.limited(value) };
+        let usable = |value: f64| Some(value).filter(|value| value.is_finite());
+        state.setpoint = usable(input.setpoint);
+        state.pv = usable(input.pv).filter(|_| !input.quality.is_bad());
+        (state.output, state.status) = (Some(output), status);
+        output
+    }
+
+    fn automatic(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
+        let PidInput { pv, quality, setpoint, .. } = *input;
+        if !pv.is_finite() || !setpoint.is_finite() || quality.is_bad() {
+            return self.bad(state, input);
+        }
+        let goes_on = state.status == PidStatus::Auto;
+        // NaN, zero and negative times: nothing passed.
+        let dt_s = if dt_s > 0.0 { dt_s } else { 0.0 };
+        if dt_s == 0.0 && goes_on {
+            return self.last(state);
+        }
+        let (span_s, over) = if dt_s > self.dt_max_s { (0.0, true) } else { (dt_s, false) };
+        let mut next = *state;
+        let sp = self.setpoint_ramp.step(state.setpoint.unwrap_or(setpoint), setpoint, dt_s);
+        next.setpoint = Some(sp);
+        let p = self.proportional(&mut next, sp, pv);
+        let d = self.derivative(&mut next, self.gamma * sp - pv, span_s, goes_on && !over);
+        if !goes_on && let Some(output) = state.output {
+            next.integral = output - p - d;
+        }
+        next.integral = self.integrated(next.integral, self.ki * (sp - pv) * span_s);
+        let wanted = p + next.integral + d;
+        if !(p.is_finite() && d.is_finite() && next.integral.is_finite()) {
+            return self.bad(state, input);
+        }
+        let output = self.limited(wanted);
+        let output = state.output.map_or(output, |last| self.rate.step(last, output, dt_s));
+        let output = self.limited(output);
+        let excess = (output - wanted) * self.back_share(span_s);
+        next.integral = Some(next.integral + excess).filter(|i| i.is_finite()).unwrap_or(next.integral);
+        next.pv = Some(pv);
+        (next.output, next.status) = (Some(output), PidStatus::Auto);
+        *state = next;
+        output
+    }
+
+    fn proportional(&self, next: &mut PidState, sp: f64, pv: f64) -> f64 {
+        if !self.on_measurement {
+            return self.kp * (self.beta * sp - pv);
+        }
+        next.proportional -= self.kp * (pv - next.pv.unwrap_or(pv));
+        next.proportional
+    }
+
+    /// `x` held over `dt_s` at the input of the filter; `Kd` times the slope at its output.
+    fn derivative(&self, next: &mut PidState, x: f64, dt_s: f64, goes_on: bool) -> f64 {
+        let Some(filtered) = next.filtered.filter(|_| goes_on && self.kd != 0.0 && dt_s > 0.0) else {
+            next.filtered = Some(x);
+            return 0.0;
+        };
+        if self.filter_s == 0.0 {
+            next.filtered = Some(x);
+            return self.kd * (x - filtered) / dt_s;
+        }
+        let kept = (-dt_s / self.filter_s).exp();
+        next.filtered = Some(kept * filtered + (1.0 - kept) * x);
+        self.kd / self.filter_s * kept * (x - filtered)
+    }
+
+    /// A clamped integral may be outside the limits after a transfer; it only does not go further.
+    fn integrated(&self, integral: f64, growth: f64) -> f64 {
+        let sum = integral + growth;
+        match self.anti_windup {
+            AntiWindup::Clamp => sum.max(self.min.min(integral)).min(self.max.max(integral)),
+            AntiWindup::BackCalculation | AntiWindup::TrackingTime(_) => sum,
+        }
+    }
+
+    fn bad(&self, state: &mut PidState, input: &PidInput) -> f64 {
+        let value = match self.bad_input {
+            PidBadInput::Hold => self.last(state),
+            PidBadInput::SafeValue(value) => value,
+            PidBadInput::Manual => {
+                state.forced_manual = true;
+                self.last(state)
+            }
+        };
+        self.follow(state, input, value, PidStatus::BadInput)
+    }
+}

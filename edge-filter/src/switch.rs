@@ -1,0 +1,184 @@
+//! Hysteresis switch: on at one value, off at another.
+
+use crate::error::{ParamError, delay};
+use crate::{LossBound, Quality};
+
+/// A two-point controller. With `on_at` above `off_at` it is on while the value is high (a fan, a pump), otherwise while
+/// it is low (a heater). Between the two it stays as it is; both are inclusive.
+///
+/// It is off before the first usable value. Least on and off times keep a compressor from short cycles; only bad input
+/// overrules them.
+///
+/// ```
+/// # use edge_filter::*;
+/// let heater = HysteresisSwitch::new(18.0, 20.0)?;
+/// let mut state = HysteresisSwitchState::default();
+/// assert!(heater.check(&mut state, 17.5, Quality::GOOD, 0));
+/// assert!(heater.check(&mut state, 19.9, Quality::GOOD, 1000));
+/// assert!(!heater.check(&mut state, 20.0, Quality::GOOD, 2000));
+/// # Ok::<(), ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HysteresisSwitch {
+    on_at: f64,
+    off_at: f64,
+    min_on_ms: i64,
+    min_off_ms: i64,
+    bad_input: SwitchBadInput,
+}
+
+/// What a bad reading, a NaN or an infinity does to a [`HysteresisSwitch`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
+#[allow(clippy::exhaustive_enums, reason = "off, on, or neither")]
+pub enum SwitchBadInput {
+    /// Off at once.
+    #[default]
+    Off,
+    /// On at once.
+    On,
+    /// Stays as it is.
+    Hold,
+}
+
+/// What a [`HysteresisSwitch`] keeps. The default is off, and was never on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct HysteresisSwitchState {
+    on: bool,
+    since_now: Option<i64>,
+}
+
+impl HysteresisSwitchState {
+    /// Whether it is on.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+}
+
+impl HysteresisSwitch {
+    /// On at one value, off at the other.
+    ///
+    /// # Errors
+    /// If one is NaN or infinite, or they are the same.
+    pub fn new(on_at: f64, off_at: f64) -> Result<Self, ParamError> {
+        for (param, at) in [("on_at", on_at), ("off_at", off_at)] {
+            if !at.is_finite() {
+                return Err(ParamError::new(param, "a finite number", at));
+            }
+        }
+        if on_at == off_at {
+            return Err(ParamError::new("off_at", "another value than `on_at`", off_at));
+        }
+        Ok(HysteresisSwitch { on_at, off_at, min_on_ms: 0, min_off_ms: 0, bad_input: SwitchBadInput::Off })
+    }
+
+    /// Once on, it stays on for this long at least.
+    ///
+    /// # Errors
+    /// If it is negative.
+    pub fn min_on_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.min_on_ms = delay("min_on_ms", ms)?;
+        Ok(self)
+    }
+
+    /// Once off, it stays off for this long at least. Not before it was on for the first time.
+    ///
+    /// # Errors
+    /// If it is negative.
+    pub fn min_off_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.min_off_ms = delay("min_off_ms", ms)?;
+        Ok(self)
+    }
+
+    /// What input that cannot be used does. Default: off.
+    #[must_use]
+    pub fn bad_input(mut self, what: SwitchBadInput) -> Self {
+        self.bad_input = what;
+        self
+    }
+
+    /// Judges a reading; whether it is on now.
+    pub fn check(
+        &self,
+        state: &mut HysteresisSwitchState,
+        value: f64,
+        quality: impl Into<Quality>,
+        now_ms: i64,
+    ) -> bool {
+        let usable = value.is_finite() && !quality.into().is_bad();
+        let wanted = match (usable, self.bad_input) {
+            (true, _) => self.wanted(state.on, value),
+            (false, SwitchBadInput::Off) => false,
+            (false, SwitchBadInput::On) => true,
+            (false, SwitchBadInput::Hold) => state.on,
+        };
+        if wanted != state.on && (!usable || self.may_change(state, now_ms)) {
+            *state = HysteresisSwitchState { on: wanted, since_now: Some(now_ms) };
+        }
+        state.on
+    }
+
+    fn wanted(&self, on: bool, value: f64) -> bool {
+        let high = self.on_at > self.off_at;
+        let reached = |at: f64, upwards: bool| if upwards { value >= at } else { value <= at };
+        if on { !reached(self.off_at, !high) } else { reached(self.on_at, high) }
+    }
+
+    /// A clock that was set back does not lengthen a cycle for ever.
+    fn may_change(&self, state: &HysteresisSwitchState, now_ms: i64) -> bool {
+        let least = if state.on { self.min_on_ms } else { self.min_off_ms };
+        let since = state.since_now;
+        since.is_none_or(|since| now_ms < since || now_ms.saturating_sub(since) >= least)
+    }
+
+    /// Nothing is held; after a crash it is off until the next value says otherwise.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_directions_with_inclusive_ends() -> Result<(), ParamError> {
+        for (on_at, off_at, rows) in [
+            (80.0, 70.0, [(75.0, false), (80.0, true), (75.0, true), (70.0, false), (79.9, false)]),
+            (18.0, 20.0, [(19.0, false), (18.0, true), (19.0, true), (20.0, false), (18.1, false)]),
+        ] {
+            let switch = HysteresisSwitch::new(on_at, off_at)?;
+            let mut state = HysteresisSwitchState::default();
+            for (value, on) in rows {
+                assert_eq!(switch.check(&mut state, value, Quality::GOOD, 0), on, "{on_at} {value}");
+            }
+        }
+        assert!(HysteresisSwitch::new(1.0, 1.0).is_err() && HysteresisSwitch::new(f64::NAN, 1.0).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn short_cycles_are_prevented_but_bad_input_acts_at_once() -> Result<(), ParamError> {
+        let pump = HysteresisSwitch::new(80.0, 70.0)?.min_on_ms(1_000)?.min_off_ms(5_000)?;
+        let mut state = HysteresisSwitchState::default();
+        assert!(pump.check(&mut state, 90.0, Quality::GOOD, 0), "it was never on: nothing to wait for");
+        assert!(pump.check(&mut state, 60.0, Quality::GOOD, 999));
+        assert!(!pump.check(&mut state, 60.0, Quality::GOOD, 1_000));
+        assert!(!pump.check(&mut state, 90.0, Quality::GOOD, 5_999));
+        assert!(pump.check(&mut state, 90.0, Quality::GOOD, 6_000));
+        for (value, quality) in
+            [(f64::NAN, Quality::GOOD), (90.0, Quality::BAD), (f64::INFINITY, Quality::GOOD)]
+        {
+            for (what, on) in
+                [(SwitchBadInput::Off, false), (SwitchBadInput::On, true), (SwitchBadInput::Hold, true)]
+            {
+                assert_eq!(pump.bad_input(what).check(&mut state.clone(), value, quality, 6_001), on);
+            }
+        }
+        Ok(())
+    }
+}
