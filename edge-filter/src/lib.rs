@@ -7,8 +7,10 @@
 
 mod alarm;
 mod bound;
+pub mod control;
 mod deadband;
 mod error;
+mod interlock;
 mod normalise;
 mod outcome;
 mod pid;
@@ -29,6 +31,9 @@ pub use alarm::{
 pub use bound::{ErrorBound, LossBound};
 pub use deadband::{Deadband, DeadbandState};
 pub use error::ParamError;
+pub use interlock::{
+    Condition, Degraded, Interlock, InterlockError, InterlockState, InterlockStatus, Reset, Test, Vote,
+};
 pub use normalise::Normalise;
 pub use outcome::{DropReason, Emit, EmitReason, Outcome};
 pub use pid::{AntiWindup, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus};

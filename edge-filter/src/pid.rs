@@ -227,6 +227,11 @@ impl Pid {
         LossBound::Nothing
     }
 
+    /// Whether an output is within its limits.
+    pub(crate) fn reaches(&self, output: f64) -> bool {
+        (self.min..=self.max).contains(&output)
+    }
+
     /// The share of the excess that back-calculation takes back within `dt_s`.
     fn back_share(&self, dt_s: f64) -> f64 {
         if self.ki == 0.0 || dt_s == 0.0 {

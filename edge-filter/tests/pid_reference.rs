@@ -49,6 +49,8 @@ fn pid(case: &str) -> (Pid, f64) {
     }
 }
 
+type Scan = fn(&Pid, &mut PidState, &Row, f64) -> f64;
+
 /// The worst difference of each case.
 fn worst(scan: impl Fn(&Pid, &mut PidState, &Row, f64) -> f64) -> Vec<(String, f64)> {
     let mut worst: Vec<(String, f64)> = Vec::new();
@@ -85,7 +87,7 @@ fn event_times_give_what_given_times_do() {
 
 #[test]
 fn planted_bugs_are_found() {
-    let bugs: [(&str, fn(&Pid, &mut PidState, &Row, f64) -> f64); 4] = [
+    let bugs: [(&str, Scan); 4] = [
         ("the integral forgets", |pid, state, row, dt_s| {
             if row.time_s > 5.0 && row.time_s < 5.6 {
                 *state = PidState::default();

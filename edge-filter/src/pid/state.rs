@@ -64,4 +64,14 @@ impl PidState {
     pub fn setpoint(&self) -> Option<f64> {
         self.setpoint
     }
+
+    /// Whether bad input has switched to manual, and nobody has been there since.
+    pub(crate) fn waits_for_a_hand(&self) -> bool {
+        self.forced_manual
+    }
+
+    /// The output is elsewhere while it waits.
+    pub(crate) fn rest_at(&mut self, output: f64) {
+        self.output = Some(output);
+    }
 }

@@ -3,6 +3,9 @@
 use super::{AntiWindup, Pid, PidBadInput, PidState, PidStatus};
 use crate::Quality;
 
+/// A larger number is no measurement, and differences of such numbers overflow. A NaN is not within it either.
+const LARGEST: f64 = 1e100;
+
 /// What a scan is given.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(
@@ -12,7 +15,7 @@ use crate::Quality;
 pub struct PidInput {
     /// The process value.
     pub pv: f64,
-    /// Its quality; bad and NaN act by [`Pid::bad_input`].
+    /// Its quality; bad, NaN and values beyond ±1e100 act by [`Pid::bad_input`].
     pub quality: Quality,
     /// What the process value should be.
     pub setpoint: f64,
@@ -75,16 +78,15 @@ impl Pid {
     /// The output is `value`; the memory follows so that an automatic scan goes on from there.
     fn follow(&self, state: &mut PidState, input: &PidInput, value: f64, status: PidStatus) -> f64 {
         let output = if value.is_nan() { self.last(state) } else { self.limited(value) };
-        let usable = |value: f64| Some(value).filter(|value| value.is_finite());
-        state.setpoint = usable(input.setpoint);
-        state.pv = usable(input.pv).filter(|_| !input.quality.is_bad());
+        state.setpoint = Some(input.setpoint).filter(|value| value.is_finite());
         (state.output, state.status) = (Some(output), status);
         output
     }
 
     fn automatic(&self, state: &mut PidState, input: &PidInput, dt_s: f64) -> f64 {
         let PidInput { pv, quality, setpoint, .. } = *input;
-        if !pv.is_finite() || !setpoint.is_finite() || quality.is_bad() {
+        let usable = |value: f64| value.abs() <= LARGEST;
+        if !usable(pv) || !usable(setpoint) || quality.is_bad() {
             return self.bad(state, input);
         }
         let goes_on = state.status == PidStatus::Auto;
@@ -97,6 +99,10 @@ impl Pid {
         let mut next = *state;
         let sp = self.setpoint_ramp.step(state.setpoint.unwrap_or(setpoint), setpoint, dt_s);
         next.setpoint = Some(sp);
+        if !goes_on {
+            // What was accumulated belongs to the integral now.
+            (next.proportional, next.pv) = (0.0, None);
+        }
         let p = self.proportional(&mut next, sp, pv);
         let d = self.derivative(&mut next, self.gamma * sp - pv, span_s, goes_on && !over);
         if !goes_on && let Some(output) = state.output {

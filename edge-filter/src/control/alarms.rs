@@ -1,0 +1,57 @@
+//! The alarms of a controller: a limit alarm per input that has one, judged when a value arrives or stops arriving.
+
+use super::{CommandError, ControlEvent, Inputs};
+use crate::{AlarmCommand, AlarmLevel, LimitAlarm, LimitAlarmState, Quality, Value};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct ControlAlarms {
+    all: Vec<Watched>,
+}
+
+#[derive(Clone, Debug)]
+struct Watched {
+    input: usize,
+    alarm: LimitAlarm,
+    state: LimitAlarmState,
+    /// What was judged last.
+    seen: Option<(u64, Quality)>,
+}
+
+impl ControlAlarms {
+    pub(super) fn add(&mut self, input: usize, alarm: LimitAlarm) {
+        self.all.push(Watched { input, alarm, state: LimitAlarmState::default(), seen: None });
+    }
+
+    pub(super) fn inputs(&self) -> impl Iterator<Item = usize> {
+        self.all.iter().map(|watched| watched.input)
+    }
+
+    /// A stale input is an input that cannot be used.
+    pub(super) fn scan(&mut self, inputs: &Inputs, now_ms: i64, on: &mut impl FnMut(ControlEvent)) {
+        for (number, watched) in (0..).zip(&mut self.all) {
+            let Watched { input, alarm, state, seen } = watched;
+            let Some(value) = inputs.value(*input) else { continue };
+            let mut tell = |transition| on(ControlEvent::Alarm { alarm: number, transition });
+            alarm.tick(state, now_ms, &mut tell);
+            let quality = inputs.quality(*input, now_ms);
+            let quality = if quality == Quality::UNCERTAIN_LAST_USABLE { Quality::BAD } else { quality };
+            if seen.replace((value.to_bits(), quality)) != Some((value.to_bits(), quality)) {
+                alarm.judge(state, &Value::F64(value), quality, (now_ms, now_ms), &mut tell);
+            }
+        }
+    }
+
+    pub(super) fn command(
+        &mut self,
+        alarm: u16,
+        level: AlarmLevel,
+        command: AlarmCommand,
+        now_ms: i64,
+        on: &mut impl FnMut(ControlEvent),
+    ) -> Result<(), CommandError> {
+        let watched = self.all.get_mut(usize::from(alarm)).ok_or(CommandError::Unknown)?;
+        let mut tell = |transition| on(ControlEvent::Alarm { alarm, transition });
+        let done = watched.alarm.command(&mut watched.state, level, command, now_ms, &mut tell);
+        done.map_err(CommandError::Alarm)
+    }
+}

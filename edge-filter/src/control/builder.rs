@@ -1,0 +1,145 @@
+//! A controller from code, without serde.
+
+use super::alarms::ControlAlarms;
+use super::interlocks::Interlocks;
+use super::{Controller, InputSpec, Inputs, Law, NS_PER_MS, Output, OutputSpec, Setpoint};
+use crate::error::{ParamError, interval};
+use crate::{Condition, Interlock, LimitAlarm};
+
+/// Builds a [`Controller`]: inputs first, then what refers to them by their numbers.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ControlBuilder {
+    pub(super) inputs: Inputs,
+    pub(super) outputs: Vec<Output>,
+    interlocks: Interlocks,
+    alarms: ControlAlarms,
+    period_ns: u64,
+    watchdog_ns: Option<u64>,
+}
+
+impl Default for ControlBuilder {
+    fn default() -> Self {
+        ControlBuilder {
+            inputs: Inputs::default(),
+            outputs: Vec::new(),
+            interlocks: Interlocks::default(),
+            alarms: ControlAlarms::default(),
+            period_ns: 10 * NS_PER_MS,
+            watchdog_ns: None,
+        }
+    }
+}
+
+/// A number that an event can carry.
+const PARTS_MAX: usize = 1 << 16;
+
+impl ControlBuilder {
+    /// The time between two scans. Default 10 ms.
+    ///
+    /// # Errors
+    /// If it is less than 1 ms.
+    pub fn period_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.period_ns = interval("period_ms", ms)?.unsigned_abs().saturating_mul(NS_PER_MS);
+        Ok(self)
+    }
+
+    /// How long the loop may not scan before a watchdog acts. Default: five periods.
+    ///
+    /// # Errors
+    /// If it is less than 1 ms.
+    pub fn watchdog_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.watchdog_ns = Some(interval("watchdog_ms", ms)?.unsigned_abs().saturating_mul(NS_PER_MS));
+        Ok(self)
+    }
+
+    /// Adds an input; its number.
+    ///
+    /// # Errors
+    /// If there is one of that name.
+    pub fn input(&mut self, spec: InputSpec) -> Result<usize, ParamError> {
+        room(self.inputs.len())?;
+        self.inputs.add(spec)
+    }
+
+    /// Adds an output; its number.
+    ///
+    /// # Errors
+    /// If there is one of that name, or its law refers to an input that there is not.
+    pub fn output(&mut self, spec: OutputSpec) -> Result<usize, ParamError> {
+        room(self.outputs.len())?;
+        if self.outputs.iter().any(|output| output.name() == spec.name) {
+            return Err(ParamError::new("name", "a name of its own", spec.name));
+        }
+        let of = |setpoint: &Setpoint| match setpoint {
+            Setpoint::Input(input) => Some(*input),
+            Setpoint::Value(_) => None,
+        };
+        let inputs = match &spec.law {
+            Law::Fixed(_) => [None, None],
+            Law::Pid { input, setpoint, .. } => [Some(*input), of(setpoint)],
+            Law::Switch { input, .. } => [Some(*input), None],
+            Law::Ramp { setpoint, .. } => [of(setpoint), None],
+        };
+        inputs.into_iter().flatten().try_for_each(|input| self.has_input(input))?;
+        self.outputs.push(Output::new(spec)?);
+        Ok(self.outputs.len() - 1)
+    }
+
+    /// Adds an interlock that holds these outputs.
+    ///
+    /// # Errors
+    /// If it refers to an input or output that there is not.
+    pub fn interlock(
+        &mut self,
+        name: impl Into<String>,
+        interlock: Interlock,
+        outputs: Vec<usize>,
+    ) -> Result<(), ParamError> {
+        room(self.interlocks.names().count())?;
+        if let Some(output) = outputs.iter().find(|output| **output >= self.outputs.len()) {
+            return Err(ParamError::new("outputs", "outputs that there are", output));
+        }
+        self.has_inputs(interlock.trip_when())?;
+        self.interlocks.add(name.into(), interlock, outputs);
+        Ok(())
+    }
+
+    /// Adds an alarm on an input.
+    ///
+    /// # Errors
+    /// If there is no such input.
+    pub fn alarm(&mut self, input: usize, alarm: LimitAlarm) -> Result<(), ParamError> {
+        room(self.alarms.inputs().count())?;
+        self.has_input(input)?;
+        self.alarms.add(input, alarm);
+        Ok(())
+    }
+
+    /// The controller, every output in its safe state.
+    #[must_use]
+    pub fn build(self) -> Controller {
+        let ControlBuilder { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns } = self;
+        let watchdog_ns = watchdog_ns.unwrap_or(period_ns.saturating_mul(5));
+        Controller { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns, last_ns: None }
+    }
+
+    fn has_input(&self, input: usize) -> Result<(), ParamError> {
+        let known = input < self.inputs.len();
+        if known { Ok(()) } else { Err(ParamError::new("input", "an input that there is", input)) }
+    }
+
+    fn has_inputs(&self, condition: &Condition) -> Result<(), ParamError> {
+        match condition {
+            Condition::Input { input, .. } => self.has_input(*input),
+            Condition::Not(inner) => self.has_inputs(inner),
+            Condition::All(of) | Condition::Any(of) | Condition::AtLeast { of, .. } => {
+                of.iter().try_for_each(|one| self.has_inputs(one))
+            }
+        }
+    }
+}
+
+fn room(used: usize) -> Result<(), ParamError> {
+    if used < PARTS_MAX { Ok(()) } else { Err(ParamError::new("name", "one of at most 65536", used + 1)) }
+}

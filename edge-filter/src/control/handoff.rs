@@ -1,0 +1,182 @@
+//! Values and events between a control thread and the others, without a lock: a thread that stops, at any instruction,
+//! stops no other one. Everything is a few atomic loads and stores, in safe code.
+//!
+//! * [`latest`]: the newest value, for inputs and outputs. A reader that meets a writer in the middle of a write tries again
+//!   a few times and then keeps what it had.
+//! * [`ring`]: a bounded queue from one thread to one other, for events and commands. A full one refuses; nobody waits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+
+/// A cell of `N` words with one writer and any number of readers.
+#[must_use]
+pub fn latest<const N: usize>() -> (Writer<N>, Reader<N>) {
+    let cell = Arc::new(Cell { sequence: AtomicU64::new(0), words: [const { AtomicU64::new(0) }; N] });
+    (Writer { cell: cell.clone() }, Reader { cell })
+}
+
+#[derive(Debug)]
+struct Cell<const N: usize> {
+    /// Odd while a write is going on.
+    sequence: AtomicU64,
+    words: [AtomicU64; N],
+}
+
+/// The one who writes a [`latest`] cell.
+#[derive(Debug)]
+pub struct Writer<const N: usize> {
+    cell: Arc<Cell<N>>,
+}
+
+/// One who reads it.
+#[derive(Clone, Debug)]
+pub struct Reader<const N: usize> {
+    cell: Arc<Cell<N>>,
+}
+
+/// A write takes nanoseconds: one that is still going on after this many tries was stopped in the middle.
+const TRIES: u32 = 16;
+
+impl<const N: usize> Writer<N> {
+    /// Replaces the value.
+    pub fn write(&mut self, words: [u64; N]) {
+        let cell = &*self.cell;
+        let sequence = cell.sequence.load(Ordering::Relaxed);
+        cell.sequence.store(sequence.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
+        for (place, word) in cell.words.iter().zip(words) {
+            place.store(word, Ordering::Relaxed);
+        }
+        cell.sequence.store(sequence.wrapping_add(2), Ordering::Release);
+    }
+}
+
+impl<const N: usize> Reader<N> {
+    /// The newest whole value; `None` before the first, and while a write is going on that does not end.
+    #[must_use]
+    pub fn read(&self) -> Option<[u64; N]> {
+        let cell = &*self.cell;
+        for _ in 0..TRIES {
+            let before = cell.sequence.load(Ordering::Acquire);
+            if before == 0 {
+                return None;
+            }
+            let mut words = [0; N];
+            for (word, place) in words.iter_mut().zip(&cell.words) {
+                *word = place.load(Ordering::Relaxed);
+            }
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && cell.sequence.load(Ordering::Relaxed) == before {
+                return Some(words);
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+}
+
+/// A queue of at least `capacity` items of `N` words, from one thread to one other.
+#[must_use]
+pub fn ring<const N: usize>(capacity: usize) -> (Sender<N>, Receiver<N>) {
+    let slots = (0..capacity.max(1)).map(|_| [const { AtomicU64::new(0) }; N]).collect();
+    let ring = Arc::new(Ring {
+        slots,
+        sent: AtomicUsize::new(0),
+        taken: AtomicUsize::new(0),
+        lost: AtomicU64::new(0),
+    });
+    (Sender { ring: ring.clone() }, Receiver { ring })
+}
+
+#[derive(Debug)]
+struct Ring<const N: usize> {
+    slots: Box<[[AtomicU64; N]]>,
+    sent: AtomicUsize,
+    taken: AtomicUsize,
+    lost: AtomicU64,
+}
+
+impl<const N: usize> Ring<N> {
+    fn slot(&self, number: usize) -> Option<&[AtomicU64; N]> {
+        self.slots.get(number % self.slots.len().max(1))
+    }
+}
+
+/// The sending end of a [`ring`].
+#[derive(Debug)]
+pub struct Sender<const N: usize> {
+    ring: Arc<Ring<N>>,
+}
+
+/// The receiving end of a [`ring`].
+#[derive(Debug)]
+pub struct Receiver<const N: usize> {
+    ring: Arc<Ring<N>>,
+}
+
+impl<const N: usize> Sender<N> {
+    /// Whether there was room; an item that finds none is lost and counted.
+    pub fn send(&mut self, item: [u64; N]) -> bool {
+        let ring = &*self.ring;
+        let sent = ring.sent.load(Ordering::Relaxed);
+        let waiting = sent.wrapping_sub(ring.taken.load(Ordering::Acquire));
+        let Some(slot) = ring.slot(sent).filter(|_| waiting < ring.slots.len()) else {
+            ring.lost.fetch_add(1, Ordering::Relaxed);
+            return false;
+        };
+        for (place, word) in slot.iter().zip(item) {
+            place.store(word, Ordering::Relaxed);
+        }
+        ring.sent.store(sent.wrapping_add(1), Ordering::Release);
+        true
+    }
+}
+
+impl<const N: usize> Receiver<N> {
+    /// The oldest item.
+    pub fn receive(&mut self) -> Option<[u64; N]> {
+        let ring = &*self.ring;
+        let taken = ring.taken.load(Ordering::Relaxed);
+        if taken == ring.sent.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut item = [0; N];
+        for (word, place) in item.iter_mut().zip(ring.slot(taken)?) {
+            *word = place.load(Ordering::Relaxed);
+        }
+        ring.taken.store(taken.wrapping_add(1), Ordering::Release);
+        Some(item)
+    }
+
+    /// Items that found no room.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.ring.lost.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_that_stopped_in_the_middle_stops_no_reader() {
+        let (mut writer, reader) = latest::<2>();
+        assert_eq!(reader.read(), None);
+        writer.write([1, 2]);
+        assert_eq!(reader.read(), Some([1, 2]));
+        // Frozen between its first and its last store.
+        writer.cell.sequence.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(reader.read(), None, "after a few tries, and it returns");
+    }
+
+    #[test]
+    fn a_full_ring_refuses_and_counts() {
+        let (mut sender, mut receiver) = ring::<1>(3);
+        let sent: Vec<bool> = (0..5).map(|n| sender.send([n])).collect();
+        assert_eq!((sent, receiver.lost()), (vec![true, true, true, false, false], 2));
+        assert_eq!(receiver.receive(), Some([0]));
+        assert!(sender.send([5]));
+        assert_eq!(std::iter::from_fn(|| receiver.receive()).collect::<Vec<_>>(), [[1], [2], [5]]);
+    }
+}

@@ -1,0 +1,160 @@
+//! Inputs: the last value of each, and whether it may still be believed.
+
+use crate::Quality;
+use crate::error::{ParamError, interval, span};
+
+/// One input: its name, when it is stale, and what it can be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputSpec {
+    name: String,
+    stale_after_ms: i64,
+    range: Option<(f64, f64)>,
+}
+
+impl InputSpec {
+    /// An input that is stale when nothing came for `stale_after_ms`.
+    ///
+    /// # Errors
+    /// If that is less than 1 ms.
+    pub fn new(name: impl Into<String>, stale_after_ms: i64) -> Result<Self, ParamError> {
+        let stale_after_ms = interval("stale_after_ms", stale_after_ms)?;
+        Ok(InputSpec { name: name.into(), stale_after_ms, range: None })
+    }
+
+    /// What it can measure; a value outside is bad: a broken wire, a sensor at its end.
+    ///
+    /// # Errors
+    /// If the limits are not finite or not in order.
+    pub fn range(mut self, low: f64, high: f64) -> Result<Self, ParamError> {
+        self.range = Some(span("range", low, high)?);
+        Ok(self)
+    }
+}
+
+/// The last value of each input. Before the first one an input is missing, which is as bad as bad.
+///
+/// Age counts from arrival, in the caller's `now`; it must come from a clock that does not go back. A value from the
+/// future of `now` is stale: it is better not to believe a clock that jumped.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inputs {
+    inputs: Vec<Input>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Input {
+    spec: InputSpec,
+    last: Option<Arrived>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Arrived {
+    value: f64,
+    quality: Quality,
+    at_ms: i64,
+}
+
+impl Inputs {
+    /// Adds an input; its number, from 0.
+    ///
+    /// # Errors
+    /// If there is one of that name.
+    pub fn add(&mut self, spec: InputSpec) -> Result<usize, ParamError> {
+        if self.number(&spec.name).is_some() {
+            return Err(ParamError::new("name", "a name of its own", spec.name));
+        }
+        self.inputs.push(Input { spec, last: None });
+        Ok(self.inputs.len() - 1)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.inputs.is_empty()
+    }
+
+    /// The number of an input.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<usize> {
+        self.inputs.iter().position(|input| input.spec.name == name)
+    }
+
+    /// The name of an input.
+    #[must_use]
+    pub fn name(&self, input: usize) -> Option<&str> {
+        self.inputs.get(input).map(|input| input.spec.name.as_str())
+    }
+
+    /// A value arrived. One for an input that there is not is ignored.
+    pub fn set(&mut self, input: usize, value: f64, quality: impl Into<Quality>, now_ms: i64) {
+        if let Some(input) = self.inputs.get_mut(input) {
+            input.last = Some(Arrived { value, quality: quality.into(), at_ms: now_ms });
+        }
+    }
+
+    /// The value, if it is good, a finite number, in its range and not stale: the reader that
+    /// [`Interlock::evaluate`](crate::Interlock::evaluate) wants.
+    #[must_use]
+    pub fn good(&self, input: usize, now_ms: i64) -> Option<f64> {
+        let value = self.value(input);
+        value.filter(|_| self.quality(input, now_ms).is_good())
+    }
+
+    /// The last value, however bad.
+    #[must_use]
+    pub fn value(&self, input: usize) -> Option<f64> {
+        self.inputs.get(input)?.last.map(|last| last.value)
+    }
+
+    /// How good it is now: as it came; `BAD_OUT_OF_RANGE`; `BAD` for a number that is none; `UNCERTAIN_LAST_USABLE` when it is
+    /// stale; `BAD` before the first one.
+    #[must_use]
+    pub fn quality(&self, input: usize, now_ms: i64) -> Quality {
+        let Some(Input { spec, last: Some(last) }) = self.inputs.get(input) else { return Quality::BAD };
+        let fresh = now_ms >= last.at_ms && now_ms.saturating_sub(last.at_ms) < spec.stale_after_ms;
+        let in_range = |(low, high): (f64, f64)| (low..=high).contains(&last.value);
+        match last.quality {
+            _ if !last.value.is_finite() => Quality::BAD,
+            quality if quality.is_bad() => quality,
+            _ if !spec.range.is_none_or(in_range) => Quality::BAD_OUT_OF_RANGE,
+            _ if !fresh => Quality::UNCERTAIN_LAST_USABLE,
+            quality => quality,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_fresh_good_number_within_its_range_is_good() -> Result<(), ParamError> {
+        let mut inputs = Inputs::default();
+        let n = inputs.add(InputSpec::new("t", 100)?.range(0.0, 50.0)?)?;
+        assert!(inputs.add(InputSpec::new("t", 1)?).is_err());
+        assert_eq!((inputs.good(n, 0), inputs.quality(n, 0)), (None, Quality::BAD), "missing");
+        inputs.set(n, 20.0, Quality::GOOD, 1_000);
+        assert_eq!(inputs.good(n, 1_099), Some(20.0));
+        for now in [1_100, 999, i64::MIN, i64::MAX] {
+            assert_eq!((inputs.good(n, now), inputs.quality(n, now)), (None, Quality::UNCERTAIN_LAST_USABLE));
+        }
+        for (value, quality) in [
+            (f64::NAN, Quality::GOOD),
+            (f64::INFINITY, Quality::GOOD),
+            (50.1, Quality::GOOD),
+            (20.0, Quality::BAD),
+            (20.0, Quality::UNCERTAIN),
+        ] {
+            inputs.set(n, value, quality, 1_000);
+            assert_eq!(inputs.good(n, 1_000), None, "{value} {quality}");
+        }
+        inputs.set(7, 1.0, Quality::GOOD, 0);
+        assert_eq!(inputs.good(7, 0), None);
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! The interlocks of a controller and the outputs that each of them holds.
+
+use super::{CommandError, ControlEvent, Inputs, Output};
+use crate::{Interlock, InterlockState, InterlockStatus};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interlocks {
+    all: Vec<Held>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    name: String,
+    interlock: Interlock,
+    outputs: Vec<usize>,
+    state: InterlockState,
+    told: Option<InterlockStatus>,
+}
+
+impl Interlocks {
+    pub(super) fn add(&mut self, name: String, interlock: Interlock, outputs: Vec<usize>) {
+        self.all.push(Held { name, interlock, outputs, state: InterlockState::default(), told: None });
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().map(|held| held.name.as_str())
+    }
+
+    /// Says of each output whether it is tripped.
+    pub(super) fn scan(
+        &mut self,
+        inputs: &Inputs,
+        outputs: &mut [Output],
+        now_ms: i64,
+        on: &mut impl FnMut(ControlEvent),
+    ) {
+        outputs.iter_mut().for_each(|output| output.tripped = false);
+        for (number, held) in (0..).zip(&mut self.all) {
+            let status = held.interlock.evaluate(&mut held.state, &|i| inputs.good(i, now_ms), now_ms);
+            if !status.energised {
+                for &output in &held.outputs {
+                    if let Some(output) = outputs.get_mut(output) {
+                        output.tripped = true;
+                    }
+                }
+            }
+            if held.told.replace(status) != Some(status) {
+                on(ControlEvent::Interlock { interlock: number, status, at_ms: now_ms });
+            }
+        }
+    }
+
+    pub(super) fn reset(&mut self, interlock: u16, inputs: &Inputs, now_ms: i64) -> Result<(), CommandError> {
+        let held = self.get(interlock)?;
+        let read = |input: usize| inputs.good(input, now_ms);
+        held.interlock.reset(&mut held.state, &read, now_ms).map_err(CommandError::Interlock)
+    }
+
+    pub(super) fn bypass(&mut self, interlock: u16, for_ms: i64, now_ms: i64) -> Result<(), CommandError> {
+        let held = self.get(interlock)?;
+        held.interlock.bypass(&mut held.state, for_ms, now_ms).map_err(CommandError::Interlock)
+    }
+
+    pub(super) fn end_bypass(&mut self, interlock: u16) -> Result<(), CommandError> {
+        let held = self.get(interlock)?;
+        held.interlock.end_bypass(&mut held.state);
+        Ok(())
+    }
+
+    fn get(&mut self, interlock: u16) -> Result<&mut Held, CommandError> {
+        self.all.get_mut(usize::from(interlock)).ok_or(CommandError::Unknown)
+    }
+}

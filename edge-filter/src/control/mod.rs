@@ -1,0 +1,185 @@
+//! Control loops: inputs with an age, interlocks, control laws, outputs with a safe state, alarms; scanned at fixed times.
+//!
+//! The core is pure, as everything here: [`Controller`] decides, [`Schedule`] says when, [`Watchdog`] notices that nobody
+//! scanned. A shell gives it a thread of its own and carries values in and out through [`handoff`], which never makes a
+//! thread wait for another. `examples/control-loop` is such a shell, as a program.
+//!
+//! **Not a safety function**: see [`Interlock`](crate::Interlock).
+//!
+//! ```
+//! # #[cfg(feature = "config")] {
+//! use edge_filter::{Quality, control::Controller};
+//!
+//! let mut c = Controller::from_toml(r#"
+//!     [[input]]
+//!     name = "oven/temp"
+//!     stale_after_ms = 500
+//!     [[input]]
+//!     name = "line/estop"
+//!     stale_after_ms = 500
+//!     [[output]]
+//!     name = "oven/heater"
+//!     pid = { input = "oven/temp", setpoint = 180.0, form = "isa", k = 2.0, ti_s = 120.0, limits = [0.0, 100.0] }
+//!     [[interlock]]
+//!     name = "stop"
+//!     outputs = ["oven/heater"]
+//!     reset = "auto"
+//!     trip_when = { any = [ { input = "line/estop", is = false }, { input = "oven/temp", above = 220.0 } ] }
+//! "#)?;
+//! let (temp, estop) = (c.inputs().number("oven/temp").unwrap(), c.inputs().number("line/estop").unwrap());
+//! c.set_input(temp, 25.0, Quality::GOOD, 0);
+//! c.set_input(estop, 1.0, Quality::GOOD, 0);
+//! c.scan(10_000_000, &mut |_| ());
+//! assert_eq!(c.outputs()[0].value(), 100.0);
+//! c.scan(600_000_000, &mut |_| ()); // nothing came for 500 ms
+//! assert_eq!(c.outputs()[0].value(), 0.0);
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod alarms;
+mod builder;
+mod command;
+#[cfg(feature = "config")]
+pub mod config;
+mod event;
+#[cfg(feature = "config")]
+mod from_config;
+pub mod handoff;
+mod histogram;
+mod inputs;
+mod interlocks;
+mod output;
+mod schedule;
+mod watchdog;
+mod words;
+
+pub use builder::ControlBuilder;
+pub use command::{COMMAND_WORDS, CommandError, ControlCommand};
+pub use event::{ControlEvent, EVENT_WORDS};
+pub use histogram::Histogram;
+pub use inputs::{InputSpec, Inputs};
+pub use output::{Cause, Law, LoopBadInput, Output, OutputSpec, Setpoint};
+pub use schedule::{Schedule, Wake};
+pub use watchdog::{Watchdog, WatchdogChange};
+
+use crate::Quality;
+use alarms::ControlAlarms;
+use interlocks::Interlocks;
+
+const NS_PER_MS: u64 = 1_000_000;
+
+/// A set of control loops that are scanned together.
+///
+/// How to drive it:
+///
+/// 1. [`set_input`](Controller::set_input) as values arrive.
+/// 2. [`scan`](Controller::scan) once per period; then bring every one of [`outputs`](Controller::outputs) to its actuator,
+///    each time: an actuator that hears nothing should go to its safe state by itself.
+/// 3. Events go to the closure of `scan` and of [`command`](Controller::command).
+///
+/// `now_ns` comes from a clock that does not go back; nanoseconds since the Unix epoch as they were at the start plus the
+/// monotonic time since then, so that alarms have times and ids that do not repeat over restarts.
+///
+/// At each scan: interlocks first, then each output by its law, then alarms. An output whose interlock is not energised, or
+/// whose input is not good, is in its safe state at that scan: one period after the input went bad or stale. Nothing
+/// allocates, and nothing waits.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    inputs: Inputs,
+    outputs: Vec<Output>,
+    interlocks: Interlocks,
+    alarms: ControlAlarms,
+    period_ns: u64,
+    watchdog_ns: u64,
+    last_ns: Option<u64>,
+}
+
+impl Controller {
+    /// Loops from code.
+    pub fn builder() -> ControlBuilder {
+        ControlBuilder::default()
+    }
+
+    /// The time between two scans. Default 10 ms.
+    #[must_use]
+    pub fn period_ns(&self) -> u64 {
+        self.period_ns
+    }
+
+    /// Without a scan for this long a [`Watchdog`] should act. Default: five periods.
+    #[must_use]
+    pub fn watchdog_ns(&self) -> u64 {
+        self.watchdog_ns
+    }
+
+    /// The inputs, by name and number.
+    #[must_use]
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// The outputs as the last scan left them; before the first in their safe states.
+    #[must_use]
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// The names of the interlocks.
+    pub fn interlocks(&self) -> impl Iterator<Item = &str> {
+        self.interlocks.names()
+    }
+
+    /// The inputs that have an alarm, in the alarms' order.
+    pub fn alarms(&self) -> impl Iterator<Item = usize> {
+        self.alarms.inputs()
+    }
+
+    /// A value arrived.
+    pub fn set_input(&mut self, input: usize, value: f64, quality: impl Into<Quality>, at_ns: u64) {
+        self.inputs.set(input, value, quality, ms(at_ns));
+    }
+
+    /// One scan.
+    pub fn scan(&mut self, now_ns: u64, on: &mut impl FnMut(ControlEvent)) {
+        let now_ms = ms(now_ns);
+        let dt_s = self.last_ns.map_or(0.0, |last| now_ns.saturating_sub(last) as f64 / 1e9);
+        self.last_ns = Some(now_ns);
+        self.interlocks.scan(&self.inputs, &mut self.outputs, now_ms, on);
+        for (number, output) in (0..).zip(&mut self.outputs) {
+            output.scan(&self.inputs, now_ms, dt_s, number, on);
+        }
+        self.alarms.scan(&self.inputs, now_ms, on);
+    }
+
+    /// What an operator does. Takes effect at the next scan, but for alarms.
+    ///
+    /// # Errors
+    /// If there is no such thing, or the command does not fit its state.
+    pub fn command(
+        &mut self,
+        command: ControlCommand,
+        now_ns: u64,
+        on: &mut impl FnMut(ControlEvent),
+    ) -> Result<(), CommandError> {
+        let now_ms = ms(now_ns);
+        match command {
+            ControlCommand::Reset { interlock } => self.interlocks.reset(interlock, &self.inputs, now_ms),
+            ControlCommand::Bypass { interlock, for_ms } => self.interlocks.bypass(interlock, for_ms, now_ms),
+            ControlCommand::EndBypass { interlock } => self.interlocks.end_bypass(interlock),
+            ControlCommand::Mode { output, mode } => self.output(output)?.set_mode(mode),
+            ControlCommand::Setpoint { output, value } => self.output(output)?.set_setpoint(value),
+            ControlCommand::Alarm { alarm, level, command } => {
+                self.alarms.command(alarm, level, command, now_ms, on)
+            }
+        }
+    }
+
+    fn output(&mut self, output: u16) -> Result<&mut Output, CommandError> {
+        self.outputs.get_mut(usize::from(output)).ok_or(CommandError::Unknown)
+    }
+}
+
+fn ms(ns: u64) -> i64 {
+    i64::try_from(ns / NS_PER_MS).unwrap_or(i64::MAX)
+}

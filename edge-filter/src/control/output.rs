@@ -1,0 +1,290 @@
+//! An output: the law that drives it, and the safe state that it falls back to.
+
+use super::{CommandError, ControlEvent, Inputs};
+use crate::error::ParamError;
+use crate::{
+    HysteresisSwitch, HysteresisSwitchState, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus,
+};
+use crate::{Quality, Ramp};
+
+/// What an output is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputSpec {
+    pub(super) name: String,
+    pub(super) safe: f64,
+    pub(super) law: Law,
+}
+
+impl OutputSpec {
+    /// An output whose safe state is 0.
+    #[must_use]
+    pub fn new(name: impl Into<String>, law: Law) -> Self {
+        OutputSpec { name: name.into(), safe: 0.0, law }
+    }
+
+    /// Its safe state: before the first scan, while an interlock is not energised, while its input is not good, and when
+    /// the loop does not run.
+    ///
+    /// # Errors
+    /// If it is NaN or infinite, or outside the limits of its PID controller.
+    pub fn safe(mut self, safe: f64) -> Result<Self, ParamError> {
+        if !safe.is_finite() {
+            return Err(ParamError::new("safe", "a finite number", safe));
+        }
+        if let Law::Pid { pid, .. } = &self.law
+            && !pid.reaches(safe)
+        {
+            return Err(ParamError::new("safe", "within the output's limits", safe));
+        }
+        self.safe = safe;
+        Ok(self)
+    }
+}
+
+/// What drives an output.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Law {
+    /// Always this value; only its interlocks switch it.
+    Fixed(f64),
+    /// A PID controller. Its own rule for bad input is replaced by `bad_input`.
+    Pid {
+        /// The controller.
+        pid: Pid,
+        /// The input with the process value.
+        input: usize,
+        /// What it should be.
+        setpoint: Setpoint,
+        /// What happens while an input is not good.
+        bad_input: LoopBadInput,
+    },
+    /// A two-point controller. `LoopBadInput::Manual` is the same as `Safe` here.
+    Switch {
+        /// The switch.
+        switch: HysteresisSwitch,
+        /// Its input.
+        input: usize,
+        /// The output's values when it is on, and off.
+        on_off: (f64, f64),
+        /// What happens while the input is not good.
+        bad_input: LoopBadInput,
+    },
+    /// Follows a setpoint at a limited rate.
+    Ramp {
+        /// The rate.
+        ramp: Ramp,
+        /// What to follow.
+        setpoint: Setpoint,
+    },
+}
+
+/// Where a setpoint comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Setpoint {
+    /// A number, until a command says otherwise.
+    Value(f64),
+    /// An input; not good, it is as bad as a bad process value.
+    Input(usize),
+}
+
+/// What an output does while an input of its law is not good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
+#[allow(clippy::exhaustive_enums, reason = "the three of the specification")]
+pub enum LoopBadInput {
+    /// It goes to its safe state.
+    #[default]
+    Safe,
+    /// It stays where it is. The one way in which an output does not fail safe: say so only of one that may stay.
+    Hold,
+    /// It goes to its safe state and stays in manual there until somebody has switched to manual and back.
+    Manual,
+}
+
+/// Why an output has its value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// It was never scanned: safe.
+    #[default]
+    Cold,
+    /// Its law.
+    Running,
+    /// Somebody's hand.
+    Manual,
+    /// An interlock: safe.
+    Interlock,
+    /// An input that is bad, stale or missing: safe, unless it holds.
+    BadInput,
+}
+
+impl Cause {
+    pub(super) const ALL: [Cause; 5] =
+        [Cause::Cold, Cause::Running, Cause::Manual, Cause::Interlock, Cause::BadInput];
+
+    /// The cause as a label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Cause::Cold => "cold",
+            Cause::Running => "running",
+            Cause::Manual => "manual",
+            Cause::Interlock => "interlock",
+            Cause::BadInput => "bad_input",
+        }
+    }
+}
+
+/// One output and its state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    spec: OutputSpec,
+    value: f64,
+    cause: Cause,
+    mode: PidMode,
+    pid: PidState,
+    switch: HysteresisSwitchState,
+    /// Set by the interlocks before each scan.
+    pub(super) tripped: bool,
+}
+
+impl Output {
+    pub(super) fn new(mut spec: OutputSpec) -> Result<Self, ParamError> {
+        if let Law::Pid { pid, bad_input, .. } = &mut spec.law {
+            *pid = pid.bad_input(match bad_input {
+                LoopBadInput::Hold => PidBadInput::Hold,
+                LoopBadInput::Safe => PidBadInput::SafeValue(spec.safe),
+                LoopBadInput::Manual => PidBadInput::Manual,
+            })?;
+        }
+        let (value, cause, mode) = (spec.safe, Cause::Cold, PidMode::Auto);
+        let (pid, switch) = (PidState::default(), HysteresisSwitchState::default());
+        Ok(Output { spec, value, cause, mode, pid, switch, tripped: false })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Its safe state.
+    #[must_use]
+    pub fn safe(&self) -> f64 {
+        self.spec.safe
+    }
+
+    /// What the actuator should be at; always finite.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    pub(super) fn scan(
+        &mut self,
+        inputs: &Inputs,
+        now_ms: i64,
+        dt_s: f64,
+        number: u16,
+        on: &mut impl FnMut(ControlEvent),
+    ) {
+        let (value, cause) = self.decide(inputs, now_ms, dt_s);
+        // A law that gives no number has failed: there is no other answer than the safe state.
+        let (value, cause) =
+            if value.is_finite() { (value, cause) } else { (self.spec.safe, Cause::BadInput) };
+        if cause != self.cause {
+            on(ControlEvent::Output { output: number, value, cause, at_ms: now_ms });
+        }
+        (self.value, self.cause) = (value, cause);
+    }
+
+    fn decide(&mut self, inputs: &Inputs, now_ms: i64, dt_s: f64) -> (f64, Cause) {
+        let (safe, tripped) = (self.spec.safe, self.tripped);
+        let good = |setpoint: Setpoint| match setpoint {
+            Setpoint::Value(value) => Some(value),
+            Setpoint::Input(input) => inputs.good(input, now_ms),
+        };
+        match self.spec.law {
+            Law::Fixed(value) => {
+                if tripped {
+                    (safe, Cause::Interlock)
+                } else {
+                    (value, Cause::Running)
+                }
+            }
+            Law::Pid { pid, input, setpoint, .. } => {
+                let mode = if tripped { PidMode::Track(safe) } else { self.mode };
+                let pv = inputs.good(input, now_ms).unwrap_or(f64::NAN);
+                let setpoint = good(setpoint).unwrap_or(f64::NAN);
+                let scan = PidInput { pv, quality: Quality::GOOD, setpoint, mode };
+                self.scan_pid(&pid, &scan, dt_s)
+            }
+            Law::Switch { switch, input, on_off, bad_input } => {
+                let value = inputs.good(input, now_ms);
+                if tripped {
+                    self.switch = HysteresisSwitchState::default();
+                    return (safe, Cause::Interlock);
+                }
+                let Some(value) = value else {
+                    return if bad_input == LoopBadInput::Hold {
+                        (self.value, Cause::BadInput)
+                    } else {
+                        self.switch = HysteresisSwitchState::default();
+                        (safe, Cause::BadInput)
+                    };
+                };
+                let is_on = switch.check(&mut self.switch, value, Quality::GOOD, now_ms);
+                (if is_on { on_off.0 } else { on_off.1 }, Cause::Running)
+            }
+            Law::Ramp { ramp, setpoint } => match good(setpoint) {
+                _ if tripped => (safe, Cause::Interlock),
+                Some(target) => (ramp.step(self.value, target, dt_s), Cause::Running),
+                None => (safe, Cause::BadInput),
+            },
+        }
+    }
+
+    fn scan_pid(&mut self, pid: &Pid, scan: &PidInput, dt_s: f64) -> (f64, Cause) {
+        let value = pid.step(&mut self.pid, scan, dt_s);
+        match self.pid.status() {
+            PidStatus::Tracking => (value, Cause::Interlock),
+            // A controller that bad input has put to manual waits in the safe state, not where it happened to be.
+            PidStatus::BadInput | PidStatus::Manual if self.pid.waits_for_a_hand() => {
+                self.pid.rest_at(self.spec.safe);
+                (self.spec.safe, Cause::BadInput)
+            }
+            PidStatus::BadInput => (value, Cause::BadInput),
+            PidStatus::Manual => (value, Cause::Manual),
+            PidStatus::Auto | PidStatus::Cold => (value, Cause::Running),
+        }
+    }
+
+    pub(super) fn set_mode(&mut self, mode: PidMode) -> Result<(), CommandError> {
+        if !matches!(self.spec.law, Law::Pid { .. }) {
+            return Err(CommandError::NotFor);
+        }
+        self.mode = mode;
+        Ok(())
+    }
+
+    pub(super) fn set_setpoint(&mut self, value: f64) -> Result<(), CommandError> {
+        match &mut self.spec.law {
+            Law::Pid { setpoint: Setpoint::Value(setpoint), .. }
+            | Law::Ramp { setpoint: Setpoint::Value(setpoint), .. }
+                if value.is_finite() =>
+            {
+                *setpoint = value;
+                Ok(())
+            }
+            _ => Err(CommandError::NotFor),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Watchdog: notices that the loop did not scan.
+
+/// Compares the loop's last sign of life with the present. Whoever drives it must not be the thread that it watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watchdog {
+    limit_ns: u64,
+    tripped: bool,
+}
+
+/// What a [`Watchdog`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "gone, or back")]
+pub enum WatchdogChange {
+    /// Nothing was scanned for too long: bring every output to its safe state, and keep it there.
+    Tripped,
+    /// The loop scans again: the outputs are its own.
+    Recovered,
+}
+
+impl Watchdog {
+    /// Trips when the last scan is more than `limit_ns` ago.
+    #[must_use]
+    pub fn new(limit_ns: u64) -> Self {
+        Watchdog { limit_ns, tripped: false }
+    }
+
+    /// Whether the outputs are in its hands.
+    #[must_use]
+    pub fn is_tripped(&self) -> bool {
+        self.tripped
+    }
+
+    /// `beat_ns` is when the loop scanned last, 0 if never: before the first scan the outputs are cold, and safe.
+    pub fn check(&mut self, now_ns: u64, beat_ns: u64) -> Option<WatchdogChange> {
+        let gone = beat_ns > 0 && now_ns.saturating_sub(beat_ns) > self.limit_ns;
+        if gone == self.tripped {
+            return None;
+        }
+        self.tripped = gone;
+        Some(if gone { WatchdogChange::Tripped } else { WatchdogChange::Recovered })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_trips_once_and_gives_the_outputs_back() {
+        let mut watchdog = Watchdog::new(50);
+        assert_eq!(watchdog.check(1_000, 0), None, "the loop has not begun");
+        assert_eq!(watchdog.check(1_050, 1_000), None);
+        assert_eq!(watchdog.check(1_051, 1_000), Some(WatchdogChange::Tripped));
+        assert_eq!((watchdog.check(1_060, 1_000), watchdog.is_tripped()), (None, true));
+        assert_eq!(watchdog.check(1_070, 1_065), Some(WatchdogChange::Recovered));
+        assert_eq!(watchdog.check(1_070, 2_000), None, "a beat of a moment later is alive");
+    }
+}

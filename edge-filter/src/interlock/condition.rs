@@ -1,0 +1,142 @@
+//! The condition under which an interlock trips: a tree over inputs.
+
+use super::vote::{Count, Vote};
+use crate::error::ParamError;
+
+/// When to trip. Built once and checked by [`Interlock::new`](super::Interlock::new).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Condition {
+    /// One input fails its test.
+    Input {
+        /// Its number.
+        input: usize,
+        /// What demands a trip.
+        test: Test,
+    },
+    /// All of them demand it; at least one.
+    All(Vec<Condition>),
+    /// One of them demands it; at least one.
+    Any(Vec<Condition>),
+    /// It does not.
+    Not(Box<Condition>),
+    /// At least `k` of them demand it: 2oo3 is `k = 2` of three.
+    AtLeast {
+        /// 1 to the number of them.
+        k: usize,
+        /// The channels.
+        of: Vec<Condition>,
+        /// What a channel that is unknown counts as.
+        degraded: Degraded,
+    },
+}
+
+/// What an input's value must be to demand a trip. All limits are inclusive.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Test {
+    /// At or above.
+    Above(f64),
+    /// At or below.
+    Below(f64),
+    /// Not 0: an alarm contact. A wire that breaks is seen only if the input goes bad.
+    IsTrue,
+    /// 0: a contact that is closed while all is well, as an emergency stop should be.
+    IsFalse,
+}
+
+/// What a channel of `AtLeast` counts as while its input is bad, stale or missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
+#[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
+pub enum Degraded {
+    /// As a vote to trip: 2oo3 with one bad channel is 1oo2 of the others. The safe choice.
+    #[default]
+    TripVote,
+    /// As if it were not there: 2oo3 with one bad channel is 2oo2 of the others, as long as `k` channels are left. Fewer
+    /// trips without cause; a fault of one of the two others is not tolerated any more.
+    Ignore,
+}
+
+impl Test {
+    /// Whether the value demands a trip.
+    #[must_use]
+    pub fn demands(self, value: f64) -> bool {
+        match self {
+            Test::Above(limit) => value >= limit,
+            Test::Below(limit) => value <= limit,
+            Test::IsTrue => value != 0.0,
+            Test::IsFalse => value == 0.0,
+        }
+    }
+}
+
+/// Deeper trees are refused: nobody could check them, and evaluation is recursive.
+pub(super) const DEPTH_MAX: usize = 16;
+
+impl Condition {
+    /// What it says. `read` gives the value of an input, `None` if it is not good; NaN counts as `None`.
+    pub fn vote(&self, read: &impl Fn(usize) -> Option<f64>) -> Vote {
+        match self {
+            Condition::Input { input, test } => match read(*input).filter(|value| !value.is_nan()) {
+                Some(value) if test.demands(value) => Vote::Trip,
+                Some(_) => Vote::Healthy,
+                None => Vote::Unknown,
+            },
+            Condition::Not(inner) => inner.vote(read).not(),
+            Condition::All(of) => at_least(of.len(), Degraded::TripVote, count(of, read)),
+            Condition::Any(of) => at_least(1, Degraded::TripVote, count(of, read)),
+            Condition::AtLeast { k, of, degraded } => at_least(*k, *degraded, count(of, read)),
+        }
+    }
+
+    /// Whether an input that it names is not good.
+    pub(super) fn is_degraded(&self, read: &impl Fn(usize) -> Option<f64>) -> bool {
+        match self {
+            Condition::Input { input, .. } => read(*input).is_none_or(f64::is_nan),
+            Condition::Not(inner) => inner.is_degraded(read),
+            Condition::All(of) | Condition::Any(of) | Condition::AtLeast { of, .. } => {
+                of.iter().any(|one| one.is_degraded(read))
+            }
+        }
+    }
+
+    pub(super) fn check(&self, depth: usize) -> Result<(), ParamError> {
+        let refused = |must_be, found: String| Err(ParamError::new("trip_when", must_be, found));
+        if depth > DEPTH_MAX {
+            return refused("at most 16 levels deep", format!("more than {DEPTH_MAX}"));
+        }
+        let of = match self {
+            Condition::Input { test: Test::Above(limit) | Test::Below(limit), .. } if !limit.is_finite() => {
+                return refused("a tree whose limits are finite numbers", limit.to_string());
+            }
+            Condition::Input { .. } => return Ok(()),
+            Condition::Not(inner) => return inner.check(depth + 1),
+            Condition::AtLeast { k, of, .. } if *k < 1 || *k > of.len() => {
+                return refused("at least 1 and at most all of its channels", format!("{k} of {}", of.len()));
+            }
+            Condition::All(of) | Condition::Any(of) | Condition::AtLeast { of, .. } => of,
+        };
+        if of.is_empty() {
+            return refused("a tree without empty lists", "an empty list".to_owned());
+        }
+        of.iter().try_for_each(|one| one.check(depth + 1))
+    }
+}
+
+fn count(of: &[Condition], read: &impl Fn(usize) -> Option<f64>) -> Count {
+    of.iter().map(|one| one.vote(read)).collect()
+}
+
+fn at_least(k: usize, degraded: Degraded, count: Count) -> Vote {
+    let Count { trip, healthy, unknown } = count;
+    if trip >= k {
+        return Vote::Trip;
+    }
+    let certain = match degraded {
+        Degraded::TripVote => trip + unknown < k,
+        Degraded::Ignore => trip + healthy >= k,
+    };
+    if certain { Vote::Healthy } else { Vote::Unknown }
+}

@@ -1,0 +1,244 @@
+//! Interlock: drives outputs to their safe state when a condition over inputs demands it, and keeps them there.
+
+mod condition;
+mod vote;
+
+pub use condition::{Condition, Degraded, Test};
+pub use vote::Vote;
+
+use crate::LossBound;
+use crate::error::{ParamError, delay, interval};
+use std::fmt;
+
+/// A trip condition with a latch, a reset and a bypass.
+///
+/// **Not a safety function.** It is software on an ordinary computer: no SIL (IEC 61508, IEC 61511), no PL (ISO 13849), no
+/// certified fault detection. People, and what cannot be replaced, are protected by an independent, certified system.
+///
+/// * Energised is healthy. Before every input was good once it is tripped.
+/// * An input that is bad, stale, no number or missing is *unknown*; a condition that depends on it is; unknown trips. See
+///   [`Vote`] and [`Degraded`].
+/// * A trip latches. `Reset::Manual` (default) waits for [`Interlock::reset`], which is refused while the condition is not
+///   healthy; `Reset::Auto` resets when the condition was healthy for a time.
+/// * A bypass energises for a stated time, at most `max_bypass_ms`; afterwards the condition and the latch count again. A
+///   clock that was set back ends it.
+///
+/// ```
+/// # use edge_filter::*;
+/// let stop = Condition::Input { input: 0, test: Test::IsFalse };
+/// let estop = Interlock::new(stop)?;
+/// let mut state = InterlockState::default();
+/// let closed = |_| Some(1.0);
+/// assert!(!estop.evaluate(&mut state, &closed, 0).energised, "tripped until somebody resets it");
+/// estop.reset(&mut state, &closed, 1)?;
+/// assert!(estop.evaluate(&mut state, &closed, 2).energised);
+/// let lost = |_| None;
+/// assert!(!estop.evaluate(&mut state, &lost, 3).energised);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interlock {
+    trip_when: Condition,
+    reset: Reset,
+    max_bypass_ms: Option<i64>,
+}
+
+/// How a trip ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reset {
+    /// By [`Interlock::reset`], when the condition is healthy.
+    #[default]
+    Manual,
+    /// By itself, when the condition was healthy for `after_ms` without a break.
+    Auto {
+        /// 0: at once.
+        after_ms: i64,
+    },
+}
+
+/// What an [`Interlock`] keeps. The default is tripped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct InterlockState {
+    /// The other way round, so that the default is the safe one.
+    released: bool,
+    healthy_since: Option<i64>,
+    bypass: Option<Bypass>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+struct Bypass {
+    since_now: i64,
+    for_ms: i64,
+}
+
+/// What an interlock says now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InterlockStatus {
+    /// Whether the outputs may leave their safe state.
+    pub energised: bool,
+    /// What the condition says.
+    pub demand: Vote,
+    /// Whether it is tripped, bypassed or not: it waits for a reset, or for its condition.
+    pub tripped: bool,
+    /// Whether an input of the condition is not good.
+    pub degraded: bool,
+    /// Whether it is energised by a bypass alone.
+    pub bypassed: bool,
+}
+
+/// A refused reset or bypass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InterlockError {
+    /// The condition still demands a trip, or cannot tell.
+    NotHealthy {
+        /// What it says.
+        demand: Vote,
+    },
+    /// Not a time for which it may be bypassed.
+    BypassTime {
+        /// The longest time; `None`: it may not be bypassed.
+        max_ms: Option<i64>,
+    },
+}
+
+impl fmt::Display for InterlockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InterlockError::NotHealthy { demand: Vote::Unknown } => {
+                f.write_str("no reset: an input that the condition depends on is not good")
+            }
+            InterlockError::NotHealthy { .. } => f.write_str("no reset: the condition still demands a trip"),
+            InterlockError::BypassTime { max_ms: Some(max) } => {
+                write!(f, "the interlock may be bypassed for 1 ms to {max} ms")
+            }
+            InterlockError::BypassTime { max_ms: None } => f.write_str("the interlock may not be bypassed"),
+        }
+    }
+}
+
+impl std::error::Error for InterlockError {}
+
+impl Interlock {
+    /// Trips when the condition says so; manual reset, no bypass.
+    ///
+    /// # Errors
+    /// If the tree has an empty list, a limit that is no number, a `k` that cannot be, or more than 16 levels.
+    pub fn new(trip_when: Condition) -> Result<Self, ParamError> {
+        trip_when.check(1)?;
+        Ok(Interlock { trip_when, reset: Reset::default(), max_bypass_ms: None })
+    }
+
+    /// How a trip ends.
+    ///
+    /// # Errors
+    /// If the time of an automatic reset is negative.
+    pub fn reset_by(mut self, reset: Reset) -> Result<Self, ParamError> {
+        if let Reset::Auto { after_ms } = reset {
+            delay("reset_after_ms", after_ms)?;
+        }
+        self.reset = reset;
+        Ok(self)
+    }
+
+    /// The longest bypass. Default: none is allowed.
+    ///
+    /// # Errors
+    /// If it is less than 1 ms.
+    pub fn max_bypass_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.max_bypass_ms = Some(interval("max_bypass_ms", ms)?);
+        Ok(self)
+    }
+
+    /// The condition.
+    #[must_use]
+    pub fn trip_when(&self) -> &Condition {
+        &self.trip_when
+    }
+
+    /// Judges the inputs as they are now; to be called after every input and at every tick, since inputs become stale and
+    /// bypasses end in silence. `read` gives an input's value, `None` if it is not good: [`Inputs`](crate::control::Inputs)
+    /// does. Costs one visit per node of the tree.
+    pub fn evaluate(
+        &self,
+        state: &mut InterlockState,
+        read: &impl Fn(usize) -> Option<f64>,
+        now_ms: i64,
+    ) -> InterlockStatus {
+        let demand = self.trip_when.vote(read);
+        state.bypass = state.bypass.filter(|bypass| bypass.holds(now_ms));
+        let bypassed = state.bypass.is_some();
+        if demand == Vote::Healthy {
+            let since = *state.healthy_since.get_or_insert(now_ms);
+            if let Reset::Auto { after_ms } = self.reset
+                && now_ms.saturating_sub(since) >= after_ms
+            {
+                state.released = true;
+            }
+        } else {
+            state.healthy_since = None;
+            // A bypass is there to ride through this; a trip from before it stays.
+            state.released &= bypassed;
+        }
+        let healthy = state.released && demand == Vote::Healthy;
+        InterlockStatus {
+            energised: healthy || bypassed,
+            demand,
+            tripped: !healthy,
+            degraded: self.trip_when.is_degraded(read),
+            bypassed: bypassed && !healthy,
+        }
+    }
+
+    /// Somebody resets the trip.
+    ///
+    /// # Errors
+    /// If the condition is not healthy.
+    pub fn reset(
+        &self,
+        state: &mut InterlockState,
+        read: &impl Fn(usize) -> Option<f64>,
+        now_ms: i64,
+    ) -> Result<(), InterlockError> {
+        match self.evaluate(state, read, now_ms).demand {
+            Vote::Healthy => {
+                state.released = true;
+                Ok(())
+            }
+            demand => Err(InterlockError::NotHealthy { demand }),
+        }
+    }
+
+    /// Energises for a time, whatever the condition says. A second bypass replaces the first.
+    ///
+    /// # Errors
+    /// If it may not be bypassed, or not for so long.
+    pub fn bypass(&self, state: &mut InterlockState, for_ms: i64, now_ms: i64) -> Result<(), InterlockError> {
+        if for_ms < 1 || self.max_bypass_ms.is_none_or(|max| for_ms > max) {
+            return Err(InterlockError::BypassTime { max_ms: self.max_bypass_ms });
+        }
+        state.bypass = Some(Bypass { since_now: now_ms, for_ms });
+        Ok(())
+    }
+
+    /// Ends a bypass before its time.
+    pub fn end_bypass(&self, state: &mut InterlockState) {
+        state.bypass = None;
+    }
+
+    /// After a crash it is tripped.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Nothing
+    }
+}
+
+impl Bypass {
+    fn holds(self, now_ms: i64) -> bool {
+        now_ms >= self.since_now && now_ms.saturating_sub(self.since_now) < self.for_ms
+    }
+}
