@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// How far the emitted readings may be from the suppressed ones, when every emitted value is held until the next.
+/// How far the emitted readings may be from the suppressed ones, when every emitted value is held until the next, or,
+/// for [`ErrorBound::Linear`], when a straight line is drawn between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ErrorBound {
@@ -18,6 +19,12 @@ pub enum ErrorBound {
         /// For how long after an emitted reading nothing is promised.
         min_interval_ms: i64,
     },
+    /// Every suppressed reading is at most this far from the straight line between the emitted ones around it.
+    Linear(f64),
+    /// The emitted values are aggregates of readings, not readings: what they leave out is not bounded.
+    Aggregate,
+    /// None is stated: a suppressed reading may be any distance from what is emitted.
+    NoneStated,
 }
 
 impl fmt::Display for ErrorBound {
@@ -28,6 +35,9 @@ impl fmt::Display for ErrorBound {
             ErrorBound::AbsoluteAfter { max_error, min_interval_ms } => {
                 write!(f, "at most {max_error}, except within {min_interval_ms} ms of an emitted reading")
             }
+            ErrorBound::Linear(width) => write!(f, "at most {width} from the straight line"),
+            ErrorBound::Aggregate => f.write_str("none stated: aggregates stand for readings"),
+            ErrorBound::NoneStated => f.write_str("none stated"),
         }
     }
 }
@@ -38,15 +48,23 @@ impl fmt::Display for ErrorBound {
 pub enum LossBound {
     /// Nothing: the stage decides at once and holds no reading.
     Nothing,
-    /// At most this many readings per sensor, which the stage looked at and refused before it was convinced.
+    /// At most this many readings per sensor, which the stage holds, or refused before it was convinced.
     Readings(u32),
+    /// The readings of what is open (a window, a segment), which spans at most this long if a span is given.
+    Open {
+        /// Its longest span; `None`: until the value moves.
+        span_ms: Option<i64>,
+    },
 }
 
 impl fmt::Display for LossBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LossBound::Nothing => f.write_str("nothing"),
+            LossBound::Readings(1) => f.write_str("at most 1 reading per sensor"),
             LossBound::Readings(n) => write!(f, "at most {n} readings per sensor"),
+            LossBound::Open { span_ms: Some(ms) } => write!(f, "the readings of at most {ms} ms per sensor"),
+            LossBound::Open { span_ms: None } => f.write_str("the readings of one open segment per sensor"),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Deadband: report by exception.
 
-use crate::error::{ParamError, delay, interval, span, width};
+use crate::error::{ParamError, delay, interval, ordered, span, width};
+use crate::held::{Event, Number, Point, Released, Verdict, released};
+use crate::last::LastEmitted;
 use crate::value::{Class, Tolerance};
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
@@ -19,7 +21,7 @@ use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 ///
 /// **Error bound**: held until the next emitted value, the last one is never further than the tolerance from a
 /// suppressed reading ([`Deadband::error_bound`]); `min_interval` gives that up for its length. **Loss bound**: nothing
-/// is held. 24 bytes of text-free value and 16 of bookkeeping per sensor; about a nanosecond per reading.
+/// is held, or one reading with `send_previous`. 32 bytes per sensor; about a nanosecond per reading.
 ///
 /// ```
 /// # use edge_filter::{Deadband, DeadbandState, Quality};
@@ -35,71 +37,44 @@ pub struct Deadband {
     min_interval_ms: i64,
     max_interval_ms: Option<i64>,
     uncertain_is_bad: bool,
+    send_previous: bool,
+    trigger: Trigger,
 }
 
-/// What [`Deadband`] keeps per sensor: the last emitted reading. The default passes the next one as
-/// [`EmitReason::First`].
+/// What makes a [`Deadband`] report: OPC UA's `DataChangeTrigger`. Its third, the timestamp, behaves as the second
+/// where there is a deadband.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
+#[allow(clippy::exhaustive_enums, reason = "the standard's list")]
+pub enum Trigger {
+    /// Changes of status alone; values have no part in it, and no error bound.
+    Status,
+    /// Changes of status, and of value beyond the deadband.
+    #[default]
+    StatusValue,
+}
+
+/// What [`Deadband`] keeps per sensor: the last emitted reading, and with `send_previous` the one held since.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct DeadbandState {
-    /// The last emitted usable value: never bad, always finite.
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "r", default, skip_serializing_if = "crate::value::is_default")
-    )]
-    reference: Option<Value<'static>>,
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "t", default, skip_serializing_if = "crate::value::is_default")
-    )]
-    emitted_at: i64,
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "q", default, skip_serializing_if = "crate::value::is_default")
-    )]
-    status: Quality,
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "c", default, skip_serializing_if = "crate::value::is_default")
-    )]
-    class: Class,
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "s", default, skip_serializing_if = "crate::value::is_default")
-    )]
-    started: bool,
+    last: LastEmitted,
+    #[cfg_attr(feature = "config", serde(default, skip_serializing_if = "crate::value::is_default"))]
+    previous: Option<Point>,
 }
 
 impl DeadbandState {
     /// The last emitted value that was usable (not bad, finite), if there was one.
     #[must_use]
-    pub fn reference(&self) -> Option<&Value<'static>> {
-        self.reference.as_ref()
+    pub fn reference(&self) -> Option<Value<'_>> {
+        self.last.reference()
     }
 
     /// The status of the last emitted reading; `None` before the first.
     #[must_use]
     pub fn status(&self) -> Option<Quality> {
-        self.started.then_some(self.status)
-    }
-
-    /// Records an emitted reading; only a `usable` value becomes the reference.
-    pub(crate) fn emitted(&mut self, value: &Value<'_>, quality: Quality, time: i64, usable: bool) {
-        self.class = value.class();
-        if usable && self.class == Class::Finite {
-            match &mut self.reference {
-                Some(reference) => reference.assign(value),
-                None => self.reference = Some(value.clone().into_owned()),
-            }
-        }
-        self.status = quality;
-        self.emitted_at = time;
-        self.started = true;
-    }
-
-    /// The status became `quality` without a reading.
-    pub(crate) fn restate(&mut self, quality: Quality) {
-        self.status = quality;
+        self.last.status()
     }
 }
 
@@ -110,7 +85,14 @@ impl Deadband {
     /// If it is NaN, infinite or negative.
     pub fn absolute(tolerance: f64) -> Result<Self, ParamError> {
         let tolerance = Tolerance::new(width("absolute", tolerance)?);
-        Ok(Deadband { tolerance, min_interval_ms: 0, max_interval_ms: None, uncertain_is_bad: false })
+        Ok(Deadband {
+            tolerance,
+            min_interval_ms: 0,
+            max_interval_ms: None,
+            uncertain_is_bad: false,
+            send_previous: false,
+            trigger: Trigger::StatusValue,
+        })
     }
 
     /// A tolerance in percent of the engineering range `low` to `high`.
@@ -133,7 +115,8 @@ impl Deadband {
     /// If it is negative, or more than `max_interval_ms`.
     pub fn min_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.min_interval_ms = delay("min_interval_ms", ms)?;
-        self.ordered("min_interval_ms", ms)
+        ordered("min_interval_ms", ms, self.min_interval_ms, self.max_interval_ms)?;
+        Ok(self)
     }
 
     /// Lets a reading pass, whatever its value, when nothing was emitted for `ms`; default is never. It is an answer
@@ -143,16 +126,23 @@ impl Deadband {
     /// If it is less than 1, or less than `min_interval_ms`.
     pub fn max_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
         self.max_interval_ms = Some(interval("max_interval_ms", ms)?);
-        self.ordered("max_interval_ms", ms)
+        ordered("max_interval_ms", ms, self.min_interval_ms, self.max_interval_ms)?;
+        Ok(self)
     }
 
-    fn ordered(self, param: &'static str, ms: i64) -> Result<Self, ParamError> {
-        match self.max_interval_ms {
-            Some(max) if max < self.min_interval_ms => {
-                Err(ParamError::new(param, "so that min_interval_ms <= max_interval_ms", ms))
-            }
-            _ => Ok(self),
-        }
+    /// Emits on a deviation also the last suppressed reading before it, which is held until then: for consumers that
+    /// draw a line. Off by default; it doubles what is sent, and booleans and texts have no line.
+    #[must_use]
+    pub fn send_previous(mut self, yes: bool) -> Self {
+        self.send_previous = yes;
+        self
+    }
+
+    /// What a change of status does.
+    #[must_use]
+    pub fn trigger(mut self, trigger: Trigger) -> Self {
+        self.trigger = trigger;
+        self
     }
 
     /// Treats uncertain readings like bad ones: not compared, no reference. Default: like good ones.
@@ -162,7 +152,8 @@ impl Deadband {
         self
     }
 
-    /// Whether the reading passes, and why.
+    /// Whether the reading passes, and why. What `send_previous` sends before it needs
+    /// [`check_with`](Self::check_with).
     pub fn check<'v>(
         &self,
         state: &mut DeadbandState,
@@ -170,36 +161,75 @@ impl Deadband {
         quality: impl Into<Quality>,
         time: i64,
     ) -> Option<EmitReason> {
-        let (value, quality) = (value.into(), quality.into());
-        let why = self.decide(state, &value, quality, time).ok()?;
-        state.emitted(&value, quality, time, self.usable(quality));
-        Some(why)
+        match self.check_with(state, value, quality, time, &mut |_| ()) {
+            Verdict::Emit(why) => Some(why),
+            Verdict::Held | Verdict::Drop(_) => None,
+        }
     }
 
-    /// The verdict alone; the state is not touched.
-    ///
-    /// # Errors
-    /// The reason to drop the reading.
-    pub fn decide(
+    /// What becomes of the reading; what must be sent before it goes to `sink`.
+    pub fn check_with<'v>(
         &self,
-        state: &DeadbandState,
+        state: &mut DeadbandState,
+        value: impl Into<Value<'v>>,
+        quality: impl Into<Quality>,
+        time: i64,
+        sink: &mut impl FnMut(Released),
+    ) -> Verdict {
+        let (value, quality) = (value.into(), quality.into());
+        let offered = (&value, quality, time);
+        self.offer(&mut state.last, &mut state.previous, None, offered, &mut |event| released(event, sink))
+    }
+
+    /// One reading; `forced` passes for this reason, whatever its value.
+    pub(crate) fn offer(
+        &self,
+        last: &mut LastEmitted,
+        previous: &mut Option<Point>,
+        forced: Option<EmitReason>,
+        (value, quality, time): (&Value<'_>, Quality, i64),
+        on: &mut impl FnMut(Event),
+    ) -> Verdict {
+        let verdict = forced.map_or_else(|| self.decide(last, value, quality, time), Ok);
+        match verdict {
+            Ok(why) => {
+                if let Some(previous) = previous.take() {
+                    match why {
+                        EmitReason::Deadband => on(previous.released(EmitReason::Previous)),
+                        _ => on(Event::Drop(DropReason::InDeadband, 1)),
+                    }
+                }
+                last.emitted(value, quality, time, self.usable(quality));
+                Verdict::Emit(why)
+            }
+            Err(reason) if !self.send_previous || !self.usable(quality) => Verdict::Drop(reason),
+            Err(reason) => match Number::of(value) {
+                Some(value) => {
+                    if previous.replace(Point { time, value, quality }).is_some() {
+                        on(Event::Drop(DropReason::InDeadband, 1));
+                    }
+                    Verdict::Held
+                }
+                None => Verdict::Drop(reason),
+            },
+        }
+    }
+
+    /// The verdict alone; no state is touched.
+    fn decide(
+        &self,
+        last: &LastEmitted,
         value: &Value<'_>,
         quality: Quality,
         time: i64,
     ) -> Result<EmitReason, DropReason> {
-        if !state.started {
-            return Ok(EmitReason::First);
+        let usable = self.usable(quality);
+        if let Some(why) = last.transition(value, quality, usable) {
+            return Ok(why);
         }
-        let class = value.class();
-        if quality != state.status || (class != state.class && self.usable(quality)) {
-            return Ok(match (state.class == class, class) {
-                (true, _) => EmitReason::StatusChange,
-                (false, Class::Finite) => EmitReason::NanExit,
-                (false, _) => EmitReason::NanEnter,
-            });
-        }
-        let elapsed = time.saturating_sub(state.emitted_at);
-        let changed = self.usable(quality) && class == Class::Finite && self.moved(state, value);
+        let elapsed = last.elapsed(time);
+        let comparable = self.trigger == Trigger::StatusValue && usable && value.class() == Class::Finite;
+        let changed = comparable && last.moved(&self.tolerance, value);
         // A time before the last emitted one says nothing about the interval: it must not freeze the sensor.
         let early = (0..self.min_interval_ms).contains(&elapsed);
         match (changed, early) {
@@ -213,12 +243,12 @@ impl Deadband {
         }
     }
 
-    fn moved(&self, state: &DeadbandState, value: &Value<'_>) -> bool {
-        state.reference.as_ref().is_none_or(|reference| self.tolerance.exceeded(reference, value))
+    pub(crate) fn usable(&self, quality: Quality) -> bool {
+        quality.is_usable(self.uncertain_is_bad)
     }
 
-    pub(crate) fn usable(&self, quality: Quality) -> bool {
-        quality.is_good() || (quality.is_uncertain() && !self.uncertain_is_bad)
+    pub(crate) fn holds(&self) -> bool {
+        self.send_previous
     }
 
     /// The tolerance in the unit of the sensor.
@@ -232,15 +262,16 @@ impl Deadband {
     pub fn error_bound(&self) -> ErrorBound {
         let max_error = self.tolerance.width();
         match self.min_interval_ms {
+            _ if self.trigger == Trigger::Status => ErrorBound::NoneStated,
             0 => ErrorBound::Absolute(max_error),
             min_interval_ms => ErrorBound::AbsoluteAfter { max_error, min_interval_ms },
         }
     }
 
-    /// Nothing is held.
+    /// Nothing is held, but for the reading that `send_previous` may send.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
+        if self.send_previous { LossBound::Readings(1) } else { LossBound::Nothing }
     }
 }
 

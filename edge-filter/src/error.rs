@@ -57,3 +57,22 @@ pub(crate) fn delay(param: &'static str, ms: i64) -> Result<i64, ParamError> {
 pub(crate) fn interval(param: &'static str, ms: i64) -> Result<i64, ParamError> {
     if ms >= 1 { Ok(ms) } else { Err(ParamError::new(param, "1 ms or more", ms)) }
 }
+
+/// A finite number above 0.
+pub(crate) fn positive(param: &'static str, value: f64) -> Result<f64, ParamError> {
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err(ParamError::new(param, "a finite number above 0", value))
+    }
+}
+
+/// Two intervals of one stage; `param`, just set to `found`, is to blame.
+pub(crate) fn ordered(param: &'static str, found: i64, min: i64, max: Option<i64>) -> Result<(), ParamError> {
+    match max {
+        Some(max) if max < min => {
+            Err(ParamError::new(param, "so that min_interval_ms <= max_interval_ms", found))
+        }
+        _ => Ok(()),
+    }
+}

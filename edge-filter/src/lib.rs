@@ -10,8 +10,11 @@ mod bound;
 pub mod control;
 mod deadband;
 mod error;
+mod held;
 mod interlock;
+mod last;
 mod normalise;
+mod on_change;
 mod outcome;
 mod pid;
 mod pipeline;
@@ -19,36 +22,46 @@ mod quality;
 mod ramp;
 mod range;
 mod reading;
+mod sample;
+mod segment_hold;
 mod stale;
+mod swinging_door;
 mod switch;
 mod time_guard;
 mod value;
+mod window;
 
 pub use alarm::{
     AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmState, AlarmTransition, BadInput,
     ExclusiveAlarm, ExclusiveAlarmState, ExclusiveState, Limit, LimitAlarm, LimitAlarmState,
 };
 pub use bound::{ErrorBound, LossBound};
-pub use deadband::{Deadband, DeadbandState};
+pub use deadband::{Deadband, DeadbandState, Trigger};
 pub use error::ParamError;
+pub use held::{Number, Released, Verdict};
 pub use interlock::{
     Condition, Degraded, Interlock, InterlockError, InterlockState, InterlockStatus, Reset, Test, Vote,
 };
 pub use normalise::Normalise;
+pub use on_change::{Dedup, OnChange, OnChangeState};
 pub use outcome::{DropReason, Emit, EmitReason, Outcome};
 pub use pid::{AntiWindup, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus};
 pub use pipeline::{
-    AlarmEvent, Builder, Pattern, PatternError, Pipeline, RestoreError, Rule, SNAPSHOT_VERSION, Snapshot,
-    Stats,
+    AlarmEvent, Builder, OverLimit, Pattern, PatternError, Pipeline, Reducer, RestoreError, Rule,
+    SNAPSHOT_VERSION, Snapshot, Stats,
 };
 pub use quality::{Quality, QualityScheme};
 pub use ramp::Ramp;
 pub use range::{Range, RangeAction};
 pub use reading::Reading;
+pub use sample::{Pick, Sample, SampleState};
+pub use segment_hold::{SegmentHold, SegmentHoldState};
 pub use stale::{Stale, StaleState};
+pub use swinging_door::{SwingingDoor, SwingingDoorState};
 pub use switch::{HysteresisSwitch, HysteresisSwitchState, SwitchBadInput};
 pub use time_guard::{OutOfOrder, Passage, TimeGuard, TimeGuardState};
 pub use value::Value;
+pub use window::{Aggregate, MEDIAN_READINGS_MAX, Taken, Window, WindowResult, WindowState};
 
 #[cfg(feature = "config")]
-pub use pipeline::{ConfigError, config};
+pub use pipeline::{ConfigError, Problem, config};

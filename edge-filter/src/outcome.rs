@@ -10,7 +10,8 @@ use std::fmt;
 pub enum Outcome<'a> {
     /// It goes on.
     Emit(Emit<'a>),
-    /// A stage keeps it and may emit it later. No stage of this version holds readings.
+    /// A stage keeps it and may emit it later, or what it makes of it: see [`LossBound`](crate::LossBound) for what a
+    /// crash may cost.
     Held,
     /// It ends here.
     Drop(DropReason),
@@ -81,6 +82,24 @@ reasons! {
         NanExit = "nan_exit",
         /// The value left the deadband.
         Deadband = "deadband",
+        /// The value is another one (on change; booleans and texts everywhere).
+        Change = "change",
+        /// The last suppressed reading before the one that left the deadband.
+        Previous = "previous",
+        /// The end of a trend: the next reading was not on its line.
+        DoorClosed = "door_closed",
+        /// The middle of a segment that the next reading would have made too high (synthetic).
+        SegmentClosed = "segment_closed",
+        /// The aggregate of a window (synthetic).
+        WindowClosed = "window_closed",
+        /// The one of its group.
+        Picked = "picked",
+        /// Held until the stop, the change of configuration or the silence.
+        Flush = "flush",
+        /// The unit of the sensor changed.
+        UnitChanged = "unit_changed",
+        /// A repeat while the sensor says nothing (synthetic).
+        Heartbeat = "heartbeat",
         /// Nothing was emitted for `max_interval_ms`.
         MaxInterval = "max_interval",
         /// The sensor fell silent (synthetic).
@@ -101,12 +120,22 @@ reasons! {
         MinInterval = "min_interval",
         /// Still the same bad status: values are not compared while it lasts.
         BadQuality = "bad_quality",
+        /// The same as the last emitted value.
+        Unchanged = "unchanged",
+        /// Stood for by a line, a segment or a window.
+        Compressed = "compressed",
+        /// Not the one of its group, or too soon after the last.
+        RateLimit = "rate_limit",
+        /// A text, where a number is needed.
+        NotNumeric = "not_numeric",
         /// The same reading again.
         Duplicate = "duplicate",
         /// Another value or quality at the time of the last reading.
         DuplicateTimestamp = "duplicate_timestamp",
         /// Older than the last reading.
         OutOfOrder = "out_of_order",
+        /// Its window is complete.
+        Late = "late",
         /// Further ahead of `now` than `max_future_ms`.
         Future = "future",
         /// Outside the range, and the range stage is told to drop such readings.

@@ -25,6 +25,11 @@ impl Quality {
     /// `BadOutOfRange`: the sensor cannot have measured this.
     pub const BAD_OUT_OF_RANGE: Quality = Quality(0x803C_0000);
 
+    /// `UncertainSubNormal`: made of fewer good sources than required.
+    pub const UNCERTAIN_SUB_NORMAL: Quality = Quality(0x4095_0000);
+    /// `BadNoData`: nothing was there to compute a value from.
+    pub const BAD_NO_DATA: Quality = Quality(0x809B_0000);
+
     /// Severity 00.
     #[must_use]
     pub const fn is_good(self) -> bool {
@@ -41,6 +46,11 @@ impl Quality {
     #[must_use]
     pub const fn is_bad(self) -> bool {
         self.0 >> 31 == 1
+    }
+
+    /// Good, or uncertain where that counts as good.
+    pub(crate) const fn is_usable(self, uncertain_is_bad: bool) -> bool {
+        self.is_good() || (self.is_uncertain() && !uncertain_is_bad)
     }
 }
 

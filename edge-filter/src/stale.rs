@@ -20,29 +20,32 @@ use crate::{ErrorBound, LossBound, Quality};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale {
     timeout_ms: i64,
+    heartbeat_ms: Option<i64>,
 }
 
 /// What [`Stale`] keeps per sensor. The default is a sensor that was never seen: it cannot be stale.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(transparent))]
 pub struct StaleState {
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "d", default, skip_serializing_if = "crate::value::is_default")
-    )]
-    deadline: Option<i64>,
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "s", default, skip_serializing_if = "crate::value::is_default")
-    )]
-    stale: bool,
+    /// The time at which it becomes stale, or one of the two below: 8 bytes are all that a sensor needs.
+    deadline: i64,
+}
+
+const NEVER_SEEN: i64 = i64::MIN;
+const STALE: i64 = i64::MIN + 1;
+
+impl Default for StaleState {
+    fn default() -> Self {
+        StaleState { deadline: NEVER_SEEN }
+    }
 }
 
 impl StaleState {
     /// Whether the sensor is stale now.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.stale
+        self.deadline == STALE
     }
 }
 
@@ -55,28 +58,46 @@ impl Stale {
     /// # Errors
     /// If it is less than 1 ms.
     pub fn after_ms(timeout_ms: i64) -> Result<Self, ParamError> {
-        Ok(Stale { timeout_ms: interval("timeout_ms", timeout_ms)? })
+        Ok(Stale { timeout_ms: interval("timeout_ms", timeout_ms)?, heartbeat_ms: None })
     }
 
     /// A reading arrived. True if the sensor was stale: the reading must pass, whatever its value.
     pub fn seen(&self, state: &mut StaleState, now_ms: i64) -> bool {
-        state.deadline = Some(now_ms.saturating_add(self.timeout_ms));
-        std::mem::take(&mut state.stale)
+        let was_stale = state.is_stale();
+        state.deadline = now_ms.saturating_add(self.timeout_ms).max(STALE + 1);
+        was_stale
     }
 
     /// True once per silence, when it has lasted `timeout_ms`.
     pub fn expired(&self, state: &mut StaleState, now_ms: i64) -> bool {
-        if state.deadline.is_none_or(|deadline| now_ms < deadline) {
-            return false;
+        let expired = self.deadline(state).is_some_and(|deadline| deadline <= now_ms);
+        if expired {
+            state.deadline = STALE;
         }
-        *state = StaleState { deadline: None, stale: true };
-        true
+        expired
     }
 
     /// When [`Stale::expired`] will be true.
     #[must_use]
     pub fn deadline(&self, state: &StaleState) -> Option<i64> {
-        state.deadline
+        (state.deadline > STALE).then_some(state.deadline)
+    }
+
+    /// Repeats the last value every `ms` of silence until the sensor is stale, for consumers that need a sign of life.
+    /// Only a [`Pipeline`](crate::Pipeline) does that, on its ticks; the repeats are synthetic.
+    ///
+    /// # Errors
+    /// If it is less than 1 ms, or not less than the timeout.
+    pub fn heartbeat_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        if interval("heartbeat_ms", ms)? >= self.timeout_ms {
+            return Err(ParamError::new("heartbeat_ms", "less than `timeout_ms`", ms));
+        }
+        self.heartbeat_ms = Some(ms);
+        Ok(self)
+    }
+
+    pub(crate) fn heartbeat(&self) -> Option<i64> {
+        self.heartbeat_ms
     }
 
     /// No reading is altered or suppressed.

@@ -81,18 +81,6 @@ impl Value<'_> {
     }
 }
 
-impl Value<'static> {
-    /// Takes over `new`, reusing the text buffer: no allocation once it is long enough.
-    pub(crate) fn assign(&mut self, new: &Value<'_>) {
-        if let (Value::Text(Cow::Owned(buffer)), Value::Text(text)) = (&mut *self, new) {
-            buffer.clear();
-            buffer.push_str(text);
-        } else {
-            *self = new.clone().into_owned();
-        }
-    }
-}
-
 impl From<f64> for Value<'_> {
     fn from(v: f64) -> Self {
         Value::F64(v)
@@ -155,6 +143,9 @@ pub(crate) struct Tolerance {
 }
 
 impl Tolerance {
+    /// Any change exceeds it.
+    pub(crate) const ZERO: Self = Tolerance { float: 0.0, integer: 0 };
+
     /// `width` is finite and not negative.
     pub(crate) fn new(width: f64) -> Self {
         // For an integer difference d: d > width exactly when d > floor(width). The cast saturates.
@@ -226,15 +217,5 @@ mod tests {
         assert!(exceeded(1e9, 1.0, true));
         assert!(exceeded(1e9, "1", 1.0));
         assert!(!exceeded(0.6, 20.5, 20_i64), "a decoder may write 20.0 as the integer 20");
-    }
-
-    #[test]
-    fn assign_reuses_the_text_buffer() {
-        let mut held = Value::from(String::with_capacity(64));
-        held.assign(&Value::from("stopped"));
-        assert_eq!(held, Value::from("stopped"));
-        assert!(matches!(&held, Value::Text(Cow::Owned(s)) if s.capacity() >= 64));
-        held.assign(&Value::from(1.0));
-        assert_eq!(held, Value::F64(1.0));
     }
 }

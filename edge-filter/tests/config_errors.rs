@@ -6,7 +6,7 @@ use edge_filter::Pipeline;
 
 fn error(text: &str) -> String {
     let error = Pipeline::from_toml(text).unwrap_err();
-    assert!(error.line().is_some(), "no line: {error}");
+    assert!(error.problems().iter().all(|problem| problem.line().is_some()), "no line: {error}");
     error.to_string()
 }
 
@@ -29,7 +29,7 @@ fn parameters_are_refused_with_rule_stage_key_and_line() {
         ),
         (
             "{ deadband = { absolute = 1, percent = 1 } }",
-            "line 8: rule 2: stages 1: deadband: a deadband needs exactly one of `absolute` and `percent`",
+            "line 8: rule 2: stages 1: deadband: needs exactly one of `absolute` and `percent`",
         ),
         (
             "{ deadband = { absolute = 1, min_interval_ms = 20, max_interval_ms = 10 } }",
@@ -49,15 +49,15 @@ fn parameters_are_refused_with_rule_stage_key_and_line() {
         ),
         (
             "{ time_guard = { n_confirm = 0 } }",
-            "line 8: rule 2: stages 1: time_guard.n_confirm: `n_confirm` must be 1 or more, found 0",
+            "line 8: rule 2: stages 1: time_guard.n_confirm: `n_confirm` must be 1 to 65535, found 0",
         ),
         (
             "{ stale = { timeout_ms = 5 } },\n  { deadband = { absolute = 1 } }",
-            "line 9: rule 2: stages 2: deadband: stages run in the order time_guard, gross_range, deadband, stale",
+            "line 9: rule 2: stages 2: deadband: stages run in the order time_guard, gross_range, one of on_change, deadband",
         ),
         (
             "{ stale = { timeout_ms = 5 } },\n  { stale = { timeout_ms = 5 } }",
-            "line 9: rule 2: stages 2: stale: stages run in the order time_guard, gross_range, deadband, stale",
+            "line 9: rule 2: stages 2: stale: stages run in the order time_guard, gross_range, one of on_change, deadband",
         ),
     ] {
         let found = stage(found);
@@ -69,11 +69,16 @@ fn parameters_are_refused_with_rule_stage_key_and_line() {
 fn unknown_keys_and_stages_are_refused_with_the_valid_ones() {
     let e = stage("{ deadband = { absolut = 1 } }");
     assert!(
-        e.starts_with("line 8: rule 2: unknown field `absolut`, expected one of `absolute`, `percent`"),
+        e.starts_with(
+            "line 8: rule 2: stages 1: unknown field `absolut`, expected one of `absolute`, `percent`"
+        ),
         "{e}"
     );
-    let e = stage("{ swinging_door = { deviation = 1 } }");
-    assert!(e.starts_with("line 8: rule 2: unknown variant `swinging_door`") && e.contains("`stale`"), "{e}");
+    let e = stage("{ swinging_gate = { deviation = 1 } }");
+    assert!(
+        e.starts_with("line 8: rule 2: stages 1: unknown variant `swinging_gate`") && e.contains("`stale`"),
+        "{e}"
+    );
     let e = stage("{ stale = {} }");
     assert!(e.contains("missing field `timeout_ms`"), "{e}");
     let e = error("[defaults]\nmax_key = 1\n");
@@ -88,6 +93,79 @@ fn unknown_keys_and_stages_are_refused_with_the_valid_ones() {
             .to_string()
             .contains("missing field `match`")
     );
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let e = error(
+        r#"
+typo = 1
+[defaults]
+n_confirm = 0
+[[rule]]
+match = "a/#/b"
+stages = [
+  { swinging_door = { deviation = 0 } },
+  { sample = { every_n = 0 } },
+  { unheard_of = {} },
+  { window = { width_ms = 10, agg = "mode" } },
+]
+[[rule]]
+match = 5
+[[rule]]
+match = "c"
+stages = [ { window = { width_ms = 10, agg = "mean", offset_ms = 10 } }, { deadband = { absolute = 1 } } ]
+[[alarm]]
+match = "a"
+"#,
+    );
+    let lines: Vec<&str> = e.lines().collect();
+    let starts = [
+        "line 2: unknown field `typo`, expected one of `defaults`, `rule`, `alarm`",
+        "line 4: defaults.n_confirm: `n_confirm` must be 1 to 65535, found 0",
+        "line 6: rule 1: match: `#` must be the last level",
+        "line 8: rule 1: stages 1: swinging_door.deviation: `deviation` must be a finite number above 0, found 0",
+        "line 9: rule 1: stages 2: sample: stages run in the order",
+        "line 10: rule 1: stages 3: unknown variant `unheard_of`",
+        "line 11: rule 1: stages 4: unknown variant `mode`",
+        "line 14: rule 2: invalid type: integer `5`, expected a string",
+        "line 17: rule 3: stages 1: window.offset_ms: `offset_ms` must be less than `width_ms`, found 10",
+        "line 17: rule 3: stages 2: deadband: stages run in the order",
+        "line 18: alarm 1: an alarm needs at least one of",
+    ];
+    assert_eq!(lines.len(), starts.len(), "{e}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}\nis not\n{start}");
+    }
+}
+
+#[test]
+fn each_reducing_stage_refuses_what_cannot_work() {
+    for (found, expected) in [
+        ("on_change = { min_interval_ms = 5, max_interval_ms = 4 }", "on_change.max_interval_ms: "),
+        (
+            "swinging_door = { deviation = 1, min_interval_ms = 5 }",
+            "swinging_door.min_interval_ms: `min_interval_ms` must be 0, since it would break",
+        ),
+        (
+            "swinging_door = { percent = 0 }",
+            "swinging_door.deviation: `deviation` must be a finite number above 0",
+        ),
+        ("segment_hold = {}", "segment_hold: needs exactly one of `deviation` and `percent`"),
+        ("segment_hold = { percent = 101 }", "segment_hold.percent: `percent` must be within 0 to 100"),
+        ("window = { width_ms = 0, agg = \"mean\" }", "window.width_ms: `width_ms` must be 1 ms or more"),
+        ("window = { width_ms = 5, agg = \"mean\", min_good_pct = nan }", "window.min_good_pct: "),
+        ("sample = { every_n = 2, min_interval_ms = 5 }", "sample: needs exactly one of"),
+        ("dedup = { within_ms = 0 }", "dedup.within_ms: "),
+        (
+            "stale = { timeout_ms = 10, heartbeat_ms = 10 }",
+            "stale.heartbeat_ms: `heartbeat_ms` must be less than `timeout_ms`",
+        ),
+    ] {
+        let found = stage(&format!("{{ {found} }}"));
+        let expected = format!("line 8: rule 2: stages 1: {expected}");
+        assert!(found.starts_with(&expected), "{found}\nis not\n{expected}");
+    }
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn history() -> impl Strategy<Value = Vec<Row>> {
 }
 
 fn ours(rows: &[Row]) -> Vec<Did> {
-    let rule = Rule::new().deadband(Deadband::absolute(TOLERANCE).unwrap());
+    let rule = Rule::new().reducer(Deadband::absolute(TOLERANCE).unwrap());
     let mut p = Pipeline::builder().rule("#", rule).unwrap().build();
     let sensor = p.intern("s");
     let mut now = START;

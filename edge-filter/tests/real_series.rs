@@ -31,7 +31,7 @@ fn filter(p: &mut Pipeline, rows: &[(i64, f64)]) -> Vec<(i64, f64, EmitReason)> 
 }
 
 fn pipeline(tolerance: f64) -> Pipeline {
-    let rule = Rule::new().deadband(Deadband::absolute(tolerance).unwrap());
+    let rule = Rule::new().reducer(Deadband::absolute(tolerance).unwrap());
     Pipeline::builder().rule("#", rule).unwrap().build()
 }
 

@@ -76,7 +76,7 @@ fn promise_13_the_written_scenario() {
 fn the_same_scenario_with_nan_as_uncertain() {
     let rule = Rule::new()
         .normalise(edge_filter::Normalise::default().nan_is_bad(false))
-        .deadband(Deadband::absolute(1.0).unwrap());
+        .reducer(Deadband::absolute(1.0).unwrap());
     let rows = [
         (10.0, GOOD, 0, Ok(E::First)),
         (f64::NAN, GOOD, 7, Ok(E::NanEnter)),
@@ -95,7 +95,7 @@ fn a_restart_survives_the_range_check() {
     // The first reading after the gap is dropped for its range; the next one still passes, or a consumer would hold
     // a value from before the gap.
     let range = Range::new(0.0, 100.0).unwrap().action(RangeAction::Drop);
-    let rule = Rule::new().range(range).deadband(Deadband::absolute(1.0).unwrap());
+    let rule = Rule::new().range(range).reducer(Deadband::absolute(1.0).unwrap());
     let gap = 3_600_001;
     let rows = [
         (10.0, GOOD, 0, Ok(E::First)),
@@ -110,7 +110,7 @@ fn a_restart_survives_the_range_check() {
 fn late_readings_that_pass_leave_the_state_alone() {
     let rule = Rule::new()
         .time_guard(TimeGuard::default().out_of_order(OutOfOrder::Pass))
-        .deadband(Deadband::absolute(1.0).unwrap());
+        .reducer(Deadband::absolute(1.0).unwrap());
     let rows = [
         (10.0, GOOD, 1000, Ok(E::First)),
         (90.0, GOOD, 999, Ok(E::Late)),
@@ -123,7 +123,7 @@ fn late_readings_that_pass_leave_the_state_alone() {
 fn a_slow_ramp_is_reported_at_every_step_of_the_tolerance() {
     // 0..20 in steps of 0.1 at 0.5: comparing with the last sample would report one reading, comparing with the
     // last emitted value reports every sixth step.
-    let mut p = with(Rule::new().deadband(Deadband::absolute(0.5).unwrap()));
+    let mut p = with(Rule::new().reducer(Deadband::absolute(0.5).unwrap()));
     let sensor = p.intern("ramp");
     let mut emitted = 0;
     for step in 0..=200_i64 {
@@ -136,7 +136,7 @@ fn a_slow_ramp_is_reported_at_every_step_of_the_tolerance() {
 
 #[test]
 fn counters_texts_and_booleans_pass_exactly_when_they_change() {
-    let mut p = with(Rule::new().deadband(Deadband::absolute(1.0).unwrap()));
+    let mut p = with(Rule::new().reducer(Deadband::absolute(1.0).unwrap()));
     let mut check = |name: &str, rows: &[(Value<'static>, bool)]| {
         let sensor = p.intern(name);
         for (row, (value, passes)) in rows.iter().enumerate() {

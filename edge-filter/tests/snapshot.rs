@@ -82,7 +82,7 @@ impl Rig {
             }
         }
         let alarms: Vec<_> = std::iter::from_fn(|| self.p.poll_alarm()).collect();
-        format!("{out:?} {alarms:?} {:?}", self.p.next_deadline())
+        format!("{out:?} {alarms:?}")
     }
 }
 

@@ -1,5 +1,6 @@
 //! The alarms of a pipeline and the events that wait to be polled.
 
+use super::slot::Slot;
 use super::{Pattern, Pipeline};
 use crate::{
     AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmTransition, LimitAlarm, LimitAlarmState,
@@ -127,9 +128,10 @@ impl Pipeline {
         command: AlarmCommand,
         now_ms: i64,
     ) -> Result<(), AlarmCommandError> {
-        let place = self.sensors.get(sensor as usize).and_then(|s| s.alarm).ok_or(AckError::NoSuchAlarm)?;
-        self.alarms.command(place, sensor, (level, command), now_ms)?;
-        self.rearm(sensor);
+        let place = self.names.place(sensor).ok_or(AckError::NoSuchAlarm)?;
+        let alarm = self.sensors.get(place as usize).and_then(Slot::alarm).ok_or(AckError::NoSuchAlarm)?;
+        self.alarms.command(alarm, sensor, (level, command), now_ms)?;
+        self.arm(place);
         Ok(())
     }
 }

@@ -2,9 +2,28 @@
 
 use super::alarms::Alarms;
 use super::deadlines::Deadlines;
+use super::evict::Evicted;
 use super::intern::Names;
 use super::{Pattern, PatternError, Pipeline, Rule, Stats};
 use crate::{LimitAlarm, Normalise};
+
+/// A sensor's state names its rule in two bytes.
+const RULES_MAX: usize = u16::MAX as usize;
+
+/// What happens to sensors beyond `max_keys`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum OverLimit {
+    /// Their readings pass unfiltered and are counted.
+    #[default]
+    Pass,
+    /// A sensor that was not seen for the longest time, or nearly so, is forgotten for each new one: what it held is
+    /// emitted, and should it come back its first reading passes. Readings with the number of a forgotten sensor pass
+    /// unfiltered. Sensors with an alarm are never forgotten.
+    EvictIdle,
+}
 
 /// Builds a [`Pipeline`] from stages.
 #[derive(Clone, Debug)]
@@ -14,11 +33,18 @@ pub struct Builder {
     alarms: Vec<(Pattern, LimitAlarm)>,
     normalise: Normalise,
     max_keys: usize,
+    over_limit: OverLimit,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Builder { rules: Vec::new(), alarms: Vec::new(), normalise: Normalise::default(), max_keys: 10_000 }
+        Builder {
+            rules: Vec::new(),
+            alarms: Vec::new(),
+            normalise: Normalise::default(),
+            max_keys: 10_000,
+            over_limit: OverLimit::Pass,
+        }
     }
 }
 
@@ -26,10 +52,18 @@ impl Builder {
     /// Adds a rule for the names that `pattern` matches; the first rule that matches a name wins.
     ///
     /// # Errors
-    /// If the pattern is malformed.
+    /// If the pattern is malformed, or there are 65535 rules already.
     pub fn rule(mut self, pattern: &str, rule: Rule) -> Result<Self, PatternError> {
-        self.rules.push((Pattern::new(pattern)?, rule));
+        self.add_rule(pattern, rule)?;
         Ok(self)
+    }
+
+    pub(super) fn add_rule(&mut self, pattern: &str, rule: Rule) -> Result<(), PatternError> {
+        if self.rules.len() >= RULES_MAX {
+            return Err(PatternError("at most 65535 rules"));
+        }
+        self.rules.push((Pattern::new(pattern)?, rule));
+        Ok(())
     }
 
     /// Adds an alarm for the names that `pattern` matches; the first alarm that matches a name wins.
@@ -37,8 +71,13 @@ impl Builder {
     /// # Errors
     /// If the pattern is malformed.
     pub fn alarm(mut self, pattern: &str, alarm: LimitAlarm) -> Result<Self, PatternError> {
-        self.alarms.push((Pattern::new(pattern)?, alarm));
+        self.add_alarm(pattern, alarm)?;
         Ok(self)
+    }
+
+    pub(super) fn add_alarm(&mut self, pattern: &str, alarm: LimitAlarm) -> Result<(), PatternError> {
+        self.alarms.push((Pattern::new(pattern)?, alarm));
+        Ok(())
     }
 
     /// How the qualities of sensors without a rule are read. Default: OPC UA, NaN is bad.
@@ -47,10 +86,17 @@ impl Builder {
         self
     }
 
-    /// How many names get a number, default 10 000. A sensor takes about 350 bytes beside its name, and 250 more with
-    /// an alarm. Readings of further sensors pass unfiltered and are counted.
+    /// How many names get a number, default 10 000. A sensor takes 128 bytes beside its name, with a stage that holds
+    /// readings 192, with a window 500, and 250 more with an alarm. What happens to further sensors is up to
+    /// [`over_limit`](Self::over_limit).
     pub fn max_keys(mut self, max: usize) -> Self {
         self.max_keys = max;
+        self
+    }
+
+    /// What happens to sensors beyond `max_keys`; they pass by default.
+    pub fn over_limit(mut self, policy: OverLimit) -> Self {
+        self.over_limit = policy;
         self
     }
 
@@ -61,6 +107,8 @@ impl Builder {
             rules: self.rules,
             normalise: self.normalise,
             names: Names::new(self.max_keys),
+            over_limit: self.over_limit,
+            evicted: Evicted::default(),
             sensors: Vec::new(),
             alarms: Alarms::new(self.alarms),
             deadlines: Deadlines::default(),

@@ -3,7 +3,7 @@
 //! ```toml
 //! [defaults]                      # each is optional; these are the values that hold without it
 //! max_keys = 10000
-//! over_limit = "pass"
+//! over_limit = "pass"             # or "evict_idle"
 //! quality = "opcua"               # or "sparkplug"
 //! nan_is_bad = true
 //! max_future_ms = 60000
@@ -18,9 +18,28 @@
 //! stages = [                      # at most one of each, in this order
 //!   { time_guard = { max_gap_ms = 600000 } },    # what differs from the defaults
 //!   { gross_range = { fail = [-40.0, 150.0], suspect = [-10.0, 120.0], action = "mark" } },
-//!   { deadband = { percent = 0.5, max_interval_ms = 600000 } },
-//!   { stale = { timeout_ms = 30000 } },
+//!   { deadband = { percent = 0.5, max_interval_ms = 600000 } },    # or another reducing stage
+//!   { stale = { timeout_ms = 30000, heartbeat_ms = 10000 } },
 //! ]
+//!
+//! [[rule]]                        # the other reducing stages; a rule has at most one
+//! match = "flow/#"
+//! stages = [ { swinging_door = { deviation = 0.2, max_interval_ms = 600000 } } ]
+//! [[rule]]
+//! match = "level/#"
+//! stages = [ { segment_hold = { deviation = 0.2, max_interval_ms = 600000 } } ]
+//! [[rule]]
+//! match = "power/#"
+//! stages = [ { window = { width_ms = 60000, agg = "mean", allowed_lateness_ms = 5000, min_good_pct = 80.0 } } ]
+//! [[rule]]
+//! match = "state/#"
+//! stages = [ { on_change = {} } ]
+//! [[rule]]
+//! match = "vibration/#"
+//! stages = [ { sample = { min_interval_ms = 1000, pick = "max_abs_dev" } } ]    # or every_n = 10
+//! [[rule]]
+//! match = "meter/#"
+//! stages = [ { dedup = { within_ms = 60000 } } ]
 //!
 //! [[alarm]]                       # the first alarm whose pattern matches a name applies
 //! match = "site/a/temp/out"
@@ -33,7 +52,7 @@
 //! ```
 
 pub use super::alarm_config::{AlarmConfig, LimitConfig};
-use crate::{OutOfOrder, QualityScheme, RangeAction};
+use crate::{Aggregate, OutOfOrder, OverLimit, Pick, QualityScheme, RangeAction, Trigger};
 use serde::{Deserialize, Serialize};
 
 /// A whole configuration.
@@ -81,16 +100,6 @@ impl Default for Defaults {
     }
 }
 
-/// What happens to sensors beyond `max_keys`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum OverLimit {
-    /// Their readings pass unfiltered and are counted.
-    #[default]
-    Pass,
-}
-
 /// `[[rule]]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,8 +135,20 @@ pub enum StageConfig {
     TimeGuard(TimeGuardConfig),
     /// See [`Range`](crate::Range).
     GrossRange(GrossRangeConfig),
+    /// See [`OnChange`](crate::OnChange).
+    OnChange(OnChangeConfig),
     /// See [`Deadband`](crate::Deadband).
     Deadband(DeadbandConfig),
+    /// See [`SwingingDoor`](crate::SwingingDoor).
+    SwingingDoor(SwingingDoorConfig),
+    /// See [`SegmentHold`](crate::SegmentHold).
+    SegmentHold(SegmentHoldConfig),
+    /// See [`Window`](crate::Window).
+    Window(WindowConfig),
+    /// See [`Sample`](crate::Sample).
+    Sample(SampleConfig),
+    /// See [`Dedup`](crate::Dedup).
+    Dedup(DedupConfig),
     /// See [`Stale`](crate::Stale).
     Stale(StaleConfig),
 }
@@ -166,6 +187,86 @@ pub struct DeadbandConfig {
     pub min_interval_ms: i64,
     pub max_interval_ms: Option<i64>,
     pub uncertain_as: UncertainAs,
+    pub send_previous: bool,
+    pub trigger: Trigger,
+}
+
+/// See [`OnChange`](crate::OnChange).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `OnChange`")]
+pub struct OnChangeConfig {
+    pub min_interval_ms: i64,
+    pub max_interval_ms: Option<i64>,
+}
+
+/// See [`SwingingDoor`](crate::SwingingDoor); exactly one of `deviation` and `percent`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `SwingingDoor`")]
+pub struct SwingingDoorConfig {
+    pub deviation: Option<f64>,
+    pub percent: Option<f64>,
+    pub min_interval_ms: i64,
+    pub best_effort: bool,
+    pub max_interval_ms: Option<i64>,
+    pub uncertain_as: UncertainAs,
+}
+
+/// See [`SegmentHold`](crate::SegmentHold); exactly one of `deviation` and `percent`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `SegmentHold`")]
+pub struct SegmentHoldConfig {
+    pub deviation: Option<f64>,
+    pub percent: Option<f64>,
+    pub max_interval_ms: Option<i64>,
+    pub uncertain_as: UncertainAs,
+}
+
+/// See [`Window`](crate::Window) and [`Aggregate`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Window`")]
+pub struct WindowConfig {
+    pub width_ms: i64,
+    pub agg: Aggregate,
+    #[serde(default)]
+    pub offset_ms: i64,
+    #[serde(default)]
+    pub allowed_lateness_ms: i64,
+    #[serde(default = "all_pct")]
+    pub min_good_pct: f64,
+    #[serde(default)]
+    pub emit_empty: bool,
+    #[serde(default = "bad")]
+    pub uncertain_as: UncertainAs,
+}
+
+fn all_pct() -> f64 {
+    100.0
+}
+
+fn bad() -> UncertainAs {
+    UncertainAs::Bad
+}
+
+/// See [`Sample`](crate::Sample); exactly one of `every_n` and `min_interval_ms`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Sample`")]
+pub struct SampleConfig {
+    pub every_n: Option<u32>,
+    pub min_interval_ms: Option<i64>,
+    pub pick: Pick,
+}
+
+/// See [`Dedup`](crate::Dedup).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
+pub struct DedupConfig {
+    pub within_ms: i64,
 }
 
 /// Whether uncertain values are compared.
@@ -186,4 +287,6 @@ pub enum UncertainAs {
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
 pub struct StaleConfig {
     pub timeout_ms: i64,
+    #[serde(default)]
+    pub heartbeat_ms: Option<i64>,
 }

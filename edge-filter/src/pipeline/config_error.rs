@@ -5,17 +5,81 @@ use std::fmt;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
-/// A configuration that cannot be used: where, and why.
+/// A configuration that cannot be used: everything that is wrong with it, one line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
+    /// At least one, in the order of the file.
+    problems: Vec<Problem>,
+}
+
+impl ConfigError {
+    /// `None` if there are no problems.
+    pub(crate) fn new(mut problems: Vec<Problem>) -> Option<Self> {
+        problems.sort_by_key(|problem| problem.line);
+        (!problems.is_empty()).then_some(ConfigError { problems })
+    }
+
+    pub(crate) fn at(place: Place, problem: impl fmt::Display) -> Self {
+        Problem::at(place, problem).into()
+    }
+
+    /// A stage refused one of its parameters.
+    pub(crate) fn param(stage: &Place, error: &ParamError) -> Self {
+        Problem::param(stage, error).into()
+    }
+
+    /// A file that is not TOML, or has a key or a type that does not belong there.
+    pub(crate) fn from_toml(error: &toml::de::Error, text: &str) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        Problem::parse(before.map_or_else(Place::root, Place::of_header), error, text).into()
+    }
+
+    /// Finds the lines of the places.
+    pub(crate) fn locate(self, text: &str) -> Self {
+        ConfigError { problems: self.problems.into_iter().map(|problem| problem.locate(text)).collect() }
+    }
+
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    /// What is wrong, in the order of the file.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> Self {
+        ConfigError { problems: vec![problem] }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        for problem in &self.problems {
+            write!(f, "{between}{problem}")?;
+            between = "\n";
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// One thing that is wrong: where, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
     place: Place,
     line: Option<usize>,
     problem: String,
 }
 
-impl ConfigError {
+impl Problem {
     pub(crate) fn at(place: Place, problem: impl fmt::Display) -> Self {
-        ConfigError { place, line: None, problem: problem.to_string() }
+        Problem { place, line: None, problem: problem.to_string() }
     }
 
     /// A stage refused one of its parameters.
@@ -23,11 +87,15 @@ impl ConfigError {
         Self::at(stage.key(error.param()), error)
     }
 
-    /// A file that is not TOML, or has a key or a type that does not belong there.
-    pub(crate) fn from_toml(error: &toml::de::Error, text: &str) -> Self {
-        let before = error.span().and_then(|span| text.get(..span.start));
-        let place = before.map_or_else(Place::root, Place::of_header);
-        ConfigError { place, line: before.map(line_after), problem: error.message().trim_end().to_owned() }
+    /// A file that is not TOML.
+    pub(crate) fn parse(place: Place, error: &toml::de::Error, text: &str) -> Self {
+        Self::spanned(place, error.span().unwrap_or(0..0), text, error.message())
+    }
+
+    /// A piece of the file that is not what belongs there.
+    pub(crate) fn spanned(place: Place, span: Range<usize>, text: &str, problem: impl fmt::Display) -> Self {
+        let line = text.get(..span.start).map(line_after);
+        Problem { place, line, problem: problem.to_string().trim_end().to_owned() }
     }
 
     /// Finds the line of the place.
@@ -49,7 +117,7 @@ impl ConfigError {
     }
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
@@ -60,8 +128,6 @@ impl fmt::Display for ConfigError {
         f.write_str(&self.problem)
     }
 }
-
-impl std::error::Error for ConfigError {}
 
 fn line_after(before: &str) -> usize {
     before.matches('\n').count() + 1

@@ -1,5 +1,7 @@
 //! The next deadline of every sensor: a binary heap that knows where each sensor is in it.
 
+use super::intern::reserve_one;
+
 /// At most one deadline per sensor. Setting one costs O(log n) and finding the first O(1); nothing is ever scanned,
 /// and a moved deadline leaves nothing behind, so memory is 16 bytes per sensor whatever the traffic.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +19,11 @@ const ABSENT: u32 = u32::MAX;
 impl Deadlines {
     /// Makes room for one more sensor.
     pub(super) fn add_sensor(&mut self) {
+        reserve_one(&mut self.places);
         self.places.push(ABSENT);
-        self.heap.reserve(self.places.len() - self.heap.len());
+        if self.heap.capacity() < self.places.len() {
+            self.heap.reserve_exact(self.places.capacity() - self.heap.len());
+        }
     }
 
     /// The earliest deadline and its sensor.

@@ -1,49 +1,111 @@
 //! From a configuration to stages: every parameter is checked by the stage that it is for.
 
+use super::builder::Builder;
 use super::config::{
-    Config, DeadbandConfig, Defaults, EngineeringRange, GrossRangeConfig, RuleConfig, StageConfig,
-    TimeGuardConfig, UncertainAs,
+    AlarmConfig, Config, DeadbandConfig, Defaults, EngineeringRange, GrossRangeConfig, OnChangeConfig,
+    RuleConfig, SegmentHoldConfig, StageConfig, StaleConfig, SwingingDoorConfig, TimeGuardConfig,
+    UncertainAs, WindowConfig,
 };
-use super::config_error::{ConfigError, Place};
-use super::{Pipeline, Rule};
-use crate::{Deadband, Normalise, QualityScheme, Range, Stale, TimeGuard};
+use super::config_error::{ConfigError, Place, Problem};
+use super::{Pipeline, Reducer, Rule};
+use crate::{
+    Aggregate, Deadband, Dedup, Normalise, OnChange, ParamError, QualityScheme, Range, Sample, SegmentHold,
+    Stale, SwingingDoor, TimeGuard, Window,
+};
 
 impl Pipeline {
-    /// A pipeline from TOML; see [`config`](crate::config) for the keys.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, with its line, its rule, stage and key, and what it should be.
-    pub fn from_toml(text: &str) -> Result<Pipeline, ConfigError> {
-        let config: Config = toml::from_str(text).map_err(|error| ConfigError::from_toml(&error, text))?;
-        Self::from_config(&config).map_err(|error| error.locate(text))
-    }
-
     /// A pipeline from a configuration that was read in another way.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its rule, stage and key, and what it should be.
+    /// Everything that is wrong, each with its rule, stage and key, and what it should be; of one stage the first.
     pub fn from_config(config: &Config) -> Result<Pipeline, ConfigError> {
-        let d = &config.defaults;
-        let defaults = Place::root().key("defaults");
-        let guard = guard(TimeGuard::default(), &TimeGuardConfig::from(d))
-            .map_err(|e| ConfigError::param(&defaults, &e))?;
-        let mut builder =
-            Pipeline::builder().max_keys(d.max_keys).normalise(normalise(d.quality, d.nan_is_bad));
+        let mut assembly = Assembly::new(&config.defaults);
         for (index, rule) in config.rule.iter().enumerate() {
-            let place = Place::root().key("rule").index(index);
-            let stages = build_rule(rule, d, guard, &place)?;
-            builder =
-                builder.rule(&rule.pattern, stages).map_err(|e| ConfigError::at(place.key("match"), e))?;
+            let stages: Vec<_> = rule.stages.iter().enumerate().collect();
+            assembly.rule(index, rule, &stages);
         }
         for (index, alarm) in config.alarm.iter().enumerate() {
-            let place = Place::root().key("alarm").index(index);
-            let limits = alarm.build(&place)?;
-            builder =
-                builder.alarm(&alarm.pattern, limits).map_err(|e| ConfigError::at(place.key("match"), e))?;
+            assembly.alarm(index, alarm);
         }
-        Ok(builder.build())
+        assembly.finish(Vec::new(), "")
     }
 }
+
+/// A pipeline that is being put together, and what was wrong so far.
+pub(super) struct Assembly<'c> {
+    defaults: &'c Defaults,
+    guard: TimeGuard,
+    builder: Builder,
+    problems: Vec<Problem>,
+}
+
+impl<'c> Assembly<'c> {
+    pub(super) fn new(defaults: &'c Defaults) -> Self {
+        let mut problems = Vec::new();
+        let guard = guard(TimeGuard::default(), &TimeGuardConfig::from(defaults)).unwrap_or_else(|error| {
+            problems.push(Problem::param(&Place::root().key("defaults"), &error));
+            TimeGuard::default()
+        });
+        let builder = Pipeline::builder()
+            .max_keys(defaults.max_keys)
+            .over_limit(defaults.over_limit)
+            .normalise(normalise(defaults.quality, defaults.nan_is_bad));
+        Assembly { defaults, guard, builder, problems }
+    }
+
+    /// `stages` with their places in the list.
+    pub(super) fn rule(&mut self, index: usize, config: &RuleConfig, stages: &[(usize, &StageConfig)]) {
+        let place = Place::root().key("rule").index(index);
+        let scheme = config.quality.unwrap_or(self.defaults.quality);
+        let nan_is_bad = config.nan_is_bad.unwrap_or(self.defaults.nan_is_bad);
+        if let Some(EngineeringRange { low, high }) = config.range
+            && let Err(error) = crate::error::span("range", low, high)
+        {
+            self.problems.push(Problem::param(&place, &error));
+        }
+        let mut rule = Rule::new().normalise(normalise(scheme, nan_is_bad)).time_guard(self.guard);
+        let mut last = None;
+        for &(index, stage) in stages {
+            let place = place.key("stages").index(index).key(stage.name());
+            if last.is_some_and(|last| stage.order() <= last) {
+                self.problems.push(Problem::at(place, ORDER));
+                continue;
+            }
+            last = Some(stage.order());
+            match add_stage(rule.clone(), stage, self.guard, config.range, &place) {
+                Ok(with) => rule = with,
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        if let Err(error) = self.builder.add_rule(&config.pattern, rule) {
+            self.problems.push(Problem::at(place.key("match"), error));
+        }
+    }
+
+    pub(super) fn alarm(&mut self, index: usize, config: &AlarmConfig) {
+        let place = Place::root().key("alarm").index(index);
+        match config.build(&place) {
+            Ok(alarm) => {
+                if let Err(error) = self.builder.add_alarm(&config.pattern, alarm) {
+                    self.problems.push(Problem::at(place.key("match"), error));
+                }
+            }
+            Err(error) => self.problems.extend(error.into_problems()),
+        }
+    }
+
+    /// `read`: what was wrong before; `text`: the file, for the lines of what was found here.
+    pub(super) fn finish(self, mut read: Vec<Problem>, text: &str) -> Result<Pipeline, ConfigError> {
+        read.extend(self.problems.into_iter().map(|problem| problem.locate(text)));
+        match ConfigError::new(read) {
+            Some(error) => Err(error),
+            None => Ok(self.builder.build()),
+        }
+    }
+}
+
+const ORDER: &str = "stages run in the order time_guard, gross_range, one of on_change, deadband, swinging_door, \
+                     segment_hold, window, sample and dedup, stale: list each at most once, so";
 
 impl From<&Defaults> for TimeGuardConfig {
     fn from(d: &Defaults) -> Self {
@@ -61,7 +123,7 @@ fn normalise(scheme: QualityScheme, nan_is_bad: bool) -> Normalise {
     Normalise::new(scheme).nan_is_bad(nan_is_bad)
 }
 
-fn guard(mut guard: TimeGuard, config: &TimeGuardConfig) -> Result<TimeGuard, crate::ParamError> {
+fn guard(mut guard: TimeGuard, config: &TimeGuardConfig) -> Result<TimeGuard, ParamError> {
     if let Some(ms) = config.max_future_ms {
         guard = guard.max_future_ms(ms)?;
     }
@@ -77,45 +139,45 @@ fn guard(mut guard: TimeGuard, config: &TimeGuardConfig) -> Result<TimeGuard, cr
     Ok(config.out_of_order.map_or(guard, |policy| guard.out_of_order(policy)))
 }
 
-fn build_rule(
-    config: &RuleConfig,
-    d: &Defaults,
-    base: TimeGuard,
-    place: &Place,
-) -> Result<Rule, ConfigError> {
-    let scheme = config.quality.unwrap_or(d.quality);
-    let nan_is_bad = config.nan_is_bad.unwrap_or(d.nan_is_bad);
-    if let Some(EngineeringRange { low, high }) = config.range {
-        crate::error::span("range", low, high).map_err(|e| ConfigError::param(place, &e))?;
-    }
-    let mut rule = Rule::new().normalise(normalise(scheme, nan_is_bad)).time_guard(base);
-    let mut last = None;
-    for (index, stage) in config.stages.iter().enumerate() {
-        let place = place.key("stages").index(index).key(stage.name());
-        if last.is_some_and(|last| stage.order() <= last) {
-            let problem = "stages run in the order time_guard, gross_range, deadband, stale: list each at most once, so";
-            return Err(ConfigError::at(place, problem));
-        }
-        last = Some(stage.order());
-        rule = add_stage(rule, stage, base, config.range, &place)?;
-    }
-    Ok(rule)
-}
-
 fn add_stage(
     rule: Rule,
     stage: &StageConfig,
     base: TimeGuard,
     range: Option<EngineeringRange>,
     place: &Place,
-) -> Result<Rule, ConfigError> {
-    match stage {
+) -> Result<Rule, Problem> {
+    let stage = match stage {
         StageConfig::TimeGuard(c) => guard(base, c).map(|g| rule.time_guard(g)),
         StageConfig::GrossRange(c) => gross_range(c).map(|r| rule.range(r)),
-        StageConfig::Deadband(c) => return deadband(c, range, place).map(|db| rule.deadband(db)),
-        StageConfig::Stale(c) => Stale::after_ms(c.timeout_ms).map(|s| rule.stale(s)),
-    }
-    .map_err(|e| ConfigError::param(place, &e))
+        StageConfig::OnChange(c) => on_change(c).map(|stage| rule.reducer(stage)),
+        StageConfig::Deadband(c) => {
+            let tolerance = tolerance(("absolute", c.absolute), c.percent, range, place)?;
+            deadband(c, tolerance).map(|stage| rule.reducer(stage))
+        }
+        StageConfig::SwingingDoor(c) => {
+            let deviation = tolerance(("deviation", c.deviation), c.percent, range, place)?;
+            swinging_door(c, deviation).map(|stage| rule.reducer(stage))
+        }
+        StageConfig::SegmentHold(c) => {
+            let deviation = tolerance(("deviation", c.deviation), c.percent, range, place)?;
+            segment_hold(c, deviation).map(|stage| rule.reducer(stage))
+        }
+        StageConfig::Window(c) => window(c).map(|stage| rule.reducer(Reducer::Window(stage, c.agg))),
+        StageConfig::Sample(c) => match (c.every_n, c.min_interval_ms) {
+            (Some(n), None) => Sample::every_n(n),
+            (None, Some(ms)) => Sample::min_interval_ms(ms),
+            _ => {
+                return Err(Problem::at(
+                    place.clone(),
+                    "needs exactly one of `every_n` and `min_interval_ms`",
+                ));
+            }
+        }
+        .map(|stage| rule.reducer(stage.pick(c.pick))),
+        StageConfig::Dedup(c) => Dedup::within_ms(c.within_ms).map(|stage| rule.reducer(stage)),
+        StageConfig::Stale(c) => stale(c).map(|stage| rule.stale(stage)),
+    };
+    stage.map_err(|e| Problem::param(place, &e))
 }
 
 impl StageConfig {
@@ -123,52 +185,98 @@ impl StageConfig {
         match self {
             StageConfig::TimeGuard(_) => "time_guard",
             StageConfig::GrossRange(_) => "gross_range",
+            StageConfig::OnChange(_) => "on_change",
             StageConfig::Deadband(_) => "deadband",
+            StageConfig::SwingingDoor(_) => "swinging_door",
+            StageConfig::SegmentHold(_) => "segment_hold",
+            StageConfig::Window(_) => "window",
+            StageConfig::Sample(_) => "sample",
+            StageConfig::Dedup(_) => "dedup",
             StageConfig::Stale(_) => "stale",
         }
     }
 
+    /// Stages of one kind have one place, so a rule has one reducer.
     fn order(&self) -> u8 {
         match self {
             StageConfig::TimeGuard(_) => 0,
-            StageConfig::GrossRange(_) => 1,
-            StageConfig::Deadband(_) => 2,
-            StageConfig::Stale(_) => 3,
+            StageConfig::GrossRange(_) => 10,
+            StageConfig::OnChange(_)
+            | StageConfig::Deadband(_)
+            | StageConfig::SwingingDoor(_)
+            | StageConfig::SegmentHold(_)
+            | StageConfig::Window(_)
+            | StageConfig::Sample(_)
+            | StageConfig::Dedup(_) => 30,
+            StageConfig::Stale(_) => 40,
         }
     }
 }
 
-fn gross_range(config: &GrossRangeConfig) -> Result<Range, crate::ParamError> {
+fn gross_range(config: &GrossRangeConfig) -> Result<Range, ParamError> {
     let [low, high] = config.fail;
     let range = Range::new(low, high)?.action(config.action);
     config.suspect.map_or(Ok(range), |[low, high]| range.suspect(low, high))
 }
 
-fn deadband(
-    c: &DeadbandConfig,
+/// A tolerance in the unit of the sensor, which may be given in percent of the rule's range: converted once, here.
+fn tolerance(
+    (key, absolute): (&'static str, Option<f64>),
+    percent: Option<f64>,
     range: Option<EngineeringRange>,
     place: &Place,
-) -> Result<Deadband, ConfigError> {
-    let stage = match (c.absolute, c.percent, range) {
-        (Some(tolerance), None, _) => Deadband::absolute(tolerance),
+) -> Result<f64, Problem> {
+    match (absolute, percent, range) {
+        (Some(tolerance), None, _) => Ok(tolerance),
         (None, Some(percent), Some(EngineeringRange { low, high })) => {
             Deadband::percent_of_range(percent, low, high)
+                .map(|stage| stage.tolerance())
+                .map_err(|error| Problem::param(place, &error))
         }
         (None, Some(_), None) => {
             let problem = "a percentage needs the rule's engineering range: range = { low = …, high = … }";
-            return Err(ConfigError::at(place.key("percent"), problem));
+            Err(Problem::at(place.key("percent"), problem))
         }
-        _ => {
-            return Err(ConfigError::at(
-                place.clone(),
-                "a deadband needs exactly one of `absolute` and `percent`",
-            ));
-        }
+        _ => Err(Problem::at(place.clone(), format_args!("needs exactly one of `{key}` and `percent`"))),
+    }
+}
+
+fn on_change(c: &OnChangeConfig) -> Result<OnChange, ParamError> {
+    let stage = OnChange::new().min_interval_ms(c.min_interval_ms)?;
+    c.max_interval_ms.map_or(Ok(stage), |ms| stage.max_interval_ms(ms))
+}
+
+fn deadband(c: &DeadbandConfig, tolerance: f64) -> Result<Deadband, ParamError> {
+    let stage = Deadband::absolute(tolerance)?
+        .uncertain_is_bad(c.uncertain_as == UncertainAs::Bad)
+        .send_previous(c.send_previous)
+        .trigger(c.trigger)
+        .min_interval_ms(c.min_interval_ms)?;
+    c.max_interval_ms.map_or(Ok(stage), |ms| stage.max_interval_ms(ms))
+}
+
+fn swinging_door(c: &SwingingDoorConfig, deviation: f64) -> Result<SwingingDoor, ParamError> {
+    let stage = SwingingDoor::new(deviation)?.uncertain_is_bad(c.uncertain_as == UncertainAs::Bad);
+    let stage = match c.best_effort {
+        true => stage.best_effort_min_interval_ms(c.min_interval_ms)?,
+        false => stage.min_interval_ms(c.min_interval_ms)?,
     };
-    let build = || {
-        let stage =
-            stage?.uncertain_is_bad(c.uncertain_as == UncertainAs::Bad).min_interval_ms(c.min_interval_ms)?;
-        c.max_interval_ms.map_or(Ok(stage), |ms| stage.max_interval_ms(ms))
-    };
-    build().map_err(|e| ConfigError::param(place, &e))
+    c.max_interval_ms.map_or(Ok(stage), |ms| stage.max_interval_ms(ms))
+}
+
+fn segment_hold(c: &SegmentHoldConfig, deviation: f64) -> Result<SegmentHold, ParamError> {
+    let stage = SegmentHold::new(deviation)?.uncertain_is_bad(c.uncertain_as == UncertainAs::Bad);
+    c.max_interval_ms.map_or(Ok(stage), |ms| stage.max_interval_ms(ms))
+}
+
+fn window(c: &WindowConfig) -> Result<Window, ParamError> {
+    let stage = Window::tumbling_ms(c.width_ms)?.offset_ms(c.offset_ms)?;
+    let stage = stage.allowed_lateness_ms(c.allowed_lateness_ms)?.min_good_pct(c.min_good_pct)?;
+    let stage = stage.emit_empty(c.emit_empty).uncertain_is_bad(c.uncertain_as == UncertainAs::Bad);
+    Ok(stage.median(c.agg == Aggregate::Median))
+}
+
+fn stale(c: &StaleConfig) -> Result<Stale, ParamError> {
+    let stage = Stale::after_ms(c.timeout_ms)?;
+    c.heartbeat_ms.map_or(Ok(stage), |ms| stage.heartbeat_ms(ms))
 }

@@ -1,52 +1,212 @@
-//! Names to numbers, with a bound.
+//! Names to numbers, with a bound: an open table of 8 bytes per entry over one string of all names, since a map of
+//! shared strings would take half of what a sensor may cost.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
 
-/// Sensor names and their numbers: 0, 1, 2, … in the order of their first appearance.
+/// Sensor names and their numbers: 0, 1, 2, … in the order of their first appearance. When a name was removed, its
+/// place is used again under a number that was never given out before.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    // SipHash with random keys: names come from the network.
-    numbers: HashMap<Arc<str>, u32>,
-    names: Vec<Arc<str>>,
-    max: usize,
+    /// SipHash with random keys: names come from the network.
+    hasher: RandomState,
+    /// Linear probing; half of a hash above a place plus 1, or 0. A power of two long, at most 7/8 full.
+    table: Vec<u64>,
+    /// All names, and where each begins and ends.
+    text: String,
+    spans: Vec<(u32, u32)>,
+    /// How often each place was used again; empty until the first removal.
+    generations: Vec<u32>,
+    free: Option<u32>,
+    removed_bytes: usize,
+    max: u32,
 }
 
 impl Names {
     pub(super) fn new(max: usize) -> Self {
         // The last number is `Pipeline::UNFILTERED`.
-        let max = max.min(u32::MAX as usize - 1);
-        Names { numbers: HashMap::new(), names: Vec::new(), max }
+        let max = u32::try_from(max).unwrap_or(u32::MAX).min(u32::MAX - 1);
+        Names {
+            hasher: RandomState::new(),
+            table: Vec::new(),
+            text: String::new(),
+            spans: Vec::new(),
+            generations: Vec::new(),
+            free: None,
+            removed_bytes: 0,
+            max,
+        }
     }
 
     pub(super) fn number(&self, name: &str) -> Option<u32> {
-        self.numbers.get(name).copied()
+        let (_, place) = self.find(name, self.hash(name))?;
+        Some(self.number_of(place))
     }
 
     /// A number for a new name; `None` when there is no room.
     pub(super) fn add(&mut self, name: &str) -> Option<u32> {
-        if self.names.len() >= self.max {
-            return None;
+        let place = match self.free {
+            Some(place) => place,
+            None if (self.spans.len() as u64) < u64::from(self.max) => {
+                u32::try_from(self.spans.len()).ok()?
+            }
+            None => return None,
+        };
+        let start = u32::try_from(self.text.len()).ok()?;
+        let end = u32::try_from(self.text.len().checked_add(name.len())?).ok()?;
+        self.text.push_str(name);
+        match self.spans.get_mut(place as usize) {
+            Some(span) => *span = (start, end),
+            None => {
+                reserve_one(&mut self.spans);
+                self.spans.push((start, end));
+            }
         }
-        let number = u32::try_from(self.names.len()).ok()?;
-        let name: Arc<str> = name.into();
-        self.names.push(Arc::clone(&name));
-        self.numbers.insert(name, number);
-        Some(number)
+        self.free = None;
+        self.insert(self.hash(name), place);
+        Some(self.number_of(place))
+    }
+
+    /// Forgets a name; the next one that is added takes its place.
+    pub(super) fn remove(&mut self, place: u32) {
+        let Some(name) = self.at(place) else { return };
+        let Some((slot, _)) = self.find(name, self.hash(name)) else { return };
+        self.removed_bytes = self.removed_bytes.saturating_add(name.len());
+        self.close_hole(slot);
+        self.generations.resize(self.spans.len(), 0);
+        let last = (u32::MAX - 1) / self.max.max(1) - 1;
+        if let Some(generation) = self.generations.get_mut(place as usize) {
+            // Only after some 400 000 uses of one of 10 000 places is a number given out again.
+            *generation = if *generation >= last { 0 } else { *generation + 1 };
+        }
+        if let Some(span) = self.spans.get_mut(place as usize) {
+            *span = (0, 0);
+        }
+        self.free = Some(place);
+        if self.removed_bytes > self.text.len() / 2 + 4096 {
+            self.compact();
+        }
     }
 
     pub(super) fn name(&self, number: u32) -> Option<&str> {
-        self.names.get(number as usize).map(AsRef::as_ref)
+        self.at(self.place(number)?)
+    }
+
+    /// The place of a number; `None` if it was not given out, or its name was removed.
+    pub(super) fn place(&self, number: u32) -> Option<u32> {
+        if self.generations.is_empty() {
+            return ((number as usize) < self.spans.len()).then_some(number);
+        }
+        let (generation, place) = (number / self.max.max(1), number % self.max.max(1));
+        let current = self.generations.get(place as usize).copied().unwrap_or(0);
+        ((place as usize) < self.spans.len() && generation == current && self.free != Some(place))
+            .then_some(place)
+    }
+
+    pub(super) fn number_of(&self, place: u32) -> u32 {
+        let generation = self.generations.get(place as usize).copied().unwrap_or(0);
+        generation.wrapping_mul(self.max).wrapping_add(place)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.names.len()
+        self.spans.len() - usize::from(self.free.is_some())
+    }
+
+    fn at(&self, place: u32) -> Option<&str> {
+        let &(start, end) = self.spans.get(place as usize)?;
+        self.text.get(start as usize..end as usize)
+    }
+
+    fn hash(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    /// The entry of a name, and its place.
+    fn find(&self, name: &str, hash: u64) -> Option<(usize, u32)> {
+        let mask = self.table.len().wrapping_sub(1);
+        let mut slot = hash as usize & mask;
+        loop {
+            let entry = *self.table.get(slot)?;
+            let place = (entry as u32).checked_sub(1)?;
+            if entry >> 32 == hash >> 32 && self.at(place) == Some(name) {
+                return Some((slot, place));
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    fn insert(&mut self, hash: u64, place: u32) {
+        if self.spans.len() >= self.table.len() / 8 * 7 {
+            let size = (self.table.len() * 2).max(8);
+            self.table = vec![0; size];
+            for other in 0..self.spans.len() as u32 {
+                if other != place && self.free != Some(other) {
+                    let hash = self.at(other).map(|name| self.hash(name));
+                    hash.into_iter().for_each(|hash| self.put(hash, other));
+                }
+            }
+        }
+        self.put(hash, place);
+    }
+
+    fn put(&mut self, hash: u64, place: u32) {
+        let mask = self.table.len() - 1;
+        let mut slot = hash as usize & mask;
+        while self.table.get(slot).is_some_and(|entry| *entry != 0) {
+            slot = (slot + 1) & mask;
+        }
+        if let Some(entry) = self.table.get_mut(slot) {
+            *entry = (hash >> 32) << 32 | u64::from(place + 1);
+        }
+    }
+
+    /// Takes out an entry and moves back what had to step over it (Knuth 6.4, algorithm R).
+    fn close_hole(&mut self, mut hole: usize) {
+        let mask = self.table.len() - 1;
+        let mut slot = hole;
+        loop {
+            slot = (slot + 1) & mask;
+            let entry = self.table.get(slot).copied().unwrap_or(0);
+            let Some(name) = (entry as u32).checked_sub(1).and_then(|place| self.at(place)) else { break };
+            let home = self.hash(name) as usize & mask;
+            if slot.wrapping_sub(home) & mask >= slot.wrapping_sub(hole) & mask {
+                self.set(hole, entry);
+                hole = slot;
+            }
+        }
+        self.set(hole, 0);
+    }
+
+    fn set(&mut self, slot: usize, entry: u64) {
+        if let Some(place) = self.table.get_mut(slot) {
+            *place = entry;
+        }
+    }
+
+    /// Writes all names anew, without those that were removed.
+    fn compact(&mut self) {
+        let mut text = String::with_capacity(self.text.len() - self.removed_bytes + 4096);
+        for (start, end) in &mut self.spans {
+            let begins = text.len() as u32;
+            text.push_str(self.text.get(*start as usize..*end as usize).unwrap_or_default());
+            (*start, *end) = (begins, text.len() as u32);
+        }
+        (self.text, self.removed_bytes) = (text, 0);
+    }
+}
+
+/// Room for one more that leaves at most a 32nd unused, where doubling would leave half: memory per sensor is stated.
+/// What is copied in all stays proportional to what is stored.
+pub(super) fn reserve_one<T>(vec: &mut Vec<T>) {
+    if vec.len() == vec.capacity() {
+        vec.reserve_exact(vec.len() / 32 + 16);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
 
     #[test]
     fn numbers_are_dense_and_bounded() {
@@ -55,5 +215,48 @@ mod tests {
         assert_eq!((names.number("b"), names.number("c")), (Some(1), None));
         assert_eq!((names.name(0), names.name(2)), (Some("a"), None));
         assert_eq!(names.len(), 2);
+        assert_eq!(Names::new(0).add("a"), None);
+    }
+
+    #[test]
+    fn a_number_is_never_another_name() {
+        let mut names = Names::new(2);
+        let (a, b) = (names.add("a"), names.add("b"));
+        names.remove(0);
+        assert_eq!((names.number("a"), names.name(0), names.place(0), names.len()), (None, None, None, 1));
+        let c = names.add("c");
+        assert!(c != a && c != b && c.is_some());
+        assert_eq!((c.and_then(|c| names.name(c)), names.name(0), names.number("b")), (Some("c"), None, b));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_map(steps in prop::collection::vec((0u32..60, any::<bool>()), 0..400)) {
+            let mut names = Names::new(40);
+            let mut model: HashMap<String, u32> = HashMap::new();
+            for (name, remove) in steps {
+                let name = format!("name/{}", "x".repeat(name as usize % 7) + &name.to_string());
+                prop_assert_eq!(names.number(&name), model.get(&name).copied());
+                match model.get(&name).copied() {
+                    Some(number) if remove || model.len() == 40 => {
+                        // At most one place is free at a time: the pipeline fills it at once.
+                        let place = names.place(number);
+                        prop_assert!(place.is_some());
+                        place.into_iter().for_each(|place| names.remove(place));
+                        model.remove(&name);
+                        let fresh = format!("fresh/{}", number);
+                        if !model.contains_key(&fresh) {
+                            let added = names.add(&fresh);
+                            model.extend(added.map(|added| (fresh, added)));
+                        }
+                    }
+                    None if model.len() < 40 => model.extend(names.add(&name).map(|number| (name, number))),
+                    _ => {}
+                }
+                for (name, &number) in &model {
+                    prop_assert_eq!(names.name(number), Some(name.as_str()));
+                }
+            }
+        }
     }
 }

@@ -10,31 +10,40 @@ pub mod config;
 #[cfg(feature = "config")]
 pub(crate) mod config_error;
 mod deadlines;
+mod evict;
 #[cfg(feature = "config")]
 mod from_config;
 mod intern;
+mod judges;
+#[cfg(feature = "config")]
+mod parse;
 mod pattern;
+mod reducer;
 mod rule;
 mod slot;
 mod snapshot;
 mod stats;
+mod transforms;
 
 pub use alarms::AlarmEvent;
-pub use builder::Builder;
+pub use builder::{Builder, OverLimit};
 #[cfg(feature = "config")]
-pub use config_error::ConfigError;
+pub use config_error::{ConfigError, Problem};
 pub use pattern::{Pattern, PatternError};
+pub use reducer::Reducer;
 pub use rule::Rule;
 pub use snapshot::{RestoreError, SNAPSHOT_VERSION, Snapshot};
 pub use stats::Stats;
 
+use crate::held::{Event, Released, Verdict};
 use crate::{
     AckError, AlarmLevel, AlarmTransition, Emit, EmitReason, LimitAlarmState, Normalise, Outcome, Passage,
     Quality, Reading,
 };
 use alarms::Alarms;
 use deadlines::Deadlines;
-use intern::Names;
+use evict::Evicted;
+use intern::{Names, reserve_one};
 use slot::Slot;
 
 /// Readings of many sensors through the rules that apply to them.
@@ -58,19 +67,12 @@ pub struct Pipeline {
     rules: Vec<(Pattern, Rule)>,
     normalise: Normalise,
     names: Names,
-    sensors: Vec<Sensor>,
+    over_limit: OverLimit,
+    evicted: Evicted,
+    sensors: Vec<Slot>,
     alarms: Alarms,
     deadlines: Deadlines,
     stats: Stats,
-}
-
-#[derive(Clone, Debug)]
-struct Sensor {
-    /// Place in `Pipeline::rules`.
-    rule: Option<u32>,
-    /// Place in `Alarms`.
-    alarm: Option<u32>,
-    slot: Slot,
 }
 
 impl Pipeline {
@@ -85,34 +87,45 @@ impl Pipeline {
     /// The number of a sensor. For a new name the rules are searched, once; the first that matches applies.
     ///
     /// Beyond `max_keys` names the answer is [`Pipeline::UNFILTERED`]: readings with that number pass unfiltered and
-    /// are counted, so that a flood of names costs savings and never data.
+    /// are counted, so that a flood of names costs savings and never data. Or, if the [`OverLimit`] policy says so, an
+    /// idle sensor is forgotten; what it held is emitted by the next `process` or `tick`.
     pub fn intern(&mut self, name: &str) -> u32 {
         if let Some(number) = self.names.number(name) {
             return number;
         }
-        let Some(number) = self.names.add(name) else {
+        let mut added = self.names.add(name);
+        if added.is_none() && self.over_limit == OverLimit::EvictIdle && self.evict() {
+            added = self.names.add(name);
+        }
+        let Some(number) = added else {
             self.stats.names_refused += 1;
             return Self::UNFILTERED;
         };
         let rule = self.rules.iter().position(|(pattern, _)| pattern.matches(name));
-        let rule = rule.and_then(|place| u32::try_from(place).ok());
-        let alarm = self.alarms.add_sensor(name);
-        self.sensors.push(Sensor { rule, alarm, slot: Slot::default() });
-        self.deadlines.add_sensor();
+        let rule = rule.and_then(|place| Some((place, &self.rules.get(place)?.1)));
+        let slot = Slot::new(rule, self.alarms.add_sensor(name));
+        match self.names.place(number).and_then(|place| self.sensors.get_mut(place as usize)) {
+            Some(evicted) => *evicted = slot,
+            None => {
+                reserve_one(&mut self.sensors);
+                self.sensors.push(slot);
+                self.deadlines.add_sensor();
+            }
+        }
         number
     }
 
-    /// The name of a sensor; `None` for [`Pipeline::UNFILTERED`].
+    /// The name of a sensor; `None` for [`Pipeline::UNFILTERED`]. That of a forgotten sensor is known until the next is
+    /// forgotten, after what it held was emitted.
     #[must_use]
     pub fn name(&self, sensor: u32) -> Option<&str> {
-        self.names.name(sensor)
+        self.names.name(sensor).or_else(|| self.evicted.name(sensor))
     }
 
     /// The rule that applies to a sensor, for its bounds.
     #[must_use]
     pub fn rule(&self, sensor: u32) -> Option<&Rule> {
-        let place = self.sensors.get(sensor as usize)?.rule?;
-        self.rules.get(place as usize).map(|(_, rule)| rule)
+        self.rules.get(self.slot(sensor)?.rule()?).map(|(_, rule)| rule)
     }
 
     /// One reading. Emits to `sink` what became due before it, then answers what became of the reading itself.
@@ -124,6 +137,7 @@ impl Pipeline {
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Outcome<'a> {
+        self.evicted.emit(sink);
         let outcome = self.route(reading, now_ms, sink);
         self.stats.count(&outcome);
         outcome
@@ -131,25 +145,26 @@ impl Pipeline {
 
     fn route<'a>(
         &mut self,
-        reading: Reading<'a>,
+        mut reading: Reading<'a>,
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Outcome<'a> {
-        let number = reading.sensor;
-        if self.deadlines.of(number).is_some_and(|deadline| deadline <= now_ms) {
-            self.expire(number, now_ms, sink);
-        }
-        let Some(sensor) = self.sensors.get_mut(number as usize) else {
+        let Some(place) = self.names.place(reading.sensor) else {
             self.stats.over_limit += 1;
             return self.pass(reading);
         };
-        let Some((_, rule)) = sensor.rule.and_then(|place| self.rules.get(place as usize)) else {
-            let alarm = sensor.alarm;
-            return self.pass_beside_alarm(reading, alarm, now_ms);
+        if self.deadlines.of(place).is_some_and(|deadline| deadline <= now_ms) {
+            self.expire(place, now_ms, sink);
+        }
+        let Some(slot) = self.sensors.get_mut(place as usize) else { return self.pass(reading) };
+        slot.seen = true;
+        let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) else {
+            let alarm = slot.alarm();
+            return self.pass_beside_alarm(reading, (place, alarm), now_ms);
         };
         self.stats.unknown_quality += u64::from(!rule.normalise.knows(reading.quality));
         let quality = rule.normalise.check(&reading.value, reading.quality);
-        let admitted = match sensor.slot.admit(rule, &reading, quality, now_ms) {
+        let admitted = match slot.admit(rule, &mut reading, quality, now_ms) {
             Ok(admitted) => admitted,
             Err(reason) => return Outcome::Drop(reason),
         };
@@ -157,15 +172,18 @@ impl Pipeline {
         if admitted.passage == Passage::Late {
             return emit(reading, quality, EmitReason::Late);
         }
-        if let Some(alarm) = sensor.alarm {
+        if let Some(alarm) = slot.alarm() {
             let reset = admitted.passage == Passage::ClockReset;
             self.alarms.check(alarm, &reading, quality, reset, now_ms);
         }
-        let verdict = sensor.slot.reduce(rule, &reading, quality, now_ms);
-        self.rearm(number);
+        let (sensor, stats) = (reading.sensor, &mut self.stats);
+        let verdict =
+            slot.reduce(rule, &reading, quality, now_ms, &mut |event| settle(sensor, event, stats, sink));
+        self.arm(place);
         match verdict {
-            Ok(reason) => emit(reading, quality, reason),
-            Err(reason) => Outcome::Drop(reason),
+            Verdict::Emit(reason) => emit(reading, quality, reason),
+            Verdict::Held => Outcome::Held,
+            Verdict::Drop(reason) => Outcome::Drop(reason),
         }
     }
 
@@ -173,13 +191,13 @@ impl Pipeline {
     fn pass_beside_alarm<'a>(
         &mut self,
         reading: Reading<'a>,
-        alarm: Option<u32>,
+        (place, alarm): (u32, Option<u32>),
         now_ms: i64,
     ) -> Outcome<'a> {
         if let Some(alarm) = alarm {
             let quality = self.normalise.check(&reading.value, reading.quality);
             self.alarms.check(alarm, &reading, quality, false, now_ms);
-            self.rearm(reading.sensor);
+            self.arm(place);
         }
         self.pass(reading)
     }
@@ -191,56 +209,100 @@ impl Pipeline {
         emit(reading, quality, EmitReason::Passthrough)
     }
 
-    /// Lets time pass to `now_ms`: reports silent sensors, ends alarm delays. Each is done once, however often and
-    /// however late this is called; before [`next_deadline`](Pipeline::next_deadline) it does nothing.
+    /// Lets time pass to `now_ms`: completes windows, repeats values, reports silent sensors, ends alarm delays. Each is
+    /// done once, however often and however late this is called; before [`next_deadline`](Pipeline::next_deadline) it
+    /// does nothing. Costs nothing for sensors that are not due.
     pub fn tick(&mut self, now_ms: i64, sink: &mut impl FnMut(Emit<'static>)) {
-        while let Some((deadline, number)) = self.deadlines.first()
+        self.evicted.emit(sink);
+        while let Some((deadline, place)) = self.deadlines.first()
             && deadline <= now_ms
         {
-            self.expire(number, now_ms, sink);
+            self.expire(place, now_ms, sink);
         }
     }
 
-    /// When [`tick`](Pipeline::tick) has something to do, on the axis of `now_ms`.
+    /// When [`tick`](Pipeline::tick) may have something to do, on the axis of `now_ms`: never too late. For a sensor
+    /// that was seen since it may be too early, for which `tick` then finds the true time: so a reading does not cost
+    /// what ordering the deadlines would.
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {
         self.deadlines.first().map(|(deadline, _)| deadline)
     }
 
     /// Does what is due for one sensor. Afterwards its deadline is later than `now_ms`, or gone.
-    fn expire<'a>(&mut self, number: u32, now_ms: i64, sink: &mut impl FnMut(Emit<'a>)) {
-        let Some(sensor) = self.sensors.get_mut(number as usize) else { return };
-        if let Some(alarm) = sensor.alarm {
+    fn expire<'a>(&mut self, place: u32, now_ms: i64, sink: &mut impl FnMut(Emit<'a>)) {
+        let Some(slot) = self.sensors.get_mut(place as usize) else { return };
+        let number = self.names.number_of(place);
+        if let Some(alarm) = slot.alarm() {
             self.alarms.tick(alarm, number, now_ms);
         }
-        if let Some((_, rule)) = sensor.rule.and_then(|place| self.rules.get(place as usize))
-            && let Some(silence) = sensor.slot.expire(rule, number, now_ms)
-        {
-            self.stats.stale += 1;
-            if let Some(emit) = silence {
+        if let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) {
+            let stats = &mut self.stats;
+            let (stale, repeated) =
+                slot.expire(rule, number, now_ms, &mut |event| settle(number, event, stats, sink));
+            self.stats.stale += u64::from(stale);
+            if let Some(emit) = repeated {
                 self.stats.synthetic += 1;
                 sink(emit);
             }
         }
-        self.rearm(number);
+        self.deadlines.set(place, self.deadline(place));
     }
 
-    fn rearm(&mut self, number: u32) {
-        let Some(sensor) = self.sensors.get(number as usize) else { return };
-        let rule = sensor.rule.and_then(|place| self.rules.get(place as usize));
-        let stale = rule.and_then(|(_, rule)| sensor.slot.deadline(rule));
-        let alarm = sensor.alarm.and_then(|place| self.alarms.deadline(place));
-        self.deadlines.set(number, [stale, alarm].into_iter().flatten().min());
+    /// Notes that a sensor is due earlier than it was; that it is due later is found out in time, except for alarms,
+    /// which move seldom.
+    fn arm(&mut self, place: u32) {
+        let deadline = self.deadline(place);
+        let known = self.deadlines.of(place);
+        let alarm = self.sensors.get(place as usize).is_some_and(|slot| slot.alarm().is_some());
+        if alarm
+            || known.is_none()
+            || deadline.is_some_and(|deadline| known.is_none_or(|known| deadline < known))
+        {
+            self.deadlines.set(place, deadline);
+        }
     }
 
-    /// Emits what stages hold, before a stop or a change of configuration. The stages of this version decide at once
-    /// and hold nothing, so nothing is emitted; callers that flush today are ready for those that will.
-    pub fn flush(&mut self, _sink: &mut impl FnMut(Emit<'static>)) {}
+    fn deadline(&self, place: u32) -> Option<i64> {
+        let slot = self.sensors.get(place as usize)?;
+        let rule = slot.rule().and_then(|place| self.rules.get(place));
+        let stages = rule.and_then(|(_, rule)| slot.deadline(rule));
+        let alarm = slot.alarm().and_then(|place| self.alarms.deadline(place));
+        [stages, alarm].into_iter().flatten().min()
+    }
+
+    /// Emits what stages hold, of every sensor: before a stop without a [`snapshot`](Pipeline::snapshot), or a change of
+    /// the configuration.
+    pub fn flush(&mut self, sink: &mut impl FnMut(Emit<'static>)) {
+        self.evicted.emit(sink);
+        for place in 0..self.sensors.len() as u32 {
+            self.flush_one(place, sink);
+        }
+    }
+
+    fn flush_one<'a>(&mut self, place: u32, sink: &mut impl FnMut(Emit<'a>)) {
+        let number = self.names.number_of(place);
+        let Some(slot) = self.sensors.get_mut(place as usize) else { return };
+        if let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) {
+            let stats = &mut self.stats;
+            slot.flush(rule, &mut |event| settle(number, event, stats, sink));
+        }
+    }
+
+    /// The unit of a sensor changed: what its stages hold is emitted, and its next reading passes.
+    pub fn unit_changed(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
+        let Some(place) = self.names.place(sensor) else { return };
+        self.flush_one(place, sink);
+        if let Some(slot) = self.sensors.get_mut(place as usize) {
+            slot.force(Some(EmitReason::UnitChanged));
+        }
+    }
 
     /// The sensor's clock was set: its next reading is accepted, however old.
     pub fn clock_stepped(&mut self, sensor: u32) {
-        if let Some(sensor) = self.sensors.get_mut(sensor as usize) {
-            sensor.slot.guard.clock_stepped();
+        let place = self.names.place(sensor);
+        if let Some(slot) = place.and_then(|place| self.sensors.get_mut(place as usize)) {
+            slot.guard.clock_stepped();
         }
     }
 
@@ -252,7 +314,7 @@ impl Pipeline {
     /// The alarm of a sensor, if it has one.
     #[must_use]
     pub fn alarm(&self, sensor: u32) -> Option<&LimitAlarmState> {
-        self.alarms.state(self.sensors.get(sensor as usize)?.alarm?)
+        self.alarms.state(self.slot(sensor)?.alarm()?)
     }
 
     /// An operator has seen an occurrence of an alarm; `transition` is the id from its event.
@@ -266,10 +328,14 @@ impl Pipeline {
         transition: u64,
         now_ms: i64,
     ) -> Result<AlarmTransition, AckError> {
-        let place = self.sensors.get(sensor as usize).and_then(|s| s.alarm).ok_or(AckError::NoSuchAlarm)?;
-        let done = self.alarms.acknowledge(place, sensor, (level, transition), now_ms)?;
-        self.rearm(sensor);
+        let alarm = self.slot(sensor).and_then(Slot::alarm).ok_or(AckError::NoSuchAlarm)?;
+        let done = self.alarms.acknowledge(alarm, sensor, (level, transition), now_ms)?;
+        self.names.place(sensor).into_iter().for_each(|place| self.arm(place));
         Ok(done)
+    }
+
+    fn slot(&self, sensor: u32) -> Option<&Slot> {
+        self.sensors.get(self.names.place(sensor)? as usize)
     }
 
     /// The counters.
@@ -282,6 +348,14 @@ impl Pipeline {
     #[must_use]
     pub fn sensors(&self) -> usize {
         self.names.len()
+    }
+}
+
+/// Hands on what a stage emits beside the reading, and keeps the accounts.
+fn settle<'a>(sensor: u32, event: Event, stats: &mut Stats, sink: &mut impl FnMut(Emit<'a>)) {
+    stats.settle(&event);
+    if let Event::Emit(Released { time, value, quality, reason, synthetic }) = event {
+        sink(Emit { sensor, time, value: value.into(), quality, reason, synthetic });
     }
 }
 

@@ -11,7 +11,7 @@ pub struct Pattern(String);
 
 /// A pattern that can never match what its author meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PatternError(&'static str);
+pub struct PatternError(pub(super) &'static str);
 
 impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,16 +1,21 @@
 //! The stages of one rule.
 
-use crate::{Deadband, ErrorBound, LossBound, Normalise, Range, Stale, TimeGuard};
+use super::judges::Judges;
+use super::reducer::Reducer;
+use super::transforms::Transforms;
+use crate::{ErrorBound, LossBound, Normalise, Range, Stale, TimeGuard};
 
-/// Which stages a sensor's readings go through, in this fixed order: normalise, time guard, range, deadband, stale.
+/// Which stages a sensor's readings go through, in this fixed order: normalise, time guard, judging stages (range),
+/// transforming stages, one reducer, stale.
 ///
 /// The default normalises OPC UA qualities and guards the time; the other stages are off.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rule {
     pub(super) normalise: Normalise,
     pub(super) time_guard: TimeGuard,
-    pub(super) range: Option<Range>,
-    pub(super) deadband: Option<Deadband>,
+    pub(super) judges: Judges,
+    pub(super) transforms: Transforms,
+    pub(super) reducer: Option<Reducer>,
     pub(super) stale: Option<Stale>,
 }
 
@@ -38,14 +43,14 @@ impl Rule {
     /// Marks or drops what is out of range.
     #[must_use]
     pub fn range(mut self, stage: Range) -> Self {
-        self.range = Some(stage);
+        self.judges.range = Some(stage);
         self
     }
 
-    /// Suppresses small changes.
+    /// Decides which readings go on: a [`Deadband`](crate::Deadband), a [`SwingingDoor`](crate::SwingingDoor), …
     #[must_use]
-    pub fn deadband(mut self, stage: Deadband) -> Self {
-        self.deadband = Some(stage);
+    pub fn reducer(mut self, stage: impl Into<Reducer>) -> Self {
+        self.reducer = Some(stage.into());
         self
     }
 
@@ -59,12 +64,17 @@ impl Rule {
     /// The error that the rule's stages together may cost.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
-        self.deadband.map_or(ErrorBound::Exact, |stage| stage.error_bound())
+        self.reducer.map_or(ErrorBound::Exact, |stage| stage.error_bound())
     }
 
-    /// What the rule's stages together may lose.
+    /// What the rule's stages together may lose in a crash.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
-        self.time_guard.loss_bound()
+        let reducer = self.reducer.map_or(LossBound::Nothing, |stage| stage.loss_bound());
+        match (self.time_guard.loss_bound(), reducer) {
+            (LossBound::Readings(a), LossBound::Readings(b)) => LossBound::Readings(a.saturating_add(b)),
+            (guard, LossBound::Nothing) => guard,
+            (_, reducer) => reducer,
+        }
     }
 }

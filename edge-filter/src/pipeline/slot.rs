@@ -1,36 +1,62 @@
-//! One sensor: the states of its stages, and the order in which a reading visits them.
+//! One sensor: the states of its stages, and the order in which a reading visits them. 80 bytes; what only some stages
+//! need lives apart.
 
 use super::Rule;
+use super::judges::JudgesState;
+use super::reducer::ReducerState;
+use super::transforms::TransformsState;
+use crate::held::{Event, Verdict};
+use crate::last::LastEmitted;
+#[cfg(feature = "config")]
+use crate::value::is_default;
 use crate::{
-    DeadbandState, DropReason, Emit, EmitReason, Passage, Quality, Reading, Stale, StaleState, TimeGuardState,
+    DropReason, Emit, EmitReason, Passage, Quality, Reading, Stale, StaleState, TimeGuardState, Value,
 };
 
 /// The states of one sensor's stages.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(default))]
 pub(super) struct Slot {
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "g", default, skip_serializing_if = "crate::value::is_default")
-    )]
+    #[cfg_attr(feature = "config", serde(rename = "g", skip_serializing_if = "is_default"))]
     pub(super) guard: TimeGuardState,
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "l", default, skip_serializing_if = "crate::value::is_default")
-    )]
-    pub(super) last: DeadbandState,
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "s", default, skip_serializing_if = "crate::value::is_default")
-    )]
+    #[cfg_attr(feature = "config", serde(rename = "l", skip_serializing_if = "is_default"))]
+    pub(super) last: LastEmitted,
+    #[cfg_attr(feature = "config", serde(rename = "s", skip_serializing_if = "is_default"))]
     pub(super) stale: StaleState,
-    /// The next reading that reaches the deadband passes for this reason. Kept here, since the one that caused it may
+    #[cfg_attr(feature = "config", serde(rename = "x", skip_serializing_if = "is_default"))]
+    pub(super) extra: Option<Box<Extra>>,
+    /// The next reading that reaches the reducer passes for this reason. Kept here, since the one that caused it may
     /// be dropped for its range.
-    #[cfg_attr(
-        feature = "config",
-        serde(rename = "f", default, skip_serializing_if = "crate::value::is_default")
-    )]
+    #[cfg_attr(feature = "config", serde(rename = "f", skip_serializing_if = "is_default"))]
     forced: Option<EmitReason>,
+    /// Seen since the last look for an idle sensor.
+    #[cfg_attr(feature = "config", serde(skip))]
+    pub(super) seen: bool,
+    /// Place of the rule plus 1, or 0.
+    #[cfg_attr(feature = "config", serde(skip))]
+    rule: u16,
+    /// Place of the alarm plus 1, or 0.
+    #[cfg_attr(feature = "config", serde(skip))]
+    alarm: u32,
+}
+
+const _: () = assert!(size_of::<Slot>() == 80);
+
+/// What few sensors need.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(default))]
+pub(super) struct Extra {
+    #[cfg_attr(feature = "config", serde(rename = "r"))]
+    reducer: ReducerState,
+    /// When the last value is repeated, if the sensor is silent until then.
+    #[cfg_attr(feature = "config", serde(rename = "h", skip_serializing_if = "is_default"))]
+    heartbeat: Option<i64>,
+    #[cfg_attr(feature = "config", serde(rename = "j", skip_serializing_if = "is_default"))]
+    judges: Option<Box<JudgesState>>,
+    #[cfg_attr(feature = "config", serde(rename = "t", skip_serializing_if = "is_default"))]
+    transforms: Option<Box<TransformsState>>,
 }
 
 /// A reading that passed the stages which judge single readings.
@@ -40,11 +66,48 @@ pub(super) struct Admitted {
 }
 
 impl Slot {
-    /// Time guard and range. `quality` is normalised.
+    /// The state of a sensor that was never seen.
+    pub(super) fn new(rule: Option<(usize, &Rule)>, alarm: Option<u32>) -> Self {
+        Slot {
+            extra: rule.and_then(|(_, rule)| Extra::new(rule)).map(Box::new),
+            rule: rule.and_then(|(place, _)| u16::try_from(place + 1).ok()).unwrap_or(0),
+            alarm: alarm.map_or(0, |place| place.saturating_add(1)),
+            ..Slot::default()
+        }
+    }
+
+    /// The place of its rule.
+    pub(super) fn rule(&self) -> Option<usize> {
+        usize::from(self.rule).checked_sub(1)
+    }
+
+    /// The place of its alarm.
+    pub(super) fn alarm(&self) -> Option<u32> {
+        self.alarm.checked_sub(1)
+    }
+
+    /// A restored state under a rule that may be another one now: stages that it has no longer are forgotten, new ones
+    /// start cold.
+    pub(super) fn adopt(&mut self, restored: Slot, rule: Option<&Rule>) {
+        let fresh = rule.and_then(|rule| Some((rule, Extra::new(rule)?)));
+        let (own_rule, own_alarm) = (self.rule, self.alarm);
+        *self = Slot { rule: own_rule, alarm: own_alarm, seen: true, ..restored };
+        self.extra = match (self.extra.take(), fresh) {
+            (Some(old), Some((rule, fresh))) => Some(Box::new(fresh.take_over(*old, rule))),
+            (_, fresh) => fresh.map(|(_, fresh)| Box::new(fresh)),
+        };
+    }
+
+    /// Readings held.
+    pub(super) fn held(&self) -> u64 {
+        self.extra.as_ref().map_or(0, |extra| extra.reducer.held())
+    }
+
+    /// Time guard, judging and transforming stages. `quality` is normalised.
     pub(super) fn admit(
         &mut self,
         rule: &Rule,
-        reading: &Reading<'_>,
+        reading: &mut Reading<'_>,
         quality: Quality,
         now_ms: i64,
     ) -> Result<Admitted, DropReason> {
@@ -53,68 +116,156 @@ impl Slot {
         if passage != Passage::Late {
             self.force(passage.reason());
         }
-        let quality = match &rule.range {
-            Some(range) => range.check(&reading.value, quality).ok_or(DropReason::OutOfRange)?,
-            None => quality,
-        };
+        let mut extra = self.extra.as_deref_mut();
+        let state = extra.as_mut().and_then(|extra| extra.judges.as_deref_mut());
+        let mut quality = rule.judges.check(state, reading, quality)?;
+        let state = extra.and_then(|extra| extra.transforms.as_deref_mut());
+        let forced = rule.transforms.apply(state, reading, &mut quality)?;
+        self.force(forced);
         Ok(Admitted { passage, quality })
     }
 
-    /// Stale and deadband. The stale stage sees what the deadband suppresses: such a sensor is alive.
+    /// Stale and the reducer. The stale stage sees what the reducer suppresses: such a sensor is alive.
     pub(super) fn reduce(
         &mut self,
         rule: &Rule,
         reading: &Reading<'_>,
         quality: Quality,
         now_ms: i64,
-    ) -> Result<EmitReason, DropReason> {
-        if let Some(stale) = &rule.stale
-            && stale.seen(&mut self.stale, now_ms)
-        {
-            self.force(Some(EmitReason::Recovered));
+        on: &mut impl FnMut(Event),
+    ) -> Verdict {
+        if let Some(stale) = &rule.stale {
+            if stale.seen(&mut self.stale, now_ms) {
+                self.force(Some(EmitReason::Recovered));
+            }
+            if let (Some(ms), Some(extra)) = (stale.heartbeat(), &mut self.extra) {
+                extra.heartbeat = Some(now_ms.saturating_add(ms));
+            }
         }
-        let why = match (self.forced.take(), &rule.deadband) {
-            (Some(forced), _) => forced,
-            (None, Some(deadband)) => deadband.decide(&self.last, &reading.value, quality, reading.time)?,
-            (None, None) => EmitReason::Passthrough,
+        let forced = self.forced.take();
+        let offered = (&reading.value, quality, reading.time);
+        let Some(reducer) = &rule.reducer else {
+            self.last.emitted(&reading.value, quality, reading.time, !quality.is_bad());
+            return Verdict::Emit(forced.unwrap_or(EmitReason::Passthrough));
         };
-        let usable = rule.deadband.map_or(!quality.is_bad(), |deadband| deadband.usable(quality));
-        self.last.emitted(&reading.value, quality, reading.time, usable);
-        Ok(why)
+        let mut stateless = ReducerState::None;
+        let state = match &mut self.extra {
+            Some(extra) => &mut extra.reducer,
+            None => &mut stateless,
+        };
+        if let Some(why) = forced {
+            reducer.close(&mut self.last, state, EmitReason::Flush, on);
+            if why == EmitReason::ClockReset {
+                self.last.forget_time();
+                *state = reducer.state();
+            }
+        }
+        if let ReducerState::Window(window) = &mut *state {
+            window.arrived(now_ms.saturating_sub(reading.time));
+            if let Some(time) = self.last.time() {
+                window.not_before(time.saturating_add(1));
+            }
+        }
+        reducer.offer(&mut self.last, state, forced, offered, on)
     }
 
     /// A clock reset says more than a recovery, and that more than a gap.
-    fn force(&mut self, reason: Option<EmitReason>) {
+    pub(super) fn force(&mut self, reason: Option<EmitReason>) {
         let rank = |reason: Option<EmitReason>| match reason {
             None => 0,
             Some(EmitReason::First) => 1,
             Some(EmitReason::FirstAfterGap) => 2,
             Some(EmitReason::Recovered) => 3,
-            Some(_) => 4,
+            Some(EmitReason::UnitChanged) => 4,
+            Some(_) => 5,
         };
         if rank(reason) > rank(self.forced) {
             self.forced = reason;
         }
     }
 
-    /// Reports silence that has lasted long enough: `Some` once per silence.
-    ///
-    /// The emit repeats the last emitted value, at the first instant after the last reading: from then on it is only
-    /// the last usable one, and no later reading of the sensor can be older. If the last status was bad, or no value
-    /// was ever usable, there is nothing to emit: silence does not make a bad value usable.
-    pub(super) fn expire(&mut self, rule: &Rule, sensor: u32, now_ms: i64) -> Option<Option<Emit<'static>>> {
-        if !rule.stale.as_ref()?.expired(&mut self.stale, now_ms) {
-            return None;
+    /// Emits what the reducer holds.
+    pub(super) fn flush(&mut self, rule: &Rule, on: &mut impl FnMut(Event)) {
+        if let (Some(reducer), Some(extra)) = (&rule.reducer, &mut self.extra) {
+            reducer.close(&mut self.last, &mut extra.reducer, EmitReason::Flush, on);
         }
+    }
+
+    /// Does what is due: completes windows, repeats the last value, reports silence. True if the sensor became stale.
+    pub(super) fn expire(
+        &mut self,
+        rule: &Rule,
+        sensor: u32,
+        now_ms: i64,
+        on: &mut impl FnMut(Event),
+    ) -> (bool, Option<Emit<'static>>) {
+        if let (Some(reducer), Some(extra)) = (&rule.reducer, &mut self.extra) {
+            reducer.tick(&mut self.last, &mut extra.reducer, now_ms, on);
+        }
+        let Some(stale) = &rule.stale else { return (false, None) };
+        if stale.expired(&mut self.stale, now_ms) {
+            self.flush(rule, on);
+            if let Some(extra) = &mut self.extra {
+                extra.heartbeat = None;
+            }
+            return (true, self.repeat(sensor, Stale::QUALITY, EmitReason::Stale, now_ms));
+        }
+        let due = self.extra.as_ref().and_then(|extra| extra.heartbeat).filter(|due| *due <= now_ms);
+        let (Some(_), Some(ms), Some(extra)) = (due, stale.heartbeat(), &mut self.extra) else {
+            return (false, None);
+        };
+        // One for all that were missed.
+        extra.heartbeat = Some(now_ms.saturating_add(ms)).filter(|next| *next > now_ms);
+        let status = self.last.status().unwrap_or_default();
+        (false, self.repeat(sensor, status, EmitReason::Heartbeat, now_ms))
+    }
+
+    /// Repeats the last emitted value, at the first instant after everything emitted: from then on it is only the last
+    /// usable one, and no later reading of the sensor can be older. If the last status was bad, or no value was ever
+    /// usable, there is nothing to emit: silence does not make a bad value usable.
+    fn repeat(
+        &mut self,
+        sensor: u32,
+        quality: Quality,
+        reason: EmitReason,
+        now_ms: i64,
+    ) -> Option<Emit<'static>> {
         let known_bad = self.last.status().is_none_or(Quality::is_bad);
-        let Some(value) = self.last.reference().filter(|_| !known_bad).cloned() else { return Some(None) };
-        self.last.restate(Stale::QUALITY);
-        let time = self.guard.watermark().unwrap_or(now_ms).saturating_add(1);
-        let (quality, reason) = (Stale::QUALITY, EmitReason::Stale);
-        Some(Some(Emit { sensor, time, value, quality, reason, synthetic: true }))
+        let value: Value<'static> = self.last.reference().filter(|_| !known_bad)?.into_owned();
+        let time = self.guard.watermark().max(self.last.time()).unwrap_or(now_ms).saturating_add(1);
+        self.last.restate(quality, time);
+        Some(Emit { sensor, time, value, quality, reason, synthetic: true })
     }
 
     pub(super) fn deadline(&self, rule: &Rule) -> Option<i64> {
-        rule.stale.as_ref()?.deadline(&self.stale)
+        let stale = rule.stale.as_ref().and_then(|stale| stale.deadline(&self.stale));
+        let Some(extra) = &self.extra else { return stale };
+        let window = rule.reducer.as_ref().and_then(|reducer| reducer.deadline(&extra.reducer));
+        [stale, window, extra.heartbeat].into_iter().flatten().min()
+    }
+}
+
+impl Extra {
+    /// `None` if no stage of the rule needs any of it.
+    fn new(rule: &Rule) -> Option<Self> {
+        let extra = Extra {
+            reducer: rule.reducer.as_ref().map(|reducer| reducer.state()).unwrap_or_default(),
+            heartbeat: None,
+            judges: rule.judges.keeps_state().then(Box::default),
+            transforms: rule.transforms.keeps_state().then(Box::default),
+        };
+        let heartbeat = rule.stale.as_ref().is_some_and(|stale| stale.heartbeat().is_some());
+        (heartbeat || extra != Extra::default()).then_some(extra)
+    }
+
+    fn take_over(self, old: Extra, rule: &Rule) -> Self {
+        let same = old.reducer.belongs_to(rule.reducer.as_ref());
+        let heartbeat = rule.stale.as_ref().and_then(|stale| stale.heartbeat());
+        Extra {
+            reducer: if same { old.reducer } else { self.reducer },
+            heartbeat: old.heartbeat.filter(|_| heartbeat.is_some()),
+            judges: self.judges.map(|fresh| old.judges.unwrap_or(fresh)),
+            transforms: self.transforms.map(|fresh| old.transforms.unwrap_or(fresh)),
+        }
     }
 }

@@ -6,9 +6,9 @@ use crate::LimitAlarmState;
 use std::fmt;
 
 /// The version that [`Pipeline::snapshot`] writes.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
-/// The state of every sensor, by name. Holds neither rules nor counters: rules may change between two runs, and
+/// The state of every sensor, by name, with the readings that its stages hold. Holds neither rules nor counters: rules may change between two runs, and
 /// counters count one run.
 ///
 /// With the feature `config` it implements `serde`'s traits; any format will do that keeps integers and finite
@@ -49,17 +49,18 @@ impl Pipeline {
     /// The state of every sensor.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let sensors = self.sensors.iter().zip(0..).map(|(sensor, number)| SensorSnapshot {
-            name: self.names.name(number).unwrap_or_default().to_owned(),
-            slot: sensor.slot.clone(),
-            alarm: sensor.alarm.and_then(|place| self.alarms.state(place)).cloned(),
+        let sensors = self.sensors.iter().zip(0..).map(|(slot, place)| SensorSnapshot {
+            name: self.names.name(self.names.number_of(place)).unwrap_or_default().to_owned(),
+            slot: slot.clone(),
+            alarm: slot.alarm().and_then(|place| self.alarms.state(place)).cloned(),
         });
         Snapshot { version: SNAPSHOT_VERSION, sensors: sensors.collect() }
     }
 
     /// Takes over the states of `snapshot`; a sensor that exists already is overwritten. In a new pipeline the sensors
-    /// get the numbers they had. Stages that a sensor's rule has no longer are ignored, new ones start cold; sensors
-    /// beyond `max_keys` are left out.
+    /// get the numbers they had. Stages that a sensor's rule has no longer are ignored, with what they hold (to keep that
+    /// over a change of rules, [`flush`](Pipeline::flush) first), new ones start cold; sensors beyond `max_keys` are
+    /// left out.
     ///
     /// # Errors
     /// If the snapshot is of another version; then nothing was changed.
@@ -69,12 +70,16 @@ impl Pipeline {
         }
         for restored in snapshot.sensors {
             let number = self.intern(&restored.name);
-            let Some(sensor) = self.sensors.get_mut(number as usize) else { continue };
-            sensor.slot = restored.slot;
-            if let (Some(place), Some(state)) = (sensor.alarm, restored.alarm) {
+            let Some(place) = self.names.place(number) else { continue };
+            let Some(slot) = self.sensors.get_mut(place as usize) else { continue };
+            let rule = slot.rule().and_then(|place| self.rules.get(place)).map(|(_, rule)| rule);
+            let before = slot.held();
+            slot.adopt(restored.slot, rule);
+            self.stats.replaced(before, slot.held());
+            if let (Some(place), Some(state)) = (slot.alarm(), restored.alarm) {
                 self.alarms.restore(place, state);
             }
-            self.rearm(number);
+            self.deadlines.set(place, self.deadline(place));
         }
         Ok(())
     }

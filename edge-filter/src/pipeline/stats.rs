@@ -1,14 +1,17 @@
 //! Counters: every reading is accounted for, by reason.
 
+use crate::held::{Event, Released};
 use crate::{DropReason, EmitReason, Outcome};
 
-/// What a pipeline did since it was built. Always: `input = emitted + dropped + held`; synthetic emits are not
-/// readings and are counted apart.
+/// What a pipeline did since it was built. Always: `input + restored = emitted + dropped + held`; synthetic emits are
+/// not readings and are counted apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Readings given to `process`.
     pub input: u64,
+    /// Readings that a snapshot brought back, held by a stage.
+    pub restored: u64,
     /// Readings that a stage holds now.
     pub held: u64,
     /// Emits made by the filter.
@@ -19,6 +22,8 @@ pub struct Stats {
     pub over_limit: u64,
     /// Names that got no number for want of room; a name counts each time.
     pub names_refused: u64,
+    /// Sensors forgotten to make room for others.
+    pub evicted: u64,
     /// Readings whose quality number the scheme does not know; treated as bad.
     pub unknown_quality: u64,
     /// Alarm events that nobody polled in time; the states themselves are never lost.
@@ -55,18 +60,49 @@ impl Stats {
     /// Whether every reading is accounted for.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        self.input == self.emitted() + self.dropped() + self.held
+        self.input + self.restored == self.emitted() + self.dropped() + self.held
     }
 
     pub(super) fn count(&mut self, outcome: &Outcome<'_>) {
         self.input += 1;
-        let counter = match outcome {
-            Outcome::Emit(emit) => self.emitted.get_mut(emit.reason as usize),
-            Outcome::Drop(reason) => self.dropped.get_mut(*reason as usize),
-            Outcome::Held => Some(&mut self.held),
-        };
-        if let Some(counter) = counter {
+        match outcome {
+            Outcome::Emit(emit) => self.add_emitted(emit.reason),
+            Outcome::Drop(reason) => self.add_dropped(*reason, 1),
+            Outcome::Held => self.held += 1,
+        }
+    }
+
+    /// Readings that were held are held no longer.
+    pub(super) fn settle(&mut self, event: &Event) {
+        match *event {
+            Event::Emit(Released { synthetic: true, .. }) => self.synthetic += 1,
+            Event::Emit(Released { reason, .. }) => {
+                self.held = self.held.saturating_sub(1);
+                self.add_emitted(reason);
+            }
+            Event::Drop(reason, readings) => {
+                self.held = self.held.saturating_sub(readings);
+                self.add_dropped(reason, readings);
+            }
+        }
+    }
+
+    /// A snapshot replaced the state of a sensor, which held `before`, by one that holds `after`.
+    pub(super) fn replaced(&mut self, before: u64, after: u64) {
+        self.settle(&Event::Drop(DropReason::Compressed, before));
+        self.held += after;
+        self.restored += after;
+    }
+
+    fn add_emitted(&mut self, reason: EmitReason) {
+        if let Some(counter) = self.emitted.get_mut(reason as usize) {
             *counter += 1;
+        }
+    }
+
+    fn add_dropped(&mut self, reason: DropReason, readings: u64) {
+        if let Some(counter) = self.dropped.get_mut(reason as usize) {
+            *counter += readings;
         }
     }
 }

@@ -1,0 +1,174 @@
+//! What a reducing stage keeps back, and what it does with an offered reading.
+
+use crate::last::LastEmitted;
+use crate::{DropReason, EmitReason, Quality, Value};
+
+/// What a reducing stage did with the offered reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the offered reading itself is not given to the sink"]
+#[allow(clippy::exhaustive_enums, reason = "emitted, held or dropped is the whole accounting")]
+pub enum Verdict {
+    /// It goes on.
+    Emit(EmitReason),
+    /// The stage keeps it and may emit it later.
+    Held,
+    /// It ends here.
+    Drop(DropReason),
+}
+
+/// What a stage emits beside the offered reading, and before it in time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Released {
+    /// Event time, Unix milliseconds.
+    pub time: i64,
+    /// The value.
+    pub value: Number,
+    /// The quality.
+    pub quality: Quality,
+    /// Why.
+    pub reason: EmitReason,
+    /// Made by the stage, not read from the sensor.
+    pub synthetic: bool,
+}
+
+/// A number of a reading: texts and booleans are never held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[allow(clippy::exhaustive_enums, reason = "the numbers among the values")]
+pub enum Number {
+    /// As [`Value::F64`], finite.
+    F64(f64),
+    /// As [`Value::I64`].
+    I64(i64),
+    /// As [`Value::U64`].
+    U64(u64),
+}
+
+impl Number {
+    /// The number of a value; `None` for booleans, texts, NaN and the infinities.
+    #[must_use]
+    pub fn of(value: &Value<'_>) -> Option<Self> {
+        match *value {
+            Value::F64(v) => v.is_finite().then_some(Number::F64(v)),
+            Value::I64(v) => Some(Number::I64(v)),
+            Value::U64(v) => Some(Number::U64(v)),
+            Value::Bool(_) | Value::Text(_) => None,
+        }
+    }
+
+    /// As `f64`; integers beyond 2^53 are rounded.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        match self {
+            Number::F64(v) => v,
+            Number::I64(v) => v as f64,
+            Number::U64(v) => v as f64,
+        }
+    }
+}
+
+impl From<Number> for Value<'_> {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::F64(v) => Value::F64(v),
+            Number::I64(v) => Value::I64(v),
+            Number::U64(v) => Value::U64(v),
+        }
+    }
+}
+
+/// A reading with a number that is kept back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Point {
+    #[cfg_attr(feature = "config", serde(rename = "t"))]
+    pub(crate) time: i64,
+    #[cfg_attr(feature = "config", serde(rename = "v"))]
+    pub(crate) value: Number,
+    #[cfg_attr(feature = "config", serde(rename = "q"))]
+    pub(crate) quality: Quality,
+}
+
+impl Point {
+    pub(crate) fn released(self, reason: EmitReason) -> Event {
+        let Point { time, value, quality } = self;
+        Event::Emit(Released { time, value, quality, reason, synthetic: false })
+    }
+}
+
+/// What happened to readings that were held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Event {
+    /// A held reading, or a synthetic one, is emitted.
+    Emit(Released),
+    /// So many held readings end here.
+    Drop(DropReason, u64),
+}
+
+/// Hands on what is emitted; alone, a stage has no accounts to keep.
+pub(crate) fn released(event: Event, sink: &mut impl FnMut(Released)) {
+    if let Event::Emit(released) = event {
+        sink(released);
+    }
+}
+
+/// A stage that holds readings. What all of them have in common is here: the first reading, changes of status and of
+/// class, booleans and texts pass at once, after what was held; bad and non-finite readings say no more than that.
+pub(crate) trait Holding {
+    type State;
+
+    fn usable(&self, quality: Quality) -> bool;
+
+    /// A usable number, later than everything before it.
+    fn number(
+        &self,
+        last: &mut LastEmitted,
+        state: &mut Self::State,
+        point: Point,
+        on: &mut impl FnMut(Event),
+    ) -> Verdict;
+
+    /// Emits what is held, if `why` is given for this reason, and starts again.
+    fn close(
+        &self,
+        last: &mut LastEmitted,
+        state: &mut Self::State,
+        why: Option<EmitReason>,
+        on: &mut impl FnMut(Event),
+    );
+
+    /// One reading; `forced` passes for this reason, whatever its value.
+    fn offer(
+        &self,
+        last: &mut LastEmitted,
+        state: &mut Self::State,
+        forced: Option<EmitReason>,
+        (value, quality, time): (&Value<'_>, Quality, i64),
+        on: &mut impl FnMut(Event),
+    ) -> Verdict {
+        let usable = self.usable(quality);
+        let why = match forced.or_else(|| last.transition(value, quality, usable)) {
+            Some(why) => why,
+            None => {
+                if let Some(reason) = LastEmitted::silence(value, quality, usable) {
+                    return Verdict::Drop(reason);
+                }
+                match Number::of(value) {
+                    Some(value) => {
+                        let verdict = self.number(last, state, Point { time, value, quality }, on);
+                        if let Verdict::Emit(_) = verdict {
+                            last.emitted(&value.into(), quality, time, true);
+                        }
+                        return verdict;
+                    }
+                    None if last.moved(&crate::value::Tolerance::ZERO, value) => EmitReason::Change,
+                    None => return Verdict::Drop(DropReason::Unchanged),
+                }
+            }
+        };
+        self.close(last, state, None, on);
+        last.emitted(value, quality, time, usable);
+        Verdict::Emit(why)
+    }
+}

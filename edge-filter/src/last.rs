@@ -1,0 +1,166 @@
+//! The last emitted reading of a sensor: what every reducing stage compares with, in 32 bytes.
+
+use crate::value::{Class, Tolerance};
+use crate::{DropReason, EmitReason, Quality, Value};
+
+/// The last emitted reading. The default lets the next one pass as [`EmitReason::First`].
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(default))]
+pub(crate) struct LastEmitted {
+    /// The last emitted usable value: always finite.
+    #[cfg_attr(feature = "config", serde(rename = "r", skip_serializing_if = "crate::value::is_default"))]
+    reference: Option<Stored>,
+    #[cfg_attr(feature = "config", serde(rename = "t", skip_serializing_if = "crate::value::is_default"))]
+    time: i64,
+    #[cfg_attr(feature = "config", serde(rename = "q", skip_serializing_if = "crate::value::is_default"))]
+    status: Quality,
+    #[cfg_attr(feature = "config", serde(rename = "c", skip_serializing_if = "crate::value::is_default"))]
+    class: Class,
+    #[cfg_attr(feature = "config", serde(rename = "s", skip_serializing_if = "crate::value::is_default"))]
+    started: bool,
+}
+
+impl LastEmitted {
+    /// The last emitted value that was usable, if there was one.
+    pub(crate) fn reference(&self) -> Option<Value<'_>> {
+        self.reference.as_ref().map(Stored::value)
+    }
+
+    /// The reference as a number; 0 for a text.
+    pub(crate) fn number(&self) -> Option<f64> {
+        self.reference.as_ref().and_then(|stored| stored.value().as_f64())
+    }
+
+    /// The status of the last emitted reading; `None` before the first.
+    pub(crate) fn status(&self) -> Option<Quality> {
+        self.started.then_some(self.status)
+    }
+
+    /// The time of the last emitted reading; `None` before the first.
+    pub(crate) fn time(&self) -> Option<i64> {
+        self.started.then_some(self.time)
+    }
+
+    pub(crate) fn elapsed(&self, time: i64) -> i64 {
+        time.saturating_sub(self.time)
+    }
+
+    /// Records an emitted reading; only a `usable` value becomes the reference.
+    pub(crate) fn emitted(&mut self, value: &Value<'_>, quality: Quality, time: i64, usable: bool) {
+        self.class = value.class();
+        if usable && self.class == Class::Finite {
+            match &mut self.reference {
+                Some(reference) => reference.assign(value),
+                None => self.reference = Some(Stored::of(value)),
+            }
+        }
+        self.status = quality;
+        self.time = time;
+        self.started = true;
+    }
+
+    /// The last value was emitted again, with another quality or time.
+    pub(crate) fn restate(&mut self, quality: Quality, time: i64) {
+        self.status = quality;
+        self.time = time;
+    }
+
+    /// The sensor's clock was set back: what comes next may be older.
+    pub(crate) fn forget_time(&mut self) {
+        self.started = false;
+    }
+
+    /// Why a reading passes whatever its value: it is the first, or its status or class is another.
+    pub(crate) fn transition(&self, value: &Value<'_>, quality: Quality, usable: bool) -> Option<EmitReason> {
+        if !self.started {
+            return Some(EmitReason::First);
+        }
+        let class = value.class();
+        if quality == self.status && (class == self.class || !usable) {
+            return None;
+        }
+        Some(match (self.class == class, class) {
+            (true, _) => EmitReason::StatusChange,
+            (false, Class::Finite) => EmitReason::NanExit,
+            (false, _) => EmitReason::NanEnter,
+        })
+    }
+
+    /// Whether a finite value is further from the reference than the tolerance.
+    pub(crate) fn moved(&self, tolerance: &Tolerance, value: &Value<'_>) -> bool {
+        self.reference.as_ref().is_none_or(|reference| tolerance.exceeded(&reference.value(), value))
+    }
+
+    /// Why a reading that no status change lets pass is dropped, if its value says nothing.
+    pub(crate) fn silence(value: &Value<'_>, quality: Quality, usable: bool) -> Option<DropReason> {
+        match (usable, quality.is_bad()) {
+            (false, true) => Some(DropReason::BadQuality),
+            (false, false) => Some(DropReason::InDeadband),
+            (true, _) => (value.class() != Class::Finite).then_some(DropReason::InDeadband),
+        }
+    }
+}
+
+/// A value in 16 bytes; only a text lives elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+enum Stored {
+    F64(f64),
+    I64(i64),
+    U64(u64),
+    Bool(bool),
+    #[allow(
+        clippy::box_collection,
+        reason = "8 bytes instead of 24 per sensor, and the buffer can be reused"
+    )]
+    Text(Box<String>),
+}
+
+impl Stored {
+    fn of(value: &Value<'_>) -> Self {
+        match value {
+            Value::F64(v) => Stored::F64(*v),
+            Value::I64(v) => Stored::I64(*v),
+            Value::U64(v) => Stored::U64(*v),
+            Value::Bool(v) => Stored::Bool(*v),
+            Value::Text(v) => Stored::Text(Box::new(v.as_ref().to_owned())),
+        }
+    }
+
+    fn value(&self) -> Value<'_> {
+        match self {
+            Stored::F64(v) => Value::F64(*v),
+            Stored::I64(v) => Value::I64(*v),
+            Stored::U64(v) => Value::U64(*v),
+            Stored::Bool(v) => Value::Bool(*v),
+            Stored::Text(v) => Value::Text(v.as_str().into()),
+        }
+    }
+
+    /// Takes over `new`, reusing the text buffer: no allocation once it is long enough.
+    fn assign(&mut self, new: &Value<'_>) {
+        if let (Stored::Text(buffer), Value::Text(text)) = (&mut *self, new) {
+            buffer.clear();
+            buffer.push_str(text);
+        } else {
+            *self = Stored::of(new);
+        }
+    }
+}
+
+const _: () = assert!(size_of::<LastEmitted>() == 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assign_reuses_the_text_buffer() {
+        let mut held = Stored::Text(Box::new(String::with_capacity(64)));
+        held.assign(&Value::from("stopped"));
+        assert!(matches!(&held, Stored::Text(s) if s.capacity() >= 64 && s.as_str() == "stopped"));
+        held.assign(&Value::from(1.0));
+        assert_eq!(held.value(), Value::F64(1.0));
+    }
+}

@@ -1,0 +1,65 @@
+//! Which sensor is forgotten for a new one: the clock algorithm, so that a reading costs one flag and no list is kept.
+
+use super::slot::Slot;
+use super::{Pipeline, settle};
+use crate::Emit;
+
+/// The hand of the clock, and what forgotten sensors held until it can be emitted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Evicted {
+    hand: u32,
+    emits: Vec<Emit<'static>>,
+    /// Names of the sensors in `emits`, and of those emitted last: a caller asks for them afterwards.
+    names: Vec<(u32, Box<str>)>,
+}
+
+impl Evicted {
+    pub(super) fn name(&self, number: u32) -> Option<&str> {
+        self.names.iter().find(|(known, _)| *known == number).map(|(_, name)| name.as_ref())
+    }
+
+    /// What forgotten sensors held.
+    pub(super) fn emit<'a>(&mut self, sink: &mut impl FnMut(Emit<'a>)) {
+        self.emits.drain(..).for_each(sink);
+    }
+
+    /// The next place that was not seen since the hand last passed, and has no alarm.
+    fn idle(&mut self, sensors: &mut [Slot]) -> Option<u32> {
+        for _ in 0..sensors.len() * 2 {
+            let place = self.hand;
+            self.hand = (self.hand + 1) % u32::try_from(sensors.len()).ok()?;
+            let slot = sensors.get_mut(place as usize)?;
+            if !std::mem::take(&mut slot.seen) && slot.alarm().is_none() {
+                return Some(place);
+            }
+        }
+        None
+    }
+}
+
+impl Pipeline {
+    /// Forgets one sensor. False if all have alarms: those are never forgotten.
+    pub(super) fn evict(&mut self) -> bool {
+        let Some(place) = self.evicted.idle(&mut self.sensors) else { return false };
+        if self.evicted.emits.is_empty() {
+            self.evicted.names.clear();
+        }
+        let number = self.names.number_of(place);
+        let before = self.evicted.emits.len();
+        if let Some(slot) = self.sensors.get_mut(place as usize)
+            && let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place))
+        {
+            let (stats, emits) = (&mut self.stats, &mut self.evicted.emits);
+            slot.flush(rule, &mut |event| settle(number, event, stats, &mut |emit| emits.push(emit)));
+        }
+        if self.evicted.emits.len() > before
+            && let Some(name) = self.names.name(number)
+        {
+            self.evicted.names.push((number, name.into()));
+        }
+        self.deadlines.set(place, None);
+        self.names.remove(place);
+        self.stats.evicted += 1;
+        true
+    }
+}

@@ -1,0 +1,230 @@
+//! The one reducing stage of a rule, and its state for one sensor.
+
+use crate::held::{Event, Holding, Number, Point, Released, Verdict};
+use crate::last::LastEmitted;
+use crate::segment_hold::Segment;
+use crate::swinging_door::Door;
+use crate::window::{Aggregate, Taken, WindowResult};
+use crate::{
+    Deadband, Dedup, DropReason, EmitReason, ErrorBound, LossBound, OnChange, Quality, Sample, SegmentHold,
+    SwingingDoor, Value, Window, WindowState,
+};
+
+/// A stage that decides which readings go on; a [`Rule`](crate::Rule) has at most one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Reducer {
+    /// Whatever is not the same.
+    OnChange(OnChange),
+    /// What differs by more than a tolerance.
+    Deadband(Deadband),
+    /// The corners of a trend.
+    SwingingDoor(SwingingDoor),
+    /// The middle of each run within a tolerance.
+    SegmentHold(SegmentHold),
+    /// One aggregate of each window.
+    Window(Window, Aggregate),
+    /// One of a group.
+    Sample(Sample),
+    /// Repeats within a time are left out.
+    Dedup(Dedup),
+}
+
+macro_rules! from_stages {
+    ($($stage:ident),*) => {
+        $(impl From<$stage> for Reducer {
+            fn from(stage: $stage) -> Self {
+                Reducer::$stage(stage)
+            }
+        })*
+
+        impl Reducer {
+            /// What the stage may cost in error.
+            #[must_use]
+            pub fn error_bound(&self) -> ErrorBound {
+                match self {
+                    $(Reducer::$stage(stage) => stage.error_bound(),)*
+                    Reducer::Window(stage, _) => stage.error_bound(),
+                }
+            }
+
+            /// What a crash may cost.
+            #[must_use]
+            pub fn loss_bound(&self) -> LossBound {
+                match self {
+                    $(Reducer::$stage(stage) => stage.loss_bound(),)*
+                    Reducer::Window(stage, _) => stage.loss_bound(),
+                }
+            }
+        }
+    };
+}
+
+from_stages!(OnChange, Deadband, SwingingDoor, SegmentHold, Sample, Dedup);
+
+/// What a reducing stage keeps beside the last emitted reading; 48 bytes, and a window lives elsewhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(super) enum ReducerState {
+    #[default]
+    #[cfg_attr(feature = "config", serde(rename = "n"))]
+    None,
+    #[cfg_attr(feature = "config", serde(rename = "p"))]
+    Previous(Option<Point>),
+    #[cfg_attr(feature = "config", serde(rename = "d"))]
+    Door(Door),
+    #[cfg_attr(feature = "config", serde(rename = "s"))]
+    Segment(Segment),
+    #[cfg_attr(feature = "config", serde(rename = "g"))]
+    Group(crate::sample::OpenGroup),
+    #[cfg_attr(feature = "config", serde(rename = "w"))]
+    Window(Box<WindowState>),
+}
+
+impl ReducerState {
+    /// Readings held.
+    pub(super) fn held(&self) -> u64 {
+        match self {
+            ReducerState::None => 0,
+            ReducerState::Previous(held) => u64::from(held.is_some()),
+            ReducerState::Door(door) => u64::from(door.held.is_some()),
+            ReducerState::Segment(segment) => segment.readings,
+            ReducerState::Group(group) => u64::from(group.held.is_some()),
+            ReducerState::Window(window) => window.readings(),
+        }
+    }
+
+    /// Whether this is the state of `stage`.
+    pub(super) fn belongs_to(&self, stage: Option<&Reducer>) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(&stage.map(Reducer::state).unwrap_or_default())
+    }
+}
+
+impl Reducer {
+    /// The state of a sensor that was never seen.
+    pub(super) fn state(&self) -> ReducerState {
+        match self {
+            Reducer::Deadband(stage) if stage.holds() => ReducerState::Previous(None),
+            Reducer::OnChange(_) | Reducer::Deadband(_) | Reducer::Dedup(_) => ReducerState::None,
+            Reducer::SwingingDoor(_) => ReducerState::Door(Door::default()),
+            Reducer::SegmentHold(_) => ReducerState::Segment(Segment::default()),
+            Reducer::Sample(_) => ReducerState::Group(crate::sample::OpenGroup::default()),
+            Reducer::Window(..) => ReducerState::Window(Box::default()),
+        }
+    }
+
+    /// One reading; `forced` passes for this reason, whatever its value. `last` is up to date afterwards.
+    pub(super) fn offer(
+        &self,
+        last: &mut LastEmitted,
+        state: &mut ReducerState,
+        forced: Option<EmitReason>,
+        offered: (&Value<'_>, Quality, i64),
+        on: &mut impl FnMut(Event),
+    ) -> Verdict {
+        let (value, quality, time) = offered;
+        let simple = |last: &mut LastEmitted, decided: Result<EmitReason, DropReason>| match decided {
+            Ok(why) => {
+                last.emitted(value, quality, time, true);
+                Verdict::Emit(why)
+            }
+            Err(reason) => Verdict::Drop(reason),
+        };
+        match (self, state) {
+            (Reducer::OnChange(stage), _) => {
+                let decided = forced.map_or_else(|| stage.decide(last, value, quality, time), Ok);
+                simple(last, decided)
+            }
+            (Reducer::Dedup(stage), _) => {
+                let decided = forced.map_or_else(|| stage.decide(last, value, quality, time), Ok);
+                simple(last, decided)
+            }
+            (Reducer::Deadband(stage), ReducerState::Previous(held)) => {
+                stage.offer(last, held, forced, offered, on)
+            }
+            (Reducer::Deadband(stage), _) => stage.offer(last, &mut None, forced, offered, on),
+            (Reducer::SwingingDoor(stage), ReducerState::Door(door)) => {
+                stage.offer(last, door, forced, offered, on)
+            }
+            (Reducer::SegmentHold(stage), ReducerState::Segment(segment)) => {
+                stage.offer(last, segment, forced, offered, on)
+            }
+            (Reducer::Sample(stage), ReducerState::Group(group)) => {
+                stage.offer(last, group, forced, offered, on)
+            }
+            (Reducer::Window(stage, aggregate), ReducerState::Window(window)) => {
+                let mut result = |w| window_closed(&w, *aggregate, last, on);
+                match stage.check(window, value.clone(), quality, time, &mut result) {
+                    Taken::In => Verdict::Held,
+                    Taken::Not(reason) => Verdict::Drop(reason),
+                }
+            }
+            // A state of another stage is never kept: see `Slot::adopt`.
+            (_, _) => simple(last, Ok(forced.unwrap_or(EmitReason::Passthrough))),
+        }
+    }
+
+    /// Emits what is held: at a silence, a gap, a clock reset, a stop.
+    pub(super) fn close(
+        &self,
+        last: &mut LastEmitted,
+        state: &mut ReducerState,
+        why: EmitReason,
+        on: &mut impl FnMut(Event),
+    ) {
+        match (self, state) {
+            (Reducer::Deadband(_), ReducerState::Previous(held)) => {
+                if let Some(held) = held.take() {
+                    on(held.released(why));
+                    last.emitted(&held.value.into(), held.quality, held.time, true);
+                }
+            }
+            (Reducer::SwingingDoor(stage), ReducerState::Door(door)) => {
+                stage.close(last, door, Some(why), on);
+            }
+            (Reducer::SegmentHold(stage), ReducerState::Segment(segment)) => {
+                stage.close(last, segment, Some(why), on);
+            }
+            (Reducer::Sample(stage), ReducerState::Group(group)) => stage.close(last, group, Some(why), on),
+            (Reducer::Window(stage, aggregate), ReducerState::Window(window)) => {
+                stage.flush(window, &mut |w| window_closed(&w, *aggregate, last, on));
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(
+        &self,
+        last: &mut LastEmitted,
+        state: &mut ReducerState,
+        now_ms: i64,
+        on: &mut impl FnMut(Event),
+    ) {
+        if let (Reducer::Window(stage, aggregate), ReducerState::Window(window)) = (self, state) {
+            stage.tick(window, now_ms, &mut |w| window_closed(&w, *aggregate, last, on));
+        }
+    }
+
+    pub(super) fn deadline(&self, state: &ReducerState) -> Option<i64> {
+        match (self, state) {
+            (Reducer::Window(stage, _), ReducerState::Window(window)) => stage.deadline(window),
+            _ => None,
+        }
+    }
+}
+
+/// The result of a window as an emit: one aggregate, or none that can be computed as a bad zero.
+fn window_closed(w: &WindowResult, aggregate: Aggregate, last: &mut LastEmitted, on: &mut impl FnMut(Event)) {
+    if w.readings > 0 {
+        on(Event::Drop(DropReason::Compressed, w.readings));
+    }
+    let (value, quality) = match w.get(aggregate) {
+        Some(value) => (value, w.quality),
+        None if w.quality.is_bad() => (0.0, w.quality),
+        None => (0.0, Quality::BAD),
+    };
+    let (value, reason) = (Number::F64(value), EmitReason::WindowClosed);
+    on(Event::Emit(Released { time: w.start, value, quality, reason, synthetic: true }));
+    last.emitted(&value.into(), quality, w.start, !quality.is_bad());
+}

@@ -1,0 +1,265 @@
+//! Rate limit and every n-th: one reading of a group.
+
+use crate::error::{ParamError, interval};
+use crate::held::{Event, Holding, Point, Released, Verdict, released};
+use crate::last::LastEmitted;
+use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+
+/// Passes one reading of every group of `n`, or of every interval of event time.
+///
+/// A limit of traffic, not of error: between two picked readings the value may have been anything. The first reading
+/// and every change of status or class passes at once, after what was held, and begins a new group; so do changes of
+/// booleans and texts. While the status is bad nothing passes.
+///
+/// **Error bound**: none is stated. **Loss bound**: nothing with [`Pick::First`], else one held reading per sensor.
+///
+/// ```
+/// # use edge_filter::{Sample, SampleState, Quality, Verdict};
+/// let mut state = SampleState::default();
+/// let limit = Sample::min_interval_ms(1000)?;
+/// let passes = |time| limit.check(&mut state, time as f64, Quality::GOOD, time, &mut |_| ()) != Verdict::Drop(edge_filter::DropReason::RateLimit);
+/// assert_eq!([0, 500, 999, 1000, 1500].map(passes), [true, false, false, true, false]);
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    group: Group,
+    pick: Pick,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Group {
+    Readings(u32),
+    IntervalMs(i64),
+}
+
+/// Which reading of a group passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Pick {
+    /// The first, at once.
+    #[default]
+    First,
+    /// The last, when the group is complete.
+    Last,
+    /// The one furthest from the last emitted value, when the group is complete: peaks are kept.
+    MaxAbsDev,
+}
+
+/// What [`Sample`] keeps per sensor when it is used alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct SampleState {
+    last: LastEmitted,
+    group: OpenGroup,
+}
+
+/// The open group.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct OpenGroup {
+    #[cfg_attr(feature = "config", serde(rename = "s"))]
+    start: i64,
+    #[cfg_attr(feature = "config", serde(rename = "n"))]
+    readings: u32,
+    #[cfg_attr(feature = "config", serde(rename = "p"))]
+    pub(crate) held: Option<Point>,
+}
+
+impl Sample {
+    /// One of every `n` readings.
+    ///
+    /// # Errors
+    /// If it is 0.
+    pub fn every_n(n: u32) -> Result<Self, ParamError> {
+        if n == 0 {
+            return Err(ParamError::new("every_n", "1 or more", n));
+        }
+        Ok(Sample { group: Group::Readings(n), pick: Pick::First })
+    }
+
+    /// At most one reading in `ms` of event time.
+    ///
+    /// # Errors
+    /// If it is less than 1.
+    pub fn min_interval_ms(ms: i64) -> Result<Self, ParamError> {
+        Ok(Sample { group: Group::IntervalMs(interval("min_interval_ms", ms)?), pick: Pick::First })
+    }
+
+    /// Which reading of a group passes; the first by default.
+    #[must_use]
+    pub fn pick(mut self, pick: Pick) -> Self {
+        self.pick = pick;
+        self
+    }
+
+    /// What becomes of the reading; what must be sent before it goes to `sink`. A time that is not after the last one
+    /// is dropped as out of order.
+    pub fn check<'v>(
+        &self,
+        state: &mut SampleState,
+        value: impl Into<Value<'v>>,
+        quality: impl Into<Quality>,
+        time: i64,
+        sink: &mut impl FnMut(Released),
+    ) -> Verdict {
+        let offered = (&value.into(), quality.into(), time);
+        let mut on = |event| released(event, sink);
+        self.offer(&mut state.last, &mut state.group, None, offered, &mut on)
+    }
+
+    /// Emits the held reading and starts again: before a stop, at a gap.
+    pub fn flush(&self, state: &mut SampleState, sink: &mut impl FnMut(Released)) {
+        let mut on = |event| released(event, sink);
+        self.close(&mut state.last, &mut state.group, Some(EmitReason::Flush), &mut on);
+        state.last = LastEmitted::default();
+    }
+
+    /// None.
+    #[must_use]
+    pub fn error_bound(&self) -> ErrorBound {
+        ErrorBound::NoneStated
+    }
+
+    /// The picked reading is held until its group is complete, unless it is the first.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        if self.holds() { LossBound::Readings(1) } else { LossBound::Nothing }
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.pick != Pick::First
+    }
+
+    fn first(&self, last: &LastEmitted, group: &mut OpenGroup, point: Point) -> Verdict {
+        let complete = match self.group {
+            Group::Readings(n) => group.readings >= n,
+            Group::IntervalMs(ms) => last.elapsed(point.time) >= ms,
+        };
+        group.readings = if complete { 1 } else { group.readings.saturating_add(1) };
+        if complete { Verdict::Emit(EmitReason::Picked) } else { Verdict::Drop(DropReason::RateLimit) }
+    }
+
+    /// Whether `point` is to be kept rather than what is held.
+    fn better(&self, last: &LastEmitted, held: Option<Point>, point: Point) -> bool {
+        let Some(held) = held else { return true };
+        let reference = last.number().unwrap_or_default();
+        let deviation = |p: Point| (p.value.as_f64() - reference).abs();
+        self.pick == Pick::Last || deviation(point) > deviation(held)
+    }
+}
+
+impl Holding for Sample {
+    type State = OpenGroup;
+
+    fn usable(&self, quality: Quality) -> bool {
+        !quality.is_bad()
+    }
+
+    fn number(
+        &self,
+        last: &mut LastEmitted,
+        group: &mut OpenGroup,
+        point: Point,
+        on: &mut impl FnMut(Event),
+    ) -> Verdict {
+        let newest = group.held.map(|held| held.time).max(last.time());
+        if newest.is_some_and(|newest| point.time <= newest) {
+            return Verdict::Drop(DropReason::OutOfOrder);
+        }
+        if self.pick == Pick::First {
+            return self.first(last, group, point);
+        }
+        if let Group::IntervalMs(ms) = self.group
+            && group.readings > 0
+            && point.time.saturating_sub(group.start) >= ms
+        {
+            self.close(last, group, Some(EmitReason::Picked), on);
+        }
+        if group.readings == 0 {
+            group.start = point.time;
+        }
+        group.readings = group.readings.saturating_add(1);
+        let better = self.better(last, group.held, point);
+        if better && group.held.is_some() {
+            on(Event::Drop(DropReason::RateLimit, 1));
+        }
+        let complete = matches!(self.group, Group::Readings(n) if group.readings >= n);
+        match (complete, better) {
+            (true, true) => {
+                *group = OpenGroup::default();
+                Verdict::Emit(EmitReason::Picked)
+            }
+            (true, false) => {
+                self.close(last, group, Some(EmitReason::Picked), on);
+                Verdict::Drop(DropReason::RateLimit)
+            }
+            (false, true) => {
+                group.held = Some(point);
+                Verdict::Held
+            }
+            (false, false) => Verdict::Drop(DropReason::RateLimit),
+        }
+    }
+
+    fn close(
+        &self,
+        last: &mut LastEmitted,
+        group: &mut OpenGroup,
+        why: Option<EmitReason>,
+        on: &mut impl FnMut(Event),
+    ) {
+        if let Some(held) = group.held {
+            on(held.released(why.unwrap_or(EmitReason::Picked)));
+            last.emitted(&held.value.into(), held.quality, held.time, true);
+        }
+        // What is emitted next is the first of its group.
+        *group = OpenGroup { readings: u32::from(!self.holds()), ..OpenGroup::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(stage: &Sample, rows: &[(i64, f64)]) -> Vec<i64> {
+        let (mut state, mut kept) = (SampleState::default(), Vec::new());
+        for &(time, value) in rows {
+            let verdict = stage.check(&mut state, value, Quality::GOOD, time, &mut |r| kept.push(r.time));
+            if let Verdict::Emit(_) = verdict {
+                kept.push(time);
+            }
+        }
+        stage.flush(&mut state, &mut |r| kept.push(r.time));
+        kept
+    }
+
+    const ROWS: [(i64, f64); 8] =
+        [(0, 0.0), (1, 1.0), (2, 9.0), (3, 2.0), (4, 2.0), (5, -8.0), (6, 3.0), (7, 3.5)];
+
+    #[test]
+    fn every_third_by_each_choice() -> Result<(), ParamError> {
+        let stage = Sample::every_n(3)?;
+        assert_eq!(run(&stage, &ROWS), [0, 3, 6]);
+        assert_eq!(
+            run(&stage.pick(Pick::Last), &ROWS),
+            [0, 3, 6, 7],
+            "the first passes, then 1 2 3, 4 5 6, 7"
+        );
+        assert_eq!(run(&stage.pick(Pick::MaxAbsDev), &ROWS), [0, 2, 5, 7]);
+        assert_eq!(run(&Sample::every_n(1)?.pick(Pick::Last), &ROWS).len(), 8);
+        assert!(Sample::every_n(0).is_err() && Sample::min_interval_ms(0).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn at_most_one_in_three_ms_by_each_choice() -> Result<(), ParamError> {
+        let stage = Sample::min_interval_ms(3)?;
+        assert_eq!(run(&stage, &ROWS), [0, 3, 6]);
+        assert_eq!(run(&stage.pick(Pick::Last), &ROWS), [0, 3, 6, 7]);
+        assert_eq!(run(&stage.pick(Pick::MaxAbsDev), &ROWS), [0, 2, 5, 7]);
+        Ok(())
+    }
+}

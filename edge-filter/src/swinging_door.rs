@@ -1,0 +1,233 @@
+//! Swinging door trending, in the form that keeps its error bound.
+
+use crate::error::{ParamError, interval, positive};
+use crate::held::{Event, Holding, Point, Released, Verdict, released};
+use crate::last::LastEmitted;
+use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+
+/// Keeps the corners of a trend: between two emitted readings every suppressed one lies within the deviation of the
+/// straight line.
+///
+/// The slope-check form (GE's "critical aperture"): from the last emitted reading, each later one allows the slopes of
+/// the lines that pass it within the deviation; as long as the line to the *newest* reading has a slope that all allow,
+/// the newest is held. When it has not, the held reading is emitted and becomes the start of the next line. (The form
+/// with two parallel doors misses by up to twice the deviation.) The corners:
+///
+/// * The first reading and every change of status or class passes at once, after the held one, and starts again. So do
+///   changes of booleans and texts, which have no slope. While the status is bad nothing is compared.
+/// * `max_interval_ms` emits the *held* reading, which keeps the bound; if none is held, the newest.
+/// * A `min_interval_ms` would break the bound and is refused, unless asked for as best effort.
+///
+/// **Error bound**: the deviation from the straight line, to the rounding of `f64` ([`SwingingDoor::error_bound`]).
+/// **Loss bound**: one held reading per sensor. Integers are compared as `f64` and emitted exactly. A few nanoseconds
+/// per reading.
+///
+/// ```
+/// # use edge_filter::{SwingingDoor, SwingingDoorState, Quality};
+/// let (mut state, mut kept) = (SwingingDoorState::default(), Vec::new());
+/// let door = SwingingDoor::new(0.5)?;
+/// for (time, value) in [(0, 0.0), (1, 1.0), (2, 2.0), (3, 0.0)] {
+///     let _ = door.check(&mut state, value, Quality::GOOD, time, &mut |released| kept.push(released.time));
+/// }
+/// assert_eq!(kept, [2]); // 0 was emitted at once, 2 is the corner, 3 is held
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SwingingDoor {
+    deviation: f64,
+    max_interval_ms: Option<i64>,
+    min_interval_ms: i64,
+    uncertain_is_bad: bool,
+}
+
+/// What [`SwingingDoor`] keeps per sensor when it is used alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct SwingingDoorState {
+    last: LastEmitted,
+    door: Door,
+}
+
+/// The slopes that all readings since the last emitted one allow, and the newest of them.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Door {
+    #[cfg_attr(feature = "config", serde(rename = "l"))]
+    low: f64,
+    #[cfg_attr(feature = "config", serde(rename = "h"))]
+    high: f64,
+    #[cfg_attr(feature = "config", serde(rename = "p"))]
+    pub(crate) held: Option<Point>,
+}
+
+impl SwingingDoor {
+    /// `deviation` in the unit of the sensor.
+    ///
+    /// # Errors
+    /// If it is not a finite number above 0.
+    pub fn new(deviation: f64) -> Result<Self, ParamError> {
+        let deviation = positive("deviation", deviation)?;
+        Ok(SwingingDoor { deviation, max_interval_ms: None, min_interval_ms: 0, uncertain_is_bad: false })
+    }
+
+    /// Emits the held reading when the newest is `ms` or more later than the last emitted one; default is never. It is
+    /// an answer to a reading, not to silence.
+    ///
+    /// # Errors
+    /// If it is less than 1.
+    pub fn max_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.max_interval_ms = Some(interval("max_interval_ms", ms)?);
+        Ok(self)
+    }
+
+    /// Always refused: what is not emitted for being too soon may be any distance from the line. See
+    /// [`best_effort_min_interval_ms`](Self::best_effort_min_interval_ms).
+    ///
+    /// # Errors
+    /// If it is not 0.
+    pub fn min_interval_ms(self, ms: i64) -> Result<Self, ParamError> {
+        if ms == 0 {
+            return Ok(self);
+        }
+        let must_be = "0, since it would break the error bound (or set `best_effort = true`)";
+        Err(ParamError::new("min_interval_ms", must_be, ms))
+    }
+
+    /// Emits no corner sooner than `ms` after the last emitted reading, at the price of the error bound within that
+    /// time.
+    ///
+    /// # Errors
+    /// If it is negative.
+    pub fn best_effort_min_interval_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.min_interval_ms = crate::error::delay("min_interval_ms", ms)?;
+        Ok(self)
+    }
+
+    /// Treats uncertain readings like bad ones. Default: like good ones.
+    #[must_use]
+    pub fn uncertain_is_bad(mut self, yes: bool) -> Self {
+        self.uncertain_is_bad = yes;
+        self
+    }
+
+    /// What becomes of the reading; what must be sent before it goes to `sink`. A time that is not after the last one
+    /// is dropped as out of order.
+    pub fn check<'v>(
+        &self,
+        state: &mut SwingingDoorState,
+        value: impl Into<Value<'v>>,
+        quality: impl Into<Quality>,
+        time: i64,
+        sink: &mut impl FnMut(Released),
+    ) -> Verdict {
+        let offered = (&value.into(), quality.into(), time);
+        let mut on = |event| released(event, sink);
+        self.offer(&mut state.last, &mut state.door, None, offered, &mut on)
+    }
+
+    /// Emits the held reading and starts again: before a stop, at a gap.
+    pub fn flush(&self, state: &mut SwingingDoorState, sink: &mut impl FnMut(Released)) {
+        let mut on = |event| released(event, sink);
+        self.close(&mut state.last, &mut state.door, Some(EmitReason::Flush), &mut on);
+        state.last = LastEmitted::default();
+    }
+
+    /// How far a suppressed reading may be from the straight line between the emitted readings around it.
+    #[must_use]
+    pub fn error_bound(&self) -> ErrorBound {
+        let max_error = self.deviation;
+        match self.min_interval_ms {
+            0 => ErrorBound::Linear(max_error),
+            _ => ErrorBound::NoneStated,
+        }
+    }
+
+    /// The newest reading is held.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Readings(1)
+    }
+}
+
+impl Door {
+    /// The line from (`time`, `value`) to `point` as a slope, if every reading since allows it.
+    fn allows(&self, anchor: (i64, f64), point: &Point) -> bool {
+        let slope = (point.value.as_f64() - anchor.1) / elapsed(anchor.0, point.time);
+        // Written so that a slope that is no number is not allowed.
+        self.low <= slope && slope <= self.high && slope.is_finite()
+    }
+
+    /// Takes the newest reading in.
+    fn narrow(&mut self, anchor: (i64, f64), point: Point, deviation: f64) {
+        let (dt, dv) = (elapsed(anchor.0, point.time), point.value.as_f64() - anchor.1);
+        let (low, high) = ((dv - deviation) / dt, (dv + deviation) / dt);
+        (self.low, self.high) = match self.held {
+            None => (low, high),
+            Some(_) => (self.low.max(low), self.high.min(high)),
+        };
+        self.held = Some(point);
+    }
+}
+
+fn elapsed(from: i64, to: i64) -> f64 {
+    to.saturating_sub(from) as f64
+}
+
+impl Holding for SwingingDoor {
+    type State = Door;
+
+    fn usable(&self, quality: Quality) -> bool {
+        quality.is_usable(self.uncertain_is_bad)
+    }
+
+    fn number(
+        &self,
+        last: &mut LastEmitted,
+        door: &mut Door,
+        point: Point,
+        on: &mut impl FnMut(Event),
+    ) -> Verdict {
+        let newest = door.held.map(|held| held.time).or(last.time());
+        if newest.is_some_and(|newest| point.time <= newest) {
+            return Verdict::Drop(DropReason::OutOfOrder);
+        }
+        loop {
+            let (Some(time), Some(value)) = (last.time(), last.number()) else {
+                return Verdict::Emit(EmitReason::Change);
+            };
+            let anchor = (time, value);
+            let overdue = self.max_interval_ms.is_some_and(|max| last.elapsed(point.time) >= max);
+            let Some(held) = door.held else {
+                if overdue {
+                    return Verdict::Emit(EmitReason::MaxInterval);
+                }
+                door.narrow(anchor, point, self.deviation);
+                return Verdict::Held;
+            };
+            let early = last.elapsed(held.time) < self.min_interval_ms;
+            if early || (!overdue && door.allows(anchor, &point)) {
+                door.narrow(anchor, point, self.deviation);
+                on(Event::Drop(DropReason::Compressed, 1));
+                return Verdict::Held;
+            }
+            let why = if overdue { EmitReason::MaxInterval } else { EmitReason::DoorClosed };
+            self.close(last, door, Some(why), on);
+        }
+    }
+
+    fn close(
+        &self,
+        last: &mut LastEmitted,
+        door: &mut Door,
+        why: Option<EmitReason>,
+        on: &mut impl FnMut(Event),
+    ) {
+        if let Some(held) = std::mem::take(door).held {
+            on(held.released(why.unwrap_or(EmitReason::DoorClosed)));
+            last.emitted(&held.value.into(), held.quality, held.time, true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

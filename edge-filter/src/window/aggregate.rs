@@ -1,0 +1,96 @@
+//! Aggregates of numbers, one at a time.
+
+/// Readings of one window that a median is made of; a window with more has none.
+pub const MEDIAN_READINGS_MAX: usize = 65_536;
+
+/// Count, extremes, sum, variance; with the readings themselves if a median is wanted.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Numbers {
+    #[cfg_attr(feature = "config", serde(rename = "n"))]
+    pub(super) count: u64,
+    #[cfg_attr(feature = "config", serde(rename = "f"))]
+    pub(super) first: (i64, f64),
+    #[cfg_attr(feature = "config", serde(rename = "l"))]
+    pub(super) last: (i64, f64),
+    #[cfg_attr(feature = "config", serde(rename = "i"))]
+    pub(super) min: f64,
+    #[cfg_attr(feature = "config", serde(rename = "a"))]
+    pub(super) max: f64,
+    #[cfg_attr(feature = "config", serde(rename = "s"))]
+    pub(super) sum: Sum,
+    /// Welford's running mean and sum of squared deviations.
+    #[cfg_attr(feature = "config", serde(rename = "m"))]
+    mean: f64,
+    #[cfg_attr(feature = "config", serde(rename = "d"))]
+    squares: f64,
+    #[cfg_attr(feature = "config", serde(rename = "v", default, skip_serializing_if = "Vec::is_empty"))]
+    values: Vec<f64>,
+}
+
+impl Numbers {
+    pub(super) fn add(&mut self, time: i64, value: f64, keep: bool) {
+        if self.count == 0 {
+            (self.first, self.last, self.min, self.max) = ((time, value), (time, value), value, value);
+        }
+        self.count = self.count.saturating_add(1);
+        if time < self.first.0 {
+            self.first = (time, value);
+        }
+        if time >= self.last.0 {
+            self.last = (time, value);
+        }
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.sum.add(value);
+        let before = value - self.mean;
+        self.mean += before / self.count as f64;
+        self.squares += before * (value - self.mean);
+        if keep && self.values.len() <= MEDIAN_READINGS_MAX {
+            self.values.push(value);
+        }
+    }
+
+    pub(super) fn mean(&self) -> f64 {
+        self.sum.total() / self.count as f64
+    }
+
+    /// Of the whole population.
+    pub(super) fn std(&self) -> f64 {
+        (self.squares / self.count as f64).max(0.0).sqrt()
+    }
+
+    /// The middle one, or the middle between the two.
+    pub(super) fn median(&self) -> Option<f64> {
+        let readings = self.values.len();
+        if readings as u64 != self.count || !(1..=MEDIAN_READINGS_MAX).contains(&readings) {
+            return None;
+        }
+        let mut sorted = self.values.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let upper = *sorted.get(readings / 2)?;
+        if readings % 2 == 1 {
+            return Some(upper);
+        }
+        let lower = *sorted.get(readings / 2 - 1)?;
+        Some((lower + upper) / 2.0)
+    }
+}
+
+/// A sum that keeps what rounding would lose (Neumaier).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Sum(f64, f64);
+
+impl Sum {
+    pub(super) fn add(&mut self, value: f64) {
+        let sum = self.0 + value;
+        let (large, small) = if self.0.abs() >= value.abs() { (self.0, value) } else { (value, self.0) };
+        self.1 += (large - sum) + small;
+        self.0 = sum;
+    }
+
+    pub(super) fn total(self) -> f64 {
+        self.0 + self.1
+    }
+}

@@ -1,0 +1,86 @@
+//! The time that readings cover: areas under them, and for how long they were good.
+
+use super::aggregate::Sum;
+
+/// A reading as a window sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Sample {
+    #[cfg_attr(feature = "config", serde(rename = "t"))]
+    pub(super) time: i64,
+    /// The value, if it may be used.
+    #[cfg_attr(feature = "config", serde(rename = "v"))]
+    pub(super) good: Option<f64>,
+}
+
+impl Sample {
+    /// The same value later.
+    pub(super) fn held_to(self, time: i64) -> Self {
+        Sample { time, ..self }
+    }
+}
+
+/// Areas in value times milliseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Cover {
+    #[cfg_attr(feature = "config", serde(rename = "h"))]
+    stepped: Sum,
+    #[cfg_attr(feature = "config", serde(rename = "l"))]
+    sloped: Sum,
+    #[cfg_attr(feature = "config", serde(rename = "g"))]
+    good_ms: f64,
+    #[cfg_attr(feature = "config", serde(rename = "b"))]
+    bad_ms: f64,
+    #[cfg_attr(feature = "config", serde(rename = "c"))]
+    good: u64,
+    #[cfg_attr(feature = "config", serde(rename = "d"))]
+    bad: u64,
+}
+
+impl Cover {
+    pub(super) fn seen(&mut self, good: bool) {
+        let counter = if good { &mut self.good } else { &mut self.bad };
+        *counter = counter.saturating_add(1);
+    }
+
+    /// The part of `from` to `to`, two readings that follow each other, that lies within the window. Between two good
+    /// ones there is a line, whose value at the window's bound is interpolated; before a bad one the good one is held.
+    pub(super) fn span(&mut self, start: i64, end: i64, from: Sample, to: Sample) {
+        let (a, b) = (from.time.max(start), to.time.min(end));
+        if b <= a {
+            return;
+        }
+        let ms = b.saturating_sub(a) as f64;
+        let Some(before) = from.good else {
+            self.bad_ms += ms;
+            return;
+        };
+        self.good_ms += ms;
+        self.stepped.add(before * ms);
+        let after = to.good.unwrap_or(before);
+        let whole = to.time.saturating_sub(from.time) as f64;
+        let at = |time: i64| before + (after - before) * (time.saturating_sub(from.time) as f64 / whole);
+        self.sloped.add((at(a) / 2.0 + at(b) / 2.0) * ms);
+    }
+
+    /// By time; by readings where they cover none.
+    pub(super) fn good_pct(&self) -> f64 {
+        let (good, bad) = if self.good_ms + self.bad_ms > 0.0 {
+            (self.good_ms, self.bad_ms)
+        } else {
+            (self.good as f64, self.bad as f64)
+        };
+        // A bad reading just before the end covers hardly any time, and is bad all the same.
+        if self.bad == 0 && self.bad_ms == 0.0 {
+            100.0
+        } else {
+            (good / (good + bad) * 100.0).min(100.0_f64.next_down())
+        }
+    }
+
+    pub(super) fn average(&self, sloped: bool) -> Option<f64> {
+        let area = if sloped { self.sloped } else { self.stepped };
+        (self.good_ms > 0.0).then(|| area.total() / self.good_ms)
+    }
+}

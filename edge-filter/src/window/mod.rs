@@ -1,0 +1,317 @@
+//! Tumbling windows: one row of aggregates for every interval of event time.
+
+mod aggregate;
+mod cover;
+mod result;
+
+pub use aggregate::MEDIAN_READINGS_MAX;
+pub use result::{Aggregate, WindowResult};
+
+use crate::error::{ParamError, delay, interval};
+use crate::{DropReason, ErrorBound, LossBound, Quality, Value};
+use aggregate::Numbers;
+use cover::{Cover, Sample};
+
+/// Divides event time into intervals `[start, start + width)`, aligned to the epoch plus an offset, and gives one
+/// [`WindowResult`] for each that has readings; its time is the start.
+///
+/// Only good readings are aggregated (uncertain ones too, if told so). The quality of the result: `BadNoData` if none
+/// was good; good if the readings were good for at least `min_good_pct` of the time they cover; otherwise
+/// `UncertainSubNormal`. A reading counts until the next one; between a good one and a bad one the good one does.
+///
+/// A window is complete when a later reading of the sensor comes, or when the caller's `now` is `allowed_lateness_ms`
+/// past its end ([`Window::tick`]). Readings older than the last one still count while their window is open, but not in
+/// time averages; those of a complete window are dropped as late.
+///
+/// **Error bound**: none: aggregates stand for readings. **Loss bound**: the readings of the open window. Memory: 300
+/// bytes per sensor, and 8 per reading of a window if the median is asked for, up to [`MEDIAN_READINGS_MAX`].
+///
+/// ```
+/// # use edge_filter::{Window, WindowState, Quality};
+/// let (mut state, mut means) = (WindowState::default(), Vec::new());
+/// let window = Window::tumbling_ms(1000)?;
+/// for (time, value) in [(100, 1.0), (900, 2.0), (1500, 5.0)] {
+///     let _ = window.check(&mut state, value, Quality::GOOD, time, &mut |w| means.push((w.start, w.mean())));
+/// }
+/// assert_eq!(means, [(0, Some(1.5))]);
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    width_ms: i64,
+    offset_ms: i64,
+    allowed_lateness_ms: i64,
+    min_good_pct: f64,
+    emit_empty: bool,
+    uncertain_is_bad: bool,
+    median: bool,
+}
+
+/// What [`Window`] keeps per sensor.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct WindowState {
+    #[cfg_attr(feature = "config", serde(rename = "o"))]
+    open: Option<Open>,
+    /// The newest reading.
+    #[cfg_attr(feature = "config", serde(rename = "p"))]
+    newest: Option<Sample>,
+    /// The first instant that no result has covered.
+    #[cfg_attr(feature = "config", serde(rename = "f"))]
+    floor: Option<i64>,
+    /// How far the sensor's time is behind the caller's `now`.
+    #[cfg_attr(feature = "config", serde(rename = "d"))]
+    delay_ms: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+struct Open {
+    #[cfg_attr(feature = "config", serde(rename = "s"))]
+    start: i64,
+    #[cfg_attr(feature = "config", serde(rename = "e"))]
+    end: i64,
+    #[cfg_attr(feature = "config", serde(rename = "r"))]
+    readings: u64,
+    #[cfg_attr(feature = "config", serde(rename = "n"))]
+    numbers: Numbers,
+    #[cfg_attr(feature = "config", serde(rename = "c"))]
+    cover: Cover,
+}
+
+/// What became of a reading that was offered to a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "a window takes a reading in or not")]
+pub enum Taken {
+    /// It is part of the open window.
+    In,
+    /// It is not.
+    Not(DropReason),
+}
+
+/// Results without a reading for one call, at most: after a longer silence the rest is left out.
+const EMPTY_MAX: u32 = 1000;
+
+impl Window {
+    /// Windows of `ms`.
+    ///
+    /// # Errors
+    /// If it is less than 1.
+    pub fn tumbling_ms(ms: i64) -> Result<Self, ParamError> {
+        Ok(Window {
+            width_ms: interval("width_ms", ms)?,
+            offset_ms: 0,
+            allowed_lateness_ms: 0,
+            min_good_pct: 100.0,
+            emit_empty: false,
+            uncertain_is_bad: true,
+            median: false,
+        })
+    }
+
+    /// Starts windows so long after the multiples of the width (days that begin at local midnight); 0 by default.
+    ///
+    /// # Errors
+    /// If it is negative, or not less than the width.
+    pub fn offset_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        if delay("offset_ms", ms)? >= self.width_ms {
+            return Err(ParamError::new("offset_ms", "less than `width_ms`", ms));
+        }
+        self.offset_ms = ms;
+        Ok(self)
+    }
+
+    /// How long after its end, by the caller's `now`, a window waits for readings that are on their way; 0 by default.
+    /// It comes on top of the delay of the newest reading, if [`WindowState::arrived`] was told of it.
+    ///
+    /// # Errors
+    /// If it is negative.
+    pub fn allowed_lateness_ms(mut self, ms: i64) -> Result<Self, ParamError> {
+        self.allowed_lateness_ms = delay("allowed_lateness_ms", ms)?;
+        Ok(self)
+    }
+
+    /// For how much of the time its readings cover they must be good for a good result; 100 by default.
+    ///
+    /// # Errors
+    /// If it is not within 0 to 100.
+    pub fn min_good_pct(mut self, pct: f64) -> Result<Self, ParamError> {
+        if !(0.0..=100.0).contains(&pct) {
+            return Err(ParamError::new("min_good_pct", "within 0 to 100", pct));
+        }
+        self.min_good_pct = pct;
+        Ok(self)
+    }
+
+    /// Gives results of windows without a reading too, as `BadNoData`; of a long silence the first 1000.
+    #[must_use]
+    pub fn emit_empty(mut self, yes: bool) -> Self {
+        self.emit_empty = yes;
+        self
+    }
+
+    /// Treats uncertain readings like bad ones (default, as OPC UA does), or like good ones.
+    #[must_use]
+    pub fn uncertain_is_bad(mut self, yes: bool) -> Self {
+        self.uncertain_is_bad = yes;
+        self
+    }
+
+    /// Keeps the readings of the open window for [`WindowResult::median`]. Off by default.
+    #[must_use]
+    pub fn median(mut self, yes: bool) -> Self {
+        self.median = yes;
+        self
+    }
+
+    /// Offers a reading; a window that it completes goes to `sink` before. Booleans count as 0 and 1.
+    pub fn check<'v>(
+        &self,
+        state: &mut WindowState,
+        value: impl Into<Value<'v>>,
+        quality: impl Into<Quality>,
+        time: i64,
+        sink: &mut impl FnMut(WindowResult),
+    ) -> Taken {
+        let (value, quality) = (value.into(), quality.into());
+        let Some(number) = value.as_f64() else { return Taken::Not(DropReason::NotNumeric) };
+        let good = (quality.is_usable(self.uncertain_is_bad) && number.is_finite()).then_some(number);
+        let sample = Sample { time, good };
+        if state.open.as_ref().map(|open| open.start).or(state.floor).is_some_and(|first| time < first) {
+            return Taken::Not(DropReason::Late);
+        }
+        while let Some(open) = &mut state.open
+            && time >= open.end
+        {
+            if let Some(newest) = state.newest {
+                open.cover.span(open.start, open.end, newest, sample);
+            }
+            self.complete(state, time, sink);
+        }
+        let open = state.open.get_or_insert_with(|| self.open_at(time, state.floor));
+        match state.newest {
+            Some(newest) if time >= newest.time => open.cover.span(open.start, open.end, newest, sample),
+            _ => {}
+        }
+        if state.newest.is_none_or(|newest| time >= newest.time) {
+            state.newest = Some(sample);
+        }
+        open.readings = open.readings.saturating_add(1);
+        open.cover.seen(good.is_some());
+        if let Some(number) = good {
+            open.numbers.add(time, number, self.median);
+        }
+        Taken::In
+    }
+
+    /// Lets time pass to `now_ms`: completes windows whose end is `allowed_lateness_ms` ago. The last value counts to
+    /// the end of its window.
+    pub fn tick(&self, state: &mut WindowState, now_ms: i64, sink: &mut impl FnMut(WindowResult)) {
+        while self.deadline(state).is_some_and(|deadline| deadline <= now_ms) {
+            let Some(open) = &mut state.open else { return };
+            if let Some(newest) = state.newest {
+                open.cover.span(open.start, open.end, newest, newest.held_to(open.end));
+            }
+            self.complete(state, now_ms.saturating_sub(self.waits(state)), sink);
+        }
+    }
+
+    /// When [`Window::tick`] has something to do.
+    #[must_use]
+    pub fn deadline(&self, state: &WindowState) -> Option<i64> {
+        // A window that reaches the end of time never ends.
+        let end = state.open.as_ref()?.end;
+        (end < i64::MAX).then(|| end.saturating_add(self.waits(state)))
+    }
+
+    fn waits(&self, state: &WindowState) -> i64 {
+        self.allowed_lateness_ms.saturating_add(state.delay_ms)
+    }
+
+    /// Gives the open window as it is: before a stop, at a gap. What comes later in its interval is another result,
+    /// under a later time.
+    pub fn flush(&self, state: &mut WindowState, sink: &mut impl FnMut(WindowResult)) {
+        if let Some(open) = state.open.take()
+            && (open.readings > 0 || self.emit_empty)
+        {
+            let resume = state.newest.map_or(open.end, |newest| newest.time.saturating_add(1));
+            state.floor = Some(resume.max(open.start.saturating_add(1)));
+            sink(self.result(open));
+        }
+        state.newest = None;
+    }
+
+    /// Aggregates stand for readings.
+    #[must_use]
+    pub fn error_bound(&self) -> ErrorBound {
+        ErrorBound::Aggregate
+    }
+
+    /// The readings of the open window.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Open { span_ms: Some(self.width_ms.saturating_add(self.allowed_lateness_ms)) }
+    }
+
+    /// Gives the open window and, if empty ones count, opens the next; in the end the one of `time` is at most next.
+    fn complete(&self, state: &mut WindowState, time: i64, sink: &mut impl FnMut(WindowResult)) {
+        let Some(open) = state.open.take() else { return };
+        let mut end = open.end;
+        if open.readings > 0 || self.emit_empty {
+            sink(self.result(open));
+        }
+        let mut empty = 0;
+        while self.emit_empty
+            && end < i64::MAX
+            && time >= end.saturating_add(self.width_ms)
+            && empty < EMPTY_MAX
+        {
+            let next = Open { start: end, end: end.saturating_add(self.width_ms), ..Open::default() };
+            (end, empty) = (next.end, empty + 1);
+            sink(self.result(next));
+        }
+        state.floor = Some(end);
+        if self.emit_empty && end < i64::MAX {
+            let next = self.open_at(end.max(time), state.floor);
+            state.open = Some(next);
+        }
+    }
+
+    fn open_at(&self, time: i64, floor: Option<i64>) -> Open {
+        let phase = time.saturating_sub(self.offset_ms).rem_euclid(self.width_ms);
+        let aligned = time.saturating_sub(phase);
+        let start = floor.map_or(aligned, |floor| aligned.max(floor).min(time));
+        Open { start, end: aligned.saturating_add(self.width_ms), ..Open::default() }
+    }
+
+    fn result(&self, open: Open) -> WindowResult {
+        let quality = match open.cover.good_pct() {
+            _ if open.numbers.count == 0 => Quality::BAD_NO_DATA,
+            pct if pct >= self.min_good_pct => Quality::GOOD,
+            _ => Quality::UNCERTAIN_SUB_NORMAL,
+        };
+        WindowResult::new(open.start, open.end, open.readings, quality, open.numbers, open.cover)
+    }
+}
+
+impl WindowState {
+    /// The newest reading came so late: `now - time`. Its sensor's window ends so much later by the caller's clock, so
+    /// that a sensor whose clock is an hour slow is not late for ever.
+    pub fn arrived(&mut self, delay_ms: i64) {
+        self.delay_ms = delay_ms.max(0);
+    }
+
+    /// Readings in the open window.
+    #[must_use]
+    pub fn readings(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.readings)
+    }
+
+    /// Nothing that comes later may have a time before `time`.
+    pub(crate) fn not_before(&mut self, time: i64) {
+        self.floor = Some(self.floor.map_or(time, |floor| floor.max(time)));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use super::*;
+
+const GOOD: Quality = Quality::GOOD;
+const BAD: Quality = Quality::BAD;
+
+fn run(window: &Window, rows: &[(i64, f64, Quality)]) -> Vec<WindowResult> {
+    let (mut state, mut out) = (WindowState::default(), Vec::new());
+    for &(time, value, quality) in rows {
+        assert_eq!(window.check(&mut state, value, quality, time, &mut |w| out.push(w)), Taken::In);
+    }
+    window.tick(&mut state, i64::MAX, &mut |w| out.push(w));
+    out
+}
+
+fn window(ms: i64) -> Result<Window, ParamError> {
+    Ok(Window::tumbling_ms(ms)?.median(true))
+}
+
+#[test]
+fn one_row_by_hand() -> Result<(), ParamError> {
+    let rows =
+        [(1000, 2.0, GOOD), (1200, 8.0, GOOD), (1400, 4.0, GOOD), (1999, 6.0, GOOD), (2000, 1.0, GOOD)];
+    let out = run(&window(1000)?, &rows);
+    assert_eq!(out.len(), 2);
+    let w = &out[0];
+    let of = |a: Aggregate| w.get(a);
+    use Aggregate as A;
+    assert_eq!((w.start, w.end, w.readings, w.quality), (1000, 2000, 4, GOOD));
+    let expected =
+        [(A::Count, 4.0), (A::First, 2.0), (A::Last, 6.0), (A::Min, 2.0), (A::Max, 8.0), (A::Mean, 5.0)];
+    for (aggregate, value) in
+        expected.into_iter().chain([(A::Median, 5.0), (A::Sum, 20.0), (A::StdPop, 5.0_f64.sqrt())])
+    {
+        assert_eq!(of(aggregate), Some(value), "{aggregate:?}");
+    }
+    // 2 for 200 ms, 8 for 200, 4 for 599, 6 for 1
+    assert_eq!(of(A::TimeAvgStepped), Some((400.0 + 1600.0 + 2396.0 + 6.0) / 1000.0));
+    assert_eq!(of(A::TimeAvgSloped), Some((1000.0 + 1200.0 + 2995.0 + 3.5) / 1000.0));
+    Ok(())
+}
+
+#[test]
+fn sloped_averages_interpolate_at_the_bounds_and_over_windows_without_a_reading() -> Result<(), ParamError> {
+    // A line from 0 at 500 to 30 at 3500: 10 per second.
+    let rows = [(500, 0.0, GOOD), (3500, 30.0, GOOD)];
+    let averages = |emit_empty| -> Result<Vec<_>, ParamError> {
+        let out = run(&window(1000)?.emit_empty(emit_empty), &rows);
+        Ok(out.iter().map(|w| (w.start, w.get(Aggregate::TimeAvgSloped), w.quality)).collect())
+    };
+    // At the end of time 30 is held: half a second at 25..30 and half at 30.
+    let (first, last) = ((0, Some(2.5), GOOD), (3000, Some((27.5 + 30.0) / 2.0), GOOD));
+    assert_eq!(averages(false)?, [first, last]);
+    let all = averages(true)?;
+    assert_eq!(all[..2], [first, (1000, None, Quality::BAD_NO_DATA)]);
+    Ok(())
+}
+
+#[test]
+fn the_quality_goes_by_time() -> Result<(), ParamError> {
+    let rows = [(0, 1.0, GOOD), (600, 9.0, BAD), (1000, 1.0, BAD), (2000, 1.0, GOOD), (2900, 5.0, BAD)];
+    let out = run(&window(1000)?, &rows);
+    let qualities: Vec<_> = out.iter().map(|w| w.quality).collect();
+    assert_eq!(
+        qualities,
+        [Quality::UNCERTAIN_SUB_NORMAL, Quality::BAD_NO_DATA, Quality::UNCERTAIN_SUB_NORMAL]
+    );
+    assert_eq!(out[0].get(Aggregate::TimeAvgSloped), Some(1.0), "a good value is held until the bad one");
+    let lenient = run(&window(1000)?.min_good_pct(90.0)?, &rows);
+    assert_eq!(lenient.iter().map(|w| w.quality.is_good()).collect::<Vec<_>>(), [false, false, true]);
+    Ok(())
+}
+
+#[test]
+fn late_readings_count_while_their_window_is_open() -> Result<(), ParamError> {
+    let (window, mut state, mut out) =
+        (window(1000)?.allowed_lateness_ms(500)?, WindowState::default(), Vec::new());
+    let mut check = |time: i64, value: f64| window.check(&mut state, value, GOOD, time, &mut |w| out.push(w));
+    assert_eq!([check(1500, 1.0), check(1400, 3.0), check(1500, 5.0)], [Taken::In; 3]);
+    assert_eq!(check(999, 1.0), Taken::Not(DropReason::Late));
+    assert_eq!(window.check(&mut state, "x", GOOD, 1600, &mut |_| ()), Taken::Not(DropReason::NotNumeric));
+    assert_eq!((window.deadline(&state), state.readings()), (Some(2500), 3));
+    window.tick(&mut state, 2499, &mut |w| out.push(w));
+    assert!(out.is_empty());
+    window.tick(&mut state, 2500, &mut |w| out.push(w));
+    assert_eq!((out[0].get(Aggregate::First), out[0].get(Aggregate::Last)), (Some(3.0), Some(5.0)));
+    assert_eq!(window.check(&mut state, 1.0, GOOD, 1999, &mut |_| ()), Taken::Not(DropReason::Late));
+    Ok(())
+}
+
+#[test]
+fn a_flushed_interval_goes_on_under_a_later_time() -> Result<(), ParamError> {
+    let (window, mut state, mut starts) = (window(1000)?.offset_ms(300)?, WindowState::default(), Vec::new());
+    let mut step = |time: i64, flush: bool| {
+        let _ = window.check(&mut state, 1.0, GOOD, time, &mut |w| starts.push(w.start));
+        if flush {
+            window.flush(&mut state, &mut |w| starts.push(w.start));
+        }
+    };
+    step(400, true);
+    step(700, true);
+    step(701, false);
+    step(1400, true);
+    assert_eq!(starts, [300, 401, 701, 1300]);
+    Ok(())
+}
+
+#[test]
+fn the_ends_of_time_and_a_long_silence_are_bounded() -> Result<(), ParamError> {
+    for width in [1, 1000, i64::MAX] {
+        let rows = [(i64::MIN, 1.0, GOOD), (0, f64::MAX, GOOD), (1, f64::MAX, GOOD), (i64::MAX, 1.0, GOOD)];
+        let out = run(&window(width)?.emit_empty(true), &rows);
+        assert!(out.len() < 10_000, "{}", out.len());
+        assert!(out.windows(2).all(|w| w[0].start < w[1].start));
+    }
+    assert!(
+        Window::tumbling_ms(0).is_err()
+            && window(10)?.offset_ms(10).is_err()
+            && window(10)?.min_good_pct(f64::NAN).is_err()
+    );
+    Ok(())
+}
