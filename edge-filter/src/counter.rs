@@ -1,0 +1,173 @@
+//! Counter: increments of a register that wraps and of a meter that is reset.
+
+use crate::{ErrorBound, LossBound, ParamError};
+
+/// How wide a counting register is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "the widths of registers, and of what a double can count")]
+pub enum CounterWidth {
+    /// 16 bits: two bytes of a Modbus register.
+    Bits16,
+    /// 32 bits.
+    Bits32,
+    /// 53 bits: what a double counts without loss.
+    Bits53,
+    /// 64 bits.
+    Bits64,
+}
+
+impl CounterWidth {
+    /// The largest reading.
+    #[must_use]
+    pub const fn max(self) -> u64 {
+        match self {
+            CounterWidth::Bits16 => 0xFFFF,
+            CounterWidth::Bits32 => 0xFFFF_FFFF,
+            CounterWidth::Bits53 => (1 << 53) - 1,
+            CounterWidth::Bits64 => u64::MAX,
+        }
+    }
+}
+
+/// What a reading of a counter says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums, reason = "the caller must handle each")]
+pub enum Count {
+    /// The first reading: nothing to compare it with.
+    First,
+    /// So much more than the last time.
+    Increment(u64),
+    /// The register wrapped round once; so much more than the last time.
+    Wrapped(u64),
+    /// The counter started again: how much was counted in between is unknown.
+    Reset,
+    /// More than the register can hold: not a reading of this counter. The state does not move.
+    TooLarge,
+}
+
+/// Tells a wrapped register from a meter that was reset.
+///
+/// A reading below the last one is a wrap if the increment modulo the register's width, over the time since then, is at
+/// most `max_rate_per_s`; otherwise it is a reset. Exact over 64 bits. Without time between the two readings no rate can
+/// bear out a wrap: a reset. 24 bytes per sensor.
+///
+/// ```
+/// # use edge_filter::{Count, Counter, CounterState, CounterWidth};
+/// let counter = Counter::new(CounterWidth::Bits16, 100.0)?;
+/// let mut state = CounterState::default();
+/// let counts = [(0, 65_500), (1_000, 65_530), (2_000, 24), (3_000, 0)].map(|(t, v)| counter.check(&mut state, v, t));
+/// assert_eq!(counts, [Count::First, Count::Increment(30), Count::Wrapped(30), Count::Reset]);
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Counter {
+    width: CounterWidth,
+    max_rate_per_s: f64,
+}
+
+/// What [`Counter`] keeps per sensor: the last reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct CounterState {
+    last: Option<(u64, i64)>,
+}
+
+impl Counter {
+    /// A register and the fastest it can count.
+    ///
+    /// # Errors
+    /// If the rate is not a finite number above 0.
+    pub fn new(width: CounterWidth, max_rate_per_s: f64) -> Result<Self, ParamError> {
+        if !max_rate_per_s.is_finite() || max_rate_per_s <= 0.0 {
+            return Err(ParamError::new("max_rate_per_s", "a finite number above 0", max_rate_per_s));
+        }
+        Ok(Counter { width, max_rate_per_s })
+    }
+
+    /// Compares a reading at event time `time`, Unix milliseconds, with the last one.
+    pub fn check(&self, state: &mut CounterState, reading: u64, time: i64) -> Count {
+        if reading > self.width.max() {
+            return Count::TooLarge;
+        }
+        let Some((last, last_time)) = state.last.replace((reading, time)) else {
+            return Count::First;
+        };
+        if let Some(increment) = reading.checked_sub(last) {
+            return Count::Increment(increment);
+        }
+        // The register counts modulo max + 1, which u64 does by itself at the full width.
+        let wrapped = reading.wrapping_sub(last) & self.width.max();
+        let seconds = time.saturating_sub(last_time) as f64 / 1000.0;
+        if seconds > 0.0 && wrapped as f64 / seconds <= self.max_rate_per_s {
+            Count::Wrapped(wrapped)
+        } else {
+            Count::Reset
+        }
+    }
+
+    /// Increments are exact.
+    #[must_use]
+    pub fn error_bound(&self) -> ErrorBound {
+        ErrorBound::Exact
+    }
+
+    /// Nothing is held.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDTHS: [CounterWidth; 4] =
+        [CounterWidth::Bits16, CounterWidth::Bits32, CounterWidth::Bits53, CounterWidth::Bits64];
+
+    #[test]
+    fn every_width_wraps_exactly() -> Result<(), ParamError> {
+        for width in WIDTHS {
+            let counter = Counter::new(width, 10.0)?;
+            let mut state = CounterState::default();
+            assert_eq!(counter.check(&mut state, width.max() - 1, 0), Count::First);
+            assert_eq!(counter.check(&mut state, 1, 1000), Count::Wrapped(3), "{width:?}");
+            assert_eq!(counter.check(&mut state, 11, 2000), Count::Increment(10));
+            assert_eq!(counter.check(&mut state, width.max(), 3000), Count::Increment(width.max() - 11));
+            assert_eq!(counter.check(&mut state, 10, 4000), Count::Reset, "11 in a second");
+            assert_eq!(counter.check(&mut state, 9, 4000), Count::Reset, "no time between");
+            assert_eq!(counter.check(&mut state, 9, 3000), Count::Increment(0));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_register_cannot_hold_changes_nothing() -> Result<(), ParamError> {
+        let counter = Counter::new(CounterWidth::Bits16, 10.0)?;
+        let mut state = CounterState::default();
+        assert_eq!(counter.check(&mut state, 5, 0), Count::First);
+        assert_eq!(counter.check(&mut state, 65_536, 1000), Count::TooLarge);
+        assert_eq!(counter.check(&mut state, 6, 2000), Count::Increment(1));
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Counter::new(CounterWidth::Bits64, rate).is_err());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn increments_add_up_to_what_was_counted() -> Result<(), ParamError> {
+        // A register that wraps all the time, read every second, against a counter that never does.
+        let counter = Counter::new(CounterWidth::Bits16, 40_000.0)?;
+        let (mut state, mut counted, mut summed) = (CounterState::default(), 0_u64, 0_u64);
+        for second in 0..5000_i64 {
+            match counter.check(&mut state, counted & 0xFFFF, second * 1000) {
+                Count::Increment(n) | Count::Wrapped(n) => summed += n,
+                Count::First => {}
+                other => assert_eq!(other, Count::First, "second {second}"),
+            }
+            assert_eq!(summed, counted);
+            counted += 1 + (second.unsigned_abs() * 7919) % 40_000;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Flat line: the sensor does not move any more.
+
+use super::QartodFlag;
+use super::extremes::Extremes;
+use crate::error::{ParamError, interval, width};
+use crate::{ErrorBound, LossBound};
+
+/// The flat line test of QARTOD: the values of the last so many readings lie within less than `tolerance`.
+///
+/// A window is counted in readings, as in `ioos_qc`: one that covers `n` sampling intervals has `n + 1` readings, and
+/// until it is full the values are good. Missing values count as readings but have no part in the range. At most two
+/// values of 16 bytes per reading of the two windows, and constant cost per reading.
+///
+/// ```
+/// # use edge_filter::{FlatLine, FlatLineState, QartodFlag};
+/// let flat = FlatLine::over_seconds(20, 30, 10_000, 0.1)?; // 3 and 4 readings, sampled every 10 s
+/// let mut state = FlatLineState::default();
+/// let flags = [5.0, 5.0, 5.0, 5.05, 5.2].map(|v| flat.check(&mut state, v).number());
+/// assert_eq!(flags, [1, 1, 3, 4, 1]);
+/// # Ok::<(), edge_filter::ParamError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FlatLine {
+    suspect_intervals: i64,
+    fail_intervals: i64,
+    tolerance: f64,
+}
+
+/// What [`FlatLine`] keeps per sensor.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct FlatLineState {
+    readings: i64,
+    suspect: Extremes,
+    fail: Extremes,
+}
+
+impl FlatLineState {
+    /// Starts again: before a gap, when the clock was set.
+    pub fn restart(&mut self) {
+        self.readings = 0;
+        self.suspect.clear();
+        self.fail.clear();
+    }
+}
+
+impl FlatLine {
+    /// The longest window, in sampling intervals.
+    pub const MAX_INTERVALS: u32 = 65_536;
+
+    /// Windows of `suspect` and `fail` sampling intervals, one reading more than that.
+    ///
+    /// # Errors
+    /// If a window is longer than [`FlatLine::MAX_INTERVALS`], or the tolerance is NaN, infinite or negative.
+    pub fn over_intervals(suspect: u32, fail: u32, tolerance: f64) -> Result<Self, ParamError> {
+        for (param, intervals) in [("suspect", suspect), ("fail", fail)] {
+            if intervals > Self::MAX_INTERVALS {
+                return Err(ParamError::new(param, "65536 sampling intervals at most", intervals));
+            }
+        }
+        let tolerance = width("tolerance", tolerance)?;
+        Ok(FlatLine { suspect_intervals: suspect.into(), fail_intervals: fail.into(), tolerance })
+    }
+
+    /// Windows of so many seconds, of a sensor that is read every `sampling_ms`.
+    ///
+    /// # Errors
+    /// If `sampling_ms` is less than 1, and as [`FlatLine::over_intervals`].
+    pub fn over_seconds(
+        suspect_s: u32,
+        fail_s: u32,
+        sampling_ms: i64,
+        tolerance: f64,
+    ) -> Result<Self, ParamError> {
+        let sampling_ms = interval("sampling_ms", sampling_ms)?;
+        let intervals = |s: u32| u32::try_from(i64::from(s) * 1000 / sampling_ms).unwrap_or(u32::MAX);
+        Self::over_intervals(intervals(suspect_s), intervals(fail_s), tolerance)
+    }
+
+    /// Judges a value.
+    pub fn check(&self, state: &mut FlatLineState, value: f64) -> QartodFlag {
+        let position = state.readings;
+        state.readings = state.readings.saturating_add(1);
+        let mut flat = |window: &mut Extremes, intervals: i64| {
+            window.expire(position - intervals);
+            if value.is_finite() {
+                window.push(position, value);
+            }
+            position >= intervals && window.range().is_some_and(|range| range < self.tolerance)
+        };
+        let suspect = flat(&mut state.suspect, self.suspect_intervals);
+        let fail = flat(&mut state.fail, self.fail_intervals);
+        match (value.is_finite(), fail, suspect) {
+            (false, _, _) => QartodFlag::Missing,
+            (true, true, _) => QartodFlag::Fail,
+            (true, false, true) => QartodFlag::Suspect,
+            (true, false, false) => QartodFlag::Good,
+        }
+    }
+
+    /// Values pass unaltered.
+    #[must_use]
+    pub fn error_bound(&self) -> ErrorBound {
+        ErrorBound::Exact
+    }
+
+    /// Nothing is held.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        LossBound::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_those_of_ioos_qc_with_missing_values_among_them() -> Result<(), ParamError> {
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        let values = [
+            1.0, 2.0, 9.0, 2.0, nan, 50.0, 51.0, inf, -60.0, 5.0, -inf, 7.0, 7.0, -8.0, 7.0, nan, -9.0, 9.0,
+            -9.0,
+        ];
+        // ioos_qc 3.0.0: flat_line_test(values, every 10 s, 20, 30, 5)
+        let expected = [1, 1, 1, 1, 9, 1, 3, 9, 1, 1, 9, 3, 4, 1, 1, 9, 1, 1, 1];
+        let flat = FlatLine::over_seconds(20, 30, 10_000, 5.0)?;
+        let mut state = FlatLineState::default();
+        assert_eq!(values.map(|v| flat.check(&mut state, v).number()), expected);
+        state.restart();
+        assert_eq!(values.map(|v| flat.check(&mut state, v).number()), expected);
+        Ok(())
+    }
+
+    #[test]
+    fn windows_that_cannot_be_kept_are_refused() {
+        assert!(FlatLine::over_intervals(1, 65_537, 0.0).is_err());
+        assert!(FlatLine::over_seconds(u32::MAX, 1, 1, 0.0).is_err());
+        assert!(FlatLine::over_seconds(1, 1, 0, 0.0).is_err());
+        assert!(FlatLine::over_intervals(1, 2, f64::NAN).is_err());
+    }
+}
