@@ -52,7 +52,7 @@ pub fn minmaxlttb(
         return Err(ParamError::new("minmax_ratio", "2 or more", minmax_ratio));
     }
     let candidates = n_out.saturating_mul(minmax_ratio);
-    if candidates % 2 != 0 {
+    if !candidates.is_multiple_of(2) {
         return Err(ParamError::new("minmax_ratio", "even if `n_out` is odd", minmax_ratio));
     }
     downsampled(times, values, n_out, |times, values| {
@@ -69,7 +69,7 @@ pub fn m4(times: &[i64], values: &[f64], n_out: usize) -> Result<Vec<usize>, Par
     multiple_of(4, "4, 8, 12 and so on", n_out)?;
     downsampled(times, values, n_out, |times, values| {
         per_bin(times, values, n_out / 4, 4, |kept, bin, low, high| {
-            kept.extend([bin.start, low.min(high), low.max(high), bin.end - 1]);
+            kept.extend([bin.start, low.min(high), low.max(high), bin.end.saturating_sub(1)]);
         })
     })
 }
@@ -100,7 +100,7 @@ fn per_bin(
         let inside = values.get(bin.clone()).unwrap_or_default();
         match extrema(inside) {
             Some((low, high)) if inside.len() > all => {
-                some(&mut kept, bin.clone(), bin.start + low, bin.start + high)
+                some(&mut kept, bin.clone(), bin.start + low, bin.start + high);
             }
             _ => kept.extend(bin),
         }
@@ -167,7 +167,11 @@ fn at_least_three(n_out: usize) -> Result<(), ParamError> {
 }
 
 fn multiple_of(step: usize, must_be: &'static str, n_out: usize) -> Result<(), ParamError> {
-    if n_out > 0 && n_out % step == 0 { Ok(()) } else { Err(ParamError::new("n_out", must_be, n_out)) }
+    if n_out > 0 && n_out.is_multiple_of(step) {
+        Ok(())
+    } else {
+        Err(ParamError::new("n_out", must_be, n_out))
+    }
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl FlatLine {
     pub fn check(&self, state: &mut FlatLineState, value: f64) -> QartodFlag {
         let position = state.readings;
         state.readings = state.readings.saturating_add(1);
-        let mut flat = |window: &mut Extremes, intervals: i64| {
+        let flat = |window: &mut Extremes, intervals: i64| {
             window.expire(position - intervals);
             if value.is_finite() {
                 window.push(position, value);
