@@ -1,6 +1,7 @@
 //! Counter: increments of a register that wraps and of a meter that is reset.
 
-use crate::{ErrorBound, LossBound, ParamError};
+use crate::error::{ParamError, positive};
+use crate::{ErrorBound, LossBound};
 
 /// How wide a counting register is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +79,7 @@ impl Counter {
     /// # Errors
     /// If the rate is not a finite number above 0.
     pub fn new(width: CounterWidth, max_rate_per_s: f64) -> Result<Self, ParamError> {
-        if !max_rate_per_s.is_finite() || max_rate_per_s <= 0.0 {
-            return Err(ParamError::new("max_rate_per_s", "a finite number above 0", max_rate_per_s));
-        }
-        Ok(Counter { width, max_rate_per_s })
+        Ok(Counter { width, max_rate_per_s: positive("max_rate_per_s", max_rate_per_s)? })
     }
 
     /// Compares a reading at event time `time`, Unix milliseconds, with the last one.
