@@ -1,0 +1,179 @@
+//! Rules over recorded data: what is kept, what that saves and what it costs.
+
+mod account;
+mod distance;
+mod page;
+mod plot;
+mod reader;
+mod suggest;
+mod trace;
+
+use crate::error::Error;
+use account::Account;
+use edge_filter::{Emit, Outcome, Pipeline, Quality, Value};
+use reader::{Reader, Record};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The rules, as edge-filter reads them
+    #[arg(long, value_name = "TOML", required_unless_present = "suggest")]
+    rules: Option<PathBuf>,
+    /// `ts_ms,sensor,value,quality`, or one column per sensor, `ts_ms,<name>:<kind>:<unit>,...`; plain or gzip
+    #[arg(long = "in", value_name = "CSV")]
+    input: PathBuf,
+    /// What is kept, `ts_ms,sensor,value,quality,reason`
+    #[arg(long = "out", value_name = "CSV", required_unless_present = "suggest")]
+    output: Option<PathBuf>,
+    /// Plots and figures in one HTML file
+    #[arg(long, value_name = "HTML")]
+    report: Option<PathBuf>,
+    /// Propose tolerances for each sensor, with their price
+    #[arg(long)]
+    suggest: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
+    if arguments.suggest {
+        print!("{}", suggest::table(&arguments.input)?);
+    }
+    let (Some(rules), Some(output)) = (&arguments.rules, &arguments.output) else { return Ok(()) };
+    let mut lab = Lab::new(rules, output)?;
+    let mut reader = Reader::open(&arguments.input)?;
+    while let Some(record) = reader.next_record()? {
+        lab.take(&record)?;
+    }
+    let accounts = lab.finish()?;
+    for account in &accounts {
+        println!("{}", account.line());
+    }
+    match &arguments.report {
+        None => Ok(()),
+        Some(report) => std::fs::write(report, page::page(&arguments.input, rules, &accounts))
+            .map_err(|error| Error::io(report, "write it", &error)),
+    }
+}
+
+/// A pipeline, the file of what it keeps, and the accounts of the sensors.
+struct Lab {
+    pipeline: Pipeline,
+    output: PathBuf,
+    kept: BufWriter<File>,
+    sensors: HashMap<String, usize>,
+    accounts: Vec<Account>,
+    /// The account of each of the pipeline's numbers.
+    numbers: HashMap<u32, usize>,
+    now: i64,
+}
+
+/// What the pipeline emitted, with the account it belongs to.
+type Emitted = Vec<(u32, Emit<'static>)>;
+
+impl Lab {
+    fn new(rules: &Path, output: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(rules).map_err(|error| Error::io(rules, "read it", &error))?;
+        let pipeline = Pipeline::from_toml(&text)
+            .map_err(|error| Error::Config(format!("{}: {error}", rules.display())))?;
+        let file = File::create(output).map_err(|error| Error::io(output, "write it", &error))?;
+        let mut lab = Lab {
+            pipeline,
+            output: output.to_owned(),
+            kept: BufWriter::new(file),
+            sensors: HashMap::new(),
+            accounts: Vec::new(),
+            numbers: HashMap::new(),
+            now: i64::MIN,
+        };
+        lab.write(format_args!("ts_ms,sensor,value,quality,reason\n"))?;
+        Ok(lab)
+    }
+
+    /// One reading, at the time that it carries: a recording has no other clock. Time never goes back.
+    fn take(&mut self, record: &Record<'_>) -> Result<(), Error> {
+        let index = self.account(record);
+        let Some(account) = self.accounts.get_mut(index) else { return Ok(()) };
+        self.now = self.now.max(record.time);
+        let mut emitted = Emitted::new();
+        if self.pipeline.next_deadline().is_some_and(|deadline| deadline <= self.now) {
+            self.pipeline.tick(self.now, &mut |emit| emitted.push((emit.sensor, emit)));
+        }
+        let reading = edge_filter::Reading {
+            sensor: account.number,
+            time: record.time,
+            value: record.value.clone(),
+            quality: record.quality,
+        };
+        let outcome = self.pipeline.process(reading, self.now, &mut |emit| emitted.push((emit.sensor, emit)));
+        account.took(record, &outcome);
+        let own = match outcome {
+            Outcome::Emit(emit) => Some(emit),
+            Outcome::Held | Outcome::Drop(_) => None,
+        };
+        self.emit(emitted)?;
+        match own {
+            Some(emit) => self.keep(index, &emit),
+            None => Ok(()),
+        }
+    }
+
+    fn account(&mut self, record: &Record<'_>) -> usize {
+        if let Some(index) = self.sensors.get(record.sensor) {
+            return *index;
+        }
+        let number = self.pipeline.intern(record.sensor);
+        let index = self.accounts.len();
+        self.sensors.insert(record.sensor.to_owned(), index);
+        self.numbers.insert(number, index);
+        self.accounts.push(Account::new(record.sensor, record.unit, number, self.pipeline.rule(number)));
+        index
+    }
+
+    fn emit(&mut self, emitted: Emitted) -> Result<(), Error> {
+        for (number, emit) in emitted {
+            if let Some(index) = self.numbers.get(&number).copied() {
+                if let Some(account) = self.accounts.get_mut(index) {
+                    account.released(&emit);
+                }
+                self.keep(index, &emit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, index: usize, emit: &Emit<'_>) -> Result<(), Error> {
+        let Some(account) = self.accounts.get_mut(index) else { return Ok(()) };
+        account.kept(emit);
+        let name =
+            if account.name.contains(',') { format!("\"{}\"", account.name) } else { account.name.clone() };
+        let (value, Quality(quality)) = (text(&emit.value), emit.quality);
+        self.write(format_args!("{},{name},{value},{quality},{}\n", emit.time, emit.reason))
+    }
+
+    fn finish(mut self) -> Result<Vec<Account>, Error> {
+        let mut emitted = Emitted::new();
+        self.pipeline.flush(&mut |emit| emitted.push((emit.sensor, emit)));
+        self.emit(emitted)?;
+        for account in &mut self.accounts {
+            account.finish();
+        }
+        self.kept.flush().map_err(|error| Error::io(&self.output, "write it", &error))?;
+        Ok(self.accounts)
+    }
+
+    fn write(&mut self, line: std::fmt::Arguments<'_>) -> Result<(), Error> {
+        self.kept.write_fmt(line).map_err(|error| Error::io(&self.output, "write it", &error))
+    }
+}
+
+fn text(value: &Value<'_>) -> String {
+    match value {
+        Value::F64(v) => v.to_string(),
+        Value::I64(v) => v.to_string(),
+        Value::U64(v) => v.to_string(),
+        Value::Bool(v) => v.to_string(),
+        Value::Text(v) => v.to_string(),
+    }
+}

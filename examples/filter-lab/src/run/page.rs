@@ -1,0 +1,186 @@
+//! The report: one file, no script to run, nothing from outside; light and dark, wide and narrow.
+
+use super::account::Account;
+use super::{distance::Reading, plot};
+use serde_json::json;
+use std::path::Path;
+
+pub(super) fn page(input: &Path, rules: &Path, accounts: &[Account]) -> String {
+    let readings: u64 = accounts.iter().map(|account| account.readings).sum();
+    let sent: u64 = accounts.iter().map(Account::sent).sum();
+    let broken = accounts.iter().filter(|account| account.holds() == Some(false)).count();
+    let title = format!("Filter lab: {} of {} readings sent", count(sent), count(readings));
+    let verdict = match broken {
+        0 => "<em>Every stated bound holds.</em>".to_owned(),
+        1 => "<em>1 sensor is further off than stated.</em>".to_owned(),
+        n => format!("<em>{n} sensors are further off than stated.</em>"),
+    };
+    let class = if broken == 0 { "ok" } else { "er" };
+    let (style, input, rules) =
+        (include_str!("style.css"), escape(&file_name(input)), escape(&file_name(rules)));
+    let reduction = readings as f64 / sent.max(1) as f64;
+    let mut html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
+         <title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main class=\"{class}\">\n\
+         <h1>{reduction:.1} times fewer readings. {verdict}</h1>\n\
+         <p class=\"lead\">{} readings of {} sensors in {input}, filtered by {rules}: {} are sent.</p>\n",
+        count(readings),
+        accounts.len(),
+        count(sent),
+    );
+    html.push_str(&overview(accounts));
+    for account in accounts {
+        html.push_str(&section(account));
+    }
+    let data = json!({ "readings": readings, "sent": sent, "sensors": accounts.iter().map(data).collect::<Vec<_>>() });
+    // In a script element only `<` could end it early.
+    let data = data.to_string().replace('<', "\\u003c");
+    html.push_str(&format!(
+        "</main>\n<script type=\"application/json\" id=\"report\">{data}</script>\n</body>\n</html>\n"
+    ));
+    html
+}
+
+fn overview(accounts: &[Account]) -> String {
+    let mut table = String::from(
+        "<div class=\"scroll\"><table>\n<tr><th>sensor</th><th class=\"r\">readings</th><th class=\"r\">sent</th>\
+         <th class=\"r\">fewer</th><th class=\"r\">largest error</th><th class=\"r opt\">RMS error</th>\
+         <th class=\"r\">stated</th><th></th></tr>\n",
+    );
+    for account in accounts {
+        let (max, rms) = account
+            .distance
+            .max_and_rms()
+            .map_or(("-".into(), "-".into()), |(max, rms)| (figure(max), figure(rms)));
+        let stated = account.stated().map_or_else(|| "none".into(), figure);
+        let (class, word) = match account.holds() {
+            Some(true) => ("y", "holds"),
+            Some(false) => ("n", "exceeded"),
+            None => ("o", "not stated"),
+        };
+        table.push_str(&format!(
+            "<tr><td>{}{}</td><td class=\"r\">{}</td><td class=\"r\">{}</td><td class=\"r\">{:.1}\u{d7}</td>\
+             <td class=\"r\">{max}</td><td class=\"r opt\">{rms}</td><td class=\"r\">{stated}</td>\
+             <td><span class=\"p {class}\">{word}</span></td></tr>\n",
+            escape(&account.name),
+            unit(account),
+            count(account.readings),
+            count(account.sent()),
+            account.reduction(),
+        ));
+    }
+    table.push_str("</table></div>\n");
+    table
+}
+
+fn section(account: &Account) -> String {
+    let how = match account.distance.reading {
+        Reading::Hold => "each value held until the next",
+        Reading::Line => "a straight line between the values",
+    };
+    let suppressed = account.suppressed();
+    let mut reasons: String = suppressed
+        .iter()
+        .map(|(reason, n)| format!("<li>{} {}</li>", count(*n), escape(&reason.replace('_', " "))))
+        .collect();
+    if suppressed.is_empty() {
+        reasons.push_str("<li>nothing is left out</li>");
+    }
+    let thinned = if account.original.is_thinned() {
+        "<p class=\"note\">The curve is thinned for the drawing (M4): every extreme is there. The figures are of all readings.</p>\n"
+    } else {
+        ""
+    };
+    format!(
+        "<h2>{}{}</h2>\n<p>{} of {} readings are sent, read as {how}. Error stated: {}. A crash can lose {}.</p>\n{}\
+         <ul class=\"legend\"><li><i class=o></i>measured</li><li><i class=k></i>sent</li></ul>\n{thinned}\
+         <ul class=\"facts\">{reasons}</ul>\n",
+        escape(&account.name),
+        unit(account),
+        count(account.sent()),
+        count(account.readings),
+        escape(&account.error_bound.to_string()),
+        escape(&account.loss_bound.to_string()),
+        plot::both(account),
+    )
+}
+
+fn data(account: &Account) -> serde_json::Value {
+    let (max, rms) = account.distance.max_and_rms().unzip();
+    let suppressed: serde_json::Map<String, serde_json::Value> =
+        account.suppressed().into_iter().map(|(reason, n)| (reason.to_owned(), n.into())).collect();
+    json!({
+        "name": account.name, "readings": account.readings, "kept": account.kept, "synthetic": account.synthetic,
+        "max_error": max, "rms_error": rms, "stated": account.stated(), "holds": account.holds(),
+        "suppressed": suppressed,
+    })
+}
+
+fn unit(account: &Account) -> String {
+    if account.unit.is_empty() { String::new() } else { format!(" <small>{}</small>", escape(&account.unit)) }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// Four significant digits.
+pub(super) fn figure(value: f64) -> String {
+    let magnitude = value.abs();
+    if magnitude == 0.0 {
+        "0".into()
+    } else if !(1e-3..1e6).contains(&magnitude) {
+        format!("{value:.3e}")
+    } else {
+        let decimals = (3.0 - magnitude.log10().floor()).clamp(0.0, 6.0) as usize;
+        format!("{value:.decimals$}")
+    }
+}
+
+/// `118 000`, with a narrow space that does not break.
+fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 2);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push('\u{202f}');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Text for HTML and SVG, in elements and in quoted attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            // Not allowed in HTML, not even as a reference.
+            c if c.is_control() && c != '\n' && c != '\t' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_four_digits() {
+        assert_eq!(
+            [0.0, 0.25, 12.3456, 999_999.4, 1e6, 1e-4].map(figure),
+            ["0", "0.2500", "12.35", "999999", "1.000e6", "1.000e-4"]
+        );
+        assert_eq!([0, 999, 1_234_567].map(count), ["0", "999", "1\u{202f}234\u{202f}567"]);
+        assert_eq!(escape("<a b='c'>&\u{0}"), "&lt;a b=&#39;c&#39;&gt;&amp;\u{fffd}");
+    }
+}
