@@ -23,10 +23,11 @@ fn main() -> ExitCode {
         [queue::CHILD, what, dir, messages] => queue::child(what, dir, messages),
         ["bridge"] => bridge::run(),
         [bridge::CHILD, hub, spool] => bridge::child(hub, spool),
-        ["codec"] => codec::run(),
+        ["codec"] => codec::run(None),
+        ["codec", "--data", dir] => codec::run(Some(dir)),
         _ => {
             eprintln!(
-                "usage: edge-benches queue|bridge|codec [--list], or queue with the beginnings of figures' names"
+                "usage: edge-benches queue|bridge|codec [--list], queue with the beginnings of figures' names, or codec --data DIR"
             );
             return ExitCode::from(2);
         }

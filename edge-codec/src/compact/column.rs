@@ -31,6 +31,8 @@ struct Known {
     batches: u32,
     /// 1/256 bits per value that the table's plan took when it paid.
     table_cost: Option<u64>,
+    /// Batches for which the table's plan is not held against one of the column's own.
+    table_checks: u32,
     /// Batches for which the table's plan is not asked.
     table_rests: u32,
 }
@@ -187,7 +189,9 @@ impl Column {
         let per_value = cost / (n as u64).max(1);
         let usual = *self.known.table_cost.get_or_insert(per_value);
         // A plan of its own has to be written, too: about seven bytes.
-        if cost > (usual * n as u64) * 5 / 4 + 56 * 256 && n >= 8 {
+        self.known.table_checks = self.known.table_checks.saturating_sub(1);
+        if cost > (usual * n as u64) * 5 / 4 + 56 * 256 && n >= 8 && self.known.table_checks == 0 {
+            self.known.table_checks = REST;
             let own = search::plan(kind, values, scratch);
             let own_cost = own.size(values, scratch) + 56 * 256;
             if own_cost < cost {

@@ -77,49 +77,39 @@ impl Form {
         ulps.clear();
         match self {
             Form::Decimal { e, by: 0, after: After::Nothing, ulps: false } => decimals(pow10(e), values, out),
-            Form::Decimal { ulps: false, .. } => {
-                out.extend(
-                    values
-                        .iter()
-                        .map_while(|bits| self.integer(f64::from_bits(*bits)).filter(|x| x.1 == 0))
-                        .map(|x| x.0),
-                );
+            Form::Decimal { e, by, after, ulps: correct } => {
+                let scale = pow10(e) * divisor(by);
+                let held = match after {
+                    After::Nothing => corrected(scale, values, |v| v, out, ulps),
+                    After::Digits15 => corrected(scale, values, digits15, out, ulps),
+                    After::Single => corrected(scale, values, |v| f64::from(v as f32), out, ulps),
+                };
+                let exact = correct || ulps.iter().all(|u| *u == 0);
+                if !correct {
+                    ulps.clear();
+                }
+                held && exact
+            }
+            Form::Digits(p) => {
+                let mut last = 0;
+                out.extend(values.iter().map_while(|bits| digits(f64::from_bits(*bits), p, &mut last)));
                 out.len() == values.len()
             }
-            Form::Decimal { .. } => {
-                for bits in values {
-                    let Some((m, ulp)) = self.integer(f64::from_bits(*bits)) else { return false };
-                    out.push(m);
-                    ulps.push(ulp);
-                }
-                true
-            }
             _ => {
-                out.extend(values.iter().map_while(|bits| self.integer(f64::from_bits(*bits))).map(|x| x.0));
+                out.extend(values.iter().map_while(|bits| self.integer(f64::from_bits(*bits))));
                 out.len() == values.len()
             }
         }
     }
 
-    /// The integer nearest to a value, and how many units in the last place are missing.
-    pub(super) fn integer(self, value: f64) -> Option<(i64, i64)> {
-        match self {
-            Form::Decimal { e, by, .. } => {
-                let m = value * (pow10(e) * divisor(by));
-                if m.is_nan() || m.abs() >= INT_MAX {
-                    return None;
-                }
-                let m = round(m) as i64;
-                Some((m, ordinal(value).wrapping_sub(ordinal(self.base(m)))))
-            }
-            Form::Digits(p) => digits(value, p).map(|m| (m, 0)),
-            Form::Bits64 => Some((ordinal(value), 0)),
-            Form::Bits32 => {
-                let bits = (value as f32).to_bits() as i32;
-                let ordinal = i64::from(bits ^ ((bits >> 31) & i32::MAX));
-                (from_ordinal32(ordinal).to_bits() == value.to_bits()).then_some((ordinal, 0))
-            }
+    /// The integer of a value's bits.
+    fn integer(self, value: f64) -> Option<i64> {
+        if self == Form::Bits64 {
+            return Some(ordinal(value));
         }
+        let bits = (value as f32).to_bits() as i32;
+        let ordinal = i64::from(bits ^ ((bits >> 31) & i32::MAX));
+        (from_ordinal32(ordinal).to_bits() == value.to_bits()).then_some(ordinal)
     }
 
     /// The double of an integer, before any correction.
@@ -179,6 +169,27 @@ fn decimals(scale: f64, values: &[u64], out: &mut Vec<i64>) -> bool {
     true
 }
 
+/// The nearest integers of all values, and how far what becomes of them is from the values.
+#[inline(always)]
+fn corrected(
+    scale: f64,
+    values: &[u64],
+    after: impl Fn(f64) -> f64,
+    out: &mut Vec<i64>,
+    ulps: &mut Vec<i64>,
+) -> bool {
+    let mut outside = false;
+    for bits in values {
+        let value = f64::from_bits(*bits);
+        let m = value * scale;
+        let whole = round(m);
+        outside |= m.is_nan() || m.abs() >= INT_MAX;
+        out.push(whole as i64);
+        ulps.push(ordinal(value).wrapping_sub(ordinal(after(whole / scale))));
+    }
+    !outside
+}
+
 /// 15 digits in all, counting those before the point; a leading zero is not one.
 #[inline(always)]
 fn digits15(value: f64) -> f64 {
@@ -190,27 +201,30 @@ fn digits15(value: f64) -> f64 {
 /// Decimal exponent of the first number of [`Form::Digits`].
 const LEAST_EXPONENT: i64 = -20;
 
-/// 0 is 0; then come the `9 × 10^(p-1)` numbers of `p` digits of each decimal exponent, from the least on.
-fn digits(value: f64, p: u8) -> Option<i64> {
+/// 0 is 0; then come the `9 × 10^(p-1)` numbers of `p` digits of each decimal exponent, from the least on. Neighbours
+/// mostly have the exponent of the `last` one.
+fn digits(value: f64, p: u8, last: &mut i64) -> Option<i64> {
     let size = value.abs();
     if value == 0.0 {
         return (value.to_bits() == 0).then_some(0);
     }
     let least = pow10(p.wrapping_sub(1));
-    let mut exponent = exponent10(size)?;
-    for _ in 0..2 {
-        let shift = i64::from(p) - 1 - exponent;
-        let power = pow10(u8::try_from(shift.unsigned_abs()).ok().filter(|s| *s <= 22)?);
-        let m = round(if shift >= 0 { size * power } else { size / power });
-        if m >= least * 10.0 {
-            exponent += 1;
-        } else if m < least {
-            exponent -= 1;
-        } else {
-            let back = if shift >= 0 { m / power } else { m * power };
-            let group = exponent.checked_sub(LEAST_EXPONENT).filter(|g| *g >= 0)?;
-            let number = 1 + group * (least as i64 * 9) + (m as i64 - least as i64);
-            return (back == size).then_some(if value < 0.0 { -number } else { number });
+    for attempt in 0..3 {
+        let shift = i64::from(p) - 1 - *last;
+        let power = POW10.get(shift.unsigned_abs() as usize);
+        let m = power.map(|power| round(if shift >= 0 { size * power } else { size / power }));
+        match (m, power) {
+            (Some(m), Some(power)) if m >= least && m < least * 10.0 => {
+                let back = if shift >= 0 { m / power } else { m * power };
+                let group = last.checked_sub(LEAST_EXPONENT).filter(|g| *g >= 0)?;
+                let number = 1 + group * (least as i64 * 9) + (m as i64 - least as i64);
+                return (back == size).then_some(if value < 0.0 { -number } else { number });
+            }
+            // The guess is at most one too small.
+            (Some(m), _) if attempt > 0 && m >= least * 10.0 => *last += 1,
+            (Some(_), _) if attempt > 0 => *last -= 1,
+            _ if attempt == 0 => *last = exponent10(size)?,
+            _ => return None,
         }
     }
     None
@@ -334,7 +348,7 @@ mod tests {
         let rising = [-1e300, -1.0, -5e-324, -0.0, 0.0, 5e-324, 1.0, 1e300];
         assert!(rising.windows(2).all(|w| ordinal(w[0]) < ordinal(w[1])));
         let rising = [-123.4, -1.0, -0.001, 0.0, 0.000_5, 0.099_99, 0.1, 99.99, 100.1];
-        let numbers: Vec<_> = rising.iter().map(|v| digits(*v, 4).unwrap()).collect();
+        let numbers: Vec<_> = rising.iter().map(|v| digits(*v, 4, &mut 0).unwrap()).collect();
         assert!(numbers.windows(2).all(|w| w[0] < w[1]), "{numbers:?}");
     }
 }

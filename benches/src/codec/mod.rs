@@ -1,0 +1,36 @@
+//! `codec.*`: bytes per reading and speed of the formats on real series, readings of all sensors interleaved in time as a
+//! gateway sees them, beside what people use today.
+//!
+//! Names and units stand in every reading (JSON), in every batch (`self`, CBOR, Protobuf), or in a session table (`table`,
+//! Sparkplug's aliases), whose bytes are counted, spread over a day of a batch each 10 s. No format carries an identity.
+
+mod peers;
+mod sets;
+mod sizes;
+mod speed;
+
+use sets::{BATCHES, SETS};
+
+pub(crate) fn list() -> Vec<String> {
+    let formats = sizes::FORMATS
+        .iter()
+        .flat_map(|format| BATCHES.map(|batch| format!("codec.bytes.{}.b{batch}", format.name)));
+    let alone =
+        ["codec.bytes.compact.fast.table.series.b1000", "codec.bytes.pco.series.b1000"].map(str::to_owned);
+    let speeds = speed::FIGURES
+        .iter()
+        .flat_map(|figure| speed::BATCHES.map(|batch| format!("codec.{figure}.b{batch}")));
+    let sets = || SETS.into_iter().chain(["geomean"]);
+    formats
+        .chain(alone)
+        .chain(speeds)
+        .flat_map(|figure| sets().map(move |set| format!("{figure}.{set}")))
+        .collect()
+}
+
+/// Measures on the sets of a directory, by default on those in the repository.
+pub(crate) fn run(data: Option<&str>) -> Result<(), String> {
+    let sets = sets::load(data)?;
+    sizes::run(&sets)?;
+    speed::run(&sets)
+}

@@ -1,0 +1,178 @@
+//! `codec.bytes.*`.
+
+use std::io::Write;
+
+use edge_codec::compact::{self, Level};
+use edge_codec::protobuf::{self, columns};
+use edge_codec::{Batch, DecodeError, Limits, Reading, Value, cbor, json, sparkplug};
+
+use super::peers;
+use super::sets::{BATCHES, BATCHES_PER_DAY, Set};
+use crate::measure::{Figure, geomean};
+
+/// A format: how many bytes a set's batches take together.
+pub(super) struct Format {
+    pub(super) name: &'static str,
+    bytes: fn(&Set, &[&[Reading<'static>]]) -> Result<usize, String>,
+}
+
+/// Encodes batch after batch with one encoder, decodes each again and compares bit for bit.
+macro_rules! encode_all {
+    ($set:expr, $batches:expr, $encoder:expr, $decode:expr) => {{
+        let mut encoder = $encoder;
+        let mut bytes = 0;
+        for rows in $batches {
+            for row in rows.iter() {
+                encoder.push(row).map_err(text)?;
+            }
+            let batch = encoder.finish_under(usize::MAX).map_err(text)?;
+            check($set, rows, $decode(&batch, &Limits::default()))?;
+            bytes += batch.len();
+        }
+        Ok(bytes)
+    }};
+}
+
+/// The first is what the others are compared with.
+pub(super) const FORMATS: [Format; 11] = [
+    Format {
+        name: "json",
+        bytes: |set, batches| encode_all!(set, batches, json::Encoder::new(&set.sensors), json::decode),
+    },
+    Format { name: "json_zstd3", bytes: json_zstd3 },
+    Format {
+        name: "cbor",
+        bytes: |set, batches| encode_all!(set, batches, cbor::Encoder::new(&set.sensors), cbor::decode),
+    },
+    Format {
+        name: "protobuf",
+        bytes: |set, batches| {
+            encode_all!(set, batches, protobuf::Encoder::new(&set.sensors), protobuf::decode)
+        },
+    },
+    Format {
+        name: "columns",
+        bytes: |set, batches| encode_all!(set, batches, columns::Encoder::new(&set.sensors), columns::decode),
+    },
+    Format { name: "sparkplug_gzip6", bytes: sparkplug_gzip6 },
+    Format { name: "pco", bytes: pco },
+    Format { name: "compact.fast.table", bytes: |set, batches| with_table(set, batches, Level::Fast) },
+    Format { name: "compact.small.table", bytes: |set, batches| with_table(set, batches, Level::Small) },
+    Format { name: "compact.fast.self", bytes: |set, batches| with_names(set, batches, Level::Fast) },
+    Format { name: "compact.small.self", bytes: |set, batches| with_names(set, batches, Level::Small) },
+];
+
+pub(super) fn run(sets: &[Set]) -> Result<(), String> {
+    for size in BATCHES {
+        let mut json: Vec<f64> = Vec::new();
+        for format in &FORMATS {
+            let mut values = Vec::new();
+            for set in sets {
+                let batches = set.batches(size);
+                values.push((format.bytes)(set, &batches)? as f64 / (batches.len() * size).max(1) as f64);
+            }
+            if json.is_empty() {
+                json.clone_from(&values);
+            }
+            print(&format!("codec.bytes.{}.b{size}", format.name), sets, &values, "json", &json);
+        }
+    }
+    series(sets)
+}
+
+/// One sensor per batch, where pco is at its best.
+fn series(sets: &[Set]) -> Result<(), String> {
+    const SIZE: usize = 1_000;
+    let (mut ours, mut pcos) = (Vec::new(), Vec::new());
+    for set in sets {
+        // A set of a few hundred rows has no batch of a thousand of one sensor: what there is, then.
+        let size = (1..=SIZE).rev().find(|size| !set.series(*size).is_empty()).unwrap_or(1);
+        let batches = set.series(size);
+        let batches: Vec<&[Reading<'static>]> = batches.iter().map(Vec::as_slice).collect();
+        let readings = (batches.len() * size) as f64;
+        ours.push(with_table(set, &batches, Level::Fast)? as f64 / readings);
+        pcos.push(pco(set, &batches)? as f64 / readings);
+    }
+    print("codec.bytes.pco.series.b1000", sets, &pcos, "pco", &pcos);
+    print("codec.bytes.compact.fast.table.series.b1000", sets, &ours, "pco", &pcos);
+    Ok(())
+}
+
+fn print(figure: &str, sets: &[Set], values: &[f64], baseline: &str, with: &[f64]) {
+    let line = |set: &str, value: f64, with: f64| Figure {
+        figure: format!("{figure}.{set}"),
+        value,
+        unit: "B/reading",
+        baseline: baseline.to_owned(),
+        ratio: Some(value / with),
+        runs: 1,
+    };
+    sets.iter().zip(values).zip(with).for_each(|((set, value), with)| line(set.name, *value, *with).print());
+    line("geomean", geomean(values), geomean(with)).print();
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn with_table(set: &Set, batches: &[&[Reading<'static>]], level: Level) -> Result<usize, String> {
+    let encoder = compact::Encoder::new(level).table(set.table.clone());
+    let bytes: Result<usize, String> =
+        encode_all!(set, batches, encoder, |batch, limits| set.table.decode_batch(batch, limits));
+    let announced = set.table.bytes().len() as f64 * batches.len() as f64 / BATCHES_PER_DAY;
+    Ok(bytes? + announced.round() as usize)
+}
+
+fn with_names(set: &Set, batches: &[&[Reading<'static>]], level: Level) -> Result<usize, String> {
+    encode_all!(set, batches, compact::Encoder::new(level).sensors(&set.sensors), compact::decode)
+}
+
+/// JSON names sensors instead of numbering them, so names are compared, not numbers.
+fn check(set: &Set, rows: &[Reading<'_>], decoded: Result<Batch<'_>, DecodeError>) -> Result<(), String> {
+    let decoded = decoded.map_err(text)?;
+    let names = decoded.sensors().clone();
+    let all = decoded.len() == rows.len();
+    let same = decoded.zip(rows).all(|(a, b)| {
+        a.is_ok_and(|a| {
+            let name = names.get(a.sensor).map(|sensor| &sensor.name);
+            let original = set.sensors.get(b.sensor).map(|sensor| &sensor.name);
+            name == original && (a.time, a.quality) == (b.time, b.quality) && a.value.same(&b.value)
+        })
+    });
+    if all && same { Ok(()) } else { Err(format!("a batch of {} did not come back bit for bit", set.name)) }
+}
+
+fn json_zstd3(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+    let mut bytes = 0;
+    for rows in batches {
+        let plain = serde_json::to_vec(&peers::rows(rows, &set.sensors)).map_err(text)?;
+        bytes += zstd::bulk::compress(&plain, 3).map_err(text)?.len();
+    }
+    Ok(bytes)
+}
+
+fn sparkplug_gzip6(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+    let mut bytes = 0;
+    for rows in batches {
+        let mut encoder = sparkplug::Encoder::new(&set.sensors).aliases();
+        rows.iter().try_for_each(|row| encoder.push(row)).map_err(text)?;
+        let plain = encoder.finish_under(usize::MAX).map_err(text)?;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+        gzip.write_all(&plain).map_err(text)?;
+        bytes += gzip.finish().map_err(text)?.len();
+    }
+    Ok(bytes)
+}
+
+fn pco(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+    let mut encoder = compact::Encoder::new(Level::Fast);
+    let mut bytes = 0;
+    for rows in batches {
+        for row in rows.iter() {
+            encoder.push(&Reading { value: Value::Null, ..row.clone() }).map_err(text)?;
+        }
+        let times = encoder.finish_under(usize::MAX).map_err(text)?.len();
+        bytes += times + peers::pco_len(rows, &set.sensors)?;
+    }
+    Ok(bytes)
+}

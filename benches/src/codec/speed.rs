@@ -1,0 +1,143 @@
+//! `codec.encode.*` and `codec.decode.*`: readings per second beside serde_json, from readings in memory to bytes and back
+//! to readings that are looked at one by one.
+
+use std::cell::RefCell;
+
+use edge_codec::compact::{self, Level};
+use edge_codec::{Batch, Limits, Reading, Value, cbor};
+
+use super::peers::{self, OwnedRow};
+use super::sets::Set;
+use crate::measure::{Candidate, Figure, geomean, interleaved};
+
+pub(super) const BATCHES: [usize; 2] = [100, 1_000];
+/// In the order in which they are measured; the first of each half is the baseline.
+pub(super) const FIGURES: [&str; 9] = [
+    "encode.serde_json",
+    "encode.compact.fast",
+    "encode.compact.fast.cold",
+    "encode.ciborium",
+    "encode.cbor",
+    "decode.serde_json",
+    "decode.compact.fast",
+    "decode.ciborium",
+    "decode.cbor",
+];
+/// Of these figures the encoders come first.
+const ENCODERS: usize = 5;
+const READINGS: usize = 10_000;
+const ROUNDS: usize = 15;
+
+pub(super) fn run(sets: &[Set]) -> Result<(), String> {
+    for size in BATCHES {
+        let mut rates: Vec<Vec<f64>> = vec![Vec::new(); FIGURES.len()];
+        for set in sets {
+            let mut batches = set.batches(size);
+            batches.truncate(READINGS / size);
+            let readings = (batches.len() * size) as f64;
+            for (rates, time) in rates.iter_mut().zip(measure(set, &batches)?) {
+                rates.push(readings / time.as_secs_f64());
+            }
+        }
+        for (nth, (figure, values)) in FIGURES.iter().zip(&rates).enumerate() {
+            let base = rates.get(if nth < ENCODERS { 0 } else { ENCODERS }).cloned().unwrap_or_default();
+            print(&format!("codec.{figure}.b{size}"), sets, values, &base);
+        }
+    }
+    Ok(())
+}
+
+fn print(figure: &str, sets: &[Set], values: &[f64], base: &[f64]) {
+    let line = |set: &str, value: f64, base: f64| Figure {
+        figure: format!("{figure}.{set}"),
+        value,
+        unit: "readings/s",
+        baseline: "serde_json".to_owned(),
+        ratio: Some(value / base),
+        runs: ROUNDS,
+    };
+    sets.iter().zip(values).zip(base).for_each(|((set, value), base)| line(set.name, *value, *base).print());
+    line("geomean", geomean(values), geomean(base)).print();
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<std::time::Duration>, String> {
+    let rows: Vec<_> = batches.iter().map(|b| peers::rows(b, &set.sensors)).collect();
+    let json: Vec<Vec<u8>> = rows.iter().map(serde_json::to_vec).collect::<Result<_, _>>().map_err(text)?;
+    let compact = RefCell::new(compact::Encoder::new(Level::Fast).table(set.table.clone()));
+    let compact_batches = encode(batches, |rows| finish(&mut compact.borrow_mut(), rows))?;
+    let cbor_batches = encode(batches, |rows| cbor_batch(set, rows))?;
+    let ciborium_batches: Vec<Vec<u8>> = rows.iter().map(|r| ciborium_bytes(r)).collect::<Result<_, _>>()?;
+    let limits = Limits::default();
+    let mut candidates: Vec<Candidate<'_>> = vec![
+        candidate("encode.serde_json", || each(&rows, |r| serde_json::to_vec(r).map_err(text))),
+        candidate("encode.compact.fast", || each(batches, |r| finish(&mut compact.borrow_mut(), r))),
+        candidate("encode.compact.fast.cold", || {
+            each(batches, |r| finish(&mut compact::Encoder::new(Level::Fast), r))
+        }),
+        candidate("encode.ciborium", || each(&rows, |r| ciborium_bytes(r))),
+        candidate("encode.cbor", || each(batches, |r| cbor_batch(set, r))),
+        candidate("decode.serde_json", || {
+            each(&json, |b| serde_json::from_slice::<Vec<OwnedRow>>(b).map_err(text))
+        }),
+        candidate("decode.compact.fast", || {
+            each(&compact_batches, |b| look(set.table.decode_batch(b, &limits).map_err(text)?))
+        }),
+        candidate("decode.ciborium", || {
+            each(&ciborium_batches, |b| ciborium::from_reader::<Vec<OwnedRow>, _>(b.as_slice()).map_err(text))
+        }),
+        candidate("decode.cbor", || each(&cbor_batches, |b| look(cbor::decode(b, &limits).map_err(text)?))),
+    ];
+    interleaved(&mut candidates, 2, ROUNDS)
+}
+
+fn candidate<'a>(name: &'a str, run: impl FnMut() -> Result<(), String> + 'a) -> Candidate<'a> {
+    Candidate { name, run: Box::new(run) }
+}
+
+fn each<T, R>(items: &[T], mut run: impl FnMut(&T) -> Result<R, String>) -> Result<(), String> {
+    items.iter().try_for_each(|item| run(item).map(|result| drop(std::hint::black_box(result))))
+}
+
+fn encode(
+    batches: &[&[Reading<'static>]],
+    run: impl Fn(&&[Reading<'static>]) -> Result<bytes::Bytes, String>,
+) -> Result<Vec<bytes::Bytes>, String> {
+    batches.iter().map(run).collect()
+}
+
+fn finish(encoder: &mut compact::Encoder, rows: &[Reading<'_>]) -> Result<bytes::Bytes, String> {
+    rows.iter().try_for_each(|row| encoder.push(row)).map_err(text)?;
+    encoder.finish_under(usize::MAX).map_err(text)
+}
+
+fn cbor_batch(set: &Set, rows: &[Reading<'_>]) -> Result<bytes::Bytes, String> {
+    let mut encoder = cbor::Encoder::new(&set.sensors);
+    rows.iter().try_for_each(|row| encoder.push(row)).map_err(text)?;
+    encoder.finish_under(usize::MAX).map_err(text)
+}
+
+fn ciborium_bytes(rows: &[peers::Row<'_>]) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    ciborium::into_writer(rows, &mut out).map_err(text)?;
+    Ok(out)
+}
+
+/// Reads every reading, as a consumer would.
+fn look(batch: Batch<'_>) -> Result<u64, String> {
+    let mut sum = 0_u64;
+    for reading in batch {
+        let reading = reading.map_err(text)?;
+        let value = match reading.value {
+            Value::F64(v) => v.to_bits(),
+            Value::I64(v) => v as u64,
+            Value::Bool(v) => v.into(),
+            _ => 0,
+        };
+        sum = sum.wrapping_add(value ^ reading.time as u64 ^ u64::from(reading.quality));
+    }
+    Ok(sum)
+}
