@@ -97,7 +97,7 @@ impl Column {
 
     /// The reading at `at`.
     pub(super) fn reading(&self, at: usize, texts: &[Box<[u8]>]) -> Option<Reading<'static>> {
-        let value = super::encode::value(*self.kinds.get(at)?, *self.values.get(at)?, texts);
+        let value = super::texts::value(*self.kinds.get(at)?, *self.values.get(at)?, texts);
         Some(Reading {
             sensor: self.sensor,
             time: *self.times.get(at)?,

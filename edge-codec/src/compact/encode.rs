@@ -5,11 +5,11 @@
 use super::column::Column;
 use super::message::{self, Draft, Memory};
 use super::table::Table;
+use super::texts::Texts;
 use crate::limits::{MAX_READINGS, MAX_SENSORS};
 use crate::seqs::Runs;
 use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors, Value};
 use bytes::Bytes;
-use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -65,25 +65,6 @@ pub struct Encoder<S = SensorTable<'static>> {
 
 /// Position of a column whose sensor the table lacks.
 const NOWHERE: u32 = u32::MAX;
-
-/// Texts of waiting readings, each once.
-#[derive(Clone, Debug, Default)]
-struct Texts {
-    list: Vec<Box<[u8]>>,
-    numbers: HashMap<Box<[u8]>, u32>,
-}
-
-impl Texts {
-    fn number(&mut self, text: &[u8]) -> u32 {
-        if let Some(number) = self.numbers.get(text) {
-            return *number;
-        }
-        let number = self.list.len() as u32;
-        self.list.push(text.into());
-        self.numbers.insert(text.into(), number);
-        number
-    }
-}
 
 impl Encoder {
     /// An empty encoder whose batches name sensors by their numbers.
@@ -430,20 +411,5 @@ impl<S: Sensors> Encoder<S> {
         if let Some(id) = &mut self.header.id {
             id.first_seq = id.first_seq.saturating_add(span);
         }
-    }
-}
-
-/// The value of a column's number.
-pub(super) fn value(kind: super::plan::Kind, bits: u64, texts: &[Box<[u8]>]) -> Value<'static> {
-    use super::plan::Kind;
-    let text = || texts.get(bits as usize).cloned().unwrap_or_default();
-    match kind {
-        Kind::F64 => Value::F64(f64::from_bits(bits)),
-        Kind::I64 => Value::I64(bits as i64),
-        Kind::U64 => Value::U64(bits),
-        Kind::Bool => Value::Bool(bits != 0),
-        Kind::Text => Value::Text(Cow::Owned(String::from_utf8_lossy(&text()).into_owned())),
-        Kind::Bytes => Value::Bytes(Cow::Owned(text().into_vec())),
-        Kind::Null | Kind::Mixed => Value::Null,
     }
 }

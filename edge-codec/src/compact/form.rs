@@ -5,6 +5,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use super::ans::Script;
+use super::bits::BitReader;
+
 /// Powers of ten that a double holds exactly.
 const POW10: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
@@ -143,6 +146,39 @@ impl Form {
             }
             _ => values.iter_mut().for_each(|v| *v = self.base(*v as i64).to_bits()),
         }
+    }
+
+    /// Writes the form's name and parameters.
+    pub(super) fn describe(self, script: &mut Script) {
+        match self {
+            Form::Decimal { e, by, after, ulps } => {
+                script.bits(0, 2);
+                script.bits(e.into(), 4);
+                script.bits(by.into(), 2);
+                script.bits(after as u64, 2);
+                script.flag(ulps);
+            }
+            Form::Digits(p) => {
+                script.bits(1, 2);
+                script.bits(p.into(), 4);
+            }
+            Form::Bits64 => script.bits(2, 2),
+            Form::Bits32 => script.bits(3, 2),
+        }
+    }
+
+    /// What [`describe`](Self::describe) wrote.
+    pub(super) fn read(bits: &mut BitReader<'_>) -> Option<Form> {
+        Some(match bits.bits(2) {
+            0 => {
+                let (e, by) = (bits.bits(4) as u8, bits.bits(2) as u8);
+                let after = *[After::Nothing, After::Digits15, After::Single].get(bits.bits(2) as usize)?;
+                Form::Decimal { e, by, after, ulps: bits.bits(1) == 1 }
+            }
+            1 => Some(bits.bits(4) as u8).filter(|p| *p > 0).map(Form::Digits)?,
+            2 => Form::Bits64,
+            _ => Form::Bits32,
+        })
     }
 }
 

@@ -52,6 +52,7 @@ mod rows;
 mod search;
 mod small;
 mod table;
+mod texts;
 mod token;
 mod wrong;
 

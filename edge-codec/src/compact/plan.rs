@@ -4,7 +4,7 @@
 
 use super::ans::{Decoder, Script};
 use super::bits::{BitReader, unzigzag, zigzag};
-use super::form::{After, Form, from_ordinal, ordinal};
+use super::form::{Form, from_ordinal, ordinal};
 use super::token::Coder;
 
 /// What the values are.
@@ -91,7 +91,7 @@ impl Plan {
     pub(super) fn describe(&self, script: &mut Script) {
         script.bits(self.kind as u64, 3);
         if self.kind == Kind::F64 {
-            describe_form(self.form, script);
+            self.form.describe(script);
         }
         match &self.pre {
             Pre::Nothing => script.bits(0, 2),
@@ -171,7 +171,7 @@ impl Plan {
         coder: impl Fn(&mut Decoder<'a>) -> Option<Coder>,
     ) -> Option<Self> {
         let bits = &mut decoder.bits;
-        let form = if kind == Kind::F64 { read_form(bits)? } else { Form::Bits64 };
+        let form = if kind == Kind::F64 { Form::read(bits)? } else { Form::Bits64 };
         let pre = match bits.bits(2) {
             0 => Pre::Nothing,
             1 => Pre::Affine { first: unzigzag(bits.raw()), step: bits.raw() as i64 },
@@ -372,37 +372,6 @@ pub(super) fn residuals_of(order: Order, center: i64, integers: &[i64], out: &mu
             }
         }
     }
-}
-
-fn describe_form(form: Form, script: &mut Script) {
-    match form {
-        Form::Decimal { e, by, after, ulps } => {
-            script.bits(0, 2);
-            script.bits(e.into(), 4);
-            script.bits(by.into(), 2);
-            script.bits(after as u64, 2);
-            script.flag(ulps);
-        }
-        Form::Digits(p) => {
-            script.bits(1, 2);
-            script.bits(p.into(), 4);
-        }
-        Form::Bits64 => script.bits(2, 2),
-        Form::Bits32 => script.bits(3, 2),
-    }
-}
-
-fn read_form(bits: &mut BitReader<'_>) -> Option<Form> {
-    Some(match bits.bits(2) {
-        0 => {
-            let (e, by) = (bits.bits(4) as u8, bits.bits(2) as u8);
-            let after = *[After::Nothing, After::Digits15, After::Single].get(bits.bits(2) as usize)?;
-            Form::Decimal { e, by, after, ulps: bits.bits(1) == 1 }
-        }
-        1 => Some(bits.bits(4) as u8).filter(|p| *p > 0).map(Form::Digits)?,
-        2 => Form::Bits64,
-        _ => Form::Bits32,
-    })
 }
 
 /// Differences of neighbours, less 1.

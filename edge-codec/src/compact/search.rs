@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::bits::{bit_len, zigzag};
+use super::clock::gcd;
 use super::form::{After, DIVISORS, Form};
 use super::plan::{Kind, Order, Plan, Pre, Scratch, TABLE_MAX, residuals_of};
 use super::token::{Coder, SHAPES, split};
@@ -191,13 +192,6 @@ fn values_of(integers: &[i64], step: u64) -> Option<Vec<i64>> {
         before = (*x, index);
     }
     (listed + indexed < plain).then_some(sorted)
-}
-
-fn gcd(mut a: u64, mut b: u64) -> u64 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 /// The prediction with the smallest residuals, and a center.
