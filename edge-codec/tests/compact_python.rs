@@ -102,7 +102,7 @@ fn python_reads_all_real_series_bit_for_bit() {
         let set = load(name);
         let (sample, rest) = set.parts();
         let session = Arc::new(Table::learn(1, &set.sensors, sample));
-        for (size, most) in [(1000, 20), (100, 30), (10, 40), (1, 40)] {
+        for (size, most) in [(1000, 8), (100, 10), (10, 12), (1, 12)] {
             let most = cases(most * 10) as usize / 10 + 1;
             let step = (rest.len() / size / most).max(1);
             for form in [Some(&*session), None] {
