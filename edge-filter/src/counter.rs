@@ -50,7 +50,7 @@ pub enum Count {
 ///
 /// A reading below the last one is a wrap if the increment modulo the register's width, over the time since then, is at
 /// most `max_rate_per_s`; otherwise it is a reset. Exact over 64 bits. Without time between the two readings no rate can
-/// bear out a wrap: a reset. 24 bytes per sensor.
+/// bear out a wrap: a reset. 32 bytes per sensor.
 ///
 /// ```
 /// # use edge_filter::{Count, Counter, CounterState, CounterWidth};
@@ -71,6 +71,31 @@ pub struct Counter {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct CounterState {
     last: Option<(u64, i64)>,
+    total: u64,
+}
+
+impl CounterState {
+    /// What was counted since the first reading, over wraps and resets; stays at the largest number rather than wrap.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+}
+
+impl CounterWidth {
+    /// The register of so many bits.
+    ///
+    /// # Errors
+    /// If it is not 16, 32, 53 or 64.
+    pub fn of_bits(bits: u32) -> Result<Self, ParamError> {
+        match bits {
+            16 => Ok(CounterWidth::Bits16),
+            32 => Ok(CounterWidth::Bits32),
+            53 => Ok(CounterWidth::Bits53),
+            64 => Ok(CounterWidth::Bits64),
+            _ => Err(ParamError::new("width_bits", "16, 32, 53 or 64", bits)),
+        }
+    }
 }
 
 impl Counter {
@@ -91,12 +116,14 @@ impl Counter {
             return Count::First;
         };
         if let Some(increment) = reading.checked_sub(last) {
+            state.total = state.total.saturating_add(increment);
             return Count::Increment(increment);
         }
         // The register counts modulo max + 1, which u64 does by itself at the full width.
         let wrapped = reading.wrapping_sub(last) & self.width.max();
         let seconds = time.saturating_sub(last_time) as f64 / 1000.0;
         if seconds > 0.0 && wrapped as f64 / seconds <= self.max_rate_per_s {
+            state.total = state.total.saturating_add(wrapped);
             Count::Wrapped(wrapped)
         } else {
             Count::Reset
@@ -163,7 +190,7 @@ mod tests {
                 Count::First => {}
                 other => assert_eq!(other, Count::First, "second {second}"),
             }
-            assert_eq!(summed, counted);
+            assert_eq!((summed, state.total()), (counted, counted));
             counted += 1 + (second.unsigned_abs() * 7919) % 40_000;
         }
         Ok(())

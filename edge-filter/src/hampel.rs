@@ -92,6 +92,13 @@ impl Hampel {
         Ok(self)
     }
 
+    /// The same with the judged value at the end of its window.
+    #[must_use]
+    pub(crate) fn causal(mut self) -> Self {
+        self.alignment = Alignment::Causal;
+        self
+    }
+
     /// By how many readings a verdict is late.
     #[must_use]
     pub fn delay(&self) -> usize {

@@ -98,6 +98,8 @@ reasons! {
         Flush = "flush",
         /// The unit of the sensor changed.
         UnitChanged = "unit_changed",
+        /// The counter started again; what it counted in between is unknown.
+        CounterReset = "counter_reset",
         /// A repeat while the sensor says nothing (synthetic).
         Heartbeat = "heartbeat",
         /// Nothing was emitted for `max_interval_ms`.
@@ -140,5 +142,15 @@ reasons! {
         Future = "future",
         /// Outside the range, and the range stage is told to drop such readings.
         OutOfRange = "out_of_range",
+        /// Changed faster than it can, and the stage is told to drop such readings; so with the next four.
+        RateOfChange = "rate_of_change",
+        /// The sensor does not move any more.
+        FlatLine = "flat_line",
+        /// The sensor moves less than the process does.
+        Attenuated = "attenuated",
+        /// Far from the median of the readings before it.
+        Outlier = "outlier",
+        /// Too far from the last accepted value.
+        Jump = "jump",
     }
 }

@@ -90,6 +90,10 @@ pub enum QualityScheme {
     /// codes with bit 31 set (as Ignition sends them) are bad, every other number is unknown and bad. A metric
     /// without the property is good: pass 192.
     Sparkplug,
+    /// Ignition 8: the two top bits are the severity (its own "error", 11, is bad), the low 16 the code; 500 (stale)
+    /// is the last usable value, and a plain OPC DA code (192..=255 good, 64..=127 uncertain, 0..=63 bad) is taken
+    /// as such. Every other number is unknown and bad.
+    Ignition,
 }
 
 impl QualityScheme {
@@ -102,6 +106,18 @@ impl QualityScheme {
                 192..=255 => Some(Quality::GOOD),
                 500 => Some(Quality::UNCERTAIN_LAST_USABLE),
                 0 | 0x8000_0000.. => Some(Quality::BAD),
+                _ => None,
+            },
+            QualityScheme::Ignition => match (raw >> 30, raw & 0xFFFF) {
+                (_, 500) => Some(Quality::UNCERTAIN_LAST_USABLE),
+                (2 | 3, _) => Some(Quality::BAD),
+                (1, _) => Some(Quality::UNCERTAIN),
+                (0, _) => match raw {
+                    192..=255 => Some(Quality::GOOD),
+                    64..=127 => Some(Quality::UNCERTAIN),
+                    0..=63 => Some(Quality::BAD),
+                    _ => None,
+                },
                 _ => None,
             },
         }
@@ -125,6 +141,25 @@ mod tests {
         ] {
             let q = Quality(code);
             assert_eq!((q.is_good(), q.is_uncertain(), q.is_bad()), (good, uncertain, bad), "{q}");
+        }
+    }
+
+    #[test]
+    fn ignition_numbers_are_mapped_row_by_row() {
+        for (raw, mapped) in [
+            (192, Some(Quality::GOOD)),
+            (255, Some(Quality::GOOD)),
+            (64, Some(Quality::UNCERTAIN)),
+            (0, Some(Quality::BAD)),
+            (128, None),
+            (256, None),
+            (500, Some(Quality::UNCERTAIN_LAST_USABLE)),
+            (0x8000_0000 | 500, Some(Quality::UNCERTAIN_LAST_USABLE)),
+            (0x8000_0000 | 515, Some(Quality::BAD)),
+            (0x4000_0000 | 256, Some(Quality::UNCERTAIN)),
+            (0xC000_0000 | 768, Some(Quality::BAD)),
+        ] {
+            assert_eq!(QualityScheme::Ignition.to_opc_ua(raw), mapped, "{raw}");
         }
     }
 

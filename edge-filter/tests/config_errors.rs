@@ -53,11 +53,11 @@ fn parameters_are_refused_with_rule_stage_key_and_line() {
         ),
         (
             "{ stale = { timeout_ms = 5 } },\n  { deadband = { absolute = 1 } }",
-            "line 9: rule 2: stages 2: deadband: stages run in the order time_guard, gross_range, one of on_change, deadband",
+            "line 9: rule 2: stages 2: deadband: stages run in the order time_guard, gross_range, rate_of_change, flat_line",
         ),
         (
             "{ stale = { timeout_ms = 5 } },\n  { stale = { timeout_ms = 5 } }",
-            "line 9: rule 2: stages 2: stale: stages run in the order time_guard, gross_range, one of on_change, deadband",
+            "line 9: rule 2: stages 2: stale: stages run in the order time_guard, gross_range, rate_of_change, flat_line",
         ),
     ] {
         let found = stage(found);

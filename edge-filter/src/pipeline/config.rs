@@ -22,6 +22,20 @@
 //!   { stale = { timeout_ms = 30000, heartbeat_ms = 10000 } },
 //! ]
 //!
+//! [[rule]]                        # the other judging stages, in this order, and the altering ones
+//! match = "pump/#"
+//! stages = [
+//!   { rate_of_change = { suspect_per_s = 0.5, fail_per_s = 2.0, action = "drop" } },
+//!   { flat_line = { suspect_s = 600, fail_s = 3600, sampling_ms = 10000, tolerance = 0.01 } },
+//!   { attenuated_signal = { check = "std", suspect = 0.1, period_ms = 3600000, min_obs = 30 } },
+//!   { hampel = { window = 9, n_sigma = 3.0 } },                  # of the readings before it
+//!   { jump_reject = { max_step = 20.0, accept_after = 3, action = "drop" } },
+//!   { scale = { factor = 0.1, offset = -40.0 } },                # or raw = [4, 20], unit = [0, 100]
+//! ]
+//! [[rule]]
+//! match = "energy/#"
+//! stages = [ { counter = { width_bits = 32, max_rate_per_s = 1000 } } ]    # the total over wraps and resets
+//!
 //! [[rule]]                        # the other reducing stages; a rule has at most one
 //! match = "flow/#"
 //! stages = [ { swinging_door = { deviation = 0.2, max_interval_ms = 600000 } } ]
@@ -52,6 +66,10 @@
 //! ```
 
 pub use super::alarm_config::{AlarmConfig, LimitConfig};
+pub use super::judge_config::{
+    AttenuatedSignalConfig, CounterConfig, FlatLineConfig, HampelConfig, JumpRejectConfig,
+    RateOfChangeConfig, ScaleConfig,
+};
 use crate::{Aggregate, OutOfOrder, OverLimit, Pick, QualityScheme, RangeAction, Trigger};
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +153,20 @@ pub enum StageConfig {
     TimeGuard(TimeGuardConfig),
     /// See [`Range`](crate::Range).
     GrossRange(GrossRangeConfig),
+    /// See [`RateOfChange`](crate::RateOfChange).
+    RateOfChange(RateOfChangeConfig),
+    /// See [`FlatLine`](crate::FlatLine).
+    FlatLine(FlatLineConfig),
+    /// See [`AttenuatedSignal`](crate::AttenuatedSignal).
+    AttenuatedSignal(AttenuatedSignalConfig),
+    /// See [`Hampel`](crate::Hampel).
+    Hampel(HampelConfig),
+    /// See [`JumpReject`](crate::JumpReject).
+    JumpReject(JumpRejectConfig),
+    /// See [`Counter`](crate::Counter).
+    Counter(CounterConfig),
+    /// See [`Scale`](crate::Scale).
+    Scale(ScaleConfig),
     /// See [`OnChange`](crate::OnChange).
     OnChange(OnChangeConfig),
     /// See [`Deadband`](crate::Deadband).

@@ -104,8 +104,9 @@ impl<'c> Assembly<'c> {
     }
 }
 
-const ORDER: &str = "stages run in the order time_guard, gross_range, one of on_change, deadband, swinging_door, \
-                     segment_hold, window, sample and dedup, stale: list each at most once, so";
+const ORDER: &str = "stages run in the order time_guard, gross_range, rate_of_change, flat_line, attenuated_signal, \
+                     hampel, jump_reject, counter, scale, one of on_change, deadband, swinging_door, segment_hold, \
+                     window, sample and dedup, stale: list each at most once, so";
 
 impl From<&Defaults> for TimeGuardConfig {
     fn from(d: &Defaults) -> Self {
@@ -149,6 +150,13 @@ fn add_stage(
     let stage = match stage {
         StageConfig::TimeGuard(c) => guard(base, c).map(|g| rule.time_guard(g)),
         StageConfig::GrossRange(c) => gross_range(c).map(|r| rule.range(r)),
+        StageConfig::RateOfChange(c) => c.build().map(|stage| rule.rate_of_change(stage, c.action)),
+        StageConfig::FlatLine(c) => c.build().map(|stage| rule.flat_line(stage, c.action)),
+        StageConfig::AttenuatedSignal(c) => c.build().map(|stage| rule.attenuated_signal(stage, c.action)),
+        StageConfig::Hampel(c) => c.build().map(|stage| rule.hampel(stage, c.action)),
+        StageConfig::JumpReject(c) => c.build().map(|stage| rule.jump_reject(stage, c.action)),
+        StageConfig::Counter(c) => c.build().map(|stage| rule.counter(stage)),
+        StageConfig::Scale(c) => c.build().map(|stage| rule.scale(stage)),
         StageConfig::OnChange(c) => on_change(c).map(|stage| rule.reducer(stage)),
         StageConfig::Deadband(c) => {
             let tolerance = tolerance(("absolute", c.absolute), c.percent, range, place)?;
@@ -185,6 +193,13 @@ impl StageConfig {
         match self {
             StageConfig::TimeGuard(_) => "time_guard",
             StageConfig::GrossRange(_) => "gross_range",
+            StageConfig::RateOfChange(_) => "rate_of_change",
+            StageConfig::FlatLine(_) => "flat_line",
+            StageConfig::AttenuatedSignal(_) => "attenuated_signal",
+            StageConfig::Hampel(_) => "hampel",
+            StageConfig::JumpReject(_) => "jump_reject",
+            StageConfig::Counter(_) => "counter",
+            StageConfig::Scale(_) => "scale",
             StageConfig::OnChange(_) => "on_change",
             StageConfig::Deadband(_) => "deadband",
             StageConfig::SwingingDoor(_) => "swinging_door",
@@ -201,6 +216,13 @@ impl StageConfig {
         match self {
             StageConfig::TimeGuard(_) => 0,
             StageConfig::GrossRange(_) => 10,
+            StageConfig::RateOfChange(_) => 11,
+            StageConfig::FlatLine(_) => 12,
+            StageConfig::AttenuatedSignal(_) => 13,
+            StageConfig::Hampel(_) => 14,
+            StageConfig::JumpReject(_) => 15,
+            StageConfig::Counter(_) => 20,
+            StageConfig::Scale(_) => 21,
             StageConfig::OnChange(_)
             | StageConfig::Deadband(_)
             | StageConfig::SwingingDoor(_)

@@ -1,36 +1,115 @@
 //! The stages that judge single readings, in their order: each marks a reading with a worse quality, drops it, or lets
 //! it be.
 
-use crate::{DropReason, Quality, Range, Reading};
+use crate::{
+    AttenuatedSignal, AttenuatedSignalState, DropReason, FlatLine, FlatLineState, Hampel, HampelState,
+    JumpReject, JumpRejectState, Passage, QartodFlag, Quality, Range, RangeAction, RateOfChange,
+    RateOfChangeState, Reading, Value,
+};
 
 /// The judging stages of a rule.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Judges {
     pub(super) range: Option<Range>,
+    pub(super) rate_of_change: Option<(RateOfChange, RangeAction)>,
+    pub(super) flat_line: Option<(FlatLine, RangeAction)>,
+    pub(super) attenuated_signal: Option<(AttenuatedSignal, RangeAction)>,
+    pub(super) hampel: Option<(Hampel, RangeAction)>,
+    pub(super) jump_reject: Option<(JumpReject, RangeAction)>,
 }
 
 /// What they keep per sensor; lives apart, since few sensors have any.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(default))]
-pub(super) struct JudgesState {}
+pub(super) struct JudgesState {
+    rate_of_change: RateOfChangeState,
+    flat_line: FlatLineState,
+    attenuated_signal: AttenuatedSignalState,
+    hampel: HampelState,
+    jump_reject: JumpRejectState,
+}
 
 impl Judges {
     /// Whether a sensor needs a [`JudgesState`].
     pub(super) fn keeps_state(&self) -> bool {
-        false
+        self.rate_of_change.is_some()
+            || self.flat_line.is_some()
+            || self.attenuated_signal.is_some()
+            || self.hampel.is_some()
+            || self.jump_reject.is_some()
     }
 
-    /// The quality of the reading after all tests. `state` is there if [`keeps_state`](Self::keeps_state).
+    /// The quality of the reading after all tests. `state` is there if [`keeps_state`](Self::keeps_state). What one test
+    /// made bad is missing for the next.
     pub(super) fn check(
         &self,
-        _state: Option<&mut JudgesState>,
+        state: Option<&mut JudgesState>,
         reading: &Reading<'_>,
         quality: Quality,
+        passage: Passage,
     ) -> Result<Quality, DropReason> {
-        match &self.range {
-            Some(range) => range.check(&reading.value, quality).ok_or(DropReason::OutOfRange),
-            None => Ok(quality),
+        let mut quality = match &self.range {
+            Some(range) => range.check(&reading.value, quality).ok_or(DropReason::OutOfRange)?,
+            None => quality,
+        };
+        let Some(state) = state.filter(|_| passage != Passage::Late) else { return Ok(quality) };
+        if passage != Passage::InOrder {
+            *state = JudgesState::default();
         }
+        let (time, value) = (reading.time, &reading.value);
+        if let Some((test, action)) = &self.rate_of_change {
+            let flag = test.check(&mut state.rate_of_change, measured(value, quality), time);
+            quality = marked(flag, *action, quality, DropReason::RateOfChange)?;
+        }
+        if let Some((test, action)) = &self.flat_line {
+            let flag = test.check(&mut state.flat_line, measured(value, quality));
+            quality = marked(flag, *action, quality, DropReason::FlatLine)?;
+        }
+        if let Some((test, action)) = &self.attenuated_signal {
+            let flag = test.check(&mut state.attenuated_signal, measured(value, quality), time);
+            quality = marked(flag, *action, quality, DropReason::Attenuated)?;
+        }
+        if let Some((test, action)) = &self.hampel {
+            let outlier = test.check(&mut state.hampel, measured(value, quality)).is_some_and(|v| v.outlier);
+            let flag = if outlier { QartodFlag::Fail } else { QartodFlag::Good };
+            quality = marked(flag, *action, quality, DropReason::Outlier)?;
+        }
+        if let Some((test, action)) = &self.jump_reject {
+            let measured = measured(value, quality);
+            let jumped = measured.is_finite() && !test.check(&mut state.jump_reject, measured);
+            let flag = if jumped { QartodFlag::Fail } else { QartodFlag::Good };
+            quality = marked(flag, *action, quality, DropReason::Jump)?;
+        }
+        Ok(quality)
+    }
+
+    /// Readings refused before one of the stages was convinced.
+    pub(super) fn refused_max(&self) -> u32 {
+        match &self.jump_reject {
+            Some((stage, RangeAction::Drop)) => match stage.loss_bound() {
+                crate::LossBound::Readings(n) => n,
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
+}
+
+/// What the tests see: missing if the quality is bad or it is no number.
+fn measured(value: &Value<'_>, quality: Quality) -> f64 {
+    value.as_f64().filter(|_| !quality.is_bad()).unwrap_or(f64::NAN)
+}
+
+/// A failed reading is dropped if the stage is told to; a suspect one never is.
+fn marked(
+    flag: QartodFlag,
+    action: RangeAction,
+    quality: Quality,
+    why: DropReason,
+) -> Result<Quality, DropReason> {
+    match (flag, action) {
+        (QartodFlag::Fail, RangeAction::Drop) => Err(why),
+        _ => Ok(flag.mark(quality)),
     }
 }

@@ -14,6 +14,8 @@ mod evict;
 #[cfg(feature = "config")]
 mod from_config;
 mod intern;
+#[cfg(feature = "config")]
+mod judge_config;
 mod judges;
 #[cfg(feature = "config")]
 mod parse;

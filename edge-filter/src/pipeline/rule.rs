@@ -3,7 +3,10 @@
 use super::judges::Judges;
 use super::reducer::Reducer;
 use super::transforms::Transforms;
-use crate::{ErrorBound, LossBound, Normalise, Range, Stale, TimeGuard};
+use crate::{
+    AttenuatedSignal, Counter, ErrorBound, FlatLine, Hampel, JumpReject, LossBound, Normalise, Range,
+    RangeAction, RateOfChange, Scale, Stale, TimeGuard,
+};
 
 /// Which stages a sensor's readings go through, in this fixed order: normalise, time guard, judging stages (range),
 /// transforming stages, one reducer, stale.
@@ -47,6 +50,56 @@ impl Rule {
         self
     }
 
+    /// Marks or drops what changes faster than it can.
+    #[must_use]
+    pub fn rate_of_change(mut self, test: RateOfChange, action: RangeAction) -> Self {
+        self.judges.rate_of_change = Some((test, action));
+        self
+    }
+
+    /// Marks or drops what does not move any more.
+    #[must_use]
+    pub fn flat_line(mut self, test: FlatLine, action: RangeAction) -> Self {
+        self.judges.flat_line = Some((test, action));
+        self
+    }
+
+    /// Marks or drops what moves less than the process.
+    #[must_use]
+    pub fn attenuated_signal(mut self, test: AttenuatedSignal, action: RangeAction) -> Self {
+        self.judges.attenuated_signal = Some((test, action));
+        self
+    }
+
+    /// Marks or drops outliers, each judged by the readings before it: a reading is decided about when it comes, so a
+    /// centred window is used as a causal one.
+    #[must_use]
+    pub fn hampel(mut self, test: Hampel, action: RangeAction) -> Self {
+        self.judges.hampel = Some((test.causal(), action));
+        self
+    }
+
+    /// Marks or drops what is too far from the last accepted value.
+    #[must_use]
+    pub fn jump_reject(mut self, test: JumpReject, action: RangeAction) -> Self {
+        self.judges.jump_reject = Some((test, action));
+        self
+    }
+
+    /// Makes of a counter's readings the total since the first, over wraps and resets.
+    #[must_use]
+    pub fn counter(mut self, stage: Counter) -> Self {
+        self.transforms.counter = Some(stage);
+        self
+    }
+
+    /// Converts to the unit of the plant; alarms, tolerances and bounds are in that unit.
+    #[must_use]
+    pub fn scale(mut self, stage: Scale) -> Self {
+        self.transforms.scale = Some(stage);
+        self
+    }
+
     /// Decides which readings go on: a [`Deadband`](crate::Deadband), a [`SwingingDoor`](crate::SwingingDoor), …
     #[must_use]
     pub fn reducer(mut self, stage: impl Into<Reducer>) -> Self {
@@ -71,9 +124,15 @@ impl Rule {
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         let reducer = self.reducer.map_or(LossBound::Nothing, |stage| stage.loss_bound());
-        match (self.time_guard.loss_bound(), reducer) {
+        let refused = self.judges.refused_max();
+        let judged = match self.time_guard.loss_bound() {
+            LossBound::Readings(guarded) => LossBound::Readings(guarded.saturating_add(refused)),
+            _ if refused > 0 => LossBound::Readings(refused),
+            guard => guard,
+        };
+        match (judged, reducer) {
             (LossBound::Readings(a), LossBound::Readings(b)) => LossBound::Readings(a.saturating_add(b)),
-            (guard, LossBound::Nothing) => guard,
+            (judged, LossBound::Nothing) => judged,
             (_, reducer) => reducer,
         }
     }

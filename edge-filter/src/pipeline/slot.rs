@@ -118,9 +118,9 @@ impl Slot {
         }
         let mut extra = self.extra.as_deref_mut();
         let state = extra.as_mut().and_then(|extra| extra.judges.as_deref_mut());
-        let mut quality = rule.judges.check(state, reading, quality)?;
+        let mut quality = rule.judges.check(state, reading, quality, passage)?;
         let state = extra.and_then(|extra| extra.transforms.as_deref_mut());
-        let forced = rule.transforms.apply(state, reading, &mut quality)?;
+        let forced = rule.transforms.apply(state, reading, &mut quality, passage);
         self.force(forced);
         Ok(Admitted { passage, quality })
     }

@@ -1,30 +1,84 @@
-//! The stages that alter a value: scale and unit, counters. They run on judged readings, before alarms and the reducer.
+//! The stages that alter a value: counters, scale and unit. They run on judged readings, before alarms and the reducer.
 
-use crate::{DropReason, EmitReason, Quality, Reading};
+use crate::{Count, Counter, CounterState, EmitReason, Passage, QartodFlag, Quality, Reading, Scale, Value};
 
 /// The transforming stages of a rule.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Transforms {}
+pub(super) struct Transforms {
+    pub(super) counter: Option<Counter>,
+    pub(super) scale: Option<Scale>,
+}
 
 /// What they keep per sensor; lives apart, since few sensors have any.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(default))]
-pub(super) struct TransformsState {}
+pub(super) struct TransformsState {
+    counter: CounterState,
+}
 
 impl Transforms {
     /// Whether a sensor needs a [`TransformsState`].
     pub(super) fn keeps_state(&self) -> bool {
-        false
+        self.counter.is_some()
     }
 
     /// Alters value and quality in place. A reason makes the reading pass the reducer whatever its value.
     pub(super) fn apply(
         &self,
-        _state: Option<&mut TransformsState>,
-        _reading: &mut Reading<'_>,
-        _quality: &mut Quality,
-    ) -> Result<Option<EmitReason>, DropReason> {
-        Ok(None)
+        state: Option<&mut TransformsState>,
+        reading: &mut Reading<'_>,
+        quality: &mut Quality,
+        passage: Passage,
+    ) -> Option<EmitReason> {
+        let mut forced = None;
+        if let (Some(counter), Some(state)) = (&self.counter, state) {
+            forced = count(counter, &mut state.counter, reading, quality, passage);
+        }
+        if let Some(scale) = &self.scale {
+            let value = std::mem::replace(&mut reading.value, Value::Bool(false));
+            reading.value = scale.apply(value);
+            // No number too large for a float leaves as good.
+            if matches!(reading.value, Value::F64(v) if !v.is_finite()) {
+                *quality = QartodFlag::Fail.mark(*quality);
+            }
+        }
+        forced
+    }
+}
+
+/// The reading becomes the total. A bad one, and one that is late, counts nothing and leaves with the total so far; what
+/// the register cannot hold is bad.
+fn count(
+    counter: &Counter,
+    state: &mut CounterState,
+    reading: &mut Reading<'_>,
+    quality: &mut Quality,
+    passage: Passage,
+) -> Option<EmitReason> {
+    let counted = whole(&reading.value).map(|raw| (raw, reading.time));
+    let counted = match counted {
+        _ if quality.is_bad() || passage == Passage::Late => None,
+        Some((raw, time)) => Some(counter.check(state, raw, time)),
+        None => Some(Count::TooLarge),
+    };
+    reading.value = Value::U64(state.total());
+    match counted {
+        Some(Count::Reset) => Some(EmitReason::CounterReset),
+        Some(Count::TooLarge) => {
+            *quality = QartodFlag::Fail.mark(*quality);
+            None
+        }
+        _ => None,
+    }
+}
+
+/// The value as a whole number that is not negative, exactly.
+fn whole(value: &Value<'_>) -> Option<u64> {
+    match *value {
+        Value::U64(v) => Some(v),
+        Value::I64(v) => u64::try_from(v).ok(),
+        Value::F64(v) if v.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&v) => Some(v as u64),
+        Value::F64(_) | Value::Bool(_) | Value::Text(_) => None,
     }
 }

@@ -112,7 +112,7 @@ impl AttenuatedSignal {
         fail: Option<f64>,
         period_ms: i64,
     ) -> Result<Self, ParamError> {
-        let thresholds = Thresholds::new(suspect, fail)?;
+        let thresholds = Thresholds::new(("suspect", suspect), ("fail", fail))?;
         Ok(AttenuatedSignal { check, thresholds, period_ms: interval("period_ms", period_ms)?, min_obs: 1 })
     }
 

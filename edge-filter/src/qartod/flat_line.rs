@@ -53,12 +53,17 @@ impl FlatLine {
     /// # Errors
     /// If a window is longer than [`FlatLine::MAX_INTERVALS`], or the tolerance is NaN, infinite or negative.
     pub fn over_intervals(suspect: u32, fail: u32, tolerance: f64) -> Result<Self, ParamError> {
-        for (param, intervals) in [("suspect", suspect), ("fail", fail)] {
+        Self::new([("suspect", suspect), ("fail", fail)], tolerance)
+    }
+
+    fn new(windows: [(&'static str, u32); 2], tolerance: f64) -> Result<Self, ParamError> {
+        for (param, intervals) in windows {
             if intervals > Self::MAX_INTERVALS {
                 return Err(ParamError::new(param, "65536 sampling intervals at most", intervals));
             }
         }
         let tolerance = width("tolerance", tolerance)?;
+        let [(_, suspect), (_, fail)] = windows;
         Ok(FlatLine { suspect_intervals: suspect.into(), fail_intervals: fail.into(), tolerance })
     }
 
@@ -74,7 +79,7 @@ impl FlatLine {
     ) -> Result<Self, ParamError> {
         let sampling_ms = interval("sampling_ms", sampling_ms)?;
         let intervals = |s: u32| u32::try_from(i64::from(s) * 1000 / sampling_ms).unwrap_or(u32::MAX);
-        Self::over_intervals(intervals(suspect_s), intervals(fail_s), tolerance)
+        Self::new([("suspect_s", intervals(suspect_s)), ("fail_s", intervals(fail_s))], tolerance)
     }
 
     /// Judges a value.

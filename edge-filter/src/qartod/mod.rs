@@ -27,12 +27,16 @@ struct Thresholds {
 }
 
 impl Thresholds {
-    fn new(suspect: Option<f64>, fail: Option<f64>) -> Result<Self, ParamError> {
-        if suspect.is_none() && fail.is_none() {
-            return Err(ParamError::new("suspect", "given, or `fail`", "neither"));
+    /// Each with its name.
+    fn new(
+        suspect: (&'static str, Option<f64>),
+        fail: (&'static str, Option<f64>),
+    ) -> Result<Self, ParamError> {
+        if suspect.1.is_none() && fail.1.is_none() {
+            return Err(ParamError::new(suspect.0, "given, or the failing threshold", "neither"));
         }
-        let checked = |param, threshold: Option<f64>| threshold.map(|t| width(param, t)).transpose();
-        Ok(Thresholds { suspect: checked("suspect", suspect)?, fail: checked("fail", fail)? })
+        let checked = |(param, threshold): (_, Option<f64>)| threshold.map(|t| width(param, t)).transpose();
+        Ok(Thresholds { suspect: checked(suspect)?, fail: checked(fail)? })
     }
 
     /// The flag of a quantity that must not be large.

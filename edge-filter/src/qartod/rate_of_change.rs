@@ -37,7 +37,8 @@ impl RateOfChange {
     /// # Errors
     /// If neither threshold is given, or one is NaN, infinite or negative.
     pub fn new(suspect_per_s: Option<f64>, fail_per_s: Option<f64>) -> Result<Self, ParamError> {
-        Ok(RateOfChange { thresholds: Thresholds::new(suspect_per_s, fail_per_s)?, max_gap_ms: i64::MAX })
+        let thresholds = Thresholds::new(("suspect_per_s", suspect_per_s), ("fail_per_s", fail_per_s))?;
+        Ok(RateOfChange { thresholds, max_gap_ms: i64::MAX })
     }
 
     /// The longest time between two values that are compared; any time by default.

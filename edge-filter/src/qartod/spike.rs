@@ -48,7 +48,7 @@ impl Spike {
     /// # Errors
     /// If neither threshold is given, or one is NaN, infinite or negative.
     pub fn new(method: SpikeMethod, suspect: Option<f64>, fail: Option<f64>) -> Result<Self, ParamError> {
-        Ok(Spike { method, thresholds: Thresholds::new(suspect, fail)? })
+        Ok(Spike { method, thresholds: Thresholds::new(("suspect", suspect), ("fail", fail))? })
     }
 
     /// Holds `value` and judges the one held before it; `None` if there was none.

@@ -1,0 +1,157 @@
+//! The keys of the judging and transforming stages, and the stages that they describe.
+
+use crate::{
+    Alignment, AttenuatedSignal, Attenuation, Counter, CounterWidth, FlatLine, Hampel, JumpReject,
+    ParamError, RangeAction, RateOfChange, Scale,
+};
+use serde::{Deserialize, Serialize};
+
+/// See [`RateOfChange`](crate::RateOfChange).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `RateOfChange`")]
+pub struct RateOfChangeConfig {
+    pub suspect_per_s: Option<f64>,
+    pub fail_per_s: Option<f64>,
+    pub max_gap_ms: Option<i64>,
+    pub action: RangeAction,
+}
+
+/// See [`FlatLine::over_seconds`](crate::FlatLine::over_seconds).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructor of `FlatLine`")]
+pub struct FlatLineConfig {
+    pub suspect_s: u32,
+    pub fail_s: u32,
+    pub sampling_ms: i64,
+    pub tolerance: f64,
+    #[serde(default)]
+    pub action: RangeAction,
+}
+
+/// See [`AttenuatedSignal`](crate::AttenuatedSignal).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see `AttenuatedSignal`")]
+pub struct AttenuatedSignalConfig {
+    #[serde(default)]
+    pub check: Attenuation,
+    #[serde(default)]
+    pub suspect: Option<f64>,
+    #[serde(default)]
+    pub fail: Option<f64>,
+    pub period_ms: i64,
+    #[serde(default = "one")]
+    pub min_obs: usize,
+    #[serde(default)]
+    pub action: RangeAction,
+}
+
+/// See [`Hampel`](crate::Hampel); a pipeline has the causal one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Hampel`")]
+pub struct HampelConfig {
+    pub window: usize,
+    #[serde(default = "three")]
+    pub n_sigma: f64,
+    #[serde(default)]
+    pub min_scale: f64,
+    #[serde(default)]
+    pub action: RangeAction,
+}
+
+/// See [`JumpReject`](crate::JumpReject).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `JumpReject`")]
+pub struct JumpRejectConfig {
+    pub max_step: f64,
+    #[serde(default = "some_three")]
+    pub accept_after: Option<u32>,
+    #[serde(default)]
+    pub action: RangeAction,
+}
+
+/// See [`Counter`](crate::Counter); the value becomes the total since the first reading.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructor of `Counter`")]
+pub struct CounterConfig {
+    pub width_bits: u32,
+    pub max_rate_per_s: f64,
+}
+
+/// See [`Scale`](crate::Scale); `raw` and `unit`, or `factor` and `offset`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructors of `Scale`")]
+pub struct ScaleConfig {
+    pub factor: Option<f64>,
+    pub offset: Option<f64>,
+    pub raw: Option<[f64; 2]>,
+    pub unit: Option<[f64; 2]>,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn three() -> f64 {
+    3.0
+}
+
+fn some_three() -> Option<u32> {
+    Some(3)
+}
+
+impl RateOfChangeConfig {
+    pub(super) fn build(&self) -> Result<RateOfChange, ParamError> {
+        let test = RateOfChange::new(self.suspect_per_s, self.fail_per_s)?;
+        self.max_gap_ms.map_or(Ok(test), |ms| test.max_gap_ms(ms))
+    }
+}
+
+impl FlatLineConfig {
+    pub(super) fn build(&self) -> Result<FlatLine, ParamError> {
+        FlatLine::over_seconds(self.suspect_s, self.fail_s, self.sampling_ms, self.tolerance)
+    }
+}
+
+impl AttenuatedSignalConfig {
+    pub(super) fn build(&self) -> Result<AttenuatedSignal, ParamError> {
+        AttenuatedSignal::new(self.check, self.suspect, self.fail, self.period_ms)?.min_obs(self.min_obs)
+    }
+}
+
+impl HampelConfig {
+    pub(super) fn build(&self) -> Result<Hampel, ParamError> {
+        Hampel::new(self.window, self.n_sigma, Alignment::Causal)?.min_scale(self.min_scale)
+    }
+}
+
+impl JumpRejectConfig {
+    pub(super) fn build(&self) -> Result<JumpReject, ParamError> {
+        Ok(JumpReject::new(self.max_step)?.accept_after(self.accept_after))
+    }
+}
+
+impl CounterConfig {
+    pub(super) fn build(&self) -> Result<Counter, ParamError> {
+        Counter::new(CounterWidth::of_bits(self.width_bits)?, self.max_rate_per_s)
+    }
+}
+
+impl ScaleConfig {
+    pub(super) fn build(&self) -> Result<Scale, ParamError> {
+        match (self.raw, self.unit, self.factor, self.offset) {
+            (Some([low, high]), Some([from, to]), None, None) => Scale::between((low, high), (from, to)),
+            (None, None, Some(factor), offset) => Scale::linear(factor, offset.unwrap_or(0.0)),
+            (None, None, None, Some(offset)) => Scale::linear(1.0, offset),
+            _ => {
+                Err(ParamError::new("scale", "`raw` and `unit`, or `factor` and `offset`", "another mixture"))
+            }
+        }
+    }
+}

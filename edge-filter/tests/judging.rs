@@ -1,0 +1,152 @@
+//! Promise 13: in a pipeline, judging stages mark or drop what they state, transforming stages alter what they state,
+//! and every reading is accounted for; a snapshot at any row changes nothing.
+#![cfg(feature = "config")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use edge_filter::{DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Snapshot, Value};
+
+fn pipeline(stages: &str) -> Pipeline {
+    Pipeline::from_toml(&format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n")).unwrap()
+}
+
+/// Every 10 s; what became of each reading, as text.
+fn outcomes(stages: &str, values: &[f64]) -> Vec<String> {
+    let mut p = pipeline(stages);
+    let sensor = p.intern("s");
+    let outcomes = (0..).step_by(10_000).zip(values).map(|(time, &value)| {
+        let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+        match p.process(reading, time, &mut |_| ()) {
+            Outcome::Emit(emit) => format!("{:?} {}", emit.value, severity(emit.quality)),
+            Outcome::Drop(reason) => reason.to_string(),
+            Outcome::Held => "held".into(),
+        }
+    });
+    let outcomes: Vec<String> = outcomes.collect();
+    assert!(p.stats().is_balanced());
+    assert_eq!(p.stats().input, values.len() as u64);
+    outcomes
+}
+
+fn severity(quality: Quality) -> &'static str {
+    match (quality.is_good(), quality.is_uncertain()) {
+        (true, _) => "good",
+        (_, true) => "uncertain",
+        _ => "bad",
+    }
+}
+
+#[test]
+fn each_judging_stage_marks_or_drops() {
+    for (stage, values, expected) in [
+        (
+            "{ rate_of_change = { suspect_per_s = 1.0, fail_per_s = 2.0 } }",
+            &[0.0, 15.0, 40.0][..],
+            &["F64(0.0) good", "F64(15.0) uncertain", "F64(40.0) bad"][..],
+        ),
+        (
+            "{ rate_of_change = { fail_per_s = 2.0, action = \"drop\" } }",
+            &[0.0, 40.0, 41.0],
+            &["F64(0.0) good", "rate_of_change", "F64(41.0) good"],
+        ),
+        (
+            "{ flat_line = { suspect_s = 10, fail_s = 20, sampling_ms = 10000, tolerance = 0.1, action = \"drop\" } }",
+            &[5.0, 5.0, 5.0, 6.0],
+            &["F64(5.0) good", "F64(5.0) uncertain", "flat_line", "F64(6.0) good"],
+        ),
+        (
+            "{ attenuated_signal = { check = \"range\", suspect = 1.0, period_ms = 20000, min_obs = 2 } }",
+            &[5.0, 5.5, 9.0],
+            &["F64(5.0) good", "F64(5.5) uncertain", "F64(9.0) good"],
+        ),
+        (
+            "{ hampel = { window = 3, action = \"drop\" } }",
+            &[1.0, 2.0, 1.5, 100.0, 1.8],
+            &["F64(1.0) good", "F64(2.0) good", "F64(1.5) good", "outlier", "F64(1.8) good"],
+        ),
+        (
+            "{ jump_reject = { max_step = 5.0, accept_after = 1, action = \"drop\" } }",
+            &[20.0, 85.0, 21.0, 85.0, 86.0],
+            &["F64(20.0) good", "jump", "F64(21.0) good", "jump", "F64(86.0) good"],
+        ),
+        (
+            "{ gross_range = { fail = [0, 50] } }, { jump_reject = { max_step = 5.0 } }",
+            &[20.0, 85.0, 21.0],
+            &["F64(20.0) good", "F64(85.0) bad", "F64(21.0) good"],
+        ),
+        ("{ scale = { raw = [4, 20], unit = [0, 100] } }", &[12.0], &["F64(50.0) good"]),
+    ] {
+        assert_eq!(outcomes(stage, values), expected, "{stage}");
+    }
+}
+
+#[test]
+fn a_counter_becomes_a_total_over_wraps_and_resets() {
+    let mut p = pipeline(
+        "{ counter = { width_bits = 16, max_rate_per_s = 100 } }, { deadband = { absolute = 1000 } }",
+    );
+    let sensor = p.intern("energy");
+    let mut seen = Vec::new();
+    for (time, raw) in
+        [(0, 65_000_u64), (10_000, 65_500), (20_000, 464), (30_000, 2_464), (40_000, 3), (50_000, 70_000)]
+    {
+        let reading = Reading { sensor, time, value: Value::U64(raw), quality: Quality::GOOD };
+        seen.push(match p.process(reading, time, &mut |_| ()) {
+            Outcome::Emit(emit) => (emit.value.as_f64(), emit.reason.to_string()),
+            Outcome::Drop(reason) => (None, reason.to_string()),
+            Outcome::Held => (None, "held".into()),
+        });
+    }
+    let name = |reason: EmitReason| reason.to_string();
+    assert_eq!(
+        seen,
+        [
+            (Some(0.0), name(EmitReason::First)),
+            (None, DropReason::InDeadband.to_string()),
+            (None, DropReason::InDeadband.to_string()),
+            (Some(3000.0), name(EmitReason::Deadband)),
+            (Some(3000.0), name(EmitReason::CounterReset)),
+            (Some(3000.0), name(EmitReason::StatusChange)),
+        ]
+    );
+}
+
+#[test]
+fn a_snapshot_at_any_row_changes_nothing_that_follows() {
+    let stages = "{ rate_of_change = { suspect_per_s = 0.3, fail_per_s = 0.9, action = \"drop\" } }, \
+        { flat_line = { suspect_s = 20, fail_s = 40, sampling_ms = 10000, tolerance = 0.5 } }, \
+        { attenuated_signal = { suspect = 0.5, period_ms = 60000, min_obs = 3 } }, \
+        { hampel = { window = 5, n_sigma = 2.0 } }, { jump_reject = { max_step = 6.0, action = \"drop\" } }, \
+        { scale = { factor = 2.0 } }, { deadband = { absolute = 1.0 } }";
+    let values: Vec<f64> = (0..120_u64)
+        .map(|i| {
+            if (50..58).contains(&i) { 3.0 } else { (i.wrapping_mul(2_654_435_761) >> 7) as f64 % 17.0 * 0.6 }
+        })
+        .collect();
+    let run = |cut: Option<usize>| {
+        let mut p = pipeline(stages);
+        let mut sensor = p.intern("s");
+        let mut seen = Vec::new();
+        for (i, &value) in values.iter().enumerate() {
+            if cut == Some(i) {
+                let mut bytes = Vec::new();
+                ciborium::into_writer(&p.snapshot(), &mut bytes).unwrap();
+                let snapshot: Snapshot = ciborium::from_reader(&bytes[..]).unwrap();
+                p = pipeline(stages);
+                p.restore(snapshot).unwrap();
+                sensor = p.intern("s");
+            }
+            let time = 10_000 * i as i64;
+            let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+            seen.push(format!("{:?}", p.process(reading, time, &mut |_| ())));
+        }
+        seen
+    };
+    let whole = run(None);
+    for reason in ["RateOfChange", "Jump", "InDeadband", "Emit"] {
+        assert!(whole.iter().any(|seen| seen.contains(reason)), "the series meets {reason}: {whole:?}");
+    }
+    for cut in 0..values.len() {
+        assert_eq!(run(Some(cut)), whole, "cut at {cut}");
+    }
+    println!("executed judging_snapshot_cuts: {} cases", values.len());
+}
