@@ -109,13 +109,24 @@ fn median_step_ms(readings: &[(i64, f64)]) -> i64 {
 fn attenuated_signal(config: &Config<'_>, readings: &[(i64, f64)]) -> Result<Vec<QartodFlag>, Error> {
     let check = config.choice("check_type", &[("std", Attenuation::Std), ("range", Attenuation::Range)])?;
     let (suspect, fail) = (config.maybe_number("suspect_threshold")?, config.maybe_number("fail_threshold")?);
-    let period_s = config.number("test_period_s")?;
+    let period_s = config.maybe_number("test_period_s")?;
+    let min_obs = config.maybe_count("min_obs")?.filter(|_| period_s.is_some());
     // The cast saturates; a period below 1 ms is refused.
-    let test = AttenuatedSignal::new(check, suspect, fail, (period_s * 1000.0) as i64)
-        .and_then(|test| test.min_obs(config.maybe_count("min_obs").ok().flatten().unwrap_or(1).max(1)))
+    let period_ms = period_s.map_or(i64::MAX, |period_s| (period_s * 1000.0) as i64);
+    let test = AttenuatedSignal::new(check, suspect, fail, period_ms)
+        .and_then(|test| test.min_obs(min_obs.unwrap_or(1).max(1)))
         .map_err(|error| config.refused(&error))?;
     let mut state = AttenuatedSignalState::default();
-    Ok(readings.iter().map(|&(time, value)| test.check(&mut state, value, time)).collect())
+    let mut flags: Vec<QartodFlag> =
+        readings.iter().map(|&(time, value)| test.check(&mut state, value, time)).collect();
+    if period_s.is_none() {
+        // Without a period ioos_qc judges the series as a whole: its last flag is that of every value.
+        let last = flags.iter().rev().find(|flag| **flag != QartodFlag::Missing).copied();
+        for flag in flags.iter_mut().filter(|flag| **flag != QartodFlag::Missing) {
+            *flag = last.unwrap_or(*flag);
+        }
+    }
+    Ok(flags)
 }
 
 pub(super) fn hampel(config: &Config<'_>, rows: &[Row]) -> Result<Vec<u8>, Error> {

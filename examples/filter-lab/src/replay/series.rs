@@ -63,7 +63,7 @@ fn aggregate(name: &str) -> Option<Aggregate> {
         "median" => Aggregate::Median,
         "sum" => Aggregate::Sum,
         "time_avg_stepped" => Aggregate::TimeAvgStepped,
-        "time_avg_sloped" | "time_avg" | "time_average" => Aggregate::TimeAvgSloped,
+        "time_avg_sloped" | "time_avg" | "time_average" | "time_weighted_mean" => Aggregate::TimeAvgSloped,
         _ => return None,
     })
 }

@@ -104,8 +104,9 @@ fn axes(svg: &mut String, scale: &Scale) {
         ..432_000.0 => format!("{:.1} h", seconds / 3600.0),
         _ => format!("{:.0} days", seconds / 86_400.0),
     };
-    let _ = write!(svg, "<text x=\"{left}\" y=\"{HEIGHT}\">0</text>");
-    let _ = write!(svg, "<text x=\"{right}\" y=\"{HEIGHT}\" text-anchor=\"end\">{length}</text>");
+    let below = HEIGHT - 6.0;
+    let _ = write!(svg, "<text x=\"{left}\" y=\"{below}\">0</text>");
+    let _ = write!(svg, "<text x=\"{right}\" y=\"{below}\" text-anchor=\"end\">{length}</text>");
 }
 
 fn line(points: &[(i64, f64)], scale: &Scale) -> String {
