@@ -112,16 +112,17 @@ fn a_counter_becomes_a_total_over_wraps_and_resets() {
 
 #[test]
 fn a_snapshot_at_any_row_changes_nothing_that_follows() {
-    let stages = "{ rate_of_change = { suspect_per_s = 0.3, fail_per_s = 0.9, action = \"drop\" } }, \
+    let stages = "{ rate_of_change = { suspect_per_s = 0.3, fail_per_s = 0.7, action = \"drop\" } }, \
         { flat_line = { suspect_s = 20, fail_s = 40, sampling_ms = 10000, tolerance = 0.5 } }, \
         { attenuated_signal = { suspect = 0.5, period_ms = 60000, min_obs = 3 } }, \
-        { hampel = { window = 5, n_sigma = 2.0 } }, { jump_reject = { max_step = 6.0, action = \"drop\" } }, \
+        { hampel = { window = 5, n_sigma = 2.0 } }, { jump_reject = { max_step = 5.0, action = \"drop\" } }, \
         { scale = { factor = 2.0 } }, { deadband = { absolute = 1.0 } }";
-    let values: Vec<f64> = (0..120_u64)
-        .map(|i| {
-            if (50..58).contains(&i) { 3.0 } else { (i.wrapping_mul(2_654_435_761) >> 7) as f64 % 17.0 * 0.6 }
-        })
-        .collect();
+    let mixed = |i: u64| {
+        let x = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (x ^ (x >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40
+    };
+    let value = |i| if (50..58).contains(&i) { 3.0 } else { (mixed(i) % 17) as f64 * 0.6 };
+    let values: Vec<f64> = (0..120).map(value).collect();
     let run = |cut: Option<usize>| {
         let mut p = pipeline(stages);
         let mut sensor = p.intern("s");
