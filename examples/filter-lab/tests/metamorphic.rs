@@ -109,7 +109,7 @@ fn scale_thresholds(config: &mut serde_json::Value, factor: f64) {
     for (key, value) in config.as_object_mut().unwrap() {
         match value {
             serde_json::Value::Array(of) if key == "of" => {
-                of.iter_mut().for_each(|of| scale_thresholds(of, factor))
+                of.iter_mut().for_each(|of| scale_thresholds(of, factor));
             }
             serde_json::Value::Array(span) if IN_UNITS.contains(&key.as_str()) => {
                 span.iter_mut().for_each(|end| *end = (end.as_f64().unwrap() * factor).into());
