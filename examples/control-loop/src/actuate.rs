@@ -1,0 +1,17 @@
+//! Where outputs go: a GPIO, a fieldbus, a process that is simulated.
+
+/// Brings all outputs to their actuators. Called on the control thread after each scan, so it must return within a
+/// fraction of the period; and on the watchdog's thread with the safe states while the control thread does not scan.
+///
+/// An actuator that is told nothing for a while should go to its safe state by itself: no program can say "stop" after
+/// the machine it runs on has stopped.
+pub trait Actuate: Send + 'static {
+    /// The outputs in the order of the configuration.
+    fn apply(&mut self, outputs: &[f64]);
+}
+
+impl<F: FnMut(&[f64]) + Send + 'static> Actuate for F {
+    fn apply(&mut self, outputs: &[f64]) {
+        self(outputs);
+    }
+}

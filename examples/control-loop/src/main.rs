@@ -1,0 +1,114 @@
+#![forbid(unsafe_code)]
+//! `control-loop run [--config FILE] [--seconds N]`: alarms, interlocks and control loops that wait for nobody.
+//!
+//! Exit codes: 0 done or stopped, 1 failed while running, 2 the configuration or the command line is wrong.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it reads its configuration and waits for its end")]
+
+use clap::{Parser, Subcommand};
+use control_loop::net::{DemoHub, Message};
+use control_loop::plant::{Actuators, Plant};
+use control_loop::{App, Clock, Config, HubConfig, Spool};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "control-loop", version, about = "Local control beside a store-and-forward bridge.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run control loops; without a configuration a demonstration with a simulated plant and hub
+    Run {
+        /// control.toml; its outputs go to local MQTT subscribers
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Stop after so many seconds; the demonstration after 20
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+    },
+}
+
+/// What went wrong, and the exit code.
+struct Failed(u8, String);
+
+fn main() -> ExitCode {
+    let Command::Run { config, seconds } = Arguments::parse().command;
+    let done = match config {
+        Some(file) => run(&file, seconds),
+        None => demonstrate(seconds.unwrap_or(20)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed(code, error)) => {
+            eprintln!("control-loop: {error}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// A real plant: outputs by MQTT, the hub of the file.
+fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
+    let wrong = |error: String| Failed(2, format!("{}: {error}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    let mut config = Config::parse(&text).map_err(wrong)?;
+    let no_hub = || wrong("[hub] is missing: url, client_id, spool".to_owned());
+    let hub = config.hub.take().ok_or_else(no_hub)?;
+    let actuators = Actuators::new(config.controller.outputs().len());
+    let spool = Spool::Dir(file.parent().unwrap_or(Path::new(".")).join(&hub.spool));
+    let app = App::start(config, hub, spool, actuators.handle(), actuators.handle());
+    let app = app.map_err(|error| Failed(1, error.to_string()))?;
+    println!("control-loop: sensors publish to {}", app.address());
+    report(&app, seconds.unwrap_or(u64::MAX), |_| String::new());
+    Ok(())
+}
+
+/// A plant and a hub that are simulated, in this process.
+fn demonstrate(seconds: u64) -> Result<(), Failed> {
+    let failed = |error: String| Failed(1, error);
+    let config = Config::demonstration().map_err(|error| Failed(2, error))?;
+    let hub = DemoHub::start(|message: Message| {
+        if message.topic.starts_with("event/") {
+            println!("  at the hub: {} {}", message.topic, message.payload);
+        }
+    });
+    let hub = hub.map_err(failed)?;
+    let spool = std::env::temp_dir().join(format!("control-loop-{}", std::process::id()));
+    let to_hub = HubConfig::new(format!("mqtt://{}", hub.address()), "control-loop", &spool);
+    let names: Vec<String> =
+        config.controller.outputs().iter().map(|output| output.name().to_owned()).collect();
+    let actuators = Actuators::new(names.len());
+    let app = App::start(config, to_hub, Spool::Dir(spool.clone()), actuators.handle(), actuators.handle());
+    let app = app.map_err(|error| failed(error.to_string()))?;
+    println!("control-loop: a simulated plant publishes to {}; not a safety function", app.address());
+    let plant = Plant::start(app.address(), actuators.clone()).map_err(|error| failed(error.to_string()))?;
+    report(&app, seconds, |_| {
+        let values = names.iter().enumerate();
+        values.map(|(n, name)| format!("  {name} {:6.2}", actuators.get(n))).collect()
+    });
+    drop((plant, app, hub));
+    // A temporary directory that stays is only a few kilobytes.
+    let _ = std::fs::remove_dir_all(spool);
+    Ok(())
+}
+
+/// A line per second.
+fn report(app: &App, seconds: u64, outputs: impl Fn(u64) -> String) {
+    let (clock, stats, net) = (Clock::start(), app.loop_stats(), app.net_stats());
+    let start_ns = clock.now_ns();
+    for second in 1..=seconds {
+        clock.sleep_until(start_ns.saturating_add(second.saturating_mul(1_000_000_000)));
+        println!(
+            "{second:4} s  scans {:6}  missed {:3}  period error p99.9 {:5.2} ms  received {:6}  queued for the hub {:4}{}",
+            stats.scans(),
+            stats.missed(),
+            stats.period_error.quantile_ns(0.999) as f64 / 1e6,
+            net.received(),
+            net.queued(),
+            outputs(second),
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! `/metrics`, for a scraper on this machine: every request gets the same answer.
+
+use crate::metrics::text;
+use crate::runner::LoopStats;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// For a request and its answer.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// Serves one request at a time; where.
+pub(super) async fn serve(listen: SocketAddr, stats: Arc<LoopStats>) -> Result<SocketAddr, String> {
+    let socket =
+        TcpListener::bind(listen).await.map_err(|error| format!("[metrics] listen {listen}: {error}"))?;
+    let address = socket.local_addr().map_err(|error| error.to_string())?;
+    tokio::spawn(async move {
+        loop {
+            match socket.accept().await {
+                // A scraper that goes away in the middle is its own affair.
+                Ok((stream, _)) => drop(tokio::time::timeout(WITHIN, answer(stream, &stats)).await),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    });
+    Ok(address)
+}
+
+async fn answer(mut stream: TcpStream, stats: &LoopStats) -> std::io::Result<()> {
+    let mut request = [0; 1024];
+    let _ = stream.read(&mut request).await?;
+    let body = text(stats);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await
+}

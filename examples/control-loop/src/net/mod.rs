@@ -1,0 +1,175 @@
+//! Everything that may stand still without a loop noticing: the sensors' listener, the local publisher, the way to the hub.
+//!
+//! One tokio thread. Control inputs come at QoS 0 and go from the listener's task into the control thread's atomics; outputs
+//! and events are published to local subscribers first, and only then offered to the queue.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a shell: sockets, tasks and a thread"
+)]
+
+mod demo_hub;
+mod hub;
+mod ingest;
+mod local;
+mod metrics;
+mod names;
+mod payload;
+
+pub use demo_hub::{DemoHub, Message};
+
+use crate::runner::{LoopStats, Ports};
+use crate::{Clock, Config, HubConfig, Spool};
+use edge_bridge::net::server::{NoQueue, Server};
+use hub::Hub;
+use ingest::ControlIngest;
+use local::Local;
+use names::Names;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+/// For the goodbyes of a stop, each.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the network side did.
+#[derive(Debug, Default)]
+pub struct NetStats {
+    received: AtomicU64,
+    published: AtomicU64,
+    queued: AtomicU64,
+    not_queued: AtomicU64,
+}
+
+impl NetStats {
+    /// Values that came for inputs.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Messages to local subscribers.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    /// Messages that the queue took for the hub.
+    pub fn queued(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Messages for the hub that found no room: the queue is full or does not answer.
+    pub fn not_queued(&self) -> u64 {
+        self.not_queued.load(Ordering::Relaxed)
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The running network thread.
+#[derive(Debug)]
+pub(crate) struct Net {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) stats: Arc<NetStats>,
+    pub(crate) runtime: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What it is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) hub: HubConfig,
+    pub(crate) spool: Spool,
+    pub(crate) clock: Clock,
+    pub(crate) ports: Ports,
+    pub(crate) loop_stats: Arc<LoopStats>,
+}
+
+impl Net {
+    /// Starts the thread; returns when it listens.
+    pub(crate) fn start(parts: Parts) -> Result<Net, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("the network's runtime: {error}"))?;
+        let handle = runtime.handle().clone();
+        let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let (stop, stopped) = oneshot::channel();
+        let stats = Arc::<NetStats>::default();
+        let counters = stats.clone();
+        let thread = std::thread::Builder::new().name("net".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                match Running::start(parts, counters).await {
+                    Ok((running, addresses)) => {
+                        // Nobody waits any more only if the starter is gone.
+                        let _ = ready.send(Ok(addresses));
+                        running.until(stopped).await;
+                    }
+                    Err(error) => drop(ready.send(Err(error))),
+                }
+            });
+        });
+        let thread = thread.map_err(|error| format!("the network's thread: {error}"))?;
+        let (address, metrics) = started.recv().map_err(|_| "the network's thread ended".to_owned())??;
+        Ok(Net { address, metrics, stats, runtime: handle, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Ends it: the last rows are in the queue.
+    pub(crate) fn stop(&mut self) {
+        // It has ended by itself if nobody hears.
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Running {
+    server: Server,
+    hub: Hub,
+    local: Local,
+}
+
+impl Running {
+    async fn start(
+        parts: Parts,
+        stats: Arc<NetStats>,
+    ) -> Result<(Running, (SocketAddr, Option<SocketAddr>)), String> {
+        let Parts { config, hub, spool, clock, ports, loop_stats } = parts;
+        let Ports { inputs, outputs, events, commands, wake } = ports;
+        let names = Arc::new(Names::of(&config.controller));
+        let hub = Hub::start(&hub, spool, stats.clone()).await?;
+        let fields = config.fields;
+        let ingest = ControlIngest::new(&names, &fields, inputs, commands, clock, stats.clone());
+        let listen = config.mqtt.listen;
+        let server = Server::builder().start(listen, ingest, |_| NoQueue).await;
+        let server = server.map_err(|error| format!("[mqtt] listen {listen}: {error}"))?;
+        let metrics = match config.metrics {
+            Some(listen) => Some(metrics::serve(listen, loop_stats).await?),
+            None => None,
+        };
+        let local = Local::new(names, outputs, events, wake, stats).map_err(|error| error.to_string())?;
+        let addresses = (server.local_addr(), metrics);
+        Ok((Running { server, hub, local }, addresses))
+    }
+
+    async fn until(self, stopped: oneshot::Receiver<()>) {
+        let Running { server, mut hub, mut local } = self;
+        tokio::select! {
+            () = local.run(&server, &mut hub) => {}
+            _ = stopped => {}
+        }
+        server.shutdown(Duration::ZERO).await;
+        hub.stop(STOP_WITHIN).await;
+    }
+}

@@ -1,0 +1,34 @@
+//! The watchdog's thread: while the control thread does not scan, it holds the outputs in their safe states.
+
+use super::LoopStats;
+use crate::{Actuate, Clock};
+use edge_filter::control::{Watchdog, WatchdogChange};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(super) struct Guard {
+    pub(super) watchdog: Watchdog,
+    pub(super) period_ns: u64,
+    pub(super) safe: Vec<f64>,
+    pub(super) clock: Clock,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) stats: Arc<LoopStats>,
+}
+
+impl Guard {
+    pub(super) fn run(mut self, mut actuator: impl Actuate) {
+        let mut next_ns = self.clock.now_ns();
+        while !self.stop.load(Ordering::Relaxed) {
+            next_ns = next_ns.max(self.clock.now_ns()).saturating_add(self.period_ns);
+            self.clock.sleep_until(next_ns);
+            match self.watchdog.check(self.clock.now_ns(), self.stats.beat_ns()) {
+                Some(WatchdogChange::Tripped) => self.stats.tripped(true),
+                Some(WatchdogChange::Recovered) => self.stats.tripped(false),
+                None => {}
+            }
+            if self.watchdog.is_tripped() {
+                actuator.apply(&self.safe);
+            }
+        }
+    }
+}

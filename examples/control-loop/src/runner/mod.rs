@@ -1,0 +1,165 @@
+//! The control thread and its watchdog.
+//!
+//! The control thread shares no lock with anybody: inputs, outputs, events and commands cross in atomics
+//! ([`edge_filter::control::handoff`]), and the others are woken by a byte in a socket pair that is never waited for. A
+//! thread that stands still, in the queue, in the network, or in the middle of a handoff, does not delay the next output.
+
+mod guard;
+mod scan;
+mod stats;
+
+pub use stats::LoopStats;
+
+use crate::{Actuate, Clock};
+use edge_filter::Quality;
+use edge_filter::control::handoff::{self, Reader, Receiver, Sender, Writer};
+use edge_filter::control::{COMMAND_WORDS, ControlCommand, ControlEvent, Controller, EVENT_WORDS, Watchdog};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// Events that wait for a network thread that does not take them.
+const EVENTS_MAX: usize = 1024;
+/// Commands that wait for the next scan.
+const COMMANDS_MAX: usize = 64;
+
+/// Value, quality, time.
+pub(crate) const INPUT_WORDS: usize = 3;
+/// Value and the number of the scan.
+pub(crate) const OUTPUT_WORDS: usize = 2;
+
+/// The two threads. Dropping it stops them, outputs in their safe states.
+#[derive(Debug)]
+pub struct Runner {
+    stop: Arc<AtomicBool>,
+    stats: Arc<LoopStats>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The other ends: for the threads that talk to the world.
+#[derive(Debug)]
+pub struct Ports {
+    /// One per input, in the controller's order.
+    pub inputs: Vec<InputPort>,
+    /// One per output, in the controller's order.
+    pub outputs: Vec<Reader<OUTPUT_WORDS>>,
+    /// What happened.
+    pub events: Events,
+    /// What somebody wants.
+    pub commands: Commands,
+    /// A byte comes when there is something to read.
+    pub wake: UnixStream,
+}
+
+/// Where the values of one input go in.
+#[derive(Debug)]
+pub struct InputPort(Writer<INPUT_WORDS>);
+
+impl InputPort {
+    /// A value arrived. Never waits.
+    pub fn set(&mut self, value: f64, quality: Quality, at_ns: u64) {
+        self.0.write([value.to_bits(), u64::from(u32::from(quality)), at_ns]);
+    }
+}
+
+/// Events of the control thread, in order.
+#[derive(Debug)]
+pub struct Events(Receiver<EVENT_WORDS>);
+
+impl Events {
+    /// The oldest.
+    pub fn take(&mut self) -> Option<ControlEvent> {
+        ControlEvent::from_words(self.0.receive()?)
+    }
+}
+
+/// Commands to the control thread.
+#[derive(Debug)]
+pub struct Commands(Sender<COMMAND_WORDS>);
+
+impl Commands {
+    /// Whether there was room for it. What becomes of it is an event, or nothing if it did not fit.
+    pub fn send(&mut self, command: ControlCommand) -> bool {
+        self.0.send(command.to_words())
+    }
+}
+
+impl Runner {
+    /// Starts both threads. `actuator` is driven by the control thread, `guard` by the watchdog: two handles on the same
+    /// actuators. Wakes the reader of the ports every `wake_every` scans, and at every event.
+    ///
+    /// # Errors
+    /// If the system gives no thread or no socket pair.
+    pub fn start(
+        controller: Controller,
+        clock: Clock,
+        actuator: impl Actuate,
+        guard: impl Actuate,
+        wake_every: u64,
+    ) -> io::Result<(Runner, Ports)> {
+        let (wake, woken) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        woken.set_nonblocking(true)?;
+        let (inputs, input_ends) = ports(controller.inputs().len());
+        let (output_ends, outputs) = ports(controller.outputs().len());
+        let (event_end, events) = handoff::ring(EVENTS_MAX);
+        let (commands, command_end) = handoff::ring(COMMANDS_MAX);
+        let (stop, stats) = (Arc::<AtomicBool>::default(), Arc::<LoopStats>::default());
+        let safe: Vec<f64> = controller.outputs().iter().map(|output| output.safe()).collect();
+        let watch = guard::Guard {
+            watchdog: Watchdog::new(controller.watchdog_ns()),
+            period_ns: controller.period_ns(),
+            safe,
+            clock,
+            stop: stop.clone(),
+            stats: stats.clone(),
+        };
+        let scan = scan::Scan {
+            clock,
+            inputs: input_ends,
+            outputs: output_ends,
+            events: event_end,
+            commands: command_end,
+            wake,
+            wake_every: wake_every.max(1),
+            stop: stop.clone(),
+            stats: stats.clone(),
+            controller,
+        };
+        // Whoever is started is stopped, also when the second one cannot be started.
+        let mut runner = Runner { stop, stats, threads: Vec::new() };
+        runner.spawn("control", move || scan.run(actuator))?;
+        runner.spawn("watchdog", move || watch.run(guard))?;
+        let inputs = inputs.into_iter().map(InputPort).collect();
+        let ports =
+            Ports { inputs, outputs, events: Events(events), commands: Commands(commands), wake: woken };
+        Ok((runner, ports))
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(std::thread::Builder::new().name(name.to_owned()).spawn(run)?);
+        Ok(())
+    }
+
+    /// What the loop did so far; for any thread, without a lock.
+    #[must_use]
+    pub fn stats(&self) -> Arc<LoopStats> {
+        self.stats.clone()
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // A control thread that hangs in an actuator cannot be waited for; the watchdog has its outputs.
+            let _ = thread.is_finished() || self.stats.is_tripped() || thread.join().is_ok();
+        }
+    }
+}
+
+fn ports<const N: usize>(count: usize) -> (Vec<Writer<N>>, Vec<Reader<N>>) {
+    (0..count).map(|_| handoff::latest()).unzip()
+}

@@ -1,0 +1,82 @@
+//! The control thread: sleep until the deadline, read, decide, actuate, publish.
+
+use super::{INPUT_WORDS, LoopStats, OUTPUT_WORDS};
+use crate::{Actuate, Clock};
+use edge_filter::Quality;
+use edge_filter::control::handoff::{Reader, Receiver, Sender, Writer};
+use edge_filter::control::{COMMAND_WORDS, ControlCommand, Controller, EVENT_WORDS, Schedule};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Commands per scan: what an operator sends, not a flood.
+const COMMANDS_PER_SCAN: usize = 8;
+
+pub(super) struct Scan {
+    pub(super) controller: Controller,
+    pub(super) clock: Clock,
+    pub(super) inputs: Vec<Reader<INPUT_WORDS>>,
+    pub(super) outputs: Vec<Writer<OUTPUT_WORDS>>,
+    pub(super) events: Sender<EVENT_WORDS>,
+    pub(super) commands: Receiver<COMMAND_WORDS>,
+    pub(super) wake: UnixStream,
+    pub(super) wake_every: u64,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) stats: Arc<LoopStats>,
+}
+
+impl Scan {
+    pub(super) fn run(mut self, mut actuator: impl Actuate) {
+        let mut schedule = Schedule::new(self.clock.now_ns(), self.controller.period_ns());
+        let mut values: Vec<f64> = self.controller.outputs().iter().map(|output| output.safe()).collect();
+        while !self.stop.load(Ordering::Relaxed) {
+            self.clock.sleep_until(schedule.deadline_ns());
+            let now_ns = self.clock.now_ns();
+            let Some(wake) = schedule.wake(now_ns) else { continue };
+            let happened = self.scan(now_ns);
+            for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
+                *value = output.value();
+            }
+            actuator.apply(&values);
+            // The sign of life comes after the actuators: one that hangs is a loop that does not run.
+            let number = self.stats.scanned(now_ns, &wake);
+            for (port, value) in self.outputs.iter_mut().zip(&values) {
+                port.write([value.to_bits(), number]);
+            }
+            if happened || number.is_multiple_of(self.wake_every) {
+                // A full socket means that the reader has not yet come to read: it will find everything.
+                let _ = self.wake.write(&[1]);
+            }
+        }
+        actuator.apply(&self.controller.outputs().iter().map(|output| output.safe()).collect::<Vec<_>>());
+    }
+
+    /// Whether anything happened that somebody should be told.
+    fn scan(&mut self, now_ns: u64) -> bool {
+        let Scan { controller, inputs, events, commands, stats, .. } = self;
+        for (number, port) in inputs.iter().enumerate() {
+            // A write that does not end leaves the value there was, which gets older.
+            if let Some([value, quality, at_ns]) = port.read() {
+                let quality = u32::try_from(quality).map_or(Quality::BAD, Quality::from);
+                controller.set_input(number, f64::from_bits(value), quality, at_ns);
+            }
+        }
+        let mut happened = false;
+        let mut tell = |event: edge_filter::control::ControlEvent| {
+            happened = true;
+            if !events.send(event.to_words()) {
+                stats.event_lost();
+            }
+        };
+        for _ in 0..COMMANDS_PER_SCAN {
+            let Some(words) = commands.receive() else { break };
+            if let Some(command) = ControlCommand::from_words(words) {
+                // What does not fit the state changes nothing; its sender sees that nothing happened.
+                let _ = controller.command(command, now_ns, &mut tell);
+            }
+        }
+        controller.scan(now_ns, &mut tell);
+        happened
+    }
+}

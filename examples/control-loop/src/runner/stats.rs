@@ -1,0 +1,75 @@
+//! What the loop did, in atomics: the control thread writes, anybody reads.
+
+use edge_filter::control::{Histogram, Wake};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Counters and histograms of a running loop.
+#[derive(Debug, Default)]
+pub struct LoopStats {
+    scans: AtomicU64,
+    missed: AtomicU64,
+    beat_ns: AtomicU64,
+    watchdog_trips: AtomicU64,
+    is_tripped: AtomicBool,
+    events_lost: AtomicU64,
+    /// How late each scan was.
+    pub lateness: Histogram,
+    /// How far each period was from its length.
+    pub period_error: Histogram,
+}
+
+impl LoopStats {
+    /// Scans so far.
+    #[must_use]
+    pub fn scans(&self) -> u64 {
+        self.scans.load(Ordering::Relaxed)
+    }
+
+    /// Deadlines without a scan.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// How often the watchdog had to act.
+    #[must_use]
+    pub fn watchdog_trips(&self) -> u64 {
+        self.watchdog_trips.load(Ordering::Relaxed)
+    }
+
+    /// Whether the watchdog holds the outputs now.
+    #[must_use]
+    pub fn is_tripped(&self) -> bool {
+        self.is_tripped.load(Ordering::Relaxed)
+    }
+
+    /// Events that nobody took in time.
+    #[must_use]
+    pub fn events_lost(&self) -> u64 {
+        self.events_lost.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn event_lost(&self) {
+        self.events_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn beat_ns(&self) -> u64 {
+        self.beat_ns.load(Ordering::Relaxed)
+    }
+
+    /// The number of the scan.
+    pub(super) fn scanned(&self, now_ns: u64, wake: &Wake) -> u64 {
+        self.lateness.record(wake.late_ns);
+        if let Some(error_ns) = wake.period_error_ns {
+            self.period_error.record(error_ns);
+        }
+        self.missed.fetch_add(wake.missed, Ordering::Relaxed);
+        self.beat_ns.store(now_ns, Ordering::Relaxed);
+        self.scans.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn tripped(&self, yes: bool) {
+        self.is_tripped.store(yes, Ordering::Relaxed);
+        self.watchdog_trips.fetch_add(u64::from(yes), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,146 @@
+//! Promise 14, on real threads: outputs are safe one scan after their input went bad, and while the loop does not scan.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![allow(clippy::disallowed_methods, reason = "threads of the world around")]
+
+use control_loop::Clock;
+use control_loop::runner::{Ports, Runner};
+use edge_filter::Quality;
+use edge_filter::control::Controller;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const LOOKS: u32 = 12_000;
+
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..LOOKS {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("never: {what}");
+}
+
+/// One value that an interlock holds; stale only after a minute, so that what is seen is the bad value.
+fn controller(stale_after_ms: u32) -> Controller {
+    Controller::from_toml(&format!(
+        "[control]\nwatchdog_ms = 200\n[[input]]\nname = \"estop\"\nstale_after_ms = {stale_after_ms}\n\
+         [[output]]\nname = \"contactor\"\nvalue = 1.0\n\
+         [[interlock]]\nname = \"stop\"\noutputs = [\"contactor\"]\nreset = \"auto\"\n\
+         trip_when = {{ input = \"estop\", is = false }}\n"
+    ))
+    .unwrap()
+}
+
+/// Every scan's output.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<f64>>>);
+
+impl Log {
+    fn actuator(&self) -> impl FnMut(&[f64]) + Send + 'static {
+        let log = self.0.clone();
+        move |outputs: &[f64]| log.lock().unwrap().push(outputs[0])
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    fn from(&self, at: usize) -> Vec<f64> {
+        self.0.lock().unwrap()[at..].to_vec()
+    }
+
+    fn last(&self) -> Option<f64> {
+        self.0.lock().unwrap().last().copied()
+    }
+}
+
+fn start(log: &Log, stale_after_ms: u32, clock: Clock) -> (Runner, Ports) {
+    Runner::start(controller(stale_after_ms), clock, log.actuator(), |_: &[f64]| (), 1).unwrap()
+}
+
+#[test]
+fn promise_14_an_output_is_safe_at_the_next_scan_after_its_input_went_bad() {
+    let (log, clock) = (Log::default(), Clock::start());
+    let (_runner, mut ports) = start(&log, 60_000, clock);
+    let input = &mut ports.inputs[0];
+    for (value, quality) in [(0.0, Quality::GOOD), (f64::NAN, Quality::GOOD), (1.0, Quality::BAD)] {
+        for _ in 0..20 {
+            input.set(1.0, Quality::GOOD, clock.now_ns());
+            until("energised", || log.last() == Some(1.0));
+            input.set(value, quality, clock.now_ns());
+            // The scan that is under way may have read its inputs; the one after it has not.
+            let after = log.len() + 1;
+            until("two scans", || log.len() > after + 2);
+            assert_eq!(log.from(after)[..3], [0.0; 3], "{value} {quality}");
+        }
+    }
+}
+
+#[test]
+fn promise_14_an_input_that_stops_is_stale_and_its_output_safe() {
+    let (log, clock) = (Log::default(), Clock::start());
+    let (_runner, mut ports) = start(&log, 100, clock);
+    until("energised", || {
+        ports.inputs[0].set(1.0, Quality::GOOD, clock.now_ns());
+        log.last() == Some(1.0)
+    });
+    until("safe", || log.last() == Some(0.0));
+}
+
+#[test]
+fn promise_14_the_watchdog_holds_the_outputs_while_the_loop_does_not_scan() {
+    let (log, guarded, clock) = (Log::default(), Log::default(), Clock::start());
+    let hangs = Arc::<AtomicBool>::default();
+    let (hang, mut write) = (hangs.clone(), log.actuator());
+    let actuator = move |outputs: &[f64]| {
+        while hang.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        write(outputs);
+    };
+    let started = Runner::start(controller(60_000), clock, actuator, guarded.actuator(), 1);
+    let (runner, mut ports) = started.unwrap();
+    ports.inputs[0].set(1.0, Quality::GOOD, clock.now_ns());
+    until("energised", || log.last() == Some(1.0));
+    let stats = runner.stats();
+    let before = guarded.len();
+    hangs.store(true, Ordering::Relaxed);
+    until("the watchdog acts", || stats.is_tripped() && guarded.len() > before + 3);
+    assert!(guarded.from(before).iter().all(|output| *output == 0.0), "the safe state, again and again");
+    hangs.store(false, Ordering::Relaxed);
+    until("the loop has its outputs back", || !stats.is_tripped());
+    let after = log.len();
+    until("it drives them", || log.len() > after && log.last() == Some(1.0));
+    assert!(stats.watchdog_trips() >= 1);
+}
+
+#[test]
+fn a_stop_leaves_the_outputs_safe() {
+    let (log, clock) = (Log::default(), Clock::start());
+    let (runner, mut ports) = start(&log, 60_000, clock);
+    ports.inputs[0].set(1.0, Quality::GOOD, clock.now_ns());
+    until("energised", || log.last() == Some(1.0));
+    drop(runner);
+    assert_eq!(log.last(), Some(0.0));
+}
+
+/// The network's side that never reads: events and wake-ups are lost and counted, the loop goes on.
+#[test]
+fn nobody_has_to_listen() {
+    let (log, clock) = (Log::default(), Clock::start());
+    let (runner, mut ports) = start(&log, 60_000, clock);
+    let stats = runner.stats();
+    let mut closed = 1.0;
+    until("more events than there is room for", || {
+        let at = log.len();
+        closed = 1.0 - closed;
+        ports.inputs[0].set(closed, Quality::GOOD, clock.now_ns());
+        until("a scan", || log.len() > at + 1);
+        stats.events_lost() > 0 || log.len() > 200
+    });
+    let scans = stats.scans();
+    until("it goes on", || stats.scans() > scans + 20);
+}

@@ -1,0 +1,39 @@
+//! The program as it is started: the demonstration, and configurations that are wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_control-loop")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_demonstration_shows_the_fridges_alarm_at_the_hub() {
+    let output = run(&["run", "--seconds", "9"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let alarm = text.lines().find(|line| line.contains("event/alarm/store104/fridge/temp/HI"));
+    let alarm = alarm.unwrap_or_else(|| panic!("no alarm came to the hub:\n{text}"));
+    assert!(alarm.contains("UNACK_ALM") && alarm.contains("97.4"), "{alarm}");
+    assert!(text.contains("event/interlock/stop"), "{text}");
+}
+
+#[test]
+fn a_wrong_configuration_is_exit_code_2_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("control.toml");
+    let default = include_str!("../control.toml");
+    for (text, expected) in [
+        (default.to_owned(), "[hub] is missing"),
+        (default.replace("setpoint = 60.0", "setpoint = nan"), "output 1: pid.setpoint"),
+        ("[mqtt".to_owned(), "line 1"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let output = run(&["run", "--config", file.to_str().unwrap()]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(run(&["run", "--config", "/nonexistent/control.toml"]).status.code(), Some(2));
+    assert_eq!(run(&["walk"]).status.code(), Some(2));
+}
