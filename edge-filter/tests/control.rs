@@ -284,7 +284,7 @@ fn a_wrong_configuration_is_refused_with_its_place() {
 /// A reader never sees halves of two values, an event is never lost or out of order, and nobody waits.
 #[test]
 fn handoffs_between_threads_tear_nothing() {
-    let cases = budget(2_000_000);
+    let cases = budget(500_000);
     let (mut writer, reader) = handoff::latest::<4>();
     let (mut sender, mut receiver) = handoff::ring::<2>(64);
     let other = std::thread::spawn(move || {
