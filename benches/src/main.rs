@@ -1,12 +1,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a bench measures time and opens files")]
-//! `edge-benches queue|bridge|codec [--list]`, `edge-benches queue FIGURE...`: figures as ratios to a plain baseline measured in the same run.
+//! `edge-benches queue|bridge|codec|filter [--list]`, `edge-benches queue FIGURE...`: figures as ratios to a plain baseline measured in the same run.
 //!
 //! One JSON object per line: `figure value unit baseline ratio runs`. Rates are messages per second; a ratio above 1
 //! means faster than the baseline, or, for sizes, larger than it.
 
 mod bridge;
 mod codec;
+mod filter;
 mod measure;
 mod queue;
 
@@ -18,6 +19,8 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["queue", "--list"] => print(&queue::list()),
         ["codec", "--list"] => print(&codec::list()),
+        ["filter", "--list"] => print(&filter::list()),
+        ["filter"] => filter::run(),
         ["bridge", "--list"] => print(&bridge::list()),
         ["queue", figures @ ..] => queue::run(figures),
         [queue::CHILD, what, dir, messages] => queue::child(what, dir, messages),
@@ -27,7 +30,7 @@ fn main() -> ExitCode {
         ["codec", "--data", dir] => codec::run(Some(dir)),
         _ => {
             eprintln!(
-                "usage: edge-benches queue|bridge|codec [--list], queue with the beginnings of figures' names, or codec --data DIR"
+                "usage: edge-benches queue|bridge|codec|filter [--list], queue with the beginnings of figures' names, or codec --data DIR"
             );
             return ExitCode::from(2);
         }

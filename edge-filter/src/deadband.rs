@@ -205,7 +205,7 @@ impl Deadband {
             Err(reason) if !self.send_previous || !self.usable(quality) => Verdict::Drop(reason),
             Err(reason) => match Number::of(value) {
                 Some(value) => {
-                    if previous.replace(Point { time, value, quality }).is_some() {
+                    if previous.replace(Point::new(time, value, quality)).is_some() {
                         on(Event::Drop(DropReason::InDeadband, 1));
                     }
                     Verdict::Held

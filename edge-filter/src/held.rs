@@ -34,7 +34,6 @@ pub struct Released {
 
 /// A number of a reading: texts and booleans are never held.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[allow(clippy::exhaustive_enums, reason = "the numbers among the values")]
 pub enum Number {
     /// As [`Value::F64`], finite.
@@ -78,22 +77,57 @@ impl From<Number> for Value<'_> {
     }
 }
 
-/// A reading with a number that is kept back.
+/// A reading with a number that is kept back, in 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Point {
     #[cfg_attr(feature = "config", serde(rename = "t"))]
     pub(crate) time: i64,
+    /// Of the number; beside its kind, or the quality would not fit in the same word.
     #[cfg_attr(feature = "config", serde(rename = "v"))]
-    pub(crate) value: Number,
+    bits: u64,
     #[cfg_attr(feature = "config", serde(rename = "q"))]
     pub(crate) quality: Quality,
+    #[cfg_attr(feature = "config", serde(rename = "k"))]
+    kind: Kind,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+enum Kind {
+    F64,
+    I64,
+    U64,
+}
+
+const _: () = assert!(size_of::<Option<Point>>() == 24);
+
 impl Point {
+    pub(crate) fn new(time: i64, value: Number, quality: Quality) -> Self {
+        let (kind, bits) = match value {
+            Number::F64(v) => (Kind::F64, v.to_bits()),
+            Number::I64(v) => (Kind::I64, v.cast_unsigned()),
+            Number::U64(v) => (Kind::U64, v),
+        };
+        Point { time, bits, quality, kind }
+    }
+
+    pub(crate) fn value(&self) -> Number {
+        match self.kind {
+            Kind::F64 => Number::F64(f64::from_bits(self.bits)),
+            Kind::I64 => Number::I64(self.bits.cast_signed()),
+            Kind::U64 => Number::U64(self.bits),
+        }
+    }
+
     pub(crate) fn released(self, reason: EmitReason) -> Event {
-        let Point { time, value, quality } = self;
+        let (time, value, quality) = (self.time, self.value(), self.quality);
         Event::Emit(Released { time, value, quality, reason, synthetic: false })
+    }
+
+    /// Not so in a damaged snapshot.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.value().as_f64().is_finite() && !self.quality.is_bad()
     }
 }
 
@@ -156,7 +190,7 @@ pub(crate) trait Holding {
                 }
                 match Number::of(value) {
                     Some(value) => {
-                        let verdict = self.number(last, state, Point { time, value, quality }, on);
+                        let verdict = self.number(last, state, Point::new(time, value, quality), on);
                         if let Verdict::Emit(_) = verdict {
                             last.emitted(&value.into(), quality, time, true);
                         }

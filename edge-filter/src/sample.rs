@@ -146,7 +146,7 @@ impl Sample {
     fn better(&self, last: &LastEmitted, held: Option<Point>, point: Point) -> bool {
         let Some(held) = held else { return true };
         let reference = last.number().unwrap_or_default();
-        let deviation = |p: Point| (p.value.as_f64() - reference).abs();
+        let deviation = |p: Point| (p.value().as_f64() - reference).abs();
         self.pick == Pick::Last || deviation(point) > deviation(held)
     }
 }
@@ -213,7 +213,7 @@ impl Holding for Sample {
     ) {
         if let Some(held) = group.held {
             on(held.released(why.unwrap_or(EmitReason::Picked)));
-            last.emitted(&held.value.into(), held.quality, held.time, true);
+            last.emitted(&held.value().into(), held.quality, held.time, true);
         }
         // What is emitted next is the first of its group.
         *group = OpenGroup { readings: u32::from(!self.holds()), ..OpenGroup::default() };

@@ -119,6 +119,13 @@ impl SegmentHold {
     }
 }
 
+impl Segment {
+    /// Not so in a damaged snapshot.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.min.is_finite() && self.max.is_finite()
+    }
+}
+
 impl Holding for SegmentHold {
     type State = Segment;
 
@@ -137,7 +144,7 @@ impl Holding for SegmentHold {
         if newest.is_some_and(|newest| point.time <= newest) {
             return Verdict::Drop(DropReason::OutOfOrder);
         }
-        let v = point.value.as_f64();
+        let v = point.value().as_f64();
         if segment.readings > 0 {
             let overdue =
                 self.max_interval_ms.is_some_and(|max| point.time.saturating_sub(segment.start) >= max);

@@ -152,14 +152,14 @@ impl SwingingDoor {
 impl Door {
     /// The line from (`time`, `value`) to `point` as a slope, if every reading since allows it.
     fn allows(&self, anchor: (i64, f64), point: &Point) -> bool {
-        let slope = (point.value.as_f64() - anchor.1) / elapsed(anchor.0, point.time);
+        let slope = (point.value().as_f64() - anchor.1) / elapsed(anchor.0, point.time);
         // Written so that a slope that is no number is not allowed.
         self.low <= slope && slope <= self.high && slope.is_finite()
     }
 
     /// Takes the newest reading in.
     fn narrow(&mut self, anchor: (i64, f64), point: Point, deviation: f64) {
-        let (dt, dv) = (elapsed(anchor.0, point.time), point.value.as_f64() - anchor.1);
+        let (dt, dv) = (elapsed(anchor.0, point.time), point.value().as_f64() - anchor.1);
         let (low, high) = ((dv - deviation) / dt, (dv + deviation) / dt);
         (self.low, self.high) = match self.held {
             None => (low, high),
@@ -224,7 +224,7 @@ impl Holding for SwingingDoor {
     ) {
         if let Some(held) = std::mem::take(door).held {
             on(held.released(why.unwrap_or(EmitReason::DoorClosed)));
-            last.emitted(&held.value.into(), held.quality, held.time, true);
+            last.emitted(&held.value().into(), held.quality, held.time, true);
         }
     }
 }

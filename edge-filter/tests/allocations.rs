@@ -83,17 +83,104 @@ fn a_reading_costs_no_allocation_in_steady_state() {
 }
 
 #[test]
-fn ten_thousand_sensors_take_the_memory_that_is_stated() {
-    let mut p = Pipeline::from_toml(RULES).unwrap();
+fn no_stage_allocates_per_reading_in_steady_state() {
+    for stage in [
+        "on_change = { max_interval_ms = 9000 }",
+        "deadband = { absolute = 5.0, send_previous = true }",
+        "swinging_door = { deviation = 5.0 }",
+        "segment_hold = { deviation = 5.0 }",
+        "window = { width_ms = 10000, agg = \"std_pop\" }",
+        "sample = { every_n = 3, pick = \"max_abs_dev\" }",
+        "dedup = { within_ms = 3000 }",
+    ] {
+        let rules = format!(
+            "[[rule]]\nmatch = \"#\"\nstages = [ {{ {stage} }}, {{ stale = {{ timeout_ms = 30000, heartbeat_ms = 9000 }} }} ]"
+        );
+        let mut p = Pipeline::from_toml(&rules).unwrap();
+        let sensors: Vec<u32> = (0..50).map(|i| p.intern(&format!("{i}"))).collect();
+        let mut emits = 0;
+        let mut run = |rounds: std::ops::Range<i64>| {
+            for time in rounds {
+                for &sensor in &sensors {
+                    let value = Value::F64((time * (37 + i64::from(sensor)) % 97) as f64);
+                    let reading = Reading { sensor, time: time * 1000, value, quality: Quality::GOOD };
+                    let outcome = p.process(reading, time * 1000, &mut |_| emits += 1);
+                    emits += u32::from(matches!(outcome, edge_filter::Outcome::Emit(_)));
+                }
+                p.tick(time * 1000, &mut |_| ());
+            }
+        };
+        run(0..100);
+        let before = CALLS.with(Cell::get);
+        run(100..300);
+        assert_eq!(CALLS.with(Cell::get) - before, 0, "{stage}");
+        assert!(emits > 0, "{stage}");
+    }
+}
+
+fn bytes_per_sensor(rules: &str) -> isize {
+    let mut p = Pipeline::from_toml(rules).unwrap();
     let before = BYTES.with(Cell::get);
     let name_bytes: usize = (0..10_000)
         .map(|i| {
             let name = format!("plant/line{i}/temp");
-            p.intern(&name);
+            let sensor = p.intern(&name);
+            let reading = Reading { sensor, time: 1000, value: Value::F64(20.0), quality: Quality::GOOD };
+            let _ = p.process(reading, 1000, &mut |_| ());
             name.len()
         })
         .sum();
-    let per_sensor = (BYTES.with(Cell::get) - before - name_bytes as isize) / 10_000;
-    println!("{per_sensor} bytes per sensor beside its name");
-    assert!(per_sensor <= 400, "{per_sensor}");
+    (BYTES.with(Cell::get) - before - name_bytes as isize) / 10_000
+}
+
+#[test]
+fn ten_thousand_sensors_take_the_memory_that_is_stated() {
+    let rules = |stage: &str| {
+        format!("[[rule]]\nmatch = \"#\"\nstages = [ {{ {stage} }}, {{ stale = {{ timeout_ms = 30000 }} }} ]")
+    };
+    for (stage, limit) in [
+        ("deadband = { absolute = 0.5 }", 128),
+        ("swinging_door = { deviation = 0.5 }", 192),
+        ("segment_hold = { deviation = 0.5 }", 192),
+        ("window = { width_ms = 60000, agg = \"mean\" }", 500),
+    ] {
+        let found = bytes_per_sensor(&rules(stage));
+        println!("{stage}: {found} bytes per sensor beside its name");
+        assert!(found <= limit, "{stage}: {found}");
+    }
+}
+
+#[test]
+fn a_million_names_take_the_memory_of_max_keys_and_no_reading_is_lost() {
+    for policy in ["pass", "evict_idle"] {
+        let mut p = Pipeline::from_toml(&format!(
+            "[defaults]\nmax_keys = 1000\nover_limit = \"{policy}\"\n[[rule]]\nmatch = \"#\"\nstages = [ {{ swinging_door = {{ deviation = 0.5 }} }} ]"
+        ))
+        .unwrap();
+        let (mut emitted, mut names, mut peak) = (0_u64, 0, 0);
+        let before = BYTES.with(Cell::get);
+        for i in 0..1_000_000_u64 {
+            let name = format!("bot/{i}");
+            let sensor = p.intern(&name);
+            for time in [1000, 1001] {
+                let reading = Reading { sensor, time, value: Value::F64(20.0), quality: Quality::GOOD };
+                let outcome = p.process(reading, 1000, &mut |_| emitted += 1);
+                emitted += u64::from(matches!(outcome, edge_filter::Outcome::Emit(_)));
+            }
+            names += u64::from(p.name(sensor) == Some(&name));
+            peak = peak.max(BYTES.with(Cell::get) - before);
+        }
+        p.flush(&mut |_| emitted += 1);
+        let stats = p.stats();
+        assert!(stats.is_balanced() && stats.held == 0, "{stats:?}");
+        assert_eq!(
+            emitted, 2_000_000,
+            "{policy}: both of each sensor, the second from the flush or the eviction"
+        );
+        assert_eq!(
+            (names, stats.evicted > 0),
+            (if policy == "pass" { 1000 } else { 1_000_000 }, policy != "pass")
+        );
+        assert!(peak < 1 << 20, "{peak}");
+    }
 }

@@ -8,7 +8,18 @@ mod support;
 use edge_filter::{AlarmLevel, EmitReason, Pipeline, Quality, RestoreError, Snapshot, Value};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::feed;
+use support::{budget, feed};
+
+const REDUCERS: [&str; 8] = [
+    "deadband = { percent = 1.0, min_interval_ms = 500, max_interval_ms = 20000 }",
+    "deadband = { percent = 1.0, send_previous = true }",
+    "on_change = { max_interval_ms = 20000 }",
+    "swinging_door = { percent = 2.0, max_interval_ms = 20000 }",
+    "segment_hold = { percent = 5.0 }",
+    "window = { width_ms = 3000, agg = \"median\", allowed_lateness_ms = 500, emit_empty = true }",
+    "sample = { every_n = 3, pick = \"max_abs_dev\" }",
+    "dedup = { within_ms = 9000 }",
+];
 
 const RULES: &str = r##"
     [[rule]]
@@ -17,8 +28,8 @@ const RULES: &str = r##"
     range = { low = -100.0, high = 100.0 }
     stages = [
       { gross_range = { fail = [-50.0, 50.0], action = "drop" } },
-      { deadband = { percent = 1.0, min_interval_ms = 500, max_interval_ms = 20000 } },
-      { stale = { timeout_ms = 5000 } },
+      { REDUCER },
+      { stale = { timeout_ms = 5000, heartbeat_ms = 2000 } },
     ]
     [[alarm]]
     match = "plant/+"
@@ -51,11 +62,17 @@ fn history() -> impl Strategy<Value = Vec<(i64, Step)>> {
 struct Rig {
     p: Pipeline,
     now: i64,
+    reducer: usize,
 }
 
 impl Rig {
     fn new() -> Self {
-        Rig { p: Pipeline::from_toml(RULES).unwrap(), now: 1_000_000 }
+        Self::with(0)
+    }
+
+    fn with(reducer: usize) -> Self {
+        let p = Pipeline::from_toml(&RULES.replace("REDUCER", REDUCERS[reducer])).unwrap();
+        Rig { p, now: 1_000_000, reducer }
     }
 
     /// Everything that can be seen of one step.
@@ -96,12 +113,13 @@ fn through_bytes(snapshot: &Snapshot) -> Snapshot {
 fn same_suffix(
     history: &[(i64, Step)],
     cut: usize,
-    restart: fn(&Pipeline) -> Pipeline,
+    reducer: usize,
+    restart: fn(&Rig) -> Pipeline,
 ) -> Result<(), proptest::test_runner::TestCaseError> {
-    let (mut whole, mut cut_rig) = (Rig::new(), Rig::new());
+    let (mut whole, mut cut_rig) = (Rig::with(reducer), Rig::with(reducer));
     for (row, step) in history.iter().enumerate() {
         if row == cut {
-            cut_rig.p = restart(&cut_rig.p);
+            cut_rig.p = restart(&cut_rig);
         }
         prop_assert_eq!(whole.step(step), cut_rig.step(step), "row {}", row);
         prop_assert!(whole.p.stats().is_balanced() && cut_rig.p.stats().is_balanced());
@@ -109,37 +127,58 @@ fn same_suffix(
     Ok(())
 }
 
-fn warm(old: &Pipeline) -> Pipeline {
-    let mut new = Rig::new().p;
-    new.restore(through_bytes(&old.snapshot())).unwrap();
+fn warm(old: &Rig) -> Pipeline {
+    let mut new = Rig::with(old.reducer).p;
+    new.restore(through_bytes(&old.p.snapshot())).unwrap();
+    assert!(new.stats().is_balanced() && new.stats().held == old.p.stats().held);
     new
 }
 
-fn cold(_: &Pipeline) -> Pipeline {
-    Rig::new().p
+fn cold(old: &Rig) -> Pipeline {
+    Rig::with(old.reducer).p
 }
 
-/// Planted: the states survive but the clock of the sensors does not.
-fn forgets_one_sensor(old: &Pipeline) -> Pipeline {
-    let mut new = Rig::new().p;
-    let mut value = ciborium::Value::serialized(&old.snapshot()).unwrap();
+/// The snapshot with something done to its list of sensors.
+fn doctored(old: &Rig, with: impl Fn(&mut Vec<ciborium::Value>)) -> Pipeline {
+    let mut new = Rig::with(old.reducer).p;
+    let mut value = ciborium::Value::serialized(&old.p.snapshot()).unwrap();
     let sensors =
         value.as_map_mut().unwrap().iter_mut().find(|(k, _)| k.as_text() == Some("sensors")).unwrap();
-    sensors.1.as_array_mut().unwrap().pop();
+    with(sensors.1.as_array_mut().unwrap());
     new.restore(value.deserialized().unwrap()).unwrap();
     new
 }
 
+/// Planted: one sensor's state is left out.
+fn forgets_one_sensor(old: &Rig) -> Pipeline {
+    doctored(old, |sensors| drop(sensors.pop()))
+}
+
+/// Planted: the references survive, and what stages hold does not.
+fn forgets_what_is_held(old: &Rig) -> Pipeline {
+    doctored(old, |sensors| {
+        for sensor in sensors {
+            let fields = sensor.as_map_mut().unwrap();
+            let slot = fields.iter_mut().find(|(k, _)| k.as_text() == Some("s")).unwrap();
+            slot.1.as_map_mut().unwrap().retain(|(k, _)| k.as_text() != Some("x"));
+        }
+    })
+}
+
 #[test]
 fn promise_13_a_clean_restart_at_any_row_changes_nothing() {
-    let config =
-        || Config { cases: 1_000, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
-    let cut_history = || history().prop_flat_map(|h| (0..h.len(), Just(h)));
-    let run =
-        |restart| TestRunner::new(config()).run(&cut_history(), |(cut, h)| same_suffix(&h, cut, restart));
+    let cases = budget(10_000).max(200);
+    let config = || Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let cut_history =
+        || (0..REDUCERS.len(), history()).prop_flat_map(|(r, h)| (0..h.len(), Just(h), Just(r)));
+    let run = |restart| {
+        TestRunner::new(config()).run(&cut_history(), |(cut, h, r)| same_suffix(&h, cut, r, restart))
+    };
     run(warm).unwrap();
     assert!(run(cold).is_err(), "the comparison must notice a cold start");
     assert!(run(forgets_one_sensor).is_err(), "the comparison must notice one lost sensor");
+    assert!(run(forgets_what_is_held).is_err(), "the comparison must notice lost held readings");
+    println!("executed restart at any row: {cases} cases");
 }
 
 #[test]
@@ -188,8 +227,34 @@ fn a_snapshot_survives_changed_rules() {
 }
 
 #[test]
+fn a_changed_reducer_starts_cold_and_the_accounts_still_balance() {
+    let door = || Rig::with(3);
+    let mut old = door();
+    let s = old.p.intern("plant/f64");
+    for (time, value) in [(1000, 1.0), (1001, 2.0), (1002, 3.0)] {
+        feed(&mut old.p, s, (time, value.into(), Quality::GOOD), time);
+    }
+    assert_eq!(old.p.stats().held, 1);
+    let snapshot = old.p.snapshot();
+    let mut same = door();
+    same.p.restore(through_bytes(&snapshot)).unwrap();
+    assert_eq!((same.p.stats().held, same.p.stats().restored), (1, 1));
+    let mut out = Vec::new();
+    same.p.flush(&mut |e| out.push((e.time, e.reason)));
+    assert_eq!(out, [(1002, EmitReason::Flush)]);
+    assert!(same.p.stats().is_balanced() && same.p.stats().held == 0);
+    same.p.restore(snapshot.clone()).unwrap();
+    same.p.restore(snapshot.clone()).unwrap();
+    assert!(same.p.stats().is_balanced() && same.p.stats().held == 1, "a state is overwritten");
+    let mut other = Rig::with(4);
+    other.p.restore(snapshot).unwrap();
+    assert!(other.p.stats().is_balanced() && other.p.stats().held == 0);
+}
+
+#[test]
 fn ten_thousand_sensors_fit_into_one_mebibyte() {
-    let mut rig = Rig::new();
+    let rules = RULES.replace("REDUCER", REDUCERS[0]).replace(", heartbeat_ms = 2000", "");
+    let mut rig = Rig { p: Pipeline::from_toml(&rules).unwrap(), ..Rig::new() };
     let start = 1_700_000_000_000_i64;
     for i in 0..10_000_u32 {
         let s = rig.p.intern(&format!("plant/line{i}/temp")); // all stages, no alarm

@@ -53,6 +53,9 @@ impl Names {
         };
         let start = u32::try_from(self.text.len()).ok()?;
         let end = u32::try_from(self.text.len().checked_add(name.len())?).ok()?;
+        if self.text.capacity() - self.text.len() < name.len() {
+            self.text.reserve_exact(name.len() + self.text.len() / 32);
+        }
         self.text.push_str(name);
         match self.spans.get_mut(place as usize) {
             Some(span) => *span = (start, end),

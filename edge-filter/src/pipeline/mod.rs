@@ -130,6 +130,11 @@ impl Pipeline {
         self.rules.get(self.slot(sensor)?.rule()?).map(|(_, rule)| rule)
     }
 
+    /// All rules, in order, with the names they are for.
+    pub fn rules(&self) -> impl Iterator<Item = (&Pattern, &Rule)> {
+        self.rules.iter().map(|(pattern, rule)| (pattern, rule))
+    }
+
     /// One reading. Emits to `sink` what became due before it, then answers what became of the reading itself.
     ///
     /// `now_ms` is used to refuse readings from the future and to notice silence; everything else goes by event time.

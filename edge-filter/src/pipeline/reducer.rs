@@ -94,9 +94,18 @@ impl ReducerState {
         }
     }
 
-    /// Whether this is the state of `stage`.
+    /// Whether this is a state of `stage`, and one that a stage may have come to.
     pub(super) fn belongs_to(&self, stage: Option<&Reducer>) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(&stage.map(Reducer::state).unwrap_or_default())
+        let sound = match self {
+            ReducerState::Previous(held) => held.is_none_or(|held| held.is_sound()),
+            ReducerState::Door(door) => door.held.is_none_or(|held| held.is_sound()),
+            ReducerState::Segment(segment) => segment.is_sound(),
+            ReducerState::Group(group) => group.held.is_none_or(|held| held.is_sound()),
+            ReducerState::None | ReducerState::Window(_) => true,
+        };
+        sound
+            && std::mem::discriminant(self)
+                == std::mem::discriminant(&stage.map(Reducer::state).unwrap_or_default())
     }
 }
 
@@ -176,7 +185,7 @@ impl Reducer {
             (Reducer::Deadband(_), ReducerState::Previous(held)) => {
                 if let Some(held) = held.take() {
                     on(held.released(why));
-                    last.emitted(&held.value.into(), held.quality, held.time, true);
+                    last.emitted(&held.value().into(), held.quality, held.time, true);
                 }
             }
             (Reducer::SwingingDoor(stage), ReducerState::Door(door)) => {

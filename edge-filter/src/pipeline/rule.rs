@@ -120,20 +120,26 @@ impl Rule {
         self.reducer.map_or(ErrorBound::Exact, |stage| stage.error_bound())
     }
 
-    /// What the rule's stages together may lose in a crash.
+    /// What the rule's stages together may lose: what the reducer holds, in a crash, and what the time guard refuses
+    /// before it believes that a clock was set back.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
-        let reducer = self.reducer.map_or(LossBound::Nothing, |stage| stage.loss_bound());
         let refused = self.judges.refused_max();
         let judged = match self.time_guard.loss_bound() {
             LossBound::Readings(guarded) => LossBound::Readings(guarded.saturating_add(refused)),
             _ if refused > 0 => LossBound::Readings(refused),
             guard => guard,
         };
-        match (judged, reducer) {
+        match (judged, self.reducer_loss_bound()) {
             (LossBound::Readings(a), LossBound::Readings(b)) => LossBound::Readings(a.saturating_add(b)),
             (judged, LossBound::Nothing) => judged,
             (_, reducer) => reducer,
         }
+    }
+
+    /// What a crash alone may cost: the readings that the reducer holds.
+    #[must_use]
+    pub fn reducer_loss_bound(&self) -> LossBound {
+        self.reducer.map_or(LossBound::Nothing, |stage| stage.loss_bound())
     }
 }

@@ -48,16 +48,30 @@ const _: () = assert!(size_of::<Slot>() == 80);
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(default))]
 pub(super) struct Extra {
-    #[cfg_attr(feature = "config", serde(rename = "r"))]
+    #[cfg_attr(feature = "config", serde(rename = "r", skip_serializing_if = "is_default"))]
     reducer: ReducerState,
-    /// When the last value is repeated, if the sensor is silent until then.
+    /// When the last value is repeated, if the sensor is silent until then; or `NO_HEARTBEAT`.
     #[cfg_attr(feature = "config", serde(rename = "h", skip_serializing_if = "is_default"))]
-    heartbeat: Option<i64>,
+    heartbeat: i64,
     #[cfg_attr(feature = "config", serde(rename = "j", skip_serializing_if = "is_default"))]
-    judges: Option<Box<JudgesState>>,
-    #[cfg_attr(feature = "config", serde(rename = "t", skip_serializing_if = "is_default"))]
-    transforms: Option<Box<TransformsState>>,
+    single: Option<Box<SingleStates>>,
 }
+
+/// No sensor has a heartbeat in the first millisecond of the epoch.
+const NO_HEARTBEAT: i64 = 0;
+
+/// The states of stages that look at single readings.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(default))]
+struct SingleStates {
+    #[cfg_attr(feature = "config", serde(rename = "j"))]
+    judges: JudgesState,
+    #[cfg_attr(feature = "config", serde(rename = "t"))]
+    transforms: TransformsState,
+}
+
+const _: () = assert!(size_of::<Extra>() == 64);
 
 /// A reading that passed the stages which judge single readings.
 pub(super) struct Admitted {
@@ -116,11 +130,10 @@ impl Slot {
         if passage != Passage::Late {
             self.force(passage.reason());
         }
-        let mut extra = self.extra.as_deref_mut();
-        let state = extra.as_mut().and_then(|extra| extra.judges.as_deref_mut());
-        let mut quality = rule.judges.check(state, reading, quality, passage)?;
-        let state = extra.and_then(|extra| extra.transforms.as_deref_mut());
-        let forced = rule.transforms.apply(state, reading, &mut quality, passage);
+        let states = self.extra.as_deref_mut().and_then(|extra| extra.single.as_deref_mut());
+        let (judges, transforms) = states.map(|s| (&mut s.judges, &mut s.transforms)).unzip();
+        let mut quality = rule.judges.check(judges, reading, quality, passage)?;
+        let forced = rule.transforms.apply(transforms, reading, &mut quality, passage);
         self.force(forced);
         Ok(Admitted { passage, quality })
     }
@@ -139,7 +152,7 @@ impl Slot {
                 self.force(Some(EmitReason::Recovered));
             }
             if let (Some(ms), Some(extra)) = (stale.heartbeat(), &mut self.extra) {
-                extra.heartbeat = Some(now_ms.saturating_add(ms));
+                extra.heartbeat = now_ms.saturating_add(ms);
             }
         }
         let forced = self.forced.take();
@@ -206,16 +219,17 @@ impl Slot {
         if stale.expired(&mut self.stale, now_ms) {
             self.flush(rule, on);
             if let Some(extra) = &mut self.extra {
-                extra.heartbeat = None;
+                extra.heartbeat = NO_HEARTBEAT;
             }
             return (true, self.repeat(sensor, Stale::QUALITY, EmitReason::Stale, now_ms));
         }
-        let due = self.extra.as_ref().and_then(|extra| extra.heartbeat).filter(|due| *due <= now_ms);
+        let due = self.heartbeat().filter(|due| *due <= now_ms);
         let (Some(_), Some(ms), Some(extra)) = (due, stale.heartbeat(), &mut self.extra) else {
             return (false, None);
         };
         // One for all that were missed.
-        extra.heartbeat = Some(now_ms.saturating_add(ms)).filter(|next| *next > now_ms);
+        extra.heartbeat =
+            Some(now_ms.saturating_add(ms)).filter(|next| *next > now_ms).unwrap_or(NO_HEARTBEAT);
         let status = self.last.status().unwrap_or_default();
         (false, self.repeat(sensor, status, EmitReason::Heartbeat, now_ms))
     }
@@ -237,11 +251,15 @@ impl Slot {
         Some(Emit { sensor, time, value, quality, reason, synthetic: true })
     }
 
+    fn heartbeat(&self) -> Option<i64> {
+        self.extra.as_ref().map(|extra| extra.heartbeat).filter(|due| *due != NO_HEARTBEAT)
+    }
+
     pub(super) fn deadline(&self, rule: &Rule) -> Option<i64> {
         let stale = rule.stale.as_ref().and_then(|stale| stale.deadline(&self.stale));
         let Some(extra) = &self.extra else { return stale };
         let window = rule.reducer.as_ref().and_then(|reducer| reducer.deadline(&extra.reducer));
-        [stale, window, extra.heartbeat].into_iter().flatten().min()
+        [stale, window, self.heartbeat()].into_iter().flatten().min()
     }
 }
 
@@ -250,9 +268,8 @@ impl Extra {
     fn new(rule: &Rule) -> Option<Self> {
         let extra = Extra {
             reducer: rule.reducer.as_ref().map(|reducer| reducer.state()).unwrap_or_default(),
-            heartbeat: None,
-            judges: rule.judges.keeps_state().then(Box::default),
-            transforms: rule.transforms.keeps_state().then(Box::default),
+            heartbeat: NO_HEARTBEAT,
+            single: (rule.judges.keeps_state() || rule.transforms.keeps_state()).then(Box::default),
         };
         let heartbeat = rule.stale.as_ref().is_some_and(|stale| stale.heartbeat().is_some());
         (heartbeat || extra != Extra::default()).then_some(extra)
@@ -263,9 +280,8 @@ impl Extra {
         let heartbeat = rule.stale.as_ref().and_then(|stale| stale.heartbeat());
         Extra {
             reducer: if same { old.reducer } else { self.reducer },
-            heartbeat: old.heartbeat.filter(|_| heartbeat.is_some()),
-            judges: self.judges.map(|fresh| old.judges.unwrap_or(fresh)),
-            transforms: self.transforms.map(|fresh| old.transforms.unwrap_or(fresh)),
+            heartbeat: if heartbeat.is_some() { old.heartbeat } else { NO_HEARTBEAT },
+            single: self.single.map(|fresh| old.single.unwrap_or(fresh)),
         }
     }
 }

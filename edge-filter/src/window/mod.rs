@@ -220,8 +220,7 @@ impl Window {
     #[must_use]
     pub fn deadline(&self, state: &WindowState) -> Option<i64> {
         // A window that reaches the end of time never ends.
-        let end = state.open.as_ref()?.end;
-        (end < i64::MAX).then(|| end.saturating_add(self.waits(state)))
+        state.open.as_ref()?.end.checked_add(self.waits(state)).filter(|deadline| *deadline < i64::MAX)
     }
 
     fn waits(&self, state: &WindowState) -> i64 {

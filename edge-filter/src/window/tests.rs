@@ -105,6 +105,16 @@ fn a_flushed_interval_goes_on_under_a_later_time() -> Result<(), ParamError> {
 }
 
 #[test]
+fn a_delay_without_end_ends_no_window() -> Result<(), ParamError> {
+    let (window, mut state) = (window(5000)?.emit_empty(true), WindowState::default());
+    let _ = window.check(&mut state, 1.0, GOOD, 0, &mut |_| ());
+    state.arrived(i64::MAX);
+    window.tick(&mut state, i64::MAX, &mut |_| ());
+    assert_eq!(window.deadline(&state), None);
+    Ok(())
+}
+
+#[test]
 fn the_ends_of_time_and_a_long_silence_are_bounded() -> Result<(), ParamError> {
     for width in [1, 1000, i64::MAX] {
         let rows = [(i64::MIN, 1.0, GOOD), (0, f64::MAX, GOOD), (1, f64::MAX, GOOD), (i64::MAX, 1.0, GOOD)];

@@ -1,6 +1,8 @@
 //! What the integration tests share: seeded random numbers, budgets, recorded series, one-sensor runs.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod history;
+
 use edge_filter::{Emit, Outcome, Pipeline, Quality, Reading, Value};
 use std::io::Read;
 

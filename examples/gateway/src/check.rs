@@ -95,6 +95,7 @@ impl fmt::Display for Meaning<'_> {
                 route.filter_topic,
                 route.qos
             )?;
+            rules(f, route.rules.as_deref())?;
         }
         writeln!(f)?;
         writeln!(f, "At {MESSAGES_PER_SECOND} messages/s of {MESSAGE_BYTES} bytes:")?;
@@ -120,9 +121,9 @@ impl fmt::Display for Meaning<'_> {
         )?;
         writeln!(
             f,
-            "  lost on power cut or kill: nothing that was acknowledged (QoS 1); QoS 0 messages of the last"
+            "  lost on power cut or kill: nothing that was acknowledged (QoS 1) and that no filter holds; QoS 0 messages"
         )?;
-        writeln!(f, "                   {} may be lost", human_duration(sizing.receipt))?;
+        writeln!(f, "                   of the last {} may be lost", human_duration(sizing.receipt))?;
         if matches!(config.local, Local::Broker { .. }) {
             writeln!(
                 f,
@@ -131,6 +132,16 @@ impl fmt::Display for Meaning<'_> {
         }
         Ok(())
     }
+}
+
+/// What each rule of a route's filter may cost: an error always, readings in a kill.
+fn rules(f: &mut fmt::Formatter<'_>, text: Option<&str>) -> fmt::Result {
+    let pipeline = text.and_then(|text| edge_filter::Pipeline::from_toml(text).ok());
+    for (pattern, rule) in pipeline.iter().flat_map(edge_filter::Pipeline::rules) {
+        let (error, loss) = (rule.error_bound(), rule.reducer_loss_bound());
+        writeln!(f, "  filter {pattern}: error {error}; lost on power cut or kill: {loss}")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -143,6 +154,27 @@ mod tests {
             "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\n{queue}"
         );
         Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0
+    }
+
+    #[test]
+    fn each_rule_of_a_filter_states_what_it_may_cost() {
+        let mut config = config("");
+        let stages = [
+            "deadband = { absolute = 0.5 }",
+            "swinging_door = { deviation = 0.25 }",
+            "window = { width_ms = 60000, agg = \"mean\" }",
+        ];
+        let rule =
+            |(n, stage): (usize, &&str)| format!("[[rule]]\nmatch = \"{n}/#\"\nstages = [ {{ {stage} }} ]\n");
+        config.routes[0].rules = Some(stages.iter().enumerate().map(rule).collect());
+        let text = Meaning(&config).to_string();
+        for line in [
+            "  filter 0/#: error at most 0.5; lost on power cut or kill: nothing\n",
+            "  filter 1/#: error at most 0.25 from the straight line; lost on power cut or kill: at most 1 reading per sensor\n",
+            "  filter 2/#: error none stated: aggregates stand for readings; lost on power cut or kill: the readings of at most 60000 ms per sensor\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]

@@ -336,7 +336,9 @@ fn rules(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
         }
     };
     if let Err(error) = edge_filter::Pipeline::from_toml(&text) {
-        findings.error(path.at, &section.key("filter"), format!("{}: {error}", path.value.display()));
+        for problem in error.problems() {
+            findings.error(path.at, &section.key("filter"), format!("{}: {problem}", path.value.display()));
+        }
         return None;
     }
     Some(text)

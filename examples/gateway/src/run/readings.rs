@@ -1,5 +1,7 @@
 //! From a sensor's payload to the readings that are kept: JSON in, the route's filter, names and units beside it.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use edge_bridge::ingest::Now;
 use edge_codec::json::{self, FieldMap, Record, Source};
@@ -36,8 +38,11 @@ pub(crate) struct Readings {
 struct Filter {
     pipeline: Pipeline,
     /// Last unit by sensor number: what the filter emits by itself has one too.
-    units: Vec<Box<str>>,
+    units: HashMap<u32, Box<str>>,
 }
+
+/// Units of forgotten sensors that are kept before they are looked through.
+const UNITS_SPARE: usize = 1_000;
 
 /// What the filter emitted by itself, free of it.
 struct Made {
@@ -58,7 +63,7 @@ impl Readings {
     /// `filter`: the route's rules; without them every reading is kept.
     pub(crate) fn new(filter: Option<Pipeline>) -> Self {
         Self {
-            filter: filter.map(|pipeline| Filter { pipeline, units: Vec::new() }),
+            filter: filter.map(|pipeline| Filter { pipeline, units: HashMap::new() }),
             map: FieldMap::default(),
             limits: Limits::default()
                 .bytes(PAYLOAD_BYTES_MAX)
@@ -148,25 +153,22 @@ impl Filter {
     }
 
     fn note_unit(&mut self, sensor: u32, unit: &str) {
-        let at = sensor as usize;
-        if sensor == Pipeline::UNFILTERED || (unit.is_empty() && at >= self.units.len()) {
+        if sensor == Pipeline::UNFILTERED || self.units.get(&sensor).map_or("", |known| known) == unit {
             return;
         }
-        if at >= self.units.len() {
-            self.units.resize_with(at + 1, Box::default);
+        // Sensors that the filter forgot have no unit either.
+        if self.units.len() > 2 * self.pipeline.sensors() + UNITS_SPARE {
+            let Filter { pipeline, units } = self;
+            units.retain(|sensor, _| pipeline.name(*sensor).is_some());
         }
-        if let Some(known) = self.units.get_mut(at)
-            && **known != *unit
-        {
-            *known = unit.into();
-        }
+        self.units.insert(sensor, unit.into());
     }
 
     fn keep_made(&self, made: Made, kept: &mut Vec<Kept>) {
         let Some(name) = self.pipeline.name(made.sensor) else { return };
         let row = ReadingRow {
             sensor: name.into(),
-            unit: self.units.get(made.sensor as usize).map_or("", |unit| unit).into(),
+            unit: self.units.get(&made.sensor).map_or("", |unit| unit).into(),
             time: made.time,
             value: made.value,
             quality: made.quality,
@@ -285,6 +287,35 @@ high = { limit = 90.0 }
         assert_eq!(readings.next_deadline_ms(), Some(32_000));
         assert_eq!(shown(&readings.tick(at(32_000))), ["line/t F64(20.75) Cel 2001 q40900000"]);
         assert!(readings.tick(at(40_000)).is_empty(), "once per silence");
+    }
+
+    #[test]
+    fn a_held_reading_is_kept_before_the_one_that_releases_it_and_survives_a_clean_stop() {
+        let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]";
+        let readings = || Readings::new(Some(Pipeline::from_toml(rules).unwrap()));
+        let take = |readings: &mut Readings, ms: i64, value: f64| {
+            let payload = format!(r#"{{"value":{value:?},"unit":"Cel"}}"#);
+            shown(&readings.take_in(at(ms), "line/t", payload.as_bytes()).unwrap())
+        };
+        let mut first = readings();
+        assert_eq!(take(&mut first, 0, 0.0).len(), 1);
+        assert!(take(&mut first, 1, 1.0).is_empty(), "held: acknowledged as a suppressed one is");
+        let mut second = readings();
+        second.restore(first.snapshot().unwrap()).unwrap();
+        assert_eq!(take(&mut second, 2, 0.0), ["line/t F64(1.0) Cel 1 q0"], "the corner; 2 is held now");
+        assert_eq!(second.stats().unwrap().held, 1);
+    }
+
+    #[test]
+    fn a_sensor_that_was_forgotten_leaves_what_it_held_under_its_name_and_unit() {
+        let rules = "[defaults]\nmax_keys = 1\nover_limit = \"evict_idle\"\n[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]";
+        let mut readings = Readings::new(Some(Pipeline::from_toml(rules).unwrap()));
+        let mut take = |ms: i64, topic: &str| {
+            shown(&readings.take_in(at(ms), topic, br#"{"value":1.5,"unit":"Cel"}"#).unwrap())
+        };
+        take(0, "a");
+        assert!(take(1, "a").is_empty());
+        assert_eq!(take(2, "b"), ["a F64(1.5) Cel 1 q0", "b F64(1.5) Cel 2 q0"]);
     }
 
     #[test]

@@ -1,0 +1,143 @@
+//! `filter.ns.{STAGE}.{one,10k_id,10k_str}`: nanoseconds per reading of each reducing stage, beside the plainest loop.
+//!
+//! `one`: the stage alone, one sensor; `10k_id`: the stage alone, 10 000 sensors in turn, states in a vector by number;
+//! both beside `naive`, a loop that compares with the last kept value of one sensor. `10k_str`: a whole pipeline (time
+//! guard, range, the stage, stale) asked by name; there `naive` is one lookup of the same names in a std `HashMap`.
+//! Readings are a walk in steps of about the tolerance, so about half of them are kept.
+
+mod stages;
+mod tick;
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::time::Duration;
+
+use edge_filter::{Outcome, Pipeline, Quality, Reading, Value};
+
+use crate::measure::{Candidate, Figure, interleaved};
+use stages::{Run, STAGES};
+
+pub(crate) const SENSORS: usize = 10_000;
+const READINGS: usize = 200_000;
+const ROUNDS: usize = 7;
+
+pub(crate) fn list() -> Vec<String> {
+    let mut names = Vec::new();
+    for stage in STAGES {
+        for how in ["one", "10k_id", "10k_str"] {
+            names.push(format!("filter.ns.{}.{how}", stage.name));
+        }
+    }
+    names.extend(tick::FIGURES.map(str::to_owned));
+    names
+}
+
+pub(crate) fn run() -> Result<(), String> {
+    let values = walk();
+    for stage in STAGES {
+        by_number(stage.name, "one", 1, (stage.run)(1), &values)?;
+        by_number(stage.name, "10k_id", SENSORS, (stage.run)(SENSORS), &values)?;
+    }
+    let names: Vec<String> = (0..SENSORS)
+        .map(|i| format!("plant/area{:02}/line{:03}/machine{i:05}/temperature", i % 20, i % 300))
+        .collect();
+    for stage in STAGES {
+        by_name(stage.name, stage.toml, &names, &values)?;
+    }
+    tick::run(&names)
+}
+
+/// Steps of up to 1 either way: beyond a tolerance of 0.5 every other time.
+fn walk() -> Vec<f64> {
+    let (mut state, mut value) = (0x5EED_u64, 50.0);
+    let step = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        value += (state >> 40) as f64 / f64::from(1 << 23) - 1.0;
+        value
+    };
+    (0..READINGS).map(step).collect()
+}
+
+fn naive(values: &[f64]) -> usize {
+    let (mut last, mut kept) = (f64::INFINITY, 0);
+    for &value in black_box(values) {
+        if (value - last).abs() > 0.5 {
+            last = value;
+            kept += 1;
+        }
+    }
+    kept
+}
+
+fn by_number(stage: &str, how: &str, sensors: usize, mut ours: Run, values: &[f64]) -> Result<(), String> {
+    let mut round = 0_i64;
+    let mut candidates = [
+        Candidate {
+            name: "naive",
+            run: Box::new(|| {
+                black_box(naive(values));
+                Ok(())
+            }),
+        },
+        Candidate {
+            name: stage,
+            run: Box::new(|| {
+                let start = round * (READINGS as i64) * 1000;
+                round += 1;
+                let mut kept = 0;
+                for (i, &value) in black_box(values).iter().enumerate() {
+                    kept += ours(i % sensors, value, start + i as i64 * 1000);
+                }
+                if kept == 0 { Err("nothing was kept".to_owned()) } else { Ok(()) }
+            }),
+        },
+    ];
+    let times = interleaved(&mut candidates, 1, ROUNDS)?;
+    print(format!("filter.ns.{stage}.{how}"), &times);
+    Ok(())
+}
+
+fn by_name(stage: &str, toml: &str, names: &[String], values: &[f64]) -> Result<(), String> {
+    let rules = format!(
+        "[[rule]]\nmatch = \"#\"\nstages = [ {{ gross_range = {{ fail = [-1e6, 1e6] }} }}, {{ {toml} }}, {{ stale = {{ timeout_ms = 3600000 }} }} ]"
+    );
+    let mut pipeline = Pipeline::from_toml(&rules).map_err(|error| error.to_string())?;
+    let map: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
+    let mut round = 0_i64;
+    let mut candidates = [
+        Candidate {
+            name: "naive",
+            run: Box::new(|| {
+                let found = |i: usize| names.get(i % names.len()).and_then(|name| map.get(name.as_str()));
+                let sum: u64 = (0..READINGS).filter_map(found).map(|number| u64::from(*number)).sum();
+                black_box(sum);
+                Ok(())
+            }),
+        },
+        Candidate {
+            name: stage,
+            run: Box::new(|| {
+                let start = round * (READINGS as i64) * 1000;
+                round += 1;
+                let mut kept = 0_usize;
+                for ((i, &value), name) in values.iter().enumerate().zip(names.iter().cycle()) {
+                    let (sensor, time) = (pipeline.intern(name), start + i as i64 * 1000);
+                    let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+                    let outcome = pipeline.process(reading, time, &mut |_| kept += 1);
+                    kept += usize::from(matches!(outcome, Outcome::Emit(_)));
+                }
+                if kept == 0 { Err("nothing was kept".to_owned()) } else { Ok(()) }
+            }),
+        },
+    ];
+    let times = interleaved(&mut candidates, 1, ROUNDS)?;
+    print(format!("filter.ns.{stage}.10k_str"), &times);
+    Ok(())
+}
+
+fn print(figure: String, times: &[Duration]) {
+    let ns = |index: usize| times.get(index).map_or(f64::NAN, |t| t.as_secs_f64() * 1e9 / READINGS as f64);
+    let (naive, ours) = (ns(0), ns(1));
+    let ratio = Some(ours / naive);
+    Figure { figure, value: ours, unit: "ns", baseline: "naive".to_owned(), ratio, runs: ROUNDS }.print();
+}
