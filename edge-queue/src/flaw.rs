@@ -13,6 +13,8 @@ pub enum Flaw {
     BodyUnchecked,
     /// Ring: an open does not raise the epoch.
     EpochNotRaised,
+    /// Ring: which frames count is judged by their counters alone.
+    EpochIgnored,
     /// Ring: changes of a commit are applied although its rows did not all arrive.
     TornChangesApplied,
     /// Queue: drop-oldest takes leased rows too.

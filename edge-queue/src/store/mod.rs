@@ -17,7 +17,8 @@
 //!
 //! Opening is the store's own function, `fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(Self, Recovered),
 //! OpenError>`: it never fails or panics for damage, and the epoch in [`Recovered::state`] is already raised durably.
-//! The queue holds the directory's lock before it calls it. [`Change::Closed`] in a commit is the clean-close mark.
+//! The queue holds the directory's lock before it calls it. [`Change::Closed`] is the clean-close mark; it is
+//! committed alone, when everything else is durable.
 //!
 //! A commit holds the store alone: calls come from one thread at a time.
 

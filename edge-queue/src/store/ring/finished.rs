@@ -27,15 +27,15 @@ impl Part {
 pub(super) struct Finished(BTreeMap<u32, u64>);
 
 impl Finished {
-    /// Takes in what a frame says of earlier commits.
-    pub(super) fn note(&mut self, head: &Head) {
-        let known = self.0.entry(head.epoch).or_default();
-        *known = head.synced.max(*known);
+    /// Takes in what frames of a run say: its commits up to `synced` were.
+    pub(super) fn note(&mut self, epoch: u32, synced: u64) {
+        let known = self.0.entry(epoch).or_default();
+        *known = synced.max(*known);
     }
 
-    /// Whether the frame's commit is known to have been synced.
-    pub(super) fn proves(&self, head: &Head) -> bool {
-        self.0.get(&head.epoch).is_some_and(|upto| *upto >= head.commit)
+    /// Whether the commit of a run is known to have been synced.
+    pub(super) fn proves(&self, epoch: u32, commit: u64) -> bool {
+        self.0.get(&epoch).is_some_and(|upto| *upto >= commit)
     }
 
     /// The torn parts among a lane's frames, which come in order. `closed`: the run that closed the ring last, all of
@@ -62,8 +62,7 @@ impl Finished {
             last = Some(head);
         }
         torn.extend(last.filter(|head| !head.ends).map(Part::of));
-        let synced = |part: &Part| self.0.get(&part.epoch).is_some_and(|upto| *upto >= part.commit);
-        torn.retain(|part| closed != Some(part.epoch) && !synced(part));
+        torn.retain(|part| closed != Some(part.epoch) && !self.proves(part.epoch, part.commit));
         torn
     }
 }
@@ -89,7 +88,7 @@ mod tests {
 
     fn torn(list: &[(u64, u32, u64, bool)]) -> Vec<u64> {
         let (frames, mut finished) = (frames(list), Finished::default());
-        frames.iter().for_each(|head| finished.note(head));
+        frames.iter().for_each(|head| finished.note(head.epoch, head.synced));
         finished.torn(frames.iter(), None).into_iter().map(|part| part.commit).collect()
     }
 

@@ -192,7 +192,7 @@ mod tests {
 
     fn segment(slot: u32, rows: u64) -> Segment {
         let start = Counters { next: rows + 1, rows, weight: rows, highest: rows };
-        Segment { slot, generation: u64::from(slot) + 1, epoch: 1, commit: 1, start }
+        Segment { slot, generation: u64::from(slot) + 1, epoch: 1, commit: 1, synced: 0, start }
     }
 
     fn lane() -> LaneLog {

@@ -135,24 +135,31 @@ impl Scan {
         if let Some(state) = &self.state {
             self.lanes.iter_mut().zip(&state.lane).for_each(|(log, lane)| log.advance(lane.floor));
         }
+        // A start that nothing proves to have been synced was torn, by this power cut or by an earlier one.
         for segment in unreadable {
             self.headless.retain(|(_, s)| !s.is(segment));
-            if !clean && segment.commit >= self.commit {
-                self.tail_uncertain = true;
-            } else {
+            if self.was_synced(segment) {
                 self.damage
                     .push(format!("the bookkeeping at the start of segment {} is damaged", segment.slot));
+            } else {
+                self.tail_uncertain |= !clean && segment.commit >= self.commit;
             }
         }
         for (lane, segment) in std::mem::take(&mut self.headless) {
             let kept = self.lanes.iter().any(|l| l.segments.iter().any(|s| s.is(&segment)));
-            if kept && !clean && segment.commit >= self.commit {
-                self.tail_uncertain = true;
-            } else if kept {
+            if kept && self.was_synced(&segment) {
                 // One that is not kept was about to be written anew when the power went.
                 self.damage.push(format!("lane {lane}: the header of segment {} is damaged", segment.slot));
+            } else {
+                self.tail_uncertain |= kept && !clean && segment.commit >= self.commit;
             }
         }
+    }
+
+    /// Whether the commit that began a segment is known to have been synced: later frames of its run say so, or the run
+    /// closed the ring.
+    fn was_synced(&self, segment: &Segment) -> bool {
+        self.closed == Some(segment.epoch) || self.finished.proves(segment.epoch, segment.commit)
     }
 
     /// The segments of a lane, oldest first; the second list is that of all heads seen.
@@ -186,6 +193,7 @@ impl Scan {
         for segment in found.iter().rev() {
             self.generation = self.generation.max(segment.generation);
             self.commit = self.commit.max(segment.commit);
+            self.finished.note(segment.epoch, segment.synced);
             self.epoch = self.epoch.max(segment.epoch);
             // One that begins where a later one begins is what a failed commit left behind. Rows ascend as well.
             if segment.start.next < below && segment.start.highest <= highest {
@@ -211,14 +219,18 @@ impl Scan {
                     self.closed = head.closed.then_some(head.epoch);
                 }
                 self.commit = self.commit.max(head.commit);
-                self.finished.note(head);
+                self.finished.note(head.epoch, head.synced);
             }
             // A body may be broken; what its header says of earlier commits is as good as any.
-            frames.broken.iter().for_each(|placed| self.finished.note(&placed.head));
+            for head in frames.broken.iter().map(|placed| &placed.head) {
+                self.finished.note(head.epoch, head.synced);
+            }
             end = Some(segment.start);
+            let begun = !frames.good.is_empty();
             scanned.push((*segment, frames));
-            // One more than the changes need: the last commit may have begun in the segment before.
-            if segment.commit < from {
+            // One more than the changes need: the last commit may have begun in the segment before. And one that was
+            // never begun does not say where the log ends.
+            if begun && segment.commit < from {
                 break;
             }
         }
@@ -241,16 +253,16 @@ impl Scan {
             }
             at = Counters::after(head);
         }
-        // A segment begun by the last commit of which nothing whole arrived was never begun.
-        let torn = |(segment, frames): &&(Segment, Frames)| {
-            !clean && frames.good.is_empty() && segment.commit >= self.commit
-        };
+        // A segment begun by the last commit of a run, of which nothing whole arrived, was never begun. Until the lane is
+        // written to again every open finds it.
+        let torn =
+            |(segment, frames): &&(Segment, Frames)| frames.good.is_empty() && !self.was_synced(segment);
         let begun = end.segments.len() - end.segments.iter().rev().take_while(torn).count();
         if begun < end.segments.len() {
-            self.tail_uncertain = true;
             self.cut_off.push(end.lane);
         }
         for (segment, _) in end.segments.iter().skip(begun) {
+            self.tail_uncertain |= !clean && segment.commit >= self.commit;
             if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
                 log.segments.retain(|s| !s.is(segment));
                 log.free.put_suspect(segment.slot);
@@ -265,13 +277,13 @@ impl Scan {
         if frames.good.is_empty() {
             at = segment.start;
         }
-        let next = frames.good.iter().map(Placed::end).max().unwrap_or(0);
+        let next = frames.used;
         at = self.after_synced(frames, at);
         if let Some(epoch) = unclean {
             let torn = frames.broken.iter().any(|p| p.head.counter >= at.next);
             self.tail_uncertain |= torn || resembles_torn(look, segment, next, frames, epoch);
         }
-        self.note_broken(end.lane, segment, frames, if clean { u64::MAX } else { at.next });
+        self.note_broken(end.lane, segment, frames, at.next);
         let Some(log) = self.lanes.get_mut(usize::from(end.lane)) else { return };
         log.counters = at;
         // Without a first page that is good and durable the segment could not be found again: the next commit begins
@@ -295,14 +307,16 @@ impl Scan {
     /// frame can be damaged.
     fn after_synced(&self, frames: &Frames, at: Counters) -> Counters {
         let heads = frames.broken.iter().map(|placed| &placed.head);
-        let lost = heads.filter(|head| head.base >= at.next && self.finished.proves(head));
+        let lost = heads.filter(|head| head.base >= at.next && self.finished.proves(head.epoch, head.commit));
         lost.max_by_key(|head| head.counter).map_or(at, Counters::after)
     }
 
     /// Reports frames whose header is good and whose body is not, unless they do not count: replaced by later ones,
-    /// forgiven, or not below `below`.
-    fn note_broken(&mut self, lane: u8, segment: &Segment, frames: &Frames, below: u64) {
-        for placed in frames.broken.iter().filter(|p| p.head.counter < below) {
+    /// forgiven, or at the log's end, where only those of the run that closed the ring last were surely whole once.
+    fn note_broken(&mut self, lane: u8, segment: &Segment, frames: &Frames, end: u64) {
+        let closed = self.closed;
+        let counts = |p: &&Placed| p.head.counter < end || closed == Some(p.head.epoch);
+        for placed in frames.broken.iter().filter(counts) {
             let counter = placed.head.counter;
             let replaced = frames.good.iter().any(|g| g.head.base <= counter && counter <= g.head.counter);
             let waived =

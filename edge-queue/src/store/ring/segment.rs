@@ -7,11 +7,12 @@
 //! run wrote.
 #![deny(clippy::indexing_slicing)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::frame::{Head, Kind};
 use super::layout::{Geometry, PAGE, READ_BYTES};
 use super::window::{Pages, Window};
+use crate::flaw::{Flaw, planted};
 use crate::row::Seq;
 
 /// A page of a slot that was never written.
@@ -50,6 +51,8 @@ pub(super) struct Segment {
     pub(super) epoch: u32,
     /// Commit of the first frame: changes before it are in the snapshot.
     pub(super) commit: u64,
+    /// Newest commit of that epoch which its frames, as far as they were looked at, say was synced.
+    pub(super) synced: u64,
     /// The lane's log before the first frame; `next` is that frame's base.
     pub(super) start: Counters,
 }
@@ -73,6 +76,7 @@ impl Segment {
             generation: head.generation,
             epoch: head.epoch,
             commit: head.commit,
+            synced: head.synced,
             start,
         }
     }
@@ -133,6 +137,9 @@ pub(super) struct Frames {
     pub(super) good: Vec<Placed>,
     /// Headers whose body is broken.
     pub(super) broken: Vec<Placed>,
+    /// One past the last page of a whole frame, whether it counts or was replaced by one that does: until that one is
+    /// known to be durable, the copy before it may be the only one that is.
+    pub(super) used: u32,
 }
 
 /// How to look at a segment.
@@ -165,6 +172,7 @@ impl Look<'_> {
             } else {
                 found.good.push(placed);
                 page = placed.end();
+                found.used = page;
             }
         }
         if !verify {
@@ -178,7 +186,7 @@ impl Look<'_> {
         head.gateway == self.gateway
             && head.slot == segment.slot
             && head.generation == segment.generation
-            && head.epoch >= segment.epoch
+            && (head.epoch >= segment.epoch || planted(Flaw::EpochIgnored))
             && head.base >= segment.start.next
             && page.checked_add(head.pages).is_some_and(|end| end <= self.geometry.pages())
     }
@@ -198,20 +206,25 @@ impl Look<'_> {
             return Slot::Blank;
         }
         let mut best: Option<Head> = None;
-        let mut foreign = false;
+        let (mut foreign, mut synced) = (false, BTreeMap::new());
         for n in 0..self.geometry.pages() {
             let Some(head) = Head::decode(window.page(n)) else { continue };
             if !fits(&head) {
                 foreign = true;
                 continue;
             }
+            let known: &mut u64 = synced.entry((head.generation, head.epoch)).or_default();
+            *known = head.synced.max(*known);
             let key = |h: &Head| (h.generation, std::cmp::Reverse((h.base, h.counter)));
             if best.as_ref().is_none_or(|b| key(&head) > key(b)) {
                 best = Some(head);
             }
         }
         match best {
-            Some(head) => Slot::Headless(Segment::of(&head)),
+            Some(head) => {
+                let synced = synced.get(&(head.generation, head.epoch)).copied().unwrap_or_default();
+                Slot::Headless(Segment { synced, ..Segment::of(&head) })
+            }
             None if foreign => Slot::Foreign,
             None => Slot::Unknown,
         }
@@ -247,7 +260,8 @@ fn drop_broken_copies(frames: &mut Vec<Placed>, window: &mut Window<'_>) {
 /// The rule of this module's head.
 fn choose(frames: &mut Vec<Placed>, end: Option<Counters>) {
     // Of two equal frames the later one is the copy an open made (see `scan.rs`).
-    frames.sort_by_key(|p| std::cmp::Reverse((p.head.epoch, p.head.counter, p.page)));
+    let epoch = |p: &Placed| if planted(Flaw::EpochIgnored) { 0 } else { p.head.epoch };
+    frames.sort_by_key(|p| std::cmp::Reverse((epoch(p), p.head.counter, p.page)));
     let mut below = end.map_or(u64::MAX, |e| e.next);
     // Rows above what was durable when the next segment was begun came from a commit that failed; and a header that claims
     // rows of the frame behind it would hide them.
