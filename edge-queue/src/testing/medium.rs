@@ -102,6 +102,11 @@ impl SimDir {
         shared.freeze_at = Some(shared.counters.operations.saturating_add(operations));
     }
 
+    /// Whether the power is cut.
+    pub(super) fn is_frozen(&self) -> bool {
+        self.lock_shared().alive().is_err()
+    }
+
     /// The directory a power cut now would leave, as `outcome` and `seed` decide.
     pub fn crash(&self, outcome: Outcome, seed: u64) -> SimDir {
         SimDir::from_disk(self.lock_shared().disk.crash(outcome, seed))

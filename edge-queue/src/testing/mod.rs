@@ -7,6 +7,7 @@
 //! * [`Fault`] makes the n-th call of a kind fail, once or for good; [`Hold`] makes one hang.
 //! * [`conformance`] proves the contract of [`store`](crate::store) for an implementation, against [`ModelStore`].
 //! * [`CrashRig`] records a history and judges what every power cut would have left.
+//! * [`Lives`] cuts the power several times in a row and judges every open between.
 //! * [`survive`] runs with a call that fails.
 //! * [`Planted`] stores have a bug that the rig must catch; a [`SyncBug`] is the disk's, a [`Flaw`] the code's own.
 
@@ -18,6 +19,7 @@ mod fault;
 mod history;
 mod hold;
 mod image;
+mod lives;
 mod medium;
 mod model;
 mod mutate;
@@ -34,6 +36,7 @@ pub use disk::Outcome;
 pub use fault::{Call, Fault, FaultError};
 pub use history::{History, Plan, Step, row_at, small_options, tight_options};
 pub use hold::Hold;
+pub use lives::{Lives, Survivor};
 pub use medium::{Recording, SimCounters, SimDir, SimFile, SyncBug};
 pub use model::ModelStore;
 pub use mutate::{hostile_number, mutate};

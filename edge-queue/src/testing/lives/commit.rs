@@ -1,0 +1,142 @@
+//! What a life asks of the store.
+
+use super::{CONSUMER, Doubt, LANES, Lives, Rows};
+use crate::row::{Lane, Seq, StoredRow};
+use crate::state::{Change, LaneState, Position, State};
+use crate::store::{Store, StoreError};
+use crate::testing::history::row_at;
+
+impl Lives {
+    /// One commit, or the clean close. `false`: the life ended with it.
+    pub(super) fn commit(&mut self, store: &mut dyn Store) -> Result<bool, String> {
+        let closed = self.cuts > 0 && self.rng.one_in(6 * super::COMMITS_PER_LIFE);
+        let mut state = self.durable.clone();
+        let mut changes = if closed { vec![Change::Closed] } else { Vec::new() };
+        let mut rows = Rows::new();
+        for lane in (0..LANES).map(Lane) {
+            // Not every commit touches every lane: the last one of each is what an open is in doubt about.
+            if !closed && !self.rng.one_in(3) {
+                self.push(lane, &state, &mut rows);
+                self.note(lane, &rows, &mut state, &mut changes);
+            }
+        }
+        if let Err(full) = stage(store, &rows) {
+            if !matches!(full, StoreError::Full { .. }) {
+                return self.power_went(&full);
+            }
+            rows.clear();
+            (state, changes) = (self.durable.clone(), Vec::new());
+            (0..LANES).map(Lane).for_each(|lane| self.give_up(lane, &mut state, &mut changes));
+        }
+        if let Err(e) = store.commit(&changes, &state) {
+            self.doubt = Some(Doubt { rows, state });
+            self.closed = self.closed.filter(|_| !closed);
+            return self.power_went(&e);
+        }
+        self.kept.extend(rows);
+        self.durable = state;
+        self.forget_below_floors();
+        self.closed = Some(closed);
+        Ok(!closed && self.rest(store)?)
+    }
+
+    /// Between commits: space is given up, and sometimes made ready.
+    fn rest(&mut self, store: &mut dyn Store) -> Result<bool, String> {
+        let floors = (0..LANES).map(Lane).zip(&self.durable.lane);
+        let mut given = floors.map(|(lane, figures)| store.advance(lane, figures.floor));
+        let mut done = given.find(Result::is_err).unwrap_or(Ok(()));
+        drop(given);
+        if done.is_ok() && self.rng.one_in(3) {
+            done = store.prepare();
+        }
+        done.map(|()| true).or_else(|e| self.power_went(&e))
+    }
+
+    /// A refusal is the end of this life, if there was a power cut.
+    fn power_went(&self, why: &StoreError) -> Result<bool, String> {
+        if self.dir.is_frozen() { Ok(false) } else { Err(format!("refused without any fault: {why}")) }
+    }
+
+    /// New rows of a lane: few and small, some pages, or many pages; their bytes are no other life's.
+    fn push(&mut self, lane: Lane, state: &State, rows: &mut Rows) {
+        let rng = &mut self.rng;
+        let (count, bytes_max) = match rng.below(9) {
+            0 => (0, 0),
+            1..=4 => (rng.between(1, 3), 300),
+            5 | 6 => (rng.between(5, 30), 400),
+            7 => (rng.between(5, 25), 4_000),
+            _ => (rng.between(20, 60), 5_000),
+        };
+        let at = usize::from(lane.0);
+        let next = state.lane.get(at).map_or(1, |lane| lane.next);
+        let mut seq = next.max(self.highest.get(at).copied().unwrap_or(0) + 1);
+        for _ in 0..count {
+            // Elided rows leave holes.
+            seq += if rng.one_in(20) { rng.between(1, 9) } else { 0 };
+            let len = usize::try_from(rng.below(bytes_max)).unwrap_or(0);
+            let row = row_at(lane, seq, self.durable.epoch);
+            let row = StoredRow { ttl_ms: None, payload: rng.bytes(len).into(), ..row };
+            rows.insert((lane, seq), row);
+            seq += 1;
+        }
+    }
+
+    /// Acknowledges what the backlog has no room for, and now and then more; then says how the lane stands.
+    fn note(&mut self, lane: Lane, rows: &Rows, state: &mut State, changes: &mut Vec<Change>) {
+        let all = |from: Seq| {
+            let range = (lane, from)..=(lane, Seq::MAX);
+            self.kept.range(range.clone()).chain(rows.range(range)).map(|(_, row)| row)
+        };
+        let at = usize::from(lane.0);
+        let Some(before) = state.lane.get(at).copied() else { return };
+        let mut bytes: u64 = all(before.floor).map(StoredRow::bytes).sum();
+        let more = if self.rng.one_in(3) { self.rng.below(20) } else { 0 };
+        let (mut floor, mut delivered) = (before.floor, 0);
+        for (nth, row) in (0..).zip(all(before.floor)) {
+            if bytes <= self.backlog_bytes_max && nth >= more {
+                break;
+            }
+            bytes -= row.bytes();
+            delivered += u64::from(row.weight);
+            floor = row.seq + 1;
+        }
+        let highest = self.highest.get(at).copied().unwrap_or(0);
+        let next =
+            all(floor).map(|row| row.seq + 1).last().unwrap_or(floor).max(highest + 1).max(before.next);
+        let weight = all(floor).map(|row| u64::from(row.weight)).sum();
+        let figures = LaneState { next, floor, rows: all(floor).count() as u64, weight, bytes };
+        let place = state.consumers.first().and_then(|consumer| consumer.lanes.get(at));
+        delivered += place.map_or(0, |place| place.delivered);
+        let position = Position { floor, delivered, accepted: delivered + weight, ..Position::default() };
+        for change in [
+            Change::Lane { lane, state: figures },
+            Change::Position { consumer: CONSUMER.into(), lane, position },
+        ] {
+            state.apply(&change);
+            changes.push(change);
+        }
+    }
+
+    /// Acknowledges everything: the lane has no segment left.
+    fn give_up(&mut self, lane: Lane, state: &mut State, changes: &mut Vec<Change>) {
+        let most = std::mem::replace(&mut self.backlog_bytes_max, 0);
+        self.note(lane, &Rows::new(), state, changes);
+        self.backlog_bytes_max = most;
+    }
+
+    /// What lies below a floor is nobody's any more.
+    pub(super) fn forget_below_floors(&mut self) {
+        for (lane, figures) in (0..LANES).map(Lane).zip(&self.durable.lane) {
+            if let Some(highest) = self.highest.get_mut(usize::from(lane.0)) {
+                let last = self.kept.range((lane, 0)..=(lane, Seq::MAX)).next_back();
+                *highest = last.map_or(*highest, |((_, seq), _)| (*highest).max(*seq));
+            }
+            self.kept.retain(|&(of, seq), _| of != lane || seq >= figures.floor);
+        }
+    }
+}
+
+fn stage(store: &mut dyn Store, rows: &Rows) -> Result<(), StoreError> {
+    let rows: Vec<StoredRow> = rows.values().cloned().collect();
+    rows.chunk_by(|a, b| a.lane == b.lane).try_for_each(|lane| store.append(lane))
+}

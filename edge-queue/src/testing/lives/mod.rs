@@ -1,0 +1,161 @@
+//! Several power cuts in a row (promises 1 and 2 at the store's level): every life writes on over what the cut before it
+//! left, and none may bring back what an earlier one gave up, nor lose what any of them had promised.
+
+mod commit;
+mod judge;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::crash::Open;
+use super::disk::Outcome;
+use super::medium::SimDir;
+use super::rng::Rng;
+use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::state::State;
+use crate::store::{Recovered, Store};
+
+/// Lanes that the lives use.
+const LANES: u8 = 2;
+const CONSUMER: &str = "hub";
+/// Commits that a life lives through on average, if its power does not go in the open.
+const COMMITS_PER_LIFE: u64 = 8;
+/// Operations of an open, about.
+const OPEN_OPERATIONS: u64 = 6;
+
+type Rows = BTreeMap<(Lane, Seq), StoredRow>;
+
+/// A store in use, from which any number of trials begins; each goes its own way.
+#[derive(Debug)]
+pub struct Lives {
+    dir: SimDir,
+    rng: Rng,
+    /// What must be there: receipted, or found by an open that said so. Nothing below a floor.
+    kept: Rows,
+    /// The bookkeeping that holds.
+    durable: State,
+    /// Row with the highest number of each lane.
+    highest: [Seq; LANES_MAX],
+    /// What was under way when the last life ended: it may be there, in part.
+    doubt: Option<Doubt>,
+    /// Whether an open must find the store closed; when nobody can know, `None`.
+    closed: Option<bool>,
+    backlog_bytes_max: u64,
+    operations_per_commit: u64,
+    cuts: u64,
+}
+
+/// A commit that nobody got a receipt for.
+#[derive(Clone, Debug)]
+struct Doubt {
+    rows: Rows,
+    state: State,
+}
+
+/// What is left after the last power cut of a trial, for whoever goes on with it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Survivor {
+    /// The disk.
+    pub dir: SimDir,
+    /// Every row it holds that was not given up.
+    pub rows: BTreeMap<(Lane, Seq), StoredRow>,
+    /// How often the power was cut.
+    pub cuts: u64,
+}
+
+impl Lives {
+    /// A store that took `commits` commits and was then left as it was. An error is the store's own, without any fault.
+    pub fn begin(open: Open<'_>, seed: u64, commits: u64) -> Result<Lives, String> {
+        let mut rng = Rng::new(seed);
+        let mut lives = Lives {
+            dir: SimDir::new(),
+            kept: Rows::new(),
+            durable: State::new(0, LANES),
+            highest: [0; LANES_MAX],
+            doubt: None,
+            closed: Some(false),
+            backlog_bytes_max: rng.between(10, 100) * 1024,
+            operations_per_commit: 4,
+            cuts: 0,
+            rng,
+        };
+        let (mut store, found) =
+            open(Box::new(lives.dir.clone())).map_err(|e| format!("open failed: {e}"))?;
+        lives.durable = found.state;
+        let made = lives.dir.counters().operations;
+        for _ in 0..commits {
+            if !lives.commit(store.as_mut())? {
+                return Err("a commit failed without any fault".into());
+            }
+        }
+        let operations = lives.dir.counters().operations - made;
+        lives.operations_per_commit = operations.checked_div(commits).unwrap_or(4);
+        Ok(lives)
+    }
+
+    /// Cuts the power two to four times, in commits, in opens and between them, with a kill or a clean close here and
+    /// there; judges every open and, at last, what is left. The same seed gives the same trial.
+    pub fn trial(&self, open: Open<'_>, seed: u64) -> Result<Survivor, String> {
+        let mut lives = self.fork(seed);
+        let cuts = lives.rng.between(2, 4);
+        let verdict = catch_unwind(AssertUnwindSafe(|| {
+            while lives.cuts < cuts {
+                lives.live(open)?;
+            }
+            let (mut store, found) = lives.open(open)?;
+            lives.judge(store.as_mut(), &found)
+        }));
+        let cuts = lives.cuts;
+        let verdict = verdict.unwrap_or_else(|_| Err("it panicked".into()));
+        verdict.map_err(|why| format!("seed {seed}, after {cuts} power cuts: {why}"))?;
+        Ok(Survivor { dir: lives.dir, rows: lives.kept, cuts })
+    }
+
+    /// The same store, on a disk of its own.
+    fn fork(&self, seed: u64) -> Lives {
+        Lives {
+            dir: self.dir.crash(Outcome::Kept, seed),
+            rng: Rng::new(seed),
+            kept: self.kept.clone(),
+            durable: self.durable.clone(),
+            doubt: self.doubt.clone(),
+            ..*self
+        }
+    }
+
+    /// Opens, commits until the power goes or the process ends, and leaves the disk as that left it.
+    fn live(&mut self, open: Open<'_>) -> Result<(), String> {
+        let longest = self.operations_per_commit.max(1) * 2 * COMMITS_PER_LIFE;
+        let operations = self.rng.below(if self.rng.clone().one_in(3) { OPEN_OPERATIONS } else { longest });
+        let before = self.dir.counters().operations;
+        let spent = |dir: &SimDir| dir.counters().operations - before;
+        self.dir.freeze_after(operations);
+        match open(Box::new(self.dir.clone())) {
+            Ok((mut store, found)) => {
+                // Whoever judges has a lamp.
+                self.dir.heal();
+                self.judge(store.as_mut(), &found)?;
+                self.dir.freeze_after(operations.saturating_sub(spent(&self.dir)));
+                while self.commit(store.as_mut())? {}
+            }
+            // The epoch may be raised or not.
+            Err(_) if spent(&self.dir) >= operations => self.closed = self.closed.filter(|closed| !closed),
+            Err(e) => return Err(format!("open failed: {e}")),
+        }
+        // The process may also die alone: what it wrote without a sync is still on its way.
+        if self.rng.one_in(5) {
+            self.dir.heal();
+        } else {
+            let outcome = Outcome::ALL[usize::try_from(self.rng.below(5)).unwrap_or(0)];
+            self.dir = self.dir.crash(outcome, self.rng.next_u64());
+            self.cuts += 1;
+        }
+        Ok(())
+    }
+
+    fn open(&self, open: Open<'_>) -> Result<(Box<dyn Store>, Recovered), String> {
+        self.dir.heal();
+        open(Box::new(self.dir.clone())).map_err(|e| format!("open failed: {e}"))
+    }
+}
