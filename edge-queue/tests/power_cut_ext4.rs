@@ -3,6 +3,8 @@
 //! medium whose sync does nothing, and a library that takes the system's syncs away.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+#[path = "common/ext4.rs"]
+mod ext4;
 #[path = "common/no_sync.rs"]
 mod no_sync;
 #[path = "common/stores.rs"]
@@ -11,13 +13,13 @@ mod stores;
 mod writer;
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use edge_queue::medium::Dir;
 use edge_queue::medium::os::OsDir;
 use edge_queue::testing::{Rng, seed};
+use ext4::Disk;
 use no_sync::NoSync;
 use writer::Account;
 
@@ -66,7 +68,7 @@ static ONE_DISK: Mutex<()> = Mutex::new(());
 /// Rows lost over `cuts` power cuts of one file system; `more` is added to the writer's environment.
 fn cut_often(name: &str, open: stores::OpenStore, cuts: u64, more: &[(&str, &str)]) -> usize {
     let _one = ONE_DISK.lock().unwrap_or_else(PoisonError::into_inner);
-    let disk = Disk::new();
+    let disk = Disk::new("96M");
     let (mut account, mut rng, mut lost) = (Account::default(), Rng::new(seed()), 0);
     let spool = disk.mount.join("spool");
     for _ in 0..cuts {
@@ -110,58 +112,4 @@ fn the_writer_stops_at_the_first_error() {
         let after = dir.crash(edge_queue::testing::Outcome::Lost, 1);
         assert!(account.lost(open, Box::new(after)).is_empty(), "{name}");
     }
-}
-
-/// A small ext4 on a loop device.
-struct Disk {
-    _home: tempfile::TempDir,
-    image: PathBuf,
-    mount: PathBuf,
-}
-
-impl Disk {
-    fn new() -> Disk {
-        let home = tempfile::tempdir().unwrap();
-        let (image, mount) = (home.path().join("disk.img"), home.path().join("disk"));
-        std::fs::create_dir(&mount).unwrap();
-        run("truncate", &["-s", "96M", path(&image)]);
-        run("mkfs.ext4", &["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", path(&image)]);
-        let disk = Disk { _home: home, image, mount };
-        disk.mount();
-        disk
-    }
-
-    fn mount(&self) {
-        run("mount", &["-o", "loop", path(&self.image), path(&self.mount)]);
-    }
-
-    /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from now on every write fails and nothing more arrives.
-    /// An ioctl needs `unsafe` here, so Python makes it.
-    fn cut(&self) {
-        let script = "import fcntl,os,struct,sys; \
-                      fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587D,struct.pack('I',2))";
-        run("python3", &["-c", script, path(&self.mount)]);
-    }
-
-    fn remount(&self) {
-        run("umount", &[path(&self.mount)]);
-        self.mount();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily: also when the test failed with files open, the loop device goes once they are closed.
-        let _ = Command::new("umount").arg("-l").arg(&self.mount).status();
-    }
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let done = Command::new(program).args(arguments).output();
-    let done = done.unwrap_or_else(|e| panic!("{program} does not start: {e}"));
-    assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
 }

@@ -20,8 +20,28 @@ impl Disk {
         let options = "lazy_itable_init=0,lazy_journal_init=0";
         run("mkfs.ext4", &["-q", "-m", "0", "-E", options, path(&image)]);
         let disk = Disk { _home: home, image, mount };
-        run("mount", &["-o", "loop", path(&disk.image), path(&disk.mount)]);
+        disk.mount();
         disk
+    }
+
+    fn mount(&self) {
+        run("mount", &["-o", "loop", path(&self.image), path(&self.mount)]);
+    }
+
+    /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from now on every write fails and nothing more arrives.
+    /// An ioctl needs `unsafe` here, so Python makes it.
+    #[allow(dead_code, reason = "some tests want no power cut")]
+    pub(crate) fn cut(&self) {
+        let script = "import fcntl,os,struct,sys; \
+                      fcntl.ioctl(os.open(sys.argv[1],os.O_RDONLY),0x8004587D,struct.pack('I',2))";
+        run("python3", &["-c", script, path(&self.mount)]);
+    }
+
+    /// What is there after the power came back.
+    #[allow(dead_code, reason = "some tests want no power cut")]
+    pub(crate) fn remount(&self) {
+        run("umount", &[path(&self.mount)]);
+        self.mount();
     }
 }
 
