@@ -194,6 +194,29 @@ fn every_future_may_be_dropped_at_every_moment() {
     });
 }
 
+/// A receipt is a future too: whoever waits for it may go after any poll, before its commit is begun or inside it.
+#[test]
+fn a_receipt_may_be_dropped_at_every_poll() {
+    must_end(|| {
+        for (polls, inside) in (0..4).flat_map(|polls| [(polls, false), (polls, true)]) {
+            let (dir, q, hub) = prepare();
+            finish(q.commit()).unwrap();
+            let mut receipt = Box::pin(finish(q.push(row(1_000))).unwrap());
+            let hold = dir.hold(Call::Sync);
+            let mut commit = Box::pin(q.commit());
+            if inside {
+                assert!(poll(commit.as_mut()).is_pending());
+                hold.wait_until_held();
+            }
+            assert!((0..polls).all(|_| poll(receipt.as_mut()).is_pending()));
+            drop(receipt);
+            drop(hold);
+            finish(commit).unwrap();
+            judge("push", Moment::HandedOver, (dir, q, hub));
+        }
+    });
+}
+
 /// What nobody waits for any more is closed again, and the directory is free.
 #[test]
 fn an_open_that_is_dropped_gives_the_directory_back() {
