@@ -1,13 +1,20 @@
 //! [`SimDir`] and [`SimFile`]: the simulated disk behind the two traits of [`medium`](crate::medium).
 
+mod dir;
+mod file;
+mod recording;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use file::SimFile;
+pub use recording::Recording;
+
 use super::disk::{Disk, Op, Outcome};
 use super::fault::{Call, Fault, FaultError, Faults};
 use super::hold::{Gate, Hold};
-use crate::medium::{Dir, Medium};
+use crate::medium::Medium;
 
 /// What the program asked of the simulated disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +110,7 @@ impl SimDir {
     }
 
     /// Whether the power is cut.
-    pub(super) fn is_frozen(&self) -> bool {
+    pub(in crate::testing) fn is_frozen(&self) -> bool {
         self.lock_shared().alive().is_err()
     }
 
@@ -188,16 +195,6 @@ impl SimDir {
     }
 }
 
-/// Hangs, without a lock held, if this call is to.
-fn pass(shared: &Mutex<Shared>, call: Call) {
-    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let gate = shared.gate.take_if(|gate| gate.is_for(call));
-    drop(shared);
-    if let Some(gate) = gate {
-        gate.pass();
-    }
-}
-
 impl Shared {
     fn check(&mut self, call: Call) -> io::Result<()> {
         self.alive()?;
@@ -236,193 +233,5 @@ impl Shared {
         }
         self.run(op);
         Ok(())
-    }
-}
-
-impl Dir for SimDir {
-    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        let mut shared = self.lock_shared();
-        shared.check(Call::Create)?;
-        // Replacing cuts the old file in place, as O_TRUNC does: a crash may find its old content under new writes.
-        let file = match shared.disk.lookup(name) {
-            Some(file) => {
-                shared.run(Op::SetLen { file, len: 0 });
-                file
-            }
-            None => {
-                let file = shared.disk.next_file();
-                shared.run(Op::Create { name: name.to_owned(), file });
-                file
-            }
-        };
-        drop(shared);
-        Ok(self.file(file))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        let mut shared = self.lock_shared();
-        shared.check(Call::Open)?;
-        let file = shared.disk.lookup(name).ok_or(io::ErrorKind::NotFound)?;
-        drop(shared);
-        Ok(self.file(file))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut shared = self.lock_shared();
-        shared.check(Call::Rename)?;
-        shared.disk.lookup(from).ok_or(io::ErrorKind::NotFound)?;
-        shared.run(Op::Rename { from: from.to_owned(), to: to.to_owned() });
-        Ok(())
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        let mut shared = self.lock_shared();
-        shared.check(Call::Remove)?;
-        shared.disk.lookup(name).ok_or(io::ErrorKind::NotFound)?;
-        shared.run(Op::Remove { name: name.to_owned() });
-        Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let mut shared = self.lock_shared();
-        shared.counters.dir_syncs += 1;
-        shared.check(Call::SyncDir)?;
-        shared.run(Op::SyncDir);
-        Ok(())
-    }
-
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
-        let mut shared = self.lock_shared();
-        shared.alive()?;
-        if !shared.locks.insert(name.to_owned()) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(Box::new(Held { shared: Arc::clone(&self.shared), name: name.to_owned() }))
-    }
-
-    fn free_bytes(&self) -> io::Result<Option<u64>> {
-        let shared = self.lock_shared();
-        Ok(shared.capacity_bytes.map(|capacity| capacity.saturating_sub(shared.disk.allocated_bytes())))
-    }
-}
-
-struct Held {
-    shared: Arc<Mutex<Shared>>,
-    name: String,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).locks.remove(&self.name);
-    }
-}
-
-/// An open file of a [`SimDir`].
-#[derive(Debug)]
-pub struct SimFile {
-    shared: Arc<Mutex<Shared>>,
-    file: usize,
-}
-
-impl SimFile {
-    fn lock_shared(&self) -> MutexGuard<'_, Shared> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Medium for SimFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        pass(&self.shared, Call::Read);
-        let mut shared = self.lock_shared();
-        shared.counters.reads += 1;
-        shared.check(Call::Read)?;
-        match shared.disk.live(self.file) {
-            Some(image) if image.read(offset, buf) => Ok(()),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    }
-
-    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        pass(&self.shared, Call::Write);
-        let file = self.file;
-        let mut shared = self.lock_shared();
-        shared.counters.writes += 1;
-        shared.counters.bytes_written += data.len() as u64;
-        shared.alive()?;
-        if let Some(error) = shared.faults.check(Call::Write) {
-            if error == FaultError::Short {
-                let part = data.get(..data.len() / 2).unwrap_or_default();
-                shared.run_in_space(Op::Write { file, offset, data: part.into() })?;
-            }
-            return Err(error.error(Call::Write));
-        }
-        shared.run_in_space(Op::Write { file, offset, data: data.into() })
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        pass(&self.shared, Call::Sync);
-        let file = self.file;
-        let mut shared = self.lock_shared();
-        shared.counters.syncs += 1;
-        shared.alive()?;
-        if let Some(error) = shared.faults.check(Call::Sync) {
-            let seed = shared.counters.operations;
-            shared.run(Op::FailedSync { file, seed });
-            if shared.sync_bug != Some(SyncBug::Retried) {
-                return Err(error.error(Call::Sync));
-            }
-        }
-        let op = match shared.sync_bug {
-            Some(SyncBug::Nothing) => Op::PartSync { file, below: 0 },
-            Some(SyncBug::OnlyBelow(below)) => Op::PartSync { file, below },
-            Some(SyncBug::Retried) | None => Op::Sync { file },
-        };
-        shared.run(op);
-        Ok(())
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        let shared = self.lock_shared();
-        shared.alive()?;
-        Ok(shared.disk.live(self.file).map_or(0, |image| image.len()))
-    }
-
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        let mut shared = self.lock_shared();
-        shared.check(Call::SetLen)?;
-        shared.run(Op::SetLen { file: self.file, len });
-        Ok(())
-    }
-
-    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        let mut shared = self.lock_shared();
-        shared.check(Call::Allocate)?;
-        shared.run_in_space(Op::Allocate { file: self.file, offset, len })
-    }
-}
-
-/// A recorded run, walked boundary by boundary.
-#[derive(Clone, Debug)]
-pub struct Recording {
-    disk: Disk,
-    ops: Vec<Op>,
-    at: usize,
-}
-
-impl Recording {
-    /// Number of recorded operations. Boundary `n` lies after the n-th; 0 is before the first.
-    pub fn operations(&self) -> usize {
-        self.ops.len()
-    }
-
-    /// The directory a power cut at boundary `at` would have left. Boundaries must be asked for in ascending order
-    /// (the same one may be asked again); an earlier one answers for the latest asked.
-    pub fn crash_at(&mut self, at: usize, outcome: Outcome, seed: u64) -> SimDir {
-        while self.at < at {
-            let Some(op) = self.ops.get(self.at) else { break };
-            self.disk.apply(op);
-            self.at += 1;
-        }
-        SimDir::from_disk(self.disk.crash(outcome, seed))
     }
 }
