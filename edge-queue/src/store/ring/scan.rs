@@ -242,6 +242,17 @@ impl Scan {
     fn end_lane(&mut self, look: Look<'_>, end: &End, unclean: Option<u32>) {
         let clean = unclean.is_none();
         let Some(mut at) = end.segments.first().map(|(segment, _)| segment.start) else { return };
+        let oldest = self.lanes.get(usize::from(end.lane)).and_then(|log| log.segments.first());
+        if let Some(head) = end.frames().next().map(|placed| &placed.head)
+            && oldest.is_some_and(|segment| segment.generation == head.generation)
+            && head.part > 0
+            && unclean == Some(head.epoch)
+            && end.torn.contains(&Part::of(head))
+        {
+            // The lane goes on from a torn commit whose first segment never arrived.
+            let start = Counters::default();
+            self.waived.push(between(end.lane, &start, head));
+        }
         for head in end.frames().map(|placed| &placed.head) {
             // A commit of the run that ended unclean, and nothing says that it was ever synced: nobody got a receipt
             // for it, as far as anyone can know. Of part n at most n frames before it belong to that commit.
