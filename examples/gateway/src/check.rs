@@ -82,9 +82,12 @@ impl fmt::Display for Meaning<'_> {
             let what = match route.format {
                 Format::Raw => format!("{}TOPIC, payload unchanged", route.to),
                 format => format!(
-                    "{} in {format:?} batches of at most {} readings or {}",
+                    "{} in {format:?} batches of at most {} or {}",
                     route.to,
-                    route.batch_max,
+                    match route.batch_max.bytes {
+                        Some(bytes) => human_bytes(bytes.into()),
+                        None => format!("{} readings", route.batch_max.readings),
+                    },
                     human_duration(route.batch_age)
                 ),
             };

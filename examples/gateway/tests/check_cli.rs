@@ -47,7 +47,7 @@ fn the_example_is_a_configuration() {
 #[test]
 fn every_mistake_is_told_at_once_with_its_place_and_nothing_is_started() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:0\"\n[hub]\nurll = \"mqtt://h\"\n[queue]\nmax_bytes = \"1\"\n[[route]]\nmatch = \"#\"\nformat = \"compact\"\n";
+    let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:0\"\n[hub]\nurll = \"mqtt://h\"\n[queue]\nmax_bytes = \"1\"\n[[route]]\nmatch = \"#\"\nformat = \"compct\"\n";
     let file = written(dir.path(), text);
     for command in [vec!["check", &file], vec!["run", &file, "--state", dir.path().to_str().unwrap()]] {
         let output = edge_gateway(&command);
@@ -58,6 +58,25 @@ fn every_mistake_is_told_at_once_with_its_place_and_nothing_is_started() {
         }
     }
     assert!(!dir.path().join("queue.ring").exists());
+}
+
+#[test]
+fn compact_batches_are_a_format_like_the_others_and_a_batch_has_readings_or_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    for (max, said) in [("500", "500 readings"), ("\"16184B\"", "15.8 KiB")] {
+        let route = format!("to = \"out\"\nformat = \"compact\"\nbatch_max = {max}\n");
+        let output = edge_gateway(&["check", &written(dir.path(), &(good() + &route))]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("Compact batches") && text.contains(said), "{said} is missing in\n{text}");
+    }
+    for (max, said) in [("\"16\"", "needs a unit"), ("\"16MiB\"", "256B to 256KiB"), ("true", "whole number")]
+    {
+        let route = format!("to = \"out\"\nformat = \"compact\"\nbatch_max = {max}\n");
+        let output = edge_gateway(&["check", &written(dir.path(), &(good() + &route))]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && text.contains(said), "{said} is missing in\n{text}");
+    }
 }
 
 #[test]

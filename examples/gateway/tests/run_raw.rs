@@ -116,6 +116,7 @@ fn the_judgement_sees_a_loss_and_a_copy() {
         content_type: String::new(),
         user_properties: user.into(),
         payload: payload.into(),
+        bytes: payload.as_bytes().to_vec(),
     };
     let acked = ["a".to_owned(), "b".to_owned()];
     assert_eq!(missing(&acked, &[message("a", "edge-id:1")]), ["b"]);

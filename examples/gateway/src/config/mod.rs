@@ -94,6 +94,16 @@ pub(crate) enum Format {
     Json,
     Cbor,
     Protobuf,
+    /// With a session table at `TO/table/ID`.
+    Compact,
+}
+
+/// How large a batch may get. `batch_max` is either of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchMax {
+    pub(crate) readings: u32,
+    /// Of the encoded batch; `None`: what a message may have.
+    pub(crate) bytes: Option<u32>,
 }
 
 /// One class of messages.
@@ -108,7 +118,7 @@ pub(crate) struct Route {
     pub(crate) lane: u8,
     pub(crate) format: Format,
     pub(crate) batch_age: Duration,
-    pub(crate) batch_max: u32,
+    pub(crate) batch_max: BatchMax,
     /// Text of the edge-filter rules file.
     pub(crate) rules: Option<String>,
 }

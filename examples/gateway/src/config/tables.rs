@@ -8,11 +8,14 @@ use toml::de::{DeTable, DeValue};
 use edge_bridge::wire::{validate_filter, validate_topic_name};
 
 use super::section::{Section, World, kind};
-use super::{Findings, Format, Hub, Local, OnFull, Order, Queue, Route, Severity};
+use super::{BatchMax, Findings, Format, Hub, Local, OnFull, Order, Queue, Route, Severity};
 
 const QUEUE_BYTES_DEFAULT: u64 = 64 << 20;
 const LANES_MAX: usize = 4;
 const BATCH_MAX_DEFAULT: u32 = 1_000;
+const BATCH_READINGS_MAX: u32 = 100_000;
+/// Identity and names need some room; above it stands what clouds take at most.
+const BATCH_BYTES: std::ops::RangeInclusive<u64> = 256..=256 << 10;
 const BATCH_AGE_DEFAULT: Duration = Duration::from_millis(200);
 const WINDOW_DEFAULT: u16 = 1_000;
 const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(60);
@@ -233,7 +236,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     let lane = section.string("lane", findings);
     let format = route_format(section, findings);
     let batch_age = section.duration("batch_age", findings);
-    let batch_max = section.integer("batch_max", 1..=100_000, findings);
+    let batch_max = batch_max(section, findings);
     let rules = rules(section, findings);
 
     if let Some(qos) = &qos
@@ -247,7 +250,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     if format == Some(Format::Raw) {
         if section.get("filter").is_some() {
             let message =
-                "a raw route forwards payloads unseen: `filter` needs format json, cbor or protobuf";
+                "a raw route forwards payloads unseen: `filter` needs format json, cbor, protobuf or compact";
             findings.error(section.at(), &section.key("filter"), message);
         }
         if section.get("batch_age").is_some() || section.get("batch_max").is_some() {
@@ -281,28 +284,48 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
         lane,
         format: format?,
         batch_age: batch_age.map_or(BATCH_AGE_DEFAULT, |placed| placed.value),
-        batch_max: batch_max.and_then(|p| u32::try_from(p.value).ok()).unwrap_or(BATCH_MAX_DEFAULT),
+        batch_max,
         rules,
     })
 }
 
-/// `compact` is a known word that is not built yet, which is another mistake than an unknown one.
 fn route_format(section: &mut Section<'_>, findings: &mut Findings) -> Option<Format> {
     section.get("format").map_or(Some(Format::Raw), |_| {
         let found = section.one_of("format", &["raw", "json", "cbor", "protobuf", "compact"], findings)?;
-        match found.value {
-            "json" => Some(Format::Json),
-            "cbor" => Some(Format::Cbor),
-            "protobuf" => Some(Format::Protobuf),
-            "compact" => {
-                let help = Some("use \"cbor\" or \"protobuf\" until then".to_owned());
-                let message = "\"compact\" is not built yet";
-                findings.add(Severity::Error, found.at, &section.key("format"), message, help);
-                None
-            }
-            _ => Some(Format::Raw),
-        }
+        Some(match found.value {
+            "json" => Format::Json,
+            "cbor" => Format::Cbor,
+            "protobuf" => Format::Protobuf,
+            "compact" => Format::Compact,
+            _ => Format::Raw,
+        })
     })
+}
+
+/// A whole number is readings, a size with its unit is encoded bytes.
+fn batch_max(section: &mut Section<'_>, findings: &mut Findings) -> BatchMax {
+    let mut max = BatchMax { readings: BATCH_MAX_DEFAULT, bytes: None };
+    match section.get("batch_max").map(|value| value.get_ref()) {
+        Some(DeValue::String(_)) => {
+            max.readings = BATCH_READINGS_MAX;
+            if let Some(size) = section.size("batch_max", findings) {
+                if !BATCH_BYTES.contains(&size.value) {
+                    findings.error(
+                        size.at,
+                        &section.key("batch_max"),
+                        "256B to 256KiB, or a number of readings",
+                    );
+                }
+                max.bytes = u32::try_from(size.value).ok();
+            }
+        }
+        _ => {
+            let readings = section.integer("batch_max", 1..=u64::from(BATCH_READINGS_MAX), findings);
+            let readings = readings.and_then(|placed| u32::try_from(placed.value).ok());
+            max.readings = readings.unwrap_or(BATCH_MAX_DEFAULT);
+        }
+    }
+    max
 }
 
 fn lane_index(

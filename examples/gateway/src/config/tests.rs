@@ -46,7 +46,7 @@ on_full = "drop-oldst"
 max_bytes = "4KiB"
 [[route]]
 match = "plant/#/x"
-format = "compact"
+format = "compct"
 to = "x"
 [[command]]
 match = "cmd/#"
@@ -64,7 +64,8 @@ listen = "9109"
         "did you mean \"drop-oldest\"?",
         "error: queue.max_bytes: 1MiB to",
         "error: route[1].match:",
-        "\"compact\" is not built yet",
+        "\"compct\" is not one of raw, json, cbor, protobuf, compact",
+        "did you mean \"compact\"?",
         "`[[command]]` is not built yet",
         "error: metrics.listen:",
         "error: local.listen: anyone who reaches this address may publish",

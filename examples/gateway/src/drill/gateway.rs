@@ -224,7 +224,7 @@ fn configuration(inlet: Inlet, metrics: SocketAddr, hub: SocketAddr) -> String {
          [local]\n{local}\n\n\
          [hub]\nurl = \"mqtt://{hub}\"\n\n\
          [[route]]\nmatch = \"plant/raw/#\"\nto = \"{RAW_PREFIX}\"\nformat = \"raw\"\n\n\
-         [[route]]\nmatch = \"plant/filtered/#\"\nto = \"{READINGS_TOPIC}\"\nformat = \"protobuf\"\nfilter = \"rules.toml\"\n\n\
+         [[route]]\nmatch = \"plant/filtered/#\"\nto = \"{READINGS_TOPIC}\"\nformat = \"compact\"\nfilter = \"rules.toml\"\n\n\
          [metrics]\nlisten = \"{metrics}\"\n"
     )
 }

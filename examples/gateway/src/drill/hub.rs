@@ -7,14 +7,14 @@
     reason = "the drill is a shell: the hub owns sockets"
 )]
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use edge_bridge::session::{Accept, ClientConfig, Event, Resume, ServerConfig, Session};
+use edge_bridge::session::{Accept, ClientConfig, Event, Resume, ServerConfig, Session, Token};
 use edge_bridge::wire::{Publish, QoS, ReasonCode, Subscription, Utf8};
-use edge_codec::{BatchId, Format, Limits, Value};
+use edge_codec::{BatchId, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -23,12 +23,13 @@ use super::clock::Clock;
 use super::mosquitto::PROBE;
 use super::mqtt::Connection;
 use super::record::{Arrived, Class, Reading, sha256_hex};
+use super::tables::Tables;
 
 /// Beside it everything is `raw`.
 pub(crate) const READINGS_TOPIC: &str = "site7/readings";
 pub(crate) const RAW_PREFIX: &str = "site7/";
-/// The format of the batches on [`READINGS_TOPIC`].
-pub(crate) const READINGS_FORMAT: Format = Format::Protobuf;
+/// The session tables of the batches on [`READINGS_TOPIC`] are below it.
+const TABLES_PREFIX: &str = "site7/readings/table/";
 
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -40,19 +41,28 @@ pub(crate) struct Hub {
 #[derive(Debug, Default)]
 struct Seen {
     arrived: Mutex<Vec<Arrived>>,
-    /// Clients whose session this hub keeps: they get Session Present.
-    sessions: Mutex<HashSet<String>>,
+    /// Clients whose session this hub keeps, with what they have subscribed to: they get Session Present.
+    sessions: Mutex<HashMap<String, Vec<Utf8>>>,
+    tables: Mutex<Tables>,
     probe: Notify,
 }
 
 impl Seen {
     /// Written down before it is acknowledged: what the hub has acknowledged it has.
     fn note(&self, publish: &Publish, time: i64) {
-        if publish.topic.as_str().ends_with(PROBE) {
+        let topic = publish.topic.as_str();
+        if topic.ends_with(PROBE) {
             self.probe.notify_one();
+        } else if topic.starts_with(TABLES_PREFIX) {
+            lock(&self.tables).keep(publish);
         } else {
-            lock(&self.arrived).extend(arrivals(publish, time));
+            lock(&self.arrived).extend(arrivals(publish, time, &lock(&self.tables)));
         }
+    }
+
+    /// As a broker does: a client gets what was published to a topic that it has subscribed to.
+    fn is_subscribed(&self, client: &str, topic: &Utf8) -> bool {
+        lock(&self.sessions).get(client).is_some_and(|topics| topics.contains(topic))
     }
 }
 
@@ -133,10 +143,13 @@ async fn serve(stream: TcpStream, epoch: u64, clock: Clock, seen: Arc<Seen>) {
     config.receive_maximum = 1000;
     let session = Session::server(clock.story_ms(), epoch, config);
     let mut connection = Connection::new(stream, session, clock);
+    let mut client = String::new();
     loop {
         match connection.next().await {
             Event::Connect(connect) => {
-                let known = !lock(&seen.sessions).insert(connect.client_id.as_str().to_owned());
+                connect.client_id.as_str().clone_into(&mut client);
+                let known = lock(&seen.sessions).contains_key(&client);
+                lock(&seen.sessions).entry(client.clone()).or_default();
                 let mut accept = Accept::default();
                 accept.resume = (known && !connect.clean_start).then(Resume::new);
                 connection.accept(accept);
@@ -147,15 +160,28 @@ async fn serve(stream: TcpStream, epoch: u64, clock: Clock, seen: Arc<Seen>) {
                     // Stale only when the connection has just ended.
                     let _ = connection.session.ack(clock.story_ms(), ack, ReasonCode::SUCCESS);
                 }
+                if publish.retain && seen.is_subscribed(&client, &publish.topic) {
+                    send(&mut connection, clock, &publish);
+                }
             }
             Event::Subscribe { subscribe, .. } => {
                 let granted = vec![ReasonCode::GRANTED_QOS_1; subscribe.filters.len()];
                 connection.session.suback(clock.story_ms(), subscribe.packet_id, granted);
+                let topics: Vec<Utf8> = subscribe.filters.into_iter().map(|wanted| wanted.filter).collect();
+                let retained: Vec<_> =
+                    topics.iter().filter_map(|topic| lock(&seen.tables).retained(topic)).collect();
+                retained.iter().for_each(|table| send(&mut connection, clock, table));
+                lock(&seen.sessions).entry(client.clone()).or_default().extend(topics);
             }
             Event::Closed(_) => return,
             _ => {}
         }
     }
+}
+
+/// If the connection is just ending it is gone, and the gateway announces again.
+fn send(connection: &mut Connection, clock: Clock, table: &Publish) {
+    let _ = connection.session.publish(clock.story_ms(), Token(0), table);
 }
 
 /// The subscriber's side. Its connection is on loopback and has no fault of its own: if it ends, the rest counts as lost.
@@ -179,7 +205,7 @@ async fn listen(mut connection: Connection, clock: Clock, seen: Arc<Seen>) {
 
 /// One line of the record per message, or per reading of a batch. A batch that cannot be read brings nothing: its
 /// readings then count as lost.
-fn arrivals(publish: &Publish, time: i64) -> Vec<Arrived> {
+fn arrivals(publish: &Publish, time: i64, tables: &Tables) -> Vec<Arrived> {
     let topic = publish.topic.as_str();
     let arrived = Arrived {
         class: Class::Raw,
@@ -194,7 +220,7 @@ fn arrivals(publish: &Publish, time: i64) -> Vec<Arrived> {
     if topic != READINGS_TOPIC {
         return vec![arrived];
     }
-    match readings(&publish.payload, &arrived) {
+    match readings(&publish.payload, &arrived, tables) {
         Ok(readings) => readings,
         Err(error) => {
             tracing::error!(event = "drill.hub", %error, "a batch cannot be read");
@@ -203,8 +229,12 @@ fn arrivals(publish: &Publish, time: i64) -> Vec<Arrived> {
     }
 }
 
-fn readings(payload: &[u8], message: &Arrived) -> Result<Vec<Arrived>, edge_codec::DecodeError> {
-    let mut batch = READINGS_FORMAT.decode(payload, &Limits::default())?;
+fn readings(
+    payload: &[u8],
+    message: &Arrived,
+    tables: &Tables,
+) -> Result<Vec<Arrived>, edge_codec::DecodeError> {
+    let mut batch = tables.decode(payload)?;
     let header = *batch.header();
     let mut readings = Vec::new();
     loop {
@@ -240,6 +270,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use edge_bridge::wire::{Properties, PropertiesBuilder};
     use edge_codec::SensorTable;
+    use edge_codec::compact::{Encoder, Level, Table};
 
     use super::*;
 
@@ -262,7 +293,7 @@ mod tests {
         properties.user("edge-id", "1-0-1-9").unwrap();
         properties.user("edge-pd", "1").unwrap();
         message.properties = properties.finish();
-        let [arrived] = arrivals(&message, 5).try_into().unwrap();
+        let [arrived] = arrivals(&message, 5, &Tables::default()).try_into().unwrap();
         assert_eq!((arrived.class, arrived.client.as_deref()), (Class::Raw, Some("energy")));
         assert_eq!((arrived.id.as_deref(), arrived.pd), (Some("1-0-1-9"), true));
         assert_eq!(arrived.sha256, sha256_hex(b"abc"));
@@ -272,22 +303,29 @@ mod tests {
     fn a_batch_is_one_line_per_reading_and_a_damaged_one_brings_nothing() {
         let mut sensors = SensorTable::default();
         sensors.insert(3, "room_co2", "ppm");
+        let table = Arc::new(Table::new(1, &sensors));
         let id = BatchId { gateway: 1, lane: 1, epoch: 2, first_seq: 3 };
-        let mut encoder = edge_codec::protobuf::Encoder::new(&sensors).id(id).possible_duplicate(true);
+        let encoder = Encoder::new(Level::Fast).table(table.clone());
+        let mut encoder = encoder.id(id).possible_duplicate(true);
         for (time, value) in [(10, 0.1 + 0.2), (11, 7.0)] {
             encoder
                 .push(&edge_codec::Reading { sensor: 3, time, value: Value::F64(value), quality: 0 })
                 .unwrap();
         }
         let payload = encoder.finish_under(10_000).unwrap();
-        let lines = arrivals(&publish(READINGS_TOPIC, payload.clone()), 5);
+        let seen = Seen::default();
+        seen.note(&publish(READINGS_TOPIC, payload.clone()), 5);
+        assert_eq!(lock(&seen.arrived).len(), 0, "its table is not known");
+        seen.note(&publish("site7/readings/table/drill", table.bytes().clone()), 5);
+        seen.note(&publish(READINGS_TOPIC, payload.clone()), 5);
+        seen.note(&publish(READINGS_TOPIC, payload.slice(1..)), 5);
+        let lines = std::mem::take(&mut *lock(&seen.arrived));
         assert_eq!(lines.len(), 2);
         let reading = lines[0].reading.as_ref().unwrap();
         assert_eq!((reading.sensor.as_str(), reading.event_time, reading.value), ("room_co2", 10, 0.1 + 0.2));
         let ids: Vec<_> = lines.iter().map(|line| line.id.clone().unwrap()).collect();
         assert_eq!(ids, ["0000000000000001-1-2-3", "0000000000000001-1-2-4"]);
         assert!(lines.iter().all(|line| line.pd));
-        assert_eq!(arrivals(&publish(READINGS_TOPIC, payload.slice(1..)), 5), []);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod rng;
 mod sensor;
 mod series;
 mod story;
+mod tables;
 mod verdict;
 
 use std::io;
@@ -134,7 +135,13 @@ fn print_verdict(report: &Report, dir: &Path) {
         verdict.duplicates,
         verdict.duplicates_recognised
     );
-    for check in verdict.checks(&report.observed) {
+    let observed = &report.observed;
+    println!(
+        "  link    {} bytes both ways, with topics, acknowledgments and what was sent twice; the payloads as JSON: {}",
+        observed.wan_up_bytes.saturating_add(observed.wan_down_bytes),
+        observed.json_bytes
+    );
+    for check in verdict.checks(observed) {
         let word = if check.kept { "kept  " } else { "BROKEN" };
         println!(
             "  {word}  promise {}  {}: {} (bound {})",

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use edge_codec::json::NonFinite;
-use edge_codec::{BatchId, EncodeError, Format, Reading, SensorTable, cbor, json, protobuf};
+use edge_codec::{BatchId, EncodeError, Reading, SensorTable, cbor, json, protobuf};
 
+use super::formats::BatchFormat;
 use super::reading_row::ReadingRow;
 
 /// What all readings of the batches have in common. `first_seq` of the identity is that of the first reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
-    pub(crate) format: Format,
     pub(crate) id: Option<BatchId>,
     pub(crate) possible_duplicate: bool,
 }
@@ -28,43 +28,57 @@ pub(crate) enum Piece {
 
 /// Encodes `rows` with their sequence numbers, which must rise, into as few batches of at most `max_bytes` as it
 /// takes. The pieces add up to the rows, in order.
-pub(crate) fn encode(head: Head, rows: &[(u64, ReadingRow<'_>)], max_bytes: usize) -> Vec<Piece> {
+pub(crate) fn encode(
+    format: BatchFormat,
+    head: Head,
+    rows: &[(u64, ReadingRow<'_>)],
+    max_bytes: usize,
+) -> Vec<Piece> {
     let (table, numbers) = number(rows);
-    // A macro since the three encoders are three types whose common trait is the codec's own.
-    macro_rules! pieces {
-        ($encoder:expr) => {{
-            let mut encoder = $encoder.possible_duplicate(head.possible_duplicate);
-            if let Some(id) = head.id {
-                encoder = encoder.id(id);
-            }
-            let mut pieces = Vec::new();
-            for ((seq, row), sensor) in rows.iter().zip(&numbers) {
-                let reading = reading(row, *sensor);
-                let pushed = match head.id {
-                    Some(_) => encoder.push_at(*seq, &reading),
-                    None => encoder.push(&reading),
-                };
-                if pushed.is_err() {
-                    drain(&mut pieces, max_bytes, || {
-                        (encoder.len(), encoder.finish_under(max_bytes), encoder.len())
-                    });
-                    pieces.push(Piece::Refused(1));
-                }
-            }
-            drain(&mut pieces, max_bytes, || (encoder.len(), encoder.finish_under(max_bytes), encoder.len()));
-            pieces
-        }};
-    }
-    match head.format {
+    match format {
         // A number that JSON has not becomes null with bad quality: the batch says so, and goes.
-        Format::Json => pieces!(json::Encoder::new(&table).non_finite(NonFinite::Null)),
-        Format::Protobuf => pieces!(protobuf::Encoder::new(&table)),
-        _ => pieces!(cbor::Encoder::new(&table)),
+        BatchFormat::Json => {
+            let encoder = json::Encoder::new(&table).non_finite(NonFinite::Null);
+            pieces!(encoder, head, rows, &numbers, max_bytes).0
+        }
+        BatchFormat::Cbor => pieces!(cbor::Encoder::new(&table), head, rows, &numbers, max_bytes).0,
+        BatchFormat::Protobuf => pieces!(protobuf::Encoder::new(&table), head, rows, &numbers, max_bytes).0,
     }
 }
 
+/// Puts rows into an empty encoder and takes batches out: the pieces, and the encoder, empty again. A macro since the
+/// codec's encoders are several types without a common public trait.
+macro_rules! pieces {
+    ($encoder:expr, $head:expr, $rows:expr, $numbers:expr, $max_bytes:expr) => {{
+        let (head, rows, max_bytes): ($crate::run::batch::Head, &[_], usize) = ($head, $rows, $max_bytes);
+        let mut encoder = $encoder.possible_duplicate(head.possible_duplicate);
+        if let Some(id) = head.id {
+            encoder = encoder.id(id);
+        }
+        let mut pieces = Vec::new();
+        for ((seq, row), sensor) in rows.iter().zip($numbers) {
+            let reading = $crate::run::batch::reading(row, *sensor);
+            let pushed = match head.id {
+                Some(_) => encoder.push_at(*seq, &reading),
+                None => encoder.push(&reading),
+            };
+            if pushed.is_err() {
+                $crate::run::batch::drain(&mut pieces, max_bytes, || {
+                    (encoder.len(), encoder.finish_under(max_bytes), encoder.len())
+                });
+                pieces.push($crate::run::batch::Piece::Refused(1));
+            }
+        }
+        $crate::run::batch::drain(&mut pieces, max_bytes, || {
+            (encoder.len(), encoder.finish_under(max_bytes), encoder.len())
+        });
+        (pieces, encoder)
+    }};
+}
+pub(super) use pieces;
+
 /// Takes batches out of an encoder until it is empty. `finish` gives its length before and after.
-fn drain(
+pub(super) fn drain(
     pieces: &mut Vec<Piece>,
     max_bytes: usize,
     mut finish: impl FnMut() -> (usize, Result<Bytes, EncodeError>, usize),
@@ -90,7 +104,7 @@ fn drain(
 }
 
 /// Numbers the sensors in the order of their first reading: one per pair of name and unit.
-fn number<'a>(rows: &'a [(u64, ReadingRow<'_>)]) -> (SensorTable<'a>, Vec<u32>) {
+pub(super) fn number<'a>(rows: &'a [(u64, ReadingRow<'_>)]) -> (SensorTable<'a>, Vec<u32>) {
     let mut known: HashMap<(&str, &str), u32> = HashMap::new();
     let mut table = SensorTable::new();
     let mut numbers = Vec::with_capacity(rows.len());
@@ -105,7 +119,7 @@ fn number<'a>(rows: &'a [(u64, ReadingRow<'_>)]) -> (SensorTable<'a>, Vec<u32>) 
     (table, numbers)
 }
 
-fn reading<'a>(row: &'a ReadingRow<'_>, sensor: u32) -> Reading<'a> {
+pub(super) fn reading<'a>(row: &'a ReadingRow<'_>, sensor: u32) -> Reading<'a> {
     let value = match &row.value {
         edge_codec::Value::Text(text) => edge_codec::Value::Text(Cow::Borrowed(text)),
         edge_codec::Value::Bytes(bytes) => edge_codec::Value::Bytes(Cow::Borrowed(bytes)),
@@ -120,11 +134,8 @@ mod tests {
     use edge_codec::{Limits, Value};
 
     const ID: BatchId = BatchId { gateway: 9, lane: 1, epoch: 3, first_seq: 10 };
-    const FORMATS: [Format; 3] = [Format::Json, Format::Cbor, Format::Protobuf];
-
-    fn head(format: Format) -> Head {
-        Head { format, id: Some(ID), possible_duplicate: true }
-    }
+    const HEAD: Head = Head { id: Some(ID), possible_duplicate: true };
+    const FORMATS: [BatchFormat; 3] = [BatchFormat::Json, BatchFormat::Cbor, BatchFormat::Protobuf];
 
     fn rows(n: u64) -> Vec<(u64, ReadingRow<'static>)> {
         let row = |n: u64| ReadingRow {
@@ -142,10 +153,10 @@ mod tests {
         for (format, max) in FORMATS.into_iter().flat_map(|f| [(f, 300), (f, 100_000)]) {
             let rows = rows(40);
             let mut expected = rows.iter();
-            for piece in encode(head(format), &rows, max) {
+            for piece in encode(format, HEAD, &rows, max) {
                 let Piece::Batch(count, bytes) = piece else { panic!("{piece:?}") };
                 assert!(bytes.len() <= max);
-                let mut batch = format.decode(&bytes, &Limits::default()).unwrap();
+                let mut batch = format.codec().decode(&bytes, &Limits::default()).unwrap();
                 assert_eq!((batch.len(), batch.header().pd), (count, true));
                 let sensors = batch.sensors().clone();
                 while let Some(seq) = batch.next_seq() {
@@ -165,7 +176,7 @@ mod tests {
         for format in FORMATS {
             let mut rows = rows(3);
             rows[1].1.value = Value::Text("x".repeat(500).into());
-            let pieces = encode(head(format), &rows, 300);
+            let pieces = encode(format, HEAD, &rows, 300);
             let counts: Vec<_> = pieces.iter().map(|p| matches!(p, Piece::Refused(1))).collect();
             assert_eq!(counts, [false, true, false], "{format:?}: {pieces:?}");
         }
@@ -173,15 +184,15 @@ mod tests {
 
     #[test]
     fn no_room_for_anything_refuses_everything() {
-        assert_eq!(encode(head(Format::Cbor), &rows(3), 10), [Piece::Refused(3)]);
+        assert_eq!(encode(BatchFormat::Cbor, HEAD, &rows(3), 10), [Piece::Refused(3)]);
     }
 
     #[test]
     fn rows_without_identity_go_in_batches_without_one() {
-        let anonymous = Head { id: None, ..head(Format::Json) };
-        let pieces = encode(anonymous, &rows(2), 1_000);
+        let anonymous = Head { id: None, ..HEAD };
+        let pieces = encode(BatchFormat::Json, anonymous, &rows(2), 1_000);
         let [Piece::Batch(2, bytes)] = pieces.as_slice() else { panic!("{pieces:?}") };
-        let batch = Format::Json.decode(bytes, &Limits::default()).unwrap();
+        let batch = edge_codec::Format::Json.decode(bytes, &Limits::default()).unwrap();
         assert_eq!(batch.header().id, None);
     }
 }

@@ -4,6 +4,23 @@ use edge_bridge::Format as RowFormat;
 
 use crate::config::Format;
 
+/// What rows of readings become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Batches that stand alone.
+    Batch(BatchFormat),
+    /// Batches that may refer to a session table.
+    Compact,
+}
+
+/// A format whose batches stand alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BatchFormat {
+    Json,
+    Cbor,
+    Protobuf,
+}
+
 /// Stored in rows: never give a number another meaning.
 pub(crate) fn row_format(format: Format) -> RowFormat {
     match format {
@@ -11,16 +28,38 @@ pub(crate) fn row_format(format: Format) -> RowFormat {
         Format::Json => RowFormat(1),
         Format::Cbor => RowFormat(2),
         Format::Protobuf => RowFormat(3),
+        Format::Compact => RowFormat(4),
     }
 }
 
-/// The codec of a row's format; `None` for raw and unknown ones.
-pub(crate) fn codec(format: RowFormat) -> Option<edge_codec::Format> {
+/// What a row's format asks for; `None` for raw and unknown ones.
+pub(crate) fn shape(format: RowFormat) -> Option<Shape> {
     match format {
-        RowFormat(1) => Some(edge_codec::Format::Json),
-        RowFormat(2) => Some(edge_codec::Format::Cbor),
-        RowFormat(3) => Some(edge_codec::Format::Protobuf),
+        RowFormat(1) => Some(Shape::Batch(BatchFormat::Json)),
+        RowFormat(2) => Some(Shape::Batch(BatchFormat::Cbor)),
+        RowFormat(3) => Some(Shape::Batch(BatchFormat::Protobuf)),
+        RowFormat(4) => Some(Shape::Compact),
         _ => None,
+    }
+}
+
+impl Shape {
+    /// What the hub is told.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Shape::Batch(format) => format.codec().content_type(),
+            Shape::Compact => edge_codec::Format::Compact.content_type(),
+        }
+    }
+}
+
+impl BatchFormat {
+    pub(crate) fn codec(self) -> edge_codec::Format {
+        match self {
+            Self::Json => edge_codec::Format::Json,
+            Self::Cbor => edge_codec::Format::Cbor,
+            Self::Protobuf => edge_codec::Format::Protobuf,
+        }
     }
 }
 
@@ -29,10 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_batch_format_has_a_codec_and_raw_has_none() {
-        for format in [Format::Json, Format::Cbor, Format::Protobuf] {
-            assert!(codec(row_format(format)).is_some());
-        }
-        assert!(codec(row_format(Format::Raw)).is_none() && codec(RowFormat(200)).is_none());
+    fn every_batch_format_has_a_shape_and_raw_has_none() {
+        let formats = [Format::Json, Format::Cbor, Format::Protobuf, Format::Compact];
+        let said = formats.map(|format| shape(row_format(format)).unwrap().content_type());
+        let expected = [
+            "application/json",
+            "application/cbor",
+            "application/vnd.edge.rows+protobuf;v=1",
+            "application/vnd.edge.batch;v=1",
+        ];
+        assert_eq!(said, expected);
+        assert!(shape(row_format(Format::Raw)).is_none() && shape(RowFormat(200)).is_none());
     }
 }

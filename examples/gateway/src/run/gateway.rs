@@ -17,11 +17,13 @@ use crate::config::{Config, Local};
 
 use super::broker::{Broker, Target};
 use super::client_log::ClientLog;
+use super::compact::{Compact, Shown};
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 use super::intake::{Intake, ServerSink, Tell};
 use super::monitor::Monitor;
 use super::restarted::Restarted;
+use super::tables::Tables;
 use super::{clean_stop, http, store, uplink};
 
 /// Of the eight seconds that a stop may take: for the receipts of what was received, and the goodbyes.
@@ -63,7 +65,11 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         }
         None => None,
     };
-    let link = uplink::start(config, &queue, consumer)?;
+    let tables = Tables::new(config, state);
+    let shown = Shown::default();
+    let compact = Compact::new(&config.routes, &config.id, shown.clone(), &tables.load());
+    let link = uplink::start(config, &queue, consumer, compact)?;
+    let listening = tokio::spawn(tables.listen(link.clone(), shown));
     let intake = Intake::start(queue.clone());
     let front = Front::start(config, clock, &ingest, &intake, !is_new).await?;
     let ticks = tokio::spawn(tick(clock, ingest.clone(), intake.clone()));
@@ -85,7 +91,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     };
     tracing::info!(signal = name, "stopping");
     front.stop(LOCAL_WITHIN).await;
-    let tasks = [Some(ticks), Some(watch), pages];
+    let tasks = [Some(ticks), Some(watch), Some(listening), pages];
     tasks.into_iter().flatten().for_each(|task| task.abort());
     stop(state, &ingest, link, queue).await
 }

@@ -4,14 +4,15 @@
 //!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
-//! Pure: [`ingest`], [`route`], [`readings`], [`reading_row`], [`pack`], [`batch`], [`metrics`], [`status`],
-//! [`restarted`]. Shells: [`intake`], [`broker`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], and [`gateway`], which starts
+//! Pure: [`ingest`], [`route`], [`readings`], [`reading_row`], [`pack`], [`batch`], [`compact`], [`metrics`], [`status`],
+//! [`restarted`]. Shells: [`intake`], [`broker`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`tables`], and [`gateway`], which starts
 //! and stops them.
 
 mod batch;
 mod broker;
 mod clean_stop;
 mod client_log;
+mod compact;
 mod error;
 mod formats;
 mod gateway;
@@ -27,6 +28,7 @@ mod restarted;
 mod route;
 mod status;
 mod store;
+mod tables;
 mod uplink;
 
 use std::path::{Path, PathBuf};

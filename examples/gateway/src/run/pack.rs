@@ -19,7 +19,8 @@ use edge_codec::BatchId;
 use crate::config::{Format, Route};
 
 use super::batch::{Head, Piece, encode};
-use super::formats::{codec, row_format};
+use super::compact::Compact;
+use super::formats::{Shape, row_format, shape};
 use super::reading_row::ReadingRow;
 
 /// A batch is decoded as a whole at the other end, whatever the hub takes.
@@ -37,7 +38,8 @@ const DEAD_LETTER_PREFIX: &str = "dead-letter/";
 /// The gateway's [`Pack`].
 #[derive(Debug)]
 pub(crate) struct BatchPack {
-    shapes: Vec<Shape>,
+    cuts: Vec<Cut>,
+    compact: Compact,
     raw: RawPack,
     open: Vec<Batch>,
     /// In the order in which they were full.
@@ -49,11 +51,12 @@ pub(crate) struct BatchPack {
 
 /// How batches of one topic are cut.
 #[derive(Clone, Debug)]
-struct Shape {
+struct Cut {
     topic: Utf8,
     format: RowFormat,
     age_ms: u64,
     rows_max: usize,
+    bytes_max: usize,
 }
 
 /// What all rows of a batch have in common.
@@ -72,21 +75,25 @@ struct Batch {
     rows: Vec<Leased>,
     bytes: usize,
     rows_max: usize,
+    /// Encoded.
+    bytes_max: usize,
     due_ms: u64,
 }
 
 impl BatchPack {
-    pub(crate) fn new(routes: &[Route]) -> Self {
-        let shape = |route: &Route| {
-            Some(Shape {
+    pub(crate) fn new(routes: &[Route], compact: Compact) -> Self {
+        let cut = |route: &Route| {
+            Some(Cut {
                 topic: Utf8::try_from(route.to.as_str()).ok()?,
                 format: row_format(route.format),
                 age_ms: u64::try_from(route.batch_age.as_millis()).unwrap_or(u64::MAX),
-                rows_max: usize::try_from(route.batch_max).unwrap_or(usize::MAX).max(1),
+                rows_max: usize::try_from(route.batch_max.readings).unwrap_or(usize::MAX).max(1),
+                bytes_max: route.batch_max.bytes.map_or(MESSAGE_BYTES_MAX, |bytes| bytes as usize),
             })
         };
         Self {
-            shapes: routes.iter().filter(|route| route.format != Format::Raw).filter_map(shape).collect(),
+            cuts: routes.iter().filter(|route| route.format != Format::Raw).filter_map(cut).collect(),
+            compact,
             raw: RawPack::new(true),
             open: Vec::new(),
             closed: VecDeque::new(),
@@ -125,10 +132,18 @@ impl BatchPack {
 
     /// Of several routes to one topic the first decides.
     fn batch(&self, now: Now, key: Key) -> Batch {
-        let shape = self.shapes.iter().find(|shape| shape.topic == key.topic && shape.format == key.format);
-        let (age_ms, rows_max) =
-            shape.map_or((BATCH_AGE_MS, BATCH_MAX), |shape| (shape.age_ms, shape.rows_max));
-        Batch { key, rows: Vec::new(), bytes: 0, rows_max, due_ms: now.up_ms.saturating_add(age_ms) }
+        let cut = self.cuts.iter().find(|cut| cut.topic == key.topic && cut.format == key.format);
+        let (age_ms, rows_max, bytes_max) = cut.map_or((BATCH_AGE_MS, BATCH_MAX, MESSAGE_BYTES_MAX), |cut| {
+            (cut.age_ms, cut.rows_max, cut.bytes_max)
+        });
+        Batch {
+            key,
+            rows: Vec::new(),
+            bytes: 0,
+            rows_max,
+            bytes_max,
+            due_ms: now.up_ms.saturating_add(age_ms),
+        }
     }
 
     /// Makes messages of the next batch that is full or has waited long enough. `false`: there is none.
@@ -137,7 +152,7 @@ impl BatchPack {
         let batch = self.closed.pop_front().or_else(|| due.map(|at| self.open.remove(at)));
         let Some(batch) = batch else { return false };
         let room = max_packet.saturating_sub(PACKET_OVERHEAD_BYTES + batch.key.topic.len());
-        let ready = batch.into_messages(room.min(MESSAGE_BYTES_MAX));
+        let ready = batch.into_messages(now, room, &mut self.compact);
         self.ready_bytes += ready.iter().map(payload_bytes).sum::<usize>();
         self.ready.extend(ready);
         true
@@ -146,7 +161,7 @@ impl BatchPack {
 
 impl Pack for BatchPack {
     fn add(&mut self, now: Now, row: Leased) {
-        match codec(row.row.format) {
+        match shape(row.row.format) {
             Some(_) if row.row.dead_letter.is_none() => self.add_reading(now, row),
             _ if row.row.dead_letter.is_some() => self.raw.add(now, dead_letter(row)),
             _ => self.raw.add(now, row),
@@ -163,6 +178,9 @@ impl Pack for BatchPack {
             if let Some(raw) = self.raw.poll(now, max_packet) {
                 return Some(raw);
             }
+            if let Some(table) = self.compact.poll(now, max_packet) {
+                return Some(table);
+            }
             if !self.finish_next(now, max_packet) {
                 return None;
             }
@@ -170,7 +188,7 @@ impl Pack for BatchPack {
     }
 
     fn poll_timeout(&self) -> Option<u64> {
-        self.open.iter().map(|batch| batch.due_ms).min()
+        self.open.iter().map(|batch| batch.due_ms).chain(self.compact.poll_timeout()).min()
     }
 
     fn held_bytes(&self) -> usize {
@@ -211,8 +229,9 @@ impl Batch {
         self.rows.last().and_then(|last| last.identity).map(|own| own.seq)
     }
 
-    fn into_messages(self, max_bytes: usize) -> Vec<Packing> {
-        let Some(format) = codec(self.key.format) else { return Vec::new() };
+    fn into_messages(self, now: Now, room: usize, compact: &mut Compact) -> Vec<Packing> {
+        let Some(shape) = shape(self.key.format) else { return Vec::new() };
+        let max_bytes = room.min(self.bytes_max);
         let seq = |leased: &Leased| leased.identity.map_or(0, |own| own.seq);
         let mut out = Vec::new();
         let (mut rows, mut leases) = (Vec::new(), Vec::new());
@@ -227,13 +246,17 @@ impl Batch {
         }
         let first_seq = rows.first().map_or(0, |(seq, _)| *seq);
         let id = self.key.source.map(|(gateway, lane, epoch)| BatchId { gateway, lane, epoch, first_seq });
-        let head = Head { format, id, possible_duplicate: self.key.possible_duplicate };
+        let head = Head { id, possible_duplicate: self.key.possible_duplicate };
+        let pieces = match shape {
+            Shape::Batch(format) => encode(format, head, &rows, max_bytes),
+            Shape::Compact => compact.encode(now, &self.key.topic, head, &rows, max_bytes),
+        };
         let mut leases = leases.into_iter();
-        for piece in encode(head, &rows, max_bytes) {
+        for piece in pieces {
             match piece {
                 Piece::Batch(count, payload) => {
                     let own: Vec<_> = leases.by_ref().take(count).collect();
-                    out.push(message(&self.key, format, payload, &own));
+                    out.push(message(&self.key, shape.content_type(), payload, &own));
                 }
                 Piece::Refused(count) => {
                     let own = leases.by_ref().take(count).map(|row| row.id);
@@ -245,10 +268,10 @@ impl Batch {
     }
 }
 
-fn message(key: &Key, format: edge_codec::Format, payload: Bytes, rows: &[&Leased]) -> Packing {
+fn message(key: &Key, content_type: &'static str, payload: Bytes, rows: &[&Leased]) -> Packing {
     let mut properties = PropertiesBuilder::new();
     // A short static text always fits.
-    let _ = properties.push(PropertyId::ContentType, Value::Utf8(format.content_type()));
+    let _ = properties.push(PropertyId::ContentType, Value::Utf8(content_type));
     Packing::Message(Packed {
         publish: Publish {
             dup: false,

@@ -6,12 +6,18 @@ use edge_queue::aio;
 
 use crate::config::{Config, Hub};
 
+use super::compact::Compact;
 use super::error::RunError;
 use super::pack::BatchPack;
 use super::store::CONSUMER;
 
 /// Starts the link; it dials at once and for ever.
-pub(crate) fn start(config: &Config, queue: &aio::Queue, consumer: aio::Consumer) -> Result<Link, RunError> {
+pub(crate) fn start(
+    config: &Config,
+    queue: &aio::Queue,
+    consumer: aio::Consumer,
+    compact: Compact,
+) -> Result<Link, RunError> {
     let hub = &config.hub;
     let keep_alive_s = u16::try_from(hub.keep_alive.as_secs()).unwrap_or(u16::MAX);
     let mut builder = Bridge::builder(&hub.url)
@@ -21,7 +27,7 @@ pub(crate) fn start(config: &Config, queue: &aio::Queue, consumer: aio::Consumer
     if let Some(tls) = tls(hub).map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
         builder = builder.tls(tls);
     }
-    let started = builder.start_on(queue, consumer, CONSUMER, BatchPack::new(&config.routes));
+    let started = builder.start_on(queue, consumer, CONSUMER, BatchPack::new(&config.routes, compact));
     let (link, _task) = started.map_err(|error| match error {
         StartError::TlsMissing => {
             RunError::Configuration("[hub] mqtts:// needs `ca`: the authority to trust".to_owned())

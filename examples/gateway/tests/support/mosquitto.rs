@@ -54,7 +54,13 @@ pub struct Arrived {
     pub topic: String,
     pub content_type: String,
     pub user_properties: String,
+    /// As text.
     pub payload: String,
+    pub bytes: Vec<u8>,
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
 /// `mosquitto_sub` at a broker, MQTT 5, QoS 1.
@@ -68,7 +74,7 @@ impl Subscriber {
         let port = broker.port().to_string();
         let mut child = command("mosquitto_sub")
             .args(["-p", &port, "-V", "mqttv5", "-q", "1", "-t", filter, "-t", "probe"])
-            .args(["-F", "%t\t%C\t%P\t%p"])
+            .args(["-F", "%t\t%C\t%P\t%x"])
             .stdout(Stdio::piped())
             .spawn()
             .expect("mosquitto_sub is not installed: apt-get install mosquitto-clients");
@@ -79,8 +85,9 @@ impl Subscriber {
             for line in lines.map_while(Result::ok) {
                 let mut parts = line.splitn(4, '\t').map(str::to_owned);
                 let mut part = || parts.next().unwrap_or_default();
-                let message =
-                    Arrived { topic: part(), content_type: part(), user_properties: part(), payload: part() };
+                let (topic, content_type, user_properties, bytes) = (part(), part(), part(), unhex(&part()));
+                let payload = String::from_utf8_lossy(&bytes).into_owned();
+                let message = Arrived { topic, content_type, user_properties, payload, bytes };
                 list.lock().unwrap().push(message);
             }
         });

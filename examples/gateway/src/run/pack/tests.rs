@@ -4,6 +4,7 @@ use edge_bridge::Row;
 use edge_bridge::bridge::spool::Identity;
 use edge_codec::{Limits, Value as Reading};
 
+use super::super::compact::Shown;
 use super::*;
 use crate::config::Config;
 
@@ -24,7 +25,8 @@ batch_age = "300ms"
 
 fn pack() -> BatchPack {
     let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
-    BatchPack::new(&config.routes)
+    let compact = Compact::new(&config.routes, &config.id, Shown::default(), &[]);
+    BatchPack::new(&config.routes, compact)
 }
 
 fn at(up_ms: u64) -> Now {

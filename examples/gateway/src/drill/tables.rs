@@ -1,0 +1,40 @@
+//! The session tables that the hub was given, and batches read with them.
+
+use std::collections::HashMap;
+
+use edge_bridge::wire::{Publish, Utf8};
+use edge_codec::compact::{self, Table};
+use edge_codec::{Batch, DecodeError, Limits};
+
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    /// All that ever came: batches that waited may refer to an old one.
+    by_id: HashMap<u32, Table>,
+    retained: HashMap<Utf8, Publish>,
+}
+
+impl Tables {
+    pub(crate) fn keep(&mut self, publish: &Publish) {
+        match Table::decode(&publish.payload, &Limits::default()) {
+            Ok(table) => {
+                self.by_id.insert(table.id(), table);
+                self.retained.insert(publish.topic.clone(), publish.clone());
+            }
+            Err(error) => tracing::error!(event = "drill.hub", %error, "a session table cannot be read"),
+        }
+    }
+
+    /// What a new subscriber of the topic gets.
+    pub(crate) fn retained(&self, topic: &Utf8) -> Option<Publish> {
+        self.retained.get(topic).cloned()
+    }
+
+    pub(crate) fn decode<'a>(&'a self, batch: &'a [u8]) -> Result<Batch<'a>, DecodeError> {
+        let limits = Limits::default();
+        let table = compact::table_wanted(batch, &limits)?.and_then(|id| self.by_id.get(&id));
+        match table {
+            Some(table) => table.decode_batch(batch, &limits),
+            None => compact::decode(batch, &limits),
+        }
+    }
+}

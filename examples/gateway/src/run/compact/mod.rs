@@ -1,0 +1,122 @@
+//! Compact batches: against a session table once the hub has shown that it has it, self-contained until then.
+//!
+//! 1. The first batch of a topic makes a table of its sensors, which is published, retained, to `TO/table/GATEWAY`.
+//! 2. The gateway has subscribed to that topic. What the hub sends back it has: from then on batches refer to it.
+//! 3. New sensors, and a sample four times the one before, make the next version. Until the hub shows it, batches of known
+//!    sensors refer to the last one that it has shown, the others carry their names.
+//!
+//! So no batch ever refers to a table that a reader cannot fetch, whatever is refused, lost or late on the way. A hub that
+//! has lost its sessions has lost its retained messages too: then all of it begins again with the table at hand.
+
+mod names;
+mod sample;
+mod schedule;
+mod shown;
+mod topic;
+
+use bytes::Bytes;
+use edge_bridge::bridge::{Packed, Packing};
+use edge_bridge::ingest::Now;
+use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, QoS, Utf8, Value};
+
+use crate::config::{Format, Route};
+
+use super::batch::{Head, Piece};
+use super::reading_row::ReadingRow;
+pub(crate) use shown::Shown;
+use topic::Topic;
+
+/// Of the retained message; readers that know only the topic may rely on that.
+const TABLE_CONTENT_TYPE: &str = "application/vnd.edge.table;v=1";
+
+/// The tables of all topics that have compact batches. Pure.
+#[derive(Debug)]
+pub(crate) struct Compact {
+    topics: Vec<Topic>,
+    shown: Shown,
+}
+
+/// Where the tables of a configuration are: pairs of a batch topic and the topic of its table.
+pub(crate) fn table_topics(routes: &[Route], gateway: &str) -> Vec<(String, String)> {
+    let mut topics: Vec<&str> = routes
+        .iter()
+        .filter(|route| route.format == Format::Compact)
+        .map(|route| route.to.as_str())
+        .collect();
+    topics.sort_unstable();
+    topics.dedup();
+    topics.into_iter().map(|topic| (topic.to_owned(), format!("{topic}/table/{gateway}"))).collect()
+}
+
+impl Compact {
+    /// `saved`: by topic of the table, what the hub had in the last run.
+    pub(crate) fn new(routes: &[Route], gateway: &str, shown: Shown, saved: &[(String, Bytes)]) -> Self {
+        let topic = |(batches, tables): (String, String)| {
+            let saved = saved.iter().find(|(topic, _)| *topic == tables).map(|(_, table)| table);
+            Some(Topic::new(
+                Utf8::try_from(batches.as_str()).ok()?,
+                Utf8::try_from(tables.as_str()).ok()?,
+                saved,
+            ))
+        };
+        Self { topics: table_topics(routes, gateway).into_iter().filter_map(topic).collect(), shown }
+    }
+
+    /// As [`encode`](super::batch::encode).
+    pub(crate) fn encode(
+        &mut self,
+        now: Now,
+        topic: &Utf8,
+        head: Head,
+        rows: &[(u64, ReadingRow<'_>)],
+        max_bytes: usize,
+    ) -> Vec<Piece> {
+        match self.topics.iter_mut().find(|known| known.batches == *topic) {
+            Some(known) => {
+                known.look_at(now, &self.shown);
+                known.encode(head, rows, max_bytes)
+            }
+            // Rows of a route that the configuration has no longer.
+            None => topic::self_contained(head, rows, max_bytes),
+        }
+    }
+
+    /// A table that is to be announced now.
+    pub(crate) fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
+        for topic in &mut self.topics {
+            topic.look_at(now, &self.shown);
+        }
+        let (topic, table) = self
+            .topics
+            .iter_mut()
+            .find_map(|topic| topic.announce(now, max_packet).map(|table| (topic.tables.clone(), table)))?;
+        Some(announcement(topic, table))
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<u64> {
+        self.topics.iter().filter_map(Topic::poll_timeout).min()
+    }
+}
+
+/// No row waits for it: if it is refused, batches stay self-contained.
+fn announcement(topic: Utf8, table: Bytes) -> Packing {
+    let mut properties = PropertiesBuilder::new();
+    // A short static text always fits.
+    let _ = properties.push(PropertyId::ContentType, Value::Utf8(TABLE_CONTENT_TYPE));
+    Packing::Message(Packed {
+        publish: Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: true,
+            topic,
+            packet_id: None,
+            properties: properties.finish(),
+            payload: table,
+        },
+        rows: Vec::new(),
+        remaining_ms: None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! What tables learn from: the first readings of the first sensors of a topic.
+
+use std::collections::HashMap;
+
+use edge_codec::{Reading, Value};
+
+/// "Some hundred readings of each" is what `Table::learn` asks for.
+const READINGS_PER_SENSOR: u16 = 256;
+/// A learned sensor costs tens of KiB of memory; the tables of further ones have their names alone.
+const SENSORS_MAX: u32 = 128;
+/// Longer texts say nothing about the next ones.
+const TEXT_BYTES_MAX: usize = 64;
+/// The first table with plans is made of so many readings, each further one of four times those of the last.
+const FIRST: usize = 256;
+const GROWTH: usize = 4;
+
+/// At most 32 768 readings: 2 MiB.
+#[derive(Debug, Default)]
+pub(super) struct Sample {
+    readings: Vec<Reading<'static>>,
+    counts: HashMap<u32, u16>,
+    learned_from: usize,
+}
+
+impl Sample {
+    pub(super) fn take(&mut self, reading: &Reading<'_>) {
+        let long = match &reading.value {
+            Value::Text(text) => text.len() > TEXT_BYTES_MAX,
+            Value::Bytes(bytes) => bytes.len() > TEXT_BYTES_MAX,
+            _ => false,
+        };
+        if reading.sensor >= SENSORS_MAX || long {
+            return;
+        }
+        let count = self.counts.entry(reading.sensor).or_default();
+        if *count < READINGS_PER_SENSOR {
+            *count += 1;
+            self.readings.push(reading.clone().into_owned());
+        }
+    }
+
+    /// Whether a table would now know much more than the last.
+    pub(super) fn is_riper(&self) -> bool {
+        self.readings.len() >= FIRST.max(self.learned_from.saturating_mul(GROWTH))
+    }
+
+    /// The sample for the next table; one that is not ripe makes worse plans than none.
+    pub(super) fn learn(&mut self) -> &[Reading<'static>] {
+        if self.readings.len() < FIRST {
+            return &[];
+        }
+        self.learned_from = self.readings.len();
+        &self.readings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(sample: &mut Sample, sensor: u32, n: i64) {
+        (0..n).for_each(|time| sample.take(&Reading { sensor, time, value: Value::I64(time), quality: 0 }));
+    }
+
+    #[test]
+    fn it_is_bounded_per_sensor_and_in_sensors_and_ripens_by_fours() {
+        let mut sample = Sample::default();
+        fill(&mut sample, 0, 255);
+        assert!(!sample.is_riper() && sample.learn().is_empty());
+        fill(&mut sample, 0, 100);
+        fill(&mut sample, SENSORS_MAX, 100);
+        assert!(sample.is_riper());
+        assert_eq!(sample.learn().len(), 256, "a fast sensor does not take the place of others");
+        fill(&mut sample, 1, 256);
+        fill(&mut sample, 2, 256);
+        assert!(!sample.is_riper(), "{} of 1024", sample.readings.len());
+        fill(&mut sample, 3, 256);
+        assert!(sample.is_riper());
+        let long = Value::Text("x".repeat(TEXT_BYTES_MAX + 1).into());
+        sample.take(&Reading { sensor: 9, time: 0, value: long, quality: 0 });
+        assert_eq!(sample.learn().len(), 1_024);
+    }
+}

@@ -1,0 +1,78 @@
+//! When a table is announced: at once, but neither an ever new sensor nor a hub that does not answer makes a flood of it.
+
+/// Between two announcements of a topic. Doubles with each, up to [`PAUSE_MAX_MS`]; an hour without one starts over.
+const PAUSE_MS: u64 = 10_000;
+const PAUSE_MAX_MS: u64 = 3_600_000;
+
+#[derive(Debug)]
+pub(super) struct Schedule {
+    /// There is something that the hub has not shown.
+    wanted: bool,
+    next_ms: u64,
+    pause_ms: u64,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { wanted: false, next_ms: 0, pause_ms: PAUSE_MS }
+    }
+}
+
+impl Schedule {
+    pub(super) fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// The hub has lost what it had: no pause holds that up.
+    pub(super) fn want_at_once(&mut self) {
+        *self = Self { wanted: true, ..Self::default() };
+    }
+
+    pub(super) fn is_due(&self, now_ms: u64) -> bool {
+        self.wanted && now_ms >= self.next_ms
+    }
+
+    /// It stays wanted until it is [shown](Self::shown).
+    pub(super) fn announced(&mut self, now_ms: u64) {
+        if now_ms.saturating_sub(self.next_ms) > PAUSE_MAX_MS {
+            self.pause_ms = PAUSE_MS;
+        }
+        self.next_ms = now_ms.saturating_add(self.pause_ms);
+        self.pause_ms = (2 * self.pause_ms).min(PAUSE_MAX_MS);
+    }
+
+    pub(super) fn shown(&mut self) {
+        self.wanted = false;
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<u64> {
+        self.wanted.then_some(self.next_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_goes_at_once_and_the_pauses_grow_to_an_hour() {
+        let mut schedule = Schedule::default();
+        assert_eq!((schedule.is_due(0), schedule.poll_timeout()), (false, None));
+        schedule.want();
+        assert!(schedule.is_due(0));
+        let mut now_ms = 0;
+        for expected in [10_000, 20_000, 40_000] {
+            schedule.announced(now_ms);
+            assert!(!schedule.is_due(now_ms + expected - 1), "{expected}");
+            now_ms += expected;
+            assert_eq!(schedule.poll_timeout(), Some(now_ms));
+        }
+        schedule.shown();
+        assert!(!schedule.is_due(now_ms));
+        schedule.want();
+        schedule.announced(now_ms + 2 * PAUSE_MAX_MS);
+        assert_eq!(schedule.poll_timeout(), Some(now_ms + 2 * PAUSE_MAX_MS + PAUSE_MS), "starts over");
+        schedule.want_at_once();
+        assert!(schedule.is_due(now_ms));
+    }
+}
