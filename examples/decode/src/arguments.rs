@@ -1,0 +1,145 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::format::Kind;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "edge-decode",
+    version,
+    about = "Batches of readings to lines, CSV to batches, an MQTT hub to lines"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Frames, or one payload, to JSON lines or CSV
+    Decode(Decode),
+    /// Wide CSV to frames; or, with --stats, to a table of what each format would take
+    Encode(Encode),
+    /// What gateways publish to a hub, as JSON lines or CSV, until Ctrl-C
+    Subscribe(Subscribe),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Decode {
+    /// Where from; default: standard input
+    #[arg(long = "in", value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// What the payloads are: a content type, or compact, json, cbor, protobuf, columns, senml-json, senml-cbor, sparkplug
+    #[arg(long, value_name = "TYPE", default_value = "compact")]
+    pub(crate) content_type: Kind,
+    /// A session table; may be given several times
+    #[arg(long = "table", value_name = "FILE")]
+    pub(crate) tables: Vec<PathBuf>,
+    /// What to print
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) to: Lines,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Encode {
+    /// Wide CSV, also gzipped; default: standard input
+    #[arg(long = "in", value_name = "FILE", conflicts_with = "sample")]
+    pub(crate) input: Option<PathBuf>,
+    /// The recorded compressor that is built in, instead of an input
+    #[arg(long)]
+    pub(crate) sample: bool,
+    /// Readings per batch; with --stats default: 1, 10, 100 and 1000, else 1000
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(crate) batch: Option<u32>,
+    /// compact, json, cbor, protobuf, columns, senml-json, senml-cbor, sparkplug, or a content type
+    #[arg(long, value_name = "FORMAT", default_value = "compact")]
+    pub(crate) format: Kind,
+    /// Of compact batches: fast, or small with zstd
+    #[arg(long, value_name = "LEVEL", default_value = "fast")]
+    pub(crate) level: Level,
+    /// Refer to the session table in FILE; it is made of the first rows and written if there is no such file
+    #[arg(long, value_name = "FILE", conflicts_with = "stats")]
+    pub(crate) table: Option<PathBuf>,
+    /// Where to; default: standard output
+    #[arg(long = "out", value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write no batches: print bytes per reading, per format and batch size, against JSON
+    #[arg(long)]
+    pub(crate) stats: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Subscribe {
+    /// mqtt://HOST:PORT or mqtts://HOST:PORT
+    pub(crate) url: String,
+    /// Topic filter of the batches
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) topic: String,
+    /// Share the messages with the other members of this group
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) share: Option<String>,
+    /// Keep the session at the hub for a day under this name; default: a new one that ends with the connection
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// Keep every session table here, for batches that waited at the hub longer than their table
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tables: Option<PathBuf>,
+    /// What messages without a content type are; default: they are refused
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) content_type: Option<Kind>,
+    /// What to print
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) to: Lines,
+    /// The authority to trust, PEM; required for mqtts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Our certificate, PEM
+    #[arg(long, value_name = "FILE", requires_all = ["key", "ca"])]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// User name; the password is taken from the environment: EDGE_DECODE_PASSWORD
+    #[arg(long, value_name = "NAME")]
+    pub(crate) username: Option<String>,
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lines {
+    /// One JSON object per line and reading.
+    Json,
+    /// One line per reading.
+    Csv,
+}
+
+/// Of compact batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    Fast,
+    Small,
+}
+
+impl Level {
+    pub(crate) fn codec(self) -> edge_codec::compact::Level {
+        match self {
+            Self::Fast => edge_codec::compact::Level::Fast,
+            Self::Small => edge_codec::compact::Level::Small,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

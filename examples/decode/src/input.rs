@@ -1,0 +1,72 @@
+//! Files and standard streams.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: the files of the command line")]
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use edge_codec::Limits;
+use edge_codec::compact::Table;
+use flate2::bufread::MultiGzDecoder;
+
+use crate::{Failure, frames};
+
+/// RFC 1952.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// What every payload is held to.
+pub(crate) fn limits() -> Limits {
+    Limits::default().bytes(frames::PAYLOAD_BYTES_MAX)
+}
+
+/// A file, or standard input.
+pub(crate) fn open(path: Option<&Path>) -> Result<Box<dyn BufRead>, Failure> {
+    match path {
+        None => Ok(Box::new(BufReader::new(io::stdin()))),
+        Some(path) => {
+            let file = File::open(path).map_err(|error| Failure::io(path.display(), &error))?;
+            Ok(Box::new(BufReader::new(file)))
+        }
+    }
+}
+
+/// The same, unpacked if it is gzip by its first bytes.
+pub(crate) fn unpacked(mut input: Box<dyn BufRead>) -> Result<Box<dyn BufRead>, Failure> {
+    let start = input.fill_buf().map_err(|error| Failure::io("the input", &error))?;
+    if start.starts_with(&GZIP_MAGIC) {
+        return Ok(Box::new(BufReader::new(MultiGzDecoder::new(input))));
+    }
+    Ok(input)
+}
+
+/// A file, or standard output.
+pub(crate) fn create(path: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
+    match path {
+        None => Ok(Box::new(BufWriter::new(io::stdout()))),
+        Some(path) => {
+            let file = File::create(path).map_err(|error| Failure::io(path.display(), &error))?;
+            Ok(Box::new(BufWriter::new(file)))
+        }
+    }
+}
+
+/// `None` if there is no such file.
+pub(crate) fn table(path: &Path) -> Result<Option<Table>, Failure> {
+    let mut bytes = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(frames::PAYLOAD_BYTES_MAX as u64 + 1).read_to_end(&mut bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => Err(error),
+    }
+    .map_err(|error| Failure::io(path.display(), &error))?;
+    let table = Table::decode(&bytes, &limits());
+    table.map(Some).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+}
+
+/// Written beside it and renamed: there is never half a table.
+pub(crate) fn save_table(path: &Path, table: &Table) -> Result<(), Failure> {
+    let new = path.with_extension("new");
+    let saved = fs::write(&new, table.bytes()).and_then(|()| fs::rename(&new, path));
+    saved.map_err(|error| Failure::io(path.display(), &error))
+}

@@ -1,0 +1,67 @@
+#![forbid(unsafe_code)]
+//! `edge-decode`: batches of readings to lines, lines to batches, an MQTT hub to lines.
+//!
+//! Exit codes: 0 done or stopped, 1 something could not be read or written, 2 the command line is wrong.
+
+mod arguments;
+mod decode;
+mod encode;
+mod format;
+mod frames;
+mod input;
+mod packer;
+mod print;
+mod stats;
+mod subscribe;
+mod tables;
+mod wide_csv;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// Something failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The reader of our output has gone, which is no failure.
+    #[error("nobody reads the output any more")]
+    NoReader,
+}
+
+impl Failure {
+    /// Of a file or stream.
+    fn io(what: impl std::fmt::Display, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::NoReader,
+            _ => Self::Failed(format!("{what}: {error}")),
+        }
+    }
+}
+
+/// How a command went that came to its end: whether everything could be read.
+type Outcome = Result<bool, Failure>;
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Decode(options) => decode::run(&options),
+        Command::Encode(options) => encode::run(&options),
+        Command::Subscribe(options) => subscribe::run(&options),
+    };
+    match outcome {
+        Ok(true) | Err(Failure::NoReader) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(failure) => {
+            eprintln!("edge-decode: {failure}");
+            ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}

@@ -1,0 +1,259 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `decode` and `encode` as a user runs them: files and pipes.
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use support::{BINARY, edge_decode, good};
+
+/// What the extracts have not: the ends of what a number can be, and a name with a colon.
+const EDGES: &str = "ts_ms,a:x:f64:bar,n:int:By,on:bool:\n\
+    1,-0.0,9007199254740993,1\n2,5e-324,-9223372036854775808,0\n3,1.7976931348623157e308,9223372036854775807,1\n\
+    4,,,\n5,0.30000000000000004,,0\n6,20.0,20,\n-7,1e21,0,1\n";
+
+fn extracts() -> [(&'static str, String); 4] {
+    let data = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    [
+        ("compressor", data("data/compressor.csv")),
+        ("temperatures", data("tests/data/nab_temps.csv")),
+        ("counters", data("tests/data/nab_counters.csv")),
+        ("edges", EDGES.to_owned()),
+    ]
+}
+
+/// Time, sensor, unit and value; doubles as their bits.
+type Row = (i64, String, String, String);
+
+fn expected(csv: &str) -> Vec<Row> {
+    let mut lines = csv.lines();
+    let columns: Vec<_> =
+        lines.next().unwrap().split(',').skip(1).map(|c| c.rsplitn(3, ':').collect::<Vec<_>>()).collect();
+    let mut rows = Vec::new();
+    for line in lines {
+        let mut cells = line.split(',');
+        let time = cells.next().unwrap().parse().unwrap();
+        for (cell, column) in cells.zip(&columns).filter(|(cell, _)| !cell.is_empty()) {
+            let [unit, kind, name] = column[..] else { panic!("{column:?}") };
+            let value = match kind {
+                "f64" => format!("{:016x}", cell.parse::<f64>().unwrap().to_bits()),
+                "bool" => (cell == "1").to_string(),
+                _ => cell.to_owned(),
+            };
+            rows.push((time, name.to_owned(), unit.to_owned(), value));
+        }
+    }
+    rows.sort();
+    rows
+}
+
+fn rows(lines: &[u8], csv: &str) -> Vec<Row> {
+    let is_f64 = |name: &str| csv.lines().next().unwrap().contains(&format!("{name}:f64:"));
+    let row = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        assert_eq!(line["quality"], 0);
+        let value = match &line["value"] {
+            Value::Number(number) if is_f64(&text("sensor")) => {
+                format!("{:016x}", number.as_f64().unwrap().to_bits())
+            }
+            other => other.to_string(),
+        };
+        (line["ts"].as_i64().unwrap(), text("sensor"), text("unit"), value)
+    };
+    let mut rows: Vec<Row> = std::str::from_utf8(lines).unwrap().lines().map(row).collect();
+    rows.sort();
+    rows
+}
+
+/// Promise 9: what is encoded is decoded to the bit, by every format that carries all of it.
+#[test]
+fn every_format_brings_every_reading_back_to_the_bit() {
+    let mut cases = 0;
+    for (name, csv) in extracts() {
+        for format in
+            ["compact", "json", "cbor", "protobuf", "columns", "senml-json", "senml-cbor", "sparkplug"]
+        {
+            // SenML's names have no blank and its numbers are decimal; Sparkplug's times are not before 1970.
+            if name == "edges" && matches!(format, "senml-json" | "senml-cbor" | "sparkplug") {
+                continue;
+            }
+            for batch in ["1", "7", "1000"] {
+                let frames =
+                    good(edge_decode(&["encode", "--format", format, "--batch", batch], csv.as_bytes()));
+                let lines = good(edge_decode(&["decode", "--content-type", format], &frames));
+                assert!(rows(&lines, &csv) == expected(&csv), "{name} as {format} in batches of {batch}");
+                cases += 1;
+            }
+        }
+    }
+    println!("executed edge_decode_formats: {cases} cases");
+}
+
+/// The same against a session table, at both levels, from a gzip file to a file.
+#[test]
+fn a_table_is_made_once_and_used_again_and_needed_to_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    for (name, csv) in extracts() {
+        let (input, table, out) = (path("in.csv.gz"), path(&format!("{name}.table")), path("out"));
+        let mut gzip =
+            flate2::write::GzEncoder::new(fs::File::create(&input).unwrap(), flate2::Compression::fast());
+        gzip.write_all(csv.as_bytes()).unwrap();
+        gzip.finish().unwrap();
+        let mut made = None;
+        for level in ["fast", "small"] {
+            let arguments = [
+                "encode", "--in", &input, "--out", &out, "--table", &table, "--level", level, "--batch", "50",
+            ];
+            good(edge_decode(&arguments, b""));
+            let bytes = fs::read(&table).unwrap();
+            assert_eq!(made.get_or_insert(bytes.clone()), &bytes, "the table stays");
+            let lines = good(edge_decode(&["decode", "--in", &out, "--table", &table], b""));
+            assert!(rows(&lines, &csv) == expected(&csv), "{name} {level}");
+            let without = edge_decode(&["decode", "--in", &out], b"");
+            let said = String::from_utf8(without.stderr).unwrap();
+            assert_eq!((without.status.code(), without.stdout.len()), (Some(1), 0));
+            assert!(said.contains("session table") && said.contains("--table FILE"), "{said}");
+        }
+    }
+    let other = format!("ts_ms,{}:f64:K\n1,2.0\n", "unheard");
+    let refused = edge_decode(&["encode", "--table", &path("edges.table")], other.as_bytes());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no sensor unheard"));
+}
+
+/// Promise 12: a frame that cannot be read is named with its place, and the others are read.
+#[test]
+fn a_damaged_frame_is_named_and_the_rest_goes_on() {
+    let frames = good(edge_decode(&["encode", "--batch", "2"], EDGES.as_bytes()));
+    let whole = good(edge_decode(&["decode"], &frames)).split(|byte| *byte == b'\n').count();
+    let second = 4 + u32::from_be_bytes(frames[..4].try_into().unwrap()) as usize;
+    let mut damaged = frames.clone();
+    damaged[second + 4] ^= 0xff;
+    let output = edge_decode(&["decode"], &damaged);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.starts_with(&format!("edge-decode: frame 2 at byte {second}: ")), "{said}");
+    assert_eq!(output.stdout.split(|byte| *byte == b'\n').count(), whole - 2, "two readings less");
+    let output = edge_decode(&["decode"], &frames[..frames.len() - 1]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the input ends after"));
+    let mut long = frames.clone();
+    long[second] = 0x7f;
+    let output = edge_decode(&["decode"], &long);
+    assert_eq!((output.status.code(), output.stdout.is_empty()), (Some(1), false));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("what follows cannot be found"));
+}
+
+#[test]
+fn one_payload_needs_no_frame_and_csv_has_a_head() {
+    let payload = br#"[{"bn":"plant/","n":"oven3","u":"Cel","t":1580515200,"v":97.4}]"#;
+    let csv =
+        good(edge_decode(&["decode", "--content-type", "application/senml+json", "--to", "csv"], payload));
+    let expected = "ts_ms,sensor,unit,kind,value,quality,id\n1580515200000,plant/oven3,Cel,f64,97.4,0,\n";
+    assert_eq!(String::from_utf8(csv).unwrap(), expected);
+    let nothing = good(edge_decode(&["decode", "--to", "csv"], b""));
+    assert_eq!(nothing, b"ts_ms,sensor,unit,kind,value,quality,id\n");
+}
+
+#[test]
+fn stats_compare_every_format_with_json() {
+    let text = String::from_utf8(good(edge_decode(&["encode", "--sample", "--stats"], b""))).unwrap();
+    println!("{text}");
+    let figure = |name: &str, column: usize| -> f64 {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{name}  ")))
+            .unwrap_or_else(|| panic!("{name}"));
+        line[22..].split_whitespace().nth(2 * column).unwrap().parse().unwrap()
+    };
+    for column in 0..4 {
+        assert!(figure("compact fast, table", column) < figure("compact fast", column), "{column}");
+        assert!(figure("compact fast", column) < figure("json", column), "{column}");
+    }
+    // Negative control: the figures are of the frames that `encode` writes, less four bytes for each length.
+    let frames = good(edge_decode(&["encode", "--sample", "--batch", "100"], b""));
+    let readings = 160 * 15;
+    let payload = frames.len() as f64 - 4.0 * f64::from(readings) / 100.0;
+    assert!((figure("compact fast", 2) - payload / f64::from(readings)).abs() < 0.006, "{payload}");
+    let one = String::from_utf8(good(edge_decode(&["encode", "--sample", "--stats", "--batch", "10"], b"")))
+        .unwrap();
+    assert!(one.contains("batches of 10") && !one.contains("batches of 100"));
+    let refused = good(edge_decode(&["encode", "--stats"], b"ts_ms,a b:f64:\n1,2.0\n"));
+    assert!(String::from_utf8(refused).unwrap().contains("senml-json              cannot: "));
+}
+
+#[test]
+fn mistakes_of_the_command_line_and_of_the_input_have_their_own_exit_codes() {
+    for arguments in
+        [&["encode", "--format", "xml"][..], &["decode", "--to", "xml"], &["encode", "--batch", "0"], &[]]
+    {
+        assert_eq!(edge_decode(arguments, b"").status.code(), Some(2), "{arguments:?}");
+    }
+    let table = edge_decode(&["encode", "--format", "cbor", "--table", "x"], b"");
+    assert_eq!(table.status.code(), Some(2));
+    for (arguments, input, said) in [
+        (&["decode", "--in", "no-such-file"][..], &b""[..], "no-such-file"),
+        (&["decode", "--table", "no-such-file"], b"", "no-such-file"),
+        (&["encode"], b"ts_ms,a:int:\n1,x\n", "standard input: line 2, a: \"x\" is not of the kind Int"),
+        (&["encode", "--format", "json"], b"ts_ms,a:f64:\n1,NaN\n", "NaN"),
+    ] {
+        let output = edge_decode(arguments, input);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+/// Promise 12: memory does not depend on the length of the input, and the readings arrive while it still goes on.
+#[test]
+fn an_endless_input_is_encoded_and_decoded_in_bounded_memory() {
+    let spawn = |arguments: &[&str]| {
+        Command::new(BINARY).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let mut encode = spawn(&["encode", "--format", "cbor", "--batch", "500"]);
+    let mut decode = Command::new(BINARY)
+        .args(["decode", "--content-type", "cbor"])
+        .stdin(encode.stdout.take().unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = decode.stdout.take().unwrap();
+    let reading = std::thread::spawn(move || {
+        let (mut bytes, mut some) = (0_u64, [0; 64 << 10]);
+        while let Ok(n @ 1..) = output.read(&mut some) {
+            bytes += n as u64;
+        }
+        bytes
+    });
+    let mut input = encode.stdin.take().unwrap();
+    input.write_all(b"ts_ms,a:f64:K,b:f64:K,c:f64:K,d:f64:K\n").unwrap();
+    for row in 0..200_000 {
+        let value = f64::from(row % 997) / 8.0;
+        writeln!(input, "{row},{value:?},{value:?},{value:?},{value:?}").unwrap();
+    }
+    let peak_kib = |pid: u32| -> u64 {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    let peaks = [peak_kib(encode.id()), peak_kib(decode.id())];
+    drop(input);
+    assert!(encode.wait().unwrap().success() && decode.wait().unwrap().success());
+    let printed = reading.join().unwrap();
+    println!("{printed} bytes printed, peaks {peaks:?} KiB");
+    assert!(printed > 40_000_000, "{printed}");
+    assert!(peaks.iter().all(|peak| *peak < 24 * 1024), "{peaks:?} KiB");
+}
