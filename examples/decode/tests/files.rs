@@ -134,6 +134,32 @@ fn a_table_is_made_once_and_used_again_and_needed_to_read() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("no sensor unheard"));
 }
 
+/// The frames and the table file are what the reader in Python reads, which shares no code with us.
+#[test]
+fn the_python_reader_reads_the_frames_and_the_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let (frames, table) = (dir.path().join("frames"), dir.path().join("table"));
+    let (out, file) = (frames.to_str().unwrap(), table.to_str().unwrap());
+    good(edge_decode(&["encode", "--out", out, "--table", file, "--batch", "3"], EDGES.as_bytes()));
+    let reader = concat!(env!("CARGO_MANIFEST_DIR"), "/../../edge-codec/decoders/python/edge_batch.py");
+    let output =
+        Command::new("python3").arg(reader).arg(&table).stdin(fs::File::open(&frames).unwrap()).output();
+    let text = String::from_utf8(good(output.expect("python3 is not installed"))).unwrap();
+    let row = |line: &str| {
+        let [_, _, time, _, kind, value, name, unit] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let value = match kind {
+            "f64" => value.split(' ').next().unwrap().to_owned(),
+            _ => value.to_lowercase(),
+        };
+        (time.parse().unwrap(), name.to_owned(), unit.to_owned(), value)
+    };
+    let mut rows: Vec<Row> = text.lines().map(row).collect();
+    rows.sort();
+    assert_eq!(rows, expected(EDGES));
+}
+
 /// Promise 12: a frame that cannot be read is named with its place, and the others are read.
 #[test]
 fn a_damaged_frame_is_named_and_the_rest_goes_on() {

@@ -117,7 +117,9 @@ mod tests {
         leave(dir.path(), &[("a/#".to_owned(), snapshot())]).unwrap();
         let last = take(dir.path()).unwrap();
         assert!(last.clean);
-        assert_eq!(last.snapshots, [("a/#".to_owned(), snapshot())]);
+        // What a filter finds out again by itself is not written, so the written forms are compared.
+        let written = |snapshots: &[(String, Snapshot)]| serde_json::to_string(snapshots).unwrap();
+        assert_eq!(written(&last.snapshots), written(&[("a/#".to_owned(), snapshot())]));
         assert!(!take(dir.path()).unwrap().clean, "gone");
     }
 

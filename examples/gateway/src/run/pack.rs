@@ -152,7 +152,7 @@ impl BatchPack {
         let batch = self.closed.pop_front().or_else(|| due.map(|at| self.open.remove(at)));
         let Some(batch) = batch else { return false };
         let room = max_packet.saturating_sub(PACKET_OVERHEAD_BYTES + batch.key.topic.len());
-        let ready = batch.into_messages(now, room, &mut self.compact);
+        let ready = batch.into_messages(room, &mut self.compact);
         self.ready_bytes += ready.iter().map(payload_bytes).sum::<usize>();
         self.ready.extend(ready);
         true
@@ -229,7 +229,7 @@ impl Batch {
         self.rows.last().and_then(|last| last.identity).map(|own| own.seq)
     }
 
-    fn into_messages(self, now: Now, room: usize, compact: &mut Compact) -> Vec<Packing> {
+    fn into_messages(self, room: usize, compact: &mut Compact) -> Vec<Packing> {
         let Some(shape) = shape(self.key.format) else { return Vec::new() };
         let max_bytes = room.min(self.bytes_max);
         let seq = |leased: &Leased| leased.identity.map_or(0, |own| own.seq);
@@ -249,7 +249,7 @@ impl Batch {
         let head = Head { id, possible_duplicate: self.key.possible_duplicate };
         let pieces = match shape {
             Shape::Batch(format) => encode(format, head, &rows, max_bytes),
-            Shape::Compact => compact.encode(now, &self.key.topic, head, &rows, max_bytes),
+            Shape::Compact => compact.encode(&self.key.topic, head, &rows, max_bytes),
         };
         let mut leases = leases.into_iter();
         for piece in pieces {

@@ -65,7 +65,6 @@ impl Compact {
     /// As [`encode`](super::batch::encode).
     pub(crate) fn encode(
         &mut self,
-        now: Now,
         topic: &Utf8,
         head: Head,
         rows: &[(u64, ReadingRow<'_>)],
@@ -73,7 +72,7 @@ impl Compact {
     ) -> Vec<Piece> {
         match self.topics.iter_mut().find(|known| known.batches == *topic) {
             Some(known) => {
-                known.look_at(now, &self.shown);
+                known.look_at(&self.shown);
                 known.encode(head, rows, max_bytes)
             }
             // Rows of a route that the configuration has no longer.
@@ -84,7 +83,7 @@ impl Compact {
     /// A table that is to be announced now.
     pub(crate) fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
         for topic in &mut self.topics {
-            topic.look_at(now, &self.shown);
+            topic.look_at(&self.shown);
         }
         let (topic, table) = self
             .topics

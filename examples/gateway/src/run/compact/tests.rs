@@ -33,7 +33,7 @@ impl Rig {
     fn batch_on(&mut self, topic: &str, sensors: &[&str]) -> Bytes {
         let rows: Vec<_> = sensors.iter().zip(10..).map(|(name, seq)| (seq, row(name, seq))).collect();
         let topic = Utf8::try_from(topic).unwrap();
-        let pieces = self.compact.encode(self.now, &topic, HEAD, &rows, 10_000);
+        let pieces = self.compact.encode(&topic, HEAD, &rows, 10_000);
         let [Piece::Batch(count, bytes)] = pieces.as_slice() else { panic!("{pieces:?}") };
         assert_eq!(*count, sensors.len());
         bytes.clone()

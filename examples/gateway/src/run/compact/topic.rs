@@ -50,7 +50,7 @@ impl Topic {
             schedule: Schedule::default(),
             losses: 0,
         };
-        if let Some((table, names)) = saved.and_then(|bytes| restore(bytes)) {
+        if let Some((table, names)) = saved.and_then(restore) {
             topic.names = names;
             topic.newest = Some(Arc::new(table));
             topic.schedule.want();
@@ -59,7 +59,7 @@ impl Topic {
     }
 
     /// Takes note of what the hub has shown, or lost.
-    pub(super) fn look_at(&mut self, now: Now, hub: &Shown) {
+    pub(super) fn look_at(&mut self, hub: &Shown) {
         let losses = hub.losses();
         if self.losses != losses {
             self.losses = losses;
@@ -77,7 +77,7 @@ impl Topic {
             }
             // One that was overtaken by the newest, or somebody else's: ours is announced again when it is due.
             _ => {
-                tracing::debug!(topic = %self.tables, up_ms = now.up_ms, "the hub has another session table")
+                tracing::debug!(topic = %self.tables, "the hub has another session table");
             }
         }
     }
