@@ -153,7 +153,8 @@ fn the_python_reader_reads_the_frames_and_the_table() {
             "f64" => value.split(' ').next().unwrap().to_owned(),
             _ => value.to_lowercase(),
         };
-        (time.parse().unwrap(), name.to_owned(), unit.to_owned(), value)
+        let quoted = |text: &str| serde_json::from_str::<String>(text).unwrap();
+        (time.parse().unwrap(), quoted(name), quoted(unit), value)
     };
     let mut rows: Vec<Row> = text.lines().map(row).collect();
     rows.sort();

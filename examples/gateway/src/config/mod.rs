@@ -5,6 +5,7 @@
 mod expand;
 mod findings;
 mod limits;
+mod route;
 mod section;
 mod suggest;
 mod tables;
@@ -179,7 +180,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let named = id.as_deref().unwrap_or("gateway");
     let queue_config = tables::queue(&mut queue, findings);
     queue.finish(findings);
-    let routes = tables::routes(&mut top, &queue_config, world, findings);
+    let routes = route::routes(&mut top, &queue_config, world, findings);
     let local_config = tables::local(&mut local, named, &routes, findings);
     local.finish(findings);
     let hub_config = tables::hub(&mut hub, named, findings);

@@ -1,0 +1,180 @@
+//! `[[route]]`: which messages go where, and as what.
+
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use edge_bridge::wire::{validate_filter, validate_topic_name};
+
+use super::section::{Placed, Section, World};
+use super::tables::tables_of;
+use super::{BatchMax, Findings, Format, Queue, Route, Severity};
+
+const BATCH_MAX_DEFAULT: u32 = 1_000;
+const BATCH_READINGS_MAX: u32 = 100_000;
+/// Identity and names need some room; above it stands what clouds take at most.
+const BATCH_BYTES: std::ops::RangeInclusive<u64> = 256..=256 << 10;
+const BATCH_AGE_DEFAULT: Duration = Duration::from_millis(200);
+
+pub(super) fn routes<'a>(
+    top: &mut Section<'a>,
+    queue: &Queue,
+    world: &'a World<'a>,
+    findings: &mut Findings,
+) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (number, at, table) in tables_of(top, "route", findings) {
+        let mut section = Section::new(&format!("route[{number}]"), at, Some(table), world);
+        let route = route(&mut section, queue, findings);
+        section.finish(findings);
+        routes.extend(route);
+    }
+    if top.get("route").is_none() {
+        findings.error(0, "route", "missing: at least one [[route]] with `match` says what is forwarded");
+    }
+    routes
+}
+
+fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> Option<Route> {
+    let filter = section.parsed("match", findings, |text| {
+        validate_filter(text).map(|_| text.to_owned()).map_err(|error| format!("\"{text}\": {error}"))
+    });
+    if section.get("match").is_none() {
+        findings.error(section.at(), &section.key("match"), "missing: an MQTT topic filter");
+    }
+    let to = section.string("to", findings);
+    let qos = section.integer("qos", 0..=2, findings);
+    let lanes: Vec<&str> = queue.lanes.iter().map(String::as_str).collect();
+    let lane = section.string("lane", findings);
+    let format = route_format(section, findings);
+    let batch_age = section.duration("batch_age", findings);
+    let batch_max = batch_max(section, findings);
+    let rules = rules(section, findings);
+
+    if let Some(qos) = &qos
+        && qos.value == 2
+    {
+        let message =
+            "QoS 2 towards the hub is not built yet; 1 delivers at least once with a stable identity";
+        findings.error(qos.at, &section.key("qos"), message);
+    }
+    let lane = lane_index(section, lane, &lanes, findings);
+    if format == Some(Format::Raw) {
+        if section.get("filter").is_some() {
+            let message =
+                "a raw route forwards payloads unseen: `filter` needs format json, cbor, protobuf or compact";
+            findings.error(section.at(), &section.key("filter"), message);
+        }
+        if section.get("batch_age").is_some() || section.get("batch_max").is_some() {
+            findings.warning(section.at(), &section.key("format"), "raw messages are never batched");
+        }
+    }
+    let to = match (to, format) {
+        (Some(to), format) => {
+            let name = if format == Some(Format::Raw) { format!("{}x", to.value) } else { to.value.clone() };
+            if let Err(error) = validate_topic_name(&name) {
+                findings.error(to.at, &section.key("to"), format!("\"{}\": {error}", to.value));
+            }
+            to.value
+        }
+        (None, Some(Format::Raw)) => String::new(),
+        (None, _) => {
+            if section.get("to").is_none() {
+                findings.error(
+                    section.at(),
+                    &section.key("to"),
+                    "missing: the topic the batches are published to",
+                );
+            }
+            return None;
+        }
+    };
+    Some(Route {
+        filter_topic: filter?.value,
+        to,
+        qos: qos.map_or(1, |placed| u8::from(placed.value != 0)),
+        lane,
+        format: format?,
+        batch_age: batch_age.map_or(BATCH_AGE_DEFAULT, |placed| placed.value),
+        batch_max,
+        rules,
+    })
+}
+
+fn route_format(section: &mut Section<'_>, findings: &mut Findings) -> Option<Format> {
+    section.get("format").map_or(Some(Format::Raw), |_| {
+        let found = section.one_of("format", &["raw", "json", "cbor", "protobuf", "compact"], findings)?;
+        Some(match found.value {
+            "json" => Format::Json,
+            "cbor" => Format::Cbor,
+            "protobuf" => Format::Protobuf,
+            "compact" => Format::Compact,
+            _ => Format::Raw,
+        })
+    })
+}
+
+/// A whole number is readings, a size with its unit is encoded bytes.
+fn batch_max(section: &mut Section<'_>, findings: &mut Findings) -> BatchMax {
+    let mut max = BatchMax { readings: BATCH_MAX_DEFAULT, bytes: None };
+    match section.get("batch_max").map(|value| value.get_ref()) {
+        Some(DeValue::String(_)) => {
+            max.readings = BATCH_READINGS_MAX;
+            if let Some(size) = section.size("batch_max", findings) {
+                if !BATCH_BYTES.contains(&size.value) {
+                    findings.error(
+                        size.at,
+                        &section.key("batch_max"),
+                        "256B to 256KiB, or a number of readings",
+                    );
+                }
+                max.bytes = u32::try_from(size.value).ok();
+            }
+        }
+        _ => {
+            let readings = section.integer("batch_max", 1..=u64::from(BATCH_READINGS_MAX), findings);
+            let readings = readings.and_then(|placed| u32::try_from(placed.value).ok());
+            max.readings = readings.unwrap_or(BATCH_MAX_DEFAULT);
+        }
+    }
+    max
+}
+
+fn lane_index(
+    section: &Section<'_>,
+    lane: Option<Placed<String>>,
+    lanes: &[&str],
+    findings: &mut Findings,
+) -> u8 {
+    let last = lanes.len().saturating_sub(1);
+    let index = match lane {
+        None => last,
+        Some(lane) => lanes.iter().position(|name| *name == lane.value).unwrap_or_else(|| {
+            let help =
+                super::suggest::nearest(&lane.value, lanes).map(|name| format!("did you mean \"{name}\"?"));
+            let message = format!("\"{}\" is not one of {}", lane.value, lanes.join(", "));
+            findings.add(Severity::Error, lane.at, &section.key("lane"), message, help);
+            last
+        }),
+    };
+    u8::try_from(index).unwrap_or(0)
+}
+
+/// The rules file of edge-filter, parsed here so that a mistake in it is found before anything starts.
+fn rules(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
+    let path = section.file("filter", findings)?;
+    let text = match std::fs::read_to_string(&path.value) {
+        Ok(text) => text,
+        Err(error) => {
+            findings.error(path.at, &section.key("filter"), format!("{}: {error}", path.value.display()));
+            return None;
+        }
+    };
+    if let Err(error) = edge_filter::Pipeline::from_toml(&text) {
+        for problem in error.problems() {
+            findings.error(path.at, &section.key("filter"), format!("{}: {problem}", path.value.display()));
+        }
+        return None;
+    }
+    Some(text)
+}
