@@ -1,12 +1,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "a bench measures time and opens files")]
-//! `edge-benches queue|bridge|codec|filter [--list]`, `edge-benches queue FIGURE...`: figures as ratios to a plain baseline measured in the same run.
+//! `edge-benches queue|bridge|codec|filter|control [--list]`, `edge-benches queue FIGURE...`: figures as ratios to a plain baseline measured in the same run.
 //!
 //! One JSON object per line: `figure value unit baseline ratio runs`. Rates are messages per second; a ratio above 1
 //! means faster than the baseline, or, for sizes, larger than it.
 
 mod bridge;
 mod codec;
+mod control;
 mod filter;
 mod measure;
 mod queue;
@@ -28,9 +29,11 @@ fn main() -> ExitCode {
         [bridge::CHILD, hub, spool] => bridge::child(hub, spool),
         ["codec"] => codec::run(None),
         ["codec", "--data", dir] => codec::run(Some(dir)),
+        ["control", "--list"] => print(&control::list()),
+        ["control"] => control::run(),
         _ => {
             eprintln!(
-                "usage: edge-benches queue|bridge|codec|filter [--list], queue with the beginnings of figures' names, or codec --data DIR"
+                "usage: edge-benches queue|bridge|codec|filter|control [--list], queue with the beginnings of figures' names, or codec --data DIR"
             );
             return ExitCode::from(2);
         }
