@@ -220,7 +220,8 @@ fn history(random: &mut Random, planted: bool) -> Result<(), String> {
             }
             _ if !site.stored.is_empty() => {
                 let at = random.below(site.stored.len() as u64) as usize;
-                let row = String::from_utf8(site.stored[at].1[0].payload.to_vec()).unwrap().parse().unwrap();
+                let row: u64 =
+                    String::from_utf8(site.stored[at].1[0].payload.to_vec()).unwrap().parse().unwrap();
                 if planted_left > 0 {
                     planted_left -= 1;
                 } else {
