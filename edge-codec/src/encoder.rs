@@ -236,7 +236,7 @@ pub trait Wire {
 /// A reading on its way into a batch.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
-    not(all(feature = "protobuf", feature = "json")),
+    not(all(feature = "protobuf", feature = "json", feature = "sparkplug")),
     allow(dead_code, reason = "every format reads its part")
 )]
 pub struct Row<'a> {

@@ -8,7 +8,7 @@ use crate::medium::Medium;
 use crate::testing::disk::Op;
 use crate::testing::fault::{Call, FaultError};
 
-/// An open file of a [`SimDir`].
+/// An open file of a [`SimDir`](super::SimDir).
 #[derive(Debug)]
 pub struct SimFile {
     pub(super) shared: Arc<Mutex<Shared>>,
