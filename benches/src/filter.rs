@@ -34,13 +34,14 @@ pub(crate) fn list() -> Vec<String> {
 
 pub(crate) fn run() -> Result<(), String> {
     let values = walk();
+    let names: Vec<String> = (0..SENSORS)
+        .map(|i| format!("plant/area{:02}/line{:03}/machine{i:05}/temperature", i % 20, i % 300))
+        .collect();
+    tick::rest(&names)?;
     for stage in STAGES {
         by_number(stage.name, "one", 1, (stage.run)(1), &values)?;
         by_number(stage.name, "10k_id", SENSORS, (stage.run)(SENSORS), &values)?;
     }
-    let names: Vec<String> = (0..SENSORS)
-        .map(|i| format!("plant/area{:02}/line{:03}/machine{i:05}/temperature", i % 20, i % 300))
-        .collect();
     for stage in STAGES {
         by_name(stage.name, stage.toml, &names, &values)?;
     }
@@ -69,6 +70,11 @@ fn naive(values: &[f64]) -> usize {
     kept
 }
 
+/// Every sensor has a reading a second.
+fn span_ms(sensors: usize) -> i64 {
+    (READINGS / sensors) as i64 * 1000
+}
+
 fn by_number(stage: &str, how: &str, sensors: usize, mut ours: Run, values: &[f64]) -> Result<(), String> {
     let mut round = 0_i64;
     let mut candidates = [
@@ -82,11 +88,11 @@ fn by_number(stage: &str, how: &str, sensors: usize, mut ours: Run, values: &[f6
         Candidate {
             name: stage,
             run: Box::new(|| {
-                let start = round * (READINGS as i64) * 1000;
+                let start = round * span_ms(sensors);
                 round += 1;
                 let mut kept = 0;
                 for (i, &value) in black_box(values).iter().enumerate() {
-                    kept += ours(i % sensors, value, start + i as i64 * 1000);
+                    kept += ours(i % sensors, value, start + (i / sensors) as i64 * 1000);
                 }
                 if kept == 0 { Err("nothing was kept".to_owned()) } else { Ok(()) }
             }),
@@ -117,11 +123,11 @@ fn by_name(stage: &str, toml: &str, names: &[String], values: &[f64]) -> Result<
         Candidate {
             name: stage,
             run: Box::new(|| {
-                let start = round * (READINGS as i64) * 1000;
+                let start = round * span_ms(names.len());
                 round += 1;
                 let mut kept = 0_usize;
                 for ((i, &value), name) in values.iter().enumerate().zip(names.iter().cycle()) {
-                    let (sensor, time) = (pipeline.intern(name), start + i as i64 * 1000);
+                    let (sensor, time) = (pipeline.intern(name), start + (i / names.len()) as i64 * 1000);
                     let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
                     let outcome = pipeline.process(reading, time, &mut |_| kept += 1);
                     kept += usize::from(matches!(outcome, Outcome::Emit(_)));

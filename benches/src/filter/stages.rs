@@ -20,7 +20,7 @@ pub(crate) const STAGES: [Stage; 7] = [
     Stage { name: "deadband", toml: "deadband = { absolute = 0.5 }", run: deadband },
     Stage { name: "swinging_door", toml: "swinging_door = { deviation = 0.5 }", run: swinging_door },
     Stage { name: "segment_hold", toml: "segment_hold = { deviation = 0.5 }", run: segment_hold },
-    Stage { name: "window", toml: "window = { width_ms = 60000, agg = \"mean\" }", run: window },
+    Stage { name: "window", toml: "window = { width_ms = 10000, agg = \"mean\" }", run: window },
     Stage { name: "sample", toml: "sample = { every_n = 10 }", run: sample },
     Stage { name: "dedup", toml: "dedup = { within_ms = 60000 }", run: dedup },
 ];
@@ -84,7 +84,7 @@ fn sample(sensors: usize) -> Run {
 }
 
 fn window(sensors: usize) -> Run {
-    each(Window::tumbling_ms(60_000), sensors, |stage, state: &mut WindowState, value, time| {
+    each(Window::tumbling_ms(10_000), sensors, |stage, state: &mut WindowState, value, time| {
         let mut kept = 0;
         let _ = stage.check(state, value, Quality::GOOD, time, &mut |_| kept += 1);
         kept
