@@ -14,11 +14,13 @@ pub(super) struct FreeSlots {
     written: VecDeque<u32>,
     blank: VecDeque<u32>,
     suspect: VecDeque<u32>,
+    /// Given up, but with changes that the newest durable snapshot does not have yet.
+    held: VecDeque<u32>,
 }
 
 impl FreeSlots {
     pub(super) fn len(&self) -> usize {
-        self.written.len() + self.blank.len() + self.suspect.len()
+        self.written.len() + self.blank.len() + self.suspect.len() + self.held.len()
     }
 
     /// The slot to write next. `readable` is asked about suspects only.
@@ -38,6 +40,18 @@ impl FreeSlots {
 
     pub(super) fn put_written(&mut self, slot: u32) {
         self.written.push_back(slot);
+    }
+
+    /// Not to be written before [`FreeSlots::release`].
+    pub(super) fn hold(&mut self, slot: u32) {
+        self.held.push_back(slot);
+    }
+
+    /// A snapshot that has everything is durable. `false`: no slot waited for it.
+    pub(super) fn release(&mut self) -> bool {
+        let any = !self.held.is_empty();
+        self.written.append(&mut self.held);
+        any
     }
 
     pub(super) fn put_blank(&mut self, slot: u32) {
@@ -84,5 +98,14 @@ mod tests {
         assert_eq!(free.take(|slot| slot == 8), Some(8));
         assert_eq!(free.take(|_| false), None);
         assert_eq!(free.take(|_| true), Some(7));
+    }
+
+    #[test]
+    fn a_held_slot_counts_as_free_and_is_taken_only_once_released() {
+        let mut free = FreeSlots::default();
+        free.hold(3);
+        assert_eq!((free.len(), free.take(|_| true)), (1, None));
+        assert!(free.release() && !free.release());
+        assert_eq!(free.take(|_| true), Some(3));
     }
 }

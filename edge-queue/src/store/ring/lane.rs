@@ -34,6 +34,8 @@ pub(super) struct LaneLog {
     /// Segments begun by it.
     opened: usize,
     undo: Counters,
+    /// Run and commit whose snapshot is the newest, when slots were last given up.
+    held_for: Option<(u32, u64)>,
 }
 
 impl LaneLog {
@@ -51,6 +53,7 @@ impl LaneLog {
             pending: Vec::new(),
             opened: 0,
             undo: counters,
+            held_for: None,
         }
     }
 
@@ -110,8 +113,16 @@ impl LaneLog {
         self.reclaim();
     }
 
-    /// Frees segments all of whose rows are given up. The last one stays: it may hold the newest bookkeeping.
+    /// Frees segments all of whose rows are given up. The last one stays: it may hold the newest bookkeeping. The snapshot at
+    /// its start is from before its commit, whose changes may lie in the segments that commit began in and went through:
+    /// those are held until there is a newer snapshot.
     fn reclaim(&mut self) {
+        let newest = self.segments.last().map(|last| (last.epoch, last.commit));
+        if self.held_for != newest {
+            self.free.release();
+            self.held_for = newest;
+        }
+        let began = self.segments.iter().position(|s| Some((s.epoch, s.commit)) == newest).unwrap_or(0);
         let count = self.segments.len();
         let mut ends = self.segments.iter().skip(1).map(|s| s.start).collect::<Vec<_>>().into_iter();
         let (floor, free) = (self.floor, &mut self.free);
@@ -120,7 +131,10 @@ impl LaneLog {
             at += 1;
             let Some(end) = ends.next().filter(|_| at < count) else { return true };
             let keep = end.rows > segment.start.rows && end.highest >= floor;
-            if !keep {
+            // `at` counts from 1: the segment before those the commit began is held too.
+            if !keep && at >= began {
+                free.hold(segment.slot);
+            } else if !keep {
                 free.put_written(segment.slot);
             }
             keep

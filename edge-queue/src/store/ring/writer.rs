@@ -302,9 +302,8 @@ impl Writer<'_> {
         changes_only: bool,
     ) -> Result<(), StoreError> {
         self.flush(log, progress)?;
-        let full = StoreError::Full { lane: Lane(log.lane) };
         if !changes_only && log.free.len() <= RESERVE {
-            return Err(full);
+            return Err(StoreError::Full { lane: Lane(log.lane) });
         }
         let mut body = Vec::new();
         put_snapshot(&mut body, self.geometry, self.durable);
@@ -312,18 +311,11 @@ impl Writer<'_> {
         if *self.head_pages > self.geometry.pages() as usize {
             return Err(too_large("commit", "bookkeeping larger than a segment"));
         }
-        let (medium, geometry) = (&*self.medium, self.geometry);
         let blank = log.free.next_blank();
-        let Some(slot) = log.free.take(|slot| readable(medium, geometry, slot)) else {
-            // Only suspects are left and none can be read. Their fault or the medium's? Room is given up for the first only.
-            return Err(match probe(medium, 0) {
-                Ok(()) => full,
-                Err(source) => StoreError::Io { op: "read", source },
-            });
-        };
+        let slot = self.next_slot(log)?;
         if blank == Some(slot) && worth_filling(progress.size) {
             // Nobody had time to do it before. The commit's own sync covers it.
-            match fill(self.medium, geometry, slot) {
+            match fill(self.medium, self.geometry, slot) {
                 Ok(bytes) => *self.written += bytes,
                 Err(source) => {
                     log.free.put_suspect(slot);
@@ -343,6 +335,24 @@ impl Writer<'_> {
             tail.advance(head.pages);
         }
         Ok(())
+    }
+
+    /// The slot for a segment.
+    fn next_slot(&mut self, log: &mut LaneLog) -> Result<u32, StoreError> {
+        let (medium, geometry) = (&*self.medium, self.geometry);
+        if let Some(slot) = log.free.take(|slot| readable(medium, geometry, slot)) {
+            return Ok(slot);
+        }
+        if log.free.release() {
+            // The commit has begun a segment already, and its snapshot has all that the held slots were held for.
+            self.medium.sync().map_err(|source| StoreError::Io { op: "sync", source })?;
+            return self.next_slot(log);
+        }
+        // Only suspects are left and none can be read. Their fault or the medium's? Room is given up for the first only.
+        Err(match probe(&*self.medium, 0) {
+            Ok(()) => StoreError::Full { lane: Lane(log.lane) },
+            Err(source) => StoreError::Io { op: "read", source },
+        })
     }
 
     /// Writes the run.
