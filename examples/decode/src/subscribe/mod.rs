@@ -6,7 +6,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: the runtime, the clock and a task per table")]
 
-mod library;
+mod known_tables;
 mod waiting;
 
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ use crate::arguments::Subscribe;
 use crate::format::Kind;
 use crate::print::Printer;
 use crate::{Failure, Outcome, input};
-use library::Library;
+use known_tables::KnownTables;
 use waiting::Waiting;
 
 /// For the first connection; later ones are made again for ever.
@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Subscribe) -> Outcome {
 }
 
 async fn subscribe(options: &Subscribe) -> Outcome {
-    let library = Library::open(options.tables.as_deref())?;
+    let known = KnownTables::open(options.tables.as_deref())?;
     let mut stop = Stop::new()?;
     let bridge = start(options).await?;
     let filter = match &options.share {
@@ -67,7 +67,7 @@ async fn subscribe(options: &Subscribe) -> Outcome {
     }
     let (to, tables) = mpsc::channel(16);
     let mut reader = Reader {
-        library,
+        known,
         waiting: Waiting::default(),
         printer: Printer::new(input::create(None)?, options.to),
         default: options.content_type,
@@ -142,7 +142,7 @@ impl Stop {
 
 /// What becomes of messages.
 struct Reader<W> {
-    library: Library,
+    known: KnownTables,
     waiting: Waiting<Command>,
     printer: Printer<W>,
     default: Option<Kind>,
@@ -217,7 +217,7 @@ impl<W: Write> Reader<W> {
 
     /// Printed, and out of our hands, before it is acknowledged.
     fn print(&mut self, kind: Kind, message: &Command) -> Result<Result<(), DecodeError>, Failure> {
-        let batch = match self.library.tables().decode(kind, message.payload(), Some(now_ms())) {
+        let batch = match self.known.tables().decode(kind, message.payload(), Some(now_ms())) {
             Ok(batch) => batch,
             Err(error) => return Ok(Err(error)),
         };
@@ -227,7 +227,7 @@ impl<W: Write> Reader<W> {
     }
 
     fn table(&mut self, message: &Command) -> Result<(), Failure> {
-        match self.library.learn(message.payload()) {
+        match self.known.learn(message.payload()) {
             Ok(None) => {}
             Ok(Some(id)) => {
                 for message in self.waiting.take(id) {

@@ -14,12 +14,12 @@ use crate::{Failure, input};
 const EXTENSION: &str = "table";
 
 #[derive(Debug)]
-pub(super) struct Library {
+pub(super) struct KnownTables {
     tables: Tables,
     dir: Option<PathBuf>,
 }
 
-impl Library {
+impl KnownTables {
     /// A file that is no table is told and left alone.
     pub(super) fn open(dir: Option<&Path>) -> Result<Self, Failure> {
         let mut tables = Tables::default();
