@@ -1,11 +1,12 @@
-//! The stages alone, one call per reading: (sensor, value, time) to how many are emitted.
+//! The stages alone: a round of readings, the sensors in turn, to how many are emitted.
 
 use edge_filter::{
     Deadband, DeadbandState, Dedup, OnChange, OnChangeState, ParamError, Quality, Sample, SampleState,
     SegmentHold, SegmentHoldState, SwingingDoor, SwingingDoorState, Verdict, Window, WindowState,
 };
 
-pub(crate) type Run = Box<dyn FnMut(usize, f64, i64) -> usize>;
+/// Values, and the time of the first: every sensor has a reading a second.
+pub(crate) type Run = Box<dyn FnMut(&[f64], i64) -> usize>;
 
 pub(crate) struct Stage {
     pub(crate) name: &'static str,
@@ -25,17 +26,23 @@ pub(crate) const STAGES: [Stage; 7] = [
     Stage { name: "dedup", toml: "dedup = { within_ms = 60000 }", run: dedup },
 ];
 
-/// Calls a stage with the state of the sensor; a parameter that was refused would keep nothing, which is noticed.
+/// Calls a stage with the state of each sensor in turn, nothing else in the loop; a parameter that was refused would
+/// keep nothing, which is noticed.
 fn each<Stage: 'static, State: Clone + Default + 'static>(
     stage: Result<Stage, ParamError>,
     sensors: usize,
     mut check: impl FnMut(&Stage, &mut State, f64, i64) -> usize + 'static,
 ) -> Run {
     let mut states = vec![State::default(); sensors];
-    let Ok(stage) = stage else { return Box::new(|_, _, _| 0) };
-    Box::new(move |sensor, value, time| match states.get_mut(sensor) {
-        Some(state) => check(&stage, state, value, time),
-        None => 0,
+    let Ok(stage) = stage else { return Box::new(|_, _| 0) };
+    Box::new(move |values, start| {
+        let mut kept = 0;
+        for (row, time) in values.chunks(sensors).zip((start..).step_by(1000)) {
+            for (state, &value) in states.iter_mut().zip(row) {
+                kept += check(&stage, state, value, time);
+            }
+        }
+        kept
     })
 }
 
