@@ -154,6 +154,7 @@ impl Deadband {
 
     /// Whether the reading passes, and why. What `send_previous` sends before it needs
     /// [`check_with`](Self::check_with).
+    #[inline]
     pub fn check<'v>(
         &self,
         state: &mut DeadbandState,
@@ -216,6 +217,7 @@ impl Deadband {
     }
 
     /// The verdict alone; no state is touched.
+    #[inline]
     fn decide(
         &self,
         last: &LastEmitted,

@@ -47,8 +47,10 @@ impl Value<'_> {
     }
 
     /// Finite number, NaN, +Inf or -Inf; everything that is not a float is finite.
+    #[inline]
     pub(crate) fn class(&self) -> Class {
         match *self {
+            Value::F64(v) if v.is_finite() => Class::Finite,
             Value::F64(v) if v.is_nan() => Class::Nan,
             Value::F64(v) if v == f64::INFINITY => Class::PosInf,
             Value::F64(v) if v == f64::NEG_INFINITY => Class::NegInf,
@@ -117,7 +119,7 @@ impl From<String> for Value<'_> {
     }
 }
 
-/// Snapshots leave out what is as at the start: most of a state is.
+/// The alarms of a snapshot leave out what is as at the start.
 #[cfg(feature = "config")]
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -126,7 +128,6 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// The classes of EPICS `recGblCheckDeadband`: a change between them always passes, within one of the three
 /// non-finite ones nothing does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Class {
     #[default]
     Finite,
@@ -134,6 +135,8 @@ pub(crate) enum Class {
     PosInf,
     NegInf,
 }
+
+crate::as_array::as_number!(Class { Finite, Nan, PosInf, NegInf });
 
 /// A tolerance, kept in both number systems so that integers never go through `f64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -158,7 +161,22 @@ impl Tolerance {
 
     /// Whether `new` is further from `reference` than the tolerance (strictly). Values of different kinds, booleans
     /// and texts differ as soon as they are not the same.
+    #[inline]
     pub(crate) fn exceeded(&self, reference: &Value<'_>, new: &Value<'_>) -> bool {
+        if let (Value::F64(a), Value::F64(b)) = (reference, new) {
+            return self.exceeded_by(a - b);
+        }
+        self.exceeded_of_any_kind(reference, new)
+    }
+
+    /// Written so that a NaN difference passes: only a proven small difference may be suppressed.
+    #[inline]
+    fn exceeded_by(&self, difference: f64) -> bool {
+        let within = difference.abs() <= self.float;
+        !within
+    }
+
+    fn exceeded_of_any_kind(&self, reference: &Value<'_>, new: &Value<'_>) -> bool {
         if let (Some(a), Some(b)) = (reference.as_integer(), new.as_integer()) {
             return a.abs_diff(b) > self.integer;
         }
@@ -167,11 +185,7 @@ impl Tolerance {
             (Value::Text(a), Value::Text(b)) => a != b,
             (Value::Bool(_) | Value::Text(_), _) | (_, Value::Bool(_) | Value::Text(_)) => true,
             (a, b) => match (a.as_f64(), b.as_f64()) {
-                // Written so that a NaN difference passes: only a proven small difference may be suppressed.
-                (Some(a), Some(b)) => {
-                    let difference = (a - b).abs();
-                    difference.is_nan() || difference > self.float
-                }
+                (Some(a), Some(b)) => self.exceeded_by(a - b),
                 _ => true,
             },
         }

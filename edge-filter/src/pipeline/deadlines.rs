@@ -2,79 +2,90 @@
 
 use super::intern::reserve_one;
 
-/// At most one deadline per sensor. Setting one costs O(log n) and finding the first O(1); nothing is ever scanned,
-/// and a moved deadline leaves nothing behind, so memory is 16 bytes per sensor whatever the traffic.
+/// At most one deadline per sensor. Setting one costs O(log n), asking for one or for the first O(1); nothing is ever
+/// scanned, and a moved deadline leaves nothing behind, so memory is 16 bytes per sensor whatever the traffic.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deadlines {
-    heap: Vec<Entry>,
-    /// Per sensor its place in `heap`, or `ABSENT`.
+    /// Sensors, ordered by deadline, then by number, so that ties do not depend on history.
+    heap: Vec<u32>,
+    /// Per sensor, so that a reading finds its sensor's without going through the heap.
+    deadlines: Vec<i64>,
+    /// Per sensor its place in `heap`, or `ABSENT`: then its deadline is `NEVER`.
     places: Vec<u32>,
 }
 
-/// Ordered by deadline, then by sensor, so that ties do not depend on history.
-type Entry = (i64, u32);
-
 const ABSENT: u32 = u32::MAX;
+const NEVER: i64 = i64::MAX;
 
 impl Deadlines {
     /// Makes room for one more sensor.
     pub(super) fn add_sensor(&mut self) {
         reserve_one(&mut self.places);
         self.places.push(ABSENT);
+        reserve_one(&mut self.deadlines);
+        self.deadlines.push(NEVER);
         if self.heap.capacity() < self.places.len() {
             self.heap.reserve_exact(self.places.capacity() - self.heap.len());
         }
     }
 
     /// The earliest deadline and its sensor.
-    pub(super) fn first(&self) -> Option<Entry> {
-        self.heap.first().copied()
+    pub(super) fn first(&self) -> Option<(i64, u32)> {
+        self.at(0)
     }
 
     /// The deadline of one sensor.
+    #[inline]
     pub(super) fn of(&self, sensor: u32) -> Option<i64> {
-        let place = *self.places.get(sensor as usize)?;
-        self.heap.get(place as usize).map(|entry| entry.0)
+        match *self.deadlines.get(sensor as usize)? {
+            NEVER if self.places.get(sensor as usize) == Some(&ABSENT) => None,
+            deadline => Some(deadline),
+        }
     }
 
     /// Sets or removes the deadline of one sensor.
     pub(super) fn set(&mut self, sensor: u32, deadline: Option<i64>) {
-        let Some(&place) = self.places.get(sensor as usize) else { return };
-        match (place, deadline) {
+        let (Some(place), Some(known)) =
+            (self.places.get_mut(sensor as usize), self.deadlines.get_mut(sensor as usize))
+        else {
+            return;
+        };
+        let before = std::mem::replace(known, deadline.unwrap_or(NEVER));
+        match (*place, deadline) {
             (ABSENT, None) => {}
-            (ABSENT, Some(deadline)) => {
-                self.heap.push((deadline, sensor));
+            (ABSENT, Some(_)) => {
+                self.heap.push(sensor);
                 self.rise(self.heap.len() - 1);
             }
-            (place, Some(deadline)) => self.replace(place as usize, (deadline, sensor)),
-            (place, None) => {
-                if let Some(place_of) = self.places.get_mut(sensor as usize) {
-                    *place_of = ABSENT;
-                }
+            (place, Some(deadline)) => self.moved(place as usize, deadline < before),
+            (hole, None) => {
+                *place = ABSENT;
                 // The last entry fills the hole, unless it was the hole.
                 if let Some(last) = self.heap.pop()
-                    && (place as usize) < self.heap.len()
+                    && let Some(entry) = self.heap.get_mut(hole as usize)
                 {
-                    self.replace(place as usize, last);
+                    *entry = last;
+                    let earlier = self.at(hole as usize) < Some((before, sensor));
+                    self.moved(hole as usize, earlier);
                 }
             }
         }
     }
 
-    fn replace(&mut self, place: usize, entry: Entry) {
-        if let Some(old) = self.heap.get_mut(place)
-            && *old != entry
-        {
-            let earlier = entry < *old;
-            *old = entry;
-            if earlier { self.rise(place) } else { self.sink(place) }
-        }
+    /// The entry at a place of the heap.
+    fn at(&self, place: usize) -> Option<(i64, u32)> {
+        let sensor = *self.heap.get(place)?;
+        Some((*self.deadlines.get(sensor as usize)?, sensor))
+    }
+
+    fn moved(&mut self, place: usize, earlier: bool) {
+        if earlier { self.rise(place) } else { self.sink(place) }
     }
 
     fn rise(&mut self, mut place: usize) {
         while place > 0 {
             let parent = (place - 1) / 2;
-            if self.heap.get(parent) <= self.heap.get(place) {
+            if self.at(parent) <= self.at(place) {
                 break;
             }
             self.heap.swap(parent, place);
@@ -87,9 +98,9 @@ impl Deadlines {
     fn sink(&mut self, mut place: usize) {
         loop {
             let (left, right) = (2 * place + 1, 2 * place + 2);
-            let right_is_first = right < self.heap.len() && self.heap.get(right) < self.heap.get(left);
+            let right_is_first = right < self.heap.len() && self.at(right) < self.at(left);
             let child = if right_is_first { right } else { left };
-            if child >= self.heap.len() || self.heap.get(place) <= self.heap.get(child) {
+            if child >= self.heap.len() || self.at(place) <= self.at(child) {
                 break;
             }
             self.heap.swap(place, child);
@@ -101,11 +112,19 @@ impl Deadlines {
 
     /// Writes down who is at `place`.
     fn note(&mut self, place: usize) {
-        if let Some(&(_, sensor)) = self.heap.get(place)
+        if let Some(&sensor) = self.heap.get(place)
             && let Some(place_of) = self.places.get_mut(sensor as usize)
         {
             *place_of = u32::try_from(place).unwrap_or(ABSENT);
         }
+    }
+}
+
+/// The first of two deadlines, each of which there may not be.
+pub(super) fn earlier(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
     }
 }
 

@@ -20,7 +20,9 @@ impl Evicted {
 
     /// What forgotten sensors held.
     pub(super) fn emit<'a>(&mut self, sink: &mut impl FnMut(Emit<'a>)) {
-        self.emits.drain(..).for_each(sink);
+        if !self.emits.is_empty() {
+            self.emits.drain(..).for_each(sink);
+        }
     }
 
     /// The next place that was not seen since the hand last passed, and has no alarm.

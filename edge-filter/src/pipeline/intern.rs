@@ -1,14 +1,13 @@
 //! Names to numbers, with a bound: an open table of 8 bytes per entry over one string of all names, since a map of
 //! shared strings would take half of what a sensor may cost.
 
-use std::hash::{BuildHasher, RandomState};
+use super::name_hash::NameHash;
 
 /// Sensor names and their numbers: 0, 1, 2, … in the order of their first appearance. When a name was removed, its
 /// place is used again under a number that was never given out before.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    /// SipHash with random keys: names come from the network.
-    hasher: RandomState,
+    hash: NameHash,
     /// Linear probing; half of a hash above a place plus 1, or 0. A power of two long, at most 7/8 full.
     table: Vec<u64>,
     /// All names, and where each begins and ends.
@@ -26,7 +25,7 @@ impl Names {
         // The last number is `Pipeline::UNFILTERED`.
         let max = u32::try_from(max).unwrap_or(u32::MAX).min(u32::MAX - 1);
         Names {
-            hasher: RandomState::new(),
+            hash: NameHash::new(),
             table: Vec::new(),
             text: String::new(),
             spans: Vec::new(),
@@ -37,8 +36,9 @@ impl Names {
         }
     }
 
+    #[inline]
     pub(super) fn number(&self, name: &str) -> Option<u32> {
-        let (_, place) = self.find(name, self.hash(name))?;
+        let (_, place) = self.find(name, self.hash.of(name))?;
         Some(self.number_of(place))
     }
 
@@ -65,14 +65,14 @@ impl Names {
             }
         }
         self.free = None;
-        self.insert(self.hash(name), place);
+        self.insert(self.hash.of(name), place);
         Some(self.number_of(place))
     }
 
     /// Forgets a name; the next one that is added takes its place.
     pub(super) fn remove(&mut self, place: u32) {
         let Some(name) = self.at(place) else { return };
-        let Some((slot, _)) = self.find(name, self.hash(name)) else { return };
+        let Some((slot, _)) = self.find(name, self.hash.of(name)) else { return };
         self.removed_bytes = self.removed_bytes.saturating_add(name.len());
         self.close_hole(slot);
         self.generations.resize(self.spans.len(), 0);
@@ -114,23 +114,26 @@ impl Names {
         self.spans.len() - usize::from(self.free.is_some())
     }
 
+    /// Without the look at character boundaries that a slice of a `str` takes.
+    fn bytes_at(&self, place: u32) -> Option<&[u8]> {
+        let &(start, end) = self.spans.get(place as usize)?;
+        self.text.as_bytes().get(start as usize..end as usize)
+    }
+
     fn at(&self, place: u32) -> Option<&str> {
         let &(start, end) = self.spans.get(place as usize)?;
         self.text.get(start as usize..end as usize)
     }
 
-    fn hash(&self, name: &str) -> u64 {
-        self.hasher.hash_one(name)
-    }
-
     /// The entry of a name, and its place.
+    #[inline]
     fn find(&self, name: &str, hash: u64) -> Option<(usize, u32)> {
         let mask = self.table.len().wrapping_sub(1);
         let mut slot = hash as usize & mask;
         loop {
             let entry = *self.table.get(slot)?;
             let place = (entry as u32).checked_sub(1)?;
-            if entry >> 32 == hash >> 32 && self.at(place) == Some(name) {
+            if entry >> 32 == hash >> 32 && self.bytes_at(place) == Some(name.as_bytes()) {
                 return Some((slot, place));
             }
             slot = (slot + 1) & mask;
@@ -143,7 +146,7 @@ impl Names {
             self.table = vec![0; size];
             for other in 0..self.spans.len() as u32 {
                 if other != place && self.free != Some(other) {
-                    let hash = self.at(other).map(|name| self.hash(name));
+                    let hash = self.at(other).map(|name| self.hash.of(name));
                     hash.into_iter().for_each(|hash| self.put(hash, other));
                 }
             }
@@ -170,7 +173,7 @@ impl Names {
             slot = (slot + 1) & mask;
             let entry = self.table.get(slot).copied().unwrap_or(0);
             let Some(name) = (entry as u32).checked_sub(1).and_then(|place| self.at(place)) else { break };
-            let home = self.hash(name) as usize & mask;
+            let home = self.hash.of(name) as usize & mask;
             if slot.wrapping_sub(home) & mask >= slot.wrapping_sub(hole) & mask {
                 self.set(hole, entry);
                 hole = slot;

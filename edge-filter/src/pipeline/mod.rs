@@ -13,10 +13,12 @@ mod deadlines;
 mod evict;
 #[cfg(feature = "config")]
 mod from_config;
+mod heartbeat;
 mod intern;
 #[cfg(feature = "config")]
 mod judge_config;
 mod judges;
+mod name_hash;
 #[cfg(feature = "config")]
 mod parse;
 mod pattern;
@@ -43,7 +45,7 @@ use crate::{
     Quality, Reading,
 };
 use alarms::Alarms;
-use deadlines::Deadlines;
+use deadlines::{Deadlines, earlier};
 use evict::Evicted;
 use intern::{Names, reserve_one};
 use slot::Slot;
@@ -160,7 +162,9 @@ impl Pipeline {
             self.stats.over_limit += 1;
             return self.pass(reading);
         };
-        if self.deadlines.of(place).is_some_and(|deadline| deadline <= now_ms) {
+        if self.deadlines.first().is_some_and(|(first, _)| first <= now_ms)
+            && self.deadlines.of(place).is_some_and(|deadline| deadline <= now_ms)
+        {
             self.expire(place, now_ms, sink);
         }
         let Some(slot) = self.sensors.get_mut(place as usize) else { return self.pass(reading) };
@@ -260,13 +264,10 @@ impl Pipeline {
     /// which move seldom.
     fn arm(&mut self, place: u32) {
         let deadline = self.deadline(place);
-        let known = self.deadlines.of(place);
         let alarm = self.sensors.get(place as usize).is_some_and(|slot| slot.alarm().is_some());
-        if alarm
-            || known.is_none()
-            || deadline.is_some_and(|deadline| known.is_none_or(|known| deadline < known))
-        {
-            self.deadlines.set(place, deadline);
+        match self.deadlines.of(place) {
+            Some(known) if !alarm && deadline.is_none_or(|deadline| deadline >= known) => {}
+            _ => self.deadlines.set(place, deadline),
         }
     }
 
@@ -275,7 +276,7 @@ impl Pipeline {
         let rule = slot.rule().and_then(|place| self.rules.get(place));
         let stages = rule.and_then(|(_, rule)| slot.deadline(rule));
         let alarm = slot.alarm().and_then(|place| self.alarms.deadline(place));
-        [stages, alarm].into_iter().flatten().min()
+        earlier(stages, alarm)
     }
 
     /// Emits what stages hold, of every sensor: before a stop without a [`snapshot`](Pipeline::snapshot), or a change of
