@@ -1,5 +1,6 @@
 //! What a reducing stage keeps back, and what it does with an offered reading.
 
+use crate::as_array::as_array;
 use crate::last::LastEmitted;
 use crate::{DropReason, EmitReason, Quality, Value};
 
@@ -79,26 +80,24 @@ impl From<Number> for Value<'_> {
 
 /// A reading with a number that is kept back, in 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Point {
-    #[cfg_attr(feature = "config", serde(rename = "t"))]
     pub(crate) time: i64,
     /// Of the number; beside its kind, or the quality would not fit in the same word.
-    #[cfg_attr(feature = "config", serde(rename = "v"))]
     bits: u64,
-    #[cfg_attr(feature = "config", serde(rename = "q"))]
     pub(crate) quality: Quality,
-    #[cfg_attr(feature = "config", serde(rename = "k"))]
     kind: Kind,
 }
 
+as_array!(Point { time, bits, quality, kind });
+
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 enum Kind {
     F64,
     I64,
     U64,
 }
+
+crate::as_array::as_number!(Kind { F64, I64, U64 });
 
 const _: () = assert!(size_of::<Option<Point>>() == 24);
 
@@ -123,6 +122,11 @@ impl Point {
     pub(crate) fn released(self, reason: EmitReason) -> Event {
         let (time, value, quality) = (self.time, self.value(), self.quality);
         Event::Emit(Released { time, value, quality, reason, synthetic: false })
+    }
+
+    /// Moves the time.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        self.time = self.time.wrapping_add(by_ms);
     }
 
     /// Not so in a damaged snapshot.

@@ -1,25 +1,21 @@
 //! The last emitted reading of a sensor: what every reducing stage compares with, in 32 bytes.
 
+use crate::as_array::as_array;
 use crate::value::{Class, Tolerance};
 use crate::{DropReason, EmitReason, Quality, Value};
 
 /// The last emitted reading. The default lets the next one pass as [`EmitReason::First`].
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(default))]
 pub(crate) struct LastEmitted {
     /// The last emitted usable value: always finite.
-    #[cfg_attr(feature = "config", serde(rename = "r", skip_serializing_if = "crate::value::is_default"))]
     reference: Option<Stored>,
-    #[cfg_attr(feature = "config", serde(rename = "t", skip_serializing_if = "crate::value::is_default"))]
     time: i64,
-    #[cfg_attr(feature = "config", serde(rename = "q", skip_serializing_if = "crate::value::is_default"))]
     status: Quality,
-    #[cfg_attr(feature = "config", serde(rename = "c", skip_serializing_if = "crate::value::is_default"))]
     class: Class,
-    #[cfg_attr(feature = "config", serde(rename = "s", skip_serializing_if = "crate::value::is_default"))]
     started: bool,
 }
+
+as_array!(LastEmitted { reference, time, status, class, started });
 
 impl LastEmitted {
     /// The last emitted value that was usable, if there was one.
@@ -47,6 +43,7 @@ impl LastEmitted {
     }
 
     /// Records an emitted reading; only a `usable` value becomes the reference.
+    #[inline]
     pub(crate) fn emitted(&mut self, value: &Value<'_>, quality: Quality, time: i64, usable: bool) {
         self.class = value.class();
         if usable && self.class == Class::Finite {
@@ -58,6 +55,13 @@ impl LastEmitted {
         self.status = quality;
         self.time = time;
         self.started = true;
+    }
+
+    /// Moves all times.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        if self.started {
+            self.time = self.time.wrapping_add(by_ms);
+        }
     }
 
     /// The last value was emitted again, with another quality or time.
@@ -72,6 +76,7 @@ impl LastEmitted {
     }
 
     /// Why a reading passes whatever its value: it is the first, or its status or class is another.
+    #[inline]
     pub(crate) fn transition(&self, value: &Value<'_>, quality: Quality, usable: bool) -> Option<EmitReason> {
         if !self.started {
             return Some(EmitReason::First);
@@ -88,6 +93,7 @@ impl LastEmitted {
     }
 
     /// Whether a finite value is further from the reference than the tolerance.
+    #[inline]
     pub(crate) fn moved(&self, tolerance: &Tolerance, value: &Value<'_>) -> bool {
         self.reference.as_ref().is_none_or(|reference| tolerance.exceeded(&reference.value(), value))
     }
@@ -106,10 +112,15 @@ impl LastEmitted {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 enum Stored {
+    #[cfg_attr(feature = "config", serde(rename = "f"))]
     F64(f64),
+    #[cfg_attr(feature = "config", serde(rename = "i"))]
     I64(i64),
+    #[cfg_attr(feature = "config", serde(rename = "u"))]
     U64(u64),
+    #[cfg_attr(feature = "config", serde(rename = "b"))]
     Bool(bool),
+    #[cfg_attr(feature = "config", serde(rename = "t"))]
     #[allow(
         clippy::box_collection,
         reason = "8 bytes instead of 24 per sensor, and the buffer can be reused"
@@ -139,12 +150,15 @@ impl Stored {
     }
 
     /// Takes over `new`, reusing the text buffer: no allocation once it is long enough.
+    #[inline]
     fn assign(&mut self, new: &Value<'_>) {
-        if let (Stored::Text(buffer), Value::Text(text)) = (&mut *self, new) {
-            buffer.clear();
-            buffer.push_str(text);
-        } else {
-            *self = Stored::of(new);
+        match (&mut *self, new) {
+            (Stored::F64(stored), Value::F64(new)) => *stored = *new,
+            (Stored::Text(buffer), Value::Text(text)) => {
+                buffer.clear();
+                buffer.push_str(text);
+            }
+            (other, new) => *other = Stored::of(new),
         }
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod alarm;
+mod as_array;
 mod bound;
 pub mod control;
 mod counter;

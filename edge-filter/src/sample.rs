@@ -1,5 +1,6 @@
 //! Rate limit and every n-th: one reading of a group.
 
+use crate::as_array::as_array;
 use crate::error::{ParamError, interval};
 use crate::held::{Event, Holding, Point, Released, Verdict, released};
 use crate::last::LastEmitted;
@@ -58,14 +59,22 @@ pub struct SampleState {
 
 /// The open group.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct OpenGroup {
-    #[cfg_attr(feature = "config", serde(rename = "s"))]
     start: i64,
-    #[cfg_attr(feature = "config", serde(rename = "n"))]
     readings: u32,
-    #[cfg_attr(feature = "config", serde(rename = "p"))]
     pub(crate) held: Option<Point>,
+}
+
+as_array!(OpenGroup { start, readings, held });
+
+impl OpenGroup {
+    /// Moves all times.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        if self.held.is_some() {
+            self.start = self.start.wrapping_add(by_ms);
+        }
+        self.held.iter_mut().for_each(|held| held.shift(by_ms));
+    }
 }
 
 impl Sample {

@@ -1,5 +1,6 @@
 //! Segment hold (PMC-MR): the fewest constants that stay within the deviation.
 
+use crate::as_array::as_array;
 use crate::error::{ParamError, interval, positive};
 use crate::held::{Event, Holding, Number, Point, Released, Verdict, released};
 use crate::last::LastEmitted;
@@ -44,19 +45,15 @@ pub struct SegmentHoldState {
 
 /// The open run.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Segment {
-    #[cfg_attr(feature = "config", serde(rename = "s"))]
     start: i64,
-    #[cfg_attr(feature = "config", serde(rename = "e"))]
     newest: i64,
-    #[cfg_attr(feature = "config", serde(rename = "l"))]
     min: f64,
-    #[cfg_attr(feature = "config", serde(rename = "h"))]
     max: f64,
-    #[cfg_attr(feature = "config", serde(rename = "n"))]
     pub(crate) readings: u64,
 }
+
+as_array!(Segment { start, newest, min, max, readings });
 
 impl SegmentHold {
     /// `deviation` in the unit of the sensor.
@@ -120,6 +117,14 @@ impl SegmentHold {
 }
 
 impl Segment {
+    /// Moves all times.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        if self.readings > 0 {
+            self.start = self.start.wrapping_add(by_ms);
+            self.newest = self.newest.wrapping_add(by_ms);
+        }
+    }
+
     /// Not so in a damaged snapshot.
     pub(crate) fn is_sound(&self) -> bool {
         self.min.is_finite() && self.max.is_finite()

@@ -26,7 +26,7 @@ pub struct Stale {
 /// What [`Stale`] keeps per sensor. The default is a sensor that was never seen: it cannot be stale.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(transparent))]
+#[cfg_attr(feature = "config", serde(into = "Option<i64>", from = "Option<i64>"))]
 pub struct StaleState {
     /// The time at which it becomes stale, or one of the two below: 8 bytes are all that a sensor needs.
     deadline: i64,
@@ -41,7 +41,27 @@ impl Default for StaleState {
     }
 }
 
+impl From<StaleState> for Option<i64> {
+    /// None for a sensor that was never seen.
+    fn from(state: StaleState) -> Self {
+        (state != StaleState::default()).then_some(state.deadline)
+    }
+}
+
+impl From<Option<i64>> for StaleState {
+    fn from(deadline: Option<i64>) -> Self {
+        deadline.map_or_else(StaleState::default, |deadline| StaleState { deadline })
+    }
+}
+
 impl StaleState {
+    /// Moves the deadline.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        if self.deadline > STALE {
+            self.deadline = self.deadline.wrapping_add(by_ms);
+        }
+    }
+
     /// Whether the sensor is stale now.
     #[must_use]
     pub fn is_stale(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Swinging door trending, in the form that keeps its error bound.
 
+use crate::as_array::as_array;
 use crate::error::{ParamError, interval, positive};
 use crate::held::{Event, Holding, Point, Released, Verdict, released};
 use crate::last::LastEmitted;
@@ -50,15 +51,13 @@ pub struct SwingingDoorState {
 
 /// The slopes that all readings since the last emitted one allow, and the newest of them.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Door {
-    #[cfg_attr(feature = "config", serde(rename = "l"))]
     low: f64,
-    #[cfg_attr(feature = "config", serde(rename = "h"))]
     high: f64,
-    #[cfg_attr(feature = "config", serde(rename = "p"))]
     pub(crate) held: Option<Point>,
 }
+
+as_array!(Door { low, high, held });
 
 impl SwingingDoor {
     /// `deviation` in the unit of the sensor.
@@ -159,9 +158,8 @@ impl Door {
 
     /// Takes the newest reading in.
     fn narrow(&mut self, anchor: (i64, f64), point: Point, deviation: f64) {
-        let (dt, value) = (elapsed(anchor.0, point.time), point.value().as_f64());
-        // In the order of the definition, `(v ± deviation - a) / (t - t_a)`: among decimals, rounding decides the ties.
-        let (low, high) = ((value - deviation - anchor.1) / dt, (value + deviation - anchor.1) / dt);
+        let (dt, dv) = (elapsed(anchor.0, point.time), point.value().as_f64() - anchor.1);
+        let (low, high) = ((dv - deviation) / dt, (dv + deviation) / dt);
         (self.low, self.high) = match self.held {
             None => (low, high),
             Some(_) => (self.low.max(low), self.high.min(high)),

@@ -1,5 +1,6 @@
 //! Time guard: event time per sensor only moves forward, and a clock that was set back does not block the sensor.
 
+use crate::as_array::as_array;
 use crate::error::{ParamError, delay, interval};
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
@@ -53,30 +54,34 @@ impl Default for TimeGuard {
 
 /// What [`TimeGuard`] keeps per sensor, in 24 bytes. The default accepts any time that is not in the future.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(default))]
 pub struct TimeGuardState {
-    #[cfg_attr(feature = "config", serde(rename = "t", skip_serializing_if = "crate::value::is_default"))]
     time: i64,
-    #[cfg_attr(feature = "config", serde(rename = "b", skip_serializing_if = "crate::value::is_default"))]
     backward_time: i64,
     /// Tells a reading that came twice from another one of the same time. Both are dropped: a collision costs no more
     /// than the name of the reason.
-    #[cfg_attr(feature = "config", serde(rename = "f", skip_serializing_if = "crate::value::is_default"))]
     fingerprint: u32,
-    #[cfg_attr(feature = "config", serde(rename = "n", skip_serializing_if = "crate::value::is_default"))]
     backward_count: u16,
-    #[cfg_attr(feature = "config", serde(rename = "s", skip_serializing_if = "crate::value::is_default"))]
     started: bool,
-    #[cfg_attr(feature = "config", serde(rename = "c", skip_serializing_if = "crate::value::is_default"))]
     stepped: bool,
 }
+
+as_array!(TimeGuardState { time, backward_time, fingerprint, backward_count, started, stepped });
 
 impl TimeGuardState {
     /// The time of the last accepted reading.
     #[must_use]
     pub fn watermark(&self) -> Option<i64> {
         self.started.then_some(self.time)
+    }
+
+    /// Moves all times.
+    pub(crate) fn shift(&mut self, by_ms: i64) {
+        if self.started {
+            self.time = self.time.wrapping_add(by_ms);
+        }
+        if self.backward_count > 0 {
+            self.backward_time = self.backward_time.wrapping_add(by_ms);
+        }
     }
 
     /// The sensor's clock was set: the next reading is accepted as a clock reset if it is not newer than the last.

@@ -2,10 +2,10 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use super::ans::Script;
 use super::clock::{self, ClockPlan, Span};
 use super::column::Column;
 use super::plan::Scratch;
-use super::script::Script;
 use super::table::{Table, put_bytes};
 use super::token::Coder;
 use super::{field, names, order, quality, search};
@@ -46,10 +46,7 @@ pub(super) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memo
         put_bytes(&mut out, field::TEXTS, &draft.texts.concat());
     }
     if draft.readings > 0 {
-        let mut script = std::mem::take(&mut memory.script);
-        body(draft, columns, &mut script, memory);
-        script.write(|body| put_bytes(&mut out, field::COLUMNS, body));
-        memory.script = script;
+        put_bytes(&mut out, field::COLUMNS, &body(draft, columns, memory));
     }
     pad(&mut out, draft.readings);
     out
@@ -68,11 +65,11 @@ fn pad(out: &mut Vec<u8>, readings: usize) {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     scratch: Scratch,
-    script: Script,
     clock: Option<ClockPlan>,
 }
 
-fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: &mut Memory) {
+fn body(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u8> {
+    let mut script = Script::default();
     let mut spans = Vec::with_capacity(draft.picked.len());
     let times: Vec<&[i64]> =
         draft.picked.iter().filter_map(|(c, n)| columns.get(*c)?.times().get(..*n)).collect();
@@ -87,7 +84,7 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: 
     script.flag(!plain);
     if !plain {
         script.flag(order.is_some());
-        quality::write_codes(&codes, script);
+        quality::write_codes(&codes, &mut script);
         script.flag(!draft.texts.is_empty());
     }
     if !draft.texts.is_empty() {
@@ -98,9 +95,9 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: 
         script.flag(draft.names.is_some());
     }
     if let Some(sensors) = &draft.names {
-        names::write(sensors, script);
+        names::write(sensors, &mut script);
     }
-    write_clocks(&clocks, draft.table, script, memory);
+    write_clocks(&clocks, draft.table, &mut script, memory);
     let mut places = Places::new(draft.table);
     let (mut span_before, mut plan_before) = (Span::default(), None);
     for (nth, span) in spans.iter().enumerate() {
@@ -108,17 +105,18 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: 
         else {
             continue;
         };
-        places.write(if draft.table.is_some() { column.position } else { column.sensor }, script);
-        write_span(*span, &mut span_before, script);
+        places.write(if draft.table.is_some() { column.position } else { column.sensor }, &mut script);
+        write_span(*span, &mut span_before, &mut script);
         if !codes.is_empty() {
-            quality::write(column.qualities().get(..n).unwrap_or_default(), &codes, script);
+            quality::write(column.qualities().get(..n).unwrap_or_default(), &codes, &mut script);
         }
         let plan = draft.table.map(|t| t.entries.get(column.position as usize).and_then(|e| e.plan.as_ref()));
-        column.write(n, plan, &mut plan_before, script, &mut memory.scratch);
+        column.write(n, plan, &mut plan_before, &mut script, &mut memory.scratch);
     }
     if let Some(order) = order {
-        order::write(&order, draft.picked.len(), script);
+        order::write(&order, draft.picked.len(), &mut script);
     }
+    script.write()
 }
 
 /// The readings' columns, if their order must be kept and is not the one by time.

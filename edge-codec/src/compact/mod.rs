@@ -49,7 +49,6 @@ mod order;
 mod plan;
 mod quality;
 mod rows;
-mod script;
 mod search;
 mod small;
 mod table;

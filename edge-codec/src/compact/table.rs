@@ -2,12 +2,11 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Decoder, Dist, STATES};
+use super::ans::{Decoder, Dist, STATES, Script};
 use super::bits::{BitReader, unzigzag, zigzag};
 use super::clock::ClockPlan;
 use super::learn;
 use super::plan::{Kind, Plan};
-use super::script::Script;
 use super::token::Coder;
 use crate::protobuf::fields::{Fields, LEN, malformed, put_varint};
 use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable};
@@ -238,7 +237,7 @@ fn write_hints(entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
             coders.into_iter().flatten().for_each(|coder| write_weights(&coder.dist, &mut script));
         }
     }
-    script.write(<[u8]>::to_vec)
+    script.write()
 }
 
 /// A plan is at least a few bits, so the memory for entries is bounded by the input: 12 KiB for 2 bytes.

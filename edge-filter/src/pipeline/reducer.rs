@@ -94,6 +94,18 @@ impl ReducerState {
         }
     }
 
+    /// Moves all times, but for those of a window.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        match self {
+            ReducerState::Previous(held) | ReducerState::Door(Door { held, .. }) => {
+                held.iter_mut().for_each(|held| held.shift(by_ms));
+            }
+            ReducerState::Segment(segment) => segment.shift(by_ms),
+            ReducerState::Group(group) => group.shift(by_ms),
+            ReducerState::None | ReducerState::Window(_) => {}
+        }
+    }
+
     /// Whether this is a state of `stage`, and one that a stage may have come to.
     pub(super) fn belongs_to(&self, stage: Option<&Reducer>) -> bool {
         let sound = match self {

@@ -2,74 +2,59 @@
 //! need lives apart.
 
 use super::Rule;
+use super::deadlines::earlier;
+use super::heartbeat::Heartbeat;
 use super::judges::JudgesState;
 use super::reducer::ReducerState;
 use super::transforms::TransformsState;
+use crate::as_array::as_array;
 use crate::held::{Event, Verdict};
 use crate::last::LastEmitted;
-#[cfg(feature = "config")]
-use crate::value::is_default;
 use crate::{
     DropReason, Emit, EmitReason, Passage, Quality, Reading, Stale, StaleState, TimeGuardState, Value,
 };
 
 /// The states of one sensor's stages.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(default))]
 pub(super) struct Slot {
-    #[cfg_attr(feature = "config", serde(rename = "g", skip_serializing_if = "is_default"))]
     pub(super) guard: TimeGuardState,
-    #[cfg_attr(feature = "config", serde(rename = "l", skip_serializing_if = "is_default"))]
     pub(super) last: LastEmitted,
-    #[cfg_attr(feature = "config", serde(rename = "s", skip_serializing_if = "is_default"))]
     pub(super) stale: StaleState,
-    #[cfg_attr(feature = "config", serde(rename = "x", skip_serializing_if = "is_default"))]
     pub(super) extra: Option<Box<Extra>>,
     /// The next reading that reaches the reducer passes for this reason. Kept here, since the one that caused it may
     /// be dropped for its range.
-    #[cfg_attr(feature = "config", serde(rename = "f", skip_serializing_if = "is_default"))]
     forced: Option<EmitReason>,
     /// Seen since the last look for an idle sensor.
-    #[cfg_attr(feature = "config", serde(skip))]
     pub(super) seen: bool,
     /// Place of the rule plus 1, or 0.
-    #[cfg_attr(feature = "config", serde(skip))]
     rule: u16,
     /// Place of the alarm plus 1, or 0.
-    #[cfg_attr(feature = "config", serde(skip))]
     alarm: u32,
 }
+
+as_array!(Slot { guard, last, stale, extra, forced; ..Slot::default() });
 
 const _: () = assert!(size_of::<Slot>() == 80);
 
 /// What few sensors need.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(default))]
 pub(super) struct Extra {
-    #[cfg_attr(feature = "config", serde(rename = "r", skip_serializing_if = "is_default"))]
     reducer: ReducerState,
-    /// When the last value is repeated, if the sensor is silent until then; or `NO_HEARTBEAT`.
-    #[cfg_attr(feature = "config", serde(rename = "h", skip_serializing_if = "is_default"))]
-    heartbeat: i64,
-    #[cfg_attr(feature = "config", serde(rename = "j", skip_serializing_if = "is_default"))]
+    /// When the last value is repeated, if the sensor is silent until then.
+    heartbeat: Heartbeat,
     single: Option<Box<SingleStates>>,
 }
 
-/// No sensor has a heartbeat in the first millisecond of the epoch.
-const NO_HEARTBEAT: i64 = 0;
+as_array!(Extra { reducer, heartbeat, single });
 
 /// The states of stages that look at single readings.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "config", serde(default))]
 struct SingleStates {
-    #[cfg_attr(feature = "config", serde(rename = "j"))]
     judges: JudgesState,
-    #[cfg_attr(feature = "config", serde(rename = "t"))]
     transforms: TransformsState,
 }
+
+as_array!(SingleStates { judges, transforms });
 
 const _: () = assert!(size_of::<Extra>() == 64);
 
@@ -112,6 +97,17 @@ impl Slot {
         };
     }
 
+    /// Moves the times of guard, reducer and stale, which every sensor has; those of windows and judges are left.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        self.guard.shift(by_ms);
+        self.last.shift(by_ms);
+        self.stale.shift(by_ms);
+        if let Some(extra) = &mut self.extra {
+            extra.reducer.shift(by_ms);
+            extra.heartbeat.shift(by_ms);
+        }
+    }
+
     /// Readings held.
     pub(super) fn held(&self) -> u64 {
         self.extra.as_ref().map_or(0, |extra| extra.reducer.held())
@@ -152,7 +148,7 @@ impl Slot {
                 self.force(Some(EmitReason::Recovered));
             }
             if let (Some(ms), Some(extra)) = (stale.heartbeat(), &mut self.extra) {
-                extra.heartbeat = now_ms.saturating_add(ms);
+                extra.heartbeat = Heartbeat::after(now_ms, ms);
             }
         }
         let forced = self.forced.take();
@@ -184,6 +180,9 @@ impl Slot {
 
     /// A clock reset says more than a recovery, and that more than a gap.
     pub(super) fn force(&mut self, reason: Option<EmitReason>) {
+        if reason.is_none() {
+            return;
+        }
         let rank = |reason: Option<EmitReason>| match reason {
             None => 0,
             Some(EmitReason::First) => 1,
@@ -219,7 +218,7 @@ impl Slot {
         if stale.expired(&mut self.stale, now_ms) {
             self.flush(rule, on);
             if let Some(extra) = &mut self.extra {
-                extra.heartbeat = NO_HEARTBEAT;
+                extra.heartbeat = Heartbeat::default();
             }
             return (true, self.repeat(sensor, Stale::QUALITY, EmitReason::Stale, now_ms));
         }
@@ -228,8 +227,7 @@ impl Slot {
             return (false, None);
         };
         // One for all that were missed.
-        extra.heartbeat =
-            Some(now_ms.saturating_add(ms)).filter(|next| *next > now_ms).unwrap_or(NO_HEARTBEAT);
+        extra.heartbeat = Heartbeat::after(now_ms, ms);
         let status = self.last.status().unwrap_or_default();
         (false, self.repeat(sensor, status, EmitReason::Heartbeat, now_ms))
     }
@@ -252,14 +250,14 @@ impl Slot {
     }
 
     fn heartbeat(&self) -> Option<i64> {
-        self.extra.as_ref().map(|extra| extra.heartbeat).filter(|due| *due != NO_HEARTBEAT)
+        self.extra.as_ref().and_then(|extra| extra.heartbeat.due())
     }
 
     pub(super) fn deadline(&self, rule: &Rule) -> Option<i64> {
         let stale = rule.stale.as_ref().and_then(|stale| stale.deadline(&self.stale));
         let Some(extra) = &self.extra else { return stale };
         let window = rule.reducer.as_ref().and_then(|reducer| reducer.deadline(&extra.reducer));
-        [stale, window, self.heartbeat()].into_iter().flatten().min()
+        earlier(earlier(stale, window), self.heartbeat())
     }
 }
 
@@ -268,7 +266,7 @@ impl Extra {
     fn new(rule: &Rule) -> Option<Self> {
         let extra = Extra {
             reducer: rule.reducer.as_ref().map(|reducer| reducer.state()).unwrap_or_default(),
-            heartbeat: NO_HEARTBEAT,
+            heartbeat: Heartbeat::default(),
             single: (rule.judges.keeps_state() || rule.transforms.keeps_state()).then(Box::default),
         };
         let heartbeat = rule.stale.as_ref().is_some_and(|stale| stale.heartbeat().is_some());
@@ -280,7 +278,7 @@ impl Extra {
         let heartbeat = rule.stale.as_ref().and_then(|stale| stale.heartbeat());
         Extra {
             reducer: if same { old.reducer } else { self.reducer },
-            heartbeat: if heartbeat.is_some() { old.heartbeat } else { NO_HEARTBEAT },
+            heartbeat: if heartbeat.is_some() { old.heartbeat } else { Heartbeat::default() },
             single: self.single.map(|fresh| old.single.unwrap_or(fresh)),
         }
     }

@@ -1,32 +1,26 @@
 //! Aggregates of numbers, one at a time.
 
+use crate::as_array::as_array;
+
 /// Readings of one window that a median is made of; a window with more has none.
 pub const MEDIAN_READINGS_MAX: usize = 65_536;
 
 /// Count, extremes, sum, variance; with the readings themselves if a median is wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Numbers {
-    #[cfg_attr(feature = "config", serde(rename = "n"))]
     pub(super) count: u64,
-    #[cfg_attr(feature = "config", serde(rename = "f"))]
     pub(super) first: (i64, f64),
-    #[cfg_attr(feature = "config", serde(rename = "l"))]
     pub(super) last: (i64, f64),
-    #[cfg_attr(feature = "config", serde(rename = "i"))]
     pub(super) min: f64,
-    #[cfg_attr(feature = "config", serde(rename = "a"))]
     pub(super) max: f64,
-    #[cfg_attr(feature = "config", serde(rename = "s"))]
     pub(super) sum: Sum,
     /// Welford's running mean and sum of squared deviations.
-    #[cfg_attr(feature = "config", serde(rename = "m"))]
     mean: f64,
-    #[cfg_attr(feature = "config", serde(rename = "d"))]
     squares: f64,
-    #[cfg_attr(feature = "config", serde(rename = "v", default, skip_serializing_if = "Vec::is_empty"))]
     values: Vec<f64>,
 }
+
+as_array!(Numbers { count, first, last, min, max, sum, mean, squares, values });
 
 impl Numbers {
     pub(super) fn add(&mut self, time: i64, value: f64, keep: bool) {

@@ -1,17 +1,17 @@
 //! The time that readings cover: areas under them, and for how long they were good.
 
 use super::aggregate::Sum;
+use crate::as_array::as_array;
 
 /// A reading as a window sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Sample {
-    #[cfg_attr(feature = "config", serde(rename = "t"))]
     pub(super) time: i64,
     /// The value, if it may be used.
-    #[cfg_attr(feature = "config", serde(rename = "v"))]
     pub(super) good: Option<f64>,
 }
+
+as_array!(Sample { time, good });
 
 impl Sample {
     /// The same value later.
@@ -22,21 +22,16 @@ impl Sample {
 
 /// Areas in value times milliseconds.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Cover {
-    #[cfg_attr(feature = "config", serde(rename = "h"))]
     stepped: Sum,
-    #[cfg_attr(feature = "config", serde(rename = "l"))]
     sloped: Sum,
-    #[cfg_attr(feature = "config", serde(rename = "g"))]
     good_ms: f64,
-    #[cfg_attr(feature = "config", serde(rename = "b"))]
     bad_ms: f64,
-    #[cfg_attr(feature = "config", serde(rename = "c"))]
     good: u64,
-    #[cfg_attr(feature = "config", serde(rename = "d"))]
     bad: u64,
 }
+
+as_array!(Cover { stepped, sloped, good_ms, bad_ms, good, bad });
 
 impl Cover {
     pub(super) fn seen(&mut self, good: bool) {

@@ -7,6 +7,7 @@ mod result;
 pub use aggregate::MEDIAN_READINGS_MAX;
 pub use result::{Aggregate, WindowResult};
 
+use crate::as_array::as_array;
 use crate::error::{ParamError, delay, interval};
 use crate::{DropReason, ErrorBound, LossBound, Quality, Value};
 use aggregate::Numbers;
@@ -49,35 +50,28 @@ pub struct Window {
 
 /// What [`Window`] keeps per sensor.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct WindowState {
-    #[cfg_attr(feature = "config", serde(rename = "o"))]
     open: Option<Open>,
     /// The newest reading.
-    #[cfg_attr(feature = "config", serde(rename = "p"))]
     newest: Option<Sample>,
     /// The first instant that no result has covered.
-    #[cfg_attr(feature = "config", serde(rename = "f"))]
     floor: Option<i64>,
     /// How far the sensor's time is behind the caller's `now`.
-    #[cfg_attr(feature = "config", serde(rename = "d"))]
     delay_ms: i64,
 }
 
+as_array!(WindowState { open, newest, floor, delay_ms });
+
 #[derive(Clone, Debug, Default, PartialEq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 struct Open {
-    #[cfg_attr(feature = "config", serde(rename = "s"))]
     start: i64,
-    #[cfg_attr(feature = "config", serde(rename = "e"))]
     end: i64,
-    #[cfg_attr(feature = "config", serde(rename = "r"))]
     readings: u64,
-    #[cfg_attr(feature = "config", serde(rename = "n"))]
     numbers: Numbers,
-    #[cfg_attr(feature = "config", serde(rename = "c"))]
     cover: Cover,
 }
+
+as_array!(Open { start, end, readings, numbers, cover });
 
 /// What became of a reading that was offered to a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

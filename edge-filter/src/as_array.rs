@@ -1,0 +1,47 @@
+//! How states are written in a snapshot: a struct as the array of its fields, in their order, so that ten thousand
+//! sensors do not write ten thousand times what a field is called, an enum as a number. A change of the fields is a new
+//! [`SNAPSHOT_VERSION`](crate::SNAPSHOT_VERSION).
+
+/// `as_array!(State { field, field })` implements serde's traits; with `..` at the end, the fields that are not named
+/// are not written and read as their defaults. The fields are named once, so none can be written and not read.
+macro_rules! as_array {
+    ($state:ident { $($field:ident),+ $(; ..$rest:expr)? }) => {
+        #[cfg(feature = "config")]
+        impl serde::Serialize for $state {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                ($(&self.$field,)+).serialize(serializer)
+            }
+        }
+
+        #[cfg(feature = "config")]
+        impl<'de> serde::Deserialize<'de> for $state {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let ($($field,)+) = serde::Deserialize::deserialize(deserializer)?;
+                Ok($state { $($field,)+ $(..$rest)? })
+            }
+        }
+    };
+}
+
+/// `as_number!(Kind { First, Second })`: an enum without fields as the place of its variant.
+macro_rules! as_number {
+    ($kind:ident { $($variant:ident),+ }) => {
+        #[cfg(feature = "config")]
+        impl serde::Serialize for $kind {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_u8(*self as u8)
+            }
+        }
+
+        #[cfg(feature = "config")]
+        impl<'de> serde::Deserialize<'de> for $kind {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let number: u8 = serde::Deserialize::deserialize(deserializer)?;
+                let known = [$($kind::$variant),+].into_iter().find(|known| *known as u8 == number);
+                known.ok_or_else(|| serde::de::Error::custom(concat!("no ", stringify!($kind))))
+            }
+        }
+    };
+}
+
+pub(crate) use {as_array, as_number};
