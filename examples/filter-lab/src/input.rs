@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use flate2::read::MultiGzDecoder;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ pub(crate) struct Lines {
 
 /// One cell, with its place.
 pub(crate) struct Cell<'a> {
-    pub(crate) text: &'a str,
+    pub(crate) text: Cow<'a, str>,
     column: &'a str,
     line: u64,
     file: &'a Path,
@@ -39,7 +40,8 @@ impl Lines {
         if !self.advance()? {
             return Err(Error::Data(format!("{}: empty: a header is missing", self.file.display())));
         }
-        Ok(self.line.trim_start_matches('\u{feff}').split(',').map(|name| name.trim().to_owned()).collect())
+        let names = split(self.line.trim_start_matches('\u{feff}'));
+        Ok(names.iter().map(|name| name.trim().to_owned()).collect())
     }
 
     /// The cells of the next line that is not empty, one for each of `columns`; `None` at the end.
@@ -81,14 +83,28 @@ impl Lines {
     }
 }
 
-/// At commas outside of double quotes; quotes around a cell are taken off.
-fn split(line: &str) -> Vec<&str> {
+/// At commas outside of double quotes; quotes around a cell are taken off, and of two within it one (RFC 4180).
+fn split(line: &str) -> Vec<Cow<'_, str>> {
     let mut quoted = false;
     let cells = line.split(move |c: char| {
         quoted ^= c == '"';
         c == ',' && !quoted
     });
-    cells.map(|cell| cell.strip_prefix('"').and_then(|c| c.strip_suffix('"')).unwrap_or(cell)).collect()
+    let bare = |cell| match str::strip_prefix(cell, '"').and_then(|cell| cell.strip_suffix('"')) {
+        Some(text) if text.contains('"') => Cow::Owned(text.replace("\"\"", "\"")),
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Borrowed(cell),
+    };
+    cells.map(bare).collect()
+}
+
+/// `text` as a cell: in quotes if it would not be one cell otherwise.
+pub(crate) fn quoted(text: &str) -> Cow<'_, str> {
+    if text.contains([',', '"']) || text.trim() != text {
+        Cow::Owned(format!("\"{}\"", text.replace('"', "\"\"")))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 impl Cell<'_> {
@@ -145,11 +161,14 @@ pub(crate) fn places<const N: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use super::{quoted, split};
 
     #[test]
-    fn commas_in_quotes_do_not_split() {
+    fn commas_in_quotes_do_not_split_and_what_is_quoted_reads_back() {
         assert_eq!(split("1,\"a,b\",2,"), ["1", "a,b", "2", ""]);
         assert_eq!(split("1"), ["1"]);
+        for name in ["a", "a,b", "\"a\"", "the \"b\", c", "\"", ",", " a "] {
+            assert_eq!(split(&format!("1,{},2", quoted(name))), ["1", name, "2"]);
+        }
     }
 }

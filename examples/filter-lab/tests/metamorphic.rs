@@ -39,6 +39,48 @@ fn scaling_values_and_thresholds_alike_changes_nothing() {
     assert!(executed >= 25);
 }
 
+/// Every row has a row of another sensor after it, whose values are others.
+#[test]
+fn another_sensor_in_the_same_file_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let input_file = dir.path().join("in.csv");
+    let mut executed = 0;
+    for (name, case) in cases() {
+        let input = fs::read_to_string(data().join(case["input"].as_str().unwrap())).unwrap();
+        if case["kind"] == "pid" || case["kind"] == "series" {
+            continue;
+        }
+        let mut both = String::new();
+        for (i, line) in input.lines().enumerate() {
+            both.push_str(&format!("{line}\n"));
+            if let [time, _, value, quality] = line.split(',').collect::<Vec<_>>()[..]
+                && i > 0
+            {
+                let value = -3.0 * value.parse::<f64>().unwrap();
+                both.push_str(&format!("{time},another,{value},{quality}\n"));
+            }
+        }
+        fs::write(&input_file, both).unwrap();
+        // Of the first sensor, which has the even rows.
+        let found: String = replay(&data().join(format!("{name}.json")), &input_file)
+            .lines()
+            .filter_map(|line| match line.split_once(',').unwrap_or((line, "")) {
+                ("idx", _) => Some(format!("{line}\n")),
+                (index, rest) => {
+                    let index = index.parse::<usize>().unwrap();
+                    let comma = if rest.is_empty() { "" } else { "," };
+                    index.is_multiple_of(2).then(|| format!("{}{comma}{rest}\n", index / 2))
+                }
+            })
+            .collect();
+        let expected = fs::read_to_string(data().join(format!("{name}.golden.csv"))).unwrap();
+        assert_eq!(differences(&case, &expected, &found), Vec::<String>::new(), "{name}");
+        executed += 1;
+    }
+    println!("executed filter_lab_two_sensors: {executed} cases");
+    assert!(executed >= 30);
+}
+
 /// Negative control: values scaled without their thresholds are another case, and the comparison sees it.
 #[test]
 fn scaling_values_alone_is_found() {
@@ -82,7 +124,7 @@ fn transformed(input: &str, variant: &Variant) -> String {
         let [time, sensor, value, quality] = cells[..] else { panic!("{line}") };
         let time = time.parse::<i64>().unwrap() + variant.move_ms;
         let value = value.parse::<f64>().unwrap() * variant.factor;
-        let sensor = if variant.rename { "site/\u{e4}/\u{1f321} 7" } else { sensor };
+        let sensor = if variant.rename { "\"site/\u{e4}, \"\"7\"\" \u{1f321}\"" } else { sensor };
         output.push_str(&format!("{time},{sensor},{value},{quality}\n"));
     }
     output

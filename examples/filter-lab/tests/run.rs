@@ -65,6 +65,32 @@ fn stages_that_hold_readings_keep_their_bounds_in_the_report_too() {
     }
 }
 
+/// A clock that is set back, and booleans, which no line connects.
+#[test]
+fn bounds_hold_over_a_clock_step_and_where_there_is_no_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in.csv");
+    let mut rows = String::from("ts_ms,value:f64:,on:bool:\n");
+    for i in 0..200_i64 {
+        let time = if i < 100 { i * 10_000 } else { i * 10_000 - 900_000 };
+        rows.push_str(&format!("{time},{},{}\n", (i * 7 % 30) as f64 + i as f64, i % 20 < 7));
+    }
+    fs::write(&input, rows).unwrap();
+    for stage in [
+        "deadband = { absolute = 9 }",
+        "swinging_door = { deviation = 9 }",
+        "segment_hold = { deviation = 9 }",
+    ] {
+        let (report, _, page) =
+            report(&format!("[[rule]]\nmatch = \"#\"\nstages = [ {{ {stage} }} ]\n"), &input);
+        for sensor in report["sensors"].as_array().unwrap() {
+            assert_eq!(sensor["holds"], true, "{stage}: {sensor}");
+            assert_eq!(sensor["suppressed"]["out_of_order"], 2, "{stage}: {sensor}");
+        }
+        assert!(page.contains("Every stated bound holds."), "{stage}");
+    }
+}
+
 #[test]
 fn wide_files_and_names_that_are_markup_are_read() {
     let dir = tempfile::tempdir().unwrap();
@@ -89,6 +115,39 @@ fn suggestions_name_a_tolerance_and_its_price() {
         done.status.success() && text.contains("1500 readings") && text.contains("ten times fewer: deadband"),
         "{text}"
     );
+}
+
+#[test]
+fn a_sensor_that_never_moves_needs_no_tolerance_and_the_others_get_theirs() {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("in.csv");
+    fs::write(&input, "ts_ms,off:f64:,on:f64:\n0,5,1\n1000,5,2\n2000,5,4\n").unwrap();
+    let done = lab(&[&"run", &"--suggest", &"--in", &input]);
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(text.contains("never moves") && text.contains("on: 3 readings from 1 to 4"), "{text}");
+}
+
+#[test]
+fn a_recording_is_not_written_over_and_names_come_out_as_they_went_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (rules, input, out) =
+        (dir.path().join("rules.toml"), dir.path().join("in.csv"), dir.path().join("out.csv"));
+    fs::write(&rules, "[[rule]]\nmatch = \"#\"\nstages = [ { on_change = {} } ]\n").unwrap();
+    let recording = "ts_ms,sensor,value,quality\n0,\"the \"\"b\"\", c\",1,0\n";
+    fs::write(&input, recording).unwrap();
+    for (input, output, code) in [
+        (&input, &out, 0),
+        (&input, &input, 2),
+        (&dir.path().join("none.csv"), &dir.path().join("new.csv"), 1),
+    ] {
+        let done = lab(&[&"run", &"--rules", &rules, &"--in", input, &"--out", output]);
+        assert_eq!(done.status.code(), Some(code), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    assert_eq!(fs::read_to_string(&input).unwrap(), recording);
+    let kept = fs::read_to_string(&out).unwrap();
+    assert_eq!(kept.lines().nth(1), Some("0,\"the \"\"b\"\", c\",1,0,first"));
+    assert!(!dir.path().join("new.csv").exists());
 }
 
 #[test]
@@ -144,7 +203,8 @@ fn what_is_wrong_is_said_with_its_place_and_the_exit_code() {
         assert!(stderr.contains(message), "{message}: {stderr}");
     }
     let rules = file("r.toml", "[[rule]]\nmatch = \"a\"\nstages = [ { deadband = { absolute = -1 } } ]\n");
-    let done = lab(&[&"run", &"--rules", &rules, &"--in", &out, &"--out", &out]);
+    let kept = dir.path().join("kept.csv");
+    let done = lab(&[&"run", &"--rules", &rules, &"--in", &out, &"--out", &kept]);
     assert_eq!(done.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&done.stderr).contains("line 3"), "{done:?}");
     assert_eq!(lab(&[&"run"]).status.code(), Some(2));

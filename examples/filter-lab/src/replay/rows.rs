@@ -26,10 +26,10 @@ pub(super) fn read(file: &Path) -> Result<Vec<Row>, Error> {
         else {
             continue;
         };
-        let sensor = match sensors.get(name.text) {
+        let sensor = match sensors.get(name.text.as_ref()) {
             Some(sensor) => *sensor,
             None => {
-                sensors.insert(name.text.to_owned(), sensors.len());
+                sensors.insert(name.text.clone().into_owned(), sensors.len());
                 sensors.len() - 1
             }
         };

@@ -3,7 +3,7 @@
 use super::distance::{Distance, Reading};
 use super::reader::Record;
 use super::trace::Trace;
-use edge_filter::{DropReason, Emit, ErrorBound, LossBound, Outcome, Rule, Value};
+use edge_filter::{DropReason, Emit, EmitReason, ErrorBound, LossBound, Outcome, Rule, Value};
 use std::collections::BTreeMap;
 
 pub(super) struct Account {
@@ -51,9 +51,16 @@ impl Account {
     /// A reading was given to the pipeline.
     pub(super) fn took(&mut self, record: &Record<'_>, outcome: &Outcome<'_>) {
         self.readings += 1;
+        if matches!(record.value, Value::Bool(_)) {
+            // There is no line from off to on.
+            self.distance.reading = Reading::Hold;
+        }
         let value = number(&record.value);
         if let Some(value) = value {
             self.original.push(record.time, value);
+        }
+        if matches!(outcome, Outcome::Emit(emit) if emit.reason == EmitReason::ClockReset) {
+            self.distance.finish();
         }
         let promised = match outcome {
             Outcome::Emit(_) => true,

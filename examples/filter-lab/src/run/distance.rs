@@ -43,10 +43,12 @@ impl Distance {
         self.last = next;
     }
 
+    /// Nothing that comes is later: at the end, and where the clock was set back.
     pub(super) fn finish(&mut self) {
         while let Some((at, original)) = self.open.pop_front() {
             self.compare(at, original, None);
         }
+        self.last = None;
     }
 
     /// Largest distance and root of the mean square; `None` if nothing could be compared.

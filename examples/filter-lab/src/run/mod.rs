@@ -9,6 +9,7 @@ mod suggest;
 mod trace;
 
 use crate::error::Error;
+use crate::input::quoted;
 use account::Account;
 use edge_filter::{Emit, Outcome, Pipeline, Quality, Value};
 use reader::{Reader, Record};
@@ -41,8 +42,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         print!("{}", suggest::table(&arguments.input)?);
     }
     let (Some(rules), Some(output)) = (&arguments.rules, &arguments.output) else { return Ok(()) };
-    let mut lab = Lab::new(rules, output)?;
+    refuse_to_overwrite(&arguments.input, [Some(output), arguments.report.as_ref()])?;
+    let pipeline = pipeline(rules)?;
     let mut reader = Reader::open(&arguments.input)?;
+    let mut lab = Lab::new(pipeline, output)?;
     while let Some(record) = reader.next_record()? {
         lab.take(&record)?;
     }
@@ -55,6 +58,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         Some(report) => std::fs::write(report, page::page(&arguments.input, rules, &accounts))
             .map_err(|error| Error::io(report, "write it", &error)),
     }
+}
+
+fn pipeline(rules: &Path) -> Result<Pipeline, Error> {
+    let text = std::fs::read_to_string(rules).map_err(|error| Error::io(rules, "read it", &error))?;
+    Pipeline::from_toml(&text).map_err(|error| Error::Config(format!("{}: {error}", rules.display())))
+}
+
+/// The recording is read while the results are written.
+fn refuse_to_overwrite(input: &Path, outputs: [Option<&PathBuf>; 2]) -> Result<(), Error> {
+    let place = |file: &Path| std::fs::canonicalize(file).ok();
+    for output in outputs.into_iter().flatten() {
+        if place(output).is_some_and(|output| Some(output) == place(input)) {
+            return Err(Error::Config(format!("{}: is the recording: write elsewhere", output.display())));
+        }
+    }
+    Ok(())
 }
 
 /// A pipeline, the file of what it keeps, and the accounts of the sensors.
@@ -73,10 +92,7 @@ struct Lab {
 type Emitted = Vec<(u32, Emit<'static>)>;
 
 impl Lab {
-    fn new(rules: &Path, output: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(rules).map_err(|error| Error::io(rules, "read it", &error))?;
-        let pipeline = Pipeline::from_toml(&text)
-            .map_err(|error| Error::Config(format!("{}: {error}", rules.display())))?;
+    fn new(pipeline: Pipeline, output: &Path) -> Result<Self, Error> {
         let file = File::create(output).map_err(|error| Error::io(output, "write it", &error))?;
         let mut lab = Lab {
             pipeline,
@@ -107,15 +123,14 @@ impl Lab {
             quality: record.quality,
         };
         let outcome = self.pipeline.process(reading, self.now, &mut |emit| emitted.push((emit.sensor, emit)));
-        account.took(record, &outcome);
-        let own = match outcome {
-            Outcome::Emit(emit) => Some(emit),
-            Outcome::Held | Outcome::Drop(_) => None,
-        };
+        // What was held comes before the reading that closed it.
         self.emit(emitted)?;
-        match own {
-            Some(emit) => self.keep(index, &emit),
-            None => Ok(()),
+        if let Some(account) = self.accounts.get_mut(index) {
+            account.took(record, &outcome);
+        }
+        match outcome {
+            Outcome::Emit(emit) => self.keep(index, &emit),
+            Outcome::Held | Outcome::Drop(_) => Ok(()),
         }
     }
 
@@ -146,8 +161,7 @@ impl Lab {
     fn keep(&mut self, index: usize, emit: &Emit<'_>) -> Result<(), Error> {
         let Some(account) = self.accounts.get_mut(index) else { return Ok(()) };
         account.kept(emit);
-        let name =
-            if account.name.contains(',') { format!("\"{}\"", account.name) } else { account.name.clone() };
+        let name = quoted(&account.name).into_owned();
         let (value, Quality(quality)) = (text(&emit.value), emit.quality);
         self.write(format_args!("{},{name},{value},{quality},{}\n", emit.time, emit.reason))
     }

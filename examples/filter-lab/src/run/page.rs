@@ -11,6 +11,7 @@ pub(super) fn page(input: &Path, rules: &Path, accounts: &[Account]) -> String {
     let broken = accounts.iter().filter(|account| account.holds() == Some(false)).count();
     let title = format!("Filter lab: {} of {} readings sent", count(sent), count(readings));
     let verdict = match broken {
+        0 if accounts.iter().all(|account| account.holds().is_none()) => "No bound is stated.".to_owned(),
         0 => "<em>Every stated bound holds.</em>".to_owned(),
         1 => "<em>1 sensor is further off than stated.</em>".to_owned(),
         n => format!("<em>{n} sensors are further off than stated.</em>"),

@@ -85,7 +85,7 @@ impl Reader {
                     return Ok(true);
                 };
                 self.name.clear();
-                self.name.push_str(name.text);
+                self.name.push_str(&name.text);
                 let reading = (0, time.time()?, Value::F64(value.number()?), Quality(quality.quality()?));
                 self.line.push_back(reading);
             }

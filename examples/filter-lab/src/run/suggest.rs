@@ -32,7 +32,8 @@ pub(super) fn table(input: &Path) -> Result<String, Error> {
     }
     let refused = |error: ParamError| Error::Data(format!("{}: {error}", input.display()));
     let mut trials = BTreeMap::new();
-    for (name, steps) in &steps {
+    // What never moves has no tolerance to try.
+    for (name, steps) in steps.iter().filter(|(_, steps)| steps.unit() > 0.0) {
         let sensor: Result<Vec<Trial>, ParamError> =
             TOLERANCES.iter().map(|factor| Trial::new(factor * steps.unit())).collect();
         trials.insert(name.clone(), sensor.map_err(refused)?);
