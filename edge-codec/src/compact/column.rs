@@ -39,6 +39,9 @@ struct Known {
 
 /// Batches after which a plan is looked for again, since values may have become simpler.
 const RENEW: u32 = 64;
+/// From so many values on, a table's plan is held against one of the column's own when it is first used: what it was
+/// learned from may have been another season.
+const FIRST_CHECK: usize = 32;
 /// Batches for which a table's plan that did not pay rests.
 const REST: u32 = 15;
 
@@ -187,10 +190,12 @@ impl Column {
         script.flag(true);
         let cost = plan.write(script, scratch);
         let per_value = cost / (n as u64).max(1);
+        let first = self.known.table_cost.is_none() && n >= FIRST_CHECK;
         let usual = *self.known.table_cost.get_or_insert(per_value);
         // A plan of its own has to be written, too: about seven bytes.
         self.known.table_checks = self.known.table_checks.saturating_sub(1);
-        if cost > (usual * n as u64) * 5 / 4 + 56 * 256 && n >= 8 && self.known.table_checks == 0 {
+        let dear = cost > (usual * n as u64) * 5 / 4 + 56 * 256 && n >= 8;
+        if (first || dear) && self.known.table_checks == 0 {
             self.known.table_checks = REST;
             let own = search::plan(kind, values, scratch);
             let own_cost = own.size(values, scratch) + 56 * 256;

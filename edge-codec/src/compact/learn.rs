@@ -81,7 +81,9 @@ fn plan(column: &Column, scratch: &mut Scratch) -> Option<Plan> {
         Kind::F64 => search::forms(values, search::THOROUGH, scratch),
         _ => vec![(0, Form::Bits64)],
     };
-    let plans = forms.iter().take(FORMS_TRIED).filter_map(|(_, form)| fitted(kind, *form, values, scratch));
+    let listed = search::are_few(values).then_some(Form::Bits64);
+    let forms = forms.iter().map(|f| f.1).take(FORMS_TRIED).chain(listed);
+    let plans = forms.filter_map(|form| fitted(kind, form, values, scratch));
     plans.min_by_key(|(_, cost)| *cost).map(|(plan, _)| plan)
 }
 

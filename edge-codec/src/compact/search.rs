@@ -10,12 +10,40 @@ use super::token::{Coder, SHAPES, split};
 
 /// A plan that holds all values (given as bits), as small as a quick search finds.
 pub(super) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> Plan {
-    let form = if kind == Kind::F64 { forms(values, QUICK, scratch).first().map(|f| f.1) } else { None };
-    with_form(kind, form.unwrap_or(Form::Bits64), values, scratch)
+    let found = if kind == Kind::F64 { forms(values, QUICK, scratch) } else { Vec::new() };
+    let (about, form) = found.first().copied().unwrap_or((0, Form::Bits64));
+    let (mut plan, mut size) = sized(kind, form, values, scratch);
+    if form.has_ulps() {
+        // A sample flatters corrections, which the rest of a column may need more of: an exact form that is nearly as good
+        // gets its chance, and a list of the values themselves if those are few.
+        let near = found.iter().find(|(size, form)| !form.has_ulps() && *size <= about * 2);
+        let listed = are_few(values).then_some(Form::Bits64);
+        for form in near.map(|f| f.1).into_iter().chain(listed) {
+            let other = sized(kind, form, values, scratch);
+            if other.1 < size {
+                (plan, size) = other;
+            }
+        }
+    }
+    plan
+}
+
+/// Whether the start of a column has so few different values that a list may pay.
+pub(super) fn are_few(values: &[u64]) -> bool {
+    let mut seen = values.get(..96).unwrap_or(values).to_vec();
+    let of = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    of >= 12 && seen.len() * 2 <= of
 }
 
 /// The rest of a plan whose form is known.
 pub(super) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> Plan {
+    sized(kind, form, values, scratch).0
+}
+
+/// The same, and what it takes with the values, in 1/256 bits.
+fn sized(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
     let coder = Coder::plain();
     let ulps = form.has_ulps().then(|| coder.clone());
     let mut plan =
@@ -25,15 +53,28 @@ pub(super) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Sc
         plan.ulps = None;
         plan.integers(values, scratch);
     }
-    plan.pre = pre_step(&scratch.integers);
+    let (step, listed) = pre_steps(&scratch.integers);
+    let listed = listed.map(|list| {
+        let bits = listed_bits(&list);
+        let mut listed = Plan { pre: Pre::Table(list), ..plan.clone() };
+        let size = finish(&mut listed, values, scratch) + (bits << 8);
+        plan.integers(values, scratch);
+        (listed, size)
+    });
+    plan.pre = step;
+    let size = finish(&mut plan, values, scratch);
+    listed.filter(|listed| listed.1 < size).unwrap_or((plan, size))
+}
+
+/// Order, center and coders for the integers in `scratch` that are before the plan's step.
+fn finish(plan: &mut Plan, values: &[u64], scratch: &mut Scratch) -> u64 {
     if !plan.pre.apply(&mut scratch.integers) {
         // The distance between two integers may be too large for one.
         plan.pre = Pre::Nothing;
         plan.integers(values, scratch);
     }
     (plan.order, plan.center) = order(&scratch.integers);
-    tune(&mut plan, scratch);
-    plan
+    tune(plan, scratch)
 }
 
 /// Chooses the coders for the integers in `scratch`, and says what the column takes, in 1/256 bits.
@@ -150,9 +191,9 @@ fn small(number: u64) -> u64 {
     u64::from(bit_len(number)) + u64::from(number > 0)
 }
 
-/// A common step, or a list of the values there are, where that pays.
-fn pre_step(integers: &[i64]) -> Pre {
-    let Some(first) = integers.iter().copied().min() else { return Pre::Nothing };
+/// A common step, and a list of the values there are, if that may pay.
+fn pre_steps(integers: &[i64]) -> (Pre, Option<Vec<i64>>) {
+    let Some(first) = integers.iter().copied().min() else { return (Pre::Nothing, None) };
     let mut step = 0_u64;
     for x in integers {
         step = gcd(x.wrapping_sub(first) as u64, step);
@@ -160,16 +201,21 @@ fn pre_step(integers: &[i64]) -> Pre {
             break;
         }
     }
-    if let Some(table) = values_of(integers, step.max(1)) {
-        return Pre::Table(table);
-    }
-    match i64::try_from(step) {
+    let pre = match i64::try_from(step) {
         Ok(step) if step > 1 => Pre::Affine { first, step },
         _ => Pre::Nothing,
-    }
+    };
+    (pre, values_of(integers, step.max(1)))
 }
 
-/// The distinct integers, if listing them and then writing their numbers is smaller than differences.
+/// What a list takes in a plan, in bits.
+fn listed_bits(list: &[i64]) -> u64 {
+    let rest = list.get(1..).unwrap_or_default();
+    let gap = list.iter().zip(rest).map(|(a, b)| bit_len(b.wrapping_sub(*a) as u64)).max().unwrap_or(0);
+    80 + list.len() as u64 * u64::from(gap)
+}
+
+/// The distinct integers, if listing them and then writing their numbers is about as small as differences.
 fn values_of(integers: &[i64], step: u64) -> Option<Vec<i64>> {
     if integers.len() < 12 {
         return None;
@@ -181,9 +227,7 @@ fn values_of(integers: &[i64], step: u64) -> Option<Vec<i64>> {
     if sorted.len() > TABLE_MAX || distinct * 4 > count * 3 {
         return None;
     }
-    let rest = sorted.get(1..).unwrap_or_default();
-    let gap = sorted.iter().zip(rest).map(|(a, b)| bit_len(b.wrapping_sub(*a) as u64)).max().unwrap_or(0);
-    let listed = 80 + distinct * u64::from(gap);
+    let listed = listed_bits(&sorted);
     let (mut plain, mut indexed, mut before) = (0, 0, (0, 0));
     for x in integers {
         let index = sorted.binary_search(x).unwrap_or(0) as i64;
@@ -191,7 +235,8 @@ fn values_of(integers: &[i64], step: u64) -> Option<Vec<i64>> {
         indexed += small(zigzag(index - before.1)).min(u64::from(bit_len(distinct)));
         before = (*x, index);
     }
-    (listed + indexed < plain).then_some(sorted)
+    // The coders know better: this only spares them what is far off.
+    (listed + indexed < plain * 3 / 2).then_some(sorted)
 }
 
 /// The prediction with the smallest residuals, and a center.
