@@ -2,16 +2,15 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::envelope::{self, refused};
-use super::fields::{Fields, content, malformed, shifted};
-use super::schema::{self, ROWS, SENSORS};
+use super::envelope;
+use super::fields::{Fields, content, malformed};
+use super::row::{self, Row};
+use super::schema::{ROWS, SENSORS};
 use crate::batch::Rows as AnyRows;
-use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable, Value};
-use prost::Message;
-use std::borrow::Cow;
+use crate::{Batch, DecodeError, Limits, Reading, SensorTable};
 
-/// Decodes a batch. Costs one allocation for the sensor table, two per sensor, and one per reading whose value is
-/// text or bytes; unknown fields are ignored.
+/// Decodes a batch. Costs one allocation, for the sensor table; names, text and bytes borrow from `input`. Unknown fields
+/// are ignored.
 ///
 /// # Errors
 /// Everything in [`DecodeError`] that the [`limits`](Limits) and the schema refuse. Protobuf has no end mark, so an
@@ -22,11 +21,11 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     let (header, base_time) = envelope::read(input)?;
     let sensors = table(input, sensors, limits)?;
     let seqs = crate::batch::seqs(0, &header, envelope::runs(input, limits)?, readings)?;
-    let rows = Rows { fields: Fields::new(input), base_time, text_bytes: limits.text_bytes };
+    let rows = Rows { fields: Fields::new(input), base_time, limits: *limits };
     let mut check = rows.clone();
-    while let Some(row) = check.row()? {
-        if sensors.get(row.reading.sensor).is_none() {
-            return Err(DecodeError::UnknownSensor { offset: row.offset, sensor: row.reading.sensor });
+    while let Some((offset, Reading { sensor, .. })) = check.row()? {
+        if sensors.get(sensor).is_none() {
+            return Err(DecodeError::UnknownSensor { offset, sensor });
         }
     }
     Ok(Batch { header, sensors, left: readings, seqs, skipped: 0, rows: AnyRows::Protobuf(rows) })
@@ -51,16 +50,12 @@ fn count(input: &[u8], limits: &Limits) -> Result<(usize, usize), DecodeError> {
     Ok((sensors, readings))
 }
 
-fn table<'a>(input: &[u8], count: usize, limits: &Limits) -> Result<SensorTable<'a>, DecodeError> {
+fn table<'a>(input: &'a [u8], count: usize, limits: &Limits) -> Result<SensorTable<'a>, DecodeError> {
     let mut list = Vec::with_capacity(count);
     let mut fields = Fields::new(input);
     while let Some(field) = fields.next()? {
         if field.number == SENSORS {
-            let offset = field.offset;
-            let entry = content(&field, "sensors")?;
-            check_text(entry, offset, limits.text_bytes)?;
-            let s = schema::Sensor::decode(entry).map_err(|e| refused(offset, &e))?;
-            list.push(Sensor { id: s.id, name: Cow::Owned(s.name), unit: Cow::Owned(s.unit) });
+            list.push(row::sensor(content(&field, "sensors")?, field.offset, limits)?);
         }
     }
     SensorTable::from_unsorted(list)
@@ -72,66 +67,36 @@ fn table<'a>(input: &[u8], count: usize, limits: &Limits) -> Result<SensorTable<
 pub(crate) struct Rows<'a> {
     fields: Fields<'a>,
     base_time: i64,
-    text_bytes: usize,
-}
-
-struct Row<'a> {
-    offset: usize,
-    reading: Reading<'a>,
+    limits: Limits,
 }
 
 impl<'a> Rows<'a> {
     pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
-        self.row().map(|row| row.map(|row| row.reading)).transpose()
+        self.row().map(|row| row.map(|(_, reading)| reading)).transpose()
     }
 
-    fn row(&mut self) -> Result<Option<Row<'a>>, DecodeError> {
+    /// The next reading, and where it stands.
+    fn row(&mut self) -> Result<Option<(usize, Reading<'a>)>, DecodeError> {
         while let Some(field) = self.fields.next()? {
             if field.number == ROWS {
                 let offset = field.offset;
-                let reading = self.reading(offset, content(&field, "rows")?)?;
-                return Ok(Some(Row { offset, reading }));
+                let row = Row::read(content(&field, "rows")?, offset, &self.limits)?;
+                return self.reading(offset, row).map(|reading| Some((offset, reading)));
             }
         }
         Ok(None)
     }
 
-    fn reading(&self, offset: usize, content: &[u8]) -> Result<Reading<'a>, DecodeError> {
-        check_text(content, offset, self.text_bytes)?;
-        let row = schema::Row::decode(content).map_err(|e| refused(offset, &e))?;
+    fn reading(&self, offset: usize, row: Row<'a>) -> Result<Reading<'a>, DecodeError> {
         let time = self.base_time.checked_add(row.time);
+        // Taking an absent value, one of a kind that we do not know, for null would be a lie.
+        let value =
+            row.value.ok_or(DecodeError::Missing { offset, field: "value of a known kind".into() })?;
         Ok(Reading {
             sensor: row.sensor,
             time: time.ok_or_else(|| malformed(offset, "time out of range"))?,
-            value: value(offset, row.value)?,
+            value,
             quality: row.quality,
         })
     }
-}
-
-/// An absent value is one that a newer schema has and we do not know: taking it for null would be a lie.
-fn value(offset: usize, value: Option<schema::Value>) -> Result<Value<'static>, DecodeError> {
-    Ok(match value {
-        Some(schema::Value::F64(v)) => Value::F64(v),
-        Some(schema::Value::I64(v)) => Value::I64(v),
-        Some(schema::Value::U64(v)) => Value::U64(v),
-        Some(schema::Value::Bool(v)) => Value::Bool(v),
-        Some(schema::Value::Text(v)) => Value::Text(Cow::Owned(v)),
-        Some(schema::Value::Bytes(v)) => Value::Bytes(Cow::Owned(v)),
-        Some(schema::Value::Null(_)) => Value::Null,
-        None => return Err(DecodeError::Missing { offset, field: "value of a known kind".into() }),
-    })
-}
-
-/// No string in a message is longer than allowed. Repeats are looked at one by one: prost keeps the last.
-fn check_text(content: &[u8], offset: usize, limit: usize) -> Result<(), DecodeError> {
-    let mut fields = Fields::new(content);
-    while let Some(field) = fields.next().map_err(|e| shifted(e, offset))? {
-        let len = field.content.map_or(0, <[u8]>::len);
-        if len > limit {
-            let offset = offset.saturating_add(field.offset);
-            return Err(DecodeError::Limit { what: "text bytes", offset, limit, found: len as u64 });
-        }
-    }
-    Ok(())
 }

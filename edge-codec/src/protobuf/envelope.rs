@@ -102,6 +102,6 @@ pub(crate) fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, De
     Ok((!runs.is_empty()).then_some(runs))
 }
 
-pub(super) fn refused(offset: usize, error: &prost::DecodeError) -> DecodeError {
+fn refused(offset: usize, error: &prost::DecodeError) -> DecodeError {
     DecodeError::Malformed { offset, what: error.to_string().into() }
 }

@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use crate::DecodeError;
+use crate::{DecodeError, Limits};
 
 /// Wire type of length-delimited fields.
 pub(crate) const LEN: u64 = 2;
@@ -19,10 +19,35 @@ pub(crate) struct Field<'a> {
     pub(crate) fixed: Option<Fixed>,
 }
 
-#[cfg(feature = "sparkplug")]
-impl Field<'_> {
+impl<'a> Field<'a> {
     pub(crate) fn number(&self) -> Result<u64, DecodeError> {
         self.varint.ok_or_else(|| malformed(self.offset, "not a varint"))
+    }
+
+    /// The bits of a `double`.
+    pub(crate) fn bits64(&self, what: &'static str) -> Result<u64, DecodeError> {
+        match self.fixed {
+            Some(Fixed::Bits64(bits)) => Ok(bits),
+            _ => Err(malformed(self.offset, what)),
+        }
+    }
+
+    /// A string, bytes or message.
+    pub(crate) fn content(&self) -> Result<&'a [u8], DecodeError> {
+        self.content.ok_or_else(|| malformed(self.offset, "not a string or message"))
+    }
+
+    /// `bytes`, no longer than allowed.
+    pub(crate) fn bytes(&self, limits: &Limits) -> Result<&'a [u8], DecodeError> {
+        let content = self.content()?;
+        limits.check_text(self.offset, content)?;
+        Ok(content)
+    }
+
+    /// `string`, no longer than allowed.
+    pub(crate) fn text(&self, limits: &Limits) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.bytes(limits)?)
+            .map_err(|e| malformed(self.offset.saturating_add(e.valid_up_to()), "text is not UTF-8"))
     }
 }
 

@@ -3,14 +3,15 @@
 //! No protoc at build: the prost structs in [`schema`] are written by hand and a test holds them against the
 //! `.proto`. Doubles are eight bytes on the wire, so every bit of them stays.
 //!
-//! The decoder reads the envelope itself and gives prost one row at a time, since a `repeated Row` of empty rows
-//! (two bytes each) would make prost allocate more than thirty times the input before any limit could speak.
+//! The decoder reads rows itself and borrows their text: a `repeated Row` of empty rows (two bytes each) would make prost
+//! allocate more than thirty times the input before any limit could speak, and every string apart.
 
 pub mod columns;
 mod decode;
 mod encode;
 pub(crate) mod envelope;
 pub(crate) mod fields;
+mod row;
 pub mod schema;
 
 pub(crate) use decode::Rows;

@@ -111,6 +111,27 @@ pub(super) struct Head {
     pub(super) base_time: i64,
 }
 
+/// Tags of the messages in a batch.
+pub(super) mod tag {
+    pub(crate) mod sensor {
+        pub(crate) const ID: u32 = 1;
+        pub(crate) const NAME: u32 = 2;
+        pub(crate) const UNIT: u32 = 3;
+    }
+    pub(crate) mod row {
+        pub(crate) const SENSOR: u32 = 1;
+        pub(crate) const TIME: u32 = 2;
+        pub(crate) const F64: u32 = 3;
+        pub(crate) const I64: u32 = 4;
+        pub(crate) const U64: u32 = 5;
+        pub(crate) const BOOL: u32 = 6;
+        pub(crate) const TEXT: u32 = 7;
+        pub(crate) const BYTES: u32 = 8;
+        pub(crate) const NULL: u32 = 9;
+        pub(crate) const QUALITY: u32 = 10;
+    }
+}
+
 /// Tag of [`Batch::sensors`].
 pub(super) const SENSORS: u32 = 8;
 /// Tag of [`Batch::rows`].

@@ -96,7 +96,7 @@ impl<'a> Metric<'a> {
     fn set(&mut self, field: &Field<'a>, limits: &Limits) -> Result<(), DecodeError> {
         use tag::metric as tag;
         match field.number {
-            tag::NAME => self.name = Some(text(field, limits)?),
+            tag::NAME => self.name = Some(field.text(limits)?),
             tag::ALIAS => self.alias = Some(field.number()?),
             tag::TIMESTAMP => self.timestamp = Some(field.number()?),
             // What does not fit is no datatype we know.
@@ -112,13 +112,13 @@ impl<'a> Metric<'a> {
                 Some(Fixed::Bits32(bits)) => self.value = MetricValue::Float(f32::from_bits(bits)),
                 _ => return Err(malformed(field.offset, "float_value is not a float")),
             },
-            tag::DOUBLE => match field.fixed {
-                Some(Fixed::Bits64(bits)) => self.value = MetricValue::Double(f64::from_bits(bits)),
-                _ => return Err(malformed(field.offset, "double_value is not a double")),
-            },
+            tag::DOUBLE => {
+                let bits = field.bits64("double_value is not a double")?;
+                self.value = MetricValue::Double(f64::from_bits(bits));
+            }
             tag::BOOLEAN => self.value = MetricValue::Boolean(field.number()? != 0),
-            tag::STRING => self.value = MetricValue::String(text(field, limits)?),
-            tag::BYTES => self.value = MetricValue::Bytes(string(field, limits)?),
+            tag::STRING => self.value = MetricValue::String(field.text(limits)?),
+            tag::BYTES => self.value = MetricValue::Bytes(field.bytes(limits)?),
             tag::DATASET => self.value = MetricValue::DataSet,
             tag::TEMPLATE => self.value = MetricValue::Template,
             tag::EXTENSION => self.value = MetricValue::Extension,
@@ -130,7 +130,7 @@ impl<'a> Metric<'a> {
     /// Keys and values are two lists side by side.
     fn properties(&mut self, set: &Field<'a>, limits: &Limits) -> Result<(), DecodeError> {
         use tag::property as tag;
-        let set_content = string_of(set)?;
+        let set_content = set.content()?;
         let mut values = Fields::new(set_content);
         let mut keys = Fields::new(set_content);
         let at = |e| shifted(e, set.offset);
@@ -138,7 +138,7 @@ impl<'a> Metric<'a> {
             if key.number != tag::KEYS {
                 continue;
             }
-            let name = text(&key, limits).map_err(at)?;
+            let name = key.text(limits).map_err(at)?;
             let value = loop {
                 match values.next().map_err(at)? {
                     Some(value) if value.number == tag::VALUES => break value,
@@ -213,7 +213,7 @@ fn narrow(bits: u64, width: u32) -> Option<i64> {
 
 /// A property's number; none if it is of another kind.
 fn number(value: &Field<'_>) -> Result<Option<u64>, DecodeError> {
-    let mut fields = Fields::new(string_of(value)?);
+    let mut fields = Fields::new(value.content()?);
     while let Some(field) = fields.next().map_err(|e| shifted(e, value.offset))? {
         if let (tag::property::INT | tag::property::LONG, Some(number)) = (field.number, field.varint) {
             return Ok(Some(number));
@@ -223,29 +223,13 @@ fn number(value: &Field<'_>) -> Result<Option<u64>, DecodeError> {
 }
 
 fn property_text<'a>(value: &Field<'a>, limits: &Limits) -> Result<Option<&'a str>, DecodeError> {
-    let mut fields = Fields::new(string_of(value)?);
+    let mut fields = Fields::new(value.content()?);
     while let Some(field) = fields.next().map_err(|e| shifted(e, value.offset))? {
         if field.number == tag::property::STRING {
-            return text(&field, limits).map(Some).map_err(|e| shifted(e, value.offset));
+            return field.text(limits).map(Some).map_err(|e| shifted(e, value.offset));
         }
     }
     Ok(None)
-}
-
-fn string_of<'a>(field: &Field<'a>) -> Result<&'a [u8], DecodeError> {
-    field.content.ok_or_else(|| malformed(field.offset, "not a string or message"))
-}
-
-fn string<'a>(field: &Field<'a>, limits: &Limits) -> Result<&'a [u8], DecodeError> {
-    let content = string_of(field)?;
-    limits.check_text(field.offset, content)?;
-    Ok(content)
-}
-
-/// A string field's text.
-pub(super) fn text<'a>(field: &Field<'a>, limits: &Limits) -> Result<&'a str, DecodeError> {
-    std::str::from_utf8(string(field, limits)?)
-        .map_err(|e| malformed(field.offset.saturating_add(e.valid_up_to()), "text is not UTF-8"))
 }
 
 #[cfg(test)]

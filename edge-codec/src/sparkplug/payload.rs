@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::metric::{Metric, text};
+use super::metric::Metric;
 use super::tag;
 use crate::protobuf::fields::{Fields, content, malformed};
 use crate::{DecodeError, Limits};
@@ -37,7 +37,7 @@ impl<'a> Payload<'a> {
             match field.number {
                 tag::TIMESTAMP => payload.timestamp = Some(field.number()?),
                 tag::SEQ => payload.seq = Some(field.number()?),
-                tag::UUID => payload.uuid = Some(text(&field, limits)?),
+                tag::UUID => payload.uuid = Some(field.text(limits)?),
                 tag::BODY => payload.body = Some(content(&field, "body")?),
                 tag::METRICS => {
                     content(&field, "metrics")?;

@@ -1,0 +1,90 @@
+//! Rows and entries of the sensor table, field by field: prost would allocate for every string, and these borrow.
+//!
+//! Like every Protobuf reader: unknown fields are ignored, and of a field that stands twice the last one counts.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::fields::{Field, Fields, shifted};
+use super::schema::tag;
+use crate::{DecodeError, Limits, Sensor, Value};
+use std::borrow::Cow;
+
+/// One reading as it stands in a batch.
+#[derive(Debug, Default)]
+pub(super) struct Row<'a> {
+    pub(super) sensor: u32,
+    /// Since the base time.
+    pub(super) time: i64,
+    /// `None`: of a kind that a newer schema has.
+    pub(super) value: Option<Value<'a>>,
+    pub(super) quality: u32,
+}
+
+impl<'a> Row<'a> {
+    /// Reads the message that starts at the byte `offset` of the input.
+    pub(super) fn read(content: &'a [u8], offset: usize, limits: &Limits) -> Result<Self, DecodeError> {
+        let mut row = Self::default();
+        each(content, offset, limits, |field| row.set(field, limits))?;
+        Ok(row)
+    }
+
+    fn set(&mut self, field: &Field<'a>, limits: &Limits) -> Result<(), DecodeError> {
+        use tag::row as tag;
+        match field.number {
+            // As Protobuf reads numbers that are too long: their low bits count.
+            tag::SENSOR => self.sensor = field.number()? as u32,
+            tag::TIME => self.time = unzigzag(field.number()?),
+            tag::F64 => self.value = Some(Value::F64(f64::from_bits(field.bits64("f64 is not a double")?))),
+            tag::I64 => self.value = Some(Value::I64(unzigzag(field.number()?))),
+            tag::U64 => self.value = Some(Value::U64(field.number()?)),
+            tag::BOOL => self.value = Some(Value::Bool(field.number()? != 0)),
+            tag::TEXT => self.value = Some(Value::Text(Cow::Borrowed(field.text(limits)?))),
+            tag::BYTES => self.value = Some(Value::Bytes(Cow::Borrowed(field.bytes(limits)?))),
+            tag::NULL => self.value = field.number().map(|_| Some(Value::Null))?,
+            tag::QUALITY => self.quality = field.number()? as u32,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Reads an entry of the sensor table.
+pub(super) fn sensor<'a>(
+    content: &'a [u8],
+    offset: usize,
+    limits: &Limits,
+) -> Result<Sensor<'a>, DecodeError> {
+    use tag::sensor as tag;
+    let mut sensor = Sensor { id: 0, name: Cow::Borrowed(""), unit: Cow::Borrowed("") };
+    each(content, offset, limits, |field| {
+        match field.number {
+            tag::ID => sensor.id = field.number()? as u32,
+            tag::NAME => sensor.name = Cow::Borrowed(field.text(limits)?),
+            tag::UNIT => sensor.unit = Cow::Borrowed(field.text(limits)?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(sensor)
+}
+
+/// Every field; none is longer than allowed, known or not.
+fn each<'a>(
+    content: &'a [u8],
+    offset: usize,
+    limits: &Limits,
+    mut take: impl FnMut(&Field<'a>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut fields = Fields::new(content);
+    let mut next = || -> Result<bool, DecodeError> {
+        let Some(field) = fields.next()? else { return Ok(false) };
+        limits.check_text(field.offset, field.content.unwrap_or_default())?;
+        take(&field).map(|()| true)
+    };
+    while next().map_err(|e| shifted(e, offset))? {}
+    Ok(())
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
