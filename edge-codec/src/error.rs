@@ -10,8 +10,8 @@ pub enum DecodeError {
     /// More than [`Limits`](crate::Limits) allow.
     #[error("{what} at byte {offset}: {found} is over the limit of {limit}")]
     Limit {
-        /// Which limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"` or
-        /// `"sequence runs"`.
+        /// Which limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"`,
+        /// `"sequence runs"`, `"decompressed bytes"`, `"decompression ratio"` or `"distributions"`.
         what: &'static str,
         /// Where.
         offset: usize,

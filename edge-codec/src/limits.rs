@@ -12,6 +12,8 @@ pub struct Limits {
     pub(crate) depth: usize,
     pub(crate) text_bytes: usize,
     pub(crate) fields: usize,
+    pub(crate) ratio: usize,
+    pub(crate) distributions: usize,
 }
 
 impl Default for Limits {
@@ -23,6 +25,8 @@ impl Default for Limits {
             depth: 16,
             text_bytes: 64 << 10,
             fields: 256,
+            ratio: RATIO,
+            distributions: MAX_DISTRIBUTIONS,
         }
     }
 }
@@ -31,6 +35,10 @@ impl Default for Limits {
 pub(crate) const MAX_READINGS: usize = 65_536;
 /// Default of [`Limits::sensors`], and the most an encoder puts into one batch.
 pub(crate) const MAX_SENSORS: usize = 16_384;
+/// Default of [`Limits::ratio`], and the most an encoder compresses.
+pub(crate) const RATIO: usize = 32;
+/// Default of [`Limits::distributions`], and the most an encoder puts into one table.
+pub(crate) const MAX_DISTRIBUTIONS: usize = 4096;
 
 impl Limits {
     /// Size of the whole input in bytes. Default 1 MiB.
@@ -82,6 +90,22 @@ impl Limits {
     #[must_use]
     pub fn fields(mut self, max: usize) -> Self {
         self.fields = max;
+        self
+    }
+
+    /// Bytes that one byte of the input may become when it is decompressed (the Zstandard field of a compact batch; no
+    /// other format is compressed). Default 32, which no encoder of this crate passes. What comes out is also held to
+    /// [`bytes`](Self::bytes).
+    #[must_use]
+    pub fn ratio(mut self, max: usize) -> Self {
+        self.ratio = max;
+        self
+    }
+
+    /// Different learned distributions in one session table, each about 8 KiB of memory. Default 4096.
+    #[must_use]
+    pub fn distributions(mut self, max: usize) -> Self {
+        self.distributions = max;
         self
     }
 }

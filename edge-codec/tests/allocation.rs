@@ -1,52 +1,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
-#![allow(unsafe_code, reason = "a counting allocator")]
 #![cfg(all(feature = "senml", feature = "sparkplug", feature = "influx"))]
 //! No input makes a decoder allocate more than `c × input + 2 KiB` (promise 12): README, "Hostile input".
-//!
-//! Every allocation counts in full, also the new size of every reallocation, and nothing is subtracted.
 
+#[path = "support/counting.rs"]
+mod counting;
 mod support;
 
+use counting::{allocated, allocations};
 use edge_codec::json::{self, FieldMap, Source};
+use edge_codec::sparkplug::{self, Birth};
 use edge_codec::{Limits, Reading, Value};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use support::{AnyEncoder, KINDS, Kind, Rng, cases, samples, seed, table};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count(bytes: usize) {
-    // A thread that ends may allocate after its locals are gone.
-    let _ = ALLOCATED.try_with(|a| a.set(a.get() + bytes));
-}
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(ptr, layout) }
-    }
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count(new_size);
-        unsafe { System.realloc(ptr, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn allocated(run: impl FnOnce()) -> usize {
-    let before = ALLOCATED.get();
-    run();
-    ALLOCATED.get() - before
-}
 
 const CONSTANT: usize = 2048;
 
@@ -331,6 +295,67 @@ fn mutated_batches_stay_under_the_stated_factor() {
         }
         println!("executed codec.allocation.{kind:?}: {n} cases");
     }
+}
+
+/// Ten times the readings cost some allocations more, since lists grow by doubling, but not one per reading; what must be
+/// converted aside: a text with an escape, bytes that stand in base64.
+#[test]
+fn no_decoder_allocates_per_reading() {
+    let table = support::plain_table();
+    for kind in KINDS {
+        let made = |rows: usize| {
+            let mut enc = AnyEncoder::new(kind, &table);
+            let readings = (0..rows).flat_map(|n| {
+                let at =
+                    move |value| Reading { sensor: 0, time: 1_580_515_200_000 + n as i64, value, quality: 0 };
+                [at(Value::F64(n as f64 / 8.0)), at(Value::Bool(n % 2 == 0)), at(Value::Text("plain".into()))]
+            });
+            readings.for_each(|r| enc.push(&r).unwrap());
+            enc.finish_under(usize::MAX).unwrap()
+        };
+        let [few, many] = [100, 1000].map(|rows| {
+            let input = made(rows);
+            allocations(|| consume(kind, &input))
+        });
+        println!("{kind:?}: {few} allocations for 300 readings, {many} for 3000");
+        assert!(many <= few + 16, "{kind:?}: {few}, then {many}");
+    }
+}
+
+/// A node's data read with its birth: both stay under the factor of payloads.
+#[test]
+fn sparkplug_births_and_their_data_stay_under_the_stated_factor() {
+    let table = table();
+    let encode = |mut enc: sparkplug::Encoder<_>| {
+        Kind::Sparkplug.samples().iter().for_each(|r| enc.push(r).unwrap());
+        enc.finish_under(usize::MAX).unwrap().to_vec()
+    };
+    let birth = encode(sparkplug::Encoder::new(&table).birth());
+    let data = encode(sparkplug::Encoder::new(&table).aliases());
+    let good = Birth::read(&birth, &wide()).unwrap();
+    let bound = |input: &[u8]| factor(Kind::Sparkplug) * input.len() + CONSTANT;
+    let (n, mut rng) = (cases(100_000), Rng(seed() ^ 3));
+    let mutated = |rng: &mut Rng, from: &[u8]| {
+        let (mut bad, at) = (from.to_vec(), rng.below(from.len()));
+        bad[at] = rng.next() as u8;
+        bad
+    };
+    for worst in sparkplug_worst(5000).into_iter().map(|(_, input)| input) {
+        let used = allocated(|| drop(std::hint::black_box(Birth::read(&worst, &wide()))));
+        assert!(used <= bound(&worst), "birth: {used} bytes for {}", worst.len());
+    }
+    for _ in 0..n {
+        let (birth, data) = (mutated(&mut rng, &birth), mutated(&mut rng, &data));
+        let used = allocated(|| drop(std::hint::black_box(Birth::read(&birth, &wide()))));
+        assert!(used <= bound(&birth), "birth: {used} bytes for {}", birth.len());
+        let used = allocated(|| {
+            if let Ok(batch) = good.decode(&data, &wide()) {
+                batch.for_each(|r| drop(std::hint::black_box(r)));
+            }
+        });
+        assert!(used <= bound(&data), "data: {used} bytes for {}", data.len());
+    }
+    println!("executed codec.allocation.birth: {n} cases");
 }
 
 /// These decode their readings without any allocation, texts and bytes too; the table is one or two.

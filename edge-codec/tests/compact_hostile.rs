@@ -1,111 +1,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
-#![allow(unsafe_code, reason = "a counting allocator")]
 #![cfg(feature = "compact")]
-//! No compact batch and no session table can panic, hang or make a reader allocate without bounds (promise 12).
+//! No compact batch can panic, hang or make a reader allocate without bounds (promise 12).
 
+#[path = "support/counting.rs"]
+mod counting;
+#[path = "support/plant.rs"]
+mod plant;
 mod support;
 
+use counting::allocated;
 use edge_codec::compact::{self, Encoder, Level, Table, table_wanted};
-use edge_codec::{Batch, BatchId, DecodeError, Limits, Reading, SensorTable, Value};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::sync::Arc;
-use support::{Rng, cases, samples, seed, table};
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATED.try_with(|a| a.set(a.get() + layout.size()));
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(ptr, layout) }
-    }
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let _ = ALLOCATED.try_with(|a| a.set(a.get() + new_size));
-        unsafe { System.realloc(ptr, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-fn allocated(run: impl FnOnce()) -> usize {
-    let before = ALLOCATED.get();
-    run();
-    ALLOCATED.get() - before
-}
-
-/// README, "Hostile input": at most so many bytes per byte of input, and a constant.
-const FACTOR: usize = 2048;
-const CONSTANT: usize = 32 << 10;
-
-fn plant() -> Vec<Reading<'static>> {
-    let row = |n: i64| {
-        let at = |sensor, value| Reading { sensor, time: 1_580_515_200_000 + 1000 * n, value, quality: 0 };
-        [
-            at(0, Value::F64((200 + n % 7) as f64 / 10.0)),
-            at(1, Value::I64(n * 3)),
-            at(2, Value::Bool(n % 9 == 0)),
-        ]
-    };
-    (0..40).flat_map(row).collect()
-}
-
-/// Batches of all forms, and the table of those that need one.
-fn goods() -> (Arc<Table>, Vec<Vec<u8>>) {
-    let session = Arc::new(Table::learn(1, &table(), &plant()));
-    let id = BatchId { gateway: 0x0123_4567_89ab_cdef, lane: 1, epoch: 3, first_seq: 1000 };
-    let mut goods = Vec::new();
-    for readings in [samples(), plant()] {
-        for level in [Level::Fast, Level::Small] {
-            let encoder: Encoder<SensorTable<'static>> = Encoder::new(level).id(id);
-            for mut encoder in
-                [encoder.clone(), encoder.clone().sensors(table()), encoder.table(session.clone())]
-            {
-                for (nth, r) in readings.iter().enumerate() {
-                    encoder.push_at(1000 + nth as u64 + nth as u64 / 4, r).unwrap();
-                }
-                goods.push(encoder.finish_under(usize::MAX).unwrap().to_vec());
-            }
-        }
-    }
-    (session, goods)
-}
-
-/// Decodes and reads to the end. What `decode` let through must not fail later, and `len` must tell the truth.
-fn consume(session: &Table, input: &[u8], limits: &Limits) -> Result<usize, DecodeError> {
-    let batch: Batch<'_> = session.decode_batch(input, limits)?;
-    let said = batch.len();
-    let read = batch.inspect(|r| assert!(r.is_ok(), "accepted, then refused")).count();
-    assert_eq!(said, read);
-    Ok(read)
-}
-
-fn mutate(rng: &mut Rng, good: &[u8]) -> Vec<u8> {
-    let mut bad = good.to_vec();
-    for _ in 0..=rng.below(5) {
-        if bad.is_empty() {
-            break;
-        }
-        let at = rng.below(bad.len());
-        match rng.below(6) {
-            0 => bad[at] = rng.next() as u8,
-            1 => bad[at] = [0, 1, 0x7f, 0x80, 0xff][rng.below(5)],
-            2 => drop(bad.remove(at)),
-            3 => bad.insert(at, rng.next() as u8),
-            4 => bad.truncate(at),
-            _ => bad[at] ^= 1 << rng.below(8),
-        }
-    }
-    bad
-}
+use edge_codec::{DecodeError, Limits, Reading, SensorTable, Value};
+use plant::{CONSTANT, FACTOR, consume, goods, mutate, wide};
+use support::{Rng, fuzz_cases, samples, seed, table};
 
 #[test]
 fn truncated_and_flipped_batches_are_refused_or_read() {
@@ -137,8 +44,7 @@ fn truncated_and_flipped_batches_are_refused_or_read() {
 #[test]
 fn fuzzed_batches_neither_panic_nor_hang_nor_allocate_without_bounds() {
     let (session, goods) = goods();
-    let wide = Limits::default().readings(usize::MAX).sensors(usize::MAX).text_bytes(usize::MAX);
-    let n = cases(1_000_000);
+    let (wide, n) = (wide(), fuzz_cases(1_000_000));
     let mut rng = Rng(seed());
     let (mut read, mut worst) = (0, 0);
     for _ in 0..n {
@@ -150,24 +56,6 @@ fn fuzzed_batches_neither_panic_nor_hang_nor_allocate_without_bounds() {
     }
     assert!(read > 0, "nothing behind the first check was reached");
     println!("executed codec.compact.fuzz: {n} cases ({read} read, at most {worst} bytes per byte)");
-}
-
-#[test]
-fn fuzzed_tables_neither_panic_nor_hang() {
-    let good = Table::learn(1, &table(), &plant()).bytes().to_vec();
-    let n = cases(100_000);
-    let mut rng = Rng(seed() ^ 2);
-    let mut read = 0;
-    let (_, goods) = goods();
-    for _ in 0..n {
-        let bad = mutate(&mut rng, &good);
-        if let Ok(table) = Table::decode(&bad, &Limits::default()) {
-            read += 1;
-            let _ = consume(&table, &goods[2], &Limits::default());
-        }
-    }
-    assert!(read > 0);
-    println!("executed codec.compact.fuzz.table: {n} cases ({read} read)");
 }
 
 /// Constant columns are next to nothing on the wire: the number of readings is bounded by the bytes.
@@ -183,6 +71,70 @@ fn a_small_batch_cannot_claim_many_readings() {
     let padding = batch.windows(2).position(|w| w[0] == 12 << 3 | 2).unwrap();
     let error = compact::decode(&batch[..padding], &Limits::default()).unwrap_err();
     assert!(matches!(error, DecodeError::Limit { what: "readings", .. }), "{error}");
+}
+
+/// What our own encoder writes is within what a reader allows per byte, at the edges too: constant columns, names that
+/// share nearly all, both levels.
+#[test]
+fn an_encoder_writes_nothing_that_its_reader_refuses() {
+    let mut names = SensorTable::new();
+    let long = "x".repeat(400);
+    (0..300).for_each(|id| drop(names.insert(id, format!("{long}{id}"), "long unit".repeat(10))));
+    let mut cases = 0;
+    for level in [Level::Fast, Level::Small] {
+        for sensors in [1_u32, 2, 50, 300] {
+            for rows in [1, 3, 70, 200] {
+                for named in [false, true] {
+                    let mut encoder = Encoder::new(level);
+                    if named {
+                        encoder = encoder.sensors(names.clone());
+                    }
+                    let reading = |n| Reading {
+                        sensor: n % sensors,
+                        time: i64::from(n / sensors),
+                        value: Value::F64(1.0),
+                        quality: 0,
+                    };
+                    (0..sensors * rows).for_each(|n| encoder.push(&reading(n)).unwrap());
+                    let batch = encoder.finish_under(usize::MAX).unwrap();
+                    let read = compact::decode(&batch, &Limits::default()).map(|b| b.len());
+                    let what = format!("{level:?}, {sensors} sensors, {rows} rows, names {named}");
+                    assert_eq!(read, Ok((sensors * rows) as usize), "{what}: {} bytes", batch.len());
+                    cases += 1;
+                }
+            }
+        }
+    }
+    println!("executed codec.compact.own_limits: {cases} cases");
+}
+
+#[cfg(feature = "zstd")]
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+#[test]
+#[cfg(feature = "zstd")]
+fn what_would_grow_too_much_is_refused_with_its_ratio_and_place() {
+    let mut encoder = Encoder::new(Level::Small);
+    let text = |n: i64| Value::Text(format!("the same words again and again, {n}").into());
+    (0..100).for_each(|n| encoder.push(&Reading { sensor: 1, time: n, value: text(n), quality: 0 }).unwrap());
+    let batch = encoder.finish_under(usize::MAX).unwrap();
+    assert_eq!(compact::decode(&batch, &Limits::default().ratio(32)).unwrap().len(), 100);
+    let refused = compact::decode(&batch, &Limits::default().ratio(2)).unwrap_err();
+    let DecodeError::Limit { what, offset, limit: 2, found } = refused else { panic!("{refused}") };
+    assert_eq!((what, batch[offset..offset + 4].to_vec()), ("decompression ratio", ZSTD_MAGIC.to_vec()));
+    assert!((3..=32).contains(&found), "{found}");
+    assert_eq!(table_wanted(&batch, &Limits::default().ratio(2)), Err(refused));
+    // A frame of twelve bytes that says it holds a gigabyte: magic, single segment with four bytes of size, the size.
+    let bomb = [&[13 << 3 | 2, 9], &ZSTD_MAGIC[..], &[0xa0], &(1_u32 << 30).to_le_bytes()].concat();
+    let mut refused = Ok(());
+    let used = allocated(|| refused = compact::decode(&bomb, &Limits::default()).map(drop));
+    let found = (1_u64 << 30).div_ceil(bomb.len() as u64);
+    let what = "decompression ratio";
+    assert_eq!(refused, Err(DecodeError::Limit { what, offset: 2, limit: 32, found }));
+    assert!(used < 256, "{used}");
+    let wide = Limits::default().ratio(usize::MAX);
+    let refused = compact::decode(&bomb, &wide).map(drop);
+    assert!(matches!(refused, Err(DecodeError::Limit { what: "decompressed bytes", .. })), "{refused:?}");
 }
 
 #[test]

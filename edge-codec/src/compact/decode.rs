@@ -11,7 +11,7 @@ use super::plan::{Kind, Plan};
 use super::rows::{Column, Heap, Rows};
 use super::table::Table;
 use super::wrong::{Wrong, limited};
-use super::{READINGS_PER_BYTE, names, order, quality, small};
+use super::{PER_BYTE, names, order, quality, small};
 use crate::batch::Rows as AnyRows;
 use crate::protobuf::fields::malformed;
 use crate::{Batch, DecodeError, Limits, Sensor, SensorTable};
@@ -37,7 +37,7 @@ pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u32>, Decode
     match frame.zstd {
         None => Ok(frame.table),
         Some((offset, packed)) => {
-            let unpacked = small::unpack(packed, offset, unpacked_limit(input, limits))?;
+            let unpacked = small::unpack(packed, offset, input.len(), limits)?;
             Ok(Frame::read(&unpacked, limits)?.table)
         }
     }
@@ -50,11 +50,11 @@ pub(super) fn batch<'a>(
 ) -> Result<Batch<'a>, DecodeError> {
     crate::check_input(input, limits)?;
     let frame = Frame::read(input, limits)?;
-    let readings_max = limits.readings.min(input.len().saturating_mul(READINGS_PER_BYTE));
+    let readings_max = limits.readings.min(input.len().saturating_mul(PER_BYTE));
     match frame.zstd {
         None => Body { frame, table, limits, input_len: input.len(), readings_max }.read(),
         Some((offset, packed)) => {
-            let unpacked = small::unpack(packed, offset, unpacked_limit(input, limits))?;
+            let unpacked = small::unpack(packed, offset, input.len(), limits)?;
             let frame = Frame::read(&unpacked, limits)?;
             if frame.zstd.is_some() {
                 return Err(malformed(offset, "compressed twice"));
@@ -63,10 +63,6 @@ pub(super) fn batch<'a>(
             batch.map(into_owned).map_err(|e| within(e, offset, input.len()))
         }
     }
-}
-
-fn unpacked_limit(input: &[u8], limits: &Limits) -> usize {
-    limits.bytes.min(input.len().saturating_mul(READINGS_PER_BYTE))
 }
 
 /// Offsets within what was compressed mean nothing to the caller: the compressed field is the place.
@@ -189,7 +185,7 @@ impl<'a> Body<'a, '_> {
         } else if !self.frame.texts.1.is_empty() {
             return Err(Wrong::What("texts are not listed"));
         }
-        let bytes_max = self.limits.bytes.min(self.input_len.saturating_mul(READINGS_PER_BYTE));
+        let bytes_max = self.limits.bytes.min(self.input_len.saturating_mul(PER_BYTE));
         let names = match unusual && decoder.bits.bits(1) == 1 {
             true => names::read(columns, decoder, self.limits, bytes_max)?,
             false => Vec::new(),

@@ -317,7 +317,7 @@ impl<S: Sensors> Encoder<S> {
         let message = message::write(&draft, &mut self.columns, &mut self.memory);
         match self.level {
             Level::Fast => message,
-            Level::Small => super::small::smaller(message),
+            Level::Small => super::small::smaller(message, message::least(&draft)),
         }
     }
 

@@ -48,13 +48,18 @@ pub(super) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memo
     if draft.readings > 0 {
         put_bytes(&mut out, field::COLUMNS, &body(draft, columns, memory));
     }
-    pad(&mut out, draft.readings);
+    pad(&mut out, least(draft));
     out
 }
 
-/// A reader may hold a batch to so many readings per byte; what is smaller is filled up.
-fn pad(out: &mut Vec<u8>, readings: usize) {
-    let least = readings.div_ceil(super::READINGS_PER_BYTE);
+/// The least length of a batch: a reader holds it to so many readings, and bytes of names, per byte.
+pub(super) fn least(draft: &Draft<'_>) -> usize {
+    let names = draft.names.iter().flatten().map(|s| s.name.len() + s.unit.len());
+    draft.readings.max(names.sum()).div_ceil(super::PER_BYTE)
+}
+
+/// Fills up what is smaller.
+pub(super) fn pad(out: &mut Vec<u8>, least: usize) {
     if out.len() < least {
         let missing = (least - out.len()).saturating_sub(2);
         put_bytes(out, field::PADDING, &vec![0; missing]);

@@ -39,6 +39,7 @@ mod bits;
 mod clock;
 mod column;
 mod decode;
+mod distributions;
 mod encode;
 mod form;
 mod frame;
@@ -67,8 +68,9 @@ pub const CONTENT_TYPE: &str = crate::content_type::COMPACT;
 /// The published schema.
 pub const PROTO: &str = include_str!("../../proto/batch.proto");
 
-/// A batch has at most so many readings per byte, compressed or not: what a reader allocates is bounded by its input.
-const READINGS_PER_BYTE: usize = 32;
+/// A batch has at most so many readings, and bytes of names, per byte, compressed or not: what a reader allocates is
+/// bounded by its input.
+const PER_BYTE: usize = 32;
 
 /// Fields of the message `Batch`; those up to 7, and 10, are the header's, as in `rows.proto`.
 mod field {

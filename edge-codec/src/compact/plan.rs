@@ -168,7 +168,7 @@ impl Plan {
         kind: Kind,
         decoder: &mut Decoder<'a>,
         has_heads: bool,
-        coder: impl Fn(&mut Decoder<'a>) -> Option<Coder>,
+        mut coder: impl FnMut(&mut Decoder<'a>) -> Option<Coder>,
     ) -> Option<Self> {
         let bits = &mut decoder.bits;
         let form = if kind == Kind::F64 { Form::read(bits)? } else { Form::Bits64 };

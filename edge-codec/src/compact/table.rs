@@ -5,9 +5,11 @@
 use super::ans::{Decoder, Dist, STATES, Script};
 use super::bits::{BitReader, unzigzag, zigzag};
 use super::clock::ClockPlan;
+use super::distributions::Distributions;
 use super::learn;
 use super::plan::{Kind, Plan};
 use super::token::Coder;
+use crate::limits::MAX_DISTRIBUTIONS;
 use crate::protobuf::fields::{Fields, LEN, malformed, put_varint};
 use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable};
 use bytes::Bytes;
@@ -21,7 +23,8 @@ use std::sync::Arc;
 /// [`id`](Self::id), since batches that waited may still refer to an older one. A table never changes: a new sensor, or
 /// plans that fit better, make a new one with the next version.
 ///
-/// Costs 12 KiB of memory per learned distribution, of which a sensor has one to three.
+/// Costs 8 KiB of memory per learned distribution, of which a sensor has one to three; sensors that behave alike share
+/// theirs. Past 4096 different ones the sensors that are left get no plan, and batches carry it for them.
 #[derive(Clone, Debug)]
 pub struct Table {
     id: u32,
@@ -63,7 +66,14 @@ impl Table {
         Self::build(version, learned.entries, learned.clocks)
     }
 
-    fn build(version: u32, entries: Vec<Entry>, clocks: Vec<ClockPlan>) -> Self {
+    fn build(version: u32, mut entries: Vec<Entry>, clocks: Vec<ClockPlan>) -> Self {
+        // Clocks have one each, which counts at the reader.
+        let mut distributions = Distributions::at_most(MAX_DISTRIBUTIONS.saturating_sub(clocks.len()));
+        for entry in &mut entries {
+            if entry.plan.as_mut().is_some_and(|plan| !distributions.share(plan)) {
+                entry.plan = None;
+            }
+        }
         let bytes = write(version, &entries, &clocks);
         let by_sensor = (0..).zip(&entries).map(|(at, e)| (e.sensor, at)).collect();
         Self { id: hash(&bytes), version, bytes: Bytes::from(bytes), entries, by_sensor, clocks }
@@ -72,7 +82,7 @@ impl Table {
     /// Reads an announced table.
     ///
     /// # Errors
-    /// What the [`limits`](Limits) (bytes, sensors, text bytes) and the layout refuse.
+    /// What the [`limits`](Limits) (bytes, sensors, text bytes, distributions) and the layout refuse.
     pub fn decode(input: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
         crate::check_input(input, limits)?;
         let (mut version, mut entries, mut hints) = (0, Vec::new(), None);
@@ -106,8 +116,14 @@ impl Table {
         }
         let mut clocks = Vec::new();
         if let Some((offset, content)) = hints {
-            let bad = || malformed(offset, "hints are damaged");
-            clocks = read_hints(content, &mut entries).ok_or_else(bad)?;
+            let mut distributions = Distributions::at_most(limits.distributions);
+            let read = read_hints(content, &mut entries, &mut distributions);
+            clocks = read.ok_or_else(|| match (distributions.full, limits.distributions) {
+                (true, limit) => {
+                    DecodeError::Limit { what: "distributions", offset, limit, found: limit as u64 + 1 }
+                }
+                _ => malformed(offset, "hints are damaged"),
+            })?;
         }
         Ok(Self {
             id: hash(input),
@@ -240,8 +256,12 @@ fn write_hints(entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
     script.write()
 }
 
-/// A plan is at least a few bits, so the memory for entries is bounded by the input: 12 KiB for 2 bytes.
-fn read_hints(content: &[u8], entries: &mut [Entry]) -> Option<Vec<ClockPlan>> {
+/// Weights take four bytes at least, so what is built of them is bounded by the input: 8 KiB each, and only so many.
+fn read_hints(
+    content: &[u8],
+    entries: &mut [Entry],
+    distributions: &mut Distributions,
+) -> Option<Vec<ClockPlan>> {
     let mut decoder = Decoder::new(content)?;
     let mut clocks = Vec::new();
     for _ in 0..decoder.bits.eg(0) {
@@ -249,13 +269,15 @@ fn read_hints(content: &[u8], entries: &mut [Entry]) -> Option<Vec<ClockPlan>> {
         let unit = i64::try_from(bits.raw()).ok().filter(|u| *u > 0)?;
         let (period, origin) = (unzigzag(bits.raw()), unzigzag(bits.raw()));
         let start_low = u32::try_from(bits.bits(6)).ok().filter(|low| *low >= 8)?;
-        let coder = read_weights(bits)?;
+        let coder = Coder::learned(distributions.of(read_weights(bits)?)?);
         clocks.push(ClockPlan { origin, start_low, unit, period, coder });
     }
     for entry in entries {
         if decoder.bits.bits(1) == 1 {
             let kind = Kind::read(&mut decoder.bits);
-            entry.plan = Some(Plan::read(kind, &mut decoder, true, |d| read_weights(&mut d.bits))?);
+            let coder =
+                |d: &mut Decoder<'_>| distributions.of(read_weights(&mut d.bits)?).map(Coder::learned);
+            entry.plan = Some(Plan::read(kind, &mut decoder, true, coder)?);
         }
     }
     decoder.ended_well().then_some(clocks)
@@ -270,7 +292,7 @@ fn write_weights(dist: &Arc<Dist>, script: &mut Script) {
     }
 }
 
-fn read_weights(bits: &mut BitReader<'_>) -> Option<Coder> {
+fn read_weights(bits: &mut BitReader<'_>) -> Option<Vec<(u8, u16)>> {
     let (mut weights, mut sum, mut token) = (Vec::new(), 0, 0_u64);
     while sum < STATES as u64 {
         token = token.checked_add(bits.eg(0))?;
@@ -281,5 +303,5 @@ fn read_weights(bits: &mut BitReader<'_>) -> Option<Coder> {
             return None;
         }
     }
-    Dist::new(weights, 0).map(Coder::learned)
+    Some(weights)
 }

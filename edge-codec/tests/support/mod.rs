@@ -27,6 +27,12 @@ pub fn cases(full: u64) -> u64 {
     (full * percent.clamp(1, 100) / 100).max(1)
 }
 
+/// Executions of one decoder's fuzz loop: `EDGE_FUZZ_CASES`, or `full` scaled by the budget.
+pub fn fuzz_cases(full: u64) -> u64 {
+    let asked = std::env::var("EDGE_FUZZ_CASES").ok().and_then(|s| s.parse().ok());
+    asked.unwrap_or_else(|| cases(full))
+}
+
 /// Runs a property over seeded cases and says how many.
 pub fn property<S: Strategy>(
     name: &str,

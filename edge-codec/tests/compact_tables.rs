@@ -1,0 +1,119 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![cfg(feature = "compact")]
+//! No session table can panic, hang or make a reader allocate without bounds (promise 12).
+
+#[path = "support/counting.rs"]
+mod counting;
+#[path = "support/plant.rs"]
+mod plant;
+mod support;
+
+use counting::allocated;
+use edge_codec::compact::{Encoder, Level, Table};
+use edge_codec::{DecodeError, Limits, Reading, SensorTable, Value};
+use plant::{CONSTANT, FACTOR, consume, goods, mutate, plant, wide};
+use std::sync::Arc;
+use support::{Rng, fuzz_cases, seed, table};
+
+/// Reads a table and says what that allocated, which what it keeps is a part of.
+#[track_caller]
+fn bounded(what: &str, input: &[u8], limits: &Limits) -> Result<Table, DecodeError> {
+    let mut read = None;
+    let used = allocated(|| read = Some(Table::decode(input, limits)));
+    assert!(used <= FACTOR * input.len() + CONSTANT, "{what}: {used} bytes for {}", input.len());
+    read.unwrap()
+}
+
+#[test]
+fn truncated_and_flipped_tables_are_refused_or_read() {
+    let good = Table::learn(1, &table(), &plant()).bytes().to_vec();
+    let (_, goods) = goods();
+    let (mut refused, mut read) = (0, 0);
+    let mut try_it = |bad: &[u8]| match bounded("damaged", bad, &wide()) {
+        // It is another table, and the batch says which one it needs.
+        Ok(other) => {
+            assert!(matches!(consume(&other, &goods[2], &wide()), Err(DecodeError::Table { .. })));
+            read += 1;
+        }
+        Err(_) => refused += 1,
+    };
+    (0..good.len()).for_each(|end| try_it(&good[..end]));
+    for bit in 0..good.len() * 8 {
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        try_it(&bad);
+    }
+    assert!(refused > 0 && read > 0, "{refused} refused, {read} read");
+    println!("executed codec.compact.bitflip.table: {} cases", refused + read);
+}
+
+/// A damaged table that is read is used, too: by a batch that is made against it, and read by the damaged one.
+#[test]
+fn fuzzed_tables_neither_panic_nor_hang_nor_allocate_without_bounds() {
+    let good = Table::learn(1, &table(), &plant()).bytes().to_vec();
+    let n = fuzz_cases(1_000_000);
+    let mut rng = Rng(seed() ^ 2);
+    let (mut read, mut used) = (0_u64, 0_u64);
+    for nth in 0..n {
+        let bad = mutate(&mut rng, &good);
+        let Ok(table) = bounded("mutated", &bad, &wide()) else { continue };
+        read += 1;
+        if nth % 16 == 0 {
+            let table = Arc::new(table);
+            let mut encoder = Encoder::new(Level::Fast).table(table.clone());
+            // A sensor may be gone, or its number another one.
+            let taken = plant().iter().filter(|r| encoder.push(r).is_ok()).count();
+            let batch = encoder.finish_under(usize::MAX).unwrap();
+            assert_eq!(consume(&table, &batch, &wide()), Ok(taken), "{bad:02x?}");
+            used += 1;
+        }
+    }
+    assert!(read > 0 && used > 0);
+    println!("executed codec.compact.fuzz.table: {n} cases ({read} read, {used} used)");
+}
+
+/// As many distributions in as few bytes as there can be, all different.
+fn dense(sensors: u32) -> Table {
+    let mut names = SensorTable::new();
+    (0..sensors).for_each(|id| drop(names.insert(id, "", "")));
+    let value = |id: u32, n: u32| if n < 20 + id { i64::from(n % 2) } else { 0 };
+    let row = |n: u32| {
+        (0..sensors).map(move |id| Reading {
+            sensor: id,
+            time: i64::from(n) * 1000,
+            value: Value::I64(value(id, n)),
+            quality: 0,
+        })
+    };
+    let sample: Vec<Reading<'static>> = (0..1024).flat_map(row).collect();
+    Table::learn(1, &names, &sample)
+}
+
+#[test]
+fn many_distributions_in_few_bytes_stay_under_the_stated_factor_and_have_a_limit_of_their_own() {
+    let made = dense(200);
+    let input = made.bytes();
+    let used = allocated(|| drop(std::hint::black_box(Table::decode(input, &wide()))));
+    println!("table of {} bytes: {} bytes per byte", input.len(), used / input.len());
+    assert!(used <= FACTOR * input.len() + CONSTANT, "{used} bytes for {}", input.len());
+    assert!(used > 200 * input.len(), "a table this dense would show a factor that is missed: {used}");
+    let refused = Table::decode(input, &Limits::default().distributions(20)).unwrap_err();
+    let DecodeError::Limit { what, offset, limit, found } = refused else { panic!("{refused}") };
+    assert_eq!((what, limit, found), ("distributions", 20, 21));
+    assert!(offset > 0 && offset < input.len());
+}
+
+/// Sensors that behave alike share what was learned, so a large plant's table is small in memory.
+#[test]
+fn equal_distributions_are_built_once() {
+    let mut names = SensorTable::new();
+    (0..500).for_each(|id| drop(names.insert(id, format!("s{id}"), "")));
+    let constant = |n: i64| {
+        (0..500).map(move |sensor| Reading { sensor, time: n * 1000, value: Value::F64(1.5), quality: 0 })
+    };
+    let sample: Vec<Reading<'static>> = (0..40).flat_map(constant).collect();
+    let table = Table::learn(1, &names, &sample);
+    let used = allocated(|| drop(std::hint::black_box(Table::decode(table.bytes(), &wide()))));
+    assert!(used < 500 * 4096, "{used} bytes: 500 distributions of their own take 4 MB");
+    assert!(Table::decode(table.bytes(), &Limits::default().distributions(8)).is_ok(), "few are different");
+}
