@@ -4,7 +4,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::bits::{BitReader, RAW_LOW, ReverseWriter, WINDOW, top};
+use super::bits::{BitReader, WINDOW, top};
 use super::token::{ESCAPE, HIGHEST, TOKENS, parts};
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub(super) struct Dist {
 /// How a token moves the state (as in the FSE implementation of the method).
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
+    /// 0 if the token has no code.
     bits: u32,
     first: i32,
 }
@@ -112,12 +113,39 @@ impl Dist {
         cell | extra << 14 | prefix << 20 | u32::from(shift) << 23 | 1 << 24
     }
 
+    /// What a writer needs.
+    pub(super) fn steps(&self) -> Steps<'_> {
+        Steps { encode: &self.encode, next: &self.next }
+    }
+
+    #[inline(always)]
     pub(super) fn cost(&self, token: u8) -> u32 {
         self.cost.get(usize::from(token)).copied().unwrap_or(u32::MAX)
     }
 
     pub(super) fn weights(&self) -> &[(u8, u16)] {
         &self.weights
+    }
+}
+
+/// A distribution's tables for writing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Steps<'a> {
+    encode: &'a [Step; TOKENS],
+    next: &'a [u16; STATES],
+}
+
+impl Steps<'_> {
+    /// How a writer in `state` takes a token: bits it puts out, how many, and the state it goes on with. `None` if the
+    /// token has no code.
+    #[inline(always)]
+    pub(super) fn take(self, state: u32, token: u8) -> Option<(u32, u32, u32)> {
+        let step = self.encode.get(usize::from(token)).filter(|s| s.bits != 0)?;
+        let bits = state.wrapping_add(step.bits) >> 16;
+        let at = (state >> bits).wrapping_add_signed(step.first);
+        #[expect(clippy::indexing_slicing, reason = "the mask is the array's length")]
+        let next = self.next[at as usize & (STATES - 1)];
+        Some((state & ((1 << bits) - 1), bits, next.into()))
     }
 }
 
@@ -189,137 +217,9 @@ fn wide(mut bits: BitReader<'_>, cell: u32, extra: u32) -> (u64, BitReader<'_>) 
     (number.wrapping_add(u64::from(cell >> 23 & 1)), bits)
 }
 
-/// What is written, in reading order.
-#[derive(Debug, Default)]
-pub(super) struct Script {
-    ops: Vec<Op>,
-    dists: Vec<Arc<Dist>>,
-}
-
-/// A token (if `dist` is not 0, the number of its distribution + 1), then raw bits.
-#[derive(Clone, Copy, Debug)]
-struct Op {
-    value: u64,
-    bits: u8,
-    token: u8,
-    dist: u16,
-}
-
-impl Script {
-    /// Gives a distribution a number for [`number`](Self::number).
-    pub(super) fn open(&mut self, dist: &Arc<Dist>) -> u16 {
-        self.dists.push(Arc::clone(dist));
-        self.dists.len() as u16
-    }
-
-    #[inline(always)]
-    pub(super) fn token(&mut self, dist: u16, token: u8, value: u64, bits: u32) {
-        self.ops.push(Op { value, bits: bits as u8, token, dist });
-    }
-
-    /// `bits(n)`, n ≤ 64.
-    pub(super) fn bits(&mut self, value: u64, n: u32) {
-        self.ops.push(Op { value, bits: n as u8, token: 0, dist: 0 });
-    }
-
-    pub(super) fn flag(&mut self, set: bool) {
-        self.bits(set.into(), 1);
-    }
-
-    /// See [`BitReader::eg`]; `value >> k` must be below 2^55.
-    pub(super) fn eg(&mut self, value: u64, k: u32) {
-        let high = (value >> k) + 1;
-        let len = high.ilog2();
-        self.bits(0, len);
-        self.bits(high, len + 1);
-        self.bits(value & ((1 << k) - 1), k);
-    }
-
-    /// See [`BitReader::raw`].
-    pub(super) fn raw(&mut self, value: u64) {
-        let n = super::bits::bit_len(value);
-        self.eg(n.into(), RAW_LOW);
-        self.bits(value, n);
-    }
-
-    pub(super) fn mark(&self) -> (usize, usize) {
-        (self.ops.len(), self.dists.len())
-    }
-
-    /// Forgets what was written since.
-    pub(super) fn undo(&mut self, (ops, dists): (usize, usize)) {
-        self.ops.truncate(ops);
-        self.dists.truncate(dists);
-    }
-
-    /// The stream: everything back to front, then the state, then the marker.
-    pub(super) fn write(&self) -> Vec<u8> {
-        let mut out = ReverseWriter::default();
-        let mut state = STATES as u32;
-        for op in self.ops.iter().rev() {
-            let bits = u32::from(op.bits);
-            if bits > 32 {
-                out.put(op.value & 0xffff_ffff, 32);
-                out.put(op.value >> 32, bits - 32);
-            } else {
-                out.put(op.value, bits);
-            }
-            if let Some(dist) = self.dists.get(usize::from(op.dist).wrapping_sub(1))
-                && let Some(step) = dist.encode.get(usize::from(op.token))
-            {
-                let bits = state.wrapping_add(step.bits) >> 16;
-                out.put(u64::from(state) & ((1 << bits) - 1), bits);
-                let at = (state >> bits) as i32 + step.first;
-                state = dist.next.get(at as usize).map_or(0, |s| u32::from(*s));
-            }
-        }
-        out.put(u64::from(state) - STATES as u64, STATE_BITS);
-        out.finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compact::token::split;
-
-    fn dist() -> Arc<Dist> {
-        Dist::new(vec![(0, 900), (1, 60), (3, 40), (20, 20), (ESCAPE, 4)], 0).unwrap()
-    }
-
-    #[test]
-    fn what_is_written_is_read_and_the_state_comes_home() {
-        let dist = dist();
-        let mut script = Script::default();
-        let open = script.open(&dist);
-        let numbers = [0, 0, 1, 3, 0, 600, 0, 0, 1];
-        for n in numbers {
-            let (token, value, bits) = split(n);
-            script.token(open, token, value, bits);
-            script.bits(n & 7, 3);
-        }
-        script.token(open, ESCAPE, 0, 0);
-        script.raw(u64::MAX);
-        script.eg(77, 3);
-        let bytes = script.write();
-        let mut decoder = Decoder::new(&bytes).unwrap();
-        for n in numbers {
-            assert_eq!((decoder.number(&dist, 0), decoder.bits.bits(3)), (n, n & 7));
-        }
-        assert_eq!(decoder.number(&dist, 0), u64::MAX);
-        assert_eq!(decoder.bits.eg(3), 77);
-        assert!(decoder.ended_well());
-    }
-
-    #[test]
-    fn a_frequent_token_costs_a_fraction_of_a_bit() {
-        let dist = dist();
-        let mut script = Script::default();
-        let open = script.open(&dist);
-        (0..8000).for_each(|_| script.token(open, 0, 0, 0));
-        assert!(script.write().len() < 200);
-        assert!(dist.cost(0) < 64 && dist.cost(1) > 4 * 256 && dist.cost(2) == u32::MAX);
-    }
 
     #[test]
     fn logarithms_are_right_to_a_part_in_256() {

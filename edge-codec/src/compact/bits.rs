@@ -121,33 +121,87 @@ pub(super) fn top(word: u64, n: u32) -> u64 {
 }
 
 /// Writes a stream from its last bit to its first, since the entropy coder needs that order.
+///
+/// The stream stands at the end of a buffer that is kept from one stream to the next. Whole bytes leave the word by a
+/// store of eight, of which the later ones overwrite what did not count, so that there is no branch on how many they
+/// are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReverseWriter {
-    bytes: Vec<u8>,
+    buffer: Vec<u8>,
+    front: Front,
+}
+
+/// Where a stream that is being written starts. It is apart from the buffer, so that a loop has it in registers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Front {
+    /// In the buffer.
+    at: usize,
     word: u64,
+    /// Bits of `word` that are not in the buffer yet; below 8 between two calls.
     filled: u32,
 }
 
+/// So many bits can be put at once.
+pub(super) const PUT_MAX: u32 = 56;
+
 impl ReverseWriter {
-    /// Puts the low `n` bits of `value` in front of what is there, n ≤ 32.
-    #[inline(always)]
-    pub(super) fn put(&mut self, value: u64, n: u32) {
-        self.word |= value << self.filled;
-        self.filled += n;
-        if self.filled >= 32 {
-            self.bytes.extend_from_slice(&(self.word as u32).to_le_bytes());
-            self.word >>= 32;
-            self.filled -= 32;
-        }
+    /// Starts a stream in a buffer of an earlier one.
+    pub(super) fn new(buffer: Vec<u8>) -> Self {
+        let front = Front { at: buffer.len(), word: 0, filled: 0 };
+        Self { buffer, front }
     }
 
-    /// Puts the marker in front and gives the bytes out, first byte first.
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        self.put(1, 1);
-        let rest = self.filled.div_ceil(8) as usize;
-        self.bytes.extend(self.word.to_le_bytes().iter().take(rest));
-        self.bytes.reverse();
-        self.bytes
+    /// The front, and the buffer with room for `bytes` before it. Goes on with what [`close`](Self::close) gets.
+    pub(super) fn open(&mut self, bytes: usize) -> (Front, &mut [u8]) {
+        let needed = bytes + 8;
+        if self.front.at < needed {
+            let more = self.buffer.len().max(needed);
+            let mut larger = vec![0; more];
+            larger.extend_from_slice(&self.buffer);
+            self.buffer = larger;
+            self.front.at += more;
+        }
+        (self.front, &mut self.buffer)
+    }
+
+    pub(super) fn close(&mut self, front: Front) {
+        self.front = front;
+    }
+
+    /// Puts the low `n` bits of `value`, which has no others, in front of what is there, n ≤ 64.
+    pub(super) fn put(&mut self, value: u64, n: u32) {
+        let (mut front, buffer) = self.open(8);
+        front.put_wide(buffer, value, n);
+        self.close(front);
+    }
+
+    /// Puts the marker in front, gives the stream to `take`, and the buffer back.
+    pub(super) fn finish<T>(mut self, take: impl FnOnce(&[u8]) -> T) -> (T, Vec<u8>) {
+        self.put(1, 8 - self.front.filled);
+        (take(self.buffer.get(self.front.at..).unwrap_or_default()), self.buffer)
+    }
+}
+
+impl Front {
+    /// Puts the low `n` bits of `value`, which has no others, n ≤ [`PUT_MAX`].
+    #[inline(always)]
+    pub(super) fn put(&mut self, buffer: &mut [u8], value: u64, n: u32) {
+        let word = self.word | value << self.filled;
+        let filled = self.filled + n;
+        let slot = buffer.get_mut(self.at.wrapping_sub(8)..self.at);
+        if let Some(slot) = slot.and_then(|slot| slot.first_chunk_mut()) {
+            *slot = word.to_be_bytes();
+        }
+        self.at = self.at.wrapping_sub((filled >> 3) as usize);
+        self.word = word >> (filled & 56);
+        self.filled = filled & 7;
+    }
+
+    /// The same with n ≤ 64.
+    pub(super) fn put_wide(&mut self, buffer: &mut [u8], value: u64, n: u32) {
+        let low = n.min(32);
+        self.put(buffer, value & ((1 << low) - 1), low);
+        self.put(buffer, value.checked_shr(low).unwrap_or(0), n - low);
     }
 }
 
@@ -177,13 +231,28 @@ mod tests {
         let mut writer = ReverseWriter::default();
         writer.put(0b101, 3);
         writer.put(0xdead_beef, 32);
+        writer.put(u64::MAX - 1, 64);
         writer.put(0, 1);
-        let bytes = writer.finish();
+        let (bytes, _) = writer.finish(<[u8]>::to_vec);
         let mut reader = BitReader::new(&bytes).unwrap();
-        assert_eq!((reader.bits(1), reader.bits(32), reader.bits(3)), (0, 0xdead_beef, 0b101));
+        assert_eq!((reader.bits(1), reader.bits(64)), (0, u64::MAX - 1));
+        assert_eq!((reader.bits(32), reader.bits(3)), (0xdead_beef, 0b101));
         assert!(reader.at_end() && !reader.overrun());
         assert_eq!(reader.bits(9), 0);
         assert!(reader.overrun());
+    }
+
+    #[test]
+    fn a_buffer_that_grows_loses_nothing_and_is_used_again() {
+        let mut writer = ReverseWriter::default();
+        for count in [3000_u64, 10] {
+            (0..count).for_each(|n| writer.put(n, 13));
+            let (bytes, buffer) = std::mem::take(&mut writer).finish(<[u8]>::to_vec);
+            assert_eq!(bytes.len() as u64, count * 13 / 8 + 1);
+            let mut reader = BitReader::new(&bytes).unwrap();
+            assert!((0..count).rev().all(|n| reader.bits(13) == n) && reader.at_end());
+            writer = ReverseWriter::new(buffer);
+        }
     }
 
     #[test]

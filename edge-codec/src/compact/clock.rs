@@ -2,8 +2,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Decoder, Script};
+use super::ans::Decoder;
 use super::bits::{unzigzag, zigzag};
+use super::script::Script;
 use super::token::Coder;
 
 /// Order of the code for the start of a batch's first clock if no table says: milliseconds since 1970 have 41 bits.
@@ -205,7 +206,7 @@ mod tests {
                 let Some(start) = plan.start(learned, times[0], first) else { continue };
                 let mut script = Script::default();
                 plan.write(&mut script, start, &residuals);
-                let bytes = script.write();
+                let bytes = script.write(<[u8]>::to_vec);
                 let mut decoder = Decoder::new(&bytes).unwrap();
                 let mut out = Vec::new();
                 plan.instants(learned, &mut decoder, first, times.len(), &mut out).unwrap();
@@ -246,7 +247,7 @@ mod tests {
         plan.residuals(&times, &mut residuals);
         let mut script = Script::default();
         plan.write(&mut script, plan.start(false, 0, None).unwrap(), &residuals);
-        let bytes = script.write();
+        let bytes = script.write(<[u8]>::to_vec);
         let mut decoder = Decoder::new(&bytes).unwrap();
         assert_eq!(plan.instants(false, &mut decoder, None, 3, &mut Vec::new()), Err(4));
     }

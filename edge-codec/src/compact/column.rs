@@ -2,8 +2,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Script;
 use super::plan::{Kind, Plan, Pre, Scratch};
+use super::script::Script;
 use super::search;
 use crate::{Reading, Value};
 use std::ops::Range;

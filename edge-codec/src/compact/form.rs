@@ -5,8 +5,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Script;
 use super::bits::BitReader;
+use super::script::Script;
 
 /// Powers of ten that a double holds exactly.
 const POW10: [f64; 23] = [

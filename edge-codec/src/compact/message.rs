@@ -2,10 +2,10 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Script;
 use super::clock::{self, ClockPlan, Span};
 use super::column::Column;
 use super::plan::Scratch;
+use super::script::Script;
 use super::table::{Table, put_bytes};
 use super::token::Coder;
 use super::{field, names, order, quality, search};
@@ -46,7 +46,10 @@ pub(super) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memo
         put_bytes(&mut out, field::TEXTS, &draft.texts.concat());
     }
     if draft.readings > 0 {
-        put_bytes(&mut out, field::COLUMNS, &body(draft, columns, memory));
+        let mut script = std::mem::take(&mut memory.script);
+        body(draft, columns, &mut script, memory);
+        script.write(|body| put_bytes(&mut out, field::COLUMNS, body));
+        memory.script = script;
     }
     pad(&mut out, least(draft));
     out
@@ -70,11 +73,11 @@ pub(super) fn pad(out: &mut Vec<u8>, least: usize) {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     scratch: Scratch,
+    script: Script,
     clock: Option<ClockPlan>,
 }
 
-fn body(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u8> {
-    let mut script = Script::default();
+fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: &mut Memory) {
     let mut spans = Vec::with_capacity(draft.picked.len());
     let times: Vec<&[i64]> =
         draft.picked.iter().filter_map(|(c, n)| columns.get(*c)?.times().get(..*n)).collect();
@@ -89,7 +92,7 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u
     script.flag(!plain);
     if !plain {
         script.flag(order.is_some());
-        quality::write_codes(&codes, &mut script);
+        quality::write_codes(&codes, script);
         script.flag(!draft.texts.is_empty());
     }
     if !draft.texts.is_empty() {
@@ -100,9 +103,9 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u
         script.flag(draft.names.is_some());
     }
     if let Some(sensors) = &draft.names {
-        names::write(sensors, &mut script);
+        names::write(sensors, script);
     }
-    write_clocks(&clocks, draft.table, &mut script, memory);
+    write_clocks(&clocks, draft.table, script, memory);
     let mut places = Places::new(draft.table);
     let (mut span_before, mut plan_before) = (Span::default(), None);
     for (nth, span) in spans.iter().enumerate() {
@@ -110,18 +113,17 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u
         else {
             continue;
         };
-        places.write(if draft.table.is_some() { column.position } else { column.sensor }, &mut script);
-        write_span(*span, &mut span_before, &mut script);
+        places.write(if draft.table.is_some() { column.position } else { column.sensor }, script);
+        write_span(*span, &mut span_before, script);
         if !codes.is_empty() {
-            quality::write(column.qualities().get(..n).unwrap_or_default(), &codes, &mut script);
+            quality::write(column.qualities().get(..n).unwrap_or_default(), &codes, script);
         }
         let plan = draft.table.map(|t| t.entries.get(column.position as usize).and_then(|e| e.plan.as_ref()));
-        column.write(n, plan, &mut plan_before, &mut script, &mut memory.scratch);
+        column.write(n, plan, &mut plan_before, script, &mut memory.scratch);
     }
     if let Some(order) = order {
-        order::write(&order, draft.picked.len(), &mut script);
+        order::write(&order, draft.picked.len(), script);
     }
-    script.write()
 }
 
 /// The readings' columns, if their order must be kept and is not the one by time.

@@ -50,6 +50,7 @@ mod order;
 mod plan;
 mod quality;
 mod rows;
+mod script;
 mod search;
 mod small;
 mod table;

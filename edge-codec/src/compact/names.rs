@@ -2,7 +2,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Decoder, Script};
+use super::ans::Decoder;
+use super::script::Script;
 use super::search;
 use super::token::Coder;
 use super::wrong::Wrong;
@@ -108,7 +109,7 @@ mod tests {
             [sensor("line2/temp", "Cel"), sensor("line2/tension", "Cel"), sensor("", "°F"), sensor("é", "è")];
         let mut script = Script::default();
         write(&sensors, &mut script);
-        let bytes = script.write();
+        let bytes = script.write(<[u8]>::to_vec);
         assert!(bytes.len() < 40, "{}", bytes.len());
         let read =
             |sensors, most| read(sensors, &mut Decoder::new(&bytes).unwrap(), &Limits::default(), most);

@@ -2,9 +2,10 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Decoder, Script};
+use super::ans::Decoder;
 use super::bits::{unzigzag, zigzag};
 use super::clock::Span;
+use super::script::Script;
 use super::search;
 use super::token::Coder;
 
@@ -200,7 +201,7 @@ mod tests {
         let order = [2, 0, 1, 1, 2, 0, 0, 2];
         let mut script = Script::default();
         write(&order, 3, &mut script);
-        let bytes = script.write();
+        let bytes = script.write(<[u8]>::to_vec);
         let lens = [3, 2, 3];
         assert_eq!(read(&mut Decoder::new(&bytes).unwrap(), &lens, 8).unwrap(), order);
         assert!(read(&mut Decoder::new(&bytes).unwrap(), &[3, 1, 4], 8).is_none());

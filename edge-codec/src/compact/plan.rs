@@ -2,9 +2,10 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Decoder, Script};
+use super::ans::Decoder;
 use super::bits::{BitReader, unzigzag, zigzag};
 use super::form::{Form, from_ordinal, ordinal};
+use super::script::Script;
 use super::token::Coder;
 
 /// What the values are.

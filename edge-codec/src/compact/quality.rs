@@ -2,8 +2,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Decoder, Script};
+use super::ans::Decoder;
 use super::bits::BitReader;
+use super::script::Script;
 
 /// The codes in use besides 0, as they come.
 pub(super) fn codes<'a>(columns: impl Iterator<Item = &'a [u32]>) -> Vec<u32> {
@@ -83,7 +84,7 @@ mod tests {
             let mut script = Script::default();
             write_codes(&codes, &mut script);
             write(&qualities, &codes, &mut script);
-            let bytes = script.write();
+            let bytes = script.write(<[u8]>::to_vec);
             let mut decoder = Decoder::new(&bytes).unwrap();
             let listed = read_codes(&mut decoder.bits).unwrap();
             let mut out = Vec::new();

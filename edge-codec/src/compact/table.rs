@@ -2,12 +2,13 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Decoder, Dist, STATES, Script};
+use super::ans::{Decoder, Dist, STATES};
 use super::bits::{BitReader, unzigzag, zigzag};
 use super::clock::ClockPlan;
 use super::distributions::Distributions;
 use super::learn;
 use super::plan::{Kind, Plan};
+use super::script::Script;
 use super::token::Coder;
 use crate::limits::MAX_DISTRIBUTIONS;
 use crate::protobuf::fields::{Fields, LEN, malformed, put_varint};
@@ -253,7 +254,7 @@ fn write_hints(entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
             coders.into_iter().flatten().for_each(|coder| write_weights(&coder.dist, &mut script));
         }
     }
-    script.write()
+    script.write(<[u8]>::to_vec)
 }
 
 /// Weights take four bytes at least, so what is built of them is bounded by the input: 8 KiB each, and only so many.

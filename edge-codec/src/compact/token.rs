@@ -3,8 +3,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Dist, Script};
+use super::ans::Dist;
 use super::bits::{BitReader, bit_len};
+use super::script::Script;
 use std::sync::{Arc, OnceLock};
 
 /// Token of a number that the distribution has no token for: the number follows as `raw`.
@@ -14,16 +15,26 @@ pub(super) const TOKENS: usize = 132;
 /// One above the highest token of a number.
 pub(super) const HIGHEST: u8 = 130;
 
-/// Token, raw bits, how many.
+/// By the bit length of a number: its raw bits, and what is added to the rest of it to make the token.
+const SPLIT: [(u8, u8); 65] = {
+    let mut split = [(0, 0); 65];
+    let mut len = 4;
+    while len <= 64 {
+        #[expect(clippy::indexing_slicing, reason = "the array is as long; the compiler runs this")]
+        {
+            split[len] = (len as u8 - 2, 2 * len as u8 - 2);
+        }
+        len += 1;
+    }
+    split
+};
+
+/// Token, raw bits, how many. Without a branch, since small and large numbers come mixed.
 #[inline(always)]
 pub(super) fn split(number: u64) -> (u8, u64, u32) {
-    if number < 8 {
-        return (number as u8, 0, 0);
-    }
-    let len = bit_len(number);
-    let bits = len - 2;
-    let token = 2 * len + (number >> bits & 1) as u32;
-    (token as u8, number & ((1 << bits) - 1), bits)
+    #[expect(clippy::indexing_slicing, reason = "a number has at most 64 bits")]
+    let (bits, above) = SPLIT[bit_len(number) as usize];
+    ((number >> bits) as u8 + above, number & ((1 << bits) - 1), bits.into())
 }
 
 /// The inverse: what stands above the raw bits, and how many those are.
@@ -121,6 +132,11 @@ impl Coder {
         Self { dist, low: 0, shift: 0, number: 0 }
     }
 
+    /// Whether numbers are split without a step before.
+    pub(super) fn is_plain(&self) -> bool {
+        (self.shift, self.low) == (0, 0)
+    }
+
     #[inline(always)]
     pub(super) fn split(&self, number: u64) -> (u8, u64, u32) {
         if number < u64::from(self.shift) {
@@ -134,23 +150,13 @@ impl Coder {
 
     /// Writes numbers and says what they take, in 1/256 bits.
     pub(super) fn put_all(&self, script: &mut Script, numbers: &[u64]) -> u64 {
-        let open = script.open(&self.dist);
-        let mut cost = 0;
-        for number in numbers {
-            let (token, value, bits) = self.split(*number);
-            match self.dist.cost(token) {
-                u32::MAX => {
-                    script.token(open, ESCAPE, 0, 0);
-                    script.raw(*number);
-                    cost += self.cost(*number);
-                }
-                token_cost => {
-                    script.token(open, token, value, bits);
-                    cost += u64::from(token_cost) + (u64::from(bits) << 8);
-                }
-            }
-        }
-        cost
+        script.numbers(self, numbers);
+        self.cost_all(numbers)
+    }
+
+    /// What numbers take, in 1/256 bits.
+    pub(super) fn cost_all(&self, numbers: &[u64]) -> u64 {
+        numbers.iter().map(|n| self.cost(*n)).sum()
     }
 
     /// Size of a number in 1/256 bits.
@@ -189,7 +195,7 @@ mod tests {
                 let mut script = Script::default();
                 let cost = coder.put_all(&mut script, &numbers);
                 assert_eq!(cost, numbers.iter().map(|n| coder.cost(*n)).sum::<u64>());
-                let bytes = script.write();
+                let bytes = script.write(<[u8]>::to_vec);
                 let mut decoder = Decoder::new(&bytes).unwrap();
                 for n in numbers {
                     assert_eq!(decoder.number(&coder.dist, coder.low), n, "shape {number} low {low}");

@@ -1,0 +1,228 @@
+//! What is written: raw bits and runs of numbers in reading order, and the stream made of them back to front.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::{STATE_BITS, STATES};
+use super::bits::{Front, PUT_MAX, RAW_LOW, ReverseWriter, bit_len};
+use super::token::{Coder, ESCAPE, split};
+
+/// What is written, in reading order. Its buffers serve the next batch, too.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Script {
+    ops: Vec<Op>,
+    /// The numbers of all runs.
+    numbers: Vec<u64>,
+    /// The coders of all runs.
+    coders: Vec<Coder>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Bits { value: u64, n: u8 },
+    Run { numbers: usize },
+}
+
+/// Where a script stood.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    ops: usize,
+    numbers: usize,
+    coders: usize,
+}
+
+impl Script {
+    /// `bits(n)`, n ≤ 64.
+    pub(super) fn bits(&mut self, value: u64, n: u32) {
+        self.ops.push(Op::Bits { value, n: n as u8 });
+    }
+
+    pub(super) fn flag(&mut self, set: bool) {
+        self.bits(set.into(), 1);
+    }
+
+    /// See [`BitReader::eg`](super::bits::BitReader::eg); `value >> k` must be below 2^55.
+    pub(super) fn eg(&mut self, value: u64, k: u32) {
+        let (high, len) = prefix(value, k);
+        self.bits(0, len);
+        self.bits(high, len + 1);
+        self.bits(value & ((1 << k) - 1), k);
+    }
+
+    /// See [`BitReader::raw`](super::bits::BitReader::raw).
+    pub(super) fn raw(&mut self, value: u64) {
+        let n = bit_len(value);
+        self.eg(n.into(), RAW_LOW);
+        self.bits(value, n);
+    }
+
+    /// A run of numbers.
+    pub(super) fn numbers(&mut self, coder: &Coder, numbers: &[u64]) {
+        self.numbers.extend_from_slice(numbers);
+        self.coders.push(coder.clone());
+        self.ops.push(Op::Run { numbers: numbers.len() });
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { ops: self.ops.len(), numbers: self.numbers.len(), coders: self.coders.len() }
+    }
+
+    /// Forgets what was written since.
+    pub(super) fn undo(&mut self, to: Mark) {
+        self.ops.truncate(to.ops);
+        self.numbers.truncate(to.numbers);
+        self.coders.truncate(to.coders);
+    }
+
+    /// Gives the stream to `take` and is empty again: everything back to front, then the state, then the marker.
+    pub(super) fn write<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
+        let mut out = ReverseWriter::new(std::mem::take(&mut self.buffer));
+        let mut state = STATES as u32;
+        let (mut coders, mut left) = (self.coders.iter().rev(), self.numbers.as_slice());
+        for op in self.ops.iter().rev() {
+            match *op {
+                Op::Bits { value, n } => out.put(value, n.into()),
+                Op::Run { numbers } => {
+                    let Some((rest, run)) = left.split_at_checked(left.len().saturating_sub(numbers)) else {
+                        continue;
+                    };
+                    left = rest;
+                    if let Some(coder) = coders.next() {
+                        state = put_run(coder, run, &mut out, state);
+                    }
+                }
+            }
+        }
+        out.put(u64::from(state) - STATES as u64, STATE_BITS);
+        let (taken, buffer) = out.finish(take);
+        self.buffer = buffer;
+        self.undo(Mark { ops: 0, numbers: 0, coders: 0 });
+        taken
+    }
+}
+
+/// The part of an Exp-Golomb code above its low bits, and how many zeros are in front of it.
+fn prefix(value: u64, k: u32) -> (u64, u32) {
+    let high = (value >> k) + 1;
+    (high, high.ilog2())
+}
+
+/// Numbers between two looks at whether there is room, and what each takes at most: state, length, bits.
+const CHUNK: usize = 64;
+const NUMBER_MAX: usize = 12;
+
+/// Writes a run from its last number to its first.
+fn put_run(coder: &Coder, run: &[u64], out: &mut ReverseWriter, mut state: u32) -> u32 {
+    for chunk in run.rchunks(CHUNK) {
+        let (front, buffer) = out.open(CHUNK * NUMBER_MAX);
+        let (front, next) = if coder.is_plain() {
+            put_chunk(coder, chunk, buffer, (front, state), split)
+        } else {
+            put_chunk(coder, chunk, buffer, (front, state), |number| coder.split(number))
+        };
+        out.close(front);
+        state = next;
+    }
+    state
+}
+
+/// The splitting of the numbers that follow fills the time in which the state waits for its table.
+#[inline(always)]
+fn put_chunk(
+    coder: &Coder,
+    chunk: &[u64],
+    buffer: &mut [u8],
+    (mut front, mut state): (Front, u32),
+    split: impl Fn(u64) -> (u8, u64, u32),
+) -> (Front, u32) {
+    let steps = coder.dist.steps();
+    for number in chunk.iter().rev() {
+        let (token, value, bits) = split(*number);
+        let Some((low, n, next)) = steps.take(state, token) else {
+            (front, state) = put_escaped(coder, *number, buffer, front, state);
+            continue;
+        };
+        state = next;
+        if bits + n <= PUT_MAX {
+            front.put(buffer, value | u64::from(low) << bits, bits + n);
+        } else {
+            front.put_wide(buffer, value, bits);
+            front.put(buffer, low.into(), n);
+        }
+    }
+    (front, state)
+}
+
+/// A number that the distribution has no token for.
+#[cold]
+fn put_escaped(coder: &Coder, number: u64, buffer: &mut [u8], mut front: Front, state: u32) -> (Front, u32) {
+    let n = bit_len(number);
+    front.put_wide(buffer, number, n);
+    let (high, len) = prefix(n.into(), RAW_LOW);
+    front.put(buffer, u64::from(n) & ((1 << RAW_LOW) - 1), RAW_LOW);
+    front.put(buffer, high, 2 * len + 1);
+    // Every distribution has the escape.
+    let (low, n, next) = coder.dist.steps().take(state, ESCAPE).unwrap_or((0, 0, state));
+    front.put(buffer, low.into(), n);
+    (front, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compact::ans::{Decoder, Dist};
+
+    fn coder() -> Coder {
+        Coder::learned(Dist::new(vec![(0, 900), (1, 60), (3, 40), (20, 20), (ESCAPE, 4)], 0).unwrap())
+    }
+
+    fn written(script: &mut Script) -> Vec<u8> {
+        script.write(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_the_state_comes_home() {
+        let coder = coder();
+        let mut script = Script::default();
+        let numbers = [0, 0, 1, 3, 0, 600, 0, 0, 1, u64::MAX, 2];
+        for n in numbers {
+            script.numbers(&coder, &[n, 0]);
+            script.bits(n & 7, 3);
+        }
+        let mark = script.mark();
+        script.numbers(&coder, &numbers);
+        script.raw(4);
+        script.undo(mark);
+        script.raw(u64::MAX);
+        script.eg(77, 3);
+        let bytes = written(&mut script);
+        let mut decoder = Decoder::new(&bytes).unwrap();
+        for n in numbers {
+            assert_eq!((decoder.number(&coder.dist, 0), decoder.number(&coder.dist, 0)), (n, 0));
+            assert_eq!(decoder.bits.bits(3), n & 7);
+        }
+        assert_eq!(decoder.bits.raw(), u64::MAX);
+        assert_eq!(decoder.bits.eg(3), 77);
+        assert!(decoder.ended_well());
+    }
+
+    #[test]
+    fn a_script_that_was_written_is_empty_and_writes_the_same_again() {
+        let mut script = Script::default();
+        let mut once = || {
+            script.numbers(&coder(), &[1, 0, 3, 99_999]);
+            script.flag(true);
+            written(&mut script)
+        };
+        assert_eq!(once(), once());
+    }
+
+    #[test]
+    fn a_frequent_token_costs_a_fraction_of_a_bit() {
+        let mut script = Script::default();
+        script.numbers(&coder(), &[0; 8000]);
+        assert!(written(&mut script).len() < 200);
+        let dist = coder().dist;
+        assert!(dist.cost(0) < 64 && dist.cost(1) > 4 * 256 && dist.cost(2) == u32::MAX);
+    }
+}
