@@ -118,14 +118,32 @@ fn suggestions_name_a_tolerance_and_its_price() {
 }
 
 #[test]
-fn a_sensor_that_never_moves_needs_no_tolerance_and_the_others_get_theirs() {
+fn prices_are_what_the_stages_then_keep_and_what_needs_no_tolerance_gets_none() {
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("in.csv");
-    fs::write(&input, "ts_ms,off:f64:,on:f64:\n0,5,1\n1000,5,2\n2000,5,4\n").unwrap();
+    let mut rows = String::from("ts_ms,rests:f64:,moves:f64:,on:bool:\n");
+    for i in 0..100 {
+        rows.push_str(&format!("{},5,{},{}\n", i * 1000, i % 10, i / 50));
+    }
+    fs::write(&input, rows).unwrap();
     let done = lab(&[&"run", &"--suggest", &"--in", &input]);
     let text = String::from_utf8(done.stdout).unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    assert!(text.contains("never moves") && text.contains("on: 3 readings from 1 to 4"), "{text}");
+    assert!(text.contains("never moves: on_change keeps 1 of 100\n"), "{text}");
+    assert!(text.contains("on or off: on_change keeps 2 of 100\n"), "{text}");
+    let priced: Vec<&str> =
+        text.lines().find(|line| line.contains("2.000000 ")).unwrap().split_whitespace().skip(1).collect();
+    for (stage, price) in
+        ["deadband = { absolute", "swinging_door = { deviation", "segment_hold = { deviation"]
+            .iter()
+            .zip(priced)
+    {
+        let rules = format!("[[rule]]\nmatch = \"#\"\nstages = [ {{ {stage} = 2 }} }} ]\n");
+        let (report, _, _) = report(&rules, &input);
+        let sensor = &report["sensors"][1];
+        let sent = sensor["kept"].as_u64().unwrap() + sensor["synthetic"].as_u64().unwrap();
+        assert_eq!(format!("{:.1}x", 100.0 / sent as f64), price, "{stage}");
+    }
 }
 
 #[test]

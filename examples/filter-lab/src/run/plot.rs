@@ -8,13 +8,14 @@ use std::fmt::Write as _;
 #[derive(Clone, Copy)]
 struct Frame {
     width: f64,
+    /// Room for `-1.234e-5`.
     left: f64,
     /// Of each curve, a multiple of 4: about four per pixel column.
     points: usize,
 }
 
-const WIDE: Frame = Frame { width: 1040.0, left: 70.0, points: 2000 };
-const NARROW: Frame = Frame { width: 360.0, left: 56.0, points: 700 };
+const WIDE: Frame = Frame { width: 1040.0, left: 76.0, points: 2000 };
+const NARROW: Frame = Frame { width: 360.0, left: 72.0, points: 700 };
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 200.0;
 const HEIGHT: f64 = 224.0;

@@ -7,7 +7,7 @@ use super::reader::Reader;
 use crate::error::Error;
 use edge_filter::{
     Deadband, DeadbandState, ParamError, Quality, SegmentHold, SegmentHoldState, SwingingDoor,
-    SwingingDoorState, Verdict,
+    SwingingDoorState, Value, Verdict,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,16 +24,17 @@ pub(super) fn table(input: &Path) -> Result<String, Error> {
     let mut reader = Reader::open(input)?;
     while let Some(record) = reader.next_record()? {
         if let Some(value) = record.value.as_f64().filter(|v| v.is_finite() && !record.quality.is_bad()) {
-            match steps.get_mut(record.sensor) {
-                Some(steps) => steps.add(value),
-                None => steps.entry(record.sensor.to_owned()).or_default().add(value),
-            }
+            let sensor = match steps.get_mut(record.sensor) {
+                Some(sensor) => sensor,
+                None => steps.entry(record.sensor.to_owned()).or_default(),
+            };
+            sensor.add(value);
+            sensor.boolean = matches!(record.value, Value::Bool(_));
         }
     }
     let refused = |error: ParamError| Error::Data(format!("{}: {error}", input.display()));
     let mut trials = BTreeMap::new();
-    // What never moves has no tolerance to try.
-    for (name, steps) in steps.iter().filter(|(_, steps)| steps.unit() > 0.0) {
+    for (name, steps) in steps.iter().filter(|(_, steps)| steps.has_tolerances()) {
         let sensor: Result<Vec<Trial>, ParamError> =
             TOLERANCES.iter().map(|factor| Trial::new(factor * steps.unit())).collect();
         trials.insert(name.clone(), sensor.map_err(refused)?);
@@ -47,6 +48,7 @@ pub(super) fn table(input: &Path) -> Result<String, Error> {
             }
         }
     }
+    trials.values_mut().flatten().for_each(Trial::finish);
     let mut table = String::new();
     for (name, steps) in &steps {
         let _ = steps.write(name, trials.get(name).map_or(&[], Vec::as_slice), &mut table);
@@ -59,6 +61,8 @@ pub(super) fn table(input: &Path) -> Result<String, Error> {
 struct Steps {
     last: Option<f64>,
     readings: u64,
+    changes: u64,
+    boolean: bool,
     stride: u64,
     sample: Vec<f64>,
     quantum: Option<f64>,
@@ -72,6 +76,7 @@ impl Steps {
         self.span = Some((low.min(value), high.max(value)));
         let Some(last) = self.last.replace(value) else { return };
         let step = (value - last).abs();
+        self.changes += u64::from(step > 0.0);
         if step > 0.0 && self.quantum.is_none_or(|quantum| step < quantum) {
             self.quantum = Some(step);
         }
@@ -101,6 +106,11 @@ impl Steps {
         if median > 0.0 { median } else { self.quantum.unwrap_or(0.0) }
     }
 
+    /// What never moves has none to try, and a boolean passes whenever it changes.
+    fn has_tolerances(&self) -> bool {
+        !self.boolean && self.unit() > 0.0
+    }
+
     fn write(&self, name: &str, trials: &[Trial], table: &mut String) -> std::fmt::Result {
         let (low, high) = self.span.unwrap_or((0.0, 0.0));
         let (readings, median) = (self.readings, self.median());
@@ -109,8 +119,9 @@ impl Steps {
             "{name}: {readings} readings from {low} to {high}, median step {median:.6}, smallest {:.6}",
             { self.quantum.unwrap_or(0.0) }
         )?;
-        if self.unit() == 0.0 {
-            return writeln!(table, "  never moves: on_change keeps one reading\n");
+        if !self.has_tolerances() {
+            let what = if self.changes == 0 { "never moves" } else { "on or off" };
+            return writeln!(table, "  {what}: on_change keeps {} of {readings}\n", self.changes + 1);
         }
         writeln!(
             table,
@@ -151,11 +162,10 @@ impl Trial {
             deadband: (Deadband::absolute(tolerance)?, DeadbandState::default()),
             door: (SwingingDoor::new(tolerance)?, SwingingDoorState::default()),
             segment: (SegmentHold::new(tolerance)?, SegmentHoldState::default()),
-            kept: [1; 3],
+            kept: [0; 3],
         })
     }
 
-    /// The last of what is held at the end is the 1 that the counts begin with, less the first of the deadband.
     fn take(&mut self, value: f64, time: i64) {
         let Trial { deadband, door, segment, kept: [by_deadband, by_door, by_segment], .. } = self;
         let emitted = |verdict: Verdict| u64::from(matches!(verdict, Verdict::Emit(_)));
@@ -165,5 +175,12 @@ impl Trial {
         *by_door += emitted(verdict);
         let verdict = segment.0.check(&mut segment.1, value, Quality::GOOD, time, &mut |_| *by_segment += 1);
         *by_segment += emitted(verdict);
+    }
+
+    /// What is held at the end is sent.
+    fn finish(&mut self) {
+        let Trial { door, segment, kept: [_, by_door, by_segment], .. } = self;
+        door.0.flush(&mut door.1, &mut |_| *by_door += 1);
+        segment.0.flush(&mut segment.1, &mut |_| *by_segment += 1);
     }
 }
