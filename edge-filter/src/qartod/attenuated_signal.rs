@@ -205,14 +205,16 @@ impl Moments {
     }
 
     /// Whether rounding may have eaten the result: everything was replaced once, or what is left is small beside what
-    /// was taken away.
+    /// was taken away, or what was taken away has left no number.
     fn is_worn(&self) -> bool {
         let eaten = self.largest_squares > 0.0 && self.squares <= self.largest_squares * 1e-6;
-        self.removed > self.count || (self.removed > 0 && eaten)
+        self.removed > self.count || (self.removed > 0 && (eaten || !self.squares.is_finite()))
     }
 
+    /// Infinite where the squares of values beyond 1e150 are: whatever that is, it is not attenuated.
     fn std_population(&self) -> Option<f64> {
-        (self.count > 0).then(|| (self.squares.max(0.0) / f64::from(self.count)).sqrt())
+        let squares = if self.squares.is_finite() { self.squares.max(0.0) } else { f64::INFINITY };
+        (self.count > 0).then(|| (squares / f64::from(self.count)).sqrt())
     }
 }
 
@@ -248,11 +250,13 @@ mod tests {
     #[test]
     fn a_spike_that_has_left_the_window_leaves_nothing_behind() -> Result<(), ParamError> {
         let test = AttenuatedSignal::new(Attenuation::Std, Some(1e-9), None, 10_000)?;
-        let mut readings: Vec<(i64, f64)> = (0..40).map(|i| (i * 1000, 0.1)).collect();
-        readings[5].1 = 1e12;
-        let flags = flags(&test, &readings);
-        assert_eq!(flags[14], 1, "still in the window");
-        assert!(flags[15..].iter().all(|&f| f == 3), "a constant signal is suspect: {flags:?}");
+        for spike in [1e12, f64::MAX] {
+            let mut readings: Vec<(i64, f64)> = (0..40).map(|i| (i * 1000, 0.1)).collect();
+            readings[5].1 = spike;
+            let flags = flags(&test, &readings);
+            assert_eq!(flags[14], 1, "still in the window");
+            assert!(flags[15..].iter().all(|&f| f == 3), "a constant signal is suspect: {flags:?}");
+        }
         Ok(())
     }
 
