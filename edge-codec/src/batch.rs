@@ -2,6 +2,7 @@
 
 pub(crate) use crate::seqs::Seqs;
 use crate::{DecodeError, Header, Reading, SensorTable};
+use std::sync::OnceLock;
 
 /// A decoded batch. It is the iterator over its readings.
 ///
@@ -10,7 +11,8 @@ use crate::{DecodeError, Header, Reading, SensorTable};
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     pub(crate) header: Header,
-    pub(crate) sensors: SensorTable<'a>,
+    /// Empty where the rows know it: a compact batch against a table makes it when somebody asks.
+    pub(crate) sensors: OnceLock<SensorTable<'a>>,
     pub(crate) left: usize,
     pub(crate) seqs: Option<Seqs>,
     pub(crate) skipped: usize,
@@ -58,27 +60,20 @@ impl<'a> Batch<'a> {
         self.skipped
     }
 
-    /// Names and units of the sensors in this batch.
+    /// Names and units of the sensors in this batch. Of a compact batch against a session table the list is made when this
+    /// is first called.
     #[must_use]
     pub fn sensors(&self) -> &SensorTable<'a> {
-        &self.sensors
+        self.sensors.get_or_init(|| match &self.rows {
+            #[cfg(feature = "compact")]
+            Rows::Compact(rows) => rows.sensors(),
+            _ => SensorTable::new(),
+        })
     }
-}
 
-impl<'a> Iterator for Batch<'a> {
-    type Item = Result<Reading<'a>, DecodeError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        #[cfg(feature = "compact")]
-        if let Rows::Compact(rows) = &mut self.rows {
-            // Apart from the others, since at some nanoseconds per reading it counts how they come together.
-            if let Some(seqs) = &mut self.seqs {
-                seqs.advance();
-            }
-            return rows.next();
-        }
+    /// The next reading of the other formats.
+    #[inline(never)]
+    fn next_row(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
         let item = match &mut self.rows {
             Rows::Ready(rows) => rows.next().map(Ok),
             #[cfg(feature = "cbor")]
@@ -93,10 +88,29 @@ impl<'a> Iterator for Batch<'a> {
         if !matches!(item, Some(Ok(_))) {
             self.left = 0;
         }
+        item
+    }
+}
+
+impl<'a> Iterator for Batch<'a> {
+    type Item = Result<Reading<'a>, DecodeError>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
         if let Some(seqs) = &mut self.seqs {
             seqs.advance();
         }
-        item
+        // In the caller's loop, since at some nanoseconds per reading it counts how they come together.
+        #[cfg(feature = "compact")]
+        if let Rows::Compact(rows) = &mut self.rows {
+            return rows.next();
+        }
+        // Taken apart and put together, so that the compact ones above stay in registers: this one comes in memory.
+        match self.next_row()? {
+            Ok(Reading { sensor, time, value, quality }) => Some(Ok(Reading { sensor, time, value, quality })),
+            Err(error) => Some(Err(error)),
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

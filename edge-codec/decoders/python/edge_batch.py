@@ -21,12 +21,12 @@ def cells(weights):                                                            #
     for t in spread: n = 11 - nth[t].bit_length(); out.append((t, n, (nth[t] << n) - 1024)); nth[t] += 1
     return out
 class Bits:                                                                    # a big number; the marker is its highest bit
-    def __init__(s, b): s.x = int.from_bytes(b, "big"); s.left = s.x.bit_length() - 1; s.state, s.before = s.get(10), None
+    def __init__(s, b): s.x = int.from_bytes(b, "big"); s.left = s.x.bit_length() - 1; s.states, s.before = [s.get(10)], None
     def get(s, n): s.left -= n; assert s.left >= 0, "the batch is cut off"; return s.x >> s.left & (1 << n) - 1
     def eg(s, k): z = next(z for z in itertools.count() if s.get(1)); return (1 << z | s.get(z)) - 1 << k | s.get(k)
     def raw(s): return s.get(s.eg(4))
     def num(s, coder):
-        cells, low, shift = coder; t, n, base = cells[s.state]; s.state = base + s.get(n)
+        cells, low, shift = coder; t, n, base = cells[s.states[0]]; s.states = s.states[1:] + [base + s.get(n)]
         if t == ESC or t < shift: return s.raw() if t == ESC else 0
         t -= shift; e, q = (low, t) if t < 8 else (t // 2 - 2 + low, 2 | t & 1); return shift + (q << e | s.get(e))
     def fixed(s):                                                              # one of the 32 fixed shapes
@@ -74,14 +74,14 @@ def decode(b, tab=(None, None, None, [])):                                     #
     assert 13 not in f, "compressed with Zstandard, which this reader has not"; assert f.get(9, tab[:1])[0] == tab[0], "the batch needs the session table %07x" % f[9][0]
     if 8 not in f: return [], []
     sensors, plans, known = tab[1:] if 9 in f else (None, None, []); s = Bits(f[8][0]); n = s.eg(0) + 1; odd = s.get(1); low = len(sensors).bit_length() // 2 if sensors else 3
-    ordered, codes = odd and s.get(1), [s.get(32) for _ in range(s.eg(0))] if odd else []
-    ends = sums(s.eg(3) for _ in range(s.eg(3) + 1)) if odd and s.get(1) else []; texts = [f[11][0][a:e] for a, e in zip([0] + ends, ends)]
+    ordered, codes = odd and s.get(1), [s.get(32) for _ in range(s.eg(0))] if odd else []; ends = sums(s.eg(3) for _ in range(s.eg(3) + 1)) if odd and s.get(1) else []; texts = [f[11][0][a:e] for a, e in zip([0] + ends, ends)]
     sizes = [(s.eg(2), s.eg(2)) for _ in range(2 * n)] if odd and s.get(1) else []; letters = sizes and s.fixed()
     for same, more in sizes: name = name[:same] + bytes(LETTERS[s.num(letters)] for _ in range(more)); names.append(name.decode())
     for _ in range(s.eg(0) + 1):
         i = s.eg(0); unit, period, t, first, coder = known[i] if i < len(known) else (s.raw(), uz(s.raw()), 0, 40, s.fixed()); steps = s.eg(0)
-        t, first = (clocks[0][0], 10) if clocks else (t, first); t = wrap(t + (unit if i < len(known) else 1) * uz(s.eg(first)))
-        clocks.append(sums([t] + [unit * (period + uz(s.num(coder))) for _ in range(steps)], lambda a, c: wrap(a + c)))
+        s.states += [s.get(10) for _ in range(3 * (not clocks and n * (steps + 1) > 63))]     # they take turns
+        t, first = (clocks[0][0], 10) if clocks else (t, first); t = wrap(t + (unit if i < len(known) else 1) * uz(s.eg(first))); uneven = steps and s.get(1)
+        clocks.append(sums([t] + [unit * (period + (uneven and uz(s.num(coder)))) for _ in range(steps)], lambda a, c: wrap(a + c)))
     for nth in range(n):
         place += uz(s.eg(low)); low, sensor = 0, sensors[place] if sensors else (place, *(names[nth::n] or ("", "")))
         span = tuple(s.eg(0) for _ in range(3)) if s.get(1) else span; clock = clocks[span[0]]; use = slice(span[1], len(clock) - span[2]); m = len(clock[use])
@@ -90,7 +90,7 @@ def decode(b, tab=(None, None, None, [])):                                     #
         rows += zip(sums(clock, max)[use], [nth] * m, [sensor] * m, clock[use], qualities, v)
     order, coder, queues, c = [], ordered and s.fixed(), [[r for r in rows if r[1] == i][::-1] for i in range(n)], 0
     for _ in rows if ordered else []: c += uz(s.num(coder)); order.append(queues[c].pop()); c = (c + 1) % n
-    assert s.left == s.state == 0, "the batch does not end where it should"
+    assert s.left == 0 == sum(s.states), "the batch does not end where it should"
     runs = f.get(10, [b""])[0]; runs = [varint(runs, at)[0] for at in [0, *(i + 1 for i, c in enumerate(runs) if c < 128)][:-1]]
     ends = sums(runs or [len(rows)]); numbers = [f[5][0] + k for a, e in zip([0] + ends[1::2], ends[0::2]) for k in range(a, e)] if 5 in f else ["-"] * len(rows)
     return order or sorted(rows, key=lambda r: r[:2]), numbers

@@ -32,7 +32,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     }
     Ok(Batch {
         header: outer.header,
-        sensors: outer.sensors,
+        sensors: outer.sensors.into(),
         left: outer.readings,
         seqs: outer.seqs,
         skipped: 0,

@@ -4,7 +4,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::bits::{BitReader, WINDOW, top};
+use super::bits::{BitReader, WINDOW};
 use super::token::{ESCAPE, HIGHEST, TOKENS, parts};
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ const STEP: usize = 643;
 pub(super) struct Dist {
     /// What a state stands for; see [`Dist::cell`].
     decode: Box<[u32; STATES]>,
+    /// 1 if the token 0 is the number 0 alone.
+    shift: u8,
     encode: Box<[Step; TOKENS]>,
     next: Box<[u16; STATES]>,
     /// In 1/256 bits, without the token's extra bits; `u32::MAX` if it has no code.
@@ -37,7 +39,8 @@ impl Default for Dist {
     /// Without any token.
     fn default() -> Self {
         Self {
-            decode: Box::new([0; STATES]),
+            decode: Box::new([Self::cell(0, 0, 0, 0); STATES]),
+            shift: 0,
             encode: Box::new([Step::default(); TOKENS]),
             next: Box::new([0; STATES]),
             cost: Box::new([u32::MAX; TOKENS]),
@@ -66,7 +69,7 @@ impl Dist {
                 at = (at + STEP) % STATES;
             }
         }
-        let mut dist = Self { weights, ..Self::default() };
+        let mut dist = Self { weights, shift, ..Self::default() };
         dist.fill(&spread, shift)?;
         Some(Arc::new(dist))
     }
@@ -99,18 +102,20 @@ impl Dist {
         Some(())
     }
 
-    /// Base of the next state (10 bits), its bits (4), the number's extra bits (6, 63 for the escape), its prefix (3),
-    /// what is added to it (1), and whether the coder's own low bits follow (1).
+    /// All that a reader needs of a state, in fields that are shifts as they are, from the lowest: 63 less the state's
+    /// bits (6 bits), 61 less the number's extra bits (6), what they are together (6), base of the next state (10), the
+    /// number's prefix (3), and whether it is one, with the coder's own low bits behind it (1). The first token of a
+    /// distribution that has a zero of its own is not, nor is the escape.
     fn cell(base: u32, bits: u32, token: u8, shift: u8) -> u32 {
-        let cell = base | bits << 10;
-        if token == ESCAPE {
-            return cell | 63 << 14;
-        }
-        if token < shift {
-            return cell;
-        }
-        let (prefix, extra) = parts(token - shift);
-        cell | extra << 14 | prefix << 20 | u32::from(shift) << 23 | 1 << 24
+        let (prefix, extra) = match token {
+            ESCAPE => (0, WIDE),
+            token if token < shift => (0, 0),
+            token => parts(token - shift),
+        };
+        let is_number = token >= shift && token != ESCAPE;
+        let len = (bits + extra).min(WIDE);
+        let fields = (63 - bits) | (61_u32.wrapping_sub(extra) & 63) << 6 | len << 12;
+        fields | base << 18 | prefix << 28 | u32::from(is_number) << 31
     }
 
     /// What a writer needs.
@@ -169,52 +174,137 @@ fn log2_256(value: u32) -> u32 {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decoder<'a> {
     pub(super) bits: BitReader<'a>,
-    state: usize,
+    /// The first one's turn is next. Of a stream with a single state the others are 0.
+    states: [usize; TURNS],
+    /// Whether they take turns.
+    turns: bool,
 }
+
+/// States that take turns number by number: none waits for the number before it.
+pub(super) const TURNS: usize = 4;
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(data: &'a [u8]) -> Option<Self> {
         let mut bits = BitReader::new(data)?;
         let state = bits.bits(STATE_BITS) as usize;
-        Some(Self { bits, state })
+        Some(Self { bits, states: [state, 0, 0, 0], turns: false })
+    }
+
+    /// Reads the other states: from here on they take turns.
+    pub(super) fn take_turns(&mut self) {
+        let [_, others @ ..] = &mut self.states;
+        others.iter_mut().for_each(|state| *state = self.bits.bits(STATE_BITS) as usize);
+        self.turns = true;
     }
 
     /// The next number of a distribution, with `low` low bits of its own.
-    #[inline(always)]
+    #[inline]
     pub(super) fn number(&mut self, dist: &Dist, low: u32) -> u64 {
-        #[expect(clippy::indexing_slicing, reason = "the mask is the array's length")]
-        let cell = dist.decode[self.state & (STATES - 1)];
-        let window = self.bits.window();
-        let bits = cell >> 10 & 15;
-        self.state = (cell & 1023) as usize + top(window, bits) as usize;
-        let extra = (cell >> 14 & 63) + if cell >> 24 & 1 == 1 { low } else { 0 };
-        if bits + extra > WINDOW {
-            self.bits.skip(bits);
-            let (number, bits) = wide(self.bits, cell, extra);
-            self.bits = bits;
-            return number;
-        }
-        self.bits.skip(bits + extra);
-        let prefix = u64::from(cell >> 20 & 7) << extra;
-        (prefix | top(window << bits, extra)).wrapping_add(u64::from(cell >> 23 & 1))
+        let [mut a, b, c, d] = self.states;
+        let number = number::<true>(&mut self.bits, &mut a, dist, low);
+        self.states = if self.turns { [b, c, d, a] } else { [a, b, c, d] };
+        number
     }
 
-    /// After the last number the state is the one the writer started with.
-    pub(super) fn ended_well(&self) -> bool {
-        self.state == 0 && self.bits.at_end()
+    /// Fills `out` with what `f` makes of the next numbers.
+    #[inline(always)]
+    pub(super) fn fill<T: Copy>(
+        &mut self,
+        dist: &Dist,
+        low: u32,
+        out: &mut [T],
+        mut f: impl FnMut(u64) -> T,
+    ) {
+        self.mend(dist, low, out, |_, number| f(number));
     }
+
+    /// Replaces each item by what `f` makes of it and the next number.
+    #[inline(always)]
+    pub(super) fn mend<T: Copy>(
+        &mut self,
+        dist: &Dist,
+        low: u32,
+        out: &mut [T],
+        f: impl FnMut(T, u64) -> T,
+    ) {
+        if dist.shift == 0 && low == 0 {
+            self.all::<T, false>(dist, low, out, f);
+        } else {
+            self.all::<T, true>(dist, low, out, f);
+        }
+    }
+
+    /// The reader is a local one here, so that it stays in registers.
+    #[inline(always)]
+    fn all<T: Copy, const FIXED: bool>(
+        &mut self,
+        dist: &Dist,
+        low: u32,
+        out: &mut [T],
+        mut f: impl FnMut(T, u64) -> T,
+    ) {
+        let (mut bits, [mut a, mut b, mut c, mut d]) = (self.bits, self.states);
+        let (fours, rest) = if self.turns { out.as_chunks_mut() } else { (&mut [][..], out) };
+        for [w, x, y, z] in fours {
+            *w = f(*w, number::<FIXED>(&mut bits, &mut a, dist, low));
+            *x = f(*x, number::<FIXED>(&mut bits, &mut b, dist, low));
+            *y = f(*y, number::<FIXED>(&mut bits, &mut c, dist, low));
+            *z = f(*z, number::<FIXED>(&mut bits, &mut d, dist, low));
+        }
+        for x in rest {
+            *x = f(*x, number::<FIXED>(&mut bits, &mut a, dist, low));
+            if self.turns {
+                (a, b, c, d) = (b, c, d, a);
+            }
+        }
+        (self.bits, self.states) = (bits, [a, b, c, d]);
+    }
+
+    /// After the last number the states are those the writer started with.
+    pub(super) fn ended_well(&self) -> bool {
+        self.states == [0; TURNS] && self.bits.at_end()
+    }
+}
+
+/// Length of a cell whose number one look at the stream does not give.
+const WIDE: u32 = 63;
+
+/// The next number, by one of the states. `FIXED` says that the distribution may have a zero of its own, and the coder
+/// low bits: without, it is a quarter faster.
+#[inline(always)]
+fn number<const FIXED: bool>(from: &mut BitReader<'_>, state: &mut usize, dist: &Dist, low: u32) -> u64 {
+    #[expect(clippy::indexing_slicing, reason = "the mask is the array's length")]
+    let cell = dist.decode[*state & (STATES - 1)];
+    let window = from.window();
+    let low = if FIXED && cell >> 31 == 1 { low } else { 0 };
+    let len = (cell >> 12 & 63) + low;
+    if len > WINDOW {
+        let (number, next, at) = wide(*from, cell, low, dist.shift);
+        (*state, *from) = (next, at);
+        return number;
+    }
+    from.skip(len);
+    *state = (cell >> 18 & 1023) as usize + (window >> 1).wrapping_shr(cell) as usize;
+    // The prefix on top, the extra bits below it; of the shifts the lowest six bits count.
+    let number = u64::from(cell >> 28) << 61 | window.wrapping_shl(!cell) >> 3;
+    let number = number.wrapping_shr((cell >> 6).wrapping_sub(low));
+    if FIXED && cell >> 31 == 1 { number + u64::from(dist.shift) } else { number }
 }
 
 /// A number with more bits than one look at the stream gives, or one without a token. By value: see `bits::tail`.
 #[cold]
-fn wide(mut bits: BitReader<'_>, cell: u32, extra: u32) -> (u64, BitReader<'_>) {
-    if cell >> 14 & 63 == 63 {
-        let number = bits.raw();
-        return (number, bits);
+fn wide(mut from: BitReader<'_>, cell: u32, low: u32, shift: u8) -> (u64, usize, BitReader<'_>) {
+    let state = (cell >> 18 & 1023) as usize + from.bits(63 - (cell & 63)) as usize;
+    if cell >> 31 == 0 {
+        let number = from.raw();
+        return (number, state, from);
     }
-    let prefix = u64::from(cell >> 20 & 7).checked_shl(extra).unwrap_or(0);
-    let number = prefix | bits.bits(extra.min(64));
-    (number.wrapping_add(u64::from(cell >> 23 & 1)), bits)
+    // 61 less 62, the most there are, is 63.
+    let extra = 61_u32.wrapping_sub(cell >> 6 & 63) & 63;
+    let bits = (extra + low).min(64);
+    let prefix = u64::from(cell >> 28 & 7).checked_shl(bits).unwrap_or(0);
+    let number = prefix | from.bits(bits);
+    (number.wrapping_add(shift.into()), state, from)
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use super::token::Coder;
 const START_LOW: u32 = 40;
 /// The same for the other clocks, which start near the first.
 const NEAR_LOW: u32 = 10;
-/// Order of the code for a clock's length.
-const LEN_LOW: u32 = 0;
+/// Order of the code for the number of a clock's steps.
+pub(super) const STEPS_LOW: u32 = 0;
 
 /// How instants are written: `start + unit × (period + r)`, and so on.
 #[derive(Clone, Debug)]
@@ -84,39 +84,58 @@ impl ClockPlan {
         (from % unit == 0).then(|| (zigzag(from / unit), low))
     }
 
-    /// Writes the length, the start, and the residuals that [`residuals`](Self::residuals) made.
-    pub(super) fn write(&self, script: &mut Script, start: (u64, u32), residuals: &[u64]) -> u64 {
-        script.eg(residuals.len() as u64, LEN_LOW);
+    /// Writes the start and the residuals that [`residuals`](Self::residuals) made, if they are not all 0.
+    pub(super) fn write(&self, script: &mut Script, start: (u64, u32), residuals: &[u64]) {
         script.eg(start.0, start.1);
-        self.coder.put_all(script, residuals)
+        if !residuals.is_empty() {
+            let regular = is_regular(residuals);
+            script.flag(!regular);
+            if !regular {
+                self.coder.put_all(script, residuals);
+            }
+        }
     }
 
-    /// Appends the clock's instants; `Err` if they are more than `max`.
+    /// Size of the residuals in 1/256 bits.
+    pub(super) fn cost(&self, residuals: &[u64]) -> u64 {
+        if is_regular(residuals) { 0 } else { residuals.iter().map(|r| self.coder.cost(*r)).sum() }
+    }
+
+    /// Appends the clock's instants: the start, and so many steps.
     pub(super) fn instants(
         &self,
         learned: bool,
         decoder: &mut Decoder<'_>,
         first: Option<i64>,
-        max: usize,
+        steps: usize,
         out: &mut Vec<i64>,
-    ) -> Result<(), u64> {
-        let steps = decoder.bits.eg(LEN_LOW);
-        if steps >= max as u64 {
-            return Err(steps.saturating_add(1));
-        }
+    ) {
         let (from, low) = first.map_or((self.origin, self.start_low), |first| (first, NEAR_LOW));
         let unit = if learned { self.unit } else { 1 };
         let mut time = from.wrapping_add(unit.wrapping_mul(unzigzag(decoder.bits.eg(low))));
-        out.reserve(steps as usize + 1);
+        let (unit, period) = (self.unit, self.period);
         out.push(time);
-        let (dist, low, unit, period) = (&*self.coder.dist, self.coder.low, self.unit, self.period);
-        out.extend((0..steps).map(|_| {
-            let units = period.wrapping_add(unzigzag(decoder.number(dist, low)));
-            time = time.wrapping_add(unit.wrapping_mul(units));
+        if steps > 0 && !decoder.bits.flag() {
+            let step = unit.wrapping_mul(period);
+            out.extend((0..steps).map(|_| {
+                time = time.wrapping_add(step);
+                time
+            }));
+            return;
+        }
+        let from = out.len();
+        out.resize(from + steps, time);
+        let rest = out.get_mut(from..).unwrap_or_default();
+        decoder.fill(&self.coder.dist, self.coder.low, rest, |n| {
+            time = time.wrapping_add(unit.wrapping_mul(period.wrapping_add(unzigzag(n))));
             time
-        }));
-        Ok(())
+        });
     }
+}
+
+/// Whether all steps are the period.
+fn is_regular(residuals: &[u64]) -> bool {
+    residuals.iter().all(|r| *r == 0)
 }
 
 pub(super) fn gcd(mut a: u64, mut b: u64) -> u64 {
@@ -209,7 +228,7 @@ mod tests {
                 let bytes = script.write(<[u8]>::to_vec);
                 let mut decoder = Decoder::new(&bytes).unwrap();
                 let mut out = Vec::new();
-                plan.instants(learned, &mut decoder, first, times.len(), &mut out).unwrap();
+                plan.instants(learned, &mut decoder, first, times.len() - 1, &mut out);
                 assert_eq!(out, times);
                 assert!(decoder.ended_well());
             }
@@ -227,6 +246,7 @@ mod tests {
             1_580_515_200_000,
         ]);
         comes_back(&[5, 5, 5]);
+        comes_back(&[100, 110, 120, 130]);
         comes_back(&[-7, 1 << 40, i64::MIN, i64::MAX, 0]);
     }
 
@@ -237,18 +257,5 @@ mod tests {
         assert_eq!(clocks, [vec![0, 1, 2, 3], vec![1, 3], vec![9]]);
         let span = |clock, skip, cut| Span { clock, skip, cut };
         assert_eq!(spans, [span(0, 1, 1), span(0, 0, 1), span(0, 2, 0), span(1, 0, 0), span(2, 0, 0)]);
-    }
-
-    #[test]
-    fn a_clock_has_no_more_instants_than_allowed() {
-        let times = [0, 10, 20, 30];
-        let plan = ClockPlan::of(&times, Coder::fixed(0, 0).unwrap());
-        let mut residuals = Vec::new();
-        plan.residuals(&times, &mut residuals);
-        let mut script = Script::default();
-        plan.write(&mut script, plan.start(false, 0, None).unwrap(), &residuals);
-        let bytes = script.write(<[u8]>::to_vec);
-        let mut decoder = Decoder::new(&bytes).unwrap();
-        assert_eq!(plan.instants(false, &mut decoder, None, 3, &mut Vec::new()), Err(4));
     }
 }

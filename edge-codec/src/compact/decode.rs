@@ -4,9 +4,9 @@
 
 use super::ans::Decoder;
 use super::bits::BitReader;
-use super::clock::{ClockPlan, Span};
+use super::clock::{ClockPlan, STEPS_LOW, Span};
 use super::frame::Frame;
-use super::message::{COLUMNS_LOW, Places, TEXTS_LOW};
+use super::message::{COLUMNS_LOW, Places, TEXTS_LOW, turns_pay};
 use super::plan::{Kind, Plan};
 use super::rows::{Column, Heap, Rows};
 use super::table::Table;
@@ -16,6 +16,7 @@ use crate::batch::Rows as AnyRows;
 use crate::protobuf::fields::malformed;
 use crate::{Batch, DecodeError, Limits, Sensor, SensorTable};
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 /// Decodes a batch that needs no session table; the values are decoded at once, then the batch is an iterator that
 /// allocates nothing, except for texts of a batch that was compressed.
@@ -60,7 +61,7 @@ pub(super) fn batch<'a>(
                 return Err(malformed(offset, "compressed twice"));
             }
             let batch = Body { frame, table, limits, input_len: input.len(), readings_max }.read();
-            batch.map(into_owned).map_err(|e| within(e, offset, input.len()))
+            batch.map(|batch| into_owned(batch, table)).map_err(|e| within(e, offset, input.len()))
         }
     }
 }
@@ -78,19 +79,21 @@ fn within(mut error: DecodeError, place: usize, len: usize) -> DecodeError {
     error
 }
 
-/// Copies what was borrowed from the message.
-fn into_owned<'a>(batch: Batch<'_>) -> Batch<'a> {
-    let sensors = batch.sensors.iter().map(|s| Sensor {
-        id: s.id,
-        name: Cow::Owned(s.name.to_string()),
-        unit: Cow::Owned(s.unit.to_string()),
-    });
-    let sensors = SensorTable::from_unsorted(sensors.collect()).unwrap_or_default();
+/// Copies what was borrowed from the message; what is borrowed from the table stays so.
+fn into_owned<'a>(batch: Batch<'_>, table: Option<&'a Table>) -> Batch<'a> {
+    let sensors = batch.sensors.into_inner().map(SensorTable::into_owned);
     let rows = match batch.rows {
-        AnyRows::Compact(rows) => AnyRows::Compact(Box::new(rows.into_owned())),
+        AnyRows::Compact(rows) => AnyRows::Compact(Box::new(rows.into_owned(table))),
         _ => AnyRows::Ready(Vec::new().into_iter()),
     };
-    Batch { header: batch.header, sensors, left: batch.left, seqs: batch.seqs, skipped: batch.skipped, rows }
+    Batch {
+        header: batch.header,
+        sensors: sensors.map_or_else(OnceLock::new, OnceLock::from),
+        left: batch.left,
+        seqs: batch.seqs,
+        skipped: batch.skipped,
+        rows,
+    }
 }
 
 /// A message that is read.
@@ -123,26 +126,21 @@ impl<'a> Body<'a, '_> {
         } else {
             self.table = None;
         }
-        let mut rows = Rows::new(Heap::Borrowed(self.frame.texts.1));
+        let mut rows = Box::new(Rows::new(Heap::Borrowed(self.frame.texts.1), self.table));
         let mut sensors = Vec::new();
         if let Some((offset, body)) = self.frame.columns {
             self.columns(offset, body, &mut rows, &mut sensors)?;
         } else if !self.frame.texts.1.is_empty() {
             return Err(malformed(self.frame.texts.0, "texts without readings"));
         }
-        let readings = rows.len();
+        let readings = rows.values.len();
         let header = self.frame.header;
         let seqs = crate::batch::seqs(0, &header, self.frame.runs.take(), readings)?;
-        let sensors = SensorTable::from_unsorted(sensors)
-            .map_err(|twice| DecodeError::Duplicate { offset: 0, field: format!("sensor {twice}").into() })?;
-        Ok(Batch {
-            header,
-            sensors,
-            left: readings,
-            seqs,
-            skipped: 0,
-            rows: AnyRows::Compact(Box::new(rows)),
-        })
+        let sensors = match self.table {
+            Some(_) => OnceLock::new(),
+            None => SensorTable::from_unsorted(sensors).map_err(duplicate)?.into(),
+        };
+        Ok(Batch { header, sensors, left: readings, seqs, skipped: 0, rows: AnyRows::Compact(rows) })
     }
 
     fn columns(
@@ -154,18 +152,20 @@ impl<'a> Body<'a, '_> {
     ) -> Result<(), DecodeError> {
         let mut decoder = Decoder::new(body).ok_or_else(|| malformed(offset, "columns without a marker"))?;
         let mut preface = self.preface(&mut decoder, rows).map_err(|e| e.at(offset, &decoder.bits))?;
-        let mut spans = Vec::new();
-        let read = self.all_columns(&mut preface, &mut decoder, rows, sensors, &mut spans);
-        read.map_err(|e| e.at(offset, &decoder.bits))?;
-        let clocks = preface.clocks.iter().filter_map(|(from, to)| rows.times.get(*from..*to));
-        let clocks: Vec<&[i64]> = clocks.collect();
-        rows.order = if preface.ordered {
+        let read = self.all_columns(&mut preface, &mut decoder, rows, sensors);
+        let rising = read.map_err(|e| e.at(offset, &decoder.bits))?;
+        if !rising {
+            once(&rows.columns)?;
+        }
+        if preface.ordered {
             let lens: Vec<usize> = rows.columns.iter().map(|c| c.len as usize).collect();
             let order = order::read(&mut decoder, &lens, rows.values.len());
-            order.ok_or_else(|| Wrong::What("order does not fit the columns").at(offset, &decoder.bits))?
+            rows.list(
+                order.ok_or_else(|| Wrong::What("order does not fit the columns").at(offset, &decoder.bits))?,
+            );
         } else {
-            order::by_time(&clocks, &spans, rows.values.len())
-        };
+            rows.by_time(&preface.clocks);
+        }
         if decoder.ended_well() {
             Ok(())
         } else {
@@ -176,17 +176,17 @@ impl<'a> Body<'a, '_> {
     fn preface(&self, decoder: &mut Decoder<'_>, rows: &mut Rows<'a>) -> Result<Preface, Wrong> {
         let bits = &mut decoder.bits;
         let columns = limited("sensors", bits.eg(COLUMNS_LOW), self.limits.sensors)?;
-        let unusual = bits.bits(1) == 1;
-        let ordered = unusual && bits.bits(1) == 1;
+        let unusual = bits.flag();
+        let ordered = unusual && bits.flag();
         let codes = if unusual { quality::read_codes(bits) } else { Some(Vec::new()) };
         let codes = codes.ok_or(Wrong::What("too many qualities are listed"))?;
-        if unusual && bits.bits(1) == 1 {
+        if unusual && bits.flag() {
             self.texts(bits, rows)?;
         } else if !self.frame.texts.1.is_empty() {
             return Err(Wrong::What("texts are not listed"));
         }
         let bytes_max = self.limits.bytes.min(self.input_len.saturating_mul(PER_BYTE));
-        let names = match unusual && decoder.bits.bits(1) == 1 {
+        let names = match unusual && decoder.bits.flag() {
             true => names::read(columns, decoder, self.limits, bytes_max)?,
             false => Vec::new(),
         };
@@ -239,9 +239,13 @@ impl<'a> Body<'a, '_> {
                 }
             };
             let from = rows.times.len();
-            let room = self.readings_max.saturating_sub(from);
-            let read = plan.instants(number < learned.len(), decoder, first, room, &mut rows.times);
-            read.map_err(|found| Wrong::Limit("readings", self.readings_max, found))?;
+            let instants = decoder.bits.eg(STEPS_LOW).saturating_add(1);
+            let instants = usize::try_from(instants).unwrap_or(usize::MAX);
+            limited_sum("readings", from, instants, self.readings_max)?;
+            if first.is_none() && turns_pay(columns, instants) {
+                decoder.take_turns();
+            }
+            plan.instants(number < learned.len(), decoder, first, instants - 1, &mut rows.times);
             if decoder.bits.overrun() {
                 return Err(Wrong::End);
             }
@@ -251,22 +255,25 @@ impl<'a> Body<'a, '_> {
         Ok(clocks)
     }
 
+    /// Whether the columns stand in the order of their places, each above the one before.
     fn all_columns(
         &self,
         preface: &mut Preface,
         decoder: &mut Decoder<'_>,
         rows: &mut Rows<'a>,
         sensors: &mut Vec<Sensor<'a>>,
-        spans: &mut Vec<Span>,
-    ) -> Result<(), Wrong> {
+    ) -> Result<bool, Wrong> {
         let mut places = Places::new(self.table);
         let (mut span, mut before) = (Span::default(), None);
+        let (mut rising, mut place_before) = (true, None);
+        self.reserve(preface, decoder, rows);
         for nth in 0..preface.columns {
             let place =
                 places.read(&mut decoder.bits).ok_or(Wrong::What("a sensor's number is out of range"))?;
+            rising &= place_before.replace(place) < Some(place);
             let entry = self.table.map(|t| t.entries.get(place as usize));
             let entry = entry.map(|e| e.ok_or(Wrong::What("a sensor is not in the table"))).transpose()?;
-            if decoder.bits.bits(1) == 1 {
+            if decoder.bits.flag() {
                 let mut number = || usize::try_from(decoder.bits.eg(0)).unwrap_or(usize::MAX);
                 span = Span { clock: number(), skip: number(), cut: number() };
             }
@@ -280,30 +287,36 @@ impl<'a> Body<'a, '_> {
                 quality::read(decoder, &preface.codes, len, &mut rows.qualities)
                     .ok_or(Wrong::What("qualities do not add up"))?;
             }
-            let sensor = match entry {
-                Some(entry) => entry.sensor(),
-                None => {
-                    let (name, unit) = preface.names.get_mut(nth).map(std::mem::take).unwrap_or_default();
-                    Sensor { id: place, name: Cow::Owned(name), unit: Cow::Owned(unit) }
-                }
-            };
             rows.values.resize(start + len, 0);
             let plan = entry.map(|e| e.plan.as_ref());
             let kind = self.values(plan, &mut before, decoder, rows, start)?;
             rows.columns.push(Column {
-                sensor: sensor.id,
+                sensor: entry.map_or(place, |e| e.sensor),
                 kind,
+                clock: span.clock as u32,
+                skip: span.skip as u32,
                 len: len as u32,
-                value: start as u32,
-                time: (from + span.skip) as u32,
+                values: start as u32,
+                times: from + span.skip,
             });
-            sensors.push(sensor);
-            spans.push(span);
+            if entry.is_none() {
+                let (name, unit) = preface.names.get_mut(nth).map(std::mem::take).unwrap_or_default();
+                sensors.push(Sensor { id: place, name: Cow::Owned(name), unit: Cow::Owned(unit) });
+            }
             if decoder.bits.overrun() {
                 return Err(Wrong::End);
             }
         }
-        Ok(())
+        Ok(rising)
+    }
+
+    /// Memory for all columns at once, if they are what they seem: as long as their clock, and all there.
+    fn reserve(&self, preface: &Preface, decoder: &Decoder<'_>, rows: &mut Rows<'a>) {
+        // A column takes two bits and more.
+        let columns = preface.columns.min(decoder.bits.left() / 2);
+        rows.columns.reserve_exact(columns);
+        let longest = preface.clocks.iter().map(|(from, to)| to - from).max().unwrap_or(0);
+        rows.values.reserve_exact(columns.saturating_mul(longest).min(self.readings_max));
     }
 
     /// Reads the values of a column from `start` on, and says of which kind they are.
@@ -318,7 +331,7 @@ impl<'a> Body<'a, '_> {
         let texts = rows.texts.len();
         let out = rows.values.get_mut(start..).unwrap_or_default();
         if let Some(plan) = learned
-            && decoder.bits.bits(1) == 1
+            && decoder.bits.flag()
         {
             let plan = plan.ok_or(Wrong::What("the table has no plan for a column"))?;
             plan.restore(decoder, out, texts).map_err(Wrong::What)?;
@@ -377,6 +390,18 @@ impl<'a> Body<'a, '_> {
         }
         Ok(())
     }
+}
+
+/// Refuses columns of which two have the same sensor.
+fn once(columns: &[Column]) -> Result<(), DecodeError> {
+    let mut sensors: Vec<u32> = columns.iter().map(|c| c.sensor).collect();
+    sensors.sort_unstable();
+    let twice = sensors.windows(2).find_map(|w| matches!(w, [a, b] if a == b).then(|| w.first()).flatten());
+    twice.map_or(Ok(()), |twice| Err(duplicate(*twice)))
+}
+
+fn duplicate(sensor: u32) -> DecodeError {
+    DecodeError::Duplicate { offset: 0, field: format!("sensor {sensor}").into() }
 }
 
 /// Reads what stands where a batch's own plan can stand.

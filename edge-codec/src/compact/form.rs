@@ -127,7 +127,7 @@ impl Form {
                     After::Single => f64::from(quotient as f32),
                 }
             }
-            Form::Digits(p) => Powers::default().value(m, p),
+            Form::Digits(p) => Powers::new(p).value(m),
             Form::Bits64 => from_ordinal(m),
             Form::Bits32 => from_ordinal32(m),
         }
@@ -141,8 +141,8 @@ impl Form {
                 values.iter_mut().for_each(|v| *v = (*v as i64 as f64 / scale).to_bits());
             }
             Form::Digits(p) => {
-                let mut powers = Powers::default();
-                values.iter_mut().for_each(|v| *v = powers.value(*v as i64, p).to_bits());
+                let mut powers = Powers::new(p);
+                values.iter_mut().for_each(|v| *v = powers.value(*v as i64).to_bits());
             }
             _ => values.iter_mut().for_each(|v| *v = self.base(*v as i64).to_bits()),
         }
@@ -273,35 +273,45 @@ fn exponent10(size: f64) -> Option<i64> {
 }
 
 /// The inverse of [`digits`]; neighbours mostly share their exponent.
-#[derive(Default)]
 struct Powers {
+    p: u8,
+    /// The least number of so many digits.
+    least: u64,
+    /// The first of the numbers with the exponent of the last one, and how many those are.
     first: u64,
-    end: u64,
+    count: u64,
     power: f64,
     up: bool,
 }
 
 impl Powers {
+    fn new(p: u8) -> Self {
+        let least = pow10(p.wrapping_sub(1)) as u64;
+        Self { p, least, first: 0, count: 0, power: 1.0, up: false }
+    }
+
     #[inline(always)]
-    fn value(&mut self, number: i64, p: u8) -> f64 {
+    fn value(&mut self, number: i64) -> f64 {
         let size = number.unsigned_abs();
         if number == 0 {
             return 0.0;
         }
-        let least = pow10(p.wrapping_sub(1)) as u64;
-        if !(self.first..self.end).contains(&size) {
-            self.find(size, p, least);
+        if size.wrapping_sub(self.first) >= self.count {
+            self.find(size);
         }
-        let m = (size - self.first + least) as f64;
+        // Below 10^15: no unsigned conversion is needed.
+        let m = (size - self.first + self.least) as i64 as f64;
         let value = if self.up { m * self.power } else { m / self.power };
         if number < 0 { -value } else { value }
     }
 
-    fn find(&mut self, size: u64, p: u8, least: u64) {
-        let group = (size - 1) / (least * 9);
-        self.first = 1 + group * (least * 9);
-        self.end = self.first.saturating_add(least * 9);
-        let shift = i64::from(p) - 1 - LEAST_EXPONENT - i64::try_from(group).unwrap_or(i64::MAX >> 1);
+    #[cold]
+    fn find(&mut self, size: u64) {
+        self.count = self.least * 9;
+        let group = (size - 1) / self.count;
+        self.first = 1 + group * self.count;
+        let shift =
+            i64::from(self.p) - 1 - LEAST_EXPONENT - i64::try_from(group).unwrap_or(i64::MAX >> 1);
         self.up = shift < 0;
         self.power = pow10(shift.unsigned_abs().min(u64::from(u8::MAX)) as u8);
     }

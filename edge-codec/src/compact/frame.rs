@@ -21,10 +21,9 @@ pub(super) struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// Reads a message; unknown fields are ignored.
     pub(super) fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
-        let header = envelope::read_without_version(input)?;
-        let runs = envelope::runs(input, limits)?;
-        let texts = (0, &[][..]);
-        let mut frame = Self { header, runs, columns: None, table: None, texts, zstd: None };
+        let (header, texts) = (Header::default(), (0, &[][..]));
+        let mut frame = Self { header, runs: None, columns: None, table: None, texts, zstd: None };
+        let mut headed = false;
         let mut fields = Fields::new(input);
         while let Some(f) = fields.next()? {
             match (f.number, f.varint, f.content) {
@@ -35,8 +34,12 @@ impl<'a> Frame<'a> {
                 }
                 (field::TEXTS, _, Some(content)) => frame.texts = (f.offset, content),
                 (field::ZSTD, _, Some(content)) => frame.zstd = Some((f.offset, content)),
-                _ => {}
+                (number, ..) => headed |= number < field::COLUMNS || number == field::SEQS,
             }
+        }
+        if headed {
+            frame.header = envelope::read_without_version(input)?;
+            frame.runs = envelope::runs(input, limits)?;
         }
         Ok(frame)
     }

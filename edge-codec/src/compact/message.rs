@@ -105,7 +105,7 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: 
     if let Some(sensors) = &draft.names {
         names::write(sensors, script);
     }
-    write_clocks(&clocks, draft.table, script, memory);
+    write_clocks(&clocks, draft.picked.len(), draft.table, script, memory);
     let mut places = Places::new(draft.table);
     let (mut span_before, mut plan_before) = (Span::default(), None);
     for (nth, span) in spans.iter().enumerate() {
@@ -144,7 +144,13 @@ fn reorder(draft: &Draft<'_>, clocks: &[Vec<i64>], spans: &[Span]) -> Option<Vec
 }
 
 /// Writes each clock by the plan of the table that makes it smallest, else by one of its own.
-fn write_clocks(clocks: &[Vec<i64>], table: Option<&Table>, script: &mut Script, memory: &mut Memory) {
+fn write_clocks(
+    clocks: &[Vec<i64>],
+    columns: usize,
+    table: Option<&Table>,
+    script: &mut Script,
+    memory: &mut Memory,
+) {
     let residuals = &mut memory.scratch.residuals;
     let learned = table.map_or(&[][..], |t| t.clocks.as_slice());
     let mut first = None;
@@ -156,8 +162,7 @@ fn write_clocks(clocks: &[Vec<i64>], table: Option<&Table>, script: &mut Script,
             if let Some((at, low)) = plan.start(true, start, first)
                 && plan.residuals(times, residuals)
             {
-                let steps: u64 = residuals.iter().map(|r| plan.coder.cost(*r)).sum();
-                let cost = steps + (u64::from(2 * super::bits::bit_len(at >> low)) << 8);
+                let cost = plan.cost(residuals) + (u64::from(2 * super::bits::bit_len(at >> low)) << 8);
                 if best.is_none_or(|b| cost < b.0) {
                     best = Some((cost, number));
                 }
@@ -172,21 +177,36 @@ fn write_clocks(clocks: &[Vec<i64>], table: Option<&Table>, script: &mut Script,
         match (own, learned.get(number)) {
             (None, Some(plan)) => {
                 script.eg(number as u64, 0);
-                plan.residuals(times, residuals);
                 let start = plan.start(true, start, first).unwrap_or_default();
+                write_steps(times.len(), first.is_none(), columns, script);
+                plan.residuals(times, residuals);
                 plan.write(script, start, residuals);
             }
             (own, _) => {
                 let plan = own.map_or_else(|| own_clock(times, &mut memory.clock, residuals).0, |own| own.0);
                 script.eg(learned.len() as u64, 0);
                 plan.describe(script);
-                plan.residuals(times, residuals);
                 let start = plan.start(false, start, first).unwrap_or_default();
+                write_steps(times.len(), first.is_none(), columns, script);
+                plan.residuals(times, residuals);
                 plan.write(script, start, residuals);
             }
         }
         first = first.or(Some(start));
     }
+}
+
+fn write_steps(instants: usize, first: bool, columns: usize, script: &mut Script) {
+    script.eg(instants as u64 - 1, clock::STEPS_LOW);
+    if first && turns_pay(columns, instants) {
+        script.take_turns();
+    }
+}
+
+/// Whether a batch has so many readings that the bytes for more states do not count; by what is known of it where they
+/// stand, the number of columns and the instants of the first clock.
+pub(super) fn turns_pay(columns: usize, instants: usize) -> bool {
+    columns.saturating_mul(instants) >= 64
 }
 
 /// A plan for these instants, the last one's coder if that is as good, and what the steps take, in 1/256 bits.

@@ -75,6 +75,8 @@ const PER_BYTE: usize = 32;
 
 /// Fields of the message `Batch`; those up to 7, and 10, are the header's, as in `rows.proto`.
 mod field {
+    pub(super) use crate::protobuf::schema::SEQS;
+
     pub(super) const COLUMNS: u32 = 8;
     pub(super) const TABLE: u32 = 9;
     pub(super) const TEXTS: u32 = 11;

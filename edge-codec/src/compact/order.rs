@@ -8,6 +8,7 @@ use super::clock::Span;
 use super::script::Script;
 use super::search;
 use super::token::Coder;
+use std::ops::Range;
 
 /// The order by time: readings sorted by the latest time their clock has had so far, then by column, then as they
 /// were in their column. Gives the column of each reading.
@@ -38,6 +39,8 @@ fn one_clock(len: usize, spans: &[Span], order: &mut Vec<u32>) {
 struct Walk<'a> {
     times: &'a [i64],
     columns: Vec<u32>,
+    /// The instants that all of its columns have.
+    full: Range<usize>,
     /// The instants up to here are done.
     at: usize,
     /// The instants from `at` to here are due together.
@@ -60,6 +63,16 @@ impl Walk<'_> {
     /// Goes on to the first instant that is not before `limit`.
     fn alone(&mut self, limit: i64, spans: &[Span], order: &mut Vec<u32>) {
         while let Some(now) = self.next().filter(|now| *now < limit) {
+            let rises = self.times.get(self.at + 1).is_none_or(|t| *t > now);
+            if rises && self.full.contains(&self.at) {
+                match self.columns.as_slice() {
+                    [column] => order.push(*column),
+                    columns => order.extend_from_slice(columns),
+                }
+                self.at += 1;
+                self.end = self.at;
+                continue;
+            }
             self.advance(now);
             for column in &self.columns {
                 if let Some(span) = spans.get(*column as usize) {
@@ -77,12 +90,14 @@ impl Walk<'_> {
     }
 }
 
-fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
-    let mut walks: Vec<Walk<'_>> =
-        clocks.iter().map(|times| Walk { times, columns: Vec::new(), at: 0, end: 0 }).collect();
+fn merge<'c>(clocks: &[&'c [i64]], spans: &[Span], order: &mut Vec<u32>) {
+    let walk = |times: &&'c [i64]| Walk { times, columns: Vec::new(), full: 0..times.len(), at: 0, end: 0 };
+    let mut walks: Vec<Walk<'_>> = clocks.iter().map(walk).collect();
     for (column, span) in (0..).zip(spans) {
         if let Some(walk) = walks.get_mut(span.clock) {
             walk.columns.push(column);
+            let end = walk.times.len().saturating_sub(span.cut);
+            walk.full = walk.full.start.max(span.skip)..walk.full.end.min(end);
         }
     }
     while let Some((first, now, limit)) = earliest(&walks) {

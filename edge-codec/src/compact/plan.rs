@@ -269,12 +269,10 @@ impl Plan {
             Kind::F64 => {
                 self.form.restore(out);
                 if let Some(coder) = &self.ulps {
-                    let mut from = *decoder;
-                    for v in out.iter_mut() {
-                        let ulps = unzigzag(from.number(&coder.dist, coder.low));
-                        *v = from_ordinal(ordinal(f64::from_bits(*v)).wrapping_add(ulps)).to_bits();
-                    }
-                    *decoder = from;
+                    decoder.mend(&coder.dist, coder.low, out, |v, ulps| {
+                        let moved = ordinal(f64::from_bits(v)).wrapping_add(unzigzag(ulps));
+                        from_ordinal(moved).to_bits()
+                    });
                 }
             }
             Kind::Text | Kind::Bytes if out.iter().any(|x| *x >= strings as u64) => {
@@ -286,39 +284,31 @@ impl Plan {
         Ok(())
     }
 
-    /// The decoder is a local one here, so that it stays in registers.
     fn undo_prediction(&self, decoder: &mut Decoder<'_>, out: &mut [u64]) {
-        let mut from = *decoder;
         let (dist, low, center) = (&*self.main.dist, self.main.low, self.center);
         match self.order {
-            Order::Above => {
-                out.iter_mut().for_each(|x| *x = from.number(dist, low).wrapping_add(center as u64));
-            }
-            Order::Around => {
-                out.iter_mut()
-                    .for_each(|x| *x = unzigzag(from.number(dist, low)).wrapping_add(center) as u64);
-            }
+            Order::Above => decoder.fill(dist, low, out, |n| n.wrapping_add(center as u64)),
+            Order::Around => decoder.fill(dist, low, out, |n| unzigzag(n).wrapping_add(center) as u64),
             Order::Delta | Order::Line => {
                 let Some((first, rest)) = out.split_first_mut() else { return };
-                let head = self.head.as_ref().map_or(0, |c| unzigzag(from.number(&c.dist, c.low)));
+                let head = self.head.as_ref().map_or(0, |c| unzigzag(decoder.number(&c.dist, c.low)));
                 let mut x = center.wrapping_add(head);
                 *first = x as u64;
                 if self.order == Order::Delta {
-                    for out in rest {
-                        x = x.wrapping_add(unzigzag(from.number(dist, low)));
-                        *out = x as u64;
-                    }
+                    decoder.fill(dist, low, rest, |n| {
+                        x = x.wrapping_add(unzigzag(n));
+                        x as u64
+                    });
                 } else {
                     let mut slope = 0_i64;
-                    for out in rest {
-                        slope = slope.wrapping_add(unzigzag(from.number(dist, low)));
+                    decoder.fill(dist, low, rest, |n| {
+                        slope = slope.wrapping_add(unzigzag(n));
                         x = x.wrapping_add(slope);
-                        *out = x as u64;
-                    }
+                        x as u64
+                    });
                 }
             }
         }
-        *decoder = from;
     }
 }
 

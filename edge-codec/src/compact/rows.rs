@@ -2,8 +2,11 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use super::clock::Span;
+use super::order;
 use super::plan::Kind;
-use crate::{DecodeError, Reading, Value};
+use super::table::{Entry, Table};
+use crate::{DecodeError, Reading, SensorTable, Value};
 use std::borrow::Cow;
 
 /// A sensor's readings among the others.
@@ -11,10 +14,23 @@ use std::borrow::Cow;
 pub(super) struct Column {
     pub(super) sensor: u32,
     pub(super) kind: Kind,
+    /// Number of its clock.
+    pub(super) clock: u32,
+    /// Instants of its clock before its first reading.
+    pub(super) skip: u32,
     pub(super) len: u32,
-    /// Where its next value and its next time are.
-    pub(super) value: u32,
-    pub(super) time: u32,
+    /// Where its values and its times start.
+    pub(super) values: u32,
+    pub(super) times: usize,
+}
+
+/// How readings follow one another.
+#[derive(Clone, Debug)]
+pub(super) enum Order {
+    /// All columns share one clock: instant by instant, the columns that have it one after the other.
+    Polls,
+    /// The column of each reading.
+    Listed(Vec<u32>),
 }
 
 /// Where texts are.
@@ -27,9 +43,13 @@ pub(super) enum Heap<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<'a> {
     pub(super) columns: Vec<Column>,
-    /// Column of each reading.
-    pub(super) order: Vec<u32>,
-    at: usize,
+    pub(super) order: Order,
+    /// What comes next: of polls the column, of a list the entry.
+    next: usize,
+    /// The instant of the poll.
+    instant: u32,
+    /// Of a list: how many readings of each column were given out.
+    given: Vec<u32>,
     pub(super) values: Vec<u64>,
     pub(super) times: Vec<i64>,
     /// By value; empty if all are good.
@@ -40,14 +60,18 @@ pub(crate) struct Rows<'a> {
     /// Which texts are UTF-8, once somebody has asked.
     utf8: Vec<bool>,
     heap: Heap<'a>,
+    /// Has names and units of the sensors, if the batch itself has none.
+    table: Option<&'a Table>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(heap: Heap<'a>) -> Self {
+    pub(super) fn new(heap: Heap<'a>, table: Option<&'a Table>) -> Self {
         Self {
             columns: Vec::new(),
-            order: Vec::new(),
-            at: 0,
+            order: Order::Polls,
+            next: 0,
+            instant: 0,
+            given: Vec::new(),
             values: Vec::new(),
             times: Vec::new(),
             qualities: Vec::new(),
@@ -55,15 +79,12 @@ impl<'a> Rows<'a> {
             texts: Vec::new(),
             utf8: Vec::new(),
             heap,
+            table,
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.order.len()
-    }
-
-    /// The readings without what they borrow.
-    pub(super) fn into_owned<'b>(self) -> Rows<'b> {
+    /// The readings without what they borrow from the message.
+    pub(super) fn into_owned<'b>(self, table: Option<&'b Table>) -> Rows<'b> {
         let heap = match self.heap {
             Heap::Borrowed(heap) => Heap::Owned(heap.to_vec()),
             Heap::Owned(heap) => Heap::Owned(heap),
@@ -71,7 +92,9 @@ impl<'a> Rows<'a> {
         Rows {
             columns: self.columns,
             order: self.order,
-            at: self.at,
+            next: self.next,
+            instant: self.instant,
+            given: self.given,
             values: self.values,
             times: self.times,
             qualities: self.qualities,
@@ -79,7 +102,48 @@ impl<'a> Rows<'a> {
             texts: self.texts,
             utf8: self.utf8,
             heap,
+            table,
         }
+    }
+
+    /// The sensors of these rows, named by the table; made when somebody asks.
+    pub(crate) fn sensors(&self) -> SensorTable<'a> {
+        let entry = |column: &Column| self.table?.entry(column.sensor).map(Entry::sensor);
+        SensorTable::from_unsorted(self.columns.iter().filter_map(entry).collect()).unwrap_or_default()
+    }
+
+    /// Lists the order by time where it is not that of polls; `clocks` says where each clock's instants are in `times`.
+    pub(super) fn by_time(&mut self, clocks: &[(usize, usize)]) {
+        if let [clock] = clocks
+            && self.are_polls(*clock)
+        {
+            return;
+        }
+        let times: Vec<&[i64]> =
+            clocks.iter().filter_map(|(from, to)| self.times.get(*from..*to)).collect();
+        let span = |column: &Column| {
+            let (clock, skip) = (column.clock as usize, column.skip as usize);
+            let cut = times.get(clock).map_or(0, |t| t.len()) - skip - column.len as usize;
+            Span { clock, skip, cut }
+        };
+        let spans: Vec<Span> = self.columns.iter().map(span).collect();
+        let order = order::by_time(&times, &spans, self.values.len());
+        self.list(order);
+    }
+
+    /// Whether a clock goes on with each instant, and the columns have so many of them that passing over those that a
+    /// column has not costs less than a list.
+    fn are_polls(&self, (from, to): (usize, usize)) -> bool {
+        let times = self.times.get(from..to).unwrap_or_default();
+        let rest = times.get(1..).unwrap_or_default();
+        times.len().saturating_mul(self.columns.len()) <= self.values.len().saturating_mul(2) + 64
+            && times.iter().zip(rest).fold(true, |rising, (a, b)| rising & (a < b))
+    }
+
+    /// Gives readings out by a list of columns.
+    pub(super) fn list(&mut self, order: Vec<u32>) {
+        self.order = Order::Listed(order);
+        self.given = vec![0; self.columns.len()];
     }
 
     /// Whether each of these numbers' texts is UTF-8. All texts are looked at once, when this is asked first.
@@ -100,14 +164,41 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The next reading; never an error, since all is checked by now.
-    #[inline]
+    /// The column of the next reading, and how many of its readings came before.
+    #[inline(always)]
+    fn step(&mut self) -> Option<(&Column, u32)> {
+        match &self.order {
+            Order::Polls => loop {
+                let Some(column) = self.columns.get(self.next) else {
+                    self.next = 0;
+                    self.instant += 1;
+                    if self.instant as usize >= self.times.len() {
+                        return None;
+                    }
+                    continue;
+                };
+                self.next += 1;
+                let nth = self.instant.wrapping_sub(column.skip);
+                if nth < column.len {
+                    return Some((column, nth));
+                }
+            },
+            Order::Listed(order) => {
+                let at = *order.get(self.next)? as usize;
+                self.next += 1;
+                let given = self.given.get_mut(at)?;
+                let nth = *given;
+                *given += 1;
+                Some((self.columns.get(at)?, nth))
+            }
+        }
+    }
+
+    /// The next reading; never an error, since all is checked by now. The caller asks for no more than there are.
+    #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
-        let column = self.columns.get_mut(*self.order.get(self.at)? as usize)?;
-        self.at += 1;
-        let (value, time) = (column.value as usize, column.time as usize);
-        column.value += 1;
-        column.time += 1;
+        let (column, nth) = self.step()?;
+        let (value, time) = ((column.values + nth) as usize, column.times + nth as usize);
         let (sensor, kind) = (column.sensor, column.kind);
         let (time, bits) = (*self.times.get(time)?, *self.values.get(value)?);
         let quality = self.qualities.get(value).copied().unwrap_or(0);

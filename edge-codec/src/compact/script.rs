@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{STATE_BITS, STATES};
+use super::ans::{STATE_BITS, STATES, Steps, TURNS};
 use super::bits::{Front, PUT_MAX, RAW_LOW, ReverseWriter, bit_len};
 use super::token::{Coder, ESCAPE, split};
 
@@ -21,6 +21,8 @@ pub(super) struct Script {
 enum Op {
     Bits { value: u64, n: u8 },
     Run { numbers: usize },
+    /// From here on the states take turns.
+    Turns,
 }
 
 /// Where a script stood.
@@ -63,6 +65,11 @@ impl Script {
         self.ops.push(Op::Run { numbers: numbers.len() });
     }
 
+    /// From here on the states take turns; see [`Decoder::take_turns`](super::ans::Decoder::take_turns).
+    pub(super) fn take_turns(&mut self) {
+        self.ops.push(Op::Turns);
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark { ops: self.ops.len(), numbers: self.numbers.len(), coders: self.coders.len() }
     }
@@ -77,7 +84,10 @@ impl Script {
     /// Gives the stream to `take` and is empty again: everything back to front, then the state, then the marker.
     pub(super) fn write<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
         let mut out = ReverseWriter::new(std::mem::take(&mut self.buffer));
-        let mut state = STATES as u32;
+        // Back to front, whose turn it is follows from how many numbers come later, and all states start alike.
+        let mut states = [STATES as u32; TURNS];
+        let mut turns = self.ops.iter().any(|op| matches!(op, Op::Turns));
+        let start = |state: u32| u64::from(state) - STATES as u64;
         let (mut coders, mut left) = (self.coders.iter().rev(), self.numbers.as_slice());
         for op in self.ops.iter().rev() {
             match *op {
@@ -88,12 +98,18 @@ impl Script {
                     };
                     left = rest;
                     if let Some(coder) = coders.next() {
-                        state = put_run(coder, run, &mut out, state);
+                        states = put_run(coder, run, &mut out, states, turns);
                     }
+                }
+                Op::Turns => {
+                    let [_, others @ ..] = states;
+                    others.into_iter().rev().for_each(|state| out.put(start(state), STATE_BITS));
+                    turns = false;
                 }
             }
         }
-        out.put(u64::from(state) - STATES as u64, STATE_BITS);
+        let [state, ..] = states;
+        out.put(start(state), STATE_BITS);
         let (taken, buffer) = out.finish(take);
         self.buffer = buffer;
         self.undo(Mark { ops: 0, numbers: 0, coders: 0 });
@@ -111,46 +127,80 @@ fn prefix(value: u64, k: u32) -> (u64, u32) {
 const CHUNK: usize = 64;
 const NUMBER_MAX: usize = 12;
 
+/// The state before each number that is written, in the order of their turns.
+type States = [u32; TURNS];
+
 /// Writes a run from its last number to its first.
-fn put_run(coder: &Coder, run: &[u64], out: &mut ReverseWriter, mut state: u32) -> u32 {
+fn put_run(
+    coder: &Coder,
+    run: &[u64],
+    out: &mut ReverseWriter,
+    mut states: States,
+    turns: bool,
+) -> States {
     for chunk in run.rchunks(CHUNK) {
         let (front, buffer) = out.open(CHUNK * NUMBER_MAX);
         let (front, next) = if coder.is_plain() {
-            put_chunk(coder, chunk, buffer, (front, state), split)
+            put_chunk(coder, chunk, buffer, (front, states), turns, split)
         } else {
-            put_chunk(coder, chunk, buffer, (front, state), |number| coder.split(number))
+            put_chunk(coder, chunk, buffer, (front, states), turns, |number| coder.split(number))
         };
         out.close(front);
-        state = next;
+        states = next;
     }
-    state
+    states
 }
 
-/// The splitting of the numbers that follow fills the time in which the state waits for its table.
+/// The splitting of the numbers that follow fills the time in which a state waits for its table.
 #[inline(always)]
 fn put_chunk(
     coder: &Coder,
     chunk: &[u64],
     buffer: &mut [u8],
-    (mut front, mut state): (Front, u32),
+    (mut front, [mut a, mut b, mut c, mut d]): (Front, States),
+    turns: bool,
     split: impl Fn(u64) -> (u8, u64, u32),
-) -> (Front, u32) {
+) -> (Front, States) {
     let steps = coder.dist.steps();
-    for number in chunk.iter().rev() {
-        let (token, value, bits) = split(*number);
-        let Some((low, n, next)) = steps.take(state, token) else {
-            (front, state) = put_escaped(coder, *number, buffer, front, state);
-            continue;
-        };
-        state = next;
-        if bits + n <= PUT_MAX {
-            front.put(buffer, value | u64::from(low) << bits, bits + n);
-        } else {
-            front.put_wide(buffer, value, bits);
-            front.put(buffer, low.into(), n);
-        }
+    let mut put = |number: &u64, front, state| {
+        put_number(coder, steps, (*number, split(*number)), buffer, front, state)
+    };
+    let (rest, fours) = if turns { chunk.as_rchunks() } else { (chunk, &[][..]) };
+    for [w, x, y, z] in fours.iter().rev() {
+        (front, d) = put(z, front, d);
+        (front, c) = put(y, front, c);
+        (front, b) = put(x, front, b);
+        (front, a) = put(w, front, a);
     }
-    (front, state)
+    for number in rest.iter().rev() {
+        if turns {
+            (a, b, c, d) = (d, a, b, c);
+        }
+        (front, a) = put(number, front, a);
+    }
+    (front, [a, b, c, d])
+}
+
+/// Writes a number that was split into token, bits, and how many those are.
+#[inline(always)]
+fn put_number(
+    coder: &Coder,
+    steps: Steps<'_>,
+    (number, (token, value, bits)): (u64, (u8, u64, u32)),
+    buffer: &mut [u8],
+    mut front: Front,
+    state: u32,
+) -> (Front, u32) {
+    let Some((low, n, next)) = steps.take(state, token) else {
+        return put_escaped(coder, number, buffer, front, state);
+    };
+    if bits + n <= PUT_MAX {
+        front.put(buffer, value | u64::from(low) << bits, bits + n);
+    } else {
+        front.put_wide(buffer, value, bits);
+        front.put(buffer, low.into(), n);
+    }
+    (front, next)
 }
 
 /// A number that the distribution has no token for.
@@ -204,6 +254,29 @@ mod tests {
         assert_eq!(decoder.bits.raw(), u64::MAX);
         assert_eq!(decoder.bits.eg(3), 77);
         assert!(decoder.ended_well());
+    }
+
+    #[test]
+    fn states_that_take_turns_come_home_whatever_the_runs() {
+        let coder = coder();
+        for len in 0..140_u64 {
+            let mut script = Script::default();
+            let numbers: Vec<u64> = (0..len).map(|n| n * n % 5).collect();
+            script.numbers(&coder, &[1, 3]);
+            script.take_turns();
+            script.numbers(&coder, &numbers);
+            script.flag(true);
+            script.numbers(&coder, &[0, 600, 1]);
+            let bytes = written(&mut script);
+            let mut decoder = Decoder::new(&bytes).unwrap();
+            assert_eq!([decoder.number(&coder.dist, 0), decoder.number(&coder.dist, 0)], [1, 3]);
+            decoder.take_turns();
+            let mut out = vec![0; numbers.len()];
+            decoder.fill(&coder.dist, 0, &mut out, |n| n);
+            assert_eq!((out, decoder.bits.flag()), (numbers, true));
+            assert_eq!([0; 3].map(|_| decoder.number(&coder.dist, 0)), [0, 600, 1]);
+            assert!(decoder.ended_well());
+        }
     }
 
     #[test]

@@ -167,6 +167,10 @@ impl Table {
         super::decode::batch(input, Some(self), limits)
     }
 
+    pub(super) fn entry(&self, sensor: u32) -> Option<&Entry> {
+        self.entries.get(self.position(sensor)? as usize)
+    }
+
     /// Position of a sensor in the table.
     pub(super) fn position(&self, sensor: u32) -> Option<u32> {
         self.by_sensor.get(&sensor).copied()

@@ -27,7 +27,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     let seqs = seqs(input.len(), &header, runs, readings.len())?;
     Ok(Batch {
         header,
-        sensors,
+        sensors: sensors.into(),
         left: readings.len(),
         seqs,
         skipped: 0,

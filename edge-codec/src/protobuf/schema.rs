@@ -137,4 +137,4 @@ pub(super) const SENSORS: u32 = 8;
 /// Tag of [`Batch::rows`].
 pub(super) const ROWS: u32 = 9;
 /// Tag of [`Batch::seqs`].
-pub(super) const SEQS: u32 = 10;
+pub(crate) const SEQS: u32 = 10;

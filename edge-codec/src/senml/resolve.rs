@@ -96,7 +96,7 @@ impl<'a> Resolver<'a> {
         let sensors = SensorTable::from_unsorted(self.sensors)
             .map_err(|twice| DecodeError::Duplicate { offset, field: format!("sensor {twice}").into() })?;
         let rows = Rows::Ready(self.readings.into_iter());
-        Ok(Batch { header: self.header, sensors, left, seqs, skipped: self.skipped, rows })
+        Ok(Batch { header: self.header, sensors: sensors.into(), left, seqs, skipped: self.skipped, rows })
     }
 
     fn header(&mut self, offset: usize, record: &mut Record<'a>) -> Result<(), DecodeError> {

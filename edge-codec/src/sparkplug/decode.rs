@@ -65,7 +65,7 @@ pub(super) fn read<'a>(
         });
     }
     let (left, rows) = (readings.len(), Rows::Ready(readings.into_iter()));
-    Ok(Batch { header: Header::default(), sensors: numbers.table()?, left, seqs: None, skipped, rows })
+    Ok(Batch { header: Header::default(), sensors: numbers.table()?.into(), left, seqs: None, skipped, rows })
 }
 
 fn time(metric: &Metric<'_>, payload: Option<u64>, arrival_ms: Option<i64>) -> Result<i64, DecodeError> {
