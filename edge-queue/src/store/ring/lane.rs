@@ -166,18 +166,20 @@ impl LaneLog {
     pub(super) fn fits(&self, geometry: &Geometry, head_pages: usize) -> bool {
         let mut segments = self.free.len().saturating_sub(RESERVE);
         let mut left = self.tail.as_ref().map_or(0, Tail::left);
-        let mut body = 0usize;
+        let frame_room = |left: usize| room_of(left.min(FRAME_PAGES_MAX));
+        let (mut body, mut room) = (0usize, frame_room(left));
         for row in self.staged.iter() {
             let size = row_bytes(row).saturating_add(RECORD_USUAL);
-            if body > 0 && pages_for(body.saturating_add(size)) > left.min(FRAME_PAGES_MAX) {
+            if body > 0 && body.saturating_add(size) > room {
                 left = left.saturating_sub(pages_for(body));
-                body = 0;
+                (body, room) = (0, frame_room(left));
             }
-            if body == 0 && pages_for(size) > left {
+            if body == 0 && size > room && size > room_of(left) {
                 let Some(rest) = segments.checked_sub(1) else { return false };
                 segments = rest;
                 left = (geometry.pages() as usize).saturating_sub(head_pages);
-                if pages_for(size) > left {
+                room = frame_room(left);
+                if size > room_of(left) {
                     return false;
                 }
             }

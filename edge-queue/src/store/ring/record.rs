@@ -79,12 +79,9 @@ pub(super) fn put_row(out: &mut Vec<u8>, before: &mut Before, row: &StoredRow) {
     if row.weight != 1 {
         put_varint(out, u64::from(row.weight));
     }
-    put_varint(out, row.key.len() as u64);
-    put_varint(out, row.meta.len() as u64);
-    put_varint(out, row.payload.len() as u64);
-    out.extend_from_slice(&row.key);
-    out.extend_from_slice(&row.meta);
-    out.extend_from_slice(&row.payload);
+    let data = [&row.key, &row.meta, &row.payload];
+    data.iter().for_each(|part| put_varint(out, part.len() as u64));
+    data.into_iter().filter(|part| !part.is_empty()).for_each(|part| out.extend_from_slice(part));
     before.seq = row.seq;
     before.stamp = Some(row.stamp);
 }
@@ -98,25 +95,29 @@ pub(super) fn put_change(out: &mut Vec<u8>, order: Order, change: &Change) {
         Change::Closed => CLOSED,
     };
     out.push(kind);
-    let mut body = Vec::new();
-    put_varint(&mut body, order.0);
-    put_varint(&mut body, u64::from(order.1));
+    let start = out.len();
+    put_varint(out, order.0);
+    put_varint(out, u64::from(order.1));
     match change {
         Change::Position { consumer, lane, position } => {
-            put_bytes(&mut body, consumer.as_bytes());
-            body.push(lane.0);
-            put_position(&mut body, position);
+            put_bytes(out, consumer.as_bytes());
+            out.push(lane.0);
+            put_position(out, position);
         }
         Change::Lane { lane, state } => {
-            body.push(lane.0);
+            out.push(lane.0);
             for value in [state.next, state.floor, state.rows, state.weight, state.bytes] {
-                put_varint(&mut body, value);
+                put_varint(out, value);
             }
         }
-        Change::Forget { consumer } => put_bytes(&mut body, consumer.as_bytes()),
+        Change::Forget { consumer } => put_bytes(out, consumer.as_bytes()),
         Change::Closed => {}
     }
-    put_bytes(out, &body);
+    // Its length goes before it.
+    let end = out.len();
+    put_varint(out, (end - start) as u64);
+    let len_bytes = out.len() - end;
+    out.get_mut(start..).into_iter().for_each(|body| body.rotate_right(len_bytes));
 }
 
 /// A place in a frame's body. Holds no reference, so that reading can go on in a later call.
