@@ -2,6 +2,8 @@
 //! Clocks: the system's, and one that a test moves.
 
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::sync::atomic::AtomicI64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -30,11 +32,13 @@ pub struct SystemClock {
     boot_id: u128,
     #[cfg(not(target_os = "linux"))]
     started: std::time::Instant,
-    /// The last timer tick that was seen, and the boot time read in it.
+    /// The last timer tick that was seen, and the times read in it.
     #[cfg(target_os = "linux")]
     tick_ns: AtomicU64,
     #[cfg(target_os = "linux")]
     up_ms: AtomicU64,
+    #[cfg(target_os = "linux")]
+    wall_ms: AtomicI64,
     synced: AtomicBool,
     synced_asked_ms: AtomicU64,
 }
@@ -54,27 +58,33 @@ impl SystemClock {
             tick_ns: AtomicU64::new(0),
             #[cfg(target_os = "linux")]
             up_ms: AtomicU64::new(0),
+            #[cfg(target_os = "linux")]
+            wall_ms: AtomicI64::new(0),
             synced: AtomicBool::new(Path::new(SYNCED_FILE).exists()),
             synced_asked_ms: AtomicU64::new(0),
         }
     }
 
+    /// Boot time and wall time.
     #[cfg(target_os = "linux")]
-    fn up_ms(&self) -> u64 {
-        // The clock behind /proc/uptime. It has no coarse form, and rows come faster than the timer ticks: it is read once a tick.
+    fn times(&self) -> (u64, i64) {
+        // The clock behind /proc/uptime has no coarse form, and rows come faster than the timer ticks: clocks are read once a
+        // tick. That keeps milliseconds, and a wall clock that is set shows with the next tick.
         let tick = clock_ns(rustix::time::ClockId::MonotonicCoarse);
         if self.tick_ns.load(Ordering::Acquire) == tick {
-            return self.up_ms.load(Ordering::Relaxed);
+            return (self.up_ms.load(Ordering::Relaxed), self.wall_ms.load(Ordering::Relaxed));
         }
         let up_ms = clock_ns(rustix::time::ClockId::Boottime) / 1_000_000;
+        let wall_ms = wall_ms();
         self.up_ms.store(up_ms, Ordering::Relaxed);
+        self.wall_ms.store(wall_ms, Ordering::Relaxed);
         self.tick_ns.store(tick, Ordering::Release);
-        up_ms
+        (up_ms, wall_ms)
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn up_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn times(&self) -> (u64, i64) {
+        (u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX), wall_ms())
     }
 
     fn synced(&self, up_ms: u64) -> bool {
@@ -95,8 +105,8 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        let up_ms = self.up_ms();
-        Now { boot_id: self.boot_id, up_ms, wall_ms: wall_ms(), synced: self.synced(up_ms) }
+        let (up_ms, wall_ms) = self.times();
+        Now { boot_id: self.boot_id, up_ms, wall_ms, synced: self.synced(up_ms) }
     }
 }
 
@@ -107,14 +117,6 @@ fn clock_ns(id: rustix::time::ClockId) -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The kernel's wall clock of the last timer tick: milliseconds are kept, and it is read for each row.
-#[cfg(target_os = "linux")]
-fn wall_ms() -> i64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
-}
-
-#[cfg(not(target_os = "linux"))]
 fn wall_ms() -> i64 {
     let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
