@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::engine::Engine;
-use crate::model::Slot;
+use crate::model::{Slot, Ticket};
 use crate::receipt::{Receipt, WaitError};
 
 /// A receipt still to come. Dropping it cancels nothing: the row is committed all the same.
@@ -19,12 +18,18 @@ pub struct Pending {
     slot: Arc<Slot>,
     /// Which of the slot's rows this is.
     at: u32,
-    engine: Arc<Engine>,
 }
 
 impl Pending {
-    pub(crate) fn new(slot: Arc<Slot>, at: u32, engine: Arc<Engine>) -> Pending {
-        Pending { slot, at, engine }
+    /// One for each of the ticket's rows.
+    pub(crate) fn each(ticket: Ticket) -> impl ExactSizeIterator<Item = Pending> {
+        let Ticket { slot, at, rows } = ticket;
+        (0..rows).map(move |n| Pending { slot: slot.clone(), at: at.saturating_add(n) })
+    }
+
+    /// The ticket's first row's.
+    pub(crate) fn one(ticket: Ticket) -> Pending {
+        Pending { slot: ticket.slot, at: ticket.at }
     }
 
     /// Waits for the receipt: at most `ack_within` while the store works, for as long as it fails else. A thread's third
@@ -33,13 +38,7 @@ impl Pending {
     /// # Errors
     /// [`WaitError::Closed`] when the queue was closed and the row could not be made safe.
     pub fn wait(&self) -> Result<Receipt, WaitError> {
-        if let Some(done) = self.slot.get(self.at) {
-            return done;
-        }
-        let row = self.engine.before_wait();
-        let done = self.slot.wait(self.at, None);
-        self.engine.after_wait(row);
-        done.unwrap_or(Err(WaitError::Closed))
+        self.slot.wait_heard(self.at).unwrap_or(Err(WaitError::Closed))
     }
 
     /// Waits at most `time`; `None` when the receipt is still to come.

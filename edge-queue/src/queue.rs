@@ -145,8 +145,7 @@ impl Queue {
     /// # Errors
     /// The row is handed back with the reason.
     pub fn push(&self, row: Row) -> Result<Pending, PushError> {
-        let engine = &self.handle.engine;
-        engine.push(row).map(|slot| Pending::new(slot, 0, engine.clone()))
+        self.handle.engine.push(row).map(Pending::one)
     }
 
     /// Takes rows in, in order: [`Queue::push`] for each, but cheaper, with one lock and one time stamp for up to 256 of them.
@@ -185,9 +184,8 @@ impl Queue {
         rows: &mut std::vec::IntoIter<Row>,
         accepted: &mut Vec<Pending>,
     ) -> Option<Refusal> {
-        let engine = &self.handle.engine;
-        let (slot, taken, refused) = engine.push_together(rows);
-        accepted.extend((0..taken).map(|at| Pending::new(slot.clone(), at, engine.clone())));
+        let (tickets, refused) = self.handle.engine.push_together(rows);
+        tickets.into_iter().for_each(|ticket| accepted.extend(Pending::each(ticket)));
         refused
     }
 

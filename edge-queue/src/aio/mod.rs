@@ -92,7 +92,7 @@ impl Queue {
     pub async fn push(&self, row: Row) -> Result<Pending, PushError> {
         let engine = &self.queue.handle.engine;
         match engine.push_once(row) {
-            Ok(slot) => Ok(Pending::new(slot, 0, engine.clone())),
+            Ok(ticket) => Ok(Pending::one(ticket)),
             Err(refusal) => self.push_slowly(refusal).await,
         }
     }

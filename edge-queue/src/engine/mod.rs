@@ -28,14 +28,14 @@ use std::task::Waker;
 use std::thread::{JoinHandle, ThreadId};
 
 use crate::event::Events;
-use crate::model::{Model, Outbox};
+use crate::model::{Hurry, Model, Outbox};
 use crate::row::Lane;
 use crate::shell::Clock;
 use crate::state::GapRecord;
 use crate::store::Store;
 
 use stats::Seen;
-use waits::{InARow, Waits};
+use waits::Waits;
 use watch::Watch;
 
 /// The store and the lock of its directory.
@@ -119,22 +119,6 @@ impl Engine {
         self.wake(wake);
     }
 
-    /// Called before a receipt is waited for: a producer that waits each time has nothing to gain from company.
-    pub(crate) fn before_wait(&self) -> InARow {
-        let now = self.clock.now().up_ms;
-        let row = lock(&self.waits).begin(&std::thread::current().id(), now);
-        if row.commits() || self.clock.manual() {
-            // An error leaves the receipt pending, which is what the caller waits for.
-            let _noted = self.commit();
-        }
-        row
-    }
-
-    pub(crate) fn after_wait(&self, row: InARow) {
-        let now = self.clock.now().up_ms;
-        lock(&self.waits).end(std::thread::current().id(), row, now);
-    }
-
     /// Decided under the model's lock: a sleeper is then either asleep or has seen what changed.
     fn whom_to_wake(&self, model: &Model) -> Wake {
         // Consumers also after an acknowledgement: leases may have been at their limit.
@@ -176,6 +160,20 @@ impl Engine {
         };
         out.deliver();
         self.wake_all();
+    }
+}
+
+impl Hurry for Engine {
+    /// A producer that waits each time has nothing to gain from company.
+    fn while_waited(&self, wait: &mut dyn FnMut()) {
+        let thread = std::thread::current().id();
+        let row = lock(&self.waits).begin(&thread, self.clock.now().up_ms);
+        if row.commits() || self.clock.manual() {
+            // An error leaves the receipt pending, which is what the caller waits for.
+            let _noted = self.commit();
+        }
+        wait();
+        lock(&self.waits).end(thread, row, self.clock.now().up_ms);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Limit, PushError};
-use crate::model::{Model, Refusal, Slot};
+use crate::model::{Model, Refusal, Ticket};
 use crate::row::Row;
 
 use super::{Engine, Wake};
@@ -12,61 +12,74 @@ use super::{Engine, Wake};
 const PUSH_TRIES: u32 = 64;
 
 impl Engine {
-    pub(crate) fn push(&self, mut row: Row) -> Result<Arc<Slot>, PushError> {
-        for _ in 0..PUSH_TRIES {
-            match self.push_once(row) {
-                Ok(slot) => return Ok(slot),
-                Err(Refusal::Error(error)) => return Err(error),
-                Err(Refusal::NeedCommit(back)) => {
-                    row = *back;
+    #[inline]
+    pub(crate) fn push(self: &Arc<Self>, row: Row) -> Result<Ticket, PushError> {
+        self.push_once(row).or_else(|refusal| self.push_slowly(refusal))
+    }
+
+    #[cold]
+    fn push_slowly(self: &Arc<Self>, mut refusal: Refusal) -> Result<Ticket, PushError> {
+        for _ in 1..PUSH_TRIES {
+            let row = match refusal {
+                Refusal::Error(error) => return Err(error),
+                Refusal::NeedCommit(row) => {
                     // An error is noted in the model, where the next try meets the policy for it.
                     let _noted = self.commit();
+                    row
                 }
-                Err(Refusal::NeedHead(back, lane)) => {
-                    row = *back;
-                    if self.stalled() || self.fill_head(lane).is_err() {
-                        break;
-                    }
+                Refusal::NeedHead(row, lane) if self.stalled() || self.fill_head(lane).is_err() => {
+                    return Err(PushError::Full { row, limit: Limit::Bytes });
                 }
+                Refusal::NeedHead(row, _) => row,
+            };
+            match self.push_once(*row) {
+                Ok(ticket) => return Ok(ticket),
+                Err(again) => refusal = again,
             }
         }
-        Err(PushError::Full { row: Box::new(row), limit: Limit::Bytes })
+        match refusal {
+            Refusal::Error(error) => Err(error),
+            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => {
+                Err(PushError::Full { row, limit: Limit::Bytes })
+            }
+        }
     }
 
     /// One try, which never waits for the disk.
     #[inline]
-    pub(crate) fn push_once(&self, row: Row) -> Result<Arc<Slot>, Refusal> {
+    pub(crate) fn push_once(self: &Arc<Self>, row: Row) -> Result<Ticket, Refusal> {
         let now = self.clock.now();
-        let slot = Arc::default();
-        self.take_in(|model| match model.push(row, &now, &slot, 0) {
-            Err(Refusal::NeedCommit(row)) if self.stalled() => model.push_stalled(*row, &now, &slot, 0),
-            other => other,
+        let mut rows = Some(row);
+        let ticket = self.take_in(|model| match model.push_next(&mut rows, &now) {
+            Some(Err(Refusal::NeedCommit(row))) if self.stalled() => model.push_stalled(*row, &now),
+            // There was a row.
+            taken => taken.unwrap_or_else(|| Ok(Ticket::default())),
         })?;
-        Ok(slot)
+        ticket.slot.heard_by(self);
+        Ok(ticket)
     }
 
-    /// Tries rows until one is refused or none is left; gives the slot of those taken, how many, and the refusal. Never waits
-    /// for the disk.
+    /// Tries rows until one is refused or none is left; gives where the receipts of those taken will arrive, in order, and
+    /// the refusal. Never waits for the disk.
     pub(crate) fn push_together(
-        &self,
+        self: &Arc<Self>,
         rows: &mut std::vec::IntoIter<Row>,
-    ) -> (Arc<Slot>, u32, Option<Refusal>) {
+    ) -> (Vec<Ticket>, Option<Refusal>) {
         let now = self.clock.now();
-        let slot = Arc::default();
-        let mut taken = 0;
+        let mut tickets = Vec::new();
         let refused = self.take_in(|model| {
-            for row in rows {
-                model.push(row, &now, &slot, taken)?;
-                taken += 1;
+            while let Some(taken) = model.push_next(rows, &now) {
+                tickets.push(taken?);
             }
             Ok(())
         });
-        (slot, taken, refused.err())
+        tickets.iter().for_each(|ticket| ticket.slot.heard_by(self));
+        (tickets, refused.err())
     }
 
     /// Runs a push and wakes whom it concerns.
     #[inline]
-    fn take_in(&self, push: impl FnOnce(&mut Model) -> Result<(), Refusal>) -> Result<(), Refusal> {
+    fn take_in<T>(&self, push: impl FnOnce(&mut Model) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let (result, wake) = self.with_model(|model| {
             let idle = !model.rows_wait();
             let result = push(model);

@@ -22,7 +22,7 @@ impl<W> Default for Waits<W> {
 
 /// How many waits in a row a waiter has behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct InARow(u32);
+pub(super) struct InARow(u32);
 
 impl InARow {
     /// Whether it should commit instead of waiting for the timer.

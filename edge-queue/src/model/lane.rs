@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use crate::config::LaneLimits;
 use crate::model::window::Window;
-use crate::row::{Lane, Seq, StoredRow};
+use crate::row::{Lane, Row, Seq, StoredRow};
 use crate::state::{LaneState, Reason};
+use crate::time::Now;
 
 /// Most rows whose sizes are kept for eviction; 32 bytes each.
 pub(crate) const HEAD_ROWS_MAX: usize = 2048;
@@ -41,6 +42,12 @@ impl Usage {
         self.rows += 1;
         self.weight = self.weight.saturating_add(size.weight);
         self.bytes = self.bytes.saturating_add(size.bytes);
+    }
+
+    pub(crate) fn add_all(&mut self, other: &Usage) {
+        self.rows += other.rows;
+        self.weight = self.weight.saturating_add(other.weight);
+        self.bytes = self.bytes.saturating_add(other.bytes);
     }
 
     // Saturating: after a crash inside a commit the totals may be off by that commit until the lane is empty.
@@ -144,6 +151,17 @@ impl LaneModel {
             dirty: false,
             counts: Counts::default(),
         }
+    }
+
+    /// Gives a row its number and puts it among those that wait; it is not counted yet.
+    #[inline]
+    pub(super) fn take_in(&mut self, row: Row, epoch: u32, now: &Now) -> Seq {
+        let seq = self.next;
+        self.next = seq.saturating_add(1);
+        let Row { payload, meta, key, ttl_ms, expiry, weight, .. } = row;
+        let (lane, stamp, weight) = (self.id, *now, weight.max(1));
+        self.window.push(StoredRow { lane, seq, epoch, stamp, ttl_ms, expiry, weight, key, meta, payload });
+        seq
     }
 
     pub(crate) fn state(&self) -> LaneState {

@@ -20,6 +20,7 @@ mod push;
 pub(crate) mod ram;
 mod ranges;
 mod read;
+mod run;
 mod slot;
 mod turns;
 mod window;
@@ -39,12 +40,11 @@ pub(crate) use outbox::Outbox;
 pub(crate) use place::Place;
 pub(crate) use push::Refusal;
 pub(crate) use read::HEAD_READ;
-pub(crate) use slot::Slot;
+pub(crate) use slot::{Hurry, Slot, Ticket};
 
 use lane::Size;
 use place::Done;
 use read::Recount;
-use slot::Ticket;
 
 /// Everything the queue knows besides rows on the medium.
 pub(crate) struct Model {

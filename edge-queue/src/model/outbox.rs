@@ -21,8 +21,7 @@ impl Outbox {
     fn add(&mut self, ticket: Ticket, answer: Answer) {
         if let Some((last, known)) = self.0.last_mut()
             && *known == answer
-            && last.at.checked_add(last.rows) == Some(ticket.at)
-            && Arc::ptr_eq(&last.slot, &ticket.slot)
+            && last.goes_on_with(&ticket)
         {
             last.rows = last.rows.saturating_add(ticket.rows);
             return;

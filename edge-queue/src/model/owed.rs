@@ -1,4 +1,5 @@
-//! The receipts a lane owes: rows pushed together share one entry, so that a large batch costs its commit one receipt.
+//! The receipts a lane owes. Rows pushed one after the other, together or singly, share one entry and one place where their
+//! receipts arrive, so that neither a push nor its share of a commit pays for a receipt of its own.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,9 +7,16 @@ use std::sync::Arc;
 use super::slot::{Slot, Ticket};
 use crate::row::Seq;
 
+/// Rows after which the next ones get a slot of their own: bounds whom a receipt of one row wakes for nothing.
+const SLOT_ROWS: u32 = 64;
+
 /// Rows without receipt, ascending.
 #[derive(Default)]
-pub(super) struct Owed(VecDeque<Entry>);
+pub(super) struct Owed {
+    entries: VecDeque<Entry>,
+    /// Where the next rows' receipts arrive, and how many rows' do already.
+    open: Option<(Arc<Slot>, u32)>,
+}
 
 /// Rows `first..first + ticket.rows`.
 struct Entry {
@@ -23,24 +31,36 @@ impl Entry {
 }
 
 impl Owed {
-    /// `seq`, higher than every row before, is row `at` of its push.
+    /// `rows` rows from `first` on, which are higher than every row before. Gives where their receipts will arrive.
     #[inline]
-    pub(super) fn add(&mut self, seq: Seq, slot: &Arc<Slot>, at: u32) {
-        if let Some(last) = self.0.back_mut()
-            && last.end() == seq
-            && last.ticket.at.checked_add(last.ticket.rows) == Some(at)
-            && Arc::ptr_eq(&last.ticket.slot, slot)
-        {
-            last.ticket.rows += 1;
-            return;
+    pub(super) fn add(&mut self, first: Seq, rows: u32) -> Ticket {
+        let (slot, used) = match &mut self.open {
+            Some((slot, used)) if *used < SLOT_ROWS => (slot, used),
+            open => {
+                let (slot, used) = open.insert((Arc::default(), 0));
+                (slot, used)
+            }
+        };
+        let ticket = Ticket { slot: slot.clone(), at: *used, rows };
+        *used = used.saturating_add(rows);
+        match self.entries.back_mut() {
+            Some(last) if last.end() == first && last.ticket.goes_on_with(&ticket) => {
+                last.ticket.rows += rows;
+            }
+            _ => self.entries.push_back(Entry { first, ticket: ticket.clone() }),
         }
-        self.0.push_back(Entry { first: seq, ticket: Ticket { slot: slot.clone(), at, rows: 1 } });
+        ticket
+    }
+
+    /// The rows to come get a slot of their own: those before are about to be answered.
+    pub(super) fn part(&mut self) {
+        self.open = None;
     }
 
     /// Takes the receipt of one row out, if it is still owed.
     pub(super) fn take(&mut self, seq: Seq) -> Option<Ticket> {
-        let at = self.0.partition_point(|entry| entry.end() <= seq);
-        let entry = self.0.get_mut(at).filter(|entry| entry.first <= seq)?;
+        let at = self.entries.partition_point(|entry| entry.end() <= seq);
+        let entry = self.entries.get_mut(at).filter(|entry| entry.first <= seq)?;
         let before = u32::try_from(seq - entry.first).ok()?;
         let ticket = Ticket { at: entry.ticket.at + before, rows: 1, ..entry.ticket.clone() };
         let after = entry.ticket.rows - before - 1;
@@ -53,19 +73,19 @@ impl Owed {
         } else {
             entry.ticket.rows = before;
             let rest = Ticket { at: ticket.at + 1, rows: after, ..ticket.clone() };
-            self.0.insert(at + 1, Entry { first: seq + 1, ticket: rest });
+            self.entries.insert(at + 1, Entry { first: seq + 1, ticket: rest });
         }
         if after == 0 && before == 0 {
-            self.0.remove(at);
+            self.entries.remove(at);
         }
         Some(ticket)
     }
 
     /// Takes the receipts of all rows below `end`.
     pub(super) fn take_below(&mut self, end: Seq, mut give: impl FnMut(Ticket)) {
-        while let Some(entry) = self.0.front_mut().filter(|entry| entry.first < end) {
+        while let Some(entry) = self.entries.front_mut().filter(|entry| entry.first < end) {
             if entry.end() <= end {
-                self.0.pop_front().into_iter().for_each(|entry| give(entry.ticket));
+                self.entries.pop_front().into_iter().for_each(|entry| give(entry.ticket));
                 continue;
             }
             let rows = u32::try_from(end - entry.first).unwrap_or(entry.ticket.rows);
@@ -81,7 +101,7 @@ impl Owed {
 mod tests {
     use super::*;
 
-    /// (first row of the push, how many).
+    /// (first row in its slot, how many).
     fn taken(owed: &mut Owed, end: Seq) -> Vec<(u32, u32)> {
         let mut all = Vec::new();
         owed.take_below(end, |ticket| all.push((ticket.at, ticket.rows)));
@@ -89,11 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_one_push_are_one_entry_and_come_apart_where_one_is_taken() {
-        let (mut owed, slot, other) = (Owed::default(), Arc::default(), Arc::default());
-        (0..10).for_each(|n| owed.add(100 + u64::from(n), &slot, n));
-        owed.add(110, &other, 0);
-        assert_eq!(owed.0.len(), 2);
+    fn rows_in_a_row_are_one_entry_and_come_apart_where_one_is_taken() {
+        let mut owed = Owed::default();
+        assert_eq!(owed.add(100, 8).at, 0);
+        assert_eq!([108, 109].map(|seq| owed.add(seq, 1).at), [8, 9]);
+        owed.part();
+        assert_eq!(owed.add(110, 1).at, 0);
+        assert_eq!(owed.entries.len(), 2);
         for (seq, at) in [(104, 4), (100, 0), (109, 9), (110, 0)] {
             assert_eq!(owed.take(seq).map(|t| (t.at, t.rows)), Some((at, 1)), "{seq}");
             assert!(owed.take(seq).is_none(), "{seq}");
@@ -101,16 +123,16 @@ mod tests {
         assert_eq!(taken(&mut owed, 103), [(1, 2)]);
         assert_eq!(taken(&mut owed, 107), [(3, 1), (5, 2)]);
         assert_eq!(taken(&mut owed, Seq::MAX), [(7, 2)]);
-        assert!(owed.0.is_empty());
+        assert!(owed.entries.is_empty());
     }
 
     #[test]
-    fn holes_and_interleaved_lanes_make_entries_of_their_own() {
-        let (mut owed, slot) = (Owed::default(), Arc::default());
-        // Rows 0, 2 and 3 of a push came to this lane; number 7 was given up meanwhile.
-        for (seq, at) in [(5, 0), (6, 2), (8, 3)] {
-            owed.add(seq, &slot, at);
+    fn a_hole_makes_an_entry_of_its_own_and_a_full_slot_too() {
+        let mut owed = Owed::default();
+        // Number 7 was given up meanwhile.
+        for (seq, rows) in [(5, 1), (6, 1), (8, 100), (108, 1)] {
+            owed.add(seq, rows);
         }
-        assert_eq!(taken(&mut owed, Seq::MAX), [(0, 1), (2, 1), (3, 1)]);
+        assert_eq!(taken(&mut owed, Seq::MAX), [(0, 2), (2, 100), (0, 1)]);
     }
 }

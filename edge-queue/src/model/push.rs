@@ -1,16 +1,14 @@
 //! A row comes in: limits, the policy at a limit, eviction.
 
-use std::sync::Arc;
-
 use crate::config::{OnFault, OnFull};
 use crate::error::{Limit, PushError};
 use crate::flaw::{Flaw, planted};
 use crate::model::Model;
-use crate::model::lane::{LaneModel, Oldest, Size};
+use crate::model::lane::{LaneModel, Oldest, Size, Usage};
 use crate::model::place::Done;
-use crate::model::slot::Slot;
+use crate::model::slot::Ticket;
 use crate::receipt::Receipt;
-use crate::row::{Lane, Row, Seq, StoredRow};
+use crate::row::{Row, Seq};
 use crate::state::Reason;
 use crate::time::Now;
 
@@ -25,9 +23,8 @@ pub(crate) enum Refusal {
 }
 
 impl Model {
-    /// Takes a row in, which is row `n` of the push that `slot` answers, or says why not.
-    #[inline]
-    pub(crate) fn push(&mut self, row: Row, now: &Now, slot: &Arc<Slot>, n: u32) -> Result<(), Refusal> {
+    /// Takes a row in and says where its receipt will arrive, or why not.
+    pub(super) fn push(&mut self, row: Row, now: &Now) -> Result<Ticket, Refusal> {
         let at = match self.check(&row) {
             Ok(at) => at,
             Err(refuse) => return Err(Refusal::Error(refuse(row))),
@@ -45,9 +42,9 @@ impl Model {
             match policy {
                 OnFull::Reject => return Err(self.refuse(at, row, limit)),
                 OnFull::DropNewest => {
-                    self.accept(at, row, now, slot, n);
+                    let ticket = self.accept(at, row, now);
                     self.drop_newest(at, limit, now.up_ms);
-                    return Ok(());
+                    return Ok(ticket);
                 }
                 OnFull::DropOldest if heavy => return Err(self.refuse(at, row, limit)),
                 OnFull::DropOldest => match self.make_room(at, limit, now.up_ms) {
@@ -57,20 +54,13 @@ impl Model {
                 },
             }
         }
-        self.accept(at, row, now, slot, n);
-        Ok(())
+        Ok(self.accept(at, row, now))
     }
 
     /// The same while a commit would wait for a call that hangs.
-    pub(crate) fn push_stalled(
-        &mut self,
-        row: Row,
-        now: &Now,
-        slot: &Arc<Slot>,
-        n: u32,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn push_stalled(&mut self, row: Row, now: &Now) -> Result<Ticket, Refusal> {
         self.stalled = true;
-        let result = self.push(row, now, slot, n);
+        let result = self.push(row, now);
         self.stalled = false;
         result
     }
@@ -79,9 +69,9 @@ impl Model {
         if self.closed {
             return Err(Box::new(|row| PushError::Closed { row: Box::new(row) }));
         }
-        let lanes = self.lanes.len() as u8;
-        let at = usize::from(row.lane.unwrap_or(Lane(lanes.saturating_sub(1))).0);
+        let at = self.lane_of(row);
         let Some(lane) = self.lanes.get(at) else {
+            let lanes = self.lanes.len() as u8;
             return Err(Box::new(move |row| PushError::NoSuchLane { row: Box::new(row), lanes }));
         };
         let limit = lane.limits.row_bytes_max;
@@ -92,9 +82,19 @@ impl Model {
         Ok(at)
     }
 
+    /// The lane a row is for, which may not be there.
+    pub(super) fn lane_of(&self, row: &Row) -> usize {
+        row.lane.map_or(self.lanes.len().saturating_sub(1), |lane| usize::from(lane.0))
+    }
+
+    /// RAM of what is not written.
+    pub(super) fn unwritten_ram(&self) -> u64 {
+        self.lanes.iter().map(|l| l.window.unwritten_ram()).sum()
+    }
+
     /// `Err(None)`: a commit must come first.
     fn bound_unwritten(&mut self, size: Size) -> Result<(), Option<Limit>> {
-        let unwritten: u64 = self.lanes.iter().map(|l| l.window.unwritten_ram()).sum();
+        let unwritten = self.unwritten_ram();
         if unwritten == 0 || unwritten.saturating_add(size.bytes) <= self.rules.max_unwritten_bytes {
             return Ok(());
         }
@@ -127,21 +127,26 @@ impl Model {
         Refusal::Error(PushError::Full { row: Box::new(row), limit })
     }
 
-    #[inline]
-    fn accept(&mut self, at: usize, row: Row, now: &Now, slot: &Arc<Slot>, n: u32) {
-        let size = size_of(&row, now);
+    fn accept(&mut self, at: usize, row: Row, now: &Now) -> Ticket {
+        let mut sum = Usage::default();
+        sum.add(size_of(&row, now));
         let epoch = self.epoch;
+        let first = self.lanes.get_mut(at).map_or(0, |lane| lane.take_in(row, epoch, now));
+        self.count_in(at, first, &sum)
+    }
+
+    /// Counts rows just taken into a lane, the first of which got the number `first`.
+    #[inline]
+    pub(super) fn count_in(&mut self, at: usize, first: Seq, sum: &Usage) -> Ticket {
         for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(at)) {
-            place.accept(size.weight, size.bytes);
+            place.accept(sum.weight, sum.bytes);
         }
-        if let Some(lane) = self.lanes.get_mut(at) {
-            let seq = lane.next;
-            lane.next = seq.saturating_add(1);
-            lane.usage.add(size);
-            lane.counts.accepted = lane.counts.accepted.saturating_add(size.weight);
-            lane.dirty = true;
-            lane.window.push(stored(lane.id, seq, epoch, row, now), slot, n);
-        }
+        // The caller took them in there.
+        let Some(lane) = self.lanes.get_mut(at) else { return Ticket::default() };
+        lane.usage.add_all(sum);
+        lane.counts.accepted = lane.counts.accepted.saturating_add(sum.weight);
+        lane.dirty = true;
+        lane.window.owe(first, u32::try_from(sum.rows).unwrap_or(u32::MAX))
     }
 
     /// The new row takes a number, so that its loss can be reported, and is given up at once.
@@ -247,7 +252,6 @@ impl Model {
     }
 }
 
-#[inline]
 fn full(lane: &LaneModel, size: Size) -> Option<Limit> {
     if lane.usage.weight.saturating_add(size.weight) > lane.limits.messages {
         return Some(Limit::Messages);
@@ -258,14 +262,8 @@ fn full(lane: &LaneModel, size: Size) -> Option<Limit> {
     (lane.window.unwritten_bytes().saturating_add(size.bytes) > lane.room).then_some(Limit::Region)
 }
 
-fn size_of(row: &Row, now: &Now) -> Size {
+pub(super) fn size_of(row: &Row, now: &Now) -> Size {
     let own = row.key.len().saturating_add(row.meta.len()).saturating_add(row.payload.len()) as u64;
     let bytes = own.saturating_add(crate::row::ROW_OVERHEAD_BYTES);
     Size { weight: u64::from(row.weight.max(1)), bytes, wall_ms: now.wall_ms }
-}
-
-#[inline]
-fn stored(lane: Lane, seq: Seq, epoch: u32, row: Row, now: &Now) -> StoredRow {
-    let Row { payload, meta, key, ttl_ms, expiry, weight, .. } = row;
-    StoredRow { lane, seq, epoch, stamp: *now, ttl_ms, expiry, weight: weight.max(1), key, meta, payload }
 }

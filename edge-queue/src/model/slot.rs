@@ -1,6 +1,6 @@
-//! Where the receipts of rows that were pushed together arrive: one allocation, one lock and one wake-up for all of them.
+//! Where the receipts of rows pushed one after the other arrive: one allocation, one lock and one wake-up for all of them.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -9,21 +9,35 @@ use crate::receipt::{Receipt, WaitError};
 /// What a receipt comes to.
 pub(super) type Answer = Result<Receipt, WaitError>;
 
-/// The receipts of the rows of one push, which are numbered from 0. Knows nobody: whoever waits brings his own reasons to
-/// hurry.
+/// Who hears that a receipt is waited for.
+pub(crate) trait Hurry: Send + Sync {
+    /// Calls `wait`.
+    fn while_waited(&self, wait: &mut dyn FnMut());
+}
+
+/// The receipts of rows, which are numbered from 0.
 #[derive(Default)]
 pub(crate) struct Slot {
     state: Mutex<State>,
     arrived: Condvar,
+    /// Known from the first time somebody may wait.
+    hurry: OnceLock<Weak<dyn Hurry>>,
 }
 
-/// Rows of one push next to each other: what is owed a receipt, or gets one.
-#[derive(Clone)]
+/// Rows next to each other in a slot: what is owed a receipt, or gets one.
+#[derive(Clone, Default)]
 pub(crate) struct Ticket {
     pub(crate) slot: Arc<Slot>,
     /// First row, and how many.
     pub(crate) at: u32,
     pub(crate) rows: u32,
+}
+
+impl Ticket {
+    /// Whether `next` begins where this one ends.
+    pub(super) fn goes_on_with(&self, next: &Ticket) -> bool {
+        self.at.checked_add(self.rows) == Some(next.at) && Arc::ptr_eq(&self.slot, &next.slot)
+    }
 }
 
 /// Rows from `at` on to below `end` have the same answer.
@@ -36,7 +50,7 @@ struct Given {
 
 #[derive(Default)]
 struct State {
-    /// Usually all rows of a push get one answer at once.
+    /// Usually all rows get one answer at once.
     first: Option<Given>,
     others: Vec<Given>,
     wakers: Vec<(u32, Waker)>,
@@ -81,8 +95,29 @@ impl Slot {
         woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
+    /// Says who hears of it when somebody waits. The first one stays: rows of a slot are of one queue.
+    pub(crate) fn heard_by<H: Hurry + 'static>(&self, hurry: &Arc<H>) {
+        self.hurry.get_or_init(|| {
+            let hurry: Weak<H> = Arc::downgrade(hurry);
+            hurry
+        });
+    }
+
     pub(crate) fn get(&self, at: u32) -> Option<Answer> {
         self.lock().get(at)
+    }
+
+    /// [`Slot::wait`] without end, and somebody hears of it.
+    pub(crate) fn wait_heard(&self, at: u32) -> Option<Answer> {
+        let mut done = self.get(at);
+        if done.is_none() {
+            // Who is gone has answered all there was to answer.
+            match self.hurry.get().and_then(Weak::upgrade) {
+                Some(hurry) => hurry.while_waited(&mut || done = self.wait(at, None)),
+                None => done = self.wait(at, None),
+            }
+        }
+        done
     }
 
     pub(crate) fn wait(&self, at: u32, time: Option<Duration>) -> Option<Answer> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::owed::Owed;
-use super::slot::{Slot, Ticket};
+use super::slot::Ticket;
 use crate::row::{Seq, StoredRow};
 use crate::state::Reason;
 
@@ -13,7 +13,7 @@ use crate::state::Reason;
 pub(crate) const CACHE_BYTES: u64 = 256 * 1024;
 
 /// RAM of an unwritten row besides its bytes: its entry, room for it to grow into, and its receipt.
-const ROW_RAM_BYTES: u64 = 768;
+pub(super) const ROW_RAM_BYTES: u64 = 768;
 
 /// RAM of a row's entry; its bytes count its payload's.
 const ENTRY_BYTES: u64 = size_of::<StoredRow>() as u64;
@@ -90,12 +90,17 @@ impl Window {
         self.waiting.front().is_some_and(|first| seq >= first.seq)
     }
 
-    /// Takes in a row, which is row `at` of its push.
+    /// Takes in a row, for which [`Window::owe`] follows.
     #[inline]
-    pub(crate) fn push(&mut self, row: StoredRow, slot: &Arc<Slot>, at: u32) {
-        self.owed.add(row.seq, slot, at);
+    pub(crate) fn push(&mut self, row: StoredRow) {
         self.waiting_bytes += row.bytes();
         self.waiting.push_back(row);
+    }
+
+    /// The `rows` rows from `first` on, just taken in, get receipts.
+    #[inline]
+    pub(crate) fn owe(&mut self, first: Seq, rows: u32) -> Ticket {
+        self.owed.add(first, rows)
     }
 
     pub(crate) fn first(&self) -> Option<&StoredRow> {
@@ -149,6 +154,7 @@ impl Window {
         if self.waiting.is_empty() {
             return None;
         }
+        self.owed.part();
         let spare = VecDeque::from(std::mem::take(&mut self.spare));
         let rows = Arc::new(Vec::from(std::mem::replace(&mut self.waiting, spare)));
         self.writing = Some(rows.clone());
@@ -161,13 +167,14 @@ impl Window {
     pub(crate) fn finish(&mut self, written: bool, mut give: impl FnMut(Ticket)) {
         let Some(rows) = self.writing.take() else { return };
         let mut rows = Arc::try_unwrap(rows).unwrap_or_else(|shared| shared.to_vec());
-        self.writing_bytes = 0;
+        let mut bytes = std::mem::take(&mut self.writing_bytes);
         if !self.gone.is_empty() {
             let gone = std::mem::take(&mut self.gone);
             rows.retain(|row| !gone.contains(&row.seq));
+            bytes = rows.iter().map(StoredRow::bytes).sum();
         }
         if !written {
-            self.waiting_bytes += rows.iter().map(StoredRow::bytes).sum::<u64>();
+            self.waiting_bytes += bytes;
             rows.extend(self.waiting.drain(..));
             self.waiting = rows.into();
             return;
@@ -175,27 +182,38 @@ impl Window {
         let end = self.waiting.front().map_or(Seq::MAX, |first| first.seq);
         self.owed.take_below(end, &mut give);
         self.dropped = self.dropped.split_off(&end);
-        for row in rows.drain(..) {
-            self.stored_bytes += row.bytes();
-            self.stored.push_back(row);
-            self.trim();
+        self.keep(rows, bytes);
+    }
+
+    /// Keeps rows just written, `bytes` in all: the newest that find room. What they are in is used again.
+    fn keep(&mut self, rows: Vec<StoredRow>, bytes: u64) {
+        self.stored_bytes += bytes;
+        let ram = self.stored_bytes + (self.stored.len() + rows.len()) as u64 * ENTRY_BYTES;
+        let mut over = ram.saturating_sub(CACHE_BYTES);
+        let mut rows = VecDeque::from(rows);
+        // Dropped where they are: moving them is most of what keeping rows costs.
+        for list in [&mut self.stored, &mut rows] {
+            let mut gone = 0;
+            while let Some(row) = list.get(gone).filter(|_| over > 0) {
+                over = over.saturating_sub(row.bytes() + ENTRY_BYTES);
+                self.stored_bytes -= row.bytes();
+                self.from = row.seq + 1;
+                gone += 1;
+            }
+            list.drain(..gone);
         }
+        if self.stored.is_empty() && rows.capacity() <= SPARE_ROWS_MAX {
+            std::mem::swap(&mut self.stored, &mut rows);
+        }
+        self.stored.append(&mut rows);
         if rows.capacity() <= SPARE_ROWS_MAX {
-            self.spare = rows;
+            self.spare = rows.into();
         }
     }
 
     /// Every receipt still owed, for a queue that closes or turns volatile.
     pub(crate) fn drain_owed(&mut self, give: impl FnMut(Ticket)) {
         self.owed.take_below(Seq::MAX, give);
-    }
-
-    fn trim(&mut self) {
-        while self.stored_bytes + self.stored.len() as u64 * ENTRY_BYTES > CACHE_BYTES {
-            let Some(row) = self.stored.pop_front() else { break };
-            self.stored_bytes -= row.bytes();
-            self.from = row.seq + 1;
-        }
     }
 
     fn writing(&self) -> &[StoredRow] {
@@ -218,13 +236,19 @@ mod tests {
         StoredRow { lane: Lane(0), seq, epoch: 1, stamp, ttl_ms, expiry, weight: 1, key, meta, payload }
     }
 
+    fn push(w: &mut Window, row: StoredRow) {
+        let seq = row.seq;
+        w.push(row);
+        w.owe(seq, 1);
+    }
+
     #[test]
     fn a_failed_write_waits_again_without_what_was_done_meanwhile() {
-        let (mut w, slot) = (Window::new(1), Arc::default());
-        (1..=3).for_each(|seq| w.push(row(seq, 10), &slot, seq as u32));
+        let mut w = Window::new(1);
+        (1..=3).for_each(|seq| push(&mut w, row(seq, 10)));
         assert_eq!(w.begin().map_or(0, |rows| rows.len()), 3);
-        w.push(row(4, 10), &slot, 4);
-        assert_eq!(w.take(2).map(|(ticket, dropped)| (ticket.at, dropped)), Some((2, None)));
+        push(&mut w, row(4, 10));
+        assert_eq!(w.take(2).map(|(ticket, dropped)| (ticket.at, dropped)), Some((1, None)));
         assert!(w.take(2).is_none() && w.at_or_after(2).is_some_and(|row| row.seq == 3));
         assert_eq!(w.oldest_waiting_ms(), Some(4));
         w.finish(false, |_| {});
@@ -235,20 +259,25 @@ mod tests {
         drop(begun);
         let mut given = Vec::new();
         w.finish(true, |ticket| given.push((ticket.at, ticket.rows)));
-        assert_eq!(given, [(1, 1), (3, 2)]);
+        assert_eq!(given, [(0, 1), (2, 1), (0, 1)], "row 4 came after the first commit was begun");
         assert_eq!(w.unwritten_bytes(), 0);
         assert!(w.is_stored(4) && w.is_stored(100));
     }
 
     #[test]
     fn written_rows_are_kept_up_to_the_cache_size_only() {
-        let (mut w, slot) = (Window::new(1), Arc::default());
-        (1..=100).for_each(|seq| w.push(row(seq, 10_000), &slot, seq as u32));
-        w.begin();
-        assert!(!w.is_stored(1));
-        w.finish(true, |_| {});
-        assert!(w.stored_bytes <= CACHE_BYTES);
-        assert_eq!(w.from(), w.first().unwrap().seq);
-        assert!(w.from() > 70);
+        let mut w = Window::new(1);
+        for commit in 0..10 {
+            (1..=100).for_each(|n| push(&mut w, row(commit * 100 + n, 1_000 * (1 + commit as usize))));
+            w.begin();
+            assert!(!w.is_stored(commit * 100 + 1));
+            w.finish(true, |_| {});
+            let kept: u64 = w.stored.iter().map(StoredRow::bytes).sum();
+            assert_eq!(kept, w.stored_bytes);
+            let room = CACHE_BYTES - kept - w.stored.len() as u64 * ENTRY_BYTES;
+            assert!(room < 10_032 + ENTRY_BYTES || w.from() == 1, "as many as find room");
+            assert_eq!(w.from(), w.first().unwrap().seq);
+        }
+        assert!(w.from() > 970);
     }
 }
