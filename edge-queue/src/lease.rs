@@ -177,8 +177,8 @@ impl Chunk {
         }) else {
             return;
         };
-        let rows: Vec<(usize, u64)> =
-            self.leases.into_iter().filter_map(|lease| lease.settle_with(&engine, reader).ok()).collect();
+        let mut rows: Vec<(usize, u64)> = Vec::with_capacity(self.leases.len());
+        rows.extend(self.leases.into_iter().filter_map(|lease| lease.settle_with(&engine, reader).ok()));
         engine.ack(reader, rows);
     }
 }

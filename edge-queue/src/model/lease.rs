@@ -47,6 +47,7 @@ impl Model {
     /// Hands out rows until `out` holds `rows_max`.
     pub(crate) fn lease(&mut self, id: u64, rows_max: usize, out: &mut Vec<Leased>, now: &Now) -> More {
         let Some(reader) = self.reader_at(id) else { return More::Gone };
+        out.reserve(self.open_rows(reader).min(rows_max.saturating_sub(out.len())).min(AHEAD.rows));
         while out.len() < rows_max {
             match self.next_of_all(reader, now) {
                 Some((lane, Next::Row(row))) => out.push(self.hand_out(reader, lane, row)),
@@ -58,6 +59,13 @@ impl Model {
             }
         }
         More::Done
+    }
+
+    /// Rows one consumer may still get, at most.
+    fn open_rows(&self, reader: usize) -> usize {
+        let places = self.readers.get(reader).into_iter().flat_map(|r| &r.lanes).zip(&self.lanes);
+        let rows: u64 = places.map(|(place, l)| l.next.saturating_sub(place.cursor)).sum();
+        usize::try_from(rows).unwrap_or(usize::MAX)
     }
 
     fn hand_out(&mut self, reader: usize, lane: usize, row: StoredRow) -> Leased {
@@ -122,7 +130,8 @@ impl Model {
             if cursor >= end || (ranges_full && cursor != place.pos.floor) {
                 return Next::Nothing;
             }
-            let row = if cursor >= l.window.from() {
+            let in_ram = cursor >= l.window.from();
+            let row = if in_ram {
                 l.window.at_or_after(cursor).ok_or(end)
             } else {
                 match place.fetched.seek(cursor) {
@@ -147,8 +156,13 @@ impl Model {
                 self.done(reader, lane, cursor, size, Done::Dropped(Reason::Expired), now.up_ms);
                 continue;
             }
-            let row = row.clone();
-            return if self.may_lease(reader, lane, size) { Next::Row(row) } else { Next::Full };
+            // A row read ahead is this consumer's alone.
+            let copy = in_ram.then(|| row.clone());
+            if !self.may_lease(reader, lane, size) {
+                return Next::Full;
+            }
+            let ahead = || self.place_mut(reader, lane).and_then(|place| place.fetched.take());
+            return copy.or_else(ahead).map_or(Next::Nothing, Next::Row);
         }
     }
 

@@ -41,6 +41,13 @@ impl Fetched {
         self.from = seq;
         Some(self.rows.front().ok_or(self.upto))
     }
+
+    /// Takes the row out that was found. Who gives it back has it read again.
+    pub(crate) fn take(&mut self) -> Option<StoredRow> {
+        let row = self.rows.pop_front()?;
+        self.from = row.seq.saturating_add(1);
+        Some(row)
+    }
 }
 
 /// One consumer's bookkeeping in one lane.

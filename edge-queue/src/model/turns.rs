@@ -21,8 +21,9 @@ impl Turns {
             let waited = self.waited.get(lane).copied().unwrap_or(0);
             (u32::MAX - if waited < WAIT_ROWS { 0 } else { waited }, lane)
         });
-        order.sort_unstable();
-        order.into_iter().map(|(_, lane)| lane).filter(move |lane| *lane < lanes)
+        // Of the lanes there are: this is asked for each row.
+        order.get_mut(..lanes).into_iter().for_each(<[_]>::sort_unstable);
+        order.into_iter().map(|(_, lane)| lane).take(lanes)
     }
 
     /// A row of `lane` goes.

@@ -129,6 +129,9 @@ impl Window {
 
     /// Removes a row nobody wants any more, if it is here; gives the receipt it is owed and why it was dropped, if it was.
     pub(crate) fn take(&mut self, seq: Seq) -> Option<(Ticket, Option<Reason>)> {
+        if seq < self.from {
+            return None;
+        }
         let at = self.stored.partition_point(|row| row.seq < seq);
         if self.stored.get(at).is_some_and(|row| row.seq == seq) {
             self.stored_bytes -= self.stored.remove(at).map_or(0, |row| row.bytes());

@@ -19,6 +19,9 @@ use crate::store::{Chunk, Lost, ReadLimit};
 /// Losses remembered as reported, at most. Beyond it one may be reported again rather than RAM be used up.
 const REPORTED_MAX: usize = 4096;
 
+/// Rows for which a read makes room before it finds them.
+const READ_ROWS_USUAL: usize = 256;
+
 /// What reading keeps between calls.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
@@ -172,6 +175,7 @@ impl Reader {
             loaded.cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
         }
         let last_seq = loaded.placed.head.last_seq;
+        chunk.rows.reserve(room.rows.min(loaded.placed.head.rows as usize).min(READ_ROWS_USUAL));
         loop {
             let before = loaded.cursor;
             match loaded.cursor.next(&loaded.body) {
