@@ -1,15 +1,18 @@
-//! Names to numbers, with a bound: an open table of 8 bytes per entry over one string of all names, since a map of
-//! shared strings would take half of what a sensor may cost.
+//! Names to numbers, with a bound: a table of places over one string of all names, since a map of shared strings would
+//! take half of what a sensor may cost.
 
-use super::name_hash::NameHash;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// Sensor names and their numbers: 0, 1, 2, … in the order of their first appearance. When a name was removed, its
 /// place is used again under a number that was never given out before.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    hash: NameHash,
-    /// Linear probing; half of a hash above a place plus 1, or 0. A power of two long, at most 7/8 full.
-    table: Vec<u64>,
+    /// Seeded per table: names come from the network, and nobody should be able to choose some that collide.
+    hasher: DefaultHashBuilder,
+    /// Places, found by their names.
+    table: HashTable<u32>,
     /// All names, and where each begins and ends.
     text: String,
     spans: Vec<(u32, u32)>,
@@ -25,8 +28,8 @@ impl Names {
         // The last number is `Pipeline::UNFILTERED`.
         let max = u32::try_from(max).unwrap_or(u32::MAX).min(u32::MAX - 1);
         Names {
-            hash: NameHash::new(),
-            table: Vec::new(),
+            hasher: DefaultHashBuilder::default(),
+            table: HashTable::new(),
             text: String::new(),
             spans: Vec::new(),
             generations: Vec::new(),
@@ -38,8 +41,8 @@ impl Names {
 
     #[inline]
     pub(super) fn number(&self, name: &str) -> Option<u32> {
-        let (_, place) = self.find(name, self.hash.of(name))?;
-        Some(self.number_of(place))
+        let place = self.table.find(self.hasher.hash_one(name.as_bytes()), |place| self.is(*place, name))?;
+        Some(self.number_of(*place))
     }
 
     /// A number for a new name; `None` when there is no room.
@@ -65,16 +68,19 @@ impl Names {
             }
         }
         self.free = None;
-        self.insert(self.hash.of(name), place);
+        let (text, spans, hasher) = (&self.text, &self.spans, &self.hasher);
+        let rehash = |place: &u32| hasher.hash_one(bytes_at(text, spans, *place).unwrap_or_default());
+        self.table.insert_unique(hasher.hash_one(name.as_bytes()), place, rehash);
         Some(self.number_of(place))
     }
 
     /// Forgets a name; the next one that is added takes its place.
     pub(super) fn remove(&mut self, place: u32) {
-        let Some(name) = self.at(place) else { return };
-        let Some((slot, _)) = self.find(name, self.hash.of(name)) else { return };
+        let Some(name) = bytes_at(&self.text, &self.spans, place) else { return };
+        let hash = self.hasher.hash_one(name);
+        let Ok(entry) = self.table.find_entry(hash, |other| *other == place) else { return };
+        entry.remove();
         self.removed_bytes = self.removed_bytes.saturating_add(name.len());
-        self.close_hole(slot);
         self.generations.resize(self.spans.len(), 0);
         let last = (u32::MAX - 1) / self.max.max(1) - 1;
         if let Some(generation) = self.generations.get_mut(place as usize) {
@@ -114,78 +120,14 @@ impl Names {
         self.spans.len() - usize::from(self.free.is_some())
     }
 
-    /// Without the look at character boundaries that a slice of a `str` takes.
-    fn bytes_at(&self, place: u32) -> Option<&[u8]> {
-        let &(start, end) = self.spans.get(place as usize)?;
-        self.text.as_bytes().get(start as usize..end as usize)
-    }
-
     fn at(&self, place: u32) -> Option<&str> {
         let &(start, end) = self.spans.get(place as usize)?;
         self.text.get(start as usize..end as usize)
     }
 
-    /// The entry of a name, and its place.
     #[inline]
-    fn find(&self, name: &str, hash: u64) -> Option<(usize, u32)> {
-        let mask = self.table.len().wrapping_sub(1);
-        let mut slot = hash as usize & mask;
-        loop {
-            let entry = *self.table.get(slot)?;
-            let place = (entry as u32).checked_sub(1)?;
-            if entry >> 32 == hash >> 32 && self.bytes_at(place) == Some(name.as_bytes()) {
-                return Some((slot, place));
-            }
-            slot = (slot + 1) & mask;
-        }
-    }
-
-    fn insert(&mut self, hash: u64, place: u32) {
-        if self.spans.len() >= self.table.len() / 8 * 7 {
-            let size = (self.table.len() * 2).max(8);
-            self.table = vec![0; size];
-            for other in 0..self.spans.len() as u32 {
-                if other != place && self.free != Some(other) {
-                    let hash = self.at(other).map(|name| self.hash.of(name));
-                    hash.into_iter().for_each(|hash| self.put(hash, other));
-                }
-            }
-        }
-        self.put(hash, place);
-    }
-
-    fn put(&mut self, hash: u64, place: u32) {
-        let mask = self.table.len() - 1;
-        let mut slot = hash as usize & mask;
-        while self.table.get(slot).is_some_and(|entry| *entry != 0) {
-            slot = (slot + 1) & mask;
-        }
-        if let Some(entry) = self.table.get_mut(slot) {
-            *entry = (hash >> 32) << 32 | u64::from(place + 1);
-        }
-    }
-
-    /// Takes out an entry and moves back what had to step over it (Knuth 6.4, algorithm R).
-    fn close_hole(&mut self, mut hole: usize) {
-        let mask = self.table.len() - 1;
-        let mut slot = hole;
-        loop {
-            slot = (slot + 1) & mask;
-            let entry = self.table.get(slot).copied().unwrap_or(0);
-            let Some(name) = (entry as u32).checked_sub(1).and_then(|place| self.at(place)) else { break };
-            let home = self.hash.of(name) as usize & mask;
-            if slot.wrapping_sub(home) & mask >= slot.wrapping_sub(hole) & mask {
-                self.set(hole, entry);
-                hole = slot;
-            }
-        }
-        self.set(hole, 0);
-    }
-
-    fn set(&mut self, slot: usize, entry: u64) {
-        if let Some(place) = self.table.get_mut(slot) {
-            *place = entry;
-        }
+    fn is(&self, place: u32, name: &str) -> bool {
+        bytes_at(&self.text, &self.spans, place) == Some(name.as_bytes())
     }
 
     /// Writes all names anew, without those that were removed.
@@ -198,6 +140,13 @@ impl Names {
         }
         (self.text, self.removed_bytes) = (text, 0);
     }
+}
+
+/// A name without the look at character boundaries that a slice of a `str` takes.
+#[inline]
+fn bytes_at<'a>(text: &'a str, spans: &[(u32, u32)], place: u32) -> Option<&'a [u8]> {
+    let &(start, end) = spans.get(place as usize)?;
+    text.as_bytes().get(start as usize..end as usize)
 }
 
 /// Room for one more that leaves at most a 32nd unused, where doubling would leave half: memory per sensor is stated.

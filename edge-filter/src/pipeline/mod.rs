@@ -18,7 +18,6 @@ mod intern;
 #[cfg(feature = "config")]
 mod judge_config;
 mod judges;
-mod name_hash;
 #[cfg(feature = "config")]
 mod parse;
 mod pattern;
