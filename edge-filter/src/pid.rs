@@ -17,7 +17,7 @@ use crate::{LossBound, Ramp};
 ///
 /// * `P = Kp·(β·sp - pv)`; or on the measurement alone, accumulated: a step of the setpoint moves the integral only.
 /// * `I` grows by `Ki·e·dt` before the output is made; it is kept in the output's unit, so a change of `Ki` bumps nothing.
-/// * `D = Kd·dx/dt` through a first-order filter with the time constant `Tf` (exact for an input held over `dt`).
+/// * `D = Kd·dx/dt` through a first-order filter with the time constant `Tf`, by backward differences.
 /// * The output is limited, then limited in its rate; both feed the [`AntiWindup`].
 /// * While the mode is not automatic, or the input is bad, `I` follows: the first automatic output is the last output
 ///   plus `Ki·e·dt`.
@@ -63,7 +63,7 @@ pub enum AntiWindup {
     BackCalculation,
     /// The same with a tracking time of its own, in seconds.
     TrackingTime(f64),
-    /// `I` does not grow beyond the output's limits.
+    /// `I` starts within the output's limits and does not grow beyond them.
     Clamp,
 }
 

@@ -158,8 +158,9 @@ impl Door {
 
     /// Takes the newest reading in.
     fn narrow(&mut self, anchor: (i64, f64), point: Point, deviation: f64) {
-        let (dt, dv) = (elapsed(anchor.0, point.time), point.value().as_f64() - anchor.1);
-        let (low, high) = ((dv - deviation) / dt, (dv + deviation) / dt);
+        let (dt, value) = (elapsed(anchor.0, point.time), point.value().as_f64());
+        // In the order of the definition, `(v ± deviation - a) / (t - t_a)`: among decimals, rounding decides the ties.
+        let (low, high) = ((value - deviation - anchor.1) / dt, (value + deviation - anchor.1) / dt);
         (self.low, self.high) = match self.held {
             None => (low, high),
             Some(_) => (self.low.max(low), self.high.min(high)),

@@ -105,8 +105,8 @@ impl Pid {
         }
         let p = self.proportional(&mut next, sp, pv);
         let d = self.derivative(&mut next, self.gamma * sp - pv, span_s, goes_on && !over);
-        if !goes_on && let Some(output) = state.output {
-            next.integral = output - p - d;
+        if !goes_on {
+            next.integral = state.output.map_or_else(|| self.at_start(), |output| output - p - d);
         }
         next.integral = self.integrated(next.integral, self.ki * (sp - pv) * span_s);
         let wanted = p + next.integral + d;
@@ -132,19 +132,24 @@ impl Pid {
         next.proportional
     }
 
-    /// `x` held over `dt_s` at the input of the filter; `Kd` times the slope at its output.
+    /// `Kd` times the slope of `x` behind its filter, both by backward differences (Åström and Hägglund): with a filter
+    /// faster than the scan it is the plain difference, and at no ratio of the two does it ring.
     fn derivative(&self, next: &mut PidState, x: f64, dt_s: f64, goes_on: bool) -> f64 {
         let Some(filtered) = next.filtered.filter(|_| goes_on && self.kd != 0.0 && dt_s > 0.0) else {
             next.filtered = Some(x);
             return 0.0;
         };
-        if self.filter_s == 0.0 {
-            next.filtered = Some(x);
-            return self.kd * (x - filtered) / dt_s;
-        }
-        let kept = (-dt_s / self.filter_s).exp();
+        let kept = self.filter_s / (self.filter_s + dt_s);
         next.filtered = Some(kept * filtered + (1.0 - kept) * x);
-        self.kd / self.filter_s * kept * (x - filtered)
+        self.kd * (x - filtered) / (self.filter_s + dt_s)
+    }
+
+    /// Where the integral of a controller starts that has no output yet.
+    fn at_start(&self) -> f64 {
+        match self.anti_windup {
+            AntiWindup::Clamp => self.limited(0.0),
+            AntiWindup::BackCalculation | AntiWindup::TrackingTime(_) => 0.0,
+        }
     }
 
     /// A clamped integral may be outside the limits after a transfer; it only does not go further.

@@ -106,3 +106,26 @@ fn parameters_that_make_no_controller_are_refused() -> Result<(), ParamError> {
     );
     Ok(())
 }
+
+#[test]
+fn a_clamped_integral_starts_within_the_limits() -> Result<(), ParamError> {
+    let pid = Pid::parallel(1.0, 0.0, 0.0)?.output_limits(5.0, 60.0)?;
+    let cold = |pid: Pid| pid.step(&mut PidState::default(), &input(18.0, 20.0, PidMode::Auto), 1.0);
+    assert_eq!(cold(pid.anti_windup(AntiWindup::Clamp)?), 7.0);
+    assert_eq!(cold(pid), 5.0);
+    Ok(())
+}
+
+/// A step of the measurement by 1 is differentiated to `Kd` in all, however slow the scan beside the filter.
+#[test]
+fn the_derivative_of_a_step_does_not_depend_on_the_rate_of_scans() -> Result<(), ParamError> {
+    for (tf_s, dt_s) in [(2.0, 0.25), (2.0, 1.0), (2.0, 4.0), (0.1, 10.0), (0.0, 1.0)] {
+        let pid = Pid::parallel(0.0, 0.0, 3.0)?.derivative_filter_s(tf_s)?;
+        let mut state = PidState::default();
+        pid.step(&mut state, &input(0.0, 0.0, PidMode::Auto), dt_s);
+        let area: f64 =
+            (0..400).map(|_| dt_s * pid.step(&mut state, &input(1.0, 0.0, PidMode::Auto), dt_s)).sum();
+        assert!(near(area, -3.0), "Tf {tf_s} s, scans every {dt_s} s: {area}");
+    }
+    Ok(())
+}

@@ -149,6 +149,20 @@ impl AttenuatedSignal {
         }
     }
 
+    /// The one flag of a whole recording, as `ioos_qc` without a test period: `period` and `min_obs` have no part in it,
+    /// missing values are left out. Unknown if there are no others.
+    #[must_use]
+    pub fn check_whole(&self, values: &[f64]) -> QartodFlag {
+        let present = || values.iter().copied().filter(|v| v.is_finite());
+        let spread = match self.check {
+            Attenuation::Range => {
+                present().reduce(f64::max).zip(present().reduce(f64::min)).map(|(high, low)| high - low)
+            }
+            Attenuation::Std => Moments::of(present).std_population(),
+        };
+        spread.map_or(QartodFlag::Unknown, |spread| self.thresholds.missed_by(spread))
+    }
+
     /// Values pass unaltered.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
@@ -244,6 +258,19 @@ mod tests {
         assert_eq!(flags(&range.min_obs(3)?, &readings), expected);
         let expected = [4, 4, 1, 1, 9, 2, 2, 9, 2, 2, 9, 2, 2, 2, 1, 9, 2, 2, 2];
         assert_eq!(flags(&range, &readings), expected);
+        Ok(())
+    }
+
+    #[test]
+    fn a_whole_recording_has_one_flag() -> Result<(), ParamError> {
+        let values = [1.0, f64::NAN, 4.0, f64::INFINITY, 1.0, 4.0];
+        for (check, spread) in [(Attenuation::Std, 1.5), (Attenuation::Range, 3.0)] {
+            let test = |suspect, fail| AttenuatedSignal::new(check, Some(suspect), Some(fail), 1);
+            assert_eq!(test(spread, 1.0)?.check_whole(&values), QartodFlag::Good);
+            assert_eq!(test(spread * 1.01, 1.0)?.check_whole(&values), QartodFlag::Suspect);
+            assert_eq!(test(4.0, spread * 1.01)?.check_whole(&values), QartodFlag::Fail);
+            assert_eq!(test(4.0, 1.0)?.check_whole(&[f64::NAN]), QartodFlag::Unknown);
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 """Step responses for tests/pid_reference.rs, in 40 digits: python3 pid_reference.py > pid_reference.csv
 
 An independent evaluation of the equations in the guide of `Pid`, against first-order processes with dead time. The
-derivative filter is integrated exactly for a held input, the process too. Needs mpmath.
+derivative filter is a backward difference, the process is integrated exactly for a held input. Needs mpmath.
 """
 from mpmath import mp, mpf, exp, sqrt
 
@@ -25,12 +25,10 @@ def case(name, seconds, dt, process, kp, ki, kd, tf=0, beta=1, gamma=0, lo=None,
             p, x = kp * (beta * r - y), gamma * r - y
             if not auto_before:
                 d, new = mpf(0), x
-            elif tf == 0:
-                d, new = kd * (x - seen) / dt, x
             else:
-                # d/dt z = (x - z)/tf from z = seen over dt with x held; the slope of z at the end, times kd
-                new = x + (seen - x) * exp(-dt / tf)
-                d = kd * (x - new) / tf
+                # tf*(z - seen)/dt + z = x; kd times the slope of z
+                new = (tf * seen + dt * x) / (tf + dt)
+                d = kd * (new - seen) / dt
             if scanned and not auto_before:
                 integral = last - p - d
             grown = integral + ki * (r - y) * dt

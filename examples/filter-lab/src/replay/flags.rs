@@ -11,6 +11,8 @@ use edge_filter::{
 
 pub(super) fn qartod(config: &Config<'_>, rows: &[Row]) -> Result<Vec<u8>, Error> {
     let mut flags = vec![QartodFlag::Missing.number(); rows.len()];
+    // Without a row, too, the case is read.
+    test(config, &[])?;
     for indices in by_sensor(rows) {
         let readings: Vec<(i64, f64)> =
             indices.iter().filter_map(|&i| rows.get(i)).map(|row| (row.time, row.value)).collect();
@@ -32,7 +34,11 @@ fn test(config: &Config<'_>, readings: &[(i64, f64)]) -> Result<Vec<QartodFlag>,
         "attenuated_signal_test" => attenuated_signal(config, readings),
         "qartod_compare" => {
             let of = config.objects("of")?;
-            let columns: Result<Vec<_>, Error> = of.iter().map(|config| test(config, readings)).collect();
+            let column = |config: &Config<'_>| {
+                config.choice("type", &[("qartod", ())])?;
+                test(config, readings)
+            };
+            let columns: Result<Vec<_>, Error> = of.iter().map(column).collect();
             let columns = columns?;
             let row = |i: usize| columns.iter().filter_map(move |flags| flags.get(i).copied());
             Ok((0..readings.len()).map(|i| QartodFlag::rollup(row(i))).collect())
@@ -77,18 +83,20 @@ fn rate_of_change(config: &Config<'_>, readings: &[(i64, f64)]) -> Result<Vec<Qa
 }
 
 fn flat_line(config: &Config<'_>, readings: &[(i64, f64)]) -> Result<Vec<QartodFlag>, Error> {
-    let seconds = |key| {
+    let step_ms = median_step_ms(readings);
+    // ioos_qc samples once for the whole series, and cuts what it finds to whole seconds: of less nothing would be left.
+    let step_ms = if step_ms < 1000 { step_ms.max(1) } else { step_ms / 1000 * 1000 };
+    let intervals = |key| {
         let whole = config.number(key)?.trunc();
-        let must_be = "seconds, 0 to 4294967295";
         let fits = (0.0..=f64::from(u32::MAX)).contains(&whole);
-        if fits { Ok(whole as u32) } else { Err(config.wrong(key, must_be)) }
+        let whole_s =
+            if fits { whole as i64 } else { return Err(config.wrong(key, "seconds, 0 to 4294967295")) };
+        // A window of more readings than there are is never full, however long it is.
+        Ok((whole_s * 1000 / step_ms).min(readings.len() as i64) as u32)
     };
-    let (suspect, fail) = (seconds("suspect_threshold_s")?, seconds("fail_threshold_s")?);
+    let (suspect, fail) = (intervals("suspect_threshold_s")?, intervals("fail_threshold_s")?);
     let tolerance = config.maybe_number("tolerance")?.unwrap_or(0.0);
-    // ioos_qc samples once for the whole series: the median of the steps, cut to whole seconds.
-    let sampling_ms = median_step_ms(readings) / 1000 * 1000;
-    let test = FlatLine::over_seconds(suspect, fail, sampling_ms.max(1), tolerance)
-        .map_err(|error| config.refused(&error))?;
+    let test = FlatLine::over_intervals(suspect, fail, tolerance).map_err(|error| config.refused(&error))?;
     if readings.len() < 3 {
         return Ok(vec![QartodFlag::Good; readings.len()]);
     }
@@ -110,23 +118,20 @@ fn attenuated_signal(config: &Config<'_>, readings: &[(i64, f64)]) -> Result<Vec
     let check = config.choice("check_type", &[("std", Attenuation::Std), ("range", Attenuation::Range)])?;
     let (suspect, fail) = (config.maybe_number("suspect_threshold")?, config.maybe_number("fail_threshold")?);
     let period_s = config.maybe_number("test_period_s")?;
-    let min_obs = config.maybe_count("min_obs")?.filter(|_| period_s.is_some());
+    let min_obs = config.maybe_count("min_obs")?.unwrap_or(1).max(1);
     // The cast saturates; a period below 1 ms is refused.
     let period_ms = period_s.map_or(i64::MAX, |period_s| (period_s * 1000.0) as i64);
     let test = AttenuatedSignal::new(check, suspect, fail, period_ms)
-        .and_then(|test| test.min_obs(min_obs.unwrap_or(1).max(1)))
+        .and_then(|test| test.min_obs(min_obs))
         .map_err(|error| config.refused(&error))?;
-    let mut state = AttenuatedSignalState::default();
-    let mut flags: Vec<QartodFlag> =
-        readings.iter().map(|&(time, value)| test.check(&mut state, value, time)).collect();
     if period_s.is_none() {
-        // Without a period ioos_qc judges the series as a whole: its last flag is that of every value.
-        let last = flags.iter().rev().find(|flag| **flag != QartodFlag::Missing).copied();
-        for flag in flags.iter_mut().filter(|flag| **flag != QartodFlag::Missing) {
-            *flag = last.unwrap_or(*flag);
-        }
+        // Without a period ioos_qc judges the series as a whole.
+        let values: Vec<f64> = readings.iter().map(|reading| reading.1).collect();
+        let flag = test.check_whole(&values);
+        return Ok(values.iter().map(|v| if v.is_finite() { flag } else { QartodFlag::Missing }).collect());
     }
-    Ok(flags)
+    let mut state = AttenuatedSignalState::default();
+    Ok(readings.iter().map(|&(time, value)| test.check(&mut state, value, time)).collect())
 }
 
 pub(super) fn hampel(config: &Config<'_>, rows: &[Row]) -> Result<Vec<u8>, Error> {

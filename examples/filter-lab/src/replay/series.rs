@@ -1,7 +1,7 @@
 //! Tumbling windows.
 
 use super::case::Config;
-use super::rows::{Row, states};
+use super::rows::Row;
 use crate::error::Error;
 use edge_filter::{Aggregate, Window, WindowResult, WindowState};
 use std::fmt::Write as _;
@@ -14,6 +14,9 @@ pub(super) fn table(config: &Config<'_>, rows: &[Row]) -> Result<String, Error> 
     let aggregates: Option<Vec<Aggregate>> = names.iter().map(|name| aggregate(name)).collect();
     let must_be = "a list of count, first, last, min, max, mean, std_pop, median, sum, time_avg_stepped, time_avg_sloped";
     let aggregates = aggregates.ok_or_else(|| config.wrong("agg", must_be))?;
+    // Interpolated bounds are those of OPC UA Part 13: on the line between what is good, over whatever is not.
+    let interpolated = config.maybe_text("bounds")?.is_some();
+    config.choice("bounds", &[("interpolated", ())])?;
     let mut table = format!("window_start_ms,{}\n", names.join(","));
     let mut closed = |result: WindowResult| {
         if result.count() == 0 {
@@ -28,14 +31,18 @@ pub(super) fn table(config: &Config<'_>, rows: &[Row]) -> Result<String, Error> 
         }
         table.push('\n');
     };
-    let mut sensors = states::<WindowState>(rows);
-    for row in rows {
-        if let Some(state) = sensors.get_mut(row.sensor) {
-            let _ = window.check(state, row.value, row.quality, row.time, &mut closed);
+    // A recording is there as a whole: no reading of it is late.
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort_by_key(|row| (row.sensor, row.time));
+    for of_sensor in rows.chunk_by(|a, b| a.sensor == b.sensor) {
+        let mut state = WindowState::default();
+        for row in of_sensor {
+            let usable = row.value.is_finite() && row.quality.is_good();
+            if usable || !interpolated {
+                let _ = window.check(&mut state, row.value, row.quality, row.time, &mut closed);
+            }
         }
-    }
-    for state in &mut sensors {
-        window.flush(state, &mut closed);
+        window.flush(&mut state, &mut closed);
     }
     Ok(table)
 }
@@ -45,7 +52,6 @@ fn window(config: &Config<'_>) -> Result<Window, Error> {
     config.choice("align", &[("epoch", ())])?;
     config.choice("closed", &[("left", ())])?;
     config.choice("emit", &[("non_empty", ())])?;
-    config.choice("bounds", &[("interpolated", ())])?;
     let width_ms = config.maybe_ms("width_ms")?.ok_or_else(|| config.wrong("width_ms", "milliseconds"))?;
     let window = Window::tumbling_ms(width_ms).map_err(|error| config.refused(&error))?;
     Ok(window.median(true))
@@ -63,7 +69,9 @@ fn aggregate(name: &str) -> Option<Aggregate> {
         "median" => Aggregate::Median,
         "sum" => Aggregate::Sum,
         "time_avg_stepped" => Aggregate::TimeAvgStepped,
-        "time_avg_sloped" | "time_avg" | "time_average" | "time_weighted_mean" => Aggregate::TimeAvgSloped,
+        "time_avg_sloped" | "time_avg" | "time_average" | "time_weighted_mean" | "time_weighted_average" => {
+            Aggregate::TimeAvgSloped
+        }
         _ => return None,
     })
 }
