@@ -3,10 +3,10 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::plan::{Kind, Plan, Pre, Scratch};
+use super::same::Same;
 use super::script::Script;
 use super::search;
 use crate::{Reading, Value};
-use std::ops::Range;
 
 #[derive(Clone, Debug)]
 pub(super) struct Column {
@@ -16,8 +16,8 @@ pub(super) struct Column {
     times: Vec<i64>,
     /// Bits of the value; texts and bytes are numbers in a list.
     values: Vec<u64>,
-    kinds: Vec<Kind>,
-    qualities: Vec<u32>,
+    kinds: Same<Kind>,
+    qualities: Same<u32>,
     known: Known,
 }
 
@@ -60,19 +60,19 @@ pub(super) fn bits(value: &Value<'_>) -> (Kind, u64) {
 
 impl Column {
     pub(super) fn new(sensor: u32, position: u32) -> Self {
-        let (times, values, kinds, qualities) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { sensor, position, times, values, kinds, qualities, known: Known::default() }
+        let (kinds, qualities) = (Same::new(Kind::Null), Same::new(0));
+        let known = Known::default();
+        Self { sensor, position, times: Vec::new(), values: Vec::new(), kinds, qualities, known }
     }
 
-    /// Takes a reading; `text` is its text's number.
+    /// Takes a reading, whose value is the number that [`bits`] gives or a text's.
     #[inline]
-    pub(super) fn push(&mut self, reading: &Reading<'_>, text: u32) {
-        let (kind, value) = bits(&reading.value);
-        let is_text = matches!(kind, Kind::Text | Kind::Bytes);
-        self.times.push(reading.time);
-        self.values.push(if is_text { text.into() } else { value });
-        self.kinds.push(kind);
-        self.qualities.push(reading.quality);
+    pub(super) fn push(&mut self, time: i64, kind: Kind, value: u64, quality: u32) {
+        let len = self.times.len();
+        self.times.push(time);
+        self.values.push(value);
+        self.kinds.push(len, kind);
+        self.qualities.push(len, quality);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -87,32 +87,27 @@ impl Column {
         &self.values
     }
 
-    pub(super) fn qualities(&self) -> &[u32] {
-        &self.qualities
+    /// The first `n` qualities as runs, each with its length.
+    pub(super) fn qualities(&self, n: usize) -> impl Iterator<Item = (u32, usize)> {
+        self.qualities.runs(n)
     }
 
-    /// The kind of some values; [`Kind::Mixed`] if they have several.
-    pub(super) fn kind(&self, range: Range<usize>) -> Kind {
-        let kinds = self.kinds.get(range).unwrap_or_default();
-        let first = kinds.first().copied().unwrap_or(Kind::Null);
-        if kinds.iter().all(|k| *k == first) { first } else { Kind::Mixed }
+    /// The kind of the first `n` values; [`Kind::Mixed`] if they have several.
+    pub(super) fn kind(&self, n: usize) -> Kind {
+        self.kinds.one(n).unwrap_or(Kind::Mixed)
     }
 
     /// The reading at `at`.
     pub(super) fn reading(&self, at: usize, texts: &[Box<[u8]>]) -> Option<Reading<'static>> {
-        let value = super::texts::value(*self.kinds.get(at)?, *self.values.get(at)?, texts);
-        Some(Reading {
-            sensor: self.sensor,
-            time: *self.times.get(at)?,
-            value,
-            quality: *self.qualities.get(at)?,
-        })
+        let time = *self.times.get(at)?;
+        let value = super::texts::value(self.kinds.get(at), *self.values.get(at)?, texts);
+        Some(Reading { sensor: self.sensor, time, value, quality: self.qualities.get(at) })
     }
 
     /// The number of the text at `at`, if there is one.
     pub(super) fn text(&self, at: usize) -> Option<u64> {
-        let kind = self.kinds.get(at)?;
-        if matches!(kind, Kind::Text | Kind::Bytes) { self.values.get(at).copied() } else { None }
+        let is_text = matches!(self.kinds.get(at), Kind::Text | Kind::Bytes);
+        self.values.get(at).copied().filter(|_| is_text)
     }
 
     /// The highest number of a text among the first `n` readings.
@@ -122,8 +117,8 @@ impl Column {
 
     /// Changes the numbers of texts.
     pub(super) fn renumber(&mut self, mut number: impl FnMut(u64) -> u64) {
-        for (value, kind) in self.values.iter_mut().zip(&self.kinds) {
-            if matches!(kind, Kind::Text | Kind::Bytes) {
+        for (at, value) in self.values.iter_mut().enumerate() {
+            if matches!(self.kinds.get(at), Kind::Text | Kind::Bytes) {
                 *value = number(*value);
             }
         }
@@ -133,8 +128,8 @@ impl Column {
     pub(super) fn drain(&mut self, n: usize) {
         self.times.drain(..n);
         self.values.drain(..n);
-        self.kinds.drain(..n);
-        self.qualities.drain(..n);
+        self.kinds.drain(n);
+        self.qualities.drain(n);
     }
 
     /// Writes the plan and the first `n` values. `table` is `Some` if the batch has a table, whether or not that has a
@@ -147,7 +142,7 @@ impl Column {
         script: &mut Script,
         scratch: &mut Scratch,
     ) {
-        let kind = self.kind(0..n);
+        let kind = self.kind(n);
         if let Some(plan) = table {
             if self.write_by_table(n, kind, plan, script, scratch) {
                 return;
@@ -250,14 +245,14 @@ impl Column {
         script: &mut Script,
         scratch: &mut Scratch,
     ) {
-        let kinds = self.kinds.get(..n).unwrap_or_default();
-        for run in kinds.chunk_by(|a, b| a == b) {
-            script.eg(run.len() as u64 - 1, 3);
-            script.bits(run.first().map_or(0, |k| *k as u64), 3);
+        for (kind, run) in self.kinds.runs(n) {
+            script.eg(run as u64 - 1, 3);
+            script.bits(kind as u64, 3);
         }
         for kind in Kind::ALL {
-            let of_kind = self.values.iter().zip(kinds).filter(|(_, k)| **k == kind);
-            let values: Vec<u64> = of_kind.map(|(v, _)| *v).collect();
+            let of_kind =
+                self.values.iter().take(n).enumerate().filter(|(at, _)| self.kinds.get(*at) == kind);
+            let values: Vec<u64> = of_kind.map(|(_, v)| *v).collect();
             if !values.is_empty() && kind != Kind::Null {
                 let plan = search::plan(kind, &values, scratch);
                 plan.integers(&values, scratch);

@@ -2,8 +2,10 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::column::Column;
+use super::column::{self, Column};
+use super::index::Index;
 use super::message::{self, Draft, Memory};
+use super::plan::Kind;
 use super::table::Table;
 use super::texts::Texts;
 use crate::limits::{MAX_READINGS, MAX_SENSORS};
@@ -48,11 +50,11 @@ pub struct Encoder<S = SensorTable<'static>> {
     table: Option<Arc<Table>>,
     header: Header,
     columns: Vec<Column>,
-    by_sensor: HashMap<u32, u32>,
+    index: Index,
     /// The column that comes next if the last poll repeats.
     expected: usize,
     /// Column of each waiting reading.
-    pushed: VecDeque<u32>,
+    pushed: Vec<u32>,
     /// Sequence numbers left out before each waiting reading, for those that have any: how many readings wait
     /// before it and how many numbers.
     skips: VecDeque<(u64, u64)>,
@@ -75,9 +77,9 @@ impl Encoder {
             table: None,
             header: Header::default(),
             columns: Vec::new(),
-            by_sensor: HashMap::new(),
+            index: Index::default(),
             expected: 0,
-            pushed: VecDeque::new(),
+            pushed: Vec::new(),
             skips: VecDeque::new(),
             left: 0,
             next_seq: 0,
@@ -95,7 +97,7 @@ impl Encoder {
             table: None,
             header: self.header,
             columns: self.columns,
-            by_sensor: self.by_sensor,
+            index: self.index,
             expected: self.expected,
             pushed: self.pushed,
             skips: self.skips,
@@ -132,7 +134,7 @@ impl<S: Sensors> Encoder<S> {
     pub fn table(mut self, table: Arc<Table>) -> Self {
         debug_assert!(self.is_empty());
         self.columns.clear();
-        self.by_sensor.clear();
+        self.index = Index::default();
         self.names = None;
         self.table = Some(table);
         self
@@ -185,18 +187,18 @@ impl<S: Sensors> Encoder<S> {
 
     fn take(&mut self, skip: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
         let at = self.column(reading.sensor)?;
-        let text = match &reading.value {
-            Value::Text(text) => self.texts.number(text.as_bytes()),
-            Value::Bytes(bytes) => self.texts.number(bytes),
-            _ => 0,
+        let (kind, value) = match &reading.value {
+            Value::Text(text) => (Kind::Text, self.texts.number(text.as_bytes()).into()),
+            Value::Bytes(bytes) => (Kind::Bytes, self.texts.number(bytes).into()),
+            value => column::bits(value),
         };
         if let Some(column) = self.columns.get_mut(at) {
-            column.push(reading, text);
+            column.push(reading.time, kind, value, reading.quality);
         }
         if skip > 0 {
             self.skips.push_back((self.left + self.pushed.len() as u64, skip));
         }
-        self.pushed.push_back(at as u32);
+        self.pushed.push(at as u32);
         self.expected = if at + 1 < self.columns.len() { at + 1 } else { 0 };
         self.next_seq = self.next_seq.saturating_add(skip.saturating_add(1));
         Ok(())
@@ -207,7 +209,7 @@ impl<S: Sensors> Encoder<S> {
     fn column(&mut self, sensor: u32) -> Result<usize, EncodeError> {
         let unknown = EncodeError::UnknownSensor { sensor };
         let expected = self.columns.get(self.expected).filter(|c| c.sensor == sensor).map(|_| self.expected);
-        if let Some(at) = expected.or_else(|| self.by_sensor.get(&sensor).map(|at| *at as usize)) {
+        if let Some(at) = expected.or_else(|| self.index.get(sensor)) {
             // A newer table may have lost the sensor.
             let known = self.table.is_none() || self.columns.get(at).is_some_and(|c| c.position != NOWHERE);
             return if known { Ok(at) } else { Err(unknown) };
@@ -218,8 +220,9 @@ impl<S: Sensors> Encoder<S> {
             (None, None) => sensor,
         };
         self.columns.push(Column::new(sensor, position));
-        self.by_sensor.insert(sensor, self.columns.len() as u32 - 1);
-        Ok(self.columns.len() - 1)
+        let at = self.columns.len() - 1;
+        self.index.insert(sensor, at);
+        Ok(at)
     }
 
     /// Encodes as many of the oldest readings as fit into `max_bytes` as one batch, at most 65 536 readings of
@@ -290,8 +293,7 @@ impl<S: Sensors> Encoder<S> {
     fn encode(&mut self, n: usize) -> Vec<u8> {
         let mut picked = self.picked(n);
         picked.sort_unstable_by_key(|(column, _)| self.columns.get(*column).map(|c| c.position));
-        self.pushed.make_contiguous();
-        let pushed = self.pushed.as_slices().0.get(..n).unwrap_or_default();
+        let pushed = self.pushed.get(..n).unwrap_or_default();
         let mut runs = Runs::default();
         if self.header.id.is_some() && !self.skips.is_empty() {
             let mut skips = self.skips.iter().map(|(at, skip)| (at - self.left, *skip)).peekable();
@@ -388,7 +390,7 @@ impl<S: Sensors> Encoder<S> {
     }
 
     fn hand_back(&mut self, max: usize, needed: usize) -> EncodeError {
-        let first = self.pushed.front().and_then(|c| self.columns.get(*c as usize));
+        let first = self.pushed.first().and_then(|c| self.columns.get(*c as usize));
         let reading = first.and_then(|c| c.reading(0, &self.texts.list));
         match reading {
             Some(reading) => {

@@ -36,7 +36,8 @@ pub(super) fn learn(sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Learne
         });
         // Texts are numbered within a batch: there is nothing to learn about their numbers.
         if let Some(column) = columns.get_mut(nth).filter(|c| c.len() < ENOUGH) {
-            column.push(reading, 0);
+            let (kind, value) = super::column::bits(&reading.value);
+            column.push(reading.time, kind, value, reading.quality);
         }
     }
     let mut scratch = Scratch::default();
@@ -73,7 +74,7 @@ fn polled_together(sample: &[Reading<'_>]) -> HashMap<u32, usize> {
 
 /// The plan that makes a column smallest.
 fn plan(column: &Column, scratch: &mut Scratch) -> Option<Plan> {
-    let (kind, values) = (column.kind(0..column.len()), column.values());
+    let (kind, values) = (column.kind(column.len()), column.values());
     if values.len() < TOO_FEW || !matches!(kind, Kind::F64 | Kind::I64 | Kind::U64 | Kind::Bool) {
         return None;
     }

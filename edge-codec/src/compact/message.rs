@@ -83,8 +83,8 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: 
         draft.picked.iter().filter_map(|(c, n)| columns.get(*c)?.times().get(..*n)).collect();
     let clocks = clock::share(&times, &mut spans);
     let order = reorder(draft, &clocks, &spans);
-    let qualities = draft.picked.iter().filter_map(|(c, n)| columns.get(*c)?.qualities().get(..*n));
-    let codes = quality::codes(qualities);
+    let qualities = draft.picked.iter().filter_map(|(c, n)| Some(columns.get(*c)?.qualities(*n)));
+    let codes = quality::codes(qualities.flatten());
 
     script.eg(draft.picked.len() as u64 - 1, COLUMNS_LOW);
     // One bit says that there is nothing unusual.
@@ -116,7 +116,7 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: 
         places.write(if draft.table.is_some() { column.position } else { column.sensor }, script);
         write_span(*span, &mut span_before, script);
         if !codes.is_empty() {
-            quality::write(column.qualities().get(..n).unwrap_or_default(), &codes, script);
+            quality::write(column.qualities(n), &codes, script);
         }
         let plan = draft.table.map(|t| t.entries.get(column.position as usize).and_then(|e| e.plan.as_ref()));
         column.write(n, plan, &mut plan_before, script, &mut memory.scratch);

@@ -6,12 +6,12 @@ use super::ans::Decoder;
 use super::bits::BitReader;
 use super::script::Script;
 
-/// The codes in use besides 0, as they come.
-pub(super) fn codes<'a>(columns: impl Iterator<Item = &'a [u32]>) -> Vec<u32> {
+/// The codes in use besides 0, as they come in the runs.
+pub(super) fn codes(runs: impl Iterator<Item = (u32, usize)>) -> Vec<u32> {
     let mut codes = Vec::new();
-    for quality in columns.flatten().filter(|q| **q != 0) {
-        if !codes.contains(quality) {
-            codes.push(*quality);
+    for (quality, _) in runs.filter(|run| run.0 != 0) {
+        if !codes.contains(&quality) {
+            codes.push(quality);
         }
         if codes.len() >= CODES_MAX {
             break;
@@ -35,15 +35,16 @@ pub(super) fn read_codes(bits: &mut BitReader<'_>) -> Option<Vec<u32>> {
 }
 
 /// Writes one column's qualities: a bit if all are good, else runs.
-pub(super) fn write(qualities: &[u32], codes: &[u32], script: &mut Script) {
-    let good = qualities.iter().all(|q| *q == 0);
+pub(super) fn write(runs: impl Iterator<Item = (u32, usize)>, codes: &[u32], script: &mut Script) {
+    let mut runs = runs.peekable();
+    let first = runs.next();
+    let good = runs.peek().is_none() && first.is_none_or(|(code, _)| code == 0);
     script.flag(!good);
     if good {
         return;
     }
-    for run in qualities.chunk_by(|a, b| a == b) {
-        let code = run.first().copied().unwrap_or(0);
-        script.eg(run.len() as u64 - 1, 3);
+    for (code, run) in first.into_iter().chain(runs) {
+        script.eg(run as u64 - 1, 3);
         let listed = codes.iter().position(|c| *c == code).map_or(codes.len() + 1, |at| at + 1);
         script.bits(if code == 0 { 0 } else { listed as u64 }, 4);
         if code != 0 && listed > codes.len() {
@@ -80,10 +81,11 @@ mod tests {
     fn qualities_come_back() {
         let many: Vec<u32> = (0..40).map(|n| if n % 3 == 0 { 0 } else { 0x8000_0000 + n / 2 }).collect();
         for qualities in [vec![0; 9], vec![0, 0, 7, 7, 0], vec![u32::MAX], many] {
-            let codes = codes([qualities.as_slice()].into_iter());
+            let runs = || qualities.chunk_by(|a, b| a == b).map(|run| (run[0], run.len()));
+            let codes = codes(runs());
             let mut script = Script::default();
             write_codes(&codes, &mut script);
-            write(&qualities, &codes, &mut script);
+            write(runs(), &codes, &mut script);
             let bytes = script.write(<[u8]>::to_vec);
             let mut decoder = Decoder::new(&bytes).unwrap();
             let listed = read_codes(&mut decoder.bits).unwrap();

@@ -1,0 +1,92 @@
+//! What is mostly the same for every reading of a column: its kind, its quality.
+
+#![deny(clippy::indexing_slicing)]
+
+/// A list that takes no memory, and a push no store, as long as all entries are the same. Its length is its owner's.
+#[derive(Clone, Debug)]
+pub(super) struct Same<T> {
+    one: T,
+    /// All entries, or none if they are all `one`.
+    list: Vec<T>,
+}
+
+impl<T: Copy + PartialEq> Same<T> {
+    pub(super) fn new(one: T) -> Self {
+        Self { one, list: Vec::new() }
+    }
+
+    /// Appends an entry to the `len` that there are.
+    #[inline]
+    pub(super) fn push(&mut self, len: usize, entry: T) {
+        if !self.list.is_empty() {
+            self.list.push(entry);
+        } else if entry != self.one {
+            self.differ(len, entry);
+        }
+    }
+
+    #[cold]
+    fn differ(&mut self, len: usize, entry: T) {
+        if len == 0 {
+            self.one = entry;
+        } else {
+            self.list.resize(len, self.one);
+            self.list.push(entry);
+        }
+    }
+
+    /// The entry at `at`, which is below the length.
+    pub(super) fn get(&self, at: usize) -> T {
+        self.list.get(at).copied().unwrap_or(self.one)
+    }
+
+    /// What the first `n` entries are if they are all the same.
+    pub(super) fn one(&self, n: usize) -> Option<T> {
+        let one = self.get(0);
+        self.list.iter().take(n).all(|entry| *entry == one).then_some(one)
+    }
+
+    /// The first `n` entries as runs, each with its length.
+    pub(super) fn runs(&self, n: usize) -> impl Iterator<Item = (T, usize)> {
+        let same = (self.list.is_empty() && n > 0).then_some((self.one, n));
+        let runs = self.list.get(..n).unwrap_or_default().chunk_by(|a, b| a == b);
+        same.into_iter().chain(runs.filter_map(|run| Some((*run.first()?, run.len()))))
+    }
+
+    /// Forgets the first `n` entries.
+    pub(super) fn drain(&mut self, n: usize) {
+        self.list.drain(..n.min(self.list.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_list() {
+        for entries in [&[][..], &[7], &[7, 7, 7], &[0, 0, 7, 7, 0], &[7, 0, 0]] {
+            for drained in 0..=entries.len() {
+                let mut same = Same::new(0);
+                let mut list = Vec::new();
+                let mut push = |same: &mut Same<i32>, list: &mut Vec<i32>| {
+                    for entry in entries {
+                        same.push(list.len(), *entry);
+                        list.push(*entry);
+                    }
+                };
+                push(&mut same, &mut list);
+                same.drain(drained);
+                list.drain(..drained);
+                push(&mut same, &mut list);
+                assert!((0..list.len()).all(|at| same.get(at) == list[at]), "{entries:?} {drained}");
+                for n in 0..=list.len() {
+                    let runs = same.runs(n).flat_map(|(entry, n)| std::iter::repeat_n(entry, n));
+                    assert!(runs.eq(list[..n].iter().copied()));
+                    let alike = list[..n].windows(2).all(|w| w[0] == w[1]);
+                    assert_eq!(same.one(n).is_some(), alike || n == 0);
+                }
+            }
+        }
+    }
+}
