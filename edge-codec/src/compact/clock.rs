@@ -92,14 +92,14 @@ impl ClockPlan {
             let regular = is_regular(residuals);
             script.flag(!regular);
             if !regular {
-                self.coder.put_all(script, residuals);
+                script.numbers(&self.coder, residuals);
             }
         }
     }
 
     /// Size of the residuals in 1/256 bits.
     pub(super) fn cost(&self, residuals: &[u64]) -> u64 {
-        if is_regular(residuals) { 0 } else { residuals.iter().map(|r| self.coder.cost(*r)).sum() }
+        if is_regular(residuals) { 0 } else { self.coder.cost_all(residuals) }
     }
 
     /// Appends the clock's instants: the start, and so many steps.

@@ -2,10 +2,11 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::plan::{Kind, Plan, Pre, Scratch};
+use super::plan::{Kind, Plan, Pre, Scratch, Shared};
 use super::same::Same;
 use super::script::Script;
 use super::search;
+use super::token::Coder;
 use crate::{Reading, Value};
 
 #[derive(Clone, Debug)]
@@ -138,7 +139,7 @@ impl Column {
         &mut self,
         n: usize,
         table: Option<Option<&Plan>>,
-        before: &mut Option<Plan>,
+        before: &mut Option<Shared>,
         script: &mut Script,
         scratch: &mut Scratch,
     ) {
@@ -183,7 +184,7 @@ impl Column {
         }
         let mark = script.mark();
         script.flag(true);
-        let cost = plan.write(script, scratch);
+        let cost = plan.write(script, scratch, Coder::cost_about);
         let per_value = cost / (n as u64).max(1);
         let first = self.known.table_cost.is_none() && n >= FIRST_CHECK;
         let usual = *self.known.table_cost.get_or_insert(per_value);
@@ -210,30 +211,27 @@ impl Column {
         &mut self,
         n: usize,
         kind: Kind,
-        before: &mut Option<Plan>,
+        before: &mut Option<Shared>,
         script: &mut Script,
         scratch: &mut Scratch,
     ) {
         let values = self.values.get(..n).unwrap_or_default();
         let known = &mut self.known;
         let usable = known.plan.take().filter(|p| p.kind == kind && known.batches < RENEW);
-        let plan = usable.and_then(|plan| refit(plan, values, known.cost, scratch));
-        let plan = match plan {
-            Some(plan) => {
-                known.batches += 1;
-                plan
-            }
-            None => {
-                known.batches = 0;
-                known.cost = u64::MAX;
-                search::plan(kind, values, scratch)
-            }
-        };
+        if let Some(mut plan) = usable
+            && refit(&mut plan, values, scratch)
+            && let Some(cost) = put_again(&mut plan, n, known.cost, before, script, scratch)
+        {
+            known.batches += 1;
+            known.cost = known.cost.min(cost / n as u64);
+            known.plan = Some(plan);
+            return;
+        }
+        let plan = search::plan(kind, values, scratch);
         let held = plan.integers(values, scratch);
         debug_assert!(held, "a plan that was found holds the values");
-        plan.describe_after(before, script);
-        let cost = plan.write(script, scratch) / (n as u64).max(1);
-        known.cost = known.cost.min(cost);
+        known.batches = 0;
+        known.cost = put(&plan, before, script, scratch) / (n as u64).max(1);
         known.plan = Some(plan);
     }
 
@@ -241,7 +239,7 @@ impl Column {
     fn write_mixed(
         &mut self,
         n: usize,
-        before: &mut Option<Plan>,
+        before: &mut Option<Shared>,
         script: &mut Script,
         scratch: &mut Scratch,
     ) {
@@ -256,28 +254,51 @@ impl Column {
             if !values.is_empty() && kind != Kind::Null {
                 let plan = search::plan(kind, &values, scratch);
                 plan.integers(&values, scratch);
-                plan.describe_after(before, script);
-                plan.write(script, scratch);
+                put(&plan, before, script, scratch);
             }
         }
     }
 }
 
-/// The plan of an earlier batch for the values of this one; `None` if it does not fit or has stopped paying.
-fn refit(mut plan: Plan, values: &[u64], usual: u64, scratch: &mut Scratch) -> Option<Plan> {
+/// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot hold
+/// them.
+fn refit(plan: &mut Plan, values: &[u64], scratch: &mut Scratch) -> bool {
     if matches!(plan.pre, Pre::Table(_)) {
         // The list of values is this batch's own; the form stays.
-        return Some(search::with_form(plan.kind, plan.form, values, scratch))
-            .filter(|p| p.form == plan.form);
+        let form = plan.form;
+        *plan = search::with_form(plan.kind, form, values, scratch);
+        return plan.form == form && plan.integers(values, scratch);
     }
-    if !plan.integers(values, scratch) {
-        return None;
-    }
+    let held = plan.integers(values, scratch);
     plan.recenter(&scratch.integers);
-    let n = values.len() as u64;
-    let dear = |cost: u64| cost > (usual.saturating_mul(n)).saturating_mul(17) / 16 + 16 * 256;
-    if dear(plan.cost(scratch)) && dear(search::tune(&mut plan, scratch)) {
-        return None;
+    held
+}
+
+/// Writes a batch's own plan and the integers in `scratch`, and says what these take, in 1/256 bits.
+fn put(plan: &Plan, before: &mut Option<Shared>, script: &mut Script, scratch: &mut Scratch) -> u64 {
+    plan.describe_after(*before, script);
+    *before = Some(plan.shared());
+    plan.write(script, scratch, Coder::cost_all)
+}
+
+/// The same for a plan that took `usual` per value, if it needs no more now, or with other coders. Else nothing is
+/// written.
+fn put_again(
+    plan: &mut Plan,
+    n: usize,
+    usual: u64,
+    before: &mut Option<Shared>,
+    script: &mut Script,
+    scratch: &mut Scratch,
+) -> Option<u64> {
+    let (mark, was) = (script.mark(), *before);
+    let most = usual.saturating_mul(n as u64).saturating_mul(17) / 16 + 16 * 256;
+    let cost = put(plan, before, script, scratch);
+    // A list of values is new each time.
+    if cost <= most || matches!(plan.pre, Pre::Table(_)) {
+        return Some(cost);
     }
-    Some(plan)
+    script.undo(mark);
+    *before = was;
+    (search::tune(plan, scratch) <= most).then(|| put(plan, before, script, scratch))
 }

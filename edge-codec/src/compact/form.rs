@@ -6,18 +6,18 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::bits::BitReader;
+use super::integers;
 use super::script::Script;
 
 /// Powers of ten that a double holds exactly.
-const POW10: [f64; 23] = [
+pub(super) const POW10: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
     1e19, 1e20, 1e21, 1e22,
 ];
 /// What sensors average over: `m / (10^e × divisor)`.
 pub(super) const DIVISORS: [f64; 4] = [1.0, 3.0, 7.0, 9.0];
 /// Integers of forms stay below 2^51, where adding and subtracting 1.5 × 2^52 rounds to the nearest.
-const ROUND: f64 = 6_755_399_441_055_744.0;
-const INT_MAX: f64 = 2_251_799_813_685_248.0;
+pub(super) const ROUND: f64 = 6_755_399_441_055_744.0;
 
 /// What happens to the quotient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +54,17 @@ pub(super) fn from_ordinal(ordinal: i64) -> f64 {
     f64::from_bits((ordinal ^ ((ordinal >> 63) & i64::MAX)) as u64)
 }
 
-fn from_ordinal32(ordinal: i64) -> f64 {
+pub(super) fn from_ordinal32(ordinal: i64) -> f64 {
     let ordinal = ordinal as i32;
     f64::from(f32::from_bits((ordinal ^ ((ordinal >> 31) & i32::MAX)) as u32))
 }
 
 #[inline(always)]
-fn round(value: f64) -> f64 {
+pub(super) fn round(value: f64) -> f64 {
     (value + ROUND) - ROUND
 }
 
-fn pow10(e: u8) -> f64 {
+pub(super) fn pow10(e: u8) -> f64 {
     POW10.get(usize::from(e)).copied().unwrap_or(1.0)
 }
 
@@ -79,13 +79,15 @@ impl Form {
         out.clear();
         ulps.clear();
         match self {
-            Form::Decimal { e, by: 0, after: After::Nothing, ulps: false } => decimals(pow10(e), values, out),
+            Form::Decimal { e, by: 0, after: After::Nothing, ulps: false } => {
+                integers::decimals(pow10(e), values, out)
+            }
             Form::Decimal { e, by, after, ulps: correct } => {
                 let scale = pow10(e) * divisor(by);
                 let held = match after {
-                    After::Nothing => corrected(scale, values, |v| v, out, ulps),
-                    After::Digits15 => corrected(scale, values, digits15, out, ulps),
-                    After::Single => corrected(scale, values, |v| f64::from(v as f32), out, ulps),
+                    After::Nothing => integers::corrected(scale, values, |v| v, out, ulps),
+                    After::Digits15 => integers::digits15(scale, values, out, ulps),
+                    After::Single => integers::corrected(scale, values, |v| f64::from(v as f32), out, ulps),
                 };
                 let exact = correct || ulps.iter().all(|u| *u == 0);
                 if !correct {
@@ -93,26 +95,16 @@ impl Form {
                 }
                 held && exact
             }
-            Form::Digits(p) => {
-                let mut last = 0;
-                out.extend(values.iter().map_while(|bits| digits(f64::from_bits(*bits), p, &mut last)));
-                out.len() == values.len()
+            Form::Digits(p) => integers::significant(p, values, out),
+            Form::Bits64 => {
+                out.extend(values.iter().map(|bits| ordinal(f64::from_bits(*bits))));
+                true
             }
-            _ => {
-                out.extend(values.iter().map_while(|bits| self.integer(f64::from_bits(*bits))));
+            Form::Bits32 => {
+                out.extend(values.iter().map_while(|bits| integers::single(f64::from_bits(*bits))));
                 out.len() == values.len()
             }
         }
-    }
-
-    /// The integer of a value's bits.
-    fn integer(self, value: f64) -> Option<i64> {
-        if self == Form::Bits64 {
-            return Some(ordinal(value));
-        }
-        let bits = (value as f32).to_bits() as i32;
-        let ordinal = i64::from(bits ^ ((bits >> 31) & i32::MAX));
-        (from_ordinal32(ordinal).to_bits() == value.to_bits()).then_some(ordinal)
     }
 
     /// The double of an integer, before any correction.
@@ -186,93 +178,24 @@ fn divisor(by: u8) -> f64 {
     DIVISORS.get(usize::from(by)).copied().unwrap_or(1.0)
 }
 
-/// Without branches in the loop: a value that does not come back is found at the end.
-fn decimals(scale: f64, values: &[u64], out: &mut Vec<i64>) -> bool {
-    // A look at the first few spares the rest when the search is only asking.
-    for chunk in values.chunks(32) {
-        let mut wrong = 0;
-        out.extend(chunk.iter().map(|bits| {
-            let value = f64::from_bits(*bits);
-            let m = value * scale;
-            let whole = round(m);
-            wrong |= ((whole / scale).to_bits() ^ bits) | u64::from(m.is_nan() || m.abs() >= INT_MAX);
-            whole as i64
-        }));
-        if wrong != 0 {
-            return false;
-        }
-    }
-    true
-}
-
-/// The nearest integers of all values, and how far what becomes of them is from the values.
-#[inline(always)]
-fn corrected(
-    scale: f64,
-    values: &[u64],
-    after: impl Fn(f64) -> f64,
-    out: &mut Vec<i64>,
-    ulps: &mut Vec<i64>,
-) -> bool {
-    let mut outside = false;
-    for bits in values {
-        let value = f64::from_bits(*bits);
-        let m = value * scale;
-        let whole = round(m);
-        outside |= m.is_nan() || m.abs() >= INT_MAX;
-        out.push(whole as i64);
-        ulps.push(ordinal(value).wrapping_sub(ordinal(after(whole / scale))));
-    }
-    !outside
-}
-
 /// 15 digits in all, counting those before the point; a leading zero is not one.
 #[inline(always)]
 fn digits15(value: f64) -> f64 {
-    let before = (value.abs() as u64).checked_ilog10().map_or(0, |n| n + 1);
-    let scale = pow10(15_u32.saturating_sub(before) as u8);
+    let scale = scale15(value);
     round(value * scale) / scale
 }
 
+/// What 15 digits of a number are whole multiples of the inverse of.
+#[inline(always)]
+pub(super) fn scale15(value: f64) -> f64 {
+    let before = (value.abs() as u64).checked_ilog10().map_or(0, |n| n + 1);
+    pow10(15_u32.saturating_sub(before) as u8)
+}
+
 /// Decimal exponent of the first number of [`Form::Digits`].
-const LEAST_EXPONENT: i64 = -20;
+pub(super) const LEAST_EXPONENT: i64 = -20;
 
-/// 0 is 0; then come the `9 × 10^(p-1)` numbers of `p` digits of each decimal exponent, from the least on. Neighbours
-/// mostly have the exponent of the `last` one.
-fn digits(value: f64, p: u8, last: &mut i64) -> Option<i64> {
-    let size = value.abs();
-    if value == 0.0 {
-        return (value.to_bits() == 0).then_some(0);
-    }
-    let least = pow10(p.wrapping_sub(1));
-    for attempt in 0..3 {
-        let shift = i64::from(p) - 1 - *last;
-        let power = POW10.get(shift.unsigned_abs() as usize);
-        let m = power.map(|power| round(if shift >= 0 { size * power } else { size / power }));
-        match (m, power) {
-            (Some(m), Some(power)) if m >= least && m < least * 10.0 => {
-                let back = if shift >= 0 { m / power } else { m * power };
-                let group = last.checked_sub(LEAST_EXPONENT).filter(|g| *g >= 0)?;
-                let number = 1 + group * (least as i64 * 9) + (m as i64 - least as i64);
-                return (back == size).then_some(if value < 0.0 { -number } else { number });
-            }
-            // The guess is at most one too small.
-            (Some(m), _) if attempt > 0 && m >= least * 10.0 => *last += 1,
-            (Some(_), _) if attempt > 0 => *last -= 1,
-            _ if attempt == 0 => *last = exponent10(size)?,
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// Near enough to the decimal exponent: the caller corrects by one.
-fn exponent10(size: f64) -> Option<i64> {
-    let exponent = ((size.to_bits() >> 52) as i64) - 1023;
-    (-66..=66).contains(&exponent).then_some((exponent * 1233) >> 12)
-}
-
-/// The inverse of [`digits`]; neighbours mostly share their exponent.
+/// The inverse of [`digits`](super::integers::digits); neighbours mostly share their exponent.
 struct Powers {
     p: u8,
     /// The least number of so many digits.
@@ -394,7 +317,7 @@ mod tests {
         let rising = [-1e300, -1.0, -5e-324, -0.0, 0.0, 5e-324, 1.0, 1e300];
         assert!(rising.windows(2).all(|w| ordinal(w[0]) < ordinal(w[1])));
         let rising = [-123.4, -1.0, -0.001, 0.0, 0.000_5, 0.099_99, 0.1, 99.99, 100.1];
-        let numbers: Vec<_> = rising.iter().map(|v| digits(*v, 4, &mut 0).unwrap()).collect();
+        let numbers: Vec<_> = rising.iter().map(|v| integers::digits(*v, 4, &mut 0).unwrap()).collect();
         assert!(numbers.windows(2).all(|w| w[0] < w[1]), "{numbers:?}");
     }
 }

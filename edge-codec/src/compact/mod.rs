@@ -44,6 +44,7 @@ mod encode;
 mod form;
 mod frame;
 mod index;
+mod integers;
 mod learn;
 mod message;
 mod names;

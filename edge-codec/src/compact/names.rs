@@ -42,7 +42,7 @@ pub(super) fn write(sensors: &[Sensor<'_>], script: &mut Script) {
     }
     let (coder, _) = search::coder(&ranks);
     coder.describe(script);
-    coder.put_all(script, &ranks);
+    script.numbers(&coder, &ranks);
 }
 
 /// Reads the names and units of so many sensors; their bytes together are no more than `bytes_max`.

@@ -153,7 +153,7 @@ pub(super) fn write(order: &[u32], columns: usize, script: &mut Script) {
         .collect();
     let (coder, _) = search::coder(&steps);
     coder.describe(script);
-    coder.put_all(script, &steps);
+    script.numbers(&coder, &steps);
 }
 
 /// Reads an order; `lens` are the columns' lengths, and each must be met. `None` if not.

@@ -79,6 +79,18 @@ pub(super) struct Plan {
     pub(super) head: Option<Coder>,
 }
 
+/// What a plan in a batch may share with the one before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shared {
+    kind: Kind,
+    form: Form,
+    order: Order,
+    /// Whether there is no step between the form's integers and the predicted ones.
+    plain: bool,
+    main: (usize, u32),
+    ulps: Option<(usize, u32)>,
+}
+
 /// Buffers of the conversions, kept between columns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
@@ -116,10 +128,10 @@ impl Plan {
     }
 
     /// Writes a plan into a batch: what it shares with the one written before it takes a bit.
-    pub(super) fn describe_after(&self, before: &mut Option<Plan>, script: &mut Script) {
-        let alike = before.as_ref().is_some_and(|b| {
-            (b.kind, b.form, b.order) == (self.kind, self.form, self.order)
-                && (&b.pre, &self.pre) == (&Pre::Nothing, &Pre::Nothing)
+    pub(super) fn describe_after(&self, before: Option<Shared>, script: &mut Script) {
+        let own = self.shared();
+        let alike = before.is_some_and(|b| {
+            (b.kind, b.form, b.order) == (own.kind, own.form, own.order) && b.plain && own.plain
         });
         if before.is_some() {
             script.flag(alike);
@@ -129,8 +141,7 @@ impl Plan {
         } else {
             self.describe(script);
         }
-        let same =
-            alike && before.as_ref().is_some_and(|b| b.main.same(&self.main) && same(&b.ulps, &self.ulps));
+        let same = alike && before.is_some_and(|b| (b.main, b.ulps) == (own.main, own.ulps));
         if alike {
             script.flag(same);
         }
@@ -138,7 +149,18 @@ impl Plan {
             self.main.describe(script);
             self.ulps.iter().for_each(|coder| coder.describe(script));
         }
-        *before = Some(self.clone());
+    }
+
+    /// What the next plan may share with this one.
+    pub(super) fn shared(&self) -> Shared {
+        Shared {
+            kind: self.kind,
+            form: self.form,
+            order: self.order,
+            plain: self.pre == Pre::Nothing,
+            main: self.main.name(),
+            ulps: self.ulps.as_ref().map(Coder::name),
+        }
     }
 
     /// Reads what [`describe_after`](Self::describe_after) wrote into `before` and says of which kind the column is:
@@ -201,26 +223,34 @@ impl Plan {
         self.pre.apply(&mut scratch.integers)
     }
 
-    /// Writes the integers in `scratch`, and says what they take, in 1/256 bits.
-    pub(super) fn write(&self, script: &mut Script, scratch: &mut Scratch) -> u64 {
+    /// Writes the integers in `scratch`, and says what they take by `measure`, in 1/256 bits.
+    pub(super) fn write(
+        &self,
+        script: &mut Script,
+        scratch: &mut Scratch,
+        measure: impl Fn(&Coder, &[u64]) -> u64,
+    ) -> u64 {
         let mut cost = 0;
         let Scratch { integers, ulps, residuals } = scratch;
         residuals_of(self.order, self.center, integers, residuals);
         let (head, rest) = residuals.split_at(usize::from(self.order.has_head()).min(residuals.len()));
         if let Some(coder) = &self.head {
-            cost += coder.put_all(script, head);
+            script.numbers(coder, head);
+            cost += measure(coder, head);
         }
-        cost += self.main.put_all(script, rest);
+        script.numbers(&self.main, rest);
+        cost += measure(&self.main, rest);
         if let Some(coder) = &self.ulps {
             residuals.clear();
             residuals.extend(ulps.iter().map(|u| zigzag(*u)));
-            cost += coder.put_all(script, residuals);
+            script.numbers(coder, residuals);
+            cost += measure(coder, residuals);
         }
         cost
     }
 
-    /// What [`write`](Self::write) would take.
-    pub(super) fn cost(&self, scratch: &mut Scratch) -> u64 {
+    /// What [`write`](Self::write) would take without a head.
+    fn cost(&self, scratch: &mut Scratch) -> u64 {
         let Scratch { integers, ulps, residuals } = scratch;
         residuals_of(self.order, self.center, integers, residuals);
         let main = residuals.iter().skip(usize::from(self.order.has_head())).map(|r| self.main.cost(*r));
@@ -309,13 +339,6 @@ impl Plan {
                 }
             }
         }
-    }
-}
-
-fn same(a: &Option<Coder>, b: &Option<Coder>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a.same(b),
-        (a, b) => a.is_none() && b.is_none(),
     }
 }
 

@@ -1,0 +1,168 @@
+//! The integers that doubles become in a form: loops without a branch per value, so that several go at once, and a
+//! look at the outcome every few values.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::form::{LEAST_EXPONENT, POW10, ROUND, from_ordinal32, ordinal, pow10, round, scale15};
+
+/// Values between two looks: the search for a form mostly asks for one that does not fit.
+const CHUNK: usize = 16;
+
+/// The nearest integer as a double and as an integer, and 0 unless it is out of range: adding [`ROUND`] leaves the
+/// integer in the low bits of the sum, whose exponent is then that of `ROUND`.
+#[inline(always)]
+fn nearest(value: f64) -> (f64, i64, u64) {
+    let sum = value + ROUND;
+    let apart = sum.to_bits().wrapping_sub(ROUND.to_bits());
+    (sum - ROUND, apart as i64, (sum.to_bits() ^ ROUND.to_bits()) >> 52)
+}
+
+/// Integers of decimals; `false` if a value does not come back.
+pub(super) fn decimals(scale: f64, values: &[u64], out: &mut Vec<i64>) -> bool {
+    out.resize(values.len(), 0);
+    for (out, values) in out.chunks_mut(CHUNK).zip(values.chunks(CHUNK)) {
+        let mut wrong = 0;
+        for (out, bits) in out.iter_mut().zip(values) {
+            let (whole, integer, outside) = nearest(f64::from_bits(*bits) * scale);
+            wrong |= ((whole / scale).to_bits() ^ bits) | outside;
+            *out = integer;
+        }
+        if wrong != 0 {
+            return false;
+        }
+    }
+    true
+}
+
+/// The nearest integers of all values, and how far what becomes of them is from the values.
+#[inline(always)]
+pub(super) fn corrected(
+    scale: f64,
+    values: &[u64],
+    after: impl Fn(f64) -> f64,
+    out: &mut Vec<i64>,
+    ulps: &mut Vec<i64>,
+) -> bool {
+    out.resize(values.len(), 0);
+    ulps.resize(values.len(), 0);
+    correct(scale, values, after, out, ulps)
+}
+
+/// The same for what is printed with 15 digits. Neighbours mostly have the same number of digits before the point.
+pub(super) fn digits15(scale: f64, values: &[u64], out: &mut Vec<i64>, ulps: &mut Vec<i64>) -> bool {
+    out.resize(values.len(), 0);
+    ulps.resize(values.len(), 0);
+    let chunks = out.chunks_mut(CHUNK).zip(ulps.chunks_mut(CHUNK)).zip(values.chunks(CHUNK));
+    chunks.fold(true, |held, ((out, ulps), values)| {
+        let quotient = |bits: &u64| nearest(f64::from_bits(*bits) * scale).0 / scale;
+        let ends =
+            values.iter().map(quotient).map(f64::abs).fold((f64::MAX, 0.0), |(low, high): (f64, f64), v| {
+                (if v < low { v } else { low }, if v > high { v } else { high })
+            });
+        let (common, other) = (scale15(ends.0), scale15(ends.1));
+        held & if common == other {
+            correct(scale, values, |v| round(v * common) / common, out, ulps)
+        } else {
+            correct(scale, values, |v| round(v * scale15(v)) / scale15(v), out, ulps)
+        }
+    })
+}
+
+#[inline(always)]
+fn correct(
+    scale: f64,
+    values: &[u64],
+    after: impl Fn(f64) -> f64,
+    out: &mut [i64],
+    ulps: &mut [i64],
+) -> bool {
+    let mut wrong = 0;
+    for ((bits, out), ulps) in values.iter().zip(out).zip(ulps) {
+        let value = f64::from_bits(*bits);
+        let (whole, integer, outside) = nearest(value * scale);
+        wrong |= outside;
+        *out = integer;
+        *ulps = ordinal(value).wrapping_sub(ordinal(after(whole / scale)));
+    }
+    wrong == 0
+}
+
+/// The number of a value's binary32.
+pub(super) fn single(value: f64) -> Option<i64> {
+    let bits = (value as f32).to_bits() as i32;
+    let ordinal = i64::from(bits ^ ((bits >> 31) & i32::MAX));
+    (from_ordinal32(ordinal).to_bits() == value.to_bits()).then_some(ordinal)
+}
+
+/// The numbers of values with `p` significant digits. Neighbours mostly have the same exponent.
+pub(super) fn significant(p: u8, values: &[u64], out: &mut Vec<i64>) -> bool {
+    out.resize(values.len(), 0);
+    let mut last = 0;
+    for (out, values) in out.chunks_mut(CHUNK).zip(values.chunks(CHUNK)) {
+        if of_exponent(p, last, values, out) {
+            continue;
+        }
+        for (out, bits) in out.iter_mut().zip(values) {
+            let Some(number) = digits(f64::from_bits(*bits), p, &mut last) else { return false };
+            *out = number;
+        }
+    }
+    true
+}
+
+/// [`digits`] of values that all have the decimal exponent `exponent`; `false` if one has not.
+#[inline(always)]
+fn of_exponent(p: u8, exponent: i64, values: &[u64], out: &mut [i64]) -> bool {
+    let shift = i64::from(p) - 1 - exponent;
+    let group = exponent.wrapping_sub(LEAST_EXPONENT);
+    let power = usize::try_from(shift).ok().and_then(|shift| POW10.get(shift));
+    let Some(power) = power.filter(|_| group >= 0) else { return false };
+    let least = pow10(p.wrapping_sub(1)) as i64;
+    let first = 1 + group * (least * 9) - least;
+    let mut wrong = 0;
+    for (out, bits) in out.iter_mut().zip(values) {
+        let size = f64::from_bits(*bits).abs();
+        let (m, integer, outside) = nearest(size * power);
+        let sign = *bits as i64 >> 63;
+        // Below `least` or from ten times that on the difference is negative.
+        let inside = (integer - least) | (10 * least - 1 - integer);
+        wrong |= ((m / power).to_bits() ^ size.to_bits()) | outside | (inside >> 63) as u64;
+        *out = ((first + integer) ^ sign) - sign;
+    }
+    wrong == 0
+}
+
+/// 0 is 0; then come the `9 × 10^(p-1)` numbers of `p` digits of each decimal exponent, from the least on. Neighbours
+/// mostly have the exponent of the `last` one.
+pub(super) fn digits(value: f64, p: u8, last: &mut i64) -> Option<i64> {
+    let size = value.abs();
+    if value == 0.0 {
+        return (value.to_bits() == 0).then_some(0);
+    }
+    let least = pow10(p.wrapping_sub(1));
+    for attempt in 0..3 {
+        let shift = i64::from(p) - 1 - *last;
+        let power = POW10.get(shift.unsigned_abs() as usize);
+        let m = power.map(|power| round(if shift >= 0 { size * power } else { size / power }));
+        match (m, power) {
+            (Some(m), Some(power)) if m >= least && m < least * 10.0 => {
+                let back = if shift >= 0 { m / power } else { m * power };
+                let group = last.checked_sub(LEAST_EXPONENT).filter(|g| *g >= 0)?;
+                let number = 1 + group * (least as i64 * 9) + (m as i64 - least as i64);
+                return (back == size).then_some(if value < 0.0 { -number } else { number });
+            }
+            // The guess is at most one too small.
+            (Some(m), _) if attempt > 0 && m >= least * 10.0 => *last += 1,
+            (Some(_), _) if attempt > 0 => *last -= 1,
+            _ if attempt == 0 => *last = exponent10(size)?,
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// Near enough to the decimal exponent: the caller corrects by one.
+fn exponent10(size: f64) -> Option<i64> {
+    let exponent = ((size.to_bits() >> 52) as i64) - 1023;
+    (-66..=66).contains(&exponent).then_some((exponent * 1233) >> 12)
+}
