@@ -8,7 +8,7 @@ use super::plan::Scratch;
 use super::script::Script;
 use super::table::{Table, put_bytes};
 use super::token::Coder;
-use super::{field, names, order, quality, search};
+use super::{field, names, order, quality, shapes};
 use crate::protobuf::envelope;
 use crate::protobuf::fields::put_varint;
 use crate::seqs::Runs;
@@ -214,7 +214,7 @@ fn own_clock(times: &[i64], last: &mut Option<ClockPlan>, residuals: &mut Vec<u6
     let mut plan = ClockPlan::of(times, Coder::plain());
     plan.residuals(times, residuals);
     let again = last.take().filter(|l| (l.unit, l.period) == (plan.unit, plan.period));
-    let found = search::coder(residuals);
+    let found = shapes::coder(residuals);
     let cost = match again.map(|l| l.coder) {
         Some(coder) if residuals.iter().map(|r| coder.cost(*r)).sum::<u64>() <= found.1 => {
             plan.coder = coder;

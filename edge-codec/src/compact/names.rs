@@ -4,7 +4,7 @@
 
 use super::ans::Decoder;
 use super::script::Script;
-use super::search;
+use super::shapes;
 use super::token::Coder;
 use super::wrong::Wrong;
 use crate::{Limits, Sensor};
@@ -40,7 +40,7 @@ pub(super) fn write(sensors: &[Sensor<'_>], script: &mut Script) {
         ranks.extend(own.iter().map(|b| rank(*b)));
         before = text;
     }
-    let (coder, _) = search::coder(&ranks);
+    let (coder, _) = shapes::coder(&ranks);
     coder.describe(script);
     script.numbers(&coder, &ranks);
 }

@@ -6,7 +6,7 @@ use super::ans::Decoder;
 use super::bits::{unzigzag, zigzag};
 use super::clock::Span;
 use super::script::Script;
-use super::search;
+use super::shapes;
 use super::token::Coder;
 use std::ops::Range;
 
@@ -151,7 +151,7 @@ pub(super) fn write(order: &[u32], columns: usize, script: &mut Script) {
             step
         })
         .collect();
-    let (coder, _) = search::coder(&steps);
+    let (coder, _) = shapes::coder(&steps);
     coder.describe(script);
     script.numbers(&coder, &steps);
 }

@@ -250,7 +250,7 @@ impl Plan {
     }
 
     /// What [`write`](Self::write) would take without a head.
-    fn cost(&self, scratch: &mut Scratch) -> u64 {
+    pub(super) fn cost(&self, scratch: &mut Scratch) -> u64 {
         let Scratch { integers, ulps, residuals } = scratch;
         residuals_of(self.order, self.center, integers, residuals);
         let main = residuals.iter().skip(usize::from(self.order.has_head())).map(|r| self.main.cost(*r));

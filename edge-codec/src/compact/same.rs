@@ -69,7 +69,7 @@ mod tests {
             for drained in 0..=entries.len() {
                 let mut same = Same::new(0);
                 let mut list = Vec::new();
-                let mut push = |same: &mut Same<i32>, list: &mut Vec<i32>| {
+                let push = |same: &mut Same<i32>, list: &mut Vec<i32>| {
                     for entry in entries {
                         same.push(list.len(), *entry);
                         list.push(*entry);

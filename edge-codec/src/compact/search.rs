@@ -6,7 +6,8 @@ use super::bits::{bit_len, zigzag};
 use super::clock::gcd;
 use super::form::{After, DIVISORS, Form};
 use super::plan::{Kind, Order, Plan, Pre, Scratch, TABLE_MAX, residuals_of};
-use super::token::{Coder, SHAPES, split};
+use super::shapes::coder;
+use super::token::Coder;
 
 /// A plan that holds all values (given as bits), as small as a quick search finds.
 pub(super) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> Plan {
@@ -259,99 +260,5 @@ fn order(integers: &[i64]) -> (Order, i64) {
         (Order::Delta, first)
     } else {
         (Order::Line, first)
-    }
-}
-
-/// The fixed shape and the low bits that make numbers smallest, and what they take, in 1/256 bits.
-pub(super) fn coder(numbers: &[u64]) -> (Coder, u64) {
-    let mut lens = [0_u32; 65];
-    let mut zeros = 0;
-    for n in numbers {
-        if let Some(len) = lens.get_mut(bit_len(*n) as usize) {
-            *len += 1;
-        }
-        zeros += u32::from(*n == 0);
-    }
-    let all = numbers.len() as u32;
-    let mut best = (u64::MAX, 0, 0);
-    // Plain shapes start where half of the numbers are; those with a zero of its own, where half of the others are.
-    for (shift, above, count) in [(0, 0, all), (1, 1, all - zeros)] {
-        let typical = percentile(&lens, above, count / 2);
-        for low in typical.saturating_sub(4)..=typical.min(62) {
-            let tally = Tally::of(numbers, shift, low);
-            for body in 0..4 {
-                for zero in if shift == 0 { 0..1 } else { near(zeros, all) } {
-                    let number = zero * 4 + body;
-                    let cost = tally.cost(number);
-                    if cost < best.0 {
-                        best = (cost, number, low);
-                    }
-                }
-            }
-        }
-    }
-    (Coder::fixed(best.1.min(SHAPES - 1), best.2).unwrap_or_else(Coder::plain), best.0)
-}
-
-/// Bit length below which `rank` of the numbers are that have `from` bits at least.
-fn percentile(lens: &[u32; 65], from: usize, rank: u32) -> u32 {
-    let mut seen = 0;
-    for (len, count) in lens.iter().enumerate().skip(from) {
-        seen += count;
-        if seen > rank {
-            return len as u32;
-        }
-    }
-    0
-}
-
-/// The levels of zero's weight around its share.
-fn near(zeros: u32, all: u32) -> std::ops::Range<usize> {
-    let share = (u64::from(zeros) * 1024).checked_div(u64::from(all)).unwrap_or(0);
-    let level = super::token::zero_level(share as u16);
-    level.max(2) - 1..(level + 1).min(SHAPES / 4)
-}
-
-/// How often each token comes, for one shift and number of low bits.
-struct Tally {
-    shift: u8,
-    tokens: [u32; 32],
-    /// Raw bits of all numbers with a token.
-    bits: u64,
-    /// What numbers without one take.
-    escaped: u64,
-}
-
-impl Tally {
-    fn of(numbers: &[u64], shift: u8, low: u32) -> Self {
-        let mut tally = Self { shift, tokens: [0; 32], bits: 0, escaped: 0 };
-        for n in numbers {
-            if *n == 0 && shift == 1 {
-                tally.tokens[0] += 1;
-                continue;
-            }
-            let (token, _, bits) = split((n - u64::from(shift)) >> low);
-            match tally.tokens.get_mut(usize::from(token + shift)) {
-                Some(count) => {
-                    *count += 1;
-                    tally.bits += u64::from(bits + low);
-                }
-                None => tally.escaped += (10 + 7 + u64::from(bit_len(*n))) << 8,
-            }
-        }
-        tally
-    }
-
-    fn cost(&self, number: usize) -> u64 {
-        debug_assert_eq!(self.shift == 1, number >= 4);
-        let Some(dist) = super::token::shape(number) else { return u64::MAX };
-        let mut cost = self.escaped + (self.bits << 8);
-        for (token, count) in (0..).zip(&self.tokens) {
-            if *count > 0 {
-                // A token without a code is an escape, and then some.
-                cost += u64::from(*count) * u64::from(dist.cost(token).min(40 << 8));
-            }
-        }
-        cost
     }
 }

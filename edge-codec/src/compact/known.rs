@@ -1,0 +1,187 @@
+//! The plans that fitted a column's last batches, and when to look for others.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::form::Form;
+use super::plan::{Kind, Plan, Pre, Scratch, Shared};
+use super::script::Script;
+use super::search;
+use super::token::Coder;
+
+/// What earlier batches taught about a column.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    plan: Option<Plan>,
+    /// 1/256 bits per value when the plan was found.
+    cost: u64,
+    /// Batches since then.
+    batches: u32,
+    /// The forms of the last plans, the last one first.
+    forms: Vec<Form>,
+    /// Batches for which these are tried before others are looked for.
+    form_rests: u32,
+    /// 1/256 bits per value that the table's plan took when it paid.
+    table_cost: Option<u64>,
+    /// Batches for which the table's plan is not held against one of the column's own.
+    table_checks: u32,
+    /// Batches for which the table's plan is not asked.
+    table_rests: u32,
+}
+
+/// Batches after which a plan is looked for again, since values may have become simpler.
+const RENEW: u32 = 64;
+/// Batches for which a table's plan that did not pay rests.
+const REST: u32 = 15;
+/// From so many values on, a table's plan is held against one of the column's own when it is first used: what it was
+/// learned from may have been another season.
+const FIRST_CHECK: usize = 32;
+/// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered,
+const FORMS: usize = 4;
+/// and for so many batches they are enough.
+const FORM_REST: u32 = 16;
+/// What a plan of a batch's own takes, about, in 1/256 bits.
+const OWN: u64 = 56 * 256;
+
+impl Known {
+    /// Writes by the table's plan if it can hold the values and pays.
+    pub(super) fn write_by_table(
+        &mut self,
+        kind: Kind,
+        values: &[u64],
+        plan: Option<&Plan>,
+        script: &mut Script,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let Some(plan) = plan.filter(|p| p.kind == kind) else { return false };
+        if self.table_rests > 0 {
+            self.table_rests -= 1;
+            return false;
+        }
+        if !plan.integers(values, scratch) {
+            return false;
+        }
+        let n = values.len() as u64;
+        let mark = script.mark();
+        script.flag(true);
+        let mut cost = plan.write(script, scratch, Coder::cost_about);
+        let first = self.table_cost.is_none() && values.len() >= FIRST_CHECK;
+        let usual = *self.table_cost.get_or_insert(cost / n.max(1));
+        self.table_checks = self.table_checks.saturating_sub(1);
+        let dear = cost > (usual * n) * 5 / 4 + OWN && n >= 8;
+        if (first || dear) && self.table_checks == 0 {
+            self.table_checks = REST;
+            cost = plan.cost(scratch);
+            let own = self.find(kind, values, scratch);
+            let own_cost = own.size(values, scratch) + OWN;
+            if own_cost < cost {
+                script.undo(mark);
+                (self.plan, self.cost, self.batches) = (Some(own), u64::MAX, 0);
+                (self.table_cost, self.table_checks, self.table_rests) = (None, 0, REST);
+                return false;
+            }
+            self.table_cost = Some(cost / n);
+        }
+        self.table_cost = self.table_cost.map(|usual| (usual * 7 + cost / n.max(1)) / 8);
+        true
+    }
+
+    /// Writes by a plan of the batch's own: the one that fitted last time, or a new one.
+    pub(super) fn write(
+        &mut self,
+        kind: Kind,
+        values: &[u64],
+        before: &mut Option<Shared>,
+        script: &mut Script,
+        scratch: &mut Scratch,
+    ) {
+        let n = values.len() as u64;
+        let usable = self.plan.take().filter(|p| p.kind == kind && self.batches < RENEW);
+        if let Some(mut plan) = usable
+            && refit(&mut plan, values, scratch)
+            && let Some(cost) = put_again(&mut plan, n, self.cost, before, script, scratch)
+        {
+            self.batches += 1;
+            self.cost = self.cost.min(cost / n.max(1));
+            self.plan = Some(plan);
+            return;
+        }
+        let plan = self.find(kind, values, scratch);
+        let held = plan.integers(values, scratch);
+        debug_assert!(held, "a plan that was found holds the values");
+        self.batches = 0;
+        self.cost = put(&plan, before, script, scratch) / n.max(1);
+        self.plan = Some(plan);
+    }
+
+    /// A plan for values that the last one is not for: with a form of the last plans if that is not long ago.
+    fn find(&mut self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Plan {
+        self.form_rests = self.form_rests.saturating_sub(1);
+        let again = if kind == Kind::F64 && self.form_rests > 0 {
+            let plans = self.forms.iter().map(|form| search::with_form(kind, *form, values, scratch));
+            let plans: Vec<Plan> = plans.collect();
+            let fitting = plans.into_iter().zip(&self.forms).filter(|(plan, form)| plan.form == **form);
+            fitting.map(|(plan, _)| (plan.size(values, scratch), plan)).min_by_key(|(size, _)| *size)
+        } else {
+            None
+        };
+        let plan = again.map_or_else(
+            || {
+                self.form_rests = FORM_REST;
+                search::plan(kind, values, scratch)
+            },
+            |(_, plan)| plan,
+        );
+        self.forms.retain(|form| *form != plan.form);
+        self.forms.truncate(FORMS - 1);
+        self.forms.insert(0, plan.form);
+        plan
+    }
+}
+
+/// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot hold
+/// them.
+fn refit(plan: &mut Plan, values: &[u64], scratch: &mut Scratch) -> bool {
+    if matches!(plan.pre, Pre::Table(_)) {
+        // The list of values is this batch's own; the form stays.
+        let form = plan.form;
+        *plan = search::with_form(plan.kind, form, values, scratch);
+        return plan.form == form && plan.integers(values, scratch);
+    }
+    let held = plan.integers(values, scratch);
+    plan.recenter(&scratch.integers);
+    held
+}
+
+/// Writes a batch's own plan and the integers in `scratch`, and says what these take, in 1/256 bits.
+pub(super) fn put(
+    plan: &Plan,
+    before: &mut Option<Shared>,
+    script: &mut Script,
+    scratch: &mut Scratch,
+) -> u64 {
+    plan.describe_after(*before, script);
+    *before = Some(plan.shared());
+    plan.write(script, scratch, Coder::cost_all)
+}
+
+/// The same for a plan that took `usual` per value, if it needs no more now, or with other coders. Else nothing is
+/// written.
+fn put_again(
+    plan: &mut Plan,
+    n: u64,
+    usual: u64,
+    before: &mut Option<Shared>,
+    script: &mut Script,
+    scratch: &mut Scratch,
+) -> Option<u64> {
+    let (mark, was) = (script.mark(), *before);
+    let most = usual.saturating_mul(n).saturating_mul(17) / 16 + 16 * 256;
+    let cost = put(plan, before, script, scratch);
+    // A list of values is new each time.
+    if cost <= most || matches!(plan.pre, Pre::Table(_)) {
+        return Some(cost);
+    }
+    script.undo(mark);
+    *before = was;
+    (search::tune(plan, scratch) <= most).then(|| put(plan, before, script, scratch))
+}
