@@ -16,9 +16,9 @@ pub(super) struct Known {
     cost: u64,
     /// Batches since then.
     batches: u32,
-    /// The forms of the last plans, the last one first.
-    forms: Vec<Form>,
-    /// Batches for which these are tried before others are looked for.
+    /// The forms that were found last, and 1/256 bits per value then.
+    forms: Vec<(Form, u64)>,
+    /// How many more times these are tried before others are looked for.
     form_rests: u32,
     /// 1/256 bits per value that the table's plan took when it paid.
     table_cost: Option<u64>,
@@ -35,9 +35,9 @@ const REST: u32 = 15;
 /// From so many values on, a table's plan is held against one of the column's own when it is first used: what it was
 /// learned from may have been another season.
 const FIRST_CHECK: usize = 32;
-/// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered,
+/// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered.
 const FORMS: usize = 4;
-/// and for so many batches they are enough.
+/// So many times that a plan is looked for, they are asked first.
 const FORM_REST: u32 = 16;
 /// What a plan of a batch's own takes, about, in 1/256 bits.
 const OWN: u64 = 56 * 256;
@@ -113,29 +113,39 @@ impl Known {
         self.plan = Some(plan);
     }
 
-    /// A plan for values that the last one is not for: with a form of the last plans if that is not long ago.
+    /// A plan for values that the last one is not for: with a form of the last plans, if one is as good as it was and
+    /// others were looked for not long ago.
     fn find(&mut self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Plan {
+        let n = values.len() as u64;
         self.form_rests = self.form_rests.saturating_sub(1);
-        let again = if kind == Kind::F64 && self.form_rests > 0 {
-            let plans = self.forms.iter().map(|form| search::with_form(kind, *form, values, scratch));
-            let plans: Vec<Plan> = plans.collect();
-            let fitting = plans.into_iter().zip(&self.forms).filter(|(plan, form)| plan.form == **form);
-            fitting.map(|(plan, _)| (plan.size(values, scratch), plan)).min_by_key(|(size, _)| *size)
-        } else {
-            None
-        };
-        let plan = again.map_or_else(
-            || {
-                self.form_rests = FORM_REST;
-                search::plan(kind, values, scratch)
-            },
-            |(_, plan)| plan,
-        );
-        self.forms.retain(|form| *form != plan.form);
+        if let Some(plan) = self.again(kind, values, scratch) {
+            return plan;
+        }
+        self.form_rests = FORM_REST;
+        let plan = search::plan(kind, values, scratch);
+        let cost = plan.size(values, scratch) / n.max(1);
+        self.forms.retain(|known| known.0 != plan.form);
         self.forms.truncate(FORMS - 1);
-        self.forms.insert(0, plan.form);
+        self.forms.insert(0, (plan.form, cost));
         plan
     }
+
+    fn again(&self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Option<Plan> {
+        if kind != Kind::F64 || self.form_rests == 0 {
+            return None;
+        }
+        let plans = self.forms.iter().filter_map(|(form, usual)| {
+            let plan = Some(search::with_form(kind, *form, values, scratch)).filter(|p| p.form == *form)?;
+            let cost = plan.size(values, scratch);
+            (cost <= most(*usual, values.len() as u64)).then_some((cost, plan))
+        });
+        plans.min_by_key(|(cost, _)| *cost).map(|(_, plan)| plan)
+    }
+}
+
+/// What a plan may take that took `usual` per value.
+fn most(usual: u64, n: u64) -> u64 {
+    usual.saturating_mul(n).saturating_mul(17) / 16 + 16 * 256
 }
 
 /// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot hold
@@ -175,7 +185,7 @@ fn put_again(
     scratch: &mut Scratch,
 ) -> Option<u64> {
     let (mark, was) = (script.mark(), *before);
-    let most = usual.saturating_mul(n).saturating_mul(17) / 16 + 16 * 256;
+    let most = most(usual, n);
     let cost = put(plan, before, script, scratch);
     // A list of values is new each time.
     if cost <= most || matches!(plan.pre, Pre::Table(_)) {
