@@ -108,7 +108,9 @@ impl<'a> Iterator for Batch<'a> {
         }
         // Taken apart and put together, so that the compact ones above stay in registers: this one comes in memory.
         match self.next_row()? {
-            Ok(Reading { sensor, time, value, quality }) => Some(Ok(Reading { sensor, time, value, quality })),
+            Ok(Reading { sensor, time, value, quality }) => {
+                Some(Ok(Reading { sensor, time, value, quality }))
+            }
             Err(error) => Some(Err(error)),
         }
     }

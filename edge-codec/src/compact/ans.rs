@@ -220,13 +220,7 @@ impl<'a> Decoder<'a> {
 
     /// Replaces each item by what `f` makes of it and the next number.
     #[inline(always)]
-    pub(super) fn mend<T: Copy>(
-        &mut self,
-        dist: &Dist,
-        low: u32,
-        out: &mut [T],
-        f: impl FnMut(T, u64) -> T,
-    ) {
+    pub(super) fn mend<T: Copy>(&mut self, dist: &Dist, low: u32, out: &mut [T], f: impl FnMut(T, u64) -> T) {
         if dist.shift == 0 && low == 0 {
             self.all::<T, false>(dist, low, out, f);
         } else {

@@ -161,7 +161,8 @@ impl<'a> Body<'a, '_> {
             let lens: Vec<usize> = rows.columns.iter().map(|c| c.len as usize).collect();
             let order = order::read(&mut decoder, &lens, rows.values.len());
             rows.list(
-                order.ok_or_else(|| Wrong::What("order does not fit the columns").at(offset, &decoder.bits))?,
+                order
+                    .ok_or_else(|| Wrong::What("order does not fit the columns").at(offset, &decoder.bits))?,
             );
         } else {
             rows.by_time(&preface.clocks);

@@ -233,8 +233,7 @@ impl Powers {
         self.count = self.least * 9;
         let group = (size - 1) / self.count;
         self.first = 1 + group * self.count;
-        let shift =
-            i64::from(self.p) - 1 - LEAST_EXPONENT - i64::try_from(group).unwrap_or(i64::MAX >> 1);
+        let shift = i64::from(self.p) - 1 - LEAST_EXPONENT - i64::try_from(group).unwrap_or(i64::MAX >> 1);
         self.up = shift < 0;
         self.power = pow10(shift.unsigned_abs().min(u64::from(u8::MAX)) as u8);
     }

@@ -119,8 +119,7 @@ impl<'a> Rows<'a> {
         {
             return;
         }
-        let times: Vec<&[i64]> =
-            clocks.iter().filter_map(|(from, to)| self.times.get(*from..*to)).collect();
+        let times: Vec<&[i64]> = clocks.iter().filter_map(|(from, to)| self.times.get(*from..*to)).collect();
         let span = |column: &Column| {
             let (clock, skip) = (column.clock as usize, column.skip as usize);
             let cut = times.get(clock).map_or(0, |t| t.len()) - skip - column.len as usize;

@@ -19,8 +19,13 @@ pub(super) struct Script {
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    Bits { value: u64, n: u8 },
-    Run { numbers: usize },
+    Bits {
+        value: u64,
+        n: u8,
+    },
+    Run {
+        numbers: usize,
+    },
     /// From here on the states take turns.
     Turns,
 }
@@ -131,13 +136,7 @@ const NUMBER_MAX: usize = 12;
 type States = [u32; TURNS];
 
 /// Writes a run from its last number to its first.
-fn put_run(
-    coder: &Coder,
-    run: &[u64],
-    out: &mut ReverseWriter,
-    mut states: States,
-    turns: bool,
-) -> States {
+fn put_run(coder: &Coder, run: &[u64], out: &mut ReverseWriter, mut states: States, turns: bool) -> States {
     for chunk in run.rchunks(CHUNK) {
         let (front, buffer) = out.open(CHUNK * NUMBER_MAX);
         let (front, next) = if coder.is_plain() {

@@ -28,7 +28,14 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
             return Err(DecodeError::UnknownSensor { offset, sensor });
         }
     }
-    Ok(Batch { header, sensors: sensors.into(), left: readings, seqs, skipped: 0, rows: AnyRows::Protobuf(rows) })
+    Ok(Batch {
+        header,
+        sensors: sensors.into(),
+        left: readings,
+        seqs,
+        skipped: 0,
+        rows: AnyRows::Protobuf(rows),
+    })
 }
 
 /// Counts before anything is allocated.

@@ -30,7 +30,14 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
         check.row()?;
     }
     check.end(input.len())?;
-    Ok(Batch { header, sensors: sensors.into(), left: readings, seqs, skipped: 0, rows: AnyRows::Columns(Box::new(rows)) })
+    Ok(Batch {
+        header,
+        sensors: sensors.into(),
+        left: readings,
+        seqs,
+        skipped: 0,
+        rows: AnyRows::Columns(Box::new(rows)),
+    })
 }
 
 /// Counts before anything is allocated: entries of the table, readings.
