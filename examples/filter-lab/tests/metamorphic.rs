@@ -81,6 +81,23 @@ fn another_sensor_in_the_same_file_changes_nothing() {
     assert!(executed >= 30);
 }
 
+/// The same once more with the clock set back by a day: the line ends there, and a new one starts.
+#[test]
+fn a_door_starts_again_where_the_clock_was_set_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let input_file = dir.path().join("in.csv");
+    let input = fs::read_to_string(data().join("temp.csv")).unwrap();
+    let variant = Variant { rename: false, move_ms: -86_400_000, factor: 1.0 };
+    let again = transformed(&input, &variant);
+    fs::write(&input_file, format!("{input}{}", again.split_once('\n').unwrap().1)).unwrap();
+    let rows = input.lines().count() - 1;
+    let golden = fs::read_to_string(data().join("door_temp.golden.csv")).unwrap();
+    let kept = || golden.lines().skip(1).map(|line| line.parse::<usize>().unwrap());
+    let twice = kept().chain(kept().map(|index| index + rows)).map(|index| format!("{index}\n"));
+    let found = replay(&data().join("door_temp.json"), &input_file);
+    assert_eq!(found, format!("idx\n{}", twice.collect::<String>()));
+}
+
 /// Negative control: values scaled without their thresholds are another case, and the comparison sees it.
 #[test]
 fn scaling_values_alone_is_found() {

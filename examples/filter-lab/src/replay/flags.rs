@@ -78,8 +78,14 @@ fn rate_of_change(config: &Config<'_>, readings: &[(i64, f64)]) -> Result<Vec<Qa
     let (suspect, fail) =
         (config.maybe_number("threshold_per_s")?, config.maybe_number("fail_threshold_per_s")?);
     let test = RateOfChange::new(suspect, fail).map_err(|error| config.refused(&error))?;
-    let mut state = RateOfChangeState::default();
-    Ok(readings.iter().map(|&(time, value)| test.check(&mut state, value, time)).collect())
+    let (mut state, mut elapsed_ms, mut last) = (RateOfChangeState::default(), 0_i64, None);
+    let flags = readings.iter().map(|&(time, value)| {
+        // To ioos_qc a clock that was set back is as far away as one that was set forward.
+        let step_ms = last.replace(time).map_or(0, |last| time.abs_diff(last));
+        elapsed_ms = elapsed_ms.saturating_add_unsigned(step_ms);
+        test.check(&mut state, value, elapsed_ms)
+    });
+    Ok(flags.collect())
 }
 
 fn flat_line(config: &Config<'_>, readings: &[(i64, f64)]) -> Result<Vec<QartodFlag>, Error> {

@@ -69,11 +69,12 @@ fn jump_reject(config: &Config<'_>) -> Result<JumpReject, Error> {
     Ok(stage.accept_after(patience.map(|n| u32::try_from(n).unwrap_or(u32::MAX))))
 }
 
-/// A door per sensor, and the row it holds.
+/// A door per sensor, the row it holds, and the time of the last row.
 #[derive(Default)]
 struct Door {
     state: SwingingDoorState,
     held: Option<usize>,
+    last: Option<i64>,
 }
 
 fn swinging_door(config: &Config<'_>, rows: &[Row]) -> Result<Vec<usize>, Error> {
@@ -83,6 +84,10 @@ fn swinging_door(config: &Config<'_>, rows: &[Row]) -> Result<Vec<usize>, Error>
     for (index, row) in rows.iter().enumerate() {
         let Some(door) = doors.get_mut(row.sensor) else { continue };
         let held = door.held;
+        // No time guard tells a clock that was set back from a row out of order: either starts a new line.
+        if door.last.replace(row.time).is_some_and(|last| row.time < last) {
+            stage.flush(&mut door.state, &mut |_| kept.extend(held));
+        }
         let verdict =
             stage.check(&mut door.state, row.value, row.quality, row.time, &mut |_| kept.extend(held));
         match verdict {
