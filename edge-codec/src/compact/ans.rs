@@ -263,6 +263,9 @@ impl<'a> Decoder<'a> {
 /// Length of a cell whose number one look at the stream does not give.
 const WIDE: u32 = 63;
 
+/// Where the prefix is put in a word.
+const PREFIX: u64 = 7 << 61;
+
 /// The next number, by one of the states. `FIXED` says that the distribution may have a zero of its own, and the coder
 /// low bits: without, it is a quarter faster.
 #[inline(always)]
@@ -280,7 +283,7 @@ fn number<const FIXED: bool>(from: &mut BitReader<'_>, state: &mut usize, dist: 
     from.skip(len);
     *state = (cell >> 18 & 1023) as usize + (window >> 1).wrapping_shr(cell) as usize;
     // The prefix on top, the extra bits below it; of the shifts the lowest six bits count.
-    let number = u64::from(cell >> 28) << 61 | window.wrapping_shl(!cell) >> 3;
+    let number = u64::from(cell) << 33 & PREFIX | window.wrapping_shl(!cell) >> 3;
     let number = number.wrapping_shr((cell >> 6).wrapping_sub(low));
     if FIXED && cell >> 31 == 1 { number + u64::from(dist.shift) } else { number }
 }

@@ -27,7 +27,7 @@ impl<'a> BitReader<'a> {
     #[inline(always)]
     pub(super) fn window(&self) -> u64 {
         let from = self.at >> 3;
-        let bytes = self.data.get(from..).and_then(|rest| rest.first_chunk());
+        let bytes = self.data.get(from..from + 8).and_then(|bytes| bytes.first_chunk());
         let word = bytes.map_or_else(|| tail(self.data, from), |bytes| u64::from_be_bytes(*bytes));
         word << (self.at & 7)
     }

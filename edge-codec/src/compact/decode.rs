@@ -297,8 +297,8 @@ impl<'a> Body<'a, '_> {
                 clock: span.clock as u32,
                 skip: span.skip as u32,
                 len: len as u32,
-                values: start as u32,
-                times: from + span.skip,
+                values: (start as u32).wrapping_sub(span.skip as u32),
+                times: from,
             });
             if entry.is_none() {
                 let (name, unit) = preface.names.get_mut(nth).map(std::mem::take).unwrap_or_default();

@@ -107,36 +107,20 @@ impl Form {
         }
     }
 
-    /// The double of an integer, before any correction.
-    #[inline(always)]
-    fn base(self, m: i64) -> f64 {
-        match self {
-            Form::Decimal { e, by, after, .. } => {
-                let quotient = m as f64 / (pow10(e) * divisor(by));
-                match after {
-                    After::Nothing => quotient,
-                    After::Digits15 => digits15(quotient),
-                    After::Single => f64::from(quotient as f32),
-                }
-            }
-            Form::Digits(p) => Powers::new(p).value(m),
-            Form::Bits64 => from_ordinal(m),
-            Form::Bits32 => from_ordinal32(m),
-        }
-    }
-
-    /// Replaces integers by the bits of their doubles.
+    /// Replaces integers by the bits of their doubles, before any correction.
     pub(super) fn restore(self, values: &mut [u64]) {
         match self {
-            Form::Decimal { e, by: 0, after: After::Nothing, .. } => {
-                let scale = pow10(e);
-                values.iter_mut().for_each(|v| *v = (*v as i64 as f64 / scale).to_bits());
+            Form::Decimal { e, by, after, .. } => {
+                let scale = pow10(e) * divisor(by);
+                match after {
+                    After::Nothing => each(values, |m| m as f64 / scale),
+                    After::Digits15 => all_digits15(values, scale),
+                    After::Single => each(values, |m| f64::from((m as f64 / scale) as f32)),
+                }
             }
-            Form::Digits(p) => {
-                let mut powers = Powers::new(p);
-                values.iter_mut().for_each(|v| *v = powers.value(*v as i64).to_bits());
-            }
-            _ => values.iter_mut().for_each(|v| *v = self.base(*v as i64).to_bits()),
+            Form::Digits(p) => Powers::new(p).restore(values),
+            Form::Bits64 => each(values, from_ordinal),
+            Form::Bits32 => each(values, from_ordinal32),
         }
     }
 
@@ -178,18 +162,51 @@ fn divisor(by: u8) -> f64 {
     DIVISORS.get(usize::from(by)).copied().unwrap_or(1.0)
 }
 
+#[inline(always)]
+fn each(values: &mut [u64], double: impl Fn(i64) -> f64) {
+    values.iter_mut().for_each(|v| *v = double(*v as i64).to_bits());
+}
+
 /// 15 digits in all, counting those before the point; a leading zero is not one.
 #[inline(always)]
 fn digits15(value: f64) -> f64 {
-    let scale = scale15(value);
-    round(value * scale) / scale
+    round_to(value, scale15(value))
 }
 
 /// What 15 digits of a number are whole multiples of the inverse of.
 #[inline(always)]
 pub(super) fn scale15(value: f64) -> f64 {
-    let before = (value.abs() as u64).checked_ilog10().map_or(0, |n| n + 1);
-    pow10(15_u32.saturating_sub(before) as u8)
+    pow10(15_u32.saturating_sub(digits_before(value)) as u8)
+}
+
+#[inline(always)]
+fn round_to(value: f64, power: f64) -> f64 {
+    round(value * power) / power
+}
+
+/// How many digits stand before the point.
+#[inline(always)]
+fn digits_before(value: f64) -> u32 {
+    (value.abs() as u64).checked_ilog10().map_or(0, |n| n + 1)
+}
+
+/// [`digits15`] of all `m / scale`: neighbours mostly have as many digits before the point, and are rounded together.
+fn all_digits15(values: &mut [u64], scale: f64) {
+    let (chunks, rest) = values.as_chunks_mut::<8>();
+    for chunk in chunks {
+        let quotients = chunk.map(|m| m as i64 as f64 / scale);
+        let [first, ..] = quotients;
+        let before = digits_before(first) as u8;
+        let (least, end) = (if before == 0 { 0.0 } else { pow10(before - 1) }, pow10(before));
+        let alike = quotients.iter().fold(true, |alike, q| alike & (q.abs() >= least) & (q.abs() < end));
+        let power = pow10(15_u8.saturating_sub(before));
+        *chunk = if alike {
+            quotients.map(|q| round_to(q, power).to_bits())
+        } else {
+            quotients.map(|q| digits15(q).to_bits())
+        };
+    }
+    each(rest, |m| digits15(m as f64 / scale));
 }
 
 /// Decimal exponent of the first number of [`Form::Digits`].
@@ -213,17 +230,49 @@ impl Powers {
         Self { p, least, first: 0, count: 0, power: 1.0, up: false }
     }
 
+    fn restore(&mut self, values: &mut [u64]) {
+        let (chunks, rest) = values.as_chunks_mut::<8>();
+        for chunk in chunks {
+            let alike = |alike, v: &u64| alike & self.holds((*v as i64).unsigned_abs());
+            match (chunk.iter().fold(true, alike), self.up) {
+                (true, true) => self.each(chunk, |m| m * self.power),
+                (true, false) => self.each(chunk, |m| m / self.power),
+                _ => chunk.iter_mut().for_each(|v| *v = self.value(*v as i64).to_bits()),
+            }
+        }
+        rest.iter_mut().for_each(|v| *v = self.value(*v as i64).to_bits());
+    }
+
+    /// Numbers that all have this exponent.
     #[inline(always)]
+    fn each(&self, numbers: &mut [u64; 8], double: impl Fn(f64) -> f64) {
+        for v in numbers {
+            let sign = *v & 1 << 63;
+            *v = double(self.digits((*v as i64).unsigned_abs())).to_bits() | sign;
+        }
+    }
+
+    /// Whether a number has the exponent of the last one.
+    #[inline(always)]
+    fn holds(&self, size: u64) -> bool {
+        size.wrapping_sub(self.first) < self.count
+    }
+
+    /// The digits of a number with this exponent: below 10^15, so that no unsigned conversion is needed.
+    #[inline(always)]
+    fn digits(&self, size: u64) -> f64 {
+        size.wrapping_sub(self.first).wrapping_add(self.least) as i64 as f64
+    }
+
     fn value(&mut self, number: i64) -> f64 {
         let size = number.unsigned_abs();
         if number == 0 {
             return 0.0;
         }
-        if size.wrapping_sub(self.first) >= self.count {
+        if !self.holds(size) {
             self.find(size);
         }
-        // Below 10^15: no unsigned conversion is needed.
-        let m = (size - self.first + self.least) as i64 as f64;
+        let m = self.digits(size);
         let value = if self.up { m * self.power } else { m / self.power };
         if number < 0 { -value } else { value }
     }

@@ -15,7 +15,7 @@ use std::ops::Range;
 pub(super) fn by_time(clocks: &[&[i64]], spans: &[Span], readings: usize) -> Vec<u32> {
     let mut order = Vec::with_capacity(readings);
     match clocks {
-        [clock] if clock.windows(2).all(|w| matches!(w, [a, b] if a < b)) => {
+        [clock] if rises(clock) => {
             one_clock(clock.len(), spans, &mut order);
         }
         _ => merge(clocks, spans, &mut order),
@@ -39,7 +39,7 @@ fn one_clock(len: usize, spans: &[Span], order: &mut Vec<u32>) {
 struct Walk<'a> {
     times: &'a [i64],
     columns: Vec<u32>,
-    /// The instants that all of its columns have.
+    /// The instants that all of its columns have; none if the clock does not rise with each.
     full: Range<usize>,
     /// The instants up to here are done.
     at: usize,
@@ -47,7 +47,18 @@ struct Walk<'a> {
     end: usize,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(times: &'a [i64]) -> Self {
+        let full = if rises(times) { 0..times.len() } else { 0..0 };
+        Self { times, columns: Vec::new(), full, at: 0, end: 0 }
+    }
+
+    fn add(&mut self, column: u32, span: &Span) {
+        self.columns.push(column);
+        let end = self.times.len().saturating_sub(span.cut);
+        self.full = self.full.start.max(span.skip)..self.full.end.min(end);
+    }
+
     fn next(&self) -> Option<i64> {
         self.times.get(self.at).copied()
     }
@@ -63,14 +74,14 @@ impl Walk<'_> {
     /// Goes on to the first instant that is not before `limit`.
     fn alone(&mut self, limit: i64, spans: &[Span], order: &mut Vec<u32>) {
         while let Some(now) = self.next().filter(|now| *now < limit) {
-            let rises = self.times.get(self.at + 1).is_none_or(|t| *t > now);
-            if rises && self.full.contains(&self.at) {
+            if self.full.contains(&self.at) {
+                let rest = self.times.get(self.at..self.full.end).unwrap_or_default();
+                let run = rest.iter().take_while(|t| **t < limit).count();
                 match self.columns.as_slice() {
-                    [column] => order.push(*column),
-                    columns => order.extend_from_slice(columns),
+                    [column] => order.extend(std::iter::repeat_n(*column, run)),
+                    columns => (0..run).for_each(|_| order.extend_from_slice(columns)),
                 }
-                self.at += 1;
-                self.end = self.at;
+                self.at += run;
                 continue;
             }
             self.advance(now);
@@ -90,49 +101,67 @@ impl Walk<'_> {
     }
 }
 
-fn merge<'c>(clocks: &[&'c [i64]], spans: &[Span], order: &mut Vec<u32>) {
-    let walk = |times: &&'c [i64]| Walk { times, columns: Vec::new(), full: 0..times.len(), at: 0, end: 0 };
-    let mut walks: Vec<Walk<'_>> = clocks.iter().map(walk).collect();
+/// Whether each instant is after the one before.
+pub(super) fn rises(times: &[i64]) -> bool {
+    times.iter().zip(times.get(1..).unwrap_or_default()).fold(true, |rises, (a, b)| rises & (a < b))
+}
+
+fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
+    let mut walks: Vec<Walk<'_>> = clocks.iter().map(|times| Walk::new(times)).collect();
     for (column, span) in (0..).zip(spans) {
         if let Some(walk) = walks.get_mut(span.clock) {
-            walk.columns.push(column);
-            let end = walk.times.len().saturating_sub(span.cut);
-            walk.full = walk.full.start.max(span.skip)..walk.full.end.min(end);
+            walk.add(column, span);
         }
     }
-    while let Some((first, now, limit)) = earliest(&walks) {
+    // The next instant of each clock; of one that has ended the last there can be.
+    let head = |walk: &Walk<'_>| walk.next().unwrap_or(i64::MAX);
+    let mut heads: Vec<i64> = walks.iter().map(head).collect();
+    loop {
+        let (first, now, limit) = earliest(&heads);
         if now < limit {
             // Alone until the others go on.
-            if let Some(walk) = walks.get_mut(first) {
+            if let (Some(walk), Some(slot)) = (walks.get_mut(first), heads.get_mut(first)) {
                 walk.alone(limit, spans, order);
+                *slot = head(walk);
             }
             continue;
         }
-        walks.iter_mut().for_each(|walk| walk.advance(now));
-        for (column, span) in (0..).zip(spans) {
-            if let Some(walk) = walks.get(span.clock) {
-                walk.emit(column, span, order);
-            }
+        together(&mut walks, &heads, now, spans, order);
+        walks.iter().zip(&mut heads).for_each(|(walk, slot)| *slot = head(walk));
+        if now == i64::MAX {
+            return;
         }
-        walks.iter_mut().for_each(|walk| walk.at = walk.end);
     }
 }
 
-/// The clock that goes on first, when, and when the next one does.
-fn earliest(walks: &[Walk<'_>]) -> Option<(usize, i64, i64)> {
-    let mut first = None;
-    let mut limit = i64::MAX;
-    for (nth, walk) in walks.iter().enumerate() {
-        let Some(next) = walk.next() else { continue };
-        match first {
-            Some((_, now)) if next >= now => limit = limit.min(next),
-            _ => {
-                limit = first.map_or(limit, |(_, now)| now);
-                first = Some((nth, next));
-            }
+/// Several clocks have an instant now, or all have ended.
+fn together(walks: &mut [Walk<'_>], heads: &[i64], now: i64, spans: &[Span], order: &mut Vec<u32>) {
+    if now < i64::MAX && walks.iter().zip(heads).all(|(w, head)| *head > now || w.full.contains(&w.at)) {
+        let due = (0..).zip(spans).filter(|(_, span)| heads.get(span.clock) == Some(&now));
+        order.extend(due.map(|(column, _)| column));
+        walks.iter_mut().zip(heads).for_each(|(walk, head)| walk.at += usize::from(*head == now));
+        return;
+    }
+    walks.iter_mut().for_each(|walk| walk.advance(now));
+    for (column, span) in (0..).zip(spans) {
+        if let Some(walk) = walks.get(span.clock) {
+            walk.emit(column, span, order);
         }
     }
-    first.map(|(nth, now)| (nth, now, limit))
+    walks.iter_mut().for_each(|walk| walk.at = walk.end);
+}
+
+/// The clock that goes on first, when, and when the next one does.
+fn earliest(heads: &[i64]) -> (usize, i64, i64) {
+    let (mut first, mut now, mut limit) = (0, i64::MAX, i64::MAX);
+    for (nth, head) in heads.iter().enumerate() {
+        if *head < now {
+            (first, now, limit) = (nth, *head, now);
+        } else {
+            limit = limit.min(*head);
+        }
+    }
+    (first, now, limit)
 }
 
 /// Each reading's column is written as its distance from the one after the column before.
@@ -199,11 +228,15 @@ mod tests {
 
     #[test]
     fn merging_is_sorting() {
-        let cases: [(&[&[i64]], &[Span]); 4] = [
+        let cases: [(&[&[i64]], &[Span]); 5] = [
             (&[&[1, 2, 3]], &[span(0, 1, 0), span(0, 0, 0), span(0, 0, 2)]),
             (&[&[1, 2, 3], &[1, 3, 5]], &[span(0, 0, 0), span(1, 0, 1), span(0, 1, 0), span(1, 1, 0)]),
             (&[&[5, 3, 3, 9], &[4, 5, 6]], &[span(0, 0, 0), span(1, 0, 0), span(0, 1, 1)]),
             (&[&[7, 7, 7]], &[span(0, 0, 0), span(0, 1, 0)]),
+            (
+                &[&[1, 2, 3, 4, 9, i64::MAX], &[i64::MIN, 4, 5, 6, i64::MAX]],
+                &[span(0, 0, 1), span(1, 1, 0), span(0, 1, 0)],
+            ),
         ];
         for (clocks, spans) in cases {
             let expected = model(clocks, spans);

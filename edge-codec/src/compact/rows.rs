@@ -8,6 +8,7 @@ use super::plan::Kind;
 use super::table::{Entry, Table};
 use crate::{DecodeError, Reading, SensorTable, Value};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A sensor's readings among the others.
 #[derive(Clone, Debug)]
@@ -19,8 +20,9 @@ pub(super) struct Column {
     /// Instants of its clock before its first reading.
     pub(super) skip: u32,
     pub(super) len: u32,
-    /// Where its values and its times start.
+    /// Where its value at an instant of its clock is, less the instant; may be below 0, thus wraps.
     pub(super) values: u32,
+    /// Where the times of its clock start.
     pub(super) times: usize,
 }
 
@@ -28,9 +30,29 @@ pub(super) struct Column {
 #[derive(Clone, Debug)]
 pub(super) enum Order {
     /// All columns share one clock: instant by instant, the columns that have it one after the other.
-    Polls,
-    /// The column of each reading.
-    Listed(Vec<u32>),
+    Polls(Poll),
+    Listed(List),
+}
+
+/// The instant that is given out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Poll {
+    instant: u32,
+    time: i64,
+    /// The column that comes next.
+    column: usize,
+    /// Whether some column may not have this instant.
+    partial: bool,
+    /// The instants that all columns have.
+    full: Range<u32>,
+}
+
+/// A list of columns.
+#[derive(Clone, Debug)]
+pub(super) struct List {
+    columns: std::vec::IntoIter<u32>,
+    /// The instant of each column's next reading.
+    instants: Vec<u32>,
 }
 
 /// Where texts are.
@@ -43,13 +65,7 @@ pub(super) enum Heap<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<'a> {
     pub(super) columns: Vec<Column>,
-    pub(super) order: Order,
-    /// What comes next: of polls the column, of a list the entry.
-    next: usize,
-    /// The instant of the poll.
-    instant: u32,
-    /// Of a list: how many readings of each column were given out.
-    given: Vec<u32>,
+    order: Order,
     pub(super) values: Vec<u64>,
     pub(super) times: Vec<i64>,
     /// By value; empty if all are good.
@@ -68,10 +84,7 @@ impl<'a> Rows<'a> {
     pub(super) fn new(heap: Heap<'a>, table: Option<&'a Table>) -> Self {
         Self {
             columns: Vec::new(),
-            order: Order::Polls,
-            next: 0,
-            instant: 0,
-            given: Vec::new(),
+            order: Order::Polls(Poll::default()),
             values: Vec::new(),
             times: Vec::new(),
             qualities: Vec::new(),
@@ -92,9 +105,6 @@ impl<'a> Rows<'a> {
         Rows {
             columns: self.columns,
             order: self.order,
-            next: self.next,
-            instant: self.instant,
-            given: self.given,
             values: self.values,
             times: self.times,
             qualities: self.qualities,
@@ -117,6 +127,10 @@ impl<'a> Rows<'a> {
         if let [clock] = clocks
             && self.are_polls(*clock)
         {
+            let from = self.columns.iter().map(|c| c.skip).max().unwrap_or(0);
+            let to = self.columns.iter().map(|c| c.skip + c.len).min().unwrap_or(0);
+            let time = self.times.first().copied().unwrap_or(0);
+            self.order = Order::Polls(Poll { time, partial: from > 0, full: from..to, ..Poll::default() });
             return;
         }
         let times: Vec<&[i64]> = clocks.iter().filter_map(|(from, to)| self.times.get(*from..*to)).collect();
@@ -134,19 +148,18 @@ impl<'a> Rows<'a> {
     /// column has not costs less than a list.
     fn are_polls(&self, (from, to): (usize, usize)) -> bool {
         let times = self.times.get(from..to).unwrap_or_default();
-        let rest = times.get(1..).unwrap_or_default();
         times.len().saturating_mul(self.columns.len()) <= self.values.len().saturating_mul(2) + 64
-            && times.iter().zip(rest).fold(true, |rising, (a, b)| rising & (a < b))
+            && order::rises(times)
     }
 
     /// Gives readings out by a list of columns.
     pub(super) fn list(&mut self, order: Vec<u32>) {
-        self.order = Order::Listed(order);
-        self.given = vec![0; self.columns.len()];
+        let instants = self.columns.iter().map(|c| c.skip).collect();
+        self.order = Order::Listed(List { columns: order.into_iter(), instants });
     }
 
     /// Whether each of these numbers' texts is UTF-8. All texts are looked at once, when this is asked first.
-    pub(super) fn are_utf8(&mut self, numbers: std::ops::Range<usize>, kind: Option<Kind>) -> bool {
+    pub(super) fn are_utf8(&mut self, numbers: Range<usize>, kind: Option<Kind>) -> bool {
         if self.utf8.is_empty() {
             let heap = match &self.heap {
                 Heap::Borrowed(heap) => heap,
@@ -163,32 +176,31 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The column of the next reading, and how many of its readings came before.
+    /// The column of the next reading, its instant and its time.
     #[inline(always)]
-    fn step(&mut self) -> Option<(&Column, u32)> {
-        match &self.order {
-            Order::Polls => loop {
-                let Some(column) = self.columns.get(self.next) else {
-                    self.next = 0;
-                    self.instant += 1;
-                    if self.instant as usize >= self.times.len() {
-                        return None;
-                    }
+    fn step(&mut self) -> Option<(&Column, u32, i64)> {
+        match &mut self.order {
+            Order::Polls(poll) => loop {
+                let Some(column) = self.columns.get(poll.column) else {
+                    poll.instant += 1;
+                    poll.time = *self.times.get(poll.instant as usize)?;
+                    poll.partial = !poll.full.contains(&poll.instant);
+                    poll.column = 0;
                     continue;
                 };
-                self.next += 1;
-                let nth = self.instant.wrapping_sub(column.skip);
-                if nth < column.len {
-                    return Some((column, nth));
+                poll.column += 1;
+                if !poll.partial || poll.instant.wrapping_sub(column.skip) < column.len {
+                    return Some((column, poll.instant, poll.time));
                 }
             },
-            Order::Listed(order) => {
-                let at = *order.get(self.next)? as usize;
-                self.next += 1;
-                let given = self.given.get_mut(at)?;
-                let nth = *given;
-                *given += 1;
-                Some((self.columns.get(at)?, nth))
+            Order::Listed(list) => {
+                let at = list.columns.next()? as usize;
+                let slot = list.instants.get_mut(at)?;
+                let instant = *slot;
+                *slot += 1;
+                let column = self.columns.get(at)?;
+                let time = *self.times.get(column.times + instant as usize)?;
+                Some((column, instant, time))
             }
         }
     }
@@ -196,10 +208,10 @@ impl<'a> Rows<'a> {
     /// The next reading; never an error, since all is checked by now. The caller asks for no more than there are.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
-        let (column, nth) = self.step()?;
-        let (value, time) = ((column.values + nth) as usize, column.times + nth as usize);
+        let (column, instant, time) = self.step()?;
+        let value = column.values.wrapping_add(instant) as usize;
         let (sensor, kind) = (column.sensor, column.kind);
-        let (time, bits) = (*self.times.get(time)?, *self.values.get(value)?);
+        let bits = *self.values.get(value)?;
         let quality = self.qualities.get(value).copied().unwrap_or(0);
         // Each on its way: merged, they would be copied through memory, which costs more than all the rest.
         let value = match kind {
