@@ -311,13 +311,15 @@ impl<'a> Body<'a, '_> {
         Ok(rising)
     }
 
-    /// Memory for all columns at once, if they are what they seem: as long as their clock, and all there.
+    /// Memory for all columns at once, if they are what they seem: one for each clock, the others on the longest.
     fn reserve(&self, preface: &Preface, decoder: &Decoder<'_>, rows: &mut Rows<'a>) {
         // A column takes two bits and more.
         let columns = preface.columns.min(decoder.bits.left() / 2);
         rows.columns.reserve_exact(columns);
         let longest = preface.clocks.iter().map(|(from, to)| to - from).max().unwrap_or(0);
-        rows.values.reserve_exact(columns.saturating_mul(longest).min(self.readings_max));
+        let others = columns.saturating_sub(preface.clocks.len());
+        let values = others.saturating_mul(longest).saturating_add(rows.times.len());
+        rows.values.reserve_exact(values.min(self.readings_max));
     }
 
     /// Reads the values of a column from `start` on, and says of which kind they are.
