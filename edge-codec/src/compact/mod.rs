@@ -51,6 +51,7 @@ mod message;
 mod names;
 mod order;
 mod plan;
+mod preface;
 mod quality;
 mod rows;
 mod same;

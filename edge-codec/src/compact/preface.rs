@@ -1,0 +1,107 @@
+//! What stands before the columns: qualities, texts, names, and the clocks.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::ans::Decoder;
+use super::bits::BitReader;
+use super::clock::{ClockPlan, STEPS_LOW};
+use super::decode::Body;
+use super::message::{COLUMNS_LOW, TEXTS_LOW, turns_pay};
+use super::rows::Rows;
+use super::wrong::{Wrong, limited, limited_sum};
+use super::{PER_BYTE, names, quality};
+
+/// What stands before the columns.
+pub(super) struct Preface {
+    pub(super) columns: usize,
+    pub(super) ordered: bool,
+    pub(super) codes: Vec<u32>,
+    /// Names and units, if the batch has them.
+    pub(super) names: Vec<(String, String)>,
+    /// Where each clock starts and ends in `Rows::times`.
+    pub(super) clocks: Vec<(usize, usize)>,
+}
+
+impl<'a> Body<'a, '_> {
+    pub(super) fn preface(&self, decoder: &mut Decoder<'_>, rows: &mut Rows<'a>) -> Result<Preface, Wrong> {
+        let bits = &mut decoder.bits;
+        let columns = limited("sensors", bits.eg(COLUMNS_LOW), self.limits.sensors)?;
+        let unusual = bits.flag();
+        let ordered = unusual && bits.flag();
+        let codes = if unusual { quality::read_codes(bits) } else { Some(Vec::new()) };
+        let codes = codes.ok_or(Wrong::What("too many qualities are listed"))?;
+        if unusual && bits.flag() {
+            self.texts(bits, rows)?;
+        } else if !self.frame.texts.1.is_empty() {
+            return Err(Wrong::What("texts are not listed"));
+        }
+        let bytes_max = self.limits.bytes.min(self.input_len.saturating_mul(PER_BYTE));
+        let names = match unusual && decoder.bits.flag() {
+            true => names::read(columns, decoder, self.limits, bytes_max)?,
+            false => Vec::new(),
+        };
+        let clocks = self.clocks(decoder, rows, columns)?;
+        Ok(Preface { columns, ordered, codes, names, clocks })
+    }
+
+    fn texts(&self, bits: &mut BitReader<'_>, rows: &mut Rows<'a>) -> Result<(), Wrong> {
+        let count = limited("readings", bits.eg(TEXTS_LOW), self.readings_max)?;
+        let mut end = 0_u32;
+        for _ in 0..count {
+            let len = bits.eg(TEXTS_LOW);
+            if len > self.limits.text_bytes as u64 {
+                return Err(Wrong::Limit("text bytes", self.limits.text_bytes, len));
+            }
+            let from = end;
+            end = u32::try_from(len)
+                .ok()
+                .and_then(|len| end.checked_add(len))
+                .ok_or(Wrong::What("texts are too long"))?;
+            rows.texts.push((from, end));
+            if bits.overrun() {
+                return Err(Wrong::End);
+            }
+        }
+        if end as usize != self.frame.texts.1.len() {
+            return Err(Wrong::What("texts do not add up"));
+        }
+        Ok(())
+    }
+
+    /// Every clock's instants go to `rows.times`; together they are no more than the readings that are allowed.
+    fn clocks(
+        &self,
+        decoder: &mut Decoder<'_>,
+        rows: &mut Rows<'a>,
+        columns: usize,
+    ) -> Result<Vec<(usize, usize)>, Wrong> {
+        let count = limited("sensors", decoder.bits.eg(0), columns)?;
+        let learned = self.table.map_or(&[][..], |t| t.clocks.as_slice());
+        let (mut first, mut clocks) = (None, Vec::new());
+        for _ in 0..count {
+            let own;
+            let number = usize::try_from(decoder.bits.eg(0)).unwrap_or(usize::MAX);
+            let plan = match learned.get(number) {
+                Some(plan) => plan,
+                None => {
+                    own = ClockPlan::read(decoder).ok_or(Wrong::What("a clock has no plan"))?;
+                    &own
+                }
+            };
+            let from = rows.times.len();
+            let instants = decoder.bits.eg(STEPS_LOW).saturating_add(1);
+            let instants = usize::try_from(instants).unwrap_or(usize::MAX);
+            limited_sum("readings", from, instants, self.readings_max)?;
+            if first.is_none() && turns_pay(columns, instants) {
+                decoder.take_turns();
+            }
+            plan.instants(number < learned.len(), decoder, first, instants - 1, &mut rows.times);
+            if decoder.bits.overrun() {
+                return Err(Wrong::End);
+            }
+            first = first.or_else(|| rows.times.get(from).copied());
+            clocks.push((from, rows.times.len()));
+        }
+        Ok(clocks)
+    }
+}
