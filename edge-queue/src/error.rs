@@ -9,7 +9,8 @@ use crate::row::{Lane, Row};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process or handle has the queue open.
+    /// Another process or handle has the queue open, and kept it for the second that an open waits: long enough for a
+    /// process that was just killed to be gone.
     Busy,
     /// The files were written by a newer version of this crate.
     NewerFormat {

@@ -82,7 +82,8 @@ impl std::error::Error for BatchError {
 
 #[allow(clippy::needless_pass_by_value, reason = "a chain of setters ends in the call")]
 impl Queue {
-    /// Opens the queue in `dir`, creating both where missing. The memory store does not touch `dir`.
+    /// Opens the queue in `dir`, creating both where missing. The memory store does not touch `dir`. Waits up to a second
+    /// for another process or handle to give the directory back.
     ///
     /// # Errors
     /// Busy, a newer format, no space for the lanes' regions, a configuration that contradicts itself, or a call

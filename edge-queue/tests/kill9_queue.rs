@@ -208,6 +208,19 @@ fn an_application_killed_at_any_moment_finds_everything_it_was_promised() {
     }
 }
 
+/// A service that is started again finds its killed self still going: it waits for that instead of saying `Busy`.
+#[test]
+fn a_queue_whose_process_is_being_killed_opens_as_soon_as_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let (mut child, mut lines) = spawn(dir.path(), "ring", 1 + round * 100_000);
+        assert!(Account::default().listen(&mut lines, 1) > 0, "round {round}: it ended by itself");
+        child.kill().unwrap();
+        Queue::open(dir.path(), config("ring")).unwrap().close().unwrap();
+        child.wait().unwrap();
+    }
+}
+
 /// The application when the variables say so; alone it runs for a while and nothing may be missing.
 #[test]
 fn the_application_alone_loses_nothing() {

@@ -6,8 +6,15 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::{Dir, Medium};
+
+/// How long [`Dir::lock`] tries before it says that somebody else has the lock: a process that was killed keeps its locks
+/// until it is gone, and whatever it forked, until that runs a program of its own. A service that is started again finds
+/// one or the other.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A directory of the operating system. File names may contain one `/` (`bad/…`); the subdirectory is made on demand.
 #[derive(Clone, Debug)]
@@ -50,7 +57,7 @@ impl OsDir {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Box::new(())),
             Err(e) => return Err(e),
         };
-        held(file.try_lock_shared(), file)
+        held(file, File::try_lock_shared)
     }
 
     /// Where it is.
@@ -118,7 +125,7 @@ impl Dir for OsDir {
         }
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.at(name)?)?;
-        held(file.try_lock(), file)
+        held(file, File::try_lock)
     }
 
     fn free_bytes(&self) -> io::Result<Option<u64>> {
@@ -127,11 +134,30 @@ impl Dir for OsDir {
     }
 }
 
-fn held(locked: Result<(), TryLockError>, file: File) -> io::Result<Box<dyn Send>> {
-    match locked {
-        Ok(()) => Ok(Box::new(file)),
-        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-        Err(TryLockError::Error(e)) => Err(e),
+fn held(file: File, lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<Box<dyn Send>> {
+    let since = Instant::now();
+    loop {
+        match lock(&file) {
+            Ok(()) => return Ok(Box::new(Held { file })),
+            Err(TryLockError::WouldBlock) if since.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_AGAIN);
+            }
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+    }
+}
+
+/// A lock that ends here and now. Closing the file is not enough: the lock belongs to every descriptor of it, and one
+/// that another thread has just forked has them all until it runs its own program.
+struct Held {
+    file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // If the system refuses, closing is what is left.
+        let _closed_next = self.file.unlock();
     }
 }
 
@@ -207,6 +233,20 @@ mod tests {
         assert_eq!(dir.lock("lock").err().unwrap().kind(), io::ErrorKind::WouldBlock);
         drop(held);
         assert!(dir.lock("lock").is_ok());
+    }
+
+    /// A forked process has every descriptor until it runs its own program; a second descriptor is the same to the lock.
+    #[test]
+    fn a_lock_ends_with_its_holder_although_a_forked_process_still_has_the_file() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = OsDir::new(tmp.path()).unwrap();
+        let file = File::create(tmp.path().join("lock")).unwrap();
+        let forked = file.try_clone().unwrap();
+        let held = held(file, File::try_lock).unwrap();
+        assert_eq!(dir.lock("lock").err().unwrap().kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        assert!(dir.lock("lock").is_ok());
+        drop(forked);
     }
 
     #[test]
