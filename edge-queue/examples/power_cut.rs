@@ -80,7 +80,7 @@ fn open(dir: &Path, settings: &Settings) -> Result<Queue, Box<dyn Error>> {
         .segment_bytes(256 * 1024)
         .on_full(OnFull::Reject);
     let dir = OsDir::new(dir)?;
-    let dir: Box<dyn Dir> = if settings.no_sync { Box::new(no_sync::NoSync(dir)) } else { Box::new(dir) };
+    let dir: Box<dyn Dir> = if settings.no_sync { no_sync::no_sync(dir) } else { Box::new(dir) };
     Ok(Queue::open_in(dir, config, Arc::new(SystemClock::new()))?)
 }
 

@@ -20,7 +20,7 @@ use edge_queue::medium::Dir;
 use edge_queue::medium::os::OsDir;
 use edge_queue::testing::{Rng, seed};
 use ext4::Disk;
-use no_sync::NoSync;
+use no_sync::no_sync;
 use writer::Account;
 
 const DIR: &str = "EDGE_QUEUE_CUT_DIR";
@@ -96,7 +96,7 @@ fn the_writer_stops_at_the_first_error() {
     if let (Ok(path), Ok(name)) = (std::env::var(DIR), std::env::var(STORE)) {
         let dir = OsDir::new(path).unwrap();
         let lying = std::env::var(LYING).is_ok_and(|lying| lying == "1");
-        let dir: Box<dyn Dir> = if lying { Box::new(NoSync(dir)) } else { Box::new(dir) };
+        let dir: Box<dyn Dir> = if lying { no_sync(dir) } else { Box::new(dir) };
         println!();
         writer::write(stores::by_name(&name), dir, u64::MAX, &mut io::stdout());
         return;

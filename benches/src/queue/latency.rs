@@ -1,13 +1,12 @@
 //! `queue.push_us.*`: how long a push keeps its caller while a disk whose sync takes 20 ms is at it all the time.
 //! `queue.producers.*`: eight threads, each waiting for every receipt.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use edge_queue::medium::os::OsDir;
-use edge_queue::medium::{Dir, Medium};
+use edge_queue::medium::{Call, Dir, Hooked, Verdict};
 use edge_queue::{Config, Queue, Row, SystemClock};
 
 use super::incoming::Incoming;
@@ -34,9 +33,8 @@ pub(super) fn run() -> Result<(), String> {
 
 fn push() -> Result<(), String> {
     let dir = scratch()?;
-    let slow = SlowDir(OsDir::new(dir.path()).map_err(text)?);
-    let queue =
-        Queue::open_in(Box::new(slow), Config::default(), Arc::new(SystemClock::new())).map_err(text)?;
+    let slow = slow(OsDir::new(dir.path()).map_err(text)?);
+    let queue = Queue::open_in(slow, Config::default(), Arc::new(SystemClock::new())).map_err(text)?;
     let (mut incoming, mut times, over) = (Incoming::new(), Vec::new(), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let commits = scope.spawn(|| {
@@ -121,48 +119,11 @@ fn produce(queue: &Queue, known: &Barrier) -> Result<Duration, String> {
 }
 
 /// Real files whose sync takes 20 ms, like an SD card's.
-struct SlowDir(OsDir);
-struct SlowFile(Box<dyn Medium>);
-
-impl Dir for SlowDir {
-    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        Ok(Box::new(SlowFile(self.0.create(name)?)))
-    }
-    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
-        Ok(Box::new(SlowFile(self.0.open(name)?)))
-    }
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.remove(name)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
-        self.0.lock(name)
-    }
-}
-
-impl Medium for SlowFile {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        self.0.read_at(offset, buf)
-    }
-    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_at(offset, data)
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        std::thread::sleep(SYNC);
-        self.0.sync()
-    }
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
-        self.0.allocate(offset, len)
-    }
+fn slow(dir: OsDir) -> Box<dyn Dir> {
+    Box::new(Hooked::new(dir, |call| {
+        if call == Call::Sync {
+            std::thread::sleep(SYNC);
+        }
+        Verdict::Make
+    }))
 }

@@ -3,10 +3,12 @@
 use std::io;
 use std::ops::Range;
 
+mod hooked;
 #[cfg(unix)]
 pub mod os;
 mod overlay;
 
+pub use hooked::{Call, Hooked, Verdict};
 pub use overlay::Overlay;
 
 /// What files are kept in where they are kept in RAM.
@@ -45,7 +47,8 @@ pub trait Dir: Send {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes names durable (fsync of the directory).
     fn sync(&self) -> io::Result<()>;
-    /// Takes the exclusive lock named `name`; `WouldBlock` when another holder has it. Released on drop.
+    /// Takes the exclusive lock named `name`; `WouldBlock` when another holder has it. Released on drop, whoever else
+    /// still has the file.
     fn lock(&self, name: &str) -> io::Result<Box<dyn Send>>;
     /// Bytes this process could still write here; `None` when that cannot be known.
     fn free_bytes(&self) -> io::Result<Option<u64>> {

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use super::crash::{Open, read_all};
 use super::disk::Outcome;
-use super::fault::{Call, Fault, FaultError};
+use super::fault::{Fault, FaultError};
 use super::history::{History, Plan, Step, row_at, small_options};
 use super::medium::SimDir;
 use super::model::ModelStore;
 use super::rng::Rng;
+use crate::medium::Call;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, ConsumerState, LaneState, Position, State};
 use crate::store::{ReadLimit, Recovered, Store};

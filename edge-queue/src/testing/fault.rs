@@ -2,54 +2,7 @@
 
 use std::io;
 
-/// A kind of call a fault can be planted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Call {
-    /// `Medium::read_at`
-    Read,
-    /// `Medium::write_at`
-    Write,
-    /// `Medium::sync`
-    Sync,
-    /// `Medium::set_len`
-    SetLen,
-    /// `Medium::allocate`
-    Allocate,
-    /// `Dir::create`
-    Create,
-    /// `Dir::open`
-    Open,
-    /// `Dir::rename`
-    Rename,
-    /// `Dir::remove`
-    Remove,
-    /// `Dir::sync`
-    SyncDir,
-    /// Any of them: a fault planted here counts every call.
-    Any,
-}
-
-impl Call {
-    /// Every kind, [`Call::Any`] apart.
-    pub const ALL: [Call; 10] = [
-        Call::Read,
-        Call::Write,
-        Call::Sync,
-        Call::SetLen,
-        Call::Allocate,
-        Call::Create,
-        Call::Open,
-        Call::Rename,
-        Call::Remove,
-        Call::SyncDir,
-    ];
-
-    /// Whether a file system that became read-only refuses it. `Open` asks for writing too.
-    fn changes(self) -> bool {
-        !matches!(self, Call::Read | Call::Sync | Call::SyncDir)
-    }
-}
+use crate::medium::Call;
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +71,7 @@ impl Faults {
                 fault.after -= 1;
                 return true;
             }
-            if fault.error == FaultError::ReadOnly && !call.changes() {
+            if fault.error == FaultError::ReadOnly && !changes(call) {
                 return true;
             }
             hit = Some(fault.error);
@@ -127,4 +80,9 @@ impl Faults {
         self.fired += u64::from(hit.is_some());
         hit
     }
+}
+
+/// Whether a file system that became read-only refuses it. `Open` asks for writing too.
+fn changes(call: Call) -> bool {
+    !matches!(call, Call::Read | Call::Sync | Call::SyncDir)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::fault::Call;
+use crate::medium::Call;
 
 /// A call that hangs, as one of a dying flash card does: from when it arrives until it is let go. Dropping it lets it go.
 #[derive(Debug)]

@@ -30,10 +30,11 @@ mod survive;
 mod tests;
 
 pub use crate::flaw::Flaw;
+pub use crate::medium::Call;
 pub use budget::{budget_percent, fuzz_cases, seed};
 pub use crash::{CrashRig, Open};
 pub use disk::Outcome;
-pub use fault::{Call, Fault, FaultError};
+pub use fault::{Fault, FaultError};
 pub use history::{History, Plan, Step, row_at, small_options, tight_options};
 pub use hold::Hold;
 pub use lives::{Lives, Survivor};

@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::crash::{Open, read_all, read_found};
 use super::disk::Outcome;
-use super::fault::{Call, Fault};
+use super::fault::Fault;
 use super::history::row_at;
 use super::medium::SimDir;
 use super::rng::Rng;
+use crate::medium::Call;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState, State};
 use crate::store::Store;

@@ -4,9 +4,8 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Shared, SimDir};
-use crate::medium::{Dir, Medium};
+use crate::medium::{Call, Dir, Medium};
 use crate::testing::disk::Op;
-use crate::testing::fault::Call;
 
 impl Dir for SimDir {
     fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {

@@ -4,9 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Shared, SyncBug};
-use crate::medium::Medium;
+use crate::medium::{Call, Medium};
 use crate::testing::disk::Op;
-use crate::testing::fault::{Call, FaultError};
+use crate::testing::fault::FaultError;
 
 /// An open file of a [`SimDir`](super::SimDir).
 #[derive(Debug)]

@@ -12,9 +12,9 @@ pub use file::SimFile;
 pub use recording::Recording;
 
 use super::disk::{Disk, Op, Outcome};
-use super::fault::{Call, Fault, FaultError, Faults};
+use super::fault::{Fault, FaultError, Faults};
 use super::hold::{Gate, Hold};
-use crate::medium::Medium;
+use crate::medium::{Call, Medium};
 
 /// What the program asked of the simulated disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
