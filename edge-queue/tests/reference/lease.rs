@@ -1,0 +1,117 @@
+//! Which row comes next, and what becomes of it: leased, acknowledged, or given back.
+
+use std::ops::Range;
+
+use edge_queue::{Order, Reason};
+
+use super::{At, Reference};
+
+impl Reference {
+    /// What a lease must give: lane and id, in order.
+    pub fn lease(&mut self, name: &str, rows_max: usize, now_ms: u64) -> Vec<(usize, u64)> {
+        let mut out = Vec::new();
+        while out.len() < rows_max {
+            // Lanes that waited for seven rows of others, the longest first; then by priority.
+            let waited = &self.waited[name];
+            let mut lanes: Vec<usize> = (0..self.lanes.len()).filter(|lane| waited[*lane] >= 7).collect();
+            lanes.sort_by(|a, b| waited[*b].cmp(&waited[*a]));
+            lanes.extend(0..self.lanes.len());
+            let found = lanes.into_iter().find_map(|lane| Some((lane, self.next(name, lane, now_ms)?)));
+            let Some((lane, index)) = found else { break };
+            let waited = self.waited.get_mut(name).unwrap();
+            waited.iter_mut().for_each(|rows| *rows += 1);
+            waited[lane] = 0;
+            let row = &mut self.lanes[lane][index];
+            row.at.insert(name.to_owned(), At::Leased);
+            out.push((lane, row.id));
+            let book = self.books.get_mut(&(name.to_owned(), lane)).unwrap();
+            let live = book.live_from.filter(|from| *from <= index);
+            book.live_run = if live.is_some() { book.live_run + 1 } else { 0 };
+            book.handed.extend(live.unwrap_or(0)..=index);
+        }
+        out
+    }
+
+    fn next(&mut self, name: &str, lane: usize, now_ms: u64) -> Option<usize> {
+        let len = self.lanes[lane].len();
+        let Order::LiveFirst { backlog_one_in, behind_rows } = self.limits[lane].order else {
+            return self.next_in(name, lane, 0..len, now_ms)?.ok();
+        };
+        let key = (name.to_owned(), lane);
+        // Rows with an unbroken start of done and leased ones left out: those that wait, and what came after them.
+        let waits = |from: usize| {
+            let first = (from..len).find(|at| self.lanes[lane][*at].at.get(name) == Some(&At::Queued));
+            first.map_or(0, |first| len - first)
+        };
+        let from = match self.books[&key].live_from {
+            Some(from) if waits(from) <= behind_rows as usize => from,
+            _ => len,
+        };
+        let book = self.books.get_mut(&key).unwrap();
+        book.live_from = Some(from);
+        let mut parts = [from..len, 0..from];
+        if book.live_run + 1 >= backlog_one_in {
+            parts.reverse();
+        }
+        parts.into_iter().find_map(|part| self.next_in(name, lane, part, now_ms))?.ok()
+    }
+
+    /// `Some(Err)`: there is a row, but the leases are at their limit.
+    fn next_in(
+        &mut self,
+        name: &str,
+        lane: usize,
+        part: Range<usize>,
+        now_ms: u64,
+    ) -> Option<Result<usize, ()>> {
+        loop {
+            let queued = |index: &usize| self.lanes[lane][*index].at.get(name) == Some(&At::Queued);
+            let index = part.clone().find(queued)?;
+            let row = &self.lanes[lane][index];
+            let own_ms = self.own.get(name).and_then(|own| own.1);
+            let limit = [row.ttl_ms, self.limits[lane].max_age_ms, own_ms].into_iter().flatten().min();
+            if limit.is_none_or(|limit| now_ms - row.born_ms < limit) {
+                return Some(if self.may_lease(name, lane, index) { Ok(index) } else { Err(()) });
+            }
+            self.drop_for(name, lane, index, Reason::Expired);
+        }
+    }
+
+    fn may_lease(&self, name: &str, lane: usize, index: usize) -> bool {
+        let (mut weight, mut bytes, mut own) = (0, 0, false);
+        for row in &self.lanes[lane] {
+            for (who, at) in &row.at {
+                if *at == At::Leased {
+                    weight += row.weight;
+                    bytes += row.bytes;
+                    own |= who == name;
+                }
+            }
+        }
+        let row = &self.lanes[lane][index];
+        let of_own = self.weight_of(name, lane, &[At::Leased]) + row.weight;
+        if own && self.own.get(name).is_some_and(|(messages_max, _)| of_own > messages_max / 2) {
+            return false;
+        }
+        !own || (weight + row.weight <= self.limits[lane].messages / 2
+            && bytes + row.bytes <= self.limits[lane].bytes / 2)
+    }
+
+    pub fn ack(&mut self, name: &str, lane: usize, id: u64) {
+        let Some(index) = self.index(lane, id, name) else { return };
+        let row = &mut self.lanes[lane][index];
+        row.at.insert(name.to_owned(), At::Done);
+        self.books.get_mut(&(name.to_owned(), lane)).unwrap().delivered += row.weight;
+        self.remove_if_done(lane, index);
+    }
+
+    pub fn give_back(&mut self, name: &str, lane: usize, id: u64) {
+        if let Some(index) = self.index(lane, id, name) {
+            self.lanes[lane][index].at.insert(name.to_owned(), At::Queued);
+        }
+    }
+
+    fn index(&self, lane: usize, id: u64, name: &str) -> Option<usize> {
+        self.lanes[lane].iter().position(|row| row.id == id && row.at.get(name) == Some(&At::Leased))
+    }
+}
