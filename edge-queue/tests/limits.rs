@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use edge_queue::inspect::Inspection;
 use edge_queue::testing::{Call, Fault, FaultError, SimDir};
 use edge_queue::{
     Config, Event, Lane, LaneConfig, ManualClock, Now, OnFull, OpenError, PushError, Queue, Reason, Row,
@@ -149,6 +150,45 @@ fn a_lane_goes_only_when_it_is_empty() {
         assert_eq!(drain(&queue).iter().map(|id| id.lane.0).collect::<Vec<_>>(), [0, 1]);
         queue.close().unwrap();
     }
+}
+
+/// What a kill or a power cut would not have changed: the epoch, the mark of the clean close, the file.
+#[test]
+fn an_open_that_is_refused_changes_nothing() {
+    for kind in DURABLE {
+        let dir = SimDir::new();
+        let three = || config(kind, 1024 * KIB).lanes(3);
+        let queue = open(&dir, three()).unwrap();
+        drop(queue.push(Row::new(vec![7; 1024]).lane(Lane(2))).unwrap());
+        queue.close().unwrap();
+        let found = |dir: &SimDir| {
+            let found = Inspection::open_in(Box::new(dir.clone())).unwrap();
+            (found.epoch(), found.is_clean(), found.damage().len(), dir.names())
+        };
+        let (before, bytes) = (found(&dir), dir.content("queue.ring"));
+        for _ in 0..3 {
+            assert!(matches!(open(&dir, config(kind, 1024 * KIB)), Err(OpenError::Config(_))));
+        }
+        assert_eq!(found(&dir), before, "{kind:?}");
+        assert!(before.1 && dir.content("queue.ring") == bytes, "{kind:?}");
+    }
+}
+
+#[test]
+fn rows_that_damage_took_from_a_lane_that_goes_are_reported() {
+    let dir = SimDir::new();
+    let three = || config(StoreKind::Ring, 1024 * KIB).lanes(3);
+    let queue = open(&dir, three()).unwrap();
+    drop(queue.consumer("hub").unwrap());
+    drop(queue.push(Row::new(vec![7; 1024]).lane(Lane(2))).unwrap());
+    queue.close().unwrap();
+    let image = dir.content("queue.ring").unwrap();
+    let at = image.windows(1024).position(|payload| payload == [7; 1024]).unwrap();
+    assert!(dir.damage("queue.ring", at as u64, &[0xee]));
+    let queue = open(&dir, config(StoreKind::Ring, 1024 * KIB)).unwrap();
+    let told = queue.events();
+    let lost = |event: &Event| matches!(event, Event::SetAside(what) if what.contains("lane 2: 1 rows"));
+    assert!(told.iter().any(lost), "{told:?}");
 }
 
 #[test]

@@ -15,6 +15,11 @@ pub(super) struct Aside {
 }
 
 impl Aside {
+    /// For a look that leaves no trace: keeps nothing.
+    pub(super) fn nowhere() -> Aside {
+        Aside { files: FILES_MAX, bytes: 0 }
+    }
+
     /// Writes `bytes` to `bad/NAME`, as far as limits and disk allow. Best effort: there is nobody to tell.
     pub(super) fn keep(&mut self, dir: &dyn Dir, name: &str, bytes: &[u8]) {
         let total = self.bytes.saturating_add(bytes.len() as u64);

@@ -7,7 +7,8 @@
 //! * [`lane`] a lane's log in RAM, with [`segment`] (which frames count), [`tail`] (where it grows) and [`free`]
 //!   (which slot comes next, filled by [`blank`] when it is new);
 //! * [`writer`] a commit; [`reader`] reading, through [`window`];
-//! * [`open`], [`scan`], [`rebuild`] starting, with [`finished`] (which commits ended) and [`changes`] (what they say);
+//! * [`open`], [`recover`], [`scan`] (with [`end`] of each lane), [`rebuild`] starting, with [`finished`] (which commits ended)
+//!   and [`changes`] (what they say);
 //! * [`aside`] what becomes of damaged bytes; [`salvage`] what can be read of a file that opens no more.
 //!
 //! Cost: RAM is one entry per segment, the index of one segment per lane and one frame. A commit is one write and
@@ -17,6 +18,7 @@
 mod aside;
 mod blank;
 mod changes;
+mod end;
 mod finished;
 mod footprint;
 mod frame;
@@ -29,6 +31,7 @@ mod open;
 mod reader;
 mod rebuild;
 mod record;
+mod recover;
 mod salvage;
 mod scan;
 mod segment;
@@ -74,7 +77,7 @@ pub struct RingStore {
     synced: u64,
     durable: State,
     generation: u64,
-    /// Pages of a segment's first frame, as last written.
+    /// Pages of a segment's first frame, as last written, or of the changes of a commit since.
     head_pages: usize,
     stats: StoreStats,
 }

@@ -6,21 +6,18 @@ use std::io;
 use super::RingStore;
 use super::aside::{Aside, move_file};
 use super::frame::{Head, Kind, into_body};
-use super::layout::{
-    FILE, FILE_NEW, FORMAT, FRAME_PAGES_MAX, Geometry, PAGE, READ_BYTES, SEGMENT_STEP, SEGMENTS_AT,
-};
+use super::layout::{FILE, FILE_NEW, FORMAT, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};
 use super::rebuild::rebuild;
+use super::recover::Looked;
 use super::scan::Scan;
 use super::segment::Look;
 use super::snapshot::get_geometry;
 use super::superblock::{Found, Superblock};
 use super::window::{Pages, Window};
 use crate::error::OpenError;
-use crate::flaw::{Flaw, planted};
 use crate::medium::{Dir, Medium};
 use crate::row::LANES_MAX;
 use crate::state::State;
-use crate::store::lanes::refuse_loss;
 use crate::store::{Options, Recovered};
 
 /// How far the epoch is raised when nobody knows how many runs wrote nothing.
@@ -55,10 +52,9 @@ pub(super) fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(RingStore, R
         // Before anything is written: with the old limits the next open finds what this one found.
         check_space(dir.as_ref(), wanted.file_bytes())?;
     }
-    let (mut store, mut recovered) = recover(dir, medium, superblock, damage)?;
-    if options.lanes < recovered.state.lanes {
-        refuse_loss(&mut store, &recovered.state, options.lanes)?;
-    }
+    let mut looked = Looked::new(dir, medium, superblock, damage)?;
+    looked.refuse_loss(options.lanes)?;
+    let (mut store, mut recovered) = looked.repair()?;
     recovered.state.lanes = options.lanes;
     store.durable.lanes = options.lanes;
     if geometry == wanted {
@@ -72,7 +68,7 @@ pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered
     let mut damage = Vec::new();
     let mut medium = dir.open(FILE).map_err(|source| OpenError::Io { op: "open", source })?;
     match find(&mut medium, &mut damage)? {
-        Some(superblock) => recover(dir, medium, superblock, damage).map(Some),
+        Some(superblock) => Looked::new(dir, medium, superblock, damage)?.repair().map(Some),
         None => Ok(None),
     }
 }
@@ -206,91 +202,4 @@ fn geometry_of(medium: &dyn Medium, head: &Head, offset: u64) -> Option<(Geometr
     into_body(head, &mut bytes);
     let geometry = get_geometry(&bytes)?;
     Some((geometry, geometry.offset(head.slot, 0) == offset))
-}
-
-/// Opens an existing ring and raises its epoch.
-fn recover(
-    dir: Box<dyn Dir>,
-    mut medium: Box<dyn Medium>,
-    mut superblock: Superblock,
-    mut damage: Vec<String>,
-) -> Result<(RingStore, Recovered), OpenError> {
-    let geometry = superblock.geometry;
-    if medium.len().is_ok_and(|len| len < geometry.file_bytes()) {
-        damage.push(format!("{FILE} was cut short"));
-        // Without space for it the missing part stays missing, and writing there fails as on a full disk.
-        let _ = medium.allocate(0, geometry.file_bytes());
-    }
-    let pages = Pages::new(medium.as_ref(), &geometry);
-    let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
-    let mut scan = Scan::run(look, superblock.epoch, &superblock.waived);
-    let clean = scan.closed == Some(superblock.epoch);
-    let mut aside = Aside::default();
-    for placed in &scan.broken {
-        let head = &placed.head;
-        let mut bytes = vec![0; (head.pages as usize).min(FRAME_PAGES_MAX) * PAGE];
-        pages.read(head.slot, placed.page, &mut bytes);
-        let name = format!("ring-e{}-lane{}-frame{}", scan.epoch, head.lane, head.counter);
-        aside.keep(dir.as_ref(), &name, &bytes);
-    }
-    for slot in &scan.foreign {
-        let mut bytes = vec![0; READ_BYTES];
-        pages.read(*slot, 0, &mut bytes);
-        aside.keep(dir.as_ref(), &format!("ring-e{}-segment{slot}", scan.epoch), &bytes);
-    }
-    let copies = copies(&pages, &mut scan);
-    // A medium that does not answer is no damage: nothing was written yet, and the next open finds everything.
-    if let Some(source) = pages.into_error() {
-        return Err(OpenError::Io { op: "read", source });
-    }
-    damage.append(&mut scan.damage);
-    for gap in std::mem::take(&mut scan.waived) {
-        superblock.waive(gap);
-    }
-    let raise = u32::from(!planted(Flaw::EpochNotRaised));
-    superblock.epoch = superblock.epoch.max(scan.epoch).saturating_add(raise);
-    // The sync also makes durable what the last run wrote without living to sync it: from now on it counts.
-    copies
-        .iter()
-        .try_for_each(|(offset, bytes)| medium.write_at(*offset, bytes))
-        .and_then(|()| superblock.write_next(medium.as_mut()))
-        .and_then(|()| medium.sync())
-        // The file's name may come from an open whose own sync of the directory failed.
-        .and_then(|()| dir.sync())
-        .map_err(|source| OpenError::Io { op: "raise the epoch", source })?;
-    let mut state = scan.state.take().unwrap_or_else(|| State::new(superblock.gateway, geometry.lanes));
-    state.gateway = superblock.gateway;
-    state.epoch = superblock.epoch;
-    let mut highest_seq = [0; LANES_MAX];
-    for (log, highest) in scan.lanes.iter().zip(&mut highest_seq) {
-        *highest = log.counters.highest;
-    }
-    let (durable, tail_uncertain) = (state.clone(), scan.tail_uncertain);
-    let recovered = Recovered { state, clean, tail_uncertain, damage, limits_kept: None, highest_seq };
-    Ok((RingStore::new(dir, medium, superblock, scan, aside, durable), recovered))
-}
-
-/// Copies of the frames that are not known to be durable, and where they go: fresh pages. Where there is none and no other
-/// segment either, they are written over themselves, byte for byte: a sector holds the same before and after.
-/// After them a tail that is cut off takes nothing more.
-fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
-    let mut copies = Vec::new();
-    for placed in std::mem::take(&mut scan.unproven) {
-        let head = &placed.head;
-        let tail = scan.lanes.get_mut(usize::from(head.lane)).and_then(|log| log.tail.as_mut());
-        if let (Some(tail), Some(bytes)) = (tail, pages.frame(head, placed.page)) {
-            let mut page = placed.page;
-            if head.kind == Kind::Records && tail.left() >= head.pages as usize {
-                page = tail.next_page();
-                tail.advance(head.pages);
-            }
-            copies.push((pages.geometry.offset(head.slot, page), bytes));
-        }
-    }
-    for lane in &scan.cut_off {
-        if let Some(log) = scan.lanes.get_mut(usize::from(*lane)) {
-            log.tail = None;
-        }
-    }
-    copies
 }

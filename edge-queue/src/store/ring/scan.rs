@@ -1,16 +1,15 @@
-//! Finding out at open what the segments hold: one page per segment, and the last segment of each lane in full.
+//! Finding out at open what the segments hold: one page per segment, and the last segment of each lane in full
+//! ([`end`](super::end)).
 #![deny(clippy::indexing_slicing)]
 
-use std::collections::BTreeSet;
-
 use super::changes::Changes;
+use super::end::End;
 use super::finished::{Finished, Part};
 use super::frame::{Head, Kind, into_body};
 use super::lane::LaneLog;
-use super::segment::{Counters, Frames, Look, Placed, Segment, Slot};
+use super::segment::{Look, Placed, Segment, Slot};
 use super::snapshot::get_snapshot;
 use super::superblock::Waived;
-use super::tail::Tail;
 use super::window::Window;
 use crate::flaw::{Flaw, planted};
 use crate::state::State;
@@ -40,23 +39,9 @@ pub(super) struct Scan {
     /// Another one that begins in the same place does away with it, so the next commit of the lane begins one.
     pub(super) cut_off: Vec<u8>,
     /// Which commits are known to have ended.
-    finished: Finished,
+    pub(super) finished: Finished,
     /// Segments whose first frame cannot be read: damage, or what a power cut left of the last commit.
     headless: Vec<(u8, Segment)>,
-}
-
-/// The segments at the end of a lane, oldest first, scanned.
-struct End {
-    lane: u8,
-    segments: Vec<(Segment, Frames)>,
-    /// Commits of which this lane holds a part only.
-    torn: BTreeSet<Part>,
-}
-
-impl End {
-    fn frames(&self) -> impl Iterator<Item = &Placed> {
-        self.segments.iter().flat_map(|(_, frames)| &frames.good)
-    }
 }
 
 impl Scan {
@@ -158,7 +143,7 @@ impl Scan {
 
     /// Whether the commit that began a segment is known to have been synced: later frames of its run say so, or the run
     /// closed the ring.
-    fn was_synced(&self, segment: &Segment) -> bool {
+    pub(super) fn was_synced(&self, segment: &Segment) -> bool {
         self.closed == Some(segment.epoch) || self.finished.proves(segment.epoch, segment.commit)
     }
 
@@ -206,164 +191,6 @@ impl Scan {
         log.segments.reverse();
         (log, found)
     }
-
-    /// Scans a lane's segments, newest first, back to those that may hold changes of commit `from` or later.
-    fn end(&mut self, look: Look<'_>, lane: u8, segments: &[Segment], from: u64) -> End {
-        let mut scanned = Vec::new();
-        let mut end: Option<Counters> = None;
-        for segment in segments.iter().rev() {
-            let frames = look.frames(segment, end, true);
-            for head in frames.good.iter().map(|placed| &placed.head) {
-                self.epoch = self.epoch.max(head.epoch);
-                if head.commit > self.commit || (head.commit == self.commit && head.closed) {
-                    self.closed = head.closed.then_some(head.epoch);
-                }
-                self.commit = self.commit.max(head.commit);
-                self.finished.note(head.epoch, head.synced);
-            }
-            // A body may be broken; what its header says of earlier commits is as good as any.
-            for head in frames.broken.iter().map(|placed| &placed.head) {
-                self.finished.note(head.epoch, head.synced);
-            }
-            end = Some(segment.start);
-            let begun = !frames.good.is_empty();
-            scanned.push((*segment, frames));
-            // One more than the changes need: the last commit may have begun in the segment before. And one that was
-            // never begun does not say where the log ends.
-            if begun && segment.commit < from {
-                break;
-            }
-        }
-        scanned.reverse();
-        End { lane, segments: scanned, torn: BTreeSet::new() }
-    }
-
-    /// Decides where a lane's log ends and what its end looks like.
-    fn end_lane(&mut self, look: Look<'_>, end: &End, unclean: Option<u32>) {
-        let clean = unclean.is_none();
-        let Some(mut at) = end.segments.first().map(|(segment, _)| segment.start) else { return };
-        let oldest = self.lanes.get(usize::from(end.lane)).and_then(|log| log.segments.first());
-        if let Some(head) = end.frames().next().map(|placed| &placed.head)
-            && oldest.is_some_and(|segment| segment.generation == head.generation)
-            && head.part > 0
-            && unclean == Some(head.epoch)
-            && end.torn.contains(&Part::of(head))
-        {
-            // The lane goes on from a torn commit whose first segment never arrived.
-            let start = Counters::default();
-            self.waived.push(between(end.lane, &start, head));
-        }
-        for head in end.frames().map(|placed| &placed.head) {
-            // A commit of the run that ended unclean, and nothing says that it was ever synced: nobody got a receipt
-            // for it, as far as anyone can know. Of part n at most n frames before it belong to that commit.
-            let torn = unclean == Some(head.epoch) && end.torn.contains(&Part::of(head));
-            self.tail_uncertain |= torn;
-            let missing = head.base.saturating_sub(at.next);
-            if missing > 0 && torn && u64::from(head.part) >= missing {
-                self.waived.push(between(end.lane, &at, head));
-            }
-            at = Counters::after(head);
-        }
-        // A segment begun by the last commit of a run, of which nothing whole arrived, was never begun. Until the lane is
-        // written to again every open finds it.
-        let torn =
-            |(segment, frames): &&(Segment, Frames)| frames.good.is_empty() && !self.was_synced(segment);
-        let begun = end.segments.len() - end.segments.iter().rev().take_while(torn).count();
-        if begun < end.segments.len() {
-            self.cut_off.push(end.lane);
-        }
-        for (segment, _) in end.segments.iter().skip(begun) {
-            self.tail_uncertain |= !clean && segment.commit >= self.commit;
-            if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
-                log.segments.retain(|s| !s.is(segment));
-                log.free.put_suspect(segment.slot);
-            }
-        }
-        let Some((segment, frames)) = end.segments.iter().take(begun).next_back() else {
-            if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
-                log.counters = at;
-            }
-            return;
-        };
-        if frames.good.is_empty() {
-            at = segment.start;
-        }
-        let next = frames.used;
-        at = self.after_synced(frames, at);
-        if let Some(epoch) = unclean {
-            let torn = frames.broken.iter().any(|p| p.head.counter >= at.next);
-            self.tail_uncertain |= torn || resembles_torn(look, segment, next, frames, epoch);
-        }
-        self.note_broken(end.lane, segment, frames, at.next);
-        let Some(log) = self.lanes.get_mut(usize::from(end.lane)) else { return };
-        log.counters = at;
-        // Without a first page that is good and durable the segment could not be found again: the next commit begins
-        // another.
-        let headed = frames.good.first().is_some_and(|p| p.page == 0 && p.head.kind == Kind::Snapshot);
-        let tail = Tail::new(segment.slot, segment.generation, look.geometry.pages(), next);
-        let commit = frames.good.last().map(|p| p.head.commit);
-        let last: Vec<Placed> =
-            frames.good.iter().filter(|p| Some(p.head.commit) == commit).copied().collect();
-        let pages: u32 = last.iter().map(|p| p.head.pages).sum();
-        let copied = last.iter().all(|p| p.head.kind == Kind::Records) && tail.left() >= pages as usize;
-        if headed && clean {
-            log.tail = Some(tail);
-        } else if headed && (copied || log.free.len() == 0) {
-            log.tail = Some(tail);
-            self.unproven.extend(last);
-        }
-    }
-
-    /// The end, or behind a broken frame after it that was synced: that is a loss even there, since both copies of a grown
-    /// frame can be damaged.
-    fn after_synced(&self, frames: &Frames, at: Counters) -> Counters {
-        let heads = frames.broken.iter().map(|placed| &placed.head);
-        let lost = heads.filter(|head| head.base >= at.next && self.finished.proves(head.epoch, head.commit));
-        lost.max_by_key(|head| head.counter).map_or(at, Counters::after)
-    }
-
-    /// Reports frames whose header is good and whose body is not, unless they do not count: replaced by later ones,
-    /// forgiven, or at the log's end, where only those of the run that closed the ring last were surely whole once.
-    fn note_broken(&mut self, lane: u8, segment: &Segment, frames: &Frames, end: u64) {
-        let closed = self.closed;
-        let counts = |p: &&Placed| p.head.counter < end || closed == Some(p.head.epoch);
-        for placed in frames.broken.iter().filter(counts) {
-            let counter = placed.head.counter;
-            let replaced = frames.good.iter().any(|g| g.head.base <= counter && counter <= g.head.counter);
-            let waived =
-                self.waived.iter().any(|w| w.lane == lane && w.first <= counter && counter <= w.last);
-            if !replaced && !waived {
-                let slot = segment.slot;
-                self.damage.push(format!("lane {lane}: frame {counter} in segment {slot} is damaged"));
-                self.broken.push(*placed);
-            }
-        }
-    }
-}
-
-/// What is missing from `at` to the frame of `head`.
-fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
-    Waived {
-        lane,
-        first: at.next,
-        last: head.base.saturating_sub(1),
-        rows: head.rows_before.saturating_sub(at.rows),
-        weight: head.weight_before.saturating_sub(at.weight),
-        rows_before: at.rows,
-        weight_before: at.weight,
-    }
-}
-
-/// Whether a page that no frame lies on looks like a write behind the end that did not come through. It can lie before
-/// the end: copies of a grown frame take turns.
-fn resembles_torn(look: Look<'_>, segment: &Segment, next: u32, frames: &Frames, epoch: u32) -> bool {
-    let Some(last) = frames.good.last() else { return false };
-    let mut window = Window::new(look.pages, segment.slot, super::layout::READ_BYTES);
-    let taken = |page: u32| frames.good.iter().any(|p| (p.page..p.end()).contains(&page));
-    (0..look.geometry.pages().min(next.saturating_add(4))).filter(|page| !taken(*page)).any(|page| {
-        let bytes = window.page(page);
-        Head::decode(bytes).is_none() && Head::resembles(bytes, &last.head, epoch)
-    })
 }
 
 /// The newest snapshot that can be read with its commit, and the segments of newer ones that cannot.

@@ -1,0 +1,208 @@
+//! The segments at the end of a lane: where its log ends, what of its last commit is torn, and whether the next one may go on in
+//! the same segment.
+#![deny(clippy::indexing_slicing)]
+
+use std::collections::BTreeSet;
+
+use super::finished::Part;
+use super::frame::{Head, Kind};
+use super::layout::READ_BYTES;
+use super::scan::Scan;
+use super::segment::{Counters, Frames, Look, Placed, Segment};
+use super::superblock::Waived;
+use super::tail::Tail;
+use super::window::Window;
+
+/// The segments at the end of a lane, oldest first, scanned.
+pub(super) struct End {
+    lane: u8,
+    segments: Vec<(Segment, Frames)>,
+    /// Commits of which this lane holds a part only.
+    pub(super) torn: BTreeSet<Part>,
+}
+
+impl End {
+    pub(super) fn frames(&self) -> impl Iterator<Item = &Placed> {
+        self.segments.iter().flat_map(|(_, frames)| &frames.good)
+    }
+}
+
+impl Scan {
+    /// Scans a lane's segments, newest first, back to those that may hold changes of commit `from` or later.
+    pub(super) fn end(&mut self, look: Look<'_>, lane: u8, segments: &[Segment], from: u64) -> End {
+        let mut scanned = Vec::new();
+        let mut end: Option<Counters> = None;
+        for segment in segments.iter().rev() {
+            let frames = look.frames(segment, end, true);
+            for head in frames.good.iter().map(|placed| &placed.head) {
+                self.epoch = self.epoch.max(head.epoch);
+                if head.commit > self.commit || (head.commit == self.commit && head.closed) {
+                    self.closed = head.closed.then_some(head.epoch);
+                }
+                self.commit = self.commit.max(head.commit);
+                self.finished.note(head.epoch, head.synced);
+            }
+            // A body may be broken; what its header says of earlier commits is as good as any.
+            for head in frames.broken.iter().map(|placed| &placed.head) {
+                self.finished.note(head.epoch, head.synced);
+            }
+            end = Some(segment.start);
+            let begun = !frames.good.is_empty();
+            scanned.push((*segment, frames));
+            // One more than the changes need: the last commit may have begun in the segment before. And one that was
+            // never begun does not say where the log ends.
+            if begun && segment.commit < from {
+                break;
+            }
+        }
+        scanned.reverse();
+        End { lane, segments: scanned, torn: BTreeSet::new() }
+    }
+
+    /// Decides where a lane's log ends and what its end looks like. `unclean`: the epoch of a run that did not close.
+    pub(super) fn end_lane(&mut self, look: Look<'_>, end: &End, unclean: Option<u32>) {
+        let Some(at) = self.follow(end, unclean) else { return };
+        let begun = self.take_back_unbegun(end, unclean.is_none());
+        let Some((segment, frames)) = end.segments.iter().take(begun).next_back() else {
+            if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
+                log.counters = at;
+            }
+            return;
+        };
+        let at = if frames.good.is_empty() { segment.start } else { at };
+        let at = self.after_synced(frames, at);
+        if let Some(epoch) = unclean {
+            let torn = frames.broken.iter().any(|p| p.head.counter >= at.next);
+            self.tail_uncertain |= torn || resembles_torn(look, segment, frames, epoch);
+        }
+        self.note_broken(end.lane, segment, frames, at.next);
+        if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
+            log.counters = at;
+        }
+        self.go_on(look, end.lane, segment, frames, unclean.is_none());
+    }
+
+    /// Follows the frames to the last; what is missing between them and belongs to a torn commit is forgiven. `None`: the lane
+    /// has no segments.
+    fn follow(&mut self, end: &End, unclean: Option<u32>) -> Option<Counters> {
+        let mut at = end.segments.first().map(|(segment, _)| segment.start)?;
+        // A commit of the run that ended unclean, and nothing says that it was ever synced: nobody got a receipt for it,
+        // as far as anyone can know.
+        let is_torn = |head: &Head| unclean == Some(head.epoch) && end.torn.contains(&Part::of(head));
+        let oldest = self.lanes.get(usize::from(end.lane)).and_then(|log| log.segments.first());
+        if let Some(head) = end.frames().next().map(|placed| &placed.head)
+            && oldest.is_some_and(|segment| segment.generation == head.generation)
+            && head.part > 0
+            && is_torn(head)
+        {
+            // The lane goes on from a torn commit whose first segment never arrived.
+            self.waived.push(between(end.lane, &Counters::default(), head));
+        }
+        for head in end.frames().map(|placed| &placed.head) {
+            let torn = is_torn(head);
+            self.tail_uncertain |= torn;
+            let missing = head.base.saturating_sub(at.next);
+            // Of part n at most n frames before it belong to that commit.
+            if missing > 0 && torn && u64::from(head.part) >= missing {
+                self.waived.push(between(end.lane, &at, head));
+            }
+            at = Counters::after(head);
+        }
+        Some(at)
+    }
+
+    /// Gives back the segments that were never begun: by the last commit of a run, of which nothing whole arrived. Until the
+    /// lane is written to again every open finds them. Returns how many segments were begun.
+    fn take_back_unbegun(&mut self, end: &End, clean: bool) -> usize {
+        let unbegun =
+            |(segment, frames): &&(Segment, Frames)| frames.good.is_empty() && !self.was_synced(segment);
+        let begun = end.segments.len() - end.segments.iter().rev().take_while(unbegun).count();
+        if begun < end.segments.len() {
+            self.cut_off.push(end.lane);
+        }
+        for (segment, _) in end.segments.iter().skip(begun) {
+            self.tail_uncertain |= !clean && segment.commit >= self.commit;
+            if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
+                log.segments.retain(|s| !s.is(segment));
+                log.free.put_suspect(segment.slot);
+            }
+        }
+        begun
+    }
+
+    /// Lets the next commit go on in the last segment, if that can be.
+    fn go_on(&mut self, look: Look<'_>, lane: u8, segment: &Segment, frames: &Frames, clean: bool) {
+        let Some(log) = self.lanes.get_mut(usize::from(lane)) else { return };
+        // Without a first page that is good and durable the segment could not be found again: the next commit begins
+        // another.
+        if !frames.good.first().is_some_and(|p| p.page == 0 && p.head.kind == Kind::Snapshot) {
+            return;
+        }
+        let tail = Tail::new(segment.slot, segment.generation, look.geometry.pages(), frames.used);
+        if clean {
+            log.tail = Some(tail);
+            return;
+        }
+        let commit = frames.good.last().map(|p| p.head.commit);
+        let last: Vec<Placed> =
+            frames.good.iter().filter(|p| Some(p.head.commit) == commit).copied().collect();
+        let pages: u32 = last.iter().map(|p| p.head.pages).sum();
+        let copied = last.iter().all(|p| p.head.kind == Kind::Records) && tail.left() >= pages as usize;
+        if copied || log.free.len() == 0 {
+            log.tail = Some(tail);
+            self.unproven.extend(last);
+        }
+    }
+
+    /// The end, or behind a broken frame after it that was synced: that is a loss even there. Of a grown frame it may be the
+    /// newest copy alone: what the one before it does not have is lost.
+    fn after_synced(&self, frames: &Frames, at: Counters) -> Counters {
+        let heads = frames.broken.iter().map(|placed| &placed.head);
+        let lost =
+            heads.filter(|head| head.counter >= at.next && self.finished.proves(head.epoch, head.commit));
+        lost.max_by_key(|head| head.counter).map_or(at, Counters::after)
+    }
+
+    /// Reports frames whose header is good and whose body is not, unless they do not count: replaced by later ones,
+    /// forgiven, or at the log's end, where only those of the run that closed the ring last were surely whole once.
+    fn note_broken(&mut self, lane: u8, segment: &Segment, frames: &Frames, end: u64) {
+        let closed = self.closed;
+        let counts = |p: &&Placed| p.head.counter < end || closed == Some(p.head.epoch);
+        for placed in frames.broken.iter().filter(counts) {
+            let counter = placed.head.counter;
+            let replaced = frames.good.iter().any(|g| g.head.base <= counter && counter <= g.head.counter);
+            let waived =
+                self.waived.iter().any(|w| w.lane == lane && w.first <= counter && counter <= w.last);
+            if !replaced && !waived {
+                let slot = segment.slot;
+                self.damage.push(format!("lane {lane}: frame {counter} in segment {slot} is damaged"));
+                self.broken.push(*placed);
+            }
+        }
+    }
+}
+
+/// What is missing from `at` to the frame of `head`.
+fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
+    Waived {
+        lane,
+        first: at.next,
+        last: head.base.saturating_sub(1),
+        rows: head.rows_before.saturating_sub(at.rows),
+        weight: head.weight_before.saturating_sub(at.weight),
+        rows_before: at.rows,
+        weight_before: at.weight,
+    }
+}
+
+/// Whether a page that no frame lies on looks like a write behind the end that did not come through. It can lie before
+/// the end: copies of a grown frame take turns.
+fn resembles_torn(look: Look<'_>, segment: &Segment, frames: &Frames, epoch: u32) -> bool {
+    let Some(last) = frames.good.last() else { return false };
+    let mut window = Window::new(look.pages, segment.slot, READ_BYTES);
+    let taken = |page: u32| frames.good.iter().any(|p| (p.page..p.end()).contains(&page));
+    (0..look.geometry.pages().min(frames.used.saturating_add(4))).filter(|page| !taken(*page)).any(|page| {
+        let bytes = window.page(page);
+        Head::decode(bytes).is_none() && Head::resembles(bytes, &last.head, epoch)
+    })
+}

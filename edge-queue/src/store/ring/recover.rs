@@ -1,0 +1,157 @@
+//! Opening an existing ring in two steps: a look, which writes nothing, and the repairs, which end with the raised epoch. An
+//! open that is refused takes the first step only.
+#![deny(clippy::indexing_slicing)]
+
+use super::RingStore;
+use super::aside::Aside;
+use super::frame::Kind;
+use super::layout::{FILE, FRAME_PAGES_MAX, PAGE, READ_BYTES};
+use super::reader::Reader;
+use super::scan::Scan;
+use super::segment::{Look, Placed};
+use super::superblock::{Superblock, Waived};
+use super::window::Pages;
+use crate::error::OpenError;
+use crate::flaw::{Flaw, planted};
+use crate::medium::{Dir, Medium};
+use crate::row::LANES_MAX;
+use crate::state::State;
+use crate::store::Recovered;
+use crate::store::lanes::refuse_loss;
+
+/// A ring as it is found, and what is to be done before it can be used.
+pub(super) struct Looked {
+    store: RingStore,
+    recovered: Recovered,
+    cut_short: bool,
+    /// The newest epoch seen anywhere.
+    epoch: u32,
+    broken: Vec<Placed>,
+    foreign: Vec<u32>,
+    waived: Vec<Waived>,
+    copies: Vec<(u64, Vec<u8>)>,
+}
+
+impl Looked {
+    /// Scans the ring.
+    pub(super) fn new(
+        dir: Box<dyn Dir>,
+        medium: Box<dyn Medium>,
+        superblock: Superblock,
+        mut damage: Vec<String>,
+    ) -> Result<Looked, OpenError> {
+        let geometry = superblock.geometry;
+        let cut_short = medium.len().is_ok_and(|len| len < geometry.file_bytes());
+        if cut_short {
+            damage.push(format!("{FILE} was cut short"));
+        }
+        let pages = Pages::new(medium.as_ref(), &geometry);
+        let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
+        let mut scan = Scan::run(look, superblock.epoch, &superblock.waived);
+        let copies = copies(&pages, &mut scan);
+        // A medium that does not answer is no damage: nothing was written yet, and the next open finds everything.
+        if let Some(source) = pages.into_error() {
+            return Err(OpenError::Io { op: "read", source });
+        }
+        damage.append(&mut scan.damage);
+        let mut state = scan.state.take().unwrap_or_else(|| State::new(superblock.gateway, geometry.lanes));
+        state.gateway = superblock.gateway;
+        let mut highest_seq = [0; LANES_MAX];
+        for (log, highest) in scan.lanes.iter().zip(&mut highest_seq) {
+            *highest = log.counters.highest;
+        }
+        let recovered = Recovered {
+            state: state.clone(),
+            clean: scan.closed == Some(superblock.epoch),
+            tail_uncertain: scan.tail_uncertain,
+            damage,
+            limits_kept: None,
+            highest_seq,
+        };
+        let (broken, foreign) = (std::mem::take(&mut scan.broken), std::mem::take(&mut scan.foreign));
+        let (waived, epoch) = (std::mem::take(&mut scan.waived), scan.epoch);
+        let store = RingStore::new(dir, medium, superblock, scan, Aside::default(), state);
+        Ok(Looked { store, recovered, cut_short, epoch, broken, foreign, waived, copies })
+    }
+
+    /// An error when a lane from `lanes` on still holds rows that somebody wants.
+    pub(super) fn refuse_loss(&mut self, lanes: u8) -> Result<(), OpenError> {
+        if lanes >= self.recovered.state.lanes {
+            return Ok(());
+        }
+        let store = &mut self.store;
+        store.aside = Aside::nowhere();
+        let refused = refuse_loss(store, &self.recovered.state, lanes);
+        // What is lost is for those to hear of who read the rows.
+        (store.aside, store.reader) = (Aside::default(), Reader::default());
+        refused
+    }
+
+    /// Sets damage aside, makes durable what counts, and raises the epoch.
+    pub(super) fn repair(self) -> Result<(RingStore, Recovered), OpenError> {
+        let Looked { mut store, mut recovered, copies, .. } = self;
+        let geometry = store.superblock.geometry;
+        if self.cut_short {
+            // Without space for it the missing part stays missing, and writing there fails as on a full disk.
+            let _ = store.medium.allocate(0, geometry.file_bytes());
+        }
+        let pages = Pages::new(store.medium.as_ref(), &geometry);
+        for placed in &self.broken {
+            let head = &placed.head;
+            let mut bytes = vec![0; (head.pages as usize).min(FRAME_PAGES_MAX) * PAGE];
+            pages.read(head.slot, placed.page, &mut bytes);
+            let name = format!("ring-e{}-lane{}-frame{}", self.epoch, head.lane, head.counter);
+            store.aside.keep(store.dir.as_ref(), &name, &bytes);
+        }
+        for slot in &self.foreign {
+            let mut bytes = vec![0; READ_BYTES];
+            pages.read(*slot, 0, &mut bytes);
+            store.aside.keep(store.dir.as_ref(), &format!("ring-e{}-segment{slot}", self.epoch), &bytes);
+        }
+        if let Some(source) = pages.into_error() {
+            return Err(OpenError::Io { op: "read", source });
+        }
+        for gap in self.waived {
+            store.superblock.waive(gap);
+        }
+        let raise = u32::from(!planted(Flaw::EpochNotRaised));
+        store.superblock.epoch = store.superblock.epoch.max(self.epoch).saturating_add(raise);
+        // The sync also makes durable what the last run wrote without living to sync it: from now on it counts.
+        copies
+            .iter()
+            .try_for_each(|(offset, bytes)| store.medium.write_at(*offset, bytes))
+            .and_then(|()| store.superblock.write_next(store.medium.as_mut()))
+            .and_then(|()| store.medium.sync())
+            // The file's name may come from an open whose own sync of the directory failed.
+            .and_then(|()| store.dir.sync())
+            .map_err(|source| OpenError::Io { op: "raise the epoch", source })?;
+        recovered.state.epoch = store.superblock.epoch;
+        store.durable.epoch = store.superblock.epoch;
+        Ok((store, recovered))
+    }
+}
+
+/// Copies of the frames that are not known to be durable, and where they go: fresh pages. Where there is none and no other
+/// segment either, they are written over themselves, byte for byte: a sector holds the same before and after.
+/// After them a tail that is cut off takes nothing more.
+fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
+    let mut copies = Vec::new();
+    for placed in std::mem::take(&mut scan.unproven) {
+        let head = &placed.head;
+        let tail = scan.lanes.get_mut(usize::from(head.lane)).and_then(|log| log.tail.as_mut());
+        if let (Some(tail), Some(bytes)) = (tail, pages.frame(head, placed.page)) {
+            let mut page = placed.page;
+            if head.kind == Kind::Records && tail.left() >= head.pages as usize {
+                page = tail.next_page();
+                tail.advance(head.pages);
+            }
+            copies.push((pages.geometry.offset(head.slot, page), bytes));
+        }
+    }
+    for lane in &scan.cut_off {
+        if let Some(log) = scan.lanes.get_mut(usize::from(*lane)) {
+            log.tail = None;
+        }
+    }
+    copies
+}
