@@ -15,6 +15,8 @@ pub enum Flaw {
     EpochNotRaised,
     /// Ring: which frames count is judged by their counters alone.
     EpochIgnored,
+    /// Ring: frames of an earlier life of their slot count.
+    GenerationIgnored,
     /// Ring: changes of a commit are applied although its rows did not all arrive.
     TornChangesApplied,
     /// Queue: drop-oldest takes leased rows too.

@@ -54,7 +54,7 @@ fn history(name: &str, plant: Plant, nth: u64) -> Result<u64, String> {
         Plant::Store(bug) => open(dir).map(|opened| Planted::wrap(opened, bug)),
         _ => open(dir),
     };
-    let backlog_bytes = if full { 360 * 1024 } else { 64 * 1024 };
+    let backlog_bytes = if full { 250 * 1024 } else { 64 * 1024 };
     let record = || CrashRig::record_with(&dir, &buggy, &plan, backlog_bytes);
     let judge = |mut rig: CrashRig| rig.judge(&open, seed() + nth, if full { 30 } else { 20 });
     match plant {

@@ -22,7 +22,7 @@ fn no_power_cut_loses_a_receipted_row_or_wakes_a_ghost() {
                 rows_per_commit_max: if full { 1_000 } else { 200 },
                 reopens: true,
             };
-            let backlog_bytes = if full { 330 * 1024 } else { 32 * 1024 };
+            let backlog_bytes = if full { 230 * 1024 } else { 32 * 1024 };
             let rig = CrashRig::record_with(&SimDir::new(), &open, &plan, backlog_bytes);
             let judged = rig.and_then(|mut rig| rig.judge(&open, seed() + nth, 100));
             cases += judged.unwrap_or_else(|why| panic!("{name}, history {nth}: {why}"));

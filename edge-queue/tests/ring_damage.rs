@@ -148,7 +148,7 @@ fn a_frame_inside_a_payload_and_frames_of_an_earlier_life_are_never_taken_for_ro
     let image = Image::new(true);
     let (first, count) = (image.rows[0].seq, image.last_seq());
     // The attacker knows everything: the payload is whole valid frames of this very store, at every alignment.
-    let frames = &image.bytes[SEGMENTS_AT..SEGMENTS_AT + 6 * PAGE];
+    let frames = &image.bytes[SEGMENTS_AT..SEGMENTS_AT + PAGE + PAGE / 2];
     let dir = image.copy();
     let (mut store, recovered) = open(&dir);
     let mut state = recovered.state;

@@ -163,7 +163,7 @@ impl Model {
         let fragmented = limit == Limit::Region;
         let goal = if fragmented { self.rules.segment_bytes } else { 1 };
         let reason = if fragmented { Reason::Fragmented } else { Reason::Overflow };
-        let mut freed = 0u64;
+        let (mut freed, mut freed_stored) = (0u64, 0u64);
         while freed < goal {
             match self.oldest(at) {
                 Oldest::Row(seq, size) if fragmented && freed > 0 && self.waits(at, seq) => {
@@ -174,6 +174,7 @@ impl Model {
                     break;
                 }
                 Oldest::Row(seq, size) => {
+                    freed_stored += if self.waits(at, seq) { 0 } else { size.bytes };
                     self.evict(at, seq, size, reason, false, up_ms);
                     freed = freed.saturating_add(size.bytes);
                 }
@@ -181,9 +182,10 @@ impl Model {
                 other => return other,
             }
         }
-        if let Some(lane) = self.lanes.get_mut(at).filter(|_| fragmented) {
-            // The store frees the segment after the next commit; until then its answer is anticipated.
-            lane.room = lane.room.saturating_add(freed);
+        if let Some(lane) = self.lanes.get_mut(at).filter(|_| fragmented && freed_stored > 0) {
+            // The store frees a segment after the next commit, also when fewer rows were all there were; until then its
+            // answer is anticipated. Half of it: commits are padded.
+            lane.room = lane.room.saturating_add(freed_stored.max(goal / 2));
         }
         Oldest::Row(0, Size { weight: 0, bytes: freed, wall_ms: 0 })
     }

@@ -1,13 +1,15 @@
 //! Which slot a lane writes next. Any free one will do, since nothing on disk orders them: slots that were written
 //! once come first (overwriting costs a file system no journal), the longest free first (it spreads wear, and the
 //! newest of the old snapshots stay whole longest), slots of a failed write last and only after they were read. A slot that is
-//! held counts as free, but is not taken before a newer snapshot is durable.
+//! held counts as free, but is not taken before a newer snapshot is durable: a commit of rows leaves [`RESERVE`] others, so it
+//! begins a segment in one of them before it needs the held ones.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::VecDeque;
 
-/// Free slots a lane keeps for changes alone: without it a full lane could never note what was acknowledged.
-pub(super) const RESERVE: usize = 1;
+/// Free slots a lane keeps for changes alone: without them a full lane could never note what was acknowledged. Two, since
+/// changes fill a segment too: the next one begins with a snapshot that makes the one before it free.
+pub(super) const RESERVE: usize = 2;
 
 /// The free slots of one lane.
 #[derive(Debug, Default)]
@@ -16,7 +18,13 @@ pub(super) struct FreeSlots {
     blank: VecDeque<u32>,
     suspect: VecDeque<u32>,
     /// Given up, but with changes that the newest durable snapshot does not have yet.
-    held: VecDeque<u32>,
+    held: VecDeque<Held>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    slot: u32,
+    suspect: bool,
 }
 
 impl FreeSlots {
@@ -45,14 +53,28 @@ impl FreeSlots {
 
     /// Not to be written before [`FreeSlots::release`].
     pub(super) fn hold(&mut self, slot: u32) {
-        self.held.push_back(slot);
+        self.held.push_back(Held { slot, suspect: false });
     }
 
-    /// A snapshot that has everything is durable. `false`: no slot waited for it.
-    pub(super) fn release(&mut self) -> bool {
-        let any = !self.held.is_empty();
-        self.written.append(&mut self.held);
-        any
+    /// The same for one of a failed write.
+    pub(super) fn hold_suspect(&mut self, slot: u32) {
+        self.held.push_back(Held { slot, suspect: true });
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// A snapshot that has everything is durable.
+    pub(super) fn release(&mut self) {
+        for held in std::mem::take(&mut self.held) {
+            if held.suspect { self.put_suspect(held.slot) } else { self.put_written(held.slot) }
+        }
+    }
+
+    /// The held slot that was written last: the furthest from where the commit began that it is held for.
+    pub(super) fn take_held(&mut self) -> Option<u32> {
+        self.held.pop_back().map(|held| held.slot)
     }
 
     pub(super) fn put_blank(&mut self, slot: u32) {
@@ -105,8 +127,13 @@ mod tests {
     fn a_held_slot_counts_as_free_and_is_taken_only_once_released() {
         let mut free = FreeSlots::default();
         free.hold(3);
-        assert_eq!((free.len(), free.take(|_| true)), (1, None));
-        assert!(free.release() && !free.release());
-        assert_eq!(free.take(|_| true), Some(3));
+        free.hold_suspect(4);
+        assert_eq!((free.len(), free.take(|_| true), free.holds()), (2, None, true));
+        free.release();
+        assert!(!free.holds());
+        assert_eq!(
+            (free.take(|_| false), free.take(|_| false), free.take(|_| true)),
+            (Some(3), None, Some(4))
+        );
     }
 }

@@ -12,6 +12,8 @@ use crate::row::{Seq, StoredRow};
 
 /// What a row's record usually needs besides key, meta and payload, for planning; writing does not rely on it.
 const RECORD_USUAL: usize = 48;
+/// Pages left at the log's end for the changes that go with rows: 1 024 ranges of a few bytes each, and some gap records.
+const CHANGES_PAGES: usize = 4;
 
 /// A lane.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(super) struct LaneLog {
     pub(super) pending: Vec<Placed>,
     /// Segments begun by it.
     opened: usize,
+    /// Of them, those that were durable when the held slots were released: their snapshot alone has what these had.
+    relied_on: usize,
     undo: Counters,
     /// Run and commit whose snapshot is the newest, when slots were last given up.
     held_for: Option<(u32, u64)>,
@@ -52,6 +56,7 @@ impl LaneLog {
             usual: 0,
             pending: Vec::new(),
             opened: 0,
+            relied_on: 0,
             undo: counters,
             held_for: None,
         }
@@ -60,7 +65,7 @@ impl LaneLog {
     /// Before the first byte of a commit.
     pub(super) fn begin(&mut self) {
         self.undo = self.counters;
-        self.opened = 0;
+        (self.opened, self.relied_on) = (0, 0);
         self.pending.clear();
     }
 
@@ -86,6 +91,18 @@ impl LaneLog {
         self.opened += 1;
     }
 
+    /// Whether the commit has begun a segment.
+    pub(super) fn has_begun(&self) -> bool {
+        self.opened > 0
+    }
+
+    /// The segments that the commit has begun so far are durable, and with them a snapshot that has all that slots were held
+    /// for.
+    pub(super) fn release_held(&mut self) {
+        self.relied_on = self.opened;
+        self.free.release();
+    }
+
     /// The commit is durable.
     pub(super) fn finish(&mut self) {
         self.unstage();
@@ -94,14 +111,16 @@ impl LaneLog {
     }
 
     /// The commit failed: the log ends where it ended before, and what was written into since is not written into
-    /// again before it was read.
+    /// again before it was read; what is relied on not before there is a newer snapshot.
     pub(super) fn abandon(&mut self) {
         self.counters = self.undo;
         self.pending.clear();
         self.tail = None;
-        for _ in 0..self.opened {
-            if let Some(segment) = self.segments.pop() {
-                self.free.put_suspect(segment.slot);
+        for nth in (0..self.opened).rev() {
+            match self.segments.pop() {
+                Some(segment) if nth < self.relied_on => self.free.hold_suspect(segment.slot),
+                Some(segment) => self.free.put_suspect(segment.slot),
+                None => {}
             }
         }
         self.opened = 0;
@@ -162,10 +181,17 @@ impl LaneLog {
         self.segments.get(at + 1).map_or(self.counters, |next| next.start)
     }
 
-    /// Whether the staged rows find room, going through the motions of writing them.
+    /// Free segments for rows, and pages at the log's end beside the changes that go with them. `None`: the reserve is in use,
+    /// and its segments are for changes alone.
+    fn room(&self, head_pages: usize) -> Option<(usize, usize)> {
+        let segments = self.free.len().checked_sub(RESERVE)?;
+        let left = self.tail.as_ref().map_or(0, Tail::left);
+        Some((segments, left.saturating_sub(head_pages.max(CHANGES_PAGES))))
+    }
+
+    /// Whether the staged rows find room, going through the motions of writing them. `head_pages`: what the bookkeeping takes.
     pub(super) fn fits(&self, geometry: &Geometry, head_pages: usize) -> bool {
-        let mut segments = self.free.len().saturating_sub(RESERVE);
-        let mut left = self.tail.as_ref().map_or(0, Tail::left);
+        let Some((mut segments, mut left)) = self.room(head_pages) else { return false };
         let frame_room = |left: usize| room_of(left.min(FRAME_PAGES_MAX));
         let (mut body, mut room) = (0usize, frame_room(left));
         for row in self.staged.iter() {
@@ -190,10 +216,9 @@ impl LaneLog {
 
     /// Bytes of rows that surely find room: half of the pages, since a commit is padded to whole ones.
     pub(super) fn room_bytes(&self, geometry: &Geometry, head_pages: usize) -> u64 {
+        let Some((segments, left)) = self.room(head_pages) else { return 0 };
         let per_segment = room_of((geometry.pages() as usize).saturating_sub(head_pages));
-        let segments = self.free.len().saturating_sub(RESERVE);
-        let tail = room_of(self.tail.as_ref().map_or(0, Tail::left));
-        (per_segment.saturating_mul(segments).saturating_add(tail) / 2) as u64
+        (per_segment.saturating_mul(segments).saturating_add(room_of(left)) / 2) as u64
     }
 }
 

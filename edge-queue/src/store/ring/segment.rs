@@ -185,7 +185,7 @@ impl Look<'_> {
     fn belongs(&self, head: &Head, segment: &Segment, page: u32) -> bool {
         head.gateway == self.gateway
             && head.slot == segment.slot
-            && head.generation == segment.generation
+            && (head.generation == segment.generation || planted(Flaw::GenerationIgnored))
             && (head.epoch >= segment.epoch || planted(Flaw::EpochIgnored))
             && head.base >= segment.start.next
             && page.checked_add(head.pages).is_some_and(|end| end <= self.geometry.pages())

@@ -43,7 +43,7 @@ pub(super) struct Writer<'a> {
     pub(super) generation: &'a mut u64,
     /// Bytes given to the medium so far.
     pub(super) written: &'a mut u64,
-    /// Pages of the last snapshot written.
+    /// Pages of the last snapshot written, or of the changes of a commit since.
     pub(super) head_pages: &'a mut usize,
 }
 
@@ -65,6 +65,7 @@ impl Writer<'_> {
         for (index, change) in changes {
             put_change(&mut encoded, (self.commit, *index), change);
         }
+        *self.head_pages = pages_for(encoded.len()).max(*self.head_pages);
         let rows = log.staged.clone();
         let closed = changes.iter().any(|(_, change)| matches!(change, Change::Closed));
         let done = self.rows(log, &encoded, &rows, closed);
@@ -343,10 +344,15 @@ impl Writer<'_> {
         if let Some(slot) = log.free.take(|slot| readable(medium, geometry, slot)) {
             return Ok(slot);
         }
-        if log.free.release() {
-            // The commit has begun a segment already, and its snapshot has all that the held slots were held for.
+        if log.free.holds() && log.has_begun() {
             self.medium.sync().map_err(|source| StoreError::Io { op: "sync", source })?;
+            log.release_held();
             return self.next_slot(log);
+        }
+        // The newest segment was begun by changes alone, which took the reserve: they lie in it, and no held slot has any. Or
+        // the others cannot be read; then nothing else is left.
+        if let Some(slot) = log.free.take_held() {
+            return Ok(slot);
         }
         // Only suspects are left and none can be read. Their fault or the medium's? Room is given up for the first only.
         Err(match probe(&*self.medium, 0) {
