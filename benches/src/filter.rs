@@ -5,6 +5,7 @@
 //! guard, range, the stage, stale) asked by name; there `naive` is one lookup of the same names in a std `HashMap`.
 //! Readings are a walk in steps of about the tolerance, so about half of them are kept.
 
+mod dilute;
 mod stages;
 mod tick;
 
@@ -30,6 +31,7 @@ pub(crate) fn list() -> Vec<String> {
         }
     }
     names.extend(tick::FIGURES.map(str::to_owned));
+    names.extend(dilute::FIGURES.map(str::to_owned));
     names
 }
 
@@ -46,7 +48,8 @@ pub(crate) fn run() -> Result<(), String> {
     for stage in STAGES {
         by_name(stage.name, stage.toml, &names, &values)?;
     }
-    tick::run(&names)
+    tick::run(&names)?;
+    dilute::run(&values)
 }
 
 /// Steps of up to 1 either way: beyond a tolerance of 0.5 every other time.
