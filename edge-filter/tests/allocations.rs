@@ -92,6 +92,7 @@ fn no_stage_allocates_per_reading_in_steady_state() {
         "window = { width_ms = 10000, agg = \"std_pop\" }",
         "sample = { every_n = 3, pick = \"max_abs_dev\" }",
         "dedup = { within_ms = 3000 }",
+        "hampel = { window = 9, alignment = \"centered\" } }, { spike = { suspect = 50.0 }",
     ] {
         let rules = format!(
             "[[rule]]\nmatch = \"#\"\nstages = [ {{ {stage} }}, {{ stale = {{ timeout_ms = 30000, heartbeat_ms = 9000 }} }} ]"
@@ -154,7 +155,7 @@ fn ten_thousand_sensors_take_the_memory_that_is_stated() {
 fn a_million_names_take_the_memory_of_max_keys_and_no_reading_is_lost() {
     for policy in ["pass", "evict_idle"] {
         let mut p = Pipeline::from_toml(&format!(
-            "[defaults]\nmax_keys = 1000\nover_limit = \"{policy}\"\n[[rule]]\nmatch = \"#\"\nstages = [ {{ swinging_door = {{ deviation = 0.5 }} }} ]"
+            "[defaults]\nmax_keys = 10000\nover_limit = \"{policy}\"\n[[rule]]\nmatch = \"#\"\nstages = [ {{ swinging_door = {{ deviation = 0.5 }} }} ]"
         ))
         .unwrap();
         let (mut emitted, mut names, mut peak) = (0_u64, 0, 0);
@@ -179,8 +180,9 @@ fn a_million_names_take_the_memory_of_max_keys_and_no_reading_is_lost() {
         );
         assert_eq!(
             (names, stats.evicted > 0),
-            (if policy == "pass" { 1000 } else { 1_000_000 }, policy != "pass")
+            (if policy == "pass" { 10_000 } else { 1_000_000 }, policy != "pass")
         );
-        assert!(peak < 1 << 20, "{peak}");
+        println!("{policy}: {peak} bytes at most");
+        assert!(peak < 4 << 20, "{peak}");
     }
 }

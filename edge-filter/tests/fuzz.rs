@@ -48,8 +48,36 @@ stages = [ { dedup = { within_ms = 60000 } } ]
 match = "a"
 stages = [ { on_change = { min_interval_ms = 100 } } ]
 [[rule]]
+match = "j"
+stages = [
+  { gross_range = { fail = [-1e300, 1e300], action = "drop" } },
+  { rate_of_change = { suspect_per_s = 0.5, fail_per_s = 2.0, max_gap_ms = 60000, action = "drop" } },
+  { flat_line = { suspect_s = 10, fail_s = 30, sampling_ms = 10000, tolerance = 0.5 } },
+  { attenuated_signal = { check = "range", suspect = 0.5, period_ms = 60000, min_obs = 2 } },
+  { hampel = { window = 5, alignment = "centered", action = "replace" } },
+  { jump_reject = { max_step = 50.0, accept_after = 2 } },
+  { spike = { method = "differential", suspect = 3.0, fail = 6.0, action = "drop" } },
+  { scale = { raw = [0, 10], unit = [0, 1e300] } },
+  { swinging_door = { deviation = 0.5 } },
+  { stale = { timeout_ms = 60000, heartbeat_ms = 20000 } },
+]
+[[rule]]
+match = "k"
+nan_is_bad = false
+stages = [
+  { attenuated_signal = { suspect = 0.5, period_ms = 60000 } },
+  { hampel = { window = 3, action = "replace" } },
+  { spike = { suspect = 3.0 } },
+  { counter = { width_bits = 32, max_rate_per_s = 1000 } },
+  { window = { width_ms = 5000, agg = "median" } },
+  { stale = { timeout_ms = 60000 } },
+]
+[[rule]]
 match = "#"
 stages = [ { deadband = { absolute = 0.5 } }, { stale = { timeout_ms = 9223372036854775807 } } ]
+[[alarm]]
+match = "j"
+high = { limit = 1e301 }
 [[alarm]]
 match = "a/#"
 hihi = { limit = 110.0 }
@@ -102,19 +130,60 @@ fn quality(rng: &mut Rng) -> Quality {
     }
 }
 
-fn honest(e: &Emit<'_>) {
-    let number = !matches!(e.value, Value::F64(v) if !v.is_finite());
-    assert!(number || !e.quality.is_good(), "{e:?}");
+/// What left the pipeline, as a consumer sees it.
+#[derive(Default)]
+struct Seen {
+    input: u64,
+    emitted: u64,
+    synthetic: u64,
+    dishonest: Option<String>,
+    bug: Option<Bug>,
+}
+
+/// What a pipeline could do wrong to what leaves it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bug {
+    LosesAnEmit,
+    EmitsTwice,
+    CallsNanGood,
+    HidesThatItIsSynthetic,
+}
+
+impl Seen {
+    fn see(&mut self, mut e: Emit<'_>) {
+        match self.bug {
+            Some(Bug::LosesAnEmit) if self.emitted == 9 => return,
+            Some(Bug::EmitsTwice) if self.emitted == 9 => self.emitted += 1,
+            Some(Bug::CallsNanGood) => e.quality = Quality::GOOD,
+            Some(Bug::HidesThatItIsSynthetic) => e.synthetic = false,
+            _ => {}
+        }
+        self.synthetic += u64::from(e.synthetic);
+        self.emitted += u64::from(!e.synthetic);
+        let number = !matches!(e.value, Value::F64(v) if !v.is_finite());
+        if !number && e.quality.is_good() {
+            self.dishonest = Some(format!("{e:?}"));
+        }
+    }
+
+    /// What is wrong with the accounts, or with what was emitted.
+    fn check(&self, p: &Pipeline) -> Result<(), String> {
+        let stats = p.stats();
+        let counted = (stats.input, stats.emitted(), stats.synthetic);
+        let balanced = stats.is_balanced() && counted == (self.input, self.emitted, self.synthetic);
+        match &self.dishonest {
+            Some(emit) => Err(format!("called good: {emit}")),
+            None if balanced => Ok(()),
+            None => Err(format!("{stats:?} but seen {} {} {}", self.input, self.emitted, self.synthetic)),
+        }
+    }
 }
 
 /// Random readings, ticks and restarts; every outcome is accounted for.
-fn drive(p: &mut Pipeline, rng: &mut Rng, steps: u64) {
-    let (mut now, mut last, mut synthetic, mut input) = (0_i64, 0_i64, 0, 0);
+fn drive(p: &mut Pipeline, rng: &mut Rng, steps: u64, bug: Option<Bug>) -> Result<(), String> {
+    let (mut now, mut last, mut seen) = (0_i64, 0_i64, Seen { bug, ..Seen::default() });
     for _ in 0..steps {
-        let mut sink = |e: Emit<'static>| {
-            honest(&e);
-            synthetic += u64::from(e.synthetic);
-        };
+        let mut sink = |e: Emit<'static>| seen.see(e);
         match rng.below(200) {
             0 => p.flush(&mut sink),
             1 => p.unit_changed(rng.next() as u32 % 9, &mut sink),
@@ -125,7 +194,8 @@ fn drive(p: &mut Pipeline, rng: &mut Rng, steps: u64) {
             }
             12..20 => p.clock_stepped(rng.next() as u32 % 9),
             _ => {
-                let sensor = p.intern(rng.pick(&["a/0", "a/1", "a", "b/c/d", "", "e", "f", "g", "h", "i"]));
+                let names = ["a/0", "a/1", "a", "b/c/d", "", "e", "f", "g", "h", "i", "j", "k"];
+                let sensor = p.intern(rng.pick(&names));
                 let sensor = if rng.below(50) == 0 { rng.next() as u32 } else { sensor };
                 last = time(rng, last);
                 now = now.saturating_add(rng.below(10_000).cast_signed()).max(if rng.below(2) == 0 {
@@ -134,24 +204,32 @@ fn drive(p: &mut Pipeline, rng: &mut Rng, steps: u64) {
                     now
                 });
                 let reading = Reading { sensor, time: last, value: value(rng), quality: quality(rng) };
-                input += 1;
                 if let Outcome::Emit(e) = p.process(reading, now, &mut sink) {
-                    honest(&e);
                     assert!(!e.synthetic && e.time == last);
+                    sink(e);
                 }
+                seen.input += 1;
             }
         }
     }
-    let stats = p.stats();
-    assert!(stats.is_balanced() && stats.input == input && stats.synthetic == synthetic, "{stats:?}");
-    assert!(p.sensors() <= 10);
+    assert!(p.sensors() <= 12);
+    seen.check(p)
+}
+
+#[test]
+fn the_check_finds_planted_bugs() {
+    let mut rng = Rng::from_env();
+    for bug in [Bug::LosesAnEmit, Bug::EmitsTwice, Bug::CallsNanGood, Bug::HidesThatItIsSynthetic] {
+        let found = drive(&mut Pipeline::from_toml(SEED).unwrap(), &mut rng, 2_000, Some(bug));
+        assert!(found.is_err(), "{bug:?} was not found");
+    }
 }
 
 #[test]
 fn promise_12_no_reading_and_no_clock_breaks_the_accounting() {
     let (mut rng, cases) = (Rng::from_env(), budget(2_000));
     for _ in 0..cases {
-        drive(&mut Pipeline::from_toml(SEED).unwrap(), &mut rng, 500);
+        drive(&mut Pipeline::from_toml(SEED).unwrap(), &mut rng, 500, None).unwrap();
     }
     println!("executed filter input fuzz: {cases} cases");
 }
@@ -195,7 +273,7 @@ fn promise_12_no_configuration_panics_and_what_is_accepted_works() {
             Ok(mut p) => {
                 // A mutated limit may admit more sensors than there are names.
                 accepted += 1;
-                drive(&mut p, &mut rng, 20);
+                drive(&mut p, &mut rng, 20, None).unwrap();
             }
             Err(e) => {
                 refused += 1;
@@ -229,7 +307,7 @@ fn promise_12_no_damaged_snapshot_panics_or_freezes_a_sensor() {
     let (mut rng, cases) = (Rng::from_env(), budget(20_000));
     let mut restored = 0;
     let mut p = Pipeline::from_toml(SEED).unwrap();
-    drive(&mut p, &mut rng, 200);
+    drive(&mut p, &mut rng, 200, None).unwrap();
     let mut snapshot = Vec::new();
     ciborium::into_writer(&p.snapshot(), &mut snapshot).unwrap();
     for _ in 0..cases {
@@ -242,7 +320,7 @@ fn promise_12_no_damaged_snapshot_panics_or_freezes_a_sensor() {
         let mut p = Pipeline::from_toml(SEED).unwrap();
         if p.restore(damaged.clone()).is_ok() {
             restored += 1;
-            drive(&mut p, &mut rng, 50);
+            drive(&mut p, &mut rng, 50, None).unwrap();
             goes_on(damaged);
         }
     }
