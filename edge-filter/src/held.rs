@@ -131,7 +131,11 @@ impl Point {
 
     /// Not so in a damaged snapshot.
     pub(crate) fn is_sound(&self) -> bool {
-        self.value().as_f64().is_finite() && !self.quality.is_bad()
+        self.is_finite() && !self.quality.is_bad()
+    }
+
+    pub(crate) fn is_finite(&self) -> bool {
+        self.value().as_f64().is_finite()
     }
 }
 
@@ -175,6 +179,23 @@ pub(crate) trait Holding {
         why: Option<EmitReason>,
         on: &mut impl FnMut(Event),
     );
+
+    /// One reading of a stage that is used alone.
+    fn offer_alone(
+        &self,
+        last: &mut LastEmitted,
+        state: &mut Self::State,
+        (value, quality, time): (Value<'_>, Quality, i64),
+        sink: &mut impl FnMut(Released),
+    ) -> Verdict {
+        self.offer(last, state, None, (&value, quality, time), &mut |event| released(event, sink))
+    }
+
+    /// Emits what a stage holds that is used alone, and starts again.
+    fn flush_alone(&self, last: &mut LastEmitted, state: &mut Self::State, sink: &mut impl FnMut(Released)) {
+        self.close(last, state, Some(EmitReason::Flush), &mut |event| released(event, sink));
+        *last = LastEmitted::default();
+    }
 
     /// One reading; `forced` passes for this reason, whatever its value.
     fn offer(

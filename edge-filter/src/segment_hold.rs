@@ -2,7 +2,7 @@
 
 use crate::as_array::as_array;
 use crate::error::{ParamError, interval, positive};
-use crate::held::{Event, Holding, Number, Point, Released, Verdict, released};
+use crate::held::{Event, Holding, Number, Point, Released, Verdict};
 use crate::last::LastEmitted;
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
@@ -91,16 +91,13 @@ impl SegmentHold {
         time: i64,
         sink: &mut impl FnMut(Released),
     ) -> Verdict {
-        let offered = (&value.into(), quality.into(), time);
-        let mut on = |event| released(event, sink);
-        self.offer(&mut state.last, &mut state.segment, None, offered, &mut on)
+        let offered = (value.into(), quality.into(), time);
+        self.offer_alone(&mut state.last, &mut state.segment, offered, sink)
     }
 
     /// Emits the open run and starts again: before a stop, at a gap.
     pub fn flush(&self, state: &mut SegmentHoldState, sink: &mut impl FnMut(Released)) {
-        let mut on = |event| released(event, sink);
-        self.close(&mut state.last, &mut state.segment, Some(EmitReason::Flush), &mut on);
-        state.last = LastEmitted::default();
+        self.flush_alone(&mut state.last, &mut state.segment, sink);
     }
 
     /// How far an emitted value may be from a reading it stands for.

@@ -2,7 +2,7 @@
 
 use crate::as_array::as_array;
 use crate::error::{ParamError, interval, positive};
-use crate::held::{Event, Holding, Point, Released, Verdict, released};
+use crate::held::{Event, Holding, Point, Released, Verdict};
 use crate::last::LastEmitted;
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
@@ -119,16 +119,13 @@ impl SwingingDoor {
         time: i64,
         sink: &mut impl FnMut(Released),
     ) -> Verdict {
-        let offered = (&value.into(), quality.into(), time);
-        let mut on = |event| released(event, sink);
-        self.offer(&mut state.last, &mut state.door, None, offered, &mut on)
+        let offered = (value.into(), quality.into(), time);
+        self.offer_alone(&mut state.last, &mut state.door, offered, sink)
     }
 
     /// Emits the held reading and starts again: before a stop, at a gap.
     pub fn flush(&self, state: &mut SwingingDoorState, sink: &mut impl FnMut(Released)) {
-        let mut on = |event| released(event, sink);
-        self.close(&mut state.last, &mut state.door, Some(EmitReason::Flush), &mut on);
-        state.last = LastEmitted::default();
+        self.flush_alone(&mut state.last, &mut state.door, sink);
     }
 
     /// How far a suppressed reading may be from the straight line between the emitted readings around it.
