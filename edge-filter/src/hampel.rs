@@ -1,7 +1,7 @@
 //! Hampel filter: outliers by the median of the neighbourhood.
 
 use crate::error::{ParamError, width};
-use crate::{ErrorBound, LossBound};
+use crate::{ErrorBound, LossBound, QartodFlag, Quality, RangeAction};
 use std::collections::VecDeque;
 
 /// Where the judged value stands in its window.
@@ -64,6 +64,52 @@ pub struct HampelVerdict {
     pub median: f64,
 }
 
+/// What becomes of an outlier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum OutlierAction {
+    /// It passes as `BadOutOfRange`.
+    #[default]
+    Mark,
+    /// It is dropped and counted.
+    Drop,
+    /// The median of its window passes in its place, as `UncertainSubstituteValue`. What was measured is not kept.
+    Replace,
+}
+
+impl From<RangeAction> for OutlierAction {
+    fn from(action: RangeAction) -> Self {
+        match action {
+            RangeAction::Mark => OutlierAction::Mark,
+            RangeAction::Drop => OutlierAction::Drop,
+        }
+    }
+}
+
+impl OutlierAction {
+    /// The quality after the verdict, and the value to replace the measured one by, if it is to be; `None` if the reading
+    /// is to be dropped.
+    #[must_use]
+    pub fn apply(self, verdict: HampelVerdict, quality: Quality) -> Option<(Option<f64>, Quality)> {
+        match self {
+            _ if !verdict.outlier => Some((None, quality)),
+            OutlierAction::Mark => Some((None, QartodFlag::Fail.mark(quality))),
+            OutlierAction::Drop => None,
+            OutlierAction::Replace => Some((Some(verdict.median), Quality::UNCERTAIN_SUBSTITUTE)),
+        }
+    }
+
+    /// A median in the place of a value may be any distance from it.
+    pub(crate) fn error_bound(self) -> ErrorBound {
+        match self {
+            OutlierAction::Mark | OutlierAction::Drop => ErrorBound::Exact,
+            OutlierAction::Replace => ErrorBound::NoneStated,
+        }
+    }
+}
+
 impl Hampel {
     /// The longest window.
     pub const MAX_WINDOW: usize = 64;
@@ -90,13 +136,6 @@ impl Hampel {
     pub fn min_scale(mut self, distance: f64) -> Result<Self, ParamError> {
         self.min_scale = width("min_scale", distance)?;
         Ok(self)
-    }
-
-    /// The same with the judged value at the end of its window.
-    #[must_use]
-    pub(crate) fn causal(mut self) -> Self {
-        self.alignment = Alignment::Causal;
-        self
     }
 
     /// By how many readings a verdict is late.
@@ -136,7 +175,7 @@ impl Hampel {
         Some(HampelVerdict { outlier: (judged - median).abs() > allowed, median })
     }
 
-    /// Values pass unaltered; a replaced outlier may have been a measurement.
+    /// The test alters nothing; [`OutlierAction::Replace`] does, and has no bound: an outlier may have been true.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact

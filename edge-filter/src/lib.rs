@@ -46,7 +46,7 @@ pub use bound::{ErrorBound, LossBound};
 pub use counter::{Count, Counter, CounterState, CounterWidth};
 pub use deadband::{Deadband, DeadbandState, Trigger};
 pub use error::ParamError;
-pub use hampel::{Alignment, Hampel, HampelState, HampelVerdict};
+pub use hampel::{Alignment, Hampel, HampelState, HampelVerdict, OutlierAction};
 pub use held::{Number, Released, Verdict};
 pub use interlock::{
     Condition, Degraded, Interlock, InterlockError, InterlockState, InterlockStatus, Reset, Test, Vote,

@@ -148,7 +148,9 @@ reasons! {
         FlatLine = "flat_line",
         /// The sensor moves less than the process does.
         Attenuated = "attenuated",
-        /// Far from the median of the readings before it.
+        /// Borne out by neither of its neighbours.
+        Spike = "spike",
+        /// Far from the median of its neighbourhood.
         Outlier = "outlier",
         /// Too far from the last accepted value.
         Jump = "jump",

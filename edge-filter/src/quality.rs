@@ -18,6 +18,8 @@ impl Quality {
     pub const UNCERTAIN: Quality = Quality(0x4000_0000);
     /// `UncertainLastUsableValue`: whatever updated this value has stopped doing so.
     pub const UNCERTAIN_LAST_USABLE: Quality = Quality(0x4090_0000);
+    /// `UncertainSubstituteValue`: another value stands in the place of the measured one.
+    pub const UNCERTAIN_SUBSTITUTE: Quality = Quality(0x4091_0000);
     /// `UncertainEngineeringUnitsExceeded`: outside the range in which the sensor is to be trusted.
     pub const UNCERTAIN_UNITS_EXCEEDED: Quality = Quality(0x4094_0000);
     /// `Bad`, no reason given.

@@ -115,7 +115,8 @@ fn a_snapshot_at_any_row_changes_nothing_that_follows() {
     let stages = "{ rate_of_change = { suspect_per_s = 0.3, fail_per_s = 0.7, action = \"drop\" } }, \
         { flat_line = { suspect_s = 20, fail_s = 40, sampling_ms = 10000, tolerance = 0.5 } }, \
         { attenuated_signal = { suspect = 0.5, period_ms = 60000, min_obs = 3 } }, \
-        { hampel = { window = 5, n_sigma = 2.0 } }, { jump_reject = { max_step = 5.0, action = \"drop\" } }, \
+        { hampel = { window = 5, n_sigma = 2.0, alignment = \"centered\", action = \"replace\" } }, \
+        { jump_reject = { max_step = 5.0, action = \"drop\" } }, { spike = { suspect = 4.0, fail = 6.0 } }, \
         { scale = { factor = 2.0 } }, { deadband = { absolute = 1.0 } }";
     let mixed = |i: u64| {
         let x = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -138,12 +139,14 @@ fn a_snapshot_at_any_row_changes_nothing_that_follows() {
             }
             let time = 10_000 * i as i64;
             let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
-            seen.push(format!("{:?}", p.process(reading, time, &mut |_| ())));
+            let mut released = Vec::new();
+            let outcome = p.process(reading, time, &mut |e| released.push(e));
+            seen.push(format!("{released:?} {outcome:?}"));
         }
         seen
     };
     let whole = run(None);
-    for reason in ["RateOfChange", "Jump", "InDeadband", "Emit"] {
+    for reason in ["RateOfChange", "Jump", "reason: Deadband", "Quality(1083244544)", "Held"] {
         assert!(whole.iter().any(|seen| seen.contains(reason)), "the series meets {reason}: {whole:?}");
     }
     for cut in 0..values.len() {

@@ -3,7 +3,10 @@
 
 mod support;
 
-use edge_filter::{Deadband, Emit, EmitReason, Outcome, Pipeline, Quality, Rule, Stale, Value};
+use edge_filter::{
+    Deadband, Emit, EmitReason, Outcome, Pick, Pipeline, Quality, Reducer, Rule, Sample, SegmentHold, Stale,
+    SwingingDoor, Value,
+};
 use support::feed;
 
 const GOOD: Quality = Quality::GOOD;
@@ -55,6 +58,28 @@ fn without_ticks_the_next_reading_reports_the_silence_before_itself() {
     let seen: Vec<_> = out.iter().map(|e| (e.time, e.reason, e.synthetic)).collect();
     assert_eq!(seen, [(1, EmitReason::Stale, true), (60_000, EmitReason::Recovered, false)]);
     assert_eq!(out[0].value, Value::from("run"));
+}
+
+#[test]
+fn promise_13_a_heartbeat_comes_after_what_is_held() {
+    let stale = Stale::after_ms(30_000).unwrap().heartbeat_ms(10_000).unwrap();
+    let reducers: [(Reducer, i64); 4] = [
+        (SwingingDoor::new(0.5).unwrap().into(), 2_000),
+        (Deadband::absolute(5.0).unwrap().send_previous(true).into(), 2_000),
+        (SegmentHold::new(5.0).unwrap().into(), 1_000),
+        (Sample::every_n(9).unwrap().pick(Pick::Last).into(), 2_000),
+    ];
+    for (reducer, held) in reducers {
+        let rule = Rule::new().reducer(reducer).stale(stale);
+        let mut p = Pipeline::builder().rule("#", rule).unwrap().build();
+        let s = p.intern("a");
+        for (time, value) in [(0, 0.0), (1_000, 1.0), (2_000, 2.0)] {
+            feed(&mut p, s, (time, value.into(), GOOD), time);
+        }
+        let seen: Vec<_> = tick(&mut p, 12_000).iter().map(|e| (e.time, e.reason)).collect();
+        assert_eq!(seen, [(held, EmitReason::Flush), (2_001, EmitReason::Heartbeat)], "{reducer:?}");
+        assert!(p.stats().is_balanced() && p.stats().held == 0);
+    }
 }
 
 #[test]

@@ -28,8 +28,10 @@
 //!   { rate_of_change = { suspect_per_s = 0.5, fail_per_s = 2.0, action = "drop" } },
 //!   { flat_line = { suspect_s = 600, fail_s = 3600, sampling_ms = 10000, tolerance = 0.01 } },
 //!   { attenuated_signal = { check = "std", suspect = 0.1, period_ms = 3600000, min_obs = 30 } },
-//!   { hampel = { window = 9, n_sigma = 3.0 } },                  # of the readings before it
+//!   { hampel = { window = 9, n_sigma = 3.0 } },                  # of the readings before it; or alignment = "centered",
+//!                                                                # judged 4 readings late; action = "replace": by the median
 //!   { jump_reject = { max_step = 20.0, accept_after = 3, action = "drop" } },
+//!   { spike = { method = "average", suspect = 3.0, fail = 6.0 } },   # judged one reading late
 //!   { scale = { factor = 0.1, offset = -40.0 } },                # or raw = [4, 20], unit = [0, 100]
 //! ]
 //! [[rule]]
@@ -68,7 +70,7 @@
 pub use super::alarm_config::{AlarmConfig, LimitConfig};
 pub use super::judge_config::{
     AttenuatedSignalConfig, CounterConfig, FlatLineConfig, HampelConfig, JumpRejectConfig,
-    RateOfChangeConfig, ScaleConfig,
+    RateOfChangeConfig, ScaleConfig, SpikeConfig,
 };
 use crate::{Aggregate, OutOfOrder, OverLimit, Pick, QualityScheme, RangeAction, Trigger};
 use serde::{Deserialize, Serialize};
@@ -163,6 +165,8 @@ pub enum StageConfig {
     Hampel(HampelConfig),
     /// See [`JumpReject`](crate::JumpReject).
     JumpReject(JumpRejectConfig),
+    /// See [`Spike`](crate::Spike).
+    Spike(SpikeConfig),
     /// See [`Counter`](crate::Counter).
     Counter(CounterConfig),
     /// See [`Scale`](crate::Scale).

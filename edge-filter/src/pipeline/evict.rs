@@ -1,7 +1,7 @@
 //! Which sensor is forgotten for a new one: the clock algorithm, so that a reading costs one flag and no list is kept.
 
+use super::Pipeline;
 use super::slot::Slot;
-use super::{Pipeline, settle};
 use crate::Emit;
 
 /// The hand of the clock, and what forgotten sensors held until it can be emitted.
@@ -47,13 +47,9 @@ impl Pipeline {
             self.evicted.names.clear();
         }
         let number = self.names.number_of(place);
-        let before = self.evicted.emits.len();
-        if let Some(slot) = self.sensors.get_mut(place as usize)
-            && let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place))
-        {
-            let (stats, emits) = (&mut self.stats, &mut self.evicted.emits);
-            slot.flush(rule, &mut |event| settle(number, event, stats, &mut |emit| emits.push(emit)));
-        }
+        let (mut emits, before) = (std::mem::take(&mut self.evicted.emits), self.evicted.emits.len());
+        self.flush_one(place, &mut |emit| emits.push(emit));
+        self.evicted.emits = emits;
         if self.evicted.emits.len() > before
             && let Some(name) = self.names.name(number)
         {

@@ -105,7 +105,7 @@ impl<'c> Assembly<'c> {
 }
 
 const ORDER: &str = "stages run in the order time_guard, gross_range, rate_of_change, flat_line, attenuated_signal, \
-                     hampel, jump_reject, counter, scale, one of on_change, deadband, swinging_door, segment_hold, \
+                     hampel, jump_reject, spike, counter, scale, one of on_change, deadband, swinging_door, segment_hold, \
                      window, sample and dedup, stale: list each at most once, so";
 
 impl From<&Defaults> for TimeGuardConfig {
@@ -155,6 +155,7 @@ fn add_stage(
         StageConfig::AttenuatedSignal(c) => c.build().map(|stage| rule.attenuated_signal(stage, c.action)),
         StageConfig::Hampel(c) => c.build().map(|stage| rule.hampel(stage, c.action)),
         StageConfig::JumpReject(c) => c.build().map(|stage| rule.jump_reject(stage, c.action)),
+        StageConfig::Spike(c) => c.build().map(|stage| rule.spike(stage, c.action)),
         StageConfig::Counter(c) => c.build().map(|stage| rule.counter(stage)),
         StageConfig::Scale(c) => c.build().map(|stage| rule.scale(stage)),
         StageConfig::OnChange(c) => on_change(c).map(|stage| rule.reducer(stage)),
@@ -198,6 +199,7 @@ impl StageConfig {
             StageConfig::AttenuatedSignal(_) => "attenuated_signal",
             StageConfig::Hampel(_) => "hampel",
             StageConfig::JumpReject(_) => "jump_reject",
+            StageConfig::Spike(_) => "spike",
             StageConfig::Counter(_) => "counter",
             StageConfig::Scale(_) => "scale",
             StageConfig::OnChange(_) => "on_change",
@@ -221,6 +223,7 @@ impl StageConfig {
             StageConfig::AttenuatedSignal(_) => 13,
             StageConfig::Hampel(_) => 14,
             StageConfig::JumpReject(_) => 15,
+            StageConfig::Spike(_) => 16,
             StageConfig::Counter(_) => 20,
             StageConfig::Scale(_) => 21,
             StageConfig::OnChange(_)

@@ -2,7 +2,7 @@
 
 use crate::{
     Alignment, AttenuatedSignal, Attenuation, Counter, CounterWidth, FlatLine, Hampel, JumpReject,
-    ParamError, RangeAction, RateOfChange, Scale,
+    OutlierAction, ParamError, RangeAction, RateOfChange, Scale, Spike, SpikeMethod,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,18 @@ pub struct AttenuatedSignalConfig {
     pub action: RangeAction,
 }
 
-/// See [`Hampel`](crate::Hampel); a pipeline has the causal one.
+/// See [`Spike`](crate::Spike); readings are one late.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructor of `Spike`")]
+pub struct SpikeConfig {
+    pub method: SpikeMethod,
+    pub suspect: Option<f64>,
+    pub fail: Option<f64>,
+    pub action: RangeAction,
+}
+
+/// See [`Hampel`](crate::Hampel); `alignment = "centered"` makes readings half a window late.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Hampel`")]
@@ -58,8 +69,10 @@ pub struct HampelConfig {
     pub n_sigma: f64,
     #[serde(default)]
     pub min_scale: f64,
+    #[serde(default = "causal")]
+    pub alignment: Alignment,
     #[serde(default)]
-    pub action: RangeAction,
+    pub action: OutlierAction,
 }
 
 /// See [`JumpReject`](crate::JumpReject).
@@ -102,6 +115,10 @@ fn three() -> f64 {
     3.0
 }
 
+fn causal() -> Alignment {
+    Alignment::Causal
+}
+
 fn some_three() -> Option<u32> {
     Some(3)
 }
@@ -125,9 +142,15 @@ impl AttenuatedSignalConfig {
     }
 }
 
+impl SpikeConfig {
+    pub(super) fn build(&self) -> Result<Spike, ParamError> {
+        Spike::new(self.method, self.suspect, self.fail)
+    }
+}
+
 impl HampelConfig {
     pub(super) fn build(&self) -> Result<Hampel, ParamError> {
-        Hampel::new(self.window, self.n_sigma, Alignment::Causal)?.min_scale(self.min_scale)
+        Hampel::new(self.window, self.n_sigma, self.alignment)?.min_scale(self.min_scale)
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::{
     AttenuatedSignal, AttenuatedSignalState, DropReason, FlatLine, FlatLineState, Hampel, HampelState,
-    JumpReject, JumpRejectState, Passage, QartodFlag, Quality, Range, RangeAction, RateOfChange,
-    RateOfChangeState, Reading, Value,
+    JumpReject, JumpRejectState, OutlierAction, Passage, QartodFlag, Quality, Range, RangeAction,
+    RateOfChange, RateOfChangeState, Reading, Value,
 };
 
 /// The judging stages of a rule.
@@ -14,7 +14,8 @@ pub(super) struct Judges {
     pub(super) rate_of_change: Option<(RateOfChange, RangeAction)>,
     pub(super) flat_line: Option<(FlatLine, RangeAction)>,
     pub(super) attenuated_signal: Option<(AttenuatedSignal, RangeAction)>,
-    pub(super) hampel: Option<(Hampel, RangeAction)>,
+    /// The causal one; the centred is in the `Lookahead`.
+    pub(super) hampel: Option<(Hampel, OutlierAction)>,
     pub(super) jump_reject: Option<(JumpReject, RangeAction)>,
 }
 
@@ -23,10 +24,15 @@ pub(super) struct Judges {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(default))]
 pub(super) struct JudgesState {
+    #[cfg_attr(feature = "config", serde(rename = "r", skip_serializing_if = "crate::value::is_default"))]
     rate_of_change: RateOfChangeState,
+    #[cfg_attr(feature = "config", serde(rename = "f", skip_serializing_if = "crate::value::is_default"))]
     flat_line: FlatLineState,
+    #[cfg_attr(feature = "config", serde(rename = "a", skip_serializing_if = "crate::value::is_default"))]
     attenuated_signal: AttenuatedSignalState,
+    #[cfg_attr(feature = "config", serde(rename = "h", skip_serializing_if = "crate::value::is_default"))]
     hampel: HampelState,
+    #[cfg_attr(feature = "config", serde(rename = "j", skip_serializing_if = "crate::value::is_default"))]
     jump_reject: JumpRejectState,
 }
 
@@ -45,7 +51,7 @@ impl Judges {
     pub(super) fn check(
         &self,
         state: Option<&mut JudgesState>,
-        reading: &Reading<'_>,
+        reading: &mut Reading<'_>,
         quality: Quality,
         passage: Passage,
     ) -> Result<Quality, DropReason> {
@@ -57,7 +63,7 @@ impl Judges {
         if passage != Passage::InOrder {
             *state = JudgesState::default();
         }
-        let (time, value) = (reading.time, &reading.value);
+        let (time, value) = (reading.time, &mut reading.value);
         if let Some((test, action)) = &self.rate_of_change {
             let flag = test.check(&mut state.rate_of_change, measured(value, quality), time);
             quality = marked(flag, *action, quality, DropReason::RateOfChange)?;
@@ -70,10 +76,12 @@ impl Judges {
             let flag = test.check(&mut state.attenuated_signal, measured(value, quality), time);
             quality = marked(flag, *action, quality, DropReason::Attenuated)?;
         }
-        if let Some((test, action)) = &self.hampel {
-            let outlier = test.check(&mut state.hampel, measured(value, quality)).is_some_and(|v| v.outlier);
-            let flag = if outlier { QartodFlag::Fail } else { QartodFlag::Good };
-            quality = marked(flag, *action, quality, DropReason::Outlier)?;
+        if let Some((test, action)) = &self.hampel
+            && let Some(verdict) = test.check(&mut state.hampel, measured(value, quality))
+        {
+            let (median, after) = action.apply(verdict, quality).ok_or(DropReason::Outlier)?;
+            quality = after;
+            median.into_iter().for_each(|median| *value = Value::F64(median));
         }
         if let Some((test, action)) = &self.jump_reject {
             let measured = measured(value, quality);
@@ -102,7 +110,7 @@ fn measured(value: &Value<'_>, quality: Quality) -> f64 {
 }
 
 /// A failed reading is dropped if the stage is told to; a suspect one never is.
-fn marked(
+pub(super) fn marked(
     flag: QartodFlag,
     action: RangeAction,
     quality: Quality,

@@ -9,6 +9,7 @@ mod builder;
 pub mod config;
 #[cfg(feature = "config")]
 pub(crate) mod config_error;
+mod course;
 mod deadlines;
 mod evict;
 #[cfg(feature = "config")]
@@ -18,6 +19,7 @@ mod intern;
 #[cfg(feature = "config")]
 mod judge_config;
 mod judges;
+mod lookahead;
 #[cfg(feature = "config")]
 mod parse;
 mod pattern;
@@ -44,6 +46,7 @@ use crate::{
     Quality, Reading,
 };
 use alarms::Alarms;
+use course::Course;
 use deadlines::{Deadlines, earlier};
 use evict::Evicted;
 use intern::{Names, reserve_one};
@@ -174,21 +177,26 @@ impl Pipeline {
         };
         self.stats.unknown_quality += u64::from(!rule.normalise.knows(reading.quality));
         let quality = rule.normalise.check(&reading.value, reading.quality);
-        let admitted = match slot.admit(rule, &mut reading, quality, now_ms) {
-            Ok(admitted) => admitted,
-            Err(reason) => return Outcome::Drop(reason),
+        let passage = rule.time_guard.check(&mut slot.guard, &reading.value, quality, reading.time, now_ms);
+        let sensor = reading.sensor;
+        let (alarms, stats) = (&mut self.alarms, &mut self.stats);
+        let mut course = Course { sensor, slot, rule, alarms, stats };
+        let decided = passage.and_then(|passage| {
+            course.judge(&mut reading, quality, passage, sink).map(|quality| (passage, quality))
+        });
+        let (passage, mut quality) = match decided {
+            Ok(judged) => judged,
+            Err(reason) => {
+                // What waited may have gone on all the same.
+                self.arm(place);
+                return Outcome::Drop(reason);
+            }
         };
-        let quality = admitted.quality;
-        if admitted.passage == Passage::Late {
+        if passage == Passage::Late {
             return emit(reading, quality, EmitReason::Late);
         }
-        if let Some(alarm) = slot.alarm() {
-            let reset = admitted.passage == Passage::ClockReset;
-            self.alarms.check(alarm, &reading, quality, reset, now_ms);
-        }
-        let (sensor, stats) = (reading.sensor, &mut self.stats);
-        let verdict =
-            slot.reduce(rule, &reading, quality, now_ms, &mut |event| settle(sensor, event, stats, sink));
+        course.slot.seen_alive(rule, now_ms);
+        let verdict = course.offer(&mut reading, &mut quality, passage, now_ms, sink);
         self.arm(place);
         match verdict {
             Verdict::Emit(reason) => emit(reading, quality, reason),
@@ -247,7 +255,10 @@ impl Pipeline {
             self.alarms.tick(alarm, number, now_ms);
         }
         if let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) {
-            let stats = &mut self.stats;
+            let (sensor, alarms, stats) = (number, &mut self.alarms, &mut self.stats);
+            if slot.is_silent(rule, now_ms) {
+                Course { sensor, slot: &mut *slot, rule, alarms, stats: &mut *stats }.release(sink);
+            }
             let (stale, repeated) =
                 slot.expire(rule, number, now_ms, &mut |event| settle(number, event, stats, sink));
             self.stats.stale += u64::from(stale);
@@ -291,7 +302,8 @@ impl Pipeline {
         let number = self.names.number_of(place);
         let Some(slot) = self.sensors.get_mut(place as usize) else { return };
         if let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) {
-            let stats = &mut self.stats;
+            let (sensor, alarms, stats) = (number, &mut self.alarms, &mut self.stats);
+            Course { sensor, slot: &mut *slot, rule, alarms, stats: &mut *stats }.release(sink);
             slot.flush(rule, &mut |event| settle(number, event, stats, sink));
         }
     }

@@ -1,15 +1,21 @@
 //! The stages of one rule.
 
 use super::judges::Judges;
+use super::lookahead::Lookahead;
 use super::reducer::Reducer;
 use super::transforms::Transforms;
 use crate::{
-    AttenuatedSignal, Counter, ErrorBound, FlatLine, Hampel, JumpReject, LossBound, Normalise, Range,
-    RangeAction, RateOfChange, Scale, Stale, TimeGuard,
+    AttenuatedSignal, Counter, ErrorBound, FlatLine, Hampel, JumpReject, LossBound, Normalise, OutlierAction,
+    Range, RangeAction, RateOfChange, Scale, Spike, Stale, TimeGuard,
 };
 
-/// Which stages a sensor's readings go through, in this fixed order: normalise, time guard, judging stages (range),
-/// transforming stages, one reducer, stale.
+/// Which stages a sensor's readings go through, in this fixed order: normalise, time guard, judging stages (range first,
+/// those that look ahead last), transforming stages, one reducer, stale.
+///
+/// The spike test and the centred Hampel test judge a reading by later ones. With them readings wait in line
+/// ([`delay`](Rule::delay) of them) and are late by as many, also for alarms. A reading that cannot be judged (bad, not a
+/// number), and whatever starts the sensor again or ends its readings (a gap, a clock set back, silence, a stop), does
+/// not wait: what is in line goes on before it as it is, not judged any further.
 ///
 /// The default normalises OPC UA qualities and guards the time; the other stages are off.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +23,7 @@ pub struct Rule {
     pub(super) normalise: Normalise,
     pub(super) time_guard: TimeGuard,
     pub(super) judges: Judges,
+    pub(super) lookahead: Lookahead,
     pub(super) transforms: Transforms,
     pub(super) reducer: Option<Reducer>,
     pub(super) stale: Option<Stale>,
@@ -71,11 +78,20 @@ impl Rule {
         self
     }
 
-    /// Marks or drops outliers, each judged by the readings before it: a reading is decided about when it comes, so a
-    /// centred window is used as a causal one.
+    /// Marks, drops or replaces outliers: with a causal window each judged by the readings before it, when it comes;
+    /// with a centred one by its whole neighbourhood, half a window of readings late.
     #[must_use]
-    pub fn hampel(mut self, test: Hampel, action: RangeAction) -> Self {
-        self.judges.hampel = Some((test.causal(), action));
+    pub fn hampel(mut self, test: Hampel, action: impl Into<OutlierAction>) -> Self {
+        (self.judges.hampel, self.lookahead.hampel) = (None, None);
+        let place = if test.delay() > 0 { &mut self.lookahead.hampel } else { &mut self.judges.hampel };
+        *place = Some((test, action.into()));
+        self
+    }
+
+    /// Marks or drops what neither neighbour bears out, one reading late.
+    #[must_use]
+    pub fn spike(mut self, test: Spike, action: RangeAction) -> Self {
+        self.lookahead.spike = Some((test, action));
         self
     }
 
@@ -117,29 +133,53 @@ impl Rule {
     /// The error that the rule's stages together may cost.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
-        self.reducer.map_or(ErrorBound::Exact, |stage| stage.error_bound())
-    }
-
-    /// What the rule's stages together may lose: what the reducer holds, in a crash, and what the time guard refuses
-    /// before it believes that a clock was set back.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        let refused = self.judges.refused_max();
-        let judged = match self.time_guard.loss_bound() {
-            LossBound::Readings(guarded) => LossBound::Readings(guarded.saturating_add(refused)),
-            _ if refused > 0 => LossBound::Readings(refused),
-            guard => guard,
-        };
-        match (judged, self.reducer_loss_bound()) {
-            (LossBound::Readings(a), LossBound::Readings(b)) => LossBound::Readings(a.saturating_add(b)),
-            (judged, LossBound::Nothing) => judged,
-            (_, reducer) => reducer,
+        let hampel = self.judges.hampel.or(self.lookahead.hampel);
+        match hampel.map(|(_, action)| action.error_bound()) {
+            None | Some(ErrorBound::Exact) => {
+                self.reducer.map_or(ErrorBound::Exact, |stage| stage.error_bound())
+            }
+            Some(bound) => bound,
         }
     }
 
-    /// What a crash alone may cost: the readings that the reducer holds.
+    /// Whether a sensor needs more than what its reducer keeps.
+    pub(super) fn keeps_state(&self) -> bool {
+        self.judges.keeps_state() || self.delay() > 0 || self.transforms.keeps_state()
+    }
+
+    /// How many readings of a sensor wait for later ones that judge them.
+    #[must_use]
+    pub fn delay(&self) -> usize {
+        self.lookahead.delay()
+    }
+
+    /// What the rule's stages together may lose: what waits to be judged and what the reducer holds, in a crash, and what
+    /// the time guard refuses before it believes that a clock was set back.
+    #[must_use]
+    pub fn loss_bound(&self) -> LossBound {
+        let refused = LossBound::Readings(self.judges.refused_max());
+        together(together(self.time_guard.loss_bound(), refused), self.reducer_loss_bound())
+    }
+
+    /// What a crash alone may cost: the readings that wait to be judged, and those that the reducer holds.
     #[must_use]
     pub fn reducer_loss_bound(&self) -> LossBound {
-        self.reducer.map_or(LossBound::Nothing, |stage| stage.loss_bound())
+        let waiting = LossBound::Readings(u32::try_from(self.delay()).unwrap_or(u32::MAX));
+        together(waiting, self.reducer.map_or(LossBound::Nothing, |stage| stage.loss_bound()))
+    }
+}
+
+/// Two losses: readings add up; what is open is more than any number of them.
+fn together(a: LossBound, b: LossBound) -> LossBound {
+    let readings = |bound| match bound {
+        LossBound::Nothing => Some(0),
+        LossBound::Readings(n) => Some(n),
+        LossBound::Open { .. } => None,
+    };
+    match (readings(a), readings(b)) {
+        (Some(0), Some(0)) => LossBound::Nothing,
+        (Some(a), Some(b)) => LossBound::Readings(a.saturating_add(b)),
+        (None, _) => a,
+        (Some(_), None) => b,
     }
 }

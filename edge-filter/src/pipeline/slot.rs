@@ -5,6 +5,7 @@ use super::Rule;
 use super::deadlines::earlier;
 use super::heartbeat::Heartbeat;
 use super::judges::JudgesState;
+use super::lookahead::LookaheadState;
 use super::reducer::ReducerState;
 use super::transforms::TransformsState;
 use crate::as_array::as_array;
@@ -47,22 +48,17 @@ pub(super) struct Extra {
 
 as_array!(Extra { reducer, heartbeat, single });
 
-/// The states of stages that look at single readings.
+/// The states of stages that look at single readings, and of those that look ahead.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct SingleStates {
     judges: JudgesState,
+    ahead: LookaheadState,
     transforms: TransformsState,
 }
 
-as_array!(SingleStates { judges, transforms });
+as_array!(SingleStates { judges, ahead, transforms });
 
 const _: () = assert!(size_of::<Extra>() == 64);
-
-/// A reading that passed the stages which judge single readings.
-pub(super) struct Admitted {
-    pub(super) passage: Passage,
-    pub(super) quality: Quality,
-}
 
 impl Slot {
     /// The state of a sensor that was never seen.
@@ -110,31 +106,48 @@ impl Slot {
 
     /// Readings held.
     pub(super) fn held(&self) -> u64 {
-        self.extra.as_ref().map_or(0, |extra| extra.reducer.held())
+        self.extra.as_ref().map_or(0, |extra| extra.reducer.held() + extra.waiting())
     }
 
-    /// Time guard, judging and transforming stages. `quality` is normalised.
-    pub(super) fn admit(
+    fn single(&mut self) -> Option<&mut SingleStates> {
+        self.extra.as_deref_mut()?.single.as_deref_mut()
+    }
+
+    /// The readings in line, if any stage of the rule looks ahead or has another state.
+    pub(super) fn ahead(&mut self) -> Option<&mut LookaheadState> {
+        self.single().map(|single| &mut single.ahead)
+    }
+
+    pub(super) fn transforms(&mut self) -> Option<&mut TransformsState> {
+        self.single().map(|single| &mut single.transforms)
+    }
+
+    /// The stages that judge at once, for a reading that the time guard let pass.
+    pub(super) fn judge(
         &mut self,
         rule: &Rule,
         reading: &mut Reading<'_>,
         quality: Quality,
-        now_ms: i64,
-    ) -> Result<Admitted, DropReason> {
-        let passage =
-            rule.time_guard.check(&mut self.guard, &reading.value, quality, reading.time, now_ms)?;
+        passage: Passage,
+    ) -> Result<Quality, DropReason> {
         if passage != Passage::Late {
             self.force(passage.reason());
         }
-        let states = self.extra.as_deref_mut().and_then(|extra| extra.single.as_deref_mut());
-        let (judges, transforms) = states.map(|s| (&mut s.judges, &mut s.transforms)).unzip();
-        let mut quality = rule.judges.check(judges, reading, quality, passage)?;
-        let forced = rule.transforms.apply(transforms, reading, &mut quality, passage);
-        self.force(forced);
-        Ok(Admitted { passage, quality })
+        rule.judges.check(self.single().map(|single| &mut single.judges), reading, quality, passage)
     }
 
-    /// Stale and the reducer. The stale stage sees what the reducer suppresses: such a sensor is alive.
+    /// Stale: it sees what waits and what the reducer suppresses, since such a sensor is alive.
+    pub(super) fn seen_alive(&mut self, rule: &Rule, now_ms: i64) {
+        let Some(stale) = &rule.stale else { return };
+        if stale.seen(&mut self.stale, now_ms) {
+            self.force(Some(EmitReason::Recovered));
+        }
+        if let (Some(ms), Some(extra)) = (stale.heartbeat(), &mut self.extra) {
+            extra.heartbeat = Heartbeat::after(now_ms, ms);
+        }
+    }
+
+    /// The reducer.
     pub(super) fn reduce(
         &mut self,
         rule: &Rule,
@@ -143,14 +156,6 @@ impl Slot {
         now_ms: i64,
         on: &mut impl FnMut(Event),
     ) -> Verdict {
-        if let Some(stale) = &rule.stale {
-            if stale.seen(&mut self.stale, now_ms) {
-                self.force(Some(EmitReason::Recovered));
-            }
-            if let (Some(ms), Some(extra)) = (stale.heartbeat(), &mut self.extra) {
-                extra.heartbeat = Heartbeat::after(now_ms, ms);
-            }
-        }
         let forced = self.forced.take();
         let offered = (&reading.value, quality, reading.time);
         let Some(reducer) = &rule.reducer else {
@@ -203,6 +208,12 @@ impl Slot {
         }
     }
 
+    /// Whether [`expire`](Self::expire) repeats the last value: what waits in line goes before it.
+    pub(super) fn is_silent(&self, rule: &Rule, now_ms: i64) -> bool {
+        let stale = rule.stale.as_ref().and_then(|stale| stale.deadline(&self.stale));
+        earlier(stale, self.heartbeat()).is_some_and(|due| due <= now_ms)
+    }
+
     /// Does what is due: completes windows, repeats the last value, reports silence. True if the sensor became stale.
     pub(super) fn expire(
         &mut self,
@@ -211,7 +222,9 @@ impl Slot {
         now_ms: i64,
         on: &mut impl FnMut(Event),
     ) -> (bool, Option<Emit<'static>>) {
-        if let (Some(reducer), Some(extra)) = (&rule.reducer, &mut self.extra) {
+        if let (Some(reducer), Some(extra)) = (&rule.reducer, &mut self.extra)
+            && extra.waiting() == 0
+        {
             reducer.tick(&mut self.last, &mut extra.reducer, now_ms, on);
         }
         let Some(stale) = &rule.stale else { return (false, None) };
@@ -228,6 +241,10 @@ impl Slot {
         };
         // One for all that were missed.
         extra.heartbeat = Heartbeat::after(now_ms, ms);
+        // A repeat is later than what is held; a window repeats what it said last.
+        if let (Some(reducer), false) = (&rule.reducer, matches!(extra.reducer, ReducerState::Window(_))) {
+            reducer.close(&mut self.last, &mut extra.reducer, EmitReason::Flush, on);
+        }
         let status = self.last.status().unwrap_or_default();
         (false, self.repeat(sensor, status, EmitReason::Heartbeat, now_ms))
     }
@@ -256,18 +273,25 @@ impl Slot {
     pub(super) fn deadline(&self, rule: &Rule) -> Option<i64> {
         let stale = rule.stale.as_ref().and_then(|stale| stale.deadline(&self.stale));
         let Some(extra) = &self.extra else { return stale };
-        let window = rule.reducer.as_ref().and_then(|reducer| reducer.deadline(&extra.reducer));
+        // While readings of its time may wait in line, a window does not end by the clock.
+        let reducer = rule.reducer.as_ref().filter(|_| extra.waiting() == 0);
+        let window = reducer.and_then(|reducer| reducer.deadline(&extra.reducer));
         earlier(earlier(stale, window), self.heartbeat())
     }
 }
 
 impl Extra {
+    /// Readings in line.
+    fn waiting(&self) -> u64 {
+        self.single.as_ref().map_or(0, |single| single.ahead.len() as u64)
+    }
+
     /// `None` if no stage of the rule needs any of it.
     fn new(rule: &Rule) -> Option<Self> {
         let extra = Extra {
             reducer: rule.reducer.as_ref().map(|reducer| reducer.state()).unwrap_or_default(),
             heartbeat: Heartbeat::default(),
-            single: (rule.judges.keeps_state() || rule.transforms.keeps_state()).then(Box::default),
+            single: rule.keeps_state().then(Box::default),
         };
         let heartbeat = rule.stale.as_ref().is_some_and(|stale| stale.heartbeat().is_some());
         (heartbeat || extra != Extra::default()).then_some(extra)
@@ -276,10 +300,16 @@ impl Extra {
     fn take_over(self, old: Extra, rule: &Rule) -> Self {
         let same = old.reducer.belongs_to(rule.reducer.as_ref());
         let heartbeat = rule.stale.as_ref().and_then(|stale| stale.heartbeat());
+        let mut single = self.single.map(|fresh| old.single.unwrap_or(fresh));
+        if let Some(single) = &mut single
+            && (rule.delay() == 0 || !single.ahead.is_sound())
+        {
+            single.ahead = LookaheadState::default();
+        }
         Extra {
             reducer: if same { old.reducer } else { self.reducer },
             heartbeat: if heartbeat.is_some() { old.heartbeat } else { Heartbeat::default() },
-            single: self.single.map(|fresh| old.single.unwrap_or(fresh)),
+            single,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The stages that alter a value: counters, scale and unit. They run on judged readings, before alarms and the reducer.
 
-use crate::{Count, Counter, CounterState, EmitReason, Passage, QartodFlag, Quality, Reading, Scale, Value};
+use crate::{Count, Counter, CounterState, EmitReason, QartodFlag, Quality, Reading, Scale, Value};
 
 /// The transforming stages of a rule.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,11 +29,11 @@ impl Transforms {
         state: Option<&mut TransformsState>,
         reading: &mut Reading<'_>,
         quality: &mut Quality,
-        passage: Passage,
+        late: bool,
     ) -> Option<EmitReason> {
         let mut forced = None;
         if let (Some(counter), Some(state)) = (&self.counter, state) {
-            forced = count(counter, &mut state.counter, reading, quality, passage);
+            forced = count(counter, &mut state.counter, reading, quality, late);
         }
         if let Some(scale) = &self.scale {
             let value = std::mem::replace(&mut reading.value, Value::Bool(false));
@@ -54,11 +54,11 @@ fn count(
     state: &mut CounterState,
     reading: &mut Reading<'_>,
     quality: &mut Quality,
-    passage: Passage,
+    late: bool,
 ) -> Option<EmitReason> {
     let counted = whole(&reading.value).map(|raw| (raw, reading.time));
     let counted = match counted {
-        _ if quality.is_bad() || passage == Passage::Late => None,
+        _ if quality.is_bad() || late => None,
         Some((raw, time)) => Some(counter.check(state, raw, time)),
         None => Some(Count::TooLarge),
     };

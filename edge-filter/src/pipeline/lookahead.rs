@@ -1,0 +1,147 @@
+//! The judging stages that look ahead, the spike test and the centred Hampel test: readings wait in line until those
+//! have come that judge them.
+
+use std::collections::VecDeque;
+
+use super::judges::marked;
+use crate::as_array::{as_array, as_number};
+use crate::held::Point;
+use crate::{
+    DropReason, Hampel, HampelState, HampelVerdict, Number, OutlierAction, QartodFlag, RangeAction, Spike,
+    SpikeState,
+};
+
+/// The stages of a rule; with none, nothing waits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Lookahead {
+    pub(super) spike: Option<(Spike, RangeAction)>,
+    pub(super) hampel: Option<(Hampel, OutlierAction)>,
+}
+
+/// The line of one sensor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct LookaheadState {
+    line: VecDeque<Waiting>,
+    spike: SpikeState,
+    hampel: HampelState,
+    /// The caller's clock when the newest in line came.
+    now_ms: i64,
+}
+
+as_array!(LookaheadState { line, spike, hampel, now_ms });
+
+/// A reading in line, with what was found about it so far.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Waiting {
+    pub(super) point: Point,
+    pub(super) fate: Fate,
+    /// The sensor's clock was set back before it.
+    pub(super) clock_reset: bool,
+}
+
+as_array!(Waiting { point, fate, clock_reset });
+
+/// What becomes of a reading in line when it is its turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) enum Fate {
+    #[default]
+    GoesOn,
+    Spike,
+    Outlier,
+}
+
+as_number!(Fate { GoesOn, Spike, Outlier });
+
+impl Fate {
+    /// Why it is dropped, if it is.
+    pub(super) fn dropped(self) -> Option<DropReason> {
+        match self {
+            Fate::GoesOn => None,
+            Fate::Spike => Some(DropReason::Spike),
+            Fate::Outlier => Some(DropReason::Outlier),
+        }
+    }
+}
+
+impl Lookahead {
+    /// How many readings come between a reading and its verdict.
+    pub(super) fn delay(&self) -> usize {
+        let spike = usize::from(self.spike.is_some());
+        self.hampel.map_or(spike, |(test, _)| test.delay().max(spike))
+    }
+
+    /// Takes a usable number into the line, and judges those in line for which it was missing.
+    pub(super) fn take(&self, state: &mut LookaheadState, point: Point, clock_reset: bool, now_ms: i64) {
+        state.now_ms = now_ms;
+        state.line.push_back(Waiting { point, fate: Fate::GoesOn, clock_reset });
+        let value = point.value().as_f64();
+        if let Some((test, action)) = &self.spike
+            && let Some(flag) = test.check(&mut state.spike, value)
+            && let Some(judged) = state.before(1)
+        {
+            judged.mark(flag, *action, Fate::Spike);
+        }
+        if let Some((test, action)) = &self.hampel
+            && let Some(verdict) = test.check(&mut state.hampel, value)
+            && let Some(judged) = state.before(test.delay())
+        {
+            judged.judge(verdict, *action);
+        }
+    }
+
+    /// The first in line, if its verdicts are in.
+    pub(super) fn next(&self, state: &mut LookaheadState) -> Option<Waiting> {
+        (state.line.len() > self.delay()).then(|| state.line.pop_front())?
+    }
+}
+
+impl LookaheadState {
+    /// The first in line, judged or not: nobody is waited for any longer. What comes next has no neighbour before it.
+    pub(super) fn give_up(&mut self) -> Option<Waiting> {
+        self.spike = SpikeState::default();
+        self.line.pop_front()
+    }
+
+    /// What was before does not hold any more: a gap, a clock that was set. Nobody may be in line.
+    pub(super) fn restart(&mut self) {
+        self.hampel.restart();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.line.len()
+    }
+
+    pub(super) fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// Not so in a damaged snapshot.
+    pub(super) fn is_sound(&self) -> bool {
+        self.line.len() <= Hampel::MAX_WINDOW && self.line.iter().all(|waiting| waiting.point.is_finite())
+    }
+
+    /// The one so many before the last in line.
+    fn before(&mut self, readings: usize) -> Option<&mut Waiting> {
+        let place = self.line.len().checked_sub(readings + 1)?;
+        self.line.get_mut(place)
+    }
+}
+
+impl Waiting {
+    fn mark(&mut self, flag: QartodFlag, action: RangeAction, fate: Fate) {
+        match marked(flag, action, self.point.quality, DropReason::Spike) {
+            Ok(quality) => self.point.quality = quality,
+            Err(_) => self.fate = fate,
+        }
+    }
+
+    fn judge(&mut self, verdict: HampelVerdict, action: OutlierAction) {
+        match action.apply(verdict, self.point.quality) {
+            None => self.fate = Fate::Outlier,
+            Some((None, quality)) => self.point.quality = quality,
+            Some((Some(median), quality)) => {
+                self.point = Point::new(self.point.time, Number::F64(median), quality);
+            }
+        }
+    }
+}
