@@ -19,7 +19,8 @@ use crate::measure::{Candidate, Figure, interleaved};
 use stages::{Run, STAGES};
 
 pub(crate) const SENSORS: usize = 10_000;
-/// Of one round; each has others, or the processor would learn them by heart. Short enough that most rounds run undisturbed on a machine that does other things.
+/// Of one round; each has others, or the processor would learn them by heart. Short enough that most rounds run
+/// undisturbed on a machine that does other things.
 const READINGS: usize = 20_000;
 const ROUNDS: usize = 101;
 

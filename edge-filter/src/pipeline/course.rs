@@ -19,6 +19,7 @@ pub(super) struct Course<'p> {
 
 impl Course<'_> {
     /// What the time guard let pass. What waits from before a gap or a set clock goes on first.
+    #[inline]
     pub(super) fn judge<'a>(
         &mut self,
         reading: &mut Reading<'_>,
@@ -26,7 +27,7 @@ impl Course<'_> {
         passage: Passage,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Result<Quality, DropReason> {
-        if self.rule.delay() > 0 && !matches!(passage, Passage::InOrder | Passage::Late) {
+        if self.rule.lookahead.is_some() && !matches!(passage, Passage::InOrder | Passage::Late) {
             self.release(sink);
             self.slot.ahead().into_iter().for_each(LookaheadState::restart);
         }
@@ -38,6 +39,7 @@ impl Course<'_> {
     }
 
     /// A reading that passed the judging stages, but for those that look ahead. It may come back altered.
+    #[inline]
     pub(super) fn offer<'a>(
         &mut self,
         reading: &mut Reading<'_>,
@@ -46,8 +48,11 @@ impl Course<'_> {
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Verdict {
-        let (clock_reset, looks_ahead) = (passage == Passage::ClockReset, self.rule.delay() > 0);
-        let number = Number::of(&reading.value).filter(|_| looks_ahead && !quality.is_bad());
+        let clock_reset = passage == Passage::ClockReset;
+        if !self.rule.lookahead.is_some() {
+            return self.finish(reading, quality, clock_reset, now_ms, sink);
+        }
+        let number = Number::of(&reading.value).filter(|_| !quality.is_bad());
         if let (Some(number), Some(ahead)) = (number, self.slot.ahead()) {
             let point = Point::new(reading.time, number, *quality);
             self.rule.lookahead.take(ahead, point, clock_reset, now_ms);
@@ -56,9 +61,7 @@ impl Course<'_> {
             }
             return Verdict::Held;
         }
-        if looks_ahead {
-            self.release(sink);
-        }
+        self.release(sink);
         self.finish(reading, quality, clock_reset, now_ms, sink)
     }
 
@@ -93,6 +96,7 @@ impl Course<'_> {
     }
 
     /// Transforming stages, alarm, reducer.
+    #[inline]
     fn finish<'a>(
         &mut self,
         reading: &mut Reading<'_>,

@@ -64,6 +64,12 @@ impl Fate {
 }
 
 impl Lookahead {
+    /// Whether there is any of them: most rules have none, and their readings do not even ask for the delay.
+    #[inline]
+    pub(super) fn is_some(&self) -> bool {
+        self.spike.is_some() || self.hampel.is_some()
+    }
+
     /// How many readings come between a reading and its verdict.
     pub(super) fn delay(&self) -> usize {
         let spike = usize::from(self.spike.is_some());
