@@ -14,13 +14,42 @@ use std::ops::Range;
 /// were in their column. Gives the column of each reading.
 pub(super) fn by_time(clocks: &[&[i64]], spans: &[Span], readings: usize) -> Vec<u32> {
     let mut order = Vec::with_capacity(readings);
+    let instants: usize = clocks.iter().map(|times| times.len()).sum();
     match clocks {
+        _ if instants.saturating_mul(spans.len()) > WALK * readings + 1024 => {
+            return sorted(clocks, spans, readings);
+        }
         [clock] if rises(clock) => {
             one_clock(clock.len(), spans, &mut order);
         }
         _ => merge(clocks, spans, &mut order),
     }
     order
+}
+
+/// Walking along the clocks looks at every column at every instant. Where that is more than so many looks per reading, as
+/// with many clocks or with columns that have few of the instants, sorting is faster.
+const WALK: usize = 16;
+
+fn sorted(clocks: &[&[i64]], spans: &[Span], readings: usize) -> Vec<u32> {
+    let latest = |times: &&[i64]| {
+        let mut latest = i64::MIN;
+        let times = times.iter().map(|time| {
+            latest = latest.max(*time);
+            latest
+        });
+        times.collect::<Vec<i64>>()
+    };
+    let latest: Vec<Vec<i64>> = clocks.iter().map(latest).collect();
+    let mut rows = Vec::with_capacity(readings);
+    for (column, span) in (0_u32..).zip(spans) {
+        let times = latest.get(span.clock).map_or(&[][..], Vec::as_slice);
+        let times = times.get(span.skip..times.len().saturating_sub(span.cut)).unwrap_or_default();
+        rows.extend(times.iter().map(|time| (*time, column)));
+    }
+    // Each column is sorted, which the stable sort makes use of.
+    rows.sort();
+    rows.into_iter().map(|(_, column)| column).collect()
 }
 
 fn one_clock(len: usize, spans: &[Span], order: &mut Vec<u32>) {
@@ -241,7 +270,19 @@ mod tests {
         for (clocks, spans) in cases {
             let expected = model(clocks, spans);
             assert_eq!(by_time(clocks, spans, expected.len()), expected);
+            assert_eq!(sorted(clocks, spans, expected.len()), expected);
         }
+    }
+
+    #[test]
+    fn columns_that_have_few_of_the_instants_are_sorted() {
+        let times: Vec<i64> = (0..200).collect();
+        let spans: Vec<Span> = (0..200).rev().map(|at| span(0, at, 199 - at)).collect();
+        let expected: Vec<u32> = (0..200).rev().collect();
+        assert_eq!(by_time(&[&times], &spans, 200), expected);
+        let clocks: Vec<&[i64]> = times.chunks(2).rev().collect();
+        let spans: Vec<Span> = (0..100).map(|clock| span(clock, 0, 0)).collect();
+        assert_eq!(by_time(&clocks, &spans, 200), model(&clocks, &spans));
     }
 
     #[test]
