@@ -5,9 +5,11 @@
 //! Sparkplug's aliases), whose bytes are counted, spread over a day of a batch each 10 s. No format carries an identity.
 
 mod peers;
+mod series;
 mod sets;
 mod sizes;
 mod speed;
+mod speed_peers;
 
 use sets::{BATCHES, SETS};
 
@@ -15,10 +17,16 @@ pub(crate) fn list() -> Vec<String> {
     let formats = sizes::FORMATS
         .iter()
         .flat_map(|format| BATCHES.map(|batch| format!("codec.bytes.{}.b{batch}", format.name)));
-    let alone =
-        ["codec.bytes.compact.fast.table.series.b1000", "codec.bytes.pco.series.b1000"].map(str::to_owned);
-    let speeds = speed::FIGURES
-        .iter()
+    let alone = [
+        "codec.bytes.compact.fast.table.series.b1000",
+        "codec.bytes.compact.fast.table.series.b1000.worst",
+        "codec.bytes.pco.series.b1000",
+        "codec.bytes.identity.b1",
+        "codec.bytes.identity.b1000",
+    ]
+    .map(str::to_owned);
+    let speeds = speed::figures()
+        .into_iter()
         .flat_map(|figure| speed::BATCHES.map(|batch| format!("codec.{figure}.b{batch}")));
     let sets = || SETS.into_iter().chain(["geomean"]);
     formats

@@ -36,15 +36,12 @@ impl Set {
         rest.chunks_exact(size).step_by(step).collect()
     }
 
-    /// Batches of one sensor each.
-    pub(super) fn series(&self, size: usize) -> Vec<Vec<Reading<'static>>> {
+    /// Batches of one sensor.
+    pub(super) fn series(&self, sensor: u32, size: usize) -> Vec<Vec<Reading<'static>>> {
         let rest = self.readings.get(self.readings.len() * 3 / 10..).unwrap_or_default();
-        let mut batches = Vec::new();
-        for sensor in &self.sensors {
-            let of: Vec<_> = rest.iter().filter(|r| r.sensor == sensor.id).cloned().collect();
-            batches.extend(of.chunks(size).filter(|c| c.len() == size).take(10).map(<[_]>::to_vec));
-        }
-        batches
+        let of: Vec<_> = rest.iter().filter(|r| r.sensor == sensor).cloned().collect();
+        let size = size.min(of.len()).max(1);
+        of.chunks_exact(size).take(10).map(<[_]>::to_vec).collect()
     }
 }
 

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use edge_codec::compact::{self, Level};
 use edge_codec::protobuf::{self, columns};
-use edge_codec::{Batch, DecodeError, Limits, Reading, Value, cbor, json, sparkplug};
+use edge_codec::{Batch, BatchId, DecodeError, Limits, Reading, Value, cbor, json, sparkplug};
 
-use super::peers;
 use super::sets::{BATCHES, BATCHES_PER_DAY, Set};
+use super::{peers, series};
 use crate::measure::{Figure, geomean};
 
 /// A format: how many bytes a set's batches take together.
@@ -34,12 +34,16 @@ macro_rules! encode_all {
 }
 
 /// The first is what the others are compared with.
-pub(super) const FORMATS: [Format; 11] = [
+pub(super) const FORMATS: [Format; 15] = [
     Format {
         name: "json",
         bytes: |set, batches| encode_all!(set, batches, json::Encoder::new(&set.sensors), json::decode),
     },
     Format { name: "json_zstd3", bytes: json_zstd3 },
+    Format { name: "ciborium", bytes: ciborium },
+    Format { name: "minicbor", bytes: minicbor },
+    Format { name: "prost_rows", bytes: prost_rows },
+    Format { name: "prost_columns", bytes: prost_columns },
     Format {
         name: "cbor",
         bytes: |set, batches| encode_all!(set, batches, cbor::Encoder::new(&set.sensors), cbor::decode),
@@ -77,28 +81,46 @@ pub(super) fn run(sets: &[Set]) -> Result<(), String> {
             print(&format!("codec.bytes.{}.b{size}", format.name), sets, &values, "json", &json);
         }
     }
-    series(sets)
+    series::run(sets)?;
+    identity(sets)
 }
 
-/// One sensor per batch, where pco is at its best.
-fn series(sets: &[Set]) -> Result<(), String> {
-    const SIZE: usize = 1_000;
-    let (mut ours, mut pcos) = (Vec::new(), Vec::new());
-    for set in sets {
-        // A set of a few hundred rows has no batch of a thousand of one sensor: what there is, then.
-        let size = (1..=SIZE).rev().find(|size| !set.series(*size).is_empty()).unwrap_or(1);
-        let batches = set.series(size);
-        let batches: Vec<&[Reading<'static>]> = batches.iter().map(Vec::as_slice).collect();
-        let readings = (batches.len() * size) as f64;
-        ours.push(with_table(set, &batches, Level::Fast)? as f64 / readings);
-        pcos.push(pco(set, &batches)? as f64 / readings);
+/// What an identity adds to a batch whose rows have no hole: gateway, lane, epoch and first sequence number.
+fn identity(sets: &[Set]) -> Result<(), String> {
+    for size in [1, 1_000] {
+        let mut values = Vec::new();
+        for set in sets {
+            let id = BatchId { gateway: 0x0123_4567_89ab_cdef, lane: 1, epoch: 3, first_seq: 100_000 };
+            let encoder = compact::Encoder::new(Level::Fast).table(set.table.clone());
+            let batches = set.batches(size);
+            let (mut bare, mut named) = (encoder.clone(), encoder.id(id));
+            let (mut less, mut more) = (0, 0);
+            for rows in &batches {
+                less += encoded(&mut bare, rows)?;
+                more += encoded(&mut named, rows)?;
+            }
+            values.push((more - less) as f64 / batches.len().max(1) as f64);
+        }
+        let figure = |set: &str, value: f64| Figure {
+            figure: format!("codec.bytes.identity.b{size}.{set}"),
+            value,
+            unit: "B/batch",
+            baseline: String::new(),
+            ratio: None,
+            runs: 1,
+        };
+        sets.iter().zip(&values).for_each(|(set, value)| figure(set.name, *value).print());
+        figure("geomean", geomean(&values)).print();
     }
-    print("codec.bytes.pco.series.b1000", sets, &pcos, "pco", &pcos);
-    print("codec.bytes.compact.fast.table.series.b1000", sets, &ours, "pco", &pcos);
     Ok(())
 }
 
-fn print(figure: &str, sets: &[Set], values: &[f64], baseline: &str, with: &[f64]) {
+fn encoded(encoder: &mut compact::Encoder, rows: &[Reading<'static>]) -> Result<usize, String> {
+    rows.iter().try_for_each(|row| encoder.push(row)).map_err(text)?;
+    Ok(encoder.finish_under(usize::MAX).map_err(text)?.len())
+}
+
+pub(super) fn print(figure: &str, sets: &[Set], values: &[f64], baseline: &str, with: &[f64]) {
     let line = |set: &str, value: f64, with: f64| Figure {
         figure: format!("{figure}.{set}"),
         value,
@@ -111,11 +133,11 @@ fn print(figure: &str, sets: &[Set], values: &[f64], baseline: &str, with: &[f64
     line("geomean", geomean(values), geomean(with)).print();
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-fn with_table(set: &Set, batches: &[&[Reading<'static>]], level: Level) -> Result<usize, String> {
+pub(super) fn with_table(set: &Set, batches: &[&[Reading<'static>]], level: Level) -> Result<usize, String> {
     let encoder = compact::Encoder::new(level).table(set.table.clone());
     let bytes: Result<usize, String> =
         encode_all!(set, batches, encoder, |batch, limits| set.table.decode_batch(batch, limits));
@@ -151,6 +173,34 @@ fn json_zstd3(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, Strin
     Ok(bytes)
 }
 
+fn ciborium(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+    let mut bytes = Vec::new();
+    batches
+        .iter()
+        .try_for_each(|rows| ciborium::into_writer(&peers::rows(rows, &set.sensors), &mut bytes))
+        .map_err(text)?;
+    Ok(bytes.len())
+}
+
+fn minicbor(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+    let len = |rows: &&[Reading<'static>]| {
+        let rows = peers::rows(rows, &set.sensors);
+        peers::minicbor::encode(&peers::minicbor::rows(&rows)).map(|bytes| bytes.len())
+    };
+    batches.iter().map(len).sum()
+}
+
+fn prost_rows(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+    batches.iter().map(|rows| Ok(peers::prost::encode(&peers::prost::rows(rows, &set.sensors)?).len())).sum()
+}
+
+fn prost_columns(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+    batches
+        .iter()
+        .map(|rows| Ok(peers::prost::encode(&peers::prost::columns(rows, &set.sensors)?).len()))
+        .sum()
+}
+
 fn sparkplug_gzip6(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
     let mut bytes = 0;
     for rows in batches {
@@ -164,7 +214,7 @@ fn sparkplug_gzip6(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, 
     Ok(bytes)
 }
 
-fn pco(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+pub(super) fn pco(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
     let mut encoder = compact::Encoder::new(Level::Fast);
     let mut bytes = 0;
     for rows in batches {
@@ -172,7 +222,7 @@ fn pco(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
             encoder.push(&Reading { value: Value::Null, ..row.clone() }).map_err(text)?;
         }
         let times = encoder.finish_under(usize::MAX).map_err(text)?.len();
-        bytes += times + peers::pco_len(rows, &set.sensors)?;
+        bytes += times + peers::pco::values_len(rows, &set.sensors)?;
     }
     Ok(bytes)
 }

@@ -8,29 +8,33 @@ use edge_codec::{Batch, Limits, Reading, Value, cbor};
 
 use super::peers::{self, OwnedRow};
 use super::sets::Set;
+use super::speed_peers::{self, Peers};
 use crate::measure::{Candidate, Figure, geomean, interleaved};
 
 pub(super) const BATCHES: [usize; 2] = [100, 1_000];
-/// In the order in which they are measured; the first of each half is the baseline.
-pub(super) const FIGURES: [&str; 9] = [
+/// The first is the baseline.
+const ENCODERS: [&str; 5] = [
     "encode.serde_json",
     "encode.compact.fast",
     "encode.compact.fast.cold",
     "encode.ciborium",
     "encode.cbor",
-    "decode.serde_json",
-    "decode.compact.fast",
-    "decode.ciborium",
-    "decode.cbor",
 ];
-/// Of these figures the encoders come first.
-const ENCODERS: usize = 5;
+const DECODERS: [&str; 4] = ["decode.serde_json", "decode.compact.fast", "decode.ciborium", "decode.cbor"];
 const READINGS: usize = 10_000;
 const ROUNDS: usize = 15;
 
+/// In the order in which they are measured.
+pub(super) fn figures() -> Vec<String> {
+    let peers = |what: &str| speed_peers::NAMES.map(|name| format!("{what}.{name}"));
+    let (encoders, decoders) = (ENCODERS.map(str::to_owned), DECODERS.map(str::to_owned));
+    encoders.into_iter().chain(peers("encode")).chain(decoders).chain(peers("decode")).collect()
+}
+
 pub(super) fn run(sets: &[Set]) -> Result<(), String> {
+    let figures = figures();
     for size in BATCHES {
-        let mut rates: Vec<Vec<f64>> = vec![Vec::new(); FIGURES.len()];
+        let mut rates: Vec<Vec<f64>> = vec![Vec::new(); figures.len()];
         for set in sets {
             let mut batches = set.batches(size);
             batches.truncate(READINGS / size);
@@ -39,8 +43,9 @@ pub(super) fn run(sets: &[Set]) -> Result<(), String> {
                 rates.push(readings / time.as_secs_f64());
             }
         }
-        for (nth, (figure, values)) in FIGURES.iter().zip(&rates).enumerate() {
-            let base = rates.get(if nth < ENCODERS { 0 } else { ENCODERS }).cloned().unwrap_or_default();
+        let half = ENCODERS.len() + speed_peers::NAMES.len();
+        for (nth, (figure, values)) in figures.iter().zip(&rates).enumerate() {
+            let base = rates.get(if nth < half { 0 } else { half }).cloned().unwrap_or_default();
             print(&format!("codec.{figure}.b{size}"), sets, values, &base);
         }
     }
@@ -72,6 +77,7 @@ fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<std::time::
     let cbor_batches = encode(batches, |rows| cbor_batch(set, rows))?;
     let ciborium_batches: Vec<Vec<u8>> = rows.iter().map(|r| ciborium_bytes(r)).collect::<Result<_, _>>()?;
     let limits = Limits::default();
+    let peers = Peers::new(set, batches, &rows)?;
     let mut candidates: Vec<Candidate<'_>> = vec![
         candidate("encode.serde_json", || each(&rows, |r| serde_json::to_vec(r).map_err(text))),
         candidate("encode.compact.fast", || each(batches, |r| finish(&mut compact.borrow_mut(), r))),
@@ -80,6 +86,9 @@ fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<std::time::
         }),
         candidate("encode.ciborium", || each(&rows, |r| ciborium_bytes(r))),
         candidate("encode.cbor", || each(batches, |r| cbor_batch(set, r))),
+    ];
+    candidates.extend(peers.encoders());
+    candidates.extend([
         candidate("decode.serde_json", || {
             each(&json, |b| serde_json::from_slice::<Vec<OwnedRow>>(b).map_err(text))
         }),
@@ -90,15 +99,16 @@ fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<std::time::
             each(&ciborium_batches, |b| ciborium::from_reader::<Vec<OwnedRow>, _>(b.as_slice()).map_err(text))
         }),
         candidate("decode.cbor", || each(&cbor_batches, |b| look(cbor::decode(b, &limits).map_err(text)?))),
-    ];
+    ]);
+    candidates.extend(peers.decoders());
     interleaved(&mut candidates, 2, ROUNDS)
 }
 
-fn candidate<'a>(name: &'a str, run: impl FnMut() -> Result<(), String> + 'a) -> Candidate<'a> {
+pub(super) fn candidate<'a>(name: &'a str, run: impl FnMut() -> Result<(), String> + 'a) -> Candidate<'a> {
     Candidate { name, run: Box::new(run) }
 }
 
-fn each<T, R>(items: &[T], mut run: impl FnMut(&T) -> Result<R, String>) -> Result<(), String> {
+pub(super) fn each<T, R>(items: &[T], mut run: impl FnMut(&T) -> Result<R, String>) -> Result<(), String> {
     items.iter().try_for_each(|item| run(item).map(|result| drop(std::hint::black_box(result))))
 }
 

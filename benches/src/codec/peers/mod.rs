@@ -1,4 +1,8 @@
-//! What people use today: serde over structs, general compressors, pco.
+//! What people use today: serde over structs, general compressors, CBOR and Protobuf by derive, pco.
+
+pub(super) mod minicbor;
+pub(super) mod pco;
+pub(super) mod prost;
 
 use edge_codec::{Reading, SensorTable, Value};
 use serde::{Deserialize, Serialize};
@@ -46,24 +50,4 @@ pub(super) fn rows<'s>(readings: &[Reading<'_>], sensors: &'s SensorTable<'_>) -
         }
     };
     readings.iter().map(row).collect()
-}
-
-/// Values by pco, level 12: the smaller of one chunk per sensor and one for all. Times and sensors are those of a
-/// compact batch without values, so that only the values differ.
-pub(super) fn pco_len(readings: &[Reading<'_>], sensors: &SensorTable<'_>) -> Result<usize, String> {
-    let config = pco::ChunkConfig::default().with_compression_level(12);
-    let len = |values: &[f64]| {
-        let packed = pco::standalone::simple_compress(values, &config);
-        packed.map(|p| p.len()).map_err(|error| error.to_string())
-    };
-    let (mut apart, mut all) = (0, Vec::new());
-    for sensor in sensors {
-        let values: Vec<f64> =
-            readings.iter().filter(|r| r.sensor == sensor.id).map(|r| number(&r.value)).collect();
-        if !values.is_empty() {
-            apart += len(&values)?;
-            all.extend(values);
-        }
-    }
-    Ok(apart.min(len(&all)?))
 }
