@@ -84,15 +84,39 @@ fn with_times() -> Vec<Resolved> {
     all
 }
 
+const MEASUREMENTS: &str = r#"[{"bn":"urn:dev:ow:10e2073a01080063","bt":1.320067464e+09,"bu":"%RH","v":20},
+    {"u":"lon","v":24.30621},{"u":"lat","v":60.07965},{"t":60,"v":20.3},{"u":"lon","t":60,"v":24.30622},
+    {"u":"lat","t":60,"v":60.07965},{"t":120,"v":20.7},{"u":"lon","t":120,"v":24.30623},
+    {"u":"lat","t":120,"v":60.07966},{"u":"%EL","t":150,"v":98},{"t":180,"v":21.2},
+    {"u":"lon","t":180,"v":24.30628},{"u":"lat","t":180,"v":60.07967}]"#;
+
+/// Section 5.1.4 is the same in resolved form: nothing but name, unit, absolute time and value.
+#[test]
+fn rfc_8428_section_5_1_4_resolved_data() {
+    let record = |(u, t, v): (&str, i64, f64)| {
+        format!(r#"{{"n":"urn:dev:ow:10e2073a01080063","u":"{u}","t":{t},"v":{v}}}"#, t = 1_320_067_464 + t)
+    };
+    let rows = [
+        ("%RH", 0, 20.0),
+        ("lon", 0, 24.30621),
+        ("lat", 0, 60.07965),
+        ("%RH", 60, 20.3),
+        ("lon", 60, 24.30622),
+        ("lat", 60, 60.07965),
+        ("%RH", 120, 20.7),
+        ("lon", 120, 24.30623),
+        ("lat", 120, 60.07966),
+        ("%EL", 150, 98.0),
+        ("%RH", 180, 21.2),
+        ("lon", 180, 24.30628),
+        ("lat", 180, 60.07967),
+    ];
+    assert_eq!(read(&format!("[{}]", rows.map(record).join(","))), read(MEASUREMENTS));
+}
+
 #[test]
 fn rfc_8428_section_5_1_3_multiple_measurements() {
-    let got = read(
-        r#"[{"bn":"urn:dev:ow:10e2073a01080063","bt":1.320067464e+09,"bu":"%RH","v":20},
-        {"u":"lon","v":24.30621},{"u":"lat","v":60.07965},{"t":60,"v":20.3},{"u":"lon","t":60,"v":24.30622},
-        {"u":"lat","t":60,"v":60.07965},{"t":120,"v":20.7},{"u":"lon","t":120,"v":24.30623},
-        {"u":"lat","t":120,"v":60.07966},{"u":"%EL","t":150,"v":98},{"t":180,"v":21.2},
-        {"u":"lon","t":180,"v":24.30628},{"u":"lat","t":180,"v":60.07967}]"#,
-    );
+    let got = read(MEASUREMENTS);
     let at = |unit, t: i64, v: Is| is("urn:dev:ow:10e2073a01080063", unit, 1_320_067_464_000 + t * 1000, v.0);
     assert_eq!(got.len(), 13);
     assert_eq!(got[0], at("%RH", 0, 20.into()));
