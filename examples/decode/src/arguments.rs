@@ -29,11 +29,11 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Decode {
-    /// Where from; default: standard input
+    /// Where from, also gzipped; default: standard input
     #[arg(long = "in", value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
     /// What the payloads are: a content type, or compact, json, cbor, protobuf, columns, senml-json, senml-cbor, sparkplug
-    #[arg(long, value_name = "TYPE", default_value = "compact")]
+    #[arg(long, visible_alias = "format", value_name = "TYPE", default_value = "compact")]
     pub(crate) content_type: Kind,
     /// A session table; may be given several times
     #[arg(long = "table", value_name = "FILE")]
@@ -55,7 +55,7 @@ pub(crate) struct Encode {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) batch: Option<u32>,
     /// compact, json, cbor, protobuf, columns, senml-json, senml-cbor, sparkplug, or a content type
-    #[arg(long, value_name = "FORMAT", default_value = "compact")]
+    #[arg(long, visible_alias = "content-type", value_name = "FORMAT", default_value = "compact")]
     pub(crate) format: Kind,
     /// Of compact batches: fast, or small with zstd
     #[arg(long, value_name = "LEVEL", default_value = "fast")]

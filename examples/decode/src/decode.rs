@@ -18,7 +18,7 @@ pub(crate) fn run(options: &Decode) -> Outcome {
         let table = input::table(path)?;
         tables.insert(table.ok_or_else(|| Failure::Failed(format!("{}: no such file", path.display())))?);
     }
-    let mut frames = Frames::new(input::open(options.input.as_deref())?);
+    let mut frames = Frames::new(input::unpacked(input::open(options.input.as_deref())?)?);
     let mut printer = Printer::new(input::create(None)?, options.to);
     let mut all_read = true;
     loop {

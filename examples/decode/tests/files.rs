@@ -101,6 +101,22 @@ fn every_format_brings_every_reading_back_to_the_bit() {
     println!("executed edge_decode_formats: {cases} cases");
 }
 
+/// What a pipe to disk made, compressed on the way; and the flag by the name it has in the other command.
+#[test]
+fn gzipped_frames_and_a_gzipped_payload_are_unpacked() {
+    let gzip = |bytes: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    };
+    for format in ["compact", "json", "cbor"] {
+        let frames = good(edge_decode(&["encode", "--content-type", format], EDGES.as_bytes()));
+        let plain = good(edge_decode(&["decode", "--format", format], &frames));
+        assert_eq!(good(edge_decode(&["decode", "--format", format], &gzip(&frames))), plain);
+        assert_eq!(good(edge_decode(&["decode", "--format", format], &gzip(&frames[4..]))), plain);
+    }
+}
+
 /// The same against a session table, at both levels, from a gzip file to a file.
 #[test]
 fn a_table_is_made_once_and_used_again_and_needed_to_read() {

@@ -172,6 +172,32 @@ fn two_members_of_a_group_get_disjoint_batches_and_the_same_table() {
     }
 }
 
+/// Batch and table over TLS, with a certificate on both sides; without ours the hub hangs up, and that is said.
+#[test]
+fn batches_and_tables_come_over_tls_and_a_reader_without_a_certificate_is_told_why_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start_tls(dir);
+    let secure = table("secure");
+    broker.publish(dir, "edge/plant/table/g", TABLE, true, secure.bytes());
+    let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (ca, cert, key) = (file("ca.crt"), file("reader.crt"), file("reader.key"));
+    let arguments = ["--topic", "edge/+", "--ca", &ca, "--cert", &cert, "--key", &key];
+    let subscriber = Subscriber::start(dir, "secure", &broker, &arguments);
+    subscriber.hears(dir, &broker, "edge/probe");
+    broker.publish(dir, "edge/plant", BATCH, false, &batch(&secure, 7));
+    wait_until("it is read with its table", 20, || subscriber.times("secure") == [7]);
+    assert_eq!(subscriber.interrupt().code(), Some(0));
+
+    let url = broker.url();
+    let output = Command::new(BINARY).args(["subscribe", &url, "--topic", "edge/+", "--ca", &ca]).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no connection within 15 s: "), "{said}");
+    assert!(said.to_lowercase().contains("certificate"), "{said}");
+}
+
 #[test]
 fn what_is_wrong_with_the_command_line_is_said_before_anything_is_dialled() {
     for (arguments, said) in [

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+
 use super::wait_until;
 
 fn command(name: &str) -> Command {
@@ -15,25 +17,51 @@ fn command(name: &str) -> Command {
 }
 
 pub struct Mosquitto {
+    /// Without TLS.
     pub address: SocketAddr,
+    tls: Option<SocketAddr>,
     child: Child,
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 impl Mosquitto {
     pub fn start(dir: &Path) -> Self {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        Self::listening(dir, None, "")
+    }
+
+    /// With a second listener, for whoever shows a certificate of `certificates`.
+    pub fn start_tls(dir: &Path) -> Self {
+        certificates(dir);
+        let address = free_address();
+        let lines = format!(
+            "listener {1} 127.0.0.1\ncafile {0}/ca.crt\ncertfile {0}/hub.crt\nkeyfile {0}/hub.key\nrequire_certificate true\n",
+            dir.display(),
+            address.port()
+        );
+        Self::listening(dir, Some(address), &lines)
+    }
+
+    fn listening(dir: &Path, tls: Option<SocketAddr>, lines: &str) -> Self {
+        let address = free_address();
         let conf = dir.join("mosquitto.conf");
-        fs::write(&conf, format!("listener {} 127.0.0.1\nallow_anonymous true\n", address.port())).unwrap();
+        let plain = format!("allow_anonymous true\nlistener {} 127.0.0.1\n", address.port());
+        fs::write(&conf, plain + lines).unwrap();
         let log = fs::File::create(dir.join("mosquitto.log")).unwrap();
         let child = command("mosquitto").arg("-c").arg(&conf).stderr(log).spawn();
         let child = child.expect("mosquitto is not installed: apt-get install mosquitto mosquitto-clients");
-        let broker = Self { address, child };
+        let broker = Self { address, tls, child };
         wait_until("mosquitto accepts", 10, || TcpStream::connect(address).is_ok());
         broker
     }
 
     pub fn url(&self) -> String {
-        format!("mqtt://{}", self.address)
+        match self.tls {
+            Some(address) => format!("mqtts://localhost:{}", address.port()),
+            None => format!("mqtt://{}", self.address),
+        }
     }
 
     /// At QoS 1; returns with the PUBACK.
@@ -52,6 +80,24 @@ impl Mosquitto {
         let output =
             command.output().expect("mosquitto_pub is not installed: apt-get install mosquitto-clients");
         assert!(output.status.success(), "mosquitto_pub: {output:?}");
+    }
+}
+
+/// An authority, a server's and a client's certificate, as files.
+fn certificates(dir: &Path) {
+    let write = |name: &str, text: String| fs::write(dir.join(name), text).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "test authority");
+    let ca_key = KeyPair::generate().unwrap();
+    write("ca.crt", params.self_signed(&ca_key).unwrap().pem());
+    let issuer = Issuer::new(params, ca_key);
+    for name in ["hub", "reader"] {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        write(&format!("{name}.crt"), params.signed_by(&key, &issuer).unwrap().pem());
+        write(&format!("{name}.key"), key.serialize_pem());
     }
 }
 
