@@ -28,8 +28,7 @@ impl Course<'_> {
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Result<Quality, DropReason> {
         if self.rule.lookahead.is_some() && !matches!(passage, Passage::InOrder | Passage::Late) {
-            self.release(sink);
-            self.slot.ahead().into_iter().for_each(LookaheadState::restart);
+            self.restart(sink);
         }
         let mut quality = self.slot.judge(self.rule, reading, quality, passage)?;
         if passage == Passage::Late {
@@ -49,20 +48,39 @@ impl Course<'_> {
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Verdict {
         let clock_reset = passage == Passage::ClockReset;
-        if !self.rule.lookahead.is_some() {
-            return self.finish(reading, quality, clock_reset, now_ms, sink);
+        if self.rule.lookahead.is_some() {
+            return self.line_up(reading, quality, clock_reset, now_ms, sink);
         }
-        let number = Number::of(&reading.value).filter(|_| !quality.is_bad());
-        if let (Some(number), Some(ahead)) = (number, self.slot.ahead()) {
-            let point = Point::new(reading.time, number, *quality);
-            self.rule.lookahead.take(ahead, point, clock_reset, now_ms);
-            while let Some(judged) = self.slot.ahead().and_then(|ahead| self.rule.lookahead.next(ahead)) {
-                self.settle_waiting(judged, now_ms, sink);
-            }
-            return Verdict::Held;
-        }
-        self.release(sink);
         self.finish(reading, quality, clock_reset, now_ms, sink)
+    }
+
+    /// A number waits for its verdicts; what cannot be judged goes on at once, after all who wait.
+    #[cold]
+    fn line_up<'a>(
+        &mut self,
+        reading: &mut Reading<'_>,
+        quality: &mut Quality,
+        clock_reset: bool,
+        now_ms: i64,
+        sink: &mut impl FnMut(Emit<'a>),
+    ) -> Verdict {
+        let number = Number::of(&reading.value).filter(|_| !quality.is_bad());
+        let (Some(number), Some(ahead)) = (number, self.slot.ahead()) else {
+            self.release(sink);
+            return self.finish(reading, quality, clock_reset, now_ms, sink);
+        };
+        let point = Point::new(reading.time, number, *quality);
+        self.rule.lookahead.take(ahead, point, clock_reset, now_ms);
+        while let Some(judged) = self.slot.ahead().and_then(|ahead| self.rule.lookahead.next(ahead)) {
+            self.settle_waiting(judged, now_ms, sink);
+        }
+        Verdict::Held
+    }
+
+    #[cold]
+    fn restart<'a>(&mut self, sink: &mut impl FnMut(Emit<'a>)) {
+        self.release(sink);
+        self.slot.ahead().into_iter().for_each(LookaheadState::restart);
     }
 
     /// Lets all who wait in line go on, without the verdicts that are out.

@@ -123,6 +123,7 @@ impl Slot {
     }
 
     /// The stages that judge at once, for a reading that the time guard let pass.
+    #[inline]
     pub(super) fn judge(
         &mut self,
         rule: &Rule,
@@ -137,6 +138,7 @@ impl Slot {
     }
 
     /// Stale: it sees what waits and what the reducer suppresses, since such a sensor is alive.
+    #[inline]
     pub(super) fn seen_alive(&mut self, rule: &Rule, now_ms: i64) {
         let Some(stale) = &rule.stale else { return };
         if stale.seen(&mut self.stale, now_ms) {
@@ -184,6 +186,7 @@ impl Slot {
     }
 
     /// A clock reset says more than a recovery, and that more than a gap.
+    #[inline]
     pub(super) fn force(&mut self, reason: Option<EmitReason>) {
         if reason.is_none() {
             return;

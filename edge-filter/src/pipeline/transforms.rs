@@ -24,6 +24,7 @@ impl Transforms {
     }
 
     /// Alters value and quality in place. A reason makes the reading pass the reducer whatever its value.
+    #[inline]
     pub(super) fn apply(
         &self,
         state: Option<&mut TransformsState>,
