@@ -106,8 +106,10 @@ impl LaneLog {
     /// The commit is durable.
     pub(super) fn finish(&mut self) {
         self.unstage();
-        self.opened = 0;
-        self.reclaim();
+        // Only the floor and a new segment decide what is free.
+        if std::mem::take(&mut self.opened) > 0 {
+            self.reclaim();
+        }
     }
 
     /// The commit failed: the log ends where it ended before, and what was written into since is not written into
