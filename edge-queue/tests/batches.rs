@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use edge_queue::{
-    Config, Lane, LaneConfig, ManualClock, Now, OnFull, PushError, Queue, Reason, Receipt, Row, StoreKind,
-    Wait,
+    Config, Lane, LaneConfig, ManualClock, Now, OnFull, Pending, PushError, Queue, Reason, Receipt, Row,
+    StoreKind, Wait,
 };
 
 fn queue(config: Config) -> Queue {
@@ -21,10 +21,20 @@ fn row(n: u32) -> Row {
 
 #[test]
 fn each_row_of_a_batch_has_its_own_receipt() {
+    each_row_has_its_own_receipt(|q, rows| q.push_batch(rows).unwrap());
+}
+
+/// Rows pushed one by one share where their receipts arrive, too.
+#[test]
+fn each_row_pushed_alone_has_its_own_receipt() {
+    each_row_has_its_own_receipt(|q, rows| rows.into_iter().map(|row| q.push(row).unwrap()).collect());
+}
+
+fn each_row_has_its_own_receipt(push: fn(&Queue, Vec<Row>) -> Vec<Pending>) {
     let q = queue(Config::default());
     let mut hub = q.consumer("hub").unwrap();
     let lanes = [Lane::TELEMETRY, Lane::TELEMETRY, Lane::ALARM];
-    let pending = q.push_batch((0..600).map(|n| row(n).lane(lanes[n as usize % 3]))).unwrap();
+    let pending = push(&q, (0..600).map(|n| row(n).lane(lanes[n as usize % 3])).collect());
     // Some are acknowledged before they had to be written: every second one that comes first.
     let leases: Vec<_> = hub.lease(400, Wait::None).unwrap().into_iter().collect();
     let mut acked = Vec::new();

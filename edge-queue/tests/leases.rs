@@ -28,6 +28,40 @@ fn value(lease: &Lease) -> u32 {
     u32::from_be_bytes(lease.payload()[..].try_into().unwrap())
 }
 
+/// From rows that are only on the medium to those just pushed, with some returned on the way.
+#[test]
+fn a_consumer_far_behind_catches_up_in_order() {
+    const BEHIND: u32 = 12_000;
+    let q = open(&SimDir::new());
+    let mut hub = q.consumer("hub").unwrap();
+    let (mut pushed, mut leased) = (0, 0u32);
+    let push = |rows: u32, pushed: &mut u32| {
+        let _receipts = q.push_batch((*pushed..*pushed + rows).map(number)).unwrap();
+        *pushed += rows;
+        q.commit().unwrap();
+    };
+    while pushed < BEHIND {
+        push(150, &mut pushed);
+    }
+    let mut at_the_end = 0;
+    while at_the_end < 20 {
+        push(7, &mut pushed);
+        let chunk = hub.lease(90, Wait::None).unwrap();
+        for (n, lease) in (0..).zip(chunk) {
+            assert_eq!((value(&lease), lease.stored()), (leased, true));
+            // The others return, and come again.
+            if n < 80 {
+                lease.ack();
+                leased += 1;
+            } else {
+                break;
+            }
+        }
+        at_the_end += u32::from(leased == pushed);
+    }
+    assert_eq!(q.stats().messages, 0);
+}
+
 #[test]
 fn returned_leases_come_again_in_their_old_order() {
     let q = open(&SimDir::new());
