@@ -3,7 +3,10 @@
 
 mod listener_support;
 
-use edge_bridge::listener::Config;
+use std::sync::{Arc, Mutex};
+
+use edge_bridge::ingest::{Inbound, Now};
+use edge_bridge::listener::{Config, Listener};
 use listener_support::*;
 
 use edge_bridge::wire::{Packet, ReasonCode, Version};
@@ -112,6 +115,29 @@ fn a_publisher_with_a_full_window_asks_for_a_commit() {
     }
     site.send(sensor, &[publish(10, "store/a", "x")]);
     assert_eq!(site.commits, 1);
+}
+
+/// Promise 14: what a control loop reads does not wait for the queue.
+#[test]
+fn who_looks_on_sees_each_message_at_its_arrival_also_while_the_queue_has_no_room() {
+    let mut site = site();
+    let (mut sent, seen) = (Vec::new(), Arc::<Mutex<Vec<String>>>::default());
+    let log = seen.clone();
+    let look = move |_: Now, message: &Inbound| {
+        log.lock().unwrap().push(String::from_utf8(message.payload.to_vec()).unwrap());
+    };
+    site.listener = Listener::new(Config::default(), Script::default()).with_on_publish(Box::new(look));
+    let sensor = site.client("s", Version::V311);
+    for (has_room, payload) in [(true, "with room"), (false, "without"), (true, "again")] {
+        site.set_room(has_room);
+        site.send(sensor, &[qos0("a", payload)]);
+        sent.push(payload);
+        assert_eq!(*seen.lock().unwrap(), sent);
+    }
+    assert_eq!(site.listener.ingest_mut().seen.len(), 2, "the ingest was not asked without room");
+    // What the application publishes itself is no news to it.
+    site.publish(&message("a", "own"));
+    assert_eq!(seen.lock().unwrap().len(), 3);
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl<I: Ingest> Listener<I> {
         self.receive(now, id, key, publish, message, ack);
     }
 
-    /// A message of a client's, or its will: local subscribers first, then the ingest.
+    /// A message of a client's, or its will: whoever looks on, local subscribers, then the ingest.
     pub(super) fn receive(
         &mut self,
         now: Now,
@@ -93,6 +93,9 @@ impl<I: Ingest> Listener<I> {
         ack: Option<AckHandle>,
     ) {
         self.stats.received += 1;
+        if let Some(on_publish) = &mut self.on_publish {
+            on_publish(now, &message);
+        }
         self.distribute(now.up_ms, publish, Some(client), None);
         let held = Held { connection, ack, message };
         if self.intake.has_room() {

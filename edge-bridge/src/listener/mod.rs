@@ -57,7 +57,7 @@ use subscriptions::Subscriptions;
 use tracking::Tracking;
 
 use crate::chain::Chain;
-use crate::ingest::{Ingest, Now};
+use crate::ingest::{Inbound, Ingest, Now};
 use crate::row::Row;
 use crate::session::{self, Input, Session};
 use crate::wire::{Publish, ReasonCode};
@@ -65,11 +65,15 @@ use crate::wire::{Publish, ReasonCode};
 /// Until a connection that was not read has been read again.
 const EXCUSE_MS: u64 = 2_000;
 
+/// Sees messages at their arrival, see [`Listener::with_on_publish`].
+pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
+
 /// See the [module](self).
 pub struct Listener<I> {
     config: Config,
     ingest: I,
     authenticate: Box<dyn Authenticate>,
+    on_publish: Option<OnPublish>,
     connections: HashMap<ConnectionId, Connection>,
     next_connection: u64,
     clients: Clients,
@@ -118,6 +122,7 @@ impl<I: Ingest> Listener<I> {
             config,
             ingest,
             authenticate: Box::new(AllowAnonymous),
+            on_publish: None,
             connections: HashMap::new(),
             next_connection: 0,
             clients: Clients::default(),
@@ -136,6 +141,14 @@ impl<I: Ingest> Listener<I> {
     #[must_use]
     pub fn with_authenticate(mut self, authenticate: Box<dyn Authenticate>) -> Self {
         self.authenticate = authenticate;
+        self
+    }
+
+    /// Shows `on_publish` each message of a client, and each will, at its arrival: before local subscribers get it and before anything is
+    /// queued, also at QoS 0 while the queue has no room. For control loops, whose inputs wait for nobody.
+    #[must_use]
+    pub fn with_on_publish(mut self, on_publish: OnPublish) -> Self {
+        self.on_publish = Some(on_publish);
         self
     }
 

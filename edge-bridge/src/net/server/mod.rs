@@ -19,7 +19,9 @@ pub use sink::{NoQueue, Receipts, Sink};
 
 use super::ServerTls;
 use crate::ingest::{Inbound, Ingest, Now};
-use crate::listener::{AllowAnonymous, Authenticate, Config, Event, Listener, Observe, Settled, Stats};
+use crate::listener::{
+    AllowAnonymous, Authenticate, Config, Event, Listener, Observe, OnPublish, Settled, Stats,
+};
 use crate::wire::Publish;
 use owner::{Command, Owner};
 
@@ -43,6 +45,7 @@ pub struct ServerBuilder {
     config: Config,
     authenticate: Box<dyn Authenticate>,
     on_event: Option<OnEvent>,
+    on_publish: Option<OnPublish>,
     tls: Option<ServerTls>,
 }
 
@@ -53,6 +56,7 @@ impl Server {
             config: Config::default(),
             authenticate: Box::new(AllowAnonymous),
             on_event: None,
+            on_publish: None,
             tls: None,
         }
     }
@@ -65,26 +69,51 @@ impl Server {
     /// Publishes a message to local subscribers; it is not ingested. Waits until every client that was to get it has acknowledged it, or
     /// never will: an absent client's copy waits with its session. Dropping the future cancels nothing.
     pub async fn publish(&self, publish: Publish) -> Result<Settled, Ended> {
-        self.ask(|answer| Command::Publish { publish, answer }).await
+        self.publisher().publish(publish).await
+    }
+
+    /// For a task that publishes to local subscribers without owning the server.
+    pub fn publisher(&self) -> LocalPublisher {
+        LocalPublisher { commands: self.commands.clone() }
     }
 
     /// Counters and gauges.
     pub async fn stats(&self) -> Result<Stats, Ended> {
-        self.ask(Command::Stats).await
+        ask(&self.commands, Command::Stats).await
     }
 
     /// Stops accepting and reading, waits at most `within` for the receipts of what was received, acknowledges it, sends DISCONNECT 0x8B to
     /// MQTT 5 clients, and closes. Sessions end with it: they are in RAM.
     pub async fn shutdown(self, within: Duration) {
         // An error means that it has ended before.
-        let _ = self.ask(|answer| Command::Shutdown { within, answer }).await;
+        let _ = ask(&self.commands, |answer| Command::Shutdown { within, answer }).await;
     }
+}
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Ended> {
-        let (answer, answered) = oneshot::channel();
-        self.commands.send(command(answer)).await.map_err(|_| Ended)?;
-        answered.await.map_err(|_| Ended)
+/// Publishes to a server's local subscribers. Cheap to clone; does not keep the server running.
+#[derive(Debug, Clone)]
+pub struct LocalPublisher {
+    commands: mpsc::Sender<Command>,
+}
+
+impl LocalPublisher {
+    /// As [`Server::publish`]. At QoS 0 it has nothing to wait for but the server's task.
+    ///
+    /// # Errors
+    ///
+    /// The server has ended.
+    pub async fn publish(&self, publish: Publish) -> Result<Settled, Ended> {
+        ask(&self.commands, |answer| Command::Publish { publish, answer }).await
     }
+}
+
+async fn ask<T>(
+    commands: &mpsc::Sender<Command>,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, Ended> {
+    let (answer, answered) = oneshot::channel();
+    commands.send(command(answer)).await.map_err(|_| Ended)?;
+    answered.await.map_err(|_| Ended)
 }
 
 impl Drop for Server {
@@ -122,6 +151,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Sees each message at its arrival, before anything is queued and also while the queue has no room
+    /// ([`Listener::with_on_publish`]), on the server's task: should take microseconds.
+    #[must_use]
+    pub fn on_publish(mut self, on_publish: impl FnMut(Now, &Inbound) + Send + 'static) -> Self {
+        self.on_publish = Some(Box::new(on_publish));
+        self
+    }
+
     /// Binds and runs on the current tokio runtime. `ingest` is asked about each received message, on the server's task; its rows go to the
     /// sink that `sink` makes with the handle for their receipts.
     ///
@@ -142,7 +179,10 @@ impl ServerBuilder {
         let address = socket.local_addr()?;
         let (commands, commanded) = mpsc::channel(64);
         let receipts = Receipts::default();
-        let listener = Listener::new(self.config, ingest).with_authenticate(self.authenticate);
+        let mut listener = Listener::new(self.config, ingest).with_authenticate(self.authenticate);
+        if let Some(on_publish) = self.on_publish {
+            listener = listener.with_on_publish(on_publish);
+        }
         let sink = sink(receipts.clone());
         let owner = Owner::new(listener, sink, receipts, self.on_event, self.tls);
         let task = tokio::spawn(owner.run(socket, commanded));
