@@ -50,12 +50,12 @@ pub(crate) fn run() -> Result<(), String> {
 /// The period errors of one turn, in nanoseconds.
 fn round(is_stalled: bool) -> Result<Vec<u64>, String> {
     let config = Config::demonstration()?;
-    let period_ns = config.controller.period_ns();
+    let period_ns = config.loops.controller.period_ns();
     let hub = DemoHub::start(|_| ())?;
     let relay = Flapping::start(hub.address(), is_stalled)?;
     let dir = SimDir::new();
     let (times, clock) = (Arc::new(Mutex::new(Vec::with_capacity(1 << 14))), Clock::start());
-    let actuators = Actuators::new(config.controller.outputs().len());
+    let actuators = Actuators::new(config.loops.controller.outputs().len());
     let (mut drive, log) = (actuators.handle(), times.clone());
     let actuator = move |outputs: &[f64]| {
         drive(outputs);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Histogram {
     buckets: Box<[AtomicU64]>,
+    sum_ns: AtomicU64,
     max_ns: AtomicU64,
 }
 
@@ -15,7 +16,8 @@ const BUCKETS: usize = ((TOP - SUB + 1) as usize) << SUB;
 
 impl Default for Histogram {
     fn default() -> Self {
-        Histogram { buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(), max_ns: AtomicU64::new(0) }
+        let buckets = (0..BUCKETS).map(|_| AtomicU64::new(0)).collect();
+        Histogram { buckets, sum_ns: AtomicU64::new(0), max_ns: AtomicU64::new(0) }
     }
 }
 
@@ -40,6 +42,7 @@ impl Histogram {
         if let Some(bucket) = self.buckets.get(bucket(ns)) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
+        self.sum_ns.fetch_add(ns, Ordering::Relaxed);
         self.max_ns.fetch_max(ns, Ordering::Relaxed);
     }
 
@@ -47,6 +50,12 @@ impl Histogram {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+    }
+
+    /// All times together, exactly.
+    #[must_use]
+    pub fn sum_ns(&self) -> u64 {
+        self.sum_ns.load(Ordering::Relaxed)
     }
 
     /// The longest time, exactly.
@@ -106,6 +115,7 @@ mod tests {
             assert!(found >= exact && found <= exact + exact / 16, "{q}: {found}");
         }
         assert_eq!((histogram.count(), histogram.max_ns()), (1_000, 1_000_000_000));
+        assert_eq!(histogram.sum_ns(), 500_500_000_000);
         assert!(histogram.at_most(500_000_000).abs_diff(500) <= 32);
     }
 }

@@ -50,9 +50,9 @@ impl App {
         guard: impl Actuate,
     ) -> Result<App, AppError> {
         let clock = Clock::start();
-        let wake_every =
-            config.mqtt.publish_every_ms.saturating_mul(1_000_000) / config.controller.period_ns().max(1);
-        let started = Runner::start(config.controller.clone(), clock, actuator, guard, wake_every);
+        let wake_every = config.mqtt.publish_every_ms.saturating_mul(1_000_000)
+            / config.loops.controller.period_ns().max(1);
+        let started = Runner::start(config.loops.controller.clone(), clock, actuator, guard, wake_every);
         let (runner, ports) = started.map_err(|error| AppError(format!("the control thread: {error}")))?;
         let loop_stats = runner.stats();
         let parts = Parts { config, hub, spool, clock, ports, loop_stats };

@@ -1,9 +1,7 @@
 //! The program's file: its own tables, and those of the control loops.
 
-use edge_filter::control::Controller;
-use edge_filter::control::config::ControlConfig;
+use crate::loops::{self, Loops, take};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -20,10 +18,8 @@ pub struct Config {
     pub hub: Option<HubConfig>,
     /// Where `/metrics` is served.
     pub metrics: Option<SocketAddr>,
-    /// The JSON field of an input's payload, where it is not `value`.
-    pub fields: BTreeMap<String, String>,
     /// The loops.
-    pub controller: Controller,
+    pub loops: Loops,
 }
 
 /// `[mqtt]`
@@ -83,23 +79,13 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, and where.
     pub fn parse(text: &str) -> Result<Config, String> {
-        let mut tables: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut tables = loops::tables(text)?;
         let mqtt = take(&mut tables, "mqtt")?.ok_or("[mqtt] is missing: where sensors publish")?;
         let hub = take(&mut tables, "hub")?;
         let metrics: Option<MetricsConfig> = take(&mut tables, "metrics")?;
-        let fields: BTreeMap<String, String> = take(&mut tables, "fields")?.unwrap_or_default();
-        let loops: ControlConfig = toml::Value::Table(tables).try_into().map_err(|e| format!("{e}"))?;
-        let controller = Controller::from_config(&loops).map_err(|error| error.to_string())?;
-        if let Some(name) = fields.keys().find(|name| controller.inputs().number(name).is_none()) {
-            return Err(format!("[fields]: there is no input named \"{name}\""));
-        }
-        Ok(Config { mqtt, hub, metrics: metrics.map(|metrics| metrics.listen), fields, controller })
+        let loops = Loops::of(tables)?;
+        Ok(Config { mqtt, hub, metrics: metrics.map(|metrics| metrics.listen), loops })
     }
-}
-
-fn take<T: serde::de::DeserializeOwned>(tables: &mut toml::Table, name: &str) -> Result<Option<T>, String> {
-    let Some(table) = tables.remove(name) else { return Ok(None) };
-    table.try_into().map(Some).map_err(|error| format!("[{name}]: {error}"))
 }
 
 #[cfg(test)]
@@ -109,7 +95,7 @@ mod tests {
     #[test]
     fn the_demonstration_is_valid_and_mistakes_are_named() {
         let config = Config::demonstration().unwrap();
-        assert_eq!((config.controller.inputs().len(), config.controller.outputs().len()), (6, 3));
+        assert_eq!((config.loops.controller.inputs().len(), config.loops.controller.outputs().len()), (6, 3));
         for (from, to, expected) in [
             ("listen = \"127", "listens = \"127", "[mqtt]: unknown field `listens`"),
             (

@@ -57,7 +57,7 @@ fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
     let mut config = Config::parse(&text).map_err(wrong)?;
     let no_hub = || wrong("[hub] is missing: url, client_id, spool".to_owned());
     let hub = config.hub.take().ok_or_else(no_hub)?;
-    let actuators = Actuators::new(config.controller.outputs().len());
+    let actuators = Actuators::new(config.loops.controller.outputs().len());
     let spool = Spool::Dir(file.parent().unwrap_or(Path::new(".")).join(&hub.spool));
     let app = App::start(config, hub, spool, actuators.handle(), actuators.handle());
     let app = app.map_err(|error| Failed(1, error.to_string()))?;
@@ -79,7 +79,7 @@ fn demonstrate(seconds: u64) -> Result<(), Failed> {
     let spool = std::env::temp_dir().join(format!("control-loop-{}", std::process::id()));
     let to_hub = HubConfig::new(format!("mqtt://{}", hub.address()), "control-loop", &spool);
     let names: Vec<String> =
-        config.controller.outputs().iter().map(|output| output.name().to_owned()).collect();
+        config.loops.controller.outputs().iter().map(|output| output.name().to_owned()).collect();
     let actuators = Actuators::new(names.len());
     let app = App::start(config, to_hub, Spool::Dir(spool.clone()), actuators.handle(), actuators.handle());
     let app = app.map_err(|error| failed(error.to_string()))?;
@@ -106,7 +106,7 @@ fn report(app: &App, seconds: u64, outputs: impl Fn(u64) -> String) {
             stats.scans(),
             stats.missed(),
             stats.period_error.quantile_ns(0.999) as f64 / 1e6,
-            net.received(),
+            stats.received(),
             net.queued(),
             outputs(second),
         );

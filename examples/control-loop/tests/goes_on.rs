@@ -68,9 +68,9 @@ impl Rig {
     /// Scans on, its inputs fresh, its outputs driven.
     #[track_caller]
     fn goes_on(&self, while_what: &str) {
-        let received = self.app.net_stats().received();
+        let received = self.stats.received();
         assert!(scans_on(&self.stats, 50, LOOKS), "while {while_what}: the loop stands still");
-        assert!(self.app.net_stats().received() > received, "while {while_what}: no input comes");
+        assert!(self.stats.received() > received, "while {while_what}: no input comes");
         until("the heater is driven", || self.is_running());
         assert_eq!(self.stats.watchdog_trips(), 0, "while {while_what}");
     }
@@ -122,16 +122,16 @@ fn promise_14_with_the_network_frozen_the_loop_goes_on_and_its_outputs_become_sa
     });
     began.recv().unwrap();
     // Nothing comes in any more: the inputs become stale, the outputs that depend on them safe, and the loop scans on.
-    let published = rig.app.net_stats().published();
+    let published = rig.stats.published();
     until("safe", || {
         rig.actuators.get(0) == 0.0 && rig.actuators.get(2) == 0.0 && rig.actuators.get(1) == 1.0
     });
     assert!(scans_on(&rig.stats, 200, LOOKS), "the loop stands still");
-    assert_eq!((rig.stats.watchdog_trips(), rig.app.net_stats().published()), (0, published));
+    assert_eq!((rig.stats.watchdog_trips(), rig.stats.published()), (0, published));
     drop(thaw);
     drop(hold);
     // Inputs are back; the interlock waits for a hand.
-    until("local messages again", || rig.app.net_stats().published() > published);
+    until("local messages again", || rig.stats.published() > published);
     assert_eq!(rig.actuators.get(2), 0.0, "tripped until it is reset");
 }
 

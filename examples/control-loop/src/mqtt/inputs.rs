@@ -1,124 +1,99 @@
 //! What sensors and operators publish locally, straight into the control thread's atomics.
 
-use super::names::{Names, number};
-use super::{NetStats, count, payload};
+use super::command::command;
+use super::names::{COMMAND, LoopNames};
+use super::payload;
 use crate::Clock;
-use crate::runner::{Commands, InputPort};
+use crate::runner::{Commands, InputPort, LoopStats};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
-use edge_filter::control::ControlCommand;
-use edge_filter::{AlarmCommand, AlarmLevel, PidMode};
+use edge_bridge::wire::QoS;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Every message is absorbed: an input that came too late is worth nothing, so none is stored. Sensors use QoS 0.
-pub(super) struct ControlIngest {
-    inputs: HashMap<String, (InputPort, String)>,
-    names: Arc<Names>,
+/// The way in of the loops; see [`connect`](super::connect).
+#[derive(Debug)]
+pub struct LoopInputs {
+    inputs: HashMap<String, Input>,
+    names: Arc<LoopNames>,
     commands: Commands,
     clock: Clock,
-    stats: Arc<NetStats>,
+    stats: Arc<LoopStats>,
 }
 
-impl ControlIngest {
+#[derive(Debug)]
+struct Input {
+    port: InputPort,
+    /// Of a JSON payload.
+    field: String,
+    warned: bool,
+}
+
+/// What a message was for the loops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Taken {
+    /// Not for them.
+    No,
+    /// An input's value.
+    Input,
+    /// The first value of an input that came at QoS 1 or 2: its sensor's connection may have to wait for the queue, and is
+    /// then not read. It should publish at QoS 0.
+    InputThatMayWait,
+    /// A command; what becomes of it is an event.
+    Command,
+}
+
+impl LoopInputs {
     pub(super) fn new(
-        names: &Arc<Names>,
+        names: Arc<LoopNames>,
         fields: &BTreeMap<String, String>,
         ports: Vec<InputPort>,
         commands: Commands,
         clock: Clock,
-        stats: Arc<NetStats>,
+        stats: Arc<LoopStats>,
     ) -> Self {
         let field = |name: &String| fields.get(name).cloned().unwrap_or_else(|| "value".to_owned());
-        let inputs = names.inputs.iter().zip(ports).map(|(name, port)| (name.clone(), (port, field(name))));
-        ControlIngest { inputs: inputs.collect(), names: names.clone(), commands, clock, stats }
-    }
-}
-
-impl Ingest for ControlIngest {
-    fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
-        // A retained message is of unknown age: no control input, and no command.
-        if message.retain {
-            return Answer::Absorb;
-        }
-        if let Some((port, field)) = self.inputs.get_mut(message.topic.as_str()) {
-            let (value, quality) = payload::read(&message.payload, field);
-            port.set(value, quality, self.clock.now_ns());
-            count(&self.stats.received);
-        } else if let Some(topic) = message.topic.as_str().strip_prefix("cmd/")
-            && let Some(command) = command(&self.names, topic, &message.payload)
-        {
-            self.commands.send(command);
-        }
-        Answer::Absorb
-    }
-}
-
-/// `KIND/NAME/VERB`: `interlock/stop/reset`, `interlock/stop/bypass` with milliseconds, `output/NAME/setpoint` with a number,
-/// `output/NAME/mode` with `"auto"`, `"hold"` or a number, `alarm/INPUT/LEVEL/ack` with the transition.
-fn command(names: &Names, topic: &str, payload: &[u8]) -> Option<ControlCommand> {
-    let (kind, rest) = topic.split_once('/')?;
-    let (name, verb) = rest.rsplit_once('/')?;
-    let says: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
-    let float = || says.as_ref()?.as_f64();
-    match (kind, verb) {
-        ("interlock", "reset") => Some(ControlCommand::Reset { interlock: number(&names.interlocks, name)? }),
-        ("interlock", "bypass") => {
-            let (interlock, for_ms) = (number(&names.interlocks, name)?, says.as_ref()?.as_i64()?);
-            Some(ControlCommand::Bypass { interlock, for_ms })
-        }
-        ("output", "setpoint") => {
-            Some(ControlCommand::Setpoint { output: number(&names.outputs, name)?, value: float()? })
-        }
-        ("output", "mode") => {
-            let mode = match says.as_ref()?.as_str() {
-                Some("auto") => PidMode::Auto,
-                Some("hold") => PidMode::Hold,
-                Some(_) => return None,
-                None => PidMode::Manual(float()?),
-            };
-            Some(ControlCommand::Mode { output: number(&names.outputs, name)?, mode })
-        }
-        ("alarm", "ack") => {
-            let (input, level) = name.rsplit_once('/')?;
-            let level = *AlarmLevel::ALL.iter().find(|one| one.as_str() == level)?;
-            let command = AlarmCommand::Acknowledge { transition: says.as_ref()?.as_u64()? };
-            Some(ControlCommand::Alarm { alarm: number(&names.alarms, input)?, level, command })
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn topics_are_commands() {
-        let names = Names {
-            inputs: vec!["a/b".to_owned()],
-            outputs: vec!["x/y".to_owned()],
-            interlocks: vec!["stop".to_owned()],
-            alarms: vec!["a/b".to_owned()],
+        let input = |(name, port): (&String, InputPort)| {
+            (name.clone(), Input { port, field: field(name), warned: false })
         };
-        let ack = AlarmCommand::Acknowledge { transition: 7 };
-        for (topic, payload, expected) in [
-            ("interlock/stop/reset", "", Some(ControlCommand::Reset { interlock: 0 })),
-            ("interlock/stop/bypass", "500", Some(ControlCommand::Bypass { interlock: 0, for_ms: 500 })),
-            ("output/x/y/setpoint", "60", Some(ControlCommand::Setpoint { output: 0, value: 60.0 })),
-            ("output/x/y/mode", "\"auto\"", Some(ControlCommand::Mode { output: 0, mode: PidMode::Auto })),
-            ("output/x/y/mode", "5", Some(ControlCommand::Mode { output: 0, mode: PidMode::Manual(5.0) })),
-            (
-                "alarm/a/b/HI/ack",
-                "7",
-                Some(ControlCommand::Alarm { alarm: 0, level: AlarmLevel::High, command: ack }),
-            ),
-            ("alarm/a/b/ack", "7", None),
-            ("interlock/other/reset", "", None),
-            ("interlock/stop/bypass", "soon", None),
-            ("output/x/y/mode", "\"off\"", None),
-            ("", "", None),
-        ] {
-            assert_eq!(command(&names, topic, payload.as_bytes()), expected, "{topic} {payload}");
+        let inputs = names.inputs.iter().zip(ports).map(input).collect();
+        LoopInputs { inputs, names, commands, clock, stats }
+    }
+
+    /// What the loops are called, to be asked from elsewhere.
+    #[must_use]
+    pub fn names(&self) -> Arc<LoopNames> {
+        self.names.clone()
+    }
+
+    /// A message arrived. Never waits. A retained one is of unknown age: no control input, and no command.
+    pub fn show(&mut self, message: &Inbound) -> Taken {
+        if message.retain {
+            return Taken::No;
         }
+        if let Some(input) = self.inputs.get_mut(message.topic.as_str()) {
+            let (value, quality) = payload::read(&message.payload, &input.field);
+            input.port.set(value, quality, self.clock.now_ns());
+            self.stats.received_one();
+            let waits = message.qos != QoS::AtMostOnce;
+            let is_news = waits && !std::mem::replace(&mut input.warned, true);
+            return if is_news { Taken::InputThatMayWait } else { Taken::Input };
+        }
+        let topic = message.topic.as_str().strip_prefix(COMMAND);
+        match topic.and_then(|topic| command(&self.names, topic, &message.payload)) {
+            Some(command) => {
+                self.commands.send(command);
+                Taken::Command
+            }
+            None => Taken::No,
+        }
+    }
+}
+
+/// For a listener that serves loops alone: every message is absorbed, since an input that came too late is worth nothing.
+impl Ingest for LoopInputs {
+    fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
+        let _ = self.show(message);
+        Answer::Absorb
     }
 }

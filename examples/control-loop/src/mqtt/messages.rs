@@ -1,15 +1,13 @@
-//! The local publisher: outputs and events to whoever subscribes here, then to the hub's queue.
+//! What the loops say: outputs every so often, and each event at once.
 
-use super::hub::Hub;
-use super::names::Names;
-use super::{NetStats, count};
-use crate::runner::{Events, OUTPUT_WORDS};
+use super::names::{EVENT, LoopNames, OUTPUT};
+use crate::Clock;
+use crate::runner::{Events, LoopStats, OUTPUT_WORDS};
 use bytes::Bytes;
-use edge_bridge::net::server::Server;
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8};
 use edge_filter::control::ControlEvent;
 use edge_filter::control::handoff::Reader;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
@@ -18,84 +16,94 @@ use tokio::net::UnixStream;
 /// The hub gets the outputs of every so many local ones.
 const HUB_ONE_IN: u64 = 10;
 
-pub(super) struct Local {
-    names: Arc<Names>,
-    outputs: Vec<Reader<OUTPUT_WORDS>>,
+/// The way out of the loops; see [`connect`](super::connect).
+#[derive(Debug)]
+pub struct LoopMessages {
+    names: Arc<LoopNames>,
+    /// Each with its safe state.
+    outputs: Vec<(Reader<OUTPUT_WORDS>, f64)>,
     events: Events,
     wake: UnixStream,
-    stats: Arc<NetStats>,
+    clock: Clock,
+    stats: Arc<LoopStats>,
     rounds: u64,
+    told_tripped: bool,
 }
 
-/// A message to be.
-struct Said {
-    topic: String,
-    payload: String,
-    is_event: bool,
+/// A message to be: first for local subscribers, then for the hub if it is meant for it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Said {
+    /// Its topic.
+    pub topic: Utf8,
+    /// Its payload.
+    pub payload: Bytes,
+    /// A change of state, not a sample of an output.
+    pub is_event: bool,
+    /// Events, and every tenth sample.
+    pub to_hub: bool,
 }
 
-impl Local {
-    pub(super) fn new(
-        names: Arc<Names>,
-        outputs: Vec<Reader<OUTPUT_WORDS>>,
-        events: Events,
-        wake: std::os::unix::net::UnixStream,
-        stats: Arc<NetStats>,
-    ) -> io::Result<Self> {
-        let wake = UnixStream::from_std(wake)?;
-        Ok(Local { names, outputs, events, wake, stats, rounds: 0 })
-    }
-
-    /// Until the control thread ends.
-    pub(super) async fn run(&mut self, server: &Server, hub: &mut Hub) {
-        let mut bytes = [0; 64];
-        while let Ok(1..) = self.wake.read(&mut bytes).await {
-            self.rounds += 1;
-            while let Some(event) = self.events.take() {
-                let Some(said) = self.event(&event) else { continue };
-                self.say(said, true, server, hub).await;
-            }
-            let to_hub = self.rounds.is_multiple_of(HUB_ONE_IN);
-            for number in 0..self.outputs.len() {
-                let Some(said) = self.output(number) else { continue };
-                self.say(said, to_hub, server, hub).await;
-            }
-        }
-    }
-
-    /// Local subscribers first.
-    async fn say(&self, said: Said, to_hub: bool, server: &Server, hub: &mut Hub) {
-        let Ok(topic) = Utf8::try_from(said.topic.as_str()) else { return };
-        let payload = Bytes::from(said.payload);
-        let publish = Publish {
+impl Said {
+    /// As a QoS 0 message: an output of a moment ago is worth no repetition.
+    #[must_use]
+    pub fn publish(&self) -> Publish {
+        Publish {
             dup: false,
             qos: QoS::AtMostOnce,
             retain: false,
-            topic: topic.clone(),
+            topic: self.topic.clone(),
             packet_id: None,
             properties: Properties::default(),
-            payload: payload.clone(),
-        };
-        if server.publish(publish).await.is_ok() {
-            count(&self.stats.published);
-        }
-        if to_hub {
-            hub.offer(topic, payload, said.is_event);
+            payload: self.payload.clone(),
         }
     }
+}
 
-    fn output(&self, number: usize) -> Option<Said> {
-        let [value, _] = self.outputs.get(number)?.read()?;
-        let topic = format!("out/{}", self.names.outputs.get(number)?);
-        Some(Said { topic, payload: f64::from_bits(value).to_string(), is_event: false })
+impl LoopMessages {
+    pub(super) fn new(
+        names: Arc<LoopNames>,
+        outputs: Vec<(Reader<OUTPUT_WORDS>, f64)>,
+        events: Events,
+        wake: std::os::unix::net::UnixStream,
+        clock: Clock,
+        stats: Arc<LoopStats>,
+    ) -> io::Result<Self> {
+        let wake = UnixStream::from_std(wake)?;
+        Ok(LoopMessages { names, outputs, events, wake, clock, stats, rounds: 0, told_tripped: false })
+    }
+
+    /// The next messages, events first; `None` when the loops have ended. Those of their end say that the outputs are safe.
+    pub async fn next(&mut self) -> Option<Vec<Said>> {
+        let mut bytes = [0; 64];
+        let Ok(1..) = self.wake.read(&mut bytes).await else { return None };
+        self.rounds += 1;
+        let to_hub = self.rounds.is_multiple_of(HUB_ONE_IN);
+        let tripped = self.stats.is_tripped();
+        let mut all = Vec::new();
+        if std::mem::replace(&mut self.told_tripped, tripped) != tripped {
+            let at_ms = self.clock.now_ns() / 1_000_000;
+            all.extend(said_event("watchdog", &json!({"tripped": tripped, "ts": at_ms})));
+        }
+        while let Some(event) = self.events.take() {
+            all.extend(self.event(&event));
+        }
+        let outputs = self.names.outputs.iter().zip(&self.outputs);
+        all.extend(outputs.filter_map(|(name, (port, safe))| {
+            // While the watchdog holds the outputs, what the control thread wrote last is not what they are.
+            let value = if tripped { *safe } else { f64::from_bits(port.read()?[0]) };
+            said(format!("{OUTPUT}{name}"), value.to_string(), false, to_hub)
+        }));
+        self.stats.published_some(all.len());
+        Some(all)
     }
 
     fn event(&self, event: &ControlEvent) -> Option<Said> {
-        let (topic, payload) = match event {
+        match event {
             ControlEvent::Output { output, value, cause, at_ms } => {
                 let name = self.names.outputs.get(usize::from(*output))?;
                 let payload = json!({"value": value, "cause": cause.as_str(), "ts": at_ms});
-                (format!("event/output/{name}"), payload)
+                said_event(&format!("output/{name}"), &payload)
             }
             ControlEvent::Interlock { interlock, status, at_ms } => {
                 let name = self.names.interlocks.get(usize::from(*interlock))?;
@@ -103,7 +111,7 @@ impl Local {
                     "energised": status.energised, "tripped": status.tripped, "degraded": status.degraded,
                     "bypassed": status.bypassed, "ts": at_ms,
                 });
-                (format!("event/interlock/{name}"), payload)
+                said_event(&format!("interlock/{name}"), &payload)
             }
             ControlEvent::Alarm { alarm, transition: t } => {
                 let name = self.names.alarms.get(usize::from(*alarm))?;
@@ -111,9 +119,18 @@ impl Local {
                     "state": t.to.as_str(), "from": t.from.as_str(), "value": t.value, "ts": t.time,
                     "transition": t.transition, "priority": t.priority,
                 });
-                (format!("event/alarm/{name}/{}", t.level.as_str()), payload)
+                said_event(&format!("alarm/{name}/{}", t.level.as_str()), &payload)
             }
-        };
-        Some(Said { topic, payload: payload.to_string(), is_event: true })
+        }
     }
+}
+
+fn said_event(topic: &str, payload: &Value) -> Option<Said> {
+    said(format!("{EVENT}{topic}"), payload.to_string(), true, true)
+}
+
+/// `None`: a name that no topic can have; a configuration with one is refused.
+fn said(topic: String, payload: String, is_event: bool, to_hub: bool) -> Option<Said> {
+    let topic = Utf8::new(Bytes::from(topic)).ok()?;
+    Some(Said { topic, payload: Bytes::from(payload), is_event, to_hub })
 }

@@ -1,9 +1,18 @@
 //! Names of inputs, outputs, interlocks and alarms, and the topics made of them.
 
+use edge_bridge::wire::validate_topic_name;
 use edge_filter::control::Controller;
 
+/// Before the name of an output: its value.
+pub(super) const OUTPUT: &str = "out/";
+/// Before what changed.
+pub(super) const EVENT: &str = "event/";
+/// Before what somebody wants.
+pub(super) const COMMAND: &str = "cmd/";
+
+/// What loops call their parts.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub struct LoopNames {
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
     pub(super) interlocks: Vec<String>,
@@ -11,16 +20,47 @@ pub(super) struct Names {
     pub(super) alarms: Vec<String>,
 }
 
-impl Names {
-    pub(super) fn of(controller: &Controller) -> Self {
+impl LoopNames {
+    /// Those of a controller.
+    #[must_use]
+    pub fn of(controller: &Controller) -> Self {
         let inputs = controller.inputs();
         let name = |input: usize| inputs.name(input).unwrap_or_default().to_owned();
-        Names {
+        LoopNames {
             inputs: (0..inputs.len()).map(name).collect(),
             outputs: controller.outputs().iter().map(|output| output.name().to_owned()).collect(),
             interlocks: controller.interlocks().map(str::to_owned).collect(),
             alarms: controller.alarms().map(name).collect(),
         }
+    }
+
+    /// Whether a message on this topic is for the loops: an input's value, or a command.
+    #[must_use]
+    pub fn take(&self, topic: &str) -> bool {
+        topic.starts_with(COMMAND) || self.inputs.iter().any(|name| name == topic)
+    }
+
+    /// Whether MQTT can carry every name.
+    ///
+    /// # Errors
+    /// The first that it cannot, or that is one of the loops' own topics.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for name in &self.inputs {
+            let own = [OUTPUT, EVENT, COMMAND].into_iter().find(|prefix| name.starts_with(prefix));
+            if let Some(prefix) = own {
+                return Err(format!("input \"{name}\": {prefix}… is for what the loops say and are told"));
+            }
+        }
+        let kinds = [("input", &self.inputs), ("output", &self.outputs), ("interlock", &self.interlocks)];
+        for (kind, name) in kinds.iter().flat_map(|(kind, names)| names.iter().map(move |name| (kind, name)))
+        {
+            // The longest topic that is made of it.
+            let topic = format!("{EVENT}interlock/{name}");
+            if name.is_empty() || validate_topic_name(&topic).is_err() {
+                return Err(format!("{kind} \"{name}\": the name is a part of a topic, and cannot be one"));
+            }
+        }
+        Ok(())
     }
 }
 

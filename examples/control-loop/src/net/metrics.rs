@@ -1,6 +1,6 @@
 //! `/metrics`, for a scraper on this machine: every request gets the same answer.
 
-use crate::metrics::text;
+use crate::prometheus;
 use crate::runner::LoopStats;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) async fn serve(listen: SocketAddr, stats: Arc<LoopStats>) -> Result<S
 async fn answer(mut stream: TcpStream, stats: &LoopStats) -> std::io::Result<()> {
     let mut request = [0; 1024];
     let _ = stream.read(&mut request).await?;
-    let body = text(stats);
+    let body = prometheus(stats);
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()

@@ -11,21 +11,15 @@
 
 mod demo_hub;
 mod hub;
-mod ingest;
-mod local;
 mod metrics;
-mod names;
-mod payload;
 
 pub use demo_hub::{DemoHub, Message};
 
+use crate::mqtt::{self, LoopMessages};
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Config, HubConfig, Spool};
 use edge_bridge::net::server::{NoQueue, Server};
 use hub::Hub;
-use ingest::ControlIngest;
-use local::Local;
-use names::Names;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,23 +34,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// What the network side did.
 #[derive(Debug, Default)]
 pub struct NetStats {
-    received: AtomicU64,
-    published: AtomicU64,
     queued: AtomicU64,
     not_queued: AtomicU64,
 }
 
 impl NetStats {
-    /// Values that came for inputs.
-    pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Messages to local subscribers.
-    pub fn published(&self) -> u64 {
-        self.published.load(Ordering::Relaxed)
-    }
-
     /// Messages that the queue took for the hub.
     pub fn queued(&self) -> u64 {
         self.queued.load(Ordering::Relaxed)
@@ -137,7 +119,7 @@ impl Drop for Net {
 struct Running {
     server: Server,
     hub: Hub,
-    local: Local,
+    messages: LoopMessages,
 }
 
 impl Running {
@@ -146,30 +128,40 @@ impl Running {
         stats: Arc<NetStats>,
     ) -> Result<(Running, (SocketAddr, Option<SocketAddr>)), String> {
         let Parts { config, hub, spool, clock, ports, loop_stats } = parts;
-        let Ports { inputs, outputs, events, commands, wake } = ports;
-        let names = Arc::new(Names::of(&config.controller));
-        let hub = Hub::start(&hub, spool, stats.clone()).await?;
-        let fields = config.fields;
-        let ingest = ControlIngest::new(&names, &fields, inputs, commands, clock, stats.clone());
+        let hub = Hub::start(&hub, spool, stats).await?;
+        let (inputs, messages) = mqtt::connect(&config.loops, ports, clock, loop_stats.clone())
+            .map_err(|error| format!("the loops' messages: {error}"))?;
         let listen = config.mqtt.listen;
-        let server = Server::builder().start(listen, ingest, |_| NoQueue).await;
+        let server = Server::builder().start(listen, inputs, |_| NoQueue).await;
         let server = server.map_err(|error| format!("[mqtt] listen {listen}: {error}"))?;
         let metrics = match config.metrics {
             Some(listen) => Some(metrics::serve(listen, loop_stats).await?),
             None => None,
         };
-        let local = Local::new(names, outputs, events, wake, stats).map_err(|error| error.to_string())?;
         let addresses = (server.local_addr(), metrics);
-        Ok((Running { server, hub, local }, addresses))
+        Ok((Running { server, hub, messages }, addresses))
     }
 
     async fn until(self, stopped: oneshot::Receiver<()>) {
-        let Running { server, mut hub, mut local } = self;
+        let Running { server, mut hub, mut messages } = self;
         tokio::select! {
-            () = local.run(&server, &mut hub) => {}
+            () = publish(&mut messages, &server, &mut hub) => {}
             _ = stopped => {}
         }
         server.shutdown(Duration::ZERO).await;
         hub.stop(STOP_WITHIN).await;
+    }
+}
+
+/// Until the loops end. Local subscribers first.
+async fn publish(messages: &mut LoopMessages, server: &Server, hub: &mut Hub) {
+    while let Some(all) = messages.next().await {
+        for said in all {
+            // A server that has ended has no subscribers.
+            let _ = server.publish(said.publish()).await;
+            if said.to_hub {
+                hub.offer(said.topic, said.payload, said.is_event);
+            }
+        }
     }
 }

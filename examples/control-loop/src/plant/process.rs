@@ -69,7 +69,7 @@ mod tests {
     /// The demonstration in virtual time: the loop settles, the alarm comes at 97.4 °F after its delay, the stop stops.
     #[test]
     fn the_story_goes_as_told() {
-        let mut controller = Config::demonstration().unwrap().controller;
+        let mut controller = Config::demonstration().unwrap().loops.controller;
         let (mut process, mut events) = (Process::default(), Vec::new());
         let (mut outputs, mut stopped_at) = ([0.0; 3], None);
         let start_ns = 1_700_000_000_000_000_000;

@@ -3,6 +3,8 @@
 use super::LoopStats;
 use crate::{Actuate, Clock};
 use edge_filter::control::{Watchdog, WatchdogChange};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,6 +13,7 @@ pub(super) struct Guard {
     pub(super) period_ns: u64,
     pub(super) safe: Vec<f64>,
     pub(super) clock: Clock,
+    pub(super) wake: UnixStream,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) stats: Arc<LoopStats>,
 }
@@ -28,6 +31,8 @@ impl Guard {
             }
             if self.watchdog.is_tripped() {
                 actuator.apply(&self.safe);
+                // As the control thread's: whoever reads has everything to read.
+                let _ = self.wake.write(&[1]);
             }
         }
     }

@@ -113,6 +113,7 @@ impl Runner {
             period_ns: controller.period_ns(),
             safe,
             clock,
+            wake: wake.try_clone()?,
             stop: stop.clone(),
             stats: stats.clone(),
         };

@@ -41,15 +41,29 @@ impl Scan {
             actuator.apply(&values);
             // The sign of life comes after the actuators: one that hangs is a loop that does not run.
             let number = self.stats.scanned(now_ns, &wake);
-            for (port, value) in self.outputs.iter_mut().zip(&values) {
-                port.write([value.to_bits(), number]);
-            }
+            self.publish(&values, number);
             if happened || number.is_multiple_of(self.wake_every) {
-                // A full socket means that the reader has not yet come to read: it will find everything.
-                let _ = self.wake.write(&[1]);
+                self.wake();
             }
         }
-        actuator.apply(&self.controller.outputs().iter().map(|output| output.safe()).collect::<Vec<_>>());
+        for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
+            *value = output.safe();
+        }
+        actuator.apply(&values);
+        self.publish(&values, self.stats.scans());
+        self.wake();
+    }
+
+    /// Into the cells that others read.
+    fn publish(&mut self, values: &[f64], scan: u64) {
+        for (port, value) in self.outputs.iter_mut().zip(values) {
+            port.write([value.to_bits(), scan]);
+        }
+    }
+
+    fn wake(&mut self) {
+        // A full socket means that the reader has not yet come to read: it will find everything.
+        let _ = self.wake.write(&[1]);
     }
 
     /// Whether anything happened that somebody should be told.

@@ -1,4 +1,4 @@
-//! What the loop did, in atomics: the control thread writes, anybody reads.
+//! What the loop did, in atomics that anybody reads.
 
 use edge_filter::control::{Histogram, Wake};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +12,8 @@ pub struct LoopStats {
     watchdog_trips: AtomicU64,
     is_tripped: AtomicBool,
     events_lost: AtomicU64,
+    received: AtomicU64,
+    published: AtomicU64,
     /// How late each scan was.
     pub lateness: Histogram,
     /// How far each period was from its length.
@@ -47,6 +49,26 @@ impl LoopStats {
     #[must_use]
     pub fn events_lost(&self) -> u64 {
         self.events_lost.load(Ordering::Relaxed)
+    }
+
+    /// Values that came for inputs.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Messages made for local subscribers.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn received_one(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn published_some(&self, count: usize) {
+        self.published.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     pub(super) fn event_lost(&self) {

@@ -1,0 +1,81 @@
+//! The loops of a file: the tables of `edge_filter::control::config`, and `[fields]`.
+
+use crate::mqtt::LoopNames;
+use edge_filter::control::Controller;
+use edge_filter::control::config::ControlConfig;
+use std::collections::BTreeMap;
+
+/// Checked loops, ready to run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Loops {
+    /// What decides.
+    pub controller: Controller,
+    /// The JSON field of an input's payload, where it is not `value`.
+    pub fields: BTreeMap<String, String>,
+}
+
+impl Loops {
+    /// Reads a file's text: `[control]`, `[[input]]`, `[[output]]`, `[[interlock]]`, `[[alarm]]` and `[fields]`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, and where.
+    pub fn parse(text: &str) -> Result<Loops, String> {
+        Self::of(tables(text)?)
+    }
+
+    pub(crate) fn of(mut tables: toml::Table) -> Result<Loops, String> {
+        let fields: BTreeMap<String, String> = take(&mut tables, "fields")?.unwrap_or_default();
+        let loops: ControlConfig = toml::Value::Table(tables).try_into().map_err(|e| one_line(&e))?;
+        let controller = Controller::from_config(&loops).map_err(|error| error.to_string())?;
+        if let Some(name) = fields.keys().find(|name| controller.inputs().number(name).is_none()) {
+            return Err(format!("[fields]: there is no input named \"{name}\""));
+        }
+        LoopNames::of(&controller).check()?;
+        Ok(Loops { controller, fields })
+    }
+}
+
+/// The tables of a file; a mistake of syntax has its line.
+pub(crate) fn tables(text: &str) -> Result<toml::Table, String> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        format!("line {}: {}", before.matches('\n').count() + 1, error.message())
+    })
+}
+
+/// A table that is read by itself.
+pub(crate) fn take<T: serde::de::DeserializeOwned>(
+    tables: &mut toml::Table,
+    name: &str,
+) -> Result<Option<T>, String> {
+    let Some(table) = tables.remove(name) else { return Ok(None) };
+    table.try_into().map(Some).map_err(|error| format!("[{name}]: {}", one_line(&error)))
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str =
+        "[[input]]\nname = \"a\"\nstale_after_ms = 100\n[[output]]\nname = \"x\"\nvalue = 1.0\n";
+
+    #[test]
+    fn names_that_no_topic_can_have_are_refused_with_their_place() {
+        assert!(Loops::parse(GOOD).is_ok());
+        for (from, to, expected) in [
+            ("\"a\"", "\"a/#\"", "input \"a/#\": the name is a part of a topic"),
+            ("\"x\"", "\"\"", "output \"\": the name is a part of a topic"),
+            ("\"a\"", "\"out/x\"", "input \"out/x\": out/"),
+            ("[[input]]", "[[input]", "line 1: "),
+            ("stale_after_ms", "stale_ms", "unknown field `stale_ms`"),
+        ] {
+            let error = Loops::parse(&GOOD.replacen(from, to, 1)).unwrap_err();
+            assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+        }
+    }
+}
