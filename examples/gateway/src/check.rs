@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::config::units::{human_bytes, human_duration};
-use crate::config::{Config, Format, Local, OnFull};
+use crate::config::{Config, Control, Format, Local, OnFull};
 
 /// The site the prediction is made for: the field's usual load.
 const MESSAGES_PER_SECOND: u64 = 30;
@@ -100,6 +100,9 @@ impl fmt::Display for Meaning<'_> {
             )?;
             rules(f, route.rules.as_deref())?;
         }
+        if let Some(control) = &config.control {
+            loops(f, control)?;
+        }
         writeln!(f)?;
         writeln!(f, "At {MESSAGES_PER_SECOND} messages/s of {MESSAGE_BYTES} bytes:")?;
         writeln!(
@@ -143,6 +146,23 @@ fn rules(f: &mut fmt::Formatter<'_>, text: Option<&str>) -> fmt::Result {
     for (pattern, rule) in pipeline.iter().flat_map(edge_filter::Pipeline::rules) {
         let (error, loss) = (rule.error_bound(), rule.reducer_loss_bound());
         writeln!(f, "  filter {pattern}: error {error}; lost on power cut or kill: {loss}")?;
+    }
+    Ok(())
+}
+
+/// What runs, and where it is when in doubt.
+fn loops(f: &mut fmt::Formatter<'_>, control: &Control) -> fmt::Result {
+    let controller = &control.loops.controller;
+    writeln!(
+        f,
+        "control       {}: {} inputs (QoS 0), scanned every {}, watchdog {}; not a safety function",
+        control.rules.display(),
+        controller.inputs().len(),
+        human_duration(control.period()),
+        human_duration(control.watchdog()),
+    )?;
+    for output in controller.outputs() {
+        writeln!(f, "  output        out/{} is {} when in doubt", output.name(), output.safe())?;
     }
     Ok(())
 }

@@ -109,3 +109,46 @@ fn a_second_gateway_on_the_same_state_is_refused_in_words() {
     assert!(said.contains("in use: another edge-gateway"), "{said}");
     assert!(gateway.terminate().0.success(), "the first one did not notice");
 }
+
+/// Promise 14: `check` says what the loops do when in doubt, and names what is wrong with them.
+#[test]
+fn control_loops_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = written(dir.path(), &format!("{}[control]\nrules = \"control.toml\"\n", good()));
+    let loops = include_str!("../control.toml");
+    fs::write(dir.path().join("control.toml"), loops).unwrap();
+    let output = edge_gateway(&["check", &path]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(said.contains("2 inputs (QoS 0), scanned every 0.01 s, watchdog 0.1 s"), "{said}");
+    assert!(said.contains("out/plant/line/contactor is 0 when in doubt"), "{said}");
+    for (from, to, expected) in [
+        ("setpoint = 60.0", "setpoint = nan", "output 2: pid.setpoint"),
+        ("is = false", "ist = false", "unknown field `ist`"),
+        ("period_ms = 10\n", "period_ms = 1001\n", "control.period_ms: at most 1000"),
+        ("name = \"stop\"", "name = \"stop/+\"", "interlock \"stop/+\""),
+    ] {
+        fs::write(dir.path().join("control.toml"), loops.replacen(from, to, 1)).unwrap();
+        let output = edge_gateway(&["check", &path]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{to}");
+        assert!(said.contains("error: control.rules: ") && said.contains(expected), "{to}:\n{said}");
+    }
+    fs::write(dir.path().join("control.toml"), loops).unwrap();
+    for (more, expected) in [
+        ("rule = \"control.toml\"", "control.rule: unknown key"),
+        ("publish_every = \"5ms\"\nrules = \"control.toml\"", "control.publish_every: from one"),
+        ("rules = \"nowhere.toml\"", "nowhere.toml"),
+        ("", "control.rules: missing"),
+    ] {
+        let path = written(dir.path(), &format!("{}[control]\n{more}\n", good()));
+        let output = edge_gateway(&["check", &path]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{more}");
+        assert!(said.contains(expected), "{more}:\n{said}");
+    }
+    let behind = good().replace("listen = ", "broker = ");
+    let path = written(dir.path(), &format!("{behind}[control]\nrules = \"control.toml\"\n"));
+    let said = String::from_utf8_lossy(&edge_gateway(&["check", &path]).stderr).into_owned();
+    assert!(said.contains("control: needs `[local] listen`"), "{said}");
+}

@@ -2,6 +2,7 @@
 //!
 //! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` expands.
 
+mod control;
 mod expand;
 mod findings;
 mod limits;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use control::Control;
 pub(crate) use findings::{Findings, Severity};
 use section::{Section, World};
 
@@ -31,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) hub: Hub,
     pub(crate) queue: Queue,
     pub(crate) routes: Vec<Route>,
+    pub(crate) control: Option<Control>,
     /// Address of `/metrics`, `/healthz` and `/readyz`.
     pub(crate) metrics: Option<SocketAddr>,
 }
@@ -172,6 +175,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let mut local = table(&mut top, "local", world, findings);
     let mut hub = table(&mut top, "hub", world, findings);
     let mut queue = table(&mut top, "queue", world, findings);
+    let mut control = table(&mut top, "control", world, findings);
     let mut metrics = table(&mut top, "metrics", world, findings);
 
     let id = tables::gateway_id(&mut gateway, findings);
@@ -185,6 +189,8 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     local.finish(findings);
     let hub_config = tables::hub(&mut hub, named, findings);
     hub.finish(findings);
+    let control_config = control::control(&mut control, findings);
+    control.finish(findings);
     let listen = tables::metrics(&mut metrics, findings);
     metrics.finish(findings);
     tables::refuse_commands(&mut top, findings);
@@ -197,9 +203,11 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         hub: hub_config?,
         queue: queue_config,
         routes,
+        control: control_config,
         metrics: listen,
     };
     limits::check(&config, findings);
+    control::check(&config, findings);
     Some(config)
 }
 

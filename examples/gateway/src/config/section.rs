@@ -44,6 +44,11 @@ impl<'a> Section<'a> {
         self.at
     }
 
+    /// The file does not have this table.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.table.is_none()
+    }
+
     pub(crate) fn key(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: the runtime and its tasks")]
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,6 +19,7 @@ use crate::config::{Config, Local};
 use super::broker::{Broker, Target};
 use super::client_log::ClientLog;
 use super::compact::{Compact, Shown};
+use super::control::Control;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 use super::intake::{Intake, ServerSink, Tell};
@@ -26,8 +28,8 @@ use super::restarted::Restarted;
 use super::tables::Tables;
 use super::{clean_stop, http, store, uplink};
 
-/// Of the eight seconds that a stop may take: for the receipts of what was received, and the goodbyes.
-const LOCAL_WITHIN: Duration = Duration::from_millis(2_500);
+/// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
+const LOCAL_WITHIN: Duration = Duration::from_secs(2);
 /// For DISCONNECT to the hub.
 const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
 /// For the last commit.
@@ -71,7 +73,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let link = uplink::start(config, &queue, consumer, compact)?;
     let listening = tokio::spawn(tables.listen(link.clone(), shown));
     let intake = Intake::start(queue.clone());
-    let front = Front::start(config, clock, &ingest, &intake, !is_new).await?;
+    let mut control = config.control.as_ref().map(|control| Control::start(control, &ingest)).transpose()?;
+    let front = Front::start(config, clock, &ingest, &intake, control.as_mut(), !is_new).await?;
     let ticks = tokio::spawn(tick(clock, ingest.clone(), intake.clone()));
     let monitor = Monitor {
         queue: queue.clone(),
@@ -81,6 +84,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         intake: intake.clone(),
         clock,
         losses: Arc::default(),
+        control: control.as_ref().map(Control::figures),
     };
     let watch = tokio::spawn(monitor.clone().watch());
     let pages = metrics.map(|socket| tokio::spawn(http::serve(socket, monitor)));
@@ -90,6 +94,9 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         _ = interrupt.recv() => "SIGINT",
     };
     tracing::info!(signal = name, "stopping");
+    if let Some(control) = control {
+        control.stop().await;
+    }
     front.stop(LOCAL_WITHIN).await;
     let tasks = [Some(ticks), Some(watch), Some(listening), pages];
     tasks.into_iter().flatten().for_each(|task| task.abort());
@@ -125,20 +132,12 @@ impl Front {
         clock: Clock,
         ingest: &GatewayIngest,
         intake: &Intake,
+        control: Option<&mut Control>,
         expects_session: bool,
     ) -> Result<Self, RunError> {
         match &config.local {
             Local::Listen { address } => {
-                let (ingest, intake) = (ingest.clone(), intake.clone());
-                let (clock, mut log) = (Clock::start(), ClientLog::default());
-                let server = Server::builder()
-                    .on_event(move |event| log.on_event(clock.now().up_ms, event))
-                    .start(address, ingest, |receipts| ServerSink { intake, receipts });
-                let server = server
-                    .await
-                    .map_err(|error| RunError::Failed(format!("[local] listen {address}: {error}")))?;
-                tracing::info!("accepting on {}", server.local_addr());
-                Ok(Self::Server(server))
+                Ok(Self::Server(listen(*address, clock, ingest, intake, control).await?))
             }
             Local::Broker { host, port, client_id, topics } => {
                 let target = Target {
@@ -167,6 +166,30 @@ impl Front {
             Self::Broker(broker) => broker.stop(within).await,
         }
     }
+}
+
+/// The listener; the loops hear and speak there.
+async fn listen(
+    address: SocketAddr,
+    clock: Clock,
+    ingest: &GatewayIngest,
+    intake: &Intake,
+    control: Option<&mut Control>,
+) -> Result<Server, RunError> {
+    let mut log = ClientLog::default();
+    let mut builder = Server::builder().on_event(move |event| log.on_event(clock.now().up_ms, event));
+    let mut control = control;
+    if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
+        builder = builder.on_publish(inputs);
+    }
+    let sink = |receipts| ServerSink { intake: intake.clone(), receipts };
+    let server = builder.start(address, ingest.clone(), sink).await;
+    let server = server.map_err(|error| RunError::Failed(format!("[local] listen {address}: {error}")))?;
+    tracing::info!("accepting on {}", server.local_addr());
+    if let Some(control) = control {
+        control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);
+    }
+    Ok(server)
 }
 
 /// Lets the filters notice what did not happen.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use control_loop::mqtt::LoopNames;
 use edge_bridge::Row;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::wire::{ReasonCode, matches};
@@ -24,6 +25,8 @@ pub(crate) struct GatewayIngest {
 struct Inner {
     routes: Vec<RouteState>,
     restarted: Restarted,
+    /// What the control loops read is not lost if no route wants it.
+    loops: Option<Arc<LoopNames>>,
     counts: Counts,
 }
 
@@ -45,8 +48,18 @@ impl GatewayIngest {
     /// Rules or a topic that are not valid, in words; `check` finds them first.
     pub(crate) fn new(routes: &[Route], restarted: Restarted) -> Result<Self, String> {
         let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
-        let inner = Inner { routes, restarted, counts: Counts::default() };
+        let inner = Inner { routes, restarted, loops: None, counts: Counts::default() };
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
+    }
+
+    /// There are control loops, which read some of the messages.
+    pub(crate) fn beside(&self, loops: Arc<LoopNames>) {
+        self.lock().loops = Some(loops);
+    }
+
+    /// Whether a route takes messages on this topic.
+    pub(crate) fn routes(&self, topic: &str) -> bool {
+        self.lock().routes.iter().any(|route| matches(&route.filter_topic, topic))
     }
 
     /// Rows of what became due by itself.
@@ -106,8 +119,10 @@ impl Inner {
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
         let topic = message.topic.as_str();
         let Some(route) = self.routes.iter_mut().find(|route| matches(&route.filter_topic, topic)) else {
-            self.counts.unrouted += 1;
-            tracing::debug!(topic, "no route");
+            if self.loops.as_ref().is_none_or(|loops| !loops.take(topic)) {
+                self.counts.unrouted += 1;
+                tracing::debug!(topic, "no route");
+            }
             return Answer::Absorb;
         };
         let rows = match &mut route.readings {

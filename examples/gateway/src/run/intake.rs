@@ -74,6 +74,11 @@ impl Intake {
         self.messages.reserve().await.ok().map(Place)
     }
 
+    /// As [`reserve`](Self::reserve) for one who does not wait.
+    pub(crate) fn try_reserve(&self) -> Option<Place<'_>> {
+        self.messages.try_reserve().ok().map(Place)
+    }
+
     /// Asks for a commit soon; many calls are as good as one.
     pub(crate) fn commit(&self) {
         self.shared.commit.notify_one();

@@ -5,7 +5,7 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`ingest`], [`route`], [`readings`], [`reading_row`], [`pack`], [`batch`], [`compact`], [`metrics`], [`status`],
-//! [`restarted`]. Shells: [`intake`], [`broker`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`tables`], and [`gateway`], which starts
+//! [`restarted`]. Shells: [`intake`], [`broker`], [`control`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`tables`], and [`gateway`], which starts
 //! and stops them.
 
 mod batch;
@@ -13,6 +13,7 @@ mod broker;
 mod clean_stop;
 mod client_log;
 mod compact;
+mod control;
 mod error;
 mod formats;
 mod gateway;

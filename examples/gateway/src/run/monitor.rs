@@ -11,6 +11,7 @@ use edge_bridge::bridge::LinkState;
 use edge_bridge::net::Clock;
 use edge_queue::{Health, Stats, aio};
 
+use super::control::Figures;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
 use super::intake::Intake;
@@ -36,6 +37,7 @@ pub(crate) struct Monitor {
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
     pub(crate) losses: Arc<Mutex<Option<Losses>>>,
+    pub(crate) control: Option<Figures>,
 }
 
 impl Monitor {
@@ -98,6 +100,18 @@ impl Monitor {
         }
     }
 
+    /// The loops' figures do not depend on a queue that answers.
+    async fn metrics(&self) -> Answer {
+        let loops = self.control.as_ref().map(Figures::render);
+        match (self.sample().await, loops) {
+            (Some((sample, _)), loops) => {
+                Answer { ok: true, body: sample.render() + &loops.unwrap_or_default() }
+            }
+            (None, Some(loops)) => Answer { ok: true, body: loops },
+            (None, None) => Answer { ok: false, body: "the queue does not answer\n".to_owned() },
+        }
+    }
+
     fn accepts(&self) -> bool {
         self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed))
             && self.intake.has_room()
@@ -127,10 +141,7 @@ fn say(sample: &Sample, stats: &Stats) {
 impl Pages for Monitor {
     async fn page(&self, path: &str) -> Option<Answer> {
         match path {
-            "/metrics" => Some(match self.sample().await {
-                Some((sample, _)) => Answer { ok: true, body: sample.render() },
-                None => Answer { ok: false, body: "the queue does not answer\n".to_owned() },
-            }),
+            "/metrics" => Some(self.metrics().await),
             "/healthz" => Some(match self.sample().await {
                 Some((_, stats)) if stats.overdue_ms <= OVERDUE_MS_MAX => {
                     Answer { ok: true, body: "the writer makes progress\n".to_owned() }

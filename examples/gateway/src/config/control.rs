@@ -1,0 +1,102 @@
+//! `[control]`: loops that run in the gateway.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use control_loop::Loops;
+
+use super::section::Section;
+use super::{Config, Findings, Local};
+
+const PUBLISH_EVERY_DEFAULT: Duration = Duration::from_millis(100);
+/// A stop waits for the scan that is going on.
+const PERIOD_MAX: Duration = Duration::from_secs(1);
+
+/// Control loops.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    /// The file they are from.
+    pub(crate) rules: PathBuf,
+    pub(crate) loops: Loops,
+    /// How often outputs are published, beside every change of state.
+    pub(crate) publish_every: Duration,
+}
+
+impl Control {
+    pub(crate) fn period(&self) -> Duration {
+        Duration::from_nanos(self.loops.controller.period_ns())
+    }
+
+    pub(crate) fn watchdog(&self) -> Duration {
+        Duration::from_nanos(self.loops.controller.watchdog_ns())
+    }
+}
+
+/// `None` without the table, or with a mistake, which is in `findings`.
+pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Option<Control> {
+    let publish_every = section.duration("publish_every", findings);
+    if section.is_absent() {
+        return None;
+    }
+    if section.get("rules").is_none() {
+        let message = "missing: the file with the loops, as edge_filter::control::config describes it";
+        findings.error(section.at(), "control.rules", message);
+        return None;
+    }
+    let rules = section.file("rules", findings)?;
+    let text = std::fs::read_to_string(&rules.value).map_err(|error| error.to_string());
+    let loops = match text.and_then(|text| Loops::parse(&text)) {
+        Ok(loops) => loops,
+        Err(error) => {
+            findings.error(rules.at, "control.rules", format!("{}: {error}", rules.value.display()));
+            return None;
+        }
+    };
+    let control = Control {
+        rules: rules.value,
+        loops,
+        publish_every: publish_every.as_ref().map_or(PUBLISH_EVERY_DEFAULT, |placed| placed.value),
+    };
+    if control.loops.controller.outputs().is_empty() && control.loops.controller.alarms().next().is_none() {
+        findings.error(rules.at, "control.rules", "no [[output]] and no [[alarm]]: nothing to control");
+    }
+    if control.period() > PERIOD_MAX {
+        findings.error(rules.at, "control.rules", "control.period_ms: at most 1000");
+    }
+    if let Some(every) = publish_every
+        && (every.value < control.period() || every.value > Duration::from_secs(60))
+    {
+        findings.error(every.at, "control.publish_every", "from one control.period_ms to 60s");
+    }
+    Some(control)
+}
+
+/// What the loops need of the rest.
+pub(super) fn check(config: &Config, findings: &mut Findings) {
+    if config.control.is_none() {
+        return;
+    }
+    match &config.local {
+        Local::Broker { .. } => findings.error(
+            0,
+            "control",
+            "needs `[local] listen`: inputs that go through another broker wait for its queue",
+        ),
+        Local::Listen { address } if !address.ip().is_loopback() => findings.warning(
+            0,
+            "control",
+            "anyone who reaches local.listen may publish inputs, and command at cmd/#: reset interlocks, change setpoints",
+        ),
+        Local::Listen { .. } => {}
+    }
+    let wants = |prefix: &str| {
+        config.routes.iter().any(|route| edge_bridge::wire::matches(&route.filter_topic, prefix))
+    };
+    if !wants("event/output/x") && !wants("event/alarm/x/HI") {
+        findings.warning(
+            0,
+            "control",
+            "no route takes event/#: alarms and trips stay here; add [[route]] match = \"event/#\", lane = \"alarm\"",
+        );
+    }
+}

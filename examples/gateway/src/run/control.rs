@@ -1,0 +1,172 @@
+//! Control loops in the gateway: a thread of their own, fed by the listener before anything is queued.
+//!
+//! The loops' threads share nothing with the runtime but atomics and a socket that is never waited for. What they say goes to
+//! local subscribers first and then by the routes, as any message; what finds no room in the queue is counted, not waited for.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: a task, and threads that are started and joined")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use control_loop::Clock;
+use control_loop::mqtt::{self, LoopInputs, LoopMessages, Said, Taken};
+use control_loop::runner::{LoopStats, Runner};
+use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::net::server::LocalPublisher;
+use edge_bridge::wire::{Utf8, Version};
+use tokio::task::JoinHandle;
+
+use crate::config::Control as Config;
+
+use super::error::RunError;
+use super::ingest::GatewayIngest;
+use super::intake::{Intake, Tell};
+
+/// For the last scan, and for the messages that say that the outputs are safe.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
+/// Running loops.
+#[derive(Debug)]
+pub(crate) struct Control {
+    runner: Runner,
+    figures: Figures,
+    /// Until the listener has them.
+    inputs: Option<LoopInputs>,
+    /// Until they are published.
+    messages: Option<LoopMessages>,
+    publishing: Option<JoinHandle<()>>,
+}
+
+/// What is counted; for any thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Figures {
+    loops: Arc<LoopStats>,
+    /// Messages for the hub that found no room in the queue.
+    unqueued: Arc<AtomicU64>,
+}
+
+impl Control {
+    /// Starts the loops; their outputs are in the safe states until inputs come.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn start(config: &Config, ingest: &GatewayIngest) -> Result<Self, RunError> {
+        let failed = |error: std::io::Error| RunError::Failed(format!("[control] {error}"));
+        let clock = Clock::start();
+        let every = config.publish_every.as_nanos() / config.period().as_nanos().max(1);
+        let every = u64::try_from(every).unwrap_or(u64::MAX);
+        // The actuators are local subscribers.
+        let (actuator, guard) = (|_: &[f64]| (), |_: &[f64]| ());
+        let started = Runner::start(config.loops.controller.clone(), clock, actuator, guard, every);
+        let (runner, ports) = started.map_err(failed)?;
+        let loops = runner.stats();
+        let (inputs, messages) = mqtt::connect(&config.loops, ports, clock, loops.clone()).map_err(failed)?;
+        ingest.beside(inputs.names());
+        tracing::info!(
+            rules = %config.rules.display(),
+            period_ms = config.period().as_millis() as u64,
+            "control loops run; not a safety function"
+        );
+        let figures = Figures { loops, unqueued: Arc::default() };
+        Ok(Self { runner, figures, inputs: Some(inputs), messages: Some(messages), publishing: None })
+    }
+
+    /// What the listener is to show each message to ([`ServerBuilder::on_publish`](edge_bridge::net::ServerBuilder::on_publish)).
+    pub(crate) fn inputs(&mut self) -> Option<impl FnMut(Now, &Inbound) + Send + 'static> {
+        let mut inputs = self.inputs.take()?;
+        Some(move |_: Now, message: &Inbound| {
+            if inputs.show(message) == Taken::InputThatMayWait {
+                let topic = message.topic.as_str();
+                tracing::warn!(
+                    topic,
+                    "a control input should come at QoS 0: this one may have to wait for the disk"
+                );
+            }
+        })
+    }
+
+    /// Lets the loops speak: to local subscribers, then by the routes.
+    pub(crate) fn publish(
+        &mut self,
+        local: LocalPublisher,
+        ingest: GatewayIngest,
+        intake: Intake,
+        clock: edge_bridge::net::Clock,
+    ) {
+        let unqueued = self.figures.unqueued.clone();
+        let to_hub = ToHub { ingest, intake, clock, client: Utf8::default(), unqueued };
+        self.publishing = self.messages.take().map(|messages| tokio::spawn(publish(messages, local, to_hub)));
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        self.figures.clone()
+    }
+
+    /// Ends the loops, outputs in their safe states, and says so to local subscribers.
+    pub(crate) async fn stop(self) {
+        let Self { runner, publishing, .. } = self;
+        let stopped = async {
+            // It joins threads, which takes a scan.
+            let _ = tokio::task::spawn_blocking(move || drop(runner)).await;
+            if let Some(task) = publishing {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(STOP_WITHIN, stopped).await.is_err() {
+            tracing::warn!("a control thread does not end: its outputs may not have been published as safe");
+        }
+    }
+}
+
+impl Figures {
+    /// For `/metrics`.
+    pub(crate) fn render(&self) -> String {
+        let mut page = control_loop::prometheus(&self.loops);
+        let name = "edge_control_unqueued_total";
+        let help = "What the loops said that found no room in the queue for the hub.";
+        page.push_str(&format!(
+            "# HELP {name} {help}\n# TYPE {name} counter\n{name} {}\n",
+            self.unqueued.load(Ordering::Relaxed)
+        ));
+        page
+    }
+}
+
+/// The way to the hub, by the routes.
+struct ToHub {
+    ingest: GatewayIngest,
+    intake: Intake,
+    clock: edge_bridge::net::Clock,
+    client: Utf8,
+    unqueued: Arc<AtomicU64>,
+}
+
+impl ToHub {
+    fn offer(&mut self, said: &Said) {
+        if !self.ingest.routes(said.topic.as_str()) {
+            return;
+        }
+        // Room first: a row that has no place must not have moved a filter's state.
+        let Some(place) = self.intake.try_reserve().filter(|_| self.intake.has_room()) else {
+            self.unqueued.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let now: Now = self.clock.now();
+        let message = Inbound::new(self.client.clone(), Version::V5, &said.publish());
+        if let Answer::Store(rows) = self.ingest.ingest(now, &message) {
+            place.put(rows, Tell::Nobody);
+        }
+    }
+}
+
+/// Until the loops end. Local subscribers first.
+async fn publish(mut messages: LoopMessages, local: LocalPublisher, mut to_hub: ToHub) {
+    while let Some(all) = messages.next().await {
+        for said in &all {
+            // A listener that has ended has no subscribers.
+            let _ = local.publish(said.publish()).await;
+        }
+        all.iter().filter(|said| said.to_hub).for_each(|said| to_hub.offer(said));
+    }
+}

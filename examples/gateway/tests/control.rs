@@ -1,0 +1,188 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! Promise 14 in `edge-gateway run`: loops beside a queue that takes nothing, without a hub, over a kill.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use control_loop::plant::Sensor;
+use support::gateway::Gateway;
+use support::mosquitto::{Arrived, Mosquitto, Subscriber};
+use support::publisher::Publisher;
+use support::relay::Relay;
+use support::{free_port, wait_until};
+
+/// The emergency stop is stale late, so that a slow machine is no trip; the temperature soon, since that is tested.
+const LOOPS: &str = r#"
+[[input]]
+name = "line/estop"
+stale_after_ms = 20000
+[[input]]
+name = "line/temp"
+stale_after_ms = 1000
+[[output]]
+name = "contactor"
+value = 1.0
+[[output]]
+name = "heater"
+switch = { input = "line/temp", on_at = 60.0, off_at = 70.0 }
+[[interlock]]
+name = "stop"
+outputs = ["contactor"]
+trip_when = { input = "line/estop", is = false }
+"#;
+
+/// Sensors at QoS 0 that say these values 50 times a second.
+struct Sensors {
+    values: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sensors {
+    fn start(broker: SocketAddr) -> Self {
+        let (values, stop) =
+            (Arc::<Mutex<BTreeMap<&'static str, String>>>::default(), Arc::<AtomicBool>::default());
+        let (said, stopped) = (values.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            let mut sensor = Sensor::new(broker, "sensors");
+            while !stopped.load(Ordering::Relaxed) {
+                let now = said.lock().unwrap().clone();
+                now.iter().for_each(|(topic, payload)| sensor.publish(topic, payload));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self { values, stop, thread: Some(thread) }
+    }
+
+    fn say(&self, topic: &'static str, payload: &str) {
+        self.values.lock().unwrap().insert(topic, payload.to_owned());
+    }
+
+    fn fall_silent(&self, topic: &str) {
+        self.values.lock().unwrap().remove(topic);
+    }
+}
+
+impl Drop for Sensors {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// What was said on a topic since the `from`th message of all.
+fn since<'a>(arrived: &'a [Arrived], from: usize, topic: &str) -> Vec<&'a str> {
+    let later = arrived.iter().skip(from).filter(|message| message.topic == topic);
+    later.map(|message| message.payload.as_str()).collect()
+}
+
+/// Waits until an output is published with this value from now on.
+#[track_caller]
+fn becomes(what: &str, outputs: &Subscriber, topic: &str, value: &str) {
+    let from = outputs.arrived().len();
+    wait_until(what, 30, || since(&outputs.arrived(), from, topic).contains(&value));
+}
+
+/// Resets the interlock until the contactor is on.
+#[track_caller]
+fn reset(listen: SocketAddr, outputs: &Subscriber) {
+    let mut hand = Sensor::new(listen, "hand");
+    let from = outputs.arrived().len();
+    wait_until("reset", 30, || {
+        hand.publish("cmd/interlock/stop/reset", "");
+        since(&outputs.arrived(), from, "out/contactor").contains(&"1")
+    });
+}
+
+fn gateway(dir: &std::path::Path, listen: SocketAddr, hub: SocketAddr) -> Gateway {
+    std::fs::write(dir.join("control.toml"), LOOPS).unwrap();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{hub}\"\n\
+         [queue]\nmax_messages = 50\non_full = \"reject\"\n\
+         [control]\nrules = \"control.toml\"\npublish_every = \"20ms\"\n\
+         [[route]]\nmatch = \"event/#\"\nto = \"up/\"\nlane = \"alarm\"\n\
+         [[route]]\nmatch = \"bulk/#\"\nto = \"up/\"\n"
+    );
+    let mut gateway = Gateway::new(dir, &config);
+    gateway.start();
+    gateway
+}
+
+#[test]
+fn promise_14_the_gateways_loops_go_on_without_hub_and_room_and_start_tripped_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "max_queued_messages 0");
+    let at_hub = Subscriber::start(hub.address, "up/#");
+    let (wan, listen) = (Relay::start(hub.address), free_port());
+    wan.cut();
+    let mut gateway = gateway(dir.path(), listen, wan.address);
+    let outputs = Subscriber::start(listen, "out/#");
+    let events = Subscriber::start(listen, "event/#");
+
+    // A queue that takes nothing more: sensors at QoS 1 are withheld their PUBACKs.
+    let mut bulk = Publisher::new(listen, "bulk", 100);
+    (0..80).for_each(|n| bulk.publish("bulk/a", &format!("message {n:05}")));
+    wait_until("the queue is full", 30, || gateway.get("/readyz").is_some_and(|(code, _)| code == 503));
+
+    let sensors = Sensors::start(listen);
+    sensors.say("line/estop", "1");
+    sensors.say("line/temp", "{\"value\": 50.5}");
+    becomes("the heater is on", &outputs, "out/heater", "1");
+    assert_eq!(gateway.metric("edge_control_watchdog_active"), Some(0.0));
+    reset(listen, &outputs);
+
+    sensors.say("line/estop", "0");
+    becomes("the contactor falls", &outputs, "out/contactor", "0");
+    sensors.say("line/estop", "1");
+    let from = outputs.arrived().len();
+    wait_until("thirty more", 30, || since(&outputs.arrived(), from, "out/contactor").len() >= 30);
+    assert!(!since(&outputs.arrived(), from, "out/contactor").contains(&"1"), "tripped until a reset");
+    reset(listen, &outputs);
+    let told = events.arrived();
+    assert!(since(&told, 0, "event/interlock/stop").iter().any(|said| said.contains("\"tripped\":true")));
+
+    sensors.say("line/temp", "no number");
+    becomes("a bad input is safe", &outputs, "out/heater", "0");
+    sensors.say("line/temp", "55");
+    becomes("the heater is on again", &outputs, "out/heater", "1");
+    sensors.fall_silent("line/temp");
+    becomes("a stale input is safe", &outputs, "out/heater", "0");
+
+    let (_, page) = gateway.get("/metrics").unwrap();
+    assert!(page.contains("edge_control_period_error_seconds_bucket{le=\"0.001\"}"), "{page}");
+    assert!(gateway.metric("edge_control_period_error_seconds_count").unwrap() > 100.0);
+    assert_eq!(gateway.metric("edge_unrouted_total"), Some(0.0), "inputs and commands need no route");
+
+    // Killed while the contactor was on, back while its inputs are healthy: it waits for a hand.
+    becomes("on", &outputs, "out/contactor", "1");
+    gateway.kill_9();
+    wan.mend();
+    gateway.start();
+    let outputs = Subscriber::start(listen, "out/#");
+    wait_until("thirty more", 30, || since(&outputs.arrived(), 0, "out/contactor").len() >= 30);
+    assert!(!since(&outputs.arrived(), 0, "out/contactor").contains(&"1"), "no start by itself");
+    reset(listen, &outputs);
+    wait_until("the hub hears of it", 60, || {
+        let arrived = at_hub.arrived();
+        let told = since(&arrived, 0, "up/event/interlock/stop");
+        told.iter().any(|said| said.contains("\"energised\":true"))
+    });
+
+    let (status, took) = gateway.terminate();
+    assert!(status.success() && took.as_secs() < 8, "{status} after {took:?}");
+    let said = outputs.arrived();
+    assert_eq!(since(&said, 0, "out/contactor").last(), Some(&"0"), "the last word is safe");
+}
