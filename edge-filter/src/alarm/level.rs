@@ -62,6 +62,21 @@ impl LevelState {
         self.hiding.shown().unwrap_or(self.condition)
     }
 
+    /// Another run takes over: a time that has not been yet, by a clock that was set back, is now.
+    pub(super) fn resume(&mut self, now_ms: i64) {
+        let hidden = [AlarmState::Shelved, AlarmState::Suppressed, AlarmState::OutOfService];
+        if hidden.contains(&self.condition) {
+            // No condition; what hides an alarm is kept beside it.
+            *self = LevelState::default();
+        }
+        if let Some(timer) = &mut self.timer
+            && timer.since_now > now_ms
+        {
+            *timer = Timer { since_time: now_ms, since_now: now_ms };
+        }
+        self.acknowledged_now = self.acknowledged_now.map(|since| since.min(now_ms));
+    }
+
     /// A reading at event time `time`; `value` is `None` if it cannot be used.
     pub(super) fn reading(
         &mut self,

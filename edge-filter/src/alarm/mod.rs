@@ -150,6 +150,13 @@ impl LimitAlarmState {
         self.of(level).transition
     }
 
+    /// For another run, at `now_ms`.
+    pub(crate) fn resumed(mut self, now_ms: i64) -> Self {
+        self.levels.iter_mut().for_each(|level| level.resume(now_ms));
+        self.value = if self.value.is_finite() { self.value } else { 0.0 };
+        self
+    }
+
     fn of(&self, level: AlarmLevel) -> &LevelState {
         let [high_high, high, low, low_low] = &self.levels;
         match level {

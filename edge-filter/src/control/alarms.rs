@@ -26,6 +26,32 @@ impl ControlAlarms {
         self.all.iter().map(|watched| watched.input)
     }
 
+    /// By the name of the input.
+    pub(super) fn states<'a>(
+        &'a self,
+        inputs: &'a Inputs,
+    ) -> impl Iterator<Item = (&'a str, LimitAlarmState)> {
+        let name = |watched: &Watched| inputs.name(watched.input).unwrap_or_default();
+        self.all.iter().map(move |watched| (name(watched), watched.state.clone()))
+    }
+
+    /// `kept` has the state of the nth alarm of an input.
+    pub(super) fn resume(
+        &mut self,
+        inputs: &Inputs,
+        kept: impl Fn(&str, usize) -> Option<LimitAlarmState>,
+        now_ms: i64,
+    ) {
+        for number in 0..self.all.len() {
+            let (before, rest) = self.all.split_at_mut(number);
+            let Some(watched) = rest.first_mut() else { return };
+            let nth = before.iter().filter(|other| other.input == watched.input).count();
+            if let Some(state) = inputs.name(watched.input).and_then(|name| kept(name, nth)) {
+                watched.state = state.resumed(now_ms);
+            }
+        }
+    }
+
     /// A stale input is an input that cannot be used.
     pub(super) fn scan(&mut self, inputs: &Inputs, now_ms: i64, on: &mut impl FnMut(ControlEvent)) {
         for (number, watched) in (0..).zip(&mut self.all) {

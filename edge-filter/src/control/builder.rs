@@ -121,7 +121,7 @@ impl ControlBuilder {
     pub fn build(self) -> Controller {
         let ControlBuilder { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns } = self;
         let watchdog_ns = watchdog_ns.unwrap_or(period_ns.saturating_mul(5));
-        Controller { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns, last_ns: None }
+        Controller { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns, last_ns: None, changes: 0 }
     }
 
     fn has_input(&self, input: usize) -> Result<(), ParamError> {

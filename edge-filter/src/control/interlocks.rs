@@ -26,6 +26,23 @@ impl Interlocks {
         self.all.iter().map(|held| held.name.as_str())
     }
 
+    /// By name, without bypasses.
+    pub(super) fn states(&self) -> impl Iterator<Item = (&str, InterlockState)> {
+        self.all.iter().map(|held| (held.name.as_str(), held.state.without_bypass()))
+    }
+
+    /// `kept` has the state of the nth interlock of a name.
+    pub(super) fn resume(&mut self, kept: impl Fn(&str, usize) -> Option<InterlockState>, now_ms: i64) {
+        for number in 0..self.all.len() {
+            let (before, rest) = self.all.split_at_mut(number);
+            let Some(held) = rest.first_mut() else { return };
+            let nth = before.iter().filter(|other| other.name == held.name).count();
+            if let Some(state) = kept(&held.name, nth) {
+                held.state = state.without_bypass().not_after(now_ms);
+            }
+        }
+    }
+
     /// Says of each output whether it is tripped.
     pub(super) fn scan(
         &mut self,

@@ -51,6 +51,7 @@ mod inputs;
 mod interlocks;
 mod output;
 mod schedule;
+mod snapshot;
 mod watchdog;
 mod words;
 
@@ -61,6 +62,7 @@ pub use histogram::Histogram;
 pub use inputs::{InputSpec, Inputs};
 pub use output::{Cause, Law, LoopBadInput, Output, OutputSpec, Setpoint};
 pub use schedule::{Schedule, Wake};
+pub use snapshot::{CONTROL_SNAPSHOT_VERSION, ControlSnapshot};
 pub use watchdog::{Watchdog, WatchdogChange};
 
 use crate::Quality;
@@ -93,6 +95,7 @@ pub struct Controller {
     period_ns: u64,
     watchdog_ns: u64,
     last_ns: Option<u64>,
+    changes: u64,
 }
 
 impl Controller {
@@ -145,11 +148,23 @@ impl Controller {
         let now_ms = ms(now_ns);
         let dt_s = self.last_ns.map_or(0.0, |last| now_ns.saturating_sub(last) as f64 / 1e9);
         self.last_ns = Some(now_ns);
+        let changes = &mut self.changes;
+        let on = &mut |event: ControlEvent| {
+            *changes += u64::from(!matches!(event, ControlEvent::Output { .. }));
+            on(event);
+        };
         self.interlocks.scan(&self.inputs, &mut self.outputs, now_ms, on);
         for (number, output) in (0..).zip(&mut self.outputs) {
             output.scan(&self.inputs, now_ms, dt_s, number, on);
         }
         self.alarms.scan(&self.inputs, now_ms, on);
+    }
+
+    /// Grows when there is something new to be kept over a restart: an interlock or an alarm has another state, a command was
+    /// obeyed. Integrals, which move at each scan, do not count: a disk would be worn out.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// What an operator does. Takes effect at the next scan, but for alarms.
@@ -163,7 +178,7 @@ impl Controller {
         on: &mut impl FnMut(ControlEvent),
     ) -> Result<(), CommandError> {
         let now_ms = ms(now_ns);
-        match command {
+        let done = match command {
             ControlCommand::Reset { interlock } => self.interlocks.reset(interlock, &self.inputs, now_ms),
             ControlCommand::Bypass { interlock, for_ms } => self.interlocks.bypass(interlock, for_ms, now_ms),
             ControlCommand::EndBypass { interlock } => self.interlocks.end_bypass(interlock),
@@ -172,7 +187,9 @@ impl Controller {
             ControlCommand::Alarm { alarm, level, command } => {
                 self.alarms.command(alarm, level, command, now_ms, on)
             }
-        }
+        };
+        self.changes += u64::from(done.is_ok());
+        done
     }
 
     fn output(&mut self, output: u16) -> Result<&mut Output, CommandError> {

@@ -137,6 +137,18 @@ impl Cause {
     }
 }
 
+/// What an output keeps over a restart.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct OutputState {
+    value: f64,
+    /// As configured, and as an operator may have changed it.
+    setpoint: Option<(f64, f64)>,
+    mode: PidMode,
+    pid: PidState,
+    switch: HysteresisSwitchState,
+}
+
 /// One output and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
@@ -146,6 +158,10 @@ pub struct Output {
     mode: PidMode,
     pid: PidState,
     switch: HysteresisSwitchState,
+    /// The setpoint of the configuration, if a command can change it.
+    configured: Option<f64>,
+    /// Of an earlier run, until the first scan of this one: where a ramp, or an output that holds, goes on from.
+    resumed: Option<f64>,
     /// Set by the interlocks before each scan.
     pub(super) tripped: bool,
 }
@@ -161,7 +177,10 @@ impl Output {
         }
         let (value, cause, mode) = (spec.safe, Cause::Cold, PidMode::Auto);
         let (pid, switch) = (PidState::default(), HysteresisSwitchState::default());
-        Ok(Output { spec, value, cause, mode, pid, switch, tripped: false })
+        let mut output =
+            Output { spec, value, cause, mode, pid, switch, configured: None, resumed: None, tripped: false };
+        output.configured = output.setpoint();
+        Ok(output)
     }
 
     /// Its name.
@@ -188,6 +207,41 @@ impl Output {
         self.cause
     }
 
+    /// What is kept over a restart.
+    pub(super) fn state(&self) -> OutputState {
+        let Output { value, mode, pid, switch, .. } = self;
+        let setpoint = self.configured.zip(self.setpoint());
+        OutputState { value: *value, setpoint, mode: *mode, pid: *pid, switch: *switch }
+    }
+
+    /// Takes over what an earlier run kept; its value stays safe until the next scan.
+    pub(super) fn resume(&mut self, kept: &OutputState) {
+        let mode_is_sound = match kept.mode {
+            PidMode::Manual(value) | PidMode::Track(value) => value.is_finite(),
+            PidMode::Auto | PidMode::Hold => true,
+        };
+        if !(kept.value.is_finite() && mode_is_sound && kept.pid.is_sound()) {
+            return;
+        }
+        if let Some((configured, commanded)) = kept.setpoint
+            && Some(configured) == self.configured
+        {
+            // The file has not said another one since. One that is no number is refused.
+            let _ = self.set_setpoint(commanded);
+        }
+        (self.mode, self.pid, self.switch) = (kept.mode, kept.pid, kept.switch);
+        self.resumed = Some(kept.value);
+    }
+
+    /// One that a command can change.
+    fn setpoint(&self) -> Option<f64> {
+        match self.spec.law {
+            Law::Pid { setpoint: Setpoint::Value(value), .. }
+            | Law::Ramp { setpoint: Setpoint::Value(value), .. } => Some(value),
+            _ => None,
+        }
+    }
+
     pub(super) fn scan(
         &mut self,
         inputs: &Inputs,
@@ -208,6 +262,7 @@ impl Output {
 
     fn decide(&mut self, inputs: &Inputs, now_ms: i64, dt_s: f64) -> (f64, Cause) {
         let (safe, tripped) = (self.spec.safe, self.tripped);
+        let last = self.resumed.take().unwrap_or(self.value);
         let good = |setpoint: Setpoint| match setpoint {
             Setpoint::Value(value) => Some(value),
             Setpoint::Input(input) => inputs.good(input, now_ms),
@@ -235,7 +290,7 @@ impl Output {
                 }
                 let Some(value) = value else {
                     return if bad_input == LoopBadInput::Hold {
-                        (self.value, Cause::BadInput)
+                        (last, Cause::BadInput)
                     } else {
                         self.switch = HysteresisSwitchState::default();
                         (safe, Cause::BadInput)
@@ -246,7 +301,7 @@ impl Output {
             }
             Law::Ramp { ramp, setpoint } => match good(setpoint) {
                 _ if tripped => (safe, Cause::Interlock),
-                Some(target) => (ramp.step(self.value, target, dt_s), Cause::Running),
+                Some(target) => (ramp.step(last, target, dt_s), Cause::Running),
                 None => (safe, Cause::BadInput),
             },
         }

@@ -67,6 +67,18 @@ pub struct InterlockState {
     bypass: Option<Bypass>,
 }
 
+impl InterlockState {
+    /// For another run: a bypass ends with the run in which somebody answered for it.
+    pub(crate) fn without_bypass(self) -> Self {
+        InterlockState { bypass: None, ..self }
+    }
+
+    /// A time that has not been yet, by a clock that was set back, is now.
+    pub(crate) fn not_after(self, now_ms: i64) -> Self {
+        InterlockState { healthy_since: self.healthy_since.map(|since| since.min(now_ms)), ..self }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 struct Bypass {

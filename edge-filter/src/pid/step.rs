@@ -25,6 +25,7 @@ pub struct PidInput {
 
 /// Who decides about the output.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[allow(clippy::exhaustive_enums, reason = "the algorithm, a hand, a hand that stays, or another signal")]
 pub enum PidMode {
     /// The algorithm.

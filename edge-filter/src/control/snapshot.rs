@@ -1,0 +1,98 @@
+//! The state of a controller, to be taken over a restart: alarms that wait for a hand, trips, setpoints, integrals.
+
+use super::Controller;
+use super::output::OutputState;
+use crate::{InterlockState, LimitAlarmState, RestoreError};
+
+/// The version that [`Controller::snapshot`] writes.
+pub const CONTROL_SNAPSHOT_VERSION: u32 = 1;
+
+/// What a [`Controller`] remembers, by name. Inputs are not in it: how old they are after a restart is not known, so that each
+/// is missing, and its outputs safe, until a value comes. Bypasses are not in it either: they end with the run.
+///
+/// With the feature `config` it implements `serde`'s traits; any format will do that keeps integers and finite floats exactly.
+/// It has no checksum: whoever stores it adds one.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub struct ControlSnapshot {
+    version: u32,
+    /// When the last scan was.
+    scanned_ns: Option<u64>,
+    outputs: Vec<Kept<OutputState>>,
+    interlocks: Vec<Kept<InterlockState>>,
+    /// By the name of the input.
+    alarms: Vec<Kept<LimitAlarmState>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+struct Kept<S> {
+    name: String,
+    state: S,
+}
+
+impl<S> Kept<S> {
+    fn of((name, state): (&str, S)) -> Self {
+        Kept { name: name.to_owned(), state }
+    }
+}
+
+impl Controller {
+    /// What is to be kept over a restart.
+    #[must_use]
+    pub fn snapshot(&self) -> ControlSnapshot {
+        ControlSnapshot {
+            version: CONTROL_SNAPSHOT_VERSION,
+            scanned_ns: self.last_ns,
+            outputs: self.outputs.iter().map(|output| Kept::of((output.name(), output.state()))).collect(),
+            interlocks: self.interlocks.states().map(Kept::of).collect(),
+            alarms: self.alarms.states(&self.inputs).map(Kept::of).collect(),
+        }
+    }
+
+    /// The same into a snapshot that this controller made before, without allocating.
+    pub fn snapshot_into(&self, snapshot: &mut ControlSnapshot) {
+        let ControlSnapshot { version, scanned_ns, outputs, interlocks, alarms } = snapshot;
+        (*version, *scanned_ns) = (CONTROL_SNAPSHOT_VERSION, self.last_ns);
+        write(outputs, self.outputs.iter().map(super::Output::state));
+        write(interlocks, self.interlocks.states().map(|(_, state)| state));
+        write(alarms, self.alarms.states(&self.inputs).map(|(_, state)| state));
+    }
+
+    /// Takes over what an earlier run kept, before the first scan. What the configuration does not have any more is ignored,
+    /// what is new starts cold. Outputs stay in their safe states until that scan, which also tells of everything anew.
+    ///
+    /// A latched trip stays one. An interlock that was energised is tripped by that scan unless its inputs were set before;
+    /// so is every one that is reset by hand after a restart whose inputs come later than its first scan.
+    /// After a pause longer than the watchdog's nothing is integrated over it. Delays that began in the future of `now_ns`,
+    /// by a clock that was set back, begin now; numbers that are none start their output cold.
+    ///
+    /// # Errors
+    /// If the snapshot is of another version; then nothing was changed, and every interlock is tripped.
+    pub fn restore(&mut self, snapshot: &ControlSnapshot, now_ns: u64) -> Result<(), RestoreError> {
+        let found = snapshot.version;
+        if found != CONTROL_SNAPSHOT_VERSION {
+            return Err(RestoreError::Version { found, supported: CONTROL_SNAPSHOT_VERSION });
+        }
+        let now_ms = super::ms(now_ns);
+        let pause = |last: u64| now_ns.checked_sub(last).is_some_and(|pause| pause <= self.watchdog_ns);
+        self.last_ns = snapshot.scanned_ns.filter(|last| pause(*last));
+        for output in &mut self.outputs {
+            if let Some(kept) = snapshot.outputs.iter().find(|kept| kept.name == output.name()) {
+                output.resume(&kept.state);
+            }
+        }
+        self.interlocks.resume(|name, nth| nth_of(&snapshot.interlocks, name, nth).copied(), now_ms);
+        self.alarms.resume(&self.inputs, |name, nth| nth_of(&snapshot.alarms, name, nth).cloned(), now_ms);
+        Ok(())
+    }
+}
+
+/// Some parts may share a name.
+fn nth_of<'a, S>(all: &'a [Kept<S>], name: &str, nth: usize) -> Option<&'a S> {
+    all.iter().filter(|kept| kept.name == name).nth(nth).map(|kept| &kept.state)
+}
+
+fn write<S>(to: &mut [Kept<S>], from: impl Iterator<Item = S>) {
+    to.iter_mut().zip(from).for_each(|(kept, state)| kept.state = state);
+}
