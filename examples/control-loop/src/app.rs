@@ -1,12 +1,16 @@
 //! The whole program: control threads and the network thread.
 
+#![allow(clippy::disallowed_methods, reason = "a shell: it makes the directory of what is kept")]
+
+use crate::keep::{self, Found, Keeper, Mailbox};
 use crate::net::{Net, NetStats, Parts};
 use crate::runner::{LoopStats, Runner};
 use crate::{Actuate, Clock, Config, HubConfig};
+use edge_filter::control::Controller;
 use edge_queue::medium::Dir;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -14,6 +18,7 @@ use tokio::runtime::Handle;
 #[derive(Debug)]
 pub struct App {
     runner: Runner,
+    _keeper: Option<Keeper>,
     net: Net,
 }
 
@@ -43,7 +48,7 @@ impl App {
     /// # Errors
     /// If an address cannot be bound, the queue does not open, or the system gives no thread.
     pub fn start(
-        config: Config,
+        mut config: Config,
         hub: HubConfig,
         spool: Spool,
         actuator: impl Actuate,
@@ -52,12 +57,18 @@ impl App {
         let clock = Clock::start();
         let wake_every = config.mqtt.publish_every_ms.saturating_mul(1_000_000)
             / config.loops.controller.period_ns().max(1);
-        let started = Runner::start(config.loops.controller.clone(), clock, actuator, guard, wake_every);
-        let (runner, ports) = started.map_err(|error| AppError(format!("the control thread: {error}")))?;
+        let failed = |error: std::io::Error| AppError(format!("the control thread: {error}"));
+        let controller = &mut config.loops.controller;
+        let (keeper, mailbox) = match &spool {
+            Spool::Dir(dir) => keep(dir, controller, clock).map_err(failed)?,
+            Spool::In(_) => (None, None),
+        };
+        let started = Runner::start(controller.clone(), clock, actuator, guard, wake_every, mailbox);
+        let (runner, ports) = started.map_err(failed)?;
         let loop_stats = runner.stats();
         let parts = Parts { config, hub, spool, clock, ports, loop_stats };
         let net = Net::start(parts).map_err(AppError)?;
-        Ok(App { runner, net })
+        Ok(App { runner, _keeper: keeper, net })
     }
 
     /// Where sensors publish.
@@ -89,4 +100,21 @@ impl App {
     pub fn runtime(&self) -> Handle {
         self.net.runtime.clone()
     }
+}
+
+/// In the queue's directory.
+fn keep(
+    dir: &Path,
+    controller: &mut Controller,
+    clock: Clock,
+) -> std::io::Result<(Option<Keeper>, Option<Mailbox>)> {
+    std::fs::create_dir_all(dir)?;
+    let file = dir.join(keep::FILE);
+    let said = file.clone();
+    let on_error = move |error| eprintln!("control-loop: {}: {error}", said.display());
+    let (keeper, mailbox, found) = Keeper::start(file.clone(), controller, clock, on_error)?;
+    if let Found::Damaged(why) = found {
+        eprintln!("control-loop: {}: {why}: alarms begin anew", file.display());
+    }
+    Ok((Some(keeper), Some(mailbox)))
 }

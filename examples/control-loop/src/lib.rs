@@ -5,6 +5,7 @@ mod actuate;
 mod app;
 mod clock;
 mod config;
+pub mod keep;
 mod loops;
 mod metrics;
 pub mod mqtt;

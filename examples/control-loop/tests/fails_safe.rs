@@ -58,7 +58,7 @@ impl Log {
 }
 
 fn start(log: &Log, stale_after_ms: u32, clock: Clock) -> (Runner, Ports) {
-    Runner::start(controller(stale_after_ms), clock, log.actuator(), |_: &[f64]| (), 1).unwrap()
+    Runner::start(controller(stale_after_ms), clock, log.actuator(), |_: &[f64]| (), 1, None).unwrap()
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn promise_14_the_watchdog_holds_the_outputs_while_the_loop_does_not_scan() {
         }
         write(outputs);
     };
-    let started = Runner::start(controller(60_000), clock, actuator, guarded.actuator(), 1);
+    let started = Runner::start(controller(60_000), clock, actuator, guarded.actuator(), 1, None);
     let (runner, mut ports) = started.unwrap();
     ports.inputs[0].set(1.0, Quality::GOOD, clock.now_ns());
     until("energised", || log.last() == Some(1.0));

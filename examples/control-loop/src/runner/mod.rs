@@ -1,6 +1,6 @@
 //! The control thread and its watchdog.
 //!
-//! The control thread shares no lock with anybody: inputs, outputs, events and commands cross in atomics
+//! The control thread waits for no lock: inputs, outputs, events and commands cross in atomics
 //! ([`edge_filter::control::handoff`]), and the others are woken by a byte in a socket pair that is never waited for. A
 //! thread that stands still, in the queue, in the network, or in the middle of a handoff, does not delay the next output.
 
@@ -10,6 +10,7 @@ mod stats;
 
 pub use stats::LoopStats;
 
+use crate::keep::Mailbox;
 use crate::{Actuate, Clock};
 use edge_filter::Quality;
 use edge_filter::control::handoff::{self, Reader, Receiver, Sender, Writer};
@@ -88,25 +89,35 @@ impl Commands {
 
 impl Runner {
     /// Starts both threads. `actuator` is driven by the control thread, `guard` by the watchdog: two handles on the same
-    /// actuators. Wakes the reader of the ports every `wake_every` scans, and at every event.
+    /// actuators. Wakes the reader of the ports every `wake_every` scans, and at every event. What is to survive a restart goes
+    /// to `keep`, of a [`Keeper`](crate::keep::Keeper) for this controller.
+    ///
+    /// The first scan is before anybody can set an input, so that nothing runs by itself after a restart: see
+    /// [`Controller::restore`].
     ///
     /// # Errors
     /// If the system gives no thread or no socket pair.
     pub fn start(
-        controller: Controller,
+        mut controller: Controller,
         clock: Clock,
         actuator: impl Actuate,
         guard: impl Actuate,
         wake_every: u64,
+        keep: Option<Mailbox>,
     ) -> io::Result<(Runner, Ports)> {
         let (wake, woken) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
         let (inputs, input_ends) = ports(controller.inputs().len());
         let (output_ends, outputs) = ports(controller.outputs().len());
-        let (event_end, events) = handoff::ring(EVENTS_MAX);
+        let (mut event_end, events) = handoff::ring(EVENTS_MAX);
         let (commands, command_end) = handoff::ring(COMMANDS_MAX);
         let (stop, stats) = (Arc::<AtomicBool>::default(), Arc::<LoopStats>::default());
+        controller.scan(clock.now_ns(), &mut |event| {
+            if !event_end.send(event.to_words()) {
+                stats.event_lost();
+            }
+        });
         let safe: Vec<f64> = controller.outputs().iter().map(|output| output.safe()).collect();
         let watch = guard::Guard {
             watchdog: Watchdog::new(controller.watchdog_ns()),
@@ -127,6 +138,8 @@ impl Runner {
             wake_every: wake_every.max(1),
             stop: stop.clone(),
             stats: stats.clone(),
+            keep,
+            kept: 0,
             controller,
         };
         // Whoever is started is stopped, also when the second one cannot be started.

@@ -1,6 +1,7 @@
 //! The control thread: sleep until the deadline, read, decide, actuate, publish.
 
 use super::{INPUT_WORDS, LoopStats, OUTPUT_WORDS};
+use crate::keep::Mailbox;
 use crate::{Actuate, Clock};
 use edge_filter::Quality;
 use edge_filter::control::handoff::{Reader, Receiver, Sender, Writer};
@@ -24,6 +25,9 @@ pub(super) struct Scan {
     pub(super) wake_every: u64,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) stats: Arc<LoopStats>,
+    /// Where what survives a restart is left, and which change it was last.
+    pub(super) keep: Option<Mailbox>,
+    pub(super) kept: u64,
 }
 
 impl Scan {
@@ -35,6 +39,7 @@ impl Scan {
             let now_ns = self.clock.now_ns();
             let Some(wake) = schedule.wake(now_ns) else { continue };
             let happened = self.scan(now_ns);
+            self.keep();
             for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
                 *value = output.value();
             }
@@ -52,6 +57,19 @@ impl Scan {
         actuator.apply(&values);
         self.publish(&values, self.stats.scans());
         self.wake();
+        if let Some(mailbox) = &self.keep {
+            mailbox.leave(&self.controller);
+        }
+    }
+
+    fn keep(&mut self) {
+        let changes = self.controller.changes();
+        if let Some(mailbox) = &self.keep
+            && changes != self.kept
+            && mailbox.offer(&self.controller)
+        {
+            self.kept = changes;
+        }
     }
 
     /// Into the cells that others read.

@@ -1,0 +1,98 @@
+use super::*;
+use edge_filter::control::ControlEvent;
+use edge_filter::{AlarmCommand, AlarmLevel, Quality};
+
+const LOOPS: &str = r#"
+[[input]]
+name = "temp"
+stale_after_ms = 1000
+[[output]]
+name = "heater"
+value = 1.0
+[[interlock]]
+name = "stop"
+outputs = ["heater"]
+trip_when = { input = "temp", above = 90 }
+[[alarm]]
+match = "temp"
+latch = true
+high = { limit = 80 }
+"#;
+
+fn controller() -> Controller {
+    Controller::from_toml(LOOPS).unwrap()
+}
+
+/// One whose alarm waits for a hand, with its occurrence.
+fn alarmed(clock: Clock) -> (Controller, u64) {
+    let (mut controller, mut occurrence) = (controller(), 0);
+    controller.set_input(0, 85.0, Quality::GOOD, clock.now_ns());
+    controller.scan(clock.now_ns(), &mut |event| {
+        if let ControlEvent::Alarm { transition, .. } = event {
+            occurrence = transition.transition;
+        }
+    });
+    (controller, occurrence)
+}
+
+fn acknowledge(controller: &mut Controller, occurrence: u64, clock: Clock) -> bool {
+    let command = AlarmCommand::Acknowledge { transition: occurrence };
+    let command = edge_filter::control::ControlCommand::Alarm { alarm: 0, level: AlarmLevel::High, command };
+    controller.command(command, clock.now_ns(), &mut |_| ()).is_ok()
+}
+
+/// Promise 14: what waits for a hand waits on in the next run; without the file it does not.
+#[test]
+fn what_is_left_in_the_mailbox_is_there_in_the_next_run() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::start());
+    let file = dir.path().join("control-state");
+    let (mut first, occurrence) = alarmed(clock);
+    let (keeper, mailbox, found) =
+        Keeper::start(file.clone(), &mut controller(), clock, |e| panic!("{e}")).unwrap();
+    assert!(matches!(found, Found::Nothing));
+    assert!(mailbox.offer(&first));
+    drop(keeper);
+    let mut next = controller();
+    let (_keeper, _, found) = Keeper::start(file, &mut next, clock, |e| panic!("{e}")).unwrap();
+    assert!(matches!(found, Found::Restored));
+    assert!(acknowledge(&mut next, occurrence, clock) && acknowledge(&mut first, occurrence, clock));
+    assert!(!acknowledge(&mut controller(), occurrence, clock), "the file's work");
+}
+
+/// Promise 14: who is looking into the mailbox holds up nobody.
+#[test]
+fn a_mailbox_that_somebody_holds_is_not_waited_for() {
+    let (controller, _) = alarmed(Clock::start());
+    let mailbox = Mailbox::of(&controller);
+    let held = mailbox.lock();
+    assert!(!mailbox.offer(&controller));
+    drop(held);
+    assert!(mailbox.offer(&controller) && mailbox.take().is_some() && mailbox.take().is_none());
+}
+
+/// Promise 2 for this file: any byte may be wrong, any end may be missing.
+#[test]
+fn damage_at_every_byte_is_found_and_every_interlock_tripped() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::start());
+    let file = dir.path().join("control-state");
+    save(&file, &alarmed(clock).0.snapshot()).unwrap();
+    let good = fs::read(&file).unwrap();
+    let damaged = (0..good.len()).flat_map(|at| {
+        let flipped = |flip: u8| {
+            let mut bytes = good.clone();
+            bytes[at] ^= flip;
+            bytes
+        };
+        [flipped(1), flipped(0x80), flipped(0xff), good[..at].to_vec()]
+    });
+    for bytes in damaged.chain([[good.as_slice(), b"x"].concat()]) {
+        fs::write(&file, bytes).unwrap();
+        let mut next = controller();
+        assert!(matches!(restore(&file, &mut next, clock.now_ns()), Found::Damaged(_)));
+        next.set_input(0, 20.0, Quality::GOOD, clock.now_ns());
+        next.scan(clock.now_ns(), &mut |_| ());
+        assert_eq!(next.outputs()[0].value(), 0.0, "tripped");
+    }
+    fs::write(&file, &good).unwrap();
+    assert!(matches!(restore(&file, &mut controller(), clock.now_ns()), Found::Restored));
+}
