@@ -5,16 +5,19 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: a task, and threads that are started and joined")]
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use control_loop::Clock;
+use control_loop::keep::{FILE, Found, Keeper, Mailbox};
 use control_loop::mqtt::{self, LoopInputs, LoopMessages, Said, Taken};
 use control_loop::runner::{LoopStats, Runner};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::wire::{Utf8, Version};
+use edge_filter::control::Controller;
 use tokio::task::JoinHandle;
 
 use crate::config::Control as Config;
@@ -30,6 +33,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Control {
     runner: Runner,
+    keeper: Keeper,
     figures: Figures,
     /// Until the listener has them.
     inputs: Option<LoopInputs>,
@@ -47,18 +51,20 @@ pub(crate) struct Figures {
 }
 
 impl Control {
-    /// Starts the loops; their outputs are in the safe states until inputs come.
+    /// Starts the loops; their outputs are in the safe states until inputs come. What survives a restart is kept in `state`.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(crate) fn start(config: &Config, ingest: &GatewayIngest) -> Result<Self, RunError> {
+    pub(crate) fn start(config: &Config, state: &Path, ingest: &GatewayIngest) -> Result<Self, RunError> {
         let failed = |error: std::io::Error| RunError::Failed(format!("[control] {error}"));
         let clock = Clock::start();
         let every = config.publish_every.as_nanos() / config.period().as_nanos().max(1);
         let every = u64::try_from(every).unwrap_or(u64::MAX);
         // The actuators are local subscribers.
         let (actuator, guard) = (|_: &[f64]| (), |_: &[f64]| ());
-        let started = Runner::start(config.loops.controller.clone(), clock, actuator, guard, every);
+        let mut controller = config.loops.controller.clone();
+        let (keeper, mailbox) = keep(state, &mut controller, clock).map_err(failed)?;
+        let started = Runner::start(controller, clock, actuator, guard, every, Some(mailbox));
         let (runner, ports) = started.map_err(failed)?;
         let loops = runner.stats();
         let (inputs, messages) = mqtt::connect(&config.loops, ports, clock, loops.clone()).map_err(failed)?;
@@ -69,7 +75,7 @@ impl Control {
             "control loops run; not a safety function"
         );
         let figures = Figures { loops, unqueued: Arc::default() };
-        Ok(Self { runner, figures, inputs: Some(inputs), messages: Some(messages), publishing: None })
+        Ok(Self { runner, keeper, figures, inputs: Some(inputs), messages: Some(messages), publishing: None })
     }
 
     /// What the listener is to show each message to ([`ServerBuilder::on_publish`](edge_bridge::net::ServerBuilder::on_publish)).
@@ -105,10 +111,10 @@ impl Control {
 
     /// Ends the loops, outputs in their safe states, and says so to local subscribers.
     pub(crate) async fn stop(self) {
-        let Self { runner, publishing, .. } = self;
+        let Self { runner, keeper, publishing, .. } = self;
         let stopped = async {
-            // It joins threads, which takes a scan.
-            let _ = tokio::task::spawn_blocking(move || drop(runner)).await;
+            // It joins threads, which takes a scan, and then a write.
+            let _ = tokio::task::spawn_blocking(move || drop((runner, keeper))).await;
             if let Some(task) = publishing {
                 let _ = task.await;
             }
@@ -131,6 +137,25 @@ impl Figures {
         ));
         page
     }
+}
+
+fn keep(state: &Path, controller: &mut Controller, clock: Clock) -> std::io::Result<(Keeper, Mailbox)> {
+    let file = state.join(FILE);
+    let (path, on_error) = (file.clone(), file.clone());
+    let on_error = move |error| {
+        tracing::warn!(path = %on_error.display(), %error, "the loops' states are not kept for the next start");
+    };
+    let (keeper, mailbox, found) = Keeper::start(file, controller, clock, on_error)?;
+    match found {
+        Found::Damaged(why) => {
+            tracing::error!(path = %path.display(), why, "the loops' states are lost: interlocks are tripped, alarms begin anew");
+        }
+        Found::Restored => {
+            tracing::info!("alarms and setpoints are as they were; interlocks wait for a reset");
+        }
+        _ => {}
+    }
+    Ok((keeper, mailbox))
 }
 
 /// The way to the hub, by the routes.
@@ -170,3 +195,6 @@ async fn publish(mut messages: LoopMessages, local: LocalPublisher, mut to_hub: 
         all.iter().filter(|said| said.to_hub).for_each(|said| to_hub.offer(said));
     }
 }
+
+#[cfg(test)]
+mod tests;

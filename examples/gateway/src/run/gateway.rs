@@ -73,7 +73,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let link = uplink::start(config, &queue, consumer, compact)?;
     let listening = tokio::spawn(tables.listen(link.clone(), shown));
     let intake = Intake::start(queue.clone());
-    let mut control = config.control.as_ref().map(|control| Control::start(control, &ingest)).transpose()?;
+    let mut control =
+        config.control.as_ref().map(|control| Control::start(control, state, &ingest)).transpose()?;
     let front = Front::start(config, clock, &ingest, &intake, control.as_mut(), !is_new).await?;
     let ticks = tokio::spawn(tick(clock, ingest.clone(), intake.clone()));
     let monitor = Monitor {
@@ -169,7 +170,7 @@ impl Front {
 }
 
 /// The listener; the loops hear and speak there.
-async fn listen(
+pub(super) async fn listen(
     address: SocketAddr,
     clock: Clock,
     ingest: &GatewayIngest,
