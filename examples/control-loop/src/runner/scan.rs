@@ -39,7 +39,6 @@ impl Scan {
             let now_ns = self.clock.now_ns();
             let Some(wake) = schedule.wake(now_ns) else { continue };
             let happened = self.scan(now_ns);
-            self.keep();
             for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
                 *value = output.value();
             }
@@ -50,6 +49,7 @@ impl Scan {
             if happened || number.is_multiple_of(self.wake_every) {
                 self.wake();
             }
+            self.keep();
         }
         for (value, output) in values.iter_mut().zip(self.controller.outputs()) {
             *value = output.safe();
