@@ -15,7 +15,7 @@ pub enum Flaw {
     EpochNotRaised,
     /// Ring: which frames count is judged by their counters alone.
     EpochIgnored,
-    /// Ring: frames of an earlier life of their slot count.
+    /// Ring: frames of an earlier life of their slot count, and which of two segments is newer is not asked either.
     GenerationIgnored,
     /// Ring: changes of a commit are applied although its rows did not all arrive.
     TornChangesApplied,

@@ -164,7 +164,7 @@ fn failing_syncs_and_a_power_cut_take_no_row_and_no_consumers_place() {
 }
 
 #[test]
-fn frames_of_an_earlier_life_of_their_slot_that_count_are_caught() {
+fn segments_judged_without_their_generation_are_caught() {
     let found = Flaw::GenerationIgnored.during(|| trials(3_000)).expect_err("not caught");
     println!("ring, {:?}: found at {found}", Flaw::GenerationIgnored);
 }

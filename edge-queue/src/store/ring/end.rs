@@ -47,11 +47,12 @@ impl Scan {
                 self.finished.note(head.epoch, head.synced);
             }
             end = Some(segment.start);
-            let begun = !frames.good.is_empty();
+            let begun = frames.good.first().map(|placed| placed.head);
             scanned.push((*segment, frames));
-            // One more than the changes need: the last commit may have begun in the segment before. And one that was
-            // never begun does not say where the log ends.
-            if begun && segment.commit < from {
+            // One more than the changes need: the last commit may have begun in the segment before; so may one that failed,
+            // of which nothing says that it was synced. And a segment that was never begun does not say where the log ends.
+            let whole = |head: Head| head.part == 0 || self.finished.proves(head.epoch, head.commit);
+            if segment.commit < from && begun.is_some_and(whole) {
                 break;
             }
         }

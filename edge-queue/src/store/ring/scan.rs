@@ -173,7 +173,8 @@ impl Scan {
                 found.push(segment);
             }
         }
-        found.sort_by_key(|s| s.generation);
+        let ignored = planted(Flaw::GenerationIgnored);
+        found.sort_by_key(|s| if ignored { u64::from(s.slot) } else { s.generation });
         let (mut below, mut highest) = (u64::MAX, u64::MAX);
         for segment in found.iter().rev() {
             self.generation = self.generation.max(segment.generation);
