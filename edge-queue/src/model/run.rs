@@ -101,3 +101,61 @@ impl Model {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Config, LaneConfig, OnFull};
+    use crate::row::{LANES_MAX, Lane};
+    use crate::state::State;
+
+    fn model(on_full: OnFull, ram: u64) -> Model {
+        let alarm = LaneConfig::default().max_messages(7);
+        let config = Config::default().max_messages(40).max_unwritten_bytes(ram).on_full(on_full);
+        let mut model =
+            Model::new(config.lane(Lane::ALARM, alarm).rules(), State::new(1, 2), [0; LANES_MAX], true);
+        assert!(model.register("hub").is_ok());
+        model
+    }
+
+    /// What became of each row: taken, or why not.
+    fn one_by_one(model: &mut Model, rows: &[Row], now: &Now) -> Vec<bool> {
+        rows.iter().map(|row| model.push(row.clone(), now).is_ok()).collect()
+    }
+
+    fn in_runs(model: &mut Model, rows: Vec<Row>, now: &Now) -> Vec<bool> {
+        let (mut rows, mut taken) = (rows.into_iter(), Vec::new());
+        while let Some(result) = model.push_next(&mut rows, now) {
+            let count = result.as_ref().map_or(1, |ticket| ticket.rows as usize);
+            taken.resize(taken.len() + count, result.is_ok());
+        }
+        taken
+    }
+
+    proptest! {
+        /// Rows that come in runs end as they do one by one, at every limit.
+        #[test]
+        fn a_run_is_as_many_pushes(
+            rows in proptest::collection::vec((0..3u8, 1..4u32, 0..400usize), 1..120),
+            policy in 0..3usize,
+            ram in 8_000..200_000u64,
+        ) {
+            let on_full = [OnFull::Reject, OnFull::DropNewest, OnFull::DropOldest][policy];
+            let row = |&(lane, weight, len): &(u8, u32, usize)| {
+                Row::new(vec![7; len]).lane(Lane(u8::from(lane > 0))).weight(weight)
+            };
+            let rows: Vec<Row> = rows.iter().map(row).collect();
+            let now = Now { boot_id: 1, up_ms: 5, ..Now::default() };
+            let (mut alone, mut together) = (model(on_full, ram), model(on_full, ram));
+            let apart = one_by_one(&mut alone, &rows, &now);
+            prop_assert_eq!(apart, in_runs(&mut together, rows, &now));
+            prop_assert_eq!(alone.snapshot(), together.snapshot());
+            let waiting = |model: &Model| -> Vec<_> {
+                model.lanes.iter().flat_map(|l| l.window.waiting().cloned()).collect()
+            };
+            prop_assert_eq!(waiting(&alone), waiting(&together));
+        }
+    }
+}
