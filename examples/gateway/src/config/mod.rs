@@ -4,6 +4,7 @@
 
 mod control;
 mod expand;
+mod fields;
 mod findings;
 mod limits;
 mod route;
@@ -16,6 +17,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use edge_codec::compact::Level;
+use edge_codec::json::Fields;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use control::Control;
@@ -121,6 +124,10 @@ pub(crate) struct Route {
     /// Index into [`Queue::lanes`].
     pub(crate) lane: u8,
     pub(crate) format: Format,
+    /// Of compact batches.
+    pub(crate) level: Level,
+    /// Where in their JSON the parts of readings stand.
+    pub(crate) fields: Fields,
     pub(crate) batch_age: Duration,
     pub(crate) batch_max: BatchMax,
     /// Text of the edge-filter rules file.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use edge_bridge::wire::{validate_filter, validate_topic_name};
+use edge_codec::compact::Level;
 
+use super::fields::fields;
 use super::section::{Placed, Section, World};
 use super::tables::tables_of;
 use super::{BatchMax, Findings, Format, Queue, Route, Severity};
@@ -50,6 +52,8 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     let batch_age = section.duration("batch_age", findings);
     let batch_max = batch_max(section, findings);
     let rules = rules(section, findings);
+    let level = level(section, format, findings);
+    let fields = fields(section, findings);
 
     if let Some(qos) = &qos
         && qos.value == 2
@@ -64,6 +68,11 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
             let message =
                 "a raw route forwards payloads unseen: `filter` needs format json, cbor, protobuf or compact";
             findings.error(section.at(), &section.key("filter"), message);
+        }
+        if section.get("fields").is_some() {
+            let message =
+                "a raw route forwards payloads unseen: `fields` needs format json, cbor, protobuf or compact";
+            findings.error(section.at(), &section.key("fields"), message);
         }
         if section.get("batch_age").is_some() || section.get("batch_max").is_some() {
             findings.warning(section.at(), &section.key("format"), "raw messages are never batched");
@@ -95,6 +104,8 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
         qos: qos.map_or(1, |placed| u8::from(placed.value != 0)),
         lane,
         format: format?,
+        level,
+        fields: fields.unwrap_or_default(),
         batch_age: batch_age.map_or(BATCH_AGE_DEFAULT, |placed| placed.value),
         batch_max,
         rules,
@@ -112,6 +123,20 @@ fn route_format(section: &mut Section<'_>, findings: &mut Findings) -> Option<Fo
             _ => Format::Raw,
         })
     })
+}
+
+fn level(section: &mut Section<'_>, format: Option<Format>, findings: &mut Findings) -> Level {
+    let found = section.one_of("level", &["fast", "small"], findings);
+    if let Some(found) = &found
+        && format.is_some_and(|format| format != Format::Compact)
+    {
+        findings.error(
+            found.at,
+            &section.key("level"),
+            "only compact batches have levels: format = \"compact\"",
+        );
+    }
+    if found.is_some_and(|found| found.value == "small") { Level::Small } else { Level::Fast }
 }
 
 /// A whole number is readings, a size with its unit is encoded bytes.

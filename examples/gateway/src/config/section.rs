@@ -40,6 +40,11 @@ impl<'a> Section<'a> {
         Section { name: name.to_owned(), at, table, asked: HashSet::new(), world }
     }
 
+    /// A table within this one.
+    pub(crate) fn inner(&self, key: &str, at: usize, table: &'a DeTable<'a>) -> Section<'a> {
+        Section::new(&self.key(key), at, Some(table), self.world)
+    }
+
     pub(crate) fn at(&self) -> usize {
         self.at
     }

@@ -75,6 +75,34 @@ listen = "9109"
 }
 
 #[test]
+fn the_level_and_the_fields_of_a_route_are_read_and_held_against_its_format() {
+    let route = "to = \"x\"\nformat = \"compact\"\nlevel = \"small\"\n\
+        fields = { value = \"/data/temp\", time = \"at\", time_unit = \"seconds\" }\n";
+    let (config, findings) = parse(&format!("{SMALL}{route}")).unwrap();
+    assert_eq!(findings.to_string(), "");
+    let (level, fields) = (config.routes[0].level, &config.routes[0].fields);
+    assert_eq!((level, fields.value.as_str(), fields.time.as_str()), (Level::Small, "/data/temp", "at"));
+    assert_eq!((fields.time_unit, fields.unit.as_str()), (edge_codec::json::TimeUnit::Seconds, "unit"));
+    let (config, _) = parse(&format!("{SMALL}to = \"x\"\nformat = \"compact\"\n")).unwrap();
+    assert_eq!((config.routes[0].level, &config.routes[0].fields), (Level::Fast, &Fields::default()));
+    for (route, expected) in [
+        ("to = \"x\"\nformat = \"json\"\nlevel = \"small\"", "error: route[1].level: only compact"),
+        ("to = \"x\"\nformat = \"compact\"\nlevel = \"smal\"", "did you mean \"small\"?"),
+        ("fields = { value = \"v\" }", "error: route[1].fields: a raw route"),
+        ("to = \"x\"\nformat = \"json\"\nfields = 1", "error: route[1].fields: expected a table"),
+        ("to = \"x\"\nformat = \"json\"\nfields = { valu = \"v\" }", "did you mean `value`?"),
+        (
+            "to = \"x\"\nformat = \"json\"\nfields = { value = \"\" }",
+            "error: route[1].fields.value: the name",
+        ),
+        ("to = \"x\"\nformat = \"json\"\nfields = { time_unit = \"minutes\" }", "is not one of seconds"),
+    ] {
+        let said = parse(&format!("{SMALL}{route}\n")).unwrap_err().to_string();
+        assert!(said.contains(expected), "{route}: {said}");
+    }
+}
+
+#[test]
 fn missing_tables_are_named() {
     let said = parse("").unwrap_err().to_string();
     for expected in ["gateway.id", "local", "hub.url", "route"] {

@@ -1,5 +1,6 @@
 //! From a sensor's payload to the readings that are kept: JSON in, the route's filter, names and units beside it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bytes::Bytes;
@@ -60,11 +61,11 @@ impl Made {
 }
 
 impl Readings {
-    /// `filter`: the route's rules; without them every reading is kept.
-    pub(crate) fn new(filter: Option<Pipeline>) -> Self {
+    /// `filter`: the route's rules; without them every reading is kept. `map`: where the payload has what.
+    pub(crate) fn new(filter: Option<Pipeline>, map: FieldMap) -> Self {
         Self {
             filter: filter.map(|pipeline| Filter { pipeline, units: HashMap::new() }),
-            map: FieldMap::default(),
+            map,
             limits: Limits::default()
                 .bytes(PAYLOAD_BYTES_MAX)
                 .readings(READINGS_MAX)
@@ -82,7 +83,11 @@ impl Readings {
         let source = Source { sensor: Some(topic), arrival_ms: now.wall_ms };
         let records = json::import(payload, &self.map, &source, &self.limits)?;
         let mut kept = Vec::with_capacity(records.len());
-        for record in records {
+        for mut record in records {
+            // Of an object with several values each is a sensor of its own.
+            if !record.field.is_empty() {
+                record.sensor = Cow::Owned(record.name().into_owned());
+            }
             match &mut self.filter {
                 Some(filter) => filter.take_in(now, record, &mut kept),
                 None => {
@@ -253,7 +258,7 @@ high = { limit = 90.0 }
     }
 
     fn filtered() -> Readings {
-        Readings::new(Some(Pipeline::from_toml(RULES).unwrap()))
+        Readings::new(Some(Pipeline::from_toml(RULES).unwrap()), FieldMap::default())
     }
 
     fn shown(kept: &[Kept]) -> Vec<String> {
@@ -268,10 +273,22 @@ high = { limit = 90.0 }
 
     #[test]
     fn without_a_filter_every_reading_is_kept_under_its_own_or_the_topics_name() {
-        let mut readings = Readings::new(None);
+        let mut readings = Readings::new(None, FieldMap::default());
         let payload = br#"[{"value":1,"ts":5,"unit":"Cel"},{"sensor":"b","value":null,"quality":"bad"}]"#;
         let kept = readings.take_in(at(1_000), "plant/a", payload).unwrap();
         assert_eq!(shown(&kept), ["plant/a I64(1) Cel 5 q0", "b Null  1000 q80000000"]);
+    }
+
+    #[test]
+    fn readings_stand_where_the_map_says() {
+        let map = FieldMap::default().value("/data/temp").time("at", edge_codec::json::TimeUnit::Seconds);
+        let mut readings = Readings::new(None, map);
+        let kept =
+            readings.take_in(at(9), "plant/a", br#"{"at":7,"data":{"temp":97.4},"unit":"F"}"#).unwrap();
+        assert_eq!(shown(&kept), ["plant/a F64(97.4) F 7000 q0"]);
+        let mut readings = Readings::new(None, FieldMap::default().each("/data"));
+        let kept = readings.take_in(at(9), "plant/a", br#"{"data":{"temp":97.4,"rpm":1200}}"#).unwrap();
+        assert_eq!(shown(&kept), ["plant/a/temp F64(97.4)  9 q0", "plant/a/rpm I64(1200)  9 q0"]);
     }
 
     #[test]
@@ -292,7 +309,7 @@ high = { limit = 90.0 }
     #[test]
     fn a_held_reading_is_kept_before_the_one_that_releases_it_and_survives_a_clean_stop() {
         let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]";
-        let readings = || Readings::new(Some(Pipeline::from_toml(rules).unwrap()));
+        let readings = || Readings::new(Some(Pipeline::from_toml(rules).unwrap()), FieldMap::default());
         let take = |readings: &mut Readings, ms: i64, value: f64| {
             let payload = format!(r#"{{"value":{value:?},"unit":"Cel"}}"#);
             shown(&readings.take_in(at(ms), "line/t", payload.as_bytes()).unwrap())
@@ -309,7 +326,7 @@ high = { limit = 90.0 }
     #[test]
     fn a_sensor_that_was_forgotten_leaves_what_it_held_under_its_name_and_unit() {
         let rules = "[defaults]\nmax_keys = 1\nover_limit = \"evict_idle\"\n[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.1 } } ]";
-        let mut readings = Readings::new(Some(Pipeline::from_toml(rules).unwrap()));
+        let mut readings = Readings::new(Some(Pipeline::from_toml(rules).unwrap()), FieldMap::default());
         let mut take = |ms: i64, topic: &str| {
             shown(&readings.take_in(at(ms), topic, br#"{"value":1.5,"unit":"Cel"}"#).unwrap())
         };

@@ -34,7 +34,8 @@ impl RouteState {
             format: route.format,
             qos: if route.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
             lane: route.lane,
-            readings: (route.format != Format::Raw).then(|| Readings::new(pipeline)),
+            readings: (route.format != Format::Raw)
+                .then(|| Readings::new(pipeline, route.fields.clone().into())),
         })
     }
 

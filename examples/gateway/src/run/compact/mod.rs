@@ -18,6 +18,7 @@ use bytes::Bytes;
 use edge_bridge::bridge::{Packed, Packing};
 use edge_bridge::ingest::Now;
 use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, QoS, Utf8, Value};
+use edge_codec::compact::Level;
 
 use crate::config::{Format, Route};
 
@@ -53,9 +54,12 @@ impl Compact {
     pub(crate) fn new(routes: &[Route], gateway: &str, shown: Shown, saved: &[(String, Bytes)]) -> Self {
         let topic = |(batches, tables): (String, String)| {
             let saved = saved.iter().find(|(topic, _)| *topic == tables).map(|(_, table)| table);
+            // Of several routes to one topic the first decides.
+            let route = routes.iter().find(|route| route.format == Format::Compact && route.to == batches);
             Some(Topic::new(
                 Utf8::try_from(batches.as_str()).ok()?,
                 Utf8::try_from(tables.as_str()).ok()?,
+                route.map_or_else(Level::default, |route| route.level),
                 saved,
             ))
         };
@@ -76,7 +80,7 @@ impl Compact {
                 known.encode(head, rows, max_bytes)
             }
             // Rows of a route that the configuration has no longer.
-            None => topic::self_contained(head, rows, max_bytes),
+            None => topic::self_contained(Level::default(), head, rows, max_bytes),
         }
     }
 

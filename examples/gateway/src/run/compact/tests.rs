@@ -19,7 +19,11 @@ struct Rig {
 
 impl Rig {
     fn new(saved: &[(String, Bytes)]) -> Self {
-        let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
+        Self::with(CONFIG, saved)
+    }
+
+    fn with(config: &str, saved: &[(String, Bytes)]) -> Self {
+        let (config, _) = Config::parse(Path::new("g.toml"), config, &|_| None).unwrap();
         let hub = Shown::default();
         let compact = Compact::new(&config.routes, &config.id, hub.clone(), saved);
         Self { compact, hub, now: Now { up_ms: 0, wall_ms: 0 } }
@@ -182,6 +186,27 @@ fn a_sample_makes_a_table_that_makes_batches_smaller() {
     let batch = rig.batch(&["x", "y", "z"]);
     assert_eq!(read(&batch, Some(&learned)), expected(&["x", "y", "z"]));
     assert!(batch.len() < plain, "{} of {plain} bytes", batch.len());
+}
+
+/// Texts are what Zstandard makes smaller for certain.
+#[test]
+fn the_level_of_the_route_is_the_batches() {
+    let small = CONFIG.replacen("format = \"compact\"", "format = \"compact\"\nlevel = \"small\"", 1);
+    let text = |seq: u64| Value::Text(format!("the door of cell {seq} is open again").into());
+    let rows: Vec<_> =
+        (10..70).map(|seq| (seq, ReadingRow { value: text(seq), ..row("door", seq) })).collect();
+    let [plain, packed] = [CONFIG, small.as_str()].map(|config| {
+        let mut rig = Rig::with(config, &[]);
+        let pieces = rig.compact.encode(&Utf8::try_from("out").unwrap(), HEAD, &rows, 10_000);
+        let [Piece::Batch(60, bytes)] = pieces.as_slice() else { panic!("{pieces:?}") };
+        bytes.clone()
+    });
+    assert!(packed.len() < plain.len() / 2, "{} of {} bytes", packed.len(), plain.len());
+    let read = |batch: &Bytes| -> Vec<_> {
+        let read = edge_codec::compact::decode(batch, &Limits::default()).unwrap();
+        read.map(|reading| reading.unwrap().value.into_owned()).collect()
+    };
+    assert_eq!(read(&packed), read(&plain));
 }
 
 #[test]

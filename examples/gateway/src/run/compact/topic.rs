@@ -24,6 +24,7 @@ pub(super) struct Topic {
     pub(super) batches: Utf8,
     /// Where their tables go.
     pub(super) tables: Utf8,
+    level: Level,
     names: Names,
     sample: Sample,
     /// The last that was made, shown or not.
@@ -38,10 +39,11 @@ pub(super) struct Topic {
 
 impl Topic {
     /// `saved`: a table of an earlier run, which is announced again: the same bytes, hence the same version and name.
-    pub(super) fn new(batches: Utf8, tables: Utf8, saved: Option<&Bytes>) -> Self {
+    pub(super) fn new(batches: Utf8, tables: Utf8, level: Level, saved: Option<&Bytes>) -> Self {
         let mut topic = Self {
             batches,
             tables,
+            level,
             names: Names::default(),
             sample: Sample::default(),
             newest: None,
@@ -90,7 +92,7 @@ impl Topic {
     ) -> Vec<Piece> {
         let numbers: Option<Vec<u32>> =
             rows.iter().map(|(_, row)| self.names.number(&row.sensor, &row.unit)).collect();
-        let Some(numbers) = numbers else { return self_contained(head, rows, max_bytes) };
+        let Some(numbers) = numbers else { return self_contained(self.level, head, rows, max_bytes) };
         for ((_, row), number) in rows.iter().zip(&numbers) {
             self.sample.take(&batch::reading(row, *number));
         }
@@ -102,12 +104,12 @@ impl Topic {
         match &self.shown {
             Some(table) if numbers.iter().all(|number| (*number as usize) < table.sensors().len()) => {
                 let encoder = self.encoder.take().filter(|_| head.id.is_some());
-                let encoder = encoder.unwrap_or_else(|| Encoder::new(Level::Fast).table(table.clone()));
+                let encoder = encoder.unwrap_or_else(|| Encoder::new(self.level).table(table.clone()));
                 let (pieces, encoder) = pieces!(encoder, head, rows, &numbers, max_bytes);
                 self.encoder = Some(encoder);
                 pieces
             }
-            _ => self_contained(head, rows, max_bytes),
+            _ => self_contained(self.level, head, rows, max_bytes),
         }
     }
 
@@ -142,9 +144,14 @@ impl Topic {
 }
 
 /// Batches that any reader understands alone.
-pub(super) fn self_contained(head: Head, rows: &[(u64, ReadingRow<'_>)], max_bytes: usize) -> Vec<Piece> {
+pub(super) fn self_contained(
+    level: Level,
+    head: Head,
+    rows: &[(u64, ReadingRow<'_>)],
+    max_bytes: usize,
+) -> Vec<Piece> {
     let (names, numbers) = batch::number(rows);
-    pieces!(Encoder::new(Level::Fast).sensors(&names), head, rows, &numbers, max_bytes).0
+    pieces!(Encoder::new(level).sensors(&names), head, rows, &numbers, max_bytes).0
 }
 
 /// A table of ours has the sensors 0, 1, 2 …

@@ -1,0 +1,57 @@
+//! `fields` of a route: where in a sensor's JSON the parts of a reading stand.
+
+use edge_codec::json::{Fields, TimeUnit};
+use toml::de::DeValue;
+
+use super::Findings;
+use super::section::{Section, kind};
+
+/// In the order of [`unit_of`].
+const TIME_UNITS: [&str; 5] = ["seconds", "milliseconds", "microseconds", "nanoseconds", "rfc3339"];
+
+/// `None` if the route has none, or one with mistakes.
+pub(super) fn fields(section: &mut Section<'_>, findings: &mut Findings) -> Option<Fields> {
+    let value = section.get("fields")?;
+    let at = value.span().start;
+    let DeValue::Table(table) = value.get_ref() else {
+        let message = format!("expected a table, found {}", kind(value.get_ref()));
+        findings.error(at, &section.key("fields"), message);
+        return None;
+    };
+    let mut inner = section.inner("fields", at, table);
+    let mut fields = Fields::default();
+    for (key, field) in [
+        ("sensor", &mut fields.sensor),
+        ("value", &mut fields.value),
+        ("unit", &mut fields.unit),
+        ("quality", &mut fields.quality),
+        ("time", &mut fields.time),
+    ] {
+        if let Some(name) = inner.string(key, findings) {
+            if name.value.is_empty() {
+                findings.error(
+                    name.at,
+                    &inner.key(key),
+                    "the name of a field, or a pointer such as \"/data/temp\"",
+                );
+            }
+            *field = name.value;
+        }
+    }
+    if let Some(unit) = inner.one_of("time_unit", &TIME_UNITS, findings) {
+        fields.time_unit = unit_of(unit.value);
+    }
+    fields.each = inner.string("each", findings).map(|each| each.value);
+    inner.finish(findings);
+    Some(fields)
+}
+
+fn unit_of(name: &str) -> TimeUnit {
+    match name {
+        "seconds" => TimeUnit::Seconds,
+        "microseconds" => TimeUnit::Microseconds,
+        "nanoseconds" => TimeUnit::Nanoseconds,
+        "rfc3339" => TimeUnit::Rfc3339,
+        _ => TimeUnit::Milliseconds,
+    }
+}
