@@ -152,7 +152,7 @@ impl Column {
                 self.values.iter().take(n).enumerate().filter(|(at, _)| self.kinds.get(*at) == kind);
             let values: Vec<u64> = of_kind.map(|(_, v)| *v).collect();
             if !values.is_empty() && kind != Kind::Null {
-                let plan = search::plan(kind, &values, scratch);
+                let (plan, _) = search::plan(kind, &values, scratch);
                 plan.integers(&values, scratch);
                 known::put(&plan, before, script, scratch);
             }

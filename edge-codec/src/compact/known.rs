@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::form::Form;
-use super::plan::{Kind, Plan, Pre, Scratch, Shared};
+use super::plan::{Kind, Plan, Scratch, Shared};
 use super::script::Script;
 use super::search;
 use super::token::Coder;
@@ -71,9 +71,8 @@ impl Known {
         if (first || dear) && self.table_checks == 0 {
             self.table_checks = REST;
             cost = plan.cost(scratch);
-            let own = self.find(kind, values, scratch);
-            let own_cost = own.size(values, scratch) + OWN;
-            if own_cost < cost {
+            let (own, size) = self.find(kind, values, scratch);
+            if size + OWN < cost {
                 script.undo(mark);
                 (self.plan, self.cost, self.batches) = (Some(own), u64::MAX, 0);
                 (self.table_cost, self.table_checks, self.table_rests) = (None, 0, REST);
@@ -97,7 +96,7 @@ impl Known {
         let n = values.len() as u64;
         let usable = self.plan.take().filter(|p| p.kind == kind && self.batches < RENEW);
         if let Some(mut plan) = usable
-            && refit(&mut plan, values, scratch)
+            && plan.refit(values, scratch)
             && let Some(cost) = put_again(&mut plan, n, self.cost, before, script, scratch)
         {
             self.batches += 1;
@@ -105,7 +104,7 @@ impl Known {
             self.plan = Some(plan);
             return;
         }
-        let plan = self.find(kind, values, scratch);
+        let (plan, _) = self.find(kind, values, scratch);
         let held = plan.integers(values, scratch);
         debug_assert!(held, "a plan that was found holds the values");
         self.batches = 0;
@@ -115,31 +114,30 @@ impl Known {
 
     /// A plan for values that the last one is not for: with a form of the last plans, if one is as good as it was and
     /// others were looked for not long ago.
-    fn find(&mut self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Plan {
+    fn find(&mut self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
         let n = values.len() as u64;
         self.form_rests = self.form_rests.saturating_sub(1);
-        if let Some(plan) = self.again(kind, values, scratch) {
-            return plan;
+        if let Some(found) = self.again(kind, values, scratch) {
+            return found;
         }
         self.form_rests = FORM_REST;
-        let plan = search::plan(kind, values, scratch);
-        let cost = plan.size(values, scratch) / n.max(1);
+        let (plan, size) = search::plan(kind, values, scratch);
         self.forms.retain(|known| known.0 != plan.form);
         self.forms.truncate(FORMS - 1);
-        self.forms.insert(0, (plan.form, cost));
-        plan
+        self.forms.insert(0, (plan.form, size / n.max(1)));
+        (plan, size)
     }
 
-    fn again(&self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Option<Plan> {
+    fn again(&self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
         if kind != Kind::F64 || self.form_rests == 0 {
             return None;
         }
         let plans = self.forms.iter().filter_map(|(form, usual)| {
-            let plan = Some(search::with_form(kind, *form, values, scratch)).filter(|p| p.form == *form)?;
-            let cost = plan.size(values, scratch);
-            (cost <= most(*usual, values.len() as u64)).then_some((cost, plan))
+            let found = search::with_form(kind, *form, values, scratch);
+            let as_good = found.0.form == *form && found.1 <= most(*usual, values.len() as u64);
+            as_good.then_some(found)
         });
-        plans.min_by_key(|(cost, _)| *cost).map(|(_, plan)| plan)
+        plans.min_by_key(|found| found.1)
     }
 }
 
@@ -148,21 +146,8 @@ fn most(usual: u64, n: u64) -> u64 {
     usual.saturating_mul(n).saturating_mul(17) / 16 + 16 * 256
 }
 
-/// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot hold
-/// them.
-fn refit(plan: &mut Plan, values: &[u64], scratch: &mut Scratch) -> bool {
-    if matches!(plan.pre, Pre::Table(_)) {
-        // The list of values is this batch's own; the form stays.
-        let form = plan.form;
-        *plan = search::with_form(plan.kind, form, values, scratch);
-        return plan.form == form && plan.integers(values, scratch);
-    }
-    let held = plan.integers(values, scratch);
-    plan.recenter(&scratch.integers);
-    held
-}
-
-/// Writes a batch's own plan and the integers in `scratch`, and says what these take, in 1/256 bits.
+/// Writes a batch's own plan and the integers in `scratch`, and says what these and their list take, in 1/256
+/// bits.
 pub(super) fn put(
     plan: &Plan,
     before: &mut Option<Shared>,
@@ -171,7 +156,7 @@ pub(super) fn put(
 ) -> u64 {
     plan.describe_after(*before, script);
     *before = Some(plan.shared());
-    plan.write(script, scratch, Coder::cost_all)
+    plan.write(script, scratch, Coder::cost_all) + plan.listed()
 }
 
 /// The same for a plan that took `usual` per value, if it needs no more now, or with other coders. Else nothing is
@@ -187,11 +172,10 @@ fn put_again(
     let (mark, was) = (script.mark(), *before);
     let most = most(usual, n);
     let cost = put(plan, before, script, scratch);
-    // A list of values is new each time.
-    if cost <= most || matches!(plan.pre, Pre::Table(_)) {
+    if cost <= most {
         return Some(cost);
     }
     script.undo(mark);
     *before = was;
-    (search::tune(plan, scratch) <= most).then(|| put(plan, before, script, scratch))
+    (search::tune(plan, scratch) + plan.listed() <= most).then(|| put(plan, before, script, scratch))
 }

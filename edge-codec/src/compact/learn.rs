@@ -93,7 +93,7 @@ const FORMS_TRIED: usize = 5;
 
 /// A plan of a form with distributions made for the values, and what those take, in 1/256 bits.
 fn fitted(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
-    let found = search::with_form(kind, form, values, scratch);
+    let (found, _) = search::with_form(kind, form, values, scratch);
     let mut plan = Plan { pre: lasting(found.pre.clone(), values.len()), ..found };
     if !plan.integers(values, scratch) {
         return None;

@@ -47,6 +47,7 @@ mod index;
 mod integers;
 mod known;
 mod learn;
+mod lists;
 mod message;
 mod names;
 mod order;

@@ -5,6 +5,7 @@
 use super::ans::Decoder;
 use super::bits::{BitReader, unzigzag, zigzag};
 use super::form::{Form, from_ordinal, ordinal};
+use super::lists::{self, LIST_MAX};
 use super::script::Script;
 use super::token::Coder;
 
@@ -211,16 +212,33 @@ impl Plan {
 
     /// Converts values (as bits) to the integers that are predicted; `false` if the plan cannot hold one of them.
     pub(super) fn integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
+        self.plain_integers(values, scratch) && self.pre.apply(&mut scratch.integers)
+    }
+
+    /// The integers before the step.
+    fn plain_integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
         if self.kind == Kind::F64 {
-            if !self.form.integers(values, &mut scratch.integers, &mut scratch.ulps) {
-                return false;
-            }
-        } else {
-            scratch.ulps.clear();
-            scratch.integers.clear();
-            scratch.integers.extend(values.iter().map(|v| *v as i64));
+            return self.form.integers(values, &mut scratch.integers, &mut scratch.ulps);
         }
-        self.pre.apply(&mut scratch.integers)
+        scratch.ulps.clear();
+        scratch.integers.clear();
+        scratch.integers.extend(values.iter().map(|v| *v as i64));
+        true
+    }
+
+    /// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot
+    /// hold them. A list of values is each batch's own.
+    pub(super) fn refit(&mut self, values: &[u64], scratch: &mut Scratch) -> bool {
+        if !self.plain_integers(values, scratch) {
+            return false;
+        }
+        if matches!(self.pre, Pre::Table(_)) {
+            let Some(list) = lists::distinct(&scratch.integers) else { return false };
+            self.pre = Pre::Table(list);
+        }
+        let held = self.pre.apply(&mut scratch.integers);
+        self.recenter(&scratch.integers);
+        held
     }
 
     /// Writes the integers in `scratch`, and says what they take by `measure`, in 1/256 bits.
@@ -258,9 +276,9 @@ impl Plan {
         main.sum::<u64>() + ulps.sum::<u64>()
     }
 
-    /// What values take, without the plan.
-    pub(super) fn size(&self, values: &[u64], scratch: &mut Scratch) -> u64 {
-        if self.integers(values, scratch) { self.cost(scratch) } else { u64::MAX / 2 }
+    /// What a list of values takes, in 1/256 bits.
+    pub(super) fn listed(&self) -> u64 {
+        if let Pre::Table(list) = &self.pre { lists::bits(list) << 8 } else { 0 }
     }
 
     /// Moves the center of a batch's own plan to where these integers have it.
@@ -355,13 +373,7 @@ impl Pre {
                 }
                 rest == 0
             }
-            Pre::Table(table) => integers.iter_mut().all(|x| match table.binary_search(x) {
-                Ok(at) => {
-                    *x = at as i64;
-                    true
-                }
-                Err(_) => false,
-            }),
+            Pre::Table(table) => lists::number(integers, table),
         }
     }
 }
@@ -394,11 +406,8 @@ fn gaps(table: &[i64]) -> Vec<u64> {
     table.iter().zip(rest).map(|(a, b)| (b.wrapping_sub(*a) as u64).wrapping_sub(1)).collect()
 }
 
-/// Longer ones do not pay.
-pub(super) const TABLE_MAX: usize = 1024;
-
 fn read_table(bits: &mut BitReader<'_>) -> Option<Vec<i64>> {
-    let len = usize::try_from(bits.eg(3)).ok().filter(|n| (1..=TABLE_MAX).contains(n))?;
+    let len = usize::try_from(bits.eg(3)).ok().filter(|n| (1..=LIST_MAX).contains(n))?;
     let widest = bits.bits(7) as u32;
     let mut at = unzigzag(bits.raw());
     // Every entry but the first takes a bit at least: what is claimed must be there before there is memory for it.

@@ -5,28 +5,30 @@
 use super::bits::{bit_len, zigzag};
 use super::clock::gcd;
 use super::form::{After, DIVISORS, Form};
-use super::plan::{Kind, Order, Plan, Pre, Scratch, TABLE_MAX, residuals_of};
+use super::lists;
+use super::plan::{Kind, Order, Plan, Pre, Scratch, residuals_of};
 use super::shapes::coder;
 use super::token::Coder;
 
-/// A plan that holds all values (given as bits), as small as a quick search finds.
-pub(super) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> Plan {
+/// A plan that holds all values (given as bits), as small as a quick search finds, and what it takes with the values, in
+/// 1/256 bits.
+pub(super) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
     let found = if kind == Kind::F64 { forms(values, QUICK, scratch) } else { Vec::new() };
     let (about, form) = found.first().copied().unwrap_or((0, Form::Bits64));
-    let (mut plan, mut size) = sized(kind, form, values, scratch);
+    let (mut plan, mut size) = with_form(kind, form, values, scratch);
     if form.has_ulps() {
         // A sample flatters corrections, which the rest of a column may need more of: an exact form that is nearly as good
         // gets its chance, and a list of the values themselves if those are few.
         let near = found.iter().find(|(size, form)| !form.has_ulps() && *size <= about * 2);
         let listed = are_few(values).then_some(Form::Bits64);
         for form in near.map(|f| f.1).into_iter().chain(listed) {
-            let other = sized(kind, form, values, scratch);
+            let other = with_form(kind, form, values, scratch);
             if other.1 < size {
                 (plan, size) = other;
             }
         }
     }
-    plan
+    (plan, size)
 }
 
 /// Whether the start of a column has so few different values that a list may pay.
@@ -38,13 +40,8 @@ pub(super) fn are_few(values: &[u64]) -> bool {
     of >= 12 && seen.len() * 2 <= of
 }
 
-/// The rest of a plan whose form is known.
-pub(super) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> Plan {
-    sized(kind, form, values, scratch).0
-}
-
-/// The same, and what it takes with the values, in 1/256 bits.
-fn sized(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
+/// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
+pub(super) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
     let coder = Coder::plain();
     let ulps = form.has_ulps().then(|| coder.clone());
     let mut plan =
@@ -56,7 +53,7 @@ fn sized(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> (Plan
     }
     let (step, listed) = pre_steps(&scratch.integers);
     let listed = listed.map(|list| {
-        let bits = listed_bits(&list);
+        let bits = lists::bits(&list);
         let mut listed = Plan { pre: Pre::Table(list), ..plan.clone() };
         let size = finish(&mut listed, values, scratch) + (bits << 8);
         plan.integers(values, scratch);
@@ -209,35 +206,20 @@ fn pre_steps(integers: &[i64]) -> (Pre, Option<Vec<i64>>) {
     (pre, values_of(integers, step.max(1)))
 }
 
-/// What a list takes in a plan, in bits.
-fn listed_bits(list: &[i64]) -> u64 {
-    let rest = list.get(1..).unwrap_or_default();
-    let gap = list.iter().zip(rest).map(|(a, b)| bit_len(b.wrapping_sub(*a) as u64)).max().unwrap_or(0);
-    80 + list.len() as u64 * u64::from(gap)
-}
-
-/// The distinct integers, if listing them and then writing their numbers is about as small as differences.
+/// The distinct integers, if listing them and then writing their places is about as small as differences.
 fn values_of(integers: &[i64], step: u64) -> Option<Vec<i64>> {
-    if integers.len() < 12 {
-        return None;
-    }
-    let mut sorted = integers.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
-    let (distinct, count) = (sorted.len() as u64, integers.len() as u64);
-    if sorted.len() > TABLE_MAX || distinct * 4 > count * 3 {
-        return None;
-    }
-    let listed = listed_bits(&sorted);
+    let list = lists::distinct(integers)?;
+    let mut places = integers.to_vec();
+    lists::number(&mut places, &list);
+    let longest = bit_len(list.len() as u64).into();
     let (mut plain, mut indexed, mut before) = (0, 0, (0, 0));
-    for x in integers {
-        let index = sorted.binary_search(x).unwrap_or(0) as i64;
+    for (x, at) in integers.iter().zip(&places) {
         plain += small(zigzag(x.wrapping_sub(before.0)) / step);
-        indexed += small(zigzag(index - before.1)).min(u64::from(bit_len(distinct)));
-        before = (*x, index);
+        indexed += small(zigzag(at - before.1)).min(longest);
+        before = (*x, *at);
     }
     // The coders know better: this only spares them what is far off.
-    (listed + indexed < plain * 3 / 2).then_some(sorted)
+    (lists::bits(&list) + indexed < plain * 3 / 2).then_some(list)
 }
 
 /// The prediction with the smallest residuals, and a center.
