@@ -14,6 +14,8 @@ pub(super) struct Known {
     plan: Option<Plan>,
     /// 1/256 bits per value when the plan was found.
     cost: u64,
+    /// What [`Scratch::weight`] was then, per 256 values.
+    weight: u64,
     /// Batches since then.
     batches: u32,
     /// The forms that were found last, and 1/256 bits per value then.
@@ -97,10 +99,13 @@ impl Known {
         let usable = self.plan.take().filter(|p| p.kind == kind && self.batches < RENEW);
         if let Some(mut plan) = usable
             && plan.refit(values, scratch)
-            && let Some(cost) = put_again(&mut plan, n, self.cost, before, script, scratch)
+            && let Some(cost) = self.put_again(&mut plan, n, before, script, scratch)
         {
             self.batches += 1;
-            self.cost = self.cost.min(cost / n.max(1));
+            let cost = cost / n.max(1);
+            // Lists are of another length in each batch.
+            let lists = plan.listed() > 0 && self.cost < u64::MAX;
+            self.cost = if lists { (self.cost * 7 + cost) / 8 } else { self.cost.min(cost) };
             self.plan = Some(plan);
             return;
         }
@@ -109,7 +114,33 @@ impl Known {
         debug_assert!(held, "a plan that was found holds the values");
         self.batches = 0;
         self.cost = put(&plan, before, script, scratch) / n.max(1);
+        self.weight = scratch.weight * 256 / n.max(1);
         self.plan = Some(plan);
+    }
+
+    /// Writes by the plan of the last batch, with other coders if it takes more than it did or if the numbers have become
+    /// much smaller than those it was made for. `None`, and nothing is written, if that does not help.
+    fn put_again(
+        &mut self,
+        plan: &mut Plan,
+        n: u64,
+        before: &mut Option<Shared>,
+        script: &mut Script,
+        scratch: &mut Scratch,
+    ) -> Option<u64> {
+        let (mark, was) = (script.mark(), *before);
+        let lists = if plan.listed() > 0 { self.cost.saturating_mul(n) / 4 } else { 0 };
+        let most = most(self.cost, n) + lists;
+        let cost = put(plan, before, script, scratch);
+        let weight = scratch.weight * 256 / n.max(1);
+        if cost <= most && weight >= self.weight / 4 {
+            return Some(cost);
+        }
+        script.undo(mark);
+        *before = was;
+        let fits = search::tune(plan, scratch) + plan.listed() <= most;
+        self.weight = weight;
+        fits.then(|| put(plan, before, script, scratch))
     }
 
     /// A plan for values that the last one is not for: with a form of the last plans, if one is as good as it was and
@@ -159,23 +190,70 @@ pub(super) fn put(
     plan.write(script, scratch, Coder::cost_all) + plan.listed()
 }
 
-/// The same for a plan that took `usual` per value, if it needs no more now, or with other coders. Else nothing is
-/// written.
-fn put_again(
-    plan: &mut Plan,
-    n: u64,
-    usual: u64,
-    before: &mut Option<Shared>,
-    script: &mut Script,
-    scratch: &mut Scratch,
-) -> Option<u64> {
-    let (mark, was) = (script.mark(), *before);
-    let most = most(usual, n);
-    let cost = put(plan, before, script, scratch);
-    if cost <= most {
-        return Some(cost);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const N: usize = 200;
+    const BATCHES: usize = 8;
+
+    /// Batches of a sensor that changes what it does: noise in thousandths, standing still, steps of a half, a ramp, and
+    /// noise again. Each form holds what comes later.
+    fn regimes() -> Vec<Vec<u64>> {
+        let noise = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as f64;
+        let value = |regime: usize, n: u64| match regime {
+            0 | 4 => noise(n) / 1000.0 + 20.0,
+            1 => 20.0,
+            2 => (noise(n) / 256.0).floor() / 2.0,
+            _ => 20.0 + n as f64 / 8.0,
+        };
+        let batch = |at: usize| (0..N).map(|n| value(at / BATCHES, (at * N + n) as u64).to_bits()).collect();
+        (0..5 * BATCHES).map(batch).collect()
     }
-    script.undo(mark);
-    *before = was;
-    (search::tune(plan, scratch) + plan.listed() <= most).then(|| put(plan, before, script, scratch))
+
+    fn size(
+        values: &[u64],
+        write: impl FnOnce(&[u64], &mut Option<Shared>, &mut Script, &mut Scratch),
+    ) -> usize {
+        let (mut script, mut scratch, mut before) = (Script::default(), Scratch::default(), None);
+        write(values, &mut before, &mut script, &mut scratch);
+        script.write(<[u8]>::len)
+    }
+
+    fn fresh(values: &[u64]) -> usize {
+        size(values, |v, before, script, scratch| {
+            Known::default().write(Kind::F64, v, before, script, scratch)
+        })
+    }
+
+    /// The first batch that takes over 3 % more than a search for this batch alone would give, and some bytes.
+    fn first_loss(mut write: impl FnMut(&[u64]) -> usize) -> Option<usize> {
+        regimes().iter().position(|values| {
+            let (kept, found) = (write(values), fresh(values));
+            kept > found + found * 3 / 100 + 4
+        })
+    }
+
+    #[test]
+    fn plans_follow_a_change_at_once() {
+        let mut known = Known::default();
+        let write = |values: &[u64]| {
+            size(values, |v, before, script, scratch| known.write(Kind::F64, v, before, script, scratch))
+        };
+        assert_eq!(first_loss(write), None);
+    }
+
+    /// Planted bug: a plan that is kept as long as it holds the values.
+    #[test]
+    fn a_plan_that_is_never_looked_for_again_is_noticed() {
+        let mut plan = None;
+        let write = |values: &[u64]| {
+            size(values, |v, before, script, scratch| {
+                let plan = plan.get_or_insert_with(|| search::plan(Kind::F64, v, scratch).0);
+                assert!(plan.refit(v, scratch), "the first form holds all that comes later");
+                put(plan, before, script, scratch);
+            })
+        };
+        assert_eq!(first_loss(write), Some(BATCHES));
+    }
 }

@@ -92,12 +92,17 @@ pub(super) struct Shared {
     ulps: Option<(usize, u32)>,
 }
 
+/// Larger numbers weigh no more than this, so that a batch of them can be summed up.
+const WEIGHT_MAX: u64 = 1 << 47;
+
 /// Buffers of the conversions, kept between columns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     pub(super) integers: Vec<i64>,
     pub(super) ulps: Vec<i64>,
     pub(super) residuals: Vec<u64>,
+    /// About the sum of the numbers that the main coder wrote last.
+    pub(super) weight: u64,
 }
 
 impl Plan {
@@ -249,7 +254,7 @@ impl Plan {
         measure: impl Fn(&Coder, &[u64]) -> u64,
     ) -> u64 {
         let mut cost = 0;
-        let Scratch { integers, ulps, residuals } = scratch;
+        let Scratch { integers, ulps, residuals, weight } = scratch;
         residuals_of(self.order, self.center, integers, residuals);
         let (head, rest) = residuals.split_at(usize::from(self.order.has_head()).min(residuals.len()));
         if let Some(coder) = &self.head {
@@ -258,6 +263,7 @@ impl Plan {
         }
         script.numbers(&self.main, rest);
         cost += measure(&self.main, rest);
+        *weight = rest.iter().map(|r| *r.min(&WEIGHT_MAX)).sum();
         if let Some(coder) = &self.ulps {
             residuals.clear();
             residuals.extend(ulps.iter().map(|u| zigzag(*u)));
@@ -269,7 +275,7 @@ impl Plan {
 
     /// What [`write`](Self::write) would take without a head.
     pub(super) fn cost(&self, scratch: &mut Scratch) -> u64 {
-        let Scratch { integers, ulps, residuals } = scratch;
+        let Scratch { integers, ulps, residuals, .. } = scratch;
         residuals_of(self.order, self.center, integers, residuals);
         let main = residuals.iter().skip(usize::from(self.order.has_head())).map(|r| self.main.cost(*r));
         let ulps = self.ulps.iter().flat_map(|coder| ulps.iter().map(|u| coder.cost(zigzag(*u))));

@@ -78,7 +78,7 @@ fn finish(plan: &mut Plan, values: &[u64], scratch: &mut Scratch) -> u64 {
 /// Chooses the coders for the integers in `scratch`, and says what the column takes, in 1/256 bits.
 pub(super) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
     plan.recenter(&scratch.integers);
-    let Scratch { integers, ulps, residuals } = scratch;
+    let Scratch { integers, ulps, residuals, .. } = scratch;
     residuals_of(plan.order, plan.center, integers, residuals);
     let from = usize::from(matches!(plan.order, Order::Delta | Order::Line)).min(residuals.len());
     let (main, mut cost) = coder(residuals.get(from..).unwrap_or_default());
