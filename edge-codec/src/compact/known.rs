@@ -222,7 +222,7 @@ mod tests {
 
     fn fresh(values: &[u64]) -> usize {
         size(values, |v, before, script, scratch| {
-            Known::default().write(Kind::F64, v, before, script, scratch)
+            Known::default().write(Kind::F64, v, before, script, scratch);
         })
     }
 

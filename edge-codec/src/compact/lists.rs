@@ -22,8 +22,8 @@ pub(super) fn distinct(integers: &[i64]) -> Option<Vec<i64>> {
                 *place = 0;
             }
         }
-        let there = (least..).zip(&places).filter(|(_, place)| **place != NONE);
-        there.map(|(x, _)| x).collect()
+        let there = (0..).zip(&places).filter(|(_, place)| **place != NONE);
+        there.map(|(above, _)| least.wrapping_add(above)).collect()
     } else {
         let mut sorted = integers.to_vec();
         sorted.sort_unstable();
@@ -85,6 +85,7 @@ mod tests {
     fn many_different_integers_are_not_listed() {
         assert_eq!(distinct(&(0..40).collect::<Vec<_>>()), None);
         assert_eq!(distinct(&[1; 11]), None);
+        assert_eq!(distinct(&[i64::MAX; 12]), Some(vec![i64::MAX]));
         assert_eq!(distinct(&[1; 12]), Some(vec![1]));
         let many: Vec<i64> = (0..4096).map(|n| n % 1100).collect();
         assert_eq!(distinct(&many), None);
