@@ -22,6 +22,9 @@ const ENCODERS: [&str; 5] = [
 ];
 const DECODERS: [&str; 4] = ["decode.serde_json", "decode.compact.fast", "decode.ciborium", "decode.cbor"];
 const READINGS: usize = 10_000;
+/// A pass over the readings takes 0.1 to 3 ms. Several in a row show the steady state, and not what the candidate before
+/// left in the caches.
+const PASSES: usize = 8;
 const ROUNDS: usize = 15;
 
 /// In the order in which they are measured.
@@ -38,7 +41,7 @@ pub(super) fn run(sets: &[Set]) -> Result<(), String> {
         for set in sets {
             let mut batches = set.batches(size);
             batches.truncate(READINGS / size);
-            let readings = (batches.len() * size) as f64;
+            let readings = (PASSES * batches.len() * size) as f64;
             for (rates, time) in rates.iter_mut().zip(measure(set, &batches)?) {
                 rates.push(readings / time.as_secs_f64());
             }
@@ -108,8 +111,11 @@ pub(super) fn candidate<'a>(name: &'a str, run: impl FnMut() -> Result<(), Strin
     Candidate { name, run: Box::new(run) }
 }
 
+/// [`PASSES`] over the items.
 pub(super) fn each<T, R>(items: &[T], mut run: impl FnMut(&T) -> Result<R, String>) -> Result<(), String> {
-    items.iter().try_for_each(|item| run(item).map(|result| drop(std::hint::black_box(result))))
+    std::iter::repeat_n(items, PASSES)
+        .flatten()
+        .try_for_each(|item| run(item).map(|result| drop(std::hint::black_box(result))))
 }
 
 fn encode(
