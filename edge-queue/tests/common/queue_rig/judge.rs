@@ -29,7 +29,7 @@ impl Rig {
         self.consumers.clear();
         let mut recording = self.dir.recording();
         let (mut rng, mut cases) = (Rng::new(seed), 0);
-        for at in 0..=recording.operations() {
+        for at in 0..=recording.operations().min(self.end) {
             if rng.below(100) >= percent {
                 continue;
             }
