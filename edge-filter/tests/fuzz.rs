@@ -231,7 +231,7 @@ fn promise_12_no_reading_and_no_clock_breaks_the_accounting() {
     for _ in 0..cases {
         drive(&mut Pipeline::from_toml(SEED).unwrap(), &mut rng, 500, None).unwrap();
     }
-    println!("executed filter input fuzz: {cases} cases");
+    println!("executed filter input fuzz: {cases} cases of 500 readings");
 }
 
 fn mutate(rng: &mut Rng, text: &str) -> Vec<u8> {
@@ -265,7 +265,7 @@ fn mutate(rng: &mut Rng, text: &str) -> Vec<u8> {
 
 #[test]
 fn promise_12_no_configuration_panics_and_what_is_accepted_works() {
-    let (mut rng, cases) = (Rng::from_env(), budget(100_000));
+    let (mut rng, cases) = (Rng::from_env(), budget(1_000_000));
     let (mut accepted, mut refused) = (0, 0);
     for _ in 0..cases {
         let bytes = mutate(&mut rng, SEED);
