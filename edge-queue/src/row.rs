@@ -98,6 +98,18 @@ impl Row {
         self.weight = weight.max(1);
         self
     }
+
+    /// The lane it is for in a queue of so many, which may not be there.
+    #[inline]
+    pub(crate) fn lane_among(&self, lanes: usize) -> usize {
+        self.lane.map_or(lanes.saturating_sub(1), |lane| usize::from(lane.0))
+    }
+
+    /// Its own bytes, as `row_bytes_max` counts them.
+    #[inline]
+    pub(crate) fn own_bytes(&self) -> usize {
+        self.key.len().saturating_add(self.meta.len()).saturating_add(self.payload.len())
+    }
 }
 
 /// Identity of a stored row: unique over the life of all gateways.

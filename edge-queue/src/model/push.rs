@@ -69,22 +69,16 @@ impl Model {
         if self.closed {
             return Err(Box::new(|row| PushError::Closed { row: Box::new(row) }));
         }
-        let at = self.lane_of(row);
+        let at = row.lane_among(self.lanes.len());
         let Some(lane) = self.lanes.get(at) else {
             let lanes = self.lanes.len() as u8;
             return Err(Box::new(move |row| PushError::NoSuchLane { row: Box::new(row), lanes }));
         };
         let limit = lane.limits.row_bytes_max;
-        let own = row.key.len().saturating_add(row.meta.len()).saturating_add(row.payload.len());
-        if own > limit {
+        if row.own_bytes() > limit {
             return Err(Box::new(move |row| PushError::TooLarge { row: Box::new(row), limit }));
         }
         Ok(at)
-    }
-
-    /// The lane a row is for, which may not be there.
-    pub(super) fn lane_of(&self, row: &Row) -> usize {
-        row.lane.map_or(self.lanes.len().saturating_sub(1), |lane| usize::from(lane.0))
     }
 
     /// RAM of what is not written.
@@ -265,7 +259,6 @@ fn full(lane: &LaneModel, size: Size) -> Option<Limit> {
 }
 
 pub(super) fn size_of(row: &Row, now: &Now) -> Size {
-    let own = row.key.len().saturating_add(row.meta.len()).saturating_add(row.payload.len()) as u64;
-    let bytes = own.saturating_add(crate::row::ROW_OVERHEAD_BYTES);
+    let bytes = (row.own_bytes() as u64).saturating_add(crate::row::ROW_OVERHEAD_BYTES);
     Size { weight: u64::from(row.weight.max(1)), bytes, wall_ms: now.wall_ms }
 }

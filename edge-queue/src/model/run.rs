@@ -72,14 +72,14 @@ impl Model {
     /// Takes rows in while they are for the same lane and far from every limit.
     #[inline]
     fn push_run(&mut self, rows: &mut impl Rows, now: &Now) -> Option<Ticket> {
-        let at = self.lane_of(rows.peek()?);
+        let (epoch, lanes) = (self.epoch, self.lanes.len());
+        let at = rows.peek()?.lane_among(lanes);
         let mut ample = self.ample(at)?;
-        let (epoch, last) = (self.epoch, self.lanes.len().saturating_sub(1));
         let lane = self.lanes.get_mut(at)?;
         let (first, mut sum) = (lane.next, Usage::default());
         while let Some(row) = rows.peek() {
             let size = size_of(row, now);
-            if row.lane.map_or(last, |lane| usize::from(lane.0)) != at || !ample.take(size) {
+            if row.lane_among(lanes) != at || !ample.take(size) {
                 break;
             }
             let Some(row) = rows.take_next() else { break };
