@@ -169,7 +169,7 @@ fn each(values: &mut [u64], double: impl Fn(i64) -> f64) {
 
 /// 15 digits in all, counting those before the point; a leading zero is not one.
 #[inline(always)]
-fn digits15(value: f64) -> f64 {
+pub(super) fn digits15(value: f64) -> f64 {
     round_to(value, scale15(value))
 }
 
@@ -180,7 +180,7 @@ pub(super) fn scale15(value: f64) -> f64 {
 }
 
 #[inline(always)]
-fn round_to(value: f64, power: f64) -> f64 {
+pub(super) fn round_to(value: f64, power: f64) -> f64 {
     round(value * power) / power
 }
 

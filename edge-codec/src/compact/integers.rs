@@ -3,7 +3,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::form::{LEAST_EXPONENT, POW10, ROUND, from_ordinal32, ordinal, pow10, round, scale15};
+use super::form::{
+    self, LEAST_EXPONENT, POW10, ROUND, from_ordinal32, ordinal, pow10, round, round_to, scale15,
+};
 
 /// Values between two looks: the search for a form mostly asks for one that does not fit.
 const CHUNK: usize = 16;
@@ -61,9 +63,9 @@ pub(super) fn digits15(scale: f64, values: &[u64], out: &mut Vec<i64>, ulps: &mu
             });
         let (common, other) = (scale15(ends.0), scale15(ends.1));
         held & if common == other {
-            correct(scale, values, |v| round(v * common) / common, out, ulps)
+            correct(scale, values, |v| round_to(v, common), out, ulps)
         } else {
-            correct(scale, values, |v| round(v * scale15(v)) / scale15(v), out, ulps)
+            correct(scale, values, form::digits15, out, ulps)
         }
     })
 }

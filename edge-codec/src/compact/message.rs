@@ -6,11 +6,11 @@ use super::clock::{self, ClockPlan, Span};
 use super::column::Column;
 use super::plan::Scratch;
 use super::script::Script;
-use super::table::{Table, put_bytes};
+use super::table::Table;
 use super::token::Coder;
 use super::{field, names, order, quality, shapes};
 use crate::protobuf::envelope;
-use crate::protobuf::fields::put_varint;
+use crate::protobuf::fields::{put_number, put_string};
 use crate::seqs::Runs;
 use crate::{Header, Sensor};
 
@@ -39,16 +39,15 @@ pub(super) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memo
     let mut out = envelope::head_without_version(draft.header);
     envelope::put_runs(&mut out, draft.runs);
     if let Some(table) = draft.table {
-        put_varint(&mut out, u64::from(field::TABLE) << 3);
-        put_varint(&mut out, table.id().into());
+        put_number(&mut out, field::TABLE, table.id().into());
     }
     if !draft.texts.is_empty() {
-        put_bytes(&mut out, field::TEXTS, &draft.texts.concat());
+        put_string(&mut out, field::TEXTS, &draft.texts.concat());
     }
     if draft.readings > 0 {
         let mut script = std::mem::take(&mut memory.script);
         body(draft, columns, &mut script, memory);
-        script.write(|body| put_bytes(&mut out, field::COLUMNS, body));
+        script.write(|body| put_string(&mut out, field::COLUMNS, body));
         memory.script = script;
     }
     pad(&mut out, least(draft));
@@ -65,7 +64,7 @@ pub(super) fn least(draft: &Draft<'_>) -> usize {
 pub(super) fn pad(out: &mut Vec<u8>, least: usize) {
     if out.len() < least {
         let missing = (least - out.len()).saturating_sub(2);
-        put_bytes(out, field::PADDING, &vec![0; missing]);
+        put_string(out, field::PADDING, &vec![0; missing]);
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) fn smaller(message: Vec<u8>, least: usize) -> Vec<u8> {
     const LEVEL: i32 = 19;
     let Ok(compressed) = zstd::bulk::compress(&message, LEVEL) else { return message };
     let mut out = Vec::with_capacity(compressed.len() + 6);
-    super::table::put_bytes(&mut out, ZSTD, &compressed);
+    crate::protobuf::fields::put_string(&mut out, ZSTD, &compressed);
     super::message::pad(&mut out, least);
     let fits = message.len() <= out.len().saturating_mul(crate::limits::RATIO);
     if fits && out.len() < message.len() { out } else { message }

@@ -11,7 +11,7 @@ use super::plan::{Kind, Plan};
 use super::script::Script;
 use super::token::Coder;
 use crate::limits::MAX_DISTRIBUTIONS;
-use crate::protobuf::fields::{Fields, LEN, malformed, put_varint};
+use crate::protobuf::fields::{Fields, malformed, put_number, put_string};
 use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -191,26 +191,18 @@ fn hash(bytes: &[u8]) -> u32 {
 
 fn write(version: u32, entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
     let mut out = Vec::new();
-    put_varint(&mut out, u64::from(VERSION) << 3);
-    put_varint(&mut out, version.into());
+    put_number(&mut out, VERSION, version.into());
     for entry in entries {
         let mut content = Vec::new();
-        put_varint(&mut content, 1 << 3);
-        put_varint(&mut content, entry.sensor.into());
-        put_bytes(&mut content, 2, entry.name.as_bytes());
-        put_bytes(&mut content, 3, entry.unit.as_bytes());
-        put_bytes(&mut out, SENSOR, &content);
+        put_number(&mut content, 1, entry.sensor.into());
+        put_string(&mut content, 2, entry.name.as_bytes());
+        put_string(&mut content, 3, entry.unit.as_bytes());
+        put_string(&mut out, SENSOR, &content);
     }
     if entries.iter().any(|e| e.plan.is_some()) {
-        put_bytes(&mut out, HINTS, &write_hints(entries, clocks));
+        put_string(&mut out, HINTS, &write_hints(entries, clocks));
     }
     out
-}
-
-pub(super) fn put_bytes(out: &mut Vec<u8>, field: u32, content: &[u8]) {
-    put_varint(out, u64::from(field) << 3 | LEN);
-    put_varint(out, content.len() as u64);
-    out.extend_from_slice(content);
 }
 
 fn entry(content: &[u8], offset: usize, limits: &Limits) -> Result<Entry, DecodeError> {
