@@ -2,10 +2,10 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Decoder;
-use super::bits::{unzigzag, zigzag};
-use super::script::Script;
-use super::token::Coder;
+use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::bits::{unzigzag, zigzag};
+use crate::compact::stream::coder::Coder;
+use crate::compact::stream::script::Script;
 
 /// Order of the code for the start of a batch's first clock if no table says: milliseconds since 1970 have 41 bits.
 const START_LOW: u32 = 40;
@@ -16,7 +16,7 @@ pub(super) const STEPS_LOW: u32 = 0;
 
 /// How instants are written: `start + unit × (period + r)`, and so on.
 #[derive(Clone, Debug)]
-pub(super) struct ClockPlan {
+pub(crate) struct ClockPlan {
     /// What the start of a batch's first clock is counted from.
     pub(super) origin: i64,
     /// Order of the code for the start.
@@ -66,7 +66,7 @@ impl ClockPlan {
     pub(super) fn describe(&self, script: &mut Script) {
         script.raw(self.unit as u64);
         script.raw(zigzag(self.period));
-        self.coder.describe(script);
+        script.coder(&self.coder);
     }
 
     pub(super) fn read(decoder: &mut Decoder<'_>) -> Option<Self> {

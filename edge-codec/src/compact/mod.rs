@@ -34,40 +34,22 @@
 //! # Ok(()) }
 //! ```
 
-mod ans;
-mod bits;
 mod clock;
-mod column;
-mod decode;
-mod distributions;
-mod encode;
-mod form;
-mod frame;
-mod index;
-mod integers;
-mod known;
-mod learn;
-mod lists;
-mod message;
+mod decoder;
+mod encoder;
+mod layout;
 mod names;
 mod order;
-mod plan;
-mod preface;
+mod places;
 mod quality;
-mod rows;
-mod same;
-mod script;
-mod search;
-mod shapes;
 mod small;
+mod stream;
 mod table;
-mod texts;
-mod token;
-mod wrong;
+mod values;
 
-pub use decode::{decode, table_wanted};
-pub use encode::{Encoder, Level};
-pub(crate) use rows::Rows;
+pub(crate) use decoder::Rows;
+pub use decoder::{decode, table_wanted};
+pub use encoder::{Encoder, Level};
 pub use table::Table;
 
 /// `application/vnd.edge.batch;v=1`.
@@ -76,29 +58,13 @@ pub const CONTENT_TYPE: &str = crate::content_type::COMPACT;
 /// The published schema.
 pub const PROTO: &str = include_str!("../../proto/batch.proto");
 
-/// A batch has at most so many readings, and bytes of names, per byte, compressed or not: what a reader allocates is
-/// bounded by its input.
-const PER_BYTE: usize = 32;
-
-/// Fields of the message `Batch`; those up to 7, and 10, are the header's, as in `rows.proto`.
-mod field {
-    pub(super) use crate::protobuf::schema::SEQS;
-
-    pub(super) const COLUMNS: u32 = 8;
-    pub(super) const TABLE: u32 = 9;
-    pub(super) const TEXTS: u32 = 11;
-    pub(super) const PADDING: u32 = 12;
-    #[cfg_attr(not(feature = "zstd"), allow(dead_code, reason = "only written with zstd"))]
-    pub(super) const ZSTD: u32 = 13;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_published_schema_has_the_fields_that_are_written() {
-        use field::{COLUMNS, PADDING, TABLE, TEXTS, ZSTD};
+        use layout::field::{COLUMNS, PADDING, TABLE, TEXTS, ZSTD};
         let fields = [
             ("bytes columns", COLUMNS),
             ("optional uint32 table", TABLE),

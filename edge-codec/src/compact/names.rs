@@ -2,11 +2,11 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Decoder;
-use super::script::Script;
-use super::shapes;
-use super::token::Coder;
-use super::wrong::Wrong;
+use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::coder::Coder;
+use crate::compact::stream::script::Script;
+use crate::compact::stream::shapes;
+use crate::compact::stream::wrong::Wrong;
 use crate::{Limits, Sensor};
 
 /// Order of the codes for shared and for own bytes.
@@ -41,7 +41,7 @@ pub(super) fn write(sensors: &[Sensor<'_>], script: &mut Script) {
         before = text;
     }
     let (coder, _) = shapes::coder(&ranks);
-    coder.describe(script);
+    script.coder(&coder);
     script.numbers(&coder, &ranks);
 }
 

@@ -2,12 +2,12 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Decoder;
-use super::bits::{unzigzag, zigzag};
-use super::clock::Span;
-use super::script::Script;
-use super::shapes;
-use super::token::Coder;
+use crate::compact::clock::Span;
+use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::bits::{unzigzag, zigzag};
+use crate::compact::stream::coder::Coder;
+use crate::compact::stream::script::Script;
+use crate::compact::stream::shapes;
 use std::ops::Range;
 
 /// The order by time: readings sorted by the latest time their clock has had so far, then by column, then as they
@@ -210,7 +210,7 @@ pub(super) fn write(order: &[u32], columns: usize, script: &mut Script) {
         })
         .collect();
     let (coder, _) = shapes::coder(&steps);
-    coder.describe(script);
+    script.coder(&coder);
     script.numbers(&coder, &steps);
 }
 

@@ -2,9 +2,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Decoder;
-use super::bits::BitReader;
-use super::script::Script;
+use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::bits::BitReader;
+use crate::compact::stream::script::Script;
 
 /// The codes in use besides 0, as they come in the runs.
 pub(super) fn codes(runs: impl Iterator<Item = (u32, usize)>) -> Vec<u32> {

@@ -7,12 +7,12 @@ use crate::{DecodeError, Limits};
 /// The message, or one of `least` bytes or more with the other compressed in it.
 #[cfg(feature = "zstd")]
 pub(super) fn smaller(message: Vec<u8>, least: usize) -> Vec<u8> {
-    use super::field::ZSTD;
+    use super::layout::field::ZSTD;
     const LEVEL: i32 = 19;
     let Ok(compressed) = zstd::bulk::compress(&message, LEVEL) else { return message };
     let mut out = Vec::with_capacity(compressed.len() + 6);
     crate::protobuf::fields::put_string(&mut out, ZSTD, &compressed);
-    super::message::pad(&mut out, least);
+    super::layout::pad(&mut out, least);
     let fits = message.len() <= out.len().saturating_mul(crate::limits::RATIO);
     if fits && out.len() < message.len() { out } else { message }
 }

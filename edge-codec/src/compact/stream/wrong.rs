@@ -5,7 +5,7 @@ use crate::DecodeError;
 use crate::protobuf::fields::malformed;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     What(&'static str),
     /// What is limited, the limit, and what was found.
     Limit(&'static str, usize, u64),
@@ -15,7 +15,7 @@ pub(super) enum Wrong {
 
 impl Wrong {
     /// The error, for a stream that starts at `offset` of the input.
-    pub(super) fn at(self, offset: usize, bits: &BitReader<'_>) -> DecodeError {
+    pub(crate) fn at(self, offset: usize, bits: &BitReader<'_>) -> DecodeError {
         let place = offset.saturating_add(bits.byte());
         match self {
             Wrong::Limit(what, limit, found) => DecodeError::Limit { what, offset: place, limit, found },
@@ -27,14 +27,14 @@ impl Wrong {
 }
 
 /// A number that stands in the stream less 1.
-pub(super) fn limited(what: &'static str, less_one: u64, limit: usize) -> Result<usize, Wrong> {
+pub(crate) fn limited(what: &'static str, less_one: u64, limit: usize) -> Result<usize, Wrong> {
     let found = less_one.saturating_add(1);
     let number = usize::try_from(found).ok().filter(|n| *n <= limit);
     number.ok_or(Wrong::Limit(what, limit, found))
 }
 
 /// Whether so many more may come.
-pub(super) fn limited_sum(what: &'static str, so_far: usize, more: usize, limit: usize) -> Result<(), Wrong> {
+pub(crate) fn limited_sum(what: &'static str, so_far: usize, more: usize, limit: usize) -> Result<(), Wrong> {
     let found = so_far.saturating_add(more);
     if found <= limit { Ok(()) } else { Err(Wrong::Limit(what, limit, found as u64)) }
 }

@@ -2,21 +2,25 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Dist, STATES};
-use super::bits::{bit_len, zigzag};
-use super::clock::{self, ClockPlan};
-use super::column::Column;
-use super::form::Form;
-use super::plan::{Kind, Order, Plan, Pre, Scratch, residuals_of};
-use super::search;
-use super::table::Entry;
-use super::token::{Coder, ESCAPE, TOKENS, split};
+use super::Entry;
+use crate::compact::clock::{self, ClockPlan};
+use crate::compact::encoder::column::Column;
+use crate::compact::stream::ans::{Dist, STATES};
+use crate::compact::stream::bits::{bit_len, zigzag};
+use crate::compact::stream::coder::Coder;
+use crate::compact::stream::token::{ESCAPE, TOKENS, split};
+use crate::compact::values::form::Form;
+use crate::compact::values::kind::Kind;
+use crate::compact::values::plan::{Plan, Scratch};
+use crate::compact::values::pre::Pre;
+use crate::compact::values::predict::{Order, residuals_of};
+use crate::compact::values::search;
 use crate::{Reading, SensorTable};
 use std::collections::HashMap;
 
-pub(super) struct Learned {
-    pub(super) entries: Vec<Entry>,
-    pub(super) clocks: Vec<ClockPlan>,
+pub(crate) struct Learned {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) clocks: Vec<ClockPlan>,
 }
 
 /// Readings per sensor that are looked at.
@@ -26,7 +30,7 @@ const TOO_FEW: usize = 16;
 /// A batch tries each of a table's clocks, so there are few.
 const CLOCKS_MAX: usize = 4;
 
-pub(super) fn learn(sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Learned {
+pub(crate) fn learn(sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Learned {
     let mut at: HashMap<u32, usize> = HashMap::new();
     let mut columns: Vec<Column> = Vec::new();
     for reading in sample.iter().filter(|r| sensors.get(r.sensor).is_some()) {
@@ -36,7 +40,7 @@ pub(super) fn learn(sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Learne
         });
         // Texts are numbered within a batch: there is nothing to learn about their numbers.
         if let Some(column) = columns.get_mut(nth).filter(|c| c.len() < ENOUGH) {
-            let (kind, value) = super::column::bits(&reading.value);
+            let (kind, value) = crate::compact::encoder::column::bits(&reading.value);
             column.push(reading.time, kind, value, reading.quality);
         }
     }

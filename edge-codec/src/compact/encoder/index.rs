@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// Numbers of columns by sensor. Those that were asked for last are found without hashing.
 #[derive(Clone, Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     columns: HashMap<u32, u32>,
     /// Sensor and column, by the sensor's low bits.
     recent: Box<[(u32, u32); RECENT]>,
@@ -23,7 +23,7 @@ impl Default for Index {
 
 impl Index {
     #[inline]
-    pub(super) fn get(&mut self, sensor: u32) -> Option<usize> {
+    pub(crate) fn get(&mut self, sensor: u32) -> Option<usize> {
         #[expect(clippy::indexing_slicing, reason = "the mask is the array's length")]
         let recent = &mut self.recent[sensor as usize & (RECENT - 1)];
         if recent.0 != sensor || recent.1 == NONE {
@@ -32,7 +32,7 @@ impl Index {
         Some(recent.1 as usize)
     }
 
-    pub(super) fn insert(&mut self, sensor: u32, column: usize) {
+    pub(crate) fn insert(&mut self, sensor: u32, column: usize) {
         self.columns.insert(sensor, column as u32);
     }
 }

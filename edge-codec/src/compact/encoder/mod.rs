@@ -2,18 +2,25 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::column::{self, Column};
-use super::index::Index;
-use super::message::{self, Draft, Memory};
-use super::plan::Kind;
-use super::table::Table;
-use super::texts::Texts;
+pub(super) mod column;
+mod index;
+mod known;
+mod message;
+mod same;
+mod texts;
+
+use crate::compact::table::Table;
+use crate::compact::values::kind::Kind;
 use crate::limits::{MAX_READINGS, MAX_SENSORS};
 use crate::seqs::Runs;
 use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors, Value};
 use bytes::Bytes;
+use column::Column;
+use index::Index;
+use message::{Draft, Memory};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use texts::Texts;
 
 /// How much work a batch is worth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -319,7 +326,7 @@ impl<S: Sensors> Encoder<S> {
         let message = message::write(&draft, &mut self.columns, &mut self.memory);
         match self.level {
             Level::Fast => message,
-            Level::Small => super::small::smaller(message, message::least(&draft)),
+            Level::Small => crate::compact::small::smaller(message, message::least(&draft)),
         }
     }
 

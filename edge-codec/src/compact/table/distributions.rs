@@ -2,26 +2,26 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Dist;
-use super::plan::Plan;
+use crate::compact::stream::ans::Dist;
+use crate::compact::values::plan::Plan;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 #[derive(Debug)]
-pub(super) struct Distributions {
+pub(crate) struct Distributions {
     known: HashMap<Vec<(u8, u16)>, Arc<Dist>>,
     max: usize,
     /// More than `max` were asked for.
-    pub(super) full: bool,
+    pub(crate) full: bool,
 }
 
 impl Distributions {
-    pub(super) fn at_most(max: usize) -> Self {
+    pub(crate) fn at_most(max: usize) -> Self {
         Self { known: HashMap::new(), max, full: false }
     }
 
     /// The distribution of these weights; `None` if they are no weights or there is no room.
-    pub(super) fn of(&mut self, weights: Vec<(u8, u16)>) -> Option<Arc<Dist>> {
+    pub(crate) fn of(&mut self, weights: Vec<(u8, u16)>) -> Option<Arc<Dist>> {
         if let Some(known) = self.known.get(&weights) {
             return Some(Arc::clone(known));
         }
@@ -35,7 +35,7 @@ impl Distributions {
     }
 
     /// Makes a plan share what others have; `false` if there is no room for it.
-    pub(super) fn share(&mut self, plan: &mut Plan) -> bool {
+    pub(crate) fn share(&mut self, plan: &mut Plan) -> bool {
         let coders = [Some(&mut plan.main), plan.ulps.as_mut(), plan.head.as_mut()];
         coders.into_iter().flatten().all(|coder| match self.of(coder.dist.weights().to_vec()) {
             Some(dist) => {
@@ -50,7 +50,7 @@ impl Distributions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compact::token::ESCAPE;
+    use crate::compact::stream::token::ESCAPE;
 
     #[test]
     fn the_same_weights_are_one_distribution_and_there_is_an_end() {

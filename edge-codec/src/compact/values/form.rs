@@ -5,23 +5,23 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::bits::BitReader;
 use super::integers;
-use super::script::Script;
+use crate::compact::stream::bits::BitReader;
+use crate::compact::stream::script::Script;
 
 /// Powers of ten that a double holds exactly.
-pub(super) const POW10: [f64; 23] = [
+pub(crate) const POW10: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
     1e19, 1e20, 1e21, 1e22,
 ];
 /// What sensors average over: `m / (10^e × divisor)`.
-pub(super) const DIVISORS: [f64; 4] = [1.0, 3.0, 7.0, 9.0];
+pub(crate) const DIVISORS: [f64; 4] = [1.0, 3.0, 7.0, 9.0];
 /// Integers of forms stay below 2^51, where adding and subtracting 1.5 × 2^52 rounds to the nearest.
-pub(super) const ROUND: f64 = 6_755_399_441_055_744.0;
+pub(crate) const ROUND: f64 = 6_755_399_441_055_744.0;
 
 /// What happens to the quotient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After {
+pub(crate) enum After {
     Nothing,
     /// Rounded to 15 significant digits, as `%.15g` prints.
     Digits15,
@@ -31,7 +31,7 @@ pub(super) enum After {
 
 /// How doubles become integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// `after(m / (10^e × DIVISORS[by]))`, then moved by a second number of units in the last place if `ulps`.
     Decimal { e: u8, by: u8, after: After, ulps: bool },
     /// Decimals of so many significant digits, numbered by size.
@@ -44,38 +44,38 @@ pub(super) enum Form {
 
 /// Bits of a double as an integer of the same order.
 #[inline(always)]
-pub(super) fn ordinal(value: f64) -> i64 {
+pub(crate) fn ordinal(value: f64) -> i64 {
     let bits = value.to_bits() as i64;
     bits ^ ((bits >> 63) & i64::MAX)
 }
 
 #[inline(always)]
-pub(super) fn from_ordinal(ordinal: i64) -> f64 {
+pub(crate) fn from_ordinal(ordinal: i64) -> f64 {
     f64::from_bits((ordinal ^ ((ordinal >> 63) & i64::MAX)) as u64)
 }
 
-pub(super) fn from_ordinal32(ordinal: i64) -> f64 {
+pub(crate) fn from_ordinal32(ordinal: i64) -> f64 {
     let ordinal = ordinal as i32;
     f64::from(f32::from_bits((ordinal ^ ((ordinal >> 31) & i32::MAX)) as u32))
 }
 
 #[inline(always)]
-pub(super) fn round(value: f64) -> f64 {
+pub(crate) fn round(value: f64) -> f64 {
     (value + ROUND) - ROUND
 }
 
-pub(super) fn pow10(e: u8) -> f64 {
+pub(crate) fn pow10(e: u8) -> f64 {
     POW10.get(usize::from(e)).copied().unwrap_or(1.0)
 }
 
 impl Form {
-    pub(super) fn has_ulps(self) -> bool {
+    pub(crate) fn has_ulps(self) -> bool {
         matches!(self, Form::Decimal { ulps: true, .. })
     }
 
     /// The integers of all values (given as bits), and the corrections if the form has them; `false` if one of them
     /// does not come back. Both are cleared first.
-    pub(super) fn integers(self, values: &[u64], out: &mut Vec<i64>, ulps: &mut Vec<i64>) -> bool {
+    pub(crate) fn integers(self, values: &[u64], out: &mut Vec<i64>, ulps: &mut Vec<i64>) -> bool {
         out.clear();
         ulps.clear();
         match self {
@@ -108,7 +108,7 @@ impl Form {
     }
 
     /// Replaces integers by the bits of their doubles, before any correction.
-    pub(super) fn restore(self, values: &mut [u64]) {
+    pub(crate) fn restore(self, values: &mut [u64]) {
         match self {
             Form::Decimal { e, by, after, .. } => {
                 let scale = pow10(e) * divisor(by);
@@ -125,7 +125,7 @@ impl Form {
     }
 
     /// Writes the form's name and parameters.
-    pub(super) fn describe(self, script: &mut Script) {
+    pub(crate) fn describe(self, script: &mut Script) {
         match self {
             Form::Decimal { e, by, after, ulps } => {
                 script.bits(0, 2);
@@ -144,7 +144,7 @@ impl Form {
     }
 
     /// What [`describe`](Self::describe) wrote.
-    pub(super) fn read(bits: &mut BitReader<'_>) -> Option<Form> {
+    pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<Form> {
         Some(match bits.bits(2) {
             0 => {
                 let (e, by) = (bits.bits(4) as u8, bits.bits(2) as u8);
@@ -169,18 +169,18 @@ fn each(values: &mut [u64], double: impl Fn(i64) -> f64) {
 
 /// 15 digits in all, counting those before the point; a leading zero is not one.
 #[inline(always)]
-pub(super) fn digits15(value: f64) -> f64 {
+pub(crate) fn digits15(value: f64) -> f64 {
     round_to(value, scale15(value))
 }
 
 /// What 15 digits of a number are whole multiples of the inverse of.
 #[inline(always)]
-pub(super) fn scale15(value: f64) -> f64 {
+pub(crate) fn scale15(value: f64) -> f64 {
     pow10(15_u32.saturating_sub(digits_before(value)) as u8)
 }
 
 #[inline(always)]
-pub(super) fn round_to(value: f64, power: f64) -> f64 {
+pub(crate) fn round_to(value: f64, power: f64) -> f64 {
     round(value * power) / power
 }
 
@@ -210,7 +210,7 @@ fn all_digits15(values: &mut [u64], scale: f64) {
 }
 
 /// Decimal exponent of the first number of [`Form::Digits`].
-pub(super) const LEAST_EXPONENT: i64 = -20;
+pub(crate) const LEAST_EXPONENT: i64 = -20;
 
 /// The inverse of [`digits`](super::integers::digits); neighbours mostly share their exponent.
 struct Powers {

@@ -1,47 +1,11 @@
-//! Numbers as tokens: 0 to 7 as they are, above that the bit length and the bit after the leading one; the rest of the
-//! bits follow raw. The fixed shapes of distributions that need no table.
+//! How a run of numbers is written: the fixed shapes of distributions that need no table, and learned ones.
 
 #![deny(clippy::indexing_slicing)]
 
 use super::ans::Dist;
 use super::bits::{BitReader, bit_len};
-use super::script::Script;
+use super::token::{ESCAPE, split};
 use std::sync::{Arc, OnceLock};
-
-/// Token of a number that the distribution has no token for: the number follows as `raw`.
-pub(super) const ESCAPE: u8 = 131;
-pub(super) const TOKENS: usize = 132;
-
-/// One above the highest token of a number.
-pub(super) const HIGHEST: u8 = 130;
-
-/// By the bit length of a number: its raw bits, and what is added to the rest of it to make the token.
-const SPLIT: [(u8, u8); 65] = {
-    let mut split = [(0, 0); 65];
-    let mut len = 4;
-    while len <= 64 {
-        #[expect(clippy::indexing_slicing, reason = "the array is as long; the compiler runs this")]
-        {
-            split[len] = (len as u8 - 2, 2 * len as u8 - 2);
-        }
-        len += 1;
-    }
-    split
-};
-
-/// Token, raw bits, how many. Without a branch, since small and large numbers come mixed.
-#[inline(always)]
-pub(super) fn split(number: u64) -> (u8, u64, u32) {
-    #[expect(clippy::indexing_slicing, reason = "a number has at most 64 bits")]
-    let (bits, above) = SPLIT[bit_len(number) as usize];
-    ((number >> bits) as u8 + above, number & ((1 << bits) - 1), bits.into())
-}
-
-/// The inverse: what stands above the raw bits, and how many those are.
-pub(super) fn parts(token: u8) -> (u32, u32) {
-    let token = u32::from(token);
-    if token < 8 { (token, 0) } else { (2 | token & 1, token / 2 - 2) }
-}
 
 /// Weights of the tokens from 0 on, four bodies: half by half, slower, and two with long tails.
 const BODIES: [[u16; 24]; 4] = [
@@ -55,16 +19,16 @@ const BODIES: [[u16; 24]; 4] = [
 const ZEROS: [u16; 8] = [0, 307, 512, 717, 870, 952, 993, 1018];
 
 /// How many shapes there are: a body for each weight of zero.
-pub(super) const SHAPES: usize = BODIES.len() * ZEROS.len();
+pub(crate) const SHAPES: usize = BODIES.len() * ZEROS.len();
 
 /// A fixed distribution.
-pub(super) fn shape(number: usize) -> Option<&'static Arc<Dist>> {
+pub(crate) fn shape(number: usize) -> Option<&'static Arc<Dist>> {
     static BUILT: [OnceLock<Arc<Dist>>; SHAPES] = [const { OnceLock::new() }; SHAPES];
     Some(BUILT.get(number)?.get_or_init(|| build(number).unwrap_or_default()))
 }
 
 /// The level of zero's weight that comes next to a share in 1024.
-pub(super) fn zero_level(share: u16) -> usize {
+pub(crate) fn zero_level(share: u16) -> usize {
     ZEROS.iter().rposition(|z| *z <= share).unwrap_or(0) + 1
 }
 
@@ -91,9 +55,9 @@ const MANY: usize = 256;
 
 /// How a run of numbers is written: a distribution, and how many low bits of each number are raw.
 #[derive(Clone, Debug)]
-pub(super) struct Coder {
-    pub(super) dist: Arc<Dist>,
-    pub(super) low: u32,
+pub(crate) struct Coder {
+    pub(crate) dist: Arc<Dist>,
+    pub(crate) low: u32,
     /// 0, or 1 if the token 0 is the number 0 and nothing else.
     shift: u8,
     /// The number of a fixed shape.
@@ -102,46 +66,40 @@ pub(super) struct Coder {
 
 impl Coder {
     /// A fixed shape; `None` if there is none of that number.
-    pub(super) fn fixed(number: usize, low: u32) -> Option<Self> {
+    pub(crate) fn fixed(number: usize, low: u32) -> Option<Self> {
         let shift = u8::from(number >= BODIES.len());
         Some(Self { dist: Arc::clone(shape(number)?), low, shift, number })
     }
 
     /// The first shape, for what will be tuned later.
-    pub(super) fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         let dist = shape(0).cloned().unwrap_or_default();
         Self { dist, low: 0, shift: 0, number: 0 }
     }
 
-    /// Reads what [`describe`](Self::describe) wrote.
-    pub(super) fn read(bits: &mut BitReader<'_>) -> Option<Self> {
+    /// Reads what [`Script::coder`](super::script::Script::coder) wrote.
+    pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<Self> {
         let number = bits.bits(5) as usize;
         Self::fixed(number, bits.bits(6) as u32)
     }
 
     /// What a fixed shape is known by: its number and the low bits.
-    pub(super) fn name(&self) -> (usize, u32) {
+    pub(crate) fn name(&self) -> (usize, u32) {
         (self.number, self.low)
     }
 
-    /// Names a fixed shape.
-    pub(super) fn describe(&self, script: &mut Script) {
-        script.bits(self.number as u64, 5);
-        script.bits(self.low.into(), 6);
-    }
-
     /// A learned distribution.
-    pub(super) fn learned(dist: Arc<Dist>) -> Self {
+    pub(crate) fn learned(dist: Arc<Dist>) -> Self {
         Self { dist, low: 0, shift: 0, number: 0 }
     }
 
     /// Whether numbers are split without a step before.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         (self.shift, self.low) == (0, 0)
     }
 
     #[inline(always)]
-    pub(super) fn split(&self, number: u64) -> (u8, u64, u32) {
+    pub(crate) fn split(&self, number: u64) -> (u8, u64, u32) {
         if number < u64::from(self.shift) {
             return (0, 0, 0);
         }
@@ -152,12 +110,12 @@ impl Coder {
     }
 
     /// What numbers take, in 1/256 bits.
-    pub(super) fn cost_all(&self, numbers: &[u64]) -> u64 {
+    pub(crate) fn cost_all(&self, numbers: &[u64]) -> u64 {
         numbers.iter().map(|n| self.cost(*n)).sum()
     }
 
     /// About what numbers take: of many, by a quarter of them.
-    pub(super) fn cost_about(&self, numbers: &[u64]) -> u64 {
+    pub(crate) fn cost_about(&self, numbers: &[u64]) -> u64 {
         if numbers.len() < MANY {
             return self.cost_all(numbers);
         }
@@ -165,7 +123,7 @@ impl Coder {
     }
 
     /// Size of a number in 1/256 bits.
-    pub(super) fn cost(&self, number: u64) -> u64 {
+    pub(crate) fn cost(&self, number: u64) -> u64 {
         let (token, _, bits) = self.split(number);
         match self.dist.cost(token) {
             u32::MAX => u64::from(self.dist.cost(ESCAPE)) + (6 + u64::from(bit_len(number))) * 256,
@@ -177,19 +135,8 @@ impl Coder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compact::ans::Decoder;
-
-    #[test]
-    fn every_number_comes_back_from_its_parts() {
-        let all =
-            (0..300).chain((4..64).flat_map(|n| [(1 << n) - 1, 1 << n, 3 << (n - 1)])).chain([u64::MAX]);
-        for n in all {
-            let (token, value, bits) = split(n);
-            let (prefix, extra) = parts(token);
-            assert_eq!((extra, u64::from(prefix) << extra | value), (bits, n));
-            assert!(token < ESCAPE);
-        }
-    }
+    use crate::compact::stream::ans::Decoder;
+    use crate::compact::stream::script::Script;
 
     #[test]
     fn every_shape_writes_every_number() {

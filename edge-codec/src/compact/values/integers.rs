@@ -20,7 +20,7 @@ fn nearest(value: f64) -> (f64, i64, u64) {
 }
 
 /// Integers of decimals; `false` if a value does not come back.
-pub(super) fn decimals(scale: f64, values: &[u64], out: &mut Vec<i64>) -> bool {
+pub(crate) fn decimals(scale: f64, values: &[u64], out: &mut Vec<i64>) -> bool {
     out.resize(values.len(), 0);
     for (out, values) in out.chunks_mut(CHUNK).zip(values.chunks(CHUNK)) {
         let mut wrong = 0;
@@ -38,7 +38,7 @@ pub(super) fn decimals(scale: f64, values: &[u64], out: &mut Vec<i64>) -> bool {
 
 /// The nearest integers of all values, and how far what becomes of them is from the values.
 #[inline(always)]
-pub(super) fn corrected(
+pub(crate) fn corrected(
     scale: f64,
     values: &[u64],
     after: impl Fn(f64) -> f64,
@@ -51,7 +51,7 @@ pub(super) fn corrected(
 }
 
 /// The same for what is printed with 15 digits. Neighbours mostly have the same number of digits before the point.
-pub(super) fn digits15(scale: f64, values: &[u64], out: &mut Vec<i64>, ulps: &mut Vec<i64>) -> bool {
+pub(crate) fn digits15(scale: f64, values: &[u64], out: &mut Vec<i64>, ulps: &mut Vec<i64>) -> bool {
     out.resize(values.len(), 0);
     ulps.resize(values.len(), 0);
     let chunks = out.chunks_mut(CHUNK).zip(ulps.chunks_mut(CHUNK)).zip(values.chunks(CHUNK));
@@ -90,14 +90,14 @@ fn correct(
 }
 
 /// The number of a value's binary32.
-pub(super) fn single(value: f64) -> Option<i64> {
+pub(crate) fn single(value: f64) -> Option<i64> {
     let bits = (value as f32).to_bits() as i32;
     let ordinal = i64::from(bits ^ ((bits >> 31) & i32::MAX));
     (from_ordinal32(ordinal).to_bits() == value.to_bits()).then_some(ordinal)
 }
 
 /// The numbers of values with `p` significant digits. Neighbours mostly have the same exponent.
-pub(super) fn significant(p: u8, values: &[u64], out: &mut Vec<i64>) -> bool {
+pub(crate) fn significant(p: u8, values: &[u64], out: &mut Vec<i64>) -> bool {
     out.resize(values.len(), 0);
     let mut last = 0;
     for (out, values) in out.chunks_mut(CHUNK).zip(values.chunks(CHUNK)) {
@@ -136,7 +136,7 @@ fn of_exponent(p: u8, exponent: i64, values: &[u64], out: &mut [i64]) -> bool {
 
 /// 0 is 0; then come the `9 × 10^(p-1)` numbers of `p` digits of each decimal exponent, from the least on. Neighbours
 /// mostly have the exponent of the `last` one.
-pub(super) fn digits(value: f64, p: u8, last: &mut i64) -> Option<i64> {
+pub(crate) fn digits(value: f64, p: u8, last: &mut i64) -> Option<i64> {
     let size = value.abs();
     if value == 0.0 {
         return (value.to_bits() == 0).then_some(0);

@@ -2,28 +2,29 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Decoder;
-use super::bits::BitReader;
-use super::clock::{ClockPlan, STEPS_LOW};
-use super::decode::Body;
-use super::message::{COLUMNS_LOW, TEXTS_LOW, turns_pay};
+use super::Body;
 use super::rows::Rows;
-use super::wrong::{Wrong, limited, limited_sum};
-use super::{PER_BYTE, names, quality};
+use crate::compact::clock::{ClockPlan, STEPS_LOW};
+use crate::compact::layout::{COLUMNS_LOW, PER_BYTE, TEXTS_LOW, turns_pay};
+use crate::compact::names;
+use crate::compact::quality;
+use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::bits::BitReader;
+use crate::compact::stream::wrong::{Wrong, limited, limited_sum};
 
 /// What stands before the columns.
-pub(super) struct Preface {
-    pub(super) columns: usize,
-    pub(super) ordered: bool,
-    pub(super) codes: Vec<u32>,
+pub(crate) struct Preface {
+    pub(crate) columns: usize,
+    pub(crate) ordered: bool,
+    pub(crate) codes: Vec<u32>,
     /// Names and units, if the batch has them.
-    pub(super) names: Vec<(String, String)>,
+    pub(crate) names: Vec<(String, String)>,
     /// Where each clock starts and ends in `Rows::times`.
-    pub(super) clocks: Vec<(usize, usize)>,
+    pub(crate) clocks: Vec<(usize, usize)>,
 }
 
 impl<'a> Body<'a, '_> {
-    pub(super) fn preface(&self, decoder: &mut Decoder<'_>, rows: &mut Rows<'a>) -> Result<Preface, Wrong> {
+    pub(crate) fn preface(&self, decoder: &mut Decoder<'_>, rows: &mut Rows<'a>) -> Result<Preface, Wrong> {
         let bits = &mut decoder.bits;
         let columns = limited("sensors", bits.eg(COLUMNS_LOW), self.limits.sensors)?;
         let unusual = bits.flag();

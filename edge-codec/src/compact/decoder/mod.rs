@@ -2,19 +2,28 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Decoder;
-use super::clock::Span;
-use super::frame::Frame;
-use super::message::Places;
-use super::plan::{Kind, Plan};
-use super::preface::Preface;
-use super::rows::{Column, Heap, Rows};
-use super::table::Table;
-use super::wrong::{Wrong, limited_sum};
-use super::{PER_BYTE, order, quality, small};
+mod frame;
+mod preface;
+mod rows;
+
 use crate::batch::Rows as AnyRows;
+use crate::compact::clock::Span;
+use crate::compact::layout::PER_BYTE;
+use crate::compact::order;
+use crate::compact::places::Places;
+use crate::compact::quality;
+use crate::compact::small;
+use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::wrong::{Wrong, limited_sum};
+use crate::compact::table::Table;
+use crate::compact::values::kind::Kind;
+use crate::compact::values::plan::Plan;
 use crate::protobuf::fields::malformed;
 use crate::{Batch, DecodeError, Limits, Sensor, SensorTable};
+use frame::Frame;
+use preface::Preface;
+pub(crate) use rows::Rows;
+use rows::{Column, Heap};
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
@@ -23,12 +32,12 @@ use std::sync::OnceLock;
 ///
 /// # Errors
 /// [`DecodeError::Table`] names the session table that the batch needs: decode it with
-/// [`Table::decode_batch`](super::Table::decode_batch). Else everything that the [`limits`](Limits) and the layout refuse.
+/// [`Table::decode_batch`](crate::compact::Table::decode_batch). Else everything that the [`limits`](Limits) and the layout refuse.
 pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
     batch(input, None, limits)
 }
 
-/// The [`id`](super::Table::id) of the session table that a batch needs, `None` if it needs none.
+/// The [`id`](crate::compact::Table::id) of the session table that a batch needs, `None` if it needs none.
 ///
 /// # Errors
 /// What [`decode`] says of a message that is none, or that must be decompressed and is not right.
@@ -44,7 +53,7 @@ pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u32>, Decode
     }
 }
 
-pub(super) fn batch<'a>(
+pub(crate) fn batch<'a>(
     input: &'a [u8],
     table: Option<&'a Table>,
     limits: &Limits,
@@ -97,12 +106,12 @@ fn into_owned<'a>(batch: Batch<'_>, table: Option<&'a Table>) -> Batch<'a> {
 }
 
 /// A message that is read.
-pub(super) struct Body<'a, 'l> {
-    pub(super) frame: Frame<'a>,
-    pub(super) table: Option<&'a Table>,
-    pub(super) limits: &'l Limits,
-    pub(super) input_len: usize,
-    pub(super) readings_max: usize,
+pub(crate) struct Body<'a, 'l> {
+    pub(crate) frame: Frame<'a>,
+    pub(crate) table: Option<&'a Table>,
+    pub(crate) limits: &'l Limits,
+    pub(crate) input_len: usize,
+    pub(crate) readings_max: usize,
 }
 
 impl<'a> Body<'a, '_> {

@@ -3,11 +3,12 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::bits::bit_len;
-use super::token::{Coder, SHAPES, shape, split, zero_level};
+use super::coder::{Coder, SHAPES, shape, zero_level};
+use super::token::split;
 use std::sync::OnceLock;
 
 /// The coder that makes numbers smallest, and what they take, in 1/256 bits.
-pub(super) fn coder(numbers: &[u64]) -> (Coder, u64) {
+pub(crate) fn coder(numbers: &[u64]) -> (Coder, u64) {
     let all = numbers.len() as u32;
     let zeros = numbers.iter().filter(|n| **n == 0).count() as u32;
     let mut best = (u64::MAX, 0, 0);

@@ -8,14 +8,14 @@ use super::bits::{BitReader, WINDOW};
 use super::token::{ESCAPE, HIGHEST, TOKENS, parts};
 use std::sync::Arc;
 
-pub(super) const STATE_BITS: u32 = 10;
-pub(super) const STATES: usize = 1 << STATE_BITS;
+pub(crate) const STATE_BITS: u32 = 10;
+pub(crate) const STATES: usize = 1 << STATE_BITS;
 /// Coprime with the number of states: spreads a token's states over the whole range.
 const STEP: usize = 643;
 
 /// A distribution of tokens, ready for both directions.
 #[derive(Debug)]
-pub(super) struct Dist {
+pub(crate) struct Dist {
     /// What a state stands for; see [`Dist::cell`].
     decode: Box<[u32; STATES]>,
     /// 1 if the token 0 is the number 0 alone.
@@ -52,7 +52,7 @@ impl Default for Dist {
 impl Dist {
     /// `shift` is 1 for distributions whose token 0 is the number 0 alone. `None` if the weights do not rise by token,
     /// are 0, do not add up, or the escape is not among them.
-    pub(super) fn new(weights: Vec<(u8, u16)>, shift: u8) -> Option<Arc<Self>> {
+    pub(crate) fn new(weights: Vec<(u8, u16)>, shift: u8) -> Option<Arc<Self>> {
         let rising = weights.windows(2).all(|w| matches!(w, [a, b] if a.0 < b.0));
         let sum: u64 = weights.iter().map(|w| u64::from(w.1)).sum();
         let known = weights.split_last().is_some_and(|(last, rest)| {
@@ -119,23 +119,23 @@ impl Dist {
     }
 
     /// What a writer needs.
-    pub(super) fn steps(&self) -> Steps<'_> {
+    pub(crate) fn steps(&self) -> Steps<'_> {
         Steps { encode: &self.encode, next: &self.next }
     }
 
     #[inline(always)]
-    pub(super) fn cost(&self, token: u8) -> u32 {
+    pub(crate) fn cost(&self, token: u8) -> u32 {
         self.cost.get(usize::from(token)).copied().unwrap_or(u32::MAX)
     }
 
-    pub(super) fn weights(&self) -> &[(u8, u16)] {
+    pub(crate) fn weights(&self) -> &[(u8, u16)] {
         &self.weights
     }
 }
 
 /// A distribution's tables for writing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Steps<'a> {
+pub(crate) struct Steps<'a> {
     encode: &'a [Step; TOKENS],
     next: &'a [u16; STATES],
 }
@@ -144,7 +144,7 @@ impl Steps<'_> {
     /// How a writer in `state` takes a token: bits it puts out, how many, and the state it goes on with. `None` if the
     /// token has no code.
     #[inline(always)]
-    pub(super) fn take(self, state: u32, token: u8) -> Option<(u32, u32, u32)> {
+    pub(crate) fn take(self, state: u32, token: u8) -> Option<(u32, u32, u32)> {
         let step = self.encode.get(usize::from(token)).filter(|s| s.bits != 0)?;
         let bits = state.wrapping_add(step.bits) >> 16;
         let at = (state >> bits).wrapping_add_signed(step.first);
@@ -172,8 +172,8 @@ fn log2_256(value: u32) -> u32 {
 
 /// Reads tokens and bits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Decoder<'a> {
-    pub(super) bits: BitReader<'a>,
+pub(crate) struct Decoder<'a> {
+    pub(crate) bits: BitReader<'a>,
     /// The first one's turn is next. Of a stream with a single state the others are 0.
     states: [usize; TURNS],
     /// Whether they take turns.
@@ -181,17 +181,17 @@ pub(super) struct Decoder<'a> {
 }
 
 /// States that take turns number by number: none waits for the number before it.
-pub(super) const TURNS: usize = 4;
+pub(crate) const TURNS: usize = 4;
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(data: &'a [u8]) -> Option<Self> {
+    pub(crate) fn new(data: &'a [u8]) -> Option<Self> {
         let mut bits = BitReader::new(data)?;
         let state = bits.bits(STATE_BITS) as usize;
         Some(Self { bits, states: [state, 0, 0, 0], turns: false })
     }
 
     /// Reads the other states: from here on they take turns.
-    pub(super) fn take_turns(&mut self) {
+    pub(crate) fn take_turns(&mut self) {
         let [_, others @ ..] = &mut self.states;
         others.iter_mut().for_each(|state| *state = self.bits.bits(STATE_BITS) as usize);
         self.turns = true;
@@ -199,7 +199,7 @@ impl<'a> Decoder<'a> {
 
     /// The next number of a distribution, with `low` low bits of its own.
     #[inline]
-    pub(super) fn number(&mut self, dist: &Dist, low: u32) -> u64 {
+    pub(crate) fn number(&mut self, dist: &Dist, low: u32) -> u64 {
         let [mut a, b, c, d] = self.states;
         let number = number::<true>(&mut self.bits, &mut a, dist, low);
         self.states = if self.turns { [b, c, d, a] } else { [a, b, c, d] };
@@ -208,7 +208,7 @@ impl<'a> Decoder<'a> {
 
     /// Fills `out` with what `f` makes of the next numbers.
     #[inline(always)]
-    pub(super) fn fill<T: Copy>(
+    pub(crate) fn fill<T: Copy>(
         &mut self,
         dist: &Dist,
         low: u32,
@@ -220,7 +220,7 @@ impl<'a> Decoder<'a> {
 
     /// Replaces each item by what `f` makes of it and the next number.
     #[inline(always)]
-    pub(super) fn mend<T: Copy>(&mut self, dist: &Dist, low: u32, out: &mut [T], f: impl FnMut(T, u64) -> T) {
+    pub(crate) fn mend<T: Copy>(&mut self, dist: &Dist, low: u32, out: &mut [T], f: impl FnMut(T, u64) -> T) {
         if dist.shift == 0 && low == 0 {
             self.all::<T, false>(dist, low, out, f);
         } else {
@@ -255,7 +255,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// After the last number the states are those the writer started with.
-    pub(super) fn ended_well(&self) -> bool {
+    pub(crate) fn ended_well(&self) -> bool {
         self.states == [0; TURNS] && self.bits.at_end()
     }
 }

@@ -7,25 +7,25 @@
 /// Nothing but the place is kept: every look at the data starts from there, so that a look does not wait for the one
 /// before, only for its length (Giesen, "Reading bits in far too many ways", part 2, variant 1).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BitReader<'a> {
+pub(crate) struct BitReader<'a> {
     data: &'a [u8],
     /// Bits that were read, the marker and what is before it included.
     at: usize,
 }
 
 /// So many bits are there in [`BitReader::window`].
-pub(super) const WINDOW: u32 = 57;
+pub(crate) const WINDOW: u32 = 57;
 
 impl<'a> BitReader<'a> {
     /// The stream starts after the first set bit; `None` if there is none.
-    pub(super) fn new(data: &'a [u8]) -> Option<Self> {
+    pub(crate) fn new(data: &'a [u8]) -> Option<Self> {
         let (at, byte) = data.iter().enumerate().find(|(_, b)| **b != 0)?;
         Some(Self { data, at: at * 8 + byte.leading_zeros() as usize + 1 })
     }
 
     /// The next bits at the top of a word; at least [`WINDOW`] of them are valid.
     #[inline(always)]
-    pub(super) fn window(&self) -> u64 {
+    pub(crate) fn window(&self) -> u64 {
         let from = self.at >> 3;
         let bytes = self.data.get(from..from + 8).and_then(|bytes| bytes.first_chunk());
         let word = bytes.map_or_else(|| tail(self.data, from), |bytes| u64::from_be_bytes(*bytes));
@@ -33,13 +33,13 @@ impl<'a> BitReader<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn skip(&mut self, bits: u32) {
+    pub(crate) fn skip(&mut self, bits: u32) {
         self.at += bits as usize;
     }
 
     /// `bits(n)`, n ≤ 64.
     #[inline(always)]
-    pub(super) fn bits(&mut self, n: u32) -> u64 {
+    pub(crate) fn bits(&mut self, n: u32) -> u64 {
         if n > WINDOW {
             let high = self.bits(n - 32);
             return high << 32 | self.bits(32);
@@ -51,13 +51,13 @@ impl<'a> BitReader<'a> {
 
     /// `bits(1)` as a condition.
     #[inline(always)]
-    pub(super) fn flag(&mut self) -> bool {
+    pub(crate) fn flag(&mut self) -> bool {
         self.bits(1) == 1
     }
 
     /// Exponential Golomb code of order `k` (as in H.264 §9.1, with `k` low bits kept out of the code).
     #[inline]
-    pub(super) fn eg(&mut self, k: u32) -> u64 {
+    pub(crate) fn eg(&mut self, k: u32) -> u64 {
         let word = self.window();
         let zeros = word.leading_zeros();
         let len = 2 * zeros + 1 + k;
@@ -72,28 +72,28 @@ impl<'a> BitReader<'a> {
     }
 
     /// A number with its own length in front.
-    pub(super) fn raw(&mut self) -> u64 {
+    pub(crate) fn raw(&mut self) -> u64 {
         let n = self.eg(RAW_LOW).min(64) as u32;
         self.bits(n)
     }
 
     /// Whether more was read than there is.
-    pub(super) fn overrun(&self) -> bool {
+    pub(crate) fn overrun(&self) -> bool {
         self.at > self.data.len() * 8
     }
 
     /// Whether everything was read.
-    pub(super) fn at_end(&self) -> bool {
+    pub(crate) fn at_end(&self) -> bool {
         self.at == self.data.len() * 8
     }
 
     /// Bits that are not read yet.
-    pub(super) fn left(&self) -> usize {
+    pub(crate) fn left(&self) -> usize {
         (self.data.len() * 8).saturating_sub(self.at)
     }
 
     /// The byte that is read next.
-    pub(super) fn byte(&self) -> usize {
+    pub(crate) fn byte(&self) -> usize {
         (self.at >> 3).min(self.data.len())
     }
 }
@@ -124,11 +124,11 @@ fn tail(data: &[u8], from: usize) -> u64 {
 }
 
 /// Order of the code for the length of a `raw` number.
-pub(super) const RAW_LOW: u32 = 4;
+pub(crate) const RAW_LOW: u32 = 4;
 
 /// The top `n` bits of a word, n ≤ 63.
 #[inline(always)]
-pub(super) fn top(word: u64, n: u32) -> u64 {
+pub(crate) fn top(word: u64, n: u32) -> u64 {
     (word >> 1) >> (63 - n)
 }
 
@@ -138,14 +138,14 @@ pub(super) fn top(word: u64, n: u32) -> u64 {
 /// store of eight, of which the later ones overwrite what did not count, so that there is no branch on how many they
 /// are.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ReverseWriter {
+pub(crate) struct ReverseWriter {
     buffer: Vec<u8>,
     front: Front,
 }
 
 /// Where a stream that is being written starts. It is apart from the buffer, so that a loop has it in registers.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Front {
+pub(crate) struct Front {
     /// In the buffer.
     at: usize,
     word: u64,
@@ -154,17 +154,17 @@ pub(super) struct Front {
 }
 
 /// So many bits can be put at once.
-pub(super) const PUT_MAX: u32 = 56;
+pub(crate) const PUT_MAX: u32 = 56;
 
 impl ReverseWriter {
     /// Starts a stream in a buffer of an earlier one.
-    pub(super) fn new(buffer: Vec<u8>) -> Self {
+    pub(crate) fn new(buffer: Vec<u8>) -> Self {
         let front = Front { at: buffer.len(), word: 0, filled: 0 };
         Self { buffer, front }
     }
 
     /// The front, and the buffer with room for `bytes` before it. Goes on with what [`close`](Self::close) gets.
-    pub(super) fn open(&mut self, bytes: usize) -> (Front, &mut [u8]) {
+    pub(crate) fn open(&mut self, bytes: usize) -> (Front, &mut [u8]) {
         let needed = bytes + 8;
         if self.front.at < needed {
             let more = self.buffer.len().max(needed);
@@ -176,19 +176,19 @@ impl ReverseWriter {
         (self.front, &mut self.buffer)
     }
 
-    pub(super) fn close(&mut self, front: Front) {
+    pub(crate) fn close(&mut self, front: Front) {
         self.front = front;
     }
 
     /// Puts the low `n` bits of `value`, which has no others, in front of what is there, n ≤ 64.
-    pub(super) fn put(&mut self, value: u64, n: u32) {
+    pub(crate) fn put(&mut self, value: u64, n: u32) {
         let (mut front, buffer) = self.open(8);
         front.put_wide(buffer, value, n);
         self.close(front);
     }
 
     /// Puts the marker in front, gives the stream to `take`, and the buffer back.
-    pub(super) fn finish<T>(mut self, take: impl FnOnce(&[u8]) -> T) -> (T, Vec<u8>) {
+    pub(crate) fn finish<T>(mut self, take: impl FnOnce(&[u8]) -> T) -> (T, Vec<u8>) {
         self.put(1, 8 - self.front.filled);
         (take(self.buffer.get(self.front.at..).unwrap_or_default()), self.buffer)
     }
@@ -197,7 +197,7 @@ impl ReverseWriter {
 impl Front {
     /// Puts the low `n` bits of `value`, which has no others, n ≤ [`PUT_MAX`].
     #[inline(always)]
-    pub(super) fn put(&mut self, buffer: &mut [u8], value: u64, n: u32) {
+    pub(crate) fn put(&mut self, buffer: &mut [u8], value: u64, n: u32) {
         let word = self.word | value << self.filled;
         let filled = self.filled + n;
         let slot = buffer.get_mut(self.at.wrapping_sub(8)..self.at);
@@ -210,7 +210,7 @@ impl Front {
     }
 
     /// The same with n ≤ 64.
-    pub(super) fn put_wide(&mut self, buffer: &mut [u8], value: u64, n: u32) {
+    pub(crate) fn put_wide(&mut self, buffer: &mut [u8], value: u64, n: u32) {
         let low = n.min(32);
         self.put(buffer, value & ((1 << low) - 1), low);
         self.put(buffer, value.checked_shr(low).unwrap_or(0), n - low);
@@ -219,18 +219,18 @@ impl Front {
 
 /// 0, -1, 1, -2, … as 0, 1, 2, 3, …
 #[inline(always)]
-pub(super) fn zigzag(value: i64) -> u64 {
+pub(crate) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
 #[inline(always)]
-pub(super) fn unzigzag(value: u64) -> i64 {
+pub(crate) fn unzigzag(value: u64) -> i64 {
     ((value >> 1) as i64) ^ -((value & 1) as i64)
 }
 
 /// How many bits a number has; 0 has none.
 #[inline(always)]
-pub(super) fn bit_len(value: u64) -> u32 {
+pub(crate) fn bit_len(value: u64) -> u32 {
     64 - value.leading_zeros()
 }
 

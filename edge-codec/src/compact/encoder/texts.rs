@@ -2,20 +2,20 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::plan::Kind;
 use crate::Value;
+use crate::compact::values::kind::Kind;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Texts of waiting readings, each once.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Texts {
-    pub(super) list: Vec<Box<[u8]>>,
+pub(crate) struct Texts {
+    pub(crate) list: Vec<Box<[u8]>>,
     numbers: HashMap<Box<[u8]>, u32>,
 }
 
 impl Texts {
-    pub(super) fn number(&mut self, text: &[u8]) -> u32 {
+    pub(crate) fn number(&mut self, text: &[u8]) -> u32 {
         if let Some(number) = self.numbers.get(text) {
             return *number;
         }
@@ -27,7 +27,7 @@ impl Texts {
 }
 
 /// The value of a column's number.
-pub(super) fn value(kind: Kind, bits: u64, texts: &[Box<[u8]>]) -> Value<'static> {
+pub(crate) fn value(kind: Kind, bits: u64, texts: &[Box<[u8]>]) -> Value<'static> {
     let text = || texts.get(bits as usize).cloned().unwrap_or_default();
     match kind {
         Kind::F64 => Value::F64(f64::from_bits(bits)),

@@ -2,15 +2,16 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::form::Form;
-use super::plan::{Kind, Plan, Scratch, Shared};
-use super::script::Script;
-use super::search;
-use super::token::Coder;
+use crate::compact::stream::coder::Coder;
+use crate::compact::stream::script::Script;
+use crate::compact::values::form::Form;
+use crate::compact::values::kind::Kind;
+use crate::compact::values::plan::{Plan, Scratch, Shared};
+use crate::compact::values::search;
 
 /// What earlier batches taught about a column.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     plan: Option<Plan>,
     /// 1/256 bits per value when the plan was found.
     cost: u64,
@@ -46,7 +47,7 @@ const OWN: u64 = 56 * 256;
 
 impl Known {
     /// Writes by the table's plan if it can hold the values and pays.
-    pub(super) fn write_by_table(
+    pub(crate) fn write_by_table(
         &mut self,
         kind: Kind,
         values: &[u64],
@@ -87,7 +88,7 @@ impl Known {
     }
 
     /// Writes by a plan of the batch's own: the one that fitted last time, or a new one.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         kind: Kind,
         values: &[u64],
@@ -179,7 +180,7 @@ fn most(usual: u64, n: u64) -> u64 {
 
 /// Writes a batch's own plan and the integers in `scratch`, and says what these and their list take, in 1/256
 /// bits.
-pub(super) fn put(
+pub(crate) fn put(
     plan: &Plan,
     before: &mut Option<Shared>,
     script: &mut Script,

@@ -2,33 +2,33 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::clock::Span;
-use super::order;
-use super::plan::Kind;
-use super::table::{Entry, Table};
+use crate::compact::clock::Span;
+use crate::compact::order;
+use crate::compact::table::{Entry, Table};
+use crate::compact::values::kind::Kind;
 use crate::{DecodeError, Reading, SensorTable, Value};
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// A sensor's readings among the others.
 #[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub(super) sensor: u32,
-    pub(super) kind: Kind,
+pub(crate) struct Column {
+    pub(crate) sensor: u32,
+    pub(crate) kind: Kind,
     /// Number of its clock.
-    pub(super) clock: u32,
+    pub(crate) clock: u32,
     /// Instants of its clock before its first reading.
-    pub(super) skip: u32,
-    pub(super) len: u32,
+    pub(crate) skip: u32,
+    pub(crate) len: u32,
     /// Where its value at an instant of its clock is, less the instant; may be below 0, thus wraps.
-    pub(super) values: u32,
+    pub(crate) values: u32,
     /// Where the times of its clock start.
-    pub(super) times: usize,
+    pub(crate) times: usize,
 }
 
 /// How readings follow one another.
 #[derive(Clone, Debug)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// All columns share one clock: instant by instant, the columns that have it one after the other.
     Polls(Poll),
     Listed(List),
@@ -36,7 +36,7 @@ pub(super) enum Order {
 
 /// The instant that is given out.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Poll {
+pub(crate) struct Poll {
     instant: u32,
     time: i64,
     /// The column that comes next.
@@ -49,7 +49,7 @@ pub(super) struct Poll {
 
 /// A list of columns.
 #[derive(Clone, Debug)]
-pub(super) struct List {
+pub(crate) struct List {
     columns: std::vec::IntoIter<u32>,
     /// The instant of each column's next reading.
     instants: Vec<u32>,
@@ -57,22 +57,22 @@ pub(super) struct List {
 
 /// Where texts are.
 #[derive(Clone, Debug)]
-pub(super) enum Heap<'a> {
+pub(crate) enum Heap<'a> {
     Borrowed(&'a [u8]),
     Owned(Vec<u8>),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rows<'a> {
-    pub(super) columns: Vec<Column>,
+    pub(crate) columns: Vec<Column>,
     order: Order,
-    pub(super) values: Vec<u64>,
-    pub(super) times: Vec<i64>,
+    pub(crate) values: Vec<u64>,
+    pub(crate) times: Vec<i64>,
     /// By value; empty if all are good.
-    pub(super) qualities: Vec<u32>,
+    pub(crate) qualities: Vec<u32>,
     /// By value, for mixed columns.
-    pub(super) kinds: Vec<Kind>,
-    pub(super) texts: Vec<(u32, u32)>,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) texts: Vec<(u32, u32)>,
     /// Which texts are UTF-8, once somebody has asked.
     utf8: Vec<bool>,
     heap: Heap<'a>,
@@ -81,7 +81,7 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(heap: Heap<'a>, table: Option<&'a Table>) -> Self {
+    pub(crate) fn new(heap: Heap<'a>, table: Option<&'a Table>) -> Self {
         Self {
             columns: Vec::new(),
             order: Order::Polls(Poll::default()),
@@ -97,7 +97,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The readings without what they borrow from the message.
-    pub(super) fn into_owned<'b>(self, table: Option<&'b Table>) -> Rows<'b> {
+    pub(crate) fn into_owned<'b>(self, table: Option<&'b Table>) -> Rows<'b> {
         let heap = match self.heap {
             Heap::Borrowed(heap) => Heap::Owned(heap.to_vec()),
             Heap::Owned(heap) => Heap::Owned(heap),
@@ -123,7 +123,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Lists the order by time where it is not that of polls; `clocks` says where each clock's instants are in `times`.
-    pub(super) fn by_time(&mut self, clocks: &[(usize, usize)]) {
+    pub(crate) fn by_time(&mut self, clocks: &[(usize, usize)]) {
         if let [clock] = clocks
             && self.are_polls(*clock)
         {
@@ -153,13 +153,13 @@ impl<'a> Rows<'a> {
     }
 
     /// Gives readings out by a list of columns.
-    pub(super) fn list(&mut self, order: Vec<u32>) {
+    pub(crate) fn list(&mut self, order: Vec<u32>) {
         let instants = self.columns.iter().map(|c| c.skip).collect();
         self.order = Order::Listed(List { columns: order.into_iter(), instants });
     }
 
     /// Whether each of these numbers' texts is UTF-8. All texts are looked at once, when this is asked first.
-    pub(super) fn are_utf8(&mut self, numbers: Range<usize>, kind: Option<Kind>) -> bool {
+    pub(crate) fn are_utf8(&mut self, numbers: Range<usize>, kind: Option<Kind>) -> bool {
         if self.utf8.is_empty() {
             let heap = match &self.heap {
                 Heap::Borrowed(heap) => heap,

@@ -2,17 +2,20 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::bits::{bit_len, zigzag};
-use super::clock::gcd;
 use super::form::{After, DIVISORS, Form};
+use super::kind::Kind;
 use super::lists;
-use super::plan::{Kind, Order, Plan, Pre, Scratch, residuals_of};
-use super::shapes::coder;
-use super::token::Coder;
+use super::plan::{Plan, Scratch};
+use super::pre::Pre;
+use super::predict::{Order, residuals_of};
+use crate::compact::clock::gcd;
+use crate::compact::stream::bits::{bit_len, zigzag};
+use crate::compact::stream::coder::Coder;
+use crate::compact::stream::shapes::coder;
 
 /// A plan that holds all values (given as bits), as small as a quick search finds, and what it takes with the values, in
 /// 1/256 bits.
-pub(super) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
+pub(crate) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
     let found = if kind == Kind::F64 { forms(values, QUICK, scratch) } else { Vec::new() };
     let (about, form) = found.first().copied().unwrap_or((0, Form::Bits64));
     let (mut plan, mut size) = with_form(kind, form, values, scratch);
@@ -32,7 +35,7 @@ pub(super) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, 
 }
 
 /// Whether the start of a column has so few different values that a list may pay.
-pub(super) fn are_few(values: &[u64]) -> bool {
+pub(crate) fn are_few(values: &[u64]) -> bool {
     let mut seen = values.get(..96).unwrap_or(values).to_vec();
     let of = seen.len();
     seen.sort_unstable();
@@ -41,7 +44,7 @@ pub(super) fn are_few(values: &[u64]) -> bool {
 }
 
 /// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
-pub(super) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
+pub(crate) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
     let coder = Coder::plain();
     let ulps = form.has_ulps().then(|| coder.clone());
     let mut plan =
@@ -76,7 +79,7 @@ fn finish(plan: &mut Plan, values: &[u64], scratch: &mut Scratch) -> u64 {
 }
 
 /// Chooses the coders for the integers in `scratch`, and says what the column takes, in 1/256 bits.
-pub(super) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
+pub(crate) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
     plan.recenter(&scratch.integers);
     let Scratch { integers, ulps, residuals, .. } = scratch;
     residuals_of(plan.order, plan.center, integers, residuals);
@@ -95,7 +98,7 @@ pub(super) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
 
 /// How long forms are looked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Effort {
+pub(crate) struct Effort {
     /// Values that forms are judged by.
     sample: usize,
     /// Values that the many corrected forms are judged by first.
@@ -107,12 +110,12 @@ pub(super) struct Effort {
 }
 
 /// In a batch, for a column nothing is known about.
-pub(super) const QUICK: Effort = Effort { sample: 96, few: 12, again: 3, always: false };
+pub(crate) const QUICK: Effort = Effort { sample: 96, few: 12, again: 3, always: false };
 /// For a table that lasts.
-pub(super) const THOROUGH: Effort = Effort { sample: 768, few: 96, again: 8, always: true };
+pub(crate) const THOROUGH: Effort = Effort { sample: 768, few: 96, again: 8, always: true };
 
 /// Forms that hold all values, the smallest first, with about how many bits a sample takes.
-pub(super) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<(u64, Form)> {
+pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<(u64, Form)> {
     let sample = runs_of(values, effort.sample);
     let mut found = Vec::new();
     let decimal = |e, by, after, ulps| Form::Decimal { e, by, after, ulps };

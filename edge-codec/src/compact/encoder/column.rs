@@ -3,17 +3,18 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::known::{self, Known};
-use super::plan::{Kind, Plan, Scratch, Shared};
 use super::same::Same;
-use super::script::Script;
-use super::search;
+use crate::compact::stream::script::Script;
+use crate::compact::values::kind::Kind;
+use crate::compact::values::plan::{Plan, Scratch, Shared};
+use crate::compact::values::search;
 use crate::{Reading, Value};
 
 #[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub(super) sensor: u32,
+pub(crate) struct Column {
+    pub(crate) sensor: u32,
     /// Where it stands among the columns of a batch.
-    pub(super) position: u32,
+    pub(crate) position: u32,
     times: Vec<i64>,
     /// Bits of the value; texts and bytes are numbers in a list.
     values: Vec<u64>,
@@ -23,7 +24,7 @@ pub(super) struct Column {
 }
 
 /// The number that stands for a value, unless it is text or bytes.
-pub(super) fn bits(value: &Value<'_>) -> (Kind, u64) {
+pub(crate) fn bits(value: &Value<'_>) -> (Kind, u64) {
     match value {
         Value::F64(v) => (Kind::F64, v.to_bits()),
         Value::I64(v) => (Kind::I64, *v as u64),
@@ -36,7 +37,7 @@ pub(super) fn bits(value: &Value<'_>) -> (Kind, u64) {
 }
 
 impl Column {
-    pub(super) fn new(sensor: u32, position: u32) -> Self {
+    pub(crate) fn new(sensor: u32, position: u32) -> Self {
         let (kinds, qualities) = (Same::new(Kind::Null), Same::new(0));
         let known = Known::default();
         Self { sensor, position, times: Vec::new(), values: Vec::new(), kinds, qualities, known }
@@ -44,7 +45,7 @@ impl Column {
 
     /// Takes a reading, whose value is the number that [`bits`] gives or a text's.
     #[inline]
-    pub(super) fn push(&mut self, time: i64, kind: Kind, value: u64, quality: u32) {
+    pub(crate) fn push(&mut self, time: i64, kind: Kind, value: u64, quality: u32) {
         let len = self.times.len();
         self.times.push(time);
         self.values.push(value);
@@ -52,48 +53,48 @@ impl Column {
         self.qualities.push(len, quality);
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.times.len()
     }
 
-    pub(super) fn times(&self) -> &[i64] {
+    pub(crate) fn times(&self) -> &[i64] {
         &self.times
     }
 
-    pub(super) fn values(&self) -> &[u64] {
+    pub(crate) fn values(&self) -> &[u64] {
         &self.values
     }
 
     /// The first `n` qualities as runs, each with its length.
-    pub(super) fn qualities(&self, n: usize) -> impl Iterator<Item = (u32, usize)> {
+    pub(crate) fn qualities(&self, n: usize) -> impl Iterator<Item = (u32, usize)> {
         self.qualities.runs(n)
     }
 
     /// The kind of the first `n` values; [`Kind::Mixed`] if they have several.
-    pub(super) fn kind(&self, n: usize) -> Kind {
+    pub(crate) fn kind(&self, n: usize) -> Kind {
         self.kinds.one(n).unwrap_or(Kind::Mixed)
     }
 
     /// The reading at `at`.
-    pub(super) fn reading(&self, at: usize, texts: &[Box<[u8]>]) -> Option<Reading<'static>> {
+    pub(crate) fn reading(&self, at: usize, texts: &[Box<[u8]>]) -> Option<Reading<'static>> {
         let time = *self.times.get(at)?;
         let value = super::texts::value(self.kinds.get(at), *self.values.get(at)?, texts);
         Some(Reading { sensor: self.sensor, time, value, quality: self.qualities.get(at) })
     }
 
     /// The number of the text at `at`, if there is one.
-    pub(super) fn text(&self, at: usize) -> Option<u64> {
+    pub(crate) fn text(&self, at: usize) -> Option<u64> {
         let is_text = matches!(self.kinds.get(at), Kind::Text | Kind::Bytes);
         self.values.get(at).copied().filter(|_| is_text)
     }
 
     /// The highest number of a text among the first `n` readings.
-    pub(super) fn texts(&self, n: usize) -> Option<u64> {
+    pub(crate) fn texts(&self, n: usize) -> Option<u64> {
         (0..n).filter_map(|at| self.text(at)).max()
     }
 
     /// Changes the numbers of texts.
-    pub(super) fn renumber(&mut self, mut number: impl FnMut(u64) -> u64) {
+    pub(crate) fn renumber(&mut self, mut number: impl FnMut(u64) -> u64) {
         for (at, value) in self.values.iter_mut().enumerate() {
             if matches!(self.kinds.get(at), Kind::Text | Kind::Bytes) {
                 *value = number(*value);
@@ -102,7 +103,7 @@ impl Column {
     }
 
     /// Forgets the first `n` readings.
-    pub(super) fn drain(&mut self, n: usize) {
+    pub(crate) fn drain(&mut self, n: usize) {
         self.times.drain(..n);
         self.values.drain(..n);
         self.kinds.drain(n);
@@ -111,7 +112,7 @@ impl Column {
 
     /// Writes the plan and the first `n` values. `table` is `Some` if the batch has a table, whether or not that has a
     /// plan for this sensor.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         n: usize,
         table: Option<Option<&Plan>>,

@@ -2,40 +2,40 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::clock::{self, ClockPlan, Span};
 use super::column::Column;
-use super::plan::Scratch;
-use super::script::Script;
-use super::table::Table;
-use super::token::Coder;
-use super::{field, names, order, quality, shapes};
+use crate::compact::clock::{self, ClockPlan, Span};
+use crate::compact::layout::{COLUMNS_LOW, PER_BYTE, TEXTS_LOW, field, pad, turns_pay};
+use crate::compact::names;
+use crate::compact::order;
+use crate::compact::places::Places;
+use crate::compact::quality;
+use crate::compact::stream::coder::Coder;
+use crate::compact::stream::script::Script;
+use crate::compact::stream::shapes;
+use crate::compact::table::Table;
+use crate::compact::values::plan::Scratch;
 use crate::protobuf::envelope;
 use crate::protobuf::fields::{put_number, put_string};
 use crate::seqs::Runs;
 use crate::{Header, Sensor};
 
 /// What a batch is made of. `picked` are the columns with readings and how many of each, by position.
-pub(super) struct Draft<'d> {
-    pub(super) header: &'d Header,
-    pub(super) runs: &'d Runs,
-    pub(super) table: Option<&'d Table>,
+pub(crate) struct Draft<'d> {
+    pub(crate) header: &'d Header,
+    pub(crate) runs: &'d Runs,
+    pub(crate) table: Option<&'d Table>,
     /// Names and units by column, if they go into the batch.
-    pub(super) names: Option<Vec<Sensor<'d>>>,
+    pub(crate) names: Option<Vec<Sensor<'d>>>,
     /// The texts that are in use, in the order of their numbers.
-    pub(super) texts: &'d [Box<[u8]>],
-    pub(super) picked: &'d [(usize, usize)],
+    pub(crate) texts: &'d [Box<[u8]>],
+    pub(crate) picked: &'d [(usize, usize)],
     /// The readings' columns in the order they were pushed, if that must be kept.
-    pub(super) pushed: Option<&'d [u32]>,
-    pub(super) readings: usize,
+    pub(crate) pushed: Option<&'d [u32]>,
+    pub(crate) readings: usize,
 }
 
-/// Order of the code for the number of columns.
-pub(super) const COLUMNS_LOW: u32 = 0;
-/// Order of the codes for the number of texts and for their lengths.
-pub(super) const TEXTS_LOW: u32 = 3;
-
 /// The message; its columns' plans are remembered in `columns` for the next one.
-pub(super) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u8> {
+pub(crate) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u8> {
     let mut out = envelope::head_without_version(draft.header);
     envelope::put_runs(&mut out, draft.runs);
     if let Some(table) = draft.table {
@@ -55,22 +55,14 @@ pub(super) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memo
 }
 
 /// The least length of a batch: a reader holds it to so many readings, and bytes of names, per byte.
-pub(super) fn least(draft: &Draft<'_>) -> usize {
+pub(crate) fn least(draft: &Draft<'_>) -> usize {
     let names = draft.names.iter().flatten().map(|s| s.name.len() + s.unit.len());
-    draft.readings.max(names.sum()).div_ceil(super::PER_BYTE)
-}
-
-/// Fills up what is smaller.
-pub(super) fn pad(out: &mut Vec<u8>, least: usize) {
-    if out.len() < least {
-        let missing = (least - out.len()).saturating_sub(2);
-        put_string(out, field::PADDING, &vec![0; missing]);
-    }
+    draft.readings.max(names.sum()).div_ceil(PER_BYTE)
 }
 
 /// What is kept from batch to batch.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     scratch: Scratch,
     script: Script,
     clock: Option<ClockPlan>,
@@ -161,7 +153,8 @@ fn write_clocks(
             if let Some((at, low)) = plan.start(true, start, first)
                 && plan.residuals(times, residuals)
             {
-                let cost = plan.cost(residuals) + (u64::from(2 * super::bits::bit_len(at >> low)) << 8);
+                let cost = plan.cost(residuals)
+                    + (u64::from(2 * crate::compact::stream::bits::bit_len(at >> low)) << 8);
                 if best.is_none_or(|b| cost < b.0) {
                     best = Some((cost, number));
                 }
@@ -202,12 +195,6 @@ fn write_steps(instants: usize, first: bool, columns: usize, script: &mut Script
     }
 }
 
-/// Whether a batch has so many readings that the bytes for more states do not count; by what is known of it where they
-/// stand, the number of columns and the instants of the first clock.
-pub(super) fn turns_pay(columns: usize, instants: usize) -> bool {
-    columns.saturating_mul(instants) >= 64
-}
-
 /// A plan for these instants, the last one's coder if that is as good, and what the steps take, in 1/256 bits.
 fn own_clock(times: &[i64], last: &mut Option<ClockPlan>, residuals: &mut Vec<u64>) -> (ClockPlan, u64) {
     let mut plan = ClockPlan::of(times, Coder::plain());
@@ -226,29 +213,6 @@ fn own_clock(times: &[i64], last: &mut Option<ClockPlan>, residuals: &mut Vec<u6
     };
     *last = Some(plan.clone());
     (plan, cost)
-}
-
-/// Numbers of sensors, or positions in a table: mostly one more than the one before.
-pub(super) struct Places {
-    expected: i64,
-    low: u32,
-}
-
-impl Places {
-    pub(super) fn new(table: Option<&Table>) -> Self {
-        Self { expected: 0, low: table.map_or(3, |t| super::bits::bit_len(t.entries.len() as u64) / 2) }
-    }
-
-    fn write(&mut self, place: u32, script: &mut Script) {
-        script.eg(super::bits::zigzag(i64::from(place) - self.expected), self.low);
-        (self.expected, self.low) = (i64::from(place) + 1, 0);
-    }
-
-    pub(super) fn read(&mut self, bits: &mut super::bits::BitReader<'_>) -> Option<u32> {
-        let place = self.expected.wrapping_add(super::bits::unzigzag(bits.eg(self.low)));
-        (self.expected, self.low) = (place.wrapping_add(1), 0);
-        u32::try_from(place).ok()
-    }
 }
 
 fn write_span(span: Span, before: &mut Span, script: &mut Script) {

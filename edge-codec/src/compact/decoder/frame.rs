@@ -2,25 +2,25 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::field;
+use crate::compact::layout::field;
 use crate::protobuf::envelope;
 use crate::protobuf::fields::{Fields, malformed};
 use crate::{DecodeError, Header, Limits};
 
 /// A message's fields, with the offset of each in the input.
 #[derive(Debug)]
-pub(super) struct Frame<'a> {
-    pub(super) header: Header,
-    pub(super) runs: Option<Vec<u64>>,
-    pub(super) columns: Option<(usize, &'a [u8])>,
-    pub(super) table: Option<u32>,
-    pub(super) texts: (usize, &'a [u8]),
-    pub(super) zstd: Option<(usize, &'a [u8])>,
+pub(crate) struct Frame<'a> {
+    pub(crate) header: Header,
+    pub(crate) runs: Option<Vec<u64>>,
+    pub(crate) columns: Option<(usize, &'a [u8])>,
+    pub(crate) table: Option<u32>,
+    pub(crate) texts: (usize, &'a [u8]),
+    pub(crate) zstd: Option<(usize, &'a [u8])>,
 }
 
 impl<'a> Frame<'a> {
     /// Reads a message; unknown fields are ignored.
-    pub(super) fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
+    pub(crate) fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let (header, texts) = (Header::default(), (0, &[][..]));
         let mut frame = Self { header, runs: None, columns: None, table: None, texts, zstd: None };
         let mut headed = false;

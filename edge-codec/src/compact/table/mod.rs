@@ -2,18 +2,21 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::{Decoder, Dist, STATES};
-use super::bits::{BitReader, unzigzag, zigzag};
-use super::clock::ClockPlan;
-use super::distributions::Distributions;
-use super::learn;
-use super::plan::{Kind, Plan};
-use super::script::Script;
-use super::token::Coder;
+mod distributions;
+mod learn;
+
+use crate::compact::clock::ClockPlan;
+use crate::compact::stream::ans::{Decoder, Dist, STATES};
+use crate::compact::stream::bits::{BitReader, unzigzag, zigzag};
+use crate::compact::stream::coder::Coder;
+use crate::compact::stream::script::Script;
+use crate::compact::values::kind::Kind;
+use crate::compact::values::plan::Plan;
 use crate::limits::MAX_DISTRIBUTIONS;
 use crate::protobuf::fields::{Fields, malformed, put_number, put_string};
 use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable};
 use bytes::Bytes;
+use distributions::Distributions;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,18 +34,18 @@ pub struct Table {
     id: u32,
     version: u32,
     bytes: Bytes,
-    pub(super) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     by_sensor: HashMap<u32, u32>,
-    pub(super) clocks: Vec<ClockPlan>,
+    pub(crate) clocks: Vec<ClockPlan>,
 }
 
 /// A sensor of a table.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) sensor: u32,
-    pub(super) name: String,
-    pub(super) unit: String,
-    pub(super) plan: Option<Plan>,
+pub(crate) struct Entry {
+    pub(crate) sensor: u32,
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) plan: Option<Plan>,
 }
 
 /// Fields of the message `Table`.
@@ -162,23 +165,23 @@ impl Table {
     /// Decodes a batch that was encoded against this table. Batches that need none are decoded too.
     ///
     /// # Errors
-    /// [`DecodeError::Table`] if it was another table; else as [`decode`](super::decode()).
+    /// [`DecodeError::Table`] if it was another table; else as [`decode`](crate::compact::decoder()).
     pub fn decode_batch<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
-        super::decode::batch(input, Some(self), limits)
+        crate::compact::decoder::batch(input, Some(self), limits)
     }
 
-    pub(super) fn entry(&self, sensor: u32) -> Option<&Entry> {
+    pub(crate) fn entry(&self, sensor: u32) -> Option<&Entry> {
         self.entries.get(self.position(sensor)? as usize)
     }
 
     /// Position of a sensor in the table.
-    pub(super) fn position(&self, sensor: u32) -> Option<u32> {
+    pub(crate) fn position(&self, sensor: u32) -> Option<u32> {
         self.by_sensor.get(&sensor).copied()
     }
 }
 
 impl Entry {
-    pub(super) fn sensor(&self) -> Sensor<'_> {
+    pub(crate) fn sensor(&self) -> Sensor<'_> {
         Sensor { id: self.sensor, name: Cow::Borrowed(&self.name), unit: Cow::Borrowed(&self.unit) }
     }
 }
@@ -223,7 +226,7 @@ fn entry(content: &[u8], offset: usize, limits: &Limits) -> Result<Entry, Decode
     Ok(entry)
 }
 
-pub(super) fn text<'a>(bytes: &'a [u8], offset: usize, limits: &Limits) -> Result<&'a str, DecodeError> {
+pub(crate) fn text<'a>(bytes: &'a [u8], offset: usize, limits: &Limits) -> Result<&'a str, DecodeError> {
     if bytes.len() > limits.text_bytes {
         let (limit, found) = (limits.text_bytes, bytes.len() as u64);
         return Err(DecodeError::Limit { what: "text bytes", offset, limit, found });

@@ -4,11 +4,12 @@
 
 use super::ans::{STATE_BITS, STATES, Steps, TURNS};
 use super::bits::{Front, PUT_MAX, RAW_LOW, ReverseWriter, bit_len};
-use super::token::{Coder, ESCAPE, split};
+use super::coder::Coder;
+use super::token::{ESCAPE, split};
 
 /// What is written, in reading order. Its buffers serve the next batch, too.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Script {
+pub(crate) struct Script {
     ops: Vec<Op>,
     /// The numbers of all runs.
     numbers: Vec<u64>,
@@ -32,7 +33,7 @@ enum Op {
 
 /// Where a script stood.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     ops: usize,
     numbers: usize,
     coders: usize,
@@ -40,16 +41,16 @@ pub(super) struct Mark {
 
 impl Script {
     /// `bits(n)`, n ≤ 64.
-    pub(super) fn bits(&mut self, value: u64, n: u32) {
+    pub(crate) fn bits(&mut self, value: u64, n: u32) {
         self.ops.push(Op::Bits { value, n: n as u8 });
     }
 
-    pub(super) fn flag(&mut self, set: bool) {
+    pub(crate) fn flag(&mut self, set: bool) {
         self.bits(set.into(), 1);
     }
 
     /// See [`BitReader::eg`](super::bits::BitReader::eg); `value >> k` must be below 2^55.
-    pub(super) fn eg(&mut self, value: u64, k: u32) {
+    pub(crate) fn eg(&mut self, value: u64, k: u32) {
         let (high, len) = prefix(value, k);
         self.bits(0, len);
         self.bits(high, len + 1);
@@ -57,37 +58,44 @@ impl Script {
     }
 
     /// See [`BitReader::raw`](super::bits::BitReader::raw).
-    pub(super) fn raw(&mut self, value: u64) {
+    pub(crate) fn raw(&mut self, value: u64) {
         let n = bit_len(value);
         self.eg(n.into(), RAW_LOW);
         self.bits(value, n);
     }
 
     /// A run of numbers.
-    pub(super) fn numbers(&mut self, coder: &Coder, numbers: &[u64]) {
+    pub(crate) fn numbers(&mut self, coder: &Coder, numbers: &[u64]) {
         self.numbers.extend_from_slice(numbers);
         self.coders.push(coder.clone());
         self.ops.push(Op::Run { numbers: numbers.len() });
     }
 
+    /// Names a fixed shape; see [`Coder::read`].
+    pub(crate) fn coder(&mut self, coder: &Coder) {
+        let (number, low) = coder.name();
+        self.bits(number as u64, 5);
+        self.bits(low.into(), 6);
+    }
+
     /// From here on the states take turns; see [`Decoder::take_turns`](super::ans::Decoder::take_turns).
-    pub(super) fn take_turns(&mut self) {
+    pub(crate) fn take_turns(&mut self) {
         self.ops.push(Op::Turns);
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         Mark { ops: self.ops.len(), numbers: self.numbers.len(), coders: self.coders.len() }
     }
 
     /// Forgets what was written since.
-    pub(super) fn undo(&mut self, to: Mark) {
+    pub(crate) fn undo(&mut self, to: Mark) {
         self.ops.truncate(to.ops);
         self.numbers.truncate(to.numbers);
         self.coders.truncate(to.coders);
     }
 
     /// Gives the stream to `take` and is empty again: everything back to front, then the state, then the marker.
-    pub(super) fn write<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
+    pub(crate) fn write<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
         let mut out = ReverseWriter::new(std::mem::take(&mut self.buffer));
         // Back to front, whose turn it is follows from how many numbers come later, and all states start alike.
         let mut states = [STATES as u32; TURNS];
@@ -219,7 +227,7 @@ fn put_escaped(coder: &Coder, number: u64, buffer: &mut [u8], mut front: Front, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compact::ans::{Decoder, Dist};
+    use crate::compact::stream::ans::{Decoder, Dist};
 
     fn coder() -> Coder {
         Coder::learned(Dist::new(vec![(0, 900), (1, 60), (3, 40), (20, 20), (ESCAPE, 4)], 0).unwrap())

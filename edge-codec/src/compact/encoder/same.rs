@@ -4,20 +4,20 @@
 
 /// A list that takes no memory, and a push no store, as long as all entries are the same. Its length is its owner's.
 #[derive(Clone, Debug)]
-pub(super) struct Same<T> {
+pub(crate) struct Same<T> {
     one: T,
     /// All entries, or none if they are all `one`.
     list: Vec<T>,
 }
 
 impl<T: Copy + PartialEq> Same<T> {
-    pub(super) fn new(one: T) -> Self {
+    pub(crate) fn new(one: T) -> Self {
         Self { one, list: Vec::new() }
     }
 
     /// Appends an entry to the `len` that there are.
     #[inline]
-    pub(super) fn push(&mut self, len: usize, entry: T) {
+    pub(crate) fn push(&mut self, len: usize, entry: T) {
         if !self.list.is_empty() {
             self.list.push(entry);
         } else if entry != self.one {
@@ -36,25 +36,25 @@ impl<T: Copy + PartialEq> Same<T> {
     }
 
     /// The entry at `at`, which is below the length.
-    pub(super) fn get(&self, at: usize) -> T {
+    pub(crate) fn get(&self, at: usize) -> T {
         self.list.get(at).copied().unwrap_or(self.one)
     }
 
     /// What the first `n` entries are if they are all the same.
-    pub(super) fn one(&self, n: usize) -> Option<T> {
+    pub(crate) fn one(&self, n: usize) -> Option<T> {
         let one = self.get(0);
         self.list.iter().take(n).all(|entry| *entry == one).then_some(one)
     }
 
     /// The first `n` entries as runs, each with its length.
-    pub(super) fn runs(&self, n: usize) -> impl Iterator<Item = (T, usize)> {
+    pub(crate) fn runs(&self, n: usize) -> impl Iterator<Item = (T, usize)> {
         let same = (self.list.is_empty() && n > 0).then_some((self.one, n));
         let runs = self.list.get(..n).unwrap_or_default().chunk_by(|a, b| a == b);
         same.into_iter().chain(runs.filter_map(|run| Some((*run.first()?, run.len()))))
     }
 
     /// Forgets the first `n` entries.
-    pub(super) fn drain(&mut self, n: usize) {
+    pub(crate) fn drain(&mut self, n: usize) {
         self.list.drain(..n.min(self.list.len()));
     }
 }

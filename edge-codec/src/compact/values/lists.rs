@@ -2,16 +2,16 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::bits::bit_len;
+use crate::compact::stream::bits::bit_len;
 
 /// Longer ones do not pay.
-pub(super) const LIST_MAX: usize = 1024;
+pub(crate) const LIST_MAX: usize = 1024;
 /// Integers that lie no further apart than this are looked up instead of searched.
 const NEAR: usize = 1 << 13;
 const NONE: u16 = u16::MAX;
 
 /// The distinct integers, rising, if they are so few that a list may pay.
-pub(super) fn distinct(integers: &[i64]) -> Option<Vec<i64>> {
+pub(crate) fn distinct(integers: &[i64]) -> Option<Vec<i64>> {
     if integers.len() < 12 {
         return None;
     }
@@ -34,7 +34,7 @@ pub(super) fn distinct(integers: &[i64]) -> Option<Vec<i64>> {
 }
 
 /// Replaces integers by their places in a rising list; `false` if one is not there.
-pub(super) fn number(integers: &mut [i64], list: &[i64]) -> bool {
+pub(crate) fn number(integers: &mut [i64], list: &[i64]) -> bool {
     let (Some(first), Some(last)) = (list.first(), list.last()) else { return integers.is_empty() };
     let Some(mut places) = places(*first, *last).filter(|_| list.len() <= LIST_MAX) else {
         return integers.iter_mut().all(|x| list.binary_search(x).map(|at| *x = at as i64).is_ok());
@@ -57,7 +57,7 @@ fn places(least: i64, most: i64) -> Option<Vec<u16>> {
 }
 
 /// What a list takes in a plan, in bits.
-pub(super) fn bits(list: &[i64]) -> u64 {
+pub(crate) fn bits(list: &[i64]) -> u64 {
     let rest = list.get(1..).unwrap_or_default();
     let gap = list.iter().zip(rest).map(|(a, b)| bit_len(b.wrapping_sub(*a) as u64)).max().unwrap_or(0);
     80 + list.len() as u64 * u64::from(gap)

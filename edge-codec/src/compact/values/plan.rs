@@ -2,87 +2,32 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::ans::Decoder;
-use super::bits::{BitReader, unzigzag, zigzag};
 use super::form::{Form, from_ordinal, ordinal};
-use super::lists::{self, LIST_MAX};
-use super::script::Script;
-use super::token::Coder;
-
-/// What the values are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    F64,
-    I64,
-    U64,
-    Bool,
-    Text,
-    Bytes,
-    Null,
-    /// Several kinds in one column: each of its own.
-    Mixed,
-}
-
-impl Kind {
-    pub(super) const ALL: [Kind; 8] =
-        [Kind::F64, Kind::I64, Kind::U64, Kind::Bool, Kind::Text, Kind::Bytes, Kind::Null, Kind::Mixed];
-
-    pub(super) fn read(bits: &mut BitReader<'_>) -> Self {
-        Self::ALL.get(bits.bits(3) as usize).copied().unwrap_or(Kind::Null)
-    }
-}
-
-/// A step between the form's integers and those that are predicted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Pre {
-    Nothing,
-    /// `first + step × x`.
-    Affine {
-        first: i64,
-        step: i64,
-    },
-    /// `table[x]`, rising.
-    Table(Vec<i64>),
-}
-
-/// What an integer is predicted from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// `center + r`.
-    Above,
-    /// The integer before + `unzigzag(r)`.
-    Delta,
-    /// The line through the two before + `unzigzag(r)`.
-    Line,
-    /// `center + unzigzag(r)`.
-    Around,
-}
-
-impl Order {
-    pub(super) const ALL: [Order; 4] = [Order::Above, Order::Delta, Order::Line, Order::Around];
-
-    /// Whether the first integer is not predicted like the others.
-    fn has_head(self) -> bool {
-        matches!(self, Order::Delta | Order::Line)
-    }
-}
+use super::kind::Kind;
+use super::lists;
+use super::pre::Pre;
+use super::predict::{Order, residuals_of};
+use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::bits::{unzigzag, zigzag};
+use crate::compact::stream::coder::Coder;
+use crate::compact::stream::script::Script;
 
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) kind: Kind,
-    pub(super) form: Form,
-    pub(super) pre: Pre,
-    pub(super) order: Order,
-    pub(super) center: i64,
-    pub(super) main: Coder,
-    pub(super) ulps: Option<Coder>,
+pub(crate) struct Plan {
+    pub(crate) kind: Kind,
+    pub(crate) form: Form,
+    pub(crate) pre: Pre,
+    pub(crate) order: Order,
+    pub(crate) center: i64,
+    pub(crate) main: Coder,
+    pub(crate) ulps: Option<Coder>,
     /// Of a table's plan: the first integer is `center + unzigzag(r)`; elsewhere it is `center`.
-    pub(super) head: Option<Coder>,
+    pub(crate) head: Option<Coder>,
 }
 
 /// What a plan in a batch may share with the one before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     kind: Kind,
     form: Form,
     order: Order,
@@ -97,44 +42,28 @@ const WEIGHT_MAX: u64 = 1 << 47;
 
 /// Buffers of the conversions, kept between columns.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scratch {
-    pub(super) integers: Vec<i64>,
-    pub(super) ulps: Vec<i64>,
-    pub(super) residuals: Vec<u64>,
+pub(crate) struct Scratch {
+    pub(crate) integers: Vec<i64>,
+    pub(crate) ulps: Vec<i64>,
+    pub(crate) residuals: Vec<u64>,
     /// About the sum of the numbers that the main coder wrote last.
-    pub(super) weight: u64,
+    pub(crate) weight: u64,
 }
 
 impl Plan {
     /// Writes all but the coders.
-    pub(super) fn describe(&self, script: &mut Script) {
+    pub(crate) fn describe(&self, script: &mut Script) {
         script.bits(self.kind as u64, 3);
         if self.kind == Kind::F64 {
             self.form.describe(script);
         }
-        match &self.pre {
-            Pre::Nothing => script.bits(0, 2),
-            Pre::Affine { first, step } => {
-                script.bits(1, 2);
-                script.raw(zigzag(*first));
-                script.raw(*step as u64);
-            }
-            Pre::Table(table) => {
-                script.bits(2, 2);
-                script.eg(table.len() as u64, 3);
-                let gaps = gaps(table);
-                let widest = gaps.iter().map(|g| super::bits::bit_len(*g)).max().unwrap_or(0).max(1);
-                script.bits(widest.into(), 7);
-                script.raw(zigzag(table.first().copied().unwrap_or(0)));
-                gaps.iter().for_each(|gap| script.bits(*gap, widest));
-            }
-        }
+        self.pre.describe(script);
         script.bits(self.order as u64, 2);
         script.raw(zigzag(self.center));
     }
 
     /// Writes a plan into a batch: what it shares with the one written before it takes a bit.
-    pub(super) fn describe_after(&self, before: Option<Shared>, script: &mut Script) {
+    pub(crate) fn describe_after(&self, before: Option<Shared>, script: &mut Script) {
         let own = self.shared();
         let alike = before.is_some_and(|b| {
             (b.kind, b.form, b.order) == (own.kind, own.form, own.order) && b.plain && own.plain
@@ -152,13 +81,13 @@ impl Plan {
             script.flag(same);
         }
         if !same {
-            self.main.describe(script);
-            self.ulps.iter().for_each(|coder| coder.describe(script));
+            script.coder(&self.main);
+            self.ulps.iter().for_each(|coder| script.coder(coder));
         }
     }
 
     /// What the next plan may share with this one.
-    pub(super) fn shared(&self) -> Shared {
+    pub(crate) fn shared(&self) -> Shared {
         Shared {
             kind: self.kind,
             form: self.form,
@@ -171,7 +100,7 @@ impl Plan {
 
     /// Reads what [`describe_after`](Self::describe_after) wrote into `before` and says of which kind the column is:
     /// null and mixed columns have no plan here, and leave `before` as it is. `None` if it is not a plan.
-    pub(super) fn read_after(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Option<Kind> {
+    pub(crate) fn read_after(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Option<Kind> {
         let alike = before.is_some() && decoder.bits.bits(1) == 1;
         if let Some(plan) = before.as_mut().filter(|_| alike) {
             plan.center = unzigzag(decoder.bits.raw());
@@ -193,7 +122,7 @@ impl Plan {
 
     /// What [`describe`](Self::describe) wrote, after the kind; the coders come from `coder` in the order main, ulps,
     /// head. `None` if it is not a plan.
-    pub(super) fn read<'a>(
+    pub(crate) fn read<'a>(
         kind: Kind,
         decoder: &mut Decoder<'a>,
         has_heads: bool,
@@ -201,12 +130,7 @@ impl Plan {
     ) -> Option<Self> {
         let bits = &mut decoder.bits;
         let form = if kind == Kind::F64 { Form::read(bits)? } else { Form::Bits64 };
-        let pre = match bits.bits(2) {
-            0 => Pre::Nothing,
-            1 => Pre::Affine { first: unzigzag(bits.raw()), step: bits.raw() as i64 },
-            2 => Pre::Table(read_table(bits)?),
-            _ => return None,
-        };
+        let pre = Pre::read(bits)?;
         let order = *Order::ALL.get(bits.bits(2) as usize)?;
         let center = unzigzag(bits.raw());
         let main = coder(decoder)?;
@@ -216,7 +140,7 @@ impl Plan {
     }
 
     /// Converts values (as bits) to the integers that are predicted; `false` if the plan cannot hold one of them.
-    pub(super) fn integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
+    pub(crate) fn integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
         self.plain_integers(values, scratch) && self.pre.apply(&mut scratch.integers)
     }
 
@@ -233,7 +157,7 @@ impl Plan {
 
     /// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot
     /// hold them. A list of values is each batch's own.
-    pub(super) fn refit(&mut self, values: &[u64], scratch: &mut Scratch) -> bool {
+    pub(crate) fn refit(&mut self, values: &[u64], scratch: &mut Scratch) -> bool {
         if !self.plain_integers(values, scratch) {
             return false;
         }
@@ -247,7 +171,7 @@ impl Plan {
     }
 
     /// Writes the integers in `scratch`, and says what they take by `measure`, in 1/256 bits.
-    pub(super) fn write(
+    pub(crate) fn write(
         &self,
         script: &mut Script,
         scratch: &mut Scratch,
@@ -274,7 +198,7 @@ impl Plan {
     }
 
     /// What [`write`](Self::write) would take without a head.
-    pub(super) fn cost(&self, scratch: &mut Scratch) -> u64 {
+    pub(crate) fn cost(&self, scratch: &mut Scratch) -> u64 {
         let Scratch { integers, ulps, residuals, .. } = scratch;
         residuals_of(self.order, self.center, integers, residuals);
         let main = residuals.iter().skip(usize::from(self.order.has_head())).map(|r| self.main.cost(*r));
@@ -283,12 +207,12 @@ impl Plan {
     }
 
     /// What a list of values takes, in 1/256 bits.
-    pub(super) fn listed(&self) -> u64 {
+    pub(crate) fn listed(&self) -> u64 {
         if let Pre::Table(list) = &self.pre { lists::bits(list) << 8 } else { 0 }
     }
 
     /// Moves the center of a batch's own plan to where these integers have it.
-    pub(super) fn recenter(&mut self, integers: &[i64]) {
+    pub(crate) fn recenter(&mut self, integers: &[i64]) {
         self.center = match self.order {
             Order::Above => integers.iter().copied().min().unwrap_or(0),
             Order::Around => self.center,
@@ -297,7 +221,7 @@ impl Plan {
     }
 
     /// Reads as many values as there is room for; `Err` says what is wrong.
-    pub(super) fn restore(
+    pub(crate) fn restore(
         &self,
         decoder: &mut Decoder<'_>,
         out: &mut [u64],
@@ -306,19 +230,9 @@ impl Plan {
         if self.kind == Kind::Null {
             return Ok(());
         }
-        self.undo_prediction(decoder, out);
-        match &self.pre {
-            Pre::Nothing => {}
-            Pre::Affine { first, step } => {
-                out.iter_mut().for_each(|x| *x = first.wrapping_add(step.wrapping_mul(*x as i64)) as u64);
-            }
-            Pre::Table(table) => {
-                for x in out.iter_mut() {
-                    let at = usize::try_from(*x).ok().and_then(|x| table.get(x));
-                    *x = *at.ok_or("an index is outside of its table")? as u64;
-                }
-            }
-        }
+        let (main, head) = (&self.main, self.head.as_ref());
+        self.order.undo(self.center, (main, head), decoder, out);
+        self.pre.undo(out)?;
         match self.kind {
             Kind::F64 => {
                 self.form.restore(out);
@@ -337,96 +251,4 @@ impl Plan {
         }
         Ok(())
     }
-
-    fn undo_prediction(&self, decoder: &mut Decoder<'_>, out: &mut [u64]) {
-        let (dist, low, center) = (&*self.main.dist, self.main.low, self.center);
-        match self.order {
-            Order::Above => decoder.fill(dist, low, out, |n| n.wrapping_add(center as u64)),
-            Order::Around => decoder.fill(dist, low, out, |n| unzigzag(n).wrapping_add(center) as u64),
-            Order::Delta | Order::Line => {
-                let Some((first, rest)) = out.split_first_mut() else { return };
-                let head = self.head.as_ref().map_or(0, |c| unzigzag(decoder.number(&c.dist, c.low)));
-                let mut x = center.wrapping_add(head);
-                *first = x as u64;
-                if self.order == Order::Delta {
-                    decoder.fill(dist, low, rest, |n| {
-                        x = x.wrapping_add(unzigzag(n));
-                        x as u64
-                    });
-                } else {
-                    let mut slope = 0_i64;
-                    decoder.fill(dist, low, rest, |n| {
-                        slope = slope.wrapping_add(unzigzag(n));
-                        x = x.wrapping_add(slope);
-                        x as u64
-                    });
-                }
-            }
-        }
-    }
-}
-
-impl Pre {
-    pub(super) fn apply(&self, integers: &mut [i64]) -> bool {
-        match self {
-            Pre::Nothing => true,
-            Pre::Affine { first, step } => {
-                let mut rest = 0;
-                for x in integers.iter_mut() {
-                    let from = x.wrapping_sub(*first);
-                    rest |= from.checked_rem(*step).unwrap_or(1);
-                    *x = from.checked_div(*step).unwrap_or(0);
-                }
-                rest == 0
-            }
-            Pre::Table(table) => lists::number(integers, table),
-        }
-    }
-}
-
-/// The numbers that the coders get; with [`Order::Delta`] and [`Order::Line`] the first one is the head's.
-pub(super) fn residuals_of(order: Order, center: i64, integers: &[i64], out: &mut Vec<u64>) {
-    out.clear();
-    match order {
-        Order::Above => out.extend(integers.iter().map(|x| x.wrapping_sub(center) as u64)),
-        Order::Around => out.extend(integers.iter().map(|x| zigzag(x.wrapping_sub(center)))),
-        Order::Delta => {
-            let mut before = center;
-            out.extend(integers.iter().map(|x| zigzag(x.wrapping_sub(std::mem::replace(&mut before, *x)))));
-        }
-        Order::Line => {
-            let (mut before, mut slope) = (center, 0_i64);
-            for (nth, x) in integers.iter().enumerate() {
-                let step = x.wrapping_sub(before);
-                out.push(zigzag(step.wrapping_sub(slope)));
-                before = *x;
-                slope = if nth == 0 { 0 } else { step };
-            }
-        }
-    }
-}
-
-/// Differences of neighbours, less 1.
-fn gaps(table: &[i64]) -> Vec<u64> {
-    let rest = table.get(1..).unwrap_or_default();
-    table.iter().zip(rest).map(|(a, b)| (b.wrapping_sub(*a) as u64).wrapping_sub(1)).collect()
-}
-
-fn read_table(bits: &mut BitReader<'_>) -> Option<Vec<i64>> {
-    let len = usize::try_from(bits.eg(3)).ok().filter(|n| (1..=LIST_MAX).contains(n))?;
-    let widest = bits.bits(7) as u32;
-    let mut at = unzigzag(bits.raw());
-    // Every entry but the first takes a bit at least: what is claimed must be there before there is memory for it.
-    let needed = (widest as usize).max(1).checked_mul(len - 1)?;
-    if widest > 64 || needed > bits.left() {
-        return None;
-    }
-    let mut table = Vec::with_capacity(len);
-    table.push(at);
-    while table.len() < len {
-        let gap = bits.bits(widest);
-        at = at.wrapping_add(gap as i64).wrapping_add(1);
-        table.push(at);
-    }
-    Some(table)
 }

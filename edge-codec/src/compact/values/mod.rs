@@ -1,0 +1,10 @@
+//! One column's values: how they become small numbers, and come back bit for bit.
+
+pub(super) mod form;
+mod integers;
+pub(super) mod kind;
+mod lists;
+pub(super) mod plan;
+pub(super) mod pre;
+pub(super) mod predict;
+pub(super) mod search;

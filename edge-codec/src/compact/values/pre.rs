@@ -1,0 +1,110 @@
+//! A step between the form's integers and those that are predicted.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::lists::{self, LIST_MAX};
+use crate::compact::stream::bits::{BitReader, bit_len, unzigzag, zigzag};
+use crate::compact::stream::script::Script;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pre {
+    Nothing,
+    /// `first + step × x`.
+    Affine {
+        first: i64,
+        step: i64,
+    },
+    /// `table[x]`, rising.
+    Table(Vec<i64>),
+}
+
+impl Pre {
+    pub(crate) fn describe(&self, script: &mut Script) {
+        match self {
+            Pre::Nothing => script.bits(0, 2),
+            Pre::Affine { first, step } => {
+                script.bits(1, 2);
+                script.raw(zigzag(*first));
+                script.raw(*step as u64);
+            }
+            Pre::Table(table) => {
+                script.bits(2, 2);
+                script.eg(table.len() as u64, 3);
+                let gaps = gaps(table);
+                let widest = gaps.iter().map(|g| bit_len(*g)).max().unwrap_or(0).max(1);
+                script.bits(widest.into(), 7);
+                script.raw(zigzag(table.first().copied().unwrap_or(0)));
+                gaps.iter().for_each(|gap| script.bits(*gap, widest));
+            }
+        }
+    }
+
+    /// What [`describe`](Self::describe) wrote. `None` if it is not a step.
+    pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<Self> {
+        Some(match bits.bits(2) {
+            0 => Pre::Nothing,
+            1 => Pre::Affine { first: unzigzag(bits.raw()), step: bits.raw() as i64 },
+            2 => Pre::Table(read_table(bits)?),
+            _ => return None,
+        })
+    }
+
+    /// From the form's integers to those that are predicted; `false` if one of them is not on a step.
+    pub(crate) fn apply(&self, integers: &mut [i64]) -> bool {
+        match self {
+            Pre::Nothing => true,
+            Pre::Affine { first, step } => {
+                let mut rest = 0;
+                for x in integers.iter_mut() {
+                    let from = x.wrapping_sub(*first);
+                    rest |= from.checked_rem(*step).unwrap_or(1);
+                    *x = from.checked_div(*step).unwrap_or(0);
+                }
+                rest == 0
+            }
+            Pre::Table(table) => lists::number(integers, table),
+        }
+    }
+
+    /// The inverse; `Err` says what is wrong.
+    pub(crate) fn undo(&self, numbers: &mut [u64]) -> Result<(), &'static str> {
+        match self {
+            Pre::Nothing => {}
+            Pre::Affine { first, step } => {
+                numbers.iter_mut().for_each(|x| *x = first.wrapping_add(step.wrapping_mul(*x as i64)) as u64);
+            }
+            Pre::Table(table) => {
+                for x in numbers {
+                    let at = usize::try_from(*x).ok().and_then(|x| table.get(x));
+                    *x = *at.ok_or("an index is outside of its table")? as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Differences of neighbours, less 1.
+fn gaps(table: &[i64]) -> Vec<u64> {
+    let rest = table.get(1..).unwrap_or_default();
+    table.iter().zip(rest).map(|(a, b)| (b.wrapping_sub(*a) as u64).wrapping_sub(1)).collect()
+}
+
+fn read_table(bits: &mut BitReader<'_>) -> Option<Vec<i64>> {
+    let len = usize::try_from(bits.eg(3)).ok().filter(|n| (1..=LIST_MAX).contains(n))?;
+    let widest = bits.bits(7) as u32;
+    let mut at = unzigzag(bits.raw());
+    // Every entry but the first takes a bit at least: what is claimed must be there before there is memory for it.
+    let needed = (widest as usize).max(1).checked_mul(len - 1)?;
+    if widest > 64 || needed > bits.left() {
+        return None;
+    }
+    let mut table = Vec::with_capacity(len);
+    table.push(at);
+    while table.len() < len {
+        let gap = bits.bits(widest);
+        at = at.wrapping_add(gap as i64).wrapping_add(1);
+        table.push(at);
+    }
+    Some(table)
+}

@@ -1,0 +1,85 @@
+//! What an integer is predicted from, and what is left of it.
+
+#![deny(clippy::indexing_slicing)]
+
+use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::bits::{unzigzag, zigzag};
+use crate::compact::stream::coder::Coder;
+
+/// Two that predict by the integers before have a first one that is predicted otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// `center + r`.
+    Above,
+    /// The integer before + `unzigzag(r)`.
+    Delta,
+    /// The line through the two before + `unzigzag(r)`.
+    Line,
+    /// `center + unzigzag(r)`.
+    Around,
+}
+
+impl Order {
+    pub(crate) const ALL: [Order; 4] = [Order::Above, Order::Delta, Order::Line, Order::Around];
+
+    /// Whether the first integer is not predicted like the others.
+    pub(crate) fn has_head(self) -> bool {
+        matches!(self, Order::Delta | Order::Line)
+    }
+
+    /// Fills `out` with the integers that the next numbers stand for, by the coders of the rest and of a head.
+    pub(crate) fn undo(
+        self,
+        center: i64,
+        (main, head): (&Coder, Option<&Coder>),
+        decoder: &mut Decoder<'_>,
+        out: &mut [u64],
+    ) {
+        let (dist, low) = (&*main.dist, main.low);
+        match self {
+            Order::Above => decoder.fill(dist, low, out, |n| n.wrapping_add(center as u64)),
+            Order::Around => decoder.fill(dist, low, out, |n| unzigzag(n).wrapping_add(center) as u64),
+            Order::Delta | Order::Line => {
+                let Some((first, rest)) = out.split_first_mut() else { return };
+                let head = head.map_or(0, |c| unzigzag(decoder.number(&c.dist, c.low)));
+                let mut x = center.wrapping_add(head);
+                *first = x as u64;
+                if self == Order::Delta {
+                    decoder.fill(dist, low, rest, |n| {
+                        x = x.wrapping_add(unzigzag(n));
+                        x as u64
+                    });
+                } else {
+                    let mut slope = 0_i64;
+                    decoder.fill(dist, low, rest, |n| {
+                        slope = slope.wrapping_add(unzigzag(n));
+                        x = x.wrapping_add(slope);
+                        x as u64
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The numbers that the coders get; with [`Order::Delta`] and [`Order::Line`] the first one is the head's.
+pub(crate) fn residuals_of(order: Order, center: i64, integers: &[i64], out: &mut Vec<u64>) {
+    out.clear();
+    match order {
+        Order::Above => out.extend(integers.iter().map(|x| x.wrapping_sub(center) as u64)),
+        Order::Around => out.extend(integers.iter().map(|x| zigzag(x.wrapping_sub(center)))),
+        Order::Delta => {
+            let mut before = center;
+            out.extend(integers.iter().map(|x| zigzag(x.wrapping_sub(std::mem::replace(&mut before, *x)))));
+        }
+        Order::Line => {
+            let (mut before, mut slope) = (center, 0_i64);
+            for (nth, x) in integers.iter().enumerate() {
+                let step = x.wrapping_sub(before);
+                out.push(zigzag(step.wrapping_sub(slope)));
+                before = *x;
+                slope = if nth == 0 { 0 } else { step };
+            }
+        }
+    }
+}
