@@ -61,7 +61,7 @@ pub(crate) struct Encode {
     #[arg(long, value_name = "LEVEL", default_value = "fast")]
     pub(crate) level: Level,
     /// Refer to the session table in FILE; it is made of the first rows and written if there is no such file
-    #[arg(long, value_name = "FILE", conflicts_with = "stats")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) table: Option<PathBuf>,
     /// Where to; default: standard output
     #[arg(long = "out", value_name = "FILE")]

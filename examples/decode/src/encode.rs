@@ -78,12 +78,10 @@ pub(crate) fn run(options: &Encode) -> Outcome {
 fn encode(options: &Encode, mut source: Source, mut out: impl Write) -> Result<(), Failure> {
     let names = source.sensors().clone();
     let (sensors, numbers) = match &options.table {
-        None => (Sensors::InTheBatch, None),
+        None => (Sensors::InTheBatch, Numbers::same(&names)),
         Some(path) => {
-            let table = table(path, &mut source)?;
-            let numbers = numbers(&names, &table)
-                .map_err(|what| Failure::Failed(format!("{}: {what}", path.display())))?;
-            (Sensors::InTable(Arc::new(table)), Some(numbers))
+            let (table, numbers) = table(path, &mut source)?;
+            (Sensors::InTable(table), numbers)
         }
     };
     let packer = Packer::new(options.format.0, options.level.codec(), &names, &sensors);
@@ -92,11 +90,8 @@ fn encode(options: &Encode, mut source: Source, mut out: impl Write) -> Result<(
     let written = |error: &std::io::Error| Failure::io("the output", error);
     loop {
         let readings = source.next()?;
-        for mut reading in readings.iter().cloned() {
-            if let Some(numbers) = &numbers {
-                reading.sensor = numbers.get(reading.sensor as usize).copied().unwrap_or(u32::MAX);
-            }
-            packer.push(&reading).map_err(|error| failed(&error))?;
+        for reading in &readings {
+            packer.push(&numbers.reading(reading)).map_err(|error| failed(&error))?;
             if packer.len() >= batch {
                 flush(&mut packer, &mut out)?;
             }
@@ -115,26 +110,45 @@ fn flush(packer: &mut Packer, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The table in the file; without a file one that is made of the first rows, and written.
-fn table(path: &Path, source: &mut Source) -> Result<Table, Failure> {
-    if let Some(table) = input::table(path)? {
-        return Ok(table);
-    }
+/// The table in the file, without a file one that is made of the first rows, and written; and its numbers.
+pub(crate) fn table(path: &Path, source: &mut Source) -> Result<(Arc<Table>, Numbers), Failure> {
     let names = source.sensors().clone();
-    let table = Table::learn(1, &names, source.sample()?);
-    input::save_table(path, &table)?;
-    Ok(table)
+    let table = match input::table(path)? {
+        Some(table) => table,
+        None => {
+            let table = Table::learn(1, &names, source.sample()?);
+            input::save_table(path, &table)?;
+            table
+        }
+    };
+    let numbers = Numbers::of(&names, &table);
+    let numbers = numbers.map_err(|what| Failure::Failed(format!("{}: {what}", path.display())))?;
+    Ok((Arc::new(table), numbers))
 }
 
-/// The table's number for each column.
-fn numbers(names: &SensorTable<'_>, table: &Table) -> Result<Vec<u32>, String> {
-    let number = |wanted: &edge_codec::Sensor<'_>| {
-        let found = table.sensors().find(|s| s.name == wanted.name && s.unit == wanted.unit);
-        found
-            .map(|s| s.id)
-            .ok_or_else(|| format!("the table has no sensor {} in {:?}", wanted.name, wanted.unit))
-    };
-    names.iter().map(number).collect()
+/// What number each column's sensor has in a batch.
+pub(crate) struct Numbers(Vec<u32>);
+
+impl Numbers {
+    /// The columns' own.
+    pub(crate) fn same(names: &SensorTable<'_>) -> Self {
+        Self(names.iter().map(|sensor| sensor.id).collect())
+    }
+
+    fn of(names: &SensorTable<'_>, table: &Table) -> Result<Self, String> {
+        let number = |wanted: &edge_codec::Sensor<'_>| {
+            let found = table.sensors().find(|s| s.name == wanted.name && s.unit == wanted.unit);
+            found
+                .map(|s| s.id)
+                .ok_or_else(|| format!("the table has no sensor {} in {:?}", wanted.name, wanted.unit))
+        };
+        names.iter().map(number).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(crate) fn reading<'a>(&self, reading: &Reading<'a>) -> Reading<'a> {
+        let sensor = self.0.get(reading.sensor as usize).copied().unwrap_or(u32::MAX);
+        Reading { sensor, ..reading.clone() }
+    }
 }
 
 pub(crate) fn failed(error: &EncodeError) -> Failure {

@@ -8,7 +8,7 @@ use edge_codec::compact::{Level, Table};
 
 use crate::Failure;
 use crate::arguments::Encode;
-use crate::encode::{Source, failed};
+use crate::encode::{self, Numbers, Source, failed};
 use crate::format::NAMES;
 use crate::packer::{Packer, Sensors};
 
@@ -17,6 +17,8 @@ const BATCHES: [u32; 4] = [1, 10, 100, 1_000];
 /// One line of the table: a format, at every batch size.
 struct Line {
     name: String,
+    /// Whether readings have the table's numbers.
+    by_table: bool,
     cells: Vec<Cell>,
     /// Why the format cannot carry these readings.
     refused: Option<String>,
@@ -31,8 +33,7 @@ struct Cell {
 /// All formats and batch sizes at once, in one pass over the input.
 pub(crate) fn print(source: &mut Source, options: &Encode, mut out: impl Write) -> Result<(), Failure> {
     let names = source.sensors().clone();
-    let sample = source.sample()?;
-    let (sampled, table) = (sample.len(), Arc::new(Table::learn(1, &names, sample)));
+    let Announced { table, numbers, origin } = Announced::of(source, options)?;
     let batches: Vec<u32> = options.batch.map_or(BATCHES.to_vec(), |batch| vec![batch]);
     let mut lines = Vec::new();
     let mut line = |name: String, format, level, sensors: Sensors| {
@@ -40,7 +41,8 @@ pub(crate) fn print(source: &mut Source, options: &Encode, mut out: impl Write) 
             let packer = Packer::new(format, level, &names, &sensors)?;
             Some(Cell { packer, batch: *batch as usize, bytes: 0 })
         };
-        lines.push(Line { name, cells: batches.iter().filter_map(cell).collect(), refused: None });
+        let by_table = matches!(sensors, Sensors::InTable(_));
+        lines.push(Line { name, by_table, cells: batches.iter().filter_map(cell).collect(), refused: None });
     };
     // JSON first: the others are compared with it.
     line("json".to_owned(), Format::Json, Level::Fast, Sensors::InTheBatch);
@@ -58,19 +60,42 @@ pub(crate) fn print(source: &mut Source, options: &Encode, mut out: impl Write) 
             break;
         }
         readings += some.len() as u64;
+        let announced: Vec<_> = some.iter().map(|reading| numbers.reading(reading)).collect();
         for line in &mut lines {
-            line.take(&some)?;
+            line.take(if line.by_table { &announced } else { &some })?;
         }
     }
     lines.iter_mut().try_for_each(Line::finish)?;
     let mut text = shown(&lines, &batches, readings, names.len());
     text.push_str(&format!(
-        "\nThe session table, {} bytes, is sent once and not in these figures. It was learned from the first {sampled} of the readings.\n",
+        "\nThe session table, {} bytes, is sent once and not in these figures. {origin}\n",
         table.bytes().len()
     ));
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(|error| Failure::io("the output", &error))
+}
+
+/// The session table of the lines that have one.
+struct Announced {
+    table: Arc<Table>,
+    numbers: Numbers,
+    /// Where the table comes from, for the reader.
+    origin: String,
+}
+
+impl Announced {
+    fn of(source: &mut Source, options: &Encode) -> Result<Self, Failure> {
+        if let Some(path) = &options.table {
+            let (table, numbers) = encode::table(path, source)?;
+            return Ok(Self { table, numbers, origin: format!("It is the one in {}.", path.display()) });
+        }
+        let names = source.sensors().clone();
+        let sample = source.sample()?;
+        let origin = format!("It was learned from the first {} of the readings.", sample.len());
+        let table = Table::learn(1, &names, sample);
+        Ok(Self { numbers: Numbers::same(&names), table: Arc::new(table), origin })
+    }
 }
 
 impl Line {

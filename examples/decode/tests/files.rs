@@ -239,6 +239,22 @@ fn stats_compare_every_format_with_json() {
 }
 
 #[test]
+fn stats_take_the_table_that_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = dir.path().join("plant.table");
+    let table = table.to_str().unwrap();
+    let csv = |head: &str| format!("{head}\n1000,1.5,20\n2000,1.6,21\n3000,1.7,22\n");
+    let stats = ["encode", "--stats", "--batch", "1", "--table", table];
+    let made = good(edge_decode(&stats, csv("ts_ms,a:f64:V,b:f64:A").as_bytes()));
+    assert!(String::from_utf8(made).unwrap().contains(&format!("It is the one in {table}.")));
+    // The columns in another order have the table's numbers all the same.
+    good(edge_decode(&stats, csv("ts_ms,b:f64:A,a:f64:V").as_bytes()));
+    let other = edge_decode(&stats, csv("ts_ms,a:f64:V,c:f64:A").as_bytes());
+    assert_eq!(other.status.code(), Some(1));
+    assert!(String::from_utf8(other.stderr).unwrap().contains("the table has no sensor c"));
+}
+
+#[test]
 fn mistakes_of_the_command_line_and_of_the_input_have_their_own_exit_codes() {
     for arguments in
         [&["encode", "--format", "xml"][..], &["decode", "--to", "xml"], &["encode", "--batch", "0"], &[]]
