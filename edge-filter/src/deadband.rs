@@ -218,7 +218,7 @@ impl Deadband {
 
     /// The verdict alone; no state is touched.
     #[inline]
-    fn decide(
+    pub(crate) fn decide(
         &self,
         last: &LastEmitted,
         value: &Value<'_>,

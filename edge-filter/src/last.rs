@@ -46,15 +46,16 @@ impl LastEmitted {
     #[inline]
     pub(crate) fn emitted(&mut self, value: &Value<'_>, quality: Quality, time: i64, usable: bool) {
         self.class = value.class();
-        if usable && self.class == Class::Finite {
-            match &mut self.reference {
-                Some(reference) => reference.assign(value),
-                None => self.reference = Some(Stored::of(value)),
-            }
-        }
         self.status = quality;
         self.time = time;
         self.started = true;
+        if usable && self.class == Class::Finite {
+            match (&mut self.reference, value) {
+                (Some(Stored::F64(stored)), Value::F64(new)) => *stored = *new,
+                (Some(reference), _) => reference.assign(value),
+                (None, _) => self.reference = Some(Stored::of(value)),
+            }
+        }
     }
 
     /// Moves all times.
@@ -95,7 +96,11 @@ impl LastEmitted {
     /// Whether a finite value is further from the reference than the tolerance.
     #[inline]
     pub(crate) fn moved(&self, tolerance: &Tolerance, value: &Value<'_>) -> bool {
-        self.reference.as_ref().is_none_or(|reference| tolerance.exceeded(&reference.value(), value))
+        match (&self.reference, value) {
+            (Some(Stored::F64(reference)), Value::F64(new)) => tolerance.exceeded_by(reference - new),
+            (Some(reference), _) => tolerance.exceeded(&reference.value(), value),
+            (None, _) => true,
+        }
     }
 
     /// Why a reading that no status change lets pass is dropped, if its value says nothing.
@@ -150,10 +155,8 @@ impl Stored {
     }
 
     /// Takes over `new`, reusing the text buffer: no allocation once it is long enough.
-    #[inline]
     fn assign(&mut self, new: &Value<'_>) {
         match (&mut *self, new) {
-            (Stored::F64(stored), Value::F64(new)) => *stored = *new,
             (Stored::Text(buffer), Value::Text(text)) => {
                 buffer.clear();
                 buffer.push_str(text);

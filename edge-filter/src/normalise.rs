@@ -36,8 +36,15 @@ impl Normalise {
     /// The OPC UA code for the reading. An unknown number is `Bad`; see [`Normalise::knows`].
     #[must_use]
     pub fn check(&self, value: &Value<'_>, raw: Quality) -> Quality {
-        let quality = self.scheme.to_opc_ua(raw.0).unwrap_or(Quality::BAD);
-        if value.class() == Class::Finite || quality.is_bad() {
+        self.read(value, raw).0
+    }
+
+    /// The code, and whether the scheme defines the number.
+    #[inline]
+    pub(crate) fn read(&self, value: &Value<'_>, raw: Quality) -> (Quality, bool) {
+        let known = self.scheme.to_opc_ua(raw.0);
+        let quality = known.unwrap_or(Quality::BAD);
+        let quality = if value.class() == Class::Finite || quality.is_bad() {
             quality
         } else if self.nan_is_bad {
             Quality::BAD
@@ -45,7 +52,8 @@ impl Normalise {
             Quality::UNCERTAIN
         } else {
             quality
-        }
+        };
+        (quality, known.is_some())
     }
 
     /// Whether the scheme defines this number.

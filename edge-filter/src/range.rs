@@ -59,6 +59,7 @@ impl Range {
     }
 
     /// The quality of the reading after the test; `None` if it is to be dropped.
+    #[inline]
     #[must_use]
     pub fn check(&self, value: &Value<'_>, quality: Quality) -> Option<Quality> {
         if self.fail.contain(value) {
@@ -102,13 +103,12 @@ impl Bounds {
         Ok(Bounds { low, high, low_integer: low.ceil() as i128, high_integer: high.floor() as i128 })
     }
 
+    #[inline]
     fn contain(&self, value: &Value<'_>) -> bool {
-        match *value {
-            Value::F64(v) => v.is_nan() || (self.low..=self.high).contains(&v),
-            Value::I64(v) => (self.low_integer..=self.high_integer).contains(&i128::from(v)),
-            Value::U64(v) => (self.low_integer..=self.high_integer).contains(&i128::from(v)),
-            Value::Bool(_) | Value::Text(_) => true,
+        if let Value::F64(v) = *value {
+            return v.is_nan() || (self.low..=self.high).contains(&v);
         }
+        value.as_integer().is_none_or(|v| (self.low_integer..=self.high_integer).contains(&v))
     }
 }
 

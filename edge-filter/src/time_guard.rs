@@ -171,6 +171,7 @@ impl TimeGuard {
     ///
     /// # Errors
     /// The reason to drop the reading.
+    #[inline]
     pub fn check(
         &self,
         state: &mut TimeGuardState,
@@ -190,6 +191,7 @@ impl TimeGuard {
         Ok(passage)
     }
 
+    #[inline]
     fn passage(
         &self,
         state: &mut TimeGuardState,

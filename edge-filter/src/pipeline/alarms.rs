@@ -4,7 +4,7 @@ use super::slot::Slot;
 use super::{Pattern, Pipeline};
 use crate::{
     AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmTransition, LimitAlarm, LimitAlarmState,
-    Quality, Reading,
+    Reading,
 };
 use std::collections::VecDeque;
 
@@ -59,20 +59,13 @@ impl Alarms {
         }
     }
 
-    pub(super) fn check(
-        &mut self,
-        place: u32,
-        reading: &Reading<'_>,
-        quality: Quality,
-        reset: bool,
-        now_ms: i64,
-    ) {
+    pub(super) fn check(&mut self, place: u32, reading: &Reading<'_>, reset: bool, now_ms: i64) {
         let Some((alarm, state, mut log)) = self.get(place) else { return };
         if reset {
             alarm.clock_reset(state, reading.time);
         }
         let mut on = |transition| log.add(reading.sensor, transition);
-        alarm.judge(state, &reading.value, quality, (reading.time, now_ms), &mut on);
+        alarm.judge(state, &reading.value, reading.quality, (reading.time, now_ms), &mut on);
     }
 
     pub(super) fn tick(&mut self, place: u32, sensor: u32, now_ms: i64) {

@@ -1,12 +1,11 @@
-//! The second half of a reading's way: from what the judging stages said of it to what becomes of it, at once or after it
-//! waited in line.
+//! A reading's way through the stages of its rule, at once or with a wait in line.
 
 use super::alarms::Alarms;
 use super::lookahead::{LookaheadState, Waiting};
 use super::slot::Slot;
 use super::{Rule, Stats, settle};
 use crate::held::{Event, Number, Point, Released, Verdict};
-use crate::{DropReason, Emit, Passage, Quality, Reading, Value};
+use crate::{DropReason, Emit, EmitReason, Passage, Reading, Value};
 
 /// One sensor, and all that its readings meet.
 pub(super) struct Course<'p> {
@@ -18,40 +17,35 @@ pub(super) struct Course<'p> {
 }
 
 impl Course<'_> {
-    /// What the time guard let pass. What waits from before a gap or a set clock goes on first.
+    /// A reading as it came. It may come back altered; its quality is that of the outcome.
     #[inline]
-    pub(super) fn judge<'a>(
+    pub(super) fn run<'a>(
         &mut self,
         reading: &mut Reading<'_>,
-        quality: Quality,
-        passage: Passage,
-        sink: &mut impl FnMut(Emit<'a>),
-    ) -> Result<Quality, DropReason> {
-        if self.rule.lookahead.is_some() && !matches!(passage, Passage::InOrder | Passage::Late) {
-            self.restart(sink);
-        }
-        let mut quality = self.slot.judge(self.rule, reading, quality, passage)?;
-        if passage == Passage::Late {
-            self.rule.transforms.apply(self.slot.transforms(), reading, &mut quality, true);
-        }
-        Ok(quality)
-    }
-
-    /// A reading that passed the judging stages, but for those that look ahead. It may come back altered.
-    #[inline]
-    pub(super) fn offer<'a>(
-        &mut self,
-        reading: &mut Reading<'_>,
-        quality: &mut Quality,
-        passage: Passage,
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
-    ) -> Verdict {
-        let clock_reset = passage == Passage::ClockReset;
-        if self.rule.lookahead.is_some() {
-            return self.line_up(reading, quality, clock_reset, now_ms, sink);
+    ) -> Result<Verdict, DropReason> {
+        let rule = self.rule;
+        let (quality, known) = rule.normalise.read(&reading.value, reading.quality);
+        self.stats.unknown_quality += u64::from(!known);
+        reading.quality = quality;
+        let guard = &mut self.slot.guard;
+        let passage = rule.time_guard.check(guard, &reading.value, quality, reading.time, now_ms)?;
+        // What waits from before a gap or a set clock goes on first.
+        if rule.lookahead.is_some() && !matches!(passage, Passage::InOrder | Passage::Late) {
+            self.restart(sink);
         }
-        self.finish(reading, quality, clock_reset, now_ms, sink)
+        self.slot.judge(rule, reading, passage)?;
+        if passage == Passage::Late {
+            rule.transforms.apply(self.slot.transforms(), reading, true);
+            return Ok(Verdict::Emit(EmitReason::Late));
+        }
+        self.slot.seen_alive(rule, now_ms);
+        let clock_reset = passage == Passage::ClockReset;
+        if rule.lookahead.is_some() {
+            return Ok(self.line_up(reading, clock_reset, now_ms, sink));
+        }
+        Ok(self.finish(reading, clock_reset, now_ms, sink))
     }
 
     /// A number waits for its verdicts; what cannot be judged goes on at once, after all who wait.
@@ -59,17 +53,16 @@ impl Course<'_> {
     fn line_up<'a>(
         &mut self,
         reading: &mut Reading<'_>,
-        quality: &mut Quality,
         clock_reset: bool,
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Verdict {
-        let number = Number::of(&reading.value).filter(|_| !quality.is_bad());
+        let number = Number::of(&reading.value).filter(|_| !reading.quality.is_bad());
         let (Some(number), Some(ahead)) = (number, self.slot.ahead()) else {
             self.release(sink);
-            return self.finish(reading, quality, clock_reset, now_ms, sink);
+            return self.finish(reading, clock_reset, now_ms, sink);
         };
-        let point = Point::new(reading.time, number, *quality);
+        let point = Point::new(reading.time, number, reading.quality);
         self.rule.lookahead.take(ahead, point, clock_reset, now_ms);
         while let Some(judged) = self.slot.ahead().and_then(|ahead| self.rule.lookahead.next(ahead)) {
             self.settle_waiting(judged, now_ms, sink);
@@ -96,9 +89,9 @@ impl Course<'_> {
         if let Some(reason) = fate.dropped() {
             return settle(self.sensor, Event::Drop(reason, 1), self.stats, sink);
         }
-        let (sensor, time, mut quality) = (self.sensor, point.time, point.quality);
+        let (sensor, time, quality) = (self.sensor, point.time, point.quality);
         let mut reading = Reading { sensor, time, value: point.value().into(), quality };
-        match self.finish(&mut reading, &mut quality, clock_reset, now_ms, sink) {
+        match self.finish(&mut reading, clock_reset, now_ms, sink) {
             Verdict::Held => {}
             Verdict::Drop(reason) => settle(self.sensor, Event::Drop(reason, 1), self.stats, sink),
             Verdict::Emit(reason) => {
@@ -107,6 +100,7 @@ impl Course<'_> {
                     Value::F64(value) => Number::F64(value),
                     ref other => Number::of(other).unwrap_or(point.value()),
                 };
+                let quality = reading.quality;
                 let emitted = Released { time, value, quality, reason, synthetic: false };
                 settle(self.sensor, Event::Emit(emitted), self.stats, sink);
             }
@@ -118,18 +112,18 @@ impl Course<'_> {
     fn finish<'a>(
         &mut self,
         reading: &mut Reading<'_>,
-        quality: &mut Quality,
         clock_reset: bool,
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Verdict {
-        let forced = self.rule.transforms.apply(self.slot.transforms(), reading, quality, false);
-        self.slot.force(forced);
+        if self.rule.transforms.is_some() {
+            let forced = self.rule.transforms.apply(self.slot.transforms(), reading, false);
+            self.slot.force(forced);
+        }
         if let Some(alarm) = self.slot.alarm() {
-            self.alarms.check(alarm, reading, *quality, clock_reset, now_ms);
+            self.alarms.check(alarm, reading, clock_reset, now_ms);
         }
         let (sensor, stats) = (self.sensor, &mut *self.stats);
-        self.slot
-            .reduce(self.rule, reading, *quality, now_ms, &mut |event| settle(sensor, event, stats, sink))
+        self.slot.reduce(self.rule, reading, now_ms, &mut |event| settle(sensor, event, stats, sink))
     }
 }

@@ -46,24 +46,26 @@ impl Judges {
             || self.jump_reject.is_some()
     }
 
-    /// The quality of the reading after all tests. `state` is there if [`keeps_state`](Self::keeps_state). What one test
-    /// made bad is missing for the next.
+    /// The test without a state: gives the reading its quality.
+    #[inline]
+    pub(super) fn check_range(&self, reading: &mut Reading<'_>) -> Result<(), DropReason> {
+        if let Some(range) = &self.range {
+            reading.quality = range.check(&reading.value, reading.quality).ok_or(DropReason::OutOfRange)?;
+        }
+        Ok(())
+    }
+
+    /// The other tests, for sensors that have a state for them. What one test made bad is missing for the next.
     pub(super) fn check(
         &self,
-        state: Option<&mut JudgesState>,
+        state: &mut JudgesState,
         reading: &mut Reading<'_>,
-        quality: Quality,
         passage: Passage,
-    ) -> Result<Quality, DropReason> {
-        let mut quality = match &self.range {
-            Some(range) => range.check(&reading.value, quality).ok_or(DropReason::OutOfRange)?,
-            None => quality,
-        };
-        let Some(state) = state.filter(|_| passage != Passage::Late) else { return Ok(quality) };
+    ) -> Result<(), DropReason> {
         if passage != Passage::InOrder {
             *state = JudgesState::default();
         }
-        let (time, value) = (reading.time, &mut reading.value);
+        let (time, value, mut quality) = (reading.time, &mut reading.value, reading.quality);
         if let Some((test, action)) = &self.rate_of_change {
             let flag = test.check(&mut state.rate_of_change, measured(value, quality), time);
             quality = marked(flag, *action, quality, DropReason::RateOfChange)?;
@@ -89,7 +91,8 @@ impl Judges {
             let flag = if jumped { QartodFlag::Fail } else { QartodFlag::Good };
             quality = marked(flag, *action, quality, DropReason::Jump)?;
         }
-        Ok(quality)
+        reading.quality = quality;
+        Ok(())
     }
 
     /// Readings refused before one of the stages was convinced.

@@ -42,8 +42,7 @@ pub use stats::Stats;
 
 use crate::held::{Event, Released, Verdict};
 use crate::{
-    AckError, AlarmLevel, AlarmTransition, Emit, EmitReason, LimitAlarmState, Normalise, Outcome, Passage,
-    Quality, Reading,
+    AckError, AlarmLevel, AlarmTransition, Emit, EmitReason, LimitAlarmState, Normalise, Outcome, Reading,
 };
 use alarms::Alarms;
 use course::Course;
@@ -144,22 +143,29 @@ impl Pipeline {
     /// `now_ms` is used to refuse readings from the future and to notice silence; everything else goes by event time.
     pub fn process<'a>(
         &mut self,
-        reading: Reading<'a>,
-        now_ms: i64,
-        sink: &mut impl FnMut(Emit<'a>),
-    ) -> Outcome<'a> {
-        self.evicted.emit(sink);
-        let outcome = self.route(reading, now_ms, sink);
-        self.stats.count(&outcome);
-        outcome
-    }
-
-    fn route<'a>(
-        &mut self,
         mut reading: Reading<'a>,
         now_ms: i64,
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Outcome<'a> {
+        self.evicted.emit(sink);
+        let verdict = self.route(&mut reading, now_ms, sink);
+        self.stats.count(verdict);
+        let reason = match verdict {
+            Verdict::Emit(reason) => reason,
+            Verdict::Held => return Outcome::Held,
+            Verdict::Drop(reason) => return Outcome::Drop(reason),
+        };
+        let Reading { sensor, time, value, quality } = reading;
+        Outcome::Emit(Emit { sensor, time, value, quality, reason, synthetic: false })
+    }
+
+    /// What becomes of the reading. It may be altered.
+    fn route<'a>(
+        &mut self,
+        reading: &mut Reading<'_>,
+        now_ms: i64,
+        sink: &mut impl FnMut(Emit<'a>),
+    ) -> Verdict {
         let Some(place) = self.names.place(reading.sensor) else {
             self.stats.over_limit += 1;
             return self.pass(reading);
@@ -175,56 +181,39 @@ impl Pipeline {
             let alarm = slot.alarm();
             return self.pass_beside_alarm(reading, (place, alarm), now_ms);
         };
-        self.stats.unknown_quality += u64::from(!rule.normalise.knows(reading.quality));
-        let quality = rule.normalise.check(&reading.value, reading.quality);
-        let passage = rule.time_guard.check(&mut slot.guard, &reading.value, quality, reading.time, now_ms);
-        let sensor = reading.sensor;
+        let (before, sensor) = (slot.deadline(rule), reading.sensor);
         let (alarms, stats) = (&mut self.alarms, &mut self.stats);
         let mut course = Course { sensor, slot, rule, alarms, stats };
-        let decided = passage.and_then(|passage| {
-            course.judge(&mut reading, quality, passage, sink).map(|quality| (passage, quality))
-        });
-        let (passage, mut quality) = match decided {
-            Ok(judged) => judged,
-            Err(reason) => {
-                // What waited may have gone on all the same.
-                self.arm(place);
-                return Outcome::Drop(reason);
-            }
-        };
-        if passage == Passage::Late {
-            return emit(reading, quality, EmitReason::Late);
+        let decided = course.run(reading, now_ms, sink);
+        // Nearly every reading only moves its sensor's deadline later: then nothing is known that is too late.
+        let known = before.is_some() && earlier(before, course.slot.deadline(rule)) == before;
+        if !known || course.slot.alarm().is_some() {
+            self.arm(place);
         }
-        course.slot.seen_alive(rule, now_ms);
-        let verdict = course.offer(&mut reading, &mut quality, passage, now_ms, sink);
-        self.arm(place);
-        match verdict {
-            Verdict::Emit(reason) => emit(reading, quality, reason),
-            Verdict::Held => Outcome::Held,
-            Verdict::Drop(reason) => Outcome::Drop(reason),
-        }
+        decided.unwrap_or_else(Verdict::Drop)
     }
 
     /// A sensor without a rule: only its alarm looks at the reading.
-    fn pass_beside_alarm<'a>(
+    fn pass_beside_alarm(
         &mut self,
-        reading: Reading<'a>,
+        reading: &mut Reading<'_>,
         (place, alarm): (u32, Option<u32>),
         now_ms: i64,
-    ) -> Outcome<'a> {
+    ) -> Verdict {
+        let verdict = self.pass(reading);
         if let Some(alarm) = alarm {
-            let quality = self.normalise.check(&reading.value, reading.quality);
-            self.alarms.check(alarm, &reading, quality, false, now_ms);
+            self.alarms.check(alarm, reading, false, now_ms);
             self.arm(place);
         }
-        self.pass(reading)
+        verdict
     }
 
     /// Unfiltered, but for the quality: no number that is none leaves as good.
-    fn pass<'a>(&mut self, reading: Reading<'a>) -> Outcome<'a> {
-        self.stats.unknown_quality += u64::from(!self.normalise.knows(reading.quality));
-        let quality = self.normalise.check(&reading.value, reading.quality);
-        emit(reading, quality, EmitReason::Passthrough)
+    fn pass(&mut self, reading: &mut Reading<'_>) -> Verdict {
+        let (quality, known) = self.normalise.read(&reading.value, reading.quality);
+        self.stats.unknown_quality += u64::from(!known);
+        reading.quality = quality;
+        Verdict::Emit(EmitReason::Passthrough)
     }
 
     /// Lets time pass to `now_ms`: completes windows, repeats values, reports silent sensors, ends alarm delays. Each is
@@ -376,9 +365,4 @@ fn settle<'a>(sensor: u32, event: Event, stats: &mut Stats, sink: &mut impl FnMu
     if let Event::Emit(Released { time, value, quality, reason, synthetic }) = event {
         sink(Emit { sensor, time, value: value.into(), quality, reason, synthetic });
     }
-}
-
-fn emit(reading: Reading<'_>, quality: Quality, reason: EmitReason) -> Outcome<'_> {
-    let Reading { sensor, time, value, quality: _ } = reading;
-    Outcome::Emit(Emit { sensor, time, value, quality, reason, synthetic: false })
 }

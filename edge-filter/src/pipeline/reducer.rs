@@ -134,7 +134,37 @@ impl Reducer {
         }
     }
 
-    /// One reading; `forced` passes for this reason, whatever its value. `last` is up to date afterwards.
+    /// One reading for a stage that holds nothing; `forced` passes for this reason, whatever its value. `last` is up to
+    /// date afterwards.
+    #[inline]
+    pub(super) fn judge(
+        &self,
+        last: &mut LastEmitted,
+        forced: Option<EmitReason>,
+        (value, quality, time): (&Value<'_>, Quality, i64),
+    ) -> Verdict {
+        let usable = match self {
+            Reducer::Deadband(stage) => stage.usable(quality),
+            _ => true,
+        };
+        let decided = match (forced, self) {
+            (Some(why), _) => Ok(why),
+            (None, Reducer::Deadband(stage)) => stage.decide(last, value, quality, time),
+            (None, Reducer::OnChange(stage)) => stage.decide(last, value, quality, time),
+            (None, Reducer::Dedup(stage)) => stage.decide(last, value, quality, time),
+            // The others have a state of their own, always: see `Slot::adopt`.
+            (None, _) => Ok(EmitReason::Passthrough),
+        };
+        match decided {
+            Ok(why) => {
+                last.emitted(value, quality, time, usable);
+                Verdict::Emit(why)
+            }
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    /// One reading, for any stage.
     pub(super) fn offer(
         &self,
         last: &mut LastEmitted,
@@ -143,27 +173,10 @@ impl Reducer {
         offered: (&Value<'_>, Quality, i64),
         on: &mut impl FnMut(Event),
     ) -> Verdict {
-        let (value, quality, time) = offered;
-        let simple = |last: &mut LastEmitted, decided: Result<EmitReason, DropReason>| match decided {
-            Ok(why) => {
-                last.emitted(value, quality, time, true);
-                Verdict::Emit(why)
-            }
-            Err(reason) => Verdict::Drop(reason),
-        };
         match (self, state) {
-            (Reducer::OnChange(stage), _) => {
-                let decided = forced.map_or_else(|| stage.decide(last, value, quality, time), Ok);
-                simple(last, decided)
-            }
-            (Reducer::Dedup(stage), _) => {
-                let decided = forced.map_or_else(|| stage.decide(last, value, quality, time), Ok);
-                simple(last, decided)
-            }
             (Reducer::Deadband(stage), ReducerState::Previous(held)) => {
                 stage.offer(last, held, forced, offered, on)
             }
-            (Reducer::Deadband(stage), _) => stage.offer(last, &mut None, forced, offered, on),
             (Reducer::SwingingDoor(stage), ReducerState::Door(door)) => {
                 stage.offer(last, door, forced, offered, on)
             }
@@ -174,6 +187,7 @@ impl Reducer {
                 stage.offer(last, group, forced, offered, on)
             }
             (Reducer::Window(stage, aggregate), ReducerState::Window(window)) => {
+                let (value, quality, time) = offered;
                 let mut result = |w| window_closed(&w, *aggregate, last, on);
                 match stage.check(window, value.clone(), quality, time, &mut result) {
                     Taken::In => Verdict::Held,
@@ -181,7 +195,7 @@ impl Reducer {
                 }
             }
             // A state of another stage is never kept: see `Slot::adopt`.
-            (_, _) => simple(last, Ok(forced.unwrap_or(EmitReason::Passthrough))),
+            (_, _) => self.judge(last, forced, offered),
         }
     }
 

@@ -128,13 +128,17 @@ impl Slot {
         &mut self,
         rule: &Rule,
         reading: &mut Reading<'_>,
-        quality: Quality,
         passage: Passage,
-    ) -> Result<Quality, DropReason> {
-        if passage != Passage::Late {
-            self.force(passage.reason());
+    ) -> Result<(), DropReason> {
+        if passage == Passage::Late {
+            return rule.judges.check_range(reading);
         }
-        rule.judges.check(self.single().map(|single| &mut single.judges), reading, quality, passage)
+        self.force(passage.reason());
+        rule.judges.check_range(reading)?;
+        match self.single() {
+            Some(single) => rule.judges.check(&mut single.judges, reading, passage),
+            None => Ok(()),
+        }
     }
 
     /// Stale: it sees what waits and what the reducer suppresses, since such a sensor is alive.
@@ -150,25 +154,24 @@ impl Slot {
     }
 
     /// The reducer.
+    #[inline]
     pub(super) fn reduce(
         &mut self,
         rule: &Rule,
         reading: &Reading<'_>,
-        quality: Quality,
         now_ms: i64,
         on: &mut impl FnMut(Event),
     ) -> Verdict {
         let forced = self.forced.take();
-        let offered = (&reading.value, quality, reading.time);
+        let offered = (&reading.value, reading.quality, reading.time);
         let Some(reducer) = &rule.reducer else {
-            self.last.emitted(&reading.value, quality, reading.time, !quality.is_bad());
+            self.last.emitted(&reading.value, reading.quality, reading.time, !reading.quality.is_bad());
             return Verdict::Emit(forced.unwrap_or(EmitReason::Passthrough));
         };
-        let mut stateless = ReducerState::None;
-        let state = match &mut self.extra {
-            Some(extra) => &mut extra.reducer,
-            None => &mut stateless,
+        let Some(extra) = &mut self.extra else {
+            return reducer.judge(&mut self.last, forced, offered);
         };
+        let state = &mut extra.reducer;
         if let Some(why) = forced {
             reducer.close(&mut self.last, state, EmitReason::Flush, on);
             if why == EmitReason::ClockReset {

@@ -1,7 +1,7 @@
 //! Counters: every reading is accounted for, by reason.
 
-use crate::held::{Event, Released};
-use crate::{DropReason, EmitReason, Outcome};
+use crate::held::{Event, Released, Verdict};
+use crate::{DropReason, EmitReason};
 
 /// What a pipeline did since it was built. Always: `input + restored = emitted + dropped + held`; synthetic emits are
 /// not readings and are counted apart.
@@ -63,12 +63,13 @@ impl Stats {
         self.input + self.restored == self.emitted() + self.dropped() + self.held
     }
 
-    pub(super) fn count(&mut self, outcome: &Outcome<'_>) {
+    /// What became of a reading.
+    pub(super) fn count(&mut self, verdict: Verdict) {
         self.input += 1;
-        match outcome {
-            Outcome::Emit(emit) => self.add_emitted(emit.reason),
-            Outcome::Drop(reason) => self.add_dropped(*reason, 1),
-            Outcome::Held => self.held += 1,
+        match verdict {
+            Verdict::Emit(reason) => self.add_emitted(reason),
+            Verdict::Drop(reason) => self.add_dropped(reason, 1),
+            Verdict::Held => self.held += 1,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The stages that alter a value: counters, scale and unit. They run on judged readings, before alarms and the reducer.
 
-use crate::{Count, Counter, CounterState, EmitReason, QartodFlag, Quality, Reading, Scale, Value};
+use crate::{Count, Counter, CounterState, EmitReason, QartodFlag, Reading, Scale, Value};
 
 /// The transforming stages of a rule.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,30 +18,34 @@ pub(super) struct TransformsState {
 }
 
 impl Transforms {
+    /// Whether there is any of them.
+    #[inline]
+    pub(super) fn is_some(&self) -> bool {
+        self.counter.is_some() || self.scale.is_some()
+    }
+
     /// Whether a sensor needs a [`TransformsState`].
     pub(super) fn keeps_state(&self) -> bool {
         self.counter.is_some()
     }
 
     /// Alters value and quality in place. A reason makes the reading pass the reducer whatever its value.
-    #[inline]
     pub(super) fn apply(
         &self,
         state: Option<&mut TransformsState>,
         reading: &mut Reading<'_>,
-        quality: &mut Quality,
         late: bool,
     ) -> Option<EmitReason> {
         let mut forced = None;
         if let (Some(counter), Some(state)) = (&self.counter, state) {
-            forced = count(counter, &mut state.counter, reading, quality, late);
+            forced = count(counter, &mut state.counter, reading, late);
         }
         if let Some(scale) = &self.scale {
             let value = std::mem::replace(&mut reading.value, Value::Bool(false));
             reading.value = scale.apply(value);
             // No number too large for a float leaves as good.
             if matches!(reading.value, Value::F64(v) if !v.is_finite()) {
-                *quality = QartodFlag::Fail.mark(*quality);
+                reading.quality = QartodFlag::Fail.mark(reading.quality);
             }
         }
         forced
@@ -54,12 +58,11 @@ fn count(
     counter: &Counter,
     state: &mut CounterState,
     reading: &mut Reading<'_>,
-    quality: &mut Quality,
     late: bool,
 ) -> Option<EmitReason> {
     let counted = whole(&reading.value).map(|raw| (raw, reading.time));
     let counted = match counted {
-        _ if quality.is_bad() || late => None,
+        _ if reading.quality.is_bad() || late => None,
         Some((raw, time)) => Some(counter.check(state, raw, time)),
         None => Some(Count::TooLarge),
     };
@@ -67,7 +70,7 @@ fn count(
     match counted {
         Some(Count::Reset) => Some(EmitReason::CounterReset),
         Some(Count::TooLarge) => {
-            *quality = QartodFlag::Fail.mark(*quality);
+            reading.quality = QartodFlag::Fail.mark(reading.quality);
             None
         }
         _ => None,
