@@ -9,7 +9,7 @@ mod incoming;
 mod latency;
 mod mount;
 mod open;
-mod ours;
+mod peer;
 mod peers;
 mod push;
 

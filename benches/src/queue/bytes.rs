@@ -5,8 +5,8 @@ use edge_queue::StoreKind;
 
 use super::incoming::MESSAGE_BYTES;
 use super::mount::Disk;
-use super::ours::Ours;
-use super::peers::{self, Peer};
+use super::peer::Peer;
+use super::peers::{self, Ours};
 use super::scratch;
 use crate::measure::Figure;
 

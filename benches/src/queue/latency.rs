@@ -10,7 +10,8 @@ use edge_queue::medium::{Call, Dir, Hooked, Verdict};
 use edge_queue::{Config, Queue, Row, SystemClock};
 
 use super::incoming::Incoming;
-use super::peers::{Peer, Raw};
+use super::peer::Peer;
+use super::peers::Raw;
 use super::{scratch, text};
 use crate::measure::{Figure, median};
 

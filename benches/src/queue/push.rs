@@ -2,8 +2,8 @@
 
 use edge_queue::StoreKind;
 
-use super::ours::Ours;
-use super::peers::{self, Peer, Raw};
+use super::peer::Peer;
+use super::peers::{self, Ours, Raw};
 use super::scratch;
 use crate::measure::{Candidate, Figure, interleaved};
 

@@ -4,22 +4,22 @@ use std::path::Path;
 
 use edge_queue::{Config, Consumer, OnFull, Queue, Row, StoreKind, Wait};
 
-use super::incoming::Incoming;
-use super::peers::Peer;
-use super::text;
+use crate::queue::incoming::Incoming;
+use crate::queue::peer::Peer;
+use crate::queue::text;
 
 /// More than any run pushes before it drains.
 const LIMIT_BYTES: u64 = 96 << 20;
 const SEGMENT_BYTES: u64 = 1 << 20;
 
-pub(super) struct Ours {
-    pub(super) queue: Queue,
+pub(in crate::queue) struct Ours {
+    pub(in crate::queue) queue: Queue,
     consumer: Consumer,
     incoming: Incoming,
 }
 
 impl Ours {
-    pub(super) fn open(dir: &Path, kind: StoreKind) -> Result<Ours, String> {
+    pub(in crate::queue) fn open(dir: &Path, kind: StoreKind) -> Result<Ours, String> {
         let config = Config::default().max_bytes(LIMIT_BYTES).on_full(OnFull::Reject).store(kind);
         let queue = Queue::open(dir, config.segment_bytes(SEGMENT_BYTES)).map_err(text)?;
         let consumer = queue.consumer("bench").map_err(text)?;
@@ -28,7 +28,7 @@ impl Ours {
 
     /// Writes and drains until every segment of the lane was written once: what a queue that has been in use looks like.
     /// A region is twice its limit and four segments.
-    pub(super) fn go_round(&mut self) -> Result<(), String> {
+    pub(in crate::queue) fn go_round(&mut self) -> Result<(), String> {
         let start = self.written();
         while self.written() < start + 2 * LIMIT_BYTES + 5 * SEGMENT_BYTES {
             for _ in 0..100 {
@@ -39,12 +39,12 @@ impl Ours {
         Ok(())
     }
 
-    pub(super) fn written(&self) -> u64 {
+    pub(in crate::queue) fn written(&self) -> u64 {
         self.queue.stats().store.bytes_written
     }
 
     /// One call per message instead of one per batch.
-    pub(super) fn commit_singly(&mut self, batch: usize) -> Result<(), String> {
+    pub(in crate::queue) fn commit_singly(&mut self, batch: usize) -> Result<(), String> {
         for _ in 0..batch {
             let _receipt = self.queue.push(Row::new(self.incoming.next())).map_err(text)?;
         }
