@@ -15,7 +15,7 @@ pub(crate) struct Known {
     plan: Option<Plan>,
     /// 1/256 bits per value when the plan was found.
     cost: u64,
-    /// What [`Scratch::weight`] was then, per 256 values.
+    /// What the numbers weighed then, per 256 values.
     weight: u64,
     /// Batches since then.
     batches: u32,
@@ -114,8 +114,8 @@ impl Known {
         let held = plan.integers(values, scratch);
         debug_assert!(held, "a plan that was found holds the values");
         self.batches = 0;
-        self.cost = put(&plan, before, script, scratch) / n.max(1);
-        self.weight = scratch.weight * 256 / n.max(1);
+        let (cost, weight) = put(&plan, before, script, scratch);
+        (self.cost, self.weight) = (cost / n.max(1), weight * 256 / n.max(1));
         self.plan = Some(plan);
     }
 
@@ -132,8 +132,8 @@ impl Known {
         let (mark, was) = (script.mark(), *before);
         let lists = if plan.listed() > 0 { self.cost.saturating_mul(n) / 4 } else { 0 };
         let most = most(self.cost, n) + lists;
-        let cost = put(plan, before, script, scratch);
-        let weight = scratch.weight * 256 / n.max(1);
+        let (cost, weight) = put(plan, before, script, scratch);
+        let weight = weight * 256 / n.max(1);
         if cost <= most && weight >= self.weight / 4 {
             return Some(cost);
         }
@@ -141,7 +141,7 @@ impl Known {
         *before = was;
         let fits = search::tune(plan, scratch) + plan.listed() <= most;
         self.weight = weight;
-        fits.then(|| put(plan, before, script, scratch))
+        fits.then(|| put(plan, before, script, scratch).0)
     }
 
     /// A plan for values that the last one is not for: with a form of the last plans, if one is as good as it was and
@@ -178,17 +178,25 @@ fn most(usual: u64, n: u64) -> u64 {
     usual.saturating_mul(n).saturating_mul(17) / 16 + 16 * 256
 }
 
-/// Writes a batch's own plan and the integers in `scratch`, and says what these and their list take, in 1/256
-/// bits.
+/// Larger numbers weigh no more than this, so that a batch of them can be summed up.
+const WEIGHT_MAX: u64 = 1 << 47;
+
+/// Writes a batch's own plan and the integers in `scratch`. What these and their list take, in 1/256 bits, and about the
+/// sum of the numbers that the main coder got.
 pub(crate) fn put(
     plan: &Plan,
     before: &mut Option<Shared>,
     script: &mut Script,
     scratch: &mut Scratch,
-) -> u64 {
+) -> (u64, u64) {
     plan.describe_after(*before, script);
     *before = Some(plan.shared());
-    plan.write(script, scratch, Coder::cost_all) + plan.listed()
+    let mut weight = None;
+    let cost = plan.write(script, scratch, |coder, numbers| {
+        weight.get_or_insert_with(|| numbers.iter().map(|n| *n.min(&WEIGHT_MAX)).sum());
+        coder.cost_all(numbers)
+    });
+    (cost + plan.listed(), weight.unwrap_or(0))
 }
 
 #[cfg(test)]

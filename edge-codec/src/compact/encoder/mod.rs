@@ -13,12 +13,12 @@ use crate::compact::table::Table;
 use crate::compact::values::kind::Kind;
 use crate::limits::{MAX_READINGS, MAX_SENSORS};
 use crate::seqs::Runs;
-use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors, Value};
+use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors};
 use bytes::Bytes;
 use column::Column;
 use index::Index;
 use message::{Draft, Memory};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use texts::Texts;
 
@@ -192,12 +192,12 @@ impl<S: Sensors> Encoder<S> {
         self.pushed.is_empty()
     }
 
+    #[inline]
     fn take(&mut self, skip: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
         let at = self.column(reading.sensor)?;
-        let (kind, value) = match &reading.value {
-            Value::Text(text) => (Kind::Text, self.texts.number(text.as_bytes()).into()),
-            Value::Bytes(bytes) => (Kind::Bytes, self.texts.number(bytes).into()),
-            value => column::bits(value),
+        let (kind, value) = match column::bits(&reading.value) {
+            (Kind::Text | Kind::Bytes, _) => self.texts.take(&reading.value),
+            bits => bits,
         };
         if let Some(column) = self.columns.get_mut(at) {
             column.push(reading.time, kind, value, reading.quality);
@@ -214,12 +214,22 @@ impl<S: Sensors> Encoder<S> {
     /// The sensor's column; polls repeat, so the one after the last is looked at first.
     #[inline]
     fn column(&mut self, sensor: u32) -> Result<usize, EncodeError> {
+        let is = |c: &Column| c.sensor == sensor && c.position != NOWHERE;
+        if self.columns.get(self.expected).is_some_and(is) {
+            return Ok(self.expected);
+        }
+        match self.index.get(sensor) {
+            Some(at) if self.columns.get(at).is_some_and(is) => Ok(at),
+            at => self.new_column(sensor, at),
+        }
+    }
+
+    /// The column of a sensor that has none yet; `known` if it has one that the table may lack.
+    #[cold]
+    fn new_column(&mut self, sensor: u32, known: Option<usize>) -> Result<usize, EncodeError> {
         let unknown = EncodeError::UnknownSensor { sensor };
-        let expected = self.columns.get(self.expected).filter(|c| c.sensor == sensor).map(|_| self.expected);
-        if let Some(at) = expected.or_else(|| self.index.get(sensor)) {
-            // A newer table may have lost the sensor.
-            let known = self.table.is_none() || self.columns.get(at).is_some_and(|c| c.position != NOWHERE);
-            return if known { Ok(at) } else { Err(unknown) };
+        if let Some(at) = known {
+            return if self.table.is_none() { Ok(at) } else { Err(unknown) };
         }
         let position = match (&self.table, &self.names) {
             (Some(table), _) => table.position(sensor).ok_or(unknown)?,
@@ -308,7 +318,7 @@ impl<S: Sensors> Encoder<S> {
                 runs.add(skips.next_if(|s| s.0 == at).map_or(0, |s| s.1), |_| 1);
             }
         }
-        let texts = self.texts_of(&picked);
+        let texts = self.texts.used(&picked, &self.columns);
         let names = self.names.as_ref().map(|names| {
             let sensors = picked.iter().filter_map(|(c, _)| names.sensor(self.columns.get(*c)?.sensor));
             sensors.collect()
@@ -344,15 +354,6 @@ impl<S: Sensors> Encoder<S> {
         counts.into_iter().enumerate().filter(|(_, n)| *n > 0).collect()
     }
 
-    /// How many texts the picked readings use: texts are numbered as they come.
-    fn texts_of(&self, picked: &[(usize, usize)]) -> usize {
-        if self.texts.list.is_empty() {
-            return 0;
-        }
-        let used = picked.iter().filter_map(|(c, n)| self.columns.get(*c)?.texts(*n));
-        used.max().map_or(0, |highest| highest as usize + 1)
-    }
-
     /// The first `n` readings are gone.
     fn leave(&mut self, n: usize) {
         for (column, count) in self.picked(n) {
@@ -369,30 +370,7 @@ impl<S: Sensors> Encoder<S> {
         }
         self.advance(span);
         if !self.texts.list.is_empty() {
-            self.renumber_texts();
-        }
-    }
-
-    /// Texts that only readings that left used are forgotten.
-    fn renumber_texts(&mut self) {
-        let old = std::mem::take(&mut self.texts);
-        let mut at = vec![0_usize; self.columns.len()];
-        let mut numbers: HashMap<u64, u64> = HashMap::new();
-        // By the order of pushing, so that a prefix of the readings uses a prefix of the texts.
-        for column in &self.pushed {
-            let (Some(column), Some(at)) = (self.columns.get(*column as usize), at.get_mut(*column as usize))
-            else {
-                continue;
-            };
-            if let Some(number) = column.text(*at)
-                && let Some(text) = old.list.get(number as usize)
-            {
-                numbers.insert(number, self.texts.number(text).into());
-            }
-            *at += 1;
-        }
-        for column in &mut self.columns {
-            column.renumber(|number| numbers.get(&number).copied().unwrap_or(0));
+            self.texts.keep_used(&self.pushed, &mut self.columns);
         }
     }
 

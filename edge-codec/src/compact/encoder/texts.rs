@@ -2,6 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use super::column::Column;
 use crate::Value;
 use crate::compact::values::kind::Kind;
 use std::borrow::Cow;
@@ -15,7 +16,17 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    pub(crate) fn number(&mut self, text: &[u8]) -> u32 {
+    /// The kind and number of a text or a byte string.
+    #[cold]
+    pub(crate) fn take(&mut self, value: &Value<'_>) -> (Kind, u64) {
+        match value {
+            Value::Text(text) => (Kind::Text, self.number(text.as_bytes()).into()),
+            Value::Bytes(bytes) => (Kind::Bytes, self.number(bytes).into()),
+            _ => (Kind::Null, 0),
+        }
+    }
+
+    fn number(&mut self, text: &[u8]) -> u32 {
         if let Some(number) = self.numbers.get(text) {
             return *number;
         }
@@ -23,6 +34,38 @@ impl Texts {
         self.list.push(text.into());
         self.numbers.insert(text.into(), number);
         number
+    }
+
+    /// How many texts the picked readings use: texts are numbered as they come.
+    pub(crate) fn used(&self, picked: &[(usize, usize)], columns: &[Column]) -> usize {
+        if self.list.is_empty() {
+            return 0;
+        }
+        let used = picked.iter().filter_map(|(c, n)| columns.get(*c)?.texts(*n));
+        used.max().map_or(0, |highest| highest as usize + 1)
+    }
+
+    /// Forgets texts that only readings that left used. `pushed` are the columns of those that wait, in their order, so
+    /// that a prefix of the readings uses a prefix of the texts.
+    pub(crate) fn keep_used(&mut self, pushed: &[u32], columns: &mut [Column]) {
+        let old = std::mem::take(self);
+        let mut at = vec![0_usize; columns.len()];
+        let mut numbers: HashMap<u64, u64> = HashMap::new();
+        for column in pushed {
+            let (Some(column), Some(at)) = (columns.get(*column as usize), at.get_mut(*column as usize))
+            else {
+                continue;
+            };
+            if let Some(number) = column.text(*at)
+                && let Some(text) = old.list.get(number as usize)
+            {
+                numbers.insert(number, self.number(text).into());
+            }
+            *at += 1;
+        }
+        for column in columns {
+            column.renumber(|number| numbers.get(&number).copied().unwrap_or(0));
+        }
     }
 }
 

@@ -93,6 +93,11 @@ impl Coder {
         Self { dist, low: 0, shift: 0, number: 0 }
     }
 
+    /// Whether this is the very same coder.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.dist, &other.dist) && self.low == other.low
+    }
+
     /// Whether numbers are split without a step before.
     pub(crate) fn is_plain(&self) -> bool {
         (self.shift, self.low) == (0, 0)
@@ -111,7 +116,7 @@ impl Coder {
 
     /// What numbers take, in 1/256 bits.
     pub(crate) fn cost_all(&self, numbers: &[u64]) -> u64 {
-        numbers.iter().map(|n| self.cost(*n)).sum()
+        self.cost_of(numbers.iter())
     }
 
     /// About what numbers take: of many, by a quarter of them.
@@ -119,16 +124,33 @@ impl Coder {
         if numbers.len() < MANY {
             return self.cost_all(numbers);
         }
-        numbers.iter().step_by(4).map(|n| self.cost(*n)).sum::<u64>() * 4
+        self.cost_of(numbers.iter().step_by(4)) * 4
+    }
+
+    fn cost_of<'n>(&self, numbers: impl Iterator<Item = &'n u64>) -> u64 {
+        if self.is_plain() {
+            numbers.map(|n| self.cost_split(*n, split(*n))).sum()
+        } else {
+            numbers.map(|n| self.cost(*n)).sum()
+        }
     }
 
     /// Size of a number in 1/256 bits.
     pub(crate) fn cost(&self, number: u64) -> u64 {
-        let (token, _, bits) = self.split(number);
+        self.cost_split(number, self.split(number))
+    }
+
+    #[inline(always)]
+    fn cost_split(&self, number: u64, (token, _, bits): (u8, u64, u32)) -> u64 {
         match self.dist.cost(token) {
-            u32::MAX => u64::from(self.dist.cost(ESCAPE)) + (6 + u64::from(bit_len(number))) * 256,
+            u32::MAX => self.cost_escaped(number),
             cost => u64::from(cost) + u64::from(bits) * 256,
         }
+    }
+
+    #[cold]
+    fn cost_escaped(&self, number: u64) -> u64 {
+        u64::from(self.dist.cost(ESCAPE)) + (6 + u64::from(bit_len(number))) * 256
     }
 }
 

@@ -13,8 +13,10 @@ pub(crate) struct Script {
     ops: Vec<Op>,
     /// The numbers of all runs.
     numbers: Vec<u64>,
-    /// The coders of all runs.
+    /// The coders of all runs, and behind them what earlier scripts had there: mostly the same, so that nothing is copied.
     coders: Vec<Coder>,
+    /// How many runs there are.
+    runs: usize,
     buffer: Vec<u8>,
 }
 
@@ -35,14 +37,22 @@ enum Op {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     ops: usize,
+    /// What the last of them was: bits that follow go into it.
+    last: Option<Op>,
     numbers: usize,
-    coders: usize,
+    runs: usize,
 }
 
 impl Script {
     /// `bits(n)`, n ≤ 64.
     pub(crate) fn bits(&mut self, value: u64, n: u32) {
-        self.ops.push(Op::Bits { value, n: n as u8 });
+        match self.ops.last_mut() {
+            Some(Op::Bits { value: before, n: m }) if u32::from(*m) + n <= PUT_MAX => {
+                *before = *before << n | value;
+                *m += n as u8;
+            }
+            _ => self.ops.push(Op::Bits { value, n: n as u8 }),
+        }
     }
 
     pub(crate) fn flag(&mut self, set: bool) {
@@ -52,8 +62,12 @@ impl Script {
     /// See [`BitReader::eg`](super::bits::BitReader::eg); `value >> k` must be below 2^55.
     pub(crate) fn eg(&mut self, value: u64, k: u32) {
         let (high, len) = prefix(value, k);
-        self.bits(0, len);
-        self.bits(high, len + 1);
+        if 2 * len < PUT_MAX {
+            self.bits(high, 2 * len + 1);
+        } else {
+            self.bits(0, len);
+            self.bits(high, len + 1);
+        }
         self.bits(value & ((1 << k) - 1), k);
     }
 
@@ -66,9 +80,22 @@ impl Script {
 
     /// A run of numbers.
     pub(crate) fn numbers(&mut self, coder: &Coder, numbers: &[u64]) {
-        self.numbers.extend_from_slice(numbers);
-        self.coders.push(coder.clone());
-        self.ops.push(Op::Run { numbers: numbers.len() });
+        self.run(coder, |out| out.extend_from_slice(numbers));
+    }
+
+    /// A run of the numbers that `add` appends, and these.
+    pub(crate) fn run(&mut self, coder: &Coder, add: impl FnOnce(&mut Vec<u64>)) -> &[u64] {
+        let from = self.numbers.len();
+        add(&mut self.numbers);
+        match self.coders.get_mut(self.runs) {
+            Some(there) if there.is(coder) => {}
+            Some(there) => there.clone_from(coder),
+            None => self.coders.push(coder.clone()),
+        }
+        self.runs += 1;
+        let run = self.numbers.get(from..).unwrap_or_default();
+        self.ops.push(Op::Run { numbers: run.len() });
+        run
     }
 
     /// Names a fixed shape; see [`Coder::read`].
@@ -84,14 +111,18 @@ impl Script {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark { ops: self.ops.len(), numbers: self.numbers.len(), coders: self.coders.len() }
+        let last = self.ops.last().copied();
+        Mark { ops: self.ops.len(), last, numbers: self.numbers.len(), runs: self.runs }
     }
 
     /// Forgets what was written since.
     pub(crate) fn undo(&mut self, to: Mark) {
         self.ops.truncate(to.ops);
+        if let (Some(last), Some(was)) = (self.ops.last_mut(), to.last) {
+            *last = was;
+        }
         self.numbers.truncate(to.numbers);
-        self.coders.truncate(to.coders);
+        self.runs = to.runs;
     }
 
     /// Gives the stream to `take` and is empty again: everything back to front, then the state, then the marker.
@@ -101,7 +132,8 @@ impl Script {
         let mut states = [STATES as u32; TURNS];
         let mut turns = self.ops.iter().any(|op| matches!(op, Op::Turns));
         let start = |state: u32| u64::from(state) - STATES as u64;
-        let (mut coders, mut left) = (self.coders.iter().rev(), self.numbers.as_slice());
+        let used = self.coders.get(..self.runs).unwrap_or_default();
+        let (mut coders, mut left) = (used.iter().rev(), self.numbers.as_slice());
         for op in self.ops.iter().rev() {
             match *op {
                 Op::Bits { value, n } => out.put(value, n.into()),
@@ -125,7 +157,7 @@ impl Script {
         out.put(start(state), STATE_BITS);
         let (taken, buffer) = out.finish(take);
         self.buffer = buffer;
-        self.undo(Mark { ops: 0, numbers: 0, coders: 0 });
+        self.undo(Mark { ops: 0, last: None, numbers: 0, runs: 0 });
         taken
     }
 }
@@ -137,7 +169,7 @@ fn prefix(value: u64, k: u32) -> (u64, u32) {
 }
 
 /// Numbers between two looks at whether there is room, and what each takes at most: state, length, bits.
-const CHUNK: usize = 64;
+const CHUNK: usize = 512;
 const NUMBER_MAX: usize = 12;
 
 /// The state before each number that is written, in the order of their turns.
@@ -146,7 +178,7 @@ type States = [u32; TURNS];
 /// Writes a run from its last number to its first.
 fn put_run(coder: &Coder, run: &[u64], out: &mut ReverseWriter, mut states: States, turns: bool) -> States {
     for chunk in run.rchunks(CHUNK) {
-        let (front, buffer) = out.open(CHUNK * NUMBER_MAX);
+        let (front, buffer) = out.open(chunk.len() * NUMBER_MAX);
         let (front, next) = if coder.is_plain() {
             put_chunk(coder, chunk, buffer, (front, states), turns, split)
         } else {
@@ -169,59 +201,100 @@ fn put_chunk(
     split: impl Fn(u64) -> (u8, u64, u32),
 ) -> (Front, States) {
     let steps = coder.dist.steps();
-    let mut put = |number: &u64, front, state| {
-        put_number(coder, steps, (*number, split(*number)), buffer, front, state)
-    };
+    let code = |number: &u64, state| Code::of(steps, *number, split(*number), state);
     let (rest, fours) = if turns { chunk.as_rchunks() } else { (chunk, &[][..]) };
     for [w, x, y, z] in fours.iter().rev() {
-        (front, d) = put(z, front, d);
-        (front, c) = put(y, front, c);
-        (front, b) = put(x, front, b);
-        (front, a) = put(w, front, a);
+        let (last, third) = (code(z, d), code(y, c));
+        put_two(last, third, buffer, &mut front);
+        let (second, first) = (code(x, b), code(w, a));
+        put_two(second, first, buffer, &mut front);
+        (a, b, c, d) = (first.next, second.next, third.next, last.next);
     }
     for number in rest.iter().rev() {
         if turns {
             (a, b, c, d) = (d, a, b, c);
         }
-        (front, a) = put(number, front, a);
+        let code = code(number, a);
+        put_one(code, buffer, &mut front);
+        a = code.next;
     }
     (front, [a, b, c, d])
 }
 
-/// Writes a number that was split into token, bits, and how many those are.
-#[inline(always)]
-fn put_number(
-    coder: &Coder,
-    steps: Steps<'_>,
-    (number, (token, value, bits)): (u64, (u8, u64, u32)),
-    buffer: &mut [u8],
-    mut front: Front,
-    state: u32,
-) -> (Front, u32) {
-    let Some((low, n, next)) = steps.take(state, token) else {
-        return put_escaped(coder, number, buffer, front, state);
-    };
-    if bits + n <= PUT_MAX {
-        front.put(buffer, value | u64::from(low) << bits, bits + n);
-    } else {
-        front.put_wide(buffer, value, bits);
-        front.put(buffer, low.into(), n);
-    }
-    (front, next)
+/// What a number becomes: its raw bits, the state's in front of them, and the state that goes on.
+#[derive(Clone, Copy)]
+struct Code {
+    number: u64,
+    value: u64,
+    bits: u32,
+    low: u32,
+    n: u32,
+    next: u32,
 }
 
-/// A number that the distribution has no token for.
+/// More bits than can be put: what stands for a number without a token.
+const ESCAPED: u32 = 1 << 16;
+
+impl Code {
+    /// The code of a number that was split into token, bits, and how many those are.
+    #[inline(always)]
+    fn of(steps: Steps<'_>, number: u64, (token, value, bits): (u8, u64, u32), state: u32) -> Self {
+        match steps.take(state, token) {
+            Some((low, n, next)) => Self { number, value, bits, low, n, next },
+            None => Self::escaped(steps, number, state),
+        }
+    }
+
+    #[cold]
+    fn escaped(steps: Steps<'_>, number: u64, state: u32) -> Self {
+        // Every distribution has the escape.
+        let (low, n, next) = steps.take(state, ESCAPE).unwrap_or((0, 0, state));
+        Self { number, value: 0, bits: ESCAPED, low, n, next }
+    }
+
+    /// All bits, if they can be put at once.
+    #[inline(always)]
+    fn word(&self) -> u64 {
+        self.value | u64::from(self.low) << (self.bits & 63)
+    }
+}
+
+/// Two at once take one look at the front, which every number waits for.
+#[inline(always)]
+fn put_two(last: Code, first: Code, buffer: &mut [u8], front: &mut Front) {
+    let n = last.bits + last.n;
+    let all = n + first.bits + first.n;
+    if all <= PUT_MAX {
+        front.put(buffer, last.word() | first.word() << n, all);
+    } else {
+        put_one(last, buffer, front);
+        put_one(first, buffer, front);
+    }
+}
+
+#[inline(always)]
+fn put_one(code: Code, buffer: &mut [u8], front: &mut Front) {
+    let n = code.bits + code.n;
+    if n <= PUT_MAX {
+        front.put(buffer, code.word(), n);
+    } else {
+        put_long(code, buffer, front);
+    }
+}
+
+/// A number of many bits, or one that the distribution has no token for.
 #[cold]
-fn put_escaped(coder: &Coder, number: u64, buffer: &mut [u8], mut front: Front, state: u32) -> (Front, u32) {
-    let n = bit_len(number);
-    front.put_wide(buffer, number, n);
-    let (high, len) = prefix(n.into(), RAW_LOW);
-    front.put(buffer, u64::from(n) & ((1 << RAW_LOW) - 1), RAW_LOW);
-    front.put(buffer, high, 2 * len + 1);
-    // Every distribution has the escape.
-    let (low, n, next) = coder.dist.steps().take(state, ESCAPE).unwrap_or((0, 0, state));
-    front.put(buffer, low.into(), n);
-    (front, next)
+fn put_long(code: Code, buffer: &mut [u8], front: &mut Front) {
+    if code.bits == ESCAPED {
+        let n = bit_len(code.number);
+        front.put_wide(buffer, code.number, n);
+        let (high, len) = prefix(n.into(), RAW_LOW);
+        front.put(buffer, u64::from(n) & ((1 << RAW_LOW) - 1), RAW_LOW);
+        front.put(buffer, high, 2 * len + 1);
+    } else {
+        front.put_wide(buffer, code.value, code.bits);
+    }
+    front.put(buffer, code.low.into(), code.n);
 }
 
 #[cfg(test)]

@@ -55,19 +55,29 @@ pub(crate) fn digits15(scale: f64, values: &[u64], out: &mut Vec<i64>, ulps: &mu
     out.resize(values.len(), 0);
     ulps.resize(values.len(), 0);
     let chunks = out.chunks_mut(CHUNK).zip(ulps.chunks_mut(CHUNK)).zip(values.chunks(CHUNK));
-    chunks.fold(true, |held, ((out, ulps), values)| {
-        let quotient = |bits: &u64| nearest(f64::from_bits(*bits) * scale).0 / scale;
-        let ends =
-            values.iter().map(quotient).map(f64::abs).fold((f64::MAX, 0.0), |(low, high): (f64, f64), v| {
-                (if v < low { v } else { low }, if v > high { v } else { high })
-            });
-        let (common, other) = (scale15(ends.0), scale15(ends.1));
-        held & if common == other {
-            correct(scale, values, |v| round_to(v, common), out, ulps)
-        } else {
-            correct(scale, values, form::digits15, out, ulps)
+    let mut wrong = 0;
+    for ((out, ulps), values) in chunks {
+        let mut quotients = [0.0; CHUNK];
+        let (mut low, mut high) = (f64::MAX, 0.0);
+        for ((quotient, out), bits) in quotients.iter_mut().zip(out).zip(values) {
+            let (whole, integer, outside) = nearest(f64::from_bits(*bits) * scale);
+            *quotient = whole / scale;
+            wrong |= outside;
+            *out = integer;
+            let size = quotient.abs();
+            low = if size < low { size } else { low };
+            high = if size > high { size } else { high };
         }
-    })
+        let (common, other) = (scale15(low), scale15(high));
+        let apart = |bits: &u64, back: f64| ordinal(f64::from_bits(*bits)).wrapping_sub(ordinal(back));
+        let ulps = ulps.iter_mut().zip(values).zip(quotients);
+        if common == other {
+            ulps.for_each(|((ulps, bits), q)| *ulps = apart(bits, round_to(q, common)));
+        } else {
+            ulps.for_each(|((ulps, bits), q)| *ulps = apart(bits, form::digits15(q)));
+        }
+    }
+    wrong == 0
 }
 
 #[inline(always)]

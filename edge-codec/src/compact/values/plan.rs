@@ -6,7 +6,7 @@ use super::form::{Form, from_ordinal, ordinal};
 use super::kind::Kind;
 use super::lists;
 use super::pre::Pre;
-use super::predict::{Order, residuals_of};
+use super::predict::{Order, residuals_of, rest_of};
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::{unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
@@ -37,17 +37,12 @@ pub(crate) struct Shared {
     ulps: Option<(usize, u32)>,
 }
 
-/// Larger numbers weigh no more than this, so that a batch of them can be summed up.
-const WEIGHT_MAX: u64 = 1 << 47;
-
 /// Buffers of the conversions, kept between columns.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) integers: Vec<i64>,
     pub(crate) ulps: Vec<i64>,
     pub(crate) residuals: Vec<u64>,
-    /// About the sum of the numbers that the main coder wrote last.
-    pub(crate) weight: u64,
 }
 
 impl Plan {
@@ -175,24 +170,19 @@ impl Plan {
         &self,
         script: &mut Script,
         scratch: &mut Scratch,
-        measure: impl Fn(&Coder, &[u64]) -> u64,
+        mut measure: impl FnMut(&Coder, &[u64]) -> u64,
     ) -> u64 {
         let mut cost = 0;
-        let Scratch { integers, ulps, residuals, weight } = scratch;
-        residuals_of(self.order, self.center, integers, residuals);
-        let (head, rest) = residuals.split_at(usize::from(self.order.has_head()).min(residuals.len()));
-        if let Some(coder) = &self.head {
-            script.numbers(coder, head);
+        let (order, center) = (self.order, self.center);
+        if let Some((coder, first)) = self.head.as_ref().zip(scratch.integers.first()) {
+            let head = script.run(coder, |out| out.push(zigzag(first.wrapping_sub(center))));
             cost += measure(coder, head);
         }
-        script.numbers(&self.main, rest);
+        let rest = script.run(&self.main, |out| rest_of(order, center, &scratch.integers, out));
         cost += measure(&self.main, rest);
-        *weight = rest.iter().map(|r| *r.min(&WEIGHT_MAX)).sum();
         if let Some(coder) = &self.ulps {
-            residuals.clear();
-            residuals.extend(ulps.iter().map(|u| zigzag(*u)));
-            script.numbers(coder, residuals);
-            cost += measure(coder, residuals);
+            let ulps = script.run(coder, |out| out.extend(scratch.ulps.iter().map(|u| zigzag(*u))));
+            cost += measure(coder, ulps);
         }
         cost
     }

@@ -65,21 +65,25 @@ impl Order {
 /// The numbers that the coders get; with [`Order::Delta`] and [`Order::Line`] the first one is the head's.
 pub(crate) fn residuals_of(order: Order, center: i64, integers: &[i64], out: &mut Vec<u64>) {
     out.clear();
+    if order.has_head() {
+        out.extend(integers.first().map(|first| zigzag(first.wrapping_sub(center))));
+    }
+    rest_of(order, center, integers, out);
+}
+
+/// Appends the numbers of [`residuals_of`] that are not the head's.
+pub(crate) fn rest_of(order: Order, center: i64, integers: &[i64], out: &mut Vec<u64>) {
+    let next = integers.get(1..).unwrap_or_default();
+    let steps = integers.iter().zip(next).map(|(a, b)| b.wrapping_sub(*a));
     match order {
         Order::Above => out.extend(integers.iter().map(|x| x.wrapping_sub(center) as u64)),
         Order::Around => out.extend(integers.iter().map(|x| zigzag(x.wrapping_sub(center)))),
-        Order::Delta => {
-            let mut before = center;
-            out.extend(integers.iter().map(|x| zigzag(x.wrapping_sub(std::mem::replace(&mut before, *x)))));
-        }
+        Order::Delta => out.extend(steps.map(zigzag)),
         Order::Line => {
-            let (mut before, mut slope) = (center, 0_i64);
-            for (nth, x) in integers.iter().enumerate() {
-                let step = x.wrapping_sub(before);
-                out.push(zigzag(step.wrapping_sub(slope)));
-                before = *x;
-                slope = if nth == 0 { 0 } else { step };
-            }
+            let after = next.get(1..).unwrap_or_default();
+            let turns = steps.clone().zip(next.iter().zip(after).map(|(b, c)| c.wrapping_sub(*b)));
+            out.extend(steps.take(1).map(zigzag));
+            out.extend(turns.map(|(before, step)| zigzag(step.wrapping_sub(before))));
         }
     }
 }
