@@ -80,7 +80,6 @@ fn finish(plan: &mut Plan, values: &[u64], scratch: &mut Scratch) -> u64 {
 
 /// Chooses the coders for the integers in `scratch`, and says what the column takes, in 1/256 bits.
 pub(crate) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
-    plan.recenter(&scratch.integers);
     let Scratch { integers, ulps, residuals, .. } = scratch;
     residuals_of(plan.order, plan.center, integers, residuals);
     let from = usize::from(matches!(plan.order, Order::Delta | Order::Line)).min(residuals.len());
@@ -120,7 +119,9 @@ pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Ve
     let mut found = Vec::new();
     let decimal = |e, by, after, ulps| Form::Decimal { e, by, after, ulps };
     let mut offer = |form: Form, scratch: &mut Scratch| {
-        let size = weigh(form, &sample, scratch);
+        // The sample may have been lucky: what it holds by few digits, the others may need more for.
+        let size = weigh(form, &sample, scratch)
+            .filter(|_| form.has_ulps() || form.integers(values, &mut scratch.integers, &mut scratch.ulps));
         found.extend(size.map(|size| (size, form)));
         size
     };
@@ -139,11 +140,7 @@ pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Ve
             offer(form, scratch);
         }
     }
-    // The sample may have been lucky.
     found.sort_by_key(|f| f.0);
-    found.retain(|(_, form)| {
-        form.has_ulps() || form.integers(values, &mut scratch.integers, &mut scratch.ulps)
-    });
     found
 }
 
@@ -228,22 +225,115 @@ fn values_of(integers: &[i64], step: u64) -> Option<Vec<i64>> {
 /// The prediction with the smallest residuals, and a center.
 fn order(integers: &[i64]) -> (Order, i64) {
     let first = integers.first().copied().unwrap_or(0);
-    let least = integers.iter().copied().min().unwrap_or(0);
-    let (mut sizes, mut before, mut slope) = ([0_u64; 3], first, 0_i64);
+    let Ranks { least, low, middle } = ranks(integers);
+    let (mut sizes, mut before, mut slope) = ([0_u64; 5], first, 0_i64);
     for x in integers {
         let step = x.wrapping_sub(std::mem::replace(&mut before, *x));
         let turn = step.wrapping_sub(std::mem::replace(&mut slope, step));
-        let [above, delta, line] = &mut sizes;
+        let [above, delta, line, around, mostly] = &mut sizes;
         *above += small(x.wrapping_sub(least) as u64);
         *delta += small(zigzag(step));
         *line += small(zigzag(turn));
+        *around += small(zigzag(x.wrapping_sub(middle)));
+        *mostly += small(x.wrapping_sub(low) as u64);
     }
-    let [above, delta, line] = sizes;
-    if above <= delta && above <= line {
-        (Order::Above, least)
-    } else if delta <= line {
-        (Order::Delta, first)
-    } else {
-        (Order::Line, first)
+    let [above, delta, line, around, mostly] = sizes;
+    let best = [
+        (above, Order::Above, least),
+        (delta, Order::Delta, first),
+        (line, Order::Line, first),
+        (around + SHARED, Order::Around, middle),
+        (mostly + SHARED, Order::Above, low),
+    ];
+    let best = best.into_iter().min_by_key(|(size, ..)| *size);
+    best.map_or((Order::Above, least), |(_, order, center)| (order, center))
+}
+
+/// What a column of an unusual order takes more, since its neighbours cannot share its plan.
+const SHARED: u64 = 64;
+
+struct Ranks {
+    least: i64,
+    /// One in [`FEW`] is below: what is far below it is rare.
+    low: i64,
+    middle: i64,
+}
+
+/// A column of fewer gains less by another center than its neighbours' plan saves.
+const FEW: usize = 64;
+
+fn ranks(integers: &[i64]) -> Ranks {
+    let least = integers.iter().copied().min().unwrap_or(0);
+    if integers.len() < FEW {
+        return Ranks { least, low: least, middle: least };
+    }
+    let mut integers = integers.to_vec();
+    let (low, middle) = (integers.len() / FEW, integers.len() / 2);
+    let middle = *integers.select_nth_unstable(middle).1;
+    let low = *integers.select_nth_unstable(low).1;
+    Ranks { least, low, middle }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const N: u64 = 600;
+
+    /// One of the numbers below `most`, without a pattern (the finalizer of SplitMix64).
+    fn noise(n: u64, most: u64) -> u64 {
+        let x = (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) % most
+    }
+
+    fn doubles(value: impl Fn(u64) -> f64) -> Vec<u64> {
+        (0..N).map(|n| value(n).to_bits()).collect()
+    }
+
+    /// The plan for values, and bits per value with the plan's list.
+    fn found(values: &[u64]) -> (Plan, f64) {
+        let (plan, size) = plan(Kind::F64, values, &mut Scratch::default());
+        (plan, size as f64 / 256.0 / values.len() as f64)
+    }
+
+    #[test]
+    fn a_value_outside_of_the_sample_may_have_more_digits() {
+        let values = doubles(|n| noise(n, 300) as f64 / 10.0 + if n == 250 { 0.05 } else { 0.0 });
+        let (plan, bits) = found(&values);
+        assert_eq!(plan.form, Form::Decimal { e: 2, by: 0, after: After::Nothing, ulps: false });
+        assert!(bits < 11.0, "{bits}");
+    }
+
+    #[test]
+    fn a_value_outside_of_the_sample_may_be_no_decimal() {
+        let values = doubles(|n| if n == 250 { 777.0 / 1.3 } else { noise(n, 300) as f64 / 10.0 });
+        let (plan, bits) = found(&values);
+        assert!(plan.form.has_ulps() && bits < 9.5, "{:?}: {bits}", plan.form);
+    }
+
+    #[test]
+    fn noise_is_taken_around_its_middle() {
+        let bell = |n: u64| (0..8).map(|k| noise(n * 8 + k, 100)).sum::<u64>() as f64 / 10.0;
+        let (plan, bits) = found(&doubles(bell));
+        assert_eq!(plan.order, Order::Around);
+        let mut other = Plan { order: Order::Delta, ..plan };
+        let mut scratch = Scratch::default();
+        assert!(other.refit(&doubles(bell), &mut scratch));
+        let differences = tune(&mut other, &mut scratch) as f64 / 256.0 / N as f64;
+        assert!(bits + 0.3 < differences, "{bits} and {differences}");
+    }
+
+    /// Two values, as a coarse converter gives them, and one far below.
+    #[test]
+    fn a_rare_value_does_not_set_the_center() {
+        let values = doubles(|n| match n {
+            250 => -0.026,
+            _ => [-0.024_000_000_000_000_9, -0.021_999_999_999_998_4][usize::from(noise(n, 5) < 2)],
+        });
+        let (plan, bits) = found(&values);
+        assert_eq!((plan.order, plan.center), (Order::Above, 1));
+        assert!(bits < 2.0, "{bits}");
     }
 }
