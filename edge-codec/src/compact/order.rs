@@ -13,6 +13,9 @@ use std::ops::Range;
 /// The order by time: readings sorted by the latest time their clock has had so far, then by column, then as they
 /// were in their column. Gives the column of each reading.
 pub(super) fn by_time(clocks: &[&[i64]], spans: &[Span], readings: usize) -> Vec<u32> {
+    if let ([_, _], [a, b]) = (clocks, spans) {
+        return two(Run::new(clocks, a), Run::new(clocks, b), readings);
+    }
     let mut order = Vec::with_capacity(readings);
     let instants: usize = clocks.iter().map(|times| times.len()).sum();
     match clocks {
@@ -30,6 +33,42 @@ pub(super) fn by_time(clocks: &[&[i64]], spans: &[Span], readings: usize) -> Vec
 /// Walking along the clocks looks at every column at every instant. Where that is more than so many looks per reading, as
 /// with many clocks or with columns that have few of the instants, sorting is faster.
 const WALK: usize = 16;
+
+/// The times of a column, each the latest that its clock has had so far.
+struct Run<'a> {
+    times: std::slice::Iter<'a, i64>,
+    latest: i64,
+}
+
+impl<'a> Run<'a> {
+    fn new(clocks: &[&'a [i64]], span: &Span) -> Self {
+        let times = clocks.get(span.clock).copied().unwrap_or_default();
+        let (before, times) = times.split_at_checked(span.skip).unwrap_or_default();
+        let times = times.get(..times.len().saturating_sub(span.cut)).unwrap_or_default();
+        Self { times: times.iter(), latest: before.iter().copied().max().unwrap_or(i64::MIN) }
+    }
+
+    fn next(&mut self) -> Option<i64> {
+        self.latest = self.latest.max(*self.times.next()?);
+        Some(self.latest)
+    }
+}
+
+/// Merges two columns. By a branch, not by a selection: where both are regular it is known long before the times are which
+/// of them goes on.
+fn two(mut first: Run<'_>, mut second: Run<'_>, readings: usize) -> Vec<u32> {
+    let mut order = vec![0; readings];
+    let (mut a, mut b) = (first.next(), second.next());
+    for column in &mut order {
+        if b.is_none_or(|b| a.is_some_and(|a| a <= b)) {
+            a = first.next();
+        } else {
+            *column = 1;
+            b = second.next();
+        }
+    }
+    order
+}
 
 fn sorted(clocks: &[&[i64]], spans: &[Span], readings: usize) -> Vec<u32> {
     let latest = |times: &&[i64]| {
@@ -67,7 +106,7 @@ fn one_clock(len: usize, spans: &[Span], order: &mut Vec<u32>) {
 /// A clock that is walked along with others.
 struct Walk<'a> {
     times: &'a [i64],
-    columns: Vec<u32>,
+    columns: &'a [u32],
     /// The instants that all of its columns have; none if the clock does not rise with each.
     full: Range<usize>,
     /// The instants up to here are done.
@@ -79,13 +118,15 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(times: &'a [i64]) -> Self {
         let full = if rises(times) { 0..times.len() } else { 0..0 };
-        Self { times, columns: Vec::new(), full, at: 0, end: 0 }
+        Self { times, columns: &[], full, at: 0, end: 0 }
     }
 
-    fn add(&mut self, column: u32, span: &Span) {
-        self.columns.push(column);
-        let end = self.times.len().saturating_sub(span.cut);
-        self.full = self.full.start.max(span.skip)..self.full.end.min(end);
+    fn take(&mut self, columns: &'a [u32], spans: &[Span]) {
+        self.columns = columns;
+        for span in columns.iter().filter_map(|column| spans.get(*column as usize)) {
+            let end = self.times.len().saturating_sub(span.cut);
+            self.full = self.full.start.max(span.skip)..self.full.end.min(end);
+        }
     }
 
     fn next(&self) -> Option<i64> {
@@ -106,7 +147,7 @@ impl<'a> Walk<'a> {
             if self.full.contains(&self.at) {
                 let rest = self.times.get(self.at..self.full.end).unwrap_or_default();
                 let run = rest.iter().take_while(|t| **t < limit).count();
-                match self.columns.as_slice() {
+                match self.columns {
                     [column] => order.extend(std::iter::repeat_n(*column, run)),
                     columns => (0..run).for_each(|_| order.extend_from_slice(columns)),
                 }
@@ -114,7 +155,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             self.advance(now);
-            for column in &self.columns {
+            for column in self.columns {
                 if let Some(span) = spans.get(*column as usize) {
                     self.emit(*column, span, order);
                 }
@@ -137,9 +178,12 @@ pub(super) fn rises(times: &[i64]) -> bool {
 
 fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
     let mut walks: Vec<Walk<'_>> = clocks.iter().map(|times| Walk::new(times)).collect();
-    for (column, span) in (0..).zip(spans) {
-        if let Some(walk) = walks.get_mut(span.clock) {
-            walk.add(column, span);
+    let clock = |column: &u32| spans.get(*column as usize).map_or(0, |span| span.clock);
+    let mut columns: Vec<u32> = (0..spans.len() as u32).collect();
+    columns.sort_by_key(clock);
+    for columns in columns.chunk_by(|a, b| clock(a) == clock(b)) {
+        if let Some(walk) = columns.first().and_then(|column| walks.get_mut(clock(column))) {
+            walk.take(columns, spans);
         }
     }
     // The next instant of each clock; of one that has ended the last there can be.
@@ -166,8 +210,13 @@ fn merge(clocks: &[&[i64]], spans: &[Span], order: &mut Vec<u32>) {
 /// Several clocks have an instant now, or all have ended.
 fn together(walks: &mut [Walk<'_>], heads: &[i64], now: i64, spans: &[Span], order: &mut Vec<u32>) {
     if now < i64::MAX && walks.iter().zip(heads).all(|(w, head)| *head > now || w.full.contains(&w.at)) {
-        let due = (0..).zip(spans).filter(|(_, span)| heads.get(span.clock) == Some(&now));
-        order.extend(due.map(|(column, _)| column));
+        let all = 0..spans.len() as u32;
+        if heads.iter().all(|head| *head == now) {
+            order.extend(all);
+        } else {
+            let due = all.zip(spans).filter(|(_, span)| heads.get(span.clock) == Some(&now));
+            order.extend(due.map(|(column, _)| column));
+        }
         walks.iter_mut().zip(heads).for_each(|(walk, head)| walk.at += usize::from(*head == now));
         return;
     }
