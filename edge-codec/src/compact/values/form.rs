@@ -83,7 +83,7 @@ impl Form {
                 integers::decimals(pow10(e), values, out)
             }
             Form::Decimal { e, by, after, ulps: correct } => {
-                let scale = pow10(e) * divisor(by);
+                let scale = scale(e, by);
                 let held = match after {
                     After::Nothing => integers::corrected(scale, values, |v| v, out, ulps),
                     After::Digits15 => integers::digits15(scale, values, out, ulps),
@@ -111,14 +111,17 @@ impl Form {
     pub(crate) fn restore(self, values: &mut [u64]) {
         match self {
             Form::Decimal { e, by, after, .. } => {
-                let scale = pow10(e) * divisor(by);
+                let scale = scale(e, by);
                 match after {
                     After::Nothing => each(values, |m| m as f64 / scale),
                     After::Digits15 => all_digits15(values, scale),
                     After::Single => each(values, |m| f64::from((m as f64 / scale) as f32)),
                 }
             }
-            Form::Digits(p) => Powers::new(p).restore(values),
+            Form::Digits(p) => {
+                let mut powers = Powers::new(p);
+                each(values, |number| powers.value(number));
+            }
             Form::Bits64 => each(values, from_ordinal),
             Form::Bits32 => each(values, from_ordinal32),
         }
@@ -158,12 +161,13 @@ impl Form {
     }
 }
 
-fn divisor(by: u8) -> f64 {
-    DIVISORS.get(usize::from(by)).copied().unwrap_or(1.0)
+/// What the integers of [`Form::Decimal`] are divided by.
+pub(crate) fn scale(e: u8, by: u8) -> f64 {
+    pow10(e) * DIVISORS.get(usize::from(by)).copied().unwrap_or(1.0)
 }
 
 #[inline(always)]
-fn each(values: &mut [u64], double: impl Fn(i64) -> f64) {
+fn each(values: &mut [u64], mut double: impl FnMut(i64) -> f64) {
     values.iter_mut().for_each(|v| *v = double(*v as i64).to_bits());
 }
 
@@ -213,7 +217,7 @@ fn all_digits15(values: &mut [u64], scale: f64) {
 pub(crate) const LEAST_EXPONENT: i64 = -20;
 
 /// The inverse of [`digits`](super::integers::digits); neighbours mostly share their exponent.
-struct Powers {
+pub(crate) struct Powers {
     p: u8,
     /// The least number of so many digits.
     least: u64,
@@ -225,31 +229,9 @@ struct Powers {
 }
 
 impl Powers {
-    fn new(p: u8) -> Self {
+    pub(crate) fn new(p: u8) -> Self {
         let least = pow10(p.wrapping_sub(1)) as u64;
         Self { p, least, first: 0, count: 0, power: 1.0, up: false }
-    }
-
-    fn restore(&mut self, values: &mut [u64]) {
-        let (chunks, rest) = values.as_chunks_mut::<8>();
-        for chunk in chunks {
-            let alike = |alike, v: &u64| alike & self.holds((*v as i64).unsigned_abs());
-            match (chunk.iter().fold(true, alike), self.up) {
-                (true, true) => self.each(chunk, |m| m * self.power),
-                (true, false) => self.each(chunk, |m| m / self.power),
-                _ => chunk.iter_mut().for_each(|v| *v = self.value(*v as i64).to_bits()),
-            }
-        }
-        rest.iter_mut().for_each(|v| *v = self.value(*v as i64).to_bits());
-    }
-
-    /// Numbers that all have this exponent.
-    #[inline(always)]
-    fn each(&self, numbers: &mut [u64; 8], double: impl Fn(f64) -> f64) {
-        for v in numbers {
-            let sign = *v & 1 << 63;
-            *v = double(self.digits((*v as i64).unsigned_abs())).to_bits() | sign;
-        }
     }
 
     /// Whether a number has the exponent of the last one.
@@ -264,12 +246,14 @@ impl Powers {
         size.wrapping_sub(self.first).wrapping_add(self.least) as i64 as f64
     }
 
-    fn value(&mut self, number: i64) -> f64 {
+    /// The double that a number stands for.
+    #[inline(always)]
+    pub(crate) fn value(&mut self, number: i64) -> f64 {
         let size = number.unsigned_abs();
-        if number == 0 {
-            return 0.0;
-        }
         if !self.holds(size) {
+            if size == 0 {
+                return 0.0;
+            }
             self.find(size);
         }
         let m = self.digits(size);

@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::form::{Form, from_ordinal, ordinal};
+use super::form::{self, After, Form, Powers, from_ordinal, ordinal};
 use super::kind::Kind;
 use super::lists;
 use super::pre::Pre;
@@ -220,24 +220,48 @@ impl Plan {
         if self.kind == Kind::Null {
             return Ok(());
         }
-        let (main, head) = (&self.main, self.head.as_ref());
-        self.order.undo(self.center, (main, head), decoder, out);
-        self.pre.undo(out)?;
+        self.restore_integers(decoder, out)?;
+        if let Some(coder) = &self.ulps {
+            decoder.mend(&coder.dist, coder.low, out, |v, ulps| {
+                let moved = ordinal(f64::from_bits(v)).wrapping_add(unzigzag(ulps));
+                from_ordinal(moved).to_bits()
+            });
+        }
         match self.kind {
-            Kind::F64 => {
-                self.form.restore(out);
-                if let Some(coder) = &self.ulps {
-                    decoder.mend(&coder.dist, coder.low, out, |v, ulps| {
-                        let moved = ordinal(f64::from_bits(v)).wrapping_add(unzigzag(ulps));
-                        from_ordinal(moved).to_bits()
-                    });
-                }
-            }
             Kind::Text | Kind::Bytes if out.iter().any(|x| *x >= strings as u64) => {
                 return Err("a text is not in the list of texts");
             }
             Kind::Bool if out.iter().any(|x| *x > 1) => return Err("a boolean is neither 0 nor 1"),
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Reads the integers, and makes doubles of them where the values are: at once if that is a step or two.
+    fn restore_integers(&self, decoder: &mut Decoder<'_>, out: &mut [u64]) -> Result<(), &'static str> {
+        let coders = (&self.main, self.head.as_ref());
+        let (first, step) = self.pre.affine().unwrap_or((0, 1));
+        let affine = move |m: i64| first.wrapping_add(step.wrapping_mul(m));
+        let doubles = self.kind == Kind::F64;
+        match self.form {
+            _ if !doubles || matches!(self.pre, Pre::Table(_)) => {}
+            Form::Decimal { e, by, after: After::Nothing, .. } => {
+                let scale = form::scale(e, by);
+                let double = |m| (affine(m) as f64 / scale).to_bits();
+                self.order.undo(self.center, coders, decoder, out, double);
+                return Ok(());
+            }
+            Form::Digits(p) => {
+                let mut powers = Powers::new(p);
+                self.order.undo(self.center, coders, decoder, out, |m| powers.value(affine(m)).to_bits());
+                return Ok(());
+            }
+            _ => {}
+        }
+        self.order.undo(self.center, coders, decoder, out, |m| affine(m) as u64);
+        self.pre.look_up(out)?;
+        if doubles {
+            self.form.restore(out);
         }
         Ok(())
     }

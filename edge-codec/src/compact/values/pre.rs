@@ -68,19 +68,17 @@ impl Pre {
         }
     }
 
-    /// The inverse; `Err` says what is wrong.
-    pub(crate) fn undo(&self, numbers: &mut [u64]) -> Result<(), &'static str> {
-        match self {
-            Pre::Nothing => {}
-            Pre::Affine { first, step } => {
-                numbers.iter_mut().for_each(|x| *x = first.wrapping_add(step.wrapping_mul(*x as i64)) as u64);
-            }
-            Pre::Table(table) => {
-                for x in numbers {
-                    let at = usize::try_from(*x).ok().and_then(|x| table.get(x));
-                    *x = *at.ok_or("an index is outside of its table")? as u64;
-                }
-            }
+    /// `first` and `step`, if it is an affine one.
+    pub(crate) fn affine(&self) -> Option<(i64, i64)> {
+        if let Pre::Affine { first, step } = self { Some((*first, *step)) } else { None }
+    }
+
+    /// Replaces places in the table, if it is one, by what is there; `Err` says what is wrong.
+    pub(crate) fn look_up(&self, places: &mut [u64]) -> Result<(), &'static str> {
+        let Pre::Table(table) = self else { return Ok(()) };
+        for x in places {
+            let at = usize::try_from(*x).ok().and_then(|x| table.get(x));
+            *x = *at.ok_or("an index is outside of its table")? as u64;
         }
         Ok(())
     }

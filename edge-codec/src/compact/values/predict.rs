@@ -27,34 +27,36 @@ impl Order {
         matches!(self, Order::Delta | Order::Line)
     }
 
-    /// Fills `out` with the integers that the next numbers stand for, by the coders of the rest and of a head.
+    /// Fills `out` with what `last` makes of the integers that the next numbers stand for, by the coders of the rest and of
+    /// a head. In one loop, since a division takes as long as a number, but nothing waits for it.
     pub(crate) fn undo(
         self,
         center: i64,
         (main, head): (&Coder, Option<&Coder>),
         decoder: &mut Decoder<'_>,
         out: &mut [u64],
+        mut last: impl FnMut(i64) -> u64,
     ) {
         let (dist, low) = (&*main.dist, main.low);
         match self {
-            Order::Above => decoder.fill(dist, low, out, |n| n.wrapping_add(center as u64)),
-            Order::Around => decoder.fill(dist, low, out, |n| unzigzag(n).wrapping_add(center) as u64),
+            Order::Above => decoder.fill(dist, low, out, |n| last((n as i64).wrapping_add(center))),
+            Order::Around => decoder.fill(dist, low, out, |n| last(unzigzag(n).wrapping_add(center))),
             Order::Delta | Order::Line => {
                 let Some((first, rest)) = out.split_first_mut() else { return };
                 let head = head.map_or(0, |c| unzigzag(decoder.number(&c.dist, c.low)));
                 let mut x = center.wrapping_add(head);
-                *first = x as u64;
+                *first = last(x);
                 if self == Order::Delta {
                     decoder.fill(dist, low, rest, |n| {
                         x = x.wrapping_add(unzigzag(n));
-                        x as u64
+                        last(x)
                     });
                 } else {
                     let mut slope = 0_i64;
                     decoder.fill(dist, low, rest, |n| {
                         slope = slope.wrapping_add(unzigzag(n));
                         x = x.wrapping_add(slope);
-                        x as u64
+                        last(x)
                     });
                 }
             }
