@@ -14,6 +14,7 @@ use crate::compact::places::Places;
 use crate::compact::quality;
 use crate::compact::small;
 use crate::compact::stream::ans::Decoder;
+use crate::compact::stream::bits::{BitReader, PADDING};
 use crate::compact::stream::wrong::{Wrong, limited_sum};
 use crate::compact::table::Table;
 use crate::compact::values::kind::Kind;
@@ -148,7 +149,9 @@ impl<'a> Body<'a, '_> {
         rows: &mut Rows<'a>,
         sensors: &mut Vec<Sensor<'a>>,
     ) -> Result<(), DecodeError> {
-        let mut decoder = Decoder::new(body).ok_or_else(|| malformed(offset, "columns without a marker"))?;
+        let padded = [body, &PADDING].concat();
+        let reader = BitReader::padded(&padded);
+        let mut decoder = reader.map(Decoder::of).ok_or_else(|| malformed(offset, "columns without a marker"))?;
         let mut preface = self.preface(&mut decoder, rows).map_err(|e| e.at(offset, &decoder.bits))?;
         let read = self.all_columns(&mut preface, &mut decoder, rows, sensors);
         let rising = read.map_err(|e| e.at(offset, &decoder.bits))?;

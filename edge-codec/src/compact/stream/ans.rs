@@ -16,8 +16,8 @@ const STEP: usize = 643;
 /// A distribution of tokens, ready for both directions.
 #[derive(Debug)]
 pub(crate) struct Dist {
-    /// What a state stands for; see [`Dist::cell`].
-    decode: Box<[u32; STATES]>,
+    /// What a state stands for.
+    decode: Box<[Cell; STATES]>,
     /// 1 if the token 0 is the number 0 alone.
     shift: u8,
     encode: Box<[Step; TOKENS]>,
@@ -35,11 +35,56 @@ struct Step {
     first: i32,
 }
 
+/// All that a reader needs of a state. Fields of their own, not bits of one word: a load more costs nothing here, a shift
+/// and a mask do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cell {
+    /// What the next state is counted from, and the mask of the bits that it takes.
+    base: u16,
+    mask: u16,
+    /// How many those are (6 bits, all that a rotation counts), and whether this is a number with the coder's own low bits
+    /// behind it: the first token of a distribution that has a zero of its own is not, nor is the escape.
+    bits: u8,
+    /// What they are together with the number's; [`WIDE`] if one look at the stream does not give them.
+    len: u8,
+    /// 61 less the number's extra bits.
+    shift: u8,
+    /// The number's bits above the extra ones, in the top three.
+    prefix: u8,
+}
+
+/// Above the bits' count.
+const NUMBER: u8 = 64;
+
+impl Cell {
+    fn new(base: u32, bits: u32, token: u8, shift: u8) -> Self {
+        let (prefix, extra) = match token {
+            ESCAPE => (0, WIDE),
+            token if token < shift => (0, 0),
+            token => parts(token - shift),
+        };
+        let is_number = token >= shift && token != ESCAPE;
+        Self {
+            base: base as u16,
+            mask: (1 << bits) - 1,
+            bits: bits as u8 | if is_number { NUMBER } else { 0 },
+            len: (bits + extra).min(WIDE) as u8,
+            shift: (61_u32.wrapping_sub(extra) & 63) as u8,
+            prefix: (prefix as u8) << 5,
+        }
+    }
+
+    #[inline(always)]
+    fn is_number(&self) -> bool {
+        self.bits >= NUMBER
+    }
+}
+
 impl Default for Dist {
     /// Without any token.
     fn default() -> Self {
         Self {
-            decode: Box::new([Self::cell(0, 0, 0, 0); STATES]),
+            decode: Box::new([Cell::default(); STATES]),
             shift: 0,
             encode: Box::new([Step::default(); TOKENS]),
             next: Box::new([0; STATES]),
@@ -94,28 +139,12 @@ impl Dist {
             *slot += 1;
             let bits = STATE_BITS - x.ilog2();
             let base = (x << bits) - STATES as u32;
-            *self.decode.get_mut(state)? = Self::cell(base, bits, *token, shift);
+            *self.decode.get_mut(state)? = Cell::new(base, bits, *token, shift);
             // `first` is the start less the weight.
             let at = x.wrapping_add_signed(self.encode.get(usize::from(*token))?.first);
             *self.next.get_mut(at as usize)? = (STATES + state) as u16;
         }
         Some(())
-    }
-
-    /// All that a reader needs of a state, in fields that are shifts as they are, from the lowest: 63 less the state's
-    /// bits (6 bits), 61 less the number's extra bits (6), what they are together (6), base of the next state (10), the
-    /// number's prefix (3), and whether it is one, with the coder's own low bits behind it (1). The first token of a
-    /// distribution that has a zero of its own is not, nor is the escape.
-    fn cell(base: u32, bits: u32, token: u8, shift: u8) -> u32 {
-        let (prefix, extra) = match token {
-            ESCAPE => (0, WIDE),
-            token if token < shift => (0, 0),
-            token => parts(token - shift),
-        };
-        let is_number = token >= shift && token != ESCAPE;
-        let len = (bits + extra).min(WIDE);
-        let fields = (63 - bits) | (61_u32.wrapping_sub(extra) & 63) << 6 | len << 12;
-        fields | base << 18 | prefix << 28 | u32::from(is_number) << 31
     }
 
     /// What a writer needs.
@@ -185,9 +214,13 @@ pub(crate) const TURNS: usize = 4;
 
 impl<'a> Decoder<'a> {
     pub(crate) fn new(data: &'a [u8]) -> Option<Self> {
-        let mut bits = BitReader::new(data)?;
+        BitReader::new(data).map(Self::of)
+    }
+
+    /// The decoder of a stream that starts here.
+    pub(crate) fn of(mut bits: BitReader<'a>) -> Self {
         let state = bits.bits(STATE_BITS) as usize;
-        Some(Self { bits, states: [state, 0, 0, 0], turns: false })
+        Self { bits, states: [state, 0, 0, 0], turns: false }
     }
 
     /// Reads the other states: from here on they take turns.
@@ -263,43 +296,42 @@ impl<'a> Decoder<'a> {
 /// Length of a cell whose number one look at the stream does not give.
 const WIDE: u32 = 63;
 
-/// Where the prefix is put in a word.
-const PREFIX: u64 = 7 << 61;
-
 /// The next number, by one of the states. `FIXED` says that the distribution may have a zero of its own, and the coder
 /// low bits: without, it is a quarter faster.
 #[inline(always)]
 fn number<const FIXED: bool>(from: &mut BitReader<'_>, state: &mut usize, dist: &Dist, low: u32) -> u64 {
     #[expect(clippy::indexing_slicing, reason = "the mask is the array's length")]
-    let cell = dist.decode[*state & (STATES - 1)];
+    let cell = &dist.decode[*state & (STATES - 1)];
     let window = from.window();
-    let low = if FIXED && cell >> 31 == 1 { low } else { 0 };
-    let len = (cell >> 12 & 63) + low;
+    let low = if FIXED && cell.is_number() { low } else { 0 };
+    let len = u32::from(cell.len) + low;
     if len > WINDOW {
-        let (number, next, at) = wide(*from, cell, low, dist.shift);
+        let (number, next, at) = wide(*from, *cell, low, dist.shift);
         (*state, *from) = (next, at);
         return number;
     }
     from.skip(len);
-    *state = (cell >> 18 & 1023) as usize + (window >> 1).wrapping_shr(cell) as usize;
-    // The prefix on top, the extra bits below it; of the shifts the lowest six bits count.
-    let number = u64::from(cell) << 33 & PREFIX | window.wrapping_shl(!cell) >> 3;
-    let number = number.wrapping_shr((cell >> 6).wrapping_sub(low));
-    if FIXED && cell >> 31 == 1 { number + u64::from(dist.shift) } else { number }
+    // The state's bits come round to the lowest; the number's are then on top.
+    let turned = window.rotate_left(cell.bits.into());
+    *state = (turned & u64::from(cell.mask)) as usize + usize::from(cell.base);
+    // The prefix on top, the extra bits below it; what is below those is shifted out.
+    let number = u64::from(cell.prefix) << 56 | turned >> 3;
+    let number = number.wrapping_shr(u32::from(cell.shift).wrapping_sub(low));
+    if FIXED && cell.is_number() { number + u64::from(dist.shift) } else { number }
 }
 
 /// A number with more bits than one look at the stream gives, or one without a token. By value: see `bits::tail`.
 #[cold]
-fn wide(mut from: BitReader<'_>, cell: u32, low: u32, shift: u8) -> (u64, usize, BitReader<'_>) {
-    let state = (cell >> 18 & 1023) as usize + from.bits(63 - (cell & 63)) as usize;
-    if cell >> 31 == 0 {
+fn wide(mut from: BitReader<'_>, cell: Cell, low: u32, shift: u8) -> (u64, usize, BitReader<'_>) {
+    let state = usize::from(cell.base) + from.bits(u32::from(cell.bits % NUMBER)) as usize;
+    if !cell.is_number() {
         let number = from.raw();
         return (number, state, from);
     }
     // 61 less 62, the most there are, is 63.
-    let extra = 61_u32.wrapping_sub(cell >> 6 & 63) & 63;
+    let extra = 61_u32.wrapping_sub(cell.shift.into()) & 63;
     let bits = (extra + low).min(64);
-    let prefix = u64::from(cell >> 28 & 7).checked_shl(bits).unwrap_or(0);
+    let prefix = u64::from(cell.prefix >> 5).checked_shl(bits).unwrap_or(0);
     let number = prefix | from.bits(bits);
     (number.wrapping_add(shift.into()), state, from)
 }

@@ -9,9 +9,14 @@
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BitReader<'a> {
     data: &'a [u8],
+    /// Bytes of the stream; `data` may have more.
+    len: usize,
     /// Bits that were read, the marker and what is before it included.
     at: usize,
 }
+
+/// What a look takes.
+pub(crate) const PADDING: [u8; 8] = [0; 8];
 
 /// So many bits are there in [`BitReader::window`].
 pub(crate) const WINDOW: u32 = 57;
@@ -20,7 +25,13 @@ impl<'a> BitReader<'a> {
     /// The stream starts after the first set bit; `None` if there is none.
     pub(crate) fn new(data: &'a [u8]) -> Option<Self> {
         let (at, byte) = data.iter().enumerate().find(|(_, b)| **b != 0)?;
-        Some(Self { data, at: at * 8 + byte.leading_zeros() as usize + 1 })
+        Some(Self { data, len: data.len(), at: at * 8 + byte.leading_zeros() as usize + 1 })
+    }
+
+    /// A stream with [`PADDING`] behind it, which spares looks that go past the end a way of their own.
+    pub(crate) fn padded(data: &'a [u8]) -> Option<Self> {
+        let reader = Self::new(data)?;
+        Some(Self { len: data.len().saturating_sub(PADDING.len()), ..reader })
     }
 
     /// The next bits at the top of a word; at least [`WINDOW`] of them are valid.
@@ -79,22 +90,22 @@ impl<'a> BitReader<'a> {
 
     /// Whether more was read than there is.
     pub(crate) fn overrun(&self) -> bool {
-        self.at > self.data.len() * 8
+        self.at > self.len * 8
     }
 
     /// Whether everything was read.
     pub(crate) fn at_end(&self) -> bool {
-        self.at == self.data.len() * 8
+        self.at == self.len * 8
     }
 
     /// Bits that are not read yet.
     pub(crate) fn left(&self) -> usize {
-        (self.data.len() * 8).saturating_sub(self.at)
+        (self.len * 8).saturating_sub(self.at)
     }
 
     /// The byte that is read next.
     pub(crate) fn byte(&self) -> usize {
-        (self.at >> 3).min(self.data.len())
+        (self.at >> 3).min(self.len)
     }
 }
 
@@ -104,7 +115,7 @@ impl<'a> BitReader<'a> {
 fn long(mut bits: BitReader<'_>, zeros: u32, k: u32) -> (u64, usize) {
     if zeros >= WINDOW - 1 {
         // Larger numbers get a larger order: a damaged stream.
-        return (0, bits.at.max(bits.data.len() * 8 + 1));
+        return (0, bits.at.max(bits.len * 8 + 1));
     }
     bits.skip(zeros + 1);
     let high = (1 << zeros | bits.bits(zeros)) - 1;
