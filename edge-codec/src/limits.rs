@@ -102,7 +102,7 @@ impl Limits {
         self
     }
 
-    /// Different learned distributions in one session table, each about 8 KiB of memory. Default 4096.
+    /// Different learned distributions in one session table, each about 12 KiB of memory. Default 4096.
     #[must_use]
     pub fn distributions(mut self, max: usize) -> Self {
         self.distributions = max;

@@ -151,7 +151,8 @@ impl<'a> Body<'a, '_> {
     ) -> Result<(), DecodeError> {
         let padded = [body, &PADDING].concat();
         let reader = BitReader::padded(&padded);
-        let mut decoder = reader.map(Decoder::of).ok_or_else(|| malformed(offset, "columns without a marker"))?;
+        let mut decoder =
+            reader.map(Decoder::of).ok_or_else(|| malformed(offset, "columns without a marker"))?;
         let mut preface = self.preface(&mut decoder, rows).map_err(|e| e.at(offset, &decoder.bits))?;
         let read = self.all_columns(&mut preface, &mut decoder, rows, sensors);
         let rising = read.map_err(|e| e.at(offset, &decoder.bits))?;

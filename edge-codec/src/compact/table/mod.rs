@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// [`id`](Self::id), since batches that waited may still refer to an older one. A table never changes: a new sensor, or
 /// plans that fit better, make a new one with the next version.
 ///
-/// Costs 8 KiB of memory per learned distribution, of which a sensor has one to three; sensors that behave alike share
+/// Costs 12 KiB of memory per learned distribution, of which a sensor has one to three; sensors that behave alike share
 /// theirs. Past 4096 different ones the sensors that are left get no plan, and batches carry it for them.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -256,7 +256,8 @@ fn write_hints(entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
     script.write(<[u8]>::to_vec)
 }
 
-/// Weights take four bytes at least, so what is built of them is bounded by the input: 8 KiB each, and only so many.
+/// Weights and what goes with them take six bytes and more, so what is built of them is bounded by the input: 12 KiB each,
+/// and only so many.
 fn read_hints(
     content: &[u8],
     entries: &mut [Entry],
