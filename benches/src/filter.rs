@@ -2,7 +2,9 @@
 //!
 //! `one`: the stage alone, one sensor; `10k_id`: the stage alone, 10 000 sensors in turn, states in a vector by number;
 //! both beside `naive`, a loop that compares with the last kept value of one sensor. `10k_str`: a whole pipeline (time
-//! guard, range, the stage, stale) asked by name; there `naive` is one lookup of the same names in a std `HashMap`.
+//! guard, range, the stage, stale) asked by name; there `naive` is one lookup of the same names in a std
+//! `HashMap<String, u32>`: it has its own copy of each name, as the pipeline does and as an application's map must, since
+//! the names that are asked for come with messages and go with them.
 //! Readings are a walk in steps of about the tolerance, so about half of them are kept.
 
 mod dilute;
@@ -110,7 +112,7 @@ fn by_name(stage: &str, toml: &str, names: &[String], values: &[f64]) -> Result<
         "[[rule]]\nmatch = \"#\"\nstages = [ {{ gross_range = {{ fail = [-1e6, 1e6] }} }}, {{ {toml} }}, {{ stale = {{ timeout_ms = 3600000 }} }} ]"
     );
     let mut pipeline = Pipeline::from_toml(&rules).map_err(|error| error.to_string())?;
-    let map: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
+    let map: HashMap<String, u32> = names.iter().cloned().zip(0..).collect();
     let (mut rounds, mut kept) = (rounds(values, names.len()), 0_usize);
     let mut candidates = [
         Candidate {

@@ -72,6 +72,7 @@ impl OnChange {
         Some(why)
     }
 
+    #[inline]
     pub(crate) fn decide(
         &self,
         last: &LastEmitted,
@@ -150,6 +151,7 @@ impl Dedup {
         self.0.check(state, value, quality, time)
     }
 
+    #[inline]
     pub(crate) fn decide(
         &self,
         last: &LastEmitted,

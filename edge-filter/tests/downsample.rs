@@ -5,7 +5,6 @@ mod support;
 
 use edge_filter::downsample::{lttb, m4, minmax, minmaxlttb};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
 /// Rising times with gaps and equal ones; values with ties and NaN.
 fn series() -> impl Strategy<Value = (Vec<i64>, Vec<f64>)> {
@@ -37,8 +36,7 @@ fn keeps_extremes(values: &[f64], kept: &[usize]) -> bool {
 #[test]
 fn m4_and_minmax_keep_every_extreme_and_all_keep_the_order() {
     let cases = support::budget(20_000);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
-    TestRunner::new(config)
+    support::runner(cases)
         .run(&(series(), 1..40_usize), |((times, values), n)| {
             for kept in [m4(&times, &values, 4 * n).unwrap(), minmax(&times, &values, 2 * n).unwrap()] {
                 prop_assert!(keeps_extremes(&values, &kept));

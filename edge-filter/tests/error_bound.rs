@@ -5,8 +5,9 @@ mod support;
 
 use edge_filter::{Deadband, DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use support::history::{Row, START, history};
+use support::{config, runner};
 
 const TOLERANCE: f64 = 1.0;
 /// What a filter did with a row: emitted it, suppressed it (the consumer's value has to stand for it), or refused it
@@ -69,7 +70,7 @@ fn check(rows: &[Row], did: &[Did]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 2_000, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(config(2_000))]
 
     #[test]
     fn promise_13_the_error_bound_holds_over_any_history(rows in history()) {
@@ -138,11 +139,7 @@ fn planted(rows: &[Row], bug: Bug) -> Vec<Did> {
 
 #[test]
 fn the_check_finds_planted_bugs_and_only_those() {
-    let find = |bug: Bug| {
-        let config =
-            Config { cases: 2_000, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
-        TestRunner::new(config).run(&history(), |rows| check(&rows, &planted(&rows, bug)))
-    };
+    let find = |bug: Bug| runner(2_000).run(&history(), |rows| check(&rows, &planted(&rows, bug)));
     let correct = find(Bug::None);
     assert!(correct.is_ok(), "the planted filter without a bug must pass: {correct:?}");
     let bugs = [

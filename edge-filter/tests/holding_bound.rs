@@ -8,8 +8,9 @@ use edge_filter::{
     Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Reducer, Rule, SegmentHold, SwingingDoor, Value,
 };
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use support::history::{Row, START, history};
+use support::{budget, runner};
 
 const DEVIATION: f64 = 1.0;
 
@@ -119,17 +120,13 @@ fn stands_for(
     Ok(())
 }
 
-fn config() -> Config {
-    let cases = support::budget(20_000);
-    Config { cases, failure_persistence: None, max_shrink_iters: 500, ..Config::default() }
-}
-
 fn property(reducer: impl Into<Reducer>, consumer: Consumer) {
     let reducer = reducer.into();
-    TestRunner::new(config())
+    let cases = budget(20_000);
+    runner(cases)
         .run(&history(), |rows| check(&ours(&mut pipeline(reducer), &rows), consumer))
         .unwrap_or_else(|error| panic!("{error}"));
-    println!("executed error bound of {reducer:?}: {} cases", config().cases);
+    println!("executed error bound of {reducer:?}: {cases} cases");
 }
 
 #[test]
@@ -234,12 +231,8 @@ fn planted_hold(rows: &[Row], bug: Bug) -> Vec<Step> {
 
 #[test]
 fn the_check_finds_planted_bugs_and_only_those() {
-    let config =
-        || Config { cases: 2_000, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
-    let door =
-        |bug| TestRunner::new(config()).run(&walk(), |rows| check(&planted_door(&rows, bug), Consumer::Line));
-    let hold =
-        |bug| TestRunner::new(config()).run(&walk(), |rows| check(&planted_hold(&rows, bug), Consumer::Hold));
+    let door = |bug| runner(2_000).run(&walk(), |rows| check(&planted_door(&rows, bug), Consumer::Line));
+    let hold = |bug| runner(2_000).run(&walk(), |rows| check(&planted_hold(&rows, bug), Consumer::Hold));
     door(Bug::None).unwrap();
     hold(Bug::None).unwrap();
     use Bug as B;
@@ -276,5 +269,5 @@ fn a_walk_is_reduced_as_by_the_plain_forms() {
         prop_assert_eq!(emits(hold), emits(planted_hold(&rows, Bug::None)));
         Ok(())
     };
-    TestRunner::new(config()).run(&walk(), same).unwrap();
+    runner(budget(20_000)).run(&walk(), same).unwrap();
 }

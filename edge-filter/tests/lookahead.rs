@@ -10,9 +10,9 @@ use edge_filter::{
     Reading, Spike, SpikeMethod, SpikeState, TimeGuard, TimeGuardState, Value,
 };
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use support::history::{Row, START, history};
-use support::{budget, feed};
+use support::{budget, feed, runner};
 
 fn pipeline(stages: &str) -> Pipeline {
     Pipeline::from_toml(&format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n")).unwrap()
@@ -224,14 +224,11 @@ fn check(rows: &[Row], bug: Bug) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn runner() -> TestRunner {
-    let cases = budget(10_000);
-    TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() })
-}
-
 #[test]
 fn promise_13_looking_ahead_gives_the_verdicts_of_the_stages_alone_in_order() {
-    runner().run(&history(), |rows| check(&rows, Bug::None)).unwrap_or_else(|error| panic!("{error}"));
+    runner(budget(10_000))
+        .run(&history(), |rows| check(&rows, Bug::None))
+        .unwrap_or_else(|error| panic!("{error}"));
     println!("executed lookahead against the stages alone: {} cases", budget(10_000));
 }
 
@@ -257,6 +254,9 @@ fn a_time_that_was_refused_may_come_again_after_the_clock_was_set_back() {
 #[test]
 fn the_check_finds_planted_bugs() {
     for bug in [Bug::LosesTheLast, Bug::Overtakes, Bug::JudgesOneTooEarly, Bug::ReplacesNothing] {
-        assert!(runner().run(&history(), |rows| check(&rows, bug)).is_err(), "{bug:?} was not found");
+        assert!(
+            runner(budget(10_000)).run(&history(), |rows| check(&rows, bug)).is_err(),
+            "{bug:?} was not found"
+        );
     }
 }

@@ -7,8 +7,7 @@ mod support;
 
 use edge_filter::{AlarmLevel, EmitReason, Pipeline, Quality, RestoreError, Snapshot, Value};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
-use support::{budget, feed};
+use support::{budget, feed, runner};
 
 const REDUCERS: [&str; 10] = [
     "deadband = { percent = 1.0, min_interval_ms = 500, max_interval_ms = 20000 }",
@@ -181,12 +180,9 @@ fn forgets_what_is_held(old: &Rig) -> Pipeline {
 #[test]
 fn promise_13_a_clean_restart_at_any_row_changes_nothing() {
     let cases = budget(10_000).max(200);
-    let config = || Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let cut_history =
         || (0..REDUCERS.len(), history()).prop_flat_map(|(r, h)| (0..h.len(), Just(h), Just(r)));
-    let run = |restart| {
-        TestRunner::new(config()).run(&cut_history(), |(cut, h, r)| same_suffix(&h, cut, r, restart))
-    };
+    let run = |restart| runner(cases).run(&cut_history(), |(cut, h, r)| same_suffix(&h, cut, r, restart));
     run(warm).unwrap();
     assert!(run(cold).is_err(), "the comparison must notice a cold start");
     assert!(run(forgets_one_sensor).is_err(), "the comparison must notice one lost sensor");

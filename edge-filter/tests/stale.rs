@@ -139,7 +139,7 @@ fn promise_12_a_flood_of_names_costs_savings_and_never_data() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+    #![proptest_config(support::config(256))]
 
     /// A caller that wakes at every deadline and one that never does see the same per sensor, alarms included.
     #[test]

@@ -159,7 +159,8 @@ impl Pipeline {
         Outcome::Emit(Emit { sensor, time, value, quality, reason, synthetic: false })
     }
 
-    /// What becomes of the reading. It may be altered.
+    /// What becomes of the reading, which may be altered. It is worked on where it lies: handed on and back by value, its
+    /// fields would be stored one by one and loaded in pairs, and waiting for that takes as long as all stages together.
     fn route<'a>(
         &mut self,
         reading: &mut Reading<'_>,
@@ -366,3 +367,6 @@ fn settle<'a>(sensor: u32, event: Event, stats: &mut Stats, sink: &mut impl FnMu
         sink(Emit { sensor, time, value: value.into(), quality, reason, synthetic });
     }
 }
+
+#[cfg(test)]
+mod tests;

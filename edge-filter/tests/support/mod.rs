@@ -4,6 +4,7 @@
 pub(crate) mod history;
 
 use edge_filter::{Emit, Outcome, Pipeline, Quality, Reading, Value};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 use std::io::Read;
 
 /// SplitMix64.
@@ -12,8 +13,7 @@ pub(crate) struct Rng(pub(crate) u64);
 impl Rng {
     /// Seeded from `EDGE_SEED`.
     pub(crate) fn from_env() -> Self {
-        let seed = std::env::var("EDGE_SEED").ok().and_then(|s| s.parse().ok());
-        Rng(seed.unwrap_or(0x5EED))
+        Rng(seed())
     }
 
     pub(crate) fn next(&mut self) -> u64 {
@@ -30,6 +30,22 @@ impl Rng {
     pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
+}
+
+/// `EDGE_SEED`, or the one that is used otherwise.
+fn seed() -> u64 {
+    std::env::var("EDGE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0x5EED)
+}
+
+/// So many cases from `EDGE_SEED`: the same ones each time.
+pub(crate) fn config(cases: u32) -> Config {
+    let rng_seed = RngSeed::Fixed(seed());
+    Config { cases, rng_seed, failure_persistence: None, max_shrink_iters: 300, ..Config::default() }
+}
+
+/// The same for strategies that a test runs itself.
+pub(crate) fn runner(cases: u32) -> TestRunner {
+    TestRunner::new(config(cases))
 }
 
 /// `full` cases scaled by `EDGE_TEST_BUDGET` percent, default 10.
