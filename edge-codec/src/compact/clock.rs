@@ -115,6 +115,7 @@ impl ClockPlan {
         let unit = if learned { self.unit } else { 1 };
         let mut time = from.wrapping_add(unit.wrapping_mul(unzigzag(decoder.bits.eg(low))));
         let (unit, period) = (self.unit, self.period);
+        out.reserve(steps.saturating_add(1));
         out.push(time);
         if steps > 0 && !decoder.bits.flag() {
             let step = unit.wrapping_mul(period);

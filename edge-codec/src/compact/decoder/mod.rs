@@ -26,6 +26,7 @@ use preface::Preface;
 pub(crate) use rows::Rows;
 use rows::{Column, Heap};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Decodes a batch that needs no session table; the values are decoded at once, then the batch is an iterator that
@@ -187,7 +188,8 @@ impl<'a> Body<'a, '_> {
         let mut places = Places::new(self.table);
         let (mut span, mut before) = (Span::default(), None);
         let (mut rising, mut place_before) = (true, None);
-        self.reserve(preface, decoder, rows);
+        self.make_room(preface, decoder, rows);
+        let mut end = 0;
         for nth in 0..preface.columns {
             let place =
                 places.read(&mut decoder.bits).ok_or(Wrong::What("a sensor's number is out of range"))?;
@@ -202,15 +204,18 @@ impl<'a> Body<'a, '_> {
             let len =
                 (to - from).checked_sub(span.skip).and_then(|n| n.checked_sub(span.cut)).filter(|n| *n > 0);
             let len = len.ok_or(Wrong::What("a column is outside of its clock"))?;
-            let start = rows.values.len();
+            let start = end;
             limited_sum("readings", start, len, self.readings_max)?;
+            end = start + len;
+            if end > rows.values.len() {
+                rows.values.resize(end, 0);
+            }
             if !preface.codes.is_empty() {
                 quality::read(decoder, &preface.codes, len, &mut rows.qualities)
                     .ok_or(Wrong::What("qualities do not add up"))?;
             }
-            rows.values.resize(start + len, 0);
             let plan = entry.map(|e| e.plan.as_ref());
-            let kind = self.values(plan, &mut before, decoder, rows, start)?;
+            let kind = self.values(plan, &mut before, decoder, rows, start..end)?;
             rows.columns.push(Column {
                 sensor: entry.map_or(place, |e| e.sensor),
                 kind,
@@ -228,31 +233,32 @@ impl<'a> Body<'a, '_> {
                 return Err(Wrong::End);
             }
         }
+        rows.values.truncate(end);
         Ok(rising)
     }
 
-    /// Memory for all columns at once, if they are what they seem: one for each clock, the others on the longest.
-    fn reserve(&self, preface: &Preface, decoder: &Decoder<'_>, rows: &mut Rows<'a>) {
+    /// Room for all columns at once, if they are what they seem: one for each clock, the others on the longest.
+    fn make_room(&self, preface: &Preface, decoder: &Decoder<'_>, rows: &mut Rows<'a>) {
         // A column takes two bits and more.
         let columns = preface.columns.min(decoder.bits.left() / 2);
         rows.columns.reserve_exact(columns);
         let longest = preface.clocks.iter().map(|(from, to)| to - from).max().unwrap_or(0);
         let others = columns.saturating_sub(preface.clocks.len());
         let values = others.saturating_mul(longest).saturating_add(rows.times.len());
-        rows.values.reserve_exact(values.min(self.readings_max));
+        rows.values = vec![0; values.min(self.readings_max)];
     }
 
-    /// Reads the values of a column from `start` on, and says of which kind they are.
+    /// Reads the values of a column, and says of which kind they are.
     fn values(
         &self,
         learned: Option<Option<&Plan>>,
         before: &mut Option<Plan>,
         decoder: &mut Decoder<'_>,
         rows: &mut Rows<'a>,
-        start: usize,
+        at: Range<usize>,
     ) -> Result<Kind, Wrong> {
         let texts = rows.texts.len();
-        let out = rows.values.get_mut(start..).unwrap_or_default();
+        let out = rows.values.get_mut(at.clone()).unwrap_or_default();
         if let Some(plan) = learned
             && decoder.bits.flag()
         {
@@ -263,11 +269,11 @@ impl<'a> Body<'a, '_> {
         let kind = read_plan(before, decoder)?;
         match (kind, before.as_ref()) {
             (Kind::Null, _) => {}
-            (Kind::Mixed, _) => return self.mixed(before, decoder, rows, start).map(|()| kind),
+            (Kind::Mixed, _) => return self.mixed(before, decoder, rows, at).map(|()| kind),
             (_, Some(plan)) => plan.restore(decoder, out, texts).map_err(Wrong::What)?,
             (_, None) => return Err(Wrong::What("a column has no plan")),
         }
-        if kind == Kind::Text && !rows.are_utf8(start..rows.values.len(), Some(kind)) {
+        if kind == Kind::Text && !rows.are_utf8(at, Some(kind)) {
             return Err(Wrong::What("text is not UTF-8"));
         }
         Ok(kind)
@@ -278,12 +284,12 @@ impl<'a> Body<'a, '_> {
         before: &mut Option<Plan>,
         decoder: &mut Decoder<'_>,
         rows: &mut Rows<'a>,
-        start: usize,
+        at: Range<usize>,
     ) -> Result<(), Wrong> {
         let texts = rows.texts.len();
+        let (start, end) = (at.start, at.end);
         // Columns of one kind have none here: they are filled up when the first mixed one comes.
         rows.kinds.resize(start, Kind::Null);
-        let end = rows.values.len();
         while rows.kinds.len() < end {
             let run = usize::try_from(decoder.bits.eg(3)).unwrap_or(usize::MAX).saturating_add(1);
             let kind = Kind::read(&mut decoder.bits);
@@ -304,11 +310,11 @@ impl<'a> Body<'a, '_> {
             let plan = before.as_ref().filter(|_| planned == kind);
             let plan = plan.ok_or(Wrong::What("a kind has the plan of another"))?;
             plan.restore(decoder, &mut values, texts).map_err(Wrong::What)?;
-            let out = rows.values.get_mut(start..).unwrap_or_default();
+            let out = rows.values.get_mut(at.clone()).unwrap_or_default();
             let places = out.iter_mut().zip(kinds).filter(|(_, k)| **k == kind);
             places.zip(values).for_each(|((place, _), value)| *place = value);
         }
-        if rows.kinds.contains(&Kind::Text) && !rows.are_utf8(start..end, None) {
+        if rows.kinds.contains(&Kind::Text) && !rows.are_utf8(at, None) {
             return Err(Wrong::What("text is not UTF-8"));
         }
         Ok(())

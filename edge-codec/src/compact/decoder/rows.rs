@@ -17,7 +17,7 @@ pub(crate) struct Column {
     pub(crate) kind: Kind,
     /// Number of its clock.
     pub(crate) clock: u32,
-    /// Instants of its clock before its first reading.
+    /// Instants of its clock before its first reading; where readings are listed, before the next one.
     pub(crate) skip: u32,
     pub(crate) len: u32,
     /// Where its value at an instant of its clock is, less the instant; may be below 0, thus wraps.
@@ -31,7 +31,8 @@ pub(crate) struct Column {
 pub(crate) enum Order {
     /// All columns share one clock: instant by instant, the columns that have it one after the other.
     Polls(Poll),
-    Listed(List),
+    /// By a list of columns.
+    Listed(std::vec::IntoIter<u32>),
 }
 
 /// The instant that is given out.
@@ -45,14 +46,6 @@ pub(crate) struct Poll {
     partial: bool,
     /// The instants that all columns have.
     full: Range<u32>,
-}
-
-/// A list of columns.
-#[derive(Clone, Debug)]
-pub(crate) struct List {
-    columns: std::vec::IntoIter<u32>,
-    /// The instant of each column's next reading.
-    instants: Vec<u32>,
 }
 
 /// Where texts are.
@@ -154,8 +147,7 @@ impl<'a> Rows<'a> {
 
     /// Gives readings out by a list of columns.
     pub(crate) fn list(&mut self, order: Vec<u32>) {
-        let instants = self.columns.iter().map(|c| c.skip).collect();
-        self.order = Order::Listed(List { columns: order.into_iter(), instants });
+        self.order = Order::Listed(order.into_iter());
     }
 
     /// Whether each of these numbers' texts is UTF-8. All texts are looked at once, when this is asked first.
@@ -194,11 +186,9 @@ impl<'a> Rows<'a> {
                 }
             },
             Order::Listed(list) => {
-                let at = list.columns.next()? as usize;
-                let slot = list.instants.get_mut(at)?;
-                let instant = *slot;
-                *slot += 1;
-                let column = self.columns.get(at)?;
+                let column = self.columns.get_mut(list.next()? as usize)?;
+                let instant = column.skip;
+                column.skip += 1;
                 let time = *self.times.get(column.times + instant as usize)?;
                 Some((column, instant, time))
             }
