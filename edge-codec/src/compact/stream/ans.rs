@@ -74,9 +74,10 @@ impl Cell {
         }
     }
 
+    /// All bits if this is a number, none if not.
     #[inline(always)]
-    fn is_number(&self) -> bool {
-        self.bits >= NUMBER
+    fn if_number(&self) -> u32 {
+        u32::from(self.bits / NUMBER).wrapping_neg()
     }
 }
 
@@ -303,7 +304,7 @@ fn number<const FIXED: bool>(from: &mut BitReader<'_>, state: &mut usize, dist: 
     #[expect(clippy::indexing_slicing, reason = "the mask is the array's length")]
     let cell = &dist.decode[*state & (STATES - 1)];
     let window = from.window();
-    let low = if FIXED && cell.is_number() { low } else { 0 };
+    let low = if FIXED { low & cell.if_number() } else { 0 };
     let len = u32::from(cell.len) + low;
     if len > WINDOW {
         let (number, next, at) = wide(*from, *cell, low, dist.shift);
@@ -317,14 +318,14 @@ fn number<const FIXED: bool>(from: &mut BitReader<'_>, state: &mut usize, dist: 
     // The prefix on top, the extra bits below it; what is below those is shifted out.
     let number = u64::from(cell.prefix) << 56 | turned >> 3;
     let number = number.wrapping_shr(u32::from(cell.shift).wrapping_sub(low));
-    if FIXED && cell.is_number() { number + u64::from(dist.shift) } else { number }
+    if FIXED { number + u64::from(u32::from(dist.shift) & cell.if_number()) } else { number }
 }
 
 /// A number with more bits than one look at the stream gives, or one without a token. By value: see `bits::tail`.
 #[cold]
 fn wide(mut from: BitReader<'_>, cell: Cell, low: u32, shift: u8) -> (u64, usize, BitReader<'_>) {
     let state = usize::from(cell.base) + from.bits(u32::from(cell.bits % NUMBER)) as usize;
-    if !cell.is_number() {
+    if cell.if_number() == 0 {
         let number = from.raw();
         return (number, state, from);
     }
