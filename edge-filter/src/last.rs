@@ -86,11 +86,16 @@ impl LastEmitted {
         if quality == self.status && (class == self.class || !usable) {
             return None;
         }
-        Some(match (self.class == class, class) {
+        Some(self.change(class))
+    }
+
+    #[cold]
+    fn change(&self, class: Class) -> EmitReason {
+        match (self.class == class, class) {
             (true, _) => EmitReason::StatusChange,
             (false, Class::Finite) => EmitReason::NanExit,
             (false, _) => EmitReason::NanEnter,
-        })
+        }
     }
 
     /// Whether a finite value is further from the reference than the tolerance.
