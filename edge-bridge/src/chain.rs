@@ -6,6 +6,7 @@
 //! - PUBACKs leave in order of arrival per connection.
 //! - What was absorbed is released no earlier than every receipt that was pending on *any* connection when it arrived: its publisher may
 //!   have sent the first copy on another connection.
+//! - What was withheld is released when it is resolved, and no earlier than an absorbed message would have been in its place.
 //! - A receipt of a connection that is gone is not released, but others still wait for it.
 
 use std::collections::{HashMap, VecDeque};
@@ -42,7 +43,7 @@ pub struct Chain {
     receipts: VecDeque<Receipt>,
     /// Ticket number of the front.
     first: u64,
-    /// Absorbed messages that still wait, in order of arrival, hence of their barrier.
+    /// Absorbed and withheld messages that still wait, in order of arrival, hence of their barrier.
     absorbed: VecDeque<(u64, ConnectionId)>,
     released: VecDeque<Release>,
     unacked_bytes: usize,
@@ -73,9 +74,17 @@ struct Entry {
 enum Until {
     /// The receipt is resolved.
     Resolved(Ticket),
+    /// The receipt, and all before it, are resolved.
+    Withheld(Ticket),
     /// All receipts before this ticket number are resolved.
     AllBefore(u64),
     Now(ReasonCode),
+}
+
+impl Until {
+    fn waits_for(&self, resolved: Ticket) -> bool {
+        matches!(self, Until::Resolved(ticket) | Until::Withheld(ticket) if *ticket == resolved)
+    }
 }
 
 impl Chain {
@@ -120,18 +129,28 @@ impl Chain {
         ack: Option<AckHandle>,
         bytes: usize,
     ) -> Ticket {
-        let ticket = Ticket(self.first + self.receipts.len() as u64);
-        self.receipts.push_back(Receipt { connection, resolved: false });
+        let ticket = self.ticket(connection);
         self.enter(now_ms, connection, ack, bytes, Until::Resolved(ticket));
+        ticket
+    }
+
+    /// As [`store`](Self::store) for a message of which a filter holds something: resolve the ticket when what stands for it is safe as well.
+    pub fn withhold(
+        &mut self,
+        now_ms: u64,
+        connection: ConnectionId,
+        ack: Option<AckHandle>,
+        bytes: usize,
+    ) -> Ticket {
+        self.wake_behind(connection, ack);
+        let ticket = self.ticket(connection);
+        self.enter(now_ms, connection, ack, bytes, Until::Withheld(ticket));
         ticket
     }
 
     /// A message was absorbed: it is released by itself.
     pub fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>, bytes: usize) {
-        let barrier = self.first + self.receipts.len() as u64;
-        if ack.is_some() && barrier > self.first && self.connections.contains_key(&connection) {
-            self.absorbed.push_back((barrier, connection));
-        }
+        let barrier = self.wake_behind(connection, ack);
         self.enter(now_ms, connection, ack, bytes, Until::AllBefore(barrier));
         self.drain(connection);
     }
@@ -147,9 +166,12 @@ impl Chain {
         receipt.resolved = true;
         let connection = receipt.connection;
         if let Some(state) = self.connections.get_mut(&connection)
-            && let Some(entry) = state.entries.iter_mut().find(|e| e.until == Until::Resolved(ticket))
+            && let Some(entry) = state.entries.iter_mut().find(|entry| entry.until.waits_for(ticket))
         {
-            entry.until = Until::Now(reason);
+            entry.until = match entry.until {
+                Until::Withheld(_) => Until::AllBefore(ticket.0),
+                _ => Until::Now(reason),
+            };
         }
         while self.receipts.front().is_some_and(|receipt| receipt.resolved) {
             self.receipts.pop_front();
@@ -205,6 +227,21 @@ impl Chain {
         self.receipts.iter().filter(|receipt| !receipt.resolved).count()
     }
 
+    fn ticket(&mut self, connection: ConnectionId) -> Ticket {
+        let ticket = Ticket(self.first + self.receipts.len() as u64);
+        self.receipts.push_back(Receipt { connection, resolved: false });
+        ticket
+    }
+
+    /// Has the connection looked at when all receipts of now are resolved: those before the returned number.
+    fn wake_behind(&mut self, connection: ConnectionId, ack: Option<AckHandle>) -> u64 {
+        let barrier = self.first + self.receipts.len() as u64;
+        if ack.is_some() && barrier > self.first && self.connections.contains_key(&connection) {
+            self.absorbed.push_back((barrier, connection));
+        }
+        barrier
+    }
+
     fn enter(
         &mut self,
         now_ms: u64,
@@ -227,7 +264,7 @@ impl Chain {
             let reason = match front.until {
                 Until::Now(reason) => reason,
                 Until::AllBefore(barrier) if barrier <= self.first => ReasonCode::SUCCESS,
-                Until::AllBefore(_) | Until::Resolved(_) => return,
+                Until::AllBefore(_) | Until::Resolved(_) | Until::Withheld(_) => return,
             };
             self.released.push_back(Release { connection, ack: front.ack, reason });
             state.bytes = state.bytes.saturating_sub(front.bytes);
@@ -313,6 +350,26 @@ mod tests {
     }
 
     #[test]
+    fn a_withheld_message_waits_for_its_ticket_and_for_all_before_it() {
+        let mut chain = chain();
+        let elsewhere = chain.store(0, B, Some(ack(1)), 10);
+        let held = chain.withhold(0, A, Some(ack(1)), 10);
+        let after = chain.store(0, A, Some(ack(2)), 10);
+        chain.absorb(0, B, Some(ack(2)), 10);
+        chain.resolve(after, ReasonCode::SUCCESS);
+        chain.resolve(held, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain), [], "a copy of it may be on its way on the other connection");
+        chain.resolve(elsewhere, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain), [(2, ack(1)), (2, ack(2)), (1, ack(1)), (1, ack(2))]);
+        let held = chain.withhold(0, A, Some(ack(3)), 10);
+        chain.absorb(0, B, Some(ack(3)), 10);
+        assert_eq!(released(&mut chain), [], "and what is suppressed waits for what is withheld");
+        chain.resolve(held, ReasonCode::SUCCESS);
+        assert_eq!(released(&mut chain), [(1, ack(3)), (2, ack(3))]);
+        assert_eq!((chain.pending(), chain.unacked_bytes()), (0, 0));
+    }
+
+    #[test]
     fn over_the_total_only_those_who_wait_for_nothing_are_read() {
         let mut chain = chain();
         let big = chain.store(0, A, Some(ack(1)), 1000);
@@ -325,7 +382,7 @@ mod tests {
     proptest! {
         /// Against a model that knows every receipt: nothing early, nothing out of order, nothing kept for ever.
         #[test]
-        fn never_early_never_out_of_order(steps in proptest::collection::vec((0u8..4, 0u64..3, any::<prop::sample::Index>()), 1..120)) {
+        fn never_early_never_out_of_order(steps in proptest::collection::vec((0u8..5, 0u64..3, any::<prop::sample::Index>()), 1..120)) {
             let mut chain = Chain::new(usize::MAX);
             (0..3).for_each(|n| chain.open(ConnectionId(n), None));
             let mut serial = 0u64;
@@ -343,6 +400,12 @@ mod tests {
                     2 => {
                         chain.absorb(0, ConnectionId(on), Some(ack(serial)), 1);
                         waits.push((on, serial, open.clone()));
+                    }
+                    3 => {
+                        let before = open.clone();
+                        let ticket = chain.withhold(0, ConnectionId(on), Some(ack(serial)), 1);
+                        open.push(ticket);
+                        waits.push((on, serial, [before, vec![ticket]].concat()));
                     }
                     _ if !open.is_empty() => {
                         let ticket = open.swap_remove(pick.index(open.len()));

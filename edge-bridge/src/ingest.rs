@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use crate::bridge::rules::Rules;
+use crate::chain::Ticket;
 use crate::row::Row;
 use crate::wire::{Properties, PropertyId, QoS, ReasonCode, Utf8, Version};
 
@@ -14,6 +15,10 @@ use crate::wire::{Properties, PropertyId, QoS, ReasonCode, Utf8, Version};
 pub trait Ingest {
     /// What to do with `message`. Called once per received PUBLISH, in order of arrival per connection.
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer;
+
+    /// The message that was just answered has this ticket; not called for what is absorbed. Of use to those who
+    /// [withhold](Answer::Withhold) and must know whose receipt it is.
+    fn on_ticket(&mut self, _ticket: Ticket) {}
 }
 
 /// The present. Exhaustive.
@@ -114,6 +119,10 @@ pub enum Answer {
     /// that was pending at its arrival is resolved, on any connection: one of those rows may be the copy that makes this one
     /// superfluous.
     Absorb,
+    /// As [`Store`](Self::Store), also without rows: a filter holds something of it, and its PUBACK waits. The application resolves the
+    /// ticket when these rows *and* what stands for the held part are safe; then the PUBACK follows when every receipt before it is
+    /// resolved too, on any connection, since what was held may have been suppressed in the end.
+    Withhold(Vec<Row>),
     /// It cannot be used. It is stored as a [dead letter](Inbound::dead_letter), then acknowledged with this reason to an MQTT 5 client
     /// ([`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID) for what cannot be decoded), plainly to a 3.1.1 client, which
     /// knows no refusal but a close and would only send it again. Must be a reason of PUBACK that does not invite a retry: 0x97 (quota

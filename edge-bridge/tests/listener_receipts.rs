@@ -61,6 +61,20 @@ fn a_copy_on_a_new_connection_waits_for_the_first_ones_row() {
 }
 
 #[test]
+fn what_is_withheld_waits_for_its_ticket_and_holds_up_those_behind_it() {
+    let mut site = site();
+    let sensor = site.client("s", Version::V5);
+    site.send(sensor, &[publish(1, "held/a", "x"), publish(2, "a", "y"), publish(3, "store/a", "z")]);
+    let tickets = site.listener.ingest_mut().tickets.clone();
+    let pushed: Vec<_> = site.stored.iter().map(|(ticket, rows)| (*ticket, rows.len())).collect();
+    assert_eq!(pushed, [(tickets[0], 0), (tickets[1], 1)], "the ingest knows whose receipts it has");
+    site.resolve(1);
+    assert_eq!(site.pubacks(sensor), []);
+    site.resolve(0);
+    assert_eq!(site.pubacks(sensor), [(1, OK), (2, OK), (3, OK)]);
+}
+
+#[test]
 fn what_cannot_be_used_is_a_dead_letter_and_3_1_1_is_not_refused() {
     for (version, reason) in [(Version::V5, ReasonCode::PAYLOAD_FORMAT_INVALID), (Version::V311, OK)] {
         let mut site = site();

@@ -133,6 +133,10 @@ impl<I: Ingest> Listener<I> {
             Answer::Store(rows) if !rows.is_empty() => {
                 self.store(now, *connection, *ack, bytes, rows);
             }
+            Answer::Withhold(rows) => {
+                let ticket = self.chain.withhold(now.up_ms, *connection, *ack, bytes);
+                self.push(ticket, rows);
+            }
             Answer::Store(_) | Answer::Absorb => self.chain.absorb(now.up_ms, *connection, *ack, bytes),
             Answer::Refuse(reason) => {
                 let reason = told(reason);
@@ -158,8 +162,13 @@ impl<I: Ingest> Listener<I> {
         rows: Vec<Row>,
     ) -> Ticket {
         let ticket = self.chain.store(now.up_ms, connection, ack, bytes);
-        self.outputs.push_back(Output::Store { ticket, rows });
+        self.push(ticket, rows);
         ticket
+    }
+
+    fn push(&mut self, ticket: Ticket, rows: Vec<Row>) {
+        self.ingest.on_ticket(ticket);
+        self.outputs.push_back(Output::Store { ticket, rows });
     }
 }
 

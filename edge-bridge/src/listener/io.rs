@@ -27,7 +27,7 @@ pub enum Output {
     Store {
         /// The number of the message.
         ticket: Ticket,
-        /// At least one.
+        /// At least one, unless the message is [withheld](crate::ingest::Answer::Withhold).
         rows: Vec<Row>,
     },
     /// A publisher stands still, or too much waits in total: a commit of the queue is worth a write.

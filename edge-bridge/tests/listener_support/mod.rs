@@ -12,10 +12,11 @@ use edge_bridge::wire::{
     PropertyId, Publish, QoS, ReasonCode, Subscribe, Subscription, Utf8, Value, Version, Will,
 };
 
-/// Stores `store/…`, refuses `bad/…`, absorbs everything else.
+/// Stores `store/…`, refuses `bad/…`, withholds `held/…`, absorbs everything else.
 #[derive(Debug, Default)]
 pub struct Script {
     pub seen: Vec<Inbound>,
+    pub tickets: Vec<Ticket>,
 }
 
 impl Ingest for Script {
@@ -25,9 +26,14 @@ impl Ingest for Script {
             topic if topic.starts_with("store/") => {
                 Answer::Store(vec![Row::new(message.topic.clone(), message.payload.clone())])
             }
+            topic if topic.starts_with("held/") => Answer::Withhold(Vec::new()),
             topic if topic.starts_with("bad/") => Answer::Refuse(ReasonCode::PAYLOAD_FORMAT_INVALID),
             _ => Answer::Absorb,
         }
+    }
+
+    fn on_ticket(&mut self, ticket: Ticket) {
+        self.tickets.push(ticket);
     }
 }
 
