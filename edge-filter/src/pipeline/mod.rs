@@ -288,6 +288,15 @@ impl Pipeline {
         }
     }
 
+    /// As [`flush`](Pipeline::flush) for one sensor, which goes on as it was: for a caller that cannot leave a reading held
+    /// any longer. What a window says afterwards of the same interval is another result, under a later time.
+    pub fn flush_sensor(&mut self, sensor: u32, sink: &mut impl FnMut(Emit<'static>)) {
+        self.evicted.emit(sink);
+        if let Some(place) = self.names.place(sensor) {
+            self.flush_one(place, sink);
+        }
+    }
+
     fn flush_one<'a>(&mut self, place: u32, sink: &mut impl FnMut(Emit<'a>)) {
         let number = self.names.number_of(place);
         let Some(slot) = self.sensors.get_mut(place as usize) else { return };
