@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use edge_filter::{LossBound, Pipeline};
+
 use crate::config::units::{human_bytes, human_duration};
-use crate::config::{Config, Control, Format, Local, OnFull};
+use crate::config::{Config, Control, Format, Local, OnFull, Route};
 
 /// The site the prediction is made for: the field's usual load.
 const MESSAGES_PER_SECOND: u64 = 30;
@@ -98,7 +100,7 @@ impl fmt::Display for Meaning<'_> {
                 route.filter_topic,
                 route.qos
             )?;
-            rules(f, route.rules.as_deref())?;
+            rules(f, route)?;
         }
         if let Some(control) = &config.control {
             loops(f, control)?;
@@ -141,13 +143,30 @@ impl fmt::Display for Meaning<'_> {
 }
 
 /// What each rule of a route's filter may cost: an error always, readings in a kill.
-fn rules(f: &mut fmt::Formatter<'_>, text: Option<&str>) -> fmt::Result {
-    let pipeline = text.and_then(|text| edge_filter::Pipeline::from_toml(text).ok());
-    for (pattern, rule) in pipeline.iter().flat_map(edge_filter::Pipeline::rules) {
+fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
+    let pipeline = route.rules.as_deref().and_then(|text| Pipeline::from_toml(text).ok());
+    let mut holds = false;
+    for (pattern, rule) in pipeline.iter().flat_map(Pipeline::rules) {
         let (error, loss) = (rule.error_bound(), rule.reducer_loss_bound());
-        writeln!(f, "  filter {pattern}: error {error}; lost on power cut or kill: {loss}")?;
+        holds |= loss != LossBound::Nothing;
+        match route.hold_max {
+            Some(_) => writeln!(f, "  filter {pattern}: error {error}; holds {loss}, not acknowledged")?,
+            None => writeln!(f, "  filter {pattern}: error {error}; lost on power cut or kill: {loss}")?,
+        }
     }
-    Ok(())
+    match route.hold_max {
+        Some(max) => writeln!(
+            f,
+            "  ack_held      when_emitted: a held reading's PUBACK waits, at most {} and for the disk; nothing\n                \
+             that was acknowledged is lost on power cut or kill",
+            human_duration(max)
+        ),
+        None if holds => writeln!(
+            f,
+            "  ack_held      as_suppressed: a held reading is acknowledged at once, and may be lost as said"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// What runs, and where it is when in doubt.
@@ -195,6 +214,15 @@ mod tests {
             "  filter 0/#: error at most 0.5; lost on power cut or kill: nothing\n",
             "  filter 1/#: error at most 0.25 from the straight line; lost on power cut or kill: at most 1 reading per sensor\n",
             "  filter 2/#: error none stated: aggregates stand for readings; lost on power cut or kill: the readings of at most 60000 ms per sensor\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert!(text.contains("  ack_held      as_suppressed: "), "{text}");
+        config.routes[0].hold_max = Some(Duration::from_secs(90));
+        let text = Meaning(&config).to_string();
+        for line in [
+            "  filter 1/#: error at most 0.25 from the straight line; holds at most 1 reading per sensor, not acknowledged\n",
+            "  ack_held      when_emitted: a held reading's PUBACK waits, at most 1 min 30 s and for the disk; nothing\n",
         ] {
             assert!(text.contains(line), "{text}");
         }

@@ -2,6 +2,7 @@
 //!
 //! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` expands.
 
+mod ack_held;
 mod control;
 mod expand;
 mod fields;
@@ -21,6 +22,7 @@ use edge_codec::compact::Level;
 use edge_codec::json::Fields;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use ack_held::window;
 pub(crate) use control::Control;
 pub(crate) use findings::{Findings, Severity};
 use section::{Section, World};
@@ -132,6 +134,8 @@ pub(crate) struct Route {
     pub(crate) batch_max: BatchMax,
     /// Text of the edge-filter rules file.
     pub(crate) rules: Option<String>,
+    /// `ack_held = "when_emitted"`: how long the PUBACK of a reading that a stage holds may wait. `None`: it does not.
+    pub(crate) hold_max: Option<Duration>,
 }
 
 impl Config {

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use edge_bridge::wire::{validate_filter, validate_topic_name};
 use edge_codec::compact::Level;
 
+use super::ack_held;
 use super::fields::fields;
 use super::section::{Placed, Section, World};
 use super::tables::tables_of;
@@ -52,6 +53,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     let batch_age = section.duration("batch_age", findings);
     let batch_max = batch_max(section, findings);
     let rules = rules(section, findings);
+    let hold_max = ack_held::hold_max(section, rules.as_deref(), findings);
     let level = level(section, format, findings);
     let fields = fields(section, findings);
 
@@ -109,6 +111,7 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
         batch_age: batch_age.map_or(BATCH_AGE_DEFAULT, |placed| placed.value),
         batch_max,
         rules,
+        hold_max,
     })
 }
 

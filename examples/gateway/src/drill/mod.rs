@@ -19,7 +19,7 @@ mod progress;
 mod record;
 mod relay;
 mod report;
-mod rng;
+pub(crate) mod rng;
 mod sensor;
 mod series;
 mod story;

@@ -179,8 +179,8 @@ impl ToHub {
         };
         let now: Now = self.clock.now();
         let message = Inbound::new(self.client.clone(), Version::V5, &said.publish());
-        if let Answer::Store(rows) = self.ingest.ingest(now, &message) {
-            place.put(rows, Tell::Nobody);
+        if let Answer::Store(rows) | Answer::Withhold(rows) = self.ingest.ingest(now, &message) {
+            place.put(rows, Tell::Nobody, self.ingest.take_link());
         }
     }
 }

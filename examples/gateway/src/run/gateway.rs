@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use edge_bridge::Link;
+use edge_bridge::ingest::Now;
 use edge_bridge::net::{Clock, Server};
 use edge_queue::aio;
 use tokio::net::TcpListener;
@@ -22,7 +23,7 @@ use super::compact::{Compact, Shown};
 use super::control::Control;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
-use super::intake::{Intake, ServerSink, Tell};
+use super::intake::{Intake, Place, ServerSink, Tell};
 use super::monitor::Monitor;
 use super::restarted::Restarted;
 use super::tables::Tables;
@@ -30,6 +31,8 @@ use super::{clean_stop, http, store, uplink};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
+/// For room in the queue, of which there is nearly always some.
+const LET_GO_WITHIN: Duration = Duration::from_millis(300);
 /// For DISCONNECT to the hub.
 const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
 /// For the last commit.
@@ -98,14 +101,21 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     if let Some(control) = control {
         control.stop().await;
     }
+    let_go(clock, &ingest, &intake).await;
     front.stop(LOCAL_WITHIN).await;
     let tasks = [Some(ticks), Some(watch), Some(listening), pages];
     tasks.into_iter().flatten().for_each(|task| task.abort());
-    stop(state, &ingest, link, queue).await
+    stop(state, &ingest, &intake, link, queue).await
 }
 
 /// The link first: what it had leased is back before the last commit. The mark last: it says that all else was done.
-async fn stop(state: &Path, ingest: &GatewayIngest, link: Link, queue: aio::Queue) -> Result<(), RunError> {
+async fn stop(
+    state: &Path,
+    ingest: &GatewayIngest,
+    intake: &Intake,
+    link: Link,
+    queue: aio::Queue,
+) -> Result<(), RunError> {
     if tokio::time::timeout(UPLINK_WITHIN, link.close()).await.is_err() {
         tracing::info!("the hub does not take a goodbye");
     }
@@ -115,7 +125,10 @@ async fn stop(state: &Path, ingest: &GatewayIngest, link: Link, queue: aio::Queu
         Ok(Err(error)) => return Err(RunError::Failed(format!("the queue did not close well: {error}"))),
         Err(_) => return Err(RunError::Failed("the queue did not close in time".to_owned())),
     }
-    if let Err(error) = clean_stop::leave(state, &ingest.snapshots()) {
+    // The filters have seen it and the disk has not.
+    if ingest.withholds() || intake.unpushed() > 0 {
+        tracing::warn!("not all that was received found room: every sensor's next reading passes");
+    } else if let Err(error) = clean_stop::leave(state, &ingest.snapshots()) {
         tracing::warn!(%error, "the filters' states are not kept: every sensor's next reading passes");
     }
     tracing::info!(queued, "stopped");
@@ -183,7 +196,7 @@ pub(super) async fn listen(
     if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
         builder = builder.on_publish(inputs);
     }
-    let sink = |receipts| ServerSink { intake: intake.clone(), receipts };
+    let sink = |receipts| ServerSink { ingest: ingest.clone(), intake: intake.clone(), receipts };
     let server = builder.start(address, ingest.clone(), sink).await;
     let server = server.map_err(|error| RunError::Failed(format!("[local] listen {address}: {error}")))?;
     tracing::info!("accepting on {}", server.local_addr());
@@ -193,23 +206,39 @@ pub(super) async fn listen(
     Ok(server)
 }
 
-/// Lets the filters notice what did not happen.
+/// Lets the filters notice what did not happen, and let go what others wait for.
 async fn tick(clock: Clock, ingest: GatewayIngest, intake: Intake) {
     loop {
-        let left_ms =
-            ingest.next_deadline_ms().map(|at_ms| at_ms.saturating_sub(clock.now().wall_ms).max(10));
-        let left = left_ms.and_then(|ms| u64::try_from(ms).ok()).map_or(TICK_MAX, Duration::from_millis);
+        let left = ingest.due_in_ms(clock.now()).map_or(TICK_MAX, |ms| Duration::from_millis(ms.max(10)));
         // A deadline that a message makes meanwhile is found a second late at most.
-        tokio::time::sleep(left.min(Duration::from_secs(1))).await;
-        let is_due = ingest.next_deadline_ms().is_some_and(|at_ms| at_ms <= clock.now().wall_ms);
-        if !is_due {
+        let is_asked_for = tokio::select! {
+            () = tokio::time::sleep(left.min(Duration::from_secs(1))) => false,
+            () = intake.let_go_is_asked_for() => true,
+        };
+        if !is_asked_for && ingest.due_in_ms(clock.now()) != Some(0) {
             continue;
         }
         // Room first: a row that has no place must not have moved a filter's state.
         let Some(place) = intake.reserve().await else { return };
-        let rows = ingest.tick(clock.now());
-        if !rows.is_empty() {
-            place.put(rows, Tell::Nobody);
+        put_due(place, clock.now(), is_asked_for, &ingest);
+        if is_asked_for {
+            intake.commit();
         }
+    }
+}
+
+fn put_due(place: Place<'_>, now: Now, is_asked_for: bool, ingest: &GatewayIngest) {
+    let (rows, link) = ingest.tick(now, is_asked_for);
+    if !rows.is_empty() || !link.is_empty() {
+        place.put(rows, Tell::Nobody, link);
+    }
+}
+
+/// No stage holds what has no receipt yet: such a reading would come again, and be taken for a repetition.
+async fn let_go(clock: Clock, ingest: &GatewayIngest, intake: &Intake) {
+    ingest.stop_holding();
+    match tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await {
+        Ok(Some(place)) => put_due(place, clock.now(), false, ingest),
+        Ok(None) | Err(_) => tracing::info!("no room for what the filters hold: sensors send it again"),
     }
 }

@@ -1,9 +1,11 @@
 //! What the gateway does with a message of a sensor: the first route whose filter matches decides.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use control_loop::mqtt::LoopNames;
 use edge_bridge::Row;
+use edge_bridge::chain::Ticket;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::wire::{ReasonCode, matches};
 use edge_filter::{DropReason, Snapshot};
@@ -13,6 +15,7 @@ use crate::config::Route;
 use super::readings::Readings;
 use super::restarted::Restarted;
 use super::route::RouteState;
+use super::withhold::Link;
 
 /// The ingest of the gateway, for whichever side the sensors come from. A handle: the listener asks it, the shell lets
 /// its filters notice silence.
@@ -28,6 +31,10 @@ struct Inner {
     /// What the control loops read is not lost if no route wants it.
     loops: Option<Arc<LoopNames>>,
     counts: Counts,
+    /// Of the message that was answered last.
+    link: Link,
+    /// Of messages that are on their way to the queue.
+    links: HashMap<Ticket, Link>,
 }
 
 /// Messages that did not become rows, since the start.
@@ -48,7 +55,8 @@ impl GatewayIngest {
     /// Rules or a topic that are not valid, in words; `check` finds them first.
     pub(crate) fn new(routes: &[Route], restarted: Restarted) -> Result<Self, String> {
         let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
-        let inner = Inner { routes, restarted, loops: None, counts: Counts::default() };
+        let (link, links) = (Link::default(), HashMap::new());
+        let inner = Inner { routes, restarted, loops: None, counts: Counts::default(), link, links };
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -62,21 +70,47 @@ impl GatewayIngest {
         self.lock().routes.iter().any(|route| matches(&route.filter_topic, topic))
     }
 
-    /// Rows of what became due by itself.
-    pub(crate) fn tick(&self, now: Now) -> Vec<Row> {
-        let mut inner = self.lock();
-        inner.routes.iter_mut().flat_map(|route| route.tick(now)).collect()
+    /// Rows of what became due by itself, and the receipts that depend on them. `is_asked_for`: a publisher stands still
+    /// until receipts come, so stages let go what they can.
+    pub(crate) fn tick(&self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
+        let (mut rows, mut link) = (Vec::new(), Link::default());
+        for route in &mut self.lock().routes {
+            let (more, depends) = route.tick(now, is_asked_for);
+            rows.extend(more);
+            link.join(depends);
+        }
+        (rows, link)
     }
 
-    /// When [`tick`](Self::tick) has something to do, on the axis of `Now::wall_ms`.
-    pub(crate) fn next_deadline_ms(&self) -> Option<i64> {
-        self.lock().routes.iter().filter_map(|r| r.readings.as_ref()?.next_deadline_ms()).min()
+    /// In how many ms [`tick`](Self::tick) has something to do.
+    pub(crate) fn due_in_ms(&self, now: Now) -> Option<u64> {
+        self.lock().readings().filter_map(|readings| readings.due_in_ms(now)).min()
+    }
+
+    /// From now on no receipt waits for a stage; those that do are due.
+    pub(crate) fn stop_holding(&self) {
+        let mut inner = self.lock();
+        inner.routes.iter_mut().filter_map(|route| route.readings.as_mut()).for_each(Readings::stop_holding);
+    }
+
+    /// Whether a receipt waits for a stage.
+    pub(crate) fn withholds(&self) -> bool {
+        self.lock().readings().any(Readings::withholds)
+    }
+
+    /// The receipts that depend on the rows of the last answer; whoever has no tickets asks at once.
+    pub(crate) fn take_link(&self) -> Link {
+        std::mem::take(&mut self.lock().link)
+    }
+
+    /// As [`take_link`](Self::take_link) for an answer that has got a ticket.
+    pub(crate) fn take_link_of(&self, ticket: Ticket) -> Link {
+        self.lock().links.remove(&ticket).unwrap_or_default()
     }
 
     pub(crate) fn counts(&self) -> Counts {
         let inner = self.lock();
-        let stats: Vec<_> =
-            inner.routes.iter().filter_map(|r| r.readings.as_ref().and_then(Readings::stats)).collect();
+        let stats: Vec<_> = inner.readings().filter_map(Readings::stats).collect();
         let suppressed =
             |reason: DropReason| (reason, stats.iter().map(|stats| stats.dropped_by(reason)).sum::<u64>());
         let suppressed = DropReason::ALL.iter().copied().map(suppressed).collect();
@@ -113,9 +147,21 @@ impl Ingest for GatewayIngest {
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
         self.lock().ingest(now, message)
     }
+
+    fn on_ticket(&mut self, ticket: Ticket) {
+        let mut inner = self.lock();
+        let link = std::mem::take(&mut inner.link);
+        if !link.is_empty() {
+            inner.links.insert(ticket, link);
+        }
+    }
 }
 
 impl Inner {
+    fn readings(&self) -> impl Iterator<Item = &Readings> {
+        self.routes.iter().filter_map(|route| route.readings.as_ref())
+    }
+
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
         let topic = message.topic.as_str();
         let Some(route) = self.routes.iter_mut().find(|route| matches(&route.filter_topic, topic)) else {
@@ -125,10 +171,10 @@ impl Inner {
             }
             return Answer::Absorb;
         };
-        let rows = match &mut route.readings {
-            None => route.raw(message).map(|row| vec![row]),
+        let taken = match &mut route.readings {
+            None => route.raw(message).map(|row| (vec![row], Link::default())),
             Some(readings) => match readings.take_in(now, topic, &message.payload) {
-                Ok(kept) => Ok(kept.into_iter().map(|kept| route.reading(kept)).collect()),
+                Ok(taken) => Ok(route.rows(taken)),
                 Err(error) => {
                     self.counts.undecodable += 1;
                     tracing::debug!(topic, %error, "not readings");
@@ -136,17 +182,19 @@ impl Inner {
                 }
             },
         };
-        let mut rows: Vec<Row> = match rows {
-            Ok(rows) => rows,
+        let (mut rows, link) = match taken {
+            Ok(taken) => taken,
             Err(reason) => return Answer::Refuse(reason),
         };
-        if rows.is_empty() {
+        if rows.is_empty() && link.is_empty() {
             return Answer::Absorb;
         }
         if message.dup || self.restarted.may_repeat(now, &message.client) {
             rows.iter_mut().for_each(|row| row.possible_duplicate = true);
         }
-        Answer::Store(rows)
+        let withholds = link.withholds() || rows.is_empty();
+        self.link = link;
+        if withholds { Answer::Withhold(rows) } else { Answer::Store(rows) }
     }
 }
 

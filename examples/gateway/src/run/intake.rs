@@ -6,7 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: tasks, and a pause while there is no room")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use edge_bridge::Row;
@@ -15,13 +15,16 @@ use edge_bridge::net::server::{Receipts, Sink};
 use edge_queue::{Pending, PushError, aio};
 use tokio::sync::{Notify, mpsc};
 
+use super::ingest::GatewayIngest;
+use super::withhold::Link;
+
 /// Messages that may wait for the task; the listener bounds their bytes by what is unacknowledged.
 const MESSAGES_MAX: usize = 1_024;
 /// How often a full lane is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Whom to tell when the rows of a message are safe.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Tell {
     /// The listener.
     Server(Receipts, Ticket),
@@ -31,7 +34,12 @@ pub(crate) enum Tell {
     Nobody,
 }
 
-type Message = (Vec<Row>, Tell);
+#[derive(Debug)]
+struct Message {
+    rows: Vec<Row>,
+    tell: Tell,
+    link: Link,
+}
 
 /// Where rows go. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -46,7 +54,11 @@ struct Shared {
     full: AtomicBool,
     /// Rows that no limit of the queue would ever take.
     too_large: AtomicU64,
+    /// Messages that the queue has not seen all rows of.
+    unpushed: AtomicUsize,
     commit: Notify,
+    /// A publisher stands still, and receipts wait for stages.
+    let_go: Notify,
 }
 
 impl Intake {
@@ -71,33 +83,59 @@ impl Intake {
 
     /// A place for one message; waits while the queue is full. `None` when it is closed.
     pub(crate) async fn reserve(&self) -> Option<Place<'_>> {
-        self.messages.reserve().await.ok().map(Place)
+        let permit = self.messages.reserve().await.ok()?;
+        Some(Place { permit, shared: &self.shared })
     }
 
     /// As [`reserve`](Self::reserve) for one who does not wait.
     pub(crate) fn try_reserve(&self) -> Option<Place<'_>> {
-        self.messages.try_reserve().ok().map(Place)
+        let permit = self.messages.try_reserve().ok()?;
+        Some(Place { permit, shared: &self.shared })
     }
 
     /// Asks for a commit soon; many calls are as good as one.
     pub(crate) fn commit(&self) {
         self.shared.commit.notify_one();
     }
+
+    /// A publisher stands still until receipts come. If they wait for stages, those let go first.
+    pub(crate) fn commit_for_a_publisher(&self, ingest: &GatewayIngest) {
+        match ingest.withholds() {
+            true => self.shared.let_go.notify_one(),
+            false => self.commit(),
+        }
+    }
+
+    /// Until stages have to let go.
+    pub(crate) async fn let_go_is_asked_for(&self) {
+        self.shared.let_go.notified().await;
+    }
+
+    /// Messages that the queue has not seen all rows of. After its end they never become safe.
+    pub(crate) fn unpushed(&self) -> usize {
+        self.shared.unpushed.load(Ordering::Relaxed)
+    }
 }
 
 /// Room for one message.
 #[derive(Debug)]
-pub(crate) struct Place<'a>(mpsc::Permit<'a, Message>);
+pub(crate) struct Place<'a> {
+    permit: mpsc::Permit<'a, Message>,
+    shared: &'a Shared,
+}
 
 impl Place<'_> {
-    pub(crate) fn put(self, rows: Vec<Row>, tell: Tell) {
-        self.0.send((rows, tell));
+    /// `link`: what depends on the rows beside their own message.
+    pub(crate) fn put(self, rows: Vec<Row>, tell: Tell, link: Link) {
+        self.shared.unpushed.fetch_add(1, Ordering::Relaxed);
+        self.permit.send(Message { rows, tell, link });
     }
 }
 
 /// The listener's side.
 #[derive(Debug)]
 pub(crate) struct ServerSink {
+    pub(crate) ingest: GatewayIngest,
     pub(crate) intake: Intake,
     pub(crate) receipts: Receipts,
 }
@@ -108,12 +146,13 @@ impl Sink for ServerSink {
     }
 
     fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
-        let message = (rows, Tell::Server(self.receipts.clone(), ticket));
-        self.intake.messages.try_send(message).map_err(|error| error.into_inner().0)
+        let Some(place) = self.intake.try_reserve() else { return Err(rows) };
+        place.put(rows, Tell::Server(self.receipts.clone(), ticket), self.ingest.take_link_of(ticket));
+        Ok(())
     }
 
     fn commit(&mut self) {
-        self.intake.commit();
+        self.intake.commit_for_a_publisher(&self.ingest);
     }
 }
 
@@ -136,7 +175,7 @@ struct Pusher {
 
 impl Pusher {
     async fn run(self, mut messages: mpsc::Receiver<Message>) {
-        while let Some((rows, tell)) = messages.recv().await {
+        while let Some(Message { rows, tell, link }) = messages.recv().await {
             let mut pending = Vec::with_capacity(rows.len());
             for row in rows {
                 match self.push(row.into_queue_row()).await {
@@ -144,7 +183,8 @@ impl Pusher {
                     Err(Closed) => return,
                 }
             }
-            tokio::spawn(settle(pending, tell));
+            self.shared.unpushed.fetch_sub(1, Ordering::Relaxed);
+            tokio::spawn(settle(pending, tell, link));
         }
     }
 
@@ -176,18 +216,21 @@ impl Pusher {
 
 struct Closed;
 
-/// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with.
-async fn settle(pending: Vec<Pending>, tell: Tell) {
+/// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with, and
+/// whatever else depended on them.
+async fn settle(pending: Vec<Pending>, tell: Tell, link: Link) {
     for receipt in pending {
         // The queue was closed before the row was safe: the sensor keeps it.
         if receipt.await.is_err() {
             return;
         }
     }
-    match tell {
-        Tell::Server(receipts, ticket) => receipts.resolve(ticket),
-        // An error is the end of the client.
-        Tell::Broker(receipts, ticket) => drop(receipts.send(ticket).await),
-        Tell::Nobody => {}
+    for tell in link.safe(tell) {
+        match tell {
+            Tell::Server(receipts, ticket) => receipts.resolve(ticket),
+            // An error is the end of the client.
+            Tell::Broker(receipts, ticket) => drop(receipts.send(ticket).await),
+            Tell::Nobody => {}
+        }
     }
 }

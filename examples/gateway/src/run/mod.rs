@@ -4,7 +4,7 @@
 //!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
-//! Pure: [`ingest`], [`route`], [`readings`], [`reading_row`], [`pack`], [`batch`], [`compact`], [`metrics`], [`status`],
+//! Pure: [`ingest`], [`route`], [`readings`], [`filter`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`], [`metrics`], [`status`],
 //! [`restarted`]. Shells: [`intake`], [`broker`], [`control`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`tables`], and [`gateway`], which starts
 //! and stops them.
 
@@ -15,6 +15,7 @@ mod client_log;
 mod compact;
 mod control;
 mod error;
+mod filter;
 mod formats;
 mod gateway;
 mod http;
@@ -31,6 +32,7 @@ mod status;
 mod store;
 mod tables;
 mod uplink;
+mod withhold;
 
 use std::path::{Path, PathBuf};
 

@@ -9,7 +9,8 @@ use edge_filter::Pipeline;
 use crate::config::{Format, Route};
 
 use super::formats::row_format;
-use super::readings::{Kept, Readings};
+use super::readings::{Kept, Readings, Taken};
+use super::withhold::Link;
 
 /// A route and what it needs to make rows.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ impl RouteState {
         let rules = route.rules.as_deref().map(Pipeline::from_toml).transpose();
         let pipeline = rules.map_err(|error| format!("rules of \"{}\": {error}", route.filter_topic))?;
         let to = Utf8::try_from(route.to.as_str()).map_err(|error| format!("\"{}\": {error}", route.to))?;
+        let hold_max_ms = route.hold_max.map(|max| u64::try_from(max.as_millis()).unwrap_or(u64::MAX));
         Ok(Self {
             filter_topic: route.filter_topic.clone(),
             to,
@@ -35,13 +37,13 @@ impl RouteState {
             qos: if route.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
             lane: route.lane,
             readings: (route.format != Format::Raw)
-                .then(|| Readings::new(pipeline, route.fields.clone().into())),
+                .then(|| Readings::new(pipeline, hold_max_ms, route.fields.clone().into())),
         })
     }
 
-    pub(crate) fn tick(&mut self, now: Now) -> Vec<Row> {
-        let kept = self.readings.as_mut().map(|readings| readings.tick(now)).unwrap_or_default();
-        kept.into_iter().map(|kept| self.reading(kept)).collect()
+    pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
+        let taken = self.readings.as_mut().map(|readings| readings.tick(now, is_asked_for));
+        self.rows(taken.unwrap_or_default())
     }
 
     /// A message as it came, under its topic upstream. It is copied: the message is a slice of a receive buffer that
@@ -65,8 +67,12 @@ impl RouteState {
         Ok(row)
     }
 
+    pub(crate) fn rows(&self, taken: Taken) -> (Vec<Row>, Link) {
+        (taken.kept.into_iter().map(|kept| self.reading(kept)).collect(), taken.link)
+    }
+
     /// Alarms go by the most urgent lane: telemetry must not hold them up.
-    pub(crate) fn reading(&self, kept: Kept) -> Row {
+    fn reading(&self, kept: Kept) -> Row {
         let mut row = Row::new(self.to.clone(), kept.row);
         row.format = row_format(self.format);
         row.qos = self.qos;

@@ -198,18 +198,20 @@ impl Client {
         let (now, id) = (self.clock.now(), connection.id);
         let bytes = publish.topic.len() + publish.payload.len() + OVERHEAD_BYTES;
         let message = Inbound::new(Utf8::default(), Version::V5, &publish);
-        let rows = match self.ingest.ingest(now, &message) {
-            Answer::Store(rows) if !rows.is_empty() => rows,
+        let (rows, ticket) = match self.ingest.ingest(now, &message) {
+            Answer::Store(rows) if !rows.is_empty() => (rows, self.chain.store(now.up_ms, id, ack, bytes)),
+            Answer::Withhold(rows) => (rows, self.chain.withhold(now.up_ms, id, ack, bytes)),
             Answer::Store(_) | Answer::Absorb => {
                 self.chain.absorb(now.up_ms, id, ack, bytes);
                 return;
             }
-            Answer::Refuse(reason) => vec![message.dead_letter(reason)],
+            Answer::Refuse(reason) => {
+                (vec![message.dead_letter(reason)], self.chain.store(now.up_ms, id, ack, bytes))
+            }
         };
-        let ticket = self.chain.store(now.up_ms, id, ack, bytes);
-        place.put(rows, Tell::Broker(self.settled.clone(), ticket));
+        place.put(rows, Tell::Broker(self.settled.clone(), ticket), self.ingest.take_link());
         if self.chain.wants_commit_for(now.up_ms, id) {
-            self.intake.commit();
+            self.intake.commit_for_a_publisher(&self.ingest);
         }
     }
 }

@@ -1,0 +1,227 @@
+//! A route's filter: one reading in, what is kept of it and before it out, with names and units.
+
+use std::collections::HashMap;
+
+use edge_bridge::ingest::Now;
+use edge_codec::Value;
+use edge_codec::json::Record;
+use edge_filter::{
+    Emit, EmitReason, Outcome, Pipeline, Quality, Reading, RestoreError, Rule, Snapshot, Stats,
+};
+
+use crate::config::window;
+
+use super::reading_row::ReadingRow;
+use super::readings::{Taken, keep, keep_record};
+use super::withhold::Withheld;
+
+/// Units of forgotten sensors that are kept before they are looked through.
+const UNITS_SPARE: usize = 1_000;
+
+#[derive(Debug)]
+pub(super) struct Filter {
+    pipeline: Pipeline,
+    /// Last unit by sensor number: what the filter emits by itself has one too.
+    units: HashMap<u32, Box<str>>,
+    /// `None`: what a stage holds is acknowledged as what it suppresses.
+    withheld: Option<Withheld>,
+    /// A stage holds what an earlier run acknowledged, and is not to.
+    flushes_at_once: bool,
+}
+
+/// What the filter emitted by itself, free of it.
+struct Made {
+    sensor: u32,
+    time: i64,
+    value: Value<'static>,
+    quality: u32,
+    reason: EmitReason,
+}
+
+impl Made {
+    fn of(emit: &Emit<'_>) -> Self {
+        let value = codec_value(&emit.value);
+        Self { sensor: emit.sensor, time: emit.time, value, quality: emit.quality.0, reason: emit.reason }
+    }
+}
+
+impl Filter {
+    /// `hold_max_ms`: how long receipts of held readings wait; `None`: not at all.
+    pub(super) fn new(pipeline: Pipeline, hold_max_ms: Option<u64>) -> Self {
+        let withheld = hold_max_ms.map(Withheld::new);
+        Self { pipeline, units: HashMap::new(), withheld, flushes_at_once: false }
+    }
+
+    pub(super) fn take_in(&mut self, now: Now, record: Record<'_>, taken: &mut Taken) {
+        // Bytes have no order and no distance: there is nothing to filter by.
+        let Some(value) = filter_value(&record.value) else {
+            let (time, quality) = (record.time, record.quality);
+            keep_record(record, time, quality, &mut taken.kept);
+            return;
+        };
+        let sensor = self.pipeline.intern(&record.sensor);
+        self.note_unit(sensor, &record.unit);
+        let reading = Reading { sensor, time: record.time, value, quality: Quality(record.quality) };
+        let mut before = Vec::new();
+        let outcome = self.pipeline.process(reading, now.wall_ms, &mut |emit| before.push(Made::of(&emit)));
+        let (own, is_held) = match outcome {
+            Outcome::Emit(emit) => (Some((emit.time, emit.quality.0, emit.reason)), false),
+            Outcome::Held => (None, true),
+            Outcome::Drop(_) => (None, false),
+        };
+        before.into_iter().for_each(|made| self.keep_made(made, taken));
+        if let Some((time, quality, reason)) = own {
+            keep_record(record, time, quality, &mut taken.kept);
+            // What comes late passes beside the stages.
+            if let Some(withheld) = self.withheld.as_mut().filter(|_| reason != EmitReason::Late) {
+                withheld.cover(sensor, 0, &mut taken.link);
+            }
+        }
+        if let Some(withheld) = self.withheld.as_mut().filter(|_| is_held) {
+            let takes_no_more = withheld.takes_no_more();
+            withheld.hold(now.up_ms, sensor, taken.link.part());
+            if takes_no_more {
+                self.let_go(sensor, taken);
+            }
+        }
+        self.keep_alarms(taken);
+    }
+
+    /// `is_asked_for`: somebody stands still until receipts come.
+    pub(super) fn tick(&mut self, now: Now, is_asked_for: bool, taken: &mut Taken) {
+        let mut made = Vec::new();
+        let mut sink = |emit: Emit<'static>| made.push(Made::of(&emit));
+        self.pipeline.tick(now.wall_ms, &mut sink);
+        if std::mem::take(&mut self.flushes_at_once) {
+            self.pipeline.flush(&mut sink);
+        }
+        made.into_iter().for_each(|made| self.keep_made(made, taken));
+        self.keep_alarms(taken);
+        while let Some(sensor) = self.withheld.as_ref().and_then(|withheld| withheld.due(now.up_ms)) {
+            self.let_go(sensor, taken);
+        }
+        if is_asked_for && let Some(withheld) = &self.withheld {
+            // Half a window is another result than a window: that one is waited for.
+            let can_go = |sensor: &u32| self.pipeline.rule(*sensor).and_then(window).is_none();
+            let sensors: Vec<u32> = withheld.sensors().filter(can_go).collect();
+            sensors.into_iter().for_each(|sensor| self.let_go(sensor, taken));
+        }
+    }
+
+    /// Emits what a stage holds of a sensor.
+    fn let_go(&mut self, sensor: u32, taken: &mut Taken) {
+        let mut made = Vec::new();
+        self.pipeline.flush_sensor(sensor, &mut |emit| made.push(Made::of(&emit)));
+        made.into_iter().for_each(|made| self.keep_made(made, taken));
+        if let Some(withheld) = &mut self.withheld {
+            withheld.cover(sensor, 0, &mut taken.link);
+        }
+    }
+
+    /// From now on no receipt waits for a stage; what waits is due.
+    pub(super) fn stop_holding(&mut self) {
+        self.withheld.iter_mut().for_each(Withheld::stop);
+    }
+
+    /// Whether a receipt waits for a stage.
+    pub(super) fn withholds(&self) -> bool {
+        self.withheld.as_ref().is_some_and(|withheld| !withheld.is_empty())
+    }
+
+    /// In how many ms [`tick`](Self::tick) has something to do.
+    pub(super) fn due_in_ms(&self, now: Now) -> Option<u64> {
+        if self.flushes_at_once {
+            return Some(0);
+        }
+        let left_ms = |at_ms: i64| u64::try_from(at_ms.saturating_sub(now.wall_ms)).unwrap_or(0);
+        let stages = self.pipeline.next_deadline().map(left_ms);
+        let held = self.withheld.as_ref().and_then(Withheld::deadline_ms);
+        stages.into_iter().chain(held.map(|at_ms| at_ms.saturating_sub(now.up_ms))).min()
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.pipeline.stats()
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.pipeline.snapshot()
+    }
+
+    pub(super) fn restore(&mut self, snapshot: Snapshot) -> Result<(), RestoreError> {
+        self.flushes_at_once = self.withheld.is_some();
+        self.pipeline.restore(snapshot)
+    }
+
+    fn note_unit(&mut self, sensor: u32, unit: &str) {
+        if sensor == Pipeline::UNFILTERED || self.units.get(&sensor).map_or("", |known| known) == unit {
+            return;
+        }
+        // Sensors that the filter forgot have no unit either.
+        if self.units.len() > 2 * self.pipeline.sensors() + UNITS_SPARE {
+            let Filter { pipeline, units, .. } = self;
+            units.retain(|sensor, _| pipeline.name(*sensor).is_some());
+        }
+        self.units.insert(sensor, unit.into());
+    }
+
+    fn keep_made(&mut self, made: Made, taken: &mut Taken) {
+        // A heartbeat repeats what was said; a stage may hold on beside it.
+        if let Some(withheld) = self.withheld.as_mut().filter(|_| made.reason != EmitReason::Heartbeat) {
+            let in_line = self.pipeline.rule(made.sensor).map_or(0, Rule::delay);
+            withheld.cover(made.sensor, in_line, &mut taken.link);
+        }
+        let Some(name) = self.pipeline.name(made.sensor) else { return };
+        let row = ReadingRow {
+            sensor: name.into(),
+            unit: self.units.get(&made.sensor).map_or("", |unit| unit).into(),
+            time: made.time,
+            value: made.value,
+            quality: made.quality,
+        };
+        keep(&row, false, &mut taken.kept);
+    }
+
+    /// A change of an alarm is a reading of its own: sensor `NAME/alarm/HI`, the ISA-18.2 state as text.
+    fn keep_alarms(&mut self, taken: &mut Taken) {
+        while let Some(event) = self.pipeline.poll_alarm() {
+            let Some(name) = self.pipeline.name(event.sensor) else { continue };
+            let transition = event.transition;
+            let (level, from, to) =
+                (transition.level.as_str(), transition.from.as_str(), transition.to.as_str());
+            tracing::info!(sensor = name, level, from, to, value = transition.value, "alarm");
+            let row = ReadingRow {
+                sensor: format!("{name}/alarm/{level}").into(),
+                unit: "".into(),
+                time: transition.time,
+                value: Value::Text(to.into()),
+                quality: 0,
+            };
+            keep(&row, true, &mut taken.kept);
+        }
+    }
+}
+
+/// Null, "I have no value", is what the filter calls NaN: bad, and the same as the null before.
+fn filter_value<'a>(value: &Value<'a>) -> Option<edge_filter::Value<'a>> {
+    Some(match value {
+        Value::F64(v) => edge_filter::Value::F64(*v),
+        Value::I64(v) => edge_filter::Value::I64(*v),
+        Value::U64(v) => edge_filter::Value::U64(*v),
+        Value::Bool(v) => edge_filter::Value::Bool(*v),
+        Value::Text(v) => edge_filter::Value::Text(v.clone()),
+        Value::Null => edge_filter::Value::F64(f64::NAN),
+        Value::Bytes(_) => return None,
+    })
+}
+
+/// JSON has no NaN, so a NaN that comes out is a null that went in.
+fn codec_value(value: &edge_filter::Value<'_>) -> Value<'static> {
+    match value.clone().into_owned() {
+        edge_filter::Value::F64(v) if v.is_nan() => Value::Null,
+        edge_filter::Value::F64(v) => Value::F64(v),
+        edge_filter::Value::I64(v) => Value::I64(v),
+        edge_filter::Value::U64(v) => Value::U64(v),
+        edge_filter::Value::Bool(v) => Value::Bool(v),
+        edge_filter::Value::Text(v) => Value::Text(v),
+    }
+}
