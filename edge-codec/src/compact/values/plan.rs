@@ -240,25 +240,25 @@ impl Plan {
     /// Reads the integers, and makes doubles of them where the values are: at once if that is a step or two.
     fn restore_integers(&self, decoder: &mut Decoder<'_>, out: &mut [u64]) -> Result<(), &'static str> {
         let coders = (&self.main, self.head.as_ref());
+        // An affine step is one of the center and the differences, too.
         let (first, step) = self.pre.affine().unwrap_or((0, 1));
-        let affine = move |m: i64| first.wrapping_add(step.wrapping_mul(m));
+        let center = (first.wrapping_add(step.wrapping_mul(self.center)), step);
         let doubles = self.kind == Kind::F64;
         match self.form {
             _ if !doubles || matches!(self.pre, Pre::Table(_)) => {}
             Form::Decimal { e, by, after: After::Nothing, .. } => {
                 let scale = form::scale(e, by);
-                let double = |m| (affine(m) as f64 / scale).to_bits();
-                self.order.undo(self.center, coders, decoder, out, double);
+                self.order.undo(center, coders, decoder, out, |m| (m as f64 / scale).to_bits());
                 return Ok(());
             }
             Form::Digits(p) => {
                 let mut powers = Powers::new(p);
-                self.order.undo(self.center, coders, decoder, out, |m| powers.value(affine(m)).to_bits());
+                self.order.undo(center, coders, decoder, out, |m| powers.value(m).to_bits());
                 return Ok(());
             }
             _ => {}
         }
-        self.order.undo(self.center, coders, decoder, out, |m| affine(m) as u64);
+        self.order.undo(center, coders, decoder, out, |m| m as u64);
         self.pre.look_up(out)?;
         if doubles {
             self.form.restore(out);

@@ -28,33 +28,37 @@ impl Order {
     }
 
     /// Fills `out` with what `last` makes of the integers that the next numbers stand for, by the coders of the rest and of
-    /// a head. In one loop, since a division takes as long as a number, but nothing waits for it.
+    /// a head: those that were predicted, times `step`, which `center` is already. In one loop,
+    /// since a division takes as long as a number, but nothing waits for it.
     pub(crate) fn undo(
         self,
-        center: i64,
+        (center, step): (i64, i64),
         (main, head): (&Coder, Option<&Coder>),
         decoder: &mut Decoder<'_>,
         out: &mut [u64],
         mut last: impl FnMut(i64) -> u64,
     ) {
         let (dist, low) = (&*main.dist, main.low);
+        let steps = |n| unzigzag(n).wrapping_mul(step);
         match self {
-            Order::Above => decoder.fill(dist, low, out, |n| last((n as i64).wrapping_add(center))),
-            Order::Around => decoder.fill(dist, low, out, |n| last(unzigzag(n).wrapping_add(center))),
+            Order::Above => {
+                decoder.fill(dist, low, out, |n| last((n as i64).wrapping_mul(step).wrapping_add(center)));
+            }
+            Order::Around => decoder.fill(dist, low, out, |n| last(steps(n).wrapping_add(center))),
             Order::Delta | Order::Line => {
                 let Some((first, rest)) = out.split_first_mut() else { return };
-                let head = head.map_or(0, |c| unzigzag(decoder.number(&c.dist, c.low)));
+                let head = head.map_or(0, |c| steps(decoder.number(&c.dist, c.low)));
                 let mut x = center.wrapping_add(head);
                 *first = last(x);
                 if self == Order::Delta {
                     decoder.fill(dist, low, rest, |n| {
-                        x = x.wrapping_add(unzigzag(n));
+                        x = x.wrapping_add(steps(n));
                         last(x)
                     });
                 } else {
                     let mut slope = 0_i64;
                     decoder.fill(dist, low, rest, |n| {
-                        slope = slope.wrapping_add(unzigzag(n));
+                        slope = slope.wrapping_add(steps(n));
                         x = x.wrapping_add(slope);
                         last(x)
                     });
