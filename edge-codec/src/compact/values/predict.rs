@@ -28,8 +28,8 @@ impl Order {
     }
 
     /// Fills `out` with what `last` makes of the integers that the next numbers stand for, by the coders of the rest and of
-    /// a head: those that were predicted, times `step`, which `center` is already. In one loop,
-    /// since a division takes as long as a number, but nothing waits for it.
+    /// a head: those that were predicted, times `step`, which `center` is already. In one loop, since a division takes as
+    /// long as a number, but nothing waits for it.
     pub(crate) fn undo(
         self,
         (center, step): (i64, i64),
