@@ -41,13 +41,14 @@ pub(crate) fn sizing(config: &Config) -> Sizing {
     let limits = [(by_bytes, "max_bytes"), (by_count.unwrap_or(u64::MAX), "max_messages")];
     let limits = limits.into_iter().chain([(by_age.unwrap_or(u64::MAX), "max_age")]);
     let (seconds, reached_first) = limits.min_by_key(|(seconds, _)| *seconds).unwrap_or((0, "max_bytes"));
+    let held = config.routes.iter().filter_map(|route| route.hold_max).max();
     let window_bytes = u64::from(config.hub.window) * (MESSAGE_BYTES + ROW_OVERHEAD_BYTES);
     Sizing {
         outage: Duration::from_secs(seconds),
         reached_first,
         disk_bytes: disk_bytes(config),
         ram_bytes: RAM_BASE_BYTES + RAM_UNACKED_BYTES + window_bytes,
-        receipt: config.queue.ack_within,
+        receipt: config.queue.ack_within + held.unwrap_or_default(),
     }
 }
 
@@ -223,6 +224,7 @@ mod tests {
         for line in [
             "  filter 1/#: error at most 0.25 from the straight line; holds at most 1 reading per sensor, not acknowledged\n",
             "  ack_held      when_emitted: a held reading's PUBACK waits, at most 1 min 30 s and for the disk; nothing\n",
+            "  PUBACK within    1 min 31 s of a message, online and offline\n",
         ] {
             assert!(text.contains(line), "{text}");
         }

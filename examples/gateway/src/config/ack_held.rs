@@ -111,15 +111,22 @@ mod tests {
 
     /// What is said of a route with these keys and a filter of this stage.
     fn said(stage: &str, keys: &str) -> Result<Option<Duration>, String> {
+        found(stage, keys, "listen").map(|(hold_max, _)| hold_max)
+    }
+
+    /// The same, and the warnings, with the sensors on this side.
+    fn found(stage: &str, keys: &str, side: &str) -> Result<(Option<Duration>, String), String> {
         let dir = tempfile::tempdir().unwrap();
         let rules = format!("[[rule]]\nmatch = \"line/#\"\nstages = [ {{ {stage} }} ]\n");
         std::fs::write(dir.path().join("rules.toml"), rules).unwrap();
         let text = format!(
-            "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n\
+            "[gateway]\nid=\"a\"\n[local]\n{side}=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n\
              [[route]]\nmatch=\"#\"\nto=\"t\"\nformat=\"cbor\"\n{keys}\n"
         );
         let parsed = Config::parse(&dir.path().join(Path::new("g.toml")), &text, &|_| None);
-        parsed.map(|(config, _)| config.routes[0].hold_max).map_err(|findings| findings.to_string())
+        let shown =
+            |(config, findings): (Config, Findings)| (config.routes[0].hold_max, findings.to_string());
+        parsed.map(shown).map_err(|findings| findings.to_string())
     }
 
     const DOOR: &str = "swinging_door = { deviation = 0.5 }";
@@ -134,6 +141,22 @@ mod tests {
         assert_eq!(said(DOOR, &format!("{WITH}\nhold_max = \"5s\"")), Ok(Some(Duration::from_secs(5))));
         let minute = Ok(Some(Duration::from_secs(61)));
         assert_eq!(said(WINDOW, &format!("{WITH}\nhold_max = \"61s\"")), minute);
+    }
+
+    #[test]
+    fn what_helps_nobody_or_stops_many_is_warned_of() {
+        let keys = format!("{WITH}\nhold_max = \"61s\"");
+        for (stage, side, expected) in [
+            (DOOR, "broker", "all sensors behind a broker share its window"),
+            ("deadband = { absolute = 0.5 }", "listen", "no rule of the filter holds a reading"),
+        ] {
+            let (_, warnings) = found(stage, &keys, side).unwrap();
+            assert!(
+                warnings.contains("warning: route[1].ack_held: ") && warnings.contains(expected),
+                "{warnings}"
+            );
+        }
+        assert!(!found(DOOR, &keys, "listen").unwrap().1.contains("ack_held"));
     }
 
     /// A hold without an end in time, or one that would not be what it says, is refused by name and place.

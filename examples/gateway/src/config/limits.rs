@@ -20,6 +20,14 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         if route.batch_age > Duration::from_secs(3_600) {
             findings.error(0, &format!("{key}.batch_age"), "at most 1h");
         }
+        if route.hold_max.is_some() && matches!(config.local, Local::Broker { .. }) {
+            findings.warning(
+                0,
+                &format!("{key}.ack_held"),
+                "all sensors behind a broker share its window: what is held stops them, unless that is large \
+                 (Mosquitto: max_inflight_messages)",
+            );
+        }
         for (earlier, other) in config.routes.iter().take(index).enumerate() {
             if other.filter_topic == route.filter_topic {
                 let message = format!("never reached: route[{}] matches the same topics first", earlier + 1);
