@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![cfg(feature = "compact")]
-//! What plans that are kept from batch to batch cost of size against plans that are looked for anew (promise 9; the goal
-//! is 3 % and is not met by all sets, see `docs/decisions/0007`):
+//! What plans that are kept from batch to batch cost of size against plans that are looked for anew (promise 9): at most
+//! 3 % with a table; without one that is not met by all sets, see `docs/decisions/0007`;
 //! real series, each through one encoder that lives on and through a new encoder per batch.
 
 #[path = "support/sets.rs"]
@@ -28,9 +28,10 @@ fn ratio(rows: &[Reading<'_>], n: usize, new: impl Fn() -> Encoder) -> f64 {
     kept as f64 / fresh as f64
 }
 
-/// The most for one set, and for the geometric mean.
-const EACH: f64 = 1.15;
-const MEAN: f64 = 1.07;
+/// The most for one set, with a table and without, at 1000 and 100 readings.
+const MOST: [f64; 4] = [1.03, 1.03, 1.05, 1.10];
+/// The same for the geometric mean of all sets.
+const MEAN: [f64; 4] = [1.015, 1.015, 1.03, 1.05];
 
 #[test]
 fn plans_that_are_kept_cost_little() {
@@ -42,8 +43,10 @@ fn plans_that_are_kept_cost_little() {
         let without = |n| ratio(rest, n, || Encoder::new(Level::Fast));
         let ratios = [with(1000), with(100), without(1000), without(100)];
         println!("{}: {ratios:.3?} at 1000 and 100 with a table, then without", set.name);
-        assert!(ratios.iter().all(|r| *r <= EACH), "{}: {ratios:?}", set.name);
+        assert!(ratios.iter().zip(MOST).all(|(ratio, most)| *ratio <= most), "{}: {ratios:?}", set.name);
         logs.iter_mut().zip(ratios).for_each(|(sum, ratio)| *sum += ratio.ln() / SETS.len() as f64);
     }
-    assert!(logs.iter().all(|log| log.exp() <= MEAN), "{logs:?}");
+    let means = logs.map(f64::exp);
+    println!("mean: {means:.3?}");
+    assert!(means.iter().zip(MEAN).all(|(mean, most)| *mean <= most), "{means:?}");
 }

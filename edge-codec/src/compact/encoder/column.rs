@@ -2,7 +2,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::known::{self, Known};
+use super::NOWHERE;
+use super::known::{self, Known, Target};
 use super::same::Same;
 use crate::compact::stream::script::Script;
 use crate::compact::values::kind::Kind;
@@ -24,6 +25,7 @@ pub(crate) struct Column {
 }
 
 /// The number that stands for a value, unless it is text or bytes.
+#[inline]
 pub(crate) fn bits(value: &Value<'_>) -> (Kind, u64) {
     match value {
         Value::F64(v) => (Kind::F64, v.to_bits()),
@@ -51,6 +53,21 @@ impl Column {
         self.values.push(value);
         self.kinds.push(len, kind);
         self.qualities.push(len, quality);
+    }
+
+    /// Takes a reading of the sensor whose kind and quality are those of the ones before; `false`, and nothing is taken, if
+    /// it is another one.
+    #[inline]
+    pub(crate) fn push_alike(&mut self, reading: &Reading<'_>) -> bool {
+        let (kind, value) = bits(&reading.value);
+        let is_number = !matches!(kind, Kind::Text | Kind::Bytes);
+        let alike = self.kinds.are(kind) && self.qualities.are(reading.quality);
+        if self.sensor != reading.sensor || self.position == NOWHERE || !(alike && is_number) {
+            return false;
+        }
+        self.times.push(reading.time);
+        self.values.push(value);
+        true
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -122,23 +139,18 @@ impl Column {
     ) {
         let kind = self.kind(n);
         let values = self.values.get(..n).unwrap_or_default();
-        if let Some(plan) = table {
-            if self.known.write_by_table(kind, values, plan, script, scratch) {
-                return;
-            }
+        if !matches!(kind, Kind::Null | Kind::Mixed) {
+            return self.known.write(Target { kind, values, table, before, script, scratch });
+        }
+        if table.is_some() {
             script.flag(false);
         }
-        match kind {
-            Kind::Null | Kind::Mixed => {
-                if before.is_some() {
-                    script.flag(false);
-                }
-                script.bits(kind as u64, 3);
-                if kind == Kind::Mixed {
-                    self.write_mixed(n, before, script, scratch);
-                }
-            }
-            _ => self.known.write(kind, values, before, script, scratch),
+        if before.is_some() {
+            script.flag(false);
+        }
+        script.bits(kind as u64, 3);
+        if kind == Kind::Mixed {
+            self.write_mixed(n, before, script, scratch);
         }
     }
 

@@ -1,185 +1,279 @@
-//! The plans that fitted a column's last batches, and when to look for others.
+//! How a column was written last, and when to look for something better.
 
 #![deny(clippy::indexing_slicing)]
 
+use super::wait::Wait;
 use crate::compact::stream::coder::Coder;
-use crate::compact::stream::script::Script;
+use crate::compact::stream::script::{Mark, Script};
 use crate::compact::values::form::Form;
 use crate::compact::values::kind::Kind;
+use crate::compact::values::lists;
 use crate::compact::values::plan::{Plan, Scratch, Shared};
 use crate::compact::values::search;
 
 /// What earlier batches taught about a column.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    plan: Option<Plan>,
-    /// 1/256 bits per value when the plan was found.
-    cost: u64,
-    /// What the numbers weighed then, per 256 values.
+    /// The plan of the last batch, unless that was the table's.
+    own: Option<Plan>,
+    /// 1/256 bits per value that the last batches took.
+    usual: u64,
+    /// The same when the coders were chosen, and what the numbers weighed then, per 256 values.
+    fitted: u64,
     weight: u64,
-    /// Batches since then.
-    batches: u32,
-    /// The forms that were found last, and 1/256 bits per value then.
-    forms: Vec<(Form, u64)>,
-    /// How many more times these are tried before others are looked for.
-    form_rests: u32,
-    /// 1/256 bits per value that the table's plan took when it paid.
-    table_cost: Option<u64>,
-    /// Batches for which the table's plan is not held against one of the column's own.
-    table_checks: u32,
-    /// Batches for which the table's plan is not asked.
-    table_rests: u32,
+    /// The forms that were found last.
+    forms: Vec<Form>,
+    /// How often something better was looked for, and until when it is not.
+    looks: u32,
+    wait: Wait,
+    /// Until when it is not where a batch takes much more or less than those before.
+    change_wait: Wait,
+    /// Until when it is not where values are few different ones.
+    list_wait: Wait,
 }
 
-/// Batches after which a plan is looked for again, since values may have become simpler.
-const RENEW: u32 = 64;
-/// Batches for which a table's plan that did not pay rests.
-const REST: u32 = 15;
-/// From so many values on, a table's plan is held against one of the column's own when it is first used: what it was
-/// learned from may have been another season.
-const FIRST_CHECK: usize = 32;
 /// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered.
-const FORMS: usize = 4;
-/// So many times that a plan is looked for, they are asked first.
-const FORM_REST: u32 = 16;
+const FORMS: usize = 3;
+/// So many times that something better is looked for, it is in the same form; then in all of them.
+const ALL_FORMS: u32 = 64;
 /// What a plan of a batch's own takes, about, in 1/256 bits.
 const OWN: u64 = 56 * 256;
+/// What is gained by another plan is worth it from this part of the cost on.
+const GAIN: u64 = 20;
+/// What is too little to look at, in 1/256 bits.
+const LITTLE: u64 = 16 * 256;
+/// Columns of fewer values stay with the table's plan if that can hold them.
+const FEW: u64 = 8;
+
+/// One column of a batch, and where it is written.
+pub(crate) struct Target<'t> {
+    pub(crate) kind: Kind,
+    pub(crate) values: &'t [u64],
+    /// `Some` if the batch has a table, whether or not that has a plan for the sensor.
+    pub(crate) table: Option<Option<&'t Plan>>,
+    pub(crate) before: &'t mut Option<Shared>,
+    pub(crate) script: &'t mut Script,
+    pub(crate) scratch: &'t mut Scratch,
+}
+
+/// What takes less than the last plan.
+enum Better {
+    Table,
+    Own(Box<Plan>),
+}
 
 impl Known {
-    /// Writes by the table's plan if it can hold the values and pays.
-    pub(crate) fn write_by_table(
-        &mut self,
-        kind: Kind,
-        values: &[u64],
-        plan: Option<&Plan>,
-        script: &mut Script,
-        scratch: &mut Scratch,
-    ) -> bool {
-        let Some(plan) = plan.filter(|p| p.kind == kind) else { return false };
-        if self.table_rests > 0 {
-            self.table_rests -= 1;
-            return false;
-        }
-        if !plan.integers(values, scratch) {
-            return false;
-        }
-        let n = values.len() as u64;
-        let mark = script.mark();
-        script.flag(true);
-        let mut cost = plan.write(script, scratch, Coder::cost_about);
-        let first = self.table_cost.is_none() && values.len() >= FIRST_CHECK;
-        let usual = *self.table_cost.get_or_insert(cost / n.max(1));
-        self.table_checks = self.table_checks.saturating_sub(1);
-        let dear = cost > (usual * n) * 5 / 4 + OWN && n >= 8;
-        if (first || dear) && self.table_checks == 0 {
-            self.table_checks = REST;
-            cost = plan.cost(scratch);
-            let (own, size) = self.find(kind, values, scratch);
-            if size + OWN < cost {
-                script.undo(mark);
-                (self.plan, self.cost, self.batches) = (Some(own), u64::MAX, 0);
-                (self.table_cost, self.table_checks, self.table_rests) = (None, 0, REST);
-                return false;
-            }
-            self.table_cost = Some(cost / n);
-        }
-        self.table_cost = self.table_cost.map(|usual| (usual * 7 + cost / n.max(1)) / 8);
-        true
-    }
-
-    /// Writes by a plan of the batch's own: the one that fitted last time, or a new one.
-    pub(crate) fn write(
-        &mut self,
-        kind: Kind,
-        values: &[u64],
-        before: &mut Option<Shared>,
-        script: &mut Script,
-        scratch: &mut Scratch,
-    ) {
-        let n = values.len() as u64;
-        let usable = self.plan.take().filter(|p| p.kind == kind && self.batches < RENEW);
-        if let Some(mut plan) = usable
-            && plan.refit(values, scratch)
-            && let Some(cost) = self.put_again(&mut plan, n, before, script, scratch)
-        {
-            self.batches += 1;
-            let cost = cost / n.max(1);
-            // Lists are of another length in each batch.
-            let lists = plan.listed() > 0 && self.cost < u64::MAX;
-            self.cost = if lists { (self.cost * 7 + cost) / 8 } else { self.cost.min(cost) };
-            self.plan = Some(plan);
+    /// Writes by the plan of the last batch, unless that cannot hold the values or another is found that takes less.
+    pub(crate) fn write(&mut self, mut to: Target<'_>) {
+        let start = to.place();
+        let own = self.own.take().filter(|own| own.kind == to.kind);
+        let own = own.filter(|_| to.len() >= FEW || !to.is_held_by_table());
+        let written = own.and_then(|own| self.by_own(own, &mut to));
+        let Some(cost) = written.or_else(|| to.by_table()) else {
+            let plan = self.other(&mut to);
+            return self.by_new(plan, &mut to);
+        };
+        if !self.is_due(cost, &to) {
             return;
         }
-        let (plan, _) = self.find(kind, values, scratch);
-        let held = plan.integers(values, scratch);
-        debug_assert!(held, "a plan that was found holds the values");
-        self.batches = 0;
-        let (cost, weight) = put(&plan, before, script, scratch);
-        (self.cost, self.weight) = (cost / n.max(1), weight * 256 / n.max(1));
-        self.plan = Some(plan);
-    }
-
-    /// Writes by the plan of the last batch, with other coders if it takes more than it did or if the numbers have become
-    /// much smaller than those it was made for. `None`, and nothing is written, if that does not help.
-    fn put_again(
-        &mut self,
-        plan: &mut Plan,
-        n: u64,
-        before: &mut Option<Shared>,
-        script: &mut Script,
-        scratch: &mut Scratch,
-    ) -> Option<u64> {
-        let (mark, was) = (script.mark(), *before);
-        let lists = if plan.listed() > 0 { self.cost.saturating_mul(n) / 4 } else { 0 };
-        let most = most(self.cost, n) + lists;
-        let (cost, weight) = put(plan, before, script, scratch);
-        let weight = weight * 256 / n.max(1);
-        if cost <= most && weight >= self.weight / 4 {
-            return Some(cost);
+        match self.look(cost, &mut to) {
+            Some(Better::Own(plan)) => {
+                to.undo(start);
+                self.by_new(*plan, &mut to);
+            }
+            Some(Better::Table) => {
+                to.undo(start);
+                self.own = None;
+                self.usual = to.by_table().unwrap_or(0) / to.len();
+                self.was_worth_it();
+            }
+            None => {
+                self.usual = cost / to.len();
+                self.wait.was_in_vain();
+            }
         }
-        script.undo(mark);
-        *before = was;
-        let fits = search::tune(plan, scratch) + plan.listed() <= most;
-        self.weight = weight;
-        fits.then(|| put(plan, before, script, scratch).0)
     }
 
-    /// A plan for values that the last one is not for: with a form of the last plans, if one is as good as it was and
-    /// others were looked for not long ago.
-    fn find(&mut self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
-        let n = values.len() as u64;
-        self.form_rests = self.form_rests.saturating_sub(1);
-        if let Some(found) = self.again(kind, values, scratch) {
-            return found;
-        }
-        self.form_rests = FORM_REST;
-        let (plan, size) = search::plan(kind, values, scratch);
-        self.forms.retain(|known| known.0 != plan.form);
-        self.forms.truncate(FORMS - 1);
-        self.forms.insert(0, (plan.form, size / n.max(1)));
-        (plan, size)
-    }
-
-    fn again(&self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
-        if kind != Kind::F64 || self.form_rests == 0 {
+    /// By the plan of the last batch, with other coders if it takes more than it did or if the numbers have become
+    /// smaller than those it was made for.
+    fn by_own(&mut self, mut plan: Plan, to: &mut Target<'_>) -> Option<u64> {
+        if !plan.refit(to.values, to.scratch) {
             return None;
         }
-        let plans = self.forms.iter().filter_map(|(form, usual)| {
-            let found = search::with_form(kind, *form, values, scratch);
-            let as_good = found.0.form == *form && found.1 <= most(*usual, values.len() as u64);
-            as_good.then_some(found)
+        let (start, n) = (to.place(), to.len());
+        let (mut cost, weight) = to.put(&plan);
+        let (fitted, weight) = (self.fitted.saturating_mul(n), weight * 256 / n);
+        let more = cost > fitted.saturating_mul(17) / 16 + LITTLE;
+        let less = cost + LITTLE < fitted / 8 * 7 || weight < self.weight / 2;
+        if more || less {
+            let tuned = search::tune(&mut plan, to.scratch) + plan.listed();
+            if tuned < cost {
+                to.undo(start);
+                cost = to.put(&plan).0;
+            }
+            (self.fitted, self.weight) = (cost / n, weight);
+        }
+        self.own = Some(plan);
+        Some(cost)
+    }
+
+    fn by_new(&mut self, plan: Plan, to: &mut Target<'_>) {
+        let held = plan.integers(to.values, to.scratch);
+        debug_assert!(held, "a plan that was found holds the values");
+        let (cost, weight) = to.put(&plan);
+        (self.usual, self.weight) = (cost / to.len(), weight * 256 / to.len());
+        self.fitted = self.usual;
+        self.own = Some(plan);
+        self.was_worth_it();
+    }
+
+    fn was_worth_it(&mut self) {
+        self.wait.was_worth_it();
+        self.change_wait.halve();
+        self.list_wait.halve();
+    }
+
+    /// Whether something better is to be looked for, now that a batch took `cost`.
+    fn is_due(&mut self, cost: u64, to: &Target<'_>) -> bool {
+        let n = to.len();
+        let nothing_to_gain = match self.own {
+            Some(_) => to.learned().is_none() && cost < LITTLE + n * 64,
+            None => cost < OWN + n * 256 || n < FEW,
+        };
+        if nothing_to_gain {
+            return false;
+        }
+        let usual = self.usual.saturating_mul(n);
+        let changed = cost > (usual / 2).saturating_mul(3) + OWN || cost + OWN < usual / 2;
+        if cost < usual {
+            self.usual = (self.usual * 7 + cost / n) / 8;
+        }
+        let changed = changed && self.change_wait.try_again();
+        let few = self.may_be_listed(cost, to);
+        self.wait.is_over() || changed || few
+    }
+
+    /// Whether the values are so few different ones, and take so much, that a list of them may take less.
+    fn may_be_listed(&mut self, cost: u64, to: &Target<'_>) -> bool {
+        let listed = self.own.as_ref().is_some_and(|own| own.listed() > 0);
+        let dear = cost > (to.len() * 8 + lists::bits(&[])) * 256;
+        !listed && dear && self.list_wait.is_over() && lists::are_few(to.values) && self.list_wait.try_again()
+    }
+
+    /// A way to write the values that takes less than `cost`.
+    fn look(&mut self, cost: u64, to: &mut Target<'_>) -> Option<Better> {
+        let all_forms = to.kind == Kind::F64 && self.looks.is_multiple_of(ALL_FORMS);
+        self.looks = self.looks.wrapping_add(1);
+        let form = self.own.as_ref().or(to.learned())?.form;
+        // A plan of the table's takes nothing to tell.
+        let cost = cost + if self.own.is_some() { OWN } else { 0 };
+        let mut best = (cost - cost / GAIN, None);
+        if self.own.is_some()
+            && let Some(by_table) = to.cost_by_table()
+        {
+            if by_table < best.0 {
+                best = (by_table, Some(Better::Table));
+            }
+            if by_table < cost / 4 * 3 {
+                return best.1;
+            }
+        }
+        let mut offer = |(plan, cost): (Plan, u64)| {
+            if cost + OWN < best.0 {
+                best = (cost + OWN, Some(Better::Own(Box::new(plan))));
+            }
+        };
+        // A list needs no corrections.
+        let listed = form.has_ulps() && lists::are_few(to.values);
+        let form = if listed { Form::Bits64 } else { form };
+        offer(search::with_form(to.kind, form, to.values, to.scratch));
+        if all_forms {
+            offer(search::plan(to.kind, to.values, to.scratch));
+        }
+        if let Some(Better::Own(plan)) = &best.1 {
+            self.remember(plan);
+        }
+        best.1
+    }
+
+    /// A plan for values that the last one cannot hold: with a form of the last plans, if one is about as good as they
+    /// were.
+    fn other(&mut self, to: &mut Target<'_>) -> Plan {
+        let usual = self.usual.saturating_mul(to.len());
+        let again = self.forms.iter().filter_map(|form| {
+            let Scratch { integers, ulps, .. } = &mut *to.scratch;
+            let held = to.kind == Kind::F64 && form.integers(to.values, integers, ulps);
+            held.then(|| search::with_form(to.kind, *form, to.values, to.scratch))
         });
-        plans.min_by_key(|found| found.1)
+        let again = again.min_by_key(|found| found.1);
+        if let Some((plan, _)) = again.filter(|found| found.1 <= usual / 4 * 5 + OWN) {
+            return plan;
+        }
+        let (plan, _) = search::plan(to.kind, to.values, to.scratch);
+        self.remember(&plan);
+        plan
+    }
+
+    fn remember(&mut self, plan: &Plan) {
+        if plan.kind == Kind::F64 {
+            self.forms.retain(|known| *known != plan.form);
+            self.forms.truncate(FORMS - 1);
+            self.forms.insert(0, plan.form);
+        }
     }
 }
 
-/// What a plan may take that took `usual` per value.
-fn most(usual: u64, n: u64) -> u64 {
-    usual.saturating_mul(n).saturating_mul(17) / 16 + 16 * 256
+impl<'t> Target<'t> {
+    /// How many values there are; a column has one at least.
+    fn len(&self) -> u64 {
+        self.values.len().max(1) as u64
+    }
+
+    /// The table's plan.
+    fn learned(&self) -> Option<&'t Plan> {
+        self.table.flatten().filter(|plan| plan.kind == self.kind)
+    }
+
+    fn is_held_by_table(&mut self) -> bool {
+        self.learned().is_some_and(|plan| plan.integers(self.values, self.scratch))
+    }
+
+    /// Writes by the table's plan, if there is one that can hold the values.
+    fn by_table(&mut self) -> Option<u64> {
+        let plan = self.learned()?;
+        plan.integers(self.values, self.scratch).then(|| {
+            self.script.flag(true);
+            plan.write(self.script, self.scratch, Coder::cost_about)
+        })
+    }
+
+    /// What [`by_table`](Self::by_table) would take.
+    fn cost_by_table(&mut self) -> Option<u64> {
+        let plan = self.learned()?;
+        plan.integers(self.values, self.scratch).then(|| plan.cost(self.scratch))
+    }
+
+    /// Writes by a plan of the batch's own.
+    fn put(&mut self, plan: &Plan) -> (u64, u64) {
+        if self.table.is_some() {
+            self.script.flag(false);
+        }
+        put(plan, self.before, self.script, self.scratch)
+    }
+
+    fn place(&self) -> (Mark, Option<Shared>) {
+        (self.script.mark(), *self.before)
+    }
+
+    /// Forgets what was written since.
+    fn undo(&mut self, (mark, before): (Mark, Option<Shared>)) {
+        self.script.undo(mark);
+        *self.before = before;
+    }
 }
 
 /// Larger numbers weigh no more than this, so that a batch of them can be summed up.
-const WEIGHT_MAX: u64 = 1 << 47;
+const WEIGHT_MAX: u64 = 1 << 39;
 
 /// Writes a batch's own plan and the integers in `scratch`. What these and their list take, in 1/256 bits, and about the
 /// sum of the numbers that the main coder got.
@@ -229,16 +323,16 @@ mod tests {
         script.write(<[u8]>::len)
     }
 
-    fn fresh(values: &[u64]) -> usize {
-        size(values, |v, before, script, scratch| {
-            Known::default().write(Kind::F64, v, before, script, scratch);
+    fn by(known: &mut Known, values: &[u64]) -> usize {
+        size(values, |values, before, script, scratch| {
+            known.write(Target { kind: Kind::F64, values, table: None, before, script, scratch });
         })
     }
 
     /// The first batch that takes over 3 % more than a search for this batch alone would give, and some bytes.
     fn first_loss(mut write: impl FnMut(&[u64]) -> usize) -> Option<usize> {
         regimes().iter().position(|values| {
-            let (kept, found) = (write(values), fresh(values));
+            let (kept, found) = (write(values), by(&mut Known::default(), values));
             kept > found + found * 3 / 100 + 4
         })
     }
@@ -246,10 +340,7 @@ mod tests {
     #[test]
     fn plans_follow_a_change_at_once() {
         let mut known = Known::default();
-        let write = |values: &[u64]| {
-            size(values, |v, before, script, scratch| known.write(Kind::F64, v, before, script, scratch))
-        };
-        assert_eq!(first_loss(write), None);
+        assert_eq!(first_loss(|values| by(&mut known, values)), None);
     }
 
     /// Planted bug: a plan that is kept as long as it holds the values.

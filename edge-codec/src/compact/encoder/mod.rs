@@ -6,12 +6,13 @@ pub(super) mod column;
 mod index;
 mod known;
 mod message;
+mod pick;
 mod same;
 mod texts;
+mod wait;
 
 use crate::compact::table::Table;
 use crate::compact::values::kind::Kind;
-use crate::limits::{MAX_READINGS, MAX_SENSORS};
 use crate::seqs::Runs;
 use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors};
 use bytes::Bytes;
@@ -166,7 +167,18 @@ impl<S: Sensors> Encoder<S> {
     ///
     /// # Errors
     /// [`EncodeError::UnknownSensor`] if there are names or a table without this sensor; the reading is not taken then.
+    #[inline]
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
+        let at = match self.columns.get(self.expected) {
+            Some(column) if column.sensor == reading.sensor => Some(self.expected),
+            _ => self.index.get(reading.sensor),
+        };
+        if let Some(at) = at
+            && self.columns.get_mut(at).is_some_and(|column| column.push_alike(reading))
+        {
+            self.took(at, 0);
+            return Ok(());
+        }
         self.take(0, reading)
     }
 
@@ -205,10 +217,15 @@ impl<S: Sensors> Encoder<S> {
         if skip > 0 {
             self.skips.push_back((self.left + self.pushed.len() as u64, skip));
         }
-        self.pushed.push(at as u32);
-        self.expected = if at + 1 < self.columns.len() { at + 1 } else { 0 };
-        self.next_seq = self.next_seq.saturating_add(skip.saturating_add(1));
+        self.took(at, skip);
         Ok(())
+    }
+
+    #[inline]
+    fn took(&mut self, column: usize, skip: u64) {
+        self.pushed.push(column as u32);
+        self.expected = if column + 1 < self.columns.len() { column + 1 } else { 0 };
+        self.next_seq = self.next_seq.saturating_add(skip.saturating_add(1));
     }
 
     /// The sensor's column; polls repeat, so the one after the last is looked at first.
@@ -252,7 +269,7 @@ impl<S: Sensors> Encoder<S> {
     /// on with the next. [`EncodeError::NoRoom`] changes nothing.
     pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
         self.start_at_first();
-        let most = self.most();
+        let most = pick::most(&self.pushed, &self.columns);
         let all = self.encode(most);
         if all.len() <= max_bytes {
             self.leave(most);
@@ -290,25 +307,9 @@ impl<S: Sensors> Encoder<S> {
         (fits, batch)
     }
 
-    /// How many of the oldest readings one batch may have.
-    fn most(&self) -> usize {
-        let most = self.len().min(MAX_READINGS);
-        if self.columns.len() <= MAX_SENSORS {
-            return most;
-        }
-        let mut seen = vec![false; self.columns.len()];
-        let mut sensors = 0;
-        let fits = self.pushed.iter().take(most).take_while(|column| {
-            let new = seen.get_mut(**column as usize).is_some_and(|s| !std::mem::replace(s, true));
-            sensors += usize::from(new);
-            sensors <= MAX_SENSORS
-        });
-        fits.count()
-    }
-
     /// The batch of the first `n` readings.
     fn encode(&mut self, n: usize) -> Vec<u8> {
-        let mut picked = self.picked(n);
+        let mut picked = pick::columns(&self.pushed, &self.columns, n);
         picked.sort_unstable_by_key(|(column, _)| self.columns.get(*column).map(|c| c.position));
         let pushed = self.pushed.get(..n).unwrap_or_default();
         let mut runs = Runs::default();
@@ -340,23 +341,9 @@ impl<S: Sensors> Encoder<S> {
         }
     }
 
-    /// Columns with readings among the first `n`, and how many.
-    fn picked(&self, n: usize) -> Vec<(usize, usize)> {
-        if n == self.len() {
-            return self.columns.iter().map(Column::len).enumerate().filter(|(_, n)| *n > 0).collect();
-        }
-        let mut counts = vec![0; self.columns.len()];
-        for column in self.pushed.iter().take(n) {
-            if let Some(count) = counts.get_mut(*column as usize) {
-                *count += 1;
-            }
-        }
-        counts.into_iter().enumerate().filter(|(_, n)| *n > 0).collect()
-    }
-
     /// The first `n` readings are gone.
     fn leave(&mut self, n: usize) {
-        for (column, count) in self.picked(n) {
+        for (column, count) in pick::columns(&self.pushed, &self.columns, n) {
             if let Some(column) = self.columns.get_mut(column) {
                 column.drain(count);
             }

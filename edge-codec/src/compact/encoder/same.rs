@@ -25,6 +25,12 @@ impl<T: Copy + PartialEq> Same<T> {
         }
     }
 
+    /// Whether all entries are this one; of none, the last one that was.
+    #[inline]
+    pub(crate) fn are(&self, entry: T) -> bool {
+        self.list.is_empty() && entry == self.one
+    }
+
     #[cold]
     fn differ(&mut self, len: usize, entry: T) {
         if len == 0 {

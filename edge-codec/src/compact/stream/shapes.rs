@@ -7,26 +7,46 @@ use super::coder::{Coder, SHAPES, shape, zero_level};
 use super::token::split;
 use std::sync::OnceLock;
 
-/// The coder that makes numbers smallest, and what they take, in 1/256 bits.
+/// The coder that makes numbers about as small as any, and what they take, in 1/256 bits.
 pub(crate) fn coder(numbers: &[u64]) -> (Coder, u64) {
     let all = numbers.len() as u32;
     let zeros = numbers.iter().filter(|n| **n == 0).count() as u32;
-    let mut best = (u64::MAX, 0, 0);
-    // Plain shapes start where half of the numbers are; those with a zero of its own, where half of the others are.
-    for (shift, count) in [(0, all), (1, all - zeros)] {
-        let sizes = Sizes::of(numbers, shift);
-        let typical = sizes.median(count);
-        for low in typical.saturating_sub(4)..=typical.min(62) {
-            let tally = sizes.tally(low, if shift == 0 { 0 } else { zeros });
-            for number in if shift == 0 { 0..4 } else { near(zeros, all) } {
-                let cost = tally.cost(number);
-                if cost < best.0 {
-                    best = (cost, number, low);
-                }
+    let mut best = Best { cost: u64::MAX, number: 0, low: 0 };
+    // Where half of the numbers are 0, that has a token of its own; where few are, it has none.
+    if zeros <= all * 3 / 4 {
+        best.search(&Sizes::of(numbers, 0), all, 0, 0..4);
+    }
+    if zeros > all / 8 {
+        best.search(&Sizes::of(numbers, 1), all - zeros, zeros, near(zeros, all));
+    }
+    (Coder::fixed(best.number.min(SHAPES - 1), best.low).unwrap_or_else(Coder::plain), best.cost)
+}
+
+/// The best coder so far.
+struct Best {
+    cost: u64,
+    number: usize,
+    low: u32,
+}
+
+impl Best {
+    /// Tries numbers of low bits from where half of the `count` sizes are, downwards as long as that helps.
+    fn search(&mut self, sizes: &Sizes, count: u32, zeros: u32, shapes: std::ops::Range<usize>) {
+        let typical = sizes.median(count).min(62);
+        let mut least = u64::MAX;
+        for low in (typical.saturating_sub(4)..=typical).rev() {
+            let tally = sizes.tally(low, zeros);
+            let costs = shapes.clone().map(|number| (tally.cost(number), number));
+            let Some((cost, number)) = costs.min() else { return };
+            if cost < self.cost {
+                *self = Self { cost, number, low };
             }
+            if cost > least.saturating_add(least / 16) {
+                return;
+            }
+            least = least.min(cost);
         }
     }
-    (Coder::fixed(best.1.min(SHAPES - 1), best.2).unwrap_or_else(Coder::plain), best.0)
 }
 
 /// The shapes whose weight of zero is around its share.
@@ -77,19 +97,16 @@ impl Sizes {
     fn tally(&self, low: u32, zeros: u32) -> Tally {
         let mut tally = Tally { tokens: [0; 32], used: 0, bits: 0, escaped: 0 };
         tally.add(0, zeros, 0);
-        for len in self.lens.0..=self.lens.1 {
-            for leading in 0..4_u64 {
-                let count = self.counts.get(4 * len + leading as usize).copied().unwrap_or(0);
-                if count > 0 {
-                    // The least of these numbers.
-                    let n = ((4 | leading) << 61).checked_shr(64 - len as u32).unwrap_or(0);
-                    let (token, _, bits) = split(n >> low);
-                    if usize::from(token + self.shift) < tally.tokens.len() {
-                        tally.add(token + self.shift, count, bits + low);
-                    } else {
-                        tally.escaped += u64::from(count) * ((10 + 7 + len as u64) << 8);
-                    }
-                }
+        let counts = self.counts.get(4 * self.lens.0..4 * self.lens.1 + 4).unwrap_or_default();
+        for (class, count) in (4 * self.lens.0..).zip(counts).filter(|(_, count)| **count > 0) {
+            let (len, leading) = (class / 4, class as u64 & 3);
+            // The least of these numbers.
+            let n = ((4 | leading) << 61).checked_shr(64 - len as u32).unwrap_or(0);
+            let (token, _, bits) = split(n >> low);
+            if usize::from(token + self.shift) < tally.tokens.len() {
+                tally.add(token + self.shift, *count, bits + low);
+            } else {
+                tally.escaped += u64::from(*count) * ((10 + 7 + len as u64) << 8);
             }
         }
         tally

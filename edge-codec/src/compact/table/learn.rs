@@ -11,6 +11,7 @@ use crate::compact::stream::coder::Coder;
 use crate::compact::stream::token::{ESCAPE, TOKENS, split};
 use crate::compact::values::form::Form;
 use crate::compact::values::kind::Kind;
+use crate::compact::values::lists;
 use crate::compact::values::plan::{Plan, Scratch};
 use crate::compact::values::pre::Pre;
 use crate::compact::values::predict::{Order, residuals_of};
@@ -86,7 +87,7 @@ fn plan(column: &Column, scratch: &mut Scratch) -> Option<Plan> {
         Kind::F64 => search::forms(values, search::THOROUGH, scratch),
         _ => vec![(0, Form::Bits64)],
     };
-    let listed = search::are_few(values).then_some(Form::Bits64);
+    let listed = lists::are_few(values).then_some(Form::Bits64);
     let forms = forms.iter().map(|f| f.1).take(FORMS_TRIED).chain(listed);
     let plans = forms.filter_map(|form| fitted(kind, form, values, scratch));
     plans.min_by_key(|(_, cost)| *cost).map(|(plan, _)| plan)

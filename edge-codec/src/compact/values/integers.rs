@@ -9,6 +9,8 @@ use super::form::{
 
 /// Values between two looks: the search for a form mostly asks for one that does not fit.
 const CHUNK: usize = 16;
+/// A part of them.
+const FEW: usize = 4;
 
 /// The nearest integer as a double and as an integer, and 0 unless it is out of range: adding [`ROUND`] leaves the
 /// integer in the low bits of the sum, whose exponent is then that of `ROUND`.
@@ -114,9 +116,19 @@ pub(crate) fn significant(p: u8, values: &[u64], out: &mut Vec<i64>) -> bool {
         if of_exponent(p, last, values, out) {
             continue;
         }
-        for (out, bits) in out.iter_mut().zip(values) {
-            let Some(number) = digits(f64::from_bits(*bits), p, &mut last) else { return false };
-            *out = number;
+        // A few neighbours may still have the exponent of their first.
+        for (out, values) in out.chunks_mut(FEW).zip(values.chunks(FEW)) {
+            let first = values.first().map_or(0.0, |bits| f64::from_bits(*bits));
+            if digits(first, p, &mut last).is_none() {
+                return false;
+            }
+            if of_exponent(p, last, values, out) {
+                continue;
+            }
+            for (out, bits) in out.iter_mut().zip(values) {
+                let Some(number) = digits(f64::from_bits(*bits), p, &mut last) else { return false };
+                *out = number;
+            }
         }
     }
     true

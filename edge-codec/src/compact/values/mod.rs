@@ -3,7 +3,7 @@
 pub(super) mod form;
 mod integers;
 pub(super) mod kind;
-mod lists;
+pub(super) mod lists;
 pub(super) mod plan;
 pub(super) mod pre;
 pub(super) mod predict;

@@ -5,7 +5,7 @@
 use super::form::{self, After, Form, Powers, from_ordinal, ordinal};
 use super::kind::Kind;
 use super::lists;
-use super::pre::Pre;
+use super::pre::{self, Pre};
 use super::predict::{Order, residuals_of, rest_of};
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::{unzigzag, zigzag};
@@ -156,13 +156,37 @@ impl Plan {
         if !self.plain_integers(values, scratch) {
             return false;
         }
-        if matches!(self.pre, Pre::Table(_)) {
-            let Some(list) = lists::distinct(&scratch.integers) else { return false };
-            self.pre = Pre::Table(list);
+        if let Pre::Table(list) = &mut self.pre {
+            let Some(made) = lists::make(&mut scratch.integers) else { return false };
+            *list = made;
+        } else if !self.pre.apply(&mut scratch.integers) {
+            self.pre = Pre::Nothing;
+            self.plain_integers(values, scratch);
         }
-        let held = self.pre.apply(&mut scratch.integers);
+        self.widen(&mut scratch.integers);
         self.recenter(&scratch.integers);
-        held
+        true
+    }
+
+    /// Takes a step out that all integers have.
+    fn widen(&mut self, integers: &mut [i64]) {
+        let least = integers.iter().copied().min().unwrap_or(0);
+        let more = i64::try_from(pre::step(integers, least)).unwrap_or(1);
+        let (first, step) = match self.pre {
+            _ if more <= 1 => return,
+            Pre::Table(_) => return,
+            Pre::Nothing => (least, Some(more)),
+            Pre::Affine { first, step } => {
+                (first.wrapping_add(step.wrapping_mul(least)), step.checked_mul(more))
+            }
+        };
+        let steps = Pre::Affine { first: least, step: more };
+        if let Some(step) = step
+            && steps.apply(integers)
+        {
+            self.pre = Pre::Affine { first, step };
+            self.center = self.center.wrapping_sub(least) / more;
+        }
     }
 
     /// Writes the integers in `scratch`, and says what they take by `measure`, in 1/256 bits.

@@ -4,6 +4,7 @@
 
 use super::form::ROUND;
 use super::lists::{self, LIST_MAX};
+use crate::compact::clock::gcd;
 use crate::compact::stream::bits::{BitReader, bit_len, unzigzag, zigzag};
 use crate::compact::stream::script::Script;
 
@@ -94,6 +95,27 @@ fn divided(from: i64, step: i64) -> i64 {
     } else {
         from.checked_div(step).unwrap_or(0)
     }
+}
+
+/// The largest integer of which all integers are multiples, counted from the least one.
+pub(super) fn step(integers: &[i64], least: i64) -> u64 {
+    let mut step = 0_u64;
+    for x in integers {
+        let above = x.wrapping_sub(least);
+        if !is_multiple(above, step) {
+            step = gcd(above as u64, step);
+            if step == 1 {
+                break;
+            }
+        }
+    }
+    step
+}
+
+/// Whether a division by doubles says so: that is several times as fast. Where it does not, a slower look may.
+fn is_multiple(x: i64, step: u64) -> bool {
+    let quotient = (x as f64 / step as f64) as u64;
+    step > 0 && x >= 0 && quotient.checked_mul(step) == Some(x as u64)
 }
 
 /// Differences of neighbours, less 1.

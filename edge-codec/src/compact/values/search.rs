@@ -6,9 +6,8 @@ use super::form::{After, DIVISORS, Form};
 use super::kind::Kind;
 use super::lists;
 use super::plan::{Plan, Scratch};
-use super::pre::Pre;
+use super::pre::{self, Pre};
 use super::predict::{Order, residuals_of};
-use crate::compact::clock::gcd;
 use crate::compact::stream::bits::{bit_len, zigzag};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::shapes::coder;
@@ -23,7 +22,7 @@ pub(crate) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, 
         // A sample flatters corrections, which the rest of a column may need more of: an exact form that is nearly as good
         // gets its chance, and a list of the values themselves if those are few.
         let near = found.iter().find(|(size, form)| !form.has_ulps() && *size <= about * 2);
-        let listed = are_few(values).then_some(Form::Bits64);
+        let listed = lists::are_few(values).then_some(Form::Bits64);
         for form in near.map(|f| f.1).into_iter().chain(listed) {
             let other = with_form(kind, form, values, scratch);
             if other.1 < size {
@@ -32,15 +31,6 @@ pub(crate) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, 
         }
     }
     (plan, size)
-}
-
-/// Whether the start of a column has so few different values that a list may pay.
-pub(crate) fn are_few(values: &[u64]) -> bool {
-    let mut seen = values.get(..96).unwrap_or(values).to_vec();
-    let of = seen.len();
-    seen.sort_unstable();
-    seen.dedup();
-    of >= 12 && seen.len() * 2 <= of
 }
 
 /// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
@@ -54,27 +44,32 @@ pub(crate) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Sc
         plan.ulps = None;
         plan.integers(values, scratch);
     }
-    let (step, listed) = pre_steps(&scratch.integers);
-    let listed = listed.map(|list| {
+    let shape = order(&scratch.integers);
+    let step = pre::step(&scratch.integers, shape.least);
+    let listed = values_of(&scratch.integers, shape.bits, step).map(|(list, mut places)| {
         let bits = lists::bits(&list);
         let mut listed = Plan { pre: Pre::Table(list), ..plan.clone() };
-        let size = finish(&mut listed, values, scratch) + (bits << 8);
-        plan.integers(values, scratch);
+        std::mem::swap(&mut scratch.integers, &mut places);
+        let size = finish(&mut listed, order(&scratch.integers), scratch) + (bits << 8);
+        scratch.integers = places;
         (listed, size)
     });
-    plan.pre = step;
-    let size = finish(&mut plan, values, scratch);
+    if let Some(step) = i64::try_from(step).ok().filter(|step| *step > 1) {
+        plan.pre = Pre::Affine { first: shape.least, step };
+        if !plan.pre.apply(&mut scratch.integers) {
+            // The distance between two integers may be too large for one.
+            plan.pre = Pre::Nothing;
+            plan.integers(values, scratch);
+        }
+    }
+    let shape = if plan.pre == Pre::Nothing { shape } else { order(&scratch.integers) };
+    let size = finish(&mut plan, shape, scratch);
     listed.filter(|listed| listed.1 < size).unwrap_or((plan, size))
 }
 
-/// Order, center and coders for the integers in `scratch` that are before the plan's step.
-fn finish(plan: &mut Plan, values: &[u64], scratch: &mut Scratch) -> u64 {
-    if !plan.pre.apply(&mut scratch.integers) {
-        // The distance between two integers may be too large for one.
-        plan.pre = Pre::Nothing;
-        plan.integers(values, scratch);
-    }
-    (plan.order, plan.center) = order(&scratch.integers);
+/// Order, center and coders for the integers in `scratch`.
+fn finish(plan: &mut Plan, shape: Shape, scratch: &mut Scratch) -> u64 {
+    (plan.order, plan.center) = (shape.order, shape.center);
     tune(plan, scratch)
 }
 
@@ -189,41 +184,43 @@ fn small(number: u64) -> u64 {
     u64::from(bit_len(number)) + u64::from(number > 0)
 }
 
-/// A common step, and a list of the values there are, if that may pay.
-fn pre_steps(integers: &[i64]) -> (Pre, Option<Vec<i64>>) {
-    let Some(first) = integers.iter().copied().min() else { return (Pre::Nothing, None) };
-    let mut step = 0_u64;
-    for x in integers {
-        step = gcd(x.wrapping_sub(first) as u64, step);
-        if step == 1 {
-            break;
-        }
-    }
-    let pre = match i64::try_from(step) {
-        Ok(step) if step > 1 => Pre::Affine { first, step },
-        _ => Pre::Nothing,
-    };
-    (pre, values_of(integers, step.max(1)))
-}
+/// A list of integers, and places in it.
+type Listed = (Vec<i64>, Vec<i64>);
 
-/// The distinct integers, if listing them and then writing their places is about as small as differences.
-fn values_of(integers: &[i64], step: u64) -> Option<Vec<i64>> {
-    let list = lists::distinct(integers)?;
+/// The distinct integers, if listing them and then writing their places is about as small as the `plain` bits that
+/// differences or distances take.
+fn values_of(integers: &[i64], plain: u64, step: u64) -> Option<Listed> {
+    // With the step out of them they are smaller.
+    let spared = integers.len() as u64 * u64::from(bit_len(step.max(1)) - 1);
+    let plain = plain.saturating_sub(spared) * 2;
+    if plain < lists::bits(&[]) {
+        return None;
+    }
     let mut places = integers.to_vec();
-    lists::number(&mut places, &list);
+    let list = lists::make(&mut places)?;
+    let bits = lists::bits(&list);
     let longest = bit_len(list.len() as u64).into();
-    let (mut plain, mut indexed, mut before) = (0, 0, (0, 0));
-    for (x, at) in integers.iter().zip(&places) {
-        plain += small(zigzag(x.wrapping_sub(before.0)) / step);
-        indexed += small(zigzag(at - before.1)).min(longest);
-        before = (*x, *at);
+    let (mut indexed, mut before) = (0, 0);
+    for at in &places {
+        indexed += small(zigzag(at - before)).min(longest);
+        before = *at;
     }
     // The coders know better: this only spares them what is far off.
-    (lists::bits(&list) + indexed < plain * 3 / 2).then_some(list)
+    (bits + indexed < plain).then_some((list, places))
+}
+
+/// How integers are best predicted.
+#[derive(Clone, Copy)]
+struct Shape {
+    order: Order,
+    center: i64,
+    least: i64,
+    /// About what they then take.
+    bits: u64,
 }
 
 /// The prediction with the smallest residuals, and a center.
-fn order(integers: &[i64]) -> (Order, i64) {
+fn order(integers: &[i64]) -> Shape {
     let first = integers.first().copied().unwrap_or(0);
     let Ranks { least, low, middle } = ranks(integers);
     let (mut sizes, mut before, mut slope) = ([0_u64; 5], first, 0_i64);
@@ -245,8 +242,9 @@ fn order(integers: &[i64]) -> (Order, i64) {
         (around + SHARED, Order::Around, middle),
         (mostly + SHARED, Order::Above, low),
     ];
-    let best = best.into_iter().min_by_key(|(size, ..)| *size);
-    best.map_or((Order::Above, least), |(_, order, center)| (order, center))
+    let best = best.into_iter().min_by_key(|(bits, ..)| *bits);
+    let (bits, order, center) = best.unwrap_or((0, Order::Above, least));
+    Shape { order, center, least, bits }
 }
 
 /// What a column of an unusual order takes more, since its neighbours cannot share its plan.
