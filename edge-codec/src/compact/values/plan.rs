@@ -170,19 +170,17 @@ impl Plan {
 
     /// Takes a step out that all integers have.
     fn widen(&mut self, integers: &mut [i64]) {
-        let least = integers.iter().copied().min().unwrap_or(0);
+        let (least, most) = integers.iter().fold((i64::MAX, i64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
+        // A distance that is too large for an integer is no multiple of what its bits say.
+        if matches!(self.pre, Pre::Table(_)) || most.checked_sub(least).is_none() {
+            return;
+        }
         let more = i64::try_from(pre::step(integers, least)).unwrap_or(1);
-        let (first, step) = match self.pre {
-            _ if more <= 1 => return,
-            Pre::Table(_) => return,
-            Pre::Nothing => (least, Some(more)),
-            Pre::Affine { first, step } => {
-                (first.wrapping_add(step.wrapping_mul(least)), step.checked_mul(more))
-            }
-        };
-        let steps = Pre::Affine { first: least, step: more };
+        let (first, step) = self.pre.affine().unwrap_or((0, 1));
+        let (first, step) = (first.wrapping_add(step.wrapping_mul(least)), step.checked_mul(more));
         if let Some(step) = step
-            && steps.apply(integers)
+            && more > 1
+            && (Pre::Affine { first: least, step: more }).apply(integers)
         {
             self.pre = Pre::Affine { first, step };
             self.center = self.center.wrapping_sub(least) / more;
@@ -288,5 +286,31 @@ impl Plan {
             self.form.restore(out);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compact::values::search;
+
+    #[test]
+    fn a_plan_that_is_refitted_holds_integers_however_far_apart() {
+        let far = i64::MAX / 3;
+        for step in [1, 3, 7, 1 << 20, far] {
+            for from in [0, 5, i64::MIN] {
+                let values: Vec<u64> =
+                    (0..7).map(|n| from.wrapping_add(step.wrapping_mul(n * n % 5)) as u64).collect();
+                for learned in [&[1, 2, 3][..], &[4, 8, 20], &[i64::MIN as u64, 0, u64::MAX]] {
+                    let mut scratch = Scratch::default();
+                    let (mut plan, _) = search::with_form(Kind::I64, Form::Bits64, learned, &mut scratch);
+                    assert!(plan.refit(&values, &mut scratch));
+                    let (first, step) = plan.pre.affine().unwrap_or((0, 1));
+                    let back =
+                        scratch.integers.iter().map(|x| first.wrapping_add(step.wrapping_mul(*x)) as u64);
+                    assert!(back.eq(values.iter().copied()), "{step} {from} {:?}", plan.pre);
+                }
+            }
+        }
     }
 }
