@@ -8,7 +8,7 @@ mod sets;
 mod support;
 
 use edge_codec::compact::{Encoder, Level, Table};
-use edge_codec::{BatchId, Reading, Value};
+use edge_codec::{BatchId, Reading, SensorTable, Value};
 use sets::{SETS, load};
 use std::io::Write;
 use std::path::PathBuf;
@@ -122,6 +122,29 @@ fn python_reads_all_real_series_bit_for_bit() {
         }
     }
     println!("executed codec.compact.python: {readings} cases");
+}
+
+/// A converter's counts in volts, and NaN now and then.
+#[test]
+fn python_reads_scaled_counts_bit_for_bit() {
+    let volts = |n: i64| if n % 97 == 96 { f64::NAN } else { (1500 + n * n % 331) as f64 * 10.0 / 4095.0 };
+    let reading = |n: i64| Reading { sensor: 7, time: n * 1000, value: Value::F64(volts(n)), quality: 0 };
+    let all: Vec<_> = (0..1200).map(reading).collect();
+    let mut names = SensorTable::new();
+    names.insert(7, "line2/ai1", "V");
+    let (sample, rest) = all.split_at(400);
+    let session = Arc::new(Table::learn(1, &names, sample));
+    for form in [Some(&*session), None] {
+        let mut encoder = match form {
+            Some(_) => Encoder::new(Level::Fast).table(session.clone()),
+            None => Encoder::new(Level::Fast),
+        };
+        rest.iter().for_each(|r| encoder.push(r).unwrap());
+        let batch = encoder.finish_under(usize::MAX).unwrap().to_vec();
+        assert!(batch.len() < 2 * rest.len(), "{} bytes: not as counts", batch.len());
+        let expected: Vec<_> = rest.iter().map(|r| line("-", r)).collect();
+        assert_printed(&python("scaled", form, &[batch]), &expected);
+    }
 }
 
 #[test]

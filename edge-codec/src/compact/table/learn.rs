@@ -89,16 +89,19 @@ fn plan(column: &Column, scratch: &mut Scratch) -> Option<Plan> {
     };
     let listed = lists::are_few(values).then_some(Form::Bits64);
     let forms = forms.iter().map(|f| f.1).take(FORMS_TRIED).chain(listed);
-    let plans = forms.filter_map(|form| fitted(kind, form, values, scratch));
+    let mut found: Vec<Plan> = forms.map(|form| search::with_form(kind, form, values, scratch).0).collect();
+    if kind == Kind::F64 {
+        found.extend(search::on_grid(values, search::THOROUGH, scratch).map(|(plan, _)| plan));
+    }
+    let plans = found.into_iter().filter_map(|plan| fitted(plan, values, scratch));
     plans.min_by_key(|(_, cost)| *cost).map(|(plan, _)| plan)
 }
 
 /// Forms that are tried with distributions made for them.
 const FORMS_TRIED: usize = 5;
 
-/// A plan of a form with distributions made for the values, and what those take, in 1/256 bits.
-fn fitted(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
-    let (found, _) = search::with_form(kind, form, values, scratch);
+/// A plan with distributions made for the values, and what those take, in 1/256 bits.
+fn fitted(found: Plan, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
     let mut plan = Plan { pre: lasting(found.pre.clone(), values.len()), ..found };
     if !plan.integers(values, scratch) {
         return None;

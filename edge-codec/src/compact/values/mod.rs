@@ -1,6 +1,7 @@
 //! One column's values: how they become small numbers, and come back bit for bit.
 
 pub(super) mod form;
+mod grid;
 mod integers;
 pub(super) mod kind;
 pub(super) mod lists;

@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::form::{self, After, Form, Powers, from_ordinal, ordinal};
+use super::grid;
 use super::kind::Kind;
 use super::lists;
 use super::pre::{self, Pre};
@@ -136,6 +137,9 @@ impl Plan {
 
     /// Converts values (as bits) to the integers that are predicted; `false` if the plan cannot hold one of them.
     pub(crate) fn integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
+        if let Some(grid) = grid::of(self.form, &self.pre) {
+            return grid::integers(self.form, grid, values, &mut scratch.integers, &mut scratch.ulps);
+        }
         self.plain_integers(values, scratch) && self.pre.apply(&mut scratch.integers)
     }
 
@@ -153,6 +157,11 @@ impl Plan {
     /// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot
     /// hold them. A list of values is each batch's own.
     pub(crate) fn refit(&mut self, values: &[u64], scratch: &mut Scratch) -> bool {
+        if grid::of(self.form, &self.pre).is_some() {
+            let held = self.integers(values, scratch);
+            self.recenter(&scratch.integers);
+            return held;
+        }
         if !self.plain_integers(values, scratch) {
             return false;
         }
@@ -178,11 +187,13 @@ impl Plan {
         let more = i64::try_from(pre::step(integers, least)).unwrap_or(1);
         let (first, step) = self.pre.affine().unwrap_or((0, 1));
         let (first, step) = (first.wrapping_add(step.wrapping_mul(least)), step.checked_mul(more));
-        if let Some(step) = step
+        let wider = step.map(|step| Pre::Affine { first, step });
+        // A grid would give values that are not on the step other integers.
+        if let Some(wider) = wider.filter(|wider| grid::of(self.form, wider).is_none())
             && more > 1
             && (Pre::Affine { first: least, step: more }).apply(integers)
         {
-            self.pre = Pre::Affine { first, step };
+            self.pre = wider;
             self.center = self.center.wrapping_sub(least) / more;
         }
     }

@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::form::{After, DIVISORS, Form};
+use super::grid;
 use super::kind::Kind;
 use super::lists;
 use super::plan::{Plan, Scratch};
@@ -30,7 +31,24 @@ pub(crate) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, 
             }
         }
     }
-    (plan, size)
+    let may_be = plan.form.has_ulps() || plan.form == Form::Bits64;
+    let gridded = if kind == Kind::F64 && may_be { on_grid(values, QUICK, scratch) } else { None };
+    gridded.filter(|other| other.1 + GRID < size).unwrap_or((plan, size))
+}
+
+/// About what first place and step of a grid take, in 1/256 bits.
+const GRID: u64 = 128 * 256;
+
+/// A plan for values on a grid that no decimal describes.
+pub(crate) fn on_grid(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Option<(Plan, u64)> {
+    let (form, pre) = grid::find(&runs_of(values, effort.sample), &mut scratch.ulps)?;
+    let (main, ulps) = (Coder::plain(), Some(Coder::plain()));
+    let mut plan =
+        Plan { kind: Kind::F64, form, pre, order: Order::Above, center: 0, main, ulps, head: None };
+    plan.integers(values, scratch);
+    (plan.order, plan.center) = order(&scratch.integers);
+    let size = tune(&mut plan, scratch);
+    Some((plan, size))
 }
 
 /// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
