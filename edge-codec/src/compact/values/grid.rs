@@ -9,8 +9,9 @@ use crate::compact::stream::bits::{bit_len, zigzag};
 
 /// A grid finer than so many units in the last place saves too little.
 const FINEST: f64 = 256.0;
-/// Values are so many units in the last place from their places at most: each operation of a scaling adds a half.
-const NEAR: f64 = 4.0;
+/// Values are so many units in the last place from their places at most: each operation of a scaling adds a half, and 15
+/// printed digits up to nine.
+const NEAR: f64 = 16.0;
 /// Distances of this many bits in units of the last place are no rounding: such a value is not on the grid.
 const OFF: u32 = 40;
 /// Places of a grid; more bits than a converter has.
@@ -102,13 +103,12 @@ pub(crate) fn find(sample: &[u64], ulps: &mut Vec<i64>) -> Option<(Form, Pre)> {
 
 /// The finest decimals for values up to `size`, whose integers do not overflow.
 fn fine(size: f64) -> impl Iterator<Item = (Form, f64)> {
-    let scales = (0..16_u8).rev().zip(POW10.get(..16).unwrap_or_default().iter().rev());
-    let forms = scales.flat_map(|(e, power)| {
-        (0_u8..).zip(DIVISORS).map(move |(by, divisor)| {
-            (Form::Decimal { e, by, after: After::Nothing, ulps: true }, power * divisor)
-        })
-    });
-    forms.filter(move |(_, scale)| size * scale < MOST).take(2 * DIVISORS.len())
+    let powers = (0..16_u8).zip(POW10).rev();
+    let scales = powers.flat_map(|(e, power)| (0_u8..).zip(DIVISORS).map(move |(by, d)| (e, by, power * d)));
+    let finest = scales.filter(move |(.., scale)| size * scale < MOST).take(2 * DIVISORS.len());
+    finest.flat_map(|(e, by, scale)| {
+        [After::Nothing, After::Digits15].map(|after| (Form::Decimal { e, by, after, ulps: true }, scale))
+    })
 }
 
 /// `value × scale`, rounded once to an integer.
