@@ -74,7 +74,11 @@ pub(crate) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Sc
     });
     if let Some(step) = i64::try_from(step).ok().filter(|step| *step > 1) {
         plan.pre = Pre::Affine { first: shape.least, step };
-        if !plan.pre.apply(&mut scratch.integers) {
+        // A common measure this large is a grid, too, and gets the integers that will be written.
+        let is_grid = grid::of(plan.form, &plan.pre).is_some();
+        let held =
+            if is_grid { plan.integers(values, scratch) } else { plan.pre.apply(&mut scratch.integers) };
+        if !held {
             // The distance between two integers may be too large for one.
             plan.pre = Pre::Nothing;
             plan.integers(values, scratch);
@@ -339,6 +343,20 @@ mod tests {
         assert!(other.refit(&doubles(bell), &mut scratch));
         let differences = tune(&mut other, &mut scratch) as f64 / 256.0 / N as f64;
         assert!(bits + 0.3 < differences, "{bits} and {differences}");
+    }
+
+    /// Its integers are those that will be written, for which the center is.
+    #[test]
+    fn a_common_measure_may_be_a_grid() {
+        let values = [-1.5e-154, 0.0, 0.0, -7_832_475_271_168.0, 5e-324].map(f64::to_bits);
+        let mut scratch = Scratch::default();
+        let form = Form::Decimal { e: 0, by: 0, after: After::Nothing, ulps: true };
+        let (plan, _) = with_form(Kind::F64, form, &values, &mut scratch);
+        assert!(grid::of(plan.form, &plan.pre).is_some(), "{:?}", plan.pre);
+        assert!(plan.integers(&values, &mut scratch));
+        let integers = &scratch.integers;
+        let center = if plan.order.has_head() { integers.first() } else { integers.iter().min() };
+        assert_eq!(center, Some(&plan.center), "{:?} {integers:?}", plan.order);
     }
 
     /// Two values, as a coarse converter gives them, and one far below.
