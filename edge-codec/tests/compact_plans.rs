@@ -29,7 +29,7 @@ fn ratio(rows: &[Reading<'_>], n: usize, new: impl Fn() -> Encoder) -> f64 {
 }
 
 /// The most for one set, with a table and without, at 1000 and 100 readings.
-const MOST: [f64; 4] = [1.03, 1.03, 1.05, 1.10];
+const MOST: [f64; 4] = [1.03, 1.03, 1.06, 1.10];
 /// The same for the geometric mean of all sets.
 const MEAN: [f64; 4] = [1.015, 1.015, 1.03, 1.05];
 

@@ -46,8 +46,7 @@ pub(crate) fn on_grid(values: &[u64], effort: Effort, scratch: &mut Scratch) -> 
     let mut plan =
         Plan { kind: Kind::F64, form, pre, order: Order::Above, center: 0, main, ulps, head: None };
     plan.integers(values, scratch);
-    (plan.order, plan.center) = order(&scratch.integers);
-    let size = tune(&mut plan, scratch);
+    let size = finish(&mut plan, order(&scratch.integers), scratch);
     Some((plan, size))
 }
 
