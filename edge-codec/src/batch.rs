@@ -118,6 +118,23 @@ impl<'a> Iterator for Batch<'a> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.left, Some(self.left))
     }
+
+    /// Also behind `for_each` and `sum`: faster than a `for` loop over a compact batch, since it keeps its place in registers.
+    #[inline]
+    fn fold<B, F>(self, init: B, mut f: F) -> B
+    where
+        F: FnMut(B, Self::Item) -> B,
+    {
+        #[cfg(feature = "compact")]
+        if let Rows::Compact(rows) = self.rows {
+            return rows.fold(self.left, init, f);
+        }
+        let mut sum = init;
+        for item in self {
+            sum = f(sum, item);
+        }
+        sum
+    }
 }
 
 impl ExactSizeIterator for Batch<'_> {}

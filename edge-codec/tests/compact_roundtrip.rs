@@ -115,7 +115,15 @@ fn check(form: Form, level: Level, readings: &[Reading<'static>], max: usize) {
     let bytes = any.encoder.finish_under(usize::MAX).unwrap();
     let batch = any.decode(&bytes).unwrap();
     assert_eq!((batch.header().id, batch.next_seq()), (None, None));
-    let got = by_sensor(batch.map(Result::unwrap));
+    let got: Vec<_> = batch.map(Result::unwrap).collect();
+    for start in [0, 1, got.len() / 2, got.len()] {
+        // One by one, then all of the rest at once.
+        let mut batch = any.decode(&bytes).unwrap();
+        let mut again: Vec<_> = batch.by_ref().take(start).map(Result::unwrap).collect();
+        batch.for_each(|reading| again.push(reading.unwrap()));
+        assert_same(&again, &got);
+    }
+    let got = by_sensor(got);
     let sent = by_sensor(readings.iter().cloned());
     assert!(got.keys().eq(sent.keys()));
     got.values().zip(sent.values()).for_each(|(got, sent)| assert_same(got, sent));

@@ -144,16 +144,18 @@ fn ciborium_bytes(rows: &[peers::Row<'_>]) -> Result<Vec<u8>, String> {
 
 /// Reads every reading, as a consumer would.
 fn look(batch: Batch<'_>) -> Result<u64, String> {
-    let mut sum = 0_u64;
-    for reading in batch {
-        let reading = reading.map_err(text)?;
-        let value = match reading.value {
-            Value::F64(v) => v.to_bits(),
-            Value::I64(v) => v as u64,
-            Value::Bool(v) => v.into(),
-            _ => 0,
-        };
-        sum = sum.wrapping_add(value ^ reading.time as u64 ^ u64::from(reading.quality));
-    }
-    Ok(sum)
+    let (mut sum, mut failed) = (0_u64, None);
+    batch.for_each(|reading| match reading {
+        Ok(reading) => {
+            let value = match reading.value {
+                Value::F64(v) => v.to_bits(),
+                Value::I64(v) => v as u64,
+                Value::Bool(v) => v.into(),
+                _ => 0,
+            };
+            sum = sum.wrapping_add(value ^ reading.time as u64 ^ u64::from(reading.quality));
+        }
+        Err(error) => failed = Some(text(error)),
+    });
+    failed.map_or(Ok(sum), Err)
 }

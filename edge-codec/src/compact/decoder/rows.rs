@@ -26,6 +26,14 @@ pub(crate) struct Column {
     pub(crate) times: usize,
 }
 
+impl Column {
+    /// Sensor, kind, and where the value at an instant is.
+    #[inline(always)]
+    fn at(&self, instant: u32) -> (u32, Kind, usize) {
+        (self.sensor, self.kind, self.values.wrapping_add(instant) as usize)
+    }
+}
+
 /// How readings follow one another.
 #[derive(Clone, Debug)]
 pub(crate) enum Order {
@@ -186,21 +194,90 @@ impl<'a> Rows<'a> {
                 }
             },
             Order::Listed(list) => {
-                let column = self.columns.get_mut(list.next()? as usize)?;
-                let instant = column.skip;
-                column.skip += 1;
-                let time = *self.times.get(column.times + instant as usize)?;
-                Some((column, instant, time))
+                let at = list.next()?;
+                self.listed(at)
             }
         }
+    }
+
+    /// The next reading of a column: as [`step`](Self::step) gives it.
+    #[inline(always)]
+    fn listed(&mut self, column: u32) -> Option<(&Column, u32, i64)> {
+        let column = self.columns.get_mut(column as usize)?;
+        let instant = column.skip;
+        column.skip += 1;
+        let time = *self.times.get(column.times + instant as usize)?;
+        Some((column, instant, time))
     }
 
     /// The next reading; never an error, since all is checked by now. The caller asks for no more than there are.
     #[inline(always)]
     pub(crate) fn next(&mut self) -> Option<Result<Reading<'a>, DecodeError>> {
         let (column, instant, time) = self.step()?;
-        let value = column.values.wrapping_add(instant) as usize;
-        let (sensor, kind) = (column.sensor, column.kind);
+        let (sensor, kind, value) = column.at(instant);
+        self.reading(sensor, kind, value, time)
+    }
+
+    /// Gives the next `left` readings out. Whole polls, and lists, go out in loops of their own, whose place stays in
+    /// registers.
+    #[inline]
+    pub(crate) fn fold<B>(
+        mut self,
+        mut left: usize,
+        mut sum: B,
+        mut f: impl FnMut(B, Result<Reading<'a>, DecodeError>) -> B,
+    ) -> B {
+        if let Order::Listed(list) = &mut self.order {
+            for column in std::mem::take(list).take(left) {
+                let Some((column, instant, time)) = self.listed(column) else { break };
+                let (sensor, kind, value) = column.at(instant);
+                let Some(reading) = self.reading(sensor, kind, value, time) else { break };
+                sum = f(sum, reading);
+            }
+            return sum;
+        }
+        while left > 0 {
+            if let Some((instant, time)) = self.whole_poll(left) {
+                for column in &self.columns {
+                    let (sensor, kind, value) = column.at(instant);
+                    let Some(reading) = self.reading(sensor, kind, value, time) else { return sum };
+                    sum = f(sum, reading);
+                }
+                left -= self.columns.len();
+                continue;
+            }
+            let Some(reading) = self.next() else { break };
+            sum = f(sum, reading);
+            left -= 1;
+        }
+        sum
+    }
+
+    /// Instant and time of the next poll, if it is one that all columns have and comes next as a whole; it is given out
+    /// then.
+    fn whole_poll(&mut self, left: usize) -> Option<(u32, i64)> {
+        let Order::Polls(poll) = &mut self.order else { return None };
+        if poll.column < self.columns.len() || left < self.columns.len() {
+            return None;
+        }
+        let instant = poll.instant + 1;
+        let time = *self.times.get(instant as usize)?;
+        if !poll.full.contains(&instant) {
+            return None;
+        }
+        (poll.instant, poll.time, poll.partial) = (instant, time, false);
+        Some((instant, time))
+    }
+
+    /// The reading at a place in the values.
+    #[inline(always)]
+    fn reading(
+        &self,
+        sensor: u32,
+        kind: Kind,
+        value: usize,
+        time: i64,
+    ) -> Option<Result<Reading<'a>, DecodeError>> {
         let bits = *self.values.get(value)?;
         let quality = self.qualities.get(value).copied().unwrap_or(0);
         // Each on its way: merged, they would be copied through memory, which costs more than all the rest.
