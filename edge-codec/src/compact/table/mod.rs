@@ -165,7 +165,7 @@ impl Table {
     /// Decodes a batch that was encoded against this table. Batches that need none are decoded too.
     ///
     /// # Errors
-    /// [`DecodeError::Table`] if it was another table; else as [`decode`](crate::compact::decoder()).
+    /// [`DecodeError::Table`] if it was another table; else as [`decode`](crate::compact::decode()).
     pub fn decode_batch<'a>(&'a self, input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeError> {
         crate::compact::decoder::batch(input, Some(self), limits)
     }
