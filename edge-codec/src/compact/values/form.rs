@@ -213,6 +213,8 @@ fn all_digits15(values: &mut [u64], scale: f64) {
     each(rest, |m| digits15(m as f64 / scale));
 }
 
+const SIGN: u64 = 1 << 63;
+
 /// Decimal exponent of the first number of [`Form::Digits`].
 pub(crate) const LEAST_EXPONENT: i64 = -20;
 
@@ -258,7 +260,8 @@ impl Powers {
         }
         let m = self.digits(size);
         let value = if self.up { m * self.power } else { m / self.power };
-        if number < 0 { -value } else { value }
+        // The sign of noise is not foreseen: no branch.
+        f64::from_bits(value.to_bits() | number as u64 & SIGN)
     }
 
     #[cold]
