@@ -15,6 +15,7 @@
 pub mod backoff;
 mod connection;
 mod downlink;
+mod io;
 mod link;
 mod pack;
 pub mod rules;
@@ -26,9 +27,8 @@ pub mod window;
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
-
 pub use downlink::Refused;
+pub use io::{Event, Input, Output};
 pub use link::LinkState;
 pub use pack::{Pack, Packed, Packing, RawPack};
 pub use stall::{Stall, StallAction};
@@ -44,7 +44,7 @@ use uplink::Uplink;
 
 use crate::ingest::Now;
 use crate::session::{AckHandle, ClientConfig, Closed, Resume, StaleAck};
-use crate::wire::{Publish, QoS, ReasonCode, Utf8};
+use crate::wire::{QoS, ReasonCode, Utf8};
 
 /// How long a connection must live to count as accepted for good, when nothing was there to be acknowledged.
 const STABLE_MS: u64 = 30_000;
@@ -79,72 +79,6 @@ impl LinkConfig {
             seed: 0,
         }
     }
-}
-
-/// What happened. Exhaustive.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// The network connection (and TLS) is up.
-    Dialed,
-    /// It could not be made, and why.
-    DialFailed(String),
-    /// Bytes from the hub: whole packets are taken, the rest is left. Call again while the buffer gets shorter.
-    Bytes(&'a mut BytesMut),
-    /// The network connection ended, and why if that is known.
-    HungUp(Option<String>),
-    /// Rows may be in the spool that were not there before.
-    Rows,
-    /// The clock reached [`poll_timeout`](Core::poll_timeout), or just passed.
-    Timeout,
-}
-
-/// What to do. Exhaustive.
-#[derive(Debug)]
-pub enum Output {
-    /// Make a network connection.
-    Dial,
-    /// Write to it.
-    Transmit(Bytes),
-    /// Close it, after what was to be transmitted before.
-    Hangup,
-    /// Something happened.
-    Event(Event),
-}
-
-/// Something the application may want to know.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event {
-    /// The hub accepted us.
-    Connected {
-        /// It still has the session.
-        session_present: bool,
-    },
-    /// The hub had lost the session: so many messages are being published anew, and the subscriptions are made again.
-    SessionLost {
-        /// Messages.
-        republished: usize,
-    },
-    /// The connection is over, or was not made.
-    Disconnected {
-        /// Why, in words.
-        reason: String,
-        /// When the next attempt starts, from now; `None` after [`Core::stop`].
-        retry_in_ms: Option<u64>,
-    },
-    /// The stall breaker broke the connection.
-    Stalled,
-    /// A message from the hub, under its local name. At QoS 1 it comes again unless [`Core::ack`] is called with its handle.
-    Message {
-        /// The message.
-        publish: Publish,
-        /// `None` at QoS 0.
-        ack: Option<AckHandle>,
-    },
-    /// The hub refused a subscription; it is asked for again on the next connection.
-    SubscriptionRefused(Refused),
-    /// The way up.
-    Uplink(UplinkEvent),
 }
 
 /// One upstream link. See the [module](self).
