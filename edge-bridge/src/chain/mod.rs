@@ -9,19 +9,22 @@
 //! - What was withheld is released when it is resolved, and no earlier than an absorbed message would have been in its place.
 //! - A receipt of a connection that is gone is not released, but others still wait for it.
 
+mod connection;
+mod receipts;
+
 use std::collections::{HashMap, VecDeque};
 
-use crate::publisher::Publisher;
+pub use receipts::Ticket;
+
+use connection::{Connection, Entry, Until};
+use receipts::{Barrier, Receipts};
+
 use crate::session::AckHandle;
 use crate::wire::ReasonCode;
 
 /// A local connection, by the number its owner gave it. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
-
-/// A message whose rows are on their way to safety.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ticket(u64);
 
 /// A PUBACK that may leave now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,52 +42,12 @@ pub struct Release {
 #[derive(Debug)]
 pub struct Chain {
     connections: HashMap<ConnectionId, Connection>,
-    /// Stored messages in order of arrival: whether the receipt is resolved. The front is not.
-    receipts: VecDeque<Receipt>,
-    /// Ticket number of the front.
-    first: u64,
-    /// Absorbed and withheld messages that still wait, in order of arrival, hence of their barrier.
-    absorbed: VecDeque<(u64, ConnectionId)>,
+    receipts: Receipts,
+    /// Whose absorbed or withheld message waits for which barrier, in order of arrival, hence of the barriers.
+    behind: VecDeque<(Barrier, ConnectionId)>,
     released: VecDeque<Release>,
     unacked_bytes: usize,
     max_unacked_bytes: usize,
-}
-
-#[derive(Debug)]
-struct Receipt {
-    connection: ConnectionId,
-    resolved: bool,
-}
-
-#[derive(Debug)]
-struct Connection {
-    entries: VecDeque<Entry>,
-    publisher: Publisher,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Entry {
-    ack: AckHandle,
-    bytes: usize,
-    until: Until,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Until {
-    /// The receipt is resolved.
-    Resolved(Ticket),
-    /// The receipt, and all before it, are resolved.
-    Withheld(Ticket),
-    /// All receipts before this ticket number are resolved.
-    AllBefore(u64),
-    Now(ReasonCode),
-}
-
-impl Until {
-    fn waits_for(&self, resolved: Ticket) -> bool {
-        matches!(self, Until::Resolved(ticket) | Until::Withheld(ticket) if *ticket == resolved)
-    }
 }
 
 impl Chain {
@@ -95,9 +58,8 @@ impl Chain {
     pub fn new(max_unacked_bytes: usize) -> Self {
         Self {
             connections: HashMap::new(),
-            receipts: VecDeque::new(),
-            first: 0,
-            absorbed: VecDeque::new(),
+            receipts: Receipts::default(),
+            behind: VecDeque::new(),
             released: VecDeque::new(),
             unacked_bytes: 0,
             max_unacked_bytes,
@@ -107,17 +69,16 @@ impl Chain {
     /// A connection was made. `window`: how many messages its publisher keeps unacknowledged at most, if known: a local Mosquitto sends
     /// at most 20.
     pub fn open(&mut self, connection: ConnectionId, window: Option<u16>) {
-        let state = Connection { entries: VecDeque::new(), publisher: Publisher::new(window), bytes: 0 };
-        self.connections.insert(connection, state);
+        self.connections.insert(connection, Connection::new(window));
     }
 
     /// A connection is gone: nothing more is released for it. Its unresolved receipts still hold up absorbed messages elsewhere.
     pub fn close(&mut self, connection: ConnectionId) {
         if let Some(gone) = self.connections.remove(&connection) {
-            self.unacked_bytes = self.unacked_bytes.saturating_sub(gone.bytes);
+            self.unacked_bytes = self.unacked_bytes.saturating_sub(gone.bytes());
         }
         self.released.retain(|release| release.connection != connection);
-        self.absorbed.retain(|(_, of)| *of != connection);
+        self.behind.retain(|(_, of)| *of != connection);
     }
 
     /// A message was pushed to the queue; call [`resolve`](Self::resolve) with the ticket when all of its rows are safe. `ack` is `None`
@@ -129,7 +90,7 @@ impl Chain {
         ack: Option<AckHandle>,
         bytes: usize,
     ) -> Ticket {
-        let ticket = self.ticket(connection);
+        let ticket = self.receipts.add(connection);
         self.enter(now_ms, connection, ack, bytes, Until::Resolved(ticket));
         ticket
     }
@@ -143,7 +104,7 @@ impl Chain {
         bytes: usize,
     ) -> Ticket {
         self.wake_behind(connection, ack);
-        let ticket = self.ticket(connection);
+        let ticket = self.receipts.add(connection);
         self.enter(now_ms, connection, ack, bytes, Until::Withheld(ticket));
         ticket
     }
@@ -151,37 +112,22 @@ impl Chain {
     /// A message was absorbed: it is released by itself.
     pub fn absorb(&mut self, now_ms: u64, connection: ConnectionId, ack: Option<AckHandle>, bytes: usize) {
         let barrier = self.wake_behind(connection, ack);
-        self.enter(now_ms, connection, ack, bytes, Until::AllBefore(barrier));
+        self.enter(now_ms, connection, ack, bytes, Until::Passed(barrier));
         self.drain(connection);
     }
 
     /// All rows of a message are safe, or settled by the policy. `reason` is what the publisher is told. A ticket that was resolved
     /// before, or was not given out, does nothing.
     pub fn resolve(&mut self, ticket: Ticket, reason: ReasonCode) {
-        let at = ticket.0.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        let Some(receipt) = at.and_then(|at| self.receipts.get_mut(at)) else { return };
-        if receipt.resolved {
-            return;
-        }
-        receipt.resolved = true;
-        let connection = receipt.connection;
-        if let Some(state) = self.connections.get_mut(&connection)
-            && let Some(entry) = state.entries.iter_mut().find(|entry| entry.until.waits_for(ticket))
-        {
-            entry.until = match entry.until {
-                Until::Withheld(_) => Until::AllBefore(ticket.0),
-                _ => Until::Now(reason),
-            };
-        }
-        while self.receipts.front().is_some_and(|receipt| receipt.resolved) {
-            self.receipts.pop_front();
-            self.first += 1;
+        let Some(connection) = self.receipts.resolve(ticket) else { return };
+        if let Some(state) = self.connections.get_mut(&connection) {
+            state.on_resolved(ticket, reason);
         }
         self.drain(connection);
-        while let Some((barrier, waiting)) = self.absorbed.front().copied()
-            && barrier <= self.first
+        while let Some((barrier, waiting)) = self.behind.front().copied()
+            && self.receipts.have_passed(barrier)
         {
-            self.absorbed.pop_front();
+            self.behind.pop_front();
             self.drain(waiting);
         }
     }
@@ -199,7 +145,7 @@ impl Chain {
     /// Whether bytes of this connection should be read: when too much waits in total, only from those that wait for nothing themselves.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
         self.unacked_bytes < self.max_unacked_bytes
-            || self.connections.get(&connection).is_none_or(|state| state.entries.is_empty())
+            || self.connections.get(&connection).is_none_or(|state| state.waits_for_nothing())
     }
 
     /// Whether a publisher stands still until receipts come, or the total is reached: ask the queue for a commit then. Cost: a walk over
@@ -224,20 +170,15 @@ impl Chain {
 
     /// Receipts that are not resolved, those of closed connections included.
     pub fn pending(&self) -> usize {
-        self.receipts.iter().filter(|receipt| !receipt.resolved).count()
+        self.receipts.pending()
     }
 
-    fn ticket(&mut self, connection: ConnectionId) -> Ticket {
-        let ticket = Ticket(self.first + self.receipts.len() as u64);
-        self.receipts.push_back(Receipt { connection, resolved: false });
-        ticket
-    }
-
-    /// Has the connection looked at when all receipts of now are resolved: those before the returned number.
-    fn wake_behind(&mut self, connection: ConnectionId, ack: Option<AckHandle>) -> u64 {
-        let barrier = self.first + self.receipts.len() as u64;
-        if ack.is_some() && barrier > self.first && self.connections.contains_key(&connection) {
-            self.absorbed.push_back((barrier, connection));
+    /// Has the connection looked at when all receipts of now are resolved.
+    fn wake_behind(&mut self, connection: ConnectionId, ack: Option<AckHandle>) -> Barrier {
+        let barrier = self.receipts.barrier();
+        let waits = ack.is_some() && !self.receipts.have_passed(barrier);
+        if waits && self.connections.contains_key(&connection) {
+            self.behind.push_back((barrier, connection));
         }
         barrier
     }
@@ -251,25 +192,16 @@ impl Chain {
         until: Until,
     ) {
         let (Some(ack), Some(state)) = (ack, self.connections.get_mut(&connection)) else { return };
-        state.publisher.on_publish(now_ms);
-        state.bytes += bytes;
         self.unacked_bytes += bytes;
-        state.entries.push_back(Entry { ack, bytes, until });
+        state.enter(now_ms, Entry { ack, bytes, until });
     }
 
     /// Releases from the front of a connection what waits for nothing more.
     fn drain(&mut self, connection: ConnectionId) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
-        while let Some(front) = state.entries.front() {
-            let reason = match front.until {
-                Until::Now(reason) => reason,
-                Until::AllBefore(barrier) if barrier <= self.first => ReasonCode::SUCCESS,
-                Until::AllBefore(_) | Until::Resolved(_) | Until::Withheld(_) => return,
-            };
-            self.released.push_back(Release { connection, ack: front.ack, reason });
-            state.bytes = state.bytes.saturating_sub(front.bytes);
-            self.unacked_bytes = self.unacked_bytes.saturating_sub(front.bytes);
-            state.entries.pop_front();
+        while let Some((bytes, ack, reason)) = state.take_ready(&self.receipts) {
+            self.released.push_back(Release { connection, ack, reason });
+            self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes);
         }
     }
 }
