@@ -17,14 +17,11 @@ use support::{free_port, wait_until};
 /// Most resident memory in KiB of a gateway that took `messages` of 200 bytes while its hub was away.
 fn resident_kib(messages: u64) -> u64 {
     let dir = tempfile::tempdir().unwrap();
-    let (listen, nobody) = (free_port(), free_port());
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{nobody}\"\n\
-         [queue]\nmax_messages = {}\nmax_bytes = \"512MiB\"\n[[route]]\nmatch = \"#\"\n",
+    let rest = format!(
+        "[queue]\nmax_messages = {}\nmax_bytes = \"512MiB\"\n[[route]]\nmatch = \"#\"\n",
         2 * messages
     );
-    let mut gateway = Gateway::new(dir.path(), &config);
-    gateway.start();
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), &rest);
     let mut publisher = Publisher::new(listen, "sensor", 500);
     let payload = "x".repeat(200);
     (0..messages).for_each(|_| publisher.publish("plant/t", &payload));

@@ -22,7 +22,7 @@ use support::gateway::Gateway;
 use support::mosquitto::{Arrived, Mosquitto, Subscriber};
 use support::publisher::Publisher;
 use support::relay::Relay;
-use support::{free_port, wait_until};
+use support::wait_until;
 
 /// The emergency stop is stale late, so that a slow machine is no trip; the temperature soon, since that is tested.
 const LOOPS: &str = r#"
@@ -42,6 +42,23 @@ switch = { input = "line/temp", on_at = 60.0, off_at = 70.0 }
 name = "stop"
 outputs = ["contactor"]
 trip_when = { input = "line/estop", is = false }
+"#;
+
+/// A queue that is soon full.
+const CONFIG: &str = r#"
+[queue]
+max_messages = 50
+on_full = "reject"
+[control]
+rules = "control.toml"
+publish_every = "20ms"
+[[route]]
+match = "event/#"
+to = "up/"
+lane = "alarm"
+[[route]]
+match = "bulk/#"
+to = "up/"
 "#;
 
 /// Sensors at QoS 0 that say these values 50 times a second.
@@ -107,28 +124,15 @@ fn reset(listen: SocketAddr, outputs: &Subscriber) {
     });
 }
 
-fn gateway(dir: &std::path::Path, listen: SocketAddr, hub: SocketAddr) -> Gateway {
-    std::fs::write(dir.join("control.toml"), LOOPS).unwrap();
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{hub}\"\n\
-         [queue]\nmax_messages = 50\non_full = \"reject\"\n\
-         [control]\nrules = \"control.toml\"\npublish_every = \"20ms\"\n\
-         [[route]]\nmatch = \"event/#\"\nto = \"up/\"\nlane = \"alarm\"\n\
-         [[route]]\nmatch = \"bulk/#\"\nto = \"up/\"\n"
-    );
-    let mut gateway = Gateway::new(dir, &config);
-    gateway.start();
-    gateway
-}
-
 #[test]
 fn promise_14_the_gateways_loops_go_on_without_hub_and_room_and_start_tripped_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Mosquitto::start(dir.path(), "max_queued_messages 0");
     let at_hub = Subscriber::start(hub.address, "up/#");
-    let (wan, listen) = (Relay::start(hub.address), free_port());
+    let wan = Relay::start(hub.address);
     wan.cut();
-    let mut gateway = gateway(dir.path(), listen, wan.address);
+    std::fs::write(dir.path().join("control.toml"), LOOPS).unwrap();
+    let (mut gateway, listen) = Gateway::started(dir.path(), wan.address, CONFIG);
     let outputs = Subscriber::start(listen, "out/#");
     let events = Subscriber::start(listen, "event/#");
 

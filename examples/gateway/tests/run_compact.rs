@@ -17,7 +17,7 @@ use edge_codec::{Limits, Value, content_type};
 use support::gateway::Gateway;
 use support::mosquitto::{Arrived, Mosquitto, Subscriber};
 use support::publisher::Publisher;
-use support::{free_port, wait_until};
+use support::wait_until;
 
 /// What a reader makes of what arrived.
 #[derive(Default)]
@@ -97,14 +97,8 @@ fn compact_batches_bring_every_reading_to_the_bit_and_their_table_comes_first() 
     let dir = tempfile::tempdir().unwrap();
     let hub = Mosquitto::start(dir.path(), "");
     let subscriber = Subscriber::start(hub.address, "out/#");
-    let listen = free_port();
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n\
-         [[route]]\nmatch = \"plant/#\"\nto = \"out\"\nformat = \"compact\"\nbatch_age = \"20ms\"\n",
-        hub.address
-    );
-    let mut gateway = Gateway::new(dir.path(), &config);
-    gateway.start();
+    let route = "[[route]]\nmatch = \"plant/#\"\nto = \"out\"\nformat = \"compact\"\nbatch_age = \"20ms\"\n";
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, route);
     let mut publisher = Publisher::new(listen, "sensor", 50);
     let mut sent = 0_i64;
     let mut send = |n: i64| {

@@ -19,20 +19,18 @@ use edge_codec::{Format, Limits};
 use support::gateway::Gateway;
 use support::mosquitto::{Mosquitto, Subscriber};
 use support::publisher::Publisher;
-use support::{free_port, wait_until};
+use support::wait_until;
 
 const RULES: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.5 } } ]\n";
 
-/// A gateway that is not started, and where sensors will find it.
-fn gateway(dir: &Path, hub: &Mosquitto, ack_held: &str) -> (Gateway, SocketAddr) {
+/// A running gateway whose stage holds, and where sensors find it.
+fn gateway(dir: &Path, hub: &Mosquitto, hold_max: &str) -> (Gateway, SocketAddr) {
     fs::write(dir.join("rules.toml"), RULES).unwrap();
-    let listen = free_port();
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n\
-         [[route]]\nmatch = \"#\"\nto = \"readings\"\nformat = \"json\"\nfilter = \"rules.toml\"\n{ack_held}\n",
-        hub.address
+    let route = format!(
+        "[[route]]\nmatch = \"#\"\nto = \"readings\"\nformat = \"json\"\nfilter = \"rules.toml\"\n\
+         ack_held = \"when_emitted\"\nhold_max = \"{hold_max}\"\n"
     );
-    (Gateway::new(dir, &config), listen)
+    Gateway::started(dir, hub.address, &route)
 }
 
 fn send(publisher: &mut Publisher, readings: &[(i64, f64)]) {
@@ -59,8 +57,7 @@ fn what_a_killed_gateway_held_was_not_acknowledged_and_comes_again() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Mosquitto::start(dir.path(), "");
     let subscriber = Subscriber::start(hub.address, "readings");
-    let (mut gateway, listen) = gateway(dir.path(), &hub, "ack_held = \"when_emitted\"\nhold_max = \"10m\"");
-    gateway.start();
+    let (mut gateway, listen) = gateway(dir.path(), &hub, "10m");
     let mut publisher = Publisher::new(listen, "foreign", 9);
     send(&mut publisher, &[(1_000, 0.0), (2_000, 1.0), (3_000, 2.0), (4_000, 3.0)]);
     wait_until("the emitted one is acknowledged", 20, || {
@@ -90,9 +87,7 @@ fn a_publisher_of_one_message_at_a_time_is_not_stopped_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Mosquitto::start(dir.path(), "");
     let subscriber = Subscriber::start(hub.address, "readings");
-    let (mut gateway, listen) =
-        gateway(dir.path(), &hub, "ack_held = \"when_emitted\"\nhold_max = \"300ms\"");
-    gateway.start();
+    let (_gateway, listen) = gateway(dir.path(), &hub, "300ms");
     let mut publisher = Publisher::new(listen, "foreign", 1);
     let readings: Vec<(i64, f64)> = (1..6).map(|n| (n * 1_000, n as f64)).collect();
     send(&mut publisher, &readings);

@@ -16,7 +16,7 @@ use support::gateway::Gateway;
 use support::mosquitto::{Arrived, Mosquitto, Subscriber};
 use support::publisher::Publisher;
 use support::relay::Relay;
-use support::{free_port, wait_until};
+use support::wait_until;
 
 const HUB: &str = "max_inflight_messages 0\nmax_queued_messages 0";
 
@@ -56,14 +56,8 @@ fn nothing_acknowledged_is_missing_after_a_cut_and_two_kills() {
     let hub = Mosquitto::start(dir.path(), HUB);
     let subscriber = Subscriber::start(hub.address, "up/#");
     let wan = Relay::start(hub.address);
-    let listen = free_port();
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n\
-         [[route]]\nmatch = \"#\"\nto = \"up/\"\n",
-        wan.address
-    );
-    let mut gateway = Gateway::new(dir.path(), &config);
-    gateway.start();
+    let (mut gateway, listen) =
+        Gateway::started(dir.path(), wan.address, "[[route]]\nmatch = \"#\"\nto = \"up/\"\n");
     let mut publisher = Publisher::new(listen, "foreign", 20);
     let send = |publisher: &mut Publisher, range: std::ops::Range<u32>| {
         range.for_each(|n| publisher.publish("plant/raw/a", &format!("message {n:05}")));
@@ -177,14 +171,8 @@ fn a_full_queue_acknowledges_nothing_and_loses_nothing() {
     let subscriber = Subscriber::start(hub.address, "up/#");
     let wan = Relay::start(hub.address);
     wan.cut();
-    let listen = free_port();
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n\
-         [queue]\nmax_messages = 50\non_full = \"reject\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
-        wan.address
-    );
-    let mut gateway = Gateway::new(dir.path(), &config);
-    gateway.start();
+    let rest = "[queue]\nmax_messages = 50\non_full = \"reject\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n";
+    let (mut gateway, listen) = Gateway::started(dir.path(), wan.address, rest);
     let mut publisher = Publisher::new(listen, "foreign", 20);
     (0..60).for_each(|n| publisher.publish("a", &format!("message {n:05}")));
     publisher.settle(10, 20);

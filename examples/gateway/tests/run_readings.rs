@@ -23,14 +23,7 @@ const RULES: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { deadband = { absolute
 
 /// A running gateway that forwards everything to a hub that is not there, and where sensors find it.
 fn without_a_hub(dir: &Path) -> (Gateway, SocketAddr) {
-    let (listen, nobody) = (free_port(), free_port());
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{nobody}\"\n\
-         [[route]]\nmatch = \"#\"\n"
-    );
-    let mut gateway = Gateway::new(dir, &config);
-    gateway.start();
-    (gateway, listen)
+    Gateway::started(dir, free_port(), "[[route]]\nmatch = \"#\"\n")
 }
 
 /// Promise 13 and the pinned names: what the deadband keeps arrives as a batch that says whose rows it has, and a clean
@@ -41,14 +34,9 @@ fn kept_readings_arrive_as_batches_and_the_filter_survives_a_clean_stop() {
     fs::write(dir.path().join("rules.toml"), RULES).unwrap();
     let hub = Mosquitto::start(dir.path(), "");
     let subscriber = Subscriber::start(hub.address, "readings");
-    let listen = free_port();
-    let config = format!(
-        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\n\
-         [[route]]\nmatch = \"plant/#\"\nto = \"readings\"\nformat = \"json\"\nfilter = \"rules.toml\"\n",
-        hub.address
-    );
-    let mut gateway = Gateway::new(dir.path(), &config);
-    gateway.start();
+    let route =
+        "[[route]]\nmatch = \"plant/#\"\nto = \"readings\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, route);
     let send = |values: &[f64]| {
         values
             .iter()

@@ -19,7 +19,18 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Writes `gateway.toml`; `{METRICS}` of the text becomes a free address. Starts nothing.
+    /// A running one between sensors, which find it at the address, and a hub. `rest`: the tables besides.
+    pub fn started(dir: &Path, hub: SocketAddr, rest: &str) -> (Self, SocketAddr) {
+        let listen = free_port();
+        let config = format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{hub}\"\n{rest}"
+        );
+        let mut gateway = Self::new(dir, &config);
+        gateway.start();
+        (gateway, listen)
+    }
+
+    /// Writes `gateway.toml`, with metrics at a free address. Starts nothing.
     pub fn new(dir: &Path, config: &str) -> Self {
         let metrics = free_port();
         let config = format!("{config}\n[metrics]\nlisten = \"{metrics}\"\n");
