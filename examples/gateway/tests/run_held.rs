@@ -65,6 +65,10 @@ fn what_a_killed_gateway_held_was_not_acknowledged_and_comes_again() {
         arrived(&subscriber) == [1_000]
     });
     assert_eq!(publisher.waiting(), 3, "the line is not");
+    wait_until("an operator sees how many, and for how long", 20, || {
+        let age = gateway.metric("edge_withheld_oldest_age_seconds");
+        gateway.metric("edge_withheld_messages") == Some(3.0) && age.is_some_and(|age| age > 0.0)
+    });
 
     gateway.kill_9();
     gateway.start();
@@ -73,6 +77,7 @@ fn what_a_killed_gateway_held_was_not_acknowledged_and_comes_again() {
     publisher.settle(1, 20);
     wait_until("the line is at the hub", 20, || arrived(&subscriber) == [1_000, 2_000, 4_000]);
     assert_eq!((publisher.waiting(), publisher.acked.len()), (1, 4), "the corner is held");
+    assert_eq!(gateway.metric("edge_withheld_messages"), Some(1.0));
 
     assert!(gateway.terminate().0.success());
     publisher.settle(0, 20);
@@ -87,10 +92,13 @@ fn a_publisher_of_one_message_at_a_time_is_not_stopped_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Mosquitto::start(dir.path(), "");
     let subscriber = Subscriber::start(hub.address, "readings");
-    let (_gateway, listen) = gateway(dir.path(), &hub, "300ms");
+    let (gateway, listen) = gateway(dir.path(), &hub, "300ms");
     let mut publisher = Publisher::new(listen, "foreign", 1);
     let readings: Vec<(i64, f64)> = (1..6).map(|n| (n * 1_000, n as f64)).collect();
     send(&mut publisher, &readings);
     publisher.settle(0, 20);
     wait_until("all of them are at the hub", 20, || arrived(&subscriber).len() == readings.len());
+    for nothing in ["edge_withheld_messages", "edge_withheld_oldest_age_seconds"] {
+        assert_eq!(gateway.metric(nothing), Some(0.0), "{nothing}");
+    }
 }

@@ -13,7 +13,7 @@ use crate::config::window;
 
 use super::reading_row::ReadingRow;
 use super::readings::{Taken, keep, keep_record};
-use super::withhold::Withheld;
+use super::withhold::{Extent, Withheld};
 
 /// Units of forgotten sensors that are kept before they are looked through.
 const UNITS_SPARE: usize = 1_000;
@@ -123,9 +123,9 @@ impl Filter {
         self.withheld.iter_mut().for_each(Withheld::stop);
     }
 
-    /// Whether a receipt waits for a stage.
-    pub(super) fn withholds(&self) -> bool {
-        self.withheld.as_ref().is_some_and(|withheld| !withheld.is_empty())
+    /// How much waits for stages.
+    pub(super) fn withheld(&self) -> Extent {
+        self.withheld.as_ref().map(Withheld::extent).unwrap_or_default()
     }
 
     /// In how many ms [`tick`](Self::tick) has something to do.

@@ -15,7 +15,7 @@ use crate::config::Route;
 use super::readings::Readings;
 use super::restarted::Restarted;
 use super::route::RouteState;
-use super::withhold::Link;
+use super::withhold::{Extent, Link};
 
 /// The ingest of the gateway, for whichever side the sensors come from. A handle: the listener asks it, the shell lets
 /// its filters notice silence.
@@ -95,7 +95,12 @@ impl GatewayIngest {
 
     /// Whether a receipt waits for a stage.
     pub(crate) fn withholds(&self) -> bool {
-        self.lock().readings().any(Readings::withholds)
+        self.withheld().messages > 0
+    }
+
+    /// How much waits for stages.
+    pub(crate) fn withheld(&self) -> Extent {
+        self.lock().readings().map(Readings::withheld).fold(Extent::default(), Extent::and)
     }
 
     /// The receipts that depend on the rows of the last answer; whoever has no tickets asks at once.

@@ -39,6 +39,9 @@ pub(crate) struct Sample {
     pub(crate) queue_messages: u64,
     pub(crate) queue_bytes: u64,
     pub(crate) oldest_age_ms: u64,
+    /// Messages whose receipt waits for a stage.
+    pub(crate) withheld_messages: u64,
+    pub(crate) withheld_oldest_age_ms: u64,
     /// Messages to the hub without an answer.
     pub(crate) unacked: usize,
     pub(crate) link: LinkState,
@@ -87,9 +90,14 @@ impl Sample {
         page.labelled("edge_dropped_total", "reason", self.dropped());
         page.gauge("edge_queue_messages", "Messages that wait for the hub.", self.queue_messages);
         page.gauge("edge_queue_bytes", "Bytes of them, as the limits count.", self.queue_bytes);
-        page.head("edge_oldest_age_seconds", "gauge", "Age of the oldest message that waits.");
-        // Milliseconds below 2^53 are exact.
-        page.line(format_args!("edge_oldest_age_seconds {}", self.oldest_age_ms as f64 / 1_000.0));
+        page.age("edge_oldest_age_seconds", "Age of the oldest message that waits.", self.oldest_age_ms);
+        page.gauge(
+            "edge_withheld_messages",
+            "Messages whose acknowledgment waits for a filter's stage.",
+            self.withheld_messages,
+        );
+        let (age, help) = ("edge_withheld_oldest_age_seconds", "Age of the oldest of them.");
+        page.age(age, help, self.withheld_oldest_age_ms);
         page.gauge("edge_unacked", "Messages sent to the hub and not acknowledged.", self.unacked as u64);
         page.head("edge_link_state", "gauge", "1 for the state of the link to the hub, by PUBACK progress.");
         let states = LINK_STATES.map(|state| (state.as_str(), u64::from(state == self.link)));
@@ -140,6 +148,12 @@ impl Page {
         self.line(format_args!("{name} {value}"));
     }
 
+    /// Milliseconds below 2^53 are exact.
+    fn age(&mut self, name: &str, help: &str, ms: u64) {
+        self.head(name, "gauge", help);
+        self.line(format_args!("{name} {}", ms as f64 / 1_000.0));
+    }
+
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!("# HELP {name} {help}"));
         self.line(format_args!("# TYPE {name} {kind}"));
@@ -172,6 +186,8 @@ mod tests {
             queue_messages: 3,
             queue_bytes: 600,
             oldest_age_ms: 1_500,
+            withheld_messages: 7,
+            withheld_oldest_age_ms: 2_250,
             unacked: 4,
             link: LinkState::BackingOff,
             verdict: Verdict::Storing,
@@ -193,6 +209,8 @@ mod tests {
             "edge_queue_messages 3",
             "edge_queue_bytes 600",
             "edge_oldest_age_seconds 1.5",
+            "edge_withheld_messages 7",
+            "edge_withheld_oldest_age_seconds 2.25",
             "edge_unacked 4",
             "edge_link_state{state=\"flowing\"} 0",
             "edge_link_state{state=\"backing-off\"} 1",

@@ -47,6 +47,8 @@ impl Monitor {
         let link = self.link.stats();
         let ledgers = self.queue.ledger().into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect();
         let traffic = &link.traffic;
+        let withheld = self.ingest.withheld();
+        let waits_ms = |since_ms| self.clock.now().up_ms.saturating_sub(since_ms);
         let mut sample = Sample {
             ledgers,
             dead_letters: link.dead_letters,
@@ -54,6 +56,8 @@ impl Monitor {
             queue_messages: stats.messages,
             queue_bytes: stats.bytes,
             oldest_age_ms: stats.oldest_age_ms.unwrap_or(0),
+            withheld_messages: withheld.messages as u64,
+            withheld_oldest_age_ms: withheld.since_ms.map_or(0, waits_ms),
             unacked: link.unacknowledged,
             link: link.link,
             verdict: Verdict::Delivering,

@@ -10,7 +10,7 @@ use edge_filter::{Pipeline, RestoreError, Snapshot, Stats};
 
 use super::filter::Filter;
 use super::reading_row::ReadingRow;
-use super::withhold::Link;
+use super::withhold::{Extent, Link};
 
 /// The largest row of the queue: no message above it is taken in.
 const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
@@ -100,9 +100,9 @@ impl Readings {
         self.filter.iter_mut().for_each(Filter::stop_holding);
     }
 
-    /// Whether a receipt waits for a stage.
-    pub(crate) fn withholds(&self) -> bool {
-        self.filter.as_ref().is_some_and(Filter::withholds)
+    /// How much waits for stages.
+    pub(crate) fn withheld(&self) -> Extent {
+        self.filter.as_ref().map(Filter::withheld).unwrap_or_default()
     }
 
     pub(crate) fn stats(&self) -> Option<Stats> {

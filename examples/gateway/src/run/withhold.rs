@@ -21,13 +21,16 @@ pub(crate) struct Part(Arc<Message>);
 #[derive(Debug)]
 struct Message {
     parts_left: AtomicUsize,
+    /// Readings of it that wait for a stage.
+    readings_held: AtomicUsize,
     /// Known when its own rows are safe.
     tell: OnceLock<Tell>,
 }
 
 impl Part {
     fn first() -> Self {
-        Self(Arc::new(Message { parts_left: AtomicUsize::new(1), tell: OnceLock::new() }))
+        let (parts_left, readings_held) = (AtomicUsize::new(1), AtomicUsize::new(0));
+        Self(Arc::new(Message { parts_left, readings_held, tell: OnceLock::new() }))
     }
 
     fn one_more(&self) -> Self {
@@ -39,6 +42,16 @@ impl Part {
     fn done(self) -> Option<Tell> {
         let was_last = self.0.parts_left.fetch_sub(1, Ordering::AcqRel) == 1;
         was_last.then(|| self.0.tell.get().cloned())?
+    }
+
+    /// Whether none of the message's readings was held.
+    fn holds_first(&self) -> bool {
+        self.0.readings_held.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// Whether none is any more.
+    fn held_last(&self) -> bool {
+        self.0.readings_held.fetch_sub(1, Ordering::Relaxed) == 1
     }
 }
 
@@ -85,6 +98,22 @@ impl Link {
     }
 }
 
+/// How much waits for stages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Whose receipts do; not those that wait behind them.
+    pub(crate) messages: usize,
+    /// When the oldest came.
+    pub(crate) since_ms: Option<u64>,
+}
+
+impl Extent {
+    pub(crate) fn and(self, other: Self) -> Self {
+        let since_ms = self.since_ms.into_iter().chain(other.since_ms).min();
+        Self { messages: self.messages + other.messages, since_ms }
+    }
+}
+
 /// The held readings of one filter whose receipts wait.
 #[derive(Debug)]
 pub(crate) struct Withheld {
@@ -94,6 +123,8 @@ pub(crate) struct Withheld {
     /// Since when the first of each sensor waits.
     oldest: BTreeSet<(u64, u32)>,
     readings: usize,
+    /// That they are of.
+    messages: usize,
     is_stopping: bool,
 }
 
@@ -107,7 +138,7 @@ impl Withheld {
     /// None waits longer than `max_ms`.
     pub(crate) fn new(max_ms: u64) -> Self {
         let (sensors, oldest) = (HashMap::new(), BTreeSet::new());
-        Self { max_ms, sensors, oldest, readings: 0, is_stopping: false }
+        Self { max_ms, sensors, oldest, readings: 0, messages: 0, is_stopping: false }
     }
 
     /// From now on none waits at all.
@@ -120,8 +151,8 @@ impl Withheld {
         self.is_stopping || self.readings >= READINGS_MAX
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.readings == 0
+    pub(crate) fn extent(&self) -> Extent {
+        Extent { messages: self.messages, since_ms: self.oldest.first().map(|(since_ms, _)| *since_ms) }
     }
 
     /// A reading of the sensor is held, after all before it.
@@ -130,8 +161,9 @@ impl Withheld {
         if waiting.is_empty() {
             self.oldest.insert((now_ms, sensor));
         }
-        waiting.push_back(Waiting { since_ms: now_ms, part });
         self.readings += 1;
+        self.messages += usize::from(part.holds_first());
+        waiting.push_back(Waiting { since_ms: now_ms, part });
     }
 
     /// The sensor emitted: all that waited stands for itself no longer, but for the last `but`, which may be in line to be
@@ -143,7 +175,10 @@ impl Withheld {
         }
         let covered = waiting.len().saturating_sub(but);
         self.readings -= covered;
-        link.covered.extend(waiting.drain(..covered).map(|waiting| waiting.part));
+        for Waiting { part, .. } in waiting.drain(..covered) {
+            self.messages -= usize::from(part.held_last());
+            link.covered.push(part);
+        }
         link.covered.extend(waiting.iter().map(|waiting| waiting.part.one_more()));
         match waiting.front() {
             Some(first) => drop(self.oldest.insert((first.since_ms, sensor))),

@@ -2,6 +2,7 @@
 //! stage's own bound, at every crash; PUBACKs leave in order and within `hold_max`.
 
 use super::rig::{ACK_WITHIN_MS, Case, Life, Planted, World};
+use super::{Extent, Link, Withheld};
 
 const DEVIATION: f64 = 0.5;
 const WIDTH_MS: i64 = 4_000;
@@ -196,4 +197,22 @@ fn a_heartbeat_does_not_stand_for_an_open_window() {
         rows.len() > 2 && world.life.acked.iter().all(|(_, time, _)| time - rows[0].0 < WIDTH_MS),
         "{rows:?}"
     );
+}
+
+/// A message has one receipt, however many of its readings are held, and counts until the last of them is covered.
+#[test]
+fn what_waits_is_counted_by_message_and_from_the_oldest() {
+    let (mut withheld, mut two, mut one) = (Withheld::new(60_000), Link::default(), Link::default());
+    assert_eq!(withheld.extent(), Extent::default());
+    withheld.hold(5, 1, two.part());
+    withheld.hold(5, 2, two.part());
+    withheld.hold(9, 2, one.part());
+    assert_eq!(withheld.extent(), Extent { messages: 2, since_ms: Some(5) });
+    let mut emitted = Link::default();
+    withheld.cover(1, 0, &mut emitted);
+    assert_eq!(withheld.extent(), Extent { messages: 2, since_ms: Some(5) });
+    withheld.cover(2, 1, &mut emitted);
+    assert_eq!(withheld.extent(), Extent { messages: 1, since_ms: Some(9) });
+    withheld.cover(2, 0, &mut emitted);
+    assert_eq!(withheld.extent(), Extent::default());
 }
