@@ -82,25 +82,8 @@ impl fmt::Display for Meaning<'_> {
         writeln!(f, "hub           {} as {}", config.hub.url, config.hub.client_id)?;
         for (index, route) in config.routes.iter().enumerate() {
             let lane = config.queue.lanes.get(usize::from(route.lane)).map_or("?", String::as_str);
-            let what = match route.format {
-                Format::Raw => format!("{}TOPIC, payload unchanged", route.to),
-                format => format!(
-                    "{} in {format:?} batches of at most {} or {}",
-                    route.to,
-                    match route.batch_max.bytes {
-                        Some(bytes) => human_bytes(bytes.into()),
-                        None => format!("{} readings", route.batch_max.readings),
-                    },
-                    human_duration(route.batch_age)
-                ),
-            };
-            writeln!(
-                f,
-                "route {:<8}{} -> {what}, QoS {}, lane {lane}",
-                index + 1,
-                route.filter_topic,
-                route.qos
-            )?;
+            let (topics, what, qos) = (&route.filter_topic, forwarded(route), route.qos);
+            writeln!(f, "route {:<8}{topics} -> {what}, QoS {qos}, lane {lane}", index + 1)?;
             rules(f, route)?;
         }
         if let Some(control) = &config.control {
@@ -141,6 +124,19 @@ impl fmt::Display for Meaning<'_> {
         }
         Ok(())
     }
+}
+
+/// What becomes of a route's messages.
+fn forwarded(route: &Route) -> String {
+    let (to, format) = (&route.to, route.format);
+    if format == Format::Raw {
+        return format!("{to}TOPIC, payload unchanged");
+    }
+    let at_most = match route.batch_max.bytes {
+        Some(bytes) => human_bytes(bytes.into()),
+        None => format!("{} readings", route.batch_max.readings),
+    };
+    format!("{to} in {format:?} batches of at most {at_most} or {}", human_duration(route.batch_age))
 }
 
 /// What each rule of a route's filter may cost: an error always, readings in a kill.

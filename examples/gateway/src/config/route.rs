@@ -66,43 +66,11 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
     }
     let lane = lane_index(section, lane, &lanes, findings);
     if format == Some(Format::Raw) {
-        if section.get("filter").is_some() {
-            let message =
-                "a raw route forwards payloads unseen: `filter` needs format json, cbor, protobuf or compact";
-            findings.error(section.at(), &section.key("filter"), message);
-        }
-        if section.get("fields").is_some() {
-            let message =
-                "a raw route forwards payloads unseen: `fields` needs format json, cbor, protobuf or compact";
-            findings.error(section.at(), &section.key("fields"), message);
-        }
-        if section.get("batch_age").is_some() || section.get("batch_max").is_some() {
-            findings.warning(section.at(), &section.key("format"), "raw messages are never batched");
-        }
+        needless_for_raw(section, findings);
     }
-    let to = match (to, format) {
-        (Some(to), format) => {
-            let name = if format == Some(Format::Raw) { format!("{}x", to.value) } else { to.value.clone() };
-            if let Err(error) = validate_topic_name(&name) {
-                findings.error(to.at, &section.key("to"), format!("\"{}\": {error}", to.value));
-            }
-            to.value
-        }
-        (None, Some(Format::Raw)) => String::new(),
-        (None, _) => {
-            if section.get("to").is_none() {
-                findings.error(
-                    section.at(),
-                    &section.key("to"),
-                    "missing: the topic the batches are published to",
-                );
-            }
-            return None;
-        }
-    };
     Some(Route {
+        to: topic(section, to, format, findings)?,
         filter_topic: filter?.value,
-        to,
         qos: qos.map_or(1, |placed| u8::from(placed.value != 0)),
         lane,
         format: format?,
@@ -113,6 +81,42 @@ fn route(section: &mut Section<'_>, queue: &Queue, findings: &mut Findings) -> O
         rules,
         hold_max,
     })
+}
+
+fn needless_for_raw(section: &mut Section<'_>, findings: &mut Findings) {
+    for key in ["filter", "fields"] {
+        if section.get(key).is_some() {
+            let message = format!(
+                "a raw route forwards payloads unseen: `{key}` needs format json, cbor, protobuf or compact"
+            );
+            findings.error(section.at(), &section.key(key), message);
+        }
+    }
+    if section.get("batch_age").is_some() || section.get("batch_max").is_some() {
+        findings.warning(section.at(), &section.key("format"), "raw messages are never batched");
+    }
+}
+
+/// The topic of batches, or what stands before the topics of raw messages.
+fn topic(
+    section: &mut Section<'_>,
+    to: Option<Placed<String>>,
+    format: Option<Format>,
+    findings: &mut Findings,
+) -> Option<String> {
+    let is_raw = format == Some(Format::Raw);
+    let Some(to) = to else {
+        if !is_raw && section.get("to").is_none() {
+            let message = "missing: the topic the batches are published to";
+            findings.error(section.at(), &section.key("to"), message);
+        }
+        return is_raw.then(String::new);
+    };
+    let name = if is_raw { format!("{}x", to.value) } else { to.value.clone() };
+    if let Err(error) = validate_topic_name(&name) {
+        findings.error(to.at, &section.key("to"), format!("\"{}\": {error}", to.value));
+    }
+    Some(to.value)
 }
 
 fn route_format(section: &mut Section<'_>, findings: &mut Findings) -> Option<Format> {
