@@ -15,8 +15,8 @@ pub trait Sink: Send + 'static {
         true
     }
 
-    /// Takes the rows of one message, all or none; there are none if it is only [withheld](crate::ingest::Answer::Withhold). [`Receipts::resolve`] is to be called with `ticket` when all of them are safe, from any
-    /// thread and in any order.
+    /// Takes the rows of one message, all or none; there are none if it is only [withheld](crate::ingest::Answer::Withhold).
+    /// [`Receipts::resolve`] is to be called with `ticket` when all of them are safe, from any thread and in any order.
     ///
     /// # Errors
     ///

@@ -4,9 +4,9 @@
 //!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
-//! Pure: [`ingest`], [`route`], [`readings`], [`filter`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`], [`metrics`], [`status`],
-//! [`restarted`]. Shells: [`intake`], [`broker`], [`control`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`tables`], and [`gateway`], which starts
-//! and stops them.
+//! Pure: [`ingest`], [`route`], [`readings`], [`filter`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
+//! [`metrics`], [`status`], [`restarted`]. Shells: [`intake`], [`broker`], [`control`], [`http`], [`monitor`], [`client_log`],
+//! [`clean_stop`], [`tables`], and [`gateway`], which starts and stops them.
 
 mod batch;
 mod broker;
