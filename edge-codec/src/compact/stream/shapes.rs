@@ -2,9 +2,10 @@
 
 #![deny(clippy::indexing_slicing)]
 
+use super::ans::Dist;
 use super::bits::bit_len;
-use super::coder::{Coder, SHAPES, shape, zero_level};
-use super::token::split;
+use super::coder::{Coder, SHAPES, is_shifted, shape, zero_level};
+use super::token::parts;
 use std::sync::OnceLock;
 
 /// The coder that makes numbers about as small as any, and what they take, in 1/256 bits.
@@ -58,28 +59,31 @@ fn near(zeros: u32, all: u32) -> std::ops::Range<usize> {
 
 /// How many numbers have which three leading bits: all that their token depends on, whatever the number of low bits.
 struct Sizes {
-    /// By four times the length, and the two bits after the leading one.
-    counts: [u32; 4 * 65],
-    /// The shortest and the longest there are.
-    lens: (usize, usize),
+    /// By four times the length, and the two bits after the leading one; then zeros, so that the tokens of any low bits are
+    /// inside.
+    counts: [u32; 4 * (65 + TALLIED / 2)],
+    /// The longest there are.
+    longest: usize,
     shift: u8,
 }
+
+/// Tokens that are told apart; no shape has higher ones.
+const TALLIED: usize = 32;
 
 impl Sizes {
     /// With `shift` 1, of the numbers above 0, each less 1.
     fn of(numbers: &[u64], shift: u8) -> Self {
-        let mut counts = [0; 4 * 65];
-        let mut lens = (64, 0);
+        let mut sizes = Self { counts: [0; _], longest: 0, shift };
         for n in numbers {
             let Some(n) = n.checked_sub(shift.into()) else { continue };
             let len = bit_len(n) as usize;
-            lens = (lens.0.min(len), lens.1.max(len));
+            sizes.longest = sizes.longest.max(len);
             let leading = (n << (n.leading_zeros() & 63) >> 61) as usize & 3;
-            if let Some(count) = counts.get_mut(4 * len + leading) {
+            if let Some(count) = sizes.counts.get_mut(4 * len + leading) {
                 *count += 1;
             }
         }
-        Self { counts, lens, shift }
+        sizes
     }
 
     /// The bit length that half of the numbers are below.
@@ -94,59 +98,55 @@ impl Sizes {
         0
     }
 
+    /// The tokens of the numbers without their `low` low bits, by whole columns of counts and without a look at any one.
     fn tally(&self, low: u32, zeros: u32) -> Tally {
-        let mut tally = Tally { tokens: [0; 32], used: 0, bits: 0, escaped: 0 };
-        tally.add(0, zeros, 0);
-        let counts = self.counts.get(4 * self.lens.0..4 * self.lens.1 + 4).unwrap_or_default();
-        for (class, count) in (4 * self.lens.0..).zip(counts).filter(|(_, count)| **count > 0) {
-            let (len, leading) = (class / 4, class as u64 & 3);
-            // The least of these numbers.
-            let n = ((4 | leading) << 61).checked_shr(64 - len as u32).unwrap_or(0);
-            let (token, _, bits) = split(n >> low);
-            if usize::from(token + self.shift) < tally.tokens.len() {
-                tally.add(token + self.shift, *count, bits + low);
-            } else {
-                tally.escaped += u64::from(*count) * ((10 + 7 + len as u64) << 8);
-            }
-        }
-        tally
+        let (from, shift) = (low as usize, usize::from(self.shift));
+        let (below, counts) = self.counts.split_at_checked(4 * (from + 1)).unwrap_or_default();
+        let (small, above) = counts.split_first_chunk().unwrap_or((&[0; 12], &[]));
+        let [a, b, c, d, e, f, g, h, four, five, six, seven] = *small;
+        let small = [below.iter().sum(), a + b + c + d, e + f, g + h, four, five, six, seven];
+        // From 8 on a token is twice the length, and the bit after the leading one.
+        let above = above.as_chunks().0;
+        let mut tokens = [0; TALLIED];
+        tokens[0] = zeros;
+        let (of_small, of_above) = tokens.split_at_mut(shift).1.split_at_mut(small.len());
+        of_small.iter_mut().zip(small).for_each(|(token, count)| *token = count);
+        of_above.iter_mut().zip(above).for_each(|(token, [a, b])| *token = a + b);
+        let tallied = tokens.iter().skip(shift).sum::<u32>();
+        let first = TALLIED - shift + 2 * from;
+        let escaped = (first..2 * self.longest + 2).zip(above.iter().skip(TALLIED - shift - small.len()));
+        let escaped = escaped.map(|(class, [a, b])| u64::from(a + b) * (10 + 7 + class as u64 / 2));
+        Tally { tokens, others: escaped.sum::<u64>() + u64::from(tallied) * u64::from(low) }
     }
 }
 
 /// How often each token comes, for one shift and number of low bits.
 struct Tally {
-    tokens: [u32; 32],
-    /// One above the highest token in use.
-    used: usize,
-    /// Raw bits of all numbers with a token.
-    bits: u64,
-    /// What numbers without one take.
-    escaped: u64,
+    tokens: [u32; TALLIED],
+    /// What the low bits take, and the numbers without a token, in bits.
+    others: u64,
 }
 
 impl Tally {
-    fn add(&mut self, token: u8, count: u32, bits: u32) {
-        if let Some(slot) = self.tokens.get_mut(usize::from(token)) {
-            *slot += count;
-            self.used = self.used.max(usize::from(token) + 1);
-            self.bits += u64::from(count) * u64::from(bits);
-        }
-    }
-
     fn cost(&self, number: usize) -> u64 {
         let Some(costs) = costs().get(number) else { return u64::MAX };
-        let tokens = self.tokens.iter().zip(costs).take(self.used);
+        let tokens = self.tokens.iter().zip(costs);
         let tokens: u64 = tokens.map(|(count, cost)| u64::from(*count) * u64::from(*cost)).sum();
-        self.escaped + (self.bits << 8) + tokens
+        (self.others << 8) + tokens
     }
 }
 
-/// What each shape's tokens take, in 1/256 bits. A token without a code is an escape, and then some.
-fn costs() -> &'static [[u32; 32]; SHAPES] {
-    static COSTS: OnceLock<[[u32; 32]; SHAPES]> = OnceLock::new();
+/// What each shape's tokens take with their raw bits, in 1/256 bits. A token without a code is an escape, and then some.
+fn costs() -> &'static [[u32; TALLIED]; SHAPES] {
+    static COSTS: OnceLock<[[u32; TALLIED]; SHAPES]> = OnceLock::new();
     COSTS.get_or_init(|| {
-        let of = |number| shape(number).map(|dist| std::array::from_fn(|t| dist.cost(t as u8).min(40 << 8)));
-        std::array::from_fn(|number| of(number).unwrap_or([40 << 8; 32]))
+        let of = |number| {
+            let shift = usize::from(is_shifted(number));
+            let bits = |token: usize| token.checked_sub(shift).map_or(0, |t| parts(t as u8).1);
+            let cost = |dist: &Dist, token: usize| dist.cost(token as u8).min(40 << 8) + (bits(token) << 8);
+            shape(number).map(|dist| std::array::from_fn(|token| cost(dist, token)))
+        };
+        std::array::from_fn(|number| of(number).unwrap_or([40 << 8; TALLIED]))
     })
 }
 
