@@ -55,14 +55,14 @@ impl Column {
         self.qualities.push(len, quality);
     }
 
-    /// Takes a reading of the sensor whose kind and quality are those of the ones before; `false`, and nothing is taken, if
-    /// it is another one.
+    /// Takes a reading whose kind and quality are those of the ones before; `false`, and nothing is taken, if it is another
+    /// one.
     #[inline]
     pub(crate) fn push_alike(&mut self, reading: &Reading<'_>) -> bool {
         let (kind, value) = bits(&reading.value);
         let is_number = !matches!(kind, Kind::Text | Kind::Bytes);
         let alike = self.kinds.are(kind) && self.qualities.are(reading.quality);
-        if self.sensor != reading.sensor || self.position == NOWHERE || !(alike && is_number) {
+        if self.position == NOWHERE || !(alike && is_number) {
             return false;
         }
         self.times.push(reading.time);

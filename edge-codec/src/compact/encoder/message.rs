@@ -9,6 +9,7 @@ use crate::compact::names;
 use crate::compact::order;
 use crate::compact::places::Places;
 use crate::compact::quality;
+use crate::compact::stream::bits::bit_len;
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::script::Script;
 use crate::compact::stream::shapes;
@@ -153,8 +154,7 @@ fn write_clocks(
             if let Some((at, low)) = plan.start(true, start, first)
                 && plan.residuals(times, residuals)
             {
-                let cost = plan.cost(residuals)
-                    + (u64::from(2 * crate::compact::stream::bits::bit_len(at >> low)) << 8);
+                let cost = plan.cost(residuals) + (u64::from(2 * bit_len(at >> low)) << 8);
                 if best.is_none_or(|b| cost < b.0) {
                     best = Some((cost, number));
                 }

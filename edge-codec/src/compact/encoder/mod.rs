@@ -66,9 +66,10 @@ pub struct Encoder<S = SensorTable<'static>> {
     /// Sequence numbers left out before each waiting reading, for those that have any: how many readings wait
     /// before it and how many numbers.
     skips: VecDeque<(u64, u64)>,
+    /// The numbers in `skips`, together.
+    skipped: u64,
     /// Readings that have left, which `skips` counts from.
     left: u64,
-    next_seq: u64,
     texts: Texts,
     memory: Memory,
 }
@@ -89,8 +90,8 @@ impl Encoder {
             expected: 0,
             pushed: Vec::new(),
             skips: VecDeque::new(),
+            skipped: 0,
             left: 0,
-            next_seq: 0,
             texts: Texts::default(),
             memory: Memory::default(),
         }
@@ -109,8 +110,8 @@ impl Encoder {
             expected: self.expected,
             pushed: self.pushed,
             skips: self.skips,
+            skipped: self.skipped,
             left: self.left,
-            next_seq: self.next_seq,
             texts: self.texts,
             memory: self.memory,
         }
@@ -151,8 +152,6 @@ impl<S: Sensors> Encoder<S> {
     /// Sets the identity; see [`Encoder::id`](crate::Encoder::id).
     pub fn id(mut self, id: BatchId) -> Self {
         self.header.id = Some(id);
-        let skipped = self.skips.iter().fold(0, |sum: u64, s| sum.saturating_add(s.1));
-        self.next_seq = id.first_seq.saturating_add(self.len() as u64).saturating_add(skipped);
         self
     }
 
@@ -169,14 +168,10 @@ impl<S: Sensors> Encoder<S> {
     /// [`EncodeError::UnknownSensor`] if there are names or a table without this sensor; the reading is not taken then.
     #[inline]
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
-        let at = match self.columns.get(self.expected) {
-            Some(column) if column.sensor == reading.sensor => Some(self.expected),
-            _ => self.index.get(reading.sensor),
-        };
-        if let Some(at) = at
+        if let Some(at) = self.find(reading.sensor)
             && self.columns.get_mut(at).is_some_and(|column| column.push_alike(reading))
         {
-            self.took(at, 0);
+            self.took(at);
             return Ok(());
         }
         self.take(0, reading)
@@ -187,9 +182,12 @@ impl<S: Sensors> Encoder<S> {
     /// # Errors
     /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set.
     pub fn push_at(&mut self, seq: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
-        let skip = self.header.id.and_then(|_| seq.checked_sub(self.next_seq));
-        let skip = skip.ok_or(EncodeError::Sequence { seq, next: self.header.id.map(|_| self.next_seq) })?;
-        self.take(skip, reading)
+        let next = self
+            .header
+            .id
+            .map(|id| id.first_seq.saturating_add(self.pushed.len() as u64).saturating_add(self.skipped));
+        let skip = next.and_then(|next| seq.checked_sub(next));
+        self.take(skip.ok_or(EncodeError::Sequence { seq, next })?, reading)
     }
 
     /// How many readings wait.
@@ -216,27 +214,31 @@ impl<S: Sensors> Encoder<S> {
         }
         if skip > 0 {
             self.skips.push_back((self.left + self.pushed.len() as u64, skip));
+            self.skipped = self.skipped.saturating_add(skip);
         }
-        self.took(at, skip);
+        self.took(at);
         Ok(())
     }
 
     #[inline]
-    fn took(&mut self, column: usize, skip: u64) {
+    fn took(&mut self, column: usize) {
         self.pushed.push(column as u32);
         self.expected = if column + 1 < self.columns.len() { column + 1 } else { 0 };
-        self.next_seq = self.next_seq.saturating_add(skip.saturating_add(1));
     }
 
-    /// The sensor's column; polls repeat, so the one after the last is looked at first.
+    /// The column that a sensor has had; polls repeat, so the one after the last is looked at first.
     #[inline]
-    fn column(&mut self, sensor: u32) -> Result<usize, EncodeError> {
-        let is = |c: &Column| c.sensor == sensor && c.position != NOWHERE;
-        if self.columns.get(self.expected).is_some_and(is) {
-            return Ok(self.expected);
+    fn find(&mut self, sensor: u32) -> Option<usize> {
+        match self.columns.get(self.expected) {
+            Some(column) if column.sensor == sensor => Some(self.expected),
+            _ => self.index.get(sensor),
         }
-        match self.index.get(sensor) {
-            Some(at) if self.columns.get(at).is_some_and(is) => Ok(at),
+    }
+
+    /// The sensor's column.
+    fn column(&mut self, sensor: u32) -> Result<usize, EncodeError> {
+        match self.find(sensor) {
+            Some(at) if self.columns.get(at).is_some_and(|c| c.position != NOWHERE) => Ok(at),
             at => self.new_column(sensor, at),
         }
     }
@@ -353,6 +355,7 @@ impl<S: Sensors> Encoder<S> {
         let mut span = n as u64;
         while let Some((_, skip)) = self.skips.front().copied().filter(|s| s.0 < self.left) {
             span = span.saturating_add(skip);
+            self.skipped = self.skipped.saturating_sub(skip);
             self.skips.pop_front();
         }
         self.advance(span);
@@ -376,6 +379,7 @@ impl<S: Sensors> Encoder<S> {
     /// Numbers left out before the first row are not a hole in the batch: it starts later.
     fn start_at_first(&mut self) {
         if let Some((_, skip)) = self.skips.front().copied().filter(|s| s.0 == self.left) {
+            self.skipped = self.skipped.saturating_sub(skip);
             self.skips.pop_front();
             self.advance(skip);
         }
