@@ -21,11 +21,6 @@ const ZEROS: [u16; 8] = [0, 307, 512, 717, 870, 952, 993, 1018];
 /// How many shapes there are: a body for each weight of zero.
 pub(crate) const SHAPES: usize = BODIES.len() * ZEROS.len();
 
-/// Whether 0 is a token of its own in a shape.
-pub(crate) fn is_shifted(number: usize) -> bool {
-    number >= BODIES.len()
-}
-
 /// A fixed distribution.
 pub(crate) fn shape(number: usize) -> Option<&'static Arc<Dist>> {
     static BUILT: [OnceLock<Arc<Dist>>; SHAPES] = [const { OnceLock::new() }; SHAPES];
@@ -72,7 +67,7 @@ pub(crate) struct Coder {
 impl Coder {
     /// A fixed shape; `None` if there is none of that number.
     pub(crate) fn fixed(number: usize, low: u32) -> Option<Self> {
-        let shift = u8::from(is_shifted(number));
+        let shift = u8::from(number >= BODIES.len());
         Some(Self { dist: Arc::clone(shape(number)?), low, shift, number })
     }
 

@@ -4,8 +4,8 @@
 
 use super::ans::Dist;
 use super::bits::bit_len;
-use super::coder::{Coder, SHAPES, is_shifted, shape, zero_level};
-use super::token::parts;
+use super::coder::{Coder, SHAPES, shape, zero_level};
+use super::token::split;
 use std::sync::OnceLock;
 
 /// The coder that makes numbers about as small as any, and what they take, in 1/256 bits.
@@ -15,10 +15,10 @@ pub(crate) fn coder(numbers: &[u64]) -> (Coder, u64) {
     let mut best = Best { cost: u64::MAX, number: 0, low: 0 };
     // Where half of the numbers are 0, that has a token of its own; where few are, it has none.
     if zeros <= all * 3 / 4 {
-        best.search(&Sizes::of(numbers, 0), all, 0, 0..4);
+        best.search::<BODIES>(&Sizes::of(numbers, 0), all, 0, 0);
     }
     if zeros > all / 8 {
-        best.search(&Sizes::of(numbers, 1), all - zeros, zeros, near(zeros, all));
+        best.search::<TWICE>(&Sizes::of(numbers, 1), all - zeros, zeros, near(zeros, all));
     }
     (Coder::fixed(best.number.min(SHAPES - 1), best.low).unwrap_or_else(Coder::plain), best.cost)
 }
@@ -31,18 +31,17 @@ struct Best {
 }
 
 impl Best {
-    /// Tries numbers of low bits from where half of the `count` sizes are, downwards as long as that helps.
-    fn search(&mut self, sizes: &Sizes, count: u32, zeros: u32, shapes: std::ops::Range<usize>) {
+    /// Tries `N` shapes, and numbers of low bits from where half of the `count` sizes are, downwards as long as that helps.
+    fn search<const N: usize>(&mut self, sizes: &Sizes, count: u32, zeros: u32, first: usize) {
         let typical = sizes.median(count).min(62);
         let mut least = u64::MAX;
         for low in (typical.saturating_sub(4)..=typical).rev() {
-            let tally = sizes.tally(low, zeros);
-            let costs = shapes.clone().map(|number| (tally.cost(number), number));
-            let Some((cost, number)) = costs.min() else { return };
+            let costs: [u64; N] = sizes.costs(low, zeros, first);
+            let Some((cost, number)) = costs.into_iter().zip(first..).min() else { return };
             if cost < self.cost {
                 *self = Self { cost, number, low };
             }
-            if cost > least.saturating_add(least / 16) {
+            if cost > least.saturating_add(least / 64) {
                 return;
             }
             least = least.min(cost);
@@ -50,103 +49,106 @@ impl Best {
     }
 }
 
-/// The shapes whose weight of zero is around its share.
-fn near(zeros: u32, all: u32) -> std::ops::Range<usize> {
+/// The first of the shapes whose weights of zero are around its share.
+fn near(zeros: u32, all: u32) -> usize {
     let share = (u64::from(zeros) * 1024).checked_div(u64::from(all)).unwrap_or(0);
-    let level = zero_level(share as u16);
-    (level.max(2) - 1) * 4..((level + 1) * 4).min(SHAPES)
+    (zero_level(share as u16).max(2) - 1) * BODIES
 }
+
+/// So many shapes have the same weight of zero.
+const BODIES: usize = 4;
+/// So many are compared at most.
+const TWICE: usize = 2 * BODIES;
 
 /// How many numbers have which three leading bits: all that their token depends on, whatever the number of low bits.
 struct Sizes {
-    /// By four times the length, and the two bits after the leading one; then zeros, so that the tokens of any low bits are
-    /// inside.
-    counts: [u32; 4 * (65 + TALLIED / 2)],
-    /// The longest there are.
-    longest: usize,
+    /// By four times the length, and the two bits after the leading one.
+    counts: [u32; 4 * 65],
+    /// A bit for each of these that there are.
+    there: [u64; 5],
     shift: u8,
 }
 
-/// Tokens that are told apart; no shape has higher ones.
-const TALLIED: usize = 32;
-
 impl Sizes {
     /// With `shift` 1, of the numbers above 0, each less 1.
+    #[inline(always)]
     fn of(numbers: &[u64], shift: u8) -> Self {
-        let mut sizes = Self { counts: [0; _], longest: 0, shift };
+        let mut sizes = Self { counts: [0; 4 * 65], there: [0; 5], shift };
         for n in numbers {
             let Some(n) = n.checked_sub(shift.into()) else { continue };
-            let len = bit_len(n) as usize;
-            sizes.longest = sizes.longest.max(len);
             let leading = (n << (n.leading_zeros() & 63) >> 61) as usize & 3;
-            if let Some(count) = sizes.counts.get_mut(4 * len + leading) {
+            let kind = 4 * bit_len(n) as usize + leading;
+            if let (Some(count), Some(there)) = (sizes.counts.get_mut(kind), sizes.there.get_mut(kind / 64)) {
                 *count += 1;
+                *there |= 1 << (kind % 64);
             }
         }
         sizes
     }
 
+    /// The least number of each kind there is, rising, and how many.
+    #[inline]
+    fn kinds(&self) -> impl Iterator<Item = (u64, u32)> {
+        (0..).step_by(64).zip(self.there).flat_map(move |(first, mut there)| {
+            std::iter::from_fn(move || {
+                let kind = (there != 0).then(|| first + there.trailing_zeros())?;
+                there &= there - 1;
+                let least = ((4 | u64::from(kind) & 3) << 61).checked_shr(64 - kind / 4).unwrap_or(0);
+                Some((least, *self.counts.get(kind as usize)?))
+            })
+        })
+    }
+
     /// The bit length that half of the numbers are below.
     fn median(&self, count: u32) -> u32 {
         let mut seen = 0;
-        for (len, counts) in self.counts.chunks_exact(4).enumerate() {
-            seen += counts.iter().sum::<u32>();
-            if seen > count / 2 {
-                return len as u32;
+        let mut kinds = self.kinds();
+        let middle = kinds.find(|kind| {
+            seen += kind.1;
+            seen > count / 2
+        });
+        middle.map_or(0, |(least, _)| bit_len(least))
+    }
+
+    /// What all takes with so many low bits and the `N` shapes from `first` on, which are summed up side by side.
+    #[inline(always)]
+    fn costs<const N: usize>(&self, low: u32, zeros: u32, first: usize) -> [u64; N] {
+        let (mut sums, mut all_bits, by_token) = ([0; N], 0, costs());
+        let mut add = |token: u8, count: u32, bits: u32| {
+            let costs = by_token.get(usize::from(token)).and_then(|c| c.get(first..)?.first_chunk());
+            let costs: &[u32; N] = costs.unwrap_or(&[u32::MAX; N]);
+            all_bits += u64::from(count) * u64::from(bits);
+            sums.iter_mut().zip(costs).for_each(|(sum, cost)| *sum += u64::from(count) * u64::from(*cost));
+        };
+        if zeros > 0 {
+            add(0, zeros, 0);
+        }
+        for (least, count) in self.kinds() {
+            let (token, _, bits) = split(least >> low);
+            let token = token + self.shift;
+            if token < TOKENS {
+                add(token, count, bits + low);
+            } else {
+                add(TOKENS, count, 10 + 7 + bit_len(least));
             }
         }
-        0
-    }
-
-    /// The tokens of the numbers without their `low` low bits, by whole columns of counts and without a look at any one.
-    fn tally(&self, low: u32, zeros: u32) -> Tally {
-        let (from, shift) = (low as usize, usize::from(self.shift));
-        let (below, counts) = self.counts.split_at_checked(4 * (from + 1)).unwrap_or_default();
-        let (small, above) = counts.split_first_chunk().unwrap_or((&[0; 12], &[]));
-        let [a, b, c, d, e, f, g, h, four, five, six, seven] = *small;
-        let small = [below.iter().sum(), a + b + c + d, e + f, g + h, four, five, six, seven];
-        // From 8 on a token is twice the length, and the bit after the leading one.
-        let above = above.as_chunks().0;
-        let mut tokens = [0; TALLIED];
-        tokens[0] = zeros;
-        let (of_small, of_above) = tokens.split_at_mut(shift).1.split_at_mut(small.len());
-        of_small.iter_mut().zip(small).for_each(|(token, count)| *token = count);
-        of_above.iter_mut().zip(above).for_each(|(token, [a, b])| *token = a + b);
-        let tallied = tokens.iter().skip(shift).sum::<u32>();
-        let first = TALLIED - shift + 2 * from;
-        let escaped = (first..2 * self.longest + 2).zip(above.iter().skip(TALLIED - shift - small.len()));
-        let escaped = escaped.map(|(class, [a, b])| u64::from(a + b) * (10 + 7 + class as u64 / 2));
-        Tally { tokens, others: escaped.sum::<u64>() + u64::from(tallied) * u64::from(low) }
+        sums.map(|sum| sum + (all_bits << 8))
     }
 }
 
-/// How often each token comes, for one shift and number of low bits.
-struct Tally {
-    tokens: [u32; TALLIED],
-    /// What the low bits take, and the numbers without a token, in bits.
-    others: u64,
-}
+/// Tokens from here on are escaped by every shape.
+const TOKENS: u8 = 32;
 
-impl Tally {
-    fn cost(&self, number: usize) -> u64 {
-        let Some(costs) = costs().get(number) else { return u64::MAX };
-        let tokens = self.tokens.iter().zip(costs);
-        let tokens: u64 = tokens.map(|(count, cost)| u64::from(*count) * u64::from(*cost)).sum();
-        (self.others << 8) + tokens
-    }
-}
+/// What the shapes take for a token, in 1/256 bits; those behind the last one do not exist.
+type Costs = [u32; SHAPES + BODIES];
 
-/// What each shape's tokens take with their raw bits, in 1/256 bits. A token without a code is an escape, and then some.
-fn costs() -> &'static [[u32; TALLIED]; SHAPES] {
-    static COSTS: OnceLock<[[u32; TALLIED]; SHAPES]> = OnceLock::new();
+/// By token. One without a code is an escape, and then some; the last row is of those whose bits say that already.
+fn costs() -> &'static [Costs; TOKENS as usize + 1] {
+    static COSTS: OnceLock<[Costs; TOKENS as usize + 1]> = OnceLock::new();
     COSTS.get_or_init(|| {
-        let of = |number| {
-            let shift = usize::from(is_shifted(number));
-            let bits = |token: usize| token.checked_sub(shift).map_or(0, |t| parts(t as u8).1);
-            let cost = |dist: &Dist, token: usize| dist.cost(token as u8).min(40 << 8) + (bits(token) << 8);
-            shape(number).map(|dist| std::array::from_fn(|token| cost(dist, token)))
-        };
-        std::array::from_fn(|number| of(number).unwrap_or([40 << 8; TALLIED]))
+        let of = |token, dist: &Dist| if token < TOKENS { dist.cost(token).min(40 << 8) } else { 0 };
+        let cost = |token, number| shape(number).map_or(u32::MAX, |dist| of(token, dist));
+        std::array::from_fn(|token| std::array::from_fn(|number| cost(token as u8, number)))
     })
 }
 
