@@ -32,20 +32,28 @@ pub(crate) fn are_few(values: &[u64]) -> bool {
     start.len() >= 12
 }
 
-/// The distinct integers, rising, if they are so few that a list may pay; then the integers become their places in it.
-pub(crate) fn make(integers: &mut [i64]) -> Option<Vec<i64>> {
+/// The distinct integers, rising, if they are at most `most` and so few that a list may pay, and each integer's place.
+pub(crate) fn make(integers: &[i64], most: usize) -> Option<(Vec<i64>, Vec<i64>)> {
     if integers.len() < 12 {
         return None;
     }
-    let longest = (integers.len() * 3 / 4).min(LIST_MAX);
-    let (least, most) = integers.iter().fold((i64::MAX, i64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
-    match places(least, most) {
-        Some(places) => make_near(integers, least, places, longest),
+    let longest = (integers.len() * 3 / 4).min(LIST_MAX).min(most);
+    let (low, high) = integers.iter().fold((i64::MAX, i64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
+    match places(low, high, integers.len() * SPARSE) {
+        Some(places) => make_near(integers, low, places, longest.min(integers.len() / 2)),
         None => make_far(integers, longest),
     }
 }
 
-fn make_near(integers: &mut [i64], least: i64, mut places: Vec<u16>, longest: usize) -> Option<Vec<i64>> {
+/// A range of so many times the integers takes longer to look through than hashing them.
+const SPARSE: usize = 8;
+
+fn make_near(
+    integers: &[i64],
+    least: i64,
+    mut places: Vec<u16>,
+    longest: usize,
+) -> Option<(Vec<i64>, Vec<i64>)> {
     for x in integers.iter() {
         if let Some(place) = places.get_mut(x.wrapping_sub(least) as usize) {
             *place = 0;
@@ -59,20 +67,26 @@ fn make_near(integers: &mut [i64], least: i64, mut places: Vec<u16>, longest: us
         *place = list.len() as u16;
         list.push(least.wrapping_add(above));
     }
-    for x in integers {
-        *x = places.get(x.wrapping_sub(least) as usize).copied().unwrap_or(0).into();
-    }
-    Some(list)
+    let place = |x: &i64| places.get(x.wrapping_sub(least) as usize).copied().unwrap_or(0).into();
+    Some((list, integers.iter().map(place).collect()))
 }
 
+/// Fewer say little about the rest.
+const EARLY: usize = 24;
+
 /// By hashing, so that only the distinct integers are sorted.
-fn make_far(integers: &mut [i64], longest: usize) -> Option<Vec<i64>> {
+fn make_far(integers: &[i64], longest: usize) -> Option<(Vec<i64>, Vec<i64>)> {
     let slots = (longest * 2).next_power_of_two();
     let mut table = vec![NONE; slots];
     // In the order they come; then with the number of each.
     let mut found: Vec<(i64, u16)> = Vec::with_capacity(longest);
     let mut numbers = Vec::with_capacity(integers.len());
-    for x in integers.iter() {
+    let early = (integers.len() / 4).max(EARLY);
+    for (nth, x) in integers.iter().enumerate() {
+        // Where almost each is another one at first, they mostly are later.
+        if nth == early && found.len() > nth * 7 / 8 {
+            return None;
+        }
         let mut at = hash(*x) as usize;
         numbers.push(loop {
             let slot = table.get_mut(at & (slots - 1))?;
@@ -93,10 +107,8 @@ fn make_far(integers: &mut [i64], longest: usize) -> Option<Vec<i64>> {
     for (place, (_, number)) in (0..).zip(&found) {
         *places.get_mut(usize::from(*number))? = place;
     }
-    for (x, number) in integers.iter_mut().zip(numbers) {
-        *x = places.get(usize::from(number)).copied()?;
-    }
-    Some(found.into_iter().map(|(x, _)| x).collect())
+    let places = numbers.into_iter().map(|number| places.get(usize::from(number)).copied());
+    Some((found.into_iter().map(|(x, _)| x).collect(), places.collect::<Option<_>>()?))
 }
 
 /// The high bits of a product, which all bits of the integer move.
@@ -107,7 +119,7 @@ fn hash(x: i64) -> u64 {
 /// Replaces integers by their places in a rising list; `false` if one is not there.
 pub(crate) fn number(integers: &mut [i64], list: &[i64]) -> bool {
     let (Some(first), Some(last)) = (list.first(), list.last()) else { return integers.is_empty() };
-    let Some(mut places) = places(*first, *last).filter(|_| list.len() <= LIST_MAX) else {
+    let Some(mut places) = places(*first, *last, NEAR).filter(|_| list.len() <= LIST_MAX) else {
         return integers.iter_mut().all(|x| list.binary_search(x).map(|at| *x = at as i64).is_ok());
     };
     for (at, x) in (0..).zip(list) {
@@ -122,8 +134,8 @@ pub(crate) fn number(integers: &mut [i64], list: &[i64]) -> bool {
 }
 
 /// A place for each integer of a range, if that is a short one.
-fn places(least: i64, most: i64) -> Option<Vec<u16>> {
-    let apart = usize::try_from(most.checked_sub(least)?).ok().filter(|apart| *apart < NEAR)?;
+fn places(least: i64, most: i64, near: usize) -> Option<Vec<u16>> {
+    let apart = usize::try_from(most.checked_sub(least)?).ok().filter(|apart| *apart < near.min(NEAR))?;
     Some(vec![NONE; apart + 1])
 }
 
@@ -142,8 +154,7 @@ mod tests {
     fn near_and_far_integers_are_listed_alike() {
         for step in [1, 7, 1 << 20, i64::MAX / 8] {
             let integers: Vec<i64> = (0..40).map(|n| (n * 5 % 8 - 4) * step).collect();
-            let mut made = integers.clone();
-            let list = make(&mut made).unwrap();
+            let (list, made) = make(&integers, 99).unwrap();
             assert_eq!(list, (-4..4).map(|n| n * step).collect::<Vec<_>>());
             let mut places = integers.clone();
             assert!(number(&mut places, &list) && places == made);
@@ -156,11 +167,11 @@ mod tests {
     #[test]
     fn many_different_integers_are_not_listed() {
         for step in [1, 1 << 40] {
-            assert_eq!(make(&mut (0..40).map(|n| n * step).collect::<Vec<_>>()), None);
-            assert_eq!(make(&mut [step; 11]), None);
-            assert_eq!(make(&mut [step; 12]), Some(vec![step]));
-            assert_eq!(make(&mut (0..4096).map(|n| n % 1100 * step).collect::<Vec<_>>()), None);
+            let listed = |n: i64, of: i64| make(&(0..n).map(|n| n % of * step).collect::<Vec<_>>(), 2000);
+            assert_eq!((listed(40, 40), listed(11, 1), listed(4096, 1100)), (None, None, None));
+            assert_eq!(listed(12, 1), Some((vec![0], vec![0; 12])));
+            assert_eq!(make(&[step, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 1), None);
         }
-        assert_eq!(make(&mut [i64::MAX; 12]), Some(vec![i64::MAX]));
+        assert_eq!(make(&[i64::MAX; 12], 9), Some((vec![i64::MAX], vec![0; 12])));
     }
 }

@@ -9,3 +9,4 @@ pub(super) mod plan;
 pub(super) mod pre;
 pub(super) mod predict;
 pub(super) mod search;
+mod shape;

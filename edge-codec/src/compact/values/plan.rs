@@ -166,8 +166,8 @@ impl Plan {
             return false;
         }
         if let Pre::Table(list) = &mut self.pre {
-            let Some(made) = lists::make(&mut scratch.integers) else { return false };
-            *list = made;
+            let Some(made) = lists::make(&scratch.integers, usize::MAX) else { return false };
+            (*list, scratch.integers) = made;
         } else if !self.pre.apply(&mut scratch.integers) {
             self.pre = Pre::Nothing;
             self.plain_integers(values, scratch);

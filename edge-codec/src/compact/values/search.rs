@@ -9,6 +9,7 @@ use super::lists;
 use super::plan::{Plan, Scratch};
 use super::pre::{self, Pre};
 use super::predict::{Order, residuals_of};
+use super::shape::{Shape, order, small};
 use crate::compact::stream::bits::{bit_len, zigzag};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::shapes::coder;
@@ -52,40 +53,75 @@ pub(crate) fn on_grid(values: &[u64], effort: Effort, scratch: &mut Scratch) -> 
 
 /// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
 pub(crate) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
-    let coder = Coder::plain();
-    let ulps = form.has_ulps().then(|| coder.clone());
-    let mut plan =
-        Plan { kind, form, pre: Pre::Nothing, order: Order::Above, center: 0, main: coder, ulps, head: None };
+    let mut plan = unfinished(kind, form);
     if kind == Kind::Null || !plan.integers(values, scratch) {
-        plan.form = Form::Bits64;
-        plan.ulps = None;
+        plan = unfinished(kind, Form::Bits64);
         plan.integers(values, scratch);
     }
+    rest(plan, values, scratch)
+}
+
+fn unfinished(kind: Kind, form: Form) -> Plan {
+    let (pre, order, main) = (Pre::Nothing, Order::Above, Coder::plain());
+    let ulps = form.has_ulps().then(|| main.clone());
+    Plan { kind, form, pre, order, center: 0, main, ulps, head: None }
+}
+
+/// The rest of a plan for the integers of its form, which are in `scratch` and become the plan's.
+fn rest(mut plan: Plan, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
     let shape = order(&scratch.integers);
     let step = pre::step(&scratch.integers, shape.least);
-    let listed = values_of(&scratch.integers, shape.bits, step).map(|(list, mut places)| {
-        let bits = lists::bits(&list);
-        let mut listed = Plan { pre: Pre::Table(list), ..plan.clone() };
-        std::mem::swap(&mut scratch.integers, &mut places);
-        let size = finish(&mut listed, order(&scratch.integers), scratch) + (bits << 8);
-        scratch.integers = places;
-        (listed, size)
-    });
-    if let Some(step) = i64::try_from(step).ok().filter(|step| *step > 1) {
-        plan.pre = Pre::Affine { first: shape.least, step };
-        // A common measure this large is a grid, too, and gets the integers that will be written.
-        let is_grid = grid::of(plan.form, &plan.pre).is_some();
-        let held =
-            if is_grid { plan.integers(values, scratch) } else { plan.pre.apply(&mut scratch.integers) };
-        if !held {
-            // The distance between two integers may be too large for one.
-            plan.pre = Pre::Nothing;
-            plan.integers(values, scratch);
-        }
-    }
-    let shape = if plan.pre == Pre::Nothing { shape } else { order(&scratch.integers) };
+    let shape = take_out((&mut plan, step), shape, values, scratch);
     let size = finish(&mut plan, shape, scratch);
-    listed.filter(|listed| listed.1 < size).unwrap_or((plan, size))
+    // Not all values of a grid are on it.
+    let is_grid = grid::of(plan.form, &plan.pre).is_some();
+    let listed = if is_grid { None } else { listed(&plan, size, scratch) };
+    listed.unwrap_or((plan, size))
+}
+
+/// The same with a list of the distinct integers and places in it, if that takes less than `size`. Then the places are in
+/// `scratch`.
+fn listed(plain: &Plan, size: u64, scratch: &mut Scratch) -> Option<(Plan, u64)> {
+    let most = usize::try_from((size >> 8).checked_sub(lists::bits(&[]))?).unwrap_or(usize::MAX);
+    let (mut list, mut places) = lists::make(&scratch.integers, most)?;
+    if let Some((first, step)) = plain.pre.affine() {
+        list.iter_mut().for_each(|x| *x = first.wrapping_add(step.wrapping_mul(*x)));
+    }
+    let (bits, longest) = (lists::bits(&list), bit_len(list.len() as u64).into());
+    let (mut indexed, mut before) = (0, 0);
+    for at in &places {
+        indexed += small(zigzag(at - before)).min(longest);
+        before = *at;
+    }
+    // The coders know better: this only spares them what is far off.
+    if (bits + indexed / 2) << 8 >= size {
+        return None;
+    }
+    let mut listed = Plan { pre: Pre::Table(list), ..plain.clone() };
+    std::mem::swap(&mut scratch.integers, &mut places);
+    let less = finish(&mut listed, order(&scratch.integers), scratch) + (bits << 8);
+    if less >= size {
+        std::mem::swap(&mut scratch.integers, &mut places);
+        return None;
+    }
+    Some((listed, less))
+}
+
+/// Takes a step out of the integers in `scratch` that all of them have.
+fn take_out((plan, step): (&mut Plan, u64), shape: Shape, values: &[u64], scratch: &mut Scratch) -> Shape {
+    let first = shape.least;
+    let Some(step) = i64::try_from(step).ok().filter(|step| *step > 1) else { return shape };
+    plan.pre = Pre::Affine { first, step };
+    // A common measure this large is a grid, too, and gets the integers that will be written.
+    let is_grid = grid::of(plan.form, &plan.pre).is_some();
+    let held = if is_grid { plan.integers(values, scratch) } else { plan.pre.apply(&mut scratch.integers) };
+    if !held {
+        // The distance between two integers may be too large for one.
+        plan.pre = Pre::Nothing;
+        plan.integers(values, scratch);
+        return shape;
+    }
+    order(&scratch.integers)
 }
 
 /// Order, center and coders for the integers in `scratch`.
@@ -137,9 +173,9 @@ pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Ve
     let mut offer = |form: Form, scratch: &mut Scratch| {
         // The sample may have been lucky: what it holds by few digits, the others may need more for.
         let size = weigh(form, &sample, scratch)
-            .filter(|_| form.has_ulps() || form.integers(values, &mut scratch.integers, &mut scratch.ulps));
-        found.extend(size.map(|size| (size, form)));
-        size
+            .filter(|_| form.has_ulps() || form.integers(values, &mut scratch.integers, &mut scratch.ulps))?;
+        found.push((size, form));
+        Some(size)
     };
     offer(Form::Bits64, scratch);
     // More digits than needed only make larger numbers.
@@ -199,98 +235,6 @@ fn weigh(form: Form, sample: &[u64], scratch: &mut Scratch) -> Option<u64> {
     }
     let ulps: u64 = scratch.ulps.iter().map(|u| small(zigzag(*u))).sum();
     Some(steps.min(distances) + ulps)
-}
-
-fn small(number: u64) -> u64 {
-    u64::from(bit_len(number)) + u64::from(number > 0)
-}
-
-/// A list of integers, and places in it.
-type Listed = (Vec<i64>, Vec<i64>);
-
-/// The distinct integers, if listing them and then writing their places is about as small as the `plain` bits that
-/// differences or distances take.
-fn values_of(integers: &[i64], plain: u64, step: u64) -> Option<Listed> {
-    // With the step out of them they are smaller.
-    let spared = integers.len() as u64 * u64::from(bit_len(step.max(1)) - 1);
-    let plain = plain.saturating_sub(spared) * 2;
-    if plain < lists::bits(&[]) {
-        return None;
-    }
-    let mut places = integers.to_vec();
-    let list = lists::make(&mut places)?;
-    let bits = lists::bits(&list);
-    let longest = bit_len(list.len() as u64).into();
-    let (mut indexed, mut before) = (0, 0);
-    for at in &places {
-        indexed += small(zigzag(at - before)).min(longest);
-        before = *at;
-    }
-    // The coders know better: this only spares them what is far off.
-    (bits + indexed < plain).then_some((list, places))
-}
-
-/// How integers are best predicted.
-#[derive(Clone, Copy)]
-struct Shape {
-    order: Order,
-    center: i64,
-    least: i64,
-    /// About what they then take.
-    bits: u64,
-}
-
-/// The prediction with the smallest residuals, and a center.
-fn order(integers: &[i64]) -> Shape {
-    let first = integers.first().copied().unwrap_or(0);
-    let Ranks { least, low, middle } = ranks(integers);
-    let (mut sizes, mut before, mut slope) = ([0_u64; 5], first, 0_i64);
-    for x in integers {
-        let step = x.wrapping_sub(std::mem::replace(&mut before, *x));
-        let turn = step.wrapping_sub(std::mem::replace(&mut slope, step));
-        let [above, delta, line, around, mostly] = &mut sizes;
-        *above += small(x.wrapping_sub(least) as u64);
-        *delta += small(zigzag(step));
-        *line += small(zigzag(turn));
-        *around += small(zigzag(x.wrapping_sub(middle)));
-        *mostly += small(x.wrapping_sub(low) as u64);
-    }
-    let [above, delta, line, around, mostly] = sizes;
-    let best = [
-        (above, Order::Above, least),
-        (delta, Order::Delta, first),
-        (line, Order::Line, first),
-        (around + SHARED, Order::Around, middle),
-        (mostly + SHARED, Order::Above, low),
-    ];
-    let best = best.into_iter().min_by_key(|(bits, ..)| *bits);
-    let (bits, order, center) = best.unwrap_or((0, Order::Above, least));
-    Shape { order, center, least, bits }
-}
-
-/// What a column of an unusual order takes more, since its neighbours cannot share its plan.
-const SHARED: u64 = 64;
-
-struct Ranks {
-    least: i64,
-    /// One in [`FEW`] is below: what is far below it is rare.
-    low: i64,
-    middle: i64,
-}
-
-/// A column of fewer gains less by another center than its neighbours' plan saves.
-const FEW: usize = 64;
-
-fn ranks(integers: &[i64]) -> Ranks {
-    let least = integers.iter().copied().min().unwrap_or(0);
-    if integers.len() < FEW {
-        return Ranks { least, low: least, middle: least };
-    }
-    let mut integers = integers.to_vec();
-    let (low, middle) = (integers.len() / FEW, integers.len() / 2);
-    let middle = *integers.select_nth_unstable(middle).1;
-    let low = *integers.select_nth_unstable(low).1;
-    Ranks { least, low, middle }
 }
 
 #[cfg(test)]
