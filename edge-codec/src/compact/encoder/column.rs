@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::NOWHERE;
+use super::alone::{Alone, Values};
 use super::known::{self, Known, Target};
 use super::same::Same;
 use crate::compact::stream::script::Script;
@@ -21,7 +22,9 @@ pub(crate) struct Column {
     values: Vec<u64>,
     kinds: Same<Kind>,
     qualities: Same<u32>,
+    /// With a table, and without.
     known: Known,
+    alone: Alone,
 }
 
 /// The number that stands for a value, unless it is text or bytes.
@@ -41,8 +44,8 @@ pub(crate) fn bits(value: &Value<'_>) -> (Kind, u64) {
 impl Column {
     pub(crate) fn new(sensor: u32, position: u32) -> Self {
         let (kinds, qualities) = (Same::new(Kind::Null), Same::new(0));
-        let known = Known::default();
-        Self { sensor, position, times: Vec::new(), values: Vec::new(), kinds, qualities, known }
+        let (known, alone) = (Known::default(), Alone::default());
+        Self { sensor, position, times: Vec::new(), values: Vec::new(), kinds, qualities, known, alone }
     }
 
     /// Takes a reading, whose value is the number that [`bits`] gives or a text's.
@@ -140,7 +143,10 @@ impl Column {
         let kind = self.kind(n);
         let values = self.values.get(..n).unwrap_or_default();
         if !matches!(kind, Kind::Null | Kind::Mixed) {
-            return self.known.write(Target { kind, values, table, before, script, scratch });
+            return match table {
+                Some(table) => self.known.write(Target { kind, values, table, before, script, scratch }),
+                None => self.alone.write(Values { kind, bits: values }, before, script, scratch),
+            };
         }
         if table.is_some() {
             script.flag(false);
@@ -165,7 +171,7 @@ impl Column {
                 self.values.iter().take(n).enumerate().filter(|(at, _)| self.kinds.get(*at) == kind);
             let values: Vec<u64> = of_kind.map(|(_, v)| *v).collect();
             if !values.is_empty() && kind != Kind::Null {
-                let (plan, _) = search::plan(kind, &values, scratch);
+                let (plan, _) = search::plan(kind, &values, search::ALONE, scratch);
                 plan.integers(&values, scratch);
                 known::put(&plan, before, script, scratch);
             }

@@ -1,4 +1,4 @@
-//! How a column was written last, and when to look for something better.
+//! How a column of batches with a table was written last, and when to look for something better.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -49,8 +49,8 @@ const FEW: u64 = 8;
 pub(crate) struct Target<'t> {
     pub(crate) kind: Kind,
     pub(crate) values: &'t [u64],
-    /// `Some` if the batch has a table, whether or not that has a plan for the sensor.
-    pub(crate) table: Option<Option<&'t Plan>>,
+    /// The table's plan for the sensor, if it has one.
+    pub(crate) table: Option<&'t Plan>,
     pub(crate) before: &'t mut Option<Shared>,
     pub(crate) script: &'t mut Script,
     pub(crate) scratch: &'t mut Scratch,
@@ -188,7 +188,7 @@ impl Known {
         let form = if listed { Form::Bits64 } else { form };
         offer(search::with_form(to.kind, form, to.values, to.scratch));
         if all_forms {
-            offer(search::plan(to.kind, to.values, to.scratch));
+            offer(search::plan(to.kind, to.values, search::QUICK, to.scratch));
         }
         if let Some(Better::Own(plan)) = &best.1 {
             self.remember(plan);
@@ -209,7 +209,7 @@ impl Known {
         if let Some((plan, _)) = again.filter(|found| found.1 <= usual / 4 * 5 + OWN) {
             return plan;
         }
-        let (plan, _) = search::plan(to.kind, to.values, to.scratch);
+        let (plan, _) = search::plan(to.kind, to.values, search::QUICK, to.scratch);
         self.remember(&plan);
         plan
     }
@@ -231,7 +231,7 @@ impl<'t> Target<'t> {
 
     /// The table's plan.
     fn learned(&self) -> Option<&'t Plan> {
-        self.table.flatten().filter(|plan| plan.kind == self.kind)
+        self.table.filter(|plan| plan.kind == self.kind)
     }
 
     fn is_held_by_table(&mut self) -> bool {
@@ -255,9 +255,7 @@ impl<'t> Target<'t> {
 
     /// Writes by a plan of the batch's own.
     fn put(&mut self, plan: &Plan) -> (u64, u64) {
-        if self.table.is_some() {
-            self.script.flag(false);
-        }
+        self.script.flag(false);
         put(plan, self.before, self.script, self.scratch)
     }
 
@@ -295,46 +293,18 @@ pub(crate) fn put(
 
 #[cfg(test)]
 mod tests {
+    use super::super::regimes;
     use super::*;
 
-    const N: usize = 200;
-    const BATCHES: usize = 8;
-
-    /// Batches of a sensor that changes what it does: noise in thousandths, standing still, steps of a half, a ramp, and
-    /// noise again. Each form holds what comes later.
-    fn regimes() -> Vec<Vec<u64>> {
-        let noise = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54) as f64;
-        let value = |regime: usize, n: u64| match regime {
-            0 | 4 => noise(n) / 1000.0 + 20.0,
-            1 => 20.0,
-            2 => (noise(n) / 256.0).floor() / 2.0,
-            _ => 20.0 + n as f64 / 8.0,
-        };
-        let batch = |at: usize| (0..N).map(|n| value(at / BATCHES, (at * N + n) as u64).to_bits()).collect();
-        (0..5 * BATCHES).map(batch).collect()
-    }
-
-    fn size(
-        values: &[u64],
-        write: impl FnOnce(&[u64], &mut Option<Shared>, &mut Script, &mut Scratch),
-    ) -> usize {
-        let (mut script, mut scratch, mut before) = (Script::default(), Scratch::default(), None);
-        write(values, &mut before, &mut script, &mut scratch);
-        script.write(<[u8]>::len)
-    }
-
     fn by(known: &mut Known, values: &[u64]) -> usize {
-        size(values, |values, before, script, scratch| {
+        regimes::size(values, |values, before, script, scratch| {
             known.write(Target { kind: Kind::F64, values, table: None, before, script, scratch });
         })
     }
 
-    /// The first batch that takes over 3 % more than a search for this batch alone would give, and some bytes.
-    fn first_loss(mut write: impl FnMut(&[u64]) -> usize) -> Option<usize> {
-        regimes().iter().position(|values| {
-            let (kept, found) = (write(values), by(&mut Known::default(), values));
-            kept > found + found * 3 / 100 + 4
-        })
+    /// The first batch that takes more than a search for this batch alone would give.
+    fn first_loss(write: impl FnMut(&[u64]) -> usize) -> Option<usize> {
+        regimes::first_loss(write, |values| by(&mut Known::default(), values))
     }
 
     #[test]
@@ -348,12 +318,12 @@ mod tests {
     fn a_plan_that_is_never_looked_for_again_is_noticed() {
         let mut plan = None;
         let write = |values: &[u64]| {
-            size(values, |v, before, script, scratch| {
-                let plan = plan.get_or_insert_with(|| search::plan(Kind::F64, v, scratch).0);
+            regimes::size(values, |v, before, script, scratch| {
+                let plan = plan.get_or_insert_with(|| search::plan(Kind::F64, v, search::QUICK, scratch).0);
                 assert!(plan.refit(v, scratch), "the first form holds all that comes later");
                 put(plan, before, script, scratch);
             })
         };
-        assert_eq!(first_loss(write), Some(BATCHES));
+        assert_eq!(first_loss(write), Some(regimes::BATCHES));
     }
 }

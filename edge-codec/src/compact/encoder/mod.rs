@@ -2,11 +2,14 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod alone;
 pub(super) mod column;
 mod index;
 mod known;
 mod message;
 mod pick;
+#[cfg(test)]
+mod regimes;
 mod same;
 mod texts;
 mod wait;

@@ -9,7 +9,7 @@ use super::lists;
 use super::pre::{self, Pre};
 use super::predict::{Order, residuals_of, rest_of};
 use crate::compact::stream::ans::Decoder;
-use crate::compact::stream::bits::{unzigzag, zigzag};
+use crate::compact::stream::bits::{bit_len, unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::script::Script;
 
@@ -25,6 +25,9 @@ pub(crate) struct Plan {
     /// Of a table's plan: the first integer is `center + unzigzag(r)`; elsewhere it is `center`.
     pub(crate) head: Option<Coder>,
 }
+
+/// Bits of kind, form, order and coders, and of the lengths of the numbers in a plan.
+const TOLD: u64 = 40;
 
 /// What a plan in a batch may share with the one before.
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +235,13 @@ impl Plan {
     /// What a list of values takes, in 1/256 bits.
     pub(crate) fn listed(&self) -> u64 {
         if let Pre::Table(list) = &self.pre { lists::bits(list) << 8 } else { 0 }
+    }
+
+    /// About what it takes to tell in a batch, but for a list of values, in 1/256 bits.
+    pub(crate) fn told(&self) -> u64 {
+        let (first, step) = self.pre.affine().unwrap_or((0, 0));
+        let raw = bit_len(zigzag(self.center)) + bit_len(zigzag(first)) + bit_len(step as u64);
+        (TOLD + u64::from(raw)) << 8
     }
 
     /// Moves the center of a batch's own plan to where these integers have it.

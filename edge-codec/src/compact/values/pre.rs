@@ -85,6 +85,11 @@ impl Pre {
     }
 }
 
+/// About what a step takes in a batch, in bits, and that no neighbour shares its plan.
+pub(super) fn told(first: i64, step: i64) -> u64 {
+    24 + u64::from(bit_len(zigzag(first)) + bit_len(step as u64))
+}
+
 /// `from / step`, by doubles where they are exact: integers take several times as long.
 #[inline(always)]
 fn divided(from: i64, step: i64) -> i64 {

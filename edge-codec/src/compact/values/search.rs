@@ -16,24 +16,24 @@ use crate::compact::stream::shapes::coder;
 
 /// A plan that holds all values (given as bits), as small as a quick search finds, and what it takes with the values, in
 /// 1/256 bits.
-pub(crate) fn plan(kind: Kind, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
-    let found = if kind == Kind::F64 { forms(values, QUICK, scratch) } else { Vec::new() };
+pub(crate) fn plan(kind: Kind, values: &[u64], effort: Effort, scratch: &mut Scratch) -> (Plan, u64) {
+    let found = if kind == Kind::F64 { forms(values, effort, scratch) } else { Vec::new() };
     let (about, form) = found.first().copied().unwrap_or((0, Form::Bits64));
-    let (mut plan, mut size) = with_form(kind, form, values, scratch);
+    let (mut plan, mut size) = of_form((kind, form), values, effort.told, scratch);
     if form.has_ulps() {
         // A sample flatters corrections, which the rest of a column may need more of: an exact form that is nearly as good
         // gets its chance, and a list of the values themselves if those are few.
         let near = found.iter().find(|(size, form)| !form.has_ulps() && *size <= about * 2);
         let listed = lists::are_few(values).then_some(Form::Bits64);
         for form in near.map(|f| f.1).into_iter().chain(listed) {
-            let other = with_form(kind, form, values, scratch);
+            let other = of_form((kind, form), values, effort.told, scratch);
             if other.1 < size {
                 (plan, size) = other;
             }
         }
     }
     let may_be = plan.form.has_ulps() || plan.form == Form::Bits64;
-    let gridded = if kind == Kind::F64 && may_be { on_grid(values, QUICK, scratch) } else { None };
+    let gridded = if kind == Kind::F64 && may_be { on_grid(values, effort, scratch) } else { None };
     gridded.filter(|other| other.1 + GRID < size).unwrap_or((plan, size))
 }
 
@@ -53,12 +53,64 @@ pub(crate) fn on_grid(values: &[u64], effort: Effort, scratch: &mut Scratch) -> 
 
 /// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
 pub(crate) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
+    of_form((kind, form), values, false, scratch)
+}
+
+/// The same; `told` as in [`Effort`].
+fn of_form((kind, form): (Kind, Form), values: &[u64], told: bool, scratch: &mut Scratch) -> (Plan, u64) {
     let mut plan = unfinished(kind, form);
     if kind == Kind::Null || !plan.integers(values, scratch) {
         plan = unfinished(kind, Form::Bits64);
         plan.integers(values, scratch);
     }
-    rest(plan, values, scratch)
+    rest(plan, values, told, scratch)
+}
+
+/// What takes long to find of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Frame {
+    pub(crate) form: Form,
+    /// A step if that is a grid, else nothing.
+    pub(crate) grid: Pre,
+}
+
+impl Frame {
+    /// Integers, and doubles as they are.
+    pub(crate) const BITS: Self = Self { form: Form::Bits64, grid: Pre::Nothing };
+
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let is_grid = grid::of(plan.form, &plan.pre).is_some();
+        Self { form: plan.form, grid: if is_grid { plan.pre.clone() } else { Pre::Nothing } }
+    }
+
+    /// The whole plan, its integers in `scratch`, and what it takes with the values, in 1/256 bits; `None` if it does not
+    /// hold them.
+    pub(crate) fn plan(&self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
+        let mut plan = unfinished(kind, self.form);
+        plan.pre.clone_from(&self.grid);
+        if !plan.integers(values, scratch) {
+            return None;
+        }
+        if plan.pre != Pre::Nothing {
+            let size = finish(&mut plan, order(&scratch.integers), scratch);
+            return Some((plan, size));
+        }
+        coarsen(&mut plan, scratch);
+        Some(rest(plan, values, true, scratch))
+    }
+}
+
+/// Takes the decimals and the corrections out that no value of the batch has.
+fn coarsen(plan: &mut Plan, scratch: &mut Scratch) {
+    let Form::Decimal { e, ulps, .. } = &mut plan.form else { return };
+    while *e > 0 && scratch.integers.iter().all(|x| x % 10 == 0) {
+        *e -= 1;
+        scratch.integers.iter_mut().for_each(|x| *x /= 10);
+    }
+    if *ulps && scratch.ulps.iter().all(|x| *x == 0) {
+        (*ulps, plan.ulps) = (false, None);
+        scratch.ulps.clear();
+    }
 }
 
 fn unfinished(kind: Kind, form: Form) -> Plan {
@@ -68,10 +120,10 @@ fn unfinished(kind: Kind, form: Form) -> Plan {
 }
 
 /// The rest of a plan for the integers of its form, which are in `scratch` and become the plan's.
-fn rest(mut plan: Plan, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
+fn rest(mut plan: Plan, values: &[u64], told: bool, scratch: &mut Scratch) -> (Plan, u64) {
     let shape = order(&scratch.integers);
     let step = pre::step(&scratch.integers, shape.least);
-    let shape = take_out((&mut plan, step), shape, values, scratch);
+    let shape = take_out((&mut plan, step), shape, values, told, scratch);
     let size = finish(&mut plan, shape, scratch);
     // Not all values of a grid are on it.
     let is_grid = grid::of(plan.form, &plan.pre).is_some();
@@ -107,8 +159,14 @@ fn listed(plain: &Plan, size: u64, scratch: &mut Scratch) -> Option<(Plan, u64)>
     Some((listed, less))
 }
 
-/// Takes a step out of the integers in `scratch` that all of them have.
-fn take_out((plan, step): (&mut Plan, u64), shape: Shape, values: &[u64], scratch: &mut Scratch) -> Shape {
+/// Takes a step out of the integers in `scratch` that all of them have, where it is told only if it saves that.
+fn take_out(
+    (plan, step): (&mut Plan, u64),
+    shape: Shape,
+    values: &[u64],
+    told: bool,
+    scratch: &mut Scratch,
+) -> Shape {
     let first = shape.least;
     let Some(step) = i64::try_from(step).ok().filter(|step| *step > 1) else { return shape };
     plan.pre = Pre::Affine { first, step };
@@ -121,7 +179,13 @@ fn take_out((plan, step): (&mut Plan, u64), shape: Shape, values: &[u64], scratc
         plan.integers(values, scratch);
         return shape;
     }
-    order(&scratch.integers)
+    let stepped = order(&scratch.integers);
+    if told && !is_grid && stepped.bits + pre::told(first, step) >= shape.bits {
+        plan.pre = Pre::Nothing;
+        scratch.integers.iter_mut().for_each(|x| *x = first.wrapping_add(step.wrapping_mul(*x)));
+        return shape;
+    }
+    stepped
 }
 
 /// Order, center and coders for the integers in `scratch`.
@@ -158,12 +222,16 @@ pub(crate) struct Effort {
     again: usize,
     /// Whether corrected forms are looked at where an exact one does well.
     always: bool,
+    /// Whether a center and a step are told with the values, and not for many batches.
+    told: bool,
 }
 
 /// In a batch, for a column nothing is known about.
-pub(crate) const QUICK: Effort = Effort { sample: 96, few: 12, again: 3, always: false };
+pub(crate) const QUICK: Effort = Effort { sample: 96, few: 12, again: 3, always: false, told: false };
+/// In a batch without a table, whose plans are its own.
+pub(crate) const ALONE: Effort = Effort { told: true, ..QUICK };
 /// For a table that lasts.
-pub(crate) const THOROUGH: Effort = Effort { sample: 768, few: 96, again: 8, always: true };
+pub(crate) const THOROUGH: Effort = Effort { sample: 768, few: 96, again: 8, always: true, told: false };
 
 /// Forms that hold all values, the smallest first, with about how many bits a sample takes.
 pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<(u64, Form)> {
@@ -172,9 +240,10 @@ pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Ve
     let decimal = |e, by, after, ulps| Form::Decimal { e, by, after, ulps };
     let mut offer = |form: Form, scratch: &mut Scratch| {
         // The sample may have been lucky: what it holds by few digits, the others may need more for.
-        let size = weigh(form, &sample, scratch)
+        let (size, least) = weigh(form, &sample, scratch)
             .filter(|_| form.has_ulps() || form.integers(values, &mut scratch.integers, &mut scratch.ulps))?;
-        found.push((size, form));
+        let told = if effort.told { bit_len(zigzag(least)).into() } else { 0 };
+        found.push((size + told, form));
         Some(size)
     };
     offer(Form::Bits64, scratch);
@@ -214,7 +283,7 @@ fn corrected(sample: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<Form>
         for by in 0..DIVISORS.len() as u8 {
             for e in 0..10 {
                 let form = Form::Decimal { e, by, after, ulps: true };
-                ranked.extend(weigh(form, &few, scratch).map(|size| (size, form)));
+                ranked.extend(weigh(form, &few, scratch).map(|(size, _)| (size, form)));
             }
         }
     }
@@ -222,8 +291,8 @@ fn corrected(sample: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<Form>
     ranked.into_iter().take(effort.again).map(|r| r.1).collect()
 }
 
-/// About how many bits the sample takes in a form: the better of differences and distances.
-fn weigh(form: Form, sample: &[u64], scratch: &mut Scratch) -> Option<u64> {
+/// About how many bits the sample takes in a form: the better of differences and distances. With the least integer.
+fn weigh(form: Form, sample: &[u64], scratch: &mut Scratch) -> Option<(u64, i64)> {
     if !form.integers(sample, &mut scratch.integers, &mut scratch.ulps) {
         return None;
     }
@@ -234,7 +303,7 @@ fn weigh(form: Form, sample: &[u64], scratch: &mut Scratch) -> Option<u64> {
         distances += small(x.wrapping_sub(least) as u64);
     }
     let ulps: u64 = scratch.ulps.iter().map(|u| small(zigzag(*u))).sum();
-    Some(steps.min(distances) + ulps)
+    Some((steps.min(distances) + ulps, least))
 }
 
 #[cfg(test)]
@@ -257,7 +326,7 @@ mod tests {
 
     /// The plan for values, and bits per value with the plan's list.
     fn found(values: &[u64]) -> (Plan, f64) {
-        let (plan, size) = plan(Kind::F64, values, &mut Scratch::default());
+        let (plan, size) = plan(Kind::F64, values, QUICK, &mut Scratch::default());
         (plan, size as f64 / 256.0 / values.len() as f64)
     }
 

@@ -11,6 +11,8 @@ pub(super) struct Shape {
     pub(super) order: Order,
     pub(super) center: i64,
     pub(super) least: i64,
+    /// About what they then take.
+    pub(super) bits: u64,
 }
 
 /// The prediction with the smallest residuals, and a center.
@@ -18,7 +20,7 @@ pub(super) fn order(integers: &[i64]) -> Shape {
     let first = integers.first().copied().unwrap_or(0);
     let (least, most) = integers.iter().fold((first, first), |(a, b), x| (a.min(*x), b.max(*x)));
     if least == most {
-        return Shape { order: Order::Above, center: least, least };
+        return Shape { order: Order::Above, center: least, least, bits: 0 };
     }
     let (mut above, mut delta, mut line) = (0, 0, 0);
     let (mut before, mut slope) = (first, 0_i64);
@@ -32,8 +34,8 @@ pub(super) fn order(integers: &[i64]) -> Shape {
     let best = [(above, Order::Above, least), (delta, Order::Delta, first), (line, Order::Line, first)];
     let best = best.into_iter().min_by_key(|(bits, ..)| *bits).unwrap_or((0, Order::Above, least));
     let best = if integers.len() < FEW { best } else { centered(integers, best) };
-    let (_, order, center) = best;
-    Shape { order, center, least }
+    let (bits, order, center) = best;
+    Shape { order, center, least, bits }
 }
 
 /// The smallest of this prediction and those by another center than the least integer.

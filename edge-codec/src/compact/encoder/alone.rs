@@ -1,0 +1,181 @@
+//! A column of batches that have no table: each tells its plan, so that this can be each batch's own. Only the form is kept,
+//! which takes long to find.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::wait::Wait;
+use crate::compact::stream::script::Script;
+use crate::compact::values::kind::Kind;
+use crate::compact::values::lists;
+use crate::compact::values::plan::{Plan, Scratch, Shared};
+use crate::compact::values::search::{self, Frame};
+
+/// What earlier batches taught about a column.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alone {
+    /// Those that were found last, that of the last batch first.
+    frames: Vec<Frame>,
+    /// 1/256 bits per value that the last batches took.
+    usual: u64,
+    /// Until when another form is not looked for,
+    wait: Wait,
+    /// also where a batch takes much more or less than those before.
+    change_wait: Wait,
+}
+
+/// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered.
+const FRAMES: usize = 3;
+/// What is gained by another form is worth it from this part of the cost on.
+const GAIN: u64 = 50;
+/// What hardly becomes less, in 1/256 bits.
+const LEAST: u64 = 48 * 256;
+/// A change by less is none, in 1/256 bits.
+const LITTLE: u64 = 56 * 256;
+
+/// One column of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Values<'v> {
+    pub(crate) kind: Kind,
+    pub(crate) bits: &'v [u64],
+}
+
+/// A plan whose integers are in the scratch, and what all takes, in 1/256 bits.
+type Found = (Plan, u64);
+
+impl Alone {
+    /// Writes the plan and the values.
+    pub(crate) fn write(
+        &mut self,
+        values: Values<'_>,
+        before: &mut Option<Shared>,
+        script: &mut Script,
+        scratch: &mut Scratch,
+    ) {
+        let kept = self.again(values, scratch);
+        let (plan, cost) = match kept {
+            Some(kept) if values.kind != Kind::F64 || !self.is_due(kept.1, values) => kept,
+            kept => self.look(kept, values, scratch),
+        };
+        self.usual = cost / values.len();
+        plan.describe_after(*before, script);
+        *before = Some(plan.shared());
+        plan.write(script, scratch, |_, _| 0);
+    }
+
+    /// By what was found last.
+    fn again(&self, values: Values<'_>, scratch: &mut Scratch) -> Option<Found> {
+        if values.kind != Kind::F64 {
+            return values.by(&Frame::BITS, scratch);
+        }
+        let frame = self.frames.first()?;
+        let kept = values.by(frame, scratch)?;
+        if !kept.0.form.has_ulps() || !lists::are_few(values.bits) {
+            return Some(kept);
+        }
+        // A list needs no corrections.
+        let listed = values.by(&Frame::BITS, scratch);
+        listed.filter(|listed| listed.1 < kept.1).or_else(|| values.by(frame, scratch))
+    }
+
+    /// Whether another form is to be looked for, now that a batch takes `cost`.
+    fn is_due(&mut self, cost: u64, values: Values<'_>) -> bool {
+        if cost < LEAST {
+            return false;
+        }
+        let usual = self.usual.saturating_mul(values.len());
+        let changed = cost > (usual / 2).saturating_mul(3) + LITTLE || cost + LITTLE < usual / 2;
+        let changed = changed && self.change_wait.try_again();
+        self.wait.is_over() || changed
+    }
+
+    /// The best of this plan and one of another form.
+    fn look(&mut self, kept: Option<Found>, values: Values<'_>, scratch: &mut Scratch) -> Found {
+        let known = if kept.is_none() { self.known(values, scratch) } else { None };
+        if let Some(known) = known {
+            return known;
+        }
+        let (other, size) = search::plan(values.kind, values.bits, search::ALONE, scratch);
+        let frame = Frame::of(&other);
+        let size = size + other.told();
+        let best = match kept {
+            Some(kept) if size + kept.1 / GAIN >= kept.1 => {
+                self.wait.was_in_vain();
+                kept
+            }
+            _ => {
+                self.wait.was_worth_it();
+                self.change_wait.halve();
+                self.remember(frame);
+                (other, size)
+            }
+        };
+        best.0.integers(values.bits, scratch);
+        best
+    }
+
+    /// By one of the forms before the last, if it is about as good as that was.
+    fn known(&mut self, values: Values<'_>, scratch: &mut Scratch) -> Option<Found> {
+        let known = self.frames.iter().skip(1);
+        let known = known.filter_map(|frame| Some((values.by(frame, scratch)?.1, frame)));
+        let usual = self.usual.saturating_mul(values.len());
+        let best = known.min_by_key(|found| found.0).filter(|found| found.0 <= usual / 4 * 5 + LITTLE);
+        let frame = best?.1.clone();
+        let found = values.by(&frame, scratch);
+        self.remember(frame);
+        found
+    }
+
+    fn remember(&mut self, frame: Frame) {
+        self.frames.retain(|known| *known != frame);
+        self.frames.truncate(FRAMES - 1);
+        self.frames.insert(0, frame);
+    }
+}
+
+impl Values<'_> {
+    /// How many there are; a column has one at least.
+    fn len(self) -> u64 {
+        self.bits.len().max(1) as u64
+    }
+
+    fn by(self, frame: &Frame, scratch: &mut Scratch) -> Option<Found> {
+        let (plan, size) = frame.plan(self.kind, self.bits, scratch)?;
+        let told = plan.told();
+        Some((plan, size + told))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::regimes;
+    use super::*;
+
+    fn by(alone: &mut Alone, bits: &[u64]) -> usize {
+        regimes::size(bits, |bits, before, script, scratch| {
+            alone.write(Values { kind: Kind::F64, bits }, before, script, scratch);
+        })
+    }
+
+    #[test]
+    fn plans_follow_a_change_at_once() {
+        let mut alone = Alone::default();
+        let found = regimes::first_loss(|v| by(&mut alone, v), |v| by(&mut Alone::default(), v));
+        assert_eq!(found, None);
+    }
+
+    /// Noise in thousandths makes a form of three decimals; what comes later has fewer, and few different values.
+    #[test]
+    fn a_batch_does_not_pay_for_what_others_needed() {
+        let mut alone = Alone::default();
+        let noise = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+        let batch = |of: &dyn Fn(u64) -> f64| (0..60).map(|n| of(n).to_bits()).collect::<Vec<_>>();
+        by(&mut alone, &batch(&|n| noise(n) as f64 / 1000.0 + 20.0));
+        let later: [&dyn Fn(u64) -> f64; 4] =
+            [&|_| 20.0, &|n| 20.0 + (noise(n) % 50) as f64, &|n| (noise(n) % 50) as f64 / 2.0, &|n| {
+                if noise(n) % 2 == 0 { 20.0 } else { 7_000_000.5 }
+            }];
+        for values in later.map(batch) {
+            assert!(by(&mut alone, &values) <= by(&mut Alone::default(), &values) + 1);
+        }
+    }
+}
