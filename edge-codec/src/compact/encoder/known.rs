@@ -103,7 +103,7 @@ impl Known {
         let (start, n) = (to.place(), to.len());
         let (mut cost, weight) = to.put(&plan);
         let (fitted, weight) = (self.fitted.saturating_mul(n), weight * 256 / n);
-        let more = cost > fitted.saturating_mul(17) / 16 + LITTLE;
+        let more = cost > fitted.saturating_mul(33) / 32 + LITTLE / 2;
         let less = cost + LITTLE < fitted / 8 * 7 || weight < self.weight / 2;
         if more || less {
             let tuned = search::tune(&mut plan, to.scratch) + plan.listed();
