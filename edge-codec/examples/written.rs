@@ -1,0 +1,66 @@
+#![allow(clippy::unwrap_used, missing_docs, reason = "test program")]
+//! Length and CRC-32 of what is written of the real series in every format: run on two kinds of machine, the outputs
+//! must be the same (docs/testing.md, "ARM64").
+
+#[path = "../tests/support/sets.rs"]
+mod sets;
+
+use edge_codec::compact::{self, Level, Table};
+use edge_codec::protobuf::columns;
+use edge_codec::{Reading, SensorTable, cbor, influx, json, protobuf, senml, sparkplug};
+use sets::{SETS, load};
+use std::sync::Arc;
+
+const SIZES: [usize; 4] = [1, 10, 100, 1000];
+/// The most that is written of each set, size and format, spread over the set: in an emulator it takes a minute.
+const READINGS_MAX: usize = 30_000;
+const BATCHES_MAX: usize = 1000;
+
+macro_rules! written {
+    ($label:expr, $readings:expr, $size:expr, $encoder:expr) => {{
+        let mut encoder = $encoder;
+        let (mut bytes, mut crc) = (0, flate2::Crc::new());
+        let batches = (READINGS_MAX / $size).min(BATCHES_MAX);
+        let step = ($readings.len() / $size).div_ceil(batches);
+        for rows in $readings.chunks_exact($size).step_by(step) {
+            rows.iter().for_each(|r| encoder.push(r).unwrap());
+            let batch = encoder.finish_under(usize::MAX).unwrap();
+            bytes += batch.len();
+            crc.update(&batch);
+        }
+        println!("{} b{}: {bytes} bytes, CRC-32 {:08x}", $label, $size, crc.sum());
+    }};
+}
+
+fn standard(name: &str, sensors: &SensorTable<'_>, readings: &[Reading<'_>], size: usize) {
+    written!(format!("{name} json"), readings, size, json::Encoder::new(sensors));
+    written!(format!("{name} cbor"), readings, size, cbor::Encoder::new(sensors));
+    written!(format!("{name} protobuf"), readings, size, protobuf::Encoder::new(sensors));
+    written!(format!("{name} columns"), readings, size, columns::Encoder::new(sensors));
+    written!(format!("{name} senml json"), readings, size, senml::json::Encoder::new(sensors));
+    written!(format!("{name} senml cbor"), readings, size, senml::cbor::Encoder::new(sensors));
+    let decimal = senml::cbor::Encoder::new(sensors).decimal_fractions(true);
+    written!(format!("{name} senml cbor decimal"), readings, size, decimal);
+    written!(format!("{name} sparkplug"), readings, size, sparkplug::Encoder::new(sensors).aliases());
+    written!(format!("{name} influx"), readings, size, influx::Encoder::new(sensors));
+}
+
+fn main() {
+    for set in SETS.into_iter().map(load) {
+        let (first, rest) = set.parts();
+        let table = Arc::new(Table::learn(1, &set.sensors, first));
+        let mut crc = flate2::Crc::new();
+        crc.update(table.bytes());
+        println!("{} table: {} bytes, CRC-32 {:08x}", set.name, table.bytes().len(), crc.sum());
+        for size in SIZES {
+            standard(set.name, &set.sensors, rest, size);
+            for level in [Level::Fast, Level::Small] {
+                let label = format!("{} compact {level:?}", set.name);
+                let sensors = compact::Encoder::new(level).sensors(set.sensors.clone());
+                written!(format!("{label} names"), rest, size, sensors);
+                let session = compact::Encoder::new(level).table(table.clone());
+                written!(format!("{label} table"), rest, size, session);
+            }
+        }
+    }
+}
