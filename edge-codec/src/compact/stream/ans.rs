@@ -6,7 +6,6 @@
 
 use super::bits::{BitReader, WINDOW};
 use super::token::{ESCAPE, HIGHEST, TOKENS, parts};
-use std::sync::Arc;
 
 pub(crate) const STATE_BITS: u32 = 10;
 pub(crate) const STATES: usize = 1 << STATE_BITS;
@@ -98,7 +97,7 @@ impl Default for Dist {
 impl Dist {
     /// `shift` is 1 for distributions whose token 0 is the number 0 alone. `None` if the weights do not rise by token,
     /// are 0, do not add up, or the escape is not among them.
-    pub(crate) fn new(weights: Vec<(u8, u16)>, shift: u8) -> Option<Arc<Self>> {
+    pub(crate) fn new(weights: Vec<(u8, u16)>, shift: u8) -> Option<Self> {
         let rising = weights.windows(2).all(|w| matches!(w, [a, b] if a.0 < b.0));
         let sum: u64 = weights.iter().map(|w| u64::from(w.1)).sum();
         let known = weights.split_last().is_some_and(|(last, rest)| {
@@ -117,7 +116,7 @@ impl Dist {
         }
         let mut dist = Self { weights, shift, ..Self::default() };
         dist.fill(&spread, shift)?;
-        Some(Arc::new(dist))
+        Some(dist)
     }
 
     fn fill(&mut self, spread: &[u8; STATES], shift: u8) -> Option<()> {

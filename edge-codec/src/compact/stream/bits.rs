@@ -52,8 +52,9 @@ impl<'a> BitReader<'a> {
     #[inline(always)]
     pub(crate) fn bits(&mut self, n: u32) -> u64 {
         if n > WINDOW {
-            let high = self.bits(n - 32);
-            return high << 32 | self.bits(32);
+            let (value, at) = wide(*self, n);
+            self.at = at;
+            return value;
         }
         let value = top(self.window(), n);
         self.skip(n);
@@ -107,6 +108,16 @@ impl<'a> BitReader<'a> {
     pub(crate) fn byte(&self) -> usize {
         (self.at >> 3).min(self.len)
     }
+}
+
+/// What [`BitReader::bits`] gives of more bits than one look has, and where the next ones are. By value: see [`tail`].
+#[cold]
+fn wide(mut bits: BitReader<'_>, n: u32) -> (u64, usize) {
+    let high = top(bits.window(), n - 32);
+    bits.skip(n - 32);
+    let low = top(bits.window(), 32);
+    bits.skip(32);
+    (high << 32 | low, bits.at)
 }
 
 /// A number of [`BitReader::eg`] that one look at the stream does not give, and where the next one is. By value: see

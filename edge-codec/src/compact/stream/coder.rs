@@ -5,6 +5,7 @@
 use super::ans::Dist;
 use super::bits::{BitReader, bit_len};
 use super::token::{ESCAPE, split};
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 /// Weights of the tokens from 0 on, four bodies: half by half, slower, and two with long tails.
@@ -21,9 +22,11 @@ const ZEROS: [u16; 8] = [0, 307, 512, 717, 870, 952, 993, 1018];
 /// How many shapes there are: a body for each weight of zero.
 pub(crate) const SHAPES: usize = BODIES.len() * ZEROS.len();
 
+/// The fixed distributions, made when they are first asked for.
+static BUILT: [OnceLock<Dist>; SHAPES] = [const { OnceLock::new() }; SHAPES];
+
 /// A fixed distribution.
-pub(crate) fn shape(number: usize) -> Option<&'static Arc<Dist>> {
-    static BUILT: [OnceLock<Arc<Dist>>; SHAPES] = [const { OnceLock::new() }; SHAPES];
+pub(crate) fn shape(number: usize) -> Option<&'static Dist> {
     Some(BUILT.get(number)?.get_or_init(|| build(number).unwrap_or_default()))
 }
 
@@ -32,7 +35,7 @@ pub(crate) fn zero_level(share: u16) -> usize {
     ZEROS.iter().rposition(|z| *z <= share).unwrap_or(0) + 1
 }
 
-fn build(number: usize) -> Option<Arc<Dist>> {
+fn build(number: usize) -> Option<Dist> {
     let (zero, body) = (*ZEROS.get(number / 4)?, BODIES.get(number % 4)?);
     let rest = 1023 - zero;
     let shift = u8::from(zero > 0);
@@ -53,10 +56,30 @@ fn build(number: usize) -> Option<Arc<Dist>> {
 /// Of so many numbers a quarter tells what all take.
 const MANY: usize = 256;
 
+/// A distribution: a fixed one, or one that a table has. Batches name fixed ones in each of their columns, and counting who
+/// has them would cost as much as reading the name.
+#[derive(Clone, Debug)]
+pub(crate) enum DistRef {
+    Fixed(&'static Dist),
+    Learned(Arc<Dist>),
+}
+
+impl Deref for DistRef {
+    type Target = Dist;
+
+    #[inline]
+    fn deref(&self) -> &Dist {
+        match self {
+            Self::Fixed(dist) => dist,
+            Self::Learned(dist) => dist,
+        }
+    }
+}
+
 /// How a run of numbers is written: a distribution, and how many low bits of each number are raw.
 #[derive(Clone, Debug)]
 pub(crate) struct Coder {
-    pub(crate) dist: Arc<Dist>,
+    pub(crate) dist: DistRef,
     pub(crate) low: u32,
     /// 0, or 1 if the token 0 is the number 0 and nothing else.
     shift: u8,
@@ -68,12 +91,13 @@ impl Coder {
     /// A fixed shape; `None` if there is none of that number.
     pub(crate) fn fixed(number: usize, low: u32) -> Option<Self> {
         let shift = u8::from(number >= BODIES.len());
-        Some(Self { dist: Arc::clone(shape(number)?), low, shift, number })
+        Some(Self { dist: DistRef::Fixed(shape(number)?), low, shift, number })
     }
 
     /// The first shape, for what will be tuned later.
     pub(crate) fn plain() -> Self {
-        let dist = shape(0).cloned().unwrap_or_default();
+        let [first, ..] = &BUILT;
+        let dist = DistRef::Fixed(first.get_or_init(|| build(0).unwrap_or_default()));
         Self { dist, low: 0, shift: 0, number: 0 }
     }
 
@@ -88,14 +112,14 @@ impl Coder {
         (self.number, self.low)
     }
 
-    /// A learned distribution.
+    /// A distribution of a table.
     pub(crate) fn learned(dist: Arc<Dist>) -> Self {
-        Self { dist, low: 0, shift: 0, number: 0 }
+        Self { dist: DistRef::Learned(dist), low: 0, shift: 0, number: 0 }
     }
 
     /// Whether this is the very same coder.
     pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.dist, &other.dist) && self.low == other.low
+        std::ptr::eq(&*self.dist, &*other.dist) && self.low == other.low
     }
 
     /// Whether numbers are split without a step before.

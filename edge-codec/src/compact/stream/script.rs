@@ -301,9 +301,11 @@ fn put_long(code: Code, buffer: &mut [u8], front: &mut Front) {
 mod tests {
     use super::*;
     use crate::compact::stream::ans::{Decoder, Dist};
+    use std::sync::Arc;
 
     fn coder() -> Coder {
-        Coder::learned(Dist::new(vec![(0, 900), (1, 60), (3, 40), (20, 20), (ESCAPE, 4)], 0).unwrap())
+        let weights = vec![(0, 900), (1, 60), (3, 40), (20, 20), (ESCAPE, 4)];
+        Coder::learned(Arc::new(Dist::new(weights, 0).unwrap()))
     }
 
     fn written(script: &mut Script) -> Vec<u8> {

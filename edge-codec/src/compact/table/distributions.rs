@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::compact::stream::ans::Dist;
+use crate::compact::stream::coder::DistRef;
 use crate::compact::values::plan::Plan;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ impl Distributions {
             self.full = true;
             return None;
         }
-        let dist = Dist::new(weights, 0)?;
+        let dist = Arc::new(Dist::new(weights, 0)?);
         self.known.insert(dist.weights().to_vec(), Arc::clone(&dist));
         Some(dist)
     }
@@ -39,7 +40,7 @@ impl Distributions {
         let coders = [Some(&mut plan.main), plan.ulps.as_mut(), plan.head.as_mut()];
         coders.into_iter().flatten().all(|coder| match self.of(coder.dist.weights().to_vec()) {
             Some(dist) => {
-                coder.dist = dist;
+                coder.dist = DistRef::Learned(dist);
                 true
             }
             None => false,

@@ -18,6 +18,7 @@ use crate::compact::values::predict::{Order, residuals_of};
 use crate::compact::values::search;
 use crate::{Reading, SensorTable};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 pub(crate) struct Learned {
     pub(crate) entries: Vec<Entry>,
@@ -148,7 +149,7 @@ fn distribution(numbers: &[u64]) -> Option<(Coder, u64)> {
     for number in numbers {
         *counts.get_mut(usize::from(split(*number).0))? += 1;
     }
-    let coder = Coder::learned(Dist::new(weights(&counts, numbers.len() as u64), 0)?);
+    let coder = Coder::learned(Arc::new(Dist::new(weights(&counts, numbers.len() as u64), 0)?));
     let cost = numbers.iter().map(|n| coder.cost(*n)).sum();
     Some((coder, cost))
 }

@@ -19,7 +19,6 @@ use bytes::Bytes;
 use distributions::Distributions;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Names, units and learned plans of a gateway's sensors, for batches that are encoded against it.
 ///
@@ -284,7 +283,7 @@ fn read_hints(
     decoder.ended_well().then_some(clocks)
 }
 
-fn write_weights(dist: &Arc<Dist>, script: &mut Script) {
+fn write_weights(dist: &Dist, script: &mut Script) {
     let mut before = 0;
     for (token, weight) in dist.weights() {
         script.eg(u64::from(token - before), 0);
