@@ -2,6 +2,7 @@
 //! to readings that are looked at one by one.
 
 use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 use edge_codec::compact::{self, Level};
 use edge_codec::{Batch, Limits, Reading, Value, cbor};
@@ -22,9 +23,9 @@ const ENCODERS: [&str; 5] = [
 ];
 const DECODERS: [&str; 4] = ["decode.serde_json", "decode.compact.fast", "decode.ciborium", "decode.cbor"];
 const READINGS: usize = 10_000;
-/// A pass over the readings takes 0.1 to 3 ms. Several in a row show the steady state, and not what the candidate before
-/// left in the caches.
-const PASSES: usize = 8;
+/// A pass over the readings takes 0.05 to 3 ms. As many follow one another as fill this time, so that each candidate shows its
+/// steady state, and none what the one before left in the caches.
+const TURN: Duration = Duration::from_millis(5);
 const ROUNDS: usize = 15;
 
 /// In the order in which they are measured.
@@ -41,9 +42,9 @@ pub(super) fn run(sets: &[Set]) -> Result<(), String> {
         for set in sets {
             let mut batches = set.batches(size);
             batches.truncate(READINGS / size);
-            let readings = (PASSES * batches.len() * size) as f64;
-            for (rates, time) in rates.iter_mut().zip(measure(set, &batches)?) {
-                rates.push(readings / time.as_secs_f64());
+            let readings = (batches.len() * size) as f64;
+            for (rates, (passes, time)) in rates.iter_mut().zip(measure(set, &batches)?) {
+                rates.push(readings * f64::from(passes) / time.as_secs_f64());
             }
         }
         let half = ENCODERS.len() + speed_peers::NAMES.len();
@@ -72,7 +73,8 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<std::time::Duration>, String> {
+/// How many passes each figure's candidate made in a turn, and how long that took.
+fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<(u32, Duration)>, String> {
     let rows: Vec<_> = batches.iter().map(|b| peers::rows(b, &set.sensors)).collect();
     let json: Vec<Vec<u8>> = rows.iter().map(serde_json::to_vec).collect::<Result<_, _>>().map_err(text)?;
     let compact = RefCell::new(compact::Encoder::new(Level::Fast).table(set.table.clone()));
@@ -104,18 +106,28 @@ fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<std::time::
         candidate("decode.cbor", || each(&cbor_batches, |b| look(cbor::decode(b, &limits).map_err(text)?))),
     ]);
     candidates.extend(peers.decoders());
-    interleaved(&mut candidates, 2, ROUNDS)
+    let (passes, mut turns): (Vec<u32>, Vec<_>) =
+        candidates.into_iter().map(turn).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    Ok(passes.into_iter().zip(interleaved(&mut turns, 2, ROUNDS)?).collect())
+}
+
+/// A candidate that makes as many passes as fill a turn, and how many those are.
+fn turn(mut pass: Candidate<'_>) -> Result<(u32, Candidate<'_>), String> {
+    (pass.run)()?;
+    let start = Instant::now();
+    (pass.run)()?;
+    let passes = TURN.as_nanos().div_ceil(start.elapsed().as_nanos().max(1));
+    let passes = u32::try_from(passes).unwrap_or(1);
+    Ok((passes, candidate(pass.name, move || (0..passes).try_for_each(|_| (pass.run)()))))
 }
 
 pub(super) fn candidate<'a>(name: &'a str, run: impl FnMut() -> Result<(), String> + 'a) -> Candidate<'a> {
     Candidate { name, run: Box::new(run) }
 }
 
-/// [`PASSES`] over the items.
+/// A pass over the items.
 pub(super) fn each<T, R>(items: &[T], mut run: impl FnMut(&T) -> Result<R, String>) -> Result<(), String> {
-    std::iter::repeat_n(items, PASSES)
-        .flatten()
-        .try_for_each(|item| run(item).map(|result| drop(std::hint::black_box(result))))
+    items.iter().try_for_each(|item| run(item).map(|result| drop(std::hint::black_box(result))))
 }
 
 fn encode(
