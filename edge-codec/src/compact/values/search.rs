@@ -42,13 +42,8 @@ const GRID: u64 = 128 * 256;
 
 /// A plan for values on a grid that no decimal describes.
 pub(crate) fn on_grid(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Option<(Plan, u64)> {
-    let (form, pre) = grid::find(&runs_of(values, effort.sample), &mut scratch.ulps)?;
-    let (main, ulps) = (Coder::plain(), Some(Coder::plain()));
-    let mut plan =
-        Plan { kind: Kind::F64, form, pre, order: Order::Above, center: 0, main, ulps, head: None };
-    plan.integers(values, scratch);
-    let size = finish(&mut plan, order(&scratch.integers), scratch);
-    Some((plan, size))
+    let (form, grid) = grid::find(&runs_of(values, effort.sample), &mut scratch.ulps)?;
+    Frame { form, grid }.plan(Kind::F64, values, scratch)
 }
 
 /// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
