@@ -19,15 +19,21 @@ const BODIES: [[u16; 24]; 4] = [
 /// Weight of the number 0 when it is a token of its own; 0 = it is not.
 const ZEROS: [u16; 8] = [0, 307, 512, 717, 870, 952, 993, 1018];
 
+/// So many shapes have the same weight of zero: one for each body.
+pub(crate) const ALIKE: usize = BODIES.len();
 /// How many shapes there are: a body for each weight of zero.
-pub(crate) const SHAPES: usize = BODIES.len() * ZEROS.len();
+pub(crate) const SHAPES: usize = ALIKE * ZEROS.len();
 
 /// The fixed distributions, made when they are first asked for.
 static BUILT: [OnceLock<Dist>; SHAPES] = [const { OnceLock::new() }; SHAPES];
 
 /// A fixed distribution.
 pub(crate) fn shape(number: usize) -> Option<&'static Dist> {
-    Some(BUILT.get(number)?.get_or_init(|| build(number).unwrap_or_default()))
+    Some(built(BUILT.get(number)?, number))
+}
+
+fn built(slot: &'static OnceLock<Dist>, number: usize) -> &'static Dist {
+    slot.get_or_init(|| build(number).unwrap_or_default())
 }
 
 /// The level of zero's weight that comes next to a share in 1024.
@@ -36,7 +42,7 @@ pub(crate) fn zero_level(share: u16) -> usize {
 }
 
 fn build(number: usize) -> Option<Dist> {
-    let (zero, body) = (*ZEROS.get(number / 4)?, BODIES.get(number % 4)?);
+    let (zero, body) = (*ZEROS.get(number / ALIKE)?, BODIES.get(number % ALIKE)?);
     let rest = 1023 - zero;
     let shift = u8::from(zero > 0);
     let scaled = body.iter().map(|w| (u32::from(*w) * u32::from(rest) / 1024) as u16);
@@ -90,15 +96,14 @@ pub(crate) struct Coder {
 impl Coder {
     /// A fixed shape; `None` if there is none of that number.
     pub(crate) fn fixed(number: usize, low: u32) -> Option<Self> {
-        let shift = u8::from(number >= BODIES.len());
+        let shift = u8::from(number >= ALIKE);
         Some(Self { dist: DistRef::Fixed(shape(number)?), low, shift, number })
     }
 
     /// The first shape, for what will be tuned later.
     pub(crate) fn plain() -> Self {
         let [first, ..] = &BUILT;
-        let dist = DistRef::Fixed(first.get_or_init(|| build(0).unwrap_or_default()));
-        Self { dist, low: 0, shift: 0, number: 0 }
+        Self { dist: DistRef::Fixed(built(first, 0)), low: 0, shift: 0, number: 0 }
     }
 
     /// Reads what [`Script::coder`](super::script::Script::coder) wrote.

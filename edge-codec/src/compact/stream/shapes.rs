@@ -4,7 +4,7 @@
 
 use super::ans::Dist;
 use super::bits::bit_len;
-use super::coder::{Coder, SHAPES, shape, zero_level};
+use super::coder::{ALIKE, Coder, SHAPES, shape, zero_level};
 use super::token::split;
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ pub(crate) fn coder(numbers: &[u64]) -> (Coder, u64) {
     let mut best = Best { cost: u64::MAX, number: 0, low: 0 };
     // Where half of the numbers are 0, that has a token of its own; where few are, it has none.
     if zeros <= all * 3 / 4 {
-        best.search::<BODIES>(&Sizes::of(numbers, 0), all, 0, 0);
+        best.search::<ALIKE>(&Sizes::of(numbers, 0), all, 0, 0);
     }
     if zeros > all / 8 {
         best.search::<TWICE>(&Sizes::of(numbers, 1), all - zeros, zeros, near(zeros, all));
@@ -52,13 +52,11 @@ impl Best {
 /// The first of the shapes whose weights of zero are around its share.
 fn near(zeros: u32, all: u32) -> usize {
     let share = (u64::from(zeros) * 1024).checked_div(u64::from(all)).unwrap_or(0);
-    (zero_level(share as u16).max(2) - 1) * BODIES
+    (zero_level(share as u16).max(2) - 1) * ALIKE
 }
 
-/// So many shapes have the same weight of zero.
-const BODIES: usize = 4;
 /// So many are compared at most.
-const TWICE: usize = 2 * BODIES;
+const TWICE: usize = 2 * ALIKE;
 
 /// How many numbers have which three leading bits: all that their token depends on, whatever the number of low bits.
 struct Sizes {
@@ -140,7 +138,7 @@ impl Sizes {
 const TOKENS: u8 = 32;
 
 /// What the shapes take for a token, in 1/256 bits; those behind the last one do not exist.
-type Costs = [u32; SHAPES + BODIES];
+type Costs = [u32; SHAPES + ALIKE];
 
 /// By token. One without a code is an escape, and then some; the last row is of those whose bits say that already.
 fn costs() -> &'static [Costs; TOKENS as usize + 1] {
