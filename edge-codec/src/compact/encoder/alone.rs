@@ -57,9 +57,7 @@ impl Alone {
             kept => self.look(kept, values, scratch),
         };
         self.usual = cost / values.len();
-        plan.describe_after(*before, script);
-        *before = Some(plan.shared());
-        plan.write(script, scratch, |_, _| 0);
+        plan.write_after(before, script, scratch, |_, _| 0);
     }
 
     /// By what was found last.

@@ -4,7 +4,7 @@
 
 use super::NOWHERE;
 use super::alone::{Alone, Values};
-use super::known::{self, Known, Target};
+use super::known::{Known, Target};
 use super::same::Same;
 use crate::compact::stream::script::Script;
 use crate::compact::values::kind::Kind;
@@ -173,7 +173,7 @@ impl Column {
             if !values.is_empty() && kind != Kind::Null {
                 let (plan, _) = search::plan(kind, &values, search::ALONE, scratch);
                 plan.integers(&values, scratch);
-                known::put(&plan, before, script, scratch);
+                plan.write_after(before, script, scratch, |_, _| 0);
             }
         }
     }

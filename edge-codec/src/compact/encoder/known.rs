@@ -275,16 +275,9 @@ const WEIGHT_MAX: u64 = 1 << 39;
 
 /// Writes a batch's own plan and the integers in `scratch`. What these and their list take, in 1/256 bits, and about the
 /// sum of the numbers that the main coder got.
-pub(crate) fn put(
-    plan: &Plan,
-    before: &mut Option<Shared>,
-    script: &mut Script,
-    scratch: &mut Scratch,
-) -> (u64, u64) {
-    plan.describe_after(*before, script);
-    *before = Some(plan.shared());
+fn put(plan: &Plan, before: &mut Option<Shared>, script: &mut Script, scratch: &mut Scratch) -> (u64, u64) {
     let mut weight = None;
-    let cost = plan.write(script, scratch, |coder, numbers| {
+    let cost = plan.write_after(before, script, scratch, |coder, numbers| {
         weight.get_or_insert_with(|| numbers.iter().map(|n| *n.min(&WEIGHT_MAX)).sum());
         coder.cost_all(numbers)
     });

@@ -62,7 +62,7 @@ impl Plan {
     }
 
     /// Writes a plan into a batch: what it shares with the one written before it takes a bit.
-    pub(crate) fn describe_after(&self, before: Option<Shared>, script: &mut Script) {
+    fn describe_after(&self, before: Option<Shared>, script: &mut Script) {
         let own = self.shared();
         let alike = before.is_some_and(|b| {
             (b.kind, b.form, b.order) == (own.kind, own.form, own.order) && b.plain && own.plain
@@ -86,7 +86,7 @@ impl Plan {
     }
 
     /// What the next plan may share with this one.
-    pub(crate) fn shared(&self) -> Shared {
+    fn shared(&self) -> Shared {
         Shared {
             kind: self.kind,
             form: self.form,
@@ -221,6 +221,19 @@ impl Plan {
             cost += measure(coder, ulps);
         }
         cost
+    }
+
+    /// Writes plan and integers into a batch. What these take by `measure`, as in [`write`](Self::write).
+    pub(crate) fn write_after(
+        &self,
+        before: &mut Option<Shared>,
+        script: &mut Script,
+        scratch: &mut Scratch,
+        measure: impl FnMut(&Coder, &[u64]) -> u64,
+    ) -> u64 {
+        self.describe_after(*before, script);
+        *before = Some(self.shared());
+        self.write(script, scratch, measure)
     }
 
     /// What [`write`](Self::write) would take without a head.
