@@ -81,11 +81,11 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     /// number is known at the other end ([`Batch::next_seq`](crate::Batch::next_seq)) however batches are cut.
     ///
     /// # Errors
-    /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set.
+    /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set;
+    /// [`EncodeError::SequenceEnd`] for `u64::MAX`.
     pub fn push_at(&mut self, seq: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
-        let skip = self.header.id.and_then(|_| seq.checked_sub(self.next_seq));
-        let skip = skip.ok_or(EncodeError::Sequence { seq, next: self.header.id.map(|_| self.next_seq) })?;
-        self.take(skip, reading)
+        let next = self.header.id.map(|_| self.next_seq);
+        self.take(skipped(seq, next)?, reading)
     }
 
     fn take(&mut self, skip: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
@@ -106,14 +106,15 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     ///
     /// # Errors
     /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
-    /// on with the next. [`EncodeError::NoRoom`] changes nothing.
+    /// on with the next. [`EncodeError::NoRoom`] changes nothing. [`EncodeError::SequenceEnd`] if the rows' numbers go
+    /// beyond the highest.
     pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
         self.start_at_first();
-        let empty = self.wire.frame_len(&self.header, &Draft::new(0));
+        let empty = self.wire.frame_len(&self.header, &Draft::new(0, W::number_len));
         if empty > max_bytes {
             return Err(EncodeError::NoRoom { max: max_bytes, needed: empty });
         }
-        let mut draft = Draft::new(self.pending.front().map_or(0, |p| p.reading.time));
+        let mut draft = Draft::new(self.pending.front().map_or(0, |p| p.reading.time), W::number_len);
         for pending in &self.pending {
             let needed = match self.add(&mut draft, pending)? {
                 Some(needed) => needed,
@@ -126,9 +127,12 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
                 break;
             }
         }
+        let span =
+            self.pending.iter().take(draft.readings).fold(0, |span: u64, p| span.saturating_add(p.span()));
+        within_sequence(&self.header, span)?;
         let frame = self.wire.frame(&self.header, &draft);
         debug_assert_eq!(frame.len(), self.wire.frame_len(&self.header, &draft));
-        let span = self.pending.drain(..draft.readings).fold(0, |span: u64, p| span.saturating_add(p.span()));
+        self.pending.drain(..draft.readings);
         self.advance(span);
         self.wire.framed();
         Ok(Bytes::from(frame))
@@ -160,7 +164,7 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         let entry = known.unwrap_or(draft.entries.len());
         draft.mark =
             Mark { body: draft.body.mark(), runs: draft.runs.mark(), new: known.is_none().then_some(key) };
-        draft.runs.add(pending.skip, |n| self.wire.number_len(n));
+        draft.runs.add(pending.skip);
         if known.is_none() {
             let again = draft.entries.range((id, 0)..=(id, u8::MAX)).next().is_some();
             draft.entries.insert(key, entry);
@@ -198,6 +202,18 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     }
 }
 
+/// Numbers left out before the row `seq`, where `next` would follow the rows before it.
+pub(crate) fn skipped(seq: u64, next: Option<u64>) -> Result<u64, EncodeError> {
+    let skip = next.and_then(|next| seq.checked_sub(next)).ok_or(EncodeError::Sequence { seq, next })?;
+    if seq == u64::MAX { Err(EncodeError::SequenceEnd) } else { Ok(skip) }
+}
+
+/// Refuses so many numbers from the header's first row on if they go beyond the highest.
+pub(crate) fn within_sequence(header: &Header, span: u64) -> Result<(), EncodeError> {
+    let fits = header.id.is_none_or(|id| id.first_seq.checked_add(span).is_some());
+    if fits { Ok(()) } else { Err(EncodeError::SequenceEnd) }
+}
+
 /// A format's part of the encoder. Implemented here only: its module is private.
 pub trait Wire {
     /// What readings and sensors are encoded into.
@@ -221,7 +237,7 @@ pub trait Wire {
     fn row(&self, body: &mut Self::Body, row: &Row<'_>);
 
     /// What a number takes in the list of run lengths, with its separator if it has one.
-    fn number_len(&self, number: u64) -> usize;
+    fn number_len(number: u64) -> usize;
 
     /// Length of what [`frame`](Self::frame) makes, without making it.
     fn frame_len(&self, header: &Header, draft: &Draft<Self::Body>) -> usize;
@@ -303,11 +319,11 @@ struct Mark<M> {
 }
 
 impl<B: Body> Draft<B> {
-    fn new(base_time: i64) -> Self {
+    fn new(base_time: i64, number_len: fn(u64) -> usize) -> Self {
         Self {
             base_time,
             body: B::default(),
-            runs: Runs::default(),
+            runs: Runs::new(number_len),
             readings: 0,
             entries: BTreeMap::new(),
             mark: Mark::default(),

@@ -146,6 +146,11 @@ pub enum EncodeError {
         /// The least that would do; `None` if there is no identity.
         next: Option<u64>,
     },
+    /// The rows reach the end of the sequence: a row's number is at most `u64::MAX - 1`, since the next one must be a
+    /// number too. Of [`push_at`](crate::Encoder::push_at) the reading was not taken; of
+    /// [`finish_under`](crate::Encoder::finish_under) nothing was changed.
+    #[error("the sequence numbers end at {}", u64::MAX - 1)]
+    SequenceEnd,
     /// One reading alone makes a batch larger than asked for. It is handed back and no longer in the encoder.
     #[error("a batch with one reading of sensor {} needs {needed} bytes, {max} are allowed", reading.sensor)]
     ReadingTooLarge {

@@ -31,6 +31,19 @@ impl Default for Limits {
     }
 }
 
+/// Refuses nothing: for what this process has just written itself.
+#[cfg(feature = "compact")]
+pub(crate) const UNLIMITED: Limits = Limits {
+    bytes: usize::MAX,
+    readings: usize::MAX,
+    sensors: usize::MAX,
+    depth: MAX_DEPTH,
+    text_bytes: usize::MAX,
+    fields: usize::MAX,
+    ratio: usize::MAX,
+    distributions: usize::MAX,
+};
+
 /// Default of [`Limits::readings`], and the most an encoder puts into one batch.
 pub(crate) const MAX_READINGS: usize = 65_536;
 /// Default of [`Limits::sensors`], and the most an encoder puts into one batch.

@@ -8,12 +8,14 @@
 #![deny(clippy::indexing_slicing)]
 
 /// Run lengths in the making. The last run is open.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Runs {
     closed: Vec<u64>,
     open: u64,
-    /// What the closed numbers take in the format that asked.
+    /// Encoded bytes of the closed numbers.
     closed_bytes: usize,
+    /// Encoded bytes of one number. Fixed for the whole list, so that no two calls can measure differently.
+    number_len: fn(u64) -> usize,
 }
 
 /// Where [`Runs`] stood.
@@ -25,14 +27,27 @@ pub(crate) struct RunsMark {
 }
 
 impl Runs {
+    /// An empty list of a format in which a number takes `number_len` bytes.
+    pub(crate) fn new(number_len: fn(u64) -> usize) -> Self {
+        Self { closed: Vec::new(), open: 0, closed_bytes: 0, number_len }
+    }
+
     /// Adds a row that comes after `skip` numbers which are not here.
-    pub(crate) fn add(&mut self, skip: u64, number_bytes: impl Fn(u64) -> usize) {
+    pub(crate) fn add(&mut self, skip: u64) {
         if skip > 0 && self.open > 0 {
-            self.closed_bytes += number_bytes(self.open) + number_bytes(skip);
+            self.closed_bytes += (self.number_len)(self.open) + (self.number_len)(skip);
             self.closed.extend([self.open, skip]);
             self.open = 0;
         }
         self.open += 1;
+    }
+
+    /// A list of these numbers, the last one open.
+    #[cfg(test)]
+    pub(crate) fn of(numbers: &[u64], number_len: fn(u64) -> usize) -> Self {
+        let (open, closed) = numbers.split_last().unwrap();
+        let closed_bytes = closed.iter().map(|n| number_len(*n)).sum();
+        Self { closed: closed.to_vec(), open: *open, closed_bytes, number_len }
     }
 
     pub(crate) fn mark(&self) -> RunsMark {
@@ -51,19 +66,26 @@ impl Runs {
         not(any(feature = "json", feature = "cbor", feature = "protobuf")),
         allow(dead_code, reason = "only formats ask")
     )]
-    pub(crate) fn size(&self, number_bytes: impl Fn(u64) -> usize) -> Option<(usize, usize)> {
-        let size = (self.closed.len() + 1, self.closed_bytes + number_bytes(self.open));
-        (!self.closed.is_empty()).then_some(size)
+    pub(crate) fn size(&self) -> Option<(usize, usize)> {
+        let size = || (self.closed.len() + 1, self.closed_bytes + (self.number_len)(self.open));
+        (!self.closed.is_empty()).then(size)
     }
 
     #[cfg_attr(
         not(any(feature = "json", feature = "cbor", feature = "protobuf")),
         allow(dead_code, reason = "only formats ask")
     )]
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> + Clone {
         self.closed.iter().copied().chain(std::iter::once(self.open))
     }
 }
+
+/// The number after the last row's must be one, too: the highest row is `u64::MAX - 1`.
+#[cfg_attr(
+    not(any(feature = "json", feature = "cbor", feature = "protobuf")),
+    allow(dead_code, reason = "only decoders say it")
+)]
+const OUT_OF_RANGE: &str = "the sequence numbers are out of range";
 
 /// The sequence number of the reading that comes next.
 #[derive(Clone, Debug)]
@@ -82,6 +104,7 @@ impl Seqs {
     )]
     pub(crate) fn new(first: u64, runs: Option<Vec<u64>>, readings: usize) -> Result<Self, &'static str> {
         let Some(runs) = runs else {
+            first.checked_add(readings as u64).ok_or(OUT_OF_RANGE)?;
             return Ok(Self { next: first, left: u64::MAX, rest: Vec::new().into_iter() });
         };
         if runs.len() % 2 == 0 {
@@ -95,7 +118,7 @@ impl Seqs {
             return Err("seqs does not add up to the readings");
         }
         if runs.iter().try_fold(first, |sum, n| sum.checked_add(*n)).is_none() {
-            return Err("seqs is out of range");
+            return Err(OUT_OF_RANGE);
         }
         let mut rest = runs.into_iter();
         let left = rest.next().unwrap_or(u64::MAX);
@@ -135,24 +158,22 @@ mod tests {
 
     #[test]
     fn what_is_added_is_read_back() {
-        let mut runs = Runs::default();
-        for skip in [7, 0, 0, 1, 0, 5] {
-            runs.add(skip, |_| 1);
-        }
+        let mut runs = Runs::new(|_| 1);
+        [7, 0, 0, 1, 0, 5].into_iter().for_each(|skip| runs.add(skip));
         let list: Vec<u64> = runs.numbers().collect();
         assert_eq!(list, [3, 1, 2, 5, 1], "what is skipped before the first row is the first row's number");
-        assert_eq!(runs.size(|_| 1), Some((5, 5)));
+        assert_eq!(runs.size(), Some((5, 5)));
         assert_eq!(numbers(10, &list, 6), Ok(vec![10, 11, 12, 14, 15, 21]));
     }
 
     #[test]
     fn undo_takes_a_hole_back() {
-        let mut runs = Runs::default();
-        runs.add(0, |_| 1);
+        let mut runs = Runs::new(|_| 1);
+        runs.add(0);
         let mark = runs.mark();
-        runs.add(3, |_| 1);
+        runs.add(3);
         runs.undo(mark);
-        assert_eq!((runs.size(|_| 1), runs.numbers().collect::<Vec<_>>()), (None, vec![1]));
+        assert_eq!((runs.size(), runs.numbers().collect::<Vec<_>>()), (None, vec![1]));
     }
 
     #[test]

@@ -8,6 +8,12 @@ pub(crate) fn display(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
     debug_assert!(written.is_ok());
 }
 
+/// Digits of a number in decimal.
+#[cfg(feature = "json")]
+pub(crate) fn decimal_len(number: u64) -> usize {
+    number.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
 /// A JSON string (RFC 8259 §7): quotes, backslashes and control characters are escaped.
 #[cfg(feature = "json")]
 pub(crate) fn json_string(out: &mut Vec<u8>, text: &str) {

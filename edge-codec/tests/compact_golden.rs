@@ -6,13 +6,15 @@
 //! what is written is not held against them. `EDGE_GOLDEN=write cargo test -p edge-codec --test compact_golden` adds files
 //! that are not there.
 
+#[path = "support/session.rs"]
+mod session;
 mod support;
 
-use edge_codec::compact::{self, Encoder, Level, Table};
+use edge_codec::compact::{Encoder, Level};
 use edge_codec::{Batch, BatchId, Limits, Reading, Value};
+use session::{Reader, Session};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use support::{non_finite, samples, table};
 
 const ID: BatchId = BatchId { gateway: 0x00c0_ffee_0000_0001, lane: 1, epoch: 42, first_seq: 1000 };
@@ -39,8 +41,8 @@ fn polls() -> Vec<Reading<'static>> {
     (0..60).flat_map(poll).collect()
 }
 
-fn session() -> Table {
-    Table::learn(1, &table(), &polls())
+fn session() -> Session {
+    Session::learn(1, &table(), &polls())
 }
 
 /// Name, readings, and the batch as it is written today.
@@ -51,7 +53,7 @@ fn files() -> Vec<(&'static str, Vec<Reading<'static>>, Vec<u8>)> {
     };
     let names = finish(Encoder::new(Level::Fast).sensors(table()).id(ID), &kinds());
     let small = finish(Encoder::new(Level::Small).sensors(table()).id(ID), &kinds());
-    let by_table = finish(Encoder::new(Level::Fast).table(Arc::new(session())), &polls());
+    let by_table = finish(session().encoder(Level::Fast), &polls());
     let bare = finish(Encoder::new(Level::Fast), &polls());
     vec![
         ("compact-names-v1.bin", kinds(), names),
@@ -71,19 +73,19 @@ fn golden_compact_batches_read_as_the_readings_they_were_made_of() {
     let write = std::env::var("EDGE_GOLDEN").is_ok_and(|v| v == "write");
     let session_file = path(TABLE);
     if write && !session_file.exists() {
-        std::fs::write(&session_file, session().bytes()).unwrap();
+        std::fs::write(&session_file, session().announced()).unwrap();
     }
-    let announced = Table::decode(&std::fs::read(session_file).unwrap(), &Limits::default()).unwrap();
+    let announced = Reader::of(&std::fs::read(session_file).unwrap(), &Limits::default()).unwrap();
     for (name, sent, today) in files() {
         if write && !path(name).exists() {
             std::fs::write(path(name), &today).unwrap();
         }
         let bytes = std::fs::read(path(name)).unwrap();
-        let batch = announced.decode_batch(&bytes, &Limits::default()).unwrap();
+        let batch = announced.decode(&bytes, &Limits::default()).unwrap();
         assert_eq!(batch.header().id.is_some(), name.contains("names") || name.contains("small"));
         assert_same(batch, &sent);
         // What is written today reads the same.
-        assert_same(session().decode_batch(&today, &Limits::default()).unwrap(), &sent);
+        assert_same(session().reader().decode(&today, &Limits::default()).unwrap(), &sent);
     }
 }
 
@@ -125,7 +127,8 @@ fn a_changed_golden_batch_is_noticed() {
     let mut bytes = std::fs::read(path("compact-bare-v1.bin")).unwrap();
     let last = bytes.len() - 20;
     bytes[last] ^= 0x10;
-    let read = compact::decode(&bytes, &Limits::default());
+    let reader = Reader::without_table();
+    let read = reader.decode(&bytes, &Limits::default());
     let same = |batch: Batch<'_>| {
         batch.len() == polls().len() && batch.zip(polls()).all(|(a, b)| a.unwrap().same(&b))
     };

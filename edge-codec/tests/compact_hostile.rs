@@ -6,23 +6,27 @@
 mod counting;
 #[path = "support/plant.rs"]
 mod plant;
+#[path = "support/session.rs"]
+mod session;
 mod support;
 
 use counting::allocated;
-use edge_codec::compact::{self, Encoder, Level, Table, table_wanted};
+use edge_codec::compact::{self, Encoder, Level, table_wanted};
 use edge_codec::{DecodeError, Limits, Reading, SensorTable, Value};
-use plant::{CONSTANT, FACTOR, consume, goods, mutate, wide};
+use plant::{CONSTANT, FACTOR, consume, goods, mutate};
+use session::{Reader, Session, wide};
 use support::{Rng, fuzz_cases, samples, seed, table};
 
 #[test]
 fn truncated_and_flipped_batches_are_refused_or_read() {
     let (session, goods) = goods();
+    let reader = session.reader();
     let limits = Limits::default();
     let (mut refused, mut read) = (0, 0);
     for good in &goods {
-        let all = consume(&session, good, &limits).unwrap();
+        let all = consume(&reader, good, &limits).unwrap();
         for end in 0..good.len() {
-            if let Ok(n) = consume(&session, &good[..end], &limits) {
+            if let Ok(n) = consume(&reader, &good[..end], &limits) {
                 // A message without its last field is one that never had it; columns are whole or refused.
                 assert!(n == 0 || n == all, "{n} of {all}");
             }
@@ -30,7 +34,7 @@ fn truncated_and_flipped_batches_are_refused_or_read() {
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            match consume(&session, &bad, &limits) {
+            match consume(&reader, &bad, &limits) {
                 Ok(_) => read += 1,
                 Err(_) => refused += 1,
             }
@@ -44,13 +48,14 @@ fn truncated_and_flipped_batches_are_refused_or_read() {
 #[test]
 fn fuzzed_batches_neither_panic_nor_hang_nor_allocate_without_bounds() {
     let (session, goods) = goods();
+    let reader = session.reader();
     let (wide, n) = (wide(), fuzz_cases(1_000_000));
     let mut rng = Rng(seed());
     let (mut read, mut worst) = (0, 0);
     for _ in 0..n {
         let good = rng.below(goods.len());
         let bad = mutate(&mut rng, &goods[good]);
-        let used = allocated(|| read += u64::from(consume(&session, &bad, &wide).is_ok()));
+        let used = allocated(|| read += u64::from(consume(&reader, &bad, &wide).is_ok()));
         assert!(used <= FACTOR * bad.len() + CONSTANT, "{used} bytes for {}: {bad:02x?}", bad.len());
         worst = worst.max(used / bad.len().max(1));
     }
@@ -140,7 +145,8 @@ fn what_would_grow_too_much_is_refused_with_its_ratio_and_place() {
 #[test]
 fn limits_are_named() {
     let (session, goods) = goods();
-    let with = |batch: &[u8], limits: Limits| match consume(&session, batch, &limits) {
+    let reader = session.reader();
+    let with = |batch: &[u8], limits: Limits| match consume(&reader, batch, &limits) {
         Err(DecodeError::Limit { what, .. }) => what,
         other => panic!("{other:?}"),
     };
@@ -168,39 +174,45 @@ fn limits_are_named() {
 #[test]
 fn a_batch_of_another_table_is_refused_by_name() {
     let (session, goods) = goods();
-    let other = Table::new(2, &table());
+    let reader = session.reader();
+    let other = Session::names(2, &table());
     let limits = Limits::default();
     let (wanted, given) = (session.id(), Some(other.id()));
     assert_ne!(Some(wanted), given);
-    let refused = other.decode_batch(&goods[2], &limits).unwrap_err();
+    let refused = other.reader().decode(&goods[2], &limits).map(drop).unwrap_err();
     assert_eq!(refused, DecodeError::Table { wanted, given });
     assert_eq!(
         refused.to_string(),
         format!("the batch needs the session table {wanted:07x}, not {:07x}", other.id())
     );
-    assert_eq!(compact::decode(&goods[2], &limits).unwrap_err(), DecodeError::Table { wanted, given: None });
+    assert_eq!(
+        Reader::without_table().decode(&goods[2], &limits).unwrap_err(),
+        DecodeError::Table { wanted, given: None }
+    );
     assert_eq!(table_wanted(&goods[2], &limits), Ok(Some(wanted)));
     assert_eq!(table_wanted(&goods[1], &limits), Ok(None));
-    let fetched = Table::decode(session.bytes(), &limits).unwrap();
+    let fetched = reader.table();
     assert_eq!((fetched.id(), fetched.version(), fetched.sensors().len()), (wanted, 1, table().len()));
-    assert_eq!(consume(&fetched, &goods[2], &limits), Ok(samples().len()));
+    assert_eq!(consume(&reader, &goods[2], &limits), Ok(samples().len()));
 }
 
 #[test]
 fn a_newer_layout_is_refused_and_an_unknown_field_is_not() {
     let (session, goods) = goods();
+    let reader = session.reader();
     let newer = [&[8, 2], goods[2].as_slice()].concat();
-    let refused = consume(&session, &newer, &Limits::default());
+    let refused = consume(&reader, &newer, &Limits::default());
     assert_eq!(refused, Err(DecodeError::Version { offset: 0, found: 2, supported: 0 }));
     let unknown = [goods[2].as_slice(), &[0x80 | 0x72, 1, 1, b'x']].concat();
-    assert_eq!(consume(&session, &unknown, &Limits::default()), Ok(samples().len()));
+    assert_eq!(consume(&reader, &unknown, &Limits::default()), Ok(samples().len()));
 }
 
 /// Decoding costs no allocation per reading; going through them none at all.
 #[test]
 fn readings_are_handed_out_without_allocation() {
     let (session, goods) = goods();
-    let mut batch = session.decode_batch(&goods[2], &Limits::default()).unwrap();
+    let reader = session.reader();
+    let mut batch = reader.decode(&goods[2], &Limits::default()).unwrap();
     let mut texts = 0;
     let used = allocated(|| {
         texts = batch.by_ref().filter(|r| matches!(r, Ok(r) if matches!(r.value, Value::Text(_)))).count();

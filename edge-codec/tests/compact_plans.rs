@@ -3,13 +3,15 @@
 //! What an encoder that lives on, and keeps what it found, costs of size against a new encoder per batch (promise 9): at
 //! most 3 %, with a table and without; real series, each through both.
 
+#[path = "support/session.rs"]
+mod session;
 #[path = "support/sets.rs"]
 mod sets;
 
 use edge_codec::Reading;
-use edge_codec::compact::{Encoder, Level, Table};
+use edge_codec::compact::{Encoder, Level};
+use session::Session;
 use sets::{SETS, load};
-use std::sync::Arc;
 
 const BATCHES: usize = 120;
 
@@ -37,8 +39,8 @@ fn plans_that_are_kept_cost_little() {
     let mut logs = [0.0; 4];
     for set in SETS.map(load) {
         let (sample, rest) = set.parts();
-        let table = Arc::new(Table::learn(1, &set.sensors, sample));
-        let with = |n| ratio(rest, n, || Encoder::new(Level::Fast).table(Arc::clone(&table)));
+        let session = Session::learn(1, &set.sensors, sample);
+        let with = |n| ratio(rest, n, || session.encoder(Level::Fast));
         let without = |n| ratio(rest, n, || Encoder::new(Level::Fast));
         let ratios = [with(1000), with(100), without(1000), without(100)];
         println!("{}: {ratios:.3?} at 1000 and 100 with a table, then without", set.name);

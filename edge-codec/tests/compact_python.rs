@@ -3,30 +3,42 @@
 //! Others can read compact batches: `decoders/python/edge_batch.py`, with table and batch alone, gives back every bit
 //! (promises 4 and 9). Needs `python3`.
 
+#[path = "support/histories.rs"]
+mod histories;
+#[path = "support/session.rs"]
+mod session;
 #[path = "support/sets.rs"]
 mod sets;
 mod support;
 
-use edge_codec::compact::{Encoder, Level, Table};
+use edge_codec::compact::{Encoder, Level, table_wanted};
 use edge_codec::{BatchId, Reading, SensorTable, Value};
+use histories::{Naming, histories};
+use session::{Reader, Session, wide};
 use sets::{SETS, load};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-use support::{cases, non_finite, samples, table};
+use support::{Rng, cases, non_finite, property, samples, seed, table};
 
 fn script() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("decoders/python/edge_batch.py")
 }
 
 /// Gives frames to the decoder.
-fn python(name: &str, session: Option<&Table>, batches: &[Vec<u8>]) -> Output {
+fn python(name: &str, session: Option<&Session>, batches: &[Vec<u8>]) -> Output {
+    python_with(name, session.map(Session::announced), batches)
+}
+
+/// The same, with any number of tables.
+fn python_with<'t>(name: &str, tables: impl IntoIterator<Item = &'t [u8]>, batches: &[Vec<u8>]) -> Output {
     let mut command = Command::new("python3");
     command.arg(script()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(session) = session {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.table"));
-        std::fs::write(&path, session.bytes()).unwrap();
+    for (nth, table) in tables.into_iter().enumerate() {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{nth}.table"));
+        std::fs::write(&path, table).unwrap();
         command.arg(path);
     }
     let mut child = command.spawn().expect("this test needs python3");
@@ -71,7 +83,7 @@ fn assert_printed(output: &Output, expected: &[String]) {
     let mut lines = text.lines();
     for expected in expected {
         let found = lines.next().unwrap_or("");
-        let mut parts: Vec<&str> = found.split('\t').take(6).collect();
+        let mut parts: Vec<&str> = found.split('\t').take(expected.split('\t').count()).collect();
         if parts.get(4) == Some(&"f64") {
             parts[5] = parts[5].split(' ').next().unwrap();
         }
@@ -101,13 +113,13 @@ fn python_reads_all_real_series_bit_for_bit() {
     for name in SETS {
         let set = load(name);
         let (sample, rest) = set.parts();
-        let session = Arc::new(Table::learn(1, &set.sensors, sample));
+        let session = Session::learn(1, &set.sensors, sample);
         for (size, most) in [(1000, 8), (100, 10), (10, 12), (1, 12)] {
             let most = cases(most * 10) as usize / 10 + 1;
             let step = (rest.len() / size / most).max(1);
-            for form in [Some(&*session), None] {
+            for form in [Some(&session), None] {
                 let mut encoder = match form {
-                    Some(_) => Encoder::new(Level::Fast).table(session.clone()),
+                    Some(_) => session.encoder(Level::Fast),
                     None => Encoder::new(Level::Fast),
                 };
                 let (mut batches, mut expected) = (Vec::new(), Vec::new());
@@ -124,6 +136,50 @@ fn python_reads_all_real_series_bit_for_bit() {
     println!("executed codec.compact.python: {readings} cases");
 }
 
+/// Batches by whatever encoders live through, against as many tables, in one process.
+#[test]
+fn python_reads_what_the_histories_make() {
+    let (tables, batches, expected) = (RefCell::default(), RefCell::default(), RefCell::default());
+    let mut rng = Rng(seed());
+    let picks = RefCell::new(std::iter::repeat_with(|| rng.below(4) == 0));
+    property("codec.compact.python.histories", 1_000, &histories(&[Level::Fast]), |history| {
+        let hub = history.play();
+        let names = history.names(history.sensors);
+        let named = history.naming != Naming::Numbers;
+        for (bytes, rows) in hub.batches {
+            if bytes.len() > 4096 || !picks.borrow_mut().next().unwrap() {
+                continue;
+            }
+            let entry = |r: &Reading<'_>| {
+                let sensor = names.get(r.sensor).filter(|_| named);
+                sensor.map_or_else(
+                    || "\t\"\"\t\"\"".to_owned(),
+                    |s| format!("\t{}\t{}", json_text(&s.name), json_text(&s.unit)),
+                )
+            };
+            let wanted = table_wanted(&bytes, &wide()).unwrap();
+            if let Some(id) = wanted {
+                BTreeMap::insert(&mut tables.borrow_mut(), id, hub.tables[&id].clone());
+            }
+            let lines: Vec<String> = if history.id {
+                rows.iter().map(|(seq, r)| line(&seq.to_string(), r) + &entry(r)).collect()
+            } else {
+                let id = wanted.map(|id| Reader::of(&hub.tables[&id], &wide()).unwrap());
+                let reader = id.unwrap_or_else(Reader::without_table);
+                let read = reader.decode(&bytes, &wide()).unwrap().map(Result::unwrap);
+                read.map(|r| line("-", &r) + &entry(&r)).collect()
+            };
+            Vec::extend(&mut expected.borrow_mut(), lines);
+            Vec::push(&mut batches.borrow_mut(), bytes);
+        }
+        Ok(())
+    });
+    let (tables, batches, expected) = (tables.into_inner(), batches.into_inner(), expected.into_inner());
+    assert!(tables.len() > 1 && batches.len() > 10, "{} tables, {} batches", tables.len(), batches.len());
+    assert_printed(&python_with("histories", tables.values().map(Vec::as_slice), &batches), &expected);
+    println!("executed codec.compact.python.histories.readings: {} cases", expected.len());
+}
+
 /// A converter's counts in volts, and NaN now and then.
 #[test]
 fn python_reads_scaled_counts_bit_for_bit() {
@@ -133,10 +189,10 @@ fn python_reads_scaled_counts_bit_for_bit() {
     let mut names = SensorTable::new();
     names.insert(7, "line2/ai1", "V");
     let (sample, rest) = all.split_at(400);
-    let session = Arc::new(Table::learn(1, &names, sample));
-    for form in [Some(&*session), None] {
+    let session = Session::learn(1, &names, sample);
+    for form in [Some(&session), None] {
         let mut encoder = match form {
-            Some(_) => Encoder::new(Level::Fast).table(session.clone()),
+            Some(_) => session.encoder(Level::Fast),
             None => Encoder::new(Level::Fast),
         };
         rest.iter().for_each(|r| encoder.push(r).unwrap());
@@ -150,14 +206,14 @@ fn python_reads_scaled_counts_bit_for_bit() {
 #[test]
 fn python_refuses_by_name_what_it_cannot_read() {
     let names = table();
-    let session = Arc::new(Table::new(1, &names));
-    let other = Table::new(2, &names);
+    let session = Session::names(1, &names);
+    let other = Session::names(2, &names);
     let reading =
         |n: i64| Reading { sensor: 300, time: n, value: Value::Text("x".repeat(300).into()), quality: 0 };
-    let mut encoder = Encoder::new(Level::Small).table(session.clone());
+    let mut encoder = session.encoder(Level::Small);
     (0..40).for_each(|n| encoder.push(&reading(n)).unwrap());
     let small = encoder.finish_under(usize::MAX).unwrap().to_vec();
-    let mut encoder = Encoder::new(Level::Fast).table(session.clone());
+    let mut encoder = session.encoder(Level::Fast);
     encoder.push(&reading(0)).unwrap();
     let fast = encoder.finish_under(usize::MAX).unwrap().to_vec();
     let mut cut = fast.clone();
@@ -165,7 +221,7 @@ fn python_refuses_by_name_what_it_cannot_read() {
     let wanted = format!("{:07x}", session.id());
     let cases = [
         ("small", &session, &small, "Zstandard"),
-        ("other", &Arc::new(other), &fast, wanted.as_str()),
+        ("other", &other, &fast, wanted.as_str()),
         ("cut", &session, &cut, "Error"),
     ];
     for (name, session, batch, why) in cases {

@@ -2,13 +2,15 @@
 #![cfg(feature = "compact")]
 //! Compact batches give back every reading to the last bit, and every row's own number (promises 4 and 9).
 
+#[path = "support/session.rs"]
+mod session;
 mod support;
 
-use edge_codec::compact::{self, Encoder, Level, Table};
-use edge_codec::{Batch, BatchId, DecodeError, EncodeError, Limits, Reading, SensorTable, Value};
+use edge_codec::compact::{Encoder, Level};
+use edge_codec::{BatchId, EncodeError, Limits, Reading, SensorTable, Value};
 use proptest::prelude::*;
+use session::{Reader, Session};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use support::{IDS, non_finite, property, reading, samples, table};
 
 const ID: BatchId = BatchId { gateway: 7, lane: 1, epoch: 2, first_seq: 1000 };
@@ -26,29 +28,28 @@ const FORMS: [Form; 4] = [Form::Bare, Form::Names, Form::Table, Form::Learned];
 
 /// An encoder of a form behind one face.
 struct Any {
-    form: Form,
-    table: Arc<Table>,
+    session: Option<Session>,
     encoder: Encoder<SensorTable<'static>>,
 }
 
 impl Any {
     fn new(form: Form, level: Level, sample: &[Reading<'_>]) -> Self {
-        let learned = if form == Form::Learned { sample } else { &[] };
-        let session = Arc::new(Table::learn(3, &table(), learned));
-        let encoder = Encoder::new(level);
-        let encoder = match form {
-            Form::Bare => encoder,
-            Form::Names => encoder.sensors(table()),
-            Form::Table | Form::Learned => encoder.table(session.clone()),
+        let session = match form {
+            Form::Bare | Form::Names => None,
+            Form::Table => Some(Session::names(3, &table())),
+            Form::Learned => Some(Session::learn(3, &table(), sample)),
         };
-        Self { form, table: session, encoder }
+        let encoder = match (&session, form) {
+            (Some(session), _) => session.encoder(level),
+            (None, Form::Names) => Encoder::new(level).sensors(table()),
+            (None, _) => Encoder::new(level),
+        };
+        Self { session, encoder }
     }
 
-    fn decode<'a>(&'a self, bytes: &'a [u8]) -> Result<Batch<'a>, DecodeError> {
-        match self.form {
-            Form::Bare | Form::Names => compact::decode(bytes, &limits()),
-            Form::Table | Form::Learned => self.table.decode_batch(bytes, &limits()),
-        }
+    /// Another party, which has read the table anew.
+    fn reader(&self) -> Reader {
+        self.session.as_ref().map_or_else(Reader::without_table, Session::reader)
     }
 }
 
@@ -89,7 +90,8 @@ fn check(form: Form, level: Level, readings: &[Reading<'static>], max: usize) {
             Err(other) => panic!("{other}"),
         };
         assert!(bytes.len() <= max);
-        let mut batch = any.decode(&bytes).unwrap();
+        let reader = any.reader();
+        let mut batch = reader.decode(&bytes, &limits()).unwrap();
         let header = *batch.header();
         assert_eq!(header.id.unwrap(), BatchId { first_seq: seqs[at], ..ID });
         assert!(header.pd);
@@ -113,12 +115,13 @@ fn check(form: Form, level: Level, readings: &[Reading<'static>], max: usize) {
     let mut any = Any::new(form, level, readings);
     readings.iter().for_each(|r| any.encoder.push(r).unwrap());
     let bytes = any.encoder.finish_under(usize::MAX).unwrap();
-    let batch = any.decode(&bytes).unwrap();
+    let reader = any.reader();
+    let batch = reader.decode(&bytes, &limits()).unwrap();
     assert_eq!((batch.header().id, batch.next_seq()), (None, None));
     let got: Vec<_> = batch.map(Result::unwrap).collect();
     for start in [0, 1, got.len() / 2, got.len()] {
         // One by one, then all of the rest at once.
-        let mut batch = any.decode(&bytes).unwrap();
+        let mut batch = reader.decode(&bytes, &limits()).unwrap();
         let mut again: Vec<_> = batch.by_ref().take(start).map(Result::unwrap).collect();
         batch.for_each(|reading| again.push(reading.unwrap()));
         assert_same(&again, &got);
@@ -227,7 +230,9 @@ fn encoders_that_live_on_give_back_every_bit() {
                 let sent = readings(batch);
                 sent.iter().for_each(|r| any.encoder.push(r).unwrap());
                 let bytes = any.encoder.finish_under(usize::MAX).unwrap();
-                let got: Vec<_> = any.decode(&bytes).unwrap().map(|r| r.unwrap().into_owned()).collect();
+                let reader = any.reader();
+                let got: Vec<_> =
+                    reader.decode(&bytes, &limits()).unwrap().map(|r| r.unwrap().into_owned()).collect();
                 let (got, sent) = (by_sensor(got), by_sensor(sent));
                 assert!(got.keys().eq(sent.keys()));
                 got.values().zip(sent.values()).for_each(|(got, sent)| assert_same(got, sent));
@@ -254,8 +259,40 @@ fn an_encoder_that_remembers_encodes_new_values_as_well() {
             let readings: Vec<_> = (0..60).map(at).collect();
             readings.iter().for_each(|r| any.encoder.push(r).unwrap());
             let bytes = any.encoder.finish_under(usize::MAX).unwrap();
-            let got: Vec<_> = any.decode(&bytes).unwrap().map(|r| r.unwrap().into_owned()).collect();
+            let reader = any.reader();
+            let got: Vec<_> =
+                reader.decode(&bytes, &limits()).unwrap().map(|r| r.unwrap().into_owned()).collect();
             assert_same(&got, &readings);
+        }
+    }
+}
+
+/// Topics on which no sensor gets a plan still have clocks, and readers have them only if they are announced.
+#[test]
+fn a_table_of_clocks_alone_is_announced_and_read() {
+    let text = |n: i64| Value::Text(if n / 250 % 2 == 0 { "RUN" } else { "STOP" }.into());
+    let null_at_times = |n: i64| if n % 3 == 0 { Value::Null } else { Value::F64(20.0 + n as f64 / 10.0) };
+    let as_javascript = |n: i64| match n % 3 {
+        0 => Value::I64(20),
+        1 => Value::F64(20.5),
+        _ => Value::I64(21),
+    };
+    let kinds: [&dyn Fn(i64) -> Value<'static>; 4] =
+        [&text, &|_| Value::Null, &null_at_times, &as_javascript];
+    for value in kinds {
+        let poll = |n: i64| IDS[..2].iter().map(move |id| (n, *id));
+        let reading = |(n, sensor)| Reading { sensor, time: n * 50, value: value(n), quality: 0 };
+        let readings: Vec<_> = (0..2000).flat_map(poll).map(reading).collect();
+        let (sample, rest) = readings.split_at(1000);
+        let mut any = Any::new(Form::Learned, Level::Fast, sample);
+        let names = Session::names(3, &table()).announced().len();
+        assert!(any.session.as_ref().unwrap().announced().len() > names, "nothing was learned");
+        for batch in rest.chunks(100) {
+            batch.iter().for_each(|r| any.encoder.push(r).unwrap());
+            let bytes = any.encoder.finish_under(usize::MAX).unwrap();
+            let reader = any.reader();
+            let got: Vec<_> = reader.decode(&bytes, &limits()).unwrap().map(Result::unwrap).collect();
+            assert_same(&got, batch);
         }
     }
 }

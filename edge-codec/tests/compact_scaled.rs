@@ -3,11 +3,13 @@
 //! What a converter counts and somebody scales to engineering units, without rounding it to a decimal, takes little more
 //! than the counts themselves (promise 9), and comes back bit for bit, in Rust and elsewhere.
 
+#[path = "support/session.rs"]
+mod session;
 mod support;
 
-use edge_codec::compact::{self, Encoder, Level, Table};
+use edge_codec::compact::{Encoder, Level};
 use edge_codec::{Limits, Reading, SensorTable, Value};
-use std::sync::Arc;
+use session::{Reader, Session};
 use support::{Rng, cases, seed};
 
 /// A scaling, and the bits of the converter.
@@ -50,9 +52,10 @@ fn sizes(all: &[Reading<'static>]) -> [f64; 2] {
     let mut names = SensorTable::new();
     names.insert(1, "line2/ai1", "");
     let (sample, rest) = all.split_at(SIZE);
-    let table = Arc::new(Table::learn(1, &names, sample));
+    let session = Session::learn(1, &names, sample);
+    let (reader, bare) = (session.reader(), Reader::without_table());
     let limits = Limits::default();
-    let mut with = Encoder::new(Level::Fast).table(table.clone());
+    let mut with = session.encoder(Level::Fast);
     let mut without: Encoder = Encoder::new(Level::Fast);
     let (mut bytes, mut own) = (0, 0);
     for rows in rest.chunks_exact(SIZE) {
@@ -61,8 +64,7 @@ fn sizes(all: &[Reading<'static>]) -> [f64; 2] {
         let (batch, alone) =
             (with.finish_under(usize::MAX).unwrap(), without.finish_under(usize::MAX).unwrap());
         (bytes, own) = (bytes + batch.len(), own + alone.len());
-        for read in [table.decode_batch(&batch, &limits).unwrap(), compact::decode(&alone, &limits).unwrap()]
-        {
+        for read in [reader.decode(&batch, &limits).unwrap(), bare.decode(&alone, &limits).unwrap()] {
             assert_eq!(read.len(), rows.len());
             assert!(read.zip(rows).all(|(read, sent)| read.unwrap().same(sent)));
         }

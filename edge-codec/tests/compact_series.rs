@@ -4,13 +4,15 @@
 //! at most 1.05 times what pco's values take in the same frame (promise 9). pco is not a dependency here: its bytes are
 //! those that `cargo run --release -p edge-benches -- codec` finds for the same batches, level 12, one chunk per batch.
 
+#[path = "support/session.rs"]
+mod session;
 #[path = "support/sets.rs"]
 mod sets;
 
-use edge_codec::compact::{Encoder, Level, Table};
+use edge_codec::compact::{Encoder, Level};
 use edge_codec::{Limits, Reading, Value};
+use session::Session;
 use sets::load;
-use std::sync::Arc;
 
 const MOST: f64 = 1.05;
 
@@ -50,14 +52,15 @@ fn batches<'s>(rest: &'s [Reading<'static>], sensor: u32, size: usize) -> Vec<Ve
 }
 
 /// Bytes of ours, and of the same frame without values. What is written reads back to the bit.
-fn bytes(table: &Arc<Table>, batches: &[Vec<&Reading<'static>>]) -> (usize, usize) {
+fn bytes(session: &Session, batches: &[Vec<&Reading<'static>>]) -> (usize, usize) {
     let (mut ours, mut frames) = (0, 0);
-    let mut encoder = Encoder::new(Level::Fast).table(table.clone());
+    let mut encoder = session.encoder(Level::Fast);
+    let reader = session.reader();
     let mut empty: Encoder = Encoder::new(Level::Fast);
     for batch in batches {
         batch.iter().for_each(|r| encoder.push(r).unwrap());
         let bytes = encoder.finish_under(usize::MAX).unwrap();
-        let read = table.decode_batch(&bytes, &Limits::default()).unwrap();
+        let read = reader.decode(&bytes, &Limits::default()).unwrap();
         assert!(read.zip(batch).all(|(read, sent)| read.unwrap().same(sent)));
         ours += bytes.len();
         batch.iter().for_each(|r| empty.push(&Reading { value: Value::Null, ..(*r).clone() }).unwrap());
@@ -72,12 +75,12 @@ fn batches_of_one_sensor_take_no_more_than_pco_and_a_twentieth() {
     for name in sets::SETS {
         let set = load(name);
         let (sample, rest) = set.parts();
-        let table = Arc::new(Table::learn(1, &set.sensors, sample));
+        let session = Session::learn(1, &set.sensors, sample);
         let (mut all, mut all_frames, mut readings) = (0, 0, 0);
         for sensor in &set.sensors {
             let batches = batches(rest, sensor.id, 1000);
             let count = batches.iter().map(Vec::len).sum::<usize>();
-            let (ours, frames) = bytes(&table, &batches);
+            let (ours, frames) = bytes(&session, &batches);
             (all, all_frames, readings) = (all + ours, all_frames + frames, readings + count);
             let known = PCO
                 .iter()
@@ -104,7 +107,7 @@ fn batches_of_one_sensor_take_no_more_than_pco_and_a_twentieth() {
 fn values_that_no_plan_fits_are_over_the_bound() {
     let set = load("occupancy");
     let (sample, rest) = set.parts();
-    let table = Arc::new(Table::learn(1, &set.sensors, sample));
+    let session = Session::learn(1, &set.sensors, sample);
     let noisy: Vec<Reading<'static>> = rest
         .iter()
         .filter(|r| r.sensor == 0)
@@ -112,6 +115,6 @@ fn values_that_no_plan_fits_are_over_the_bound() {
         .enumerate()
         .map(|(n, r)| Reading { value: Value::F64((n as f64).sin()), ..r.clone() })
         .collect();
-    let (ours, frames) = bytes(&table, &[noisy.iter().collect()]);
+    let (ours, frames) = bytes(&session, &[noisy.iter().collect()]);
     assert!(PCO.iter().all(|(.., pco)| ours as f64 > MOST * (frames as f64 + pco * 1000.0)), "{ours}");
 }

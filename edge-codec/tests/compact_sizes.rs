@@ -4,18 +4,20 @@
 //! bit. The first 30 % of a set make the session table, whose bytes are spread over a day of a batch each 10 s; batches
 //! are consecutive readings of all sensors in time order, without identity.
 
+#[path = "support/session.rs"]
+mod session;
 #[path = "support/sets.rs"]
 mod sets;
 mod support;
 
-use edge_codec::compact::{self, Encoder, Level, Table};
+use edge_codec::compact::{Encoder, Level};
 use edge_codec::{Limits, Reading, SensorTable};
+use session::{Reader, Session};
 use sets::{SETS, Set, load};
-use std::sync::Arc;
 
 const BATCHES_PER_DAY: f64 = 8640.0;
 
-fn bytes_per_reading(set: &Set, level: Level, session: Option<&Arc<Table>>, size: usize) -> f64 {
+fn bytes_per_reading(set: &Set, level: Level, session: Option<&Session>, size: usize) -> f64 {
     let rest = set.parts().1;
     let most = match size {
         1 => 1500,
@@ -25,11 +27,9 @@ fn bytes_per_reading(set: &Set, level: Level, session: Option<&Arc<Table>>, size
     };
     let step = (rest.len() / size).div_ceil(most);
     let (mut bytes, mut readings) = (0, 0);
+    let reader = session.map_or_else(Reader::without_table, Session::reader);
     let mut measure = |batch: &[u8], rows: &[Reading<'_>]| {
-        let decoded = match session {
-            Some(session) => session.decode_batch(batch, &Limits::default()),
-            None => compact::decode(batch, &Limits::default()),
-        };
+        let decoded = reader.decode(batch, &Limits::default());
         let same = decoded.unwrap().zip(rows).filter(|(got, sent)| got.as_ref().unwrap().same(sent)).count();
         assert_eq!(same, rows.len(), "{}", set.name);
         bytes += batch.len();
@@ -37,14 +37,14 @@ fn bytes_per_reading(set: &Set, level: Level, session: Option<&Arc<Table>>, size
     };
     let empty: SensorTable<'static> = set.sensors.clone();
     let mut encoder = match session {
-        Some(session) => Encoder::new(level).table(session.clone()),
+        Some(session) => session.encoder(level),
         None => Encoder::new(level).sensors(empty),
     };
     for rows in rest.chunks_exact(size).step_by(step) {
         rows.iter().for_each(|r| encoder.push(r).unwrap());
         measure(&encoder.finish_under(usize::MAX).unwrap(), rows);
     }
-    let table = session.map_or(0.0, |s| s.bytes().len() as f64 / BATCHES_PER_DAY / size as f64);
+    let table = session.map_or(0.0, |s| s.announced().len() as f64 / BATCHES_PER_DAY / size as f64);
     bytes as f64 / readings as f64 + table
 }
 
@@ -70,7 +70,7 @@ const GOALS: [(Level, bool, usize, f64); 11] = [
 #[test]
 fn compact_batches_of_real_series_stay_under_the_stated_bytes() {
     let sets: Vec<Set> = SETS.into_iter().map(load).collect();
-    let tables: Vec<_> = sets.iter().map(|s| Arc::new(Table::learn(1, &s.sensors, s.parts().0))).collect();
+    let tables: Vec<_> = sets.iter().map(|s| Session::learn(1, &s.sensors, s.parts().0)).collect();
     for (level, with_table, size, goal) in GOALS {
         let each = sets.iter().zip(&tables);
         let sizes: Vec<f64> = each

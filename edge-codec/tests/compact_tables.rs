@@ -6,27 +6,29 @@
 mod counting;
 #[path = "support/plant.rs"]
 mod plant;
+#[path = "support/session.rs"]
+mod session;
 mod support;
 
 use counting::allocated;
-use edge_codec::compact::{Encoder, Level, Table};
+use edge_codec::compact::Level;
 use edge_codec::{DecodeError, Limits, Reading, SensorTable, Value};
-use plant::{CONSTANT, FACTOR, consume, goods, mutate, plant, wide};
-use std::sync::Arc;
+use plant::{CONSTANT, FACTOR, consume, goods, mutate, plant};
+use session::{Reader, Session, wide};
 use support::{Rng, fuzz_cases, seed, table};
 
 /// Reads a table and says what that allocated, which what it keeps is a part of.
 #[track_caller]
-fn bounded(what: &str, input: &[u8], limits: &Limits) -> Result<Table, DecodeError> {
+fn bounded(what: &str, input: &[u8], limits: &Limits) -> Result<Reader, DecodeError> {
     let mut read = None;
-    let used = allocated(|| read = Some(Table::decode(input, limits)));
+    let used = allocated(|| read = Some(Reader::of(input, limits)));
     assert!(used <= FACTOR * input.len() + CONSTANT, "{what}: {used} bytes for {}", input.len());
     read.unwrap()
 }
 
 #[test]
 fn truncated_and_flipped_tables_are_refused_or_read() {
-    let good = Table::learn(1, &table(), &plant()).bytes().to_vec();
+    let good = Session::learn(1, &table(), &plant()).announced().to_vec();
     let (_, goods) = goods();
     let (mut refused, mut read) = (0, 0);
     let mut try_it = |bad: &[u8]| match bounded("damaged", bad, &wide()) {
@@ -50,7 +52,7 @@ fn truncated_and_flipped_tables_are_refused_or_read() {
 /// A damaged table that is read is used, too: by a batch that is made against it, and read by the damaged one.
 #[test]
 fn fuzzed_tables_neither_panic_nor_hang_nor_allocate_without_bounds() {
-    let good = Table::learn(1, &table(), &plant()).bytes().to_vec();
+    let good = Session::learn(1, &table(), &plant()).announced().to_vec();
     let n = fuzz_cases(1_000_000);
     let mut rng = Rng(seed() ^ 2);
     let (mut read, mut used) = (0_u64, 0_u64);
@@ -59,8 +61,7 @@ fn fuzzed_tables_neither_panic_nor_hang_nor_allocate_without_bounds() {
         let Ok(table) = bounded("mutated", &bad, &wide()) else { continue };
         read += 1;
         if nth % 16 == 0 {
-            let table = Arc::new(table);
-            let mut encoder = Encoder::new(Level::Fast).table(table.clone());
+            let mut encoder = table.maker().encoder(Level::Fast);
             // A sensor may be gone, or its number another one.
             let taken = plant().iter().filter(|r| encoder.push(r).is_ok()).count();
             let batch = encoder.finish_under(usize::MAX).unwrap();
@@ -73,7 +74,7 @@ fn fuzzed_tables_neither_panic_nor_hang_nor_allocate_without_bounds() {
 }
 
 /// As many distributions in as few bytes as there can be, all different.
-fn dense(sensors: u32) -> Table {
+fn dense(sensors: u32) -> Session {
     let mut names = SensorTable::new();
     (0..sensors).for_each(|id| drop(names.insert(id, "", "")));
     let value = |id: u32, n: u32| if n < 20 + id { i64::from(n % 2) } else { 0 };
@@ -86,18 +87,18 @@ fn dense(sensors: u32) -> Table {
         })
     };
     let sample: Vec<Reading<'static>> = (0..1024).flat_map(row).collect();
-    Table::learn(1, &names, &sample)
+    Session::learn(1, &names, &sample)
 }
 
 #[test]
 fn many_distributions_in_few_bytes_stay_under_the_stated_factor_and_have_a_limit_of_their_own() {
     let made = dense(200);
-    let input = made.bytes();
-    let used = allocated(|| drop(std::hint::black_box(Table::decode(input, &wide()))));
+    let input = made.announced();
+    let used = allocated(|| drop(std::hint::black_box(Reader::of(input, &wide()))));
     println!("table of {} bytes: {} bytes per byte", input.len(), used / input.len());
     assert!(used <= FACTOR * input.len() + CONSTANT, "{used} bytes for {}", input.len());
     assert!(used > 200 * input.len(), "a table this dense would show a factor that is missed: {used}");
-    let refused = Table::decode(input, &Limits::default().distributions(20)).unwrap_err();
+    let refused = Reader::of(input, &Limits::default().distributions(20)).unwrap_err();
     let DecodeError::Limit { what, offset, limit, found } = refused else { panic!("{refused}") };
     assert_eq!((what, limit, found), ("distributions", 20, 21));
     assert!(offset > 0 && offset < input.len());
@@ -112,8 +113,8 @@ fn equal_distributions_are_built_once() {
         (0..500).map(move |sensor| Reading { sensor, time: n * 1000, value: Value::F64(1.5), quality: 0 })
     };
     let sample: Vec<Reading<'static>> = (0..40).flat_map(constant).collect();
-    let table = Table::learn(1, &names, &sample);
-    let used = allocated(|| drop(std::hint::black_box(Table::decode(table.bytes(), &wide()))));
+    let table = Session::learn(1, &names, &sample);
+    let used = allocated(|| drop(std::hint::black_box(Reader::of(table.announced(), &wide()))));
     assert!(used < 500 * 4096, "{used} bytes: 500 distributions of their own take 4 MB");
-    assert!(Table::decode(table.bytes(), &Limits::default().distributions(8)).is_ok(), "few are different");
+    assert!(Reader::of(table.announced(), &Limits::default().distributions(8)).is_ok(), "few are different");
 }

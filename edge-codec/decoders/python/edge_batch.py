@@ -1,4 +1,4 @@
-"""Reads compact batches (docs/codec-formats.md has the recipe): edge_batch.py [TABLE] < frames, each after its length in 4 bytes, big-endian.
+"""Reads compact batches (docs/codec-formats.md has the recipe): edge_batch.py [TABLE…] < frames, each after its length in 4 bytes, big-endian.
 Prints a line per reading, with tabs between: row, sensor, time in ms, quality, kind, value (a double's bits first), name, unit."""
 import itertools, json, struct, sys
 ESC, KINDS, DIVISORS, ZEROS = 131, "f64 i64 u64 bool text bytes null".split(), [1, 3, 7, 9], [0, 307, 512, 717, 870, 952, 993, 1018]
@@ -68,12 +68,12 @@ def table(b):                                                                  #
     f = fields(b); h = sums([0x811c9dc5, *b], lambda h, c: (h ^ c) * 0x01000193 % (1 << 32))[-1]; s = 3 in f and Bits(f[3][0])
     sensors = [(e[1][0], e[2][0].decode(), e[3][0].decode()) for e in map(fields, f.get(2, []))]
     clocks = [(s.raw(), uz(s.raw()), uz(s.raw()), s.get(6), s.learned()) for _ in range(s.eg(0))] if s else []
-    return h >> 28 ^ h & 0xfffffff, sensors, [s and s.get(1) and s.plan(s.get(3), s.learned, True) for _ in sensors], clocks
-def decode(b, tab=(None, None, None, [])):                                     # [(latest, column, sensor, ms, quality, (kind, value))], rows
+    return h >> 28 ^ h & 0xfffffff, (sensors, [s and s.get(1) and s.plan(s.get(3), s.learned, True) for _ in sensors], clocks)
+def decode(b, tables={}):                                                      # [(latest, column, sensor, ms, quality, (kind, value))], rows
     f, rows, clocks, place, span, names, name = fields(b), [], [], 0, (0, 0, 0), [], b""; assert 1 not in f, "a newer layout"
-    assert 13 not in f, "compressed with Zstandard, which this reader has not"; assert f.get(9, tab[:1])[0] == tab[0], "the batch needs the session table %07x" % f[9][0]
+    assert 13 not in f, "compressed with Zstandard, which this reader has not"; assert 9 not in f or f[9][0] in tables, "the batch needs the session table %07x" % f[9][0]
     if 8 not in f: return [], []
-    sensors, plans, known = tab[1:] if 9 in f else (None, None, []); s = Bits(f[8][0]); n = s.eg(0) + 1; odd = s.get(1); low = len(sensors).bit_length() // 2 if sensors else 3
+    sensors, plans, known = tables[f[9][0]] if 9 in f else (None, None, []); s = Bits(f[8][0]); n = s.eg(0) + 1; odd = s.get(1); low = len(sensors).bit_length() // 2 if sensors else 3
     ordered, codes = odd and s.get(1), [s.get(32) for _ in range(s.eg(0))] if odd else []; ends = sums(s.eg(3) for _ in range(s.eg(3) + 1)) if odd and s.get(1) else []; texts = [f[11][0][a:e] for a, e in zip([0] + ends, ends)]
     sizes = [(s.eg(2), s.eg(2)) for _ in range(2 * n)] if odd and s.get(1) else []; letters = sizes and s.fixed()
     for same, more in sizes: name = name[:same] + bytes(LETTERS[s.num(letters)] for _ in range(more)); names.append(name.decode())
@@ -94,7 +94,7 @@ def decode(b, tab=(None, None, None, [])):                                     #
     runs = f.get(10, [b""])[0]; runs = [varint(runs, at)[0] for at in [0, *(i + 1 for i, c in enumerate(runs) if c < 128)][:-1]]
     ends = sums(runs or [len(rows)]); numbers = [f[5][0] + k for a, e in zip([0] + ends[1::2], ends[0::2]) for k in range(a, e)] if 5 in f else ["-"] * len(rows)
     return order or sorted(rows, key=lambda r: r[:2]), numbers
-tab, stream = [table(open(sys.argv[1], "rb").read())] if sys.argv[1:] else [], sys.stdin.buffer
+tables, stream = dict(table(open(path, "rb").read()) for path in sys.argv[1:]), sys.stdin.buffer
 for size in iter(lambda: stream.read(4), b""):
-    for (_, _, (i, *name), ms, q, (kind, v)), row in zip(*decode(stream.read(struct.unpack(">I", size)[0]), *tab)):
+    for (_, _, (i, *name), ms, q, (kind, v)), row in zip(*decode(stream.read(struct.unpack(">I", size)[0]), tables)):
         print(row, i, ms, q, KINDS[kind], "%016x %r" % (cast("dQ", v), v) if kind == 0 else v.hex() if kind == 5 else json.dumps(v), *map(json.dumps, name), sep="\t")

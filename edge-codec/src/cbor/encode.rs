@@ -51,18 +51,18 @@ impl Wire for Cbor {
         let pd = if header.pd { 4 } else { 0 };
         let counts =
             len_of(Item::Array(Some(draft.readings))) + len_of(Item::Array(Some(draft.entries.len())));
-        let seqs = draft.runs.size(|n| self.number_len(n));
+        let seqs = draft.runs.size();
         let seqs = seqs.map_or(0, |(count, bytes)| 5 + len_of(Item::Array(Some(count))) + bytes);
         fixed + id + pd + seqs + counts + draft.body.rows.len() + draft.body.sensors.len()
     }
 
-    fn number_len(&self, number: u64) -> usize {
+    fn number_len(number: u64) -> usize {
         len_of(Item::Positive(number))
     }
 
     fn frame(&self, header: &Header, draft: &Draft<Appended>) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.frame_len(header, draft));
-        let seqs = draft.runs.size(|_| 0);
+        let seqs = draft.runs.size();
         let keys =
             4 + usize::from(header.id.is_some()) + usize::from(header.pd) + usize::from(seqs.is_some());
         put(&mut out, Item::Map(Some(keys)));

@@ -102,7 +102,7 @@ impl Wire for Influx {
         display(out, format_args!(" {time}\n"));
     }
 
-    fn number_len(&self, _: u64) -> usize {
+    fn number_len(_: u64) -> usize {
         0
     }
 

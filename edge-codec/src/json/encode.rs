@@ -2,7 +2,7 @@
 
 use crate::base64;
 use crate::encoder::{Appended, Draft, Row, Wire};
-use crate::text::{display, json_string};
+use crate::text::{decimal_len, display, json_string};
 use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value, quality};
 
 /// Marks an [`Encoder`](crate::Encoder) as one for JSON.
@@ -89,12 +89,12 @@ impl Wire for Json {
         // `{"readings":[` and `]}`, `"id":"",`, `"pd":1,`
         let id = header.id.map_or(0, |id| 8 + id.text_len());
         // `"seqs":[],` with a comma less than numbers.
-        let seqs = draft.runs.size(|n| self.number_len(n)).map_or(0, |(_, bytes)| 9 + bytes);
+        let seqs = draft.runs.size().map_or(0, |(_, bytes)| 9 + bytes);
         15 + id + if header.pd { 7 } else { 0 } + seqs + draft.body.rows.len()
     }
 
-    fn number_len(&self, number: u64) -> usize {
-        number.checked_ilog10().unwrap_or(0) as usize + 2
+    fn number_len(number: u64) -> usize {
+        decimal_len(number) + 1
     }
 
     fn frame(&self, header: &Header, draft: &Draft<Appended>) -> Vec<u8> {
@@ -106,7 +106,7 @@ impl Wire for Json {
         if header.pd {
             out.extend_from_slice(b"\"pd\":1,");
         }
-        if draft.runs.size(|_| 0).is_some() {
+        if draft.runs.size().is_some() {
             for (at, number) in draft.runs.numbers().enumerate() {
                 out.extend_from_slice(if at == 0 { b"\"seqs\":[" } else { b"," });
                 display(&mut out, format_args!("{number}"));

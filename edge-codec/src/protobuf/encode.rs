@@ -44,7 +44,7 @@ impl Wire for Protobuf {
         outer + draft.body.sensors.len() + draft.body.rows.len()
     }
 
-    fn number_len(&self, number: u64) -> usize {
+    fn number_len(number: u64) -> usize {
         fields::varint_len(number)
     }
 

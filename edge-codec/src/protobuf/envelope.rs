@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::VERSION;
-use super::fields::{self, Fields, malformed, put_varint, shifted, varint_len};
+use super::fields::{Fields, malformed, put_packed, shifted, varint_len};
 use super::schema::{Head, SEQS};
 use crate::seqs::Runs;
 use crate::{BatchId, DecodeError, Header, Limits};
@@ -44,16 +44,14 @@ pub(crate) fn read_without_version(input: &[u8]) -> Result<Header, DecodeError> 
 
 /// Length of [`head`] and [`put_runs`] together.
 pub(super) fn len(header: &Header, base_time: i64, runs: &Runs) -> usize {
-    let runs = runs.size(varint_len).map_or(0, |(_, bytes)| 1 + varint_len(bytes as u64) + bytes);
+    let runs = runs.size().map_or(0, |(_, bytes)| 1 + varint_len(bytes as u64) + bytes);
     to_head(header, base_time).encoded_len() + runs
 }
 
 /// The sequence runs, packed; nothing without a hole.
 pub(crate) fn put_runs(out: &mut Vec<u8>, runs: &Runs) {
-    if let Some((_, bytes)) = runs.size(varint_len) {
-        put_varint(out, u64::from(SEQS) << 3 | fields::LEN);
-        put_varint(out, bytes as u64);
-        runs.numbers().for_each(|n| put_varint(out, n));
+    if runs.size().is_some() {
+        put_packed(out, SEQS, runs.numbers());
     }
 }
 
@@ -104,4 +102,32 @@ pub(crate) fn runs(input: &[u8], limits: &Limits) -> Result<Option<Vec<u64>>, De
 
 fn refused(offset: usize, error: &prost::DecodeError) -> DecodeError {
     DecodeError::Malformed { offset, what: error.to_string().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs and holes that no test could fill with readings.
+    #[test]
+    fn runs_of_every_length_are_written_with_their_length() {
+        for bits in 0..64 {
+            for number in [(1_u64 << bits).saturating_sub(1).max(1), 1 << bits, u64::MAX >> bits] {
+                for numbers in [[number, 1, 1], [1, number, 1], [1, 1, number], [number; 3]] {
+                    let runs = Runs::of(&numbers, varint_len);
+                    let mut out = Vec::new();
+                    put_runs(&mut out, &runs);
+                    assert_eq!(
+                        out.len() + head(&Header::default(), 0).len(),
+                        len(&Header::default(), 0, &runs)
+                    );
+                    assert_eq!(self::runs(&out, &Limits::default()), Ok(Some(numbers.to_vec())));
+                    // What a caller thinks that a number takes is not what is written.
+                    let mut again = Vec::new();
+                    put_runs(&mut again, &Runs::of(&numbers, |_| 1));
+                    assert_eq!(again, out);
+                }
+            }
+        }
+    }
 }

@@ -175,6 +175,13 @@ pub(crate) fn put_string(out: &mut Vec<u8>, number: u32, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
+/// A packed array of varints. Its length is measured on the numbers that are written, whatever a caller has counted.
+pub(crate) fn put_packed(out: &mut Vec<u8>, number: u32, numbers: impl Iterator<Item = u64> + Clone) {
+    put_varint(out, u64::from(number) << 3 | LEN);
+    put_varint(out, numbers.clone().map(varint_len).sum::<usize>() as u64);
+    numbers.for_each(|n| put_varint(out, n));
+}
+
 /// An error within an embedded message, told in offsets of the whole input.
 pub(crate) fn shifted(mut error: DecodeError, by: usize) -> DecodeError {
     match &mut error {

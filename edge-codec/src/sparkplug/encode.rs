@@ -93,7 +93,7 @@ impl Wire for Sparkplug {
         put_string(&mut body.rows, tag::METRICS, &metric);
     }
 
-    fn number_len(&self, _: u64) -> usize {
+    fn number_len(_: u64) -> usize {
         0
     }
 

@@ -1,10 +1,10 @@
 //! Compact batches of all forms, and what damages them.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "test support; each file uses its part")]
 
+use super::session::{Reader, Session};
 use super::support::{Rng, samples, table};
-use edge_codec::compact::{Encoder, Level, Table};
+use edge_codec::compact::{Encoder, Level};
 use edge_codec::{Batch, BatchId, DecodeError, Limits, Reading, SensorTable, Value};
-use std::sync::Arc;
 
 /// README, "Hostile input": at most so many bytes per byte of a batch or table, and a constant.
 pub const FACTOR: usize = 2048;
@@ -23,15 +23,15 @@ pub fn plant() -> Vec<Reading<'static>> {
 }
 
 /// Batches of all forms, and the table of those that need one.
-pub fn goods() -> (Arc<Table>, Vec<Vec<u8>>) {
-    let session = Arc::new(Table::learn(1, &table(), &plant()));
+pub fn goods() -> (Session, Vec<Vec<u8>>) {
+    let session = Session::learn(1, &table(), &plant());
     let id = BatchId { gateway: 0x0123_4567_89ab_cdef, lane: 1, epoch: 3, first_seq: 1000 };
     let mut goods = Vec::new();
     for readings in [samples(), plant()] {
         for level in [Level::Fast, Level::Small] {
             let encoder: Encoder<SensorTable<'static>> = Encoder::new(level).id(id);
             for mut encoder in
-                [encoder.clone(), encoder.clone().sensors(table()), encoder.table(session.clone())]
+                [encoder.clone(), encoder.clone().sensors(table()), session.encoder(level).id(id)]
             {
                 for (nth, r) in readings.iter().enumerate() {
                     encoder.push_at(1000 + nth as u64 + nth as u64 / 4, r).unwrap();
@@ -44,8 +44,8 @@ pub fn goods() -> (Arc<Table>, Vec<Vec<u8>>) {
 }
 
 /// Decodes and reads to the end. What `decode` let through must not fail later, and `len` must tell the truth.
-pub fn consume(session: &Table, input: &[u8], limits: &Limits) -> Result<usize, DecodeError> {
-    let batch: Batch<'_> = session.decode_batch(input, limits)?;
+pub fn consume(reader: &Reader, input: &[u8], limits: &Limits) -> Result<usize, DecodeError> {
+    let batch: Batch<'_> = reader.decode(input, limits)?;
     let said = batch.len();
     let read = batch.inspect(|r| assert!(r.is_ok(), "accepted, then refused")).count();
     assert_eq!(said, read);
@@ -69,10 +69,4 @@ pub fn mutate(rng: &mut Rng, good: &[u8]) -> Vec<u8> {
         }
     }
     bad
-}
-
-/// Counts do not help: the bound must come from the input's length.
-pub fn wide() -> Limits {
-    let all = usize::MAX;
-    Limits::default().readings(all).sensors(all).text_bytes(all).distributions(all)
 }

@@ -16,8 +16,9 @@ mod wait;
 
 use crate::compact::table::Table;
 use crate::compact::values::kind::Kind;
+use crate::protobuf::fields::varint_len;
 use crate::seqs::Runs;
-use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors};
+use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors, encoder};
 use bytes::Bytes;
 use column::Column;
 use index::Index;
@@ -183,14 +184,16 @@ impl<S: Sensors> Encoder<S> {
     /// Takes a reading that is the row `seq`; see [`Encoder::push_at`](crate::Encoder::push_at).
     ///
     /// # Errors
-    /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set.
+    /// As [`push`](Self::push); [`EncodeError::Sequence`] if `seq` does not rise or no identity is set;
+    /// [`EncodeError::SequenceEnd`] for `u64::MAX`.
     pub fn push_at(&mut self, seq: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
-        let next = self
-            .header
-            .id
-            .map(|id| id.first_seq.saturating_add(self.pushed.len() as u64).saturating_add(self.skipped));
-        let skip = next.and_then(|next| seq.checked_sub(next));
-        self.take(skip.ok_or(EncodeError::Sequence { seq, next })?, reading)
+        let next = self.header.id.map(|id| id.first_seq.saturating_add(self.span()));
+        self.take(encoder::skipped(seq, next)?, reading)
+    }
+
+    /// Sequence numbers up to the last waiting reading's.
+    fn span(&self) -> u64 {
+        self.skipped.saturating_add(self.pushed.len() as u64)
     }
 
     /// How many readings wait.
@@ -271,9 +274,10 @@ impl<S: Sensors> Encoder<S> {
     ///
     /// # Errors
     /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
-    /// on with the next. [`EncodeError::NoRoom`] changes nothing.
+    /// on with the next. [`EncodeError::NoRoom`] and [`EncodeError::SequenceEnd`] change nothing.
     pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
         self.start_at_first();
+        encoder::within_sequence(&self.header, self.span())?;
         let most = pick::most(&self.pushed, &self.columns);
         let all = self.encode(most);
         if all.len() <= max_bytes {
@@ -317,11 +321,11 @@ impl<S: Sensors> Encoder<S> {
         let mut picked = pick::columns(&self.pushed, &self.columns, n);
         picked.sort_unstable_by_key(|(column, _)| self.columns.get(*column).map(|c| c.position));
         let pushed = self.pushed.get(..n).unwrap_or_default();
-        let mut runs = Runs::default();
+        let mut runs = Runs::new(varint_len);
         if self.header.id.is_some() && !self.skips.is_empty() {
             let mut skips = self.skips.iter().map(|(at, skip)| (at - self.left, *skip)).peekable();
             for at in 0..n as u64 {
-                runs.add(skips.next_if(|s| s.0 == at).map_or(0, |s| s.1), |_| 1);
+                runs.add(skips.next_if(|s| s.0 == at).map_or(0, |s| s.1));
             }
         }
         let texts = self.texts.used(&picked, &self.columns);

@@ -4,6 +4,7 @@
 
 mod distributions;
 mod learn;
+mod memory;
 
 use crate::compact::clock::ClockPlan;
 use crate::compact::stream::ans::{Decoder, Dist, STATES};
@@ -12,7 +13,7 @@ use crate::compact::stream::coder::Coder;
 use crate::compact::stream::script::Script;
 use crate::compact::values::kind::Kind;
 use crate::compact::values::plan::Plan;
-use crate::limits::MAX_DISTRIBUTIONS;
+use crate::limits::{MAX_DISTRIBUTIONS, UNLIMITED};
 use crate::protobuf::fields::{Fields, malformed, put_number, put_string};
 use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable};
 use bytes::Bytes;
@@ -63,13 +64,15 @@ impl Table {
 
     /// A table that knows how the sensors in `sample` behave: some hundred readings of each are enough, in the order
     /// in which they arrive. Batches of few readings shrink to a half or less. Costs about a millisecond per sensor.
+    ///
+    /// What is returned was read back from the bytes that are announced, so it is the very table that readers have.
     #[must_use]
     pub fn learn(version: u32, sensors: &SensorTable<'_>, sample: &[Reading<'_>]) -> Self {
         let learned = learn::learn(sensors, sample);
-        Self::build(version, learned.entries, learned.clocks)
+        Self::build(version, learned.entries, &learned.clocks)
     }
 
-    fn build(version: u32, mut entries: Vec<Entry>, clocks: Vec<ClockPlan>) -> Self {
+    fn build(version: u32, mut entries: Vec<Entry>, clocks: &[ClockPlan]) -> Self {
         // Clocks have one each, which counts at the reader.
         let mut distributions = Distributions::at_most(MAX_DISTRIBUTIONS.saturating_sub(clocks.len()));
         for entry in &mut entries {
@@ -77,9 +80,19 @@ impl Table {
                 entry.plan = None;
             }
         }
-        let bytes = write(version, &entries, &clocks);
+        let bytes = Bytes::from(write(version, &entries, clocks));
+        Self::read(bytes, &UNLIMITED).unwrap_or_else(|error| {
+            debug_assert!(false, "a table that was just written: {error}");
+            // Names alone are what they are: without hints there is nothing that a reader could see differently.
+            entries.iter_mut().for_each(|entry| entry.plan = None);
+            let bytes = Bytes::from(write(version, &entries, &[]));
+            Self::from_parts(bytes, version, entries, Vec::new())
+        })
+    }
+
+    fn from_parts(bytes: Bytes, version: u32, entries: Vec<Entry>, clocks: Vec<ClockPlan>) -> Self {
         let by_sensor = (0..).zip(&entries).map(|(at, e)| (e.sensor, at)).collect();
-        Self { id: hash(&bytes), version, bytes: Bytes::from(bytes), entries, by_sensor, clocks }
+        Self { id: hash(&bytes), version, bytes, entries, by_sensor, clocks }
     }
 
     /// Reads an announced table.
@@ -88,6 +101,11 @@ impl Table {
     /// What the [`limits`](Limits) (bytes, sensors, text bytes, distributions) and the layout refuse.
     pub fn decode(input: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
         crate::check_input(input, limits)?;
+        Self::read(Bytes::copy_from_slice(input), limits)
+    }
+
+    fn read(bytes: Bytes, limits: &Limits) -> Result<Self, DecodeError> {
+        let input = bytes.as_ref();
         let (mut version, mut entries, mut hints) = (0, Vec::new(), None);
         let mut fields = Fields::new(input);
         while let Some(field) = fields.next()? {
@@ -108,15 +126,6 @@ impl Table {
                 _ => {}
             }
         }
-        let mut by_sensor = HashMap::with_capacity(entries.len());
-        for (at, entry) in (0..).zip(&entries) {
-            if by_sensor.insert(entry.sensor, at).is_some() {
-                return Err(DecodeError::Duplicate {
-                    offset: 0,
-                    field: format!("sensor {}", entry.sensor).into(),
-                });
-            }
-        }
         let mut clocks = Vec::new();
         if let Some((offset, content)) = hints {
             let mut distributions = Distributions::at_most(limits.distributions);
@@ -128,14 +137,15 @@ impl Table {
                 _ => malformed(offset, "hints are damaged"),
             })?;
         }
-        Ok(Self {
-            id: hash(input),
-            version,
-            bytes: Bytes::copy_from_slice(input),
-            entries,
-            by_sensor,
-            clocks,
-        })
+        let table = Self::from_parts(bytes, version, entries, clocks);
+        // Of two entries the map has the later one.
+        let twice = (0..).zip(&table.entries).find(|(at, e)| table.position(e.sensor) != Some(*at));
+        match twice {
+            None => Ok(table),
+            Some((_, Entry { sensor, .. })) => {
+                Err(DecodeError::Duplicate { offset: 0, field: format!("sensor {sensor}").into() })
+            }
+        }
     }
 
     /// What batches name this table by: 28 bits of a hash of its bytes.
@@ -201,7 +211,7 @@ fn write(version: u32, entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
         put_string(&mut content, 3, entry.unit.as_bytes());
         put_string(&mut out, SENSOR, &content);
     }
-    if entries.iter().any(|e| e.plan.is_some()) {
+    if !clocks.is_empty() || entries.iter().any(|e| e.plan.is_some()) {
         put_string(&mut out, HINTS, &write_hints(entries, clocks));
     }
     out

@@ -53,7 +53,7 @@ impl Wire for Columns {
         }
     }
 
-    fn number_len(&self, number: u64) -> usize {
+    fn number_len(number: u64) -> usize {
         varint_len(number)
     }
 

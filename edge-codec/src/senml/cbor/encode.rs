@@ -70,7 +70,7 @@ impl Wire for SenmlCbor {
         }
     }
 
-    fn number_len(&self, number: u64) -> usize {
+    fn number_len(number: u64) -> usize {
         len_of(Item::Positive(number))
     }
 
@@ -80,7 +80,7 @@ impl Wire for SenmlCbor {
         let pd = if header.pd { text_len(MARK.len()) + 1 } else { 0 };
         let seqs = draft
             .runs
-            .size(|n| self.number_len(n))
+            .size()
             .map_or(0, |(count, bytes)| text_len(SEQS.len()) + len_of(Item::Array(Some(count))) + bytes);
         let heads =
             len_of(Item::Array(Some(draft.readings.max(1)))) + len_of(Item::Map(Some(labels(header, draft))));
@@ -103,7 +103,7 @@ impl Wire for SenmlCbor {
             put(&mut out, Item::Positive(1));
         }
         out.extend_from_slice(&draft.body.first_quality);
-        if let Some((count, _)) = draft.runs.size(|_| 0) {
+        if let Some((count, _)) = draft.runs.size() {
             text(&mut out, SEQS);
             put(&mut out, Item::Array(Some(count)));
             draft.runs.numbers().for_each(|n| put(&mut out, Item::Positive(n)));
@@ -118,9 +118,8 @@ const EMPTY: [u8; 2] = [0x20, 0x0a];
 
 /// How many fields the first record has.
 fn labels(header: &Header, draft: &Draft<Records>) -> usize {
-    let ours = usize::from(header.id.is_some())
-        + usize::from(header.pd)
-        + usize::from(draft.runs.size(|_| 0).is_some());
+    let ours =
+        usize::from(header.id.is_some()) + usize::from(header.pd) + usize::from(draft.runs.size().is_some());
     ours + if draft.readings == 0 { 1 } else { draft.body.first_fields }
 }
 

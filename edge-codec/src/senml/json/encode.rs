@@ -3,7 +3,7 @@
 use super::super::wire::{ID, MARK, Pack, SEQS};
 use crate::base64;
 use crate::encoder::{Appended, Draft, Row, Wire};
-use crate::text::{display, json_string};
+use crate::text::{decimal_len, display, json_string};
 use crate::{EncodeError, Header, Reading, Sensor, Value};
 
 /// Marks an [`Encoder`](crate::Encoder) as one for SenML in JSON.
@@ -57,13 +57,13 @@ impl Wire for SenmlJson {
         // `"edge-id":"",`, `"edge-pd":1,`, `"edge-seqs":[],` with a comma less than numbers.
         let id = header.id.map_or(0, |id| 13 + id.text_len());
         let pd = if header.pd { 12 } else { 0 };
-        let seqs = draft.runs.size(|n| self.number_len(n)).map_or(0, |(_, bytes)| 14 + bytes);
+        let seqs = draft.runs.size().map_or(0, |(_, bytes)| 14 + bytes);
         // `[{` and `]`, and what stands for no record.
         3 + id + pd + seqs + if draft.readings == 0 { EMPTY.len() } else { draft.body.rows.len() }
     }
 
-    fn number_len(&self, number: u64) -> usize {
-        number.checked_ilog10().unwrap_or(0) as usize + 2
+    fn number_len(number: u64) -> usize {
+        decimal_len(number) + 1
     }
 
     fn frame(&self, header: &Header, draft: &Draft<Appended>) -> Vec<u8> {
@@ -75,7 +75,7 @@ impl Wire for SenmlJson {
         if header.pd {
             display(&mut out, format_args!("\"{MARK}\":1,"));
         }
-        if draft.runs.size(|_| 0).is_some() {
+        if draft.runs.size().is_some() {
             display(&mut out, format_args!("\"{SEQS}\":["));
             for (at, number) in draft.runs.numbers().enumerate() {
                 let comma = if at == 0 { "" } else { "," };
