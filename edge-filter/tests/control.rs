@@ -90,15 +90,18 @@ impl Model {
         (estop.is_none_or(|e| e == 0.0) || low_while_hot) && now / MS >= self.bypassed_until / MS
     }
 
-    /// The first output that is not where it must be.
-    fn wrong(&self, c: &Controller, now: u64) -> Option<String> {
+    /// The first output that is not where it must be, by which rule; `off`: a rule that is not asked.
+    fn wrong(&self, c: &Controller, now: u64, bug: Bug, off: Option<Rule>) -> Option<(Rule, String)> {
         let (temp, wanted) = (self.good(0, now).is_some(), self.good(1, now).is_some());
         let tripped = self.trips(now);
         let must_be_safe = [tripped || !(temp && wanted), !temp, tripped || !wanted, tripped];
         for (output, must) in c.outputs().iter().zip(must_be_safe) {
-            let in_limits = (-1e6..=1e6).contains(&output.value());
-            if !in_limits || (must && output.value() != output.safe()) {
-                return Some(format!("{} at {} ({:?})", output.name(), output.value(), output.cause()));
+            let value = if bug == Bug::Unlimited && !must { f64::NAN } else { output.value() };
+            let limits = !(-1e6..=1e6).contains(&value) && off != Some(Rule::Limits);
+            let safe = must && value != output.safe() && off != Some(Rule::Safe);
+            if limits || safe {
+                let rule = if limits { Rule::Limits } else { Rule::Safe };
+                return Some((rule, format!("{} at {value} ({:?})", output.name(), output.cause())));
             }
         }
         None
@@ -115,9 +118,20 @@ enum Bug {
     Refreshes,
     /// Scans every third time only.
     Skips,
+    /// Gives what is no number where the output need not be safe.
+    Unlimited,
 }
 
-fn run(rng: &mut Rng, histories: u32, bug: Bug) -> Option<String> {
+/// What the check asks of every output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rule {
+    /// It is a number within its limits.
+    Limits,
+    /// It is safe where its input or interlock says so.
+    Safe,
+}
+
+fn run(rng: &mut Rng, histories: u32, bug: Bug, off: Option<Rule>) -> Option<(Rule, String)> {
     for _ in 0..histories {
         let (mut c, mut model) = (plant(), Model { inputs: [None; 4], bypassed_until: 0 });
         let mut now = 1_000_000 * MS;
@@ -156,7 +170,7 @@ fn run(rng: &mut Rng, histories: u32, bug: Bug) -> Option<String> {
                 c.scan(now, &mut |_| ());
             }
             // What is wanted of `wanted` has no limits, but it is never no number.
-            if let Some(what) = model.wrong(&c, now) {
+            if let Some(what) = model.wrong(&c, now, bug, off) {
                 return Some(what);
             }
         }
@@ -167,14 +181,21 @@ fn run(rng: &mut Rng, histories: u32, bug: Bug) -> Option<String> {
 #[test]
 fn promise_14_every_output_is_safe_at_the_first_scan_after_its_input_went_bad_or_stale() {
     let cases = budget(5_000);
-    assert_eq!(run(&mut Rng::from_env(), cases, Bug::None), None);
+    assert_eq!(run(&mut Rng::from_env(), cases, Bug::None, None), None);
     println!("executed filter control histories: {cases} cases");
 }
 
 #[test]
 fn planted_bugs_are_found() {
-    for (name, bug) in [("believes", Bug::Believes), ("refreshes", Bug::Refreshes), ("skips", Bug::Skips)] {
-        assert!(run(&mut Rng::from_env(), 200, bug).is_some(), "{name}");
+    for (name, bug, rule) in [
+        ("believes", Bug::Believes, Rule::Safe),
+        ("refreshes", Bug::Refreshes, Rule::Safe),
+        ("skips", Bug::Skips, Rule::Safe),
+        ("unlimited", Bug::Unlimited, Rule::Limits),
+    ] {
+        let find = |off| run(&mut Rng::from_env(), 200, bug, off);
+        assert_eq!(find(None).map(|(rule, _)| rule), Some(rule), "{name}");
+        assert_eq!(find(Some(rule)), None, "{name} without its rule");
     }
 }
 
