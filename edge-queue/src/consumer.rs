@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::Wait;
 use crate::error::ConsumerError;
 use crate::lease::{Chunk, Lease};
+use crate::model::{Done, Take};
 use crate::queue::Handle;
 use crate::row::Lane;
 use crate::state::GapRecord;
@@ -41,11 +42,51 @@ impl Consumer {
     /// Leases up to `rows_max` rows: fewer when there are fewer, or when leases would exceed half of a lane's
     /// limit. Waits for the first as `wait` says; empty when none came.
     ///
+    /// Rows that are acknowledged out of order leave holes, each of which takes a range of done rows. A consumer has 128 ranges
+    /// over all lanes for itself; 896 more are shared by all consumers. When there is none for it, it gets in
+    /// each lane the oldest row that is open and none beyond, and an acknowledgement that would need another range counts
+    /// only when one is free; other consumers notice nothing. [`Ledger::ranges`](crate::Ledger::ranges) shows them.
+    ///
     /// # Errors
     /// The consumer was forgotten, the queue closed, or the store could not be read.
     pub fn lease(&mut self, rows_max: usize, wait: Wait) -> Result<Chunk, ConsumerError> {
-        let rows = self.handle.engine.lease(self.id, rows_max, wait)?;
+        self.lease_take(Take::rows(rows_max), wait)
+    }
+
+    /// As [`Consumer::lease`], bounded in bytes too, as the queue's limits count rows ([`ROW_OVERHEAD_BYTES`] and
+    /// key, meta and payload): stops before the row that would exceed `bytes_max`. The first row goes whatever its size. Of what lies on
+    /// the medium at most 64 KiB or one row per lane is read ahead of it.
+    ///
+    /// [`ROW_OVERHEAD_BYTES`]: crate::ROW_OVERHEAD_BYTES
+    ///
+    /// # Errors
+    /// As there.
+    pub fn lease_up_to(
+        &mut self,
+        rows_max: usize,
+        bytes_max: u64,
+        wait: Wait,
+    ) -> Result<Chunk, ConsumerError> {
+        self.lease_take(Take { rows: rows_max, bytes: bytes_max }, wait)
+    }
+
+    fn lease_take(&mut self, take: Take, wait: Wait) -> Result<Chunk, ConsumerError> {
+        let rows = self.handle.engine.lease(self.id, take, wait)?;
         Ok(Chunk::new(&self.handle.engine, rows))
+    }
+
+    /// Messages still to come for this consumer over all lanes, by weight, without leased ones: `queued - leased` of its
+    /// ledgers. Costs one lock.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        let (queued, leased) = self.handle.engine.model().queued(self.id);
+        queued.saturating_sub(leased)
+    }
+
+    /// Messages still to come for this consumer over all lanes, by weight, leased ones included. Costs one lock.
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.handle.engine.model().queued(self.id).0
     }
 
     /// Acknowledges many rows under one lock.
@@ -59,7 +100,7 @@ impl Consumer {
                 Err(other) => other.ack(),
             }
         }
-        engine.ack(self.id, own);
+        engine.end_leases(self.id, own, Done::Delivered);
     }
 
     /// Losses not yet acknowledged as reported upstream, merged where adjacent.

@@ -19,12 +19,15 @@ pub enum OpenError {
         /// Newest version this build knows.
         known: u32,
     },
-    /// The file system has too little space to reserve the lanes' regions.
+    /// The file system has too little space. The ring reserves its whole file when it is made or its limits change:
+    /// twice every lane's `max_bytes` and four segments each ([`Config::disk_bytes`](crate::Config::disk_bytes)).
     NoSpace {
-        /// Bytes the configuration needs.
+        /// Bytes to be reserved; with redb, which reserves none, the least that would help.
         needed: u64,
         /// Bytes free.
         free: u64,
+        /// Setter whose lower value reserves less, if one does.
+        lower: Option<&'static str>,
     },
     /// The configuration contradicts itself or a limit.
     Config(ConfigError),
@@ -145,8 +148,11 @@ impl fmt::Display for OpenError {
             OpenError::NewerFormat { found, known } => {
                 write!(f, "format version {found} is newer than this build's {known}")
             }
-            OpenError::NoSpace { needed, free } => {
-                write!(f, "the lanes need {needed} bytes on disk, {free} are free")
+            OpenError::NoSpace { needed, free, lower: Some(key) } => {
+                write!(f, "the configuration reserves {needed} bytes on disk, {free} are free: lower {key}")
+            }
+            OpenError::NoSpace { needed, free, lower: None } => {
+                write!(f, "{needed} bytes are needed on disk, {free} are free")
             }
             OpenError::Config(e) => e.fmt(f),
             OpenError::Io { op, source } => write!(f, "{op} failed: {source}"),

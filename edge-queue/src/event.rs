@@ -31,6 +31,16 @@ pub enum Event {
         /// How many rows.
         rows: u64,
     },
+    /// A lane has hardly any room left although its limits are not reached: rows that are not acknowledged lie in most of its
+    /// segments. Told once until there is room again.
+    Pinned {
+        /// The lane.
+        lane: Lane,
+        /// Segments that hold rows.
+        segments: u64,
+        /// Bytes queued, as the limits count them.
+        bytes: u64,
+    },
     /// The store began to fail, or fails in another way; rows stay in RAM and are written again.
     Degraded {
         /// How it fails.
@@ -52,6 +62,13 @@ impl fmt::Display for Event {
             Event::LimitsKept(why) => write!(f, "the file keeps its old division: {why}"),
             Event::Lost { lane, first, last, rows } => {
                 write!(f, "{rows} rows lost to damage in lane {}, numbers {first} to {last}", lane.0)
+            }
+            Event::Pinned { lane, segments, bytes } => {
+                let lane = lane.0;
+                write!(
+                    f,
+                    "lane {lane} is short of space: {bytes} queued bytes keep {segments} segments in use"
+                )
             }
             Event::Degraded { kind, reason } => write!(f, "the store fails ({kind}): {reason}"),
             Event::Recovered => f.write_str("the store works again"),

@@ -19,8 +19,60 @@ pub enum Flaw {
     GenerationIgnored,
     /// Ring: changes of a commit are applied although its rows did not all arrive.
     TornChangesApplied,
+    /// Ring: nothing but a lane's own frames says where it ended.
+    EndsUnknown,
+    /// Ring: the bookkeeping knows rows that the lane does not have any more, and nobody compares.
+    EndsIgnored,
+    /// Ring: a page that cannot be read counts as damaged at once.
+    ReadErrorIsDamage,
+    /// Queue: damage is counted for the first consumer alone; the others' rows count as done.
+    LossOfOneConsumer,
+    /// Queue: a damaged frame counts with all its rows, acknowledged ones too.
+    LossOfWholeFrame,
+    /// Ring: a segment becomes free only when every row before its end is done.
+    FloorOnly,
+    /// Ring: a segment counts as done when its first and its last row are.
+    HeldOverlooked,
+    /// Ring: an open leaves frames whose sync may have failed where they are.
+    UnprovenLeft,
+    /// Ring: the slot of a failed write is used again without being read first.
+    SuspectReused,
+    /// Ring: one free slot is kept for changes instead of two.
+    ReserveOfOne,
+    /// Ring: everything that is missing before a frame of a torn commit is forgiven.
+    AllForgiven,
+    /// Ring: segments count in the order they were begun, whatever rows they have.
+    DescendingCounted,
+    /// Queue: a commit of changes alone speaks of rows that wait too.
+    WaitingCounted,
+    /// Queue: a consumer whose forgetting could not be written is known again.
+    ForgettingForgotten,
+    /// Queue: an acknowledgement wakes no consumer that waits.
+    AckWakesNobody,
+    /// Queue: a push that makes the commit large enough does not wake the writer.
+    WriterNotWoken,
+    /// Queue: a producer that waits for each receipt never commits itself.
+    WaitsNotCounted,
+    /// Queue: what was noted of rows for their receipts stays after these are out.
+    EndsKept,
+    /// Queue: the waker of an async consumer stays after it.
+    WakerKept,
     /// Queue: drop-oldest takes leased rows too.
     LeasedEvicted,
+    /// Queue: drop-oldest evicts before it asks whether the push can succeed.
+    EvictedForNothing,
+    /// Queue: after a restart a consumer's bytes are its share of the lane's.
+    OwnBytesGuessed,
+    /// Queue: totals that could not be counted anew after a consumer went are not counted later either.
+    RecountForgotten,
+    /// Queue: rows that only a failed registration wanted stay counted.
+    RegistrationKeptCounted,
+    /// Queue: of a lane that the configuration no longer has nothing is kept.
+    LaneForgotten,
+    /// Queue: ranges of done rows are one budget for all consumers, whoever made the holes.
+    RangesShared,
+    /// Queue: rows are given up between leases however many ranges that costs.
+    RangesUnbounded,
 }
 
 /// Whether this thread runs with the bug.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::engine::Engine;
-use crate::model::Leased;
+use crate::model::{Done, Leased};
 use crate::row::{Lane, RowId, StoredRow};
+use crate::state::Reason;
 use crate::time::{Stamp, age_ms};
 
 /// One row, out with the application until it is acknowledged or dropped. Dropping returns it to its old place.
@@ -65,6 +66,12 @@ impl Lease {
         self.row().map_or(1, |row| row.weight)
     }
 
+    /// Its size, as the queue's limits count it.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.row().map_or(0, StoredRow::bytes)
+    }
+
     /// When it was pushed.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
@@ -93,9 +100,32 @@ impl Lease {
     }
 
     /// The row has arrived: it is done for this consumer.
-    pub fn ack(mut self) {
+    pub fn ack(self) {
+        self.end(Done::Delivered);
+    }
+
+    /// The row is durable in another store: it is done for this consumer, counted as moved, neither delivered nor
+    /// dropped. A receipt still to come says `Stored`. Call it only when the other store's receipt has come; a kill
+    /// before the next commit leaves the row in both.
+    pub fn moved(self) {
+        self.end(Done::Moved);
+    }
+
+    /// Gives the row up: counted as dropped for the reason [`Discarded`](Reason::Discarded) and put on a gap record. A
+    /// receipt still to come says `Settled`.
+    pub fn discard(self) {
+        self.end(Done::Dropped(Reason::Discarded));
+    }
+
+    /// The row's time to live passed while it was leased: counted as [`Expired`](Reason::Expired), as if the queue had
+    /// found it so.
+    pub fn expire(self) {
+        self.end(Done::Dropped(Reason::Expired));
+    }
+
+    fn end(mut self, how: Done) {
         if let Some(leased) = self.leased.take() {
-            self.engine.ack(leased.reader, [(leased.lane, leased.row.seq)]);
+            self.engine.end_leases(leased.reader, [(leased.lane, leased.row.seq)], how);
         }
     }
 
@@ -179,7 +209,7 @@ impl Chunk {
         };
         let mut rows: Vec<(usize, u64)> = Vec::with_capacity(self.leases.len());
         rows.extend(self.leases.into_iter().filter_map(|lease| lease.settle_with(&engine, reader).ok()));
-        engine.ack(reader, rows);
+        engine.end_leases(reader, rows, Done::Delivered);
     }
 }
 

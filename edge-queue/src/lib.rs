@@ -3,6 +3,7 @@
 
 #[cfg(feature = "tokio")]
 pub mod aio;
+mod beside;
 mod config;
 mod consumer;
 mod engine;
@@ -13,6 +14,7 @@ mod flaw;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod inspect;
 mod lease;
+mod losses;
 pub mod medium;
 mod model;
 mod pending;
@@ -30,6 +32,7 @@ mod time;
 pub mod tools;
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub mod transfer;
+mod wake;
 
 pub use config::{Config, ConsumerConfig, LaneConfig, OnFault, OnFull, Order, StoreKind};
 pub use consumer::{Consumer, Gap};

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use crate::beside::Home;
 use crate::config::{Config, ConsumerConfig, StoreKind};
 use crate::consumer::Consumer;
 use crate::engine::Engine;
@@ -12,7 +14,7 @@ use crate::event::Event;
 use crate::medium::Dir;
 use crate::model::Refusal;
 use crate::pending::Pending;
-use crate::row::Row;
+use crate::row::{Lane, Row};
 use crate::shell::{Clock, SystemClock};
 use crate::stats::{Ledger, Stats};
 use crate::store::{Recovered, Store};
@@ -32,6 +34,8 @@ pub struct Queue {
 /// Closes the engine when nobody can use it any more.
 pub(crate) struct Handle {
     pub(crate) engine: Arc<Engine>,
+    /// `None`: opened in a directory that has no path.
+    pub(crate) home: Option<Home>,
     closer: OnceLock<Closer>,
 }
 
@@ -109,7 +113,7 @@ impl Queue {
     /// # Errors
     /// As [`Queue::open`].
     pub fn open_in(dir: Box<dyn Dir>, config: Config, clock: Arc<dyn Clock>) -> Result<Queue, OpenError> {
-        Engine::open(dir, &config, clock).map(Queue::new)
+        Engine::open(dir, &config, clock).map(|engine| Queue::new(engine, None))
     }
 
     /// A queue on a store of your own, and what opening that store found.
@@ -123,20 +127,21 @@ impl Queue {
         clock: Arc<dyn Clock>,
     ) -> Result<Queue, OpenError> {
         config.validate()?;
-        Engine::start(store, None, recovered, &config, clock).map(Queue::new)
+        Engine::start(store, None, recovered, &config, clock).map(|engine| Queue::new(engine, None))
     }
 
     fn open_path(path: &Path, config: &Config, clock: Arc<dyn Clock>) -> Result<Queue, OpenError> {
+        let home = Home { dir: path.to_owned(), config: config.clone() };
         if config.store_kind() == StoreKind::Memory {
-            return Engine::open_memory(config, clock).map(Queue::new);
+            return Engine::open_memory(config, clock).map(|engine| Queue::new(engine, Some(home)));
         }
         config.validate()?;
         let dir = os_dir(path).map_err(|source| OpenError::Io { op: "open the directory", source })?;
-        Engine::open(dir, config, clock).map(Queue::new)
+        Engine::open(dir, config, clock).map(|engine| Queue::new(engine, Some(home)))
     }
 
-    fn new(engine: Arc<Engine>) -> Queue {
-        Queue { handle: Arc::new(Handle { engine, closer: OnceLock::new() }) }
+    fn new(engine: Arc<Engine>, home: Option<Home>) -> Queue {
+        Queue { handle: Arc::new(Handle { engine, home, closer: OnceLock::new() }) }
     }
 
     /// Takes a row in. Never waits for a sync, with two exceptions that bound memory: when more than
@@ -166,7 +171,9 @@ impl Queue {
                 let pushed = match refused {
                     Refusal::Error(error) => Err(error),
                     // What it takes to go on may need the disk: that row goes the long way.
-                    Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => self.push(*row),
+                    Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) | Refusal::NeedCount { row, .. } => {
+                        self.push(*row)
+                    }
                 };
                 match pushed {
                     Ok(pending) => accepted.push(pending),
@@ -218,11 +225,13 @@ impl Queue {
         Ok(Consumer::new(self.handle.clone(), id, name))
     }
 
-    /// Removes a consumer; rows that only it still wanted go. `false` when there is none of that name. Reads the
-    /// backlog once to count what is left.
+    /// Removes a consumer; rows that only it still wanted go. `Ok` says that the removal survives a power cut: `true` when
+    /// this call or a failed one before it removed it, `false` when there is none of that name. Reads the backlog once to
+    /// count what is left. What cannot be read is counted by a later commit, push, open or `forget`; until then the lane's
+    /// figures stay as they were, and no limit drops or refuses anything because of them without another try.
     ///
     /// # Errors
-    /// The store failed.
+    /// The store could not write it. The consumer gets nothing more; ask again until it says `Ok`.
     pub fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
         self.handle.engine.forget(name)
     }
@@ -236,6 +245,13 @@ impl Queue {
     #[cfg(any(feature = "ring", feature = "redb"))]
     pub fn export(&self, out: &mut dyn std::io::Write) -> Result<Exported, ExportError> {
         self.handle.engine.export(out)
+    }
+
+    /// The `max_age` of a lane; `None` without one, or without such a lane.
+    #[must_use]
+    pub fn max_age(&self, lane: Lane) -> Option<Duration> {
+        let model = self.handle.engine.model();
+        model.lanes.get(usize::from(lane.0))?.limits.max_age_ms.map(Duration::from_millis)
     }
 
     /// Numbers.

@@ -20,16 +20,22 @@ pub enum Reason {
     Expired = 4,
     /// Damaged on the medium.
     Quarantined = 5,
+    /// Given up by the application that had leased it.
+    Discarded = 6,
 }
+
+/// Entries of an array with [`Reason`] as index, of which 0 is unused.
+pub(crate) const REASON_SLOTS: usize = 7;
 
 impl Reason {
     /// Every reason, in the order of their numbers from 1.
-    pub const ALL: [Reason; 5] = [
+    pub const ALL: [Reason; 6] = [
         Reason::Overflow,
         Reason::OverflowUnconfirmed,
         Reason::Fragmented,
         Reason::Expired,
         Reason::Quarantined,
+        Reason::Discarded,
     ];
 
     /// The reason with this number on a medium.
@@ -47,6 +53,7 @@ impl Reason {
             Reason::Fragmented => "fragmented",
             Reason::Expired => "expired",
             Reason::Quarantined => "quarantined",
+            Reason::Discarded => "discarded",
         }
     }
 }
@@ -79,10 +86,23 @@ pub struct Position {
     pub accepted: u64,
     /// Acknowledged.
     pub delivered: u64,
+    /// Kept elsewhere: durable in another store, to which the consumer moved them.
+    pub moved: u64,
     /// Given up, by reason ([`Reason`] as index).
-    pub dropped: [u64; 6],
+    pub dropped: [u64; REASON_SLOTS],
+    /// Bytes of the rows still to come, as [`StoredRow::bytes`](crate::StoredRow::bytes) counts them: what a byte limit
+    /// of the consumer's own is judged by.
+    pub queued_bytes: u64,
     /// Losses not yet reported upstream.
     pub gaps: Vec<GapRecord>,
+}
+
+impl Position {
+    /// Everything the consumer does not wait for any more, by weight: delivered, moved and given up.
+    pub(crate) fn settled(&self) -> u64 {
+        let dropped = self.dropped.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+        self.delivered.saturating_add(self.moved).saturating_add(dropped)
+    }
 }
 
 /// A registered reader.
@@ -107,11 +127,13 @@ pub struct LaneState {
     pub weight: u64,
     /// Their size, as [`StoredRow::bytes`](crate::StoredRow::bytes) counts it.
     pub bytes: u64,
+    /// The three figures may count rows that nobody wants: they are to be counted anew.
+    pub recount_due: bool,
 }
 
 impl Default for LaneState {
     fn default() -> LaneState {
-        LaneState { next: 1, floor: 1, rows: 0, weight: 0, bytes: 0 }
+        LaneState { next: 1, floor: 1, rows: 0, weight: 0, bytes: 0, recount_due: false }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::fault::FaultKind;
 use crate::row::Lane;
-use crate::state::Reason;
+use crate::state::{REASON_SLOTS, Reason};
 use crate::store::StoreStats;
 
 /// A snapshot of everything worth watching. Cost: one read of the oldest row per lane at most, none while the store is
@@ -59,7 +59,7 @@ pub struct LaneStats {
 
 /// Counts by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped(pub(crate) [u64; 6]);
+pub struct Dropped(pub(crate) [u64; REASON_SLOTS]);
 
 impl Dropped {
     /// How many for this reason.
@@ -87,19 +87,25 @@ pub struct Ledger {
     pub accepted: u64,
     /// Acknowledged.
     pub delivered: u64,
+    /// Moved to another store by [`Lease::moved`](crate::Lease::moved).
+    pub moved: u64,
     /// Still to come, leased ones included.
     pub queued: u64,
     /// Handed out and neither acknowledged nor returned.
     pub leased: u64,
+    /// Ranges of done rows behind the oldest row that is not done: holes that acknowledgements out of order left. See
+    /// [`Consumer::lease`](crate::Consumer::lease) for their bound.
+    pub ranges: u64,
     /// Given up, by reason; expired and quarantined ones included.
     pub dropped: Dropped,
 }
 
 impl Ledger {
-    /// Whether accepted = delivered + queued + dropped for every reason. `queued` is counted on its own.
+    /// Whether accepted = delivered + moved + queued + dropped for every reason. `queued` is counted on its own.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        self.accepted == self.delivered.saturating_add(self.queued).saturating_add(self.dropped.total())
+        let left = self.delivered.saturating_add(self.moved).saturating_add(self.dropped.total());
+        self.accepted == left.saturating_add(self.queued)
     }
 
     /// Expired.

@@ -5,9 +5,11 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use edge_queue::testing::SimDir;
-use edge_queue::{Config, Queue, Receipt, Row, StoreKind, SystemClock, aio};
+use edge_queue::medium::{Call, Hooked, Verdict};
+use edge_queue::testing::{Outcome, SimDir};
+use edge_queue::{Config, ManualClock, Now, Queue, Receipt, Row, StoreKind, SystemClock, aio};
 use futures_util::StreamExt;
 
 fn open(dir: &SimDir) -> aio::Queue {
@@ -111,4 +113,39 @@ async fn waiting_for_rows_ends_with_a_push_and_with_the_close() {
     assert_eq!(receipt, Receipt::HandedOver);
     let (end, closed) = tokio::join!(hub.next_chunk(10), q.close());
     assert!(end.is_none() && closed.is_ok());
+}
+
+/// What the synchronous queue does: the process may end right after the last handle is gone.
+#[test]
+fn the_last_handle_to_go_commits_what_was_pushed() {
+    for last_is_consumer in [false, true] {
+        let dir = SimDir::new();
+        // Slow enough that a worker thread nobody waits for would be too late.
+        let slow = Hooked::new(dir.clone(), |call| {
+            if call == Call::Sync {
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+            Verdict::Make
+        });
+        let config = Config::default().store(StoreKind::Ring).max_bytes(4 << 20);
+        let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
+        let q = Queue::open_in(Box::new(slow), config, clock).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let q = aio::Queue::of(q).unwrap();
+            let hub = q.consumer("hub").await.unwrap();
+            for n in 0..1_000u32 {
+                drop(q.push(Row::new(n.to_be_bytes().to_vec())).await.unwrap());
+            }
+            if last_is_consumer {
+                drop(q);
+                drop(hub);
+            }
+        });
+        let left = dir.crash(Outcome::Lost, 1);
+        let config = Config::default().store(StoreKind::Ring).max_bytes(4 << 20);
+        let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
+        let q = Queue::open_in(Box::new(left), config, clock).unwrap();
+        assert_eq!(q.stats().messages, 1_000, "last was a consumer: {last_is_consumer}");
+    }
 }

@@ -170,7 +170,7 @@ fn a_disk_too_small_for_the_queue_is_an_error_with_numbers_and_leaves_nothing() 
         let dir = SimDir::new();
         dir.set_capacity(30 * 1024);
         match open(&dir, kind) {
-            Err(OpenError::NoSpace { needed, free }) => {
+            Err(OpenError::NoSpace { needed, free, .. }) => {
                 assert!(needed > free && free <= 30 * 1024, "{kind:?}: {needed} {free}");
             }
             other => panic!("{kind:?}: {:?}", other.err()),

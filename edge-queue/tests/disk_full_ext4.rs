@@ -145,7 +145,7 @@ fn a_disk_too_small_is_an_error_with_numbers() {
             fill(&disk);
         }
         match open(&disk, kind) {
-            Err(error @ OpenError::NoSpace { needed, free }) => {
+            Err(error @ OpenError::NoSpace { needed, free, .. }) => {
                 assert!(needed > free, "{kind:?}");
                 println!("{kind:?}: {error}");
             }

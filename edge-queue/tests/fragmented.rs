@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use edge_queue::store::{Chunk, Options, ReadLimit, RingStore, Store, StoreError, StoreStats};
+use edge_queue::store::{Chunk, DoneRows, Options, ReadLimit, RingStore, Store, StoreError, StoreStats};
 use edge_queue::testing::SimDir;
 use edge_queue::{
     Change, Config, Consumer, Lane, LaneConfig, Lease, Limit, ManualClock, Now, OnFull, Pending, PushError,
@@ -207,9 +207,9 @@ impl Store for Tight {
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
         self.store.read(lane, from, limit)
     }
-    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
         self.full.store(false, Ordering::Relaxed);
-        self.store.advance(lane, below)
+        self.store.advance(lane, done)
     }
     fn stats(&self) -> StoreStats {
         self.store.stats()

@@ -20,7 +20,7 @@ use edge_queue::{
 const FILE: &str = "queue.ring";
 const PAGE: usize = 4096;
 /// FNV-1a of the fixture.
-const HASH: u64 = 0x377e_9302_a200_e139;
+const HASH: u64 = 0x4d26_d524_afe0_f80a;
 /// Two superblocks; two lanes of six segments of 64 KiB.
 const FILE_BYTES: usize = 2 * PAGE + 12 * 65_536;
 
@@ -102,8 +102,14 @@ fn history(commit: Commit<'_>, state: &mut State) {
         count: 2,
         reason: Reason::Overflow,
     };
-    let mut done =
-        Position { floor: 10, accepted: 100, delivered: 9, gaps: vec![gap], ..Position::default() };
+    let mut done = Position {
+        floor: 10,
+        accepted: 100,
+        delivered: 9,
+        queued_bytes: 8_000,
+        gaps: vec![gap],
+        ..Position::default()
+    };
     done.acked.insert(12, 14);
     done.acked.insert(70, 70);
     done.dropped[Reason::Overflow as usize] = 2;
@@ -113,7 +119,14 @@ fn history(commit: Commit<'_>, state: &mut State) {
             position("hub", done),
             Change::Lane {
                 lane: Lane(1),
-                state: LaneState { next: 81, floor: 10, rows: 62, weight: 80, bytes: 9_000 },
+                state: LaneState {
+                    next: 81,
+                    floor: 10,
+                    rows: 62,
+                    weight: 80,
+                    bytes: 9_000,
+                    recount_due: true,
+                },
             },
         ],
     );

@@ -8,7 +8,7 @@ mod queue_image;
 mod ring_image;
 
 use edge_queue::medium::Dir;
-use edge_queue::store::{RingStore, Store};
+use edge_queue::store::{DoneRows, RingStore, Store};
 use edge_queue::testing::SimDir;
 use edge_queue::{Change, LaneState, OpenError, Seq, State, StoreKind};
 
@@ -162,7 +162,7 @@ fn give_up(store: &mut RingStore, mut state: State, floor: Seq) {
     let change = Change::Lane { lane: LANE, state: LaneState { floor, ..state.lane[0] } };
     state.apply(&change);
     store.commit(&[change], &state).unwrap();
-    store.advance(LANE, floor).unwrap();
+    store.advance(LANE, &DoneRows::below(floor)).unwrap();
 }
 
 /// Nothing in an old copy says that it is old: its rows come again under their old numbers. The epoch goes on from it.

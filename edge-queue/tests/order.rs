@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use edge_queue::store::{Chunk, ReadLimit, RingStore, Store, StoreError, StoreStats};
+use edge_queue::store::{Chunk, DoneRows, ReadLimit, RingStore, Store, StoreError, StoreStats};
 use edge_queue::testing::{SimDir, small_options};
 use edge_queue::{
     Change, Config, Consumer, Lane, Lease, ManualClock, Now, Order, Queue, Reason, Receipt, Row, Seq, State,
@@ -181,8 +181,8 @@ impl Store for Counting {
         self.0.read(lane, from, limit)
     }
 
-    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
-        self.0.advance(lane, below)
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
+        self.0.advance(lane, done)
     }
 
     fn stats(&self) -> StoreStats {

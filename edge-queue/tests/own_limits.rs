@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use edge_queue::testing::SimDir;
+use edge_queue::testing::{Outcome, SimDir};
 use edge_queue::{
     Config, Consumer, ConsumerConfig, Lane, Ledger, ManualClock, Now, Queue, ROW_OVERHEAD_BYTES, Reason, Row,
     StoreKind, Wait,
@@ -144,4 +144,74 @@ fn rows_given_up_before_their_commit_cost_no_flash() {
     assert!(q.stats().store.bytes_written - before < 20 * 3 * 4096);
     assert!(q.forget("dead").unwrap(), "and a dead one can be forgotten");
     assert_eq!(q.stats().messages, 0);
+}
+
+/// Rows of 36 bytes behind rows of 200 kB: the lane's mean says nothing about this consumer's.
+#[test]
+fn a_limit_in_bytes_is_judged_by_the_consumers_own_rows_after_every_kind_of_restart() {
+    for kind in [StoreKind::Ring, StoreKind::Redb] {
+        for restart in [Restart::Clean, Restart::Cut] {
+            for (first_len, own_len) in [(200_000, 4), (4, 4_000)] {
+                own_bytes_survive(kind, restart, first_len, own_len);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Restart {
+    Clean,
+    /// The power goes after a commit.
+    Cut,
+}
+
+fn own_bytes_survive(kind: StoreKind, restart: Restart, first_len: usize, own_len: usize) {
+    let case = format!("{kind:?}, {restart:?}, {own_len} behind {first_len}");
+    let config = Config::default().max_bytes(32 << 20).store(kind).lanes(1);
+    let clock = || Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
+    let open = |dir: &SimDir| Queue::open_in(Box::new(dir.clone()), config.clone(), clock()).unwrap();
+    let row = |len| Row::new(vec![0; len]);
+    let of = |q: &Queue, name: &str| q.ledger().into_iter().find(|l| l.consumer == name).unwrap();
+    let mut dir = SimDir::new();
+    let q = open(&dir);
+    let mut archive = q.consumer("archive").unwrap();
+    (0..40).for_each(|_| drop(q.push(row(first_len)).unwrap()));
+    let mut hub = q.consumer("hub").unwrap();
+    (0..1_000).for_each(|_| drop(q.push(row(own_len).weight(3)).unwrap()));
+    q.commit().unwrap();
+    // Some acknowledged by one, some by both, out of order.
+    archive.lease(30, Wait::None).unwrap().ack();
+    let (done, back): (Vec<_>, Vec<_>) =
+        hub.lease(300, Wait::None).unwrap().into_iter().enumerate().partition(|(nth, _)| nth % 3 == 0);
+    hub.ack(done.into_iter().map(|(_, lease)| lease));
+    drop(back);
+    q.commit().unwrap();
+    let queued = of(&q, "hub").queued;
+    let own_bytes = queued / 3 * (own_len as u64 + ROW_OVERHEAD_BYTES);
+    drop((archive, hub));
+    if restart == Restart::Clean {
+        q.close().unwrap();
+    } else {
+        dir = dir.crash(Outcome::Lost, 1);
+    }
+    let q = open(&dir);
+    let exactly = |bytes| q.consumer_with("hub", ConsumerConfig::default().max_bytes(bytes)).unwrap();
+    drop(exactly(own_bytes));
+    drop(q.push(row(own_len)).unwrap());
+    drop(q.push(row(own_len)).unwrap());
+    drop(exactly(own_bytes + 2 * (own_len as u64 + ROW_OVERHEAD_BYTES)));
+    q.commit().unwrap();
+    assert_eq!((of(&q, "hub").queued, of(&q, "hub").dropped.total()), (queued + 2, 0), "{case}");
+    drop(exactly(own_bytes));
+    q.commit().unwrap();
+    assert_eq!(of(&q, "hub").dropped.total(), 6, "{case}: the two oldest rows, and no other");
+    assert!(q.forget("hub").unwrap());
+    let mut hub = exactly(own_len as u64 + ROW_OVERHEAD_BYTES);
+    drop(q.push(row(own_len)).unwrap());
+    q.commit().unwrap();
+    assert_eq!(
+        (drain(&mut hub), of(&q, "hub").dropped.total()),
+        (1, 0),
+        "{case}: counted from its new start"
+    );
 }

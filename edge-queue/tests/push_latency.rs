@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use edge_queue::store::{Chunk, Options, ReadLimit, RingStore, Store, StoreError, StoreStats};
+use edge_queue::store::{Chunk, DoneRows, Options, ReadLimit, RingStore, Store, StoreError, StoreStats};
 use edge_queue::testing::SimDir;
 use edge_queue::{
     Change, Config, Lane, LaneConfig, ManualClock, Now, OnFull, Queue, Row, Seq, State, StoreKind, StoredRow,
@@ -58,9 +58,9 @@ impl Store for Busy {
         self.probe("read");
         self.store.read(lane, from, limit)
     }
-    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
         self.probe("advance");
-        self.store.advance(lane, below)
+        self.store.advance(lane, done)
     }
     fn prepare(&mut self) -> Result<(), StoreError> {
         self.probe("prepare");

@@ -4,7 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use edge_queue::store::{Options, ReadLimit, Recovered, RingStore, Store};
+use edge_queue::store::{DoneRows, Options, ReadLimit, Recovered, RingStore, Store};
 use edge_queue::testing::{
     Call, Fault, FaultError, History, Outcome, Plan, Rng, SimDir, Step, SyncBug, budget_percent, row_at,
     seed, small_options,
@@ -29,7 +29,9 @@ fn lived(seed: u64, clean: bool) -> (SimDir, Vec<StoredRow>, State) {
             store.append(lane).unwrap();
         }
         store.commit(&changes, &state).unwrap();
-        (0..2).for_each(|lane| store.advance(Lane(lane), state.lane[usize::from(lane)].floor).unwrap());
+        (0..2).for_each(|lane| {
+            store.advance(Lane(lane), &DoneRows::below(state.lane[usize::from(lane)].floor)).unwrap();
+        });
     }
     let state = history.state.clone();
     if clean {

@@ -7,7 +7,7 @@ mod ring_image;
 
 use std::collections::BTreeMap;
 
-use edge_queue::store::Store;
+use edge_queue::store::{DoneRows, Store};
 use edge_queue::testing::{SimDir, budget_percent};
 use edge_queue::{Change, Position, State};
 
@@ -200,7 +200,7 @@ fn consumers_survive_the_loss_of_any_page() {
             state.lane[0].floor = next - 3;
             let lane = Change::Lane { lane: LANE, state: state.lane[0] };
             store.commit(&[change, lane], &state).unwrap();
-            store.advance(LANE, next - 3).unwrap();
+            store.advance(LANE, &DoneRows::below(next - 3)).unwrap();
         }
     }
     store.commit(&[Change::Closed], &state).unwrap();

@@ -7,7 +7,7 @@ mod ring_image;
 
 use std::collections::BTreeMap;
 
-use edge_queue::store::{RingStore, Store, StoreError};
+use edge_queue::store::{DoneRows, RingStore, Store, StoreError};
 use edge_queue::testing::{Call, Fault, FaultError, Flaw, Outcome, Rng, SimDir, budget_percent, seed};
 use edge_queue::{Change, LaneState, Position, Seq, State};
 
@@ -74,7 +74,7 @@ impl Rig {
         let lane = LaneState { floor, ..self.state.lane[0] };
         let changes = [position("hub", floor), Change::Lane { lane: LANE, state: lane }];
         self.commit(0, 0, &changes).expect("what was acknowledged can be noted");
-        self.store.advance(LANE, floor).unwrap();
+        self.store.advance(LANE, &DoneRows::below(floor)).unwrap();
         self.kept.clear();
     }
 

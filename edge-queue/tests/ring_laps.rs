@@ -1,7 +1,7 @@
 //! The ring over many laps, failed syncs and changed limits (promises 2, 4, 8 and 11 at the store's level).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use edge_queue::store::{Options, ReadLimit, Recovered, RingStore, Store, StoreError};
+use edge_queue::store::{DoneRows, Options, ReadLimit, Recovered, RingStore, Store, StoreError};
 use edge_queue::testing::{Call, Fault, FaultError, SimDir};
 use edge_queue::{Change, Lane, LaneState, Seq, Stamp, State, StoredRow};
 
@@ -75,7 +75,7 @@ fn ten_laps_with_reopens_keep_exactly_what_is_above_the_floor() {
         state.lane[1].floor = floor;
         if round % 5 == 0 {
             commit(&mut store, &mut state, &[]).unwrap();
-            store.advance(LANE, floor).unwrap();
+            store.advance(LANE, &DoneRows::below(floor)).unwrap();
         }
         if round % 29 == 0 {
             let (again, found) = open(&dir, 256 * 1024);
@@ -104,7 +104,7 @@ fn a_full_lane_says_so_before_writing_and_still_notes_what_was_given_up() {
     assert_eq!(store.stats().bytes_written, written);
     state.lane[1].floor = next;
     commit(&mut store, &mut state, &[]).unwrap();
-    store.advance(LANE, next).unwrap();
+    store.advance(LANE, &DoneRows::below(next)).unwrap();
     commit(&mut store, &mut state, &rows(next..next + 50)).unwrap();
     assert_eq!(read(&mut store, 1), rows(next..next + 50));
 }

@@ -4,7 +4,7 @@
 #[path = "common/ring_image.rs"]
 mod ring_image;
 
-use edge_queue::store::{Store, StoreError};
+use edge_queue::store::{DoneRows, Store, StoreError};
 use edge_queue::testing::SimDir;
 use edge_queue::{Change, Position, State};
 
@@ -59,7 +59,7 @@ fn a_kill_after_the_last_segment_was_begun_leaves_a_ring_that_can_be_drained() {
     state.apply(&change);
     state.lane[0].floor = next;
     store.commit(&[change], &state).expect("what was acknowledged can be noted");
-    store.advance(LANE, next).unwrap();
+    store.advance(LANE, &DoneRows::below(next)).unwrap();
     store.append(&[plain(next)]).unwrap();
     store.commit(&[], &state).unwrap();
     assert_eq!(read(&mut store).0, [plain(next)]);

@@ -14,6 +14,7 @@ use crate::consumer::Gap;
 use crate::engine::{Quick, Wait};
 use crate::error::ConsumerError;
 use crate::lease::{Chunk, Lease};
+use crate::model::Take;
 
 /// Rows the [`Stream`] leases at a time.
 const STREAM_ROWS: usize = 64;
@@ -59,7 +60,30 @@ impl Consumer {
     /// # Errors
     /// The consumer was forgotten, the queue closed, or the store could not be read.
     pub async fn lease(&mut self, rows_max: usize) -> Result<Chunk, ConsumerError> {
-        poll_fn(|cx| self.poll_chunk(cx, rows_max.max(1))).await
+        poll_fn(|cx| self.poll_chunk(cx, Take::rows(rows_max.max(1)))).await
+    }
+
+    /// As [`Consumer::lease`], bounded in bytes too: see [`crate::Consumer::lease_up_to`].
+    ///
+    /// Cancel safe, as [`Consumer::lease`] is.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn lease_up_to(&mut self, rows_max: usize, bytes_max: u64) -> Result<Chunk, ConsumerError> {
+        let take = Take { rows: rows_max.max(1), bytes: bytes_max };
+        poll_fn(|cx| self.poll_chunk(cx, take)).await
+    }
+
+    /// See [`crate::Consumer::waiting`]. Rows read for a future that was dropped count as leased.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.consumer.waiting()
+    }
+
+    /// See [`crate::Consumer::queued`].
+    #[must_use]
+    pub fn queued(&self) -> u64 {
+        self.consumer.queued()
     }
 
     /// See [`crate::Consumer::gaps`].
@@ -73,10 +97,20 @@ impl Consumer {
         self.consumer.ack_gaps(gaps);
     }
 
-    fn poll_chunk(&mut self, cx: &mut Context<'_>, rows_max: usize) -> Poll<Answer> {
+    /// How many of the ready rows may go, at least one.
+    fn fitting(&self, take: Take) -> usize {
+        let mut room = take.bytes;
+        let fits = |lease: &&Lease| {
+            let left = room.checked_sub(lease.bytes());
+            left.inspect(|left| room = *left).is_some()
+        };
+        self.ready.iter().take(take.rows).take_while(fits).count().max(1)
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, take: Take) -> Poll<Answer> {
         loop {
             if !self.ready.is_empty() {
-                let rows = rows_max.min(self.ready.len());
+                let rows = self.fitting(take);
                 return Poll::Ready(Ok(Chunk::of(self.ready.drain(..rows))));
             }
             if let Some(reading) = &mut self.reading {
@@ -93,18 +127,16 @@ impl Consumer {
                 continue;
             }
             let (engine, id) = (self.consumer.handle.engine.clone(), self.consumer.id);
-            match engine.lease_quick(id, rows_max, (self.waiter, cx.waker())) {
+            match engine.lease_quick(id, take, (self.waiter, cx.waker())) {
                 Err(error) => return Poll::Ready(Err(error)),
                 Ok(Quick::Rows(rows)) => return Poll::Ready(Ok(Chunk::new(&engine, rows))),
                 Ok(Quick::Later) => return Poll::Pending,
                 Ok(Quick::Blocking) => {
                     // The answer holds leases, not rows: dropped unread, they return.
-                    let read = move || Ok(Chunk::new(&engine, engine.lease(id, rows_max, Wait::None)?));
-                    self.reading = self.worker.try_run(read);
+                    let read = move || Ok(Chunk::new(&engine, engine.lease(id, take, Wait::None)?));
+                    self.reading = self.worker.hand_over(read);
                     if self.reading.is_none() {
-                        // Sixty-four commands wait: look again after others had their turn.
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
+                        return Poll::Ready(Err(ConsumerError::Closed));
                     }
                 }
             }
@@ -123,7 +155,7 @@ impl Stream for Consumer {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Lease>> {
         if self.ready.is_empty() {
-            match self.poll_chunk(cx, STREAM_ROWS) {
+            match self.poll_chunk(cx, Take::rows(STREAM_ROWS)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(None),
                 Poll::Ready(Ok(chunk)) => self.ready.extend(chunk),

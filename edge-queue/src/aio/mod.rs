@@ -28,6 +28,7 @@ mod consumer;
 mod worker;
 
 use std::path::Path;
+use std::time::Duration;
 
 pub use consumer::Consumer;
 use worker::Worker;
@@ -38,11 +39,17 @@ use crate::event::Event;
 use crate::model::Refusal;
 use crate::pending::Pending;
 use crate::queue::{BatchError, TOGETHER_MAX};
-use crate::row::Row;
+use crate::row::{Lane, Row};
 use crate::stats::{Ledger, Stats};
 
-/// A bounded, durable queue. See [`crate::Queue`], whose limits and errors are the same. When the last handle is
-/// dropped the worker thread closes the queue; [`Queue::close`] waits for that.
+/// How long the drop of the last handle waits for the disk: a hanging one must not hang an async thread for good.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A bounded, durable queue. See [`crate::Queue`], whose limits and errors are the same.
+///
+/// Dropping the last handle, consumers included, commits what was pushed and closes the queue, as with the synchronous
+/// one: the drop blocks its thread for one commit, but at most ten seconds, after which the worker thread goes on
+/// alone while the process lives. Await [`Queue::close`] to block nothing and to hear of an error.
 #[derive(Clone, Debug)]
 pub struct Queue {
     queue: crate::Queue,
@@ -75,10 +82,41 @@ impl Queue {
     }
 
     fn on(queue: crate::Queue, worker: Worker) -> Queue {
-        // The last handle may go on an async thread, where closing must not block.
         let closer = worker.clone();
-        queue.handle.close_on(move |engine| closer.try_run(move || engine.close()).is_some());
+        queue.handle.close_on(move |engine| {
+            let close = move || {
+                // Nobody is left to hear of an error; `Queue::close` tells.
+                let _unheard = engine.close();
+            };
+            closer.finish(close, CLOSE_PATIENCE)
+        });
         Queue { queue, worker }
+    }
+
+    /// See [`crate::Queue::open_beside`]. The first queue's worker thread opens it; it then has one of its own.
+    ///
+    /// Cancel safe, as [`Queue::open`] is.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_beside(&self, name: &str, more_bytes: usize) -> Result<Queue, OpenError> {
+        let (queue, name) = (self.queue.clone(), name.to_owned());
+        let thread = |source| OpenError::Io { op: "start the worker thread", source };
+        let opened = self.worker.run(move || queue.open_beside(&name, more_bytes)).await;
+        let gone = || thread(std::io::ErrorKind::BrokenPipe.into());
+        Queue::of(opened.ok_or_else(gone)??).map_err(thread)
+    }
+
+    /// See [`crate::Queue::has_beside`].
+    #[must_use]
+    pub fn has_beside(&self, name: &str) -> bool {
+        self.queue.has_beside(name)
+    }
+
+    /// See [`crate::Queue::max_age`].
+    #[must_use]
+    pub fn max_age(&self, lane: Lane) -> Option<Duration> {
+        self.queue.max_age(lane)
     }
 
     /// See [`crate::Queue::push`]. Ready at once unless room must be made by reading or committing.
@@ -130,7 +168,10 @@ impl Queue {
             Refusal::NeedHead(row, _) if self.queue.handle.engine.stalled() => {
                 return Err(PushError::Full { row, limit: Limit::Bytes });
             }
-            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => row,
+            Refusal::NeedCount { row, limit, .. } if self.queue.handle.engine.stalled() => {
+                return Err(PushError::Full { row, limit });
+            }
+            Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) | Refusal::NeedCount { row, .. } => row,
         };
         let (queue, back) = (self.queue.clone(), row.clone());
         let pushed = self.worker.run(move || queue.push(*row)).await;

@@ -1,8 +1,12 @@
-//! The thread on which blocking calls run, as owned commands over a bounded channel.
+//! The thread on which blocking calls run, as owned commands in the order they were handed over.
 
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+use std::thread::ThreadId;
+use std::time::Duration;
 
-/// Commands that may wait for the thread; more wait at the callers.
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Commands of [`Worker::run`] that may wait for the thread; more wait at the callers.
 const COMMANDS_MAX: usize = 64;
 
 type Command = Box<dyn FnOnce() + Send>;
@@ -10,47 +14,95 @@ type Command = Box<dyn FnOnce() + Send>;
 /// A handle of the thread, which ends with its last handle.
 #[derive(Clone)]
 pub(super) struct Worker {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::UnboundedSender<Command>,
+    /// One permit for each of [`COMMANDS_MAX`], given back when the command begins.
+    places: Arc<Semaphore>,
+    thread: ThreadId,
 }
 
 impl Worker {
     pub(super) fn start() -> std::io::Result<Worker> {
-        let (commands, mut todo) = mpsc::channel::<Command>(COMMANDS_MAX);
-        std::thread::Builder::new().name("edge-queue-aio".into()).spawn(move || {
+        let (commands, mut todo) = mpsc::unbounded_channel::<Command>();
+        let handle = std::thread::Builder::new().name("edge-queue-aio".into()).spawn(move || {
             while let Some(command) = todo.blocking_recv() {
                 command();
             }
         })?;
-        Ok(Worker { commands })
+        let places = Arc::new(Semaphore::new(COMMANDS_MAX));
+        Ok(Worker { commands, places, thread: handle.thread().id() })
     }
 
     /// Runs `f` on the thread. Dropping the future does not stop `f`, its result is dropped then.
     pub(super) async fn run<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        let command = Box::new(move || {
-            // Nobody waits any more: what comes back is dropped here, and leases return by that.
-            let _unwanted = reply.send(f());
-        });
-        self.commands.send(command).await.ok()?;
+        let place = self.places.clone().acquire_owned().await.ok()?;
+        let answer = self.hand_over(move || {
+            drop(place);
+            f()
+        })?;
         answer.await.ok()
     }
 
-    /// Hands `f` over without waiting; `None` when the channel is full.
-    pub(super) fn try_run<T: Send + 'static>(
+    /// Hands `f` over without waiting for a place: for callers of whom each has one command at most, which bounds them.
+    /// `None` when the thread is gone.
+    pub(super) fn hand_over<T: Send + 'static>(
         &self,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> Option<oneshot::Receiver<T>> {
         let (reply, answer) = oneshot::channel();
         let command = Box::new(move || {
+            // Nobody waits any more: what comes back is dropped here, and leases return by that.
             let _unwanted = reply.send(f());
         });
-        self.commands.try_send(command).ok()?;
+        self.commands.send(command).ok()?;
         Some(answer)
+    }
+}
+
+impl Worker {
+    /// Runs `f` on the thread and blocks until it ends, at most for `patience`: then it goes on without the caller.
+    /// `false` when it must be run here: the thread cannot wait for itself.
+    pub(super) fn finish(&self, f: impl FnOnce() + Send + 'static, patience: Duration) -> bool {
+        if std::thread::current().id() == self.thread {
+            return false;
+        }
+        let (done, ended) = std::sync::mpsc::channel();
+        let command = Box::new(move || {
+            f();
+            let _impatient = done.send(());
+        });
+        if self.commands.send(command).is_err() {
+            return false;
+        }
+        let _at_least_tried = ended.recv_timeout(patience);
+        true
     }
 }
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Worker")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_command_is_waited_for_but_not_longer_than_patience_and_never_by_its_own_thread() {
+        let worker = Worker::start().unwrap();
+        let (tell, told) = channel();
+        let end = tell.clone();
+        assert!(worker.finish(move || end.send("ended").unwrap(), Duration::MAX));
+        assert_eq!(told.try_recv(), Ok("ended"));
+        let (go, gate) = channel::<()>();
+        assert!(worker.finish(move || gate.recv().unwrap(), Duration::ZERO));
+        let inner = worker.clone();
+        let on_itself = worker.hand_over(move || inner.finish(|| {}, Duration::MAX)).unwrap();
+        go.send(()).unwrap();
+        assert_eq!(on_itself.blocking_recv(), Ok(false));
+        drop(tell);
     }
 }

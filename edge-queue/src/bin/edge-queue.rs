@@ -4,8 +4,9 @@
 //!
 //! Exit codes: 0 done and clean, 1 damage was found or something failed, 2 the command line is wrong.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -180,8 +181,11 @@ fn into_file(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<Outcome, ToolError>,
 ) -> Result<Outcome, Failure> {
-    let opened = OpenOptions::new().write(true).create_new(true).open(path);
+    // Payloads are the owner's alone, whatever the umask allows.
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let file = opened.map_err(|e| Failure::Path(path.to_owned(), e))?;
+    // A file system without modes refuses; what its mount allows is all there is.
+    let _as_mounted = file.set_permissions(Permissions::from_mode(0o600));
     let mut stream = BufWriter::new(&file);
     let done = write(&mut stream).and_then(|outcome| {
         stream.flush()?;

@@ -1,5 +1,6 @@
 //! What a queue may use and how it behaves at its limits. Every setter states unit, default and cost.
 
+mod beside;
 #[cfg(feature = "ring")]
 mod budget;
 mod consumer;

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::config::{ConsumerConfig, OnFull};
-use crate::error::{CommitError, ConsumerError};
+use crate::config::OnFull;
+use crate::error::CommitError;
 use crate::event::Event;
 use crate::fault::FaultKind;
-use crate::model::{Batch, HEAD_READ, Model};
+use crate::model::{Batch, HEAD_READ, LaneModel, Model};
 use crate::row::{Lane, Seq};
 use crate::state::{Change, State};
-use crate::store::{Chunk, ReadLimit, StoreError};
+use crate::store::StoreError;
 
 use super::{Engine, Open, lock};
 
@@ -31,49 +31,6 @@ impl Engine {
         let now = self.clock.now();
         let rows = self.model().rows_due(&now);
         self.commit_what(open, if rows { Model::begin } else { Model::begin_changes })
-    }
-
-    /// Registers a consumer, or finds it; durable when it returns. Limits of its own are set if given.
-    pub(crate) fn register(&self, name: &str, limits: Option<ConsumerConfig>) -> Result<u64, ConsumerError> {
-        let mut store = lock(&self.store);
-        let open = store.as_mut().ok_or(ConsumerError::Closed)?;
-        let (id, known) = self.with_model(|model| {
-            let known = model.find_reader(name);
-            let id = known.map_or_else(|| model.register(name), Ok)?;
-            if let Some(limits) = limits {
-                model.limit(id, limits);
-            }
-            Ok((id, known.is_some()))
-        })?;
-        if known {
-            return Ok(id);
-        }
-        // Rows pushed before the registration are in this commit: what comes after it is the consumer's.
-        match self.commit_with(open) {
-            Ok(()) => Ok(id),
-            Err(error) => {
-                self.with_model(|model| model.unregister(id));
-                Err(ConsumerError::Store(error.to_string()))
-            }
-        }
-    }
-
-    /// Removes a consumer and counts anew what the others still want.
-    pub(crate) fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
-        let failed = |e: CommitError| ConsumerError::Store(e.to_string());
-        let mut store = lock(&self.store);
-        let open = store.as_mut().ok_or(ConsumerError::Closed)?;
-        self.commit_with(open).map_err(failed)?;
-        let (known, lanes) = self.with_model(|model| (model.forget(name), model.lanes.len()));
-        if !known {
-            return Ok(false);
-        }
-        self.wake_all();
-        for lane in 0..lanes {
-            self.recount(open, lane).map_err(|e| ConsumerError::Store(e.to_string()))?;
-        }
-        self.commit_with(open).map_err(failed)?;
-        Ok(true)
     }
 
     /// Commits everything, leaves the clean-close mark and gives the directory back.
@@ -101,7 +58,20 @@ impl Engine {
         self.commit_what(open, Model::begin)
     }
 
+    /// A commit, and then the counts that an earlier read error left due: what waits is more urgent than they.
     fn commit_what(
+        &self,
+        open: &mut Open,
+        begin: fn(&mut Model) -> Option<Batch>,
+    ) -> Result<(), CommitError> {
+        let done = self.commit_once(open, begin);
+        if done.is_ok() {
+            self.count_when_due(open);
+        }
+        done
+    }
+
+    fn commit_once(
         &self,
         open: &mut Open,
         begin: fn(&mut Model) -> Option<Batch>,
@@ -133,7 +103,7 @@ impl Engine {
                 Err(wanted) => wanted,
             };
             match self.read(open, wanted.lane, wanted.from, HEAD_READ) {
-                Ok(chunk) => self.with_model(|model| model.fill_own_head(wanted, chunk, up_ms)),
+                Ok(chunk) => self.with_model(|model| model.fill_own_head(wanted, chunk)),
                 // What waits is more urgent; the next commit tries again.
                 Err(_) => return self.with_model(begin),
             }
@@ -181,13 +151,14 @@ impl Engine {
             lock(&self.events).put(Event::Recovered);
         }
         if !free.is_empty() {
-            for (lane, below) in free {
-                // What cannot be reused now is offered again with the next floor.
-                let _again = open.store.advance(lane, below);
+            for (lane, done) in free {
+                // What cannot be reused now is offered again with the next rows that are done.
+                let _again = open.store.advance(lane, &done);
             }
             let room = self.note_figures(open).room_bytes;
             self.with_model(|model| model.set_room(&room));
         }
+        self.note_segments(open);
         for lane in 0..lanes {
             let wanted = self.with_model(|model| model.head_wanted(lane, true));
             if let Some((from, below)) = wanted {
@@ -197,14 +168,30 @@ impl Engine {
         }
     }
 
+    /// Asks the store where eviction would find space, for the lanes in which it is short, and tells of those that pinned rows
+    /// made so.
+    pub(super) fn note_segments(&self, open: &Open) {
+        let told: Vec<Event> = self.with_model(|model| {
+            let Model { rules, lanes, .. } = model;
+            let look = |lane: &mut LaneModel| {
+                lane.segments = if lane.is_short(rules) { open.store.segments(lane.id) } else { None };
+                lane.tell_pinned()
+            };
+            lanes.iter_mut().filter_map(look).collect()
+        });
+        if !told.is_empty() {
+            let mut events = lock(&self.events);
+            told.into_iter().for_each(|event| events.put(event));
+        }
+    }
+
     /// Makes room by what needs little or none; `true` when the commit is worth another try.
     fn relieve(&self, open: &mut Open, error: &StoreError) -> bool {
         match error {
             StoreError::Full { lane } => self.free_segment(open, *lane),
             // Acknowledgements alone still find room, and let a store that deletes give some back.
             _ if FaultKind::of(error) == FaultKind::DiskFull => {
-                let moved =
-                    self.with_model(|model| (0..model.lanes.len()).any(|lane| model.floor_moved(lane)));
+                let moved = self.with_model(|model| (0..model.lanes.len()).any(|lane| model.more_done(lane)));
                 moved && self.commit_changes(open)
             }
             StoreError::Io { .. } => false,
@@ -215,8 +202,12 @@ impl Engine {
     /// drop-oldest does.
     fn free_segment(&self, open: &mut Open, lane: Lane) -> bool {
         let at = usize::from(lane.0);
-        let moved = self.with_model(|model| model.floor_moved(at));
-        (moved || self.drop_segment(open, at)) && self.commit_changes(open)
+        let unwritten = |model: &mut Model| model.lanes.get(at).map_or(0, |l| l.window.unwritten_bytes());
+        let freed = self.with_model(|model| model.more_done(at)) && self.commit_changes(open);
+        if freed && self.with_model(|model| unwritten(model) <= model.lanes.get(at).map_or(0, |l| l.room)) {
+            return true;
+        }
+        self.drop_segment(open, at) && self.commit_changes(open)
     }
 
     fn drop_segment(&self, open: &mut Open, at: usize) -> bool {
@@ -257,44 +248,7 @@ impl Engine {
 
     fn read_head(&self, open: &mut Open, lane: usize, from: Seq, below: Seq) -> Result<(), StoreError> {
         let chunk = self.read(open, lane, from, HEAD_READ)?;
-        let up_ms = self.clock.now().up_ms;
-        self.with_model(|model| model.fill_head(lane, from, below, chunk, up_ms));
+        self.with_model(|model| model.fill_head(lane, from, below, chunk));
         Ok(())
-    }
-
-    fn recount(&self, open: &mut Open, lane: usize) -> Result<(), StoreError> {
-        let Some((mut from, below)) = self.with_model(|model| model.recount_start(lane)) else {
-            return Ok(());
-        };
-        while from < below {
-            let chunk = self.read(open, lane, from, HEAD_READ)?;
-            let up_ms = self.clock.now().up_ms;
-            match self.with_model(|model| model.recount_read(from, below, chunk, up_ms)) {
-                Some(next) => from = next,
-                None => break,
-            }
-        }
-        let up_ms = self.clock.now().up_ms;
-        self.with_model(|model| model.recount_finish(below, up_ms));
-        Ok(())
-    }
-
-    /// A read, with what it lost put on the events.
-    pub(super) fn read(
-        &self,
-        open: &mut Open,
-        lane: usize,
-        from: Seq,
-        limit: ReadLimit,
-    ) -> Result<Chunk, StoreError> {
-        let lane = Lane(lane as u8);
-        let chunk = self.watched(|| open.store.read(lane, from, limit))?;
-        if !chunk.lost.is_empty() {
-            let mut events = lock(&self.events);
-            for lost in &chunk.lost {
-                events.put(Event::Lost { lane, first: lost.first, last: lost.last, rows: lost.rows });
-            }
-        }
-        Ok(chunk)
     }
 }

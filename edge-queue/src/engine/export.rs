@@ -22,7 +22,7 @@ impl Engine {
             self.export_lane(&mut exporter, at, lane.floor, lane.next)?;
         }
         for consumer in &state.consumers {
-            for (lane, position) in (0..state.lanes).map(Lane).zip(&consumer.lanes) {
+            for (lane, position) in (0..).map(Lane).zip(&consumer.lanes) {
                 for record in &position.gaps {
                     exporter.gap(&consumer.name, &Gap { lane, record: *record })?;
                 }
@@ -43,8 +43,7 @@ impl Engine {
             let open = store.as_mut().ok_or(ExportError::Closed)?;
             let chunk =
                 self.read(open, lane, from, HEAD_READ).map_err(|e| ExportError::Read(e.to_string()))?;
-            let up_ms = self.clock.now().up_ms;
-            let (rows, upto) = self.with_model(|model| model.look_at(lane, from, below, chunk, up_ms));
+            let (rows, upto) = self.with_model(|model| model.look_at(lane, from, below, chunk));
             drop(store);
             rows.iter().try_for_each(|row| exporter.row(row))?;
             from = upto;

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::ConsumerError;
-use crate::model::{Leased, More};
+#[cfg(feature = "tokio")]
+use crate::flaw::{Flaw, planted};
+use crate::model::{Leased, More, Take};
 use crate::row::Seq;
 use crate::store::ReadLimit;
 
@@ -33,14 +35,9 @@ pub(crate) enum Quick {
 }
 
 impl Engine {
-    pub(crate) fn lease(
-        &self,
-        reader: u64,
-        rows_max: usize,
-        wait: Wait,
-    ) -> Result<Vec<Leased>, ConsumerError> {
+    pub(crate) fn lease(&self, reader: u64, take: Take, wait: Wait) -> Result<Vec<Leased>, ConsumerError> {
         let mut out = Vec::new();
-        if rows_max == 0 {
+        if take.rows == 0 {
             return Ok(out);
         }
         let until_ms = match wait {
@@ -51,7 +48,7 @@ impl Engine {
             _ => Some(0),
         };
         loop {
-            match self.lease_step(reader, rows_max, until_ms, &mut out) {
+            match self.lease_step(reader, take, until_ms, &mut out) {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) if out.is_empty() => return Err(error),
@@ -65,7 +62,7 @@ impl Engine {
     fn lease_step(
         &self,
         reader: u64,
-        rows_max: usize,
+        take: Take,
         until_ms: Option<u64>,
         out: &mut Vec<Leased>,
     ) -> Result<bool, ConsumerError> {
@@ -74,7 +71,7 @@ impl Engine {
         if model.closed {
             return Err(ConsumerError::Closed);
         }
-        let more = model.lease(reader, rows_max, out, &now);
+        let more = model.lease(reader, take, out, &now);
         let receipts = std::mem::take(&mut model.out);
         let left_ms = until_ms.map_or(Some(u64::MAX), |at| at.checked_sub(now.up_ms).filter(|ms| *ms > 0));
         if let (More::Done, true, Some(left)) = (more, out.is_empty(), left_ms) {
@@ -111,15 +108,14 @@ impl Engine {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
         let chunk = self.read(open, lane, from, limit).map_err(|e| ConsumerError::Store(e.to_string()))?;
-        let up_ms = self.clock.now().up_ms;
-        self.with_model(|model| model.offer(reader, lane, from, below, chunk, up_ms));
+        self.with_model(|model| model.offer(reader, lane, from, below, chunk));
         Ok(())
     }
 
     /// Nobody waits under this number any more.
     #[cfg(feature = "tokio")]
     pub(crate) fn forget_waiter(&self, waiter: u64) {
-        lock(&self.wakers).retain(|(of, _)| *of != waiter);
+        lock(&self.wakers).retain(|(of, _)| *of != waiter || planted(Flaw::WakerKept));
     }
 
     /// What is in RAM now; else says what to do. Never waits for the disk. The waker is kept until there are rows, one for
@@ -128,7 +124,7 @@ impl Engine {
     pub(crate) fn lease_quick(
         &self,
         reader: u64,
-        rows_max: usize,
+        take: Take,
         (waiter, waker): (u64, &std::task::Waker),
     ) -> Result<Quick, ConsumerError> {
         let now = self.clock.now();
@@ -137,7 +133,7 @@ impl Engine {
         if model.closed {
             return Err(ConsumerError::Closed);
         }
-        let more = model.lease(reader, rows_max, &mut out, &now);
+        let more = model.lease(reader, take, &mut out, &now);
         let receipts = std::mem::take(&mut model.out);
         if out.is_empty() && matches!(more, More::Done) {
             let mut wakers = lock(&self.wakers);

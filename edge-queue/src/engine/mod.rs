@@ -5,9 +5,11 @@
 //! Whoever calls [`Engine::commit`] writes the commit himself; the writer thread does the same when one is due.
 
 mod commit;
+mod damage;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod export;
 mod lease;
+mod members;
 mod open;
 mod push;
 mod stall;
@@ -28,11 +30,13 @@ use std::task::Waker;
 use std::thread::{JoinHandle, ThreadId};
 
 use crate::event::Events;
-use crate::model::{Hurry, Model, Outbox};
+use crate::flaw::{Flaw, planted};
+use crate::model::{Done, Hurry, Model, Outbox};
 use crate::row::Lane;
 use crate::shell::Clock;
 use crate::state::GapRecord;
 use crate::store::Store;
+use crate::wake::wake;
 
 use stats::Seen;
 use waits::Waits;
@@ -91,11 +95,12 @@ impl Engine {
         result
     }
 
-    pub(crate) fn ack(&self, reader: u64, rows: impl IntoIterator<Item = (usize, u64)>) {
+    /// Ends leases, all in the same way.
+    pub(crate) fn end_leases(&self, reader: u64, rows: impl IntoIterator<Item = (usize, u64)>, how: Done) {
         let up_ms = self.clock.now().up_ms;
         let wake = self.with_model(|model| {
             for (lane, seq) in rows {
-                model.ack(reader, lane, seq, up_ms);
+                model.end_lease(reader, lane, seq, how, up_ms);
             }
             self.whom_to_wake(model)
         });
@@ -122,7 +127,8 @@ impl Engine {
     /// Decided under the model's lock: a sleeper is then either asleep or has seen what changed.
     fn whom_to_wake(&self, model: &Model) -> Wake {
         // Consumers also after an acknowledgement: leases may have been at their limit.
-        Wake { writer: self.writer_sleeps_beyond(model), consumers: self.someone_waits() }
+        let consumers = !planted(Flaw::AckWakesNobody) && self.someone_waits();
+        Wake { writer: self.writer_sleeps_beyond(model), consumers }
     }
 
     fn writer_sleeps_beyond(&self, model: &Model) -> bool {
@@ -141,7 +147,7 @@ impl Engine {
         if whom.consumers {
             self.rows.notify_all();
             let wakers = std::mem::take(&mut *lock(&self.wakers));
-            wakers.into_iter().for_each(|(_, waker)| waker.wake());
+            wakers.into_iter().for_each(|(_, waker)| wake(waker));
         }
     }
 
@@ -168,7 +174,8 @@ impl Hurry for Engine {
     fn while_waited(&self, wait: &mut dyn FnMut()) {
         let thread = std::thread::current().id();
         let row = lock(&self.waits).begin(&thread, self.clock.now().up_ms);
-        if row.commits() || self.clock.manual() {
+        let commits = row.commits() && !planted(Flaw::WaitsNotCounted);
+        if commits || self.clock.manual() {
             // An error leaves the receipt pending, which is what the caller waits for.
             let _noted = self.commit();
         }

@@ -10,7 +10,7 @@ use crate::event::{Event, Events};
 use crate::medium::Dir;
 use crate::model::{HEAD_READ, Model};
 use crate::shell::{Clock, random_u64};
-use crate::store::{Options, Recovered, Store, memory::Memory};
+use crate::store::{Options, Recovered, Store, StoreError, memory::Memory};
 
 use super::stats::Seen;
 use super::waits::Waits;
@@ -54,11 +54,12 @@ impl Engine {
         if recovered.tail_uncertain {
             events.put(Event::TailUncertain);
         }
+        let any_damage = !recovered.damage.is_empty();
         recovered.damage.into_iter().for_each(|what| events.put(Event::SetAside(what)));
         recovered.limits_kept.into_iter().for_each(|why| events.put(Event::LimitsKept(why)));
-        let known = recovered.state.lane;
+        let (known, damaged) = (recovered.state.lane, any_damage);
         let mut open = Open { store, _lock: guard };
-        let mut model = Model::new(rules, recovered.state, recovered.highest_seq, recovered.clean);
+        let mut model = Model::new(rules, recovered.state, recovered.highest_seq, recovered.clean, damaged);
         model.set_room(&open.store.stats().room_bytes);
         let engine = Engine {
             model: Mutex::new(model),
@@ -77,34 +78,46 @@ impl Engine {
             seen: Mutex::new(Seen::default()),
         };
         for (lane, known) in known.iter().enumerate() {
-            engine.adopt_tail(&mut open, lane, known.next)?;
+            let any_lost = engine.adopt_tail(&mut open, lane, known.next)?;
+            if damaged || any_lost {
+                // What is gone at the end of a lane nobody would read, and it must not count as queued. If the medium fails
+                // now, whoever reads the lane settles it.
+                let _later = engine.reckon(&mut open, lane, &[]);
+            }
         }
+        // What cannot be read now is counted later.
+        engine.count_when_due(&mut open);
+        engine.say_losses();
         engine.note_figures(&open);
+        engine.note_segments(&open);
         *lock(&engine.store) = Some(open);
         let engine = Arc::new(engine);
         engine.start_writer().map_err(|source| OpenError::Io { op: "start the writer thread", source })?;
         Ok(engine)
     }
 
-    /// A crash inside a commit may have left rows that the bookkeeping does not know: at most one commit.
-    fn adopt_tail(&self, open: &mut Open, lane: usize, known_next: u64) -> Result<(), OpenError> {
+    /// A crash inside a commit may have left rows that the bookkeeping does not know: at most one commit; more if damage
+    /// took the bookkeeping. Returns whether some of them are lost.
+    fn adopt_tail(&self, open: &mut Open, lane: usize, known_next: u64) -> Result<bool, OpenError> {
         let end = match self.model().lanes.get(lane) {
             Some(l) => l.next,
-            None => return Ok(()),
+            None => return Ok(false),
         };
-        let mut from = known_next;
+        let failed = |error: StoreError| OpenError::Io {
+            op: "read the last commit",
+            source: std::io::Error::other(error.to_string()),
+        };
+        let (mut from, mut any_lost) = (known_next, false);
         while from < end {
-            let chunk = self.read(open, lane, from, HEAD_READ).map_err(|error| OpenError::Io {
-                op: "read the last commit",
-                source: std::io::Error::other(error.to_string()),
-            })?;
-            self.model().adopt_tail(lane, &chunk.rows);
+            let chunk = self.read_only(open, lane, from, HEAD_READ).map_err(failed)?;
+            self.with_model(|model| model.adopt_tail(lane, known_next, &chunk));
+            any_lost |= !chunk.lost.is_empty();
             match chunk.next {
                 Some(next) if next > from => from = next,
                 _ => break,
             }
         }
-        Ok(())
+        Ok(any_lost)
     }
 }
 

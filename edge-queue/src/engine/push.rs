@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Limit, PushError};
+use crate::flaw::{Flaw, planted};
 use crate::model::{Model, Refusal, Ticket};
 use crate::row::Row;
 
@@ -31,6 +32,12 @@ impl Engine {
                     return Err(PushError::Full { row, limit: Limit::Bytes });
                 }
                 Refusal::NeedHead(row, _) => row,
+                Refusal::NeedCount { row, lane, limit } => {
+                    if self.stalled() || self.count_for_push(lane).is_err() {
+                        return Err(PushError::Full { row, limit });
+                    }
+                    row
+                }
             };
             match self.push_once(*row) {
                 Ok(ticket) => return Ok(ticket),
@@ -39,6 +46,7 @@ impl Engine {
         }
         match refusal {
             Refusal::Error(error) => Err(error),
+            Refusal::NeedCount { row, limit, .. } => Err(PushError::Full { row, limit }),
             Refusal::NeedCommit(row) | Refusal::NeedHead(row, _) => {
                 Err(PushError::Full { row, limit: Limit::Bytes })
             }
@@ -84,7 +92,8 @@ impl Engine {
             let idle = !model.rows_wait();
             let result = push(model);
             // A row behind others is due after them: the writer knows when, unless it makes the commit large enough.
-            let writer = (idle || model.much_waits()) && self.writer_sleeps_beyond(model);
+            let much = model.much_waits() && !planted(Flaw::WriterNotWoken);
+            let writer = (idle || much) && self.writer_sleeps_beyond(model);
             (result, Wake { writer, consumers: self.someone_waits() })
         });
         self.wake(wake);

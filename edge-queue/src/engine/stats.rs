@@ -127,6 +127,10 @@ impl Engine {
             let since_ms = now.up_ms.saturating_sub(fault.since_ms);
             return Health::Degraded { kind: fault.kind, reason: fault.reason.clone(), since_ms };
         }
+        if let Some(fault) = model.read_fault() {
+            let since_ms = now.up_ms.saturating_sub(fault.since_ms);
+            return Health::Degraded { kind: FaultKind::Io, reason: fault.reason.clone(), since_ms };
+        }
         match self.watch.stalled_ms(now.up_ms) {
             None => Health::Healthy,
             Some(ms) => Health::Degraded { kind: FaultKind::Stalled, reason: stall_reason(ms), since_ms: ms },
@@ -160,8 +164,10 @@ fn ledgers(model: &Model, lane: Lane) -> Vec<Ledger> {
         lane,
         accepted: place.pos.accepted,
         delivered: place.pos.delivered,
+        moved: place.pos.moved,
         queued: place.queued,
         leased: place.leased_weight,
+        ranges: place.pos.acked.len() as u64,
         dropped: Dropped(place.pos.dropped),
     };
     model.in_lane(lane).map(of).collect()

@@ -66,11 +66,17 @@ impl Engine {
                 self.prepare();
                 continue;
             }
-            let sleep = due.map_or(SLEEP_MAX_MS, |at| (at - now).min(SLEEP_MAX_MS));
+            let again = model.read_again_at().filter(|at| *at > now);
+            let wakes_at = [due, again].into_iter().flatten().min();
+            let sleep = wakes_at.map_or(SLEEP_MAX_MS, |at| (at - now).min(SLEEP_MAX_MS));
             self.sleeps_until_ms.store(now.saturating_add(sleep), Ordering::Relaxed);
             let waited = self.work.wait_timeout(model, Duration::from_millis(sleep));
             self.sleeps_until_ms.store(0, Ordering::Relaxed);
             drop(waited.unwrap_or_else(PoisonError::into_inner));
+            if again.is_some_and(|at| at <= self.clock.now().up_ms) {
+                // Consumers of a lane that could not be read look again.
+                self.wake_all();
+            }
         }
     }
 }

@@ -2,9 +2,9 @@
 #![allow(clippy::disallowed_methods, reason = "this module is where the crate meets the file system")]
 #![deny(clippy::indexing_slicing)]
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,12 @@ use super::{Dir, Medium};
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 const LOCK_AGAIN: Duration = Duration::from_millis(5);
 
+/// Mode of what is made: payloads are the owner's alone, whatever the umask allows.
+const DIR_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
 /// A directory of the operating system. File names may contain one `/` (`bad/…`); the subdirectory is made on demand.
+/// Directories that are made have mode 0700 and files 0600; a directory that exists keeps its mode.
 #[derive(Clone, Debug)]
 pub struct OsDir {
     path: PathBuf,
@@ -28,7 +33,7 @@ impl OsDir {
     pub fn new(path: impl Into<PathBuf>) -> io::Result<OsDir> {
         let path = path.into();
         if !path.is_dir() {
-            fs::create_dir_all(&path)?;
+            make_dir(&path)?;
             if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
                 File::open(parent)?.sync_all()?;
             }
@@ -77,7 +82,7 @@ impl OsDir {
 
     fn make_parent(&self, path: &Path) -> io::Result<()> {
         match path.parent() {
-            Some(parent) if parent != self.path => fs::create_dir_all(parent),
+            Some(parent) if parent != self.path && !parent.is_dir() => make_dir(parent),
             _ => Ok(()),
         }
     }
@@ -88,7 +93,7 @@ impl Dir for OsDir {
         self.writable()?;
         let path = self.at(name)?;
         self.make_parent(&path)?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        let file = make_file(OpenOptions::new().read(true).write(true).create(true).truncate(true), &path)?;
         Ok(Box::new(OsFile { file }))
     }
 
@@ -123,14 +128,34 @@ impl Dir for OsDir {
         if self.read_only {
             return self.lock_shared(name);
         }
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.at(name)?)?;
+        let at = self.at(name)?;
+        let file = make_file(OpenOptions::new().read(true).write(true).create(true).truncate(false), &at)?;
         held(file, File::try_lock)
     }
 
     fn free_bytes(&self) -> io::Result<Option<u64>> {
         let stat = rustix::fs::statvfs(&self.path)?;
         Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)?;
+    restrict(path, &fs::metadata(path)?, DIR_MODE);
+    Ok(())
+}
+
+fn make_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.mode(FILE_MODE).open(path)?;
+    restrict(path, &file.metadata()?, FILE_MODE);
+    Ok(file)
+}
+
+/// Sets the mode where a umask took the owner's own bits, or an older file had more.
+fn restrict(path: &Path, found: &fs::Metadata, mode: u32) {
+    if found.permissions().mode() & 0o777 != mode {
+        // A file system without modes (vfat) refuses; what its mount allows is all there is.
+        let _as_mounted = fs::set_permissions(path, Permissions::from_mode(mode));
     }
 }
 
@@ -223,6 +248,21 @@ mod tests {
         let short = file.read_at(8190, &mut buf).unwrap_err();
         assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
         assert!(dir.free_bytes().unwrap().unwrap() > 0);
+    }
+
+    /// Counting system calls without tracing them: a device has nothing to sync, and the system says so (EINVAL).
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_sync_is_a_system_call_and_its_refusal_is_told() {
+        let tmp = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/null", tmp.path().join("device")).unwrap();
+        let dir = OsDir::new(tmp.path()).unwrap();
+        let refused = |done: io::Result<()>| done.err().and_then(|e| e.raw_os_error()) == Some(22);
+        assert!(refused(dir.open("device").unwrap().sync()), "a file");
+        assert!(dir.sync().is_ok());
+        std::os::unix::fs::symlink("/proc/self", tmp.path().join("bad")).unwrap();
+        assert!(refused(dir.sync()), "the directory of what was set aside");
+        assert!(refused(OsDir::new("/proc/self").unwrap().sync()), "the directory");
     }
 
     #[test]

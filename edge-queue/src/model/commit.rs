@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::fault::FaultKind;
+use crate::flaw::{Flaw, planted};
 use crate::model::Model;
 use crate::receipt::Receipt;
-use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::row::{LANES_MAX, Lane, StoredRow};
 use crate::state::{Change, State};
+use crate::store::DoneRows;
 use crate::time::Now;
 
 const RETRY_FIRST_MS: u64 = 100;
@@ -80,7 +82,9 @@ impl Model {
     /// The same for the last one: what was handed over and never written is counted, and its numbers stay given away.
     pub(crate) fn begin_last(&mut self) -> Option<Batch> {
         let places = self.readers.iter().flat_map(|reader| &reader.lanes);
-        self.must_write |= self.lanes.iter().any(|lane| lane.dirty) || places.into_iter().any(|p| p.dirty);
+        self.must_write |= self.lanes.iter().any(|lane| lane.dirty)
+            || places.into_iter().any(|p| p.dirty)
+            || self.absent_dirty();
         self.begin()
     }
 
@@ -93,6 +97,9 @@ impl Model {
 
     /// Takes the rows that wait out of a commit's bookkeeping: it must not speak of rows a later commit will write.
     fn leave_out_waiting(&mut self, batch: &mut Batch) {
+        if planted(Flaw::WaitingCounted) {
+            return;
+        }
         for (at, lane) in self.lanes.iter_mut().enumerate() {
             let Some(first) = lane.window.waiting().next().map(|row| row.seq) else { continue };
             let Some(figures) = batch.state.lane.get_mut(at) else { continue };
@@ -108,9 +115,11 @@ impl Model {
                 else {
                     continue;
                 };
-                let open = lane.window.waiting().filter(|row| !place.pos.is_done(row.seq));
-                let weight: u64 = open.map(|row| u64::from(row.weight)).sum();
+                let open = || lane.window.waiting().filter(|row| !place.pos.is_done(row.seq));
+                let weight: u64 = open().map(|row| u64::from(row.weight)).sum();
+                let bytes: u64 = open().map(StoredRow::bytes).sum();
                 position.accepted = position.accepted.saturating_sub(weight);
+                position.queued_bytes = position.queued_bytes.saturating_sub(bytes);
                 place.dirty = true;
             }
         }
@@ -148,6 +157,7 @@ impl Model {
             }
             self.positions(at, id, &mut changes);
         }
+        self.absent_changes(&mut changes);
         self.forgotten.clear();
         self.must_write = false;
         self.lagging = 0;
@@ -174,7 +184,7 @@ impl Model {
         state: &State,
         room_bytes: &[u64; LANES_MAX],
         with_rows: bool,
-    ) -> Vec<(Lane, Seq)> {
+    ) -> Vec<(Lane, DoneRows)> {
         let receipt = if self.rules.volatile { Receipt::Volatile } else { Receipt::Stored };
         let out = &mut self.out;
         for lane in &mut self.lanes {
@@ -188,10 +198,11 @@ impl Model {
         }
         self.set_room(room_bytes);
         let mut free = Vec::new();
-        for (lane, state) in self.lanes.iter_mut().zip(&state.lane) {
-            if state.floor > lane.advanced {
-                lane.advanced = state.floor;
-                free.push((lane.id, state.floor));
+        for lane in &mut self.lanes {
+            let done = state.done(lane.id);
+            if done != lane.advanced {
+                lane.advanced.clone_from(&done);
+                free.push((lane.id, done));
             }
         }
         free
@@ -218,8 +229,11 @@ impl Model {
         for reader in &mut self.readers {
             reader.lanes.iter_mut().for_each(|place| place.dirty = true);
         }
+        self.absent_not_written();
         for change in changes {
-            if let Change::Forget { consumer } = change {
+            if let Change::Forget { consumer } = change
+                && !planted(Flaw::ForgettingForgotten)
+            {
                 self.forgotten.push(consumer.clone());
             }
         }

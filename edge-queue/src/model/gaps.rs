@@ -7,12 +7,12 @@ use crate::state::{GapRecord, Position, Reason};
 pub(crate) const GAPS_MAX: usize = 256;
 
 impl Position {
-    /// Adds a loss, merging it into a record of the same reason that touches it.
+    /// Adds a loss, merging it into a record of the same reason that touches or overlaps it.
     pub(crate) fn add_gap(&mut self, gap: GapRecord) {
         let touches = |old: &GapRecord| {
             old.reason == gap.reason
-                && (old.last_seq.checked_add(1) == Some(gap.first_seq)
-                    || gap.last_seq.checked_add(1) == Some(old.first_seq))
+                && old.first_seq <= gap.last_seq.saturating_add(1)
+                && gap.first_seq <= old.last_seq.saturating_add(1)
         };
         // Losses come in order, so the record they touch is almost always the last of its reason.
         match self.gaps.iter_mut().rev().find(|old| touches(old)) {

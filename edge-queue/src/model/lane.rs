@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 
-use crate::config::LaneLimits;
+use crate::config::{LaneLimits, Rules};
+use crate::event::Event;
+use crate::model::read_fault::ReadFault;
 use crate::model::window::Window;
-use crate::row::{Lane, Row, Seq, StoredRow};
-use crate::state::{LaneState, Reason};
+use crate::row::{Lane, ROW_OVERHEAD_BYTES, Row, Seq, StoredRow};
+use crate::state::{LaneState, REASON_SLOTS, Reason};
+use crate::store::{DoneRows, Lost};
 use crate::time::Now;
 
 /// Most rows whose sizes are kept for eviction; 32 bytes each.
@@ -55,6 +58,14 @@ impl Usage {
         self.rows = self.rows.saturating_sub(1);
         self.weight = self.weight.saturating_sub(size.weight);
         self.bytes = self.bytes.saturating_sub(size.bytes);
+        self.end();
+    }
+
+    /// Without rows nothing is left: a lost row's bytes were a guess.
+    fn end(&mut self) {
+        if self.rows == 0 {
+            *self = Usage::default();
+        }
     }
 }
 
@@ -64,6 +75,8 @@ pub(crate) struct Head {
     pub(crate) rows: VecDeque<(Seq, Size)>,
     /// Rows below were looked at.
     pub(crate) upto: Seq,
+    /// Where rows begin that were passed over because ranges are short.
+    passed_from: Option<Seq>,
 }
 
 /// What looking for the oldest row that may go found.
@@ -89,6 +102,27 @@ impl Head {
         Oldest::Row(row.seq, Size::of(row))
     }
 
+    /// Passes over the rows below `seq`, or, when there is none to pass over, looks again at those passed over before.
+    pub(crate) fn pass_to(&mut self, seq: Option<Seq>) {
+        let Some(seq) = seq else {
+            if let Some(from) = self.passed_from.take() {
+                self.rewind(from);
+            }
+            return;
+        };
+        let first = self.rows.front().map_or(self.upto, |(first, _)| *first);
+        if first < seq {
+            self.passed_from = Some(self.passed_from.map_or(first, |from| from.min(first)));
+            self.rows.drain(..self.rows.partition_point(|(row, _)| *row < seq));
+            self.upto = self.upto.max(seq);
+        }
+    }
+
+    /// Whether every row up to `seq` was looked at.
+    pub(crate) fn is_beyond(&self, seq: Seq) -> bool {
+        self.rows.front().map_or(self.upto, |(first, _)| *first) > seq
+    }
+
     /// A row below `upto` may be evicted again: look again from there.
     pub(crate) fn rewind(&mut self, seq: Seq) {
         if seq < self.upto {
@@ -106,7 +140,7 @@ pub(crate) struct Counts {
     pub(crate) accepted: u64,
     pub(crate) handed_over: u64,
     pub(crate) refused: u64,
-    pub(crate) dropped: [u64; 6],
+    pub(crate) dropped: [u64; REASON_SLOTS],
 }
 
 impl Counts {
@@ -125,15 +159,24 @@ pub(crate) struct LaneModel {
     /// No live row is below; follows the consumers' floors at each commit.
     pub(crate) floor: Seq,
     pub(crate) usage: Usage,
+    /// Live rows that some consumer has leased.
+    pub(crate) pinned: Usage,
     pub(crate) window: Window,
     pub(crate) head: Head,
     /// Bytes the store can still take.
     pub(crate) room: u64,
-    /// Rows below were given up to the store.
-    pub(crate) advanced: Seq,
+    /// See [`Store::segments`](crate::store::Store::segments), as last asked: while room is short.
+    pub(crate) segments: Option<Vec<(Seq, Seq)>>,
+    told_pinned: bool,
+    /// Rows that were given up to the store.
+    pub(crate) advanced: DoneRows,
     /// Changed since the last commit began.
     pub(crate) dirty: bool,
+    /// `usage` may count rows that nobody wants: see [`recount`](super::recount).
+    pub(crate) recount_due: bool,
     pub(crate) counts: Counts,
+    /// The medium does not answer reads of it.
+    pub(crate) read_fault: Option<ReadFault>,
 }
 
 impl LaneModel {
@@ -144,12 +187,17 @@ impl LaneModel {
             next,
             floor: state.floor,
             usage: Usage::of(&state),
+            pinned: Usage::default(),
             window: Window::new(next),
-            head: Head { rows: VecDeque::new(), upto: state.floor },
+            head: Head { upto: state.floor, ..Head::default() },
             room: u64::MAX,
-            advanced: 0,
+            segments: None,
+            told_pinned: false,
+            advanced: DoneRows::default(),
             dirty: false,
+            recount_due: state.recount_due,
             counts: Counts::default(),
+            read_fault: None,
         }
     }
 
@@ -164,9 +212,43 @@ impl LaneModel {
         seq
     }
 
+    /// Takes a loss out of the totals. A lost row's size is unknown; the lane's average stands for it.
+    pub(super) fn take_lost(&mut self, lost: &Lost) {
+        let usage = &mut self.usage;
+        let rows = lost.rows.min(usage.rows);
+        let share = u128::from(usage.bytes) * u128::from(rows) / u128::from(usage.rows.max(1));
+        usage.bytes -= u64::try_from(share).unwrap_or(usage.bytes).min(usage.bytes);
+        usage.rows -= rows;
+        usage.weight = usage.weight.saturating_sub(lost.weight);
+        usage.end();
+        self.counts.drop_for(Reason::Quarantined, lost.weight);
+        self.dirty = true;
+    }
+
     pub(crate) fn state(&self) -> LaneState {
         let Usage { rows, weight, bytes } = self.usage;
-        LaneState { next: self.next, floor: self.floor, rows, weight, bytes }
+        let recount_due = self.recount_due;
+        LaneState { next: self.next, floor: self.floor, rows, weight, bytes, recount_due }
+    }
+
+    /// Whether the store has little room left, so that it will soon be asked where eviction finds some.
+    pub(crate) fn is_short(&self, rules: &Rules) -> bool {
+        self.room < rules.segment_bytes.saturating_mul(2).saturating_add(rules.max_unwritten_bytes)
+    }
+
+    /// Whether the store takes hardly another row although less than half of what the limits allow is queued.
+    fn is_pinned(&self) -> bool {
+        let row = (self.limits.row_bytes_max as u64).saturating_add(ROW_OVERHEAD_BYTES);
+        self.room < row && self.usage.bytes < self.limits.bytes / 2
+    }
+
+    /// What to tell of a lane that became pinned: once, until it has room again.
+    pub(crate) fn tell_pinned(&mut self) -> Option<Event> {
+        let news = self.is_pinned() && !self.told_pinned;
+        self.told_pinned =
+            self.is_pinned() || (self.told_pinned && self.usage.bytes >= self.limits.bytes / 2);
+        let segments = self.segments.as_ref().map_or(0, Vec::len) as u64;
+        news.then_some(Event::Pinned { lane: self.id, segments, bytes: self.usage.bytes })
     }
 
     /// Whether eviction will soon want the oldest rows' sizes.

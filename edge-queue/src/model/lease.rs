@@ -3,10 +3,9 @@
 use crate::config::Order;
 use crate::model::expiry::expired;
 use crate::model::lane::Size;
-use crate::model::live::{LIVE_RANGES_MAX, Part};
+use crate::model::live::Part;
 use crate::model::own_limit;
 use crate::model::place::Done;
-use crate::model::ranges::RANGES_MAX;
 use crate::model::{Model, Reader};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{GapRecord, Reason};
@@ -15,6 +14,21 @@ use crate::time::Now;
 
 /// Rows and bytes read ahead per consumer and lane; also its RAM.
 pub(crate) const AHEAD: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
+
+/// How much one lease may hand out. The first row goes whatever its size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Take {
+    pub(crate) rows: usize,
+    /// As the limits count rows.
+    pub(crate) bytes: u64,
+}
+
+impl Take {
+    /// Bounded in rows alone.
+    pub(crate) fn rows(rows: usize) -> Take {
+        Take { rows, bytes: u64::MAX }
+    }
+}
 
 /// A row handed out.
 pub(crate) struct Leased {
@@ -40,17 +54,24 @@ enum Next {
     Read(Seq),
     /// There is one, but the leases are at their limit.
     Full,
+    /// There is one, but it is larger than what the caller still takes.
+    TooMuch,
     Nothing,
 }
 
 impl Model {
-    /// Hands out rows until `out` holds `rows_max`.
-    pub(crate) fn lease(&mut self, id: u64, rows_max: usize, out: &mut Vec<Leased>, now: &Now) -> More {
+    /// Hands out rows until `out` holds what `take` allows.
+    pub(crate) fn lease(&mut self, id: u64, take: Take, out: &mut Vec<Leased>, now: &Now) -> More {
         let Some(reader) = self.reader_at(id) else { return More::Gone };
-        out.reserve(self.open_rows(reader).min(rows_max.saturating_sub(out.len())).min(AHEAD.rows));
-        while out.len() < rows_max {
-            match self.next_of_all(reader, now) {
-                Some((lane, Next::Row(row))) => out.push(self.hand_out(reader, lane, row)),
+        out.reserve(self.open_rows(reader).min(take.rows.saturating_sub(out.len())).min(AHEAD.rows));
+        let mut bytes: u64 = out.iter().map(|leased| leased.row.bytes()).sum();
+        while out.len() < take.rows {
+            let room = if out.is_empty() { u64::MAX } else { take.bytes.saturating_sub(bytes) };
+            match self.next_of_all(reader, room, now) {
+                Some((lane, Next::Row(row))) => {
+                    bytes = bytes.saturating_add(row.bytes());
+                    out.push(self.hand_out(reader, lane, row));
+                }
                 Some((lane, Next::Read(from))) => {
                     let below = self.lanes.get(lane).map_or(from, |l| l.window.from());
                     return More::Read { lane, from, below, limit: AHEAD };
@@ -71,6 +92,7 @@ impl Model {
     fn hand_out(&mut self, reader: usize, lane: usize, row: StoredRow) -> Leased {
         let size = Size::of(&row);
         let mut id = 0;
+        self.pin(reader, lane, row.seq, size);
         if let Some(r) = self.readers.get_mut(reader) {
             id = r.id;
             r.turns.serve(lane);
@@ -81,10 +103,10 @@ impl Model {
         Leased { row, reader: id, lane }
     }
 
-    fn next_of_all(&mut self, reader: usize, now: &Now) -> Option<(usize, Next)> {
+    fn next_of_all(&mut self, reader: usize, room: u64, now: &Now) -> Option<(usize, Next)> {
         let order = self.readers.get(reader)?.turns.order(self.lanes.len());
         for lane in order {
-            match self.next_of_lane(reader, lane, now) {
+            match self.next_of_lane(reader, lane, room, now) {
                 Next::Nothing | Next::Full => {}
                 next => return Some((lane, next)),
             }
@@ -92,13 +114,13 @@ impl Model {
         None
     }
 
-    fn next_of_lane(&mut self, reader: usize, lane: usize, now: &Now) -> Next {
+    fn next_of_lane(&mut self, reader: usize, lane: usize, room: u64, now: &Now) -> Next {
         let Some(Order::LiveFirst { backlog_one_in, behind_rows }) =
             self.lanes.get(lane).map(|l| l.limits.order)
         else {
-            return self.next_of_part(reader, lane, Part::Backlog, now);
+            return self.next_of_part(reader, lane, Part::Backlog, room, now);
         };
-        let may_part = self.ranges() < LIVE_RANGES_MAX;
+        let may_part = self.may_part(reader);
         let (Some(l), Some(place)) =
             (self.lanes.get(lane), self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)))
         else {
@@ -107,7 +129,7 @@ impl Model {
         place.live.cursor = place.open_from(place.live.cursor);
         place.live.follow(l.next, l.window.from(), behind_rows, may_part);
         for part in place.live.order(backlog_one_in) {
-            match self.next_of_part(reader, lane, part, now) {
+            match self.next_of_part(reader, lane, part, room, now) {
                 Next::Nothing => {}
                 next => return next,
             }
@@ -115,8 +137,8 @@ impl Model {
         Next::Nothing
     }
 
-    fn next_of_part(&mut self, reader: usize, lane: usize, part: Part, now: &Now) -> Next {
-        let ranges_full = self.ranges() >= RANGES_MAX;
+    fn next_of_part(&mut self, reader: usize, lane: usize, part: Part, room: u64, now: &Now) -> Next {
+        let mut ranges_full = !self.range_free(reader);
         loop {
             let Some(l) = self.lanes.get(lane) else { return Next::Nothing };
             let Some(r) = self.readers.get_mut(reader) else { return Next::Nothing };
@@ -135,6 +157,9 @@ impl Model {
                 l.window.at_or_after(cursor).ok_or(end)
             } else {
                 match place.fetched.seek(cursor) {
+                    None if l.read_fault.as_ref().is_some_and(|fault| fault.waits(now)) => {
+                        return Next::Nothing;
+                    }
                     None => return Next::Read(cursor),
                     Some(found) => found,
                 }
@@ -154,12 +179,16 @@ impl Model {
             let size = Size::of(row);
             if expired(row, max_age, now) {
                 self.done(reader, lane, cursor, size, Done::Dropped(Reason::Expired), now.up_ms);
+                ranges_full = !self.range_free(reader);
                 continue;
             }
             // A row read ahead is this consumer's alone.
             let copy = in_ram.then(|| row.clone());
             if !self.may_lease(reader, lane, size) {
                 return Next::Full;
+            }
+            if size.bytes > room {
+                return Next::TooMuch;
             }
             let ahead = || self.place_mut(reader, lane).and_then(|place| place.fetched.take());
             return copy.or_else(ahead).map_or(Next::Nothing, Next::Row);
@@ -184,43 +213,42 @@ impl Model {
             && bytes.saturating_add(size.bytes) <= l.limits.bytes / 2
     }
 
-    /// A leased row has arrived.
-    pub(crate) fn ack(&mut self, id: u64, lane: usize, seq: Seq, up_ms: u64) {
+    /// A leased row is done: it has arrived, is durable elsewhere, or is given up.
+    pub(crate) fn end_lease(&mut self, id: u64, lane: usize, seq: Seq, how: Done, up_ms: u64) {
         let Some(reader) = self.reader_at(id).filter(|_| !self.closed) else { return };
-        let mut ranges_full = self.ranges() >= RANGES_MAX;
+        let mut range_free = self.range_free(reader);
         let Some(place) = self.place_mut(reader, lane) else { return };
-        if ranges_full && place.pos.grows_with(seq) {
-            if let Some(out) = place.leased.get_mut(&seq).filter(|out| !out.parked) {
-                out.parked = true;
+        if !range_free && place.pos.grows_with(seq) {
+            if let Some(out) = place.leased.get_mut(&seq).filter(|out| out.parked.is_none()) {
+                out.parked = Some(how);
                 place.parked += 1;
             }
             return;
         }
-        let mut next = Some(seq);
-        while let Some(seq) = next {
-            let Some(size) = self.place_mut(reader, lane).and_then(|place| place.release(seq)) else {
-                return;
-            };
-            self.done(reader, lane, seq, size, Done::Delivered, up_ms);
+        let mut next = Some((seq, how));
+        while let Some((seq, how)) = next {
+            let Some(size) = self.release(reader, lane, seq) else { return };
+            self.done(reader, lane, seq, size, how, up_ms);
             if self.wanted(lane, seq)
                 && let Some(l) = self.lanes.get_mut(lane)
             {
                 // No longer leased here, but another consumer has it to come: it may be evicted again.
                 l.head.rewind(seq);
             }
-            ranges_full = self.ranges() >= RANGES_MAX;
-            next = self.place_mut(reader, lane).and_then(|place| place.parked_next(!ranges_full));
+            range_free = self.range_free(reader);
+            next = self.place_mut(reader, lane).and_then(|place| place.parked_next(range_free));
         }
     }
 
     /// A leased row goes back to its old place.
     pub(crate) fn give_back(&mut self, id: u64, lane: usize, seq: Seq) {
         let Some(reader) = self.reader_at(id) else { return };
-        let Some(place) = self.place_mut(reader, lane) else { return };
-        if place.release(seq).is_none() {
+        if self.release(reader, lane, seq).is_none() {
             return;
         }
-        place.look_again(seq);
+        if let Some(place) = self.place_mut(reader, lane) {
+            place.look_again(seq);
+        }
         if let Some(l) = self.lanes.get_mut(lane) {
             l.head.rewind(seq);
         }
@@ -237,6 +265,9 @@ impl Model {
         for (place, lane) in reader.lanes.iter().zip(&self.lanes) {
             all.extend(place.pos.gaps.iter().map(|gap| (lane.id, *gap)));
         }
+        for (at, absent) in (self.lanes.len()..).zip(&reader.absent) {
+            all.extend(absent.kept.gaps.iter().map(|gap| (Lane(at as u8), *gap)));
+        }
         all
     }
 
@@ -244,15 +275,24 @@ impl Model {
         let Some(reader) = self.reader_at(id) else { return };
         let mut taken = 0;
         for (lane, gap) in gaps {
-            let Some(place) = self.place_mut(reader, usize::from(lane.0)) else { continue };
-            if place.pos.ack_gap(gap) {
-                place.dirty = true;
+            let positions = self.readers.get_mut(reader).map(Reader::positions_mut);
+            let found = positions.and_then(|mut all| all.nth(usize::from(lane.0)));
+            if let Some((position, dirty)) = found
+                && position.ack_gap(gap)
+            {
+                *dirty = true;
                 taken += 1;
             }
         }
         if taken > 0 {
             self.lag(taken, up_ms);
         }
+    }
+
+    /// Weight that a consumer has to come over all lanes, and how much of it is leased.
+    pub(crate) fn queued(&self, id: u64) -> (u64, u64) {
+        let places = self.readers.iter().filter(|r| r.id == id).flat_map(|r| &r.lanes);
+        places.fold((0, 0), |(queued, leased), place| (queued + place.queued, leased + place.leased_weight))
     }
 
     pub(super) fn place_mut(&mut self, reader: usize, lane: usize) -> Option<&mut super::Place> {

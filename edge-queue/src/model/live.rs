@@ -7,10 +7,6 @@
 
 use crate::row::Seq;
 
-/// Ranges of acknowledgements over all consumers beyond which no new part of live rows begins: order is fifo until the
-/// backlog has closed some. Below [`RANGES_MAX`](super::ranges::RANGES_MAX), so that a lease never has to wait for it.
-pub(crate) const LIVE_RANGES_MAX: usize = 512;
-
 /// The two parts of a lane, as one consumer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {

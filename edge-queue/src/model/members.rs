@@ -2,10 +2,12 @@
 
 use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
+use crate::flaw::{Flaw, planted};
+use crate::model::absent::{Absent, vacated};
 use crate::model::lane::Usage;
 use crate::model::turns::Turns;
 use crate::model::{LaneModel, Model, Place};
-use crate::row::Lane;
+use crate::row::{LANES_MAX, Lane};
 use crate::state::{ConsumerState, Position};
 
 /// Most consumers of a queue.
@@ -21,30 +23,62 @@ pub(crate) struct Reader {
     pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) lanes: Vec<Place>,
+    /// Its positions in lanes that the configuration no longer has.
+    pub(super) absent: Vec<Absent<Position>>,
     pub(crate) turns: Turns,
     pub(crate) limits: ConsumerConfig,
 }
 
 impl Reader {
     fn new(id: u64, name: String, lanes: Vec<Place>) -> Reader {
-        Reader { id, name, lanes, turns: Turns::default(), limits: ConsumerConfig::default() }
+        let absent =
+            vec![Absent { kept: Position::default(), dirty: false }; LANES_MAX - lanes.len().min(LANES_MAX)];
+        Reader { id, name, lanes, absent, turns: Turns::default(), limits: ConsumerConfig::default() }
+    }
+
+    /// Gap records over all lanes, absent ones included.
+    pub(super) fn gaps(&self) -> usize {
+        let there = self.lanes.iter().map(|place| place.pos.gaps.len());
+        there.chain(self.absent.iter().map(|absent| absent.kept.gaps.len())).sum()
+    }
+
+    /// Its position in every lane, absent ones included, each with its mark for the next commit.
+    pub(super) fn positions_mut(&mut self) -> impl Iterator<Item = (&mut Position, &mut bool)> {
+        let there = self.lanes.iter_mut().map(|place| (&mut place.pos, &mut place.dirty));
+        there.chain(self.absent.iter_mut().map(|absent| (&mut absent.kept, &mut absent.dirty)))
     }
 
     pub(super) fn state(&self) -> ConsumerState {
-        let lane = |at: usize| self.lanes.get(at).map_or_else(Position::default, |place| place.pos.clone());
-        ConsumerState { name: self.name.clone(), lanes: std::array::from_fn(lane) }
+        let there = self.lanes.iter().map(|place| &place.pos);
+        let absent = self.absent.iter().filter(|_| !planted(Flaw::LaneForgotten)).map(|absent| &absent.kept);
+        let mut state = ConsumerState { name: self.name.clone(), lanes: Default::default() };
+        state
+            .lanes
+            .iter_mut()
+            .zip(there.chain(absent))
+            .for_each(|(slot, position)| slot.clone_from(position));
+        state
     }
 }
 
 impl Model {
-    /// Takes in a consumer the store knows. `first`: it is the only one.
-    pub(super) fn adopt(&mut self, consumer: ConsumerState, first: bool) {
+    /// Takes in a consumer the store knows. `first`: it is the only one. `damaged`: its place may be lost.
+    pub(super) fn adopt(&mut self, consumer: ConsumerState, first: bool, damaged: bool) {
         let place = |(pos, lane): (Position, &LaneModel)| {
-            // A power cut inside the registration left some lanes without it: there it registers now.
-            if pos.floor == 0 { Place::registered(lane, first) } else { Place::recovered(pos, lane.usage) }
+            match pos.floor {
+                // It may have had one that damage took: it gets what is there, rather again than never, and its ledger
+                // follows when the lane is reckoned.
+                0 if damaged => Place::recovered(Position { floor: lane.floor, ..pos }, lane.usage),
+                // A power cut inside the registration left some lanes without it: there it registers now.
+                0 => Place::registered(lane, first),
+                _ => Place::recovered(pos, lane.usage),
+            }
         };
-        let lanes = consumer.lanes.into_iter().zip(&self.lanes).map(place).collect();
-        let reader = Reader::new(self.take_reader_id(), consumer.name, lanes);
+        let mut positions = consumer.lanes.into_iter();
+        let lanes = positions.by_ref().take(self.lanes.len()).zip(&self.lanes).map(place).collect();
+        let mut reader = Reader::new(self.take_reader_id(), consumer.name, lanes);
+        let absent = (self.lanes.len()..).zip(positions);
+        reader.absent = absent.map(|(at, position)| vacated(&position, self.absent_next(at))).collect();
         self.readers.push(reader);
     }
 
@@ -80,16 +114,22 @@ impl Model {
         Ok(id)
     }
 
-    /// Takes a registration back that could not be made durable.
-    pub(crate) fn unregister(&mut self, id: u64) {
+    /// Takes a registration back that could not be made durable, and with it the rows that only it wanted: no commit
+    /// holds them, so all of them are in RAM.
+    pub(crate) fn unregister(&mut self, id: u64, up_ms: u64) {
         let Some(at) = self.reader_at(id) else { return };
+        self.follow_floors();
         // A failed commit may have left it on the medium all the same.
         self.retire(at);
+        if !planted(Flaw::RegistrationKeptCounted) {
+            (0..self.lanes.len()).for_each(|lane| self.sweep(lane, up_ms));
+        }
     }
 
     /// Removes a consumer. The last one leaves behind which rows above its floor are done, under the name that no
     /// consumer can have: they must not come back for the next first consumer.
     fn retire(&mut self, at: usize) {
+        self.unpin_all(at);
         let mut reader = self.readers.remove(at);
         self.forgotten.push(std::mem::take(&mut reader.name));
         if !self.readers.is_empty() || reader.lanes.iter().all(|place| place.pos.acked.is_empty()) {
@@ -108,13 +148,23 @@ impl Model {
         self.readers.push(heir);
     }
 
+    /// The leases of a consumer that goes hold nothing back any more.
+    fn unpin_all(&mut self, reader: usize) {
+        for lane in 0..self.lanes.len() {
+            let Some(place) = self.place_mut(reader, lane) else { continue };
+            for (seq, out) in std::mem::take(&mut place.leased) {
+                self.unpin(reader, lane, seq, out.size);
+            }
+        }
+    }
+
     fn take_predecessor(&mut self) -> Option<Reader> {
         let at = self.readers.iter().position(|r| r.name == NOBODY)?;
         self.forgotten.push(NOBODY.to_owned());
         Some(self.readers.remove(at))
     }
 
-    /// Removes a consumer; the caller counts the lanes anew and commits.
+    /// Removes a consumer. The lanes are to be counted anew; the caller does so and commits.
     pub(crate) fn forget(&mut self, name: &str) -> bool {
         let known = |r: &Reader| r.name == name && r.name != NOBODY;
         let Some(at) = self.readers.iter().position(known) else { return false };
@@ -125,7 +175,18 @@ impl Model {
             lane.head.rewind(lane.floor);
             lane.dirty = true;
         }
+        (0..self.lanes.len()).for_each(|lane| self.recount_later(lane));
         true
+    }
+
+    /// Whether a consumer of this name was removed and no commit has said so yet.
+    pub(crate) fn is_forgotten(&self, name: &str) -> bool {
+        name != NOBODY && self.forgotten.iter().any(|known| known == name)
+    }
+
+    /// Whether any consumer is registered.
+    pub(crate) fn has_readers(&self) -> bool {
+        self.readers.iter().any(|r| r.name != NOBODY)
     }
 
     /// Moves each lane's floor up to the lowest of its consumers'.
@@ -138,10 +199,11 @@ impl Model {
         }
     }
 
-    /// Whether a lane's floor is above what was given up to the store.
-    pub(crate) fn floor_moved(&mut self, at: usize) -> bool {
+    /// Whether more rows of a lane are done than were given up to the store.
+    pub(crate) fn more_done(&mut self, at: usize) -> bool {
         self.follow_floors();
-        self.lanes.get(at).is_some_and(|lane| lane.floor > lane.advanced)
+        let state = self.state();
+        self.lanes.get(at).is_some_and(|lane| state.done(lane.id) != lane.advanced)
     }
 
     /// Consumers in the order of registration, with their place in one lane.

@@ -3,7 +3,10 @@
 //! [`Model`] owns the lanes and the consumers and routes; each mechanism is a file of its own. Reads that a decision
 //! needs are asked of the engine ([`lease::More::Read`], [`push::Refusal::NeedHead`]) and its answers handed in.
 
+mod absent;
 mod commit;
+mod damage;
+mod evict_segment;
 mod expiry;
 mod gaps;
 mod handed;
@@ -14,18 +17,25 @@ mod members;
 mod outbox;
 mod owed;
 mod own_limit;
+mod pinned;
 mod place;
 mod push;
 #[cfg(feature = "ring")]
 pub(crate) mod ram;
+mod range_share;
 mod ranges;
 mod read;
+mod read_fault;
+mod recount;
 mod run;
 mod slot;
 mod turns;
 mod window;
 
+use std::collections::BTreeSet;
+
 use crate::config::Rules;
+use crate::event::Event;
 use crate::receipt::Receipt;
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::state::{LaneState, State};
@@ -34,17 +44,22 @@ pub(crate) use commit::{Batch, Fault};
 #[cfg(feature = "ring")]
 pub(crate) use gaps::GAPS_MAX;
 pub(crate) use lane::{LaneModel, Usage};
-pub(crate) use lease::{Leased, More};
+pub(crate) use lease::{Leased, More, Take};
+#[cfg(feature = "ring")]
+pub(crate) use members::CONSUMERS_MAX;
 pub(crate) use members::Reader;
 pub(crate) use outbox::Outbox;
-pub(crate) use place::Place;
+pub(crate) use place::{Done, Place};
 pub(crate) use push::Refusal;
+#[cfg(feature = "ring")]
+pub(crate) use range_share::RANGES_BOUND;
 pub(crate) use read::HEAD_READ;
 pub(crate) use slot::{Hurry, Slot, Ticket};
 
+use absent::{Absent, vacated_lane};
+use damage::Reckoning;
 use lane::Size;
-use place::Done;
-use read::Recount;
+use recount::Recount;
 
 /// Everything the queue knows besides rows on the medium.
 pub(crate) struct Model {
@@ -52,6 +67,8 @@ pub(crate) struct Model {
     gateway: u64,
     epoch: u32,
     pub(crate) lanes: Vec<LaneModel>,
+    /// Lanes that the configuration no longer has, from `lanes.len()` on.
+    absent: Vec<Absent<LaneState>>,
     pub(crate) readers: Vec<Reader>,
     next_reader: u64,
     /// Receipts to hand out when the lock is released.
@@ -69,34 +86,53 @@ pub(crate) struct Model {
     pub(crate) fault: Option<Fault>,
     /// A call of the store hangs: what cannot be written is met with the policy for a failing store.
     stalled: bool,
-    /// Totals may be off until a lane is empty: an unclean stop or damage.
+    /// Totals may be off until a lane is empty: an unclean stop.
     uncertain: bool,
-    /// Rows were lost to damage in this run.
-    damaged: bool,
     recount: Option<Recount>,
+    /// Up time before which no count is tried again after one that failed.
+    recount_not_before_ms: u64,
+    reckoning: Option<Reckoning>,
+    /// Losses that no event tells of yet.
+    losses: Vec<Event>,
+    /// Losses, by lane and first number, that were told while nobody was registered.
+    told: BTreeSet<(usize, Seq)>,
     pub(crate) closed: bool,
     /// Rows whose receipt said `Volatile` because the store failed.
     pub(crate) volatile_rows: u64,
 }
 
 impl Model {
-    pub(crate) fn new(rules: Rules, state: State, highest_seq: [Seq; LANES_MAX], clean: bool) -> Model {
-        let mut lanes = Vec::new();
-        for (at, limits) in rules.lanes.iter().enumerate() {
-            let of = |list: &[Seq; LANES_MAX]| list.get(at).copied().unwrap_or(0);
+    /// `clean`: whether the last run closed the store; `damaged`: whether part of it could not be read.
+    pub(crate) fn new(
+        rules: Rules,
+        state: State,
+        highest_seq: [Seq; LANES_MAX],
+        clean: bool,
+        damaged: bool,
+    ) -> Model {
+        let next_of = |at: usize| {
             let known = state.lane.get(at).copied().unwrap_or_default();
-            let mut next = known.next.max(known.floor).max(of(&highest_seq).saturating_add(1));
+            let highest = highest_seq.get(at).copied().unwrap_or(0);
+            let mut next = known.next.max(known.floor).max(highest.saturating_add(1));
             for pos in state.consumers.iter().filter_map(|c| c.lanes.get(at)) {
                 let acked = pos.acked.last_key_value().map_or(0, |(_, last)| last.saturating_add(1));
                 next = next.max(pos.floor).max(acked);
             }
+            (known, next)
+        };
+        let mut lanes = Vec::new();
+        for (at, limits) in rules.lanes.iter().enumerate() {
+            let (known, next) = next_of(at);
             lanes.push(LaneModel::new(Lane(at as u8), *limits, known, next));
         }
+        let absent = (lanes.len()..LANES_MAX).map(next_of).map(|(known, next)| vacated_lane(known, next));
+        let absent = absent.collect();
         let mut model = Model {
             rules,
             gateway: state.gateway,
             epoch: state.epoch,
             lanes,
+            absent,
             readers: Vec::new(),
             next_reader: 1,
             out: Outbox::default(),
@@ -110,14 +146,17 @@ impl Model {
             fault: None,
             stalled: false,
             uncertain: !clean,
-            damaged: false,
             recount: None,
+            recount_not_before_ms: 0,
+            reckoning: None,
+            losses: Vec::new(),
+            told: BTreeSet::new(),
             closed: false,
             volatile_rows: 0,
         };
         let first = state.consumers.len() == 1;
         for consumer in state.consumers {
-            model.adopt(consumer, first);
+            model.adopt(consumer, first, damaged);
         }
         model
     }
@@ -146,18 +185,22 @@ impl Model {
         self.readers.iter().filter_map(move |r| r.lanes.get(lane))
     }
 
-    fn ranges(&self) -> usize {
-        self.readers.iter().flat_map(|r| &r.lanes).map(|place| place.pos.acked.len()).sum()
-    }
-
     /// A row is done for one consumer: counts it, and removes it when nobody else wants it.
     fn done(&mut self, reader: usize, lane: usize, seq: Seq, size: Size, how: Done, up_ms: u64) {
         let Some(place) = self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)) else { return };
         place.done(seq, size, how);
+        self.recount_done(reader, lane, seq, size);
+        if let Some(reckoning) = &mut self.reckoning {
+            reckoning.done(reader, lane, seq, size);
+        }
         let Some(l) = self.lanes.get_mut(lane) else { return };
-        if let Done::Dropped(reason) = how {
-            l.counts.drop_for(reason, size.weight);
-            l.window.note_dropped(seq, reason);
+        match how {
+            Done::Delivered => {}
+            Done::Moved => l.window.note_end(seq, Receipt::Stored),
+            Done::Dropped(reason) => {
+                l.counts.drop_for(reason, size.weight);
+                l.window.note_end(seq, Receipt::Settled(reason));
+            }
         }
         // What is being written counts as stored: its acknowledgement is in no commit yet.
         if !l.window.is_waiting(seq) {
@@ -174,19 +217,22 @@ impl Model {
 
     /// Nobody wants the row any more.
     fn remove(&mut self, lane: usize, seq: Seq, size: Size, up_ms: u64) {
-        if let Some(recount) = self.recount.as_mut().filter(|r| r.lane == lane && seq < r.at) {
-            recount.usage.sub(size);
+        self.recount_removed(lane, seq, size);
+        if let Some(reckoning) = &mut self.reckoning {
+            reckoning.remove(lane, seq, size);
         }
         let Some(l) = self.lanes.get_mut(lane) else { return };
         l.usage.sub(size);
         l.dirty = true;
-        let Some((ticket, dropped)) = l.window.take(seq) else { return };
-        match dropped {
+        let Some((ticket, end)) = l.window.take(seq) else { return };
+        match end {
             None => {
                 l.counts.handed_over = l.counts.handed_over.saturating_add(size.weight);
                 self.out.put(ticket, Receipt::HandedOver);
             }
-            Some(reason) => self.settle(ticket, Receipt::Settled(reason), up_ms),
+            // The loss must be durable before anybody is told.
+            Some(receipt @ Receipt::Settled(_)) => self.settle(ticket, receipt, up_ms),
+            Some(receipt) => self.out.put(ticket, receipt),
         }
     }
 
@@ -201,20 +247,17 @@ impl Model {
     }
 
     fn bound_gaps(&mut self) {
-        while self.readers.iter().flat_map(|r| &r.lanes).map(|p| p.pos.gaps.len()).sum::<usize>()
-            > gaps::GAPS_MAX
-        {
-            let places = self.readers.iter_mut().flat_map(|r| &mut r.lanes);
-            let Some(longest) = places.max_by_key(|place| place.pos.gaps.len()) else { return };
-            longest.dirty = true;
-            if !longest.pos.merge_nearest() {
+        while self.readers.iter().map(Reader::gaps).sum::<usize>() > gaps::GAPS_MAX {
+            let places = self.readers.iter_mut().flat_map(Reader::positions_mut);
+            let Some((longest, dirty)) = places.max_by_key(|(pos, _)| pos.gaps.len()) else { return };
+            *dirty = true;
+            if !longest.merge_nearest() {
                 return;
             }
         }
     }
 
-    /// When everything of a lane is done, totals claim nothing any more. What they still claim is part of a loss when
-    /// there was one; else those rows were never here.
+    /// When everything of a lane is done, totals claim nothing any more. What they still claim was there once: it is lost.
     fn settle_totals(&mut self, reader: usize, lane: usize) {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         if !self.uncertain {
@@ -224,13 +267,9 @@ impl Model {
             if place.pos.floor < l.next {
                 return;
             }
-            let missing = place.queued;
-            if missing > 0 && self.damaged {
-                place.count(missing, Done::Dropped(crate::state::Reason::Quarantined));
+            if place.queued > 0 {
+                place.lose_unseen(place.queued);
             }
-            (place.queued, place.queued_bytes) = (0, 0);
-            let done = place.pos.delivered.saturating_add(place.pos.dropped.iter().sum());
-            place.pos.accepted = done;
         }
         if self.readers.iter().filter_map(|r| r.lanes.get(lane)).all(|p| p.pos.floor >= l.next) {
             l.usage = Usage::default();
@@ -244,8 +283,8 @@ impl Model {
         for (slot, lane) in state.lane.iter_mut().zip(&self.lanes) {
             *slot = lane.state();
         }
-        for slot in state.lane.iter_mut().skip(self.lanes.len()) {
-            *slot = LaneState::default();
+        for (slot, lane) in state.lane.iter_mut().skip(self.lanes.len()).zip(self.absent_states()) {
+            *slot = lane;
         }
         state.consumers = self.readers.iter().map(Reader::state).collect();
         state

@@ -44,9 +44,9 @@ impl Model {
     }
 
     /// A consumer's oldest rows, read for [`Model::move_slow_forward`].
-    pub(crate) fn fill_own_head(&mut self, wanted: OwnHead, chunk: Chunk, up_ms: u64) {
+    pub(crate) fn fill_own_head(&mut self, wanted: OwnHead, chunk: Chunk) {
         let OwnHead { reader, lane, from, below } = wanted;
-        let (rows, upto) = self.note_read(lane, from, below, chunk, up_ms);
+        let (rows, upto) = self.note_read(lane, from, below, chunk);
         let Some(place) = self.reader_at(reader).and_then(|at| self.place_mut(at, lane)) else { return };
         // A lease given back since the read was planned has moved the place to look from.
         if place.head.upto == from {
@@ -57,9 +57,11 @@ impl Model {
 
     fn over_own_limit(&self, reader: usize, lane: usize) -> bool {
         let Some(reader) = self.readers.get(reader) else { return false };
+        // Bytes that are a guess drop nothing.
+        let exact = self.lanes.get(lane).is_some_and(|l| !l.recount_due);
         reader.lanes.get(lane).is_some_and(|place| {
             reader.limits.max_messages.is_some_and(|max| place.queued > max)
-                || reader.limits.max_bytes.is_some_and(|max| place.queued_bytes > max)
+                || reader.limits.max_bytes.is_some_and(|max| exact && place.pos.queued_bytes > max)
         })
     }
 
@@ -70,6 +72,22 @@ impl Model {
     }
 
     fn oldest_of(&mut self, reader: usize, lane: usize) -> Oldest {
+        let from = self.evict_from(lane);
+        if let Some(place) = self.place_mut(reader, lane) {
+            place.head.pass_to(from);
+        }
+        match self.next_oldest_of(reader, lane) {
+            Oldest::Row(seq, _) if from.is_some() && self.range_exceeded(lane, seq) => {
+                if let Some(place) = self.place_mut(reader, lane) {
+                    place.head.rewind(seq);
+                }
+                Oldest::Nothing
+            }
+            found => found,
+        }
+    }
+
+    fn next_oldest_of(&mut self, reader: usize, lane: usize) -> Oldest {
         let Some(l) = self.lanes.get(lane) else { return Oldest::Nothing };
         let Some(place) = self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)) else {
             return Oldest::Nothing;

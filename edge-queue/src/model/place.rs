@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::flaw::{Flaw, planted};
 use crate::model::gaps;
 use crate::model::handed::Handed;
 use crate::model::lane::{Head, LaneModel, Size, Usage};
@@ -13,8 +14,8 @@ use crate::state::{Position, Reason};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Out {
     pub(crate) size: Size,
-    /// Acknowledged, but no range is free to say so durably; counted when one is.
-    pub(crate) parked: bool,
+    /// Done, but no range is free to say so durably; counted when one is.
+    pub(crate) parked: Option<Done>,
 }
 
 /// Stored rows read ahead: all live ones from `from` to `upto`.
@@ -56,8 +57,6 @@ pub(crate) struct Place {
     pub(crate) pos: Position,
     /// Weight not yet done, kept apart from the counters so that the ledger can be checked.
     pub(crate) queued: u64,
-    /// Bytes of the same; after a restart their share of the lane's until it runs empty.
-    pub(crate) queued_bytes: u64,
     pub(crate) leased: BTreeMap<Seq, Out>,
     pub(crate) leased_weight: u64,
     pub(crate) leased_bytes: u64,
@@ -76,6 +75,8 @@ pub(crate) struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     Delivered,
+    /// Durable in another store.
+    Moved,
     Dropped(Reason),
 }
 
@@ -91,22 +92,22 @@ impl Place {
         place
     }
 
-    /// `lane`: what the lane held.
+    /// As it was when the queue was closed. `lane` is what the lane held, for a planted bug.
     pub(crate) fn recovered(mut pos: Position, lane: Usage) -> Place {
         pos.floor = pos.floor.max(1);
-        let done = pos.delivered.saturating_add(pos.dropped.iter().sum());
+        let done = pos.settled();
         // Whatever was read from a disk: what is done was once accepted.
         pos.accepted = pos.accepted.max(done);
         let queued = pos.accepted - done;
         let cursor = pos.floor;
-        // Exact if it wants every row of the lane, as the slowest consumer does.
-        let share = u128::from(lane.bytes) * u128::from(queued) / u128::from(lane.weight.max(1));
-        let queued_bytes = u64::try_from(share).unwrap_or(u64::MAX);
-        Place { pos, queued, queued_bytes, cursor, ..Place::default() }
+        if planted(Flaw::OwnBytesGuessed) {
+            pos.queued_bytes = lane.bytes / lane.weight.max(1) * queued;
+        }
+        Place { pos, queued, cursor, ..Place::default() }
     }
 
     pub(crate) fn accept(&mut self, weight: u64, bytes: u64) {
-        self.queued_bytes = self.queued_bytes.saturating_add(bytes);
+        self.pos.queued_bytes = self.pos.queued_bytes.saturating_add(bytes);
         self.pos.accepted = self.pos.accepted.saturating_add(weight);
         self.queued = self.queued.saturating_add(weight);
         self.dirty = true;
@@ -115,7 +116,7 @@ impl Place {
     /// Counts one row as done and remembers it.
     pub(crate) fn done(&mut self, seq: Seq, size: Size, how: Done) {
         self.pos.mark(seq, seq);
-        self.queued_bytes = self.queued_bytes.saturating_sub(size.bytes);
+        self.pos.queued_bytes = self.pos.queued_bytes.saturating_sub(size.bytes);
         self.count(size.weight, how);
         if let Done::Dropped(reason) = how {
             self.pos.add_gap(gaps::one(seq, size.wall_ms, size.weight, reason));
@@ -128,10 +129,11 @@ impl Place {
         self.pos.accepted = self.pos.accepted.saturating_add(unknown);
         self.queued = self.queued.saturating_sub(weight);
         if self.queued == 0 {
-            self.queued_bytes = 0;
+            self.pos.queued_bytes = 0;
         }
         let counter = match how {
             Done::Delivered => Some(&mut self.pos.delivered),
+            Done::Moved => Some(&mut self.pos.moved),
             Done::Dropped(reason) => self.pos.dropped.get_mut(reason as usize),
         };
         if let Some(counter) = counter {
@@ -142,13 +144,14 @@ impl Place {
 
     /// Rows of unknown size are damaged: their share of the bytes goes with them.
     pub(crate) fn lose(&mut self, weight: u64) {
-        let share = u128::from(self.queued_bytes) * u128::from(weight) / u128::from(self.queued.max(1));
-        self.queued_bytes = self.queued_bytes.saturating_sub(u64::try_from(share).unwrap_or(u64::MAX));
+        let share = u128::from(self.pos.queued_bytes) * u128::from(weight) / u128::from(self.queued.max(1));
+        let share = u64::try_from(share).unwrap_or(u64::MAX);
+        self.pos.queued_bytes = self.pos.queued_bytes.saturating_sub(share);
         self.count(weight, Done::Dropped(Reason::Quarantined));
     }
 
     pub(crate) fn lease(&mut self, seq: Seq, size: Size) {
-        self.leased.insert(seq, Out { size, parked: false });
+        self.leased.insert(seq, Out { size, parked: None });
         self.leased_weight = self.leased_weight.saturating_add(size.weight);
         self.leased_bytes = self.leased_bytes.saturating_add(size.bytes);
         let part = self.live.part_of(seq);
@@ -179,19 +182,19 @@ impl Place {
         let out = self.leased.remove(&seq)?;
         self.leased_weight = self.leased_weight.saturating_sub(out.size.weight);
         self.leased_bytes = self.leased_bytes.saturating_sub(out.size.bytes);
-        if out.parked {
+        if out.parked.is_some() {
             self.parked -= 1;
         }
         Some(out.size)
     }
 
     /// A parked acknowledgement that needs no new range now, or any when ranges are free.
-    pub(crate) fn parked_next(&self, ranges_free: bool) -> Option<Seq> {
+    pub(crate) fn parked_next(&self, ranges_free: bool) -> Option<(Seq, Done)> {
         if self.parked == 0 {
             return None;
         }
-        let mut parked = self.leased.iter().filter(|(_, out)| out.parked);
-        parked.find(|(seq, _)| ranges_free || !self.pos.grows_with(**seq)).map(|(seq, _)| *seq)
+        let mut parked = self.leased.iter().filter_map(|(seq, out)| Some((*seq, out.parked?)));
+        parked.find(|(seq, _)| ranges_free || !self.pos.grows_with(*seq))
     }
 
     /// The first number at or after `seq` that is neither done nor leased.

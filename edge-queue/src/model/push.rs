@@ -18,6 +18,8 @@ pub(crate) enum Refusal {
     Error(PushError),
     /// Eviction needs the sizes of the oldest rows of the lane: read them, hand them in, push again.
     NeedHead(Box<Row>, usize),
+    /// The lane is full by totals that are a guess: count them anew, then push again.
+    NeedCount { row: Box<Row>, lane: usize, limit: Limit },
     /// Too much waits: commit, then push again.
     NeedCommit(Box<Row>),
 }
@@ -36,17 +38,28 @@ impl Model {
                 Some(limit) => self.refuse(at, row, limit),
             });
         }
-        while let Some(limit) = self.lanes.get(at).and_then(|l| full(l, size)) {
+        let mut looked = false;
+        while let Some(limit) = self.full(at, size) {
+            if limit != Limit::Region && self.lanes.get(at).is_some_and(|l| l.recount_due) {
+                return Err(Refusal::NeedCount { row: Box::new(row), lane: at, limit });
+            }
             let Some(policy) = self.lanes.get(at).map(|l| l.limits.on_full) else { break };
-            let heavy = self.lanes.get(at).is_some_and(|l| size.weight > l.limits.messages);
+            if policy == OnFull::DropOldest
+                && !std::mem::replace(&mut looked, true)
+                && let Some(limit) = self.never_fits(at, size)
+            {
+                return Err(self.refuse(at, row, limit));
+            }
             match policy {
                 OnFull::Reject => return Err(self.refuse(at, row, limit)),
+                OnFull::DropNewest if self.range_exceeded(at, self.next_seq(at)) => {
+                    return Err(self.refuse(at, row, limit));
+                }
                 OnFull::DropNewest => {
                     let ticket = self.accept(at, row, now);
                     self.drop_newest(at, limit, now.up_ms);
                     return Ok(ticket);
                 }
-                OnFull::DropOldest if heavy => return Err(self.refuse(at, row, limit)),
                 OnFull::DropOldest => match self.make_room(at, limit, now.up_ms) {
                     Oldest::Row(..) => {}
                     Oldest::NeedHead => return Err(Refusal::NeedHead(Box::new(row), at)),
@@ -55,6 +68,17 @@ impl Model {
             }
         }
         Ok(self.accept(at, row, now))
+    }
+
+    /// The limit that a row of this size would exceed.
+    fn full(&self, at: usize, size: Size) -> Option<Limit> {
+        let lane = self.lanes.get(at)?;
+        let beyond = full(lane, size);
+        beyond.or_else(|| self.keeps_dropping(at).then_some(Limit::Messages))
+    }
+
+    fn next_seq(&self, at: usize) -> Seq {
+        self.lanes.get(at).map_or(0, |lane| lane.next)
     }
 
     /// The same while a commit would wait for a call that hangs.
@@ -154,55 +178,52 @@ impl Model {
     }
 
     fn make_room(&mut self, at: usize, limit: Limit, up_ms: u64) -> Oldest {
-        let fragmented = limit == Limit::Region;
-        let goal = if fragmented { self.rules.segment_bytes } else { 1 };
-        let reason = if fragmented { Reason::Fragmented } else { Reason::Overflow };
-        let (mut freed, mut freed_stored) = (0u64, 0u64);
-        while freed < goal {
-            match self.oldest(at) {
-                Oldest::Row(seq, size) if fragmented && freed > 0 && self.waits(at, seq) => {
-                    // Rows that lie in no segment free none.
-                    if let Some(lane) = self.lanes.get_mut(at) {
-                        lane.head.rows.push_front((seq, size));
-                    }
-                    break;
-                }
-                Oldest::Row(seq, size) => {
-                    freed_stored += if self.waits(at, seq) { 0 } else { size.bytes };
-                    self.evict(at, seq, size, reason, false, up_ms);
-                    freed = freed.saturating_add(size.bytes);
-                }
-                Oldest::Nothing | Oldest::NeedHead if freed > 0 => break,
-                other => return other,
+        if limit == Limit::Region {
+            return self.make_segment_free(at, up_ms);
+        }
+        match self.oldest(at) {
+            Oldest::Row(seq, size) => {
+                self.evict(at, seq, size, Reason::Overflow, false, up_ms);
+                Oldest::Row(seq, size)
             }
+            other => other,
         }
-        if let Some(lane) = self.lanes.get_mut(at).filter(|_| fragmented && freed_stored > 0) {
-            // The store frees a segment after the next commit, also when fewer rows were all there were; until then its
-            // answer is anticipated. Half of it: commits are padded.
-            lane.room = lane.room.saturating_add(freed_stored.max(goal / 2));
-        }
-        Oldest::Row(0, Size { weight: 0, bytes: freed, wall_ms: 0 })
     }
 
     /// Gives up the oldest rows of a lane worth a segment because the store has none free. `false`: none can go.
     pub(crate) fn make_segment(&mut self, at: usize, up_ms: u64) -> Option<bool> {
-        match self.make_room(at, Limit::Region, up_ms) {
+        match self.make_segment_free(at, up_ms) {
             Oldest::Row(..) => Some(true),
             Oldest::NeedHead => None,
             Oldest::Nothing => Some(false),
         }
     }
 
-    fn waits(&self, at: usize, seq: Seq) -> bool {
+    pub(super) fn waits(&self, at: usize, seq: Seq) -> bool {
         self.lanes.get(at).is_some_and(|lane| lane.window.is_waiting(seq))
     }
 
     /// The oldest row that is not leased.
-    fn oldest(&mut self, at: usize) -> Oldest {
+    pub(super) fn oldest(&mut self, at: usize) -> Oldest {
+        let from = self.evict_from(at);
+        if let Some(lane) = self.lanes.get_mut(at) {
+            lane.head.pass_to(from);
+        }
+        self.oldest_from_here(at)
+    }
+
+    /// The same among the rows not looked at yet.
+    pub(super) fn oldest_from_here(&mut self, at: usize) -> Oldest {
         loop {
             let Some(lane) = self.lanes.get_mut(at) else { return Oldest::Nothing };
             match lane.head.next(lane.floor, &lane.window) {
                 Oldest::Row(seq, _) if !self.wanted(at, seq) || self.must_stay(at, seq) => {}
+                Oldest::Row(seq, _) if self.range_exceeded(at, seq) => {
+                    if let Some(lane) = self.lanes.get_mut(at) {
+                        lane.head.rewind(seq);
+                    }
+                    return Oldest::Nothing;
+                }
                 found => return found,
             }
         }
@@ -212,14 +233,22 @@ impl Model {
         self.leased(at, seq) && !planted(Flaw::LeasedEvicted)
     }
 
-    fn evict(&mut self, at: usize, seq: Seq, size: Size, reason: Reason, newest: bool, up_ms: u64) {
+    pub(super) fn evict(
+        &mut self,
+        at: usize,
+        seq: Seq,
+        size: Size,
+        reason: Reason,
+        newest: bool,
+        up_ms: u64,
+    ) {
         if self.readers.is_empty() {
             if let Some(lane) = self.lanes.get_mut(at) {
                 lane.counts.drop_for(reason, size.weight);
                 if !newest {
                     lane.floor = lane.floor.max(seq.saturating_add(1));
                 }
-                lane.window.note_dropped(seq, reason);
+                lane.window.note_end(seq, Receipt::Settled(reason));
             }
             return self.remove(at, seq, size, up_ms);
         }

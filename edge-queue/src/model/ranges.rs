@@ -5,9 +5,6 @@
 use crate::row::Seq;
 use crate::state::Position;
 
-/// Most ranges over all consumers; the store's snapshot has room for as many.
-pub(crate) const RANGES_MAX: usize = 1024;
-
 impl Position {
     /// Whether `seq` is done.
     pub(crate) fn is_done(&self, seq: Seq) -> bool {

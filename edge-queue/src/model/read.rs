@@ -1,27 +1,19 @@
-//! What reads of the store brought: rows to lease, sizes for eviction, holes and damage.
+//! What reads of the store brought: rows to lease, sizes for eviction, holes.
 
+use crate::model::Model;
+use crate::model::damage::mark_between;
 use crate::model::lane::{HEAD_ROWS_MAX, Size, Usage};
 use crate::model::place::Fetched;
-use crate::model::{LaneModel, Model};
 use crate::row::{Seq, StoredRow};
-use crate::state::{GapRecord, Reason};
-use crate::store::{Chunk, Lost, ReadLimit};
+use crate::store::{Chunk, ReadLimit};
 
 /// One read of the oldest rows. Their payloads are dropped at once.
 pub(crate) const HEAD_READ: ReadLimit = ReadLimit { rows: HEAD_ROWS_MAX / 2, bytes: 256 * 1024 };
 
-/// Totals counted anew after a consumer was forgotten, while pushes and acknowledgements go on.
-pub(super) struct Recount {
-    pub(super) lane: usize,
-    /// Rows below are counted.
-    pub(super) at: Seq,
-    pub(super) usage: Usage,
-}
-
 impl Model {
     /// Rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
-    pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: Chunk, up_ms: u64) {
-        let (rows, upto) = self.note_read(lane, from, below, chunk, up_ms);
+    pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: Chunk) {
+        let (rows, upto) = self.note_read(lane, from, below, chunk);
         if let Some(place) = self.reader_at(id).and_then(|reader| self.place_mut(reader, lane)) {
             place.fetched = Fetched::new(from, upto, rows);
         }
@@ -36,9 +28,8 @@ impl Model {
         from: Seq,
         below: Seq,
         chunk: Chunk,
-        up_ms: u64,
     ) -> (Vec<StoredRow>, Seq) {
-        let (mut rows, upto) = self.note_read(lane, from, below, chunk, up_ms);
+        let (mut rows, upto) = self.note_read(lane, from, below, chunk);
         rows.retain(|row| self.wanted(lane, row.seq));
         (rows, upto)
     }
@@ -54,8 +45,8 @@ impl Model {
     }
 
     /// The oldest rows, read from `from`.
-    pub(crate) fn fill_head(&mut self, lane: usize, from: Seq, below: Seq, chunk: Chunk, up_ms: u64) {
-        let (rows, upto) = self.note_read(lane, from, below, chunk, up_ms);
+    pub(crate) fn fill_head(&mut self, lane: usize, from: Seq, below: Seq, chunk: Chunk) {
+        let (rows, upto) = self.note_read(lane, from, below, chunk);
         let wanted: Vec<(Seq, Size)> = rows
             .iter()
             .filter(|row| self.wanted(lane, row.seq) && !self.leased(lane, row.seq))
@@ -69,161 +60,71 @@ impl Model {
         }
     }
 
-    /// Rows found beyond the durable bookkeeping after a crash inside a commit: on the medium, never receipted.
-    pub(crate) fn adopt_tail(&mut self, lane: usize, rows: &[StoredRow]) {
-        for row in rows {
+    /// Rows beyond the durable bookkeeping, from `known_next` on: what a crash inside a commit left, never receipted, and what
+    /// came after a bookkeeping that was damaged. Those that are lost were accepted too.
+    pub(crate) fn adopt_tail(&mut self, lane: usize, known_next: Seq, chunk: &Chunk) {
+        for row in chunk.rows.iter().filter(|row| row.seq >= known_next) {
             let size = Size::of(row);
-            if !self.wanted(lane, row.seq) && !self.readers.is_empty() {
-                continue;
+            if self.wanted(lane, row.seq) || self.readers.is_empty() {
+                self.take_over(
+                    lane,
+                    (row.seq, row.seq),
+                    Usage { rows: 1, weight: size.weight, bytes: size.bytes },
+                );
             }
-            for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
-                if !place.pos.is_done(row.seq) {
-                    place.accept(size.weight, size.bytes);
-                }
-            }
-            if let Some(l) = self.lanes.get_mut(lane) {
-                l.usage.add(size);
-                l.dirty = true;
-            }
-            self.must_write = true;
+        }
+        for lost in chunk.lost.iter().filter(|lost| lost.last >= known_next) {
+            let first = lost.first.max(known_next);
+            let rows = lost.rows.min(lost.last - first + 1);
+            let weight = lost.weight.saturating_sub(lost.rows - rows);
+            self.take_over(lane, (first, lost.last), Usage { rows, weight, bytes: 0 });
         }
     }
 
-    /// Starts counting a lane's live rows anew.
-    pub(crate) fn recount_start(&mut self, lane: usize) -> Option<(Seq, Seq)> {
-        let l = self.lanes.get(lane)?;
-        self.recount = Some(Recount { lane, at: l.floor, usage: Usage::default() });
-        Some((l.floor, l.window.from()))
-    }
-
-    /// Counts what one read brought; gives where to read on.
-    pub(crate) fn recount_read(&mut self, from: Seq, below: Seq, chunk: Chunk, up_ms: u64) -> Option<Seq> {
-        let lane = self.recount.as_ref()?.lane;
-        let (rows, upto) = self.note_read(lane, from, below, chunk, up_ms);
-        let live: Vec<Size> = rows.iter().filter(|r| self.wanted(lane, r.seq)).map(Size::of).collect();
-        let recount = self.recount.as_mut()?;
-        live.into_iter().for_each(|size| recount.usage.add(size));
-        recount.at = upto;
-        (upto < below).then_some(upto)
-    }
-
-    /// Adds the rows in RAM and puts the new totals in place.
-    pub(crate) fn recount_finish(&mut self, below: Seq, up_ms: u64) {
-        let Some(mut recount) = self.recount.take() else { return };
-        let lane = recount.lane;
-        let mut seq = below;
-        while let Some(row) = self.lanes.get(lane).and_then(|l| l.window.at_or_after(seq)) {
-            seq = row.seq;
-            let size = Size::of(row);
-            if self.wanted(lane, seq) {
-                recount.usage.add(size);
-            } else {
-                self.remove(lane, seq, size, up_ms);
+    fn take_over(&mut self, lane: usize, (first, last): (Seq, Seq), usage: Usage) {
+        for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
+            if !place.pos.covers(first, last) {
+                place.accept(usage.weight, usage.bytes);
             }
-            seq = seq.saturating_add(1);
         }
         if let Some(l) = self.lanes.get_mut(lane) {
-            l.usage = recount.usage;
+            l.usage.add_all(&usage);
             l.dirty = true;
         }
+        self.must_write = true;
     }
 
-    /// Takes in what a read says besides rows; gives the rows below `below` and where the read ended.
+    /// Takes in the holes that a read shows; gives the rows below `below` and where the read ended.
     pub(super) fn note_read(
         &mut self,
         lane: usize,
         from: Seq,
         below: Seq,
         chunk: Chunk,
-        up_ms: u64,
     ) -> (Vec<StoredRow>, Seq) {
         let Chunk { mut rows, next, lost } = chunk;
         rows.retain(|row| row.seq >= from && row.seq < below);
         let upto = next.unwrap_or(below).clamp(from.saturating_add(1), below.max(from.saturating_add(1)));
-        for lost in &lost {
-            self.lose(lane, lost, up_ms);
-        }
-        // Numbers between are holes: elided rows of an earlier run, or a torn last commit.
+        // Numbers between are holes: elided rows of an earlier run, or a torn last commit. What is lost was settled when it was
+        // read, and a lease given back since then is still to be settled.
         let mut at = from;
-        for end in rows.iter().map(|row| row.seq).chain([upto]) {
-            if at < end {
+        let found = rows.iter().map(|row| (row.seq, row.seq)).chain([(upto, upto)]);
+        let mut seen: Vec<(Seq, Seq)> =
+            found.chain(lost.iter().map(|lost| (lost.first, lost.last))).collect();
+        seen.sort_unstable();
+        for (first, last) in seen {
+            if at < first.min(upto) {
                 for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
-                    if !place.pos.covers(at, end - 1) {
-                        mark_between(place, at, end - 1);
+                    if !place.pos.covers(at, first.min(upto) - 1) {
+                        mark_between(place, at, first.min(upto) - 1);
                     }
                 }
             }
-            at = end.saturating_add(1);
+            at = at.max(last.saturating_add(1));
         }
         for reader in 0..self.readers.len() {
             self.settle_totals(reader, lane);
         }
         (rows, upto)
     }
-
-    fn lose(&mut self, lane: usize, lost: &Lost, up_ms: u64) {
-        let Some(l) = self.lanes.get_mut(lane) else { return };
-        // Neighbours' headers may bound the loss by rows that are live: those in RAM are not lost.
-        let last = lost.last.min(l.window.from().saturating_sub(1));
-        if lost.first > last {
-            return;
-        }
-        self.uncertain = true;
-        self.damaged = true;
-        let mut anyone = self.readers.is_empty();
-        for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
-            if place.pos.covers(lost.first, last) {
-                continue;
-            }
-            anyone = true;
-            let weight = lost.weight.min(place.queued);
-            mark_between(place, lost.first, last);
-            place.lose(weight);
-            let (first_seq, last_seq) = (lost.first, last);
-            let (first_ms, last_ms, reason) = (0, 0, Reason::Quarantined);
-            if weight > 0 {
-                place.pos.add_gap(GapRecord {
-                    first_seq,
-                    last_seq,
-                    first_ms,
-                    last_ms,
-                    count: weight,
-                    reason,
-                });
-            }
-        }
-        if anyone && let Some(l) = self.lanes.get_mut(lane) {
-            take_lost(l, lost);
-            l.counts.drop_for(Reason::Quarantined, lost.weight);
-        }
-        self.bound_gaps();
-        self.lag(lost.rows, up_ms);
-    }
-}
-
-/// Marks done what is neither leased nor waiting to be.
-fn mark_between(place: &mut super::Place, first: Seq, last: Seq) {
-    let leased: Vec<Seq> = place.leased.range(first..=last).map(|(seq, _)| *seq).collect();
-    let mut at = first;
-    for seq in leased {
-        if at < seq {
-            place.pos.mark(at, seq - 1);
-        }
-        at = seq.saturating_add(1);
-    }
-    if at <= last {
-        place.pos.mark(at, last);
-    }
-    place.dirty = true;
-}
-
-/// A lost row's size is unknown; the lane's average stands for it.
-fn take_lost(lane: &mut LaneModel, lost: &Lost) {
-    let usage = &mut lane.usage;
-    let rows = lost.rows.min(usage.rows);
-    let share = u128::from(usage.bytes) * u128::from(rows) / u128::from(usage.rows.max(1));
-    usage.bytes -= u64::try_from(share).unwrap_or(usage.bytes).min(usage.bytes);
-    usage.rows -= rows;
-    usage.weight = usage.weight.saturating_sub(lost.weight);
-    lane.dirty = true;
 }

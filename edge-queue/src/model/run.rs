@@ -90,7 +90,7 @@ impl Model {
     }
 
     fn ample(&self, at: usize) -> Option<Ample> {
-        let lane = self.lanes.get(at).filter(|_| !self.closed)?;
+        let lane = self.lanes.get(at).filter(|_| !self.closed && !self.keeps_dropping(at))?;
         let (limits, usage) = (&lane.limits, &lane.usage);
         let room = lane.room.saturating_sub(lane.window.unwritten_bytes());
         Some(Ample {
@@ -114,8 +114,13 @@ mod tests {
     fn model(on_full: OnFull, ram: u64) -> Model {
         let alarm = LaneConfig::default().max_messages(7);
         let config = Config::default().max_messages(40).max_unwritten_bytes(ram).on_full(on_full);
-        let mut model =
-            Model::new(config.lane(Lane::ALARM, alarm).rules(), State::new(1, 2), [0; LANES_MAX], true);
+        let mut model = Model::new(
+            config.lane(Lane::ALARM, alarm).rules(),
+            State::new(1, 2),
+            [0; LANES_MAX],
+            true,
+            false,
+        );
         assert!(model.register("hub").is_ok());
         model
     }

@@ -5,6 +5,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use crate::receipt::{Receipt, WaitError};
+use crate::wake::wake;
 
 /// What a receipt comes to.
 pub(super) type Answer = Result<Receipt, WaitError>;
@@ -92,7 +93,7 @@ impl Slot {
         }
         drop(state);
         let woken: Vec<(u32, Waker)> = woken;
-        woken.into_iter().for_each(|(_, waker)| waker.wake());
+        woken.into_iter().for_each(|(_, waker)| wake(waker));
     }
 
     /// Says who hears of it when somebody waits. The first one stays: rows of a slot are of one queue.

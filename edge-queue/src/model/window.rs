@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::owed::Owed;
 use super::slot::Ticket;
+use crate::flaw::{Flaw, planted};
+use crate::receipt::Receipt;
 use crate::row::{Seq, StoredRow};
-use crate::state::Reason;
 
 /// Written rows kept per lane. Bounds the RAM of a lane besides its unwritten rows.
 pub(crate) const CACHE_BYTES: u64 = 256 * 1024;
@@ -29,8 +30,8 @@ pub(crate) struct Window {
     waiting: VecDeque<StoredRow>,
     /// Rows of the commit under way that are done meanwhile.
     gone: BTreeSet<Seq>,
-    /// Unwritten rows that a consumer gave up: their receipt is not `HandedOver`.
-    dropped: BTreeMap<Seq, Reason>,
+    /// Unwritten rows that a consumer gave up or moved: their receipt is not `HandedOver`.
+    ends: BTreeMap<Seq, Receipt>,
     owed: Owed,
     /// Every live row from here on is in the window.
     from: Seq,
@@ -47,7 +48,7 @@ impl Window {
             writing: None,
             waiting: VecDeque::new(),
             gone: BTreeSet::new(),
-            dropped: BTreeMap::new(),
+            ends: BTreeMap::new(),
             owed: Owed::default(),
             from,
             stored_bytes: 0,
@@ -120,15 +121,20 @@ impl Window {
         live.or_else(|| self.waiting.get(self.waiting.partition_point(|row| row.seq < seq)))
     }
 
-    /// A consumer gave the row up. What is written has its receipt.
-    pub(crate) fn note_dropped(&mut self, seq: Seq, reason: Reason) {
+    /// A consumer gave the row up or moved it; of both, what was given up decides. What is written has its receipt.
+    pub(crate) fn note_end(&mut self, seq: Seq, receipt: Receipt) {
+        let settled = matches!(self.ends.get(&seq), Some(Receipt::Settled(_)));
+        if receipt == Receipt::Stored && settled {
+            return;
+        }
         if self.unwritten_at_or_after(seq).is_some_and(|row| row.seq == seq) {
-            self.dropped.insert(seq, reason);
+            self.ends.insert(seq, receipt);
         }
     }
 
-    /// Removes a row nobody wants any more, if it is here; gives the receipt it is owed and why it was dropped, if it was.
-    pub(crate) fn take(&mut self, seq: Seq) -> Option<(Ticket, Option<Reason>)> {
+    /// Removes a row nobody wants any more, if it is here; gives the receipt it is owed and what it says, unless
+    /// all consumers acknowledged it.
+    pub(crate) fn take(&mut self, seq: Seq) -> Option<(Ticket, Option<Receipt>)> {
         if seq < self.from {
             return None;
         }
@@ -143,13 +149,18 @@ impl Window {
             let at = self.waiting.binary_search_by_key(&seq, |row| row.seq).ok()?;
             self.waiting_bytes -= self.waiting.remove(at).map_or(0, |row| row.bytes());
         }
-        let dropped = self.dropped.remove(&seq);
-        self.owed.take(seq).map(|ticket| (ticket, dropped))
+        let end = self.ends.remove(&seq);
+        self.owed.take(seq).map(|ticket| (ticket, end))
     }
 
     /// The rows no commit has taken yet.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &StoredRow> {
         self.waiting.iter()
+    }
+
+    /// The live rows that no finished commit holds.
+    pub(crate) fn unwritten(&self) -> impl Iterator<Item = &StoredRow> {
+        self.writing().iter().filter(|row| !self.gone.contains(&row.seq)).chain(&self.waiting)
     }
 
     /// Takes every waiting row into a commit.
@@ -184,7 +195,9 @@ impl Window {
         }
         let end = self.waiting.front().map_or(Seq::MAX, |first| first.seq);
         self.owed.take_below(end, &mut give);
-        self.dropped = self.dropped.split_off(&end);
+        if !planted(Flaw::EndsKept) {
+            self.ends = self.ends.split_off(&end);
+        }
         self.keep(rows, bytes);
     }
 
@@ -265,6 +278,31 @@ mod tests {
         assert_eq!(given, [(0, 1), (2, 1), (0, 1)], "row 4 came after the first commit was begun");
         assert_eq!(w.unwritten_bytes(), 0);
         assert!(w.is_stored(4) && w.is_stored(100));
+    }
+
+    /// How many notes are left of three rows that were given up, one of them while it was written, one by one consumer of two.
+    fn notes_left() -> (usize, usize) {
+        let mut w = Window::new(1);
+        (1..=3).for_each(|seq| push(&mut w, row(seq, 10)));
+        let begun = w.begin();
+        for seq in 1..=3 {
+            w.note_end(seq, Receipt::Settled(crate::Reason::Discarded));
+        }
+        w.take(2);
+        drop(begun);
+        w.finish(true, |_| {});
+        (w.ends.len(), w.gone.len())
+    }
+
+    #[test]
+    fn nothing_noted_of_a_row_outlives_its_receipt() {
+        assert_eq!(notes_left(), (0, 0));
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn notes_that_outlive_their_receipts_are_caught() {
+        assert_eq!(Flaw::EndsKept.during(notes_left), (2, 0));
     }
 
     #[test]

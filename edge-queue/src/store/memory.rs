@@ -1,11 +1,10 @@
 //! Rows in RAM: for tests and for sites without flash. Receipts of a queue on it say `Volatile`.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
-use crate::store::{Chunk, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use crate::store::{Chunk, DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
 
 /// A [`Store`] that forgets everything when it is dropped.
 #[derive(Debug)]
@@ -82,10 +81,12 @@ impl Store for Memory {
         Ok(chunk)
     }
 
-    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
         if let Some(rows) = self.lane_mut(lane) {
-            while let Some((&seq, _)) = rows.range((Bound::Unbounded, Bound::Excluded(below))).next() {
-                rows.remove(&seq);
+            for (first, last) in done.ranges() {
+                while let Some((&seq, _)) = rows.range(first..=last).next() {
+                    rows.remove(&seq);
+                }
             }
         }
         Ok(())

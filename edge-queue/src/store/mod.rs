@@ -11,9 +11,11 @@
 //!    keeps the rows and hands over the same ones (same `seq`) again, together with newer ones. A store never
 //!    trusts bytes written before a failed sync: it writes them anew somewhere else.
 //! 4. `read` returns committed rows only, ascending. A damaged part is skipped, set aside and reported in
-//!    [`Chunk::lost`]; it is never an error and never a panic.
-//! 5. `advance(lane, below)` says that no row of `lane` with `seq < below` will be asked for again. The state that
-//!    makes it so was durable before the call, so the space may be reused at once.
+//!    [`Chunk::lost`] by every read that passes over it, whoever read before; it is never an error and never a panic.
+//!    What the medium does not return is not damaged: `read` fails, and whoever calls it tries again.
+//! 5. `advance(lane, done)` says which rows of `lane` nobody will ask for again: a floor and ranges above it, which only
+//!    grow. The state that makes it so was durable before the call, so the space may be reused at once. `read` may
+//!    still return such a row, and does not report it as lost.
 //!
 //! Opening is the store's own function, `fn open(dir: Box<dyn Dir>, options: &Options) -> Result<(Self, Recovered),
 //! OpenError>`: it never fails or panics for damage, and the epoch in [`Recovered::state`] is already raised durably.
@@ -24,6 +26,7 @@
 
 #[cfg(any(feature = "ring", feature = "redb"))]
 pub(crate) mod bytes;
+mod done;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod lanes;
 pub mod memory;
@@ -33,6 +36,7 @@ mod redb;
 mod ring;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod sane;
+pub use self::done::DoneRows;
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
 #[cfg(feature = "ring")]
@@ -78,7 +82,7 @@ pub struct Chunk {
     pub rows: Vec<StoredRow>,
     /// Where the next read goes on: one past the last row looked at; `None` when there is nothing further now.
     pub next: Option<Seq>,
-    /// Rows that were there once and cannot be read any more, each reported once per life of the store.
+    /// Rows that were there once and cannot be read any more, as far as the read passed over them.
     pub lost: Vec<Lost>,
 }
 
@@ -91,9 +95,10 @@ pub struct Lost {
     pub last: Seq,
     /// How many rows are gone.
     pub rows: u64,
-    /// Their weight: exact where the neighbours' headers are readable; of a frame that was partly given up already, its
-    /// share by rows.
+    /// Their weight.
     pub weight: u64,
+    /// Whether `rows` and `weight` are those of exactly these numbers, or the most that may be gone.
+    pub exact: bool,
 }
 
 /// What opening a store found.
@@ -184,8 +189,18 @@ pub trait Store: Send {
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError>;
     /// Reads committed rows of `lane` from `from` on.
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError>;
-    /// Gives up the rows of `lane` below `below`.
-    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError>;
+    /// The same, but what the medium does not return counts as damaged as long as it returns anything. For rows that were
+    /// tried for long enough: an error alone proves nothing against them.
+    fn read_past_errors(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+        self.read(lane, from, limit)
+    }
+    /// Gives up the rows of `lane` that are done.
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError>;
+    /// Where eviction finds space: of each segment that becomes free when its rows are given up, the first and the last
+    /// number, oldest first. `None`: whatever is given up gives space back.
+    fn segments(&self, _lane: Lane) -> Option<Vec<(Seq, Seq)>> {
+        None
+    }
     /// Work that may be done between commits (writing space ahead). Call it when nothing waits; it may do nothing.
     fn prepare(&mut self) -> Result<(), StoreError> {
         Ok(())

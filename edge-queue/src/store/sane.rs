@@ -21,7 +21,8 @@ pub(crate) fn lane(lane: &LaneState) -> bool {
 
 /// Whether a consumer can stand there: small numbers, and ranges that ascend above the floor.
 pub(crate) fn position(position: &Position) -> bool {
-    let counters = [position.floor, position.accepted, position.delivered];
+    let counters =
+        [position.floor, position.accepted, position.delivered, position.moved, position.queued_bytes];
     let mut below = position.floor;
     counters.iter().chain(&position.dropped).all(|n| *n <= NUMBER_MAX)
         && position.gaps.iter().all(|gap| gap.first_seq <= gap.last_seq && gap.last_seq <= NUMBER_MAX)
@@ -51,6 +52,6 @@ mod tests {
         for wrong in [&[(4, 9)][..], &[(7, 6)], &[(7, 9), (9, 12)], &[(7, u64::MAX)]] {
             assert!(!position(&at(5, wrong)), "{wrong:?}");
         }
-        assert!(!position(&Position { dropped: [0, u64::MAX, 0, 0, 0, 0], ..Position::default() }));
+        assert!(!position(&Position { dropped: [0, u64::MAX, 0, 0, 0, 0, 0], ..Position::default() }));
     }
 }

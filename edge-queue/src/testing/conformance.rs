@@ -13,7 +13,7 @@ use super::rng::Rng;
 use crate::medium::Call;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, ConsumerState, LaneState, Position, State};
-use crate::store::{ReadLimit, Recovered, Store};
+use crate::store::{DoneRows, ReadLimit, Recovered, Store};
 
 const LANE: Lane = Lane(1);
 const LIMIT: ReadLimit = ReadLimit { rows: 100, bytes: 1 << 20 };
@@ -84,11 +84,16 @@ pub fn bookkeeping_survives_and_the_epoch_rises(open: Open<'_>) -> Result<(), St
         acked: (0..200).map(|n| (10 + n * 4, 11 + n * 4)).collect(),
         accepted: 900,
         delivered: 400,
-        dropped: [0, 1, 2, 3, 4, 5],
+        moved: 7,
+        dropped: [0, 1, 2, 3, 4, 5, 6],
+        queued_bytes: 6_000,
         gaps: Vec::new(),
     };
     let mut changes = vec![
-        Change::Lane { lane: LANE, state: LaneState { next: 901, floor: 3, rows: 5, weight: 6, bytes: 7 } },
+        Change::Lane {
+            lane: LANE,
+            state: LaneState { next: 901, floor: 3, rows: 5, weight: 6, bytes: 7, recount_due: true },
+        },
         Change::Position { consumer: "hub".into(), lane: LANE, position: position.clone() },
         Change::Position { consumer: "gone".into(), lane: LANE, position },
     ];
@@ -191,7 +196,7 @@ pub fn lanes_are_apart(open: Open<'_>) -> Result<(), String> {
     let plain = rows(1..=4, 1);
     store.append(&urgent).map_err(|e| e.to_string())?;
     append_commit(store.as_mut(), &plain, &[], &state_after(&recovered, 5))?;
-    store.advance(LANE, 3).map_err(|e| e.to_string())?;
+    store.advance(LANE, &DoneRows::below(3)).map_err(|e| e.to_string())?;
     expect("lane 0", &read_all(store.as_mut(), Lane(0), 1)?, &urgent)?;
     expect("lane 1", &read_all(store.as_mut(), LANE, 3)?, plain.get(2..).unwrap_or_default())
 }
@@ -215,7 +220,7 @@ pub fn rows_above_the_advance_stay(open: Open<'_>) -> Result<(), String> {
             state: LaneState { next: seq, floor, ..LaneState::default() },
         });
         append_commit(store.as_mut(), &rows, &[lane_change(&state)], &state)?;
-        store.advance(LANE, floor).map_err(|e| e.to_string())?;
+        store.advance(LANE, &DoneRows::below(floor)).map_err(|e| e.to_string())?;
         expect("above the advance", &read_all(store.as_mut(), LANE, floor)?, &kept)?;
     }
     Ok(())
@@ -235,8 +240,8 @@ pub fn the_same_history_gives_the_same_answers(open: Open<'_>, kind: Kind, seed:
                 append_commit(store.as_mut(), &rows, &changes, &state)?;
                 append_commit(&mut model, &rows, &changes, &state)?;
                 for (lane, figures) in (0u8..state.lanes).zip(&state.lane) {
-                    store.advance(Lane(lane), figures.floor).map_err(|e| e.to_string())?;
-                    model.advance(Lane(lane), figures.floor).map_err(|e| e.to_string())?;
+                    store.advance(Lane(lane), &DoneRows::below(figures.floor)).map_err(|e| e.to_string())?;
+                    model.advance(Lane(lane), &DoneRows::below(figures.floor)).map_err(|e| e.to_string())?;
                 }
             }
             Step::Reopen { clean } => {

@@ -1,17 +1,19 @@
 //! Every crash state of a recorded history, judged (promises 1, 2 and 4 at the store's level).
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::disk::Outcome;
 use super::history::{History, Plan, Step, row_at, small_options};
 use super::medium::{Recording, SimDir};
 use super::rng::Rng;
+use super::rule::{
+    Rule, Violation, accepted, close_mark, identity, judged, not_above, recognised, undamaged,
+};
 use crate::error::OpenError;
 use crate::medium::Dir;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, Position, State};
-use crate::store::{Lost, ReadLimit, Recovered, Store, StoreError};
+use crate::store::{DoneRows, Lost, ReadLimit, Recovered, Store, StoreError};
 
 /// Opens a store on a directory with [`small_options`].
 pub type Open<'a> = &'a dyn Fn(Box<dyn Dir>) -> Result<(Box<dyn Store>, Recovered), OpenError>;
@@ -40,7 +42,7 @@ pub struct CrashRig {
 impl CrashRig {
     /// Runs a history on `dir`, a store of [`small_options`] half of whose limit is used, and records it. An error is
     /// the store's own, without any fault.
-    pub fn record(dir: &SimDir, open: Open<'_>, plan: &Plan) -> Result<CrashRig, String> {
+    pub fn record(dir: &SimDir, open: Open<'_>, plan: &Plan) -> Result<CrashRig, Violation> {
         let half = small_options().lane_bytes.iter().min().copied().unwrap_or(0) / 2;
         CrashRig::record_with(dir, open, plan, half)
     }
@@ -52,33 +54,42 @@ impl CrashRig {
         open: Open<'_>,
         plan: &Plan,
         backlog_bytes: u64,
-    ) -> Result<CrashRig, String> {
+    ) -> Result<CrashRig, Violation> {
         dir.record();
         let mut rig = CrashRig { recording: dir.recording(), moments: Vec::new(), rows: BTreeMap::new() };
-        let (mut store, recovered) = rig.open(dir, open)?;
+        judged(|| rig.run(dir, open, plan, backlog_bytes))?;
+        rig.recording = dir.recording();
+        Ok(rig)
+    }
+
+    fn run(
+        &mut self,
+        dir: &SimDir,
+        open: Open<'_>,
+        plan: &Plan,
+        backlog_bytes: u64,
+    ) -> Result<(), Violation> {
+        let (mut store, recovered) = self.open(dir, open)?;
         let mut history = History::with_backlog(plan, recovered.state, backlog_bytes);
         while let Some(step) = history.next_step() {
             match step {
                 Step::Commit { rows, changes, state } => {
-                    rig.commit(dir, store.as_mut(), rows, &changes, &state)?;
+                    self.commit(dir, store.as_mut(), rows, &changes, &state)?;
                 }
                 Step::Reopen { clean } => {
                     if clean {
                         let state = history.state.clone();
-                        rig.commit(dir, store.as_mut(), Vec::new(), &[Change::Closed], &state)?;
+                        self.commit(dir, store.as_mut(), Vec::new(), &[Change::Closed], &state)?;
                     }
                     drop(store);
-                    let (again, recovered) = rig.open(dir, open)?;
+                    let (again, recovered) = self.open(dir, open)?;
                     store = again;
-                    if clean != recovered.clean {
-                        return Err(format!("closed clean: {clean}, found clean: {}", recovered.clean));
-                    }
+                    close_mark(Some(clean), &recovered)?;
                     history.state = recovered.state;
                 }
             }
         }
-        rig.recording = dir.recording();
-        Ok(rig)
+        Ok(())
     }
 
     /// Number of recorded operations; boundaries are `0..=` this.
@@ -88,7 +99,7 @@ impl CrashRig {
 
     /// Cuts the power at a `percent` share of all boundaries (seeded), with every outcome, and judges what is found.
     /// Returns the number of states judged, or the first violation.
-    pub fn judge(&mut self, open: Open<'_>, seed: u64, percent: u64) -> Result<u64, String> {
+    pub fn judge(&mut self, open: Open<'_>, seed: u64, percent: u64) -> Result<u64, Violation> {
         let mut rng = Rng::new(seed);
         let mut cases = 0;
         for at in 0..=self.recording.operations() {
@@ -98,11 +109,11 @@ impl CrashRig {
             for outcome in Outcome::ALL {
                 let case = rng.next_u64();
                 let dir = self.recording.crash_at(at, outcome, case);
-                let verdict = catch_unwind(AssertUnwindSafe(|| self.judge_state(&dir, open, at, case)));
-                let verdict = verdict.unwrap_or_else(|_| Err("it panicked".into()));
-                verdict.map_err(|why| {
+                judged(|| self.judge_state(&dir, open, at, case)).map_err(|violation| {
                     let all = self.recording.operations();
-                    format!("after {cases} states, boundary {at} of {all}, {outcome:?}, case {case}: {why}")
+                    violation.at(format_args!(
+                        "after {cases} states, boundary {at} of {all}, {outcome:?}, case {case}"
+                    ))
                 })?;
                 cases += 1;
             }
@@ -110,9 +121,9 @@ impl CrashRig {
         Ok(cases)
     }
 
-    fn open(&mut self, dir: &SimDir, open: Open<'_>) -> Result<(Box<dyn Store>, Recovered), String> {
+    fn open(&mut self, dir: &SimDir, open: Open<'_>) -> Result<(Box<dyn Store>, Recovered), Violation> {
         let asked_at = dir.recorded();
-        let (store, recovered) = open(Box::new(dir.clone())).map_err(|e| format!("open failed: {e}"))?;
+        let (store, recovered) = accepted("open", open(Box::new(dir.clone())))?;
         let state = recovered.state.clone();
         self.moments.push(Moment { asked_at, done_at: dir.recorded(), state, closed: false });
         Ok((store, recovered))
@@ -125,13 +136,13 @@ impl CrashRig {
         rows: Vec<StoredRow>,
         changes: &[Change],
         state: &State,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         if let Err(full) = stage(store, &rows) {
-            self.commit_floors(dir, store, state).map_err(|e| format!("{e}, after: {full}"))?;
-            stage(store, &rows).map_err(|e| format!("append failed: {e}"))?;
+            self.commit_floors(dir, store, state).map_err(|why| why.at(full))?;
+            accepted("append", stage(store, &rows))?;
         }
         let asked_at = dir.recorded();
-        store.commit(changes, state).map_err(|e| format!("commit failed: {e}"))?;
+        accepted("commit", store.commit(changes, state))?;
         let nth = self.moments.len();
         self.rows.extend(rows.into_iter().map(|row| ((row.lane, row.seq), (nth, row))));
         let closed = changes.contains(&Change::Closed);
@@ -139,7 +150,7 @@ impl CrashRig {
         give_up(store, state)?;
         // The queue has idle moments, but not after every commit; nor does it read all the time.
         if nth.is_multiple_of(3) {
-            store.prepare().map_err(|e| format!("prepare failed: {e}"))?;
+            accepted("prepare", store.prepare())?;
         }
         if nth.is_multiple_of(7) {
             self.expect_all(store, state)?;
@@ -148,47 +159,50 @@ impl CrashRig {
     }
 
     /// Writes what was acknowledged alone, so that its space can be used for rows that found none.
-    fn commit_floors(&mut self, dir: &SimDir, store: &mut dyn Store, wanted: &State) -> Result<(), String> {
-        let Some(before) = self.moments.last() else { return Err("nothing was committed yet".into()) };
+    fn commit_floors(
+        &mut self,
+        dir: &SimDir,
+        store: &mut dyn Store,
+        wanted: &State,
+    ) -> Result<(), Violation> {
+        let Some(before) = self.moments.last() else { return Ok(()) };
         let (asked_at, mut state) = (dir.recorded(), before.state.clone());
         let mut changes = Vec::new();
         for ((at, lane), wanted) in (0u8..state.lanes).zip(&mut state.lane).zip(&wanted.lane) {
             lane.floor = wanted.floor.min(lane.next);
             changes.push(Change::Lane { lane: Lane(at), state: *lane });
         }
-        store.commit(&changes, &state).map_err(|e| format!("commit failed: {e}"))?;
+        accepted("commit", store.commit(&changes, &state))?;
         give_up(store, &state)?;
         self.moments.push(Moment { asked_at, done_at: dir.recorded(), state, closed: false });
         Ok(())
     }
 
     /// While the store lives everything committed and not given up can be read.
-    fn expect_all(&self, store: &mut dyn Store, state: &State) -> Result<(), String> {
+    fn expect_all(&self, store: &mut dyn Store, state: &State) -> Result<(), Violation> {
         for (lane, figures) in (0u8..state.lanes).map(Lane).zip(&state.lane) {
             let found = read_all(store, lane, figures.floor)?;
             let mut expected = self.rows.range((lane, figures.floor)..=(lane, Seq::MAX));
             if let Some(((_, seq), _)) = expected.find(|((_, seq), (_, row))| found.get(seq) != Some(row)) {
-                return Err(format!("lane {} row {seq} was committed and cannot be read", lane.0));
+                Rule::LiveRow
+                    .broken(|| format!("lane {} row {seq} was committed and cannot be read", lane.0))?;
             }
         }
         Ok(())
     }
 
     /// Opens what the crash left and compares it with what had been promised at `at`.
-    fn judge_state(&self, dir: &SimDir, open: Open<'_>, at: usize, case: u64) -> Result<(), String> {
-        let (mut store, recovered) = open(Box::new(dir.clone())).map_err(|e| format!("open failed: {e}"))?;
+    fn judge_state(&self, dir: &SimDir, open: Open<'_>, at: usize, case: u64) -> Result<(), Violation> {
+        let (mut store, recovered) = accepted("open", open(Box::new(dir.clone())))?;
         let done = self.moments.iter().rposition(|moment| moment.done_at <= at);
         let under_way = self.moments.iter().rposition(|moment| moment.asked_at < at);
         // A commit that wrote nothing is done where it was asked.
         let Some(under_way) = under_way.max(done) else { return Ok(()) };
-        if !recovered.damage.is_empty() || (recovered.clean && recovered.tail_uncertain) {
-            return Err(format!("a power cut is no damage: {:?}", recovered.damage));
-        }
+        undamaged(&recovered)?;
         let closed =
             self.moments.get(done.unwrap_or(0)..=under_way).unwrap_or_default().iter().any(|m| m.closed);
-        if recovered.clean && !closed && done.is_some() {
-            return Err("a power cut was taken for a clean close".into());
-        }
+        // A close that was under way may be done or not.
+        close_mark(Some(false).filter(|_| !closed && done.is_some()), &recovered)?;
         self.judge_bookkeeping(&recovered, done, under_way)?;
         for lane in 0..recovered.state.lanes {
             self.judge_rows(store.as_mut(), &recovered, Lane(lane), done, under_way)?;
@@ -205,7 +219,7 @@ impl CrashRig {
         recovered: &Recovered,
         done: Option<usize>,
         under_way: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         let Some(done) = done else { return Ok(()) };
         let mut allowed = self.moments.get(done..=under_way).unwrap_or_default().iter().map(|m| &m.state);
         let found = &recovered.state;
@@ -220,17 +234,15 @@ impl CrashRig {
         for lane in 0..usize::from(found.lanes) {
             if !allowed.clone().any(|state| matches(state, lane)) {
                 let figures = |state: &State| state.lane.get(lane).copied();
-                let (found, allowed) = (figures(found), allowed.map(figures).collect::<Vec<_>>());
-                return Err(format!(
-                    "lane {lane}: the bookkeeping is none of the committed ones: {found:?}, not {allowed:?}; damage {:?}",
-                    recovered.damage
-                ));
+                let (found, allowed) = (figures(found), allowed.clone().map(figures).collect::<Vec<_>>());
+                Rule::Bookkeeping.broken(|| {
+                    format!(
+                        "lane {lane}: the bookkeeping is none of the committed ones: {found:?}, not {allowed:?}"
+                    )
+                })?;
             }
         }
-        match allowed.next() {
-            Some(before) if before.gateway == found.gateway && before.epoch < found.epoch => Ok(()),
-            _ => Err(format!("gateway {} with epoch {}", found.gateway, found.epoch)),
-        }
+        allowed.next().map_or(Ok(()), |before| identity(before, found))
     }
 
     fn judge_rows(
@@ -240,23 +252,14 @@ impl CrashRig {
         lane: Lane,
         done: Option<usize>,
         under_way: usize,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         let floor = recovered.state.lane.get(usize::from(lane.0)).map_or(1, |lane| lane.floor);
-        let highest = recovered.highest_seq.get(usize::from(lane.0)).copied().unwrap_or(0);
         let found = read_all(store, lane, floor)?;
         for (seq, row) in &found {
-            match self.rows.get(&(lane, *seq)) {
-                Some((nth, expected)) if *nth <= under_way => {
-                    if row != expected {
-                        return Err(format!("lane {} row {seq} came back with other bytes", lane.0));
-                    }
-                }
-                _ => return Err(format!("lane {} row {seq} is a ghost: never pushed by then", lane.0)),
-            }
-            if *seq > highest {
-                return Err(format!("lane {} row {seq} is above highest_seq {highest}", lane.0));
-            }
+            let pushed = self.rows.get(&(lane, *seq)).filter(|(nth, _)| *nth <= under_way);
+            recognised(row, pushed.map(|(_, row)| row))?;
         }
+        not_above(lane, found.last_key_value().map(|(seq, _)| *seq), recovered)?;
         let Some(done) = done else { return Ok(()) };
         let figures = |state: &State| state.lane.get(usize::from(lane.0)).copied();
         let figures_at = |nth: usize| self.moments.get(nth).and_then(|moment| figures(&moment.state));
@@ -268,8 +271,12 @@ impl CrashRig {
         };
         for ((_, seq), (nth, _)) in self.rows.range((lane, floor)..=(lane, Seq::MAX)) {
             if told(*nth) && !found.contains_key(seq) {
-                let what = if *nth <= done { "was receipted" } else { "is in the bookkeeping" };
-                return Err(format!("lane {} row {seq} {what} and is lost (floor {floor})", lane.0));
+                let (rule, what) = if *nth <= done {
+                    (Rule::ReceiptedRow, "was receipted")
+                } else {
+                    (Rule::ToldRow, "is in the bookkeeping")
+                };
+                rule.broken(|| format!("lane {} row {seq} {what} and is lost (floor {floor})", lane.0))?;
             }
         }
         Ok(())
@@ -283,7 +290,7 @@ impl CrashRig {
         mut store: Box<dyn Store>,
         recovered: &Recovered,
         case: u64,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         let mut rng = Rng::new(case);
         let lane = Lane(recovered.state.lanes.saturating_sub(1));
         let at = usize::from(lane.0);
@@ -301,22 +308,23 @@ impl CrashRig {
         match store.append(&rows) {
             // It was full before.
             Err(StoreError::Full { .. }) => return Ok(()),
-            appended => appended.map_err(|e| format!("append after the crash: {e}"))?,
+            appended => accepted("append after the crash", appended)?,
         }
-        store.commit(change.as_slice(), &state).map_err(|e| format!("commit after the crash: {e}"))?;
+        accepted("commit after the crash", store.commit(change.as_slice(), &state))?;
         let after = dir.crash(Outcome::Subset, case);
-        let (mut store, _) = open(Box::new(after)).map_err(|e| format!("second open failed: {e}"))?;
+        let (mut store, _) = accepted("second open", open(Box::new(after)))?;
         let mut expected = kept;
         expected.extend(rows.into_iter().map(|row| (row.seq, row)));
         let (found, _) = read_found(store.as_mut(), lane, floor)?;
-        if found != expected {
-            let odd = |a: &BTreeMap<Seq, StoredRow>, b: &BTreeMap<Seq, StoredRow>| {
-                a.iter().filter(|(seq, row)| b.get(seq) != Some(row)).map(|(seq, _)| *seq).collect::<Vec<_>>()
-            };
-            let (lost, ghosts) = (odd(&expected, &found), odd(&found, &expected));
-            return Err(format!("second crash: lost {lost:?}, ghosts {ghosts:?}, new rows {first}..={last}"));
-        }
-        Ok(())
+        let odd = |a: &BTreeMap<Seq, StoredRow>, b: &BTreeMap<Seq, StoredRow>| {
+            a.iter().filter(|(seq, row)| b.get(seq) != Some(row)).map(|(seq, _)| *seq).collect::<Vec<_>>()
+        };
+        let (lost, ghosts) = (odd(&expected, &found), odd(&found, &expected));
+        Rule::NextLifeRow
+            .require(lost.is_empty(), || format!("second crash: lost {lost:?}, new rows {first}..={last}"))?;
+        Rule::NextLifeGhost.require(ghosts.is_empty(), || {
+            format!("second crash: ghosts {ghosts:?}, new rows {first}..={last}")
+        })
     }
 }
 
@@ -325,11 +333,12 @@ fn stage(store: &mut dyn Store, rows: &[StoredRow]) -> Result<(), StoreError> {
 }
 
 /// Gives up what lies below the floors.
-fn give_up(store: &mut dyn Store, state: &State) -> Result<(), String> {
+fn give_up(store: &mut dyn Store, state: &State) -> Result<(), Violation> {
     let mut floors = (0u8..state.lanes).map(Lane).zip(&state.lane);
-    floors
-        .try_for_each(|(lane, figures)| store.advance(lane, figures.floor))
-        .map_err(|e| format!("advance failed: {e}"))
+    accepted(
+        "advance",
+        floors.try_for_each(|(lane, figures)| store.advance(lane, &DoneRows::below(figures.floor))),
+    )
 }
 
 /// Every row of a lane from `from` on, read in small chunks; a loss is a breach, where nothing was cut or damaged.
@@ -337,11 +346,10 @@ pub(super) fn read_all(
     store: &mut dyn Store,
     lane: Lane,
     from: Seq,
-) -> Result<BTreeMap<Seq, StoredRow>, String> {
-    match read_found(store, lane, from)? {
-        (found, lost) if lost.is_empty() => Ok(found),
-        (_, lost) => Err(format!("lane {}: reported as lost: {lost:?}", lane.0)),
-    }
+) -> Result<BTreeMap<Seq, StoredRow>, Violation> {
+    let (found, lost) = read_found(store, lane, from)?;
+    Rule::LossReported.require(lost.is_empty(), || format!("lane {}: reported as lost: {lost:?}", lane.0))?;
+    Ok(found)
 }
 
 /// Every row of a lane from `from` on, and what is reported as lost.
@@ -349,21 +357,25 @@ pub(super) fn read_found(
     store: &mut dyn Store,
     lane: Lane,
     from: Seq,
-) -> Result<(BTreeMap<Seq, StoredRow>, Vec<Lost>), String> {
+) -> Result<(BTreeMap<Seq, StoredRow>, Vec<Lost>), Violation> {
     let (mut found, mut lost) = (BTreeMap::new(), Vec::new());
     let (mut at, limit) = (from, ReadLimit { rows: 500, bytes: 256 * 1024 });
     loop {
-        let chunk = store.read(lane, at, limit).map_err(|e| format!("read failed: {e}"))?;
+        let chunk = accepted("read", store.read(lane, at, limit))?;
         lost.extend(chunk.lost);
         for row in chunk.rows {
-            if row.seq < at || found.last_key_value().is_some_and(|(last, _)| row.seq <= *last) {
-                return Err(format!("lane {} row {} out of order", lane.0, row.seq));
-            }
+            let after = found.last_key_value().is_none_or(|(last, _)| row.seq > *last);
+            Rule::ReadOrder.require(row.seq >= at && after, || {
+                format!("lane {} row {} out of order", lane.0, row.seq)
+            })?;
             found.insert(row.seq, row);
         }
         match chunk.next {
             Some(next) if next > at => at = next,
-            Some(next) => return Err(format!("read stands still at {next}")),
+            Some(next) => {
+                Rule::ReadProgress.broken(|| format!("read stands still at {next}"))?;
+                return Ok((found, lost));
+            }
             None => return Ok((found, lost)),
         }
     }

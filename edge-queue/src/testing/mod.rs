@@ -9,7 +9,7 @@
 //! * [`CrashRig`] records a history and judges what every power cut would have left.
 //! * [`Lives`] cuts the power several times in a row and judges every open between.
 //! * [`survive`] runs with a call that fails.
-//! * [`Planted`] stores have a bug that the rig must catch; a [`SyncBug`] is the disk's, a [`Flaw`] the code's own.
+//! * Each judge says by which [`Rule`] it convicts. [`Planted`] stores have a bug that the rig must catch; a [`SyncBug`] is the disk's, a [`Flaw`] the code's own.
 
 mod budget;
 pub mod conformance;
@@ -25,6 +25,7 @@ mod model;
 mod mutate;
 mod planted;
 mod rng;
+mod rule;
 mod survive;
 #[cfg(test)]
 mod tests;
@@ -43,4 +44,5 @@ pub use model::ModelStore;
 pub use mutate::{hostile_number, mutate};
 pub use planted::{Bug, Planted};
 pub use rng::Rng;
+pub use rule::{Rule, Violation};
 pub use survive::survive;

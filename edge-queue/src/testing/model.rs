@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, State};
-use crate::store::{Chunk, ReadLimit, Store, StoreError, StoreStats};
+use crate::store::{Chunk, DoneRows, ReadLimit, Store, StoreError, StoreStats};
 
 /// A store whose whole content is a sorted map.
 #[derive(Clone, Debug)]
@@ -59,8 +59,8 @@ impl Store for ModelStore {
         Ok(chunk)
     }
 
-    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
-        self.rows.retain(|&(of, seq), _| of != lane || seq >= below);
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
+        self.rows.retain(|&(of, seq), _| of != lane || !done.covers(seq, seq));
         Ok(())
     }
 

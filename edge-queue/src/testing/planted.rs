@@ -2,7 +2,7 @@
 
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, State};
-use crate::store::{Chunk, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use crate::store::{Chunk, DoneRows, Lost, ReadLimit, Recovered, Store, StoreError, StoreStats};
 
 /// What the wrapped store does wrong. Bugs of the medium are [`SyncBug`](super::SyncBug)'s, those that only the code
 /// itself can have [`Flaw`](super::Flaw)'s.
@@ -25,6 +25,40 @@ pub enum Bug {
     CountedTwice,
     /// An open numbers rows from the highest one it finds, not from what was given away.
     SeqRestarts,
+    /// `commit` is refused now and then although nothing failed.
+    Refuses,
+    /// After the first refusal every commit is refused.
+    RefusesForGood,
+    /// A commit that failed says `Ok`.
+    FailureSwallowed,
+    /// The last row of what is staged is written twice, under two numbers.
+    RowDoubled,
+    /// A read panics.
+    ReadPanics,
+    /// A read gives its rows from the last to the first.
+    RowsReversed,
+    /// A read is never at the end, and does not go on.
+    ReadStandsStill,
+    /// A read leaves out its first row, if that is of the first run.
+    RowHidden,
+    /// A read gives rows of the first run with another weight.
+    RowAltered,
+    /// A read that ends with a row of the first run adds one that nobody pushed.
+    RowInvented,
+    /// A read reports rows as lost.
+    LossClaimed,
+    /// An open reports damage.
+    DamageClaimed,
+    /// An open claims a clean close.
+    CleanClaimed,
+    /// An open gives another gateway number each time.
+    GatewayForgotten,
+    /// Every open gives the first epoch.
+    EpochKept,
+    /// An open names no row as the highest.
+    HighestForgotten,
+    /// The figures say that something was quarantined.
+    QuarantineClaimed,
 }
 
 /// A store that behaves, but for its bug.
@@ -33,7 +67,12 @@ pub struct Planted {
     bug: Bug,
     stage: Vec<StoredRow>,
     late: Option<Given>,
+    commits: u64,
+    refused: bool,
 }
+
+/// A commit out of so many is refused by [`Bug::Refuses`].
+const REFUSED_ONE_IN: u64 = 3;
 
 /// What a commit was given.
 type Given = (Vec<StoredRow>, Vec<Change>, State);
@@ -44,9 +83,15 @@ impl Planted {
         match bug {
             Bug::CountedTwice => found.state.lane.iter_mut().for_each(|lane| lane.next = lane.floor),
             Bug::SeqRestarts => restart(&mut found),
+            Bug::DamageClaimed => found.damage.push("nothing".into()),
+            Bug::CleanClaimed => found.clean = true,
+            Bug::GatewayForgotten => found.state.gateway = u64::from(found.state.epoch),
+            Bug::EpochKept => found.state.epoch = 1,
+            Bug::HighestForgotten => found.highest_seq.fill(0),
             _ => {}
         }
-        (Box::new(Planted { inner, bug, stage: Vec::new(), late: None }), found)
+        let planted = Planted { inner, bug, stage: Vec::new(), late: None, commits: 0, refused: false };
+        (Box::new(planted), found)
     }
 
     fn write(&mut self, (rows, changes, state): &Given) -> Result<(), StoreError> {
@@ -58,7 +103,8 @@ impl Planted {
     }
 
     fn give_up(&mut self, below: impl Iterator<Item = Seq>) -> Result<(), StoreError> {
-        (0..).zip(below).try_for_each(|(lane, below)| self.inner.advance(Lane(lane), below))
+        let mut done = (0..).map(Lane).zip(below.map(DoneRows::below));
+        done.try_for_each(|(lane, done)| self.inner.advance(lane, &done))
     }
 }
 
@@ -70,7 +116,8 @@ impl Store for Planted {
 
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
         let mut given = (std::mem::take(&mut self.stage), changes.to_vec(), state.clone());
-        match self.bug {
+        self.commits += 1;
+        let done = match self.bug {
             Bug::ReceiptOneCommitEarly => match self.late.replace(given) {
                 Some(late) => self.write(&late),
                 None => Ok(()),
@@ -84,7 +131,8 @@ impl Store for Planted {
                 self.write(&given)
             }
             Bug::SpaceReusedTooEarly => {
-                self.give_up(state.lane.iter().map(|lane| lane.floor))?;
+                let mut lanes = (0..state.lanes).map(Lane);
+                lanes.try_for_each(|lane| self.inner.advance(lane, &state.done(lane)))?;
                 self.write(&given)
             }
             Bug::BookkeepingBeforeRows => {
@@ -96,16 +144,52 @@ impl Store for Planted {
                 given.1.push(Change::Closed);
                 self.write(&given)
             }
-            Bug::CountedTwice | Bug::SeqRestarts => self.write(&given),
-        }
+            Bug::Refuses if self.commits.is_multiple_of(REFUSED_ONE_IN) => Err(refusal()),
+            Bug::RefusesForGood if self.refused => Err(refusal()),
+            Bug::FailureSwallowed => {
+                let _ = self.write(&given);
+                Ok(())
+            }
+            Bug::RowDoubled => {
+                let last = given.0.last().cloned();
+                given.0.extend(last.map(|row| StoredRow { seq: row.seq + 1, ..row }));
+                self.write(&given)
+            }
+            _ => self.write(&given),
+        };
+        self.refused |= done.is_err();
+        done
     }
 
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
-        self.inner.read(lane, from, limit)
+        let mut chunk = self.inner.read(lane, from, limit)?;
+        match self.bug {
+            #[allow(clippy::panic, reason = "the bug")]
+            Bug::ReadPanics => panic!("planted"),
+            Bug::RowsReversed => chunk.rows.reverse(),
+            Bug::ReadStandsStill => chunk.next = Some(from),
+            Bug::RowHidden if chunk.rows.first().is_some_and(of_first_run) => drop(chunk.rows.remove(0)),
+            Bug::RowAltered => {
+                chunk.rows.iter_mut().filter(|row| of_first_run(row)).for_each(|row| row.weight += 1);
+            }
+            Bug::RowInvented if chunk.next.is_none() => {
+                let last = chunk.rows.last().filter(|row| of_first_run(row)).cloned();
+                chunk.rows.extend(last.map(|row| StoredRow { seq: row.seq + 1, ..row }));
+            }
+            Bug::LossClaimed => {
+                chunk.lost.push(Lost { first: from, last: from, rows: 1, weight: 1, exact: true });
+            }
+            _ => {}
+        }
+        Ok(chunk)
     }
 
-    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
-        self.inner.advance(lane, below)
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
+        self.inner.advance(lane, done)
+    }
+
+    fn segments(&self, lane: Lane) -> Option<Vec<(Seq, Seq)>> {
+        self.inner.segments(lane)
     }
 
     fn prepare(&mut self) -> Result<(), StoreError> {
@@ -113,8 +197,19 @@ impl Store for Planted {
     }
 
     fn stats(&self) -> StoreStats {
-        self.inner.stats()
+        let mut stats = self.inner.stats();
+        stats.quarantined += u64::from(self.bug == Bug::QuarantineClaimed);
+        stats
     }
+}
+
+/// Rows of later runs stay as they are, so that what a bug does to a row is seen by who knows the row.
+fn of_first_run(row: &StoredRow) -> bool {
+    row.epoch == 1
+}
+
+fn refusal() -> StoreError {
+    StoreError::Io { op: "commit", source: std::io::Error::other("planted") }
 }
 
 fn acknowledge_all((_, changes, state): &mut Given) {

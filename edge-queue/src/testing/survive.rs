@@ -2,7 +2,6 @@
 //! accepted is stored.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::crash::{Open, read_all, read_found};
 use super::disk::Outcome;
@@ -10,10 +9,11 @@ use super::fault::Fault;
 use super::history::row_at;
 use super::medium::SimDir;
 use super::rng::Rng;
+use super::rule::{Rule, Violation, judged};
 use crate::medium::Call;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState, State};
-use crate::store::Store;
+use crate::store::{DoneRows, Store};
 
 const LANE: Lane = Lane(1);
 const STEPS: u64 = 14;
@@ -21,16 +21,16 @@ const STEPS: u64 = 14;
 const PATIENCE: u32 = 3;
 
 /// Runs with `fault` planted before the first open. `Ok(false)` when it never fired: the run has fewer such calls.
-pub fn survive(open: Open<'_>, fault: Fault, seed: u64) -> Result<bool, String> {
-    let verdict = catch_unwind(AssertUnwindSafe(|| {
+pub fn survive(open: Open<'_>, fault: Fault, seed: u64) -> Result<bool, Violation> {
+    let verdict = judged(|| {
         let dir = SimDir::new();
         dir.fail(fault);
         let mut run = Run::open(&dir, open)?;
         run.blind = fault.call == Call::Read && fault.sticky;
         run.live(seed)?;
         Ok(dir.counters().faults > 0)
-    }));
-    verdict.unwrap_or_else(|_| Err("it panicked".into())).map_err(|why: String| format!("{fault:?}: {why}"))
+    });
+    verdict.map_err(|why| why.at(format_args!("{fault:?}")))
 }
 
 struct Run<'a> {
@@ -50,13 +50,13 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn open(dir: &SimDir, open: Open<'a>) -> Result<Run<'a>, String> {
+    fn open(dir: &SimDir, open: Open<'a>) -> Result<Run<'a>, Violation> {
         let (store, state, _) = reopen(dir, open)?;
         let (committed, found, pending) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         Ok(Run { dir: dir.clone(), open, store, state, committed, found, pending, refused: 0, blind: false })
     }
 
-    fn live(&mut self, seed: u64) -> Result<(), String> {
+    fn live(&mut self, seed: u64) -> Result<(), Violation> {
         let mut rng = Rng::new(seed);
         for step in 0..STEPS {
             let count = if rng.one_in(4) { 60 } else { rng.between(1, 8) };
@@ -79,14 +79,12 @@ impl<'a> Run<'a> {
         self.blind = false;
         self.refused = 0;
         self.commit(STEPS)?;
-        if !self.pending.is_empty() {
-            return Err("healed, but the commit still fails".into());
-        }
+        Rule::Healing.require(self.pending.is_empty(), || "healed, but the commit still fails".into())?;
         self.expect_committed(&self.dir.crash(Outcome::Subset, seed))?;
         self.restart()
     }
 
-    fn commit(&mut self, step: u64) -> Result<(), String> {
+    fn commit(&mut self, step: u64) -> Result<(), Violation> {
         let change = Change::Lane { lane: LANE, state: self.figures() };
         let said = self
             .store
@@ -107,45 +105,50 @@ impl<'a> Run<'a> {
         let floor = self.figures().floor;
         self.committed = self.committed.split_off(&floor);
         // An advance is a hint about space; a refused one comes again.
-        let _ = self.store.advance(LANE, floor);
+        let _ = self.store.advance(LANE, &DoneRows::below(floor));
         let _ = self.store.prepare();
         if self.blind {
             return Ok(());
         }
         let found = read_all(self.store.as_mut(), LANE, floor);
         match found {
-            Ok(found) => self.expect_live(&found).map_err(|why| format!("step {step}: {why}")),
-            Err(_) if self.dir.counters().faults > 0 => Ok(()),
-            Err(e) => Err(e),
+            Ok(found) => self.expect_live(&found).map_err(|why| why.at(format_args!("step {step}"))),
+            Err(why) => self.excused(why),
         }
     }
 
     /// While the store lives, exactly what was committed is there.
-    fn expect_live(&self, found: &BTreeMap<Seq, StoredRow>) -> Result<(), String> {
+    fn expect_live(&self, found: &BTreeMap<Seq, StoredRow>) -> Result<(), Violation> {
         let mut allowed = self.found.clone();
         allowed.extend(self.committed.clone());
         let lost = self.committed.keys().find(|seq| !found.contains_key(seq));
         let ghost = found.iter().find(|(seq, row)| allowed.get(seq) != Some(row)).map(|(seq, _)| seq);
-        match (lost, ghost) {
-            (None, None) => Ok(()),
-            _ => Err(format!("read: lost {lost:?}, ghost {ghost:?}")),
-        }
+        Rule::LiveRow.require(lost.is_none(), || format!("read: lost {lost:?}, ghost {ghost:?}"))?;
+        Rule::LiveGhost.require(ghost.is_none(), || format!("read: ghost {ghost:?}"))
+    }
+
+    /// A medium that failed may refuse reads, and rows may be reported as lost; nothing else.
+    fn excused(&self, why: Violation) -> Result<(), Violation> {
+        let refused = matches!(why.rule, Rule::Refusal | Rule::LossReported);
+        if refused && self.dir.counters().faults > 0 { Ok(()) } else { Err(why) }
     }
 
     /// What a power cut leaves must hold every row whose commit said `Ok`.
-    fn expect_committed(&self, after: &SimDir) -> Result<(), String> {
+    fn expect_committed(&self, after: &SimDir) -> Result<(), Violation> {
         let (mut store, state, _) = reopen(after, self.open)?;
         let floor = state.lane.get(1).map_or(1, |lane| lane.floor);
         // Rows that never had their `Ok` may be reported as lost.
         let (found, _) = read_found(store.as_mut(), LANE, floor)?;
         match self.committed.range(floor..).find(|(seq, row)| found.get(seq) != Some(row)) {
-            Some((seq, _)) => Err(format!("row {seq} had its Ok and a power cut took it")),
+            Some((seq, _)) => {
+                Rule::FalseOk.broken(|| format!("row {seq} had its Ok and a power cut took it"))
+            }
             None => Ok(()),
         }
     }
 
     /// Drops the store and what is in RAM, as a kill does, and opens again.
-    fn restart(&mut self) -> Result<(), String> {
+    fn restart(&mut self) -> Result<(), Violation> {
         self.store = Box::new(super::model::ModelStore::new(self.state.clone()));
         let (store, state, highest) = reopen(&self.dir, self.open)?;
         (self.store, self.state) = (store, state);
@@ -154,15 +157,15 @@ impl<'a> Run<'a> {
         self.set(figures);
         let found = match read_all(self.store.as_mut(), LANE, figures.floor) {
             Ok(found) => found,
-            Err(_) if self.dir.counters().faults > 0 => {
+            Err(why) => {
+                self.excused(why)?;
                 self.dir.heal();
                 read_all(self.store.as_mut(), LANE, figures.floor)?
             }
-            Err(e) => return Err(e),
         };
         self.found.extend(self.pending.drain(..).map(|row| (row.seq, row)));
         self.committed = self.committed.split_off(&figures.floor);
-        self.expect_live(&found).map_err(|why| format!("after a restart: {why}"))
+        self.expect_live(&found).map_err(|why| why.at("after a restart"))
     }
 
     fn figures(&self) -> LaneState {
@@ -177,14 +180,16 @@ impl<'a> Run<'a> {
 type Reopened = (Box<dyn Store>, State, Seq);
 
 /// Opens, with patience for a medium that fails now and then.
-fn reopen(dir: &SimDir, open: Open<'_>) -> Result<Reopened, String> {
+fn reopen(dir: &SimDir, open: Open<'_>) -> Result<Reopened, Violation> {
     let mut refused = 0;
     loop {
         match open(Box::new(dir.clone())) {
             Ok((store, found)) => {
                 return Ok((store, found.state, found.highest_seq.get(1).copied().unwrap_or(0)));
             }
-            Err(e) if refused > PATIENCE => return Err(format!("open still fails when healed: {e}")),
+            Err(e) if refused > PATIENCE => {
+                return Err(Rule::Healing.fatal(format!("open still fails when healed: {e}")));
+            }
             Err(_) => refused += 1,
         }
         if refused == PATIENCE {

@@ -56,12 +56,13 @@ fn as_text(found: &Inspection, lanes: &[Found], now: &Now, out: &mut dyn Write) 
             let dropped: u64 = place.dropped.iter().sum();
             writeln!(
                 out,
-                "consumer {} lane {lane}: {} queued of {} accepted, {} delivered, {dropped} dropped; done below {} and in {} \
+                "consumer {} lane {lane}: {} queued of {} accepted, {} delivered, {} moved, {dropped} dropped; done below {} and in {} \
                  ranges above; {} losses to report",
                 consumer.name,
                 queued(place),
                 place.accepted,
                 place.delivered,
+                place.moved,
                 place.floor.max(1),
                 place.acked.len(),
                 place.gaps.len()
@@ -113,6 +114,7 @@ pub(super) fn place_json(consumer: &str, lane: u8, place: &Position) -> Value {
         "ranges": place.acked.iter().collect::<Vec<_>>(),
         "accepted": place.accepted,
         "delivered": place.delivered,
+        "moved": place.moved,
         "queued": queued(place),
         "dropped": dropped,
         "gaps": place.gaps.len(),
@@ -125,5 +127,5 @@ pub(super) fn consumers(found: &Inspection) -> impl Iterator<Item = &ConsumerSta
 }
 
 fn queued(place: &Position) -> u64 {
-    place.accepted.saturating_sub(place.delivered).saturating_sub(place.dropped.iter().sum())
+    place.accepted.saturating_sub(place.settled())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use edge_queue::medium::Dir;
-use edge_queue::store::{Options, ReadLimit, Recovered, RingStore, Store};
+use edge_queue::store::{DoneRows, Options, ReadLimit, Recovered, RingStore, Store};
 use edge_queue::testing::{Outcome, SimDir};
 use edge_queue::{Change, Lane, LaneState, Position, Seq, Stamp, State, StoredRow};
 
@@ -187,7 +187,9 @@ impl Image {
         }
         let quarantined = store.stats().quarantined;
         let in_bad = dir.names().iter().any(|name| name.starts_with("bad/"));
-        if (lost > 0) != (quarantined > 0) || (lost > 0 && !in_bad) {
+        // Where every segment is gone nothing is left to set aside.
+        let nothing_left = lost == self.rows.len() as u64;
+        if (lost > 0) != (quarantined > 0) || (lost > 0 && !in_bad && !nothing_left) {
             return Err(format!("{lost} lost, {quarantined} quarantined, set aside: {in_bad}"));
         }
         Ok(Verdict {
@@ -232,7 +234,7 @@ fn give_up(store: &mut RingStore, state: &mut State) {
     ];
     changes.iter().for_each(|change| state.apply(change));
     store.commit(&changes, state).unwrap();
-    store.advance(LANE, FLOOR).unwrap();
+    store.advance(LANE, &DoneRows::below(FLOOR)).unwrap();
 }
 
 /// Reads the headers as `docs/queue-format.md` draws them.

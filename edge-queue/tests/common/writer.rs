@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use edge_queue::medium::Dir;
-use edge_queue::store::ReadLimit;
+use edge_queue::store::{DoneRows, ReadLimit};
 use edge_queue::testing::{Rng, row_at};
 use edge_queue::{Change, Lane, LaneState, Seq};
 
@@ -36,7 +36,7 @@ pub(crate) fn write(open: OpenStore, dir: Box<dyn Dir>, commits: u64, out: &mut 
             return;
         }
         writeln!(out, "ack {first} {last} {}", state.epoch).unwrap();
-        if store.advance(LANE, floor).is_err() {
+        if store.advance(LANE, &DoneRows::below(floor)).is_err() {
             return;
         }
     }

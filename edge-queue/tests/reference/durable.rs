@@ -100,10 +100,10 @@ impl Reference {
         self.live(lane).filter(move |row| row.at.get(name) == Some(&At::Queued)).map(left)
     }
 
-    /// What the ledger of a consumer says: accepted, delivered, dropped by reason. `None` for one it does not know.
-    pub fn figures(&self, name: &str, lane: usize) -> Option<(u64, u64, BTreeMap<u8, u64>)> {
+    /// What the ledger of a consumer says: accepted, delivered, moved, dropped by reason. `None` for one it does not know.
+    pub fn figures(&self, name: &str, lane: usize) -> Option<(u64, u64, u64, BTreeMap<u8, u64>)> {
         let book = self.books.get(&(name.to_owned(), lane))?;
-        Some((book.accepted, book.delivered, book.dropped.clone()))
+        Some((book.accepted, book.delivered, book.moved, book.dropped.clone()))
     }
 
     /// Losses the consumer has not reported.

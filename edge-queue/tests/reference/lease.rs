@@ -7,9 +7,9 @@ use edge_queue::{Order, Reason};
 use super::{At, Reference};
 
 impl Reference {
-    /// What a lease must give: lane and id, in order.
-    pub fn lease(&mut self, name: &str, rows_max: usize, now_ms: u64) -> Vec<(usize, u64)> {
-        let mut out = Vec::new();
+    /// What a lease must give: lane and id, in order. Only the first row may be larger than `bytes_max`.
+    pub fn lease(&mut self, name: &str, rows_max: usize, bytes_max: u64, now_ms: u64) -> Vec<(usize, u64)> {
+        let (mut out, mut bytes) = (Vec::new(), 0);
         while out.len() < rows_max {
             // Lanes that waited for seven rows of others, the longest first; then by priority.
             let waited = &self.waited[name];
@@ -18,6 +18,10 @@ impl Reference {
             lanes.extend(0..self.lanes.len());
             let found = lanes.into_iter().find_map(|lane| Some((lane, self.next(name, lane, now_ms)?)));
             let Some((lane, index)) = found else { break };
+            bytes += self.lanes[lane][index].bytes;
+            if !out.is_empty() && bytes > bytes_max {
+                break;
+            }
             let waited = self.waited.get_mut(name).unwrap();
             waited.iter_mut().for_each(|rows| *rows += 1);
             waited[lane] = 0;
@@ -68,7 +72,7 @@ impl Reference {
             let queued = |index: &usize| self.lanes[lane][*index].at.get(name) == Some(&At::Queued);
             let index = part.clone().find(queued)?;
             let row = &self.lanes[lane][index];
-            let own_ms = self.own.get(name).and_then(|own| own.1);
+            let own_ms = self.own.get(name).and_then(|own| own.age_ms);
             let limit = [row.ttl_ms, self.limits[lane].max_age_ms, own_ms].into_iter().flatten().min();
             if limit.is_none_or(|limit| now_ms - row.born_ms < limit) {
                 return Some(if self.may_lease(name, lane, index) { Ok(index) } else { Err(()) });
@@ -89,8 +93,13 @@ impl Reference {
             }
         }
         let row = &self.lanes[lane][index];
-        let of_own = self.weight_of(name, lane, &[At::Leased]) + row.weight;
-        if own && self.own.get(name).is_some_and(|(messages_max, _)| of_own > messages_max / 2) {
+        let leased = (self.weight_of(name, lane, &[At::Leased]), self.bytes_of(name, lane, &[At::Leased]));
+        let beyond = |limit: Option<u64>, sum: u64| limit.is_some_and(|max| sum > max / 2);
+        if own
+            && self.own.get(name).is_some_and(|own| {
+                beyond(own.messages, leased.0 + row.weight) || beyond(own.bytes, leased.1 + row.bytes)
+            })
+        {
             return false;
         }
         !own || (weight + row.weight <= self.limits[lane].messages / 2
@@ -103,6 +112,23 @@ impl Reference {
         row.at.insert(name.to_owned(), At::Done);
         self.books.get_mut(&(name.to_owned(), lane)).unwrap().delivered += row.weight;
         self.remove_if_done(lane, index);
+    }
+
+    /// The row is in another store now.
+    pub fn moved(&mut self, name: &str, lane: usize, id: u64) {
+        let Some(index) = self.index(lane, id, name) else { return };
+        let row = &mut self.lanes[lane][index];
+        row.at.insert(name.to_owned(), At::Done);
+        row.moved = true;
+        self.books.get_mut(&(name.to_owned(), lane)).unwrap().moved += row.weight;
+        self.remove_if_done(lane, index);
+    }
+
+    /// The application gives a leased row up.
+    pub fn give_up(&mut self, name: &str, lane: usize, id: u64, reason: Reason) {
+        if let Some(index) = self.index(lane, id, name) {
+            self.drop_for(name, lane, index, reason);
+        }
     }
 
     pub fn give_back(&mut self, name: &str, lane: usize, id: u64) {

@@ -45,7 +45,8 @@ impl Reference {
         }
         match row.dropped {
             None => {
-                self.receipts.insert(row.id, Receipt::HandedOver);
+                let says = if row.moved { Receipt::Stored } else { Receipt::HandedOver };
+                self.receipts.insert(row.id, says);
             }
             Some(reason) => self.settling.push((row.id, reason)),
         }
@@ -65,9 +66,12 @@ impl Reference {
 
     pub fn move_slow_forward(&mut self) {
         for name in self.consumers.clone() {
-            let Some((messages_max, _)) = self.own.get(&name).copied() else { continue };
+            let Some(own) = self.own.get(&name).copied() else { continue };
             for lane in 0..self.lanes.len() {
-                while self.weight_of(&name, lane, &[At::Queued, At::Leased]) > messages_max {
+                let states = [At::Queued, At::Leased];
+                while own.messages.is_some_and(|max| self.weight_of(&name, lane, &states) > max)
+                    || own.bytes.is_some_and(|max| self.bytes_of(&name, lane, &states) > max)
+                {
                     let queued = |row: &RefRow| row.at.get(&name) == Some(&At::Queued);
                     let Some(oldest) = self.lanes[lane].iter().position(queued) else { break };
                     self.drop_as_overflow(&name, lane, oldest);

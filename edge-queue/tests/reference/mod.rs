@@ -21,6 +21,14 @@ pub struct Limits {
     pub order: Order,
 }
 
+/// Limits of a consumer's own, in each lane.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own {
+    pub messages: Option<u64>,
+    pub bytes: Option<u64>,
+    pub age_ms: Option<u64>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     Queued,
@@ -43,6 +51,8 @@ pub struct RefRow {
     ownerless: bool,
     gone: bool,
     written: bool,
+    /// Some consumer moved it to another store.
+    moved: bool,
     dropped: Option<Reason>,
 }
 
@@ -50,6 +60,7 @@ pub struct RefRow {
 struct Book {
     accepted: u64,
     delivered: u64,
+    moved: u64,
     dropped: BTreeMap<u8, u64>,
     /// Index of the first live row; `None` before the first lease of this run.
     live_from: Option<usize>,
@@ -68,8 +79,8 @@ pub struct Reference {
     /// In order of registration.
     consumers: Vec<String>,
     books: BTreeMap<(String, usize), Book>,
-    /// Most messages a consumer may have queued in a lane after a commit, and their age.
-    own: BTreeMap<String, (u64, Option<u64>)>,
+    /// What a consumer may have queued in a lane after a commit.
+    own: BTreeMap<String, Own>,
     /// Rows of other lanes since each lane's last.
     waited: BTreeMap<String, Vec<u32>>,
     /// By id of the push.
@@ -114,6 +125,28 @@ impl Reference {
         rows.map(|row| row.weight).sum()
     }
 
+    fn bytes_of(&self, name: &str, lane: usize, states: &[At]) -> u64 {
+        let rows =
+            self.lanes[lane].iter().filter(|row| row.at.get(name).is_some_and(|at| states.contains(at)));
+        rows.map(|row| row.bytes).sum()
+    }
+
+    /// Whether a row would go in without any limit having a say.
+    pub fn has_room(&self, lane: usize, weight: u64, bytes: u64) -> bool {
+        let limits = &self.limits[lane];
+        self.messages(lane) + weight <= limits.messages && self.bytes(lane) + bytes <= limits.bytes
+    }
+
+    /// Whether any consumer has limits of its own.
+    pub fn has_own_limits(&self) -> bool {
+        !self.own.is_empty()
+    }
+
+    /// What a consumer lost in a lane and did not report yet, by weight.
+    pub fn lost(&self, name: &str, lane: usize) -> u64 {
+        self.books.get(&(name.to_owned(), lane)).map_or(0, |book| book.dropped.values().sum())
+    }
+
     /// `Some(id)` when the queue must take it, `None` when it must refuse.
     pub fn push(
         &mut self,
@@ -132,7 +165,7 @@ impl Reference {
                     drop_new = true;
                     break;
                 }
-                OnFull::DropOldest if weight > limits.messages => return None,
+                OnFull::DropOldest if self.never_fits(lane, weight, bytes) => return None,
                 OnFull::DropOldest => {
                     let leased = |row: &RefRow| row.at.values().any(|at| *at == At::Leased);
                     let oldest = self.lanes[lane].iter().position(|row| !row.gone && !leased(row))?;
@@ -160,6 +193,7 @@ impl Reference {
             ownerless,
             gone: false,
             written: false,
+            moved: false,
             dropped: None,
         });
         if drop_new {
@@ -168,13 +202,21 @@ impl Reference {
         Some(id)
     }
 
+    /// Whether leased rows alone leave no room.
+    fn never_fits(&self, lane: usize, weight: u64, bytes: u64) -> bool {
+        let leased = |row: &&RefRow| row.at.values().any(|at| *at == At::Leased);
+        let held = || self.live(lane).filter(leased);
+        held().map(|row| row.weight).sum::<u64>() + weight > self.limits[lane].messages
+            || held().map(|row| row.bytes).sum::<u64>() + bytes > self.limits[lane].bytes
+    }
+
     /// Whether a receipt has waited for `ack_within_ms`.
     pub fn overdue(&self, now_ms: u64, ack_within_ms: u64) -> bool {
         let waits = |row: &&RefRow| !row.gone && !row.written && now_ms - row.born_ms >= ack_within_ms;
         self.lanes.iter().flatten().any(|row| waits(&row))
     }
 
-    pub fn register(&mut self, name: &str, own: Option<(u64, Option<u64>)>) {
+    pub fn register(&mut self, name: &str, own: Option<Own>) {
         if let Some(own) = own {
             self.own.insert(name.to_owned(), own);
         }
@@ -243,12 +285,15 @@ impl Reference {
             let dropped: u64 = book.dropped.values().sum();
             let same = ledger.accepted == book.accepted
                 && ledger.delivered == book.delivered
+                && ledger.moved == book.moved
                 && ledger.leased == of(At::Leased)
                 && ledger.queued == of(At::Leased) + of(At::Queued)
                 && ledger.dropped.total() == dropped
                 && ledger.expired() == book.dropped.get(&(Reason::Expired as u8)).copied().unwrap_or(0)
-                && ledger.dropped.for_reason(Reason::OverflowUnconfirmed)
-                    == book.dropped.get(&(Reason::OverflowUnconfirmed as u8)).copied().unwrap_or(0);
+                && [Reason::OverflowUnconfirmed, Reason::Discarded].into_iter().all(|reason| {
+                    let expected = book.dropped.get(&(reason as u8)).copied().unwrap_or(0);
+                    ledger.dropped.for_reason(reason) == expected
+                });
             if !same || !ledger.balanced() {
                 return Err(format!("{ledger:?} but expected {book:?}"));
             }

@@ -20,21 +20,23 @@ mod ballast;
 mod file;
 mod read;
 mod salvage;
+mod table;
 #[cfg(test)]
 mod tests;
 mod value;
 
 use std::collections::BTreeSet;
 
-use redb::{Database, ReadableTable, Table};
+use redb::Database;
 
 use self::backend::Backend;
 use self::ballast::Ballast;
 use self::file::{HEAD, Opened, ROWS, Trouble, close, fence};
 use self::read::Walk;
-use self::value::{FORMAT, Head, Totals, decode_row, encode_head, encode_row};
+use self::table::{insert_rows, remove_below};
+use self::value::{FORMAT, Head, Totals, encode_head};
 use super::lanes::refuse_loss;
-use super::{Chunk, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use super::{Chunk, DoneRows, Options, ReadLimit, Recovered, Store, StoreError, StoreStats};
 use crate::error::OpenError;
 use crate::medium::Dir;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
@@ -59,6 +61,8 @@ pub struct RedbStore {
     stage: Vec<StoredRow>,
     /// Rows of failed commits: they may be in the file and do not count until they are committed again.
     hidden: BTreeSet<(u8, Seq)>,
+    /// The rows below are removed with the next commit. Those that are done above a row that is not stay: each row is a
+    /// witness of how many there were before it.
     below: [Seq; LANES_MAX],
     head: Head,
     walk: Walk,
@@ -291,9 +295,9 @@ impl Store for RedbStore {
         self.read_chunk(lane, from, limit).map_err(|trouble| trouble.into_store_error("redb read"))
     }
 
-    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
         if let Some(slot) = self.below.get_mut(usize::from(lane.0)) {
-            *slot = below.max(*slot);
+            *slot = done.floor().max(*slot);
         }
         Ok(())
     }
@@ -331,52 +335,8 @@ fn open_error(dir: &dyn Dir, trouble: Trouble) -> OpenError {
         Trouble::Newer(found) => OpenError::NewerFormat { found, known: FORMAT },
         Trouble::Io(e) if is_full(&e) => {
             let free = dir.free_bytes().ok().flatten().unwrap_or(0);
-            OpenError::NoSpace { needed: free.saturating_add(COMMIT_BYTES), free }
+            OpenError::NoSpace { needed: free.saturating_add(COMMIT_BYTES), free, lower: None }
         }
         other => OpenError::Io { op: "redb open", source: other.into_io() },
     }
-}
-
-type RowTable<'txn> = Table<'txn, (u8, u64), &'static [u8]>;
-
-fn insert_rows(table: &mut RowTable<'_>, rows: &[StoredRow], next: &mut Head) -> Result<(), Trouble> {
-    for row in rows {
-        let Some((seq, totals)) = next.written.get_mut(usize::from(row.lane.0)) else { continue };
-        totals.rows = totals.rows.saturating_add(1);
-        totals.weight = totals.weight.saturating_add(row.weight.into());
-        *seq = row.seq;
-        table
-            .insert((row.lane.0, row.seq), encode_row(row, *totals).as_slice())
-            .map_err(redb::Error::from)?;
-    }
-    Ok(())
-}
-
-/// Removes a lane's rows below `below`, keeps the totals at the last of them, and returns their size.
-fn remove_below(
-    table: &mut RowTable<'_>,
-    lane: u8,
-    below: Seq,
-    removed: &mut Totals,
-) -> Result<u64, Trouble> {
-    let first = {
-        let mut range = table.range((lane, 0)..(lane, below)).map_err(redb::Error::from)?;
-        range.next().transpose().map_err(redb::Error::from)?.map(|(key, _)| key.value())
-    };
-    if first.is_none() {
-        return Ok(0);
-    }
-    let mut bytes = 0;
-    let keep = |_: (u8, u64), value: &[u8]| {
-        bytes += value.len() as u64;
-        match decode_row(value) {
-            Ok(found) if found.row.seq < below => *removed = found.totals,
-            // A damaged page led here: the rows that were taken along show as missing.
-            Ok(_) => {}
-            Err(_) => removed.rows = removed.rows.saturating_add(1),
-        }
-        false
-    };
-    table.retain_in((lane, 0)..(lane, below), keep).map_err(redb::Error::from)?;
-    Ok(bytes)
 }

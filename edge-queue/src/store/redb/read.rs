@@ -1,7 +1,5 @@
 //! Reading, and noticing what is missing: each row knows how many rows its lane had before it.
 
-use std::collections::BTreeSet;
-
 use redb::{Database, ReadableDatabase};
 
 use super::RedbStore;
@@ -15,8 +13,6 @@ use crate::store::{Chunk, Lost, ReadLimit};
 pub(super) struct Walk {
     /// Per lane: where the last read ended and the totals there, so that going on needs no look back.
     place: [Option<(Seq, Totals)>; LANES_MAX],
-    /// Losses reported already, by lane and first number.
-    reported: BTreeSet<(u8, Seq)>,
 }
 
 impl Walk {
@@ -32,6 +28,8 @@ struct Scan {
     next: Seq,
     /// Last number accounted for, and the totals there.
     before: Option<(Seq, Totals)>,
+    /// Whether every row between `before` and where the scan began is known.
+    sure: bool,
     full: bool,
 }
 
@@ -41,7 +39,8 @@ impl RedbStore {
         let next = from.max(below);
         let place = self.walk.place.get(usize::from(lane.0)).copied().flatten();
         let before = place.filter(|(seq, _)| seq.checked_add(1) == Some(next));
-        let mut scan = Scan { chunk: Chunk::default(), bytes: 0, next, before, full: false };
+        let mut scan =
+            Scan { chunk: Chunk::default(), bytes: 0, next, before, sure: before.is_some(), full: false };
         let mut result = self.scan(lane, limit, &mut scan);
         // A failed handle is opened anew and a damaged file rebuilt, once each; then the answer stands.
         for _ in 0..2 {
@@ -62,9 +61,6 @@ impl RedbStore {
         if let Some(slot) = self.walk.place.get_mut(usize::from(lane.0)) {
             *slot = scan.before;
         }
-        let reported = &mut self.walk.reported;
-        reported.retain(|&(of, first)| of != lane.0 || first >= below);
-        scan.chunk.lost.retain(|lost| reported.insert((lane.0, lost.first)));
         scan.chunk.next = scan.full.then_some(scan.next);
         Ok(scan.chunk)
     }
@@ -78,7 +74,8 @@ impl RedbStore {
         let hidden = &self.hidden;
         fence(|| {
             if scan.before.is_none() {
-                scan.before = Some(look_back(db, lane, scan.next, removed)?);
+                let (totals, sure) = look_back(db, lane, scan.next, removed)?;
+                (scan.before, scan.sure) = (Some((scan.next.saturating_sub(1), totals)), sure);
             }
             let txn = db.begin_read().map_err(redb::Error::from)?;
             let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
@@ -131,15 +128,16 @@ impl Scan {
             // What is missing below the first number asked for is not this reader's.
             if rows > 0 && first <= last {
                 let rows = rows.min(last - first + 1);
-                self.chunk.lost.push(Lost { first, last, rows, weight: weight.max(rows) });
+                self.chunk.lost.push(Lost { first, last, rows, weight: weight.max(rows), exact: self.sure });
             }
         }
-        self.before = Some((seq, totals));
+        (self.before, self.sure) = (Some((seq, totals)), true);
     }
 }
 
-/// The last sound row before `from`, or what was removed before the oldest.
-fn look_back(db: &Database, lane: Lane, from: Seq, removed: Totals) -> Result<(Seq, Totals), Trouble> {
+/// Totals of the last sound row before `from`, or of what was removed before the oldest; and whether nothing can be missing
+/// between it and `from`.
+fn look_back(db: &Database, lane: Lane, from: Seq, removed: Totals) -> Result<(Totals, bool), Trouble> {
     let txn = db.begin_read().map_err(redb::Error::from)?;
     let table = txn.open_table(ROWS).map_err(redb::Error::from)?;
     let mut damaged: u64 = 0;
@@ -150,12 +148,12 @@ fn look_back(db: &Database, lane: Lane, from: Seq, removed: Totals) -> Result<(S
                 // Damaged ones in between belong to whoever reads there.
                 let rows = found.totals.rows.saturating_add(damaged);
                 let weight = found.totals.weight.saturating_add(damaged);
-                return Ok((from.saturating_sub(1), Totals { rows, weight }));
+                return Ok((Totals { rows, weight }, found.row.seq.saturating_add(1) == from));
             }
             // A damaged page can lead to rows that were not asked for.
             Ok(_) => {}
             Err(_) => damaged = damaged.saturating_add(1),
         }
     }
-    Ok((from.saturating_sub(1), removed))
+    Ok((removed, damaged == 0))
 }

@@ -96,6 +96,7 @@ pub(super) fn encode_head(head: &Head) -> Vec<u8> {
     out.u64(state.gateway).u32(state.epoch).u8(state.lanes);
     for lane in &state.lane {
         out.u64(lane.next).u64(lane.floor).u64(lane.rows).u64(lane.weight).u64(lane.bytes);
+        out.u8(lane.recount_due.into());
     }
     out.count(state.consumers.len());
     for consumer in &state.consumers {
@@ -126,7 +127,8 @@ pub(super) fn decode_head(value: &[u8]) -> Result<Head, Bad> {
     (state.epoch, state.lanes) = (r.u32()?, r.u8()?);
     for lane in &mut state.lane {
         let (next, floor) = (r.u64()?, r.u64()?);
-        *lane = LaneState { next, floor, rows: r.u64()?, weight: r.u64()?, bytes: r.u64()? };
+        let (rows, weight, bytes) = (r.u64()?, r.u64()?, r.u64()?);
+        *lane = LaneState { next, floor, rows, weight, bytes, recount_due: r.u8()? != 0 };
     }
     if state.epoch >= EPOCH_MAX || !state.lane.iter().all(sane::lane) {
         return Err(Bad::Damaged);
@@ -143,7 +145,8 @@ pub(super) fn decode_head(value: &[u8]) -> Result<Head, Bad> {
 }
 
 fn encode_position(out: &mut Writer, position: &Position) {
-    out.u64(position.floor).u64(position.accepted).u64(position.delivered);
+    out.u64(position.floor).u64(position.accepted).u64(position.delivered).u64(position.moved);
+    out.u64(position.queued_bytes);
     for dropped in &position.dropped {
         out.u64(*dropped);
     }
@@ -159,8 +162,9 @@ fn encode_position(out: &mut Writer, position: &Position) {
 }
 
 fn decode_position(r: &mut Reader<'_>) -> Result<Position, Bad> {
-    let (floor, accepted, delivered) = (r.u64()?, r.u64()?, r.u64()?);
-    let mut position = Position { floor, accepted, delivered, ..Position::default() };
+    let (floor, accepted, delivered, moved) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
+    let mut position = Position { floor, accepted, delivered, moved, ..Position::default() };
+    position.queued_bytes = r.u64()?;
     for dropped in &mut position.dropped {
         *dropped = r.u64()?;
     }
@@ -375,7 +379,9 @@ mod tests {
             acked: [(5, 6), (9, 9)].into(),
             accepted: 20,
             delivered: 8,
-            dropped: [0, 1, 2, 3, 4, 5],
+            moved: 7,
+            dropped: [0, 1, 2, 3, 4, 5, 6],
+            queued_bytes: 9,
             gaps: vec![gap],
         };
         let lanes = [Position::default(), position, Position::default(), Position::default()];

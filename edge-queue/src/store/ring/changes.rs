@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use super::ends::Ends;
 use super::frame::into_body;
-use super::record::{Cursor, Order, Record, get_change};
+use super::record::{Cursor, Order, Record, get_change, get_ends};
 use super::segment::{Look, Placed};
 use crate::state::{Change, Position, State};
 
@@ -15,6 +16,8 @@ use crate::state::{Change, Position, State};
 pub(super) struct Changes {
     events: Vec<(Order, Change)>,
     newest: BTreeMap<(String, u8), usize>,
+    /// How far close marks say that the lanes were durable.
+    pub(super) ends: Ends,
 }
 
 impl Changes {
@@ -28,6 +31,11 @@ impl Changes {
         into_body(head, &mut body);
         let mut cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
         while let Some(record) = cursor.next(&body) {
+            if let Record::Change(_, bytes, tag) = record
+                && let Some(ends) = get_ends(bytes, tag)
+            {
+                self.ends.merge(&ends);
+            }
             if let Record::Change(order, bytes, tag) = record
                 && order.0 >= from
                 && !(torn && order.0 == head.commit)

@@ -7,9 +7,16 @@
 
 use std::collections::VecDeque;
 
+use crate::flaw::{Flaw, planted};
+
 /// Free slots a lane keeps for changes alone: without them a full lane could never note what was acknowledged. Two, since
 /// changes fill a segment too: the next one begins with a snapshot that makes the one before it free.
 pub(super) const RESERVE: usize = 2;
+
+/// [`RESERVE`], but for the planted bug.
+pub(super) fn reserve() -> usize {
+    if planted(Flaw::ReserveOfOne) { 1 } else { RESERVE }
+}
 
 /// The free slots of one lane.
 #[derive(Debug, Default)]

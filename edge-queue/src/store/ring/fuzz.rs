@@ -17,11 +17,13 @@ use crate::time::Stamp;
 fn position() -> Position {
     let gap = |reason| GapRecord { first_seq: 5, last_seq: 9, first_ms: -3, last_ms: 70, count: 4, reason };
     Position {
+        queued_bytes: 900,
         floor: 12,
         acked: [(14, 20), (30, 30), (300, 70_000)].into(),
         accepted: 100,
         delivered: 60,
-        dropped: [0, 1, 2, 3, 4, 300],
+        moved: 7,
+        dropped: [0, 1, 2, 3, 4, 5, 300],
         gaps: vec![gap(Reason::Overflow), gap(Reason::Quarantined)],
     }
 }

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use super::blank::worth_filling;
-use super::free::{FreeSlots, RESERVE};
+use super::free::{FreeSlots, reserve};
 use super::layout::{FRAME_PAGES_MAX, Geometry, pages_for, room_of};
 use super::segment::{Counters, Placed, Segment};
 use super::tail::Tail;
+use crate::flaw::{Flaw, planted};
 use crate::row::{Seq, StoredRow};
+use crate::store::DoneRows;
 
 /// What a row's record usually needs besides key, meta and payload, for planning; writing does not rely on it.
 const RECORD_USUAL: usize = 48;
@@ -25,8 +27,8 @@ pub(super) struct LaneLog {
     pub(super) tail: Option<Tail>,
     /// The end of the log: of what is durable, between commits.
     pub(super) counters: Counters,
-    /// No row below is asked for again.
-    pub(super) floor: Seq,
+    /// Rows that nobody asks for again.
+    pub(super) done: DoneRows,
     /// Rows of the commit to come.
     pub(super) staged: Arc<Vec<StoredRow>>,
     /// About how many bytes the last commit with rows had.
@@ -51,7 +53,7 @@ impl LaneLog {
             free: FreeSlots::default(),
             tail: None,
             counters,
-            floor: 0,
+            done: DoneRows::default(),
             staged: Arc::default(),
             usual: 0,
             pending: Vec::new(),
@@ -106,7 +108,7 @@ impl LaneLog {
     /// The commit is durable.
     pub(super) fn finish(&mut self) {
         self.unstage();
-        // Only the floor and a new segment decide what is free.
+        // Only what is done and a new segment decide what is free.
         if std::mem::take(&mut self.opened) > 0 {
             self.reclaim();
         }
@@ -120,6 +122,7 @@ impl LaneLog {
         self.tail = None;
         for nth in (0..self.opened).rev() {
             match self.segments.pop() {
+                Some(segment) if planted(Flaw::SuspectReused) => self.free.put_written(segment.slot),
                 Some(segment) if nth < self.relied_on => self.free.hold_suspect(segment.slot),
                 Some(segment) => self.free.put_suspect(segment.slot),
                 None => {}
@@ -128,9 +131,11 @@ impl LaneLog {
         self.opened = 0;
     }
 
-    /// Nothing below `below` is asked for again.
-    pub(super) fn advance(&mut self, below: Seq) {
-        self.floor = self.floor.max(below);
+    /// No row of `done` is asked for again.
+    pub(super) fn advance(&mut self, done: &DoneRows) {
+        if done.floor() >= self.done.floor() {
+            self.done.clone_from(done);
+        }
         self.reclaim();
     }
 
@@ -146,12 +151,17 @@ impl LaneLog {
         let began = self.segments.iter().position(|s| Some((s.epoch, s.commit)) == newest).unwrap_or(0);
         let count = self.segments.len();
         let mut ends = self.segments.iter().skip(1).map(|s| s.start).collect::<Vec<_>>().into_iter();
-        let (floor, free) = (self.floor, &mut self.free);
+        let floor = planted(Flaw::FloorOnly).then(|| DoneRows::below(self.done.floor()));
+        let (done, free) = (floor.as_ref().unwrap_or(&self.done), &mut self.free);
         let mut at = 0;
         self.segments.retain(|segment| {
             at += 1;
             let Some(end) = ends.next().filter(|_| at < count) else { return true };
-            let keep = end.rows > segment.start.rows && end.highest >= floor;
+            // Of segments in between that are free already every row was done, so it does not matter that they count here.
+            let first = segment.start.highest.saturating_add(1);
+            let ends = done.covers(first, first) && done.covers(end.highest, end.highest);
+            let given_up = done.covers(first, end.highest) || (ends && planted(Flaw::HeldOverlooked));
+            let keep = end.rows > segment.start.rows && !given_up;
             // `at` counts from 1: the segment before those the commit began is held too.
             if !keep && at >= began {
                 free.hold(segment.slot);
@@ -160,6 +170,12 @@ impl LaneLog {
             }
             keep
         });
+    }
+
+    /// First and last number of each segment that becomes free when its rows are given up: the last one stays.
+    pub(super) fn evictable(&self) -> Vec<(Seq, Seq)> {
+        let starts = self.segments.iter().map(|segment| segment.start.highest);
+        starts.clone().zip(starts.skip(1)).map(|(before, end)| (before.saturating_add(1), end)).collect()
     }
 
     /// The slot to fill ahead: the next one when it was never written, its commits will be small, and half of the segment
@@ -186,7 +202,7 @@ impl LaneLog {
     /// Free segments for rows, and pages at the log's end beside the changes that go with them. `None`: the reserve is in use,
     /// and its segments are for changes alone.
     fn room(&self, head_pages: usize) -> Option<(usize, usize)> {
-        let segments = self.free.len().checked_sub(RESERVE)?;
+        let segments = self.free.len().checked_sub(reserve())?;
         let left = self.tail.as_ref().map_or(0, Tail::left);
         Some((segments, left.saturating_sub(head_pages.max(CHANGES_PAGES))))
     }
@@ -248,12 +264,12 @@ mod tests {
     #[test]
     fn segments_are_freed_when_every_row_is_below_the_floor_or_they_have_none() {
         let mut lane = lane();
-        lane.advance(10);
+        lane.advance(&DoneRows::below(10));
         // Slot 1 begins and ends at row 10: it holds none. Slot 0 still holds row 10.
         assert_eq!(lane.segments.iter().map(|s| s.slot).collect::<Vec<_>>(), [0, 2, 3]);
-        lane.advance(11);
+        lane.advance(&DoneRows::below(11));
         assert_eq!(lane.segments.iter().map(|s| s.slot).collect::<Vec<_>>(), [2, 3]);
-        lane.advance(1000);
+        lane.advance(&DoneRows::below(1000));
         assert_eq!(lane.segments.iter().map(|s| s.slot).collect::<Vec<_>>(), [3]);
         assert_eq!(lane.free.len(), 3);
     }
@@ -269,6 +285,34 @@ mod tests {
         assert_eq!(lane.counters, before);
         assert_eq!(lane.segments.len(), 4);
         assert!(lane.tail.is_none());
+        assert_eq!(lane.free.take(|_| false), None, "not before it was read");
         assert_eq!(lane.free.take(|_| true), Some(9));
+    }
+
+    /// Of a commit that failed after its first segment was relied on.
+    fn fail_behind_a_relied_on_segment(lane: &mut LaneLog) {
+        lane.begin();
+        lane.open_segment(segment(8, 30), Tail::new(8, 98, 16, 1));
+        lane.release_held();
+        lane.open_segment(segment(9, 30), Tail::new(9, 99, 16, 1));
+        lane.abandon();
+    }
+
+    #[test]
+    fn no_slot_of_a_failed_write_is_used_before_it_was_read() {
+        let mut lane = lane();
+        fail_behind_a_relied_on_segment(&mut lane);
+        assert_eq!(lane.free.take(|_| false), None);
+        assert_eq!(lane.free.take(|_| true), Some(9));
+        lane.free.release();
+        assert_eq!((lane.free.take(|_| false), lane.free.take(|_| true)), (None, Some(8)));
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn a_slot_of_a_failed_write_that_is_used_unread_is_caught() {
+        let mut lane = lane();
+        Flaw::SuspectReused.during(|| fail_behind_a_relied_on_segment(&mut lane));
+        assert_eq!(lane.free.take(|_| false), Some(9));
     }
 }

@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use crate::model::{CONSUMERS_MAX, GAPS_MAX, RANGES_BOUND};
 use crate::row::LANES_MAX;
 use crate::store::Options;
 
@@ -48,13 +49,22 @@ pub(super) const READ_BYTES: usize = FRAME_PAGES_MAX * PAGE;
 /// A commit of a lane estimated below this is grown in place instead of padded.
 pub(super) const SMALL: usize = PAGE / 2 - HEAD;
 
-/// Space for the snapshot at a segment's start: 1 024 ranges, 256 gap records and 16 consumers with long names
-/// come to about 40 KiB.
+/// Space for the snapshot at a segment's start.
 const SNAPSHOT_BYTES: u64 = 64 * 1024;
+/// What a range, a gap record and a consumer take in a snapshot, at most while numbers stay below 2^48 and ranges lie less
+/// than 2^28 apart.
+const RANGE_BYTES: usize = 6;
+const GAP_BYTES: usize = 32;
+const CONSUMER_BYTES: usize = 512;
 
 /// What a row's record needs besides key, meta and payload, at most: see `record.rs`.
 pub(super) const RECORD_OVERHEAD: u64 = 96;
 
+// The smallest segment holds a snapshot, and a commit that changes all of it.
+const _: () = assert!(
+    2 * (RANGES_BOUND * RANGE_BYTES + GAPS_MAX * GAP_BYTES + CONSUMERS_MAX * CONSUMER_BYTES + 2 * PAGE)
+        <= SEGMENT_STEP as usize
+);
 const _: () = assert!(READ_BYTES <= 64 * 1024);
 const _: () = assert!((SEGMENT_STEP as usize).is_multiple_of(PAGE));
 const _: () = assert!(SMALL < FIRST_ROOM);

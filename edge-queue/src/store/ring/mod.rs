@@ -7,8 +7,8 @@
 //! * [`lane`] a lane's log in RAM, with [`segment`] (which frames count), [`tail`] (where it grows) and [`free`]
 //!   (which slot comes next, filled by [`blank`] when it is new);
 //! * [`writer`] a commit; [`reader`] reading, through [`window`];
-//! * [`open`], [`recover`], [`scan`] (with [`end`] of each lane), [`rebuild`] starting, with [`finished`] (which commits ended)
-//!   and [`changes`] (what they say);
+//! * [`open`], [`recover`], [`scan`] (with [`end`] of each lane), [`rebuild`] starting, with [`finished`] (which commits ended),
+//!   [`changes`] (what they say) and [`ends`] (how far each lane was durable);
 //! * [`aside`] what becomes of damaged bytes; [`salvage`] what can be read of a file that opens no more.
 //!
 //! Cost: RAM is one entry per segment, the index of one segment per lane and one frame. A commit is one write and
@@ -19,6 +19,7 @@ mod aside;
 mod blank;
 mod changes;
 mod end;
+mod ends;
 mod finished;
 mod footprint;
 mod frame;
@@ -49,19 +50,20 @@ pub(crate) use self::salvage::Salvage;
 
 use self::aside::Aside;
 use self::blank::fill;
+use self::ends::{Ends, Known};
 use self::lane::LaneLog;
 use self::reader::{Reader, Source};
 use self::scan::Scan;
 use self::segment::Look;
 use self::superblock::Superblock;
-use self::window::Pages;
+use self::window::{Pages, Unread};
 use self::writer::{Buffers, Writer};
 use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 use crate::store::bytes;
-use crate::store::{Chunk, Options, ReadLimit, Recovered, Region, Store, StoreError, StoreStats};
+use crate::store::{Chunk, DoneRows, Options, ReadLimit, Recovered, Region, Store, StoreError, StoreStats};
 
 /// The ring. See [`Store`] for its contract.
 pub struct RingStore {
@@ -71,6 +73,7 @@ pub struct RingStore {
     lanes: Vec<LaneLog>,
     buffers: Buffers,
     reader: Reader,
+    unread: Unread,
     aside: Aside,
     commit: u64,
     /// The last commit of this run that succeeded, and the bookkeeping it left.
@@ -128,6 +131,7 @@ impl RingStore {
             lanes: scan.lanes,
             buffers: Buffers::default(),
             reader: Reader::default(),
+            unread: Unread::default(),
             aside,
             commit: scan.commit,
             synced: 0,
@@ -143,6 +147,7 @@ impl RingStore {
         let lanes = u8::try_from(self.lanes.len()).unwrap_or(1);
         // All of them first: a commit that fails in one lane is undone in every lane.
         self.lanes.iter_mut().for_each(LaneLog::begin);
+        let ends = Ends::of(self.lanes.iter().map(|log| &log.counters));
         for log in &mut self.lanes {
             let own: Vec<(u32, &Change)> =
                 (0u32..).zip(changes).filter(|(_, c)| home(c, lanes) == log.lane).collect();
@@ -154,6 +159,7 @@ impl RingStore {
                 geometry: &self.superblock.geometry,
                 buffers: &mut self.buffers,
                 durable: &self.durable,
+                ends: &ends,
                 gateway: self.superblock.gateway,
                 epoch: self.superblock.epoch,
                 commit: self.commit,
@@ -163,6 +169,13 @@ impl RingStore {
                 head_pages: &mut self.head_pages,
             };
             writer.lane(log, &own)?;
+        }
+        if changes.iter().any(|change| matches!(change, Change::Closed)) {
+            let state = Some((self.commit, self.durable.clone()));
+            let mut closing = Superblock { known: Known { ends, state }.into(), ..self.superblock.clone() };
+            let written = closing.write_next(self.medium.as_mut());
+            written.map_err(|source| StoreError::Io { op: "write", source })?;
+            self.stats.bytes_written += layout::PAGE as u64;
         }
         self.stats.syncs += 1;
         self.medium.sync().map_err(|source| StoreError::Io { op: "sync", source })
@@ -221,7 +234,7 @@ impl Store for RingStore {
     fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
         let Some(log) = self.lanes.get(usize::from(lane.0)) else { return Ok(Chunk::default()) };
         let geometry = &self.superblock.geometry;
-        let pages = Pages::new(self.medium.as_ref(), geometry);
+        let pages = Pages::new(self.medium.as_ref(), geometry).patient(&self.unread);
         let look = Look { pages: &pages, geometry, gateway: self.superblock.gateway };
         let mut source = Source {
             look,
@@ -237,11 +250,22 @@ impl Store for RingStore {
         }
     }
 
-    fn advance(&mut self, lane: Lane, below: Seq) -> Result<(), StoreError> {
+    fn read_past_errors(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+        self.unread.give_up(true);
+        let chunk = self.read(lane, from, limit);
+        self.unread.give_up(false);
+        chunk
+    }
+
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
         if let Some(log) = self.lanes.get_mut(usize::from(lane.0)) {
-            log.advance(below);
+            log.advance(done);
         }
         Ok(())
+    }
+
+    fn segments(&self, lane: Lane) -> Option<Vec<(Seq, Seq)>> {
+        self.lanes.get(usize::from(lane.0)).map(LaneLog::evictable)
     }
 
     /// Fills the segments that lanes will soon take for the first time, and syncs once.

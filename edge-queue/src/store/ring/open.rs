@@ -5,6 +5,7 @@ use std::io;
 
 use super::RingStore;
 use super::aside::{Aside, move_file};
+use super::ends::Known;
 use super::frame::{Head, Kind, into_body};
 use super::layout::{FILE, FILE_NEW, FORMAT, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};
 use super::rebuild::rebuild;
@@ -22,6 +23,8 @@ use crate::store::{Options, Recovered};
 
 /// How far the epoch is raised when nobody knows how many runs wrote nothing.
 const EPOCH_LEAP: u32 = 1 << 16;
+/// What a file's size follows from.
+const LOWER: Option<&str> = Some("max_bytes");
 /// Largest snapshot looked at in the search for a geometry.
 const SNAPSHOT_PAGES_MAX: usize = 256;
 
@@ -77,7 +80,7 @@ pub(super) fn as_it_is(dir: Box<dyn Dir>) -> Result<Option<(RingStore, Recovered
 fn check_space(dir: &dyn Dir, needed: u64) -> Result<Option<u64>, OpenError> {
     let free = dir.free_bytes().ok().flatten();
     match free {
-        Some(free) if free < needed => Err(OpenError::NoSpace { needed, free }),
+        Some(free) if free < needed => Err(OpenError::NoSpace { needed, free, lower: LOWER }),
         _ => Ok(free),
     }
 }
@@ -89,15 +92,21 @@ fn fresh(
     options: &Options,
     damage: Vec<String>,
 ) -> Result<(RingStore, Recovered), OpenError> {
-    let superblock =
-        Superblock { counter: 0, gateway: options.gateway, epoch: 1, geometry, waived: Vec::new() };
+    let superblock = Superblock {
+        counter: 0,
+        gateway: options.gateway,
+        epoch: 1,
+        geometry,
+        waived: Vec::new(),
+        known: Box::default(),
+    };
     let (medium, superblock) = create(dir.as_ref(), superblock)?;
     dir.rename(FILE_NEW, FILE)
         .and_then(|()| dir.sync())
         .map_err(|source| OpenError::Io { op: "rename", source })?;
     let pages = Pages::new(medium.as_ref(), &geometry);
     let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
-    let scan = Scan::run(look, superblock.epoch, &[]);
+    let scan = Scan::run(look, superblock.epoch, &[], &Known::default());
     let mut state = State::new(superblock.gateway, options.lanes);
     state.epoch = superblock.epoch;
     let clean = damage.is_empty();
@@ -134,7 +143,9 @@ pub(super) fn create(
             let _ = dir.remove(FILE_NEW);
             let source: io::Error = source;
             Err(match source.kind() {
-                io::ErrorKind::StorageFull => OpenError::NoSpace { needed, free: free.unwrap_or(0) },
+                io::ErrorKind::StorageFull => {
+                    OpenError::NoSpace { needed, free: free.unwrap_or(0), lower: LOWER }
+                }
                 _ => OpenError::Io { op: "create", source },
             })
         }
@@ -181,8 +192,8 @@ fn from_segments(medium: &dyn Medium) -> io::Result<Option<Superblock>> {
         let Some((geometry, whole)) = geometry_of(medium, &head, any.offset(step, 0)) else { continue };
         if whole && best.as_ref().is_none_or(|(commit, _)| *commit < head.commit) {
             let epoch = head.epoch.saturating_add(EPOCH_LEAP);
-            let superblock =
-                Superblock { counter: 1, gateway: head.gateway, epoch, geometry, waived: Vec::new() };
+            let (gateway, known) = (head.gateway, Box::default());
+            let superblock = Superblock { counter: 1, gateway, epoch, geometry, waived: Vec::new(), known };
             best = Some((head.commit, superblock));
         }
     }

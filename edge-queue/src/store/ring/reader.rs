@@ -10,13 +10,13 @@ use super::frame::into_body;
 use super::lane::LaneLog;
 use super::layout::{FRAME_PAGES_MAX, PAGE};
 use super::record::{Cursor, Record, RowRef};
-use super::segment::{Gap, Item, Look, Placed, Segment, items};
+use super::segment::{Counters, Gap, Item, Look, Placed, Segment, items};
 use super::superblock::Waived;
 use crate::medium::Dir;
 use crate::row::{LANES_MAX, Seq};
 use crate::store::{Chunk, Lost, ReadLimit};
 
-/// Losses remembered as reported, at most. Beyond it one may be reported again rather than RAM be used up.
+/// Losses remembered as set aside, at most. Beyond it one may be counted again rather than RAM be used up.
 const REPORTED_MAX: usize = 4096;
 
 /// Rows for which a read makes room before it finds them.
@@ -27,7 +27,7 @@ const READ_ROWS_USUAL: usize = 256;
 pub(super) struct Reader {
     indexes: [Option<Index>; LANES_MAX],
     frame: Option<Loaded>,
-    /// Lane and first frame of every loss already reported.
+    /// Lane and first frame of every loss that was counted and set aside.
     reported: BTreeSet<(u8, u64)>,
     pub(super) quarantined: u64,
 }
@@ -68,13 +68,16 @@ impl Reader {
         limit: ReadLimit,
     ) -> Chunk {
         let mut chunk = Chunk::default();
-        let mut at = from.max(log.floor);
+        let mut at = from.max(log.done.floor());
         let mut room = Room { rows: limit.rows.max(1), bytes: limit.bytes, first: true };
         let first = log.segments.iter().rposition(|s| s.start.highest < at).unwrap_or(0);
         let wanted = at..=log.counters.highest;
-        if let Some(oldest) = log.segments.first().filter(|oldest| wanted.contains(&oldest.start.highest)) {
-            self.report(source, log.lane, oldest, &before(oldest, at), at, &mut chunk);
-            at = oldest.start.highest.saturating_add(1);
+        // The row at the floor is wanted, and its segment stays: rows from before the oldest one are gone with theirs.
+        let oldest = log.segments.first();
+        let start = oldest.map_or(log.counters, |oldest| oldest.start);
+        if wanted.contains(&start.highest) {
+            self.report(source, log, oldest, &before(&start, log.done.floor()), &mut chunk);
+            at = start.highest.saturating_add(1);
         }
         for (n, segment) in log.segments.iter().enumerate().skip(first) {
             self.load_index(source, log, n, segment);
@@ -85,7 +88,7 @@ impl Reader {
             while let Some(item) = self.item(log.lane, &mut next, at) {
                 let more = match item {
                     Item::Gap(gap) => {
-                        self.report(source, log.lane, segment, &gap, at, &mut chunk);
+                        self.report(source, log, Some(segment), &gap, &mut chunk);
                         true
                     }
                     Item::Frame(placed) => {
@@ -94,7 +97,7 @@ impl Reader {
                         } else if source.look.pages.is_down() {
                             return chunk;
                         } else {
-                            self.report(source, log.lane, segment, &frame_gap(&placed), at, &mut chunk);
+                            self.report(source, log, Some(segment), &frame_gap(&placed), &mut chunk);
                             true
                         }
                     }
@@ -196,41 +199,52 @@ impl Reader {
         }
     }
 
-    /// Reports what is missing from `at` on, unless it was reported or forgiven before.
+    /// Reports what is missing and still wanted, unless it was forgiven. The bytes are set aside the first time.
     fn report(
         &mut self,
         source: &mut Source<'_>,
-        lane: u8,
-        segment: &Segment,
+        log: &LaneLog,
+        segment: Option<&Segment>,
         gap: &Gap,
-        at: Seq,
         chunk: &mut Chunk,
     ) {
-        let (mut missing, mut missing_weight) = (gap.rows, gap.weight);
+        let (lane, mut missing, mut missing_weight) = (log.lane, gap.rows, gap.weight);
         for w in source.waived.iter().filter(|w| w.lane == lane) {
             missing = missing.saturating_sub(overlap((gap.rows_before, gap.rows), (w.rows_before, w.rows)));
             let weights = overlap((gap.weight_before, gap.weight), (w.weight_before, w.weight));
             missing_weight = missing_weight.saturating_sub(weights);
         }
+        // Segments that were given up between two that stay leave a gap, too: all of it is done.
+        if missing == 0 || log.done.covers(gap.seqs.0, gap.seqs.1) {
+            return;
+        }
+        chunk.lost.push(wanted(gap, missing, missing_weight, log.done.floor()));
         let first_frame = gap.frames.0;
-        if missing == 0 || !self.reported.insert((lane, first_frame)) {
+        if !self.reported.insert((lane, first_frame)) {
             return;
         }
         while self.reported.len() > REPORTED_MAX {
             self.reported.pop_first();
         }
         self.quarantined += 1;
-        let first = gap.seqs.0.max(at);
-        let span = gap.seqs.1.saturating_sub(first).saturating_add(1);
-        let rows = missing.min(span);
-        let weight = share(missing_weight, rows, missing).max(rows);
-        chunk.lost.push(Lost { first, last: gap.seqs.1.max(first), rows, weight });
+        let Some(segment) = segment else { return };
         let pages = gap.pages.1.saturating_sub(gap.pages.0).clamp(1, FRAME_PAGES_MAX as u32);
         let mut bytes = vec![0; pages as usize * PAGE];
         source.look.pages.read(segment.slot, gap.pages.0, &mut bytes);
         let name = format!("ring-e{}-lane{lane}-frame{first_frame}", source.epoch);
         source.aside.keep(source.dir, &name, &bytes);
     }
+}
+
+/// What of `missing` rows in a gap may be wanted: those from the lane's floor on.
+fn wanted(gap: &Gap, missing: u64, weight: u64, floor: Seq) -> Lost {
+    let (first, last) = (gap.seqs.0.max(floor), gap.seqs.1.max(gap.seqs.0));
+    let span = last.saturating_sub(first).saturating_add(1);
+    let rows = missing.min(span);
+    let whole = first == gap.seqs.0 && missing == gap.rows && gap.exact;
+    // Without a hole every number is a row, and each weighs one when all together weigh their number.
+    let plain = missing == last.saturating_sub(gap.seqs.0).saturating_add(1) && weight == missing;
+    Lost { first, last, rows, weight: share(weight, rows, missing).max(rows), exact: whole || plain }
 }
 
 /// How much two stretches (start, length) have in common.
@@ -245,19 +259,18 @@ fn share(weight: u64, rows: u64, all: u64) -> u64 {
     u64::try_from(part).unwrap_or(weight)
 }
 
-/// Segments are given up oldest first and only below the floor: rows wanted from before the oldest that is there are
-/// gone with theirs. Nobody knows which of these numbers were rows.
-fn before(oldest: &Segment, at: Seq) -> Gap {
-    let start = &oldest.start;
+/// Rows wanted from before what is there. Nobody knows which of these numbers were rows.
+fn before(start: &Counters, at: Seq) -> Gap {
     let rows = start.highest.saturating_sub(at).saturating_add(1).min(start.rows);
     Gap {
         frames: (0, start.next.saturating_sub(1)),
         seqs: (at, start.highest),
         rows,
-        weight: rows.min(start.weight),
+        weight: start.weight.max(rows),
         rows_before: start.rows.saturating_sub(rows),
-        weight_before: start.weight.saturating_sub(rows),
+        weight_before: 0,
         pages: (0, 1),
+        exact: false,
     }
 }
 
@@ -272,6 +285,7 @@ fn frame_gap(placed: &Placed) -> Gap {
         rows_before: head.rows_before,
         weight_before: head.weight_before,
         pages: (placed.page, placed.end()),
+        exact: true,
     }
 }
 

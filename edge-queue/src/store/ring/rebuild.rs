@@ -3,6 +3,7 @@
 
 use super::RingStore;
 use super::aside::Aside;
+use super::ends::Known;
 use super::layout::{FILE, FILE_NEW, Geometry};
 use super::open::create;
 use super::reader::Reader;
@@ -11,9 +12,10 @@ use super::segment::Look;
 use super::superblock::Superblock;
 use super::window::Pages;
 use crate::error::{ConfigError, OpenError};
+use crate::losses::{Share, divide};
 use crate::model::GAPS_MAX;
 use crate::row::{Lane, StoredRow};
-use crate::state::{Change, GapRecord, Reason, State};
+use crate::state::{Change, Reason, State};
 use crate::store::{Lost, Options, ReadLimit, Recovered, Store, StoreError};
 
 /// Copied per commit.
@@ -80,7 +82,7 @@ fn take_name(
     let geometry = superblock.geometry;
     let pages = Pages::new(medium.as_ref(), &geometry);
     let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
-    let scan = Scan::run(look, superblock.epoch, &[]);
+    let scan = Scan::run(look, superblock.epoch, &[], &Known::default());
     let aside = std::mem::take(&mut old.aside);
     recovered.state.lanes = lanes;
     let durable = recovered.state.clone();
@@ -101,11 +103,12 @@ fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Res
         epoch: old.superblock.epoch,
         geometry: wanted,
         waived: Vec::new(),
+        known: Box::default(),
     };
     let (medium, superblock) = create(old.dir.as_ref(), superblock).map_err(Stop::Error)?;
     let pages = Pages::new(medium.as_ref(), &wanted);
     let look = Look { pages: &pages, geometry: &wanted, gateway: superblock.gateway };
-    let scan = Scan::run(look, superblock.epoch, &[]);
+    let scan = Scan::run(look, superblock.epoch, &[], &Known::default());
     // It never sets anything aside, so it needs no directory of its own.
     let mut new =
         RingStore::new(Box::new(Nowhere), medium, superblock, scan, Aside::default(), state.clone());
@@ -124,20 +127,16 @@ fn copy_rows(
     state: &mut State,
 ) -> Result<(), StoreError> {
     for lane in 0..old.superblock.geometry.lanes {
+        let known = recovered.state.lane.get(usize::from(lane)).map_or(0, |lane| lane.next);
+        let mut copied = Copied { open: vec![(0, 0); state.consumers.len()], ..Copied::default() };
         let mut from = 1;
         loop {
             let mut chunk = old.read(Lane(lane), from, COPY)?;
             chunk.rows.retain(|row| state.wants(row.lane, row.seq));
-            for lost in &chunk.lost {
-                recovered.damage.push(format!(
-                    "lane {lane}: {} rows of {}..={} are lost",
-                    lost.rows, lost.first, lost.last
-                ));
-                lose(state, Lane(lane), lost);
-            }
+            copied.lost.append(&mut chunk.lost);
             if !chunk.rows.is_empty() {
-                let known = recovered.state.lane.get(usize::from(lane)).map_or(0, |lane| lane.next);
                 chunk.rows.iter().filter(|row| row.seq >= known).for_each(|row| adopt(state, row));
+                chunk.rows.iter().for_each(|row| copied.add(state, row));
                 new.append(&chunk.rows)?;
                 new.commit(&[], state)?;
             }
@@ -146,9 +145,15 @@ fn copy_rows(
                 None => break,
             }
         }
+        if !copied.lost.is_empty() {
+            copied.settle(state, Lane(lane), known);
+        }
+        for Lost { first, last, rows, .. } in &copied.lost {
+            recovered.damage.push(format!("lane {lane}: {rows} rows of {first}..={last} are lost"));
+        }
     }
     let mut changes = Vec::new();
-    for (figures, lane) in state.lane.iter().zip(0..new.superblock.geometry.lanes) {
+    for (figures, lane) in state.lane.iter().zip(0u8..) {
         changes.push(Change::Lane { lane: Lane(lane), state: *figures });
         for consumer in &state.consumers {
             let Some(position) = consumer.lanes.get(usize::from(lane)) else { continue };
@@ -166,6 +171,7 @@ fn adopt(state: &mut State, row: &StoredRow) {
     for position in state.consumers.iter_mut().filter_map(|consumer| consumer.lanes.get_mut(at)) {
         if !position.is_done(row.seq) {
             position.accepted = position.accepted.saturating_add(weight);
+            position.queued_bytes = position.queued_bytes.saturating_add(row.bytes());
         }
     }
     if let Some(lane) = state.lane.get_mut(at) {
@@ -175,33 +181,59 @@ fn adopt(state: &mut State, row: &StoredRow) {
     }
 }
 
-/// Counts rows that damage took: in the new file nothing tells that they were ever there.
-fn lose(state: &mut State, lane: Lane, lost: &Lost) {
-    let at = usize::from(lane.0);
-    for position in state.consumers.iter_mut().filter_map(|consumer| consumer.lanes.get_mut(at)) {
-        if position.covers(lost.first, lost.last) {
-            continue;
+/// What was copied of a lane, and what could not be.
+#[derive(Default)]
+struct Copied {
+    rows: u64,
+    weight: u64,
+    bytes: u64,
+    /// Weight and bytes that each consumer still wants of it.
+    open: Vec<(u64, u64)>,
+    lost: Vec<Lost>,
+}
+
+impl Copied {
+    fn add(&mut self, state: &State, row: &StoredRow) {
+        let weight = u64::from(row.weight);
+        self.rows = self.rows.saturating_add(1);
+        self.weight = self.weight.saturating_add(weight);
+        self.bytes = self.bytes.saturating_add(row.bytes());
+        for (open, consumer) in self.open.iter_mut().zip(&state.consumers) {
+            if consumer.lanes.get(usize::from(row.lane.0)).is_some_and(|place| !place.is_done(row.seq)) {
+                *open = (open.0.saturating_add(weight), open.1.saturating_add(row.bytes()));
+            }
         }
-        let done = position.delivered.saturating_add(position.dropped.iter().sum());
-        let count = lost.weight.min(position.accepted.saturating_sub(done));
-        position.mark(lost.first, lost.last);
-        if count == 0 {
-            continue;
-        }
-        if let Some(dropped) = position.dropped.get_mut(Reason::Quarantined as usize) {
-            *dropped = dropped.saturating_add(count);
-        }
-        let (first_seq, last_seq) = (lost.first, lost.last);
-        let reason = Reason::Quarantined;
-        position.add_gap(GapRecord { first_seq, last_seq, first_ms: 0, last_ms: 0, count, reason });
-        while position.gaps.len() > GAPS_MAX && position.merge_nearest() {}
     }
-    if let Some(lane) = state.lane.get_mut(at) {
-        let rows = lost.rows.min(lane.rows);
-        // A lost row's size is unknown; the lane's average stands for it.
-        lane.bytes -= (lane.bytes / lane.rows.max(1)).saturating_mul(rows).min(lane.bytes);
-        lane.rows -= rows;
-        lane.weight = lane.weight.saturating_sub(lost.weight);
+
+    /// Counts what is lost, exactly for each consumer: what its ledger has beyond what was copied. `known`: rows from there
+    /// on are in no ledger yet.
+    fn settle(&self, state: &mut State, lane: Lane, known: u64) {
+        let at = usize::from(lane.0);
+        let unknown: u64 = self.lost.iter().filter(|lost| lost.first >= known).map(|lost| lost.weight).sum();
+        let positions = state.consumers.iter_mut().filter_map(|consumer| consumer.lanes.get_mut(at));
+        for (position, (open, bytes)) in positions.zip(&self.open) {
+            position.queued_bytes = *bytes;
+            let share = |lost| Share::of(lost, position, u64::MAX, std::iter::empty());
+            let mut shares: Vec<Share> = self.lost.iter().filter_map(share).collect();
+            let done = position.settled();
+            position.accepted = position.accepted.saturating_add(unknown).max(done.saturating_add(*open));
+            // Without a share nothing says where they were: the queue settles it when it has the lane.
+            let _unseen = divide(position.accepted - done - open, &mut shares);
+            for share in shares {
+                position.mark(share.first, share.last);
+                if let (Some(record), Some(dropped)) =
+                    (share.record(), position.dropped.get_mut(Reason::Quarantined as usize))
+                {
+                    *dropped = dropped.saturating_add(record.count);
+                    position.add_gap(record);
+                    while position.gaps.len() > GAPS_MAX && position.merge_nearest() {}
+                }
+            }
+        }
+        if let Some(lane) = state.lane.get_mut(at) {
+            (lane.rows, lane.weight, lane.bytes) = (self.rows, self.weight, self.bytes);
+            lane.recount_due = false;
+        }
     }
 }
 

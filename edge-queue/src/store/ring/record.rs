@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 use super::bytes::{Reader, put_bytes, put_signed, put_varint};
+use super::ends::Ends;
 use super::snapshot::{get_position, put_position};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState};
@@ -25,6 +26,8 @@ const POSITION: u8 = 0x81;
 const LANE: u8 = 0x82;
 const FORGET: u8 = 0x83;
 const CLOSED: u8 = 0x84;
+/// Where all lanes end: goes with the close mark.
+const ENDS: u8 = 0x85;
 
 /// Where a change stands among all changes ever: (commit, place in the commit).
 pub(super) type Order = (u64, u32);
@@ -86,6 +89,21 @@ pub(super) fn put_row(out: &mut Vec<u8>, before: &mut Before, row: &StoredRow) {
     before.stamp = Some(row.stamp);
 }
 
+/// Appends the ends of all lanes.
+pub(super) fn put_ends(out: &mut Vec<u8>, order: Order, ends: &Ends) {
+    let mut body = Vec::new();
+    put_varint(&mut body, order.0);
+    put_varint(&mut body, u64::from(order.1));
+    ends.put(&mut body);
+    out.push(ENDS);
+    put_bytes(out, &body);
+}
+
+/// The ends in a record's body, if it is one of those.
+pub(super) fn get_ends(body: &[u8], tag: u8) -> Option<Ends> {
+    Ends::get(&mut Reader::new(body)).filter(|_| tag == ENDS)
+}
+
 /// Appends a change.
 pub(super) fn put_change(out: &mut Vec<u8>, order: Order, change: &Change) {
     let kind = match change {
@@ -106,9 +124,7 @@ pub(super) fn put_change(out: &mut Vec<u8>, order: Order, change: &Change) {
         }
         Change::Lane { lane, state } => {
             out.push(lane.0);
-            for value in [state.next, state.floor, state.rows, state.weight, state.bytes] {
-                put_varint(out, value);
-            }
+            put_lane(out, state);
         }
         Change::Forget { consumer } => put_bytes(out, consumer.as_bytes()),
         Change::Closed => {}
@@ -264,6 +280,14 @@ pub(super) fn get_change(body: &[u8], tag: u8) -> Option<Change> {
     }
 }
 
+/// Appends a lane's figures.
+pub(super) fn put_lane(out: &mut Vec<u8>, lane: &LaneState) {
+    for value in [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes] {
+        put_varint(out, value);
+    }
+    out.push(lane.recount_due.into());
+}
+
 /// Decodes a lane's figures.
 pub(super) fn get_lane(r: &mut Reader<'_>) -> Option<LaneState> {
     let lane = LaneState {
@@ -272,6 +296,7 @@ pub(super) fn get_lane(r: &mut Reader<'_>) -> Option<LaneState> {
         rows: r.varint()?,
         weight: r.varint()?,
         bytes: r.varint()?,
+        recount_due: r.u8()? != 0,
     };
     Some(lane).filter(sane::lane)
 }
@@ -310,7 +335,7 @@ mod tests {
         let changes = [
             Change::Lane {
                 lane: Lane(1),
-                state: LaneState { next: 9, floor: 3, rows: 6, weight: 7, bytes: 8 },
+                state: LaneState { next: 9, floor: 3, rows: 6, weight: 7, bytes: 8, recount_due: true },
             },
             Change::Forget { consumer: "hub".into() },
             Change::Closed,

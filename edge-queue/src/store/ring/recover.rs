@@ -4,7 +4,9 @@
 
 use super::RingStore;
 use super::aside::Aside;
+use super::ends::Known;
 use super::frame::Kind;
+use super::free::RESERVE;
 use super::layout::{FILE, FRAME_PAGES_MAX, PAGE, READ_BYTES};
 use super::reader::Reader;
 use super::scan::Scan;
@@ -47,8 +49,13 @@ impl Looked {
         }
         let pages = Pages::new(medium.as_ref(), &geometry);
         let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
-        let mut scan = Scan::run(look, superblock.epoch, &superblock.waived);
+        let mut scan = Scan::run(look, superblock.epoch, &superblock.waived, &superblock.known);
         let copies = copies(&pages, &mut scan);
+        if pages.skipped() > 0 && !cut_short {
+            damage.push(format!("{} pages could not be read", pages.skipped()));
+            // They may hold whole frames: nothing is written over them.
+            scan.lanes.iter_mut().filter(|log| log.free.len() > RESERVE).for_each(|log| log.tail = None);
+        }
         // A medium that does not answer is no damage: nothing was written yet, and the next open finds everything.
         if let Some(source) = pages.into_error() {
             return Err(OpenError::Io { op: "read", source });
@@ -70,6 +77,7 @@ impl Looked {
         };
         let (broken, foreign) = (std::mem::take(&mut scan.broken), std::mem::take(&mut scan.foreign));
         let (waived, epoch) = (std::mem::take(&mut scan.waived), scan.epoch);
+        let superblock = Superblock { known: Known { ends: scan.ends, state: None }.into(), ..superblock };
         let store = RingStore::new(dir, medium, superblock, scan, Aside::default(), state);
         Ok(Looked { store, recovered, cut_short, epoch, broken, foreign, waived, copies })
     }
@@ -136,7 +144,7 @@ impl Looked {
 /// After them a tail that is cut off takes nothing more.
 fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
     let mut copies = Vec::new();
-    for placed in std::mem::take(&mut scan.unproven) {
+    for placed in std::mem::take(&mut scan.unproven).into_iter().filter(|_| !planted(Flaw::UnprovenLeft)) {
         let head = &placed.head;
         let tail = scan.lanes.get_mut(usize::from(head.lane)).and_then(|log| log.tail.as_mut());
         if let (Some(tail), Some(bytes)) = (tail, pages.frame(head, placed.page)) {

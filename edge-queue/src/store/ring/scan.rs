@@ -4,14 +4,16 @@
 
 use super::changes::Changes;
 use super::end::End;
+use super::ends::{Ends, Known};
 use super::finished::{Finished, Part};
 use super::frame::{Head, Kind, into_body};
 use super::lane::LaneLog;
-use super::segment::{Look, Placed, Segment, Slot};
-use super::snapshot::get_snapshot;
+use super::segment::{Counters, Look, Placed, Segment, Slot};
+use super::snapshot::get_head;
 use super::superblock::Waived;
 use super::window::Window;
 use crate::flaw::{Flaw, planted};
+use crate::row::Lane;
 use crate::state::State;
 
 /// What a scan found.
@@ -38,6 +40,8 @@ pub(super) struct Scan {
     /// Lanes whose newest segment was never begun: what is left of it would cut off what an earlier one took in after it.
     /// Another one that begins in the same place does away with it, so the next commit of the lane begins one.
     pub(super) cut_off: Vec<u8>,
+    /// How far each lane is known to have been durable.
+    pub(super) ends: Ends,
     /// Which commits are known to have ended.
     pub(super) finished: Finished,
     /// Segments whose first frame cannot be read: damage, or what a power cut left of the last commit.
@@ -45,8 +49,10 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Scans the whole ring. `epoch` and `waived`: the superblock's.
-    pub(super) fn run(look: Look<'_>, epoch: u32, waived: &[Waived]) -> Scan {
+    /// Scans the whole ring. `epoch`, `waived` and `known`: the superblock's.
+    pub(super) fn run(look: Look<'_>, epoch: u32, waived: &[Waived], known: &Known) -> Scan {
+        let nothing = Known::default();
+        let known = if planted(Flaw::EndsUnknown) { &nothing } else { known };
         let mut scan = Scan {
             lanes: Vec::new(),
             state: None,
@@ -61,9 +67,14 @@ impl Scan {
             foreign: Vec::new(),
             unproven: Vec::new(),
             cut_off: Vec::new(),
+            ends: known.ends,
             finished: Finished::default(),
             headless: Vec::new(),
         };
+        if let Some((commit, state)) = &known.state {
+            // It was closed after these, so none of them is torn, whatever became of the close mark in the log.
+            scan.finished.note(state.epoch, commit.saturating_sub(1));
+        }
         let mut segments = Vec::new();
         let mut heads = Vec::new();
         for lane in 0..look.geometry.lanes {
@@ -74,7 +85,9 @@ impl Scan {
             scan.lanes.push(log);
         }
         let (snapshot, unreadable) = newest_snapshot(look, &mut heads);
-        let replay_from = snapshot.as_ref().map_or(0, |(commit, _)| *commit);
+        let base = scan.base(known, snapshot);
+        let replay_from = base.as_ref().map_or(0, |(commit, _)| *commit);
+        scan.commit = scan.commit.max(replay_from);
         let mut changes = Changes::default();
         let mut ends = Vec::new();
         for (lane, segments) in (0u8..).zip(&segments) {
@@ -90,7 +103,9 @@ impl Scan {
             }
             scan.end_lane(look, end, (!clean).then_some(epoch));
         }
-        let mut state = snapshot.map(|(_, state)| state);
+        scan.ends.merge(&changes.ends);
+        scan.go_to_known_ends();
+        let mut state = base.map(|(_, state)| state);
         if state.is_none() && !changes.is_empty() {
             state = Some(State::new(look.gateway, look.geometry.lanes));
         }
@@ -101,6 +116,32 @@ impl Scan {
         scan.judge_headless(&unreadable, clean);
         scan.lanes.iter_mut().for_each(LaneLog::keep_writable);
         scan
+    }
+
+    /// The newest bookkeeping: before which commit, and what it says.
+    fn base(&mut self, known: &Known, snapshot: Option<(u64, State, Ends)>) -> Option<(u64, State)> {
+        let Some((commit, state, ends)) = snapshot else { return known.state.clone() };
+        self.ends.merge(&ends);
+        match &known.state {
+            Some(known) if known.0 > commit => Some(known.clone()),
+            _ => Some((commit, state)),
+        }
+    }
+
+    /// A lane that ends before what is known to have been durable lost its last frames: the log goes on behind them.
+    fn go_to_known_ends(&mut self) {
+        if planted(Flaw::EndsUnknown) || planted(Flaw::EndsIgnored) {
+            return;
+        }
+        for log in &mut self.lanes {
+            let (found, known) = (log.counters, self.ends.lane(log.lane));
+            if known.next <= found.next || known.rows < found.rows || known.highest < found.highest {
+                continue;
+            }
+            let (lane, frames, rows) = (log.lane, known.next - found.next, known.rows - found.rows);
+            self.damage.push(format!("lane {lane}: the last {frames} frames with {rows} rows are gone"));
+            log.counters = Counters { weight: known.weight.max(found.weight), ..known };
+        }
     }
 
     /// A close mark of which only the frame arrived, and not the segment it began, closed nothing.
@@ -118,7 +159,7 @@ impl Scan {
     /// Frees what the floors give up, then tells damaged segment heads from those a power cut left half written.
     fn judge_headless(&mut self, unreadable: &[Segment], clean: bool) {
         if let Some(state) = &self.state {
-            self.lanes.iter_mut().zip(&state.lane).for_each(|(log, lane)| log.advance(lane.floor));
+            self.lanes.iter_mut().for_each(|log| log.advance(&state.done(Lane(log.lane))));
         }
         // A start that nothing proves to have been synced was torn, by this power cut or by an earlier one.
         for segment in unreadable {
@@ -175,15 +216,12 @@ impl Scan {
         }
         let ignored = planted(Flaw::GenerationIgnored);
         found.sort_by_key(|s| if ignored { u64::from(s.slot) } else { s.generation });
-        let (mut below, mut highest) = (u64::MAX, u64::MAX);
         for segment in found.iter().rev() {
             self.generation = self.generation.max(segment.generation);
             self.commit = self.commit.max(segment.commit);
             self.finished.note(segment.epoch, segment.synced);
             self.epoch = self.epoch.max(segment.epoch);
-            // One that begins where a later one begins is what a failed commit left behind. Rows ascend as well.
-            if segment.start.next < below && segment.start.highest <= highest {
-                (below, highest) = (segment.start.next, segment.start.highest);
+            if precedes(segment, log.segments.last()) {
                 log.segments.push(*segment);
             } else {
                 log.free.put_written(segment.slot);
@@ -194,8 +232,17 @@ impl Scan {
     }
 }
 
+/// Whether a segment counts beside the one begun after it. One that begins where that one begins is what a failed commit left
+/// behind. Rows ascend as well.
+fn precedes(segment: &Segment, later: Option<&Segment>) -> bool {
+    later.is_none_or(|later| {
+        let ascends = segment.start.highest <= later.start.highest || planted(Flaw::DescendingCounted);
+        segment.start.next < later.start.next && ascends
+    })
+}
+
 /// The newest snapshot that can be read with its commit, and the segments of newer ones that cannot.
-fn newest_snapshot(look: Look<'_>, heads: &mut [Segment]) -> (Option<(u64, State)>, Vec<Segment>) {
+fn newest_snapshot(look: Look<'_>, heads: &mut [Segment]) -> (Option<(u64, State, Ends)>, Vec<Segment>) {
     heads.sort_by_key(|s| std::cmp::Reverse((s.commit, s.generation)));
     let mut unreadable = Vec::new();
     for segment in heads.iter() {
@@ -205,12 +252,38 @@ fn newest_snapshot(look: Look<'_>, heads: &mut [Segment]) -> (Option<(u64, State
         let state = head.and_then(|head| {
             let mut bytes = look.pages.frame(&head, 0)?;
             into_body(&head, &mut bytes);
-            get_snapshot(&bytes, head.gateway, head.epoch)
+            get_head(&bytes, head.gateway, head.epoch)
         });
         match state {
-            Some(state) => return (Some((segment.commit, state)), unreadable),
+            Some((state, ends)) => return (Some((segment.commit, state, ends)), unreadable),
             None => unreadable.push(*segment),
         }
     }
     (None, unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(next: u64, highest: u64) -> Segment {
+        let start = Counters { next, rows: next - 1, weight: next - 1, highest };
+        Segment { slot: 0, generation: next, epoch: 1, commit: 1, synced: 0, start }
+    }
+
+    #[test]
+    fn a_segment_precedes_one_that_begins_later_with_higher_rows() {
+        assert!(precedes(&segment(9, 90), None));
+        assert!(precedes(&segment(5, 50), Some(&segment(9, 90))));
+        assert!(precedes(&segment(5, 90), Some(&segment(9, 90))), "with changes alone in it");
+        assert!(!precedes(&segment(9, 90), Some(&segment(9, 90))), "of a failed commit");
+        assert!(!precedes(&segment(5, 91), Some(&segment(9, 90))), "rows descend");
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn segments_with_descending_rows_that_count_are_caught() {
+        let descends = || precedes(&segment(5, 91), Some(&segment(9, 90)));
+        assert!(Flaw::DescendingCounted.during(descends));
+    }
 }

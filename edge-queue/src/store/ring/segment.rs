@@ -111,6 +111,8 @@ pub(super) struct Gap {
     pub(super) weight_before: u64,
     /// Pages they can have lain on.
     pub(super) pages: (u32, u32),
+    /// Whether rows and weight are those of these numbers, or only the most that can be.
+    pub(super) exact: bool,
 }
 
 /// What a segment holds, in order.
@@ -315,6 +317,7 @@ fn gap(at: &Counters, next: &Counters, pages: (u32, u32)) -> Option<Item> {
         rows_before: at.rows,
         weight_before: at.weight,
         pages,
+        exact: true,
     }))
 }
 

@@ -2,8 +2,9 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::bytes::{Reader, put_bytes, put_signed, put_varint};
+use super::ends::Ends;
 use super::layout::Geometry;
-use super::record::get_lane;
+use super::record::{get_lane, put_lane};
 use crate::row::LANES_MAX;
 use crate::state::{ConsumerState, GapRecord, Position, Reason, State};
 use crate::store::sane;
@@ -17,9 +18,7 @@ pub(super) fn put_snapshot(out: &mut Vec<u8>, geometry: &Geometry, state: &State
     }
     out.push(state.lanes);
     for lane in state.lane {
-        for value in [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes] {
-            put_varint(out, value);
-        }
+        put_lane(out, &lane);
     }
     put_varint(out, state.consumers.len() as u64);
     for consumer in &state.consumers {
@@ -44,18 +43,27 @@ fn geometry(r: &mut Reader<'_>) -> Option<Geometry> {
 
 /// The state in a snapshot; gateway and epoch come from the frame's header.
 pub(super) fn get_snapshot(body: &[u8], gateway: u64, epoch: u32) -> Option<State> {
+    get_state(&mut Reader::new(body), gateway, epoch)
+}
+
+/// The same of a segment's first frame, with the ends of all lanes behind it.
+pub(super) fn get_head(body: &[u8], gateway: u64, epoch: u32) -> Option<(State, Ends)> {
     let mut r = Reader::new(body);
-    geometry(&mut r)?;
+    Some((get_state(&mut r, gateway, epoch)?, Ends::get(&mut r)?))
+}
+
+fn get_state(r: &mut Reader<'_>, gateway: u64, epoch: u32) -> Option<State> {
+    geometry(r)?;
     let mut state = State::new(gateway, r.u8()?);
     state.epoch = epoch;
     for lane in &mut state.lane {
-        *lane = get_lane(&mut r)?;
+        *lane = get_lane(r)?;
     }
     for _ in 0..r.len()? {
         let name = std::str::from_utf8(r.bytes()?).ok()?.to_owned();
         let mut lanes: [Position; LANES_MAX] = Default::default();
         for position in &mut lanes {
-            *position = get_position(&mut r)?;
+            *position = get_position(r)?;
         }
         state.consumers.push(ConsumerState { name, lanes });
     }
@@ -67,6 +75,8 @@ pub(super) fn put_position(out: &mut Vec<u8>, position: &Position) {
     put_varint(out, position.floor);
     put_varint(out, position.accepted);
     put_varint(out, position.delivered);
+    put_varint(out, position.moved);
+    put_varint(out, position.queued_bytes);
     position.dropped.iter().for_each(|count| put_varint(out, *count));
     put_varint(out, position.acked.len() as u64);
     let mut before = position.floor;
@@ -91,6 +101,8 @@ pub(super) fn get_position(r: &mut Reader<'_>) -> Option<Position> {
     let mut position = Position { floor: r.varint()?, ..Position::default() };
     position.accepted = r.varint()?;
     position.delivered = r.varint()?;
+    position.moved = r.varint()?;
+    position.queued_bytes = r.varint()?;
     for count in &mut position.dropped {
         *count = r.varint()?;
     }
@@ -137,12 +149,15 @@ mod tests {
             acked: [(14, 20), (30, 30), (sane::NUMBER_MAX - 1, sane::NUMBER_MAX)].into(),
             accepted: 100,
             delivered: 60,
-            dropped: [0, 1, 2, 3, 4, sane::NUMBER_MAX],
+            moved: 7,
+            dropped: [0, 1, 2, 3, 4, 5, sane::NUMBER_MAX],
+            queued_bytes: 700,
             gaps: vec![gap(Reason::Overflow), gap(Reason::Quarantined)],
         };
         let mut state = State::new(77, 2);
         state.epoch = 3;
-        state.lane[1] = LaneState { next: 50, floor: 12, rows: 9, weight: 10, bytes: 2000 };
+        state.lane[1] =
+            LaneState { next: 50, floor: 12, rows: 9, weight: 10, bytes: 2000, recount_due: true };
         for name in ["hub", "second", ""] {
             let mut lanes: [Position; LANES_MAX] = Default::default();
             lanes[1] = position.clone();

@@ -4,6 +4,7 @@
 use std::io;
 
 use super::bytes::{Reader, set};
+use super::ends::Known;
 use super::layout::{FORMAT, Geometry, PAGE};
 use crate::medium::Medium;
 
@@ -42,6 +43,8 @@ pub(super) struct Superblock {
     pub(super) epoch: u32,
     pub(super) geometry: Geometry,
     pub(super) waived: Vec<Waived>,
+    /// How far the lanes were durable; as read, by both copies.
+    pub(super) known: Box<Known>,
 }
 
 /// What the two pages say.
@@ -82,12 +85,13 @@ impl Superblock {
             copies.push(Copy::Bad);
         }
         let mut best: Option<Superblock> = None;
-        let mut damaged = 0;
+        let (mut known, mut damaged) = (Known::default(), 0);
         for copy in copies {
             match copy {
                 Copy::Newer(found) => return Ok(Found::Newer(found)),
                 Copy::Bad => damaged += 1,
-                Copy::Good(s) => {
+                Copy::Good(mut s) => {
+                    known.merge(*std::mem::take(&mut s.known));
                     if best.as_ref().is_none_or(|b| b.counter < s.counter) {
                         best = Some(s);
                     }
@@ -95,7 +99,9 @@ impl Superblock {
             }
         }
         Ok(match best {
-            Some(superblock) => Found::Good { superblock, damaged },
+            Some(superblock) => {
+                Found::Good { superblock: Superblock { known: Box::new(known), ..superblock }, damaged }
+            }
             None => Found::Nothing,
         })
     }
@@ -141,6 +147,7 @@ impl Superblock {
         }
         let crc = crc32c::crc32c(page.get(..CRC_AT).unwrap_or_default());
         set(&mut page, CRC_AT, &crc.to_le_bytes());
+        self.known.put(&mut page, self.gateway, &self.geometry);
         page
     }
 }
@@ -189,7 +196,8 @@ fn fields(page: &[u8]) -> Option<Superblock> {
     }
     // They are raised by every open: one at its end could not be.
     let sane = geometry.is_sane() && counter < u64::MAX / 2 && epoch < u32::MAX / 2;
-    sane.then_some(Superblock { counter, gateway, epoch, geometry, waived })
+    let known = Box::new(Known::get(page, gateway).unwrap_or_default());
+    sane.then_some(Superblock { counter, gateway, epoch, geometry, waived, known })
 }
 
 #[cfg(test)]
@@ -227,7 +235,7 @@ mod tests {
             rows_before: 5,
             weight_before: 6,
         }];
-        Superblock { counter: 3, gateway: 0xabcd, epoch: 9, geometry, waived }
+        Superblock { counter: 3, gateway: 0xabcd, epoch: 9, geometry, waived, known: Box::default() }
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! Reading pages and frames in bounded steps, and telling a bad sector from a medium that does not answer at all.
 //!
-//! A page that cannot be read while others can is damage: it counts as a page of zeros. When neither
-//! superblock can be read either, the medium is down: nothing read since then may be believed, and nobody is told of losses.
+//! In use, a page that cannot be read makes the read fail, until whoever reads has tried for long enough; while a ring is opened,
+//! and after that time, it counts as a page of zeros while others can be read. When neither superblock can be read
+//! either, the medium is down: nothing read since then may be believed, and nobody is told of losses.
 #![deny(clippy::indexing_slicing)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::io;
 
 use super::frame::{Head, is_further_page};
 use super::layout::{FRAME_PAGES_MAX, Geometry, PAGE, READ_BYTES};
+use crate::flaw::{Flaw, planted};
 use crate::medium::Medium;
 
 /// The pages of a ring.
@@ -16,11 +19,57 @@ pub(super) struct Pages<'a> {
     medium: &'a dyn Medium,
     pub(super) geometry: &'a Geometry,
     down: RefCell<Option<io::Error>>,
+    /// `None` while a ring is opened: what cannot be read then counts as damaged.
+    unread: Option<&'a Unread>,
+    /// Pages that counts as zeros because the medium did not return them.
+    skipped: Cell<u64>,
+}
+
+/// Pages that were given up: they could not be read for a long time, while others could.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    /// By where they end in the file.
+    pages: RefCell<BTreeSet<u64>>,
+    /// Whether one more is given up or makes the read fail.
+    gives_up: Cell<bool>,
+}
+
+/// Tries of a page while a ring is opened.
+const OPEN_TRIES: u32 = 3;
+/// Pages remembered as given up, at most: of further ones each read has to wait again.
+const UNREAD_MAX: usize = 65_536;
+
+impl Unread {
+    /// Whether reads give pages up from now on.
+    pub(super) fn give_up(&self, gives_up: bool) {
+        self.gives_up.set(gives_up);
+    }
+
+    fn judge(&self, medium: &dyn Medium, end: u64, error: io::Error) -> io::Result<()> {
+        let mut pages = self.pages.borrow_mut();
+        // What lies behind the end of a file that was cut is gone for good.
+        if pages.contains(&end) || medium.len()? < end {
+            return Ok(());
+        }
+        if !self.gives_up.get() && !planted(Flaw::ReadErrorIsDamage) {
+            return Err(error);
+        }
+        probe(medium, end)?;
+        if pages.len() < UNREAD_MAX {
+            pages.insert(end);
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Pages<'a> {
     pub(super) fn new(medium: &'a dyn Medium, geometry: &'a Geometry) -> Pages<'a> {
-        Pages { medium, geometry, down: RefCell::new(None) }
+        Pages { medium, geometry, down: RefCell::new(None), unread: None, skipped: Cell::new(0) }
+    }
+
+    /// For a ring in use.
+    pub(super) fn patient(self, unread: &'a Unread) -> Pages<'a> {
+        Pages { unread: Some(unread), ..self }
     }
 
     /// Whether the medium stopped answering.
@@ -47,12 +96,34 @@ impl<'a> Pages<'a> {
     fn read_again(&self, offset: u64, page: &mut [u8]) {
         if self.is_down() {
             page.fill(0);
-        } else if self.medium.read_at(offset, page).is_err() {
+        } else if let Err(e) = self.try_read(offset, page) {
             page.fill(0);
-            if let Err(e) = probe(self.medium, offset + page.len() as u64) {
-                *self.down.borrow_mut() = Some(e);
+            self.skipped.set(self.skipped.get() + 1);
+            let end = offset + page.len() as u64;
+            let down = match self.unread {
+                Some(unread) => unread.judge(self.medium, end, e).err(),
+                None => probe(self.medium, end).err(),
+            };
+            *self.down.borrow_mut() = down;
+        }
+    }
+
+    /// Nobody can wait while a ring is opened: there a page is tried again at once.
+    fn try_read(&self, offset: u64, page: &mut [u8]) -> io::Result<()> {
+        let tries = if self.unread.is_none() { OPEN_TRIES } else { 1 };
+        let mut last = Ok(());
+        for _ in 0..tries {
+            last = self.medium.read_at(offset, page);
+            if last.is_ok() {
+                break;
             }
         }
+        last
+    }
+
+    /// How many pages the medium did not return.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped.get()
     }
 
     /// All pages of a frame, at most 64 KiB per read; `None` when they are not the frame its header promised.
@@ -98,6 +169,19 @@ pub(super) fn probe(medium: &dyn Medium, end: u64) -> io::Result<()> {
     }
     let mut page = [0; PAGE];
     medium.read_at(0, &mut page).or_else(|_| medium.read_at(PAGE as u64, &mut page))
+}
+
+/// Whether a slot that saw a failed write can be read throughout.
+pub(super) fn readable(medium: &dyn Medium, geometry: &Geometry, slot: u32) -> bool {
+    let mut piece = vec![0; READ_BYTES];
+    let mut page = 0;
+    while page < geometry.pages() {
+        if medium.read_at(geometry.offset(slot, page), &mut piece).is_err() {
+            return false;
+        }
+        page += (READ_BYTES / PAGE) as u32;
+    }
+    true
 }
 
 /// A piece of at most 64 KiB of one segment.

@@ -3,15 +3,16 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::blank::{fill, worth_filling};
+use super::ends::Ends;
 use super::frame::{Head, Kind};
-use super::free::RESERVE;
+use super::free::reserve;
 use super::lane::{LaneLog, row_bytes};
-use super::layout::{FIRST_ROOM, FRAME_PAGES_MAX, Geometry, PAGE, READ_BYTES, SMALL, pages_for};
-use super::record::{Before, put_change, put_row};
+use super::layout::{FIRST_ROOM, FRAME_PAGES_MAX, Geometry, PAGE, SMALL, pages_for};
+use super::record::{Before, put_change, put_ends, put_row};
 use super::segment::{Counters, Placed, Segment};
 use super::snapshot::put_snapshot;
 use super::tail::Tail;
-use super::window::probe;
+use super::window::{probe, readable};
 use crate::medium::Medium;
 use crate::row::{Lane, StoredRow};
 use crate::state::{Change, State};
@@ -34,6 +35,8 @@ pub(super) struct Writer<'a> {
     /// The bookkeeping of the last commit that succeeded: what this one changes follows as changes, so that a snapshot
     /// never speaks for parts of the commit that did not arrive.
     pub(super) durable: &'a State,
+    /// Where the lanes ended then.
+    pub(super) ends: &'a Ends,
     pub(super) gateway: u64,
     pub(super) epoch: u32,
     pub(super) commit: u64,
@@ -68,6 +71,9 @@ impl Writer<'_> {
         *self.head_pages = pages_for(encoded.len()).max(*self.head_pages);
         let rows = log.staged.clone();
         let closed = changes.iter().any(|(_, change)| matches!(change, Change::Closed));
+        if closed {
+            put_ends(&mut encoded, (self.commit, changes.len() as u32), self.ends);
+        }
         let done = self.rows(log, &encoded, &rows, closed);
         self.buffers.changes = encoded;
         done
@@ -303,11 +309,12 @@ impl Writer<'_> {
         changes_only: bool,
     ) -> Result<(), StoreError> {
         self.flush(log, progress)?;
-        if !changes_only && log.free.len() <= RESERVE {
+        if !changes_only && log.free.len() <= reserve() {
             return Err(StoreError::Full { lane: Lane(log.lane) });
         }
         let mut body = Vec::new();
         put_snapshot(&mut body, self.geometry, self.durable);
+        self.ends.put(&mut body);
         *self.head_pages = pages_for(body.len());
         if *self.head_pages > self.geometry.pages() as usize {
             return Err(too_large("commit", "bookkeeping larger than a segment"));
@@ -384,17 +391,4 @@ fn too_large(op: &'static str, what: &'static str) -> StoreError {
 
 fn weight(rows: &[StoredRow]) -> u64 {
     rows.iter().map(|row| u64::from(row.weight)).sum()
-}
-
-/// Whether a slot that saw a failed write can be read throughout.
-fn readable(medium: &dyn Medium, geometry: &Geometry, slot: u32) -> bool {
-    let mut piece = vec![0; READ_BYTES];
-    let mut page = 0;
-    while page < geometry.pages() {
-        if medium.read_at(geometry.offset(slot, page), &mut piece).is_err() {
-            return false;
-        }
-        page += (READ_BYTES / PAGE) as u32;
-    }
-    true
 }

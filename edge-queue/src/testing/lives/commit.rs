@@ -5,10 +5,11 @@ use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState, Position, State};
 use crate::store::{Store, StoreError};
 use crate::testing::history::row_at;
+use crate::testing::rule::{Rule, Violation};
 
 impl Lives {
     /// One commit, or the clean close. `false`: the life ended with it.
-    pub(super) fn commit(&mut self, store: &mut dyn Store) -> Result<bool, String> {
+    pub(super) fn commit(&mut self, store: &mut dyn Store) -> Result<bool, Violation> {
         let closed = self.cuts > 0 && self.rng.one_in(6 * super::COMMITS_PER_LIFE);
         let mut state = self.durable.clone();
         let mut changes = if closed { vec![Change::Closed] } else { Vec::new() };
@@ -35,15 +36,14 @@ impl Lives {
         }
         self.kept.extend(rows);
         self.durable = state;
-        self.forget_below_floors();
+        self.forget_done();
         self.closed = Some(closed);
         Ok(!closed && self.rest(store)?)
     }
 
     /// Between commits: space is given up, and sometimes made ready.
-    fn rest(&mut self, store: &mut dyn Store) -> Result<bool, String> {
-        let floors = (0..LANES).map(Lane).zip(&self.durable.lane);
-        let mut given = floors.map(|(lane, figures)| store.advance(lane, figures.floor));
+    fn rest(&mut self, store: &mut dyn Store) -> Result<bool, Violation> {
+        let mut given = (0..LANES).map(Lane).map(|lane| store.advance(lane, &self.durable.done(lane)));
         let mut done = given.find(Result::is_err).unwrap_or(Ok(()));
         drop(given);
         if done.is_ok() && self.rng.one_in(3) {
@@ -53,8 +53,12 @@ impl Lives {
     }
 
     /// A refusal is the end of this life, if there was a power cut.
-    fn power_went(&self, why: &StoreError) -> Result<bool, String> {
-        if self.dir.is_frozen() { Ok(false) } else { Err(format!("refused without any fault: {why}")) }
+    fn power_went(&self, why: &StoreError) -> Result<bool, Violation> {
+        if self.dir.is_frozen() {
+            Ok(false)
+        } else {
+            Err(Rule::Refusal.fatal(format!("refused without any fault: {why}")))
+        }
     }
 
     /// New rows of a lane: few and small, some pages, or many pages; their bytes are no other life's.
@@ -81,7 +85,8 @@ impl Lives {
         }
     }
 
-    /// Acknowledges what the backlog has no room for, and now and then more; then says how the lane stands.
+    /// Acknowledges what the backlog has no room for, and now and then more, but for a row that is held; then says how the
+    /// lane stands.
     fn note(&mut self, lane: Lane, rows: &Rows, state: &mut State, changes: &mut Vec<Change>) {
         let all = |from: Seq| {
             let range = (lane, from)..=(lane, Seq::MAX);
@@ -89,50 +94,84 @@ impl Lives {
         };
         let at = usize::from(lane.0);
         let Some(before) = state.lane.get(at).copied() else { return };
-        let mut bytes: u64 = all(before.floor).map(StoredRow::bytes).sum();
+        let place = state.consumers.first().and_then(|consumer| consumer.lanes.get(at));
+        let mut place =
+            place.cloned().unwrap_or_else(|| Position { floor: before.floor, ..Position::default() });
+        place.floor = place.floor.max(before.floor);
+        let open: Vec<&StoredRow> = all(place.floor).filter(|row| !place.is_done(row.seq)).collect();
+        let held = self.held.get(at).copied().flatten();
+        let mut bytes: u64 = open.iter().map(|row| row.bytes()).sum();
         let more = if self.rng.one_in(3) { self.rng.below(20) } else { 0 };
-        let (mut floor, mut delivered) = (before.floor, 0);
-        for (nth, row) in (0..).zip(all(before.floor)) {
-            if bytes <= self.backlog_bytes_max && nth >= more {
-                break;
+        let (mut from, mut left) = (place.floor, Vec::new());
+        for (nth, row) in (0..).zip(open) {
+            let stays = bytes <= self.backlog_bytes_max && nth >= more;
+            if stays || held == Some(row.seq) {
+                left.push(row);
+            } else {
+                // The numbers in between are no rows, or done.
+                place.mark(from, row.seq);
+                bytes -= row.bytes();
+                place.delivered += u64::from(row.weight);
             }
-            bytes -= row.bytes();
-            delivered += u64::from(row.weight);
-            floor = row.seq + 1;
+            from = row.seq + 1;
         }
         let highest = self.highest.get(at).copied().unwrap_or(0);
-        let next =
-            all(floor).map(|row| row.seq + 1).last().unwrap_or(floor).max(highest + 1).max(before.next);
-        let weight = all(floor).map(|row| u64::from(row.weight)).sum();
-        let figures = LaneState { next, floor, rows: all(floor).count() as u64, weight, bytes };
-        let place = state.consumers.first().and_then(|consumer| consumer.lanes.get(at));
-        delivered += place.map_or(0, |place| place.delivered);
-        let position = Position { floor, delivered, accepted: delivered + weight, ..Position::default() };
+        let last = all(place.floor).map(|row| row.seq + 1).last().unwrap_or(place.floor);
+        let next = last.max(highest + 1).max(before.next);
+        let weight = left.iter().map(|row| u64::from(row.weight)).sum();
+        let figures = LaneState {
+            next,
+            floor: place.floor,
+            rows: left.len() as u64,
+            weight,
+            bytes,
+            recount_due: false,
+        };
+        (place.accepted, place.queued_bytes) = (place.delivered + weight, bytes);
+        self.choose_held(at, left.first().map(|row| row.seq));
         for change in [
             Change::Lane { lane, state: figures },
-            Change::Position { consumer: CONSUMER.into(), lane, position },
+            Change::Position { consumer: CONSUMER.into(), lane, position: place },
         ] {
             state.apply(&change);
             changes.push(change);
         }
     }
 
+    /// Now and then the oldest row begins to be held, or is not any more: laps of the region pass while it is.
+    fn choose_held(&mut self, at: usize, oldest: Option<Seq>) {
+        let change = if !self.holds {
+            return;
+        } else if self.rng.one_in(12) {
+            oldest
+        } else if self.rng.one_in(40) {
+            None
+        } else {
+            return;
+        };
+        if let Some(held) = self.held.get_mut(at) {
+            *held = change;
+        }
+    }
+
     /// Acknowledges everything: the lane has no segment left.
     fn give_up(&mut self, lane: Lane, state: &mut State, changes: &mut Vec<Change>) {
         let most = std::mem::replace(&mut self.backlog_bytes_max, 0);
+        self.held = Default::default();
         self.note(lane, &Rows::new(), state, changes);
         self.backlog_bytes_max = most;
     }
 
-    /// What lies below a floor is nobody's any more.
-    pub(super) fn forget_below_floors(&mut self) {
-        for (lane, figures) in (0..LANES).map(Lane).zip(&self.durable.lane) {
+    /// What is done is nobody's any more.
+    pub(super) fn forget_done(&mut self) {
+        for lane in (0..LANES).map(Lane) {
             if let Some(highest) = self.highest.get_mut(usize::from(lane.0)) {
                 let last = self.kept.range((lane, 0)..=(lane, Seq::MAX)).next_back();
                 *highest = last.map_or(*highest, |((_, seq), _)| (*highest).max(*seq));
             }
-            self.kept.retain(|&(of, seq), _| of != lane || seq >= figures.floor);
         }
+        let durable = &self.durable;
+        self.kept.retain(|&(lane, seq), _| durable.wants(lane, seq));
     }
 }
 

@@ -5,29 +5,24 @@ use crate::row::{Lane, Seq};
 use crate::state::{LaneState, Position, State};
 use crate::store::{Recovered, Store};
 use crate::testing::crash::read_all;
+use crate::testing::rule::{Rule, Violation, close_mark, identity, not_above, recognised, undamaged};
 
 impl Lives {
     /// Judges what an open found; from then on that is what must be there.
-    pub(super) fn judge(&mut self, store: &mut dyn Store, found: &Recovered) -> Result<(), String> {
-        if !found.damage.is_empty() || (found.clean && found.tail_uncertain) {
-            return Err(format!("a power cut is no damage: {:?}", found.damage));
-        }
-        if let Some(closed) = self.closed.filter(|closed| *closed != found.clean) {
-            return Err(format!("closed clean: {closed}, found clean: {}", found.clean));
-        }
+    pub(super) fn judge(&mut self, store: &mut dyn Store, found: &Recovered) -> Result<(), Violation> {
+        undamaged(found)?;
+        close_mark(self.closed, found)?;
         let state = &found.state;
-        if state.gateway != self.durable.gateway || state.epoch <= self.durable.epoch {
-            return Err(format!("gateway {} with epoch {}", state.gateway, state.epoch));
-        }
+        identity(&self.durable, state)?;
         let mut kept = Rows::new();
         for lane in (0..LANES).map(Lane) {
             self.judge_bookkeeping(lane, state)?;
             kept.extend(self.judge_rows(store, lane, found)?);
         }
         let aside = self.dir.names().into_iter().find(|name| name.starts_with("bad/"));
-        if store.stats().quarantined > 0 || aside.is_some() {
-            return Err(format!("what was torn was set aside as damaged: {aside:?}"));
-        }
+        Rule::SetAside.require(store.stats().quarantined == 0 && aside.is_none(), || {
+            format!("what was torn was set aside as damaged: {aside:?}")
+        })?;
         (self.kept, self.doubt, self.closed) = (kept, None, Some(false));
         self.durable.clone_from(state);
         self.highest = found.highest_seq;
@@ -35,46 +30,42 @@ impl Lives {
     }
 
     /// A lane's bookkeeping is that of the last receipt or of the commit that was under way.
-    fn judge_bookkeeping(&self, lane: Lane, found: &State) -> Result<(), String> {
+    fn judge_bookkeeping(&self, lane: Lane, found: &State) -> Result<(), Violation> {
         let under_way = self.doubt.as_ref().map(|doubt| figures(lane, &doubt.state));
         let (found, durable) = (figures(lane, found), figures(lane, &self.durable));
-        if found == durable || Some(&found) == under_way.as_ref() {
-            return Ok(());
-        }
-        Err(format!(
-            "lane {}: the bookkeeping is {found:?}, receipted was {durable:?}, under way {under_way:?}",
-            lane.0
-        ))
+        Rule::Bookkeeping.require(found == durable || Some(&found) == under_way.as_ref(), || {
+            format!(
+                "lane {}: the bookkeeping is {found:?}, receipted was {durable:?}, under way {under_way:?}",
+                lane.0
+            )
+        })
     }
 
     /// The rows of a lane: all that were kept, some of those under way, and nothing else.
-    fn judge_rows(&self, store: &mut dyn Store, lane: Lane, found: &Recovered) -> Result<Rows, String> {
-        let (figures_found, at) = (figures(lane, &found.state), usize::from(lane.0));
+    fn judge_rows(&self, store: &mut dyn Store, lane: Lane, found: &Recovered) -> Result<Rows, Violation> {
+        let figures_found = figures(lane, &found.state);
         let floor = figures_found.0.floor;
         let none = Rows::new();
         let doubtful = self.doubt.as_ref().map_or(&none, |doubt| &doubt.rows);
         let rows: Rows =
             read_all(store, lane, floor)?.into_iter().map(|(seq, row)| ((lane, seq), row)).collect();
-        let ghost = rows.iter().find(|(id, row)| self.kept.get(id).or(doubtful.get(id)) != Some(row));
-        if let Some(((_, seq), _)) = ghost {
-            let odd = if self.kept.contains_key(&(lane, *seq)) { "another one" } else { "a ghost" };
-            return Err(format!("lane {} row {seq} is {odd}", lane.0));
+        // The store may still have rows that are done; nobody asks for them.
+        let rows: Rows = rows.into_iter().filter(|((lane, seq), _)| found.state.wants(*lane, *seq)).collect();
+        for (id, row) in &rows {
+            recognised(row, self.kept.get(id).or(doubtful.get(id)))?;
         }
         // A lane's bookkeeping never speaks of rows that did not all arrive.
         let told = self.doubt.as_ref().filter(|doubt| figures_found == figures(lane, &doubt.state)).is_some()
             && figures_found != figures(lane, &self.durable);
         let range = || (lane, floor)..=(lane, Seq::MAX);
-        let promised = self.kept.range(range()).chain(doubtful.range(range()).filter(|_| told));
-        if let Some(((_, seq), _)) = promised.into_iter().find(|(id, _)| !rows.contains_key(id)) {
-            return Err(format!("lane {} row {seq} was promised and is lost (floor {floor})", lane.0));
+        let receipted = self.kept.range(range()).map(|(id, _)| (id, Rule::ReceiptedRow));
+        let in_books = doubtful.range(range()).filter(|_| told).map(|(id, _)| (id, Rule::ToldRow));
+        let promised = receipted.chain(in_books).filter(|((lane, seq), _)| found.state.wants(*lane, *seq));
+        for ((_, seq), rule) in promised.filter(|(id, _)| !rows.contains_key(id)) {
+            rule.broken(|| format!("lane {} row {seq} was promised and is lost (floor {floor})", lane.0))?;
         }
-        let highest = found.highest_seq.get(at).copied().unwrap_or(0);
-        match rows.last_key_value() {
-            Some(((_, last), _)) if *last > highest => {
-                Err(format!("lane {} row {last} is above highest_seq {highest}", lane.0))
-            }
-            _ => Ok(rows),
-        }
+        not_above(lane, rows.last_key_value().map(|((_, seq), _)| *seq), found)?;
+        Ok(rows)
     }
 }
 

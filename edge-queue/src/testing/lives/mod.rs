@@ -5,12 +5,12 @@ mod commit;
 mod judge;
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::crash::Open;
 use super::disk::Outcome;
 use super::medium::SimDir;
 use super::rng::Rng;
+use super::rule::{Rule, Violation, accepted, judged};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::State;
 use crate::store::{Recovered, Store};
@@ -30,7 +30,7 @@ type Rows = BTreeMap<(Lane, Seq), StoredRow>;
 pub struct Lives {
     dir: SimDir,
     rng: Rng,
-    /// What must be there: receipted, or found by an open that said so. Nothing below a floor.
+    /// What must be there: receipted, or found by an open that said so. Nothing that is done.
     kept: Rows,
     /// The bookkeeping that holds.
     durable: State,
@@ -41,6 +41,9 @@ pub struct Lives {
     /// Whether an open must find the store closed; when nobody can know, `None`.
     closed: Option<bool>,
     backlog_bytes_max: u64,
+    /// Whether rows are held: in each lane one at a time is not acknowledged whatever follows it.
+    holds: bool,
+    held: [Option<Seq>; LANES_MAX],
     operations_per_commit: u64,
     cuts: u64,
 }
@@ -66,7 +69,7 @@ pub struct Survivor {
 
 impl Lives {
     /// A store that took `commits` commits and was then left as it was. An error is the store's own, without any fault.
-    pub fn begin(open: Open<'_>, seed: u64, commits: u64) -> Result<Lives, String> {
+    pub fn begin(open: Open<'_>, seed: u64, commits: u64) -> Result<Lives, Violation> {
         let mut rng = Rng::new(seed);
         let mut lives = Lives {
             dir: SimDir::new(),
@@ -76,39 +79,47 @@ impl Lives {
             doubt: None,
             closed: Some(false),
             backlog_bytes_max: rng.between(10, 100) * 1024,
+            holds: false,
+            held: [None; LANES_MAX],
             operations_per_commit: 4,
             cuts: 0,
             rng,
         };
-        let (mut store, found) =
-            open(Box::new(lives.dir.clone())).map_err(|e| format!("open failed: {e}"))?;
+        let (mut store, found) = accepted("open", open(Box::new(lives.dir.clone())))?;
         lives.durable = found.state;
         let made = lives.dir.counters().operations;
-        for _ in 0..commits {
-            if !lives.commit(store.as_mut())? {
-                return Err("a commit failed without any fault".into());
-            }
-        }
+        judged(|| {
+            (0..commits).try_for_each(|_| match lives.commit(store.as_mut())? {
+                true => Ok(()),
+                false => Err(Rule::Refusal.fatal("a commit failed without any fault".into())),
+            })
+        })?;
         let operations = lives.dir.counters().operations - made;
         lives.operations_per_commit = operations.checked_div(commits).unwrap_or(4);
         Ok(lives)
     }
 
+    /// From here on rows are held now and then while the region goes on being used around them.
+    #[must_use]
+    pub fn holding(mut self) -> Lives {
+        self.holds = true;
+        self
+    }
+
     /// Cuts the power two to four times, in commits, in opens and between them, with a kill or a clean close here and
     /// there; judges every open and, at last, what is left. The same seed gives the same trial.
-    pub fn trial(&self, open: Open<'_>, seed: u64) -> Result<Survivor, String> {
+    pub fn trial(&self, open: Open<'_>, seed: u64) -> Result<Survivor, Violation> {
         let mut lives = self.fork(seed);
         let cuts = lives.rng.between(2, 4);
-        let verdict = catch_unwind(AssertUnwindSafe(|| {
+        let verdict = judged(|| {
             while lives.cuts < cuts {
                 lives.live(open)?;
             }
             let (mut store, found) = lives.open(open)?;
             lives.judge(store.as_mut(), &found)
-        }));
+        });
         let cuts = lives.cuts;
-        let verdict = verdict.unwrap_or_else(|_| Err("it panicked".into()));
-        verdict.map_err(|why| format!("seed {seed}, after {cuts} power cuts: {why}"))?;
+        verdict.map_err(|why| why.at(format_args!("seed {seed}, after {cuts} power cuts")))?;
         Ok(Survivor { dir: lives.dir, rows: lives.kept, cuts })
     }
 
@@ -125,7 +136,7 @@ impl Lives {
     }
 
     /// Opens, commits until the power goes or the process ends, and leaves the disk as that left it.
-    fn live(&mut self, open: Open<'_>) -> Result<(), String> {
+    fn live(&mut self, open: Open<'_>) -> Result<(), Violation> {
         let longest = self.operations_per_commit.max(1) * 2 * COMMITS_PER_LIFE;
         let operations = self.rng.below(if self.rng.clone().one_in(3) { OPEN_OPERATIONS } else { longest });
         let before = self.dir.counters().operations;
@@ -141,7 +152,7 @@ impl Lives {
             }
             // The epoch may be raised or not.
             Err(_) if spent(&self.dir) >= operations => self.closed = self.closed.filter(|closed| !closed),
-            Err(e) => return Err(format!("open failed: {e}")),
+            opened => drop(accepted("open", opened)?),
         }
         // The process may also die alone: what it wrote without a sync is still on its way.
         if self.rng.one_in(5) {
@@ -154,8 +165,8 @@ impl Lives {
         Ok(())
     }
 
-    fn open(&self, open: Open<'_>) -> Result<(Box<dyn Store>, Recovered), String> {
+    fn open(&self, open: Open<'_>) -> Result<(Box<dyn Store>, Recovered), Violation> {
         self.dir.heal();
-        open(Box::new(self.dir.clone())).map_err(|e| format!("open failed: {e}"))
+        accepted("open", open(Box::new(self.dir.clone())))
     }
 }

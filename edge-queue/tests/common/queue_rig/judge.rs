@@ -170,7 +170,7 @@ fn fits_consumer(
         }
     }
     // One whose registration was under way was promised nothing.
-    let Some((accepted, delivered, dropped)) = model.figures(name, lane) else {
+    let Some((accepted, delivered, moved, dropped)) = model.figures(name, lane) else {
         return if after.queued == 0 { Ok(()) } else { Err(format!("queued after all: {after:?}")) };
     };
     let (mut due, mut expired, mut losses) = (Vec::new(), 0, model.losses(name, lane).to_vec());
@@ -192,19 +192,21 @@ fn fits_consumer(
     }
     let weight: u64 = left.iter().map(|row| row.weight).sum();
     let sum: u64 = dropped.values().sum();
-    let figures = |l: &Ledger| (l.accepted, l.delivered, l.queued, l.dropped.total(), l.expired());
+    let figures = |l: &Ledger| (l.accepted, l.delivered, l.moved, l.queued, l.dropped.total(), l.expired());
     let expired_before = dropped.get(&(Reason::Expired as u8)).copied().unwrap_or(0);
     let accepted = accepted + extra_weight;
     let expected = [
-        (accepted, delivered, weight, sum, expired_before),
-        (accepted, delivered + weight - expired, 0, sum + expired, expired_before + expired),
+        (accepted, delivered, moved, weight, sum, expired_before),
+        (accepted, delivered + weight - expired, moved, 0, sum + expired, expired_before + expired),
     ];
     if [figures(before), figures(after)] != expected {
         return Err(format!("{before:?} and {after:?}, expected {expected:?}"));
     }
-    let unconfirmed = dropped.get(&(Reason::OverflowUnconfirmed as u8)).copied().unwrap_or(0);
-    if after.dropped.for_reason(Reason::OverflowUnconfirmed) != unconfirmed {
-        return Err(format!("{unconfirmed} were given up unconfirmed: {after:?}"));
+    for reason in [Reason::OverflowUnconfirmed, Reason::Discarded] {
+        let expected = dropped.get(&(reason as u8)).copied().unwrap_or(0);
+        if after.dropped.for_reason(reason) != expected {
+            return Err(format!("{expected} were given up, {}: {after:?}", reason.name()));
+        }
     }
     gaps_say(&drained.gaps, &losses)
 }

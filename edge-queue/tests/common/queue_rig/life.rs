@@ -7,6 +7,8 @@ use edge_queue::{
     ConsumerConfig, Lane, Lease, Ledger, Limit, PushError, ROW_OVERHEAD_BYTES, Reason, Receipt, Row, Wait,
 };
 
+use crate::reference::Own;
+
 use super::{Known, Moment, NAMES, Plant, Rig, number, payload};
 
 /// Rows with a time to live have at least this much, so that none expires in the commit that is under way.
@@ -164,7 +166,7 @@ impl Rig {
             consumers: self.consumers.len(),
             stored_at: None,
             leased_at: None,
-            acked_at: BTreeMap::new(),
+            ended_at: BTreeMap::new(),
             id: None,
         };
         self.rows.insert(id, known);
@@ -215,7 +217,7 @@ impl Rig {
         let limits = own.map(|messages| ConsumerConfig::default().max_messages(messages)).unwrap_or_default();
         let consumer = self.queue()?.consumer_with(name, limits).map_err(|e| e.to_string())?;
         self.consumers.insert(name, consumer);
-        self.model.register(name, own.map(|messages| (messages, None)));
+        self.model.register(name, own.map(|messages| Own { messages: Some(messages), ..Own::default() }));
         self.note_moment(asked_at, self.dir.recorded() > asked_at);
         Ok(())
     }
@@ -226,10 +228,14 @@ impl Rig {
             return Ok(());
         };
         let most = usize::try_from(rng.between(1, 40)).unwrap();
-        let expected = self.model.lease(name, most, self.now_ms);
+        let bytes_max = if rng.one_in(3) { rng.between(1, 9_000) } else { u64::MAX };
+        let expected = self.model.lease(name, most, bytes_max, self.now_ms);
         let Some(consumer) = self.consumers.get_mut(name) else { return Ok(()) };
-        let leases: Vec<Lease> =
-            consumer.lease(most, Wait::None).map_err(|e| e.to_string())?.into_iter().collect();
+        let leases: Vec<Lease> = consumer
+            .lease_up_to(most, bytes_max, Wait::None)
+            .map_err(|e| e.to_string())?
+            .into_iter()
+            .collect();
         let (keep, some_back) = (rng.one_in(3), rng.one_in(2));
         let mut found = Vec::new();
         for lease in leases {
@@ -266,11 +272,22 @@ impl Rig {
         // The oldest first, so that no lease keeps its segment for ever.
         for _ in 0..rng.between(1, 30).min(self.held.len() as u64) {
             let (name, lane, id, lease) = self.held.remove(0);
-            if rng.one_in(3) {
-                drop(lease);
-                self.model.give_back(name, lane, id);
-            } else {
-                self.ack(name, lane, id, lease);
+            match rng.below(9) {
+                0..=2 => {
+                    drop(lease);
+                    self.model.give_back(name, lane, id);
+                }
+                3 => {
+                    lease.moved();
+                    self.model.moved(name, lane, id);
+                    self.note_end(name, id);
+                }
+                4 => {
+                    lease.discard();
+                    self.model.give_up(name, lane, id, Reason::Discarded);
+                    self.note_end(name, id);
+                }
+                _ => self.ack(name, lane, id, lease),
             }
         }
         Ok(())
@@ -279,8 +296,12 @@ impl Rig {
     fn ack(&mut self, name: &'static str, lane: usize, id: u64, lease: Lease) {
         lease.ack();
         self.model.ack(name, lane, id);
+        self.note_end(name, id);
+    }
+
+    fn note_end(&mut self, name: &'static str, id: u64) {
         if let Some(known) = self.rows.get_mut(&id) {
-            known.acked_at.insert(name, self.dir.recorded());
+            known.ended_at.insert(name, self.dir.recorded());
         }
     }
 

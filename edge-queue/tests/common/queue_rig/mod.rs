@@ -103,9 +103,9 @@ struct Known {
     /// Consumers there were.
     consumers: usize,
     stored_at: Option<usize>,
-    /// When the first lease of it was handed out, and when who acknowledged it.
+    /// When the first lease of it was handed out, and when who acknowledged it, moved it or gave it up.
     leased_at: Option<usize>,
-    acked_at: BTreeMap<&'static str, usize>,
+    ended_at: BTreeMap<&'static str, usize>,
     /// Its identity, once it was leased while on the medium.
     id: Option<RowId>,
 }

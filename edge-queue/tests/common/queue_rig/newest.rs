@@ -27,7 +27,7 @@ impl Rig {
             known.lane == lane
                 && before(known.stored_at)
                 && (name == super::NAMES[0] || known.consumers == super::NAMES.len())
-                && !before(known.acked_at.get(name).copied())
+                && !before(known.ended_at.get(name).copied())
                 && known.expires_ms.is_none_or(|expires| now_ms < expires)
                 && found.binary_search(&id).is_err()
         };

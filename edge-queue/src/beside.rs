@@ -1,0 +1,44 @@
+//! A second queue inside the directory of the first: where rows go that are set aside for long.
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::error::OpenError;
+use crate::queue::Queue;
+
+/// Where a queue was opened and how.
+pub(crate) struct Home {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: Config,
+}
+
+impl Queue {
+    /// Opens or creates a queue in the directory `name` inside this one's, with this one's limits, policy and clock, but
+    /// one lane, in the order of pushes. Its rows may carry `more_bytes` beyond this one's. See [`Lease::moved`]. Blocks as
+    /// [`Queue::open`] does, and reserves as much disk for its lane. A memory queue's is in memory too.
+    ///
+    /// Rows keep no age when they are moved: give each the [`ttl`](crate::Row::ttl) that is left of it.
+    ///
+    /// [`Lease::moved`]: crate::Lease::moved
+    ///
+    /// # Errors
+    /// As [`Queue::open`]; also for a queue that was not opened by a path.
+    pub fn open_beside(&self, name: &str, more_bytes: usize) -> Result<Queue, OpenError> {
+        let home = self.handle.home.as_ref().ok_or_else(no_path)?;
+        let config = home.config.beside(more_bytes);
+        Queue::open_with_clock(home.dir.join(name), config, self.handle.engine.clock.clone())
+    }
+
+    /// Whether [`Queue::open_beside`] would find a queue of an earlier run. Asks the file system.
+    #[must_use]
+    pub fn has_beside(&self, name: &str) -> bool {
+        self.handle.home.as_ref().is_some_and(|home| home.dir.join(name).is_dir())
+    }
+}
+
+fn no_path() -> OpenError {
+    OpenError::Io {
+        op: "find the directory of the first queue",
+        source: std::io::ErrorKind::Unsupported.into(),
+    }
+}

@@ -1,0 +1,40 @@
+//! The configuration of a second queue beside a first: see [`Queue::open_beside`](crate::Queue::open_beside).
+
+use super::{Config, LaneConfig, OnFault, Order, SEGMENT_EXTRA_BYTES};
+use crate::row::LANES_MAX;
+
+impl Config {
+    /// The same limits and policy for one lane in the order of pushes, for rows with `more_bytes` besides. A receipt says
+    /// `Stored` whatever becomes of the disk: a row leaves the first queue only on it.
+    pub(crate) fn beside(&self, more_bytes: usize) -> Config {
+        let row_bytes_max = self.row_bytes_max.saturating_add(more_bytes);
+        let segment_min = (row_bytes_max as u64).saturating_add(SEGMENT_EXTRA_BYTES);
+        Config {
+            lanes: 1,
+            lane: [LaneConfig::default(); LANES_MAX],
+            order: Order::Fifo,
+            // Rows come with what is left of their time.
+            max_age_ms: None,
+            on_fault: OnFault::Withhold,
+            row_bytes_max,
+            segment_bytes: self.segment_bytes.max(segment_min),
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_valid_has_a_valid_queue_beside_it() {
+        let least = Config::default().row_bytes_max(100).segment_bytes(100 + SEGMENT_EXTRA_BYTES);
+        for config in
+            [Config::default(), least, Config::default().lanes(4), Config::default().max_messages(1)]
+        {
+            config.validate().unwrap();
+            config.beside(64).validate().unwrap();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Reads, and what they found damaged.
+
+use crate::event::Event;
+use crate::fault::FaultKind;
+use crate::model::HEAD_READ;
+use crate::row::{Lane, Seq};
+use crate::store::{Chunk, Lost, ReadLimit, StoreError};
+
+use super::{Engine, Open, lock};
+
+impl Engine {
+    /// A read whose losses are in the ledgers when it returns.
+    pub(super) fn read(
+        &self,
+        open: &mut Open,
+        lane: usize,
+        from: Seq,
+        limit: ReadLimit,
+    ) -> Result<Chunk, StoreError> {
+        let now = self.clock.now();
+        let read = self.read_and_settle(open, lane, from, limit);
+        match &read {
+            Ok(_) => {
+                if self.with_model(|model| model.read_worked(lane)) {
+                    lock(&self.events).put(Event::Recovered);
+                }
+            }
+            Err(error) => {
+                let reason = format!("lane {lane}: {error}");
+                if self.with_model(|model| model.read_failed(lane, reason.clone(), &now)) {
+                    lock(&self.events).put(Event::Degraded { kind: FaultKind::of(error), reason });
+                }
+            }
+        }
+        read
+    }
+
+    fn read_and_settle(
+        &self,
+        open: &mut Open,
+        lane: usize,
+        from: Seq,
+        limit: ReadLimit,
+    ) -> Result<Chunk, StoreError> {
+        let chunk = self.read_only(open, lane, from, limit)?;
+        if !chunk.lost.is_empty() {
+            let up_ms = self.clock.now().up_ms;
+            if !self.with_model(|model| model.lose(lane, &chunk.lost, up_ms)) {
+                self.reckon(open, lane, &chunk.lost)?;
+            }
+            self.say_losses();
+        }
+        Ok(chunk)
+    }
+
+    /// A read that counts nothing. A lane that could not be read for a minute is read past what the medium does not return.
+    pub(super) fn read_only(
+        &self,
+        open: &mut Open,
+        lane: usize,
+        from: Seq,
+        limit: ReadLimit,
+    ) -> Result<Chunk, StoreError> {
+        let gives_up = self.model().read_gives_up(lane, &self.clock.now());
+        self.watched(|| match gives_up {
+            true => open.store.read_past_errors(Lane(lane as u8), from, limit),
+            false => open.store.read(Lane(lane as u8), from, limit),
+        })
+    }
+
+    /// Reads a lane once and makes every ledger say what is there. `passed`: losses a reader is about to pass over.
+    pub(super) fn reckon(&self, open: &mut Open, lane: usize, passed: &[Lost]) -> Result<(), StoreError> {
+        let Some((mut from, below)) = self.with_model(|model| model.reckon_start(lane)) else {
+            return Ok(());
+        };
+        while from < below {
+            let chunk = match self.read_only(open, lane, from, HEAD_READ) {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    self.with_model(|model| model.reckon_stop());
+                    return Err(error);
+                }
+            };
+            match self.with_model(|model| model.reckon_read(from, below, chunk)) {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        let up_ms = self.clock.now().up_ms;
+        self.with_model(|model| model.reckon_finish(passed, below, up_ms));
+        Ok(())
+    }
+
+    /// Puts what was lost on the events.
+    pub(super) fn say_losses(&self) {
+        let losses = self.with_model(|model| model.take_losses());
+        if losses.is_empty() {
+            return;
+        }
+        let mut events = lock(&self.events);
+        losses.into_iter().for_each(|event: Event| events.put(event));
+    }
+}

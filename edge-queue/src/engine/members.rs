@@ -1,0 +1,111 @@
+//! Consumers come and go: durable when the call returns, and counted anew where that takes a read of the backlog.
+
+use crate::config::ConsumerConfig;
+use crate::error::{CommitError, ConsumerError};
+use crate::model::HEAD_READ;
+use crate::store::StoreError;
+
+use super::{Engine, Open, lock};
+
+impl Engine {
+    /// Registers a consumer, or finds it; durable when it returns. Limits of its own are set if given.
+    pub(crate) fn register(&self, name: &str, limits: Option<ConsumerConfig>) -> Result<u64, ConsumerError> {
+        let mut store = lock(&self.store);
+        let open = store.as_mut().ok_or(ConsumerError::Closed)?;
+        if self.model().find_reader(name).is_none() {
+            // The first consumer is told what is there: that must be a count and no guess.
+            let counted = self.count_anew(open);
+            counted.or_else(|e| if self.model().has_readers() { Ok(()) } else { Err(failed(&e)) })?;
+        }
+        let (id, known) = self.with_model(|model| {
+            let known = model.find_reader(name);
+            let id = known.map_or_else(|| model.register(name), Ok)?;
+            if let Some(limits) = limits {
+                model.limit(id, limits);
+            }
+            Ok((id, known.is_some()))
+        })?;
+        if known {
+            return Ok(id);
+        }
+        // Rows pushed before the registration are in this commit: what comes after it is the consumer's.
+        match self.commit_with(open) {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                let up_ms = self.clock.now().up_ms;
+                self.with_model(|model| model.unregister(id, up_ms));
+                Err(failed(&error))
+            }
+        }
+    }
+
+    /// Removes a consumer, durably when it says `Ok`, and counts anew what the others still want. A count that a read
+    /// error ends is finished later: the removal stands.
+    pub(crate) fn forget(&self, name: &str) -> Result<bool, ConsumerError> {
+        let mut store = lock(&self.store);
+        let open = store.as_mut().ok_or(ConsumerError::Closed)?;
+        // An earlier call may have removed it without getting that written.
+        let unwritten = self.model().is_forgotten(name);
+        self.commit_with(open).map_err(|e: CommitError| failed(&e))?;
+        let known = self.with_model(|model| model.forget(name));
+        if known {
+            self.wake_all();
+        }
+        let _remembered = self.count_anew(open);
+        if known {
+            self.commit_with(open).map_err(|e| failed(&e))?;
+        }
+        Ok(known || unwritten)
+    }
+
+    /// Counts every lane anew whose totals are a guess. What a failing read prevents stays due.
+    pub(super) fn count_anew(&self, open: &mut Open) -> Result<(), StoreError> {
+        let lanes = self.model().lanes.len();
+        (0..lanes).try_for_each(|lane| self.count_lane(open, lane))
+    }
+
+    /// The same, unless the last try failed a moment ago.
+    pub(super) fn count_when_due(&self, open: &mut Open) {
+        let due = self.model().recounts_due(&self.clock.now());
+        // The model remembers what could not be counted.
+        let _later = due.into_iter().try_for_each(|lane| self.count_lane(open, lane));
+    }
+
+    /// The same for a push that meets a limit of a lane whose totals are a guess.
+    pub(super) fn count_for_push(&self, lane: usize) -> Result<(), StoreError> {
+        let mut store = lock(&self.store);
+        store.as_mut().map_or(Ok(()), |open| self.count_lane(open, lane))
+    }
+
+    fn count_lane(&self, open: &mut Open, lane: usize) -> Result<(), StoreError> {
+        if !self.model().lanes.get(lane).is_some_and(|l| l.recount_due) {
+            return Ok(());
+        }
+        let counted = self.count(open, lane);
+        if counted.is_err() {
+            let now = self.clock.now();
+            self.with_model(|model| model.recount_failed(&now));
+        }
+        counted
+    }
+
+    fn count(&self, open: &mut Open, lane: usize) -> Result<(), StoreError> {
+        let Some((mut from, below)) = self.with_model(|model| model.recount_start(lane)) else {
+            return Ok(());
+        };
+        while from < below {
+            let chunk = self.read(open, lane, from, HEAD_READ)?;
+            match self.with_model(|model| model.recount_read(from, below, chunk)) {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        let up_ms = self.clock.now().up_ms;
+        self.with_model(|model| model.recount_finish(below, up_ms));
+        Ok(())
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> ConsumerError {
+    ConsumerError::Store(error.to_string())
+}

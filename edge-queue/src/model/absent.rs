@@ -1,0 +1,103 @@
+//! Lanes that the configuration no longer has. A lane goes only when nobody wants a row of it, but what was lost in it
+//! is still to be reported and its numbers stay given away: figures, ledgers and gap records are kept until it is back.
+
+use crate::flaw::{Flaw, planted};
+use crate::model::Model;
+use crate::row::{Lane, Seq};
+use crate::state::{Change, GapRecord, LaneState, Position, Reason};
+
+/// A lane without a region, or one consumer's position in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Absent<T> {
+    pub(crate) kept: T,
+    /// Changed since the last commit began.
+    pub(crate) dirty: bool,
+}
+
+/// The figures of a lane that goes: no rows, and every number up to `next` given away.
+pub(super) fn vacated_lane(known: LaneState, next: Seq) -> Absent<LaneState> {
+    let kept = LaneState { next, floor: next, rows: 0, weight: 0, bytes: 0, recount_due: false };
+    Absent { dirty: kept != known, kept }
+}
+
+/// A consumer's position in a lane that goes. What it still claims to have queued was not found when the lane was
+/// looked through: damage took it.
+pub(super) fn vacated(known: &Position, next: Seq) -> Absent<Position> {
+    let mut kept = known.clone();
+    // Registered while the lane was away, or in a commit that did not arrive: it registers when the lane is back.
+    if kept.floor > 0 {
+        let missing = kept.accepted.saturating_sub(kept.settled());
+        if missing > 0 {
+            let (first_seq, last_seq) = (kept.floor.min(next.saturating_sub(1)), next.saturating_sub(1));
+            let (first_ms, last_ms, count, reason) = (0, 0, missing, Reason::Quarantined);
+            kept.add_gap(GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason });
+            if let Some(dropped) = kept.dropped.get_mut(reason as usize) {
+                *dropped = dropped.saturating_add(missing);
+            }
+        }
+        (kept.floor, kept.queued_bytes) = (next, 0);
+        kept.acked.clear();
+    }
+    Absent { dirty: kept != *known, kept }
+}
+
+impl Model {
+    /// The number the next row of a lane would get if the lane were there.
+    pub(super) fn absent_next(&self, at: usize) -> Seq {
+        let absent = at.checked_sub(self.lanes.len()).and_then(|at| self.absent.get(at));
+        absent.map_or(1, |lane| lane.kept.next)
+    }
+
+    /// Adds what changed in lanes that are not there, mostly losses that were reported.
+    pub(super) fn absent_changes(&mut self, changes: &mut Vec<Change>) {
+        let first = self.lanes.len();
+        for (at, lane) in self.absent.iter_mut().enumerate() {
+            let id = Lane((first + at) as u8);
+            if std::mem::take(&mut lane.dirty) {
+                changes.push(Change::Lane { lane: id, state: lane.kept });
+            }
+            for reader in &mut self.readers {
+                let Some(position) = reader.absent.get_mut(at) else { continue };
+                if std::mem::take(&mut position.dirty) {
+                    let (consumer, position) = (reader.name.clone(), position.kept.clone());
+                    changes.push(Change::Position { consumer, lane: id, position });
+                }
+            }
+        }
+    }
+
+    /// A commit failed: everything of the absent lanes is to be written again.
+    pub(super) fn absent_not_written(&mut self) {
+        self.absent.iter_mut().for_each(|lane| lane.dirty = true);
+        let positions = self.readers.iter_mut().flat_map(|reader| &mut reader.absent);
+        positions.for_each(|position| position.dirty = true);
+    }
+
+    /// Whether a commit would write anything of the absent lanes.
+    pub(super) fn absent_dirty(&self) -> bool {
+        self.absent.iter().any(|lane| lane.dirty)
+            || self.readers.iter().flat_map(|reader| &reader.absent).any(|position| position.dirty)
+    }
+
+    /// The figures of the absent lanes, for a snapshot.
+    pub(super) fn absent_states(&self) -> impl Iterator<Item = LaneState> {
+        self.absent.iter().filter(|_| !planted(Flaw::LaneForgotten)).map(|lane| lane.kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lane_that_goes_claims_to_hold_is_a_loss_that_is_told() {
+        let known =
+            Position { floor: 40, accepted: 30, delivered: 20, queued_bytes: 900, ..Position::default() };
+        let Absent { kept, dirty } = vacated(&known, 51);
+        assert!(dirty && kept.accepted == kept.settled() && kept.queued_bytes == 0);
+        let told: Vec<_> = kept.gaps.iter().map(|gap| (gap.first_seq, gap.last_seq, gap.count)).collect();
+        assert_eq!(told, [(40, 50, 10)]);
+        assert!(!vacated(&kept, 51).dirty, "once");
+        assert!(!vacated(&Position::default(), 51).dirty, "a consumer that never was in the lane");
+    }
+}

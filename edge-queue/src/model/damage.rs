@@ -1,0 +1,272 @@
+//! Quarantine: takes what damage took out of the ledgers, exactly and for each consumer, whoever read first.
+//!
+//! A loss that says by itself what it cost every consumer is counted at once. Any other one has the lane *reckoned*: all of
+//! it is read once, what each consumer can still get is added up, and what its ledger has beyond that is what it lost. While
+//! the lane is read pushes and acknowledgements go on.
+
+use crate::event::Event;
+use crate::flaw::{Flaw, planted};
+use crate::losses::{Share, divide};
+use crate::model::lane::{Size, Usage};
+use crate::model::{Model, Place};
+use crate::row::{Seq, StoredRow};
+use crate::state::{GapRecord, Reason};
+use crate::store::{Chunk, Lost};
+
+/// Losses in lanes without a consumer that an event told of, at most: beyond it one may be told again.
+const TOLD_MAX: usize = 256;
+
+/// A lane that is being reckoned.
+pub(super) struct Reckoning {
+    lane: usize,
+    /// Rows below were looked at.
+    at: Seq,
+    usage: Usage,
+    /// Per consumer: weight and bytes of rows below `at` that can be read and are not done.
+    open: Vec<Open>,
+    lost: Vec<Lost>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Open {
+    weight: u64,
+    bytes: u64,
+}
+
+impl Open {
+    fn add(&mut self, size: Size) {
+        self.weight = self.weight.saturating_add(size.weight);
+        self.bytes = self.bytes.saturating_add(size.bytes);
+    }
+
+    fn sub(&mut self, size: Size) {
+        self.weight = self.weight.saturating_sub(size.weight);
+        self.bytes = self.bytes.saturating_sub(size.bytes);
+    }
+}
+
+impl Reckoning {
+    /// A row that was looked at is done for one consumer.
+    pub(super) fn done(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
+        if (lane, true) == (self.lane, seq < self.at)
+            && let Some(open) = self.open.get_mut(reader)
+        {
+            open.sub(size);
+        }
+    }
+
+    /// Nobody wants a row any more.
+    pub(super) fn remove(&mut self, lane: usize, seq: Seq, size: Size) {
+        if (lane, true) == (self.lane, seq < self.at) {
+            self.usage.sub(size);
+        }
+    }
+}
+
+impl Model {
+    /// Takes in damage that a read passed over. `false`: nothing was counted, the lane must be reckoned.
+    pub(crate) fn lose(&mut self, lane: usize, lost: &[Lost], up_ms: u64) -> bool {
+        let Some(below) = self.lanes.get(lane).map(|l| l.window.from()) else { return true };
+        let places = self.readers.iter().filter_map(|reader| reader.lanes.get(lane));
+        let shares: Vec<Vec<Share>> = places.map(|place| place.shares(lost, below)).collect();
+        if shares.iter().flatten().any(|share| !share.certain) {
+            return false;
+        }
+        for lost in lost {
+            let mut worst = 0;
+            for reader in 0..self.readers.len() {
+                let Some(place) = self.place_mut(reader, lane) else { continue };
+                for share in place.shares(std::slice::from_ref(lost), below) {
+                    if reader > 0 && planted(Flaw::LossOfOneConsumer) {
+                        mark_between(place, share.first, share.last);
+                        continue;
+                    }
+                    worst = worst.max(share.rows);
+                    place.quarantine(&share);
+                }
+            }
+            self.note_loss(lane, lost, worst, up_ms);
+        }
+        self.bound_gaps();
+        true
+    }
+
+    /// Counts a loss for the lane and tells of it, if it cost somebody `rows` rows or nobody is there to lose any.
+    fn note_loss(&mut self, lane: usize, lost: &Lost, rows: u64, up_ms: u64) {
+        let Some(l) = self.lanes.get_mut(lane) else { return };
+        let id = l.id;
+        if self.readers.is_empty() {
+            // What is not counted now is the first consumer's to lose.
+            if self.told.len() >= TOLD_MAX || !self.told.insert((lane, lost.first)) {
+                return;
+            }
+        } else if rows == 0 {
+            return;
+        } else {
+            l.take_lost(lost);
+            self.lag(rows, up_ms);
+            self.recount_later(lane);
+        }
+        let (Lost { first, last, .. }, rows) = (*lost, if rows == 0 { lost.rows } else { rows });
+        self.losses.push(Event::Lost { lane: id, first, last, rows });
+    }
+
+    /// Begins to reckon a lane: where to read from, and up to where.
+    pub(crate) fn reckon_start(&mut self, lane: usize) -> Option<(Seq, Seq)> {
+        let lowest = self.places(lane).map(|place| place.pos.floor).min();
+        let l = self.lanes.get(lane)?;
+        let at = lowest.unwrap_or(l.floor).max(l.floor);
+        let open = vec![Open::default(); self.readers.len()];
+        self.reckoning = Some(Reckoning { lane, at, usage: Usage::default(), open, lost: Vec::new() });
+        Some((at, l.window.from()))
+    }
+
+    /// Adds what one read brought; gives where to read on.
+    pub(crate) fn reckon_read(&mut self, from: Seq, below: Seq, chunk: Chunk) -> Option<Seq> {
+        let Chunk { rows, next, lost } = chunk;
+        for row in rows.iter().filter(|row| row.seq >= from && row.seq < below) {
+            self.reckon_row(row);
+        }
+        let next = next.map(|next| next.max(from.saturating_add(1))).filter(|next| *next < below);
+        let reckoning = self.reckoning.as_mut()?;
+        reckoning.lost.extend(lost);
+        reckoning.at = next.unwrap_or(below);
+        next
+    }
+
+    fn reckon_row(&mut self, row: &StoredRow) {
+        let Some(mut reckoning) = self.reckoning.take() else { return };
+        let (lane, size) = (reckoning.lane, Size::of(row));
+        for (open, reader) in reckoning.open.iter_mut().zip(&self.readers) {
+            if reader.lanes.get(lane).is_some_and(|place| !place.pos.is_done(row.seq)) {
+                open.add(size);
+            }
+        }
+        if self.wanted(lane, row.seq) {
+            reckoning.usage.add(size);
+        }
+        self.reckoning = Some(reckoning);
+    }
+
+    /// The lane could not be read to its end; a later read begins anew.
+    pub(crate) fn reckon_stop(&mut self) {
+        self.reckoning = None;
+    }
+
+    /// Adds the rows in RAM and settles every consumer's ledger. `first`: losses that a reader is about to pass over, which
+    /// are settled in any case; others may wait when there are more than a position has ranges for.
+    pub(crate) fn reckon_finish(&mut self, first: &[Lost], below: Seq, up_ms: u64) {
+        let Some(lane) = self.reckoning.as_ref().map(|reckoning| reckoning.lane) else { return };
+        let mut seq = below;
+        while let Some(row) = self.lanes.get(lane).and_then(|l| l.window.at_or_after(seq)).cloned() {
+            seq = row.seq.saturating_add(1);
+            self.reckon_row(&row);
+        }
+        let Some(Reckoning { usage, open, mut lost, .. }) = self.reckoning.take() else { return };
+        let passed = |lost: &Lost| first.iter().any(|f| f.first <= lost.last && lost.first <= f.last);
+        lost.sort_by_key(|lost| (!passed(lost), lost.first));
+        let urgent = lost.iter().filter(|lost| passed(lost)).count();
+        let room = self.ranges_for_each();
+        let all = lost.len() <= urgent.max(room);
+        lost.truncate(urgent.max(room));
+        let mut worst = vec![0; lost.len()];
+        for (reader, open) in open.iter().enumerate() {
+            if let Some(place) = self.place_mut(reader, lane) {
+                place.settle(&lost, *open, below, all, &mut worst);
+            }
+        }
+        for (lost, rows) in lost.iter().zip(worst) {
+            self.note_loss(lane, lost, rows, up_ms);
+        }
+        // Without a consumer what is lost still counts: it is the first one's to lose.
+        if let Some(l) = self.lanes.get_mut(lane).filter(|_| !self.readers.is_empty()) {
+            (l.usage, l.recount_due, l.dirty) = (usage, false, true);
+        }
+        self.must_write = true;
+        self.bound_gaps();
+    }
+
+    /// What happened to rows since it was last asked.
+    pub(crate) fn take_losses(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.losses)
+    }
+}
+
+impl Place {
+    fn shares(&self, lost: &[Lost], below: Seq) -> Vec<Share> {
+        let share = |lost: &Lost| {
+            let leased = self.leased.range(lost.first..=lost.last.max(lost.first)).map(|(seq, _)| *seq);
+            Share::of(lost, &self.pos, below, leased)
+        };
+        lost.iter().filter_map(share).collect()
+    }
+
+    /// Counts and marks a loss.
+    fn quarantine(&mut self, share: &Share) {
+        mark_between(self, share.first, share.last);
+        self.lose(share.weight);
+        if let Some(record) = share.record() {
+            self.pos.add_gap(record);
+        }
+    }
+
+    /// Makes the ledger say what is there: `open` can be read, the rest is lost. `all`: `lost` is all that is lost.
+    fn settle(&mut self, lost: &[Lost], open: Open, below: Seq, all: bool, worst: &mut [u64]) {
+        let mut at = Vec::new();
+        let mut shares = Vec::new();
+        for (nth, lost) in lost.iter().enumerate() {
+            for share in self.shares(std::slice::from_ref(lost), below) {
+                at.push(nth);
+                shares.push(share);
+            }
+        }
+        let gone = |seq: Seq| seq < below && lost.iter().any(|lost| (lost.first..=lost.last).contains(&seq));
+        let held = self.leased.iter().filter(|(seq, _)| gone(**seq)).map(|(_, out)| out.size);
+        let mut there = open;
+        held.for_each(|size| there.add(size));
+        if there.weight > self.queued {
+            // A bookkeeping that was damaged itself knows less than there is, and nothing of what is lost.
+            let known = shares.iter().fold(there.weight, |sum, share| sum.saturating_add(share.weight));
+            self.accept(known - self.queued, 0);
+        }
+        let missing = self.queued - there.weight;
+        let left = if all { divide(missing, &mut shares) } else { 0 };
+        for (share, nth) in shares.iter().zip(at) {
+            self.quarantine(share);
+            if let Some(worst) = worst.get_mut(nth) {
+                *worst = share.rows.max(*worst);
+            }
+        }
+        if left > 0 {
+            self.lose_unseen(left);
+        }
+        if all {
+            self.pos.queued_bytes = there.bytes;
+        }
+    }
+
+    /// Counts rows as lost of which nothing is left that says where they were.
+    pub(super) fn lose_unseen(&mut self, weight: u64) {
+        self.lose(weight);
+        let last_seq = self.cursor.max(self.pos.floor).saturating_sub(1).max(1);
+        let (first_ms, last_ms, reason) = (0, 0, Reason::Quarantined);
+        let record = GapRecord { first_seq: last_seq, last_seq, first_ms, last_ms, count: weight, reason };
+        self.pos.add_gap(record);
+    }
+}
+
+/// Marks done what is neither leased nor waiting to be.
+pub(super) fn mark_between(place: &mut Place, first: Seq, last: Seq) {
+    let leased: Vec<Seq> = place.leased.range(first..=last).map(|(seq, _)| *seq).collect();
+    let mut at = first;
+    for seq in leased {
+        if at < seq {
+            place.pos.mark(at, seq - 1);
+        }
+        at = seq.saturating_add(1);
+    }
+    if at <= last {
+        place.pos.mark(at, last);
+    }
+    place.dirty = true;
+}

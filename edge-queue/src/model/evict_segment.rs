@@ -1,0 +1,93 @@
+//! Eviction for space: the store is out of segments although the limits are not reached.
+//!
+//! Only a whole segment helps, so rows are given up where that makes one free, and none where it does not: a segment with a
+//! leased row stays, and when each has one the push is refused and nothing is lost for it.
+
+use super::Model;
+use super::lane::{Oldest, Size};
+use crate::flaw::{Flaw, planted};
+use crate::row::Seq;
+use crate::state::Reason;
+
+impl Model {
+    /// Gives up the rows of the oldest segment that this makes free. The row it returns stands for all that was freed.
+    pub(super) fn make_segment_free(&mut self, at: usize, up_ms: u64) -> Oldest {
+        let known = self.lanes.get(at).is_some_and(|lane| lane.segments.is_some());
+        if !known || planted(Flaw::FloorOnly) {
+            return self.give_up_oldest(at, Seq::MAX, up_ms);
+        }
+        let mut tried = None;
+        while let Some((first, last)) = self.oldest_free_of_leases(at).filter(|found| tried != Some(*found)) {
+            if let Some(lane) = self.lanes.get_mut(at) {
+                lane.head.pass_to(Some(first));
+            }
+            match self.give_up_oldest(at, last, up_ms) {
+                // Its last rows went in an earlier call, or were holes: the next commit frees it.
+                Oldest::Nothing if !self.holds_wanted(at, first, last) => {
+                    self.anticipate(at, 0);
+                    return Oldest::Row(0, Size { weight: 0, bytes: 0, wall_ms: 0 });
+                }
+                // A consumer has no range for it.
+                Oldest::Nothing => tried = Some((first, last)),
+                found => return found,
+            }
+        }
+        Oldest::Nothing
+    }
+
+    /// The oldest segment in which a row is wanted and none is leased.
+    fn oldest_free_of_leases(&self, at: usize) -> Option<(Seq, Seq)> {
+        let leased =
+            |first, last| self.places(at).any(|place| place.leased.range(first..=last).next().is_some());
+        let mut segments = self.lanes.get(at)?.segments.iter().flatten().copied();
+        segments.find(|&(first, last)| self.holds_wanted(at, first, last) && !leased(first, last))
+    }
+
+    fn holds_wanted(&self, at: usize, first: Seq, last: Seq) -> bool {
+        match self.readers.is_empty() {
+            true => self.lanes.get(at).is_some_and(|lane| last >= lane.floor),
+            false => self.places(at).any(|place| !place.pos.covers(first, last)),
+        }
+    }
+
+    /// The store frees a segment after the next commit, also when fewer rows were all there were; until then its answer is
+    /// anticipated. Half of it: commits are padded.
+    fn anticipate(&mut self, at: usize, freed_stored: u64) {
+        let half = self.rules.segment_bytes / 2;
+        if let Some(lane) = self.lanes.get_mut(at) {
+            lane.room = lane.room.saturating_add(freed_stored.max(half));
+        }
+    }
+
+    /// Gives up unleased rows up to `last`, worth a segment at most unless `last` bounds them.
+    fn give_up_oldest(&mut self, at: usize, last: Seq, up_ms: u64) -> Oldest {
+        let goal = if last == Seq::MAX { self.rules.segment_bytes } else { u64::MAX };
+        let (mut freed, mut freed_stored) = (0u64, 0u64);
+        while freed < goal && !self.lanes.get(at).is_some_and(|lane| lane.head.is_beyond(last)) {
+            match self.oldest_from_here(at) {
+                // Rows that lie in no segment, or in another, free none.
+                Oldest::Row(seq, size) if seq > last || (freed > 0 && self.waits(at, seq)) => {
+                    if let Some(lane) = self.lanes.get_mut(at) {
+                        lane.head.rows.push_front((seq, size));
+                    }
+                    break;
+                }
+                Oldest::Row(seq, size) => {
+                    freed_stored += if self.waits(at, seq) { 0 } else { size.bytes };
+                    self.evict(at, seq, size, Reason::Fragmented, false, up_ms);
+                    freed = freed.saturating_add(size.bytes);
+                }
+                Oldest::NeedHead if freed == 0 || last < Seq::MAX => return Oldest::NeedHead,
+                Oldest::Nothing if freed == 0 => return Oldest::Nothing,
+                Oldest::Nothing | Oldest::NeedHead => break,
+            }
+        }
+        if freed == 0 {
+            return Oldest::Nothing;
+        }
+        if freed_stored > 0 {
+            self.anticipate(at, freed_stored);
+        }
+        Oldest::Row(0, Size { weight: 0, bytes: freed, wall_ms: 0 })
+    }
+}

@@ -1,0 +1,76 @@
+//! Leased rows of a lane, each counted once however many consumers hold it: what eviction can never free.
+//!
+//! Kept as a running sum, so that a push at a limit knows before the first eviction whether evicting will make room.
+
+use crate::error::Limit;
+use crate::flaw::{Flaw, planted};
+use crate::model::Model;
+use crate::model::lane::{LaneModel, Size};
+use crate::row::Seq;
+
+impl Model {
+    /// Counts a row that `reader` is about to lease.
+    pub(super) fn pin(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
+        if !self.leased_by_another(reader, lane, seq)
+            && let Some(l) = self.lanes.get_mut(lane)
+        {
+            l.pinned.add(size);
+        }
+    }
+
+    /// Ends a lease of `reader`; `None` when it has none of this row.
+    pub(super) fn release(&mut self, reader: usize, lane: usize, seq: Seq) -> Option<Size> {
+        let size = self.place_mut(reader, lane)?.release(seq)?;
+        self.unpin(reader, lane, seq, size);
+        Some(size)
+    }
+
+    /// Takes back [`Model::pin`] for a row that `reader` no longer leases.
+    pub(super) fn unpin(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
+        if !self.leased_by_another(reader, lane, seq)
+            && let Some(l) = self.lanes.get_mut(lane)
+        {
+            l.pinned.sub(size);
+        }
+    }
+
+    fn leased_by_another(&self, reader: usize, lane: usize, seq: Seq) -> bool {
+        let mut others = self.readers.iter().enumerate().filter(|(at, _)| *at != reader);
+        others.any(|(_, r)| r.lanes.get(lane).is_some_and(|place| place.leased.contains_key(&seq)))
+    }
+
+    /// The limit that refuses a row of this size even with every evictable row evicted, if one does. A push that
+    /// cannot succeed must find out before it costs others their rows.
+    pub(super) fn never_fits(&self, lane: usize, size: Size) -> Option<Limit> {
+        let l = self.lanes.get(lane)?;
+        if planted(Flaw::EvictedForNothing) {
+            return (size.weight > l.limits.messages).then_some(Limit::Messages);
+        }
+        if l.pinned.weight.saturating_add(size.weight) > l.limits.messages {
+            return Some(Limit::Messages);
+        }
+        if l.pinned.bytes.saturating_add(size.bytes) > l.limits.bytes {
+            return Some(Limit::Bytes);
+        }
+        self.region_never_fits(l, lane, size).then_some(Limit::Region)
+    }
+
+    /// Whether the store has no room for the row and eviction gives it none: every stored row is leased, and so are
+    /// too many of those that wait.
+    fn region_never_fits(&self, l: &LaneModel, lane: usize, size: Size) -> bool {
+        let unwritten = l.window.unwritten_bytes();
+        if unwritten.saturating_add(size.bytes) <= l.room {
+            return false;
+        }
+        let evictable = l.usage.bytes.saturating_sub(l.pinned.bytes);
+        let pinned = self.pinned_unwritten(l, lane);
+        let stored_evictable = evictable.saturating_sub(unwritten.saturating_sub(pinned)) > 0;
+        !stored_evictable && pinned.saturating_add(size.bytes) > l.room
+    }
+
+    /// Bytes of leased rows that are in no commit yet. Cost: the unwritten rows once, and only without room in the store.
+    fn pinned_unwritten(&self, l: &LaneModel, lane: usize) -> u64 {
+        let leased = |seq: Seq| self.places(lane).any(|place| place.leased.contains_key(&seq));
+        l.window.unwritten().filter(|row| leased(row.seq)).map(|row| Size::of(row).bytes).sum()
+    }
+}

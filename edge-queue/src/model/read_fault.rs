@@ -1,0 +1,68 @@
+//! Back-off of reads that the medium does not answer (EIO). The rows may be whole: they are tried again, and count as damaged
+//! only when that went on for [`PATIENCE_MS`] and [`TRIES_MIN`] tries. Meanwhile leases of the lane
+//! bring what is in RAM, and other lanes go on, and so do pushes; what else needs a read tries at once.
+
+use crate::model::Model;
+use crate::time::Now;
+
+/// Least time from the first failure until what cannot be read is set aside.
+pub(crate) const PATIENCE_MS: u64 = 60_000;
+/// Least tries in that time.
+const TRIES_MIN: u32 = 6;
+const AGAIN_FIRST_MS: u64 = 500;
+const AGAIN_MAX_MS: u64 = 10_000;
+
+/// A lane that cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadFault {
+    pub(crate) reason: String,
+    pub(crate) since_ms: u64,
+    tries: u32,
+    again_ms: u64,
+    backoff_ms: u64,
+}
+
+impl ReadFault {
+    /// Whether it is too early for another try.
+    pub(crate) fn waits(&self, now: &Now) -> bool {
+        now.up_ms < self.again_ms
+    }
+}
+
+impl Model {
+    /// Notes a read that failed; `true` when that is news.
+    pub(crate) fn read_failed(&mut self, lane: usize, reason: String, now: &Now) -> bool {
+        let Some(l) = self.lanes.get_mut(lane) else { return false };
+        let before = l.read_fault.take();
+        let news = before.is_none();
+        let fault = before.map_or((now.up_ms, 0, AGAIN_FIRST_MS), |f| {
+            (f.since_ms, f.tries, f.backoff_ms.saturating_mul(2).min(AGAIN_MAX_MS))
+        });
+        let (since_ms, tries, backoff_ms) = fault;
+        let again_ms = now.up_ms.saturating_add(backoff_ms);
+        let tries = tries.saturating_add(1);
+        l.read_fault = Some(ReadFault { reason, since_ms, tries, again_ms, backoff_ms });
+        news
+    }
+
+    /// Notes a read that worked; `true` when reads of the lane had failed.
+    pub(crate) fn read_worked(&mut self, lane: usize) -> bool {
+        self.lanes.get_mut(lane).is_some_and(|l| l.read_fault.take().is_some())
+    }
+
+    /// Whether a lane was tried for long enough: what the next read does not get counts as damaged.
+    pub(crate) fn read_gives_up(&self, lane: usize, now: &Now) -> bool {
+        let fault = self.lanes.get(lane).and_then(|l| l.read_fault.as_ref());
+        fault.is_some_and(|f| f.tries >= TRIES_MIN && now.up_ms.saturating_sub(f.since_ms) >= PATIENCE_MS)
+    }
+
+    /// Up time at which the next lane that failed may be read again.
+    pub(crate) fn read_again_at(&self) -> Option<u64> {
+        self.lanes.iter().filter_map(|l| l.read_fault.as_ref()).map(|fault| fault.again_ms).min()
+    }
+
+    /// A lane that cannot be read, and why.
+    pub(crate) fn read_fault(&self) -> Option<&ReadFault> {
+        self.lanes.iter().find_map(|l| l.read_fault.as_ref())
+    }
+}

@@ -1,0 +1,143 @@
+//! Counts a lane's live rows anew, from its floor to its end, while pushes and acknowledgements go on.
+//!
+//! Totals are running sums. When a consumer goes, nobody knows how many of its rows others still want without reading
+//! them; and a row that damage took has no size. From then on the lane's totals are a guess, the lane says so
+//! ([`LaneModel::recount_due`](super::LaneModel::recount_due), durable with its figures), and until a count has
+//! succeeded no limit drops or refuses anything because of them.
+
+use crate::flaw::{Flaw, planted};
+use crate::model::Model;
+use crate::model::lane::{Size, Usage};
+use crate::row::{Seq, StoredRow};
+use crate::store::Chunk;
+use crate::time::Now;
+
+/// Pause after a count that a failing read ended, so that an ailing disk is not read at every commit.
+const AGAIN_AFTER_MS: u64 = 1_000;
+
+/// A count under way. The store is held for all of it, so consumers neither come nor go.
+pub(super) struct Recount {
+    lane: usize,
+    /// Rows below are counted.
+    at: Seq,
+    usage: Usage,
+    /// Bytes that each consumer still has to get, in the order of the readers.
+    queued_bytes: Vec<u64>,
+}
+
+impl Recount {
+    fn add(&mut self, size: Size, open: &[bool]) {
+        self.usage.add(size);
+        for (bytes, _) in self.queued_bytes.iter_mut().zip(open).filter(|(_, open)| **open) {
+            *bytes = bytes.saturating_add(size.bytes);
+        }
+    }
+}
+
+impl Model {
+    /// Says that a lane's totals may count rows that nobody wants.
+    pub(super) fn recount_later(&mut self, lane: usize) {
+        if let Some(l) = self.lanes.get_mut(lane) {
+            l.recount_due = true;
+            l.dirty = true;
+        }
+    }
+
+    /// Lanes whose totals must be counted anew, if it is time for another try.
+    pub(crate) fn recounts_due(&self, now: &Now) -> Vec<usize> {
+        if self.recount_not_before_ms > now.up_ms {
+            return Vec::new();
+        }
+        (0..self.lanes.len()).filter(|at| self.lanes.get(*at).is_some_and(|l| l.recount_due)).collect()
+    }
+
+    /// Notes that a count was ended by a failing read.
+    pub(crate) fn recount_failed(&mut self, now: &Now) {
+        self.recount = None;
+        if planted(Flaw::RecountForgotten) {
+            self.lanes.iter_mut().for_each(|l| l.recount_due = false);
+        }
+        self.recount_not_before_ms = now.up_ms.saturating_add(AGAIN_AFTER_MS);
+    }
+
+    /// Starts counting a lane's live rows anew; gives the range to read.
+    pub(crate) fn recount_start(&mut self, lane: usize) -> Option<(Seq, Seq)> {
+        self.follow_floors();
+        let l = self.lanes.get(lane)?;
+        let (from, below) = (l.floor, l.window.from());
+        let queued_bytes = vec![0; self.readers.len()];
+        self.recount = Some(Recount { lane, at: from, usage: Usage::default(), queued_bytes });
+        Some((from, below))
+    }
+
+    /// Counts what one read brought; gives where to read on.
+    pub(crate) fn recount_read(&mut self, from: Seq, below: Seq, chunk: Chunk) -> Option<Seq> {
+        let lane = self.recount.as_ref()?.lane;
+        let (rows, upto) = self.note_read(lane, from, below, chunk);
+        for row in &rows {
+            self.recount_row(lane, row);
+        }
+        let recount = self.recount.as_mut()?;
+        recount.at = upto;
+        (upto < below).then_some(upto)
+    }
+
+    /// Adds the rows in RAM and puts the new totals in place.
+    pub(crate) fn recount_finish(&mut self, below: Seq, up_ms: u64) {
+        let Some(lane) = self.recount.as_ref().map(|recount| recount.lane) else { return };
+        self.sweep(lane, up_ms);
+        let mut seq = below;
+        while let Some(row) = self.lanes.get(lane).and_then(|l| l.window.at_or_after(seq)).cloned() {
+            self.recount_row(lane, &row);
+            seq = row.seq.saturating_add(1);
+        }
+        let Some(Recount { usage, queued_bytes, .. }) = self.recount.take() else { return };
+        for (reader, bytes) in queued_bytes.into_iter().enumerate() {
+            if let Some(place) = self.place_mut(reader, lane) {
+                (place.pos.queued_bytes, place.dirty) = (bytes, true);
+            }
+        }
+        if let Some(l) = self.lanes.get_mut(lane) {
+            (l.usage, l.recount_due, l.dirty) = (usage, false, true);
+        }
+        self.must_write = true;
+    }
+
+    fn recount_row(&mut self, lane: usize, row: &StoredRow) {
+        if !self.wanted(lane, row.seq) {
+            return;
+        }
+        let open: Vec<bool> = self.places(lane).map(|place| !place.pos.is_done(row.seq)).collect();
+        if let Some(recount) = &mut self.recount {
+            recount.add(Size::of(row), &open);
+        }
+    }
+
+    /// A row that may be counted already is done for one consumer.
+    pub(super) fn recount_done(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
+        let counted = self.recount.as_mut().filter(|r| r.lane == lane && seq < r.at);
+        if let Some(bytes) = counted.and_then(|r| r.queued_bytes.get_mut(reader)) {
+            *bytes = bytes.saturating_sub(size.bytes);
+        }
+    }
+
+    /// A row that may be counted already is wanted by nobody any more.
+    pub(super) fn recount_removed(&mut self, lane: usize, seq: Seq, size: Size) {
+        if let Some(recount) = self.recount.as_mut().filter(|r| r.lane == lane && seq < r.at) {
+            recount.usage.sub(size);
+        }
+    }
+
+    /// Removes rows in RAM that nobody wants any more.
+    pub(super) fn sweep(&mut self, lane: usize, up_ms: u64) {
+        let mut seq = 0;
+        while let Some(row) = self.lanes.get(lane).and_then(|l| l.window.at_or_after(seq)) {
+            let size = Size::of(row);
+            seq = row.seq;
+            if !self.wanted(lane, seq) {
+                self.remove(lane, seq, size, up_ms);
+            }
+            seq = seq.saturating_add(1);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! High-water marks of the lanes: how far each log was durable when somebody wrote it down.
+//!
+//! A lane's log ends where its last whole frame ends. If damage takes that frame, header and all, nothing in the lane says
+//! that there was one. So every snapshot, the close mark and the superblocks say where *all* lanes ended, by what was synced
+//! before they were written: a log that ends below is damaged, and the rows between are lost. They are facts and never
+//! taken back; the newest of each lane counts.
+//!
+//! The superblock that a clean close writes also has the bookkeeping, if it fits into its page: then no damage to the log
+//! takes what consumers acknowledged, and no ledger goes backwards.
+#![deny(clippy::indexing_slicing)]
+
+use super::bytes::{Reader, put_varint, set};
+use super::layout::{Geometry, PAGE};
+use super::segment::Counters;
+use super::snapshot::{get_snapshot, put_snapshot};
+use crate::row::LANES_MAX;
+use crate::state::State;
+use crate::store::sane::NUMBER_MAX;
+
+/// Where each lane ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ends([Counters; LANES_MAX]);
+
+impl Ends {
+    pub(super) fn of<'a>(logs: impl Iterator<Item = &'a Counters>) -> Ends {
+        let mut ends = Ends::default();
+        ends.0.iter_mut().zip(logs).for_each(|(end, log)| *end = *log);
+        ends
+    }
+
+    pub(super) fn lane(&self, lane: u8) -> Counters {
+        self.0.get(usize::from(lane)).copied().unwrap_or_default()
+    }
+
+    /// Takes over what is further.
+    pub(super) fn merge(&mut self, other: &Ends) {
+        for (end, other) in self.0.iter_mut().zip(other.0) {
+            if other.next > end.next {
+                *end = other;
+            }
+        }
+    }
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        for end in &self.0 {
+            for number in [end.next, end.rows, end.weight, end.highest] {
+                put_varint(out, number);
+            }
+        }
+    }
+
+    /// Numbers that no log can have reached are no ends.
+    pub(super) fn get(r: &mut Reader<'_>) -> Option<Ends> {
+        let mut ends = Ends::default();
+        for end in &mut ends.0 {
+            *end =
+                Counters { next: r.varint()?, rows: r.varint()?, weight: r.varint()?, highest: r.varint()? };
+            if end.highest > NUMBER_MAX || end.weight > NUMBER_MAX || end.next > NUMBER_MAX {
+                return None;
+            }
+            if end.rows > end.highest || end.rows > end.weight {
+                return None;
+            }
+        }
+        Some(ends)
+    }
+}
+
+const MAGIC: &[u8; 4] = b"EDGC";
+/// Behind the superblock's own sector.
+const AT: usize = 512;
+const BODY: usize = AT + 32;
+const CRC_AT: usize = BODY - 4;
+
+/// The second part of a superblock's page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) ends: Ends,
+    /// The bookkeeping before a commit, of the run that closed the ring.
+    pub(super) state: Option<(u64, State)>,
+}
+
+impl Known {
+    /// Takes over what is newer.
+    pub(super) fn merge(&mut self, other: Known) {
+        self.ends.merge(&other.ends);
+        let commit = |known: &Option<(u64, State)>| known.as_ref().map(|(commit, _)| *commit);
+        if commit(&other.state) > commit(&self.state) {
+            self.state = other.state;
+        }
+    }
+
+    /// Writes it into a page; the bookkeeping only if there is room.
+    pub(super) fn put(&self, page: &mut [u8], gateway: u64, geometry: &Geometry) {
+        let mut body = Vec::new();
+        self.ends.put(&mut body);
+        let (mut commit, mut epoch) = (0, 0);
+        if let Some((before, state)) = &self.state {
+            let ends = body.len();
+            put_snapshot(&mut body, geometry, state);
+            (commit, epoch) = (*before, state.epoch);
+            if body.len() > PAGE - BODY {
+                body.truncate(ends);
+                (commit, epoch) = (0, 0);
+            }
+        }
+        set(page, AT, MAGIC);
+        set(page, AT + 4, &(body.len() as u32).to_le_bytes());
+        set(page, AT + 8, &gateway.to_le_bytes());
+        set(page, AT + 16, &commit.to_le_bytes());
+        set(page, AT + 24, &epoch.to_le_bytes());
+        set(page, BODY, &body);
+        let crc = crc32c::crc32c(page.get(AT..CRC_AT).unwrap_or_default());
+        let crc = crc32c::crc32c_append(crc, &body);
+        set(page, CRC_AT, &crc.to_le_bytes());
+    }
+
+    /// Reads it. Nothing, if it is damaged: all it says stands elsewhere too, unless that is damaged as well.
+    pub(super) fn get(page: &[u8], gateway: u64) -> Option<Known> {
+        let mut r = Reader::new(page.get(AT..BODY)?);
+        let magic = r.take(4)?;
+        let len = usize::try_from(r.u32()?).ok()?;
+        let (owner, commit, epoch, crc) = (r.u64()?, r.u64()?, r.u32()?, r.u32()?);
+        let body = page.get(BODY..BODY.checked_add(len)?)?;
+        let whole = crc32c::crc32c_append(crc32c::crc32c(page.get(AT..CRC_AT)?), body);
+        if magic != MAGIC || owner != gateway || crc != whole || commit > NUMBER_MAX {
+            return None;
+        }
+        let mut r = Reader::new(body);
+        let ends = Ends::get(&mut r)?;
+        let left = r.left();
+        let state = get_snapshot(r.take(left)?, gateway, epoch).map(|state| (commit, state));
+        Some(Known { ends, state: state.filter(|(commit, _)| *commit > 0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{ConsumerState, LaneState};
+
+    fn known(consumers: usize) -> Known {
+        let end = |n| Counters { next: n, rows: n * 10, weight: n * 11, highest: n * 12 };
+        let mut state = State::new(7, 2);
+        state.epoch = 3;
+        state.lane[1] = LaneState { next: 9, floor: 2, rows: 3, weight: 4, bytes: 5, recount_due: true };
+        for n in 0..consumers {
+            let name = format!("{n:64}");
+            state.consumers.push(ConsumerState { name, lanes: Default::default() });
+        }
+        Known { ends: Ends([end(1), end(2), end(3), end(4)]), state: Some((99, state)) }
+    }
+
+    fn geometry() -> Geometry {
+        Geometry { segment_bytes: 65_536, lanes: 2, segments: [5, 6, 0, 0] }
+    }
+
+    #[test]
+    fn it_comes_back_and_the_bookkeeping_only_if_it_fits() {
+        for (consumers, fits) in [(0, true), (8, true), (60, false)] {
+            let (known, mut page) = (known(consumers), vec![0; PAGE]);
+            known.put(&mut page, 7, &geometry());
+            let found = Known::get(&page, 7).unwrap();
+            assert_eq!((found.ends, found.state.is_some()), (known.ends, fits));
+            assert!(!fits || found == known);
+            assert_eq!(Known::get(&page, 8), None);
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let mut page = vec![0; PAGE];
+        known(2).put(&mut page, 7, &geometry());
+        let end = page.iter().rposition(|byte| *byte != 0).unwrap();
+        for at in AT..=end {
+            let mut bad = page.clone();
+            bad[at] ^= 1 << (at % 8);
+            assert_eq!(Known::get(&bad, 7), None, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn the_further_end_of_each_lane_counts() {
+        let end = |next| Counters { next, rows: 1, weight: 1, highest: next };
+        let mut ends = Ends([end(5), end(1), end(3), end(0)]);
+        ends.merge(&Ends([end(4), end(2), end(3), end(9)]));
+        assert_eq!(ends.0.map(|end| end.next), [5, 2, 3, 9]);
+    }
+}

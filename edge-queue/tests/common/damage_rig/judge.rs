@@ -1,0 +1,310 @@
+//! The oracle: rows out, rows lost, rows reported. It knows nothing of files, frames or how a queue counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use edge_queue::testing::Rng;
+use edge_queue::{Consumer, Lane, Queue, Row, Wait};
+
+use super::harm::Harm;
+use super::{Image, Pushed, Reader, number, payload};
+
+/// Rows pushed into each lane after the damage.
+const LATER: u64 = 3;
+/// Leases a drain may take before it counts as endless.
+const LEASES_MAX: usize = 2000;
+
+/// What must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rule {
+    /// It opens.
+    Opens,
+    /// What comes out was pushed, in this lane, in order.
+    WrongRow,
+    /// A row that does not come lies in a gap record.
+    Silent,
+    /// It lies in one only, and what was acknowledged does not come again.
+    Twice,
+    /// Gap records and `dropped` say exactly the weight of what does not come.
+    Count,
+    /// `accepted` never decreases.
+    Accepted,
+    /// The ledger adds up.
+    Balance,
+    /// Everything drains, capacity comes back, new rows go through.
+    Wedge,
+    /// The next open finds the same.
+    Reopen,
+}
+
+/// A rule that did not hold.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) rule: Rule,
+    pub(crate) why: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.rule, self.why)
+    }
+}
+
+fn broken<T>(rule: Rule, why: String) -> Result<T, Broken> {
+    Err(Broken { rule, why })
+}
+
+/// What one case came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outcome {
+    /// Whether all was judged to the row; else only what can be known after a kill, or when damage took the close mark too.
+    pub(crate) exact: bool,
+    /// Whether after a kill only the end of a lane may be gone without a word.
+    pub(crate) end_only: bool,
+    pub(crate) lost: u64,
+    pub(crate) silent: u64,
+}
+
+/// Accepted weight of each consumer and lane.
+type Accepted = BTreeMap<(String, u8), u64>;
+
+fn accepted(queue: &Queue) -> Accepted {
+    queue.ledger().into_iter().map(|l| ((l.consumer.clone(), l.lane.0), l.accepted)).collect()
+}
+
+fn no_less(before: &Accepted, queue: &Queue, when: &str) -> Result<Accepted, Broken> {
+    let now = accepted(queue);
+    for (key, was) in before {
+        let is = now.get(key).copied().unwrap_or(0);
+        if is < *was {
+            return broken(Rule::Accepted, format!("{when}: {key:?} accepted {is}, was {was}"));
+        }
+    }
+    Ok(now)
+}
+
+fn balanced(queue: &Queue, when: &str) -> Result<(), Broken> {
+    match queue.ledger().into_iter().find(|ledger| !ledger.balanced()) {
+        Some(ledger) => broken(Rule::Balance, format!("{when}: {ledger:?}")),
+        None => Ok(()),
+    }
+}
+
+impl Image {
+    /// Hurts a copy as `rng` says and judges what the queue makes of it.
+    pub(crate) fn case(&self, rng: &mut Rng) -> Result<Outcome, Broken> {
+        let harms = self.harms(rng);
+        self.judge(&harms, rng).map_err(|Broken { rule, why }| {
+            let (lanes, readers, clean) = (self.lanes, self.readers.len(), self.clean);
+            Broken {
+                rule,
+                why: format!("{why}\n{lanes} lanes, {readers} consumers, clean {clean}, {harms:?}"),
+            }
+        })
+    }
+
+    /// Whether each row can be accounted for: after a clean close, and unless both the superblocks and the log are hurt.
+    fn exact(&self, harms: &[Harm]) -> bool {
+        let touched = harms.iter().map(Harm::touches).fold((false, false), |a, b| (a.0 | b.0, a.1 | b.1));
+        self.clean && touched != (true, true) && self.kind == edge_queue::StoreKind::Ring
+    }
+
+    fn judge(&self, harms: &[Harm], rng: &mut Rng) -> Result<Outcome, Broken> {
+        let dir = self.hurt(harms);
+        let exact = self.exact(harms);
+        let opened = |dir| self.open(dir).or_else(|e| broken(Rule::Opens, e));
+        let queue = opened(&dir)?;
+        balanced(&queue, "opened")?;
+        let mut known = accepted(&queue);
+        if exact {
+            let before = self.ledgers.iter().map(|l| ((l.consumer.clone(), l.lane.0), l.accepted)).collect();
+            known = no_less(&before, &queue, "opened")?;
+        }
+        // Damage to the log of a killed queue may take a consumer. Nobody knows then what it had.
+        let names: BTreeSet<String> = queue.ledger().into_iter().map(|ledger| ledger.consumer).collect();
+        let later = self.push_later(&queue, 0)?;
+        // Several damages may take all that is known of a consumer's place.
+        let end_only = harms.len() == 1 && self.kind == edge_queue::StoreKind::Ring;
+        let mut outcome = Outcome { exact, end_only, ..Outcome::default() };
+        for reader in &self.readers {
+            let mut consumer = consumer(&queue, reader.name)?;
+            let arrived = self.drain(&mut consumer, &later, rng)?;
+            if exact || names.contains(reader.name) {
+                self.account(&queue, &consumer, reader, &arrived, &mut outcome)?;
+            }
+        }
+        balanced(&queue, "drained")?;
+        empty(&queue, "drained")?;
+        known = no_less(&known, &queue, "drained")?;
+        let (ledgers, gaps) = (queue.ledger(), self.gaps(&queue)?);
+        queue.close().or_else(|e| broken(Rule::Wedge, format!("close: {e}")))?;
+
+        let queue = opened(&dir)?;
+        if (queue.ledger(), self.gaps(&queue)?) != (ledgers.clone(), gaps) {
+            return broken(Rule::Reopen, format!("{ledgers:?} became {:?}", queue.ledger()));
+        }
+        let known = no_less(&known, &queue, "opened again")?;
+        let later = self.push_later(&queue, 100)?;
+        for reader in &self.readers {
+            let mut consumer = consumer(&queue, reader.name)?;
+            let arrived = self.drain(&mut consumer, &later, rng)?;
+            if !arrived.is_empty() {
+                return broken(Rule::Reopen, format!("{} rows came again", arrived.len()));
+            }
+            let gaps = consumer.gaps();
+            consumer.ack_gaps(&gaps);
+        }
+        empty(&queue, "drained again")?;
+        queue.close().or_else(|e| broken(Rule::Wedge, format!("close: {e}")))?;
+        let queue = opened(&dir)?;
+        no_less(&known, &queue, "opened a third time")?;
+        balanced(&queue, "opened a third time")?;
+        if self.gaps(&queue)?.iter().any(|gaps| !gaps.is_empty()) {
+            return broken(Rule::Reopen, "gap records came back".into());
+        }
+        Ok(outcome)
+    }
+
+    fn gaps(&self, queue: &Queue) -> Result<Vec<Vec<edge_queue::Gap>>, Broken> {
+        let gaps = |reader: &Reader| Ok(consumer(queue, reader.name)?.gaps());
+        self.readers.iter().map(gaps).collect()
+    }
+
+    /// New rows for every lane, each with a number of its own.
+    fn push_later(&self, queue: &Queue, from: u64) -> Result<BTreeSet<u64>, Broken> {
+        for reader in &self.readers {
+            // Damage may have taken it.
+            drop(consumer(queue, reader.name)?);
+        }
+        let mut later = BTreeSet::new();
+        for nth in 0..LATER * u64::from(self.lanes) {
+            let number = 1_000_000 + from + nth;
+            let row = Row::new(payload(number, 20)).lane(Lane((nth % u64::from(self.lanes)) as u8));
+            match queue.push(row) {
+                Ok(pending) => drop(pending),
+                Err(e) => return broken(Rule::Wedge, format!("push: {e}")),
+            }
+            later.insert(number);
+        }
+        queue.commit().or_else(|e| broken(Rule::Wedge, format!("commit: {e}")))?;
+        Ok(later)
+    }
+
+    /// Takes everything there is, now and then in another order; `later` must all come. Returns what else came.
+    fn drain(
+        &self,
+        consumer: &mut Consumer,
+        later: &BTreeSet<u64>,
+        rng: &mut Rng,
+    ) -> Result<BTreeSet<u64>, Broken> {
+        let (mut old, mut new) = (BTreeSet::new(), BTreeSet::new());
+        for _ in 0..LEASES_MAX {
+            let chunk = consumer.lease(40, Wait::None);
+            let chunk = chunk.or_else(|e| broken(Rule::Wedge, format!("lease: {e}")))?;
+            if chunk.is_empty() {
+                if new == *later {
+                    return Ok(old);
+                }
+                return broken(Rule::Wedge, format!("{} of {} later rows came", new.len(), later.len()));
+            }
+            let give_back = rng.one_in(4);
+            for (at, lease) in chunk.into_iter().enumerate() {
+                if give_back && at % 3 == 1 {
+                    continue;
+                }
+                let Some(nth) = number(lease.payload()) else {
+                    return broken(Rule::WrongRow, "a payload nobody pushed".into());
+                };
+                let right = match self.rows.get(&nth) {
+                    Some(row) => {
+                        (row.lane, row.seq, row.weight)
+                            == (lease.lane().0, lease.id().seq, lease.weight().into())
+                    }
+                    None => later.contains(&nth),
+                };
+                let fresh = if nth < 1_000_000 { old.insert(nth) } else { new.insert(nth) };
+                if !right || !fresh {
+                    return broken(Rule::WrongRow, format!("row {nth} as {:?}, new {fresh}", lease.id()));
+                }
+                lease.ack();
+            }
+        }
+        broken(Rule::Wedge, "the drain does not end".into())
+    }
+
+    /// Rows out, rows lost, rows reported: for one consumer.
+    fn account(
+        &self,
+        queue: &Queue,
+        consumer: &Consumer,
+        reader: &Reader,
+        arrived: &BTreeSet<u64>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Broken> {
+        let wanted = |nth: &u64| *nth >= reader.since && !reader.acked.contains(nth);
+        if let Some(nth) = arrived.iter().find(|nth| outcome.exact && !wanted(nth)) {
+            return broken(Rule::Twice, format!("{}: row {nth} came again", reader.name));
+        }
+        for lane in 0..self.lanes {
+            let gaps: Vec<_> = consumer.gaps().into_iter().filter(|gap| gap.lane.0 == lane).collect();
+            let told: u64 = gaps.iter().map(|gap| gap.record.count).sum();
+            let ledger =
+                queue.ledger().into_iter().find(|l| (l.consumer == reader.name, l.lane.0) == (true, lane));
+            let dropped = ledger.map_or(0, |ledger| ledger.quarantined());
+            if told != dropped {
+                return broken(Rule::Count, format!("{}: told {told}, dropped {dropped}", reader.name));
+            }
+            let mine = self.rows.iter().filter(|(nth, row)| row.lane == lane && wanted(nth));
+            let missing: Vec<(&u64, &Pushed)> = mine.filter(|(nth, _)| !arrived.contains(nth)).collect();
+            let covers = |row: &Pushed| {
+                gaps.iter()
+                    .filter(|gap| (gap.record.first_seq..=gap.record.last_seq).contains(&row.seq))
+                    .count()
+            };
+            let weight: u64 = missing.iter().map(|(_, row)| row.weight).sum();
+            outcome.lost += missing.len() as u64;
+            let what = || {
+                format!("{} in lane {lane}: {weight} missing, {gaps:?}, {:?}", reader.name, queue.events())
+            };
+            let silent: Vec<_> = missing.iter().filter(|(_, row)| covers(row) == 0).collect();
+            if outcome.exact {
+                if let Some((nth, row)) = silent.first() {
+                    return broken(Rule::Silent, format!("row {nth} {row:?}: {}", what()));
+                }
+                if let Some((nth, _)) = missing.iter().find(|(_, row)| covers(row) > 1) {
+                    return broken(Rule::Twice, format!("row {nth}: {}", what()));
+                }
+                if told != weight {
+                    return broken(Rule::Count, what());
+                }
+            }
+            outcome.silent += silent.len() as u64;
+            // After a kill only the end of a lane may be gone without a word: what later commits brought did not come either.
+            let end = silent.iter().map(|(_, row)| row.commit).min().unwrap_or(u64::MAX);
+            let beyond = self.rows.iter().find(|(nth, row)| {
+                row.lane == lane
+                    && row.commit > end
+                    && (arrived.contains(nth) || wanted(nth) && covers(row) > 0)
+            });
+            if let (Some((nth, row)), true) = (beyond, outcome.end_only) {
+                let first = silent.first();
+                return broken(Rule::Silent, format!("{first:?} is gone, row {nth} {row:?} not: {}", what()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn consumer(queue: &Queue, name: &str) -> Result<Consumer, Broken> {
+    queue.consumer(name).or_else(|e| broken(Rule::Wedge, format!("consumer: {e}")))
+}
+
+/// Nothing counts as queued any more.
+fn empty(queue: &Queue, when: &str) -> Result<(), Broken> {
+    let stats = queue.stats();
+    let queued = queue.ledger().into_iter().find(|ledger| ledger.queued > 0);
+    if (stats.messages, stats.bytes, &queued) == (0, 0, &None) {
+        return Ok(());
+    }
+    broken(Rule::Wedge, format!("{when}: {} messages, {} bytes, {queued:?}", stats.messages, stats.bytes))
+}

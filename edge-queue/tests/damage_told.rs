@@ -1,0 +1,168 @@
+//! Promises 2 and 3: what damage takes after a clean close is told, to each consumer exactly what it lost, also where
+//! nothing is left in the lane that says there was anything.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use std::sync::Arc;
+
+use edge_queue::testing::SimDir;
+use edge_queue::{Config, Consumer, Event, Lane, Ledger, ManualClock, Now, Queue, Row, Wait};
+
+const FILE: &str = "queue.ring";
+const PAGE: usize = 4096;
+
+fn open(dir: &SimDir) -> Queue {
+    let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
+    let config = Config::default().max_messages(8_000).max_bytes(1 << 21).row_bytes_max(4096);
+    let config = config.segment_bytes(4096 + 128 * 1024);
+    Queue::open_in(Box::new(dir.clone()), config, clock).unwrap()
+}
+
+fn push(queue: &Queue, lane: Lane, rows: u64) {
+    for _ in 0..rows {
+        drop(queue.push(Row::new(vec![7; 60]).lane(lane)).unwrap());
+    }
+    queue.commit().unwrap();
+}
+
+fn drain(consumer: &mut Consumer) -> u64 {
+    let mut rows = 0;
+    loop {
+        let chunk = consumer.lease(500, Wait::None).unwrap();
+        if chunk.is_empty() {
+            return rows;
+        }
+        rows += chunk.len() as u64;
+        chunk.ack();
+    }
+}
+
+fn ledger(queue: &Queue, consumer: &str) -> Ledger {
+    let mut all = queue.ledger().into_iter();
+    all.find(|ledger| (ledger.consumer.as_str(), ledger.lane) == (consumer, Lane::TELEMETRY)).unwrap()
+}
+
+/// Byte offset of every frame of the lane with rows in it, with its numbers.
+fn frames(dir: &SimDir, lane: Lane) -> Vec<(usize, u64, u64)> {
+    let bytes = dir.content(FILE).unwrap();
+    let is_ours = |page: &[u8]| page.starts_with(b"EDGF") && page[5] == 2 && page[6] == lane.0;
+    let number = |page: &[u8], at: usize| u64::from_le_bytes(page[at..at + 8].try_into().unwrap());
+    let pages = bytes.chunks(PAGE).enumerate().filter(|(_, page)| is_ours(page) && page[80..84] != [0; 4]);
+    pages.map(|(n, page)| (n * PAGE, number(page, 64), number(page, 72))).collect()
+}
+
+/// A thousand rows in the second lane, in ten commits, closed cleanly.
+fn thousand(alarms: u64) -> SimDir {
+    let dir = SimDir::new();
+    let queue = open(&dir);
+    let _hub = queue.consumer("hub").unwrap();
+    (0..10).for_each(|_| push(&queue, Lane::TELEMETRY, 100));
+    (0..alarms).for_each(|_| {
+        drop(queue.push(Row::new(vec![1; 3000]).lane(Lane::ALARM)).unwrap());
+        queue.commit().unwrap();
+    });
+    queue.close().unwrap();
+    dir
+}
+
+fn flip(dir: &SimDir, at: usize) {
+    let byte = dir.content(FILE).unwrap()[at] ^ 1;
+    assert!(dir.damage(FILE, at as u64, &[byte]));
+}
+
+/// What is left of the thousand is delivered, the rest is told, and new rows pass.
+fn accounts(dir: &SimDir, lost: u64) {
+    let queue = open(dir);
+    let events = queue.events();
+    assert!(events.iter().any(|e| matches!(e, Event::Lost { rows, .. } if *rows == lost)), "{events:?}");
+    let before = ledger(&queue, "hub");
+    assert_eq!((before.accepted, before.quarantined(), before.queued), (1000, lost, 1000 - lost));
+    let mut hub = queue.consumer("hub").unwrap();
+    let gaps: Vec<_> = hub.gaps().into_iter().map(|gap| (gap.record.last_seq, gap.record.count)).collect();
+    assert_eq!(gaps, [(1000, lost)]);
+    push(&queue, Lane::TELEMETRY, 5);
+    let alarms = queue.stats().lanes[0].messages;
+    assert_eq!(drain(&mut hub), 1000 - lost + 5 + alarms);
+    assert_eq!(queue.stats().messages, 0);
+    drop(hub);
+    queue.close().unwrap();
+    let queue = open(dir);
+    assert_eq!(queue.events(), []);
+    assert_eq!((ledger(&queue, "hub").accepted, ledger(&queue, "hub").quarantined()), (1005, lost));
+}
+
+#[test]
+fn the_last_frame_of_a_lane_is_missed_wherever_it_is_hurt() {
+    for offset in [70, 300] {
+        let dir = thousand(0);
+        let (at, first, last) = *frames(&dir, Lane::TELEMETRY).last().unwrap();
+        assert_eq!(last, 1000);
+        flip(&dir, at + offset);
+        accounts(&dir, last - first + 1);
+    }
+}
+
+#[test]
+fn a_lane_of_which_nothing_is_left_is_a_loss_and_goes_on() {
+    for alarms in [0, 60] {
+        let dir = thousand(alarms);
+        for (at, _, _) in frames(&dir, Lane::TELEMETRY) {
+            let start = 2 * PAGE + (at - 2 * PAGE) / (64 * 1024) * (64 * 1024);
+            assert!(dir.damage(FILE, start as u64, &[0; 64 * 1024]));
+        }
+        accounts(&dir, 1000);
+    }
+}
+
+#[test]
+fn check_knows_that_the_last_frame_is_missing() {
+    let dir = thousand(0);
+    let check = |dir: &SimDir| {
+        let mut out = Vec::new();
+        let outcome = edge_queue::tools::check(Box::new(dir.clone()), false, &mut out).unwrap();
+        (outcome, String::from_utf8(out).unwrap())
+    };
+    assert_eq!(check(&dir).0, edge_queue::tools::Outcome::Clean, "{}", check(&dir).1);
+    let (at, _, _) = *frames(&dir, Lane::TELEMETRY).last().unwrap();
+    flip(&dir, at + 70);
+    let (outcome, text) = check(&dir);
+    assert_eq!(outcome, edge_queue::tools::Outcome::Damage, "{text}");
+    assert!(text.contains("the last 1 frames with 100 rows are gone"), "{text}");
+}
+
+/// Three consumers with different places in one damaged frame: each hears what it lost, whoever reads first.
+#[test]
+fn a_damaged_frame_costs_each_consumer_what_it_had_not_acknowledged() {
+    for order in [["a", "b", "c"], ["c", "b", "a"]] {
+        let dir = SimDir::new();
+        let queue = open(&dir);
+        let mut consumers = ["a", "b", "c"].map(|name| queue.consumer(name).unwrap());
+        push(&queue, Lane::TELEMETRY, 100);
+        push(&queue, Lane::TELEMETRY, 100);
+        // a: all but the last 4 of the first frame; b: none; c: every third row.
+        consumers[0].lease(96, Wait::None).unwrap().ack();
+        let leases: Vec<_> = consumers[2].lease(90, Wait::None).unwrap().into_iter().collect();
+        leases.into_iter().step_by(3).for_each(edge_queue::Lease::ack);
+        queue.commit().unwrap();
+        drop(consumers);
+        queue.close().unwrap();
+        let (at, _, last) = frames(&dir, Lane::TELEMETRY)[0];
+        assert_eq!(last, 100);
+        assert!(dir.damage(FILE, at as u64 + 512, &[0; 512]));
+        let queue = open(&dir);
+        for name in order {
+            let lost = match name {
+                "a" => 4,
+                "b" => 100,
+                _ => 70,
+            };
+            let mut consumer = queue.consumer(name).unwrap();
+            assert_eq!(drain(&mut consumer), 100, "{name}");
+            let told: u64 = consumer.gaps().iter().map(|gap| gap.record.count).sum();
+            let ledger = ledger(&queue, name);
+            assert_eq!((told, ledger.quarantined(), ledger.accepted), (lost, lost, 200), "{name}");
+            assert!(ledger.balanced());
+        }
+        let told = queue.events().into_iter().filter(|event| matches!(event, Event::Lost { .. })).count();
+        assert_eq!(told, 1, "an event says it once");
+    }
+}

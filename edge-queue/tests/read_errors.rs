@@ -1,0 +1,193 @@
+//! Promise 2 while the medium fails to return rows (EIO): they are tried again over a minute, and counted as lost only then.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use edge_queue::medium::{Dir, Medium};
+use edge_queue::testing::{Flaw, SimDir};
+use edge_queue::{Config, Consumer, Event, Health, Lane, ManualClock, Now, Queue, Row, Wait};
+
+const FILE: &str = "queue.ring";
+const PAGE: u64 = 4096;
+
+/// Pages that cannot be read, over a simulated disk.
+#[derive(Clone)]
+struct BadSectors {
+    dir: SimDir,
+    bad: Arc<Mutex<BTreeSet<u64>>>,
+}
+
+struct BadFile(Box<dyn Medium>, Arc<Mutex<BTreeSet<u64>>>);
+
+impl Dir for BadSectors {
+    fn create(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        Ok(Box::new(BadFile(self.dir.create(name)?, self.bad.clone())))
+    }
+    fn open(&self, name: &str) -> io::Result<Box<dyn Medium>> {
+        Ok(Box::new(BadFile(self.dir.open(name)?, self.bad.clone())))
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.dir.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.dir.remove(name)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.dir.sync()
+    }
+    fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
+        self.dir.lock(name)
+    }
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.dir.free_bytes()
+    }
+}
+
+impl Medium for BadFile {
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        let pages = offset / PAGE..(offset + buf.len() as u64).div_ceil(PAGE);
+        if self.1.lock().unwrap().range(pages).next().is_some() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        self.0.read_at(offset, buf)
+    }
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, data)
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn allocate(&mut self, offset: u64, len: u64) -> io::Result<()> {
+        self.0.allocate(offset, len)
+    }
+}
+
+struct Rig {
+    disk: BadSectors,
+    clock: Arc<ManualClock>,
+    queue: Queue,
+    hub: Consumer,
+}
+
+impl Rig {
+    /// Six thousand rows, only the newest in RAM, and an alarm.
+    fn new() -> Rig {
+        let disk = BadSectors { dir: SimDir::new(), bad: Arc::default() };
+        let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
+        let queue =
+            Queue::open_in(Box::new(disk.clone()), Config::default().max_bytes(8 << 20), clock.clone())
+                .unwrap();
+        let hub = queue.consumer("hub").unwrap();
+        for _ in 0..60 {
+            for _ in 0..100 {
+                drop(queue.push(Row::new(vec![7; 200])).unwrap());
+            }
+            queue.commit().unwrap();
+        }
+        Rig { disk, clock, queue, hub }
+    }
+
+    /// The page of the first frame whose rows include `seq`.
+    fn page_of(&self, seq: u64) -> u64 {
+        let bytes = self.disk.dir.content(FILE).unwrap();
+        let number = |page: &[u8], at: usize| u64::from_le_bytes(page[at..at + 8].try_into().unwrap());
+        let holds = |page: &[u8]| {
+            page.starts_with(b"EDGF")
+                && page[5] == 2
+                && page[6] == 1
+                && (number(page, 64)..=number(page, 72)).contains(&seq)
+        };
+        bytes.chunks(PAGE as usize).position(holds).unwrap() as u64
+    }
+
+    /// Takes what can be had for so many seconds.
+    fn drain_for(&mut self, seconds: u64) -> u64 {
+        let mut rows = 0;
+        for _ in 0..seconds * 2 {
+            while let Ok(chunk) = self.hub.lease(500, Wait::None) {
+                if chunk.is_empty() {
+                    break;
+                }
+                rows += chunk.len() as u64;
+                chunk.ack();
+            }
+            self.clock.advance_ms(500);
+        }
+        rows
+    }
+
+    fn quarantined(&self) -> u64 {
+        self.queue.ledger().iter().map(edge_queue::Ledger::quarantined).sum()
+    }
+}
+
+#[test]
+fn rows_that_come_back_within_a_minute_are_not_lost() {
+    for seconds in [1, 20, 55] {
+        let mut rig = Rig::new();
+        let page = rig.page_of(250);
+        rig.disk.bad.lock().unwrap().insert(page);
+        let before = rig.drain_for(seconds);
+        assert!(before < 6000, "{before}");
+        assert!(
+            matches!(rig.queue.stats().health, Health::Degraded { .. }),
+            "{:?}",
+            rig.queue.stats().health
+        );
+        assert!(rig.queue.events().iter().any(|e| matches!(e, Event::Degraded { .. })));
+        drop(rig.queue.push(Row::new("alarm").lane(Lane::ALARM)).unwrap());
+        assert_eq!(rig.hub.lease(10, Wait::None).unwrap().len(), 1, "other lanes go on");
+        assert_eq!(rig.quarantined(), 0);
+        rig.disk.bad.lock().unwrap().clear();
+        assert_eq!(before + rig.drain_for(15), 6000 + 1);
+        assert_eq!((rig.quarantined(), rig.hub.gaps().len()), (0, 0));
+        assert_eq!(rig.queue.stats().health, Health::Healthy);
+        assert!(rig.queue.events().contains(&Event::Recovered));
+    }
+}
+
+#[test]
+fn a_read_error_taken_for_damage_is_caught() {
+    Flaw::ReadErrorIsDamage.during(|| {
+        let mut rig = Rig::new();
+        let page = rig.page_of(250);
+        rig.disk.bad.lock().unwrap().insert(page);
+        rig.drain_for(1);
+        assert!(rig.quarantined() > 0, "rows that are whole on the disk count as lost");
+    });
+}
+
+#[test]
+fn a_sector_that_stays_bad_is_set_aside_after_a_minute_and_the_lane_goes_on() {
+    let mut rig = Rig::new();
+    let page = rig.page_of(250);
+    rig.disk.bad.lock().unwrap().insert(page);
+    let before = rig.drain_for(59);
+    assert_eq!(rig.quarantined(), 0);
+    let after = rig.drain_for(20);
+    let lost = rig.quarantined();
+    assert!(lost > 0 && lost <= 100 && before < 6000, "{lost} lost");
+    assert_eq!(before + after + lost, 6000);
+    assert_eq!(rig.hub.gaps().iter().map(|gap| gap.record.count).sum::<u64>(), lost);
+    assert_eq!((rig.queue.stats().health, rig.queue.stats().messages), (Health::Healthy, 0));
+    assert_eq!(rig.queue.events().iter().filter(|e| matches!(e, Event::Lost { .. })).count(), 1);
+}
+
+#[test]
+fn a_disk_that_returns_nothing_at_all_costs_nothing_however_long() {
+    let mut rig = Rig::new();
+    rig.disk.bad.lock().unwrap().extend(0..100_000);
+    let before = rig.drain_for(300);
+    assert!(before < 6000 && rig.quarantined() == 0, "{before}");
+    rig.disk.bad.lock().unwrap().clear();
+    assert_eq!(before + rig.drain_for(15), 6000);
+    assert_eq!(rig.quarantined(), 0);
+}
