@@ -3,6 +3,7 @@
 
 pub mod bridge;
 pub mod chain;
+pub mod escape;
 pub mod ingest;
 pub mod listener;
 #[cfg(feature = "net")]

@@ -145,32 +145,6 @@ fn a_row_leaves_the_spool_on_its_puback() {
     assert_eq!(link.core.stats().rows_delivered, 1);
 }
 
-#[test]
-fn what_will_not_heal_is_a_dead_letter_and_what_may_is_tried_again() {
-    let mut link = Link::new();
-    link.connect(false, &[]);
-    link.push("refused for good");
-    link.push("refused for now");
-    link.sent();
-    link.answer(1, ReasonCode::NOT_AUTHORIZED);
-    link.answer(2, ReasonCode::QUOTA_EXCEEDED);
-    assert_eq!(link.core.spool().len(), 1, "only the dead letter left it");
-    assert!(link.events.iter().any(|e| matches!(
-        e,
-        Event::Uplink(UplinkEvent::DeadLetter { reason: ReasonCode::NOT_AUTHORIZED, .. })
-    )));
-    assert!(link.sent().is_empty(), "not at once");
-    link.now_ms = link.core.poll_timeout().unwrap();
-    link.input(Input::Timeout);
-    let sent = link.sent();
-    assert_eq!(payloads(&sent), ["refused for now"]);
-    assert!(!sent[0].dup, "a new message, not a repeat");
-    link.answer(sent[0].packet_id.unwrap().get(), ReasonCode::SUCCESS);
-    assert!(link.core.spool().is_empty());
-    let stats = link.core.stats();
-    assert_eq!((stats.dead_letters, stats.retries, stats.rows_delivered), (1, 1, 1));
-}
-
 /// A cut with the session kept: the same identifiers, DUP, the original order; nothing new before them.
 #[test]
 fn a_kept_session_resends_in_order() {
@@ -318,7 +292,7 @@ fn a_hub_without_qos_1_can_deliver_nothing_and_it_is_said() {
     assert_eq!(link.core.spool().len(), 1);
 }
 
-/// A message above the hub's Maximum Packet Size can never be delivered: a dead letter, and the next one goes.
+/// A message above the hub's Maximum Packet Size is parked, and the next one of its topic goes.
 #[test]
 fn a_message_too_large_for_the_hub_does_not_block_the_others() {
     let mut link = Link::new();
@@ -326,7 +300,7 @@ fn a_message_too_large_for_the_hub_does_not_block_the_others() {
     link.push(&"x".repeat(300));
     link.push("small");
     assert_eq!(payloads(&link.sent()), ["small"]);
-    assert_eq!((link.core.stats().dead_letters, link.core.spool().len()), (1, 1));
+    assert_eq!((link.core.stats().parked, link.core.spool().len()), (1, 2));
 }
 
 #[test]
@@ -380,6 +354,30 @@ fn messages_from_the_hub_are_renamed_and_acknowledged_when_done() {
     link.redial();
     link.connect(true, &[]);
     assert!(!link.packets.iter().any(|p| matches!(p, Packet::Subscribe(_))));
+}
+
+/// An application that waits for messages that never come must be able to learn why.
+#[test]
+fn a_refused_subscription_is_in_the_numbers_until_the_next_connection() {
+    let rule = Rule::parse("# in 1 cmd/ hub/site7/cmd/").unwrap();
+    let mut link = Link::with(|config| config.rules = Rules::new(vec![rule]));
+    link.connect(false, &[]);
+    let Some(Packet::Subscribe(subscribe)) = link.packets.last().cloned() else {
+        panic!("{:?}", link.packets)
+    };
+    let reasons = vec![ReasonCode::NOT_AUTHORIZED];
+    let suback = SubAck { packet_id: subscribe.packet_id, properties: Properties::default(), reasons };
+    link.receive(&Packet::SubAck(suback));
+    let refused = link.core.stats().refused_subscriptions;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(
+        (refused[0].filter.as_str(), refused[0].reason),
+        ("hub/site7/cmd/#", ReasonCode::NOT_AUTHORIZED)
+    );
+    link.input(Input::HungUp(None));
+    link.redial();
+    link.connect(true, &[]);
+    assert_eq!(link.core.stats().refused_subscriptions, []);
 }
 
 /// Promise 5: an open connection that answers nothing is first suspected, then broken.

@@ -59,7 +59,7 @@ async fn site() -> Site {
     let (tell, seen) = unbounded();
     let (happened, events) = unbounded();
     let server = Server::builder()
-        .on_event(move |event| happened.send(event.clone()).unwrap_or_default())
+        .on_event(move |event, _| happened.send(event.clone()).unwrap_or_default())
         .start_observer("127.0.0.1:0", move |_, message| tell.send(message.clone()).unwrap_or_default())
         .await
         .unwrap();

@@ -347,9 +347,17 @@ fn trap_answers() {
         assert_eq!(connack.reason.get(), reason);
         assert_eq!(&encoded(&Packet::ConnAck(connack), Version::V311)[..], &[0x20, 2, 0, code]);
     }
-    let kind = |code| K::Reason { packet: PacketType::PubAck, code: ReasonCode::new(code) };
-    assert_refused(&[0x40, 3, 0, 1, 0x92], Version::V5, kind(0x92), 4, protocol);
-    assert_refused(&[0x40, 3, 0, 1, 0x01], Version::V5, kind(0x01), 4, protocol);
+    let kind = |code| K::Reason { packet: PacketType::PubComp, code: ReasonCode::new(code) };
+    assert_refused(&[0x70, 3, 0, 1, 0x95], Version::V5, kind(0x95), 4, protocol);
+    assert_refused(&[0x70, 3, 0, 1, 0x01], Version::V5, kind(0x01), 4, protocol);
+    // An answer to a message says something about that message, whatever its number.
+    for (first, code) in [(0x40, 0x95), (0x40, 0xa0), (0x40, 0xff), (0x40, 0x01), (0x50, 0x95), (0x50, 0xff)]
+    {
+        match decoded(&[first, 3, 0, 1, code], Version::V5) {
+            Ok(Some(Packet::PubAck(ack) | Packet::PubRec(ack))) => assert_eq!(ack.reason.get(), code),
+            other => panic!("{other:?}"),
+        }
+    }
     assert_refused(&[0x40, 3, 0, 1, 0], Version::V311, K::TrailingBytes(1), 4, malformed);
     assert_refused(
         &[0x90, 3, 0, 1, 3],
@@ -496,7 +504,7 @@ fn what_must_not_be_sent_is_not_written() {
         Packet::Connect(Box::new(Connect { version: Version::V311, ..connect.clone() })),
         Packet::Connect(Box::new(Connect { password: Some(long), ..connect.clone() })),
         Packet::Connect(Box::new(Connect { will: Some(will), ..connect })),
-        Packet::PubAck(Ack::new(PacketId::MIN, ReasonCode::SERVER_BUSY)),
+        Packet::PubRel(Ack::new(PacketId::MIN, ReasonCode::SERVER_BUSY)),
         Packet::ConnAck(ConnAck {
             session_present: true,
             reason: ReasonCode::BANNED,

@@ -6,14 +6,16 @@ use bytes::BytesMut;
 
 use super::downlink::Downlink;
 use super::pack::Pack;
+use super::probe::Probe;
 use super::spool::Spool;
 use super::stall::{Stall, StallAction};
 use super::stats::Stats;
-use super::uplink::{Uplink, UplinkEvent};
+use super::uplink::Uplink;
+use super::uplink_event::UplinkEvent;
 use super::{Event, Output};
 use crate::ingest::Now;
 use crate::session::{self, ClientConfig, Closed, Connected, Resume, Session, SessionOutcome};
-use crate::wire::ReasonCode;
+use crate::wire::{QoS, ReasonCode};
 
 /// A network connection, from its start to [`Closed`].
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Connection {
     pub(super) acked: bool,
     /// What the shell knows of the end.
     why: Option<String>,
+    /// Whether the end was ours.
+    broken_here: bool,
 }
 
 /// What lives longer than a connection.
@@ -33,6 +37,7 @@ pub(super) struct Parts<'a, S, P> {
     pub(super) uplink: &'a mut Uplink<P>,
     pub(super) downlink: &'a mut Downlink,
     pub(super) stall: &'a mut Stall,
+    pub(super) probe: &'a mut Probe,
     pub(super) spool: &'a mut S,
     pub(super) stats: &'a mut Stats,
     pub(super) out: &'a mut VecDeque<Output>,
@@ -41,7 +46,7 @@ pub(super) struct Parts<'a, S, P> {
 impl Connection {
     pub(super) fn new(now: Now, epoch: u64, client: ClientConfig, resume: Option<Resume>) -> Self {
         let session = Session::client(now.up_ms, epoch, client, resume);
-        Self { session, since_ms: now.up_ms, accepted: false, acked: false, why: None }
+        Self { session, since_ms: now.up_ms, accepted: false, acked: false, why: None, broken_here: false }
     }
 
     pub(super) fn on_bytes(&mut self, now: Now, buffer: &mut BytesMut) {
@@ -51,6 +56,22 @@ impl Connection {
     pub(super) fn on_hangup(&mut self, now: Now, why: Option<String>) {
         self.why = why;
         self.session.handle_input(now.up_ms, session::Input::Closed);
+    }
+
+    /// Ends the connection from here, without a word to the hub.
+    pub(super) fn break_off(&mut self, now: Now, why: &str) {
+        self.broken_here = true;
+        self.on_hangup(now, Some(why.to_owned()));
+    }
+
+    /// The hub's reason if it closed the connection in a way that one of our messages may be the cause of.
+    pub(super) fn blame(&self, closed: &Closed) -> Option<ReasonCode> {
+        match closed {
+            _ if self.broken_here || !self.accepted => None,
+            Closed::Peer { reason, .. } => Some(*reason).filter(|reason| may_be_a_message(*reason)),
+            Closed::Transport | Closed::Violation(_) => Some(ReasonCode::UNSPECIFIED_ERROR),
+            _ => None,
+        }
     }
 
     pub(super) fn on_timeout(&mut self, now: Now) {
@@ -66,6 +87,7 @@ impl Connection {
         let mut over = self.drain(now, parts);
         if self.session.is_open() {
             self.subscribe(now, parts);
+            self.session.limit_in_flight(now.up_ms, parts.uplink.in_flight_limit());
             parts.uplink.pump(now, &mut self.session, parts.spool, parts.stats);
             parts.stall.set_waiting(now.up_ms, self.session.in_flight() > 0);
             self.watch(now, parts);
@@ -103,17 +125,25 @@ impl Connection {
                 parts.uplink.on_acked(now.up_ms, token, reason, parts.spool, parts.stats);
             }
             session::Event::Unsendable { token, .. } => {
-                parts.uplink.on_unsendable(token, parts.spool, parts.stats);
+                parts.uplink.on_unsendable(now.up_ms, token, parts.spool, parts.stats);
             }
-            session::Event::Publish { publish, ack } => {
+            session::Event::Publish { mut publish, ack } => {
                 parts.stats.received += 1;
+                if publish.qos == QoS::ExactlyOnce {
+                    publish.qos = QoS::AtLeastOnce;
+                    if parts.downlink.is_first_qos2() {
+                        parts.out.push_back(Output::Event(Event::QoS2Received));
+                    }
+                }
                 let publish = parts.downlink.local(publish);
                 parts.out.push_back(Output::Event(Event::Message { publish, ack }));
             }
+            session::Event::PingAnswered { rtt_ms } => parts.probe.on_rtt(rtt_ms),
             session::Event::SubAck(ack) => {
-                for refused in parts.downlink.on_suback(ack.packet_id, &ack.reasons) {
+                for refused in parts.downlink.on_suback(now.up_ms, ack.packet_id, &ack.reasons) {
                     parts.out.push_back(Output::Event(Event::SubscriptionRefused(refused)));
                 }
+                parts.stats.refused_subscriptions = parts.downlink.refused();
             }
             // What only servers see, answers to what we do not ask, and `Closed`, which `drain` takes.
             _ => {}
@@ -129,7 +159,13 @@ impl Connection {
         self.accepted = true;
         parts.stats.connects += 1;
         parts.stats.last_error = None;
+        parts.stats.refused_subscriptions.clear();
         parts.stall.on_connected(now.up_ms);
+        if connected.server.maximum_qos == QoS::AtMostOnce && self.session.in_flight() > 0 {
+            // What is in flight waits in the session for a hub that takes it.
+            parts.uplink.events.push_back(UplinkEvent::QosNotSupported);
+        }
+        parts.probe.on_connected(now.up_ms);
         let (present, resumed, lost) = match connected.session {
             SessionOutcome::New => (false, false, Vec::new()),
             SessionOutcome::Resumed => (true, true, Vec::new()),
@@ -144,12 +180,16 @@ impl Connection {
         };
         parts.out.push_back(Output::Event(Event::Connected { session_present: present }));
         parts.uplink.on_connected(now.up_ms, &lost, parts.stats);
-        let filters = parts.downlink.on_connected(resumed);
+        let filters = parts.downlink.on_connected(now.up_ms, resumed);
         self.ask(now, &filters, parts);
     }
 
     fn subscribe<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
-        let filters = parts.downlink.missing();
+        let unwanted = parts.downlink.take_unwanted();
+        if !unwanted.is_empty() && self.session.unsubscribe(now.up_ms, unwanted.clone()).is_err() {
+            parts.downlink.put_unwanted(unwanted);
+        }
+        let filters = parts.downlink.missing(now.up_ms);
         self.ask(now, &filters, parts);
     }
 
@@ -169,15 +209,37 @@ impl Connection {
     }
 
     fn watch<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
-        match parts.stall.poll(now.up_ms, parts.uplink.window().srtt_ms()) {
+        let srtt_ms = parts.uplink.window().srtt_ms();
+        let listens = parts.downlink.listens() && self.session.in_flight() == 0;
+        parts.probe.set_listening(now.up_ms, listens);
+        let due = parts.stall.poll(now.up_ms, srtt_ms);
+        match due.or_else(|| parts.probe.poll(now.up_ms, srtt_ms)) {
             None => {}
             Some(StallAction::Probe) => self.session.ping(now.up_ms),
             Some(StallAction::Break) => {
                 parts.stats.stalls += 1;
                 parts.out.push_back(Output::Event(Event::Stalled));
-                self.why = Some("stalled: no answer from the hub".to_owned());
-                self.session.handle_input(now.up_ms, session::Input::Closed);
+                self.break_off(now, "stalled: no answer from the hub");
             }
         }
     }
+}
+
+/// Whether a DISCONNECT of this reason may be about a message, and not about load, time, or who we are (§3.14.2.1).
+fn may_be_a_message(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::UNSPECIFIED_ERROR
+            | ReasonCode::MALFORMED_PACKET
+            | ReasonCode::PROTOCOL_ERROR
+            | ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR
+            | ReasonCode::NOT_AUTHORIZED
+            | ReasonCode::TOPIC_NAME_INVALID
+            | ReasonCode::RECEIVE_MAXIMUM_EXCEEDED
+            | ReasonCode::TOPIC_ALIAS_INVALID
+            | ReasonCode::PACKET_TOO_LARGE
+            | ReasonCode::PAYLOAD_FORMAT_INVALID
+            | ReasonCode::RETAIN_NOT_SUPPORTED
+            | ReasonCode::QOS_NOT_SUPPORTED
+    )
 }

@@ -1,8 +1,11 @@
 //! From the hub to here: what to subscribe to, under which local name, and the PUBACK only when the application is done (at least once).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::backoff::Backoff;
+use super::refusals::retry_backoff;
 use super::rules::{Mapped, Rules};
+use crate::session::Session;
 use crate::wire::{PacketId, Publish, QoS, ReasonCode, RetainHandling, Subscription, Utf8};
 
 /// The subscriptions at the hub. They belong to the session: a resumed one has them, a lost one does not.
@@ -14,6 +17,18 @@ pub(super) struct Downlink {
     /// Filters the hub granted in its present session, as far as this process knows.
     granted: HashSet<Utf8>,
     asked: Vec<(PacketId, Vec<Utf8>)>,
+    refused: HashMap<Utf8, RefusedFilter>,
+    qos2_seen: bool,
+    /// Filters to unsubscribe.
+    unwanted: Vec<Utf8>,
+}
+
+/// A refused filter's back-off.
+#[derive(Debug)]
+struct RefusedFilter {
+    reason: ReasonCode,
+    due_ms: u64,
+    backoff: Backoff,
 }
 
 /// A filter that the hub refused.
@@ -35,25 +50,71 @@ impl Downlink {
 
     /// Adds a filter of the application's, under whose topics messages keep their name.
     pub(super) fn want(&mut self, filter: Utf8, qos: QoS) {
+        self.unwanted.retain(|unwanted| *unwanted != filter);
         if !self.wanted.iter().any(|s| s.filter == filter) {
             self.wanted.push(subscription(filter, qos));
         }
     }
 
+    /// Gives up a filter of the application's; one that an `in` rule needs stays.
+    pub(super) fn unwant(&mut self, filter: &Utf8) {
+        if self.rules.iter().any(|rule| rule.remote_filter() == Some(filter)) {
+            return;
+        }
+        self.wanted.retain(|s| s.filter != *filter);
+        self.granted.remove(filter);
+        self.refused.remove(filter);
+        // Its SUBACK, if one is on the way, says nothing any more.
+        for asked in self.asked.iter_mut().flat_map(|(_, filters)| filters).filter(|asked| *asked == filter) {
+            *asked = Utf8::default();
+        }
+        self.unwanted.push(filter.clone());
+    }
+
+    /// Filters to unsubscribe now.
+    pub(super) fn take_unwanted(&mut self) -> Vec<Utf8> {
+        std::mem::take(&mut self.unwanted)
+    }
+
+    /// They could not be unsubscribed now.
+    pub(super) fn put_unwanted(&mut self, filters: Vec<Utf8>) {
+        self.unwanted = filters;
+    }
+
+    /// Whether messages may come.
+    pub(super) fn listens(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// A connection is up. Filters that the hub has not granted in this session; a resumed one is not asked again, which would only
     /// bring every retained message once more.
-    pub(super) fn on_connected(&mut self, resumed: bool) -> Vec<Subscription> {
+    pub(super) fn on_connected(&mut self, now_ms: u64, resumed: bool) -> Vec<Subscription> {
         if !resumed {
             self.granted.clear();
         }
         self.asked.clear();
-        self.missing()
+        self.refused.values_mut().for_each(|filter| filter.due_ms = now_ms);
+        self.missing(now_ms)
+    }
+
+    /// Whether this is the first message of QoS 2; asked once.
+    pub(super) fn is_first_qos2(&mut self) -> bool {
+        !std::mem::replace(&mut self.qos2_seen, true)
+    }
+
+    /// When a refused filter is to be asked for again.
+    pub(super) fn poll_timeout(&self, session: &Session) -> Option<u64> {
+        let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
+        let waiting = self.refused.iter().filter(|(filter, _)| session.is_open() && !asked(filter));
+        waiting.map(|(_, filter)| filter.due_ms).min()
     }
 
     /// Filters to ask for now.
-    pub(super) fn missing(&self) -> Vec<Subscription> {
+    pub(super) fn missing(&self, now_ms: u64) -> Vec<Subscription> {
         let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
+        let waits = |filter: &Utf8| self.refused.get(filter).is_some_and(|refused| refused.due_ms > now_ms);
         let open = self.wanted.iter().filter(|s| !self.granted.contains(&s.filter) && !asked(&s.filter));
+        let open = open.filter(|s| !waits(&s.filter));
         open.cloned().collect()
     }
 
@@ -61,16 +122,42 @@ impl Downlink {
         self.asked.push((id, filters.iter().map(|s| s.filter.clone()).collect()));
     }
 
-    /// SUBACK: what was refused. A refused filter is asked for again on the next connection.
-    pub(super) fn on_suback(&mut self, id: PacketId, reasons: &[ReasonCode]) -> Vec<Refused> {
+    /// Filters that the hub refuses.
+    pub(super) fn refused(&self) -> Vec<Refused> {
+        let mut all: Vec<_> = self
+            .refused
+            .iter()
+            .map(|(filter, refused)| Refused { filter: filter.clone(), reason: refused.reason })
+            .collect();
+        all.sort_by(|a, b| a.filter.cmp(&b.filter));
+        all
+    }
+
+    /// SUBACK: filters whose refusal is news. A refused filter is asked for again after its back-off and on the next connection.
+    pub(super) fn on_suback(&mut self, now_ms: u64, id: PacketId, reasons: &[ReasonCode]) -> Vec<Refused> {
         let Some(at) = self.asked.iter().position(|(asked, _)| *asked == id) else { return Vec::new() };
         let (_, filters) = self.asked.swap_remove(at);
         let mut refused = Vec::new();
         for (filter, reason) in filters.into_iter().zip(reasons) {
-            if reason.is_error() {
-                refused.push(Refused { filter, reason: *reason });
-            } else {
+            if filter.is_empty() {
+                continue;
+            }
+            if !reason.is_error() {
+                self.refused.remove(&filter);
                 self.granted.insert(filter);
+                continue;
+            }
+            let known = self.refused.get(&filter).map(|refused| refused.reason);
+            let seed = filter.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(31) + u64::from(byte));
+            let entry = self.refused.entry(filter.clone());
+            let entry = entry.or_insert_with(|| RefusedFilter {
+                reason: *reason,
+                due_ms: 0,
+                backoff: retry_backoff(seed),
+            });
+            (entry.reason, entry.due_ms) = (*reason, now_ms + entry.backoff.next_ms());
+            if known != Some(*reason) {
+                refused.push(Refused { filter, reason: *reason });
             }
         }
         refused
@@ -103,22 +190,48 @@ mod tests {
     #[test]
     fn a_resumed_session_is_not_asked_again() {
         let mut downlink = downlink();
-        let filters = downlink.on_connected(false);
+        let filters = downlink.on_connected(0, false);
         assert_eq!(filters.len(), 1);
         downlink.on_asked(PacketId::MIN, &filters);
-        assert!(downlink.missing().is_empty());
-        assert!(downlink.on_suback(PacketId::MIN, &[ReasonCode::GRANTED_QOS_1]).is_empty());
-        assert!(downlink.on_connected(true).is_empty());
-        assert_eq!(downlink.on_connected(false).len(), 1);
+        assert!(downlink.missing(0).is_empty());
+        assert!(downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_1]).is_empty());
+        assert!(downlink.on_connected(0, true).is_empty());
+        assert_eq!(downlink.on_connected(0, false).len(), 1);
+    }
+
+    #[test]
+    fn a_filter_that_was_given_up_and_wanted_again_is_asked_for_again() {
+        let mut downlink = downlink();
+        let filter = Utf8::try_from("x/#").unwrap();
+        downlink.on_connected(0, false);
+        downlink.want(filter.clone(), QoS::AtLeastOnce);
+        let filters = downlink.missing(0);
+        downlink.on_asked(PacketId::MIN, &filters);
+        downlink.unwant(&filter);
+        assert_eq!(downlink.take_unwanted(), std::slice::from_ref(&filter));
+        downlink.want(filter.clone(), QoS::AtLeastOnce);
+        let asked_again = downlink.missing(0);
+        assert_eq!(asked_again.iter().map(|s| &s.filter).collect::<Vec<_>>(), [&filter]);
+        // The SUBACK of the first request is older than the UNSUBSCRIBE, and says nothing.
+        let reasons = vec![ReasonCode::GRANTED_QOS_1; filters.len()];
+        assert!(downlink.on_suback(0, PacketId::MIN, &reasons).is_empty());
+        assert_eq!(downlink.missing(0).len(), 1);
+        // Given up and wanted again before anything could be sent: no UNSUBSCRIBE behind the SUBSCRIBE.
+        downlink.unwant(&filter);
+        downlink.want(filter, QoS::AtLeastOnce);
+        assert!(downlink.take_unwanted().is_empty());
+        // A rule's filter stays.
+        downlink.unwant(&Utf8::try_from("hub/site7/cmd/#").unwrap());
+        assert!(downlink.take_unwanted().is_empty());
     }
 
     #[test]
     fn a_refused_filter_is_said_and_asked_for_again() {
         let mut downlink = downlink();
-        let filters = downlink.on_connected(false);
+        let filters = downlink.on_connected(0, false);
         downlink.on_asked(PacketId::MIN, &filters);
-        let refused = downlink.on_suback(PacketId::MIN, &[ReasonCode::NOT_AUTHORIZED]);
+        let refused = downlink.on_suback(0, PacketId::MIN, &[ReasonCode::NOT_AUTHORIZED]);
         assert_eq!(refused[0].filter, "hub/site7/cmd/#");
-        assert_eq!(downlink.on_connected(true).len(), 1);
+        assert_eq!(downlink.on_connected(0, true).len(), 1);
     }
 }

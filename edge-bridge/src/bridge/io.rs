@@ -3,9 +3,9 @@
 use bytes::{Bytes, BytesMut};
 
 use super::downlink::Refused;
-use super::uplink::UplinkEvent;
+use super::uplink_event::UplinkEvent;
 use crate::session::AckHandle;
-use crate::wire::Publish;
+use crate::wire::{Publish, Version};
 
 /// What happened. Exhaustive.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub enum Event {
         /// Messages.
         republished: usize,
     },
+    /// The hub does not take the version that was spoken: the next connection speaks this one.
+    OtherVersion(Version),
     /// The connection is over, or was not made.
     Disconnected {
         /// Why, in words.
@@ -67,7 +69,11 @@ pub enum Event {
         /// `None` at QoS 0.
         ack: Option<AckHandle>,
     },
-    /// The hub refused a subscription; it is asked for again on the next connection.
+    /// The hub sends messages at QoS 2, as a session does that an earlier client left behind. They are carried through and delivered at least
+    /// once. Told once.
+    QoS2Received,
+    /// The hub refused a subscription, or gives another reason for it than before; it is asked for again after 1 s to 10 min, and on the next
+    /// connection.
     SubscriptionRefused(Refused),
     /// The way up.
     Uplink(UplinkEvent),

@@ -13,38 +13,58 @@
 #![deny(clippy::indexing_slicing)]
 
 pub mod backoff;
+mod by_hand;
+mod config;
 mod connection;
 mod downlink;
+mod drain;
 mod io;
 mod link;
+mod link_probe;
+mod link_refusal;
+mod memory_spool;
+mod message;
+mod notices;
 mod pack;
+mod poison;
+mod probe;
+mod refusals;
+mod refused_topic;
+mod retries;
 pub mod rules;
 pub mod spool;
 mod stall;
 mod stats;
+mod sweep;
 mod uplink;
+mod uplink_event;
+mod version;
 pub mod window;
 
 use std::collections::VecDeque;
 
+pub use by_hand::{ParkedList, ParkedRow, ParkedTopic};
+pub use config::LinkConfig;
 pub use downlink::Refused;
 pub use io::{Event, Input, Output};
 pub use link::LinkState;
 pub use pack::{Pack, Packed, Packing, RawPack};
+pub use probe::idle_ping_every_ms;
 pub use stall::{Stall, StallAction};
 pub use stats::Stats;
-pub use uplink::{UplinkEvent, may_heal};
+pub use uplink_event::{Refusal, UplinkEvent};
 
-use backoff::{Backoff, BackoffConfig};
+use backoff::Backoff;
 use connection::Connection;
 use downlink::Downlink;
-use rules::Rules;
+use probe::Probe;
 use spool::Spool;
 use uplink::Uplink;
+use version::VersionChoice;
 
 use crate::ingest::Now;
-use crate::session::{AckHandle, ClientConfig, Closed, Resume, StaleAck};
-use crate::wire::{QoS, ReasonCode, Utf8};
+use crate::session::{AckHandle, Closed, Resume, StaleAck};
+use crate::wire::{PacketId, QoS, ReasonCode, Utf8};
 
 /// How long a connection must live to count as accepted for good, when nothing was there to be acknowledged.
 const STABLE_MS: u64 = 30_000;
@@ -52,34 +72,8 @@ const STABLE_MS: u64 = 30_000;
 /// How long the first CONNACK after progress is waited for; doubles with each attempt, up to the client's own timeout.
 const HANDSHAKE_MS: u64 = 4_000;
 
-/// How the link behaves. Fields are public; start with [`new`](Self::new).
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct LinkConfig {
-    /// The connection to the hub.
-    pub client: ClientConfig,
-    /// Delays between dials.
-    pub backoff: BackoffConfig,
-    /// Bytes unacknowledged at most. Default 4 MiB. They stay leased in the spool and, while in flight, in RAM.
-    pub window_max_bytes: u64,
-    /// The `in` rules. Default: none.
-    pub rules: Rules,
-    /// For jitter: should differ between gateways.
-    pub seed: u64,
-}
-
-impl LinkConfig {
-    /// The defaults around this client.
-    pub fn new(client: ClientConfig) -> Self {
-        Self {
-            client,
-            backoff: BackoffConfig::default(),
-            window_max_bytes: 4 * 1024 * 1024,
-            rules: Rules::default(),
-            seed: 0,
-        }
-    }
-}
+/// Longest delay before the next dial while a message is looked for that makes the hub close.
+const HURRIED_MS: u64 = 300;
 
 /// One upstream link. See the [module](self).
 #[derive(Debug)]
@@ -93,6 +87,8 @@ pub struct Core<S, P> {
     uplink: Uplink<P>,
     downlink: Downlink,
     stall: Stall,
+    probe: Probe,
+    version: VersionChoice,
     backoff: Backoff,
     out: VecDeque<Output>,
     stats: Stats,
@@ -109,13 +105,21 @@ enum Phase {
     Up(Box<Connection>),
 }
 
+/// Spreads seeds over all identifiers; that of seed 0 is 1. The multiplier is that of Fibonacci hashing (Knuth, TAOCP 3, 6.4).
+fn first_packet_id(seed: u64) -> PacketId {
+    let [high, low, ..] = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+    PacketId::new(u16::from_be_bytes([high, low])).unwrap_or(PacketId::MIN)
+}
+
 impl<S: Spool, P: Pack> Core<S, P> {
     /// A link that does nothing until [`start`](Self::start).
     pub fn new(config: LinkConfig, spool: S, pack: P) -> Self {
         Self {
-            uplink: Uplink::new(pack, config.window_max_bytes, config.seed),
+            uplink: Uplink::new(pack, config.window_max_bytes / 2, config.seed),
             downlink: Downlink::new(config.rules.clone()),
             backoff: Backoff::new(config.backoff, config.seed),
+            probe: Probe::new(config.command_within_ms),
+            version: VersionChoice::new(config.client.version, config.any_version),
             config,
             spool,
             phase: Phase::Offline,
@@ -138,10 +142,11 @@ impl<S: Spool, P: Pack> Core<S, P> {
     pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
         match (input, &mut self.phase) {
             (Input::Dialed, Phase::Dialing) => self.connect(now),
-            (Input::DialFailed(why), Phase::Dialing) => self.disconnected(now, why, false),
+            (Input::DialFailed(why), Phase::Dialing) => self.disconnected(now, why, false, false),
             (Input::Bytes(buffer), Phase::Up(connection)) => {
                 connection.on_bytes(now, buffer);
                 self.stall.on_byte(now.up_ms);
+                self.probe.on_byte(now.up_ms);
             }
             (Input::HungUp(why), Phase::Up(connection)) => {
                 connection.on_hangup(now, why);
@@ -162,16 +167,18 @@ impl<S: Spool, P: Pack> Core<S, P> {
     /// When to call with [`Input::Timeout`], in `Now::up_ms`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        match &self.phase {
+        let of_phase = match &self.phase {
             Phase::Offline | Phase::Dialing => None,
             Phase::Waiting { until_ms } => Some(*until_ms),
             Phase::Up(connection) => {
-                let stall = self.stall.poll_timeout(self.uplink.window().srtt_ms());
-                let all =
-                    [connection.session.poll_timeout(), self.uplink.poll_timeout(&connection.session), stall];
-                all.into_iter().flatten().min()
+                let srtt_ms = self.uplink.window().srtt_ms();
+                let (stall, probe) = (self.stall.poll_timeout(srtt_ms), self.probe.poll_timeout(srtt_ms));
+                let session = &connection.session;
+                let (up, down) = (self.uplink.poll_timeout(session), self.downlink.poll_timeout(session));
+                [session.poll_timeout(), up, down, stall, probe].into_iter().flatten().min()
             }
-        }
+        };
+        [of_phase, self.uplink.hand_timeout()].into_iter().flatten().min()
     }
 
     /// The application is done with a message of [`Event::Message`]: PUBACK.
@@ -192,6 +199,12 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
+    /// Unsubscribes a filter of [`subscribe`](Self::subscribe) at the hub: now, or when there is a connection.
+    pub fn unsubscribe(&mut self, now: Now, filter: &Utf8) {
+        self.downlink.unwant(filter);
+        self.turn(now);
+    }
+
     /// Ends the link: DISCONNECT, and every row that the hub has not acknowledged goes back to its place in the spool. The hub keeps the
     /// session, so that its messages are not lost.
     pub fn stop(&mut self, now: Now) {
@@ -201,14 +214,14 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
         self.phase = Phase::Offline;
         self.resume = None;
-        self.uplink.give_back(&mut self.spool);
+        self.uplink.give_back(now.up_ms, &mut self.spool);
         self.note();
     }
 
     /// Ends the connection and makes another: messages that were not acknowledged on this one come again. Does nothing without one.
     pub fn redial(&mut self, now: Now, why: &str) {
         if let Phase::Up(connection) = &mut self.phase {
-            connection.on_hangup(now, Some(why.to_owned()));
+            connection.break_off(now, why);
         }
         self.turn(now);
     }
@@ -216,15 +229,18 @@ impl<S: Spool, P: Pack> Core<S, P> {
     /// Numbers.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
+        // Rows also come while the link does nothing.
+        stats.waiting = self.spool.waiting();
         if let Phase::Up(connection) = &self.phase {
             stats.traffic.add(&connection.session.traffic());
         }
         stats
     }
 
-    /// Messages sent, acknowledged and received: what tells cheaply whether anything happened.
-    pub fn counters(&self) -> (u64, u64, u64) {
-        (self.stats.sent, self.stats.acknowledged, self.stats.received)
+    /// Whether anything that counts changed since `published`: cheaper than [`stats`](Self::stats).
+    pub fn has_news(&self, published: &Stats) -> bool {
+        let figures = |s: &Stats| [s.sent, s.acknowledged, s.received, s.parked, s.unacknowledged as u64];
+        figures(&self.stats) != figures(published) || self.spool.waiting() != published.waiting
     }
 
     /// The state of the link.
@@ -263,14 +279,19 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.uplink.prepare_resume(now.up_ms, resume);
         }
         let mut client = self.config.client.clone();
+        client.version = self.version.current();
+        client.first_packet_id = first_packet_id(self.config.seed.wrapping_add(self.epoch - 1));
         // A path that swallows CONNECT must not cost the whole timeout when it heals meanwhile; a slow hub gets more with every attempt.
         let patience_ms = HANDSHAKE_MS << self.backoff.attempts().saturating_sub(1).min(8);
         client.handshake_timeout_ms = client.handshake_timeout_ms.min(patience_ms);
-        self.phase = Phase::Up(Box::new(Connection::new(now, self.epoch, client, resume)));
+        let mut connection = Connection::new(now, self.epoch, client, resume);
+        connection.session.limit_in_flight(now.up_ms, self.uplink.in_flight_limit());
+        self.phase = Phase::Up(Box::new(connection));
     }
 
     /// Moves what can be moved, after whatever happened.
     fn turn(&mut self, now: Now) {
+        self.work_by_hand(now);
         let Phase::Up(connection) = &mut self.phase else {
             self.note();
             return;
@@ -279,6 +300,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             uplink: &mut self.uplink,
             downlink: &mut self.downlink,
             stall: &mut self.stall,
+            probe: &mut self.probe,
             spool: &mut self.spool,
             stats: &mut self.stats,
             out: &mut self.out,
@@ -296,34 +318,59 @@ impl<S: Spool, P: Pack> Core<S, P> {
         // Two clients under one identifier throw each other out, however much each gets done in between.
         let taken_over = matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. });
         let answered = connection.accepted || matches!(closed, Closed::Refused(_));
+        if let Some(version) = self.version.on_over(connection.accepted, closed) {
+            self.out.push_back(Output::Event(Event::OtherVersion(version)));
+        }
         let stable = connection.acked || now.up_ms.saturating_sub(connection.since_ms) >= STABLE_MS;
         if stable && !taken_over {
             self.backoff.reset();
         }
+        let here = usize::from(connection.session.in_flight_here());
+        let blame = connection.blame(closed).filter(|_| here > 0);
+        let poison = blame.and_then(|reason| {
+            self.uplink.on_hub_closed(now.up_ms, here, reason, &mut self.spool, &mut self.stats)
+        });
         if connection.session.had_session() {
-            self.resume = Some(connection.session.into_resume());
+            let mut resume = connection.session.into_resume();
+            poison.into_iter().for_each(|token| resume.forget(token));
+            self.resume = Some(resume);
         }
+        self.uplink_events();
         self.stall.set_waiting(now.up_ms, false);
+        self.probe.set_listening(now.up_ms, false);
         self.out.push_back(Output::Hangup);
         if matches!(closed, Closed::Local(ReasonCode::NORMAL_DISCONNECTION)) {
             let reason = closed.to_string();
             self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
             return;
         }
-        self.disconnected(now, why.unwrap_or_else(|| closed.to_string()), answered);
+        let is_hurried = blame.is_some() && self.uplink.is_hurried();
+        self.disconnected(now, why.unwrap_or_else(|| closed.to_string()), answered, is_hurried);
     }
 
-    /// `answered`: by MQTT, not only by TCP.
-    fn disconnected(&mut self, now: Now, reason: String, answered: bool) {
-        let in_ms = if answered { self.backoff.next_ms() } else { self.backoff.next_silent_ms() };
+    /// `answered`: by MQTT, not only by TCP. `is_hurried`: a message is looked for that makes the hub close.
+    fn disconnected(&mut self, now: Now, reason: String, answered: bool, is_hurried: bool) {
+        let mut in_ms = if answered { self.backoff.next_ms() } else { self.backoff.next_silent_ms() };
+        if is_hurried {
+            in_ms = in_ms.min(HURRIED_MS);
+        }
         self.phase = Phase::Waiting { until_ms: now.up_ms + in_ms };
         self.stats.last_error = Some(reason.clone());
         self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: Some(in_ms) }));
     }
 
+    fn uplink_events(&mut self) {
+        while let Some(event) = self.uplink.poll_event() {
+            self.out.push_back(Output::Event(Event::Uplink(event)));
+        }
+    }
+
     fn note(&mut self) {
         self.stats.unacknowledged = self.uplink.unacknowledged();
         self.stats.waiting = self.spool.waiting();
+        self.stats.parked = self.spool.parked();
+        self.stats.refused_topics = self.uplink.refusals.refused_topics();
+        self.stats.link_refused = self.uplink.link.is_refused();
         self.stats.window_bytes = self.uplink.window().limit();
         self.stats.srtt_ms = self.uplink.window().srtt_ms().unwrap_or(0);
         self.stats.link = match &self.phase {

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::spool::{LeaseId, Leased};
 use crate::ingest::Now;
-use crate::wire::{Properties, PropertyId, Publish, QoS, ReasonCode, Value};
+use crate::wire::{Properties, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
 
 /// Makes messages of leased rows. Pure. The uplink gives rows as the window allows, in their order, and asks for messages after each;
 /// a batch may stay open for more rows as long as the implementation likes ([`poll_timeout`](Self::poll_timeout)), since rows that wait
@@ -14,7 +16,7 @@ pub trait Pack {
     fn add(&mut self, now: Now, row: Leased);
 
     /// The next message that is ready, or the next rows that cannot be made one. `max_packet` is what the hub takes, in bytes of a whole
-    /// packet: a message above it is refused later and its rows become dead letters, so leave room for topic and properties.
+    /// packet: the rows of a message above it are parked, so leave room for topic and properties.
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing>;
 
     /// When an open batch is to be asked for again, in milliseconds of `Now::up_ms`.
@@ -32,8 +34,13 @@ pub trait Pack {
 pub enum Packing {
     /// A message.
     Message(Packed),
-    /// Rows that can never be sent: they leave the queue, are counted, and reported with the reason.
-    DeadLetter {
+    /// Rows whose time to live ended in here: they leave the queue, counted as expired.
+    Expired {
+        /// Which.
+        rows: Vec<LeaseId>,
+    },
+    /// Rows that no message can be made of: they are parked, and reported with the reason.
+    Unsendable {
         /// Which.
         rows: Vec<LeaseId>,
         /// Why: [`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID), …
@@ -48,8 +55,24 @@ pub struct Packed {
     pub publish: Publish,
     /// Acknowledged together.
     pub rows: Vec<LeaseId>,
-    /// Milliseconds from now that it is worth sending: the least of its rows'.
-    pub remaining_ms: Option<u64>,
+    /// When it stops to be worth sending, in milliseconds of `Now::up_ms`: the first of its rows' ends. `None` = never.
+    pub expires_ms: Option<u64>,
+}
+
+impl Packed {
+    /// Rows without a message.
+    pub(super) fn of_rows(rows: Vec<LeaseId>) -> Self {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: Utf8::default(),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::new(),
+        };
+        Self { publish, rows, expires_ms: None }
+    }
 }
 
 /// One row, one message, payload and properties as they are.
@@ -89,9 +112,12 @@ impl Pack for RawPack {
         self.rows.push_back(row);
     }
 
-    fn poll(&mut self, _now: Now, _max_packet: usize) -> Option<Packing> {
+    fn poll(&mut self, now: Now, _max_packet: usize) -> Option<Packing> {
         let row = self.rows.pop_front()?;
         self.bytes -= row.row.payload.len();
+        if row.is_expired(now.up_ms) {
+            return Some(Packing::Expired { rows: vec![row.id] });
+        }
         Some(Packing::Message(Packed {
             publish: Publish {
                 dup: false,
@@ -103,7 +129,7 @@ impl Pack for RawPack {
                 payload: row.row.payload.clone(),
             },
             rows: vec![row.id],
-            remaining_ms: row.remaining_ms(),
+            expires_ms: row.expires_ms,
         }))
     }
 
@@ -135,12 +161,10 @@ pub(super) fn set_expiry(properties: &Properties, remaining_ms: Option<u64>) -> 
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::super::spool::Identity;
     use super::*;
     use crate::row::Row;
-    use crate::wire::{PropertiesBuilder, Utf8};
+    use crate::wire::PropertiesBuilder;
 
     fn leased(possible_duplicate: bool) -> Leased {
         let mut user = PropertiesBuilder::new();
@@ -151,7 +175,7 @@ mod tests {
             ttl_ms: Some(10_000),
             ..Row::new(Utf8::from_static("a").unwrap(), Bytes::from_static(b"x"))
         };
-        Leased::new(LeaseId(1), row, 4_500, Some(Identity { gateway: 1, lane: 1, epoch: 2, seq: 3 }))
+        Leased::new(LeaseId(1), row, 1_000, 4_500, Some(Identity { gateway: 1, lane: 1, epoch: 2, seq: 3 }))
     }
 
     fn message(pack: &mut RawPack, row: Leased) -> Packed {
@@ -173,7 +197,19 @@ mod tests {
         let packed = message(&mut RawPack::new(true), leased(true));
         let expected = [("own", "kept"), ("edge-id", "0000000000000001-1-2-3"), ("edge-pd", "1")];
         assert_eq!(packed.publish.properties.user_properties().collect::<Vec<_>>(), expected);
-        assert_eq!(packed.remaining_ms, Some(5_500));
+        assert_eq!(packed.expires_ms, Some(6_500));
+    }
+
+    #[test]
+    fn a_row_that_expired_in_here_is_not_sent() {
+        let mut pack = RawPack::new(false);
+        pack.add(Now::default(), leased(false));
+        let at = |up_ms| Now { up_ms, wall_ms: 0 };
+        assert!(
+            matches!(pack.poll(at(6_500), usize::MAX), Some(Packing::Expired { rows }) if rows == [LeaseId(1)])
+        );
+        pack.add(Now::default(), leased(false));
+        assert!(matches!(pack.poll(at(6_499), usize::MAX), Some(Packing::Message(_))));
     }
 
     #[test]

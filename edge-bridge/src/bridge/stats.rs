@@ -1,7 +1,10 @@
 //! What the bridge did, in numbers.
 
+use super::downlink::Refused;
 use super::link::LinkState;
+use super::uplink_event::Refusal;
 use crate::session::Traffic;
+use crate::wire::ReasonCode;
 
 /// A snapshot. Counters never go back while the process lives.
 #[derive(Debug, Clone, Default)]
@@ -17,10 +20,20 @@ pub struct Stats {
     pub rows_delivered: u64,
     /// Messages sent again on a resumed session.
     pub resent: u64,
-    /// Messages that the hub refused for now.
-    pub retries: u64,
-    /// Rows that could not be delivered.
-    pub dead_letters: u64,
+    /// Answers of the hub that refused a message, by reason, in the order of their first. A refusal loses nothing: rows are parked.
+    pub refusals: Vec<(ReasonCode, u64)>,
+    /// The message that was refused last, by the hub or because it cannot be sent on the present connection.
+    pub last_refusal: Option<Refusal>,
+    /// Parked rows now: refused, tried again later.
+    pub parked: u64,
+    /// Topics that the hub refuses now.
+    pub refused_topics: usize,
+    /// Whether the hub refuses whatever is sent as not authorized: nothing but one probe at a time goes out.
+    pub link_refused: bool,
+    /// Times that a message was found to make the hub close the connection: it is parked and tried again alone.
+    pub poison: u64,
+    /// Rows whose time to live ended between their lease and their message.
+    pub expired: u64,
     /// Messages without an answer now.
     pub unacknowledged: usize,
     /// Rows that wait behind them.
@@ -33,6 +46,8 @@ pub struct Stats {
     pub received: u64,
     /// Messages of QoS 0 from the hub that no subscription of the application took.
     pub dropped_qos0: u64,
+    /// Messages of QoS 1 from the hub that were acknowledged although no subscription of the application asked for them.
+    pub unclaimed: u64,
     /// Attempts to connect.
     pub dials: u64,
     /// Connections that the hub accepted.
@@ -45,6 +60,18 @@ pub struct Stats {
     pub traffic: Traffic,
     /// What TLS added, both directions.
     pub tls_bytes: u64,
-    /// Why the link is not up, or was not the last time.
+    /// Subscriptions that the hub refused on the present connection, or on the last one.
+    pub refused_subscriptions: Vec<Refused>,
+    /// Why there is no connection: of the last attempt, or of the last end of one. `None` while the hub has accepted one.
     pub last_error: Option<String>,
+}
+
+impl Stats {
+    /// The hub refused a message.
+    pub(super) fn on_refusal(&mut self, reason: ReasonCode) {
+        match self.refusals.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.refusals.push((reason, 1)),
+        }
+    }
 }

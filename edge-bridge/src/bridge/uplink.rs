@@ -1,95 +1,52 @@
-//! Rows to messages to PUBACKs to acknowledged rows. Nothing leaves the spool before the hub's PUBACK (promise 4).
+//! Rows to messages to PUBACKs to acknowledged rows. A row leaves the spool when the hub has acknowledged it (promise 4) or its time to live is
+//! over; a refusal never removes one, and delays no other topic.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::backoff::{Backoff, BackoffConfig};
-use super::pack::{Pack, Packed, Packing, set_expiry};
-use super::spool::{LeaseId, Spool};
+use super::by_hand::Pass;
+use super::link_refusal::{LinkChange, LinkRefusal};
+use super::message::Message;
+use super::notices::{Cause, Notices};
+use super::pack::{Pack, set_expiry};
+use super::poison::{Blame, Poison, RowKey};
+use super::refusals::Refusals;
+use super::retries::Retries;
+use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
+use super::sweep::Sweep;
+use super::uplink_event::{Refusal, UplinkEvent};
 use super::window::Window;
-use crate::ingest::Now;
-use crate::session::{InFlight, PublishError, Resume, Session, Token};
-use crate::wire::{Publish, QoS, ReasonCode, Utf8};
-
-/// Rows leased at a time at most.
-const LEASE_ROWS: usize = 256;
-/// What a PUBLISH costs beside topic, properties and payload.
-const HEADER_BYTES: usize = 12;
-/// Messages that wait for their retry at most; beyond it nothing new is sent, so that order is not lost for long.
-const RETRIES_MAX: usize = 64;
-
-/// What the application is told.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum UplinkEvent {
-    /// The hub has these rows.
-    Delivered {
-        /// Rows.
-        rows: Vec<LeaseId>,
-    },
-    /// These rows can never be delivered: they left the spool, counted.
-    DeadLetter {
-        /// Rows.
-        rows: Vec<LeaseId>,
-        /// The hub's reason, or ours.
-        reason: ReasonCode,
-        /// The topic; empty where no message could be made.
-        topic: Utf8,
-    },
-    /// The hub refused a message for now; it will be tried again.
-    Retry {
-        /// Its reason.
-        reason: ReasonCode,
-        /// The topic.
-        topic: Utf8,
-        /// When, from now.
-        in_ms: u64,
-    },
-    /// The hub takes no retained messages: they are published without the flag. Once per connection.
-    RetainCleared,
-    /// The hub takes no QoS 1: nothing can be delivered by it.
-    QosNotSupported,
-}
-
-/// A message on its way.
-#[derive(Debug)]
-struct Message {
-    packed: Packed,
-    bytes: u64,
-    /// When it stops to be worth sending.
-    expires_ms: Option<u64>,
-    /// `None`: it was sent on an earlier connection too.
-    sent_ms: Option<u64>,
-    refusals: u32,
-}
+use crate::session::{InFlight, Resume, Token};
+use crate::wire::{ReasonCode, Utf8};
 
 /// The way up. One per link, over all its connections.
 #[derive(Debug)]
 pub(super) struct Uplink<P> {
-    pack: P,
-    window: Window,
+    pub(super) pack: P,
+    pub(super) window: Window,
     window_max: u64,
     /// Given to the session, without an answer.
-    sent: BTreeMap<u64, Message>,
-    next_token: u64,
-    /// To go before anything new: of a lost session, in order, and what just did not fit.
-    again: VecDeque<Message>,
-    /// Refused for now: when due, which.
-    retries: VecDeque<(u64, Message)>,
-    jitter: Backoff,
-    retain_cleared: bool,
-    events: VecDeque<UplinkEvent>,
-}
-
-/// What the hub's refusal means (DESIGN §3): whether the same message may be taken later.
-pub fn may_heal(reason: ReasonCode) -> bool {
-    !matches!(
-        reason,
-        ReasonCode::NOT_AUTHORIZED
-            | ReasonCode::TOPIC_NAME_INVALID
-            | ReasonCode::PACKET_TOO_LARGE
-            | ReasonCode::PAYLOAD_FORMAT_INVALID
-    )
+    pub(super) sent: BTreeMap<u64, Message>,
+    pub(super) next_token: u64,
+    pub(super) next_serial: u64,
+    /// To go before anything new: of a lost session, in order, of a topic that healed, and what just did not fit.
+    pub(super) again: VecDeque<Message>,
+    pub(super) refusals: Refusals,
+    pub(super) retries: Retries,
+    pub(super) link: LinkRefusal,
+    /// The row that probes a refused link waits in the pack.
+    pub(super) probing: bool,
+    pub(super) poison: Poison,
+    pub(super) sweep: Sweep,
+    /// What a person wants of the parked rows.
+    pub(super) hand: Option<Pass>,
+    /// Poison messages of these topics are tried with the next sweep.
+    pub(super) retry_filter: Option<Utf8>,
+    /// More rows are to be parked: not before then, so that a turn ends.
+    pub(super) resume_ms: Option<u64>,
+    pub(super) retain_cleared: bool,
+    notices: Notices,
+    pub(super) events: VecDeque<UplinkEvent>,
 }
 
 impl<P: Pack> Uplink<P> {
@@ -100,10 +57,19 @@ impl<P: Pack> Uplink<P> {
             window_max,
             sent: BTreeMap::new(),
             next_token: 1,
+            next_serial: 1,
             again: VecDeque::new(),
-            retries: VecDeque::new(),
-            jitter: Backoff::new(BackoffConfig::default(), seed),
+            refusals: Refusals::new(seed),
+            retries: Retries::new(seed),
+            link: LinkRefusal::new(seed),
+            probing: false,
+            poison: Poison::default(),
+            sweep: Sweep::new(seed),
+            hand: None,
+            retry_filter: None,
+            resume_ms: None,
             retain_cleared: false,
+            notices: Notices::default(),
             events: VecDeque::new(),
         }
     }
@@ -115,7 +81,7 @@ impl<P: Pack> Uplink<P> {
     /// A connection is about to be made: what is in flight gets its present expiry.
     pub(super) fn prepare_resume(&self, now_ms: u64, resume: &mut Resume) {
         for message in resume.in_flight_mut() {
-            if let Some(expires_ms) = self.sent.get(&message.token.0).and_then(|m| m.expires_ms) {
+            if let Some(expires_ms) = self.sent.get(&message.token.0).and_then(|m| m.packed.expires_ms) {
                 let left_ms = Some(expires_ms.saturating_sub(now_ms));
                 message.publish.properties = set_expiry(&message.publish.properties, left_ms);
             }
@@ -137,24 +103,37 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Sends what the session, the window and the spool have room and rows for.
-    pub(super) fn pump(
+    /// The hub closed the connection while `here` messages that were written on it had no answer. Returns the one that is to be taken out of the
+    /// session: it is parked as poison.
+    pub(super) fn on_hub_closed(
         &mut self,
-        now: Now,
-        session: &mut Session,
+        now_ms: u64,
+        here: usize,
+        reason: ReasonCode,
         spool: &mut impl Spool,
         stats: &mut Stats,
-    ) {
-        while session.room() > 0 {
-            let Some(message) = self.next_message(now, session, spool, stats) else { return };
-            if !self.window.admits(message.bytes) {
-                self.again.push_front(message);
-                return;
-            }
-            if !self.send(now.up_ms, session, message, spool, stats) {
-                return;
-            }
+    ) -> Option<Token> {
+        let mut worst = 0;
+        for message in self.sent.values_mut().take(here) {
+            message.closes = message.closes.saturating_add(1);
+            worst = worst.max(message.closes);
         }
+        if self.poison.on_close(here, worst) == Blame::None {
+            return None;
+        }
+        let (token, message) = self.sent.pop_first()?;
+        for row in &message.packed.rows {
+            self.poison.on_parked(now_ms, row_key(*row, spool));
+        }
+        self.poison.on_message_parked();
+        if let Some(due_ms) = self.poison.due_ms() {
+            self.sweep.want(due_ms);
+        }
+        stats.poison += 1;
+        self.refusals.on_gone(message.topic());
+        self.tell(now_ms, Cause::Poison, reason, &message, spool, stats);
+        self.park(&message, reason, spool);
+        Some(Token(token))
     }
 
     /// PUBACK.
@@ -166,212 +145,241 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
-        let Some(mut message) = self.sent.remove(&token.0) else { return };
+        let Some(message) = self.sent.remove(&token.0) else { return };
         self.window.on_acked(now_ms, message.bytes, message.sent_ms);
-        if !reason.is_error() {
-            for row in &message.packed.rows {
-                spool.ack(*row);
+        if self.poison.on_answer(now_ms) {
+            self.sweep.want(now_ms + 1_000);
+        }
+        let link = self.link.on_answer(now_ms, reason, message.topic());
+        if link == LinkChange::Healed {
+            self.events.push_back(UplinkEvent::LinkHealed);
+            // Else their next eight answers would stop everything again.
+            for topic in self.link.take_refused_apart() {
+                self.refusals.add(now_ms, &topic, ReasonCode::NOT_AUTHORIZED, |_| 0);
             }
-            stats.acknowledged += 1;
-            stats.rows_delivered += message.packed.rows.len() as u64;
-            self.events.push_back(UplinkEvent::Delivered { rows: message.packed.rows });
-        } else if may_heal(reason) {
-            message.refusals = message.refusals.saturating_add(1);
-            self.retry(now_ms, message, reason, stats);
+        }
+        if reason.is_error() {
+            stats.on_refusal(reason);
+            self.on_refused(now_ms, message, reason, link, spool, stats);
         } else {
-            self.dead_letter(message.packed.rows, reason, message.packed.publish.topic, spool, stats);
+            self.on_taken(now_ms, message, spool, stats);
         }
     }
 
-    /// The message is too large for the new connection.
-    pub(super) fn on_unsendable(&mut self, token: Token, spool: &mut impl Spool, stats: &mut Stats) {
+    fn on_taken(&mut self, now_ms: u64, message: Message, spool: &mut impl Spool, stats: &mut Stats) {
+        for row in &message.packed.rows {
+            if self.poison.known() > 0 {
+                self.poison.on_taken(row_key(*row, spool));
+            }
+            spool.ack(*row);
+        }
+        stats.acknowledged += 1;
+        stats.rows_delivered += message.packed.rows.len() as u64;
+        if message.swept {
+            self.sweep.on_success();
+        }
+        if let Some(healed) = self.refusals.on_accepted(message.topic()) {
+            if healed.said {
+                self.events.push_back(UplinkEvent::TopicHealed { topic: message.topic().clone() });
+            }
+            self.again.extend(healed.again);
+            for (bad, reason) in healed.bad {
+                self.refuse_alone(now_ms, bad, reason, spool, stats);
+            }
+        }
+        self.events.push_back(UplinkEvent::Delivered { rows: message.packed.rows });
+    }
+
+    fn on_refused(
+        &mut self,
+        now_ms: u64,
+        message: Message,
+        reason: ReasonCode,
+        link: LinkChange,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
+        if link == LinkChange::Refused {
+            self.tell(now_ms, Cause::Link, reason, &message, spool, stats);
+            self.give_back_waiting(now_ms, false, spool);
+        }
+        if self.link.is_refused() && !self.refusals.knows(message.topic()) {
+            return give_back(&message, spool);
+        }
+        if message.refusals > 0 {
+            self.refusals.on_gone(message.topic());
+            return self.refuse_alone(now_ms, message, reason, spool, stats);
+        }
+        if message.swept && self.hand.is_none() {
+            self.sweep.on_refusal(now_ms);
+        }
+        let topic = message.topic().clone();
+        let identity = first_identity(&message, spool);
+        let (sent, again) = (&self.sent, &self.again);
+        let out = |topic: &Utf8| sent.values().chain(again).filter(|other| other.topic() == topic).count();
+        match self.refusals.on_refused(now_ms, message, reason, out) {
+            None => {
+                stats.last_refusal = Some(Refusal { reason, topic: topic.clone(), identity, left_out: 0 });
+                if !self.link.is_refused()
+                    && !self.refusals.is_said(&topic)
+                    && let Some(left_out) = self.notices.tell(now_ms, Cause::Topic, reason)
+                {
+                    self.refusals.say(&topic);
+                    let refusal = Refusal { reason, topic, identity, left_out };
+                    self.events.push_back(UplinkEvent::TopicRefused(refusal));
+                }
+            }
+            Some(message) => self.set_aside(now_ms, &message, reason, spool, stats),
+        }
+    }
+
+    /// The message is too large for the new connection, or cannot be written on it.
+    pub(super) fn on_unsendable(
+        &mut self,
+        now_ms: u64,
+        token: Token,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
         if let Some(message) = self.sent.remove(&token.0) {
             // Its bytes were counted by `on_connected`.
             self.window.on_acked(0, message.bytes, None);
-            let topic = message.packed.publish.topic;
-            self.dead_letter(message.packed.rows, ReasonCode::PACKET_TOO_LARGE, topic, spool, stats);
+            self.refusals.on_gone(message.topic());
+            self.set_aside(now_ms, &message, ReasonCode::PACKET_TOO_LARGE, spool, stats);
         }
     }
 
     /// The link stops for good: every row goes back to its place.
-    pub(super) fn give_back(&mut self, spool: &mut impl Spool) {
-        let sent = std::mem::take(&mut self.sent).into_values();
-        let again = std::mem::take(&mut self.again).into_iter();
-        let retries = std::mem::take(&mut self.retries).into_iter().map(|(_, message)| message);
-        let rows = sent.chain(again).chain(retries).flat_map(|message| message.packed.rows);
-        for row in rows.chain(self.pack.take_rows()) {
-            spool.give_back(row);
+    pub(super) fn give_back(&mut self, now_ms: u64, spool: &mut impl Spool) {
+        self.give_back_waiting(now_ms, true, spool);
+        for message in std::mem::take(&mut self.sent).into_values() {
+            self.refusals.on_gone(message.topic());
+            give_back(&message, spool);
         }
         self.window.forget_in_flight();
     }
 
-    /// When [`pump`](Self::pump) may have something to do without an event; none while only a PUBACK can make room.
-    pub(super) fn poll_timeout(&self, session: &Session) -> Option<u64> {
-        if session.room() == 0 || !self.again.is_empty() {
-            return None;
+    /// Everything that waits here goes back to its place; what was sent is still to be answered. Unless `all`, topics with parked rows keep what
+    /// they hold, which would come behind these otherwise.
+    pub(super) fn give_back_waiting(&mut self, now_ms: u64, all: bool, spool: &mut impl Spool) {
+        for message in std::mem::take(&mut self.again) {
+            self.refusals.on_gone(message.topic());
+            give_back(&message, spool);
         }
-        let retry = self.retries.iter().map(|(due_ms, _)| *due_ms).min();
-        [retry, self.pack.poll_timeout()].into_iter().flatten().min()
+        let waiting = self.refusals.take_held(all).into_iter().chain(self.retries.take_all());
+        waiting.for_each(|message| give_back(&message, spool));
+        self.pack.take_rows().into_iter().for_each(|row| spool.give_back(row));
+        let deferred = self.sweep.take_deferred();
+        deferred.into_iter().flat_map(|(rows, _)| rows).for_each(|row| spool.give_back(row));
+        self.probing = false;
+        if all || self.hand.is_none() {
+            self.hand = None;
+            self.sweep.reset(now_ms);
+        }
     }
 
     /// Messages that were sent and not answered, or wait inside.
     pub(super) fn unacknowledged(&self) -> usize {
-        self.sent.len() + self.again.len() + self.retries.len()
+        self.sent.len() + self.again.len() + self.retries.len() + self.refusals.held()
+    }
+
+    /// Messages in flight at most, while a poison message is looked for.
+    pub(super) fn in_flight_limit(&self) -> Option<u16> {
+        self.poison.limit()
+    }
+
+    /// Whether the hub closed because of a message that is to be found soon.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.poison.is_hurried()
     }
 
     pub(super) fn window(&self) -> &Window {
         &self.window
     }
 
-    fn next_message(
-        &mut self,
-        now: Now,
-        session: &Session,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) -> Option<Message> {
-        if let Some(message) = self.again.pop_front() {
-            return Some(message);
-        }
-        if let Some(at) = self.retries.iter().position(|(due_ms, _)| *due_ms <= now.up_ms) {
-            return self.retries.remove(at).map(|(_, message)| message);
-        }
-        if self.retries.len() >= RETRIES_MAX {
-            return None;
-        }
-        let max_packet = usize::try_from(session.peer_packet_max()).unwrap_or(usize::MAX);
-        loop {
-            match self.pack.poll(now, max_packet) {
-                Some(Packing::Message(packed)) => return Some(Message::new(now.up_ms, packed)),
-                Some(Packing::DeadLetter { rows, reason }) => {
-                    self.dead_letter(rows, reason, Utf8::default(), spool, stats);
-                }
-                None if self.lease(now, spool) => {}
-                None => return None,
-            }
-        }
-    }
-
-    /// Moves rows from the spool to the pack, as far as the window has room for them.
-    fn lease(&mut self, now: Now, spool: &mut impl Spool) -> bool {
-        let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
-        let room = room.saturating_sub(self.pack.held_bytes());
-        if room == 0 {
-            return false;
-        }
-        let rows = spool.lease(now.up_ms, LEASE_ROWS, room);
-        let any = !rows.is_empty();
-        for row in rows {
-            self.pack.add(now, row);
-        }
-        any
-    }
-
-    /// `false`: nothing more can be sent now.
-    fn send(
+    /// A message that the hub refuses although it takes others of the topic.
+    fn refuse_alone(
         &mut self,
         now_ms: u64,
-        session: &mut Session,
-        mut message: Message,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) -> bool {
-        let left_ms = message.expires_ms.map(|at_ms| at_ms.saturating_sub(now_ms));
-        let mut publish = message.packed.publish.clone();
-        publish.qos = QoS::AtLeastOnce;
-        publish.properties = set_expiry(&publish.properties, left_ms);
-        let token = Token(self.next_token);
-        match self.publish(now_ms, session, token, &mut publish) {
-            Ok(()) => {
-                self.next_token += 1;
-                self.window.on_sent(message.bytes);
-                message.sent_ms = Some(now_ms);
-                stats.sent += 1;
-                self.sent.insert(token.0, message);
-                true
-            }
-            Err(PublishError::NotConnected | PublishError::WindowFull { .. }) => {
-                self.again.push_front(message);
-                false
-            }
-            Err(PublishError::QosNotSupported { .. }) => {
-                self.again.push_front(message);
-                self.events.push_back(UplinkEvent::QosNotSupported);
-                false
-            }
-            Err(error) => {
-                let reason = match error {
-                    PublishError::TooLarge { .. } => ReasonCode::PACKET_TOO_LARGE,
-                    _ => ReasonCode::TOPIC_NAME_INVALID,
-                };
-                self.dead_letter(message.packed.rows, reason, publish.topic, spool, stats);
-                true
-            }
-        }
-    }
-
-    fn publish(
-        &mut self,
-        now_ms: u64,
-        session: &mut Session,
-        token: Token,
-        publish: &mut Publish,
-    ) -> Result<(), PublishError> {
-        match session.publish(now_ms, token, publish) {
-            Err(PublishError::RetainNotSupported) => {
-                if !std::mem::replace(&mut self.retain_cleared, true) {
-                    self.events.push_back(UplinkEvent::RetainCleared);
-                }
-                publish.retain = false;
-                session.publish(now_ms, token, publish)
-            }
-            other => other,
-        }
-    }
-
-    fn retry(&mut self, now_ms: u64, message: Message, reason: ReasonCode, stats: &mut Stats) {
-        stats.retries += 1;
-        self.jitter.reset();
-        let mut in_ms = 0;
-        (0..message.refusals.min(8)).for_each(|_| in_ms = self.jitter.next_ms());
-        let topic = message.packed.publish.topic.clone();
-        self.events.push_back(UplinkEvent::Retry { reason, topic, in_ms });
-        self.retries.push_back((now_ms + in_ms, message));
-    }
-
-    fn dead_letter(
-        &mut self,
-        rows: Vec<LeaseId>,
+        message: Message,
         reason: ReasonCode,
-        topic: Utf8,
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
-        for row in &rows {
-            spool.ack(*row);
+        if let Some(message) = self.retries.push(now_ms, message) {
+            self.set_aside(now_ms, &message, reason, spool, stats);
         }
-        stats.dead_letters += rows.len() as u64;
-        self.events.push_back(UplinkEvent::DeadLetter { rows, reason, topic });
+    }
+
+    /// Parks a message whose topic goes on.
+    pub(super) fn set_aside(
+        &mut self,
+        now_ms: u64,
+        message: &Message,
+        reason: ReasonCode,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
+        self.tell(now_ms, Cause::Message, reason, message, spool, stats);
+        self.put_last(message, reason, spool);
+        self.sweep.want_later(now_ms);
+    }
+
+    /// Parks the rows of a message.
+    pub(super) fn park(&mut self, message: &Message, reason: ReasonCode, spool: &mut impl Spool) {
+        self.put_last(message, reason, spool);
+        self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
+    }
+
+    fn put_last(&mut self, message: &Message, reason: ReasonCode, spool: &mut impl Spool) {
+        for row in &message.packed.rows {
+            self.sweep.on_parked(row_key(*row, spool));
+            spool.park(*row, reason);
+        }
+    }
+
+    /// The time to live of a message's first row is over: that of others may not be, so several go back to the spool, which knows.
+    pub(super) fn expire(&mut self, message: &Message, spool: &mut impl Spool, stats: &mut Stats) {
+        match message.packed.rows.as_slice() {
+            [row] => {
+                stats.expired += 1;
+                spool.settle(*row, Settled::Expired);
+            }
+            _ => give_back(message, spool),
+        }
+    }
+
+    fn tell(
+        &mut self,
+        now_ms: u64,
+        cause: Cause,
+        reason: ReasonCode,
+        message: &Message,
+        spool: &impl Spool,
+        stats: &mut Stats,
+    ) {
+        let (topic, identity) = (message.topic().clone(), first_identity(message, spool));
+        let mut refusal = Refusal { reason, topic, identity, left_out: 0 };
+        stats.last_refusal = Some(refusal.clone());
+        let Some(left_out) = self.notices.tell(now_ms, cause, reason) else { return };
+        refusal.left_out = left_out;
+        self.events.push_back(match cause {
+            Cause::Topic => UplinkEvent::TopicRefused(refusal),
+            Cause::Link => UplinkEvent::LinkRefused(refusal),
+            Cause::Poison => UplinkEvent::Poison(refusal),
+            Cause::Message => UplinkEvent::Parked(refusal),
+        });
     }
 }
 
-impl Message {
-    fn new(now_ms: u64, packed: Packed) -> Self {
-        let p = &packed.publish;
-        let bytes = HEADER_BYTES + p.topic.len() + p.properties.as_bytes().len() + p.payload.len();
-        let expires_ms = packed.remaining_ms.map(|left_ms| now_ms.saturating_add(left_ms));
-        Self { bytes: bytes as u64, expires_ms, sent_ms: None, refusals: 0, packed }
-    }
+pub(super) fn give_back(message: &Message, spool: &mut impl Spool) {
+    message.packed.rows.iter().for_each(|row| spool.give_back(*row));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+pub(super) fn row_key(row: LeaseId, spool: &impl Spool) -> RowKey {
+    spool.identity(row).map_or(RowKey::Lease(row), RowKey::Identity)
+}
 
-    #[test]
-    fn what_will_not_heal() {
-        assert!(!may_heal(ReasonCode::NOT_AUTHORIZED) && !may_heal(ReasonCode::PAYLOAD_FORMAT_INVALID));
-        assert!(may_heal(ReasonCode::QUOTA_EXCEEDED) && may_heal(ReasonCode::UNSPECIFIED_ERROR));
-        assert!(may_heal(ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR));
-    }
+fn first_identity(message: &Message, spool: &impl Spool) -> Option<super::spool::Identity> {
+    message.packed.rows.first().and_then(|row| spool.identity(*row))
 }

@@ -42,6 +42,10 @@ pub struct Config {
     pub max_unacked_bytes: usize,
     /// Bytes written to a connection that its peer has not taken yet: beyond it nothing more is sent to it and it is not read. Default 256 KiB.
     pub max_unwritten_bytes: usize,
+    /// Whether topics of messages and wills may have control characters or Unicode non-characters. Default false, since a hub may end the
+    /// connection for them (§1.5.4): a message at QoS 1 is answered 0x90, in 3.1.1, which has no reasons, by the end of the connection; one at
+    /// QoS 0, or a will, is dropped. Counted, and said once per connection.
+    pub accept_control_characters: bool,
 }
 
 impl Default for Config {
@@ -64,6 +68,7 @@ impl Default for Config {
             max_in_flight: 100,
             max_unacked_bytes: crate::chain::Chain::MAX_UNACKED_BYTES,
             max_unwritten_bytes: 256 * 1024,
+            accept_control_characters: false,
         }
     }
 }

@@ -29,6 +29,7 @@ impl<I: Ingest> Listener<I> {
         let mut accept = self.terms(connect);
         accept.assigned_client_id = assigned.filter(|_| connect.version == Version::V5);
         let expiry_s = self.expiry(connect);
+        let will_error = connect.will.as_ref().and_then(|will| self.check_topic(&will.topic).err());
         let Some((client, state)) = self.clients.get_mut(key).zip(self.connections.get_mut(&id)) else {
             return;
         };
@@ -38,16 +39,19 @@ impl<I: Ingest> Listener<I> {
         client.connection = Some(id);
         client.expiry_s = expiry_s;
         client.ends_ms = None;
-        client.will = will(connect, expiry_s);
+        client.will = will(connect, expiry_s).filter(|_| will_error.is_none());
         state.client = Some(key);
         state.session.accept(now.up_ms, accept);
         self.chain.open(id, None);
         self.outputs.push_back(Output::Event(Event::Connected {
             connection: id,
-            client: client_id,
+            client: client_id.clone(),
             version: connect.version,
             session_present: existing.is_some(),
         }));
+        if let Some((will, error)) = connect.will.as_ref().zip(will_error) {
+            self.note_refused_topic(id, &client_id, &will.topic, error);
+        }
         self.pump(now.up_ms, key);
     }
 

@@ -79,6 +79,10 @@ impl<I: Ingest> Listener<I> {
             return;
         };
         let message = Inbound::new(client.id.clone(), state.session.version(), publish);
+        if let Err(error) = self.check_topic(&publish.topic) {
+            self.refuse_topic(now, id, &message, ack, error);
+            return;
+        }
         self.receive(now, id, key, publish, message, ack);
     }
 

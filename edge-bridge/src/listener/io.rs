@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::chain::{ConnectionId, Ticket};
 use crate::row::Row;
 use crate::session::Closed;
-use crate::wire::{ReasonCode, Utf8, Version};
+use crate::wire::{ReasonCode, TopicError, Utf8, Version};
 
 /// What the caller has to do. Exhaustive.
 #[derive(Debug)]
@@ -88,6 +88,17 @@ pub enum Event {
         /// Filters that were not.
         refused: usize,
     },
+    /// A message's or will's topic was refused: the first one of this connection.
+    TopicRefused {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The client's identifier.
+        client: Utf8,
+        /// The topic; shown to people, it needs to be escaped.
+        topic: Utf8,
+        /// What is wrong with it.
+        error: TopicError,
+    },
     /// A connection is over.
     Disconnected {
         /// Which.
@@ -104,6 +115,20 @@ pub enum Event {
         /// Messages that waited.
         dropped: usize,
     },
+}
+
+impl Event {
+    /// The connection it is about; `None` for the end of a session whose client is not there.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::Connected { connection, .. }
+            | Self::Refused { connection, .. }
+            | Self::Subscribed { connection, .. }
+            | Self::TopicRefused { connection, .. }
+            | Self::Disconnected { connection, .. } => Some(*connection),
+            Self::SessionEnded { .. } => None,
+        }
+    }
 }
 
 /// Counters since the start, and gauges.
@@ -140,4 +165,6 @@ pub struct Stats {
     pub violations: u64,
     /// Clients that were not taken in.
     pub refused: u64,
+    /// Messages and wills whose topic has control characters or Unicode non-characters, and was refused.
+    pub topics_refused: u64,
 }

@@ -29,6 +29,7 @@ mod config;
 mod connect;
 mod deadlines;
 mod deliver;
+mod door;
 mod intake;
 mod io;
 mod message;
@@ -105,6 +106,7 @@ struct Connection {
     touched: bool,
     /// A deadline passed while we did not read: its packets may be there, unread.
     excused: bool,
+    topic_refused: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -168,6 +170,7 @@ impl<I: Ingest> Listener<I> {
             held: 0,
             touched: false,
             excused: false,
+            topic_refused: false,
         };
         self.connections.insert(id, connection);
         self.touch(id);

@@ -1,7 +1,9 @@
 //! Everything that is said before the start.
 
+use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +12,18 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::clock::Clock;
-use super::commands::{Acks, Router};
+use super::commands::Acks;
 use super::dial::Dialer;
 use super::driver::Driver;
 use super::in_process::{Bridge, Store};
 use super::link::Link;
+use super::link_log::LinkLog;
 use super::memory::SharedMemory;
-use super::target::{Target, TargetError};
+#[cfg(feature = "spool-queue")]
+use super::parking::Parking;
+use super::router::Router;
+use super::start_error::StartError;
+use super::target::Target;
 use super::tls::Tls;
 use crate::bridge::backoff::BackoffConfig;
 use crate::bridge::rules::Rules;
@@ -41,47 +48,14 @@ pub struct Builder {
     connect_timeout: Duration,
     send_buffer_bytes: Option<u32>,
     window_max_bytes: Option<u64>,
+    command_within: Option<Duration>,
+    any_version: bool,
     backoff: BackoffConfig,
     rules: Rules,
     identity: bool,
     spool_dir: Option<PathBuf>,
     #[cfg(feature = "spool-queue")]
     queue_config: Option<edge_queue::Config>,
-}
-
-/// Why a bridge did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// Not the address of a hub.
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    /// No client identifier: the hub keeps the session under it.
-    #[error("client_id is missing: the hub keeps the session under this name")]
-    ClientId,
-    /// A text that MQTT does not carry.
-    #[error("{what} is not a string of MQTT")]
-    Text {
-        /// Which setting.
-        what: &'static str,
-    },
-    /// `mqtts` without keys.
-    #[error("mqtts:// needs tls(): an authority to trust, at least")]
-    TlsMissing,
-    /// Keys without `mqtts`.
-    #[error("tls() is set, but the address is mqtt://, which would be sent in the clear")]
-    TlsUnused,
-    /// `spool_dir` without the feature that has a disk queue.
-    #[error("spool_dir needs the feature \"spool-queue\"")]
-    NoDiskSpool,
-    /// The queue on disk did not open.
-    #[error("the spool in {}: {reason}", dir.display())]
-    Spool {
-        /// Where.
-        dir: PathBuf,
-        /// Why not.
-        reason: String,
-    },
 }
 
 impl Builder {
@@ -95,6 +69,8 @@ impl Builder {
             connect_timeout: Duration::from_secs(10),
             send_buffer_bytes: None,
             window_max_bytes: None,
+            command_within: None,
+            any_version: false,
             backoff: BackoffConfig::default(),
             rules: Rules::default(),
             identity: false,
@@ -143,10 +119,26 @@ impl Builder {
         self
     }
 
-    /// Seconds without a packet after which the hub may give us up. Default 60. Dead links are found by the stall breaker, in
-    /// seconds, whatever this is: a large value costs nothing but the hub's patience and saves pings.
+    /// MQTT 5 where the hub takes it, 3.1.1 where it says that it does not (not where it closes without a word). The log says so; what a hub
+    /// has accepted is kept until the process ends.
+    pub fn any_version(mut self) -> Self {
+        self.any_version = true;
+        self
+    }
+
+    /// Seconds without a packet after which the hub may give us up. Default 60. A lost link is noticed in seconds, whatever this is, while
+    /// something is unacknowledged, and within [`command_within`](Self::command_within) while there are subscriptions; without
+    /// either nobody waits for it. A large value costs nothing but the hub's patience and saves pings.
     pub fn keep_alive_s(mut self, seconds: u16) -> Self {
         self.client.keep_alive_s = seconds;
+        self
+    }
+
+    /// While there are subscriptions: how long a lost connection may stay unnoticed, hence how much later a command may come
+    /// for it. Default 15 s; zero leaves it to the keep alive. It cannot hold where a round trip takes more than an eighth of it. Costs a
+    /// PINGREQ per [`idle_ping_every_ms`](crate::bridge::idle_ping_every_ms) of silence, none while other packets come.
+    pub fn command_within(mut self, within: Duration) -> Self {
+        self.command_within = Some(within);
         self
     }
 
@@ -174,7 +166,8 @@ impl Builder {
         self
     }
 
-    /// Bytes unacknowledged at most. Default 4 MiB; the window below it follows the link's delay.
+    /// RAM of messages on the way at most, rows and packets together. Default 4 MiB; half of it bounds the window, which below it follows the
+    /// link's delay.
     pub fn window_max_bytes(mut self, bytes: u64) -> Self {
         self.window_max_bytes = Some(bytes);
         self
@@ -252,7 +245,8 @@ impl Builder {
         self.spawn(Clock::start(), spool, pack)
     }
 
-    /// Starts a link that drains an open queue through `consumer`, which was registered under `name`. The link is woken by the queue itself.
+    /// Starts a link that drains an open queue through `consumer`. The link is woken by the queue itself. What the hub refuses is parked in a
+    /// second queue, in the directory `parked` of the first; it is made, and its disk reserved, when the first row is refused.
     ///
     /// # Errors
     ///
@@ -266,15 +260,19 @@ impl Builder {
         self,
         queue: &edge_queue::aio::Queue,
         consumer: edge_queue::aio::Consumer,
-        name: &str,
         pack: P,
     ) -> Result<(Link, JoinHandle<()>), StartError>
     where
         P: Pack + Send + 'static,
     {
         let wake = Arc::new(Notify::new());
-        let spool = super::queue_spool::QueueSpool::new(queue.clone(), consumer, name, wake.clone());
-        self.spawn_with(Clock::start(), spool, pack, wake)
+        let (parking, parker) = Parking::new(queue, wake.clone());
+        let parked = parking.queue();
+        let spool = super::queue_spool::QueueSpool::new(consumer, parking, wake.clone());
+        let (mut link, task) =
+            self.spawn_with(Clock::start(), spool, pack, wake, Some(Box::pin(parker.run())))?;
+        link.parked = parked;
+        Ok((link, task))
     }
 
     #[cfg(feature = "spool-queue")]
@@ -285,7 +283,7 @@ impl Builder {
             .map_err(|e| StartError::Spool { dir: dir.clone(), reason: e.to_string() })?;
         let consumer =
             queue.consumer(CONSUMER).await.map_err(|e| StartError::Spool { dir, reason: e.to_string() })?;
-        let (link, task) = self.start_on(&queue, consumer, CONSUMER, pack)?;
+        let (link, task) = self.start_on(&queue, consumer, pack)?;
         Ok(Bridge::new(link, task, Store::Queue(queue), clock))
     }
 
@@ -313,10 +311,14 @@ impl Builder {
         client.username = self.username.as_deref().map(|name| text("the user name", name)).transpose()?;
         let mut config = LinkConfig::new(client);
         config.backoff = self.backoff;
+        config.any_version = self.any_version;
         config.rules = self.rules.clone();
         config.seed = RandomState::new().build_hasher().finish();
         if let Some(bytes) = self.window_max_bytes {
             config.window_max_bytes = bytes;
+        }
+        if let Some(within) = self.command_within {
+            config.command_within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         }
         Ok((target, config))
     }
@@ -326,7 +328,7 @@ impl Builder {
         S: Spool + Send + 'static,
         P: Pack + Send + 'static,
     {
-        self.spawn_with(clock, spool, pack, Arc::new(Notify::new()))
+        self.spawn_with(clock, spool, pack, Arc::new(Notify::new()), None)
     }
 
     fn spawn_with<S, P>(
@@ -335,6 +337,7 @@ impl Builder {
         spool: S,
         pack: P,
         wake: Arc<Notify>,
+        beside: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     ) -> Result<(Link, JoinHandle<()>), StartError>
     where
         S: Spool + Send + 'static,
@@ -362,8 +365,17 @@ impl Builder {
             status_at_ms: 0,
             wire: None,
             dialing: None,
-            said_down: false,
+            log: LinkLog::default(),
+            hand: super::by_hand::Hand::default(),
+            beside: beside.map(tokio::spawn),
         };
-        Ok((Link { requests, wake, status: watched }, tokio::spawn(driver.run())))
+        let link = Link {
+            requests,
+            wake,
+            status: watched,
+            #[cfg(feature = "spool-queue")]
+            parked: Arc::default(),
+        };
+        Ok((link, tokio::spawn(driver.run())))
     }
 }

@@ -1,6 +1,5 @@
-//! Messages from the hub on their way to the application, and their acknowledgements on the way back.
+//! Messages from the hub in the application's hands: a stream per subscription, an acknowledgement per message.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,25 +7,19 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
+use super::inbox::Inbox;
 use crate::session::AckHandle;
-use crate::wire::{self, Properties, Publish, Utf8};
-
-/// Messages that one subscription holds for the application at most.
-const BUFFER: usize = 256;
-/// Messages that are kept for a subscription that is full, or still to come (after a restart the hub's session speaks first).
-const UNCLAIMED_MAX: usize = 4_096;
-/// And their bytes.
-const UNCLAIMED_BYTES_MAX: usize = 1024 * 1024;
+use crate::wire::{Properties, Publish};
 
 /// A message from the hub. The hub sends it again, after the next reconnect, unless [`done`](Self::done) was called: dropping it is
-/// no answer, and keeps one place of the hub's window until then.
+/// no answer, and keeps one place of the hub's window until then. It shares no receive buffer.
 #[derive(Debug)]
 #[must_use = "the hub sends it again unless it is done()"]
 pub struct Command {
     publish: Publish,
-    ack: Option<Arc<SharedAck>>,
+    ack: Acknowledgement,
 }
 
 impl Command {
@@ -62,24 +55,68 @@ impl Command {
 
     /// It was acted on: PUBACK. If the message went to several subscriptions, when all of them are done.
     pub fn done(self) {
-        if let Some(ack) = &self.ack
-            && ack.left.fetch_sub(1, Ordering::AcqRel) == 1
+        self.ack.done();
+    }
+
+    /// The message apart from its acknowledgement, for an application that lets the message go long before it can say that it is done.
+    pub fn split(self) -> (Publish, Acknowledgement) {
+        (self.publish, self.ack)
+    }
+}
+
+/// The acknowledgement of a [`Command`], still to be given. Dropping it is no answer, as for the command.
+#[derive(Debug)]
+#[must_use = "the hub sends it again unless it is done()"]
+pub struct Acknowledgement {
+    /// `None` at QoS 0.
+    ack: Option<Arc<SharedAck>>,
+    /// The subscription that the message came through.
+    inbox: Arc<Inbox>,
+}
+
+impl Acknowledgement {
+    /// As [`Command::done`].
+    pub fn done(mut self) {
+        if let Some(ack) = self.ack.take()
+            && ack.release()
         {
             ack.acks.push(ack.handle);
         }
     }
 }
 
-/// A subscription: a [`Stream`] of [`Command`]s. Ends when the bridge is closed.
+impl Drop for Acknowledgement {
+    /// Not done. While its subscription lives it is left to the hub to send it again; without one somebody else may get it.
+    fn drop(&mut self) {
+        if let Some(ack) = self.ack.take() {
+            ack.acks.clone().neglect(Neglected { inbox: self.inbox.clone(), ack });
+        }
+    }
+}
+
+/// A subscription: a [`Stream`] of [`Command`]s. Ends when the bridge is closed. Dropped, it is unsubscribed at the hub, unless another one has
+/// the same filter, and gives back what it held: to a later subscription that matches within half a minute.
 #[derive(Debug)]
 pub struct Commands {
-    receiver: mpsc::Receiver<Command>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) acks: Arc<Acks>,
 }
 
 impl Commands {
     /// The next message; `None` when the bridge is closed.
     pub async fn next(&mut self) -> Option<Command> {
-        self.receiver.recv().await
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Command>> {
+        let taken = std::task::ready!(self.inbox.poll_take(cx));
+        let Some(taken) = taken else { return Poll::Ready(None) };
+        if taken.wanted {
+            // Messages that found no room are asked for again when all that had room are taken.
+            self.acks.wake.notify_one();
+        }
+        let ack = Acknowledgement { ack: taken.ack, inbox: self.inbox.clone() };
+        Poll::Ready(Some(Command { publish: taken.publish, ack }))
     }
 }
 
@@ -87,152 +124,80 @@ impl Stream for Commands {
     type Item = Command;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Command>> {
-        self.receiver.poll_recv(cx)
+        self.poll(cx)
     }
+}
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.inbox.close();
+        self.acks.wake.notify_one();
+    }
+}
+
+/// A message that was taken and dropped without being done. Its payload is not kept: the hub has it.
+#[derive(Debug)]
+pub(super) struct Neglected {
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) ack: Arc<SharedAck>,
 }
 
 /// Acknowledgements on their way to the driver. Bounded by what the hub sends without them.
 #[derive(Debug)]
 pub(super) struct Acks {
     list: Mutex<Vec<AckHandle>>,
+    neglected: Mutex<Vec<Neglected>>,
     wake: Arc<Notify>,
 }
 
 impl Acks {
     pub(super) fn new(wake: Arc<Notify>) -> Arc<Self> {
-        Arc::new(Self { list: Mutex::default(), wake })
+        Arc::new(Self { list: Mutex::default(), neglected: Mutex::default(), wake })
     }
 
     pub(super) fn take(&self) -> Vec<AckHandle> {
         std::mem::take(&mut *self.list.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn push(&self, handle: AckHandle) {
+    pub(super) fn take_neglected(&self) -> Vec<Neglected> {
+        std::mem::take(&mut *self.neglected.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn push(&self, handle: AckHandle) {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+        self.wake.notify_one();
+    }
+
+    fn neglect(&self, neglected: Neglected) {
+        self.neglected.lock().unwrap_or_else(PoisonError::into_inner).push(neglected);
         self.wake.notify_one();
     }
 }
 
+/// The PUBACK of a message that went to one or more subscriptions.
 #[derive(Debug)]
-struct SharedAck {
-    handle: AckHandle,
+pub(super) struct SharedAck {
+    pub(super) handle: AckHandle,
+    /// Subscriptions that are not done.
     left: AtomicUsize,
-    acks: Arc<Acks>,
+    /// Whether one of them is, so that the message has been acted on.
+    acted_on: std::sync::atomic::AtomicBool,
+    pub(super) acks: Arc<Acks>,
 }
 
-/// Which subscription gets what.
-#[derive(Debug)]
-pub(super) struct Router {
-    routes: Vec<(Utf8, mpsc::Sender<Command>)>,
-    unclaimed: VecDeque<(Publish, AckHandle)>,
-    unclaimed_bytes: usize,
-    acks: Arc<Acks>,
-    dropped: u64,
-    /// A message found no room. It is not acknowledged: the hub sends it again with the next connection.
-    missed: bool,
-}
-
-impl Router {
-    pub(super) fn new(acks: Arc<Acks>) -> Self {
-        Self {
-            routes: Vec::new(),
-            unclaimed: VecDeque::new(),
-            unclaimed_bytes: 0,
-            acks,
-            dropped: 0,
-            missed: false,
-        }
+impl SharedAck {
+    pub(super) fn new(handle: AckHandle, subscriptions: usize, acks: Arc<Acks>) -> Arc<Self> {
+        Arc::new(Self { handle, left: AtomicUsize::new(subscriptions), acted_on: false.into(), acks })
     }
 
-    pub(super) fn subscribe(&mut self, filter: Utf8) -> Commands {
-        let (sender, receiver) = mpsc::channel(BUFFER);
-        self.routes.push((filter, sender));
-        self.retry();
-        Commands { receiver }
+    /// One subscription is done; whether it was the last.
+    fn release(&self) -> bool {
+        self.acted_on.store(true, Ordering::Relaxed);
+        self.left.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    pub(super) fn deliver(&mut self, publish: &Publish, ack: Option<AckHandle>) {
-        self.routes.retain(|(_, sender)| !sender.is_closed());
-        let behind = self.is_behind(publish) && {
-            self.retry();
-            self.is_behind(publish)
-        };
-        // Not past an older message of the same subscription, nor past one that will come again.
-        if self.missed || behind || !self.hand_out(publish, ack) {
-            self.keep(publish, ack);
-        }
-    }
-
-    fn is_behind(&self, publish: &Publish) -> bool {
-        let both = |filter: &Utf8, other: &Publish| {
-            let filter = unshared(filter);
-            wire::matches(filter, &publish.topic) && wire::matches(filter, &other.topic)
-        };
-        self.unclaimed.iter().any(|(other, _)| self.routes.iter().any(|(filter, _)| both(filter, other)))
-    }
-
-    fn hand_out(&self, publish: &Publish, ack: Option<AckHandle>) -> bool {
-        let wanted = self.routes.iter().filter(|(filter, _)| wire::matches(unshared(filter), &publish.topic));
-        let open: Vec<_> = wanted.filter_map(|(_, sender)| sender.try_reserve().ok()).collect();
-        let (left, taken) = (AtomicUsize::new(open.len()), !open.is_empty());
-        let ack = ack.map(|handle| Arc::new(SharedAck { handle, left, acks: self.acks.clone() }));
-        for permit in open {
-            permit.send(Command { publish: publish.clone(), ack: ack.clone() });
-        }
-        taken
-    }
-
-    /// The application took something: there may be room for what was not claimed.
-    pub(super) fn retry(&mut self) {
-        if self.unclaimed.is_empty() || self.routes.iter().all(|(_, sender)| sender.capacity() == 0) {
-            return;
-        }
-        let mut left = VecDeque::new();
-        for (publish, handle) in std::mem::take(&mut self.unclaimed) {
-            if self.hand_out(&publish, Some(handle)) {
-                self.unclaimed_bytes = self.unclaimed_bytes.saturating_sub(publish.payload.len());
-            } else {
-                left.push_back((publish, handle));
-            }
-        }
-        self.unclaimed = left;
-    }
-
-    /// Whether messages that found no room can be taken now: a new connection brings them.
-    pub(super) fn wants_redial(&self) -> bool {
-        self.missed && self.unclaimed.is_empty()
-    }
-
-    /// Messages of QoS 0 that nobody took.
-    pub(super) fn dropped(&self) -> u64 {
-        self.dropped
-    }
-
-    /// The connection is gone: what nobody claimed comes again.
-    pub(super) fn on_hangup(&mut self) {
-        self.unclaimed.clear();
-        self.unclaimed_bytes = 0;
-        self.missed = false;
-    }
-
-    fn keep(&mut self, publish: &Publish, ack: Option<AckHandle>) {
-        let Some(handle) = ack else {
-            self.dropped += 1;
-            return;
-        };
-        let bytes = self.unclaimed_bytes + publish.payload.len();
-        if self.missed || self.unclaimed.len() >= UNCLAIMED_MAX || bytes > UNCLAIMED_BYTES_MAX {
-            self.missed = true;
-            return;
-        }
-        self.unclaimed_bytes = bytes;
-        self.unclaimed.push_back((publish.clone(), handle));
-    }
-}
-
-fn unshared(filter: &Utf8) -> &str {
-    match wire::SharedFilter::parse(filter) {
-        Ok(Some(shared)) => shared.filter,
-        _ => filter.as_str(),
+    /// One subscription has gone without being done. `Some`: it was the last, and whether another one had acted on the message.
+    pub(super) fn abandon(&self) -> Option<bool> {
+        (self.left.fetch_sub(1, Ordering::AcqRel) == 1).then(|| self.acted_on.load(Ordering::Relaxed))
     }
 }

@@ -7,15 +7,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::by_hand::{Ask, Hand};
 use super::clock::Clock;
-use super::commands::{Acks, Commands, Router};
+use super::commands::{Acks, Commands};
 use super::dial::{DialError, Dialer};
+use super::link_log::LinkLog;
+use super::router::Router;
 use super::stream::Stream;
+use super::target::Target;
 use super::wire::{Moved, Wire};
 use crate::bridge::spool::Spool;
-use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
+use crate::bridge::{Core, Event, Input, Output, Pack, Refusal, Stats, UplinkEvent};
 use crate::wire::{QoS, ReasonCode, Utf8};
 
 /// How often the numbers are published at most; a change of the link's state is published at once.
@@ -24,6 +29,7 @@ const STATUS_EVERY_MS: u64 = 200;
 /// What the application asks for.
 pub(super) enum Request {
     Subscribe { filter: Utf8, qos: QoS, reply: oneshot::Sender<Commands> },
+    ByHand(Ask),
     Close { reply: oneshot::Sender<()> },
 }
 
@@ -41,8 +47,10 @@ pub(super) struct Driver<S, P> {
     pub(super) status_at_ms: u64,
     pub(super) wire: Option<Wire>,
     pub(super) dialing: Option<Dialing>,
-    /// The log knows that there is no connection.
-    pub(super) said_down: bool,
+    pub(super) log: LinkLog,
+    pub(super) hand: Hand,
+    /// A task of the spool, which ends after it.
+    pub(super) beside: Option<JoinHandle<()>>,
 }
 
 enum Woken {
@@ -75,21 +83,28 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                     self.core.handle_input(self.clock.now(), Input::HungUp(why));
                 }
                 Woken::Wake => self.woken(),
-                Woken::Timer => self.core.handle_input(self.clock.now(), Input::Timeout),
+                Woken::Timer => {
+                    let now = self.clock.now();
+                    self.router.on_timeout(now.up_ms);
+                    self.answer_commands();
+                    self.core.handle_input(now, Input::Timeout);
+                }
                 Woken::Request(Some(Request::Subscribe { filter, qos, reply })) => {
+                    // What an earlier subscription left goes to this one, in order.
+                    self.answer_commands();
                     // If nobody waits for the answer, the subscription is dropped with it.
                     let _ = reply.send(self.router.subscribe(filter.clone()));
                     self.core.subscribe(self.clock.now(), filter, qos);
                 }
+                Woken::Request(Some(Request::ByHand(ask))) => {
+                    self.hand.ask(self.clock.now(), &mut self.core, ask);
+                }
                 Woken::Request(Some(Request::Close { reply })) => {
-                    self.stop().await;
+                    self.end().await;
                     let _ = reply.send(());
                     return;
                 }
-                Woken::Request(None) => {
-                    self.stop().await;
-                    return;
-                }
+                Woken::Request(None) => return self.end().await,
             }
             self.perform().await;
         }
@@ -98,7 +113,8 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     async fn wait(&mut self) -> Woken {
         let now_ms = self.clock.now().up_ms;
         let status_ms = self.status_is_due_later().then_some(self.status_at_ms + STATUS_EVERY_MS);
-        let due_ms = [self.core.poll_timeout(), status_ms].into_iter().flatten().min();
+        let due_ms =
+            [self.core.poll_timeout(), self.router.poll_timeout(), status_ms].into_iter().flatten().min();
         // A deadline that stays in the past must not spin.
         let due = self.clock.at(due_ms.unwrap_or(now_ms + 60_000).max(now_ms + 1));
         tokio::select! {
@@ -124,21 +140,38 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     }
 
     fn woken(&mut self) {
+        self.answer_commands();
+        self.core.handle_input(self.clock.now(), Input::Rows);
+    }
+
+    /// What the application did with messages and subscriptions.
+    fn answer_commands(&mut self) {
         let now = self.clock.now();
+        for filter in self.router.tidy(now.up_ms) {
+            self.core.unsubscribe(now, &filter);
+        }
         for handle in self.acks.take() {
             if self.core.ack(now, handle, ReasonCode::SUCCESS).is_err() {
                 tracing::debug!("a message was done after its connection was gone; the hub sends it again");
             }
         }
-        self.router.retry();
         if self.router.wants_redial() {
             self.core.redial(now, "messages that had no room are asked for again");
         }
-        self.core.handle_input(now, Input::Rows);
     }
 
     /// Does what the core wants.
     async fn perform(&mut self) {
+        loop {
+            self.put_out().await;
+            if !self.hand.move_copies(self.clock.now(), &mut self.core) {
+                break;
+            }
+        }
+        self.publish_status();
+    }
+
+    async fn put_out(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Dial => self.dialing = Some(Box::pin(self.dialer.clone().dial())),
@@ -156,48 +189,49 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 Output::Event(event) => self.on_event(event),
             }
         }
-        self.publish_status();
     }
 
     fn on_event(&mut self, event: Event) {
         let hub = &self.dialer.target;
         match event {
-            Event::Message { publish, ack } => self.router.deliver(&publish, ack),
+            Event::Message { publish, ack } => self.router.deliver(self.clock.now().up_ms, &publish, ack),
             Event::Connected { session_present } => {
-                self.said_down = false;
-                tracing::info!(%hub, session_present, "connected");
+                if self.log.connected() {
+                    tracing::info!(%hub, session_present, "connected");
+                }
             }
             Event::SessionLost { republished } => {
                 tracing::warn!(%hub, republished, "the hub had lost the session: published again, subscribed again");
             }
             Event::Disconnected { reason, retry_in_ms } => {
+                let now_ms = self.clock.now().up_ms;
                 // Without a retry it was our own stop, which nobody needs to look at.
-                // In an outage of days, every further attempt that fails is no news either.
                 match retry_in_ms {
-                    Some(retry_in_ms) if !std::mem::replace(&mut self.said_down, true) => {
+                    Some(retry_in_ms) if self.log.disconnected(now_ms, &reason) => {
                         tracing::warn!(%hub, reason, retry_in_ms, "disconnected");
                     }
                     Some(retry_in_ms) => tracing::debug!(%hub, reason, retry_in_ms, "still disconnected"),
                     None => tracing::info!(%hub, reason, "disconnected"),
                 }
             }
+            Event::OtherVersion(version) => {
+                tracing::warn!(%hub, "the hub does not take this version of MQTT: {version:?} is tried next");
+            }
             Event::Stalled => tracing::warn!(%hub, "the link is stalled: broken, dialled again"),
             Event::SubscriptionRefused(refused) => {
+                // An application may wait for this number alone.
+                self.status_at_ms = 0;
                 tracing::error!(%hub, filter = %refused.filter, reason = %refused.reason, "subscription refused");
             }
-            Event::Uplink(UplinkEvent::DeadLetter { rows, reason, topic }) => {
-                tracing::error!(%hub, %topic, %reason, rows = rows.len(), "cannot be delivered, given up");
+            Event::QoS2Received => {
+                tracing::warn!(%hub, "the hub sends messages at QoS 2: delivered at least once");
             }
-            Event::Uplink(UplinkEvent::Retry { reason, topic, in_ms }) => {
-                tracing::warn!(%hub, %topic, %reason, in_ms, "refused for now");
+            Event::Uplink(event) => {
+                if let UplinkEvent::ByHand { rows, complete } = event {
+                    self.hand.over(rows, complete);
+                }
+                say_uplink(hub, event);
             }
-            Event::Uplink(UplinkEvent::RetainCleared) => {
-                tracing::warn!(%hub, "the hub takes no retained messages: published without the flag");
-            }
-            Event::Uplink(UplinkEvent::QosNotSupported) => {
-                tracing::error!(%hub, "the hub takes no QoS 1: nothing can be delivered");
-            }
-            Event::Uplink(UplinkEvent::Delivered { .. }) => {}
         }
     }
 
@@ -206,6 +240,17 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         self.core.stop(self.clock.now());
         self.perform().await;
         self.status.send_replace(self.stats());
+    }
+
+    /// Stops, and waits for what the spool still has to do.
+    async fn end(mut self) {
+        self.stop().await;
+        let Self { core, beside, .. } = self;
+        drop(core);
+        let Some(task) = beside else { return };
+        if let Err(error) = task.await {
+            tracing::error!(%error, "the spool's task");
+        }
     }
 
     fn publish_status(&mut self) {
@@ -219,9 +264,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
 
     /// Whether what was published last is no longer true.
     fn status_is_due_later(&self) -> bool {
-        let published = self.status.borrow();
-        let (sent, acknowledged, received) = self.core.counters();
-        (published.sent, published.acknowledged, published.received) != (sent, acknowledged, received)
+        self.core.has_news(&self.status.borrow())
     }
 
     fn stats(&self) -> Stats {
@@ -230,7 +273,8 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
             let raw = self.dialer.wire_bytes.load(Ordering::Relaxed);
             stats.tls_bytes = raw.saturating_sub(stats.traffic.total());
         }
-        stats.dropped_qos0 = self.router.dropped();
+        stats.dropped_qos0 = self.router.dropped_qos0();
+        stats.unclaimed = self.router.nobodys();
         stats
     }
 }
@@ -251,4 +295,39 @@ async fn moved(wire: &mut Option<Wire>) -> Moved {
 
 async fn timer(due: Instant) {
     sleep_until(due.min(Instant::now() + Duration::from_secs(3600))).await;
+}
+
+/// Writes what became of messages to the log. Deliveries are not news.
+fn say_uplink(hub: &Target, event: UplinkEvent) {
+    let identity = |refusal: &Refusal| refusal.identity.map(|own| own.to_string()).unwrap_or_default();
+    match event {
+        UplinkEvent::TopicRefused(refusal) => {
+            let Refusal { reason, topic, left_out, .. } = &refusal;
+            tracing::warn!(%hub, %topic, identity = identity(&refusal), %reason, left_out, "topic refused: it waits, others go on");
+        }
+        UplinkEvent::TopicHealed { topic } => tracing::info!(%hub, %topic, "topic taken again"),
+        UplinkEvent::LinkRefused(refusal) => {
+            let Refusal { reason, topic, .. } = &refusal;
+            tracing::error!(%hub, %topic, identity = identity(&refusal), %reason, "the hub refuses every message: all wait, one probes");
+        }
+        UplinkEvent::LinkHealed => tracing::info!(%hub, "the hub takes messages again"),
+        UplinkEvent::Poison(refusal) => {
+            let Refusal { reason, topic, left_out, .. } = &refusal;
+            tracing::error!(%hub, %topic, identity = identity(&refusal), %reason, left_out, "the hub closes the connection at this message: parked");
+        }
+        UplinkEvent::Parked(refusal) => {
+            let Refusal { reason, topic, left_out, .. } = &refusal;
+            tracing::warn!(%hub, %topic, identity = identity(&refusal), %reason, left_out, "cannot be delivered now: parked");
+        }
+        UplinkEvent::ByHand { rows, complete } => {
+            tracing::warn!(%hub, rows, complete, "parked rows were dropped or copied by hand");
+        }
+        UplinkEvent::RetainCleared => {
+            tracing::warn!(%hub, "the hub takes no retained messages: published without the flag");
+        }
+        UplinkEvent::QosNotSupported => {
+            tracing::error!(%hub, "the hub takes no QoS 1: nothing can be delivered");
+        }
+        UplinkEvent::Delivered { .. } => {}
+    }
 }

@@ -14,7 +14,7 @@ use super::memory::SharedMemory;
 use super::receipt::{Inner, PendingReceipt};
 use crate::bridge::Stats;
 use crate::row::Row;
-use crate::wire::{TopicError, Utf8, validate_topic_name};
+use crate::wire::{TopicError, Utf8, validate_characters, validate_topic_name};
 
 /// A store-and-forward bridge to a hub, running as a task of the present tokio runtime.
 ///
@@ -39,7 +39,7 @@ pub(super) enum Store {
 #[non_exhaustive]
 pub enum PublishError {
     /// Not a topic.
-    #[error("\"{topic}\" cannot be published to: {error}")]
+    #[error("{topic:?} cannot be published to: {error}")]
     Topic {
         /// What was given.
         topic: String,
@@ -79,15 +79,16 @@ impl Bridge {
     ///
     /// # Errors
     ///
-    /// The message was not taken.
+    /// The message was not taken: the spool has no room for it, or `topic` is none that every hub takes
+    /// ([`validate_characters`]).
     pub async fn publish(
         &self,
         topic: &str,
         payload: impl Into<Bytes>,
     ) -> Result<PendingReceipt, PublishError> {
-        let error = |error| PublishError::Topic { topic: topic.to_owned(), error };
-        validate_topic_name(topic).map_err(error)?;
-        let name = Utf8::try_from(topic).map_err(|_| error(TopicError::Nul))?;
+        check_topic(topic)?;
+        let nul = |_| PublishError::Topic { topic: topic.to_owned(), error: TopicError::Nul };
+        let name = Utf8::try_from(topic).map_err(nul)?;
         self.publish_row(Row::new(name, payload.into())).await
     }
 
@@ -95,8 +96,9 @@ impl Bridge {
     ///
     /// # Errors
     ///
-    /// The message was not taken.
+    /// As those of [`publish`](Self::publish).
     pub async fn publish_row(&self, row: Row) -> Result<PendingReceipt, PublishError> {
+        check_topic(&row.topic)?;
         let inner = match &self.store {
             Store::Memory(memory) => Inner::Memory(
                 memory.push(self.clock.now().up_ms, row).map_err(|row| PublishError::Full { row })?,
@@ -144,6 +146,12 @@ impl Bridge {
             Store::Queue(queue) => queue.close().await.map_err(|error| CloseError(error.to_string())),
         }
     }
+}
+
+/// A hub that refuses a topic may end the connection for it: better an error here than a row that stops there.
+fn check_topic(topic: &str) -> Result<(), PublishError> {
+    let checked = validate_topic_name(topic).and_then(|()| validate_characters(topic));
+    checked.map_err(|error| PublishError::Topic { topic: topic.to_owned(), error })
 }
 
 #[cfg(feature = "spool-queue")]

@@ -17,6 +17,8 @@ pub struct Link {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) wake: Arc<Notify>,
     pub(super) status: watch::Receiver<Stats>,
+    #[cfg(feature = "spool-queue")]
+    pub(super) parked: super::parking::ParkedQueue,
 }
 
 /// Why a subscription was not made.
@@ -62,6 +64,13 @@ impl Link {
     /// To wait for changes of the numbers.
     pub fn watch(&self) -> watch::Receiver<Stats> {
         self.status.clone()
+    }
+
+    /// The queue of the parked rows, to look at: its ledger, losses and size. `None` until a row of this or an earlier run is parked, and for
+    /// a spool in memory or of your own. Its rows' own identities are not those of its leases.
+    #[cfg(feature = "spool-queue")]
+    pub fn parked_queue(&self) -> Option<edge_queue::aio::Queue> {
+        self.parked.get().cloned()
     }
 
     /// Ends the link: DISCONNECT, and rows that the hub has not acknowledged are back in the spool when this returns. The hub keeps the

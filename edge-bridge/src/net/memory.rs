@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::receipt::Receipt;
-use crate::bridge::spool::{LeaseId, Leased, MemorySpool, Spool};
+use crate::bridge::spool::{Gone, LeaseId, Leased, MemorySpool, Settled, Spool};
 use crate::row::Row;
+use crate::wire::ReasonCode;
 
 /// Rows at most.
 const ROWS_MAX: usize = 100_000;
@@ -34,9 +35,10 @@ impl SharedMemory {
 
     pub(super) fn push(&self, now_ms: u64, row: Row) -> Result<oneshot::Receiver<Receipt>, Box<Row>> {
         let mut state = self.lock();
-        let id = state.spool.push(now_ms, row)?;
+        let pushed = state.spool.push(now_ms, row);
+        state.resolve();
         let (sender, receiver) = oneshot::channel();
-        state.receipts.insert(id, sender);
+        state.receipts.insert(pushed?, sender);
         Ok(receiver)
     }
 
@@ -46,34 +48,60 @@ impl SharedMemory {
 }
 
 impl State {
-    fn settle(&mut self, receipt: Receipt) {
-        let done: Vec<_> = self.spool.drain_done().collect();
-        for sender in done.iter().filter_map(|id| self.receipts.remove(id)) {
-            // The application may not care.
-            let _ = sender.send(receipt);
+    /// Resolves the receipts of rows that are gone.
+    fn resolve(&mut self) {
+        for (id, why) in self.spool.drain_gone() {
+            let receipt = match why {
+                Gone::Acked => Receipt::HandedOver,
+                Gone::Settled(_) => Receipt::Settled,
+            };
+            if let Some(sender) = self.receipts.remove(&id) {
+                // The application may not care.
+                let _ = sender.send(receipt);
+            }
         }
+    }
+}
+
+impl SharedMemory {
+    fn with<T>(&self, act: impl FnOnce(&mut MemorySpool) -> T) -> T {
+        let mut state = self.lock();
+        let result = act(&mut state.spool);
+        state.resolve();
+        result
     }
 }
 
 impl Spool for SharedMemory {
     fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
-        let mut state = self.lock();
-        let rows = state.spool.lease(now_ms, max_rows, max_bytes);
-        state.settle(Receipt::Settled);
-        rows
+        self.with(|spool| spool.lease(now_ms, max_rows, max_bytes))
     }
 
     fn ack(&mut self, id: LeaseId) {
-        let mut state = self.lock();
-        state.spool.ack(id);
-        state.settle(Receipt::HandedOver);
+        self.with(|spool| spool.ack(id));
+    }
+
+    fn settle(&mut self, id: LeaseId, why: Settled) {
+        self.with(|spool| spool.settle(id, why));
     }
 
     fn give_back(&mut self, id: LeaseId) {
-        self.lock().spool.give_back(id);
+        self.with(|spool| spool.give_back(id));
+    }
+
+    fn park(&mut self, id: LeaseId, why: ReasonCode) {
+        self.with(|spool| spool.park(id, why));
+    }
+
+    fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        self.with(|spool| spool.lease_parked(now_ms, max_rows, max_bytes))
     }
 
     fn waiting(&self) -> u64 {
         self.lock().spool.waiting()
+    }
+
+    fn parked(&self) -> u64 {
+        self.lock().spool.parked()
     }
 }

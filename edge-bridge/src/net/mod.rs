@@ -8,28 +8,37 @@
 )]
 
 mod builder;
+mod by_hand;
 mod clock;
 mod commands;
 mod dial;
 mod driver;
 mod in_process;
+mod inbox;
 mod link;
+mod link_log;
 mod memory;
+#[cfg(feature = "spool-queue")]
+mod parking;
 #[cfg(feature = "spool-queue")]
 mod queue_spool;
 mod receipt;
+mod router;
 pub mod server;
+mod start_error;
 pub mod stream;
 mod target;
 mod tls;
 mod wire;
 
-pub use builder::{Builder, StartError};
+pub use builder::Builder;
+pub use by_hand::{ByHandError, Copies};
 pub use clock::Clock;
-pub use commands::{Command, Commands};
+pub use commands::{Acknowledgement, Command, Commands};
 pub use in_process::{Bridge, CloseError, PublishError};
 pub use link::{Link, SubscribeError};
 pub use receipt::{PendingReceipt, Receipt, ReceiptError};
 pub use server::{Server, ServerBuilder};
+pub use start_error::StartError;
 pub use target::{Target, TargetError};
 pub use tls::{ServerTls, Tls, TlsError};

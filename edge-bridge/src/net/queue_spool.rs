@@ -1,4 +1,4 @@
-//! The disk queue as a spool.
+//! The disk queue as a spool: leases of two consumers, one of the rows that wait and one of the parked ones.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -6,28 +6,31 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use edge_queue::{Lane, Lease, aio};
+use bytes::Bytes;
+use edge_queue::{Lane, Lease, ROW_OVERHEAD_BYTES, aio};
 use tokio::sync::Notify;
 
-use crate::bridge::spool::{Identity, LeaseId, Leased, Spool};
+use super::parking::{Envelope, Parking, identity};
+use crate::bridge::spool::{Identity, LeaseId, Leased, Settled, Spool};
 use crate::row::Row;
-use crate::wire::Utf8;
-
-/// A first guess of a row's payload.
-const ROW_BYTES: usize = 256;
+use crate::wire::{ReasonCode, Utf8};
 
 /// A consumer of an [`edge_queue::aio::Queue`] as a [`Spool`]. Never blocks: what must be read from disk is read by the queue's worker, which wakes
-/// the link. Leases stay with this value until they are acknowledged or given back; dropping it gives all of them back.
+/// the link, and rows are parked by a task. Leases stay with this value until they are acknowledged or given back; dropping it gives all of
+/// them back.
 pub(super) struct QueueSpool {
-    queue: aio::Queue,
     consumer: aio::Consumer,
-    name: String,
+    parking: Parking,
     waker: Waker,
-    held: HashMap<u64, Lease>,
+    held: HashMap<u64, Held>,
     next: u64,
-    row_bytes: usize,
-    waiting: u64,
     failed: bool,
+}
+
+/// A lease, and whether it is one of a parked row.
+struct Held {
+    lease: Lease,
+    parked: bool,
 }
 
 /// Wakes the link's task when the queue has rows.
@@ -40,24 +43,22 @@ impl Wake for WakeLink {
 }
 
 impl QueueSpool {
-    /// `name` is the consumer's.
-    pub(super) fn new(queue: aio::Queue, consumer: aio::Consumer, name: &str, wake: Arc<Notify>) -> Self {
+    pub(super) fn new(consumer: aio::Consumer, parking: Parking, wake: Arc<Notify>) -> Self {
         Self {
-            queue,
             consumer,
-            name: name.to_owned(),
+            parking,
             waker: Waker::from(Arc::new(WakeLink(wake))),
             held: HashMap::new(),
             next: 1,
-            row_bytes: ROW_BYTES,
-            waiting: 0,
             failed: false,
         }
     }
 
     /// Rows that are there at once. None also means that they are being read, or that there are none: either way the link is woken.
-    fn lease_some(&mut self, rows: usize) -> Vec<Lease> {
-        let lease = pin!(self.consumer.lease(rows));
+    fn lease_some(&mut self, parked: bool, max_rows: usize, max_bytes: u64) -> Vec<Lease> {
+        let consumer = if parked { self.parking.consumer() } else { Some(&mut self.consumer) };
+        let Some(consumer) = consumer else { return Vec::new() };
+        let lease = pin!(consumer.lease_up_to(max_rows, max_bytes));
         match lease.poll(&mut Context::from_waker(&self.waker)) {
             Poll::Ready(Ok(chunk)) => {
                 self.failed = false;
@@ -65,7 +66,7 @@ impl QueueSpool {
             }
             Poll::Ready(Err(error)) => {
                 if !std::mem::replace(&mut self.failed, true) {
-                    tracing::error!(%error, "the queue cannot be read");
+                    tracing::error!(%error, parked, "the queue cannot be read");
                 }
                 Vec::new()
             }
@@ -73,38 +74,45 @@ impl QueueSpool {
         }
     }
 
-    fn depth(&self) -> u64 {
-        let own = self.queue.ledger().into_iter().filter(|ledger| ledger.consumer == self.name);
-        own.map(|ledger| ledger.queued.saturating_sub(ledger.leased)).sum()
-    }
-}
-
-impl Spool for QueueSpool {
-    fn lease(&mut self, _now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
-        let (mut out, mut bytes) = (Vec::new(), 0);
-        while out.len() < max_rows && bytes < max_bytes {
-            // The queue counts rows only: small steps, so that large rows do not overshoot by far.
-            let step = ((max_bytes - bytes) / self.row_bytes.max(1)).clamp(1, max_rows - out.len());
-            let leases = self.lease_some(step);
+    fn lease_from(&mut self, parked: bool, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        let (mut out, mut left) = (Vec::new(), max_bytes as u64);
+        // Adopts the consumer of the parked rows, which is there some time after the start, before it is asked how many there are.
+        self.parking.consumer();
+        while self.parking.has_room() && out.len() < max_rows && left > 0 {
+            let leases = self.lease_some(parked, max_rows - out.len(), left);
             if leases.is_empty() {
                 break;
             }
             for lease in leases {
-                bytes += lease.payload().len().max(1);
-                self.row_bytes = (self.row_bytes * 7 + lease.payload().len()) / 8;
+                left = left.saturating_sub(size(&lease));
                 let id = self.next;
                 self.next += 1;
-                out.push(leased(LeaseId(id), &lease));
-                self.held.insert(id, lease);
+                out.push(leased(LeaseId(id), &lease, parked, now_ms));
+                self.held.insert(id, Held { lease, parked });
             }
         }
-        self.waiting = self.depth();
         out
     }
 
+    fn take(&mut self, id: LeaseId) -> Option<Lease> {
+        self.held.remove(&id.0).map(|held| held.lease)
+    }
+}
+
+impl Spool for QueueSpool {
+    fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        self.lease_from(false, now_ms, max_rows, max_bytes)
+    }
+
     fn ack(&mut self, id: LeaseId) {
-        if let Some(lease) = self.held.remove(&id.0) {
-            lease.ack();
+        self.take(id).into_iter().for_each(Lease::ack);
+    }
+
+    fn settle(&mut self, id: LeaseId, why: Settled) {
+        let Some(lease) = self.take(id) else { return };
+        match why {
+            Settled::Expired => lease.expire(),
+            Settled::Discarded => lease.discard(),
         }
     }
 
@@ -112,8 +120,26 @@ impl Spool for QueueSpool {
         self.held.remove(&id.0);
     }
 
+    fn park(&mut self, id: LeaseId, why: ReasonCode) {
+        if let Some(Held { lease, parked }) = self.held.remove(&id.0) {
+            self.parking.park(lease, parked, why);
+        }
+    }
+
+    fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        self.lease_from(true, now_ms, max_rows, max_bytes)
+    }
+
+    fn identity(&self, id: LeaseId) -> Option<Identity> {
+        self.held.get(&id.0).map(|held| origin(&held.lease, held.parked).0)
+    }
+
     fn waiting(&self) -> u64 {
-        self.waiting
+        self.consumer.waiting()
+    }
+
+    fn parked(&self) -> u64 {
+        self.parking.rows()
     }
 }
 
@@ -128,20 +154,31 @@ impl Row {
     }
 }
 
-fn leased(id: LeaseId, lease: &Lease) -> Leased {
-    let age_ms = lease.age_ms().unwrap_or(0);
-    let row = Row::from_meta(lease.meta(), lease.payload().clone()).unwrap_or_else(|| {
-        // Not one of ours: it cannot be sent, and the uplink reports it as a dead letter for its empty topic.
+/// Its size, as the queue's limits count it.
+fn size(lease: &Lease) -> u64 {
+    (lease.payload().len() + lease.meta().len() + lease.key().len()) as u64 + ROW_OVERHEAD_BYTES
+}
+
+/// Who a row is, and of a parked one what it was parked with, and its own meta.
+fn origin(lease: &Lease, parked: bool) -> (Identity, Option<(Envelope, Bytes)>) {
+    let sealed = if parked { Envelope::open(lease.meta()) } else { None };
+    (sealed.as_ref().map_or_else(|| identity(lease), |(first, _)| first.identity), sealed)
+}
+
+fn leased(id: LeaseId, lease: &Lease, parked: bool, now_ms: u64) -> Leased {
+    let mut age_ms = lease.age_ms().unwrap_or(0);
+    let mut meta = lease.meta().clone();
+    let mut ttl_ms = lease.ttl_left_ms().map(|left_ms| left_ms.saturating_add(age_ms));
+    let (identity, sealed) = origin(lease, parked);
+    if let Some((first, own_meta)) = sealed {
+        age_ms = age_ms.saturating_add(first.age_ms);
+        (meta, ttl_ms) = (own_meta, first.ttl_ms);
+    }
+    let row = Row::from_meta(&meta, lease.payload().clone()).unwrap_or_else(|| {
+        // Not one of ours: it has no topic, and the uplink says so.
         Row::new(Utf8::default(), lease.payload().clone())
     });
-    let row = Row {
-        lane: Some(lease.lane().0),
-        key: lease.key().clone(),
-        weight: lease.weight(),
-        ttl_ms: lease.ttl_left_ms().map(|left_ms| left_ms.saturating_add(age_ms)),
-        ..row
-    };
-    let own = lease.id();
-    let identity = Identity { gateway: own.gateway, lane: own.lane.0, epoch: own.epoch, seq: own.seq };
-    Leased::new(id, row, age_ms, Some(identity))
+    let row =
+        Row { lane: Some(identity.lane), key: lease.key().clone(), weight: lease.weight(), ttl_ms, ..row };
+    Leased::new(id, row, now_ms, age_ms, Some(identity))
 }

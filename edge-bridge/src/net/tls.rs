@@ -11,6 +11,14 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::stream::{Counted, Stream};
 
+/// Debian and Alpine; Fedora and its kin; SUSE; Alpine and the BSDs.
+const SYSTEM_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
 /// How a client speaks TLS.
 #[derive(Debug, Clone)]
 pub struct Tls {
@@ -46,6 +54,9 @@ pub enum TlsError {
         /// Why.
         source: rustls::Error,
     },
+    /// The system has no bundle of authorities where it is looked for.
+    #[error("no authorities of the system: install ca-certificates, or name a file (looked for {})", SYSTEM_BUNDLES.join(", "))]
+    NoSystemRoots,
     /// The certificate authorities cannot check clients.
     #[error("client certificates: {0}")]
     Verifier(String),
@@ -76,6 +87,34 @@ impl Tls {
             .map_err(|source| refused(ca.as_ref(), source))?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        Ok(Self::from_config(Arc::new(config)))
+    }
+
+    /// Trusts the authorities that the system trusts: the file that the environment's `SSL_CERT_FILE` names, or the bundle where distributions of Linux
+    /// have it. A certificate in it that rustls does not take is passed over.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or it cannot be read.
+    pub fn from_system() -> Result<Self, TlsError> {
+        let (path, roots) = system_roots()?;
+        let config = client_builder().map_err(|source| refused(&path, source))?;
+        Ok(Self::from_config(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
+    }
+
+    /// As [`from_system`](Self::from_system), and shows the certificate in `cert` with the key in `key`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_system`](Self::from_system) and [`from_pem`](Self::from_pem).
+    pub fn from_system_with(cert: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
+        let (path, roots) = system_roots()?;
+        let (chain, key_der) = identity(cert.as_ref(), key.as_ref())?;
+        let config = client_builder()
+            .map_err(|source| refused(&path, source))?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain, key_der)
+            .map_err(|source| refused(key.as_ref(), source))?;
         Ok(Self::from_config(Arc::new(config)))
     }
 
@@ -129,6 +168,15 @@ impl ServerTls {
 fn client_builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
     let provider = Arc::new(crypto::ring::default_provider());
     ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
+fn system_roots() -> Result<(PathBuf, RootCertStore), TlsError> {
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    let found = || SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.exists());
+    let path = named.or_else(found).ok_or(TlsError::NoSystemRoots)?;
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates(&path)?);
+    if added == 0 { Err(TlsError::NoCertificate(path)) } else { Ok((path, roots)) }
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, TlsError> {

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::wire::{
-    ConnAck, Connect, Limits, Properties, PropertiesBuilder, PropertyId, QoS, ReasonCode, Utf8, Value,
-    Version, Will,
+    ConnAck, Connect, Limits, PacketId, Properties, PropertiesBuilder, PropertyId, QoS, ReasonCode, Utf8,
+    Value, Version, Will,
 };
 
 /// What a client asks for. Fields are public; start with [`new`](Self::new) and change what differs.
@@ -42,6 +42,9 @@ pub struct ClientConfig {
     pub handshake_timeout_ms: u64,
     /// How long to wait for PINGRESP. Default 10 000 ms.
     pub ping_timeout_ms: u64,
+    /// First packet identifier where no session goes on here. A process that restarts should begin elsewhere than the one before it: the server
+    /// may still send answers that are meant for that one. Default: 1.
+    pub first_packet_id: PacketId,
 }
 
 impl ClientConfig {
@@ -63,6 +66,7 @@ impl ClientConfig {
             password: None,
             handshake_timeout_ms: 20_000,
             ping_timeout_ms: 10_000,
+            first_packet_id: PacketId::MIN,
         }
     }
 

@@ -1,4 +1,5 @@
-//! Received QoS 1 messages until they are acknowledged: PUBACKs leave when told, and in the order of arrival (\[MQTT-4.6.0-2\]).
+//! Received messages until they are acknowledged: PUBACKs and PUBRECs leave when told, and in the order of arrival (\[MQTT-4.6.0-2\],
+//! \[MQTT-4.6.0-3\]). The identifiers of QoS 2 messages are held until PUBREL, for this connection only: after it a message comes again.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -10,10 +11,20 @@ use crate::wire::{PacketId, ReasonCode};
 #[derive(Debug)]
 struct Pending {
     id: PacketId,
+    qos2: bool,
     answer: Option<ReasonCode>,
 }
 
-/// What to do with a received QoS 1 PUBLISH.
+/// An acknowledgement that may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) id: PacketId,
+    pub(super) reason: ReasonCode,
+    /// PUBREC instead of PUBACK.
+    pub(super) qos2: bool,
+}
+
+/// What to do with a received PUBLISH.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// New: hand it on.
@@ -21,6 +32,8 @@ pub(super) enum Arrival {
     /// The same message again on the same connection, before its acknowledgement (older 3.1.1 clients do it on a timer): the PUBACK
     /// of the first answers both.
     Repeated,
+    /// A QoS 2 message again after its PUBREC, which is sent again.
+    Received,
 }
 
 #[derive(Debug)]
@@ -30,6 +43,8 @@ pub(super) struct Inbound {
     /// Serial number of the front.
     first: u64,
     ids: HashSet<PacketId>,
+    /// QoS 2 messages between PUBREC and PUBREL. They count in the quota.
+    received: HashSet<PacketId>,
     quota: Quota,
 }
 
@@ -40,6 +55,7 @@ impl Inbound {
             pending: VecDeque::new(),
             first: 0,
             ids: HashSet::new(),
+            received: HashSet::new(),
             quota: Quota::new(receive_maximum),
         }
     }
@@ -49,7 +65,10 @@ impl Inbound {
         self.quota = Quota::new(receive_maximum);
     }
 
-    pub(super) fn arrive(&mut self, id: PacketId, dup: bool) -> Result<Arrival, Violation> {
+    pub(super) fn arrive(&mut self, id: PacketId, dup: bool, qos2: bool) -> Result<Arrival, Violation> {
+        if self.received.contains(&id) {
+            return if dup && qos2 { Ok(Arrival::Received) } else { Err(Violation::PacketIdInUse) };
+        }
         if self.ids.contains(&id) {
             return if dup { Ok(Arrival::Repeated) } else { Err(Violation::PacketIdInUse) };
         }
@@ -58,7 +77,7 @@ impl Inbound {
         }
         self.ids.insert(id);
         let serial = self.first + self.pending.len() as u64;
-        self.pending.push_back(Pending { id, answer: None });
+        self.pending.push_back(Pending { id, qos2, answer: None });
         Ok(Arrival::New(AckHandle { epoch: self.epoch, serial }))
     }
 
@@ -78,14 +97,28 @@ impl Inbound {
         }
     }
 
-    /// The next PUBACK that may leave.
-    pub(super) fn next_answer(&mut self) -> Option<(PacketId, ReasonCode)> {
+    /// The next PUBACK or PUBREC that may leave; without reasons (3.1.1) each is a success.
+    pub(super) fn next_answer(&mut self, without_reasons: bool) -> Option<Answer> {
         let reason = self.pending.front()?.answer?;
-        let id = self.pending.pop_front()?.id;
+        let reason = if without_reasons { ReasonCode::SUCCESS } else { reason };
+        let Pending { id, qos2, .. } = self.pending.pop_front()?;
         self.first += 1;
         self.ids.remove(&id);
-        self.quota.give();
-        Some((id, reason))
+        if qos2 && !reason.is_error() {
+            self.received.insert(id);
+        } else {
+            self.quota.give();
+        }
+        Some(Answer { id, reason, qos2 })
+    }
+
+    /// PUBREL. Whether a message of QoS 2 was received under this identifier.
+    pub(super) fn release(&mut self, id: PacketId) -> bool {
+        let known = self.received.remove(&id);
+        if known {
+            self.quota.give();
+        }
+        known
     }
 
     pub(super) fn unacknowledged(&self) -> usize {
@@ -102,7 +135,7 @@ mod tests {
     }
 
     fn new(inbound: &mut Inbound, n: u16) -> AckHandle {
-        match inbound.arrive(id(n), false) {
+        match inbound.arrive(id(n), false, false) {
             Ok(Arrival::New(handle)) => handle,
             other => panic!("{other:?}"),
         }
@@ -113,10 +146,11 @@ mod tests {
         let mut inbound = Inbound::new(1, 10);
         let (a, b) = (new(&mut inbound, 7), new(&mut inbound, 3));
         assert!(inbound.answer(b, ReasonCode::SUCCESS));
-        assert_eq!(inbound.next_answer(), None);
+        assert_eq!(inbound.next_answer(false), None);
         assert!(inbound.answer(a, ReasonCode::PAYLOAD_FORMAT_INVALID));
-        assert_eq!(inbound.next_answer(), Some((id(7), ReasonCode::PAYLOAD_FORMAT_INVALID)));
-        assert_eq!(inbound.next_answer(), Some((id(3), ReasonCode::SUCCESS)));
+        let answer = |n, reason| Some(Answer { id: id(n), reason, qos2: false });
+        assert_eq!(inbound.next_answer(false), answer(7, ReasonCode::PAYLOAD_FORMAT_INVALID));
+        assert_eq!(inbound.next_answer(false), answer(3, ReasonCode::SUCCESS));
         assert!(!inbound.answer(a, ReasonCode::SUCCESS), "once only");
     }
 
@@ -127,16 +161,40 @@ mod tests {
         let mut inbound = Inbound::new(2, 10);
         let _ = new(&mut inbound, 1);
         assert!(!inbound.answer(handle, ReasonCode::SUCCESS));
-        assert_eq!(inbound.next_answer(), None);
+        assert_eq!(inbound.next_answer(false), None);
     }
 
     #[test]
     fn a_repeat_is_absorbed_and_a_reused_identifier_is_not() {
         let mut inbound = Inbound::new(1, 1);
         let _ = new(&mut inbound, 1);
-        assert_eq!(inbound.arrive(id(1), true), Ok(Arrival::Repeated));
-        assert_eq!(inbound.arrive(id(1), false), Err(Violation::PacketIdInUse));
-        assert_eq!(inbound.arrive(id(2), false), Err(Violation::ReceiveMaximumExceeded));
+        assert_eq!(inbound.arrive(id(1), true, false), Ok(Arrival::Repeated));
+        assert_eq!(inbound.arrive(id(1), false, false), Err(Violation::PacketIdInUse));
+        assert_eq!(inbound.arrive(id(2), false, false), Err(Violation::ReceiveMaximumExceeded));
         assert_eq!(inbound.unacknowledged(), 1);
+    }
+
+    #[test]
+    fn a_qos_2_message_holds_its_identifier_until_pubrel() {
+        let mut inbound = Inbound::new(1, 1);
+        let Ok(Arrival::New(handle)) = inbound.arrive(id(1), false, true) else { panic!("new") };
+        assert!(!inbound.release(id(1)), "PUBREC did not leave yet");
+        assert!(inbound.answer(handle, ReasonCode::SUCCESS));
+        let answer = Answer { id: id(1), reason: ReasonCode::SUCCESS, qos2: true };
+        assert_eq!(inbound.next_answer(false), Some(answer));
+        assert_eq!(inbound.arrive(id(1), true, true), Ok(Arrival::Received));
+        assert_eq!(inbound.arrive(id(2), false, true), Err(Violation::ReceiveMaximumExceeded));
+        assert!(inbound.release(id(1)) && !inbound.release(id(1)));
+        assert!(inbound.arrive(id(1), false, true).is_ok());
+    }
+
+    #[test]
+    fn a_refused_qos_2_message_is_over_with_its_pubrec() {
+        let mut inbound = Inbound::new(1, 1);
+        let Ok(Arrival::New(handle)) = inbound.arrive(id(1), false, true) else { panic!("new") };
+        assert!(inbound.answer(handle, ReasonCode::NOT_AUTHORIZED));
+        assert_eq!(inbound.next_answer(false).map(|answer| answer.reason), Some(ReasonCode::NOT_AUTHORIZED));
+        assert!(!inbound.release(id(1)));
+        assert!(inbound.arrive(id(2), false, false).is_ok());
     }
 }

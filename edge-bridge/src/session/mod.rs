@@ -14,7 +14,10 @@
 //! not acknowledged comes back from `into_resume`, from [`SessionOutcome::Lost`] or in [`Event::Unsendable`], never by silence; both
 //! Receive Maximums and Maximum Packet Sizes hold also while a session is resumed; no input panics.
 //!
-//! What it does not do: QoS 2 and extended authentication, which it refuses by name.
+//! Messages of QoS 2 that come to a client, as of a session that an earlier client left behind, are carried through (PUBREC, PUBCOMP) and
+//! handed on at least once.
+//!
+//! What it does not do: publishing at QoS 2, QoS 2 towards a server, and extended authentication, which it refuses by name.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -76,8 +79,11 @@ pub struct Session {
     timers: TimerTable,
     keep_alive: KeepAlive,
     outbound: Outbound,
+    cap: Option<u16>,
     inbound: Inbound,
     requests: Requests,
+    /// Came before CONNACK.
+    early: Vec<Publish>,
     aliases_in: InboundAliases,
     aliases_out: OutboundAliases,
     out: BytesMut,
@@ -112,7 +118,8 @@ impl Session {
         session.inbound = Inbound::new(epoch, receive_maximum(config.version, config.receive_maximum));
         session.aliases_in = InboundAliases::new(config.topic_alias_maximum);
         let has_session = resume.is_some();
-        session.outbound = Outbound::new(resume.unwrap_or_default(), 1);
+        let resume = resume.unwrap_or_else(|| Resume::beginning_at(config.first_packet_id));
+        session.outbound = Outbound::new(resume, 1);
         session.timers.set(Timer::Handshake, now_ms + config.handshake_timeout_ms);
         session.phase = Phase::AwaitConnAck;
         let connect = Packet::Connect(Box::new(config.to_connect()));
@@ -144,8 +151,10 @@ impl Session {
             timers: TimerTable::default(),
             keep_alive: KeepAlive::new(ping_timeout_ms),
             outbound: Outbound::new(Resume::new(), 1),
+            cap: None,
             inbound: Inbound::new(epoch, 1),
             requests: Requests::default(),
+            early: Vec::new(),
             aliases_in: InboundAliases::new(0),
             aliases_out: OutboundAliases::new(0),
             out: BytesMut::new(),
@@ -206,11 +215,21 @@ impl Session {
         if !matches!(self.phase, Phase::Open) || !self.inbound.answer(handle, reason) {
             return Err(StaleAck);
         }
-        while let Some((id, reason)) = self.inbound.next_answer() {
-            let reason = if self.version == Version::V311 { ReasonCode::SUCCESS } else { reason };
-            self.write_small(now_ms, &Packet::PubAck(Ack::new(id, reason)));
+        while let Some(answer) = self.inbound.next_answer(self.version == Version::V311) {
+            let ack = Ack::new(answer.id, answer.reason);
+            let packet = if answer.qos2 { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+            self.write_small(now_ms, &packet);
         }
         Ok(())
+    }
+
+    /// Bounds the QoS 1 messages that are in flight on this connection below the peer's Receive Maximum, resumed ones included; `None` = only that.
+    pub fn limit_in_flight(&mut self, now_ms: u64, limit: Option<u16>) {
+        self.cap = limit;
+        self.outbound.set_cap(limit);
+        if self.is_open() {
+            self.resend(now_ms);
+        }
     }
 
     /// Client: subscribes; [`Event::SubAck`] answers with the identifier returned here.

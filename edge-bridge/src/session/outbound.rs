@@ -33,6 +33,8 @@ pub(super) struct Outbound {
     serial_of: HashMap<PacketId, u64>,
     ids: PacketIds,
     quota: Quota,
+    /// Messages in flight at most by the caller's own wish.
+    cap: u16,
     /// Slots that stand at [`Stand::Waiting`]; always a suffix of `slots`.
     waiting: usize,
 }
@@ -51,6 +53,7 @@ impl Outbound {
             serial_of,
             ids: resume.ids,
             quota: Quota::new(window),
+            cap: u16::MAX,
             waiting,
         }
     }
@@ -62,7 +65,16 @@ impl Outbound {
 
     /// New messages that may be published now: none while resumed ones wait, so that order is kept.
     pub(super) fn room(&self) -> u16 {
-        if self.waiting > 0 { 0 } else { self.quota.left() }
+        if self.waiting > 0 { 0 } else { self.left() }
+    }
+
+    /// Bounds the messages in flight below the peer's Receive Maximum.
+    pub(super) fn set_cap(&mut self, cap: Option<u16>) {
+        self.cap = cap.unwrap_or(u16::MAX).max(1);
+    }
+
+    fn left(&self) -> u16 {
+        self.quota.left().min(self.cap.saturating_sub(self.quota.used()))
     }
 
     /// Messages without an answer, sent or waiting.
@@ -91,7 +103,7 @@ impl Outbound {
 
     /// The oldest resumed message, if the quota allows it to be sent now, with whether to set DUP.
     pub(super) fn next_waiting(&self) -> Option<(&InFlight, bool)> {
-        if self.quota.left() == 0 {
+        if self.left() == 0 {
             return None;
         }
         let at = self.slots.len().checked_sub(self.waiting)?;

@@ -12,6 +12,9 @@ use crate::wire::{
     UnsubAck, Version,
 };
 
+/// Messages that are taken before CONNACK; a slice of the receive buffer each.
+const EARLY_MAX: usize = 64;
+
 impl Session {
     pub(super) fn receive(&mut self, now_ms: u64, buffer: &mut BytesMut) {
         for _ in 0..PACKETS_PER_TURN {
@@ -62,6 +65,7 @@ impl Session {
                 self.on_connack(now_ms, &ack);
             }
             Packet::Publish(publish) if open => self.on_publish(now_ms, publish),
+            Packet::Publish(publish) if self.takes_early() => self.early.push(publish),
             Packet::PubAck(ack) if open => self.on_puback(now_ms, &ack),
             Packet::PubRel(ack) if open => self.on_pubrel(now_ms, &ack),
             Packet::Subscribe(subscribe) if open && server => self.on_subscribe(subscribe),
@@ -126,12 +130,22 @@ impl Session {
             }
         };
         self.outbound.set_window(window);
+        self.outbound.set_cap(self.cap);
         self.events.push_back(Event::Connected(Box::new(Connected { session, server: allowed })));
         self.resend(now_ms);
+        for publish in std::mem::take(&mut self.early) {
+            self.on_publish(now_ms, publish);
+        }
+    }
+
+    /// A server must not speak before its CONNACK; some do, with what they have queued, and every connection to them would end with it.
+    fn takes_early(&self) -> bool {
+        matches!(self.phase, Phase::AwaitConnAck) && self.early.len() < EARLY_MAX
     }
 
     fn on_publish(&mut self, now_ms: u64, mut publish: Publish) {
-        if publish.qos == QoS::ExactlyOnce {
+        let qos2 = publish.qos == QoS::ExactlyOnce;
+        if qos2 && matches!(self.role, Role::Server { .. }) {
             self.violate(now_ms, Violation::QosNotSupported);
             return;
         }
@@ -147,9 +161,13 @@ impl Session {
         }
         let ack = match publish.packet_id {
             None => None,
-            Some(id) => match self.inbound.arrive(id, publish.dup) {
+            Some(id) => match self.inbound.arrive(id, publish.dup, qos2) {
                 Ok(Arrival::New(handle)) => Some(handle),
                 Ok(Arrival::Repeated) => return,
+                Ok(Arrival::Received) => {
+                    self.write_small(now_ms, &Packet::PubRec(Ack::success(id)));
+                    return;
+                }
                 Err(violation) => {
                     self.violate(now_ms, violation);
                     return;
@@ -168,9 +186,10 @@ impl Session {
         }
     }
 
-    /// We hold no QoS 2 message; the end of an exchange that began elsewhere is answered, so that the peer can forget it.
+    /// The end of an exchange of QoS 2; one that began elsewhere is answered too, so that the peer can forget it.
     fn on_pubrel(&mut self, now_ms: u64, ack: &Ack) {
         let reason = match self.version {
+            _ if self.inbound.release(ack.packet_id) => ReasonCode::SUCCESS,
             Version::V5 => ReasonCode::PACKET_IDENTIFIER_NOT_FOUND,
             Version::V311 => ReasonCode::SUCCESS,
         };

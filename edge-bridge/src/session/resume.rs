@@ -32,6 +32,11 @@ impl Resume {
         Self::default()
     }
 
+    /// No session yet; identifiers begin at `first`.
+    pub(super) fn beginning_at(first: PacketId) -> Self {
+        Self { ids: PacketIds::starting_at(first), ..Self::default() }
+    }
+
     /// Unacknowledged messages in their original order.
     pub fn in_flight(&self) -> &[InFlight] {
         &self.in_flight
@@ -40,6 +45,11 @@ impl Resume {
     /// As [`in_flight`](Self::in_flight), to adapt the messages before they are resent.
     pub fn in_flight_mut(&mut self) -> &mut [InFlight] {
         &mut self.in_flight
+    }
+
+    /// Takes a message out of the session: it will not be resent. For a message that makes the peer end the connection.
+    pub fn forget(&mut self, token: Token) {
+        self.in_flight.retain(|message| message.token != token);
     }
 
     /// Gives up the session's state, so that the caller keeps the messages.

@@ -50,6 +50,23 @@ impl Session {
         dup: bool,
     ) -> Result<(), PublishError> {
         let spelling = self.aliases_out.spell(&message.topic);
+        match self.write_spelled(now_ms, message, packet_id, dup, spelling) {
+            // An alias's definition takes three bytes that the peer may not have room for.
+            Err(PublishError::TooLarge { .. }) if matches!(spelling, Spelling::Define(_)) => {
+                self.write_spelled(now_ms, message, packet_id, dup, Spelling::Plain)
+            }
+            written => written,
+        }
+    }
+
+    fn write_spelled(
+        &mut self,
+        now_ms: u64,
+        message: &Publish,
+        packet_id: Option<PacketId>,
+        dup: bool,
+        spelling: Spelling,
+    ) -> Result<(), PublishError> {
         let mut packet = message.clone();
         packet.packet_id = packet_id;
         packet.dup = dup;
@@ -75,9 +92,16 @@ impl Session {
     /// Resends what was resumed, oldest first, as far as the peer's Receive Maximum goes.
     pub(super) fn resend(&mut self, now_ms: u64) {
         while let Some((message, dup)) = self.outbound.next_waiting() {
-            let (id, publish) = (message.packet_id, message.publish.clone());
+            // The version may be another one than that of the connection before.
+            let (id, mut publish) = (message.packet_id, self.adapted(&message.publish));
             let refused = match self.may_publish(&publish) {
                 Ok(()) => self.write_publish(now_ms, &publish, Some(id), dup).err(),
+                Err(PublishError::RetainNotSupported) => {
+                    publish.retain = false;
+                    self.write_publish(now_ms, &publish, Some(id), dup).err()
+                }
+                // It waits for a connection that takes it.
+                Err(PublishError::QosNotSupported { .. }) => return,
                 Err(error) => Some(error),
             };
             let Some(error) = refused else {

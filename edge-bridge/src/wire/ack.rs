@@ -13,7 +13,8 @@ use super::{
 pub struct Ack {
     /// Of the PUBLISH this answers.
     pub packet_id: PacketId,
-    /// Always [`ReasonCode::SUCCESS`] in 3.1.1. Below 0x80 is success, 0x10 (no matching subscribers) too.
+    /// Always [`ReasonCode::SUCCESS`] in 3.1.1. Below 0x80 is success, 0x10 (no matching subscribers) too; any other is a refusal of the message,
+    /// in a received PUBACK or PUBREC also one that the standard does not list for it.
     pub reason: ReasonCode,
     /// Empty in 3.1.1.
     pub properties: Properties,
@@ -40,7 +41,9 @@ impl Ack {
 
     /// The remaining length, if the packet may be sent.
     pub(crate) fn check(&self, packet: PacketType, version: Version) -> Result<u64, EncodeError> {
-        check_reason(self.reason, packet)?;
+        if !takes_any_reason(packet) {
+            check_reason(self.reason, packet)?;
+        }
         self.properties.check_for(packet)?;
         Ok(2 + outcome_len(self.reason, &self.properties, version)?)
     }
@@ -57,9 +60,15 @@ pub(crate) fn decode_outcome(r: &mut Reader<'_>) -> Result<(ReasonCode, Properti
     if r.version == Version::V311 || r.left() == 0 {
         return Ok((ReasonCode::SUCCESS, Properties::default()));
     }
-    let reason = decode_reason(r)?;
+    let reason = if takes_any_reason(r.packet) { ReasonCode::new(r.u8()?) } else { decode_reason(r)? };
     let properties = if r.left() == 0 { Properties::default() } else { r.properties()? };
     Ok((reason, properties))
+}
+
+/// Whether reasons that the packet's table does not list are taken: a server's answer to a message by any other number is still one to that
+/// message, and to nothing else. Brokers in the field say 0x95 and numbers of their own.
+fn takes_any_reason(packet: PacketType) -> bool {
+    matches!(packet, PacketType::PubAck | PacketType::PubRec)
 }
 
 /// A reason code of MQTT 5 that the packet's table lists.

@@ -44,7 +44,9 @@ pub use reason::ReasonCode;
 pub use simple::{Auth, Disconnect};
 pub use string::{Utf8, Utf8Error};
 pub use subscribe::{RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe};
-pub use topic::{SharedFilter, TopicError, matches, validate_filter, validate_topic_name};
+pub use topic::{
+    SharedFilter, TopicError, matches, validate_characters, validate_filter, validate_topic_name,
+};
 
 /// The largest Remaining Length a fixed header can state (§1.5.5): four bytes of seven bits.
 pub const REMAINING_LENGTH_MAX: u32 = varint::MAX;

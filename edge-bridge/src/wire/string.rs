@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// A string as MQTT allows it: UTF-8, no U+0000, at most 65 535 bytes; a slice of the buffer it came in.
 ///
 /// Other control characters and non-characters are let through: the standard only advises against them (§1.5.4), and a bridge that refused them
-/// would lose messages that both ends accept. U+FEFF is an ordinary character (\[MQTT-1.5.4-3\]).
+/// would lose messages that both ends accept; who has to be sure asks [`validate_characters`](super::validate_characters). U+FEFF is an ordinary character (\[MQTT-1.5.4-3\]).
 ///
 /// Cost: cloning is a reference count; [`as_str`](Self::as_str) and `Deref` check the UTF-8 again, because this crate has no `unsafe`
 /// (some nanoseconds for a topic); [`as_bytes`](Self::as_bytes) is free.

@@ -28,12 +28,44 @@ pub enum TopicError {
     /// \[MQTT-4.8.2-1\], \[MQTT-4.8.2-2\]
     #[error("not of the form $share/GROUP/FILTER")]
     Share,
+    /// A control character or a Unicode non-character, see [`validate_characters`].
+    #[error("U+{code:04X} at byte {at}, for which a server may end the connection")]
+    Discouraged {
+        /// The code point.
+        code: u32,
+        /// Its place in bytes.
+        at: usize,
+    },
 }
 
 /// Whether `name` can be published to (§4.7): not empty, no `+`, `#` or U+0000, at most 65 535 bytes.
 pub fn validate_topic_name(name: &str) -> Result<(), TopicError> {
     validate_any(name)?;
     check_name(name.as_bytes())
+}
+
+/// Whether every server takes `text`: §1.5.4 lets one treat a packet as malformed whose strings have control characters (U+0001 to U+001F,
+/// U+007F to U+009F) or Unicode non-characters, and Mosquitto does. [`validate_topic_name`] lets them through.
+///
+/// Cost: one pass over the bytes, a second one only where a byte is not printable ASCII.
+///
+/// # Errors
+///
+/// [`TopicError::Discouraged`]: the first such character.
+pub fn validate_characters(text: &str) -> Result<(), TopicError> {
+    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return Ok(());
+    }
+    match text.char_indices().find(|(_, c)| is_discouraged(*c)) {
+        None => Ok(()),
+        Some((at, c)) => Err(TopicError::Discouraged { code: c.into(), at }),
+    }
+}
+
+/// `char::is_control` is U+0000 to U+001F and U+007F to U+009F; non-characters are U+FDD0 to U+FDEF and the last two of each plane.
+fn is_discouraged(c: char) -> bool {
+    let code = u32::from(c);
+    c.is_control() || (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }
 
 /// Whether `filter` can be subscribed to (§4.7.1): as a topic name, but a level may be `+` and the last one `#`. `$share/…` is a filter like any
@@ -150,6 +182,32 @@ mod tests {
         }
         for good in ["a", "/", "a//b", "$SYS/x", " ", "ä/€"] {
             assert_eq!(validate_topic_name(good), Ok(()), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn characters_that_a_server_may_refuse_are_found_at_their_place() {
+        for (text, at) in [
+            ("\u{1}", 0),
+            ("a/\u{1f}", 2),
+            ("a\u{7f}b", 1),
+            ("\u{e4}\u{9f}", 2),
+            ("\u{fdd0}", 0),
+            ("a\u{fdef}", 1),
+            ("\u{fffe}", 0),
+            ("\u{10ffff}", 0),
+        ] {
+            let found = validate_characters(text);
+            assert!(
+                matches!(found, Err(TopicError::Discouraged { at: found, .. }) if found == at),
+                "{text:?}"
+            );
+            assert_eq!(validate_topic_name(text), Ok(()), "{text:?} is a topic name all the same");
+        }
+        for fine in
+            ["", " ~", "\u{a0}", "\u{feff}a", "\u{fdcf}\u{fdf0}", "\u{fffd}", "\u{202e}", "\u{10fffd}"]
+        {
+            assert_eq!(validate_characters(fine), Ok(()), "{fine:?}");
         }
     }
 

@@ -39,8 +39,24 @@ pub(crate) enum Bug {
     LinkLies,
     /// A clock that shows the bridge no delay, so that its window never shrinks.
     DelayHidden,
+    /// A row that the hub refused is deleted, and counted.
+    RefusedDeleted,
+    /// A row that the hub refused is reported as handed over.
+    RefusedAcked,
+    /// While rows are parked no new ones go out.
+    ParkedBlock,
+    /// Nothing is ever parked: it goes back to its old place.
+    NeverParked,
+    /// Parked rows are not on the disk.
+    ParkedInRam,
+    /// A refused filter is asked for again at once.
+    SubscribeStorm,
     /// Connections are read whatever `may_read` says.
     AlwaysReads,
+    /// CONNECT is sent twice.
+    ConnectsTwice,
+    /// The gateway wants to be woken at once each time it was, for a good while.
+    WokenAtOnce,
 }
 
 /// Changes what the gateway writes.
@@ -59,8 +75,14 @@ impl Mutator {
 
     /// Gateway to hub. `room`: what the hub's Receive Maximum leaves.
     pub(crate) fn wan(&mut self, bug: Option<Bug>, bytes: Bytes, room: usize) -> Bytes {
-        let stream =
-            [Bug::OneMore, Bug::IdReused, Bug::PublishesSwapped, Bug::DupCleared, Bug::LostSessionDiscarded];
+        let stream = [
+            Bug::OneMore,
+            Bug::IdReused,
+            Bug::PublishesSwapped,
+            Bug::DupCleared,
+            Bug::LostSessionDiscarded,
+            Bug::ConnectsTwice,
+        ];
         let Some(bug) = bug.filter(|bug| stream.contains(bug)) else { return bytes };
         let mut packets = self.packets(&bytes);
         let is_publish = |packet: &Packet| matches!(packet, Packet::Publish(p) if p.packet_id.is_some());
@@ -101,6 +123,10 @@ impl Mutator {
                         publish.dup = false;
                     }
                 }
+            }
+            Bug::ConnectsTwice => {
+                let connect = packets.iter().find(|packet| matches!(packet, Packet::Connect(_))).cloned();
+                packets.extend(connect);
             }
             _ => packets.retain(|packet| match packet {
                 Packet::Publish(publish) => !self.discarded.contains(&Msg::of(&publish.payload)),

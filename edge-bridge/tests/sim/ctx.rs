@@ -1,7 +1,7 @@
 //! What every part may use: the present, the networks, chance, the ledger; and the heap of what is still to come.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 use bytes::Bytes;
 
@@ -64,9 +64,6 @@ pub(crate) struct Ctx {
     pub(crate) hostile: bool,
     /// Arrivals are handed on in slices of so many bytes; 0 = as they come.
     pub(crate) slice: usize,
-    pub(crate) smallest_packet_max: u32,
-    /// Payload sizes by sensor.
-    pub(crate) sizes: HashMap<u16, usize>,
     /// Attempts of the gateway to reach the hub.
     pub(crate) dials: u64,
     heap: BinaryHeap<Reverse<Item>>,
@@ -74,7 +71,7 @@ pub(crate) struct Ctx {
 }
 
 impl Ctx {
-    pub(crate) fn new(mut rng: Rng, sizes: HashMap<u16, usize>, bug: Option<Bug>) -> Self {
+    pub(crate) fn new(mut rng: Rng, bug: Option<Bug>) -> Self {
         Self {
             now_ms: 0,
             net: Net::new(Rng::new(rng.next())),
@@ -83,8 +80,6 @@ impl Ctx {
             bug,
             hostile: false,
             slice: 0,
-            smallest_packet_max: 1 << 20,
-            sizes,
             dials: 0,
             heap: BinaryHeap::new(),
             serial: 0,

@@ -40,6 +40,14 @@ pub(crate) enum Fault {
     Withhold(bool),
     /// One in so many is answered with this reason.
     HubErrors(u64, ReasonCode),
+    /// Messages of this sensor are refused; `None`: not any more.
+    TopicRefused(Option<(u16, ReasonCode)>),
+    /// The hub closes at messages of this sensor whose number is a multiple.
+    ClosesOn(Option<(u16, u32)>),
+    /// Subscriptions are refused.
+    FiltersRefused(bool),
+    /// Retain Available from the next connection on.
+    Retains(bool),
     /// One in so many messages is also answered twice, or something is answered that was never asked; late ones after a resume.
     HostileAcks(u64),
     /// Bytes that are no packet.
@@ -94,13 +102,14 @@ impl World {
             Fault::HubRefuses(reason) => self.hub.refuses = reason,
             Fault::HubKicks(ms) => self.hub.kicks_ms = ms,
             Fault::ReceiveMaximum(n) => self.hub.receive_maximum = n,
-            Fault::MaxPacket(n) => {
-                self.hub.max_packet = n;
-                self.ctx.smallest_packet_max = self.ctx.smallest_packet_max.min(n);
-            }
+            Fault::MaxPacket(n) => self.hub.max_packet = n,
             Fault::KeepAlive(seconds) => self.hub.keep_alive_s = seconds,
             Fault::Withhold(withholds) => self.hub.withholds = withholds,
             Fault::HubErrors(one_in, reason) => self.hub.errors = (one_in, reason),
+            Fault::TopicRefused(refused) => self.hub.refused_sensor = refused,
+            Fault::ClosesOn(poison) => self.hub.poison = poison,
+            Fault::FiltersRefused(refuses) => self.hub.refuses_filters = refuses,
+            Fault::Retains(retains) => self.hub.retain_available = retains,
             Fault::HostileAcks(one_in) => self.hub.hostile_one_in = one_in,
             Fault::Garbage => self.hub.garbage(&mut self.ctx),
             Fault::Command => self.hub.command(&mut self.ctx),
@@ -134,6 +143,10 @@ impl World {
         (self.hub.up, self.hub.refuses, self.hub.kicks_ms) = (true, None, None);
         self.hub.ack_delay_ms = 2;
         (self.hub.withholds, self.hub.errors, self.hub.hostile_one_in) = (false, (0, ReasonCode::SUCCESS), 0);
+        (self.hub.refused_sensor, self.hub.poison, self.hub.refuses_filters) = (None, None, false);
+        // What was too large for a while is taken from the next connection on.
+        (self.hub.max_packet, self.hub.retain_available) = (1 << 20, true);
+        self.reset(|kind| kind == Kind::Wan);
         if let Some(gateway) = &mut self.gateway {
             gateway.core.spool_mut().max_rows = usize::MAX;
         }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
 use edge_bridge::Row;
-use edge_bridge::bridge::{Core, Event, Input, LinkConfig, LinkState, Output, RawPack, UplinkEvent, rules};
+use edge_bridge::bridge::{Core, Event, Input, LinkConfig, LinkState, Output, RawPack, rules};
 use edge_bridge::chain::{ConnectionId, Ticket};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener::{self, Listener};
 use edge_bridge::session::{ClientConfig, Closed};
-use edge_bridge::wire::{Packet, PropertyId, ReasonCode, Utf8, Version};
+use edge_bridge::wire::{Packet, PropertyId, QoS, ReasonCode, Utf8, Version};
 
 use crate::bug::{Bug, Mutator};
 use crate::ctx::{Ctx, Due};
@@ -22,8 +22,6 @@ use crate::tap::{LanTap, WanTap};
 const MARK_MS: u64 = 60_000;
 /// What a shell reads from a socket at a time.
 pub(crate) const READ_BYTES: usize = 8 * 1024;
-/// What a PUBLISH costs beside its payload, at most, with identity.
-const AROUND: usize = 120;
 
 /// The application's part: every reading once, alarms in their lane.
 #[derive(Debug)]
@@ -90,6 +88,8 @@ pub(crate) struct Gateway {
     copy: BytesMut,
     mutator: Mutator,
     pub(crate) commands: u64,
+    /// By a planted bug: refused filters asked for again.
+    asked: u64,
     pub(crate) stalls: u64,
 }
 
@@ -116,6 +116,7 @@ impl Gateway {
             copy: BytesMut::new(),
             mutator: Mutator::default(),
             commands: 0,
+            asked: 0,
             stalls: 0,
         }
     }
@@ -271,6 +272,13 @@ impl Gateway {
                 self.on_note(ctx, note);
                 moved = true;
             }
+            let refused = self.core.stats().refused_subscriptions.len() as u64;
+            if ctx.bug == Some(Bug::SubscribeStorm) && refused > self.asked {
+                self.asked = refused;
+                let filter = Utf8::try_from(format!("cmd/{refused}")).unwrap();
+                self.core.subscribe(core_now(ctx), filter, QoS::AtLeastOnce);
+                moved = true;
+            }
             let room = self.queue().has_room();
             if room != self.listener.has_room() {
                 self.listener.set_room(now(ctx), room);
@@ -375,6 +383,8 @@ impl Gateway {
                 }
             }
             Note::Acked(msg) => ctx.ledger.on_row_acked(msg),
+            Note::Settled(msg) => ctx.ledger.on_row_settled(msg),
+            Note::Parked(msg) => ctx.ledger.on_row_parked(msg),
             Note::Gone(msg) => ctx.ledger.on_row_gone(msg),
         }
     }
@@ -414,14 +424,6 @@ impl Gateway {
             Event::SessionLost { .. } => self.mutator.discarded.extend(&wan.lost),
             Event::Disconnected { reason, .. } if reason.contains("broke the protocol") && !ctx.hostile => {
                 ctx.ledger.violate(Rule::Protocol, || format!("at the bridge: {reason}"));
-            }
-            Event::Uplink(UplinkEvent::DeadLetter { rows, reason: ReasonCode::PACKET_TOO_LARGE, .. }) => {
-                for msg in rows.iter().filter_map(|row| self.core.spool().msg(*row)).collect::<Vec<_>>() {
-                    let size = ctx.sizes.get(&msg.sensor).copied().unwrap_or(0);
-                    if size + AROUND > ctx.smallest_packet_max as usize {
-                        ctx.ledger.on_too_large(msg);
-                    }
-                }
             }
             _ => {}
         }

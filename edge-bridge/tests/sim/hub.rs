@@ -47,6 +47,14 @@ pub(crate) struct Hub {
     pub(crate) ack_delay_ms: u64,
     pub(crate) errors: (u64, ReasonCode),
     pub(crate) hostile_one_in: u64,
+    /// Messages of this sensor are refused.
+    pub(crate) refused_sensor: Option<(u16, ReasonCode)>,
+    /// The connection is closed at messages of this sensor whose number is a multiple.
+    pub(crate) poison: Option<(u16, u32)>,
+    pub(crate) refuses_filters: bool,
+    pub(crate) retain_available: bool,
+    /// When filters were asked for that were refused.
+    asked_ms: VecDeque<u64>,
     connections: HashMap<LinkId, Connection>,
     current: Option<LinkId>,
     resume: Option<Resume>,
@@ -79,6 +87,11 @@ impl Default for Hub {
             ack_delay_ms: 2,
             errors: (0, ReasonCode::SUCCESS),
             hostile_one_in: 0,
+            refused_sensor: None,
+            poison: None,
+            refuses_filters: false,
+            retain_available: true,
+            asked_ms: VecDeque::new(),
             connections: HashMap::new(),
             current: None,
             resume: None,
@@ -102,6 +115,7 @@ impl Hub {
         config.receive_maximum = self.receive_maximum;
         config.limits = config.limits.with_max_packet_size(self.max_packet);
         config.topic_alias_maximum = self.aliases;
+        config.retain_available = self.retain_available;
         self.epoch += 1;
         let session = Session::server(ctx.now_ms, self.epoch, config);
         self.connections.insert(link, Connection { session, buffer: BytesMut::new(), kick_ms: None });
@@ -236,7 +250,15 @@ impl Hub {
             Event::Publish { publish, ack: Some(ack) } => self.on_publish(ctx, link, &publish, ack),
             Event::Subscribe { subscribe, .. } => {
                 self.subscribes += 1;
-                let reasons = vec![ReasonCode::GRANTED_QOS_1; subscribe.filters.len()];
+                let mut reason = ReasonCode::GRANTED_QOS_1;
+                if self.refuses_filters {
+                    reason = ReasonCode::NOT_AUTHORIZED;
+                    self.asked_ms.push_back(ctx.now_ms);
+                    self.asked_ms.retain(|at_ms| at_ms + 10_000 > ctx.now_ms);
+                    let asked = self.asked_ms.len();
+                    ctx.ledger.require(asked <= 40, Rule::SubscribeRate, || format!("{asked} in 10 s"));
+                }
+                let reasons = vec![reason; subscribe.filters.len()];
                 let connection = self.connections.get_mut(&link).unwrap();
                 connection.session.suback(ctx.now_ms, subscribe.packet_id, reasons);
             }
@@ -275,8 +297,18 @@ impl Hub {
 
     fn on_publish(&mut self, ctx: &mut Ctx, link: LinkId, publish: &Publish, ack: AckHandle) {
         let msg = Msg::of(&publish.payload);
+        if self.poison.is_some_and(|(sensor, every)| msg.sensor == sensor && msg.seq.is_multiple_of(every)) {
+            ctx.ledger.on_hub_refusal(msg);
+            let connection = self.connections.get_mut(&link).unwrap();
+            connection.session.disconnect(ctx.now_ms, ReasonCode::MALFORMED_PACKET);
+            return;
+        }
         let (one_in, reason) = self.errors;
-        let reason = if ctx.rng.one_in(one_in) { reason } else { ReasonCode::SUCCESS };
+        let reason = match self.refused_sensor {
+            Some((sensor, reason)) if sensor == msg.sensor => reason,
+            _ if ctx.rng.one_in(one_in) => reason,
+            _ => ReasonCode::SUCCESS,
+        };
         if reason.is_error() {
             ctx.ledger.on_hub_refusal(msg);
         } else {

@@ -1,5 +1,6 @@
 //! What happened to each message, as an outside observer sees it, and the rules it must obey.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use edge_bridge::wire::{Publish, ReasonCode};
@@ -31,8 +32,18 @@ impl Msg {
 pub(crate) enum Rule {
     /// Acknowledged to a sensor, and neither at the hub nor in the durable part of the queue.
     Lost,
-    /// A row left the queue, and the hub had not acknowledged it (nor refused it for good).
+    /// A row left the queue, and the hub had not acknowledged it.
     RemovedEarly,
+    /// A row left the queue for another reason than the hub's acknowledgement: nothing here ends a row's life.
+    Deleted,
+    /// A row that the hub refused was reported as handed over to it.
+    HandedOver,
+    /// A message that nobody refused waited for one that was.
+    HeadOfLine,
+    /// Connections were made one after the other without an end.
+    DialRate,
+    /// A refused subscription was asked for again without back-off.
+    SubscribeRate,
     /// PUBACK to a sensor before the row was durable or acknowledged by the hub.
     EarlyReceipt,
     /// More unacknowledged at the hub than this connection's Receive Maximum.
@@ -63,6 +74,45 @@ pub(crate) enum Rule {
     Spin,
 }
 
+thread_local! {
+    static OFF: Cell<Option<Rule>> = const { Cell::new(None) };
+}
+
+impl Rule {
+    /// The first of the enum to the last.
+    pub(crate) const ALL: [Self; 21] = [
+        Self::Lost,
+        Self::RemovedEarly,
+        Self::Deleted,
+        Self::HandedOver,
+        Self::HeadOfLine,
+        Self::DialRate,
+        Self::SubscribeRate,
+        Self::EarlyReceipt,
+        Self::ReceiveMaximum,
+        Self::PacketId,
+        Self::PubackOrder,
+        Self::TopicOrder,
+        Self::Dup,
+        Self::UnmarkedDuplicate,
+        Self::DuplicateBound,
+        Self::LinkState,
+        Self::Memory,
+        Self::Delivery,
+        Self::Lease,
+        Self::Protocol,
+        Self::Spin,
+    ];
+
+    /// Runs `f` in this thread with the rule switched off.
+    pub(crate) fn without<T>(self, f: impl FnOnce() -> T) -> T {
+        OFF.set(Some(self));
+        let result = f();
+        OFF.set(None);
+        result
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) rule: Rule,
@@ -78,12 +128,12 @@ pub(crate) struct Ledger {
     safe: HashSet<Msg>,
     /// The hub sent a PUBACK of success.
     told: HashSet<Msg>,
-    /// The hub refused it for now: its place in the order is lost.
-    postponed: HashSet<Msg>,
-    /// The hub refused it for good, or it is larger than the hub takes.
+    /// The hub refused it at least once, and may not have got to say so.
     refused: HashSet<Msg>,
-    /// First arrivals at the hub: `edge-id`.
-    seen: HashMap<Msg, Option<String>>,
+    /// Sensors with messages that were refused or parked: what was in flight behind them may have overtaken them.
+    disturbed: HashSet<u16>,
+    /// First arrivals at the hub: `edge-id`, and whether it was marked as a possible duplicate.
+    seen: HashMap<Msg, (Option<String>, bool)>,
     newest: HashMap<u16, u32>,
     /// A sensor has its PUBACK, the hub has not the message.
     pub(crate) owed: HashSet<Msg>,
@@ -98,7 +148,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Only the first violation counts: what follows may follow from it.
     pub(crate) fn violate(&mut self, rule: Rule, detail: impl FnOnce() -> String) {
-        if self.violation.is_none() {
+        if self.violation.is_none() && OFF.get() != Some(rule) {
             self.violation = Some(Violation { rule, at_ms: self.now_ms, detail: detail() });
         }
     }
@@ -121,16 +171,19 @@ impl Ledger {
             all.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
         };
         let (id, pd) = (property("edge-id"), property("edge-pd").is_some());
-        let Some(first) = self.seen.get(&msg) else {
-            self.seen.insert(msg, id);
+        let Some((first, first_pd)) = self.seen.get(&msg) else {
+            self.seen.insert(msg, (id, pd));
             self.arrived_ms.insert(msg, self.now_ms);
             let newest = self.newest.get(&msg.sensor).copied();
-            let in_order = newest.is_none_or(|newest| newest < msg.seq) || self.postponed.contains(&msg);
+            let in_order =
+                newest.is_none_or(|newest| newest < msg.seq) || self.disturbed.contains(&msg.sensor);
             self.require(in_order, Rule::TopicOrder, || format!("{msg:?} after {newest:?}"));
             self.newest.insert(msg.sensor, newest.unwrap_or(0).max(msg.seq));
             return;
         };
-        let recognised = publish.dup || pd || (id.is_some() && *first == id);
+        // A parked row may come after its marked copy: one of the two carries the mark.
+        let marked = pd || (*first_pd && self.disturbed.contains(&msg.sensor));
+        let recognised = publish.dup || marked || (id.is_some() && *first == id);
         let detail = format!("{msg:?} as {id:?}, first as {first:?}");
         self.require(recognised, Rule::UnmarkedDuplicate, || detail);
         self.duplicates += 1;
@@ -146,42 +199,43 @@ impl Ledger {
                 self.safe.insert(msg);
                 self.owed.remove(&msg);
             }
-        } else if !edge_bridge::bridge::may_heal(reason) {
-            self.refused.insert(msg);
         }
     }
 
     /// The hub does not take it this time, and may not get to say so.
     pub(crate) fn on_hub_refusal(&mut self, msg: Msg) {
-        self.postponed.insert(msg);
-    }
-
-    /// The bridge gave it up, and the hub takes nothing of this size.
-    pub(crate) fn on_too_large(&mut self, msg: Msg) {
         self.refused.insert(msg);
+        self.disturbed.insert(msg.sensor);
     }
 
-    /// A row left the queue's books.
+    /// The row was set aside.
+    pub(crate) fn on_row_parked(&mut self, msg: Msg) {
+        self.disturbed.insert(msg.sensor);
+    }
+
+    /// A row left the queue's books as handed over to the hub.
     pub(crate) fn on_row_acked(&mut self, msg: Msg) {
-        let allowed = self.told.contains(&msg) || self.refused.contains(&msg);
-        self.require(allowed, Rule::RemovedEarly, || format!("{msg:?}"));
+        let refused = self.refused.contains(&msg) || self.disturbed.contains(&msg.sensor);
+        let rule = if refused { Rule::HandedOver } else { Rule::RemovedEarly };
+        self.require(self.told.contains(&msg), rule, || format!("{msg:?}"));
+    }
+
+    /// A row left the queue's books for another reason.
+    pub(crate) fn on_row_settled(&mut self, msg: Msg) {
+        self.violate(Rule::Deleted, || format!("{msg:?}"));
     }
 
     /// A row is no longer on the disk.
     pub(crate) fn on_row_gone(&mut self, msg: Msg) {
-        let fine = !self.owed.contains(&msg) || self.refused.contains(&msg);
-        self.require(fine, Rule::Lost, || format!("{msg:?} left the disk"));
-        if self.refused.contains(&msg) {
-            self.owed.remove(&msg);
-        }
+        self.require(!self.owed.contains(&msg), Rule::Lost, || format!("{msg:?} left the disk"));
     }
 
     /// A PUBACK to a sensor leaves.
     pub(crate) fn on_receipt(&mut self, msg: Msg, durable: bool) {
         self.receipts += 1;
-        let settled = self.told.contains(&msg) || self.refused.contains(&msg);
+        let settled = self.told.contains(&msg);
         self.require(durable || settled, Rule::EarlyReceipt, || format!("{msg:?}"));
-        if !self.safe.contains(&msg) && !self.refused.contains(&msg) {
+        if !self.safe.contains(&msg) {
             self.owed.insert(msg);
             self.require(durable, Rule::Lost, || format!("{msg:?}: the hub acknowledged it and has it not"));
         }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use edge_bridge::Row;
-use edge_bridge::bridge::spool::{Identity, LeaseId, Leased, Spool};
+use edge_bridge::bridge::spool::{Identity, LeaseId, Leased, Settled, Spool};
+use edge_bridge::wire::ReasonCode;
 
 use crate::bug::Bug;
 use crate::ledger::Msg;
@@ -26,6 +27,8 @@ struct Stored {
     pushed_ms: u64,
     durable: bool,
     stand: Stand,
+    /// Its place among the parked rows.
+    parked: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +43,12 @@ enum Stand {
 pub(crate) enum Note {
     /// The row is durable, or the hub has it.
     Safe(Key),
-    /// The uplink is done with the row.
+    /// The uplink says that the hub has the row.
     Acked(Msg),
+    /// The uplink says that the row is over, delivered or not.
+    Settled(Msg),
+    /// The row was parked.
+    Parked(Msg),
     /// The last copy left the disk.
     Gone(Msg),
 }
@@ -50,6 +57,11 @@ pub(crate) enum Note {
 pub(crate) struct ModelQueue {
     rows: BTreeMap<Key, Stored>,
     free: BTreeSet<Key>,
+    /// Parked rows that are not leased: park number to row.
+    parked_free: BTreeMap<u64, Key>,
+    next_park: u64,
+    /// Parked rows of a smaller number are parked on the disk too; the others are still in their old place there.
+    parks_saved: u64,
     /// Rows that a power cut would take.
     ram: BTreeSet<Key>,
     next: [u64; 2],
@@ -84,8 +96,15 @@ impl ModelQueue {
         let key = (lane, *next);
         *next += 1;
         let msg = Msg::of(&row.payload);
-        let stored =
-            Stored { row, msg, epoch: self.epoch, pushed_ms: now_ms, durable: false, stand: Stand::Free };
+        let stored = Stored {
+            row,
+            msg,
+            epoch: self.epoch,
+            pushed_ms: now_ms,
+            durable: false,
+            stand: Stand::Free,
+            parked: None,
+        };
         self.rows.insert(key, stored);
         self.free.insert(key);
         self.ram.insert(key);
@@ -117,6 +136,7 @@ impl ModelQueue {
             let (_, keys) = self.commit.take().unwrap();
             keys.into_iter().for_each(|key| self.became_durable(key));
             self.save();
+            self.parks_saved = self.next_park;
         }
         if self.unsaved_since_ms.is_some_and(|since_ms| since_ms + SAVE_MS <= now_ms) {
             self.save();
@@ -142,15 +162,9 @@ impl ModelQueue {
         self.durable.contains_key(&msg)
     }
 
-    /// Also of a row that was just acknowledged.
-    pub(crate) fn msg(&self, id: LeaseId) -> Option<Msg> {
-        let key = key(id);
-        self.rows.get(&key).map(|row| row.msg).or_else(|| self.just_gone.get(&key).copied())
-    }
-
     /// Rows that are not done.
     pub(crate) fn len(&self) -> usize {
-        self.free.len() + self.leased
+        self.free.len() + self.parked_free.len() + self.leased
     }
 
     pub(crate) fn unsaved(&self) -> usize {
@@ -168,9 +182,20 @@ impl ModelQueue {
         self.notes.clear();
         (self.unsaved_since_ms, self.wanted) = (None, false);
         self.unsaved.clear();
-        self.rows.retain(|_, row| row.durable);
-        self.rows.values_mut().for_each(|row| row.stand = Stand::Free);
-        self.free = self.rows.keys().copied().collect();
+        let bug = self.bug;
+        self.rows.retain(|_, row| row.durable && (bug != Some(Bug::ParkedInRam) || row.parked.is_none()));
+        if bug == Some(Bug::ParkedInRam) {
+            let rows = &self.rows;
+            self.durable.retain(|msg, _| rows.values().any(|row| row.msg == *msg));
+        }
+        let saved = self.parks_saved;
+        self.rows.values_mut().for_each(|row| {
+            row.stand = Stand::Free;
+            row.parked = row.parked.filter(|number| *number < saved);
+        });
+        let (parked, free): (Vec<_>, Vec<_>) = self.rows.iter().partition(|(_, row)| row.parked.is_some());
+        self.free = free.into_iter().map(|(key, _)| *key).collect();
+        self.parked_free = parked.into_iter().filter_map(|(key, row)| Some((row.parked?, *key))).collect();
         self.leased = 0;
         self.epoch += 1;
     }
@@ -217,40 +242,38 @@ fn key(id: LeaseId) -> Key {
     (u8::try_from(id.0 >> 56).unwrap(), id.0 & ((1 << 56) - 1))
 }
 
-impl Spool for ModelQueue {
-    fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
-        let (mut out, mut bytes) = (Vec::new(), 0);
-        while out.len() < max_rows && bytes < max_bytes {
-            let Some(key) = self.free.pop_first() else { break };
-            let Some(stored) = self.rows.get_mut(&key) else { continue };
-            stored.stand = Stand::Leased;
-            self.leased += 1;
-            self.leases += 1;
-            bytes += stored.row.payload.len();
-            let mut identity = Identity { gateway: 0xed6e, lane: key.0, epoch: stored.epoch, seq: key.1 };
-            if self.bug == Some(Bug::FreshIdentity) {
-                identity.gateway = self.leases;
-            }
-            let id = LeaseId(u64::from(key.0) << 56 | key.1);
-            let age_ms = now_ms.saturating_sub(stored.pushed_ms);
-            out.push(Leased::new(id, stored.row.clone(), age_ms, Some(identity)));
-            if self.bug == Some(Bug::RemovedAtLease) {
-                self.notes.push(Note::Acked(stored.msg));
-            }
+impl ModelQueue {
+    fn lease_key(&mut self, now_ms: u64, key: Key) -> Option<Leased> {
+        let stored = self.rows.get_mut(&key)?;
+        stored.stand = Stand::Leased;
+        self.leased += 1;
+        self.leases += 1;
+        let mut identity = Identity { gateway: 0xed6e, lane: key.0, epoch: stored.epoch, seq: key.1 };
+        if self.bug == Some(Bug::FreshIdentity) {
+            identity.gateway = self.leases;
         }
-        out
+        let id = LeaseId(u64::from(key.0) << 56 | key.1);
+        let age_ms = now_ms.saturating_sub(stored.pushed_ms);
+        if self.bug == Some(Bug::RemovedAtLease) {
+            self.notes.push(Note::Acked(stored.msg));
+        }
+        Some(Leased::new(id, stored.row.clone(), now_ms, age_ms, Some(identity)))
     }
 
-    fn ack(&mut self, id: LeaseId) {
+    fn leased_row(&mut self, key: Key) -> Option<&mut Stored> {
+        self.rows.get_mut(&key).filter(|row| row.stand == Stand::Leased)
+    }
+
+    /// The row leaves; `note` says by which door.
+    fn leave(&mut self, id: LeaseId, note: fn(Msg) -> Note) {
         let key = key(id);
-        let Some(row) = self.rows.get_mut(&key) else { return };
-        if row.stand == Stand::Leased {
-            self.leased -= 1;
-        }
+        let Some(row) = self.leased_row(key) else { return };
         row.stand = Stand::Acked;
-        self.notes.push(Note::Acked(row.msg));
+        let (msg, durable) = (row.msg, row.durable);
+        self.leased -= 1;
+        self.notes.push(note(msg));
         self.notes.push(Note::Safe(key));
-        if row.durable {
+        if durable {
             if self.bug == Some(Bug::AcksNotSaved) {
                 return;
             }
@@ -260,26 +283,92 @@ impl Spool for ModelQueue {
                 self.save();
             }
         } else if self.ram.remove(&key) {
-            self.just_gone.insert(key, row.msg);
+            self.just_gone.insert(key, msg);
             self.rows.remove(&key);
         }
     }
+}
+
+impl Spool for ModelQueue {
+    fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        let (mut out, mut bytes) = (Vec::new(), 0);
+        let blocked = self.bug == Some(Bug::ParkedBlock) && self.parked() > 0;
+        while out.len() < max_rows
+            && bytes < max_bytes
+            && !blocked
+            && let Some(key) = self.free.pop_first()
+        {
+            out.extend(self.lease_key(now_ms, key));
+            bytes += out.last().map_or(0, |leased| leased.row.payload.len());
+        }
+        out
+    }
+
+    fn ack(&mut self, id: LeaseId) {
+        self.leave(id, Note::Acked);
+    }
+
+    fn settle(&mut self, id: LeaseId, _why: Settled) {
+        self.leave(id, Note::Settled);
+    }
 
     fn give_back(&mut self, id: LeaseId) {
-        let key = key(id);
         if self.bug == Some(Bug::LeaseKept) {
             return;
         }
-        if let Some(row) = self.rows.get_mut(&key)
-            && row.stand == Stand::Leased
-        {
-            row.stand = Stand::Free;
-            self.leased -= 1;
-            self.free.insert(key);
+        let key = key(id);
+        let Some(row) = self.leased_row(key) else { return };
+        row.stand = Stand::Free;
+        let parked = row.parked;
+        self.leased -= 1;
+        match parked {
+            Some(number) => drop(self.parked_free.insert(number, key)),
+            None => drop(self.free.insert(key)),
         }
+    }
+
+    fn park(&mut self, id: LeaseId, _why: ReasonCode) {
+        match self.bug {
+            Some(Bug::RefusedDeleted) => return self.leave(id, Note::Settled),
+            Some(Bug::RefusedAcked) => return self.leave(id, Note::Acked),
+            Some(Bug::NeverParked) => return self.give_back(id),
+            _ => {}
+        }
+        let (key, number) = (key(id), self.next_park);
+        let Some(row) = self.leased_row(key) else { return };
+        row.stand = Stand::Free;
+        row.parked = Some(number);
+        let msg = row.msg;
+        self.notes.push(Note::Parked(msg));
+        self.leased -= 1;
+        self.next_park += 1;
+        self.parked_free.insert(number, key);
+    }
+
+    fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        let (mut out, mut bytes) = (Vec::new(), 0);
+        while out.len() < max_rows
+            && bytes < max_bytes
+            && let Some((_, key)) = self.parked_free.pop_first()
+        {
+            out.extend(self.lease_key(now_ms, key));
+            bytes += out.last().map_or(0, |leased| leased.row.payload.len());
+        }
+        out
+    }
+
+    fn identity(&self, id: LeaseId) -> Option<Identity> {
+        let (lane, seq) = key(id);
+        let epoch = self.rows.get(&(lane, seq))?.epoch;
+        Some(Identity { gateway: 0xed6e, lane, epoch, seq })
     }
 
     fn waiting(&self) -> u64 {
         self.free.len() as u64
+    }
+
+    fn parked(&self) -> u64 {
+        let parked = |row: &&Stored| row.parked.is_some() && row.stand != Stand::Acked;
+        self.rows.values().filter(parked).count() as u64
     }
 }

@@ -63,7 +63,7 @@ fn fault(rng: &mut Rng, world: &mut World, length_ms: u64) {
     let at_ms = rng.below(length_ms);
     let end_ms = at_ms + rng.pick(&[50, 1_000, 5_000, 20_000]);
     let sensor = u16::try_from(rng.below(world.sensors.len() as u64)).unwrap();
-    let (first, last) = match rng.below(19) {
+    let (first, last) = match rng.below(24) {
         0 => (Fault::WanDown, Some(Fault::WanUp)),
         1 => (Fault::WanReset, None),
         2 => (Fault::HalfOpen, None),
@@ -91,6 +91,21 @@ fn fault(rng: &mut Rng, world: &mut World, length_ms: u64) {
         14 => (Fault::PowerCut(rng.between(10, 10_000)), None),
         15 => (Fault::SlowDisk(rng.pick(&[100, 1_500])), Some(Fault::SlowDisk(20))),
         16 => (Fault::MaxPacket(rng.pick(&[300, 1_000])), Some(Fault::WanReset)),
+        18 => {
+            let reason = rng.pick(&[
+                ReasonCode::QUOTA_EXCEEDED,
+                ReasonCode::NOT_AUTHORIZED,
+                ReasonCode::PACKET_TOO_LARGE,
+                ReasonCode::new(0xff),
+            ]);
+            (Fault::TopicRefused(Some((sensor, reason))), Some(Fault::TopicRefused(None)))
+        }
+        19 => {
+            (Fault::HubErrors(1, ReasonCode::NOT_AUTHORIZED), Some(Fault::HubErrors(0, ReasonCode::SUCCESS)))
+        }
+        20 => (Fault::ClosesOn(Some((sensor, rng.pick(&[1, 5, 50])))), Some(Fault::ClosesOn(None))),
+        21 => (Fault::FiltersRefused(true), Some(Fault::FiltersRefused(false))),
+        22 => (Fault::Retains(false), Some(Fault::WanReset)),
         17 => (Fault::BridgeStop(rng.between(0, 5_000)), None),
         _ => (Fault::SensorReset(sensor), Some(Fault::SensorReset(sensor))),
     };

@@ -163,7 +163,7 @@ impl Sensor {
             let publish = Publish {
                 dup: false,
                 qos: QoS::AtLeastOnce,
-                retain: false,
+                retain: self.id % 2 == 1,
                 topic: topic(self.id, self.config.alarm),
                 packet_id: None,
                 properties: Properties::default(),

@@ -3,9 +3,10 @@
 use edge_bridge::bridge::LinkState;
 use edge_bridge::wire::{ReasonCode, Version};
 
+use crate::bug::Bug;
 use crate::fault::Fault;
 use crate::gateway::GatewayConfig;
-use crate::ledger::{Msg, Violation};
+use crate::ledger::{Msg, Rule, Violation};
 use crate::sensor::SensorConfig;
 use crate::world::World;
 
@@ -181,7 +182,7 @@ fn slow_link_live_row_behind_backlog() -> Story {
     Ok(())
 }
 
-pub(crate) fn slow_link_world(latency_ms: u64, bug: Option<crate::bug::Bug>) -> World {
+pub(crate) fn slow_link_world(latency_ms: u64, bug: Option<Bug>) -> World {
     let backlog = SensorConfig { size: 200, ..SensorConfig::new(10, 60_000) };
     let alarm = SensorConfig { alarm: true, start_ms: 2 * MINUTE + 30_000, ..SensorConfig::new(1_300, 40) };
     let mut world = World::with_bug(7, GatewayConfig::default(), &[backlog, alarm], bug);
@@ -259,27 +260,81 @@ fn pubacks_withheld_while_commands_come() -> Story {
     world.run_until_delivered(5 * MINUTE)
 }
 
-/// DESIGN §3, Acks: busy heals, not authorised does not.
+/// One in four is refused, whatever the reason: it comes again, and nothing is lost.
 #[test]
 fn error_reasons() -> Story {
-    let mut busy = world(&[SensorConfig::new(50, 500)]);
-    busy.at(0, Fault::HubErrors(4, ReasonCode::QUOTA_EXCEEDED));
-    busy.run_until_delivered(5 * MINUTE)?;
-    let stats = busy.gateway().core.stats();
-    assert!(stats.retries > 50 && stats.dead_letters == 0, "{stats:?}");
-    assert_eq!(busy.ctx.ledger.at_hub(), 500);
-
-    let mut forbidden = world(&[SensorConfig::new(50, 500)]);
-    forbidden.at(0, Fault::HubErrors(4, ReasonCode::NOT_AUTHORIZED));
-    forbidden.run_until_delivered(5 * MINUTE)?;
-    let stats = forbidden.gateway().core.stats();
-    let dead = usize::try_from(stats.dead_letters).unwrap();
-    assert!(dead > 50 && stats.retries == 0, "{stats:?}");
-    assert_eq!(forbidden.ctx.ledger.at_hub() + dead, 500);
+    for reason in [ReasonCode::QUOTA_EXCEEDED, ReasonCode::NOT_AUTHORIZED, ReasonCode::new(0xff)] {
+        let mut world = world(&[SensorConfig::new(50, 500)]);
+        world.at(0, Fault::HubErrors(4, reason));
+        world.run_until_delivered(20 * MINUTE)?;
+        let refused: u64 = world.gateway().core.stats().refusals.iter().map(|(_, count)| count).sum();
+        assert!(refused > 50, "{refused}");
+        assert_eq!(world.ctx.ledger.at_hub(), 500);
+    }
     Ok(())
 }
 
-/// Promise 12: what the hub does not take becomes a dead letter and holds nobody up, also when the hub says so only on resume.
+/// A topic that is refused for two minutes delays no other, over a power cut too.
+pub(crate) fn refused_topic(bug: Option<Bug>) -> Story {
+    let sensors = [SensorConfig::new(100, 1_200), SensorConfig::new(100, 1_200)];
+    let mut world = World::with_bug(7, GatewayConfig::default(), &sensors, bug);
+    world.at(5 * SECOND, Fault::TopicRefused(Some((0, ReasonCode::QUOTA_EXCEEDED))));
+    world.at(MINUTE, Fault::PowerCut(1_000));
+    world.at(100 * SECOND, Fault::TopicRefused(None));
+    world.run_until(50 * SECOND)?;
+    let late = (1..=400).find(|seq| !world.ctx.ledger.is_at_hub(Msg { sensor: 1, seq: *seq }));
+    world
+        .ctx
+        .ledger
+        .require(late.is_none(), Rule::HeadOfLine, || format!("reading {late:?} of the other topic"));
+    world.ctx.ledger.verdict()?;
+    world.run_until_delivered(20 * MINUTE)
+}
+
+#[test]
+fn a_refused_topic_delays_no_other() -> Story {
+    refused_topic(None)
+}
+
+/// A hub that closes at every fiftieth reading of one sensor.
+pub(crate) fn poison(bug: Option<Bug>) -> Story {
+    let sensors = [SensorConfig::new(100, 200), SensorConfig::new(100, 500)];
+    let mut world = World::with_bug(7, GatewayConfig::default(), &sensors, bug);
+    world.at(0, Fault::ClosesOn(Some((0, 50))));
+    world.run_until(140 * SECOND)?;
+    let connects = world.hub.connects;
+    world.ctx.ledger.require(connects <= 60, Rule::DialRate, || format!("{connects} in 140 s"));
+    let good = (1..=500).map(|seq| Msg { sensor: 1, seq });
+    let behind = good.chain((1..=199).filter(|seq| seq % 50 != 0).map(|seq| Msg { sensor: 0, seq }));
+    let late = behind.into_iter().find(|msg| !world.ctx.ledger.is_at_hub(*msg));
+    world
+        .ctx
+        .ledger
+        .require(late.is_none(), Rule::HeadOfLine, || format!("{late:?} behind a poison message"));
+    world.ctx.ledger.verdict()?;
+    world.at(140 * SECOND, Fault::Heal);
+    world.run_until_delivered(25 * MINUTE)
+}
+
+#[test]
+fn a_poison_message_delays_no_other() -> Story {
+    poison(None)
+}
+
+/// Subscriptions that the hub refuses for a minute.
+pub(crate) fn refused_filter(bug: Option<Bug>) -> Story {
+    let mut world = World::with_bug(7, GatewayConfig::default(), &[SensorConfig::new(100, 900)], bug);
+    world.at(0, Fault::FiltersRefused(true));
+    world.at(MINUTE, Fault::FiltersRefused(false));
+    world.run_until_delivered(5 * MINUTE)
+}
+
+#[test]
+fn a_refused_filter_is_no_storm() -> Story {
+    refused_filter(None)
+}
+
+/// Promise 12: what is too large for the hub waits and holds nobody up, also when the hub says so only on resume.
 #[test]
 fn small_maximum_packet_size() -> Story {
     let large = SensorConfig { size: 3_000, ..SensorConfig::new(500, 60) };
@@ -288,11 +343,12 @@ fn small_maximum_packet_size() -> Story {
     world.at(10_100, Fault::HubDown);
     world.at(10_100, Fault::MaxPacket(1_000));
     world.at(15 * SECOND, Fault::HubUp { keeps_session: true });
-    world.run_until_delivered(2 * MINUTE)?;
-    let dead = world.gateway().core.stats().dead_letters;
-    assert!((35..=45).contains(&dead), "{dead}");
+    world.run_until(2 * MINUTE)?;
+    let parked = world.gateway().core.stats().parked;
+    assert!((35..=45).contains(&parked), "{parked}");
     assert!((1..=300).all(|seq| world.ctx.ledger.is_at_hub(Msg { sensor: 0, seq })));
-    Ok(())
+    world.at(2 * MINUTE, Fault::Heal);
+    world.run_until_delivered(20 * MINUTE)
 }
 
 /// Server Keep Alive holds for an idle link too: five seconds instead of sixty, for ten minutes.

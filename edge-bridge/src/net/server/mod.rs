@@ -25,7 +25,7 @@ use crate::listener::{
 use crate::wire::Publish;
 use owner::{Command, Owner};
 
-type OnEvent = Box<dyn FnMut(&Event) + Send>;
+type OnEvent = Box<dyn FnMut(&Event, Option<SocketAddr>) + Send>;
 
 /// A running MQTT server. Dropping it ends all connections without a word; [`shutdown`](Self::shutdown) ends them well.
 #[derive(Debug)]
@@ -144,9 +144,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Is told of connections that come and go, on the server's task: should take microseconds. They are logged (`tracing`, debug) as well.
+    /// Is told of connections that come and go, with the peer's address where there is one, on the server's task: should take microseconds.
+    /// They are logged (`tracing`, debug) as well.
     #[must_use]
-    pub fn on_event(mut self, on_event: impl FnMut(&Event) + Send + 'static) -> Self {
+    pub fn on_event(mut self, on_event: impl FnMut(&Event, Option<SocketAddr>) + Send + 'static) -> Self {
         self.on_event = Some(Box::new(on_event));
         self
     }

@@ -1,6 +1,7 @@
 //! The task that owns the listener.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::OnEvent;
 use super::connection::{self, FromPeer, Outbox};
 use super::sink::{Receipts, Sink};
 use crate::ingest::{Ingest, Now};
-use crate::listener::{ConnectionId, Listener, Output, PublishId, Settled, Stats};
+use crate::listener::{ConnectionId, Event, Listener, Output, PublishId, Settled, Stats};
 use crate::net::stream::{Counted, Stream};
 use crate::net::{Clock, ServerTls};
 use crate::wire::Publish;
@@ -48,6 +49,8 @@ pub(super) struct Owner<I, S> {
     /// Bytes of all connections, both directions.
     bytes: Arc<AtomicU64>,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    /// Until the event about the end of the connection.
+    addresses: HashMap<ConnectionId, SocketAddr>,
     /// Bytes of connections that may not be read now.
     parked: HashMap<ConnectionId, BytesMut>,
     published: HashMap<PublishId, oneshot::Sender<Settled>>,
@@ -80,6 +83,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             clock: Clock::start(),
             bytes: Arc::default(),
             outboxes: HashMap::new(),
+            addresses: HashMap::new(),
             parked: HashMap::new(),
             published: HashMap::new(),
             tasks: JoinSet::new(),
@@ -170,6 +174,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             tracing::warn!("connection refused: the limit of connections is reached");
             return;
         };
+        self.addresses.extend(stream.peer_addr().ok().map(|address| (id, address)));
         let stream = Counted::new(stream, Arc::clone(&self.bytes));
         let outbox = Arc::new(Outbox::default());
         self.outboxes.insert(id, Arc::clone(&outbox));
@@ -253,9 +258,14 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                     }
                 }
                 Output::Event(event) => {
-                    tracing::debug!(?event, "listener");
+                    let connection = event.connection();
+                    let address = connection.and_then(|id| self.addresses.get(&id).copied());
+                    tracing::debug!(?event, ?address, "listener");
                     if let Some(on_event) = &mut self.on_event {
-                        on_event(&event);
+                        on_event(&event, address);
+                    }
+                    if let Event::Disconnected { connection, .. } = event {
+                        self.addresses.remove(&connection);
                     }
                 }
             }

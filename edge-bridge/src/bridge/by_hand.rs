@@ -1,0 +1,367 @@
+//! Work of a person on what the hub refuses: look, try again, copy out, drop. Rows are looked for in one pass over the parked ones, which is a
+//! sweep that sends nothing: what stays is parked again behind the rest. Needs no connection.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::message::Message;
+use super::pack::Pack;
+use super::refusals::Refusals;
+use super::retries::Retries;
+use super::spool::{Identity, Leased, Settled, Spool};
+use super::uplink::{Uplink, row_key};
+use super::uplink_event::UplinkEvent;
+use super::{Core, Output};
+use crate::ingest::Now;
+use crate::wire::{ReasonCode, Utf8, matches};
+
+/// Rows that a turn passes at most.
+const ROWS_PER_TURN: usize = 1_024;
+/// Bytes of rows that are leased, or wait to be taken, at a time.
+const BYTES: usize = 256 * 1024;
+/// How long copies wait to be taken: the pass keeps parked rows from being sent.
+const TAKEN_WITHIN_MS: u64 = 5_000;
+
+/// What the hub refuses now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParkedList {
+    /// Topics in back-off, or with parked rows that are being sent, in their order. At most 256.
+    pub topics: Vec<ParkedTopic>,
+    /// Parked rows, by weight, those of topics that are not known included: of an earlier run, or refused one by one.
+    pub parked: u64,
+}
+
+/// A topic of a [`ParkedList`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParkedTopic {
+    /// As the hub sees it.
+    pub topic: Utf8,
+    /// Of the last refusal.
+    pub reason: ReasonCode,
+    /// Messages that are kept in place, to be tried.
+    pub held: usize,
+    /// Parked rows of this run, as far as known.
+    pub parked: u64,
+    /// Until the next attempt; `None` while one is on its way, or the topic is taken again.
+    pub retry_in_ms: Option<u64>,
+}
+
+/// Copy of a row that is parked, or of a message that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParkedRow {
+    /// Its topic; empty for a row that is none of the bridge's.
+    pub topic: Utf8,
+    /// Its payload; of a held message, which may be of several rows, the message's.
+    pub payload: Bytes,
+    /// Of the row, or of a message's first; `None` if the spool gives none.
+    pub identity: Option<Identity>,
+    /// How long it waited; `None` for a held message.
+    pub age_ms: Option<u64>,
+    /// Why its topic is refused, if it is.
+    pub reason: Option<ReasonCode>,
+}
+
+/// What a pass does with rows of matching topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Copy,
+    Drop,
+    /// The copies are not taken: the rows still have to come back in their order.
+    Nothing,
+}
+
+/// A pass.
+#[derive(Debug)]
+pub(super) struct Pass {
+    filter: Utf8,
+    work: Work,
+    /// A sweep was under way: the pass begins at its end.
+    again: bool,
+    /// Rows dropped, or rows and messages copied.
+    rows: u64,
+    found: VecDeque<ParkedRow>,
+    found_ms: u64,
+    resume_ms: Option<u64>,
+    /// When the next sweep was due.
+    sweep_ms: Option<u64>,
+}
+
+impl<P: Pack> Uplink<P> {
+    fn begin_pass<S: Spool>(&mut self, now_ms: u64, filter: Utf8, work: Work, spool: &mut S) -> bool {
+        if self.hand.is_some() {
+            return false;
+        }
+        let again = self.sweep.is_active();
+        let sweep_ms = if again { Some(now_ms) } else { self.sweep.poll_timeout() };
+        let mut pass = Pass {
+            filter,
+            work,
+            again,
+            rows: 0,
+            found: VecDeque::new(),
+            found_ms: now_ms,
+            resume_ms: None,
+            sweep_ms,
+        };
+        if work == Work::Drop {
+            let mut held = self.refusals.take_matching(&pass.filter);
+            held.extend(self.retries.take_matching(&pass.filter));
+            for row in held.iter().flat_map(|message| &message.packed.rows) {
+                spool.settle(*row, Settled::Discarded);
+                pass.rows += 1;
+            }
+        } else {
+            let held = self.refusals.held_matching(&pass.filter).chain(self.retries.matching(&pass.filter));
+            pass.found = held.map(|(message, reason)| copy_of(message, reason, spool)).collect();
+            pass.rows = pass.found.len() as u64;
+        }
+        self.hand = Some(pass);
+        if !again {
+            self.begin_hand_sweep(spool);
+        }
+        true
+    }
+
+    fn begin_hand_sweep<S: Spool>(&mut self, spool: &mut S) {
+        self.park_deferred(spool);
+        self.sweep.begin(spool.parked());
+        self.refusals.on_sweep_begins();
+    }
+
+    /// Goes on with a pass.
+    pub(super) fn work_by_hand<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
+        let mut rows = ROWS_PER_TURN;
+        while let Some(pass) = &mut self.hand {
+            pass.resume_ms = None;
+            if !pass.found.is_empty() {
+                if now_ms < pass.found_ms + TAKEN_WITHIN_MS && !self.sweep.is_full() {
+                    return;
+                }
+                pass.found.clear();
+                pass.work = Work::Nothing;
+            }
+            if !self.sweep.is_active() {
+                if std::mem::take(&mut pass.again) {
+                    self.begin_hand_sweep(spool);
+                } else {
+                    self.end_pass(now_ms);
+                }
+                continue;
+            }
+            if rows == 0 {
+                pass.resume_ms = Some(now_ms + 1);
+                return;
+            }
+            if !self.lease_parked(now_ms, spool, BYTES, &mut rows, |uplink, spool, row| {
+                uplink.handle_by_hand(now_ms, spool, &row);
+            }) && self.sweep.is_active()
+            {
+                return;
+            }
+        }
+    }
+
+    fn handle_by_hand<S: Spool>(&mut self, now_ms: u64, spool: &mut S, row: &Leased) {
+        let reason = self.refusals.reason(&row.row.topic);
+        let mut work = Work::Nothing;
+        if let Some(pass) = &mut self.hand
+            && !pass.again
+            && covers(&pass.filter, &row.row.topic)
+        {
+            work = pass.work;
+            match work {
+                Work::Drop => pass.rows += u64::from(row.row.weight),
+                Work::Copy => {
+                    pass.rows += 1;
+                    pass.found_ms = now_ms;
+                    pass.found.push_back(ParkedRow {
+                        topic: row.row.topic.clone(),
+                        payload: row.row.payload.clone(),
+                        identity: row.identity,
+                        age_ms: Some(row.age_ms),
+                        reason,
+                    });
+                }
+                Work::Nothing => {}
+            }
+        }
+        if work == Work::Drop {
+            self.poison.on_taken(row_key(row.id, spool));
+            spool.settle(row.id, Settled::Discarded);
+        } else {
+            self.park_row(row, reason.unwrap_or(ReasonCode::UNSPECIFIED_ERROR), spool);
+        }
+    }
+
+    fn end_pass(&mut self, now_ms: u64) {
+        let Some(pass) = self.hand.take() else { return };
+        self.refusals.forget_empty();
+        if let Some(at_ms) = pass.sweep_ms {
+            self.sweep.want(at_ms.max(now_ms));
+        }
+        let complete = pass.work != Work::Nothing;
+        self.events.push_back(UplinkEvent::ByHand { rows: pass.rows, complete });
+    }
+
+    /// When [`work_by_hand`](Self::work_by_hand) has something to do without an event.
+    pub(super) fn hand_timeout(&self) -> Option<u64> {
+        let pass = self.hand.as_ref()?;
+        if !pass.found.is_empty() {
+            return Some(pass.found_ms + TAKEN_WITHIN_MS);
+        }
+        pass.resume_ms.or_else(|| self.sweep.poll_timeout())
+    }
+
+    fn retry_parked(&mut self, now_ms: u64, filter: &Utf8) {
+        self.refusals.retry_now(now_ms, filter);
+        self.retries.retry_now(filter);
+        self.link.retry_now(now_ms);
+        self.retry_filter = Some(filter.clone());
+        match &mut self.hand {
+            Some(pass) => pass.sweep_ms = Some(now_ms),
+            None => self.sweep.want(now_ms),
+        }
+    }
+}
+
+impl Refusals {
+    fn reason(&self, topic: &Utf8) -> Option<ReasonCode> {
+        self.topics.get(topic).map(|topic| topic.reason)
+    }
+
+    fn take_matching(&mut self, filter: &str) -> Vec<Message> {
+        let mut out = Vec::new();
+        for (_, topic) in self.topics.iter_mut().filter(|(name, _)| covers(filter, name)) {
+            out.extend(topic.held.drain(..).map(|held| held.message));
+        }
+        self.held_bytes -= out.iter().map(|message| message.bytes).sum::<u64>();
+        out
+    }
+
+    fn held_matching<'a>(
+        &'a self,
+        filter: &'a str,
+    ) -> impl Iterator<Item = (&'a Message, Option<ReasonCode>)> + 'a {
+        let topics = self.topics.iter().filter(move |(name, _)| covers(filter, name));
+        topics.flat_map(|(_, topic)| topic.held.iter().map(|held| (&held.message, Some(topic.reason))))
+    }
+
+    /// Topics of which nothing is left are not refused until the hub says so again.
+    fn forget_empty(&mut self) {
+        self.topics.retain(|_, topic| !topic.held.is_empty() || topic.parked > 0 || topic.out > 0);
+    }
+
+    fn retry_now(&mut self, now_ms: u64, filter: &str) {
+        for (_, topic) in self.topics.iter_mut().filter(|(name, _)| covers(filter, name)) {
+            topic.backoff.reset();
+            topic.due_ms = now_ms;
+        }
+    }
+
+    fn list(&self, now_ms: u64) -> Vec<ParkedTopic> {
+        let topics = self.topics.iter().map(|(name, topic)| ParkedTopic {
+            topic: name.clone(),
+            reason: topic.reason,
+            held: topic.held.len(),
+            parked: topic.parked,
+            retry_in_ms: (!topic.healing && topic.out == 0).then(|| topic.due_ms.saturating_sub(now_ms)),
+        });
+        topics.collect()
+    }
+}
+
+impl Retries {
+    fn matching<'a>(
+        &'a self,
+        filter: &'a str,
+    ) -> impl Iterator<Item = (&'a Message, Option<ReasonCode>)> + 'a {
+        let messages = self.waiting.iter().map(|(_, message)| message);
+        messages.filter(move |message| covers(filter, message.topic())).map(|message| (message, None))
+    }
+
+    fn take_matching(&mut self, filter: &str) -> Vec<Message> {
+        let all = std::mem::take(&mut self.waiting);
+        let (out, kept) = all.into_iter().partition(|(_, message)| covers(filter, message.topic()));
+        self.waiting = kept;
+        let out: Vec<_> = Vec::into_iter(out).map(|(_, message)| message).collect();
+        self.bytes -= out.iter().map(|message| message.bytes).sum::<u64>();
+        out
+    }
+
+    fn retry_now(&mut self, filter: &str) {
+        let own = self.waiting.iter_mut().filter(|(_, message)| covers(filter, message.topic()));
+        own.for_each(|(due_ms, _)| *due_ms = 0);
+    }
+}
+
+/// `#` is everything, also topics with `$`, and rows that have none.
+pub(super) fn covers(filter: &str, topic: &str) -> bool {
+    filter == "#" || matches(filter, topic)
+}
+
+fn copy_of(message: &Message, reason: Option<ReasonCode>, spool: &impl Spool) -> ParkedRow {
+    ParkedRow {
+        topic: message.topic().clone(),
+        payload: message.packed.publish.payload.clone(),
+        identity: message.packed.rows.first().and_then(|row| spool.identity(*row)),
+        age_ms: None,
+        reason,
+    }
+}
+
+impl<S: Spool, P: Pack> Core<S, P> {
+    /// Tries now what the hub refused under topics that `filter` matches (`#`: all): topics, parked rows, poison messages, and a refused link.
+    pub fn retry_parked(&mut self, now: Now, filter: &Utf8) {
+        self.uplink.retry_parked(now.up_ms, filter);
+        self.turn(now);
+    }
+
+    /// What the hub refuses now.
+    pub fn parked(&self, now: Now) -> ParkedList {
+        ParkedList { topics: self.uplink.refusals.list(now.up_ms), parked: self.spool.parked() }
+    }
+
+    /// Begins to drop held messages and parked rows of topics that `filter` matches (`#`: all), each settled as
+    /// [`Settled::Discarded`]. The end is [`UplinkEvent::ByHand`]. `false`: another pass is under way. Messages that are on their way to
+    /// the hub stay. Costs a rewrite of the parked rows that stay.
+    #[must_use]
+    pub fn drop_parked(&mut self, now: Now, filter: Utf8) -> bool {
+        self.pass(now, filter, Work::Drop)
+    }
+
+    /// Begins to copy what [`drop_parked`](Self::drop_parked) would drop, and removes nothing. The copies are to be taken with
+    /// [`take_copies`](Self::take_copies) while the pass goes on, each time within 5 s, or it goes without. Parked rows are not sent
+    /// meanwhile. `false`: another pass is under way. Costs a rewrite of the parked rows.
+    #[must_use]
+    pub fn copy_parked(&mut self, now: Now, filter: Utf8) -> bool {
+        self.pass(now, filter, Work::Copy)
+    }
+
+    /// Copies that were found since the last call: held messages, about 1 MiB, or parked rows, about 256 KiB.
+    pub fn take_copies(&mut self, now: Now) -> Vec<ParkedRow> {
+        let found = self.uplink.hand.as_mut().map(|pass| std::mem::take(&mut pass.found));
+        let out: Vec<_> = found.into_iter().flatten().collect();
+        if !out.is_empty() {
+            self.turn(now);
+        }
+        out
+    }
+
+    fn pass(&mut self, now: Now, filter: Utf8, work: Work) -> bool {
+        let began = self.uplink.begin_pass(now.up_ms, filter, work, &mut self.spool);
+        self.turn(now);
+        began
+    }
+
+    /// Goes on with a pass, with or without a connection.
+    pub(super) fn work_by_hand(&mut self, now: Now) {
+        self.uplink.work_by_hand(now.up_ms, &mut self.spool);
+        while let Some(event) = self.uplink.poll_event() {
+            self.out.push_back(Output::Event(super::Event::Uplink(event)));
+        }
+    }
+}

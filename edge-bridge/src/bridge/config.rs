@@ -1,0 +1,45 @@
+//! Settings of one upstream link.
+
+use super::backoff::BackoffConfig;
+use super::rules::Rules;
+use crate::session::ClientConfig;
+
+/// How the link behaves. Fields are public; start with [`new`](Self::new).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LinkConfig {
+    /// The connection to the hub.
+    pub client: ClientConfig,
+    /// Whether the other version is tried when the hub does not take `client.version`: it says so; one that closes without a word may be
+    /// away, and is not told.
+    /// Default false. Kept until the process ends.
+    pub any_version: bool,
+    /// Delays between dials.
+    pub backoff: BackoffConfig,
+    /// RAM of messages on the way at most, in bytes. Default 4 MiB. Half of it may be unacknowledged: a message is there twice, as a row and as
+    /// the packet that the socket has yet to take. One message goes whatever its size.
+    pub window_max_bytes: u64,
+    /// While there are subscriptions: milliseconds within which a lost connection is noticed and dialled again, so that a command waits no
+    /// longer for it. Default 15 000; 0 leaves it to the keep alive. Costs a PINGREQ per [`idle_ping_every_ms`](super::idle_ping_every_ms) of a link on which
+    /// nothing else comes, and nothing on others.
+    pub command_within_ms: u64,
+    /// The `in` rules. Default: none.
+    pub rules: Rules,
+    /// For jitter: should differ between gateways.
+    pub seed: u64,
+}
+
+impl LinkConfig {
+    /// The defaults around this client.
+    pub fn new(client: ClientConfig) -> Self {
+        Self {
+            client,
+            any_version: false,
+            backoff: BackoffConfig::default(),
+            window_max_bytes: 4 * 1024 * 1024,
+            command_within_ms: 15_000,
+            rules: Rules::default(),
+            seed: 0,
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! What is sent next: the uplink's sources in the order of their claims, and the rows behind them.
+
+use super::by_hand::covers;
+use super::message::Message;
+use super::pack::{Pack, Packing, set_expiry};
+use super::refusals::Route;
+use super::spool::{Leased, Settled, Spool};
+use super::stats::Stats;
+use super::uplink::{Uplink, row_key};
+use super::uplink_event::UplinkEvent;
+use crate::ingest::Now;
+use crate::session::{PublishError, Session, Token};
+use crate::wire::{Publish, QoS, ReasonCode};
+
+/// Rows leased at a time at most.
+const LEASE_ROWS: usize = 256;
+/// Rows parked unsent in one turn at most.
+const PARKS_PER_TURN: usize = 1_024;
+/// Until the next look for a poison message that a sweep should have met.
+const MISSED_POISON_MS: u64 = 600_000;
+
+impl<P: Pack> Uplink<P> {
+    /// Sends what the session, the window and the spool have room and rows for.
+    pub(super) fn pump<S: Spool>(
+        &mut self,
+        now: Now,
+        session: &mut Session,
+        spool: &mut S,
+        stats: &mut Stats,
+    ) {
+        self.resume_ms = None;
+        self.trim(spool);
+        self.begin_sweep(now.up_ms, spool);
+        let mut parks = PARKS_PER_TURN;
+        while session.room() > 0 {
+            let message = if self.link.is_refused() {
+                self.link_probe(now, session, spool, stats)
+            } else {
+                self.next_message(now, session, spool, stats, &mut parks)
+            };
+            let Some(message) = message else { break };
+            if message.is_expired(now.up_ms) {
+                self.refusals.on_gone(message.topic());
+                self.expire(&message, spool, stats);
+                continue;
+            }
+            if !self.window.admits(message.bytes) {
+                self.again.push_front(message);
+                break;
+            }
+            if !self.send(now.up_ms, session, message, spool, stats) {
+                break;
+            }
+        }
+        self.trim(spool);
+    }
+
+    fn trim<S: Spool>(&mut self, spool: &mut S) {
+        for (message, reason) in self.refusals.trim() {
+            self.park(&message, reason, spool);
+        }
+    }
+
+    /// When [`pump`](Self::pump) may have something to do without an event; none while only a PUBACK can make room.
+    pub(super) fn poll_timeout(&self, session: &Session) -> Option<u64> {
+        if session.room() == 0 {
+            return None;
+        }
+        if self.link.is_refused() {
+            let due_ms = if self.probing { self.pack.poll_timeout() } else { self.link.due_ms() };
+            return due_ms.filter(|_| self.sent.is_empty());
+        }
+        if !self.again.is_empty() || self.refusals.is_full() {
+            return None;
+        }
+        let waits = [
+            self.resume_ms,
+            self.retries.poll_timeout(),
+            self.refusals.poll_timeout(),
+            self.sweep.poll_timeout().filter(|_| self.window.room() > 0),
+            self.pack.poll_timeout(),
+        ];
+        waits.into_iter().flatten().min()
+    }
+
+    fn next_message<S: Spool>(
+        &mut self,
+        now: Now,
+        session: &Session,
+        spool: &mut S,
+        stats: &mut Stats,
+        parks: &mut usize,
+    ) -> Option<Message> {
+        if let Some(message) = self.again.pop_front() {
+            return Some(message);
+        }
+        for message in self.refusals.take_expired(now.up_ms) {
+            self.expire(&message, spool, stats);
+        }
+        if let Some(message) = self.refusals.next_attempt(now.up_ms) {
+            return Some(message);
+        }
+        if let Some(message) = self.retries.pop_due(now.up_ms) {
+            self.refusals.on_out(message.topic());
+            return Some(message);
+        }
+        loop {
+            if self.refusals.is_full() {
+                return None;
+            }
+            let Some(message) = self.poll_pack(now, session, spool, stats) else {
+                if *parks == 0 {
+                    self.resume_ms = Some(now.up_ms + 1);
+                    return None;
+                }
+                if self.lease(now, spool, parks) {
+                    continue;
+                }
+                return None;
+            };
+            match self.refusals.route(message) {
+                Route::Send(message) => return Some(message),
+                Route::Held => {}
+                Route::Park(message, reason) => {
+                    *parks = parks.saturating_sub(message.packed.rows.len().max(1));
+                    if self.sweep.is_active() && !message.swept {
+                        self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
+                        self.sweep.defer(message.packed.rows, message.bytes, reason);
+                    } else {
+                        self.park(&message, reason, spool);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The pack's next message; rows that are none are settled or parked.
+    pub(super) fn poll_pack<S: Spool>(
+        &mut self,
+        now: Now,
+        session: &Session,
+        spool: &mut S,
+        stats: &mut Stats,
+    ) -> Option<Message> {
+        let max_packet = usize::try_from(session.peer_packet_max()).unwrap_or(usize::MAX);
+        loop {
+            match self.pack.poll(now, max_packet)? {
+                Packing::Message(packed) => {
+                    let swept = self.sweep.take(&packed);
+                    self.next_serial += 1;
+                    return Some(Message::new(packed, self.next_serial, swept));
+                }
+                Packing::Expired { rows } => {
+                    stats.expired += rows.len() as u64;
+                    rows.into_iter().for_each(|row| spool.settle(row, Settled::Expired));
+                }
+                Packing::Unsendable { rows, reason } => {
+                    let packed = super::pack::Packed::of_rows(rows);
+                    self.sweep.take(&packed);
+                    self.set_aside(now.up_ms, &Message::new(packed, 0, false), reason, spool, stats);
+                }
+            }
+        }
+    }
+
+    /// Moves rows from the spool to the pack, as far as the window has room for them: parked ones and new ones take turns while a sweep goes on.
+    fn lease<S: Spool>(&mut self, now: Now, spool: &mut S, parks: &mut usize) -> bool {
+        let room = usize::try_from(self.window.room()).unwrap_or(usize::MAX);
+        let room = room.saturating_sub(self.pack.held_bytes());
+        if room == 0 {
+            return false;
+        }
+        self.begin_sweep(now.up_ms, spool);
+        self.sweep.turn = self.sweep.is_active() && !self.sweep.turn;
+        for parked in [self.sweep.turn, !self.sweep.turn] {
+            let any = if parked {
+                self.lease_swept(now, spool, room, parks)
+            } else {
+                self.lease_new(now, spool, room, parks)
+            };
+            if any {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn lease_new<S: Spool>(&mut self, now: Now, spool: &mut S, room: usize, parks: &mut usize) -> bool {
+        if !self.sweep.is_active() {
+            self.park_deferred(spool);
+        } else if self.sweep.is_full() {
+            return false;
+        }
+        let rows = spool.lease(now.up_ms, LEASE_ROWS, room);
+        let any = !rows.is_empty();
+        for row in rows {
+            // What could not be used goes out under a topic that only the pack knows.
+            let parked =
+                if row.row.dead_letter.is_some() { None } else { self.refusals.parks(&row.row.topic, false) };
+            match parked {
+                Some(reason) if self.sweep.is_active() => {
+                    *parks = parks.saturating_sub(1);
+                    self.refusals.on_parked(&row.row.topic, 1);
+                    self.sweep.defer(vec![row.id], row.row.payload.len() as u64, reason);
+                }
+                Some(reason) => {
+                    *parks = parks.saturating_sub(1);
+                    self.park_row(&row, reason, spool);
+                }
+                None => self.pack.add(now, row),
+            }
+        }
+        any
+    }
+
+    fn lease_swept<S: Spool>(&mut self, now: Now, spool: &mut S, room: usize, parks: &mut usize) -> bool {
+        if self.hand.is_some() {
+            return false;
+        }
+        self.lease_parked(now.up_ms, spool, room, parks, |uplink, spool, row| {
+            let key = row_key(row.id, spool);
+            if uplink.retry_filter.as_ref().is_some_and(|filter| covers(filter, &row.row.topic)) {
+                uplink.poison.retry(key);
+            }
+            let reason = if uplink.poison.holds(now.up_ms, key) {
+                Some(ReasonCode::UNSPECIFIED_ERROR)
+            } else {
+                uplink.refusals.parks(&row.row.topic, true)
+            };
+            match reason {
+                Some(reason) => uplink.park_row(&row, reason, spool),
+                None => {
+                    uplink.sweep.on_row(row.id);
+                    uplink.pack.add(now, row);
+                }
+            }
+        })
+    }
+
+    /// The sweep's next rows, each to be handled. Whether there were any.
+    pub(super) fn lease_parked<S: Spool>(
+        &mut self,
+        now_ms: u64,
+        spool: &mut S,
+        room: usize,
+        parks: &mut usize,
+        mut handle: impl FnMut(&mut Self, &mut S, Leased),
+    ) -> bool {
+        if !self.sweep.is_active() {
+            return false;
+        }
+        let rows = spool.lease_parked(now_ms, self.sweep.room(), room);
+        let (any, mut weight) = (!rows.is_empty(), 0);
+        *parks = parks.saturating_sub(rows.len());
+        let mut rows = rows.into_iter();
+        while let Some(row) = rows.next() {
+            if self.sweep.ends_at(row_key(row.id, spool)) {
+                std::iter::once(row).chain(rows).for_each(|row| spool.give_back(row.id));
+                break;
+            }
+            weight += u64::from(row.row.weight);
+            self.refusals.on_swept(&row.row.topic);
+            handle(self, spool, row);
+        }
+        if self.sweep.on_leased(now_ms, weight) {
+            self.retry_filter = None;
+            self.refusals.on_sweep_over();
+            self.park_deferred(spool);
+            if self.has_unknown(spool) {
+                self.sweep.want_later(now_ms);
+            } else if let Some(due_ms) = self.poison.due_ms() {
+                // One that was due and did not come by is gone: it expired, or made room.
+                self.sweep.want(if due_ms > now_ms { due_ms } else { now_ms + MISSED_POISON_MS });
+            }
+        }
+        any
+    }
+
+    /// Whether rows are parked that belong to no topic in back-off and to no poison message.
+    fn has_unknown<S: Spool>(&self, spool: &S) -> bool {
+        spool.parked().saturating_sub(self.refusals.parked()) > self.poison.known()
+    }
+
+    /// Begins a sweep that is due, or that a healed topic asks for.
+    fn begin_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
+        if self.sweep.is_active() || self.hand.is_some() {
+            return;
+        }
+        self.park_deferred(spool);
+        // Parked rows that nobody accounts for are those of an earlier life: the store may learn of them long after the connection is up.
+        if !self.sweep.is_planned() && self.has_unknown(spool) {
+            self.sweep.want_later(now_ms);
+        }
+        if self.sweep.is_due(now_ms) | self.refusals.take_sweep_wanted() {
+            self.sweep.begin(spool.parked());
+            self.refusals.on_sweep_begins();
+            if !self.sweep.is_active() {
+                self.refusals.on_sweep_over();
+            }
+        }
+    }
+
+    /// Parks the rows that waited for the end of a sweep: what it parked again is older.
+    pub(super) fn park_deferred<S: Spool>(&mut self, spool: &mut S) {
+        for (rows, reason) in self.sweep.take_deferred() {
+            rows.into_iter().for_each(|row| spool.park(row, reason));
+        }
+    }
+
+    pub(super) fn park_row<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
+        self.sweep.on_parked(row_key(row.id, spool));
+        spool.park(row.id, reason);
+        self.refusals.on_parked(&row.row.topic, 1);
+    }
+
+    /// `false`: nothing more can be sent now.
+    fn send<S: Spool>(
+        &mut self,
+        now_ms: u64,
+        session: &mut Session,
+        mut message: Message,
+        spool: &mut S,
+        stats: &mut Stats,
+    ) -> bool {
+        let left_ms = message.packed.expires_ms.map(|at_ms| at_ms.saturating_sub(now_ms));
+        let mut publish = message.packed.publish.clone();
+        publish.qos = QoS::AtLeastOnce;
+        publish.properties = set_expiry(&publish.properties, left_ms);
+        let token = Token(self.next_token);
+        match self.publish(now_ms, session, token, &mut publish) {
+            Ok(()) => {
+                self.next_token += 1;
+                self.window.on_sent(message.bytes);
+                message.sent_ms = Some(now_ms);
+                stats.sent += 1;
+                self.sent.insert(token.0, message);
+                true
+            }
+            Err(PublishError::NotConnected | PublishError::WindowFull { .. }) => {
+                self.again.push_front(message);
+                false
+            }
+            Err(PublishError::QosNotSupported { .. }) => {
+                self.again.push_front(message);
+                self.events.push_back(UplinkEvent::QosNotSupported);
+                false
+            }
+            Err(error) => {
+                let reason = match error {
+                    PublishError::TooLarge { .. } => ReasonCode::PACKET_TOO_LARGE,
+                    _ => ReasonCode::TOPIC_NAME_INVALID,
+                };
+                self.refusals.on_gone(message.topic());
+                if self.link.is_refused() {
+                    self.link.postpone(now_ms);
+                }
+                self.set_aside(now_ms, &message, reason, spool, stats);
+                true
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        now_ms: u64,
+        session: &mut Session,
+        token: Token,
+        publish: &mut Publish,
+    ) -> Result<(), PublishError> {
+        match session.publish(now_ms, token, publish) {
+            Err(PublishError::RetainNotSupported) => {
+                if !std::mem::replace(&mut self.retain_cleared, true) {
+                    self.events.push_back(UplinkEvent::RetainCleared);
+                }
+                publish.retain = false;
+                session.publish(now_ms, token, publish)
+            }
+            other => other,
+        }
+    }
+}

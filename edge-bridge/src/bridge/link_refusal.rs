@@ -1,0 +1,222 @@
+//! Refusal of the whole link (circuit breaker): the last answers were all *not authorized*, whatever their topics. Sending stops, everything
+//! waits in place, and one message at a time probes with back-off, each time of another topic, so that one bad topic never hides a link
+//! that works for others.
+
+use super::backoff::Backoff;
+use super::refusals::retry_backoff;
+use crate::wire::{ReasonCode, Utf8};
+
+/// Refusals in a row.
+const STREAK: u32 = 8;
+/// Topics whose last probe is remembered.
+const TRIED_MAX: usize = 64;
+/// Delay to the probe of a topic after one that was tried for the first time: topics are gone through before probes become rare.
+const NEXT_TOPIC_MS: u64 = 250;
+/// A link whose every probe is of the same topics for so long may just have many rows of refused topics in front.
+const ALIKE_MS: u64 = 30_000;
+
+/// The state of the link as a whole.
+#[derive(Debug, Default)]
+pub(super) struct LinkRefusal {
+    streak: u32,
+    probing: Option<Probing>,
+    /// Topics that were refused while another one showed that the link is not.
+    refused_apart: Vec<Utf8>,
+    seed: u64,
+}
+
+#[derive(Debug)]
+struct Probing {
+    since_ms: u64,
+    due_ms: u64,
+    backoff: Backoff,
+    /// Topics that were refused meanwhile; the last is the latest.
+    tried: Vec<Utf8>,
+    /// Probes that may follow soon.
+    soon: usize,
+    /// A probe is on its way.
+    is_out: bool,
+}
+
+/// Consequences of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkChange {
+    None,
+    Refused,
+    Healed,
+}
+
+impl LinkRefusal {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.probing.is_some()
+    }
+
+    /// The hub answered a message.
+    pub(super) fn on_answer(&mut self, now_ms: u64, reason: ReasonCode, topic: &Utf8) -> LinkChange {
+        if reason != ReasonCode::NOT_AUTHORIZED {
+            self.streak = 0;
+            let Some(probing) = self.probing.take() else { return LinkChange::None };
+            self.refused_apart = probing.tried;
+            self.refused_apart.retain(|tried| tried != topic);
+            return LinkChange::Healed;
+        }
+        self.streak = self.streak.saturating_add(1);
+        if let Some(probing) = &mut self.probing {
+            let is_new = !probing.tried.contains(topic);
+            probing.tried.retain(|tried| tried != topic);
+            probing.tried.push(topic.clone());
+            if probing.tried.len() > TRIED_MAX {
+                probing.tried.remove(0);
+            }
+            // What was on its way when the link was found to be refused says nothing new.
+            if std::mem::take(&mut probing.is_out) {
+                let is_soon = is_new && probing.soon > 0;
+                probing.soon -= usize::from(is_soon);
+                probing.due_ms = now_ms + if is_soon { NEXT_TOPIC_MS } else { probing.backoff.next_ms() };
+            }
+            return LinkChange::None;
+        }
+        if self.streak < STREAK {
+            return LinkChange::None;
+        }
+        let mut backoff = retry_backoff(self.seed);
+        let due_ms = now_ms + backoff.next_ms();
+        self.probing = Some(Probing {
+            since_ms: now_ms,
+            due_ms,
+            backoff,
+            tried: vec![topic.clone()],
+            soon: TRIED_MAX,
+            is_out: false,
+        });
+        LinkChange::Refused
+    }
+
+    /// Topics that are refused although the link is not, once.
+    pub(super) fn take_refused_apart(&mut self) -> Vec<Utf8> {
+        std::mem::take(&mut self.refused_apart)
+    }
+
+    /// When the next probe is due.
+    pub(super) fn due_ms(&self) -> Option<u64> {
+        self.probing.as_ref().map(|probing| probing.due_ms)
+    }
+
+    /// A probe is being sent.
+    pub(super) fn on_probe(&mut self) {
+        if let Some(probing) = &mut self.probing {
+            probing.is_out = true;
+        }
+    }
+
+    /// A probe could not be made: later.
+    pub(super) fn postpone(&mut self, now_ms: u64) {
+        if let Some(probing) = &mut self.probing {
+            probing.due_ms = now_ms + 1_000;
+        }
+    }
+
+    /// Which of these topics to probe: one that was not tried, or the one whose turn was longest ago.
+    pub(super) fn pick<'a>(&self, topics: impl Iterator<Item = &'a Utf8>) -> Option<usize> {
+        let tried = &self.probing.as_ref()?.tried;
+        let rank = |topic: &Utf8| tried.iter().position(|tried| tried == topic).map_or(0, |at| at + 1);
+        topics.enumerate().min_by_key(|(_, topic)| rank(topic)).map(|(at, _)| at)
+    }
+
+    /// Ends the refusal of the link when only topics that were tried are in sight for long: they are refused one by one instead.
+    pub(super) fn give_way<'a>(
+        &mut self,
+        now_ms: u64,
+        mut topics: impl Iterator<Item = &'a Utf8>,
+    ) -> Vec<Utf8> {
+        let alike = |probing: &Probing| {
+            now_ms.saturating_sub(probing.since_ms) >= ALIKE_MS
+                && topics.all(|topic| probing.tried.contains(topic))
+        };
+        if !self.probing.as_ref().is_some_and(alike) {
+            return Vec::new();
+        }
+        self.streak = 0;
+        self.probing.take().map(|probing| probing.tried).unwrap_or_default()
+    }
+
+    /// Probes at once.
+    pub(super) fn retry_now(&mut self, now_ms: u64) {
+        if let Some(probing) = &mut self.probing {
+            probing.backoff.reset();
+            probing.due_ms = now_ms;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DENIED: ReasonCode = ReasonCode::NOT_AUTHORIZED;
+
+    fn topics() -> [Utf8; 3] {
+        ["a", "b", "c"].map(|name| Utf8::from_static(name).unwrap())
+    }
+
+    fn refused() -> LinkRefusal {
+        let mut link = LinkRefusal::new(1);
+        let [a, ..] = topics();
+        (1..STREAK).for_each(|_| assert_eq!(link.on_answer(0, DENIED, &a), LinkChange::None));
+        assert_eq!(link.on_answer(0, DENIED, &a), LinkChange::Refused);
+        link
+    }
+
+    #[test]
+    fn eight_denials_without_another_answer_between() {
+        let mut link = LinkRefusal::new(1);
+        let [a, b, _] = topics();
+        for answer in [ReasonCode::SUCCESS, ReasonCode::QUOTA_EXCEEDED] {
+            for _ in 1..STREAK {
+                link.on_answer(0, DENIED, &a);
+            }
+            assert_eq!(link.on_answer(0, answer, &b), LinkChange::None);
+            assert!(!link.is_refused());
+        }
+        let mut link = refused();
+        assert_eq!(link.on_answer(5, ReasonCode::SUCCESS, &b), LinkChange::Healed);
+        assert!(!link.is_refused());
+    }
+
+    #[test]
+    fn each_probe_is_of_another_topic_and_only_probes_lengthen_the_delay() {
+        let mut link = refused();
+        let [a, b, c] = topics();
+        let due_ms = link.due_ms().unwrap();
+        link.on_answer(10, DENIED, &a);
+        assert_eq!(link.due_ms(), Some(due_ms), "it was sent before the link was found to be refused");
+        assert_eq!(link.pick([&a, &b, &c].into_iter()), Some(1));
+        link.on_probe();
+        link.on_answer(due_ms, DENIED, &b);
+        assert_eq!(link.due_ms(), Some(due_ms + NEXT_TOPIC_MS), "there may be a topic that is taken");
+        assert_eq!(link.pick([&a, &b, &c].into_iter()), Some(2));
+        link.on_probe();
+        link.on_answer(due_ms, DENIED, &c);
+        assert_eq!(link.pick([&c, &b, &a].into_iter()), Some(2), "the longest ago");
+        link.on_probe();
+        link.on_answer(due_ms, DENIED, &a);
+        assert!(link.due_ms().unwrap() > due_ms + 500, "all were tried");
+        assert_eq!(link.on_answer(due_ms, ReasonCode::SUCCESS, &b), LinkChange::Healed);
+        let apart = link.take_refused_apart();
+        assert!(apart == [c, a], "{apart:?}");
+    }
+
+    #[test]
+    fn it_gives_way_when_only_tried_topics_are_in_sight_for_long() {
+        let [a, b, _] = topics();
+        let mut link = refused();
+        assert!(link.give_way(ALIKE_MS, [&a, &b].into_iter()).is_empty(), "b was not tried");
+        assert!(link.give_way(ALIKE_MS - 1, [&a].into_iter()).is_empty(), "too early");
+        assert_eq!(link.give_way(ALIKE_MS, [&a].into_iter()), std::slice::from_ref(&a));
+        assert!(!link.is_refused());
+    }
+}

@@ -1,0 +1,287 @@
+//! Spool in memory: what a bridge without a queue on disk uses, and tests. Bounded; parked rows count against the same limits.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::spool::{LeaseId, Leased, Settled, Spool};
+use crate::row::Row;
+use crate::wire::ReasonCode;
+
+/// A bounded queue in memory.
+#[derive(Debug)]
+pub struct MemorySpool {
+    rows: BTreeMap<u64, Stored>,
+    /// Rows that wait.
+    free: BTreeSet<u64>,
+    /// Parked rows that are not leased: park number to row.
+    parked_free: BTreeMap<u64, u64>,
+    /// Rows with a park number.
+    parked: u64,
+    next: u64,
+    next_park: u64,
+    bytes: usize,
+    max_rows: usize,
+    max_bytes: usize,
+    gone: VecDeque<(LeaseId, Gone)>,
+    expired: u64,
+}
+
+/// Reasons for which a row left a [`MemorySpool`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Gone {
+    /// The hub acknowledged it.
+    Acked,
+    /// It is over for another reason.
+    Settled(Settled),
+}
+
+#[derive(Debug)]
+struct Stored {
+    row: Row,
+    pushed_ms: u64,
+    /// Its place among the parked rows.
+    parked: Option<u64>,
+}
+
+impl Stored {
+    fn is_expired(&self, now_ms: u64) -> bool {
+        self.row.ttl_ms.is_some_and(|ttl_ms| now_ms.saturating_sub(self.pushed_ms) >= ttl_ms)
+    }
+}
+
+impl MemorySpool {
+    /// At most `max_rows` rows and `max_bytes` of payload.
+    pub fn new(max_rows: usize, max_bytes: usize) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            free: BTreeSet::new(),
+            parked_free: BTreeMap::new(),
+            parked: 0,
+            next: 1,
+            next_park: 1,
+            bytes: 0,
+            max_rows,
+            max_bytes,
+            gone: VecDeque::new(),
+            expired: 0,
+        }
+    }
+
+    /// Takes a row in. When there is no room, rows that wait here and have expired make it.
+    ///
+    /// # Errors
+    ///
+    /// Hands the row back when the spool is full.
+    pub fn push(&mut self, now_ms: u64, row: Row) -> Result<LeaseId, Box<Row>> {
+        if self.is_full_for(&row) {
+            self.purge(now_ms);
+        }
+        if self.is_full_for(&row) {
+            return Err(Box::new(row));
+        }
+        let id = self.next;
+        self.next += 1;
+        self.bytes += row.payload.len();
+        self.rows.insert(id, Stored { row, pushed_ms: now_ms, parked: None });
+        self.free.insert(id);
+        Ok(LeaseId(id))
+    }
+
+    /// Rows that left since the last call, and why.
+    pub fn drain_gone(&mut self) -> impl Iterator<Item = (LeaseId, Gone)> {
+        self.gone.drain(..)
+    }
+
+    /// Rows in it, leased and parked ones included.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Rows whose time to live passed.
+    pub fn expired(&self) -> u64 {
+        self.expired
+    }
+
+    fn is_full_for(&self, row: &Row) -> bool {
+        self.rows.len() >= self.max_rows || self.bytes + row.payload.len() > self.max_bytes
+    }
+
+    /// Removes what expired and is not leased. Costs a look at every row.
+    fn purge(&mut self, now_ms: u64) {
+        let waiting = self.free.iter().chain(self.parked_free.values());
+        let old = waiting.filter(|id| self.rows.get(id).is_some_and(|row| row.is_expired(now_ms)));
+        for id in old.copied().collect::<Vec<_>>() {
+            self.remove(id, Gone::Settled(Settled::Expired));
+        }
+    }
+
+    fn remove(&mut self, id: u64, why: Gone) {
+        let Some(stored) = self.rows.remove(&id) else { return };
+        self.bytes -= stored.row.payload.len();
+        self.free.remove(&id);
+        if let Some(park) = stored.parked {
+            self.parked_free.remove(&park);
+            self.parked -= 1;
+        }
+        self.expired += u64::from(why == Gone::Settled(Settled::Expired));
+        self.gone.push_back((LeaseId(id), why));
+    }
+
+    /// Leases rows that `next` takes out of their place.
+    fn lease_from(
+        &mut self,
+        now_ms: u64,
+        max_rows: usize,
+        max_bytes: usize,
+        next: impl Fn(&mut Self) -> Option<u64>,
+    ) -> Vec<Leased> {
+        let (mut out, mut bytes) = (Vec::new(), 0);
+        while out.len() < max_rows && bytes < max_bytes {
+            let Some(id) = next(self) else { break };
+            let Some(stored) = self.rows.get(&id) else { continue };
+            if stored.is_expired(now_ms) {
+                self.remove(id, Gone::Settled(Settled::Expired));
+                continue;
+            }
+            let age_ms = now_ms.saturating_sub(stored.pushed_ms);
+            bytes += stored.row.payload.len().max(1);
+            out.push(Leased::new(LeaseId(id), stored.row.clone(), now_ms, age_ms, None));
+        }
+        out
+    }
+}
+
+impl Spool for MemorySpool {
+    fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        self.lease_from(now_ms, max_rows, max_bytes, |spool| spool.free.pop_first())
+    }
+
+    fn ack(&mut self, id: LeaseId) {
+        self.remove(id.0, Gone::Acked);
+    }
+
+    fn settle(&mut self, id: LeaseId, why: Settled) {
+        self.remove(id.0, Gone::Settled(why));
+    }
+
+    fn give_back(&mut self, id: LeaseId) {
+        match self.rows.get(&id.0).map(|stored| stored.parked) {
+            None => {}
+            Some(None) => drop(self.free.insert(id.0)),
+            Some(Some(park)) => drop(self.parked_free.insert(park, id.0)),
+        }
+    }
+
+    fn park(&mut self, id: LeaseId, _why: ReasonCode) {
+        let Some(stored) = self.rows.get_mut(&id.0) else { return };
+        match stored.parked.replace(self.next_park) {
+            None => self.parked += 1,
+            Some(old) => drop(self.parked_free.remove(&old)),
+        }
+        self.free.remove(&id.0);
+        self.parked_free.insert(self.next_park, id.0);
+        self.next_park += 1;
+    }
+
+    fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        self.lease_from(now_ms, max_rows, max_bytes, |spool| spool.parked_free.pop_first().map(|(_, id)| id))
+    }
+
+    fn waiting(&self) -> u64 {
+        self.free.len() as u64
+    }
+
+    fn parked(&self) -> u64 {
+        self.parked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::wire::Utf8;
+
+    fn row(ttl_ms: Option<u64>) -> Row {
+        Row { ttl_ms, ..Row::new(Utf8::from_static("t").unwrap(), Bytes::from_static(b"12345")) }
+    }
+
+    fn filled(rows: usize) -> MemorySpool {
+        let mut spool = MemorySpool::new(10, 1000);
+        for _ in 0..rows {
+            spool.push(0, row(None)).unwrap();
+        }
+        spool
+    }
+
+    fn ids(rows: &[Leased]) -> Vec<u64> {
+        rows.iter().map(|leased| leased.id.0).collect()
+    }
+
+    #[test]
+    fn rows_return_to_their_old_place() {
+        let mut spool = filled(4);
+        let leased = spool.lease(0, 3, 1000);
+        spool.ack(leased[1].id);
+        spool.give_back(leased[2].id);
+        spool.give_back(leased[0].id);
+        assert_eq!(ids(&spool.lease(0, 10, 1000)), [1, 3, 4]);
+        assert_eq!((spool.len(), spool.waiting()), (3, 0));
+    }
+
+    #[test]
+    fn bounded_by_rows_and_bytes() {
+        let mut spool = MemorySpool::new(2, 1000);
+        assert!(spool.push(0, row(None)).is_ok() && spool.push(0, row(None)).is_ok());
+        assert!(spool.push(0, row(None)).is_err());
+        assert!(MemorySpool::new(10, 4).push(0, row(None)).is_err());
+    }
+
+    #[test]
+    fn what_expired_is_not_leased() {
+        let mut spool = MemorySpool::new(10, 1000);
+        let id = spool.push(0, row(Some(100))).unwrap();
+        assert!(spool.lease(100, 10, 1000).is_empty());
+        assert_eq!(spool.drain_gone().collect::<Vec<_>>(), [(id, Gone::Settled(Settled::Expired))]);
+        assert_eq!(spool.expired(), 1);
+    }
+
+    #[test]
+    fn what_expired_makes_room() {
+        let mut spool = MemorySpool::new(2, 1000);
+        let ids = [spool.push(0, row(Some(100))).unwrap(), spool.push(0, row(Some(100))).unwrap()];
+        let leased = spool.lease(0, 1, 1000);
+        assert!(spool.push(99, row(None)).is_err());
+        assert!(spool.push(100, row(None)).is_ok(), "the row that waits made room");
+        assert!(spool.push(100, row(None)).is_err(), "the leased one did not");
+        assert_eq!(spool.drain_gone().collect::<Vec<_>>(), [(ids[1], Gone::Settled(Settled::Expired))]);
+        spool.settle(leased[0].id, Settled::Expired);
+        assert!(spool.push(100, row(None)).is_ok());
+    }
+
+    #[test]
+    fn parked_rows_keep_the_order_in_which_they_were_parked() {
+        let mut spool = filled(5);
+        let leased = spool.lease(0, 4, 1000);
+        [2, 0, 1].into_iter().for_each(|at| spool.park(leased[at].id, ReasonCode::NOT_AUTHORIZED));
+        assert_eq!((spool.waiting(), spool.parked(), spool.len()), (1, 3, 5));
+        assert_eq!(ids(&spool.lease(0, 10, 1000)), [5], "a parked row is not leased");
+        let again = spool.lease_parked(0, 2, 1000);
+        assert_eq!(ids(&again), [3, 1]);
+        spool.give_back(again[0].id);
+        spool.park(again[1].id, ReasonCode::NOT_AUTHORIZED);
+        assert_eq!(spool.parked(), 3);
+        let again = spool.lease_parked(0, 10, 1000);
+        assert_eq!(ids(&again), [3, 2, 1], "given back to its place, parked again at the end");
+        spool.ack(again[0].id);
+        spool.settle(again[1].id, Settled::Discarded);
+        assert_eq!((spool.parked(), spool.len()), (1, 3));
+        let gone: Vec<_> = spool.drain_gone().map(|(id, why)| (id.0, why)).collect();
+        assert_eq!(gone, [(3, Gone::Acked), (2, Gone::Settled(Settled::Discarded))]);
+    }
+}

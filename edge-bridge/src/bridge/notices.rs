@@ -1,0 +1,54 @@
+//! Rate limit of what the application is told: once a minute per cause, with the number of those left out.
+
+use std::collections::BTreeMap;
+
+use crate::wire::ReasonCode;
+
+const EVERY_MS: u64 = 60_000;
+
+/// Kinds of refusals that are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cause {
+    Topic,
+    Link,
+    Poison,
+    Message,
+}
+
+/// When each cause was told last, and how often it was not told since.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    told: BTreeMap<(Cause, ReasonCode), (u64, u64)>,
+}
+
+impl Notices {
+    /// `None`: to be left out. Otherwise how many were left out before.
+    pub(super) fn tell(&mut self, now_ms: u64, cause: Cause, reason: ReasonCode) -> Option<u64> {
+        let Some((at_ms, left_out)) = self.told.get_mut(&(cause, reason)) else {
+            self.told.insert((cause, reason), (now_ms, 0));
+            return Some(0);
+        };
+        if now_ms.saturating_sub(*at_ms) < EVERY_MS {
+            *left_out += 1;
+            return None;
+        }
+        *at_ms = now_ms;
+        Some(std::mem::take(left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_a_minute_for_each_cause_and_reason() {
+        let mut notices = Notices::default();
+        let quota = ReasonCode::QUOTA_EXCEEDED;
+        assert_eq!(notices.tell(0, Cause::Topic, quota), Some(0));
+        assert_eq!(notices.tell(59_999, Cause::Topic, quota), None);
+        assert_eq!(notices.tell(59_999, Cause::Poison, quota), Some(0));
+        assert_eq!(notices.tell(59_999, Cause::Topic, ReasonCode::NOT_AUTHORIZED), Some(0));
+        assert_eq!(notices.tell(60_000, Cause::Topic, quota), Some(1));
+    }
+}

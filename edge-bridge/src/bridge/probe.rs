@@ -1,0 +1,176 @@
+//! Detects a half-open connection on which we only listen: a command must not wait for the keep alive.
+//!
+//! While something is unacknowledged the [stall breaker](super::stall) asks by itself. Without it nothing would be sent for a keep alive, and a
+//! hub that was lost, with the commands it holds for us, would be noticed after that and the ping's own timeout. So a silent link is asked
+//! early enough that a lost one is broken, and dialled again, within the time that was promised.
+
+use super::stall::StallAction;
+
+/// For the answer to a PINGREQ, and once more for the next connection, at least.
+const PATIENCE_MS: u64 = 2_000;
+/// Round trips that the answer may take.
+const ROUND_TRIPS: u64 = 4;
+/// The patience grows at most by this factor with breaks that did not help.
+const FACTOR_MAX: u64 = 16;
+
+/// When the link is asked. One per link, over all its connections.
+#[derive(Debug, Clone)]
+pub(super) struct Probe {
+    /// 0: never.
+    within_ms: u64,
+    /// Since when nothing is on the way to the hub and messages may come from it.
+    listening_ms: Option<u64>,
+    last_byte_ms: u64,
+    asked_ms: Option<u64>,
+    rtt_ms: u64,
+    factor: u64,
+}
+
+impl Probe {
+    pub(super) fn new(within_ms: u64) -> Self {
+        Self { within_ms, listening_ms: None, last_byte_ms: 0, asked_ms: None, rtt_ms: 0, factor: 1 }
+    }
+
+    /// A new connection is up.
+    pub(super) fn on_connected(&mut self, now_ms: u64) {
+        (self.last_byte_ms, self.asked_ms, self.listening_ms) = (now_ms, None, None);
+    }
+
+    /// A byte came from the hub: the link lives.
+    pub(super) fn on_byte(&mut self, now_ms: u64) {
+        self.last_byte_ms = now_ms;
+        if self.asked_ms.take().is_some() {
+            self.factor = 1;
+        }
+    }
+
+    /// A PINGRESP took so long. Forgotten by a quarter each time, so that one slow answer is remembered for a while.
+    pub(super) fn on_rtt(&mut self, rtt_ms: u64) {
+        self.rtt_ms = rtt_ms.max(self.rtt_ms - self.rtt_ms / 4);
+    }
+
+    /// Whether there are subscriptions and nothing is unacknowledged; call after each change.
+    pub(super) fn set_listening(&mut self, now_ms: u64, listening: bool) {
+        if listening {
+            self.listening_ms.get_or_insert(now_ms);
+        } else {
+            (self.listening_ms, self.asked_ms) = (None, None);
+        }
+    }
+
+    /// What is due.
+    pub(super) fn poll(&mut self, now_ms: u64, srtt_ms: Option<u64>) -> Option<StallAction> {
+        if now_ms < self.poll_timeout(srtt_ms)? {
+            return None;
+        }
+        if self.asked_ms.is_none() {
+            self.asked_ms = Some(now_ms);
+            return Some(StallAction::Probe);
+        }
+        self.factor = (self.factor * 2).min(FACTOR_MAX);
+        (self.listening_ms, self.asked_ms) = (None, None);
+        Some(StallAction::Break)
+    }
+
+    /// When to [`poll`](Self::poll).
+    pub(super) fn poll_timeout(&self, srtt_ms: Option<u64>) -> Option<u64> {
+        let silent_ms = self.last_byte_ms.max(self.listening_ms.filter(|_| self.within_ms > 0)?);
+        let patience_ms = PATIENCE_MS.max(ROUND_TRIPS * self.rtt_ms.max(srtt_ms.unwrap_or(0)));
+        Some(match self.asked_ms {
+            Some(asked_ms) => asked_ms + patience_ms * self.factor,
+            None => silent_ms + interval_ms(self.within_ms, patience_ms),
+        })
+    }
+}
+
+/// Silence before a PINGREQ: what is left of the time when the answer and the next connection have theirs, at least a half of it.
+fn interval_ms(within_ms: u64, patience_ms: u64) -> u64 {
+    within_ms.saturating_sub(2 * patience_ms).max(within_ms / 2)
+}
+
+/// Milliseconds between the pings of a link that is idle otherwise, at a short round trip.
+pub fn idle_ping_every_ms(command_within_ms: u64) -> u64 {
+    interval_ms(command_within_ms, PATIENCE_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listening(within_ms: u64) -> Probe {
+        let mut probe = Probe::new(within_ms);
+        probe.on_connected(0);
+        probe.set_listening(0, true);
+        probe
+    }
+
+    #[test]
+    fn a_silent_link_is_asked_and_broken_in_time() {
+        let mut probe = listening(15_000);
+        assert_eq!(probe.poll(10_999, None), None);
+        assert_eq!(probe.poll(11_000, None), Some(StallAction::Probe));
+        assert_eq!(probe.poll(12_999, None), None);
+        assert_eq!(
+            probe.poll(13_000, None),
+            Some(StallAction::Break),
+            "two seconds are left for the next connection"
+        );
+        assert_eq!(probe.poll_timeout(None), None, "until there is another");
+    }
+
+    #[test]
+    fn traffic_proves_life_and_saves_the_ping() {
+        let mut probe = listening(15_000);
+        for now_ms in (0..600_000).step_by(5_000) {
+            probe.on_byte(now_ms);
+            assert_eq!(probe.poll(now_ms, None), None);
+        }
+        probe.set_listening(600_000, false);
+        assert_eq!(
+            probe.poll_timeout(None),
+            None,
+            "something is unacknowledged: that is the stall breaker's"
+        );
+        probe.set_listening(700_000, true);
+        assert_eq!(probe.poll_timeout(None), Some(711_000));
+    }
+
+    #[test]
+    fn off_is_off() {
+        assert_eq!(listening(0).poll_timeout(None), None);
+    }
+
+    #[test]
+    fn the_answer_gets_the_time_of_the_path() {
+        let mut probe = listening(15_000);
+        probe.on_rtt(1_500);
+        assert_eq!(
+            probe.poll(7_500, None),
+            Some(StallAction::Probe),
+            "earlier, since the answer takes longer"
+        );
+        assert_eq!(probe.poll_timeout(None), Some(7_500 + 6_000));
+        assert_eq!(listening(15_000).poll_timeout(Some(1_500)), Some(7_500));
+    }
+
+    #[test]
+    fn a_break_that_did_not_help_makes_patient() {
+        let mut probe = listening(15_000);
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            probe.on_connected(0);
+            probe.set_listening(0, true);
+            let asked_ms = probe.poll_timeout(None).unwrap();
+            assert_eq!(probe.poll(asked_ms, None), Some(StallAction::Probe));
+            let broken_ms = probe.poll_timeout(None).unwrap();
+            assert_eq!(probe.poll(broken_ms, None), Some(StallAction::Break));
+            waits.push((broken_ms - asked_ms) / 1_000);
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 32]);
+        probe.on_connected(0);
+        probe.set_listening(0, true);
+        assert_eq!(probe.poll(11_000, None), Some(StallAction::Probe));
+        probe.on_byte(12_000);
+        assert_eq!(probe.factor, 1);
+    }
+}

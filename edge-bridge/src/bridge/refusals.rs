@@ -1,0 +1,367 @@
+//! Topics that the hub refuses: back-off per topic, in the order of its messages (circuit breaker).
+//!
+//! The first refused messages of a topic are *held* in RAM, their rows leased in place, and serve as probes; what comes behind them is parked
+//! without being sent. An attempt sends the oldest held message and, while the hub goes on refusing, some of those behind it, more with every
+//! attempt, so that one message that the hub never takes does not speak for its topic. One success heals the topic: messages that were refused
+//! in the same attempt are bad by themselves, the others go out in their order, then the parked ones, then new ones.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::backoff::{Backoff, BackoffConfig};
+use super::message::Message;
+use super::refused_topic::{Held, Topic};
+use crate::wire::{ReasonCode, Utf8};
+
+/// Topics in back-off at most. Refused messages of others are parked and tried with the next sweep.
+const TOPICS_MAX: usize = 256;
+/// Bytes of held messages at most; above it a topic holds one.
+const HELD_BYTES_MAX: u64 = 1 << 20;
+/// Messages of one topic that serve as probes.
+const HELD_MAX: usize = 8;
+/// Delay of the first attempt, and of the last ones.
+const RETRY_MS: (u64, u64) = (1_000, 600_000);
+
+/// A growing delay from 1 s to 10 min, with jitter.
+pub(super) fn retry_backoff(seed: u64) -> Backoff {
+    let config = BackoffConfig { base_ms: RETRY_MS.0, max_ms: RETRY_MS.1, silent_max_ms: RETRY_MS.1 };
+    Backoff::new(config, seed)
+}
+
+/// Place of a message of some topic.
+#[derive(Debug)]
+pub(super) enum Route {
+    /// It may be sent.
+    Send(Message),
+    /// It is held here.
+    Held,
+    /// Its rows are to be parked.
+    Park(Message, ReasonCode),
+}
+
+/// Consequences of a success.
+#[derive(Debug, Default)]
+pub(super) struct Healed {
+    /// To be sent now, in this order.
+    pub(super) again: Vec<Message>,
+    /// Refused although their topic is not.
+    pub(super) bad: Vec<(Message, ReasonCode)>,
+    /// The refusal was told to the application.
+    pub(super) said: bool,
+}
+
+/// The topics in back-off.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    pub(super) topics: BTreeMap<Utf8, Topic>,
+    pub(super) held_bytes: u64,
+    seed: u64,
+    sweep_wanted: bool,
+}
+
+impl Refusals {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed, ..Self::default() }
+    }
+
+    /// Topics in back-off.
+    pub(super) fn refused_topics(&self) -> usize {
+        self.topics.values().filter(|topic| !topic.healing).count()
+    }
+
+    /// Messages held.
+    pub(super) fn held(&self) -> usize {
+        self.topics.values().map(|topic| topic.held.len()).sum()
+    }
+
+    /// Parked rows of known topics.
+    pub(super) fn parked(&self) -> u64 {
+        self.topics.values().map(|topic| topic.parked).sum()
+    }
+
+    /// Whether held messages wait for answers and may not become more: nothing new is to be made.
+    pub(super) fn is_full(&self) -> bool {
+        self.held_bytes > HELD_BYTES_MAX
+            && self.topics.values().any(|topic| topic.out > 0 && topic.held.len() > HELD_MAX)
+    }
+
+    /// The reason if rows of this topic are parked unsent. `swept`: the row comes from the parked ones.
+    pub(super) fn parks(&self, topic: &Utf8, swept: bool) -> Option<ReasonCode> {
+        let topic = self.topics.get(topic)?;
+        let parks = match (topic.healing, swept) {
+            (true, true) => false,
+            (true, false) => topic.parked > 0,
+            (false, swept) => {
+                (!swept && topic.parked > 0) || (topic.out == 0 && topic.held.len() >= HELD_MAX)
+            }
+        };
+        parks.then_some(topic.reason)
+    }
+
+    /// Where a new message goes.
+    pub(super) fn route(&mut self, message: Message) -> Route {
+        let Some(topic) = self.topics.get_mut(message.topic()) else { return Route::Send(message) };
+        match (topic.healing, message.swept) {
+            (true, swept) if swept || topic.parked == 0 => {
+                topic.out += 1;
+                Route::Send(message)
+            }
+            // What comes back from the parked rows is older than those that are still there; what is new goes behind them.
+            (false, swept)
+                if (swept || topic.parked == 0) && (topic.out > 0 || topic.held.len() < HELD_MAX) =>
+            {
+                self.held_bytes += message.bytes;
+                topic.hold(message, None);
+                Route::Held
+            }
+            _ => Route::Park(message, topic.reason),
+        }
+    }
+
+    /// Rows of this topic were parked.
+    pub(super) fn on_parked(&mut self, topic: &Utf8, rows: u64) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.parked += rows;
+            topic.parked_since += rows;
+        }
+    }
+
+    /// A parked row of this topic was leased.
+    pub(super) fn on_swept(&mut self, topic: &Utf8) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.parked = topic.parked.saturating_sub(1);
+        }
+    }
+
+    /// A message is being sent without having asked [`route`](Self::route).
+    pub(super) fn on_out(&mut self, topic: &Utf8) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.out += 1;
+        }
+    }
+
+    /// A message that was handed out is no longer on its way, without an answer.
+    pub(super) fn on_gone(&mut self, topic: &Utf8) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.out = topic.out.saturating_sub(1);
+            topic.tries = 0;
+        }
+    }
+
+    /// The hub refused a message, and its topic with it. `out`: other messages of this topic that are on their way. Hands the message back when
+    /// there is no room for another topic.
+    pub(super) fn on_refused(
+        &mut self,
+        now_ms: u64,
+        message: Message,
+        reason: ReasonCode,
+        out: impl FnOnce(&Utf8) -> usize,
+    ) -> Option<Message> {
+        let name = message.topic().clone();
+        let is_known = self.topics.contains_key(&name);
+        if !self.add(now_ms, &name, reason, out) {
+            return Some(message);
+        }
+        let Some(topic) = self.topics.get_mut(&name) else { return Some(message) };
+        self.held_bytes += message.bytes;
+        topic.reason = reason;
+        topic.out = topic.out.saturating_sub(usize::from(is_known));
+        if std::mem::take(&mut topic.healing) {
+            topic.attempt += 1;
+            topic.tries = 0;
+            topic.due_ms = now_ms + topic.backoff.next_ms();
+        }
+        let attempt = topic.attempt;
+        topic.hold(message, Some(attempt));
+        if topic.tries > 0 {
+            topic.tries -= 1;
+            topic.wait_if_tried(now_ms);
+        }
+        None
+    }
+
+    /// Puts a topic in back-off without a message. Its next one is held.
+    pub(super) fn add(
+        &mut self,
+        now_ms: u64,
+        name: &Utf8,
+        reason: ReasonCode,
+        out: impl FnOnce(&Utf8) -> usize,
+    ) -> bool {
+        if self.topics.contains_key(name) {
+            return true;
+        }
+        if self.topics.len() >= TOPICS_MAX || self.held_bytes > HELD_BYTES_MAX {
+            return false;
+        }
+        self.seed = self.seed.wrapping_add(0x9e37_79b9);
+        let mut backoff = retry_backoff(self.seed);
+        let topic = Topic {
+            reason,
+            held: VecDeque::new(),
+            out: out(name),
+            parked: 0,
+            parked_since: 0,
+            attempt: 0,
+            tries: 0,
+            due_ms: now_ms + backoff.next_ms(),
+            backoff,
+            healing: false,
+            said: false,
+        };
+        self.topics.insert(name.clone(), topic);
+        true
+    }
+
+    /// Whether the application was told of this topic.
+    pub(super) fn is_said(&self, name: &Utf8) -> bool {
+        self.topics.get(name).is_some_and(|topic| topic.said)
+    }
+
+    /// The application is being told of this topic.
+    pub(super) fn say(&mut self, name: &Utf8) {
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.said = true;
+        }
+    }
+
+    /// The hub took a message of this topic.
+    pub(super) fn on_accepted(&mut self, name: &Utf8) -> Option<Healed> {
+        let topic = self.topics.get_mut(name)?;
+        topic.out = topic.out.saturating_sub(1);
+        let mut healed = Healed { said: std::mem::take(&mut topic.said), ..Healed::default() };
+        for Held { message, refused_in } in topic.held.drain(..) {
+            self.held_bytes -= message.bytes;
+            if refused_in == Some(topic.attempt) {
+                healed.bad.push((message, topic.reason));
+            } else {
+                healed.again.push(message);
+            }
+        }
+        topic.out += healed.again.len();
+        if !healed.bad.is_empty() {
+            topic.backoff.reset();
+        }
+        (topic.healing, topic.tries) = (true, 0);
+        if topic.parked > 0 {
+            self.sweep_wanted = true;
+        } else {
+            self.topics.remove(name);
+        }
+        Some(healed)
+    }
+
+    /// Parks what a topic needs not hold once everything of it is answered; the first `HELD_MAX` stay.
+    pub(super) fn trim(&mut self) -> Vec<(Message, ReasonCode)> {
+        let mut out = Vec::new();
+        for topic in self.topics.values_mut().filter(|topic| topic.out == 0 && !topic.healing) {
+            let kept = if self.held_bytes > HELD_BYTES_MAX { 1 } else { HELD_MAX };
+            while topic.held.len() > kept
+                && let Some(held) = topic.held.pop_back()
+            {
+                self.held_bytes -= held.message.bytes;
+                out.push((held.message, topic.reason));
+            }
+        }
+        out.sort_by_key(|(message, _)| message.serial);
+        out
+    }
+
+    /// Held messages whose time to live is over, once a topic is due.
+    pub(super) fn take_expired(&mut self, now_ms: u64) -> Vec<Message> {
+        let mut out = Vec::new();
+        if self.poll_timeout().is_none_or(|due_ms| due_ms > now_ms) {
+            return out;
+        }
+        for topic in self.topics.values_mut() {
+            for held in std::mem::take(&mut topic.held) {
+                if held.message.is_expired(now_ms) {
+                    self.held_bytes -= held.message.bytes;
+                    out.push(held.message);
+                } else {
+                    topic.held.push_back(held);
+                }
+            }
+        }
+        out
+    }
+
+    /// The next probe that is due.
+    pub(super) fn next_attempt(&mut self, now_ms: u64) -> Option<Message> {
+        let mut empty = Vec::new();
+        let mut found = None;
+        for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| !topic.healing && topic.out == 0) {
+            if topic.tries == 0 {
+                if topic.due_ms > now_ms {
+                    continue;
+                }
+                topic.attempt += 1;
+                topic.tries = 1 << (topic.attempt - 1).min(3);
+                topic.due_ms = now_ms + topic.backoff.next_ms();
+            }
+            if let Some(message) = topic.take_probe() {
+                self.held_bytes -= message.bytes;
+                topic.out += 1;
+                found = Some(message);
+                break;
+            }
+            // Everything held expired: a parked row is the next probe.
+            (topic.healing, topic.tries) = (true, 0);
+            self.sweep_wanted |= topic.parked > 0;
+            if topic.parked == 0 {
+                empty.push(name.clone());
+            }
+        }
+        empty.iter().for_each(|name| drop(self.topics.remove(name)));
+        found
+    }
+
+    /// When [`next_attempt`](Self::next_attempt) has something.
+    pub(super) fn poll_timeout(&self) -> Option<u64> {
+        let waiting = self.topics.values().filter(|topic| !topic.healing && topic.out == 0);
+        waiting.map(|topic| if topic.tries > 0 { 0 } else { topic.due_ms }).min()
+    }
+
+    /// Whether a topic that was healed has parked rows that no sweep passed yet; asked once.
+    pub(super) fn take_sweep_wanted(&mut self) -> bool {
+        std::mem::take(&mut self.sweep_wanted)
+    }
+
+    pub(super) fn on_sweep_begins(&mut self) {
+        self.topics.values_mut().for_each(|topic| topic.parked_since = 0);
+    }
+
+    /// All rows that were parked when the sweep began have been passed: what is counted beyond those parked since has expired.
+    pub(super) fn on_sweep_over(&mut self) {
+        for topic in self.topics.values_mut() {
+            topic.parked = topic.parked_since;
+            self.sweep_wanted |= topic.healing && topic.parked > 0;
+        }
+        self.topics.retain(|_, topic| !topic.healing || topic.parked > 0);
+    }
+
+    /// Hands out what is held and forgets its topics. `all`: also of topics with parked rows, which are younger than what is held.
+    pub(super) fn take_held(&mut self, all: bool) -> Vec<Message> {
+        let mut out = Vec::new();
+        for topic in self.topics.values_mut().filter(|topic| all || topic.parked == 0) {
+            out.extend(topic.held.drain(..).map(|held| held.message));
+        }
+        self.held_bytes -= out.iter().map(|message| message.bytes).sum::<u64>();
+        self.topics.retain(|_, topic| topic.parked > 0);
+        out
+    }
+
+    /// Whether the topic is in back-off or being healed.
+    pub(super) fn knows(&self, name: &Utf8) -> bool {
+        self.topics.contains_key(name)
+    }
+
+    /// The oldest held message of this topic, or of any, to be sent now.
+    pub(super) fn take_oldest(&mut self, name: Option<&Utf8>) -> Option<Message> {
+        let mut topics = self.topics.iter_mut().filter(|(own, _)| name.is_none_or(|name| *own == name));
+        let (_, topic) = topics.find(|(_, topic)| !topic.held.is_empty())?;
+        let message = topic.held.pop_front()?.message;
+        self.held_bytes -= message.bytes;
+        topic.out += 1;
+        Some(message)
+    }
+}

@@ -1,0 +1,189 @@
+//! Sweep over the parked rows, from the front: rows of topics that are not refused are sent, the others are parked again behind the rest, so that
+//! the store's oldest row always moves. It ends when it has passed what was there when it began.
+
+use std::collections::HashSet;
+
+use super::backoff::Backoff;
+use super::pack::Packed;
+use super::poison::RowKey;
+use super::refusals::retry_backoff;
+use super::spool::LeaseId;
+use crate::wire::ReasonCode;
+
+/// Parked rows leased at a time: new rows get the next turn.
+const ROWS: usize = 64;
+/// A sweep to which the spool gives nothing for so long is over: the rest expired.
+const DRY_MS: u64 = 5_000;
+/// Refusals without a success between that end a sweep early.
+const REFUSALS_MAX: u32 = 8;
+/// New rows that wait for the end of a sweep, and their bytes: beyond, new rows wait in the queue.
+const DEFERRED_MAX: (usize, u64) = (4_096, 1 << 20);
+
+/// The sweep and when it begins.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    /// Rows it has still to pass; `None`: no sweep.
+    left: Option<u64>,
+    dry_since_ms: Option<u64>,
+    /// The first row that was parked since it began: there the sweep has passed all that it was to pass.
+    mark: Option<RowKey>,
+    due_ms: Option<u64>,
+    backoff: Backoff,
+    refused_in_row: u32,
+    /// Leased by it and not yet part of a message.
+    rows: HashSet<LeaseId>,
+    /// New rows to be parked behind those that the sweep parks again.
+    deferred: Vec<(Vec<LeaseId>, ReasonCode)>,
+    deferred_bytes: u64,
+    /// Whose turn it is when both parked and new rows wait.
+    pub(super) turn: bool,
+}
+
+impl Sweep {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            left: None,
+            dry_since_ms: None,
+            mark: None,
+            due_ms: None,
+            backoff: retry_backoff(seed ^ 0x5e),
+            refused_in_row: 0,
+            rows: HashSet::new(),
+            deferred: Vec::new(),
+            deferred_bytes: 0,
+            turn: false,
+        }
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// A sweep is due at `at_ms`, if none is before.
+    pub(super) fn want(&mut self, at_ms: u64) {
+        self.due_ms = Some(self.due_ms.map_or(at_ms, |due_ms| due_ms.min(at_ms)));
+    }
+
+    /// Rows were parked that no topic in back-off accounts for: they are tried with the next sweep.
+    pub(super) fn want_later(&mut self, now_ms: u64) {
+        if self.left.is_none() && self.due_ms.is_none() {
+            self.due_ms = Some(now_ms + self.backoff.next_ms());
+        }
+    }
+
+    /// Whether a sweep goes on or has a date.
+    pub(super) fn is_planned(&self) -> bool {
+        self.left.is_some() || self.due_ms.is_some()
+    }
+
+    /// Whether a sweep is due.
+    pub(super) fn is_due(&self, now_ms: u64) -> bool {
+        self.left.is_none() && self.due_ms.is_some_and(|due_ms| due_ms <= now_ms)
+    }
+
+    /// Begins to pass so many rows.
+    pub(super) fn begin(&mut self, rows: u64) {
+        (self.due_ms, self.dry_since_ms, self.mark, self.refused_in_row) = (None, None, None, 0);
+        self.left = Some(rows).filter(|rows| *rows > 0);
+    }
+
+    /// Rows to lease now.
+    pub(super) fn room(&self) -> usize {
+        usize::try_from(self.left.unwrap_or(0)).unwrap_or(ROWS).min(ROWS)
+    }
+
+    /// So many rows were leased. Whether the sweep is over.
+    pub(super) fn on_leased(&mut self, now_ms: u64, rows: u64) -> bool {
+        let Some(left) = &mut self.left else { return false };
+        *left = left.saturating_sub(rows);
+        let is_dry = if rows == 0 {
+            now_ms >= *self.dry_since_ms.get_or_insert(now_ms) + DRY_MS
+        } else {
+            self.dry_since_ms = None;
+            false
+        };
+        let over = *left == 0 || is_dry;
+        if over {
+            self.left = None;
+        }
+        over
+    }
+
+    /// A row is parked.
+    pub(super) fn on_parked(&mut self, row: RowKey) {
+        if self.left.is_some() {
+            self.mark.get_or_insert(row);
+        }
+    }
+
+    /// Whether the sweep has come to what was parked since it began, which is the case before `left` is used up when parked rows are leased
+    /// elsewhere. If so it is over.
+    pub(super) fn ends_at(&mut self, row: RowKey) -> bool {
+        let ends = self.mark == Some(row);
+        if ends {
+            self.left = Some(0);
+        }
+        ends
+    }
+
+    /// New rows that are to be parked when the sweep is over.
+    pub(super) fn defer(&mut self, rows: Vec<LeaseId>, bytes: u64, reason: ReasonCode) {
+        self.deferred_bytes += bytes;
+        self.deferred.push((rows, reason));
+    }
+
+    /// Whether nothing more may be deferred.
+    pub(super) fn is_full(&self) -> bool {
+        self.deferred.len() >= DEFERRED_MAX.0 || self.deferred_bytes >= DEFERRED_MAX.1
+    }
+
+    pub(super) fn take_deferred(&mut self) -> Vec<(Vec<LeaseId>, ReasonCode)> {
+        self.deferred_bytes = 0;
+        std::mem::take(&mut self.deferred)
+    }
+
+    /// The row is on its way into a message.
+    pub(super) fn on_row(&mut self, id: LeaseId) {
+        self.rows.insert(id);
+    }
+
+    /// Whether a message has rows of the sweep, which are forgotten.
+    pub(super) fn take(&mut self, packed: &Packed) -> bool {
+        let mut any = false;
+        if !self.rows.is_empty() {
+            packed.rows.iter().for_each(|row| any |= self.rows.remove(row));
+        }
+        any
+    }
+
+    /// The hub took a message.
+    pub(super) fn on_success(&mut self) {
+        self.refused_in_row = 0;
+        self.backoff.reset();
+    }
+
+    /// The hub refused a message of the sweep. When it refuses whatever comes, the sweep goes on later.
+    pub(super) fn on_refusal(&mut self, now_ms: u64) {
+        self.refused_in_row += 1;
+        if self.left.is_some() && self.refused_in_row >= REFUSALS_MAX {
+            self.left = None;
+            self.due_ms = Some(now_ms + self.backoff.next_ms());
+        }
+    }
+
+    /// When there is something to do without an event.
+    pub(super) fn poll_timeout(&self) -> Option<u64> {
+        match self.left {
+            None => self.due_ms,
+            Some(_) => self.dry_since_ms.map(|since_ms| since_ms + DRY_MS),
+        }
+    }
+
+    /// Every leased row goes back: the sweep begins again later.
+    pub(super) fn reset(&mut self, now_ms: u64) {
+        self.rows.clear();
+        if self.left.take().is_some() {
+            self.want(now_ms);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What the application is told about the way up.
+
+use super::spool::{Identity, LeaseId};
+use crate::wire::{ReasonCode, Utf8};
+
+/// An event of the uplink. Refusals are told at most once a minute for each kind and reason.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum UplinkEvent {
+    /// The hub has these rows.
+    Delivered {
+        /// Rows.
+        rows: Vec<LeaseId>,
+    },
+    /// The hub refused a message: its topic waits, others go on. Nothing is lost; what comes behind it is parked.
+    TopicRefused(Refusal),
+    /// The hub takes messages of this topic again.
+    TopicHealed {
+        /// The topic.
+        topic: Utf8,
+    },
+    /// The hub refused the last eight messages as not authorized, whatever their topics: sending stops, one message probes, everything waits in
+    /// its place.
+    LinkRefused(Refusal),
+    /// The hub takes messages again.
+    LinkHealed,
+    /// The hub closes the connection whenever it gets this message: it is parked and tried again last.
+    Poison(Refusal),
+    /// A message that cannot be delivered as it is, while its topic goes on: it is parked and tried again later.
+    Parked(Refusal),
+    /// A pass that a person asked for is over: rows dropped, or rows and messages copied.
+    ByHand {
+        /// By weight where they were dropped.
+        rows: u64,
+        /// `false`: copies were not taken in time, and the rest was left out.
+        complete: bool,
+    },
+    /// The hub takes no retained messages: they are published without the flag. Once per connection.
+    RetainCleared,
+    /// The hub takes no QoS 1: nothing can be delivered by it.
+    QosNotSupported,
+}
+
+/// A message that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The hub's reason, or ours.
+    pub reason: ReasonCode,
+    /// The topic; empty where no message could be made.
+    pub topic: Utf8,
+    /// The identity of the message's first row, if the spool gives one.
+    pub identity: Option<Identity>,
+    /// Refusals of this kind and reason since the last event of it that were not told.
+    pub left_out: u64,
+}

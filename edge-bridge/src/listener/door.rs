@@ -1,0 +1,53 @@
+//! Admission by topic: a message that a hub may refuse for its topic (§1.5.4) is refused here, where the sensor hears of it, and not there,
+//! where it would end the connection with everything behind it waiting.
+
+use super::{Event, Listener};
+use crate::chain::ConnectionId;
+use crate::ingest::{Inbound, Ingest, Now};
+use crate::session::AckHandle;
+use crate::wire::{ReasonCode, TopicError, Utf8, Version, validate_characters};
+
+impl<I: Ingest> Listener<I> {
+    pub(super) fn check_topic(&self, topic: &str) -> Result<(), TopicError> {
+        if self.config.accept_control_characters { Ok(()) } else { validate_characters(topic) }
+    }
+
+    /// PUBACK 0x90; in 3.1.1, whose PUBACK could only say that all is well, the end of the connection. At QoS 0 nothing.
+    pub(super) fn refuse_topic(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        message: &Inbound,
+        ack: Option<AckHandle>,
+        error: TopicError,
+    ) {
+        self.note_refused_topic(id, &message.client, &message.topic, error);
+        if ack.is_none() {
+            return;
+        }
+        if message.version == Version::V5 {
+            // In its turn, like every other PUBACK.
+            let ticket = self.chain.store(now.up_ms, id, ack, 0);
+            self.chain.resolve(ticket, ReasonCode::TOPIC_NAME_INVALID);
+        } else if let Some(state) = self.connections.get_mut(&id) {
+            state.session.disconnect(now.up_ms, ReasonCode::TOPIC_NAME_INVALID);
+        }
+    }
+
+    /// Counts it; says it once per connection.
+    pub(super) fn note_refused_topic(
+        &mut self,
+        id: ConnectionId,
+        client: &Utf8,
+        topic: &Utf8,
+        error: TopicError,
+    ) {
+        self.stats.topics_refused += 1;
+        let Some(state) = self.connections.get_mut(&id) else { return };
+        if !std::mem::replace(&mut state.topic_refused, true) {
+            let (client, topic) = (client.clone(), super::message::owned(topic));
+            let event = Event::TopicRefused { connection: id, client, topic, error };
+            self.outputs.push_back(super::Output::Event(event));
+        }
+    }
+}

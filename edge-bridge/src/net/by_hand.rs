@@ -1,0 +1,189 @@
+//! Work by hand on what the hub refuses, through a running link.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::driver::Request;
+use super::link::Link;
+use crate::bridge::spool::Spool;
+use crate::bridge::{Core, Pack, ParkedList, ParkedRow};
+use crate::ingest::Now;
+use crate::wire::{TopicError, Utf8, validate_filter};
+
+/// Why nothing, or not all, was done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ByHandError {
+    /// Not a topic filter.
+    #[error("\"{filter}\" is not a topic filter: {error}")]
+    Filter {
+        /// What was given.
+        filter: String,
+        /// Why not.
+        error: TopicError,
+    },
+    /// One at a time drops or copies.
+    #[error("another drop or copy is under way")]
+    Busy,
+    /// The copies were not taken within 5 s: parked rows wait for this.
+    #[error("the copies were not taken in time: the rest was left out")]
+    TooSlow,
+    /// The link was closed.
+    #[error("the link is closed")]
+    Closed,
+}
+
+/// What a link is asked for.
+pub(super) enum Ask {
+    List(oneshot::Sender<ParkedList>),
+    Retry { filter: Utf8, done: oneshot::Sender<()> },
+    Pass { filter: Utf8, copies: Option<mpsc::Sender<Vec<ParkedRow>>>, done: oneshot::Sender<Over> },
+}
+
+/// How a pass ended.
+pub(super) type Over = Result<u64, ByHandError>;
+
+/// The pass that is under way, seen from the link's task.
+#[derive(Default)]
+pub(super) struct Hand {
+    copies: Option<mpsc::Sender<Vec<ParkedRow>>>,
+    done: Option<oneshot::Sender<Over>>,
+}
+
+impl Hand {
+    /// Answers nobody's question: whoever asked may be gone.
+    pub(super) fn ask<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>, ask: Ask) {
+        match ask {
+            Ask::List(reply) => drop(reply.send(core.parked(now))),
+            Ask::Retry { filter, done } => {
+                core.retry_parked(now, &filter);
+                let _ = done.send(());
+            }
+            Ask::Pass { filter, copies, done } => {
+                let began = self.done.is_none()
+                    && match copies {
+                        Some(_) => core.copy_parked(now, filter),
+                        None => core.drop_parked(now, filter),
+                    };
+                if began {
+                    (self.copies, self.done) = (copies, Some(done));
+                } else {
+                    let _ = done.send(Err(ByHandError::Busy));
+                }
+            }
+        }
+    }
+
+    /// Hands copies on if there is room. Whether there may be more.
+    pub(super) fn move_copies<S: Spool, P: Pack>(&mut self, now: Now, core: &mut Core<S, P>) -> bool {
+        let Some(copies) = &self.copies else { return false };
+        match copies.try_reserve() {
+            Ok(place) => {
+                let rows = core.take_copies(now);
+                let any = !rows.is_empty();
+                if any {
+                    place.send(rows);
+                }
+                any
+            }
+            // Nobody wants them any more: the pass is not held up.
+            Err(mpsc::error::TrySendError::Closed(())) => !core.take_copies(now).is_empty(),
+            Err(mpsc::error::TrySendError::Full(())) => false,
+        }
+    }
+
+    pub(super) fn over(&mut self, rows: u64, complete: bool) {
+        self.copies = None;
+        if let Some(done) = self.done.take() {
+            let _ = done.send(if complete { Ok(rows) } else { Err(ByHandError::TooSlow) });
+        }
+    }
+}
+
+/// Copies of parked rows, as they are found. Dropping it ends the copying.
+#[derive(Debug)]
+pub struct Copies {
+    rows: mpsc::Receiver<Vec<ParkedRow>>,
+    done: oneshot::Receiver<Over>,
+    wake: Arc<Notify>,
+}
+
+impl Copies {
+    /// The next rows, about 256 KiB; `None` at the end. Ask again within 5 s.
+    ///
+    /// # Errors
+    ///
+    /// What was left out and why: another pass is under way, the rows were not taken in time, the link was closed.
+    pub async fn next(&mut self) -> Result<Option<Vec<ParkedRow>>, ByHandError> {
+        if let Some(rows) = self.rows.recv().await {
+            self.wake.notify_one();
+            return Ok(Some(rows));
+        }
+        match (&mut self.done).await {
+            Ok(over) => over.map(|_| None),
+            Err(_) => Err(ByHandError::Closed),
+        }
+    }
+}
+
+impl Link {
+    /// What the hub refuses now.
+    ///
+    /// # Errors
+    ///
+    /// The link was closed.
+    pub async fn parked(&self) -> Result<ParkedList, ByHandError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Ask::List(reply)).await?;
+        answer.await.map_err(|_| ByHandError::Closed)
+    }
+
+    /// Tries now what the hub refused under topics that the filter matches; `#` is everything. Returns before the hub has answered.
+    ///
+    /// # Errors
+    ///
+    /// Not a filter, or the link was closed.
+    pub async fn retry_parked(&self, filter: &str) -> Result<(), ByHandError> {
+        let filter = checked(filter)?;
+        let (done, answer) = oneshot::channel();
+        self.ask(Ask::Retry { filter, done }).await?;
+        answer.await.map_err(|_| ByHandError::Closed)
+    }
+
+    /// Drops held messages and parked rows of topics that the filter matches (`#`: all), also without a connection, counted as discarded.
+    /// Returns how many rows. What is on its way to the hub stays.
+    ///
+    /// # Errors
+    ///
+    /// Not a filter, another drop or copy is under way, or the link was closed.
+    pub async fn drop_parked(&self, filter: &str) -> Result<u64, ByHandError> {
+        let filter = checked(filter)?;
+        let (done, answer) = oneshot::channel();
+        self.ask(Ask::Pass { filter, copies: None, done }).await?;
+        answer.await.map_err(|_| ByHandError::Closed)?
+    }
+
+    /// Copies what [`drop_parked`](Self::drop_parked) would drop. Nothing leaves; each parked row is written to disk again, once.
+    ///
+    /// # Errors
+    ///
+    /// Not a filter, or the link was closed. What else may be wrong is said by [`Copies::next`].
+    pub async fn copy_parked(&self, filter: &str) -> Result<Copies, ByHandError> {
+        let filter = checked(filter)?;
+        let (done, answer) = oneshot::channel();
+        let (copies, rows) = mpsc::channel(1);
+        self.ask(Ask::Pass { filter, copies: Some(copies), done }).await?;
+        Ok(Copies { rows, done: answer, wake: self.wake.clone() })
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<(), ByHandError> {
+        self.requests.send(Request::ByHand(ask)).await.map_err(|_| ByHandError::Closed)
+    }
+}
+
+fn checked(filter: &str) -> Result<Utf8, ByHandError> {
+    let error = |error| ByHandError::Filter { filter: filter.to_owned(), error };
+    validate_filter(filter).map_err(error)?;
+    Utf8::try_from(filter).map_err(|_| error(TopicError::Nul))
+}

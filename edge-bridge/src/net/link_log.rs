@@ -1,0 +1,87 @@
+//! What the log says of a link's connections: each cause when it is new, and none more than once a minute.
+
+use std::collections::HashMap;
+
+/// Between two lines of one cause.
+const QUIET_MS: u64 = 60_000;
+/// Causes remembered; more are taken for one.
+const CAUSES_MAX: usize = 16;
+
+/// See the [module](self). Pure.
+#[derive(Debug, Default)]
+pub(super) struct LinkLog {
+    /// Why there is no connection, as last given.
+    cause: Option<String>,
+    /// When each cause was said.
+    said_ms: HashMap<String, u64>,
+    /// The log says that there is no connection.
+    is_down: bool,
+    /// It says nothing yet.
+    was_up: bool,
+}
+
+impl LinkLog {
+    /// Whether the line about this end of a connection, or failed dial, is worth saying: in an outage of days a further attempt that fails for
+    /// the same reason is no news, another reason is.
+    pub(super) fn disconnected(&mut self, now_ms: u64, cause: &str) -> bool {
+        let is_new = self.cause.as_deref() != Some(cause);
+        self.cause = Some(cause.to_owned());
+        if !is_new {
+            return false;
+        }
+        let key =
+            if self.said_ms.contains_key(cause) || self.said_ms.len() < CAUSES_MAX { cause } else { "" };
+        let last_ms = self.said_ms.get(key).copied();
+        if last_ms.is_some_and(|last_ms| now_ms < last_ms + QUIET_MS) {
+            return false;
+        }
+        self.said_ms.insert(key.to_owned(), now_ms);
+        self.is_down = true;
+        true
+    }
+
+    /// Whether the line about a connection is worth saying: it is the first, or the log says that there is none.
+    pub(super) fn connected(&mut self) -> bool {
+        self.cause = None;
+        !std::mem::replace(&mut self.was_up, true) | std::mem::take(&mut self.is_down)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_cause_is_said_and_the_same_one_is_not() {
+        let mut log = LinkLog::default();
+        assert!(log.disconnected(0, "refused"));
+        assert!(!log.disconnected(1_000, "refused"));
+        assert!(!log.disconnected(86_400_000, "refused"), "an outage of a day");
+        assert!(log.disconnected(86_401_000, "not authorized"), "the hub is back and does not want us");
+    }
+
+    #[test]
+    fn a_hub_that_accepts_and_kicks_is_said_once_a_minute() {
+        let mut log = LinkLog::default();
+        let mut lines = 0;
+        for now_ms in (0..300_000).step_by(1_000) {
+            lines += usize::from(log.connected());
+            lines += usize::from(log.disconnected(now_ms, "kicked"));
+        }
+        assert_eq!(lines, 1 + 5 + 5, "connected at first, five kicks, and after each of them a connection");
+    }
+
+    #[test]
+    fn causes_that_never_end_do_not_fill_the_log() {
+        let mut log = LinkLog::default();
+        let lines = (0..10_000).filter(|n| log.disconnected(n % 50, &format!("cause {n}"))).count();
+        assert_eq!((lines, log.said_ms.len()), (CAUSES_MAX + 1, CAUSES_MAX + 1));
+    }
+
+    #[test]
+    fn two_causes_in_turn_are_said_once_a_minute_each() {
+        let mut log = LinkLog::default();
+        let lines = (0..120).filter(|n| log.disconnected(n * 1_000, ["a", "b"][*n as usize % 2])).count();
+        assert_eq!(lines, 4);
+    }
+}

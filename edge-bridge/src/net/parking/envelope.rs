@@ -1,0 +1,88 @@
+//! The form in which a parked row is stored: what it was where it was accepted, in front of what it carried.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::bridge::spool::Identity;
+use crate::wire::ReasonCode;
+
+/// Raised when the layout changes.
+const VERSION: u8 = 1;
+/// Bytes that an envelope adds to a row's meta.
+pub(in crate::net) const ENVELOPE_BYTES: usize = 40;
+
+/// What a parked row keeps of its first life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) struct Envelope {
+    /// Repeated with every copy that is sent.
+    pub(in crate::net) identity: Identity,
+    /// How old it was when it was parked, in milliseconds.
+    pub(in crate::net) age_ms: u64,
+    /// Its own time to live from acceptance, in milliseconds.
+    pub(in crate::net) ttl_ms: Option<u64>,
+    /// Why the hub did not take it.
+    pub(in crate::net) why: ReasonCode,
+}
+
+impl Envelope {
+    /// The envelope around a row's meta.
+    pub(in crate::net) fn seal(&self, meta: &Bytes) -> Bytes {
+        let mut out = BytesMut::with_capacity(ENVELOPE_BYTES + meta.len());
+        out.put_u8(VERSION);
+        out.put_u8(self.why.get());
+        out.put_u64(self.identity.gateway);
+        out.put_u8(self.identity.lane);
+        out.put_u32(self.identity.epoch);
+        out.put_u64(self.identity.seq);
+        out.put_u64(self.age_ms);
+        out.put_u8(u8::from(self.ttl_ms.is_some()));
+        out.put_u64(self.ttl_ms.unwrap_or(0));
+        out.put_slice(meta);
+        out.freeze()
+    }
+
+    /// Takes an envelope off, without a copy. `None` for what is none.
+    pub(in crate::net) fn open(meta: &Bytes) -> Option<(Self, Bytes)> {
+        let head: &[u8; ENVELOPE_BYTES] = meta.first_chunk()?;
+        let mut head = head.as_slice();
+        let mut take = |n: usize| {
+            let (field, rest) = head.split_at_checked(n)?;
+            head = rest;
+            Some(field.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte)))
+        };
+        let byte = |value: u64| u8::try_from(value).ok();
+        if take(1)? != u64::from(VERSION) {
+            return None;
+        }
+        let why = ReasonCode::new(byte(take(1)?)?);
+        let (gateway, lane) = (take(8)?, byte(take(1)?)?);
+        let (epoch, seq) = (u32::try_from(take(4)?).ok()?, take(8)?);
+        let age_ms = take(8)?;
+        let (has_ttl, ttl_ms) = (take(1)? != 0, take(8)?);
+        let identity = Identity { gateway, lane, epoch, seq };
+        let envelope = Self { identity, age_ms, ttl_ms: has_ttl.then_some(ttl_ms), why };
+        Some((envelope, meta.slice(ENVELOPE_BYTES..)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens_and_nothing_else_panics(
+            gateway: u64, lane: u8, epoch: u32, seq: u64, age_ms: u64, ttl_ms: Option<u64>, why: u8, meta: Vec<u8>
+        ) {
+            let meta = Bytes::from(meta);
+            let identity = Identity { gateway, lane, epoch, seq };
+            let envelope = Envelope { identity, age_ms, ttl_ms, why: ReasonCode::new(why) };
+            let sealed = envelope.seal(&meta);
+            prop_assert_eq!(sealed.len(), ENVELOPE_BYTES + meta.len());
+            prop_assert_eq!(Envelope::open(&sealed), Some((envelope, meta.clone())));
+            prop_assert_eq!(Envelope::open(&sealed.slice(..ENVELOPE_BYTES - 1)), None);
+            let _ = Envelope::open(&meta);
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Promise 4 for refused rows: whatever the disk and the power do, a row is in one of the two queues, under one identity.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use bytes::Bytes;
+use edge_queue::testing::{Call, Fault, FaultError, Outcome, SimDir};
+use edge_queue::{Config, Ledger, ManualClock, Now, Queue, Reason, SystemClock};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::bridge::spool::{Identity, LeaseId, Leased, Settled, Spool};
+use crate::net::queue_spool::QueueSpool;
+use crate::row::Row;
+use crate::wire::Utf8;
+
+const REFUSED: ReasonCode = ReasonCode::NOT_AUTHORIZED;
+
+fn config() -> Config {
+    Config::default().max_bytes(16 << 20)
+}
+
+fn parked_config() -> Config {
+    config().lanes(1).row_bytes_max(256 * 1024 + ENVELOPE_BYTES)
+}
+
+/// A spool on two simulated disks.
+struct Rig {
+    main: aio::Queue,
+    spool: QueueSpool,
+    wake: Arc<Notify>,
+    parked: ParkedQueue,
+    task: JoinHandle<()>,
+}
+
+impl Rig {
+    async fn new(main: Queue, existed: bool, open: Open) -> Self {
+        let main = aio::Queue::of(main).unwrap();
+        let consumer = main.consumer(CONSUMER).await.unwrap();
+        let wake = Arc::new(Notify::new());
+        let (parking, parker) = Parking::with(open, existed, parker::max_ages(&main), wake.clone());
+        let parked = parking.queue();
+        let spool = QueueSpool::new(consumer, parking, wake.clone());
+        Self { main, spool, wake, parked, task: tokio::spawn(parker.run()) }
+    }
+
+    async fn push(&self, rows: impl IntoIterator<Item = Row>) {
+        for row in rows {
+            drop(self.main.push(row.into_queue_row()).await.unwrap());
+        }
+        self.main.commit().await.unwrap();
+    }
+
+    /// Leases until there are `rows`.
+    async fn lease(&mut self, parked: bool, rows: usize) -> Vec<Leased> {
+        let mut out = Vec::new();
+        while out.len() < rows {
+            let left = rows - out.len();
+            let more = match parked {
+                true => self.spool.lease_parked(0, left, usize::MAX),
+                false => self.spool.lease(0, left, usize::MAX),
+            };
+            if more.is_empty() {
+                soon(self.wake.notified()).await;
+            }
+            out.extend(more);
+        }
+        out
+    }
+
+    fn park(&mut self, rows: &[Leased]) {
+        rows.iter().for_each(|row| self.spool.park(row.id, REFUSED));
+    }
+
+    /// Waits until no row of the first queue is on its way.
+    async fn all_moved(&self, moved: u64) {
+        while ledger(&self.main).moved < moved {
+            soon(self.wake.notified()).await;
+        }
+    }
+
+    /// The link ends.
+    async fn end(self) -> aio::Queue {
+        drop(self.spool);
+        soon(self.task).await.unwrap();
+        self.main
+    }
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it does not come")
+}
+
+fn on(dir: &SimDir, config: Config, clock: Arc<dyn edge_queue::Clock>) -> Queue {
+    Queue::open_in(Box::new(dir.clone()), config, clock).unwrap()
+}
+
+fn still() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 10_000, wall_ms: 0, synced: true }))
+}
+
+fn opens(dir: &SimDir, config: Config, clock: Arc<dyn edge_queue::Clock>) -> Open {
+    let dir = dir.clone();
+    Box::new(move || {
+        let queue = Queue::open_in(Box::new(dir.clone()), config.clone(), clock.clone());
+        Box::pin(async move { queue.map(|queue| aio::Queue::of(queue).unwrap()) })
+    })
+}
+
+fn row(n: u8) -> Row {
+    Row::new(Utf8::try_from(format!("plant/{n}")).unwrap(), Bytes::from(vec![n; 30]))
+}
+
+fn ledger(queue: &aio::Queue) -> Ledger {
+    let ledger = queue.ledger().into_iter().max_by_key(|ledger| ledger.accepted).unwrap();
+    assert!(ledger.balanced(), "{ledger:?}");
+    ledger
+}
+
+fn numbers(rows: &[Leased]) -> Vec<u8> {
+    rows.iter().map(|leased| leased.row.payload[0]).collect()
+}
+
+/// Everything that is left in a queue: payload's number and identity.
+fn drain(queue: &Queue, parked: bool) -> Vec<(u8, Identity)> {
+    let mut out = Vec::new();
+    let mut consumer = queue.consumer(CONSUMER).unwrap();
+    loop {
+        let chunk = consumer.lease(100, edge_queue::Wait::None).unwrap();
+        if chunk.is_empty() {
+            return out;
+        }
+        for lease in chunk {
+            let own =
+                if parked { Envelope::open(lease.meta()).unwrap().0.identity } else { identity(&lease) };
+            out.push((lease.payload()[0], own));
+            lease.ack();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_parked_row_keeps_what_it_was_and_the_order_is_that_of_parking() {
+    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
+    let mut rig =
+        Rig::new(on(&main, config(), clock.clone()), false, opens(&parked, parked_config(), clock.clone()))
+            .await;
+    let special =
+        Row { key: Bytes::from_static(b"key"), weight: 3, lane: Some(0), ttl_ms: Some(60_000), ..row(0) };
+    rig.push([special.clone(), row(1), row(2)]).await;
+    let first = rig.lease(false, 3).await;
+    assert_eq!(numbers(&first), [0, 1, 2]);
+    clock.advance_ms(5_000);
+    rig.park(&[first[2].clone(), first[0].clone()]);
+    assert_eq!(rig.spool.parked(), 4, "on their way counts as parked");
+    while ledger(&rig.main).moved + 3 < 4 || rig.main.ledger().iter().map(|l| l.moved).sum::<u64>() < 4 {
+        soon(rig.wake.notified()).await;
+    }
+    clock.advance_ms(1_000);
+    let again = rig.lease(true, 2).await;
+    assert_eq!(numbers(&again), [2, 0]);
+    assert_eq!(again[1].identity, first[0].identity);
+    assert_eq!(again[1].row, special);
+    assert_eq!((again[1].age_ms, again[0].age_ms), (6_000, 6_000), "age goes on");
+    // Refused once more: behind the other. Given back: in its place.
+    rig.park(&again[..1]);
+    rig.spool.give_back(again[1].id);
+    while rig.parked.get().unwrap().ledger()[0].moved < 1 {
+        soon(rig.wake.notified()).await;
+    }
+    let third = rig.lease(true, 2).await;
+    assert_eq!(numbers(&third), [0, 2]);
+    assert_eq!(third[1].identity, first[2].identity);
+    assert_eq!(third[1].age_ms, 6_000);
+    rig.spool.ack(third[0].id);
+    rig.spool.settle(third[1].id, Settled::Discarded);
+    assert_eq!((rig.spool.parked(), rig.spool.waiting()), (0, 0));
+    let there = ledger(rig.parked.get().unwrap());
+    assert_eq!((there.accepted, there.delivered, there.moved, there.dropped.total()), (5, 3, 1, 1));
+}
+
+/// What the judge of the crash states says of one: every row is somewhere, under the identity that it always had.
+fn judge(main: &SimDir, parked: &SimDir, ids: &BTreeMap<u8, Identity>) -> Result<(), String> {
+    let mut found = drain(&on(main, config(), still()), false);
+    found.extend(drain(&on(parked, parked_config(), still()), true));
+    for (n, id) in ids {
+        let copies: Vec<_> = found.iter().filter(|(number, _)| number == n).collect();
+        if copies.is_empty() {
+            return Err(format!("lost: {n}"));
+        }
+        if copies.iter().any(|(_, found)| found != id) {
+            return Err(format!("identity: {n} is {copies:?} and was {id}"));
+        }
+    }
+    Ok(())
+}
+
+/// Cuts the power at every boundary between the first call of the parking and the last commit of the first queue. `reversed`: as if the
+/// first queue had been told before the parked rows were durable.
+async fn cut_everywhere(reversed: bool) -> Result<usize, String> {
+    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
+    let mut rig =
+        Rig::new(on(&main, config(), clock.clone()), false, opens(&parked, parked_config(), clock.clone()))
+            .await;
+    rig.push((0..4).map(row)).await;
+    let rows = rig.lease(false, 4).await;
+    let ids = rows.iter().map(|row| (row.row.payload[0], row.identity.unwrap())).collect();
+    main.record();
+    parked.record();
+    rig.park(&rows);
+    rig.all_moved(4).await;
+    assert_eq!(main.recorded(), 0, "the first queue writes nothing before the other is done");
+    let there = parked.recorded();
+    rig.main.commit().await.unwrap();
+    let here = main.recorded();
+    assert!(there > 0 && here > 0);
+    let mut path: Vec<(usize, usize)> =
+        (0..=there).map(|p| (0, p)).chain((1..=here).map(|m| (m, there))).collect();
+    if reversed {
+        path = (0..=here).map(|m| (m, 0)).chain((1..=there).map(|p| (here, p))).collect();
+    }
+    for outcome in Outcome::ALL {
+        let (mut main, mut parked) = (main.recording(), parked.recording());
+        for (m, p) in &path {
+            let seed = (*m * 1_000 + *p) as u64;
+            let (main, parked) = (main.crash_at(*m, outcome, seed), parked.crash_at(*p, outcome, seed));
+            judge(&main, &parked, &ids)
+                .map_err(|why| format!("{outcome:?} after {m} and {p} operations: {why}"))?;
+        }
+    }
+    Ok(path.len() * Outcome::ALL.len())
+}
+
+#[tokio::test]
+async fn a_power_cut_anywhere_leaves_every_row_in_one_queue_at_least() {
+    let states = cut_everywhere(false).await.unwrap();
+    println!("executed parking crash states: {states}");
+}
+
+/// The control: rows taken out before they are durable elsewhere are found missing.
+#[tokio::test]
+async fn rows_taken_out_too_early_are_found_by_the_judge() {
+    let why = cut_everywhere(true).await.unwrap_err();
+    assert!(why.contains("lost: "), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_disk_for_it_rows_stay_in_place_and_are_parked_when_there_is() {
+    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
+    let tries = Arc::new(AtomicU32::new(0));
+    let (inner, counted) = (opens(&parked, parked_config(), clock.clone()), tries.clone());
+    let open: Open = Box::new(move || match counted.fetch_add(1, Ordering::Relaxed) {
+        0..=2 => Box::pin(async { Err(OpenError::NoSpace { needed: 1 << 30, free: 0, lower: None }) }),
+        _ => inner(),
+    });
+    let mut rig = Rig::new(on(&main, config(), clock.clone()), false, open).await;
+    rig.push((0..3).map(row)).await;
+    let rows = rig.lease(false, 3).await;
+    rig.park(&rows[..2]);
+    while tries.load(Ordering::Relaxed) < 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let here = ledger(&rig.main);
+    assert_eq!((here.queued, here.leased, here.moved), (3, 3, 0), "in place");
+    assert_eq!(rig.spool.parked(), 2);
+    // The clock is virtual, the disk's thread is not.
+    while ledger(&rig.main).moved < 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(tries.load(Ordering::Relaxed), 4);
+    assert_eq!(numbers(&rig.lease(true, 2).await), [0, 1]);
+}
+
+#[tokio::test]
+async fn rows_leave_their_place_only_when_a_failing_disk_works_again() {
+    let (main, parked) = (SimDir::new(), SimDir::new());
+    let clock = || Arc::new(SystemClock::new());
+    let mut rig =
+        Rig::new(on(&main, config(), clock()), false, opens(&parked, parked_config(), clock())).await;
+    rig.push((0..4).map(row)).await;
+    let rows = rig.lease(false, 4).await;
+    rig.park(&rows[..1]);
+    rig.all_moved(1).await;
+    parked.fail(Fault { call: Call::Sync, after: 0, error: FaultError::Io, sticky: true });
+    rig.park(&rows[1..]);
+    let there = rig.parked.get().unwrap().clone();
+    while there.stats().await.is_none_or(|stats| stats.health == edge_queue::Health::Healthy) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ledger(&rig.main).moved, 1);
+    assert_eq!(rig.spool.parked(), 7, "three of them twice for as long as it takes");
+    parked.heal();
+    rig.all_moved(4).await;
+    assert_eq!(rig.spool.parked(), 4);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_disk_that_does_not_come_is_bounded_and_returns_at_the_end() {
+    let (main, clock) = (SimDir::new(), still());
+    let open: Open =
+        Box::new(|| Box::pin(async { Err(OpenError::NoSpace { needed: 1 << 30, free: 0, lower: None }) }));
+    let mut rig = Rig::new(on(&main, config(), clock), false, open).await;
+    rig.push((0..30).map(|n| Row { payload: Bytes::from(vec![n; 200_000]), ..row(n) })).await;
+    let mut taken = 0;
+    for _ in 0..200 {
+        let rows = rig.spool.lease(0, 256, 300_000);
+        taken += rows.len();
+        rig.park(&rows);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!((6..=7).contains(&taken), "{taken} rows of 200 kB in 1 MiB");
+    let main = rig.end().await;
+    assert_eq!((ledger(&main).queued, ledger(&main).leased), (30, 0));
+}
+
+#[tokio::test]
+async fn full_of_parked_rows_the_oldest_go_counted_and_told() {
+    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
+    let small = parked_config().max_messages(3);
+    let mut rig =
+        Rig::new(on(&main, config(), clock.clone()), false, opens(&parked, small, clock.clone())).await;
+    rig.push((0..8).map(row)).await;
+    let rows = rig.lease(false, 8).await;
+    rig.park(&rows);
+    rig.all_moved(8).await;
+    let left = rig.lease(true, 1).await;
+    let there = ledger(rig.parked.get().unwrap());
+    assert_eq!((there.accepted, there.queued, there.dropped.for_reason(Reason::Overflow)), (8, 3, 5));
+    assert_eq!(numbers(&left), [5]);
+    rig.spool.give_back(left[0].id);
+    let main = rig.end().await;
+    assert_eq!((ledger(&main).moved, ledger(&main).queued), (8, 0));
+    let consumer = on(&parked, parked_config(), clock).consumer(CONSUMER).unwrap();
+    assert_eq!(consumer.gaps().iter().map(|gap| gap.record.count).sum::<u64>(), 5);
+}
+
+/// On a real directory: nothing is there before the first refusal, and a new start finds what is parked before it leases anything.
+#[tokio::test]
+async fn a_new_start_knows_what_is_parked() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || async { Queue::open(dir.path(), config()).unwrap() };
+    let start = |main: Queue| async move {
+        let main = aio::Queue::of(main).unwrap();
+        let consumer = main.consumer(CONSUMER).await.unwrap();
+        let wake = Arc::new(Notify::new());
+        let (parking, parker) = Parking::new(&main, wake.clone());
+        let parked = parking.queue();
+        let spool = QueueSpool::new(consumer, parking, wake.clone());
+        Rig { main, spool, wake, parked, task: tokio::spawn(parker.run()) }
+    };
+    let mut rig = start(open().await).await;
+    rig.push((0..5).map(row)).await;
+    assert!(!dir.path().join(DIR).exists());
+    let rows = rig.lease(false, 5).await;
+    rig.park(&rows[..2]);
+    rig.all_moved(2).await;
+    rig.spool.ack(rows[2].id);
+    rig.end().await.close().await.unwrap();
+    let mut rig = start(open().await).await;
+    assert!(rig.spool.lease(0, 10, usize::MAX).is_empty(), "not before it is known what is parked");
+    let next = rig.lease(false, 2).await;
+    assert_eq!((numbers(&next), rig.spool.parked()), (vec![3, 4], 2));
+    let again = rig.lease(true, 2).await;
+    assert_eq!(numbers(&again), [0, 1]);
+    assert_eq!(again[1].identity, rows[1].identity);
+    // Of the parked rows too, what was leased and not acknowledged is there again.
+    rig.spool.ack(LeaseId(again[0].id.0));
+    rig.end().await.close().await.unwrap();
+    let mut rig = start(open().await).await;
+    assert_eq!(numbers(&rig.lease(true, 1).await), [1]);
+    assert_eq!(rig.spool.parked(), 1);
+}

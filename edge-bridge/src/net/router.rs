@@ -1,0 +1,259 @@
+//! Dispatch of messages from the hub to the subscriptions of this program, and their acknowledgements.
+//!
+//! A message is acknowledged when every subscription that matched it is done. What no subscription matches waits half a minute for one, since the
+//! hub speaks first after a restart and a program may subscribe anew; then it is acknowledged and counted, so that the subscriptions of
+//! an earlier program under this name neither fill the RAM nor hold up the PUBACKs, which leave in order.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::commands::{Acks, Commands, Neglected, SharedAck};
+use super::inbox::{Entry, Inbox, size};
+use crate::escape::Escaped;
+use crate::session::AckHandle;
+use crate::wire::{self, Properties, Publish, Utf8};
+
+/// How long a message without a subscription waits for one, from the start or from the end of the last subscription that ended.
+const GRACE_MS: u64 = 30_000;
+/// Messages that wait for a subscription at most.
+const UNCLAIMED_MAX: usize = 4_096;
+/// Bytes of them.
+const UNCLAIMED_BYTES_MAX: usize = 1024 * 1024;
+/// Topics named in the log.
+const TOPICS_SAID: usize = 8;
+
+#[derive(Debug)]
+struct Route {
+    filter: Utf8,
+    inbox: Arc<Inbox>,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Router {
+    routes: Vec<Route>,
+    /// In order of arrival.
+    unclaimed: VecDeque<(Publish, AckHandle)>,
+    unclaimed_bytes: usize,
+    /// One found no room there.
+    unclaimed_missed: bool,
+    /// A subscription ended with a message taken and not done.
+    ask_again: bool,
+    grace_until_ms: u64,
+    /// Taken and dropped, of subscriptions that live.
+    neglected: Vec<Neglected>,
+    acks: Arc<Acks>,
+    dropped_qos0: u64,
+    nobodys: u64,
+    /// Topics without a subscription, for one line in the log.
+    topics: BTreeSet<Utf8>,
+    said: bool,
+}
+
+impl Router {
+    pub(super) fn new(acks: Arc<Acks>) -> Self {
+        Self {
+            routes: Vec::new(),
+            unclaimed: VecDeque::new(),
+            unclaimed_bytes: 0,
+            unclaimed_missed: false,
+            ask_again: false,
+            grace_until_ms: GRACE_MS,
+            neglected: Vec::new(),
+            acks,
+            dropped_qos0: 0,
+            nobodys: 0,
+            topics: BTreeSet::new(),
+            said: false,
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, filter: Utf8) -> Commands {
+        let inbox = Arc::<Inbox>::default();
+        self.routes.push(Route { filter, inbox: inbox.clone() });
+        for (publish, handle) in std::mem::take(&mut self.unclaimed) {
+            self.unclaimed_bytes = self.unclaimed_bytes.saturating_sub(size(&publish));
+            if !self.hand_out(&publish, Some(handle)) {
+                self.unclaimed_bytes += size(&publish);
+                self.unclaimed.push_back((publish, handle));
+            }
+        }
+        Commands { inbox, acks: self.acks.clone() }
+    }
+
+    /// A message came.
+    pub(super) fn deliver(&mut self, now_ms: u64, publish: &Publish, ack: Option<AckHandle>) {
+        // The receive buffer is far larger than most messages, and must not be kept by one.
+        let publish = owned(publish);
+        if self.hand_out(&publish, ack) {
+            return;
+        }
+        match ack {
+            None => self.dropped_qos0 += 1,
+            Some(handle) if now_ms < self.grace_until_ms => self.keep(publish, handle),
+            Some(handle) => self.acknowledge_nobodys(&publish.topic, handle),
+        }
+    }
+
+    /// Gives it to every subscription that matches; `false` if none does.
+    fn hand_out(&mut self, publish: &Publish, ack: Option<AckHandle>) -> bool {
+        let matching: Vec<_> = self
+            .routes
+            .iter()
+            .filter(|route| {
+                !route.inbox.is_closed() && wire::matches(unshared(&route.filter), &publish.topic)
+            })
+            .map(|route| &route.inbox)
+            .collect();
+        let ack = ack.map(|handle| SharedAck::new(handle, matching.len(), self.acks.clone()));
+        let mut room = false;
+        for inbox in &matching {
+            // One without room is not done: no PUBACK, and the hub sends it again.
+            room |= inbox.put(Entry { publish: publish.clone(), ack: ack.clone() });
+        }
+        self.dropped_qos0 += u64::from(!matching.is_empty() && !room && ack.is_none());
+        !matching.is_empty()
+    }
+
+    fn keep(&mut self, publish: Publish, handle: AckHandle) {
+        self.note_topic(&publish.topic);
+        let bytes = self.unclaimed_bytes + size(&publish);
+        if self.unclaimed_missed || self.unclaimed.len() >= UNCLAIMED_MAX || bytes > UNCLAIMED_BYTES_MAX {
+            // It comes again when those before it are done with.
+            self.unclaimed_missed = true;
+            return;
+        }
+        self.unclaimed_bytes = bytes;
+        self.unclaimed.push_back((publish, handle));
+    }
+
+    /// Looks after what the application did: subscriptions that it dropped, and what they had not finished. Returns filters that nobody has any
+    /// more, to be unsubscribed.
+    pub(super) fn tidy(&mut self, now_ms: u64) -> Vec<Utf8> {
+        let (closed, open): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.routes).into_iter().partition(|route| route.inbox.is_closed());
+        self.routes = open;
+        self.neglected.extend(self.acks.take_neglected());
+        let (ended, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.neglected).into_iter().partition(|message| message.inbox.is_closed());
+        self.neglected = kept;
+        if !closed.is_empty() || !ended.is_empty() {
+            self.grace_until_ms = now_ms + GRACE_MS;
+        }
+        for Neglected { ack, .. } in ended {
+            match ack.abandon() {
+                None => {}
+                Some(true) => self.acks.push(ack.handle),
+                Some(false) => self.ask_again = true,
+            }
+        }
+        for entry in closed.iter().flat_map(|route| route.inbox.drain()) {
+            self.take_back(entry);
+        }
+        let unused = |route: &Route| self.routes.iter().all(|other| other.filter != route.filter);
+        closed.into_iter().filter(unused).map(|route| route.filter).collect()
+    }
+
+    /// What a subscription had not taken when it ended.
+    fn take_back(&mut self, Entry { publish, ack }: Entry) {
+        let Some(ack) = ack else { return };
+        match ack.abandon() {
+            // Others have it.
+            None => {}
+            Some(true) => self.acks.push(ack.handle),
+            Some(false) if self.hand_out(&publish, Some(ack.handle)) => {}
+            Some(false) => self.keep(publish, ack.handle),
+        }
+    }
+
+    /// When to call [`on_timeout`](Self::on_timeout).
+    pub(super) fn poll_timeout(&self) -> Option<u64> {
+        (!self.unclaimed.is_empty() || self.unclaimed_missed).then_some(self.grace_until_ms)
+    }
+
+    /// Nobody has come for what waits: it is acknowledged and counted.
+    pub(super) fn on_timeout(&mut self, now_ms: u64) {
+        if now_ms < self.grace_until_ms {
+            return;
+        }
+        for (publish, handle) in std::mem::take(&mut self.unclaimed) {
+            self.acknowledge_nobodys(&publish.topic, handle);
+        }
+        self.unclaimed_bytes = 0;
+        // Without a connection now, the next one brings them.
+        self.ask_again |= std::mem::take(&mut self.unclaimed_missed);
+    }
+
+    /// Whether messages that found no room can be taken now: a new connection brings them.
+    pub(super) fn wants_redial(&self) -> bool {
+        (self.unclaimed_missed || self.ask_again) && self.unclaimed.is_empty()
+            || self.routes.iter().any(|route| route.inbox.wants_missed())
+    }
+
+    /// Messages of QoS 0 that nobody took.
+    pub(super) fn dropped_qos0(&self) -> u64 {
+        self.dropped_qos0
+    }
+
+    /// Messages that were acknowledged although no subscription of this program matched them.
+    pub(super) fn nobodys(&self) -> u64 {
+        self.nobodys
+    }
+
+    /// The connection is gone: what nobody claimed, and what was missed, comes again.
+    pub(super) fn on_hangup(&mut self) {
+        self.unclaimed.clear();
+        self.unclaimed_bytes = 0;
+        (self.unclaimed_missed, self.ask_again) = (false, false);
+        self.neglected.clear();
+        self.routes.iter().for_each(|route| route.inbox.forget_missed());
+    }
+
+    fn acknowledge_nobodys(&mut self, topic: &Utf8, handle: AckHandle) {
+        self.note_topic(topic);
+        self.nobodys += 1;
+        self.acks.push(handle);
+        if !std::mem::replace(&mut self.said, true) {
+            let topics: Vec<_> = self.topics.iter().map(|topic| Escaped(topic).to_string()).collect();
+            tracing::warn!(
+                topics = topics.join(", "),
+                "the hub sends what no subscription of this program asks for, perhaps for an earlier client of this name: acknowledged, counted"
+            );
+        }
+    }
+
+    fn note_topic(&mut self, topic: &Utf8) {
+        if !self.said && self.topics.len() < TOPICS_SAID {
+            self.topics.insert(topic.clone());
+        }
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        self.routes.iter().for_each(|route| route.inbox.end());
+    }
+}
+
+fn unshared(filter: &Utf8) -> &str {
+    match wire::SharedFilter::parse(filter) {
+        Ok(Some(shared)) => shared.filter,
+        _ => filter.as_str(),
+    }
+}
+
+/// A copy that shares no receive buffer; the parts share one allocation where they can.
+fn owned(publish: &Publish) -> Publish {
+    Publish {
+        topic: Utf8::new(Bytes::copy_from_slice(publish.topic.as_bytes())).unwrap_or_default(),
+        payload: Bytes::copy_from_slice(&publish.payload),
+        properties: Properties::from_raw(Bytes::copy_from_slice(publish.properties.as_bytes()))
+            .unwrap_or_default(),
+        ..publish.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+use std::collections::HashMap;
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+use tokio::sync::Notify;
+
+use super::super::commands::Command;
+use super::*;
+use crate::session::AckHandle;
+use crate::wire::QoS;
+
+struct Rig {
+    router: Router,
+    acks: Arc<Acks>,
+    numbers: HashMap<AckHandle, u64>,
+    serial: u64,
+    now_ms: u64,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let acks = Acks::new(Arc::new(Notify::new()));
+        Self { router: Router::new(acks.clone()), acks, numbers: HashMap::new(), serial: 0, now_ms: 1 }
+    }
+
+    fn subscribe(&mut self, filter: &str) -> Commands {
+        self.router.tidy(self.now_ms);
+        self.router.subscribe(Utf8::try_from(filter).unwrap())
+    }
+
+    /// Its serial number, which is also its payload.
+    fn message(&mut self, topic: &str) -> u64 {
+        let payload = self.serial.to_string();
+        self.message_of(topic, &Bytes::from(payload))
+    }
+
+    fn message_of(&mut self, topic: &str, payload: &Bytes) -> u64 {
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: Utf8::try_from(topic).unwrap(),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: payload.clone(),
+        };
+        let handle = AckHandle::for_test(1, self.serial);
+        self.numbers.insert(handle, self.serial);
+        self.router.deliver(self.now_ms, &publish, Some(handle));
+        self.serial += 1;
+        self.serial - 1
+    }
+
+    fn acked(&self) -> Vec<u64> {
+        self.acks.take().into_iter().map(|handle| self.numbers[&handle]).collect()
+    }
+}
+
+fn take(commands: &mut Commands) -> Option<Command> {
+    let cx = &mut Context::from_waker(Waker::noop());
+    match std::pin::Pin::new(commands).poll_next(cx) {
+        Poll::Ready(command) => command,
+        Poll::Pending => None,
+    }
+}
+
+fn number(command: &Command) -> u64 {
+    std::str::from_utf8(command.payload()).unwrap().parse().unwrap()
+}
+
+/// The quick one must not acknowledge for the slow one.
+#[test]
+fn a_message_of_two_subscriptions_is_acknowledged_when_both_are_done() {
+    let mut rig = Rig::new();
+    let (mut slow, mut quick) = (rig.subscribe("cmd/#"), rig.subscribe("cmd/a"));
+    for n in 0..1_500 {
+        assert_eq!(rig.message("cmd/a"), n);
+        take(&mut quick).unwrap().done();
+    }
+    assert!(rig.acked().is_empty());
+    for n in 0..1_500 {
+        let command = take(&mut slow).unwrap();
+        assert_eq!(number(&command), n);
+        command.done();
+        assert_eq!(rig.acked(), [n]);
+    }
+}
+
+/// Neither gets a gap, and nothing is acknowledged that one of them did not get, over the redials that full queues need.
+#[test]
+fn one_without_room_keeps_its_place_and_gets_everything_in_order() {
+    const ALL: u64 = 10_000;
+    let mut rig = Rig::new();
+    let (mut slow, mut quick) = (rig.subscribe("#"), rig.subscribe("cmd/a"));
+    let (mut seen, mut acked, mut redials) = (Vec::new(), BTreeSet::new(), 0);
+    while acked.len() < usize::try_from(ALL).unwrap() {
+        // What the hub sends on a new connection: all it has no PUBACK for.
+        let missing: Vec<u64> = (0..ALL).filter(|n| !acked.contains(n)).collect();
+        for n in missing {
+            rig.serial = n;
+            rig.message("cmd/a");
+            if let Some(command) = take(&mut quick) {
+                command.done();
+            }
+        }
+        while let Some(command) = take(&mut slow) {
+            seen.push(number(&command));
+            command.done();
+        }
+        acked.extend(rig.acked());
+        if acked.len() < usize::try_from(ALL).unwrap() {
+            assert!(rig.router.wants_redial(), "{} of {ALL}", acked.len());
+            rig.router.on_hangup();
+            redials += 1;
+        }
+    }
+    assert_eq!(seen, (0..ALL).collect::<Vec<_>>());
+    assert_eq!(redials, 2, "4 096 at a time");
+}
+
+#[test]
+fn a_handle_that_was_dropped_gives_back_and_stops_nobody() {
+    let mut rig = Rig::new();
+    let (mut first, mut other) = (rig.subscribe("cmd/#"), rig.subscribe("cmd/b"));
+    for _ in 0..10 {
+        rig.message("cmd/a");
+    }
+    rig.message("cmd/b");
+    take(&mut first).unwrap().done();
+    assert_eq!(rig.acked(), [0]);
+    let taken = take(&mut first).unwrap();
+    drop(taken);
+    drop(first);
+    assert_eq!(rig.router.tidy(5_000), [Utf8::try_from("cmd/#").unwrap()], "to be unsubscribed");
+    take(&mut other).unwrap().done();
+    assert_eq!(rig.acked(), [10], "the other one is the only one that is asked");
+    // Subscribed anew, as after a panic: what was not taken is there, in order; what was taken comes by a new connection.
+    rig.now_ms = 6_000;
+    let mut second = rig.subscribe("cmd/#");
+    for n in 2..10 {
+        let command = take(&mut second).unwrap();
+        assert_eq!(number(&command), n);
+        command.done();
+    }
+    assert!(rig.router.wants_redial());
+    rig.router.on_hangup();
+    assert!(!rig.router.wants_redial());
+}
+
+#[test]
+fn two_handles_of_one_filter_are_unsubscribed_with_the_last() {
+    let mut rig = Rig::new();
+    let (first, second) = (rig.subscribe("a"), rig.subscribe("a"));
+    drop(first);
+    assert!(rig.router.tidy(1).is_empty());
+    drop(second);
+    assert_eq!(rig.router.tidy(1).len(), 1);
+}
+
+/// The session of an earlier program under this name.
+#[test]
+fn what_nobody_asks_for_is_acknowledged_after_the_grace_time() {
+    let mut rig = Rig::new();
+    let mut mine = rig.subscribe("cmd/#");
+    for _ in 0..6_000 {
+        rig.message("x/old");
+    }
+    rig.message("cmd/a");
+    take(&mut mine).unwrap().done();
+    assert_eq!(rig.acked(), [6_000]);
+    assert_eq!(rig.router.poll_timeout(), Some(GRACE_MS));
+    assert!(!rig.router.wants_redial(), "not while those before it wait");
+    rig.router.on_timeout(GRACE_MS - 1);
+    assert!(rig.acked().is_empty());
+    rig.router.on_timeout(GRACE_MS);
+    assert_eq!(rig.acked(), (0..4_096).collect::<Vec<_>>());
+    assert!(rig.router.wants_redial(), "for those that found no room");
+    rig.router.on_hangup();
+    rig.now_ms = GRACE_MS;
+    rig.serial = 4_096;
+    rig.message("x/old");
+    assert_eq!((rig.acked(), rig.router.nobodys(), rig.router.poll_timeout()), (vec![4_096], 4_097, None));
+}
+
+/// Messages of one byte in receive buffers of 100 kB.
+#[test]
+fn what_is_kept_shares_no_receive_buffer_and_is_bounded() {
+    let mut rig = Rig::new();
+    let mut mine = rig.subscribe("cmd/#");
+    for topic in ["cmd/a", "x/old"] {
+        let buffer = Bytes::from(vec![0; 100_000]);
+        rig.message_of(topic, &buffer.slice(0..1));
+        assert!(buffer.is_unique(), "{topic} pins it");
+    }
+    let large = Bytes::from(vec![0; 400_000]);
+    for topic in ["cmd/a", "x/old"] {
+        for _ in 0..10 {
+            rig.message_of(topic, &large);
+        }
+    }
+    assert!(rig.router.unclaimed_bytes <= UNCLAIMED_BYTES_MAX);
+    let mut held = 0;
+    while let Some(command) = take(&mut mine) {
+        held += command.payload().len();
+        command.done();
+    }
+    assert!((400_000..=1024 * 1024).contains(&held), "{held}");
+}
+
+#[test]
+fn a_stream_ends_with_the_link() {
+    let mut rig = Rig::new();
+    let mut commands = rig.subscribe("a");
+    drop(rig.router);
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(matches!(std::pin::Pin::new(&mut commands).poll_next(cx), Poll::Ready(None)));
+}

@@ -1,0 +1,40 @@
+//! Errors of a start.
+
+use std::path::PathBuf;
+
+use super::target::TargetError;
+
+/// Why a bridge did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Not the address of a hub.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// No client identifier: the hub keeps the session under it.
+    #[error("client_id is missing: the hub keeps the session under this name")]
+    ClientId,
+    /// A text that MQTT does not carry.
+    #[error("{what} is not a string of MQTT")]
+    Text {
+        /// Which setting.
+        what: &'static str,
+    },
+    /// `mqtts` without keys.
+    #[error("mqtts:// needs tls(): an authority to trust, at least")]
+    TlsMissing,
+    /// Keys without `mqtts`.
+    #[error("tls() is set, but the address is mqtt://, which would be sent in the clear")]
+    TlsUnused,
+    /// `spool_dir` without the feature that has a disk queue.
+    #[error("spool_dir needs the feature \"spool-queue\"")]
+    NoDiskSpool,
+    /// The queue on disk did not open.
+    #[error("the spool in {}: {reason}", dir.display())]
+    Spool {
+        /// Where.
+        dir: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}

@@ -1,0 +1,370 @@
+//! A bridge core in virtual time, and a hub whose answer to each message is a script.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use edge_bridge::Row;
+use edge_bridge::bridge::spool::MemorySpool;
+use edge_bridge::bridge::{Core, Event, Input, LinkConfig, Output, ParkedRow, RawPack, UplinkEvent};
+use edge_bridge::ingest::Now;
+use edge_bridge::session::ClientConfig;
+use edge_bridge::wire::{
+    self, Ack, ConnAck, Disconnect, Limits, Packet, PacketId, Properties, PropertiesBuilder, PropertyId,
+    Publish, QoS, ReasonCode, SubAck, Utf8, Value, Version,
+};
+
+/// What the hub does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// PUBACK with this reason.
+    Ack(u8),
+    Disconnect(u8),
+    Close,
+    Silent,
+}
+
+pub(crate) const TAKEN: Answer = Answer::Ack(0);
+
+type Script = Box<dyn FnMut(u64, &Publish) -> Answer>;
+
+#[derive(Debug)]
+enum FromHub {
+    Packet(Packet),
+    Close,
+}
+
+pub(crate) struct Rig {
+    pub(crate) core: Core<MemorySpool, RawPack>,
+    pub(crate) now_ms: u64,
+    pub(crate) script: Script,
+    pub(crate) properties: Vec<(PropertyId, Value<'static>)>,
+    pub(crate) keeps_session: bool,
+    pub(crate) latency_ms: u64,
+    pub(crate) refuses_filters: Option<ReasonCode>,
+    /// Packet identifiers of messages of QoS 2 that the hub's session holds.
+    pub(crate) qos2_leftovers: Vec<u16>,
+    /// First arrivals that the hub took: topic, number.
+    pub(crate) delivered: Vec<(String, u32)>,
+    pub(crate) retained: usize,
+    pub(crate) published: u64,
+    pub(crate) subscribes: u64,
+    pub(crate) dials: u64,
+    pub(crate) events: Vec<UplinkEvent>,
+    pub(crate) filters_told: usize,
+    pub(crate) qos2_told: usize,
+    pub(crate) qos2_done: Vec<u16>,
+    pub(crate) received: Vec<Publish>,
+    /// No dial succeeds.
+    pub(crate) hub_is_gone: bool,
+    dial_ms: Option<u64>,
+    connected: bool,
+    /// The hub reads nothing more on this connection.
+    closing: bool,
+    has_session: bool,
+    aliases: BTreeMap<u16, Utf8>,
+    from_hub: VecDeque<(u64, FromHub)>,
+    seen: std::collections::HashSet<u32>,
+}
+
+pub(crate) fn text(text: &str) -> Utf8 {
+    Utf8::try_from(text).unwrap()
+}
+
+/// The number that a payload begins with.
+pub(crate) fn number(publish: &Publish) -> u32 {
+    payload_number(&publish.payload)
+}
+
+pub(crate) fn payload_number(payload: &[u8]) -> u32 {
+    let text = std::str::from_utf8(payload).unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+impl Rig {
+    pub(crate) fn new(script: impl FnMut(u64, &Publish) -> Answer + 'static) -> Self {
+        let config = LinkConfig::new(ClientConfig::new(text("site7")));
+        let core = Core::new(config, MemorySpool::new(100_000, 100_000_000), RawPack::new(false));
+        let mut rig = Self {
+            core,
+            now_ms: 1,
+            script: Box::new(script),
+            properties: Vec::new(),
+            keeps_session: true,
+            latency_ms: 20,
+            refuses_filters: None,
+            qos2_leftovers: Vec::new(),
+            delivered: Vec::new(),
+            retained: 0,
+            published: 0,
+            subscribes: 0,
+            dials: 0,
+            events: Vec::new(),
+            filters_told: 0,
+            qos2_told: 0,
+            qos2_done: Vec::new(),
+            received: Vec::new(),
+            hub_is_gone: false,
+            dial_ms: None,
+            connected: false,
+            closing: false,
+            has_session: false,
+            aliases: BTreeMap::new(),
+            from_hub: VecDeque::new(),
+            seen: std::collections::HashSet::new(),
+        };
+        rig.core.start(rig.now());
+        rig.drain();
+        rig
+    }
+
+    pub(crate) fn push(&mut self, topic: &str, n: u32) {
+        self.push_row(Row::new(text(topic), Bytes::from(n.to_string())));
+    }
+
+    pub(crate) fn push_row(&mut self, row: Row) {
+        self.core.spool_mut().push(self.now_ms, row).unwrap();
+        self.input(Input::Rows);
+    }
+
+    /// Rows `0..rows` in turns over topics `t/0`, `t/1`, …
+    pub(crate) fn fill(&mut self, rows: u32, topics: u32) {
+        for n in 0..rows {
+            let row = Row::new(text(&format!("t/{}", n % topics)), Bytes::from(n.to_string()));
+            self.core.spool_mut().push(self.now_ms, row).unwrap();
+        }
+        self.input(Input::Rows);
+    }
+
+    pub(crate) fn subscribe(&mut self, filter: &str) {
+        self.core.subscribe(self.now(), text(filter), QoS::AtLeastOnce);
+        self.drain();
+    }
+
+    /// The connection breaks.
+    pub(crate) fn cut(&mut self) {
+        self.connected = false;
+        self.from_hub.clear();
+        self.input(Input::HungUp(None));
+    }
+
+    pub(crate) fn run_until(&mut self, until_ms: u64) {
+        let mut turns = 0u64;
+        while self.step(until_ms) {
+            turns += 1;
+            assert!(turns < 3_000_000, "no end at {}: {:?}", self.now_ms, self.core.stats());
+        }
+        self.now_ms = self.now_ms.max(until_ms);
+    }
+
+    /// Until everything is delivered.
+    pub(crate) fn run_until_empty(&mut self, within_ms: u64) {
+        let until_ms = self.now_ms + within_ms;
+        while !self.core.spool().is_empty() && self.step(until_ms) {}
+        assert!(
+            self.core.spool().is_empty(),
+            "{} left after {within_ms} ms: {:?}",
+            self.core.spool().len(),
+            self.core.stats()
+        );
+    }
+
+    /// Numbers that arrived under a topic, in the order of their first arrival.
+    pub(crate) fn arrived(&self, topic: &str) -> Vec<u32> {
+        self.delivered.iter().filter(|(own, _)| own == topic).map(|(_, n)| *n).collect()
+    }
+
+    pub(crate) fn assert_all(&self, rows: usize) {
+        assert_eq!(self.delivered.len(), rows);
+    }
+
+    pub(crate) fn assert_all_in_order(&self, rows: usize) {
+        self.assert_all(rows);
+        let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
+        for (topic, n) in &self.delivered {
+            let before = newest.insert(topic, *n);
+            assert!(before.is_none_or(|before| before < *n), "{topic}: {n} after {before:?}");
+        }
+    }
+
+    /// Events that a log would show.
+    pub(crate) fn told(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(crate) fn retry(&mut self, filter: &str) {
+        self.core.retry_parked(self.now(), &text(filter));
+        self.drain();
+    }
+
+    pub(crate) fn drop_parked(&mut self, filter: &str) -> bool {
+        let began = self.core.drop_parked(self.now(), text(filter));
+        self.drain();
+        began
+    }
+
+    pub(crate) fn copy_parked(&mut self, filter: &str) {
+        assert!(self.core.copy_parked(self.now(), text(filter)));
+        self.drain();
+    }
+
+    pub(crate) fn take_copies(&mut self) -> Vec<ParkedRow> {
+        let copies = self.core.take_copies(self.now());
+        self.drain();
+        copies
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { up_ms: self.now_ms, wall_ms: 0 }
+    }
+
+    fn step(&mut self, until_ms: u64) -> bool {
+        let hub_ms = self.from_hub.front().map(|(at_ms, _)| *at_ms);
+        let next = [hub_ms, self.dial_ms, self.core.poll_timeout()].into_iter().flatten().min();
+        let Some(at_ms) = next.filter(|at_ms| *at_ms <= until_ms) else { return false };
+        self.now_ms = self.now_ms.max(at_ms);
+        if self.dial_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+            self.dial_ms = None;
+            if self.hub_is_gone {
+                self.input(Input::DialFailed("gone".to_owned()));
+                return true;
+            }
+            (self.connected, self.closing) = (true, false);
+            self.aliases.clear();
+            self.input(Input::Dialed);
+        } else if hub_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
+            match self.from_hub.pop_front().unwrap().1 {
+                FromHub::Packet(packet) => {
+                    let mut bytes = BytesMut::new();
+                    wire::encode(&packet, Version::V5, &mut bytes).unwrap();
+                    self.input(Input::Bytes(&mut bytes));
+                }
+                FromHub::Close => self.cut(),
+            }
+        } else {
+            self.input(Input::Timeout);
+        }
+        true
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.core.handle_input(self.now(), input);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Dial => {
+                    self.dials += 1;
+                    self.dial_ms = Some(self.now_ms + self.latency_ms);
+                }
+                Output::Hangup => {
+                    self.connected = false;
+                    self.from_hub.clear();
+                }
+                Output::Event(event) => self.on_event(event),
+                Output::Transmit(bytes) => self.on_bytes(&bytes),
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Uplink(UplinkEvent::Delivered { .. }) => {}
+            Event::Uplink(event) => self.events.push(event),
+            Event::SubscriptionRefused(_) => self.filters_told += 1,
+            Event::QoS2Received => self.qos2_told += 1,
+            Event::Message { publish, ack } => {
+                self.received.push(publish);
+                self.core.ack(self.now(), ack.unwrap(), ReasonCode::SUCCESS).unwrap();
+            }
+            _ => {}
+        }
+    }
+
+    fn on_bytes(&mut self, bytes: &Bytes) {
+        let mut bytes = BytesMut::from(bytes.as_ref());
+        if bytes[0] == 0x10 {
+            wire::decode_connect(&mut bytes, &Limits::default()).unwrap().unwrap();
+            self.on_connect();
+        }
+        while let Some(packet) = wire::decode(&mut bytes, Version::V5, &Limits::default()).unwrap() {
+            if !self.closing && self.connected {
+                self.on_packet(packet);
+            }
+        }
+    }
+
+    fn on_connect(&mut self) {
+        let mut properties = PropertiesBuilder::new();
+        for (id, value) in &self.properties {
+            properties.push(*id, *value).unwrap();
+        }
+        let session_present = (self.has_session && self.keeps_session) || !self.qos2_leftovers.is_empty();
+        self.has_session = true;
+        let reason = ReasonCode::SUCCESS;
+        self.say(Packet::ConnAck(ConnAck { session_present, reason, properties: properties.finish() }));
+        for id in std::mem::take(&mut self.qos2_leftovers) {
+            self.say(Packet::Publish(Publish {
+                dup: true,
+                qos: QoS::ExactlyOnce,
+                retain: false,
+                topic: text("cmd/old"),
+                packet_id: PacketId::new(id),
+                properties: Properties::default(),
+                payload: Bytes::from_static(b"x"),
+            }));
+        }
+    }
+
+    fn on_packet(&mut self, packet: Packet) {
+        match packet {
+            Packet::Publish(publish) => self.on_publish(publish),
+            Packet::Subscribe(subscribe) => {
+                self.subscribes += 1;
+                let reason = self.refuses_filters.unwrap_or(ReasonCode::GRANTED_QOS_1);
+                let reasons = vec![reason; subscribe.filters.len()];
+                let packet_id = subscribe.packet_id;
+                self.say(Packet::SubAck(SubAck { packet_id, properties: Properties::default(), reasons }));
+            }
+            Packet::PubRec(ack) => self.say(Packet::PubRel(Ack::success(ack.packet_id))),
+            Packet::PubComp(ack) => self.qos2_done.push(ack.packet_id.get()),
+            Packet::PingReq => self.say(Packet::PingResp),
+            _ => {}
+        }
+    }
+
+    fn on_publish(&mut self, mut publish: Publish) {
+        if let Some(alias) = publish.properties.u16(PropertyId::TopicAlias) {
+            if publish.topic.is_empty() {
+                publish.topic = self.aliases[&alias].clone();
+            }
+            self.aliases.insert(alias, publish.topic.clone());
+        }
+        self.published += 1;
+        let id = publish.packet_id.unwrap();
+        match (self.script)(self.now_ms, &publish) {
+            Answer::Ack(reason) => {
+                let n = number(&publish);
+                if reason < 0x80 && self.seen.insert(n) {
+                    self.retained += usize::from(publish.retain);
+                    self.delivered.push((publish.topic.to_string(), n));
+                }
+                self.say(Packet::PubAck(Ack::new(id, ReasonCode::new(reason))));
+            }
+            Answer::Disconnect(reason) => {
+                self.say(Packet::Disconnect(Disconnect::new(ReasonCode::new(reason))));
+                self.closing = true;
+            }
+            Answer::Close => {
+                self.from_hub.push_back((self.now_ms + self.latency_ms, FromHub::Close));
+                self.closing = true;
+            }
+            Answer::Silent => {}
+        }
+    }
+
+    fn say(&mut self, packet: Packet) {
+        self.from_hub.push_back((self.now_ms + self.latency_ms, FromHub::Packet(packet)));
+    }
+}

@@ -1,0 +1,531 @@
+//! Refusals and poison messages against a scripted hub in virtual time: whatever the hub refuses stays, and delays nothing else. Promises 1, 4, 12.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod refusal_support;
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use edge_bridge::Row;
+use edge_bridge::bridge::UplinkEvent;
+use edge_bridge::bridge::spool::{Gone, Settled, Spool};
+use edge_bridge::wire::{PropertyId, Publish, QoS, ReasonCode, Value};
+use refusal_support::{Answer, Rig, TAKEN, number, payload_number, text};
+
+const QUOTA: Answer = Answer::Ack(0x97);
+const DENIED: Answer = Answer::Ack(0x87);
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+
+/// Promise 4: a hub that denies everything gets no more than probes; nothing leaves, nothing is parked, and all comes in order once it is mended.
+#[test]
+fn a_wrong_acl_loses_nothing_and_is_told_in_few_words() {
+    for topics in [1, 10] {
+        let mut rig = Rig::new(|_, _| DENIED);
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(100))];
+        rig.fill(20_000, topics);
+        rig.run_until(10 * SECOND);
+        let stats = rig.core.stats();
+        assert!(stats.link_refused, "{stats:?}");
+        assert_eq!((stats.parked, rig.core.spool().len()), (0, 20_000), "everything waits in place");
+        assert!(rig.published < 120, "{} messages to a hub that takes none", rig.published);
+        rig.run_until(2 * MINUTE);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(6 * MINUTE);
+        rig.assert_all_in_order(20_000);
+        assert!(rig.told() < 20, "{:?}", rig.events);
+        assert!(!rig.core.stats().link_refused && rig.core.stats().parked == 0);
+    }
+}
+
+/// One topic that is denied is not the link, however many of its rows stand in front.
+#[test]
+fn a_denied_topic_hides_no_other() {
+    let mut rig = Rig::new(|_, publish| if publish.topic == "t/0" { DENIED } else { TAKEN });
+    (0..5_000).for_each(|n| rig.push("t/0", n));
+    (5_000..5_100).for_each(|n| rig.push("t/1", n));
+    rig.run_until(90 * SECOND);
+    assert_eq!(rig.arrived("t/1"), (5_000..5_100).collect::<Vec<_>>());
+    assert_eq!(rig.core.spool().len(), 5_000);
+    assert!(rig.core.stats().parked > 4_000, "{:?}", rig.core.stats());
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(20 * MINUTE);
+    rig.assert_all_in_order(5_100);
+}
+
+/// Issue: PUBACK 0x97 for one topic of ten.
+#[test]
+fn a_topic_over_its_quota_delays_no_other() {
+    for receive_maximum in [1, 20, 1_000] {
+        let mut rig = Rig::new(|_, publish| if publish.topic == "t/3" { QUOTA } else { TAKEN });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.latency_ms = if receive_maximum == 1 { 0 } else { 20 };
+        rig.fill(4_950, 10);
+        rig.run_until(8 * SECOND);
+        let others: usize = (0..10).filter(|n| *n != 3).map(|n| rig.arrived(&format!("t/{n}")).len()).sum();
+        assert_eq!((others, rig.arrived("t/3").len()), (4_455, 0), "receive maximum {receive_maximum}");
+        let stats = rig.core.stats();
+        assert!(stats.parked > 400 && stats.refused_topics == 1 && !stats.link_refused, "{stats:?}");
+        assert_eq!(stats.last_refusal.unwrap().topic, "t/3");
+        rig.run_until(MINUTE);
+        let before = rig.published;
+        rig.run_until(2 * MINUTE);
+        assert!(rig.published - before < 20, "{} probes in a minute", rig.published - before);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(6 * MINUTE);
+        rig.assert_all_in_order(4_950);
+        assert!(rig.told() < 20, "{:?}", rig.events);
+    }
+}
+
+/// New rows of a topic that is being healed go behind those that were parked, while they keep coming.
+#[test]
+fn order_is_kept_while_rows_come() {
+    let mut rig = Rig::new(|_, publish| if publish.topic == "t/0" { QUOTA } else { TAKEN });
+    for n in 0..600u32 {
+        rig.push(if n % 2 == 0 { "t/0" } else { "t/1" }, n);
+        let now_ms = rig.now_ms;
+        rig.run_until(now_ms + 50);
+        if n == 300 {
+            rig.script = Box::new(|_, _| TAKEN);
+        }
+    }
+    rig.run_until_empty(5 * MINUTE);
+    rig.assert_all_in_order(600);
+}
+
+/// Issue: a hub that closes on, or refuses, one payload. 500 rows behind it within 90 s, an alarm that comes meanwhile within 10 s.
+#[test]
+fn a_poison_message_stops_no_line() {
+    let bad: [&[u32]; 4] = [&[0], &[100], &[0, 1, 2], &[3, 4, 90, 91, 300]];
+    let answers = [
+        Answer::Disconnect(0x81),
+        Answer::Disconnect(0x95),
+        Answer::Close,
+        Answer::Ack(0x95),
+        Answer::Ack(0xa0),
+    ];
+    for (answer, bad, receive_maximum, keeps_session) in answers.into_iter().flat_map(|answer| {
+        bad.into_iter().flat_map(move |bad| {
+            [(1, true), (20, true), (20, false), (1_000, true)].map(|(rm, keeps)| (answer, bad, rm, keeps))
+        })
+    }) {
+        let case =
+            format!("{answer:?} at {bad:?}, receive maximum {receive_maximum}, session kept {keeps_session}");
+        let poison: HashSet<u32> = bad.iter().copied().collect();
+        let known = poison.clone();
+        let mut rig =
+            Rig::new(move |_, publish| if known.contains(&number(publish)) { answer } else { TAKEN });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.keeps_session = keeps_session;
+        rig.latency_ms = if receive_maximum == 1 { 2 } else { 20 };
+        rig.fill(500, 1);
+        rig.run_until(SECOND);
+        rig.push("alarm", 10_000);
+        rig.run_until(11 * SECOND);
+        if bad.len() < 3 {
+            assert_eq!(rig.arrived("alarm"), [10_000], "{case}: alarm");
+        }
+        rig.run_until(91 * SECOND);
+        let expected: HashSet<_> = (0..500).filter(|n| !poison.contains(n)).collect();
+        let missing: Vec<_> =
+            expected.difference(&rig.arrived("t/0").into_iter().collect()).copied().collect();
+        assert!(missing.is_empty(), "{case}: {} missing, {:?}", missing.len(), rig.core.stats());
+        assert_eq!(rig.arrived("alarm"), [10_000], "{case}");
+        assert_eq!(rig.core.spool().len(), bad.len(), "{case}: none is lost");
+        assert!(rig.told() < 20, "{case}: {:?}", rig.events);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(25 * MINUTE);
+        assert_eq!(rig.arrived("t/0").len(), 500, "{case}");
+    }
+}
+
+/// The log names the poison message: its topic and the hub's reason.
+#[test]
+fn poison_is_named() {
+    let mut rig =
+        Rig::new(|_, publish| if publish.topic == "bad" { Answer::Disconnect(0x90) } else { TAKEN });
+    rig.push("bad", 0);
+    rig.push("good", 1);
+    rig.run_until(MINUTE);
+    let named = rig.events.iter().any(|event| {
+        matches!(event, UplinkEvent::Poison(refusal)
+            if refusal.topic == "bad" && refusal.reason == ReasonCode::TOPIC_NAME_INVALID)
+    });
+    assert!(named, "{:?}", rig.events);
+    // Found at first, after 5 s and after 40 s.
+    assert_eq!((rig.core.stats().poison, rig.arrived("good")), (3, vec![1]));
+}
+
+/// A hub that accepts and then throws us out whatever it gets: a bounded number of dials, nothing lost, all delivered when it heals.
+#[test]
+fn a_hub_that_closes_on_everything_loses_nothing() {
+    for answer in [Answer::Close, Answer::Disconnect(0x80), Answer::Disconnect(0x89)] {
+        let mut rig = Rig::new(move |_, _| answer);
+        rig.fill(300, 3);
+        rig.run_until(5 * MINUTE);
+        assert!(rig.dials < 80, "{} dials", rig.dials);
+        assert_eq!(rig.core.spool().len(), 300);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(3 * MINUTE);
+        rig.assert_all(300);
+        assert!(rig.told() < 20, "{:?}", rig.events);
+    }
+}
+
+/// A hub that refuses every other message, or every other connection: slow, and all arrives.
+#[test]
+fn an_alternating_hub_gets_everything() {
+    let mut turn = 0;
+    let mut rig = Rig::new(move |_, _| {
+        turn += 1;
+        if turn % 2 == 0 { QUOTA } else { TAKEN }
+    });
+    rig.fill(400, 4);
+    rig.run_until_empty(40 * MINUTE);
+    rig.assert_all(400);
+
+    let mut turn = 0;
+    let mut rig = Rig::new(move |_, _| {
+        turn += 1;
+        if turn % 50 == 0 { Answer::Close } else { TAKEN }
+    });
+    rig.fill(2_000, 4);
+    rig.run_until_empty(10 * MINUTE);
+    rig.assert_all(2_000);
+    assert_eq!(rig.core.stats().poison, 0, "no message was to blame");
+}
+
+/// 300 refused topics are more than are kept in RAM: none is lost, the good ones go on.
+#[test]
+fn more_refused_topics_than_are_remembered() {
+    let is_bad = |publish: &Publish| number(publish) % 601 < 300;
+    let mut rig = Rig::new(move |_, publish| if is_bad(publish) { QUOTA } else { TAKEN });
+    (0..1_803).for_each(|n: u32| rig.push(&format!("t/{}", n % 601), n));
+    rig.run_until(20 * SECOND);
+    assert_eq!(rig.delivered.len(), 903);
+    assert!(rig.core.stats().refused_topics <= 256);
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(25 * MINUTE);
+    rig.assert_all(1_803);
+}
+
+/// What is too large for this hub waits for one that takes it; its topic goes on.
+#[test]
+fn what_is_too_large_is_parked_and_delivered_when_the_hub_takes_it() {
+    let mut rig = Rig::new(|_, _| TAKEN);
+    rig.properties = vec![(PropertyId::MaximumPacketSize, Value::U32(200))];
+    let large = format!("0 {}", "x".repeat(300));
+    rig.push_row(Row::new(text("t/0"), Bytes::from(large)));
+    (1..10).for_each(|n| rig.push("t/0", n));
+    rig.run_until(SECOND);
+    assert_eq!(rig.arrived("t/0"), (1..10).collect::<Vec<_>>());
+    assert_eq!((rig.core.stats().parked, rig.core.spool().len()), (1, 1));
+    rig.properties.clear();
+    rig.cut();
+    rig.run_until_empty(15 * MINUTE);
+    assert_eq!(rig.arrived("t/0").len(), 10);
+}
+
+/// A hub that allows aliases takes the same sizes as one that does not: their definition must not cost a message.
+#[test]
+fn a_message_as_large_as_the_hub_takes_goes_without_an_alias() {
+    for aliases in [0, 8] {
+        for size in 970..990 {
+            let mut rig = Rig::new(|_, _| TAKEN);
+            rig.properties = vec![
+                (PropertyId::MaximumPacketSize, Value::U32(1_000)),
+                (PropertyId::TopicAliasMaximum, Value::U16(aliases)),
+            ];
+            rig.push_row(Row::new(text("plant/1"), Bytes::from(format!("{:0size$}", 7))));
+            rig.run_until(SECOND);
+            assert_eq!(rig.delivered.len(), usize::from(size <= 985), "{size} bytes, {aliases} aliases");
+        }
+    }
+}
+
+/// A hub that comes back without retained messages, or without QoS 1, still has the session: what is in flight is adapted, or waits.
+#[test]
+fn what_a_resumed_hub_no_longer_offers_costs_nothing() {
+    for property in [PropertyId::RetainAvailable, PropertyId::MaximumQoS] {
+        let mut rig = Rig::new(|now_ms, _| if now_ms < SECOND { Answer::Silent } else { TAKEN });
+        for n in 0..3 {
+            let mut row = Row::new(text("t/0"), Bytes::from(n.to_string()));
+            row.retain = true;
+            rig.push_row(row);
+        }
+        rig.run_until(SECOND);
+        rig.properties = vec![(property, Value::Byte(0))];
+        rig.cut();
+        rig.run_until(20 * SECOND);
+        if property == PropertyId::MaximumQoS {
+            assert_eq!((rig.delivered.len(), rig.core.spool().len()), (0, 3), "{:?}", rig.core.stats());
+            assert!(rig.core.stats().last_error.unwrap().contains("QoS 1"));
+            rig.properties.clear();
+            rig.run_until(MINUTE);
+        }
+        rig.assert_all_in_order(3);
+        let kept = if property == PropertyId::RetainAvailable { 0 } else { 3 };
+        assert_eq!(rig.retained, kept, "{property:?}");
+    }
+}
+
+/// Time to live goes on wherever a row waits: in the pack, as a probe, parked.
+#[test]
+fn what_expired_is_settled_and_not_sent() {
+    let with_ttl = |topic: &str, n: u32| {
+        let mut row = Row::new(text(topic), Bytes::from(n.to_string()));
+        row.ttl_ms = Some(10 * SECOND);
+        row
+    };
+    // Leased for a window that the hub's Receive Maximum does not let go out, then an outage of an hour.
+    let mut rig = Rig::new(|_, _| Answer::Silent);
+    rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(10))];
+    (0..100).for_each(|n| rig.push_row(with_ttl("t/0", n)));
+    rig.run_until(100);
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.cut();
+    rig.now_ms += 3_600 * SECOND;
+    let now_ms = rig.now_ms;
+    rig.run_until(now_ms + MINUTE);
+    assert_eq!(rig.arrived("t/0"), (0..10).collect::<Vec<_>>(), "what was in flight must be resent");
+    assert!(rig.core.spool().is_empty());
+
+    // Refused: the probe and the parked rows expire, and no refused message is published after its end.
+    let mut rig = Rig::new(|now_ms, _| {
+        assert!(now_ms < 11 * SECOND, "published after it expired");
+        QUOTA
+    });
+    (0..50).for_each(|n| rig.push_row(with_ttl("t/0", n)));
+    rig.run_until(25 * MINUTE);
+    assert!(rig.core.spool().is_empty(), "{:?}", rig.core.stats());
+}
+
+/// Issue: a refused filter was asked for again at once, 47 times a second.
+#[test]
+fn a_refused_filter_is_asked_for_with_back_off() {
+    let mut rig = Rig::new(|_, _| TAKEN);
+    rig.refuses_filters = Some(ReasonCode::NOT_AUTHORIZED);
+    rig.subscribe("cmd/#");
+    rig.run_until(MINUTE);
+    assert!((4..12).contains(&rig.subscribes), "{} in a minute", rig.subscribes);
+    rig.run_until(60 * MINUTE);
+    assert!(rig.subscribes < 24, "{} in an hour", rig.subscribes);
+    assert_eq!((rig.filters_told, rig.core.stats().refused_subscriptions.len()), (1, 1));
+    rig.refuses_filters = None;
+    let before = rig.subscribes;
+    rig.cut();
+    let now_ms = rig.now_ms;
+    rig.run_until(now_ms + MINUTE);
+    assert_eq!(rig.subscribes, before + 1, "on the next connection");
+    assert!(rig.core.stats().refused_subscriptions.is_empty());
+}
+
+/// Issue: a session that an earlier client left behind holds messages of QoS 2.
+#[test]
+fn a_message_of_qos_2_is_carried_through() {
+    let mut rig = Rig::new(|_, _| TAKEN);
+    rig.qos2_leftovers = vec![7, 8];
+    rig.fill(10, 1);
+    rig.run_until(10 * SECOND);
+    assert_eq!(rig.dials, 1, "no endless redial");
+    assert_eq!(rig.qos2_done, [7, 8]);
+    let received: Vec<_> = rig.received.iter().map(|publish| publish.qos).collect();
+    assert_eq!(received, [QoS::AtLeastOnce, QoS::AtLeastOnce]);
+    assert_eq!(rig.qos2_told, 1);
+    rig.assert_all_in_order(10);
+}
+
+/// Two refused topics, and one that goes on.
+fn two_refused(rows: u32) -> Rig {
+    let refused = |publish: &Publish| publish.topic == "t/0" || publish.topic == "t/1";
+    let mut rig = Rig::new(move |_, publish| if refused(publish) { QUOTA } else { TAKEN });
+    rig.fill(rows, 3);
+    rig.run_until(20 * SECOND);
+    rig
+}
+
+fn discarded(rig: &mut Rig) -> usize {
+    let gone = rig.core.spool_mut().drain_gone();
+    gone.filter(|(_, why)| *why == Gone::Settled(Settled::Discarded)).count()
+}
+
+/// Rows of each pass that is over, and whether it was whole.
+fn over_by_hand(rig: &Rig) -> Vec<(u64, bool)> {
+    let over = rig.events.iter().filter_map(|event| match event {
+        UplinkEvent::ByHand { rows, complete } => Some((*rows, *complete)),
+        _ => None,
+    });
+    over.collect()
+}
+
+#[test]
+fn a_person_sees_what_is_refused() {
+    let mut rig = two_refused(300);
+    let list = rig.core.parked(rig.now());
+    let named: Vec<_> = list.topics.iter().map(|topic| (topic.topic.as_ref(), topic.reason.get())).collect();
+    assert_eq!(named, [("t/0", 0x97), ("t/1", 0x97)]);
+    for topic in &list.topics {
+        assert_eq!(topic.held as u64 + topic.parked, 100, "{list:?}");
+        assert!(topic.retry_in_ms.is_some_and(|ms| ms <= 10 * MINUTE), "{list:?}");
+    }
+    assert_eq!(list.parked, rig.core.stats().parked);
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(10 * MINUTE);
+    assert_eq!(rig.core.parked(rig.now()).topics, []);
+}
+
+/// A retry does not wait for the back-off, and is for the topics that it names.
+#[test]
+fn a_person_need_not_wait_for_the_next_attempt() {
+    for filter in ["t/0", "#"] {
+        let mut rig = two_refused(300);
+        rig.run_until(5 * MINUTE);
+        let waits = |rig: &Rig| rig.core.parked(rig.now()).topics.iter().map(|t| t.retry_in_ms).min();
+        assert!(waits(&rig).flatten().is_some_and(|ms| ms > 2 * SECOND), "{:?}", rig.core.parked(rig.now()));
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.retry(filter);
+        let now_ms = rig.now_ms;
+        rig.run_until(now_ms + 2 * SECOND);
+        let arrived = [rig.arrived("t/0").len(), rig.arrived("t/1").len()];
+        assert_eq!(arrived, if filter == "#" { [100, 100] } else { [100, 0] }, "{filter}");
+        rig.run_until_empty(20 * MINUTE);
+        rig.assert_all_in_order(300);
+    }
+}
+
+/// Dropping settles what matches as discarded, what is held included, with or without a connection; all else stays, in its order.
+#[test]
+fn a_person_drops_one_topic() {
+    for offline in [false, true] {
+        let mut rig = two_refused(30_000);
+        assert_eq!(discarded(&mut rig), 0);
+        if offline {
+            rig.hub_is_gone = true;
+            rig.cut();
+        }
+        assert!(rig.drop_parked("t/1"));
+        let now_ms = rig.now_ms;
+        rig.run_until(now_ms + SECOND);
+        assert_eq!(over_by_hand(&rig), [(10_000, true)], "offline {offline}");
+        assert_eq!((discarded(&mut rig), rig.core.spool().len()), (10_000, 10_000));
+        let list = rig.core.parked(rig.now());
+        assert!(list.topics.iter().all(|topic| topic.topic == "t/0"), "{list:?}");
+        rig.hub_is_gone = false;
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(20 * MINUTE);
+        assert_eq!((rig.arrived("t/0").len(), rig.arrived("t/1").len()), (10_000, 0));
+        rig.assert_all_in_order(20_000);
+    }
+}
+
+/// Copies are whole and remove nothing; what comes meanwhile goes behind.
+#[test]
+fn a_person_copies_what_is_parked() {
+    let mut rig = two_refused(3_000);
+    rig.copy_parked("t/1");
+    let mut copies = Vec::new();
+    let mut next = 3_000;
+    while over_by_hand(&rig).is_empty() {
+        copies.extend(rig.take_copies());
+        if next < 3_030 {
+            rig.push("t/1", next);
+            next += 1;
+        }
+        let now_ms = rig.now_ms;
+        rig.run_until(now_ms + 10);
+    }
+    let found: HashSet<u32> = copies.iter().map(|row| payload_number(&row.payload)).collect();
+    assert_eq!((found.len(), copies.len()), (1_000, 1_000));
+    assert!(copies.iter().all(|row| row.topic == "t/1" && row.reason.is_some_and(|why| why.get() == 0x97)));
+    assert_eq!(over_by_hand(&rig), [(1_000, true)]);
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(20 * MINUTE);
+    rig.assert_all_in_order(next as usize);
+}
+
+/// Somebody who asks for copies and does not take them holds nothing up for longer than five seconds.
+#[test]
+fn copies_that_nobody_takes_delay_little() {
+    let mut rig = two_refused(3_000);
+    rig.copy_parked("#");
+    let now_ms = rig.now_ms;
+    rig.run_until(now_ms + 6 * SECOND);
+    assert!(matches!(over_by_hand(&rig)[..], [(_, false)]), "{:?}", rig.events);
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(20 * MINUTE);
+    rig.assert_all_in_order(3_000);
+}
+
+/// A sweep ends where it began, though swept rows are held: those that it parks again are not passed twice, which would mix them up.
+#[test]
+fn a_sweep_past_held_rows_keeps_the_order() {
+    let mut taken = 0;
+    let mut rig = Rig::new(|_, publish| if publish.topic == "t/2" { TAKEN } else { QUOTA });
+    rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(4))];
+    rig.fill(900, 3);
+    rig.run_until(10 * SECOND);
+    // Topic 0 is taken for a moment: its sweep ends in refusals, with swept rows held.
+    rig.script = Box::new(move |_, publish| {
+        taken += u32::from(publish.topic == "t/0");
+        if publish.topic == "t/0" && taken < 20 { TAKEN } else { QUOTA }
+    });
+    rig.retry("t/0");
+    rig.run_until(15 * SECOND);
+    // Topic 1 heals, and its sweep passes all of topic 0.
+    rig.script = Box::new(|_, publish| if publish.topic == "t/1" { TAKEN } else { QUOTA });
+    rig.retry("t/1");
+    rig.run_until(20 * SECOND);
+    assert_eq!(rig.arrived("t/1").len(), 300, "{:?}", rig.core.stats());
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(20 * MINUTE);
+    rig.assert_all_in_order(900);
+}
+
+/// A store that opens on its own time tells of parked rows when the connection is long up.
+#[test]
+fn rows_parked_in_an_earlier_life_are_tried_whenever_the_store_tells_of_them() {
+    let mut rig = Rig::new(|_, _| TAKEN);
+    rig.push("t/0", 0);
+    rig.run_until_empty(10 * SECOND);
+    let now_ms = rig.now().up_ms;
+    let row = Row::new(text("t/1"), Bytes::from_static(b"00000001"));
+    let spool = rig.core.spool_mut();
+    spool.push(now_ms, row).unwrap();
+    let lease = spool.lease(now_ms, 1, 1_000).remove(0);
+    spool.park(lease.id, ReasonCode::QUOTA_EXCEEDED);
+    // It wakes the link then.
+    rig.push("t/0", 2);
+    rig.run_until(now_ms + 10 * SECOND);
+    assert_eq!(rig.core.stats().parked, 0);
+    assert_eq!(rig.arrived("t/1").len(), 1);
+}
+
+/// The probe of a refused link may be a row of which no message can be made: another row probes then.
+#[test]
+fn a_probe_that_is_no_message_leaves_the_turn_to_another() {
+    let mut rig = Rig::new(|_, _| DENIED);
+    rig.fill(20, 1);
+    rig.push_row(Row::new(text(""), Bytes::from_static(b"99")));
+    rig.run_until(MINUTE);
+    assert!(rig.core.stats().link_refused, "{:?}", rig.core.stats());
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until(10 * MINUTE);
+    assert_eq!(rig.arrived("t/0"), (0..20).collect::<Vec<_>>());
+    assert!(!rig.core.stats().link_refused);
+}
+
+/// Promise 4: eight topics that are denied from the start do not stop the ninth, however their rows stand in the queue.
+#[test]
+fn topics_that_are_denied_from_the_start_delay_no_other() {
+    let mut rig = Rig::new(|_, publish| if publish.topic == "t/8" { TAKEN } else { DENIED });
+    for second in 0..60 {
+        (0..9).for_each(|n| rig.push(&format!("t/{n}"), second * 9 + n));
+        rig.run_until(u64::from(second + 1) * SECOND);
+        let arrived = rig.arrived("t/8").len();
+        assert!(second < 10 || arrived + 3 > second as usize, "{arrived} of {second} after {second} s");
+    }
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(20 * MINUTE);
+    rig.assert_all(540);
+}
