@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::format::Kind;
+use crate::size::Size;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -84,10 +85,22 @@ pub(crate) struct Subscribe {
     /// Keep the session at the hub for a day under this name; default: a new one that ends with the connection
     #[arg(long, value_name = "ID")]
     pub(crate) client_id: Option<String>,
-    /// Keep every session table here, for batches that waited at the hub longer than their table
+    /// Keep session tables here, for batches that waited at the hub longer than their table
     #[arg(long, value_name = "DIR")]
     pub(crate) tables: Option<PathBuf>,
-    /// What messages without a content type are; default: they are refused
+    /// Bytes of session tables in that folder; the least recently used are removed
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub(crate) tables_max: Size,
+    /// Bytes of decoded session tables in memory; the least recently used are fetched again when they are needed
+    #[arg(long, value_name = "SIZE", default_value = "32MiB")]
+    pub(crate) tables_memory: Size,
+    /// Set messages aside here that cannot be read; default: they are kept unacknowledged at the hub
+    #[arg(long, value_name = "DIR")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Bytes set aside at most; beyond it messages are kept unacknowledged
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub(crate) rejects_max: Size,
+    /// What messages without a content type are; default: raw messages
     #[arg(long, value_name = "TYPE")]
     pub(crate) content_type: Option<Kind>,
     /// What to print

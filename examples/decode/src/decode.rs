@@ -8,15 +8,16 @@ use crate::arguments::Decode;
 use crate::format::Kind;
 use crate::frames::Frames;
 use crate::print::Printer;
-use crate::tables::Tables;
+use crate::tables::TableArguments;
 use crate::{Failure, Outcome, input};
 
 /// A frame that cannot be read is told and passed over; the exit code says so at the end.
 pub(crate) fn run(options: &Decode) -> Outcome {
-    let mut tables = Tables::default();
+    let mut tables = TableArguments::default();
     for path in &options.tables {
         let table = input::table(path)?;
-        tables.insert(table.ok_or_else(|| Failure::Failed(format!("{}: no such file", path.display())))?);
+        tables
+            .add(path, table.ok_or_else(|| Failure::Failed(format!("{}: no such file", path.display())))?)?;
     }
     let mut frames = Frames::new(input::unpacked(input::open(options.input.as_deref())?)?);
     let mut printer = Printer::new(input::create(None)?, options.to);
@@ -51,11 +52,11 @@ pub(crate) fn run(options: &Decode) -> Outcome {
 fn payload(
     payload: &[u8],
     kind: Kind,
-    tables: &Tables,
+    tables: &TableArguments,
     printer: &mut Printer<impl Write>,
 ) -> Result<Result<(), DecodeError>, Failure> {
-    match tables.decode(kind, payload, None) {
-        Ok(batch) => printer.batch(batch),
+    match tables.decode(kind, payload) {
+        Ok(batch) => printer.batch(batch, None),
         Err(error) => Ok(Err(error)),
     }
 }

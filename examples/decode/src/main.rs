@@ -11,6 +11,7 @@ mod frames;
 mod input;
 mod packer;
 mod print;
+mod size;
 mod stats;
 mod subscribe;
 mod tables;

@@ -6,7 +6,8 @@
 //! 1580515200000,TP2,bar,f64,-0.012,0,00c0ffee00000001-1-2a-3e8
 //! ```
 //! `id` is the row's identity, if the batch has one; `"pd":true` beside it marks a possible duplicate, in CSV a `?` behind
-//! it. What JSON has no word for has the value null and its bits beside it in hexadecimal: `f64` (NaN, infinities) or
+//! it. Readings from a hub also say their batch's topic and, if they have an identity, its gateway; a raw message is a line of
+//! its own in JSON and none in CSV. What JSON has no word for has the value null and its bits beside it in hexadecimal: `f64` (NaN, infinities) or
 //! `bytes`; in CSV the kind is `f64bits` or `bytes` then.
 
 use std::fmt::Write as _;
@@ -20,12 +21,28 @@ use crate::arguments::Lines;
 pub(crate) struct Printer<W> {
     out: W,
     lines: Lines,
+    /// The head of the CSV columns.
+    head: &'static str,
     head_is_due: bool,
     line: String,
 }
 
+/// A message from a hub that is no batch.
+#[derive(Debug)]
+pub(crate) struct RawMessage<'a> {
+    pub(crate) topic: &'a str,
+    /// `gateway-lane-epoch-seq`, if a gateway sent it with its identity.
+    pub(crate) id: Option<&'a str>,
+    /// A possible duplicate whose identity may differ.
+    pub(crate) pd: bool,
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) payload: &'a [u8],
+}
+
 /// One reading with its names.
 struct Row<'a> {
+    /// Of the batch, from a hub.
+    topic: Option<&'a str>,
     reading: &'a Reading<'a>,
     name: &'a str,
     unit: &'a str,
@@ -35,11 +52,20 @@ struct Row<'a> {
 
 impl<W: Write> Printer<W> {
     pub(crate) fn new(out: W, lines: Lines) -> Self {
-        Self { out, lines, head_is_due: lines == Lines::Csv, line: String::new() }
+        Self { out, lines, head: CSV_HEAD, head_is_due: lines == Lines::Csv, line: String::new() }
+    }
+
+    /// A printer whose batches have topics.
+    pub(crate) fn with_topics(out: W, lines: Lines) -> Self {
+        Self { head: CSV_HEAD_WITH_TOPIC, ..Self::new(out, lines) }
     }
 
     /// Prints all readings. The inner error is the batch's: what came before it is printed.
-    pub(crate) fn batch(&mut self, mut batch: Batch<'_>) -> Result<Result<(), DecodeError>, Failure> {
+    pub(crate) fn batch(
+        &mut self,
+        mut batch: Batch<'_>,
+        topic: Option<&str>,
+    ) -> Result<Result<(), DecodeError>, Failure> {
         let sensors = batch.sensors().clone();
         let (id, pd) = (batch.header().id, batch.header().pd);
         loop {
@@ -58,8 +84,18 @@ impl<W: Write> Printer<W> {
             };
             let name = sensor.map(|s| s.name.as_ref()).filter(|name| !name.is_empty()).unwrap_or(&number);
             let unit = sensor.map_or("", |s| s.unit.as_ref());
-            self.row(&Row { reading: &reading, name, unit, id, pd })?;
+            self.row(&Row { topic, reading: &reading, name, unit, id, pd })?;
         }
+    }
+
+    /// Prints a raw message, in JSON: CSV has no columns for it.
+    pub(crate) fn raw(&mut self, message: &RawMessage<'_>) -> Result<(), Failure> {
+        if self.lines == Lines::Csv {
+            return Ok(());
+        }
+        raw_json(&mut self.line, message);
+        self.line.push('\n');
+        self.write()
     }
 
     /// Everything that was printed has left.
@@ -69,7 +105,7 @@ impl<W: Write> Printer<W> {
 
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         if std::mem::take(&mut self.head_is_due) {
-            self.line.push_str(CSV_HEAD);
+            self.line.push_str(self.head);
             self.write()?;
         }
         self.flush()
@@ -77,7 +113,7 @@ impl<W: Write> Printer<W> {
 
     fn row(&mut self, row: &Row<'_>) -> Result<(), Failure> {
         if std::mem::take(&mut self.head_is_due) {
-            self.line.push_str(CSV_HEAD);
+            self.line.push_str(self.head);
         }
         match self.lines {
             Lines::Json => json(&mut self.line, row),
@@ -95,10 +131,18 @@ impl<W: Write> Printer<W> {
 }
 
 const CSV_HEAD: &str = "ts_ms,sensor,unit,kind,value,quality,id\n";
+const CSV_HEAD_WITH_TOPIC: &str = "ts_ms,sensor,unit,kind,value,quality,id,topic,gateway\n";
 
 /// Writing to a `String` does not fail.
 fn json(line: &mut String, row: &Row<'_>) {
-    let _ = write!(line, "{{\"ts\":{},\"sensor\":{}", row.reading.time, quoted(row.name));
+    line.push('{');
+    if let Some(topic) = row.topic {
+        let _ = write!(line, "\"topic\":{},", quoted(topic));
+        if let Some(id) = row.id {
+            let _ = write!(line, "\"gateway\":\"{:016x}\",", id.gateway);
+        }
+    }
+    let _ = write!(line, "\"ts\":{},\"sensor\":{}", row.reading.time, quoted(row.name));
     if !row.unit.is_empty() {
         let _ = write!(line, ",\"unit\":{}", quoted(row.unit));
     }
@@ -139,6 +183,30 @@ fn csv(line: &mut String, row: &Row<'_>) {
     if row.pd {
         line.push('?');
     }
+    if let Some(topic) = row.topic {
+        let _ = write!(line, ",{},", field(topic));
+        if let Some(id) = row.id {
+            let _ = write!(line, "{:016x}", id.gateway);
+        }
+    }
+}
+
+fn raw_json(line: &mut String, message: &RawMessage<'_>) {
+    let _ = write!(line, "{{\"topic\":{}", quoted(message.topic));
+    if let Some(id) = message.id {
+        let gateway = id.split('-').next().unwrap_or_default();
+        let _ = write!(line, ",\"gateway\":{},\"id\":{}", quoted(gateway), quoted(id));
+    }
+    if message.pd {
+        line.push_str(",\"pd\":true");
+    }
+    if let Some(content_type) = message.content_type {
+        let _ = write!(line, ",\"content_type\":{}", quoted(content_type));
+    }
+    let _ = match std::str::from_utf8(message.payload) {
+        Ok(text) => write!(line, ",\"text\":{}}}", quoted(text)),
+        Err(_) => write!(line, ",\"base64\":\"{}\"}}", base64(message.payload)),
+    };
 }
 
 /// The shortest text that reads back to the same bits, with a point or an exponent: 20.0 is not 20.
@@ -154,6 +222,21 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |bits: u32| char::from(DIGITS.get(bits as usize & 63).copied().unwrap_or(b'='));
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..4 {
+            text.push(if at <= group.len() { digit(bits >> (18 - 6 * at)) } else { '=' });
+        }
+    }
+    text
+}
+
 /// RFC 4180.
 fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
@@ -167,12 +250,12 @@ fn field(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn printed(lines: Lines, value: Value<'_>) -> String {
+    fn printed(lines: Lines, topic: Option<&str>, value: Value<'_>) -> String {
         let reading = Reading { sensor: 7, time: 5, value, quality: 3 };
         let id = Some(BatchId { gateway: 1, lane: 1, epoch: 2, first_seq: 16 });
         let mut out = Vec::new();
         let mut printer = Printer { head_is_due: false, ..Printer::new(&mut out, lines) };
-        printer.row(&Row { reading: &reading, name: "a,\"b\"", unit: "K", id, pd: true }).unwrap();
+        printer.row(&Row { topic, reading: &reading, name: "a,\"b\"", unit: "K", id, pd: true }).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -194,10 +277,41 @@ mod tests {
             let expected = format!(
                 "{{\"ts\":5,\"sensor\":\"a,\\\"b\\\"\",\"unit\":\"K\",\"value\":{json},\"quality\":3,\"id\":\"0000000000000001-1-2-10\",\"pd\":true}}\n"
             );
-            assert_eq!(printed(Lines::Json, value.clone()), expected);
+            assert_eq!(printed(Lines::Json, None, value.clone()), expected);
             serde_json::from_str::<serde_json::Value>(&expected).unwrap();
             let expected = format!("5,\"a,\"\"b\"\"\",K,{csv},3,0000000000000001-1-2-10?\n");
-            assert_eq!(printed(Lines::Csv, value), expected);
+            assert_eq!(printed(Lines::Csv, None, value), expected);
+        }
+    }
+
+    #[test]
+    fn readings_from_a_hub_name_their_topic_and_gateway() {
+        let json = printed(Lines::Json, Some("a,\"b\""), Value::Null);
+        assert!(
+            json.starts_with("{\"topic\":\"a,\\\"b\\\"\",\"gateway\":\"0000000000000001\",\"ts\":5,"),
+            "{json}"
+        );
+        let csv = printed(Lines::Csv, Some("a,\"b\""), Value::Null);
+        assert!(csv.ends_with(",0000000000000001-1-2-10?,\"a,\"\"b\"\"\",0000000000000001\n"), "{csv}");
+        assert_eq!(CSV_HEAD_WITH_TOPIC, CSV_HEAD.replace("\n", ",topic,gateway\n"));
+    }
+
+    #[test]
+    fn raw_messages_are_text_or_base64() {
+        let raw = |payload: &[u8]| {
+            let mut out = Vec::new();
+            let id = Some("00c0-1-2-3");
+            let message = RawMessage { topic: "a", id, pd: true, content_type: Some("x/y"), payload };
+            Printer::with_topics(&mut out, Lines::Json).raw(&message).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let head = r#"{"topic":"a","gateway":"00c0","id":"00c0-1-2-3","pd":true,"content_type":"x/y","#;
+        assert_eq!(raw(b"\"21\""), format!("{head}\"text\":\"\\\"21\\\"\"}}\n"));
+        assert_eq!(raw(b"\xff"), format!("{head}\"base64\":\"/w==\"}}\n"));
+        for (bytes, text) in
+            [(&b""[..], ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (b"foobar", "Zm9vYmFy")]
+        {
+            assert_eq!(base64(bytes), text);
         }
     }
 }

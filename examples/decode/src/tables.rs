@@ -1,78 +1,66 @@
-//! Session tables by name, and batches read with them.
+//! Session tables given as files, and payloads decoded with the table that they name.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use edge_codec::compact::{self, Table};
 use edge_codec::{Batch, DecodeError, Format};
 
+use crate::Failure;
 use crate::format::Kind;
 use crate::input::limits;
 
-/// A table with plans takes some MiB of memory at most, some ten KiB per sensor.
-const TABLES_MAX: usize = 256;
+/// The name by which batches refer to a session table.
+pub(crate) type TableId = u32;
 
-/// The newest tables.
+/// Returns the name of the table that a payload needs, `None` if it needs none.
+pub(crate) fn wanted(Kind(format): Kind, payload: &[u8]) -> Result<Option<TableId>, DecodeError> {
+    match format {
+        Format::Compact => compact::table_wanted(payload, &limits()),
+        _ => Ok(None),
+    }
+}
+
+/// Decodes a payload; `table` is the one that it needs. `arrival_ms` is for formats that count from it; a file has none.
+pub(crate) fn decode<'a>(
+    Kind(format): Kind,
+    payload: &'a [u8],
+    table: Option<&'a Table>,
+    arrival_ms: Option<i64>,
+) -> Result<Batch<'a>, DecodeError> {
+    match (table, arrival_ms) {
+        (Some(table), _) => table.decode_batch(payload, &limits()),
+        (None, Some(arrival_ms)) => format.decode_at(payload, arrival_ms, &limits()),
+        (None, None) => format.decode(payload, &limits()),
+    }
+}
+
+/// The tables of a command line.
 #[derive(Debug, Default)]
-pub(crate) struct Tables {
-    by_id: BTreeMap<u32, Table>,
-    /// Oldest first.
-    order: VecDeque<u32>,
+pub(crate) struct TableArguments {
+    by_id: BTreeMap<TableId, (PathBuf, Table)>,
 }
 
-impl Tables {
-    /// Whether it is a new one.
-    pub(crate) fn insert(&mut self, table: Table) -> bool {
+impl TableArguments {
+    /// Adds the table of a file. Two different ones of one name are an error: nobody can say which a batch means.
+    pub(crate) fn add(&mut self, path: &Path, table: Table) -> Result<(), Failure> {
         let id = table.id();
-        if self.by_id.insert(id, table).is_some() {
-            return false;
-        }
-        self.order.push_back(id);
-        if self.order.len() > TABLES_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_id.remove(&oldest);
-        }
-        true
-    }
-
-    pub(crate) fn knows(&self, id: u32) -> bool {
-        self.by_id.contains_key(&id)
-    }
-
-    /// `arrival_ms` is for formats that count from it; a file has none.
-    pub(crate) fn decode<'a>(
-        &'a self,
-        kind: Kind,
-        payload: &'a [u8],
-        arrival_ms: Option<i64>,
-    ) -> Result<Batch<'a>, DecodeError> {
-        let limits = limits();
-        let Kind(format) = kind;
-        if format == Format::Compact
-            && let Some(id) = compact::table_wanted(payload, &limits)?
-            && let Some(table) = self.by_id.get(&id)
-        {
-            return table.decode_batch(payload, &limits);
-        }
-        match arrival_ms {
-            Some(arrival_ms) => format.decode_at(payload, arrival_ms, &limits),
-            None => format.decode(payload, &limits),
+        match self.by_id.get(&id) {
+            Some((first, known)) if known.bytes() != table.bytes() => Err(Failure::Failed(format!(
+                "{} and {} are different session tables under one name, {id:x}",
+                first.display(),
+                path.display()
+            ))),
+            _ => {
+                self.by_id.insert(id, (path.to_owned(), table));
+                Ok(())
+            }
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use edge_codec::SensorTable;
-
-    use super::*;
-
-    #[test]
-    fn the_oldest_tables_are_forgotten() {
-        let mut tables = Tables::default();
-        let made: Vec<Table> = (0..=TABLES_MAX as u32).map(|n| Table::new(n, &SensorTable::new())).collect();
-        assert!(made.iter().all(|table| tables.insert(table.clone())));
-        assert!(!tables.insert(made[1].clone()), "known");
-        assert!(!tables.knows(made[0].id()) && tables.knows(made[1].id()));
+    /// Decodes a payload with the table that it needs, if that was given.
+    pub(crate) fn decode<'a>(&'a self, kind: Kind, payload: &'a [u8]) -> Result<Batch<'a>, DecodeError> {
+        let table = wanted(kind, payload)?.and_then(|id| self.by_id.get(&id));
+        decode(kind, payload, table.map(|(_, table)| table), None)
     }
 }

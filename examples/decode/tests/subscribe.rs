@@ -11,105 +11,12 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::io::{BufRead, BufReader};
+use std::process::Command;
 
-use edge_codec::compact::{Encoder, Level, Table};
-use edge_codec::{Reading, SensorTable, Value, content_type};
 use support::mosquitto::Mosquitto;
+use support::subscriber::{BATCH, Subscriber, TABLE, batch, table};
 use support::{BINARY, wait_until};
-
-const TABLE: Option<&str> = Some("application/vnd.edge.table;v=1");
-const BATCH: Option<&str> = Some(content_type::COMPACT);
-
-/// A running subscriber; what it prints goes to files.
-struct Subscriber {
-    child: Child,
-    path: PathBuf,
-}
-
-impl Subscriber {
-    fn start(dir: &Path, name: &str, broker: &Mosquitto, arguments: &[&str]) -> Self {
-        let path = dir.join(name);
-        let child = Command::new(BINARY)
-            .args(["subscribe", &broker.url()])
-            .args(arguments)
-            .env("RUST_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(fs::File::create(&path).unwrap())
-            .stderr(fs::File::create(path.with_extension("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let subscriber = Self { child, path };
-        wait_until("it is connected", 20, || subscriber.said().contains("connected"));
-        subscriber
-    }
-
-    /// Subscribed is what it is when a message comes through.
-    fn hears(&self, dir: &Path, broker: &Mosquitto, topic: &str) {
-        let before = self.lines().len();
-        wait_until("it hears", 20, || {
-            broker.publish(dir, topic, Some("application/json"), false, PROBE);
-            self.lines().len() > before
-        });
-    }
-
-    fn lines(&self) -> Vec<String> {
-        fs::read_to_string(&self.path).unwrap().lines().map(str::to_owned).collect()
-    }
-
-    /// The event times of what it printed of one sensor.
-    fn times(&self, sensor: &str) -> Vec<i64> {
-        let sensor = format!("\"sensor\":\"{sensor}\"");
-        let lines = self.lines().into_iter().filter(|line| line.contains(&sensor));
-        lines
-            .map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap()["ts"].as_i64().unwrap())
-            .collect()
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(self.path.with_extension("log")).unwrap()
-    }
-
-    /// As Ctrl-C.
-    fn interrupt(mut self) -> ExitStatus {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        let mut status = None;
-        wait_until("it stops", 20, || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
-    }
-}
-
-impl Drop for Subscriber {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            eprintln!("--- {}\n{}", self.path.display(), self.said());
-        }
-    }
-}
-
-/// A batch of the JSON form that means nothing to the tests.
-const PROBE: &[u8] = br#"{"readings":[{"sensor":"probe","ts":0,"value":1}]}"#;
-
-fn table(name: &str) -> Arc<Table> {
-    let mut sensors = SensorTable::new();
-    sensors.insert(0, name.to_owned(), "K");
-    Arc::new(Table::new(1, &sensors))
-}
-
-fn batch(table: &Arc<Table>, time: i64) -> Vec<u8> {
-    let mut encoder = Encoder::new(Level::Fast).table(table.clone());
-    encoder.push(&Reading { sensor: 0, time, value: Value::F64(0.1), quality: 0 }).unwrap();
-    encoder.finish_under(1_000).unwrap().to_vec()
-}
 
 /// A table that was retained long ago, one that comes after the batch, and one that never comes.
 #[test]
@@ -119,8 +26,9 @@ fn tables_are_fetched_below_the_topic_remembered_and_missed_in_words() {
     let broker = Mosquitto::start(dir);
     let (early, late, never) = (table("early"), table("late"), table("never"));
     broker.publish(dir, "edge/a/table/g1", TABLE, true, early.bytes());
-    let kept = dir.join("tables");
-    let arguments = ["--topic", "edge/+", "--tables", kept.to_str().unwrap()];
+    let file = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (kept, rejects) = (file("tables"), file("rejects"));
+    let arguments = ["--topic", "edge/+", "--tables", &kept, "--rejects", &rejects];
     let subscriber = Subscriber::start(dir, "one", &broker, &arguments);
     subscriber.hears(dir, &broker, "edge/probe");
     broker.publish(dir, "edge/a", BATCH, false, &batch(&early, 1));
@@ -131,11 +39,10 @@ fn tables_are_fetched_below_the_topic_remembered_and_missed_in_words() {
     broker.publish(dir, "edge/a/table/g2", TABLE, true, late.bytes());
     wait_until("the batch that waited is printed", 10, || subscriber.times("late") == [2]);
     broker.publish(dir, "edge/b", BATCH, false, &batch(&never, 4));
-    broker.publish(dir, "edge/b", Some("text/plain"), false, b"x");
     broker.publish(dir, "edge/b", BATCH, false, b"?");
     wait_until("what cannot be read is told", 30, || {
         let said = subscriber.said();
-        ["did not come within 10 s", "text/plain", "edge/b: 1 bytes: "].iter().all(|part| said.contains(part))
+        ["did not come within 10 s", "edge/b: 1 bytes: "].iter().all(|part| said.contains(part))
     });
     assert_eq!(subscriber.interrupt().code(), Some(1), "something could not be read");
     // A new process knows the tables of the old one, retained or not.
@@ -211,4 +118,86 @@ fn what_is_wrong_with_the_command_line_is_said_before_anything_is_dialled() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(said), "{text}");
     }
+}
+
+/// It was: 57 000 SUBSCRIBE a second, and no end.
+#[test]
+fn a_refused_subscription_is_an_end_with_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start_without_subscriptions(dir);
+    let subscriber = Subscriber::spawn(dir, "refused", &broker, &["--topic", "edge/#"]);
+    assert_eq!(subscriber.ends(20).code(), Some(1));
+    let said = std::fs::read_to_string(dir.join("refused.log")).unwrap();
+    assert!(said.contains("the hub refused the subscription to edge/#: "), "{said}");
+    assert!(said.contains("0x87"), "{said}");
+}
+
+/// The README's own command: raw messages, tables and batches come by one filter.
+#[test]
+fn raw_messages_and_readings_under_one_filter_are_all_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start(dir);
+    let known = table("known");
+    let subscriber = Subscriber::start(dir, "all", &broker, &["--topic", "edge/#"]);
+    subscriber.hears(dir, &broker, "edge/probe");
+    broker.publish(dir, "edge/plant/7", None, false, b"21.5");
+    broker.publish(dir, "edge/plant/8", Some("image/png"), false, b"\xff\xd8");
+    broker.publish(dir, "edge/a/table/g", TABLE, true, known.bytes());
+    broker.publish(dir, "edge/a", BATCH, false, &batch(&known, 5));
+    wait_until("the batch is read", 20, || subscriber.times("known") == [5]);
+    let lines = subscriber.lines();
+    let has = |line: &str| lines.iter().any(|l| l == line);
+    assert!(has(r#"{"topic":"edge/plant/7","text":"21.5"}"#), "{lines:?}");
+    assert!(has(r#"{"topic":"edge/plant/8","content_type":"image/png","base64":"/9g="}"#), "{lines:?}");
+    assert!(lines.iter().any(|l| l.starts_with(r#"{"topic":"edge/a","ts":5,"sensor":"known""#)), "{lines:?}");
+    assert_eq!(subscriber.interrupt().code(), Some(0), "nothing was wrong");
+}
+
+/// A pipe that breaks ends it quietly, and what was not written comes to the next reader of the name.
+#[test]
+fn what_a_broken_pipe_did_not_take_is_not_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start(dir);
+    let known = table("known");
+    broker.publish(dir, "edge/a/table/g", TABLE, true, known.bytes());
+    let arguments = ["--topic", "edge/+", "--client-id", "reader"];
+    let url = broker.url();
+    let log = std::fs::File::create(dir.join("pipe.log")).unwrap();
+    let mut child = Command::new(BINARY)
+        .args(["subscribe", &url])
+        .args(arguments)
+        .stdout(std::process::Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    // Its session is there when the first message comes out.
+    let heard = std::thread::scope(|scope| {
+        let line = scope.spawn(|| {
+            let mut line = String::new();
+            lines.read_line(&mut line).unwrap();
+            line
+        });
+        wait_until("it hears", 20, || {
+            broker.publish(dir, "edge/a", BATCH, false, &batch(&known, 1));
+            line.is_finished()
+        });
+        line.join().unwrap()
+    });
+    assert!(heard.contains("known"), "{heard}");
+    drop(lines);
+    broker.publish(dir, "edge/a", BATCH, false, &batch(&known, 2));
+    let mut status = None;
+    wait_until("it ends", 20, || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    let said = std::fs::read_to_string(dir.join("pipe.log")).unwrap();
+    assert_eq!((status.unwrap().code(), said.as_str()), (Some(0), ""), "quietly");
+    let next = Subscriber::start(dir, "next", &broker, &arguments);
+    wait_until("it came again", 20, || next.times("known").contains(&2));
+    assert_eq!(next.interrupt().code(), Some(0));
 }

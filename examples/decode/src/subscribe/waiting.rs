@@ -1,68 +1,211 @@
-//! Batches that wait for their session table.
+//! Batches that wait for their session table, bounded in bytes.
+
+use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// With their payloads; beyond it nothing more is taken from the hub until one of them is done.
-const WAITING_MAX: usize = 256;
+use super::table_cache::TableKey;
 
-/// In the order of their arrival.
+/// The longest that a batch waits before it counts as one that cannot be read.
+const TABLE_WITHIN: Duration = Duration::from_secs(10);
+/// So many unacknowledged batches may fill a hub's window (some send 20, whatever the client takes), and hold up everybody else.
+const CROWD: usize = 16;
+/// The wait in a crowd, since the last table came.
+const CROWD_WITHIN: Duration = Duration::from_secs(2);
+/// What a batch takes beside its payload and topic, about.
+const ENTRY_BYTES: usize = 256;
+
+/// Waiting batches, in the order of their arrival.
 #[derive(Debug)]
 pub(super) struct Waiting<M> {
-    list: Vec<(u32, Instant, M)>,
+    list: Vec<Entry<M>>,
+    bytes_by_topic: HashMap<String, usize>,
+    bytes: usize,
+    max_bytes: usize,
 }
 
-impl<M> Default for Waiting<M> {
-    fn default() -> Self {
-        Self { list: Vec::new() }
+/// A batch and the table it needs.
+#[derive(Debug)]
+pub(super) struct Entry<M> {
+    pub(super) key: TableKey,
+    pub(super) message: M,
+    bytes: usize,
+    since: Instant,
+    /// It has waited long enough, and that was said.
+    is_told: bool,
+}
+
+impl<M> Entry<M> {
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
     }
 }
 
 impl<M> Waiting<M> {
-    pub(super) fn has_room(&self) -> bool {
-        self.list.len() < WAITING_MAX
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { list: Vec::new(), bytes_by_topic: HashMap::new(), bytes: 0, max_bytes }
     }
 
-    pub(super) fn add(&mut self, table: u32, until: Instant, message: M) {
-        self.list.push((table, until, message));
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Batches that have waited too long already.
+    pub(super) fn told(&self) -> usize {
+        self.list.iter().filter(|entry| entry.is_told).count()
+    }
+
+    pub(super) fn has(&self, topic: &str) -> bool {
+        self.bytes_by_topic.contains_key(topic)
+    }
+
+    /// The topics whose batches wait.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.bytes_by_topic.keys().map(String::as_str)
+    }
+
+    /// Adds a batch with `payload_bytes`. Returns those for which there is no room now: the oldest of the topic that has most bytes
+    /// here, so that a topic with much costs only itself.
+    pub(super) fn add(
+        &mut self,
+        key: TableKey,
+        message: M,
+        payload_bytes: usize,
+        now: Instant,
+    ) -> Vec<Entry<M>> {
+        let bytes = payload_bytes + key.topic.len() + ENTRY_BYTES;
+        self.bytes += bytes;
+        *self.bytes_by_topic.entry(key.topic.clone()).or_default() += bytes;
+        self.list.push(Entry { key, message, bytes, since: now, is_told: false });
+        let mut out = Vec::new();
+        while self.bytes > self.max_bytes {
+            let heaviest = self.bytes_by_topic.iter().max_by_key(|(_, bytes)| **bytes);
+            let Some(at) =
+                heaviest.and_then(|(topic, _)| self.list.iter().position(|e| e.key.topic == *topic))
+            else {
+                break;
+            };
+            out.extend(self.remove(|_, number| number == at));
+        }
+        out
     }
 
     /// Those that wait for this table.
-    pub(super) fn take(&mut self, table: u32) -> Vec<M> {
-        self.list.extract_if(.., |(wanted, ..)| *wanted == table).map(|(.., message)| message).collect()
+    pub(super) fn take(&mut self, key: &TableKey) -> Vec<Entry<M>> {
+        if !self.has(&key.topic) {
+            return Vec::new();
+        }
+        self.remove(|entry, _| entry.key == *key)
     }
 
-    /// Those that have waited long enough, and for which table.
-    pub(super) fn overdue(&mut self, now: Instant) -> Vec<(u32, M)> {
-        self.list
-            .extract_if(.., |(_, until, _)| *until <= now)
-            .map(|(table, _, message)| (table, message))
-            .collect()
+    /// Takes those that have waited too long: ten seconds, or two without a table coming when there is a crowd.
+    pub(super) fn take_overdue(&mut self, now: Instant, last_table: Option<Instant>) -> Vec<Entry<M>> {
+        let crowded = self.list.len() >= CROWD;
+        self.remove(|entry, _| {
+            let quiet_since = last_table.map_or(entry.since, |at| at.max(entry.since));
+            now >= entry.since + TABLE_WITHIN || (crowded && now >= quiet_since + CROWD_WITHIN)
+        })
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.list.iter().map(|(_, until, _)| *until).min()
+    /// Those that have waited for ten seconds and of which it was not said yet. They go on waiting.
+    pub(super) fn tell_overdue(&mut self, now: Instant) -> impl Iterator<Item = &Entry<M>> {
+        let overdue = move |entry: &&mut Entry<M>| !entry.is_told && now >= entry.since + TABLE_WITHIN;
+        self.list.iter_mut().filter(overdue).map(|entry| {
+            entry.is_told = true;
+            &*entry
+        })
+    }
+
+    fn remove(&mut self, mut is_out: impl FnMut(&Entry<M>, usize) -> bool) -> Vec<Entry<M>> {
+        let mut number = 0;
+        let out: Vec<Entry<M>> = self
+            .list
+            .extract_if(.., |entry| {
+                number += 1;
+                is_out(entry, number - 1)
+            })
+            .collect();
+        for entry in &out {
+            self.bytes = self.bytes.saturating_sub(entry.bytes);
+            if let Some(bytes) = self.bytes_by_topic.get_mut(&entry.key.topic) {
+                *bytes = bytes.saturating_sub(entry.bytes);
+                if *bytes == 0 {
+                    self.bytes_by_topic.remove(&entry.key.topic);
+                }
+            }
+        }
+        out
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::tables::TableId;
+
+    fn key(topic: &str, id: TableId) -> TableKey {
+        TableKey { topic: topic.to_owned(), id }
+    }
+
+    fn names(entries: Vec<Entry<&'static str>>) -> Vec<&'static str> {
+        entries.into_iter().map(|entry| entry.message).collect()
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "any instant will do")]
+    fn start() -> Instant {
+        Instant::now()
+    }
 
     #[test]
-    #[allow(clippy::disallowed_methods, reason = "any instant will do")]
     fn a_table_frees_its_batches_in_order_and_time_frees_the_rest() {
-        let start = Instant::now();
+        let start = start();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut waiting = Waiting::default();
-        for (table, until, name) in [(1, 10, "a"), (2, 11, "b"), (1, 12, "c"), (3, 13, "d")] {
-            waiting.add(table, at(until), name);
+        let mut waiting = Waiting::new(10_000);
+        for (key, since, name) in
+            [(key("x", 1), 0, "a"), (key("x", 2), 1, "b"), (key("x", 1), 2, "c"), (key("y", 1), 3, "d")]
+        {
+            assert!(waiting.add(key, name, 10, at(since)).is_empty());
         }
-        assert_eq!((waiting.next_deadline(), waiting.take(1)), (Some(at(10)), vec!["a", "c"]));
-        assert_eq!((waiting.overdue(at(10)), waiting.next_deadline()), (Vec::new(), Some(at(11))));
-        assert_eq!(waiting.overdue(at(20)), [(2, "b"), (3, "d")]);
-        (0..WAITING_MAX).for_each(|_| waiting.add(1, at(0), "x"));
-        assert!(!waiting.has_room());
+        assert_eq!(names(waiting.take(&key("x", 1))), ["a", "c"], "not those of another topic");
+        assert_eq!(names(waiting.take_overdue(at(10), None)), Vec::<&str>::new());
+        assert_eq!(waiting.tell_overdue(at(11)).map(|entry| entry.message).collect::<Vec<_>>(), ["b"]);
+        assert_eq!((waiting.tell_overdue(at(11)).count(), waiting.told()), (0, 1), "said once");
+        assert_eq!(names(waiting.take_overdue(at(11), None)), ["b"]);
+        assert_eq!(waiting.topics().collect::<Vec<_>>(), ["y"]);
+        assert_eq!(names(waiting.take_overdue(at(20), None)), ["d"]);
+        assert!(waiting.len() == 0 && waiting.bytes == 0 && !waiting.has("y"));
+    }
+
+    #[test]
+    fn a_crowd_waits_for_two_seconds_after_the_last_table() {
+        let start = start();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut waiting = Waiting::new(1 << 20);
+        for id in 0..CROWD as TableId {
+            assert!(waiting.add(key("x", id), "a", 10, at(0)).is_empty());
+        }
+        assert!(waiting.take_overdue(at(3), Some(at(2))).is_empty(), "tables are coming");
+        assert_eq!(waiting.take_overdue(at(4), Some(at(2))).len(), CROWD);
+        for id in 1..CROWD as TableId {
+            assert!(waiting.add(key("x", id), "a", 10, at(5)).is_empty());
+        }
+        assert!(waiting.take_overdue(at(14), Some(at(2))).is_empty(), "one fewer is none");
+    }
+
+    #[test]
+    fn when_it_is_full_the_topic_that_has_most_gives_its_oldest() {
+        let start = start();
+        let mut waiting = Waiting::new(4 * (1_000 + ENTRY_BYTES + 1));
+        for (topic, name) in [("x", "small"), ("y", "a"), ("y", "b"), ("y", "c")] {
+            assert!(waiting.add(key(topic, 1), name, 1_000, start).is_empty());
+        }
+        assert_eq!(names(waiting.add(key("z", 1), "new", 1_000, start)), ["a"]);
+        assert_eq!(
+            names(waiting.add(key("z", 1), "huge", 100_000, start)),
+            ["new", "huge"],
+            "larger than all"
+        );
+        assert_eq!(waiting.len(), 3);
     }
 }

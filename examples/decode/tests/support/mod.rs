@@ -11,6 +11,8 @@
 )]
 
 pub mod mosquitto;
+pub mod publisher;
+pub mod subscriber;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

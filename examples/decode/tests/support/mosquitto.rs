@@ -32,6 +32,25 @@ impl Mosquitto {
         Self::listening(dir, None, "")
     }
 
+    /// With further lines of configuration.
+    pub fn start_with(dir: &Path, lines: &str) -> Self {
+        Self::listening(dir, None, lines)
+    }
+
+    /// A hub that lets everybody publish and nobody subscribe, by the plugin that comes with it.
+    pub fn start_without_subscriptions(dir: &Path) -> Self {
+        let file = dir.join("dynamic-security.json");
+        let access = r#"{"defaultACLAccess":{"publishClientSend":true,"publishClientReceive":true,"subscribe":false,"unsubscribe":true}}"#;
+        fs::write(&file, access).unwrap();
+        let plugin = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"]
+            .map(|dir| Path::new(dir).join("mosquitto_dynamic_security.so"))
+            .into_iter()
+            .find(|path| path.exists())
+            .expect("mosquitto_dynamic_security.so is not installed: it comes with mosquitto 2");
+        let lines = format!("plugin {}\nplugin_opt_config_file {}\n", plugin.display(), file.display());
+        Self::listening(dir, None, &lines)
+    }
+
     /// With a second listener, for whoever shows a certificate of `certificates`.
     pub fn start_tls(dir: &Path) -> Self {
         certificates(dir);

@@ -1,0 +1,235 @@
+//! Messages from the hub: printed, flushed and then acknowledged; kept until their table is there; or set aside.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use edge_bridge::wire::{PropertyId, Publish};
+use edge_bridge::{Bridge, Command};
+use edge_codec::compact::Table;
+use edge_codec::{DecodeError, Format};
+use tokio::time::Instant;
+
+use super::known_tables::KnownTables;
+use super::now_ms;
+use super::table_cache::{Added, TableKey};
+use super::table_fetch::{Announced, TableFetch};
+use super::unread::{Cause, Message, Unread};
+use super::waiting::{Entry, Waiting};
+use crate::format::Kind;
+use crate::print::{Printer, RawMessage};
+use crate::{Failure, input, tables};
+
+const TABLE_CONTENT_TYPE: &str = "application/vnd.edge.table;v=1";
+/// Between the topic of batches and the gateway's name in a table's topic.
+const TABLE_LEVEL: &str = "/table/";
+/// A topic whose batch waited in vain: for so long a second one that waits is set aside at once.
+const DISTRUST: Duration = Duration::from_secs(60);
+const DISTRUSTED_MAX: usize = 10_000;
+
+/// The fate of messages. It owns what waits and what is known.
+pub(super) struct Reader<'a, W> {
+    pub(super) known: KnownTables,
+    pub(super) waiting: Waiting<Message>,
+    pub(super) fetch: TableFetch<'a>,
+    pub(super) unread: Unread,
+    pub(super) printer: Printer<W>,
+    /// The format of messages without a content type.
+    pub(super) default: Option<Kind>,
+    /// Topics whose batches waited in vain, and until when a second one does not wait.
+    distrusted: HashMap<String, Instant>,
+    last_message: Instant,
+    last_table: Option<Instant>,
+}
+
+impl<'a, W: Write> Reader<'a, W> {
+    pub(super) fn new(
+        known: KnownTables,
+        waiting: Waiting<Message>,
+        fetch: TableFetch<'a>,
+        unread: Unread,
+        printer: Printer<W>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            known,
+            waiting,
+            fetch,
+            unread,
+            printer,
+            default: None,
+            distrusted: HashMap::new(),
+            last_message: now,
+            last_table: None,
+        }
+    }
+
+    /// Takes a message from the batches' subscription.
+    pub(super) async fn message(&mut self, command: Command, now: Instant) -> Result<(), Failure> {
+        self.last_message = now;
+        let (publish, ack) = command.split();
+        let content_type = publish.properties.str(PropertyId::ContentType).map(str::to_owned);
+        if content_type.as_deref() == Some(TABLE_CONTENT_TYPE) {
+            if let Some((topic, _)) = publish.topic.as_str().rsplit_once(TABLE_LEVEL) {
+                let topic = topic.to_owned();
+                self.table(&topic, &publish, now)?;
+            }
+            ack.done();
+            return Ok(());
+        }
+        let kind = match content_type.as_deref() {
+            Some(said) => Format::for_content_type(said).map(Kind),
+            None => Format::for_topic(&publish.topic).map(Kind).or(self.default),
+        };
+        let Some(kind) = kind else {
+            self.raw(&publish, content_type.as_deref())?;
+            ack.done();
+            return Ok(());
+        };
+        let topic = publish.topic.as_str().to_owned();
+        let message = Message { topic, content_type, payload: publish.payload, ack };
+        self.batch(kind, message, now).await
+    }
+
+    /// Takes a table that was asked for.
+    pub(super) fn announced(&mut self, announced: Announced, now: Instant) -> Result<(), Failure> {
+        self.table(&announced.topic, announced.command.message(), now)?;
+        announced.command.done();
+        Ok(())
+    }
+
+    /// Does what is due: asks for tables, gives up on those that did not come.
+    pub(super) async fn turn(&mut self, bridge: &Bridge, now: Instant) {
+        if self.unread.sets_aside() {
+            for entry in self.waiting.take_overdue(now, self.last_table) {
+                self.distrust(&entry.key.topic, now);
+                let why = in_vain(&self.fetch, &entry.key, entry.waited(now));
+                self.unread.message(entry.message, Cause::NoTable, &why);
+            }
+        } else {
+            for entry in self.waiting.tell_overdue(now) {
+                let why = in_vain(&self.fetch, &entry.key, entry.waited(now));
+                self.unread.waits_on(&entry.key.topic, &why);
+            }
+        }
+        self.unread.watch_window(bridge.stats().connects, self.waiting.len(), self.last_message, now);
+        self.fetch.ask(self.waiting.topics(), now).await;
+    }
+
+    async fn batch(&mut self, kind: Kind, message: Message, now: Instant) -> Result<(), Failure> {
+        let id = match tables::wanted(kind, &message.payload) {
+            Ok(id) => id,
+            Err(error) => {
+                self.unread.message(message, Cause::Malformed, &error.to_string());
+                return Ok(());
+            }
+        };
+        let Some(id) = id else {
+            return self.print(kind, message, None);
+        };
+        let key = TableKey { topic: message.topic.clone(), id };
+        if self.known.find(&key).is_some() {
+            return self.print(kind, message, Some(&key));
+        }
+        let is_distrusted = self.distrusted.get(&key.topic).is_some_and(|until| now < *until);
+        if self.unread.sets_aside() && is_distrusted && self.waiting.has(&key.topic) {
+            let why = in_vain(&self.fetch, &key, Duration::ZERO);
+            self.unread.message(message, Cause::NoTable, &why);
+            return Ok(());
+        }
+        // What waits is no slice of a receive buffer, which may be large.
+        let message = Message { payload: Bytes::copy_from_slice(&message.payload), ..message };
+        let bytes = message.payload.len();
+        let topic = key.topic.clone();
+        for Entry { key, message, .. } in self.waiting.add(key, message, bytes, now) {
+            let why = format!("there is no room for more that waits for a session table ({:x})", key.id);
+            self.unread.message(message, Cause::NoTable, &why);
+        }
+        self.fetch.ask(std::iter::once(topic.as_str()), now).await;
+        Ok(())
+    }
+
+    fn table(&mut self, topic: &str, publish: &Publish, now: Instant) -> Result<(), Failure> {
+        let source = publish.topic.as_str();
+        if publish.payload.is_empty() {
+            // No longer retained.
+            return Ok(());
+        }
+        let table = match Table::decode(&publish.payload, &input::limits()) {
+            Ok(table) => table,
+            Err(error) => {
+                self.unread.table(source, Cause::BadTable, &format!("a session table: {error}"));
+                return Ok(());
+            }
+        };
+        self.last_table = Some(now);
+        let key = TableKey { topic: topic.to_owned(), id: table.id() };
+        if let Added::Conflict(conflict) = self.known.learn(&key, source, table) {
+            self.unread.table(source, Cause::TwoTables, &conflict.to_string());
+        }
+        for entry in self.waiting.take(&key) {
+            self.fetch.found(topic);
+            self.distrusted.remove(topic);
+            self.print(Kind(Format::Compact), entry.message, Some(&key))?;
+        }
+        Ok(())
+    }
+
+    /// Prints a batch and acknowledges it when that has left; or what is wrong with it. `key` names a table that is known.
+    fn print(&mut self, kind: Kind, message: Message, key: Option<&TableKey>) -> Result<(), Failure> {
+        let table = match key.and_then(|key| self.known.find(key)).transpose() {
+            Ok(table) => table,
+            Err(conflict) => {
+                let why = conflict.to_string();
+                self.unread.message(message, Cause::TwoTables, &why);
+                return Ok(());
+            }
+        };
+        let printed = match tables::decode(kind, &message.payload, table, Some(now_ms())) {
+            Ok(batch) => self.printer.batch(batch, Some(&message.topic))?,
+            Err(error) => Err(error),
+        };
+        match printed {
+            Ok(()) => {
+                self.printer.flush()?;
+                message.ack.done();
+            }
+            Err(error) => self.unread.message(message, cause(&error), &error.to_string()),
+        }
+        Ok(())
+    }
+
+    fn raw(&mut self, publish: &Publish, content_type: Option<&str>) -> Result<(), Failure> {
+        let property = |name| publish.properties.user_properties().find(|(n, _)| *n == name).map(|(_, v)| v);
+        self.printer.raw(&RawMessage {
+            topic: &publish.topic,
+            id: property("edge-id"),
+            pd: property("edge-pd") == Some("1"),
+            content_type,
+            payload: &publish.payload,
+        })?;
+        self.printer.flush()
+    }
+
+    fn distrust(&mut self, topic: &str, now: Instant) {
+        if self.distrusted.len() >= DISTRUSTED_MAX {
+            self.distrusted.retain(|_, until| now < *until);
+        }
+        if self.distrusted.len() < DISTRUSTED_MAX {
+            self.distrusted.insert(topic.to_owned(), now + DISTRUST);
+        }
+    }
+}
+
+fn cause(error: &DecodeError) -> Cause {
+    match error {
+        DecodeError::Table { .. } => Cause::NoTable,
+        _ => Cause::Malformed,
+    }
+}
+
+fn in_vain(fetch: &TableFetch<'_>, key: &TableKey, waited: Duration) -> String {
+    let trouble = fetch.trouble(&key.topic).map(|trouble| format!(": {trouble}")).unwrap_or_default();
+    format!("its session table {:x} did not come within {} s{trouble}", key.id, waited.as_secs())
+}

@@ -1,0 +1,143 @@
+//! Dead letters: messages that cannot be read, set aside as files, bounded in bytes.
+//!
+//! `rejects.jsonl` has a line for each: `{"time":…,"topic":…,"reason":…,"content_type":…,"bytes":…,"file":…}`. The file holds the
+//! payload, as `edge-decode decode` reads it once its table is there.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: a file per message")]
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::private_files;
+use crate::Failure;
+
+const INDEX: &str = "rejects.jsonl";
+
+/// The folder of messages that were set aside.
+#[derive(Debug)]
+pub(super) struct Rejects {
+    dir: PathBuf,
+    index: File,
+    max_bytes: u64,
+    bytes: u64,
+    number: u64,
+    /// When the folder was measured last, in milliseconds since 1970: somebody may have emptied it.
+    measured_ms: i64,
+}
+
+/// A message to set aside.
+#[derive(Debug)]
+pub(super) struct Reject<'a> {
+    pub(super) time_ms: i64,
+    pub(super) topic: &'a str,
+    pub(super) content_type: Option<&'a str>,
+    pub(super) reason: &'a str,
+    pub(super) payload: &'a [u8],
+}
+
+/// Why a message was not set aside.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RejectError {
+    #[error("{dir} has its {max_bytes} bytes (--rejects-max): empty it", dir = dir.display())]
+    Full { dir: PathBuf, max_bytes: u64 },
+    #[error("{dir}: {error}", dir = dir.display())]
+    Io { dir: PathBuf, error: io::Error },
+}
+
+/// How often a full folder is measured again.
+const MEASURE_EVERY_MS: i64 = 1_000;
+
+impl Rejects {
+    pub(super) fn open(dir: &Path, max_bytes: u64) -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::io(dir.display(), &error);
+        private_files::create_dir(dir).map_err(failed)?;
+        let index = private_files::append(&dir.join(INDEX)).map_err(failed)?;
+        let bytes = measure(dir).map_err(failed)?;
+        Ok(Self { dir: dir.to_owned(), index, max_bytes, bytes, number: 0, measured_ms: 0 })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Sets a message aside. When this returns its payload and its line are on the disk.
+    pub(super) fn add(&mut self, reject: &Reject<'_>) -> Result<(), RejectError> {
+        let (name, line) = self.line(reject);
+        let dir = self.dir.clone();
+        let failed = |error| RejectError::Io { dir: dir.clone(), error };
+        let bytes = (reject.payload.len() + line.len()) as u64;
+        if self.bytes + bytes > self.max_bytes && reject.time_ms - self.measured_ms >= MEASURE_EVERY_MS {
+            self.measured_ms = reject.time_ms;
+            self.bytes = measure(&self.dir).map_err(failed)?;
+            // It may have been taken away with the rest.
+            self.index = private_files::append(&self.dir.join(INDEX)).map_err(failed)?;
+        }
+        if self.bytes + bytes > self.max_bytes {
+            return Err(RejectError::Full { dir: self.dir.clone(), max_bytes: self.max_bytes });
+        }
+        private_files::write(&self.dir, &name, reject.payload).map_err(failed)?;
+        self.bytes += bytes;
+        self.index.write_all(line.as_bytes()).and_then(|()| self.index.sync_data()).map_err(failed)
+    }
+
+    fn line(&mut self, reject: &Reject<'_>) -> (String, String) {
+        // The time alone is no name: it may stand still, or come twice.
+        let name = loop {
+            self.number += 1;
+            let name = format!("{:013}-{:06}.payload", reject.time_ms, self.number);
+            if !self.dir.join(&name).exists() {
+                break name;
+            }
+        };
+        let line = serde_json::json!({
+            "time": reject.time_ms,
+            "topic": reject.topic,
+            "reason": reject.reason,
+            "content_type": reject.content_type,
+            "bytes": reject.payload.len(),
+            "file": name,
+        });
+        (name, format!("{line}\n"))
+    }
+}
+
+fn measure(dir: &Path) -> io::Result<u64> {
+    fs::read_dir(dir)?.try_fold(0, |sum: u64, entry| {
+        let meta = entry?.metadata()?;
+        Ok(if meta.is_file() { sum.saturating_add(meta.len()) } else { sum })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reject(payload: &[u8]) -> Reject<'_> {
+        Reject { time_ms: 5, topic: "a/\"b\"", content_type: None, reason: "why", payload }
+    }
+
+    #[test]
+    fn messages_are_kept_with_their_reason_until_the_folder_is_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut rejects = Rejects::open(dir.path(), 700).unwrap();
+        rejects.add(&reject(&[0xff; 100])).unwrap();
+        // The number begins anew and the time is the same: no file is overwritten.
+        let mut rejects = Rejects::open(dir.path(), 700).unwrap();
+        rejects.add(&reject(b"two")).unwrap();
+        let lines = fs::read_to_string(dir.path().join(INDEX)).unwrap();
+        let lines: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let payloads = lines.iter().map(|l| fs::read(dir.path().join(l["file"].as_str().unwrap())).unwrap());
+        assert_eq!(payloads.collect::<Vec<_>>(), [vec![0xff; 100], b"two".to_vec()]);
+        assert_eq!((lines[0]["topic"].as_str(), lines[0]["bytes"].as_u64()), (Some("a/\"b\""), Some(100)));
+        let full = rejects.add(&reject(&[0; 600]));
+        assert!(matches!(full, Err(RejectError::Full { .. })), "{full:?}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let again = Reject { time_ms: 5_000, ..reject(&[0; 300]) };
+        rejects.add(&again).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "payload and index: it was emptied");
+    }
+}

@@ -1,0 +1,204 @@
+//! Messages that cannot be read: set aside, or kept unacknowledged at the hub; said once, and counted.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use edge_bridge::net::Acknowledgement;
+use tokio::time::Instant;
+
+use super::now_ms;
+use super::rejects::{Reject, Rejects};
+
+/// Pairs of cause and topic that are remembered as said.
+const SAID_MAX: usize = 10_000;
+/// So many unacknowledged messages may be all that a hub sends.
+const WINDOW_SUSPECT: u64 = 16;
+/// The silence after which that is suspected.
+const WINDOW_SILENCE: Duration = Duration::from_secs(10);
+
+/// Why a message cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Cause {
+    Malformed,
+    NoTable,
+    TwoTables,
+    BadTable,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "malformed",
+            Self::NoTable => "without their session table",
+            Self::TwoTables => "with two session tables of one name",
+            Self::BadTable => "session tables that are none",
+        })
+    }
+}
+
+/// A batch from the hub, and the acknowledgement it waits for.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) topic: String,
+    pub(super) content_type: Option<String>,
+    pub(super) payload: Bytes,
+    pub(super) ack: Acknowledgement,
+}
+
+#[derive(Debug)]
+pub(super) struct Unread {
+    rejects: Option<Rejects>,
+    said: HashSet<(Cause, String)>,
+    /// The folder does not take any more, and that was said.
+    rejects_failed: bool,
+    counts: BTreeMap<Cause, u64>,
+    set_aside: u64,
+    kept: u64,
+    /// Connections so far: the next one brings what was kept.
+    connects: u64,
+    kept_on_connection: u64,
+    window_is_said: bool,
+}
+
+impl Unread {
+    pub(super) fn new(rejects: Option<Rejects>) -> Self {
+        Self {
+            rejects,
+            said: HashSet::new(),
+            rejects_failed: false,
+            counts: BTreeMap::new(),
+            set_aside: 0,
+            kept: 0,
+            connects: 0,
+            kept_on_connection: 0,
+            window_is_said: false,
+        }
+    }
+
+    /// Whether messages are set aside.
+    pub(super) fn sets_aside(&self) -> bool {
+        self.rejects.is_some()
+    }
+
+    /// A message that cannot be read is set aside and then acknowledged, or kept unacknowledged.
+    pub(super) fn message(&mut self, message: Message, cause: Cause, why: &str) {
+        *self.counts.entry(cause).or_default() += 1;
+        let why = format!("{} bytes: {why}", message.payload.len());
+        let reject = Reject {
+            time_ms: now_ms(),
+            topic: &message.topic,
+            content_type: message.content_type.as_deref(),
+            reason: &why,
+            payload: &message.payload,
+        };
+        match self.rejects.as_mut().map(|rejects| rejects.add(&reject)) {
+            Some(Ok(())) => {
+                self.rejects_failed = false;
+                self.set_aside += 1;
+                message.ack.done();
+                self.say(cause, &message.topic, &why, "set aside");
+            }
+            failed => {
+                if let Some(Err(error)) = failed
+                    && !std::mem::replace(&mut self.rejects_failed, true)
+                {
+                    eprintln!("edge-decode: {error}; messages are kept unacknowledged");
+                }
+                // Without its acknowledgement the hub has it, and sends it again with the next connection.
+                self.kept += 1;
+                self.kept_on_connection += 1;
+                self.say(cause, &message.topic, &why, "kept unacknowledged");
+            }
+        }
+    }
+
+    /// A batch has waited long for its table, and goes on waiting.
+    pub(super) fn waits_on(&mut self, topic: &str, why: &str) {
+        self.say(Cause::NoTable, topic, why, "kept unacknowledged, still waiting");
+    }
+
+    /// What was announced as a table is none, or is one too many.
+    pub(super) fn table(&mut self, topic: &str, cause: Cause, why: &str) {
+        *self.counts.entry(cause).or_default() += 1;
+        self.say(cause, topic, why, "not used");
+    }
+
+    /// Says once when a hub's window seems to be full of what cannot be read. `waiting` counts those that wait on.
+    pub(super) fn watch_window(
+        &mut self,
+        connects: u64,
+        waiting: usize,
+        last_message: Instant,
+        now: Instant,
+    ) {
+        if std::mem::replace(&mut self.connects, connects) != connects {
+            self.kept_on_connection = 0;
+            self.window_is_said = false;
+        }
+        let kept = self.kept_on_connection + waiting as u64;
+        if self.window_is_said || kept < WINDOW_SUSPECT || now < last_message + WINDOW_SILENCE {
+            return;
+        }
+        self.window_is_said = true;
+        eprintln!(
+            "edge-decode: nothing has come for {} s while {kept} messages that cannot be read are kept unacknowledged. A hub sends \
+             only so many without an acknowledgement: if these are as many, nothing comes any more. --rejects DIR sets them aside",
+            WINDOW_SILENCE.as_secs()
+        );
+    }
+
+    /// Counts of all causes, `None` if everything could be read. `waiting` counts batches that waited on to the end.
+    pub(super) fn summary(&self, waiting: usize) -> Option<String> {
+        let mut counts = self.counts.clone();
+        if waiting > 0 {
+            *counts.entry(Cause::NoTable).or_default() += waiting as u64;
+        }
+        if counts.is_empty() {
+            return None;
+        }
+        let causes: Vec<String> = counts.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
+        let dir = self.rejects.as_ref().map(|rejects| format!(" in {}", rejects.dir().display()));
+        Some(format!(
+            "not read: {}; {} set aside{}, {} kept unacknowledged",
+            causes.join(", "),
+            self.set_aside,
+            dir.unwrap_or_default(),
+            self.kept + waiting as u64
+        ))
+    }
+
+    fn say(&mut self, cause: Cause, topic: &str, why: &str, what: &str) {
+        if self.said.len() < SAID_MAX && self.said.insert((cause, topic.to_owned())) {
+            eprintln!("edge-decode: {}: {why} ({what})", topic.escape_debug());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "any instant will do")]
+    fn counts_are_summed_up_and_the_window_is_watched() {
+        let mut unread = Unread::new(None);
+        assert_eq!(unread.summary(0), None);
+        unread.table("a/table/b", Cause::BadTable, "why");
+        unread.table("a/table/b", Cause::BadTable, "why");
+        assert_eq!(unread.said.len(), 1, "said once");
+        let said = "not read: 3 without their session table, 2 session tables that are none; 0 set aside, 3 kept unacknowledged";
+        assert_eq!(unread.summary(3).as_deref(), Some(said));
+        let start = Instant::now();
+        let later = start + WINDOW_SILENCE;
+        for (waiting, now, is_said) in
+            [(15, later, false), (16, start, false), (16, later, true), (0, later, true)]
+        {
+            unread.watch_window(1, waiting, start, now);
+            assert_eq!(unread.window_is_said, is_said, "{waiting}");
+        }
+        unread.watch_window(2, 0, start, later);
+        assert!(!unread.window_is_said, "a new connection is a new window");
+    }
+}
