@@ -46,7 +46,7 @@ pub(crate) fn child(hub: &str, spool: &str) -> Result<(), String> {
         let url = format!("mqtt://{hub}");
         let (_link, _task) = Bridge::builder(&url)
             .client_id("bench-ours")
-            .start_on(&drained, consumer, "hub", RawPack::new(false))
+            .start_on(&drained, consumer, RawPack::new(false))
             .map_err(|e| e.to_string())?;
         let server = Server::builder()
             .start("127.0.0.1:0", StoreAll, |receipts| ToQueue::new(queue, drained.clone(), receipts))

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use edge_bridge::bridge::idle_ping_every_ms;
 use edge_filter::{LossBound, Pipeline};
 
 use crate::config::units::{human_bytes, human_duration};
-use crate::config::{Config, Control, Format, Local, OnFull, Route};
+use crate::config::{Config, Control, Format, Local, OnFull, Protocol, Route};
+use crate::run::store;
 
 /// The site the prediction is made for: the field's usual load.
 const MESSAGES_PER_SECOND: u64 = 30;
@@ -17,6 +19,12 @@ const ROW_OVERHEAD_BYTES: u64 = 60;
 const RAM_BASE_BYTES: u64 = 8 << 20;
 /// Messages received and not yet acknowledged.
 const RAM_UNACKED_BYTES: u64 = 4 << 20;
+/// Messages on the way to the hub, as rows and as packets, whatever their size.
+const RAM_LINK_BYTES: u64 = 4 << 20;
+/// Bookkeeping of a message on the way.
+const RAM_IN_FLIGHT_BYTES: u64 = 1 << 10;
+/// Refused messages on the way to the disk.
+const RAM_PARKING_BYTES: u64 = 1 << 20;
 
 /// What a configuration means in figures. Pure: the same configuration gives the same answer everywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +50,21 @@ pub(crate) fn sizing(config: &Config) -> Sizing {
     let limits = limits.into_iter().chain([(by_age.unwrap_or(u64::MAX), "max_age")]);
     let (seconds, reached_first) = limits.min_by_key(|(seconds, _)| *seconds).unwrap_or((0, "max_bytes"));
     let held = config.routes.iter().filter_map(|route| route.hold_max).max();
-    let window_bytes = u64::from(config.hub.window) * (MESSAGE_BYTES + ROW_OVERHEAD_BYTES);
     Sizing {
         outage: Duration::from_secs(seconds),
         reached_first,
         disk_bytes: disk_bytes(config),
-        ram_bytes: RAM_BASE_BYTES + RAM_UNACKED_BYTES + window_bytes,
+        ram_bytes: ram_bytes(config),
         receipt: config.queue.ack_within + held.unwrap_or_default(),
     }
+}
+
+/// The sum of what each part may hold. The parked rows have a queue of their own, of one lane.
+fn ram_bytes(config: &Config) -> u64 {
+    let queue = store::config(&config.queue);
+    let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
+    let link = RAM_LINK_BYTES + u64::from(config.hub.window) * RAM_IN_FLIGHT_BYTES;
+    RAM_BASE_BYTES + RAM_UNACKED_BYTES + queue.ram_bytes(1) + link + parked.ram_bytes(1)
 }
 
 /// Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last get an eighth of the limit.
@@ -68,8 +83,14 @@ impl fmt::Display for Meaning<'_> {
         let sizing = sizing(config);
         writeln!(f, "gateway       {}", config.id)?;
         match &config.local {
-            Local::Listen { address } => {
+            Local::Listen { address, accept_control_characters } => {
                 writeln!(f, "local         sensors connect to {address}, MQTT 3.1.1 and 5")?;
+                if *accept_control_characters {
+                    writeln!(
+                        f,
+                        "              control characters in topics are accepted: the hub may refuse them"
+                    )?;
+                }
             }
             Local::Broker { host, port, client_id, topics } => {
                 writeln!(
@@ -79,7 +100,7 @@ impl fmt::Display for Meaning<'_> {
                 )?;
             }
         }
-        writeln!(f, "hub           {} as {}", config.hub.url, config.hub.client_id)?;
+        hub(f, config)?;
         for (index, route) in config.routes.iter().enumerate() {
             let lane = config.queue.lanes.get(usize::from(route.lane)).map_or("?", String::as_str);
             let (topics, what, qos) = (&route.filter_topic, forwarded(route), route.qos);
@@ -124,6 +145,41 @@ impl fmt::Display for Meaning<'_> {
         }
         Ok(())
     }
+}
+
+/// Bytes of a PINGREQ with its PINGRESP: of MQTT, and with what TLS 1.3 and TCP over IPv4 put around two segments and an acknowledgement.
+const PING_BYTES: u64 = 4;
+const PING_WIRE_BYTES: u64 = PING_BYTES + 2 * 22 + 3 * 40;
+
+/// Where messages go, as whom, and what listening there costs.
+fn hub(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    let hub = &config.hub;
+    let version = match hub.protocol {
+        Protocol::Auto => "MQTT 5, or 3.1.1 if it takes no other",
+        Protocol::V5 => "MQTT 5",
+        Protocol::V311 => "MQTT 3.1.1",
+    };
+    writeln!(f, "hub           {} as {}, {version}", hub.url, hub.client_id)?;
+    if let Some(credentials) = &hub.credentials {
+        writeln!(f, "              user {}", credentials.user)?;
+    }
+    if hub.url.starts_with("mqtts://") && hub.ca.is_none() {
+        writeln!(f, "              trusts the authorities of the system")?;
+    }
+    if config.routes.iter().any(|route| route.format == Format::Compact) {
+        let every_ms = idle_ping_every_ms(u64::try_from(hub.command_within.as_millis()).unwrap_or(u64::MAX));
+        let pings = 86_400_000 / every_ms.max(1);
+        writeln!(
+            f,
+            "              subscribed there: lost links are noticed within {}; while nothing else comes a ping every\n              \
+             {}, at most {} of MQTT a day, {} with TLS and TCP",
+            human_duration(hub.command_within),
+            human_duration(Duration::from_millis(every_ms)),
+            human_bytes(pings * PING_BYTES),
+            human_bytes(pings * PING_WIRE_BYTES)
+        )?;
+    }
+    Ok(())
 }
 
 /// What becomes of a route's messages.
@@ -234,6 +290,20 @@ mod tests {
         assert_eq!(by_bytes.reached_first, "max_bytes");
         let by_age = sizing(&config("max_age = \"60s\""));
         assert_eq!((by_age.outage, by_age.reached_first), (Duration::from_secs(60), "max_age"));
+    }
+
+    #[test]
+    fn the_report_says_what_listening_costs() {
+        let mut config = config("");
+        assert!(!Meaning(&config).to_string().contains("a ping every"), "nothing is subscribed");
+        config.routes[0].format = Format::Compact;
+        let said = Meaning(&config).to_string();
+        assert!(
+            said.contains("noticed within 15 s") && said.contains("11 s, at most 30.7 KiB of MQTT a day"),
+            "{said}"
+        );
+        config.hub.url = "mqtts://h:8883".to_owned();
+        assert!(Meaning(&config).to_string().contains("trusts the authorities of the system"));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 #![forbid(unsafe_code)]
 //! `edge-gateway`: MQTT in, filter, durable queue, MQTT out.
 //!
-//! Exit codes: 0 done or stopped, 1 failed while running, 2 the configuration or the command line is wrong.
+//! Exit codes: 0 done or stopped, 1 failed while running, 2 the configuration or the command line is wrong, 69 no running
+//! gateway answers (`parked`).
 
 mod check;
 mod config;
 mod drill;
+mod parked;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +45,8 @@ enum Command {
     },
     /// Prove it here: an outage, a kill -9 and a half-open link on loopback, with a verdict and a report
     Drill(drill::Arguments),
+    /// Look after what the hub refuses, at a running gateway
+    Parked(parked::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Run { file, state } => run(&file, state.as_deref()),
         Command::Check { file } => check(&file),
         Command::Drill(arguments) => drill::run(&arguments),
+        Command::Parked(arguments) => parked::run(&arguments),
     }
 }
 

@@ -27,9 +27,7 @@ fn resident_kib(messages: u64) -> u64 {
     (0..messages).for_each(|_| publisher.publish("plant/t", &payload));
     publisher.settle(0, 60);
     wait_until("all of it is queued", 30, || gateway.metric("edge_queue_messages") == Some(messages as f64));
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    let kib = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let kib = gateway.resident_kib_max();
     println!("gateway with {messages} queued messages of 200 bytes: VmHWM {kib} KiB");
     kib
 }

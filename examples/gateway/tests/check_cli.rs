@@ -88,14 +88,24 @@ fn without_a_place_for_the_queue_nothing_is_started() {
 }
 
 #[test]
-fn tls_without_an_authority_is_a_mistake_of_the_configuration() {
+fn tls_without_an_authority_trusts_those_of_the_system() {
     let dir = tempfile::tempdir().unwrap();
     let file = written(dir.path(), &good().replace("mqtt://", "mqtts://"));
-    for command in [vec!["check", &file], vec!["run", &file, "--state", dir.path().to_str().unwrap()]] {
-        let output = edge_gateway(&command);
-        assert_eq!(output.status.code(), Some(2));
-        assert!(String::from_utf8(output.stderr).unwrap().contains("hub.ca"));
-    }
+    let output = edge_gateway(&["check", &file]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("trusts the authorities of the system"));
+    // A bundle that is none is found out before anything starts.
+    let bundle = dir.path().join("bundle.pem");
+    fs::write(&bundle, "nothing").unwrap();
+    let state = dir.path().join("state");
+    let output = Command::new(BINARY)
+        .args(["run", &file, "--state", state.to_str().unwrap()])
+        .env("SSL_CERT_FILE", &bundle)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("bundle.pem: no certificate in it"), "{said}");
 }
 
 #[test]

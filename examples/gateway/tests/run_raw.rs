@@ -187,3 +187,31 @@ fn a_full_queue_acknowledges_nothing_and_loses_nothing() {
     assert_eq!(publisher.acked.len(), 60);
     assert!(gateway.terminate().0.success());
 }
+
+/// What is given up before anybody has looked is told all the same, and so is how a run ended (promise 3).
+#[test]
+fn a_loss_in_the_first_second_is_said_and_restarts_are_counted_by_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), HUB);
+    let wan = Relay::start(hub.address);
+    wan.cut();
+    let rest = "[queue]\nmax_messages = 50\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n";
+    let (mut gateway, listen) = Gateway::started(dir.path(), wan.address, rest);
+    let mut publisher = Publisher::new(listen, "foreign", 100);
+    (0..400).for_each(|n| publisher.publish("a", &format!("message {n:05}")));
+    publisher.settle(0, 20);
+    wait_until("the verdict", 5, || gateway.metric("edge_verdict{verdict=\"losing\"}") == Some(1.0));
+    wait_until("the log", 5, || gateway.log().contains("verdict=losing"));
+    let restarts = |gateway: &Gateway, cause: &str| {
+        gateway.metric(&format!("edge_restarts_total{{cause=\"{cause}\"}}")).unwrap()
+    };
+    assert_eq!((restarts(&gateway, "clean"), restarts(&gateway, "unclean")), (0.0, 0.0));
+    gateway.kill_9();
+    gateway.start();
+    assert_eq!(gateway.metric("edge_verdict{verdict=\"losing\"}"), Some(0.0), "an earlier run's are no news");
+    gateway.kill_9();
+    gateway.start();
+    assert!(gateway.terminate().0.success());
+    gateway.start();
+    assert_eq!((restarts(&gateway, "clean"), restarts(&gateway, "unclean")), (1.0, 2.0));
+}

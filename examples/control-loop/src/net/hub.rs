@@ -35,7 +35,7 @@ impl Hub {
         let queue = aio::Queue::of(queue.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
         let consumer = queue.consumer(CONSUMER).await.map_err(|error| failed(&error))?;
         let builder = Bridge::builder(&hub.url).client_id(&hub.client_id);
-        let started = builder.start_on(&queue, consumer, CONSUMER, RawPack::new(true));
+        let started = builder.start_on(&queue, consumer, RawPack::new(true));
         let (link, _task) = started.map_err(|error| format!("[hub] {error}"))?;
         let (to_queue, mut waiting) = mpsc::channel::<Row>(WAITING_MAX);
         let (queue_of, counters) = (queue.clone(), stats.clone());

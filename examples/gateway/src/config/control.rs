@@ -82,7 +82,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             "control",
             "needs `[local] listen`: inputs that go through another broker wait for its queue",
         ),
-        Local::Listen { address } if !address.ip().is_loopback() => findings.warning(
+        Local::Listen { address, .. } if !address.ip().is_loopback() => findings.warning(
             0,
             "control",
             "anyone who reaches local.listen may publish inputs, and command at cmd/#: reset interlocks, change setpoints",

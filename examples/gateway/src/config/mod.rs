@@ -7,6 +7,7 @@ mod control;
 mod expand;
 mod fields;
 mod findings;
+mod hub;
 mod limits;
 mod route;
 mod section;
@@ -47,7 +48,11 @@ pub(crate) struct Config {
 #[derive(Clone, Debug)]
 pub(crate) enum Local {
     /// Sensors connect straight to this address.
-    Listen { address: SocketAddr },
+    Listen {
+        address: SocketAddr,
+        /// Topics may have characters for which a hub may end the connection.
+        accept_control_characters: bool,
+    },
     /// A broker that is already there.
     Broker { host: String, port: u16, client_id: String, topics: Vec<String> },
 }
@@ -60,9 +65,36 @@ pub(crate) struct Hub {
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
     pub(crate) client_id: String,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) protocol: Protocol,
     pub(crate) keep_alive: Duration,
+    /// While there are subscriptions: a lost link is noticed, and dialled again, within this time.
+    pub(crate) command_within: Duration,
     /// Most unacknowledged messages towards the hub; the hub's Receive Maximum bounds it too.
     pub(crate) window: u16,
+}
+
+/// What the gateway says of itself to the hub.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) user: String,
+    pub(crate) password: Vec<u8>,
+}
+
+impl std::fmt::Debug for Credentials {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// Version of MQTT towards the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// 5, or 3.1.1 if the hub does not take it.
+    Auto,
+    V5,
+    V311,
 }
 
 /// What happens to a message for which there is no room.
@@ -184,7 +216,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let mut top = Section::new("", 0, Some(root), world);
     let mut gateway = table(&mut top, "gateway", world, findings);
     let mut local = table(&mut top, "local", world, findings);
-    let mut hub = table(&mut top, "hub", world, findings);
+    let mut hub_table = table(&mut top, "hub", world, findings);
     let mut queue = table(&mut top, "queue", world, findings);
     let mut control = table(&mut top, "control", world, findings);
     let mut metrics = table(&mut top, "metrics", world, findings);
@@ -198,8 +230,8 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let routes = route::routes(&mut top, &queue_config, world, findings);
     let local_config = tables::local(&mut local, named, &routes, findings);
     local.finish(findings);
-    let hub_config = tables::hub(&mut hub, named, findings);
-    hub.finish(findings);
+    let hub_config = hub::hub(&mut hub_table, named, findings);
+    hub_table.finish(findings);
     let control_config = control::control(&mut control, findings);
     control.finish(findings);
     let listen = tables::metrics(&mut metrics, findings);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use edge_bridge::wire::{validate_filter, validate_topic_name};
+use edge_bridge::wire::{validate_characters, validate_filter, validate_topic_name};
 use edge_codec::compact::Level;
 
 use super::ack_held;
@@ -113,8 +113,12 @@ fn topic(
         return is_raw.then(String::new);
     };
     let name = if is_raw { format!("{}x", to.value) } else { to.value.clone() };
-    if let Err(error) = validate_topic_name(&name) {
-        findings.error(to.at, &section.key("to"), format!("\"{}\": {error}", to.value));
+    let checked = validate_topic_name(&name).and_then(|()| validate_characters(&name));
+    if let Err(error) = checked {
+        findings.error(to.at, &section.key("to"), format!("{:?}: {error}", to.value));
+    } else if name.starts_with("$share/") {
+        let message = format!("{:?}: `$share/` begins a filter; nothing can be published there", to.value);
+        findings.error(to.at, &section.key("to"), message);
     }
     Some(to.value)
 }

@@ -8,12 +8,10 @@ use toml::de::{DeTable, DeValue};
 use edge_bridge::wire::validate_filter;
 
 use super::section::{Section, kind};
-use super::{Findings, Hub, Local, OnFull, Order, Queue, Route};
+use super::{Findings, Local, OnFull, Order, Queue, Route};
 
 const QUEUE_BYTES_DEFAULT: u64 = 64 << 20;
 const LANES_MAX: usize = 4;
-const WINDOW_DEFAULT: u16 = 1_000;
-const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(60);
 const ACK_WITHIN_DEFAULT: Duration = Duration::from_secs(1);
 
 pub(super) fn gateway_id(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
@@ -51,6 +49,7 @@ pub(super) fn local(
     let client_id = section.string("client_id", findings).map(|placed| placed.value);
     let topics = section.strings("topics", findings);
     let anonymous = section.boolean("allow_anonymous", findings).unwrap_or(false);
+    let accept_control_characters = section.boolean("accept_control_characters", findings);
     let given = (section.get("listen").is_some(), section.get("broker").is_some());
     if let Some(topics) = &topics {
         for filter in &topics.value {
@@ -86,9 +85,17 @@ pub(super) fn local(
                     "`topics` and `client_id` have no effect with `listen`",
                 );
             }
-            Some(Local::Listen { address: listen.value })
+            Some(Local::Listen {
+                address: listen.value,
+                accept_control_characters: accept_control_characters.unwrap_or(false),
+            })
         }
         (false, true) => {
+            if accept_control_characters.is_some() {
+                let message =
+                    "`accept_control_characters` has no effect with `broker`, which admits the messages";
+                findings.warning(section.at(), "local", message);
+            }
             let (host, port) = broker?.value;
             let topics = topics
                 .map(|placed| placed.value)
@@ -97,52 +104,6 @@ pub(super) fn local(
             Some(Local::Broker { host, port, client_id, topics })
         }
     }
-}
-
-pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Option<Hub> {
-    let url = section.parsed("url", findings, |text| {
-        let (tls, rest) = match text.split_once("://") {
-            Some(("mqtt", rest)) => (false, rest),
-            Some(("mqtts", rest)) => (true, rest),
-            _ => return Err(format!("\"{text}\" is not mqtt://HOST:PORT or mqtts://HOST:PORT")),
-        };
-        let (host, port) = host_port(rest, if tls { 8883 } else { 1883 })?;
-        Ok((tls, format!("{}://{host}:{port}", if tls { "mqtts" } else { "mqtt" })))
-    });
-    let ca = section.file("ca", findings);
-    let cert = section.file("cert", findings);
-    let key = section.file("key", findings);
-    let client_id = section.string("client_id", findings).map(|placed| placed.value);
-    let keep_alive = section.duration("keep_alive", findings);
-    let window = section.integer("window", 1..=65_535, findings);
-    if section.get("url").is_none() {
-        findings.error(section.at(), "hub.url", "missing: mqtt://HOST:PORT or mqtts://HOST:PORT");
-    }
-    if section.get("cert").is_some() != section.get("key").is_some() {
-        findings.error(section.at(), "hub", "`cert` and `key` belong together: one of them is missing");
-    }
-    if let Some(keep_alive) = &keep_alive
-        && !(1..=65_535).contains(&keep_alive.value.as_secs())
-    {
-        findings.error(keep_alive.at, "hub.keep_alive", "1s to 65535s (MQTT 5 §3.1.2.10)");
-    }
-    let url = url?;
-    let (tls, text) = url.value;
-    if !tls && (ca.is_some() || cert.is_some()) {
-        findings.error(url.at, "hub.url", "certificates are given but the scheme is mqtt://: write mqtts://");
-    }
-    if tls && section.get("ca").is_none() {
-        findings.error(url.at, "hub.ca", "missing: mqtts:// needs the authority to trust, as a PEM file");
-    }
-    Some(Hub {
-        url: text,
-        ca: ca.map(|placed| placed.value),
-        cert: cert.map(|placed| placed.value),
-        key: key.map(|placed| placed.value),
-        client_id: client_id.unwrap_or_else(|| id.to_owned()),
-        keep_alive: keep_alive.map_or(KEEP_ALIVE_DEFAULT, |placed| placed.value),
-        window: window.and_then(|placed| u16::try_from(placed.value).ok()).unwrap_or(WINDOW_DEFAULT),
-    })
 }
 
 pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue {
@@ -239,7 +200,7 @@ pub(super) fn tables_of<'a>(
 }
 
 /// `HOST`, `HOST:PORT` or `[V6]:PORT`.
-fn host_port(text: &str, default: u16) -> Result<(String, u16), String> {
+pub(super) fn host_port(text: &str, default: u16) -> Result<(String, u16), String> {
     let text = text.trim_end_matches('/');
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => {

@@ -103,6 +103,83 @@ fn the_level_and_the_fields_of_a_route_are_read_and_held_against_its_format() {
 }
 
 #[test]
+fn a_topic_that_no_hub_takes_is_refused_at_its_place() {
+    for to in ["up\\u0001/", "up\\u009f/", "up\\uFDD0", "up/#/", "up/+", "$share/g/x"] {
+        for format in ["raw", "json"] {
+            let said =
+                parse(&format!("{SMALL}to = \"{to}\"\nformat = \"{format}\"\n")).unwrap_err().to_string();
+            let line = SMALL.lines().count() + 1;
+            assert!(
+                said.contains("error: route[1].to:") && said.contains(&format!("toml:{line}:6")),
+                "{said}"
+            );
+            assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "the terminal is spared: {said:?}");
+        }
+    }
+    for to in ["$sys/up/", "up/\\u00e4", "$shared/"] {
+        assert!(parse(&format!("{SMALL}to = \"{to}\"\n")).is_ok(), "{to}");
+    }
+}
+
+#[test]
+fn control_characters_are_accepted_when_it_is_said() {
+    let accepts = |text: &str| {
+        let (config, findings) = parse(text).unwrap();
+        let Local::Listen { accept_control_characters, .. } = config.local else { panic!("listen expected") };
+        (accept_control_characters, findings.to_string())
+    };
+    assert_eq!(accepts(SMALL), (false, String::new()));
+    let text = SMALL.replace("[local]\n", "[local]\naccept_control_characters = true\n");
+    assert_eq!(accepts(&text), (true, String::new()));
+    let text = text.replace("listen = ", "broker = ");
+    assert!(parse(&text).unwrap().1.to_string().contains("has no effect with `broker`"));
+}
+
+#[test]
+fn the_password_stands_in_a_file_that_is_looked_at() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let parse = |hub: &str| {
+        let text = SMALL.replace("[hub]\n", &format!("[hub]\n{hub}\n"));
+        Config::parse(&dir.path().join("gateway.toml"), &text, &|_| None)
+    };
+    let write = |content: &[u8], mode: u32| {
+        let path = dir.path().join("hub.password");
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let both = "user = \"site7\"\npassword_file = \"hub.password\"";
+    assert!(parse(both).unwrap_err().to_string().contains("No such file"));
+    write(b"\n", 0o600);
+    assert!(parse(both).unwrap_err().to_string().contains("hub.password: empty"));
+    write(b" se cret \r\n", 0o600);
+    let (config, findings) = parse(both).unwrap();
+    let credentials = config.hub.credentials.clone().unwrap();
+    assert_eq!((credentials.user.as_str(), credentials.password.as_slice()), ("site7", &b" se cret "[..]));
+    assert!(!format!("{config:?}").contains("115, 101, 32") && !format!("{config:?}").contains("se cret"));
+    assert!(findings.to_string().contains("in the clear"), "{findings}");
+    write(b"secret", 0o644);
+    assert!(parse(both).unwrap().1.to_string().contains("mode 0644"));
+    for half in ["user = \"site7\"", "password_file = \"hub.password\""] {
+        assert!(parse(half).unwrap_err().to_string().contains("belong together"), "{half}");
+    }
+}
+
+#[test]
+fn the_version_and_the_time_for_commands_are_read() {
+    let hub = |line: &str| {
+        parse(&SMALL.replace("[hub]\n", &format!("[hub]\n{line}\n"))).map(|(config, _)| config.hub)
+    };
+    let default = hub("").unwrap();
+    assert_eq!((default.protocol, default.command_within), (Protocol::Auto, Duration::from_secs(15)));
+    assert_eq!(hub("protocol = \"5\"").unwrap().protocol, Protocol::V5);
+    assert_eq!(hub("protocol = \"3.1.1\"").unwrap().protocol, Protocol::V311);
+    assert!(hub("protocol = \"4\"").unwrap_err().to_string().contains("is not one of auto, 5, 3.1.1"));
+    assert_eq!(hub("command_within = \"1m\"").unwrap().command_within, Duration::from_secs(60));
+    assert!(hub("command_within = \"3s\"").unwrap_err().to_string().contains("4s to 1h"));
+}
+
+#[test]
 fn missing_tables_are_named() {
     let said = parse("").unwrap_err().to_string();
     for expected in ["gateway.id", "local", "hub.url", "route"] {

@@ -297,6 +297,7 @@ impl Conductor {
             json_bytes: sensor_records.iter().map(|record| record.json_bytes).sum(),
             flash_bytes_written: self.gateway.flash_bytes_written(),
             gateway_rss_kib_max: self.gateway.rss_kib_max(),
+            unreadable_batches: self.hub.unreadable_batches(),
             ledger,
             ..self.observed
         };
@@ -305,6 +306,7 @@ impl Conductor {
             seed: self.story.seed,
             raw_prefix: RAW_PREFIX.to_owned(),
             tolerance: sensors.iter().filter_map(|s| s.tolerance.map(|t| (s.name.clone(), t))).collect(),
+            unfiltered: sensors.iter().filter(|s| s.is_unfiltered()).map(|s| s.name.clone()).collect(),
         };
         let mut acks: Vec<_> = sensor_records.into_iter().flat_map(|record| record.acks).collect();
         acks.sort_by_key(|ack| ack.time);

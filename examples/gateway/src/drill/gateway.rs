@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use super::hub::{RAW_PREFIX, READINGS_TOPIC};
+use super::hub::FILTERED_TOPIC;
 use super::metrics::{self, Metrics};
 use super::series::Sensor;
 
@@ -213,20 +213,26 @@ fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
+/// The configuration that is shipped: the drill changes its addresses and adds one route.
+const SHIPPED: &str = include_str!("../../gateway.toml");
+/// The last route takes what is left: the drill's own stands before it.
+const LAST_ROUTE: &str = "[[route]]\nmatch = \"plant/#\"";
+
 fn configuration(inlet: Inlet, metrics: SocketAddr, hub: SocketAddr) -> String {
     let local = match inlet {
         Inlet::Listen(address) => format!("listen = \"{address}\""),
         Inlet::Broker(address) => format!("broker = \"{address}\"\ntopics = [\"plant/#\"]"),
     };
-    format!(
-        "{MARK}\n\
-         [gateway]\nid = \"drill\"\n\n\
-         [local]\n{local}\n\n\
-         [hub]\nurl = \"mqtt://{hub}\"\n\n\
-         [[route]]\nmatch = \"plant/raw/#\"\nto = \"{RAW_PREFIX}\"\nformat = \"raw\"\n\n\
-         [[route]]\nmatch = \"plant/filtered/#\"\nto = \"{READINGS_TOPIC}\"\nformat = \"compact\"\nfilter = \"rules.toml\"\n\n\
-         [metrics]\nlisten = \"{metrics}\"\n"
-    )
+    let filtered = format!(
+        "[[route]]\nmatch = \"plant/filtered/#\"\nto = \"{FILTERED_TOPIC}\"\nformat = \"compact\"\n\
+         filter = \"rules.toml\"\n\n{LAST_ROUTE}"
+    );
+    let changed = SHIPPED
+        .replace("\nlisten = \"127.0.0.1:1883\"", &format!("\n{local}"))
+        .replace("mqtt://127.0.0.1:18830", &format!("mqtt://{hub}"))
+        .replace("\nlisten = \"127.0.0.1:9100\"", &format!("\nlisten = \"{metrics}\""))
+        .replace(LAST_ROUTE, &filtered);
+    format!("{MARK}\n{changed}")
 }
 
 /// One deadband per sensor, as wide as the tolerance by which the verdict judges.
@@ -267,7 +273,28 @@ mod tests {
                     .unwrap();
             let (config, findings) = Config::load(&dir.path().join("gateway.toml")).unwrap();
             assert_eq!(findings.to_string(), "");
-            assert_eq!(config.routes.len(), 2);
+            // Those of the file that is shipped, with compact batches and raw messages on one lane, and the drill's own.
+            let routes: Vec<_> = config
+                .routes
+                .iter()
+                .map(|route| (route.to.as_str(), route.lane, route.rules.is_some()))
+                .collect();
+            assert_eq!(
+                routes,
+                [
+                    ("site7/", 0, false),
+                    ("site7/readings", 1, false),
+                    ("site7/filtered", 1, true),
+                    ("site7/", 1, false)
+                ]
+            );
+            let text = std::fs::read_to_string(dir.path().join("gateway.toml")).unwrap();
+            assert!(text.contains(&format!("\"mqtt://{hub}\"")) && !text.contains("18830"), "{text}");
+            assert!(
+                !text
+                    .lines()
+                    .any(|line| line.starts_with("listen = \"127.0.0.1:1883") || line.contains(":9100"))
+            );
             assert_eq!(config.metrics, Some(gateway.metrics));
         }
     }

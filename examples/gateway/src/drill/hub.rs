@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use edge_bridge::session::{Accept, ClientConfig, Event, Resume, ServerConfig, Session, Token};
@@ -25,11 +26,13 @@ use super::mqtt::Connection;
 use super::record::{Arrived, Class, Reading, sha256_hex};
 use super::tables::Tables;
 
-/// Beside it everything is `raw`.
-pub(crate) const READINGS_TOPIC: &str = "site7/readings";
+/// Batches of the shipped configuration's readings.
+const READINGS_TOPIC: &str = "site7/readings";
+/// Batches of the route that the drill adds. Beside these two everything is `raw`.
+pub(crate) const FILTERED_TOPIC: &str = "site7/filtered";
 pub(crate) const RAW_PREFIX: &str = "site7/";
-/// The session tables of the batches on [`READINGS_TOPIC`] are below it.
-const TABLES_PREFIX: &str = "site7/readings/table/";
+/// Between the topic of batches and the gateway's name in the topic of their session table.
+const TABLE_LEVEL: &str = "/table/";
 
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -44,6 +47,8 @@ struct Seen {
     /// Clients whose session this hub keeps, with what they have subscribed to: they get Session Present.
     sessions: Mutex<HashMap<String, Vec<Utf8>>>,
     tables: Mutex<Tables>,
+    /// Batches that the public decoder does not take, with every table that came.
+    unreadable: AtomicU64,
     probe: Notify,
 }
 
@@ -53,10 +58,16 @@ impl Seen {
         let topic = publish.topic.as_str();
         if topic.ends_with(PROBE) {
             self.probe.notify_one();
-        } else if topic.starts_with(TABLES_PREFIX) {
+        } else if is_table(topic) {
             lock(&self.tables).keep(publish);
         } else {
-            lock(&self.arrived).extend(arrivals(publish, time, &lock(&self.tables)));
+            match arrivals(publish, time, &lock(&self.tables)) {
+                Ok(arrived) => lock(&self.arrived).extend(arrived),
+                Err(error) => {
+                    tracing::error!(event = "drill.hub", topic, %error, "a batch cannot be read");
+                    self.unreadable.fetch_add(1, Ordering::Relaxed);
+                }
+            }
         }
     }
 
@@ -125,6 +136,10 @@ impl Hub {
 
     pub(crate) fn arrivals(&self) -> usize {
         lock(&self.seen.arrived).len()
+    }
+
+    pub(crate) fn unreadable_batches(&self) -> u64 {
+        self.seen.unreadable.load(Ordering::Relaxed)
     }
 
     pub(crate) fn take_record(&self) -> Vec<Arrived> {
@@ -203,9 +218,17 @@ async fn listen(mut connection: Connection, clock: Clock, seen: Arc<Seen>) {
     }
 }
 
+fn is_batch(topic: &str) -> bool {
+    [READINGS_TOPIC, FILTERED_TOPIC].contains(&topic)
+}
+
+fn is_table(topic: &str) -> bool {
+    topic.split_once(TABLE_LEVEL).is_some_and(|(batches, _)| is_batch(batches))
+}
+
 /// One line of the record per message, or per reading of a batch. A batch that cannot be read brings nothing: its
 /// readings then count as lost.
-fn arrivals(publish: &Publish, time: i64, tables: &Tables) -> Vec<Arrived> {
+fn arrivals(publish: &Publish, time: i64, tables: &Tables) -> Result<Vec<Arrived>, edge_codec::DecodeError> {
     let topic = publish.topic.as_str();
     let arrived = Arrived {
         class: Class::Raw,
@@ -217,16 +240,7 @@ fn arrivals(publish: &Publish, time: i64, tables: &Tables) -> Vec<Arrived> {
         pd: publish.dup || publish.properties.user_property("edge-pd") == Some("1"),
         reading: None,
     };
-    if topic != READINGS_TOPIC {
-        return vec![arrived];
-    }
-    match readings(&publish.payload, &arrived, tables) {
-        Ok(readings) => readings,
-        Err(error) => {
-            tracing::error!(event = "drill.hub", %error, "a batch cannot be read");
-            Vec::new()
-        }
-    }
+    if is_batch(topic) { readings(&publish.payload, &arrived, tables) } else { Ok(vec![arrived]) }
 }
 
 fn readings(
@@ -242,11 +256,12 @@ fn readings(
         let id =
             header.id.zip(batch.next_seq()).map(|(id, first_seq)| BatchId { first_seq, ..id }.to_string());
         let Some(row) = batch.next().transpose()? else { return Ok(readings) };
-        let value = match row.value {
-            Value::F64(value) => value,
-            Value::I64(value) => value as f64,
+        let (value, text) = match row.value {
+            Value::F64(value) => (value, None),
+            Value::I64(value) => (value as f64, None),
+            Value::Text(text) => (f64::NAN, Some(text.into_owned())),
             // No sensor of the drill sends anything else: such a reading stands for none of theirs.
-            _ => f64::NAN,
+            _ => (f64::NAN, None),
         };
         let sensor =
             batch.sensors().get(row.sensor).map_or_else(String::new, |sensor| sensor.name.to_string());
@@ -255,7 +270,7 @@ fn readings(
             client: Some(sensor.clone()),
             id,
             pd: header.pd || message.pd,
-            reading: Some(Reading { sensor, event_time: row.time, value, quality: row.quality }),
+            reading: Some(Reading { sensor, event_time: row.time, value, text, quality: row.quality }),
             ..message.clone()
         });
     }
@@ -293,7 +308,7 @@ mod tests {
         properties.user("edge-id", "1-0-1-9").unwrap();
         properties.user("edge-pd", "1").unwrap();
         message.properties = properties.finish();
-        let [arrived] = arrivals(&message, 5, &Tables::default()).try_into().unwrap();
+        let [arrived] = arrivals(&message, 5, &Tables::default()).unwrap().try_into().unwrap();
         assert_eq!((arrived.class, arrived.client.as_deref()), (Class::Raw, Some("energy")));
         assert_eq!((arrived.id.as_deref(), arrived.pd), (Some("1-0-1-9"), true));
         assert_eq!(arrived.sha256, sha256_hex(b"abc"));
@@ -319,6 +334,7 @@ mod tests {
         seen.note(&publish("site7/readings/table/drill", table.bytes().clone()), 5);
         seen.note(&publish(READINGS_TOPIC, payload.clone()), 5);
         seen.note(&publish(READINGS_TOPIC, payload.slice(1..)), 5);
+        assert_eq!(seen.unreadable.load(Ordering::Relaxed), 2, "without its table, and damaged");
         let lines = std::mem::take(&mut *lock(&seen.arrived));
         assert_eq!(lines.len(), 2);
         let reading = lines[0].reading.as_ref().unwrap();

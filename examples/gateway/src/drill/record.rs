@@ -5,7 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "writes and reads the files of --record")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(crate) enum Class {
 }
 
 /// First line of `acks.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
     pub(crate) schema: u32,
     pub(crate) seed: u64,
@@ -35,6 +35,9 @@ pub(crate) struct Header {
     pub(crate) raw_prefix: String,
     /// Largest allowed difference per sensor of class `filtered`.
     pub(crate) tolerance: BTreeMap<String, f64>,
+    /// Sensors of class `filtered` without a filter: each of their readings has to arrive itself.
+    #[serde(default)]
+    pub(crate) unfiltered: BTreeSet<String>,
 }
 
 /// What a `filtered` message says. Times are Unix milliseconds, quality is an OPC UA StatusCode.
@@ -45,6 +48,9 @@ pub(crate) struct Reading {
     /// JSON has no word for a number that is not finite: `null` stands for NaN.
     #[serde(deserialize_with = "number_or_nan")]
     pub(crate) value: f64,
+    /// The value where it is a text; `value` is `null` then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
     pub(crate) quality: u32,
 }
 
@@ -167,7 +173,8 @@ mod tests {
     use super::*;
 
     fn records() -> Records {
-        let reading = Reading { sensor: "t".into(), event_time: 5, value: 0.1 + 0.2, quality: 0x8000_0000 };
+        let reading =
+            Reading { sensor: "t".into(), event_time: 5, value: 0.1 + 0.2, text: None, quality: 0x8000_0000 };
         let raw = Acked {
             class: Class::Raw,
             client: "a".into(),
@@ -193,6 +200,7 @@ mod tests {
             seed: u64::MAX,
             raw_prefix: "site/".into(),
             tolerance: BTreeMap::from([("t".into(), 0.5)]),
+            unfiltered: BTreeSet::from(["u".into()]),
         };
         Records { header, acks: vec![raw, filtered], hub: vec![arrived] }
     }

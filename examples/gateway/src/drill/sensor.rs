@@ -123,7 +123,7 @@ impl State {
         loop {
             self.make_due();
             self.publish(&mut connection.session);
-            let next_due_ms = self.next_due_ms();
+            let next_due_ms = self.next_due_ms().map(|due_ms| self.published_at_ms(due_ms));
             if next_due_ms.is_none() && self.waiting.is_empty() {
                 connection.session.disconnect(self.place.clock.story_ms(), ReasonCode::NORMAL_DISCONNECTION);
                 connection.next().await;
@@ -161,10 +161,18 @@ impl State {
         self.place.story.due_ms(self.made * self.place.of + self.place.index)
     }
 
+    /// A logger keeps what it measures for its period, and publishes the last before the story ends.
+    fn published_at_ms(&self, due_ms: u64) -> u64 {
+        match self.sensor.burst_ms {
+            0 => due_ms,
+            period_ms => ((due_ms / period_ms + 1) * period_ms).min(self.place.story.publish_ms),
+        }
+    }
+
     /// A sensor measures on time, connected or not.
     fn make_due(&mut self) {
         let now_ms = self.place.clock.story_ms();
-        while let Some(due_ms) = self.next_due_ms().filter(|due_ms| *due_ms <= now_ms) {
+        while let Some(due_ms) = self.next_due_ms().filter(|due_ms| self.published_at_ms(*due_ms) <= now_ms) {
             let time = self.place.clock.unix_of(due_ms).max(self.last_time + 1);
             self.last_time = time;
             let message = self.sensor.message(self.made, time);

@@ -1,7 +1,8 @@
 //! What the sensors say: extracts of public, recorded series (`data/README.md`), replayed as messages.
 //!
-//! `raw` sensors send a JSON text that the gateway must not touch; `filtered` ones send one reading each, which the
-//! gateway's deadband may suppress. A series that ends starts again; messages stay unique by number and time.
+//! `raw` sensors send a JSON text that the gateway must not touch, one of them as an alarm; the others send one reading
+//! each, which the gateway packs, and of a `filtered` route may suppress. A series that ends starts again; messages stay
+//! unique by number and time.
 
 use serde::Serialize;
 
@@ -19,10 +20,24 @@ pub(crate) struct Sensor {
     pub(crate) name: String,
     pub(crate) class: Class,
     pub(crate) topic: String,
-    /// Largest difference at which a suppressed reading is represented; `None` for `raw`, which must arrive bit by bit.
+    /// Largest difference at which a suppressed reading is represented; `None` where every message must arrive.
     pub(crate) tolerance: Option<f64>,
+    /// Publishes all that it measured in such a time at once, as a logger does; 0: each message when it is due.
+    pub(crate) burst_ms: u64,
+    says: Says,
     channels: Vec<Channel>,
     rows: Vec<Vec<f64>>,
+}
+
+/// The form of a sensor's messages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Says {
+    /// All channels, in a text of the vendor's.
+    Device,
+    /// The number of its one channel.
+    Number,
+    /// `RUN` while its one channel is at least so large, else `STOP`.
+    State(f64),
 }
 
 #[derive(Debug, Clone)]
@@ -35,11 +50,16 @@ struct Channel {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Message {
     pub(crate) payload: Vec<u8>,
-    /// What a `filtered` message says; `None` for `raw`.
+    /// Content of a message with one reading; `None` for `raw`.
     pub(crate) reading: Option<Reading>,
 }
 
-/// All sensors of the drill: eight `filtered`, four `raw`.
+/// A logger's period: at the drill's higher rate well over 128 messages of one sensor in a row.
+const BURST_MS: u64 = 10_000;
+/// Ampere of the compressor's motor, above which it runs.
+const MOTOR_RUNS: f64 = 1.0;
+
+/// All sensors of the drill: eight with filtered readings, four with unfiltered ones, three `raw`, and one that sends alarms.
 ///
 /// # Errors
 /// A sentence with file and line when an extract is damaged.
@@ -50,40 +70,67 @@ pub(crate) fn sensors() -> Result<Vec<Sensor>, String> {
         ("occupancy.csv", include_str!("../../data/occupancy.csv")),
         ("weather.csv", include_str!("../../data/weather.csv")),
     ];
-    const RAW: [(&str, &str, &str); 4] = [
+    const RAW: [(&str, &str, &str); 3] = [
         ("station", "station.csv", include_str!("../../data/station.csv")),
         ("inverter", "inverter.csv", include_str!("../../data/inverter.csv")),
         ("energy", "energy.csv", include_str!("../../data/energy.csv")),
-        ("compressor", "compressor.csv", include_str!("../../data/compressor.csv")),
     ];
     let mut sensors = Vec::new();
     for (file, text) in FILTERED {
-        let (channels, rows) = parse(file, text)?;
-        for (column, channel) in channels.iter().enumerate() {
-            let values: Vec<Vec<f64>> =
-                rows.iter().filter_map(|row| row.get(column)).map(|value| vec![*value]).collect();
-            sensors.push(Sensor {
-                name: channel.name.clone(),
-                class: Class::Filtered,
-                topic: format!("plant/filtered/{}", channel.name),
-                tolerance: Some(tolerance(&values)),
-                channels: vec![channel.clone()],
-                rows: values,
-            });
-        }
+        sensors.extend(one_per_channel(file, text, "plant/filtered")?);
+    }
+    for sensor in &mut sensors {
+        sensor.tolerance = Some(tolerance(&sensor.rows));
     }
     for (name, file, text) in RAW {
-        let (channels, rows) = parse(file, text)?;
-        sensors.push(Sensor {
-            name: name.to_owned(),
-            class: Class::Raw,
-            topic: format!("plant/raw/{name}"),
-            tolerance: None,
-            channels,
-            rows,
-        });
+        sensors.push(device(&format!("plant/raw/{name}"), parse(file, text)?));
+    }
+    let (file, text) = ("compressor.csv", include_str!("../../data/compressor.csv"));
+    sensors.push(device("plant/alarm/compressor", parse(file, text)?));
+    sensors.extend(one_per_channel(file, text, "plant/readings")?);
+    for sensor in &mut sensors {
+        match sensor.name.as_str() {
+            "motor_current" => {
+                "compressor_state".clone_into(&mut sensor.name);
+                "plant/readings/compressor_state".clone_into(&mut sensor.topic);
+                sensor.says = Says::State(MOTOR_RUNS);
+            }
+            // One of each kind on the lane that raw messages and readings share.
+            "station" | "tp3" => sensor.burst_ms = BURST_MS,
+            _ => {}
+        }
     }
     Ok(sensors)
+}
+
+/// A sensor for each column of an extract.
+fn one_per_channel(file: &str, text: &str, topic: &str) -> Result<Vec<Sensor>, String> {
+    let (channels, rows) = parse(file, text)?;
+    let sensor = |(column, channel): (usize, &Channel)| Sensor {
+        name: channel.name.clone(),
+        class: Class::Filtered,
+        topic: format!("{topic}/{}", channel.name),
+        tolerance: None,
+        burst_ms: 0,
+        says: Says::Number,
+        channels: vec![channel.clone()],
+        rows: rows.iter().filter_map(|row| row.get(column)).map(|value| vec![*value]).collect(),
+    };
+    Ok(channels.iter().enumerate().map(sensor).collect())
+}
+
+/// One sensor that sends all columns of an extract.
+fn device(topic: &str, (channels, rows): (Vec<Channel>, Vec<Vec<f64>>)) -> Sensor {
+    Sensor {
+        name: topic.rsplit('/').next().unwrap_or_default().to_owned(),
+        class: Class::Raw,
+        topic: topic.to_owned(),
+        tolerance: None,
+        burst_ms: 0,
+        says: Says::Device,
+        channels,
+        rows,
+    }
 }
 
 impl Sensor {
@@ -91,10 +138,19 @@ impl Sensor {
     pub(crate) fn message(&self, seq: u64, time_ms: i64) -> Message {
         let index = usize::try_from(seq % self.rows.len().max(1) as u64).unwrap_or(0);
         let row = self.rows.get(index).map_or(&[][..], Vec::as_slice);
-        match self.class {
-            Class::Raw => Message { payload: self.raw_payload(row, seq, time_ms), reading: None },
-            Class::Filtered => self.filtered(row.first().copied().unwrap_or(0.0), time_ms),
+        let number = row.first().copied().unwrap_or(0.0);
+        match self.says {
+            Says::Device => Message { payload: self.raw_payload(row, seq, time_ms), reading: None },
+            Says::Number => self.reading(number, None, time_ms),
+            Says::State(from) => {
+                self.reading(f64::NAN, Some(if number >= from { "RUN" } else { "STOP" }), time_ms)
+            }
         }
+    }
+
+    /// Whether each of its readings has to be at the hub itself.
+    pub(crate) fn is_unfiltered(&self) -> bool {
+        self.class == Class::Filtered && self.tolerance.is_none()
     }
 
     /// The text a device of another vendor would send: nothing in it is known to the gateway.
@@ -110,12 +166,19 @@ impl Sensor {
             .into_bytes()
     }
 
-    fn filtered(&self, value: f64, time_ms: i64) -> Message {
+    fn reading(&self, number: f64, text: Option<&'static str>, time_ms: i64) -> Message {
         let unit = self.channels.first().map_or("", |channel| channel.unit.as_str());
+        let value = text.map_or(WireValue::Number(number), WireValue::Text);
         let wire = WireReading { sensor: &self.name, value, unit, quality: GOOD, ts: time_ms };
         // A struct of plain fields always serializes; an empty payload would show up as a lost message.
         let payload = serde_json::to_vec(&wire).unwrap_or_default();
-        let reading = Reading { sensor: self.name.clone(), event_time: time_ms, value, quality: GOOD };
+        let reading = Reading {
+            sensor: self.name.clone(),
+            event_time: time_ms,
+            value: number,
+            text: text.map(str::to_owned),
+            quality: GOOD,
+        };
         Message { payload, reading: Some(reading) }
     }
 }
@@ -124,10 +187,17 @@ impl Sensor {
 #[derive(Serialize)]
 struct WireReading<'a> {
     sensor: &'a str,
-    value: f64,
+    value: WireValue,
     unit: &'a str,
     quality: u32,
     ts: i64,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WireValue {
+    Number(f64),
+    Text(&'static str),
 }
 
 fn parse(file: &str, text: &str) -> Result<(Vec<Channel>, Vec<Vec<f64>>), String> {
@@ -168,12 +238,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_extract_reads_and_the_classes_are_eight_and_four() {
+    fn every_extract_reads_and_every_route_of_the_shipped_configuration_has_sensors() {
         let sensors = sensors().unwrap();
-        assert_eq!(sensors.iter().filter(|s| s.class == Class::Filtered).count(), 8);
-        assert_eq!(sensors.iter().filter(|s| s.class == Class::Raw).count(), 4);
+        let of = |topic: &str| sensors.iter().filter(|s| s.topic.starts_with(topic)).count();
+        assert_eq!(
+            ["plant/filtered/", "plant/readings/", "plant/raw/", "plant/alarm/"].map(of),
+            [8, 4, 3, 1]
+        );
+        assert_eq!(sensors.iter().filter(|s| s.is_unfiltered()).count(), 4);
+        assert_eq!(sensors.iter().filter(|s| s.tolerance.is_some()).count(), 8);
         assert!(sensors.iter().all(|s| s.rows.len() == 480));
-        assert!(sensors.iter().all(|s| s.tolerance.is_some() == (s.class == Class::Filtered)));
+        let mut names: Vec<_> = sensors.iter().map(|s| &s.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 16, "a client identifier is one sensor's");
+    }
+
+    #[test]
+    fn the_state_is_both_texts_and_both_kinds_of_messages_come_in_bursts() {
+        let sensors = sensors().unwrap();
+        let state = sensors.iter().find(|s| s.name == "compressor_state").unwrap();
+        let texts: Vec<_> = (0..480).map(|n| state.message(n, 1).reading.unwrap().text.unwrap()).collect();
+        assert!(["RUN", "STOP"].iter().all(|text| texts.iter().any(|t| t == text)), "{texts:?}");
+        let bursts: Vec<_> = sensors.iter().filter(|s| s.burst_ms > 0).map(|s| s.class).collect();
+        assert_eq!(bursts, [Class::Raw, Class::Filtered]);
     }
 
     #[test]
@@ -201,7 +289,10 @@ mod tests {
                 let message = sensor.message(n, 42 + n as i64);
                 let wire: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
                 let reading = message.reading.unwrap();
-                assert_eq!(wire["value"].as_f64().unwrap().to_bits(), reading.value.to_bits());
+                match &reading.text {
+                    Some(text) => assert_eq!(wire["value"], text.as_str()),
+                    None => assert_eq!(wire["value"].as_f64().unwrap().to_bits(), reading.value.to_bits()),
+                }
                 assert_eq!(wire["ts"].as_i64().unwrap(), reading.event_time);
                 assert_eq!(wire["sensor"], reading.sensor);
             }

@@ -2,11 +2,12 @@
 //!
 //! A `raw` message is lost if no message with its hash and topic is at the hub. A `filtered` reading is lost if no
 //! delivered reading of its sensor has an event time ≤ its own, or the one with the greatest such time differs by more
-//! than the tolerance or in quality. Nothing a gateway counts is used here.
+//! than the tolerance, in text or in quality; or if its sensor has no filter and it is not at the hub itself. Nothing a
+//! gateway counts is used here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::record::{Acked, Arrived, Class, Reading, Records};
+use super::record::{Acked, Arrived, Class, Header, Reading, Records};
 
 mod checks;
 
@@ -39,6 +40,8 @@ pub(crate) enum LostWhy {
     QualityDiffers {
         delivered: u32,
     },
+    /// The reading that stands for it at the hub has another text.
+    TextDiffers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,7 +105,7 @@ pub(crate) fn judge(records: &Records, timeline: &Timeline, published: &BTreeMap
         .map(|(client, count)| (client.clone(), ClientCount { published: *count, ..ClientCount::default() }))
         .collect();
     for (index, ack) in records.acks.iter().enumerate() {
-        let fate = match hub.fate(ack, &records.header.tolerance) {
+        let fate = match hub.fate(ack, &records.header) {
             Ok(fate) => fate,
             Err(why) => {
                 lost.push(Lost { ack: index, why });
@@ -188,7 +191,7 @@ impl<'a> HubIndex<'a> {
         Self { copies, readings }
     }
 
-    fn fate(&self, ack: &Acked, tolerance: &BTreeMap<String, f64>) -> Result<Fate, LostWhy> {
+    fn fate(&self, ack: &Acked, header: &Header) -> Result<Fate, LostWhy> {
         let (key, reading) = match &ack.reading {
             Some(reading) if ack.class == Class::Filtered => {
                 let key = Key::Filtered { sensor: &reading.sensor, event_time: reading.event_time };
@@ -198,11 +201,13 @@ impl<'a> HubIndex<'a> {
         };
         // A reading that arrived still has to be the right one: its stand-in is then itself.
         if let Some(reading) = reading {
-            self.represented(reading, tolerance.get(&reading.sensor).copied().unwrap_or(0.0))?;
+            self.represented(reading, header.tolerance.get(&reading.sensor).copied().unwrap_or(0.0))?;
         }
         match self.copies.get(&key) {
             Some(copies) => Ok(Fate::Arrived { time: copies.first, twice: copies.extra > 0 }),
-            None if reading.is_some() => Ok(Fate::Represented),
+            None if reading.is_some_and(|reading| !header.unfiltered.contains(&reading.sensor)) => {
+                Ok(Fate::Represented)
+            }
             None => Err(LostWhy::NotAtHub),
         }
     }
@@ -213,6 +218,9 @@ impl<'a> HubIndex<'a> {
         let stand_in = until.checked_sub(1).and_then(|i| of_sensor.get(i)).ok_or(LostWhy::NothingEarlier)?;
         if stand_in.quality != reading.quality {
             return Err(LostWhy::QualityDiffers { delivered: stand_in.quality });
+        }
+        if stand_in.text != reading.text {
+            return Err(LostWhy::TextDiffers);
         }
         let both_nan = stand_in.value.is_nan() && reading.value.is_nan();
         if both_nan || (stand_in.value - reading.value).abs() <= tolerance {

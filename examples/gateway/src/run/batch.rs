@@ -26,6 +26,15 @@ pub(crate) enum Piece {
     Refused(usize),
 }
 
+impl Piece {
+    /// Readings that it stands for.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::Batch(rows, _) | Self::Refused(rows) => *rows,
+        }
+    }
+}
+
 /// Encodes `rows` with their sequence numbers, which must rise, into as few batches of at most `max_bytes` as it
 /// takes. The pieces add up to the rows, in order.
 pub(crate) fn encode(

@@ -1,38 +1,56 @@
 //! What the log says of local clients: trouble as warnings, comings and goings at debug level.
 //!
-//! A client that is refused comes back every second, so warnings have a budget; what it holds back is said later.
+//! A client that is refused comes back every second, so each cause is said once a minute and all causes have a budget; what is held back is
+//! counted in the next line. Clients choose their names and topics: they are escaped.
 
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+use edge_bridge::escape::Escaped;
 use edge_bridge::listener::Event;
 use edge_bridge::session::Closed;
 
-const WARNINGS_PER_MINUTE: u32 = 10;
+const WARNINGS_PER_MINUTE: usize = 10;
 const MINUTE_MS: u64 = 60_000;
 
-/// The budget of warnings.
+/// What was said, and what was not.
 #[derive(Debug, Default)]
 pub(super) struct ClientLog {
     minute: u64,
-    said: u32,
+    /// Of this minute.
+    said: HashSet<String>,
     held_back: u64,
+}
+
+/// Something that somebody should look at.
+#[derive(Debug, PartialEq, Eq)]
+struct Trouble {
+    /// The same for all clients.
+    cause: String,
+    /// With the client's name.
+    said: String,
 }
 
 impl ClientLog {
     /// Says what is worth saying.
-    pub(super) fn on_event(&mut self, up_ms: u64, event: &Event) {
+    pub(super) fn on_event(&mut self, up_ms: u64, event: &Event, address: Option<SocketAddr>) {
+        let address = address.map_or("unknown".to_owned(), |address| address.to_string());
         match trouble(event) {
-            None => tracing::debug!(?event, "local client"),
-            Some(said) if self.may_say(up_ms) => tracing::warn!(held_back = self.take_held_back(), "{said}"),
+            None => tracing::debug!(?event, address, "local client"),
+            Some(Trouble { cause, said }) if self.may_say(up_ms, &cause) => {
+                tracing::warn!(address, held_back = self.take_held_back(), "{said}");
+            }
             Some(_) => self.held_back += 1,
         }
     }
 
-    fn may_say(&mut self, up_ms: u64) -> bool {
+    fn may_say(&mut self, up_ms: u64, cause: &str) -> bool {
         let minute = up_ms / MINUTE_MS;
         if minute != self.minute {
-            (self.minute, self.said) = (minute, 0);
+            self.minute = minute;
+            self.said.clear();
         }
-        self.said = self.said.saturating_add(1);
-        self.said <= WARNINGS_PER_MINUTE
+        self.said.len() < WARNINGS_PER_MINUTE && self.said.insert(cause.to_owned())
     }
 
     fn take_held_back(&mut self) -> u64 {
@@ -40,20 +58,37 @@ impl ClientLog {
     }
 }
 
-/// A sentence about what somebody should look at; `None` for what clients do every day.
-fn trouble(event: &Event) -> Option<String> {
+/// `None` for what clients do every day.
+fn trouble(event: &Event) -> Option<Trouble> {
     match event {
-        Event::Refused { client, reason, .. } => {
-            Some(format!("client {} was refused: {reason}", client.as_str()))
-        }
+        Event::Refused { client, reason, .. } => Some(Trouble {
+            cause: format!("refused: {reason}"),
+            said: format!("client {} was refused: {reason}", Escaped(client)),
+        }),
+        Event::TopicRefused { client, topic, error, .. } => Some(Trouble {
+            cause: "topic".to_owned(),
+            said: format!(
+                "client {} publishes to \"{}\", which is refused: {error} ([local] accept_control_characters)",
+                Escaped(client),
+                Escaped(topic)
+            ),
+        }),
         Event::Disconnected { client, why: why @ (Closed::Violation(_) | Closed::Handshake), .. } => {
-            let name = client.as_ref().map_or("that did not say its name", |client| client.as_str());
-            Some(format!("client {name} was disconnected: {why}"))
+            let name = client
+                .as_ref()
+                .map_or_else(|| "that did not say its name".to_owned(), |client| Escaped(client).to_string());
+            Some(Trouble {
+                cause: format!("disconnected: {why}"),
+                said: format!("client {name} was disconnected: {why}"),
+            })
         }
-        Event::SessionEnded { client, dropped } if *dropped > 0 => Some(format!(
-            "the session of client {} ended: {dropped} messages for it are dropped",
-            client.as_str()
-        )),
+        Event::SessionEnded { client, dropped } if *dropped > 0 => Some(Trouble {
+            cause: "session".to_owned(),
+            said: format!(
+                "the session of client {} ended: {dropped} messages for it are dropped",
+                Escaped(client)
+            ),
+        }),
         _ => None,
     }
 }
@@ -61,12 +96,22 @@ fn trouble(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use edge_bridge::wire::Utf8;
 
     #[test]
-    fn warnings_have_a_budget_and_what_is_held_back_is_counted() {
+    fn each_cause_is_said_once_a_minute_and_all_have_a_budget() {
         let mut log = ClientLog::default();
-        let said = (0..25).filter(|_| log.may_say(5)).count();
-        assert_eq!(said, 10);
-        assert!(log.may_say(MINUTE_MS + 5), "a new minute, a new budget");
+        assert_eq!((0..25).filter(|_| log.may_say(5, "the same")).count(), 1);
+        assert_eq!((0..25).filter(|n| log.may_say(5, &n.to_string())).count(), 9);
+        assert!(log.may_say(MINUTE_MS + 5, "the same"), "a new minute, a new line");
+    }
+
+    #[test]
+    fn names_of_clients_cannot_forge_a_line() {
+        let forged = "x\n2026-11-21T03:00:00.000000Z  INFO edge_gateway::run::gateway: stopped \u{202e}";
+        let client = Utf8::try_from(forged.to_owned() + &"y".repeat(65_000)).unwrap();
+        let said = trouble(&Event::SessionEnded { client, dropped: 1 }).unwrap().said;
+        assert!(said.contains("x\\n2026") && !said.contains('\n') && !said.contains('\u{202e}'), "{said}");
+        assert!(said.len() < 200, "{}", said.len());
     }
 }

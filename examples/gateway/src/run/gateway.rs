@@ -4,8 +4,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use edge_bridge::Link;
@@ -24,10 +24,13 @@ use super::control::Control;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 use super::intake::{Intake, Place, ServerSink, Tell};
+use super::metrics::given_up;
 use super::monitor::Monitor;
 use super::restarted::Restarted;
+use super::restarts::Restarts;
+use super::status::Losses;
 use super::tables::Tables;
-use super::{clean_stop, http, store, uplink};
+use super::{by_hand, clean_stop, http, store, uplink};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
@@ -58,6 +61,12 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let (queue, consumer) = store::open(state, &config.queue).await?;
     let last = clean_stop::take(state).map_err(|error| failed(&state.display().to_string(), &error))?;
     let clean = last.clean || is_new;
+    // Before anything can be given up in this run.
+    let losses = Arc::new(Mutex::new(Losses::new(dropped_before(&queue))));
+    let (restarts, kept) = Restarts::count(state, (!is_new).then_some(last.clean));
+    if let Err(error) = kept {
+        tracing::warn!(%error, "this restart is not counted over the next");
+    }
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(&queue), "opened");
     let restarted = Restarted::new(clock.now(), clean);
     let ingest = GatewayIngest::new(&config.routes, restarted).map_err(RunError::Configuration)?;
@@ -75,6 +84,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let compact = Compact::new(&config.routes, &config.id, shown.clone(), &tables.load());
     let link = uplink::start(config, &queue, consumer, compact)?;
     let listening = tokio::spawn(tables.listen(link.clone(), shown));
+    let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), link.clone()));
     let intake = Intake::start(queue.clone());
     let mut control =
         config.control.as_ref().map(|control| Control::start(control, state, &ingest)).transpose()?;
@@ -87,7 +97,9 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         ingest: ingest.clone(),
         intake: intake.clone(),
         clock,
-        losses: Arc::default(),
+        losses,
+        parked_losses: Arc::default(),
+        restarts,
         control: control.as_ref().map(Control::figures),
     };
     let watch = tokio::spawn(monitor.clone().watch());
@@ -103,7 +115,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     }
     let_go(clock, &ingest, &intake).await;
     front.stop(LOCAL_WITHIN).await;
-    let tasks = [Some(ticks), Some(watch), Some(listening), pages];
+    let tasks = [Some(ticks), Some(watch), Some(listening), Some(by_hand), pages];
     tasks.into_iter().flatten().for_each(|task| task.abort());
     stop(state, &ingest, &intake, link, queue).await
 }
@@ -135,6 +147,11 @@ async fn stop(
     Ok(())
 }
 
+fn dropped_before(queue: &aio::Queue) -> u64 {
+    let hub = queue.ledger().into_iter().filter(|ledger| ledger.consumer == store::CONSUMER);
+    given_up(&hub.collect::<Vec<_>>())
+}
+
 fn queued(queue: &aio::Queue) -> u64 {
     let hub = queue.ledger().into_iter().filter(|ledger| ledger.consumer == store::CONSUMER);
     hub.map(|ledger| ledger.queued).sum()
@@ -150,8 +167,10 @@ impl Front {
         expects_session: bool,
     ) -> Result<Self, RunError> {
         match &config.local {
-            Local::Listen { address } => {
-                Ok(Self::Server(listen(*address, clock, ingest, intake, control).await?))
+            Local::Listen { address, accept_control_characters } => {
+                let mut limits = edge_bridge::listener::Config::default();
+                limits.accept_control_characters = *accept_control_characters;
+                Ok(Self::Server(listen(*address, limits, clock, ingest, intake, control).await?))
             }
             Local::Broker { host, port, client_id, topics } => {
                 let target = Target {
@@ -185,13 +204,16 @@ impl Front {
 /// The listener; the loops hear and speak there.
 pub(super) async fn listen(
     address: SocketAddr,
+    limits: edge_bridge::listener::Config,
     clock: Clock,
     ingest: &GatewayIngest,
     intake: &Intake,
     control: Option<&mut Control>,
 ) -> Result<Server, RunError> {
     let mut log = ClientLog::default();
-    let mut builder = Server::builder().on_event(move |event| log.on_event(clock.now().up_ms, event));
+    let mut builder = Server::builder()
+        .config(limits)
+        .on_event(move |event, address| log.on_event(clock.now().up_ms, event, address));
     let mut control = control;
     if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
         builder = builder.on_publish(inputs);

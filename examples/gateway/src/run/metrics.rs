@@ -7,14 +7,17 @@ use edge_bridge::bridge::LinkState;
 use edge_queue::{Ledger, Reason};
 
 use super::ingest::Counts;
+use super::refused::Refused;
+use super::restarts::Restarts;
 use super::status::Verdict;
 
 /// Of `edge_dropped_total{reason}`: the queue's reasons, and those beside it.
-const REASONS: [(&str, Reason); 5] = [
+const REASONS: [(&str, Reason); 6] = [
     ("overflow", Reason::Overflow),
     ("overflow_unconfirmed", Reason::OverflowUnconfirmed),
     ("fragmented", Reason::Fragmented),
     ("expired", Reason::Expired),
+    ("discarded", Reason::Discarded),
     ("quarantined", Reason::Quarantined),
 ];
 
@@ -32,8 +35,8 @@ const LINK_STATES: [LinkState; 6] = [
 pub(crate) struct Sample {
     /// Of the hub, one per lane.
     pub(crate) ledgers: Vec<Ledger>,
-    /// Rows that the hub refused for good, or that no message could be made of: in this run.
-    pub(crate) dead_letters: u64,
+    /// Of the parked messages, which these count as moved: what became of them is here.
+    pub(crate) parked_ledgers: Vec<Ledger>,
     /// Messages larger than any row.
     pub(crate) too_large: u64,
     pub(crate) queue_messages: u64,
@@ -45,6 +48,12 @@ pub(crate) struct Sample {
     /// Messages to the hub without an answer.
     pub(crate) unacked: usize,
     pub(crate) link: LinkState,
+    /// Messages that the hub does not take.
+    pub(crate) refused: Refused,
+    /// Of this state directory.
+    pub(crate) restarts: Restarts,
+    /// Why there is no connection to the hub.
+    pub(crate) link_cause: Option<String>,
     pub(crate) verdict: Verdict,
     pub(crate) store_bytes_written: u64,
     /// By cause.
@@ -57,18 +66,20 @@ impl Sample {
         self.ledgers.iter().map(|ledger| ledger.accepted).sum::<u64>() + self.too_large
     }
 
-    /// The queue knows only that a dead letter is done with.
+    fn all_ledgers(&self) -> impl Iterator<Item = &Ledger> {
+        self.ledgers.iter().chain(&self.parked_ledgers)
+    }
+
     fn delivered(&self) -> u64 {
-        let done: u64 = self.ledgers.iter().map(|ledger| ledger.delivered).sum();
-        done.saturating_sub(self.dead_letters)
+        self.all_ledgers().map(|ledger| ledger.delivered).sum()
     }
 
     fn dropped(&self) -> Vec<(&'static str, u64)> {
         let by = |(name, reason): (&'static str, Reason)| {
-            (name, self.ledgers.iter().map(|ledger| ledger.dropped.for_reason(reason)).sum())
+            (name, self.all_ledgers().map(|ledger| ledger.dropped.for_reason(reason)).sum())
         };
         let mut all: Vec<_> = REASONS.into_iter().map(by).collect();
-        all.extend([("dead_letter", self.dead_letters), ("too_large", self.too_large)]);
+        all.push(("too_large", self.too_large));
         all
     }
 
@@ -99,9 +110,20 @@ impl Sample {
         let (age, help) = ("edge_withheld_oldest_age_seconds", "Age of the oldest of them.");
         page.age(age, help, self.withheld_oldest_age_ms);
         page.gauge("edge_unacked", "Messages sent to the hub and not acknowledged.", self.unacked as u64);
+        self.refused.render(&mut page);
         page.head("edge_link_state", "gauge", "1 for the state of the link to the hub, by PUBACK progress.");
         let states = LINK_STATES.map(|state| (state.as_str(), u64::from(state == self.link)));
         page.labelled("edge_link_state", "state", states);
+        page.head("edge_restarts_total", "counter", "Starts after an earlier run, by how that ended.");
+        let restarts = [("clean", self.restarts.clean), ("unclean", self.restarts.unclean)];
+        page.labelled("edge_restarts_total", "cause", restarts);
+        page.head(
+            "edge_link_cause",
+            "gauge",
+            "1, with why there is no connection to the hub; empty if there is.",
+        );
+        let cause = label(self.link_cause.as_deref().unwrap_or_default());
+        page.line(format_args!("edge_link_cause{{cause=\"{cause}\"}} 1"));
         page.head("edge_verdict", "gauge", "1 for what is true of the gateway as a whole.");
         let verdicts = Verdict::ALL.map(|verdict| (verdict.as_str(), u64::from(verdict == self.verdict)));
         page.labelled("edge_verdict", "verdict", verdicts);
@@ -134,8 +156,33 @@ impl Sample {
     }
 }
 
+/// Messages that a queue gave up, over restarts. Those that a person discarded are not among them.
+pub(crate) fn given_up(ledgers: &[Ledger]) -> u64 {
+    let by = |(_, reason)| ledgers.iter().map(move |ledger| ledger.dropped.for_reason(reason)).sum::<u64>();
+    REASONS.into_iter().filter(|(_, reason)| *reason != Reason::Discarded).map(by).sum()
+}
+
+/// Characters of a label's value at most.
+const LABEL_CHARS_MAX: usize = 120;
+
+/// Text that comes from outside in part, as the value of a label: format 0.0.4 knows three escapes, and everything else that is not printable is
+/// left out.
+fn label(text: &str) -> String {
+    let mut value = String::new();
+    for c in text.chars().take(LABEL_CHARS_MAX) {
+        match c {
+            '\\' => value.push_str("\\\\"),
+            '"' => value.push_str("\\\""),
+            ' '..='~' => value.push(c),
+            c if c.is_alphanumeric() => value.push(c),
+            _ => value.push('?'),
+        }
+    }
+    value
+}
+
 #[derive(Default)]
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
     fn counter(&mut self, name: &str, help: &str, value: u64) {
@@ -143,7 +190,7 @@ impl Page {
         self.line(format_args!("{name} {value}"));
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) {
         self.head(name, "gauge", help);
         self.line(format_args!("{name} {value}"));
     }
@@ -154,7 +201,7 @@ impl Page {
         self.line(format_args!("{name} {}", ms as f64 / 1_000.0));
     }
 
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn head(&mut self, name: &str, kind: &str, help: &str) {
         self.line(format_args!("# HELP {name} {help}"));
         self.line(format_args!("# TYPE {name} {kind}"));
     }
@@ -167,7 +214,7 @@ impl Page {
     }
 
     /// Writing to a `String` cannot fail.
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+    pub(super) fn line(&mut self, line: std::fmt::Arguments<'_>) {
         let written = self.0.write_fmt(line);
         debug_assert!(written.is_ok());
         self.0.push('\n');
@@ -181,7 +228,7 @@ mod tests {
     pub(crate) fn sample() -> Sample {
         Sample {
             ledgers: Vec::new(),
-            dead_letters: 2,
+            parked_ledgers: Vec::new(),
             too_large: 1,
             queue_messages: 3,
             queue_bytes: 600,
@@ -190,6 +237,14 @@ mod tests {
             withheld_oldest_age_ms: 2_250,
             unacked: 4,
             link: LinkState::BackingOff,
+            refused: Refused {
+                parked: 12,
+                topics: 2,
+                link_refused: true,
+                answers: vec![(0x87, 3), (0x97, 5)],
+            },
+            restarts: Restarts { clean: 1, unclean: 2 },
+            link_cause: Some("refused: \"no\\\n\u{202e}\"".to_owned()),
             verdict: Verdict::Storing,
             store_bytes_written: 4_096,
             wan_bytes: [("payload", 1), ("mqtt", 2), ("tls", 3), ("ping", 4), ("resend", 5)],
@@ -205,15 +260,20 @@ mod tests {
             "edge_delivered_total 0",
             "edge_dropped_total{reason=\"overflow\"} 0",
             "edge_dropped_total{reason=\"expired\"} 0",
-            "edge_dropped_total{reason=\"dead_letter\"} 2",
             "edge_queue_messages 3",
             "edge_queue_bytes 600",
             "edge_oldest_age_seconds 1.5",
             "edge_withheld_messages 7",
             "edge_withheld_oldest_age_seconds 2.25",
             "edge_unacked 4",
+            "edge_parked_messages 12",
+            "edge_refused_topics 2",
+            "edge_link_refused 1",
+            "edge_refusals_total{reason=\"0x97\"} 5",
             "edge_link_state{state=\"flowing\"} 0",
             "edge_link_state{state=\"backing-off\"} 1",
+            "edge_restarts_total{cause=\"unclean\"} 2",
+            "edge_link_cause{cause=\"refused: \\\"no\\\\??\\\"\"} 1",
             "edge_store_bytes_written_total 4096",
             "edge_wan_bytes_total{cause=\"resend\"} 5",
         ] {

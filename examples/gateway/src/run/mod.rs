@@ -5,11 +5,13 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`ingest`], [`route`], [`readings`], [`filter`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`metrics`], [`status`], [`restarted`]. Shells: [`intake`], [`broker`], [`control`], [`http`], [`monitor`], [`client_log`],
-//! [`clean_stop`], [`tables`], and [`gateway`], which starts and stops them.
+//! [`metrics`], [`refused`], [`status`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
+//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
 
 mod batch;
 mod broker;
+pub(crate) mod by_hand;
+pub(crate) mod by_hand_text;
 mod clean_stop;
 mod client_log;
 mod compact;
@@ -24,12 +26,15 @@ mod intake;
 mod metrics;
 mod monitor;
 mod pack;
+mod read_back;
 mod reading_row;
 mod readings;
+mod refused;
 mod restarted;
+mod restarts;
 mod route;
 mod status;
-mod store;
+pub(crate) mod store;
 mod tables;
 mod uplink;
 mod withhold;

@@ -15,7 +15,9 @@ use super::control::Figures;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
 use super::intake::Intake;
-use super::metrics::Sample;
+use super::metrics::{Sample, given_up};
+use super::refused::Refused;
+use super::restarts::Restarts;
 use super::status::{Losses, Verdict};
 use super::store::CONSUMER;
 
@@ -36,7 +38,10 @@ pub(crate) struct Monitor {
     pub(crate) ingest: GatewayIngest,
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
-    pub(crate) losses: Arc<Mutex<Option<Losses>>>,
+    pub(crate) losses: Arc<Mutex<Losses>>,
+    /// Of the parked messages, once their queue is open.
+    pub(crate) parked_losses: Arc<Mutex<Option<Losses>>>,
+    pub(crate) restarts: Restarts,
     pub(crate) control: Option<Figures>,
 }
 
@@ -51,7 +56,7 @@ impl Monitor {
         let waits_ms = |since_ms| self.clock.now().up_ms.saturating_sub(since_ms);
         let mut sample = Sample {
             ledgers,
-            dead_letters: link.dead_letters,
+            parked_ledgers: self.link.parked_queue().map(|queue| queue.ledger()).unwrap_or_default(),
             too_large: self.intake.too_large(),
             queue_messages: stats.messages,
             queue_bytes: stats.bytes,
@@ -60,6 +65,9 @@ impl Monitor {
             withheld_oldest_age_ms: withheld.since_ms.map_or(0, waits_ms),
             unacked: link.unacknowledged,
             link: link.link,
+            refused: Refused::of(&link),
+            restarts: self.restarts,
+            link_cause: link.last_error.clone(),
             verdict: Verdict::Delivering,
             store_bytes_written: stats.store.bytes_written,
             wan_bytes: [
@@ -71,16 +79,23 @@ impl Monitor {
             ],
             counts: self.ingest.counts(),
         };
-        let losing = self.losing(sample.given_up());
-        sample.verdict = Verdict::of(sample.link, stats.health != Health::Healthy, losing);
+        let losing = self.losing(&sample);
+        let is_degraded = stats.health != Health::Healthy || sample.refused.is_refusing();
+        sample.verdict = Verdict::of(sample.link, is_degraded, losing);
         Some((sample, stats))
     }
 
-    /// What was given up before the first look is no news.
-    fn losing(&self, given_up: u64) -> bool {
+    fn losing(&self, sample: &Sample) -> bool {
+        let up_ms = self.clock.now().up_ms;
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        let losses = losses.get_or_insert_with(|| Losses::new(given_up));
-        losses.are_happening(self.clock.now().up_ms, given_up)
+        let here = losses.are_happening(up_ms, given_up(&sample.ledgers) + sample.too_large);
+        if sample.parked_ledgers.is_empty() {
+            return here;
+        }
+        // The queue of the parked messages opens later than the other: its first figure is that of earlier runs.
+        let given_up = given_up(&sample.parked_ledgers);
+        let mut losses = self.parked_losses.lock().unwrap_or_else(PoisonError::into_inner);
+        losses.get_or_insert_with(|| Losses::new(given_up)).are_happening(up_ms, given_up) || here
     }
 
     /// One line in the log for each change, for ever.
@@ -133,12 +148,19 @@ fn steady(link: LinkState) -> LinkState {
 
 fn say(sample: &Sample, stats: &Stats) {
     let (verdict, link, queued) = (sample.verdict, sample.link, sample.queue_messages);
+    let cause = sample.link_cause.as_deref();
     match (&stats.health, verdict) {
-        (Health::Degraded { reason, .. }, _) => tracing::warn!(%verdict, %link, queued, reason, "state"),
-        (_, Verdict::Losing) => {
-            tracing::warn!(%verdict, %link, queued, given_up = sample.given_up(), "state");
+        (Health::Degraded { reason, .. }, _) => {
+            tracing::warn!(%verdict, %link, cause, queued, reason, "state");
         }
-        _ => tracing::info!(%verdict, %link, queued, "state"),
+        (_, Verdict::Degraded) => {
+            let Refused { parked, topics, link_refused, .. } = sample.refused;
+            tracing::warn!(%verdict, %link, cause, queued, parked, refused_topics = topics, link_refused, "state");
+        }
+        (_, Verdict::Losing) => {
+            tracing::warn!(%verdict, %link, cause, queued, given_up = sample.given_up(), "state");
+        }
+        _ => tracing::info!(%verdict, %link, cause, queued, "state"),
     }
 }
 

@@ -14,13 +14,14 @@ use edge_bridge::bridge::spool::{LeaseId, Leased};
 use edge_bridge::bridge::{Pack, Packed, Packing, RawPack};
 use edge_bridge::ingest::Now;
 use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
-use edge_codec::BatchId;
+use edge_codec::{BatchId, Limits};
 
 use crate::config::{Format, Route};
 
 use super::batch::{Head, Piece, encode};
 use super::compact::Compact;
-use super::formats::{Shape, row_format, shape};
+use super::formats::{BatchFormat, Shape, row_format, shape};
+use super::read_back;
 use super::reading_row::ReadingRow;
 
 /// A batch is decoded as a whole at the other end, whatever the hub takes.
@@ -152,7 +153,7 @@ impl BatchPack {
         let batch = self.closed.pop_front().or_else(|| due.map(|at| self.open.remove(at)));
         let Some(batch) = batch else { return false };
         let room = max_packet.saturating_sub(PACKET_OVERHEAD_BYTES + batch.key.topic.len());
-        let ready = batch.into_messages(room, &mut self.compact);
+        let ready = batch.into_messages(now, room, &mut self.compact);
         self.ready_bytes += ready.iter().map(payload_bytes).sum::<usize>();
         self.ready.extend(ready);
         true
@@ -201,7 +202,7 @@ impl Pack for BatchPack {
         self.ready_bytes = 0;
         rows.extend(self.ready.drain(..).flat_map(|packing| match packing {
             Packing::Message(packed) => packed.rows,
-            Packing::DeadLetter { rows, .. } => rows,
+            Packing::Expired { rows } | Packing::Unsendable { rows, .. } => rows,
         }));
         let batches = self.open.drain(..).chain(self.closed.drain(..));
         rows.extend(batches.flat_map(|batch| batch.rows).map(|row| row.id));
@@ -229,13 +230,17 @@ impl Batch {
         self.rows.last().and_then(|last| last.identity).map(|own| own.seq)
     }
 
-    fn into_messages(self, room: usize, compact: &mut Compact) -> Vec<Packing> {
+    fn into_messages(self, now: Now, room: usize, compact: &mut Compact) -> Vec<Packing> {
         let Some(shape) = shape(self.key.format) else { return Vec::new() };
         let max_bytes = room.min(self.bytes_max);
         let seq = |leased: &Leased| leased.identity.map_or(0, |own| own.seq);
         let mut out = Vec::new();
         let (mut rows, mut leases) = (Vec::new(), Vec::new());
         for leased in &self.rows {
+            if leased.is_expired(now.up_ms) {
+                out.push(Packing::Expired { rows: vec![leased.id] });
+                continue;
+            }
             match ReadingRow::decode(&leased.row.payload) {
                 Some(row) => {
                     rows.push((seq(leased), row));
@@ -251,21 +256,61 @@ impl Batch {
             Shape::Batch(format) => encode(format, head, &rows, max_bytes),
             Shape::Compact => compact.encode(&self.key.topic, head, &rows, max_bytes),
         };
-        let mut leases = leases.into_iter();
+        let (mut leases, mut rows) = (leases.as_slice(), rows.as_slice());
         for piece in pieces {
-            match piece {
-                Piece::Batch(count, payload) => {
-                    let own: Vec<_> = leases.by_ref().take(count).collect();
-                    out.push(message(&self.key, shape.content_type(), payload, &own));
-                }
-                Piece::Refused(count) => {
-                    let own = leases.by_ref().take(count).map(|row| row.id);
-                    out.push(refused(own, ReasonCode::PACKET_TOO_LARGE));
+            let count = piece.rows();
+            let (own, own_rows) = (split(&mut leases, count), split(&mut rows, count));
+            let Piece::Batch(_, payload) = piece else {
+                out.push(refused(own.iter().map(|row| row.id), ReasonCode::PACKET_TOO_LARGE));
+                continue;
+            };
+            let head = Head {
+                id: head
+                    .id
+                    .map(|id| BatchId { first_seq: own_rows.first().map_or(0, |(seq, _)| *seq), ..id }),
+                ..head
+            };
+            let read = match shape {
+                Shape::Batch(format) => format.codec().decode(&payload, &Limits::default()),
+                Shape::Compact => compact.decode(&self.key.topic, &payload),
+            };
+            match read_back::compare(read, head, own_rows) {
+                Ok(()) => out.push(message(&self.key, shape.content_type(), payload, own)),
+                Err(why) => {
+                    let topic = &self.key.topic;
+                    tracing::error!(%topic, %why, "a batch cannot be read back: it goes as JSON");
+                    out.extend(self.as_json(head, own_rows, own, max_bytes));
                 }
             }
         }
         out
     }
+
+    /// What every reader takes, for readings that the route's own format did not keep.
+    fn as_json(
+        &self,
+        head: Head,
+        rows: &[(u64, ReadingRow<'_>)],
+        leases: &[&Leased],
+        max_bytes: usize,
+    ) -> Vec<Packing> {
+        let mut leases = leases;
+        let messages = encode(BatchFormat::Json, head, rows, max_bytes).into_iter().map(|piece| {
+            let own = split(&mut leases, piece.rows());
+            match piece {
+                Piece::Batch(_, payload) => message(&self.key, edge_codec::content_type::JSON, payload, own),
+                Piece::Refused(_) => refused(own.iter().map(|row| row.id), ReasonCode::PACKET_TOO_LARGE),
+            }
+        });
+        messages.collect()
+    }
+}
+
+/// The first `count`, which are taken off.
+fn split<'a, T>(rest: &mut &'a [T], count: usize) -> &'a [T] {
+    let (first, others) = rest.split_at(count.min(rest.len()));
+    *rest = others;
+    first
 }
 
 fn message(key: &Key, content_type: &'static str, payload: Bytes, rows: &[&Leased]) -> Packing {
@@ -283,12 +328,12 @@ fn message(key: &Key, content_type: &'static str, payload: Bytes, rows: &[&Lease
             payload,
         },
         rows: rows.iter().map(|row| row.id).collect(),
-        remaining_ms: rows.iter().filter_map(|row| row.remaining_ms()).min(),
+        expires_ms: rows.iter().filter_map(|row| row.expires_ms).min(),
     })
 }
 
 fn refused(rows: impl IntoIterator<Item = LeaseId>, reason: ReasonCode) -> Packing {
-    Packing::DeadLetter { rows: rows.into_iter().collect(), reason }
+    Packing::Unsendable { rows: rows.into_iter().collect(), reason }
 }
 
 /// What could not be used goes up as it came, under a topic that no reader of readings has subscribed, with the reason.
@@ -309,7 +354,7 @@ fn dead_letter(mut row: Leased) -> Leased {
 fn payload_bytes(packing: &Packing) -> usize {
     match packing {
         Packing::Message(packed) => packed.publish.payload.len(),
-        Packing::DeadLetter { .. } => 0,
+        Packing::Expired { .. } | Packing::Unsendable { .. } => 0,
     }
 }
 

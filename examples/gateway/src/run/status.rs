@@ -13,7 +13,7 @@ pub(crate) enum Verdict {
     Storing,
     /// The hub is reached, what was kept is on its way.
     CatchingUp,
-    /// The store fails: nothing is lost, sensors may wait for their PUBACKs.
+    /// The store fails, or the hub refuses messages: nothing is lost, sensors may wait for their PUBACKs, refused messages are kept.
     Degraded,
     /// Messages are being given up.
     Losing,
@@ -24,10 +24,10 @@ impl Verdict {
         [Self::Delivering, Self::Storing, Self::CatchingUp, Self::Degraded, Self::Losing];
 
     /// The worst that is true.
-    pub(crate) fn of(link: LinkState, store_fails: bool, losing: bool) -> Self {
+    pub(crate) fn of(link: LinkState, is_degraded: bool, losing: bool) -> Self {
         match link {
             _ if losing => Self::Losing,
-            _ if store_fails => Self::Degraded,
+            _ if is_degraded => Self::Degraded,
             LinkState::Flowing | LinkState::Idle => Self::Delivering,
             LinkState::Draining => Self::CatchingUp,
             LinkState::Stalled | LinkState::BackingOff | LinkState::Offline => Self::Storing,

@@ -30,7 +30,8 @@ pub(crate) async fn open(state: &Path, queue: &Queue) -> Result<(aio::Queue, aio
     Ok((opened, consumer))
 }
 
-fn config(queue: &Queue) -> QueueConfig {
+/// The queue's own configuration.
+pub(crate) fn config(queue: &Queue) -> QueueConfig {
     let on_full = match queue.on_full {
         OnFull::DropOldest => QueueOnFull::DropOldest,
         OnFull::DropNewest => QueueOnFull::DropNewest,

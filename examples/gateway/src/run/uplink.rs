@@ -1,15 +1,15 @@
 //! The link to the hub.
 
-use edge_bridge::net::{StartError, TlsError};
+use edge_bridge::net::TlsError;
+use edge_bridge::wire::Version;
 use edge_bridge::{Bridge, Link, Tls};
 use edge_queue::aio;
 
-use crate::config::{Config, Hub};
+use crate::config::{Config, Credentials, Hub, Protocol};
 
 use super::compact::Compact;
 use super::error::RunError;
 use super::pack::BatchPack;
-use super::store::CONSUMER;
 
 /// Starts the link; it dials at once and for ever.
 pub(crate) fn start(
@@ -23,24 +23,34 @@ pub(crate) fn start(
     let mut builder = Bridge::builder(&hub.url)
         .client_id(&hub.client_id)
         .keep_alive_s(keep_alive_s)
+        .command_within(hub.command_within)
         .max_in_flight(hub.window);
+    builder = match hub.protocol {
+        Protocol::Auto => builder.any_version(),
+        Protocol::V5 => builder.version(Version::V5),
+        Protocol::V311 => builder.version(Version::V311),
+    };
+    if let Some(Credentials { user, password }) = &hub.credentials {
+        builder = builder.credentials(user, password.clone());
+    }
     if let Some(tls) = tls(hub).map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
         builder = builder.tls(tls);
     }
-    let started = builder.start_on(queue, consumer, CONSUMER, BatchPack::new(&config.routes, compact));
-    let (link, _task) = started.map_err(|error| match error {
-        StartError::TlsMissing => {
-            RunError::Configuration("[hub] mqtts:// needs `ca`: the authority to trust".to_owned())
-        }
-        error => RunError::Configuration(format!("[hub] {error}")),
-    })?;
+    let started = builder.start_on(queue, consumer, BatchPack::new(&config.routes, compact));
+    let (link, _task) = started.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;
     Ok(link)
 }
 
+/// Without `ca` the authorities of the system are trusted.
 fn tls(hub: &Hub) -> Result<Option<Tls>, TlsError> {
-    match (&hub.ca, &hub.cert, &hub.key) {
-        (Some(ca), Some(cert), Some(key)) => Tls::from_pem(ca, cert, key).map(Some),
-        (Some(ca), ..) => Tls::from_ca(ca).map(Some),
-        (None, ..) => Ok(None),
+    if !hub.url.starts_with("mqtts://") {
+        return Ok(None);
     }
+    match (&hub.ca, &hub.cert, &hub.key) {
+        (Some(ca), Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
+        (Some(ca), ..) => Tls::from_ca(ca),
+        (None, Some(cert), Some(key)) => Tls::from_system_with(cert, key),
+        (None, ..) => Tls::from_system(),
+    }
+    .map(Some)
 }

@@ -59,6 +59,13 @@ impl Gateway {
         self.child.as_ref().unwrap().id()
     }
 
+    /// Most resident memory of the running process, in KiB.
+    pub fn resident_kib_max(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Signal 9, proved by the exit status.
     pub fn kill_9(&mut self) {
         let mut child = self.child.take().unwrap();

@@ -11,9 +11,11 @@
 )]
 
 pub mod gateway;
+pub mod hub;
 pub mod mosquitto;
 pub mod publisher;
 pub mod relay;
+pub mod scripted_hub;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -31,4 +33,12 @@ pub fn wait_until(what: &str, seconds: u64, mut is_true: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not within {seconds} s: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// As [`wait_until`]; how long it took.
+#[track_caller]
+pub fn seconds_until(what: &str, seconds: u64, is_true: impl FnMut() -> bool) -> f64 {
+    let start = Instant::now();
+    wait_until(what, seconds, is_true);
+    start.elapsed().as_secs_f64()
 }

@@ -39,6 +39,10 @@ impl Mosquitto {
         });
         Self { address, child }
     }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Mosquitto {
@@ -71,10 +75,19 @@ pub struct Subscriber {
 
 impl Subscriber {
     pub fn start(broker: SocketAddr, filter: &str) -> Self {
+        Self::with_format(broker, filter, "%t\t%C\t%P\t%x")
+    }
+
+    /// The same without payloads, for large ones.
+    pub fn of_topics(broker: SocketAddr, filter: &str) -> Self {
+        Self::with_format(broker, filter, "%t\t%C\t%P\t")
+    }
+
+    fn with_format(broker: SocketAddr, filter: &str, format: &str) -> Self {
         let port = broker.port().to_string();
         let mut child = command("mosquitto_sub")
             .args(["-p", &port, "-V", "mqttv5", "-q", "1", "-t", filter, "-t", "probe"])
-            .args(["-F", "%t\t%C\t%P\t%x"])
+            .args(["-F", format])
             .stdout(Stdio::piped())
             .spawn()
             .expect("mosquitto_sub is not installed: apt-get install mosquitto-clients");

@@ -1,13 +1,18 @@
-//! A WAN: passes bytes on until it is cut.
+//! A WAN: passes bytes on, as fast as it is said to be, until it is cut.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub struct Relay {
     pub address: SocketAddr,
     is_cut: Arc<AtomicBool>,
+    /// Bytes per second in each direction.
+    rate: Arc<AtomicU64>,
+    /// Connections made before the last [`swallow`](Relay::swallow) are half open.
+    epoch: Arc<AtomicU64>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
 }
 
@@ -15,24 +20,38 @@ impl Relay {
     /// Its threads end with their connections; the accepting one with the test.
     pub fn start(to: SocketAddr) -> Self {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let relay =
-            Self { address: socket.local_addr().unwrap(), is_cut: Arc::default(), streams: Arc::default() };
-        let (is_cut, streams) = (relay.is_cut.clone(), relay.streams.clone());
+        let relay = Self {
+            address: socket.local_addr().unwrap(),
+            is_cut: Arc::default(),
+            rate: Arc::new(AtomicU64::new(u64::MAX)),
+            epoch: Arc::default(),
+            streams: Arc::default(),
+        };
+        let (is_cut, epoch, streams, rate) =
+            (relay.is_cut.clone(), relay.epoch.clone(), relay.streams.clone(), relay.rate.clone());
         std::thread::spawn(move || {
             for client in socket.incoming().flatten() {
                 // A cut line: the connection ends before a byte came through.
                 if is_cut.load(Ordering::SeqCst) {
                     continue;
                 }
+                let born = epoch.load(Ordering::SeqCst);
                 let Ok(server) = TcpStream::connect(to) else { continue };
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     streams.lock().unwrap().push(from.try_clone().unwrap());
-                    std::thread::spawn(move || copy(from, to));
+                    let (epoch, rate) = (epoch.clone(), rate.clone());
+                    std::thread::spawn(move || {
+                        copy(from, to, &rate, || epoch.load(Ordering::SeqCst) != born);
+                    });
                 }
             }
         });
         relay
+    }
+
+    pub fn limit(&self, bytes_per_s: u64) {
+        self.rate.store(bytes_per_s, Ordering::SeqCst);
     }
 
     pub fn cut(&self) {
@@ -42,17 +61,26 @@ impl Relay {
         }
     }
 
+    /// What is connected now stays so, and nothing comes through any more; new connections do.
+    pub fn swallow(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub fn mend(&self) {
         self.is_cut.store(false, Ordering::SeqCst);
     }
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream) {
+fn copy(mut from: TcpStream, mut to: TcpStream, rate: &AtomicU64, is_swallowed: impl Fn() -> bool) {
     let mut bytes = [0; 16 * 1024];
     while let Ok(n @ 1..) = from.read(&mut bytes) {
+        if is_swallowed() {
+            continue;
+        }
         if to.write_all(&bytes[..n]).is_err() {
             break;
         }
+        std::thread::sleep(Duration::from_secs_f64(n as f64 / rate.load(Ordering::SeqCst) as f64));
     }
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);

@@ -33,7 +33,7 @@ async fn sensors_straight_to_the_hub(cut_and_back: bool) -> (Records, BTreeMap<S
         published.insert(record.client, record.published);
         acks.extend(record.acks);
     }
-    let header = Header { schema: SCHEMA, seed: 1, raw_prefix: String::new(), tolerance: BTreeMap::new() };
+    let header = Header { schema: SCHEMA, seed: 1, raw_prefix: String::new(), ..Header::default() };
     (Records { header, acks, hub: hub.take_record() }, published, Timeline::default())
 }
 
@@ -72,7 +72,8 @@ async fn a_real_mosquitto_as_hub_gives_the_subscriber_everything() {
     assert!(local_conf.contains("max_queued_messages 0") && !local_conf.contains("inflight"));
     assert_ne!(Some(hub.address()), local);
 
-    let mut sensor = series::sensors().unwrap().remove(8);
+    let energy = |sensor: &Sensor| sensor.name == "energy";
+    let mut sensor = series::sensors().unwrap().into_iter().find(energy).unwrap();
     sensor.topic = format!("{RAW_PREFIX}{}", sensor.topic);
     let story = Arc::new(Story::new(1, 30));
     let crew = Crew::start(&[sensor], brokers[0].address, &story, clock);
@@ -88,7 +89,7 @@ async fn a_real_mosquitto_as_hub_gives_the_subscriber_everything() {
 /// A gateway that acknowledges from memory: Mosquitto's own bridge, started the way the drill starts ours.
 const MOSQUITTO_AS_GATEWAY: &str = r#"#!/bin/sh
 # run FILE --state DIR
-port() { sed -n "s|^$1 = \".*:\([0-9]*\)\"|\1|p" "$2" | head -n 1; }
+port() { sed -n "s|^$1 = \".*:\([0-9]*\)\".*|\1|p" "$2" | head -n 1; }
 cat > "$2.mosquitto" <<END
 listener $(port listen "$2") 127.0.0.1
 allow_anonymous true

@@ -120,12 +120,13 @@ fn why(why: LostWhy) -> &'static str {
         LostWhy::NothingEarlier => "no reading with this or an earlier time",
         LostWhy::OutsideTolerance { .. } => "the reading that stands for it is too far away",
         LostWhy::QualityDiffers { .. } => "the reading that stands for it has another quality",
+        LostWhy::TextDiffers => "the reading that stands for it has another text",
     }
 }
 
 fn example(why: LostWhy) -> String {
     match why {
-        LostWhy::NotAtHub | LostWhy::NothingEarlier => String::new(),
+        LostWhy::NotAtHub | LostWhy::NothingEarlier | LostWhy::TextDiffers => String::new(),
         LostWhy::OutsideTolerance { delivered, tolerance } => {
             format!("first: {delivered}, tolerance {tolerance}")
         }

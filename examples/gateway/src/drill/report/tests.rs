@@ -62,7 +62,8 @@ fn synthetic(seconds: u64) -> Report {
         acks.push(ack);
     }
     let tolerance = sensors.iter().filter_map(|s| s.tolerance.map(|t| (s.name.clone(), t))).collect();
-    let header = Header { schema: SCHEMA, seed: 7, raw_prefix: "site7/".into(), tolerance };
+    let unfiltered = sensors.iter().filter(|s| s.is_unfiltered()).map(|s| s.name.clone()).collect();
+    let header = Header { schema: SCHEMA, seed: 7, raw_prefix: "site7/".into(), tolerance, unfiltered };
     let records = Records { header, acks, hub };
     let timeline = Timeline {
         killed_at: Some(STARTED_AT + story.kill_ms as i64),
@@ -88,6 +89,7 @@ fn synthetic(seconds: u64) -> Report {
         flash_bytes_written: 1_304_992,
         gateway_rss_kib_max: 11_264,
         kills: 1,
+        unreadable_batches: 0,
         stall_noticed_ms: Some(3_900),
         ledger: Some(GatewayLedger {
             accepted: verdict.acknowledged,
@@ -234,7 +236,7 @@ fn report_json_holds_every_pinned_field() {
         assert!(json[name].is_number(), "{name}");
     }
     assert_eq!((&json["lost"], &json["outage_seconds"]), (&0.into(), &22.0.into()));
-    assert_eq!(json["per_client"].as_object().unwrap().len(), 12);
+    assert_eq!(json["per_client"].as_object().unwrap().len(), 16);
     assert_eq!(json["events"][0]["event"], "gateway.killed");
     assert!(dir.path().join("a/b").join(HTML_FILE).exists());
 }

@@ -18,6 +18,8 @@ pub(crate) struct Observed {
     pub(crate) json_bytes: u64,
     pub(crate) flash_bytes_written: u64,
     pub(crate) gateway_rss_kib_max: u64,
+    /// Batches that the public decoder could not read at the hub.
+    pub(crate) unreadable_batches: u64,
     /// Times the gateway was ended by signal 9, as its exit status tells.
     pub(crate) kills: u32,
     /// From the start of the half-open link until the gateway's link state said so.
@@ -75,6 +77,13 @@ impl Verdict {
         let unrecognised = self.duplicates - self.duplicates_recognised.min(self.duplicates);
         vec![
             check(1, "What was acknowledged is at the hub", "0 lost", format!("{lost} lost"), lost == 0),
+            check(
+                1,
+                "Every batch can be read at the hub",
+                "0 unreadable",
+                format!("{} unreadable", observed.unreadable_batches),
+                observed.unreadable_batches == 0,
+            ),
             check(
                 1,
                 "An acknowledgment does not keep a sensor waiting (99 of 100)",

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::drill::record::{Header, SCHEMA, sha256_hex};
 
@@ -16,7 +18,7 @@ fn raw(n: i64) -> Acked {
 }
 
 fn reading(event_time: i64, value: f64, quality: u32) -> Reading {
-    Reading { sensor: "t".into(), event_time, value, quality }
+    Reading { sensor: "t".into(), event_time, value, text: None, quality }
 }
 
 fn filtered(event_time: i64, value: f64) -> Acked {
@@ -56,6 +58,7 @@ fn good() -> Records {
         seed: 7,
         raw_prefix: "site/".into(),
         tolerance: BTreeMap::from([("t".into(), 0.5)]),
+        unfiltered: BTreeSet::new(),
     };
     Records { header, acks, hub }
 }
@@ -131,6 +134,29 @@ fn promise_1_negative_control_a_reading_before_any_delivered_one_is_lost() {
     let mut records = good();
     records.acks[11].reading.as_mut().unwrap().event_time = 0;
     assert_eq!(lost(&records), [LostWhy::NothingEarlier]);
+}
+
+#[test]
+fn promise_1_negative_control_an_unfiltered_reading_has_to_arrive_itself() {
+    let mut records = good();
+    assert_eq!(lost(&records), []);
+    records.header.unfiltered.insert("t".into());
+    assert_eq!(lost(&records), [LostWhy::NotAtHub; 3], "three readings of five are only represented");
+}
+
+#[test]
+fn promise_1_negative_control_another_text_does_not_stand_for_a_reading() {
+    let mut records = good();
+    let text = |reading: &mut Option<Reading>, text: &str| {
+        let reading = reading.as_mut().unwrap();
+        (reading.value, reading.text) = (f64::NAN, Some(text.into()));
+    };
+    text(&mut records.acks[13].reading, "RUN");
+    text(&mut records.hub[11].reading, "RUN");
+    text(&mut records.acks[14].reading, "RUN");
+    assert_eq!(lost(&records), []);
+    text(&mut records.acks[14].reading, "STOP");
+    assert_eq!(lost(&records), [LostWhy::TextDiffers]);
 }
 
 #[test]

@@ -18,7 +18,8 @@ use bytes::Bytes;
 use edge_bridge::bridge::{Packed, Packing};
 use edge_bridge::ingest::Now;
 use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, QoS, Utf8, Value};
-use edge_codec::compact::Level;
+use edge_codec::compact::{self, Level};
+use edge_codec::{Batch, DecodeError, Limits};
 
 use crate::config::{Format, Route};
 
@@ -84,6 +85,22 @@ impl Compact {
         }
     }
 
+    /// Decodes a batch of this topic as a reader does who has what the hub has shown.
+    ///
+    /// # Errors
+    /// What the decoder says; the table is not known to the hub.
+    pub(crate) fn decode<'a>(&'a self, topic: &Utf8, batch: &'a [u8]) -> Result<Batch<'a>, DecodeError> {
+        let limits = Limits::default();
+        let known = self.topics.iter().find(|known| known.batches == *topic);
+        match known
+            .and_then(Topic::table)
+            .filter(|_| compact::table_wanted(batch, &limits).is_ok_and(|id| id.is_some()))
+        {
+            Some(table) => table.decode_batch(batch, &limits),
+            None => compact::decode(batch, &limits),
+        }
+    }
+
     /// A table that is to be announced now.
     pub(crate) fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
         for topic in &mut self.topics {
@@ -117,7 +134,7 @@ fn announcement(topic: Utf8, table: Bytes) -> Packing {
             payload: table,
         },
         rows: Vec::new(),
-        remaining_ms: None,
+        expires_ms: None,
     })
 }
 

@@ -113,6 +113,11 @@ impl Topic {
         }
     }
 
+    /// The table that batches refer to.
+    pub(super) fn table(&self) -> Option<&Table> {
+        self.shown.as_deref()
+    }
+
     /// The table to publish now.
     pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<Bytes> {
         if !self.schedule.is_due(now.up_ms) {

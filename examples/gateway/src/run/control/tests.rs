@@ -68,7 +68,9 @@ impl Rig {
             let intake = Intake::start(queue.clone());
             let mut control = Control::start(config.control.as_ref().unwrap(), &state, &ingest).unwrap();
             let address = "127.0.0.1:0".parse().unwrap();
-            let server = listen(address, clock, &ingest, &intake, Some(&mut control)).await.unwrap();
+            let server = listen(address, Default::default(), clock, &ingest, &intake, Some(&mut control))
+                .await
+                .unwrap();
             ready.send((control.figures(), server.local_addr())).unwrap();
             let _ = stopped.await;
             control.stop().await;

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use edge_bridge::Row;
 use edge_bridge::bridge::spool::Identity;
-use edge_codec::{Limits, Value as Reading};
+use edge_codec::Value as Reading;
 
 use super::super::compact::Shown;
 use super::*;
@@ -43,12 +43,12 @@ fn reading(seq: u64) -> Leased {
     };
     let mut row = Row::new(Utf8::from_static("out").unwrap(), row.encode().unwrap());
     row.format = row_format(Format::Cbor);
-    Leased::new(LeaseId(seq), row, 0, Some(Identity { gateway: 1, lane: 1, epoch: 1, seq }))
+    Leased::new(LeaseId(seq), row, 0, 0, Some(Identity { gateway: 1, lane: 1, epoch: 1, seq }))
 }
 
 fn raw(seq: u64) -> Leased {
     let row = Row::new(Utf8::from_static("raw").unwrap(), Bytes::from_static(b"x"));
-    Leased::new(LeaseId(seq), row, 0, Some(Identity { gateway: 1, lane: 1, epoch: 1, seq }))
+    Leased::new(LeaseId(seq), row, 0, 0, Some(Identity { gateway: 1, lane: 1, epoch: 1, seq }))
 }
 
 fn poll(pack: &mut BatchPack, now: Now) -> Option<Packed> {
@@ -152,13 +152,37 @@ fn what_the_hub_takes_is_the_limit_and_what_never_fits_is_given_up() {
                 assert!(packed.publish.payload.len() < 600);
                 sent.extend(ids(&packed));
             }
-            Packing::DeadLetter { rows, reason } => given_up.push((rows[0].0, reason)),
+            Packing::Unsendable { rows, reason } => given_up.push((rows[0].0, reason)),
+            Packing::Expired { .. } => panic!("nothing expires here"),
         }
     }
     assert_eq!(sent, [2]);
     given_up.sort_by_key(|(row, _)| *row);
     assert_eq!(given_up, [(1, ReasonCode::PACKET_TOO_LARGE), (3, ReasonCode::PAYLOAD_FORMAT_INVALID)]);
     assert_eq!(pack.held_bytes(), 0);
+}
+
+/// Rows that waited in an open batch until their time to live ended: the rest of the batch goes, with the end of its own rows.
+#[test]
+fn readings_that_expired_in_a_batch_are_left_out() {
+    let mut pack = pack();
+    for (seq, expires_ms) in [(1, Some(300)), (2, None), (3, Some(301))] {
+        let mut row = reading(seq);
+        row.expires_ms = expires_ms;
+        pack.add(at(0), row);
+    }
+    let (mut expired, mut sent) = (Vec::new(), Vec::new());
+    while let Some(packing) = pack.poll(at(300), 600) {
+        match packing {
+            Packing::Message(packed) => {
+                assert_eq!(packed.expires_ms, Some(301));
+                sent.extend(ids(&packed));
+            }
+            Packing::Expired { rows } => expired.extend(rows.iter().map(|row| row.0)),
+            Packing::Unsendable { .. } => panic!("every row is good"),
+        }
+    }
+    assert_eq!((expired, sent), (vec![1], vec![2, 3]));
 }
 
 #[test]
@@ -185,4 +209,21 @@ fn a_stop_gives_every_row_back_once() {
     rows.sort_unstable();
     assert_eq!(rows, (1..=9).collect::<Vec<_>>());
     assert_eq!((pack.held_bytes(), pack.poll_timeout()), (0, None));
+}
+
+/// Whoever finds that its own batch cannot be read sends what every reader takes: nothing is lost, nothing goes twice.
+#[test]
+fn readings_of_an_unreadable_batch_go_as_json_with_their_numbers_and_rows() {
+    let leases: Vec<Leased> = [3, 4, 900].map(reading).into();
+    let own: Vec<&Leased> = leases.iter().collect();
+    let rows: Vec<_> = own.iter().map(|l| (l.id.0, ReadingRow::decode(&l.row.payload).unwrap())).collect();
+    let batch = pack().batch(at(0), Key::of(&leases[0]));
+    let id = Some(BatchId { gateway: 1, lane: 1, epoch: 1, first_seq: 3 });
+    let head = Head { id, possible_duplicate: true };
+    let [Packing::Message(packed)] = &batch.as_json(head, &rows, &own, 10_000)[..] else { panic!() };
+    assert_eq!(packed.rows, [LeaseId(3), LeaseId(4), LeaseId(900)]);
+    let content_type = packed.publish.properties.iter().find(|p| p.id == PropertyId::ContentType);
+    assert_eq!(content_type.unwrap().value, Value::Utf8("application/json"));
+    let read = edge_codec::Format::Json.decode(&packed.publish.payload, &Limits::default());
+    assert_eq!(read_back::compare(read, head, &rows), Ok(()));
 }

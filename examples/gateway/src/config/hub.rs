@@ -1,0 +1,128 @@
+//! `[hub]`: where messages go, as whom, and in which version of MQTT.
+
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use super::section::{Placed, Section};
+use super::tables::host_port;
+use super::{Credentials, Findings, Hub, Protocol};
+
+const WINDOW_DEFAULT: u16 = 1_000;
+const KEEP_ALIVE_DEFAULT: Duration = Duration::from_secs(60);
+const COMMAND_WITHIN_DEFAULT: Duration = Duration::from_secs(15);
+/// Below it the answer to a ping has no time over a slow link.
+const COMMAND_WITHIN: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(4)..=Duration::from_secs(3_600);
+/// The format's.
+const PASSWORD_BYTES_MAX: usize = 65_535;
+
+pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Option<Hub> {
+    let url = section.parsed("url", findings, |text| {
+        let (tls, rest) = match text.split_once("://") {
+            Some(("mqtt", rest)) => (false, rest),
+            Some(("mqtts", rest)) => (true, rest),
+            _ => return Err(format!("\"{text}\" is not mqtt://HOST:PORT or mqtts://HOST:PORT")),
+        };
+        let (host, port) = host_port(rest, if tls { 8883 } else { 1883 })?;
+        Ok((tls, format!("{}://{host}:{port}", if tls { "mqtts" } else { "mqtt" })))
+    });
+    let ca = section.file("ca", findings);
+    let cert = section.file("cert", findings);
+    let key = section.file("key", findings);
+    let client_id = section.string("client_id", findings).map(|placed| placed.value);
+    let credentials = credentials(section, findings);
+    let protocol = section.one_of("protocol", &["auto", "5", "3.1.1"], findings);
+    let keep_alive = section.duration("keep_alive", findings);
+    let command_within = section.duration("command_within", findings);
+    let window = section.integer("window", 1..=65_535, findings);
+    if section.get("url").is_none() {
+        findings.error(section.at(), "hub.url", "missing: mqtt://HOST:PORT or mqtts://HOST:PORT");
+    }
+    if section.get("cert").is_some() != section.get("key").is_some() {
+        findings.error(section.at(), "hub", "`cert` and `key` belong together: one of them is missing");
+    }
+    if let Some(keep_alive) = &keep_alive
+        && !(1..=65_535).contains(&keep_alive.value.as_secs())
+    {
+        findings.error(keep_alive.at, "hub.keep_alive", "1s to 65535s (MQTT 5 §3.1.2.10)");
+    }
+    if let Some(within) = &command_within
+        && !COMMAND_WITHIN.contains(&within.value)
+    {
+        findings.error(within.at, "hub.command_within", "4s to 1h");
+    }
+    let url = url?;
+    let (tls, text) = url.value;
+    if !tls && (ca.is_some() || cert.is_some()) {
+        findings.error(url.at, "hub.url", "certificates are given but the scheme is mqtt://: write mqtts://");
+    }
+    if !tls && credentials.is_some() && !is_loopback(&text) {
+        findings.warning(url.at, "hub.url", "the password goes over mqtt:// in the clear: write mqtts://");
+    }
+    Some(Hub {
+        url: text,
+        ca: ca.map(|placed| placed.value),
+        cert: cert.map(|placed| placed.value),
+        key: key.map(|placed| placed.value),
+        client_id: client_id.unwrap_or_else(|| id.to_owned()),
+        credentials,
+        protocol: match protocol.map(|placed| placed.value) {
+            Some("5") => Protocol::V5,
+            Some("3.1.1") => Protocol::V311,
+            _ => Protocol::Auto,
+        },
+        command_within: command_within.map_or(COMMAND_WITHIN_DEFAULT, |placed| placed.value),
+        keep_alive: keep_alive.map_or(KEEP_ALIVE_DEFAULT, |placed| placed.value),
+        window: window.and_then(|placed| u16::try_from(placed.value).ok()).unwrap_or(WINDOW_DEFAULT),
+    })
+}
+
+/// User name and password, which stands in a file of its own: gateway.toml is shown around.
+fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Credentials> {
+    let user = section.string("user", findings);
+    let file = section.path("password_file", findings);
+    if section.get("user").is_some() != section.get("password_file").is_some() {
+        let message = "`user` and `password_file` belong together: one of them is missing";
+        findings.error(section.at(), "hub", message);
+    }
+    let (user, file) = (user?, file?);
+    if user.value.is_empty() {
+        findings.error(user.at, "hub.user", "empty");
+    }
+    let password = password(&file, findings)?;
+    Some(Credentials { user: user.value, password })
+}
+
+/// The file's content without the line's end.
+fn password(file: &Placed<std::path::PathBuf>, findings: &mut Findings) -> Option<Vec<u8>> {
+    let path = file.value.display();
+    let mut error = |message: String| {
+        findings.error(file.at, "hub.password_file", message);
+        None
+    };
+    let bytes = match std::fs::read(&file.value) {
+        Ok(bytes) => bytes,
+        Err(problem) => return error(format!("{path}: {problem}")),
+    };
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return error(format!("{path}: empty"));
+    }
+    if line.len() > PASSWORD_BYTES_MAX {
+        return error(format!("{path}: {} bytes, a password has at most {PASSWORD_BYTES_MAX}", line.len()));
+    }
+    let mode = std::fs::metadata(&file.value).map_or(0, |meta| meta.permissions().mode() & 0o777);
+    if mode & 0o077 != 0 {
+        let message = format!("{path}: mode {mode:04o}, others may read the password: chmod 600");
+        findings.warning(file.at, "hub.password_file", message);
+    }
+    Some(line.to_vec())
+}
+
+fn is_loopback(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,175 @@
+//! A socket in the state directory, by which a person on this machine looks after what the hub refuses.
+//!
+//! A connection is one request, a line `list`, `retry FILTER`, `drop FILTER` or `export FILTER`, and its answer: lines of JSON, then
+//! `ok COUNT` or `error TEXT`.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_bridge::Link;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::by_hand_text as text;
+
+/// In the state directory.
+pub(crate) const SOCKET: &str = "control.sock";
+/// Longest path of a socket, with its end (`sun_path` of Linux).
+pub(crate) const PATH_BYTES_MAX: usize = 108;
+/// Where the socket is made: nobody else comes in before its mode is right. Not longer than its name.
+const MAKING: &str = ".ctl";
+const CONNECTIONS_MAX: usize = 4;
+/// A verb and a filter.
+const LINE_BYTES_MAX: u64 = 4_096;
+/// For the request, and for each part of the answer.
+const WITHIN: Duration = Duration::from_secs(4);
+/// After an accept that failed.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// A socket that is taken away with this value.
+struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Serves until it is dropped. Without a socket the gateway goes on: the log says why there is none.
+pub(crate) async fn serve(state: PathBuf, link: Link) {
+    let socket = match bind(&state) {
+        Ok(socket) => socket,
+        Err(error) => {
+            let path = state.join(SOCKET);
+            tracing::error!(path = %path.display(), %error, "no control socket: `edge-gateway parked` does not work");
+            return;
+        }
+    };
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        // Nobody closes the semaphore.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = socket.listener.accept().await else {
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        let link = link.clone();
+        tokio::spawn(async move {
+            if let Err(error) = serve_one(stream, &link).await {
+                tracing::debug!(%error, "control socket");
+            }
+            drop(place);
+        });
+    }
+}
+
+/// The queue's lock is held: a socket that is there is of a run that ended.
+fn bind(state: &Path) -> io::Result<Socket> {
+    let path = state.join(SOCKET);
+    check_length(&path)?;
+    match fs::symlink_metadata(&path) {
+        Ok(there) if there.file_type().is_socket() => {}
+        Ok(_) => return Err(io::Error::new(ErrorKind::AlreadyExists, "something else is in its place")),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let making = state.join(MAKING);
+    if fs::symlink_metadata(&making).is_ok_and(|there| there.is_dir()) {
+        let _ = fs::remove_file(making.join("s"));
+        fs::remove_dir(&making)?;
+    }
+    DirBuilder::new().mode(0o700).create(&making)?;
+    let made = making.join("s");
+    let listener = UnixListener::bind(&made)?;
+    fs::set_permissions(&made, Permissions::from_mode(0o600))?;
+    fs::rename(&made, &path)?;
+    fs::remove_dir(&making)?;
+    Ok(Socket { listener, path })
+}
+
+/// Whether a socket can have this path.
+///
+/// # Errors
+/// With both lengths.
+pub(crate) fn check_length(path: &Path) -> io::Result<()> {
+    let bytes = path.as_os_str().len();
+    if bytes < PATH_BYTES_MAX {
+        return Ok(());
+    }
+    let limit = PATH_BYTES_MAX - 1;
+    let text = format!("its path has {bytes} bytes, a socket's at most {limit}: choose a shorter --state");
+    Err(io::Error::new(ErrorKind::InvalidInput, text))
+}
+
+async fn serve_one(mut stream: UnixStream, link: &Link) -> io::Result<()> {
+    let mut line = String::new();
+    let (reader, _) = stream.split();
+    let mut reader = BufReader::with_capacity(512, reader.take(LINE_BYTES_MAX));
+    timeout(WITHIN, reader.read_line(&mut line)).await??;
+    let last = match line.strip_suffix('\n') {
+        Some(line) => match answer(&mut stream, line, link).await {
+            Ok(count) => format!("ok {count}\n"),
+            Err(Failed::Said(error)) => format!("error {error}\n"),
+            Err(Failed::Gone(error)) => return Err(error),
+        },
+        None => "error one line is expected, of at most 4096 bytes\n".to_owned(),
+    };
+    say(&mut stream, last.as_bytes()).await
+}
+
+enum Failed {
+    Said(String),
+    Gone(io::Error),
+}
+
+impl From<edge_bridge::net::ByHandError> for Failed {
+    fn from(error: edge_bridge::net::ByHandError) -> Self {
+        Self::Said(error.to_string())
+    }
+}
+
+/// The lines before the last, and its count.
+async fn answer(stream: &mut UnixStream, line: &str, link: &Link) -> Result<u64, Failed> {
+    match line.split_once(' ').unwrap_or((line, "")) {
+        ("list", _) => {
+            let list = link.parked().await?;
+            say(stream, text::list(&list).as_bytes()).await.map_err(Failed::Gone)?;
+            Ok(list.parked)
+        }
+        ("retry", filter) => {
+            link.retry_parked(filter).await?;
+            tracing::info!(filter, "refused messages are tried again, asked for by hand");
+            Ok(0)
+        }
+        ("drop", filter) => {
+            let rows = link.drop_parked(filter).await?;
+            tracing::warn!(filter, rows, "refused messages dropped by hand");
+            Ok(rows)
+        }
+        ("export", filter) => {
+            let mut copies = link.copy_parked(filter).await?;
+            let mut count = 0;
+            while let Some(rows) = copies.next().await? {
+                count += rows.len() as u64;
+                say(stream, text::rows(&rows).as_bytes()).await.map_err(Failed::Gone)?;
+            }
+            Ok(count)
+        }
+        (verb, _) => Err(Failed::Said(format!("\"{verb}\" is none of list, retry, drop, export"))),
+    }
+}
+
+async fn say(stream: &mut UnixStream, bytes: &[u8]) -> io::Result<()> {
+    timeout(WITHIN, stream.write_all(bytes)).await?
+}

@@ -1,0 +1,53 @@
+//! Messages that the hub does not take, in numbers: they are kept, so the gateway is degraded and nothing is lost. Pure.
+
+use edge_bridge::bridge::Stats;
+
+use super::metrics::Page;
+
+/// Refusals at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Messages set aside on disk until the hub takes them.
+    pub(crate) parked: u64,
+    /// Topics in back-off.
+    pub(crate) topics: usize,
+    /// Whether the hub refuses every message as not authorized.
+    pub(crate) link_refused: bool,
+    /// Refusing answers since the start, by MQTT reason code.
+    pub(crate) answers: Vec<(u8, u64)>,
+}
+
+impl Refused {
+    pub(crate) fn of(link: &Stats) -> Self {
+        Self {
+            parked: link.parked,
+            topics: link.refused_topics,
+            link_refused: link.link_refused,
+            answers: link.refusals.iter().map(|(reason, count)| (reason.get(), *count)).collect(),
+        }
+    }
+
+    /// Whether anything waits for the hub to change its mind.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.parked > 0 || self.topics > 0 || self.link_refused
+    }
+
+    pub(super) fn render(&self, page: &mut Page) {
+        page.gauge(
+            "edge_parked_messages",
+            "Messages that the hub refused, kept and tried again.",
+            self.parked,
+        );
+        page.gauge("edge_refused_topics", "Topics whose messages the hub refuses.", self.topics as u64);
+        let help = "1 while the hub refuses every message as not authorized.";
+        page.gauge("edge_link_refused", help, u64::from(self.link_refused));
+        page.head(
+            "edge_refusals_total",
+            "counter",
+            "Refusing answers of the hub since the start, by MQTT reason code.",
+        );
+        for (reason, count) in &self.answers {
+            page.line(format_args!("edge_refusals_total{{reason=\"{reason:#04x}\"}} {count}"));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Starts after an earlier run, by how that ended: a small file beside the queue, since a counter in RAM ends with what it counts.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: one small file, written at the start")]
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+const FILE: &str = "restarts";
+const FILE_NEW: &str = "restarts.new";
+
+/// Since the state directory was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Restarts {
+    /// After a stop by a signal.
+    pub(crate) clean: u64,
+    /// After a kill, a crash or a power cut.
+    pub(crate) unclean: u64,
+}
+
+impl Restarts {
+    /// Counts this start; `last_clean`: how the last run ended, `None` if there was none. What cannot be read counts from nothing.
+    ///
+    /// # Errors
+    /// The disk refused: the number is right in this run, and not kept.
+    pub(crate) fn count(state: &Path, last_clean: Option<bool>) -> (Self, io::Result<()>) {
+        let mut restarts =
+            fs::read_to_string(state.join(FILE)).ok().and_then(|text| parse(&text)).unwrap_or_default();
+        match last_clean {
+            None => return (restarts, Ok(())),
+            Some(true) => restarts.clean = restarts.clean.saturating_add(1),
+            Some(false) => restarts.unclean = restarts.unclean.saturating_add(1),
+        }
+        (restarts, restarts.keep(state))
+    }
+
+    fn keep(self, state: &Path) -> io::Result<()> {
+        let new = state.join(FILE_NEW);
+        let mut file = File::create(&new)?;
+        writeln!(file, "clean {} unclean {}", self.clean, self.unclean)?;
+        file.sync_all()?;
+        fs::rename(&new, state.join(FILE))?;
+        File::open(state)?.sync_all()
+    }
+}
+
+fn parse(text: &str) -> Option<Restarts> {
+    let mut words = text.split_ascii_whitespace();
+    let mut number = |word| (words.next()? == word).then(|| words.next()?.parse().ok()).flatten();
+    Some(Restarts { clean: number("clean")?, unclean: number("unclean")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_are_counted_over_runs_by_how_the_last_one_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut seen = Vec::new();
+        for last in [None, Some(true), Some(false), Some(false), Some(true)] {
+            let (restarts, kept) = Restarts::count(dir.path(), last);
+            kept.unwrap();
+            seen.push((restarts.clean, restarts.unclean));
+        }
+        assert_eq!(seen, [(0, 0), (1, 0), (1, 1), (1, 2), (2, 2)]);
+        fs::write(dir.path().join(FILE), "clean x").unwrap();
+        assert_eq!(Restarts::count(dir.path(), Some(false)).0, Restarts { clean: 0, unclean: 1 });
+    }
+}

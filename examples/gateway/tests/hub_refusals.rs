@@ -1,0 +1,236 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! Hubs that refuse: what a sensor was acknowledged for never leaves the store for it, and delays nobody else. The gateway
+//! as users run it, a scripted hub and real Mosquitto.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use support::gateway::Gateway;
+use support::hub::{Answer, Hub};
+use support::mosquitto::{Mosquitto, Subscriber};
+use support::publisher::Publisher;
+use support::{seconds_until, wait_until};
+
+const ROUTES: &str = "[queue]\nlanes = [\"alarm\", \"telemetry\"]\n\
+    [[route]]\nmatch = \"plant/alarm/#\"\nto = \"up/\"\nlane = \"alarm\"\n\
+    [[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n";
+
+fn is_degraded(gateway: &Gateway) -> bool {
+    gateway.metric("edge_verdict{verdict=\"degraded\"}") == Some(1.0)
+}
+
+/// Nothing was given up, and the verdict is back.
+#[track_caller]
+fn ends_well(gateway: &Gateway) {
+    let is_delivering = || gateway.metric("edge_verdict{verdict=\"delivering\"}") == Some(1.0);
+    let until = Instant::now() + Duration::from_secs(30);
+    while !is_delivering() {
+        assert!(Instant::now() < until, "not delivering: {}", gateway.get("/metrics").unwrap().1);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let (_, page) = gateway.get("/metrics").unwrap();
+    let dropped = |line: &&str| line.starts_with("edge_dropped_total") && !line.ends_with(" 0");
+    assert_eq!(page.lines().find(dropped), None);
+    assert_eq!(gateway.metric("edge_parked_messages"), Some(0.0), "{page}");
+    assert_eq!(gateway.metric("edge_queue_messages"), Some(0.0));
+}
+
+/// Lines of the log from WARN on.
+fn loud(gateway: &Gateway) -> Vec<String> {
+    let is_loud = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
+    gateway.log().lines().filter(is_loud).map(str::to_owned).collect()
+}
+
+fn acl(dir: &Path, text: &str) {
+    std::fs::write(dir.join("acl"), text).unwrap();
+}
+
+#[test]
+fn an_access_list_that_denies_everything_and_is_mended_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    acl(dir.path(), "topic read #\ntopic write probe\n");
+    let lines = format!("acl_file {}\nmax_queued_messages 100000", dir.path().join("acl").display());
+    let hub = Mosquitto::start(dir.path(), &lines);
+    let subscriber = Subscriber::start(hub.address, "up/#");
+    let (gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 500);
+    for n in 0..20_000 {
+        sensor.publish(&format!("plant/{}", n % 10), &n.to_string());
+    }
+    sensor.settle(0, 60);
+    wait_until("the verdict is degraded", 10, || is_degraded(&gateway));
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(is_degraded(&gateway));
+    let loud = loud(&gateway);
+    assert!(loud.len() < 20, "{} lines: {loud:#?}", loud.len());
+    assert!(loud.iter().any(|line| line.contains("0x87")), "the reason is named: {loud:#?}");
+    acl(dir.path(), "topic readwrite #\n");
+    let hup = Command::new("kill").args(["-HUP", &hub.pid().to_string()]).status().unwrap();
+    assert!(hup.success());
+    wait_until("all of it is at the hub", 60, || subscriber.arrived().len() >= 20_000);
+    let arrived: BTreeSet<String> = subscriber.arrived().into_iter().map(|message| message.payload).collect();
+    assert_eq!(arrived.len(), 20_000);
+    ends_well(&gateway);
+}
+
+#[test]
+fn a_topic_over_its_quota_delays_only_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.answer(|topic, _| Answer::Ack(if topic == "up/plant/3" { 0x97 } else { 0 }));
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 500);
+    (0..5_000).for_each(|n| sensor.publish(&format!("plant/{}", n % 10), &n.to_string()));
+    sensor.settle(0, 30);
+    let others = || (0..10).filter(|n| *n != 3).map(|n| hub.count(&format!("up/plant/{n}"))).sum::<usize>();
+    wait_until("the nine others are at the hub", 8, || others() == 4_500);
+    assert_eq!(hub.count("up/plant/3"), 0);
+    wait_until("the verdict is degraded", 5, || is_degraded(&gateway));
+    gateway.kill_9();
+    gateway.start();
+    sensor.publish("plant/3", "5000");
+    sensor.publish("plant/4", "5001");
+    sensor.settle(0, 30);
+    wait_until("others go on after the kill", 8, || others() == 4_501);
+    wait_until("it is degraded after the kill", 10, || is_degraded(&gateway));
+    hub.answer(|_, _| Answer::Ack(0));
+    wait_until("the refused topic is at the hub", 60, || hub.count("up/plant/3") == 501);
+    let own: Vec<u64> = hub
+        .taken()
+        .iter()
+        .filter(|taken| taken.topic == "up/plant/3")
+        .map(|taken| taken.payload.parse().unwrap())
+        .collect();
+    let mut first_time = BTreeSet::new();
+    let firsts: Vec<u64> = own.into_iter().filter(|n| first_time.insert(*n)).collect();
+    assert!(firsts.is_sorted(), "the topic's order is kept: {firsts:?}");
+    ends_well(&gateway);
+}
+
+/// A payload on which the hub closes, or that it refuses alone; 500 rows behind it, alarms beside it.
+fn poison(answer: Answer) {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.answer(move |_, payload| if payload.starts_with(b"poison") { answer } else { Answer::Ack(0) });
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 500);
+    for n in 0..500 {
+        if [3, 4, 250].contains(&n) {
+            sensor.publish("plant/p", &format!("poison {n}"));
+        }
+        sensor.publish(&format!("plant/{}", n % 3), &n.to_string());
+    }
+    sensor.settle(0, 30);
+    gateway.kill_9();
+    gateway.start();
+    sensor.publish("plant/alarm/fire", "alarm");
+    sensor.settle(0, 30);
+    let good = || (0..3).map(|n| hub.count(&format!("up/plant/{n}"))).sum::<usize>();
+    let alarm_s = seconds_until("the alarm is at the hub", 10, || hub.count("up/plant/alarm/fire") == 1);
+    let rest_s = seconds_until("the rows behind are at the hub", 90, || good() == 500);
+    println!(
+        "{answer:x?}: the alarm after {alarm_s:.1} s, the rest after {rest_s:.1} s, {} connections",
+        hub.connects().len()
+    );
+    wait_until("the verdict is degraded", 10, || is_degraded(&gateway));
+    assert_eq!(hub.count("up/plant/p"), 0);
+    let loud = loud(&gateway);
+    assert!(loud.iter().any(|line| line.contains("up/plant/p")), "the topic is named: {loud:#?}");
+    assert!(loud.len() < 60, "{} lines: {loud:#?}", loud.len());
+    let (_, page) = gateway.get("/metrics").unwrap();
+    assert!(
+        !page.lines().any(|line| line.starts_with("edge_dropped_total") && !line.ends_with(" 0")),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_row_on_which_the_hub_closes_without_a_word_stops_nobody() {
+    poison(Answer::Close);
+}
+
+#[test]
+fn a_row_on_which_the_hub_disconnects_as_malformed_stops_nobody() {
+    poison(Answer::Disconnect(0x81));
+}
+
+#[test]
+fn a_row_on_which_the_hub_disconnects_as_too_large_stops_nobody() {
+    poison(Answer::Disconnect(0x95));
+}
+
+#[test]
+fn a_puback_with_a_reason_that_is_not_in_its_list_is_a_refusal() {
+    poison(Answer::Ack(0x95));
+}
+
+#[test]
+fn a_puback_with_an_unknown_reason_is_a_refusal() {
+    poison(Answer::Ack(0xa0));
+}
+
+#[test]
+fn a_row_larger_than_the_hub_takes_waits_until_it_takes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.limit_packets(Some(2_000));
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    for n in 0..100 {
+        let payload = if n % 10 == 5 { format!("{n} {}", "x".repeat(5_000)) } else { n.to_string() };
+        sensor.publish("plant/size", &payload);
+        sensor.publish("plant/other", &n.to_string());
+    }
+    sensor.settle(0, 30);
+    wait_until("the other topic is at the hub", 20, || hub.count("up/plant/other") == 100);
+    wait_until("the verdict is degraded", 10, || is_degraded(&gateway));
+    hub.limit_packets(None);
+    gateway.kill_9();
+    gateway.start();
+    wait_until("all of it is at the hub", 60, || hub.count("up/plant/size") == 100);
+    ends_well(&gateway);
+}
+
+#[test]
+fn what_an_earlier_client_left_over_at_qos_2_is_worked_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.leave_over("old/topic");
+    let (gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    (0..200).for_each(|n| sensor.publish("plant/t", &n.to_string()));
+    sensor.settle(0, 30);
+    wait_until("all of it is at the hub", 20, || hub.count("up/plant/t") == 200);
+    // Nobody here has subscribed to it: it gets half a minute for a subscription that may still come.
+    wait_until("the message at QoS 2 is finished", 50, || hub.is_worked_off());
+    assert!(hub.connects().len() <= 2, "{} connections", hub.connects().len());
+    ends_well(&gateway);
+}
+
+#[test]
+fn a_hub_that_accepts_and_closes_is_dialled_with_measure_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.kick(true);
+    let (gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    (0..500).for_each(|n| sensor.publish("plant/t", &n.to_string()));
+    sensor.settle(0, 30);
+    std::thread::sleep(Duration::from_secs(10));
+    let dials = hub.connects().len();
+    assert!((3..=30).contains(&dials), "{dials} connections in 10 s");
+    hub.kick(false);
+    wait_until("all of it is at the hub", 60, || hub.count("up/plant/t") == 500);
+    ends_well(&gateway);
+}

@@ -1,0 +1,199 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    missing_docs,
+    reason = "test code"
+)]
+//! What a person does about refused messages: `edge-gateway parked` against the gateway as users run it, and a scripted hub.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use support::gateway::{BINARY, Gateway};
+use support::hub::{Answer, Hub};
+use support::publisher::Publisher;
+use support::wait_until;
+
+const ROUTES: &str = "[[route]]\nmatch = \"plant/#\"\nto = \"up/\"\n";
+
+fn parked(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(BINARY).arg("parked").args(arguments).arg("--state").arg(dir).output().unwrap()
+}
+
+/// What it printed; it must have gone well.
+#[track_caller]
+fn done(dir: &Path, arguments: &[&str]) -> String {
+    let output = parked(dir, arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Refuses topics that end in `bad` or `worse`, with 200 messages each; others go on.
+fn refusing(dir: &Path) -> (Gateway, Hub) {
+    let hub = Hub::start();
+    hub.answer(|topic, _| match topic.rsplit('/').next() {
+        Some("bad" | "worse") => Answer::Ack(0x97),
+        _ => Answer::Ack(0),
+    });
+    let (gateway, listen) = Gateway::started(dir, hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 50);
+    for n in 0..200 {
+        for name in ["bad", "worse", "good"] {
+            sensor.publish(&format!("plant/{name}"), &payload(name, n));
+        }
+    }
+    sensor.settle(0, 20);
+    wait_until("what is refused is parked", 30, || {
+        hub.count("up/plant/good") == 200
+            && gateway.metric("edge_queue_messages").is_some()
+            && done(&gateway.dir.join("state"), &["list"]).ends_with("\n384 parked\n")
+    });
+    (gateway, hub)
+}
+
+/// With what JSON must escape.
+fn payload(name: &str, n: u32) -> String {
+    format!("{name} {n} \"\n\u{1f525}")
+}
+
+fn exported(file: &Path, topic: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let own = rows.iter().filter(|row| row["topic"] == topic);
+    own.map(|row| {
+        assert!(row["edge_id"].as_str().is_some_and(|id| id.matches('-').count() == 3), "{row}");
+        row["text"].as_str().unwrap().to_owned()
+    })
+    .collect()
+}
+
+fn all(name: &str) -> BTreeSet<String> {
+    (0..200).map(|n| payload(name, n)).collect()
+}
+
+/// List, export, retry and drop, each for what it names only.
+#[test]
+fn refused_messages_are_shown_copied_sent_and_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, hub) = refusing(dir.path());
+    let state = dir.path().join("state");
+
+    let list = done(&state, &["list"]);
+    let row = list.lines().find(|line| line.starts_with("up/plant/bad ")).expect("the topic is listed");
+    assert!(row.contains("0x97") && row.contains(" 8 ") && row.contains(" 192 "), "{list}");
+    assert!(!list.contains("good"), "{list}");
+
+    let file = dir.path().join("bad.jsonl");
+    done(&state, &["export", file.to_str().unwrap(), "--topic", "up/plant/bad"]);
+    assert_eq!(
+        (exported(&file, "up/plant/bad"), std::fs::read_to_string(&file).unwrap().lines().count()),
+        (all("bad"), 200)
+    );
+    done(&state, &["export", file.to_str().unwrap()]);
+    assert_eq!(
+        (exported(&file, "up/plant/bad"), exported(&file, "up/plant/worse")),
+        (all("bad"), all("worse"))
+    );
+
+    assert_eq!(done(&state, &["drop", "--topic", "up/+/worse"]), "200 dropped\n");
+    wait_until("the drop is counted", 10, || {
+        gateway.metric("edge_dropped_total{reason=\"discarded\"}") == Some(200.0)
+    });
+    assert!(done(&state, &["list"]).ends_with("\n192 parked\n"));
+
+    // By now the next attempt is seconds away.
+    std::thread::sleep(Duration::from_secs(4));
+    hub.answer(|_, _| Answer::Ack(0));
+    done(&state, &["retry", "--topic", "up/plant/bad"]);
+    wait_until("the rest arrives", 3, || hub.count("up/plant/bad") == 200);
+    assert_eq!(hub.count("up/plant/worse"), 0);
+    wait_until("nothing is parked", 5, || done(&state, &["list"]) == "0 parked\n");
+}
+
+/// The socket is the owner's alone, and goes with the gateway; one that a kill left is replaced, anything else is left alone.
+#[test]
+fn the_socket_is_private_and_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let hub = Hub::start();
+    let (mut gateway, _) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let socket = state.join("control.sock");
+    let mode = || {
+        std::fs::symlink_metadata(&socket)
+            .map(|m| (m.file_type().is_socket(), m.permissions().mode() & 0o777))
+    };
+    assert_eq!(mode().unwrap(), (true, 0o600));
+    gateway.kill_9();
+    let nobody = parked(&state, &["list"]);
+    assert_eq!(nobody.status.code(), Some(69), "{nobody:?}");
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("control.sock"), "{nobody:?}");
+    gateway.start();
+    assert_eq!(mode().unwrap(), (true, 0o600));
+    assert_eq!(done(&state, &["list"]), "0 parked\n");
+    gateway.terminate();
+    assert!(mode().is_err(), "it goes with the gateway");
+
+    let elsewhere = dir.path().join("elsewhere");
+    std::fs::write(&elsewhere, "mine").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &socket).unwrap();
+    gateway.start();
+    assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "mine");
+    assert!(gateway.log().contains("no control socket"));
+    assert_eq!(parked(&state, &["list"]).status.code(), Some(69));
+}
+
+#[test]
+fn a_path_that_no_socket_can_have_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = dir.path().join("d".repeat(90));
+    std::fs::create_dir(&deep).unwrap();
+    let hub = Hub::start();
+    let (gateway, _) = Gateway::started(&deep, hub.address, ROUTES);
+    wait_until("the log says so", 10, || gateway.log().contains("choose a shorter --state"));
+    let output = parked(&deep.join("state"), &["list"]);
+    assert_eq!(output.status.code(), Some(69));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("choose a shorter --state"), "{output:?}");
+}
+
+#[test]
+fn a_drop_says_of_what() {
+    let dir = tempfile::tempdir().unwrap();
+    for wrong in [&["drop"][..], &["drop", "--topic", "a/#/b"], &["drop", "--all", "--topic", "a"], &["burn"]]
+    {
+        assert_eq!(parked(dir.path(), wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    assert_eq!(parked(dir.path(), &["drop", "--all"]).status.code(), Some(69));
+}
+
+/// Clients that say nothing, too much, or nonsense are let go in seconds, and no gateway ends for them.
+#[test]
+fn rude_clients_cost_only_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let hub = Hub::start();
+    let (_gateway, _) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let connect = || UnixStream::connect(state.join("control.sock")).unwrap();
+    let say = |text: &[u8]| {
+        let mut stream = connect();
+        let _ = stream.write_all(text);
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    assert!(say(b"burn #\n").starts_with("error "));
+    assert!(say(b"drop\n").starts_with("error "));
+    assert!(say(&[b'x'; 5_000]).is_empty() || say(&[b'x'; 4_096]).starts_with("error "));
+    assert_eq!(say(b"\xff\n"), "");
+    let _silent: Vec<UnixStream> = (0..8).map(|_| connect()).collect();
+    wait_until("the silent ones are let go", 20, || parked(&state, &["list"]).status.success());
+}

@@ -1,0 +1,158 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway run` to hubs of other kinds: 3.1.1 alone, late, early, with a password. Each gets 600 of 600.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use support::gateway::Gateway;
+use support::mosquitto::Mosquitto;
+use support::publisher::Publisher;
+use support::relay::Relay;
+use support::scripted_hub::{Manners, ScriptedHub, Unknown};
+use support::{free_port, wait_until};
+
+const MESSAGES: usize = 600;
+
+fn manners(unknown: Unknown) -> Manners {
+    Manners { unknown, late: Duration::ZERO, early_publish: false }
+}
+
+/// The levels of all CONNECTs.
+fn all_arrive(manners: Manners, protocol: &str, seconds: u64) -> (Vec<u8>, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = ScriptedHub::start(manners);
+    let (mut gateway, listen) = Gateway::started(
+        dir.path(),
+        hub.address,
+        &format!("{protocol}[[route]]\nmatch = \"#\"\nto = \"up/\"\n"),
+    );
+    let mut publisher = Publisher::new(listen, "foreign", 50);
+    for n in 0..MESSAGES {
+        publisher.publish("a", &format!("message {n:05}"));
+    }
+    publisher.settle(0, 60);
+    wait_until("everything arrives", seconds, || hub.payloads().len() == MESSAGES);
+    assert!(gateway.terminate().0.success());
+    (hub.levels(), gateway.log())
+}
+
+#[test]
+fn one_in_the_manner_of_nats_refuses_5_and_answers_late() {
+    let (levels, log) =
+        all_arrive(Manners { late: Duration::from_secs(5), ..manners(Unknown::Reason) }, "", 60);
+    assert_eq!(levels[..2], [5, 4]);
+    assert!(levels[1..].iter().all(|level| *level == 4), "once, and remembered: {levels:?}");
+    assert_eq!(log.matches("does not take this version of MQTT").count(), 1, "{log}");
+}
+
+#[test]
+fn one_in_the_manner_of_aedes_says_1_and_publishes_before_its_connack() {
+    let (levels, _) = all_arrive(Manners { early_publish: true, ..manners(Unknown::ReturnCode) }, "", 30);
+    assert_eq!(levels, [5, 4], "one connection is enough");
+}
+
+#[test]
+fn one_in_the_manner_of_an_older_rabbitmq_closes_without_a_word() {
+    let (levels, _) = all_arrive(manners(Unknown::Close), "protocol = \"3.1.1\"\n", 30);
+    assert_eq!(levels, [4]);
+}
+
+/// Negative control: who is told to speak 5 gets nowhere there.
+#[test]
+fn without_the_fallback_nothing_arrives() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = ScriptedHub::start(manners(Unknown::ReturnCode));
+    let listen = free_port();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\nprotocol = \"5\"\n\
+         [[route]]\nmatch = \"#\"\n",
+        hub.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    let mut publisher = Publisher::new(listen, "foreign", 10);
+    publisher.publish("a", "x");
+    publisher.settle(0, 20);
+    wait_until("it has tried three times", 20, || hub.levels().len() >= 3);
+    assert!(hub.levels().iter().all(|level| *level == 5) && hub.payloads().is_empty());
+}
+
+#[test]
+fn mosquitto_with_a_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    let made = std::process::Command::new("mosquitto_passwd")
+        .args(["-b", "-c", users.to_str().unwrap(), "site7", "se cret"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    fs::set_permissions(&users, fs::Permissions::from_mode(0o644)).unwrap();
+    let hub = Mosquitto::start(
+        dir.path(),
+        &format!("allow_anonymous false\npassword_file {}\nmax_queued_messages 0", users.display()),
+    );
+    let password = dir.path().join("hub.password");
+    fs::write(&password, "se cret\n").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let listen = free_port();
+    let config = |user: &str| {
+        format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\nuser = \"{user}\"\n\
+             password_file = \"hub.password\"\n[[route]]\nmatch = \"#\"\n",
+            hub.address
+        )
+    };
+    // A wrong name first: refused, said, kept.
+    let mut gateway = Gateway::new(dir.path(), &config("site8"));
+    gateway.start();
+    let mut publisher = Publisher::new(listen, "foreign", 50);
+    for n in 0..MESSAGES {
+        publisher.publish("a", &format!("message {n:05}"));
+    }
+    publisher.settle(0, 60);
+    wait_until("the refusal is in the log", 20, || {
+        gateway.log().contains("the server refused the connection")
+    });
+    let cause = "edge_link_cause{cause=\"the server refused the connection";
+    wait_until("and in the metrics", 20, || {
+        gateway.get("/metrics").is_some_and(|(_, page)| page.lines().any(|line| line.starts_with(cause)))
+    });
+    assert_eq!(gateway.metric("edge_delivered_total"), Some(0.0));
+    assert!(gateway.terminate().0.success());
+    let mut gateway = Gateway::new(dir.path(), &config("site7"));
+    gateway.start();
+    wait_until("everything is delivered", 60, || {
+        gateway.metric("edge_delivered_total") == Some(MESSAGES as f64)
+    });
+    assert_eq!(gateway.metric("edge_link_cause{cause=\"\"}"), Some(1.0));
+    assert!(gateway.terminate().0.success());
+}
+
+/// Promise 5: subscribed for its session table and silent otherwise, it notices a half-open link within `command_within`, not after the keep
+/// alive of a minute.
+#[test]
+fn a_half_open_link_is_noticed_by_one_who_only_listens() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let wan = Relay::start(hub.address);
+    let rest = "[[route]]\nmatch = \"#\"\nto = \"up/r\"\nformat = \"compact\"\n";
+    let (mut gateway, _) = Gateway::started(dir.path(), wan.address, rest);
+    let connections = |gateway: &Gateway| gateway.log().matches(" connected ").count();
+    wait_until("connected", 20, || connections(&gateway) == 1);
+    // Subscribed, too: the SUBACK follows at once.
+    std::thread::sleep(Duration::from_millis(500));
+    wan.swallow();
+    wait_until("connected again", 17, || connections(&gateway) == 2);
+    assert!(gateway.log().contains("the link is stalled"), "it was broken here");
+    assert!(gateway.terminate().0.success());
+}
