@@ -9,8 +9,6 @@
     doc = "Sensor readings in standard formats behind one batch model, with limits on every decoder."
 )]
 
-#[cfg(any(feature = "json", feature = "influx"))]
-mod base64;
 mod batch;
 mod encoder;
 mod error;
@@ -23,6 +21,7 @@ mod seqs;
 #[cfg(any(feature = "json", feature = "influx"))]
 mod text;
 
+pub mod base64;
 #[cfg(feature = "cbor")]
 pub mod cbor;
 #[cfg(feature = "compact")]

@@ -153,7 +153,7 @@ fn field(out: &mut Vec<u8>, value: &Value<'_>) {
         }
         Value::Bytes(v) => {
             out.extend_from_slice(b"bytes=\"");
-            base64::encode(out, v);
+            base64::encode_url(out, v);
             out.push(b'"');
         }
         Value::Null => {}

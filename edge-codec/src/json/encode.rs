@@ -70,7 +70,7 @@ impl Wire for Json {
             Value::Text(v) => json_string(out, v),
             Value::Bytes(v) => {
                 out.push(b'"');
-                base64::encode(out, v);
+                base64::encode_url(out, v);
                 out.push(b'"');
             }
             Value::Null => out.extend_from_slice(b"null"),

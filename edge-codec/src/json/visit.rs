@@ -68,7 +68,7 @@ impl<'de> Draft<'de> {
             (_, Value::Null) => {}
             (Role::Sensor, Value::Text(text)) => self.sensor = Some(text),
             (Role::Unit, Value::Text(text)) => self.unit = Some(text),
-            (Role::Bytes, Value::Text(text)) => match base64::decode(&text) {
+            (Role::Bytes, Value::Text(text)) => match base64::decode_url(&text) {
                 Some(bytes) => self.value = Some(Value::Bytes(Cow::Owned(bytes))),
                 None => return Err(guard.malformed("bytes are not base64url without padding")),
             },

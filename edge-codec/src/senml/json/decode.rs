@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for Fields<'_, 'de, '_> {
 /// Bytes out of their text; what is not base64url stays text, which is no data value.
 fn data(label: Label, scalar: Value<'_>) -> Value<'_> {
     match (label, &scalar) {
-        (Label::DataValue, Value::Text(text)) => match base64::decode(text) {
+        (Label::DataValue, Value::Text(text)) => match base64::decode_url(text) {
             Some(bytes) => Value::Bytes(Cow::Owned(bytes)),
             None => scalar,
         },

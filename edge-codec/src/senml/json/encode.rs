@@ -131,7 +131,7 @@ fn value(out: &mut Vec<u8>, value: &Value<'_>) {
         }
         Value::Bytes(v) => {
             out.extend_from_slice(b"\"vd\":\"");
-            base64::encode(out, v);
+            base64::encode_url(out, v);
             out.push(b'"');
         }
         // Refused when it was pushed.

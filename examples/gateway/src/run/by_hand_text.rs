@@ -1,6 +1,7 @@
 //! What the control socket says, as lines of JSON. Pure.
 
 use edge_bridge::bridge::{ParkedList, ParkedRow};
+use edge_codec::base64;
 use serde::{Deserialize, Serialize};
 
 /// A refused topic.
@@ -53,7 +54,7 @@ pub(crate) fn list(list: &ParkedList) -> String {
 pub(crate) fn rows(rows: &[ParkedRow]) -> String {
     let mut out = String::new();
     for row in rows {
-        let text = std::str::from_utf8(&row.payload).ok();
+        let (text, base64) = readable(&row.payload);
         add(
             &mut out,
             &RowLine {
@@ -62,11 +63,19 @@ pub(crate) fn rows(rows: &[ParkedRow]) -> String {
                 reason: row.reason.map(|reason| reason.to_string()),
                 age_ms: row.age_ms,
                 text,
-                base64: text.is_none().then(|| base64(&row.payload)),
+                base64,
             },
         );
     }
     out
+}
+
+/// The payload as text, or in base64 if it is not UTF-8.
+fn readable(payload: &[u8]) -> (Option<&str>, Option<String>) {
+    match std::str::from_utf8(payload) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(base64::encode(payload))),
+    }
 }
 
 fn add(out: &mut String, line: &impl Serialize) {
@@ -75,32 +84,13 @@ fn add(out: &mut String, line: &impl Serialize) {
     out.push('\n');
 }
 
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digit = |bits: u32| char::from(DIGITS.get(bits as usize & 63).copied().unwrap_or(b'='));
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for at in 0..4 {
-            text.push(if at <= group.len() { digit(bits >> (18 - 6 * at)) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn base64_as_the_rfc_has_it() {
-        for (bytes, text) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-        assert_eq!(base64(&[0xff, 0xfe, 0]), "//4A");
+    fn payloads_are_text_or_base64() {
+        assert_eq!(readable("21 °C".as_bytes()), (Some("21 °C"), None));
+        assert_eq!(readable(&[0xff, 0xfe, 0]), (None, Some("//4A".to_owned())));
     }
 }
