@@ -1,0 +1,64 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! The names on `/metrics`, against docs/operations.md.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use support::gateway::Gateway;
+use support::hub::Hub;
+
+const LOOPS: &str = r#"
+[[output]]
+name = "heater"
+value = 0.0
+"#;
+
+const CONFIG: &str = "
+[control]
+rules = 'control.toml'
+[[route]]
+match = '#'
+";
+
+fn printed(page: &str) -> BTreeSet<&str> {
+    page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
+}
+
+/// Words of the page that begin like a metric's name and are none.
+const OTHERS: [&str; 2] = ["edge_batch", "edge_id"];
+
+/// Metrics that the page names anywhere.
+fn mentioned(docs: &str) -> BTreeSet<&str> {
+    let words = docs.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("edge_") && !OTHERS.contains(word)).collect()
+}
+
+/// The first cells of the tables' rows.
+fn explained(docs: &str) -> BTreeSet<&str> {
+    docs.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next()).flat_map(mentioned).collect()
+}
+
+#[test]
+fn every_metric_is_explained_in_the_docs_and_no_other_is_named_there() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("control.toml"), LOOPS).unwrap();
+    let hub = Hub::start();
+    let (gateway, _) = Gateway::started(dir.path(), hub.address, CONFIG);
+    let (status, page) = gateway.get("/metrics").unwrap();
+    assert_eq!(status, 200, "{page}");
+    let printed = printed(&page);
+    assert!(printed.len() > 25 && printed.iter().any(|name| name.starts_with("edge_control_")), "{page}");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    assert_eq!(explained(&docs), printed);
+    assert_eq!(mentioned(&docs), printed);
+}
