@@ -55,6 +55,7 @@ pub use stats::Stats;
 pub use uplink_event::{Refusal, UplinkEvent};
 
 use backoff::Backoff;
+use bytes::Bytes;
 use connection::Connection;
 use downlink::Downlink;
 use probe::Probe;
@@ -129,6 +130,11 @@ impl<S: Spool, P: Pack> Core<S, P> {
             out: VecDeque::new(),
             stats: Stats::default(),
         }
+    }
+
+    /// Takes another password, for connections from the next one on.
+    pub fn set_password(&mut self, password: Bytes) {
+        self.config.client.password = Some(password);
     }
 
     /// Wants a connection from now on.

@@ -21,6 +21,7 @@ use super::link_log::LinkLog;
 use super::memory::SharedMemory;
 #[cfg(feature = "spool-queue")]
 use super::parking::Parking;
+use super::password::PasswordSource;
 use super::router::Router;
 use super::start_error::StartError;
 use super::target::Target;
@@ -44,6 +45,7 @@ pub struct Builder {
     client_id: String,
     client: ClientConfig,
     username: Option<String>,
+    password: Option<PasswordSource>,
     tls: Option<Tls>,
     connect_timeout: Duration,
     send_buffer_bytes: Option<u32>,
@@ -65,6 +67,7 @@ impl Builder {
             client_id: String::new(),
             client: ClientConfig { receive_maximum: u16::MAX, ..ClientConfig::new(Utf8::default()) },
             username: None,
+            password: None,
             tls: None,
             connect_timeout: Duration::from_secs(10),
             send_buffer_bytes: None,
@@ -96,6 +99,17 @@ impl Builder {
     pub fn credentials(mut self, username: &str, password: impl Into<Bytes>) -> Self {
         self.username = Some(username.to_owned());
         self.client.password = Some(password.into());
+        self
+    }
+
+    /// Reads the password again before each CONNECT, on a thread that may block: a rotated one needs no restart. While `read` fails, or takes
+    /// longer than a second, the last password is used, at first that of [`credentials`](Self::credentials), which are needed for
+    /// the user name.
+    pub fn password_from(
+        mut self,
+        read: impl Fn() -> std::io::Result<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.password = Some(PasswordSource::new(read));
         self
     }
 
@@ -355,6 +369,7 @@ impl Builder {
                 connect_timeout: self.connect_timeout,
                 send_buffer_bytes: self.send_buffer_bytes,
                 wire_bytes: Arc::default(),
+                password: self.password,
             },
             clock,
             router: Router::new(acks.clone()),

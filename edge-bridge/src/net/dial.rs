@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpSocket, lookup_host};
 use tokio::time::timeout;
 
+use super::password::PasswordSource;
 use super::stream::{Counted, Stream};
 use super::target::Target;
 use super::tls::Tls;
@@ -26,6 +28,15 @@ pub(super) struct Dialer {
     pub(super) send_buffer_bytes: Option<u32>,
     /// Counts raw bytes.
     pub(super) wire_bytes: Arc<AtomicU64>,
+    /// `None` if the password does not change.
+    pub(super) password: Option<PasswordSource>,
+}
+
+/// A connection to the hub on which nothing was sent yet.
+pub(super) struct Dialed {
+    pub(super) stream: Stream,
+    /// The password of the CONNECT, if it was read again.
+    pub(super) password: Option<Bytes>,
 }
 
 /// Why there is no connection. Says how far it got: a name that is not found is another person's job than a refused certificate.
@@ -46,12 +57,17 @@ pub(super) enum DialError {
 }
 
 impl Dialer {
-    pub(super) async fn dial(self) -> Result<Stream, DialError> {
+    pub(super) async fn dial(self) -> Result<Dialed, DialError> {
         let limit = self.connect_timeout;
-        match timeout(limit, self.connect()).await {
-            Ok(done) => done,
-            Err(_) => Err(DialError::Timeout { target: self.target, timeout: limit }),
-        }
+        let Ok(connected) = timeout(limit, self.connect()).await else {
+            return Err(DialError::Timeout { target: self.target, timeout: limit });
+        };
+        let stream = connected?;
+        let password = match &self.password {
+            Some(source) => source.read().await,
+            None => None,
+        };
+        Ok(Dialed { stream, password })
     }
 
     async fn connect(&self) -> Result<Stream, DialError> {

@@ -13,10 +13,9 @@ use tokio::time::{Instant, sleep_until};
 use super::by_hand::{Ask, Hand};
 use super::clock::Clock;
 use super::commands::{Acks, Commands};
-use super::dial::{DialError, Dialer};
+use super::dial::{DialError, Dialed, Dialer};
 use super::link_log::LinkLog;
 use super::router::Router;
-use super::stream::Stream;
 use super::target::Target;
 use super::wire::{Moved, Wire};
 use crate::bridge::spool::Spool;
@@ -33,7 +32,7 @@ pub(super) enum Request {
     Close { reply: oneshot::Sender<()> },
 }
 
-type Dialing = Pin<Box<dyn Future<Output = Result<Stream, DialError>> + Send>>;
+type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>> + Send>>;
 
 pub(super) struct Driver<S, P> {
     pub(super) core: Core<S, P>,
@@ -54,7 +53,7 @@ pub(super) struct Driver<S, P> {
 }
 
 enum Woken {
-    Dialed(Result<Stream, DialError>),
+    Dialed(Result<Dialed, DialError>),
     Moved(Moved),
     Wake,
     Request(Option<Request>),
@@ -67,9 +66,12 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         self.perform().await;
         loop {
             match self.wait().await {
-                Woken::Dialed(Ok(stream)) => {
+                Woken::Dialed(Ok(Dialed { stream, password })) => {
                     self.dialing = None;
                     self.wire = Some(Wire::new(stream));
+                    if let Some(password) = password {
+                        self.core.set_password(password);
+                    }
                     self.core.handle_input(self.clock.now(), Input::Dialed);
                 }
                 Woken::Dialed(Err(error)) => {
@@ -279,7 +281,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     }
 }
 
-async fn dialed(dialing: &mut Option<Dialing>) -> Result<Stream, DialError> {
+async fn dialed(dialing: &mut Option<Dialing>) -> Result<Dialed, DialError> {
     match dialing {
         Some(dialing) => dialing.await,
         None => std::future::pending().await,

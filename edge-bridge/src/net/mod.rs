@@ -20,6 +20,7 @@ mod link_log;
 mod memory;
 #[cfg(feature = "spool-queue")]
 mod parking;
+mod password;
 #[cfg(feature = "spool-queue")]
 mod queue_spool;
 mod receipt;

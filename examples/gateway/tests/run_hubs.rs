@@ -11,6 +11,7 @@
 mod support;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -87,54 +88,96 @@ fn without_the_fallback_nothing_arrives() {
     assert!(hub.levels().iter().all(|level| *level == 5) && hub.payloads().is_empty());
 }
 
+/// A hub that knows `site7`, and the gateway's configuration for it.
+struct Guarded {
+    dir: tempfile::TempDir,
+    hub: Mosquitto,
+    listen: SocketAddr,
+}
+
+impl Guarded {
+    fn start(password: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let users = dir.path().join("users");
+        let made = std::process::Command::new("mosquitto_passwd")
+            .args(["-b", "-c", users.to_str().unwrap(), "site7", password])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        fs::set_permissions(&users, fs::Permissions::from_mode(0o644)).unwrap();
+        let hub = Mosquitto::start(
+            dir.path(),
+            &format!("allow_anonymous false\npassword_file {}\nmax_queued_messages 0", users.display()),
+        );
+        Self { dir, hub, listen: free_port() }
+    }
+
+    fn write_password(&self, content: &str) {
+        let file = self.dir.path().join("hub.password");
+        fs::write(&file, content).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Running, with messages queued and said to be refused.
+    fn refused(&self, user: &str) -> Gateway {
+        let mut gateway = self.gateway(user);
+        gateway.start();
+        let mut publisher = Publisher::new(self.listen, "foreign", 50);
+        for n in 0..MESSAGES {
+            publisher.publish("a", &format!("message {n:05}"));
+        }
+        publisher.settle(0, 60);
+        wait_until("the refusal is in the log", 20, || {
+            gateway.log().contains("the server refused the connection")
+        });
+        gateway
+    }
+
+    fn gateway(&self, user: &str) -> Gateway {
+        let config = format!(
+            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{}\"\n[hub]\nurl = \"mqtt://{}\"\nuser = \"{user}\"\n\
+             password_file = \"hub.password\"\n[[route]]\nmatch = \"#\"\n",
+            self.listen, self.hub.address
+        );
+        Gateway::new(self.dir.path(), &config)
+    }
+}
+
+fn delivers_all(gateway: &Gateway) {
+    wait_until("everything is delivered", 60, || {
+        gateway.metric("edge_delivered_total") == Some(MESSAGES as f64)
+    });
+    assert_eq!(gateway.metric("edge_link_cause{cause=\"\"}"), Some(1.0));
+}
+
 #[test]
 fn mosquitto_with_a_password() {
-    let dir = tempfile::tempdir().unwrap();
-    let users = dir.path().join("users");
-    let made = std::process::Command::new("mosquitto_passwd")
-        .args(["-b", "-c", users.to_str().unwrap(), "site7", "se cret"])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    fs::set_permissions(&users, fs::Permissions::from_mode(0o644)).unwrap();
-    let hub = Mosquitto::start(
-        dir.path(),
-        &format!("allow_anonymous false\npassword_file {}\nmax_queued_messages 0", users.display()),
-    );
-    let password = dir.path().join("hub.password");
-    fs::write(&password, "se cret\n").unwrap();
-    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
-    let listen = free_port();
-    let config = |user: &str| {
-        format!(
-            "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\nuser = \"{user}\"\n\
-             password_file = \"hub.password\"\n[[route]]\nmatch = \"#\"\n",
-            hub.address
-        )
-    };
+    let hub = Guarded::start("se cret");
+    hub.write_password("se cret\n");
     // A wrong name first: refused, said, kept.
-    let mut gateway = Gateway::new(dir.path(), &config("site8"));
-    gateway.start();
-    let mut publisher = Publisher::new(listen, "foreign", 50);
-    for n in 0..MESSAGES {
-        publisher.publish("a", &format!("message {n:05}"));
-    }
-    publisher.settle(0, 60);
-    wait_until("the refusal is in the log", 20, || {
-        gateway.log().contains("the server refused the connection")
-    });
+    let mut gateway = hub.refused("site8");
     let cause = "edge_link_cause{cause=\"the server refused the connection";
     wait_until("and in the metrics", 20, || {
         gateway.get("/metrics").is_some_and(|(_, page)| page.lines().any(|line| line.starts_with(cause)))
     });
     assert_eq!(gateway.metric("edge_delivered_total"), Some(0.0));
     assert!(gateway.terminate().0.success());
-    let mut gateway = Gateway::new(dir.path(), &config("site7"));
+    let mut gateway = hub.gateway("site7");
     gateway.start();
-    wait_until("everything is delivered", 60, || {
-        gateway.metric("edge_delivered_total") == Some(MESSAGES as f64)
-    });
-    assert_eq!(gateway.metric("edge_link_cause{cause=\"\"}"), Some(1.0));
+    delivers_all(&gateway);
+    assert!(gateway.terminate().0.success());
+}
+
+#[test]
+fn a_rotated_password_needs_no_restart() {
+    let hub = Guarded::start("new");
+    hub.write_password("old\n");
+    let mut gateway = hub.refused("site7");
+    // In the middle of the change, as some editors write: the last one stays in use.
+    fs::remove_file(hub.dir.path().join("hub.password")).unwrap();
+    wait_until("it is missed", 30, || gateway.log().contains("cannot read the hub's password again"));
+    hub.write_password("new\n");
+    delivers_all(&gateway);
     assert!(gateway.terminate().0.success());
 }
 

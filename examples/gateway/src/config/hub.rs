@@ -1,10 +1,10 @@
 //! `[hub]`: where messages go, as whom, and in which version of MQTT.
 
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use super::section::{Placed, Section};
+use super::password;
+use super::section::Section;
 use super::tables::host_port;
 use super::{Credentials, Findings, Hub, Protocol};
 
@@ -14,8 +14,6 @@ const COMMAND_WITHIN_DEFAULT: Duration = Duration::from_secs(15);
 /// Below it the answer to a ping has no time over a slow link.
 const COMMAND_WITHIN: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(4)..=Duration::from_secs(3_600);
-/// The format's.
-const PASSWORD_BYTES_MAX: usize = 65_535;
 
 pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) -> Option<Hub> {
     let url = section.parsed("url", findings, |text| {
@@ -90,35 +88,19 @@ fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Cre
     if user.value.is_empty() {
         findings.error(user.at, "hub.user", "empty");
     }
-    let password = password(&file, findings)?;
-    Some(Credentials { user: user.value, password })
-}
-
-/// The file's content without the line's end.
-fn password(file: &Placed<std::path::PathBuf>, findings: &mut Findings) -> Option<Vec<u8>> {
     let path = file.value.display();
-    let mut error = |message: String| {
-        findings.error(file.at, "hub.password_file", message);
-        None
+    let password = match password::read(&file.value) {
+        Ok(password) => password,
+        Err(problem) => {
+            findings.error(file.at, "hub.password_file", format!("{path}: {problem}"));
+            return None;
+        }
     };
-    let bytes = match std::fs::read(&file.value) {
-        Ok(bytes) => bytes,
-        Err(problem) => return error(format!("{path}: {problem}")),
-    };
-    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() {
-        return error(format!("{path}: empty"));
-    }
-    if line.len() > PASSWORD_BYTES_MAX {
-        return error(format!("{path}: {} bytes, a password has at most {PASSWORD_BYTES_MAX}", line.len()));
-    }
-    let mode = std::fs::metadata(&file.value).map_or(0, |meta| meta.permissions().mode() & 0o777);
-    if mode & 0o077 != 0 {
+    if let Some(mode) = password::mode_for_others(&file.value) {
         let message = format!("{path}: mode {mode:04o}, others may read the password: chmod 600");
         findings.warning(file.at, "hub.password_file", message);
     }
-    Some(line.to_vec())
+    Some(Credentials { user: user.value, password, file: file.value })
 }
 
 fn is_loopback(url: &str) -> bool {

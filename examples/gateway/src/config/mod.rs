@@ -9,6 +9,7 @@ mod fields;
 mod findings;
 mod hub;
 mod limits;
+pub(crate) mod password;
 mod route;
 mod section;
 mod suggest;
@@ -79,6 +80,8 @@ pub(crate) struct Hub {
 pub(crate) struct Credentials {
     pub(crate) user: String,
     pub(crate) password: Vec<u8>,
+    /// The password's file.
+    pub(crate) file: PathBuf,
 }
 
 impl std::fmt::Debug for Credentials {

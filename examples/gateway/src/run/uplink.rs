@@ -5,7 +5,7 @@ use edge_bridge::wire::Version;
 use edge_bridge::{Bridge, Link, Tls};
 use edge_queue::aio;
 
-use crate::config::{Config, Credentials, Hub, Protocol};
+use crate::config::{Config, Credentials, Hub, Protocol, password};
 
 use super::compact::Compact;
 use super::error::RunError;
@@ -30,8 +30,10 @@ pub(crate) fn start(
         Protocol::V5 => builder.version(Version::V5),
         Protocol::V311 => builder.version(Version::V311),
     };
-    if let Some(Credentials { user, password }) = &hub.credentials {
-        builder = builder.credentials(user, password.clone());
+    if let Some(Credentials { user, password, file }) = &hub.credentials {
+        let file = file.clone();
+        let again = move || password::read(&file).map(Into::into);
+        builder = builder.credentials(user, password.clone()).password_from(again);
     }
     if let Some(tls) = tls(hub).map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
         builder = builder.tls(tls);

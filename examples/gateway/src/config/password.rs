@@ -1,0 +1,33 @@
+//! The password file: one line, read at the start and again before each connection to the hub.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// The format's.
+const BYTES_MAX: usize = 65_535;
+
+/// Returns the file's content without the line's end.
+///
+/// # Errors
+///
+/// The file cannot be read, is empty, or holds more than a password may have.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let bytes = std::fs::read(path)?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "empty"));
+    }
+    if line.len() > BYTES_MAX {
+        let message = format!("{} bytes, a password has at most {BYTES_MAX}", line.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(line.to_vec())
+}
+
+/// Returns the file's mode if others may read it.
+pub(super) fn mode_for_others(path: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
