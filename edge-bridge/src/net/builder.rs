@@ -15,9 +15,9 @@ use super::clock::Clock;
 use super::commands::Acks;
 use super::dial::Dialer;
 use super::driver::Driver;
+use super::event_log::EventLog;
 use super::in_process::{Bridge, Store};
 use super::link::Link;
-use super::link_log::LinkLog;
 use super::memory::SharedMemory;
 #[cfg(feature = "spool-queue")]
 use super::parking::Parking;
@@ -358,6 +358,7 @@ impl Builder {
         P: Pack + Send + 'static,
     {
         let (target, config) = self.check()?;
+        let log = EventLog::new(target.clone());
         let acks = Acks::new(wake.clone());
         let (requests, received) = mpsc::channel(16);
         let (status, watched) = watch::channel(Stats::default());
@@ -380,7 +381,7 @@ impl Builder {
             status_at_ms: 0,
             wire: None,
             dialing: None,
-            log: LinkLog::default(),
+            log,
             hand: super::by_hand::Hand::default(),
             beside: beside.map(tokio::spawn),
         };

@@ -14,12 +14,11 @@ use super::by_hand::{Ask, Hand};
 use super::clock::Clock;
 use super::commands::{Acks, Commands};
 use super::dial::{DialError, Dialed, Dialer};
-use super::link_log::LinkLog;
+use super::event_log::EventLog;
 use super::router::Router;
-use super::target::Target;
 use super::wire::{Moved, Wire};
 use crate::bridge::spool::Spool;
-use crate::bridge::{Core, Event, Input, Output, Pack, Refusal, Stats, UplinkEvent};
+use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
 use crate::wire::{QoS, ReasonCode, Utf8};
 
 /// How often the numbers are published at most; a change of the link's state is published at once.
@@ -46,7 +45,7 @@ pub(super) struct Driver<S, P> {
     pub(super) status_at_ms: u64,
     pub(super) wire: Option<Wire>,
     pub(super) dialing: Option<Dialing>,
-    pub(super) log: LinkLog,
+    pub(super) log: EventLog,
     pub(super) hand: Hand,
     /// A task of the spool, which ends after it.
     pub(super) beside: Option<JoinHandle<()>>,
@@ -194,46 +193,14 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     }
 
     fn on_event(&mut self, event: Event) {
-        let hub = &self.dialer.target;
+        let now_ms = self.clock.now().up_ms;
+        self.log.say(now_ms, &event);
         match event {
-            Event::Message { publish, ack } => self.router.deliver(self.clock.now().up_ms, &publish, ack),
-            Event::Connected { session_present } => {
-                if self.log.connected() {
-                    tracing::info!(%hub, session_present, "connected");
-                }
-            }
-            Event::SessionLost { republished } => {
-                tracing::warn!(%hub, republished, "the hub had lost the session: published again, subscribed again");
-            }
-            Event::Disconnected { reason, retry_in_ms } => {
-                let now_ms = self.clock.now().up_ms;
-                // Without a retry it was our own stop, which nobody needs to look at.
-                match retry_in_ms {
-                    Some(retry_in_ms) if self.log.disconnected(now_ms, &reason) => {
-                        tracing::warn!(%hub, reason, retry_in_ms, "disconnected");
-                    }
-                    Some(retry_in_ms) => tracing::debug!(%hub, reason, retry_in_ms, "still disconnected"),
-                    None => tracing::info!(%hub, reason, "disconnected"),
-                }
-            }
-            Event::OtherVersion(version) => {
-                tracing::warn!(%hub, "the hub does not take this version of MQTT: {version:?} is tried next");
-            }
-            Event::Stalled => tracing::warn!(%hub, "the link is stalled: broken, dialled again"),
-            Event::SubscriptionRefused(refused) => {
-                // An application may wait for this number alone.
-                self.status_at_ms = 0;
-                tracing::error!(%hub, filter = %refused.filter, reason = %refused.reason, "subscription refused");
-            }
-            Event::QoS2Received => {
-                tracing::warn!(%hub, "the hub sends messages at QoS 2: delivered at least once");
-            }
-            Event::Uplink(event) => {
-                if let UplinkEvent::ByHand { rows, complete } = event {
-                    self.hand.over(rows, complete);
-                }
-                say_uplink(hub, event);
-            }
+            Event::Message { publish, ack } => self.router.deliver(now_ms, &publish, ack),
+            // An application may wait for this number alone.
+            Event::SubscriptionRefused(_) => self.status_at_ms = 0,
+            Event::Uplink(UplinkEvent::ByHand { rows, complete }) => self.hand.over(rows, complete),
+            _ => {}
         }
     }
 
@@ -297,39 +264,4 @@ async fn moved(wire: &mut Option<Wire>) -> Moved {
 
 async fn timer(due: Instant) {
     sleep_until(due.min(Instant::now() + Duration::from_secs(3600))).await;
-}
-
-/// Writes what became of messages to the log. Deliveries are not news.
-fn say_uplink(hub: &Target, event: UplinkEvent) {
-    let identity = |refusal: &Refusal| refusal.identity.map(|own| own.to_string()).unwrap_or_default();
-    match event {
-        UplinkEvent::TopicRefused(refusal) => {
-            let Refusal { reason, topic, left_out, .. } = &refusal;
-            tracing::warn!(%hub, %topic, identity = identity(&refusal), %reason, left_out, "topic refused: it waits, others go on");
-        }
-        UplinkEvent::TopicHealed { topic } => tracing::info!(%hub, %topic, "topic taken again"),
-        UplinkEvent::LinkRefused(refusal) => {
-            let Refusal { reason, topic, .. } = &refusal;
-            tracing::error!(%hub, %topic, identity = identity(&refusal), %reason, "the hub refuses every message: all wait, one probes");
-        }
-        UplinkEvent::LinkHealed => tracing::info!(%hub, "the hub takes messages again"),
-        UplinkEvent::Poison(refusal) => {
-            let Refusal { reason, topic, left_out, .. } = &refusal;
-            tracing::error!(%hub, %topic, identity = identity(&refusal), %reason, left_out, "the hub closes the connection at this message: parked");
-        }
-        UplinkEvent::Parked(refusal) => {
-            let Refusal { reason, topic, left_out, .. } = &refusal;
-            tracing::warn!(%hub, %topic, identity = identity(&refusal), %reason, left_out, "cannot be delivered now: parked");
-        }
-        UplinkEvent::ByHand { rows, complete } => {
-            tracing::warn!(%hub, rows, complete, "parked rows were dropped or copied by hand");
-        }
-        UplinkEvent::RetainCleared => {
-            tracing::warn!(%hub, "the hub takes no retained messages: published without the flag");
-        }
-        UplinkEvent::QosNotSupported => {
-            tracing::error!(%hub, "the hub takes no QoS 1: nothing can be delivered");
-        }
-        UplinkEvent::Delivered { .. } => {}
-    }
 }

@@ -14,6 +14,8 @@ pub(super) struct LinkLog {
     cause: Option<String>,
     /// When each cause was said.
     said_ms: HashMap<String, u64>,
+    /// When each event was said that may come with every connection.
+    events_ms: HashMap<&'static str, u64>,
     /// The log says that there is no connection.
     is_down: bool,
     /// It says nothing yet.
@@ -38,6 +40,16 @@ impl LinkLog {
         self.said_ms.insert(key.to_owned(), now_ms);
         self.is_down = true;
         true
+    }
+
+    /// Whether the line about an event that may come with every connection is worth saying: not twice in a minute.
+    pub(super) fn recurs(&mut self, now_ms: u64, event: &'static str) -> bool {
+        let last_ms = self.events_ms.get(event).copied();
+        let is_due = last_ms.is_none_or(|last_ms| now_ms >= last_ms + QUIET_MS);
+        if is_due {
+            self.events_ms.insert(event, now_ms);
+        }
+        is_due
     }
 
     /// Whether the line about a connection is worth saying: it is the first, or the log says that there is none.
@@ -69,6 +81,14 @@ mod tests {
             lines += usize::from(log.disconnected(now_ms, "kicked"));
         }
         assert_eq!(lines, 1 + 5 + 5, "connected at first, five kicks, and after each of them a connection");
+    }
+
+    #[test]
+    fn an_event_of_every_connection_is_said_once_a_minute_and_delays_no_other() {
+        let mut log = LinkLog::default();
+        let lines = (0..300).filter(|n| log.recurs(n * 1_000, "session lost")).count();
+        assert_eq!(lines, 5);
+        assert!(log.recurs(299_000, "stalled"));
     }
 
     #[test]

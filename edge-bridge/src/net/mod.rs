@@ -13,6 +13,7 @@ mod clock;
 mod commands;
 mod dial;
 mod driver;
+mod event_log;
 mod in_process;
 mod inbox;
 mod link;

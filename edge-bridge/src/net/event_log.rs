@@ -1,0 +1,130 @@
+//! The log's lines about a link. What recurs is said once a minute, and text that comes from outside is escaped, since a
+//! topic must not end a line.
+
+use super::link_log::LinkLog;
+use super::target::Target;
+use crate::bridge::{Event, Refusal, UplinkEvent};
+use crate::escape::Escaped;
+use crate::wire::ReasonCode;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct EventLog {
+    hub: Target,
+    link: LinkLog,
+}
+
+impl EventLog {
+    pub(super) fn new(hub: Target) -> Self {
+        Self { hub, link: LinkLog::default() }
+    }
+
+    /// Writes the line about `event`, if it is due. Messages are no news.
+    pub(super) fn say(&mut self, now_ms: u64, event: &Event) {
+        let Self { hub, link } = self;
+        match event {
+            Event::Message { .. } => {}
+            Event::Connected { session_present } => {
+                if link.connected() {
+                    tracing::info!(%hub, session_present, "connected");
+                }
+            }
+            Event::SessionLost { republished } => {
+                if link.recurs(now_ms, "session lost") {
+                    tracing::warn!(%hub, republished, "the hub had lost the session: published again, subscribed again");
+                }
+            }
+            Event::Disconnected { reason, retry_in_ms } => {
+                // Without a retry it was our own stop, which nobody needs to look at.
+                match retry_in_ms {
+                    Some(retry_in_ms) if link.disconnected(now_ms, reason) => {
+                        tracing::warn!(%hub, reason, retry_in_ms, "disconnected");
+                    }
+                    Some(retry_in_ms) => tracing::debug!(%hub, reason, retry_in_ms, "still disconnected"),
+                    None => tracing::info!(%hub, reason, "disconnected"),
+                }
+            }
+            Event::OtherVersion(version) => {
+                tracing::warn!(%hub, "the hub does not take this version of MQTT: {version:?} is tried next");
+            }
+            Event::Stalled => {
+                if link.recurs(now_ms, "stalled") {
+                    tracing::warn!(%hub, "the link is stalled: broken, dialled again");
+                }
+            }
+            Event::SubscriptionRefused(refused) => {
+                let (filter, reason) = (Escaped(&refused.filter), refused.reason);
+                tracing::error!(%hub, %filter, %reason, "subscription refused");
+            }
+            Event::QoS2Received => {
+                if link.recurs(now_ms, "QoS 2") {
+                    tracing::warn!(%hub, "the hub sends messages at QoS 2: delivered at least once");
+                }
+            }
+            Event::Uplink(event) => self.say_uplink(now_ms, event),
+        }
+    }
+
+    /// What became of messages. Deliveries are not news.
+    fn say_uplink(&mut self, now_ms: u64, event: &UplinkEvent) {
+        let Self { hub, link } = self;
+        match event {
+            UplinkEvent::TopicRefused(refusal) => {
+                let Line { topic, identity, reason, left_out } = Line::of(refusal);
+                tracing::warn!(%hub, %topic, identity, %reason, left_out, "topic refused: it waits, others go on");
+            }
+            UplinkEvent::TopicHealed { topic } => {
+                if link.recurs(now_ms, "topic taken again") {
+                    tracing::info!(%hub, topic = %Escaped(topic), "topic taken again");
+                }
+            }
+            UplinkEvent::LinkRefused(refusal) => {
+                let Line { topic, identity, reason, .. } = Line::of(refusal);
+                tracing::error!(%hub, %topic, identity, %reason, "the hub refuses every message: all wait, one probes");
+            }
+            UplinkEvent::LinkHealed => tracing::info!(%hub, "the hub takes messages again"),
+            UplinkEvent::Poison(refusal) => {
+                let Line { topic, identity, reason, left_out } = Line::of(refusal);
+                tracing::error!(%hub, %topic, identity, %reason, left_out, "the hub closes the connection at this message: parked");
+            }
+            UplinkEvent::Parked(refusal) => {
+                let Line { topic, identity, reason, left_out } = Line::of(refusal);
+                tracing::warn!(%hub, %topic, identity, %reason, left_out, "cannot be delivered now: parked");
+            }
+            UplinkEvent::ByHand { rows, complete } => {
+                tracing::warn!(%hub, rows, complete, "parked rows were dropped or copied by hand");
+            }
+            UplinkEvent::RetainCleared => {
+                if link.recurs(now_ms, "no retained messages") {
+                    tracing::warn!(%hub, "the hub takes no retained messages: published without the flag");
+                }
+            }
+            UplinkEvent::QosNotSupported => {
+                if link.recurs(now_ms, "no QoS 1") {
+                    tracing::error!(%hub, "the hub takes no QoS 1: nothing can be delivered");
+                }
+            }
+            UplinkEvent::Delivered { .. } => {}
+        }
+    }
+}
+
+/// A refusal, as a line shows it.
+struct Line<'a> {
+    topic: Escaped<'a>,
+    /// Empty if the spool gives none.
+    identity: String,
+    reason: ReasonCode,
+    left_out: u64,
+}
+
+impl<'a> Line<'a> {
+    fn of(refusal: &'a Refusal) -> Self {
+        Self {
+            topic: Escaped(&refusal.topic),
+            identity: refusal.identity.map(|identity| identity.to_string()).unwrap_or_default(),
+            reason: refusal.reason,
+            left_out: refusal.left_out,
+        }
+    }
+}
