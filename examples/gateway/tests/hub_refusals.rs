@@ -20,7 +20,7 @@ use support::gateway::Gateway;
 use support::hub::{Answer, Hub};
 use support::mosquitto::{Mosquitto, Subscriber};
 use support::publisher::Publisher;
-use support::{seconds_until, wait_until};
+use support::{free_port, seconds_until, wait_until};
 
 const ROUTES: &str = "[queue]\nlanes = [\"alarm\", \"telemetry\"]\n\
     [[route]]\nmatch = \"plant/alarm/#\"\nto = \"up/\"\nlane = \"alarm\"\n\
@@ -233,4 +233,42 @@ fn a_hub_that_accepts_and_closes_is_dialled_with_measure_and_loses_nothing() {
     hub.kick(false);
     wait_until("all of it is at the hub", 60, || hub.count("up/plant/t") == 500);
     ends_well(&gateway);
+}
+
+/// Once a minute, although every connection loses it again.
+#[test]
+fn a_hub_that_keeps_no_session_does_not_fill_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    let (mut gateway, _) = Gateway::started(dir.path(), hub.address, ROUTES);
+    wait_until("connected", 20, || hub.connects().len() == 1);
+    hub.forget_sessions();
+    hub.kick(true);
+    gateway.terminate();
+    gateway.start();
+    wait_until("some connections", 60, || hub.connects().len() >= 6);
+    let lines = gateway.log().matches("the hub had lost the session").count();
+    assert_eq!(lines, 1, "{}", gateway.log());
+}
+
+#[test]
+fn a_topic_cannot_write_a_line_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.answer(|_, _| Answer::Ack(0x97));
+    let listen = free_port();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\naccept_control_characters = true\n\
+         [hub]\nurl = \"mqtt://{}\"\n{ROUTES}",
+        hub.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start();
+    let mut sensor = Publisher::new(listen, "sensor", 10);
+    sensor.publish("plant/a\n2026 ERROR forged\u{7}", "1");
+    sensor.settle(0, 20);
+    wait_until("the refusal is in the log", 20, || gateway.log().contains("topic refused"));
+    let log = gateway.log();
+    assert!(log.contains(r"up/plant/a\n2026 ERROR forged\u{7}"), "{log}");
+    assert!(!log.lines().any(|line| line.starts_with("2026 ERROR forged")), "{log}");
 }

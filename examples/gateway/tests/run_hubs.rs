@@ -16,10 +16,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use support::gateway::Gateway;
+use support::hub::{Hub, Manners, Unknown};
 use support::mosquitto::Mosquitto;
 use support::publisher::Publisher;
 use support::relay::Relay;
-use support::scripted_hub::{Manners, ScriptedHub, Unknown};
 use support::{free_port, wait_until};
 
 const MESSAGES: usize = 600;
@@ -31,7 +31,7 @@ fn manners(unknown: Unknown) -> Manners {
 /// The levels of all CONNECTs.
 fn all_arrive(manners: Manners, protocol: &str, seconds: u64) -> (Vec<u8>, String) {
     let dir = tempfile::tempdir().unwrap();
-    let hub = ScriptedHub::start(manners);
+    let hub = Hub::of_3_1_1(manners);
     let (mut gateway, listen) = Gateway::started(
         dir.path(),
         hub.address,
@@ -72,7 +72,7 @@ fn one_in_the_manner_of_an_older_rabbitmq_closes_without_a_word() {
 #[test]
 fn without_the_fallback_nothing_arrives() {
     let dir = tempfile::tempdir().unwrap();
-    let hub = ScriptedHub::start(manners(Unknown::ReturnCode));
+    let hub = Hub::of_3_1_1(manners(Unknown::ReturnCode));
     let listen = free_port();
     let config = format!(
         "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{}\"\nprotocol = \"5\"\n\

@@ -1,10 +1,13 @@
-//! A scripted MQTT 5 hub that shares no code with us: answers each message as the test says, and keeps what it took.
+//! A scripted hub that shares no code with us: answers each message as the test says, and keeps what it took. It speaks
+//! MQTT 5, or 3.1.1 alone with the manners of those that we have met.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use super::packet::{Publish, after_properties, packet, suback, text};
 
 /// What the hub does with a PUBLISH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +18,27 @@ pub enum Answer {
     Disconnect(u8),
     /// It closes without a word.
     Close,
+}
+
+/// What a hub of 3.1.1 answers to a CONNECT of MQTT 5.
+#[derive(Clone, Copy, Debug)]
+pub enum Unknown {
+    /// NATS: CONNACK 0x84 in the form of MQTT 5.
+    Reason,
+    /// aedes: return code 1 in the form of 3.1.1.
+    ReturnCode,
+    /// RabbitMQ before 3.13: nothing but the end of the connection.
+    Close,
+}
+
+/// A hub of 3.1.1.
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    pub unknown: Unknown,
+    /// Between CONNECT and CONNACK.
+    pub late: Duration,
+    /// A PUBLISH at QoS 1 comes before CONNACK.
+    pub early_publish: bool,
 }
 
 /// A message that the hub acknowledged.
@@ -29,9 +53,14 @@ type Rule = Box<dyn FnMut(&str, &[u8]) -> Answer + Send>;
 
 struct State {
     rule: Rule,
+    /// 3.1.1 alone.
+    manners: Option<Manners>,
     taken: Vec<Taken>,
     sessions: BTreeSet<String>,
-    connects: Vec<Instant>,
+    /// When, and the protocol's level.
+    connects: Vec<(Instant, u8)>,
+    /// Keeps no session.
+    forgets: bool,
     /// Closes right after CONNACK.
     kicks: bool,
     packet_max: Option<u32>,
@@ -47,12 +76,22 @@ pub struct Hub {
 impl Hub {
     /// Takes everything until it is told otherwise.
     pub fn start() -> Self {
+        Self::of(None)
+    }
+
+    pub fn of_3_1_1(manners: Manners) -> Self {
+        Self::of(Some(manners))
+    }
+
+    fn of(manners: Option<Manners>) -> Self {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let state = State {
             rule: Box::new(|_, _| Answer::Ack(0)),
+            manners,
             taken: Vec::new(),
             sessions: BTreeSet::new(),
             connects: Vec::new(),
+            forgets: false,
             kicks: false,
             packet_max: None,
             leftover: None,
@@ -75,6 +114,11 @@ impl Hub {
 
     pub fn kick(&self, kicks: bool) {
         self.lock().kicks = kicks;
+    }
+
+    /// From now on it keeps no session.
+    pub fn forget_sessions(&self) {
+        self.lock().forgets = true;
     }
 
     /// From the next connection on.
@@ -103,8 +147,18 @@ impl Hub {
         own.len()
     }
 
+    /// Different payloads of all topics.
+    pub fn payloads(&self) -> BTreeSet<String> {
+        self.lock().taken.iter().map(|taken| taken.payload.clone()).collect()
+    }
+
     pub fn connects(&self) -> Vec<Instant> {
-        self.lock().connects.clone()
+        self.lock().connects.iter().map(|(at, _)| *at).collect()
+    }
+
+    /// Protocol levels of the CONNECTs.
+    pub fn levels(&self) -> Vec<u8> {
+        self.lock().connects.iter().map(|(_, level)| *level).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -115,17 +169,12 @@ impl Hub {
 /// One connection, until either side ends it.
 fn serve(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
     stream.set_read_timeout(Some(Duration::from_secs(120))).ok()?;
+    let (_, body) = packet(&mut stream)?;
+    let is_5 = greet(&mut stream, state, &body)?;
     while let Some((first, body)) = packet(&mut stream) {
         match first >> 4 {
-            1 => {
-                let (answer, kicks) = connect(&mut state.lock().unwrap(), &body)?;
-                stream.write_all(&answer).ok()?;
-                if kicks {
-                    return None;
-                }
-            }
             3 => {
-                let (id, topic, payload) = publish(first, &body)?;
+                let Publish { id, topic, payload } = Publish::read(first, &body, is_5)?;
                 let answer = {
                     let mut state = state.lock().unwrap();
                     let answer = (state.rule)(&topic, &payload);
@@ -149,7 +198,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
             // PUBREC of what was left over, then its PUBCOMP.
             5 => stream.write_all(&[0x62, 2, body[0], body[1]]).ok()?,
             7 => state.lock().unwrap().leftover = None,
-            8 => stream.write_all(&suback(&body)?).ok()?,
+            8 => stream.write_all(&suback(&body, is_5)?).ok()?,
             12 => stream.write_all(&[0xd0, 0]).ok()?,
             14 => return None,
             _ => {}
@@ -158,12 +207,45 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
     None
 }
 
-/// CONNACK and whatever follows it at once; whether it closes then.
-fn connect(state: &mut State, body: &[u8]) -> Option<(Vec<u8>, bool)> {
-    state.connects.push(Instant::now());
-    let properties = 10 + 1 + usize::from(*body.get(10)?);
-    let client = text(body.get(properties..)?)?;
-    let present = !state.sessions.insert(client) && body.get(7)? & 2 == 0;
+/// Answers the CONNECT. `None`: the connection ends. Returns whether it speaks MQTT 5.
+fn greet(stream: &mut TcpStream, state: &Mutex<State>, body: &[u8]) -> Option<bool> {
+    let level = *body.get(6)?;
+    let manners = {
+        let mut state = state.lock().unwrap();
+        state.connects.push((Instant::now(), level));
+        state.manners
+    };
+    match manners {
+        None => {
+            let (answer, kicks) = connack(&mut state.lock().unwrap(), body)?;
+            stream.write_all(&answer).ok()?;
+            (!kicks).then_some(true)
+        }
+        Some(Manners { unknown, .. }) if level != 4 => {
+            let answer: &[u8] = match unknown {
+                Unknown::Reason => &[0x20, 3, 0, 0x84, 0],
+                Unknown::ReturnCode => &[0x20, 2, 0, 1],
+                Unknown::Close => &[],
+            };
+            stream.write_all(answer).ok()?;
+            None
+        }
+        Some(Manners { late, early_publish, .. }) => {
+            if early_publish {
+                stream.write_all(&[0x32, 7, 0, 1, b'x', 0, 9, b'h', b'i']).ok()?;
+            }
+            std::thread::sleep(late);
+            stream.write_all(&[0x20, 2, 0, 0]).ok()?;
+            Some(false)
+        }
+    }
+}
+
+/// CONNACK of MQTT 5 and whatever follows it at once; whether it closes then.
+fn connack(state: &mut State, body: &[u8]) -> Option<(Vec<u8>, bool)> {
+    let client = text(after_properties(body.get(10..)?, true)?)?;
+    let is_known = !state.sessions.insert(client) && !state.forgets;
+    let present = is_known && body.get(7)? & 2 == 0;
     let properties = state.packet_max.map_or(Vec::new(), |max| [&[0x27][..], &max.to_be_bytes()].concat());
     let mut out = vec![0x20, 3 + properties.len() as u8, u8::from(present), 0, properties.len() as u8];
     out.extend(properties);
@@ -175,63 +257,4 @@ fn connect(state: &mut State, body: &[u8]) -> Option<(Vec<u8>, bool)> {
         out.extend(rest);
     }
     Some((out, state.kicks))
-}
-
-fn publish(first: u8, body: &[u8]) -> Option<(u16, String, Vec<u8>)> {
-    let topic = text(body)?;
-    let mut rest = body.get(2 + topic.len()..)?;
-    let mut id = 0;
-    if first & 6 != 0 {
-        id = u16::from_be_bytes([rest[0], rest[1]]);
-        rest = &rest[2..];
-    }
-    let (length, bytes) = varint(rest)?;
-    Some((id, topic, rest.get(bytes + length..)?.to_vec()))
-}
-
-/// Grants QoS 1 to every filter.
-fn suback(body: &[u8]) -> Option<Vec<u8>> {
-    let (length, bytes) = varint(body.get(2..)?)?;
-    let mut rest = body.get(2 + bytes + length..)?;
-    let mut out = vec![body[0], body[1], 0];
-    while let Some(filter) = text(rest) {
-        rest = rest.get(2 + filter.len() + 1..)?;
-        out.push(1);
-    }
-    Some([vec![0x90, out.len() as u8], out].concat())
-}
-
-fn text(bytes: &[u8]) -> Option<String> {
-    let length = usize::from(u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]));
-    Some(String::from_utf8_lossy(bytes.get(2..2 + length)?).into_owned())
-}
-
-/// Value and how many bytes it took.
-fn varint(bytes: &[u8]) -> Option<(usize, usize)> {
-    let mut value = 0;
-    for at in 0..4 {
-        let byte = *bytes.get(at)?;
-        value |= usize::from(byte & 0x7f) << (7 * at);
-        if byte < 0x80 {
-            return Some((value, at + 1));
-        }
-    }
-    None
-}
-
-fn packet(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
-    let mut first = [0];
-    stream.read_exact(&mut first).ok()?;
-    let mut head = Vec::new();
-    let length = loop {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).ok()?;
-        head.push(byte[0]);
-        if let Some((length, _)) = varint(&head) {
-            break length;
-        }
-    };
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    Some((first[0], body))
 }

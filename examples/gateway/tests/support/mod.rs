@@ -13,9 +13,9 @@
 pub mod gateway;
 pub mod hub;
 pub mod mosquitto;
+pub mod packet;
 pub mod publisher;
 pub mod relay;
-pub mod scripted_hub;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
