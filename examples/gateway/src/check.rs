@@ -160,6 +160,12 @@ fn hub(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         Protocol::V311 => "MQTT 3.1.1",
     };
     writeln!(f, "hub           {} as {}, {version}", hub.url, hub.client_id)?;
+    if hub.protocol == Protocol::V311 {
+        writeln!(
+            f,
+            "              its PUBACKs have no reasons: a message that the hub denies in silence, as Mosquitto does, counts as delivered"
+        )?;
+    }
     if let Some(credentials) = &hub.credentials {
         writeln!(f, "              user {}", credentials.user)?;
     }

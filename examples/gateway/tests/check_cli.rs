@@ -61,6 +61,18 @@ fn every_mistake_is_told_at_once_with_its_place_and_nothing_is_started() {
 }
 
 #[test]
+fn a_hub_of_3_1_1_is_said_to_deny_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    for (protocol, is_silent) in [("auto", false), ("5", false), ("3.1.1", true)] {
+        let text = good().replace("[hub]\n", &format!("[hub]\nprotocol = \"{protocol}\"\n"));
+        let output = edge_gateway(&["check", &written(dir.path(), &text)]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(said.contains("denies in silence"), is_silent, "{said}");
+    }
+}
+
+#[test]
 fn compact_batches_are_a_format_like_the_others_and_a_batch_has_readings_or_bytes() {
     let dir = tempfile::tempdir().unwrap();
     for (max, said) in [("500", "500 readings"), ("\"16184B\"", "15.8 KiB")] {

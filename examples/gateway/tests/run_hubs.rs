@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use support::gateway::Gateway;
 use support::hub::{Hub, Manners, Unknown};
-use support::mosquitto::Mosquitto;
+use support::mosquitto::{Mosquitto, Subscriber};
 use support::publisher::Publisher;
 use support::relay::Relay;
 use support::{free_port, wait_until};
@@ -179,6 +179,27 @@ fn a_rotated_password_needs_no_restart() {
     hub.write_password("new\n");
     delivers_all(&gateway);
     assert!(gateway.terminate().0.success());
+}
+
+/// The reason for the warning of `check`: real Mosquitto acknowledges what it denies, which nobody can see from here.
+#[test]
+fn mosquitto_denies_in_silence_over_3_1_1() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("acl"), "topic read #\ntopic write probe\n").unwrap();
+    let hub = Mosquitto::start(dir.path(), &format!("acl_file {}", dir.path().join("acl").display()));
+    let subscriber = Subscriber::start(hub.address, "up/#");
+    let (mut gateway, listen) = Gateway::started(
+        dir.path(),
+        hub.address,
+        "protocol = \"3.1.1\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+    );
+    let mut publisher = Publisher::new(listen, "foreign", 10);
+    publisher.publish("a", "x");
+    publisher.settle(0, 20);
+    wait_until("it counts as delivered", 20, || gateway.metric("edge_delivered_total") == Some(1.0));
+    assert_eq!(gateway.metric("edge_parked_messages"), Some(0.0));
+    assert!(gateway.terminate().0.success());
+    assert!(subscriber.arrived().is_empty(), "{:?}", subscriber.arrived());
 }
 
 /// Promise 5: subscribed for its session table and silent otherwise, it notices a half-open link within `command_within`, not after the keep
