@@ -53,7 +53,7 @@ impl<'a> Batch<'a> {
         self.seqs.as_ref().filter(|_| self.left > 0).map(Seqs::next)
     }
 
-    /// How many items of the input this model has no place for and which are therefore not among the readings:
+    /// Returns how many items of the input this model has no place for and which are therefore not among the readings:
     /// Sparkplug's DataSets and Templates, SenML's records without a value. 0 in our own formats.
     #[must_use]
     pub fn skipped(&self) -> usize {

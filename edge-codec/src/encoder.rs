@@ -138,13 +138,13 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
         Ok(Bytes::from(frame))
     }
 
-    /// How many readings wait.
+    /// Returns how many readings wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pending.len()
     }
 
-    /// Whether no reading waits.
+    /// Returns whether no reading waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
@@ -236,7 +236,7 @@ pub trait Wire {
     /// Appends a reading.
     fn row(&self, body: &mut Self::Body, row: &Row<'_>);
 
-    /// What a number takes in the list of run lengths, with its separator if it has one.
+    /// Returns what a number takes in the list of run lengths, with its separator if it has one.
     fn number_len(number: u64) -> usize;
 
     /// Length of what [`frame`](Self::frame) makes, without making it.
@@ -262,7 +262,7 @@ pub struct Row<'a> {
     pub(crate) sensor: &'a Sensor<'a>,
     /// Place of the sensor's entry in the table, from 0.
     pub(crate) entry: usize,
-    /// Whether it is the first of the batch, and the first of its sensor.
+    /// True if it is the first of the batch, and the first of its sensor.
     pub(crate) first: bool,
     pub(crate) new: bool,
 }

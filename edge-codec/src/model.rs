@@ -30,7 +30,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Whether both are the same reading to the last bit; see [`Value::same`].
+    /// Returns whether both are the same reading to the last bit; see [`Value::same`].
     #[must_use]
     pub fn same(&self, other: &Reading<'_>) -> bool {
         self.sensor == other.sensor
@@ -97,7 +97,7 @@ pub mod quality {
     /// Bad.
     pub const BAD: u32 = 0x8000_0000;
 
-    /// Whether the severity bits say bad (the reserved fourth severity counts as bad).
+    /// Returns whether the severity bits say bad (the reserved fourth severity counts as bad).
     #[must_use]
     pub fn is_bad(status: u32) -> bool {
         status & BAD != 0

@@ -83,13 +83,13 @@ impl<'a> SensorTable<'a> {
         SensorTable { sorted: self.sorted.into_iter().map(sensor).collect() }
     }
 
-    /// How many sensors there are.
+    /// Returns how many sensors there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sorted.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sorted.is_empty()

@@ -20,7 +20,7 @@ fn size(encoder: &mut Encoder, rows: &[Reading<'_>]) -> usize {
     encoder.finish_under(usize::MAX).unwrap().len()
 }
 
-/// What the encoder that lives on takes, as a share of what new ones take.
+/// Returns what the encoder that lives on takes, as a share of what new ones take.
 fn ratio(rows: &[Reading<'_>], n: usize, new: impl Fn() -> Encoder) -> f64 {
     let mut lasting = new();
     let batches = || rows.chunks_exact(n).take(BATCHES);

@@ -51,7 +51,7 @@ fn python_with<'t>(name: &str, tables: impl IntoIterator<Item = &'t [u8]>, batch
     })
 }
 
-/// What the decoder prints of a reading, without the number that follows a double's bits.
+/// Returns what the decoder prints of a reading, without the number that follows a double's bits.
 fn line(row: &str, reading: &Reading<'_>) -> String {
     let (kind, value) = match &reading.value {
         Value::F64(v) => ("f64", format!("{:016x}", v.to_bits())),

@@ -57,7 +57,7 @@ fn limits() -> Limits {
     Limits::default()
 }
 
-/// What arrives without an identity: ordered by time, each sensor's readings as they were.
+/// Returns what arrives without an identity: ordered by time, each sensor's readings as they were.
 fn by_sensor<'r>(readings: impl IntoIterator<Item = Reading<'r>>) -> BTreeMap<u32, Vec<Reading<'r>>> {
     let mut sensors: BTreeMap<u32, Vec<Reading<'r>>> = BTreeMap::new();
     readings.into_iter().for_each(|r| sensors.entry(r.sensor).or_default().push(r));

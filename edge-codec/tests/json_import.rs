@@ -165,7 +165,7 @@ fn errors_name_place_and_kind() {
     assert!(matches!(fields, DecodeError::Limit { what: "fields", limit: 2, found: 3, .. }));
 }
 
-/// What an object with several values gives: names, values.
+/// Returns what an object with several values gives: names, values.
 fn each<'a>(payload: &'a str, map: &FieldMap) -> Vec<(String, Value<'a>)> {
     read(payload, map).unwrap().into_iter().map(|r| (r.name().into_owned(), r.value)).collect()
 }

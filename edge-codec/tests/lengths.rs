@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test code")]
 #![cfg(all(feature = "senml", feature = "sparkplug", feature = "influx", feature = "compact"))]
-//! What an encoder believes that a batch takes is what it takes, whatever the lengths of its parts (promises 4 and 9).
+//! A batch takes the bytes that its encoder announced, whatever the lengths of its parts (promises 4 and 9).
 //!
 //! Identity, times, names, units, texts, byte strings, and the counts of readings and sensors all stand at lengths where
 //! some format needs one more byte for them.
@@ -23,7 +23,7 @@ const LENGTHS: [usize; 26] = [
     16_384, 65_535, 65_536,
 ];
 
-/// What varies.
+/// The parts that vary in length.
 #[derive(Clone, Debug)]
 struct Parts {
     id: Option<BatchId>,

@@ -133,7 +133,7 @@ fn runs_of_every_length_that_a_batch_can_have_are_read_back() {
     }
 }
 
-/// What would be the row after the last one is refused by everybody, not numbered as another.
+/// The number after the last one is refused by everybody, not wrapped to another.
 #[test]
 fn the_sequence_ends_with_its_highest_number() {
     let table = table();

@@ -135,7 +135,7 @@ impl ClockPlan {
     }
 }
 
-/// Whether all steps are the period.
+/// Returns whether all steps are the period.
 fn is_regular(residuals: &[u64]) -> bool {
     residuals.iter().all(|r| *r == 0)
 }
@@ -199,7 +199,7 @@ enum Fit {
     Before(usize),
 }
 
-/// Whether a column runs along a clock wherever both have instants.
+/// Returns whether a column runs along a clock wherever both have instants.
 fn fit(clock: &[i64], times: &[i64]) -> Option<Fit> {
     let at = |list: &[i64], time: &i64| {
         let near = list.iter().take(4).position(|t| t == time);

@@ -23,7 +23,7 @@ pub(super) mod field {
     pub(in crate::compact) const ZSTD: u32 = 13;
 }
 
-/// Whether a batch has so many readings that the bytes for more states do not count; by what is known of it where they
+/// Returns whether a batch has so many readings that the bytes for more states do not count; by what is known of it where they
 /// stand, the number of columns and the instants of the first clock.
 pub(super) fn turns_pay(columns: usize, instants: usize) -> bool {
     columns.saturating_mul(instants) >= 64

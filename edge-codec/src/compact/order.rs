@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether each instant is after the one before.
+/// Returns whether each instant is after the one before.
 pub(super) fn rises(times: &[i64]) -> bool {
     times.iter().zip(times.get(1..).unwrap_or_default()).fold(true, |rises, (a, b)| rises & (a < b))
 }
@@ -288,7 +288,7 @@ mod tests {
         Span { clock, skip, cut }
     }
 
-    /// What the recipe says, by sorting.
+    /// Returns what the recipe says, by sorting.
     fn model(clocks: &[&[i64]], spans: &[Span]) -> Vec<u32> {
         let mut rows = Vec::new();
         for (column, span) in (0..).zip(spans) {

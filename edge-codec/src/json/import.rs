@@ -22,7 +22,7 @@ pub struct Record<'a> {
     pub unit: Cow<'a, str>,
     /// Source time, or arrival time if the payload has none; ms since the Unix epoch.
     pub time: i64,
-    /// Whether [`time`](Self::time) is the arrival time.
+    /// True if [`time`](Self::time) is the arrival time.
     pub arrival_time: bool,
     /// The value.
     pub value: Value<'a>,

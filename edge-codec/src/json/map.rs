@@ -122,18 +122,18 @@ impl FieldMap {
         self
     }
 
-    /// What the field at `path` is.
+    /// Returns what the field at `path` is.
     pub(super) fn role(&self, path: &[&str]) -> Option<Role> {
         ALL.into_iter().zip(&self.paths).find(|(_, p)| !path.is_empty() && *p == path).map(|(role, _)| role)
     }
 
-    /// Whether a field is somewhere below `path`.
+    /// Returns whether a field is somewhere below `path`.
     pub(super) fn leads_on(&self, path: &[&str]) -> bool {
         let below = |p: &Path| p.len() > path.len() && starts_with(p, path);
         self.paths.iter().any(below) || self.each.as_ref().is_some_and(|p| starts_with(p, path))
     }
 
-    /// Whether the field at `path` is a reading of its own if it is a number.
+    /// Returns whether the field at `path` is a reading of its own if it is a number.
     pub(super) fn is_each(&self, path: &[&str]) -> bool {
         let parent = path.split_last().map(|(_, parent)| parent);
         matches!((&self.each, parent), (Some(each), Some(parent)) if each == parent)

@@ -113,7 +113,7 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    /// Whether everything was read.
+    /// Returns whether everything was read.
     pub(crate) fn at_end(&self) -> bool {
         self.at >= self.input.len()
     }

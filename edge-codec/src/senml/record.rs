@@ -151,7 +151,7 @@ impl<'a> Record<'a> {
         Ok(())
     }
 
-    /// Whether it is more than base fields and our header.
+    /// Returns whether it is more than base fields and our header.
     pub(super) fn is_regular(&self) -> bool {
         self.name.is_some()
             || self.unit.is_some()

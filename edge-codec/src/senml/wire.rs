@@ -22,7 +22,7 @@ pub(super) const SEQS: &str = "edge-seqs";
 pub struct Pack {
     /// Common start of all names.
     base_name: String,
-    /// Whether a second name was met: the base name then ends where a part of the names does.
+    /// True if a second name was met: the base name then ends where a part of the names does.
     several: bool,
     /// Unit of the first sensor; empty if some have none.
     base_unit: String,
@@ -94,7 +94,7 @@ fn is_name(name: &str) -> bool {
 
 /// The two encoders.
 pub trait SenmlWire: Wire {
-    /// What they have in common.
+    /// Returns what they have in common.
     fn pack(&mut self) -> &mut Pack;
 }
 

@@ -41,7 +41,7 @@ pub fn allocated(run: impl FnOnce()) -> usize {
     ALLOCATED.get().0 - before
 }
 
-/// How often this thread allocates in `run`.
+/// Returns how often this thread allocates in `run`.
 pub fn allocations(run: impl FnOnce()) -> usize {
     let before = ALLOCATED.get().1;
     run();

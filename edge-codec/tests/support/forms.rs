@@ -12,7 +12,7 @@ use super::support::{AnyEncoder, KINDS, Kind};
 use edge_codec::compact::{Encoder, Level};
 use edge_codec::{Batch, BatchId, DecodeError, EncodeError, Limits, Reading, SensorTable};
 
-/// What a compact batch names its sensors by.
+/// References of a compact batch to its sensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Naming {
     /// Numbers.
@@ -49,7 +49,7 @@ impl Form {
         !matches!(self, Form::Plain(kind) if !kind.keeps_numbers())
     }
 
-    /// Whether a reader learns names and units.
+    /// Returns whether a reader learns names and units.
     pub fn keeps_names(self) -> bool {
         !matches!(self, Form::Compact(_, Naming::Bare))
     }
@@ -58,7 +58,7 @@ impl Form {
         !matches!(self, Form::Plain(kind) if !kind.carries(reading))
     }
 
-    /// What a quality reads as.
+    /// Returns the quality that a reader gets.
     pub fn quality(self, sent: u32) -> u32 {
         match self {
             Form::Plain(kind) => kind.quality(sent),

@@ -8,7 +8,7 @@ use edge_codec::{BatchId, Reading, SensorTable, Value};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 
-/// What a sensor says.
+/// A sensor's kind of values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Says {
     RunStop,
@@ -75,7 +75,7 @@ impl Says {
     }
 }
 
-/// When readings come.
+/// Distribution of the readings' times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clock {
     /// All sensors at once, each 50 ms.
@@ -106,7 +106,7 @@ impl Clock {
     }
 }
 
-/// How the sequence's numbers are left out before a row.
+/// Distribution of the numbers left out before a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Holes {
     None,
@@ -129,7 +129,7 @@ impl Holes {
     }
 }
 
-/// What a batch's sensors are named by.
+/// References of a batch to its sensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Naming {
     Numbers,
@@ -202,7 +202,7 @@ pub fn histories(levels: &[Level]) -> impl Strategy<Value = History> {
 /// A row as it was pushed.
 pub type Row = (u64, Reading<'static>);
 
-/// What a hub has of a history: all tables that were announced, and each batch with the rows it was made of.
+/// A hub's view of a history: all tables that were announced, and each batch with the rows it was made of.
 #[derive(Debug, Default)]
 pub struct Hub {
     pub tables: HashMap<TableId, Vec<u8>>,

@@ -106,7 +106,7 @@ impl Kind {
         }
     }
 
-    /// Whether the format has a place for this reading.
+    /// Returns whether the format has a place for this reading.
     pub fn carries(self, reading: &Reading<'_>) -> bool {
         let finite = !matches!(reading.value, Value::F64(v) if !v.is_finite());
         match self {
@@ -146,22 +146,22 @@ impl Kind {
         seen.len()
     }
 
-    /// Whether a decoded reading has the number its sensor was given; else the name alone tells.
+    /// Returns whether a decoded reading has the number its sensor was given; else the name alone tells.
     pub fn keeps_numbers(self) -> bool {
         matches!(self, Kind::Cbor | Kind::Protobuf | Kind::Columns | Kind::Sparkplug)
     }
 
-    /// Whether identity, mark and sequence runs are carried.
+    /// Returns whether identity, mark and sequence runs are carried.
     pub fn keeps_identity(self) -> bool {
         self != Kind::Sparkplug
     }
 
-    /// Whether what a reading takes depends on all that wait: SenML's base fields do.
+    /// Returns whether what a reading takes depends on all that wait: SenML's base fields do.
     pub fn looks_ahead(self) -> bool {
         matches!(self, Kind::SenmlJson | Kind::SenmlCbor | Kind::SenmlDecimal)
     }
 
-    /// What a quality reads as.
+    /// Returns what a quality reads as.
     pub fn quality(self, sent: u32) -> u32 {
         match (self, sent >> 30) {
             (Kind::Sparkplug, 0) => 0,
@@ -339,7 +339,7 @@ pub fn samples() -> Vec<Reading<'static>> {
     values.into_iter().enumerate().map(|(i, v)| at(i, v)).collect()
 }
 
-/// What JSON alone cannot carry.
+/// Returns what JSON alone cannot carry.
 pub fn non_finite() -> Vec<Reading<'static>> {
     let bits = [0x7ff8_0000_0000_0000, 0xfff8_0000_0000_0001, 0x7ff0_0000_0000_0001];
     let values = bits.map(f64::from_bits).into_iter().chain([f64::INFINITY, f64::NEG_INFINITY]);

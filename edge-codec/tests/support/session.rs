@@ -46,7 +46,7 @@ impl Session {
     }
 }
 
-/// What batches name a table by.
+/// A batch's reference to a table.
 pub type TableId = u32;
 
 /// The reader's end: knows an announced table, or none.
@@ -62,7 +62,7 @@ impl Reader {
         Self(None)
     }
 
-    /// What the table says of itself: id, version, sensors.
+    /// Returns the table's own header: id, version, sensors.
     pub fn table(&self) -> &Table {
         self.0.as_ref().unwrap()
     }

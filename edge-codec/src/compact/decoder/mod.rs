@@ -177,7 +177,7 @@ impl<'a> Body<'a, '_> {
         }
     }
 
-    /// Whether the columns stand in the order of their places, each above the one before.
+    /// Returns whether the columns stand in the order of their places, each above the one before.
     fn all_columns(
         &self,
         preface: &mut Preface,

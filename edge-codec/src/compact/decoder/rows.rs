@@ -50,7 +50,7 @@ pub(crate) struct Poll {
     time: i64,
     /// The column that comes next.
     column: usize,
-    /// Whether some column may not have this instant.
+    /// True if some column may not have this instant.
     partial: bool,
     /// The instants that all columns have.
     full: Range<u32>,
@@ -145,7 +145,7 @@ impl<'a> Rows<'a> {
         self.list(order);
     }
 
-    /// Whether a clock goes on with each instant, and the columns have so many of them that passing over those that a
+    /// Returns whether a clock goes on with each instant, and the columns have so many of them that passing over those that a
     /// column has not costs less than a list.
     fn are_polls(&self, (from, to): (usize, usize)) -> bool {
         let times = self.times.get(from..to).unwrap_or_default();
@@ -158,7 +158,7 @@ impl<'a> Rows<'a> {
         self.order = Order::Listed(order.into_iter());
     }
 
-    /// Whether each of these numbers' texts is UTF-8. All texts are looked at once, when this is asked first.
+    /// Returns whether each of these numbers' texts is UTF-8. All texts are looked at once, when this is asked first.
     pub(crate) fn are_utf8(&mut self, numbers: Range<usize>, kind: Option<Kind>) -> bool {
         if self.utf8.is_empty() {
             let heap = match &self.heap {

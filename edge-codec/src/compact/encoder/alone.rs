@@ -75,7 +75,7 @@ impl Alone {
         listed.filter(|listed| listed.1 < kept.1).or_else(|| values.by(frame, scratch))
     }
 
-    /// Whether another form is to be looked for, now that a batch takes `cost`.
+    /// Returns whether another form is to be looked for, now that a batch takes `cost`.
     fn is_due(&mut self, cost: u64, values: Values<'_>) -> bool {
         if cost < LEAST {
             return false;
@@ -131,7 +131,7 @@ impl Alone {
 }
 
 impl Values<'_> {
-    /// How many there are; a column has one at least.
+    /// Returns how many there are; a column has one at least.
     fn len(self) -> u64 {
         self.bits.len().max(1) as u64
     }

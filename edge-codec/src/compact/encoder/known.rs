@@ -133,7 +133,7 @@ impl Known {
         self.list_wait.halve();
     }
 
-    /// Whether something better is to be looked for, now that a batch took `cost`.
+    /// Returns whether something better is to be looked for, now that a batch took `cost`.
     fn is_due(&mut self, cost: u64, to: &Target<'_>) -> bool {
         let n = to.len();
         let nothing_to_gain = match self.own {
@@ -153,7 +153,7 @@ impl Known {
         self.wait.is_over() || changed || few
     }
 
-    /// Whether the values are so few different ones, and take so much, that a list of them may take less.
+    /// Returns whether the values are so few different ones, and take so much, that a list of them may take less.
     fn may_be_listed(&mut self, cost: u64, to: &Target<'_>) -> bool {
         let listed = self.own.as_ref().is_some_and(|own| own.listed() > 0);
         let dear = cost > (to.len() * 8 + lists::bits(&[])) * 256;
@@ -224,7 +224,7 @@ impl Known {
 }
 
 impl<'t> Target<'t> {
-    /// How many values there are; a column has one at least.
+    /// Returns how many values there are; a column has one at least.
     fn len(&self) -> u64 {
         self.values.len().max(1) as u64
     }
@@ -247,7 +247,7 @@ impl<'t> Target<'t> {
         })
     }
 
-    /// What [`by_table`](Self::by_table) would take.
+    /// Returns what [`by_table`](Self::by_table) would take.
     fn cost_by_table(&mut self) -> Option<u64> {
         let plan = self.learned()?;
         plan.integers(self.values, self.scratch).then(|| plan.cost(self.scratch))

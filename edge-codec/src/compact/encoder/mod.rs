@@ -196,13 +196,13 @@ impl<S: Sensors> Encoder<S> {
         self.skipped.saturating_add(self.pushed.len() as u64)
     }
 
-    /// How many readings wait.
+    /// Returns how many readings wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.pushed.len()
     }
 
-    /// Whether no reading waits.
+    /// Returns whether no reading waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pushed.is_empty()

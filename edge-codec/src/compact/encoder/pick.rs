@@ -5,7 +5,7 @@
 use super::column::Column;
 use crate::limits::{MAX_READINGS, MAX_SENSORS};
 
-/// How many of the oldest readings one batch may have.
+/// Returns how many of the oldest readings one batch may have.
 pub(crate) fn most(pushed: &[u32], columns: &[Column]) -> usize {
     let most = pushed.len().min(MAX_READINGS);
     if columns.len() <= MAX_SENSORS {

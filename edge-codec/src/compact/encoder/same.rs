@@ -25,7 +25,7 @@ impl<T: Copy + PartialEq> Same<T> {
         }
     }
 
-    /// Whether all entries are this one; of none, the last one that was.
+    /// Returns whether all entries are this one; of none, the last one that was.
     #[inline]
     pub(crate) fn are(&self, entry: T) -> bool {
         self.list.is_empty() && entry == self.one
@@ -46,7 +46,7 @@ impl<T: Copy + PartialEq> Same<T> {
         self.list.get(at).copied().unwrap_or(self.one)
     }
 
-    /// What the first `n` entries are if they are all the same.
+    /// Returns what the first `n` entries are if they are all the same.
     pub(crate) fn one(&self, n: usize) -> Option<T> {
         let one = self.get(0);
         self.list.iter().take(n).all(|entry| *entry == one).then_some(one)

@@ -36,7 +36,7 @@ impl Texts {
         number
     }
 
-    /// How many texts the picked readings use: texts are numbered as they come.
+    /// Returns how many texts the picked readings use: texts are numbered as they come.
     pub(crate) fn used(&self, picked: &[(usize, usize)], columns: &[Column]) -> usize {
         if self.list.is_empty() {
             return 0;

@@ -14,7 +14,7 @@ const LONGEST: u32 = 256;
 const AFTER_FOUND: u32 = 32;
 
 impl Wait {
-    /// Whether it is time, one occasion later.
+    /// Returns whether it is time, one occasion later.
     pub(crate) fn is_over(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left == 0

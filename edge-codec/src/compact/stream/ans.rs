@@ -147,7 +147,7 @@ impl Dist {
         Some(())
     }
 
-    /// What a writer needs.
+    /// Returns what a writer needs.
     pub(crate) fn steps(&self) -> Steps<'_> {
         Steps { encode: &self.encode, next: &self.next }
     }
@@ -170,7 +170,7 @@ pub(crate) struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// How a writer in `state` takes a token: bits it puts out, how many, and the state it goes on with. `None` if the
+    /// Returns how a writer in `state` takes a token: bits it puts out, how many, and the state it goes on with. `None` if the
     /// token has no code.
     #[inline(always)]
     pub(crate) fn take(self, state: u32, token: u8) -> Option<(u32, u32, u32)> {
@@ -205,7 +205,7 @@ pub(crate) struct Decoder<'a> {
     pub(crate) bits: BitReader<'a>,
     /// The first one's turn is next. Of a stream with a single state the others are 0.
     states: [usize; TURNS],
-    /// Whether they take turns.
+    /// True if they take turns.
     turns: bool,
 }
 

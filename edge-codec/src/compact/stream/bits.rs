@@ -89,12 +89,12 @@ impl<'a> BitReader<'a> {
         self.bits(n)
     }
 
-    /// Whether more was read than there is.
+    /// Returns whether more was read than there is.
     pub(crate) fn overrun(&self) -> bool {
         self.at > self.len * 8
     }
 
-    /// Whether everything was read.
+    /// Returns whether everything was read.
     pub(crate) fn at_end(&self) -> bool {
         self.at == self.len * 8
     }
@@ -110,7 +110,7 @@ impl<'a> BitReader<'a> {
     }
 }
 
-/// What [`BitReader::bits`] gives of more bits than one look has, and where the next ones are. By value: see [`tail`].
+/// Returns what [`BitReader::bits`] gives of more bits than one look has, and where the next ones are. By value: see [`tail`].
 #[cold]
 fn wide(mut bits: BitReader<'_>, n: u32) -> (u64, usize) {
     let high = top(bits.window(), n - 32);
@@ -250,7 +250,7 @@ pub(crate) fn unzigzag(value: u64) -> i64 {
     ((value >> 1) as i64) ^ -((value & 1) as i64)
 }
 
-/// How many bits a number has; 0 has none.
+/// Returns how many bits a number has; 0 has none.
 #[inline(always)]
 pub(crate) fn bit_len(value: u64) -> u32 {
     64 - value.leading_zeros()

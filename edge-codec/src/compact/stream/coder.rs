@@ -112,7 +112,7 @@ impl Coder {
         Self::fixed(number, bits.bits(6) as u32)
     }
 
-    /// What a fixed shape is known by: its number and the low bits.
+    /// Returns what a fixed shape is known by: its number and the low bits.
     pub(crate) fn name(&self) -> (usize, u32) {
         (self.number, self.low)
     }
@@ -122,12 +122,12 @@ impl Coder {
         Self { dist: DistRef::Learned(dist), low: 0, shift: 0, number: 0 }
     }
 
-    /// Whether this is the very same coder.
+    /// Returns whether this is the very same coder.
     pub(crate) fn is(&self, other: &Self) -> bool {
         std::ptr::eq(&*self.dist, &*other.dist) && self.low == other.low
     }
 
-    /// Whether numbers are split without a step before.
+    /// Returns whether numbers are split without a step before.
     pub(crate) fn is_plain(&self) -> bool {
         (self.shift, self.low) == (0, 0)
     }
@@ -143,7 +143,7 @@ impl Coder {
         (token + self.shift, high << self.low | low, bits + self.low)
     }
 
-    /// What numbers take, in 1/256 bits.
+    /// Returns what numbers take, in 1/256 bits.
     pub(crate) fn cost_all(&self, numbers: &[u64]) -> u64 {
         self.cost_of(numbers.iter())
     }

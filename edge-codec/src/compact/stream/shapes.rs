@@ -108,7 +108,7 @@ impl Sizes {
         middle.map_or(0, |(least, _)| bit_len(least))
     }
 
-    /// What all takes with so many low bits and the `N` shapes from `first` on, which are summed up side by side.
+    /// Returns what all takes with so many low bits and the `N` shapes from `first` on, which are summed up side by side.
     #[inline(always)]
     fn costs<const N: usize>(&self, low: u32, zeros: u32, first: usize) -> [u64; N] {
         let (mut sums, mut all_bits, by_token) = ([0; N], 0, costs());

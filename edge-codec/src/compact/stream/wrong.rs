@@ -33,7 +33,7 @@ pub(crate) fn limited(what: &'static str, less_one: u64, limit: usize) -> Result
     number.ok_or(Wrong::Limit(what, limit, found))
 }
 
-/// Whether so many more may come.
+/// Checks that so many more may come.
 pub(crate) fn limited_sum(what: &'static str, so_far: usize, more: usize, limit: usize) -> Result<(), Wrong> {
     let found = so_far.saturating_add(more);
     if found <= limit { Ok(()) } else { Err(Wrong::Limit(what, limit, found as u64)) }

@@ -11,7 +11,7 @@ use crate::compact::stream::coder::DistRef;
 
 /// A learned distribution: 1024 states in both directions, and its weights.
 const DISTRIBUTION_BYTES: usize = 12 << 10;
-/// What an allocator adds to a small piece.
+/// An allocator's overhead on a small piece, in bytes.
 const PIECE_BYTES: usize = 16;
 /// A slot of the index from sensor to position.
 const SLOT_BYTES: usize = 2 * size_of::<u32>() + 1;

@@ -148,7 +148,7 @@ impl Table {
         }
     }
 
-    /// What batches name this table by: 28 bits of a hash of its bytes.
+    /// Returns what batches name this table by: 28 bits of a hash of its bytes.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id

@@ -161,7 +161,7 @@ impl Form {
     }
 }
 
-/// What the integers of [`Form::Decimal`] are divided by.
+/// Returns what the integers of [`Form::Decimal`] are divided by.
 pub(crate) fn scale(e: u8, by: u8) -> f64 {
     pow10(e) * DIVISORS.get(usize::from(by)).copied().unwrap_or(1.0)
 }
@@ -177,7 +177,7 @@ pub(crate) fn digits15(value: f64) -> f64 {
     round_to(value, scale15(value))
 }
 
-/// What 15 digits of a number are whole multiples of the inverse of.
+/// Returns what 15 digits of a number are whole multiples of the inverse of.
 #[inline(always)]
 pub(crate) fn scale15(value: f64) -> f64 {
     pow10(15_u32.saturating_sub(digits_before(value)) as u8)
@@ -188,7 +188,7 @@ pub(crate) fn round_to(value: f64, power: f64) -> f64 {
     round(value * power) / power
 }
 
-/// How many digits stand before the point.
+/// Returns how many digits stand before the point.
 #[inline(always)]
 fn digits_before(value: f64) -> u32 {
     (value.abs() as u64).checked_ilog10().map_or(0, |n| n + 1)
@@ -236,7 +236,7 @@ impl Powers {
         Self { p, least, first: 0, count: 0, power: 1.0, up: false }
     }
 
-    /// Whether a number has the exponent of the last one.
+    /// Returns whether a number has the exponent of the last one.
     #[inline(always)]
     fn holds(&self, size: u64) -> bool {
         size.wrapping_sub(self.first) < self.count

@@ -10,7 +10,7 @@ pub(crate) const LIST_MAX: usize = 1024;
 const NEAR: usize = 1 << 13;
 const NONE: u16 = u16::MAX;
 
-/// Whether the start of a column has so few different values that a list may pay.
+/// Returns whether the start of a column has so few different values that a list may pay.
 pub(crate) fn are_few(values: &[u64]) -> bool {
     let start = values.get(..96).unwrap_or(values);
     let mut seen = [(0, false); 256];
@@ -139,7 +139,7 @@ fn places(least: i64, most: i64, near: usize) -> Option<Vec<u16>> {
     Some(vec![NONE; apart + 1])
 }
 
-/// What a list takes in a plan, in bits.
+/// Returns what a list takes in a plan, in bits.
 pub(crate) fn bits(list: &[i64]) -> u64 {
     let rest = list.get(1..).unwrap_or_default();
     let gap = list.iter().zip(rest).map(|(a, b)| bit_len(b.wrapping_sub(*a) as u64)).max().unwrap_or(0);

@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     kind: Kind,
     form: Form,
     order: Order,
-    /// Whether there is no step between the form's integers and the predicted ones.
+    /// True if there is no step between the form's integers and the predicted ones.
     plain: bool,
     main: (usize, u32),
     ulps: Option<(usize, u32)>,
@@ -85,7 +85,7 @@ impl Plan {
         }
     }
 
-    /// What the next plan may share with this one.
+    /// Returns what the next plan may share with this one.
     fn shared(&self) -> Shared {
         Shared {
             kind: self.kind,
@@ -119,7 +119,7 @@ impl Plan {
         Some(kind)
     }
 
-    /// What [`describe`](Self::describe) wrote, after the kind; the coders come from `coder` in the order main, ulps,
+    /// Returns what [`describe`](Self::describe) wrote, after the kind; the coders come from `coder` in the order main, ulps,
     /// head. `None` if it is not a plan.
     pub(crate) fn read<'a>(
         kind: Kind,
@@ -236,7 +236,7 @@ impl Plan {
         self.write(script, scratch, measure)
     }
 
-    /// What [`write`](Self::write) would take without a head.
+    /// Returns what [`write`](Self::write) would take without a head.
     pub(crate) fn cost(&self, scratch: &mut Scratch) -> u64 {
         let Scratch { integers, ulps, residuals, .. } = scratch;
         residuals_of(self.order, self.center, integers, residuals);
@@ -245,7 +245,7 @@ impl Plan {
         main.sum::<u64>() + ulps.sum::<u64>()
     }
 
-    /// What a list of values takes, in 1/256 bits.
+    /// Returns what a list of values takes, in 1/256 bits.
     pub(crate) fn listed(&self) -> u64 {
         if let Pre::Table(list) = &self.pre { lists::bits(list) << 8 } else { 0 }
     }

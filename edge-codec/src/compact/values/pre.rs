@@ -117,7 +117,7 @@ pub(super) fn step(integers: &[i64], least: i64) -> u64 {
     step
 }
 
-/// Whether a division by doubles says so: that is several times as fast. Where it does not, a slower look may.
+/// Returns whether a division by doubles says so: that is several times as fast. Where it does not, a slower look may.
 fn is_multiple(x: i64, step: u64) -> bool {
     let quotient = (x as f64 / step as f64) as u64;
     step > 0 && x >= 0 && quotient.checked_mul(step) == Some(x as u64)

@@ -22,7 +22,7 @@ pub(crate) enum Order {
 impl Order {
     pub(crate) const ALL: [Order; 4] = [Order::Above, Order::Delta, Order::Line, Order::Around];
 
-    /// Whether the first integer is not predicted like the others.
+    /// Returns whether the first integer is not predicted like the others.
     pub(crate) fn has_head(self) -> bool {
         matches!(self, Order::Delta | Order::Line)
     }

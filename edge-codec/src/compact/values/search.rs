@@ -215,9 +215,9 @@ pub(crate) struct Effort {
     few: usize,
     /// Corrected forms that are looked at again.
     again: usize,
-    /// Whether corrected forms are looked at where an exact one does well.
+    /// True if corrected forms are looked at where an exact one does well.
     always: bool,
-    /// Whether a center and a step are told with the values, and not for many batches.
+    /// True if a center and a step are told with the values, and not for many batches.
     told: bool,
 }
 

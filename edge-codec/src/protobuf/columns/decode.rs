@@ -221,7 +221,7 @@ impl<'a> Rows<'a> {
         Ok(self.run.0)
     }
 
-    /// Whether the arrays end together.
+    /// Checks that the arrays end together.
     fn end(mut self, offset: usize) -> Result<(), DecodeError> {
         for column in [self.time, self.i64, self.u64, self.bool, self.quality] {
             column.end(offset)?;

@@ -160,7 +160,7 @@ pub struct State {
     /// The run of equal qualities that is still open: status and count.
     quality: (u32, u64),
     entries: u32,
-    /// Whether the table has more than the readings of doubles numbered from 0 on need.
+    /// True if the table has more than the readings of doubles numbered from 0 on need.
     has_units: bool,
     has_numbers: bool,
     has_kinds: bool,
@@ -171,7 +171,7 @@ impl Arrays {
         &mut self.arrays[part as usize]
     }
 
-    /// Whether it says something that its absence does not.
+    /// Returns whether it says something that its absence does not.
     fn is_needed(&self, part: Part) -> bool {
         match part {
             Part::Unit => self.state.has_units,

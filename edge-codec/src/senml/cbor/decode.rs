@@ -147,7 +147,7 @@ impl<'a> Seen<'a> {
         self.texts.clear();
     }
 
-    /// Whether it is the first of its name.
+    /// Returns whether it is the first of its name.
     fn insert(&mut self, key: Key<'a>) -> bool {
         let new = match key {
             Key::Number(number) => !self.numbers.contains(&number),

@@ -116,7 +116,7 @@ impl Wire for SenmlCbor {
 /// A pack has at least one record (RFC 8428 §11); this one says `bver` 10 and has no value.
 const EMPTY: [u8; 2] = [0x20, 0x0a];
 
-/// How many fields the first record has.
+/// Returns how many fields the first record has.
 fn labels(header: &Header, draft: &Draft<Records>) -> usize {
     let ours =
         usize::from(header.id.is_some()) + usize::from(header.pd) + usize::from(draft.runs.size().is_some());
