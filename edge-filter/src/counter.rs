@@ -75,7 +75,7 @@ pub struct CounterState {
 }
 
 impl CounterState {
-    /// What was counted since the first reading, over wraps and resets; stays at the largest number rather than wrap.
+    /// Returns what was counted since the first reading, over wraps and resets; stays at the largest number rather than wrap.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total

@@ -152,7 +152,7 @@ impl Deadband {
         self
     }
 
-    /// Whether the reading passes, and why. What `send_previous` sends before it needs
+    /// Returns whether the reading passes, and why. What `send_previous` sends before it needs
     /// [`check_with`](Self::check_with).
     #[inline]
     pub fn check<'v>(
@@ -259,7 +259,7 @@ impl Deadband {
         self.tolerance.width()
     }
 
-    /// How far the last emitted value may be from a suppressed reading that is usable.
+    /// Returns how far the last emitted value may be from a suppressed reading that is usable.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         let max_error = self.tolerance.width();

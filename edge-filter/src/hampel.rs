@@ -58,7 +58,7 @@ impl HampelState {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HampelVerdict {
-    /// Whether it is one.
+    /// True if it is one.
     pub outlier: bool,
     /// The median of its window: what may stand in its place.
     pub median: f64,

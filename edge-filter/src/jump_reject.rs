@@ -48,7 +48,7 @@ impl JumpReject {
         self
     }
 
-    /// Whether the value is accepted.
+    /// Returns whether the value is accepted.
     pub fn check(&self, state: &mut JumpRejectState, value: f64) -> bool {
         if !value.is_finite() {
             return false;
@@ -70,7 +70,7 @@ impl JumpReject {
         ErrorBound::Exact
     }
 
-    /// What is rejected before a jump is believed.
+    /// Returns what is rejected before a jump is believed.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Readings(self.accept_after.unwrap_or(u32::MAX))

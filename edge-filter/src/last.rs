@@ -76,7 +76,7 @@ impl LastEmitted {
         self.started = false;
     }
 
-    /// Why a reading passes whatever its value: it is the first, or its status or class is another.
+    /// Returns why a reading passes whatever its value: it is the first, or its status or class is another.
     #[inline]
     pub(crate) fn transition(&self, value: &Value<'_>, quality: Quality, usable: bool) -> Option<EmitReason> {
         if !self.started {
@@ -98,7 +98,7 @@ impl LastEmitted {
         }
     }
 
-    /// Whether a finite value is further from the reference than the tolerance.
+    /// Returns whether a finite value is further from the reference than the tolerance.
     #[inline]
     pub(crate) fn moved(&self, tolerance: &Tolerance, value: &Value<'_>) -> bool {
         match (&self.reference, value) {
@@ -108,7 +108,7 @@ impl LastEmitted {
         }
     }
 
-    /// Why a reading that no status change lets pass is dropped, if its value says nothing.
+    /// Returns why a reading that no status change lets pass is dropped, if its value says nothing.
     pub(crate) fn silence(value: &Value<'_>, quality: Quality, usable: bool) -> Option<DropReason> {
         match (usable, quality.is_bad()) {
             (false, true) => Some(DropReason::BadQuality),

@@ -56,7 +56,7 @@ impl Normalise {
         (quality, known.is_some())
     }
 
-    /// Whether the scheme defines this number.
+    /// Returns whether the scheme defines this number.
     #[must_use]
     pub fn knows(&self, raw: Quality) -> bool {
         self.scheme.to_opc_ua(raw.0).is_some()

@@ -58,7 +58,7 @@ impl OnChange {
         Ok(self)
     }
 
-    /// Whether the reading passes, and why.
+    /// Returns whether the reading passes, and why.
     pub fn check<'v>(
         &self,
         state: &mut OnChangeState,
@@ -140,7 +140,7 @@ impl Dedup {
         Ok(Dedup(OnChange { min_interval_ms: 0, max_interval_ms }))
     }
 
-    /// Whether the reading passes, and why.
+    /// Returns whether the reading passes, and why.
     pub fn check<'v>(
         &self,
         state: &mut OnChangeState,

@@ -227,7 +227,7 @@ impl Pid {
         LossBound::Nothing
     }
 
-    /// Whether an output is within its limits.
+    /// Returns whether an output is within its limits.
     pub(crate) fn reaches(&self, output: f64) -> bool {
         (self.min..=self.max).contains(&output)
     }

@@ -148,7 +148,7 @@ impl Sample {
         if complete { Verdict::Emit(EmitReason::Picked) } else { Verdict::Drop(DropReason::RateLimit) }
     }
 
-    /// Whether `point` is to be kept rather than what is held.
+    /// Returns whether `point` is to be kept rather than what is held.
     fn better(&self, last: &LastEmitted, held: Option<Point>, point: Point) -> bool {
         let Some(held) = held else { return true };
         let reference = last.number().unwrap_or_default();

@@ -100,7 +100,7 @@ impl SegmentHold {
         self.flush_alone(&mut state.last, &mut state.segment, sink);
     }
 
-    /// How far an emitted value may be from a reading it stands for.
+    /// Returns how far an emitted value may be from a reading it stands for.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Absolute(self.deviation)

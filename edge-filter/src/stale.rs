@@ -62,7 +62,7 @@ impl StaleState {
         }
     }
 
-    /// Whether the sensor is stale now.
+    /// Returns whether the sensor is stale now.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.deadline == STALE
@@ -97,7 +97,7 @@ impl Stale {
         expired
     }
 
-    /// When [`Stale::expired`] will be true.
+    /// Returns when [`Stale::expired`] will be true.
     #[must_use]
     pub fn deadline(&self, state: &StaleState) -> Option<i64> {
         (state.deadline > STALE).then_some(state.deadline)

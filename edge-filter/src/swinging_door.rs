@@ -128,7 +128,7 @@ impl SwingingDoor {
         self.flush_alone(&mut state.last, &mut state.door, sink);
     }
 
-    /// How far a suppressed reading may be from the straight line between the emitted readings around it.
+    /// Returns how far a suppressed reading may be from the straight line between the emitted readings around it.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         let max_error = self.deviation;

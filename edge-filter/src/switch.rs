@@ -51,7 +51,7 @@ pub struct HysteresisSwitchState {
 }
 
 impl HysteresisSwitchState {
-    /// Whether it is on.
+    /// Returns whether it is on.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.on

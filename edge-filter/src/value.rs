@@ -161,7 +161,7 @@ impl Tolerance {
         self.float
     }
 
-    /// Whether `new` is further from `reference` than the tolerance (strictly). Values of different kinds, booleans
+    /// Returns whether `new` is further from `reference` than the tolerance (strictly). Values of different kinds, booleans
     /// and texts differ as soon as they are not the same.
     pub(crate) fn exceeded(&self, reference: &Value<'_>, new: &Value<'_>) -> bool {
         if let (Some(a), Some(b)) = (reference.as_integer(), new.as_integer()) {

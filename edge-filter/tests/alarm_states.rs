@@ -173,7 +173,7 @@ fn promise_14_bad_input_holds_raises_or_clears_as_configured() {
     }
 }
 
-/// Whether a log tells one story: each change starts where the last one ended, the last ends at what shows, ids grow.
+/// Returns whether a log tells one story: each change starts where the last one ended, the last ends at what shows, ids grow.
 fn is_continuous(log: &[AlarmTransition], shows: AlarmState) -> bool {
     let mut at = (Normal, 0);
     for t in log {

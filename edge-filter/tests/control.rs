@@ -122,7 +122,7 @@ enum Bug {
     Unlimited,
 }
 
-/// What the check asks of every output.
+/// Rules that the check asks of every output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rule {
     /// It is a number within its limits.

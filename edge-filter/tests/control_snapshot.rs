@@ -155,7 +155,7 @@ impl Run {
     }
 }
 
-/// Whether a run that is cut somewhere goes on in another way: what differed.
+/// Returns whether a run that is cut somewhere goes on in another way: what differed.
 fn differs(rng: &mut Rng, spoil: impl Fn(&mut ControlSnapshot) + Copy) -> Option<String> {
     let mut run = Run::new();
     for _ in 0..rng.below(120) {

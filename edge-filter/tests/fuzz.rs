@@ -149,12 +149,12 @@ enum Bug {
     HidesThatItIsSynthetic,
 }
 
-/// What the check asks.
+/// Rules of the check.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rule {
     /// Every reading and emit is counted once.
     Accounts,
-    /// What is no number is not called good.
+    /// Nothing that is no number is called good.
     Honesty,
 }
 
@@ -187,7 +187,7 @@ impl Seen {
         }
     }
 
-    /// What is wrong with the accounts, or with what was emitted; `off`: a rule that is not asked.
+    /// Finds the first fault in the accounts or in the emitted readings; `off`: a rule that is not asked.
     fn check(&self, p: &Pipeline, off: Option<Rule>) -> Result<(), (Rule, String)> {
         let stats = p.stats();
         let counted = (stats.input, stats.emitted(), stats.synthetic);

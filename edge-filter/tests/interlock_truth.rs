@@ -30,7 +30,7 @@ fn demands(tree: &Condition, inputs: &[bool]) -> bool {
     }
 }
 
-/// What two-valued logic says for every value that the unknown inputs might have.
+/// Returns what two-valued logic says for every value that the unknown inputs might have.
 fn possible(tree: &Condition, inputs: &[Option<f64>]) -> (bool, bool) {
     let (mut trips, mut healthy) = (false, false);
     for world in 0..1_u32 << inputs.len() {

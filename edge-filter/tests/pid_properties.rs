@@ -50,7 +50,7 @@ fn usable(input: &PidInput) -> bool {
     input.pv.abs() <= 1e100 && input.setpoint.abs() <= 1e100 && !input.quality.is_bad()
 }
 
-/// What a scan may do to the output, given the one before it. `None`: it was right.
+/// Judges a scan by its effect on the output, given the one before it. `None`: it was right.
 fn wrong(
     ki: f64,
     last: Option<f64>,

@@ -22,7 +22,7 @@ struct Shelf {
 }
 
 impl Hiding {
-    /// What the alarm shows instead of its condition.
+    /// Returns what the alarm shows instead of its condition.
     pub(super) fn shown(&self) -> Option<AlarmState> {
         match self {
             Hiding { out_of_service: true, .. } => Some(AlarmState::OutOfService),
@@ -36,7 +36,7 @@ impl Hiding {
         self.shelf = Some(Shelf { since_now: now_ms, for_ms, one_shot });
     }
 
-    /// Whether there was something to end.
+    /// Returns whether there was something to end.
     pub(super) fn unshelve(&mut self) -> bool {
         self.shelf.take().is_some()
     }

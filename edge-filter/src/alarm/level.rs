@@ -46,7 +46,7 @@ struct Timer {
 }
 
 impl Rules<'_> {
-    /// Whether the value has reached the limit, and whether it has left it.
+    /// Returns whether the value has reached the limit, and whether it has left it.
     fn place(&self, value: f64) -> (bool, bool) {
         let Limit { limit, deadband, .. } = *self.limit;
         match self.side {
@@ -57,7 +57,7 @@ impl Rules<'_> {
 }
 
 impl LevelState {
-    /// What is shown: what hides the alarm, else the condition.
+    /// Returns what is shown: what hides the alarm, else the condition.
     pub(super) fn shown(&self) -> AlarmState {
         self.hiding.shown().unwrap_or(self.condition)
     }
@@ -275,7 +275,7 @@ impl LevelState {
         Some(since.saturating_add(rules.options.re_alarm_ms?))
     }
 
-    /// When [`LevelState::tick`] will change the state.
+    /// Returns when [`LevelState::tick`] will change the state.
     pub(super) fn deadline(&self, rules: Rules<'_>) -> Option<i64> {
         let delay = self.timer.map(|timer| timer.since_now.saturating_add(self.delay(rules)));
         let others = [self.hiding.deadline(), self.re_alarm_deadline(rules)];

@@ -313,7 +313,7 @@ impl LimitAlarm {
         }
     }
 
-    /// When [`LimitAlarm::tick`] has something to do.
+    /// Returns when [`LimitAlarm::tick`] has something to do.
     #[must_use]
     pub fn deadline(&self, state: &LimitAlarmState) -> Option<i64> {
         let levels = self.rules().zip(&state.levels);

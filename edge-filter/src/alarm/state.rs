@@ -40,7 +40,7 @@ impl AlarmState {
         AlarmState::OutOfService,
     ];
 
-    /// Whether the process is in alarm and says so. Of a hidden alarm it is not known from the state: see
+    /// Returns whether the process is in alarm and says so. Of a hidden alarm it is not known from the state: see
     /// [`LimitAlarmState::condition`](super::LimitAlarmState::condition).
     #[must_use]
     pub const fn is_active(self) -> bool {

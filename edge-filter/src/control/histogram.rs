@@ -46,7 +46,7 @@ impl Histogram {
         self.max_ns.fetch_max(ns, Ordering::Relaxed);
     }
 
-    /// How many were counted.
+    /// Returns how many were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
@@ -80,7 +80,7 @@ impl Histogram {
         0
     }
 
-    /// How many are at most `ns`, to the nearest bucket below: for the buckets of Prometheus.
+    /// Returns how many are at most `ns`, to the nearest bucket below: for the buckets of Prometheus.
     #[must_use]
     pub fn at_most(&self, ns: u64) -> u64 {
         let within = self.buckets.iter().enumerate().filter(|(bucket, _)| top_ns(*bucket) <= ns);

@@ -66,13 +66,13 @@ impl Inputs {
         Ok(self.inputs.len() - 1)
     }
 
-    /// How many there are.
+    /// Returns how many there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.inputs.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.inputs.is_empty()
@@ -111,7 +111,7 @@ impl Inputs {
         self.inputs.get(input)?.last.map(|last| last.value)
     }
 
-    /// How good it is now: as it came; `BAD_OUT_OF_RANGE`; `BAD` for a number that is none; `UNCERTAIN_LAST_USABLE` when it is
+    /// Returns how good it is now: as it came; `BAD_OUT_OF_RANGE`; `BAD` for a number that is none; `UNCERTAIN_LAST_USABLE` when it is
     /// stale; `BAD` before the first one.
     #[must_use]
     pub fn quality(&self, input: usize, now_ms: i64) -> Quality {

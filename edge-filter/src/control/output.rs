@@ -195,19 +195,19 @@ impl Output {
         self.spec.safe
     }
 
-    /// What the actuator should be at; always finite.
+    /// Returns what the actuator should be at; always finite.
     #[must_use]
     pub fn value(&self) -> f64 {
         self.value
     }
 
-    /// Why.
+    /// Returns why.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause
     }
 
-    /// What is kept over a restart.
+    /// Returns what is kept over a restart.
     pub(super) fn state(&self) -> OutputState {
         let Output { value, mode, pid, switch, .. } = self;
         let setpoint = self.configured.zip(self.setpoint());

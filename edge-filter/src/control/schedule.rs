@@ -29,7 +29,7 @@ impl Schedule {
         Schedule { period_ns, next_ns: start_ns.saturating_add(period_ns), last_wake_ns: None }
     }
 
-    /// When to wake next.
+    /// Returns when to wake next.
     #[must_use]
     pub fn deadline_ns(&self) -> u64 {
         self.next_ns

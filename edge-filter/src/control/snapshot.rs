@@ -38,7 +38,7 @@ impl<S> Kept<S> {
 }
 
 impl Controller {
-    /// What is to be kept over a restart.
+    /// Returns what is to be kept over a restart.
     #[must_use]
     pub fn snapshot(&self) -> ControlSnapshot {
         ControlSnapshot {

@@ -24,7 +24,7 @@ impl Watchdog {
         Watchdog { limit_ns, tripped: false }
     }
 
-    /// Whether the outputs are in its hands.
+    /// Returns whether the outputs are in its hands.
     #[must_use]
     pub fn is_tripped(&self) -> bool {
         self.tripped

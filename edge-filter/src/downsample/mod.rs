@@ -108,7 +108,7 @@ fn per_bin(
     kept
 }
 
-/// Where the smallest and the largest are, the first of equals; `None` of none.
+/// Returns where the smallest and the largest are, the first of equals; `None` of none.
 fn extrema(values: &[f64]) -> Option<(usize, usize)> {
     let first = *values.first()?;
     let (mut low, mut high) = ((0, first), (0, first));
@@ -123,7 +123,7 @@ fn extrema(values: &[f64]) -> Option<(usize, usize)> {
     Some((low.0, high.0))
 }
 
-/// What all of them share: the checks, the NaN left out, no index twice.
+/// Returns what all of them share: the checks, the NaN left out, no index twice.
 fn downsampled(
     times: &[i64],
     values: &[f64],

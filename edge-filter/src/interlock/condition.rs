@@ -60,7 +60,7 @@ pub enum Degraded {
 }
 
 impl Test {
-    /// Whether the value demands a trip.
+    /// Returns whether the value demands a trip.
     #[must_use]
     pub fn demands(self, value: f64) -> bool {
         match self {
@@ -76,7 +76,7 @@ impl Test {
 pub(super) const DEPTH_MAX: usize = 16;
 
 impl Condition {
-    /// What it says. `read` gives the value of an input, `None` if it is not good; NaN counts as `None`.
+    /// Returns what it says. `read` gives the value of an input, `None` if it is not good; NaN counts as `None`.
     pub fn vote(&self, read: &impl Fn(usize) -> Option<f64>) -> Vote {
         match self {
             Condition::Input { input, test } => match read(*input).filter(|value| !value.is_nan()) {
@@ -91,7 +91,7 @@ impl Condition {
         }
     }
 
-    /// Whether an input that it names is not good.
+    /// Returns whether an input that it names is not good.
     pub(super) fn is_degraded(&self, read: &impl Fn(usize) -> Option<f64>) -> bool {
         match self {
             Condition::Input { input, .. } => read(*input).is_none_or(f64::is_nan),

@@ -90,15 +90,15 @@ struct Bypass {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InterlockStatus {
-    /// Whether the outputs may leave their safe state.
+    /// True if the outputs may leave their safe state.
     pub energised: bool,
     /// What the condition says.
     pub demand: Vote,
-    /// Whether it is tripped, bypassed or not: it waits for a reset, or for its condition.
+    /// True if it is tripped, bypassed or not: it waits for a reset, or for its condition.
     pub tripped: bool,
-    /// Whether an input of the condition is not good.
+    /// True if an input of the condition is not good.
     pub degraded: bool,
-    /// Whether it is energised by a bypass alone.
+    /// True if it is energised by a bypass alone.
     pub bypassed: bool,
 }
 

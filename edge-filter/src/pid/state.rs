@@ -47,7 +47,7 @@ impl PidState {
         self.output
     }
 
-    /// Where it came from.
+    /// Returns where it came from.
     #[must_use]
     pub fn status(&self) -> PidStatus {
         self.status
@@ -65,14 +65,14 @@ impl PidState {
         self.setpoint
     }
 
-    /// Whether every number in it is one: a state that was stored may be anything.
+    /// Returns whether every number in it is one: a state that was stored may be anything.
     pub(crate) fn is_sound(&self) -> bool {
         let always = [self.integral, self.proportional];
         let perhaps = [self.pv, self.filtered, self.setpoint, self.output];
         always.iter().chain(perhaps.iter().flatten()).all(|number| number.is_finite())
     }
 
-    /// Whether bad input has switched to manual, and nobody has been there since.
+    /// Returns whether bad input has switched to manual, and nobody has been there since.
     pub(crate) fn waits_for_a_hand(&self) -> bool {
         self.forced_manual
     }

@@ -66,7 +66,7 @@ impl Pid {
         self.step(state, input, dt_ms as f64 / 1000.0)
     }
 
-    /// Where the output is, or would rest.
+    /// Returns where the output is, or would rest.
     fn last(&self, state: &PidState) -> f64 {
         self.limited(state.output.unwrap_or(0.0))
     }
@@ -145,7 +145,7 @@ impl Pid {
         self.kd * (x - filtered) / (self.filter_s + dt_s)
     }
 
-    /// Where the integral of a controller starts that has no output yet.
+    /// Returns where the integral of a controller starts that has no output yet.
     fn at_start(&self) -> f64 {
         match self.anti_windup {
             AntiWindup::Clamp => self.limited(0.0),

@@ -43,7 +43,7 @@ impl ConfigError {
         self.problems
     }
 
-    /// What is wrong, in the order of the file.
+    /// Returns what is wrong, in the order of the file.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems

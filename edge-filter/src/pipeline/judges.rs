@@ -37,7 +37,7 @@ pub(super) struct JudgesState {
 }
 
 impl Judges {
-    /// Whether a sensor needs a [`JudgesState`].
+    /// Returns whether a sensor needs a [`JudgesState`].
     pub(super) fn keeps_state(&self) -> bool {
         self.rate_of_change.is_some()
             || self.flat_line.is_some()
@@ -107,7 +107,7 @@ impl Judges {
     }
 }
 
-/// What the tests see: missing if the quality is bad or it is no number.
+/// Returns what the tests see: missing if the quality is bad or it is no number.
 fn measured(value: &Value<'_>, quality: Quality) -> f64 {
     value.as_f64().filter(|_| !quality.is_bad()).unwrap_or(f64::NAN)
 }

@@ -53,7 +53,7 @@ pub(super) enum Fate {
 as_number!(Fate { GoesOn, Spike, Outlier });
 
 impl Fate {
-    /// Why it is dropped, if it is.
+    /// Returns why it is dropped, if it is.
     pub(super) fn dropped(self) -> Option<DropReason> {
         match self {
             Fate::GoesOn => None,
@@ -64,13 +64,13 @@ impl Fate {
 }
 
 impl Lookahead {
-    /// Whether there is any of them: most rules have none, and their readings do not even ask for the delay.
+    /// Returns whether there is any of them: most rules have none, and their readings do not even ask for the delay.
     #[inline]
     pub(super) fn is_some(&self) -> bool {
         self.spike.is_some() || self.hampel.is_some()
     }
 
-    /// How many readings come between a reading and its verdict.
+    /// Returns how many readings come between a reading and its verdict.
     pub(super) fn delay(&self) -> usize {
         let spike = usize::from(self.spike.is_some());
         self.hampel.map_or(spike, |(test, _)| test.delay().max(spike))

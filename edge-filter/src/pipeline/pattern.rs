@@ -42,7 +42,7 @@ impl Pattern {
         Ok(Pattern(pattern.to_owned()))
     }
 
-    /// Whether the pattern matches `name`. Costs one pass over both.
+    /// Returns whether the pattern matches `name`. Costs one pass over both.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let mut levels = name.split('/');

@@ -33,13 +33,13 @@ pub(super) struct SensorSnapshot {
 as_array!(SensorSnapshot { name, slot, alarm });
 
 impl Snapshot {
-    /// How many sensors it holds.
+    /// Returns how many sensors it holds.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sensors.len()
     }
 
-    /// Whether it holds none.
+    /// Returns whether it holds none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sensors.is_empty()

@@ -57,7 +57,7 @@ impl Stats {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Whether every reading is accounted for.
+    /// Returns whether every reading is accounted for.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
         self.input + self.restored == self.emitted() + self.dropped() + self.held

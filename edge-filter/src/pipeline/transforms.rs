@@ -18,13 +18,13 @@ pub(super) struct TransformsState {
 }
 
 impl Transforms {
-    /// Whether there is any of them.
+    /// Returns whether there is any of them.
     #[inline]
     pub(super) fn is_some(&self) -> bool {
         self.counter.is_some() || self.scale.is_some()
     }
 
-    /// Whether a sensor needs a [`TransformsState`].
+    /// Returns whether a sensor needs a [`TransformsState`].
     pub(super) fn keeps_state(&self) -> bool {
         self.counter.is_some()
     }

@@ -218,7 +218,7 @@ impl Moments {
         self.squares -= distance * (value - self.mean);
     }
 
-    /// Whether rounding may have eaten the result: everything was replaced once, or what is left is small beside what
+    /// Returns whether rounding may have eaten the result: everything was replaced once, or what is left is small beside what
     /// was taken away, or what was taken away has left no number.
     fn is_worn(&self) -> bool {
         let eaten = self.largest_squares > 0.0 && self.squares <= self.largest_squares * 1e-6;

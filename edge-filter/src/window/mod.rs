@@ -210,7 +210,7 @@ impl Window {
         }
     }
 
-    /// When [`Window::tick`] has something to do.
+    /// Returns when [`Window::tick`] has something to do.
     #[must_use]
     pub fn deadline(&self, state: &WindowState) -> Option<i64> {
         // A window that reaches the end of time never ends.
