@@ -75,7 +75,7 @@ impl Publisher {
         }
     }
 
-    /// Whether it stands still until a receipt comes.
+    /// Returns whether it stands still until a receipt comes.
     pub(crate) fn stands_still(&self, now_ms: u64) -> bool {
         self.unacked > 0 && (self.unacked >= self.window() || now_ms < self.waiting_until_ms)
     }

@@ -210,7 +210,7 @@ fn more_refused_topics_than_are_remembered() {
     rig.assert_all(1_803);
 }
 
-/// What is too large for this hub waits for one that takes it; its topic goes on.
+/// A message too large for this hub waits for one that takes it; its topic goes on.
 #[test]
 fn what_is_too_large_is_parked_and_delivered_when_the_hub_takes_it() {
     let mut rig = Rig::new(|_, _| TAKEN);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use edge_bridge::Bridge;
 
-/// What is published in an outage shows as waiting, whichever spool it waits in.
+/// Messages published in an outage show as waiting, whichever spool they wait in.
 #[tokio::test]
 async fn rows_of_an_outage_show_as_waiting() {
     // Bound and never served: a port that nobody else takes, at which nothing answers.

@@ -142,13 +142,13 @@ impl Chain {
         Some(release)
     }
 
-    /// Whether bytes of this connection should be read: when too much waits in total, only from those that wait for nothing themselves.
+    /// Returns whether bytes of this connection should be read: when too much waits in total, only from those that wait for nothing themselves.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
         self.unacked_bytes < self.max_unacked_bytes
             || self.connections.get(&connection).is_none_or(|state| state.waits_for_nothing())
     }
 
-    /// Whether a publisher stands still until receipts come, or the total is reached: ask the queue for a commit then. Cost: a walk over
+    /// Returns whether a publisher stands still until receipts come, or the total is reached: ask the queue for a commit then. Cost: a walk over
     /// the connections.
     #[must_use]
     pub fn wants_commit(&self, now_ms: u64) -> bool {

@@ -63,7 +63,7 @@ impl Receipts {
         Some(connection)
     }
 
-    /// How many are not resolved.
+    /// Returns how many are not resolved.
     pub(super) fn pending(&self) -> usize {
         self.all.iter().filter(|receipt| !receipt.is_resolved).count()
     }

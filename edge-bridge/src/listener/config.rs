@@ -42,7 +42,7 @@ pub struct Config {
     pub max_unacked_bytes: usize,
     /// Bytes written to a connection that its peer has not taken yet: beyond it nothing more is sent to it and it is not read. Default 256 KiB.
     pub max_unwritten_bytes: usize,
-    /// Whether topics of messages and wills may have control characters or Unicode non-characters. Default false, since a hub may end the
+    /// Allows control characters and Unicode non-characters in topics of messages and wills. Default false, since a hub may end the
     /// connection for them (§1.5.4): a message at QoS 1 is answered 0x90, in 3.1.1, which has no reasons, by the end of the connection; one at
     /// QoS 0, or a will, is dropped. Counted, and said once per connection.
     pub accept_control_characters: bool,

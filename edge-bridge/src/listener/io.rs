@@ -65,7 +65,7 @@ pub enum Event {
         client: Utf8,
         /// What it speaks.
         version: Version,
-        /// Whether its session goes on.
+        /// True if its session goes on.
         session_present: bool,
     },
     /// A client was not taken in.
@@ -96,7 +96,7 @@ pub enum Event {
         client: Utf8,
         /// The topic; shown to people, it needs to be escaped.
         topic: Utf8,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         error: TopicError,
     },
     /// A connection is over.

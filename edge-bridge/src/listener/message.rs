@@ -57,7 +57,7 @@ impl Message {
         self.publish.properties = with(&self.publish.properties, PropertyId::SubscriptionIdentifier, &values);
     }
 
-    /// What it costs while it waits.
+    /// Returns what it costs while it waits.
     pub(super) fn bytes(&self) -> usize {
         let publish = &self.publish;
         publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len()

@@ -234,13 +234,13 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout).
+    /// Returns when to call [`handle_timeout`](Self::handle_timeout).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
         self.deadlines.next()
     }
 
-    /// Whether bytes of this connection should be read now. May change after every other `&mut` call.
+    /// Returns whether bytes of this connection should be read now. May change after every other `&mut` call.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
         self.connections.get(&connection).is_some_and(|state| {
             state.held == 0

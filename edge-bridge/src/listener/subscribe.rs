@@ -62,7 +62,7 @@ impl<I: Ingest> Listener<I> {
         self.touch(id);
     }
 
-    /// Whether the subscription is a new one.
+    /// Returns whether the subscription is a new one.
     fn subscribe(
         &mut self,
         key: ClientKey,

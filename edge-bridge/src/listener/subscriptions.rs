@@ -57,7 +57,7 @@ impl Subscriptions {
         self.filters_of.entry(client).or_default().insert(filter)
     }
 
-    /// Whether there was one.
+    /// Returns whether there was one.
     pub(super) fn remove(&mut self, client: ClientKey, filter: &str) -> bool {
         let existed = self.filters_of.get_mut(&client).is_some_and(|filters| filters.remove(filter));
         if existed {

@@ -11,16 +11,16 @@ use crate::bridge::{Core, Pack, ParkedList, ParkedRow};
 use crate::ingest::Now;
 use crate::wire::{TopicError, Utf8, validate_filter};
 
-/// Why nothing, or not all, was done.
+/// Nothing, or not all, of what was asked for was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ByHandError {
     /// Not a topic filter.
     #[error("\"{filter}\" is not a topic filter: {error}")]
     Filter {
-        /// What was given.
+        /// The filter that was given.
         filter: String,
-        /// Why not.
+        /// The rule that it breaks.
         error: TopicError,
     },
     /// One at a time drops or copies.
@@ -34,14 +34,14 @@ pub enum ByHandError {
     Closed,
 }
 
-/// What a link is asked for.
+/// Requests of a person about refused messages.
 pub(super) enum Ask {
     List(oneshot::Sender<ParkedList>),
     Retry { filter: Utf8, done: oneshot::Sender<()> },
     Pass { filter: Utf8, copies: Option<mpsc::Sender<Vec<ParkedRow>>>, done: oneshot::Sender<Over> },
 }
 
-/// How a pass ended.
+/// End of a pass.
 pub(super) type Over = Result<u64, ByHandError>;
 
 /// The pass that is under way, seen from the link's task.
@@ -128,7 +128,7 @@ impl Copies {
 }
 
 impl Link {
-    /// What the hub refuses now.
+    /// Lists the topics that the hub refuses now.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ impl Clock {
         Now { up_ms, wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
     }
 
-    /// When `up_ms` is.
+    /// Returns when `up_ms` is.
     pub fn at(&self, up_ms: u64) -> Instant {
         self.start + std::time::Duration::from_millis(up_ms.saturating_sub(1))
     }

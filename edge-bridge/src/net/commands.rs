@@ -43,12 +43,12 @@ impl Command {
         &self.publish
     }
 
-    /// Whether the hub had retained it: old news, which a command should never be.
+    /// Returns whether the hub had retained it: old news, which a command should never be.
     pub fn is_retained(&self) -> bool {
         self.publish.retain
     }
 
-    /// Whether the hub sent it before.
+    /// Returns whether the hub sent it before.
     pub fn is_duplicate(&self) -> bool {
         self.publish.dup
     }
@@ -180,7 +180,7 @@ pub(super) struct SharedAck {
     pub(super) handle: AckHandle,
     /// Subscriptions that are not done.
     left: AtomicUsize,
-    /// Whether one of them is, so that the message has been acted on.
+    /// One of them is done, so that the message has been acted on.
     acted_on: std::sync::atomic::AtomicBool,
     pub(super) acks: Arc<Acks>,
 }

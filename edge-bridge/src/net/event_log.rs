@@ -65,7 +65,7 @@ impl EventLog {
         }
     }
 
-    /// What became of messages. Deliveries are not news.
+    /// Writes the line about the ends of messages. Deliveries are no news.
     fn say_uplink(&mut self, now_ms: u64, event: &UplinkEvent) {
         let Self { hub, link } = self;
         match event {

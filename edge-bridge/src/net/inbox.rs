@@ -19,7 +19,7 @@ pub(super) struct Entry {
     pub(super) ack: Option<Arc<SharedAck>>,
 }
 
-/// What the application took.
+/// The messages that the application took.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) publish: Publish,
@@ -86,7 +86,7 @@ impl Inbox {
         Poll::Ready(Some(Taken { publish: entry.publish, ack: entry.ack, wanted }))
     }
 
-    /// Whether the messages that found no room can be taken now.
+    /// Returns whether the messages that found no room can be taken now.
     pub(super) fn wants_missed(&self) -> bool {
         let state = self.state();
         state.missed && state.queue.is_empty()

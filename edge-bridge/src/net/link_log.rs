@@ -1,4 +1,4 @@
-//! What the log says of a link's connections: each cause when it is new, and none more than once a minute.
+//! Rate limit of the log's lines about connections: each cause when it is new, and none more than once a minute.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ const CAUSES_MAX: usize = 16;
 /// See the [module](self). Pure.
 #[derive(Debug, Default)]
 pub(super) struct LinkLog {
-    /// Why there is no connection, as last given.
+    /// The reason why there is no connection, as last given.
     cause: Option<String>,
-    /// When each cause was said.
+    /// Per cause the time of its last line.
     said_ms: HashMap<String, u64>,
-    /// When each event was said that may come with every connection.
+    /// Per event that may come with every connection the time of its last line.
     events_ms: HashMap<&'static str, u64>,
     /// The log says that there is no connection.
     is_down: bool,
@@ -23,7 +23,7 @@ pub(super) struct LinkLog {
 }
 
 impl LinkLog {
-    /// Whether the line about this end of a connection, or failed dial, is worth saying: in an outage of days a further attempt that fails for
+    /// Returns whether the line about this end of a connection, or failed dial, is due: in an outage of days a further attempt that fails for
     /// the same reason is no news, another reason is.
     pub(super) fn disconnected(&mut self, now_ms: u64, cause: &str) -> bool {
         let is_new = self.cause.as_deref() != Some(cause);
@@ -42,7 +42,7 @@ impl LinkLog {
         true
     }
 
-    /// Whether the line about an event that may come with every connection is worth saying: not twice in a minute.
+    /// Returns whether the line about an event that may come with every connection is due: not twice in a minute.
     pub(super) fn recurs(&mut self, now_ms: u64, event: &'static str) -> bool {
         let last_ms = self.events_ms.get(event).copied();
         let is_due = last_ms.is_none_or(|last_ms| now_ms >= last_ms + QUIET_MS);
@@ -52,7 +52,7 @@ impl LinkLog {
         is_due
     }
 
-    /// Whether the line about a connection is worth saying: it is the first, or the log says that there is none.
+    /// Returns whether the line about a connection is due: it is the first, or the log says that there is none.
     pub(super) fn connected(&mut self) -> bool {
         self.cause = None;
         !std::mem::replace(&mut self.was_up, true) | std::mem::take(&mut self.is_down)

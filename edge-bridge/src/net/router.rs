@@ -15,7 +15,7 @@ use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Properties, Publish, Utf8};
 
-/// How long a message without a subscription waits for one, from the start or from the end of the last subscription that ended.
+/// Milliseconds that a message without a subscription waits for one, from the start or from the end of the last subscription that ended.
 const GRACE_MS: u64 = 30_000;
 /// Messages that wait for a subscription at most.
 const UNCLAIMED_MAX: usize = 4_096;
@@ -156,7 +156,7 @@ impl Router {
         closed.into_iter().filter(unused).map(|route| route.filter).collect()
     }
 
-    /// What a subscription had not taken when it ended.
+    /// Takes back a message that an ended subscription had not taken.
     fn take_back(&mut self, Entry { publish, ack }: Entry) {
         let Some(ack) = ack else { return };
         match ack.abandon() {
@@ -168,7 +168,7 @@ impl Router {
         }
     }
 
-    /// When to call [`on_timeout`](Self::on_timeout).
+    /// Returns the time of the next [`on_timeout`](Self::on_timeout).
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         (!self.unclaimed.is_empty() || self.unclaimed_missed).then_some(self.grace_until_ms)
     }
@@ -186,7 +186,7 @@ impl Router {
         self.ask_again |= std::mem::take(&mut self.unclaimed_missed);
     }
 
-    /// Whether messages that found no room can be taken now: a new connection brings them.
+    /// Returns whether messages that found no room can be taken now: a new connection brings them.
     pub(super) fn wants_redial(&self) -> bool {
         (self.unclaimed_missed || self.ask_again) && self.unclaimed.is_empty()
             || self.routes.iter().any(|route| route.inbox.wants_missed())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::target::TargetError;
 
-/// Why a bridge did not start.
+/// Failed start of a bridge.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -17,7 +17,7 @@ pub enum StartError {
     /// A text that MQTT does not carry.
     #[error("{what} is not a string of MQTT")]
     Text {
-        /// Which setting.
+        /// The setting.
         what: &'static str,
     },
     /// `mqtts` without keys.
@@ -32,9 +32,9 @@ pub enum StartError {
     /// The queue on disk did not open.
     #[error("the spool in {}: {reason}", dir.display())]
     Spool {
-        /// Where.
+        /// The spool's directory.
         dir: PathBuf,
-        /// Why not.
+        /// The queue's error.
         reason: String,
     },
 }

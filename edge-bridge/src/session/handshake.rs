@@ -103,7 +103,7 @@ pub struct ServerLimits {
     pub receive_maximum: u16,
     /// The highest QoS it takes.
     pub maximum_qos: QoS,
-    /// Whether it takes retained messages.
+    /// True if it takes retained messages.
     pub retain_available: bool,
     /// The largest packet it takes, in bytes.
     pub maximum_packet_size: u32,
@@ -115,9 +115,9 @@ pub struct ServerLimits {
     pub session_expiry_s: u32,
     /// The name it gave to a client that came without.
     pub assigned_client_id: Option<Utf8>,
-    /// Whether it takes `+` and `#`.
+    /// True if it takes `+` and `#`.
     pub wildcard_subscription_available: bool,
-    /// Whether it takes `$share/…`.
+    /// True if it takes `$share/…`.
     pub shared_subscription_available: bool,
 }
 
@@ -163,9 +163,9 @@ pub struct ServerConfig {
     pub topic_alias_maximum: u16,
     /// Aliases we define towards a client, within its maximum. Default 0: on a local link they save nothing.
     pub topic_aliases_out: u16,
-    /// Whether retained messages are taken. Default true.
+    /// True if retained messages are taken. Default true.
     pub retain_available: bool,
-    /// Whether `$share/…` is taken. Default false.
+    /// True if `$share/…` is taken. Default false.
     pub shared_subscription_available: bool,
     /// How long to wait for CONNECT. Default 10 000 ms.
     pub handshake_timeout_ms: u64,

@@ -24,7 +24,7 @@ pub(super) struct Answer {
     pub(super) qos2: bool,
 }
 
-/// What to do with a received PUBLISH.
+/// Treatment of a received PUBLISH.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// New: hand it on.

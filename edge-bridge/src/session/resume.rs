@@ -14,7 +14,7 @@ pub struct InFlight {
     pub token: Token,
     /// The message. May be changed between connections where the standard lets it, such as a Message Expiry Interval that got smaller.
     pub publish: Publish,
-    /// Whether it was written at least once: then the peer may have it, and DUP is set.
+    /// True if it was written at least once: then the peer may have it, and DUP is set.
     pub sent: bool,
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn decode_outcome(r: &mut Reader<'_>) -> Result<(ReasonCode, Properti
     Ok((reason, properties))
 }
 
-/// Whether reasons that the packet's table does not list are taken: a server's answer to a message by any other number is still one to that
+/// Returns whether reasons that the packet's table does not list are taken: a server's answer to a message by any other number is still one to that
 /// message, and to nothing else. Brokers in the field say 0x95 and numbers of their own.
 fn takes_any_reason(packet: PacketType) -> bool {
     matches!(packet, PacketType::PubAck | PacketType::PubRec)

@@ -52,7 +52,7 @@ const USER_NAME: u8 = 0b1000_0000;
 /// Protocol name with its length, and the level.
 const NAME_LEN: u64 = 6 + 1;
 
-/// Which version a CONNECT asks for (§3.1.2.1, §3.1.2.2). Reads the protocol name and level.
+/// Returns which version a CONNECT asks for (§3.1.2.1, §3.1.2.2). Reads the protocol name and level.
 pub(crate) fn decode_version(r: &mut Reader<'_>) -> Result<Version, DecodeError> {
     let name_at = r.at();
     match r.binary()?.as_ref() {

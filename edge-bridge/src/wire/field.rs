@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::{EncodeError, Properties, ReasonCode, Version, varint};
 
-/// Whether a field's length fits its two-byte prefix.
+/// Checks that a field's length fits its two-byte prefix.
 pub(crate) fn check_len(field: &'static str, len: usize) -> Result<(), EncodeError> {
     if len > usize::from(u16::MAX) { Err(EncodeError::FieldTooLong { field, len }) } else { Ok(()) }
 }

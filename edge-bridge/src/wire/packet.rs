@@ -115,7 +115,7 @@ pub enum Packet {
 }
 
 impl Packet {
-    /// Which of the fifteen it is.
+    /// Returns which of the fifteen it is.
     pub const fn packet_type(&self) -> PacketType {
         match self {
             Self::Connect(_) => PacketType::Connect,

@@ -50,7 +50,7 @@ impl Properties {
         Ok(Self { raw, present, places })
     }
 
-    /// Whether these may stand in `packet`; names the first that may not.
+    /// Checks that these may stand in `packet`; names the first that may not.
     pub(crate) fn check_for(&self, packet: PacketType) -> Result<(), DecodeErrorKind> {
         self.check_place(place(packet))?;
         // §3.1.2.11.10; §3.15.2.2.2 has an AUTH name its method, but for the empty one of a success, which `Auth` looks after.
@@ -86,12 +86,12 @@ impl Properties {
         &self.raw
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
 
-    /// Whether the property is there.
+    /// Returns whether the property is there.
     pub fn contains(&self, id: PropertyId) -> bool {
         self.present & id.bit() != 0
     }

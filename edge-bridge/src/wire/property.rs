@@ -138,12 +138,12 @@ properties! {
 }
 
 impl PropertyId {
-    /// Whether the property may stand in `packet`; for the will see [`allowed_in_will`](Self::allowed_in_will).
+    /// Returns whether the property may stand in `packet`; for the will see [`allowed_in_will`](Self::allowed_in_will).
     pub const fn allowed_in(self, packet: PacketType) -> bool {
         self.places() & place(packet) != 0
     }
 
-    /// Whether the property may stand among the will properties of a CONNECT (§3.1.3.2).
+    /// Returns whether the property may stand among the will properties of a CONNECT (§3.1.3.2).
     pub const fn allowed_in_will(self) -> bool {
         self.places() & WILL != 0
     }
@@ -152,7 +152,7 @@ impl PropertyId {
         self.spec().2
     }
 
-    /// Where it may stand more than once.
+    /// Returns where it may stand more than once.
     pub(crate) const fn repeats(self) -> Places {
         self.spec().3
     }
@@ -187,7 +187,7 @@ pub(crate) fn split_first(bytes: &[u8]) -> Result<(Property<'_>, &[u8]), (Decode
     Ok((property, rest))
 }
 
-/// Whether the value has the property's type and obeys its rule.
+/// Checks that the value has the property's type and obeys its rule.
 pub(crate) fn check(property: &Property<'_>) -> Result<(), DecodeErrorKind> {
     let (kind, rule, ..) = property.id.spec();
     let typed = matches!(

@@ -29,7 +29,7 @@ impl<'l> Reader<'l> {
         Self { frame, at, packet, version, limits }
     }
 
-    /// Where the next field starts.
+    /// Returns where the next field starts.
     pub(crate) fn at(&self) -> usize {
         self.at
     }

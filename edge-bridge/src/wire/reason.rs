@@ -101,7 +101,7 @@ impl ReasonCode {
         self.0 >= 0x80
     }
 
-    /// Whether MQTT 5 lists the code for `packet` (§2.4 and the packet's own table).
+    /// Returns whether MQTT 5 lists the code for `packet` (§2.4 and the packet's own table).
     pub fn is_valid_for(self, packet: PacketType) -> bool {
         self.row().is_some_and(|(_, _, packets)| packets & (1 << packet as u16) != 0)
     }

@@ -56,7 +56,7 @@ impl Utf8 {
         self.0.len()
     }
 
-    /// Whether there is no character.
+    /// Returns whether there is no character.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -38,13 +38,13 @@ pub enum TopicError {
     },
 }
 
-/// Whether `name` can be published to (§4.7): not empty, no `+`, `#` or U+0000, at most 65 535 bytes.
+/// Checks that `name` can be published to (§4.7): not empty, no `+`, `#` or U+0000, at most 65 535 bytes.
 pub fn validate_topic_name(name: &str) -> Result<(), TopicError> {
     validate_any(name)?;
     check_name(name.as_bytes())
 }
 
-/// Whether every server takes `text`: §1.5.4 lets one treat a packet as malformed whose strings have control characters (U+0001 to U+001F,
+/// Checks that every server takes `text`: §1.5.4 lets one treat a packet as malformed whose strings have control characters (U+0001 to U+001F,
 /// U+007F to U+009F) or Unicode non-characters, and Mosquitto does. [`validate_topic_name`] lets them through.
 ///
 /// Cost: one pass over the bytes, a second one only where a byte is not printable ASCII.
@@ -68,7 +68,7 @@ fn is_discouraged(c: char) -> bool {
     c.is_control() || (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }
 
-/// Whether `filter` can be subscribed to (§4.7.1): as a topic name, but a level may be `+` and the last one `#`. `$share/…` is a filter like any
+/// Checks that `filter` can be subscribed to (§4.7.1): as a topic name, but a level may be `+` and the last one `#`. `$share/…` is a filter like any
 /// other here: see [`SharedFilter::parse`].
 pub fn validate_filter(filter: &str) -> Result<(), TopicError> {
     validate_any(filter)?;
@@ -129,7 +129,7 @@ fn validate_any(text: &str) -> Result<(), TopicError> {
     }
 }
 
-/// Whether a message to `topic` is for a subscriber of `filter`; both must be valid. A filter that starts with a wildcard does not match a topic
+/// Returns whether a message to `topic` is for a subscriber of `filter`; both must be valid. A filter that starts with a wildcard does not match a topic
 /// that starts with `$` (\[MQTT-4.7.2-1\]); `a/#` matches `a` too (§4.7.1.2). For `$share/GROUP/FILTER` give `FILTER`.
 ///
 /// Cost: one pass over both, no allocation.

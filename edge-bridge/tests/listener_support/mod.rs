@@ -115,7 +115,7 @@ impl Site {
         self.read(peer.connection);
     }
 
-    /// What the listener sent to `peer` since the last call.
+    /// Returns what the listener sent to `peer` since the last call.
     pub fn received(&mut self, peer: Peer) -> Vec<Packet> {
         let buffer = self.received.entry(peer.connection).or_default();
         let mut packets = Vec::new();

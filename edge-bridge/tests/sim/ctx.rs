@@ -86,7 +86,7 @@ impl Ctx {
         }
     }
 
-    /// When the next event is.
+    /// Returns when the next event is.
     pub(crate) fn next_ms(&self) -> Option<u64> {
         self.heap.peek().map(|Reverse(item)| item.at_ms)
     }

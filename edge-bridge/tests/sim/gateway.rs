@@ -303,7 +303,7 @@ impl Gateway {
         moved
     }
 
-    /// Whether something was read.
+    /// Returns whether something was read.
     fn read(&mut self, ctx: &mut Ctx, link: LinkId) -> bool {
         let mut any = false;
         while let Some(lan) = self.lans.get_mut(&link)
@@ -430,7 +430,7 @@ impl Gateway {
     }
 }
 
-/// How much slower the core's clock goes.
+/// Returns how much slower the core's clock goes.
 fn core_scale(ctx: &Ctx) -> u64 {
     if ctx.bug == Some(Bug::DelayHidden) { 64 } else { 1 }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Hub {
     pub(crate) poison: Option<(u16, u32)>,
     pub(crate) refuses_filters: bool,
     pub(crate) retain_available: bool,
-    /// When filters were asked for that were refused.
+    /// Times at which filters were asked for that were refused.
     asked_ms: VecDeque<u64>,
     connections: HashMap<LinkId, Connection>,
     current: Option<LinkId>,

@@ -129,7 +129,7 @@ impl Net {
         self.links.remove(&link);
     }
 
-    /// Whether an arrival still counts.
+    /// Returns whether an arrival still counts.
     pub(crate) fn arrives(&mut self, link: LinkId, to: End, bytes: usize) -> bool {
         let Some(link) = self.links.get_mut(&link) else { return false };
         let way = if to == End::Far { &mut link.near_to_far } else { &mut link.far_to_near };

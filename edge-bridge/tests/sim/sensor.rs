@@ -88,7 +88,7 @@ impl Sensor {
         [reading, session, self.dial_ms].into_iter().flatten().min()
     }
 
-    /// Whether to dial now.
+    /// Returns whether to dial now.
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Ctx) -> bool {
         while self.made < self.config.count && self.next_ms <= ctx.now_ms {
             self.next_ms += self.config.period_ms;

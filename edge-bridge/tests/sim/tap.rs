@@ -98,7 +98,7 @@ impl WanTap {
         self.bytes_here.values().sum()
     }
 
-    /// What the Receive Maximum leaves.
+    /// Returns what the Receive Maximum leaves.
     pub(crate) fn room(&self) -> usize {
         self.maximum.unwrap_or(0).saturating_sub(self.here.len())
     }

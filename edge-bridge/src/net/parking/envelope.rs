@@ -10,16 +10,16 @@ const VERSION: u8 = 1;
 /// Bytes that an envelope adds to a row's meta.
 pub(in crate::net) const ENVELOPE_BYTES: usize = 40;
 
-/// What a parked row keeps of its first life.
+/// Meta of a parked row: what is left of its first life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) struct Envelope {
     /// Repeated with every copy that is sent.
     pub(in crate::net) identity: Identity,
-    /// How old it was when it was parked, in milliseconds.
+    /// Age at parking, in milliseconds.
     pub(in crate::net) age_ms: u64,
     /// Its own time to live from acceptance, in milliseconds.
     pub(in crate::net) ttl_ms: Option<u64>,
-    /// Why the hub did not take it.
+    /// The hub's reason for not taking it.
     pub(in crate::net) why: ReasonCode,
 }
 

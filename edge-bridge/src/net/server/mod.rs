@@ -61,7 +61,7 @@ impl Server {
         }
     }
 
-    /// Where it listens: with port 0 asked for, the port that was found.
+    /// Returns where it listens: with port 0 asked for, the port that was found.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }

@@ -286,7 +286,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         }
     }
 
-    /// Whether a shutdown has nothing more to wait for.
+    /// Returns whether a shutdown has nothing more to wait for.
     fn is_closed(&self) -> bool {
         let Some(closing) = &self.closing else { return false };
         self.listener.pending() == 0 || closing.until <= Instant::now()

@@ -9,7 +9,7 @@ use crate::row::Row;
 
 /// A queue as the server sees it. No call waits: they are made on the server's task.
 pub trait Sink: Send + 'static {
-    /// Whether the rows of one more message would be taken now. Asked before the ingest sees the message, so that what is refused moves no
+    /// Returns whether the rows of one more message would be taken now. Asked before the ingest sees the message, so that what is refused moves no
     /// filter's state. While it is `false` it is asked again whenever a receipt comes, and 20 times a second.
     fn has_room(&mut self) -> bool {
         true
