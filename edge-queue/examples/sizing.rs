@@ -36,7 +36,7 @@ fn human(bytes: u64) -> String {
     if mib < 1_024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1_024.0) }
 }
 
-/// What the store writes while no consumer acknowledges anything, with one commit a second, once every segment was
+/// Returns what the store writes while no consumer acknowledges anything, with one commit a second, once every segment was
 /// written before.
 fn store_bytes_per_day(rate: u64, bytes: usize) -> Result<u64, Box<dyn Error>> {
     let config = Config::default().max_bytes(8 * 1024 * 1024).lanes(1);

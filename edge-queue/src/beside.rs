@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::error::OpenError;
 use crate::queue::Queue;
 
-/// Where a queue was opened and how.
+/// Directory and settings of an open queue.
 pub(crate) struct Home {
     pub(crate) dir: PathBuf,
     pub(crate) config: Config,
@@ -29,7 +29,7 @@ impl Queue {
         Queue::open_with_clock(home.dir.join(name), config, self.handle.engine.clock.clone())
     }
 
-    /// Whether [`Queue::open_beside`] would find a queue of an earlier run. Asks the file system.
+    /// Returns whether [`Queue::open_beside`] would find a queue of an earlier run. Asks the file system.
     #[must_use]
     pub fn has_beside(&self, name: &str) -> bool {
         self.handle.home.as_ref().is_some_and(|home| home.dir.join(name).is_dir())

@@ -26,7 +26,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// What a store's error means.
+    /// Returns what a store's error means.
     pub(crate) fn of(error: &StoreError) -> FaultKind {
         match error {
             StoreError::Full { .. } => FaultKind::LaneFull,

@@ -114,7 +114,7 @@ impl Inspection {
         Ok(Inspection { kind, format, store, found, regions, file_bytes, lost: Vec::new(), _guard: guard })
     }
 
-    /// Which store it is.
+    /// Returns which store it is.
     #[must_use]
     pub fn store_kind(&self) -> StoreKind {
         self.kind
@@ -138,13 +138,13 @@ impl Inspection {
         self.found.state.epoch.saturating_sub(1)
     }
 
-    /// Whether the last run closed the queue.
+    /// Returns whether the last run closed the queue.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.found.clean
     }
 
-    /// Whether the last run ended inside a commit, of which nothing was receipted.
+    /// Returns whether the last run ended inside a commit, of which nothing was receipted.
     #[must_use]
     pub fn tail_uncertain(&self) -> bool {
         self.found.tail_uncertain
@@ -162,7 +162,7 @@ impl Inspection {
         &self.lost
     }
 
-    /// Whether nothing was found damaged so far, neither by opening nor by reading.
+    /// Returns whether nothing was found damaged so far, neither by opening nor by reading.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.found.damage.is_empty() && self.lost.is_empty() && self.store.stats().quarantined == 0
@@ -174,7 +174,7 @@ impl Inspection {
         self.file_bytes
     }
 
-    /// How the file is used, where it is divided into lanes.
+    /// Returns how the file is used, where it is divided into lanes.
     #[must_use]
     pub fn regions(&self) -> &[Region] {
         &self.regions
@@ -253,9 +253,9 @@ pub struct Salvaged {
     pub damage: Vec<String>,
     /// Rows known to be lost.
     pub lost: Vec<(Lane, Lost)>,
-    /// Whether nothing was found damaged.
+    /// True if nothing was found damaged.
     pub whole: bool,
-    /// Whether the bookkeeping was gone and rows were searched for page by page: some may have been delivered before.
+    /// True if the bookkeeping was gone and rows were searched for page by page: some may have been delivered before.
     pub searched: bool,
 }
 
@@ -298,7 +298,7 @@ fn search(_: &Overlay, _: &mut dyn Write) -> Result<Salvaged, InspectError> {
     Err(InspectError::Unusable)
 }
 
-/// Which store the directory holds, and the length of its file.
+/// Returns which store the directory holds, and the length of its file.
 fn find(dir: &dyn Dir) -> Result<(StoreKind, u64), InspectError> {
     // The last: a power cut between the two renames of a redb file that is made anew.
     let known = [

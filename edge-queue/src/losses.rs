@@ -20,12 +20,12 @@ pub(crate) struct Share {
     pub(crate) rows: u64,
     /// Weight; an estimate unless `certain`.
     pub(crate) weight: u64,
-    /// Whether the loss alone says what it cost.
+    /// The loss alone says what it cost.
     pub(crate) certain: bool,
 }
 
 impl Share {
-    /// What of `lost` was open for a consumer at `position`. `below`: rows from there on are in RAM and not lost. `leased`:
+    /// Returns the part of `lost` that was open for a consumer at `position`. `below`: rows from there on are in RAM and not lost. `leased`:
     /// rows that the application holds, which are not lost to it either. `None`: nothing was open.
     pub(crate) fn of(
         lost: &Lost,
@@ -99,7 +99,7 @@ pub(crate) fn divide(missing: u64, shares: &mut [Share]) -> u64 {
     left
 }
 
-/// What `rows` of `all` rows weigh if all weigh the same.
+/// Returns the share of `rows` in the weight of `all` rows, if all weigh the same.
 fn part_of(weight: u64, rows: u64, all: u64) -> u64 {
     let part = u128::from(weight) * u128::from(rows) / u128::from(all.max(1));
     u64::try_from(part).unwrap_or(weight)

@@ -187,7 +187,7 @@ impl State {
         State { gateway, epoch: 0, lanes, lane: [LaneState::default(); LANES_MAX], consumers: Vec::new() }
     }
 
-    /// Whether a row is still to be delivered: above the lane's floor, and not done for every consumer.
+    /// Returns whether a row is still to be delivered: above the lane's floor, and not done for every consumer.
     #[must_use]
     pub fn wants(&self, lane: Lane, seq: Seq) -> bool {
         let at = usize::from(lane.0);

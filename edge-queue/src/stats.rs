@@ -62,13 +62,13 @@ pub struct LaneStats {
 pub struct Dropped(pub(crate) [u64; REASON_SLOTS]);
 
 impl Dropped {
-    /// How many for this reason.
+    /// Returns how many for this reason.
     #[must_use]
     pub fn for_reason(&self, reason: Reason) -> u64 {
         self.0.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// How many for any reason.
+    /// Returns how many for any reason.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
@@ -101,7 +101,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Whether accepted = delivered + moved + queued + dropped for every reason. `queued` is counted on its own.
+    /// Returns whether accepted = delivered + moved + queued + dropped for every reason. `queued` is counted on its own.
     #[must_use]
     pub fn balanced(&self) -> bool {
         let left = self.delivered.saturating_add(self.moved).saturating_add(self.dropped.total());

@@ -9,7 +9,7 @@ pub struct Now {
     pub up_ms: u64,
     /// Milliseconds since the Unix epoch, as the wall clock says.
     pub wall_ms: i64,
-    /// Whether the wall clock is known to be right.
+    /// True if the wall clock is known to be right.
     pub synced: bool,
 }
 

@@ -115,7 +115,7 @@ async fn waiting_for_rows_ends_with_a_push_and_with_the_close() {
     assert!(end.is_none() && closed.is_ok());
 }
 
-/// What the synchronous queue does: the process may end right after the last handle is gone.
+/// The last drop commits, as that of the synchronous queue: the process may end right after it.
 #[test]
 fn the_last_handle_to_go_commits_what_was_pushed() {
     for last_is_consumer in [false, true] {

@@ -69,7 +69,7 @@ fn flip(dir: &SimDir, at: usize) {
     assert!(dir.damage(FILE, at as u64, &[byte]));
 }
 
-/// What is left of the thousand is delivered, the rest is told, and new rows pass.
+/// The rest of the thousand is delivered, the loss is told, and new rows pass.
 fn accounts(dir: &SimDir, lost: u64) {
     let queue = open(dir);
     let events = queue.events();

@@ -183,7 +183,7 @@ fn in_ram(config: Config) -> Queue {
     Queue::open_with_clock("unused", config, Arc::new(SystemClock::new())).unwrap()
 }
 
-/// Whether `done` becomes true within `time`.
+/// Returns whether `done` becomes true within `time`.
 fn within(time: Duration, mut done: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + time;
     while !done() {
@@ -197,7 +197,7 @@ fn within(time: Duration, mut done: impl FnMut() -> bool) -> bool {
 
 /// Far longer than anything here takes, and far shorter than the hour and the minute that the bugs wait.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a bug is watched doing nothing, and how often.
+/// Time that a bug is watched doing nothing, and the number of looks.
 const IDLE: Duration = Duration::from_millis(200);
 const TRIES: usize = 10;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -289,7 +289,7 @@ impl Wake for Nobody {
     fn wake(self: Arc<Self>) {}
 }
 
-/// How many keep the waker of a future that waited, after it and its consumer are gone.
+/// Counts the wakers of a future that waited which are kept after it and its consumer are gone.
 fn wakers_left() -> Result<(), String> {
     let q = aio::Queue::of(in_ram(Config::default())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,4 +1,4 @@
-//! What a queue and its tools make on a real file system: how large, and for whose eyes, whatever the umask.
+//! Files that a queue and its tools make on a real file system: their sizes, and their modes whatever the umask.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 use std::collections::BTreeMap;

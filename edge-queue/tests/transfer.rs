@@ -34,7 +34,7 @@ fn open(dir: &SimDir, config: Config) -> Result<Queue, OpenError> {
     Queue::open_in(Box::new(dir.clone()), config, clock())
 }
 
-/// What is imported, as an inspection finds it.
+/// Returns what is imported, as an inspection finds it.
 fn found(dir: &SimDir) -> Vec<StoredRow> {
     let mut found = Inspection::open_in(Box::new(dir.clone())).unwrap();
     assert!(found.is_clean() && found.damage().is_empty(), "{found:?}");

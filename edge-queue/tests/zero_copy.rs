@@ -18,7 +18,7 @@ fn open(dir: &SimDir, kind: StoreKind) -> Queue {
         .unwrap()
 }
 
-/// How many rows lie right behind the one before them in memory: what is between them is their record, not a buffer.
+/// Returns how many rows lie right behind the one before them in memory: what is between them is their record, not a buffer.
 fn neighbours(leases: &[Lease]) -> usize {
     let at = |lease: &Lease| lease.payload().as_ptr() as usize;
     let near = |pair: &&[Lease]| {

@@ -55,7 +55,7 @@ impl Config {
         Err(too_small("ram_bytes", ram_bytes, ram_min))
     }
 
-    /// What the ring store's file takes, reserved when the queue is opened: two pages and, for each lane, twice its
+    /// Returns what the ring store's file takes, reserved when the queue is opened: two pages and, for each lane, twice its
     /// byte limit and four segments.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {

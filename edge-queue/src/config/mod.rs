@@ -243,7 +243,7 @@ impl Config {
         Ok(())
     }
 
-    /// What a lane's limits come to.
+    /// Returns what a lane's limits come to.
     pub(crate) fn lane_limits(&self, lane: Lane) -> LaneLimits {
         let own = self.lane.get(usize::from(lane.0)).copied().unwrap_or_default();
         let share = if lane.0 + 1 >= self.lanes { 1 } else { 8 };

@@ -65,7 +65,7 @@ impl OsDir {
         held(file, File::try_lock_shared)
     }
 
-    /// Where it is.
+    /// Returns where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -19,7 +19,7 @@ pub trait Clock: Send + Sync {
     /// The present.
     fn now(&self) -> Now;
 
-    /// Whether time only passes when a test says so. Then the queue starts no writer thread, nothing waits, and
+    /// Returns whether time only passes when a test says so. Then the queue starts no writer thread, nothing waits, and
     /// [`Queue::tick`](crate::Queue::tick) does what is due.
     fn manual(&self) -> bool {
         false

@@ -44,7 +44,7 @@ impl DoneRows {
         self.ranges.iter().copied()
     }
 
-    /// Whether all of `first..=last` is done.
+    /// Returns whether all of `first..=last` is done.
     #[must_use]
     pub fn covers(&self, first: Seq, last: Seq) -> bool {
         first > last || self.open(first, last).is_none()
@@ -70,7 +70,7 @@ impl DoneRows {
         open
     }
 
-    /// What is both in this and in a consumer's place.
+    /// Returns the intersection with a consumer's place.
     fn both(&self, place: &Position) -> DoneRows {
         let mut other = DoneRows::new(place.floor, place.acked.iter().map(|(first, last)| (*first, *last)));
         let mut both = DoneRows::default();

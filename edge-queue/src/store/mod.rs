@@ -97,7 +97,7 @@ pub struct Lost {
     pub rows: u64,
     /// Their weight.
     pub weight: u64,
-    /// Whether `rows` and `weight` are those of exactly these numbers, or the most that may be gone.
+    /// `rows` and `weight` are those of exactly these numbers, not the most that may be gone.
     pub exact: bool,
 }
 
@@ -106,7 +106,7 @@ pub struct Lost {
 pub struct Recovered {
     /// The newest durable bookkeeping.
     pub state: State,
-    /// Whether the last run closed the store cleanly.
+    /// True if the last run closed the store cleanly.
     pub clean: bool,
     /// After an unclean stop: bytes of a torn last commit were found (at most one commit; none of it receipted).
     pub tail_uncertain: bool,
@@ -196,7 +196,7 @@ pub trait Store: Send {
     }
     /// Gives up the rows of `lane` that are done.
     fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError>;
-    /// Where eviction finds space: of each segment that becomes free when its rows are given up, the first and the last
+    /// Segments in which eviction finds space: of each that becomes free when its rows are given up, the first and the last
     /// number, oldest first. `None`: whatever is given up gives space back.
     fn segments(&self, _lane: Lane) -> Option<Vec<(Seq, Seq)>> {
         None

@@ -9,17 +9,17 @@ use crate::state::{LaneState, Position};
 /// the end of their type.
 pub(crate) const NUMBER_MAX: u64 = 1 << 60;
 
-/// Whether a row can have this number.
+/// Returns whether a row can have this number.
 pub(crate) fn seq(seq: Seq) -> bool {
     (1..=NUMBER_MAX).contains(&seq)
 }
 
-/// Whether a lane can stand there.
+/// Returns whether a lane can stand there.
 pub(crate) fn lane(lane: &LaneState) -> bool {
     [lane.next, lane.floor, lane.rows, lane.weight, lane.bytes].iter().all(|n| *n <= NUMBER_MAX)
 }
 
-/// Whether a consumer can stand there: small numbers, and ranges that ascend above the floor.
+/// Returns whether a consumer can stand there: small numbers, and ranges that ascend above the floor.
 pub(crate) fn position(position: &Position) -> bool {
     let counters =
         [position.floor, position.accepted, position.delivered, position.moved, position.queued_bytes];

@@ -228,7 +228,7 @@ fn apply_to(image: &mut Image, op: &Op) {
     }
 }
 
-/// What of a file's unsynced operations reaches the durable image.
+/// Returns what of a file's unsynced operations reaches the durable image.
 fn survive(node: &SimNode, outcome: Outcome, rng: &mut Rng) -> Image {
     let mut image = node.durable.clone();
     if outcome == Outcome::Kept {

@@ -28,7 +28,7 @@ pub struct Fault {
     pub after: u64,
     /// How it fails.
     pub error: FaultError,
-    /// Whether every later call of the kind fails too, until [`SimDir::heal`](super::SimDir::heal).
+    /// True if every later call of the kind fails too, until [`SimDir::heal`](super::SimDir::heal).
     pub sticky: bool,
 }
 
@@ -82,7 +82,7 @@ impl Faults {
     }
 }
 
-/// Whether a file system that became read-only refuses it. `Open` asks for writing too.
+/// Returns whether a file system that became read-only refuses it. `Open` asks for writing too.
 fn changes(call: Call) -> bool {
     !matches!(call, Call::Read | Call::Sync | Call::SyncDir)
 }

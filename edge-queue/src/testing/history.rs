@@ -74,7 +74,7 @@ pub enum Step {
     },
     /// Close and open again, with the close mark or without.
     Reopen {
-        /// Whether the close mark is written first.
+        /// True if the close mark is written first.
         clean: bool,
     },
 }
@@ -88,7 +88,7 @@ pub struct Plan {
     pub rows: u64,
     /// A commit has 0 to this many.
     pub rows_per_commit_max: u64,
-    /// Whether the store is closed and opened again now and then.
+    /// True if the store is closed and opened again now and then.
     pub reopens: bool,
 }
 

@@ -49,7 +49,7 @@ pub enum ToolError {
 }
 
 impl ToolError {
-    /// Whether the command was pointed at the wrong thing, as opposed to something that went wrong.
+    /// Returns whether the command was pointed at the wrong thing, as opposed to something that went wrong.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(

@@ -21,7 +21,7 @@ impl Staged {
         Staged { dir: Arc::new(Mutex::new(dir)), names: Arc::new(Mutex::new(Vec::new())) }
     }
 
-    /// Whether the directory itself has a file of this name.
+    /// Returns whether the directory itself has a file of this name.
     pub(super) fn holds(&self, name: &str) -> io::Result<bool> {
         match self.dir().open(name) {
             Ok(_) => Ok(true),

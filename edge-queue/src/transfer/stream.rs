@@ -37,12 +37,12 @@ pub struct StreamEnd {
     pub rows_missing: u64,
     /// Bytes that belong to no whole block.
     pub bytes_damaged: u64,
-    /// Whether the end was found: without it more may be missing than `rows_missing`.
+    /// True if the end was found: without it more may be missing than `rows_missing`.
     pub ended: bool,
 }
 
 impl StreamEnd {
-    /// Whether everything that was written was read.
+    /// Returns whether everything that was written was read.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.ended && self.rows_missing == 0 && self.bytes_damaged == 0
@@ -135,7 +135,7 @@ impl<R: Read> Stream<R> {
         }
     }
 
-    /// What was found so far; all of it once there are no more items.
+    /// Returns what was found so far; all of it once there are no more items.
     pub fn end(&self) -> &StreamEnd {
         &self.end
     }
@@ -165,7 +165,7 @@ impl<R: Read> Stream<R> {
         Ok(false)
     }
 
-    /// Whether a header belongs to this stream and comes next.
+    /// Returns whether a header belongs to this stream and comes next.
     fn follows(&self, head: &Head) -> bool {
         match self.last {
             None => true,

@@ -56,15 +56,15 @@ pub(crate) struct Survived {
     pub(crate) kept: Kept,
     /// Weight of rows that are missing and not counted as quarantined.
     pub(crate) uncounted: u64,
-    /// Whether an event says that the last commit is in doubt.
+    /// True if an event says that the last commit is in doubt.
     pub(crate) tail_uncertain: bool,
-    /// Whether an event says that something was set aside.
+    /// True if an event says that something was set aside.
     pub(crate) told: bool,
     /// Rows pushed after the damage that did not come.
     pub(crate) later_lost: usize,
     /// Rows that were acknowledged before and came again.
     pub(crate) again: usize,
-    /// Whether the whole file went to `bad/`.
+    /// True if the whole file went to `bad/`.
     pub(crate) file_set_aside: bool,
 }
 
@@ -142,7 +142,7 @@ impl QueueImage {
         })
     }
 
-    /// How many of the rows pushed now do not come after the next open. They are counted then, as any other loss.
+    /// Returns how many of the rows pushed now do not come after the next open. They are counted then, as any other loss.
     fn goes_on(&self, queue: Queue, dir: &SimDir) -> Result<usize, String> {
         let new = PUSHED..PUSHED + 3;
         for nth in new.clone() {

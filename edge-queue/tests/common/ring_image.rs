@@ -162,7 +162,7 @@ impl Image {
         dir
     }
 
-    /// Whether `seq` may be lost when only `page` is hurt.
+    /// Returns whether `seq` may be lost when only `page` is hurt.
     pub(crate) fn touches(&self, page: usize, seq: Seq) -> bool {
         self.frames[page].as_ref().is_some_and(|seqs| seqs.contains(&seq))
     }

@@ -95,12 +95,12 @@ impl Reference {
         self.live(lane).map(left)
     }
 
-    /// What the consumer still gets, in order.
+    /// Returns what the consumer still gets, in order.
     pub fn left_for(&self, name: &str, lane: usize) -> impl Iterator<Item = Left> {
         self.live(lane).filter(move |row| row.at.get(name) == Some(&At::Queued)).map(left)
     }
 
-    /// What the ledger of a consumer says: accepted, delivered, moved, dropped by reason. `None` for one it does not know.
+    /// Returns the ledger of a consumer: accepted, delivered, moved, dropped by reason. `None` for one it does not know.
     pub fn figures(&self, name: &str, lane: usize) -> Option<(u64, u64, u64, BTreeMap<u8, u64>)> {
         let book = self.books.get(&(name.to_owned(), lane))?;
         Some((book.accepted, book.delivered, book.moved, book.dropped.clone()))

@@ -7,7 +7,7 @@ use edge_queue::{Order, Reason};
 use super::{At, Reference};
 
 impl Reference {
-    /// What a lease must give: lane and id, in order. Only the first row may be larger than `bytes_max`.
+    /// Returns the rows that a lease must give: lane and id, in order. Only the first row may be larger than `bytes_max`.
     pub fn lease(&mut self, name: &str, rows_max: usize, bytes_max: u64, now_ms: u64) -> Vec<(usize, u64)> {
         let (mut out, mut bytes) = (Vec::new(), 0);
         while out.len() < rows_max {

@@ -79,7 +79,7 @@ pub struct Reference {
     /// In order of registration.
     consumers: Vec<String>,
     books: BTreeMap<(String, usize), Book>,
-    /// What a consumer may have queued in a lane after a commit.
+    /// Limits of single consumers, for the rows that they may have queued in a lane after a commit.
     own: BTreeMap<String, Own>,
     /// Rows of other lanes since each lane's last.
     waited: BTreeMap<String, Vec<u32>>,
@@ -131,18 +131,18 @@ impl Reference {
         rows.map(|row| row.bytes).sum()
     }
 
-    /// Whether a row would go in without any limit having a say.
+    /// Returns whether a row would go in without any limit having a say.
     pub fn has_room(&self, lane: usize, weight: u64, bytes: u64) -> bool {
         let limits = &self.limits[lane];
         self.messages(lane) + weight <= limits.messages && self.bytes(lane) + bytes <= limits.bytes
     }
 
-    /// Whether any consumer has limits of its own.
+    /// Returns whether any consumer has limits of its own.
     pub fn has_own_limits(&self) -> bool {
         !self.own.is_empty()
     }
 
-    /// What a consumer lost in a lane and did not report yet, by weight.
+    /// Returns the weight that a consumer lost in a lane and did not report yet.
     pub fn lost(&self, name: &str, lane: usize) -> u64 {
         self.books.get(&(name.to_owned(), lane)).map_or(0, |book| book.dropped.values().sum())
     }
@@ -202,7 +202,7 @@ impl Reference {
         Some(id)
     }
 
-    /// Whether leased rows alone leave no room.
+    /// Returns whether leased rows alone leave no room.
     fn never_fits(&self, lane: usize, weight: u64, bytes: u64) -> bool {
         let leased = |row: &&RefRow| row.at.values().any(|at| *at == At::Leased);
         let held = || self.live(lane).filter(leased);
@@ -210,7 +210,7 @@ impl Reference {
             || held().map(|row| row.bytes).sum::<u64>() + bytes > self.limits[lane].bytes
     }
 
-    /// Whether a receipt has waited for `ack_within_ms`.
+    /// Returns whether a receipt has waited for `ack_within_ms`.
     pub fn overdue(&self, now_ms: u64, ack_within_ms: u64) -> bool {
         let waits = |row: &&RefRow| !row.gone && !row.written && now_ms - row.born_ms >= ack_within_ms;
         self.lanes.iter().flatten().any(|row| waits(&row))

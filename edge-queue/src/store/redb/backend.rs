@@ -54,7 +54,7 @@ impl Backend {
         shared.sync()
     }
 
-    /// Whether the last sync failed and [`Backend::restore`] has not worked since.
+    /// Returns whether the last sync failed and [`Backend::restore`] has not worked since.
     pub(super) fn is_unsynced(&self) -> bool {
         self.lock().sync_failed
     }

@@ -34,7 +34,7 @@ impl Ballast {
         dir.remove(NAME).and_then(|()| dir.sync()).is_ok()
     }
 
-    /// Whether `bytes` of new rows may be written. Without ballast only what deletions gave back may be used, half
+    /// Returns whether `bytes` of new rows may be written. Without ballast only what deletions gave back may be used, half
     /// of it since redb copies pages, so that the space that lets rows be deleted is never eaten by new ones.
     pub(super) fn admits(&mut self, dir: &dyn Dir, bytes: u64) -> bool {
         if bytes == 0 || self.held {

@@ -28,7 +28,7 @@ struct Scan {
     next: Seq,
     /// Last number accounted for, and the totals there.
     before: Option<(Seq, Totals)>,
-    /// Whether every row between `before` and where the scan began is known.
+    /// Every row between `before` and where the scan began is known.
     sure: bool,
     full: bool,
 }

@@ -18,7 +18,7 @@ const JOURNAL_BYTES: usize = 16 * 1024;
 /// it again.
 const FILLED: &[u8] = b"edge-queue: filled\n";
 
-/// Whether a segment that commits of about `size` bytes will go to should be filled first.
+/// Returns whether a segment that commits of about `size` bytes will go to should be filled first.
 pub(super) fn worth_filling(size: usize) -> bool {
     size <= JOURNAL_BYTES
 }

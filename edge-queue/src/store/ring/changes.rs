@@ -16,7 +16,7 @@ use crate::state::{Change, Position, State};
 pub(super) struct Changes {
     events: Vec<(Order, Change)>,
     newest: BTreeMap<(String, u8), usize>,
-    /// How far close marks say that the lanes were durable.
+    /// Durable ends of the lanes, as close marks say them.
     pub(super) ends: Ends,
 }
 

@@ -17,7 +17,7 @@ use crate::row::LANES_MAX;
 use crate::state::State;
 use crate::store::sane::NUMBER_MAX;
 
-/// Where each lane ends.
+/// Ends of all lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ends([Counters; LANES_MAX]);
 

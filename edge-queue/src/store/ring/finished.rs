@@ -33,7 +33,7 @@ impl Finished {
         *known = synced.max(*known);
     }
 
-    /// Whether the commit of a run is known to have been synced.
+    /// Returns whether the commit of a run is known to have been synced.
     pub(super) fn proves(&self, epoch: u32, commit: u64) -> bool {
         self.0.get(&epoch).is_some_and(|upto| *upto >= commit)
     }

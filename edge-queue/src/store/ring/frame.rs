@@ -34,9 +34,9 @@ pub(super) enum Kind {
 pub(super) struct Head {
     pub(super) kind: Kind,
     pub(super) lane: u8,
-    /// Whether this frame holds the close mark.
+    /// True if this frame holds the close mark.
     pub(super) closed: bool,
-    /// Whether it ends its lane's part of the commit: without it a torn commit could look like a whole one.
+    /// True if it ends its lane's part of the commit: without it a torn commit could look like a whole one.
     pub(super) ends: bool,
     pub(super) pages: u32,
     pub(super) slot: u32,
@@ -181,7 +181,7 @@ impl Head {
             && self.weight <= NUMBER_MAX
     }
 
-    /// Whether a page without a whole header shows one that `last`'s run wrote behind it, in the same life of the slot: a
+    /// Returns whether a page without a whole header shows one that `last`'s run wrote behind it, in the same life of the slot: a
     /// torn write does, and so does a damaged header, whichever one of its bytes is wrong.
     pub(super) fn resembles(page: &[u8], last: &Head, epoch: u32) -> bool {
         let at = |from: usize, value: &[u8]| page.get(from..from + value.len()) == Some(value);
@@ -196,7 +196,7 @@ impl Head {
         newer && signs.iter().filter(|same| **same).count() >= signs.len() - 1
     }
 
-    /// Whether the frame's bytes (all of its pages, this header first) are whole.
+    /// Returns whether the frame's bytes (all of its pages, this header first) are whole.
     pub(super) fn is_whole(&self, frame: &[u8]) -> bool {
         let stored = frame.get(BODY_CRC_AT..HEAD_CRC_AT).and_then(|b| Reader::new(b).u32());
         let good = stored == Some(body_crc(frame)) || planted(Flaw::BodyUnchecked);
@@ -214,7 +214,7 @@ impl Head {
     }
 }
 
-/// Whether a page is the `n`-th of a frame, as its mark says.
+/// Returns whether a page is the `n`-th of a frame, as its mark says.
 pub(super) fn is_further_page(page: &[u8], n: u32) -> bool {
     page.get(..4) == Some(MARK_MAGIC) && page.get(4..MARK) == Some(&n.to_le_bytes())
 }

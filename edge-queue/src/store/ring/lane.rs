@@ -93,7 +93,7 @@ impl LaneLog {
         self.opened += 1;
     }
 
-    /// Whether the commit has begun a segment.
+    /// Returns whether the commit has begun a segment.
     pub(super) fn has_begun(&self) -> bool {
         self.opened > 0
     }
@@ -194,7 +194,7 @@ impl LaneLog {
         }
     }
 
-    /// Where the log of `segments[at]` ends.
+    /// Returns where the log of `segments[at]` ends.
     pub(super) fn end_of(&self, at: usize) -> Counters {
         self.segments.get(at + 1).map_or(self.counters, |next| next.start)
     }
@@ -207,7 +207,7 @@ impl LaneLog {
         Some((segments, left.saturating_sub(head_pages.max(CHANGES_PAGES))))
     }
 
-    /// Whether the staged rows find room, going through the motions of writing them. `head_pages`: what the bookkeeping takes.
+    /// Returns whether the staged rows find room, going through the motions of writing them. `head_pages`: what the bookkeeping takes.
     pub(super) fn fits(&self, geometry: &Geometry, head_pages: usize) -> bool {
         let Some((mut segments, mut left)) = self.room(head_pages) else { return false };
         let frame_room = |left: usize| room_of(left.min(FRAME_PAGES_MAX));

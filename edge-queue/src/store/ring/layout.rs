@@ -51,7 +51,7 @@ pub(super) const SMALL: usize = PAGE / 2 - HEAD;
 
 /// Space for the snapshot at a segment's start.
 const SNAPSHOT_BYTES: u64 = 64 * 1024;
-/// What a range, a gap record and a consumer take in a snapshot, at most while numbers stay below 2^48 and ranges lie less
+/// Bytes of a range, a gap record and a consumer in a snapshot, at most while numbers stay below 2^48 and ranges lie less
 /// than 2^28 apart.
 const RANGE_BYTES: usize = 6;
 const GAP_BYTES: usize = 32;
@@ -123,7 +123,7 @@ impl Geometry {
         }
     }
 
-    /// Whether numbers read from a disk can be a geometry.
+    /// Returns whether numbers read from a disk can be a geometry.
     pub(super) fn is_sane(&self) -> bool {
         let bytes = u64::from(self.segment_bytes);
         let lanes = usize::from(self.lanes);
@@ -156,7 +156,7 @@ impl Geometry {
         start..start.saturating_add(self.segments.get(at).copied().unwrap_or(0))
     }
 
-    /// Where a page lies in the file.
+    /// Returns where a page lies in the file.
     pub(super) fn offset(&self, slot: u32, page: u32) -> u64 {
         SEGMENTS_AT + u64::from(slot) * u64::from(self.segment_bytes) + u64::from(page) * PAGE as u64
     }

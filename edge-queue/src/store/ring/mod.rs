@@ -104,7 +104,7 @@ impl RingStore {
         open::as_it_is(dir)
     }
 
-    /// How each lane's region is used.
+    /// Returns how each lane's region is used.
     pub(crate) fn regions(&self) -> Vec<Region> {
         let segment_bytes = u64::from(self.superblock.geometry.segment_bytes);
         let region = |log: &LaneLog| Region {

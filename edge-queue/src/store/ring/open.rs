@@ -23,7 +23,7 @@ use crate::store::{Options, Recovered};
 
 /// How far the epoch is raised when nobody knows how many runs wrote nothing.
 const EPOCH_LEAP: u32 = 1 << 16;
-/// What a file's size follows from.
+/// The setting that a file's size follows from.
 const LOWER: Option<&str> = Some("max_bytes");
 /// Largest snapshot looked at in the search for a geometry.
 const SNAPSHOT_PAGES_MAX: usize = 256;

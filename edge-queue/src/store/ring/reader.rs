@@ -236,7 +236,7 @@ impl Reader {
     }
 }
 
-/// What of `missing` rows in a gap may be wanted: those from the lane's floor on.
+/// Returns the part of `missing` rows in a gap that may be wanted: those from the lane's floor on.
 fn wanted(gap: &Gap, missing: u64, weight: u64, floor: Seq) -> Lost {
     let (first, last) = (gap.seqs.0.max(floor), gap.seqs.1.max(gap.seqs.0));
     let span = last.saturating_sub(first).saturating_add(1);
@@ -247,13 +247,13 @@ fn wanted(gap: &Gap, missing: u64, weight: u64, floor: Seq) -> Lost {
     Lost { first, last, rows, weight: share(weight, rows, missing).max(rows), exact: whole || plain }
 }
 
-/// How much two stretches (start, length) have in common.
+/// Returns how much two stretches (start, length) have in common.
 fn overlap(a: (u64, u64), b: (u64, u64)) -> u64 {
     let end = a.0.saturating_add(a.1).min(b.0.saturating_add(b.1));
     end.saturating_sub(a.0.max(b.0))
 }
 
-/// What `rows` of `all` rows weigh: exact when it is all of them, or when all weigh the same.
+/// Returns what `rows` of `all` rows weigh: exact when it is all of them, or when all weigh the same.
 fn share(weight: u64, rows: u64, all: u64) -> u64 {
     let part = u128::from(weight) * u128::from(rows) / u128::from(all.max(1));
     u64::try_from(part).unwrap_or(weight)

@@ -181,7 +181,7 @@ fn adopt(state: &mut State, row: &StoredRow) {
     }
 }
 
-/// What was copied of a lane, and what could not be.
+/// Rows of a lane that were copied, and those that could not be.
 #[derive(Default)]
 struct Copied {
     rows: u64,

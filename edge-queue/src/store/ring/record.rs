@@ -26,7 +26,7 @@ const POSITION: u8 = 0x81;
 const LANE: u8 = 0x82;
 const FORGET: u8 = 0x83;
 const CLOSED: u8 = 0x84;
-/// Where all lanes end: goes with the close mark.
+/// Ends of all lanes: go with the close mark.
 const ENDS: u8 = 0x85;
 
 /// Where a change stands among all changes ever: (commit, place in the commit).

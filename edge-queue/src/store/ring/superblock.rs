@@ -43,7 +43,7 @@ pub(super) struct Superblock {
     pub(super) epoch: u32,
     pub(super) geometry: Geometry,
     pub(super) waived: Vec<Waived>,
-    /// How far the lanes were durable; as read, by both copies.
+    /// Durable ends of the lanes; as read, by both copies.
     pub(super) known: Box<Known>,
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Pages<'a> {
 pub(super) struct Unread {
     /// By where they end in the file.
     pages: RefCell<BTreeSet<u64>>,
-    /// Whether one more is given up or makes the read fail.
+    /// An unreadable page is given up; otherwise it makes the read fail.
     gives_up: Cell<bool>,
 }
 
@@ -40,7 +40,7 @@ const OPEN_TRIES: u32 = 3;
 const UNREAD_MAX: usize = 65_536;
 
 impl Unread {
-    /// Whether reads give pages up from now on.
+    /// Sets whether reads give pages up from now on.
     pub(super) fn give_up(&self, gives_up: bool) {
         self.gives_up.set(gives_up);
     }
@@ -72,12 +72,12 @@ impl<'a> Pages<'a> {
         Pages { unread: Some(unread), ..self }
     }
 
-    /// Whether the medium stopped answering.
+    /// Returns whether the medium stopped answering.
     pub(super) fn is_down(&self) -> bool {
         self.down.borrow().is_some()
     }
 
-    /// Why it stopped answering.
+    /// Returns why it stopped answering.
     pub(super) fn into_error(self) -> Option<io::Error> {
         self.down.into_inner()
     }
@@ -121,7 +121,7 @@ impl<'a> Pages<'a> {
         last
     }
 
-    /// How many pages the medium did not return.
+    /// Returns the number of pages that the medium did not return.
     pub(super) fn skipped(&self) -> u64 {
         self.skipped.get()
     }
@@ -152,7 +152,7 @@ impl<'a> Pages<'a> {
 }
 
 impl Pages<'_> {
-    /// Whether a long frame's last page is there and is its own. Of overlapping claims to a page one at most is: without
+    /// Returns whether a long frame's last page is there and is its own. Of overlapping claims to a page one at most is: without
     /// this look a header could ask for any amount of memory, and many of them for any amount of time.
     fn ends_as_promised(&self, head: &Head, page: u32) -> bool {
         let Some(last) = head.pages.checked_sub(1) else { return false };
@@ -171,7 +171,7 @@ pub(super) fn probe(medium: &dyn Medium, end: u64) -> io::Result<()> {
     medium.read_at(0, &mut page).or_else(|_| medium.read_at(PAGE as u64, &mut page))
 }
 
-/// Whether a slot that saw a failed write can be read throughout.
+/// Returns whether a slot that saw a failed write can be read throughout.
 pub(super) fn readable(medium: &dyn Medium, geometry: &Geometry, slot: u32) -> bool {
     let mut piece = vec![0; READ_BYTES];
     let mut page = 0;
@@ -214,7 +214,7 @@ impl<'a> Window<'a> {
         self.bytes.get(at..at + PAGE).unwrap_or_default()
     }
 
-    /// Whether the frame starting at `page` is whole. Frames of several pages are read apart.
+    /// Returns whether the frame starting at `page` is whole. Frames of several pages are read apart.
     pub(super) fn is_whole(&mut self, head: &Head, page: u32) -> bool {
         if head.pages == 1 {
             return head.is_whole(self.page(page));

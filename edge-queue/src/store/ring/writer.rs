@@ -35,7 +35,7 @@ pub(super) struct Writer<'a> {
     /// The bookkeeping of the last commit that succeeded: what this one changes follows as changes, so that a snapshot
     /// never speaks for parts of the commit that did not arrive.
     pub(super) durable: &'a State,
-    /// Where the lanes ended then.
+    /// Ends of the lanes at that time.
     pub(super) ends: &'a Ends,
     pub(super) gateway: u64,
     pub(super) epoch: u32,

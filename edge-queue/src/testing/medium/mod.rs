@@ -94,7 +94,7 @@ impl SimDir {
         self.lock_shared().log.as_ref().map_or(0, |log| log.ops.len())
     }
 
-    /// What was recorded, ready to be crashed at every boundary. Empty without [`SimDir::record`].
+    /// Returns what was recorded, ready to be crashed at every boundary. Empty without [`SimDir::record`].
     pub fn recording(&self) -> Recording {
         let shared = self.lock_shared();
         match &shared.log {
@@ -109,7 +109,7 @@ impl SimDir {
         shared.freeze_at = Some(shared.counters.operations.saturating_add(operations));
     }
 
-    /// Whether the power is cut.
+    /// Returns whether the power is cut.
     pub(in crate::testing) fn is_frozen(&self) -> bool {
         self.lock_shared().alive().is_err()
     }

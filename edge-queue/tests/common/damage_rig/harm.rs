@@ -84,7 +84,7 @@ impl Image {
 }
 
 impl Harm {
-    /// Whether it hurts superblocks, and anything else.
+    /// Returns whether it hurts superblocks, and whether anything else.
     pub(super) fn touches(&self) -> (bool, bool) {
         match *self {
             Harm::Flip { at, .. } => (at < SEGMENTS_AT, at >= SEGMENTS_AT),

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::Rig;
 
-/// What is done inside the next sync, which then fails.
+/// An act inside the next sync, which then fails.
 #[derive(Clone, Default)]
 pub(super) struct Trap {
     inside: Arc<Mutex<Option<Inside>>>,
@@ -22,7 +22,7 @@ impl Trap {
         *self.inside.lock().unwrap() = Some(Box::new(inside));
     }
 
-    /// Whether it was set and never sprung; it is taken away.
+    /// Takes the trap away; returns whether it was set and never sprung.
     fn unset(&self) -> bool {
         self.inside.lock().unwrap().take().is_some()
     }
