@@ -71,25 +71,25 @@ impl App {
         Ok(App { runner, _keeper: keeper, net })
     }
 
-    /// Where sensors publish.
+    /// Returns where sensors publish.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.net.address
     }
 
-    /// Where `/metrics` is served.
+    /// Returns where `/metrics` is served.
     #[must_use]
     pub fn metrics(&self) -> Option<SocketAddr> {
         self.net.metrics
     }
 
-    /// What the loop did.
+    /// Returns what the loop did.
     #[must_use]
     pub fn loop_stats(&self) -> Arc<LoopStats> {
         self.runner.stats()
     }
 
-    /// What the network side did.
+    /// Returns what the network side did.
     #[must_use]
     pub fn net_stats(&self) -> Arc<NetStats> {
         self.net.stats.clone()

@@ -100,7 +100,7 @@ pub(crate) struct Subscribe {
     /// Bytes set aside at most; beyond it messages are kept unacknowledged
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub(crate) rejects_max: Size,
-    /// What messages without a content type are; default: raw messages
+    /// Format of messages without a content type; default: raw messages
     #[arg(long, value_name = "TYPE")]
     pub(crate) content_type: Option<Kind>,
     /// What to print

@@ -15,7 +15,7 @@ use crate::{Failure, frames};
 /// RFC 1952.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// What every payload is held to.
+/// Returns what every payload is held to.
 pub(crate) fn limits() -> Limits {
     Limits::default().bytes(frames::PAYLOAD_BYTES_MAX)
 }

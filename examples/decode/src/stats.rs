@@ -17,7 +17,7 @@ const BATCHES: [u32; 4] = [1, 10, 100, 1_000];
 /// One line of the table: a format, at every batch size.
 struct Line {
     name: String,
-    /// Whether readings have the table's numbers.
+    /// True if readings have the table's numbers.
     by_table: bool,
     cells: Vec<Cell>,
     /// Why the format cannot carry these readings.

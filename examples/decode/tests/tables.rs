@@ -168,7 +168,7 @@ fn payloads(rejects: &Path) -> BTreeSet<Vec<u8>> {
     lines.map(|line| fs::read(rejects.join(line["file"].as_str().unwrap())).unwrap()).collect()
 }
 
-/// What a killed reader had not printed comes again to the next one of its name.
+/// Batches that a killed reader had not printed come again to the next one of its name.
 #[test]
 fn kill_9_loses_no_batch() {
     let dir = tempfile::tempdir().unwrap();

@@ -151,7 +151,7 @@ impl fmt::Display for Meaning<'_> {
 const PING_BYTES: u64 = 4;
 const PING_WIRE_BYTES: u64 = PING_BYTES + 2 * 22 + 3 * 40;
 
-/// Where messages go, as whom, and what listening there costs.
+/// Writes the hub's address, the client's names, and the price of listening there.
 fn hub(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     let hub = &config.hub;
     let version = match hub.protocol {
@@ -188,7 +188,7 @@ fn hub(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     Ok(())
 }
 
-/// What becomes of a route's messages.
+/// Returns what becomes of a route's messages.
 fn forwarded(route: &Route) -> String {
     let (to, format) = (&route.to, route.format);
     if format == Format::Raw {
@@ -201,7 +201,7 @@ fn forwarded(route: &Route) -> String {
     format!("{to} in {format:?} batches of at most {at_most} or {}", human_duration(route.batch_age))
 }
 
-/// What each rule of a route's filter may cost: an error always, readings in a kill.
+/// Writes what each rule of a route's filter may cost: an error always, readings in a kill.
 fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
     let pipeline = route.rules.as_deref().and_then(|text| Pipeline::from_toml(text).ok());
     let mut holds = false;
@@ -228,7 +228,7 @@ fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
     }
 }
 
-/// What runs, and where it is when in doubt.
+/// Writes what runs, and where it is when in doubt.
 fn loops(f: &mut fmt::Formatter<'_>, control: &Control) -> fmt::Result {
     let controller = &control.loops.controller;
     writeln!(

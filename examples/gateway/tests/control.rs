@@ -100,7 +100,7 @@ impl Drop for Sensors {
     }
 }
 
-/// What was said on a topic since the `from`th message of all.
+/// Returns what was said on a topic since the `from`th message of all.
 fn since<'a>(arrived: &'a [Arrived], from: usize, topic: &str) -> Vec<&'a str> {
     let later = arrived.iter().skip(from).filter(|message| message.topic == topic);
     later.map(|message| message.payload.as_str()).collect()

@@ -35,7 +35,7 @@ const ROUTES: [(&str, &str, bool); 8] = [
 /// Messages of one route in a row: below and beyond the steps of every length on the wire.
 const RUNS: [u64; 6] = [1, 2, 17, 127, 130, 300];
 
-/// What a sensor says, as JSON, by the number of its reading. `states` has only what no number describes.
+/// A sensor's value, as JSON, by the number of its reading. `states` has only what no number describes.
 fn value(route: &str, sensor: u64, n: u64) -> String {
     match (route, sensor) {
         ("states", 0) => if (n / 250).is_multiple_of(2) { "\"RUN\"" } else { "\"STOP\"" }.to_owned(),

@@ -27,7 +27,7 @@ fn within_ram(gateway: &Gateway, what: &str) {
     assert!(kib <= RAM_MAX_KIB, "{what}: {kib} KiB");
 }
 
-/// What `MemoryMax=64M` killed 28 times in 45 s: the first lease of the drain took 256 rows, whatever their size.
+/// The case that `MemoryMax=64M` killed 28 times in 45 s: the first lease of the drain took 256 rows, whatever their size.
 #[test]
 fn a_thousand_messages_of_250_kb_drain_within_32_mib_over_kills() {
     let dir = tempfile::tempdir().unwrap();

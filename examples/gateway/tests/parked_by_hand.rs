@@ -7,7 +7,7 @@
     missing_docs,
     reason = "test code"
 )]
-//! What a person does about refused messages: `edge-gateway parked` against the gateway as users run it, and a scripted hub.
+//! Refused messages under a person's hand: `edge-gateway parked` against the gateway as users run it, and a scripted hub.
 
 mod support;
 
@@ -30,7 +30,7 @@ fn parked(dir: &Path, arguments: &[&str]) -> Output {
     Command::new(BINARY).arg("parked").args(arguments).arg("--state").arg(dir).output().unwrap()
 }
 
-/// What it printed; it must have gone well.
+/// Returns its output; it must have gone well.
 #[track_caller]
 fn done(dir: &Path, arguments: &[&str]) -> String {
     let output = parked(dir, arguments);

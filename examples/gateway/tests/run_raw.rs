@@ -188,7 +188,7 @@ fn a_full_queue_acknowledges_nothing_and_loses_nothing() {
     assert!(gateway.terminate().0.success());
 }
 
-/// What is given up before anybody has looked is told all the same, and so is how a run ended (promise 3).
+/// A loss before anybody has looked is told all the same, and so is how a run ended (promise 3).
 #[test]
 fn a_loss_in_the_first_second_is_said_and_restarts_are_counted_by_cause() {
     let dir = tempfile::tempdir().unwrap();

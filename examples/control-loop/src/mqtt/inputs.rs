@@ -60,7 +60,7 @@ impl LoopInputs {
         LoopInputs { inputs, names, commands, clock, stats }
     }
 
-    /// What the loops are called, to be asked from elsewhere.
+    /// Returns what the loops are called, to be asked from elsewhere.
     #[must_use]
     pub fn names(&self) -> Arc<LoopNames> {
         self.names.clone()

@@ -34,13 +34,13 @@ impl LoopNames {
         }
     }
 
-    /// Whether a message on this topic is for the loops: an input's value, or a command.
+    /// Returns whether a message on this topic is for the loops: an input's value, or a command.
     #[must_use]
     pub fn take(&self, topic: &str) -> bool {
         topic.starts_with(COMMAND) || self.inputs.iter().any(|name| name == topic)
     }
 
-    /// Whether MQTT can carry every name.
+    /// Checks that MQTT can carry every name.
     ///
     /// # Errors
     /// The first that it cannot, or that is one of the loops' own topics.

@@ -38,7 +38,7 @@ impl Actuators {
         }
     }
 
-    /// Where an actuator is.
+    /// Returns where an actuator is.
     #[must_use]
     pub fn get(&self, output: usize) -> f64 {
         self.0.get(output).map_or(0.0, |cell| f64::from_bits(cell.load(Ordering::Relaxed)))

@@ -81,7 +81,7 @@ impl Events {
 pub struct Commands(Sender<COMMAND_WORDS>);
 
 impl Commands {
-    /// Whether there was room for it. What becomes of it is an event, or nothing if it did not fit.
+    /// Returns whether there was room for it. What becomes of it is an event, or nothing if it did not fit.
     pub fn send(&mut self, command: ControlCommand) -> bool {
         self.0.send(command.to_words())
     }
@@ -157,7 +157,7 @@ impl Runner {
         Ok(())
     }
 
-    /// What the loop did so far; for any thread, without a lock.
+    /// Returns what the loop did so far; for any thread, without a lock.
     #[must_use]
     pub fn stats(&self) -> Arc<LoopStats> {
         self.stats.clone()

@@ -84,7 +84,7 @@ impl Scan {
         let _ = self.wake.write(&[1]);
     }
 
-    /// Whether anything happened that somebody should be told.
+    /// Returns whether anything happened that somebody should be told.
     fn scan(&mut self, now_ns: u64) -> bool {
         let Scan { controller, inputs, events, commands, stats, .. } = self;
         for (number, port) in inputs.iter().enumerate() {

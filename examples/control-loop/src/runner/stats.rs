@@ -33,13 +33,13 @@ impl LoopStats {
         self.missed.load(Ordering::Relaxed)
     }
 
-    /// How often the watchdog had to act.
+    /// Returns how often the watchdog had to act.
     #[must_use]
     pub fn watchdog_trips(&self) -> u64 {
         self.watchdog_trips.load(Ordering::Relaxed)
     }
 
-    /// Whether the watchdog holds the outputs now.
+    /// Returns whether the watchdog holds the outputs now.
     #[must_use]
     pub fn is_tripped(&self) -> bool {
         self.is_tripped.load(Ordering::Relaxed)

@@ -22,7 +22,7 @@ pub(super) struct Rejects {
     max_bytes: u64,
     bytes: u64,
     number: u64,
-    /// When the folder was measured last, in milliseconds since 1970: somebody may have emptied it.
+    /// Time of the folder's last measurement, in milliseconds since 1970: somebody may have emptied it.
     measured_ms: i64,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Reject<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// Why a message was not set aside.
+/// A message that was not set aside.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RejectError {
     #[error("{dir} has its {max_bytes} bytes (--rejects-max): empty it", dir = dir.display())]
@@ -45,7 +45,7 @@ pub(super) enum RejectError {
     Io { dir: PathBuf, error: io::Error },
 }
 
-/// How often a full folder is measured again.
+/// Milliseconds between measurements of a full folder.
 const MEASURE_EVERY_MS: i64 = 1_000;
 
 impl Rejects {

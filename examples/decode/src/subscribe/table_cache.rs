@@ -7,7 +7,7 @@ use edge_codec::compact::Table;
 
 use crate::tables::TableId;
 
-/// What a conflict takes, about.
+/// Memory of a conflict, about, in bytes.
 const CONFLICT_BYTES: usize = 512;
 
 /// A session table's name, below one topic of batches: two gateways that publish elsewhere never share one.

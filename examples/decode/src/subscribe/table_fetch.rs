@@ -38,7 +38,7 @@ pub(super) struct TableFetch<'a> {
     link: Option<Link>,
     asks: HashMap<String, Ask>,
     connected_at: Option<Instant>,
-    /// Why the last connection could not even be begun: a certificate's file has gone, say.
+    /// The reason why the last connection could not even be begun: a certificate's file has gone, say.
     not_begun: Option<String>,
     to: mpsc::Sender<Announced>,
     from: mpsc::Receiver<Announced>,
@@ -111,7 +111,7 @@ impl<'a> TableFetch<'a> {
         }
     }
 
-    /// Why no table may come, as far as it is known.
+    /// Returns the reason why no table may come, as far as it is known.
     pub(super) fn trouble(&self, topic: &str) -> Option<String> {
         let Some(link) = &self.link else { return self.not_begun.clone() };
         let stats = link.bridge.stats();
@@ -125,7 +125,7 @@ impl<'a> TableFetch<'a> {
         }
     }
 
-    /// Whether a topic is needed that this connection has had its answer for, or has no room for.
+    /// Returns whether a topic is needed that this connection has had its answer for, or has no room for.
     fn wants_connection(&self, needed: &HashSet<&str>, now: Instant) -> bool {
         if self.connected_at.is_some_and(|at| now < at + CONNECT_EVERY) {
             return false;

@@ -18,7 +18,7 @@ const WINDOW_SUSPECT: u64 = 16;
 /// The silence after which that is suspected.
 const WINDOW_SILENCE: Duration = Duration::from_secs(10);
 
-/// Why a message cannot be read.
+/// Reasons why a message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Cause {
     Malformed,
@@ -77,7 +77,7 @@ impl Unread {
         }
     }
 
-    /// Whether messages are set aside.
+    /// Returns whether messages are set aside.
     pub(super) fn sets_aside(&self) -> bool {
         self.rejects.is_some()
     }
@@ -119,7 +119,7 @@ impl Unread {
         self.say(Cause::NoTable, topic, why, "kept unacknowledged, still waiting");
     }
 
-    /// What was announced as a table is none, or is one too many.
+    /// Notes an announcement that is no table, or one too many.
     pub(super) fn table(&mut self, topic: &str, cause: Cause, why: &str) {
         *self.counts.entry(cause).or_default() += 1;
         self.say(cause, topic, why, "not used");

@@ -13,7 +13,7 @@ const TABLE_WITHIN: Duration = Duration::from_secs(10);
 const CROWD: usize = 16;
 /// The wait in a crowd, since the last table came.
 const CROWD_WITHIN: Duration = Duration::from_secs(2);
-/// What a batch takes beside its payload and topic, about.
+/// Memory of a batch beside its payload and topic, about, in bytes.
 const ENTRY_BYTES: usize = 256;
 
 /// Waiting batches, in the order of their arrival.

@@ -34,7 +34,7 @@ pub fn edge_decode(arguments: &[&str], input: &[u8]) -> Output {
     output
 }
 
-/// What it printed, after a success.
+/// Returns what it printed, after a success.
 #[track_caller]
 pub fn good(output: Output) -> Vec<u8> {
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));

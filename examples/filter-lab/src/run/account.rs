@@ -107,7 +107,7 @@ impl Account {
         self.kept + self.synthetic
     }
 
-    /// How many readings there are for each that is sent.
+    /// Returns how many readings there are for each that is sent.
     pub(super) fn reduction(&self) -> f64 {
         self.readings as f64 / self.sent().max(1) as f64
     }
@@ -130,7 +130,7 @@ impl Account {
         }
     }
 
-    /// Whether the largest error is within what is stated; `None` if nothing is stated or compared. The last digits
+    /// Returns whether the largest error is within what is stated; `None` if nothing is stated or compared. The last digits
     /// are rounding's.
     pub(super) fn holds(&self) -> Option<bool> {
         let (max, _) = self.distance.max_and_rms()?;

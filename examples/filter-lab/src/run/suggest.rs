@@ -100,7 +100,7 @@ impl Steps {
         sample.get(sample.len() / 2).copied().unwrap_or(0.0)
     }
 
-    /// What tolerances are multiples of: the median step, or the quantum of a signal that mostly rests.
+    /// Returns what tolerances are multiples of: the median step, or the quantum of a signal that mostly rests.
     fn unit(&self) -> f64 {
         let median = self.median();
         if median > 0.0 { median } else { self.quantum.unwrap_or(0.0) }

@@ -41,7 +41,7 @@ impl Trace {
         thin.times.into_iter().zip(thin.values).collect()
     }
 
-    /// Whether some points of the recording are missing.
+    /// Returns whether some points of the recording are missing.
     pub(super) fn is_thinned(&self) -> bool {
         self.thinned
     }

@@ -15,7 +15,7 @@ const HOLD_MAX: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration
 /// A window is done by the clock: it must not be cut because a message came a little later than the one before.
 const WINDOW_SLACK: Duration = Duration::from_secs(1);
 
-/// How long the PUBACK of a held reading may wait; `None`: it does not, held readings are acknowledged as suppressed ones.
+/// Returns how long the PUBACK of a held reading may wait; `None`: it does not, held readings are acknowledged as suppressed ones.
 pub(super) fn hold_max(
     section: &mut Section<'_>,
     rules: Option<&str>,
@@ -57,7 +57,7 @@ pub(super) fn hold_max(
     Some(hold_max.value)
 }
 
-/// Whether a rule ends in a window, which is complete by the clock and says something else when it is cut.
+/// Returns whether a rule ends in a window, which is complete by the clock and says something else when it is cut.
 pub(crate) fn window(rule: &Rule) -> Option<Duration> {
     match (rule.reducer_loss_bound(), rule.error_bound()) {
         // A segment: it may be cut anywhere.
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// What is said of a route with these keys and a filter of this stage.
+    /// Returns what is said of a route with these keys and a filter of this stage.
     fn said(stage: &str, keys: &str) -> Result<Option<Duration>, String> {
         found(stage, keys, "listen").map(|(hold_max, _)| hold_max)
     }

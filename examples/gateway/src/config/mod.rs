@@ -75,7 +75,7 @@ pub(crate) struct Hub {
     pub(crate) window: u16,
 }
 
-/// What the gateway says of itself to the hub.
+/// The gateway's user name and password at the hub.
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub(crate) user: String,

@@ -247,7 +247,7 @@ impl<'a> Section<'a> {
     }
 }
 
-/// What a value is, in words.
+/// Returns what a value is, in words.
 pub(crate) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",

@@ -90,7 +90,7 @@ impl Gateway {
         Ok(Self { program, dir, inlet, metrics, child: None, rss_kib_max: 0, flash_before: 0, flash_now: 0 })
     }
 
-    /// Where sensors connect.
+    /// Returns where sensors connect.
     pub(crate) fn inlet(&self) -> SocketAddr {
         match self.inlet {
             Inlet::Listen(address) | Inlet::Broker(address) => address,

@@ -74,7 +74,7 @@ impl Report {
         u64::try_from(unix_ms.saturating_sub(self.started_at)).unwrap_or(0)
     }
 
-    /// When the last thing happened, and not before the sensors fell silent.
+    /// Returns when the last thing happened, and not before the sensors fell silent.
     fn end_ms(&self) -> u64 {
         let sampled = self.samples.last().map_or(0, |sample| sample.at_ms);
         let arrived = self.records.hub.iter().map(|arrived| self.story_ms(arrived.time)).max().unwrap_or(0);

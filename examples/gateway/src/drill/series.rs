@@ -148,7 +148,7 @@ impl Sensor {
         }
     }
 
-    /// Whether each of its readings has to be at the hub itself.
+    /// Returns whether each of its readings has to be at the hub itself.
     pub(crate) fn is_unfiltered(&self) -> bool {
         self.class == Class::Filtered && self.tolerance.is_none()
     }

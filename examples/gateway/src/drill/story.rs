@@ -134,7 +134,7 @@ impl Story {
         actions
     }
 
-    /// When message `n` (counted over all sensors from 0) is due; `None` once the sensors are silent.
+    /// Returns when message `n` (counted over all sensors from 0) is due; `None` once the sensors are silent.
     pub(crate) fn due_ms(&self, n: u64) -> Option<u64> {
         let slow = self.rate_change_ms * RATE_LOW_PER_S / 1000;
         let due_ms = match n.checked_sub(slow) {

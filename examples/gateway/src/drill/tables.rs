@@ -24,7 +24,7 @@ impl Tables {
         }
     }
 
-    /// What a new subscriber of the topic gets.
+    /// Returns what a new subscriber of the topic gets.
     pub(crate) fn retained(&self, topic: &Utf8) -> Option<Publish> {
         self.retained.get(topic).cloned()
     }

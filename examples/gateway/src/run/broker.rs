@@ -103,7 +103,7 @@ impl Broker {
         Ok(Self { is_connected, stop, task: tokio::spawn(client.run()) })
     }
 
-    /// Whether the broker has accepted us.
+    /// Returns whether the broker has accepted us.
     pub(crate) fn connected(&self) -> Arc<AtomicBool> {
         self.is_connected.clone()
     }

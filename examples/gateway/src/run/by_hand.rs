@@ -24,7 +24,7 @@ use super::by_hand_text as text;
 pub(crate) const SOCKET: &str = "control.sock";
 /// Longest path of a socket, with its end (`sun_path` of Linux).
 pub(crate) const PATH_BYTES_MAX: usize = 108;
-/// Where the socket is made: nobody else comes in before its mode is right. Not longer than its name.
+/// Name of the socket while it is made: nobody else comes in before its mode is right. Not longer than its final name.
 const MAKING: &str = ".ctl";
 const CONNECTIONS_MAX: usize = 4;
 /// A verb and a filter.
@@ -98,7 +98,7 @@ fn bind(state: &Path) -> io::Result<Socket> {
     Ok(Socket { listener, path })
 }
 
-/// Whether a socket can have this path.
+/// Checks that a socket can have this path.
 ///
 /// # Errors
 /// With both lengths.

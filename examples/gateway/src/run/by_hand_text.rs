@@ -1,4 +1,4 @@
-//! What the control socket says, as lines of JSON. Pure.
+//! Answers of the control socket, as lines of JSON. Pure.
 
 use edge_bridge::bridge::{ParkedList, ParkedRow};
 use edge_codec::base64;

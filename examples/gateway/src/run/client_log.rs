@@ -13,7 +13,7 @@ use edge_bridge::session::Closed;
 const WARNINGS_PER_MINUTE: usize = 10;
 const MINUTE_MS: u64 = 60_000;
 
-/// What was said, and what was not.
+/// Rate limit of the lines about clients.
 #[derive(Debug, Default)]
 pub(super) struct ClientLog {
     minute: u64,

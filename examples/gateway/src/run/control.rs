@@ -78,7 +78,7 @@ impl Control {
         Ok(Self { runner, keeper, figures, inputs: Some(inputs), messages: Some(messages), publishing: None })
     }
 
-    /// What the listener is to show each message to ([`ServerBuilder::on_publish`](edge_bridge::net::ServerBuilder::on_publish)).
+    /// Returns what the listener is to show each message to ([`ServerBuilder::on_publish`](edge_bridge::net::ServerBuilder::on_publish)).
     pub(crate) fn inputs(&mut self) -> Option<impl FnMut(Now, &Inbound) + Send + 'static> {
         let mut inputs = self.inputs.take()?;
         Some(move |_: Now, message: &Inbound| {

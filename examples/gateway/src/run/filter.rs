@@ -123,7 +123,7 @@ impl Filter {
         self.withheld.iter_mut().for_each(Withheld::stop);
     }
 
-    /// How much waits for stages.
+    /// Returns how much waits for stages.
     pub(super) fn withheld(&self) -> Extent {
         self.withheld.as_ref().map(Withheld::extent).unwrap_or_default()
     }

@@ -32,7 +32,7 @@ pub(crate) fn row_format(format: Format) -> RowFormat {
     }
 }
 
-/// What a row's format asks for; `None` for raw and unknown ones.
+/// Returns what a row's format asks for; `None` for raw and unknown ones.
 pub(crate) fn shape(format: RowFormat) -> Option<Shape> {
     match format {
         RowFormat(1) => Some(Shape::Batch(BatchFormat::Json)),
@@ -44,7 +44,7 @@ pub(crate) fn shape(format: RowFormat) -> Option<Shape> {
 }
 
 impl Shape {
-    /// What the hub is told.
+    /// Returns what the hub is told.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Shape::Batch(format) => format.codec().content_type(),

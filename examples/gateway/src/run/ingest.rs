@@ -65,7 +65,7 @@ impl GatewayIngest {
         self.lock().loops = Some(loops);
     }
 
-    /// Whether a route takes messages on this topic.
+    /// Returns whether a route takes messages on this topic.
     pub(crate) fn routes(&self, topic: &str) -> bool {
         self.lock().routes.iter().any(|route| matches(&route.filter_topic, topic))
     }
@@ -93,12 +93,12 @@ impl GatewayIngest {
         inner.routes.iter_mut().filter_map(|route| route.readings.as_mut()).for_each(Readings::stop_holding);
     }
 
-    /// Whether a receipt waits for a stage.
+    /// Returns whether a receipt waits for a stage.
     pub(crate) fn withholds(&self) -> bool {
         self.withheld().messages > 0
     }
 
-    /// How much waits for stages.
+    /// Returns how much waits for stages.
     pub(crate) fn withheld(&self) -> Extent {
         self.lock().readings().map(Readings::withheld).fold(Extent::default(), Extent::and)
     }

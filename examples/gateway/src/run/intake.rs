@@ -71,7 +71,7 @@ impl Intake {
         Self { messages, shared }
     }
 
-    /// Whether a message would be taken now.
+    /// Returns whether a message would be taken now.
     pub(crate) fn has_room(&self) -> bool {
         !self.shared.full.load(Ordering::Relaxed) && self.messages.capacity() > 0
     }

@@ -52,7 +52,7 @@ pub(crate) struct Sample {
     pub(crate) refused: Refused,
     /// Of this state directory.
     pub(crate) restarts: Restarts,
-    /// Why there is no connection to the hub.
+    /// The reason why there is no connection to the hub.
     pub(crate) link_cause: Option<String>,
     pub(crate) verdict: Verdict,
     pub(crate) store_bytes_written: u64,
@@ -83,7 +83,7 @@ impl Sample {
         all
     }
 
-    /// What was given up, for whatever reason.
+    /// Returns what was given up, for whatever reason.
     pub(crate) fn given_up(&self) -> u64 {
         self.dropped().iter().map(|(_, count)| count).sum()
     }

@@ -286,7 +286,7 @@ impl Batch {
         out
     }
 
-    /// What every reader takes, for readings that the route's own format did not keep.
+    /// Encodes readings that the route's own format did not keep, in the format that every reader takes.
     fn as_json(
         &self,
         head: Head,

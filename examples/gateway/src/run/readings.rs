@@ -59,7 +59,7 @@ impl Readings {
         }
     }
 
-    /// What is kept of a message. A payload that cannot be decoded moves no state.
+    /// Returns what is kept of a message. A payload that cannot be decoded moves no state.
     pub(crate) fn take_in(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<Taken, DecodeError> {
         let source = Source { sensor: Some(topic), arrival_ms: now.wall_ms };
         let records = json::import(payload, &self.map, &source, &self.limits)?;
@@ -80,7 +80,7 @@ impl Readings {
         Ok(taken)
     }
 
-    /// What became due: silent sensors, ended alarm delays, readings whose receipts waited long enough; or, if somebody
+    /// Returns what became due: silent sensors, ended alarm delays, readings whose receipts waited long enough; or, if somebody
     /// stands still until receipts come, all that can go.
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> Taken {
         let mut taken = Taken::default();
@@ -100,7 +100,7 @@ impl Readings {
         self.filter.iter_mut().for_each(Filter::stop_holding);
     }
 
-    /// How much waits for stages.
+    /// Returns how much waits for stages.
     pub(crate) fn withheld(&self) -> Extent {
         self.filter.as_ref().map(Filter::withheld).unwrap_or_default()
     }

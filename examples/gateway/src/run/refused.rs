@@ -11,7 +11,7 @@ pub(crate) struct Refused {
     pub(crate) parked: u64,
     /// Topics in back-off.
     pub(crate) topics: usize,
-    /// Whether the hub refuses every message as not authorized.
+    /// The hub refuses every message as not authorized.
     pub(crate) link_refused: bool,
     /// Refusing answers since the start, by MQTT reason code.
     pub(crate) answers: Vec<(u8, u64)>,
@@ -27,7 +27,7 @@ impl Refused {
         }
     }
 
-    /// Whether anything waits for the hub to change its mind.
+    /// Returns whether anything waits for the hub to change its mind.
     pub(crate) fn is_refusing(&self) -> bool {
         self.parked > 0 || self.topics > 0 || self.link_refused
     }

@@ -30,7 +30,7 @@ impl Tables {
         Self { topics, state: state.to_owned() }
     }
 
-    /// What the hub had in the last run, by topic. A file that is damaged is found out by the pack, and not used.
+    /// Returns what the hub had in the last run, by topic. A file that is damaged is found out by the pack, and not used.
     pub(crate) fn load(&self) -> Vec<(String, Bytes)> {
         let load = |topic: &String| {
             let path = self.path(topic);

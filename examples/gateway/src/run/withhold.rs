@@ -44,12 +44,12 @@ impl Part {
         was_last.then(|| self.0.tell.get().cloned())?
     }
 
-    /// Whether none of the message's readings was held.
+    /// Returns whether none of the message's readings was held.
     fn holds_first(&self) -> bool {
         self.0.readings_held.fetch_add(1, Ordering::Relaxed) == 0
     }
 
-    /// Whether none is any more.
+    /// Returns whether none is any more.
     fn held_last(&self) -> bool {
         self.0.readings_held.fetch_sub(1, Ordering::Relaxed) == 1
     }
@@ -68,7 +68,7 @@ impl Link {
         self.own.is_none() && self.covered.is_empty()
     }
 
-    /// Whether the message has a reading that is held.
+    /// Returns whether the message has a reading that is held.
     pub(crate) fn withholds(&self) -> bool {
         self.own.is_some()
     }
@@ -146,7 +146,7 @@ impl Withheld {
         self.is_stopping = true;
     }
 
-    /// Whether the next to be held has to be let go at once.
+    /// Returns whether the next to be held has to be let go at once.
     pub(crate) fn takes_no_more(&self) -> bool {
         self.is_stopping || self.readings >= READINGS_MAX
     }
@@ -186,7 +186,7 @@ impl Withheld {
         }
     }
 
-    /// When the next has waited long enough.
+    /// Returns when the next has waited long enough.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
         let (since_ms, _) = self.oldest.first()?;
         Some(if self.is_stopping { 0 } else { since_ms.saturating_add(self.max_ms) })

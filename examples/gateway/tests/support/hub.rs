@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::packet::{Publish, after_properties, packet, suback, text};
 
-/// What the hub does with a PUBLISH.
+/// The hub's treatment of a PUBLISH.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// PUBACK with this reason; below 0x80 the hub has the message.
@@ -20,7 +20,7 @@ pub enum Answer {
     Close,
 }
 
-/// What a hub of 3.1.1 answers to a CONNECT of MQTT 5.
+/// Answer of a hub of 3.1.1 to a CONNECT of MQTT 5.
 #[derive(Clone, Copy, Debug)]
 pub enum Unknown {
     /// NATS: CONNACK 0x84 in the form of MQTT 5.
@@ -57,7 +57,7 @@ struct State {
     manners: Option<Manners>,
     taken: Vec<Taken>,
     sessions: BTreeSet<String>,
-    /// When, and the protocol's level.
+    /// Time and protocol level of each CONNECT.
     connects: Vec<(Instant, u8)>,
     /// Keeps no session.
     forgets: bool,
@@ -126,7 +126,7 @@ impl Hub {
         self.lock().packet_max = bytes;
     }
 
-    /// What an earlier client's subscription left in the session, at QoS 2.
+    /// Leaves a message of an earlier client's subscription in the session, at QoS 2.
     pub fn leave_over(&self, topic: &str) {
         self.lock().leftover = Some((7, topic.to_owned()));
     }

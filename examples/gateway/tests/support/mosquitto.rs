@@ -113,7 +113,7 @@ impl Subscriber {
         subscriber
     }
 
-    /// What came, without the probes.
+    /// Returns what came, without the probes.
     pub fn arrived(&self) -> Vec<Arrived> {
         self.arrived.lock().unwrap().iter().filter(|message| message.topic != "probe").cloned().collect()
     }

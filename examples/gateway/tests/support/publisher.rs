@@ -53,7 +53,7 @@ impl Publisher {
         }
     }
 
-    /// What was sent and has no PUBACK yet.
+    /// Returns what was sent and has no PUBACK yet.
     pub fn waiting(&self) -> usize {
         self.unacked.len()
     }

@@ -61,7 +61,7 @@ impl Relay {
         }
     }
 
-    /// What is connected now stays so, and nothing comes through any more; new connections do.
+    /// Keeps the connections of now, and lets nothing through any more; new connections work.
     pub fn swallow(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }

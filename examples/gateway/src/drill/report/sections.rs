@@ -59,7 +59,7 @@ pub(super) fn six_numbers(report: &Report) -> String {
     html
 }
 
-/// What is known about a failure, before any plot.
+/// Returns what is known about a failure, before any plot.
 pub(super) fn failure(report: &Report) -> String {
     let mut html = String::from("<section class=\"fail\">\n");
     if report.verdict.lost.is_empty() {

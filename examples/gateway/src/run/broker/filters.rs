@@ -21,7 +21,7 @@ pub(super) fn overlapping(filters: &[String]) -> Option<(&str, &str)> {
     })
 }
 
-/// Whether every topic of `narrow` is one of `wide`.
+/// Returns whether every topic of `narrow` is one of `wide`.
 fn covers(wide: &str, narrow: &str) -> bool {
     let (mut wide, mut narrow) = (wide.split('/'), narrow.split('/'));
     loop {

@@ -38,7 +38,7 @@ pub(crate) struct Compact {
     shown: Shown,
 }
 
-/// Where the tables of a configuration are: pairs of a batch topic and the topic of its table.
+/// Returns where the tables of a configuration are: pairs of a batch topic and the topic of its table.
 pub(crate) fn table_topics(routes: &[Route], gateway: &str) -> Vec<(String, String)> {
     let mut topics: Vec<&str> = routes
         .iter()

@@ -39,7 +39,7 @@ impl Sample {
         }
     }
 
-    /// Whether a table would now know much more than the last.
+    /// Returns whether a table would now know much more than the last.
     pub(super) fn is_riper(&self) -> bool {
         self.readings.len() >= FIRST.max(self.learned_from.saturating_mul(GROWTH))
     }

@@ -28,12 +28,12 @@ impl Shown {
         state.lost += 1;
     }
 
-    /// How often it has.
+    /// Returns how often it has.
     pub(super) fn losses(&self) -> u64 {
         self.lock().lost
     }
 
-    /// What came since the last call.
+    /// Returns what came since the last call.
     pub(super) fn take(&self, topic: &str) -> Option<Bytes> {
         self.lock().by_topic.remove(topic)
     }
