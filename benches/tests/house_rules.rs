@@ -139,7 +139,7 @@ fn named_tests(text: &str) -> Vec<(&str, &str)> {
     text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once(".rs::")).collect()
 }
 
-/// Whether the file has a function of that name with a test attribute above it, or one that proptest makes a test.
+/// Returns whether the file has a function of that name with a test attribute above it, or one that proptest makes a test.
 fn is_test(source: &str, name: &str) -> bool {
     let head = format!("fn {name}(");
     let Some(at) = source.find(&head) else { return false };

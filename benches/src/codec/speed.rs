@@ -73,7 +73,7 @@ fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// How many passes each figure's candidate made in a turn, and how long that took.
+/// Returns how many passes each figure's candidate made in a turn, and how long that took.
 fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<(u32, Duration)>, String> {
     let rows: Vec<_> = batches.iter().map(|b| peers::rows(b, &set.sensors)).collect();
     let json: Vec<Vec<u8>> = rows.iter().map(serde_json::to_vec).collect::<Result<_, _>>().map_err(text)?;

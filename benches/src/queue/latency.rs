@@ -97,7 +97,7 @@ fn producers() -> Result<(), String> {
     Ok(())
 }
 
-/// How long it takes once each thread is known to wait every time: its first two waits are for company, a second each.
+/// Returns how long it takes once each thread is known to wait every time: its first two waits are for company, a second each.
 fn eight(queue: &Queue) -> Result<Duration, String> {
     let known = Barrier::new(THREADS);
     let times = std::thread::scope(|scope| {
