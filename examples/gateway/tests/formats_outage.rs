@@ -213,15 +213,16 @@ fn outage(seed: u64) {
     // Every route has what its table is learned from.
     (0..ROUTES.len() * 60).for_each(|n| plant.one(n % ROUTES.len()));
     plant.send(1_000);
-    wait_until("the hub has the tables", 30, || {
+    wait_until("the hub has the tables", 180, || {
         let log = gateway.log();
         let is_shown =
             |name| log.contains(&format!("the hub has the session table topic=out/{name}/table/g"));
         ROUTES.iter().filter(|route| route.2).all(|(name, _, _)| is_shown(name))
     });
+    (0..ROUTES.len() * 60).for_each(|n| plant.one(n % ROUTES.len()));
     plant.send(1_500);
-    plant.publisher.settle(0, 60);
-    wait_until("batches by table are at the hub", 60, || gateway.metric("edge_queue_messages") == Some(0.0));
+    plant.publisher.settle(0, 180);
+    wait_until("batches by table are at the hub", 180, || gateway.metric("edge_queue_messages") == Some(0.0));
     wan.cut();
     plant.send(2_500);
     gateway.kill_9();
@@ -232,20 +233,20 @@ fn outage(seed: u64) {
     gateway.kill_9();
     gateway.start();
     plant.send(1_500);
-    plant.publisher.settle(0, 60);
+    plant.publisher.settle(0, 180);
     assert!(gateway.terminate().0.success());
     gateway.start();
     plant.send(500);
     gateway.kill_9();
     gateway.start();
-    plant.publisher.settle(0, 60);
-    wait_until("the queue is empty", 60, || gateway.metric("edge_queue_messages") == Some(0.0));
+    plant.publisher.settle(0, 180);
+    wait_until("the queue is empty", 180, || gateway.metric("edge_queue_messages") == Some(0.0));
     judge(&plant, &subscriber, &gateway.log());
 }
 
 fn judge(plant: &Plant, subscriber: &Subscriber, log: &str) {
     let total: u64 = plant.sent.values().sum();
-    wait_until("the subscriber has all of it", 30, || {
+    wait_until("the subscriber has all of it", 180, || {
         let reader = Reader::of(&subscriber.arrived());
         !reader.unreadable.is_empty() || reader.readings.len() as u64 >= total
     });

@@ -72,7 +72,7 @@ impl Mosquitto {
         let child = command("mosquitto").arg("-c").arg(&conf).stderr(log).spawn();
         let child = child.expect("mosquitto is not installed: apt-get install mosquitto mosquitto-clients");
         let broker = Self { address, tls, child };
-        wait_until("mosquitto accepts", 10, || TcpStream::connect(address).is_ok());
+        wait_until("mosquitto accepts", || TcpStream::connect(address).is_ok());
         broker
     }
 

@@ -23,7 +23,7 @@ pub struct Subscriber {
 impl Subscriber {
     pub fn start(dir: &Path, name: &str, broker: &Mosquitto, arguments: &[&str]) -> Self {
         let subscriber = Self::spawn(dir, name, broker, arguments);
-        wait_until("it is connected", 20, || subscriber.said().contains("connected"));
+        wait_until("it is connected", || subscriber.said().contains("connected"));
         subscriber
     }
 
@@ -45,7 +45,7 @@ impl Subscriber {
     /// Subscribed is what it is when a message comes through.
     pub fn hears(&self, dir: &Path, broker: &Mosquitto, topic: &str) {
         let before = self.lines().len();
-        wait_until("it hears", 20, || {
+        wait_until("it hears", || {
             broker.publish(dir, topic, Some("application/json"), false, PROBE);
             self.lines().len() > before
         });
@@ -82,9 +82,9 @@ impl Subscriber {
     }
 
     /// It ends by itself.
-    pub fn ends(mut self, seconds: u64) -> ExitStatus {
+    pub fn ends(mut self) -> ExitStatus {
         let mut status = None;
-        wait_until("it ends", seconds, || {
+        wait_until("it ends", || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
@@ -96,7 +96,7 @@ impl Subscriber {
         let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
         let mut status = None;
-        wait_until("it stops", 20, || {
+        wait_until("it stops", || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
