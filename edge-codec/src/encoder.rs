@@ -216,7 +216,7 @@ pub(crate) fn within_sequence(header: &Header, span: u64) -> Result<(), EncodeEr
 
 /// A format's part of the encoder. Implemented here only: its module is private.
 pub trait Wire {
-    /// What readings and sensors are encoded into.
+    /// Body that readings and sensors are encoded into.
     type Body: Body;
 
     /// Refuses what the format cannot carry.
@@ -269,7 +269,7 @@ pub struct Row<'a> {
 
 /// Encoded readings and sensors, from which the last reading can be taken out again.
 pub trait Body: Default {
-    /// Where the body stood.
+    /// Position in the body, to go back to.
     type Mark: Default;
     /// Now.
     fn mark(&self) -> Self::Mark;

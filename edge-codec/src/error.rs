@@ -3,63 +3,63 @@
 use crate::Reading;
 use std::borrow::Cow;
 
-/// Why an input was refused. `offset` counts bytes from the start of the input.
+/// Refusal of an input. `offset` counts bytes from the start of the input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// More than [`Limits`](crate::Limits) allow.
     #[error("{what} at byte {offset}: {found} is over the limit of {limit}")]
     Limit {
-        /// Which limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"`,
+        /// The limit: `"input bytes"`, `"readings"`, `"sensors"`, `"depth"`, `"text bytes"`, `"fields"`,
         /// `"sequence runs"`, `"decompressed bytes"`, `"decompression ratio"` or `"distributions"`.
         what: &'static str,
-        /// Where.
+        /// Position of the excess.
         offset: usize,
         /// The limit.
         limit: usize,
-        /// What the input has, or the first number above the limit.
+        /// Number in the input, or the first number above the limit.
         found: u64,
     },
     /// The input ends within an item.
     #[error("input ends at byte {offset}, within an item that needs {needed} more")]
     Truncated {
-        /// Where the input ends.
+        /// End of the input.
         offset: usize,
-        /// How many bytes the item needs at least.
+        /// Bytes that the item needs at least.
         needed: u64,
     },
     /// Bytes after the end of the batch.
     #[error("{found} bytes follow the end of the batch at byte {offset}")]
     Trailing {
-        /// Where the batch ends.
+        /// End of the batch.
         offset: usize,
-        /// How many bytes follow.
+        /// Number of bytes that follow.
         found: usize,
     },
     /// Not well-formed.
     #[error("malformed at byte {offset}: {what}")]
     Malformed {
-        /// Where.
+        /// Position of the error.
         offset: usize,
-        /// What is wrong.
+        /// The error, in words.
         what: Cow<'static, str>,
     },
     /// Well-formed, but not of the kind this place needs.
     #[error("{field} at byte {offset}: expected {expected}, found {found}")]
     Unexpected {
-        /// Where.
+        /// Position of the value.
         offset: usize,
         /// The field's name.
         field: Cow<'static, str>,
-        /// What it must be.
+        /// The expected type or range.
         expected: &'static str,
-        /// What it is.
+        /// The value found.
         found: Cow<'static, str>,
     },
     /// A required field is not there.
     #[error("{field} is missing in the item that ends at byte {offset}")]
     Missing {
-        /// Where the item ends.
+        /// End of the item.
         offset: usize,
         /// The field's name.
         field: Cow<'static, str>,
@@ -67,7 +67,7 @@ pub enum DecodeError {
     /// A key or a sensor number stands twice.
     #[error("{field} at byte {offset} stands there twice")]
     Duplicate {
-        /// Where the second one is.
+        /// Position of the second one.
         offset: usize,
         /// The key or number.
         field: Cow<'static, str>,
@@ -75,7 +75,7 @@ pub enum DecodeError {
     /// Written by a newer version.
     #[error("version {found} at byte {offset} is not supported (this is version {supported})")]
     Version {
-        /// Where.
+        /// Position of the item.
         offset: usize,
         /// The input's version.
         found: u64,
@@ -85,7 +85,7 @@ pub enum DecodeError {
     /// A reading's sensor is not in the batch's table.
     #[error("the reading at byte {offset} is of sensor {sensor}, which is not in the batch's table")]
     UnknownSensor {
-        /// Where the reading is.
+        /// Position of the reading.
         offset: usize,
         /// The sensor's number.
         sensor: u32,
@@ -106,7 +106,7 @@ pub enum DecodeError {
     },
 }
 
-/// Why a reading or a batch was not encoded.
+/// Refusal of a reading or a batch by an encoder.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
@@ -131,7 +131,7 @@ pub enum EncodeError {
     NotCarried {
         /// The format's name.
         format: &'static str,
-        /// What it cannot carry.
+        /// The feature that it cannot carry.
         what: &'static str,
         /// The reading's sensor.
         sensor: u32,

@@ -1,4 +1,4 @@
-//! Who made a batch: the identity that lets a hub recognise duplicates.
+//! Identity of a batch, by which a hub recognises duplicates.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,10 +19,10 @@ pub struct BatchId {
     pub first_seq: u64,
 }
 
-/// What stands before the readings of a batch. Exhaustive.
+/// Header of a batch. Exhaustive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Who made the batch; `None` if the maker did not say.
+    /// Identity of the batch; `None` if the maker did not say.
     pub id: Option<BatchId>,
     /// The mark "possible duplicate": the rows may have arrived before under another identity.
     pub pd: bool,

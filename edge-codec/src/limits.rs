@@ -1,4 +1,4 @@
-//! What a decoder accepts at most.
+//! Limits of a decoder.
 
 /// Limits of a decoder. Every decoder asks for them and refuses what is above, naming limit and place.
 ///

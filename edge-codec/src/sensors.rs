@@ -13,7 +13,7 @@ pub struct Sensor<'a> {
     pub unit: Cow<'a, str>,
 }
 
-/// Where an encoder finds names and units.
+/// Source of names and units for an encoder.
 ///
 /// The numbers are the application's: it keeps one interner for filter and codec, and implements this for it.
 pub trait Sensors {

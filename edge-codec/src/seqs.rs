@@ -18,7 +18,7 @@ pub(crate) struct Runs {
     number_len: fn(u64) -> usize,
 }
 
-/// Where [`Runs`] stood.
+/// Position in [`Runs`], to go back to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RunsMark {
     closed: usize,
@@ -61,7 +61,7 @@ impl Runs {
         self.closed_bytes = to.closed_bytes;
     }
 
-    /// How many numbers there are and what they take; `None` if there is no hole, hence no list.
+    /// Count and size of the numbers; `None` if there is no hole, hence no list.
     #[cfg_attr(
         not(any(feature = "json", feature = "cbor", feature = "protobuf")),
         allow(dead_code, reason = "only formats ask")

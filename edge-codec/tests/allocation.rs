@@ -56,7 +56,7 @@ fn hex3(i: usize) -> [u8; 3] {
     text.as_bytes()[text.len() - 3..].try_into().unwrap()
 }
 
-/// What it is, and the input.
+/// Name of the case, and the input.
 type Worst = (&'static str, Vec<u8>);
 
 /// Arrays of the shortest items a decoder might reserve memory for.

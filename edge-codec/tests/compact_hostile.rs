@@ -78,7 +78,7 @@ fn a_small_batch_cannot_claim_many_readings() {
     assert!(matches!(error, DecodeError::Limit { what: "readings", .. }), "{error}");
 }
 
-/// What our own encoder writes is within what a reader allows per byte, at the edges too: constant columns, names that
+/// Batches of our own encoder are within what a reader allows per byte, at the edges too: constant columns, names that
 /// share nearly all, both levels.
 #[test]
 fn an_encoder_writes_nothing_that_its_reader_refuses() {

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![cfg(feature = "compact")]
-//! What an encoder that lives on, and keeps what it found, costs of size against a new encoder per batch (promise 9): at
+//! Size of an encoder that lives on, and keeps what it found, against a new encoder per batch (promise 9): at
 //! most 3 %, with a table and without; real series, each through both.
 
 #[path = "support/session.rs"]

@@ -15,7 +15,7 @@ use support::{IDS, non_finite, property, reading, samples, table};
 
 const ID: BatchId = BatchId { gateway: 7, lane: 1, epoch: 2, first_seq: 1000 };
 
-/// Which sensors a batch can be read with.
+/// Sensors that a batch can be read with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Form {
     Bare,
@@ -205,7 +205,7 @@ fn one_of_everything_comes_back() {
     }
 }
 
-/// What a plan that was kept makes of values it was not made for: another kind, another range, a few odd ones.
+/// A kept plan holds for values it was not made for: another kind, another range, a few odd ones.
 #[test]
 fn encoders_that_live_on_give_back_every_bit() {
     let batch = (0..PLANT_KINDS, 1_i64..2000, -100_000_i64..100_000, 1_usize..150, 0_u8..8);

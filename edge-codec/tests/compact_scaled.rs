@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![cfg(feature = "compact")]
-//! What a converter counts and somebody scales to engineering units, without rounding it to a decimal, takes little more
+//! Counts of a converter that somebody scales to engineering units, without rounding to a decimal, take little more
 //! than the counts themselves (promise 9), and comes back bit for bit, in Rust and elsewhere.
 
 #[path = "support/session.rs"]

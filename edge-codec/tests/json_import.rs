@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![cfg(feature = "json")]
-//! What sensors send is read as configured and never guessed (promise 12).
+//! Payloads of sensors are read as configured and never guessed (promise 12).
 
 use edge_codec::json::{FieldMap, Record, Source, TimeUnit, import};
 use edge_codec::{DecodeError, Limits, Value, quality};

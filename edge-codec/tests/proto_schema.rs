@@ -9,7 +9,7 @@ use edge_codec::protobuf::{self, columns::PROTO as COLUMNS};
 use prost::Message;
 use std::collections::BTreeMap;
 
-/// What a `.proto` says of a field.
+/// Declaration of a field in a `.proto`.
 #[derive(Clone, Debug, PartialEq)]
 struct Field {
     name: String,

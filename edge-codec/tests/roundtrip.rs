@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 #![cfg(all(feature = "senml", feature = "sparkplug", feature = "influx"))]
-//! What goes in comes out, to the bit, in batches that stay under their size (promises 4, 9 and 12).
+//! Readings come out as they went in, to the bit, in batches that stay under their size (promises 4, 9 and 12).
 
 mod support;
 

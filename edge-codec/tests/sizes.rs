@@ -17,7 +17,7 @@ const BATCHES: [usize; 3] = [100, 10, 1];
 const NAMES: [&str; 2] = ["steel_energy", "metropt3"];
 const SETS: [&str; 2] = [include_str!("data/steel_energy.csv"), include_str!("data/metropt3.csv")];
 
-/// What ours may have more than the hand-made writer, and why.
+/// Bytes that ours may have more than the hand-made writer, and why.
 struct Row {
     format: &'static str,
     encode: fn(&SensorTable<'_>, &[Reading<'_>]) -> usize,

@@ -40,7 +40,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     })
 }
 
-/// What the outer map says; the rows are only passed over, since base time and sensors may stand behind them.
+/// Header of a batch, from the outer map; the rows are only passed over, since base time and sensors may stand behind them.
 struct Outer<'a> {
     header: Header,
     seqs: Option<Seqs>,

@@ -14,10 +14,10 @@ const NEAR_LOW: u32 = 10;
 /// Order of the code for the number of a clock's steps.
 pub(super) const STEPS_LOW: u32 = 0;
 
-/// How instants are written: `start + unit × (period + r)`, and so on.
+/// Coding of instants: `start + unit × (period + r)`, and so on.
 #[derive(Clone, Debug)]
 pub(crate) struct ClockPlan {
-    /// What the start of a batch's first clock is counted from.
+    /// Instant that the start of a batch's first clock is counted from.
     pub(super) origin: i64,
     /// Order of the code for the start.
     pub(super) start_low: u32,
@@ -191,7 +191,7 @@ pub(super) fn share(columns: &[&[i64]], spans: &mut Vec<Span>) -> Vec<Vec<i64>> 
 /// A thousand sensors with a thousand clocks would otherwise try a million pairs.
 const CLOCKS_TRIED: usize = 16;
 
-/// Where a column starts on a clock.
+/// Start of a column on a clock.
 enum Fit {
     /// So many instants after it.
     After(usize),

@@ -1,4 +1,4 @@
-//! What writer and reader agree on beside the columns: fields, codes' orders, and how small a batch may be.
+//! Layout that writer and reader share beside the columns: fields, codes' orders, and how small a batch may be.
 
 use crate::protobuf::fields::put_string;
 

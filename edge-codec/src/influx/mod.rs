@@ -33,5 +33,5 @@ pub use encode::{Influx, Precision};
 /// See [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Influx>;
 
-/// What InfluxDB's write endpoint expects: `text/plain; charset=utf-8`.
+/// Content type that InfluxDB's write endpoint expects: `text/plain; charset=utf-8`.
 pub const CONTENT_TYPE: &str = crate::content_type::INFLUX;

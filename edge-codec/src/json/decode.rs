@@ -35,7 +35,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
     })
 }
 
-/// What the outer object says.
+/// Content of the outer object.
 struct Decoded<'a> {
     header: Header,
     runs: Option<Vec<u64>>,

@@ -12,7 +12,7 @@ pub struct Json {
     non_finite: NonFinite,
 }
 
-/// What to do with NaN and infinities, which JSON does not have (RFC 8259 §6).
+/// Treatment of NaN and infinities, which JSON does not have (RFC 8259 §6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NonFinite {
     /// [`EncodeError::NonFinite`]. The default: texts like `"NaN"` are understood by some readers only.
@@ -24,7 +24,7 @@ pub enum NonFinite {
 }
 
 impl<S: Sensors> crate::Encoder<S, Json> {
-    /// What to do with NaN and infinities. Default [`NonFinite::Refuse`].
+    /// Sets the treatment of NaN and infinities. Default [`NonFinite::Refuse`].
     pub fn non_finite(mut self, choice: NonFinite) -> Self {
         self.wire.non_finite = choice;
         self

@@ -1,4 +1,4 @@
-//! What all visitors share: limits, the keys of the open objects, and the typed error behind serde's text.
+//! State that all visitors share: limits, the keys of the open objects, and the typed error behind serde's text.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -129,7 +129,7 @@ impl<'de, 'm> Guard<'de, 'm> {
 /// Pointers longer than this lead nowhere.
 const MAX_PATH: usize = 8;
 
-/// What to do with a field.
+/// Treatment of a field.
 pub(crate) enum Step {
     Field(Role),
     Into,

@@ -15,8 +15,8 @@ use std::fmt;
 pub struct Record<'a> {
     /// The sensor's name: the payload's, else [`Source::sensor`].
     pub sensor: Cow<'a, str>,
-    /// Which of the payload's values it is, if each number is a reading ([`FieldMap::each`](super::FieldMap::each)):
-    /// its key; else empty.
+    /// Key of the value in the payload, if each number is a reading ([`FieldMap::each`](super::FieldMap::each)); else
+    /// empty.
     pub field: Cow<'a, str>,
     /// The unit as it was sent; empty = none.
     pub unit: Cow<'a, str>,
@@ -48,12 +48,12 @@ impl<'a> Record<'a> {
     }
 }
 
-/// What is known of a payload from outside. Exhaustive.
+/// Knowledge about a payload from outside of it. Exhaustive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source<'a> {
     /// The sensor if the payload does not name one, usually the topic.
     pub sensor: Option<&'a str>,
-    /// When the payload arrived, ms since the Unix epoch: the time of readings that have none.
+    /// Arrival time of the payload, ms since the Unix epoch: the time of readings that have none.
     pub arrival_ms: i64,
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn read<'de, 'm, T>(
     }
 }
 
-/// What fills the gaps of a record; `None` = the gap is an error.
+/// Defaults for the gaps of a record; `None` = the gap is an error.
 #[derive(Clone, Copy)]
 pub(crate) struct Defaults<'a> {
     pub(crate) sensor: Option<&'a str>,

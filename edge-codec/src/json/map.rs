@@ -1,4 +1,4 @@
-//! Which field is which.
+//! Field map: the role of each field.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -38,7 +38,7 @@ pub struct FieldMap {
     each: Option<Path>,
 }
 
-/// What a field is, and its place in [`FieldMap::paths`].
+/// Role of a field, and its place in [`FieldMap::paths`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Sensor,

@@ -241,7 +241,7 @@ pub(crate) struct Node<'g, 'd, 'de, 'm> {
     pub(crate) want: Want<'d, 'de>,
 }
 
-/// What a node is read for.
+/// Purpose for which a node is read.
 pub(crate) enum Want<'d, 'de> {
     Nothing,
     /// A pointer leads through it.

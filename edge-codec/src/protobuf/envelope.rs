@@ -1,4 +1,4 @@
-//! What rows and columns have in common: version, identity, base time and sequence runs, under the same numbers.
+//! Envelope of rows and columns: version, identity, base time and sequence runs, under the same numbers.
 
 #![deny(clippy::indexing_slicing)]
 

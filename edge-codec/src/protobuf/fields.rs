@@ -10,7 +10,7 @@ pub(crate) const LEN: u64 = 2;
 /// One field. Content is borrowed for length-delimited fields and passed over for the rest.
 pub(crate) struct Field<'a> {
     pub(crate) number: u32,
-    /// Where the content starts.
+    /// Start of the content.
     pub(crate) offset: usize,
     pub(crate) content: Option<&'a [u8]>,
     /// The number of a varint field.

@@ -26,7 +26,7 @@ pub(super) struct Record<'a> {
     pub(super) seqs: Option<Vec<u64>>,
 }
 
-/// What a field is.
+/// Label of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Label {
     BaseName,

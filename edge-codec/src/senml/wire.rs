@@ -1,4 +1,4 @@
-//! What both encoders have in common: what a pack can carry, base fields, the labels that are ours.
+//! Parts that both encoders share: what a pack can carry, base fields, the labels that are ours.
 
 use super::RELATIVE_BELOW_S;
 use super::cbor::SenmlCbor;
@@ -17,7 +17,7 @@ pub(super) const MARK: &str = "edge-pd";
 /// Run lengths of the sequence numbers.
 pub(super) const SEQS: &str = "edge-seqs";
 
-/// What an encoder knows of the readings that wait.
+/// An encoder's state about the readings that wait.
 #[derive(Clone, Debug, Default)]
 pub struct Pack {
     /// Common start of all names.

@@ -1,4 +1,4 @@
-//! What a birth tells about later messages.
+//! Birth certificates: names and types for later messages.
 
 #![deny(clippy::indexing_slicing)]
 

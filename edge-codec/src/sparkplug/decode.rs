@@ -76,7 +76,7 @@ fn time(metric: &Metric<'_>, payload: Option<u64>, arrival_ms: Option<i64>) -> R
     }
 }
 
-/// Which number a metric's sensor has.
+/// Numbers of the metrics' sensors.
 pub(super) struct Numbers<'a> {
     birth: Option<&'a Birth>,
     limit: usize,

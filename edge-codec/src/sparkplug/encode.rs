@@ -17,7 +17,7 @@ pub struct Sparkplug {
     seq: u8,
 }
 
-/// What tells a metric's sensor.
+/// Means by which a metric names its sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Naming {
     #[default]

@@ -30,7 +30,7 @@ pub mod datatype {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Metric<'a> {
-    /// Where the metric starts in the payload, in bytes.
+    /// Start of the metric in the payload, in bytes.
     pub offset: usize,
     /// Name; DATA messages with aliases have none.
     pub name: Option<&'a str>,

@@ -11,11 +11,11 @@ use crate::{DecodeError, Limits};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Payload<'a> {
-    /// When it was sent, ms since the Unix epoch.
+    /// Time of sending, ms since the Unix epoch.
     pub timestamp: Option<u64>,
     /// The session's counter, 0 to 255.
     pub seq: Option<u64>,
-    /// What the body is.
+    /// Kind of the body.
     pub uuid: Option<&'a str>,
     /// Bytes in a format of the sender's.
     pub body: Option<&'a [u8]>,

@@ -1,4 +1,4 @@
-//! What stands before the columns: qualities, texts, names, and the clocks.
+//! The part before the columns: qualities, texts, names, and the clocks.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -12,14 +12,14 @@ use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::BitReader;
 use crate::compact::stream::wrong::{Wrong, limited, limited_sum};
 
-/// What stands before the columns.
+/// The part before the columns.
 pub(crate) struct Preface {
     pub(crate) columns: usize,
     pub(crate) ordered: bool,
     pub(crate) codes: Vec<u32>,
     /// Names and units, if the batch has them.
     pub(crate) names: Vec<(String, String)>,
-    /// Where each clock starts and ends in `Rows::times`.
+    /// Start and end of each clock in `Rows::times`.
     pub(crate) clocks: Vec<(usize, usize)>,
 }
 

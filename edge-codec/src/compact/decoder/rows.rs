@@ -20,9 +20,9 @@ pub(crate) struct Column {
     /// Instants of its clock before its first reading; where readings are listed, before the next one.
     pub(crate) skip: u32,
     pub(crate) len: u32,
-    /// Where its value at an instant of its clock is, less the instant; may be below 0, thus wraps.
+    /// Place of its value at an instant of its clock, less the instant; may be below 0, thus wraps.
     pub(crate) values: u32,
-    /// Where the times of its clock start.
+    /// Start of its clock's times.
     pub(crate) times: usize,
 }
 
@@ -34,7 +34,7 @@ impl Column {
     }
 }
 
-/// How readings follow one another.
+/// Order of the readings.
 #[derive(Clone, Debug)]
 pub(crate) enum Order {
     /// All columns share one clock: instant by instant, the columns that have it one after the other.
@@ -56,7 +56,7 @@ pub(crate) struct Poll {
     full: Range<u32>,
 }
 
-/// Where texts are.
+/// Storage of the texts.
 #[derive(Clone, Debug)]
 pub(crate) enum Heap<'a> {
     Borrowed(&'a [u8]),
@@ -74,7 +74,7 @@ pub(crate) struct Rows<'a> {
     /// By value, for mixed columns.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) texts: Vec<(u32, u32)>,
-    /// Which texts are UTF-8, once somebody has asked.
+    /// Texts known to be UTF-8, once somebody has asked.
     utf8: Vec<bool>,
     heap: Heap<'a>,
     /// Has names and units of the sensors, if the batch itself has none.

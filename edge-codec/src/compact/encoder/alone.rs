@@ -10,7 +10,7 @@ use crate::compact::values::lists;
 use crate::compact::values::plan::{Plan, Scratch, Shared};
 use crate::compact::values::search::{self, Frame};
 
-/// What earlier batches taught about a column.
+/// A column's plan and statistics from earlier batches without a table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Alone {
     /// Those that were found last, that of the last batch first.
@@ -25,9 +25,9 @@ pub(crate) struct Alone {
 
 /// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered.
 const FRAMES: usize = 3;
-/// What is gained by another form is worth it from this part of the cost on.
+/// Gain from which on another form is worth it, as a part of the cost.
 const GAIN: u64 = 50;
-/// What hardly becomes less, in 1/256 bits.
+/// Cost that hardly becomes less, in 1/256 bits.
 const LEAST: u64 = 48 * 256;
 /// A change by less is none, in 1/256 bits.
 const LITTLE: u64 = 56 * 256;

@@ -15,7 +15,7 @@ use crate::{Reading, Value};
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
     pub(crate) sensor: u32,
-    /// Where it stands among the columns of a batch.
+    /// Position among the columns of a batch.
     pub(crate) position: u32,
     times: Vec<i64>,
     /// Bits of the value; texts and bytes are numbers in a list.

@@ -1,4 +1,4 @@
-//! Which column a sensor has.
+//! Index of the sensors: the column of each.
 
 #![deny(clippy::indexing_slicing)]
 

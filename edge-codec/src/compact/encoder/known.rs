@@ -1,4 +1,4 @@
-//! How a column of batches with a table was written last, and when to look for something better.
+//! Plan cache of a column in batches with a table, and the time to look for something better.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -11,7 +11,7 @@ use crate::compact::values::lists;
 use crate::compact::values::plan::{Plan, Scratch, Shared};
 use crate::compact::values::search;
 
-/// What earlier batches taught about a column.
+/// A column's plan and statistics from earlier batches with a table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     /// The plan of the last batch, unless that was the table's.
@@ -23,7 +23,7 @@ pub(crate) struct Known {
     weight: u64,
     /// The forms that were found last.
     forms: Vec<Form>,
-    /// How often something better was looked for, and until when it is not.
+    /// Number of searches for something better, and the end of the pause after the last.
     looks: u32,
     wait: Wait,
     /// Until when it is not where a batch takes much more or less than those before.
@@ -36,11 +36,11 @@ pub(crate) struct Known {
 const FORMS: usize = 3;
 /// So many times that something better is looked for, it is in the same form; then in all of them.
 const ALL_FORMS: u32 = 64;
-/// What a plan of a batch's own takes, about, in 1/256 bits.
+/// Cost of a plan of a batch's own, about, in 1/256 bits.
 const OWN: u64 = 56 * 256;
-/// What is gained by another plan is worth it from this part of the cost on.
+/// Gain from which on another plan is worth it, as a part of the cost.
 const GAIN: u64 = 20;
-/// What is too little to look at, in 1/256 bits.
+/// Cost too little to look at, in 1/256 bits.
 const LITTLE: u64 = 16 * 256;
 /// Columns of fewer values stay with the table's plan if that can hold them.
 const FEW: u64 = 8;
@@ -56,7 +56,7 @@ pub(crate) struct Target<'t> {
     pub(crate) scratch: &'t mut Scratch,
 }
 
-/// What takes less than the last plan.
+/// Alternatives that take less than the last plan.
 enum Better {
     Table,
     Own(Box<Plan>),

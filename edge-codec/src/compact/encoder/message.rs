@@ -20,7 +20,7 @@ use crate::protobuf::fields::{put_number, put_string};
 use crate::seqs::Runs;
 use crate::{Header, Sensor};
 
-/// What a batch is made of. `picked` are the columns with readings and how many of each, by position.
+/// Parts of a batch. `picked` are the columns with readings and how many of each, by position.
 pub(crate) struct Draft<'d> {
     pub(crate) header: &'d Header,
     pub(crate) runs: &'d Runs,
@@ -61,7 +61,7 @@ pub(crate) fn least(draft: &Draft<'_>) -> usize {
     draft.readings.max(names.sum()).div_ceil(PER_BYTE)
 }
 
-/// What is kept from batch to batch.
+/// State kept from batch to batch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     scratch: Scratch,

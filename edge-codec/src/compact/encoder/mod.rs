@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use texts::Texts;
 
-/// How much work a batch is worth.
+/// Work that a batch is worth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Level {

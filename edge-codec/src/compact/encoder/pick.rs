@@ -1,4 +1,4 @@
-//! Which readings go into a batch: the oldest, by the columns they were pushed to.
+//! Batch cut: takes the oldest readings, by the columns they were pushed to.
 
 #![deny(clippy::indexing_slicing)]
 

@@ -1,4 +1,4 @@
-//! What is mostly the same for every reading of a column: its kind, its quality.
+//! Runs of equal values: for properties that mostly stay, as a column's kind and quality.
 
 #![deny(clippy::indexing_slicing)]
 

@@ -1,4 +1,4 @@
-//! How long to wait until something better is looked for.
+//! Back-off of the periodic search for something better.
 
 /// Looking in vain doubles the time until it is done again.
 #[derive(Clone, Copy, Debug, Default)]

@@ -15,7 +15,7 @@ const STEP: usize = 643;
 /// A distribution of tokens, ready for both directions.
 #[derive(Debug)]
 pub(crate) struct Dist {
-    /// What a state stands for.
+    /// Meaning of each state.
     decode: Box<[Cell; STATES]>,
     /// 1 if the token 0 is the number 0 alone.
     shift: u8,
@@ -26,7 +26,7 @@ pub(crate) struct Dist {
     weights: Vec<(u8, u16)>,
 }
 
-/// How a token moves the state (as in the FSE implementation of the method).
+/// Transition of the state at a token (as in the FSE implementation of the method).
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
     /// 0 if the token has no code.
@@ -38,13 +38,13 @@ struct Step {
 /// and a mask do.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cell {
-    /// What the next state is counted from, and the mask of the bits that it takes.
+    /// Base of the next state, and the mask of the bits that it takes.
     base: u16,
     mask: u16,
-    /// How many those are (6 bits, all that a rotation counts), and whether this is a number with the coder's own low bits
+    /// Number of those bits (6 bits, all that a rotation counts), and whether this is a number with the coder's own low bits
     /// behind it: the first token of a distribution that has a zero of its own is not, nor is the escape.
     bits: u8,
-    /// What they are together with the number's; [`WIDE`] if one look at the stream does not give them.
+    /// Their number together with the number's; [`WIDE`] if one look at the stream does not give them.
     len: u8,
     /// 61 less the number's extra bits.
     shift: u8,

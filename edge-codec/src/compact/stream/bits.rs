@@ -15,7 +15,7 @@ pub(crate) struct BitReader<'a> {
     at: usize,
 }
 
-/// What a look takes.
+/// Bytes behind the stream, so that a look never ends.
 pub(crate) const PADDING: [u8; 8] = [0; 8];
 
 /// So many bits are there in [`BitReader::window`].
@@ -165,7 +165,7 @@ pub(crate) struct ReverseWriter {
     front: Front,
 }
 
-/// Where a stream that is being written starts. It is apart from the buffer, so that a loop has it in registers.
+/// Front of a stream that is being written. It is apart from the buffer, so that a loop has it in registers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Front {
     /// In the buffer.

@@ -1,4 +1,4 @@
-//! How a run of numbers is written: the fixed shapes of distributions that need no table, and learned ones.
+//! Coders of runs of numbers: the fixed shapes of distributions that need no table, and learned ones.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -21,7 +21,7 @@ const ZEROS: [u16; 8] = [0, 307, 512, 717, 870, 952, 993, 1018];
 
 /// So many shapes have the same weight of zero: one for each body.
 pub(crate) const ALIKE: usize = BODIES.len();
-/// How many shapes there are: a body for each weight of zero.
+/// Number of shapes: a body for each weight of zero.
 pub(crate) const SHAPES: usize = ALIKE * ZEROS.len();
 
 /// The fixed distributions, made when they are first asked for.
@@ -82,7 +82,7 @@ impl Deref for DistRef {
     }
 }
 
-/// How a run of numbers is written: a distribution, and how many low bits of each number are raw.
+/// Coder of a run of numbers: a distribution, and how many low bits of each number are raw.
 #[derive(Clone, Debug)]
 pub(crate) struct Coder {
     pub(crate) dist: DistRef,

@@ -1,4 +1,4 @@
-//! What is written: raw bits and runs of numbers in reading order, and the stream made of them back to front.
+//! Op buffer: raw bits and runs of numbers in reading order, and the stream made of them back to front.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -7,7 +7,7 @@ use super::bits::{Front, PUT_MAX, RAW_LOW, ReverseWriter, bit_len};
 use super::coder::Coder;
 use super::token::{ESCAPE, split};
 
-/// What is written, in reading order. Its buffers serve the next batch, too.
+/// Op buffer, in reading order. Its memory serves the next batch, too.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
     ops: Vec<Op>,
@@ -15,7 +15,7 @@ pub(crate) struct Script {
     numbers: Vec<u64>,
     /// The coders of all runs, and behind them what earlier scripts had there: mostly the same, so that nothing is copied.
     coders: Vec<Coder>,
-    /// How many runs there are.
+    /// Number of runs.
     runs: usize,
     buffer: Vec<u8>,
 }
@@ -33,11 +33,11 @@ enum Op {
     Turns,
 }
 
-/// Where a script stood.
+/// Position in a script, to go back to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     ops: usize,
-    /// What the last of them was: bits that follow go into it.
+    /// Kind of the last op: bits that follow go into it.
     last: Option<Op>,
     numbers: usize,
     runs: usize,
@@ -221,7 +221,7 @@ fn put_chunk(
     (front, [a, b, c, d])
 }
 
-/// What a number becomes: its raw bits, the state's in front of them, and the state that goes on.
+/// Code of a number: its raw bits, the state's in front of them, and the state that goes on.
 #[derive(Clone, Copy)]
 struct Code {
     number: u64,

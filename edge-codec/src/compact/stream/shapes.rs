@@ -58,7 +58,7 @@ fn near(zeros: u32, all: u32) -> usize {
 /// So many are compared at most.
 const TWICE: usize = 2 * ALIKE;
 
-/// How many numbers have which three leading bits: all that their token depends on, whatever the number of low bits.
+/// Histogram of the numbers' three leading bits: all that their token depends on, whatever the number of low bits.
 struct Sizes {
     /// By four times the length, and the two bits after the leading one.
     counts: [u32; 4 * 65],
@@ -137,7 +137,7 @@ impl Sizes {
 /// Tokens from here on are escaped by every shape.
 const TOKENS: u8 = 32;
 
-/// What the shapes take for a token, in 1/256 bits; those behind the last one do not exist.
+/// Costs of a token under the shapes, in 1/256 bits; those behind the last one do not exist.
 type Costs = [u32; SHAPES + ALIKE];
 
 /// By token. One without a code is an escape, and then some; the last row is of those whose bits say that already.

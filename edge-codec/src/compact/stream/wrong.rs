@@ -1,4 +1,4 @@
-//! What is wrong with a stream of bits; the place is where its reader stands.
+//! Errors of a stream of bits; the place is where its reader stands.
 
 use super::bits::BitReader;
 use crate::DecodeError;
@@ -7,7 +7,7 @@ use crate::protobuf::fields::malformed;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wrong {
     What(&'static str),
-    /// What is limited, the limit, and what was found.
+    /// The limited thing, the limit, and the number found.
     Limit(&'static str, usize, u64),
     /// The stream ends too early.
     End,

@@ -1,4 +1,4 @@
-//! What a table learns from a sample: order of the sensors, a plan for each, and the clocks.
+//! Learning of a table from a sample: order of the sensors, a plan for each, and the clocks.
 
 #![deny(clippy::indexing_slicing)]
 

@@ -1,4 +1,4 @@
-//! How doubles become integers and come back bit for bit.
+//! Number forms: doubles become integers and come back bit for bit.
 //!
 //! Each form is a chain of correctly rounded IEEE 754 operations, so that every language computes the same bits;
 //! what a form does not hit exactly is refused, or corrected in units of the last place.
@@ -14,12 +14,12 @@ pub(crate) const POW10: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
     1e19, 1e20, 1e21, 1e22,
 ];
-/// What sensors average over: `m / (10^e × divisor)`.
+/// Divisors of sensors that average: `m / (10^e × divisor)`.
 pub(crate) const DIVISORS: [f64; 4] = [1.0, 3.0, 7.0, 9.0];
 /// Integers of forms stay below 2^51, where adding and subtracting 1.5 × 2^52 rounds to the nearest.
 pub(crate) const ROUND: f64 = 6_755_399_441_055_744.0;
 
-/// What happens to the quotient.
+/// Last step on the quotient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
     Nothing,
@@ -29,7 +29,7 @@ pub(crate) enum After {
     Single,
 }
 
-/// How doubles become integers.
+/// Number form: the way from doubles to integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// `after(m / (10^e × DIVISORS[by]))`, then moved by a second number of units in the last place if `ulps`.
@@ -146,7 +146,7 @@ impl Form {
         }
     }
 
-    /// What [`describe`](Self::describe) wrote.
+    /// Reads the output of [`describe`](Self::describe).
     pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<Form> {
         Some(match bits.bits(2) {
             0 => {

@@ -1,4 +1,4 @@
-//! What the values of a column are.
+//! Kinds of a column's values.
 
 use crate::compact::stream::bits::BitReader;
 

@@ -1,4 +1,4 @@
-//! How one column is written: kind, form, steps to small numbers, coders. A plan stands in the batch or in the table.
+//! Plan of one column: kind, form, steps to small numbers, coders. A plan stands in the batch or in the table.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -29,7 +29,7 @@ pub(crate) struct Plan {
 /// Bits of kind, form, order and coders, and of the lengths of the numbers in a plan.
 const TOLD: u64 = 40;
 
-/// What a plan in a batch may share with the one before.
+/// Parts that a plan in a batch may share with the one before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shared {
     kind: Kind,

@@ -41,7 +41,7 @@ impl Pre {
         }
     }
 
-    /// What [`describe`](Self::describe) wrote. `None` if it is not a step.
+    /// Reads the output of [`describe`](Self::describe). `None` if it is not a step.
     pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<Self> {
         Some(match bits.bits(2) {
             0 => Pre::Nothing,

@@ -1,4 +1,4 @@
-//! What an integer is predicted from, and what is left of it.
+//! Prediction of integers, and the residuals.
 
 #![deny(clippy::indexing_slicing)]
 

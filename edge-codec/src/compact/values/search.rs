@@ -61,7 +61,7 @@ fn of_form((kind, form): (Kind, Form), values: &[u64], told: bool, scratch: &mut
     rest(plan, values, told, scratch)
 }
 
-/// What takes long to find of a plan.
+/// The part of a plan that takes long to find.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Frame {
     pub(crate) form: Form,
@@ -206,7 +206,7 @@ pub(crate) fn tune(plan: &mut Plan, scratch: &mut Scratch) -> u64 {
     cost
 }
 
-/// How long forms are looked for.
+/// Effort of the search for forms.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
     /// Values that forms are judged by.

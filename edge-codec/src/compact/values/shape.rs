@@ -5,7 +5,7 @@
 use super::predict::Order;
 use crate::compact::stream::bits::{bit_len, zigzag};
 
-/// How integers are best predicted.
+/// Shape of a run of integers, for the choice of a predictor.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub(super) order: Order,
@@ -50,7 +50,7 @@ fn centered(integers: &[i64], best: (u64, Order, i64)) -> (u64, Order, i64) {
     others.into_iter().fold(best, |best, other| if other.0 < best.0 { other } else { best })
 }
 
-/// What a column of an unusual order takes more, since its neighbours cannot share its plan.
+/// Extra cost of a column of an unusual order, since its neighbours cannot share its plan.
 const SHARED: u64 = 64;
 
 /// A column of fewer gains less by another center than its neighbours' plan saves.

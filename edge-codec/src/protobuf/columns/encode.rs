@@ -153,7 +153,7 @@ pub struct Arrays {
     state: State,
 }
 
-/// What the next reading builds on.
+/// State that the next reading builds on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct State {
     since_base: i64,

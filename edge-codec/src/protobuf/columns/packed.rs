@@ -12,7 +12,7 @@ pub(super) struct Column<'a> {
     number: u32,
     outer: Fields<'a>,
     piece: Fields<'a>,
-    /// Where the piece starts.
+    /// Start of the piece.
     offset: usize,
 }
 
