@@ -1,4 +1,4 @@
-//! How states are written in a snapshot: a struct as the array of its fields, in their order, so that ten thousand
+//! Snapshot form of states: a struct as the array of its fields, in their order, so that ten thousand
 //! sensors do not write ten thousand times what a field is called, an enum as a number. A change of the fields is a new
 //! [`SNAPSHOT_VERSION`](crate::SNAPSHOT_VERSION).
 

@@ -1,8 +1,8 @@
-//! What a stage may cost, as a value that a program can print or check.
+//! Costs of a stage, as values that a program can print or check.
 
 use std::fmt;
 
-/// How far the emitted readings may be from the suppressed ones, when every emitted value is held until the next, or,
+/// Largest distance of the emitted readings from the suppressed ones, when every emitted value is held until the next, or,
 /// for [`ErrorBound::Linear`], when a straight line is drawn between them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -42,7 +42,7 @@ impl fmt::Display for ErrorBound {
     }
 }
 
-/// What a crash can lose of the readings that a stage has accepted, beyond what it suppressed anyway.
+/// Readings that a crash can lose of those that a stage has accepted, beyond what it suppressed anyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LossBound {

@@ -3,7 +3,7 @@
 use crate::error::{ParamError, positive};
 use crate::{ErrorBound, LossBound};
 
-/// How wide a counting register is.
+/// Width of a counting register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "the widths of registers, and of what a double can count")]
 pub enum CounterWidth {
@@ -30,7 +30,7 @@ impl CounterWidth {
     }
 }
 
-/// What a reading of a counter says.
+/// Meaning of a counter's reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "the caller must handle each")]
 pub enum Count {
@@ -66,7 +66,7 @@ pub struct Counter {
     max_rate_per_s: f64,
 }
 
-/// What [`Counter`] keeps per sensor: the last reading.
+/// State of a [`Counter`] per sensor: the last reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct CounterState {

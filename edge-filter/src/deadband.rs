@@ -41,7 +41,7 @@ pub struct Deadband {
     trigger: Trigger,
 }
 
-/// What makes a [`Deadband`] report: OPC UA's `DataChangeTrigger`. Its third, the timestamp, behaves as the second
+/// Trigger of a [`Deadband`]'s reports: OPC UA's `DataChangeTrigger`. Its third, the timestamp, behaves as the second
 /// where there is a deadband.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
@@ -55,7 +55,7 @@ pub enum Trigger {
     StatusValue,
 }
 
-/// What [`Deadband`] keeps per sensor: the last emitted reading, and with `send_previous` the one held since.
+/// State of a [`Deadband`] per sensor: the last emitted reading, and with `send_previous` the one held since.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct DeadbandState {
@@ -138,7 +138,7 @@ impl Deadband {
         self
     }
 
-    /// What a change of status does.
+    /// Sets the effect of a change of status.
     #[must_use]
     pub fn trigger(mut self, trigger: Trigger) -> Self {
         self.trigger = trigger;
@@ -168,7 +168,7 @@ impl Deadband {
         }
     }
 
-    /// What becomes of the reading; what must be sent before it goes to `sink`.
+    /// Judges the reading; what must be sent before it goes to `sink`.
     pub fn check_with<'v>(
         &self,
         state: &mut DeadbandState,

@@ -4,7 +4,7 @@ use crate::error::{ParamError, width};
 use crate::{ErrorBound, LossBound, QartodFlag, Quality, RangeAction};
 use std::collections::VecDeque;
 
-/// Where the judged value stands in its window.
+/// Position of the judged value in its window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -40,7 +40,7 @@ pub struct Hampel {
     min_scale: f64,
 }
 
-/// What [`Hampel`] keeps per sensor: the window.
+/// State of a [`Hampel`] per sensor: the window.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct HampelState {
@@ -64,7 +64,7 @@ pub struct HampelVerdict {
     pub median: f64,
 }
 
-/// What becomes of an outlier.
+/// Treatment of an outlier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
@@ -129,7 +129,7 @@ impl Hampel {
         Ok(Hampel { window, n_sigma: width("n_sigma", n_sigma)?, alignment, min_scale: 0.0 })
     }
 
-    /// What a distance from the median must exceed where the MAD is 0.
+    /// Sets the distance from the median that is an outlier's least where the MAD is 0.
     ///
     /// # Errors
     /// If it is NaN, infinite or negative.

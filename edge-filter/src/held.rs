@@ -1,10 +1,10 @@
-//! What a reducing stage keeps back, and what it does with an offered reading.
+//! Reducer skeleton: the readings that a reducing stage keeps back, and its treatment of an offered one.
 
 use crate::as_array::as_array;
 use crate::last::LastEmitted;
 use crate::{DropReason, EmitReason, Quality, Value};
 
-/// What a reducing stage did with the offered reading.
+/// Decision of a reducing stage on the offered reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the offered reading itself is not given to the sink"]
 #[allow(clippy::exhaustive_enums, reason = "emitted, held or dropped is the whole accounting")]
@@ -17,7 +17,7 @@ pub enum Verdict {
     Drop(DropReason),
 }
 
-/// What a stage emits beside the offered reading, and before it in time.
+/// Reading that a stage emits beside the offered one, and before it in time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Released {
@@ -27,7 +27,7 @@ pub struct Released {
     pub value: Number,
     /// The quality.
     pub quality: Quality,
-    /// Why.
+    /// The reason.
     pub reason: EmitReason,
     /// Made by the stage, not read from the sensor.
     pub synthetic: bool,
@@ -139,7 +139,7 @@ impl Point {
     }
 }
 
-/// What happened to readings that were held.
+/// Fate of readings that were held.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Event {
     /// A held reading, or a synthetic one, is emitted.

@@ -23,7 +23,7 @@ pub struct JumpReject {
     accept_after: Option<u32>,
 }
 
-/// What [`JumpReject`] keeps per sensor: the last accepted value. The default accepts any finite value.
+/// State of a [`JumpReject`] per sensor: the last accepted value. The default accepts any finite value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct JumpRejectState {

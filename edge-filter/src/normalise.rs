@@ -26,7 +26,7 @@ impl Normalise {
         Normalise { scheme, ..Self::default() }
     }
 
-    /// Whether NaN and the infinities are `Bad` (default) or only `Uncertain`.
+    /// Makes NaN and the infinities `Bad` (default) or only `Uncertain`.
     #[must_use]
     pub fn nan_is_bad(mut self, yes: bool) -> Self {
         self.nan_is_bad = yes;

@@ -26,7 +26,7 @@ pub struct OnChange {
     max_interval_ms: Option<i64>,
 }
 
-/// What [`OnChange`] and [`Dedup`] keep per sensor when they are used alone.
+/// State of [`OnChange`] and [`Dedup`] per sensor when they are used alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct OnChangeState(pub(crate) LastEmitted);
@@ -96,7 +96,7 @@ impl OnChange {
         }
     }
 
-    /// What is suppressed is the same as what was emitted.
+    /// Returns the bound: a suppressed reading is the same as the emitted one.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         match self.min_interval_ms {
@@ -162,7 +162,7 @@ impl Dedup {
         self.0.decide(last, value, quality, time).map_err(|_| DropReason::Duplicate)
     }
 
-    /// What is dropped is the same as what was emitted.
+    /// Returns the bound: a dropped reading is the same as the emitted one.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact

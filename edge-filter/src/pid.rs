@@ -54,7 +54,7 @@ pub struct Pid {
     bad_input: PidBadInput,
 }
 
-/// How the integral is kept from winding up at a limit.
+/// Anti-windup of the integral at a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
 pub enum AntiWindup {
@@ -67,7 +67,7 @@ pub enum AntiWindup {
     Clamp,
 }
 
-/// What a bad or NaN process value, or a setpoint that is no number, does to the output: at once.
+/// Effect of a bad or NaN process value, or a setpoint that is no number, on the output: at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "the three of the specification")]
 pub enum PidBadInput {
@@ -133,7 +133,7 @@ impl Pid {
         Ok(self)
     }
 
-    /// How much of the setpoint `P` (β, default 1) and `D` (γ, default 0: derivative on the measurement; 1: on the error)
+    /// Sets the share of the setpoint that `P` (β, default 1) and `D` (γ, default 0: derivative on the measurement; 1: on the error)
     /// see.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Pid {
         Ok(self)
     }
 
-    /// Whether `P` is accumulated from the changes of the measurement, starting at 0; β is not used then. Default false.
+    /// Makes `P` accumulate from the changes of the measurement, starting at 0; β is not used then. Default false.
     #[must_use]
     pub fn proportional_on_measurement(mut self, yes: bool) -> Self {
         self.on_measurement = yes;
@@ -167,21 +167,21 @@ impl Pid {
         Ok(self)
     }
 
-    /// How fast an automatic output may change. Default: no limit.
+    /// Limits the rate of an automatic output. Default: no limit.
     #[must_use]
     pub fn output_rate(mut self, rate: Ramp) -> Self {
         self.rate = rate;
         self
     }
 
-    /// How fast the setpoint may change inside the controller. Default: no limit.
+    /// Limits the rate of the setpoint inside the controller. Default: no limit.
     #[must_use]
     pub fn setpoint_ramp(mut self, rate: Ramp) -> Self {
         self.setpoint_ramp = rate;
         self
     }
 
-    /// How the integral is kept from winding up.
+    /// Sets the anti-windup of the integral.
     ///
     /// # Errors
     /// If a tracking time is not a finite number above 0.
@@ -207,7 +207,7 @@ impl Pid {
         Ok(self)
     }
 
-    /// What input that cannot be used does. Default: hold.
+    /// Sets the effect of input that cannot be used. Default: hold.
     ///
     /// # Errors
     /// If a safe value is NaN or infinite.

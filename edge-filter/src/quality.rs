@@ -79,7 +79,7 @@ impl fmt::Display for Quality {
     }
 }
 
-/// What the numbers in `Reading::quality` mean on arrival.
+/// Meaning of the numbers in `Reading::quality` on arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]

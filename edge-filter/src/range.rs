@@ -3,7 +3,7 @@
 use crate::error::{ParamError, span};
 use crate::{ErrorBound, LossBound, Quality, Value};
 
-/// What happens to a reading outside the range.
+/// Treatment of a reading outside the range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]

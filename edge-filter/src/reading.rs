@@ -1,4 +1,4 @@
-//! What goes in.
+//! Readings, the input of every stage.
 
 use crate::{Quality, Value};
 

@@ -34,7 +34,7 @@ enum Group {
     IntervalMs(i64),
 }
 
-/// Which reading of a group passes.
+/// Choice of the reading of a group that passes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -49,7 +49,7 @@ pub enum Pick {
     MaxAbsDev,
 }
 
-/// What [`Sample`] keeps per sensor when it is used alone.
+/// State of a [`Sample`] per sensor when it is used alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct SampleState {
@@ -97,14 +97,14 @@ impl Sample {
         Ok(Sample { group: Group::IntervalMs(interval("min_interval_ms", ms)?), pick: Pick::First })
     }
 
-    /// Which reading of a group passes; the first by default.
+    /// Sets the reading of a group that passes; the first by default.
     #[must_use]
     pub fn pick(mut self, pick: Pick) -> Self {
         self.pick = pick;
         self
     }
 
-    /// What becomes of the reading; what must be sent before it goes to `sink`. A time that is not after the last one
+    /// Judges the reading; what must be sent before it goes to `sink`. A time that is not after the last one
     /// is dropped as out of order.
     pub fn check<'v>(
         &self,

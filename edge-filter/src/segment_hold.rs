@@ -35,7 +35,7 @@ pub struct SegmentHold {
     uncertain_is_bad: bool,
 }
 
-/// What [`SegmentHold`] keeps per sensor when it is used alone.
+/// State of a [`SegmentHold`] per sensor when it is used alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct SegmentHoldState {
@@ -81,7 +81,7 @@ impl SegmentHold {
         self
     }
 
-    /// What becomes of the reading; what must be sent before it goes to `sink`. A time that is not after the last one
+    /// Judges the reading; what must be sent before it goes to `sink`. A time that is not after the last one
     /// is dropped as out of order.
     pub fn check<'v>(
         &self,

@@ -23,7 +23,7 @@ pub struct Stale {
     heartbeat_ms: Option<i64>,
 }
 
-/// What [`Stale`] keeps per sensor. The default is a sensor that was never seen: it cannot be stale.
+/// State of a [`Stale`] per sensor. The default is a sensor that was never seen: it cannot be stale.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(into = "Option<i64>", from = "Option<i64>"))]

@@ -41,7 +41,7 @@ pub struct SwingingDoor {
     uncertain_is_bad: bool,
 }
 
-/// What [`SwingingDoor`] keeps per sensor when it is used alone.
+/// State of a [`SwingingDoor`] per sensor when it is used alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct SwingingDoorState {
@@ -109,7 +109,7 @@ impl SwingingDoor {
         self
     }
 
-    /// What becomes of the reading; what must be sent before it goes to `sink`. A time that is not after the last one
+    /// Judges the reading; what must be sent before it goes to `sink`. A time that is not after the last one
     /// is dropped as out of order.
     pub fn check<'v>(
         &self,

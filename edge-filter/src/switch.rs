@@ -27,7 +27,7 @@ pub struct HysteresisSwitch {
     bad_input: SwitchBadInput,
 }
 
-/// What a bad reading, a NaN or an infinity does to a [`HysteresisSwitch`].
+/// Effect of a bad reading, a NaN or an infinity on a [`HysteresisSwitch`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
@@ -42,7 +42,7 @@ pub enum SwitchBadInput {
     Hold,
 }
 
-/// What a [`HysteresisSwitch`] keeps. The default is off, and was never on.
+/// State of a [`HysteresisSwitch`]. The default is off, and was never on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct HysteresisSwitchState {
@@ -93,7 +93,7 @@ impl HysteresisSwitch {
         Ok(self)
     }
 
-    /// What input that cannot be used does. Default: off.
+    /// Sets the effect of input that cannot be used. Default: off.
     #[must_use]
     pub fn bad_input(mut self, what: SwitchBadInput) -> Self {
         self.bad_input = what;

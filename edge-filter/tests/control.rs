@@ -59,7 +59,7 @@ fn plant() -> Controller {
     Controller::from_toml(PLANT).unwrap()
 }
 
-/// What the test knows of an input.
+/// The test's knowledge of an input.
 #[derive(Clone, Copy)]
 struct Known {
     value: f64,

@@ -62,7 +62,7 @@ fn plant() -> Controller {
     Controller::from_toml(PLANT).unwrap()
 }
 
-/// What the two controllers go through alike.
+/// Steps that the two controllers go through alike.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Set(usize, f64, Quality),

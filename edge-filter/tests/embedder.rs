@@ -1,4 +1,4 @@
-//! What an embedder writes, as the design promises it, and what the sensors of a Sparkplug device become.
+//! Code of an embedder, as the design promises it, and the way of a Sparkplug device's sensors.
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 

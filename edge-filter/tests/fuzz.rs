@@ -130,7 +130,7 @@ fn quality(rng: &mut Rng) -> Quality {
     }
 }
 
-/// What left the pipeline, as a consumer sees it.
+/// Output of the pipeline, as a consumer sees it.
 #[derive(Default)]
 struct Seen {
     input: u64,
@@ -140,7 +140,7 @@ struct Seen {
     bug: Option<Bug>,
 }
 
-/// What a pipeline could do wrong to what leaves it.
+/// Planted faults of a pipeline's output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bug {
     LosesAnEmit,

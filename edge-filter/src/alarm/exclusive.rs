@@ -24,7 +24,7 @@ pub struct ExclusiveAlarm {
     hyst: f64,
 }
 
-/// What [`ExclusiveAlarm`] keeps per sensor.
+/// State of an [`ExclusiveAlarm`] per sensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct ExclusiveAlarmState {

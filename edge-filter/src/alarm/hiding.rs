@@ -1,8 +1,8 @@
-//! What hides an alarm: shelving, suppression, out of service. A hidden alarm goes on being evaluated.
+//! Hiding of alarms: shelving, suppression, out of service. A hidden alarm goes on being evaluated.
 
 use super::AlarmState;
 
-/// Who hides one limit; nobody by default.
+/// The means that hide one limit; none by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Hiding {

@@ -6,7 +6,7 @@ use super::{AckError, AlarmCommand, AlarmCommandError, AlarmState, BadInput, Lim
 /// A change of state: from, to, and the event time at which it holds.
 pub(super) type Step = (AlarmState, AlarmState, i64);
 
-/// Where the value is, seen from one limit.
+/// Position of the value, seen from one limit.
 #[derive(Clone, Copy)]
 pub(super) enum Side {
     High,
@@ -32,7 +32,7 @@ pub(super) struct LevelState {
     timer: Option<Timer>,
     #[cfg_attr(feature = "config", serde(default, skip_serializing_if = "crate::value::is_default"))]
     hiding: Hiding,
-    /// When the active alarm was acknowledged, on the axis of `now`.
+    /// Time of the active alarm's acknowledgement, on the axis of `now`.
     #[cfg_attr(feature = "config", serde(default, skip_serializing_if = "crate::value::is_default"))]
     acknowledged_now: Option<i64>,
 }
@@ -191,7 +191,7 @@ impl LevelState {
         }
     }
 
-    /// What an operator does. Whether anything shows is for `on`.
+    /// Applies a command of an operator. Whether anything shows is for `on`.
     pub(super) fn command(
         &mut self,
         rules: Rules<'_>,

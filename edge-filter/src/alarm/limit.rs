@@ -54,7 +54,7 @@ impl Limit {
         Ok(self)
     }
 
-    /// How urgent it is, 1 to 1000 (OPC UA `Severity`), default 500. Carried in every transition, never judged here.
+    /// Sets the urgency, 1 to 1000 (OPC UA `Severity`), default 500. Carried in every transition, never judged here.
     ///
     /// # Errors
     /// If it is outside [`Limit::PRIORITY`].

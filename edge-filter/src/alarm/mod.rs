@@ -14,7 +14,7 @@ use crate::error::{ParamError, interval};
 use crate::{LossBound, Quality, Value};
 use level::{LevelState, Rules, Side};
 
-/// Which limit: the names of OPC UA Part 9 §5.8.
+/// Limit of an alarm: the names of OPC UA Part 9 §5.8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "the four limits of the standard")]
 pub enum AlarmLevel {
@@ -56,7 +56,7 @@ impl AlarmLevel {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AlarmTransition {
-    /// Which limit.
+    /// The limit.
     pub level: AlarmLevel,
     /// The state before.
     pub from: AlarmState,
@@ -72,7 +72,7 @@ pub struct AlarmTransition {
     pub priority: u16,
 }
 
-/// What a bad reading, a NaN, an infinity or a text does to an alarm.
+/// Effect of a bad reading, a NaN, an infinity or a text on an alarm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
@@ -87,7 +87,7 @@ pub enum BadInput {
     Normal,
 }
 
-/// What holds for all limits of an alarm.
+/// Settings of all limits of an alarm.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Options {
     latch: bool,
@@ -123,7 +123,7 @@ pub struct LimitAlarm {
     options: Options,
 }
 
-/// What [`LimitAlarm`] keeps per sensor. The default is normal on every limit.
+/// State of a [`LimitAlarm`] per sensor. The default is normal on every limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct LimitAlarmState {
@@ -197,14 +197,14 @@ impl LimitAlarm {
         }
     }
 
-    /// Whether an alarm that returned to normal waits for a reset (OPC UA `LatchedState`). Default false.
+    /// Makes an alarm that returned to normal wait for a reset (OPC UA `LatchedState`). Default false.
     #[must_use]
     pub fn latch(mut self, yes: bool) -> Self {
         self.options.latch = yes;
         self
     }
 
-    /// What input that cannot be used does. Default: hold.
+    /// Sets the effect of input that cannot be used. Default: hold.
     #[must_use]
     pub fn bad_input(mut self, what: BadInput) -> Self {
         self.options.bad_input = what;

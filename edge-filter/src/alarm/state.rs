@@ -64,7 +64,7 @@ impl AlarmState {
     }
 }
 
-/// What an operator, or the plant's logic, does to one limit.
+/// Command of an operator, or of the plant's logic, to one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AlarmCommand {

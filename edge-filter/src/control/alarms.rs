@@ -13,7 +13,7 @@ struct Watched {
     input: usize,
     alarm: LimitAlarm,
     state: LimitAlarmState,
-    /// What was judged last.
+    /// The reading that was judged last.
     seen: Option<(u64, Quality)>,
 }
 

@@ -44,7 +44,7 @@ impl ControlBuilder {
         Ok(self)
     }
 
-    /// How long the loop may not scan before a watchdog acts. Default: five periods.
+    /// Sets how long the loop may not scan before a watchdog acts. Default: five periods.
     ///
     /// # Errors
     /// If it is less than 1 ms.

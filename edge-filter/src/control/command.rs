@@ -1,4 +1,4 @@
-//! What an operator does to a running controller.
+//! Commands of an operator to a running controller.
 
 use super::words::{byte, code, half};
 use crate::{AlarmCommand, AlarmCommandError, AlarmLevel, InterlockError, PidMode};

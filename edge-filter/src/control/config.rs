@@ -117,7 +117,7 @@ pub enum PidForm {
     Parallel,
 }
 
-/// How the integral is kept from winding up: [`AntiWindup`](crate::AntiWindup).
+/// Anti-windup of the integral: [`AntiWindup`](crate::AntiWindup).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, clippy::exhaustive_enums, reason = "the two of the specification")]

@@ -1,4 +1,4 @@
-//! What happened in a scan, and the same as four words, which cross between threads without a lock.
+//! Events of a scan, and the same as four words, which cross between threads without a lock.
 
 use super::Cause;
 use super::words::{byte, code, half};
@@ -14,9 +14,9 @@ pub enum ControlEvent {
         output: u16,
         /// Its value now.
         value: f64,
-        /// Why.
+        /// The cause.
         cause: Cause,
-        /// When, in milliseconds of the scan's clock.
+        /// Time, in milliseconds of the scan's clock.
         at_ms: i64,
     },
     /// An interlock has another status.
@@ -25,14 +25,14 @@ pub enum ControlEvent {
         interlock: u16,
         /// The status now.
         status: InterlockStatus,
-        /// When, in milliseconds of the scan's clock.
+        /// Time, in milliseconds of the scan's clock.
         at_ms: i64,
     },
     /// An alarm has another state.
     Alarm {
         /// Its number.
         alarm: u16,
-        /// What changed.
+        /// The change of the alarm.
         transition: AlarmTransition,
     },
 }

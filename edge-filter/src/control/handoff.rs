@@ -115,7 +115,7 @@ pub struct Receiver<const N: usize> {
 }
 
 impl<const N: usize> Sender<N> {
-    /// Whether there was room; an item that finds none is lost and counted.
+    /// Sends an item and returns whether there was room; an item that finds none is lost and counted.
     pub fn send(&mut self, item: [u64; N]) -> bool {
         let ring = &*self.ring;
         let sent = ring.sent.load(Ordering::Relaxed);

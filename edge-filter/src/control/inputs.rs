@@ -21,7 +21,7 @@ impl InputSpec {
         Ok(InputSpec { name: name.into(), stale_after_ms, range: None })
     }
 
-    /// What it can measure; a value outside is bad: a broken wire, a sensor at its end.
+    /// Sets the measuring range; a value outside is bad: a broken wire, a sensor at its end.
     ///
     /// # Errors
     /// If the limits are not finite or not in order.

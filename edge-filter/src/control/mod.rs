@@ -167,7 +167,7 @@ impl Controller {
         self.changes
     }
 
-    /// What an operator does. Takes effect at the next scan, but for alarms.
+    /// Applies a command of an operator. Takes effect at the next scan, but for alarms.
     ///
     /// # Errors
     /// If there is no such thing, or the command does not fit its state.

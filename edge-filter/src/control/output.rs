@@ -7,7 +7,7 @@ use crate::{
 };
 use crate::{Quality, Ramp};
 
-/// What an output is to be.
+/// Definition of an output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputSpec {
     pub(super) name: String,
@@ -41,7 +41,7 @@ impl OutputSpec {
     }
 }
 
-/// What drives an output.
+/// Law that drives an output.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Law {
@@ -53,9 +53,9 @@ pub enum Law {
         pid: Pid,
         /// The input with the process value.
         input: usize,
-        /// What it should be.
+        /// The wanted value.
         setpoint: Setpoint,
-        /// What happens while an input is not good.
+        /// Behaviour while an input is not good.
         bad_input: LoopBadInput,
     },
     /// A two-point controller. `LoopBadInput::Manual` is the same as `Safe` here.
@@ -66,19 +66,19 @@ pub enum Law {
         input: usize,
         /// The output's values when it is on, and off.
         on_off: (f64, f64),
-        /// What happens while the input is not good.
+        /// Behaviour while the input is not good.
         bad_input: LoopBadInput,
     },
     /// Follows a setpoint at a limited rate.
     Ramp {
         /// The rate.
         ramp: Ramp,
-        /// What to follow.
+        /// The value to follow.
         setpoint: Setpoint,
     },
 }
 
-/// Where a setpoint comes from.
+/// Source of a setpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Setpoint {
@@ -88,7 +88,7 @@ pub enum Setpoint {
     Input(usize),
 }
 
-/// What an output does while an input of its law is not good.
+/// Behaviour of an output while an input of its law is not good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
@@ -103,7 +103,7 @@ pub enum LoopBadInput {
     Manual,
 }
 
-/// Why an output has its value.
+/// Cause of an output's value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
@@ -137,7 +137,7 @@ impl Cause {
     }
 }
 
-/// What an output keeps over a restart.
+/// State of an output that is kept over a restart.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct OutputState {

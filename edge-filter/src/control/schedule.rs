@@ -1,4 +1,4 @@
-//! When to scan: absolute deadlines, so that lateness does not add up.
+//! Schedule of scans: absolute deadlines, so that lateness does not add up.
 
 /// Deadlines `start + n·period`. A scan that comes late does not move the next one; periods that were slept through are
 /// skipped and counted, never made up in a burst.
@@ -9,13 +9,13 @@ pub struct Schedule {
     last_wake_ns: Option<u64>,
 }
 
-/// What a wake-up was like.
+/// Punctuality of a wake-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wake {
-    /// How long after its deadline.
+    /// Lateness after the deadline, in nanoseconds.
     pub late_ns: u64,
-    /// How far the time since the last wake-up is from the period; `None` for the first.
+    /// Difference between the time since the last wake-up and the period; `None` for the first.
     pub period_error_ns: Option<u64>,
     /// Deadlines that were missed altogether.
     pub missed: u64,

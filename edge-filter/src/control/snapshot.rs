@@ -7,7 +7,7 @@ use crate::{InterlockState, LimitAlarmState, RestoreError};
 /// The version that [`Controller::snapshot`] writes.
 pub const CONTROL_SNAPSHOT_VERSION: u32 = 1;
 
-/// What a [`Controller`] remembers, by name. Inputs are not in it: how old they are after a restart is not known, so that each
+/// Memory of a [`Controller`], by name. Inputs are not in it: how old they are after a restart is not known, so that each
 /// is missing, and its outputs safe, until a value comes. Bypasses are not in it either: they end with the run.
 ///
 /// With the feature `config` it implements `serde`'s traits; any format will do that keeps integers and finite floats exactly.
@@ -16,7 +16,7 @@ pub const CONTROL_SNAPSHOT_VERSION: u32 = 1;
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct ControlSnapshot {
     version: u32,
-    /// When the last scan was.
+    /// Time of the last scan.
     scanned_ns: Option<u64>,
     outputs: Vec<Kept<OutputState>>,
     interlocks: Vec<Kept<InterlockState>>,

@@ -7,7 +7,7 @@ pub struct Watchdog {
     tripped: bool,
 }
 
-/// What a [`Watchdog`] found.
+/// Finding of a [`Watchdog`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "gone, or back")]
 pub enum WatchdogChange {

@@ -3,7 +3,7 @@
 use super::vote::{Count, Vote};
 use crate::error::ParamError;
 
-/// When to trip. Built once and checked by [`Interlock::new`](super::Interlock::new).
+/// Condition of a trip. Built once and checked by [`Interlock::new`](super::Interlock::new).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Condition {
@@ -11,7 +11,7 @@ pub enum Condition {
     Input {
         /// Its number.
         input: usize,
-        /// What demands a trip.
+        /// The test that demands a trip.
         test: Test,
     },
     /// All of them demand it; at least one.
@@ -26,12 +26,12 @@ pub enum Condition {
         k: usize,
         /// The channels.
         of: Vec<Condition>,
-        /// What a channel that is unknown counts as.
+        /// Vote of a channel that is unknown.
         degraded: Degraded,
     },
 }
 
-/// What an input's value must be to demand a trip. All limits are inclusive.
+/// Test of an input's value that demands a trip. All limits are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Test {
@@ -45,7 +45,7 @@ pub enum Test {
     IsFalse,
 }
 
-/// What a channel of `AtLeast` counts as while its input is bad, stale or missing.
+/// Vote of a channel of `AtLeast` while its input is bad, stale or missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]

@@ -43,7 +43,7 @@ pub struct Interlock {
     max_bypass_ms: Option<i64>,
 }
 
-/// How a trip ends.
+/// End of a trip.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reset {
@@ -57,7 +57,7 @@ pub enum Reset {
     },
 }
 
-/// What an [`Interlock`] keeps. The default is tripped.
+/// State of an [`Interlock`]. The default is tripped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct InterlockState {
@@ -86,13 +86,13 @@ struct Bypass {
     for_ms: i64,
 }
 
-/// What an interlock says now.
+/// Present status of an interlock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InterlockStatus {
     /// True if the outputs may leave their safe state.
     pub energised: bool,
-    /// What the condition says.
+    /// Vote of the condition.
     pub demand: Vote,
     /// True if it is tripped, bypassed or not: it waits for a reset, or for its condition.
     pub tripped: bool,
@@ -108,7 +108,7 @@ pub struct InterlockStatus {
 pub enum InterlockError {
     /// The condition still demands a trip, or cannot tell.
     NotHealthy {
-        /// What it says.
+        /// Its vote.
         demand: Vote,
     },
     /// Not a time for which it may be bypassed.
@@ -145,7 +145,7 @@ impl Interlock {
         Ok(Interlock { trip_when, reset: Reset::default(), max_bypass_ms: None })
     }
 
-    /// How a trip ends.
+    /// Sets the end of a trip.
     ///
     /// # Errors
     /// If the time of an automatic reset is negative.

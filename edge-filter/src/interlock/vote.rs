@@ -1,6 +1,6 @@
 //! The three values in which an interlock thinks.
 
-/// What a condition says about a trip.
+/// Vote of a condition about a trip.
 ///
 /// The logic is Kleene's: what does not depend on an unknown part is known. Only at the root `Unknown` means trip, so that
 /// a `Not` over a failed input cannot turn a trip into health.
@@ -25,7 +25,7 @@ impl Vote {
     }
 }
 
-/// How often each value occurs.
+/// Number of votes of each value.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Count {
     pub(super) trip: usize,

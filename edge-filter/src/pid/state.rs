@@ -1,6 +1,6 @@
-//! What a PID controller remembers from scan to scan.
+//! Memory of a PID controller from scan to scan.
 
-/// What [`Pid`](crate::Pid) keeps. The default is a controller that was never scanned.
+/// State of a [`Pid`](crate::Pid). The default is a controller that was never scanned.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct PidState {
@@ -22,7 +22,7 @@ pub struct PidState {
     pub(super) forced_manual: bool,
 }
 
-/// Where the output of the last scan came from.
+/// Source of the last scan's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

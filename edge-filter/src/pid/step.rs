@@ -6,7 +6,7 @@ use crate::Quality;
 /// A larger number is no measurement, and differences of such numbers overflow. A NaN is not within it either.
 const LARGEST: f64 = 1e100;
 
-/// What a scan is given.
+/// Inputs of a scan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(
     clippy::exhaustive_structs,
@@ -17,13 +17,13 @@ pub struct PidInput {
     pub pv: f64,
     /// Its quality; bad, NaN and values beyond ±1e100 act by [`Pid::bad_input`].
     pub quality: Quality,
-    /// What the process value should be.
+    /// The wanted process value.
     pub setpoint: f64,
-    /// Who decides about the output.
+    /// The owner of the output.
     pub mode: PidMode,
 }
 
-/// Who decides about the output.
+/// Owner of the output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[allow(clippy::exhaustive_enums, reason = "the algorithm, a hand, a hand that stays, or another signal")]

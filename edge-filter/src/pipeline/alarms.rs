@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 pub struct AlarmEvent {
     /// The sensor.
     pub sensor: u32,
-    /// What happened.
+    /// The change of the alarm.
     pub transition: AlarmTransition,
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong in a configuration, and where.
+//! Errors of a configuration, with their places.
 
 use crate::ParamError;
 use std::fmt;

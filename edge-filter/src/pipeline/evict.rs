@@ -1,4 +1,4 @@
-//! Which sensor is forgotten for a new one: the clock algorithm, so that a reading costs one flag and no list is kept.
+//! Eviction of a sensor for a new one: the clock algorithm, so that a reading costs one flag and no list is kept.
 
 use super::Pipeline;
 use super::slot::Slot;
@@ -18,7 +18,7 @@ impl Evicted {
         self.names.iter().find(|(known, _)| *known == number).map(|(_, name)| name.as_ref())
     }
 
-    /// What forgotten sensors held.
+    /// Emits the readings that forgotten sensors held.
     pub(super) fn emit<'a>(&mut self, sink: &mut impl FnMut(Emit<'a>)) {
         if !self.emits.is_empty() {
             self.emits.drain(..).for_each(sink);

@@ -1,4 +1,4 @@
-//! When a sensor's last value is repeated.
+//! Heartbeat: repeats a sensor's last value.
 
 /// A time on the axis of `now`, or none, in 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]

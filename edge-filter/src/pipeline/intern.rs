@@ -16,7 +16,7 @@ pub(super) struct Names {
     /// All names, and where each begins and ends.
     text: String,
     spans: Vec<(u32, u32)>,
-    /// How often each place was used again; empty until the first removal.
+    /// Number of reuses of each place; empty until the first removal.
     generations: Vec<u32>,
     free: Option<u32>,
     removed_bytes: usize,

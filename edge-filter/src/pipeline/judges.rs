@@ -19,7 +19,7 @@ pub(super) struct Judges {
     pub(super) jump_reject: Option<(JumpReject, RangeAction)>,
 }
 
-/// What they keep per sensor; lives apart, since few sensors have any.
+/// State of the judges per sensor; lives apart, since few sensors have any.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(default))]

@@ -41,7 +41,7 @@ pub(super) struct Waiting {
 
 as_array!(Waiting { point, fate, clock_reset });
 
-/// What becomes of a reading in line when it is its turn.
+/// Fate of a reading in line when it is its turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Fate {
     #[default]
@@ -108,7 +108,7 @@ impl LookaheadState {
         self.line.pop_front()
     }
 
-    /// What was before does not hold any more: a gap, a clock that was set. Nobody may be in line.
+    /// Forgets the past: a gap, a clock that was set. Nobody may be in line.
     pub(super) fn restart(&mut self) {
         self.hampel.restart();
     }

@@ -1,4 +1,4 @@
-//! Which sensors a rule is for: names split at `/`, with MQTT's wildcards.
+//! Patterns that choose a rule's sensors: names split at `/`, with MQTT's wildcards.
 
 use std::fmt;
 

@@ -18,7 +18,7 @@ pub const SNAPSHOT_VERSION: u32 = 3;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     pub(super) version: u32,
-    /// What the times of slots count from: small numbers are written in fewer bytes.
+    /// Base of the slots' times: small numbers are written in fewer bytes.
     pub(super) base_ms: i64,
     pub(super) sensors: Vec<SensorSnapshot>,
 }

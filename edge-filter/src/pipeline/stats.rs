@@ -3,7 +3,7 @@
 use crate::held::{Event, Released, Verdict};
 use crate::{DropReason, EmitReason};
 
-/// What a pipeline did since it was built. Always: `input + restored = emitted + dropped + held`; synthetic emits are
+/// Counters of a pipeline since it was built. Always: `input + restored = emitted + dropped + held`; synthetic emits are
 /// not readings and are counted apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -63,7 +63,7 @@ impl Stats {
         self.input + self.restored == self.emitted() + self.dropped() + self.held
     }
 
-    /// What became of a reading.
+    /// Counts the fate of a reading.
     pub(super) fn count(&mut self, verdict: Verdict) {
         self.input += 1;
         match verdict {

@@ -9,7 +9,7 @@ pub(super) struct Transforms {
     pub(super) scale: Option<Scale>,
 }
 
-/// What they keep per sensor; lives apart, since few sensors have any.
+/// State of the transforms per sensor; lives apart, since few sensors have any.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(default))]

@@ -6,7 +6,7 @@ use crate::error::{ParamError, interval};
 use crate::{ErrorBound, LossBound};
 use std::collections::VecDeque;
 
-/// What is measured over the test period.
+/// Measure of the signal over the test period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -42,7 +42,7 @@ pub struct AttenuatedSignal {
     min_obs: usize,
 }
 
-/// What [`AttenuatedSignal`] keeps per sensor: the readings of the period.
+/// State of an [`AttenuatedSignal`] per sensor: the readings of the period.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct AttenuatedSignalState {

@@ -26,7 +26,7 @@ pub struct FlatLine {
     tolerance: f64,
 }
 
-/// What [`FlatLine`] keeps per sensor.
+/// State of a [`FlatLine`] per sensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct FlatLineState {

@@ -24,7 +24,7 @@ pub struct RateOfChange {
     max_gap_ms: i64,
 }
 
-/// What [`RateOfChange`] keeps per sensor: the last value and its time.
+/// State of a [`RateOfChange`] per sensor: the last value and its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct RateOfChangeState {

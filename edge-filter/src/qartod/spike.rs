@@ -3,7 +3,7 @@
 use super::{QartodFlag, Thresholds};
 use crate::{ErrorBound, LossBound, ParamError};
 
-/// How a value is compared with its neighbours.
+/// Comparison of a value with its neighbours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -34,7 +34,7 @@ pub struct Spike {
     thresholds: Thresholds,
 }
 
-/// What [`Spike`] keeps per sensor: the held value and the one before it.
+/// State of a [`Spike`] per sensor: the held value and the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct SpikeState {

@@ -48,7 +48,7 @@ pub struct Window {
     median: bool,
 }
 
-/// What [`Window`] keeps per sensor.
+/// State of a [`Window`] per sensor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowState {
     open: Option<Open>,
@@ -56,7 +56,7 @@ pub struct WindowState {
     newest: Option<Sample>,
     /// The first instant that no result has covered.
     floor: Option<i64>,
-    /// How far the sensor's time is behind the caller's `now`.
+    /// Milliseconds by which the sensor's time is behind the caller's `now`.
     delay_ms: i64,
 }
 
@@ -73,7 +73,7 @@ struct Open {
 
 as_array!(Open { start, end, readings, numbers, cover });
 
-/// What became of a reading that was offered to a window.
+/// Fate of a reading that was offered to a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "a window takes a reading in or not")]
 pub enum Taken {
@@ -115,7 +115,7 @@ impl Window {
         Ok(self)
     }
 
-    /// How long after its end, by the caller's `now`, a window waits for readings that are on their way; 0 by default.
+    /// Sets how long after its end, by the caller's `now`, a window waits for readings that are on their way; 0 by default.
     /// It comes on top of the delay of the newest reading, if [`WindowState::arrived`] was told of it.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ pub struct WindowResult {
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Aggregate {
-    /// How many good readings.
+    /// Number of good readings.
     Count,
     /// The earliest.
     First,
