@@ -13,7 +13,7 @@ use crate::wire::{Properties, PropertyId, QoS, ReasonCode, Utf8, Version};
 /// Decides about received messages. Pure: no clock, no waiting; called on the shell's thread for every message, so a call should take
 /// microseconds.
 pub trait Ingest {
-    /// What to do with `message`. Called once per received PUBLISH, in order of arrival per connection.
+    /// Decides about `message`. Called once per received PUBLISH, in order of arrival per connection.
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer;
 
     /// The message that was just answered has this ticket; not called for what is absorbed. Of use to those who
@@ -36,7 +36,7 @@ pub struct Now {
 pub struct Inbound {
     /// The publisher's client identifier; empty if it is not known (behind a local broker).
     pub client: Utf8,
-    /// Where to.
+    /// The topic.
     pub topic: Utf8,
     /// The message; a slice of the receive buffer: copy what is kept for long.
     pub payload: Bytes,
@@ -48,7 +48,7 @@ pub struct Inbound {
     pub retain: bool,
     /// As it came: set, the message may have been received before.
     pub dup: bool,
-    /// What the publisher speaks.
+    /// The publisher's version.
     pub version: Version,
 }
 
@@ -110,7 +110,7 @@ impl Ingest for Forward {
     }
 }
 
-/// What becomes of a message. Exhaustive.
+/// Decision about a message. Exhaustive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// Push these rows; the PUBACK follows when all of them are safe. No rows is the same as [`Absorb`](Self::Absorb).

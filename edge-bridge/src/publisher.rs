@@ -1,4 +1,4 @@
-//! Whether a publisher stands still until its receipts come: then a commit is worth a write (DESIGN §3, Commit).
+//! Stop-and-wait detection: a publisher that stands still until its receipts come makes a commit worth a write.
 
 /// A publisher whose window is not known counts as blocked at this many unacknowledged messages.
 const WINDOW_UNKNOWN: usize = 10;
@@ -17,9 +17,9 @@ const FORGET_MS: u64 = 10_000;
 pub(crate) struct Publisher {
     window: Window,
     unacked: usize,
-    /// When it published the only message it has under way, unless it went on without the PUBACK.
+    /// Time of the only message that it has under way, unless it went on without the PUBACK.
     asked_ms: Option<u64>,
-    /// When it got the PUBACK it was waiting for.
+    /// Time of the PUBACK that it was waiting for.
     answered_ms: Option<u64>,
     quick: u8,
     waiting_until_ms: u64,

@@ -1,4 +1,4 @@
-//! When a PUBACK leaves, and when it does not: promise 1, "never early", and what a full queue does to publishers.
+//! Times of a PUBACK: promise 1, "never early", and what a full queue does to publishers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 mod listener_support;

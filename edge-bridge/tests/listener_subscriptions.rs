@@ -1,4 +1,4 @@
-//! Who gets which message, and how it looks there (§3.3, §3.8, §4.7).
+//! Delivery to subscribers: which messages, and how they look there (§3.3, §3.8, §4.7).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 mod listener_support;

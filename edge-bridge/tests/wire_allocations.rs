@@ -104,7 +104,7 @@ fn decoding_a_publish_allocates_nothing_beyond_the_shared_buffer() {
     assert!(made <= 1, "{made} allocations for {PACKETS} packets");
 }
 
-/// What comes in goes out: a message is forwarded without a copy of its topic, properties or payload until they are written.
+/// A message is forwarded without a copy of its topic, properties or payload until they are written.
 #[test]
 fn decoded_fields_are_slices_of_the_received_buffer() {
     let mut buf = BytesMut::new();

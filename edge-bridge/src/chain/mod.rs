@@ -43,7 +43,7 @@ pub struct Release {
 pub struct Chain {
     connections: HashMap<ConnectionId, Connection>,
     receipts: Receipts,
-    /// Whose absorbed or withheld message waits for which barrier, in order of arrival, hence of the barriers.
+    /// Connections whose absorbed or withheld message waits for a barrier, in order of arrival, hence of the barriers.
     behind: VecDeque<(Barrier, ConnectionId)>,
     released: VecDeque<Release>,
     unacked_bytes: usize,

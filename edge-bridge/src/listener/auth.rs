@@ -1,4 +1,4 @@
-//! Who may connect.
+//! Authentication of clients.
 
 use crate::wire::{Connect, ReasonCode};
 

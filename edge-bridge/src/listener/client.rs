@@ -20,7 +20,7 @@ pub(super) struct Client {
     pub(super) waiting: Waiting,
     /// Seconds to keep the session after the end of the connection.
     pub(super) expiry_s: u32,
-    /// When the session ends; only while there is no connection.
+    /// End of the session; only while there is no connection.
     pub(super) ends_ms: Option<u64>,
     pub(super) will: Option<PendingWill>,
 }
@@ -31,7 +31,7 @@ pub(super) struct PendingWill {
     pub(super) publish: Publish,
     /// Seconds after the end of the connection, within the session's.
     pub(super) delay_s: u32,
-    /// When to publish it; `None` while the client is connected.
+    /// Time to publish it; `None` while the client is connected.
     pub(super) due_ms: Option<u64>,
     pub(super) version: crate::wire::Version,
 }

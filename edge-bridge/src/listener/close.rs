@@ -6,7 +6,7 @@ use crate::ingest::{Inbound, Ingest, Now};
 use crate::session::Closed;
 use crate::wire::ReasonCode;
 
-/// Where wills come from: a connection that never is, since their own is gone.
+/// Pseudo connection of wills, whose own connection no longer exists.
 const NOWHERE: ConnectionId = ConnectionId(0);
 
 impl<I: Ingest> Listener<I> {

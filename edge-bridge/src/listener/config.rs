@@ -2,7 +2,7 @@
 
 use crate::session::ServerConfig;
 
-/// What the listener allows. Start with `default()` and change what differs.
+/// Limits of the listener. Start with `default()` and change what differs.
 ///
 /// Worst case of RAM beyond the sockets' buffers: `max_unacked_bytes` + `max_queued_bytes_total` + `max_retained_bytes`, and per connection
 /// `max_unwritten_bytes` + one packet; about 1 KiB per session.
@@ -14,10 +14,10 @@ pub struct Config {
     /// Sessions, connected or not. At the limit a new client takes the place of an absent one for which nothing waits; if there is none it is
     /// refused with 0x97. Default 2 000.
     pub max_sessions: usize,
-    /// What every client is told. Defaults differ from [`ServerConfig::default`]: Receive Maximum 1 000, since `max_unacked_bytes` is the limit
+    /// Announcement to every client. Defaults differ from [`ServerConfig::default`]: Receive Maximum 1 000, since `max_unacked_bytes` is the limit
     /// that counts; packets up to 256 KiB, the largest row of the queue.
     pub session: ServerConfig,
-    /// How long an absent client's session is kept at most, in seconds. An MQTT 5 client is told if it asked for more; a 3.1.1 client without
+    /// Longest session of an absent client, in seconds. An MQTT 5 client is told if it asked for more; a 3.1.1 client without
     /// Clean Session gets exactly this. Default 7 days.
     pub session_expiry_max_s: u32,
     /// The longest keep alive, in seconds; an MQTT 5 client that asks for more, or for none, is told. 3.1.1 clients cannot be told and keep

@@ -1,4 +1,4 @@
-//! When to look at which connection or session again.
+//! Deadlines of connections and sessions.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;

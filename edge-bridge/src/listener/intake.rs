@@ -9,7 +9,7 @@ use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{PacketType, Publish, ReasonCode};
 
-/// What a message costs while its PUBACK waits, beside topic and payload.
+/// Memory of a message while its PUBACK waits, beside topic and payload, in bytes.
 const OVERHEAD: usize = 64;
 
 /// An [`Ingest`] that shows each message to a function and stores nothing: each is acknowledged at once. What a hub of a test or a drill needs.

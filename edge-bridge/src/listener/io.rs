@@ -1,4 +1,4 @@
-//! What comes out of a [`Listener`](super::Listener).
+//! Outputs of a [`Listener`](super::Listener).
 
 use bytes::Bytes;
 
@@ -7,19 +7,19 @@ use crate::row::Row;
 use crate::session::Closed;
 use crate::wire::{ReasonCode, TopicError, Utf8, Version};
 
-/// What the caller has to do. Exhaustive.
+/// Act for the caller. Exhaustive.
 #[derive(Debug)]
 pub enum Output {
     /// Write these bytes to the connection, in order, and report them with [`handle_written`](super::Listener::handle_written).
     Transmit {
-        /// Where to.
+        /// The connection.
         connection: ConnectionId,
-        /// What.
+        /// The bytes to send.
         bytes: Bytes,
     },
     /// Write what is left, then close the network connection. The last output of this connection.
     Close {
-        /// Which.
+        /// The connection.
         connection: ConnectionId,
     },
     /// Push these rows to the queue, and call [`resolve`](super::Listener::resolve) when all of them are safe; if it is full, hand them back
@@ -42,10 +42,10 @@ pub enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublishId(pub(super) u64);
 
-/// What became of a message of the application's. Exhaustive.
+/// End of a message of the application's. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
-    /// Which.
+    /// The message.
     pub publish: PublishId,
     /// Clients that acknowledged it, or to which it was sent at QoS 0.
     pub delivered: u32,
@@ -63,7 +63,7 @@ pub enum Event {
         connection: ConnectionId,
         /// Its identifier, also if it was given one.
         client: Utf8,
-        /// What it speaks.
+        /// The client's version.
         version: Version,
         /// True if its session goes on.
         session_present: bool,
@@ -74,7 +74,7 @@ pub enum Event {
         connection: ConnectionId,
         /// The identifier that it gave.
         client: Utf8,
-        /// What it was told; a 3.1.1 client got the nearest return code.
+        /// The reason that it was told; a 3.1.1 client got the nearest return code.
         reason: ReasonCode,
     },
     /// A client's SUBSCRIBE was answered.
@@ -101,16 +101,16 @@ pub enum Event {
     },
     /// A connection is over.
     Disconnected {
-        /// Which.
+        /// The connection.
         connection: ConnectionId,
-        /// Whose; `None` before a client was taken in.
+        /// Its client; `None` before one was taken in.
         client: Option<Utf8>,
-        /// Why.
+        /// The cause.
         why: Closed,
     },
     /// An absent client's session ended: subscriptions and what waited for it are gone.
     SessionEnded {
-        /// Whose.
+        /// The client.
         client: Utf8,
         /// Messages that waited.
         dropped: usize,

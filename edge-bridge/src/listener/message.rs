@@ -9,7 +9,7 @@ use crate::wire::{Properties, PropertyId, Publish, QoS, Utf8, Value, Will};
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     pub(super) publish: Publish,
-    /// When it expires, in the caller's milliseconds (§3.3.2.3.3).
+    /// Expiry, in the caller's milliseconds (§3.3.2.3.3).
     pub(super) expires_ms: Option<u64>,
 }
 

@@ -261,7 +261,7 @@ impl<I: Ingest> Listener<I> {
         self.intake.hand_back(ticket, rows);
     }
 
-    /// Whether the queue has room for another message. At first it has.
+    /// Tells the listener whether the queue has room for another message. At first it has.
     pub fn set_room(&mut self, now: Now, has_room: bool) {
         if has_room != self.intake.has_room() {
             self.set_room_changed(now, has_room);

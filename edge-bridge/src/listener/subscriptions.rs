@@ -1,4 +1,4 @@
-//! Who subscribed to what (§3.8, §4.7).
+//! Subscriptions of all clients (§3.8, §4.7).
 //!
 //! Filters without wildcards, the most, are found by one look-up; those with wildcards are walked. Cost of a message: one hash and one pass over
 //! each wildcard filter (some tens of nanoseconds).
@@ -23,7 +23,7 @@ struct Options {
     identifier: Option<u32>,
 }
 
-/// How one client is to get one message: the sum of all its filters that match (§3.3.4).
+/// Delivery of a message to one client: the sum of all its filters that match (§3.3.4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Match {
     /// The highest of them; the message's own is a second limit.

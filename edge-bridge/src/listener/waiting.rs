@@ -1,4 +1,4 @@
-//! What waits for one client: it is absent, slow, or its window is full.
+//! Offline queue: messages for a client that is absent, slow, or whose window is full.
 
 use std::collections::VecDeque;
 

@@ -37,7 +37,7 @@ use crate::wire::{QoS, Utf8, Version, Will};
 #[cfg(feature = "spool-queue")]
 const CONSUMER: &str = "hub";
 
-/// What a bridge is to be. Nothing is checked before `start`.
+/// Settings of a bridge. Nothing is checked before `start`.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
@@ -120,7 +120,7 @@ impl Builder {
         self
     }
 
-    /// How the spool on disk behaves.
+    /// Settings of the spool on disk.
     #[cfg(feature = "spool-queue")]
     pub fn queue_config(mut self, config: edge_queue::Config) -> Self {
         self.queue_config = Some(config);
@@ -156,7 +156,7 @@ impl Builder {
         self
     }
 
-    /// How long the hub keeps our session, hence the commands of an outage. Default a day.
+    /// Time for which the hub keeps our session, hence the commands of an outage. Default a day.
     pub fn session_expiry_s(mut self, seconds: u32) -> Self {
         self.client.session_expiry_s = seconds;
         self
@@ -174,7 +174,7 @@ impl Builder {
         self
     }
 
-    /// Whether raw messages carry `edge-id` and, on possible duplicates, `edge-pd`. Default false: nothing is added.
+    /// Adds `edge-id` and, on possible duplicates, `edge-pd` to raw messages. Default false: nothing is added.
     pub fn identity(mut self, on: bool) -> Self {
         self.identity = on;
         self

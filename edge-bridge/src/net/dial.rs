@@ -16,7 +16,7 @@ use super::stream::{Counted, Stream};
 use super::target::Target;
 use super::tls::Tls;
 
-/// How to reach the hub.
+/// Way to the hub.
 #[derive(Debug, Clone)]
 pub(super) struct Dialer {
     pub(super) target: Target,
@@ -39,7 +39,7 @@ pub(super) struct Dialed {
     pub(super) password: Option<Bytes>,
 }
 
-/// Why there is no connection. Says how far it got: a name that is not found is another person's job than a refused certificate.
+/// Failed dial. Says how far it got: a name that is not found is another person's job than a refused certificate.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
     #[error("cannot resolve {host}: {source}")]

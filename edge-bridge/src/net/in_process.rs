@@ -27,7 +27,7 @@ pub struct Bridge {
     clock: Clock,
 }
 
-/// Where messages wait.
+/// Store in which messages wait.
 pub(super) enum Store {
     Memory(SharedMemory),
     #[cfg(feature = "spool-queue")]
@@ -41,9 +41,9 @@ pub enum PublishError {
     /// Not a topic.
     #[error("{topic:?} cannot be published to: {error}")]
     Topic {
-        /// What was given.
+        /// The topic that was given.
         topic: String,
-        /// Why not.
+        /// The rule that it breaks.
         error: TopicError,
     },
     /// The spool is full and its policy is to refuse.
@@ -55,7 +55,7 @@ pub enum PublishError {
     /// The spool does not take this message.
     #[error("the spool refused the message: {reason}")]
     Refused {
-        /// Why.
+        /// The queue's error.
         reason: String,
     },
 }

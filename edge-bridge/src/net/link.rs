@@ -21,16 +21,16 @@ pub struct Link {
     pub(super) parked: super::parking::ParkedQueue,
 }
 
-/// Why a subscription was not made.
+/// Refusal of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
     /// Not a topic filter.
     #[error("\"{filter}\" is not a topic filter: {error}")]
     Filter {
-        /// What was given.
+        /// The filter that was given.
         filter: String,
-        /// Why not.
+        /// The rule that it breaks.
         error: TopicError,
     },
     /// The link was closed.

@@ -1,4 +1,4 @@
-//! What became of a published message.
+//! Receipts of published messages.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-/// What became of a message (promise 1). Never given early.
+/// End of a message (promise 1). Never given early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Receipt {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Where the hub is. Exhaustive.
+/// Address of the hub. Exhaustive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Name or address, without brackets.

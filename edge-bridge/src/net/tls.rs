@@ -19,13 +19,13 @@ const SYSTEM_BUNDLES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// How a client speaks TLS.
+/// TLS of a client.
 #[derive(Debug, Clone)]
 pub struct Tls {
     pub(super) config: Arc<ClientConfig>,
 }
 
-/// How a server speaks TLS.
+/// TLS of a server.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
     pub(super) config: Arc<ServerConfig>,
@@ -38,9 +38,9 @@ pub enum TlsError {
     /// A file could not be read as PEM.
     #[error("{}: {source}", path.display())]
     Pem {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Its error.
         source: pem::Error,
     },
     /// A file without what it should hold.
@@ -51,7 +51,7 @@ pub enum TlsError {
     Refused {
         /// The file it came from.
         path: PathBuf,
-        /// Why.
+        /// The error of rustls.
         source: rustls::Error,
     },
     /// The system has no bundle of authorities where it is looked for.

@@ -1,4 +1,4 @@
-//! Why a call was refused. Nothing was sent then.
+//! Refusals of a call. Nothing was sent then.
 
 use crate::wire::{EncodeError, QoS};
 
@@ -21,7 +21,7 @@ pub enum PublishError {
     /// The server's Maximum QoS (§3.2.2.3.4).
     #[error("the server takes at most {maximum:?}")]
     QosNotSupported {
-        /// What it takes.
+        /// The highest QoS that it takes.
         maximum: QoS,
     },
     /// The server's Retain Available (§3.2.2.3.5).

@@ -7,7 +7,7 @@ use crate::wire::{
     Value, Version, Will,
 };
 
-/// What a client asks for. Fields are public; start with [`new`](Self::new) and change what differs.
+/// Request of a client. Fields are public; start with [`new`](Self::new) and change what differs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
@@ -19,14 +19,14 @@ pub struct ClientConfig {
     pub clean_start: bool,
     /// Seconds without a packet from us after which the server may give up; the server can override it. Default 60; 0 = off.
     pub keep_alive_s: u16,
-    /// How long the server keeps the session after a disconnect, in seconds; `u32::MAX` = for ever. Default 86 400. MQTT 5 (3.1.1
+    /// Seconds for which the server keeps the session after a disconnect; `u32::MAX` = for ever. Default 86 400. MQTT 5 (3.1.1
     /// keeps a session that was not clean for as long as the server likes).
     pub session_expiry_s: u32,
     /// QoS 1 messages the server may have unacknowledged towards us. Default 100. MQTT 5.
     pub receive_maximum: u16,
     /// QoS 1 messages we have unacknowledged at most, within the server's Receive Maximum. Default 65 535; in 3.1.1 the only limit.
     pub max_in_flight: u16,
-    /// What we read; `max_packet_size` is announced. Default: [`Limits::default`].
+    /// Limits of our decoder; `max_packet_size` is announced. Default: [`Limits::default`].
     pub limits: Limits,
     /// Aliases the server may define towards us. Default 16. MQTT 5.
     pub topic_alias_maximum: u16,
@@ -38,9 +38,9 @@ pub struct ClientConfig {
     pub username: Option<Utf8>,
     /// Password.
     pub password: Option<Bytes>,
-    /// How long to wait for CONNACK. Default 20 000 ms.
+    /// Longest wait for CONNACK, in milliseconds. Default 20 000.
     pub handshake_timeout_ms: u64,
-    /// How long to wait for PINGRESP. Default 10 000 ms.
+    /// Longest wait for PINGRESP, in milliseconds. Default 10 000.
     pub ping_timeout_ms: u64,
     /// First packet identifier where no session goes on here. A process that restarts should begin elsewhere than the one before it: the server
     /// may still send answers that are meant for that one. Default: 1.
@@ -95,7 +95,7 @@ impl ClientConfig {
     }
 }
 
-/// What a server allows on this connection: CONNACK with the standard's defaults filled in (§3.2.2.3), in 3.1.1 the defaults alone.
+/// Limits of a server on this connection: CONNACK with the standard's defaults filled in (§3.2.2.3), in 3.1.1 the defaults alone.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerLimits {
@@ -149,13 +149,13 @@ impl ServerLimits {
     }
 }
 
-/// What a server announces to every client. Start with `default()`.
+/// Announcement of a server to every client. Start with `default()`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {
     /// QoS 1 messages a client may have unacknowledged. Default 100. MQTT 5; a 3.1.1 client cannot be told.
     pub receive_maximum: u16,
-    /// What we read; `max_packet_size` is announced. Default: [`Limits::default`].
+    /// Limits of our decoder; `max_packet_size` is announced. Default: [`Limits::default`].
     pub limits: Limits,
     /// Bytes of a CONNECT, which comes from nobody yet known. Default 64 KiB.
     pub connect_size_max: u32,
@@ -167,7 +167,7 @@ pub struct ServerConfig {
     pub retain_available: bool,
     /// True if `$share/…` is taken. Default false.
     pub shared_subscription_available: bool,
-    /// How long to wait for CONNECT. Default 10 000 ms.
+    /// Longest wait for CONNECT, in milliseconds. Default 10 000.
     pub handshake_timeout_ms: u64,
 }
 
@@ -186,7 +186,7 @@ impl Default for ServerConfig {
     }
 }
 
-/// How a server takes one client in. Start with `default()`: a new session as the client asked for it.
+/// Terms on which a server takes one client in. Start with `default()`: a new session as the client asked for it.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Accept {
@@ -241,7 +241,7 @@ impl Accept {
     }
 }
 
-/// What a client announced in CONNECT, with the standard's defaults filled in.
+/// Limits of a client, from its CONNECT, with the standard's defaults filled in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientLimits {
     pub(super) receive_maximum: Option<u16>,

@@ -2,7 +2,7 @@
 
 use crate::wire::PacketId;
 
-/// Which question an identifier belongs to.
+/// Kind of request that an identifier belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Subscribe,

@@ -1,4 +1,4 @@
-//! What outlives a connection: the unacknowledged messages, in the order in which they were first published (§4.1, §4.4, §4.6).
+//! State that outlives a connection: the unacknowledged messages, in the order in which they were first published (§4.1, §4.4, §4.6).
 
 use super::Token;
 use super::packet_id::PacketIds;

@@ -1,4 +1,4 @@
-//! What only a server says: who may come in, and what was subscribed to.
+//! Answers of a server alone: to CONNECT and to subscriptions.
 
 use super::handshake::ClientLimits;
 use super::outbound::Outbound;

@@ -1,15 +1,15 @@
 //! Named deadlines of one connection.
 
-/// What can be due. One row per reason to wake up, so that no mechanism keeps a deadline of its own.
+/// Timers of a connection. One row per reason to wake up, so that no mechanism keeps a deadline of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// When to give up waiting for CONNECT (server) or CONNACK (client).
+    /// End of the wait for CONNECT (server) or CONNACK (client).
     Handshake = 0,
-    /// When a client that sent nothing else must send PINGREQ.
+    /// Time by which a client that sent nothing else must send PINGREQ.
     KeepAlive = 1,
-    /// When a PINGREQ without an answer ends the connection.
+    /// Time at which a PINGREQ without an answer ends the connection.
     PingResponse = 2,
-    /// When a server has waited one and a half keep alives for its client (§3.1.2.10).
+    /// End of one and a half keep alives without a packet of the client (§3.1.2.10).
     PeerSilence = 3,
 }
 

@@ -3,7 +3,7 @@
 use super::io::Violation;
 use crate::wire::Utf8;
 
-/// What the peer's aliases mean. Grows to at most the maximum that we announced.
+/// Topics of the peer's aliases. Grows to at most the maximum that we announced.
 #[derive(Debug)]
 pub(super) struct InboundAliases {
     topics: Vec<Option<Utf8>>,
@@ -37,7 +37,7 @@ impl InboundAliases {
     }
 }
 
-/// How to write a topic.
+/// Spelling of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
     /// As it is.
@@ -48,7 +48,7 @@ pub(super) enum Spelling {
     Use(u16),
 }
 
-/// Which aliases the peer knows. The least recently used makes room.
+/// Aliases that the peer knows. The least recently used makes room.
 #[derive(Debug)]
 pub(super) struct OutboundAliases {
     /// Topic and last use; the alias is the position plus one.

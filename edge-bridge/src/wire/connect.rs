@@ -70,7 +70,7 @@ pub(crate) fn decode_version(r: &mut Reader<'_>) -> Result<Version, DecodeError>
 }
 
 impl Connect {
-    /// What follows the protocol level. `r.version` is the one that [`decode_version`] found.
+    /// Decodes what follows the protocol level. `r.version` is the one that [`decode_version`] found.
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = r.version;
         let flags_at = r.at();

@@ -1,4 +1,4 @@
-//! What can be wrong with received bytes, and with a packet that one asks to encode.
+//! Errors in received bytes, and in a packet that one asks to encode.
 
 use super::string::Utf8Error;
 use super::topic::TopicError;
@@ -9,9 +9,9 @@ use super::{PacketType, PropertyId, ReasonCode};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}, at byte {offset} of the packet")]
 pub struct DecodeError {
-    /// What is wrong.
+    /// The rule that is broken.
     pub kind: DecodeErrorKind,
-    /// Where: bytes from the packet's first. The start of the field that is wrong.
+    /// Bytes from the packet's first to the start of the field that is wrong.
     pub offset: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a decoder accepts at most: the standard's own bounds are far beyond what a gateway has memory for.
+//! Limits of a decoder: the standard's own bounds are far beyond what a gateway has memory for.
 
 /// Limits of [`decode`](super::decode). `Copy`, so that a connection can hold its own.
 ///

@@ -5,7 +5,7 @@ use super::{DecodeErrorKind, PacketType, string, topic, varint};
 /// One property of a packet, borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Property<'a> {
-    /// Which.
+    /// The property.
     pub id: PropertyId,
     /// Of the type that [`id`](Self::id) has.
     pub value: Value<'a>,
@@ -42,7 +42,7 @@ enum Kind {
     Pair,
 }
 
-/// What a value must be beyond its type.
+/// Rule for a value beyond its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     Any,
@@ -53,7 +53,7 @@ enum Rule {
     Topic,
 }
 
-/// Where a property stands: a bit per packet type, and bit 0 for the will of a CONNECT.
+/// Places of a property: a bit per packet type, and bit 0 for the will of a CONNECT.
 pub(crate) type Places = u16;
 
 pub(crate) const WILL: Places = 1;

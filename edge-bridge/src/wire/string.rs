@@ -62,7 +62,7 @@ impl Utf8 {
     }
 }
 
-/// Why bytes are not an MQTT string. Exhaustive.
+/// Bytes that are no MQTT string. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Utf8Error {
     /// \[MQTT-1.5.4-1\]

@@ -32,7 +32,7 @@ pub struct Subscription {
     pub no_local: bool,
     /// Keep the retain flag of forwarded messages as it was published. MQTT 5.
     pub retain_as_published: bool,
-    /// What to do with retained messages when subscribing. MQTT 5.
+    /// Treatment of retained messages when subscribing. MQTT 5.
     pub retain_handling: RetainHandling,
 }
 

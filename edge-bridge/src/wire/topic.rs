@@ -2,7 +2,7 @@
 
 use super::{Limits, Version};
 
-/// Why text is not a topic name or not a topic filter. Exhaustive.
+/// Text that is no topic name or no topic filter. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// \[MQTT-4.7.3-1\]
@@ -154,7 +154,7 @@ pub fn matches(filter: &str, topic: &str) -> bool {
 pub struct SharedFilter<'a> {
     /// The share name: not empty, without `/`, `+`, `#`.
     pub group: &'a str,
-    /// What the group subscribes to.
+    /// The filter that the group subscribes to.
     pub filter: &'a str,
 }
 

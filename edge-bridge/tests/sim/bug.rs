@@ -27,7 +27,7 @@ pub(crate) enum Bug {
     PublishesSwapped,
     /// DUP is cleared.
     DupCleared,
-    /// What was in flight when the hub lost the session is not published again.
+    /// Messages in flight when the hub lost the session are not published again.
     LostSessionDiscarded,
     /// A row gets another identity with every lease.
     FreshIdentity,

@@ -11,7 +11,7 @@ use crate::world::World;
 const STEPS_MAX: u64 = 5_000_000;
 /// Events without time passing.
 const STEPS_AT_ONCE: u64 = 20_000;
-/// What may be unacknowledged upstream, in bytes: the core's limit, and one message.
+/// Most bytes unacknowledged upstream: the core's limit, and one message.
 const WINDOW_MAX: usize = 4 * 1024 * 1024 + 300_000;
 
 impl World {

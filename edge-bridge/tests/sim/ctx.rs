@@ -1,4 +1,4 @@
-//! What every part may use: the present, the networks, chance, the ledger; and the heap of what is still to come.
+//! Context of every part: the present, the networks, chance, the ledger; and the heap of what is still to come.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -53,7 +53,7 @@ impl Ord for Item {
     }
 }
 
-/// What every part may use.
+/// Context of every part.
 pub(crate) struct Ctx {
     pub(crate) now_ms: u64,
     pub(crate) net: Net,

@@ -1,4 +1,4 @@
-//! What can go wrong, and when it is over.
+//! Faults, and their ends.
 
 use edge_bridge::wire::ReasonCode;
 

@@ -20,7 +20,7 @@ use crate::tap::{LanTap, WanTap};
 
 /// After an unclean start what sensors send may be a copy for so long.
 const MARK_MS: u64 = 60_000;
-/// What a shell reads from a socket at a time.
+/// Bytes that a shell reads from a socket at a time.
 pub(crate) const READ_BYTES: usize = 8 * 1024;
 
 /// The application's part: every reading once, alarms in their lane.
@@ -52,7 +52,7 @@ struct Lan {
     version: Version,
     /// Arrived, not read: the socket's.
     socket: BytesMut,
-    /// What a shell reads at a time.
+    /// Buffer of a shell's read.
     buffer: BytesMut,
     /// The same bytes again, for the tap.
     copy: BytesMut,
@@ -60,7 +60,7 @@ struct Lan {
     tap: LanTap,
 }
 
-/// What differs between gateways.
+/// Differences between gateways.
 #[derive(Debug, Clone)]
 pub(crate) struct GatewayConfig {
     pub(crate) deduplicates: bool,

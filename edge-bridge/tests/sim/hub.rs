@@ -19,7 +19,7 @@ use crate::net::{End, LinkId};
 struct Connection {
     session: Session,
     buffer: BytesMut,
-    /// When it is thrown out.
+    /// Time at which it is thrown out.
     kick_ms: Option<u64>,
 }
 

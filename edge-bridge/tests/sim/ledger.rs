@@ -1,4 +1,4 @@
-//! What happened to each message, as an outside observer sees it, and the rules it must obey.
+//! Ledger of each message, as an outside observer sees it, and the rules it must obey.
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
@@ -27,7 +27,7 @@ impl Msg {
     }
 }
 
-/// What was broken.
+/// Broken rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Rule {
     /// Acknowledged to a sensor, and neither at the hub nor in the durable part of the queue.
@@ -141,7 +141,7 @@ pub(crate) struct Ledger {
     pub(crate) receipts: u64,
     pub(crate) duplicates: u64,
     pub(crate) duplicates_allowed: u64,
-    /// When each message first came to the hub.
+    /// Time of each message's first arrival at the hub.
     pub(crate) arrived_ms: HashMap<Msg, u64>,
 }
 

@@ -6,12 +6,12 @@ use bytes::Bytes;
 
 use crate::rng::Rng;
 
-/// What a WAN segment carries.
+/// Bytes of a WAN segment.
 const SEGMENT: usize = 1400;
 
 pub(crate) type LinkId = u64;
 
-/// Who made the connection is near.
+/// Side of a connection; the one that made it is near.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum End {
     Near,
@@ -27,7 +27,7 @@ impl End {
     }
 }
 
-/// Which network, and whose connection.
+/// Kind of network, and the connection's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// Gateway to hub.
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     Lan(u16),
 }
 
-/// How a network is at the moment.
+/// Present state of a network.
 #[derive(Debug, Clone)]
 pub(crate) struct Path {
     /// One way.

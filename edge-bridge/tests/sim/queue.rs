@@ -38,7 +38,7 @@ enum Stand {
     Acked,
 }
 
-/// What the rig is told.
+/// News for the rig.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Note {
     /// The row is durable, or the hub has it.
@@ -66,7 +66,7 @@ pub(crate) struct ModelQueue {
     ram: BTreeSet<Key>,
     next: [u64; 2],
     epoch: u32,
-    /// When it is done, and what it writes.
+    /// Time of its end, and the rows that it writes.
     commit: Option<(u64, Vec<Key>)>,
     wanted: bool,
     unsaved: Vec<Key>,

@@ -47,7 +47,7 @@ pub(crate) struct Sensor {
     made: u32,
     next_ms: u64,
     dial_ms: Option<u64>,
-    /// When each reading was made, until its PUBACK; the worst wait.
+    /// Number of readings with a PUBACK, and the longest wait for one, in milliseconds.
     pub(crate) acked: u32,
     pub(crate) worst_ms: u64,
     made_ms: VecDeque<(u32, u64)>,

@@ -24,12 +24,12 @@ pub(crate) struct World {
     pub(crate) ctx: Ctx,
     pub(crate) config: GatewayConfig,
     pub(crate) gateway: Option<Gateway>,
-    /// What is on it while the gateway is off.
+    /// Content of the disk while the gateway is off.
     pub(crate) disk: Option<ModelQueue>,
     pub(crate) hub: Hub,
     pub(crate) sensors: Vec<Sensor>,
     pub(crate) wan: WanTap,
-    /// When each node will be woken.
+    /// Time of each node's next wake-up.
     pub(crate) wakes: HashMap<Node, u64>,
     pub(crate) steps: u64,
     pub(crate) steps_at_once: u64,

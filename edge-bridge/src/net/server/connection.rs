@@ -17,13 +17,13 @@ use crate::net::stream::Stream;
 /// Bytes to read at a time: doubles for a sender that fills it.
 const READ_MIN: usize = 2 * 1024;
 const READ_MAX: usize = 64 * 1024;
-/// How long to wait for a peer to take the last bytes.
+/// Longest wait for a peer to take the last bytes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// From a connection's task to the owner.
 #[derive(Debug)]
 pub(super) enum FromPeer {
-    /// What was read, behind what was left before. The task waits for the buffer.
+    /// Bytes that were read, behind what was left before. The task waits for the buffer.
     Bytes(BytesMut),
     Written(usize),
     Closed,

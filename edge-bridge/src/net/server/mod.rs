@@ -40,7 +40,7 @@ pub struct Server {
 #[error("the MQTT server has ended")]
 pub struct Ended;
 
-/// How to start a [`Server`].
+/// Settings of a [`Server`].
 pub struct ServerBuilder {
     config: Config,
     authenticate: Box<dyn Authenticate>,
@@ -130,7 +130,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Who may connect.
+    /// Sets the check of clients that connect.
     #[must_use]
     pub fn authenticate(mut self, authenticate: impl Authenticate + 'static) -> Self {
         self.authenticate = Box::new(authenticate);

@@ -23,7 +23,7 @@ use crate::wire::Publish;
 
 /// Inputs that wait for the owner.
 const INPUTS: usize = 256;
-/// How often a full queue is asked for room, if it does not say so itself.
+/// Period at which a full queue is asked for room, if it does not say so itself.
 const ROOM_EVERY: Duration = Duration::from_millis(50);
 /// After an accept that failed, usually for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -135,7 +135,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.close().await;
     }
 
-    /// What does not wait for an event of its own: receipts, timers, room, connections that may be read again.
+    /// Does what waits for no event of its own: receipts, timers, room, connections that may be read again.
     fn catch_up(&mut self) {
         for ticket in self.receipts.take() {
             self.listener.resolve(self.now(), ticket);

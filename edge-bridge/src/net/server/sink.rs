@@ -1,4 +1,4 @@
-//! Where the rows of received messages go, and how their receipts come back.
+//! Sink of the rows of received messages, and the way back of their receipts.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
