@@ -1,11 +1,11 @@
-//! What can go wrong, one enum per family of calls, with the data a caller needs to act.
+//! Errors, one enum per family of calls, with the data a caller needs to act.
 
 use std::fmt;
 use std::io;
 
 use crate::row::{Lane, Row};
 
-/// Why a queue could not be opened. Never damage: that is set aside and reported.
+/// Refused open of a queue. Never damage: that is set aside and reported.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -33,9 +33,9 @@ pub enum OpenError {
     Config(ConfigError),
     /// The system refused a call.
     Io {
-        /// Which call.
+        /// The call.
         op: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -45,11 +45,11 @@ pub enum OpenError {
 pub struct ConfigError {
     /// The setter's name.
     pub key: &'static str,
-    /// What was given and what is allowed.
+    /// The given value and the allowed ones.
     pub problem: String,
 }
 
-/// Why a row was not taken.
+/// Row that was not taken.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PushError {
@@ -57,7 +57,7 @@ pub enum PushError {
     Full {
         /// The row, handed back.
         row: Box<Row>,
-        /// Which limit it met.
+        /// The limit that it met.
         limit: Limit,
     },
     /// The row alone is larger than a row may be.
@@ -81,7 +81,7 @@ pub enum PushError {
     },
 }
 
-/// Which limit a push met.
+/// Limit that a push met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
@@ -95,7 +95,7 @@ pub enum Limit {
     Unwritten,
 }
 
-/// Why a commit, or something that needs one, did not reach the medium. Nothing is lost: rows stay in RAM and are
+/// Commit, or something that needs one, that did not reach the medium. Nothing is lost: rows stay in RAM and are
 /// written again.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -106,7 +106,7 @@ pub enum CommitError {
     Closed,
 }
 
-/// Why a consumer could not be registered or read.
+/// Consumer that could not be registered or read.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConsumerError {

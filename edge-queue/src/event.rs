@@ -1,4 +1,4 @@
-//! What an operator should know, kept until it is asked for.
+//! Events for an operator, kept until they are asked for.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -28,7 +28,7 @@ pub enum Event {
         first: Seq,
         /// Last sequence number that may be gone.
         last: Seq,
-        /// How many rows.
+        /// Number of rows.
         rows: u64,
     },
     /// A lane has hardly any room left although its limits are not reached: rows that are not acknowledged lie in most of its
@@ -43,9 +43,9 @@ pub enum Event {
     },
     /// The store began to fail, or fails in another way; rows stay in RAM and are written again.
     Degraded {
-        /// How it fails.
+        /// Kind of the failure.
         kind: FaultKind,
-        /// What failed, in words.
+        /// The failure, in words.
         reason: String,
     },
     /// The store works again; after a failed commit everything that waited is written.

@@ -1,4 +1,4 @@
-//! How a store fails, in the words an operator acts on.
+//! Faults of a store, in the words an operator acts on.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -9,7 +9,7 @@ use crate::store::StoreError;
 /// collects garbage takes a tenth of it; what takes longer delays receipts past the default `ack_within`.
 pub const STALLED_AFTER_MS: u64 = 2_000;
 
-/// What is wrong with a store that fails.
+/// Kind of a store's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FaultKind {

@@ -19,7 +19,7 @@ use crate::transfer::{ExportError, Exported, Exporter};
 
 const READ: ReadLimit = ReadLimit { rows: 1024, bytes: 256 * 1024 };
 
-/// Why a directory cannot be looked into.
+/// Directory that cannot be looked into.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InspectError {
@@ -243,13 +243,13 @@ impl fmt::Debug for Inspection {
     }
 }
 
-/// What a salvage brought.
+/// Result of a salvage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Salvaged {
-    /// What is in the stream.
+    /// Content of the stream.
     pub exported: Exported,
-    /// What was found damaged, in words.
+    /// Damage that was found, in words.
     pub damage: Vec<String>,
     /// Rows known to be lost.
     pub lost: Vec<(Lane, Lost)>,

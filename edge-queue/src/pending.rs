@@ -16,7 +16,7 @@ use crate::receipt::{Receipt, WaitError};
 #[must_use = "a row without a receipt may still be lost in a power cut"]
 pub struct Pending {
     slot: Arc<Slot>,
-    /// Which of the slot's rows this is.
+    /// Index among the slot's rows.
     at: u32,
 }
 

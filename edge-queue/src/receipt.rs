@@ -1,10 +1,10 @@
-//! What became of a pushed row.
+//! Receipts of pushed rows.
 
 use std::fmt;
 
 use crate::state::Reason;
 
-/// What became of a row. Never given early.
+/// End of a row. Never given early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Receipt {
@@ -18,7 +18,7 @@ pub enum Receipt {
     Volatile,
 }
 
-/// Why a receipt will not come.
+/// Receipt that will not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {

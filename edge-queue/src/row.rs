@@ -1,4 +1,4 @@
-//! What goes in and what comes out: rows and their identity.
+//! Rows, as they go in and come out, and their identity.
 
 use bytes::Bytes;
 
@@ -28,15 +28,15 @@ impl Lane {
 pub struct Row {
     /// The message itself, opaque to the queue.
     pub payload: Bytes,
-    /// What the application needs to send it later (a resolved topic, a format); opaque to the queue.
+    /// Data that the application needs to send it later (a resolved topic, a format); opaque to the queue.
     pub meta: Bytes,
-    /// What the row is about; opaque, may be empty.
+    /// Subject of the row; opaque, may be empty.
     pub key: Bytes,
     /// Priority class; `None` is the last lane of the queue.
     pub lane: Option<Lane>,
     /// After this age the row is skipped and counted as expired. `None`: only the queue's `max_age` applies.
     pub ttl_ms: Option<u64>,
-    /// How an age that cannot be known (another boot, unsynchronised clock) is judged.
+    /// Judgement of an age that cannot be known (another boot, unsynchronised clock).
     pub expiry: Expiry,
     /// Readings this row stands for; count limits use it. At least 1.
     pub weight: u32,
@@ -57,14 +57,14 @@ impl Row {
         }
     }
 
-    /// What the row is about.
+    /// Sets the subject of the row.
     #[must_use]
     pub fn key(mut self, key: impl Into<Bytes>) -> Row {
         self.key = key.into();
         self
     }
 
-    /// What the application needs to send it later.
+    /// Sets the data that the application needs to send it later.
     #[must_use]
     pub fn meta(mut self, meta: impl Into<Bytes>) -> Row {
         self.meta = meta.into();
@@ -85,7 +85,7 @@ impl Row {
         self
     }
 
-    /// How an age that cannot be known is judged.
+    /// Sets the judgement of an age that cannot be known.
     #[must_use]
     pub fn expiry(mut self, expiry: Expiry) -> Row {
         self.expiry = expiry;
@@ -134,11 +134,11 @@ pub struct StoredRow {
     pub seq: Seq,
     /// Epoch of the open that accepted it.
     pub epoch: u32,
-    /// When it was pushed.
+    /// Time of the push.
     pub stamp: Stamp,
     /// Time to live, if the row has its own.
     pub ttl_ms: Option<u64>,
-    /// How an unknown age is judged.
+    /// Judgement of an unknown age.
     pub expiry: Expiry,
     /// Readings it stands for.
     pub weight: u32,
@@ -150,7 +150,7 @@ pub struct StoredRow {
     pub payload: Bytes,
 }
 
-/// What a stored row costs besides its own bytes, as the limits count it: header, checksum and index.
+/// Bytes that a stored row costs besides its own, as the limits count it: header, checksum and index.
 pub const ROW_OVERHEAD_BYTES: u64 = 32;
 
 impl StoredRow {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::row::{LANES_MAX, Lane, Seq};
 
-/// Why rows were given up.
+/// Reason for giving up rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -71,11 +71,11 @@ pub struct GapRecord {
     pub last_ms: i64,
     /// Rows, by weight.
     pub count: u64,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Where one consumer stands in one lane.
+/// Position of one consumer in one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Every row with `seq < floor` is done: delivered, given up, or never wanted.
@@ -114,7 +114,7 @@ pub struct ConsumerState {
     pub lanes: [Position; LANES_MAX],
 }
 
-/// What is durably known of one lane.
+/// Durable knowledge of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneState {
     /// Number the next row will get.
@@ -158,7 +158,7 @@ pub struct State {
 pub enum Change {
     /// A consumer was registered, or its position in a lane changed: the whole position, since it is small.
     Position {
-        /// Which consumer.
+        /// The consumer.
         consumer: String,
         /// In which lane.
         lane: Lane,
@@ -167,14 +167,14 @@ pub enum Change {
     },
     /// Numbers and totals of a lane, rows of this very commit included.
     Lane {
-        /// Which lane.
+        /// The lane.
         lane: Lane,
         /// Its new figures.
         state: LaneState,
     },
     /// A consumer was removed.
     Forget {
-        /// Which consumer.
+        /// The consumer.
         consumer: String,
     },
     /// The store is being closed cleanly; the last change ever before a reopen.

@@ -1,4 +1,4 @@
-//! What a queue is and did, as numbers.
+//! Figures of a queue.
 
 use crate::fault::FaultKind;
 use crate::row::Lane;
@@ -22,9 +22,9 @@ pub struct Stats {
     pub lanes: Vec<LaneStats>,
     /// The store since open.
     pub store: StoreStats,
-    /// Whether the store works.
+    /// Health of the store.
     pub health: Health,
-    /// How long the writer has been overdue with a commit or in one call of the store, in milliseconds; stays near 0
+    /// Milliseconds that the writer has been overdue with a commit or in one call of the store; stays near 0
     /// while it makes progress.
     pub overdue_ms: u64,
     /// Rows whose receipt said `Volatile` because the store failed.
@@ -35,7 +35,7 @@ pub struct Stats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LaneStats {
-    /// Which.
+    /// The lane.
     pub lane: Lane,
     /// Messages queued, by weight.
     pub messages: u64,
@@ -75,7 +75,7 @@ impl Dropped {
     }
 }
 
-/// What became of the messages of one consumer in one lane since it registered, over restarts, by weight.
+/// Account of the messages of one consumer in one lane since it registered, over restarts, by weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ledger {
@@ -121,7 +121,7 @@ impl Ledger {
     }
 }
 
-/// Whether the store works.
+/// Health of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
@@ -129,9 +129,9 @@ pub enum Health {
     Healthy,
     /// The last commit failed, or a call hangs; rows stay in RAM and are written again.
     Degraded {
-        /// How it fails.
+        /// Kind of the failure.
         kind: FaultKind,
-        /// What failed, in words.
+        /// The failure, in words.
         reason: String,
         /// For how long, in milliseconds.
         since_ms: u64,

@@ -16,7 +16,7 @@ pub struct Now {
 /// The moment something happened, kept durable with it; same shape as [`Now`].
 pub type Stamp = Now;
 
-/// How an age that cannot be known is judged.
+/// Judgement of an age that cannot be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Expiry {
     /// Unknown time adds nothing: late data is better than none. For telemetry.

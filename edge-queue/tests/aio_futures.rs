@@ -25,7 +25,7 @@ const UNWRITTEN_MAX: u64 = 20_700;
 /// Commands the worker thread's channel holds, as its documentation says.
 const COMMANDS: usize = 64;
 
-/// When the future is dropped.
+/// Time of the future's drop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
     NeverPolled,
@@ -217,7 +217,7 @@ fn a_receipt_may_be_dropped_at_every_poll() {
     });
 }
 
-/// What nobody waits for any more is closed again, and the directory is free.
+/// A queue that nobody waits for any more is closed again, and the directory is free.
 #[test]
 fn an_open_that_is_dropped_gives_the_directory_back() {
     must_end(|| {

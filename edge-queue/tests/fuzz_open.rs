@@ -21,7 +21,7 @@ use edge_queue::{Lane, Queue, Row, StoreKind, StoredRow, Wait};
 use queue_image::QueueImage;
 use ring_mutation::Mutation;
 
-/// What a case may take beside [`MEMORY_PER_BYTE`]: buffers of fixed size, and the simulated disk's new file when limits
+/// Memory of a case beside [`MEMORY_PER_BYTE`]: buffers of fixed size, and the simulated disk's new file when limits
 /// changed.
 const MEMORY_FIXED: usize = 1024 * 1024;
 const MEMORY_PER_BYTE: usize = 8;
@@ -163,7 +163,7 @@ fn file_of(name: &str, bytes: &[u8]) -> SimDir {
     dir
 }
 
-/// What went wrong, for all cases before the test fails.
+/// Failures of all cases before the test fails.
 #[derive(Default)]
 struct Failures(Vec<String>);
 

@@ -85,12 +85,12 @@ fn live(dir: &Path, store: &str, first: u64, rows: u64, out: &mut dyn Write) {
     }
 }
 
-/// What the process said, over all its lives.
+/// Account of the process's words, over all its lives.
 #[derive(Default)]
 struct Account {
     stored: BTreeMap<u64, bool>,
     ids: BTreeMap<u64, (u8, u32, u64)>,
-    /// Which row each number of a lane was given to: never a second time, whatever the epoch.
+    /// Row of each number of a lane: never a second one, whatever the epoch.
     given: BTreeMap<(u8, u64), u64>,
     highest: u64,
 }

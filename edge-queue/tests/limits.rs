@@ -152,7 +152,7 @@ fn a_lane_goes_only_when_it_is_empty() {
     }
 }
 
-/// What a kill or a power cut would not have changed: the epoch, the mark of the clean close, the file.
+/// The state that a kill or a power cut would not have changed stays: the epoch, the mark of the clean close, the file.
 #[test]
 fn an_open_that_is_refused_changes_nothing() {
     for kind in DURABLE {

@@ -127,7 +127,7 @@ fn an_age_of_its_own_expires_rows_for_that_consumer_alone() {
     assert_eq!((ledger(&q, "hub").expired(), ledger(&q, "log").expired()), (3, 0));
 }
 
-/// What the others had in time and the slow one may not keep is never written.
+/// Rows that the others had in time and the slow one may not keep are never written.
 #[test]
 fn rows_given_up_before_their_commit_cost_no_flash() {
     let (q, clock) = open(&SimDir::new());

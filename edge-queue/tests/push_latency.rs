@@ -18,7 +18,7 @@ use edge_queue::{
 /// A push that is not done by then waits for the call.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often each call was under way, and in how many of them nobody could push.
+/// Number of looks at which each call was under way, and of those in which nobody could push.
 type Calls = Arc<Mutex<BTreeMap<&'static str, (u32, u32)>>>;
 
 /// Pushes from another thread in the middle of each of the store's calls.

@@ -32,7 +32,7 @@ fn quiet() {
     });
 }
 
-/// How often damage of one kind left what.
+/// Counts of damage of one kind by what it left.
 #[derive(Default)]
 struct Reached {
     counts: BTreeMap<(Kept, bool), u64>,

@@ -96,7 +96,7 @@ impl Rig {
         }
     }
 
-    /// What a power cut leaves: every consumer's place, every row that counts, none that does not, and nothing damaged.
+    /// Judges what a power cut leaves: every consumer's place, every row that counts, none that does not, and nothing damaged.
     fn judge(&self, outcome: Outcome, seed: u64) -> Result<(), String> {
         let (mut store, found) = open(&self.dir.crash(outcome, seed));
         let (known, expected) = (&found.state.consumers, &self.state.consumers);

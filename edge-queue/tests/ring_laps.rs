@@ -193,7 +193,7 @@ fn a_new_segment_is_filled_by_the_commit_that_begins_it_when_small_ones_will_fol
     }
 }
 
-/// What was filled ahead and not used stays filled over a power cut, and nothing is filled before it is nearly needed.
+/// Slots that were filled ahead and not used stay filled over a power cut, and nothing is filled before it is nearly needed.
 #[test]
 fn a_slot_is_filled_once_in_the_life_of_a_store() {
     let usual = Options { lane_bytes: [8 << 20; 4], segment_bytes: 1 << 20, ..options(0) };

@@ -104,7 +104,7 @@ enum Store {
     Redb,
 }
 
-/// Why nothing came of it.
+/// Early end of a command.
 enum Failure {
     Tool(ToolError),
     /// A path on the command line cannot be used.

@@ -1,4 +1,4 @@
-//! How much disk and RAM a configuration takes, and the largest one that fits a budget.
+//! Budget: the disk and RAM that a configuration takes, and the largest one that fits.
 
 use super::Config;
 use crate::error::ConfigError;

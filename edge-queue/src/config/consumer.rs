@@ -1,4 +1,4 @@
-//! What one consumer may hold back.
+//! Limits of one consumer's backlog.
 
 use super::millis;
 

@@ -1,4 +1,4 @@
-//! What a queue may use and how it behaves at its limits. Every setter states unit, default and cost.
+//! Limits of a queue and its behaviour at them. Every setter states unit, default and cost.
 
 mod beside;
 #[cfg(feature = "ring")]
@@ -18,7 +18,7 @@ const MIB: u64 = 1024 * 1024;
 const SEGMENT_EXTRA_BYTES: u64 = 128 * 1024;
 const ACK_WITHIN_MS_MAX: u64 = 3_600_000;
 
-/// What happens to a push when its lane is at a limit.
+/// Treatment of a push when its lane is at a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum OnFull {
     /// The oldest row that is not leased makes room; its loss is recorded. For data whose newest value counts.
@@ -30,7 +30,7 @@ pub enum OnFull {
     Reject,
 }
 
-/// What happens when the store fails for so long that RAM for unwritten rows runs out.
+/// Policy for a store that fails for so long that RAM for unwritten rows runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum OnFault {
     /// Pushes are refused until the store works again; nothing is acknowledged that is not safe.
@@ -40,7 +40,7 @@ pub enum OnFault {
     Volatile,
 }
 
-/// Which store keeps the rows.
+/// Store that keeps the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreKind {
@@ -129,14 +129,14 @@ impl Config {
         self
     }
 
-    /// What happens at a limit. Default [`OnFull::DropOldest`].
+    /// Sets the policy at a limit. Default [`OnFull::DropOldest`].
     #[must_use]
     pub fn on_full(mut self, policy: OnFull) -> Config {
         self.on_full = policy;
         self
     }
 
-    /// Which rows of a lane go first. Default [`Order::Fifo`].
+    /// Sets the order of a lane's rows. Default [`Order::Fifo`].
     #[must_use]
     pub fn order(mut self, order: Order) -> Config {
         self.order = order;
@@ -204,14 +204,14 @@ impl Config {
         self
     }
 
-    /// What happens beyond `max_unwritten_bytes` while the store fails. Default [`OnFault::Withhold`].
+    /// Sets the policy beyond `max_unwritten_bytes` while the store fails. Default [`OnFault::Withhold`].
     #[must_use]
     pub fn on_fault(mut self, policy: OnFault) -> Config {
         self.on_fault = policy;
         self
     }
 
-    /// Which store keeps the rows. Default [`StoreKind::Ring`].
+    /// Sets the store that keeps the rows. Default [`StoreKind::Ring`].
     #[must_use]
     pub fn store(mut self, kind: StoreKind) -> Config {
         self.store = kind;

@@ -1,4 +1,4 @@
-//! Which of a lane's rows a consumer gets next.
+//! Order in which a consumer gets a lane's rows.
 
 /// The order of rows within a lane, per consumer. Default [`Order::Fifo`]; configuration, so it may change at any open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

@@ -49,7 +49,7 @@ impl Call {
     ];
 }
 
-/// What becomes of a call.
+/// Decision about a call.
 #[derive(Debug)]
 pub enum Verdict {
     /// It is made.

@@ -11,7 +11,7 @@ mod overlay;
 pub use hooked::{Call, Hooked, Verdict};
 pub use overlay::Overlay;
 
-/// What files are kept in where they are kept in RAM.
+/// Unit of files that are kept in RAM.
 pub(crate) const PAGE: usize = 4096;
 
 /// One file of fixed or growing size, accessed by offset.

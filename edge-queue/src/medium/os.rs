@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{Dir, Medium};
 
-/// How long [`Dir::lock`] tries before it says that somebody else has the lock: a process that was killed keeps its locks
+/// Longest wait of [`Dir::lock`] before it says that somebody else has the lock: a process that was killed keeps its locks
 /// until it is gone, and whatever it forked, until that runs a program of its own. A service that is started again finds
 /// one or the other.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);

@@ -143,7 +143,7 @@ impl Content {
         Ok(())
     }
 
-    /// What shows of the file beneath, and zeros behind it.
+    /// Reads what shows of the file beneath, and zeros behind it.
     fn read_beneath(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let shown = usize::try_from(self.shown.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
         let (bytes, zeros) = buf.split_at_mut(shown);

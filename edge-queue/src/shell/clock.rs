@@ -9,12 +9,12 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::time::Now;
 
-/// Whether the wall clock is synchronised is asked of the file system at most this often.
+/// Shortest time between questions to the file system whether the wall clock is synchronised.
 const SYNCED_EVERY_MS: u64 = 10_000;
 /// systemd-timesyncd makes it when it first set the clock.
 const SYNCED_FILE: &str = "/run/systemd/timesync/synchronized";
 
-/// Where a queue takes its time from.
+/// Source of a queue's time.
 pub trait Clock: Send + Sync {
     /// The present.
     fn now(&self) -> Now;

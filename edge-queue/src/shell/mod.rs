@@ -1,4 +1,4 @@
-//! What only the outside world knows: the time, and random numbers.
+//! Outside world: the time, and random numbers.
 
 mod clock;
 mod random;

@@ -1,4 +1,4 @@
-//! Where rows lie: the five-call contract between the queue's bookkeeping and a store.
+//! Contract of a store: five calls between the queue's bookkeeping and the medium.
 //!
 //! # The contract
 //!
@@ -51,7 +51,7 @@ use std::sync::Arc;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 
-/// What a store needs to know to open.
+/// Settings that a store needs to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Lanes in use, 1 to [`LANES_MAX`].
@@ -66,7 +66,7 @@ pub struct Options {
     pub gateway: u64,
 }
 
-/// How much one `read` may return. The first row is returned whatever its size.
+/// Limits of one `read`. The first row is returned whatever its size.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimit {
     /// Rows at most.
@@ -75,12 +75,12 @@ pub struct ReadLimit {
     pub bytes: usize,
 }
 
-/// What one `read` found.
+/// Result of one `read`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
     /// Rows in ascending order.
     pub rows: Vec<StoredRow>,
-    /// Where the next read goes on: one past the last row looked at; `None` when there is nothing further now.
+    /// Start of the next read: one past the last row looked at; `None` when there is nothing further now.
     pub next: Option<Seq>,
     /// Rows that were there once and cannot be read any more, as far as the read passed over them.
     pub lost: Vec<Lost>,
@@ -93,7 +93,7 @@ pub struct Lost {
     pub first: Seq,
     /// Last sequence number that may be gone (numbers in between may have been elided).
     pub last: Seq,
-    /// How many rows are gone.
+    /// Number of rows that are gone.
     pub rows: u64,
     /// Their weight.
     pub weight: u64,
@@ -101,7 +101,7 @@ pub struct Lost {
     pub exact: bool,
 }
 
-/// What opening a store found.
+/// Findings of a store's opening.
 #[derive(Clone, Debug)]
 pub struct Recovered {
     /// The newest durable bookkeeping.
@@ -118,7 +118,7 @@ pub struct Recovered {
     pub highest_seq: [Seq; LANES_MAX],
 }
 
-/// How a lane's part of a store's file is used.
+/// Use of a lane's part of a store's file.
 #[cfg(any(feature = "ring", feature = "redb"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -157,7 +157,7 @@ impl Default for StoreStats {
     }
 }
 
-/// Why a store could not do what it was asked.
+/// Failure of a store's call.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -165,7 +165,7 @@ pub enum StoreError {
     Io {
         /// The call that failed.
         op: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// No free space for this lane's rows.

@@ -1,4 +1,4 @@
-//! Which numbers from a disk may be believed. A good checksum says that somebody wrote them, not that they make sense; and
+//! Plausibility checks for numbers read from disk. A good checksum says that somebody wrote them, not that they make sense; and
 //! what counts up from here must not reach the end of its type.
 #![deny(clippy::indexing_slicing)]
 

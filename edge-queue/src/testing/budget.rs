@@ -1,4 +1,4 @@
-//! How much a seeded loop runs: the same variables for every package.
+//! Budget of seeded loops: the same variables for every package.
 
 /// Percent of the full budget, 1 to 100, from `EDGE_TEST_BUDGET`; 10 unless set.
 pub fn budget_percent() -> u64 {

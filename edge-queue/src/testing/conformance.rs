@@ -18,7 +18,7 @@ use crate::store::{DoneRows, ReadLimit, Recovered, Store};
 const LANE: Lane = Lane(1);
 const LIMIT: ReadLimit = ReadLimit { rows: 100, bytes: 1 << 20 };
 
-/// Whether what a store keeps outlives it.
+/// Kind of a store: its content outlives it, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Rows are in RAM: the rules about reopening, power and failing media do not apply.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::image::Image;
 use super::rng::Rng;
 
-/// What one sector write is atomic over; drives of today promise no more.
+/// Bytes over which one sector write is atomic; drives of today promise no more.
 const SECTOR_BYTES: u64 = 512;
 
-/// What becomes of the writes that were not yet synced when the power went. Growth of files and directory
+/// Fate of the writes that were not yet synced when the power went. Growth of files and directory
 /// operations are decided apart from the data in every case but `Kept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

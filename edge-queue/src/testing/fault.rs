@@ -4,7 +4,7 @@ use std::io;
 
 use crate::medium::Call;
 
-/// How a call fails.
+/// Error of a failing call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultError {
@@ -24,9 +24,9 @@ pub enum FaultError {
 pub struct Fault {
     /// In which kind of call.
     pub call: Call,
-    /// How many calls of that kind still succeed first, from when the fault is planted.
+    /// Number of calls of that kind that still succeed first, from when the fault is planted.
     pub after: u64,
-    /// How it fails.
+    /// Error of the call.
     pub error: FaultError,
     /// True if every later call of the kind fails too, until [`SimDir::heal`](super::SimDir::heal).
     pub sticky: bool,

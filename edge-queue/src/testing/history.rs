@@ -67,7 +67,7 @@ pub enum Step {
     Commit {
         /// The new rows.
         rows: Vec<StoredRow>,
-        /// What changed.
+        /// The changes.
         changes: Vec<Change>,
         /// The bookkeeping with the changes applied.
         state: Box<State>,
@@ -79,7 +79,7 @@ pub enum Step {
     },
 }
 
-/// How long a history is and what it does.
+/// Length and content of a history.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// The same seed gives the same history.

@@ -23,7 +23,7 @@ impl Drop for Hold {
     }
 }
 
-/// What a held call waits at.
+/// Gate that a held call waits at.
 #[derive(Debug)]
 pub(super) struct Gate {
     call: Call,

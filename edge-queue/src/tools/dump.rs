@@ -12,7 +12,7 @@ use crate::medium::Dir;
 use crate::row::{Lane, Seq, StoredRow};
 use crate::time::Expiry;
 
-/// How payloads are shown.
+/// Form in which payloads are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Payload {
     /// As text where they are UTF-8, else in base64.
@@ -24,7 +24,7 @@ pub enum Payload {
     None,
 }
 
-/// What to dump.
+/// Selection of a dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dump {
     /// One lane only.
@@ -33,7 +33,7 @@ pub struct Dump {
     pub from: Seq,
     /// Rows at most.
     pub limit: u64,
-    /// How payloads are shown.
+    /// Form in which payloads are shown.
     pub payload: Payload,
 }
 

@@ -19,7 +19,7 @@ pub use stats::stats;
 use crate::inspect::InspectError;
 use crate::transfer::{ImportError, StreamError};
 
-/// How a command that ran to its end came out.
+/// Outcome of a command that ran to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing to be looked at.
@@ -34,7 +34,7 @@ impl Outcome {
     }
 }
 
-/// Why a command did not run to its end.
+/// Command that did not run to its end.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ToolError {

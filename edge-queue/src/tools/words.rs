@@ -1,4 +1,4 @@
-//! How things are said: alike in every command.
+//! Phrases that are alike in every command.
 
 use std::fmt::Write as _;
 

@@ -9,7 +9,7 @@ use crate::store::bytes::Reader;
 /// Version of the stream.
 pub(super) const FORMAT: u16 = 1;
 pub(super) const MAGIC: &[u8; 4] = b"EDGX";
-/// What is followed by [`STUFFING`] in a body: all of the magic but its last byte.
+/// Bytes followed by [`STUFFING`] in a body: all of the magic but its last byte.
 const STUFFED: &[u8] = b"EDG";
 const STUFFING: u8 = 1;
 /// Bytes of a header.
@@ -18,10 +18,10 @@ const CRC_AT: usize = HEAD - 4;
 /// The largest row is 16 MiB, may need a third more, and lies alone behind 64 KiB of smaller ones.
 pub(super) const BODY_MAX: usize = 22 * 1024 * 1024;
 
-/// What a block holds.
+/// Kind of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Which gateway, epoch and lanes; the first block.
+    /// Gateway, epoch and lanes; the first block.
     Begin = 1,
     /// Rows of one lane.
     Rows = 2,
@@ -47,7 +47,7 @@ pub(super) struct Head {
     pub(super) body_crc: u32,
 }
 
-/// What lies where a header could.
+/// Finding at a place where a header could be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Head(Head),

@@ -15,7 +15,7 @@ const BODY_BYTES: usize = 64 * 1024;
 /// Rows of one lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneTotals {
-    /// How many.
+    /// Number of rows.
     pub rows: u64,
     /// Their weight.
     pub weight: u64,
@@ -32,7 +32,7 @@ impl LaneTotals {
     }
 }
 
-/// What went into a stream.
+/// Content of a stream that was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exported {
@@ -52,7 +52,7 @@ impl Exported {
     }
 }
 
-/// Why an export ended early. What was written is a stream without its end.
+/// Early end of an export. What was written is a stream without its end.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ExportError {

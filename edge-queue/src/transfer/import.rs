@@ -25,7 +25,7 @@ const GAPS_KEPT: usize = 256;
 /// A directory with one of these has a queue.
 const QUEUES: [&str; 3] = ["queue.ring", "queue.redb", "queue.redb.new"];
 
-/// What an import did.
+/// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
@@ -47,7 +47,7 @@ impl Imported {
     }
 }
 
-/// Why nothing was imported. The directory is as it was.
+/// Import that changed nothing. The directory is as it was.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ImportError {

@@ -13,7 +13,7 @@ use crate::store::bytes::Reader;
 /// Read at a time. A length in a header costs no RAM before the bytes are there.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What a stream holds.
+/// Item of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Item {
@@ -23,7 +23,7 @@ pub enum Item {
     Gap(String, Gap),
 }
 
-/// What is known at the end of a stream.
+/// Findings at the end of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamEnd {
@@ -49,7 +49,7 @@ impl StreamEnd {
     }
 }
 
-/// Why a stream cannot be read at all. Never damage.
+/// Stream that cannot be read at all. Never damage.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamError {

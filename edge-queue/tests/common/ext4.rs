@@ -37,7 +37,7 @@ impl Disk {
         run("python3", &["-c", script, path(&self.mount)]);
     }
 
-    /// What is there after the power came back.
+    /// Mounts what is there after the power came back.
     #[allow(dead_code, reason = "some tests want no power cut")]
     pub(crate) fn remount(&self) {
         run("umount", &[path(&self.mount)]);

@@ -39,7 +39,7 @@ pub(crate) struct QueueImage {
     dir: SimDir,
 }
 
-/// What the damage came to.
+/// Cost of the damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kept {
     /// Every row that was not acknowledged came.

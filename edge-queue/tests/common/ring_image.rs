@@ -98,11 +98,11 @@ pub(crate) struct Image {
     pub(crate) bytes: Vec<u8>,
     /// Live rows.
     pub(crate) rows: Vec<StoredRow>,
-    /// What the frame on a page may have held, page by page.
+    /// Rows that the frame on a page may have held, page by page.
     frames: Vec<Option<RangeInclusive<Seq>>>,
 }
 
-/// What damage came to.
+/// Cost of the damage.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) missing: u64,

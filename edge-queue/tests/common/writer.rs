@@ -42,7 +42,7 @@ pub(crate) fn write(open: OpenStore, dir: Box<dyn Dir>, commits: u64, out: &mut 
     }
 }
 
-/// What the writer said, over all its lives.
+/// Account of the writer's words, over all its lives.
 #[derive(Default)]
 pub(crate) struct Account {
     floor: Seq,

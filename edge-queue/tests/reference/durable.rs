@@ -1,4 +1,4 @@
-//! What of the reference a power cut leaves, for those who cut the power.
+//! Durable part of the reference, for those who cut the power.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which row comes next, and what becomes of it: leased, acknowledged, or given back.
+//! Leases of the reference: the row that comes next, and its end: leased, acknowledged, or given back.
 
 use std::ops::Range;
 

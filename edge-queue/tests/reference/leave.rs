@@ -1,4 +1,4 @@
-//! How rows leave without a lease, and what a commit says of those that are left: eviction, expiry, consumers' own limits.
+//! Rows that leave without a lease, and what a commit says of those that are left: eviction, expiry, consumers' own limits.
 
 use edge_queue::{Reason, Receipt};
 

@@ -68,7 +68,7 @@ struct Book {
     live_run: u32,
     /// Row indices handed out in this run, or passed over on the way.
     handed: BTreeSet<usize>,
-    /// What was given up and not yet acknowledged as reported.
+    /// Losses not yet acknowledged as reported.
     losses: Vec<Loss>,
 }
 

@@ -8,7 +8,7 @@ use super::value::{Totals, decode_row};
 use crate::row::{LANES_MAX, Lane, Seq};
 use crate::store::{Chunk, Lost, ReadLimit};
 
-/// What reads remember.
+/// Memory of the reads.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     /// Per lane: where the last read ended and the totals there, so that going on needs no look back.

@@ -47,7 +47,7 @@ pub(super) struct Head {
     pub(super) state: State,
 }
 
-/// Why bytes are not a value.
+/// Bytes that are no value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Bad {
     /// Wrong magic, length, checksum or content.

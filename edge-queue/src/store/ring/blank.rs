@@ -10,11 +10,11 @@ use crate::medium::Medium;
 /// Zeros written at a time.
 const FILL_BYTES: usize = 256 * 1024;
 
-/// What such a journal commit writes, about: commits of rows larger than that are cheaper left to the journal than written
+/// Bytes of such a journal commit, about: commits of rows larger than that are cheaper left to the journal than written
 /// over a segment that was filled for them.
 const JOURNAL_BYTES: usize = 16 * 1024;
 
-/// What a filled slot begins with until it is used: the next open must not take it for one that was never written, and fill
+/// First bytes of a filled slot until it is used: the next open must not take it for one that was never written, and fill
 /// it again.
 const FILLED: &[u8] = b"edge-queue: filled\n";
 

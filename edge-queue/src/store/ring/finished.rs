@@ -1,4 +1,4 @@
-//! Which commits ended, told from their frames: a power cut inside a commit leaves any part of it.
+//! Commit completeness, told from the frames: a power cut inside a commit leaves any part of it.
 //!
 //! A lane's part of a commit is whole when its frames follow each other from part 0 to the one that ends it. A part that
 //! is not whole is either damaged or torn. It is damaged when a later frame of the same run says that the commit had been

@@ -1,4 +1,4 @@
-//! What a ring takes of the disk and of RAM, known before it is opened.
+//! Footprint of a ring on disk and in RAM, known before it is opened.
 
 use super::layout::{Geometry, READ_BYTES, pages_for};
 use super::segment::{Item, Segment};

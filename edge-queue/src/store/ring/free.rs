@@ -1,4 +1,4 @@
-//! Which slot a lane writes next. Any free one will do, since nothing on disk orders them: slots that were written
+//! Choice of the slot that a lane writes next. Any free one will do, since nothing on disk orders them: slots that were written
 //! once come first (overwriting costs a file system no journal), the longest free first (it spreads wear, and the
 //! newest of the old snapshots stay whole longest), slots of a failed write last and only after they were read. A slot that is
 //! held counts as free, but is not taken before a newer snapshot is durable: a commit of rows leaves [`RESERVE`] others, so it

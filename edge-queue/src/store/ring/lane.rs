@@ -12,7 +12,7 @@ use crate::flaw::{Flaw, planted};
 use crate::row::{Seq, StoredRow};
 use crate::store::DoneRows;
 
-/// What a row's record usually needs besides key, meta and payload, for planning; writing does not rely on it.
+/// Bytes of a row's record besides key, meta and payload as a rule, for planning; writing does not rely on it.
 const RECORD_USUAL: usize = 48;
 /// Pages left at the log's end for the changes that go with rows: 1 024 ranges of a few bytes each, and some gap records.
 const CHANGES_PAGES: usize = 4;

@@ -1,4 +1,4 @@
-//! Where things lie in `queue.ring`: sizes, offsets and the geometry that follows from the limits.
+//! Layout of `queue.ring`: sizes, offsets and the geometry that follows from the limits.
 //!
 //! ```text
 //! 0        4 KiB    8 KiB
@@ -21,7 +21,7 @@ pub(super) const FILE_NEW: &str = "queue.ring.new";
 /// Version of everything drawn in `docs/queue-format.md`.
 pub(super) const FORMAT: u16 = 1;
 
-/// What the file is written in: the page size of ext4 and of every flash translation layer we know.
+/// Unit of the file's writes: the page size of ext4 and of every flash translation layer we know.
 pub(super) const PAGE: usize = 4096;
 /// Bytes of a frame's header, at the start of its first page.
 pub(super) const HEAD: usize = 136;
@@ -33,7 +33,7 @@ pub(super) const FIRST_ROOM: usize = PAGE - HEAD;
 /// Body bytes in each further page.
 pub(super) const NEXT_ROOM: usize = PAGE - MARK;
 
-/// Where segment 0 starts: behind the two superblock pages.
+/// Start of segment 0: behind the two superblock pages.
 pub(super) const SEGMENTS_AT: u64 = 2 * PAGE as u64;
 
 /// Segments are multiples of this, so that a lost geometry can be searched for.
@@ -57,7 +57,7 @@ const RANGE_BYTES: usize = 6;
 const GAP_BYTES: usize = 32;
 const CONSUMER_BYTES: usize = 512;
 
-/// What a row's record needs besides key, meta and payload, at most: see `record.rs`.
+/// Most bytes of a row's record besides key, meta and payload: see `record.rs`.
 pub(super) const RECORD_OVERHEAD: u64 = 96;
 
 // The smallest segment holds a snapshot, and a commit that changes all of it.
@@ -83,7 +83,7 @@ pub(super) fn room_of(pages: usize) -> usize {
     }
 }
 
-/// How the file is divided.
+/// Division of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {
     /// Bytes per segment, a multiple of [`SEGMENT_STEP`].

@@ -21,7 +21,7 @@ use crate::row::LANES_MAX;
 use crate::state::State;
 use crate::store::{Options, Recovered};
 
-/// How far the epoch is raised when nobody knows how many runs wrote nothing.
+/// Leap of the epoch when nobody knows how many runs wrote nothing.
 const EPOCH_LEAP: u32 = 1 << 16;
 /// The setting that a file's size follows from.
 const LOWER: Option<&str> = Some("max_bytes");

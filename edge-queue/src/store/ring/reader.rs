@@ -22,7 +22,7 @@ const REPORTED_MAX: usize = 4096;
 /// Rows for which a read makes room before it finds them.
 const READ_ROWS_USUAL: usize = 256;
 
-/// What reading keeps between calls.
+/// State that reading keeps between calls.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     indexes: [Option<Index>; LANES_MAX],
@@ -49,7 +49,7 @@ struct Loaded {
     passed: Seq,
 }
 
-/// What reading needs of the store.
+/// Parts of the store that reading needs.
 pub(super) struct Source<'a> {
     pub(super) look: Look<'a>,
     pub(super) dir: &'a dyn Dir,
@@ -289,7 +289,7 @@ fn frame_gap(placed: &Placed) -> Gap {
     }
 }
 
-/// What the caller still takes.
+/// Room that the caller has left.
 struct Room {
     rows: usize,
     bytes: usize,

@@ -21,7 +21,7 @@ use crate::store::{Lost, Options, ReadLimit, Recovered, Store, StoreError};
 /// Copied per commit.
 const COPY: ReadLimit = ReadLimit { rows: 4096, bytes: 512 * 1024 };
 
-/// What stands in the way of a new file.
+/// Obstacle to a new file.
 enum Stop {
     /// More waits in this lane than the new limits hold.
     TooMuch(Lane),

@@ -1,4 +1,4 @@
-//! What a frame's body is made of: rows and changes, one after the other.
+//! Records of a frame's body: rows and changes, one after the other.
 //!
 //! A row's stamp and number are differences to the row before it in the same frame, so a usual row costs eight
 //! bytes besides its own. A change carries its commit and its place in it, since a grown frame repeats older ones.
@@ -29,10 +29,10 @@ const CLOSED: u8 = 0x84;
 /// Ends of all lanes: go with the close mark.
 const ENDS: u8 = 0x85;
 
-/// Where a change stands among all changes ever: (commit, place in the commit).
+/// Position of a change among all changes ever: (commit, place in the commit).
 pub(super) type Order = (u64, u32);
 
-/// What the next row is a difference to.
+/// Values that the next row is a difference to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Before {
     epoch: u32,
@@ -163,7 +163,7 @@ pub(super) struct RowRef<'a> {
     weight: u32,
     key_len: usize,
     meta_len: usize,
-    /// Where `data` lies in the body.
+    /// Position of `data` in the body.
     at: usize,
     /// Key, meta, payload.
     data: &'a [u8],

@@ -21,7 +21,7 @@ use crate::state::{Change, State};
 /// Largest frame looked at: one row of 16 MiB.
 const FRAME_PAGES_MAX: u32 = 4352;
 
-/// What lies where: RAM is 64 bytes or so for each row.
+/// Index of everything found: RAM is 64 bytes or so for each row.
 pub(crate) struct Salvage {
     medium: Box<dyn Medium>,
     pub(crate) gateway: u64,

@@ -16,7 +16,7 @@ use crate::flaw::{Flaw, planted};
 use crate::row::Lane;
 use crate::state::State;
 
-/// What a scan found.
+/// Findings of a scan.
 pub(super) struct Scan {
     pub(super) lanes: Vec<LaneLog>,
     pub(super) state: Option<State>,
@@ -42,7 +42,7 @@ pub(super) struct Scan {
     pub(super) cut_off: Vec<u8>,
     /// How far each lane is known to have been durable.
     pub(super) ends: Ends,
-    /// Which commits are known to have ended.
+    /// Commits that are known to have ended.
     pub(super) finished: Finished,
     /// Segments whose first frame cannot be read: damage, or what a power cut left of the last commit.
     headless: Vec<(u8, Segment)>,
@@ -182,7 +182,7 @@ impl Scan {
         }
     }
 
-    /// Whether the commit that began a segment is known to have been synced: later frames of its run say so, or the run
+    /// Returns whether the commit that began a segment is known to have been synced: later frames of its run say so, or the run
     /// closed the ring.
     pub(super) fn was_synced(&self, segment: &Segment) -> bool {
         self.closed == Some(segment.epoch) || self.finished.proves(segment.epoch, segment.commit)

@@ -34,7 +34,7 @@ pub(super) struct Waived {
     pub(super) weight_before: u64,
 }
 
-/// What the file is.
+/// Identity and geometry of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Superblock {
     /// Raised by every write; the higher copy counts.
@@ -47,7 +47,7 @@ pub(super) struct Superblock {
     pub(super) known: Box<Known>,
 }
 
-/// What the two pages say.
+/// Content of the two pages.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// The newer good copy, and how many copies were damaged.

@@ -32,7 +32,7 @@ pub(super) struct Grown {
     pub(super) first_seq: u64,
     pub(super) body: Vec<u8>,
     pub(super) before: Before,
-    /// Where the newest copy lies, and the page of the copy before it.
+    /// Page of the newest copy, and that of the copy before it.
     page: u32,
     other: Option<u32>,
 }

@@ -50,7 +50,7 @@ pub(super) struct Writer<'a> {
     pub(super) head_pages: &'a mut usize,
 }
 
-/// Where the lane's part of the commit is.
+/// Progress of the lane's part of the commit.
 struct Progress {
     part: u32,
     /// Page the run starts at.

@@ -1,4 +1,4 @@
-//! What a directory is asked.
+//! Calls of a directory.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What an open file is asked.
+//! Calls of an open file.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -16,7 +16,7 @@ use super::fault::{Fault, FaultError, Faults};
 use super::hold::{Gate, Hold};
 use crate::medium::{Call, Medium};
 
-/// What the program asked of the simulated disk.
+/// Counters of the program's calls to the simulated disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SimCounters {
@@ -36,7 +36,7 @@ pub struct SimCounters {
     pub faults: u64,
 }
 
-/// What is wrong with the syncs of a simulated disk.
+/// Fault of a simulated disk's syncs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncBug {
