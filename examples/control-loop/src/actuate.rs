@@ -1,4 +1,4 @@
-//! Where outputs go: a GPIO, a fieldbus, a process that is simulated.
+//! Sinks of the outputs: a GPIO, a fieldbus, a process that is simulated.
 
 /// Brings all outputs to their actuators. Called on the control thread after each scan, so it must return within a
 /// fraction of the period; and on the watchdog's thread with the safe states while the control thread does not scan.

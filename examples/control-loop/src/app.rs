@@ -22,7 +22,7 @@ pub struct App {
     net: Net,
 }
 
-/// Where the queue for the hub lives.
+/// Place of the queue for the hub.
 pub enum Spool {
     /// A directory.
     Dir(PathBuf),

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What `control-loop run` runs without a file.
+/// Configuration of `control-loop run` without a file.
 const DEFAULT: &str = include_str!("../control.toml");
 
 /// A checked configuration.
@@ -16,7 +16,7 @@ pub struct Config {
     pub mqtt: MqttConfig,
     /// The way up; `None`: a simulated hub.
     pub hub: Option<HubConfig>,
-    /// Where `/metrics` is served.
+    /// Address at which `/metrics` is served.
     pub metrics: Option<SocketAddr>,
     /// The loops.
     pub loops: Loops,
@@ -27,9 +27,9 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MqttConfig {
-    /// Where sensors publish. Beyond loopback put it behind a network of its own: everybody may connect.
+    /// Address at which sensors publish. Beyond loopback put it behind a network of its own: everybody may connect.
     pub listen: SocketAddr,
-    /// How often outputs are published locally, beside every change of state.
+    /// Milliseconds between local publications of the outputs, beside every change of state.
     #[serde(default = "hundred")]
     pub publish_every_ms: u64,
 }

@@ -1,4 +1,4 @@
-//! What loops remember over a restart, in a small file: a latched alarm must not end with the power.
+//! Memory of the loops over a restart, in a small file: a latched alarm must not end with the power.
 //!
 //! The control thread leaves its state in a [`Mailbox`] when something changed, if nobody is just looking into it; a thread of
 //! its own looks now and then, and writes: at once, and then not again for five seconds, since flash wears out. A disk that
@@ -38,7 +38,7 @@ const REST_NS: u64 = 5_000_000_000;
 /// For the last write; a disk that takes longer keeps what it had.
 const STOP_WITHIN_NS: u64 = 1_000_000_000;
 
-/// What was found of an earlier run.
+/// State of an earlier run, as found.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Found {
@@ -115,7 +115,7 @@ fn run(file: &Path, mailbox: &Mailbox, clock: Clock, stop: &AtomicBool, mut on_e
     }
 }
 
-/// Where the control thread leaves its state.
+/// Mailbox in which the control thread leaves its state.
 #[derive(Clone)]
 pub struct Mailbox(Arc<Mutex<Slot>>);
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Loops {
-    /// What decides.
+    /// The controller that decides.
     pub controller: Controller,
     /// The JSON field of an input's payload, where it is not `value`.
     pub fields: BTreeMap<String, String>,

@@ -32,7 +32,7 @@ enum Command {
     },
 }
 
-/// What went wrong, and the exit code.
+/// Error in words, and the exit code.
 struct Failed(u8, String);
 
 fn main() -> ExitCode {

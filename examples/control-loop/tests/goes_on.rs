@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-/// How long to wait for something that must happen; it takes much less on any machine.
+/// Looks for something that must happen; it takes much fewer on any machine.
 const LOOKS: u32 = 12_000;
 
 #[track_caller]

@@ -120,7 +120,7 @@ pub(crate) struct Subscribe {
     pub(crate) username: Option<String>,
 }
 
-/// What is printed.
+/// Form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Lines {
     /// One JSON object per line and reading.

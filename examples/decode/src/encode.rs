@@ -126,7 +126,7 @@ pub(crate) fn table(path: &Path, source: &mut Source) -> Result<(Arc<Table>, Num
     Ok((Arc::new(table), numbers))
 }
 
-/// What number each column's sensor has in a batch.
+/// Number of each column's sensor in a batch.
 pub(crate) struct Numbers(Vec<u32>);
 
 impl Numbers {

@@ -8,7 +8,7 @@ use edge_codec::Format;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind(pub(crate) Format);
 
-/// What people type; content types are accepted too.
+/// Names that people type; content types are accepted too.
 pub(crate) const NAMES: [(&str, Format); 8] = [
     ("compact", Format::Compact),
     ("json", Format::Json),

@@ -19,7 +19,7 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Why there is no next frame.
+/// Reasons why there is no next frame.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
     #[error(

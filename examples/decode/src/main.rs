@@ -24,7 +24,7 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 
-/// Why a command ended early.
+/// Early end of a command.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     /// The command line is wrong.
@@ -48,7 +48,7 @@ impl Failure {
     }
 }
 
-/// How a command went that came to its end: whether everything could be read.
+/// Outcome of a command that came to its end: whether everything could be read.
 type Outcome = Result<bool, Failure>;
 
 fn main() -> ExitCode {

@@ -37,7 +37,7 @@ macro_rules! each {
     };
 }
 
-/// What a compact batch says about its sensors.
+/// References of a compact batch to its sensors.
 #[derive(Clone, Debug)]
 pub(crate) enum Sensors {
     InTheBatch,

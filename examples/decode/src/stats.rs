@@ -20,7 +20,7 @@ struct Line {
     /// True if readings have the table's numbers.
     by_table: bool,
     cells: Vec<Cell>,
-    /// Why the format cannot carry these readings.
+    /// The reason why the format cannot carry these readings.
     refused: Option<String>,
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn print(source: &mut Source, options: &Encode, mut out: impl Write) 
 struct Announced {
     table: Arc<Table>,
     numbers: Numbers,
-    /// Where the table comes from, for the reader.
+    /// Origin of the table, for the reader.
     origin: String,
 }
 

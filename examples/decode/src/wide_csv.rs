@@ -15,7 +15,7 @@ use edge_codec::{Reading, SensorTable, Value};
 const LINE_BYTES_MAX: usize = 1 << 20;
 const FIRST_COLUMN: &str = "ts_ms";
 
-/// What is wrong, and where.
+/// Error in a CSV file, with its place.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}{}: {what}", column.as_ref().map(|name| format!(", {name}")).unwrap_or_default())]
 pub(crate) struct CsvError {

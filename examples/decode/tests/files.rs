@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use support::{BINARY, edge_decode, good};
 
-/// What the extracts have not: the ends of what a number can be, and a name with a colon.
+/// Cases that the extracts lack: the ends of what a number can be, and a name with a colon.
 const EDGES: &str = "ts_ms,a:x:f64:bar,n:int:By,on:bool:\n\
     1,-0.0,9007199254740993,1\n2,5e-324,-9223372036854775808,0\n3,1.7976931348623157e308,9223372036854775807,1\n\
     4,,,\n5,0.30000000000000004,,0\n6,20.0,20,\n-7,1e21,0,1\n";
@@ -101,7 +101,7 @@ fn every_format_brings_every_reading_back_to_the_bit() {
     println!("executed edge_decode_formats: {cases} cases");
 }
 
-/// What a pipe to disk made, compressed on the way; and the flag by the name it has in the other command.
+/// A file from a pipe, compressed on the way, is read; and the flag by the name it has in the other command.
 #[test]
 fn gzipped_frames_and_a_gzipped_payload_are_unpacked() {
     let gzip = |bytes: &[u8]| {

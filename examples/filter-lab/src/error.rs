@@ -1,4 +1,4 @@
-//! What can go wrong, each with the place where it did.
+//! Errors, each with the place where it occurred.
 
 use std::fmt;
 use std::path::Path;

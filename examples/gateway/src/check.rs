@@ -13,7 +13,7 @@ use crate::run::store;
 /// The site the prediction is made for: the field's usual load.
 const MESSAGES_PER_SECOND: u64 = 30;
 const MESSAGE_BYTES: u64 = 200;
-/// What a row costs beside its payload: topic, times, frame share.
+/// Bytes of a row beside its payload: topic, times, frame share.
 const ROW_OVERHEAD_BYTES: u64 = 60;
 /// Binary, runtime, one queue segment's index, socket buffers: measured idle, see docs/operations.md.
 const RAM_BASE_BYTES: u64 = 8 << 20;
@@ -26,12 +26,12 @@ const RAM_IN_FLIGHT_BYTES: u64 = 1 << 10;
 /// Refused messages on the way to the disk.
 const RAM_PARKING_BYTES: u64 = 1 << 20;
 
-/// What a configuration means in figures. Pure: the same configuration gives the same answer everywhere.
+/// Figures of a configuration. Pure: the same configuration gives the same answer everywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sizing {
-    /// How long an outage may last before `on_full` applies.
+    /// Longest outage before `on_full` applies.
     pub(crate) outage: Duration,
-    /// Which limit is reached first.
+    /// Name of the limit that is reached first.
     pub(crate) reached_first: &'static str,
     /// Reserved on disk.
     pub(crate) disk_bytes: u64,

@@ -34,7 +34,7 @@ enum Command {
     Run {
         /// gateway.toml
         file: PathBuf,
-        /// Where the queue lives; wins over `[gateway] state`
+        /// Directory of the queue; wins over `[gateway] state`
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
     },

@@ -19,7 +19,7 @@ use support::mosquitto::{Arrived, Mosquitto, Subscriber};
 use support::publisher::Publisher;
 use support::wait_until;
 
-/// What a reader makes of what arrived.
+/// A reader of what arrived.
 #[derive(Default)]
 struct Reader {
     tables: BTreeMap<u32, Table>,

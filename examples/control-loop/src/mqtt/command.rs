@@ -1,4 +1,4 @@
-//! What operators publish under `cmd/`.
+//! Commands that operators publish under `cmd/`.
 
 use super::names::{LoopNames, number};
 use edge_filter::control::ControlCommand;

@@ -1,4 +1,4 @@
-//! What sensors and operators publish locally, straight into the control thread's atomics.
+//! Inputs that sensors and operators publish locally, straight into the control thread's atomics.
 
 use super::command::command;
 use super::names::{COMMAND, LoopNames};
@@ -28,7 +28,7 @@ struct Input {
     warned: bool,
 }
 
-/// What a message was for the loops.
+/// Meaning of a message for the loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Taken {

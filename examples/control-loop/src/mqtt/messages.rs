@@ -1,4 +1,4 @@
-//! What the loops say: outputs every so often, and each event at once.
+//! Messages of the loops: outputs every so often, and each event at once.
 
 use super::names::{EVENT, LoopNames, OUTPUT};
 use crate::Clock;

@@ -10,7 +10,7 @@ pub(super) const EVENT: &str = "event/";
 /// Before what somebody wants.
 pub(super) const COMMAND: &str = "cmd/";
 
-/// What loops call their parts.
+/// Names of the loops' parts.
 #[derive(Clone, Debug)]
 pub struct LoopNames {
     pub(super) inputs: Vec<String>,

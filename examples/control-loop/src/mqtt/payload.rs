@@ -1,4 +1,4 @@
-//! What a sensor says: a number, a boolean, or JSON with a field.
+//! Payload of a sensor: a number, a boolean, or JSON with a field.
 
 use edge_filter::Quality;
 use serde_json::Value;

@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 /// For the goodbyes of a stop, each.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the network side did.
+/// Counters of the network side.
 #[derive(Debug, Default)]
 pub struct NetStats {
     queued: AtomicU64,
@@ -65,7 +65,7 @@ pub(crate) struct Net {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What it is made of.
+/// Parts of the network side.
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) hub: HubConfig,

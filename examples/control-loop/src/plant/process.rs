@@ -25,7 +25,7 @@ impl Default for Process {
 }
 
 impl Process {
-    /// What the sensors and the operator publish at a time, after `dt_s` with these outputs: heater, compressor,
+    /// Returns the values that the sensors and the operator publish at a time, after `dt_s` with these outputs: heater, compressor,
     /// contactor.
     pub fn sample(&mut self, at_s: f64, dt_s: f64, outputs: [f64; 3]) -> Vec<(&'static str, String)> {
         let [heater, compressor, contactor] = outputs;

@@ -46,15 +46,15 @@ pub struct Ports {
     pub inputs: Vec<InputPort>,
     /// One per output, in the controller's order.
     pub outputs: Vec<Reader<OUTPUT_WORDS>>,
-    /// What happened.
+    /// Events of the loops.
     pub events: Events,
-    /// What somebody wants.
+    /// Commands to the loops.
     pub commands: Commands,
     /// A byte comes when there is something to read.
     pub wake: UnixStream,
 }
 
-/// Where the values of one input go in.
+/// Entry of one input's values.
 #[derive(Debug)]
 pub struct InputPort(Writer<INPUT_WORDS>);
 

@@ -25,7 +25,7 @@ pub(super) struct Scan {
     pub(super) wake_every: u64,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) stats: Arc<LoopStats>,
-    /// Where what survives a restart is left, and which change it was last.
+    /// Mailbox for what survives a restart, and the change that it was told last.
     pub(super) keep: Option<Mailbox>,
     pub(super) kept: u64,
 }

@@ -1,4 +1,4 @@
-//! What the loop did, in atomics that anybody reads.
+//! Figures of the loop, in atomics that anybody reads.
 
 use edge_filter::control::{Histogram, Wake};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,9 +14,9 @@ pub struct LoopStats {
     events_lost: AtomicU64,
     received: AtomicU64,
     published: AtomicU64,
-    /// How late each scan was.
+    /// Lateness of each scan.
     pub lateness: Histogram,
-    /// How far each period was from its length.
+    /// Difference of each period from its length.
     pub period_error: Histogram,
 }
 

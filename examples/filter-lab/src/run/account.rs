@@ -1,4 +1,4 @@
-//! What became of one sensor's readings.
+//! Account of one sensor's readings.
 
 use super::distance::{Distance, Reading};
 use super::reader::Record;
@@ -78,7 +78,7 @@ impl Account {
         }
     }
 
-    /// What a stage emits beside the offered reading: one that it held, or one that it made.
+    /// Counts a reading that a stage emits beside the offered one: one that it held, or one that it made.
     pub(super) fn released(&mut self, emit: &Emit<'_>) {
         if !emit.synthetic {
             self.held = self.held.saturating_sub(1);

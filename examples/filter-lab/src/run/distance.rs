@@ -1,8 +1,8 @@
-//! How far what is kept is from what was measured.
+//! Distance of the kept readings from the measured ones.
 
 use std::collections::VecDeque;
 
-/// How the kept readings are read.
+/// Interpretation of the kept readings between their times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     /// Each holds until the next.
@@ -33,7 +33,7 @@ impl Distance {
         self.open.push_back((time, value));
     }
 
-    /// What is kept; `None` is a reading without a usable number: nothing can be read off it.
+    /// Notes a kept reading; `None` is one without a usable number: nothing can be read off it.
     pub(super) fn kept(&mut self, time: i64, value: Option<f64>) {
         let next = value.map(|value| (time, value));
         while let Some(&(at, original)) = self.open.front().filter(|(at, _)| *at < time) {

@@ -88,7 +88,7 @@ struct Lab {
     now: i64,
 }
 
-/// What the pipeline emitted, with the account it belongs to.
+/// Output of the pipeline, with the account it belongs to.
 type Emitted = Vec<(u32, Emit<'static>)>;
 
 impl Lab {

@@ -1,4 +1,4 @@
-//! What was measured and what is sent, drawn as SVG, twice: text in a scaled drawing would be too small on a phone.
+//! Plot of what was measured and what is sent, drawn as SVG, twice: text in a scaled drawing would be too small on a phone.
 
 use super::account::Account;
 use super::distance::Reading;

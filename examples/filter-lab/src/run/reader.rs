@@ -21,7 +21,7 @@ pub(super) struct Reader {
     lines: Lines,
     header: Vec<String>,
     layout: Layout,
-    /// What is left of the line: column, time, value, quality.
+    /// Rest of the line: column, time, value, quality.
     line: VecDeque<(usize, i64, Value<'static>, Quality)>,
     /// The name of the long layout's current line.
     name: String,

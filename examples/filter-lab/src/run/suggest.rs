@@ -106,7 +106,7 @@ impl Steps {
         if median > 0.0 { median } else { self.quantum.unwrap_or(0.0) }
     }
 
-    /// What never moves has none to try, and a boolean passes whenever it changes.
+    /// Returns whether there are tolerances to try: a value that never moves has none, and a boolean passes whenever it changes.
     fn has_tolerances(&self) -> bool {
         !self.boolean && self.unit() > 0.0
     }
@@ -177,7 +177,7 @@ impl Trial {
         *by_segment += emitted(verdict);
     }
 
-    /// What is held at the end is sent.
+    /// Sends what is held at the end.
     fn finish(&mut self) {
         let Trial { door, segment, kept: [_, by_door, by_segment], .. } = self;
         door.0.flush(&mut door.1, &mut |_| *by_door += 1);

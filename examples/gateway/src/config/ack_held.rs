@@ -85,7 +85,7 @@ fn holding(rules: &str) -> Vec<Holding> {
     holding.filter(|rule| rule.bound != LossBound::Nothing).collect()
 }
 
-/// What it needs.
+/// The stage's need, in words.
 impl fmt::Display for Holding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Holding { pattern, bound, window } = self;

@@ -18,7 +18,7 @@ pub(crate) struct Control {
     /// The file they are from.
     pub(crate) rules: PathBuf,
     pub(crate) loops: Loops,
-    /// How often outputs are published, beside every change of state.
+    /// Period of the outputs, beside every change of state.
     pub(crate) publish_every: Duration,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn control(section: &mut Section<'_>, findings: &mut Findings) -> Opt
     Some(control)
 }
 
-/// What the loops need of the rest.
+/// Checks the rest of the configuration for the loops' needs.
 pub(super) fn check(config: &Config, findings: &mut Findings) {
     if config.control.is_none() {
         return;

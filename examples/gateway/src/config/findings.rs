@@ -1,9 +1,9 @@
-//! What is wrong with a configuration: everything at once, each with its place.
+//! Findings in a configuration: everything at once, each with its place.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
     /// The gateway does not start.
@@ -21,7 +21,7 @@ pub(crate) struct Finding {
     /// Full key, for example `hub.window` or `route[2].to`.
     pub(crate) key: String,
     pub(crate) message: String,
-    /// What to do about it.
+    /// Advice.
     pub(crate) help: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is right key by key and still cannot work together.
+//! Checks of keys that are right one by one and still cannot work together.
 
 use std::time::Duration;
 

@@ -34,7 +34,7 @@ use section::{Section, World};
 pub(crate) struct Config {
     /// Name of this gateway; part of its default client ids.
     pub(crate) id: String,
-    /// Where the queue lives; `--state` wins over it.
+    /// The queue's directory; `--state` wins over it.
     pub(crate) state: Option<PathBuf>,
     pub(crate) local: Local,
     pub(crate) hub: Hub,
@@ -45,7 +45,7 @@ pub(crate) struct Config {
     pub(crate) metrics: Option<SocketAddr>,
 }
 
-/// Where messages come from.
+/// Source of messages.
 #[derive(Clone, Debug)]
 pub(crate) enum Local {
     /// Sensors connect straight to this address.
@@ -58,7 +58,7 @@ pub(crate) enum Local {
     Broker { host: String, port: u16, client_id: String, topics: Vec<String> },
 }
 
-/// Where messages go.
+/// The hub: address, names and limits.
 #[derive(Clone, Debug)]
 pub(crate) struct Hub {
     pub(crate) url: String,
@@ -100,7 +100,7 @@ pub(crate) enum Protocol {
     V311,
 }
 
-/// What happens to a message for which there is no room.
+/// Treatment of a message for which there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnFull {
     DropOldest,
@@ -108,7 +108,7 @@ pub(crate) enum OnFull {
     Reject,
 }
 
-/// Which messages go first after an outage.
+/// Order of messages after an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Fifo,
@@ -129,7 +129,7 @@ pub(crate) struct Queue {
     pub(crate) lanes: Vec<String>,
 }
 
-/// How a route's messages are sent.
+/// Format of a route's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Payloads as they came, one message each.
@@ -142,7 +142,7 @@ pub(crate) enum Format {
     Compact,
 }
 
-/// How large a batch may get. `batch_max` is either of the two.
+/// Largest batch. `batch_max` is either of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchMax {
     pub(crate) readings: u32,
@@ -163,7 +163,7 @@ pub(crate) struct Route {
     pub(crate) format: Format,
     /// Of compact batches.
     pub(crate) level: Level,
-    /// Where in their JSON the parts of readings stand.
+    /// Fields of their JSON that hold the parts of readings.
     pub(crate) fields: Fields,
     pub(crate) batch_age: Duration,
     pub(crate) batch_max: BatchMax,

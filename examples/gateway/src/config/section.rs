@@ -12,9 +12,9 @@ use super::findings::{Findings, Severity};
 use super::suggest::nearest;
 use super::units;
 
-/// What reading needs to know about the world, so that tests can give it another one.
+/// Outside world of the reader, so that tests can give it another one.
 pub(crate) struct World<'a> {
-    /// Where relative paths start: the directory of the file.
+    /// Directory that relative paths start from: that of the file.
     pub(crate) base: &'a Path,
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
 }

@@ -41,11 +41,11 @@ pub(crate) struct Played {
     pub(crate) events: Vec<Event>,
     /// Unix ms of the story's instant 0.
     pub(crate) started_at: i64,
-    /// What stood around the gateway.
+    /// Description of what stood around the gateway.
     pub(crate) stack: String,
 }
 
-/// What a story is played with.
+/// Setting of a story.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setup<'a> {
     /// The gateway: started as `program run FILE --state DIR`.
@@ -84,7 +84,7 @@ pub(crate) async fn play(story: Story, setup: Setup<'_>) -> io::Result<Played> {
     played
 }
 
-/// What stands around the gateway.
+/// Servers around the gateway.
 struct Stack {
     hub: Hub,
     /// The broker that the sensors use, if they do not use the gateway's own listener.

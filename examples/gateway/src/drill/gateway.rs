@@ -45,7 +45,7 @@ pub(crate) fn clear(dir: &Path) -> io::Result<()> {
     std::fs::remove_dir_all(dir)
 }
 
-/// Where the sensors' messages come in.
+/// Inlet of the sensors' messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Inlet {
     /// The gateway's own listener.

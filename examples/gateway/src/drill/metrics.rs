@@ -1,4 +1,4 @@
-//! What the gateway says about itself: the few figures of `/metrics` (Prometheus text format 0.0.4) that the drill shows.
+//! Reader of the few figures of `/metrics` (Prometheus text format 0.0.4) that the drill shows.
 
 use super::verdict::GatewayLedger;
 

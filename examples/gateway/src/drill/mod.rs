@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     /// Decides the moment of the kill; without it a new one is drawn and printed
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Where report.json and report.html go
+    /// Directory for report.json and report.html
     #[arg(long, value_name = "DIR", default_value = "./drill-report")]
     report: PathBuf,
     /// Also keep every acknowledged message and every arrival, as acks.jsonl and hub.jsonl

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 const PLAIN_EVERY_MS: u64 = 5_000;
 
-/// What the line shows.
+/// Content of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Snapshot<'a> {
     pub(crate) at_ms: u64,

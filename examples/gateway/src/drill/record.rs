@@ -31,7 +31,7 @@ pub(crate) enum Class {
 pub(crate) struct Header {
     pub(crate) schema: u32,
     pub(crate) seed: u64,
-    /// What the gateway puts before the topic of a `raw` message.
+    /// Prefix that the gateway puts before the topic of a `raw` message.
     pub(crate) raw_prefix: String,
     /// Largest allowed difference per sensor of class `filtered`.
     pub(crate) tolerance: BTreeMap<String, f64>,
@@ -40,7 +40,7 @@ pub(crate) struct Header {
     pub(crate) unfiltered: BTreeSet<String>,
 }
 
-/// What a `filtered` message says. Times are Unix milliseconds, quality is an OPC UA StatusCode.
+/// Content of a `filtered` message. Times are Unix milliseconds, quality is an OPC UA StatusCode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reading {
     pub(crate) sensor: String,

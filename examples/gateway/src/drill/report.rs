@@ -1,4 +1,4 @@
-//! What a drill leaves behind: `report.json` for machines, `report.html` for people. Both are pure functions of [`Report`].
+//! Report of a drill: `report.json` for machines, `report.html` for people. Both are pure functions of [`Report`].
 
 #![allow(clippy::disallowed_methods, reason = "writes the report folder")]
 
@@ -32,7 +32,7 @@ pub(crate) struct Report {
     pub(crate) events: Vec<Event>,
     /// Unix ms of the story's instant 0.
     pub(crate) started_at: i64,
-    /// What ran beside the gateway: "built-in hub", "Mosquitto 2.0.11".
+    /// Servers beside the gateway: "built-in hub", "Mosquitto 2.0.11".
     pub(crate) stack: String,
     /// The command that runs this drill again.
     pub(crate) command: String,

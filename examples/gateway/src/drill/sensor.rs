@@ -27,7 +27,7 @@ use super::story::Story;
 
 const REDIAL: Duration = Duration::from_millis(50);
 
-/// What a sensor leaves behind.
+/// Record that a sensor leaves behind.
 #[derive(Debug, Default)]
 pub(crate) struct SensorRecord {
     pub(crate) client: String,
@@ -45,7 +45,7 @@ pub(crate) struct LiveCounts {
     pub(crate) acknowledged: AtomicU64,
 }
 
-/// Where a sensor stands among the others.
+/// Position of a sensor among the others.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) index: u64,

@@ -1,4 +1,4 @@
-//! What the sensors say: extracts of public, recorded series (`data/README.md`), replayed as messages.
+//! Messages of the sensors: extracts of public, recorded series (`data/README.md`), replayed.
 //!
 //! `raw` sensors send a JSON text that the gateway must not touch, one of them as an alarm; the others send one reading
 //! each, which the gateway packs, and of a `filtered` route may suppress. A series that ends starts again; messages stay

@@ -16,13 +16,13 @@ pub(crate) const SECONDS_DEFAULT: u64 = 40;
 pub(crate) const SECONDS_MIN: u64 = 30;
 /// One hour: keeps the records of a drill in memory.
 pub(crate) const SECONDS_MAX: u64 = 3600;
-/// How long the backlog may take after the last message; beyond it the drill stops and says so.
+/// Longest backlog after the last message, in milliseconds; beyond it the drill stops and says so.
 pub(crate) const DRAIN_MS_MAX: u64 = 12_000;
 
 const RATE_LOW_PER_S: u64 = 30;
 const RATE_HIGH_PER_S: u64 = 300;
 
-/// What the relay does with the wide-area link.
+/// Faults of the wide-area link, made by the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Everything passes, late.

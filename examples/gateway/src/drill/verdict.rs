@@ -16,11 +16,11 @@ pub(crate) use checks::{GatewayLedger, Observed, PUBACK_P99_MS_MAX};
 /// Around a kill a PUBACK says nothing about the gateway's usual delay: this long before and after is left out.
 const AROUND_KILL_MS: i64 = 1000;
 
-/// When the faults really happened, Unix ms.
+/// Times at which the faults really happened, Unix ms.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timeline {
     pub(crate) killed_at: Option<i64>,
-    /// When the restarted gateway accepted a connection.
+    /// Time at which the restarted gateway accepted a connection.
     pub(crate) accepting_at: Option<i64>,
     /// First and last instant of each time the link carried nothing.
     pub(crate) outages: Vec<(i64, i64)>,
@@ -51,7 +51,7 @@ pub(crate) struct Lost {
     pub(crate) why: LostWhy,
 }
 
-/// What became of one acknowledged message.
+/// Fate of one acknowledged message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Arrived {
@@ -141,7 +141,7 @@ pub(crate) fn judge(records: &Records, timeline: &Timeline, published: &BTreeMap
     }
 }
 
-/// What makes two arrivals copies of one another.
+/// Property by which two arrivals are copies of one another.
 #[derive(PartialEq, Eq, Hash)]
 enum Key<'a> {
     /// `prefixed`: the gateway's prefix was found and taken off; without it the message is at a wrong place.

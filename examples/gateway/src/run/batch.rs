@@ -10,14 +10,14 @@ use edge_codec::{BatchId, EncodeError, Reading, SensorTable, cbor, json, protobu
 use super::formats::BatchFormat;
 use super::reading_row::ReadingRow;
 
-/// What all readings of the batches have in common. `first_seq` of the identity is that of the first reading.
+/// Header that all readings of the batches share. `first_seq` of the identity is that of the first reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) id: Option<BatchId>,
     pub(crate) possible_duplicate: bool,
 }
 
-/// What became of the next readings.
+/// Fate of the next readings.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Piece {
     /// So many are in this batch.

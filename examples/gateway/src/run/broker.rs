@@ -36,7 +36,7 @@ const BACKOFF_MAX_MS: u64 = 5_000;
 /// Receipts on their way back.
 const RECEIPTS_MAX: usize = 1_024;
 
-/// Where it is and what is wanted of it.
+/// Address of the local broker, and the topics wanted of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) host: String,

@@ -26,7 +26,7 @@ const VERSION: &str = "edge-gateway stopped 1 ";
 /// 10 000 sensors in each of some routes; a larger file is none of ours.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// What the last run left.
+/// Marks that the last run left.
 #[derive(Debug, Default)]
 pub(crate) struct LastRun {
     /// It ended as it should.

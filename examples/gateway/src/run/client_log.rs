@@ -1,4 +1,4 @@
-//! What the log says of local clients: trouble as warnings, comings and goings at debug level.
+//! The log's lines about local clients: trouble as warnings, comings and goings at debug level.
 //!
 //! A client that is refused comes back every second, so each cause is said once a minute and all causes have a budget; what is held back is
 //! counted in the next line. Clients choose their names and topics: they are escaped.

@@ -42,7 +42,7 @@ pub(crate) struct Control {
     publishing: Option<JoinHandle<()>>,
 }
 
-/// What is counted; for any thread.
+/// Counters of the loops; for any thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
     loops: Arc<LoopStats>,

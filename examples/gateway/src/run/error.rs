@@ -1,4 +1,4 @@
-//! Why the gateway does not run.
+//! Reasons why the gateway does not run.
 
 use std::fmt;
 

@@ -29,7 +29,7 @@ pub(super) struct Filter {
     flushes_at_once: bool,
 }
 
-/// What the filter emitted by itself, free of it.
+/// Readings that the filter emitted by itself, free of it.
 struct Made {
     sensor: u32,
     time: i64,

@@ -4,7 +4,7 @@ use edge_bridge::Format as RowFormat;
 
 use crate::config::Format;
 
-/// What rows of readings become.
+/// Shape that rows of readings become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// Batches that stand alone.

@@ -40,7 +40,7 @@ const LET_GO_WITHIN: Duration = Duration::from_millis(300);
 const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
 /// For the last commit.
 const STORE_WITHIN: Duration = Duration::from_secs(3);
-/// How often silence is looked for at least, since the wall clock, by which it is measured, may jump.
+/// Longest pause between looks for silence, since the wall clock, by which it is measured, may jump.
 const TICK_MAX: Duration = Duration::from_secs(10);
 
 /// The side of the sensors.

@@ -30,14 +30,14 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 /// hyper's least: requests here are some hundred bytes.
 const BUFFER_BYTES: usize = 8 * 1024;
 
-/// What is answered.
+/// Answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) ok: bool,
     pub(crate) body: String,
 }
 
-/// Who answers.
+/// Source of the pages.
 pub(crate) trait Pages: Send + Sync + 'static {
     /// `None`: there is no such page.
     fn page(&self, path: &str) -> impl Future<Output = Option<Answer>> + Send;

@@ -1,4 +1,4 @@
-//! What the gateway does with a message of a sensor: the first route whose filter matches decides.
+//! Ingest of a sensor's message: the first route whose filter matches decides.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ pub(crate) struct GatewayIngest {
 struct Inner {
     routes: Vec<RouteState>,
     restarted: Restarted,
-    /// What the control loops read is not lost if no route wants it.
+    /// Topics that the control loops read: not lost if no route wants them.
     loops: Option<Arc<LoopNames>>,
     counts: Counts,
     /// Of the message that was answered last.

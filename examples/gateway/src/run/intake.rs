@@ -20,17 +20,17 @@ use super::withhold::Link;
 
 /// Messages that may wait for the task; the listener bounds their bytes by what is unacknowledged.
 const MESSAGES_MAX: usize = 1_024;
-/// How often a full lane is tried again.
+/// Pause before a full lane is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Whom to tell when the rows of a message are safe.
+/// Receiver of the news that a message's rows are safe.
 #[derive(Clone, Debug)]
 pub(crate) enum Tell {
     /// The listener.
     Server(Receipts, Ticket),
     /// The client of the local broker.
     Broker(mpsc::Sender<Ticket>, Ticket),
-    /// What the filter made by itself was asked for by nobody.
+    /// Nobody: the filter made the rows by itself.
     Nobody,
 }
 
@@ -41,7 +41,7 @@ struct Message {
     link: Link,
 }
 
-/// Where rows go. Cheap to clone.
+/// Way of the rows into the queue. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Intake {
     messages: mpsc::Sender<Message>,

@@ -30,7 +30,7 @@ const LINK_STATES: [LinkState; 6] = [
     LinkState::Offline,
 ];
 
-/// What is shown, at one moment.
+/// Figures at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     /// Of the hub, one per lane.

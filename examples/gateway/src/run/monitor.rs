@@ -1,4 +1,4 @@
-//! What is known of the running gateway: for the log, the metrics and the probes.
+//! State of the running gateway: for the log, the metrics and the probes.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
 
@@ -21,7 +21,7 @@ use super::restarts::Restarts;
 use super::status::{Losses, Verdict};
 use super::store::CONSUMER;
 
-/// How often the gateway looks at itself.
+/// Period of the gateway's looks at itself.
 const EVERY: Duration = Duration::from_secs(1);
 /// A writer that is so late with a commit makes no progress.
 const OVERDUE_MS_MAX: u64 = 10_000;
@@ -33,7 +33,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct Monitor {
     pub(crate) queue: aio::Queue,
     pub(crate) link: Link,
-    /// Whether the local broker has accepted us, if the sensors are behind one.
+    /// True once the local broker has accepted us, if the sensors are behind one.
     pub(crate) local: Option<Arc<AtomicBool>>,
     pub(crate) ingest: GatewayIngest,
     pub(crate) intake: Intake,

@@ -33,7 +33,7 @@ const BATCH_AGE_MS: u64 = 200;
 const BATCH_MAX: usize = 1_000;
 /// Batches of one kind that may be open: one of live rows and one of the backlog.
 const OPEN_ALIKE_MAX: usize = 2;
-/// Where messages go that could not be used.
+/// Prefix of the topics of messages that could not be used.
 const DEAD_LETTER_PREFIX: &str = "dead-letter/";
 
 /// The gateway's [`Pack`].
@@ -50,7 +50,7 @@ pub(crate) struct BatchPack {
     message_bytes_max: usize,
 }
 
-/// How batches of one topic are cut.
+/// Limits by which batches of one topic are cut.
 #[derive(Clone, Debug)]
 struct Cut {
     topic: Utf8,
@@ -60,7 +60,7 @@ struct Cut {
     bytes_max: usize,
 }
 
-/// What all rows of a batch have in common.
+/// Properties that all rows of a batch share.
 #[derive(Clone, Debug, PartialEq)]
 struct Key {
     topic: Utf8,
@@ -336,7 +336,7 @@ fn refused(rows: impl IntoIterator<Item = LeaseId>, reason: ReasonCode) -> Packi
     Packing::Unsendable { rows: rows.into_iter().collect(), reason }
 }
 
-/// What could not be used goes up as it came, under a topic that no reader of readings has subscribed, with the reason.
+/// Makes a dead letter: a message that could not be used goes up as it came, under a topic that no reader of readings has subscribed, with the reason.
 fn dead_letter(mut row: Leased) -> Leased {
     let topic = format!("{DEAD_LETTER_PREFIX}{}", row.row.topic.as_str());
     if let Ok(topic) = Utf8::try_from(topic) {

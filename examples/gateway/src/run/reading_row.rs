@@ -1,4 +1,4 @@
-//! How one kept reading lies in a row of the queue, until rows of one topic become a batch.
+//! Layout of one kept reading in a row of the queue, until rows of one topic become a batch.
 //!
 //! Rows outlive the program that wrote them: a version byte stands first, and nothing refers to a table elsewhere.
 //!

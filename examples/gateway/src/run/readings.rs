@@ -28,7 +28,7 @@ pub(crate) struct Kept {
     pub(crate) alarm: bool,
 }
 
-/// What comes of a message, or of time that passed.
+/// Results of a message, or of time that passed.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     /// In order.

@@ -1,4 +1,4 @@
-//! Whose messages may be copies: after an unclean stop a client repeats what it had no PUBACK for, and not every client
+//! Marks of possible duplicates: after an unclean stop a client repeats what it had no PUBACK for, and not every client
 //! says so with DUP (promise 4).
 
 use std::collections::HashMap;

@@ -1,13 +1,13 @@
-//! What is said about the gateway as a whole, in the words that every surface uses.
+//! Verdict on the gateway as a whole, in the words that every surface uses.
 
 use std::fmt;
 
 use edge_bridge::bridge::LinkState;
 
-/// How it is. Exhaustive: the vocabulary of log, metrics, status page and status topic.
+/// Verdict. Exhaustive: the vocabulary of log, metrics, status page and status topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// What comes in goes out.
+    /// Messages go out as they come in.
     Delivering,
     /// The hub is not reached; everything is kept.
     Storing,
@@ -52,10 +52,10 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Whether messages are being given up: some were, not long ago. Pure.
+/// Detects that messages are being given up: some were, not long ago. Pure.
 #[derive(Debug)]
 pub(crate) struct Losses {
-    /// What earlier runs gave up is no news.
+    /// Messages that earlier runs gave up: no news.
     known: u64,
     last_ms: Option<u64>,
 }

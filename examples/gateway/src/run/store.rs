@@ -87,7 +87,7 @@ mod tests {
         }
     }
 
-    /// What `check` accepts, the queue accepts.
+    /// Every configuration that `check` accepts, the queue accepts.
     #[test]
     fn the_least_and_the_most_that_a_configuration_may_say_are_valid() {
         for queue in [

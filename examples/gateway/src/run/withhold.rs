@@ -55,7 +55,7 @@ impl Part {
     }
 }
 
-/// What depends on rows beside the message that they are made of.
+/// A message's dependency on rows beside those that it is made of.
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     /// Of the message, if one of its readings is held.
@@ -98,12 +98,12 @@ impl Link {
     }
 }
 
-/// How much waits for stages.
+/// Messages that wait for stages: number and age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Whose receipts do; not those that wait behind them.
+    /// Messages whose receipts wait; not those behind them.
     pub(crate) messages: usize,
-    /// When the oldest came.
+    /// Arrival of the oldest.
     pub(crate) since_ms: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What the gateway is tested with: the binary itself, real Mosquitto, a foreign publisher, a WAN that can be cut.
+//! Test rig of the gateway: the binary itself, real Mosquitto, a foreign publisher, a WAN that can be cut.
 #![allow(
     dead_code,
     unreachable_pub,

@@ -101,7 +101,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// What cannot be written is repeated after the next connect.
+    /// Writes a packet; what cannot be written is repeated after the next connect.
     fn write(&mut self, bytes: &[u8]) {
         if self.stream.as_mut().is_some_and(|stream| stream.write_all(bytes).is_err()) {
             self.stream = None;

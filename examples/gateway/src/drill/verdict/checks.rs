@@ -8,7 +8,7 @@ const ACKNOWLEDGED_PERCENT_MIN: f64 = 95.0;
 const STALL_NOTICED_MS_MAX: u64 = 10_000;
 const RSS_KIB_MAX: u64 = 32 * 1024;
 
-/// What the drill saw besides the records.
+/// Observations of the drill besides the records.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observed {
     /// Gateway to hub and back, at the relay, everything above TCP.

@@ -18,19 +18,19 @@ use crate::run::intake::{Place, Tell};
 
 /// Bytes read ahead of what may be taken in.
 const READ_BYTES: usize = 16 * 1024;
-/// What a message costs while its PUBACK waits, beside topic and payload.
+/// Memory of a message while its PUBACK waits, beside topic and payload, in bytes.
 const OVERHEAD_BYTES: usize = 64;
 /// A deadline for when there is none.
 const IDLE_MS: u64 = 60_000;
 
-/// Why a connection is over.
+/// End of a connection.
 pub(super) struct Ended {
     pub(super) why: String,
     /// The broker had accepted us.
     pub(super) was_useful: bool,
 }
 
-/// What lives as long as the connection.
+/// State that lives as long as the connection.
 struct Connection {
     id: ConnectionId,
     session: Session,

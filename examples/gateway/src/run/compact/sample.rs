@@ -1,4 +1,4 @@
-//! What tables learn from: the first readings of the first sensors of a topic.
+//! Sample that tables learn from: the first readings of the first sensors of a topic.
 
 use std::collections::HashMap;
 

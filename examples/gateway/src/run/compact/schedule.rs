@@ -1,4 +1,4 @@
-//! When a table is announced: at once, but neither an ever new sensor nor a hub that does not answer makes a flood of it.
+//! Schedule of a table's announcements: at once, but neither an ever new sensor nor a hub that does not answer makes a flood of it.
 
 /// Between two announcements of a topic. Doubles with each, up to [`PAUSE_MAX_MS`]; an hour without one starts over.
 const PAUSE_MS: u64 = 10_000;

@@ -1,4 +1,4 @@
-//! What the hub has shown of its tables: filled by the subscription, looked at by the pack.
+//! Tables that the hub has shown: filled by the subscription, looked at by the pack.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

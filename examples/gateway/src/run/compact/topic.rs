@@ -20,9 +20,9 @@ const PACKET_OVERHEAD_BYTES: usize = 128;
 
 #[derive(Debug)]
 pub(super) struct Topic {
-    /// Where batches go.
+    /// Topic of the batches.
     pub(super) batches: Utf8,
-    /// Where their tables go.
+    /// Topic of their tables.
     pub(super) tables: Utf8,
     level: Level,
     names: Names,

@@ -14,7 +14,7 @@ use super::*;
 use crate::run::gateway::listen;
 use crate::run::restarted::Restarted;
 
-/// How long to wait for something that must happen; it takes much less on any machine.
+/// Looks for something that must happen; it takes much fewer on any machine.
 const LOOKS: u32 = 12_000;
 
 #[track_caller]

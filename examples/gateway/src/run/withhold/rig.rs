@@ -22,7 +22,7 @@ use crate::drill::rng::Rng;
 /// A reading: sensor, event time, value.
 pub(super) type Point = (String, i64, f64);
 
-/// What is wrong with the gateway.
+/// Planted faults of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Planted {
     Nothing,
@@ -32,7 +32,7 @@ pub(super) enum Planted {
     DoesNotWaitForTheDisk,
 }
 
-/// What is done to one gateway.
+/// Acts on one gateway.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case<'a> {
     pub(super) defaults: &'a str,
@@ -43,7 +43,7 @@ pub(super) struct Case<'a> {
     pub(super) planted: Planted,
 }
 
-/// What a crash does not take away.
+/// State that a crash does not take away.
 #[derive(Debug, Default)]
 pub(super) struct Life {
     /// By sensor, in order of time.

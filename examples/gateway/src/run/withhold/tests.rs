@@ -7,7 +7,7 @@ use super::{Extent, Link, Withheld};
 const DEVIATION: f64 = 0.5;
 const WIDTH_MS: i64 = 4_000;
 
-/// What what is on the disk says of a reading that was acknowledged.
+/// Traces on the disk of a reading that was acknowledged.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
     /// It is near the straight line between what was emitted around it.
@@ -179,7 +179,7 @@ fn a_publisher_that_waits_for_each_puback_gets_it_within_hold_max() {
     }
 }
 
-/// What it repeats is older than what is open.
+/// A heartbeat repeats what is older than what is open.
 #[test]
 fn a_heartbeat_does_not_stand_for_an_open_window() {
     let stages = "{ window = { width_ms = 4000, agg = \"count\" } }, { stale = { timeout_ms = 60000, heartbeat_ms = 700 } }";
