@@ -57,7 +57,7 @@ pub(crate) fn run() -> Result<(), String> {
 /// A way to the hub.
 struct Way {
     entrance: SocketAddr,
-    /// What stands in between.
+    /// The process in between.
     process: Option<Process>,
     seconds: Vec<Duration>,
     cpu: Vec<Duration>,

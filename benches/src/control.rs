@@ -1,4 +1,4 @@
-//! How punctual a control loop is: healthy, and beside a disk that hangs and a link that flaps.
+//! Punctuality of a control loop: healthy, and beside a disk that hangs and a link that flaps.
 //!
 //! Both in one run, in turns, since a shared machine drifts. With `chrt -f 50` before the command, where that is allowed, the
 //! figures are those of a loop that the system prefers.

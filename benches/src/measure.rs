@@ -10,7 +10,7 @@ pub(crate) struct Figure {
     pub(crate) figure: String,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
-    /// What `ratio` compares with; empty when the figure stands alone.
+    /// Name of the figure that `ratio` compares with; empty when the figure stands alone.
     pub(crate) baseline: String,
     /// Ours by the baseline, in the direction in which more is better for rates and less is better for sizes.
     pub(crate) ratio: Option<f64>,

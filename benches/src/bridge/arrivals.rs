@@ -1,4 +1,4 @@
-//! What came to the hub: each number of the present round once.
+//! Arrivals at the hub: each number of the present round once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

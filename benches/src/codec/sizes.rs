@@ -85,7 +85,7 @@ pub(super) fn run(sets: &[Set]) -> Result<(), String> {
     identity(sets)
 }
 
-/// What an identity adds to a batch whose rows have no hole: gateway, lane, epoch and first sequence number.
+/// Cost of an identity in a batch whose rows have no hole: gateway, lane, epoch and first sequence number.
 fn identity(sets: &[Set]) -> Result<(), String> {
     for size in [1, 1_000] {
         let mut values = Vec::new();

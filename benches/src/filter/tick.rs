@@ -1,4 +1,4 @@
-//! What a pipeline of 10 000 sensors costs when nothing happens, when everything is due at once, and at rest.
+//! Cost of a pipeline of 10 000 sensors when nothing happens, when everything is due at once, and at rest.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// What a pipeline takes at rest. To be called first: later, memory that was freed would be used again.
+/// Memory of a pipeline at rest. To be called first: later, memory that was freed would be used again.
 pub(crate) fn rest(names: &[String]) -> Result<(), String> {
     let [.., deadband, door] = FIGURES;
     let stages = [(deadband, "deadband = { absolute = 0.5 }"), (door, "swinging_door = { deviation = 0.5 }")];

@@ -1,4 +1,4 @@
-//! What a commit writes: `queue.store_bytes.*` as the store counts it, `queue.device_bytes.*` as the device counts what
+//! Bytes of a commit: `queue.store_bytes.*` as the store counts it, `queue.device_bytes.*` as the device counts what
 //! arrives there. Their ratio to the messages' bytes is the write amplification.
 
 use edge_queue::StoreKind;

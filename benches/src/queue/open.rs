@@ -19,7 +19,7 @@ const RUNS: usize = 5;
 /// Messages of 200 bytes count with 32 bytes more each.
 const ROW_BYTES: u64 = MESSAGE_BYTES as u64 + 32;
 
-/// How many messages, and what the figures call it.
+/// Number of messages, and its name in the figures.
 type Size = (u64, &'static str);
 pub(super) const USUAL: [Size; 2] = [(1_000, "1k"), (300_000, "300k")];
 pub(super) const MILLION: [Size; 1] = [(1_000_000, "1m")];
@@ -66,7 +66,7 @@ fn measure((messages, name): Size) -> Result<(), String> {
     Ok(())
 }
 
-/// What a process says of itself.
+/// A process's report of itself.
 struct Seen {
     open_ms: f64,
     bare_kib: f64,

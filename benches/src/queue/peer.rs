@@ -1,4 +1,4 @@
-//! What every store beside the baseline, and the baseline itself, can do.
+//! Interface of every store, the baseline included.
 
 /// Something that keeps messages.
 pub(super) trait Peer {

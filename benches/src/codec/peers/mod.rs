@@ -1,4 +1,4 @@
-//! What people use today: serde over structs, general compressors, CBOR and Protobuf by derive, pco.
+//! Peers in common use: serde over structs, general compressors, CBOR and Protobuf by derive, pco.
 
 pub(super) mod minicbor;
 pub(super) mod pco;

@@ -17,7 +17,7 @@ use sqlite::Sqlite;
 pub(super) use ours::Ours;
 pub(super) use raw::Raw;
 
-/// What the figures call the peers, ours first.
+/// Names of the peers in the figures, ours first.
 pub(super) const NAMES: [&str; 4] = ["ring", "redb", "sqlite_wal_full", "fjall"];
 
 /// All of [`NAMES`], each in a directory of its own. `go_round`: the ring has written its whole file once.
