@@ -4,13 +4,13 @@ use super::backoff::BackoffConfig;
 use super::rules::Rules;
 use crate::session::ClientConfig;
 
-/// How the link behaves. Fields are public; start with [`new`](Self::new).
+/// Settings of a link. Fields are public; start with [`new`](Self::new).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LinkConfig {
     /// The connection to the hub.
     pub client: ClientConfig,
-    /// Whether the other version is tried when the hub does not take `client.version`: it says so; one that closes without a word may be
+    /// Tries the other version when the hub says that it does not take `client.version`; one that closes without a word may be
     /// away, and is not told.
     /// Default false. Kept until the process ends.
     pub any_version: bool,

@@ -81,7 +81,7 @@ impl Downlink {
         self.unwanted = filters;
     }
 
-    /// Whether messages may come.
+    /// Returns whether messages may come.
     pub(super) fn listens(&self) -> bool {
         !self.wanted.is_empty()
     }
@@ -97,12 +97,12 @@ impl Downlink {
         self.missing(now_ms)
     }
 
-    /// Whether this is the first message of QoS 2; asked once.
+    /// Returns whether this is the first message of QoS 2; asked once.
     pub(super) fn is_first_qos2(&mut self) -> bool {
         !std::mem::replace(&mut self.qos2_seen, true)
     }
 
-    /// When a refused filter is to be asked for again.
+    /// Returns the time at which a refused filter is to be asked for again.
     pub(super) fn poll_timeout(&self, session: &Session) -> Option<u64> {
         let asked = |filter: &Utf8| self.asked.iter().any(|(_, filters)| filters.contains(filter));
         let waiting = self.refused.iter().filter(|(filter, _)| session.is_open() && !asked(filter));

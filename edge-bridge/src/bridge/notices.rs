@@ -15,7 +15,7 @@ pub(super) enum Cause {
     Message,
 }
 
-/// When each cause was told last, and how often it was not told since.
+/// Limits notices to one a minute per cause, and counts those left out.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     told: BTreeMap<(Cause, ReasonCode), (u64, u64)>,

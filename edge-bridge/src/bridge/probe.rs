@@ -13,7 +13,7 @@ const ROUND_TRIPS: u64 = 4;
 /// The patience grows at most by this factor with breaks that did not help.
 const FACTOR_MAX: u64 = 16;
 
-/// When the link is asked. One per link, over all its connections.
+/// Times the pings of an idle link. One per link, over all its connections.
 #[derive(Debug, Clone)]
 pub(super) struct Probe {
     /// 0: never.
@@ -49,7 +49,7 @@ impl Probe {
         self.rtt_ms = rtt_ms.max(self.rtt_ms - self.rtt_ms / 4);
     }
 
-    /// Whether there are subscriptions and nothing is unacknowledged; call after each change.
+    /// Notes whether there are subscriptions and nothing is unacknowledged; call after each change.
     pub(super) fn set_listening(&mut self, now_ms: u64, listening: bool) {
         if listening {
             self.listening_ms.get_or_insert(now_ms);
@@ -58,7 +58,7 @@ impl Probe {
         }
     }
 
-    /// What is due.
+    /// Returns the step that is due.
     pub(super) fn poll(&mut self, now_ms: u64, srtt_ms: Option<u64>) -> Option<StallAction> {
         if now_ms < self.poll_timeout(srtt_ms)? {
             return None;
@@ -72,7 +72,7 @@ impl Probe {
         Some(StallAction::Break)
     }
 
-    /// When to [`poll`](Self::poll).
+    /// Returns the time of the next [`poll`](Self::poll).
     pub(super) fn poll_timeout(&self, srtt_ms: Option<u64>) -> Option<u64> {
         let silent_ms = self.last_byte_ms.max(self.listening_ms.filter(|_| self.within_ms > 0)?);
         let patience_ms = PATIENCE_MS.max(ROUND_TRIPS * self.rtt_ms.max(srtt_ms.unwrap_or(0)));

@@ -73,7 +73,7 @@ impl Model {
         positions.for_each(|position| position.dirty = true);
     }
 
-    /// Whether a commit would write anything of the absent lanes.
+    /// Returns whether a commit would write anything of the absent lanes.
     pub(super) fn absent_dirty(&self) -> bool {
         self.absent.iter().any(|lane| lane.dirty)
             || self.readers.iter().flat_map(|reader| &reader.absent).any(|position| position.dirty)

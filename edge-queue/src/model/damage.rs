@@ -186,7 +186,7 @@ impl Model {
         self.bound_gaps();
     }
 
-    /// What happened to rows since it was last asked.
+    /// Takes the losses since the last call.
     pub(crate) fn take_losses(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.losses)
     }

@@ -75,7 +75,7 @@ pub(crate) struct Head {
     pub(crate) rows: VecDeque<(Seq, Size)>,
     /// Rows below were looked at.
     pub(crate) upto: Seq,
-    /// Where rows begin that were passed over because ranges are short.
+    /// First of the rows that were passed over because ranges are short.
     passed_from: Option<Seq>,
 }
 
@@ -118,7 +118,7 @@ impl Head {
         }
     }
 
-    /// Whether every row up to `seq` was looked at.
+    /// Returns whether every row up to `seq` was looked at.
     pub(crate) fn is_beyond(&self, seq: Seq) -> bool {
         self.rows.front().map_or(self.upto, |(first, _)| *first) > seq
     }
@@ -231,18 +231,18 @@ impl LaneModel {
         LaneState { next: self.next, floor: self.floor, rows, weight, bytes, recount_due }
     }
 
-    /// Whether the store has little room left, so that it will soon be asked where eviction finds some.
+    /// Returns whether the store has little room left, so that it will soon be asked where eviction finds some.
     pub(crate) fn is_short(&self, rules: &Rules) -> bool {
         self.room < rules.segment_bytes.saturating_mul(2).saturating_add(rules.max_unwritten_bytes)
     }
 
-    /// Whether the store takes hardly another row although less than half of what the limits allow is queued.
+    /// Returns whether the store takes hardly another row although less than half of what the limits allow is queued.
     fn is_pinned(&self) -> bool {
         let row = (self.limits.row_bytes_max as u64).saturating_add(ROW_OVERHEAD_BYTES);
         self.room < row && self.usage.bytes < self.limits.bytes / 2
     }
 
-    /// What to tell of a lane that became pinned: once, until it has room again.
+    /// Reports a lane that became pinned: once, until it has room again.
     pub(crate) fn tell_pinned(&mut self) -> Option<Event> {
         let news = self.is_pinned() && !self.told_pinned;
         self.told_pinned =

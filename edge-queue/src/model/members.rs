@@ -179,12 +179,12 @@ impl Model {
         true
     }
 
-    /// Whether a consumer of this name was removed and no commit has said so yet.
+    /// Returns whether a consumer of this name was removed and no commit has said so yet.
     pub(crate) fn is_forgotten(&self, name: &str) -> bool {
         name != NOBODY && self.forgotten.iter().any(|known| known == name)
     }
 
-    /// Whether any consumer is registered.
+    /// Returns whether any consumer is registered.
     pub(crate) fn has_readers(&self) -> bool {
         self.readers.iter().any(|r| r.name != NOBODY)
     }
@@ -199,7 +199,7 @@ impl Model {
         }
     }
 
-    /// Whether more rows of a lane are done than were given up to the store.
+    /// Returns whether more rows of a lane are done than were given up to the store.
     pub(crate) fn more_done(&mut self, at: usize) -> bool {
         self.follow_floors();
         let state = self.state();

@@ -55,7 +55,7 @@ impl Model {
         self.region_never_fits(l, lane, size).then_some(Limit::Region)
     }
 
-    /// Whether the store has no room for the row and eviction gives it none: every stored row is leased, and so are
+    /// Returns whether the store has no room for the row and eviction gives it none: every stored row is leased, and so are
     /// too many of those that wait.
     fn region_never_fits(&self, l: &LaneModel, lane: usize, size: Size) -> bool {
         let unwritten = l.window.unwritten_bytes();

@@ -22,17 +22,17 @@ pub(crate) const RANGES_SPARE: usize = 8;
 pub(crate) const RANGES_BOUND: usize = CONSUMERS_MAX * (RANGES_EACH + 2 * RANGES_SPARE) + RANGES_SHARED;
 
 impl Model {
-    /// Whether a consumer may get another range by acknowledging.
+    /// Returns whether a consumer may get another range by acknowledging.
     pub(super) fn range_free(&self, reader: usize) -> bool {
         self.ranges_within(reader, RANGES_EACH, RANGES_SHARED)
     }
 
-    /// Whether a consumer may get another part of live rows, each of which may come to a range.
+    /// Returns whether a consumer may get another part of live rows, each of which may come to a range.
     pub(super) fn may_part(&self, reader: usize) -> bool {
         self.ranges_within(reader, RANGES_EACH / 2, RANGES_SHARED / 2)
     }
 
-    /// Whether a consumer has fewer than `own` ranges, or all together have taken fewer than `shared` beyond their own.
+    /// Returns whether a consumer has fewer than `own` ranges, or all together have taken fewer than `shared` beyond their own.
     fn ranges_within(&self, reader: usize, own: usize, shared: usize) -> bool {
         let one_budget = planted(Flaw::RangesShared);
         let (each, shared) = if one_budget { (0, shared + RANGES_EACH) } else { (RANGES_EACH, shared) };
@@ -49,7 +49,7 @@ impl Model {
         own.unwrap_or(RANGES_EACH) + RANGES_SHARED.saturating_sub(taken) / self.readers.len().max(1)
     }
 
-    /// Whether giving up the row would need a range that some consumer may not have.
+    /// Returns whether giving up the row would need a range that some consumer may not have.
     pub(super) fn range_exceeded(&self, at: usize, seq: Seq) -> bool {
         let (own, shared) = (RANGES_EACH + RANGES_SPARE, RANGES_SHARED + CONSUMERS_MAX * RANGES_SPARE);
         let exceeds = |reader: usize| {
@@ -68,7 +68,7 @@ impl Model {
         Some(leased.map(|(seq, _)| seq.saturating_add(1)).max().unwrap_or(0))
     }
 
-    /// Whether a lane that drops its newest rows goes on doing so although a row has left it: each row taken in between
+    /// Returns whether a lane that drops its newest rows goes on doing so although a row has left it: each row taken in between
     /// costs a range, so while ranges are short half of the lane must be free first.
     pub(super) fn keeps_dropping(&self, at: usize) -> bool {
         let dropping = |lane: &&LaneModel| lane.limits.on_full == OnFull::DropNewest && is_half_full(lane);

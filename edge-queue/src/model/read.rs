@@ -1,4 +1,4 @@
-//! What reads of the store brought: rows to lease, sizes for eviction, holes.
+//! Results of the store's reads: rows to lease, sizes for eviction, holes.
 
 use crate::model::Model;
 use crate::model::damage::mark_between;

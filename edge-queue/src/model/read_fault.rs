@@ -23,7 +23,7 @@ pub(crate) struct ReadFault {
 }
 
 impl ReadFault {
-    /// Whether it is too early for another try.
+    /// Returns whether it is too early for another try.
     pub(crate) fn waits(&self, now: &Now) -> bool {
         now.up_ms < self.again_ms
     }
@@ -50,7 +50,7 @@ impl Model {
         self.lanes.get_mut(lane).is_some_and(|l| l.read_fault.take().is_some())
     }
 
-    /// Whether a lane was tried for long enough: what the next read does not get counts as damaged.
+    /// Returns whether a lane was tried for long enough: what the next read does not get counts as damaged.
     pub(crate) fn read_gives_up(&self, lane: usize, now: &Now) -> bool {
         let fault = self.lanes.get(lane).and_then(|l| l.read_fault.as_ref());
         fault.is_some_and(|f| f.tries >= TRIES_MIN && now.up_ms.saturating_sub(f.since_ms) >= PATIENCE_MS)

@@ -280,7 +280,7 @@ mod tests {
         assert!(w.is_stored(4) && w.is_stored(100));
     }
 
-    /// How many notes are left of three rows that were given up, one of them while it was written, one by one consumer of two.
+    /// Counts the notes left of three rows that were given up, one of them while it was written, one by one consumer of two.
     fn notes_left() -> (usize, usize) {
         let mut w = Window::new(1);
         (1..=3).for_each(|seq| push(&mut w, row(seq, 10)));

@@ -40,7 +40,7 @@ pub(super) struct Scan {
     /// Lanes whose newest segment was never begun: what is left of it would cut off what an earlier one took in after it.
     /// Another one that begins in the same place does away with it, so the next commit of the lane begins one.
     pub(super) cut_off: Vec<u8>,
-    /// How far each lane is known to have been durable.
+    /// Known durable ends of the lanes.
     pub(super) ends: Ends,
     /// Commits that are known to have ended.
     pub(super) finished: Finished,
@@ -232,7 +232,7 @@ impl Scan {
     }
 }
 
-/// Whether a segment counts beside the one begun after it. One that begins where that one begins is what a failed commit left
+/// Returns whether a segment counts beside the one begun after it. One that begins where that one begins is what a failed commit left
 /// behind. Rows ascend as well.
 fn precedes(segment: &Segment, later: Option<&Segment>) -> bool {
     later.is_none_or(|later| {
