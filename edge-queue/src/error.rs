@@ -5,7 +5,7 @@ use std::io;
 
 use crate::row::{Lane, Row};
 
-/// Refused open of a queue. Never damage: that is set aside and reported.
+/// Error of opening a queue. Never damage: that is set aside and reported.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -49,7 +49,7 @@ pub struct ConfigError {
     pub problem: String,
 }
 
-/// Row that was not taken.
+/// Error of a push: the row was not taken.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PushError {
@@ -95,7 +95,7 @@ pub enum Limit {
     Unwritten,
 }
 
-/// Commit, or something that needs one, that did not reach the medium. Nothing is lost: rows stay in RAM and are
+/// Error of a commit, or of something that needs one: it did not reach the medium. Nothing is lost: rows stay in RAM and are
 /// written again.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -106,7 +106,7 @@ pub enum CommitError {
     Closed,
 }
 
-/// Consumer that could not be registered or read.
+/// Error of registering or reading a consumer.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConsumerError {

@@ -19,7 +19,7 @@ use crate::transfer::{ExportError, Exported, Exporter};
 
 const READ: ReadLimit = ReadLimit { rows: 1024, bytes: 256 * 1024 };
 
-/// Directory that cannot be looked into.
+/// Error of looking into a directory.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InspectError {

@@ -18,7 +18,7 @@ pub enum Receipt {
     Volatile,
 }
 
-/// Receipt that will not come.
+/// Error of waiting for a receipt that will not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitError {

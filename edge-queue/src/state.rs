@@ -114,7 +114,7 @@ pub struct ConsumerState {
     pub lanes: [Position; LANES_MAX],
 }
 
-/// Durable knowledge of one lane.
+/// Durable state of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneState {
     /// Number the next row will get.

@@ -62,13 +62,13 @@ pub struct LaneStats {
 pub struct Dropped(pub(crate) [u64; REASON_SLOTS]);
 
 impl Dropped {
-    /// Returns how many for this reason.
+    /// Returns the number given up for this reason.
     #[must_use]
     pub fn for_reason(&self, reason: Reason) -> u64 {
         self.0.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Returns how many for any reason.
+    /// Returns the number given up for any reason.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().sum()

@@ -11,7 +11,7 @@ use crate::bridge::{Core, Pack, ParkedList, ParkedRow};
 use crate::ingest::Now;
 use crate::wire::{TopicError, Utf8, validate_filter};
 
-/// Nothing, or not all, of what was asked for was done.
+/// Error of a request by hand: nothing, or not all, of it was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ByHandError {

@@ -39,7 +39,7 @@ pub(super) struct Dialed {
     pub(super) password: Option<Bytes>,
 }
 
-/// Failed dial. Says how far it got: a name that is not found is another person's job than a refused certificate.
+/// Error of a dial. Says how far it got: a name that is not found is another person's job than a refused certificate.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
     #[error("cannot resolve {host}: {source}")]

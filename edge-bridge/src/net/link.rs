@@ -21,7 +21,7 @@ pub struct Link {
     pub(super) parked: super::parking::ParkedQueue,
 }
 
-/// Refusal of a subscription.
+/// Error of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {

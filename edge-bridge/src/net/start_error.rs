@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::target::TargetError;
 
-/// Failed start of a bridge.
+/// Error of starting a bridge.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {

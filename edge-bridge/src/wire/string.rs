@@ -62,7 +62,7 @@ impl Utf8 {
     }
 }
 
-/// Bytes that are no MQTT string. Exhaustive.
+/// Error in an MQTT string. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Utf8Error {
     /// \[MQTT-1.5.4-1\]

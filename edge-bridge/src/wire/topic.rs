@@ -2,7 +2,7 @@
 
 use super::{Limits, Version};
 
-/// Text that is no topic name or no topic filter. Exhaustive.
+/// Error in a topic name or a topic filter. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
     /// \[MQTT-4.7.3-1\]

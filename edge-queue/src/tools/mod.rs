@@ -34,7 +34,7 @@ impl Outcome {
     }
 }
 
-/// Command that did not run to its end.
+/// Error of a command that did not run to its end.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ToolError {

@@ -52,7 +52,7 @@ impl Exported {
     }
 }
 
-/// Early end of an export. What was written is a stream without its end.
+/// Error that ended an export early. What was written is a stream without its end.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ExportError {

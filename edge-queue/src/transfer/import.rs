@@ -47,7 +47,7 @@ impl Imported {
     }
 }
 
-/// Import that changed nothing. The directory is as it was.
+/// Error of an import. Nothing was imported, the directory is as it was.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ImportError {

@@ -49,7 +49,7 @@ impl StreamEnd {
     }
 }
 
-/// Stream that cannot be read at all. Never damage.
+/// Error of a stream that cannot be read at all. Never damage.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamError {

@@ -36,7 +36,7 @@ pub(super) struct Reject<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// A message that was not set aside.
+/// Error of setting a message aside.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RejectError {
     #[error("{dir} has its {max_bytes} bytes (--rejects-max): empty it", dir = dir.display())]
