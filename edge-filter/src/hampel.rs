@@ -129,7 +129,7 @@ impl Hampel {
         Ok(Hampel { window, n_sigma: width("n_sigma", n_sigma)?, alignment, min_scale: 0.0 })
     }
 
-    /// Sets the distance from the median that is an outlier's least where the MAD is 0.
+    /// Sets the distance from the median beyond which a value is an outlier where the MAD is 0.
     ///
     /// # Errors
     /// If it is NaN, infinite or negative.

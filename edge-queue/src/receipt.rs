@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::state::Reason;
 
-/// End of a row. Never given early.
+/// Receipt of a row. Never given early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Receipt {

@@ -201,7 +201,7 @@ impl Output {
         self.value
     }
 
-    /// Returns why.
+    /// Returns the cause of its value.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause
