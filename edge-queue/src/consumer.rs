@@ -103,6 +103,25 @@ impl Consumer {
         engine.end_leases(self.id, own, Done::Delivered);
     }
 
+    /// Begins to look at all rows once: the next lease begins at the oldest that is open, those [passed](Lease::pass)
+    /// over included, and leases end before rows pushed from now on, until the next scan or rewind. Costs nothing; what is no longer in RAM is
+    /// read again.
+    pub fn scan(&mut self) {
+        self.handle.engine.model().rewind(self.id, true);
+    }
+
+    /// The next lease begins at the oldest row that is open, those [passed](Lease::pass) over included. Ends a
+    /// [`scan`](Self::scan).
+    pub fn rewind(&mut self) {
+        self.handle.engine.model().rewind(self.id, false);
+    }
+
+    /// Whether no row is left to be leased: all were since the last scan or rewind, are done, or were passed over. A row that is given back is left.
+    #[must_use]
+    pub fn at_end(&self) -> bool {
+        self.handle.engine.model().at_end(self.id)
+    }
+
     /// Losses not yet acknowledged as reported upstream, merged where adjacent.
     #[must_use]
     pub fn gaps(&self) -> Vec<Gap> {

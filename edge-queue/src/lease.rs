@@ -129,6 +129,14 @@ impl Lease {
         }
     }
 
+    /// Returns the row to its old place, but behind what this consumer leases next: it comes again after the next
+    /// [`Consumer::scan`](crate::Consumer::scan) or [`Consumer::rewind`](crate::Consumer::rewind), or the next open. Writes nothing.
+    pub fn pass(mut self) {
+        if let Some(leased) = self.leased.take() {
+            self.engine.pass(leased.reader, leased.lane, leased.row.seq);
+        }
+    }
+
     /// Takes the row out for a batch of acknowledgements, if it is that consumer's.
     pub(crate) fn settle_with(
         mut self,

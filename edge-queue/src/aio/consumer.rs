@@ -35,13 +35,22 @@ pub struct Consumer {
     /// Leased and not handed out: of a read that outlived the future that asked for it, or ahead of the stream.
     ready: VecDeque<Lease>,
     reading: Option<oneshot::Receiver<Answer>>,
+    /// The next lease begins at the oldest row, once what is being read has come and gone back.
+    restart: Option<Restart>,
     waiter: u64,
+}
+
+/// See [`crate::Consumer::scan`] and [`crate::Consumer::rewind`].
+#[derive(Clone, Copy, Debug)]
+enum Restart {
+    Scan,
+    Rewind,
 }
 
 impl Consumer {
     pub(super) fn new(consumer: crate::Consumer, worker: Worker) -> Consumer {
         let waiter = WAITERS.fetch_add(1, Ordering::Relaxed);
-        Consumer { consumer, worker, ready: VecDeque::new(), reading: None, waiter }
+        Consumer { consumer, worker, ready: VecDeque::new(), reading: None, restart: None, waiter }
     }
 
     /// Up to `rows_max` rows, at least one; waits for the first. `None` when the queue is closed, the consumer
@@ -97,6 +106,35 @@ impl Consumer {
         self.consumer.ack_gaps(gaps);
     }
 
+    /// See [`crate::Consumer::scan`]. Rows that were read ahead return to their place first.
+    pub fn scan(&mut self) {
+        self.restart = Some(Restart::Scan);
+    }
+
+    /// See [`crate::Consumer::rewind`]. Rows that were read ahead return to their place first.
+    pub fn rewind(&mut self) {
+        self.restart = Some(Restart::Rewind);
+    }
+
+    /// See [`crate::Consumer::at_end`]. Never while rows are being read.
+    #[must_use]
+    pub fn at_end(&self) -> bool {
+        self.restart.is_none() && self.reading.is_none() && self.ready.is_empty() && self.consumer.at_end()
+    }
+
+    /// Carries out what was asked for, unless rows are still being read.
+    fn restart(&mut self) {
+        if self.reading.is_some() {
+            return;
+        }
+        let Some(restart) = self.restart.take() else { return };
+        self.ready.clear();
+        match restart {
+            Restart::Scan => self.consumer.scan(),
+            Restart::Rewind => self.consumer.rewind(),
+        }
+    }
+
     /// How many of the ready rows may go, at least one.
     fn fitting(&self, take: Take) -> usize {
         let mut room = take.bytes;
@@ -109,7 +147,8 @@ impl Consumer {
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>, take: Take) -> Poll<Answer> {
         loop {
-            if !self.ready.is_empty() {
+            self.restart();
+            if self.restart.is_none() && !self.ready.is_empty() {
                 let rows = self.fitting(take);
                 return Poll::Ready(Ok(Chunk::of(self.ready.drain(..rows))));
             }

@@ -189,6 +189,17 @@ impl Queue {
         self.worker.run(move || queue.commit()).await.unwrap_or(Err(CommitError::Closed))
     }
 
+    /// See [`crate::Queue::commit_ends`].
+    ///
+    /// Cancel safe: a commit that was handed over is written.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn commit_ends(&self) -> Result<(), CommitError> {
+        let queue = self.queue.clone();
+        self.worker.run(move || queue.commit_ends()).await.unwrap_or(Err(CommitError::Closed))
+    }
+
     /// See [`crate::Queue::consumer`].
     ///
     /// Cancel safe: the registration may have happened, and asking again finds it.

@@ -24,6 +24,13 @@ impl Engine {
         self.commit_with(open)
     }
 
+    /// Makes durable what became of rows before the call, and no row.
+    pub(crate) fn commit_ends(&self) -> Result<(), CommitError> {
+        let mut store = lock(&self.store);
+        let open = store.as_mut().ok_or(CommitError::Closed)?;
+        self.commit_what(open, Model::begin_ends)
+    }
+
     /// The same for what is due: rows too, or bookkeeping only.
     pub(super) fn commit_due(&self) -> Result<(), CommitError> {
         let mut store = lock(&self.store);

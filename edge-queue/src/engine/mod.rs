@@ -115,6 +115,14 @@ impl Engine {
         self.wake(wake);
     }
 
+    pub(crate) fn pass(&self, reader: u64, lane: usize, seq: u64) {
+        let wake = self.with_model(|model| {
+            model.pass(reader, lane, seq);
+            self.whom_to_wake(model)
+        });
+        self.wake(wake);
+    }
+
     pub(crate) fn ack_gaps(&self, reader: u64, gaps: &[(Lane, GapRecord)]) {
         let up_ms = self.clock.now().up_ms;
         let wake = self.with_model(|model| {

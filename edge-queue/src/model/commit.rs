@@ -81,11 +81,19 @@ impl Model {
 
     /// The same for the last one: what was handed over and never written is counted, and its numbers stay given away.
     pub(crate) fn begin_last(&mut self) -> Option<Batch> {
-        let places = self.readers.iter().flat_map(|reader| &reader.lanes);
-        self.must_write |= self.lanes.iter().any(|lane| lane.dirty)
-            || places.into_iter().any(|p| p.dirty)
-            || self.absent_dirty();
+        self.must_write |= self.has_unwritten_ends();
         self.begin()
+    }
+
+    /// Everything that became of rows, without those that wait.
+    pub(crate) fn begin_ends(&mut self) -> Option<Batch> {
+        self.must_write |= self.has_unwritten_ends();
+        self.begin_changes()
+    }
+
+    fn has_unwritten_ends(&self) -> bool {
+        let places = self.readers.iter().flat_map(|reader| &reader.lanes);
+        self.lanes.iter().any(|lane| lane.dirty) || places.into_iter().any(|p| p.dirty) || self.absent_dirty()
     }
 
     /// The same without rows: to free space for them first, or because none is due.

@@ -36,6 +36,11 @@ impl Live {
         self.from
     }
 
+    /// Live rows are looked at again from their first.
+    pub(crate) fn rewind(&mut self) {
+        self.cursor = self.from;
+    }
+
     pub(crate) fn part_of(&self, seq: Seq) -> Part {
         if seq < self.from { Part::Backlog } else { Part::Live }
     }

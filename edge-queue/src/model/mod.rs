@@ -17,6 +17,7 @@ mod members;
 mod outbox;
 mod owed;
 mod own_limit;
+mod pass;
 mod pinned;
 mod place;
 mod push;

@@ -63,6 +63,8 @@ pub(crate) struct Place {
     pub(crate) parked: usize,
     /// No row of the backlog below needs to be looked at for the next lease.
     pub(crate) cursor: Seq,
+    /// Rows from here on are not handed out: the end of a scan.
+    pub(crate) until: Seq,
     pub(crate) live: Live,
     pub(crate) handed: Handed,
     /// Its oldest rows, for limits of its own.
@@ -85,7 +87,7 @@ impl Place {
     pub(crate) fn registered(lane: &LaneModel, first: bool) -> Place {
         let floor = if first { lane.floor } else { lane.next };
         let pos = Position { floor, ..Position::default() };
-        let mut place = Place { pos, cursor: floor, dirty: true, ..Place::default() };
+        let mut place = Place { pos, cursor: floor, until: Seq::MAX, dirty: true, ..Place::default() };
         if first {
             place.accept(lane.usage.weight, lane.usage.bytes);
         }
@@ -103,7 +105,7 @@ impl Place {
         if planted(Flaw::OwnBytesGuessed) {
             pos.queued_bytes = lane.bytes / lane.weight.max(1) * queued;
         }
-        Place { pos, queued, cursor, ..Place::default() }
+        Place { pos, queued, cursor, until: Seq::MAX, ..Place::default() }
     }
 
     pub(crate) fn accept(&mut self, weight: u64, bytes: u64) {

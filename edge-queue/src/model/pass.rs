@@ -1,0 +1,96 @@
+//! Scan: a consumer looks at its rows one after the other and leaves some where they are. A row that is passed over is open and unleased again,
+//! but behind the cursor: it is not handed out before the next scan or rewind. It may be evicted and expires like any other.
+
+use super::Model;
+use crate::row::Seq;
+
+impl Model {
+    /// A leased row goes back to its old place, and the lease after this one goes on behind it.
+    pub(crate) fn pass(&mut self, id: u64, lane: usize, seq: Seq) {
+        let Some(reader) = self.reader_at(id) else { return };
+        if self.release(reader, lane, seq).is_none() {
+            return;
+        }
+        if let Some(place) = self.place_mut(reader, lane) {
+            place.head.rewind(seq);
+        }
+        if let Some(l) = self.lanes.get_mut(lane) {
+            l.head.rewind(seq);
+        }
+    }
+
+    /// The next lease begins at the oldest open row. `bounded`: leases end before rows pushed from now on.
+    pub(crate) fn rewind(&mut self, id: u64, bounded: bool) {
+        let Some(reader) = self.reader_at(id).and_then(|at| self.readers.get_mut(at)) else { return };
+        for (place, lane) in reader.lanes.iter_mut().zip(&self.lanes) {
+            place.cursor = place.pos.floor;
+            place.live.rewind();
+            place.until = if bounded { lane.next } else { Seq::MAX };
+        }
+    }
+
+    /// Whether every row that may be leased has been, since the last rewind.
+    pub(crate) fn at_end(&self, id: u64) -> bool {
+        let Some(reader) = self.reader_at(id).and_then(|at| self.readers.get(at)) else { return true };
+        let mut places = reader.lanes.iter().zip(&self.lanes);
+        places.all(|(place, lane)| {
+            let end = lane.next.min(place.until);
+            let live = place.live.from();
+            place.open_from(place.cursor) >= end.min(live) && (live >= end || place.open_from(place.live.cursor) >= end)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Queue, Row, StoreKind, Wait};
+
+    fn numbers(chunk: &crate::Chunk) -> Vec<u8> {
+        chunk.iter().map(|lease| lease.payload()[0]).collect()
+    }
+
+    #[test]
+    fn rows_that_are_passed_over_stay_in_their_order_until_the_next_scan() {
+        let queue = Queue::open("", Config::default().store(StoreKind::Memory)).unwrap();
+        let mut consumer = queue.consumer("hub").unwrap();
+        let push = |n: u8| drop(queue.push(Row::new(vec![n])).unwrap());
+        (0..5).for_each(push);
+        consumer.scan();
+        assert!(!consumer.at_end());
+        push(5);
+        let mut rows = consumer.lease(4, Wait::None).unwrap().into_iter();
+        rows.next().unwrap().pass();
+        rows.next().unwrap().ack();
+        rows.next().unwrap().pass();
+        let kept = rows.next().unwrap();
+        assert_eq!(numbers(&consumer.lease(9, Wait::None).unwrap()), [4], "given back by the drop of its chunk");
+        let last = consumer.lease(9, Wait::None).unwrap();
+        assert_eq!(numbers(&last), [4], "five was pushed later");
+        assert!(consumer.at_end() && consumer.lease(9, Wait::None).unwrap().is_empty());
+        last.into_iter().for_each(crate::Lease::pass);
+        consumer.scan();
+        let rows = consumer.lease(9, Wait::None).unwrap();
+        assert_eq!(numbers(&rows), [0, 2, 4, 5], "three is leased");
+        drop((rows, kept));
+        consumer.rewind();
+        push(6);
+        assert_eq!(numbers(&consumer.lease(9, Wait::None).unwrap()), [0, 2, 3, 4, 5, 6]);
+        assert_eq!((consumer.queued(), consumer.waiting()), (6, 6));
+    }
+
+    #[test]
+    fn a_row_that_is_passed_over_makes_room_like_any_other() {
+        let config = Config::default().store(StoreKind::Memory).max_messages(3);
+        let queue = Queue::open("", config).unwrap();
+        let mut consumer = queue.consumer("hub").unwrap();
+        let push = |n: u8| drop(queue.push(Row::new(vec![n])).unwrap());
+        (0..3).for_each(push);
+        consumer.scan();
+        consumer.lease(1, Wait::None).unwrap().into_iter().for_each(crate::Lease::pass);
+        push(3);
+        consumer.rewind();
+        assert_eq!(numbers(&consumer.lease(9, Wait::None).unwrap()), [1]);
+        let dropped: u64 = queue.ledger().iter().map(|ledger| ledger.dropped.total()).sum();
+        assert_eq!(dropped, 1);
+    }
+}
