@@ -8,7 +8,12 @@ use edge_queue::{Config, Lease, ManualClock, Now, Queue, Receipt, Row, StoreKind
 
 fn open(dir: &SimDir, store: StoreKind) -> Queue {
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
-    Queue::open_in(Box::new(dir.clone()), Config::default().max_bytes(512 * 1024).lanes(1).store(store), clock).unwrap()
+    Queue::open_in(
+        Box::new(dir.clone()),
+        Config::default().max_bytes(512 * 1024).lanes(1).store(store),
+        clock,
+    )
+    .unwrap()
 }
 
 fn ends_are_durable(store: StoreKind) {

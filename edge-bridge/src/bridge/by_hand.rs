@@ -1,5 +1,5 @@
 //! Work of a person on what the hub refuses: look, try again, copy out, drop. Rows are looked for in one pass over the parked ones, which is a
-//! sweep that sends nothing: what stays is parked again behind the rest. Needs no connection.
+//! sweep that sends nothing. It begins when no row is on its way to them, and what it drops is durably gone at its end. Needs no connection.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use super::refusals::Refusals;
 use super::retries::Retries;
 use super::spool::{Identity, Leased, Settled, Spool};
 use super::uplink::{Uplink, row_key};
-use super::uplink_event::UplinkEvent;
+use super::uplink_event::{LeftOut, UplinkEvent};
 use super::{Core, Output};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8, matches};
@@ -20,17 +20,20 @@ use crate::wire::{ReasonCode, Utf8, matches};
 const ROWS_PER_TURN: usize = 1_024;
 /// Bytes of rows that are leased, or wait to be taken, at a time.
 const BYTES: usize = 256 * 1024;
-/// How long copies wait to be taken: the pass keeps parked rows from being sent.
-const TAKEN_WITHIN_MS: u64 = 5_000;
+/// How long copies wait to be taken, since the pass keeps parked rows from being sent, and a pass for the spool.
+const WITHIN_MS: u64 = 5_000;
 
 /// What the hub refuses now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedList {
-    /// Topics in back-off, or with parked rows that are being sent, in their order. At most 256.
+    /// Topics in back-off, or with parked rows that are being sent, in their order, at most 256; then topics with messages that are parked for
+    /// themselves, as poison or too large, at most 256.
     pub topics: Vec<ParkedTopic>,
-    /// Parked rows, by weight, those of topics that are not known included: of an earlier run, or refused one by one.
+    /// Parked messages, by weight, those of topics that are not known included: of an earlier run.
     pub parked: u64,
+    /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place.
+    pub in_place: u64,
 }
 
 /// A topic of a [`ParkedList`].
@@ -79,8 +82,13 @@ enum Work {
 pub(super) struct Pass {
     filter: Utf8,
     work: Work,
-    /// A sweep was under way: the pass begins at its end.
-    again: bool,
+    /// The pass has not begun: a sweep is under way, or rows are on their way to the parked ones.
+    waits: bool,
+    /// When it no longer waits for the spool.
+    until_ms: u64,
+    /// What was dropped is being made durable.
+    commits: bool,
+    left_out: Option<LeftOut>,
     /// Rows dropped, or rows and messages copied.
     rows: u64,
     found: VecDeque<ParkedRow>,
@@ -95,12 +103,14 @@ impl<P: Pack> Uplink<P> {
         if self.hand.is_some() {
             return false;
         }
-        let again = self.sweep.is_active();
-        let sweep_ms = if again { Some(now_ms) } else { self.sweep.poll_timeout() };
+        let sweep_ms = if self.sweep.is_active() { Some(now_ms) } else { self.sweep.poll_timeout() };
         let mut pass = Pass {
             filter,
             work,
-            again,
+            waits: true,
+            until_ms: now_ms + WITHIN_MS,
+            commits: false,
+            left_out: None,
             rows: 0,
             found: VecDeque::new(),
             found_ms: now_ms,
@@ -111,8 +121,8 @@ impl<P: Pack> Uplink<P> {
             let mut held = self.refusals.take_matching(&pass.filter);
             held.extend(self.retries.take_matching(&pass.filter));
             for row in held.iter().flat_map(|message| &message.packed.rows) {
+                pass.rows += spool.weight(*row);
                 spool.settle(*row, Settled::Discarded);
-                pass.rows += 1;
             }
         } else {
             let held = self.refusals.held_matching(&pass.filter).chain(self.retries.matching(&pass.filter));
@@ -120,16 +130,53 @@ impl<P: Pack> Uplink<P> {
             pass.rows = pass.found.len() as u64;
         }
         self.hand = Some(pass);
-        if !again {
-            self.begin_hand_sweep(spool);
+        if !self.sweep.is_active() {
+            self.begin_hand_sweep(now_ms, spool);
         }
         true
     }
 
-    fn begin_hand_sweep<S: Spool>(&mut self, spool: &mut S) {
+    /// Begins the sweep of a pass once all that is parked can be seen. `false`: not yet.
+    fn begin_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
         self.park_deferred(spool);
-        self.sweep.begin(spool.parked());
+        let Some(pass) = &mut self.hand else { return false };
+        let is_settled = spool.is_settled();
+        if !is_settled && now_ms < pass.until_ms {
+            pass.resume_ms = Some(pass.until_ms);
+            return false;
+        }
+        if !is_settled {
+            pass.left_out = Some(LeftOut::NotRead);
+        }
+        pass.waits = false;
+        self.sweep.begin(spool);
         self.refusals.on_sweep_begins();
+        self.apart.on_sweep_begins();
+        true
+    }
+
+    /// Ends a pass once what it dropped is durable. `false`: not yet.
+    fn end_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
+        let is_dry = self.sweep.is_dry && spool.is_scanned().is_some();
+        let Some(pass) = &mut self.hand else { return true };
+        if is_dry {
+            pass.left_out = Some(LeftOut::NotRead);
+        }
+        if pass.work == Work::Drop && pass.rows > 0 {
+            if !std::mem::replace(&mut pass.commits, true) {
+                pass.until_ms = now_ms + WITHIN_MS;
+                spool.commit();
+            }
+            if !spool.is_committed() && now_ms < pass.until_ms {
+                pass.resume_ms = Some(pass.until_ms);
+                return false;
+            }
+            if !spool.is_committed() {
+                pass.left_out = Some(LeftOut::NotDurable);
+            }
+        }
+        self.end_pass(now_ms);
+        true
     }
 
     /// Goes on with a pass.
@@ -138,17 +185,19 @@ impl<P: Pack> Uplink<P> {
         while let Some(pass) = &mut self.hand {
             pass.resume_ms = None;
             if !pass.found.is_empty() {
-                if now_ms < pass.found_ms + TAKEN_WITHIN_MS && !self.sweep.is_full() {
+                if now_ms < pass.found_ms + WITHIN_MS && !self.sweep.is_full() {
                     return;
                 }
                 pass.found.clear();
-                pass.work = Work::Nothing;
+                (pass.work, pass.left_out) = (Work::Nothing, Some(LeftOut::NotTaken));
             }
             if !self.sweep.is_active() {
-                if std::mem::take(&mut pass.again) {
-                    self.begin_hand_sweep(spool);
-                } else {
-                    self.end_pass(now_ms);
+                let goes_on = match pass.waits {
+                    true => self.begin_hand_sweep(now_ms, spool),
+                    false => self.end_hand_sweep(now_ms, spool),
+                };
+                if !goes_on {
+                    return;
                 }
                 continue;
             }
@@ -166,11 +215,12 @@ impl<P: Pack> Uplink<P> {
     }
 
     fn handle_by_hand<S: Spool>(&mut self, now_ms: u64, spool: &mut S, row: &Leased) {
-        let reason = self.refusals.reason(&row.row.topic);
+        let topic = self.pack.topic(row);
+        let reason = self.refusals.reason(&topic);
         let mut work = Work::Nothing;
         if let Some(pass) = &mut self.hand
-            && !pass.again
-            && covers(&pass.filter, &row.row.topic)
+            && !pass.waits
+            && covers(&pass.filter, &topic)
         {
             work = pass.work;
             match work {
@@ -179,7 +229,7 @@ impl<P: Pack> Uplink<P> {
                     pass.rows += 1;
                     pass.found_ms = now_ms;
                     pass.found.push_back(ParkedRow {
-                        topic: row.row.topic.clone(),
+                        topic: topic.clone(),
                         payload: row.row.payload.clone(),
                         identity: row.identity,
                         age_ms: Some(row.age_ms),
@@ -193,6 +243,9 @@ impl<P: Pack> Uplink<P> {
             self.poison.on_taken(row_key(row.id, spool));
             spool.settle(row.id, Settled::Discarded);
         } else {
+            if reason.is_none() {
+                self.apart.stays(&topic, u64::from(row.row.weight));
+            }
             self.park_row(row, reason.unwrap_or(ReasonCode::UNSPECIFIED_ERROR), spool);
         }
     }
@@ -203,15 +256,15 @@ impl<P: Pack> Uplink<P> {
         if let Some(at_ms) = pass.sweep_ms {
             self.sweep.want(at_ms.max(now_ms));
         }
-        let complete = pass.work != Work::Nothing;
-        self.events.push_back(UplinkEvent::ByHand { rows: pass.rows, complete });
+        let Pass { rows, work, left_out, .. } = pass;
+        self.events.push_back(UplinkEvent::ByHand { rows, dropped: work == Work::Drop, left_out });
     }
 
     /// When [`work_by_hand`](Self::work_by_hand) has something to do without an event.
     pub(super) fn hand_timeout(&self) -> Option<u64> {
         let pass = self.hand.as_ref()?;
         if !pass.found.is_empty() {
-            return Some(pass.found_ms + TAKEN_WITHIN_MS);
+            return Some(pass.found_ms + WITHIN_MS);
         }
         pass.resume_ms.or_else(|| self.sweep.poll_timeout())
     }
@@ -322,12 +375,15 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// What the hub refuses now.
     pub fn parked(&self, now: Now) -> ParkedList {
-        ParkedList { topics: self.uplink.refusals.list(now.up_ms), parked: self.spool.parked() }
+        let mut topics = self.uplink.refusals.list(now.up_ms);
+        let sweep_ms = self.uplink.sweep.poll_timeout().map(|at_ms| at_ms.saturating_sub(now.up_ms));
+        topics.extend(self.uplink.apart.list(sweep_ms));
+        ParkedList { topics, parked: self.spool.parked(), in_place: self.spool.in_place() }
     }
 
     /// Begins to drop held messages and parked rows of topics that `filter` matches (`#`: all), each settled as
     /// [`Settled::Discarded`]. The end is [`UplinkEvent::ByHand`]. `false`: another pass is under way. Messages that are on their way to
-    /// the hub stay. Costs a rewrite of the parked rows that stay.
+    /// the hub stay. The end comes when they are durably gone.
     #[must_use]
     pub fn drop_parked(&mut self, now: Now, filter: Utf8) -> bool {
         self.pass(now, filter, Work::Drop)
@@ -335,7 +391,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// Begins to copy what [`drop_parked`](Self::drop_parked) would drop, and removes nothing. The copies are to be taken with
     /// [`take_copies`](Self::take_copies) while the pass goes on, each time within 5 s, or it goes without. Parked rows are not sent
-    /// meanwhile. `false`: another pass is under way. Costs a rewrite of the parked rows.
+    /// meanwhile. `false`: another pass is under way. A spool in which rows keep their places writes nothing.
     #[must_use]
     pub fn copy_parked(&mut self, now: Now, filter: Utf8) -> bool {
         self.pass(now, filter, Work::Copy)

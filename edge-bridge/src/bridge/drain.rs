@@ -73,11 +73,12 @@ impl<P: Pack> Uplink<P> {
         if !self.again.is_empty() || self.refusals.is_full() {
             return None;
         }
+        let may_sweep = self.window.room() > 0 && (self.hand.is_none() || self.sweep.is_active());
         let waits = [
             self.resume_ms,
             self.retries.poll_timeout(),
             self.refusals.poll_timeout(),
-            self.sweep.poll_timeout().filter(|_| self.window.room() > 0),
+            self.sweep.poll_timeout().filter(|_| may_sweep),
             self.pack.poll_timeout(),
         ];
         waits.into_iter().flatten().min()
@@ -223,6 +224,7 @@ impl<P: Pack> Uplink<P> {
                 uplink.poison.retry(key);
             }
             let reason = if uplink.poison.holds(now.up_ms, key) {
+                uplink.apart.on_parked(&uplink.pack.topic(&row), None, u64::from(row.row.weight));
                 Some(ReasonCode::UNSPECIFIED_ERROR)
             } else {
                 uplink.refusals.parks(&row.row.topic, true)
@@ -260,25 +262,23 @@ impl<P: Pack> Uplink<P> {
             }
             weight += u64::from(row.row.weight);
             self.refusals.on_swept(&row.row.topic);
+            self.apart.on_swept(&self.pack.topic(&row), u64::from(row.row.weight));
             handle(self, spool, row);
         }
-        if self.sweep.on_leased(now_ms, weight) {
+        if self.sweep.on_leased(now_ms, weight, spool.is_scanned()) {
             self.retry_filter = None;
             self.refusals.on_sweep_over();
+            self.apart.on_sweep_over();
             self.park_deferred(spool);
-            if self.has_unknown(spool) {
+            if spool.parked() > 0 {
                 self.sweep.want_later(now_ms);
-            } else if let Some(due_ms) = self.poison.due_ms() {
+            }
+            if let Some(due_ms) = self.poison.due_ms() {
                 // One that was due and did not come by is gone: it expired, or made room.
                 self.sweep.want(if due_ms > now_ms { due_ms } else { now_ms + MISSED_POISON_MS });
             }
         }
         any
-    }
-
-    /// Whether rows are parked that belong to no topic in back-off and to no poison message.
-    fn has_unknown<S: Spool>(&self, spool: &S) -> bool {
-        spool.parked().saturating_sub(self.refusals.parked()) > self.poison.known()
     }
 
     /// Begins a sweep that is due, or that a healed topic asks for.
@@ -287,13 +287,14 @@ impl<P: Pack> Uplink<P> {
             return;
         }
         self.park_deferred(spool);
-        // Parked rows that nobody accounts for are those of an earlier life: the store may learn of them long after the connection is up.
-        if !self.sweep.is_planned() && self.has_unknown(spool) {
+        // Not all are known by their topics; those of an earlier life the store may learn of long after the connection is up.
+        if !self.sweep.is_planned() && spool.parked() > 0 {
             self.sweep.want_later(now_ms);
         }
         if self.sweep.is_due(now_ms) | self.refusals.take_sweep_wanted() {
-            self.sweep.begin(spool.parked());
+            self.sweep.begin(spool);
             self.refusals.on_sweep_begins();
+            self.apart.on_sweep_begins();
             if !self.sweep.is_active() {
                 self.refusals.on_sweep_over();
             }

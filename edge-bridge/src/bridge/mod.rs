@@ -12,6 +12,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod apart;
 pub mod backoff;
 mod by_hand;
 mod config;
@@ -52,7 +53,7 @@ pub use pack::{Pack, Packed, Packing, RawPack};
 pub use probe::idle_ping_every_ms;
 pub use stall::{Stall, StallAction};
 pub use stats::Stats;
-pub use uplink_event::{Refusal, UplinkEvent};
+pub use uplink_event::{LeftOut, Refusal, UplinkEvent};
 
 use backoff::Backoff;
 use bytes::Bytes;
@@ -245,7 +246,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// Whether anything that counts changed since `published`: cheaper than [`stats`](Self::stats).
     pub fn has_news(&self, published: &Stats) -> bool {
-        let figures = |s: &Stats| [s.sent, s.acknowledged, s.received, s.parked, s.unacknowledged as u64];
+        let figures =
+            |s: &Stats| [s.sent, s.acknowledged, s.received, s.parked, s.in_place, s.unacknowledged as u64];
         figures(&self.stats) != figures(published) || self.spool.waiting() != published.waiting
     }
 
@@ -375,6 +377,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.stats.unacknowledged = self.uplink.unacknowledged();
         self.stats.waiting = self.spool.waiting();
         self.stats.parked = self.spool.parked();
+        self.stats.in_place = self.spool.in_place();
         self.stats.refused_topics = self.uplink.refusals.refused_topics();
         self.stats.link_refused = self.uplink.link.is_refused();
         self.stats.window_bytes = self.uplink.window().limit();

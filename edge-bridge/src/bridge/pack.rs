@@ -12,6 +12,11 @@ use crate::wire::{Properties, PropertyId, Publish, QoS, ReasonCode, Utf8, Value}
 /// a batch may stay open for more rows as long as the implementation likes ([`poll_timeout`](Self::poll_timeout)), since rows that wait
 /// here are safe in the queue.
 pub trait Pack {
+    /// The topic of the message that is made of a row.
+    fn topic(&self, row: &Leased) -> Utf8 {
+        row.row.topic.clone()
+    }
+
     /// Takes a row in.
     fn add(&mut self, now: Now, row: Leased);
 

@@ -73,11 +73,6 @@ impl Refusals {
         self.topics.values().map(|topic| topic.held.len()).sum()
     }
 
-    /// Parked rows of known topics.
-    pub(super) fn parked(&self) -> u64 {
-        self.topics.values().map(|topic| topic.parked).sum()
-    }
-
     /// Whether held messages wait for answers and may not become more: nothing new is to be made.
     pub(super) fn is_full(&self) -> bool {
         self.held_bytes > HELD_BYTES_MAX

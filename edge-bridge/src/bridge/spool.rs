@@ -87,21 +87,55 @@ pub trait Spool {
     /// Returns a row to its old place: it will not be sent now.
     fn give_back(&mut self, id: LeaseId);
 
-    /// Sets a row aside, behind all that were parked before, with its identity and as durably as it was stored: the hub did not take it.
+    /// Sets a row aside, behind all that were parked before, with its identity and as durably as it was stored: the hub did not take it. One
+    /// of [`lease_parked`](Self::lease_parked) stays parked, in its place or behind the others.
     fn park(&mut self, id: LeaseId, why: ReasonCode);
 
-    /// As [`lease`](Self::lease), of the parked rows, in the order in which they were parked.
+    /// As [`lease`](Self::lease), of the parked rows, in the order in which they were parked. A spool in which rows keep their places
+    /// gives each once in a pass.
     fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased>;
+
+    /// Begins a pass over the parked rows, from the oldest, that ends before rows parked from now on. Without effect in a spool that puts
+    /// behind the others what is parked again.
+    fn scan_parked(&mut self) {}
+
+    /// Whether a pass has come to its end; `None` of a spool that puts behind the others what is parked again.
+    fn is_scanned(&self) -> Option<bool> {
+        None
+    }
+
+    /// Whether it is known what is parked, and no row is on its way there.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
+    /// Has rows that left since be durably gone. [`is_committed`](Self::is_committed) says when they are.
+    fn commit(&mut self) {}
+
+    /// Whether every [`commit`](Self::commit) is done.
+    fn is_committed(&self) -> bool {
+        true
+    }
+
+    /// Messages that a leased row stands for.
+    fn weight(&self, _id: LeaseId) -> u64 {
+        1
+    }
+
+    /// Messages of rows that were to be parked and could not be, for want of room: they wait in their place.
+    fn in_place(&self) -> u64 {
+        0
+    }
 
     /// The identity of a leased row, if the spool gives rows one.
     fn identity(&self, _id: LeaseId) -> Option<Identity> {
         None
     }
 
-    /// Rows that are neither leased nor parked.
+    /// Messages, by weight, that are neither leased nor parked.
     fn waiting(&self) -> u64;
 
-    /// Parked rows, those leased by [`lease_parked`](Self::lease_parked) included.
+    /// Parked messages, by weight, those leased by [`lease_parked`](Self::lease_parked) included.
     fn parked(&self) -> u64;
 }
 

@@ -24,8 +24,10 @@ pub struct Stats {
     pub refusals: Vec<(ReasonCode, u64)>,
     /// The message that was refused last, by the hub or because it cannot be sent on the present connection.
     pub last_refusal: Option<Refusal>,
-    /// Parked rows now: refused, tried again later.
+    /// Parked messages now, by weight: refused, tried again later.
     pub parked: u64,
+    /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place, and others go on.
+    pub in_place: u64,
     /// Topics that the hub refuses now.
     pub refused_topics: usize,
     /// Whether the hub refuses whatever is sent as not authorized: nothing but one probe at a time goes out.

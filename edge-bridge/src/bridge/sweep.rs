@@ -1,5 +1,5 @@
-//! Sweep over the parked rows, from the front: rows of topics that are not refused are sent, the others are parked again behind the rest, so that
-//! the store's oldest row always moves. It ends when it has passed what was there when it began.
+//! Sweep over the parked rows, from the front: rows of topics that are not refused are sent, the others stay parked, in their place or behind the
+//! rest. It ends when it has passed what was there when it began.
 
 use std::collections::HashSet;
 
@@ -7,13 +7,15 @@ use super::backoff::Backoff;
 use super::pack::Packed;
 use super::poison::RowKey;
 use super::refusals::retry_backoff;
-use super::spool::LeaseId;
+use super::spool::{LeaseId, Spool};
 use crate::wire::ReasonCode;
 
 /// Parked rows leased at a time: new rows get the next turn.
 const ROWS: usize = 64;
 /// A sweep to which the spool gives nothing for so long is over: the rest expired.
 const DRY_MS: u64 = 5_000;
+/// Messages of a sweep whose end the spool knows.
+const BOUNDLESS: u64 = u64::MAX / 2;
 /// Refusals without a success between that end a sweep early.
 const REFUSALS_MAX: u32 = 8;
 /// New rows that wait for the end of a sweep, and their bytes: beyond, new rows wait in the queue.
@@ -22,9 +24,13 @@ const DEFERRED_MAX: (usize, u64) = (4_096, 1 << 20);
 /// The sweep and when it begins.
 #[derive(Debug)]
 pub(super) struct Sweep {
-    /// Rows it has still to pass; `None`: no sweep.
+    /// Messages, by weight, that it has still to pass; `None`: no sweep.
     left: Option<u64>,
     dry_since_ms: Option<u64>,
+    /// Rows keep their places, and the spool knows the end.
+    in_place: bool,
+    /// The last one ended before it had passed all it was to pass.
+    pub(super) is_dry: bool,
     /// The first row that was parked since it began: there the sweep has passed all that it was to pass.
     mark: Option<RowKey>,
     due_ms: Option<u64>,
@@ -44,6 +50,8 @@ impl Sweep {
         Self {
             left: None,
             dry_since_ms: None,
+            in_place: false,
+            is_dry: false,
             mark: None,
             due_ms: None,
             backoff: retry_backoff(seed ^ 0x5e),
@@ -81,8 +89,11 @@ impl Sweep {
         self.left.is_none() && self.due_ms.is_some_and(|due_ms| due_ms <= now_ms)
     }
 
-    /// Begins to pass so many rows.
-    pub(super) fn begin(&mut self, rows: u64) {
+    /// Begins to pass what is parked.
+    pub(super) fn begin(&mut self, spool: &mut impl Spool) {
+        spool.scan_parked();
+        (self.in_place, self.is_dry) = (spool.is_scanned().is_some(), false);
+        let rows = if self.in_place { spool.parked().min(1) * BOUNDLESS } else { spool.parked() };
         (self.due_ms, self.dry_since_ms, self.mark, self.refused_in_row) = (None, None, None, 0);
         self.left = Some(rows).filter(|rows| *rows > 0);
     }
@@ -92,26 +103,28 @@ impl Sweep {
         usize::try_from(self.left.unwrap_or(0)).unwrap_or(ROWS).min(ROWS)
     }
 
-    /// So many rows were leased. Whether the sweep is over.
-    pub(super) fn on_leased(&mut self, now_ms: u64, rows: u64) -> bool {
+    /// So many messages were leased. `scanned`: the spool says that these are the last. Whether the sweep is over.
+    pub(super) fn on_leased(&mut self, now_ms: u64, messages: u64, scanned: Option<bool>) -> bool {
         let Some(left) = &mut self.left else { return false };
-        *left = left.saturating_sub(rows);
-        let is_dry = if rows == 0 {
+        *left = left.saturating_sub(messages);
+        let scanned = scanned == Some(true);
+        let is_dry = if messages == 0 && !scanned {
             now_ms >= *self.dry_since_ms.get_or_insert(now_ms) + DRY_MS
         } else {
             self.dry_since_ms = None;
             false
         };
-        let over = *left == 0 || is_dry;
+        let over = *left == 0 || is_dry || scanned;
         if over {
             self.left = None;
+            self.is_dry = is_dry;
         }
         over
     }
 
     /// A row is parked.
     pub(super) fn on_parked(&mut self, row: RowKey) {
-        if self.left.is_some() {
+        if self.left.is_some() && !self.in_place {
             self.mark.get_or_insert(row);
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::apart::Apart;
 use super::by_hand::Pass;
 use super::link_refusal::{LinkChange, LinkRefusal};
 use super::message::Message;
@@ -37,6 +38,7 @@ pub(super) struct Uplink<P> {
     /// The row that probes a refused link waits in the pack.
     pub(super) probing: bool,
     pub(super) poison: Poison,
+    pub(super) apart: Apart,
     pub(super) sweep: Sweep,
     /// What a person wants of the parked rows.
     pub(super) hand: Option<Pass>,
@@ -64,6 +66,7 @@ impl<P: Pack> Uplink<P> {
             link: LinkRefusal::new(seed),
             probing: false,
             poison: Poison::default(),
+            apart: Apart::default(),
             sweep: Sweep::new(seed),
             hand: None,
             retry_filter: None,
@@ -131,6 +134,7 @@ impl<P: Pack> Uplink<P> {
         }
         stats.poison += 1;
         self.refusals.on_gone(message.topic());
+        self.apart.on_parked(message.topic(), Some(reason), weight_of(&message, spool));
         self.tell(now_ms, Cause::Poison, reason, &message, spool, stats);
         self.park(&message, reason, spool);
         Some(Token(token))
@@ -320,6 +324,7 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
+        self.apart.on_parked(message.topic(), Some(reason), weight_of(message, spool));
         self.tell(now_ms, Cause::Message, reason, message, spool, stats);
         self.put_last(message, reason, spool);
         self.sweep.want_later(now_ms);
@@ -374,6 +379,10 @@ impl<P: Pack> Uplink<P> {
 
 pub(super) fn give_back(message: &Message, spool: &mut impl Spool) {
     message.packed.rows.iter().for_each(|row| spool.give_back(*row));
+}
+
+fn weight_of(message: &Message, spool: &impl Spool) -> u64 {
+    message.packed.rows.iter().map(|row| spool.weight(*row)).sum()
 }
 
 pub(super) fn row_key(row: LeaseId, spool: &impl Spool) -> RowKey {

@@ -30,15 +30,29 @@ pub enum UplinkEvent {
     Parked(Refusal),
     /// A pass that a person asked for is over: rows dropped, or rows and messages copied.
     ByHand {
-        /// By weight where they were dropped.
+        /// Rows and messages copied, or messages dropped, by weight.
         rows: u64,
-        /// `false`: copies were not taken in time, and the rest was left out.
-        complete: bool,
+        /// They were dropped, durably unless `left_out` says otherwise; else they were copied.
+        dropped: bool,
+        /// Why this is not all of it.
+        left_out: Option<LeftOut>,
     },
     /// The hub takes no retained messages: they are published without the flag. Once per connection.
     RetainCleared,
     /// The hub takes no QoS 1: nothing can be delivered by it.
     QosNotSupported,
+}
+
+/// Why a pass by hand was not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LeftOut {
+    /// The copies were not taken in time.
+    NotTaken,
+    /// Parked rows could not be leased for 5 s: their queue is not open or cannot be read, or they were still on their way there.
+    NotRead,
+    /// What was dropped is not on disk within 5 s: after a crash it may be there again.
+    NotDurable,
 }
 
 /// A message that was not taken.

@@ -7,7 +7,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::driver::Request;
 use super::link::Link;
 use crate::bridge::spool::Spool;
-use crate::bridge::{Core, Pack, ParkedList, ParkedRow};
+use crate::bridge::{Core, LeftOut, Pack, ParkedList, ParkedRow};
 use crate::ingest::Now;
 use crate::wire::{TopicError, Utf8, validate_filter};
 
@@ -29,6 +29,18 @@ pub enum ByHandError {
     /// The copies were not taken within 5 s: parked rows wait for this.
     #[error("the copies were not taken in time: the rest was left out")]
     TooSlow,
+    /// Not all parked rows could be looked at within 5 s: their queue is not open or cannot be read, or rows were still on their way there.
+    #[error("{rows} done, but not all that is parked could be read in time: ask again")]
+    NotRead {
+        /// Messages dropped, or rows copied.
+        rows: u64,
+    },
+    /// What was dropped was not on disk within 5 s: after a crash it may be there again.
+    #[error("{rows} dropped, but the disk does not take it: after a crash they may be there again")]
+    NotDurable {
+        /// Messages dropped.
+        rows: u64,
+    },
     /// The link was closed.
     #[error("the link is closed")]
     Closed,
@@ -93,10 +105,15 @@ impl Hand {
         }
     }
 
-    pub(super) fn over(&mut self, rows: u64, complete: bool) {
+    pub(super) fn over(&mut self, rows: u64, left_out: Option<LeftOut>) {
         self.copies = None;
         if let Some(done) = self.done.take() {
-            let _ = done.send(if complete { Ok(rows) } else { Err(ByHandError::TooSlow) });
+            let _ = done.send(match left_out {
+                None => Ok(rows),
+                Some(LeftOut::NotTaken) => Err(ByHandError::TooSlow),
+                Some(LeftOut::NotRead) => Err(ByHandError::NotRead { rows }),
+                Some(LeftOut::NotDurable) => Err(ByHandError::NotDurable { rows }),
+            });
         }
     }
 }
@@ -152,11 +169,11 @@ impl Link {
     }
 
     /// Drops held messages and parked rows of topics that the filter matches (`#`: all), also without a connection, counted as discarded.
-    /// Returns how many rows. What is on its way to the hub stays.
+    /// Returns how many messages, by weight, once they are durably gone. What is on its way to the hub stays.
     ///
     /// # Errors
     ///
-    /// Not a filter, another drop or copy is under way, or the link was closed.
+    /// Not a filter, another drop or copy is under way, not all could be read or made durable in time, or the link was closed.
     pub async fn drop_parked(&self, filter: &str) -> Result<u64, ByHandError> {
         let filter = checked(filter)?;
         let (done, answer) = oneshot::channel();
@@ -164,7 +181,7 @@ impl Link {
         answer.await.map_err(|_| ByHandError::Closed)?
     }
 
-    /// Copies what [`drop_parked`](Self::drop_parked) would drop. Nothing leaves; each parked row is written to disk again, once.
+    /// Copies what [`drop_parked`](Self::drop_parked) would drop. Nothing leaves, and nothing is written.
     ///
     /// # Errors
     ///

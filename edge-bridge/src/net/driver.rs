@@ -199,7 +199,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
             Event::Message { publish, ack } => self.router.deliver(now_ms, &publish, ack),
             // An application may wait for this number alone.
             Event::SubscriptionRefused(_) => self.status_at_ms = 0,
-            Event::Uplink(UplinkEvent::ByHand { rows, complete }) => self.hand.over(rows, complete),
+            Event::Uplink(UplinkEvent::ByHand { rows, left_out, .. }) => self.hand.over(rows, left_out),
             _ => {}
         }
     }

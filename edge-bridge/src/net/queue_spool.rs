@@ -78,7 +78,9 @@ impl QueueSpool {
         let (mut out, mut left) = (Vec::new(), max_bytes as u64);
         // Adopts the consumer of the parked rows, which is there some time after the start, before it is asked how many there are.
         self.parking.consumer();
-        while self.parking.has_room() && out.len() < max_rows && left > 0 {
+        // What need not be written again goes on, however little room there is.
+        let is_free = parked && !self.parking.moves();
+        while (is_free || self.parking.has_room()) && out.len() < max_rows && left > 0 {
             let leases = self.lease_some(parked, max_rows - out.len(), left);
             if leases.is_empty() {
                 break;
@@ -95,12 +97,19 @@ impl QueueSpool {
     }
 
     fn take(&mut self, id: LeaseId) -> Option<Lease> {
-        self.held.remove(&id.0).map(|held| held.lease)
+        let Held { lease, parked } = self.held.remove(&id.0)?;
+        if parked {
+            self.parking.on_end();
+        }
+        Some(lease)
     }
 }
 
 impl Spool for QueueSpool {
     fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        if self.parking.takes_again() {
+            self.consumer.rewind();
+        }
         self.lease_from(false, now_ms, max_rows, max_bytes)
     }
 
@@ -121,9 +130,39 @@ impl Spool for QueueSpool {
     }
 
     fn park(&mut self, id: LeaseId, why: ReasonCode) {
-        if let Some(Held { lease, parked }) = self.held.remove(&id.0) {
-            self.parking.park(lease, parked, why);
+        match self.held.remove(&id.0) {
+            Some(Held { lease, parked: true }) => self.parking.keep(lease, why),
+            Some(Held { lease, parked: false }) => self.parking.park(lease, why),
+            None => {}
         }
+    }
+
+    fn scan_parked(&mut self) {
+        self.parking.scan();
+    }
+
+    fn is_scanned(&self) -> Option<bool> {
+        Some(self.parking.is_scanned())
+    }
+
+    fn is_settled(&self) -> bool {
+        self.parking.is_settled()
+    }
+
+    fn commit(&mut self) {
+        self.parking.commit();
+    }
+
+    fn is_committed(&self) -> bool {
+        self.parking.is_committed()
+    }
+
+    fn weight(&self, id: LeaseId) -> u64 {
+        self.held.get(&id.0).map_or(0, |held| u64::from(held.lease.weight()))
+    }
+
+    fn in_place(&self) -> u64 {
+        self.parking.in_place()
     }
 
     fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
@@ -139,7 +178,7 @@ impl Spool for QueueSpool {
     }
 
     fn parked(&self) -> u64 {
-        self.parking.rows()
+        self.parking.messages()
     }
 }
 

@@ -144,7 +144,8 @@ impl Model {
             let Some(r) = self.readers.get_mut(reader) else { return Next::Nothing };
             let max_age = [l.limits.max_age_ms, r.limits.max_age_ms].into_iter().flatten().min();
             let Some(place) = r.lanes.get_mut(lane) else { return Next::Nothing };
-            let end = if part == Part::Live { l.next } else { l.next.min(place.live.from()) }.min(place.until);
+            let end =
+                if part == Part::Live { l.next } else { l.next.min(place.live.from()) }.min(place.until);
             let at = *place.cursor_mut(part);
             // Not beyond the end: live rows that are leased now may come back as backlog.
             let cursor = place.open_from(at).min(end);

@@ -36,7 +36,8 @@ impl Model {
         places.all(|(place, lane)| {
             let end = lane.next.min(place.until);
             let live = place.live.from();
-            place.open_from(place.cursor) >= end.min(live) && (live >= end || place.open_from(place.live.cursor) >= end)
+            place.open_from(place.cursor) >= end.min(live)
+                && (live >= end || place.open_from(place.live.cursor) >= end)
         })
     }
 }
@@ -63,7 +64,11 @@ mod tests {
         rows.next().unwrap().ack();
         rows.next().unwrap().pass();
         let kept = rows.next().unwrap();
-        assert_eq!(numbers(&consumer.lease(9, Wait::None).unwrap()), [4], "given back by the drop of its chunk");
+        assert_eq!(
+            numbers(&consumer.lease(9, Wait::None).unwrap()),
+            [4],
+            "given back by the drop of its chunk"
+        );
         let last = consumer.lease(9, Wait::None).unwrap();
         assert_eq!(numbers(&last), [4], "five was pushed later");
         assert!(consumer.at_end() && consumer.lease(9, Wait::None).unwrap().is_empty());

@@ -1,11 +1,16 @@
 //! Durable parking of refused rows: a second queue, in the directory `parked` of the first, which is made when the first row is parked.
 //!
-//! A row is pushed there, and leaves the first queue only when that push is durable; a kill between the two leaves it in both, with one
-//! identity. All of it happens in a task of its own ([`Parker`]): the link never waits for the disk. A row on its way stays leased where it
-//! was; when too many are, because the disk does not take them, the link leases nothing more.
+//! A row is pushed there, and leaves the first queue only when that push is durable; the end of the row there is committed with the batch, so a
+//! kill leaves at most one batch in both, with one identity. All of it happens in a task of its own ([`Parker`]): the link never waits for the
+//! disk. A row on its way stays leased where it was; when too many are, because the disk hangs, the link leases nothing more.
+//!
+//! Rows that cannot be parked, because the second queue is full or cannot be opened, are passed over in the first: they wait in their place,
+//! everything behind them goes on, and they are looked at again when there may be room. From the first such row on none is parked until then, so
+//! that their order stays.
 
 mod envelope;
 mod parker;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +26,7 @@ use crate::wire::ReasonCode;
 
 pub(super) use envelope::{ENVELOPE_BYTES, Envelope};
 pub(super) use parker::{Parker, identity};
+use room::Room;
 
 /// The directory of the parked rows, in that of the first queue.
 const DIR: &str = "parked";
@@ -37,6 +43,16 @@ type Open =
 
 /// The queue of the parked rows, once it is open.
 pub(super) type ParkedQueue = Arc<OnceLock<aio::Queue>>;
+
+/// Ranges of done rows among the parked ones beyond which a pass moves those that stay to the end: holes cost segments.
+const RANGES_MAX: u64 = 8;
+
+/// Work for the task.
+enum Order {
+    Park(Box<Parcel>),
+    /// The ends of rows in both queues are to be durable.
+    Commit,
+}
 
 /// A leased row on its way to the parked ones.
 struct Parcel {
@@ -61,7 +77,7 @@ impl Drop for Transit {
     }
 }
 
-/// What link and task both know.
+/// What link and task both know. Rows are counted by weight, as messages.
 #[derive(Default)]
 struct Shared {
     /// Whether it is known what an earlier run parked.
@@ -69,15 +85,41 @@ struct Shared {
     /// Rows and bytes on their way; of rows that were parked before, the bytes only.
     rows: AtomicU64,
     bytes: AtomicU64,
+    /// Messages that could not be parked and wait in their place.
+    in_place: AtomicU64,
+    /// Nothing more is parked until the link has looked at those again.
+    is_stuck: AtomicBool,
+    /// It is time for that.
+    look_again: AtomicBool,
+    /// A parked row came to its end: there may be room.
+    has_freed: AtomicBool,
+    /// Commits asked for, and done.
+    commits: (AtomicU64, AtomicU64),
     queue: ParkedQueue,
+}
+
+impl Shared {
+    /// The row stays where it is, and what is behind it goes on.
+    fn leave(&self, lease: Lease) {
+        self.in_place.fetch_add(u64::from(lease.weight()), Ordering::Relaxed);
+        lease.pass();
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.is_stuck.load(Ordering::Acquire)
+    }
 }
 
 /// The link's side: hands rows over, and leases those that are parked.
 pub(super) struct Parking {
-    parcels: mpsc::UnboundedSender<Parcel>,
+    orders: mpsc::UnboundedSender<Order>,
     shared: Arc<Shared>,
     consumer: Option<aio::Consumer>,
     opened: oneshot::Receiver<aio::Consumer>,
+    /// An earlier run parked rows.
+    existed: bool,
+    /// The present pass moves what stays to the end.
+    moves: bool,
     /// Dropped with this value: the task ends.
     _alive: watch::Sender<()>,
 }
@@ -85,41 +127,123 @@ pub(super) struct Parking {
 impl Parking {
     /// Parked rows beside `main`. The task is to be spawned; it wakes the link when there is something new.
     pub(super) fn new(main: &aio::Queue, wake: Arc<Notify>) -> (Self, Parker) {
-        let (existed, max_age) = (main.has_beside(DIR), parker::max_ages(main));
-        let main = main.clone();
+        let existed = main.has_beside(DIR);
+        let beside = main.clone();
         let open = move || -> Pin<Box<dyn Future<Output = _> + Send>> {
-            let main = main.clone();
+            let main = beside.clone();
             Box::pin(async move { main.open_beside(DIR, ENVELOPE_BYTES).await })
         };
-        Self::with(Box::new(open), existed, max_age, wake)
+        Self::with(main, Box::new(open), existed, wake)
     }
 
-    fn with(open: Open, existed: bool, max_age: parker::MaxAges, wake: Arc<Notify>) -> (Self, Parker) {
-        let (parcels, received) = mpsc::unbounded_channel();
+    fn with(main: &aio::Queue, open: Open, existed: bool, wake: Arc<Notify>) -> (Self, Parker) {
+        let (orders, received) = mpsc::unbounded_channel();
         let (given, opened) = oneshot::channel();
         let (alive, gone) = watch::channel(());
         let shared = Arc::new(Shared::default());
         shared.is_known.store(!existed, Ordering::Relaxed);
-        let parker = Parker::new(open, existed, max_age, received, shared.clone(), given, gone, wake);
-        (Self { parcels, shared, consumer: None, opened, _alive: alive }, parker)
+        let parker = Parker::new(main.clone(), open, existed, received, shared.clone(), given, gone, wake);
+        (Self { orders, shared, consumer: None, opened, existed, moves: false, _alive: alive }, parker)
     }
 
-    /// Whether rows may be leased: it is known what is parked, and not too much is on its way there.
+    /// Whether rows may be leased that may have to be parked: it is known what is parked, and not too much is on its way there.
     pub(super) fn has_room(&self) -> bool {
         self.shared.is_known.load(Ordering::Acquire)
             && self.shared.bytes.load(Ordering::Relaxed) < MOVING_BYTES_MAX
             && self.shared.rows.load(Ordering::Relaxed) < MOVING_ROWS_MAX
     }
 
-    /// Takes a row over. Until it is durable there it stays leased, and if it cannot be it returns to its place.
-    pub(super) fn park(&self, lease: Lease, again: bool, why: ReasonCode) {
+    /// Takes a row of the first queue over. Until it is durable among the parked ones it stays leased, and if it cannot be it waits in its place.
+    pub(super) fn park(&self, lease: Lease, why: ReasonCode) {
+        if self.shared.is_stuck() {
+            return self.shared.leave(lease);
+        }
+        self.send(lease, false, why);
+    }
+
+    /// A parked row stays parked: in its place, unless there are so many holes that it is to move to the end.
+    pub(super) fn keep(&self, lease: Lease, why: ReasonCode) {
+        if self.moves {
+            self.send(lease, true, why);
+        } else {
+            lease.pass();
+        }
+    }
+
+    fn send(&self, lease: Lease, again: bool, why: ReasonCode) {
         let bytes = (lease.payload().len() + lease.meta().len() + lease.key().len()) as u64;
         let rows = if again { 0 } else { u64::from(lease.weight()) };
         self.shared.rows.fetch_add(rows, Ordering::Relaxed);
         self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         let transit = Transit { shared: self.shared.clone(), rows, bytes };
         // A task that is gone drops the lease: the row returns to its place.
-        let _ = self.parcels.send(Parcel { lease, again, why, _transit: transit });
+        let _ = self.orders.send(Order::Park(Box::new(Parcel { lease, again, why, _transit: transit })));
+    }
+
+    /// Begins a pass over the parked rows.
+    pub(super) fn scan(&mut self) {
+        let ranges =
+            self.shared.queue.get().into_iter().flat_map(aio::Queue::ledger).map(|ledger| ledger.ranges);
+        self.moves = ranges.sum::<u64>() > RANGES_MAX;
+        if let Some(consumer) = self.consumer() {
+            consumer.scan();
+        }
+        // What waits in its place of a topic that is taken again goes out behind what is parked of it, and before what is new.
+        self.shared.look_again.fetch_or(self.in_place() > 0, Ordering::AcqRel);
+    }
+
+    /// Whether the pass has come to its end.
+    pub(super) fn is_scanned(&self) -> bool {
+        match &self.consumer {
+            Some(consumer) => consumer.at_end(),
+            None => self.is_settled() && self.shared.queue.get().is_none(),
+        }
+    }
+
+    /// Whether it is known what is parked, and nothing is on its way there.
+    pub(super) fn is_settled(&self) -> bool {
+        let is_open = !self.existed || self.shared.queue.get().is_some();
+        is_open && self.shared.bytes.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether a pass moves rows: then no more of them may be leased than can be on their way.
+    pub(super) fn moves(&self) -> bool {
+        self.moves
+    }
+
+    /// Whether rows that wait in their place are to be leased again, which may be parked then. Asked once.
+    pub(super) fn takes_again(&self) -> bool {
+        // Those on their way are older.
+        let is_time =
+            self.shared.look_again.load(Ordering::Acquire) && self.shared.rows.load(Ordering::Relaxed) == 0;
+        if is_time {
+            self.shared.look_again.store(false, Ordering::Relaxed);
+            self.shared.in_place.store(0, Ordering::Relaxed);
+            self.shared.is_stuck.store(false, Ordering::Release);
+        }
+        is_time
+    }
+
+    /// A parked row came to its end.
+    pub(super) fn on_end(&self) {
+        self.shared.has_freed.store(true, Ordering::Relaxed);
+    }
+
+    /// Messages that could not be parked and wait in their place.
+    pub(super) fn in_place(&self) -> u64 {
+        self.shared.in_place.load(Ordering::Relaxed)
+    }
+
+    /// The ends of rows in both queues are to be durable soon.
+    pub(super) fn commit(&self) {
+        self.shared.commits.0.fetch_add(1, Ordering::Relaxed);
+        let _ = self.orders.send(Order::Commit);
+    }
+
+    /// Whether they are.
+    pub(super) fn is_committed(&self) -> bool {
+        let (asked, done) = &self.shared.commits;
+        done.load(Ordering::Acquire) == asked.load(Ordering::Relaxed)
     }
 
     /// The parked rows' consumer, once their queue is open.
@@ -130,8 +254,8 @@ impl Parking {
         self.consumer.as_mut()
     }
 
-    /// Parked rows, those that are leased or on their way included, by weight.
-    pub(super) fn rows(&self) -> u64 {
+    /// Parked messages, those of leased rows and of rows on their way included.
+    pub(super) fn messages(&self) -> u64 {
         let stored = match (&self.consumer, self.shared.queue.get()) {
             (Some(consumer), _) => consumer.queued(),
             // Open, and the link has not looked yet.

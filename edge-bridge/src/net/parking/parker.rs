@@ -7,48 +7,47 @@ use std::time::Duration;
 
 use edge_queue::{Lane, Lease, Pending, PushError, Row, aio};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-use super::{CONSUMER, Envelope, Open, Parcel, Shared};
+use super::{CONSUMER, Envelope, Open, Order, Parcel, Room, Shared};
 use crate::bridge::spool::Identity;
 
 /// Rows stored together at most.
 const BATCH_ROWS: usize = 256;
 /// Bytes after which a batch is closed.
 const BATCH_BYTES: usize = 256 * 1024;
-/// Pauses between attempts, doubling.
+/// Pauses until rows that wait in their place are looked at again, doubling while no parked row comes to its end.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// How long a stop waits for a receipt.
 const LAST_RECEIPT_WITHIN: Duration = Duration::from_millis(500);
 
 /// The `max_age` of each lane of the first queue.
-pub(super) type MaxAges = [Option<Duration>; edge_queue::LANES_MAX];
-
-/// Asks a queue.
-pub(super) fn max_ages(queue: &aio::Queue) -> MaxAges {
-    std::array::from_fn(|at| queue.max_age(Lane(u8::try_from(at).ok()?)))
-}
+type MaxAges = [Option<Duration>; edge_queue::LANES_MAX];
 
 /// What the task does next.
 enum Next {
-    Parcel(Box<Parcel>),
-    /// Another attempt at rows of an earlier run.
-    Open,
+    Order(Order),
+    /// A look at what could not be done before.
+    Retry,
     /// The link is gone.
     End,
 }
 
 /// See the module. Ends when the link does.
 pub(in crate::net) struct Parker {
+    main: aio::Queue,
     open: Open,
     /// Rows of an earlier run may be there.
     existed: bool,
     max_age: MaxAges,
-    parcels: mpsc::UnboundedReceiver<Parcel>,
+    orders: mpsc::UnboundedReceiver<Order>,
     shared: Arc<Shared>,
     given: Option<oneshot::Sender<aio::Consumer>>,
     gone: watch::Receiver<()>,
     wake: Arc<Notify>,
+    /// The next look at what could not be done before, and the pause after it.
+    retry: Option<(Instant, Duration)>,
     /// What the log was last told.
     said: Option<String>,
 }
@@ -56,16 +55,18 @@ pub(in crate::net) struct Parker {
 impl Parker {
     #[allow(clippy::too_many_arguments, reason = "made in one place")]
     pub(super) fn new(
+        main: aio::Queue,
         open: Open,
         existed: bool,
-        max_age: MaxAges,
-        parcels: mpsc::UnboundedReceiver<Parcel>,
+        orders: mpsc::UnboundedReceiver<Order>,
         shared: Arc<Shared>,
         given: oneshot::Sender<aio::Consumer>,
         gone: watch::Receiver<()>,
         wake: Arc<Notify>,
     ) -> Self {
-        Self { open, existed, max_age, parcels, shared, given: Some(given), gone, wake, said: None }
+        let max_age = std::array::from_fn(|at| main.max_age(Lane(u8::try_from(at).ok()?)));
+        let given = Some(given);
+        Self { main, open, existed, max_age, orders, shared, given, gone, wake, retry: None, said: None }
     }
 
     /// Parks until the link ends, then closes the queue.
@@ -78,21 +79,27 @@ impl Parker {
             self.wake.notify_one();
         }
         loop {
-            let first = match self.next(queue.is_some()).await {
-                Next::Parcel(first) => *first,
-                Next::Open => {
-                    queue = self.try_open().await;
-                    self.wake.notify_one();
-                    continue;
+            match self.next(queue.is_none() && self.existed).await {
+                Next::Order(Order::Park(first)) => {
+                    let (batch, commits) = self.batch(*first);
+                    if queue.is_none() && !self.shared.is_stuck() {
+                        queue = self.try_open().await;
+                    }
+                    match &queue {
+                        Some(queue) => self.park(queue, batch).await,
+                        None => batch.into_iter().for_each(|parcel| self.leave(parcel)),
+                    }
+                    self.commit(queue.as_ref(), commits).await;
+                }
+                Next::Order(Order::Commit) => self.commit(queue.as_ref(), 1).await,
+                Next::Retry => {
+                    if queue.is_none() && self.existed {
+                        queue = self.try_open().await;
+                    }
+                    self.look_again();
                 }
                 Next::End => break,
-            };
-            let batch = self.batch(first);
-            if queue.is_none() {
-                queue = self.keep_opening().await;
             }
-            let Some(queue) = &queue else { break };
-            self.park(queue, batch).await;
             self.wake.notify_one();
         }
         if let Some(queue) = queue
@@ -102,29 +109,44 @@ impl Parker {
         }
     }
 
-    async fn next(&mut self, is_open: bool) -> Next {
-        let parcel = match self.existed && !is_open {
-            true => tokio::time::timeout(RETRY_MAX, self.parcels.recv()).await,
-            false => Ok(self.parcels.recv().await),
+    async fn next(&mut self, waits_for_queue: bool) -> Next {
+        if waits_for_queue || self.shared.in_place.load(Ordering::Relaxed) > 0 || self.said.is_some() {
+            self.retry.get_or_insert((Instant::now() + RETRY_FIRST, RETRY_FIRST));
+        }
+        let Some((at, _)) = self.retry else {
+            return self.orders.recv().await.map_or(Next::End, Next::Order);
         };
-        match parcel {
-            Ok(Some(first)) => Next::Parcel(Box::new(first)),
-            Ok(None) => Next::End,
-            Err(_) => Next::Open,
+        let mut look = Instant::now();
+        loop {
+            look = at.min(look + RETRY_FIRST);
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => return order.map_or(Next::End, Next::Order),
+                () = tokio::time::sleep_until(look) => {}
+            }
+            if look == at || self.shared.has_freed.load(Ordering::Relaxed) {
+                return Next::Retry;
+            }
         }
     }
 
-    fn batch(&mut self, first: Parcel) -> Vec<Parcel> {
-        let mut bytes = first.lease.payload().len();
+    /// The rows that are stored together, and how many commits were asked for among them.
+    fn batch(&mut self, first: Parcel) -> (Vec<Parcel>, u64) {
+        let (mut bytes, mut commits) = (first.lease.payload().len(), 0);
         let mut batch = vec![first];
         while batch.len() < BATCH_ROWS
             && bytes < BATCH_BYTES
-            && let Ok(next) = self.parcels.try_recv()
+            && let Ok(next) = self.orders.try_recv()
         {
-            bytes += next.lease.payload().len();
-            batch.push(next);
+            match next {
+                Order::Park(next) => {
+                    bytes += next.lease.payload().len();
+                    batch.push(*next);
+                }
+                Order::Commit => commits += 1,
+            }
         }
-        batch
+        (batch, commits)
     }
 
     async fn try_open(&mut self) -> Option<aio::Queue> {
@@ -140,9 +162,7 @@ impl Parker {
                     // The link may be gone.
                     let _ = given.send(consumer);
                 }
-                let queue = self.shared.queue.get_or_init(|| queue).clone();
-                self.is_well();
-                Some(queue)
+                Some(self.shared.queue.get_or_init(|| queue).clone())
             }
             Err(error) => {
                 self.fails(&error);
@@ -151,65 +171,123 @@ impl Parker {
         }
     }
 
-    /// Tries until it works; `None` when the link ends first.
-    async fn keep_opening(&mut self) -> Option<aio::Queue> {
-        let mut pause = RETRY_FIRST;
-        loop {
-            if let Some(queue) = self.try_open().await {
-                return Some(queue);
-            }
-            if !self.paused(pause).await {
-                return None;
-            }
-            pause = (pause * 2).min(RETRY_MAX);
-        }
-    }
-
-    /// Stores rows, and takes those that are durable out of their queue. The others return to their place.
+    /// Stores rows, and takes those that are durable out of their queue. The others wait in their place.
     async fn park(&mut self, queue: &aio::Queue, batch: Vec<Parcel>) {
+        let moves = batch.iter().any(|parcel| parcel.again);
+        let mut room = Room::of(queue, moves).await;
         let mut stored = Vec::with_capacity(batch.len());
         for parcel in batch {
-            match self.row(&parcel) {
-                None => parcel.lease.expire(),
-                Some(row) => {
-                    let Some(receipt) = self.push(queue, row).await else { return };
-                    stored.push((parcel, receipt));
+            let Some(row) = self.row(&parcel) else {
+                parcel.lease.expire();
+                continue;
+            };
+            // What was moved so far makes room where it was.
+            if parcel.again && !room.has(&row, true) && !stored.is_empty() {
+                self.take_out(queue, std::mem::take(&mut stored)).await;
+                room = Room::of(queue, moves).await;
+            }
+            if !parcel.again && self.shared.is_stuck() {
+                self.leave(parcel);
+            } else if !room.take(&row, parcel.again) {
+                if !parcel.again {
+                    self.fails("the parked rows are at their limit, and have holes");
+                }
+                self.leave(parcel);
+            } else {
+                match queue.push(row).await {
+                    Ok(receipt) => stored.push((parcel, receipt)),
+                    Err(error) => self.not_taken(parcel, &error),
                 }
             }
         }
+        self.take_out(queue, stored).await;
+        self.wake.notify_one();
+        // Not before: a kill leaves every row in one queue at least.
+        if let Err(error) = self.main.commit_ends().await {
+            self.fails(&error.to_string());
+        }
+    }
+
+    /// Makes rows durable and takes them out of the queue they came from, each by its own receipt.
+    async fn take_out(&mut self, queue: &aio::Queue, stored: Vec<(Parcel, Pending)>) {
         // An error leaves the receipts to come: the queue tries again by itself.
-        match queue.commit().await {
-            Ok(()) => self.is_well(),
-            Err(error) => self.fails(&error.to_string()),
+        if let Err(error) = queue.commit().await {
+            self.fails(&error.to_string());
         }
         for (parcel, receipt) in stored {
             match self.within_life(receipt).await {
                 // Dropped there by the policy for a full queue is counted there.
                 Some(Ok(_)) => parcel.lease.moved(),
-                Some(Err(_)) | None => return,
+                // Not durable there.
+                Some(Err(_)) => self.leave(parcel),
+                None => return,
             }
         }
-        self.is_well();
     }
 
-    /// `None`: the link ends, or the row can never be stored.
-    async fn push(&mut self, queue: &aio::Queue, row: Row) -> Option<Pending> {
-        let mut row = row;
-        loop {
-            match queue.push(row).await {
-                Ok(receipt) => return Some(receipt),
-                Err(PushError::Full { row: back, limit }) => {
-                    self.fails(&format!("the parked rows are at their limit: {limit}"));
-                    row = *back;
-                }
-                Err(error) => {
-                    self.fails(&error.to_string());
-                    return None;
+    /// The queue did not take a row. Unless it is the row's own fault, none is parked from now on.
+    fn not_taken(&mut self, parcel: Parcel, error: &PushError) {
+        match error {
+            PushError::TooLarge { row, limit } => {
+                let size = row.key.len() + row.meta.len() + row.payload.len();
+                self.fails(&format!(
+                    "a refused row of {size} bytes is over the parked rows' limit of {limit}"
+                ));
+                match parcel.again {
+                    true => parcel.lease.pass(),
+                    false => self.shared.leave(parcel.lease),
                 }
             }
-            if !self.paused(RETRY_FIRST).await {
-                return None;
+            PushError::Full { limit, .. } => {
+                self.fails(&format!("the parked rows are at their limit: {limit}"));
+                self.leave(parcel);
             }
+            error => {
+                self.fails(&error.to_string());
+                self.leave(parcel);
+            }
+        }
+    }
+
+    /// The row waits in its place; of the first queue, so do all that come behind it.
+    fn leave(&self, parcel: Parcel) {
+        if parcel.again {
+            return parcel.lease.pass();
+        }
+        self.shared.is_stuck.store(true, Ordering::Release);
+        self.shared.leave(parcel.lease);
+    }
+
+    /// Has rows that wait in their place looked at again, if it is time, or there may be room.
+    fn look_again(&mut self) {
+        let Some((_, pause)) = self.retry.take() else { return };
+        if self.shared.in_place.load(Ordering::Relaxed) == 0 && !self.shared.is_stuck() {
+            // All that was looked at again was parked, or sent.
+            self.is_well();
+            return;
+        }
+        self.shared.look_again.store(true, Ordering::Release);
+        let pause = if self.shared.has_freed.swap(false, Ordering::Relaxed) {
+            RETRY_FIRST
+        } else {
+            (pause * 2).min(RETRY_MAX)
+        };
+        self.retry = Some((Instant::now() + pause, pause));
+    }
+
+    /// Makes the ends of rows durable, as was asked `times` times.
+    async fn commit(&mut self, queue: Option<&aio::Queue>, times: u64) {
+        if times == 0 {
+            return;
+        }
+        let there = match queue {
+            Some(queue) => queue.commit_ends().await,
+            None => Ok(()),
+        };
+        match there.and(self.main.commit_ends().await) {
+            Ok(()) => _ = self.shared.commits.1.fetch_add(times, Ordering::Release),
+            // The queue tries again by itself; whoever asked is not told that it is done.
+            Err(error) => self.fails(&error.to_string()),
         }
     }
 
@@ -256,14 +334,6 @@ impl Parker {
             biased;
             receipt = receipt => Some(receipt),
             () = end => None,
-        }
-    }
-
-    /// Waits; `false` when the link is gone.
-    async fn paused(&mut self, pause: Duration) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => true,
-            _ = self.gone.changed() => false,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use edge_queue::testing::{Call, Fault, FaultError, Outcome, SimDir};
-use edge_queue::{Config, Ledger, ManualClock, Now, Queue, Reason, SystemClock};
+use edge_queue::{Config, Ledger, ManualClock, Now, OnFull, Queue, Reason, SystemClock};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -39,7 +39,7 @@ impl Rig {
         let main = aio::Queue::of(main).unwrap();
         let consumer = main.consumer(CONSUMER).await.unwrap();
         let wake = Arc::new(Notify::new());
-        let (parking, parker) = Parking::with(open, existed, parker::max_ages(&main), wake.clone());
+        let (parking, parker) = Parking::with(&main, open, existed, wake.clone());
         let parked = parking.queue();
         let spool = QueueSpool::new(consumer, parking, wake.clone());
         Self { main, spool, wake, parked, task: tokio::spawn(parker.run()) }
@@ -163,21 +163,22 @@ async fn a_parked_row_keeps_what_it_was_and_the_order_is_that_of_parking() {
     assert_eq!(again[1].identity, first[0].identity);
     assert_eq!(again[1].row, special);
     assert_eq!((again[1].age_ms, again[0].age_ms), (6_000, 6_000), "age goes on");
-    // Refused once more: behind the other. Given back: in its place.
+    // Refused once more: in its place, until the next pass. Given back: in its place, and at once.
     rig.park(&again[..1]);
     rig.spool.give_back(again[1].id);
-    while rig.parked.get().unwrap().ledger()[0].moved < 1 {
-        soon(rig.wake.notified()).await;
-    }
+    assert_eq!(numbers(&rig.lease(true, 1).await), [0]);
+    assert_eq!((rig.spool.lease_parked(0, 9, usize::MAX).len(), rig.spool.is_scanned()), (0, Some(true)));
+    rig.spool.give_back(LeaseId(again[1].id.0 + 1));
+    rig.spool.scan_parked();
     let third = rig.lease(true, 2).await;
-    assert_eq!(numbers(&third), [0, 2]);
-    assert_eq!(third[1].identity, first[2].identity);
-    assert_eq!(third[1].age_ms, 6_000);
-    rig.spool.ack(third[0].id);
-    rig.spool.settle(third[1].id, Settled::Discarded);
+    assert_eq!(numbers(&third), [2, 0]);
+    assert_eq!(third[0].identity, first[2].identity);
+    assert_eq!(third[0].age_ms, 6_000);
+    rig.spool.ack(third[1].id);
+    rig.spool.settle(third[0].id, Settled::Discarded);
     assert_eq!((rig.spool.parked(), rig.spool.waiting()), (0, 0));
     let there = ledger(rig.parked.get().unwrap());
-    assert_eq!((there.accepted, there.delivered, there.moved, there.dropped.total()), (5, 3, 1, 1));
+    assert_eq!((there.accepted, there.delivered, there.moved, there.dropped.total()), (4, 3, 0, 1));
 }
 
 /// What the judge of the crash states says of one: every row is somewhere, under the identity that it always had.
@@ -208,11 +209,17 @@ async fn cut_everywhere(reversed: bool) -> Result<usize, String> {
     let ids = rows.iter().map(|row| (row.row.payload[0], row.identity.unwrap())).collect();
     main.record();
     parked.record();
+    let hold = main.hold(Call::Write);
     rig.park(&rows);
     rig.all_moved(4).await;
     assert_eq!(main.recorded(), 0, "the first queue writes nothing before the other is done");
     let there = parked.recorded();
-    rig.main.commit().await.unwrap();
+    drop(hold);
+    rig.spool.commit();
+    while !rig.spool.is_committed() {
+        soon(rig.wake.notified()).await;
+    }
+    assert_eq!(parked.recorded(), there, "nothing new to write");
     let here = main.recorded();
     assert!(there > 0 && here > 0);
     let mut path: Vec<(usize, usize)> =
@@ -258,14 +265,16 @@ async fn without_disk_for_it_rows_stay_in_place_and_are_parked_when_there_is() {
     rig.push((0..3).map(row)).await;
     let rows = rig.lease(false, 3).await;
     rig.park(&rows[..2]);
-    while tries.load(Ordering::Relaxed) < 2 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    while rig.spool.in_place() < 2 {
+        soon(rig.wake.notified()).await;
     }
     let here = ledger(&rig.main);
-    assert_eq!((here.queued, here.leased, here.moved), (3, 3, 0), "in place");
-    assert_eq!(rig.spool.parked(), 2);
+    assert_eq!((here.queued, here.leased, here.moved), (3, 1, 0), "in place, and nobody's");
+    assert_eq!(rig.spool.parked(), 0);
     // The clock is virtual, the disk's thread is not.
     while ledger(&rig.main).moved < 2 {
+        let again = rig.spool.lease(0, 9, usize::MAX);
+        rig.park(&again);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(tries.load(Ordering::Relaxed), 4);
@@ -296,22 +305,141 @@ async fn rows_leave_their_place_only_when_a_failing_disk_works_again() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_disk_that_does_not_come_is_bounded_and_returns_at_the_end() {
+async fn what_waits_for_a_disk_that_does_not_come_holds_nobody_up() {
     let (main, clock) = (SimDir::new(), still());
     let open: Open =
         Box::new(|| Box::pin(async { Err(OpenError::NoSpace { needed: 1 << 30, free: 0, lower: None }) }));
     let mut rig = Rig::new(on(&main, config(), clock), false, open).await;
     rig.push((0..30).map(|n| Row { payload: Bytes::from(vec![n; 200_000]), ..row(n) })).await;
-    let mut taken = 0;
-    for _ in 0..200 {
-        let rows = rig.spool.lease(0, 256, 300_000);
-        taken += rows.len();
+    for at in 0..30 {
+        let rows = rig.lease(false, 1).await;
+        assert_eq!(numbers(&rows), [at]);
+        match at % 3 {
+            0 => rig.spool.ack(rows[0].id),
+            _ => rig.park(&rows),
+        }
+    }
+    while rig.spool.in_place() < 20 {
+        soon(rig.wake.notified()).await;
+    }
+    let main = rig.end().await;
+    let here = ledger(&main);
+    assert_eq!((here.delivered, here.queued, here.leased), (10, 20, 0));
+}
+
+/// Leases and parks what is new until nothing more comes. Gives the numbers of what was leased.
+async fn park_all(rig: &mut Rig) -> Vec<u8> {
+    let mut seen = Vec::new();
+    for _ in 0..20 {
+        let rows = rig.spool.lease(0, 64, usize::MAX);
+        seen.extend(numbers(&rows));
         rig.park(&rows);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!((6..=7).contains(&taken), "{taken} rows of 200 kB in 1 MiB");
+    seen
+}
+
+#[tokio::test]
+async fn full_of_parked_rows_that_may_not_go_the_rest_waits_in_place() {
+    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
+    let small = parked_config().max_messages(6).on_full(OnFull::Reject);
+    let mut rig =
+        Rig::new(on(&main, config(), clock.clone()), false, opens(&parked, small, clock.clone())).await;
+    rig.push((0..11).map(row)).await;
+    let all: Vec<u8> = (0..11).collect();
+    assert_eq!(park_all(&mut rig).await, all, "each once: nothing loops");
+    assert_eq!((rig.spool.parked(), rig.spool.in_place()), (6, 5));
+    rig.push([row(11)]).await;
+    let next = rig.lease(false, 1).await;
+    assert_eq!(numbers(&next), [11], "others go on");
+    rig.spool.ack(next[0].id);
+    // Parked rows are leased however full it is; two make room for the oldest that wait.
+    rig.spool.scan_parked();
+    let rows = rig.lease(true, 3).await;
+    assert_eq!(numbers(&rows), [0, 1, 2]);
+    rows[..2].iter().for_each(|row| rig.spool.ack(row.id));
+    rig.park(&rows[2..]);
+    let began = std::time::Instant::now();
+    while rig.spool.parked() < 6 && began.elapsed() < Duration::from_secs(10) {
+        park_all(&mut rig).await;
+    }
+    rig.spool.scan_parked();
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let rows = rig.lease(true, 3).await;
+        kept.extend(numbers(&rows));
+        rig.park(&rows);
+    }
+    assert_eq!(kept, [2, 3, 4, 5, 6, 7], "in their order");
+    assert_eq!(rig.spool.in_place(), 3);
+    let there = ledger(rig.parked.get().unwrap());
+    assert_eq!((there.accepted, there.dropped.total()), (8, 0));
+}
+
+#[tokio::test]
+async fn a_row_too_large_to_be_parked_waits_alone() {
+    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
+    let small = parked_config().row_bytes_max(1_000);
+    let mut rig =
+        Rig::new(on(&main, config(), clock.clone()), false, opens(&parked, small, clock.clone())).await;
+    rig.push([row(0), Row { payload: Bytes::from(vec![1; 2_000]), ..row(1) }, row(2)]).await;
+    assert_eq!(park_all(&mut rig).await, [0, 1, 2], "each once: nothing loops");
+    assert_eq!((rig.spool.parked(), rig.spool.in_place()), (2, 1));
     let main = rig.end().await;
-    assert_eq!((ledger(&main).queued, ledger(&main).leased), (30, 0));
+    assert_eq!((ledger(&main).queued, ledger(&main).leased), (1, 0));
+}
+
+/// Parks 100 rows of three kinds in a queue for 100 of them, of which every third is then delivered.
+async fn with_holes(delivered: impl Fn(u8) -> bool) -> Rig {
+    let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
+    let full = parked_config().max_messages(100);
+    let mut rig =
+        Rig::new(on(&main, config(), clock.clone()), false, opens(&parked, full, clock.clone())).await;
+    rig.push((0..100).map(row)).await;
+    let rows = rig.lease(false, 100).await;
+    rig.park(&rows);
+    rig.all_moved(100).await;
+    rig.spool.scan_parked();
+    for _ in 0..2 {
+        // At most half of a queue is leased at a time.
+        for leased in rig.lease(true, 50).await {
+            match delivered(leased.row.payload[0]) {
+                true => rig.spool.ack(leased.id),
+                false => rig.spool.park(leased.id, REFUSED),
+            }
+        }
+    }
+    rig
+}
+
+#[tokio::test]
+async fn a_pass_over_a_full_queue_that_changes_nothing_drops_and_writes_nothing() {
+    let mut rig = with_holes(|_| false).await;
+    let there = ledger(rig.parked.get().unwrap());
+    assert_eq!((there.accepted, there.queued, there.moved, there.dropped.total()), (100, 100, 0, 0));
+    assert_eq!((rig.spool.lease_parked(0, 9, usize::MAX).len(), rig.spool.is_scanned()), (0, Some(true)));
+}
+
+#[tokio::test]
+async fn a_pass_over_many_holes_closes_them_and_keeps_the_order() {
+    let mut rig = with_holes(|n| n % 3 == 1).await;
+    assert!(ledger(rig.parked.get().unwrap()).ranges > 30);
+    rig.spool.scan_parked();
+    let mut left = 67;
+    while left > 0 {
+        let rows = rig.lease(true, 1).await;
+        left -= rows.len();
+        rig.park(&rows);
+    }
+    assert!(rig.spool.lease_parked(0, 9, usize::MAX).is_empty(), "what was moved is behind the end");
+    while !rig.spool.is_settled() {
+        soon(rig.wake.notified()).await;
+    }
+    let there = ledger(rig.parked.get().unwrap());
+    assert_eq!((there.queued, there.moved, there.ranges, there.dropped.total()), (67, 67, 0, 0));
+    rig.spool.scan_parked();
+    let kept: Vec<u8> = (0..100).filter(|n| n % 3 != 1).collect();
+    assert_eq!(numbers(&rig.lease(true, 50).await), kept[..50]);
 }
 
 #[tokio::test]
