@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use edge_bridge::wire::validate_filter;
 
 use crate::run::by_hand::{SOCKET, check_length};
-use crate::run::by_hand_text::TopicLine;
+use crate::run::by_hand_text::{TopicLine, speaks_to_terminals};
 
 /// `EX_UNAVAILABLE`: no gateway answers.
 const UNAVAILABLE: u8 = 69;
@@ -70,10 +70,10 @@ enum Verb {
     /// Drop what is refused, for good; counted as `edge_dropped_total{reason="discarded"}`
     Drop {
         /// Only topics that this filter matches, as the hub sees them
-        #[arg(long, value_name = "FILTER", value_parser = filter, required_unless_present = "all")]
+        #[arg(long, value_name = "FILTER", value_parser = filter)]
         topic: Option<String>,
         /// Of every topic
-        #[arg(long, conflicts_with = "topic")]
+        #[arg(long, conflicts_with = "topic", required_unless_present = "topic")]
         all: bool,
         #[command(flatten)]
         state: State,
@@ -112,11 +112,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Nobody(error)) => {
-            eprintln!("edge-gateway: {error}");
+            eprintln!("edge-gateway: {}", printable(&error));
             ExitCode::from(UNAVAILABLE)
         }
         Err(Failed::Answer(error)) => {
-            eprintln!("edge-gateway: {error}");
+            eprintln!("edge-gateway: {}", printable(&error));
             ExitCode::from(1)
         }
     }
@@ -143,7 +143,7 @@ fn list(state: &Path) -> Result<(), Failed> {
 
 /// A topic comes from sensors: nothing in it may speak to a terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if speaks_to_terminals(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {

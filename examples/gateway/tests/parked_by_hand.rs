@@ -88,10 +88,13 @@ fn refused_messages_are_shown_copied_sent_and_dropped() {
     let (gateway, hub) = refusing(dir.path());
     let state = dir.path().join("state");
 
-    let list = done(&state, &["list"]);
-    let row = list.lines().find(|line| line.starts_with("up/plant/bad ")).expect("the topic is listed");
-    assert!(row.contains("0x97") && row.contains(" 8 ") && row.contains(" 192 "), "{list}");
-    assert!(!list.contains("good"), "{list}");
+    // Not while some are on their way to the hub.
+    wait_until("the topic is listed", 10, || {
+        let list = done(&state, &["list"]);
+        assert!(!list.contains("good"), "{list}");
+        let row = list.lines().find(|line| line.starts_with("up/plant/bad ")).expect("the topic is listed");
+        row.contains("0x97") && row.contains(" 8 ") && row.contains(" 192 ")
+    });
 
     let file = dir.path().join("bad.jsonl");
     done(&state, &["export", file.to_str().unwrap(), "--topic", "up/plant/bad"]);
@@ -165,6 +168,180 @@ fn a_path_that_no_socket_can_have_is_said() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("choose a shorter --state"), "{output:?}");
 }
 
+/// accepted = delivered + dropped + queued + parked, by one page of metrics.
+fn adds_up(gateway: &Gateway) -> bool {
+    let Some((200, page)) = gateway.get("/metrics") else { return false };
+    let sum = |names: &[&str]| -> f64 {
+        let is_one = |line: &&str| {
+            names.iter().any(|name| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])))
+        };
+        page.lines().filter(is_one).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    let left = ["edge_delivered_total", "edge_dropped_total", "edge_queue_messages", "edge_parked_messages"];
+    sum(&["edge_accepted_total"]) == sum(&left)
+}
+
+/// Parked messages are in one ledger only, after every kill; a hub that takes them again gets each, and no more are counted than came.
+#[test]
+fn the_ledger_over_both_queues_adds_up_after_kills() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, hub) = refusing(dir.path());
+    wait_until("it adds up", 5, || adds_up(&gateway));
+    assert_eq!(gateway.metric("edge_moved_total"), Some(384.0));
+    for round in 0..3 {
+        gateway.kill_9();
+        gateway.start();
+        wait_until("the parked messages are known", 10, || {
+            gateway.metric("edge_parked_messages") >= Some(384.0)
+        });
+        std::thread::sleep(Duration::from_millis(500 * round));
+        wait_until("it adds up after a kill", 5, || adds_up(&gateway));
+        assert!(gateway.metric("edge_moved_total") >= Some(384.0));
+    }
+    hub.answer(|_, _| Answer::Ack(0));
+    done(&dir.path().join("state"), &["retry"]);
+    wait_until("all of it is at the hub", 60, || {
+        ["up/plant/bad", "up/plant/worse"].iter().all(|topic| hub.count(topic) == 200)
+    });
+    wait_until("nothing is left", 10, || {
+        gateway.metric("edge_parked_messages") == Some(0.0)
+            && gateway.metric("edge_queue_messages") == Some(0.0)
+    });
+    assert!(adds_up(&gateway));
+    let (accepted, delivered) =
+        (gateway.metric("edge_accepted_total"), gateway.metric("edge_delivered_total"));
+    assert_eq!(accepted, delivered);
+}
+
+/// What a person was told is dropped does not come back.
+#[test]
+fn a_drop_is_durable_when_it_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, _hub) = refusing(dir.path());
+    let state = dir.path().join("state");
+    assert_eq!(done(&state, &["drop", "--all"]), "400 dropped\n");
+    gateway.kill_9();
+    gateway.start();
+    wait_until("all of them are known as dropped", 10, || {
+        gateway.metric("edge_dropped_total{reason=\"discarded\"}") == Some(400.0)
+    });
+    assert_eq!(done(&state, &["list"]), "0 parked\n");
+    assert!(adds_up(&gateway));
+}
+
+/// Asked for at once after a start, all that is parked is copied.
+#[test]
+fn an_export_right_after_a_start_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut gateway, _hub) = refusing(dir.path());
+    let (state, file) = (dir.path().join("state"), dir.path().join("all.jsonl"));
+    gateway.kill_9();
+    gateway.start();
+    done(&state, &["export", file.to_str().unwrap(), "--topic", "up/plant/bad"]);
+    let lines = exported(&file, "up/plant/bad");
+    assert!(lines.len() >= 192, "{} lines", lines.len());
+}
+
+/// Killed while it parks: every message is delivered, and at most one batch of them is counted twice.
+#[test]
+fn a_kill_in_the_midst_of_parking_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.answer(|topic, _| Answer::Ack(if topic == "up/plant/bad" { 0x97 } else { 0 }));
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    for n in 0..3_000 {
+        sensor.publish("plant/bad", &format!("{n}"));
+        if n % 1_000 == 600 {
+            gateway.kill_9();
+            gateway.start();
+        }
+    }
+    sensor.settle(0, 60);
+    hub.answer(|_, _| Answer::Ack(0));
+    done(&dir.path().join("state"), &["retry"]);
+    wait_until("all of it is at the hub", 60, || hub.count("up/plant/bad") >= 3_000);
+    wait_until("nothing is left", 20, || {
+        gateway.metric("edge_parked_messages") == Some(0.0)
+            && gateway.metric("edge_queue_messages") == Some(0.0)
+    });
+    let (accepted, delivered) =
+        (gateway.metric("edge_accepted_total").unwrap(), gateway.metric("edge_delivered_total").unwrap());
+    assert!(delivered <= accepted + 3.0 * 256.0, "{delivered} of {accepted}");
+    println!("delivered {delivered} of {accepted} accepted");
+}
+
+/// A full parked queue that may drop nothing: what is refused waits in the queue, everything else goes on, and nothing is lost.
+#[test]
+fn a_full_parked_queue_stops_only_what_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.answer(|topic, _| Answer::Ack(if topic == "up/plant/bad" { 0x97 } else { 0 }));
+    let routes = format!("[queue]\nmax_messages = 200\non_full = \"reject\"\n{ROUTES}");
+    let (gateway, listen) = Gateway::started(dir.path(), hub.address, &routes);
+    let mut sensor = Publisher::new(listen, "sensor", 20);
+    (0..300).for_each(|n| sensor.publish("plant/bad", &n.to_string()));
+    (0..300).for_each(|n| sensor.publish("plant/good", &n.to_string()));
+    sensor.settle(0, 30);
+    wait_until("the other topic is at the hub", 20, || hub.count("up/plant/good") == 300);
+    wait_until("the metrics say so", 5, || gateway.metric("edge_refused_in_place_messages") >= Some(80.0));
+    std::thread::sleep(Duration::from_secs(3));
+    let lines = gateway.log().lines().filter(|line| line.contains("cannot be parked")).count();
+    assert_eq!(lines, 1, "{}", gateway.log());
+    hub.answer(|_, _| Answer::Ack(0));
+    done(&dir.path().join("state"), &["retry"]);
+    wait_until("all of it is at the hub", 90, || hub.count("up/plant/bad") == 300);
+    wait_until("nothing is left", 10, || gateway.metric("edge_queue_messages") == Some(0.0));
+    assert!(adds_up(&gateway));
+    assert_eq!(gateway.metric("edge_accepted_total"), gateway.metric("edge_delivered_total"));
+}
+
+/// Dead letters go by the topic that the hub sees.
+#[test]
+fn dead_letters_are_copied_and_dropped_by_their_topic() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.answer(|topic, _| Answer::Ack(if topic.starts_with("dead-letter/") { 0x97 } else { 0 }));
+    let routes = "[[route]]\nmatch = \"plant/#\"\nto = \"up/readings\"\nformat = \"json\"\n";
+    let (gateway, listen) = Gateway::started(dir.path(), hub.address, routes);
+    let state = dir.path().join("state");
+    let mut sensor = Publisher::new(listen, "sensor", 50);
+    (0..100).for_each(|n| sensor.publish("plant/x", &format!("garbage {n}")));
+    sensor.settle(0, 20);
+    wait_until("they are parked", 20, || gateway.metric("edge_parked_messages") >= Some(90.0));
+    let list = done(&state, &["list"]);
+    let topic = list.lines().find_map(|line| line.strip_prefix("dead-letter/")).expect("they are listed");
+    let topic = format!("dead-letter/{}", topic.split(' ').next().unwrap());
+    let file = dir.path().join("dead.jsonl");
+    done(&state, &["export", file.to_str().unwrap(), "--topic", "dead-letter/#"]);
+    assert_eq!(exported(&file, &topic).len(), 100);
+    assert_eq!(done(&state, &["drop", "--topic", "dead-letter/#"]), "100 dropped\n");
+}
+
+/// Messages that are refused for themselves have lines of their own.
+#[test]
+fn what_is_too_large_is_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    hub.limit_packets(Some(2_000));
+    let (gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let state = dir.path().join("state");
+    let mut sensor = Publisher::new(listen, "sensor", 50);
+    for n in 0..10 {
+        sensor.publish(
+            "plant/size",
+            &format!("{n} {}", if n == 5 { "x".repeat(5_000) } else { String::new() }),
+        );
+    }
+    sensor.settle(0, 20);
+    wait_until("it is parked", 20, || gateway.metric("edge_parked_messages") == Some(1.0));
+    wait_until("it is listed", 5, || {
+        let list = done(&state, &["list"]);
+        list.lines()
+            .any(|line| line.starts_with("up/plant/size ") && line.contains("0x95") && line.contains(" 1 "))
+    });
+}
+
 #[test]
 fn a_drop_says_of_what() {
     let dir = tempfile::tempdir().unwrap();
@@ -173,6 +350,8 @@ fn a_drop_says_of_what() {
         assert_eq!(parked(dir.path(), wrong).status.code(), Some(2), "{wrong:?}");
     }
     assert_eq!(parked(dir.path(), &["drop", "--all"]).status.code(), Some(69));
+    let without = parked(dir.path(), &["drop"]);
+    assert!(String::from_utf8_lossy(&without.stderr).contains("--all"), "{without:?}");
 }
 
 /// Clients that say nothing, too much, or nonsense are let go in seconds, and no gateway ends for them.

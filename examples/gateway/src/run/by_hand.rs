@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_bridge::Link;
+use edge_bridge::escape::Escaped;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -149,12 +150,12 @@ async fn answer(stream: &mut UnixStream, line: &str, link: &Link) -> Result<u64,
         }
         ("retry", filter) => {
             link.retry_parked(filter).await?;
-            tracing::info!(filter, "refused messages are tried again, asked for by hand");
+            tracing::info!(filter = %Escaped(filter), "refused messages are tried again, asked for by hand");
             Ok(0)
         }
         ("drop", filter) => {
             let rows = link.drop_parked(filter).await?;
-            tracing::warn!(filter, rows, "refused messages dropped by hand");
+            tracing::warn!(filter = %Escaped(filter), rows, "refused messages dropped by hand");
             Ok(rows)
         }
         ("export", filter) => {

@@ -1,5 +1,7 @@
 //! Answers of the control socket, as lines of JSON. Pure.
 
+use std::fmt::Write;
+
 use edge_bridge::bridge::{ParkedList, ParkedRow};
 use edge_codec::base64;
 use serde::{Deserialize, Serialize};
@@ -78,9 +80,20 @@ fn readable(payload: &[u8]) -> (Option<&str>, Option<String>) {
     }
 }
 
+/// Whether a terminal obeys it: control characters, also those above ASCII, and those that turn the direction of the text behind them.
+pub(crate) fn speaks_to_terminals(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn add(out: &mut String, line: &impl Serialize) {
     // Strings and numbers: nothing that JSON does not have.
-    out.push_str(&serde_json::to_string(line).unwrap_or_default());
+    for c in serde_json::to_string(line).unwrap_or_default().chars() {
+        match c {
+            c if speaks_to_terminals(c) => _ = write!(out, "\\u{:04x}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
     out.push('\n');
 }
 

@@ -74,6 +74,11 @@ impl Sample {
         self.all_ledgers().map(|ledger| ledger.delivered).sum()
     }
 
+    /// From the queue to the parked ones: what became of them there is in the other figures.
+    fn moved(&self) -> u64 {
+        self.ledgers.iter().map(|ledger| ledger.moved).sum()
+    }
+
     fn dropped(&self) -> Vec<(&'static str, u64)> {
         let by = |(name, reason): (&'static str, Reason)| {
             (name, self.all_ledgers().map(|ledger| ledger.dropped.for_reason(reason)).sum())
@@ -99,6 +104,7 @@ impl Sample {
         );
         page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
         page.labelled("edge_dropped_total", "reason", self.dropped());
+        page.counter("edge_moved_total", "Messages that were parked, over restarts.", self.moved());
         page.gauge("edge_queue_messages", "Messages that wait for the hub.", self.queue_messages);
         page.gauge("edge_queue_bytes", "Bytes of them, as the limits count.", self.queue_bytes);
         page.age("edge_oldest_age_seconds", "Age of the oldest message that waits.", self.oldest_age_ms);
@@ -239,6 +245,7 @@ mod tests {
             link: LinkState::BackingOff,
             refused: Refused {
                 parked: 12,
+                in_place: 9,
                 topics: 2,
                 link_refused: true,
                 answers: vec![(0x87, 3), (0x97, 5)],
@@ -267,6 +274,8 @@ mod tests {
             "edge_withheld_oldest_age_seconds 2.25",
             "edge_unacked 4",
             "edge_parked_messages 12",
+            "edge_refused_in_place_messages 9",
+            "edge_moved_total 0",
             "edge_refused_topics 2",
             "edge_link_refused 1",
             "edge_refusals_total{reason=\"0x97\"} 5",

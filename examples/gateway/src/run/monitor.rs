@@ -154,8 +154,8 @@ fn say(sample: &Sample, stats: &Stats) {
             tracing::warn!(%verdict, %link, cause, queued, reason, "state");
         }
         (_, Verdict::Degraded) => {
-            let Refused { parked, topics, link_refused, .. } = sample.refused;
-            tracing::warn!(%verdict, %link, cause, queued, parked, refused_topics = topics, link_refused, "state");
+            let Refused { parked, in_place, topics, link_refused, .. } = sample.refused;
+            tracing::warn!(%verdict, %link, cause, queued, parked, in_place, refused_topics = topics, link_refused, "state");
         }
         (_, Verdict::Losing) => {
             tracing::warn!(%verdict, %link, cause, queued, given_up = sample.given_up(), "state");

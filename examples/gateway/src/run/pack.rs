@@ -161,6 +161,11 @@ impl BatchPack {
 }
 
 impl Pack for BatchPack {
+    fn topic(&self, row: &Leased) -> Utf8 {
+        let topic = &row.row.topic;
+        row.row.dead_letter.and_then(|_| dead_letter_topic(topic)).unwrap_or_else(|| topic.clone())
+    }
+
     fn add(&mut self, now: Now, row: Leased) {
         match shape(row.row.format) {
             Some(_) if row.row.dead_letter.is_none() => self.add_reading(now, row),
@@ -336,10 +341,14 @@ fn refused(rows: impl IntoIterator<Item = LeaseId>, reason: ReasonCode) -> Packi
     Packing::Unsendable { rows: rows.into_iter().collect(), reason }
 }
 
+/// Topic of a dead letter; `None` if it would be too long.
+fn dead_letter_topic(topic: &Utf8) -> Option<Utf8> {
+    Utf8::try_from(format!("{DEAD_LETTER_PREFIX}{}", topic.as_str())).ok()
+}
+
 /// Makes a dead letter: a message that could not be used goes up as it came, under a topic that no reader of readings has subscribed, with the reason.
 fn dead_letter(mut row: Leased) -> Leased {
-    let topic = format!("{DEAD_LETTER_PREFIX}{}", row.row.topic.as_str());
-    if let Ok(topic) = Utf8::try_from(topic) {
+    if let Some(topic) = dead_letter_topic(&row.row.topic) {
         row.row.topic = topic;
     }
     if let Some(reason) = row.row.dead_letter {

@@ -9,6 +9,8 @@ use super::metrics::Page;
 pub(crate) struct Refused {
     /// Messages set aside on disk until the hub takes them.
     pub(crate) parked: u64,
+    /// Messages that could not be set aside, for want of room, and wait in their place.
+    pub(crate) in_place: u64,
     /// Topics in back-off.
     pub(crate) topics: usize,
     /// The hub refuses every message as not authorized.
@@ -21,6 +23,7 @@ impl Refused {
     pub(crate) fn of(link: &Stats) -> Self {
         Self {
             parked: link.parked,
+            in_place: link.in_place,
             topics: link.refused_topics,
             link_refused: link.link_refused,
             answers: link.refusals.iter().map(|(reason, count)| (reason.get(), *count)).collect(),
@@ -29,7 +32,7 @@ impl Refused {
 
     /// Returns whether anything waits for the hub to change its mind.
     pub(crate) fn is_refusing(&self) -> bool {
-        self.parked > 0 || self.topics > 0 || self.link_refused
+        self.parked > 0 || self.in_place > 0 || self.topics > 0 || self.link_refused
     }
 
     pub(super) fn render(&self, page: &mut Page) {
@@ -38,6 +41,8 @@ impl Refused {
             "Messages that the hub refused, kept and tried again.",
             self.parked,
         );
+        let help = "Messages that the hub refused and for which the parked ones have no room: they wait in the queue.";
+        page.gauge("edge_refused_in_place_messages", help, self.in_place);
         page.gauge("edge_refused_topics", "Topics whose messages the hub refuses.", self.topics as u64);
         let help = "1 while the hub refuses every message as not authorized.";
         page.gauge("edge_link_refused", help, u64::from(self.link_refused));
