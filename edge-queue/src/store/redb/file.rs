@@ -89,7 +89,7 @@ pub(super) fn close(db: Option<Database>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
 }
 
-pub(super) fn open_db(backend: &Backend) -> Result<Database, Trouble> {
+fn open_db(backend: &Backend) -> Result<Database, Trouble> {
     backend.restore()?;
     let backend = backend.clone();
     fence(|| {
@@ -168,10 +168,18 @@ fn open_new(dir: &dyn Dir, options: &Options) -> Result<Opened, Trouble> {
 }
 
 fn load(backend: Backend) -> Result<Opened, Trouble> {
-    let db = open_db(&backend)?;
-    let read = fence(|| read_head(&db).and_then(|head| Ok((head, highest(&db)?))));
-    match read {
-        Ok((head, highest_seq)) => Ok(Opened { backend, db, head, highest_seq, damage: None }),
+    let (db, (head, highest_seq)) = open_and(&backend, |db| Ok((read_head(db)?, highest(db)?)))?;
+    Ok(Opened { backend, db, head, highest_seq, damage: None })
+}
+
+/// Opens the database and looks into it.
+pub(super) fn open_and<T>(
+    backend: &Backend,
+    look: impl FnOnce(&Database) -> Result<T, Trouble>,
+) -> Result<(Database, T), Trouble> {
+    let db = open_db(backend)?;
+    match fence(|| look(&db)) {
+        Ok(found) => Ok((db, found)),
         Err(e) => {
             close(Some(db));
             Err(e)
@@ -209,7 +217,7 @@ pub(super) fn write_head(db: &Database, head: &Head) -> Result<(), Trouble> {
     txn.commit().map_err(|e| redb::Error::from(e).into())
 }
 
-fn read_head(db: &Database) -> Result<Head, Trouble> {
+pub(super) fn read_head(db: &Database) -> Result<Head, Trouble> {
     let txn = db.begin_read().map_err(redb::Error::from)?;
     let table = txn.open_table(HEAD).map_err(redb::Error::from)?;
     let value = table.get(0).map_err(redb::Error::from)?;

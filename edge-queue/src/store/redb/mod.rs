@@ -225,8 +225,12 @@ impl RedbStore {
         if unsynced {
             file::clear_unsynced(self.dir.as_ref());
         }
-        match file::open_db(&self.backend) {
-            Ok(db) => self.db = Some(db),
+        match file::open_and(&self.backend, file::read_head) {
+            Ok((db, found)) => {
+                // The commit that failed may be in the file, and what it removed is removed.
+                self.head.removed = found.removed;
+                self.db = Some(db);
+            }
             Err(Trouble::Damaged(why)) => self.rebuild(&why)?,
             Err(e) => return Err(e),
         }
@@ -247,6 +251,7 @@ impl RedbStore {
         self.stats.quarantined += 1;
         self.walk.forget_place();
         self.head.generation = self.head.generation.max(opened.head.generation);
+        self.head.removed = opened.head.removed;
         Ok(())
     }
 

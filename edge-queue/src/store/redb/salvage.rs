@@ -48,12 +48,19 @@ pub(super) fn carry_over(
     scan(old, options, ROW_MAGIC, |bytes| {
         let Ok(value) = decode_row(bytes) else { return Ok(()) };
         let lane = usize::from(value.row.lane.0);
-        let (Some(state), Some(written), Some(first)) =
-            (head.state.lane.get(lane), head.written.get_mut(lane), oldest.get_mut(lane))
-        else {
+        let (Some(state), Some(written), Some(removed), Some(first)) = (
+            head.state.lane.get(lane),
+            head.written.get_mut(lane),
+            head.removed.get_mut(lane),
+            oldest.get_mut(lane),
+        ) else {
             return Ok(());
         };
         if value.row.seq < state.floor {
+            // It stays behind, and is not missing before the rows that come along.
+            if value.totals.rows > removed.rows {
+                *removed = value.totals;
+            }
             return Ok(());
         }
         head.state.epoch = head.state.epoch.max(value.row.epoch);
