@@ -13,6 +13,8 @@ pub enum Flaw {
     BodyUnchecked,
     /// Ring: an open does not raise the epoch.
     EpochNotRaised,
+    /// Ring: an open raises the epoch before it syncs what it found.
+    EpochFirst,
     /// Ring: which frames count is judged by their counters alone.
     EpochIgnored,
     /// Ring: frames of an earlier life of their slot count, and which of two segments is newer is not asked either.
@@ -41,6 +43,8 @@ pub enum Flaw {
     ReserveOfOne,
     /// Ring: everything that is missing before a frame of a torn commit is forgiven.
     AllForgiven,
+    /// Ring: a lane goes on behind its first commit although nothing whole of it arrived.
+    UnbegunCounted,
     /// Ring: segments count in the order they were begun, whatever rows they have.
     DescendingCounted,
     /// Queue: a commit of changes alone speaks of rows that wait too.

@@ -26,6 +26,19 @@ impl End {
     pub(super) fn frames(&self) -> impl Iterator<Item = &Placed> {
         self.segments.iter().flat_map(|(_, frames)| &frames.good)
     }
+
+    /// The segments before the first whole frame.
+    fn before_frames(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().take_while(|(_, frames)| frames.good.is_empty()).map(|(segment, _)| segment)
+    }
+
+    /// Whether the oldest frame of which anything is left belongs to the first commit the lane ever saw: of part n exactly n
+    /// frames come before it.
+    fn is_first_commit(&self) -> bool {
+        let heads = self.segments.first().into_iter().flat_map(|(_, frames)| &frames.broken);
+        let oldest = heads.map(|placed| &placed.head).min_by_key(|head| head.base);
+        oldest.is_some_and(|head| head.base <= u64::from(head.part) + 1)
+    }
 }
 
 impl Scan {
@@ -66,7 +79,9 @@ impl Scan {
         let Some(at) = self.follow(end, unclean) else { return };
         let begun = self.take_back_unbegun(end, unclean.is_none());
         let Some((segment, frames)) = end.segments.iter().take(begun).next_back() else {
-            if let Some(log) = self.lanes.get_mut(usize::from(end.lane)) {
+            if let Some(log) = self.lanes.get_mut(usize::from(end.lane))
+                && (!end.is_first_commit() || planted(Flaw::UnbegunCounted))
+            {
                 log.counters = at;
             }
             return;
@@ -92,12 +107,14 @@ impl Scan {
         // as far as anyone can know.
         let is_torn = |head: &Head| unclean == Some(head.epoch) && end.torn.contains(&Part::of(head));
         let oldest = self.lanes.get(usize::from(end.lane)).and_then(|log| log.segments.first());
+        let whole = end.segments.first().zip(oldest).is_some_and(|((first, _), oldest)| first.is(oldest));
         if let Some(head) = end.frames().next().map(|placed| &placed.head)
-            && oldest.is_some_and(|segment| segment.generation == head.generation)
+            && whole
+            && end.before_frames().all(|segment| segment.is_of(head) && !planted(Flaw::UnbegunCounted))
             && head.part > 0
             && is_torn(head)
         {
-            // The lane goes on from a torn commit whose first segment never arrived.
+            // The lane goes on from a torn commit whose first segment never arrived, or nothing whole of it.
             self.waived.push(between(end.lane, &Counters::default(), head));
         }
         for head in end.frames().map(|placed| &placed.head) {

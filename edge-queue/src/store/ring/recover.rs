@@ -124,10 +124,15 @@ impl Looked {
         }
         let raise = u32::from(!planted(Flaw::EpochNotRaised));
         store.superblock.epoch = store.superblock.epoch.max(self.epoch).saturating_add(raise);
-        // The sync also makes durable what the last run wrote without living to sync it: from now on it counts.
+        // What the last run wrote without living to sync it counts from now on. It is durable before the new epoch is: that
+        // one says that nothing of an earlier run can be torn any more.
         copies
             .iter()
             .try_for_each(|(offset, bytes)| store.medium.write_at(*offset, bytes))
+            .and_then(|()| match recovered.clean || planted(Flaw::EpochFirst) {
+                true => Ok(()),
+                false => store.medium.sync(),
+            })
             .and_then(|()| store.superblock.write_next(store.medium.as_mut()))
             .and_then(|()| store.medium.sync())
             // The file's name may come from an open whose own sync of the directory failed.

@@ -63,6 +63,11 @@ impl Segment {
         (self.slot, self.generation) == (other.slot, other.generation)
     }
 
+    /// Whether the commit that began it is the one of this frame.
+    pub(super) fn is_of(&self, head: &Head) -> bool {
+        (self.epoch, self.commit) == (head.epoch, head.commit)
+    }
+
     /// From the segment's first frame.
     pub(super) fn of(head: &Head) -> Segment {
         let start = Counters {
