@@ -251,6 +251,12 @@ impl Queue {
         self.queue.ledger()
     }
 
+    /// See [`crate::Queue::committed_ledger`].
+    #[must_use]
+    pub fn committed_ledger(&self) -> Vec<Ledger> {
+        self.queue.committed_ledger()
+    }
+
     /// See [`crate::Queue::events`].
     #[must_use]
     pub fn events(&self) -> Vec<Event> {

@@ -1,5 +1,6 @@
 //! A commit, from the rows that wait to the receipts they get. Runs in whatever thread asked for it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::config::OnFull;
@@ -137,7 +138,12 @@ impl Engine {
         // The window takes its rows back: nobody else may hold them.
         drop(rows);
         match &written {
-            Ok(()) => self.finish(open, &state, lanes),
+            Ok(()) => {
+                let state = Arc::new(state);
+                // Before the receipts: who has one finds its row in the committed ledger.
+                lock(&self.committed).clone_from(&state);
+                self.finish(open, &state, lanes);
+            }
             Err(_) => {
                 let now = self.clock.now();
                 self.with_model(|model| model.not_written(&changes, &now));

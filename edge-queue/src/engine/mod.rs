@@ -34,7 +34,7 @@ use crate::flaw::{Flaw, planted};
 use crate::model::{Done, Hurry, Model, Outbox};
 use crate::row::Lane;
 use crate::shell::Clock;
-use crate::state::GapRecord;
+use crate::state::{GapRecord, State};
 use crate::store::Store;
 use crate::wake::wake;
 
@@ -70,6 +70,8 @@ pub(crate) struct Engine {
     waits: Mutex<Waits<ThreadId>>,
     watch: Watch,
     seen: Mutex<Seen>,
+    /// The bookkeeping of the last commit that succeeded.
+    committed: Mutex<Arc<State>>,
 }
 
 /// Who sleeps and should not.

@@ -58,6 +58,7 @@ impl Engine {
         recovered.damage.into_iter().for_each(|what| events.put(Event::SetAside(what)));
         recovered.limits_kept.into_iter().for_each(|why| events.put(Event::LimitsKept(why)));
         let (known, damaged) = (recovered.state.lane, any_damage);
+        let committed = Mutex::new(Arc::new(recovered.state.clone()));
         let mut open = Open { store, _lock: guard };
         let mut model = Model::new(rules, recovered.state, recovered.highest_seq, recovered.clean, damaged);
         model.set_room(&open.store.stats().room_bytes);
@@ -76,6 +77,7 @@ impl Engine {
             waits: Mutex::new(Waits::default()),
             watch: Watch::default(),
             seen: Mutex::new(Seen::default()),
+            committed,
         };
         for (lane, known) in known.iter().enumerate() {
             let any_lost = engine.adopt_tail(&mut open, lane, known.next)?;

@@ -3,8 +3,9 @@
 use std::sync::{MutexGuard, TryLockError};
 
 use crate::fault::FaultKind;
-use crate::model::{LaneModel, Model};
+use crate::model::{LaneModel, Model, NOBODY};
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
+use crate::state::Position;
 use crate::stats::{Dropped, Health, LaneStats, Ledger, Stats};
 use crate::store::{ReadLimit, StoreStats};
 use crate::time::{Now, Stamp, age_ms};
@@ -140,6 +141,32 @@ impl Engine {
     pub(crate) fn ledgers(&self) -> Vec<Ledger> {
         let model = self.model();
         model.lanes.iter().flat_map(|lane| ledgers(&model, lane.id)).collect()
+    }
+
+    pub(crate) fn committed_ledgers(&self) -> Vec<Ledger> {
+        let state = lock(&self.committed).clone();
+        let consumers = || state.consumers.iter().filter(|consumer| consumer.name != NOBODY);
+        let in_lane = |lane: u8| {
+            let at = usize::from(lane);
+            consumers().filter_map(move |c| Some(committed(&c.name, Lane(lane), c.lanes.get(at)?)))
+        };
+        (0..state.lanes).flat_map(in_lane).collect()
+    }
+}
+
+fn committed(consumer: &str, lane: Lane, position: &Position) -> Ledger {
+    let settled = position.settled();
+    let accepted = position.accepted.max(settled);
+    Ledger {
+        consumer: consumer.to_owned(),
+        lane,
+        accepted,
+        delivered: position.delivered,
+        moved: position.moved,
+        queued: accepted - settled,
+        leased: 0,
+        ranges: position.acked.len() as u64,
+        dropped: Dropped(position.dropped),
     }
 }
 

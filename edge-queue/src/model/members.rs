@@ -15,7 +15,7 @@ pub(crate) const CONSUMERS_MAX: usize = 8;
 /// Longest name.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
 /// Keeps what is done above the floor while nobody is registered.
-const NOBODY: &str = "";
+pub(crate) const NOBODY: &str = "";
 
 /// A registered consumer.
 pub(crate) struct Reader {

@@ -48,7 +48,7 @@ pub(crate) use lane::{LaneModel, Usage};
 pub(crate) use lease::{Leased, More, Take};
 #[cfg(feature = "ring")]
 pub(crate) use members::CONSUMERS_MAX;
-pub(crate) use members::Reader;
+pub(crate) use members::{NOBODY, Reader};
 pub(crate) use outbox::Outbox;
 pub(crate) use place::{Done, Place};
 pub(crate) use push::Refusal;

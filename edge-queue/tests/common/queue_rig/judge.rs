@@ -68,6 +68,7 @@ impl Rig {
                 self.newest_are_kept(name, *lane, &drained.ids, at, now_ms)
             })?;
             events_are_those_of_a_power_cut(&queue)?;
+            self.moments[done].committed.iter().try_for_each(|committed| holds(committed, &found))?;
             Ok::<Found, String>(found)
         };
         let found = if buggy { self.flawed(drain)? } else { drain()? };
@@ -209,6 +210,20 @@ fn fits_consumer(
         }
     }
     gaps_say(&drained.gaps, &losses)
+}
+
+/// What the committed ledger said before the power cut is there after it: no count is lower.
+fn holds(committed: &Ledger, found: &Found) -> Result<(), String> {
+    let place = (committed.consumer.clone(), usize::from(committed.lane.0));
+    let Some(before) = found.get(&place).and_then(|drained| drained.before.as_ref()) else { return Ok(()) };
+    let counts = |l: &Ledger| {
+        let dropped = Reason::ALL.map(|reason| l.dropped.for_reason(reason));
+        [l.accepted, l.delivered, l.moved].into_iter().chain(dropped).collect::<Vec<u64>>()
+    };
+    if committed.balanced() && counts(committed).iter().zip(counts(before)).all(|(was, is)| *was <= is) {
+        return Ok(());
+    }
+    Err(format!("{before:?}, and committed was {committed:?}"))
 }
 
 fn differ(due: &[u64], found: &[u64]) -> String {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use edge_queue::testing::{Rng, SyncBug};
 use edge_queue::{
-    ConsumerConfig, Lane, Lease, Ledger, Limit, PushError, ROW_OVERHEAD_BYTES, Reason, Receipt, Row, Wait,
+    ConsumerConfig, Lane, Lease, Ledger, Limit, PushError, Queue, ROW_OVERHEAD_BYTES, Reason, Receipt, Row,
+    Wait,
 };
 
 use crate::reference::Own;
@@ -94,7 +95,8 @@ impl Rig {
         if written {
             let durable = self.model.durable();
             let (done_at, now_ms) = (self.dir.recorded(), self.now_ms);
-            self.moments.push(Moment { asked_at, done_at, now_ms, durable });
+            let committed = self.queue.as_ref().map_or_else(Vec::new, Queue::committed_ledger);
+            self.moments.push(Moment { asked_at, done_at, now_ms, durable, committed });
         }
     }
 

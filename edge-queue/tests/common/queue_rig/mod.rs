@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use edge_queue::testing::{Bug, Fault, Flaw, Planted, Rng, SimDir, SyncBug};
 use edge_queue::{
-    Config, Consumer, Lane, LaneConfig, Lease, ManualClock, Now, OnFull, Order, Pending, Queue, Receipt,
-    RowId, StoreKind,
+    Config, Consumer, Lane, LaneConfig, Lease, Ledger, ManualClock, Now, OnFull, Order, Pending, Queue,
+    Receipt, RowId, StoreKind,
 };
 
 use crate::reference::{Limits, Reference};
@@ -93,6 +93,8 @@ struct Moment {
     done_at: usize,
     now_ms: u64,
     durable: Reference,
+    /// The committed ledger as it was read then.
+    committed: Vec<Ledger>,
 }
 
 /// One pushed row.
