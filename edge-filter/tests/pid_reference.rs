@@ -85,25 +85,45 @@ fn event_times_give_what_given_times_do() {
     assert!(manual.1 < NEAR, "{manual:?}");
 }
 
+/// A bug for each case of the reference, which that case must show.
+const BUGS: [(&str, &str, Scan); 8] = [
+    ("isa_pi", "the integral forgets", |pid, state, row, dt_s| {
+        if row.time_s > 5.0 && row.time_s < 5.6 {
+            *state = PidState::default();
+        }
+        pid.step(state, &row.input, dt_s)
+    }),
+    ("isa_pid_filtered", "time runs 1 % fast", |pid, state, row, dt_s| {
+        pid.step(state, &row.input, dt_s * 1.01)
+    }),
+    ("two_degrees", "the setpoint has its full weight", |pid, state, row, dt_s| {
+        pid.setpoint_weights(1.0, 0.0).unwrap().step(state, &row.input, dt_s)
+    }),
+    ("back_calculation", "the output is not limited", |pid, state, row, dt_s| {
+        pid.output_limits(-1e9, 1e9).unwrap().step(state, &row.input, dt_s)
+    }),
+    ("clamp", "the other anti-windup", |pid, state, row, dt_s| {
+        pid.anti_windup(AntiWindup::BackCalculation).unwrap().step(state, &row.input, dt_s)
+    }),
+    ("error_derivative", "the derivative is of the measurement", |pid, state, row, dt_s| {
+        pid.setpoint_weights(1.0, 0.0).unwrap().step(state, &row.input, dt_s)
+    }),
+    ("rate_limited", "the rate is twice as high", |pid, state, row, dt_s| {
+        pid.output_rate(Ramp::per_s(0.2).unwrap()).step(state, &row.input, dt_s)
+    }),
+    ("manual_and_back", "no mode but automatic", |pid, state, row, dt_s| {
+        pid.step(state, &PidInput { mode: PidMode::Auto, ..row.input }, dt_s)
+    }),
+];
+
 #[test]
-fn planted_bugs_are_found() {
-    let bugs: [(&str, Scan); 4] = [
-        ("the integral forgets", |pid, state, row, dt_s| {
-            if row.time_s > 5.0 && row.time_s < 5.6 {
-                *state = PidState::default();
-            }
-            pid.step(state, &row.input, dt_s)
-        }),
-        ("time runs 1 % fast", |pid, state, row, dt_s| pid.step(state, &row.input, dt_s * 1.01)),
-        ("the output is not limited", |pid, state, row, dt_s| {
-            pid.output_limits(-1e9, 1e9).unwrap().step(state, &row.input, dt_s)
-        }),
-        ("no mode but automatic", |pid, state, row, dt_s| {
-            pid.step(state, &PidInput { mode: PidMode::Auto, ..row.input }, dt_s)
-        }),
-    ];
-    for (bug, scan) in bugs {
+fn every_case_of_the_reference_finds_its_planted_bug() {
+    for (case, _) in worst(|pid, state, row, dt_s| pid.step(state, &row.input, dt_s)) {
+        assert!(BUGS.iter().any(|(finds, ..)| *finds == case), "{case} has no bug");
+    }
+    for (case, bug, scan) in BUGS {
         let worst = worst(scan);
-        assert!(worst.iter().any(|(_, off)| *off > 1e-3), "{bug}: {worst:?}");
+        let found = worst.iter().any(|(of, off)| of == case && *off > 1e-3);
+        assert!(found, "{bug}, by {case}: {worst:?}");
     }
 }

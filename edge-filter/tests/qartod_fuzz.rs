@@ -8,6 +8,7 @@ use edge_filter::{
     AttenuatedSignal, AttenuatedSignalState, Attenuation, FlatLine, FlatLineState, QartodFlag, Range,
     RateOfChange, RateOfChangeState, Spike, SpikeMethod, SpikeState,
 };
+use support::judge::{Judge, Violation, convicts};
 use support::{Rng, budget};
 
 type Readings = Vec<(i64, f64)>;
@@ -196,20 +197,39 @@ fn deviation(values: &[f64]) -> f64 {
     (scaled().map(|v| (v - mean) * (v - mean)).sum::<f64>() / values.len() as f64).sqrt() * scale
 }
 
-/// The first reading whose flag is another than the definition's.
-fn difference(flags: Flags, case: &Case, readings: &Readings) -> Option<String> {
-    let (found, defined) = flags(case, readings);
-    assert_eq!(found.len(), defined.len(), "a flag for every reading: {readings:?}");
-    let at = found.iter().zip(&defined).position(|(found, defined)| defined.is_some_and(|d| d != *found))?;
-    Some(format!("reading {at}: {:?} is not {:?}: {case:?} {readings:?}", found[at], defined[at]))
+/// Rules of the comparison: of every test a flag for every reading, and the definition's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rule {
+    Count,
+    Spike,
+    RateOfChange,
+    FlatLine,
+    AttenuatedSignal,
+    GrossRange,
 }
 
-const TESTS: [(&str, Flags); 5] = [
-    ("spike", spike),
-    ("rate of change", rate_of_change),
-    ("flat line", flat_line),
-    ("attenuated signal", attenuated_signal),
-    ("gross range", gross_range),
+/// The first reading whose flag is another than the definition's.
+fn check(
+    (rule, flags): (Rule, Flags),
+    case: &Case,
+    readings: &Readings,
+    judge: Judge<Rule>,
+) -> Result<(), Violation<Rule>> {
+    let (found, defined) = flags(case, readings);
+    judge.require(Rule::Count, found.len() == defined.len(), || {
+        format!("{} flags for {} readings", found.len(), defined.len())
+    })?;
+    let at = found.iter().zip(&defined).position(|(found, defined)| defined.is_some_and(|d| d != *found));
+    let differ = |at: usize| format!("reading {at}: {:?} is not {:?}", found[at], defined[at]);
+    judge.require(rule, at.is_none(), || format!("{:?}: {case:?} {readings:?}", at.map(differ)))
+}
+
+const TESTS: [(Rule, Flags); 5] = [
+    (Rule::Spike, spike),
+    (Rule::RateOfChange, rate_of_change),
+    (Rule::FlatLine, flat_line),
+    (Rule::AttenuatedSignal, attenuated_signal),
+    (Rule::GrossRange, gross_range),
 ];
 
 #[test]
@@ -217,45 +237,51 @@ fn promise_12_every_flag_is_that_of_the_definition_whatever_the_sensor_sends() {
     let (mut rng, cases) = (Rng::from_env(), budget(200_000));
     for _ in 0..cases {
         let (case, readings) = (case(&mut rng), readings(&mut rng));
-        for (name, flags) in TESTS {
-            assert_eq!(difference(flags, &case, &readings), None, "{name}");
+        for test in TESTS {
+            check(test, &case, &readings, Judge::All).unwrap();
         }
     }
     println!("executed filter qartod fuzz: {cases} cases");
 }
 
-/// Each definition beside a test that is a little different: the comparison tells them apart.
+/// Each definition beside a test that is a little different: the rule tells them apart.
 #[test]
-fn planted_bugs_are_found() {
-    let bugs: [(&str, Flags); 5] = [
-        ("the other method", |case, readings| {
+fn every_rule_finds_its_planted_bug() {
+    let bugs: [(Rule, &str, Flags); 6] = [
+        (Rule::Count, "the last reading has no flag", |case, readings| {
+            let (mut found, defined) = gross_range(case, readings);
+            found.pop();
+            (found, defined)
+        }),
+        (Rule::Spike, "the other method", |case, readings| {
             let other = match case.method {
                 SpikeMethod::Average => SpikeMethod::Differential,
                 SpikeMethod::Differential => SpikeMethod::Average,
             };
             (spike(&Case { method: other, ..*case }, readings).0, spike(case, readings).1)
         }),
-        ("times in seconds", |case, readings| {
+        (Rule::RateOfChange, "times in seconds", |case, readings| {
             let seconds = readings.iter().map(|&(time, value)| (time / 1000, value)).collect();
             (rate_of_change(case, &seconds).0, rate_of_change(case, readings).1)
         }),
-        ("a window of one reading more", |case, readings| {
+        (Rule::FlatLine, "a window of one reading more", |case, readings| {
             let intervals = (case.intervals.0 + 1, case.intervals.1 + 1);
             (flat_line(&Case { intervals, ..*case }, readings).0, flat_line(case, readings).1)
         }),
-        ("a period that includes its start", |case, readings| {
+        (Rule::AttenuatedSignal, "a period that includes its start", |case, readings| {
             let period_ms = case.period_ms.saturating_add(1);
             (attenuated_signal(&Case { period_ms, ..*case }, readings).0, attenuated_signal(case, readings).1)
         }),
-        ("infinities are missing", |case, readings| {
+        (Rule::GrossRange, "infinities are missing", |case, readings| {
             let finite = |value: f64| if value.is_finite() { value } else { f64::NAN };
             let readings_of_it = readings.iter().map(|&(time, value)| (time, finite(value))).collect();
             (gross_range(case, &readings_of_it).0, gross_range(case, readings).1)
         }),
     ];
-    for (bug, flags) in bugs {
-        let mut rng = Rng(7);
-        let found = (0..2000).any(|_| difference(flags, &case(&mut rng), &readings(&mut rng)).is_some());
-        assert!(found, "{bug}");
+    for (rule, bug, flags) in bugs {
+        convicts(rule, bug, |judge| {
+            let mut rng = Rng(7);
+            (0..2000).find_map(|_| check((rule, flags), &case(&mut rng), &readings(&mut rng), judge).err())
+        });
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod history;
+pub(crate) mod judge;
 
 use edge_filter::{Emit, Outcome, Pipeline, Quality, Reading, Value};
 use proptest::test_runner::{Config, RngSeed, TestRunner};
