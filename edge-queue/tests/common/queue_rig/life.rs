@@ -36,6 +36,10 @@ impl Rig {
         for step in 0..self.setup.steps {
             let before = self.dir.recorded();
             let stepped = self.step(&mut rng, step);
+            // Read while more is only in RAM: what a cut from the last commit on must leave.
+            if let (Some(queue), Some(moment)) = (&self.queue, self.moments.last_mut()) {
+                moment.committed = queue.committed_ledger();
+            }
             if self.is_fragmented()? {
                 self.end = before;
                 return Ok(());
