@@ -74,7 +74,7 @@ pub use segment_hold::{SegmentHold, SegmentHoldState};
 pub use stale::{Stale, StaleState};
 pub use swinging_door::{SwingingDoor, SwingingDoorState};
 pub use switch::{HysteresisSwitch, HysteresisSwitchState, SwitchBadInput};
-pub use time_guard::{OutOfOrder, Passage, TimeGuard, TimeGuardState};
+pub use time_guard::{Passage, TimeGuard, TimeGuardState, TimePolicy};
 pub use value::Value;
 pub use window::{Aggregate, MEDIAN_READINGS_MAX, Taken, Window, WindowResult, WindowState};
 

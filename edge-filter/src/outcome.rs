@@ -106,10 +106,25 @@ reasons! {
         MaxInterval = "max_interval",
         /// The sensor fell silent (synthetic).
         Stale = "stale",
-        /// Out of order, and the time guard is told to let such readings pass.
+        /// Beside the stages: older than the last one, or of a window that is complete.
         Late = "late",
+        /// Beside the stages: another reading of the last one's time.
+        SameTime = "same_time",
+        /// Beside the stages: further ahead of `now` than `max_future_ms`.
+        Future = "future",
+        /// The first in order that is not older than what was emitted beside the stages, or before the clock was set back.
+        Resumed = "resumed",
         /// No reducing stage applies to the sensor.
         Passthrough = "passthrough",
+    }
+}
+
+impl EmitReason {
+    /// Whether the reading passed as it came because of its time: it is no part of the series that the stages make, and
+    /// no error bound covers it or needs to.
+    #[must_use]
+    pub const fn is_beside(self) -> bool {
+        matches!(self, EmitReason::Late | EmitReason::SameTime | EmitReason::Future)
     }
 }
 

@@ -1,43 +1,49 @@
-//! Time guard: event time per sensor only moves forward, and a clock that was set back does not block the sensor.
+//! Time guard: tells readings in order from those that a stage must not see, and a clock that was set back from both.
 
 use crate::as_array::as_array;
 use crate::error::{ParamError, delay, interval};
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
-/// What happens to a reading that is older than the last one.
+/// The treatment of a reading whose time is out of order, ahead of the clock, or taken already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
-pub enum OutOfOrder {
-    /// It is dropped and counted.
+pub enum TimePolicy {
+    /// It passes beside the stages, as it came and with a reason that says so ([`EmitReason::is_beside`]).
     #[default]
-    Drop,
-    /// It passes as [`EmitReason::Late`]; no stage sees it and no state moves.
     Pass,
+    /// It is dropped and counted. A loss, if its sender was told that it is safe.
+    Drop,
 }
 
 /// Keeps a watermark per sensor: the time of its last accepted reading.
 ///
-/// | reading | verdict |
-/// |---|---|
-/// | time > now + `max_future_ms` (default 60 s) | `Future`, the state does not move |
-/// | time of the last one, same value and quality | `Duplicate` |
-/// | time of the last one, otherwise | `DuplicateTimestamp` |
-/// | older than the last one | `OutOfOrder`, or `Late` if such readings pass |
-/// | older by more than `max_backward_ms` (default 60 s), `confirm` (default 3) times in a row with rising times | `ClockReset`: accepted, restart |
-/// | newer by more than `max_gap_ms` (default 1 h) | `AfterGap`: accepted, restart |
+/// | reading | passes as | or is dropped as, if the policy says so |
+/// |---|---|---|
+/// | time > now + `max_future_ms` (default 60 s) | `Future` | `Future` ([`future`](Self::future)) |
+/// | time of the last one, same value and quality | | `Duplicate`, always: it is represented |
+/// | time of the last one, otherwise | `SameTime` | `DuplicateTimestamp` ([`same_time`](Self::same_time)) |
+/// | older than the last one | `Late` | `OutOfOrder` ([`out_of_order`](Self::out_of_order)) |
+/// | older by more than `max_backward_ms` (default 60 s), `confirm` (default 3) times in a row with rising times | `ClockReset`: accepted, restart | |
+/// | newer by more than `max_gap_ms` (default 1 h) | `AfterGap`: accepted, restart | |
 ///
+/// What passes as `Future`, `SameTime` or `Late` must touch no state: it is no part of the sensor's series. By default all
+/// three pass and nothing but an exact duplicate is dropped (two values are told apart by 32 bits of a hash).
 /// Rising times tell a clock that was set back from an old message that is delivered again and again.
-/// **Loss bound**: the `confirm - 1` readings before a clock reset is believed ([`TimeGuard::loss_bound`]); none if the
-/// caller knows of the step and says so with [`TimeGuardState::clock_stepped`].
+///
+/// **Loss bound**: none by default. If readings out of order are dropped, the `confirm - 1` before a clock reset is
+/// believed ([`TimeGuard::loss_bound`]), none if the caller knows of the step and says so with
+/// [`TimeGuardState::clock_stepped`]; of a sensor whose times stay ahead or equal every reading, if those are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeGuard {
     max_future_ms: i64,
     max_backward_ms: i64,
     confirm: u32,
     max_gap_ms: i64,
-    out_of_order: OutOfOrder,
+    future: TimePolicy,
+    out_of_order: TimePolicy,
+    same_time: TimePolicy,
 }
 
 impl Default for TimeGuard {
@@ -47,7 +53,9 @@ impl Default for TimeGuard {
             max_backward_ms: 60_000,
             confirm: 3,
             max_gap_ms: 3_600_000,
-            out_of_order: OutOfOrder::Drop,
+            future: TimePolicy::Pass,
+            out_of_order: TimePolicy::Pass,
+            same_time: TimePolicy::Pass,
         }
     }
 }
@@ -56,16 +64,17 @@ impl Default for TimeGuard {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimeGuardState {
     time: i64,
-    backward_time: i64,
-    /// Tells a reading that came twice from another one of the same time. Both are dropped: a collision costs no more
-    /// than the name of the reason.
+    /// Above `time`: the newest that was accepted or let pass ahead of the series. Below it, while readings go back in time:
+    /// that of the last. 0 for neither.
+    other_time: i64,
+    /// Tells a reading that came twice from another one of the same time.
     fingerprint: u32,
     backward_count: u16,
     started: bool,
     stepped: bool,
 }
 
-as_array!(TimeGuardState { time, backward_time, fingerprint, backward_count, started, stepped });
+as_array!(TimeGuardState { time, other_time, fingerprint, backward_count, started, stepped });
 
 impl TimeGuardState {
     /// The time of the last accepted reading.
@@ -74,13 +83,33 @@ impl TimeGuardState {
         self.started.then_some(self.time)
     }
 
+    /// The newest time that is ahead of the series: of a reading from the future that passed, or of the last one before the
+    /// clock was set back.
+    pub(crate) fn ahead(&self) -> Option<i64> {
+        let is_ahead = self.watermark().is_none_or(|time| time < self.other_time);
+        (is_ahead && self.other_time != 0).then_some(self.other_time)
+    }
+
+    fn stop_counting(&mut self) {
+        self.backward_count = 0;
+        self.other_time = self.ahead().unwrap_or(0);
+    }
+
+    fn note_ahead(&mut self, time: i64) {
+        if self.watermark().is_none_or(|watermark| watermark < time) {
+            self.other_time = self.ahead().map_or(time, |ahead| ahead.max(time));
+        }
+    }
+
     /// Moves all times.
     pub(crate) fn shift(&mut self, by_ms: i64) {
+        if self.other_time != 0 {
+            // 0 is none: one millisecond later does as well.
+            self.other_time =
+                Some(self.other_time.wrapping_add(by_ms)).filter(|time| *time != 0).unwrap_or(1);
+        }
         if self.started {
             self.time = self.time.wrapping_add(by_ms);
-        }
-        if self.backward_count > 0 {
-            self.backward_time = self.backward_time.wrapping_add(by_ms);
         }
     }
 
@@ -102,8 +131,12 @@ pub enum Passage {
     AfterGap,
     /// The clock was set back: restart.
     ClockReset,
-    /// Out of order and let through; must not touch any state.
+    /// Out of order and let through; must not touch any state, as the two below.
     Late,
+    /// Another reading of the last one's time.
+    SameTime,
+    /// Too far ahead of the caller's clock.
+    Future,
 }
 
 impl Passage {
@@ -116,11 +149,26 @@ impl Passage {
             Passage::AfterGap => Some(EmitReason::FirstAfterGap),
             Passage::ClockReset => Some(EmitReason::ClockReset),
             Passage::Late => Some(EmitReason::Late),
+            Passage::SameTime => Some(EmitReason::SameTime),
+            Passage::Future => Some(EmitReason::Future),
         }
+    }
+
+    /// Whether the reading passes beside the stages.
+    #[must_use]
+    pub fn is_beside(self) -> bool {
+        matches!(self, Passage::Late | Passage::SameTime | Passage::Future)
     }
 }
 
 impl TimeGuard {
+    /// Drops whatever does not move a sensor's time forward, and what is ahead of the clock.
+    #[must_use]
+    pub fn strict() -> Self {
+        let drop = TimePolicy::Drop;
+        TimeGuard::default().future(drop).out_of_order(drop).same_time(drop)
+    }
+
     /// How far ahead of `now` a reading may be; `i64::MAX` for any distance.
     ///
     /// # Errors
@@ -160,14 +208,50 @@ impl TimeGuard {
         Ok(self)
     }
 
-    /// Drops (default) or passes readings that are out of order.
+    /// Passes (default) or drops readings that are further ahead of `now` than `max_future_ms`.
     #[must_use]
-    pub fn out_of_order(mut self, policy: OutOfOrder) -> Self {
+    pub fn future(mut self, policy: TimePolicy) -> Self {
+        self.future = policy;
+        self
+    }
+
+    /// Passes (default) or drops readings that are older than the last one.
+    #[must_use]
+    pub fn out_of_order(mut self, policy: TimePolicy) -> Self {
         self.out_of_order = policy;
         self
     }
 
-    /// Whether the reading passes, and how. `now_ms` is the caller's wall clock.
+    /// Passes (default) or drops readings with the time of the last one and another value or quality.
+    #[must_use]
+    pub fn same_time(mut self, policy: TimePolicy) -> Self {
+        self.same_time = policy;
+        self
+    }
+
+    /// The reasons for which readings that nothing else stands for are dropped; none by default.
+    pub fn drops(&self) -> impl Iterator<Item = DropReason> + use<> {
+        let policies = [
+            (self.out_of_order, DropReason::OutOfOrder),
+            (self.future, DropReason::Future),
+            (self.same_time, DropReason::DuplicateTimestamp),
+        ];
+        policies.into_iter().filter_map(|(policy, reason)| (policy == TimePolicy::Drop).then_some(reason))
+    }
+
+    /// The distance in ms beyond which a reading is ahead of the clock.
+    #[must_use]
+    pub fn max_future(&self) -> i64 {
+        self.max_future_ms
+    }
+
+    /// What a stage does with a reading whose time it cannot place any more.
+    pub(crate) fn late(&self) -> TimePolicy {
+        self.out_of_order
+    }
+
+    /// Tells how the reading passes. `now_ms` is the caller's wall clock in Unix milliseconds; `i64::MAX` if it is not to
+    /// be trusted: then no reading is ahead of it.
     ///
     /// # Errors
     /// The reason to drop the reading.
@@ -181,12 +265,19 @@ impl TimeGuard {
         now_ms: i64,
     ) -> Result<Passage, DropReason> {
         if time > now_ms.saturating_add(self.max_future_ms) {
-            return Err(DropReason::Future);
+            let passed = pass_or(self.future, Passage::Future, DropReason::Future);
+            if passed.is_ok() {
+                state.note_ahead(time);
+            }
+            return passed;
         }
         let passage = self.passage(state, value, quality, time)?;
-        if passage != Passage::Late {
+        if !passage.is_beside() {
+            let before = if passage == Passage::ClockReset { state.watermark() } else { None };
+            let ahead = before.max(state.ahead()).filter(|ahead| *ahead > time);
             let fingerprint = fingerprint(value, quality);
             *state = TimeGuardState { time, fingerprint, started: true, ..TimeGuardState::default() };
+            ahead.into_iter().for_each(|ahead| state.note_ahead(ahead));
         }
         Ok(passage)
     }
@@ -210,31 +301,35 @@ impl TimeGuard {
             return Ok(Passage::ClockReset);
         }
         if time == state.time {
-            state.backward_count = 0;
-            let same = state.fingerprint == fingerprint(value, quality);
-            return Err(if same { DropReason::Duplicate } else { DropReason::DuplicateTimestamp });
+            state.stop_counting();
+            if state.fingerprint == fingerprint(value, quality) {
+                return Err(DropReason::Duplicate);
+            }
+            return pass_or(self.same_time, Passage::SameTime, DropReason::DuplicateTimestamp);
         }
         if self.confirmed(state, time) {
             return Ok(Passage::ClockReset);
         }
-        match self.out_of_order {
-            OutOfOrder::Drop => Err(DropReason::OutOfOrder),
-            OutOfOrder::Pass => Ok(Passage::Late),
-        }
+        pass_or(self.out_of_order, Passage::Late, DropReason::OutOfOrder)
     }
 
     /// Counts readings that are too far back to be merely late, as long as their times rise.
     fn confirmed(&self, state: &mut TimeGuardState, time: i64) -> bool {
         if time >= state.time.saturating_sub(self.max_backward_ms) {
-            state.backward_count = 0;
+            state.stop_counting();
             return false;
         }
-        if state.backward_count == 0 || time > state.backward_time {
+        if state.ahead().is_some() {
+            // There is no room for the last one's time: an old message that comes often enough costs a restart.
             state.backward_count = state.backward_count.saturating_add(1);
-        } else if time < state.backward_time {
+            return u32::from(state.backward_count) >= self.confirm;
+        }
+        if state.backward_count == 0 || time > state.other_time {
+            state.backward_count = state.backward_count.saturating_add(1);
+        } else if time < state.other_time {
             state.backward_count = 1;
         }
-        state.backward_time = time;
+        state.other_time = time;
         u32::from(state.backward_count) >= self.confirm
     }
 
@@ -248,9 +343,16 @@ impl TimeGuard {
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         match (self.out_of_order, self.confirm.saturating_sub(1)) {
-            (OutOfOrder::Pass, _) | (_, 0) => LossBound::Nothing,
-            (OutOfOrder::Drop, readings) => LossBound::Readings(readings),
+            (TimePolicy::Pass, _) | (_, 0) => LossBound::Nothing,
+            (TimePolicy::Drop, readings) => LossBound::Readings(readings),
         }
+    }
+}
+
+fn pass_or(policy: TimePolicy, passage: Passage, reason: DropReason) -> Result<Passage, DropReason> {
+    match policy {
+        TimePolicy::Pass => Ok(passage),
+        TimePolicy::Drop => Err(reason),
     }
 }
 

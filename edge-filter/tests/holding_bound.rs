@@ -5,7 +5,8 @@
 mod support;
 
 use edge_filter::{
-    Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Reducer, Rule, SegmentHold, SwingingDoor, Value,
+    Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Reducer, Rule, SegmentHold, SwingingDoor,
+    TimeGuard, Value,
 };
 use proptest::prelude::*;
 use support::history::{Row, START, history};
@@ -33,7 +34,10 @@ enum Consumer {
 }
 
 fn pipeline(reducer: impl Into<Reducer>) -> Pipeline {
-    Pipeline::builder().rule("#", Rule::new().reducer(reducer)).unwrap().build()
+    Pipeline::builder()
+        .rule("#", Rule::new().time_guard(TimeGuard::strict()).reducer(reducer))
+        .unwrap()
+        .build()
 }
 
 fn emitted(e: &Emit<'_>) -> Step {

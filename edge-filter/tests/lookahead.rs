@@ -13,8 +13,11 @@ use support::history::{Row, START, history};
 use support::judge::{Judge, Violation, convicts, first_violation, verdict};
 use support::{budget, feed, runner};
 
+/// These tests are about the stages: what the guard would let pass beside them is dropped.
+const STRICT: &str = "[defaults]\nfuture = \"drop\"\nout_of_order = \"drop\"\nsame_time = \"drop\"\n";
+
 fn pipeline(stages: &str) -> Pipeline {
-    Pipeline::from_toml(&format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n")).unwrap()
+    Pipeline::from_toml(&format!("{STRICT}[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n")).unwrap()
 }
 
 /// Every 10 s; what leaves until the stop, in order, as text, and what was dropped.
@@ -145,7 +148,7 @@ fn emitted(stages: &str, rows: &[Row]) -> Vec<Row> {
 /// What the time guard alone lets pass, as it came. Its own verdict on each row, since a time does not name a row: after
 /// a clock was set back, one that was refused may come again.
 fn passed(rows: &[Row]) -> Vec<Row> {
-    let (guard, mut state, mut now) = (TimeGuard::default(), TimeGuardState::default(), START);
+    let (guard, mut state, mut now) = (TimeGuard::strict(), TimeGuardState::default(), START);
     let mut passes = |r: &Row| {
         now = clock(now, r);
         guard.check(&mut state, &Value::F64(r.value), r.quality, r.time, now).is_ok()

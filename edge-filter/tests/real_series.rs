@@ -4,7 +4,9 @@
 
 mod support;
 
-use edge_filter::{Deadband, DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
+use edge_filter::{
+    Deadband, DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, TimeGuard, Value,
+};
 
 /// The rule in its plainest form, for a series without any surprise.
 fn naive(rows: &[(i64, f64)], tolerance: f64) -> Vec<(i64, f64)> {
@@ -31,7 +33,7 @@ fn filter(p: &mut Pipeline, rows: &[(i64, f64)]) -> Vec<(i64, f64, EmitReason)> 
 }
 
 fn pipeline(tolerance: f64) -> Pipeline {
-    let rule = Rule::new().reducer(Deadband::absolute(tolerance).unwrap());
+    let rule = Rule::new().time_guard(TimeGuard::strict()).reducer(Deadband::absolute(tolerance).unwrap());
     Pipeline::builder().rule("#", rule).unwrap().build()
 }
 

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 use edge_filter::{
-    Deadband, DropReason as D, EmitReason as E, ErrorBound, LossBound, OutOfOrder, Outcome, Pipeline,
-    Quality, Range, RangeAction, Reading, Rule, TimeGuard, Value,
+    Deadband, DropReason as D, EmitReason as E, ErrorBound, LossBound, Outcome, Pipeline, Quality, Range,
+    RangeAction, Reading, Rule, Value,
 };
 
 const GOOD: Quality = Quality::GOOD;
@@ -44,6 +44,8 @@ fn promise_13_the_written_scenario() {
         r##"
         [defaults]
         max_gap_ms = 3600000
+        out_of_order = "drop"
+        same_time = "drop"
         [[rule]]
         match = "#"
         stages = [ { deadband = { absolute = 1.0 } } ]
@@ -108,9 +110,7 @@ fn a_restart_survives_the_range_check() {
 
 #[test]
 fn late_readings_that_pass_leave_the_state_alone() {
-    let rule = Rule::new()
-        .time_guard(TimeGuard::default().out_of_order(OutOfOrder::Pass))
-        .reducer(Deadband::absolute(1.0).unwrap());
+    let rule = Rule::new().reducer(Deadband::absolute(1.0).unwrap());
     let rows = [
         (10.0, GOOD, 1000, Ok(E::First)),
         (90.0, GOOD, 999, Ok(E::Late)),

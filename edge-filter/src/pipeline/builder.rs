@@ -113,6 +113,7 @@ impl Builder {
             alarms: Alarms::new(self.alarms),
             deadlines: Deadlines::default(),
             stats: Stats::default(),
+            trusts_clock: true,
         }
     }
 }

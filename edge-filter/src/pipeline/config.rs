@@ -10,7 +10,9 @@
 //! max_backward_ms = 60000
 //! n_confirm = 3
 //! max_gap_ms = 3600000
-//! out_of_order = "drop"           # or "pass"
+//! out_of_order = "pass"           # beside the stages; or "drop": lost, though its sender may think it safe
+//! future = "pass"                 # so too for what is more than max_future_ms ahead of the clock
+//! same_time = "pass"              # and for another reading of the last one's time
 //!
 //! [[rule]]                        # the first rule whose pattern matches a name applies
 //! match = "site/+/temp/#"
@@ -72,7 +74,7 @@ pub use super::judge_config::{
     AttenuatedSignalConfig, CounterConfig, FlatLineConfig, HampelConfig, JumpRejectConfig,
     RateOfChangeConfig, ScaleConfig, SpikeConfig,
 };
-use crate::{Aggregate, OutOfOrder, OverLimit, Pick, QualityScheme, RangeAction, Trigger};
+use crate::{Aggregate, OverLimit, Pick, QualityScheme, RangeAction, TimePolicy, Trigger};
 use serde::{Deserialize, Serialize};
 
 /// A whole configuration.
@@ -101,7 +103,9 @@ pub struct Defaults {
     pub max_backward_ms: i64,
     pub n_confirm: u32,
     pub max_gap_ms: i64,
-    pub out_of_order: OutOfOrder,
+    pub out_of_order: TimePolicy,
+    pub future: TimePolicy,
+    pub same_time: TimePolicy,
 }
 
 impl Default for Defaults {
@@ -115,7 +119,9 @@ impl Default for Defaults {
             max_backward_ms: 60_000,
             n_confirm: 3,
             max_gap_ms: 3_600_000,
-            out_of_order: OutOfOrder::Drop,
+            out_of_order: TimePolicy::Pass,
+            future: TimePolicy::Pass,
+            same_time: TimePolicy::Pass,
         }
     }
 }
@@ -198,7 +204,9 @@ pub struct TimeGuardConfig {
     pub max_backward_ms: Option<i64>,
     pub n_confirm: Option<u32>,
     pub max_gap_ms: Option<i64>,
-    pub out_of_order: Option<OutOfOrder>,
+    pub out_of_order: Option<TimePolicy>,
+    pub future: Option<TimePolicy>,
+    pub same_time: Option<TimePolicy>,
 }
 
 /// See [`Range`](crate::Range).

@@ -5,7 +5,7 @@ use super::lookahead::{LookaheadState, Waiting};
 use super::slot::Slot;
 use super::{Rule, Stats, settle};
 use crate::held::{Event, Number, Point, Released, Verdict};
-use crate::{DropReason, Emit, EmitReason, Passage, Reading, Value};
+use crate::{DropReason, Emit, EmitReason, Passage, Reading, TimePolicy, Value};
 
 /// One sensor, and all that its readings meet.
 pub(super) struct Course<'p> {
@@ -22,7 +22,7 @@ impl Course<'_> {
     pub(super) fn run<'a>(
         &mut self,
         reading: &mut Reading<'_>,
-        now_ms: i64,
+        (now_ms, trusts_clock): (i64, bool),
         sink: &mut impl FnMut(Emit<'a>),
     ) -> Result<Verdict, DropReason> {
         let rule = self.rule;
@@ -30,17 +30,28 @@ impl Course<'_> {
         self.stats.unknown_quality += u64::from(!known);
         reading.quality = quality;
         let guard = &mut self.slot.guard;
-        let passage = rule.time_guard.check(guard, &reading.value, quality, reading.time, now_ms)?;
+        let (ahead, judged_by) = (guard.ahead(), if trusts_clock { now_ms } else { i64::MAX });
+        let passage = rule.time_guard.check(guard, &reading.value, quality, reading.time, judged_by);
+        if let Some(time) = ahead
+            && guard.ahead() < ahead
+        {
+            self.slot.resume_after(rule, time);
+        }
+        let passage = passage?;
         // What waits from before a gap or a set clock goes on first.
-        if rule.lookahead.is_some() && !matches!(passage, Passage::InOrder | Passage::Late) {
+        if rule.lookahead.is_some() && passage != Passage::InOrder && !passage.is_beside() {
             self.restart(sink);
         }
         self.slot.judge(rule, reading, passage)?;
-        if passage == Passage::Late {
-            rule.transforms.apply(self.slot.transforms(), reading, true);
-            return Ok(Verdict::Emit(EmitReason::Late));
-        }
         self.slot.seen_alive(rule, now_ms);
+        if let (true, Some(reason)) = (passage.is_beside(), passage.reason()) {
+            rule.transforms.apply(self.slot.transforms(), reading, true);
+            // One from the future is the newest for as long as the guard says.
+            if self.slot.guard.ahead() < Some(reading.time) {
+                self.slot.resume_after(rule, reading.time);
+            }
+            return Ok(Verdict::Emit(reason));
+        }
         let clock_reset = passage == Passage::ClockReset;
         if rule.lookahead.is_some() {
             return Ok(self.line_up(reading, clock_reset, now_ms, sink));
@@ -124,6 +135,17 @@ impl Course<'_> {
             self.alarms.check(alarm, reading, clock_reset, now_ms);
         }
         let (sensor, stats) = (self.sensor, &mut *self.stats);
-        self.slot.reduce(self.rule, reading, now_ms, &mut |event| settle(sensor, event, stats, sink))
+        let verdict =
+            self.slot.reduce(self.rule, reading, now_ms, &mut |event| settle(sensor, event, stats, sink));
+        match verdict {
+            // The stage has no place for its time: a window that the clock has completed, a group that was repeated.
+            Verdict::Drop(DropReason::Late | DropReason::OutOfOrder)
+                if self.rule.time_guard.late() == TimePolicy::Pass =>
+            {
+                self.slot.resume_after(self.rule, reading.time);
+                Verdict::Emit(EmitReason::Late)
+            }
+            verdict => verdict,
+        }
     }
 }

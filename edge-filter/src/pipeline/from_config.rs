@@ -116,6 +116,8 @@ impl From<&Defaults> for TimeGuardConfig {
             n_confirm: Some(d.n_confirm),
             max_gap_ms: Some(d.max_gap_ms),
             out_of_order: Some(d.out_of_order),
+            future: Some(d.future),
+            same_time: Some(d.same_time),
         }
     }
 }
@@ -137,7 +139,13 @@ fn guard(mut guard: TimeGuard, config: &TimeGuardConfig) -> Result<TimeGuard, Pa
     if let Some(ms) = config.max_gap_ms {
         guard = guard.max_gap_ms(ms)?;
     }
-    Ok(config.out_of_order.map_or(guard, |policy| guard.out_of_order(policy)))
+    if let Some(policy) = config.out_of_order {
+        guard = guard.out_of_order(policy);
+    }
+    if let Some(policy) = config.future {
+        guard = guard.future(policy);
+    }
+    Ok(config.same_time.map_or(guard, |policy| guard.same_time(policy)))
 }
 
 fn add_stage(

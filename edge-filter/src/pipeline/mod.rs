@@ -78,6 +78,7 @@ pub struct Pipeline {
     alarms: Alarms,
     deadlines: Deadlines,
     stats: Stats,
+    trusts_clock: bool,
 }
 
 impl Pipeline {
@@ -140,7 +141,7 @@ impl Pipeline {
 
     /// One reading. Emits to `sink` what became due before it, then answers what became of the reading itself.
     ///
-    /// `now_ms` is used to refuse readings from the future and to notice silence; everything else goes by event time.
+    /// `now_ms` is used to tell readings from the future and to notice silence; everything else goes by event time.
     pub fn process<'a>(
         &mut self,
         mut reading: Reading<'a>,
@@ -185,7 +186,7 @@ impl Pipeline {
         let (before, sensor) = (slot.deadline(rule), reading.sensor);
         let (alarms, stats) = (&mut self.alarms, &mut self.stats);
         let mut course = Course { sensor, slot, rule, alarms, stats };
-        let decided = course.run(reading, now_ms, sink);
+        let decided = course.run(reading, (now_ms, self.trusts_clock), sink);
         // Nearly every reading only moves its sensor's deadline later: then nothing is known that is too late.
         let known = before.is_some() && earlier(before, course.slot.deadline(rule)) == before;
         if !known || course.slot.alarm().is_some() {
@@ -314,6 +315,18 @@ impl Pipeline {
         if let Some(slot) = self.sensors.get_mut(place as usize) {
             slot.force(Some(EmitReason::UnitChanged));
         }
+    }
+
+    /// States whether `now_ms` is to be trusted, as it is by default. If it is not, no reading is ahead of it: readings
+    /// are never told from the future, neither to pass beside the stages nor to be dropped.
+    pub fn trust_clock(&mut self, is_trusted: bool) {
+        self.trusts_clock = is_trusted;
+    }
+
+    /// Event time of the last reading of a sensor that moved its state.
+    #[must_use]
+    pub fn last_time(&self, sensor: u32) -> Option<i64> {
+        self.slot(sensor)?.guard.watermark()
     }
 
     /// The sensor's clock was set: its next reading is accepted, however old.

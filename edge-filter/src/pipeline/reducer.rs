@@ -122,6 +122,11 @@ impl ReducerState {
 }
 
 impl Reducer {
+    /// Whether consumers take an emitted value for the sensor's until the next one.
+    pub(super) fn is_continued(&self) -> bool {
+        !matches!(self, Reducer::Window(..) | Reducer::Sample(_))
+    }
+
     /// The state of a sensor that was never seen.
     pub(super) fn state(&self) -> ReducerState {
         match self {

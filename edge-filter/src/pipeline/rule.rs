@@ -153,6 +153,12 @@ impl Rule {
         self.lookahead.delay()
     }
 
+    /// The guard of this rule.
+    #[must_use]
+    pub fn guard(&self) -> &TimeGuard {
+        &self.time_guard
+    }
+
     /// What the rule's stages together may lose: what waits to be judged and what the reducer holds, in a crash, and what
     /// the time guard refuses before it believes that a clock was set back.
     #[must_use]

@@ -130,7 +130,7 @@ impl Slot {
         reading: &mut Reading<'_>,
         passage: Passage,
     ) -> Result<(), DropReason> {
-        if passage == Passage::Late {
+        if passage.is_beside() {
             return rule.judges.check_range(reading);
         }
         self.force(passage.reason());
@@ -150,6 +150,16 @@ impl Slot {
         }
         if let (Some(ms), Some(extra)) = (stale.heartbeat(), &mut self.extra) {
             extra.heartbeat = Heartbeat::after(now_ms, ms);
+        }
+    }
+
+    /// A reading was emitted that is no part of the series. If it is the newest by event time, consumers take its value for
+    /// the sensor's: the next of the series passes.
+    #[cold]
+    pub(super) fn resume_after(&mut self, rule: &Rule, time: i64) {
+        let is_newest = self.last.time().is_none_or(|last| last <= time);
+        if is_newest && rule.reducer.is_some_and(|reducer| reducer.is_continued()) {
+            self.force(Some(EmitReason::Resumed));
         }
     }
 
@@ -196,11 +206,12 @@ impl Slot {
         }
         let rank = |reason: Option<EmitReason>| match reason {
             None => 0,
-            Some(EmitReason::First) => 1,
-            Some(EmitReason::FirstAfterGap) => 2,
-            Some(EmitReason::Recovered) => 3,
-            Some(EmitReason::UnitChanged) => 4,
-            Some(_) => 5,
+            Some(EmitReason::Resumed) => 1,
+            Some(EmitReason::First) => 2,
+            Some(EmitReason::FirstAfterGap) => 3,
+            Some(EmitReason::Recovered) => 4,
+            Some(EmitReason::UnitChanged) => 5,
+            Some(_) => 6,
         };
         if rank(reason) > rank(self.forced) {
             self.forced = reason;

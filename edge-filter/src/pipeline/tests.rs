@@ -1,7 +1,7 @@
 //! What no caller sees directly: the order of the deadlines.
 
 use super::*;
-use crate::{Deadband, Limit, LimitAlarm, OutOfOrder, Range, RangeAction, Rule, Spike, SpikeMethod, Stale};
+use crate::{Deadband, Limit, LimitAlarm, Range, RangeAction, Rule, Spike, SpikeMethod, Stale};
 use crate::{Quality, SwingingDoor, TimeGuard, Value, Window};
 use proptest::prelude::*;
 
@@ -9,7 +9,6 @@ const NAMES: [&str; 5] = ["deadband", "door", "window", "ahead", "alarm/x"];
 
 fn pipeline() -> Result<Pipeline, Box<dyn std::error::Error>> {
     let guard = TimeGuard::default().max_backward_ms(5000)?.max_gap_ms(20_000)?.max_future_ms(100_000)?;
-    let guard = guard.out_of_order(OutOfOrder::Pass);
     let rule = || Rule::new().time_guard(guard);
     let stale = || Stale::after_ms(3000);
     let window = Window::tumbling_ms(2000)?.allowed_lateness_ms(500)?;

@@ -22,7 +22,7 @@ fn duplicates_and_order() -> Result<(), ParamError> {
         (1001 + 3_600_000, 2.0, Ok(Passage::InOrder)),
         (1001 + 7_200_001, 2.0, Ok(Passage::AfterGap)),
     ];
-    run(&TimeGuard::default(), &rows);
+    run(&TimeGuard::strict(), &rows);
     Ok(())
 }
 
@@ -34,8 +34,8 @@ fn the_future_does_not_block_a_sensor() -> Result<(), ParamError> {
         (i64::MAX, 1.0, Err(D::Future)),
         (NOW + 59_999, 1.0, Err(D::OutOfOrder)),
     ];
-    run(&TimeGuard::default(), &rows);
-    run(&TimeGuard::default().max_future_ms(i64::MAX)?, &[(i64::MAX, 1.0, Ok(Passage::First))]);
+    run(&TimeGuard::strict(), &rows);
+    run(&TimeGuard::strict().max_future_ms(i64::MAX)?, &[(i64::MAX, 1.0, Ok(Passage::First))]);
     Ok(())
 }
 
@@ -50,7 +50,7 @@ fn a_clock_set_back_is_believed_the_third_time() -> Result<(), ParamError> {
         (start - 3_598_000, 1.0, Ok(Passage::ClockReset)),
         (start - 3_597_000, 1.0, Ok(Passage::InOrder)),
     ];
-    run(&TimeGuard::default(), &rows);
+    run(&TimeGuard::strict(), &rows);
     Ok(())
 }
 
@@ -69,33 +69,86 @@ fn an_old_message_delivered_again_is_not_a_clock_reset() -> Result<(), ParamErro
         (old + 1, 1.0, late),
         (old + 2, 1.0, late),
     ];
-    run(&TimeGuard::default(), &rows);
+    run(&TimeGuard::strict(), &rows);
     Ok(())
 }
 
 #[test]
-fn late_readings_may_pass_and_a_known_step_needs_no_proof() -> Result<(), ParamError> {
-    let guard = TimeGuard::default().out_of_order(OutOfOrder::Pass);
-    run(
-        &guard,
-        &[(1000, 1.0, Ok(Passage::First)), (999, 1.0, Ok(Passage::Late)), (998, 1.0, Ok(Passage::Late))],
-    );
-    assert_eq!(guard.loss_bound(), LossBound::Nothing);
-    assert_eq!(TimeGuard::default().loss_bound(), LossBound::Readings(2));
+fn by_default_nothing_but_an_exact_duplicate_is_dropped() -> Result<(), ParamError> {
+    let start = 100_000_000;
+    let rows = [
+        (start, 1.0, Ok(Passage::First)),
+        (start, 1.0, Err(D::Duplicate)),
+        (start, 2.0, Ok(Passage::SameTime)),
+        (start, 2.0, Ok(Passage::SameTime)), // the watermark is that of 1.0
+        (start - 1, 1.0, Ok(Passage::Late)),
+        (NOW + 60_001, 1.0, Ok(Passage::Future)),
+        (start + 1, 1.0, Ok(Passage::InOrder)),
+        (start - 3_600_000, 1.0, Ok(Passage::Late)),
+        (start - 3_599_999, 1.0, Ok(Passage::Late)),
+        (start - 3_599_998, 1.0, Ok(Passage::ClockReset)),
+    ];
+    run(&TimeGuard::default(), &rows);
+    assert_eq!(TimeGuard::default().loss_bound(), LossBound::Nothing);
+    assert_eq!(TimeGuard::default().drops().count(), 0);
+    Ok(())
+}
 
-    let (guard, mut state) = (TimeGuard::default(), TimeGuardState::default());
+#[test]
+fn each_policy_drops_its_own_and_says_so() {
+    let (default, drop) = (TimeGuard::default(), TimePolicy::Drop);
+    let readings = [(1000, 2.0), (999, 1.0), (NOW + 60_001, 1.0)];
+    for (guard, expected) in [
+        (default.same_time(drop), [Err(D::DuplicateTimestamp), Ok(Passage::Late), Ok(Passage::Future)]),
+        (default.out_of_order(drop), [Ok(Passage::SameTime), Err(D::OutOfOrder), Ok(Passage::Future)]),
+        (default.future(drop), [Ok(Passage::SameTime), Ok(Passage::Late), Err(D::Future)]),
+    ] {
+        let rows: Vec<_> =
+            readings.iter().zip(expected).map(|(&(time, value), e)| (time, value, e)).collect();
+        run(&guard, &[&[(1000, 1.0, Ok(Passage::First))], rows.as_slice()].concat());
+        let dropped: Vec<_> = expected.into_iter().filter_map(Result::err).collect();
+        assert_eq!(guard.drops().collect::<Vec<_>>(), dropped);
+    }
+    assert_eq!(TimeGuard::strict().loss_bound(), LossBound::Readings(2));
+}
+
+#[test]
+fn a_known_step_needs_no_proof() {
+    let (guard, mut state) = (TimeGuard::strict(), TimeGuardState::default());
     let check =
         |state: &mut TimeGuardState, time| guard.check(state, &Value::F64(1.0), Quality::GOOD, time, NOW);
     assert_eq!(check(&mut state, 1000), Ok(Passage::First));
     state.clock_stepped();
     assert_eq!(check(&mut state, 500), Ok(Passage::ClockReset));
     assert_eq!(check(&mut state, 400), Err(D::OutOfOrder));
-    Ok(())
+}
+
+#[test]
+fn what_is_ahead_of_the_series_is_known_until_the_series_overtakes_it() {
+    let (guard, mut state) = (TimeGuard::default(), TimeGuardState::default());
+    let mut ahead_after = |time| {
+        let _ = guard.check(&mut state, &Value::F64(1.0), Quality::GOOD, time, NOW);
+        let mut shifted = state.clone();
+        shifted.shift(-NOW);
+        assert_eq!(shifted.ahead(), state.ahead().map(|ahead| ahead - NOW));
+        state.ahead()
+    };
+    let future = NOW + 70_000;
+    assert_eq!(ahead_after(NOW), None);
+    assert_eq!(ahead_after(future), Some(future));
+    assert_eq!(ahead_after(future - 1), Some(future));
+    assert_eq!(ahead_after(NOW + 1), Some(future));
+    assert_eq!(ahead_after(NOW + 60_000), Some(future));
+    let back = NOW - 3_600_000;
+    assert_eq!([ahead_after(back), ahead_after(back + 1)], [Some(future); 2]);
+    assert_eq!(ahead_after(back + 2), Some(future), "the clock was set back");
+    assert_eq!(ahead_after(NOW), Some(future));
+    assert_eq!(ahead_after(NOW + 1), Some(future));
 }
 
 #[test]
 fn the_ends_of_time_do_not_overflow() -> Result<(), ParamError> {
-    let guard = TimeGuard::default().max_future_ms(i64::MAX)?.max_gap_ms(i64::MAX)?;
+    let guard = TimeGuard::strict().max_future_ms(i64::MAX)?.max_gap_ms(i64::MAX)?;
     let rows = [
         (i64::MIN, 1.0, Ok(Passage::First)),
         (i64::MAX, 1.0, Ok(Passage::InOrder)),

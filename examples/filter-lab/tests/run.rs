@@ -85,7 +85,7 @@ fn bounds_hold_over_a_clock_step_and_where_there_is_no_line() {
             report(&format!("[[rule]]\nmatch = \"#\"\nstages = [ {{ {stage} }} ]\n"), &input);
         for sensor in report["sensors"].as_array().unwrap() {
             assert_eq!(sensor["holds"], true, "{stage}: {sensor}");
-            assert_eq!(sensor["suppressed"]["out_of_order"], 2, "{stage}: {sensor}");
+            assert!(sensor["suppressed"]["out_of_order"].is_null(), "{stage}: {sensor}");
         }
         assert!(page.contains("Every stated bound holds."), "{stage}");
     }

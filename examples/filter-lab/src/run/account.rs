@@ -63,7 +63,8 @@ impl Account {
             self.distance.finish();
         }
         let promised = match outcome {
-            Outcome::Emit(_) => true,
+            // What passes beside the stages is no part of what is read as a series.
+            Outcome::Emit(emit) => !emit.reason.is_beside(),
             Outcome::Held => {
                 self.held += 1;
                 true
@@ -92,7 +93,9 @@ impl Account {
             self.kept += 1;
         }
         let value = number(&emit.value).filter(|_| !emit.quality.is_bad());
-        self.distance.kept(emit.time, value);
+        if !emit.reason.is_beside() {
+            self.distance.kept(emit.time, value);
+        }
         if let Some(value) = value {
             self.emitted.push(emit.time, value);
         }
