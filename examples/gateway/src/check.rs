@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use edge_bridge::bridge::idle_ping_every_ms;
-use edge_filter::{LossBound, Pipeline};
+use edge_filter::{DropReason, LossBound, Pipeline, TimeGuard};
 
 use crate::config::units::{human_bytes, human_duration};
 use crate::config::{Config, Control, Format, Local, OnFull, Protocol, Route};
@@ -201,6 +201,26 @@ fn forwarded(route: &Route) -> String {
     format!("{to} in {format:?} batches of at most {at_most} or {}", human_duration(route.batch_age))
 }
 
+/// The readings that a time guard drops though they were acknowledged; nothing if it drops none.
+struct TimeLoss<'a>(&'a TimeGuard);
+
+impl fmt::Display for TimeLoss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, reason) in self.0.drops().enumerate() {
+            f.write_str(if n == 0 { "; always lost: every reading " } else { ", " })?;
+            match reason {
+                DropReason::Future => {
+                    let max = Duration::from_millis(self.0.max_future().unsigned_abs());
+                    write!(f, "more than {} ahead of a synchronised clock", human_duration(max))?;
+                }
+                DropReason::DuplicateTimestamp => f.write_str("of the same time as the last one")?,
+                _ => f.write_str("older than the last one")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Writes what each rule of a route's filter may cost: an error always, readings in a kill.
 fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
     let pipeline = route.rules.as_deref().and_then(|text| Pipeline::from_toml(text).ok());
@@ -209,9 +229,10 @@ fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
         let (error, loss) = (rule.error_bound(), rule.reducer_loss_bound());
         holds |= loss != LossBound::Nothing;
         match route.hold_max {
-            Some(_) => writeln!(f, "  filter {pattern}: error {error}; holds {loss}, not acknowledged")?,
-            None => writeln!(f, "  filter {pattern}: error {error}; lost on power cut or kill: {loss}")?,
+            Some(_) => write!(f, "  filter {pattern}: error {error}; holds {loss}, not acknowledged")?,
+            None => write!(f, "  filter {pattern}: error {error}; lost on power cut or kill: {loss}")?,
         }
+        writeln!(f, "{}", TimeLoss(rule.guard()))?;
     }
     match route.hold_max {
         Some(max) => writeln!(
@@ -286,6 +307,27 @@ mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_time_guard_drops_is_in_the_line_of_the_loss() {
+        let mut config = config("");
+        let mut told = |guard: &str| {
+            let stages = format!("{{ time_guard = {{ {guard} }} }}, {{ deadband = {{ absolute = 0.5 }} }}");
+            config.routes[0].rules = Some(format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n"));
+            let text = Meaning(&config).to_string();
+            let line = text.lines().find(|line| line.contains("  filter #: ")).unwrap();
+            line.split_once("kill: ").unwrap().1.to_owned()
+        };
+        assert_eq!(told("max_gap_ms = 600000"), "nothing");
+        assert_eq!(
+            told("same_time = \"drop\""),
+            "nothing; always lost: every reading of the same time as the last one"
+        );
+        assert_eq!(
+            told("out_of_order = \"drop\", future = \"drop\", max_future_ms = 90000"),
+            "nothing; always lost: every reading older than the last one, more than 1 min 30 s ahead of a synchronised clock"
+        );
     }
 
     #[test]

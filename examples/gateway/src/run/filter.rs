@@ -6,13 +6,14 @@ use edge_bridge::ingest::Now;
 use edge_codec::Value;
 use edge_codec::json::Record;
 use edge_filter::{
-    Emit, EmitReason, Outcome, Pipeline, Quality, Reading, RestoreError, Rule, Snapshot, Stats,
+    DropReason, Emit, EmitReason, Outcome, Pipeline, Quality, Reading, RestoreError, Rule, Snapshot, Stats,
 };
 
 use crate::config::window;
 
 use super::reading_row::ReadingRow;
 use super::readings::{Taken, keep, keep_record};
+use super::time_drops::TimeDrops;
 use super::withhold::{Extent, Withheld};
 
 /// Units of forgotten sensors that are kept before they are looked through.
@@ -27,6 +28,7 @@ pub(super) struct Filter {
     withheld: Option<Withheld>,
     /// A stage holds what an earlier run acknowledged, and is not to.
     flushes_at_once: bool,
+    time_drops: TimeDrops,
 }
 
 /// Readings that the filter emitted by itself, free of it.
@@ -47,9 +49,13 @@ impl Made {
 
 impl Filter {
     /// `hold_max_ms`: how long receipts of held readings wait; `None`: not at all.
-    pub(super) fn new(pipeline: Pipeline, hold_max_ms: Option<u64>) -> Self {
+    ///
+    /// The wall clock is not trusted before it is said to be right.
+    pub(super) fn new(mut pipeline: Pipeline, hold_max_ms: Option<u64>) -> Self {
+        pipeline.trust_clock(false);
         let withheld = hold_max_ms.map(Withheld::new);
-        Self { pipeline, units: HashMap::new(), withheld, flushes_at_once: false }
+        let time_drops = TimeDrops::default();
+        Self { pipeline, units: HashMap::new(), withheld, flushes_at_once: false, time_drops }
     }
 
     pub(super) fn take_in(&mut self, now: Now, record: Record<'_>, taken: &mut Taken) {
@@ -67,13 +73,20 @@ impl Filter {
         let (own, is_held) = match outcome {
             Outcome::Emit(emit) => (Some((emit.time, emit.quality.0, emit.reason)), false),
             Outcome::Held => (None, true),
-            Outcome::Drop(_) => (None, false),
+            Outcome::Drop(reason) => {
+                self.time_drops.note(now.up_ms, self.pipeline.name(sensor).unwrap_or_default(), reason);
+                if reason == DropReason::Duplicate {
+                    taken.has_copy = true;
+                    self.withheld.iter_mut().for_each(|withheld| withheld.hold_copy(sensor, &mut taken.link));
+                }
+                (None, false)
+            }
         };
         before.into_iter().for_each(|made| self.keep_made(made, taken));
         if let Some((time, quality, reason)) = own {
             keep_record(record, time, quality, &mut taken.kept);
-            // What comes late passes beside the stages.
-            if let Some(withheld) = self.withheld.as_mut().filter(|_| reason != EmitReason::Late) {
+            // What passes beside the stages says nothing of what they hold.
+            if let Some(withheld) = self.withheld.as_mut().filter(|_| !reason.is_beside()) {
                 withheld.cover(sensor, 0, &mut taken.link);
             }
         }
@@ -147,9 +160,21 @@ impl Filter {
         self.pipeline.snapshot()
     }
 
-    pub(super) fn restore(&mut self, snapshot: Snapshot) -> Result<(), RestoreError> {
+    /// A wall clock that is behind a sensor's last reading may have been set back meanwhile: its next one starts it again.
+    pub(super) fn restore(&mut self, now: Now, snapshot: Snapshot) -> Result<(), RestoreError> {
         self.flushes_at_once = self.withheld.is_some();
-        self.pipeline.restore(snapshot)
+        self.pipeline.restore(snapshot)?;
+        for sensor in 0..u32::try_from(self.pipeline.sensors()).unwrap_or(u32::MAX) {
+            if self.pipeline.last_time(sensor).is_some_and(|last_ms| last_ms > now.wall_ms) {
+                self.pipeline.clock_stepped(sensor);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the wall clock is known to be right.
+    pub(super) fn trust_clock(&mut self, is_trusted: bool) {
+        self.pipeline.trust_clock(is_trusted);
     }
 
     fn note_unit(&mut self, sensor: u32, unit: &str) {

@@ -70,7 +70,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(&queue), "opened");
     let restarted = Restarted::new(clock.now(), clean);
     let ingest = GatewayIngest::new(&config.routes, restarted).map_err(RunError::Configuration)?;
-    ingest.restore(last.snapshots);
+    ingest.restore(clock.now(), last.snapshots);
 
     let metrics = match config.metrics {
         Some(address) => {
@@ -98,6 +98,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         intake: intake.clone(),
         clock,
         losses,
+        time_drops: Arc::new(Mutex::new(Losses::new(0))),
         parked_losses: Arc::default(),
         restarts,
         control: control.as_ref().map(Control::figures),
@@ -230,7 +231,9 @@ pub(super) async fn listen(
 
 /// Lets the filters notice what did not happen, and let go what others wait for.
 async fn tick(clock: Clock, ingest: GatewayIngest, intake: Intake) {
+    let wall = edge_queue::SystemClock::new();
     loop {
+        ingest.trust_clock(edge_queue::Clock::now(&wall).synced);
         let left = ingest.due_in_ms(clock.now()).map_or(TICK_MAX, |ms| Duration::from_millis(ms.max(10)));
         // A deadline that a message makes meanwhile is found a second late at most.
         let is_asked_for = tokio::select! {

@@ -8,13 +8,15 @@ use edge_bridge::Row;
 use edge_bridge::chain::Ticket;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::wire::{ReasonCode, matches};
-use edge_filter::{DropReason, Snapshot};
+use edge_filter::{DropReason, EmitReason, Snapshot};
 
 use crate::config::Route;
 
+use super::arrival::ArrivalClock;
 use super::readings::Readings;
 use super::restarted::Restarted;
 use super::route::RouteState;
+use super::time_drops::is_for_time;
 use super::withhold::{Extent, Link};
 
 /// The ingest of the gateway, for whichever side the sensors come from. A handle: the listener asks it, the shell lets
@@ -26,6 +28,7 @@ pub(crate) struct GatewayIngest {
 
 #[derive(Debug)]
 struct Inner {
+    arrival: ArrivalClock,
     routes: Vec<RouteState>,
     restarted: Restarted,
     /// Topics that the control loops read: not lost if no route wants them.
@@ -42,10 +45,21 @@ struct Inner {
 pub(crate) struct Counts {
     /// No route matched.
     pub(crate) unrouted: u64,
+    /// A route that needs readings got a list of none.
+    pub(crate) empty: u64,
     /// A route that needs readings got something else.
     pub(crate) undecodable: u64,
     /// Readings that a filter suppressed, by reason.
     pub(crate) suppressed: Vec<(DropReason, u64)>,
+    /// Readings that passed unfiltered for their time, by reason.
+    pub(crate) unfiltered: Vec<(EmitReason, u64)>,
+}
+
+impl Counts {
+    /// Readings that the rules drop for their time, which nothing that is sent stands for.
+    pub(crate) fn dropped_for_time(&self) -> u64 {
+        self.suppressed.iter().filter(|(reason, _)| is_for_time(*reason)).map(|(_, count)| count).sum()
+    }
 }
 
 impl GatewayIngest {
@@ -56,7 +70,8 @@ impl GatewayIngest {
     pub(crate) fn new(routes: &[Route], restarted: Restarted) -> Result<Self, String> {
         let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
         let (link, links) = (Link::default(), HashMap::new());
-        let inner = Inner { routes, restarted, loops: None, counts: Counts::default(), link, links };
+        let (arrival, counts) = (ArrivalClock::default(), Counts::default());
+        let inner = Inner { arrival, routes, restarted, loops: None, counts, link, links };
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -74,7 +89,9 @@ impl GatewayIngest {
     /// until receipts come, so stages let go what they can.
     pub(crate) fn tick(&self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
         let (mut rows, mut link) = (Vec::new(), Link::default());
-        for route in &mut self.lock().routes {
+        let mut inner = self.lock();
+        let now = inner.arrival.map(now);
+        for route in &mut inner.routes {
             let (more, depends) = route.tick(now, is_asked_for);
             rows.extend(more);
             link.join(depends);
@@ -84,7 +101,9 @@ impl GatewayIngest {
 
     /// In how many ms [`tick`](Self::tick) has something to do.
     pub(crate) fn due_in_ms(&self, now: Now) -> Option<u64> {
-        self.lock().readings().filter_map(|readings| readings.due_in_ms(now)).min()
+        let mut inner = self.lock();
+        let now = inner.arrival.map(now);
+        inner.readings().filter_map(|readings| readings.due_in_ms(now)).min()
     }
 
     /// From now on no receipt waits for a stage; those that do are due.
@@ -119,7 +138,10 @@ impl GatewayIngest {
         let suppressed =
             |reason: DropReason| (reason, stats.iter().map(|stats| stats.dropped_by(reason)).sum::<u64>());
         let suppressed = DropReason::ALL.iter().copied().map(suppressed).collect();
-        Counts { suppressed, ..inner.counts.clone() }
+        let beside = EmitReason::ALL.iter().copied().filter(|reason| reason.is_beside());
+        let unfiltered =
+            beside.map(|reason| (reason, stats.iter().map(|stats| stats.emitted_by(reason)).sum::<u64>()));
+        Counts { suppressed, unfiltered: unfiltered.collect(), ..inner.counts.clone() }
     }
 
     /// The state of every filter, by the route's `match`.
@@ -131,15 +153,22 @@ impl GatewayIngest {
 
     /// Takes filters' states over. A route that is not there any more is left out; a snapshot of another version too,
     /// which is safe: its sensors start cold.
-    pub(crate) fn restore(&self, snapshots: Vec<(String, Snapshot)>) {
+    pub(crate) fn restore(&self, now: Now, snapshots: Vec<(String, Snapshot)>) {
         let mut inner = self.lock();
         for (filter_topic, snapshot) in snapshots {
             let route = inner.routes.iter_mut().find(|route| route.filter_topic == filter_topic);
             let Some(readings) = route.and_then(|route| route.readings.as_mut()) else { continue };
-            if let Err(error) = readings.restore(snapshot) {
+            if let Err(error) = readings.restore(now, snapshot) {
                 tracing::info!(route = filter_topic, %error, "the filter starts cold");
             }
         }
+    }
+
+    /// Whether the wall clock is known to be right; it is not before this is called.
+    pub(crate) fn trust_clock(&self, is_trusted: bool) {
+        let mut inner = self.lock();
+        let readings = inner.routes.iter_mut().filter_map(|route| route.readings.as_mut());
+        readings.for_each(|readings| readings.trust_clock(is_trusted));
     }
 
     /// A panic while it was held would have ended the process' only thread.
@@ -168,7 +197,7 @@ impl Inner {
     }
 
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
-        let topic = message.topic.as_str();
+        let (now, topic) = (self.arrival.map(now), message.topic.as_str());
         let Some(route) = self.routes.iter_mut().find(|route| matches(&route.filter_topic, topic)) else {
             if self.loops.as_ref().is_none_or(|loops| !loops.take(topic)) {
                 self.counts.unrouted += 1;
@@ -179,7 +208,10 @@ impl Inner {
         let taken = match &mut route.readings {
             None => route.raw(message).map(|row| (vec![row], Link::default())),
             Some(readings) => match readings.take_in(now, topic, &message.payload) {
-                Ok(taken) => Ok(route.rows(taken)),
+                Ok(taken) => {
+                    self.counts.empty += u64::from(taken.is_of_none);
+                    Ok(route.rows(taken))
+                }
                 Err(error) => {
                     self.counts.undecodable += 1;
                     tracing::debug!(topic, %error, "not readings");
@@ -203,5 +235,7 @@ impl Inner {
     }
 }
 
+#[cfg(test)]
+mod clock_tests;
 #[cfg(test)]
 mod tests;

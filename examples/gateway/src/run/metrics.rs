@@ -148,11 +148,19 @@ impl Sample {
         );
         let suppressed = self.counts.suppressed.iter().map(|(reason, count)| (reason.as_str(), *count));
         page.labelled("edge_suppressed_total", "reason", suppressed);
+        page.head(
+            "edge_unfiltered_total",
+            "counter",
+            "Readings that passed beside a filter's stages since the start, by what is wrong with their time.",
+        );
+        let unfiltered = self.counts.unfiltered.iter().map(|(reason, count)| (reason.as_str(), *count));
+        page.labelled("edge_unfiltered_total", "reason", unfiltered);
         page.counter(
             "edge_undecodable_total",
             "Messages that are not readings since the start.",
             self.counts.undecodable,
         );
+        page.counter("edge_empty_total", "Messages that hold no reading since the start.", self.counts.empty);
         page.counter(
             "edge_unrouted_total",
             "Messages that no route wants since the start.",

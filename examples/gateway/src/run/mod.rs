@@ -4,10 +4,11 @@
 //!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
-//! Pure: [`ingest`], [`route`], [`readings`], [`filter`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
+//! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`metrics`], [`refused`], [`status`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
 //! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
 
+mod arrival;
 mod batch;
 mod broker;
 pub(crate) mod by_hand;
@@ -36,6 +37,8 @@ mod route;
 mod status;
 pub(crate) mod store;
 mod tables;
+mod time_drops;
+
 mod uplink;
 mod withhold;
 

@@ -39,6 +39,8 @@ pub(crate) struct Monitor {
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
     pub(crate) losses: Arc<Mutex<Losses>>,
+    /// Of readings that the rules drop for their time.
+    pub(crate) time_drops: Arc<Mutex<Losses>>,
     /// Of the parked messages, once their queue is open.
     pub(crate) parked_losses: Arc<Mutex<Option<Losses>>>,
     pub(crate) restarts: Restarts,
@@ -80,9 +82,16 @@ impl Monitor {
             counts: self.ingest.counts(),
         };
         let losing = self.losing(&sample);
-        let is_degraded = stats.health != Health::Healthy || sample.refused.is_refusing();
+        // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
+        let drops = self.drops_for_time(&sample);
+        let is_degraded = stats.health != Health::Healthy || sample.refused.is_refusing() || drops;
         sample.verdict = Verdict::of(sample.link, is_degraded, losing);
         Some((sample, stats))
+    }
+
+    fn drops_for_time(&self, sample: &Sample) -> bool {
+        let mut drops = self.time_drops.lock().unwrap_or_else(PoisonError::into_inner);
+        drops.are_happening(self.clock.now().up_ms, sample.counts.dropped_for_time())
     }
 
     fn losing(&self, sample: &Sample) -> bool {
@@ -155,7 +164,8 @@ fn say(sample: &Sample, stats: &Stats) {
         }
         (_, Verdict::Degraded) => {
             let Refused { parked, in_place, topics, link_refused, .. } = sample.refused;
-            tracing::warn!(%verdict, %link, cause, queued, parked, in_place, refused_topics = topics, link_refused, "state");
+            let dropped_for_time = sample.counts.dropped_for_time();
+            tracing::warn!(%verdict, %link, cause, queued, parked, in_place, refused_topics = topics, link_refused, dropped_for_time, "state");
         }
         (_, Verdict::Losing) => {
             tracing::warn!(%verdict, %link, cause, queued, given_up = sample.given_up(), "state");

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use edge_bridge::ingest::Now;
 use edge_codec::json::{self, FieldMap, Record, Source};
-use edge_codec::{DecodeError, Limits};
-use edge_filter::{Pipeline, RestoreError, Snapshot, Stats};
+use edge_codec::{DecodeError, Limits, Value};
+use edge_filter::{Pipeline, Quality, RestoreError, Snapshot, Stats};
 
 use super::filter::Filter;
 use super::reading_row::ReadingRow;
@@ -35,6 +35,10 @@ pub(crate) struct Taken {
     pub(crate) kept: Vec<Kept>,
     /// Receipts that depend on it.
     pub(crate) link: Link,
+    /// A reading of the message was left out, since it came before: that one may not be safe yet.
+    pub(crate) has_copy: bool,
+    /// The message holds no reading.
+    pub(crate) is_of_none: bool,
 }
 
 /// Readings of one route.
@@ -63,7 +67,12 @@ impl Readings {
     pub(crate) fn take_in(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<Taken, DecodeError> {
         let source = Source { sensor: Some(topic), arrival_ms: now.wall_ms };
         let records = json::import(payload, &self.map, &source, &self.limits)?;
-        let mut taken = Taken { kept: Vec::with_capacity(records.len()), link: Link::default() };
+        if records.iter().any(|record| record.sensor.is_empty()) {
+            return Err(DecodeError::Malformed { offset: 0, what: "the name of a sensor is empty".into() });
+        }
+        let is_of_none = records.is_empty();
+        let kept = Vec::with_capacity(records.len());
+        let mut taken = Taken { kept, is_of_none, ..Taken::default() };
         for mut record in records {
             // Of an object with several values each is a sensor of its own.
             if !record.field.is_empty() {
@@ -72,10 +81,13 @@ impl Readings {
             match &mut self.filter {
                 Some(filter) => filter.take_in(now, record, &mut taken),
                 None => {
-                    let (time, quality) = (record.time, record.quality);
+                    let (time, quality) = (record.time, quality_of(&record));
                     keep_record(record, time, quality, &mut taken.kept);
                 }
             }
+        }
+        if taken.has_copy && !taken.kept.is_empty() {
+            taken.link.withhold();
         }
         Ok(taken)
     }
@@ -113,9 +125,21 @@ impl Readings {
         self.filter.as_ref().map(Filter::snapshot)
     }
 
-    pub(crate) fn restore(&mut self, snapshot: Snapshot) -> Result<(), RestoreError> {
-        self.filter.as_mut().map_or(Ok(()), |filter| filter.restore(snapshot))
+    pub(crate) fn restore(&mut self, now: Now, snapshot: Snapshot) -> Result<(), RestoreError> {
+        self.filter.as_mut().map_or(Ok(()), |filter| filter.restore(now, snapshot))
     }
+
+    /// Whether the wall clock is known to be right: if not, no reading is judged to be ahead of it.
+    pub(crate) fn trust_clock(&mut self, is_trusted: bool) {
+        self.filter.iter_mut().for_each(|filter| filter.trust_clock(is_trusted));
+    }
+}
+
+/// The sensor's quality; a null, which says "I have no value", is bad, as it is behind a filter.
+fn quality_of(record: &Record<'_>) -> u32 {
+    let quality = Quality(record.quality);
+    let is_good_null = matches!(record.value, Value::Null) && !quality.is_bad();
+    if is_good_null { Quality::BAD.0 } else { quality.0 }
 }
 
 pub(super) fn keep_record(record: Record<'_>, time: i64, quality: u32, kept: &mut Vec<Kept>) {
@@ -174,6 +198,24 @@ high = { limit = 90.0 }
     }
 
     #[test]
+    fn a_null_is_bad_with_and_without_a_filter() {
+        for mut readings in [Readings::new(None, None, FieldMap::default()), filtered()] {
+            let mut take = |json: &str| shown(&readings.take_in(at(1), "line/x", json.as_bytes()).unwrap());
+            assert_eq!(take(r#"{"value":null}"#), ["line/x Null  1 q80000000"]);
+            assert_eq!(take(r#"{"value":null,"ts":2,"quality":2155085824}"#), ["line/x Null  2 q80740000"]);
+        }
+    }
+
+    #[test]
+    fn a_sensor_without_a_name_is_refused_with_its_message() {
+        let mut readings = filtered();
+        let payload = br#"[{"value":1.0},{"sensor":"","value":2.0}]"#;
+        let refused = readings.take_in(at(0), "line/t", payload).unwrap_err();
+        assert!(refused.to_string().contains("name of a sensor is empty"), "{refused}");
+        assert_eq!(readings.stats().unwrap().input, 0);
+    }
+
+    #[test]
     fn readings_stand_where_the_map_says() {
         let map = FieldMap::default().value("/data/temp").time("at", edge_codec::json::TimeUnit::Seconds);
         let mut readings = Readings::new(None, None, map);
@@ -212,7 +254,7 @@ high = { limit = 90.0 }
         assert_eq!(take(&mut first, 0, 0.0).len(), 1);
         assert!(take(&mut first, 1, 1.0).is_empty(), "held: acknowledged as a suppressed one is");
         let mut second = readings();
-        second.restore(first.snapshot().unwrap()).unwrap();
+        second.restore(at(2), first.snapshot().unwrap()).unwrap();
         assert_eq!(take(&mut second, 2, 0.0), ["line/t F64(1.0) Cel 1 q0"], "the corner; 2 is held now");
         assert_eq!(second.stats().unwrap().held, 1);
     }

@@ -13,7 +13,8 @@ pub(crate) enum Verdict {
     Storing,
     /// The hub is reached, what was kept is on its way.
     CatchingUp,
-    /// The store fails, or the hub refuses messages: nothing is lost, sensors may wait for their PUBACKs, refused messages are kept.
+    /// The store fails, or the hub refuses messages: nothing is lost, sensors may wait for their PUBACKs, refused messages
+    /// are kept. Or the rules drop readings for their time, which are lost as configured.
     Degraded,
     /// Messages are being given up.
     Losing,

@@ -78,6 +78,11 @@ impl Link {
         self.own.get_or_insert_with(Part::first).one_more()
     }
 
+    /// The message is told when every receipt before it is, as a message that was left out: a part of it may be a copy.
+    pub(crate) fn withhold(&mut self) {
+        self.own.get_or_insert_with(Part::first);
+    }
+
     /// The rows go together.
     pub(crate) fn join(&mut self, other: Link) {
         self.own = self.own.take().or(other.own);
@@ -132,6 +137,8 @@ pub(crate) struct Withheld {
 struct Waiting {
     since_ms: u64,
     part: Part,
+    /// Of the same reading, sent again.
+    copies: Vec<Part>,
 }
 
 impl Withheld {
@@ -163,7 +170,16 @@ impl Withheld {
         }
         self.readings += 1;
         self.messages += usize::from(part.holds_first());
-        waiting.push_back(Waiting { since_ms: now_ms, part });
+        waiting.push_back(Waiting { since_ms: now_ms, part, copies: Vec::new() });
+    }
+
+    /// The newest reading of the sensor came again: if it waits, its copy is no safer, even if the rest of the copy's message
+    /// is.
+    pub(crate) fn hold_copy(&mut self, sensor: u32, link: &mut Link) {
+        if let Some(last) = self.sensors.get_mut(&sensor).and_then(VecDeque::back_mut) {
+            self.readings += 1;
+            last.copies.push(link.part());
+        }
     }
 
     /// The sensor emitted: all that waited stands for itself no longer, but for the last `but`, which may be in line to be
@@ -174,12 +190,15 @@ impl Withheld {
             self.oldest.remove(&(first.since_ms, sensor));
         }
         let covered = waiting.len().saturating_sub(but);
-        self.readings -= covered;
-        for Waiting { part, .. } in waiting.drain(..covered) {
+        for Waiting { part, copies, .. } in waiting.drain(..covered) {
+            self.readings -= 1 + copies.len();
             self.messages -= usize::from(part.held_last());
             link.covered.push(part);
+            link.covered.extend(copies);
         }
-        link.covered.extend(waiting.iter().map(|waiting| waiting.part.one_more()));
+        let staying =
+            waiting.iter().flat_map(|waiting| std::iter::once(&waiting.part).chain(&waiting.copies));
+        link.covered.extend(staying.map(Part::one_more));
         match waiting.front() {
             Some(first) => drop(self.oldest.insert((first.since_ms, sensor))),
             None => drop(self.sensors.remove(&sensor)),

@@ -103,7 +103,7 @@ fn what_cannot_be_used_is_refused_and_what_nobody_wants_absorbed_both_counted() 
     assert_eq!(ingest.ingest(Now::default(), &message("else", b"x")), Answer::Absorb);
     assert_eq!(ingest.ingest(Now::default(), &message("oven/json", b"[]")), Answer::Absorb);
     let counts = ingest.counts();
-    assert_eq!((counts.undecodable, counts.unrouted), (1, 1));
+    assert_eq!((counts.undecodable, counts.unrouted, counts.empty), (1, 1, 1));
 }
 
 #[test]

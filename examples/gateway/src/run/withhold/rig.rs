@@ -191,7 +191,7 @@ impl<'a> World<'a> {
         assert_eq!(self.listener.pending(), 0, "everything has its PUBACK");
         let snapshots = self.ingest.snapshots();
         self.start_again(true);
-        self.ingest.restore(snapshots);
+        self.ingest.restore(self.now, snapshots);
     }
 
     fn start_again(&mut self, clean: bool) {
