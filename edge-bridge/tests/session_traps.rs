@@ -499,6 +499,28 @@ fn a_server_drops_a_silent_client_after_one_and_a_half_keep_alives() {
     assert!(matches!(events[..], [Event::Closed(Closed::KeepAlive)]));
 }
 
+/// A packet of a minute is no silence while its bytes come, and a few bytes of it are not for ever.
+#[test]
+fn a_server_waits_for_a_large_packet_that_is_still_coming() {
+    let (mut session, _) = server(Version::V5, 1, None);
+    let mut large = message("a", &"x".repeat(60_000));
+    large.packet_id = PacketId::new(1);
+    let bytes = encoded(&[Packet::Publish(large)], Version::V5);
+    let mut run = |stops_at: usize| {
+        let mut buffer = BytesMut::new();
+        for (chunk, now_ms) in bytes[..stops_at].chunks(1_000).zip((0..).step_by(1_000)) {
+            buffer.extend_from_slice(chunk);
+            session.handle_input(now_ms, Input::Timeout);
+            session.handle_input(now_ms, Input::Bytes(&mut buffer));
+        }
+        drain(&mut session).1
+    };
+    assert!(matches!(run(bytes.len())[..], [Event::Publish { .. }]));
+    assert!(run(20_000).is_empty());
+    session.handle_input(76_000, Input::Timeout);
+    assert!(matches!(drain(&mut session).1[..], [Event::Closed(Closed::KeepAlive)]));
+}
+
 /// Older 3.1.1 clients send again on a timer: one delivery, one PUBACK.
 #[test]
 fn a_repeat_on_the_same_connection_is_delivered_once() {

@@ -8,7 +8,7 @@ use super::downlink::Downlink;
 use super::pack::Pack;
 use super::probe::Probe;
 use super::spool::Spool;
-use super::stall::{Stall, StallAction};
+use super::stall::{Delays, Stall, StallAction};
 use super::stats::Stats;
 use super::uplink::Uplink;
 use super::uplink_event::UplinkEvent;
@@ -72,6 +72,11 @@ impl Connection {
             Closed::Transport | Closed::Violation(_) => Some(ReasonCode::UNSPECIFIED_ERROR),
             _ => None,
         }
+    }
+
+    /// Returns whether it ended because the hub was silent, or because we want another one.
+    pub(super) fn is_given_up(&self, closed: &Closed) -> bool {
+        self.broken_here || matches!(closed, Closed::KeepAlive | Closed::Handshake)
     }
 
     pub(super) fn on_timeout(&mut self, now: Now) {
@@ -209,11 +214,11 @@ impl Connection {
     }
 
     fn watch<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
-        let srtt_ms = parts.uplink.window().srtt_ms();
+        let delays = delays(&self.session);
         let listens = parts.downlink.listens() && self.session.in_flight() == 0;
         parts.probe.set_listening(now.up_ms, listens);
-        let due = parts.stall.poll(now.up_ms, srtt_ms);
-        match due.or_else(|| parts.probe.poll(now.up_ms, srtt_ms)) {
+        let due = parts.stall.poll(now.up_ms, delays);
+        match due.or_else(|| parts.probe.poll(now.up_ms, self.session.path().srtt_ms())) {
             None => {}
             Some(StallAction::Probe) => self.session.ping(now.up_ms),
             Some(StallAction::Break) => {
@@ -222,6 +227,16 @@ impl Connection {
                 self.break_off(now, "stalled: no answer from the hub");
             }
         }
+    }
+}
+
+/// Delays that the patience with this connection depends on.
+pub(super) fn delays(session: &Session) -> Delays {
+    Delays {
+        srtt_ms: session.path().srtt_ms().unwrap_or(0),
+        transit_ms: session.transit_ms(),
+        left_ms: session.left_ms(),
+        receiving_until_ms: session.receiving_until_ms(),
     }
 }
 

@@ -16,6 +16,14 @@ pub enum Input<'a> {
     DialFailed(String),
     /// Bytes from the hub: whole packets are taken, the rest is left. Call again while the buffer gets shorter.
     Bytes(&'a mut BytesMut),
+    /// The system took bytes of [`Output::Transmit`] for this connection. Optional: without it everything counts as taken at once, and a large
+    /// message on a half-open link is waited for as long as it would take at 1 kB/s.
+    Written {
+        /// Their number.
+        bytes: u64,
+        /// It had no room before: earlier bytes have left, and the link lives.
+        waited: bool,
+    },
     /// The network connection ended, and why if that is known.
     HungUp(Option<String>),
     /// Rows may be in the spool that were not there before.
@@ -31,7 +39,7 @@ pub enum Output {
     Dial,
     /// Write to it.
     Transmit(Bytes),
-    /// Close it, after what was to be transmitted before.
+    /// Close it, after what was to be transmitted before; at once by a reset if [`has_given_up`](super::Core::has_given_up).
     Hangup,
     /// Something happened.
     Event(Event),

@@ -51,7 +51,7 @@ pub use io::{Event, Input, Output};
 pub use link::LinkState;
 pub use pack::{Pack, Packed, Packing, RawPack};
 pub use probe::idle_ping_every_ms;
-pub use stall::{Stall, StallAction};
+pub use stall::{Delays, Stall, StallAction};
 pub use stats::Stats;
 pub use uplink_event::{LeftOut, Refusal, UplinkEvent};
 
@@ -65,7 +65,7 @@ use uplink::Uplink;
 use version::VersionChoice;
 
 use crate::ingest::Now;
-use crate::session::{AckHandle, Closed, Resume, StaleAck};
+use crate::session::{AckHandle, Closed, Path, Resume, StaleAck};
 use crate::wire::{PacketId, QoS, ReasonCode, Utf8};
 
 /// How long a connection must live to count as accepted for good, when nothing was there to be acknowledged.
@@ -89,6 +89,10 @@ pub struct Core<S, P> {
     uplink: Uplink<P>,
     downlink: Downlink,
     stall: Stall,
+    /// Estimates of the path, made by all connections so far.
+    path: Path,
+    /// The last connection was given up as dead.
+    gave_up: bool,
     probe: Probe,
     version: VersionChoice,
     backoff: Backoff,
@@ -128,6 +132,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
             epoch: 0,
             resume: None,
             stall: Stall::default(),
+            path: Path::default(),
+            gave_up: false,
             out: VecDeque::new(),
             stats: Stats::default(),
         }
@@ -155,6 +161,10 @@ impl<S: Spool, P: Pack> Core<S, P> {
                 self.stall.on_byte(now.up_ms);
                 self.probe.on_byte(now.up_ms);
             }
+            (Input::Written { bytes, waited }, Phase::Up(connection)) => {
+                // Nothing is due earlier by it.
+                return connection.session.on_written(now.up_ms, bytes, waited);
+            }
             (Input::HungUp(why), Phase::Up(connection)) => {
                 connection.on_hangup(now, why);
             }
@@ -178,9 +188,9 @@ impl<S: Spool, P: Pack> Core<S, P> {
             Phase::Offline | Phase::Dialing => None,
             Phase::Waiting { until_ms } => Some(*until_ms),
             Phase::Up(connection) => {
-                let srtt_ms = self.uplink.window().srtt_ms();
-                let (stall, probe) = (self.stall.poll_timeout(srtt_ms), self.probe.poll_timeout(srtt_ms));
                 let session = &connection.session;
+                let stall = self.stall.poll_timeout(connection::delays(session));
+                let probe = self.probe.poll_timeout(session.path().srtt_ms());
                 let (up, down) = (self.uplink.poll_timeout(session), self.downlink.poll_timeout(session));
                 [session.poll_timeout(), up, down, stall, probe].into_iter().flatten().min()
             }
@@ -233,27 +243,10 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
-    /// Numbers.
-    pub fn stats(&self) -> Stats {
-        let mut stats = self.stats.clone();
-        // Rows also come while the link does nothing.
-        stats.waiting = self.spool.waiting();
-        if let Phase::Up(connection) = &self.phase {
-            stats.traffic.add(&connection.session.traffic());
-        }
-        stats
-    }
-
-    /// Whether anything that counts changed since `published`: cheaper than [`stats`](Self::stats).
-    pub fn has_news(&self, published: &Stats) -> bool {
-        let figures =
-            |s: &Stats| [s.sent, s.acknowledged, s.received, s.parked, s.in_place, s.unacknowledged as u64];
-        figures(&self.stats) != figures(published) || self.spool.waiting() != published.waiting
-    }
-
-    /// The state of the link.
-    pub fn link(&self) -> LinkState {
-        self.stats.link
+    /// Returns whether the connection of the last [`Output::Hangup`] was given up as dead: it is to be reset, so that what the system still holds of it
+    /// does not compete with the next one, on which it is sent again.
+    pub fn has_given_up(&self) -> bool {
+        self.gave_up
     }
 
     /// The spool.
@@ -294,6 +287,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         client.handshake_timeout_ms = client.handshake_timeout_ms.min(patience_ms);
         let mut connection = Connection::new(now, self.epoch, client, resume);
         connection.session.limit_in_flight(now.up_ms, self.uplink.in_flight_limit());
+        connection.session.set_path(self.path);
         self.phase = Phase::Up(Box::new(connection));
     }
 
@@ -323,6 +317,11 @@ impl<S: Spool, P: Pack> Core<S, P> {
     fn connection_over(&mut self, now: Now, closed: &Closed, why: Option<String>) {
         let Phase::Up(connection) = std::mem::replace(&mut self.phase, Phase::Offline) else { return };
         self.stats.traffic.add(&connection.session.traffic());
+        self.path = connection.session.path();
+        self.gave_up = connection.is_given_up(closed);
+        if self.gave_up {
+            self.path.on_break();
+        }
         // Two clients under one identifier throw each other out, however much each gets done in between.
         let taken_over = matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. });
         let answered = connection.accepted || matches!(closed, Closed::Refused(_));
@@ -371,28 +370,5 @@ impl<S: Spool, P: Pack> Core<S, P> {
         while let Some(event) = self.uplink.poll_event() {
             self.out.push_back(Output::Event(Event::Uplink(event)));
         }
-    }
-
-    fn note(&mut self) {
-        self.stats.unacknowledged = self.uplink.unacknowledged();
-        self.stats.waiting = self.spool.waiting();
-        self.stats.parked = self.spool.parked();
-        self.stats.in_place = self.spool.in_place();
-        self.stats.refused_topics = self.uplink.refusals.refused_topics();
-        self.stats.link_refused = self.uplink.link.is_refused();
-        self.stats.window_bytes = self.uplink.window().limit();
-        self.stats.srtt_ms = self.uplink.window().srtt_ms().unwrap_or(0);
-        self.stats.link = match &self.phase {
-            Phase::Offline | Phase::Dialing => LinkState::Offline,
-            Phase::Waiting { .. } => LinkState::BackingOff,
-            Phase::Up(connection) if !connection.session.is_open() => LinkState::Offline,
-            Phase::Up(connection) => link::Progress {
-                unacknowledged: self.stats.unacknowledged,
-                waiting: self.stats.waiting,
-                suspect: self.stall.is_suspect(),
-                acked: connection.acked,
-            }
-            .state(),
-        };
     }
 }

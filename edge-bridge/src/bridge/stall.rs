@@ -1,7 +1,8 @@
-//! When a connection that looks alive is not (promise 5, DESIGN §3, Stall).
+//! Stall breaker: finds a connection that looks alive and is not (promise 5, DESIGN §3, Stall).
 //!
 //! A half-open link swallows what is written until TCP gives up, minutes later; a keep alive of a minute finds it after a minute and a half.
-//! An unacknowledged PUBLISH is a better question, and it has been asked already.
+//! An unacknowledged PUBLISH is a better question, and it has been asked already. It cannot be answered before it has arrived: transmission is no
+//! silence, and bytes that leave are a sign of life.
 
 /// Silence while something is unacknowledged, at least.
 const SILENCE_MS: u64 = 3_000;
@@ -19,6 +20,19 @@ pub enum StallAction {
     Probe,
     /// Break the connection and dial anew.
     Break,
+}
+
+/// Times that the patience depends on, in milliseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Delays {
+    /// Smoothed round trip; 0 before the first.
+    pub srtt_ms: u64,
+    /// Time that the oldest message without an answer may still need to arrive.
+    pub transit_ms: u64,
+    /// Time at which bytes were last seen to leave.
+    pub left_ms: u64,
+    /// End of the time for which a packet from the hub counts as being received: no PUBACK can come before its end.
+    pub receiving_until_ms: u64,
 }
 
 /// The stall breaker. One per link, over all its connections: its patience grows with breaks that did not help.
@@ -69,13 +83,13 @@ impl Stall {
     }
 
     /// What is due. A [`Break`](StallAction::Break) doubles the patience until the next PUBACK.
-    pub fn poll(&mut self, now_ms: u64, srtt_ms: Option<u64>) -> Option<StallAction> {
-        self.suspect |= now_ms >= self.doubt_at(srtt_ms)?;
-        if now_ms < self.action_at(srtt_ms)? {
+    pub fn poll(&mut self, now_ms: u64, delays: Delays) -> Option<StallAction> {
+        self.suspect |= now_ms >= self.doubt_at(delays)?;
+        if now_ms < self.action_at(delays)? {
             return None;
         }
         self.suspect = true;
-        if self.probed_ms.is_none() && now_ms < self.no_progress_at()? {
+        if self.probed_ms.is_none() && now_ms < self.no_progress_at(delays)? {
             self.probed_ms = Some(now_ms);
             return Some(StallAction::Probe);
         }
@@ -86,9 +100,9 @@ impl Stall {
 
     /// When to [`poll`](Self::poll): something is due, or the link becomes suspect.
     #[must_use]
-    pub fn poll_timeout(&self, srtt_ms: Option<u64>) -> Option<u64> {
-        let doubt_ms = if self.suspect { None } else { self.doubt_at(srtt_ms) };
-        let action_ms = self.action_at(srtt_ms)?;
+    pub fn poll_timeout(&self, delays: Delays) -> Option<u64> {
+        let doubt_ms = if self.suspect { None } else { self.doubt_at(delays) };
+        let action_ms = self.action_at(delays)?;
         Some(doubt_ms.map_or(action_ms, |doubt_ms| doubt_ms.min(action_ms)))
     }
 
@@ -99,23 +113,27 @@ impl Stall {
     }
 
     /// When it is no longer true to say that messages flow.
-    fn doubt_at(&self, srtt_ms: Option<u64>) -> Option<u64> {
-        Some(self.last_ack_ms.max(self.since_ms?) + SILENCE_MS.max(4 * srtt_ms.unwrap_or(0)))
+    fn doubt_at(&self, delays: Delays) -> Option<u64> {
+        Some(self.last_ack_ms.max(self.since_ms?).max(delays.left_ms) + SILENCE_MS.max(4 * delays.srtt_ms))
     }
 
-    /// When a probe or a break is due.
-    fn action_at(&self, srtt_ms: Option<u64>) -> Option<u64> {
-        let since_ms = self.since_ms?;
-        let srtt_ms = srtt_ms.unwrap_or(0);
-        let quiet_ms = match self.probed_ms {
-            Some(probed_ms) => probed_ms + PROBE_MS.max(2 * srtt_ms) * self.factor,
-            None => self.last_byte_ms.max(since_ms) + SILENCE_MS.max(4 * srtt_ms) * self.factor,
+    /// Time of the next probe or break. The probe does not wait for the transmission: it takes its place behind it.
+    fn action_at(&self, delays: Delays) -> Option<u64> {
+        let alive_ms = self.last_byte_ms.max(self.since_ms?).max(delays.left_ms);
+        let quiet_ms = alive_ms + SILENCE_MS.max(4 * delays.srtt_ms) * self.factor;
+        let due_ms = match self.probed_ms {
+            Some(probed_ms) => {
+                probed_ms.max(quiet_ms + delays.transit_ms) + PROBE_MS.max(2 * delays.srtt_ms) * self.factor
+            }
+            None => quiet_ms,
         };
-        Some(quiet_ms.min(self.no_progress_at()?))
+        Some(due_ms.min(self.no_progress_at(delays)?))
     }
 
-    fn no_progress_at(&self) -> Option<u64> {
-        Some(self.last_ack_ms.max(self.since_ms?) + NO_PROGRESS_MS * self.factor)
+    fn no_progress_at(&self, delays: Delays) -> Option<u64> {
+        let Delays { transit_ms, left_ms, receiving_until_ms, .. } = delays;
+        let moved_ms = self.last_ack_ms.max(self.since_ms?).max(left_ms).max(receiving_until_ms);
+        Some(moved_ms + NO_PROGRESS_MS * self.factor + transit_ms)
     }
 }
 
@@ -123,11 +141,13 @@ impl Stall {
 mod tests {
     use super::*;
 
+    const NONE: Delays = Delays { srtt_ms: 0, transit_ms: 0, left_ms: 0, receiving_until_ms: 0 };
+
     /// Polled when it says so, until there is something to do.
     fn next_action(stall: &mut Stall) -> (u64, StallAction) {
         loop {
-            let at_ms = stall.poll_timeout(None).unwrap();
-            if let Some(action) = stall.poll(at_ms, None) {
+            let at_ms = stall.poll_timeout(NONE).unwrap();
+            if let Some(action) = stall.poll(at_ms, NONE) {
                 return (at_ms, action);
             }
             assert!(stall.is_suspect(), "the timeout was for nothing");
@@ -138,13 +158,13 @@ mod tests {
     fn a_half_open_link_is_broken_in_four_seconds() {
         let mut stall = Stall::default();
         stall.on_connected(0);
-        assert_eq!(stall.poll_timeout(None), None, "nothing is unacknowledged");
+        assert_eq!(stall.poll_timeout(NONE), None, "nothing is unacknowledged");
         stall.set_waiting(10_000, true);
-        assert_eq!(stall.poll(12_999, None), None);
-        assert_eq!(stall.poll(13_000, None), Some(StallAction::Probe));
+        assert_eq!(stall.poll(12_999, NONE), None);
+        assert_eq!(stall.poll(13_000, NONE), Some(StallAction::Probe));
         assert!(stall.is_suspect());
-        assert_eq!(stall.poll(13_999, None), None);
-        assert_eq!(stall.poll(14_000, None), Some(StallAction::Break));
+        assert_eq!(stall.poll(13_999, NONE), None);
+        assert_eq!(stall.poll(14_000, NONE), Some(StallAction::Break));
     }
 
     #[test]
@@ -152,7 +172,36 @@ mod tests {
         let mut stall = Stall::default();
         stall.on_connected(0);
         stall.set_waiting(0, true);
-        assert_eq!(stall.poll_timeout(Some(2_000)), Some(8_000));
+        assert_eq!(stall.poll_timeout(Delays { srtt_ms: 2_000, ..NONE }), Some(8_000));
+    }
+
+    #[test]
+    fn transmission_is_no_silence() {
+        let mut stall = Stall::default();
+        stall.on_connected(0);
+        stall.set_waiting(0, true);
+        let minute = Delays { transit_ms: 60_000, ..NONE };
+        assert_eq!(stall.poll(3_000, minute), Some(StallAction::Probe));
+        assert_eq!(stall.poll_timeout(minute), Some(64_000));
+        // Bytes leave, the last of them after 50 s.
+        let left = Delays { transit_ms: 10_000, left_ms: 50_000, ..NONE };
+        assert_eq!(stall.poll_timeout(left), Some(64_000));
+        assert_eq!(stall.poll(63_999, left), None);
+        assert_eq!(stall.poll(64_000, left), Some(StallAction::Break));
+    }
+
+    #[test]
+    fn a_hub_in_the_middle_of_a_large_packet_cannot_acknowledge() {
+        let mut stall = Stall::default();
+        stall.on_connected(0);
+        stall.set_waiting(0, true);
+        let mut now_ms = 0;
+        while now_ms < 60_000 {
+            now_ms += 2_000;
+            stall.on_byte(now_ms);
+            let delays = Delays { receiving_until_ms: now_ms + 1_000, ..NONE };
+            assert_eq!(stall.poll(now_ms, delays), None);
+        }
     }
 
     #[test]
@@ -162,8 +211,8 @@ mod tests {
         stall.set_waiting(0, true);
         let (mut now_ms, mut probes) = (0, 0);
         loop {
-            now_ms = stall.poll_timeout(None).unwrap().max(now_ms);
-            match stall.poll(now_ms, None) {
+            now_ms = stall.poll_timeout(NONE).unwrap().max(now_ms);
+            match stall.poll(now_ms, NONE) {
                 Some(StallAction::Probe) => {
                     probes += 1;
                     stall.on_byte(now_ms + 100);
@@ -182,11 +231,11 @@ mod tests {
         stall.on_connected(0);
         stall.set_waiting(0, true);
         (0..30).for_each(|n| stall.on_byte(n * 100));
-        assert_eq!(stall.poll_timeout(None), Some(3_000), "bytes came, a PUBACK did not");
-        assert_eq!(stall.poll(3_000, None), None);
+        assert_eq!(stall.poll_timeout(NONE), Some(3_000), "bytes came, a PUBACK did not");
+        assert_eq!(stall.poll(3_000, NONE), None);
         assert!(stall.is_suspect());
-        assert_eq!(stall.poll_timeout(None), Some(5_900), "the probe");
-        assert_eq!(stall.poll(5_900, None), Some(StallAction::Probe));
+        assert_eq!(stall.poll_timeout(NONE), Some(5_900), "the probe");
+        assert_eq!(stall.poll(5_900, NONE), Some(StallAction::Probe));
         stall.on_byte(6_000);
         assert!(stall.is_suspect());
         stall.on_ack(6_100);
@@ -209,6 +258,6 @@ mod tests {
         stall.on_ack(0);
         stall.on_connected(0);
         stall.set_waiting(0, true);
-        assert_eq!(stall.poll_timeout(None), Some(3_000));
+        assert_eq!(stall.poll_timeout(NONE), Some(3_000));
     }
 }

@@ -1,8 +1,11 @@
 //! What the bridge did, in numbers.
 
 use super::downlink::Refused;
-use super::link::LinkState;
+use super::link::{LinkState, Progress};
+use super::pack::Pack;
+use super::spool::Spool;
 use super::uplink_event::Refusal;
+use super::{Core, Phase};
 use crate::session::Traffic;
 use crate::wire::ReasonCode;
 
@@ -42,7 +45,7 @@ pub struct Stats {
     pub waiting: u64,
     /// The window's limit in bytes.
     pub window_bytes: u64,
-    /// Smoothed round trip of a PUBLISH in milliseconds, 0 before the first.
+    /// Smoothed round trip in milliseconds, without transmission time, over all connections; 0 before the first.
     pub srtt_ms: u64,
     /// Messages from the hub.
     pub received: u64,
@@ -75,5 +78,56 @@ impl Stats {
             Some((_, count)) => *count += 1,
             None => self.refusals.push((reason, 1)),
         }
+    }
+}
+
+impl<S: Spool, P: Pack> Core<S, P> {
+    /// Numbers.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        // Rows also come while the link does nothing.
+        stats.waiting = self.spool.waiting();
+        if let Phase::Up(connection) = &self.phase {
+            stats.traffic.add(&connection.session.traffic());
+        }
+        stats
+    }
+
+    /// Returns whether anything that counts changed since `published`: cheaper than [`stats`](Self::stats).
+    pub fn has_news(&self, published: &Stats) -> bool {
+        let figures =
+            |s: &Stats| [s.sent, s.acknowledged, s.received, s.parked, s.in_place, s.unacknowledged as u64];
+        figures(&self.stats) != figures(published) || self.spool.waiting() != published.waiting
+    }
+
+    /// The state of the link.
+    pub fn link(&self) -> LinkState {
+        self.stats.link
+    }
+
+    /// Takes down what is true now.
+    pub(super) fn note(&mut self) {
+        self.stats.unacknowledged = self.uplink.unacknowledged();
+        self.stats.waiting = self.spool.waiting();
+        self.stats.parked = self.spool.parked();
+        self.stats.in_place = self.spool.in_place();
+        self.stats.refused_topics = self.uplink.refusals.refused_topics();
+        self.stats.link_refused = self.uplink.link.is_refused();
+        self.stats.window_bytes = self.uplink.window().limit();
+        let path =
+            if let Phase::Up(connection) = &self.phase { connection.session.path() } else { self.path };
+        self.stats.srtt_ms = path.srtt_ms().unwrap_or(0);
+        self.stats.link = match &self.phase {
+            Phase::Offline | Phase::Dialing => LinkState::Offline,
+            Phase::Waiting { .. } => LinkState::BackingOff,
+            Phase::Up(connection) if !connection.session.is_open() => LinkState::Offline,
+            Phase::Up(connection) => Progress {
+                unacknowledged: self.stats.unacknowledged,
+                waiting: self.stats.waiting,
+                suspect: self.stall.is_suspect(),
+                acked: connection.acked,
+            }
+            .state(),
+        };
     }
 }

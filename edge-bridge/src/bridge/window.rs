@@ -25,7 +25,6 @@ pub struct Window {
     slow_start: bool,
     /// No second shrink for what was sent before the first.
     shrink_after_ms: u64,
-    srtt_ms: Option<u64>,
     rtt_min: [Option<u64>; 2],
     rtt_min_since_ms: u64,
 }
@@ -39,7 +38,6 @@ impl Window {
             in_flight: 0,
             slow_start: true,
             shrink_after_ms: 0,
-            srtt_ms: None,
             rtt_min: [None; 2],
             rtt_min_since_ms: now_ms,
         }
@@ -83,11 +81,6 @@ impl Window {
         self.in_flight = 0;
     }
 
-    /// Smoothed round trip of a PUBLISH (RFC 6298 §2), `None` before the first.
-    pub fn srtt_ms(&self) -> Option<u64> {
-        self.srtt_ms
-    }
-
     /// The present limit in bytes.
     pub fn limit(&self) -> u64 {
         self.limit
@@ -114,7 +107,6 @@ impl Window {
     }
 
     fn note_rtt(&mut self, now_ms: u64, rtt_ms: u64) {
-        self.srtt_ms = Some(self.srtt_ms.map_or(rtt_ms, |srtt| (7 * srtt + rtt_ms) / 8));
         if now_ms.saturating_sub(self.rtt_min_since_ms) > RTT_MIN_FOR_MS {
             self.rtt_min_since_ms = now_ms;
             self.rtt_min = [None, self.rtt_min[0]];

@@ -96,7 +96,7 @@ pub enum Event {
     UnsubAck(UnsubAck),
     /// Client: a PINGREQ was answered.
     PingAnswered {
-        /// Round trip in milliseconds.
+        /// Round trip in milliseconds, without the time that what was written before may have taken.
         rtt_ms: u64,
     },
     /// The connection is over. Last event; write what [`Output::Transmit`] came before it, then close the network connection.

@@ -1,6 +1,7 @@
 //! Keep alive (§3.1.2.10): who must speak by when, and what silence means.
 
 use super::timer::{Timer, TimerTable};
+use super::transit::Wrote;
 
 /// The keep alive of one connection. Both roles, since each side runs only its own half.
 #[derive(Debug)]
@@ -8,13 +9,13 @@ pub(super) struct KeepAlive {
     /// What the client promised, after the server's override. 0 = off.
     interval_ms: u64,
     ping_timeout_ms: u64,
-    /// When the PINGREQ that waits for its answer was sent.
-    pinged_at_ms: Option<u64>,
+    /// The PINGREQ that waits for its answer.
+    pinged: Option<Wrote>,
 }
 
 impl KeepAlive {
     pub(super) fn new(ping_timeout_ms: u64) -> Self {
-        Self { interval_ms: 0, ping_timeout_ms, pinged_at_ms: None }
+        Self { interval_ms: 0, ping_timeout_ms, pinged: None }
     }
 
     /// The connection is up: `keep_alive_s` is the server's value if it sent one (\[MQTT-3.2.2-21\]).
@@ -30,21 +31,31 @@ impl KeepAlive {
         }
     }
 
-    /// Client: a PINGREQ leaves now. `false` if one is still unanswered: a second would say nothing new.
-    #[must_use]
-    pub(super) fn ping(&mut self, now_ms: u64, timers: &mut TimerTable) -> bool {
-        if self.pinged_at_ms.is_some() {
-            return false;
-        }
-        self.pinged_at_ms = Some(now_ms);
-        timers.set(Timer::PingResponse, now_ms + self.ping_timeout_ms);
-        true
+    /// Client: whether a PINGREQ may leave: while one is unanswered a second would say nothing new.
+    pub(super) fn may_ping(&self) -> bool {
+        self.pinged.is_none()
     }
 
-    /// Client: PINGRESP came; its round trip. `None` if nobody asked.
-    pub(super) fn pong(&mut self, now_ms: u64, timers: &mut TimerTable) -> Option<u64> {
+    /// Client: a PINGREQ was written.
+    pub(super) fn on_ping(&mut self, now_ms: u64, wrote: Wrote, timers: &mut TimerTable) {
+        self.pinged = Some(wrote);
+        timers.set(Timer::PingResponse, now_ms + self.ping_timeout_ms);
+    }
+
+    /// Client: the PINGREQ that waits for its answer.
+    pub(super) fn pinged(&self) -> Option<Wrote> {
+        self.pinged
+    }
+
+    /// Client: how long an answer may take once the PINGREQ has arrived.
+    pub(super) fn ping_timeout_ms(&self) -> u64 {
+        self.ping_timeout_ms
+    }
+
+    /// Client: PINGRESP came, to this PINGREQ. `None` if nobody asked.
+    pub(super) fn pong(&mut self, timers: &mut TimerTable) -> Option<Wrote> {
         timers.stop(Timer::PingResponse);
-        self.pinged_at_ms.take().map(|at_ms| now_ms.saturating_sub(at_ms))
+        self.pinged.take()
     }
 
     /// Server: starts to watch a client that promised `keep_alive_s`.
@@ -85,11 +96,12 @@ mod tests {
     #[test]
     fn one_ping_at_a_time() {
         let (mut alive, mut timers) = (KeepAlive::new(5000), TimerTable::default());
-        assert!(alive.ping(100, &mut timers));
-        assert!(!alive.ping(200, &mut timers));
+        assert!(alive.may_ping());
+        alive.on_ping(100, Wrote::default(), &mut timers);
+        assert!(!alive.may_ping());
         assert_eq!(timers.next(), Some(5100));
-        assert_eq!(alive.pong(600, &mut timers), Some(500));
-        assert_eq!(alive.pong(700, &mut timers), None);
+        assert!(alive.pong(&mut timers).is_some());
+        assert!(alive.pong(&mut timers).is_none());
         assert_eq!(timers.next(), None);
     }
 }

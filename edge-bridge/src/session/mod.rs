@@ -29,6 +29,8 @@ mod io;
 mod keepalive;
 mod outbound;
 mod packet_id;
+mod path;
+mod patience;
 mod receive;
 mod requests;
 mod resume;
@@ -37,6 +39,7 @@ mod serve;
 mod timer;
 mod topic_alias;
 mod traffic;
+mod transit;
 
 use std::collections::VecDeque;
 
@@ -45,15 +48,20 @@ use bytes::BytesMut;
 pub use error::{PublishError, RequestError, StaleAck};
 pub use handshake::{Accept, ClientConfig, ServerConfig, ServerLimits};
 pub use io::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome, Token, Violation};
+pub(crate) use path::Path;
+#[cfg(feature = "net")]
+pub(crate) use path::UNSENT_MAX;
 pub use resume::{InFlight, Resume};
 pub use traffic::Traffic;
 
 use inbound::Inbound;
 use keepalive::KeepAlive;
 use outbound::Outbound;
+use patience::Receiving;
 use requests::Requests;
 use timer::{Timer, TimerTable};
 use topic_alias::{InboundAliases, OutboundAliases};
+use transit::{Transit, Wrote};
 
 use crate::wire::{
     Ack, Connect, Limits, Packet, PacketId, Properties, Publish, QoS, ReasonCode, Subscribe, Subscription,
@@ -78,6 +86,11 @@ pub struct Session {
     peer_packet_max: u32,
     timers: TimerTable,
     keep_alive: KeepAlive,
+    transit: Transit,
+    path: Path,
+    receiving: Option<Receiving>,
+    /// Client: CONNECT.
+    connect: Wrote,
     outbound: Outbound,
     cap: Option<u16>,
     inbound: Inbound,
@@ -128,6 +141,7 @@ impl Session {
             // A will or password that no CONNECT can carry.
             session.end(Closed::Local(ReasonCode::MALFORMED_PACKET));
         }
+        session.connect = Wrote::last(now_ms, &session.transit);
         session
     }
 
@@ -150,6 +164,10 @@ impl Session {
             peer_packet_max: u32::MAX,
             timers: TimerTable::default(),
             keep_alive: KeepAlive::new(ping_timeout_ms),
+            transit: Transit::default(),
+            path: Path::default(),
+            receiving: None,
+            connect: Wrote::default(),
             outbound: Outbound::new(Resume::new(), 1),
             cap: None,
             inbound: Inbound::new(epoch, 1),
@@ -205,7 +223,7 @@ impl Session {
             .allocate_id(|id| requests.is_id_used(id))
             .ok_or(PublishError::WindowFull { window: u16::MAX })?;
         self.write_publish(now_ms, &message, Some(id), false)?;
-        self.outbound.push_sent(id, token, message);
+        self.outbound.push_sent(id, token, message, Wrote::last(now_ms, &self.transit));
         Ok(())
     }
 
@@ -263,8 +281,9 @@ impl Session {
 
     /// Client: sends PINGREQ, unless one is still unanswered.
     pub fn ping(&mut self, now_ms: u64) {
-        if matches!(self.phase, Phase::Open) && self.keep_alive.ping(now_ms, &mut self.timers) {
+        if matches!(self.phase, Phase::Open) && self.keep_alive.may_ping() {
             self.write_small(now_ms, &Packet::PingReq);
+            self.keep_alive.on_ping(now_ms, Wrote::last(now_ms, &self.transit), &mut self.timers);
         }
     }
 
@@ -347,20 +366,6 @@ impl Session {
     /// Bytes so far.
     pub fn traffic(&self) -> Traffic {
         self.traffic
-    }
-
-    fn handle_timeout(&mut self, now_ms: u64) {
-        while let Some(timer) = self.timers.pop_due(now_ms) {
-            match timer {
-                Timer::Handshake => self.end(Closed::Handshake),
-                Timer::KeepAlive => self.ping(now_ms),
-                Timer::PingResponse => self.end(Closed::KeepAlive),
-                Timer::PeerSilence => {
-                    self.tell(now_ms, ReasonCode::KEEP_ALIVE_TIMEOUT);
-                    self.end(Closed::KeepAlive);
-                }
-            }
-        }
     }
 
     /// The last event. Later calls change nothing.

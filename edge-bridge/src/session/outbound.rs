@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::flow::Quota;
 use super::packet_id::PacketIds;
+use super::transit::Wrote;
 use super::{InFlight, Resume, Token};
 use crate::wire::{PacketId, Publish};
 
@@ -22,6 +23,7 @@ enum Stand {
 struct Slot {
     message: InFlight,
     stand: Stand,
+    wrote: Wrote,
 }
 
 /// The unacknowledged messages in original order, and how many of them this connection may carry.
@@ -45,7 +47,7 @@ impl Outbound {
         let waiting = resume.in_flight.len();
         let slots = resume.in_flight.into_iter().map(|message| {
             let stand = Stand::Waiting { sent: message.sent };
-            Slot { message, stand }
+            Slot { message, stand, wrote: Wrote::default() }
         });
         Self {
             slots: slots.collect(),
@@ -93,12 +95,12 @@ impl Outbound {
     }
 
     /// Takes a message that was just written under `packet_id`. The caller has asked [`room`](Self::room).
-    pub(super) fn push_sent(&mut self, packet_id: PacketId, token: Token, publish: Publish) {
+    pub(super) fn push_sent(&mut self, packet_id: PacketId, token: Token, publish: Publish, wrote: Wrote) {
         let taken = self.quota.take();
         debug_assert!(taken, "room() was asked");
         self.serial_of.insert(packet_id, self.first + self.slots.len() as u64);
         let message = InFlight { packet_id, token, publish, sent: true };
-        self.slots.push_back(Slot { message, stand: Stand::Sent });
+        self.slots.push_back(Slot { message, stand: Stand::Sent, wrote });
     }
 
     /// The oldest resumed message, if the quota allows it to be sent now, with whether to set DUP.
@@ -115,12 +117,13 @@ impl Outbound {
     }
 
     /// The message of [`next_waiting`](Self::next_waiting) was written.
-    pub(super) fn waiting_sent(&mut self) {
+    pub(super) fn waiting_sent(&mut self, wrote: Wrote) {
         let at = self.slots.len() - self.waiting.min(self.slots.len());
         if let Some(slot) = self.slots.get_mut(at)
             && self.quota.take()
         {
             slot.stand = Stand::Sent;
+            slot.wrote = wrote;
             slot.message.sent = true;
             self.waiting -= 1;
         }
@@ -140,7 +143,7 @@ impl Outbound {
 
     /// PUBACK. `None` if no message with this identifier was sent on this connection: one that waits to be resent is *not*
     /// acknowledged by a stray answer, it is simply sent again.
-    pub(super) fn acknowledge(&mut self, id: PacketId) -> Option<Token> {
+    pub(super) fn acknowledge(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
         let serial = *self.serial_of.get(&id)?;
         let at = usize::try_from(serial.checked_sub(self.first)?).ok()?;
         let slot = self.slots.get_mut(at)?;
@@ -150,11 +153,16 @@ impl Outbound {
         slot.stand = Stand::Done;
         // The payload is not kept until older messages are done.
         slot.message.publish.payload = bytes::Bytes::new();
-        let token = slot.message.token;
+        let (token, wrote) = (slot.message.token, slot.wrote);
         self.serial_of.remove(&id);
         self.quota.give();
         self.trim();
-        Some(token)
+        Some((token, wrote))
+    }
+
+    /// The oldest message that was written on this connection and has no answer.
+    pub(super) fn oldest(&self) -> Option<Wrote> {
+        self.slots.front().filter(|slot| slot.stand == Stand::Sent).map(|slot| slot.wrote)
     }
 
     /// The connection is over.
@@ -193,17 +201,21 @@ mod tests {
     fn send(out: &mut Outbound, token: u64) -> PacketId {
         assert!(out.room() > 0);
         let id = out.allocate_id(|_| false).unwrap();
-        out.push_sent(id, Token(token), publish());
+        out.push_sent(id, Token(token), publish(), Wrote::default());
         id
+    }
+
+    fn acknowledge(out: &mut Outbound, id: PacketId) -> Option<Token> {
+        out.acknowledge(id).map(|(token, _)| token)
     }
 
     #[test]
     fn acknowledgements_in_any_order_keep_the_original_order_of_the_rest() {
         let mut out = Outbound::new(Resume::new(), 10);
         let ids: Vec<_> = (0..5).map(|n| send(&mut out, n)).collect();
-        assert_eq!(out.acknowledge(ids[3]), Some(Token(3)));
-        assert_eq!(out.acknowledge(ids[0]), Some(Token(0)));
-        assert_eq!(out.acknowledge(ids[0]), None);
+        assert_eq!(acknowledge(&mut out, ids[3]), Some(Token(3)));
+        assert_eq!(acknowledge(&mut out, ids[0]), Some(Token(0)));
+        assert_eq!(acknowledge(&mut out, ids[0]), None);
         assert_eq!((out.len(), out.room()), (3, 7));
         let left: Vec<_> = out.into_resume().in_flight.iter().map(|m| m.token.0).collect();
         assert_eq!(left, [1, 2, 4]);
@@ -214,12 +226,12 @@ mod tests {
         let mut out = Outbound::new(Resume::new(), 2);
         let ids = [send(&mut out, 1), send(&mut out, 2)];
         let mut out = Outbound::new(out.into_resume(), 1);
-        assert_eq!(out.acknowledge(ids[1]), None);
+        assert_eq!(acknowledge(&mut out, ids[1]), None);
         assert_eq!(out.room(), 0, "resumed messages go first");
         assert_eq!(out.next_waiting().map(|(m, dup)| (m.token, dup)), Some((Token(1), true)));
-        out.waiting_sent();
+        out.waiting_sent(Wrote::default());
         assert!(out.next_waiting().is_none(), "the new window is one");
-        assert_eq!(out.acknowledge(ids[0]), Some(Token(1)));
+        assert_eq!(acknowledge(&mut out, ids[0]), Some(Token(1)));
         assert_eq!(out.next_waiting().map(|(m, _)| m.token), Some(Token(2)));
         assert_eq!(out.waiting_dropped(), Some(Token(2)));
         assert_eq!((out.len(), out.room()), (0, 1));

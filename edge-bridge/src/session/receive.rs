@@ -17,13 +17,19 @@ const EARLY_MAX: usize = 64;
 
 impl Session {
     pub(super) fn receive(&mut self, now_ms: u64, buffer: &mut BytesMut) {
-        for _ in 0..PACKETS_PER_TURN {
+        let packets = self.receive_packets(now_ms, buffer);
+        self.note_rest(now_ms, packets, buffer.len());
+    }
+
+    /// Handles whole packets and returns their number.
+    fn receive_packets(&mut self, now_ms: u64, buffer: &mut BytesMut) -> usize {
+        for packets in 0..PACKETS_PER_TURN {
             if matches!(self.phase, Phase::AwaitDecision(_)) {
-                return;
+                return packets;
             }
             if matches!(self.phase, Phase::Closed) {
                 buffer.clear();
-                return;
+                return packets;
             }
             let before = buffer.len();
             let decoded = match self.phase {
@@ -32,7 +38,7 @@ impl Session {
                 _ => wire::decode(buffer, self.version, &self.limits),
             };
             match decoded {
-                Ok(None) => return,
+                Ok(None) => return packets,
                 Ok(Some(packet)) => {
                     self.count(&packet, before - buffer.len());
                     self.dispatch(now_ms, packet);
@@ -40,6 +46,7 @@ impl Session {
                 Err(error) => self.violate(now_ms, Violation::Decode(error)),
             }
         }
+        PACKETS_PER_TURN
     }
 
     fn count(&mut self, packet: &Packet, size: usize) {
@@ -76,7 +83,8 @@ impl Session {
             Packet::UnsubAck(ack) if open && !server => self.on_unsuback(now_ms, ack),
             Packet::PingReq if open && server => self.write_small(now_ms, &Packet::PingResp),
             Packet::PingResp if open && !server => {
-                if let Some(rtt_ms) = self.keep_alive.pong(now_ms, &mut self.timers) {
+                if let Some(wrote) = self.keep_alive.pong(&mut self.timers) {
+                    let rtt_ms = self.on_answered(now_ms, wrote);
                     self.events.push_back(Event::PingAnswered { rtt_ms });
                 }
             }
@@ -115,6 +123,7 @@ impl Session {
         self.aliases_out = OutboundAliases::new(aliases);
         self.peer_packet_max = allowed.maximum_packet_size;
         self.timers.stop(super::Timer::Handshake);
+        self.on_answered(now_ms, self.connect);
         self.phase = Phase::Open;
         self.keep_alive.start_client(now_ms, allowed.keep_alive_s, &mut self.timers);
         let session = match (had_session, ack.session_present) {
@@ -180,7 +189,8 @@ impl Session {
     fn on_puback(&mut self, now_ms: u64, ack: &Ack) {
         // An identifier that is not in flight here: some servers answer a message of an earlier connection. It says nothing about what
         // is in flight now.
-        if let Some(token) = self.outbound.acknowledge(ack.packet_id) {
+        if let Some((token, wrote)) = self.outbound.acknowledge(ack.packet_id) {
+            self.on_answered(now_ms, wrote);
             self.events.push_back(Event::Acked { token, reason: ack.reason });
             self.resend(now_ms);
         }

@@ -3,6 +3,7 @@
 use super::error::{PublishError, RequestError};
 use super::io::{Event, Violation};
 use super::topic_alias::Spelling;
+use super::transit::Wrote;
 use super::{Closed, Phase, Role, Session};
 use crate::wire::{
     self, ConnAck, Disconnect, EncodeError, Packet, PacketId, Properties, PropertyId, Publish, QoS,
@@ -105,7 +106,7 @@ impl Session {
                 Err(error) => Some(error),
             };
             let Some(error) = refused else {
-                self.outbound.waiting_sent();
+                self.outbound.waiting_sent(Wrote::last(now_ms, &self.transit));
                 continue;
             };
             let (size, limit) = match error {
@@ -215,6 +216,7 @@ impl Session {
             self.out.truncate(before);
             return Err(SendError::TooLarge { size, limit: self.peer_packet_max });
         }
+        self.transit.on_encoded(size);
         Ok(size)
     }
 

@@ -51,6 +51,8 @@ pub(crate) enum Bug {
     ParkedInRam,
     /// A refused filter is asked for again at once.
     SubscribeStorm,
+    /// Four seconds without a byte from the hub are a stall, doubled with each break, however much is being transmitted.
+    TransmissionIsSilence,
     /// Connections are read whatever `may_read` says.
     AlwaysReads,
     /// CONNECT is sent twice.

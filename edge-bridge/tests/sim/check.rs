@@ -39,13 +39,22 @@ impl World {
             .ledger
             .require(queued <= 2 * WINDOW_MAX, Rule::Memory, || format!("{queued} bytes on the way"));
         self.check_link();
+        self.check_given_up();
     }
 
-    /// Promise 5: `flowing` and `draining` need PUBACKs.
+    /// A hub that takes a message in piece by piece is not given up.
+    fn check_given_up(&mut self) {
+        let Some(gateway) = &mut self.gateway else { return };
+        let Some((link, moving)) = gateway.gave_up.take() else { return };
+        let broken_off = moving && !self.hub.owes(link);
+        self.ctx.ledger.require(!broken_off, Rule::BrokenOff, || format!("connection {link}"));
+    }
+
+    /// Promise 5: `flowing` and `draining` need PUBACKs, or bytes that leave.
     fn check_link(&mut self) {
         let link = self.link();
         let (Some(gateway), Some(since_ms)) = (&self.gateway, self.wan.waiting_since_ms) else { return };
-        let quiet_ms = self.ctx.now_ms - since_ms.max(self.wan.last_ack_ms);
+        let quiet_ms = self.ctx.now_ms - since_ms.max(self.wan.last_ack_ms).max(gateway.left_ms);
         if quiet_ms > 3_000 && matches!(link, LinkState::Flowing | LinkState::Draining) {
             let limit_ms = (4 * gateway.core.stats().srtt_ms).max(3_000) + 100;
             self.ctx.ledger.require(quiet_ms <= limit_ms, Rule::LinkState, || {

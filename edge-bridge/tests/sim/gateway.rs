@@ -20,6 +20,8 @@ use crate::tap::{LanTap, WanTap};
 
 /// After an unclean start what sensors send may be a copy for so long.
 const MARK_MS: u64 = 60_000;
+/// Of the planted bug: without a byte from the hub.
+const PATIENCE_MS: u64 = 4_000;
 /// Bytes that a shell reads from a socket at a time.
 pub(crate) const READ_BYTES: usize = 8 * 1024;
 
@@ -83,6 +85,16 @@ pub(crate) struct Gateway {
     lans: HashMap<LinkId, Lan>,
     links: HashMap<ConnectionId, LinkId>,
     wan: Option<LinkId>,
+    /// Written, and not yet taken by the system.
+    unsent: BytesMut,
+    had_no_room: bool,
+    /// Time at which bytes left a system that had been full.
+    pub(crate) left_ms: u64,
+    /// A connection was given up: which, and whether its bytes were still arriving.
+    pub(crate) gave_up: Option<(LinkId, bool)>,
+    /// By a planted bug: the patience, and the last byte from the hub.
+    patience_ms: u64,
+    heard_ms: u64,
     buffer: BytesMut,
     /// The same bytes again, for the tap.
     copy: BytesMut,
@@ -112,6 +124,12 @@ impl Gateway {
             lans: HashMap::new(),
             links: HashMap::new(),
             wan: None,
+            unsent: BytesMut::new(),
+            had_no_room: false,
+            left_ms: 0,
+            gave_up: None,
+            patience_ms: PATIENCE_MS,
+            heard_ms: 0,
             buffer: BytesMut::new(),
             copy: BytesMut::new(),
             mutator: Mutator::default(),
@@ -156,6 +174,7 @@ impl Gateway {
             None => Input::DialFailed("refused".to_owned()),
         };
         self.wan = link;
+        self.heard_ms = ctx.now_ms;
         self.buffer.clear();
         self.copy.clear();
         self.mutator.reset();
@@ -164,6 +183,7 @@ impl Gateway {
     }
 
     pub(crate) fn on_wan_bytes(&mut self, ctx: &mut Ctx, wan: &mut WanTap, link: LinkId, bytes: &Bytes) {
+        self.heard_ms = ctx.now_ms;
         for slice in ctx.slices(bytes) {
             if self.wan != Some(link) {
                 return;
@@ -216,14 +236,22 @@ impl Gateway {
         }
     }
 
-    pub(crate) fn poll_timeout(&self, ctx: &Ctx) -> Option<u64> {
+    pub(crate) fn poll_timeout(&self, ctx: &Ctx, wan: &WanTap) -> Option<u64> {
+        let room = self.wan.filter(|_| self.had_no_room).and_then(|link| ctx.net.room_ms(ctx.now_ms, link));
         let core = self.core.poll_timeout().map(|at_ms| at_ms * core_scale(ctx));
-        let all = [core, self.listener.poll_timeout(), self.core.spool().poll_timeout()];
+        let impatient = self.impatient_ms(ctx, wan);
+        let all = [core, room, impatient, self.listener.poll_timeout(), self.core.spool().poll_timeout()];
         all.into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
         self.core.spool_mut().handle_timeout(ctx.now_ms);
+        self.write(ctx);
+        if self.impatient_ms(ctx, wan).is_some_and(|at_ms| at_ms <= ctx.now_ms) {
+            self.patience_ms = (2 * self.patience_ms).min(16 * PATIENCE_MS);
+            self.note_given_up(ctx);
+            self.core.handle_input(core_now(ctx), Input::HungUp(Some("impatient".to_owned())));
+        }
         if self.core.poll_timeout().is_some_and(|at_ms| at_ms * core_scale(ctx) <= ctx.now_ms) {
             self.core.handle_input(core_now(ctx), Input::Timeout);
         }
@@ -396,18 +424,54 @@ impl Gateway {
                 ctx.at(2 * ctx.net.wan.latency_ms, Due::Dialed(ctx.dials));
             }
             Output::Transmit(bytes) => {
-                let Some(link) = self.wan else { return };
+                if self.wan.is_none() {
+                    return;
+                }
                 let bytes = self.mutator.wan(ctx.bug, bytes, wan.room());
                 wan.sent(&bytes, &mut ctx.ledger);
-                ctx.send(link, End::Near, Some(&bytes));
+                self.unsent.extend_from_slice(&bytes);
+                if !self.had_no_room {
+                    self.write(ctx);
+                }
             }
             Output::Hangup => self.hang_up(ctx, wan),
             Output::Event(event) => self.on_event(ctx, wan, event),
         }
     }
 
+    /// Gives the system what it takes.
+    fn write(&mut self, ctx: &mut Ctx) {
+        let Some(link) = self.wan else { return };
+        let called = ctx.net.room_ms(ctx.now_ms, link).is_some_and(|at_ms| at_ms <= ctx.now_ms);
+        if self.unsent.is_empty() || (self.had_no_room && !called) {
+            return;
+        }
+        let room = ctx.net.room(ctx.now_ms, link);
+        let bytes = self.unsent.split_to(room.min(self.unsent.len())).freeze();
+        ctx.send(link, End::Near, Some(&bytes));
+        let waited = std::mem::replace(&mut self.had_no_room, !self.unsent.is_empty());
+        if waited {
+            self.left_ms = ctx.now_ms;
+        }
+        self.core.handle_input(core_now(ctx), Input::Written { bytes: bytes.len() as u64, waited });
+    }
+
+    /// By a planted bug: when the hub has been silent for too long.
+    fn impatient_ms(&self, ctx: &Ctx, wan: &WanTap) -> Option<u64> {
+        let since_ms = wan.waiting_since_ms.filter(|_| ctx.bug == Some(Bug::TransmissionIsSilence))?;
+        self.wan.map(|_| since_ms.max(self.heard_ms) + self.patience_ms)
+    }
+
+    fn note_given_up(&mut self, ctx: &Ctx) {
+        self.gave_up = self.wan.map(|link| (link, ctx.net.is_moving(ctx.now_ms, link)));
+    }
+
     fn hang_up(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
+        (self.unsent, self.had_no_room) = (BytesMut::new(), false);
         if let Some(link) = self.wan.take() {
+            if self.core.has_given_up() {
+                ctx.net.reset(ctx.now_ms, link);
+            }
             ctx.ledger.duplicates_allowed += wan.ended();
             ctx.send(link, End::Near, None);
         }
@@ -420,7 +484,10 @@ impl Gateway {
                 // A connection that just ended: the hub sends it again.
                 let _ = self.core.ack(core_now(ctx), ack, ReasonCode::SUCCESS);
             }
-            Event::Stalled => self.stalls += 1,
+            Event::Stalled => {
+                self.stalls += 1;
+                self.note_given_up(ctx);
+            }
             Event::SessionLost { .. } => self.mutator.discarded.extend(&wan.lost),
             Event::Disconnected { reason, .. } if reason.contains("broke the protocol") && !ctx.hostile => {
                 ctx.ledger.violate(Rule::Protocol, || format!("at the bridge: {reason}"));

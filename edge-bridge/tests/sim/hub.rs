@@ -226,6 +226,11 @@ impl Hub {
         }
     }
 
+    /// Returns whether it has messages of this connection that it has not answered.
+    pub(crate) fn owes(&self, link: LinkId) -> bool {
+        self.pending.iter().any(|pending| pending.link == link)
+    }
+
     fn links(&self) -> Vec<LinkId> {
         let mut links: Vec<_> = self.connections.keys().copied().collect();
         links.sort_unstable();

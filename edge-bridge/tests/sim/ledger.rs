@@ -66,6 +66,8 @@ pub(crate) enum Rule {
     Memory,
     /// Not everything arrived although all faults are over.
     Delivery,
+    /// A connection was given up while a message was still arriving at the hub.
+    BrokenOff,
     /// Rows are leased and nobody holds them.
     Lease,
     /// One side ended the connection for a breach of the protocol by the other, without the hub having been told to commit one.
@@ -80,7 +82,7 @@ thread_local! {
 
 impl Rule {
     /// The first of the enum to the last.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Lost,
         Self::RemovedEarly,
         Self::Deleted,
@@ -99,6 +101,7 @@ impl Rule {
         Self::LinkState,
         Self::Memory,
         Self::Delivery,
+        Self::BrokenOff,
         Self::Lease,
         Self::Protocol,
         Self::Spin,

@@ -6,6 +6,10 @@ use bytes::Bytes;
 
 use crate::rng::Rng;
 
+/// Unsent bytes of a system that has no room for more.
+const UNSENT: u64 = 16 * 1024;
+/// Bytes that a system takes of a connection that swallows everything: unsent, and sent in vain.
+const SWALLOWED: u64 = 64 * 1024;
 /// Bytes of a WAN segment.
 const SEGMENT: usize = 1400;
 
@@ -62,6 +66,8 @@ pub(crate) struct Link {
     pub(crate) kind: Kind,
     /// Both ends believe in it, and nothing gets through.
     swallows: bool,
+    /// Given up by its near end: what is under way is dropped.
+    reset: bool,
     near_to_far: Way,
     far_to_near: Way,
 }
@@ -70,6 +76,8 @@ pub(crate) struct Link {
 struct Way {
     free_us: u64,
     last_ms: u64,
+    arrived_ms: u64,
+    swallowed: u64,
     under_way: usize,
     ended: bool,
 }
@@ -89,19 +97,29 @@ pub(crate) struct Net {
     pub(crate) wan: Path,
     pub(crate) lan: Path,
     links: HashMap<LinkId, Link>,
+    /// Times at which the WAN's two directions have transmitted what was sent, over all connections.
+    wan_free_us: [u64; 2],
     next: LinkId,
     rng: Rng,
 }
 
 impl Net {
     pub(crate) fn new(rng: Rng) -> Self {
-        Self { wan: Path::new(20), lan: Path::new(1), links: HashMap::new(), next: 1, rng }
+        Self {
+            wan: Path::new(20),
+            lan: Path::new(1),
+            links: HashMap::new(),
+            wan_free_us: [0; 2],
+            next: 1,
+            rng,
+        }
     }
 
     pub(crate) fn connect(&mut self, kind: Kind) -> LinkId {
         let id = self.next;
         self.next += 1;
-        let link = Link { kind, swallows: false, near_to_far: Way::default(), far_to_near: Way::default() };
+        let [near_to_far, far_to_near] = [Way::default(), Way::default()];
+        let link = Link { kind, swallows: false, reset: false, near_to_far, far_to_near };
         self.links.insert(id, link);
         id
     }
@@ -124,17 +142,59 @@ impl Net {
         }
     }
 
+    /// The near end gives the connection up: what is under way to the far end is dropped, and takes no more of the path.
+    pub(crate) fn reset(&mut self, now_ms: u64, link: LinkId) {
+        let Some(link) = self.links.get_mut(&link) else { return };
+        link.reset = true;
+        if link.kind == Kind::Wan && !link.swallows {
+            self.wan_free_us[0] = self.wan_free_us[0].min(now_ms * 1000);
+        }
+    }
+
+    /// Bytes that wait for the path behind others, in the near end's system.
+    fn unsent(&self, now_ms: u64, link: &Link) -> u64 {
+        if link.swallows {
+            return link.near_to_far.swallowed;
+        }
+        self.wan_free_us[0].saturating_sub(now_ms * 1000) * self.wan.rate_per_s / 1_000_000
+    }
+
+    /// Bytes that the near end's system takes now.
+    pub(crate) fn room(&self, now_ms: u64, link: LinkId) -> usize {
+        let Some(link) = self.links.get(&link) else { return 0 };
+        let limit = if link.swallows { SWALLOWED } else { UNSENT };
+        usize::try_from(limit.saturating_sub(self.unsent(now_ms, link))).unwrap()
+    }
+
+    /// Time at which it calls a near end for which it had no room: half of its bytes have left.
+    pub(crate) fn room_ms(&self, now_ms: u64, link: LinkId) -> Option<u64> {
+        let link = self.links.get(&link).filter(|link| !link.swallows)?;
+        let over = self.unsent(now_ms, link).saturating_sub(UNSENT / 2);
+        Some(now_ms + (over * 1000).checked_div(self.wan.rate_per_s).unwrap_or(0))
+    }
+
+    /// Returns whether bytes are on their way to the far end and arrive there.
+    pub(crate) fn is_moving(&self, now_ms: u64, link: LinkId) -> bool {
+        self.links.get(&link).is_some_and(|link| {
+            let way = &link.near_to_far;
+            let moves = !link.swallows && self.wan.stalled_until_ms <= now_ms;
+            moves && way.under_way > 0 && now_ms < way.arrived_ms + 3_000
+        })
+    }
+
     /// Reset: what is under way is gone.
     pub(crate) fn remove(&mut self, link: LinkId) {
         self.links.remove(&link);
     }
 
     /// Returns whether an arrival still counts.
-    pub(crate) fn arrives(&mut self, link: LinkId, to: End, bytes: usize) -> bool {
+    pub(crate) fn arrives(&mut self, now_ms: u64, link: LinkId, to: End, bytes: usize) -> bool {
         let Some(link) = self.links.get_mut(&link) else { return false };
         let way = if to == End::Far { &mut link.near_to_far } else { &mut link.far_to_near };
         way.under_way -= bytes;
-        !link.swallows
+        way.arrived_ms = now_ms;
+        let dropped = link.reset && bytes > 0;
+        !(link.swallows || dropped)
     }
 
     /// Bytes written and not arrived.
@@ -158,8 +218,14 @@ impl Net {
         let path = if state.kind == Kind::Wan { &self.wan } else { &self.lan };
         let way = if from == End::Near { &mut state.near_to_far } else { &mut state.far_to_near };
         if state.swallows || way.ended {
+            way.swallowed += bytes.map_or(0, |bytes| bytes.len() as u64);
             return;
         }
+        let free_us = match (state.kind, from) {
+            (Kind::Wan, End::Near) => &mut self.wan_free_us[0],
+            (Kind::Wan, End::Far) => &mut self.wan_free_us[1],
+            (Kind::Lan(_), _) => &mut way.free_us,
+        };
         let to = from.other();
         let Some(bytes) = bytes else {
             way.ended = true;
@@ -170,11 +236,11 @@ impl Net {
         let mut rest = bytes.clone();
         while !rest.is_empty() {
             let part = rest.split_to(rest.len().min(SEGMENT));
-            way.free_us = way.free_us.max(now_ms * 1000);
+            *free_us = (*free_us).max(now_ms * 1000);
             if let Some(us) = (part.len() as u64 * 1_000_000).checked_div(path.rate_per_s) {
-                way.free_us += us;
+                *free_us += us;
             }
-            let mut at_ms = way.free_us / 1000 + path.latency_ms;
+            let mut at_ms = *free_us / 1000 + path.latency_ms;
             if self.rng.one_in(path.loss_one_in) {
                 at_ms += self.rng.between(200, 1200);
             }

@@ -7,7 +7,9 @@ use crate::gateway::GatewayConfig;
 use crate::ledger::{Rule, Violation};
 use crate::random;
 use crate::sensor::SensorConfig;
-use crate::stories::{live_row_behind_backlog, poison, refused_filter, refused_topic, slow_link_world};
+use crate::stories::{
+    live_row_behind_backlog, poison, refused_filter, refused_topic, slow_link_world, thin_link,
+};
 use crate::world::World;
 
 /// Seeds of [`random`] that a planted bug gets: a tenth of the default budget.
@@ -53,6 +55,9 @@ fn controls(rule: Rule) -> Vec<Control> {
         Rule::LinkState => vec![random(Bug::LinkLies)],
         Rule::Memory => vec![story(Bug::AlwaysReads, flood_on_a_slow_disk)],
         Rule::Delivery => vec![story(Bug::LostSessionDiscarded, lost_session)],
+        Rule::BrokenOff => {
+            vec![random(Bug::TransmissionIsSilence), story(Bug::TransmissionIsSilence, thin_link)]
+        }
         Rule::Lease => vec![random(Bug::LeaseKept)],
         Rule::Protocol => vec![story(Bug::ConnectsTwice, quick_sensor)],
         Rule::Spin => vec![story(Bug::WokenAtOnce, quick_sensor)],
@@ -199,6 +204,11 @@ fn identity_not_kept() {
 #[test]
 fn acknowledgements_never_saved() {
     convicts(Rule::DuplicateBound);
+}
+
+#[test]
+fn transmission_taken_for_silence() {
+    convicts(Rule::BrokenOff);
 }
 
 #[test]

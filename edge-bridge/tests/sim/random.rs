@@ -23,12 +23,14 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
         identity: true,
         max_in_flight: rng.pick(&[u16::MAX, 5, 100]),
     };
-    let sensors: Vec<_> = (0..rng.between(1, 4)).map(|_| sensor(&mut rng)).collect();
+    let mut sensors: Vec<_> = (0..rng.between(1, 4)).map(|_| sensor(&mut rng)).collect();
+    let thin = thin(seed, &mut sensors);
     let mut world = World::with_bug(rng.next(), config, &sensors, bug);
     world.ctx.slice = rng.pick(&[0, 0, 0, 0, 0, 0, 0, 1, 7, 100]);
     world.hub.receive_maximum = rng.pick(&[1, 2, 20, 100, 1000]);
     world.hub.ack_delay_ms = rng.pick(&[0, 2, 50, 400]);
     world.at(0, quality(&mut rng));
+    thin.into_iter().for_each(|thin| world.at(0, thin));
     let length_ms = rng.between(10, 60) * 1_000;
     for _ in 0..rng.between(1, 8) {
         fault(&mut rng, &mut world, length_ms);
@@ -51,6 +53,16 @@ fn sensor(rng: &mut Rng) -> SensorConfig {
         count: 100_000,
         start_ms: rng.between(0, 5_000),
     }
+}
+
+/// One in eight begins on a thin link, with messages that take seconds. Drawn apart, so that the others stay as they are.
+fn thin(seed: u64, sensors: &mut [SensorConfig]) -> Option<Fault> {
+    let mut rng = Rng::new(!seed);
+    if seed % 8 != 5 {
+        return None;
+    }
+    (sensors[0].size, sensors[0].period_ms) = (rng.pick(&[10_000, 20_000]), rng.pick(&[3_000, 10_000]));
+    Some(Fault::WanQuality(rng.pick(&[20, 250]), rng.pick(&[1_000, 4_000, 10_000]), rng.pick(&[0, 50])))
 }
 
 fn quality(rng: &mut Rng) -> Fault {

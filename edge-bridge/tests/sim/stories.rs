@@ -321,6 +321,24 @@ fn a_poison_message_delays_no_other() -> Story {
     poison(None)
 }
 
+/// Readings of 60 kB over 4 kB/s, small ones behind them.
+pub(crate) fn thin_link(bug: Option<Bug>) -> Story {
+    let large = SensorConfig { size: 60_000, ..SensorConfig::new(20_000, 6) };
+    let mut world = World::with_bug(7, GatewayConfig::default(), &[large, SensorConfig::new(2_000, 60)], bug);
+    world.at(0, Fault::WanQuality(250, 4_000, 0));
+    world.run_until_delivered(10 * MINUTE)?;
+    if bug.is_none() {
+        assert_eq!((world.wan.connections, world.ctx.ledger.duplicates), (1, 0));
+    }
+    Ok(())
+}
+
+/// Promises 4 and 5: transmission is no silence.
+#[test]
+fn large_messages_on_a_thin_link_go_once() -> Story {
+    thin_link(None)
+}
+
 /// Subscriptions that the hub refuses for a minute.
 pub(crate) fn refused_filter(bug: Option<Bug>) -> Story {
     let mut world = World::with_bug(7, GatewayConfig::default(), &[SensorConfig::new(100, 900)], bug);

@@ -165,7 +165,7 @@ impl World {
     fn on_arrival(&mut self, arrival: &Arrival) {
         let Arrival { link, to, bytes, .. } = arrival;
         let kind = self.ctx.net.kind(*link);
-        if !self.ctx.net.arrives(*link, *to, bytes.as_ref().map_or(0, Bytes::len)) {
+        if !self.ctx.net.arrives(self.ctx.now_ms, *link, *to, bytes.as_ref().map_or(0, Bytes::len)) {
             return;
         }
         let (ctx, wan) = (&mut self.ctx, &mut self.wan);
@@ -224,7 +224,9 @@ impl World {
     /// Sees to it that a node is woken in time.
     pub(crate) fn schedule(&mut self, node: Node) {
         let at_ms = match node {
-            Node::Gateway => self.gateway.as_ref().and_then(|gateway| gateway.poll_timeout(&self.ctx)),
+            Node::Gateway => {
+                self.gateway.as_ref().and_then(|gateway| gateway.poll_timeout(&self.ctx, &self.wan))
+            }
             Node::Hub => self.hub.poll_timeout(),
             Node::Sensor(id) => self.sensors[usize::from(id)].poll_timeout(),
         };

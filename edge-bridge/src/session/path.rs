@@ -1,0 +1,109 @@
+//! Estimates of the path to the peer: round trip, and how long a large message may take. They outlive connections: the next one usually takes
+//! the same path, and a thin link that had to be learned anew on each would be broken on each.
+
+use super::transit::{Arrival, slowest_ms};
+
+/// Bytes that the system holds unsent at most: the sockets of the shell are told so. Until they have left, nobody can see that a path which was
+/// fast has become thin.
+pub(crate) const UNSENT_MAX: u32 = 16 * 1024;
+
+/// To be carried from one connection to the next.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Path {
+    srtt_ms: Option<u64>,
+    /// A large transfer that was seen to arrive, and how long it took.
+    seen: Option<Arrival>,
+}
+
+impl Path {
+    /// A packet was answered.
+    pub(super) fn on_arrival(&mut self, arrival: Arrival) {
+        if let Some(rtt_ms) = arrival.rtt_ms() {
+            self.srtt_ms = Some(self.srtt_ms.map_or(rtt_ms, |srtt| (7 * srtt + rtt_ms) / 8));
+        }
+        self.seen = match self.seen {
+            Some(seen) if arrival.bytes < seen.bytes => {
+                Some(Arrival { took_ms: seen.took_ms.max(arrival.took_ms), ..seen })
+            }
+            _ => Some(arrival),
+        };
+    }
+
+    /// Bytes still leave, and the oldest message has been without an answer for so long: if that is longer than what was seen, the path got
+    /// slower.
+    pub(super) fn on_left(&mut self, unanswered_ms: u64) {
+        self.seen = self.seen.filter(|seen| unanswered_ms <= 2 * seen.took_ms);
+    }
+
+    /// A connection was given up: perhaps too early.
+    pub(crate) fn on_break(&mut self) {
+        self.seen = None;
+    }
+
+    /// Time to allow for so many bytes in transit, in milliseconds: twice what was seen of as many, or else that of the slowest link; of
+    /// what the system may hold unsent always the latter.
+    pub(super) fn transit_ms(&self, bytes: u64) -> u64 {
+        let slowest_ms = slowest_ms(bytes);
+        match self.seen {
+            Some(seen) if bytes <= 2 * seen.bytes => {
+                slowest_ms.min((2 * seen.took_ms).max(self::slowest_ms(UNSENT_MAX.into())))
+            }
+            _ => slowest_ms,
+        }
+    }
+
+    /// Smoothed round trip without transmission time (after RFC 6298 §2), `None` before the first.
+    pub(crate) fn srtt_ms(&self) -> Option<u64> {
+        self.srtt_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(bytes: u64, took_ms: u64) -> Path {
+        let mut path = Path::default();
+        path.on_arrival(Arrival { bytes, took_ms });
+        path
+    }
+
+    #[test]
+    fn transmission_is_no_round_trip() {
+        let mut path = seen(1_800, 1_000);
+        assert_eq!(path.srtt_ms(), Some(500));
+        path.on_arrival(Arrival { bytes: 250_000, took_ms: 62_500 });
+        assert_eq!(path.srtt_ms(), Some(500));
+    }
+
+    #[test]
+    fn unknown_is_the_slowest() {
+        assert_eq!(Path::default().transit_ms(131_000), 163_750);
+        // A small message at once says nothing of a large one.
+        assert_eq!(seen(130, 1).transit_ms(131_000), 163_750);
+    }
+
+    #[test]
+    fn what_was_seen_is_allowed_twice() {
+        let mut path = seen(131_000, 30_000);
+        assert_eq!(path.transit_ms(131_000), 60_000);
+        path.on_arrival(Arrival { bytes: 130, took_ms: 40_000 });
+        assert_eq!(path.transit_ms(131_000), 80_000, "even a small one took longer");
+        path.on_arrival(Arrival { bytes: 140_000, took_ms: 200 });
+        assert_eq!(path.transit_ms(131_000), 20_480, "what may be unsent");
+        path.on_left(400);
+        assert_eq!(path.transit_ms(131_000), 20_480);
+        path.on_left(401);
+        assert_eq!(path.transit_ms(131_000), 163_750, "slower than seen, and moving");
+    }
+
+    #[test]
+    fn a_break_forgets_what_was_seen_and_keeps_the_round_trip() {
+        let mut path = seen(100_000, 500_000);
+        path.on_arrival(Arrival { bytes: 100, took_ms: 500 });
+        assert_eq!(path.transit_ms(40_000), 50_000);
+        path.on_break();
+        assert!(path.srtt_ms().is_some());
+        assert_eq!(path.seen, None);
+    }
+}

@@ -1,0 +1,105 @@
+//! Patience with a silent peer: transmission, in either direction, is no silence.
+
+use super::path::Path;
+use super::timer::Timer;
+use super::transit::Wrote;
+use super::{Closed, Session};
+use crate::wire::ReasonCode;
+
+/// A PINGREQ's own bytes need no patience.
+const PINGREQ_BYTES: u64 = 2;
+
+/// A packet that is partly received. While its bytes come at half of 1 kB/s at least, the peer can say nothing else.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Receiving {
+    since_ms: u64,
+    bytes: u64,
+}
+
+impl Receiving {
+    /// End of the time for which it counts as under way.
+    fn until_ms(self) -> u64 {
+        self.since_ms + 2 * self.bytes
+    }
+}
+
+impl Session {
+    /// The system took so many bytes of what was to be transmitted. `waited`: it had no room before, which proves that earlier bytes have left.
+    /// Optional: a caller that never says so is taken to write everything at once.
+    pub fn on_written(&mut self, now_ms: u64, bytes: u64, waited: bool) {
+        self.transit.on_taken(now_ms, bytes, waited);
+        if waited && let Some(oldest) = self.outbound.oldest() {
+            self.path.on_left(now_ms.saturating_sub(oldest.at_ms()));
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now_ms: u64) {
+        while let Some(timer) = self.timers.pop_due(now_ms) {
+            match timer {
+                Timer::Handshake => self.end(Closed::Handshake),
+                Timer::KeepAlive => self.ping(now_ms),
+                Timer::PingResponse => match self.ping_due_ms() {
+                    Some(due_ms) if due_ms > now_ms => self.timers.set(Timer::PingResponse, due_ms),
+                    _ => self.end(Closed::KeepAlive),
+                },
+                Timer::PeerSilence if self.receiving_until_ms() > now_ms => {
+                    self.timers.set(Timer::PeerSilence, self.receiving_until_ms());
+                }
+                Timer::PeerSilence => {
+                    self.tell(now_ms, ReasonCode::KEEP_ALIVE_TIMEOUT);
+                    self.end(Closed::KeepAlive);
+                }
+            }
+        }
+    }
+
+    /// Estimates of the path.
+    pub(crate) fn path(&self) -> Path {
+        self.path
+    }
+
+    /// Takes over the estimates of earlier connections.
+    pub(crate) fn set_path(&mut self, path: Path) {
+        self.path = path;
+    }
+
+    /// Time that the oldest message without an answer may need to arrive, in milliseconds: it cannot be answered before.
+    pub(crate) fn transit_ms(&self) -> u64 {
+        self.outbound.oldest().map_or(0, |oldest| self.path.transit_ms(self.transit.until(oldest.end())))
+    }
+
+    /// Time at which bytes were last seen to leave; 0 for never.
+    pub(crate) fn left_ms(&self) -> u64 {
+        self.transit.left_ms()
+    }
+
+    /// End of the time for which a packet counts as being received; 0 for none.
+    pub(crate) fn receiving_until_ms(&self) -> u64 {
+        self.receiving.map_or(0, Receiving::until_ms)
+    }
+
+    /// After `packets` whole packets, `rest` bytes of the next one are there.
+    pub(super) fn note_rest(&mut self, now_ms: u64, packets: usize, rest: usize) {
+        let since_ms = match self.receiving {
+            Some(receiving) if packets == 0 => receiving.since_ms,
+            _ => now_ms,
+        };
+        self.receiving = (rest > 0).then_some(Receiving { since_ms, bytes: rest as u64 });
+    }
+
+    /// A packet was answered; returns the round trip without what may have been transmission, in milliseconds.
+    pub(super) fn on_answered(&mut self, now_ms: u64, wrote: Wrote) -> u64 {
+        let arrival = wrote.answered(now_ms, &mut self.transit);
+        self.path.on_arrival(arrival);
+        arrival.rtt_ms().unwrap_or(0)
+    }
+
+    /// Time at which a PINGREQ without an answer means that the peer is gone.
+    pub(super) fn ping_due_ms(&self) -> Option<u64> {
+        let pinged = self.keep_alive.pinged()?;
+        let alive_ms = pinged.at_ms().max(self.left_ms()).max(self.receiving_until_ms());
+        let ahead = self.transit.until(pinged.end().saturating_sub(PINGREQ_BYTES));
+        let transit_ms = self.path.transit_ms(ahead);
+        Some(alive_ms + transit_ms + self.keep_alive.ping_timeout_ms())
+    }
+}

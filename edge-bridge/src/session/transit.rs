@@ -1,0 +1,143 @@
+//! Bytes in transit: written, and not known to have arrived.
+//!
+//! TCP keeps order, so an answer to one packet proves the arrival of everything that was written before it. On a thin link the answer cannot
+//! come before the packet is over: a 250 kB message takes a minute at 4 kB/s. Patience with a silent peer therefore grows with these bytes.
+
+/// Bytes that can be in transit without anybody noticing that they move: in the system's send buffer, on the path, in the peer's receive
+/// buffer. Bounds the patience with a connection that takes no more bytes.
+const UNSEEN_MAX: u64 = 256 * 1024;
+
+/// Bytes that go in one piece.
+const SEGMENT: u64 = 1_400;
+
+/// Positions in the stream of bytes of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Transit {
+    written: u64,
+    /// Bytes of it that the system has taken; `None` while the caller says nothing of it: everything.
+    taken: Option<u64>,
+    arrived: u64,
+    /// Bytes left when the system had been full: they move.
+    left_ms: u64,
+}
+
+/// Time at which a packet was written, and its place in the stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wrote {
+    at_ms: u64,
+    end: u64,
+    /// In transit then, its own bytes included.
+    bytes: u64,
+}
+
+impl Wrote {
+    /// The last packet.
+    pub(super) fn last(now_ms: u64, transit: &Transit) -> Self {
+        Self { at_ms: now_ms, end: transit.end(), bytes: transit.bytes() }
+    }
+
+    /// It was answered.
+    pub(super) fn answered(self, now_ms: u64, transit: &mut Transit) -> Arrival {
+        transit.on_answered(self.end);
+        Arrival { bytes: self.bytes, took_ms: now_ms.saturating_sub(self.at_ms) }
+    }
+
+    pub(super) fn at_ms(self) -> u64 {
+        self.at_ms
+    }
+
+    pub(super) fn end(self) -> u64 {
+        self.end
+    }
+}
+
+/// A packet was answered: so many bytes, its own included, were in transit when it was written, and so long it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arrival {
+    pub(super) bytes: u64,
+    pub(super) took_ms: u64,
+}
+
+impl Arrival {
+    /// The round trip of a segment: what may have been the transmission of more is none. `None` if all of it may have been.
+    pub(super) fn rtt_ms(self) -> Option<u64> {
+        self.took_ms.checked_sub(slowest_ms(self.bytes.saturating_sub(SEGMENT)))
+    }
+}
+
+impl Transit {
+    /// A packet was encoded.
+    pub(super) fn on_encoded(&mut self, bytes: usize) {
+        self.written += bytes as u64;
+    }
+
+    /// The system took bytes; `waited`: it had no room before, so earlier ones have left.
+    pub(super) fn on_taken(&mut self, now_ms: u64, bytes: u64, waited: bool) {
+        *self.taken.get_or_insert(0) += bytes;
+        if waited {
+            self.left_ms = now_ms;
+        }
+    }
+
+    /// The packet that ends there was answered.
+    pub(super) fn on_answered(&mut self, end: u64) {
+        self.arrived = self.arrived.max(end);
+    }
+
+    /// End of what was written.
+    pub(super) fn end(&self) -> u64 {
+        self.written
+    }
+
+    /// Bytes written that are not known to have arrived.
+    pub(super) fn bytes(&self) -> u64 {
+        self.written.saturating_sub(self.arrived)
+    }
+
+    /// Bytes that have to arrive before the packet that ends there can be answered, as far as they may be on the way.
+    pub(super) fn until(&self, end: u64) -> u64 {
+        match self.taken {
+            None => end.saturating_sub(self.arrived),
+            Some(taken) => end.min(taken).saturating_sub(self.arrived).min(UNSEEN_MAX),
+        }
+    }
+
+    /// Time at which bytes were last seen to leave; 0 for never.
+    pub(super) fn left_ms(&self) -> u64 {
+        self.left_ms
+    }
+}
+
+/// Time that bytes take on the slowest link that is served, 1 kB/s, with a quarter for headers and repeats, in milliseconds.
+pub(super) fn slowest_ms(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_proves_all_that_was_written_before() {
+        let mut transit = Transit::default();
+        transit.on_encoded(100);
+        let first = transit.end();
+        transit.on_encoded(1_000);
+        let second = transit.end();
+        assert_eq!((transit.until(first), transit.until(second), transit.bytes()), (100, 1_100, 1_100));
+        transit.on_answered(second);
+        transit.on_answered(first);
+        assert_eq!((transit.until(first), transit.until(second), transit.bytes()), (0, 0, 0));
+    }
+
+    #[test]
+    fn only_what_the_system_took_is_on_the_way() {
+        let mut transit = Transit::default();
+        transit.on_encoded(1_000_000);
+        let end = transit.end();
+        transit.on_taken(5, 60_000, false);
+        assert_eq!((transit.until(end), transit.left_ms()), (60_000, 0));
+        transit.on_taken(9, 700_000, true);
+        assert_eq!((transit.until(end), transit.left_ms()), (UNSEEN_MAX, 9));
+    }
+}
