@@ -78,7 +78,11 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                     self.core.handle_input(self.clock.now(), Input::DialFailed(error.to_string()));
                 }
                 Woken::Moved(Moved::Read) => self.received().await,
-                Woken::Moved(Moved::Wrote) => continue,
+                Woken::Moved(Moved::Wrote { bytes, waited }) => {
+                    let input = Input::Written { bytes: bytes as u64, waited };
+                    self.core.handle_input(self.clock.now(), input);
+                    continue;
+                }
                 Woken::Moved(Moved::Ended(why)) => {
                     self.wire = None;
                     self.core.handle_input(self.clock.now(), Input::HungUp(why));
@@ -183,8 +187,10 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 }
                 Output::Hangup => {
                     self.router.on_hangup();
-                    if let Some(wire) = self.wire.take() {
-                        wire.hang_up().await;
+                    match self.wire.take() {
+                        Some(wire) if self.core.has_given_up() => wire.abort(),
+                        Some(wire) => wire.hang_up().await,
+                        None => {}
                     }
                 }
                 Output::Event(event) => self.on_event(event),

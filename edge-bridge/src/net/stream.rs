@@ -27,6 +27,17 @@ impl Counted {
     }
 }
 
+impl Stream {
+    /// Ends the connection by a reset (RST): bytes that the system has not sent yet are dropped.
+    pub(super) fn reset(self) -> io::Result<()> {
+        let counted = match &self {
+            Self::Tcp(counted) => counted,
+            Self::Tls(tls) => tls.get_ref().0,
+        };
+        counted.stream.set_zero_linger()
+    }
+}
+
 /// A connection to a hub, or of a client. Exhaustive.
 #[derive(Debug)]
 pub enum Stream {

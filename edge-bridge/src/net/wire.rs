@@ -1,10 +1,13 @@
 //! Bytes in and out of one connection, both directions at once.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
 use super::stream::Stream;
@@ -26,14 +29,20 @@ pub(super) struct Wire {
     /// In one piece: what waits together leaves in one TLS record, whose price is paid by the byte.
     out: BytesMut,
     unflushed: bool,
+    /// The system had no room for what is to be written.
+    waits: bool,
 }
 
 /// What moved.
 pub(super) enum Moved {
     /// Bytes came.
     Read,
-    /// Bytes left.
-    Wrote,
+    /// The system took bytes.
+    Wrote {
+        bytes: usize,
+        /// It had no room before.
+        waited: bool,
+    },
     /// The connection ended.
     Ended(Option<String>),
 }
@@ -41,7 +50,14 @@ pub(super) enum Moved {
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
         let (reader, writer) = split(stream);
-        Self { reader, writer, received: BytesMut::new(), out: BytesMut::new(), unflushed: false }
+        Self {
+            reader,
+            writer,
+            received: BytesMut::new(),
+            out: BytesMut::new(),
+            unflushed: false,
+            waits: false,
+        }
     }
 
     pub(super) fn send(&mut self, bytes: &Bytes) {
@@ -50,7 +66,7 @@ impl Wire {
 
     /// Waits until something moved. Cancel-safe: what was moved is in the buffers.
     pub(super) async fn step(&mut self) -> Moved {
-        let Self { reader, writer, received, out, unflushed } = self;
+        let Self { reader, writer, received, out, unflushed, waits } = self;
         let wants_write = *unflushed || !out.is_empty();
         received.reserve(READ_MAX / 4);
         tokio::select! {
@@ -59,10 +75,17 @@ impl Wire {
                 Ok(_) => Moved::Read,
                 Err(error) => Moved::Ended(Some(error.to_string())),
             },
-            wrote = write(writer, out, unflushed), if wants_write => match wrote {
-                Ok(()) => Moved::Wrote,
+            wrote = write(writer, out, unflushed, waits), if wants_write => match wrote {
+                Ok(bytes) => Moved::Wrote { bytes, waited: std::mem::take(waits) },
                 Err(error) => Moved::Ended(Some(error.to_string())),
             },
+        }
+    }
+
+    /// Resets the connection: what the system still holds is dropped, so that it does not take the path from the next connection.
+    pub(super) fn abort(self) {
+        if let Err(error) = self.reader.unsplit(self.writer).reset() {
+            tracing::debug!(%error, "the connection is closed, not reset");
         }
     }
 
@@ -73,7 +96,7 @@ impl Wire {
         }
         let last = async {
             while self.unflushed || !self.out.is_empty() {
-                write(&mut self.writer, &mut self.out, &mut self.unflushed).await?;
+                write(&mut self.writer, &mut self.out, &mut self.unflushed, &mut self.waits).await?;
             }
             self.writer.shutdown().await
         };
@@ -82,14 +105,29 @@ impl Wire {
     }
 }
 
-async fn write(writer: &mut WriteHalf<Stream>, out: &mut BytesMut, unflushed: &mut bool) -> io::Result<()> {
-    if out.is_empty() {
-        // TLS may still hold a part of the last record.
-        writer.flush().await?;
+/// Returns the bytes taken. `waits`: is set when the system has no room.
+async fn write(
+    writer: &mut WriteHalf<Stream>,
+    out: &mut BytesMut,
+    unflushed: &mut bool,
+    waits: &mut bool,
+) -> io::Result<usize> {
+    let flushes = out.is_empty();
+    let n = poll_fn(|cx| {
+        let mut writer = Pin::new(&mut *writer);
+        let done = match flushes {
+            // TLS may still hold a part of the last record.
+            true => writer.as_mut().poll_flush(cx).map_ok(|()| 0),
+            false => writer.as_mut().poll_write(cx, out),
+        };
+        *waits |= matches!(done, Poll::Pending);
+        done
+    })
+    .await?;
+    if flushes {
         *unflushed = false;
-        return Ok(());
+        return Ok(0);
     }
-    let n = writer.write(out).await?;
     if n == 0 {
         return Err(io::ErrorKind::WriteZero.into());
     }
@@ -99,5 +137,5 @@ async fn write(writer: &mut WriteHalf<Stream>, out: &mut BytesMut, unflushed: &m
         *out = BytesMut::new();
     }
     *unflushed = true;
-    Ok(())
+    Ok(n)
 }

@@ -1,0 +1,95 @@
+//! Thin and dead links on real sockets: a relay that reads slowly, a hub that reads nothing. Promises 4 and 5.
+#![cfg(feature = "net")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test at the outside of the shell: real sockets"
+)]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use edge_bridge::net::{Bridge, Receipt, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{sleep, timeout};
+
+/// Listens with a receive buffer that is as small as the system lets it be.
+fn small_listener() -> (TcpListener, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2_048).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(8).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Passes on `rate` bytes per second to the hub, and everything back.
+async fn relay(listener: TcpListener, hub: SocketAddr, rate: usize) {
+    while let Ok((client, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_hub, mut to_hub) = TcpStream::connect(hub).await.unwrap().into_split();
+            let up = async {
+                let mut buffer = vec![0; rate / 10];
+                loop {
+                    sleep(Duration::from_millis(100)).await;
+                    let n = from_client.read(&mut buffer).await.unwrap_or(0);
+                    if n == 0 || to_hub.write_all(&buffer[..n]).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = up => {}
+                _ = tokio::io::copy(&mut from_hub, &mut to_client) => {}
+            }
+        });
+    }
+}
+
+/// 60 kB at 6 kB/s: longer than any patience with silence, and the small messages before it tell nothing of it.
+#[tokio::test]
+async fn a_large_message_over_a_slow_relay_needs_one_connection() {
+    let hub = Server::builder().start_observer("127.0.0.1:0", |_, _| {}).await.unwrap();
+    let (listener, address) = small_listener();
+    tokio::spawn(relay(listener, hub.local_addr(), 6_000));
+    let bridge = Bridge::builder(&format!("mqtt://{address}")).client_id("site7").start().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(bridge.publish("plant/1", "small").await.unwrap().await.unwrap(), Receipt::HandedOver);
+    }
+    let start = Instant::now();
+    let receipt = bridge.publish("plant/1", vec![b'x'; 60_000]).await.unwrap();
+    let delivered =
+        timeout(Duration::from_secs(25), receipt).await.expect("within twice its transmission time");
+    assert_eq!(delivered.unwrap(), Receipt::HandedOver);
+    assert!(start.elapsed() > Duration::from_secs(8), "the relay is slow: {:?}", start.elapsed());
+    let stats = bridge.stats();
+    assert_eq!((stats.dials, stats.stalls, stats.traffic.resend), (1, 0, 0), "{stats:?}");
+    bridge.close().await.unwrap();
+}
+
+/// A hub that accepts and then neither reads nor answers: the connection is reset, so that nothing of it competes with the next one.
+#[tokio::test]
+async fn a_dead_connection_is_reset() {
+    let (listener, address) = small_listener();
+    let bridge = Bridge::builder(&format!("mqtt://{address}")).client_id("site7").start().await.unwrap();
+    let (mut hub, _) = listener.accept().await.unwrap();
+    let mut buffer = [0; 512];
+    assert!(hub.read(&mut buffer).await.unwrap() > 0, "CONNECT");
+    hub.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+    let _receipt = bridge.publish("plant/1", vec![b'x'; 1_000]).await.unwrap();
+    let (again, _) =
+        timeout(Duration::from_secs(10), listener.accept()).await.expect("dialled again").unwrap();
+    let end = loop {
+        match hub.read(&mut buffer).await {
+            Ok(0) => panic!("closed in order"),
+            Ok(_) => {}
+            Err(error) => break error.kind(),
+        }
+    };
+    assert_eq!(end, std::io::ErrorKind::ConnectionReset);
+    drop(again);
+    bridge.close().await.unwrap();
+}
