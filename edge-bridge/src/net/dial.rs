@@ -1,4 +1,5 @@
-//! From a name to a connection: DNS, TCP, TLS, each within the time.
+//! From a name to a connection: DNS, TCP, TLS, within one time. The addresses of a name are tried side by side, each a little after the one before
+//! (Happy Eyeballs, RFC 8305): a node that swallows SYNs must not hide the one that works.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,13 +9,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpSocket, lookup_host};
-use tokio::time::timeout;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::password::PasswordSource;
 use super::stream::{Counted, Stream};
 use super::target::Target;
 use super::tls::Tls;
+use crate::session::UNSENT_MAX;
+
+/// Head start of an address over the next one (RFC 8305 §5).
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Way to the hub.
 #[derive(Debug, Clone)]
@@ -75,25 +81,30 @@ impl Dialer {
         let addresses = lookup_host((host.as_str(), *port))
             .await
             .map_err(|source| DialError::Resolve { host: host.clone(), source })?;
-        let mut last = DialError::NoAddress(host.clone());
-        for address in addresses {
-            match self.connect_to(address).await {
-                Ok(stream) => return self.secure(stream).await,
-                Err(source) => last = DialError::Connect { address, source },
-            }
-        }
-        Err(last)
+        let stream = self.connect_first(interleaved(addresses)).await?;
+        self.secure(Counted::new(stream, self.wire_bytes.clone())).await
     }
 
-    async fn connect_to(&self, address: SocketAddr) -> io::Result<Counted> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(bytes) = self.send_buffer_bytes {
-            socket.set_send_buffer_size(bytes)?;
+    /// The first of the addresses that answers.
+    async fn connect_first(&self, addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
+        let mut last = DialError::NoAddress(self.target.host.clone());
+        let mut addresses = addresses.into_iter().peekable();
+        let mut attempts = JoinSet::new();
+        loop {
+            if let Some(address) = addresses.next() {
+                let send_buffer_bytes = self.send_buffer_bytes;
+                attempts.spawn(async move { (address, connect_to(address, send_buffer_bytes).await) });
+            }
+            tokio::select! {
+                done = attempts.join_next() => match done {
+                    Some(Ok((_, Ok(stream)))) => return Ok(stream),
+                    Some(Ok((address, Err(source)))) => last = DialError::Connect { address, source },
+                    Some(Err(error)) => tracing::error!(%error, "an attempt to connect"),
+                    None => return Err(last),
+                },
+                () = sleep(HEAD_START), if addresses.peek().is_some() => {}
+            }
         }
-        let stream = socket.connect(address).await?;
-        // A PUBLISH must not wait for the PUBACK of the one before it.
-        stream.set_nodelay(true)?;
-        Ok(Counted::new(stream, self.wire_bytes.clone()))
     }
 
     async fn secure(&self, stream: Counted) -> Result<Stream, DialError> {
@@ -105,5 +116,121 @@ impl Dialer {
             .await
             .map_err(|source| DialError::Tls { host: host.clone(), source })?;
         Ok(Stream::Tls(Box::new(stream.into())))
+    }
+}
+
+async fn connect_to(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(bytes) = send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    let stream = socket.connect(address).await?;
+    // A PUBLISH must not wait for the PUBACK of the one before it.
+    stream.set_nodelay(true)?;
+    bound_unsent(&stream);
+    Ok(stream)
+}
+
+/// Bounds what the system holds unsent, so that it is seen when bytes leave. Does not bound what is on the path, nor the throughput.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn bound_unsent(stream: &TcpStream) {
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX) {
+        tracing::debug!(%error, "the system bounds unsent bytes by the send buffer only");
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn bound_unsent(_: &TcpStream) {}
+
+/// Addresses in the resolver's order, its two families in turns (RFC 8305 §4).
+fn interleaved(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let all: Vec<_> = addresses.collect();
+    let first_is_v4 = all.first().is_some_and(SocketAddr::is_ipv4);
+    let (own, other): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|address| address.is_ipv4() == first_is_v4);
+    let (mut own, mut other, mut turns) = (own.into_iter(), other.into_iter(), Vec::new());
+    loop {
+        match (own.next(), other.next()) {
+            (None, None) => return turns,
+            (one, two) => turns.extend(one.into_iter().chain(two)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn dialer() -> Dialer {
+        Dialer {
+            target: "mqtt://hub".parse().unwrap(),
+            tls: None,
+            connect_timeout: Duration::from_secs(5),
+            password: None,
+            send_buffer_bytes: None,
+            wire_bytes: Arc::default(),
+        }
+    }
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address that swallows SYNs: its backlog is full. The streams keep it so.
+    async fn black_hole() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut streams = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+            streams.push(stream.unwrap());
+        }
+        (listener, address, streams)
+    }
+
+    #[tokio::test]
+    async fn the_second_address_is_tried_while_the_first_is_silent() {
+        let (_hole, silent, _streams) = black_hole().await;
+        let (_listener, good) = listener().await;
+        let start = Instant::now();
+        let stream = dialer().connect_first(vec![silent, silent, good]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let took = start.elapsed();
+        assert!(took >= 2 * HEAD_START && took < Duration::from_secs(3), "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn after_a_refusal_the_next_is_tried_at_once() {
+        let (closed, refused) = listener().await;
+        drop(closed);
+        let (_listener, good) = listener().await;
+        let stream = dialer().connect_first(vec![refused, good]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let error = dialer().connect_first(vec![refused, refused]).await.unwrap_err();
+        assert!(matches!(error, DialError::Connect { address, .. } if address == refused), "{error}");
+        assert!(matches!(dialer().connect_first(Vec::new()).await, Err(DialError::NoAddress(_))));
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn unsent_bytes_are_bounded() {
+        let (_listener, good) = listener().await;
+        let stream = dialer().connect_first(vec![good]).await.unwrap();
+        assert_eq!(socket2::SockRef::from(&stream).tcp_notsent_lowat().unwrap(), UNSENT_MAX);
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let given = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "1.1.1.2:1"].map(address);
+        let wanted = ["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "[::3]:1"].map(address);
+        assert_eq!(interleaved(given.into_iter()), wanted);
     }
 }
