@@ -9,7 +9,8 @@ mod stores;
 
 use edge_queue::medium::Dir;
 use edge_queue::testing::{
-    Bug, Call, CrashRig, Fault, FaultError, Flaw, Plan, Planted, Rule, SimDir, SyncBug, Violation, seed,
+    Bug, Call, CrashRig, Fault, FaultError, Flaw, JudgeRule, Plan, Planted, Rule, SimDir, SyncBug, Violation,
+    seed,
 };
 
 /// What is wrong.

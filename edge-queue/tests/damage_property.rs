@@ -8,12 +8,14 @@
 mod damage_rig;
 
 use edge_queue::StoreKind;
-use edge_queue::testing::{Flaw, Rng, budget_percent, seed};
+use edge_queue::testing::{Flaw, JudgeRule, Rng, budget_percent, seed};
 
-use damage_rig::{Broken, Image, Outcome, Rule};
+use damage_rig::{Image, Outcome, QueueBug, Rule, Violation};
 
 /// Cases at the full budget.
 const CASES: u64 = 10_000;
+/// Queues among which a control shows its bug.
+const CONTROL_IMAGES: u64 = 100;
 /// Cases for each queue that is made.
 const PER_IMAGE: u64 = 25;
 
@@ -24,14 +26,14 @@ struct Run {
     exact: u64,
     lost: u64,
     silent: u64,
-    broken: Option<Broken>,
+    broken: Option<Violation>,
 }
 
-/// Runs cases until one breaks a rule, or this one if it is given.
-fn run(kind: StoreKind, images: u64, rule: Option<Rule>) -> Run {
+/// Runs cases until one breaks a rule.
+fn run(kind: StoreKind, images: u64, bug: Option<QueueBug>) -> Run {
     let mut run = Run::default();
     for nth in 0..images {
-        let image = Image::new(kind, seed() + nth);
+        let image = Image::new(kind, seed() + nth, bug);
         for case in 0..PER_IMAGE {
             let mut rng = Rng::new((seed() + nth) << 16 | case);
             match image.case(&mut rng) {
@@ -40,12 +42,10 @@ fn run(kind: StoreKind, images: u64, rule: Option<Rule>) -> Run {
                     run.lost += lost;
                     run.silent += silent;
                 }
-                Err(broken) if rule.is_none_or(|rule| rule == broken.rule) => {
-                    let why = format!("image {nth}, case {case}: {}", broken.why);
-                    run.broken = Some(Broken { why, ..broken });
+                Err(violation) => {
+                    run.broken = Some(violation.at(format_args!("image {nth}, case {case}")));
                     return run;
                 }
-                Err(_) => {}
             }
             run.cases += 1;
         }
@@ -91,30 +91,56 @@ fn redb_under_the_same_damage_goes_on_and_its_records_agree_with_its_ledger() {
     );
 }
 
-/// The control: with the bug some case breaks `rule`.
-fn caught(flaw: Flaw, rule: Rule) {
-    let Run { cases, broken, .. } = flaw.during(|| run(StoreKind::Ring, CASES / PER_IMAGE / 4, Some(rule)));
-    let broken = broken.unwrap_or_else(|| panic!("{flaw:?} broke no {rule:?} in {cases} cases"));
-    println!("{flaw:?}: found after {cases} cases, {broken}");
+/// Bug of the queue that is judged.
+#[derive(Clone, Copy, Debug)]
+enum Plant {
+    Flaw(Flaw),
+    Queue(QueueBug),
+}
+
+impl Plant {
+    fn violation(self) -> Option<Violation> {
+        match self {
+            Plant::Flaw(flaw) => flaw.during(|| run(StoreKind::Ring, CONTROL_IMAGES, None)).broken,
+            Plant::Queue(bug) => run(StoreKind::Ring, 5, Some(bug)).broken,
+        }
+    }
+}
+
+/// A bug, and rules that would see it first.
+type Control = (Plant, &'static [Rule]);
+
+/// The bugs that a rule convicts. A rule without one does not compile.
+fn controls(rule: Rule) -> &'static [Control] {
+    const ENDS_UNKNOWN: Plant = Plant::Flaw(Flaw::EndsUnknown);
+    match rule {
+        Rule::Opens => &[(Plant::Queue(QueueBug::OpenRefused), &[])],
+        Rule::Panic => &[(Plant::Queue(QueueBug::Panics), &[])],
+        Rule::WrongRow => &[(Plant::Queue(QueueBug::NumbersSwapped), &[])],
+        // An end that only the lane itself knows; a loss told to one consumer alone.
+        Rule::Silent => {
+            &[(ENDS_UNKNOWN, &[Rule::Accepted, Rule::Twice]), (Plant::Flaw(Flaw::LossOfOneConsumer), &[])]
+        }
+        Rule::Twice => &[(Plant::Queue(QueueBug::AckedComesAgain), &[])],
+        // Acknowledged rows counted as lost.
+        Rule::Count => &[(Plant::Flaw(Flaw::LossOfWholeFrame), &[])],
+        Rule::Accepted => &[(ENDS_UNKNOWN, &[])],
+        Rule::Balance => &[(Plant::Queue(QueueBug::AcceptedTwice), &[])],
+        // Rows that count as queued and are not there.
+        Rule::Wedge => &[
+            (Plant::Queue(QueueBug::RoomKept), &[]),
+            (Plant::Flaw(Flaw::EndsIgnored), &[Rule::Silent, Rule::Twice, Rule::Count, Rule::Accepted]),
+        ],
+        Rule::Reopen => &[(Plant::Queue(QueueBug::GapsForgotten), &[])],
+    }
 }
 
 #[test]
-fn an_end_that_only_the_lane_itself_knows_is_caught() {
-    caught(Flaw::EndsUnknown, Rule::Accepted);
-    caught(Flaw::EndsUnknown, Rule::Silent);
-}
-
-#[test]
-fn rows_that_count_as_queued_and_are_not_there_are_caught() {
-    caught(Flaw::EndsIgnored, Rule::Wedge);
-}
-
-#[test]
-fn a_loss_told_to_one_consumer_alone_is_caught() {
-    caught(Flaw::LossOfOneConsumer, Rule::Silent);
-}
-
-#[test]
-fn acknowledged_rows_counted_as_lost_are_caught() {
-    caught(Flaw::LossOfWholeFrame, Rule::Count);
+fn every_rule_convicts_its_bugs_and_not_once_it_is_switched_off() {
+    for &rule in Rule::ALL {
+        assert!(!controls(rule).is_empty(), "{rule:?}");
+        for &(plant, aside) in controls(rule) {
+            rule.convicts(plant, aside, || plant.violation());
+        }
+    }
 }

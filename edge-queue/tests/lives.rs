@@ -8,7 +8,9 @@ mod stores;
 
 use std::sync::Arc;
 
-use edge_queue::testing::{Flaw, Lives, Rule, Survivor, Violation, budget_percent, seed, tight_options};
+use edge_queue::testing::{
+    Flaw, JudgeRule, Lives, Rule, Survivor, Violation, budget_percent, seed, tight_options,
+};
 use edge_queue::{Config, ManualClock, Now, Queue, Wait};
 
 /// Trials that begin from the same store, and commits that it took before: none, or until its slots were used again.

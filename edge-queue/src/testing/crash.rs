@@ -6,9 +6,8 @@ use super::disk::Outcome;
 use super::history::{History, Plan, Step, row_at, small_options};
 use super::medium::{Recording, SimDir};
 use super::rng::Rng;
-use super::rule::{
-    Rule, Violation, accepted, close_mark, identity, judged, not_above, recognised, undamaged,
-};
+use super::rule::{JudgeRule, Violation};
+use super::store_rule::{Rule, accepted, close_mark, identity, judged, not_above, recognised, undamaged};
 use crate::error::OpenError;
 use crate::medium::Dir;
 use crate::row::{Lane, Seq, StoredRow};

@@ -26,6 +26,7 @@ mod mutate;
 mod planted;
 mod rng;
 mod rule;
+mod store_rule;
 mod survive;
 #[cfg(test)]
 mod tests;
@@ -44,5 +45,6 @@ pub use model::ModelStore;
 pub use mutate::{hostile_number, mutate};
 pub use planted::{Bug, Planted};
 pub use rng::Rng;
-pub use rule::{Rule, Violation};
+pub use rule::{JudgeRule, Violation};
+pub use store_rule::Rule;
 pub use survive::survive;

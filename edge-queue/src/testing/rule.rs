@@ -1,212 +1,159 @@
-//! The rules of the stores' judges: [`CrashRig`](super::CrashRig), [`Lives`](super::Lives) and [`survive`](super::survive()).
+//! The mechanism of every judge: named rules, each of which can be switched off.
 //!
-//! Each rule is checked in one place and each verdict names its rule, so that a negative control can say which rule must
-//! convict it, and a rule that is switched off leaves a control unconvicted.
+//! Each rule is checked in one place and each verdict names its rule, so that a negative control (a planted bug) can say which
+//! rule must convict it, and a rule that is switched off leaves a control unconvicted.
 
-use std::cell::Cell;
+use std::any::Any;
+use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::row::{Lane, Seq, StoredRow};
-use crate::state::State;
-use crate::store::Recovered;
+/// Declares the rules of a judge: an enum whose [`ALL`](crate::testing::JudgeRule::ALL) cannot miss one.
+///
+/// ```
+/// edge_queue::judge_rules! {
+///     /// What a clock must do.
+///     pub(crate) enum Rule {
+///         /// It goes on.
+///         Forward,
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! judge_rules {
+    ($(#[$about:meta])* $vis:vis enum $name:ident { $($(#[$what:meta])* $rule:ident,)+ }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[allow(clippy::exhaustive_enums, reason = "a rule without a control is not to compile")]
+        $vis enum $name { $($(#[$what])* $rule,)+ }
 
-/// Something that every store must do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(clippy::exhaustive_enums, reason = "a rule without a control is not to compile")]
-pub enum Rule {
-    /// A store whose medium works refuses nothing.
-    Refusal,
-    /// No call panics.
-    Panic,
-    /// A read gives rows in ascending order, none below where it begins.
-    ReadOrder,
-    /// A read that is not at the end goes on.
-    ReadProgress,
-    /// Without damage no row is reported as lost.
-    LossReported,
-    /// A power cut is no damage.
-    Damage,
-    /// A power cut is no reason to set anything aside.
-    SetAside,
-    /// An open finds the mark of a clean close exactly where one was written.
-    CloseMark,
-    /// The gateway number stays.
-    Gateway,
-    /// Every open raises the epoch.
-    Epoch,
-    /// The bookkeeping of a lane is that of the last receipt, or of a commit that was under way.
-    Bookkeeping,
-    /// A row comes back as it was pushed.
-    OtherBytes,
-    /// A row that comes back was pushed, and not yet given up.
-    Ghost,
-    /// No row is above the highest number that an open names.
-    HighestSeq,
-    /// A receipted row is there.
-    ReceiptedRow,
-    /// A row that the bookkeeping speaks of is there.
-    ToldRow,
-    /// While the store lives, committed rows can be read.
-    LiveRow,
-    /// While the store lives, no other rows can be read.
-    LiveGhost,
-    /// What is written after a crash is there after the next one.
-    NextLifeRow,
-    /// The second crash brings back nothing that the first one left out.
-    NextLifeGhost,
-    /// A commit that said `Ok` after failures told the truth.
-    FalseOk,
-    /// A medium that works again is used again.
-    Healing,
+        impl $crate::testing::JudgeRule for $name {
+            const ALL: &'static [Self] = &[$($name::$rule),+];
+        }
+    };
 }
 
 thread_local! {
-    static OFF: Cell<u32> = const { Cell::new(0) };
+    /// Rules of any judge that are switched off.
+    static OFF: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Rule {
-    /// Every rule.
-    pub const ALL: [Rule; 22] = [
-        Rule::Refusal,
-        Rule::Panic,
-        Rule::ReadOrder,
-        Rule::ReadProgress,
-        Rule::LossReported,
-        Rule::Damage,
-        Rule::SetAside,
-        Rule::CloseMark,
-        Rule::Gateway,
-        Rule::Epoch,
-        Rule::Bookkeeping,
-        Rule::OtherBytes,
-        Rule::Ghost,
-        Rule::HighestSeq,
-        Rule::ReceiptedRow,
-        Rule::ToldRow,
-        Rule::LiveRow,
-        Rule::LiveGhost,
-        Rule::NextLifeRow,
-        Rule::NextLifeGhost,
-        Rule::FalseOk,
-        Rule::Healing,
-    ];
+/// A rule of a judge, declared with [`judge_rules!`](crate::judge_rules!).
+pub trait JudgeRule: Copy + PartialEq + fmt::Debug + 'static {
+    /// Every rule, in the order in which they are declared.
+    const ALL: &'static [Self];
 
-    /// Runs `f` in this thread with these rules switched off: no judge convicts by them.
-    pub fn without<T>(rules: &[Rule], f: impl FnOnce() -> T) -> T {
-        let before = OFF.get();
-        OFF.set(rules.iter().fold(before, |off, rule| off | rule.bit()));
+    /// Runs `f` in this thread with these rules switched off: the judge does not convict by them.
+    fn without<T>(rules: &[Self], f: impl FnOnce() -> T) -> T {
+        let before = OFF.with_borrow_mut(|off| {
+            let before = off.len();
+            off.extend(rules.iter().map(|rule| Box::new(*rule) as Box<dyn Any>));
+            before
+        });
         let result = f();
-        OFF.set(before);
+        OFF.with_borrow_mut(|off| off.truncate(before));
         result
     }
 
-    fn bit(self) -> u32 {
-        1 << self as u32
+    /// Runs `f` in this thread with every rule but this one switched off.
+    fn alone<T>(self, f: impl FnOnce() -> T) -> T {
+        let others: Vec<Self> = Self::ALL.iter().copied().filter(|rule| *rule != self).collect();
+        Self::without(&others, f)
     }
 
+    /// Whether the rule is switched off.
     fn is_off(self) -> bool {
-        OFF.get() & self.bit() != 0
+        OFF.with_borrow(|off| off.iter().any(|off| off.downcast_ref() == Some(&self)))
     }
 
     /// The verdict where the rule is broken.
-    pub(super) fn broken(self, why: impl FnOnce() -> String) -> Result<(), Violation> {
-        if self.is_off() { Ok(()) } else { Err(Violation { rule: self, why: why() }) }
+    ///
+    /// # Errors
+    ///
+    /// The violation, unless the rule is off.
+    fn broken(self, why: impl FnOnce() -> String) -> Result<(), Violation<Self>> {
+        if self.is_off() { Ok(()) } else { Err(self.fatal(why())) }
     }
 
     /// The verdict where the rule holds if `holds`.
-    pub(super) fn require(self, holds: bool, why: impl FnOnce() -> String) -> Result<(), Violation> {
+    ///
+    /// # Errors
+    ///
+    /// The violation, unless the rule is off.
+    fn require(self, holds: bool, why: impl FnOnce() -> String) -> Result<(), Violation<Self>> {
         if holds { Ok(()) } else { self.broken(why) }
     }
 
-    /// The violation after which nothing can be judged any more.
-    pub(super) fn fatal(self, why: String) -> Violation {
+    /// The violation after which nothing can be judged any more. [`catching`](Self::catching) excuses it if the rule is off.
+    fn fatal(self, why: String) -> Violation<Self> {
         Violation { rule: self, why }
+    }
+
+    /// The verdict of `f`, by whose panic this rule is broken. After a violation of a rule that is off nothing more is judged.
+    ///
+    /// # Errors
+    ///
+    /// The violation, unless its rule is off.
+    fn catching<T: Default>(
+        self,
+        f: impl FnOnce() -> Result<T, Violation<Self>>,
+    ) -> Result<T, Violation<Self>> {
+        let verdict =
+            catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| Err(self.fatal("it panicked".into())));
+        verdict.or_else(|why| if why.rule.is_off() { Ok(T::default()) } else { Err(why) })
+    }
+
+    /// Asserts that the rule convicts a control, and does not once it is switched off. `find` gives the first violation that
+    /// the judge sees in it. Rules in `aside` are off throughout: they would see the same bug first.
+    ///
+    /// # Panics
+    ///
+    /// If another rule convicts, or none.
+    #[track_caller]
+    #[allow(clippy::panic, reason = "an assertion of tests")]
+    fn convicts(self, control: impl fmt::Debug, aside: &[Self], find: impl Fn() -> Option<Violation<Self>>) {
+        let found = Self::without(aside, &find);
+        println!("{self:?} finds {control:?}: {found:?}");
+        match found {
+            Some(found) if found.rule == self => {}
+            other => panic!("{self:?} must convict {control:?}, found {other:?}"),
+        }
+        let without = Self::without(aside, || Self::without(&[self], &find));
+        assert!(
+            without.as_ref().is_none_or(|found| found.rule != self),
+            "{control:?}, {self:?} switched off: {without:?}"
+        );
     }
 }
 
-/// A rule that was broken, and where.
+/// A rule that was broken, and where. Without a parameter it is one of the [stores' judges](super::Rule).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Violation {
+pub struct Violation<R = super::Rule> {
     /// The rule.
-    pub rule: Rule,
+    pub rule: R,
     /// What was found, in words for who mends it.
     pub why: String,
 }
 
-impl Violation {
+impl<R> Violation<R> {
     /// The same with the place before it.
     #[must_use]
-    pub fn at(self, place: impl fmt::Display) -> Violation {
+    pub fn at(self, place: impl fmt::Display) -> Self {
         Violation { why: format!("{place}: {}", self.why), ..self }
     }
 }
 
-impl fmt::Display for Violation {
+impl<R: fmt::Debug> fmt::Display for Violation<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.rule, self.why)
     }
 }
 
-impl std::error::Error for Violation {}
+impl<R: fmt::Debug> std::error::Error for Violation<R> {}
 
-impl From<Violation> for String {
-    fn from(violation: Violation) -> String {
+impl<R: fmt::Debug> From<Violation<R>> for String {
+    fn from(violation: Violation<R>) -> String {
         violation.to_string()
     }
-}
-
-/// Gives what a call gave, or says which call was refused.
-pub(super) fn accepted<T, E: fmt::Display>(call: &str, result: Result<T, E>) -> Result<T, Violation> {
-    result.map_err(|e| Rule::Refusal.fatal(format!("{call} failed: {e}")))
-}
-
-/// The verdict of `f`. A panic of the store is a violation; after one by a rule that is off nothing more is judged.
-pub(super) fn judged<T: Default>(f: impl FnOnce() -> Result<T, Violation>) -> Result<T, Violation> {
-    let verdict =
-        catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| Err(Rule::Panic.fatal("it panicked".into())));
-    verdict.or_else(|why| if why.rule.is_off() { Ok(T::default()) } else { Err(why) })
-}
-
-/// A power cut is no damage.
-pub(super) fn undamaged(found: &Recovered) -> Result<(), Violation> {
-    Rule::Damage.require(found.damage.is_empty(), || format!("a power cut is no damage: {:?}", found.damage))
-}
-
-/// The mark of a clean close is found as it was written; `None`: nobody can know whether it was.
-pub(super) fn close_mark(written: Option<bool>, found: &Recovered) -> Result<(), Violation> {
-    let right =
-        written.is_none_or(|written| written == found.clean) && !(found.clean && found.tail_uncertain);
-    let uncertain = found.tail_uncertain;
-    Rule::CloseMark.require(right, || {
-        format!("closed clean: {written:?}, found clean: {}, uncertain: {uncertain}", found.clean)
-    })
-}
-
-/// The same gateway, in a new epoch.
-pub(super) fn identity(before: &State, found: &State) -> Result<(), Violation> {
-    Rule::Gateway.require(before.gateway == found.gateway, || {
-        format!("gateway {} was gateway {}", found.gateway, before.gateway)
-    })?;
-    Rule::Epoch
-        .require(before.epoch < found.epoch, || format!("epoch {} after epoch {}", found.epoch, before.epoch))
-}
-
-/// A row that came back is the one that was `expected`, if any was.
-pub(super) fn recognised(row: &StoredRow, expected: Option<&StoredRow>) -> Result<(), Violation> {
-    let (Lane(lane), seq) = (row.lane, row.seq);
-    match expected {
-        Some(expected) => Rule::OtherBytes
-            .require(row == expected, || format!("lane {lane} row {seq} came back with other bytes")),
-        None => Rule::Ghost.broken(|| format!("lane {lane} row {seq} is a ghost")),
-    }
-}
-
-/// The highest number that an open names is not below the `last` row found.
-pub(super) fn not_above(lane: Lane, last: Option<Seq>, found: &Recovered) -> Result<(), Violation> {
-    let highest = found.highest_seq.get(usize::from(lane.0)).copied().unwrap_or(0);
-    let (Lane(lane), last) = (lane, last.unwrap_or(0));
-    Rule::HighestSeq
-        .require(last <= highest, || format!("lane {lane} row {last} is above highest_seq {highest}"))
 }

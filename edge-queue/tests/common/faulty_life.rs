@@ -1,14 +1,73 @@
 //! A short life of a queue on a disk that fails at one of its calls and heals later, judged at every turn: what the
 //! receipts, the health and the events say, and what a power cut would leave.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use edge_queue::testing::{Fault, FaultError, Outcome, Rng, SimDir, SyncBug};
+use edge_queue::testing::{Fault, FaultError, JudgeRule, Outcome, Rng, SimDir, SyncBug};
 use edge_queue::{
     Config, Consumer, Event, FaultKind, Health, Lane, LaneConfig, Ledger, Limit, ManualClock, Now, OnFault,
-    OpenError, Pending, PushError, Queue, Receipt, Row, StoreKind, Wait,
+    OpenError, Pending, PushError, Queue, Receipt, Row, StoreKind, Wait, judge_rules,
 };
+
+judge_rules! {
+    /// Something that a queue on a medium that fails must do.
+    pub(crate) enum Rule {
+        /// Only a medium that fails is a reason to refuse an open, a consumer or a push.
+        Refusal,
+        /// No call panics.
+        Panic,
+        /// A commit and the health say the same, and the health names the fault.
+        Health,
+        /// There is one event for each change of health, and no other.
+        Events,
+        /// A receipt says what the policy allows.
+        Receipt,
+        /// A medium that works again is used again.
+        Healing,
+        /// Once healed, no row is without a receipt.
+        ReceiptOwed,
+        /// No power cut takes a row whose receipt says stored.
+        StoredRow,
+        /// At the end every row is there or was acknowledged, and not both.
+        EndedRow,
+        /// Rows come back in order, each once, with their bytes.
+        Order,
+        /// After a power cut the ledger adds up.
+        Balance,
+        /// A power cut while the medium fails is no damage.
+        Quarantine,
+    }
+}
+
+pub(crate) type Violation = edge_queue::testing::Violation<Rule>;
+
+/// Bug of the queue or its medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// The medium: a failed sync is asked again and believed.
+    Resync,
+    /// A healthy queue refuses a push.
+    PushRefused,
+    /// A lease panics.
+    Panics,
+    /// The health stays as it was.
+    HealthyAlways,
+    /// A change of health has no event.
+    EventsLost,
+    /// What was stored is reported as volatile.
+    OtherReceipt,
+    /// What works again is not looked at.
+    NeverRetries,
+    /// A receipt stays out.
+    ReceiptKept,
+    /// The first row after a restart is lost.
+    RowLost,
+    /// Rows come back from the last to the first.
+    RowsReversed,
+    /// One row is accepted that is nowhere else.
+    AcceptedTwice,
+}
 
 const STEPS: u64 = 16;
 /// Steps with a failing call after which the medium heals.
@@ -24,8 +83,7 @@ pub(crate) struct Case {
     pub(crate) kind: StoreKind,
     pub(crate) policy: OnFault,
     pub(crate) fault: Fault,
-    /// The planted bug: a failed sync is asked again and believed.
-    pub(crate) resync: bool,
+    pub(crate) bug: Option<Bug>,
 }
 
 /// What is known of a pushed row.
@@ -46,21 +104,30 @@ struct Life {
 }
 
 /// Lives it. `Ok(false)`: the fault never fired, the life has fewer such calls.
-pub(crate) fn live(case: Case, seed: u64) -> Result<bool, String> {
+pub(crate) fn live(case: Case, seed: u64) -> Result<bool, Violation> {
     let dir = SimDir::new();
     dir.fail(case.fault);
-    if case.resync {
+    if case.bug == Some(Bug::Resync) {
         dir.plant(SyncBug::Retried);
     }
     let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
     let (rows, pending) = (Vec::new(), Vec::new());
     let mut life = Life { case, dir, clock, rows, pending, degraded: 0, recovered: 0 };
-    life.run(seed).map_err(|why| format!("{case:?}: {why}"))?;
+    Rule::Panic.catching(|| life.run(seed)).map_err(|why| why.at(format_args!("{case:?}")))?;
     Ok(life.dir.counters().faults > 0)
 }
 
 impl Life {
-    fn run(&mut self, seed: u64) -> Result<(), String> {
+    fn has(&self, bug: Bug) -> bool {
+        self.case.bug == Some(bug)
+    }
+
+    /// The health that the queue shows.
+    fn health(&self, queue: &Queue) -> Health {
+        if self.has(Bug::HealthyAlways) { Health::Healthy } else { queue.stats().health }
+    }
+
+    fn run(&mut self, seed: u64) -> Result<(), Violation> {
         let mut rng = Rng::new(seed);
         let queue = self.open_with_patience()?;
         let mut hub = self.register(&queue)?;
@@ -85,7 +152,7 @@ impl Life {
         }
         self.heal(&queue, seed)?;
         drop(hub);
-        queue.close().map_err(|e| format!("close: {e}"))?;
+        queue.close().map_err(|e| Rule::Refusal.fatal(format!("close: {e}")))?;
         self.judge_all(&self.dir.clone())
     }
 
@@ -102,30 +169,31 @@ impl Life {
         Queue::open_in(Box::new(dir.clone()), config, self.clock.clone())
     }
 
-    fn open_with_patience(&self) -> Result<Queue, String> {
+    fn open_with_patience(&self) -> Result<Queue, Violation> {
         for _ in 0..OPENS {
             match self.open(&self.dir) {
                 Ok(queue) => return Ok(queue),
                 Err(OpenError::Io { .. } | OpenError::NoSpace { .. }) => {}
-                Err(other) => return Err(format!("open: {other}")),
+                Err(other) => return Err(Rule::Refusal.fatal(format!("open: {other}"))),
             }
         }
         self.dir.heal();
-        self.open(&self.dir).map_err(|e| format!("healed, but open fails: {e}"))
+        self.open(&self.dir).map_err(|e| Rule::Refusal.fatal(format!("healed, but open fails: {e}")))
     }
 
     /// A registration that fails is none; it works when the medium does.
-    fn register(&mut self, queue: &Queue) -> Result<Consumer, String> {
+    fn register(&mut self, queue: &Queue) -> Result<Consumer, Violation> {
         if let Ok(hub) = queue.consumer("hub") {
             return Ok(hub);
         }
         self.watch(queue)?;
         self.dir.heal();
         self.clock.advance_ms(RETRY_MS);
-        queue.consumer("hub").map_err(|e| format!("healed, but a consumer is refused: {e}"))
+        let hub = queue.consumer("hub");
+        hub.map_err(|e| Rule::Refusal.fatal(format!("healed, but a consumer is refused: {e}")))
     }
 
-    fn push(&mut self, queue: &Queue, rng: &mut Rng) -> Result<(), String> {
+    fn push(&mut self, queue: &Queue, rng: &mut Rng) -> Result<(), Violation> {
         let count = if rng.one_in(4) { 60 } else { rng.between(1, 8) };
         for _ in 0..count {
             let nth = self.rows.len();
@@ -140,19 +208,21 @@ impl Life {
                 {
                     return Ok(());
                 }
-                Err(other) => return Err(format!("push: {other}")),
+                Err(other) => return Rule::Refusal.broken(|| format!("push: {other}")),
             }
+            Rule::Refusal.require(!self.has(Bug::PushRefused), || "push: planted".into())?;
         }
         Ok(())
     }
 
-    fn commit(&mut self, queue: &Queue) -> Result<(), String> {
-        let done = queue.commit();
-        match (done, queue.stats().health) {
-            (Ok(()), Health::Healthy) => Ok(()),
-            (Err(_), Health::Degraded { kind, .. }) if kind == self.expected() => Ok(()),
-            (done, health) => Err(format!("a commit said {done:?} and the health is {health:?}")),
-        }
+    fn commit(&mut self, queue: &Queue) -> Result<(), Violation> {
+        let (done, health) = (queue.commit(), self.health(queue));
+        let agree = match (&done, &health) {
+            (Ok(()), Health::Healthy) => true,
+            (Err(_), Health::Degraded { kind, .. }) => *kind == self.expected(),
+            _ => false,
+        };
+        Rule::Health.require(agree, || format!("a commit said {done:?} and the health is {health:?}"))
     }
 
     fn expected(&self) -> FaultKind {
@@ -177,29 +247,34 @@ impl Life {
     }
 
     /// Events come in pairs and only because something failed.
-    fn watch(&mut self, queue: &Queue) -> Result<(), String> {
+    fn watch(&mut self, queue: &Queue) -> Result<(), Violation> {
         for event in queue.events() {
             match event {
+                Event::Recovered if self.has(Bug::EventsLost) => {}
                 Event::Degraded { kind, .. } if kind == self.expected() => self.degraded += 1,
                 Event::Recovered => self.recovered += 1,
                 Event::SetAside(_) | Event::TailUncertain if self.case.kind == StoreKind::Redb => {}
-                other => return Err(format!("event: {other}")),
+                other => Rule::Events.broken(|| format!("event: {other}"))?,
             }
         }
         let degraded = queue.stats().health != Health::Healthy;
-        if self.degraded != self.recovered + u32::from(degraded) {
-            let (bad, good) = (self.degraded, self.recovered);
-            return Err(format!("{bad} times degraded, {good} times recovered, degraded now: {degraded}"));
-        }
-        Ok(())
+        let (bad, good) = (self.degraded, self.recovered);
+        Rule::Events.require(bad == good + u32::from(degraded), || {
+            format!("{bad} times degraded, {good} times recovered, degraded now: {degraded}")
+        })
     }
 
     /// Takes the receipts that came; whether one says `Stored`.
-    fn settle(&mut self) -> Result<bool, String> {
+    fn settle(&mut self) -> Result<bool, Violation> {
         let (rows, mut stored, mut wrong) = (&mut self.rows, false, None);
-        let volatile = self.case.policy == OnFault::Volatile;
+        let (volatile, bug) = (self.case.policy == OnFault::Volatile, self.case.bug);
         self.pending.retain(|(nth, pending)| {
             let Ok(Some(receipt)) = pending.try_get() else { return true };
+            let receipt = match bug {
+                Some(Bug::ReceiptKept) if nth % 8 == 7 => return true,
+                Some(Bug::OtherReceipt) if receipt == Receipt::Stored => Receipt::Volatile,
+                _ => receipt,
+            };
             stored |= receipt == Receipt::Stored;
             let allowed = match receipt {
                 Receipt::Stored => true,
@@ -213,73 +288,84 @@ impl Life {
             rows[*nth].receipt = Some(receipt);
             false
         });
-        wrong.map_or(Ok(stored), |(nth, receipt)| Err(format!("row {nth} got {receipt:?}")))
+        Rule::Receipt.require(wrong.is_none(), || format!("a row got {wrong:?}"))?;
+        Ok(stored)
     }
 
     /// The medium works again: the queue finds out by itself, and the power goes right then.
-    fn heal(&mut self, queue: &Queue, seed: u64) -> Result<(), String> {
+    fn heal(&mut self, queue: &Queue, seed: u64) -> Result<(), Violation> {
         self.dir.heal();
         self.clock.advance_ms(RETRY_MS);
-        queue.tick();
-        if queue.stats().health != Health::Healthy {
-            return Err(format!("healed, but {:?}", queue.stats().health));
+        if !self.has(Bug::NeverRetries) {
+            queue.tick();
         }
+        let health = queue.stats().health;
+        Rule::Healing.require(health == Health::Healthy, || format!("healed, but {health:?}"))?;
         self.watch(queue)?;
         self.settle()?;
-        if let Some((nth, _)) = self.pending.first() {
-            return Err(format!("healed, but row {nth} has no receipt"));
-        }
+        let owed = self.pending.first().map(|(nth, _)| nth);
+        Rule::ReceiptOwed.require(owed.is_none(), || format!("healed, but row {owed:?} has no receipt"))?;
         self.judge(&Outcome::ALL, seed)
     }
 
     /// What power cuts now would leave holds every row that had its receipt.
-    fn judge(&self, outcomes: &[Outcome], seed: u64) -> Result<(), String> {
+    fn judge(&self, outcomes: &[Outcome], seed: u64) -> Result<(), Violation> {
         outcomes.iter().try_for_each(|&outcome| {
             let found = self.drain(&self.dir.crash(outcome, seed))?;
             let stored = |known: &Known| known.receipt == Some(Receipt::Stored) && !known.acked;
-            match (0..self.rows.len()).find(|nth| stored(&self.rows[*nth]) && !found.contains_key(nth)) {
-                Some(nth) => Err(format!("row {nth} is stored and a power cut ({outcome:?}) took it")),
-                None => Ok(()),
-            }
+            let lost = (0..self.rows.len()).find(|nth| stored(&self.rows[*nth]) && !found.contains(nth));
+            Rule::StoredRow.require(lost.is_none(), || {
+                format!("row {lost:?} is stored and a power cut ({outcome:?}) took it")
+            })
         })
     }
 
     /// After the end everything that was accepted is there or was acknowledged.
-    fn judge_all(&self, dir: &SimDir) -> Result<(), String> {
+    fn judge_all(&self, dir: &SimDir) -> Result<(), Violation> {
         let found = self.drain(dir)?;
-        match (0..self.rows.len()).find(|nth| self.rows[*nth].acked == found.contains_key(nth)) {
-            Some(nth) => Err(format!("at the end row {nth} is {:?}", self.rows[nth])),
-            None => Ok(()),
-        }
+        let odd = (0..self.rows.len()).find(|nth| self.rows[*nth].acked == found.contains(nth));
+        let known = odd.map(|nth| (nth, self.rows[nth]));
+        Rule::EndedRow.require(odd.is_none(), || format!("at the end a row is {known:?}"))
     }
 
     /// All rows a reopened queue delivers: in order, each once, with their bytes, and the ledger adds up.
-    fn drain(&self, dir: &SimDir) -> Result<BTreeMap<usize, ()>, String> {
-        let queue = self.open(dir).map_err(|e| format!("open after a power cut: {e}"))?;
-        let mut hub = queue.consumer("hub").map_err(|e| e.to_string())?;
-        let (mut found, mut last) = (BTreeMap::new(), [None; 2]);
+    fn drain(&self, dir: &SimDir) -> Result<BTreeSet<usize>, Violation> {
+        let queue =
+            self.open(dir).map_err(|e| Rule::Refusal.fatal(format!("open after a power cut: {e}")))?;
+        let mut hub = queue.consumer("hub").map_err(|e| Rule::Refusal.fatal(e.to_string()))?;
+        let (mut found, mut last) = (BTreeSet::new(), [None; 2]);
         loop {
-            let chunk = hub.lease(100, Wait::None).map_err(|e| e.to_string())?;
+            let chunk = hub.lease(100, Wait::None).map_err(|e| Rule::Refusal.fatal(e.to_string()))?;
             if chunk.is_empty() {
                 break;
             }
-            for lease in chunk {
+            if self.has(Bug::Panics) {
+                std::panic::resume_unwind(Box::new("planted"));
+            }
+            let mut leases: Vec<_> = chunk.into_iter().collect();
+            if self.has(Bug::RowsReversed) {
+                leases.reverse();
+            }
+            for lease in leases {
                 let nth = number(lease.payload());
                 let before = last[usize::from(lease.lane().0)].replace(nth);
-                if nth >= self.rows.len() || lease.payload() != &payload(nth) || before >= Some(nth) {
-                    return Err(format!("row {nth} after row {before:?}"));
-                }
-                found.insert(nth, ());
+                let right = nth < self.rows.len() && lease.payload() == &payload(nth) && before < Some(nth);
+                Rule::Order.require(right, || format!("row {nth} after row {before:?}"))?;
+                found.insert(nth);
                 lease.ack();
             }
         }
-        match queue.ledger().into_iter().find(|ledger| !ledger.balanced() || ledger.queued > 0) {
-            Some(ledger) => Err(format!("the ledger does not add up: {ledger:?}")),
-            None if queue.ledger().iter().map(Ledger::quarantined).sum::<u64>() > 0 => {
-                Err("rows are quarantined".into())
-            }
-            None => Ok(found),
+        if self.has(Bug::RowLost) {
+            found.pop_first();
         }
+        let more = u64::from(self.has(Bug::AcceptedTwice));
+        let mut ledgers = queue.ledger();
+        ledgers.iter_mut().for_each(|ledger| ledger.accepted += more);
+        let odd = ledgers.iter().find(|ledger| !ledger.balanced() || ledger.queued > 0);
+        Rule::Balance.require(odd.is_none(), || format!("the ledger does not add up: {odd:?}"))?;
+        let lost: u64 = ledgers.iter().map(Ledger::quarantined).sum();
+        Rule::Quarantine.require(lost == 0, || format!("{lost} rows are quarantined"))?;
+        Ok(found)
     }
 }
 

@@ -5,7 +5,8 @@ use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState, Position, State};
 use crate::store::{Store, StoreError};
 use crate::testing::history::row_at;
-use crate::testing::rule::{Rule, Violation};
+use crate::testing::rule::{JudgeRule, Violation};
+use crate::testing::store_rule::Rule;
 
 impl Lives {
     /// One commit, or the clean close. `false`: the life ended with it.

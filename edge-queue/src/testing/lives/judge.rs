@@ -5,7 +5,8 @@ use crate::row::{Lane, Seq};
 use crate::state::{LaneState, Position, State};
 use crate::store::{Recovered, Store};
 use crate::testing::crash::read_all;
-use crate::testing::rule::{Rule, Violation, close_mark, identity, not_above, recognised, undamaged};
+use crate::testing::rule::{JudgeRule, Violation};
+use crate::testing::store_rule::{Rule, close_mark, identity, not_above, recognised, undamaged};
 
 impl Lives {
     /// Judges what an open found; from then on that is what must be there.

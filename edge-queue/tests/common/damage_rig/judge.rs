@@ -1,57 +1,49 @@
 //! The oracle: rows out, rows lost, rows reported. It knows nothing of files, frames or how a queue counts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
-use edge_queue::testing::Rng;
-use edge_queue::{Consumer, Lane, Queue, Row, Wait};
+use edge_queue::testing::{JudgeRule, Rng};
+use edge_queue::{Consumer, Lane, Queue, Row, Wait, judge_rules};
 
 use super::harm::Harm;
-use super::{Image, Pushed, Reader, number, payload};
+use super::{Image, Pushed, QueueBug, Reader, payload};
 
 /// Rows pushed into each lane after the damage.
 const LATER: u64 = 3;
 /// Leases a drain may take before it counts as endless.
 const LEASES_MAX: usize = 2000;
 
-/// What must hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rule {
-    /// It opens.
-    Opens,
-    /// What comes out was pushed, in this lane, in order.
-    WrongRow,
-    /// A row that does not come lies in a gap record.
-    Silent,
-    /// It lies in one only, and what was acknowledged does not come again.
-    Twice,
-    /// Gap records and `dropped` say exactly the weight of what does not come.
-    Count,
-    /// `accepted` never decreases.
-    Accepted,
-    /// The ledger adds up.
-    Balance,
-    /// Everything drains, capacity comes back, new rows go through.
-    Wedge,
-    /// The next open finds the same.
-    Reopen,
-}
-
-/// A rule that did not hold.
-#[derive(Debug)]
-pub(crate) struct Broken {
-    pub(crate) rule: Rule,
-    pub(crate) why: String,
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.rule, self.why)
+judge_rules! {
+    /// Promises of a queue on a damaged file.
+    pub(crate) enum Rule {
+        /// It opens.
+        Opens,
+        /// No call panics.
+        Panic,
+        /// What comes out was pushed, in this lane, in order.
+        WrongRow,
+        /// A row that does not come lies in a gap record.
+        Silent,
+        /// It lies in one only, and what was acknowledged does not come again.
+        Twice,
+        /// Gap records and `dropped` say exactly the weight of what does not come.
+        Count,
+        /// `accepted` never decreases.
+        Accepted,
+        /// The ledger adds up.
+        Balance,
+        /// Everything drains, capacity comes back, new rows go through.
+        Wedge,
+        /// The next open finds the same.
+        Reopen,
     }
 }
 
-fn broken<T>(rule: Rule, why: String) -> Result<T, Broken> {
-    Err(Broken { rule, why })
+pub(crate) type Violation = edge_queue::testing::Violation<Rule>;
+
+/// Gives what a call gave, or says that it was refused.
+fn accepted_call<T, E: std::fmt::Display>(call: &str, result: Result<T, E>) -> Result<T, Violation> {
+    result.map_err(|e| Rule::Wedge.fatal(format!("{call}: {e}")))
 }
 
 /// What one case came to.
@@ -72,34 +64,27 @@ fn accepted(queue: &Queue) -> Accepted {
     queue.ledger().into_iter().map(|l| ((l.consumer.clone(), l.lane.0), l.accepted)).collect()
 }
 
-fn no_less(before: &Accepted, queue: &Queue, when: &str) -> Result<Accepted, Broken> {
+fn no_less(before: &Accepted, queue: &Queue, when: &str) -> Result<Accepted, Violation> {
     let now = accepted(queue);
     for (key, was) in before {
         let is = now.get(key).copied().unwrap_or(0);
-        if is < *was {
-            return broken(Rule::Accepted, format!("{when}: {key:?} accepted {is}, was {was}"));
-        }
+        Rule::Accepted.require(is >= *was, || format!("{when}: {key:?} accepted {is}, was {was}"))?;
     }
     Ok(now)
 }
 
-fn balanced(queue: &Queue, when: &str) -> Result<(), Broken> {
-    match queue.ledger().into_iter().find(|ledger| !ledger.balanced()) {
-        Some(ledger) => broken(Rule::Balance, format!("{when}: {ledger:?}")),
-        None => Ok(()),
-    }
-}
-
 impl Image {
+    fn balanced(&self, queue: &Queue, when: &str) -> Result<(), Violation> {
+        let wrong = self.seen_ledgers(queue).into_iter().find(|ledger| !ledger.balanced());
+        Rule::Balance.require(wrong.is_none(), || format!("{when}: {wrong:?}"))
+    }
+
     /// Hurts a copy as `rng` says and judges what the queue makes of it.
-    pub(crate) fn case(&self, rng: &mut Rng) -> Result<Outcome, Broken> {
+    pub(crate) fn case(&self, rng: &mut Rng) -> Result<Outcome, Violation> {
         let harms = self.harms(rng);
-        self.judge(&harms, rng).map_err(|Broken { rule, why }| {
+        Rule::Panic.catching(|| self.judge(&harms, rng)).map_err(|violation| {
             let (lanes, readers, clean) = (self.lanes, self.readers.len(), self.clean);
-            Broken {
-                rule,
-                why: format!("{why}\n{lanes} lanes, {readers} consumers, clean {clean}, {harms:?}"),
-            }
+            violation.at(format_args!("{lanes} lanes, {readers} consumers, clean {clean}, {harms:?}"))
         })
     }
 
@@ -109,12 +94,15 @@ impl Image {
         self.clean && touched != (true, true) && self.kind == edge_queue::StoreKind::Ring
     }
 
-    fn judge(&self, harms: &[Harm], rng: &mut Rng) -> Result<Outcome, Broken> {
+    fn judge(&self, harms: &[Harm], rng: &mut Rng) -> Result<Outcome, Violation> {
         let dir = self.hurt(harms);
         let exact = self.exact(harms);
-        let opened = |dir| self.open(dir).or_else(|e| broken(Rule::Opens, e));
+        let opened = |dir| match self.open(dir) {
+            Ok(queue) if !self.has(QueueBug::OpenRefused) => Ok(queue),
+            other => Err(Rule::Opens.fatal(format!("{:?}", other.err()))),
+        };
         let queue = opened(&dir)?;
-        balanced(&queue, "opened")?;
+        self.balanced(&queue, "opened")?;
         let mut known = accepted(&queue);
         if exact {
             let before = self.ledgers.iter().map(|l| ((l.consumer.clone(), l.lane.0), l.accepted)).collect();
@@ -128,50 +116,48 @@ impl Image {
         let mut outcome = Outcome { exact, end_only, ..Outcome::default() };
         for reader in &self.readers {
             let mut consumer = consumer(&queue, reader.name)?;
-            let arrived = self.drain(&mut consumer, &later, rng)?;
+            let arrived = self.seen_rows(self.drain(&mut consumer, &later, rng)?, reader);
             if exact || names.contains(reader.name) {
                 self.account(&queue, &consumer, reader, &arrived, &mut outcome)?;
             }
         }
-        balanced(&queue, "drained")?;
-        empty(&queue, "drained")?;
+        self.balanced(&queue, "drained")?;
+        let room_kept = u64::from(self.has(QueueBug::RoomKept));
+        empty(&queue, room_kept, "drained")?;
         known = no_less(&known, &queue, "drained")?;
         let (ledgers, gaps) = (queue.ledger(), self.gaps(&queue)?);
-        queue.close().or_else(|e| broken(Rule::Wedge, format!("close: {e}")))?;
+        accepted_call("close", queue.close())?;
 
         let queue = opened(&dir)?;
-        if (queue.ledger(), self.gaps(&queue)?) != (ledgers.clone(), gaps) {
-            return broken(Rule::Reopen, format!("{ledgers:?} became {:?}", queue.ledger()));
-        }
+        let gaps_now = if self.has(QueueBug::GapsForgotten) { Vec::new() } else { self.gaps(&queue)? };
+        let same = (queue.ledger(), gaps_now) == (ledgers.clone(), gaps);
+        Rule::Reopen.require(same, || format!("{ledgers:?} became {:?}", queue.ledger()))?;
         let known = no_less(&known, &queue, "opened again")?;
         let later = self.push_later(&queue, 100)?;
         for reader in &self.readers {
             let mut consumer = consumer(&queue, reader.name)?;
             let arrived = self.drain(&mut consumer, &later, rng)?;
-            if !arrived.is_empty() {
-                return broken(Rule::Reopen, format!("{} rows came again", arrived.len()));
-            }
+            Rule::Reopen.require(arrived.is_empty(), || format!("{} rows came again", arrived.len()))?;
             let gaps = consumer.gaps();
             consumer.ack_gaps(&gaps);
         }
-        empty(&queue, "drained again")?;
-        queue.close().or_else(|e| broken(Rule::Wedge, format!("close: {e}")))?;
+        empty(&queue, 0, "drained again")?;
+        accepted_call("close", queue.close())?;
         let queue = opened(&dir)?;
         no_less(&known, &queue, "opened a third time")?;
-        balanced(&queue, "opened a third time")?;
-        if self.gaps(&queue)?.iter().any(|gaps| !gaps.is_empty()) {
-            return broken(Rule::Reopen, "gap records came back".into());
-        }
+        self.balanced(&queue, "opened a third time")?;
+        let reported = self.gaps(&queue)?.iter().all(Vec::is_empty);
+        Rule::Reopen.require(reported, || "gap records came back".into())?;
         Ok(outcome)
     }
 
-    fn gaps(&self, queue: &Queue) -> Result<Vec<Vec<edge_queue::Gap>>, Broken> {
+    fn gaps(&self, queue: &Queue) -> Result<Vec<Vec<edge_queue::Gap>>, Violation> {
         let gaps = |reader: &Reader| Ok(consumer(queue, reader.name)?.gaps());
         self.readers.iter().map(gaps).collect()
     }
 
     /// New rows for every lane, each with a number of its own.
-    fn push_later(&self, queue: &Queue, from: u64) -> Result<BTreeSet<u64>, Broken> {
+    fn push_later(&self, queue: &Queue, from: u64) -> Result<BTreeSet<u64>, Violation> {
         for reader in &self.readers {
             // Damage may have taken it.
             drop(consumer(queue, reader.name)?);
@@ -180,13 +166,10 @@ impl Image {
         for nth in 0..LATER * u64::from(self.lanes) {
             let number = 1_000_000 + from + nth;
             let row = Row::new(payload(number, 20)).lane(Lane((nth % u64::from(self.lanes)) as u8));
-            match queue.push(row) {
-                Ok(pending) => drop(pending),
-                Err(e) => return broken(Rule::Wedge, format!("push: {e}")),
-            }
+            drop(accepted_call("push", queue.push(row))?);
             later.insert(number);
         }
-        queue.commit().or_else(|e| broken(Rule::Wedge, format!("commit: {e}")))?;
+        accepted_call("commit", queue.commit())?;
         Ok(later)
     }
 
@@ -196,24 +179,22 @@ impl Image {
         consumer: &mut Consumer,
         later: &BTreeSet<u64>,
         rng: &mut Rng,
-    ) -> Result<BTreeSet<u64>, Broken> {
+    ) -> Result<BTreeSet<u64>, Violation> {
         let (mut old, mut new) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..LEASES_MAX {
-            let chunk = consumer.lease(40, Wait::None);
-            let chunk = chunk.or_else(|e| broken(Rule::Wedge, format!("lease: {e}")))?;
+            let chunk = accepted_call("lease", consumer.lease(40, Wait::None))?;
             if chunk.is_empty() {
-                if new == *later {
-                    return Ok(old);
-                }
-                return broken(Rule::Wedge, format!("{} of {} later rows came", new.len(), later.len()));
+                Rule::Wedge
+                    .require(new == *later, || format!("{} of {} later rows came", new.len(), later.len()))?;
+                return Ok(old);
             }
             let give_back = rng.one_in(4);
             for (at, lease) in chunk.into_iter().enumerate() {
                 if give_back && at % 3 == 1 {
                     continue;
                 }
-                let Some(nth) = number(lease.payload()) else {
-                    return broken(Rule::WrongRow, "a payload nobody pushed".into());
+                let Some(nth) = self.seen_number(lease.payload()) else {
+                    return Err(Rule::WrongRow.fatal("a payload nobody pushed".into()));
                 };
                 let right = match self.rows.get(&nth) {
                     Some(row) => {
@@ -223,13 +204,12 @@ impl Image {
                     None => later.contains(&nth),
                 };
                 let fresh = if nth < 1_000_000 { old.insert(nth) } else { new.insert(nth) };
-                if !right || !fresh {
-                    return broken(Rule::WrongRow, format!("row {nth} as {:?}, new {fresh}", lease.id()));
-                }
+                Rule::WrongRow
+                    .require(right && fresh, || format!("row {nth} as {:?}, new {fresh}", lease.id()))?;
                 lease.ack();
             }
         }
-        broken(Rule::Wedge, "the drain does not end".into())
+        Err(Rule::Wedge.fatal("the drain does not end".into()))
     }
 
     /// Rows out, rows lost, rows reported: for one consumer.
@@ -240,20 +220,18 @@ impl Image {
         reader: &Reader,
         arrived: &BTreeSet<u64>,
         outcome: &mut Outcome,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let wanted = |nth: &u64| *nth >= reader.since && !reader.acked.contains(nth);
-        if let Some(nth) = arrived.iter().find(|nth| outcome.exact && !wanted(nth)) {
-            return broken(Rule::Twice, format!("{}: row {nth} came again", reader.name));
-        }
+        let again = arrived.iter().find(|nth| outcome.exact && !wanted(nth));
+        Rule::Twice.require(again.is_none(), || format!("{}: row {again:?} came again", reader.name))?;
         for lane in 0..self.lanes {
             let gaps: Vec<_> = consumer.gaps().into_iter().filter(|gap| gap.lane.0 == lane).collect();
             let told: u64 = gaps.iter().map(|gap| gap.record.count).sum();
             let ledger =
                 queue.ledger().into_iter().find(|l| (l.consumer == reader.name, l.lane.0) == (true, lane));
             let dropped = ledger.map_or(0, |ledger| ledger.quarantined());
-            if told != dropped {
-                return broken(Rule::Count, format!("{}: told {told}, dropped {dropped}", reader.name));
-            }
+            Rule::Count
+                .require(told == dropped, || format!("{}: told {told}, dropped {dropped}", reader.name))?;
             let mine = self.rows.iter().filter(|(nth, row)| row.lane == lane && wanted(nth));
             let missing: Vec<(&u64, &Pushed)> = mine.filter(|(nth, _)| !arrived.contains(nth)).collect();
             let covers = |row: &Pushed| {
@@ -268,15 +246,11 @@ impl Image {
             };
             let silent: Vec<_> = missing.iter().filter(|(_, row)| covers(row) == 0).collect();
             if outcome.exact {
-                if let Some((nth, row)) = silent.first() {
-                    return broken(Rule::Silent, format!("row {nth} {row:?}: {}", what()));
-                }
-                if let Some((nth, _)) = missing.iter().find(|(_, row)| covers(row) > 1) {
-                    return broken(Rule::Twice, format!("row {nth}: {}", what()));
-                }
-                if told != weight {
-                    return broken(Rule::Count, what());
-                }
+                Rule::Silent
+                    .require(silent.is_empty(), || format!("row {:?}: {}", silent.first(), what()))?;
+                let twice = missing.iter().find(|(_, row)| covers(row) > 1);
+                Rule::Twice.require(twice.is_none(), || format!("row {twice:?}: {}", what()))?;
+                Rule::Count.require(told == weight, what)?;
             }
             outcome.silent += silent.len() as u64;
             // After a kill only the end of a lane may be gone without a word: what later commits brought did not come either.
@@ -288,23 +262,22 @@ impl Image {
             });
             if let (Some((nth, row)), true) = (beyond, outcome.end_only) {
                 let first = silent.first();
-                return broken(Rule::Silent, format!("{first:?} is gone, row {nth} {row:?} not: {}", what()));
+                Rule::Silent.broken(|| format!("{first:?} is gone, row {nth} {row:?} not: {}", what()))?;
             }
         }
         Ok(())
     }
 }
 
-fn consumer(queue: &Queue, name: &str) -> Result<Consumer, Broken> {
-    queue.consumer(name).or_else(|e| broken(Rule::Wedge, format!("consumer: {e}")))
+fn consumer(queue: &Queue, name: &str) -> Result<Consumer, Violation> {
+    accepted_call("consumer", queue.consumer(name))
 }
 
 /// Nothing counts as queued any more.
-fn empty(queue: &Queue, when: &str) -> Result<(), Broken> {
+fn empty(queue: &Queue, more: u64, when: &str) -> Result<(), Violation> {
     let stats = queue.stats();
     let queued = queue.ledger().into_iter().find(|ledger| ledger.queued > 0);
-    if (stats.messages, stats.bytes, &queued) == (0, 0, &None) {
-        return Ok(());
-    }
-    broken(Rule::Wedge, format!("{when}: {} messages, {} bytes, {queued:?}", stats.messages, stats.bytes))
+    let empty = (stats.messages + more, stats.bytes, &queued) == (0, 0, &None);
+    Rule::Wedge
+        .require(empty, || format!("{when}: {} messages, {} bytes, {queued:?}", stats.messages, stats.bytes))
 }

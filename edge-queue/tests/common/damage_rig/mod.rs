@@ -1,10 +1,12 @@
 //! Queues of one to four lanes and one to three consumers, closed or killed, and what random damage to their file may cost.
 #![allow(dead_code, reason = "each test uses its part")]
 
+mod bug;
 mod harm;
 mod judge;
 
-pub(crate) use judge::{Broken, Outcome, Rule};
+pub(crate) use bug::QueueBug;
+pub(crate) use judge::{Outcome, Rule, Violation};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub(crate) struct Image {
     rows: BTreeMap<u64, Pushed>,
     readers: Vec<Reader>,
     ledgers: Vec<Ledger>,
+    /// Bug of the queue that is judged.
+    bug: Option<QueueBug>,
 }
 
 /// A consumer of the life.
@@ -56,7 +60,7 @@ struct Reader {
 
 impl Image {
     /// The queue that `seed` makes.
-    pub(crate) fn new(kind: StoreKind, seed: u64) -> Image {
+    pub(crate) fn new(kind: StoreKind, seed: u64, bug: Option<QueueBug>) -> Image {
         let mut rng = Rng::new(seed);
         let lanes = rng.between(1, 4) as u8;
         let dir = SimDir::new();
@@ -82,7 +86,7 @@ impl Image {
         let used = (0..bytes.len() / harm::PAGE).filter(|n| harm::page(&bytes, *n).iter().any(|b| *b != 0));
         let used = used.collect();
         let readers = readers.into_iter().map(|(reader, _)| reader).collect();
-        Image { kind, lanes, file, dir, used, bytes, older, clean, rows, readers, ledgers }
+        Image { kind, lanes, file, dir, used, bytes, older, clean, rows, readers, ledgers, bug }
     }
 
     fn open(&self, dir: &SimDir) -> Result<Queue, String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use edge_queue::testing::{Rng, SyncBug};
+use edge_queue::testing::{JudgeRule, Rng, SyncBug};
 use edge_queue::{
     ConsumerConfig, Lane, Lease, Ledger, Limit, PushError, Queue, ROW_OVERHEAD_BYTES, Reason, Receipt, Row,
     Wait,
@@ -10,21 +10,23 @@ use edge_queue::{
 
 use crate::reference::Own;
 
-use super::{Known, Moment, NAMES, Plant, Rig, number, payload};
+use super::rule::accepted;
+use super::seen::QueueBug;
+use super::{Known, Moment, NAMES, Plant, Rig, Rule, Violation, number, payload};
 
 /// Rows with a time to live have at least this much, so that none expires in the commit that is under way.
 pub(super) const TTL_MIN_MS: u64 = 9_000;
 
 impl Rig {
     /// Records a life. An error is what the reference knows better without any power cut.
-    pub(crate) fn live(&mut self, seed: u64) -> Result<(), String> {
-        match self.plant {
+    pub(crate) fn live(&mut self, seed: u64) -> Result<(), Violation> {
+        Rule::Panic.catching(|| match self.plant {
             Some(Plant::Flaw(flaw)) => flaw.during(|| self.record(seed)),
             _ => self.record(seed),
-        }
+        })
     }
 
-    fn record(&mut self, seed: u64) -> Result<(), String> {
+    fn record(&mut self, seed: u64) -> Result<(), Violation> {
         let mut rng = Rng::new(seed);
         self.dir.record();
         self.start()?;
@@ -44,17 +46,12 @@ impl Rig {
                 self.end = before;
                 return Ok(());
             }
-            stepped.map_err(|why| format!("step {step}: {why}"))?;
-            let told = self.compare().map_err(|why| format!("step {step}: {why}"));
-            // A planted bug is for the power cut to find.
-            if self.plant.is_none() {
-                told?;
-            }
+            stepped.and_then(|()| self.compare()).map_err(|why| why.at(format_args!("step {step}")))?;
         }
         Ok(())
     }
 
-    fn step(&mut self, rng: &mut Rng, step: usize) -> Result<(), String> {
+    fn step(&mut self, rng: &mut Rng, step: usize) -> Result<(), Violation> {
         let late = step * 3 > self.setup.steps;
         if self.consumers.is_empty() && (late || rng.one_in(5)) {
             return self.register("hub");
@@ -83,12 +80,12 @@ impl Rig {
 
     /// Whether the ring had no segment left although the limits had room: where rows lie the reference does not know, and
     /// `fragmented.rs` tests that.
-    fn is_fragmented(&self) -> Result<bool, String> {
+    fn is_fragmented(&self) -> Result<bool, Violation> {
         let lost = |ledger: &Ledger| ledger.dropped.for_reason(Reason::Fragmented) > 0;
         Ok(self.region_full || self.queue()?.ledger().iter().any(lost))
     }
 
-    fn start(&mut self) -> Result<(), String> {
+    fn start(&mut self) -> Result<(), Violation> {
         self.queue = Some(self.open(&self.dir, &self.clock, self.config(1), true)?);
         self.note_moment(0, true);
         Ok(())
@@ -104,7 +101,7 @@ impl Rig {
         }
     }
 
-    fn push_some(&mut self, rng: &mut Rng) -> Result<(), String> {
+    fn push_some(&mut self, rng: &mut Rng) -> Result<(), Violation> {
         let lane = usize::from(!rng.one_in(3));
         let count = if rng.one_in(5) { rng.between(10, 30) } else { rng.between(1, 6) };
         let mut batch = Vec::new();
@@ -119,19 +116,21 @@ impl Rig {
         self.push_batch(lane, &batch)
     }
 
-    fn push(&mut self, lane: usize, weight: u32, ttl_ms: Option<u64>) -> Result<(), String> {
+    fn push(&mut self, lane: usize, weight: u32, ttl_ms: Option<u64>) -> Result<(), Violation> {
         let (expected, row) = self.next_row(lane, weight, ttl_ms);
         match (self.queue()?.push(row), expected) {
             (Ok(pending), Some(id)) => drop(self.pending.insert(id, pending)),
             (Err(why), expected) if expected.is_none() || meets_region(&why) => {
                 self.region_full |= meets_region(&why);
             }
-            (found, expected) => return Err(format!("push gave {found:?}, expected {expected:?}")),
+            (found, expected) => {
+                Rule::Push.broken(|| format!("push gave {found:?}, expected {expected:?}"))?;
+            }
         }
         Ok(())
     }
 
-    fn push_batch(&mut self, lane: usize, batch: &[(u32, Option<u64>)]) -> Result<(), String> {
+    fn push_batch(&mut self, lane: usize, batch: &[(u32, Option<u64>)]) -> Result<(), Violation> {
         let (mut ids, mut rows) = (Vec::new(), Vec::new());
         for (weight, ttl_ms) in batch {
             let (id, row) = self.next_row(lane, *weight, *ttl_ms);
@@ -141,16 +140,19 @@ impl Rig {
                 None => break,
             }
         }
-        let accepted = match self.queue()?.push_batch(rows) {
+        let mut accepted = match self.queue()?.push_batch(rows) {
             Ok(all) => all,
             Err(part) => {
                 self.region_full |= meets_region(&part.error);
                 part.accepted
             }
         };
-        if accepted.len() != ids.len() {
-            return Err(format!("{} rows of a batch taken, expected {}", accepted.len(), ids.len()));
+        if self.has(QueueBug::BatchCutShort) {
+            accepted.pop();
         }
+        let (taken, expected) = (accepted.len(), ids.len());
+        Rule::Push
+            .require(taken == expected, || format!("{taken} rows of a batch taken, expected {expected}"))?;
         self.pending.extend(ids.into_iter().zip(accepted));
         Ok(())
     }
@@ -179,15 +181,15 @@ impl Rig {
         (taken, row)
     }
 
-    fn commit(&mut self) -> Result<(), String> {
+    fn commit(&mut self) -> Result<(), Violation> {
         let asked_at = self.dir.recorded();
-        self.queue()?.commit().map_err(|e| e.to_string())?;
+        accepted("commit", self.queue()?.commit())?;
         self.model.commit();
         self.note_moment(asked_at, self.dir.recorded() > asked_at);
         Ok(())
     }
 
-    fn sleep(&mut self, ms: u64) -> Result<(), String> {
+    fn sleep(&mut self, ms: u64) -> Result<(), Violation> {
         self.now_ms += ms;
         self.clock.advance_ms(ms);
         let asked_at = self.dir.recorded();
@@ -200,7 +202,7 @@ impl Rig {
     }
 
     /// What was due was rows, or acknowledgements alone: the receipts tell.
-    fn model_commit(&mut self) -> Result<(), String> {
+    fn model_commit(&mut self) -> Result<(), Violation> {
         // Either begins with it, and what it gives up does not wait any more.
         self.model.move_slow_forward();
         let waiting: Vec<u64> = self.model.waiting().collect();
@@ -208,27 +210,27 @@ impl Rig {
         match stored {
             0 if !waiting.is_empty() => self.model.commit_bookkeeping(),
             all if all == waiting.len() => self.model.commit(),
-            some => return Err(format!("{some} of {} rows were stored", waiting.len())),
+            some => Rule::Commit.broken(|| format!("{some} of {} rows were stored", waiting.len()))?,
         }
         Ok(())
     }
 
     fn receipt(&self, id: u64) -> Option<Receipt> {
-        self.pending.get(&id).and_then(|pending| pending.try_get().ok().flatten())
+        self.pending.get(&id).and_then(|pending| self.seen_receipt(id, pending))
     }
 
-    fn register(&mut self, name: &'static str) -> Result<(), String> {
+    fn register(&mut self, name: &'static str) -> Result<(), Violation> {
         let asked_at = self.dir.recorded();
         let own = self.setup.log_messages.filter(|_| name == NAMES[1]);
         let limits = own.map(|messages| ConsumerConfig::default().max_messages(messages)).unwrap_or_default();
-        let consumer = self.queue()?.consumer_with(name, limits).map_err(|e| e.to_string())?;
+        let consumer = accepted("consumer", self.queue()?.consumer_with(name, limits))?;
         self.consumers.insert(name, consumer);
         self.model.register(name, own.map(|messages| Own { messages: Some(messages), ..Own::default() }));
         self.note_moment(asked_at, self.dir.recorded() > asked_at);
         Ok(())
     }
 
-    fn lease(&mut self, rng: &mut Rng) -> Result<(), String> {
+    fn lease(&mut self, rng: &mut Rng) -> Result<(), Violation> {
         let names: Vec<&'static str> = self.consumers.keys().copied().collect();
         let Some(name) = names.get(usize::try_from(rng.below(2)).unwrap()).or(names.first()).copied() else {
             return Ok(());
@@ -237,11 +239,8 @@ impl Rig {
         let bytes_max = if rng.one_in(3) { rng.between(1, 9_000) } else { u64::MAX };
         let expected = self.model.lease(name, most, bytes_max, self.now_ms);
         let Some(consumer) = self.consumers.get_mut(name) else { return Ok(()) };
-        let leases: Vec<Lease> = consumer
-            .lease_up_to(most, bytes_max, Wait::None)
-            .map_err(|e| e.to_string())?
-            .into_iter()
-            .collect();
+        let leases = consumer.lease_up_to(most, bytes_max, Wait::None);
+        let leases: Vec<Lease> = accepted("lease", leases)?.into_iter().collect();
         let (keep, some_back) = (rng.one_in(3), rng.one_in(2));
         let mut found = Vec::new();
         for lease in leases {
@@ -257,24 +256,23 @@ impl Rig {
                 self.ack(name, lane, id, lease);
             }
         }
-        if found != expected {
-            return Err(format!("{name} leased {found:?}, expected {expected:?}"));
-        }
-        Ok(())
+        Rule::Lease.require(found == expected, || format!("{name} leased {found:?}, expected {expected:?}"))
     }
 
     /// Which row it is; a stored one always has the same identity.
-    fn recognise(&mut self, lease: &Lease) -> Result<u64, String> {
+    fn recognise(&mut self, lease: &Lease) -> Result<u64, Violation> {
         let id = number(lease.payload())?;
-        let known = self.rows.get_mut(&id).ok_or_else(|| format!("row {id} was never pushed"))?;
+        let Some(known) = self.rows.get_mut(&id) else {
+            Rule::Ghost.broken(|| format!("row {id} was never pushed"))?;
+            return Ok(id);
+        };
         known.leased_at.get_or_insert(self.dir.recorded());
-        if lease.stored() && *known.id.get_or_insert(lease.id()) != lease.id() {
-            return Err(format!("row {id} was {:?} and is {:?}", known.id, lease.id()));
-        }
+        let itself = !lease.stored() || *known.id.get_or_insert(lease.id()) == lease.id();
+        Rule::Identity.require(itself, || format!("row {id} was {:?} and is {:?}", known.id, lease.id()))?;
         Ok(id)
     }
 
-    fn settle_held(&mut self, rng: &mut Rng) -> Result<(), String> {
+    fn settle_held(&mut self, rng: &mut Rng) -> Result<(), Violation> {
         // The oldest first, so that no lease keeps its segment for ever.
         for _ in 0..rng.between(1, 30).min(self.held.len() as u64) {
             let (name, lane, id, lease) = self.held.remove(0);
@@ -289,7 +287,11 @@ impl Rig {
                     self.note_end(name, id);
                 }
                 4 => {
-                    lease.discard();
+                    if self.has(QueueBug::DiscardAcked) {
+                        lease.ack()
+                    } else {
+                        lease.discard()
+                    }
                     self.model.give_up(name, lane, id, Reason::Discarded);
                     self.note_end(name, id);
                 }
@@ -320,12 +322,12 @@ impl Rig {
     }
 
     /// A clean close, or a kill: what was not committed is gone, the rest of the disk is as it was.
-    fn reopen(&mut self, clean: bool) -> Result<(), String> {
+    fn reopen(&mut self, clean: bool) -> Result<(), Violation> {
         let asked_at = self.dir.recorded();
         self.consumers.clear();
         let Some(queue) = self.queue.take() else { return Ok(()) };
         if clean {
-            queue.close().map_err(|e| e.to_string())?;
+            accepted("close", queue.close())?;
             self.model.reopen();
             self.note_moment(asked_at, true);
         } else {
@@ -357,23 +359,24 @@ impl Rig {
     }
 
     /// Receipts, ledger and gap records, now.
-    fn compare(&mut self) -> Result<(), String> {
+    fn compare(&mut self) -> Result<(), Violation> {
         let ledgers = self.queue()?.ledger();
-        let (model, rows, at) = (&self.model, &mut self.rows, self.dir.recorded());
-        let mut odd = None;
-        self.pending.retain(|id, pending| {
-            let found = pending.try_get().ok().flatten();
-            if let Some((known, Receipt::Stored)) = rows.get_mut(id).zip(found) {
+        let (model, at) = (&self.model, self.dir.recorded());
+        let receipts: Vec<_> =
+            self.pending.iter().map(|(id, pending)| (*id, self.seen_receipt(*id, pending))).collect();
+        for (id, found) in &receipts {
+            if let Some((known, Receipt::Stored)) = self.rows.get_mut(id).zip(*found) {
                 known.stored_at = Some(at);
             }
-            if found != model.receipts.get(id).copied() {
-                odd.get_or_insert((*id, found));
+            if found.is_some() {
+                self.pending.remove(id);
             }
-            found.is_none()
-        });
-        model.check(&ledgers)?;
+        }
+        let odd = receipts.iter().find(|(id, found)| *found != model.receipts.get(id).copied());
+        model.check(&ledgers).or_else(|why| Rule::LiveLedger.broken(|| why))?;
         if let Some((id, found)) = odd {
-            return Err(format!("row {id}: receipt {found:?}, expected {:?}", model.receipts.get(&id)));
+            let expected = model.receipts.get(id);
+            Rule::Receipt.broken(|| format!("row {id}: receipt {found:?}, expected {expected:?}"))?;
         }
         for (name, consumer) in &self.consumers {
             super::judge::compare_gaps(&consumer.gaps(), name, model)?;
@@ -381,8 +384,8 @@ impl Rig {
         Ok(())
     }
 
-    pub(super) fn queue(&self) -> Result<&edge_queue::Queue, String> {
-        self.queue.as_ref().ok_or_else(|| "closed".to_owned())
+    pub(super) fn queue(&self) -> Result<&edge_queue::Queue, Violation> {
+        self.queue.as_ref().ok_or_else(|| Rule::Refusal.fatal("closed".to_owned()))
     }
 }
 

@@ -3,11 +3,17 @@
 mod judge;
 mod life;
 mod newest;
+mod rule;
+mod seen;
+
+pub(crate) use rule::{Rule, Violation};
+#[allow(unused_imports, reason = "planted by one of the tests that use the rig")]
+pub(crate) use seen::QueueBug;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use edge_queue::testing::{Bug, Fault, Flaw, Planted, Rng, SimDir, SyncBug};
+use edge_queue::testing::{Bug, Fault, Flaw, JudgeRule, Planted, Rng, SimDir, SyncBug};
 use edge_queue::{
     Config, Consumer, Lane, LaneConfig, Lease, Ledger, ManualClock, Now, OnFull, Order, Pending, Queue,
     Receipt, RowId, StoreKind,
@@ -73,6 +79,7 @@ pub(crate) enum Plant {
     Store(Bug),
     Sync(SyncBug, Option<Fault>),
     Flaw(Flaw),
+    Queue(QueueBug),
 }
 
 impl Plant {
@@ -183,7 +190,7 @@ impl Rig {
         clock: &Arc<ManualClock>,
         config: Config,
         buggy: bool,
-    ) -> Result<Queue, String> {
+    ) -> Result<Queue, Violation> {
         let (dir, clock) = (Box::new(dir.clone()), clock.clone());
         let opened = match self.plant {
             Some(Plant::Store(bug)) if buggy => {
@@ -202,7 +209,7 @@ impl Rig {
             }
             _ => Queue::open_in(dir, config, clock),
         };
-        opened.map_err(|e| format!("open failed: {e}"))
+        rule::accepted("open", opened)
     }
 
     /// Runs `f` with the bug that only the code can have.
@@ -228,7 +235,7 @@ fn payload(id: u64) -> Vec<u8> {
     bytes
 }
 
-fn number(payload: &[u8]) -> Result<u64, String> {
+fn number(payload: &[u8]) -> Result<u64, Violation> {
     let head = payload.get(..8).and_then(|head| head.try_into().ok());
-    head.map(u64::from_le_bytes).ok_or_else(|| "a row nobody pushed".to_owned())
+    head.map(u64::from_le_bytes).ok_or_else(|| Rule::Ghost.fatal("a row nobody pushed".to_owned()))
 }
