@@ -1,0 +1,39 @@
+//! The age of the oldest row: of what waits, before and after a restart, and none once nothing does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use std::sync::Arc;
+
+use edge_queue::testing::SimDir;
+use edge_queue::{Config, ManualClock, Now, Queue, Row, StoreKind, Wait};
+
+fn open(dir: &SimDir, kind: StoreKind, clock: &Arc<ManualClock>) -> Queue {
+    Queue::open_in(Box::new(dir.clone()), Config::default().store(kind), clock.clone()).unwrap()
+}
+
+#[test]
+fn the_oldest_row_that_waits_gives_the_age() {
+    for kind in [StoreKind::Ring, StoreKind::Redb] {
+        let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1, wall_ms: 1, synced: true }));
+        let dir = SimDir::new();
+        let queue = open(&dir, kind, &clock);
+        let mut hub = queue.consumer("hub").unwrap();
+        assert_eq!(queue.stats().oldest_age_ms, None);
+        for _ in 0..3 {
+            drop(queue.push(Row::new(vec![1])).unwrap());
+            clock.advance_ms(100);
+        }
+        assert_eq!(queue.stats().oldest_age_ms, Some(300), "before the commit");
+        queue.commit().unwrap();
+        assert_eq!(queue.stats().oldest_age_ms, Some(300));
+        hub.lease(1, Wait::None).unwrap().ack();
+        assert_eq!(queue.stats().oldest_age_ms, Some(200), "the next one");
+        drop(hub);
+        queue.close().unwrap();
+
+        clock.advance_ms(1_000);
+        let queue = open(&dir, kind, &clock);
+        assert_eq!(queue.stats().oldest_age_ms, Some(1_200), "{kind:?}, after a restart");
+        queue.consumer("hub").unwrap().lease(9, Wait::None).unwrap().ack();
+        assert_eq!(queue.stats().oldest_age_ms, None);
+    }
+}
