@@ -82,17 +82,19 @@ fn control(rule: Rule) -> Control {
         Rule::NewestKept => (
             Plant::Store(Bug::ReceiptOneCommitEarly),
             drop_oldest,
-            &[Rule::Rows, Rule::Figures, Rule::Reasons, Rule::Gaps],
+            &[Rule::Committed, Rule::Rows, Rule::Figures, Rule::Reasons, Rule::Gaps],
         ),
         Rule::Damage => store(Bug::CloseMarkKept),
         Rule::TornOnce => queue(QueueBug::TornTwice),
         Rule::Consumers => queue(QueueBug::ConsumerForgotten),
         Rule::Committed => queue(QueueBug::CommittedTooHigh),
         Rule::Balance => store(Bug::CountedTwice),
-        Rule::Rows => {
-            (Plant::Store(Bug::ReceiptOneCommitEarly), any, &[Rule::ReceiptedRow, Rule::NewestKept])
-        }
-        Rule::Figures => (Plant::Store(Bug::AckBeforeItsTime), drop_oldest, &[Rule::Rows]),
+        Rule::Rows => (
+            Plant::Store(Bug::ReceiptOneCommitEarly),
+            any,
+            &[Rule::Committed, Rule::ReceiptedRow, Rule::NewestKept],
+        ),
+        Rule::Figures => (Plant::Store(Bug::AckBeforeItsTime), drop_oldest, &[Rule::Committed, Rule::Rows]),
         Rule::Reasons => (
             Plant::Queue(QueueBug::DiscardAcked),
             any,
