@@ -278,8 +278,9 @@ impl Queue {
 
     /// The ledger as the last durable commit left it: what a reopen after a power cut or a kill at this moment finds at least. No
     /// count in it but `queued` ever decreases, over restarts, while the consumer is registered and no damage takes the bookkeeping; so take counters to export
-    /// from here. [`Queue::ledger`] is ahead of it by what is only in RAM, for at most `ack_within` plus ten seconds unless the store
-    /// fails. `leased` is 0: no lease outlives the process. A lock and a copy; waits for no disk. A queue in memory has commits too,
+    /// from here. [`Queue::ledger`] is ahead of it by what is only in RAM: for at most `ack_within` plus ten seconds unless the store
+    /// fails, but rows that were acknowledged before they were written are counted by the next commit only, be it
+    /// [`Queue::commit_ends`]. `leased` is 0: no lease outlives the process. A lock and a copy; waits for no disk. A queue in memory has commits too,
     /// but nothing is left of them.
     #[must_use]
     pub fn committed_ledger(&self) -> Vec<Ledger> {
