@@ -168,7 +168,7 @@ fn a_path_that_no_socket_can_have_is_said() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("choose a shorter --state"), "{output:?}");
 }
 
-/// accepted = delivered + dropped + queued + parked, by one page of metrics.
+/// accepted = delivered + dropped + queued + parked, by one page of metrics. Totals are those of the last commit: wait until they know what waits.
 fn adds_up(gateway: &Gateway) -> bool {
     let Some((200, page)) = gateway.get("/metrics") else { return false };
     let sum = |names: &[&str]| -> f64 {
@@ -207,7 +207,7 @@ fn the_ledger_over_both_queues_adds_up_after_kills() {
         gateway.metric("edge_parked_messages") == Some(0.0)
             && gateway.metric("edge_queue_messages") == Some(0.0)
     });
-    assert!(adds_up(&gateway));
+    wait_until("it adds up", 10, || adds_up(&gateway));
     let (accepted, delivered) =
         (gateway.metric("edge_accepted_total"), gateway.metric("edge_delivered_total"));
     assert_eq!(accepted, delivered);
@@ -226,7 +226,7 @@ fn a_drop_is_durable_when_it_is_answered() {
         gateway.metric("edge_dropped_total{reason=\"discarded\"}") == Some(400.0)
     });
     assert_eq!(done(&state, &["list"]), "0 parked\n");
-    assert!(adds_up(&gateway));
+    wait_until("it adds up", 10, || adds_up(&gateway));
 }
 
 /// Asked for at once after a start, all that is parked is copied.
@@ -265,8 +265,9 @@ fn a_kill_in_the_midst_of_parking_loses_nothing() {
         gateway.metric("edge_parked_messages") == Some(0.0)
             && gateway.metric("edge_queue_messages") == Some(0.0)
     });
-    let (accepted, delivered) =
-        (gateway.metric("edge_accepted_total").unwrap(), gateway.metric("edge_delivered_total").unwrap());
+    let total = |series: &str| gateway.metric(series).unwrap();
+    wait_until("the totals know it", 10, || total("edge_delivered_total") >= total("edge_accepted_total"));
+    let (accepted, delivered) = (total("edge_accepted_total"), total("edge_delivered_total"));
     assert!(delivered <= accepted + 3.0 * 256.0, "{delivered} of {accepted}");
     println!("delivered {delivered} of {accepted} accepted");
 }
@@ -292,7 +293,7 @@ fn a_full_parked_queue_stops_only_what_is_refused() {
     done(&dir.path().join("state"), &["retry"]);
     wait_until("all of it is at the hub", 90, || hub.count("up/plant/bad") == 300);
     wait_until("nothing is left", 10, || gateway.metric("edge_queue_messages") == Some(0.0));
-    assert!(adds_up(&gateway));
+    wait_until("it adds up", 10, || adds_up(&gateway));
     assert_eq!(gateway.metric("edge_accepted_total"), gateway.metric("edge_delivered_total"));
 }
 

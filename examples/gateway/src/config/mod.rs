@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) control: Option<Control>,
     /// Address of `/metrics`, `/healthz` and `/readyz`.
     pub(crate) metrics: Option<SocketAddr>,
+    /// Shortest time between two commits of the bookkeeping for whoever reads the totals of `/metrics`.
+    pub(crate) totals_within: Duration,
 }
 
 /// Source of messages.
@@ -237,7 +239,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     hub_table.finish(findings);
     let control_config = control::control(&mut control, findings);
     control.finish(findings);
-    let listen = tables::metrics(&mut metrics, findings);
+    let (listen, totals_within) = tables::metrics(&mut metrics, findings);
     metrics.finish(findings);
     tables::refuse_commands(&mut top, findings);
     top.finish(findings);
@@ -251,6 +253,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         routes,
         control: control_config,
         metrics: listen,
+        totals_within,
     };
     limits::check(&config, findings);
     control::check(&config, findings);

@@ -13,6 +13,8 @@ use super::{Findings, Local, OnFull, Order, Queue, Route};
 const QUEUE_BYTES_DEFAULT: u64 = 64 << 20;
 const LANES_MAX: usize = 4;
 const ACK_WITHIN_DEFAULT: Duration = Duration::from_secs(1);
+/// At most 1 440 writes of 4 KiB a day.
+const TOTALS_WITHIN_DEFAULT: Duration = Duration::from_secs(60);
 
 pub(super) fn gateway_id(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
     let Some(id) = section.string("id", findings) else {
@@ -160,11 +162,18 @@ pub(super) fn queue(section: &mut Section<'_>, findings: &mut Findings) -> Queue
     }
 }
 
-pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> Option<SocketAddr> {
+/// The address, and how old totals may be.
+pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> (Option<SocketAddr>, Duration) {
     let listen = section.parsed("listen", findings, |text| {
         text.parse::<SocketAddr>().map_err(|_| format!("\"{text}\" is not ADDRESS:PORT"))
     });
-    listen.map(|placed| placed.value)
+    let within = section.duration("totals_within", findings);
+    if let Some(within) = &within
+        && !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&within.value)
+    {
+        findings.error(within.at, "metrics.totals_within", "1s to 1h");
+    }
+    (listen.map(|placed| placed.value), within.map_or(TOTALS_WITHIN_DEFAULT, |placed| placed.value))
 }
 
 /// `[[command]]` is a known table that is not built yet: silence would mean valves that do not move.

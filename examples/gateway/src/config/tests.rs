@@ -21,6 +21,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!(findings.to_string(), "");
     assert_eq!(config.queue.max_bytes, 64 << 20);
     assert_eq!(config.queue.ack_within, Duration::from_secs(1));
+    assert_eq!(config.totals_within, Duration::from_secs(60));
     assert_eq!(config.queue.on_full, OnFull::DropOldest);
     assert_eq!(config.queue.order, Order::Fifo);
     assert_eq!(config.queue.lanes, ["alarm", "telemetry"]);
@@ -52,6 +53,7 @@ to = "x"
 match = "cmd/#"
 [metrics]
 listen = "9109"
+totals_within = "1ms"
 "#;
     let findings = parse(text).unwrap_err();
     let said = findings.to_string();
@@ -68,6 +70,7 @@ listen = "9109"
         "did you mean \"compact\"?",
         "`[[command]]` is not built yet",
         "error: metrics.listen:",
+        "error: metrics.totals_within: 1s to 1h",
         "error: local.listen: anyone who reaches this address may publish",
     ] {
         assert!(said.contains(expected), "missing {expected:?} in\n{said}");

@@ -24,10 +24,12 @@ use super::report::{Event, Sample};
 use super::sensor::{self, LiveCounts, Place, SensorRecord};
 use super::series::{self, Sensor};
 use super::story::{Action, DRAIN_MS_MAX, Fault, PhaseName, Story};
-use super::verdict::{Observed, Timeline};
+use super::verdict::{GatewayLedger, Observed, Timeline};
 
 const SAMPLE_EVERY_MS: u64 = 250;
 const START_WITHIN: Duration = Duration::from_secs(10);
+/// Twice `totals_within` of the drill's gateway.
+const TOTALS_MS_MAX: u64 = 20_000;
 
 /// Everything the drill has seen.
 #[derive(Debug)]
@@ -284,7 +286,7 @@ impl Conductor {
         sensor_records: Vec<SensorRecord>,
         stack: String,
     ) -> io::Result<Played> {
-        let ledger = self.gateway.sample().await.map(|metrics| metrics.ledger);
+        let ledger = self.settled_ledger().await;
         let traffic = self.relay.traffic();
         // Its figures are read and its queue is judged by the hub's record: there is nothing left to stop cleanly.
         self.gateway.kill().await?;
@@ -322,6 +324,19 @@ impl Conductor {
             started_at: self.clock.unix_of(0),
             stack,
         })
+    }
+
+    /// Totals are those of the last commit, what waits is that of now: reads them until they agree, or the time for it is over.
+    async fn settled_ledger(&mut self) -> Option<GatewayLedger> {
+        let deadline_ms = self.clock.story_ms() + TOTALS_MS_MAX;
+        loop {
+            let ledger = self.gateway.sample().await.map(|metrics| metrics.ledger);
+            let now_ms = self.clock.story_ms();
+            if ledger.is_some_and(|ledger| ledger.apart() == 0) || now_ms >= deadline_ms {
+                return ledger;
+            }
+            self.clock.until(now_ms + SAMPLE_EVERY_MS).await;
+        }
     }
 
     async fn sample_if_due(&mut self) -> io::Result<()> {

@@ -230,7 +230,10 @@ fn configuration(inlet: Inlet, metrics: SocketAddr, hub: SocketAddr) -> String {
     let changed = SHIPPED
         .replace("\nlisten = \"127.0.0.1:1883\"", &format!("\n{local}"))
         .replace("mqtt://127.0.0.1:18830", &format!("mqtt://{hub}"))
-        .replace("\nlisten = \"127.0.0.1:9100\"", &format!("\nlisten = \"{metrics}\""))
+        .replace(
+            "\nlisten = \"127.0.0.1:9100\"",
+            &format!("\ntotals_within = \"10s\"\nlisten = \"{metrics}\""),
+        )
         .replace(LAST_ROUTE, &filtered);
     format!("{MARK}\n{changed}")
 }

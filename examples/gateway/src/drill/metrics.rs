@@ -22,6 +22,8 @@ pub(crate) fn parse(page: &str) -> Metrics {
         match name.trim_end() {
             "edge_accepted_total" => metrics.ledger.accepted += whole,
             "edge_delivered_total" => metrics.ledger.delivered += whole,
+            // Those were never accepted.
+            "edge_dropped_total" if label(labels, "reason") == Some("too_large") => {}
             "edge_dropped_total" => metrics.ledger.dropped += whole,
             "edge_queue_messages" => metrics.ledger.queued += whole,
             "edge_store_bytes_written_total" => metrics.flash_bytes += whole,
@@ -46,7 +48,7 @@ mod tests {
     #[test]
     fn lanes_and_reasons_are_added_up_and_the_link_is_the_state_that_is_one() {
         let page = "# HELP edge_accepted_total x\nedge_accepted_total{lane=\"alarm\"} 3\nedge_accepted_total{lane=\"telemetry\"} 40\n\
-            edge_dropped_total{reason=\"deadband\"} 5\nedge_dropped_total{reason=\"expired\"} 1\nedge_queue_messages 7\n\
+            edge_dropped_total{reason=\"deadband\"} 5\nedge_dropped_total{reason=\"expired\"} 1\nedge_dropped_total{reason=\"too_large\"} 1\nedge_queue_messages 7\n\
             edge_delivered_total 30\nedge_store_bytes_written_total 8.192e3\n\
             edge_link_state{state=\"flowing\"} 0\nedge_link_state{state=\"stalled\"} 1\nother 9\nnonsense\n";
         let metrics = parse(page);

@@ -30,6 +30,7 @@ use super::restarted::Restarted;
 use super::restarts::Restarts;
 use super::status::Losses;
 use super::tables::Tables;
+use super::totals::Refresh;
 use super::{by_hand, clean_stop, http, store, uplink};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
@@ -82,6 +83,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let tables = Tables::new(config, state);
     let shown = Shown::default();
     let compact = Compact::new(&config.routes, &config.id, shown.clone(), &tables.load());
+    let parked_before = queue.has_beside("parked");
     let link = uplink::start(config, &queue, consumer, compact)?;
     let listening = tokio::spawn(tables.listen(link.clone(), shown));
     let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), link.clone()));
@@ -100,6 +102,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         losses,
         time_drops: Arc::new(Mutex::new(Losses::new(0))),
         parked_losses: Arc::default(),
+        parked_before,
+        refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
         restarts,
         control: control.as_ref().map(Control::figures),
     };

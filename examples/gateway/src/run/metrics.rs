@@ -33,11 +33,13 @@ const LINK_STATES: [LinkState; 6] = [
 /// Figures at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
-    /// Of the hub, one per lane.
+    /// Of the hub, one per lane, as of the last commit.
     pub(crate) ledgers: Vec<Ledger>,
-    /// Of the parked messages, which these count as moved: what became of them is here.
-    pub(crate) parked_ledgers: Vec<Ledger>,
-    /// Messages larger than any row.
+    /// Of the parked messages, which these count as moved: what became of them is here. `None` while that is not known: their queue is not open.
+    pub(crate) parked_ledgers: Option<Vec<Ledger>>,
+    /// Messages given up, those since the last commit included.
+    pub(crate) given_up: u64,
+    /// Messages larger than any row, which are not accepted; since the start.
     pub(crate) too_large: u64,
     pub(crate) queue_messages: u64,
     pub(crate) queue_bytes: u64,
@@ -63,15 +65,12 @@ pub(crate) struct Sample {
 
 impl Sample {
     fn accepted(&self) -> u64 {
-        self.ledgers.iter().map(|ledger| ledger.accepted).sum::<u64>() + self.too_large
+        self.ledgers.iter().map(|ledger| ledger.accepted).sum()
     }
 
-    fn all_ledgers(&self) -> impl Iterator<Item = &Ledger> {
-        self.ledgers.iter().chain(&self.parked_ledgers)
-    }
-
-    fn delivered(&self) -> u64 {
-        self.all_ledgers().map(|ledger| ledger.delivered).sum()
+    /// `None`: a part of them is not known, and a smaller total would look like a reset.
+    fn all_ledgers(&self) -> Option<Vec<&Ledger>> {
+        Some(self.ledgers.iter().chain(self.parked_ledgers.as_ref()?).collect())
     }
 
     /// From the queue to the parked ones: what became of them there is in the other figures.
@@ -79,31 +78,29 @@ impl Sample {
         self.ledgers.iter().map(|ledger| ledger.moved).sum()
     }
 
-    fn dropped(&self) -> Vec<(&'static str, u64)> {
-        let by = |(name, reason): (&'static str, Reason)| {
-            (name, self.all_ledgers().map(|ledger| ledger.dropped.for_reason(reason)).sum())
-        };
-        let mut all: Vec<_> = REASONS.into_iter().map(by).collect();
-        all.push(("too_large", self.too_large));
-        all
-    }
-
-    /// Returns what was given up, for whatever reason.
-    pub(crate) fn given_up(&self) -> u64 {
-        self.dropped().iter().map(|(_, count)| count).sum()
+    /// Totals that the parked messages are part of; while they are not known there is none.
+    fn render_ends(&self, page: &mut Page) {
+        let all = self.all_ledgers();
+        page.head("edge_delivered_total", "counter", "Messages that the hub acknowledged, over restarts.");
+        if let Some(ledgers) = &all {
+            let delivered: u64 = ledgers.iter().map(|ledger| ledger.delivered).sum();
+            page.line(format_args!("edge_delivered_total {delivered}"));
+        }
+        page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
+        if let Some(ledgers) = &all {
+            let by = |(name, reason): (&'static str, Reason)| {
+                (name, ledgers.iter().map(|ledger| ledger.dropped.for_reason(reason)).sum())
+            };
+            page.labelled("edge_dropped_total", "reason", REASONS.into_iter().map(by));
+        }
+        page.labelled("edge_dropped_total", "reason", [("too_large", self.too_large)]);
     }
 
     /// The page.
     pub(crate) fn render(&self) -> String {
         let mut page = Page::default();
         page.counter("edge_accepted_total", "Messages taken in, over restarts.", self.accepted());
-        page.counter(
-            "edge_delivered_total",
-            "Messages that the hub acknowledged, over restarts.",
-            self.delivered(),
-        );
-        page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
-        page.labelled("edge_dropped_total", "reason", self.dropped());
+        self.render_ends(&mut page);
         page.counter("edge_moved_total", "Messages that were parked, over restarts.", self.moved());
         page.gauge("edge_queue_messages", "Messages that wait for the hub.", self.queue_messages);
         page.gauge("edge_queue_bytes", "Bytes of them, as the limits count.", self.queue_bytes);
@@ -242,7 +239,8 @@ mod tests {
     pub(crate) fn sample() -> Sample {
         Sample {
             ledgers: Vec::new(),
-            parked_ledgers: Vec::new(),
+            parked_ledgers: Some(Vec::new()),
+            given_up: 1,
             too_large: 1,
             queue_messages: 3,
             queue_bytes: 600,
@@ -271,10 +269,11 @@ mod tests {
     fn the_pinned_names_are_there_with_every_label_from_the_start() {
         let page = sample().render();
         for line in [
-            "edge_accepted_total 1",
+            "edge_accepted_total 0",
             "edge_delivered_total 0",
             "edge_dropped_total{reason=\"overflow\"} 0",
             "edge_dropped_total{reason=\"expired\"} 0",
+            "edge_dropped_total{reason=\"too_large\"} 1",
             "edge_queue_messages 3",
             "edge_queue_bytes 600",
             "edge_oldest_age_seconds 1.5",
@@ -301,6 +300,18 @@ mod tests {
             page.lines().filter(|line| line.ends_with(" 1") && line.contains("edge_verdict{")).count(),
             1
         );
+    }
+
+    /// Not a smaller one, which would be read as a reset.
+    #[test]
+    fn totals_without_the_parked_messages_are_no_totals() {
+        let page = Sample { parked_ledgers: None, ..sample() }.render();
+        let is_there = |name: &str| page.lines().any(|line| line.starts_with(name));
+        assert!(
+            !is_there("edge_delivered_total ") && !is_there("edge_dropped_total{reason=\"overflow\"}"),
+            "{page}"
+        );
+        assert!(is_there("edge_accepted_total ") && is_there("edge_moved_total "), "{page}");
     }
 
     /// Text format 0.0.4: HELP and TYPE once per name, before its series, and every line ends.

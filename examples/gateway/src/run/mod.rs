@@ -38,6 +38,7 @@ mod status;
 pub(crate) mod store;
 mod tables;
 mod time_drops;
+mod totals;
 
 mod uplink;
 mod withhold;

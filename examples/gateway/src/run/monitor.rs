@@ -9,7 +9,7 @@ use std::time::Duration;
 use edge_bridge::Link;
 use edge_bridge::bridge::LinkState;
 use edge_bridge::net::Clock;
-use edge_queue::{Health, Stats, aio};
+use edge_queue::{Health, Ledger, Stats, aio};
 
 use super::control::Figures;
 use super::http::{Answer, Pages};
@@ -20,6 +20,7 @@ use super::refused::Refused;
 use super::restarts::Restarts;
 use super::status::{Losses, Verdict};
 use super::store::CONSUMER;
+use super::totals::{Refresh, lag};
 
 /// Period of the gateway's looks at itself.
 const EVERY: Duration = Duration::from_secs(1);
@@ -43,6 +44,9 @@ pub(crate) struct Monitor {
     pub(crate) time_drops: Arc<Mutex<Losses>>,
     /// Of the parked messages, once their queue is open.
     pub(crate) parked_losses: Arc<Mutex<Option<Losses>>>,
+    /// An earlier run parked messages: their totals are not known before their queue is open.
+    pub(crate) parked_before: bool,
+    pub(crate) refresh: Arc<Mutex<Refresh>>,
     pub(crate) restarts: Restarts,
     pub(crate) control: Option<Figures>,
 }
@@ -52,13 +56,21 @@ impl Monitor {
     pub(crate) async fn sample(&self) -> Option<(Sample, Stats)> {
         let stats = tokio::time::timeout(ANSWER_WITHIN, self.queue.stats()).await.ok().flatten()?;
         let link = self.link.stats();
-        let ledgers = self.queue.ledger().into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect();
+        let parked = self.link.parked_queue();
+        // Those of now: a store that fails commits nothing, and losses are news at once.
+        let here = given_up(&of_hub(self.queue.ledger())) + self.intake.too_large();
+        let parked_live = parked.as_ref().map(|queue| queue.ledger());
         let traffic = &link.traffic;
         let withheld = self.ingest.withheld();
         let waits_ms = |since_ms| self.clock.now().up_ms.saturating_sub(since_ms);
         let mut sample = Sample {
-            ledgers,
-            parked_ledgers: self.link.parked_queue().map(|queue| queue.ledger()).unwrap_or_default(),
+            // Counters that are exported must not go back after a kill.
+            ledgers: of_hub(self.queue.committed_ledger()),
+            parked_ledgers: match &parked {
+                Some(queue) => Some(queue.committed_ledger()),
+                None => (!self.parked_before).then(Vec::new),
+            },
+            given_up: here + given_up(parked_live.as_deref().unwrap_or_default()),
             too_large: self.intake.too_large(),
             queue_messages: stats.messages,
             queue_bytes: stats.bytes,
@@ -81,7 +93,7 @@ impl Monitor {
             ],
             counts: self.ingest.counts(),
         };
-        let losing = self.losing(&sample);
+        let losing = self.losing(here, parked_live.as_deref());
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
         let drops = self.drops_for_time(&sample);
         let is_degraded = stats.health != Health::Healthy || sample.refused.is_refusing() || drops;
@@ -94,15 +106,14 @@ impl Monitor {
         drops.are_happening(self.clock.now().up_ms, sample.counts.dropped_for_time())
     }
 
-    fn losing(&self, sample: &Sample) -> bool {
+    /// `here`: messages that the queue gave up.
+    fn losing(&self, here: u64, parked: Option<&[Ledger]>) -> bool {
         let up_ms = self.clock.now().up_ms;
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = losses.are_happening(up_ms, given_up(&sample.ledgers) + sample.too_large);
-        if sample.parked_ledgers.is_empty() {
-            return here;
-        }
+        let here = losses.are_happening(up_ms, here);
+        let Some(parked) = parked else { return here };
         // The queue of the parked messages opens later than the other: its first figure is that of earlier runs.
-        let given_up = given_up(&sample.parked_ledgers);
+        let given_up = given_up(parked);
         let mut losses = self.parked_losses.lock().unwrap_or_else(PoisonError::into_inner);
         losses.get_or_insert_with(|| Losses::new(given_up)).are_happening(up_ms, given_up) || here
     }
@@ -119,6 +130,7 @@ impl Monitor {
             for event in self.queue.events() {
                 tracing::warn!(%event, "queue");
             }
+            self.refresh_totals().await;
             let Some((sample, stats)) = self.sample().await else { continue };
             let (verdict, link) = (sample.verdict, sample.link);
             if said != Some((verdict, steady(link))) {
@@ -128,8 +140,27 @@ impl Monitor {
         }
     }
 
+    /// Commits the bookkeeping if somebody reads the totals and it is time.
+    async fn refresh_totals(&self) {
+        let queues = [Some(self.queue.clone()), self.link.parked_queue()];
+        let behind = |queue: &aio::Queue| lag(&queue.committed_ledger(), &queue.ledger());
+        let lag = queues.iter().flatten().any(behind);
+        let is_due = {
+            let mut refresh = self.refresh.lock().unwrap_or_else(PoisonError::into_inner);
+            refresh.is_due(self.clock.now().up_ms, lag)
+        };
+        if !is_due {
+            return;
+        }
+        for queue in queues.iter().flatten() {
+            // A store that fails is told of by the queue, which tries again by itself.
+            let _later = tokio::time::timeout(ANSWER_WITHIN, queue.commit_ends()).await;
+        }
+    }
+
     /// The loops' figures do not depend on a queue that answers.
     async fn metrics(&self) -> Answer {
+        self.refresh.lock().unwrap_or_else(PoisonError::into_inner).asked();
         let loops = self.control.as_ref().map(Figures::render);
         match (self.sample().await, loops) {
             (Some((sample, _)), loops) => {
@@ -144,6 +175,10 @@ impl Monitor {
         self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed))
             && self.intake.has_room()
     }
+}
+
+fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {
+    ledgers.into_iter().filter(|ledger| ledger.consumer == CONSUMER).collect()
 }
 
 /// Between messages a flowing link is idle: that is no news.
@@ -168,7 +203,7 @@ fn say(sample: &Sample, stats: &Stats) {
             tracing::warn!(%verdict, %link, cause, queued, parked, in_place, refused_topics = topics, link_refused, dropped_for_time, "state");
         }
         (_, Verdict::Losing) => {
-            tracing::warn!(%verdict, %link, cause, queued, given_up = sample.given_up(), "state");
+            tracing::warn!(%verdict, %link, cause, queued, given_up = sample.given_up, "state");
         }
         _ => tracing::info!(%verdict, %link, cause, queued, "state"),
     }

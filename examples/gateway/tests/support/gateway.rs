@@ -33,7 +33,7 @@ impl Gateway {
     /// Writes `gateway.toml`, with metrics at a free address. Starts nothing.
     pub fn new(dir: &Path, config: &str) -> Self {
         let metrics = free_port();
-        let config = format!("{config}\n[metrics]\nlisten = \"{metrics}\"\n");
+        let config = format!("{config}\n[metrics]\nlisten = \"{metrics}\"\ntotals_within = \"1s\"\n");
         fs::write(dir.join("gateway.toml"), config).unwrap();
         Self { dir: dir.to_owned(), metrics, child: None }
     }
@@ -89,13 +89,7 @@ impl Gateway {
 
     /// Status and body.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.metrics).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: gateway\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        get(self.metrics, path)
     }
 
     /// The value of one series.
@@ -111,6 +105,17 @@ impl Gateway {
     fn log_path(&self) -> PathBuf {
         self.dir.join("gateway.log")
     }
+}
+
+/// Status and body of a page.
+pub fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: gateway\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
 impl Drop for Gateway {
