@@ -44,6 +44,8 @@ pub(super) struct Router {
     grace_until_ms: u64,
     /// Taken and dropped, of subscriptions that live.
     neglected: Vec<Neglected>,
+    /// Of this connection; `None` before the first.
+    latest: Option<AckHandle>,
     acks: Arc<Acks>,
     dropped_qos0: u64,
     nobodys: u64,
@@ -62,6 +64,7 @@ impl Router {
             ask_again: false,
             grace_until_ms: GRACE_MS,
             neglected: Vec::new(),
+            latest: None,
             acks,
             dropped_qos0: 0,
             nobodys: 0,
@@ -87,6 +90,7 @@ impl Router {
     pub(super) fn deliver(&mut self, now_ms: u64, publish: &Publish, ack: Option<AckHandle>) {
         // The receive buffer is far larger than most messages, and must not be kept by one.
         let publish = owned(publish);
+        self.latest = ack.or(self.latest);
         if self.hand_out(&publish, ack) {
             return;
         }
@@ -135,7 +139,11 @@ impl Router {
         let (closed, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.routes).into_iter().partition(|route| route.inbox.is_closed());
         self.routes = open;
-        self.neglected.extend(self.acks.take_neglected());
+        // What came by an earlier connection the hub sends again by itself.
+        let is_present =
+            |ack: &SharedAck| self.latest.is_some_and(|own| own.is_of_connection_of(&ack.handle));
+        let neglected = self.acks.take_neglected().into_iter().filter(|message| is_present(&message.ack));
+        self.neglected.extend(neglected);
         let (ended, kept): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.neglected).into_iter().partition(|message| message.inbox.is_closed());
         self.neglected = kept;
@@ -208,6 +216,7 @@ impl Router {
         self.unclaimed_bytes = 0;
         (self.unclaimed_missed, self.ask_again) = (false, false);
         self.neglected.clear();
+        self.latest = None;
         self.routes.iter().for_each(|route| route.inbox.forget_missed());
     }
 

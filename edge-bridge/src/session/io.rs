@@ -41,6 +41,13 @@ pub struct AckHandle {
     pub(super) serial: u64,
 }
 
+impl AckHandle {
+    /// Whether both are of messages of one connection.
+    pub(crate) fn is_of_connection_of(&self, other: &Self) -> bool {
+        self.epoch == other.epoch
+    }
+}
+
 #[cfg(test)]
 impl AckHandle {
     pub(crate) fn for_test(epoch: u64, serial: u64) -> Self {

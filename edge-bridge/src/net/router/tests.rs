@@ -215,3 +215,19 @@ fn a_stream_ends_with_the_link() {
     let cx = &mut Context::from_waker(Waker::noop());
     assert!(matches!(std::pin::Pin::new(&mut commands).poll_next(cx), Poll::Ready(None)));
 }
+
+/// What came by an earlier connection comes again by itself: the present one is not ended for it.
+#[test]
+fn a_message_dropped_after_its_connection_ends_no_other() {
+    let mut rig = Rig::new();
+    let mut first = rig.subscribe("cmd/#");
+    rig.message("cmd/a");
+    rig.message("cmd/b");
+    let (before, after) = (take(&mut first).unwrap(), take(&mut first).unwrap());
+    drop(before);
+    rig.router.on_hangup();
+    drop(after);
+    drop(first);
+    rig.router.tidy(5_000);
+    assert!(!rig.router.wants_redial());
+}
