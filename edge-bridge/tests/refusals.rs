@@ -10,7 +10,7 @@ use edge_bridge::Row;
 use edge_bridge::bridge::UplinkEvent;
 use edge_bridge::bridge::spool::{Gone, Settled, Spool};
 use edge_bridge::wire::{PropertyId, Publish, QoS, ReasonCode, Value};
-use refusal_support::{Answer, Rig, TAKEN, number, payload_number, text};
+use refusal_support::{Answer, NO_MESSAGE, Rig, TAKEN, number, payload_number, text};
 
 const QUOTA: Answer = Answer::Ack(0x97);
 const DENIED: Answer = Answer::Ack(0x87);
@@ -138,6 +138,54 @@ fn a_poison_message_stops_no_line() {
         rig.run_until_empty(25 * MINUTE);
         assert_eq!(rig.arrived("t/0").len(), 500, "{case}");
     }
+}
+
+/// A message that is refused for itself says nothing of its topic, however many there are: each waits alone.
+#[test]
+fn messages_that_are_refused_for_themselves_delay_nothing() {
+    for reason in [0x81, 0x95, 0x99] {
+        let bad = move |publish: &Publish| number(publish) < 300;
+        let mut rig = Rig::new(move |_, publish| if bad(publish) { Answer::Ack(reason) } else { TAKEN });
+        rig.fill(600, 1);
+        rig.run_until(5 * SECOND);
+        assert_eq!(rig.arrived("t/0"), (300..600).collect::<Vec<_>>(), "reason {reason:#x}");
+        rig.run_until(30 * MINUTE);
+        assert_eq!(rig.core.spool().len(), 300);
+        assert!(rig.published < 5_000, "{} messages, 300 of them bad", rig.published);
+        rig.push("t/0", 600);
+        rig.run_until(31 * MINUTE);
+        assert_eq!(rig.arrived("t/0").last(), Some(&600), "new ones do not wait for bad ones");
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(25 * MINUTE);
+        rig.assert_all(601);
+    }
+}
+
+/// What is refused is seen at once, before anything is parked: one message that is refused for itself, and a link that is refused.
+#[test]
+fn what_waits_for_another_attempt_is_seen_at_once() {
+    let mut rig = Rig::new(|_, publish| if number(publish) == 3 { Answer::Ack(0x99) } else { TAKEN });
+    rig.fill(10, 1);
+    rig.run_until(SECOND / 2);
+    let stats = rig.core.stats();
+    assert_eq!((stats.held, stats.parked, stats.refused_topics), (1, 0, 0));
+    assert_eq!(stats.last_refusal.map(|refusal| refusal.reason), Some(ReasonCode::PAYLOAD_FORMAT_INVALID));
+    let list = rig.core.parked(rig.now()).topics;
+    assert_eq!(list.len(), 1);
+    assert_eq!((list[0].topic.as_ref(), list[0].reason.get(), list[0].held), ("t/0", 0x99, 1));
+    assert!(list[0].retry_in_ms.is_some_and(|ms| ms <= SECOND), "{list:?}");
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(MINUTE);
+    assert_eq!((rig.core.stats().held, rig.core.parked(rig.now()).topics), (0, vec![]));
+
+    let mut rig = Rig::new(|_, _| DENIED);
+    rig.fill(100, 2);
+    rig.run_until(20 * SECOND);
+    assert!(rig.core.stats().link_refused);
+    let list = rig.core.parked(rig.now()).topics;
+    let named: Vec<_> = list.iter().map(|topic| (topic.topic.as_ref(), topic.reason.get())).collect();
+    assert_eq!(named, [("t/0", 0x87), ("t/1", 0x87)]);
+    assert!(list.iter().all(|topic| topic.retry_in_ms.is_some()), "{list:?}");
 }
 
 /// The log names the poison message: its topic and the hub's reason.
@@ -506,8 +554,12 @@ fn rows_parked_in_an_earlier_life_are_tried_whenever_the_store_tells_of_them() {
 fn a_probe_that_is_no_message_leaves_the_turn_to_another() {
     let mut rig = Rig::new(|_, _| DENIED);
     rig.fill(20, 1);
-    rig.push_row(Row::new(text(""), Bytes::from_static(b"99")));
+    rig.run_until(SECOND / 2);
+    assert!(rig.core.stats().link_refused, "{:?}", rig.core.stats());
+    // Of a topic that was not tried: the next probe is this row.
+    rig.push(NO_MESSAGE, 99);
     rig.run_until(MINUTE);
+    assert_eq!(rig.core.stats().parked, 1, "{:?}", rig.core.stats());
     assert!(rig.core.stats().link_refused, "{:?}", rig.core.stats());
     rig.script = Box::new(|_, _| TAKEN);
     rig.run_until(10 * MINUTE);

@@ -27,7 +27,8 @@ const WITHIN_MS: u64 = 5_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedList {
-    /// Topics in back-off, or with parked rows that are being sent, in their order, at most 256; then topics with messages that are parked for
+    /// Topics in back-off, with parked rows that are being sent, or with messages that are refused for themselves and are not parked, in their
+    /// order, at most 384: while the hub refuses whatever is sent, those that were tried. Then topics with messages that are parked for
     /// themselves, as poison or too large, at most 256.
     pub topics: Vec<ParkedTopic>,
     /// Parked messages, by weight, those of topics that are not known included: of an earlier run.
@@ -315,7 +316,7 @@ impl Refusals {
         }
     }
 
-    fn list(&self, now_ms: u64) -> Vec<ParkedTopic> {
+    pub(super) fn list(&self, now_ms: u64) -> Vec<ParkedTopic> {
         let topics = self.topics.iter().map(|(name, topic)| ParkedTopic {
             topic: name.clone(),
             reason: topic.reason,
@@ -333,7 +334,9 @@ impl Retries {
         filter: &'a str,
     ) -> impl Iterator<Item = (&'a Message, Option<ReasonCode>)> + 'a {
         let messages = self.waiting.iter().map(|(_, message)| message);
-        messages.filter(move |message| covers(filter, message.topic())).map(|message| (message, None))
+        messages
+            .filter(move |message| covers(filter, message.topic()))
+            .map(|message| (message, message.reason))
     }
 
     fn take_matching(&mut self, filter: &str) -> Vec<Message> {
@@ -375,7 +378,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// What the hub refuses now.
     pub fn parked(&self, now: Now) -> ParkedList {
-        let mut topics = self.uplink.refusals.list(now.up_ms);
+        let mut topics = self.uplink.refused_list(now.up_ms);
         let sweep_ms = self.uplink.sweep.poll_timeout().map(|at_ms| at_ms.saturating_sub(now.up_ms));
         topics.extend(self.uplink.apart.list(sweep_ms));
         ParkedList { topics, parked: self.spool.parked(), in_place: self.spool.in_place() }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use super::downlink::Downlink;
+use super::idle_ping::IdlePing;
 use super::pack::Pack;
-use super::probe::Probe;
 use super::spool::Spool;
 use super::stall::{Delays, Stall, StallAction};
 use super::stats::Stats;
@@ -37,7 +37,7 @@ pub(super) struct Parts<'a, S, P> {
     pub(super) uplink: &'a mut Uplink<P>,
     pub(super) downlink: &'a mut Downlink,
     pub(super) stall: &'a mut Stall,
-    pub(super) probe: &'a mut Probe,
+    pub(super) idle_ping: &'a mut IdlePing,
     pub(super) spool: &'a mut S,
     pub(super) stats: &'a mut Stats,
     pub(super) out: &'a mut VecDeque<Output>,
@@ -143,7 +143,7 @@ impl Connection {
                 let publish = parts.downlink.local(publish);
                 parts.out.push_back(Output::Event(Event::Message { publish, ack }));
             }
-            session::Event::PingAnswered { rtt_ms } => parts.probe.on_rtt(rtt_ms),
+            session::Event::PingAnswered { rtt_ms } => parts.idle_ping.on_rtt(rtt_ms),
             session::Event::SubAck(ack) => {
                 for refused in parts.downlink.on_suback(now.up_ms, ack.packet_id, &ack.reasons) {
                     parts.out.push_back(Output::Event(Event::SubscriptionRefused(refused)));
@@ -170,7 +170,7 @@ impl Connection {
             // What is in flight waits in the session for a hub that takes it.
             parts.uplink.events.push_back(UplinkEvent::QosNotSupported);
         }
-        parts.probe.on_connected(now.up_ms);
+        parts.idle_ping.on_connected(now.up_ms);
         let (present, resumed, lost) = match connected.session {
             SessionOutcome::New => (false, false, Vec::new()),
             SessionOutcome::Resumed => (true, true, Vec::new()),
@@ -216,9 +216,9 @@ impl Connection {
     fn watch<S: Spool, P: Pack>(&mut self, now: Now, parts: &mut Parts<'_, S, P>) {
         let delays = delays(&self.session);
         let listens = parts.downlink.listens() && self.session.in_flight() == 0;
-        parts.probe.set_listening(now.up_ms, listens);
+        parts.idle_ping.set_listening(now.up_ms, listens);
         let due = parts.stall.poll(now.up_ms, delays);
-        match due.or_else(|| parts.probe.poll(now.up_ms, self.session.path().srtt_ms())) {
+        match due.or_else(|| parts.idle_ping.poll(now.up_ms, self.session.path().srtt_ms())) {
             None => {}
             Some(StallAction::Probe) => self.session.ping(now.up_ms),
             Some(StallAction::Break) => {

@@ -6,11 +6,12 @@ use super::pack::{Pack, Packing, set_expiry};
 use super::refusals::Route;
 use super::spool::{Leased, Settled, Spool};
 use super::stats::Stats;
-use super::uplink::{Uplink, row_key};
+use super::sweep::Deferred;
+use super::uplink::{Uplink, is_about_message, row_key};
 use super::uplink_event::UplinkEvent;
 use crate::ingest::Now;
 use crate::session::{PublishError, Session, Token};
-use crate::wire::{Publish, QoS, ReasonCode};
+use crate::wire::{Publish, QoS, ReasonCode, Utf8};
 
 /// Rows leased at a time at most.
 const LEASE_ROWS: usize = 256;
@@ -34,7 +35,7 @@ impl<P: Pack> Uplink<P> {
         let mut parks = PARKS_PER_TURN;
         while session.room() > 0 {
             let message = if self.link.is_refused() {
-                self.link_probe(now, session, spool, stats)
+                self.link_probe(now, session, spool, stats, &mut parks)
             } else {
                 self.next_message(now, session, spool, stats, &mut parks)
             };
@@ -55,9 +56,16 @@ impl<P: Pack> Uplink<P> {
         self.trim(spool);
     }
 
+    /// Parks what need not be held. Under a refused link everything waits in place instead.
     fn trim<S: Spool>(&mut self, spool: &mut S) {
+        if !self.link.is_refused() {
+            self.trim_held(spool);
+        }
+    }
+
+    pub(super) fn trim_held<S: Spool>(&mut self, spool: &mut S) {
         for (message, reason) in self.refusals.trim() {
-            self.park(&message, reason, spool);
+            self.park_again(&message, reason, spool);
         }
     }
 
@@ -68,20 +76,28 @@ impl<P: Pack> Uplink<P> {
         }
         if self.link.is_refused() {
             let due_ms = if self.probing { self.pack.poll_timeout() } else { self.link.due_ms() };
-            return due_ms.filter(|_| self.sent.is_empty());
+            let sweep_ms =
+                self.sweep.poll_timeout().filter(|_| self.sweep.is_active() && self.hand.is_none());
+            let waits = [due_ms, self.resume_ms, sweep_ms];
+            return waits.into_iter().flatten().min().filter(|_| self.sent.is_empty());
         }
         if !self.again.is_empty() || self.refusals.is_full() {
             return None;
         }
-        let may_sweep = self.window.room() > 0 && (self.hand.is_none() || self.sweep.is_active());
         let waits = [
             self.resume_ms,
             self.retries.poll_timeout(),
             self.refusals.poll_timeout(),
-            self.sweep.poll_timeout().filter(|_| may_sweep),
+            self.sweep.poll_timeout().filter(|_| self.window.room() > 0 && self.may_sweep()),
             self.pack.poll_timeout(),
         ];
         waits.into_iter().flatten().min()
+    }
+
+    /// Whether a sweep may go on, or begin. A pass by hand is one with a time of its own.
+    fn may_sweep(&self) -> bool {
+        let is_settled = !self.sweep.has_rows_inside() && self.refusals.all_settled();
+        self.hand.is_none() && (self.sweep.is_active() || is_settled)
     }
 
     fn next_message<S: Spool>(
@@ -124,11 +140,11 @@ impl<P: Pack> Uplink<P> {
                 Route::Held => {}
                 Route::Park(message, reason) => {
                     *parks = parks.saturating_sub(message.packed.rows.len().max(1));
-                    if self.sweep.is_active() && !message.swept {
-                        self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
-                        self.sweep.defer(message.packed.rows, message.bytes, reason);
+                    if message.swept {
+                        self.park_again(&message, reason, spool);
                     } else {
-                        self.park(&message, reason, spool);
+                        let (topic, bytes) = (message.topic().clone(), message.bytes);
+                        self.park_new(Deferred { topic, rows: message.packed.rows, bytes, reason }, spool);
                     }
                 }
             }
@@ -171,6 +187,7 @@ impl<P: Pack> Uplink<P> {
         if room == 0 {
             return false;
         }
+        self.trim(spool);
         self.begin_sweep(now.up_ms, spool);
         self.sweep.turn = self.sweep.is_active() && !self.sweep.turn;
         for parked in [self.sweep.turn, !self.sweep.turn] {
@@ -187,26 +204,21 @@ impl<P: Pack> Uplink<P> {
     }
 
     fn lease_new<S: Spool>(&mut self, now: Now, spool: &mut S, room: usize, parks: &mut usize) -> bool {
-        if !self.sweep.is_active() {
-            self.park_deferred(spool);
-        } else if self.sweep.is_full() {
+        self.park_deferred(spool);
+        if self.sweep.is_full() {
             return false;
         }
+        let is_ahead = self.pack_is_empty();
         let rows = spool.lease(now.up_ms, LEASE_ROWS, room);
         let any = !rows.is_empty();
         for row in rows {
-            // What could not be used goes out under a topic that only the pack knows.
-            let parked =
-                if row.row.dead_letter.is_some() { None } else { self.refusals.parks(&row.row.topic, false) };
-            match parked {
-                Some(reason) if self.sweep.is_active() => {
-                    *parks = parks.saturating_sub(1);
-                    self.refusals.on_parked(&row.row.topic, 1);
-                    self.sweep.defer(vec![row.id], row.row.payload.len() as u64, reason);
-                }
+            // What could not be used goes out under a topic that only the pack knows. What is in the pack is older.
+            let is_known = is_ahead && row.row.dead_letter.is_none();
+            match self.refusals.parks(&row.row.topic, false).filter(|_| is_known) {
                 Some(reason) => {
                     *parks = parks.saturating_sub(1);
-                    self.park_row(&row, reason, spool);
+                    let (topic, bytes) = (row.row.topic, row.row.payload.len() as u64);
+                    self.park_new(Deferred { topic, rows: vec![row.id], bytes, reason }, spool);
                 }
                 None => self.pack.add(now, row),
             }
@@ -218,6 +230,7 @@ impl<P: Pack> Uplink<P> {
         if self.hand.is_some() {
             return false;
         }
+        let is_ahead = self.pack_is_empty();
         self.lease_parked(now.up_ms, spool, room, parks, |uplink, spool, row| {
             let key = row_key(row.id, spool);
             if uplink.retry_filter.as_ref().is_some_and(|filter| covers(filter, &row.row.topic)) {
@@ -227,16 +240,33 @@ impl<P: Pack> Uplink<P> {
                 uplink.apart.on_parked(&uplink.pack.topic(&row), None, u64::from(row.row.weight));
                 Some(ReasonCode::UNSPECIFIED_ERROR)
             } else {
-                uplink.refusals.parks(&row.row.topic, true)
+                let gives_up = uplink.gives_up(now.up_ms, &row.row.topic);
+                gives_up.or_else(|| uplink.refusals.parks(&row.row.topic, true)).filter(|_| is_ahead)
             };
             match reason {
-                Some(reason) => uplink.park_row(&row, reason, spool),
+                Some(reason) => uplink.park_row_again(&row, reason, spool),
                 None => {
-                    uplink.sweep.on_row(row.id);
+                    uplink.sweep.on_row(row.id, row.row.topic.clone());
                     uplink.pack.add(now, row);
                 }
             }
         })
+    }
+
+    /// The reason if a sweep sends no row of this topic, since the hub refuses whatever comes and nothing is known of it. Topics wait like refused ones
+    /// then; messages that were refused for themselves do not speak for theirs.
+    fn gives_up(&mut self, now_ms: u64, topic: &Utf8) -> Option<ReasonCode> {
+        let reason = self.sweep.gives_up().filter(|_| !self.refusals.knows(topic))?;
+        if !is_about_message(reason) {
+            let out = self.out_of(topic);
+            self.refusals.add(now_ms, topic, reason, out);
+        }
+        Some(reason)
+    }
+
+    /// Whether a row that is parked when it is leased overtakes none that was leased before.
+    pub(super) fn pack_is_empty(&self) -> bool {
+        self.pack.held_bytes() == 0 && self.pack.poll_timeout().is_none()
     }
 
     /// The sweep's next rows, each to be handled. Whether there were any.
@@ -283,13 +313,16 @@ impl<P: Pack> Uplink<P> {
 
     /// Begins a sweep that is due, or that a healed topic asks for.
     fn begin_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
-        if self.sweep.is_active() || self.hand.is_some() {
+        if self.sweep.is_active() || self.hand.is_some() || self.link.is_refused() {
             return;
         }
         self.park_deferred(spool);
         // Not all are known by their topics; those of an earlier life the store may learn of long after the connection is up.
         if !self.sweep.is_planned() && spool.parked() > 0 {
             self.sweep.want_later(now_ms);
+        }
+        if self.sweep.has_rows_inside() || !self.refusals.all_settled() {
+            return;
         }
         if self.sweep.is_due(now_ms) | self.refusals.take_sweep_wanted() {
             self.sweep.begin(spool);
@@ -301,17 +334,60 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// Parks the rows that waited for the end of a sweep: what it parked again is older.
-    pub(super) fn park_deferred<S: Spool>(&mut self, spool: &mut S) {
-        for (rows, reason) in self.sweep.take_deferred() {
-            rows.into_iter().for_each(|row| spool.park(row, reason));
+    /// Parks new rows of a topic, or has them wait while older ones may still be parked.
+    fn park_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
+        let topic = &new.topic;
+        if self.sweep.is_active()
+            || self.sweep.has_rows_inside()
+            || self.refusals.has_deferred(topic)
+            || !self.refusals.is_settled(topic)
+        {
+            self.refusals.on_deferred(topic, new.rows.len() as u64);
+            self.sweep.defer(new);
+        } else {
+            self.put_new(new, spool);
         }
     }
 
+    /// Parks the rows that waited for older ones: those of a sweep, and those that are held or on their way.
+    pub(super) fn park_deferred<S: Spool>(&mut self, spool: &mut S) {
+        if self.sweep.is_active() || self.sweep.has_rows_inside() {
+            return;
+        }
+        for new in self.sweep.take_deferred(|topic| self.refusals.is_settled(topic)) {
+            self.refusals.on_not_deferred(&new.topic, new.rows.len() as u64);
+            self.put_new(new, spool);
+        }
+    }
+
+    fn put_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
+        self.refusals.on_parked(&new.topic, new.rows.len() as u64);
+        new.rows.into_iter().for_each(|row| spool.park(row, new.reason));
+    }
+
+    /// Parks a message: what a sweep meets of its topic from now on goes behind it.
+    fn park_again<S: Spool>(&mut self, message: &Message, reason: ReasonCode, spool: &mut S) {
+        self.park(message, reason, spool);
+        if self.sweep.is_active() {
+            self.refusals.on_passed(message.topic());
+        }
+    }
+
+    /// Parks a row of the sweep again. Poison rows are counted for themselves: they wait whatever becomes of their topic.
+    pub(super) fn park_row_again<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
+        if !self.poison.is_known(row_key(row.id, spool)) {
+            self.refusals.on_passed(&row.row.topic);
+        }
+        self.park_row(row, reason, spool);
+    }
+
     pub(super) fn park_row<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
-        self.sweep.on_parked(row_key(row.id, spool));
+        let key = row_key(row.id, spool);
+        self.sweep.on_parked(key);
         spool.park(row.id, reason);
-        self.refusals.on_parked(&row.row.topic, 1);
+        if !self.poison.is_known(key) {
+            self.refusals.on_parked(&row.row.topic, 1);
+        }
     }
 
     /// `false`: nothing more can be sent now.

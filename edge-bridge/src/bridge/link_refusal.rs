@@ -36,6 +36,8 @@ struct Probing {
     soon: usize,
     /// A probe is on its way.
     is_out: bool,
+    /// What was on its way when the link was found to be refused is answered.
+    is_drained: bool,
 }
 
 /// Consequences of an answer.
@@ -92,6 +94,7 @@ impl LinkRefusal {
             tried: vec![topic.clone()],
             soon: TRIED_MAX,
             is_out: false,
+            is_drained: false,
         });
         LinkChange::Refused
     }
@@ -104,6 +107,16 @@ impl LinkRefusal {
     /// When the next probe is due.
     pub(super) fn due_ms(&self) -> Option<u64> {
         self.probing.as_ref().map(|probing| probing.due_ms)
+    }
+
+    /// Topics that were refused since the link is.
+    pub(super) fn tried(&self) -> &[Utf8] {
+        self.probing.as_ref().map_or(&[], |probing| &probing.tried)
+    }
+
+    /// Everything that was on its way is answered. Whether that is new.
+    pub(super) fn on_drained(&mut self) -> bool {
+        self.probing.as_mut().is_some_and(|probing| !std::mem::replace(&mut probing.is_drained, true))
     }
 
     /// A probe is being sent.
@@ -120,11 +133,11 @@ impl LinkRefusal {
         }
     }
 
-    /// Which of these topics to probe: one that was not tried, or the one whose turn was longest ago.
-    pub(super) fn pick<'a>(&self, topics: impl Iterator<Item = &'a Utf8>) -> Option<usize> {
+    /// The one of these to probe with: of a topic that was not tried, or of the one whose turn was longest ago.
+    pub(super) fn pick<'a, T>(&self, candidates: impl Iterator<Item = (T, &'a Utf8)>) -> Option<T> {
         let tried = &self.probing.as_ref()?.tried;
         let rank = |topic: &Utf8| tried.iter().position(|tried| tried == topic).map_or(0, |at| at + 1);
-        topics.enumerate().min_by_key(|(_, topic)| rank(topic)).map(|(at, _)| at)
+        candidates.min_by_key(|(_, topic)| rank(topic)).map(|(candidate, _)| candidate)
     }
 
     /// Ends the refusal of the link when only topics that were tried are in sight for long: they are refused one by one instead.
@@ -194,14 +207,14 @@ mod tests {
         let due_ms = link.due_ms().unwrap();
         link.on_answer(10, DENIED, &a);
         assert_eq!(link.due_ms(), Some(due_ms), "it was sent before the link was found to be refused");
-        assert_eq!(link.pick([&a, &b, &c].into_iter()), Some(1));
+        assert_eq!(link.pick([&a, &b, &c].into_iter().enumerate()), Some(1));
         link.on_probe();
         link.on_answer(due_ms, DENIED, &b);
         assert_eq!(link.due_ms(), Some(due_ms + NEXT_TOPIC_MS), "there may be a topic that is taken");
-        assert_eq!(link.pick([&a, &b, &c].into_iter()), Some(2));
+        assert_eq!(link.pick([&a, &b, &c].into_iter().enumerate()), Some(2));
         link.on_probe();
         link.on_answer(due_ms, DENIED, &c);
-        assert_eq!(link.pick([&c, &b, &a].into_iter()), Some(2), "the longest ago");
+        assert_eq!(link.pick([&c, &b, &a].into_iter().enumerate()), Some(2), "the longest ago");
         link.on_probe();
         link.on_answer(due_ms, DENIED, &a);
         assert!(link.due_ms().unwrap() > due_ms + 500, "all were tried");

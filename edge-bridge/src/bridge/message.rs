@@ -1,7 +1,7 @@
 //! Message on its way up: what the pack made of rows, and what has happened to it since.
 
 use super::pack::Packed;
-use crate::wire::Utf8;
+use crate::wire::{ReasonCode, Utf8};
 
 /// Bytes of a PUBLISH beside topic, properties and payload.
 const HEADER_BYTES: usize = 12;
@@ -18,6 +18,8 @@ pub(super) struct Message {
     pub(super) sent_ms: Option<u64>,
     /// Times the hub refused this message and not its topic.
     pub(super) refusals: u32,
+    /// Of the last of these refusals.
+    pub(super) reason: Option<ReasonCode>,
     /// Times the hub closed the connection while this message was unanswered.
     pub(super) closes: u32,
     /// Its rows came from the parked ones.
@@ -28,7 +30,16 @@ impl Message {
     pub(super) fn new(packed: Packed, serial: u64, swept: bool) -> Self {
         let p = &packed.publish;
         let bytes = HEADER_BYTES + p.topic.len() + p.properties.as_bytes().len() + p.payload.len();
-        Self { bytes: bytes as u64, serial, sent_ms: None, refusals: 0, closes: 0, swept, packed }
+        Self {
+            bytes: bytes as u64,
+            serial,
+            sent_ms: None,
+            refusals: 0,
+            reason: None,
+            closes: 0,
+            swept,
+            packed,
+        }
     }
 
     pub(super) fn topic(&self) -> &Utf8 {

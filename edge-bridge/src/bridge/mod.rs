@@ -19,17 +19,18 @@ mod config;
 mod connection;
 mod downlink;
 mod drain;
+mod idle_ping;
 mod io;
 mod link;
-mod link_probe;
 mod link_refusal;
 mod memory_spool;
 mod message;
 mod notices;
 mod pack;
 mod poison;
-mod probe;
 mod refusals;
+mod refused_link_probe;
+mod refused_list;
 mod refused_topic;
 mod retries;
 pub mod rules;
@@ -47,10 +48,10 @@ use std::collections::VecDeque;
 pub use by_hand::{ParkedList, ParkedRow, ParkedTopic};
 pub use config::LinkConfig;
 pub use downlink::Refused;
+pub use idle_ping::idle_ping_every_ms;
 pub use io::{Event, Input, Output};
 pub use link::LinkState;
 pub use pack::{Pack, Packed, Packing, RawPack};
-pub use probe::idle_ping_every_ms;
 pub use stall::{Delays, Stall, StallAction};
 pub use stats::Stats;
 pub use uplink_event::{LeftOut, Refusal, UplinkEvent};
@@ -59,7 +60,7 @@ use backoff::Backoff;
 use bytes::Bytes;
 use connection::Connection;
 use downlink::Downlink;
-use probe::Probe;
+use idle_ping::IdlePing;
 use spool::Spool;
 use uplink::Uplink;
 use version::VersionChoice;
@@ -93,7 +94,7 @@ pub struct Core<S, P> {
     path: Path,
     /// The last connection was given up as dead.
     gave_up: bool,
-    probe: Probe,
+    idle_ping: IdlePing,
     version: VersionChoice,
     backoff: Backoff,
     out: VecDeque<Output>,
@@ -124,7 +125,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             uplink: Uplink::new(pack, config.window_max_bytes / 2, config.seed),
             downlink: Downlink::new(config.rules.clone()),
             backoff: Backoff::new(config.backoff, config.seed),
-            probe: Probe::new(config.command_within_ms),
+            idle_ping: IdlePing::new(config.command_within_ms),
             version: VersionChoice::new(config.client.version, config.any_version),
             config,
             spool,
@@ -159,7 +160,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             (Input::Bytes(buffer), Phase::Up(connection)) => {
                 connection.on_bytes(now, buffer);
                 self.stall.on_byte(now.up_ms);
-                self.probe.on_byte(now.up_ms);
+                self.idle_ping.on_byte(now.up_ms);
             }
             (Input::Written { bytes, waited }, Phase::Up(connection)) => {
                 // Nothing is due earlier by it.
@@ -190,7 +191,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             Phase::Up(connection) => {
                 let session = &connection.session;
                 let stall = self.stall.poll_timeout(connection::delays(session));
-                let probe = self.probe.poll_timeout(session.path().srtt_ms());
+                let probe = self.idle_ping.poll_timeout(session.path().srtt_ms());
                 let (up, down) = (self.uplink.poll_timeout(session), self.downlink.poll_timeout(session));
                 [session.poll_timeout(), up, down, stall, probe].into_iter().flatten().min()
             }
@@ -302,7 +303,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             uplink: &mut self.uplink,
             downlink: &mut self.downlink,
             stall: &mut self.stall,
-            probe: &mut self.probe,
+            idle_ping: &mut self.idle_ping,
             spool: &mut self.spool,
             stats: &mut self.stats,
             out: &mut self.out,
@@ -344,7 +345,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
         self.uplink_events();
         self.stall.set_waiting(now.up_ms, false);
-        self.probe.set_listening(now.up_ms, false);
+        self.idle_ping.set_listening(now.up_ms, false);
         self.out.push_back(Output::Hangup);
         if matches!(closed, Closed::Local(ReasonCode::NORMAL_DISCONNECTION)) {
             let reason = closed.to_string();

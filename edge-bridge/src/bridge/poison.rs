@@ -123,6 +123,16 @@ impl Poison {
         false
     }
 
+    /// Whether a row is known as poison.
+    pub(super) fn is_known(&self, row: RowKey) -> bool {
+        self.known.contains_key(&row)
+    }
+
+    /// Whether a row may not be sent yet.
+    pub(super) fn is_held(&self, now_ms: u64, row: RowKey) -> bool {
+        self.known.get(&row).is_some_and(|(due_ms, _)| *due_ms > now_ms)
+    }
+
     /// The hub took a row.
     pub(super) fn on_taken(&mut self, row: RowKey) {
         self.known.remove(&row);

@@ -9,15 +9,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::backoff::{Backoff, BackoffConfig};
 use super::message::Message;
-use super::refused_topic::{Held, Topic};
+use super::refused_topic::{HELD_MAX, Held, Topic};
 use crate::wire::{ReasonCode, Utf8};
 
 /// Topics in back-off at most. Refused messages of others are parked and tried with the next sweep.
 const TOPICS_MAX: usize = 256;
 /// Bytes of held messages at most; above it a topic holds one.
 const HELD_BYTES_MAX: u64 = 1 << 20;
-/// Messages of one topic that serve as probes.
-const HELD_MAX: usize = 8;
 /// Delay of the first attempt, and of the last ones.
 const RETRY_MS: (u64, u64) = (1_000, 600_000);
 
@@ -82,33 +80,28 @@ impl Refusals {
     /// The reason if rows of this topic are parked unsent. `swept`: the row comes from the parked ones.
     pub(super) fn parks(&self, topic: &Utf8, swept: bool) -> Option<ReasonCode> {
         let topic = self.topics.get(topic)?;
-        let parks = match (topic.healing, swept) {
-            (true, true) => false,
-            (true, false) => topic.parked > 0,
-            (false, swept) => {
-                (!swept && topic.parked > 0) || (topic.out == 0 && topic.held.len() >= HELD_MAX)
-            }
-        };
-        parks.then_some(topic.reason)
+        let is_behind = if swept { topic.passed } else { topic.has_parked() };
+        let is_full = !topic.healing && topic.out == 0 && topic.held.len() >= HELD_MAX;
+        (is_behind || is_full).then_some(topic.reason)
     }
 
     /// Where a new message goes.
     pub(super) fn route(&mut self, message: Message) -> Route {
-        let Some(topic) = self.topics.get_mut(message.topic()) else { return Route::Send(message) };
-        match (topic.healing, message.swept) {
-            (true, swept) if swept || topic.parked == 0 => {
-                topic.out += 1;
-                Route::Send(message)
-            }
-            // What comes back from the parked rows is older than those that are still there; what is new goes behind them.
-            (false, swept)
-                if (swept || topic.parked == 0) && (topic.out > 0 || topic.held.len() < HELD_MAX) =>
-            {
-                self.held_bytes += message.bytes;
-                topic.hold(message, None);
-                Route::Held
-            }
-            _ => Route::Park(message, topic.reason),
+        let parks = self.parks(message.topic(), message.swept);
+        match self.topics.get_mut(message.topic()) {
+            None => Route::Send(message),
+            Some(topic) => match parks {
+                Some(reason) => Route::Park(message, reason),
+                None if topic.healing => {
+                    topic.out += 1;
+                    Route::Send(message)
+                }
+                None => {
+                    self.held_bytes += message.bytes;
+                    topic.hold(message, None);
+                    Route::Held
+                }
+            },
         }
     }
 
@@ -117,6 +110,42 @@ impl Refusals {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.parked += rows;
             topic.parked_since += rows;
+        }
+    }
+
+    /// New rows of this topic wait to be parked.
+    pub(super) fn on_deferred(&mut self, topic: &Utf8, rows: u64) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.deferred += rows;
+        }
+    }
+
+    /// Such rows are being parked, or went back to their place.
+    pub(super) fn on_not_deferred(&mut self, topic: &Utf8, rows: u64) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.deferred = topic.deferred.saturating_sub(rows);
+        }
+    }
+
+    /// Whether new rows of this topic may be parked now: nothing older of it may still come behind them.
+    pub(super) fn is_settled(&self, topic: &Utf8) -> bool {
+        self.topics.get(topic).is_none_or(Topic::is_settled)
+    }
+
+    /// Whether that holds for every topic: a sweep that begins meets nothing that is younger than what is parked while it goes on.
+    pub(super) fn all_settled(&self) -> bool {
+        self.topics.values().all(Topic::is_settled)
+    }
+
+    /// Whether new rows of this topic wait to be parked.
+    pub(super) fn has_deferred(&self, topic: &Utf8) -> bool {
+        self.topics.get(topic).is_some_and(|topic| topic.deferred > 0)
+    }
+
+    /// The sweep parks rows of this topic again.
+    pub(super) fn on_passed(&mut self, topic: &Utf8) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.passed = true;
         }
     }
 
@@ -149,7 +178,7 @@ impl Refusals {
         now_ms: u64,
         message: Message,
         reason: ReasonCode,
-        out: impl FnOnce(&Utf8) -> usize,
+        out: usize,
     ) -> Option<Message> {
         let name = message.topic().clone();
         let is_known = self.topics.contains_key(&name);
@@ -167,21 +196,12 @@ impl Refusals {
         }
         let attempt = topic.attempt;
         topic.hold(message, Some(attempt));
-        if topic.tries > 0 {
-            topic.tries -= 1;
-            topic.wait_if_tried(now_ms);
-        }
+        topic.on_probe_refused();
         None
     }
 
-    /// Puts a topic in back-off without a message. Its next one is held.
-    pub(super) fn add(
-        &mut self,
-        now_ms: u64,
-        name: &Utf8,
-        reason: ReasonCode,
-        out: impl FnOnce(&Utf8) -> usize,
-    ) -> bool {
+    /// Puts a topic in back-off without a message. Its next one is held. `out`: messages of it that are on their way.
+    pub(super) fn add(&mut self, now_ms: u64, name: &Utf8, reason: ReasonCode, out: usize) -> bool {
         if self.topics.contains_key(name) {
             return true;
         }
@@ -193,9 +213,12 @@ impl Refusals {
         let topic = Topic {
             reason,
             held: VecDeque::new(),
-            out: out(name),
+            out,
             parked: 0,
             parked_since: 0,
+            deferred: 0,
+            passed: false,
+            holds_swept: false,
             attempt: 0,
             tries: 0,
             due_ms: now_ms + backoff.next_ms(),
@@ -205,6 +228,14 @@ impl Refusals {
         };
         self.topics.insert(name.clone(), topic);
         true
+    }
+
+    /// Parked rows of this topic were leased and will not be sent now: it waits like a refused one, and its new rows behind them.
+    pub(super) fn hold_swept(&mut self, now_ms: u64, name: &Utf8) {
+        self.add(now_ms, name, ReasonCode::NOT_AUTHORIZED, 0);
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.holds_swept = true;
+        }
     }
 
     /// Whether the application was told of this topic.
@@ -237,7 +268,7 @@ impl Refusals {
             topic.backoff.reset();
         }
         (topic.healing, topic.tries) = (true, 0);
-        if topic.parked > 0 {
+        if topic.has_parked() {
             self.sweep_wanted = true;
         } else {
             self.topics.remove(name);
@@ -301,13 +332,18 @@ impl Refusals {
             }
             // Everything held expired: a parked row is the next probe.
             (topic.healing, topic.tries) = (true, 0);
-            self.sweep_wanted |= topic.parked > 0;
-            if topic.parked == 0 {
+            self.sweep_wanted |= topic.has_parked();
+            if !topic.has_parked() {
                 empty.push(name.clone());
             }
         }
         empty.iter().for_each(|name| drop(self.topics.remove(name)));
         found
+    }
+
+    /// The attempts of now are over: an answer that comes later says nothing of messages that were refused before.
+    pub(super) fn end_attempts(&mut self) {
+        self.topics.values_mut().for_each(|topic| (topic.attempt, topic.tries) = (topic.attempt + 1, 0));
     }
 
     /// When [`next_attempt`](Self::next_attempt) has something.
@@ -322,27 +358,42 @@ impl Refusals {
     }
 
     pub(super) fn on_sweep_begins(&mut self) {
-        self.topics.values_mut().for_each(|topic| topic.parked_since = 0);
+        self.topics.values_mut().for_each(|topic| (topic.parked_since, topic.passed) = (0, false));
     }
 
     /// All rows that were parked when the sweep began have been passed: what is counted beyond those parked since has expired.
     pub(super) fn on_sweep_over(&mut self) {
         for topic in self.topics.values_mut() {
-            topic.parked = topic.parked_since;
-            self.sweep_wanted |= topic.healing && topic.parked > 0;
+            (topic.parked, topic.passed) = (topic.parked_since, false);
+            self.sweep_wanted |= topic.healing && topic.has_parked();
         }
-        self.topics.retain(|_, topic| !topic.healing || topic.parked > 0);
+        self.topics.retain(|_, topic| !topic.healing || topic.has_parked());
     }
 
-    /// Hands out what is held and forgets its topics. `all`: also of topics with parked rows, which are younger than what is held.
+    /// Hands out what is held and forgets its topics. `all`: also of topics with parked rows, which are younger than what is held, and of those
+    /// that hold what was parked, which is older than what waits in the queue.
     pub(super) fn take_held(&mut self, all: bool) -> Vec<Message> {
         let mut out = Vec::new();
-        for topic in self.topics.values_mut().filter(|topic| all || topic.parked == 0) {
+        for topic in self.topics.values_mut().filter(|topic| all || !topic.has_to_hold()) {
             out.extend(topic.held.drain(..).map(|held| held.message));
         }
         self.held_bytes -= out.iter().map(|message| message.bytes).sum::<u64>();
-        self.topics.retain(|_, topic| topic.parked > 0);
+        self.topics.retain(|_, topic| topic.has_to_hold());
+        self.topics.values_mut().for_each(|topic| topic.holds_swept = false);
         out
+    }
+
+    /// A message that was handed out and will not be sent now. Hands it back unless it has to wait here for its place among others of its topic.
+    pub(super) fn take_back(&mut self, message: Message) -> Option<Message> {
+        let Some(topic) = self.topics.get_mut(message.topic()) else { return Some(message) };
+        topic.out = topic.out.saturating_sub(1);
+        if !message.swept && !topic.has_to_hold() {
+            return Some(message);
+        }
+        self.held_bytes += message.bytes;
+        topic.healing = false;
+        topic.hold(message, None);
+        None
     }
 
     /// Whether the topic is in back-off or being healed.
@@ -350,12 +401,17 @@ impl Refusals {
         self.topics.contains_key(name)
     }
 
-    /// The oldest held message of this topic, or of any, to be sent now.
-    pub(super) fn take_oldest(&mut self, name: Option<&Utf8>) -> Option<Message> {
-        let mut topics = self.topics.iter_mut().filter(|(own, _)| name.is_none_or(|name| *own == name));
-        let (_, topic) = topics.find(|(_, topic)| !topic.held.is_empty())?;
+    /// Topics of which messages are held.
+    pub(super) fn held_topics(&self) -> impl Iterator<Item = &Utf8> {
+        self.topics.iter().filter(|(_, topic)| !topic.held.is_empty()).map(|(name, _)| name)
+    }
+
+    /// The oldest held message of this topic, to be sent now: an attempt of its own, since earlier refusals are no answers of the same moment.
+    pub(super) fn take_oldest(&mut self, name: &Utf8) -> Option<Message> {
+        let topic = self.topics.get_mut(name)?;
         let message = topic.held.pop_front()?.message;
         self.held_bytes -= message.bytes;
+        (topic.attempt, topic.tries) = (topic.attempt + 1, 0);
         topic.out += 1;
         Some(message)
     }

@@ -6,6 +6,9 @@ use super::backoff::Backoff;
 use super::message::Message;
 use crate::wire::ReasonCode;
 
+/// Messages of one topic that serve as probes.
+pub(super) const HELD_MAX: usize = 8;
+
 /// A message that is kept as a probe.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -26,6 +29,12 @@ pub(super) struct Topic {
     pub(super) parked: u64,
     /// Of these, those parked since the present sweep began.
     pub(super) parked_since: u64,
+    /// New rows that are to be parked once nothing older of the topic can come behind them.
+    pub(super) deferred: u64,
+    /// The present sweep parked rows of it again: what the sweep still meets is younger, and goes behind them.
+    pub(super) passed: bool,
+    /// Messages of parked rows are about to be held.
+    pub(super) holds_swept: bool,
     pub(super) attempt: u32,
     /// Messages that the present attempt may still send.
     pub(super) tries: usize,
@@ -37,6 +46,21 @@ pub(super) struct Topic {
 }
 
 impl Topic {
+    /// Whether new rows have to go behind parked ones.
+    pub(super) fn has_parked(&self) -> bool {
+        self.parked + self.deferred > 0
+    }
+
+    /// Whether what is held has its place before parked rows, or was parked itself.
+    pub(super) fn has_to_hold(&self) -> bool {
+        self.has_parked() || self.holds_swept || self.held.iter().any(|held| held.message.swept)
+    }
+
+    /// Whether all that is on its way could be held: nothing of it would be parked behind what is parked now.
+    pub(super) fn is_settled(&self) -> bool {
+        self.held.len() + self.out <= HELD_MAX
+    }
+
     pub(super) fn hold(&mut self, message: Message, refused_in: Option<u32>) {
         let at = self.held.partition_point(|held| held.message.serial < message.serial);
         self.held.insert(at, Held { message, refused_in });
@@ -49,12 +73,10 @@ impl Topic {
         self.held.remove(at).map(|held| held.message)
     }
 
-    /// An attempt that has sent all it may waits for the next.
-    pub(super) fn wait_if_tried(&mut self, now_ms: u64) {
+    /// A probe was refused. The attempt is over when it has sent all it may, or all that is held.
+    pub(super) fn on_probe_refused(&mut self) {
         let attempt = self.attempt;
-        if self.tries == 0 || self.held.iter().all(|held| held.refused_in == Some(attempt)) {
-            self.tries = 0;
-            self.due_ms = self.due_ms.max(now_ms);
-        }
+        let all_tried = self.held.iter().all(|held| held.refused_in == Some(attempt));
+        self.tries = if all_tried { 0 } else { self.tries.saturating_sub(1) };
     }
 }

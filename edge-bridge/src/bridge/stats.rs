@@ -31,6 +31,8 @@ pub struct Stats {
     pub parked: u64,
     /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place, and others go on.
     pub in_place: u64,
+    /// Messages that wait where they are, since the hub refused them or others of their topic: tried again before anything is parked.
+    pub held: u64,
     /// Topics that the hub refuses now.
     pub refused_topics: usize,
     /// Whether the hub refuses whatever is sent as not authorized: nothing but one probe at a time goes out.
@@ -95,8 +97,10 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// Returns whether anything that counts changed since `published`: cheaper than [`stats`](Self::stats).
     pub fn has_news(&self, published: &Stats) -> bool {
-        let figures =
-            |s: &Stats| [s.sent, s.acknowledged, s.received, s.parked, s.in_place, s.unacknowledged as u64];
+        let figures = |s: &Stats| {
+            let refused = [s.parked, s.in_place, s.held, s.refused_topics as u64, u64::from(s.link_refused)];
+            ([s.sent, s.acknowledged, s.received, s.unacknowledged as u64], refused)
+        };
         figures(&self.stats) != figures(published) || self.spool.waiting() != published.waiting
     }
 
@@ -111,6 +115,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.stats.waiting = self.spool.waiting();
         self.stats.parked = self.spool.parked();
         self.stats.in_place = self.spool.in_place();
+        self.stats.held = self.uplink.held();
         self.stats.refused_topics = self.uplink.refusals.refused_topics();
         self.stats.link_refused = self.uplink.link.is_refused();
         self.stats.window_bytes = self.uplink.window().limit();

@@ -1,14 +1,15 @@
 //! Sweep over the parked rows, from the front: rows of topics that are not refused are sent, the others stay parked, in their place or behind the
-//! rest. It ends when it has passed what was there when it began.
+//! rest. It ends when it has passed what was there when it began. Where rows go behind the rest it never ends before, since those that it parked
+//! again would then stand behind younger ones.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::backoff::Backoff;
 use super::pack::Packed;
 use super::poison::RowKey;
 use super::refusals::retry_backoff;
 use super::spool::{LeaseId, Spool};
-use crate::wire::ReasonCode;
+use crate::wire::{ReasonCode, Utf8};
 
 /// Parked rows leased at a time: new rows get the next turn.
 const ROWS: usize = 64;
@@ -16,7 +17,7 @@ const ROWS: usize = 64;
 const DRY_MS: u64 = 5_000;
 /// Messages of a sweep whose end the spool knows.
 const BOUNDLESS: u64 = u64::MAX / 2;
-/// Refusals without a success between that end a sweep early.
+/// Refusals without a success between, after which a sweep only sends rows of topics that the hub takes.
 const REFUSALS_MAX: u32 = 8;
 /// New rows that wait for the end of a sweep, and their bytes: beyond, new rows wait in the queue.
 const DEFERRED_MAX: (usize, u64) = (4_096, 1 << 20);
@@ -36,13 +37,23 @@ pub(super) struct Sweep {
     due_ms: Option<u64>,
     backoff: Backoff,
     refused_in_row: u32,
+    last_refusal: Option<ReasonCode>,
     /// Leased by it and not yet part of a message.
-    rows: HashSet<LeaseId>,
+    rows: HashMap<LeaseId, Utf8>,
     /// New rows to be parked behind those that the sweep parks again.
-    deferred: Vec<(Vec<LeaseId>, ReasonCode)>,
+    deferred: Vec<Deferred>,
     deferred_bytes: u64,
     /// Whose turn it is when both parked and new rows wait.
     pub(super) turn: bool,
+}
+
+/// New rows of one topic that are to be parked.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    pub(super) topic: Utf8,
+    pub(super) rows: Vec<LeaseId>,
+    pub(super) bytes: u64,
+    pub(super) reason: ReasonCode,
 }
 
 impl Sweep {
@@ -56,7 +67,8 @@ impl Sweep {
             due_ms: None,
             backoff: retry_backoff(seed ^ 0x5e),
             refused_in_row: 0,
-            rows: HashSet::new(),
+            last_refusal: None,
+            rows: HashMap::new(),
             deferred: Vec::new(),
             deferred_bytes: 0,
             turn: false,
@@ -139,10 +151,10 @@ impl Sweep {
         ends
     }
 
-    /// New rows that are to be parked when the sweep is over.
-    pub(super) fn defer(&mut self, rows: Vec<LeaseId>, bytes: u64, reason: ReasonCode) {
-        self.deferred_bytes += bytes;
-        self.deferred.push((rows, reason));
+    /// New rows that are to be parked later.
+    pub(super) fn defer(&mut self, deferred: Deferred) {
+        self.deferred_bytes += deferred.bytes;
+        self.deferred.push(deferred);
     }
 
     /// Whether nothing more may be deferred.
@@ -150,21 +162,35 @@ impl Sweep {
         self.deferred.len() >= DEFERRED_MAX.0 || self.deferred_bytes >= DEFERRED_MAX.1
     }
 
-    pub(super) fn take_deferred(&mut self) -> Vec<(Vec<LeaseId>, ReasonCode)> {
-        self.deferred_bytes = 0;
-        std::mem::take(&mut self.deferred)
+    /// Takes out the rows of topics that `may_go`, in their order.
+    pub(super) fn take_deferred(&mut self, may_go: impl Fn(&Utf8) -> bool) -> Vec<Deferred> {
+        let all = std::mem::take(&mut self.deferred);
+        let (out, kept): (Vec<_>, _) = all.into_iter().partition(|deferred| may_go(&deferred.topic));
+        self.deferred = kept;
+        self.deferred_bytes -= out.iter().map(|deferred| deferred.bytes).sum::<u64>();
+        out
     }
 
     /// The row is on its way into a message.
-    pub(super) fn on_row(&mut self, id: LeaseId) {
-        self.rows.insert(id);
+    pub(super) fn on_row(&mut self, id: LeaseId, topic: Utf8) {
+        self.rows.insert(id, topic);
+    }
+
+    /// The topics of rows that were on their way into a message and are given back.
+    pub(super) fn take_rows_inside(&mut self) -> Vec<Utf8> {
+        self.rows.drain().map(|(_, topic)| topic).collect()
+    }
+
+    /// Whether rows are on their way into a message: what is parked now could be younger.
+    pub(super) fn has_rows_inside(&self) -> bool {
+        !self.rows.is_empty()
     }
 
     /// Whether a message has rows of the sweep, which are forgotten.
     pub(super) fn take(&mut self, packed: &Packed) -> bool {
         let mut any = false;
         if !self.rows.is_empty() {
-            packed.rows.iter().for_each(|row| any |= self.rows.remove(row));
+            packed.rows.iter().for_each(|row| any |= self.rows.remove(row).is_some());
         }
         any
     }
@@ -175,13 +201,15 @@ impl Sweep {
         self.backoff.reset();
     }
 
-    /// The hub refused a message of the sweep. When it refuses whatever comes, the sweep goes on later.
-    pub(super) fn on_refusal(&mut self, now_ms: u64) {
+    /// The hub refused a message of the sweep.
+    pub(super) fn on_refusal(&mut self, reason: ReasonCode) {
         self.refused_in_row += 1;
-        if self.left.is_some() && self.refused_in_row >= REFUSALS_MAX {
-            self.left = None;
-            self.due_ms = Some(now_ms + self.backoff.next_ms());
-        }
+        self.last_refusal = Some(reason);
+    }
+
+    /// The hub's reason if it refuses whatever comes: rows of topics of which nothing is known are not sent for the rest of the sweep.
+    pub(super) fn gives_up(&self) -> Option<ReasonCode> {
+        self.last_refusal.filter(|_| self.refused_in_row >= REFUSALS_MAX)
     }
 
     /// When there is something to do without an event.
@@ -192,11 +220,21 @@ impl Sweep {
         }
     }
 
-    /// Every leased row goes back: the sweep begins again later.
-    pub(super) fn reset(&mut self, now_ms: u64) {
+    /// Every leased row goes back to its place, `rows` of them. A sweep that has parked none again begins anew later; others have to be brought to
+    /// their end, or the rows would not be in their order.
+    pub(super) fn on_given_back(&mut self, now_ms: u64, rows: u64) {
         self.rows.clear();
-        if self.left.take().is_some() {
+        let Some(left) = &mut self.left else { return };
+        *left += rows;
+        if self.mark.is_none() {
+            self.left = None;
             self.want(now_ms);
         }
+    }
+
+    /// Every leased row goes back, and nothing goes on.
+    pub(super) fn stop(&mut self, now_ms: u64) {
+        self.mark = None;
+        self.on_given_back(now_ms, 0);
     }
 }

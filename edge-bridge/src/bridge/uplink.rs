@@ -95,6 +95,7 @@ impl<P: Pack> Uplink<P> {
     pub(super) fn on_connected(&mut self, now_ms: u64, lost: &[InFlight], stats: &mut Stats) {
         self.window = Window::new(now_ms, self.window_max);
         self.retain_cleared = false;
+        self.refusals.end_attempts();
         let lost: Vec<_> = lost.iter().filter_map(|m| self.sent.remove(&m.token.0)).collect();
         for message in self.sent.values_mut() {
             stats.resent += 1;
@@ -136,7 +137,7 @@ impl<P: Pack> Uplink<P> {
         self.refusals.on_gone(message.topic());
         self.apart.on_parked(message.topic(), Some(reason), weight_of(&message, spool));
         self.tell(now_ms, Cause::Poison, reason, &message, spool, stats);
-        self.park(&message, reason, spool);
+        self.put_last(&message, reason, spool);
         Some(Token(token))
     }
 
@@ -159,7 +160,8 @@ impl<P: Pack> Uplink<P> {
             self.events.push_back(UplinkEvent::LinkHealed);
             // Else their next eight answers would stop everything again.
             for topic in self.link.take_refused_apart() {
-                self.refusals.add(now_ms, &topic, ReasonCode::NOT_AUTHORIZED, |_| 0);
+                let out = self.out_of(&topic);
+                self.refusals.add(now_ms, &topic, ReasonCode::NOT_AUTHORIZED, out);
             }
         }
         if reason.is_error() {
@@ -205,22 +207,22 @@ impl<P: Pack> Uplink<P> {
     ) {
         if link == LinkChange::Refused {
             self.tell(now_ms, Cause::Link, reason, &message, spool, stats);
-            self.give_back_waiting(now_ms, false, spool);
         }
-        if self.link.is_refused() && !self.refusals.knows(message.topic()) {
+        // While others are on their way it is held like them, so that they stay in their order.
+        let is_known = message.swept || self.refusals.knows(message.topic());
+        if self.link.is_refused() && self.sent.is_empty() && !is_known {
             return give_back(&message, spool);
         }
-        if message.refusals > 0 {
+        if message.swept && self.hand.is_none() {
+            self.sweep.on_refusal(reason);
+        }
+        if message.refusals > 0 || is_about_message(reason) {
             self.refusals.on_gone(message.topic());
             return self.refuse_alone(now_ms, message, reason, spool, stats);
         }
-        if message.swept && self.hand.is_none() {
-            self.sweep.on_refusal(now_ms);
-        }
         let topic = message.topic().clone();
         let identity = first_identity(&message, spool);
-        let (sent, again) = (&self.sent, &self.again);
-        let out = |topic: &Utf8| sent.values().chain(again).filter(|other| other.topic() == topic).count();
+        let out = self.out_of(&topic);
         match self.refusals.on_refused(now_ms, message, reason, out) {
             None => {
                 stats.last_refusal = Some(Refusal { reason, topic: topic.clone(), identity, left_out: 0 });
@@ -233,8 +235,14 @@ impl<P: Pack> Uplink<P> {
                     self.events.push_back(UplinkEvent::TopicRefused(refusal));
                 }
             }
+            Some(message) if self.link.is_refused() => give_back(&message, spool),
             Some(message) => self.set_aside(now_ms, &message, reason, spool, stats),
         }
+    }
+
+    /// Messages of this topic that are on their way, or about to be.
+    pub(super) fn out_of(&self, topic: &Utf8) -> usize {
+        self.sent.values().chain(&self.again).filter(|message| message.topic() == topic).count()
     }
 
     /// The message is too large for the new connection, or cannot be written on it.
@@ -264,27 +272,51 @@ impl<P: Pack> Uplink<P> {
     }
 
     /// Everything that waits here goes back to its place; what was sent is still to be answered. Unless `all`, topics with parked rows keep what
-    /// they hold, which would come behind these otherwise.
+    /// is older than these, which would come behind them otherwise.
     pub(super) fn give_back_waiting(&mut self, now_ms: u64, all: bool, spool: &mut impl Spool) {
-        for message in std::mem::take(&mut self.again) {
-            self.refusals.on_gone(message.topic());
-            give_back(&message, spool);
+        for deferred in self.sweep.take_deferred(|_| true) {
+            self.refusals.on_not_deferred(&deferred.topic, deferred.rows.len() as u64);
+            deferred.rows.into_iter().for_each(|row| spool.give_back(row));
         }
-        let waiting = self.refusals.take_held(all).into_iter().chain(self.retries.take_all());
-        waiting.for_each(|message| give_back(&message, spool));
+        let inside = self.sweep.take_rows_inside();
+        for topic in inside.iter().filter(|_| !all) {
+            self.refusals.hold_swept(now_ms, topic);
+            self.refusals.on_parked(topic, 1);
+        }
+        let mut waiting = self.retries.take_all();
+        for message in self.again.iter().filter(|message| message.swept && !all) {
+            self.refusals.hold_swept(now_ms, message.topic());
+        }
+        for message in std::mem::take(&mut self.again) {
+            if all {
+                self.refusals.on_gone(message.topic());
+                waiting.push(message);
+            } else {
+                waiting.extend(self.refusals.take_back(message));
+            }
+        }
+        waiting.extend(self.refusals.take_held(all));
+        let swept = waiting.iter().filter(|message| message.swept).map(|message| message.packed.rows.len());
+        let swept = (swept.sum::<usize>() + inside.len()) as u64;
+        waiting.iter().for_each(|message| give_back(message, spool));
         self.pack.take_rows().into_iter().for_each(|row| spool.give_back(row));
-        let deferred = self.sweep.take_deferred();
-        deferred.into_iter().flat_map(|(rows, _)| rows).for_each(|row| spool.give_back(row));
         self.probing = false;
-        if all || self.hand.is_none() {
+        if all {
             self.hand = None;
-            self.sweep.reset(now_ms);
+            self.sweep.stop(now_ms);
+        } else if self.hand.is_none() {
+            self.sweep.on_given_back(now_ms, swept);
         }
     }
 
     /// Messages that were sent and not answered, or wait inside.
     pub(super) fn unacknowledged(&self) -> usize {
         self.sent.len() + self.again.len() + self.retries.len() + self.refusals.held()
+    }
+
+    /// Messages that were refused, or belong to a refused topic, and are not parked.
+    pub(super) fn held(&self) -> u64 {
+        (self.retries.len() + self.refusals.held()) as u64
     }
 
     /// Messages in flight at most, while a poison message is looked for.
@@ -301,16 +333,24 @@ impl<P: Pack> Uplink<P> {
         &self.window
     }
 
-    /// A message that the hub refuses although it takes others of the topic.
+    /// A message that the hub refuses although it takes others of the topic. One that comes from the parked ones had its attempts.
     fn refuse_alone(
         &mut self,
         now_ms: u64,
-        message: Message,
+        mut message: Message,
         reason: ReasonCode,
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
-        if let Some(message) = self.retries.push(now_ms, message) {
+        message.reason = Some(reason);
+        let (topic, identity) = (message.topic().clone(), first_identity(&message, spool));
+        stats.last_refusal = Some(Refusal { reason, topic, identity, left_out: 0 });
+        let kept = if message.swept && is_about_message(reason) {
+            Some(message)
+        } else {
+            self.retries.push(now_ms, message)
+        };
+        if let Some(message) = kept {
             self.set_aside(now_ms, &message, reason, spool, stats);
         }
     }
@@ -375,6 +415,14 @@ impl<P: Pack> Uplink<P> {
             Cause::Message => UplinkEvent::Parked(refusal),
         });
     }
+}
+
+/// Whether a refusal is about the message itself, and says nothing of its topic.
+pub(super) fn is_about_message(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::MALFORMED_PACKET | ReasonCode::PACKET_TOO_LARGE | ReasonCode::PAYLOAD_FORMAT_INVALID
+    )
 }
 
 pub(super) fn give_back(message: &Message, spool: &mut impl Spool) {

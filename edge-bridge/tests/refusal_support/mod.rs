@@ -1,11 +1,14 @@
 //! A bridge core in virtual time, and a hub whose answer to each message is a script.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use edge_bridge::Row;
-use edge_bridge::bridge::spool::MemorySpool;
-use edge_bridge::bridge::{Core, Event, Input, LinkConfig, Output, ParkedRow, RawPack, UplinkEvent};
+use edge_bridge::bridge::spool::{LeaseId, Leased, MemorySpool};
+use edge_bridge::bridge::{
+    Core, Event, Input, LinkConfig, Output, Pack, Packing, ParkedRow, RawPack, UplinkEvent,
+};
 use edge_bridge::ingest::Now;
 use edge_bridge::session::ClientConfig;
 use edge_bridge::wire::{
@@ -23,6 +26,47 @@ pub(crate) enum Answer {
     Silent,
 }
 
+/// Rows of this topic are no messages.
+pub(crate) const NO_MESSAGE: &str = "no/message";
+
+/// One row, one message, but for rows of which none can be made.
+#[derive(Debug, Default)]
+pub(crate) struct TestPack {
+    raw: RawPack,
+    unsendable: VecDeque<LeaseId>,
+}
+
+impl Pack for TestPack {
+    fn add(&mut self, now: Now, row: Leased) {
+        if row.row.topic == NO_MESSAGE {
+            self.unsendable.push_back(row.id);
+        } else {
+            self.raw.add(now, row);
+        }
+    }
+
+    fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
+        let reason = ReasonCode::PAYLOAD_FORMAT_INVALID;
+        let row = self.unsendable.pop_front();
+        row.map(|row| Packing::Unsendable { rows: vec![row], reason })
+            .or_else(|| self.raw.poll(now, max_packet))
+    }
+
+    fn poll_timeout(&self) -> Option<u64> {
+        None
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.raw.held_bytes()
+    }
+
+    fn take_rows(&mut self) -> Vec<LeaseId> {
+        let mut rows = self.raw.take_rows();
+        rows.extend(self.unsendable.drain(..));
+        rows
+    }
+}
+
 pub(crate) const TAKEN: Answer = Answer::Ack(0);
 
 type Script = Box<dyn FnMut(u64, &Publish) -> Answer>;
@@ -34,7 +78,7 @@ enum FromHub {
 }
 
 pub(crate) struct Rig {
-    pub(crate) core: Core<MemorySpool, RawPack>,
+    pub(crate) core: Core<MemorySpool, TestPack>,
     pub(crate) now_ms: u64,
     pub(crate) script: Script,
     pub(crate) properties: Vec<(PropertyId, Value<'static>)>,
@@ -83,7 +127,7 @@ pub(crate) fn payload_number(payload: &[u8]) -> u32 {
 impl Rig {
     pub(crate) fn new(script: impl FnMut(u64, &Publish) -> Answer + 'static) -> Self {
         let config = LinkConfig::new(ClientConfig::new(text("site7")));
-        let core = Core::new(config, MemorySpool::new(100_000, 100_000_000), RawPack::new(false));
+        let core = Core::new(config, MemorySpool::new(100_000, 100_000_000), TestPack::default());
         let mut rig = Self {
             core,
             now_ms: 1,
@@ -179,11 +223,16 @@ impl Rig {
 
     pub(crate) fn assert_all_in_order(&self, rows: usize) {
         self.assert_all(rows);
+        assert_eq!(self.first_out_of_order(), None, "topic, number, and the later one before it");
+    }
+
+    /// The first message that arrived behind a later one of its topic.
+    pub(crate) fn first_out_of_order(&self) -> Option<(&str, u32, u32)> {
         let mut newest: BTreeMap<&str, u32> = BTreeMap::new();
-        for (topic, n) in &self.delivered {
+        self.delivered.iter().find_map(|(topic, n)| {
             let before = newest.insert(topic, *n);
-            assert!(before.is_none_or(|before| before < *n), "{topic}: {n} after {before:?}");
-        }
+            before.filter(|before| before > n).map(|before| (topic.as_str(), *n, before))
+        })
     }
 
     /// Events that a log would show.

@@ -15,7 +15,7 @@ const FACTOR_MAX: u64 = 16;
 
 /// Times the pings of an idle link. One per link, over all its connections.
 #[derive(Debug, Clone)]
-pub(super) struct Probe {
+pub(super) struct IdlePing {
     /// 0: never.
     within_ms: u64,
     /// Since when nothing is on the way to the hub and messages may come from it.
@@ -26,7 +26,7 @@ pub(super) struct Probe {
     factor: u64,
 }
 
-impl Probe {
+impl IdlePing {
     pub(super) fn new(within_ms: u64) -> Self {
         Self { within_ms, listening_ms: None, last_byte_ms: 0, asked_ms: None, rtt_ms: 0, factor: 1 }
     }
@@ -97,42 +97,38 @@ pub fn idle_ping_every_ms(command_within_ms: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn listening(within_ms: u64) -> Probe {
-        let mut probe = Probe::new(within_ms);
-        probe.on_connected(0);
-        probe.set_listening(0, true);
-        probe
+    fn listening(within_ms: u64) -> IdlePing {
+        let mut ping = IdlePing::new(within_ms);
+        ping.on_connected(0);
+        ping.set_listening(0, true);
+        ping
     }
 
     #[test]
     fn a_silent_link_is_asked_and_broken_in_time() {
-        let mut probe = listening(15_000);
-        assert_eq!(probe.poll(10_999, None), None);
-        assert_eq!(probe.poll(11_000, None), Some(StallAction::Probe));
-        assert_eq!(probe.poll(12_999, None), None);
+        let mut ping = listening(15_000);
+        assert_eq!(ping.poll(10_999, None), None);
+        assert_eq!(ping.poll(11_000, None), Some(StallAction::Probe));
+        assert_eq!(ping.poll(12_999, None), None);
         assert_eq!(
-            probe.poll(13_000, None),
+            ping.poll(13_000, None),
             Some(StallAction::Break),
             "two seconds are left for the next connection"
         );
-        assert_eq!(probe.poll_timeout(None), None, "until there is another");
+        assert_eq!(ping.poll_timeout(None), None, "until there is another");
     }
 
     #[test]
     fn traffic_proves_life_and_saves_the_ping() {
-        let mut probe = listening(15_000);
+        let mut ping = listening(15_000);
         for now_ms in (0..600_000).step_by(5_000) {
-            probe.on_byte(now_ms);
-            assert_eq!(probe.poll(now_ms, None), None);
+            ping.on_byte(now_ms);
+            assert_eq!(ping.poll(now_ms, None), None);
         }
-        probe.set_listening(600_000, false);
-        assert_eq!(
-            probe.poll_timeout(None),
-            None,
-            "something is unacknowledged: that is the stall breaker's"
-        );
-        probe.set_listening(700_000, true);
-        assert_eq!(probe.poll_timeout(None), Some(711_000));
+        ping.set_listening(600_000, false);
+        assert_eq!(ping.poll_timeout(None), None, "something is unacknowledged: that is the stall breaker's");
+        ping.set_listening(700_000, true);
+        assert_eq!(ping.poll_timeout(None), Some(711_000));
     }
 
     #[test]
@@ -142,35 +138,35 @@ mod tests {
 
     #[test]
     fn the_answer_gets_the_time_of_the_path() {
-        let mut probe = listening(15_000);
-        probe.on_rtt(1_500);
+        let mut ping = listening(15_000);
+        ping.on_rtt(1_500);
         assert_eq!(
-            probe.poll(7_500, None),
+            ping.poll(7_500, None),
             Some(StallAction::Probe),
             "earlier, since the answer takes longer"
         );
-        assert_eq!(probe.poll_timeout(None), Some(7_500 + 6_000));
+        assert_eq!(ping.poll_timeout(None), Some(7_500 + 6_000));
         assert_eq!(listening(15_000).poll_timeout(Some(1_500)), Some(7_500));
     }
 
     #[test]
     fn a_break_that_did_not_help_makes_patient() {
-        let mut probe = listening(15_000);
+        let mut ping = listening(15_000);
         let mut waits = Vec::new();
         for _ in 0..6 {
-            probe.on_connected(0);
-            probe.set_listening(0, true);
-            let asked_ms = probe.poll_timeout(None).unwrap();
-            assert_eq!(probe.poll(asked_ms, None), Some(StallAction::Probe));
-            let broken_ms = probe.poll_timeout(None).unwrap();
-            assert_eq!(probe.poll(broken_ms, None), Some(StallAction::Break));
+            ping.on_connected(0);
+            ping.set_listening(0, true);
+            let asked_ms = ping.poll_timeout(None).unwrap();
+            assert_eq!(ping.poll(asked_ms, None), Some(StallAction::Probe));
+            let broken_ms = ping.poll_timeout(None).unwrap();
+            assert_eq!(ping.poll(broken_ms, None), Some(StallAction::Break));
             waits.push((broken_ms - asked_ms) / 1_000);
         }
         assert_eq!(waits, [2, 4, 8, 16, 32, 32]);
-        probe.on_connected(0);
-        probe.set_listening(0, true);
-        assert_eq!(probe.poll(11_000, None), Some(StallAction::Probe));
-        probe.on_byte(12_000);
-        assert_eq!(probe.factor, 1);
+        ping.on_connected(0);
+        ping.set_listening(0, true);
+        assert_eq!(ping.poll(11_000, None), Some(StallAction::Probe));
+        ping.on_byte(12_000);
+        assert_eq!(ping.factor, 1);
     }
 }

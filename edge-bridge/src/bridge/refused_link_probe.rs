@@ -1,0 +1,146 @@
+//! Probes of a refused link: which row goes, when nothing else may.
+
+use super::message::Message;
+use super::pack::Pack;
+use super::spool::{Leased, Spool};
+use super::stats::Stats;
+use super::uplink::{Uplink, row_key};
+use crate::ingest::Now;
+use crate::session::Session;
+use crate::wire::{ReasonCode, Utf8};
+
+/// Rows and bytes looked through for the probe of a refused link.
+const PROBE_ROWS: usize = 1_024;
+const PROBE_BYTES: usize = 256 * 1024;
+
+/// Rows and held messages that may probe.
+enum Candidate {
+    Row(usize),
+    Held(Utf8),
+}
+
+impl<P: Pack> Uplink<P> {
+    /// The next message of a refused link: one at a time, and each of another topic. Before the first everything goes back to its place, which keeps
+    /// its order only when nothing is on its way.
+    pub(super) fn link_probe<S: Spool>(
+        &mut self,
+        now: Now,
+        session: &Session,
+        spool: &mut S,
+        stats: &mut Stats,
+        parks: &mut usize,
+    ) -> Option<Message> {
+        if !self.sent.is_empty() {
+            return None;
+        }
+        if self.link.on_drained() || !self.again.is_empty() {
+            self.refusals.end_attempts();
+            self.give_back_waiting(now.up_ms, false, spool);
+            // What is still held was parked before, or is older than what is.
+            self.trim_held(spool);
+        }
+        if self.hand.is_none() && self.finish_sweep(now, spool, parks) {
+            return None;
+        }
+        if !self.probing {
+            if self.link.due_ms().is_some_and(|due_ms| due_ms > now.up_ms) {
+                return None;
+            }
+            if let Some(held) = self.lease_probe(now, spool) {
+                self.link.on_probe();
+                return Some(held);
+            }
+            if !self.probing {
+                self.link.postpone(now.up_ms);
+                return None;
+            }
+        }
+        let Some(message) = self.poll_pack(now, session, spool, stats) else {
+            // The row was no message after all (expired, unsendable): another one probes.
+            if self.pack_is_empty() {
+                self.probing = false;
+                self.link.postpone(now.up_ms);
+            }
+            return None;
+        };
+        self.probing = false;
+        self.link.on_probe();
+        self.refusals.on_out(message.topic());
+        Some(message)
+    }
+
+    /// Brings a sweep to its end without sending: what it parked again is older than what it did not come to. `true`: there is more to do.
+    fn finish_sweep<S: Spool>(&mut self, now: Now, spool: &mut S, parks: &mut usize) -> bool {
+        while self.sweep.is_active() {
+            if *parks == 0 {
+                self.resume_ms = Some(now.up_ms + 1);
+                return true;
+            }
+            let any = self.lease_parked(now.up_ms, spool, PROBE_BYTES, parks, |uplink, spool, row| {
+                uplink.park_row_again(&row, ReasonCode::NOT_AUTHORIZED, spool);
+            });
+            if !any {
+                break;
+            }
+        }
+        self.sweep.is_active()
+    }
+
+    /// Moves the row that probes a refused link to the pack, or hands out the held message of its topic, which is older.
+    fn lease_probe<S: Spool>(&mut self, now: Now, spool: &mut S) -> Option<Message> {
+        let rows = spool.lease(now.up_ms, PROBE_ROWS, PROBE_BYTES);
+        let bytes: usize = rows.iter().map(|row| row.row.payload.len()).sum();
+        if rows.len() >= PROBE_ROWS || bytes >= PROBE_BYTES {
+            for topic in self.link.give_way(now.up_ms, rows.iter().map(|row| &row.row.topic)) {
+                self.refusals.add(now.up_ms, &topic, ReasonCode::NOT_AUTHORIZED, 0);
+                self.resume_ms = Some(now.up_ms + 1);
+            }
+        }
+        // The first row of a topic of which nothing is parked, or what is held of it.
+        let topics = rows.iter().map(|row| &row.row.topic).enumerate();
+        let topics = topics.filter(|(_, topic)| self.refusals.parks(topic, false).is_none());
+        let topics = topics.map(|(at, topic)| (Candidate::Row(at), topic));
+        let held = self.refusals.held_topics().map(|topic| (Candidate::Held(topic.clone()), topic));
+        let pick = self.link.pick(held.chain(topics));
+        let any = pick.is_some();
+        let mut message = None;
+        let mut probe = None;
+        match pick {
+            Some(Candidate::Row(at)) => probe = Some(at),
+            Some(Candidate::Held(topic)) => message = self.refusals.take_oldest(&topic),
+            None => {}
+        }
+        for (at, row) in rows.into_iter().enumerate() {
+            if Some(at) == probe {
+                self.pack.add(now, row);
+                self.probing = true;
+            } else {
+                spool.give_back(row.id);
+            }
+        }
+        if !any && self.hand.is_none() && self.link.is_refused() {
+            self.lease_parked_probe(now, spool);
+        }
+        message
+    }
+
+    /// Moves the first parked row of a topic to the pack, when nothing else is there.
+    fn lease_parked_probe<S: Spool>(&mut self, now: Now, spool: &mut S) {
+        let rows = spool.lease_parked(now.up_ms, PROBE_ROWS, PROBE_BYTES);
+        let may_go = |row: &Leased| !self.poison.is_held(now.up_ms, row_key(row.id, spool));
+        let topics = rows.iter().enumerate().filter(|(_, row)| may_go(row));
+        let pick = self.link.pick(topics.map(|(at, row)| (at, &row.row.topic)));
+        for (at, row) in rows.into_iter().enumerate() {
+            if Some(at) != pick {
+                spool.give_back(row.id);
+                continue;
+            }
+            // Counts as its next attempt.
+            self.poison.holds(now.up_ms, row_key(row.id, spool));
+            self.refusals.on_swept(&row.row.topic);
+            self.sweep.on_row(row.id, row.row.topic.clone());
+            self.pack.add(now, row);
+            self.probing = true;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Order within a topic against made-up hubs that refuse and take topics over time. A topic changes from refused to taken only while none of its
+//! messages is on the way, so that nothing overtakes by chance: every topic arrives in its order, without exception. Promise 12.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod refusal_support;
+#[allow(dead_code, reason = "the simulator uses all of it")]
+#[path = "sim/rng.rs"]
+mod rng;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use edge_bridge::wire::{PropertyId, Publish, Value};
+use refusal_support::{Answer, Rig, TAKEN};
+use rng::{Rng, budget, replayed_seed};
+
+const SECOND: u64 = 1_000;
+/// At a full `EDGE_TEST_BUDGET`.
+const CASES: u64 = 2_000;
+/// A topic of which nothing came for so long has nothing on the way.
+const QUIET_MS: u64 = 300;
+/// After a cut everything that was on the way has been sent again by then.
+const RESENT_MS: u64 = 10 * SECOND;
+
+/// Answers of the hub, which a test changes while it runs.
+#[derive(Default)]
+struct Moods {
+    /// Refused topics, with the reason.
+    refused: BTreeMap<String, u8>,
+    /// Refused topics that are to be taken from their next quiet moment on.
+    to_be_taken: Vec<String>,
+    last_ms: BTreeMap<String, u64>,
+    cut_ms: Option<u64>,
+}
+
+impl Moods {
+    fn answer(&mut self, now_ms: u64, publish: &Publish) -> Answer {
+        let topic = publish.topic.as_str();
+        let quiet = self.last_ms.insert(topic.to_owned(), now_ms).is_none_or(|ms| now_ms - ms >= QUIET_MS);
+        let resent = self.cut_ms.is_none_or(|ms| now_ms - ms >= RESENT_MS);
+        if quiet && resent && self.to_be_taken.iter().any(|own| own == topic) {
+            self.to_be_taken.retain(|own| own != topic);
+            self.refused.remove(topic);
+        }
+        self.refused.get(topic).map_or(TAKEN, |reason| Answer::Ack(*reason))
+    }
+
+    fn refuse(&mut self, topic: String, reason: u8) {
+        self.to_be_taken.retain(|own| *own != topic);
+        self.refused.insert(topic, reason);
+    }
+}
+
+fn play(seed: u64) -> Result<(), String> {
+    let mut rng = Rng::new(seed);
+    let moods = Rc::new(RefCell::new(Moods::default()));
+    let hub = Rc::clone(&moods);
+    let mut rig = Rig::new(move |now_ms, publish| hub.borrow_mut().answer(now_ms, publish));
+    let receive_maximum = rng.pick(&[1, 3, 20, 200]);
+    rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+    rig.keeps_session = rng.below(3) > 0;
+    let topics = 1 + rng.below(5);
+    let burst = rng.pick(&[3, 20, 120]);
+    // Hubs that only refuse as not authorized refuse the whole link now and then.
+    let reasons: &[u8] = rng.pick(&[&[0x87][..], &[0x97], &[0x80, 0x87, 0x90, 0x97]]);
+    let (mut n, mut cuts) = (0, 0);
+    for _ in 0..60 {
+        let topic = format!("t/{}", rng.below(topics));
+        match rng.below(12) {
+            0..=2 => moods.borrow_mut().refuse(topic, rng.pick(reasons)),
+            3 => (0..topics).for_each(|n| moods.borrow_mut().refuse(format!("t/{n}"), reasons[0])),
+            4..=6 => moods.borrow_mut().to_be_taken.push(topic),
+            7 if cuts < 2 => {
+                cuts += 1;
+                moods.borrow_mut().cut_ms = Some(rig.now_ms);
+                rig.cut();
+            }
+            8 => rig.retry(&topic),
+            9 if rng.below(4) == 0 => {
+                rig.copy_parked("#");
+                let until_ms = rig.now_ms + 6 * SECOND;
+                rig.run_until(until_ms);
+            }
+            _ => {}
+        }
+        for _ in 0..rng.below(burst) {
+            rig.push(&format!("t/{}", rng.below(topics)), n);
+            n += 1;
+        }
+        let until_ms = rig.now_ms + rng.pick(&[5, 50, 500, 3_000, 20_000]);
+        rig.run_until(until_ms);
+        drop(rig.take_copies());
+    }
+    moods.borrow_mut().to_be_taken = (0..topics).map(|n| format!("t/{n}")).collect();
+    let until_ms = rig.now_ms + 60 * 60 * SECOND;
+    while !rig.core.spool().is_empty() && rig.now_ms < until_ms {
+        let now_ms = rig.now_ms;
+        rig.run_until(now_ms + SECOND);
+    }
+    let stats = rig.core.stats();
+    if rig.delivered.len() != n as usize {
+        return Err(format!("seed {seed}: {} of {n} arrived: {stats:?}", rig.delivered.len()));
+    }
+    match rig.first_out_of_order() {
+        None => Ok(()),
+        Some((topic, late, early)) => Err(format!("seed {seed}: {topic}: {late} behind {early}: {stats:?}")),
+    }
+}
+
+/// Promise 12: whatever a hub refuses and takes, each topic arrives in its order.
+#[test]
+fn every_topic_arrives_in_order_whatever_is_refused_when() {
+    let seeds = replayed_seed().map_or(0..budget(CASES), |seed| seed..seed + 1);
+    let failed: Vec<_> = seeds.filter_map(|seed| play(seed).err()).collect();
+    assert!(failed.is_empty(), "{} failed, the first: {}", failed.len(), failed[0]);
+}
