@@ -252,6 +252,8 @@ mod tests {
             refused: Refused {
                 parked: 12,
                 in_place: 9,
+                held: 6,
+                last: None,
                 topics: 2,
                 link_refused: true,
                 answers: vec![(0x87, 3), (0x97, 5)],
@@ -282,6 +284,7 @@ mod tests {
             "edge_unacked 4",
             "edge_parked_messages 12",
             "edge_refused_in_place_messages 9",
+            "edge_held_messages 6",
             "edge_moved_total 0",
             "edge_refused_topics 2",
             "edge_link_refused 1",

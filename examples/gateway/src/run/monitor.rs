@@ -198,9 +198,13 @@ fn say(sample: &Sample, stats: &Stats) {
             tracing::warn!(%verdict, %link, cause, queued, reason, "state");
         }
         (_, Verdict::Degraded) => {
-            let Refused { parked, in_place, topics, link_refused, .. } = sample.refused;
+            let Refused { parked, in_place, held, topics, link_refused, .. } = sample.refused;
+            let refusal = sample.refused.last.as_deref().filter(|_| sample.refused.is_refusing());
             let dropped_for_time = sample.counts.dropped_for_time();
-            tracing::warn!(%verdict, %link, cause, queued, parked, in_place, refused_topics = topics, link_refused, dropped_for_time, "state");
+            tracing::warn!(
+                %verdict, %link, cause, queued, parked, in_place, held, refused_topics = topics, link_refused, refusal,
+                dropped_for_time, "state"
+            );
         }
         (_, Verdict::Losing) => {
             tracing::warn!(%verdict, %link, cause, queued, given_up = sample.given_up, "state");

@@ -11,10 +11,14 @@ pub(crate) struct Refused {
     pub(crate) parked: u64,
     /// Messages that could not be set aside, for want of room, and wait in their place.
     pub(crate) in_place: u64,
+    /// Messages that wait where they are for their next attempt.
+    pub(crate) held: u64,
     /// Topics in back-off.
     pub(crate) topics: usize,
     /// The hub refuses every message as not authorized.
     pub(crate) link_refused: bool,
+    /// The reason of the last refusal.
+    pub(crate) last: Option<String>,
     /// Refusing answers since the start, by MQTT reason code.
     pub(crate) answers: Vec<(u8, u64)>,
 }
@@ -24,6 +28,8 @@ impl Refused {
         Self {
             parked: link.parked,
             in_place: link.in_place,
+            held: link.held,
+            last: link.last_refusal.as_ref().map(|refusal| refusal.reason.to_string()),
             topics: link.refused_topics,
             link_refused: link.link_refused,
             answers: link.refusals.iter().map(|(reason, count)| (reason.get(), *count)).collect(),
@@ -32,7 +38,7 @@ impl Refused {
 
     /// Returns whether anything waits for the hub to change its mind.
     pub(crate) fn is_refusing(&self) -> bool {
-        self.parked > 0 || self.in_place > 0 || self.topics > 0 || self.link_refused
+        self.parked > 0 || self.in_place > 0 || self.held > 0 || self.topics > 0 || self.link_refused
     }
 
     pub(super) fn render(&self, page: &mut Page) {
@@ -43,6 +49,11 @@ impl Refused {
         );
         let help = "Messages that the hub refused and for which the parked ones have no room: they wait in the queue.";
         page.gauge("edge_refused_in_place_messages", help, self.in_place);
+        page.gauge(
+            "edge_held_messages",
+            "Messages of refused topics and refused messages that wait in their place for the next attempt.",
+            self.held,
+        );
         page.gauge("edge_refused_topics", "Topics whose messages the hub refuses.", self.topics as u64);
         let help = "1 while the hub refuses every message as not authorized.";
         page.gauge("edge_link_refused", help, u64::from(self.link_refused));
