@@ -60,6 +60,7 @@ fn play(seed: u64) -> Result<(), String> {
     let receive_maximum = rng.pick(&[1, 3, 20, 200]);
     rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
     rig.keeps_session = rng.below(3) > 0;
+    rig.core.spool_mut().in_place = rng.below(2) > 0;
     let topics = 1 + rng.below(5);
     let burst = rng.pick(&[3, 20, 120]);
     // Hubs that only refuse as not authorized refuse the whole link now and then.

@@ -36,8 +36,6 @@ impl<P: Pack> Uplink<P> {
         if self.link.on_drained() || !self.again.is_empty() {
             self.refusals.end_attempts();
             self.give_back_waiting(now.up_ms, false, spool);
-            // What is still held was parked before, or is older than what is.
-            self.trim_held(spool);
         }
         if self.hand.is_none() && self.finish_sweep(now, spool, parks) {
             return None;
@@ -89,16 +87,17 @@ impl<P: Pack> Uplink<P> {
     /// Moves the row that probes a refused link to the pack, or hands out the held message of its topic, which is older.
     fn lease_probe<S: Spool>(&mut self, now: Now, spool: &mut S) -> Option<Message> {
         let rows = spool.lease(now.up_ms, PROBE_ROWS, PROBE_BYTES);
+        let topics: Vec<Utf8> = rows.iter().map(|row| self.pack.topic(row)).collect();
         let bytes: usize = rows.iter().map(|row| row.row.payload.len()).sum();
         if rows.len() >= PROBE_ROWS || bytes >= PROBE_BYTES {
-            for topic in self.link.give_way(now.up_ms, rows.iter().map(|row| &row.row.topic)) {
+            for topic in self.link.give_way(now.up_ms, topics.iter()) {
                 self.refusals.add(now.up_ms, &topic, ReasonCode::NOT_AUTHORIZED, 0);
                 self.resume_ms = Some(now.up_ms + 1);
             }
         }
         // The first row of a topic of which nothing is parked, or what is held of it.
-        let topics = rows.iter().map(|row| &row.row.topic).enumerate();
-        let topics = topics.filter(|(_, topic)| self.refusals.parks(topic, false).is_none());
+        let topics =
+            topics.iter().enumerate().filter(|(_, topic)| self.refusals.parks(topic, false).is_none());
         let topics = topics.map(|(at, topic)| (Candidate::Row(at), topic));
         let held = self.refusals.held_topics().map(|topic| (Candidate::Held(topic.clone()), topic));
         let pick = self.link.pick(held.chain(topics));
@@ -126,19 +125,25 @@ impl<P: Pack> Uplink<P> {
 
     /// Moves the first parked row of a topic to the pack, when nothing else is there.
     fn lease_parked_probe<S: Spool>(&mut self, now: Now, spool: &mut S) {
+        // Anew for each probe, once the rows of the last look were there: those passed over are behind the cursor, and may be older.
+        if !std::mem::replace(&mut self.looks, true) {
+            spool.scan_parked();
+        }
         let rows = spool.lease_parked(now.up_ms, PROBE_ROWS, PROBE_BYTES);
+        self.looks = rows.is_empty() && spool.is_scanned() == Some(false);
+        let topics: Vec<Utf8> = rows.iter().map(|row| self.pack.topic(row)).collect();
         let may_go = |row: &Leased| !self.poison.is_held(now.up_ms, row_key(row.id, spool));
-        let topics = rows.iter().enumerate().filter(|(_, row)| may_go(row));
-        let pick = self.link.pick(topics.map(|(at, row)| (at, &row.row.topic)));
-        for (at, row) in rows.into_iter().enumerate() {
+        let may_go = rows.iter().zip(&topics).enumerate().filter(|(_, (row, _))| may_go(row));
+        let pick = self.link.pick(may_go.map(|(at, (_, topic))| (at, topic)));
+        for (at, (row, topic)) in rows.into_iter().zip(topics).enumerate() {
             if Some(at) != pick {
                 spool.give_back(row.id);
                 continue;
             }
             // Counts as its next attempt.
             self.poison.holds(now.up_ms, row_key(row.id, spool));
-            self.refusals.on_swept(&row.row.topic);
-            self.sweep.on_row(row.id, row.row.topic.clone());
+            self.refusals.on_swept(&topic);
+            self.sweep.on_row(row.id, topic);
             self.pack.add(now, row);
             self.probing = true;
         }

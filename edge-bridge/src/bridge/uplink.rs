@@ -37,6 +37,8 @@ pub(super) struct Uplink<P> {
     pub(super) link: LinkRefusal,
     /// The row that probes a refused link waits in the pack.
     pub(super) probing: bool,
+    /// The parked rows that may probe it are being read.
+    pub(super) looks: bool,
     pub(super) poison: Poison,
     pub(super) apart: Apart,
     pub(super) sweep: Sweep,
@@ -65,6 +67,7 @@ impl<P: Pack> Uplink<P> {
             retries: Retries::new(seed),
             link: LinkRefusal::new(seed),
             probing: false,
+            looks: false,
             poison: Poison::default(),
             apart: Apart::default(),
             sweep: Sweep::new(seed),
@@ -296,11 +299,15 @@ impl<P: Pack> Uplink<P> {
             }
         }
         waiting.extend(self.refusals.take_held(all));
+        if !all {
+            // What is still held was parked before, or is older than what is. The sweep goes on then, and parks younger ones behind it.
+            self.trim_held(spool);
+        }
         let swept = waiting.iter().filter(|message| message.swept).map(|message| message.packed.rows.len());
         let swept = (swept.sum::<usize>() + inside.len()) as u64;
         waiting.iter().for_each(|message| give_back(message, spool));
         self.pack.take_rows().into_iter().for_each(|row| spool.give_back(row));
-        self.probing = false;
+        (self.probing, self.looks) = (false, false);
         if all {
             self.hand = None;
             self.sweep.stop(now_ms);

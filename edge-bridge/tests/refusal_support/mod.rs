@@ -1,6 +1,8 @@
 //! A bridge core in virtual time, and a hub whose answer to each message is a script.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+mod place_spool;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +17,7 @@ use edge_bridge::wire::{
     self, Ack, ConnAck, Disconnect, Limits, Packet, PacketId, Properties, PropertiesBuilder, PropertyId,
     Publish, QoS, ReasonCode, SubAck, Utf8, Value, Version,
 };
+pub(crate) use place_spool::PlaceSpool;
 
 /// What the hub does with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +81,7 @@ enum FromHub {
 }
 
 pub(crate) struct Rig {
-    pub(crate) core: Core<MemorySpool, TestPack>,
+    pub(crate) core: Core<PlaceSpool, TestPack>,
     pub(crate) now_ms: u64,
     pub(crate) script: Script,
     pub(crate) properties: Vec<(PropertyId, Value<'static>)>,
@@ -127,7 +130,8 @@ pub(crate) fn payload_number(payload: &[u8]) -> u32 {
 impl Rig {
     pub(crate) fn new(script: impl FnMut(u64, &Publish) -> Answer + 'static) -> Self {
         let config = LinkConfig::new(ClientConfig::new(text("site7")));
-        let core = Core::new(config, MemorySpool::new(100_000, 100_000_000), TestPack::default());
+        let spool = PlaceSpool::new(MemorySpool::new(100_000, 100_000_000));
+        let core = Core::new(config, spool, TestPack::default());
         let mut rig = Self {
             core,
             now_ms: 1,

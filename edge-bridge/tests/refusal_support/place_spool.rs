@@ -1,0 +1,109 @@
+//! A spool in memory in which parked rows keep their places, if asked to, as in the queue on disk.
+
+use std::collections::BTreeSet;
+use std::ops::{Deref, DerefMut};
+
+use edge_bridge::bridge::spool::{LeaseId, Leased, MemorySpool, Settled, Spool};
+use edge_bridge::wire::ReasonCode;
+
+#[derive(Debug)]
+pub(crate) struct PlaceSpool {
+    memory: MemorySpool,
+    /// Else what is parked again goes behind the others.
+    pub(crate) in_place: bool,
+    /// Parked and leased.
+    leased: BTreeSet<LeaseId>,
+    /// Passed over in the present scan: still leased in `memory`.
+    passed: BTreeSet<LeaseId>,
+    /// Parked rows that the present scan has still to come to, and those that it leaves out.
+    ahead: BTreeSet<LeaseId>,
+    later: BTreeSet<LeaseId>,
+}
+
+impl PlaceSpool {
+    pub(crate) fn new(memory: MemorySpool) -> Self {
+        let [leased, passed, ahead, later] = Default::default();
+        Self { memory, in_place: false, leased, passed, ahead, later }
+    }
+}
+
+impl Deref for PlaceSpool {
+    type Target = MemorySpool;
+
+    fn deref(&self) -> &MemorySpool {
+        &self.memory
+    }
+}
+
+impl DerefMut for PlaceSpool {
+    fn deref_mut(&mut self) -> &mut MemorySpool {
+        &mut self.memory
+    }
+}
+
+impl Spool for PlaceSpool {
+    fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        self.memory.lease(now_ms, max_rows, max_bytes)
+    }
+
+    fn ack(&mut self, id: LeaseId) {
+        self.leased.remove(&id);
+        self.memory.ack(id);
+    }
+
+    fn settle(&mut self, id: LeaseId, why: Settled) {
+        self.leased.remove(&id);
+        self.memory.settle(id, why);
+    }
+
+    fn give_back(&mut self, id: LeaseId) {
+        if self.leased.remove(&id) {
+            self.ahead.insert(id);
+        }
+        self.memory.give_back(id);
+    }
+
+    fn park(&mut self, id: LeaseId, why: ReasonCode) {
+        if self.in_place && self.leased.remove(&id) {
+            self.passed.insert(id);
+            return;
+        }
+        self.leased.remove(&id);
+        self.later.insert(id);
+        self.memory.park(id, why);
+    }
+
+    fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        let rows = self.memory.lease_parked(now_ms, max_rows, max_bytes);
+        let (rows, later): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| !self.in_place || !self.later.contains(&row.id));
+        later.iter().for_each(|row| self.memory.give_back(row.id));
+        for row in &rows {
+            self.ahead.remove(&row.id);
+            self.leased.insert(row.id);
+        }
+        rows
+    }
+
+    fn scan_parked(&mut self) {
+        if self.in_place {
+            self.ahead.append(&mut self.later);
+            for id in std::mem::take(&mut self.passed) {
+                self.ahead.insert(id);
+                self.memory.give_back(id);
+            }
+        }
+    }
+
+    fn is_scanned(&self) -> Option<bool> {
+        self.in_place.then_some(self.ahead.is_empty())
+    }
+
+    fn waiting(&self) -> u64 {
+        self.memory.waiting()
+    }
+
+    fn parked(&self) -> u64 {
+        self.memory.parked()
+    }
+}
