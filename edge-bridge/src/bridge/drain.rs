@@ -212,12 +212,12 @@ impl<P: Pack> Uplink<P> {
         let rows = spool.lease(now.up_ms, LEASE_ROWS, room);
         let any = !rows.is_empty();
         for row in rows {
-            // What could not be used goes out under a topic that only the pack knows. What is in the pack is older.
-            let is_known = is_ahead && row.row.dead_letter.is_none();
-            match self.refusals.parks(&row.row.topic, false).filter(|_| is_known) {
+            let topic = self.pack.topic(&row);
+            // What is in the pack is older.
+            match self.refusals.parks(&topic, false).filter(|_| is_ahead) {
                 Some(reason) => {
                     *parks = parks.saturating_sub(1);
-                    let (topic, bytes) = (row.row.topic, row.row.payload.len() as u64);
+                    let bytes = row.row.payload.len() as u64;
                     self.park_new(Deferred { topic, rows: vec![row.id], bytes, reason }, spool);
                 }
                 None => self.pack.add(now, row),
@@ -232,21 +232,21 @@ impl<P: Pack> Uplink<P> {
         }
         let is_ahead = self.pack_is_empty();
         self.lease_parked(now.up_ms, spool, room, parks, |uplink, spool, row| {
-            let key = row_key(row.id, spool);
-            if uplink.retry_filter.as_ref().is_some_and(|filter| covers(filter, &row.row.topic)) {
+            let (key, topic) = (row_key(row.id, spool), uplink.pack.topic(&row));
+            if uplink.retry_filter.as_ref().is_some_and(|filter| covers(filter, &topic)) {
                 uplink.poison.retry(key);
             }
             let reason = if uplink.poison.holds(now.up_ms, key) {
-                uplink.apart.on_parked(&uplink.pack.topic(&row), None, u64::from(row.row.weight));
+                uplink.apart.on_parked(&topic, None, u64::from(row.row.weight));
                 Some(ReasonCode::UNSPECIFIED_ERROR)
             } else {
-                let gives_up = uplink.gives_up(now.up_ms, &row.row.topic);
-                gives_up.or_else(|| uplink.refusals.parks(&row.row.topic, true)).filter(|_| is_ahead)
+                let gives_up = uplink.gives_up(now.up_ms, &topic);
+                gives_up.or_else(|| uplink.refusals.parks(&topic, true)).filter(|_| is_ahead)
             };
             match reason {
                 Some(reason) => uplink.park_row_again(&row, reason, spool),
                 None => {
-                    uplink.sweep.on_row(row.id, row.row.topic.clone());
+                    uplink.sweep.on_row(row.id, topic);
                     uplink.pack.add(now, row);
                 }
             }
@@ -291,8 +291,9 @@ impl<P: Pack> Uplink<P> {
                 break;
             }
             weight += u64::from(row.row.weight);
-            self.refusals.on_swept(&row.row.topic);
-            self.apart.on_swept(&self.pack.topic(&row), u64::from(row.row.weight));
+            let topic = self.pack.topic(&row);
+            self.refusals.on_swept(&topic);
+            self.apart.on_swept(&topic, u64::from(row.row.weight));
             handle(self, spool, row);
         }
         if self.sweep.on_leased(now_ms, weight, spool.is_scanned()) {
@@ -376,7 +377,7 @@ impl<P: Pack> Uplink<P> {
     /// Parks a row of the sweep again. Poison rows are counted for themselves: they wait whatever becomes of their topic.
     pub(super) fn park_row_again<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
         if !self.poison.is_known(row_key(row.id, spool)) {
-            self.refusals.on_passed(&row.row.topic);
+            self.refusals.on_passed(&self.pack.topic(row));
         }
         self.park_row(row, reason, spool);
     }
@@ -386,7 +387,7 @@ impl<P: Pack> Uplink<P> {
         self.sweep.on_parked(key);
         spool.park(row.id, reason);
         if !self.poison.is_known(key) {
-            self.refusals.on_parked(&row.row.topic, 1);
+            self.refusals.on_parked(&self.pack.topic(row), 1);
         }
     }
 
