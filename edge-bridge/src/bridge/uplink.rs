@@ -350,8 +350,12 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) {
         message.reason = Some(reason);
-        let (topic, identity) = (message.topic().clone(), first_identity(&message, spool));
-        stats.last_refusal = Some(Refusal { reason, topic, identity, left_out: 0 });
+        if message.refusals == 0 && is_about_message(reason) {
+            self.tell(now_ms, Cause::Message, reason, &message, spool, stats);
+        } else {
+            let (topic, identity) = (message.topic().clone(), first_identity(&message, spool));
+            stats.last_refusal = Some(Refusal { reason, topic, identity, left_out: 0 });
+        }
         let kept = if message.swept && is_about_message(reason) {
             Some(message)
         } else {

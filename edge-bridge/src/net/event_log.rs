@@ -89,7 +89,7 @@ impl EventLog {
             }
             UplinkEvent::Parked(refusal) => {
                 let Line { topic, identity, reason, left_out } = Line::of(refusal);
-                tracing::warn!(%hub, %topic, identity, %reason, left_out, "cannot be delivered now: parked");
+                tracing::warn!(%hub, %topic, identity, %reason, left_out, "cannot be delivered now: kept and tried again, its topic goes on");
             }
             UplinkEvent::ByHand { rows, dropped: true, left_out } => {
                 tracing::warn!(%hub, rows, ?left_out, "refused messages were dropped by hand");
