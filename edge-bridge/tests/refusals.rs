@@ -17,6 +17,31 @@ const DENIED: Answer = Answer::Ack(0x87);
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 
+/// Promise 12: dead letters that are refused do not count for the topic of their rows, whose new rows go behind its parked ones.
+#[test]
+fn parked_dead_letters_are_not_of_the_topic_of_their_rows() {
+    let mut rig = Rig::new(|_, _| QUOTA);
+    rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(1))];
+    for n in 0..300 {
+        let mut row = Row::new(text("t/0"), Bytes::from(n.to_string()));
+        row.dead_letter = Some(ReasonCode::PAYLOAD_FORMAT_INVALID);
+        rig.push_row(row);
+    }
+    (300..400).for_each(|n| rig.push("t/0", n));
+    rig.run_until(30 * SECOND);
+    assert!(rig.core.stats().parked > 300, "{:?}", rig.core.stats());
+    rig.script = Box::new(|_, publish| if publish.topic == "t/0" { TAKEN } else { QUOTA });
+    for n in 400..5_000 {
+        rig.push("t/0", n);
+        rig.run_until(rig.now_ms + 10);
+    }
+    rig.run_until(rig.now_ms + 10 * MINUTE);
+    assert_eq!(rig.arrived("t/0"), (300..5_000).collect::<Vec<_>>());
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.run_until_empty(20 * MINUTE);
+    rig.assert_all_in_order(5_000);
+}
+
 /// Promise 4: a hub that denies everything gets no more than probes; nothing leaves, nothing is parked, and all comes in order once it is mended.
 #[test]
 fn a_wrong_acl_loses_nothing_and_is_told_in_few_words() {
@@ -170,6 +195,11 @@ fn what_waits_for_another_attempt_is_seen_at_once() {
     let stats = rig.core.stats();
     assert_eq!((stats.held, stats.parked, stats.refused_topics), (1, 0, 0));
     assert_eq!(stats.last_refusal.map(|refusal| refusal.reason), Some(ReasonCode::PAYLOAD_FORMAT_INVALID));
+    assert!(
+        matches!(&rig.events[..], [UplinkEvent::Parked(refusal)] if refusal.topic == "t/0"),
+        "{:?}",
+        rig.events
+    );
     let list = rig.core.parked(rig.now()).topics;
     assert_eq!(list.len(), 1);
     assert_eq!((list[0].topic.as_ref(), list[0].reason.get(), list[0].held), ("t/0", 0x99, 1));

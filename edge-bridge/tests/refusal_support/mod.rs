@@ -40,7 +40,13 @@ pub(crate) struct TestPack {
 }
 
 impl Pack for TestPack {
-    fn add(&mut self, now: Now, row: Leased) {
+    fn topic(&self, row: &Leased) -> Utf8 {
+        let topic = &row.row.topic;
+        row.row.dead_letter.map_or_else(|| topic.clone(), |_| text(&format!("dead-letter/{topic}")))
+    }
+
+    fn add(&mut self, now: Now, mut row: Leased) {
+        row.row.topic = self.topic(&row);
         if row.row.topic == NO_MESSAGE {
             self.unsendable.push_back(row.id);
         } else {
