@@ -288,9 +288,9 @@ impl Rig {
                 }
                 4 => {
                     if self.has(QueueBug::DiscardAcked) {
-                        lease.ack()
+                        lease.ack();
                     } else {
-                        lease.discard()
+                        lease.discard();
                     }
                     self.model.give_up(name, lane, id, Reason::Discarded);
                     self.note_end(name, id);
