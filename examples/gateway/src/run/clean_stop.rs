@@ -1,7 +1,8 @@
 //! The mark of a clean stop, which carries the filters' states.
 //!
 //! It is written when everything else is done, and taken away durably before the first reading: a run that ends
-//! otherwise leaves none, so that every sensor's first reading passes and messages that may be copies are marked.
+//! otherwise leaves none, so that every sensor's first reading passes and messages that may be copies are marked. A start
+//! that fails before its first reading leaves it for the next one.
 //!
 //! ```text
 //! edge-gateway stopped 1 SHA-256-OF-THE-REST
@@ -35,12 +36,8 @@ pub(crate) struct LastRun {
     pub(crate) snapshots: Vec<(String, Snapshot)>,
 }
 
-/// Reads the mark and takes it away: when this returns it is gone from the disk too. A mark that cannot be read counts
-/// as an unclean stop.
-///
-/// # Errors
-/// It could not be taken away.
-pub(crate) fn take(state: &Path) -> io::Result<LastRun> {
+/// Reads the mark, and leaves it. A mark that cannot be read counts as an unclean stop.
+pub(crate) fn read(state: &Path) -> LastRun {
     let path = state.join(FILE);
     let small = fs::metadata(&path).map(|meta| meta.len() <= FILE_BYTES_MAX);
     let text = match small {
@@ -50,21 +47,32 @@ pub(crate) fn take(state: &Path) -> io::Result<LastRun> {
     };
     let text = match text {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LastRun::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return LastRun::default(),
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "the mark of the last stop cannot be read");
             Vec::new()
         }
     };
-    fs::remove_file(&path)?;
-    File::open(state)?.sync_all()?;
     match parse(&text) {
-        Some(snapshots) => Ok(LastRun { clean: true, snapshots }),
+        Some(snapshots) => LastRun { clean: true, snapshots },
         None => {
             tracing::warn!(path = %path.display(), "the mark of the last stop is damaged: starting as after a kill");
-            Ok(LastRun::default())
+            LastRun::default()
         }
     }
+}
+
+/// Takes the mark away: when this returns it is gone from the disk too. To be called when nothing can fail before the
+/// first reading any more, and before that.
+///
+/// # Errors
+/// The disk refused.
+pub(crate) fn remove(state: &Path) -> io::Result<()> {
+    match fs::remove_file(state.join(FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        removed => removed?,
+    }
+    File::open(state)?.sync_all()
 }
 
 /// Leaves the mark, durably.
@@ -111,20 +119,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_taken_once() {
+    fn what_is_left_is_there_until_it_is_removed() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!take(dir.path()).unwrap().clean, "nothing was left");
+        assert!(!read(dir.path()).clean, "nothing was left");
+        remove(dir.path()).unwrap();
         leave(dir.path(), &[("a/#".to_owned(), snapshot())]).unwrap();
-        let last = take(dir.path()).unwrap();
-        assert!(last.clean);
         // What a filter finds out again by itself is not written, so the written forms are compared.
         let written = |snapshots: &[(String, Snapshot)]| serde_json::to_string(snapshots).unwrap();
-        assert_eq!(written(&last.snapshots), written(&[("a/#".to_owned(), snapshot())]));
-        assert!(!take(dir.path()).unwrap().clean, "gone");
+        for start in ["one that fails", "the next"] {
+            let last = read(dir.path());
+            assert!(last.clean, "{start}");
+            assert_eq!(written(&last.snapshots), written(&[("a/#".to_owned(), snapshot())]), "{start}");
+        }
+        remove(dir.path()).unwrap();
+        assert!(!read(dir.path()).clean, "gone");
     }
 
     #[test]
-    fn a_damaged_mark_is_an_unclean_stop_and_gone_too() {
+    fn a_damaged_mark_is_an_unclean_stop() {
         let dir = tempfile::tempdir().unwrap();
         leave(dir.path(), &[("a/#".to_owned(), snapshot())]).unwrap();
         let path = dir.path().join(FILE);
@@ -136,9 +148,10 @@ mod tests {
             ("another version", [b"edge-gateway stopped 2 ".as_slice(), &good[23..]].concat()),
         ] {
             fs::write(&path, bad).unwrap();
-            let last = take(dir.path()).unwrap();
+            let last = read(dir.path());
             assert!(!last.clean && last.snapshots.is_empty(), "{what}");
-            assert!(!path.exists(), "{what}");
         }
+        remove(dir.path()).unwrap();
+        assert!(!path.exists());
     }
 }

@@ -60,14 +60,10 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     // Asked before the queue is opened, which makes it.
     let is_new = !state.join("queue.ring").exists();
     let (queue, consumer) = store::open(state, &config.queue).await?;
-    let last = clean_stop::take(state).map_err(|error| failed(&state.display().to_string(), &error))?;
+    let last = clean_stop::read(state);
     let clean = last.clean || is_new;
     // Before anything can be given up in this run.
     let losses = Arc::new(Mutex::new(Losses::new(dropped_before(&queue))));
-    let (restarts, kept) = Restarts::count(state, (!is_new).then_some(last.clean));
-    if let Err(error) = kept {
-        tracing::warn!(%error, "this restart is not counted over the next");
-    }
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(&queue), "opened");
     let restarted = Restarted::new(clock.now(), clean);
     let ingest = GatewayIngest::new(&config.routes, restarted).map_err(RunError::Configuration)?;
@@ -91,6 +87,12 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let mut control =
         config.control.as_ref().map(|control| Control::start(control, state, &ingest)).transpose()?;
     let front = Front::start(config, clock, &ingest, &intake, control.as_mut(), !is_new).await?;
+    // Nothing can fail any more, and until the next await nothing was received: this is the runtime's only thread.
+    clean_stop::remove(state).map_err(|error| failed(&state.display().to_string(), &error))?;
+    let (restarts, kept) = Restarts::count(state, (!is_new).then_some(last.clean));
+    if let Err(error) = kept {
+        tracing::warn!(%error, "this restart is not counted over the next");
+    }
     let ticks = tokio::spawn(tick(clock, ingest.clone(), intake.clone()));
     let monitor = Monitor {
         queue: queue.clone(),

@@ -1,0 +1,81 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway run` between SIGTERM and the next reading: what filters hold, and was acknowledged, is not lost.
+
+mod support;
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+
+use edge_codec::{Format, Limits, Value};
+use support::gateway::Gateway;
+use support::hub::Hub;
+use support::publisher::Publisher;
+use support::{free_port, wait_until};
+
+const DOOR: &str = "[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.5 } } ]\n";
+
+/// A gateway with one route of readings, not started. `route` begins with its `match`.
+fn gateway(dir: &Path, listen: SocketAddr, hub: SocketAddr, route: &str) -> Gateway {
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nlisten = \"{listen}\"\n[hub]\nurl = \"mqtt://{hub}\"\n\
+         [[route]]\n{route}\n"
+    );
+    Gateway::new(dir, &config)
+}
+
+fn send(publisher: &mut Publisher, time: i64, value: f64, unit: &str) {
+    publisher.publish("t", &format!("{{\"ts\":{time},\"value\":{value:?},\"unit\":\"{unit}\"}}"));
+    publisher.settle(0, 20);
+}
+
+/// Readings at the hub as time, value and unit.
+fn arrived(hub: &Hub) -> Vec<(i64, f64, String)> {
+    let mut readings = Vec::new();
+    for message in hub.taken() {
+        let batch = Format::Json.decode(message.payload.as_bytes(), &Limits::default()).unwrap();
+        let sensors = batch.sensors().clone();
+        for reading in batch {
+            let reading = reading.unwrap();
+            let Value::F64(value) = reading.value else { panic!("{reading:?}") };
+            let unit = sensors.get(reading.sensor).map(|sensor| sensor.unit.to_string());
+            readings.push((reading.time, value, unit.unwrap_or_default()));
+        }
+    }
+    readings
+}
+
+#[test]
+fn a_start_that_fails_leaves_what_is_held_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, listen) = (Hub::start(), free_port());
+    fs::write(dir.path().join("rules.toml"), DOOR).unwrap();
+    let route = "match = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
+    let mut gateway = gateway(dir.path(), listen, hub.address, route);
+    let mut publisher = Publisher::new(listen, "foreign", 1);
+    gateway.start();
+    send(&mut publisher, 1_000, 0.0, "Cel");
+    send(&mut publisher, 2_000, 1.0, "Cel");
+    assert!(gateway.terminate().0.success());
+
+    for address in [listen, gateway.metrics] {
+        let busy = TcpListener::bind(address).unwrap();
+        let output = gateway.command().output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        drop(busy);
+    }
+    gateway.start();
+    assert_eq!(gateway.metric("edge_restarts_total{cause=\"clean\"}"), Some(1.0), "the one that ran");
+    // A corner: what is held goes before it.
+    send(&mut publisher, 3_000, -20.0, "Cel");
+    wait_until("the held reading is at the hub", 20, || {
+        arrived(&hub).iter().any(|(time, ..)| *time == 2_000)
+    });
+}
