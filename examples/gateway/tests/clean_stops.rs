@@ -79,3 +79,29 @@ fn a_start_that_fails_leaves_what_is_held_to_the_next() {
         arrived(&hub).iter().any(|(time, ..)| *time == 2_000)
     });
 }
+
+#[test]
+fn what_is_held_is_at_the_hub_after_another_match_and_after_other_rules() {
+    let routes = [
+        ("match = \"+\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n", DOOR),
+        ("match = \"#\"\nto = \"up\"\nformat = \"json\"\n", DOOR),
+        ("match = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n", "# other rules\n"),
+    ];
+    for (after, rules) in routes {
+        let dir = tempfile::tempdir().unwrap();
+        let (hub, listen) = (Hub::start(), free_port());
+        fs::write(dir.path().join("rules.toml"), DOOR).unwrap();
+        let before = "match = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
+        let mut first = gateway(dir.path(), listen, hub.address, before);
+        let mut publisher = Publisher::new(listen, "foreign", 1);
+        first.start();
+        send(&mut publisher, 1_000, 0.0, "Cel");
+        send(&mut publisher, 2_000, 1.0, "Cel");
+        assert!(first.terminate().0.success());
+        fs::write(dir.path().join("rules.toml"), rules).unwrap();
+        let mut second = gateway(dir.path(), listen, hub.address, after);
+        second.start();
+        let expected = [(1_000, 0.0, "Cel".to_owned()), (2_000, 1.0, "Cel".to_owned())];
+        wait_until("what was held is at the hub", 20, || arrived(&hub) == expected);
+    }
+}

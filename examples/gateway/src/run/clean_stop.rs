@@ -5,9 +5,10 @@
 //! that fails before its first reading leaves it for the next one.
 //!
 //! ```text
-//! edge-gateway stopped 1 SHA-256-OF-THE-REST
-//! [["MATCH", SNAPSHOT], …]
+//! edge-gateway stopped 2 SHA-256-OF-THE-REST
+//! [{"match": MATCH, "origin": {"rules": …, "destination": …}, "snapshot": …}, …]
 //! ```
+//! Version 1, `[["MATCH", SNAPSHOT], …]`, is read.
 
 #![allow(
     clippy::disallowed_methods,
@@ -21,9 +22,13 @@ use std::path::Path;
 use edge_filter::Snapshot;
 use sha2::{Digest, Sha256};
 
+use super::filter::FilterSnapshot;
+use super::filter_state::FilterState;
+
 const FILE: &str = "stopped.json";
 const FILE_NEW: &str = "stopped.json.new";
-const VERSION: &str = "edge-gateway stopped 1 ";
+const VERSION: &str = "edge-gateway stopped 2 ";
+const VERSION_1: &str = "edge-gateway stopped 1 ";
 /// 10 000 sensors in each of some routes; a larger file is none of ours.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
@@ -32,8 +37,7 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 pub(crate) struct LastRun {
     /// It ended as it should.
     pub(crate) clean: bool,
-    /// By the route's `match`.
-    pub(crate) snapshots: Vec<(String, Snapshot)>,
+    pub(crate) filters: Vec<FilterState>,
 }
 
 /// Reads the mark, and leaves it. A mark that cannot be read counts as an unclean stop.
@@ -54,7 +58,7 @@ pub(crate) fn read(state: &Path) -> LastRun {
         }
     };
     match parse(&text) {
-        Some(snapshots) => LastRun { clean: true, snapshots },
+        Some(filters) => LastRun { clean: true, filters },
         None => {
             tracing::warn!(path = %path.display(), "the mark of the last stop is damaged: starting as after a kill");
             LastRun::default()
@@ -79,8 +83,8 @@ pub(crate) fn remove(state: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The disk refused; then the next start is one after an unclean stop.
-pub(crate) fn leave(state: &Path, snapshots: &[(String, Snapshot)]) -> io::Result<()> {
-    let body = serde_json::to_vec(snapshots)?;
+pub(crate) fn leave(state: &Path, filters: &[FilterState]) -> io::Result<()> {
+    let body = serde_json::to_vec(filters)?;
     let head = format!("{VERSION}{}\n", hex(&body));
     let (path, new) = (state.join(FILE), state.join(FILE_NEW));
     let mut file = File::create(&new)?;
@@ -91,12 +95,28 @@ pub(crate) fn leave(state: &Path, snapshots: &[(String, Snapshot)]) -> io::Resul
     File::open(state)?.sync_all()
 }
 
-fn parse(text: &[u8]) -> Option<Vec<(String, Snapshot)>> {
+fn parse(text: &[u8]) -> Option<Vec<FilterState>> {
     let end = text.iter().position(|byte| *byte == b'\n')?;
     let (head, rest) = text.split_at_checked(end)?;
     let body = rest.get(1..)?;
-    let sum = head.strip_prefix(VERSION.as_bytes())?;
-    (sum == hex(body).as_bytes()).then(|| serde_json::from_slice(body).ok()).flatten()
+    let is_intact = |sum: &[u8]| sum == hex(body).as_bytes();
+    match head.strip_prefix(VERSION.as_bytes()) {
+        Some(sum) => is_intact(sum).then(|| serde_json::from_slice(body).ok()).flatten(),
+        None => {
+            let is_old = head.strip_prefix(VERSION_1.as_bytes()).is_some_and(is_intact);
+            is_old.then(|| parse_version_1(body)).flatten()
+        }
+    }
+}
+
+/// Without rules and units.
+fn parse_version_1(body: &[u8]) -> Option<Vec<FilterState>> {
+    let snapshots: Vec<(String, Snapshot)> = serde_json::from_slice(body).ok()?;
+    let state = |(filter_topic, sensors)| {
+        let snapshot = FilterSnapshot { sensors, units: Vec::new() };
+        FilterState { filter_topic, origin: None, snapshot }
+    };
+    Some(snapshots.into_iter().map(state).collect())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -106,6 +126,8 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::filter_state::Origin;
+    use crate::run::route::Destination;
     use edge_filter::{Pipeline, Quality, Reading, Value};
 
     fn snapshot() -> Snapshot {
@@ -118,38 +140,59 @@ mod tests {
         pipeline.snapshot()
     }
 
+    fn filters() -> Vec<FilterState> {
+        let destination = Destination { to: "up".to_owned(), format: 1, lane: 1 };
+        let origin = Some(Origin { rules: "old".to_owned(), destination });
+        let snapshot = FilterSnapshot { sensors: snapshot(), units: vec![("a".into(), "Cel".into())] };
+        vec![FilterState { filter_topic: "a/#".to_owned(), origin, snapshot }]
+    }
+
+    /// What a filter finds out again by itself is not written, so the written forms are compared.
+    fn written(filters: &[FilterState]) -> String {
+        serde_json::to_string(filters).unwrap()
+    }
+
     #[test]
     fn what_is_left_is_there_until_it_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!read(dir.path()).clean, "nothing was left");
         remove(dir.path()).unwrap();
-        leave(dir.path(), &[("a/#".to_owned(), snapshot())]).unwrap();
-        // What a filter finds out again by itself is not written, so the written forms are compared.
-        let written = |snapshots: &[(String, Snapshot)]| serde_json::to_string(snapshots).unwrap();
+        leave(dir.path(), &filters()).unwrap();
         for start in ["one that fails", "the next"] {
             let last = read(dir.path());
             assert!(last.clean, "{start}");
-            assert_eq!(written(&last.snapshots), written(&[("a/#".to_owned(), snapshot())]), "{start}");
+            assert_eq!(written(&last.filters), written(&filters()), "{start}");
         }
         remove(dir.path()).unwrap();
         assert!(!read(dir.path()).clean, "gone");
     }
 
     #[test]
+    fn the_mark_of_an_earlier_version_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let body = serde_json::to_string(&[("a/#", snapshot())]).unwrap();
+        fs::write(dir.path().join(FILE), format!("{VERSION_1}{}\n{body}", hex(body.as_bytes()))).unwrap();
+        let last = read(dir.path());
+        assert!(last.clean);
+        let [state] = &last.filters[..] else { panic!("{:?}", last.filters) };
+        assert!(!state.is_of_other_rules(None) && state.snapshot.sensors.len() == 1);
+    }
+
+    #[test]
     fn a_damaged_mark_is_an_unclean_stop() {
         let dir = tempfile::tempdir().unwrap();
-        leave(dir.path(), &[("a/#".to_owned(), snapshot())]).unwrap();
+        leave(dir.path(), &filters()).unwrap();
         let path = dir.path().join(FILE);
         let good = fs::read(&path).unwrap();
         for (what, bad) in [
             ("a bit", good.iter().enumerate().map(|(n, b)| if n == 120 { b ^ 1 } else { *b }).collect()),
             ("cut", good[..good.len() - 1].to_vec()),
             ("empty", Vec::new()),
-            ("another version", [b"edge-gateway stopped 2 ".as_slice(), &good[23..]].concat()),
+            ("another version", [b"edge-gateway stopped 3 ".as_slice(), &good[23..]].concat()),
         ] {
             fs::write(&path, bad).unwrap();
             let last = read(dir.path());
-            assert!(!last.clean && last.snapshots.is_empty(), "{what}");
+            assert!(!last.clean && last.filters.is_empty(), "{what}");
         }
         remove(dir.path()).unwrap();
         assert!(!path.exists());

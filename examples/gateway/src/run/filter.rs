@@ -9,6 +9,8 @@ use edge_filter::{
     DropReason, Emit, EmitReason, Outcome, Pipeline, Quality, Reading, RestoreError, Rule, Snapshot, Stats,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::window;
 
 use super::reading_row::ReadingRow;
@@ -29,6 +31,14 @@ pub(super) struct Filter {
     /// A stage holds what an earlier run acknowledged, and is not to.
     flushes_at_once: bool,
     time_drops: TimeDrops,
+}
+
+/// A filter's state over a clean restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FilterSnapshot {
+    pub(super) sensors: Snapshot,
+    /// Last unit by the sensor's name.
+    pub(super) units: Vec<(Box<str>, Box<str>)>,
 }
 
 /// Readings that the filter emitted by itself, free of it.
@@ -66,7 +76,7 @@ impl Filter {
             return;
         };
         let sensor = self.pipeline.intern(&record.sensor);
-        self.note_unit(sensor, &record.unit);
+        self.note_unit(sensor, &record.unit, taken);
         let reading = Reading { sensor, time: record.time, value, quality: Quality(record.quality) };
         let mut before = Vec::new();
         let outcome = self.pipeline.process(reading, now.wall_ms, &mut |emit| before.push(Made::of(&emit)));
@@ -103,12 +113,11 @@ impl Filter {
     /// `is_asked_for`: somebody stands still until receipts come.
     pub(super) fn tick(&mut self, now: Now, is_asked_for: bool, taken: &mut Taken) {
         let mut made = Vec::new();
-        let mut sink = |emit: Emit<'static>| made.push(Made::of(&emit));
-        self.pipeline.tick(now.wall_ms, &mut sink);
-        if std::mem::take(&mut self.flushes_at_once) {
-            self.pipeline.flush(&mut sink);
-        }
+        self.pipeline.tick(now.wall_ms, &mut |emit| made.push(Made::of(&emit)));
         made.into_iter().for_each(|made| self.keep_made(made, taken));
+        if std::mem::take(&mut self.flushes_at_once) {
+            self.flush(taken);
+        }
         self.keep_alarms(taken);
         while let Some(sensor) = self.withheld.as_ref().and_then(|withheld| withheld.due(now.up_ms)) {
             self.let_go(sensor, taken);
@@ -119,6 +128,13 @@ impl Filter {
             let sensors: Vec<u32> = withheld.sensors().filter(can_go).collect();
             sensors.into_iter().for_each(|sensor| self.let_go(sensor, taken));
         }
+    }
+
+    /// Emits what the stages hold.
+    pub(super) fn flush(&mut self, taken: &mut Taken) {
+        let mut made = Vec::new();
+        self.pipeline.flush(&mut |emit| made.push(Made::of(&emit)));
+        made.into_iter().for_each(|made| self.keep_made(made, taken));
     }
 
     /// Emits what a stage holds of a sensor.
@@ -156,17 +172,27 @@ impl Filter {
         self.pipeline.stats()
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
-        self.pipeline.snapshot()
+    pub(super) fn snapshot(&self) -> FilterSnapshot {
+        let named = self
+            .units
+            .iter()
+            .filter_map(|(sensor, unit)| Some((self.pipeline.name(*sensor)?.into(), unit.clone())));
+        FilterSnapshot { sensors: self.pipeline.snapshot(), units: named.collect() }
     }
 
     /// A wall clock that is behind a sensor's last reading may have been set back meanwhile: its next one starts it again.
-    pub(super) fn restore(&mut self, now: Now, snapshot: Snapshot) -> Result<(), RestoreError> {
+    pub(super) fn restore(&mut self, now: Now, snapshot: FilterSnapshot) -> Result<(), RestoreError> {
         self.flushes_at_once = self.withheld.is_some();
-        self.pipeline.restore(snapshot)?;
+        self.pipeline.restore(snapshot.sensors)?;
         for sensor in 0..u32::try_from(self.pipeline.sensors()).unwrap_or(u32::MAX) {
             if self.pipeline.last_time(sensor).is_some_and(|last_ms| last_ms > now.wall_ms) {
                 self.pipeline.clock_stepped(sensor);
+            }
+        }
+        for (name, unit) in snapshot.units {
+            let sensor = self.pipeline.intern(&name);
+            if sensor != Pipeline::UNFILTERED {
+                self.units.insert(sensor, unit);
             }
         }
         Ok(())
@@ -177,9 +203,15 @@ impl Filter {
         self.pipeline.trust_clock(is_trusted);
     }
 
-    fn note_unit(&mut self, sensor: u32, unit: &str) {
+    /// Under another unit a name is another quantity: what is held of it leaves under the unit that it came with.
+    fn note_unit(&mut self, sensor: u32, unit: &str, taken: &mut Taken) {
         if sensor == Pipeline::UNFILTERED || self.units.get(&sensor).map_or("", |known| known) == unit {
             return;
+        }
+        if self.pipeline.last_time(sensor).is_some() {
+            let mut made = Vec::new();
+            self.pipeline.unit_changed(sensor, &mut |emit| made.push(Made::of(&emit)));
+            made.into_iter().for_each(|made| self.keep_made(made, taken));
         }
         // Sensors that the filter forgot have no unit either.
         if self.units.len() > 2 * self.pipeline.sensors() + UNITS_SPARE {

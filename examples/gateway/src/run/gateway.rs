@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use edge_bridge::Link;
 use edge_bridge::ingest::Now;
 use edge_bridge::net::{Clock, Server};
+use edge_bridge::{Link, Row};
 use edge_queue::aio;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,7 +31,7 @@ use super::restarts::Restarts;
 use super::status::Losses;
 use super::tables::Tables;
 use super::totals::Refresh;
-use super::{by_hand, clean_stop, http, store, uplink};
+use super::{by_hand, clean_stop, http, store, uplink, withhold};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
@@ -67,7 +67,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(&queue), "opened");
     let restarted = Restarted::new(clock.now(), clean);
     let ingest = GatewayIngest::new(&config.routes, restarted).map_err(RunError::Configuration)?;
-    ingest.restore(clock.now(), last.snapshots);
+    let held = ingest.restore(clock.now(), last.filters);
 
     let metrics = match config.metrics {
         Some(address) => {
@@ -89,6 +89,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let front = Front::start(config, clock, &ingest, &intake, control.as_mut(), !is_new).await?;
     // Nothing can fail any more, and until the next await nothing was received: this is the runtime's only thread.
     clean_stop::remove(state).map_err(|error| failed(&state.display().to_string(), &error))?;
+    queue_held(&intake, held, config.queue.lanes.len());
     let (restarts, kept) = Restarts::count(state, (!is_new).then_some(last.clean));
     if let Err(error) = kept {
         tracing::warn!(%error, "this restart is not counted over the next");
@@ -127,6 +128,20 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     stop(state, &ingest, &intake, link, queue).await
 }
 
+/// What routes and rules of the last run held, which this configuration does not have, before anything is received.
+fn queue_held(intake: &Intake, mut rows: Vec<Row>, lanes: usize) {
+    if rows.is_empty() {
+        return;
+    }
+    tracing::info!(readings = rows.len(), "the routes or rules have changed: what they held is sent");
+    let last = u8::try_from(lanes.saturating_sub(1)).unwrap_or(u8::MAX);
+    rows.iter_mut().for_each(|row| row.lane = row.lane.map(|lane| lane.min(last)));
+    // The first of all.
+    if let Some(place) = intake.try_reserve() {
+        place.put(rows, Tell::Nobody, withhold::Link::default());
+    }
+}
+
 /// The link first: what it had leased is back before the last commit. The mark last: it says that all else was done.
 async fn stop(
     state: &Path,
@@ -147,7 +162,7 @@ async fn stop(
     // The filters have seen it and the disk has not.
     if ingest.withholds() || intake.unpushed() > 0 {
         tracing::warn!("not all that was received found room: every sensor's next reading passes");
-    } else if let Err(error) = clean_stop::leave(state, &ingest.snapshots()) {
+    } else if let Err(error) = clean_stop::leave(state, &ingest.filter_states()) {
         tracing::warn!(%error, "the filters' states are not kept: every sensor's next reading passes");
     }
     tracing::info!(queued, "stopped");

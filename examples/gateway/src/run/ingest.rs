@@ -8,11 +8,12 @@ use edge_bridge::Row;
 use edge_bridge::chain::Ticket;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::wire::{ReasonCode, matches};
-use edge_filter::{DropReason, EmitReason, Snapshot};
+use edge_filter::{DropReason, EmitReason};
 
 use crate::config::Route;
 
 use super::arrival::ArrivalClock;
+use super::filter_state::FilterState;
 use super::readings::Readings;
 use super::restarted::Restarted;
 use super::route::RouteState;
@@ -144,24 +145,27 @@ impl GatewayIngest {
         Counts { suppressed, unfiltered: unfiltered.collect(), ..inner.counts.clone() }
     }
 
-    /// The state of every filter, by the route's `match`.
-    pub(crate) fn snapshots(&self) -> Vec<(String, Snapshot)> {
-        let inner = self.lock();
-        let snapshot = |r: &RouteState| Some((r.filter_topic.clone(), r.readings.as_ref()?.snapshot()?));
-        inner.routes.iter().filter_map(snapshot).collect()
+    /// The state of every filter.
+    pub(crate) fn filter_states(&self) -> Vec<FilterState> {
+        self.lock().routes.iter().filter_map(RouteState::filter_state).collect()
     }
 
-    /// Takes filters' states over. A route that is not there any more is left out; a snapshot of another version too,
-    /// which is safe: its sensors start cold.
-    pub(crate) fn restore(&self, now: Now, snapshots: Vec<(String, Snapshot)>) {
+    /// Takes filters' states over. What was held by a route that is gone, or by other rules, is returned as rows, to be
+    /// queued before the first reading. A state of another version is left out, which is safe: its sensors start cold.
+    pub(crate) fn restore(&self, now: Now, states: Vec<FilterState>) -> Vec<Row> {
         let mut inner = self.lock();
-        for (filter_topic, snapshot) in snapshots {
-            let route = inner.routes.iter_mut().find(|route| route.filter_topic == filter_topic);
-            let Some(readings) = route.and_then(|route| route.readings.as_mut()) else { continue };
-            if let Err(error) = readings.restore(now, snapshot) {
-                tracing::info!(route = filter_topic, %error, "the filter starts cold");
+        let mut rows = Vec::new();
+        for mut state in states {
+            let route = inner.routes.iter_mut().find(|route| route.filter_topic == state.filter_topic);
+            if state.is_of_other_rules(route.as_ref().and_then(|route| route.rules())) {
+                rows.extend(state.empty(now));
+            }
+            let Some(route) = route else { continue };
+            if let Err(error) = route.restore(now, state) {
+                tracing::info!(route = route.filter_topic, %error, "the filter starts cold");
             }
         }
+        rows
     }
 
     /// Whether the wall clock is known to be right; it is not before this is called.
@@ -237,5 +241,7 @@ impl Inner {
 
 #[cfg(test)]
 mod clock_tests;
+#[cfg(test)]
+mod stop_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
-//! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
+//! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`metrics`], [`refused`], [`status`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
 //! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
 
@@ -19,6 +19,7 @@ mod compact;
 mod control;
 mod error;
 mod filter;
+mod filter_state;
 mod formats;
 mod gateway;
 mod http;

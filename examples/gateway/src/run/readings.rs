@@ -6,9 +6,9 @@ use bytes::Bytes;
 use edge_bridge::ingest::Now;
 use edge_codec::json::{self, FieldMap, Record, Source};
 use edge_codec::{DecodeError, Limits, Value};
-use edge_filter::{Pipeline, Quality, RestoreError, Snapshot, Stats};
+use edge_filter::{Pipeline, Quality, RestoreError, Stats};
 
-use super::filter::Filter;
+use super::filter::{Filter, FilterSnapshot};
 use super::reading_row::ReadingRow;
 use super::withhold::{Extent, Link};
 
@@ -121,11 +121,11 @@ impl Readings {
         self.filter.as_ref().map(Filter::stats)
     }
 
-    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+    pub(crate) fn snapshot(&self) -> Option<FilterSnapshot> {
         self.filter.as_ref().map(Filter::snapshot)
     }
 
-    pub(crate) fn restore(&mut self, now: Now, snapshot: Snapshot) -> Result<(), RestoreError> {
+    pub(crate) fn restore(&mut self, now: Now, snapshot: FilterSnapshot) -> Result<(), RestoreError> {
         self.filter.as_mut().map_or(Ok(()), |filter| filter.restore(now, snapshot))
     }
 

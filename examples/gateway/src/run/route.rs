@@ -1,16 +1,43 @@
 //! One route: where its messages go and what they become.
 
 use bytes::Bytes;
-use edge_bridge::Row;
 use edge_bridge::ingest::{Inbound, Now};
 use edge_bridge::wire::{PropertyId, QoS, ReasonCode, Utf8};
-use edge_filter::Pipeline;
+use edge_bridge::{Format as RowFormat, Row};
+use edge_filter::{Pipeline, RestoreError};
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Format, Route};
 
+use super::filter_state::{FilterState, Origin};
 use super::formats::row_format;
 use super::readings::{Kept, Readings, Taken};
 use super::withhold::Link;
+
+/// Where a route's readings go. Kept over a stop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Destination {
+    pub(crate) to: String,
+    /// Number of the format in rows.
+    pub(crate) format: u8,
+    pub(crate) lane: u8,
+}
+
+impl Destination {
+    /// `None` if the topic is none.
+    pub(crate) fn row(&self, kept: Kept) -> Option<Row> {
+        let topic = Utf8::try_from(self.to.as_str()).ok()?;
+        Some(reading_row(topic, RowFormat(self.format), self.lane, kept))
+    }
+}
+
+/// Alarms go by the most urgent lane: telemetry must not hold them up.
+fn reading_row(topic: Utf8, format: RowFormat, lane: u8, kept: Kept) -> Row {
+    let mut row = Row::new(topic, kept.row);
+    row.format = format;
+    row.lane = Some(if kept.alarm { 0 } else { lane });
+    row
+}
 
 /// A route and what it needs to make rows.
 #[derive(Debug)]
@@ -20,6 +47,8 @@ pub(crate) struct RouteState {
     format: Format,
     qos: QoS,
     lane: u8,
+    /// Text of the filter's rules.
+    rules: Option<String>,
     /// `None` for raw routes.
     pub(crate) readings: Option<Readings>,
 }
@@ -36,6 +65,7 @@ impl RouteState {
             format: route.format,
             qos: if route.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
             lane: route.lane,
+            rules: route.rules.clone(),
             readings: (route.format != Format::Raw)
                 .then(|| Readings::new(pipeline, hold_max_ms, route.fields.clone().into())),
         })
@@ -71,12 +101,31 @@ impl RouteState {
         (taken.kept.into_iter().map(|kept| self.reading(kept)).collect(), taken.link)
     }
 
-    /// Alarms go by the most urgent lane: telemetry must not hold them up.
     fn reading(&self, kept: Kept) -> Row {
-        let mut row = Row::new(self.to.clone(), kept.row);
-        row.format = row_format(self.format);
+        let mut row = reading_row(self.to.clone(), row_format(self.format), self.lane, kept);
         row.qos = self.qos;
-        row.lane = Some(if kept.alarm { 0 } else { self.lane });
         row
+    }
+
+    /// State of the filter for the next run; `None` without a filter.
+    pub(crate) fn filter_state(&self) -> Option<FilterState> {
+        let snapshot = self.readings.as_ref()?.snapshot()?;
+        let (to, format) = (self.to.as_str().to_owned(), row_format(self.format).0);
+        let destination = Destination { to, format, lane: self.lane };
+        let origin = self.rules.clone().map(|rules| Origin { rules, destination });
+        Some(FilterState { filter_topic: self.filter_topic.clone(), origin, snapshot })
+    }
+
+    /// Text of the filter's rules.
+    pub(crate) fn rules(&self) -> Option<&str> {
+        self.rules.as_deref()
+    }
+
+    /// Takes over the state of the last run's filter.
+    ///
+    /// # Errors
+    /// It is of another version; the filter starts cold.
+    pub(crate) fn restore(&mut self, now: Now, state: FilterState) -> Result<(), RestoreError> {
+        self.readings.as_mut().map_or(Ok(()), |readings| readings.restore(now, state.snapshot))
     }
 }

@@ -1,0 +1,58 @@
+//! State of a route's filter between two runs, with the rules that made it: where the next configuration has other rules or
+//! no such route, what was held is emitted as the old ones say. Pure.
+
+use edge_bridge::Row;
+use edge_bridge::ingest::Now;
+use edge_filter::Pipeline;
+use serde::{Deserialize, Serialize};
+
+use super::filter::{Filter, FilterSnapshot};
+use super::readings::Taken;
+use super::route::Destination;
+
+/// One filter when the gateway stopped.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FilterState {
+    /// The route's `match`.
+    #[serde(rename = "match")]
+    pub(crate) filter_topic: String,
+    /// Text of the rules, and where the route's readings went. `None`: an earlier version did not say, and the next
+    /// configuration's are taken for them.
+    pub(crate) origin: Option<Origin>,
+    pub(crate) snapshot: FilterSnapshot,
+}
+
+/// Rules that made a state, and the destination of what they emit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) rules: String,
+    pub(crate) destination: Destination,
+}
+
+impl FilterState {
+    /// Returns whether the state was made by other rules than `rules`.
+    pub(crate) fn is_of_other_rules(&self, rules: Option<&str>) -> bool {
+        self.origin.as_ref().is_some_and(|origin| Some(origin.rules.as_str()) != rules)
+    }
+
+    /// Emits what is held, by the rules that hold it, and returns the rows. The state goes on without it.
+    pub(crate) fn empty(&mut self, now: Now) -> Vec<Row> {
+        let Some(Origin { rules, destination }) = &self.origin else { return Vec::new() };
+        let pipeline = match Pipeline::from_toml(rules) {
+            Ok(pipeline) => pipeline,
+            Err(error) => {
+                tracing::warn!(route = self.filter_topic, %error, "the rules of the last run are not understood: what they held is lost");
+                return Vec::new();
+            }
+        };
+        let mut filter = Filter::new(pipeline, None);
+        if let Err(error) = filter.restore(now, self.snapshot.clone()) {
+            tracing::warn!(route = self.filter_topic, %error, "what the filter held is lost");
+            return Vec::new();
+        }
+        let mut taken = Taken::default();
+        filter.flush(&mut taken);
+        self.snapshot = filter.snapshot();
+        taken.kept.into_iter().filter_map(|kept| destination.row(kept)).collect()
+    }
+}
