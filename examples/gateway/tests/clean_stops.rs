@@ -105,3 +105,47 @@ fn what_is_held_is_at_the_hub_after_another_match_and_after_other_rules() {
         wait_until("what was held is at the hub", 20, || arrived(&hub) == expected);
     }
 }
+
+/// Also what the filter made of messages that found no room is not lost, though their sensors send them again.
+#[test]
+fn a_stop_with_a_full_queue_keeps_what_is_held_and_what_found_no_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, listen) = (Hub::start(), free_port());
+    hub.kick(true);
+    let rules = "[[rule]]\nmatch = \"w\"\nstages = [ { window = { width_ms = 60000, agg = \"sum\" } } ]\n\
+                 [[rule]]\nmatch = \"d\"\nstages = [ { deadband = { absolute = 0.5 } } ]\n";
+    fs::write(dir.path().join("rules.toml"), rules).unwrap();
+    let route = "match = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n\
+                 [queue]\nmax_messages = 20\non_full = \"reject\"\n";
+    let mut gateway = gateway(dir.path(), listen, hub.address, route);
+    gateway.start();
+    let mut windowed = Publisher::new(listen, "windowed", 1);
+    for time in 0..5 {
+        windowed.publish("w", &format!("{{\"ts\":{time},\"value\":1.0}}"));
+        windowed.settle(0, 20);
+    }
+    // More than finds room; each is far from the one before.
+    let mut flood = Publisher::new(listen, "flood", 40);
+    for time in 1..=30 {
+        flood.publish("d", &format!("{{\"ts\":{time},\"value\":{time}.0}}"));
+    }
+    wait_until("the queue is full", 20, || {
+        flood.settle(10, 20);
+        gateway.log().contains("the queue is full")
+    });
+    assert!(gateway.terminate().0.success());
+
+    hub.kick(false);
+    gateway.start();
+    flood.settle(0, 20);
+    windowed.publish("w", "{\"ts\":200000,\"value\":100.0}");
+    windowed.settle(0, 20);
+    wait_until("all of the flood and the whole window are at the hub", 20, || {
+        let mut values: Vec<i64> = arrived(&hub).iter().map(|(_, value, _)| *value as i64).collect();
+        values.sort_unstable();
+        values.dedup();
+        values == (1..=30).collect::<Vec<i64>>()
+    });
+    let sums = arrived(&hub).iter().filter(|(time, value, _)| (*time, *value) == (0, 5.0)).count();
+    assert_eq!(sums, 1, "{:?}", arrived(&hub));
+}

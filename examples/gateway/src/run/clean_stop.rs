@@ -6,9 +6,10 @@
 //!
 //! ```text
 //! edge-gateway stopped 2 SHA-256-OF-THE-REST
-//! [{"match": MATCH, "origin": {"rules": …, "destination": …}, "snapshot": …}, …]
+//! {"clean": true, "filters": [{"match": …, "origin": {"rules": …, "destination": …}, "snapshot": …}, …], "rows": […]}
 //! ```
-//! Version 1, `[["MATCH", SNAPSHOT], …]`, is read.
+//! While rows of the last run are not safe in the queue, there is a mark with those alone, which is not clean. Version 1,
+//! `[["MATCH", SNAPSHOT], …]`, is read.
 
 #![allow(
     clippy::disallowed_methods,
@@ -19,11 +20,14 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use edge_bridge::Row;
 use edge_filter::Snapshot;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::filter::FilterSnapshot;
 use super::filter_state::FilterState;
+use super::kept_row::KeptRow;
 
 const FILE: &str = "stopped.json";
 const FILE_NEW: &str = "stopped.json.new";
@@ -32,12 +36,21 @@ const VERSION_1: &str = "edge-gateway stopped 1 ";
 /// 10 000 sensors in each of some routes; a larger file is none of ours.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// Marks that the last run left.
+/// What the last run left.
 #[derive(Debug, Default)]
 pub(crate) struct LastRun {
     /// It ended as it should.
     pub(crate) clean: bool,
     pub(crate) filters: Vec<FilterState>,
+    /// For the queue, which had no room for them.
+    pub(crate) rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark<F> {
+    clean: bool,
+    filters: F,
+    rows: Vec<KeptRow>,
 }
 
 /// Reads the mark, and leaves it. A mark that cannot be read counts as an unclean stop.
@@ -58,9 +71,9 @@ pub(crate) fn read(state: &Path) -> LastRun {
         }
     };
     match parse(&text) {
-        Some(filters) => LastRun { clean: true, filters },
+        Some(last) => last,
         None => {
-            tracing::warn!(path = %path.display(), "the mark of the last stop is damaged: starting as after a kill");
+            tracing::warn!(path = %path.display(), "the mark of the last stop is damaged: starting as after a kill; what filters held is lost, as check says of each rule");
             LastRun::default()
         }
     }
@@ -79,12 +92,25 @@ pub(crate) fn remove(state: &Path) -> io::Result<()> {
     File::open(state)?.sync_all()
 }
 
-/// Leaves the mark, durably.
+/// Leaves the mark of a clean stop, durably. `rows`: those that the queue had no room for.
 ///
 /// # Errors
 /// The disk refused; then the next start is one after an unclean stop.
-pub(crate) fn leave(state: &Path, filters: &[FilterState]) -> io::Result<()> {
-    let body = serde_json::to_vec(filters)?;
+pub(crate) fn leave(state: &Path, filters: &[FilterState], rows: &[Row]) -> io::Result<()> {
+    write(state, &Mark { clean: true, filters, rows: rows.iter().map(KeptRow::from).collect() })
+}
+
+/// Leaves rows alone, durably, in the place of what was left: a run that ends now was no clean one.
+///
+/// # Errors
+/// The disk refused.
+pub(crate) fn leave_rows(state: &Path, rows: &[Row]) -> io::Result<()> {
+    let filters: &[FilterState] = &[];
+    write(state, &Mark { clean: false, filters, rows: rows.iter().map(KeptRow::from).collect() })
+}
+
+fn write(state: &Path, mark: &Mark<&[FilterState]>) -> io::Result<()> {
+    let body = serde_json::to_vec(mark)?;
     let head = format!("{VERSION}{}\n", hex(&body));
     let (path, new) = (state.join(FILE), state.join(FILE_NEW));
     let mut file = File::create(&new)?;
@@ -95,28 +121,30 @@ pub(crate) fn leave(state: &Path, filters: &[FilterState]) -> io::Result<()> {
     File::open(state)?.sync_all()
 }
 
-fn parse(text: &[u8]) -> Option<Vec<FilterState>> {
+fn parse(text: &[u8]) -> Option<LastRun> {
     let end = text.iter().position(|byte| *byte == b'\n')?;
     let (head, rest) = text.split_at_checked(end)?;
     let body = rest.get(1..)?;
     let is_intact = |sum: &[u8]| sum == hex(body).as_bytes();
-    match head.strip_prefix(VERSION.as_bytes()) {
-        Some(sum) => is_intact(sum).then(|| serde_json::from_slice(body).ok()).flatten(),
-        None => {
-            let is_old = head.strip_prefix(VERSION_1.as_bytes()).is_some_and(is_intact);
-            is_old.then(|| parse_version_1(body)).flatten()
-        }
+    if head.strip_prefix(VERSION_1.as_bytes()).is_some_and(is_intact) {
+        return parse_version_1(body);
     }
+    head.strip_prefix(VERSION.as_bytes()).filter(|sum| is_intact(sum))?;
+    let Mark { clean, filters, rows } = serde_json::from_slice::<Mark<Vec<FilterState>>>(body).ok()?;
+    let mut rows: Vec<Row> = rows.into_iter().map(KeptRow::into_row).collect::<Option<_>>()?;
+    // The queue may have had them before the kill.
+    rows.iter_mut().for_each(|row| row.possible_duplicate |= !clean);
+    Some(LastRun { clean, filters, rows })
 }
 
-/// Without rules and units.
-fn parse_version_1(body: &[u8]) -> Option<Vec<FilterState>> {
+/// Without rules, units and rows.
+fn parse_version_1(body: &[u8]) -> Option<LastRun> {
     let snapshots: Vec<(String, Snapshot)> = serde_json::from_slice(body).ok()?;
     let state = |(filter_topic, sensors)| {
         let snapshot = FilterSnapshot { sensors, units: Vec::new() };
         FilterState { filter_topic, origin: None, snapshot }
     };
-    Some(snapshots.into_iter().map(state).collect())
+    Some(LastRun { clean: true, filters: snapshots.into_iter().map(state).collect(), rows: Vec::new() })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -128,6 +156,8 @@ mod tests {
     use super::*;
     use crate::run::filter_state::Origin;
     use crate::run::route::Destination;
+    use bytes::Bytes;
+    use edge_bridge::wire::Utf8;
     use edge_filter::{Pipeline, Quality, Reading, Value};
 
     fn snapshot() -> Snapshot {
@@ -147,6 +177,10 @@ mod tests {
         vec![FilterState { filter_topic: "a/#".to_owned(), origin, snapshot }]
     }
 
+    fn rows() -> Vec<Row> {
+        vec![Row::new(Utf8::from_static("up").unwrap(), Bytes::from_static(b"\0\xff"))]
+    }
+
     /// What a filter finds out again by itself is not written, so the written forms are compared.
     fn written(filters: &[FilterState]) -> String {
         serde_json::to_string(filters).unwrap()
@@ -157,14 +191,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(!read(dir.path()).clean, "nothing was left");
         remove(dir.path()).unwrap();
-        leave(dir.path(), &filters()).unwrap();
+        leave(dir.path(), &filters(), &rows()).unwrap();
         for start in ["one that fails", "the next"] {
             let last = read(dir.path());
             assert!(last.clean, "{start}");
             assert_eq!(written(&last.filters), written(&filters()), "{start}");
+            assert_eq!(last.rows, rows(), "{start}");
         }
         remove(dir.path()).unwrap();
         assert!(!read(dir.path()).clean, "gone");
+    }
+
+    #[test]
+    fn rows_that_may_be_in_the_queue_are_marked_after_a_kill() {
+        let dir = tempfile::tempdir().unwrap();
+        leave(dir.path(), &filters(), &rows()).unwrap();
+        leave_rows(dir.path(), &rows()).unwrap();
+        let last = read(dir.path());
+        assert!(!last.clean && last.filters.is_empty());
+        assert!(last.rows.len() == 1 && last.rows[0].possible_duplicate);
     }
 
     #[test]
@@ -181,7 +226,7 @@ mod tests {
     #[test]
     fn a_damaged_mark_is_an_unclean_stop() {
         let dir = tempfile::tempdir().unwrap();
-        leave(dir.path(), &filters()).unwrap();
+        leave(dir.path(), &filters(), &rows()).unwrap();
         let path = dir.path().join(FILE);
         let good = fs::read(&path).unwrap();
         for (what, bad) in [

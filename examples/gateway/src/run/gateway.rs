@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use edge_bridge::Link;
 use edge_bridge::ingest::Now;
 use edge_bridge::net::{Clock, Server};
-use edge_bridge::{Link, Row};
 use edge_queue::aio;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,7 +31,7 @@ use super::restarts::Restarts;
 use super::status::Losses;
 use super::tables::Tables;
 use super::totals::Refresh;
-use super::{by_hand, clean_stop, http, store, uplink, withhold};
+use super::{by_hand, clean_stop, first_rows, http, store, uplink};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
@@ -41,6 +41,8 @@ const LET_GO_WITHIN: Duration = Duration::from_millis(300);
 const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
 /// For the last commit.
 const STORE_WITHIN: Duration = Duration::from_secs(3);
+/// For the queue's word that it is closed.
+const LEFT_WITHIN: Duration = Duration::from_millis(500);
 /// Longest pause between looks for silence, since the wall clock, by which it is measured, may jump.
 const TICK_MAX: Duration = Duration::from_secs(10);
 
@@ -67,7 +69,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(&queue), "opened");
     let restarted = Restarted::new(clock.now(), clean);
     let ingest = GatewayIngest::new(&config.routes, restarted).map_err(RunError::Configuration)?;
-    let held = ingest.restore(clock.now(), last.filters);
+    let mut rows = last.rows;
+    rows.extend(ingest.restore(clock.now(), last.filters));
 
     let metrics = match config.metrics {
         Some(address) => {
@@ -88,8 +91,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         config.control.as_ref().map(|control| Control::start(control, state, &ingest)).transpose()?;
     let front = Front::start(config, clock, &ingest, &intake, control.as_mut(), !is_new).await?;
     // Nothing can fail any more, and until the next await nothing was received: this is the runtime's only thread.
-    clean_stop::remove(state).map_err(|error| failed(&state.display().to_string(), &error))?;
-    queue_held(&intake, held, config.queue.lanes.len());
+    let first_rows = first_rows::queue(state, &intake, rows, config.queue.lanes.len());
+    let first_rows = first_rows.map_err(|error| failed(&state.display().to_string(), &error))?;
     let (restarts, kept) = Restarts::count(state, (!is_new).then_some(last.clean));
     if let Err(error) = kept {
         tracing::warn!(%error, "this restart is not counted over the next");
@@ -123,30 +126,16 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     }
     let_go(clock, &ingest, &intake).await;
     front.stop(LOCAL_WITHIN).await;
-    let tasks = [Some(ticks), Some(watch), Some(listening), Some(by_hand), pages];
+    let tasks = [Some(ticks), Some(watch), Some(listening), Some(by_hand), Some(first_rows), pages];
     tasks.into_iter().flatten().for_each(|task| task.abort());
-    stop(state, &ingest, &intake, link, queue).await
-}
-
-/// What routes and rules of the last run held, which this configuration does not have, before anything is received.
-fn queue_held(intake: &Intake, mut rows: Vec<Row>, lanes: usize) {
-    if rows.is_empty() {
-        return;
-    }
-    tracing::info!(readings = rows.len(), "the routes or rules have changed: what they held is sent");
-    let last = u8::try_from(lanes.saturating_sub(1)).unwrap_or(u8::MAX);
-    rows.iter_mut().for_each(|row| row.lane = row.lane.map(|lane| lane.min(last)));
-    // The first of all.
-    if let Some(place) = intake.try_reserve() {
-        place.put(rows, Tell::Nobody, withhold::Link::default());
-    }
+    stop(state, clock, (&ingest, &intake), link, queue).await
 }
 
 /// The link first: what it had leased is back before the last commit. The mark last: it says that all else was done.
 async fn stop(
     state: &Path,
-    ingest: &GatewayIngest,
-    intake: &Intake,
+    clock: Clock,
+    (ingest, intake): (&GatewayIngest, &Intake),
     link: Link,
     queue: aio::Queue,
 ) -> Result<(), RunError> {
@@ -160,9 +149,12 @@ async fn stop(
         Err(_) => return Err(RunError::Failed("the queue did not close in time".to_owned())),
     }
     // The filters have seen it and the disk has not.
-    if ingest.withholds() || intake.unpushed() > 0 {
+    let Ok(mut rows) = tokio::time::timeout(LEFT_WITHIN, intake.left()).await else {
         tracing::warn!("not all that was received found room: every sensor's next reading passes");
-    } else if let Err(error) = clean_stop::leave(state, &ingest.filter_states()) {
+        return Ok(());
+    };
+    rows.extend(ingest.tick(clock.now(), true).0);
+    if let Err(error) = clean_stop::leave(state, &ingest.filter_states(), &rows) {
         tracing::warn!(%error, "the filters' states are not kept: every sensor's next reading passes");
     }
     tracing::info!(queued, "stopped");
@@ -285,6 +277,6 @@ async fn let_go(clock: Clock, ingest: &GatewayIngest, intake: &Intake) {
     ingest.stop_holding();
     match tokio::time::timeout(LET_GO_WITHIN, intake.reserve()).await {
         Ok(Some(place)) => put_due(place, clock.now(), false, ingest),
-        Ok(None) | Err(_) => tracing::info!("no room for what the filters hold: sensors send it again"),
+        Ok(None) | Err(_) => tracing::info!("no room for what the filters hold: it waits for the next start"),
     }
 }

@@ -5,8 +5,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: tasks, and a pause while there is no room")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use edge_bridge::Row;
@@ -14,6 +14,7 @@ use edge_bridge::listener::Ticket;
 use edge_bridge::net::server::{Receipts, Sink};
 use edge_queue::{Pending, PushError, aio};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 use super::ingest::GatewayIngest;
 use super::withhold::Link;
@@ -30,6 +31,8 @@ pub(crate) enum Tell {
     Server(Receipts, Ticket),
     /// The client of the local broker.
     Broker(mpsc::Sender<Ticket>, Ticket),
+    /// The start, which has rows of the last run.
+    Start(Arc<Notify>),
     /// Nobody: the filter made the rows by itself.
     Nobody,
 }
@@ -54,8 +57,9 @@ struct Shared {
     full: AtomicBool,
     /// Rows that no limit of the queue would ever take.
     too_large: AtomicU64,
-    /// Messages that the queue has not seen all rows of.
-    unpushed: AtomicUsize,
+    pusher: Mutex<Option<JoinHandle<Vec<Row>>>>,
+    /// The queue is closed.
+    closed: Notify,
     commit: Notify,
     /// A publisher stands still, and receipts wait for stages.
     let_go: Notify,
@@ -67,7 +71,8 @@ impl Intake {
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let shared = Arc::<Shared>::default();
         tokio::spawn(commit_on_demand(queue.clone(), shared.clone()));
-        tokio::spawn(Pusher { queue, shared: shared.clone() }.run(received));
+        let pusher = tokio::spawn(Pusher { queue, shared: shared.clone() }.run(received));
+        *shared.pusher.lock().unwrap_or_else(PoisonError::into_inner) = Some(pusher);
         Self { messages, shared }
     }
 
@@ -84,13 +89,13 @@ impl Intake {
     /// A place for one message; waits while the queue is full. `None` when it is closed.
     pub(crate) async fn reserve(&self) -> Option<Place<'_>> {
         let permit = self.messages.reserve().await.ok()?;
-        Some(Place { permit, shared: &self.shared })
+        Some(Place { permit })
     }
 
     /// As [`reserve`](Self::reserve) for one who does not wait.
     pub(crate) fn try_reserve(&self) -> Option<Place<'_>> {
         let permit = self.messages.try_reserve().ok()?;
-        Some(Place { permit, shared: &self.shared })
+        Some(Place { permit })
     }
 
     /// Asks for a commit soon; many calls are as good as one.
@@ -111,9 +116,15 @@ impl Intake {
         self.shared.let_go.notified().await;
     }
 
-    /// Messages that the queue has not seen all rows of. After its end they never become safe.
-    pub(crate) fn unpushed(&self) -> usize {
-        self.shared.unpushed.load(Ordering::Relaxed)
+    /// Rows that found no room before the queue was closed, in order: filters have seen their readings. To be asked once,
+    /// after that.
+    pub(crate) async fn left(&self) -> Vec<Row> {
+        self.shared.closed.notify_one();
+        let pusher = self.shared.pusher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match pusher {
+            Some(pusher) => pusher.await.unwrap_or_default(),
+            None => Vec::new(),
+        }
     }
 }
 
@@ -121,13 +132,11 @@ impl Intake {
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     permit: mpsc::Permit<'a, Message>,
-    shared: &'a Shared,
 }
 
 impl Place<'_> {
     /// `link`: what depends on the rows beside their own message.
     pub(crate) fn put(self, rows: Vec<Row>, tell: Tell, link: Link) {
-        self.shared.unpushed.fetch_add(1, Ordering::Relaxed);
         self.permit.send(Message { rows, tell, link });
     }
 }
@@ -174,16 +183,29 @@ struct Pusher {
 }
 
 impl Pusher {
-    async fn run(self, mut messages: mpsc::Receiver<Message>) {
-        while let Some(Message { rows, tell, link }) = messages.recv().await {
+    /// Until the queue is closed: returns the rows that it has not taken.
+    async fn run(self, mut messages: mpsc::Receiver<Message>) -> Vec<Row> {
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = messages.recv() => next,
+                () = self.shared.closed.notified() => None,
+            };
+            let Some(Message { rows, tell, link }) = next else { return Vec::new() };
             let mut pending = Vec::with_capacity(rows.len());
-            for row in rows {
+            let mut rows = rows.into_iter();
+            while let Some(row) = rows.next() {
                 match self.push(row.into_queue_row()).await {
                     Ok(receipt) => pending.extend(receipt),
-                    Err(Closed) => return,
+                    Err(Closed(row)) => {
+                        let mut left: Vec<Row> = row.into_iter().chain(rows).collect();
+                        while let Ok(message) = messages.try_recv() {
+                            left.extend(message.rows);
+                        }
+                        return left;
+                    }
                 }
             }
-            self.shared.unpushed.fetch_sub(1, Ordering::Relaxed);
             tokio::spawn(settle(pending, tell, link));
         }
     }
@@ -196,7 +218,7 @@ impl Pusher {
                     self.shared.full.store(false, Ordering::Relaxed);
                     return Ok(Some(receipt));
                 }
-                Err(PushError::Closed { .. }) => return Err(Closed),
+                Err(PushError::Closed { row }) => return Err(Closed(bridge_row(*row))),
                 Err(PushError::Full { row, limit }) => {
                     if !self.shared.full.swap(true, Ordering::Relaxed) {
                         tracing::warn!(%limit, "the queue is full: sensors are not acknowledged until there is room");
@@ -214,7 +236,16 @@ impl Pusher {
     }
 }
 
-struct Closed;
+/// With the row that was not taken.
+struct Closed(Option<Row>);
+
+/// Undoes [`Row::into_queue_row`].
+fn bridge_row(row: edge_queue::Row) -> Option<Row> {
+    let mut own = Row::from_meta(&row.meta, row.payload)?;
+    own.lane = row.lane.map(|lane| lane.0);
+    (own.key, own.ttl_ms, own.weight) = (row.key, row.ttl_ms, row.weight);
+    Some(own)
+}
 
 /// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with, and
 /// whatever else depended on them.
@@ -230,6 +261,7 @@ async fn settle(pending: Vec<Pending>, tell: Tell, link: Link) {
             Tell::Server(receipts, ticket) => receipts.resolve(ticket),
             // An error is the end of the client.
             Tell::Broker(receipts, ticket) => drop(receipts.send(ticket).await),
+            Tell::Start(safe) => safe.notify_one(),
             Tell::Nobody => {}
         }
     }

@@ -4,9 +4,9 @@
 //!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
-//! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
+//! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`metrics`], [`refused`], [`status`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
-//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
+//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`first_rows`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
 
 mod arrival;
 mod batch;
@@ -20,11 +20,13 @@ mod control;
 mod error;
 mod filter;
 mod filter_state;
+mod first_rows;
 mod formats;
 mod gateway;
 mod http;
 mod ingest;
 mod intake;
+mod kept_row;
 mod metrics;
 mod monitor;
 mod pack;

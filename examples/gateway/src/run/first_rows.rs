@@ -1,0 +1,49 @@
+//! Rows of the last run that are queued before the first reading of this one. The mark on disk carries them until the
+//! queue has them safe, so a kill in between repeats them, marked, and loses none.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: a task that waits for the disk")]
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use edge_bridge::Row;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::clean_stop;
+use super::intake::{Intake, Tell};
+use super::withhold::Link;
+
+/// Takes the mark of the last stop away, or leaves these rows alone in it until they are safe. To be called when nothing can
+/// fail before the first reading any more, and before that. `lanes`: of the queue, which may have fewer than it had.
+///
+/// # Errors
+/// The disk refused.
+pub(super) fn queue(
+    state: &Path,
+    intake: &Intake,
+    mut rows: Vec<Row>,
+    lanes: usize,
+) -> io::Result<JoinHandle<()>> {
+    if rows.is_empty() {
+        clean_stop::remove(state)?;
+        return Ok(tokio::spawn(async {}));
+    }
+    tracing::info!(rows = rows.len(), "rows of the last run are queued first");
+    let last = u8::try_from(lanes.saturating_sub(1)).unwrap_or(u8::MAX);
+    rows.iter_mut().for_each(|row| row.lane = row.lane.map(|lane| lane.min(last)));
+    clean_stop::leave_rows(state, &rows)?;
+    let safe = Arc::<Notify>::default();
+    // The first of all: there is room.
+    if let Some(place) = intake.try_reserve() {
+        place.put(rows, Tell::Start(safe.clone()), Link::default());
+    }
+    let state = state.to_owned();
+    Ok(tokio::spawn(async move {
+        safe.notified().await;
+        if let Err(error) = clean_stop::remove(&state) {
+            tracing::warn!(%error, "rows of the last run may be sent again, marked");
+        }
+    }))
+}

@@ -1,0 +1,55 @@
+//! Rows that found no room in the queue before a stop, as its mark carries them. Pure.
+
+use bytes::Bytes;
+use edge_bridge::Row;
+use edge_codec::base64::{decode_url, encode_url};
+use serde::{Deserialize, Serialize};
+
+/// A row as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeptRow {
+    lane: Option<u8>,
+    /// From the next start on.
+    ttl_ms: Option<u64>,
+    /// Base64url, as is the payload.
+    meta: String,
+    payload: String,
+}
+
+impl From<&Row> for KeptRow {
+    fn from(row: &Row) -> Self {
+        let (meta, payload) = (text(&row.to_meta()), text(&row.payload));
+        Self { lane: row.lane, ttl_ms: row.ttl_ms, meta, payload }
+    }
+}
+
+impl KeptRow {
+    /// `None` if it was made by something else.
+    pub(crate) fn into_row(self) -> Option<Row> {
+        let (meta, payload) = (Bytes::from(decode_url(&self.meta)?), Bytes::from(decode_url(&self.payload)?));
+        let mut row = Row::from_meta(&meta, payload)?;
+        (row.lane, row.ttl_ms) = (self.lane, self.ttl_ms);
+        Some(row)
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
+    encode_url(&mut out, bytes);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use edge_bridge::wire::Utf8;
+
+    #[test]
+    fn a_row_comes_back_as_it_was() {
+        let mut row = Row::new(Utf8::from_static("up/\u{e4}").unwrap(), Bytes::from_static(b"\0\xff bits"));
+        (row.lane, row.ttl_ms, row.possible_duplicate) = (Some(1), Some(9), true);
+        assert_eq!(KeptRow::from(&row).into_row().unwrap(), row);
+        let foreign = KeptRow { meta: "AAAA".to_owned(), ..KeptRow::from(&row) };
+        assert!(foreign.into_row().is_none());
+    }
+}
