@@ -2,7 +2,7 @@
 //!
 //! A batch goes when it has `batch_max` readings, when its rows come to what one message may carry, or when its first
 //! row has waited here for `batch_age`: a backlog fills big batches by itself. Every reading keeps its row's identity, so
-//! a resend that cuts differently is recognised.
+//! a resend that cuts differently is recognised. Rows of one topic and lane leave in their order, whatever their marks.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -31,7 +31,7 @@ const PACKET_OVERHEAD_BYTES: usize = 128;
 /// For rows of a route that the configuration has no longer.
 const BATCH_AGE_MS: u64 = 200;
 const BATCH_MAX: usize = 1_000;
-/// Batches of one kind that may be open: one of live rows and one of the backlog.
+/// Batches of one topic and lane that may be open: one of live rows and one of the backlog.
 const OPEN_ALIKE_MAX: usize = 2;
 /// Prefix of the topics of messages that could not be used.
 const DEAD_LETTER_PREFIX: &str = "dead-letter/";
@@ -108,15 +108,17 @@ impl BatchPack {
         let key = Key::of(&row);
         // Numbers rise within a batch, but live rows and the backlog's come in turns, and a lease that came back behind
         // younger rows: two batches of a kind may be open, and a row belongs to the one it follows most closely.
-        let alike = |batch: &Batch| batch.key == key;
+        let alike = |batch: &Batch| batch.key.is_alike(&key);
         let fits = self.open.iter().enumerate().filter(|(_, batch)| alike(batch) && batch.rises_with(&row));
-        let at = match fits.max_by_key(|(_, batch)| batch.last_seq()).map(|(at, _)| at) {
-            Some(at) => at,
-            None => {
-                if self.open.iter().filter(|batch| alike(batch)).count() >= OPEN_ALIKE_MAX
-                    && let Some(oldest) = self.open.iter().position(alike)
-                {
-                    self.closed.push_back(self.open.remove(oldest));
+        let followed = fits.max_by_key(|(_, batch)| batch.last()).map(|(at, batch)| (at, batch.key == key));
+        let at = match followed {
+            Some((at, true)) => at,
+            _ => {
+                // A row with another mark, format or start never overtakes the one that it follows.
+                let are_many = self.open.iter().filter(|batch| alike(batch)).count() >= OPEN_ALIKE_MAX;
+                let oldest = || self.open.iter().position(alike).filter(|_| are_many);
+                if let Some(before) = followed.map(|(at, _)| at).or_else(oldest) {
+                    self.closed.push_back(self.open.remove(before));
                 }
                 let batch = self.batch(now, key);
                 self.open.push(batch);
@@ -224,15 +226,26 @@ impl Key {
             possible_duplicate: row.row.possible_duplicate,
         }
     }
+
+    /// Returns whether a sensor's readings may be of both: one topic and one lane.
+    fn is_alike(&self, other: &Self) -> bool {
+        let lane = |key: &Self| key.source.map(|(gateway, lane, _)| (gateway, lane));
+        self.topic == other.topic && lane(self) == lane(other)
+    }
+}
+
+/// Place of a row in its lane: epoch and number.
+fn place(row: &Leased) -> Option<(u32, u64)> {
+    row.identity.map(|own| (own.epoch, own.seq))
 }
 
 impl Batch {
     fn rises_with(&self, row: &Leased) -> bool {
-        self.last_seq().zip(row.identity).is_none_or(|(last, next)| last < next.seq)
+        self.last().zip(place(row)).is_none_or(|(last, next)| last < next)
     }
 
-    fn last_seq(&self) -> Option<u64> {
-        self.rows.last().and_then(|last| last.identity).map(|own| own.seq)
+    fn last(&self) -> Option<(u32, u64)> {
+        self.rows.last().and_then(place)
     }
 
     fn into_messages(self, now: Now, room: usize, compact: &mut Compact) -> Vec<Packing> {

@@ -113,6 +113,37 @@ fn rows_of_another_start_or_with_the_mark_are_never_in_one_batch() {
     assert_eq!(batches, [[1], [2], [3]]);
 }
 
+/// Promise 7: the mark of a possible duplicate, a restart and a change of the format cut a batch, and nothing overtakes.
+#[test]
+fn promise_7_rows_of_a_lane_leave_in_order_whatever_their_marks() {
+    for seed in 0..200 {
+        let (mut rng, mut pack, mut sent) = (crate::drill::rng::Rng::new(seed), pack(), Vec::new());
+        let (mut epoch, mut marked, mut format, mut now_ms) = (1, false, Format::Cbor, 0);
+        for seq in 1..=60 {
+            marked ^= rng.between(0, 4) == 0;
+            epoch += u32::from(rng.between(0, 20) == 0);
+            if rng.between(0, 20) == 0 {
+                format = if format == Format::Cbor { Format::Json } else { Format::Cbor };
+            }
+            let mut row = reading(seq);
+            row.row.possible_duplicate = marked;
+            row.row.format = row_format(format);
+            row.identity = Some(Identity { gateway: 1, lane: 1, epoch, seq });
+            pack.add(at(now_ms), row);
+            now_ms += rng.between(0, 60);
+            if rng.between(0, 3) == 0 {
+                while let Some(packed) = poll(&mut pack, at(now_ms)) {
+                    sent.extend(ids(&packed));
+                }
+            }
+        }
+        while let Some(packed) = poll(&mut pack, at(now_ms + 300)) {
+            sent.extend(ids(&packed));
+        }
+        assert_eq!(sent, (1..=60).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_row_that_comes_back_later_starts_a_batch_of_its_own() {
     let mut pack = pack();
