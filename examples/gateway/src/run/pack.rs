@@ -42,6 +42,8 @@ pub(crate) struct BatchPack {
     cuts: Vec<Cut>,
     compact: Compact,
     raw: RawPack,
+    /// The last message was a raw one: a batch is next, if one is finished.
+    raw_was_last: bool,
     open: Vec<Batch>,
     /// In the order in which they were full.
     closed: VecDeque<Batch>,
@@ -96,6 +98,7 @@ impl BatchPack {
             cuts: routes.iter().filter(|route| route.format != Format::Raw).filter_map(cut).collect(),
             compact,
             raw: RawPack::new(true),
+            raw_was_last: false,
             open: Vec::new(),
             closed: VecDeque::new(),
             ready: VecDeque::new(),
@@ -149,6 +152,12 @@ impl BatchPack {
         }
     }
 
+    fn poll_raw(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
+        let raw = self.raw.poll(now, max_packet);
+        self.raw_was_last = raw.is_some();
+        raw
+    }
+
     /// Makes messages of the next batch that is full or has waited long enough. `false`: there is none.
     fn finish_next(&mut self, now: Now, max_packet: usize) -> bool {
         let due = self.open.iter().position(|batch| batch.due_ms <= now.up_ms);
@@ -183,14 +192,17 @@ impl Pack for BatchPack {
                 self.ready_bytes -= payload_bytes(&ready);
                 return Some(ready);
             }
-            if let Some(raw) = self.raw.poll(now, max_packet) {
+            // In turns: neither kind waits for the end of the other.
+            if !std::mem::take(&mut self.raw_was_last)
+                && let Some(raw) = self.poll_raw(now, max_packet)
+            {
                 return Some(raw);
             }
             if let Some(table) = self.compact.poll(now, max_packet) {
                 return Some(table);
             }
             if !self.finish_next(now, max_packet) {
-                return None;
+                return self.poll_raw(now, max_packet);
             }
         }
     }

@@ -93,10 +93,24 @@ fn raw_rows_go_at_once_and_leave_holes_that_the_batch_names() {
     for seq in 1..=8 {
         pack.add(at(0), if seq % 2 == 0 { raw(seq) } else { reading(seq) });
     }
-    let raws: Vec<_> = (0..4).map(|_| poll(&mut pack, at(0)).unwrap()).collect();
-    assert_eq!(raws.iter().flat_map(ids).collect::<Vec<_>>(), [2, 4, 6, 8]);
-    assert_eq!(raws[0].publish.properties.user_property("edge-id"), Some("0000000000000001-1-1-2"));
+    let first = poll(&mut pack, at(0)).unwrap();
+    assert_eq!(first.publish.properties.user_property("edge-id"), Some("0000000000000001-1-1-2"));
     assert_eq!(seqs(&poll(&mut pack, at(0)).unwrap()), [1, 3, 5, 7]);
+    let raws: Vec<_> = (0..3).map(|_| poll(&mut pack, at(0)).unwrap()).collect();
+    assert_eq!(raws.iter().flat_map(ids).collect::<Vec<_>>(), [4, 6, 8]);
+}
+
+#[test]
+fn raw_rows_that_keep_coming_do_not_hold_up_a_finished_batch() {
+    let mut pack = pack();
+    (1..=4).for_each(|seq| pack.add(at(0), reading(seq)));
+    let sent: Vec<_> = (5..8)
+        .map(|seq| {
+            pack.add(at(0), raw(seq));
+            ids(&poll(&mut pack, at(0)).unwrap())
+        })
+        .collect();
+    assert_eq!(sent, [vec![5], vec![1, 2, 3, 4], vec![6]]);
 }
 
 #[test]
