@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use control_loop::Clock;
 use control_loop::keep::{FILE, Found, Keeper, Mailbox};
-use control_loop::mqtt::{self, LoopInputs, LoopMessages, Said, Taken};
+use control_loop::mqtt::{self, LoopInputs, LoopMessages, Taken};
 use control_loop::runner::{LoopStats, Runner};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::net::server::LocalPublisher;
-use edge_bridge::wire::{Utf8, Version};
+use edge_bridge::wire::{Publish, Utf8, Version};
 use edge_filter::control::Controller;
 use tokio::task::JoinHandle;
 
@@ -168,8 +168,8 @@ struct ToHub {
 }
 
 impl ToHub {
-    fn offer(&mut self, said: &Said) {
-        if !self.ingest.routes(said.topic.as_str()) {
+    fn offer(&mut self, publish: &Publish) {
+        if !self.ingest.routes(publish.topic.as_str()) {
             return;
         }
         // Room first: a row that has no place must not have moved a filter's state.
@@ -178,10 +178,14 @@ impl ToHub {
             return;
         };
         let now: Now = self.clock.now();
-        let message = Inbound::new(self.client.clone(), Version::V5, &said.publish());
-        if let Answer::Store(rows) | Answer::Withhold(rows) = self.ingest.ingest(now, &message) {
-            place.put(rows, Tell::Nobody, self.ingest.take_link());
-        }
+        let message = Inbound::new(self.client.clone(), Version::V5, publish);
+        let rows = match self.ingest.ingest(now, &message) {
+            Answer::Store(rows) | Answer::Withhold(rows) => rows,
+            // As a sensor's message that its route cannot use.
+            Answer::Refuse(reason) => vec![message.dead_letter(reason)],
+            Answer::Absorb => return,
+        };
+        place.put(rows, Tell::Nobody, self.ingest.take_link());
     }
 }
 
@@ -192,7 +196,7 @@ async fn publish(mut messages: LoopMessages, local: LocalPublisher, mut to_hub: 
             // A listener that has ended has no subscribers.
             let _ = local.publish(said.publish()).await;
         }
-        all.iter().filter(|said| said.to_hub).for_each(|said| to_hub.offer(said));
+        all.iter().filter(|said| said.to_hub).for_each(|said| to_hub.offer(&said.publish()));
     }
 }
 

@@ -123,3 +123,33 @@ fn promise_14_with_the_queue_and_the_runtime_frozen_the_loops_scan_on() {
     until("it publishes again", || rig.loops.published() > published);
     drop(hold);
 }
+
+/// As a sensor's message that its route cannot use.
+#[tokio::test(flavor = "current_thread")]
+async fn what_a_route_cannot_use_goes_to_the_hub_as_a_dead_letter() {
+    let text = "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:0\"\n[hub]\nurl=\"mqtt://127.0.0.1:9\"\n\
+                [[route]]\nmatch=\"event/#\"\nto=\"up\"\nformat=\"json\"\n";
+    let (config, _) = crate::config::Config::parse(Path::new("g.toml"), text, &|_| None).unwrap();
+    let clock = edge_bridge::net::Clock::start();
+    let ingest = GatewayIngest::new(&config.routes, Restarted::new(clock.now(), true)).unwrap();
+    let limits = edge_queue::Config::default().max_bytes(4 << 20);
+    let queue = Queue::open_in(Box::new(SimDir::new()), limits, Arc::new(SystemClock::new())).unwrap();
+    let queue = aio::Queue::of(queue).unwrap();
+    let mut hub = queue.consumer("hub").await.unwrap();
+    let intake = Intake::start(queue.clone());
+    let mut to_hub = ToHub { ingest, intake, clock, client: Utf8::default(), unqueued: Arc::default() };
+    to_hub.offer(&Publish {
+        dup: false,
+        qos: edge_bridge::wire::QoS::AtMostOnce,
+        retain: false,
+        topic: Utf8::from_static("event/heater").unwrap(),
+        packet_id: None,
+        properties: Default::default(),
+        payload: bytes::Bytes::from_static(b"tripped"),
+    });
+    let lease = hub.lease(1).await.unwrap();
+    let row = lease.iter().next().unwrap();
+    let row = edge_bridge::Row::from_meta(row.meta(), row.payload().clone()).unwrap();
+    assert_eq!((row.topic.as_str(), row.payload.as_ref()), ("event/heater", &b"tripped"[..]));
+    assert!(row.dead_letter.is_some());
+}
