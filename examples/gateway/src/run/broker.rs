@@ -11,6 +11,7 @@
 
 mod connection;
 mod filters;
+mod subscribed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,8 @@ use edge_bridge::wire::Utf8;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+
+pub(crate) use subscribed::Subscribed;
 
 use super::error::RunError;
 use super::ingest::GatewayIngest;
@@ -45,6 +48,8 @@ pub(crate) struct Target {
     pub(crate) topics: Vec<String>,
     /// An earlier run left a session there.
     pub(crate) expects_session: bool,
+    /// Topics that the session has.
+    pub(crate) subscribed: Subscribed,
 }
 
 /// The running client of the local broker.
@@ -97,13 +102,14 @@ impl Broker {
             receipts,
             epoch: 0,
             resume: None,
+            unsubscribing: Vec::new(),
             is_connected: is_connected.clone(),
             stopped,
         };
         Ok(Self { is_connected, stop, task: tokio::spawn(client.run()) })
     }
 
-    /// Returns whether the broker has accepted us.
+    /// Returns whether the broker has accepted us and every subscription.
     pub(crate) fn connected(&self) -> Arc<AtomicBool> {
         self.is_connected.clone()
     }
@@ -124,6 +130,8 @@ struct Client {
     target: Target,
     config: ClientConfig,
     filters: Vec<Utf8>,
+    /// Asked for, and not answered.
+    unsubscribing: Vec<String>,
     clock: Clock,
     ingest: GatewayIngest,
     intake: Intake,

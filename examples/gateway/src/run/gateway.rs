@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Local};
 
-use super::broker::{Broker, Target};
+use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
 use super::compact::{Compact, Shown};
 use super::control::Control;
@@ -89,7 +89,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let intake = Intake::start(queue.clone());
     let mut control =
         config.control.as_ref().map(|control| Control::start(control, state, &ingest)).transpose()?;
-    let front = Front::start(config, clock, &ingest, &intake, control.as_mut(), !is_new).await?;
+    let front = Front::start(config, clock, &ingest, &intake, control.as_mut(), (state, !is_new)).await?;
     // Nothing can fail any more, and until the next await nothing was received: this is the runtime's only thread.
     let first_rows = first_rows::queue(state, &intake, rows, config.queue.lanes.len());
     let first_rows = first_rows.map_err(|error| failed(&state.display().to_string(), &error))?;
@@ -178,7 +178,7 @@ impl Front {
         ingest: &GatewayIngest,
         intake: &Intake,
         control: Option<&mut Control>,
-        expects_session: bool,
+        (state, expects_session): (&Path, bool),
     ) -> Result<Self, RunError> {
         match &config.local {
             Local::Listen { address, accept_control_characters } => {
@@ -193,6 +193,7 @@ impl Front {
                     client_id: client_id.clone(),
                     topics: topics.clone(),
                     expects_session,
+                    subscribed: Subscribed::load(state, format!("{client_id} {host}:{port}")),
                 };
                 let broker = Broker::start(target, clock, ingest.clone(), intake.clone())?;
                 Ok(Self::Broker(broker))

@@ -44,10 +44,14 @@ impl Gateway {
         command
     }
 
-    /// Starts it and waits until it is ready.
-    pub fn start(&mut self) {
+    pub fn start_unready(&mut self) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         self.child = Some(self.command().stdin(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(&mut self) {
+        self.start_unready();
         wait_until("the gateway is ready", 20, || {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "it ended: {}", self.log());

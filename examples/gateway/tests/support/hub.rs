@@ -64,6 +64,7 @@ struct State {
     /// Closes right after CONNACK.
     kicks: bool,
     packet_max: Option<u32>,
+    refuses_subscriptions: bool,
     /// Sent after CONNACK at QoS 2; emptied by its PUBCOMP.
     leftover: Option<(u16, String)>,
 }
@@ -94,6 +95,7 @@ impl Hub {
             forgets: false,
             kicks: false,
             packet_max: None,
+            refuses_subscriptions: false,
             leftover: None,
         };
         let hub = Self { address: socket.local_addr().unwrap(), state: Arc::new(Mutex::new(state)) };
@@ -124,6 +126,11 @@ impl Hub {
     /// From the next connection on.
     pub fn limit_packets(&self, bytes: Option<u32>) {
         self.lock().packet_max = bytes;
+    }
+
+    /// Not authorised, each of them.
+    pub fn refuse_subscriptions(&self) {
+        self.lock().refuses_subscriptions = true;
     }
 
     /// Leaves a message of an earlier client's subscription in the session, at QoS 2.
@@ -198,7 +205,10 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> Option<()> {
             // PUBREC of what was left over, then its PUBCOMP.
             5 => stream.write_all(&[0x62, 2, body[0], body[1]]).ok()?,
             7 => state.lock().unwrap().leftover = None,
-            8 => stream.write_all(&suback(&body, is_5)?).ok()?,
+            8 => {
+                let reason = if state.lock().unwrap().refuses_subscriptions { 0x87 } else { 1 };
+                stream.write_all(&suback(&body, is_5, reason)?).ok()?;
+            }
             12 => stream.write_all(&[0xd0, 0]).ok()?,
             14 => return None,
             _ => {}

@@ -25,13 +25,13 @@ impl Publish {
 }
 
 /// Grants QoS 1 to every filter.
-pub fn suback(body: &[u8], is_5: bool) -> Option<Vec<u8>> {
+pub fn suback(body: &[u8], is_5: bool, reason: u8) -> Option<Vec<u8>> {
     let mut rest = after_properties(body.get(2..)?, is_5)?;
     let mut out = vec![body[0], body[1]];
     out.extend(is_5.then_some(0));
     while let Some(filter) = text(rest) {
         rest = rest.get(2 + filter.len() + 1..)?;
-        out.push(1);
+        out.push(reason);
     }
     Some([vec![0x90, out.len() as u8], out].concat())
 }

@@ -159,8 +159,17 @@ impl Client {
             Event::SubAck(ack) => {
                 for (filter, reason) in self.filters.iter().zip(&ack.reasons) {
                     if reason.is_error() {
-                        tracing::error!(%filter, %reason, "the local broker refuses the subscription");
+                        tracing::error!(%filter, %reason, "the local broker refuses the subscription: not ready");
                     }
+                }
+                let is_whole = !ack.reasons.iter().any(|reason| reason.is_error());
+                self.is_connected.store(is_whole, Ordering::Relaxed);
+            }
+            Event::UnsubAck(_) => {
+                if let Err(error) =
+                    self.target.subscribed.unsubscribed(&std::mem::take(&mut self.unsubscribing))
+                {
+                    tracing::warn!(%error, "the list of subscribed topics is not kept");
                 }
             }
             Event::Closed(why) => connection.ended = Some(why.to_string()),
@@ -170,7 +179,6 @@ impl Client {
 
     fn on_connected(&mut self, connection: &mut Connection, connected: &Connected) {
         connection.was_accepted = true;
-        self.is_connected.store(true, Ordering::Relaxed);
         let (session_present, was_lost) = match connected.session {
             SessionOutcome::New => (false, self.target.expects_session),
             SessionOutcome::Resumed | SessionOutcome::Unknown => (true, false),
@@ -186,11 +194,27 @@ impl Client {
                 "the local broker had lost our session, and with it what came while we were away"
             );
         }
-        // Also when it is there: an earlier run may have had other topics.
-        let filters = self.filters.iter().cloned().map(subscription).collect();
-        if let Err(error) = connection.session.subscribe(self.clock.now().up_ms, filters) {
-            connection.ended = Some(error.to_string());
+        if let Err(why) = self.subscribe(connection) {
+            connection.ended = Some(why);
         }
+    }
+
+    /// Also when the session is there: an earlier run may have had other topics. What is gone leaves after what is new has
+    /// come: a message between the two comes twice rather than not at all.
+    fn subscribe(&mut self, connection: &mut Connection) -> Result<(), String> {
+        let now_ms = self.clock.now().up_ms;
+        let wanted = self.filters.iter().map(Utf8::as_str);
+        let gone = self.target.subscribed.subscribing(wanted).map_err(|error| error.to_string())?;
+        let filters = self.filters.iter().cloned().map(subscription).collect();
+        connection.session.subscribe(now_ms, filters).map_err(|error| error.to_string())?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(topics = ?gone, "no longer wanted: unsubscribed at the local broker");
+        let filters: Result<_, _> = gone.iter().map(|filter| Utf8::try_from(filter.as_str())).collect();
+        let filters = filters.map_err(|error| error.to_string())?;
+        self.unsubscribing = gone;
+        connection.session.unsubscribe(now_ms, filters).map(drop).map_err(|error| error.to_string())
     }
 
     fn take_in_next(&mut self, connection: &mut Connection, place: Place<'_>) {

@@ -1,0 +1,100 @@
+//! Topic filters that our session at the local broker has, over restarts: the broker keeps a subscription until it is
+//! unsubscribed, whatever the next configuration says.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: one small file, written when the topics change")]
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const FILE: &str = "subscribed";
+const FILE_NEW: &str = "subscribed.new";
+
+/// The list and its file: the session's name in the first line, a filter in each further one.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscribed {
+    state: PathBuf,
+    session: String,
+    filters: BTreeSet<String>,
+}
+
+impl Subscribed {
+    /// Reads what earlier runs have subscribed. `session`: client identifier and broker; of another one nothing is known.
+    pub(crate) fn load(state: &Path, session: String) -> Self {
+        let text = fs::read_to_string(state.join(FILE)).unwrap_or_default();
+        let mut lines = text.lines();
+        let first = lines.next();
+        let filters = if first == Some(session.as_str()) {
+            lines.map(str::to_owned).collect()
+        } else {
+            BTreeSet::new()
+        };
+        if first.is_some_and(|known| known != session) {
+            tracing::warn!(
+                session,
+                "another session than before: the earlier one stays at its broker until that removes it"
+            );
+        }
+        Self { state: state.to_owned(), session, filters }
+    }
+
+    /// Notes that these are about to be subscribed, durably, and returns the ones that are to be unsubscribed.
+    ///
+    /// # Errors
+    /// The disk refused.
+    pub(super) fn subscribing<'a>(
+        &mut self,
+        wanted: impl Iterator<Item = &'a str>,
+    ) -> io::Result<Vec<String>> {
+        let wanted: BTreeSet<String> = wanted.map(str::to_owned).collect();
+        let gone = self.filters.difference(&wanted).cloned().collect();
+        if !wanted.is_subset(&self.filters) {
+            self.filters.extend(wanted);
+            self.save()?;
+        }
+        Ok(gone)
+    }
+
+    /// Notes that the broker has forgotten these.
+    ///
+    /// # Errors
+    /// The disk refused: they are unsubscribed again by the next run.
+    pub(super) fn unsubscribed(&mut self, gone: &[String]) -> io::Result<()> {
+        self.filters.retain(|filter| !gone.contains(filter));
+        self.save()
+    }
+
+    fn save(&self) -> io::Result<()> {
+        let new = self.state.join(FILE_NEW);
+        let mut file = File::create(&new)?;
+        writeln!(file, "{}", self.session)?;
+        for filter in &self.filters {
+            writeln!(file, "{filter}")?;
+        }
+        file.sync_all()?;
+        fs::rename(&new, self.state.join(FILE))?;
+        File::open(&self.state)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_ever_subscribed_is_known_until_it_is_unsubscribed() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = |session: &str| Subscribed::load(dir.path(), session.to_owned());
+        assert!(load("a").subscribing(["r/#"].into_iter()).unwrap().is_empty());
+        for again in ["the broker does not answer", "it does"] {
+            let mut next = load("a");
+            assert_eq!(next.subscribing(["r/+", "x/#"].into_iter()).unwrap(), ["r/#"], "{again}");
+            if again == "it does" {
+                next.unsubscribed(&["r/#".to_owned()]).unwrap();
+            }
+        }
+        assert_eq!(load("a").subscribing(["x/#"].into_iter()).unwrap(), ["r/+"]);
+        assert!(load("b").subscribing(["x/#"].into_iter()).unwrap().is_empty(), "another session");
+    }
+}

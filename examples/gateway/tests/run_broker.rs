@@ -1,0 +1,68 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! `edge-gateway run` behind a local broker: what it has subscribed there.
+
+mod support;
+
+use std::fs;
+
+use support::gateway::Gateway;
+use support::hub::Hub;
+use support::mosquitto::{Mosquitto, Subscriber, publish};
+use support::wait_until;
+
+/// Promise 4: the broker keeps a subscription until it is taken back, and sends a message once for each that it matches.
+#[test]
+fn topics_that_are_no_longer_wanted_are_unsubscribed_at_the_local_broker() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let local = Mosquitto::start(dir.path(), "");
+    let subscriber = Subscriber::start(hub.address, "up/#");
+    let configured = |topics: &str| {
+        let config = format!(
+            "[gateway]\nid = \"g\"\n[local]\nbroker = \"{}\"\ntopics = {topics}\n\
+             [hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\nto = \"up/\"\n",
+            local.address, hub.address
+        );
+        let mut gateway = Gateway::new(dir.path(), &config);
+        gateway.start();
+        gateway
+    };
+    let mut first = configured("[\"r/#\", \"gone/#\"]");
+    publish(local.address, "r/a", "first");
+    wait_until("the first arrives", 20, || subscriber.arrived().len() == 1);
+    assert!(first.terminate().0.success());
+
+    let second = configured("[\"r/+\", \"x/#\"]");
+    wait_until("the broker has taken them back", 20, || {
+        fs::read_to_string(second.dir.join("state/subscribed")).unwrap().ends_with("\nr/+\nx/#\n")
+    });
+    for (topic, payload) in [("gone/a", "not wanted"), ("r/b", "once"), ("x/c", "last")] {
+        publish(local.address, topic, payload);
+    }
+    wait_until("the last arrives", 20, || subscriber.arrived().iter().any(|m| m.payload == "last"));
+    let payloads: Vec<String> = subscriber.arrived().into_iter().map(|message| message.payload).collect();
+    assert_eq!(payloads, ["first", "once", "last"]);
+}
+
+#[test]
+fn a_gateway_whose_subscription_is_refused_is_not_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, local) = (Hub::start(), Hub::start());
+    local.refuse_subscriptions();
+    let config = format!(
+        "[gateway]\nid = \"g\"\n[local]\nbroker = \"{}\"\ntopics = [\"r/#\"]\n\
+         [hub]\nurl = \"mqtt://{}\"\n[[route]]\nmatch = \"#\"\n",
+        local.address, hub.address
+    );
+    let mut gateway = Gateway::new(dir.path(), &config);
+    gateway.start_unready();
+    wait_until("the log", 20, || gateway.log().contains("refuses the subscription"));
+    assert_eq!(gateway.get("/readyz").unwrap().0, 503);
+}
