@@ -178,6 +178,23 @@ async fn commands_of_an_outage_arrive_and_are_acknowledged_only_when_done() {
     bridge.close().await.unwrap();
 }
 
+/// The hub keeps a dropped subscription on for a while; who subscribes again gets what a new subscription would.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_dropped_and_subscribed_again_brings_what_is_retained() {
+    let hub = Mosquitto::start("");
+    hub.publish(&["-t", "set/point", "-m", "21", "-q", "1", "-r"]);
+    for version in [Version::V5, Version::V311] {
+        let bridge = Bridge::builder(&hub.url()).client_id("site7").version(version).start().await.unwrap();
+        for time in ["first", "again", "and again"] {
+            let mut points = bridge.subscribe("set/#").await.unwrap();
+            let point = timeout(LONG, points.next()).await.expect(time).unwrap();
+            assert_eq!((point.payload().as_ref(), point.is_retained()), (&b"21"[..], true));
+            point.done();
+        }
+        bridge.close().await.unwrap();
+    }
+}
+
 /// A hub that takes five at a time gets five at a time: Mosquitto closes the connection otherwise.
 /// Mosquitto 2.0.11 works off what it queued without a look at our Receive Maximum: more commands than that must not become a loop
 /// of disconnects.

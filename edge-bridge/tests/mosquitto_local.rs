@@ -64,10 +64,16 @@ impl Site {
     }
 
     /// Dropped in the middle of it: what has no receipt yet is never acknowledged at the local broker.
-    async fn vanish(self) {
-        // The link first: a subscription that is dropped before it is unsubscribed, and the broker would keep nothing.
-        self.local.close().await;
+    async fn vanish(self, first: First) {
+        if let First::Link = first {
+            self.local.close().await;
+        }
         self.forward.abort();
+        // Cancelled, or ended with the link.
+        let _ = self.forward.await;
+        // The link answers, so it has seen that the subscription is gone.
+        let answer = self.local.subscribe("elsewhere").await;
+        assert_eq!(answer.is_ok(), matches!(first, First::Subscription));
     }
 
     async fn close(self) {
@@ -76,6 +82,13 @@ impl Site {
         let bridge = Arc::try_unwrap(self.bridge).expect("the only one left");
         bridge.close().await.unwrap();
     }
+}
+
+/// What of a program is dropped before the other.
+#[derive(Clone, Copy)]
+enum First {
+    Link,
+    Subscription,
 }
 
 async fn until(mut watch: watch::Receiver<Stats>, what: &str, test: impl FnMut(&Stats) -> bool) {
@@ -97,6 +110,16 @@ fn collect(hub: &Mosquitto, count: usize) -> support::mosquitto::Subscriber {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_local_broker_has_reaches_the_hub_over_a_vanished_bridge() {
+    over_a_vanished_bridge(First::Link).await;
+}
+
+/// A subscription that is dropped first is not unsubscribed: the broker would keep nothing for the next run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_local_broker_has_reaches_the_hub_whatever_is_dropped_first() {
+    over_a_vanished_bridge(First::Subscription).await;
+}
+
+async fn over_a_vanished_bridge(dropped: First) {
     let (local, hub) = (Mosquitto::start(""), Mosquitto::start(""));
     let dir = tempfile::tempdir().unwrap();
     let collected = collect(&hub, 60);
@@ -111,7 +134,7 @@ async fn what_the_local_broker_has_reaches_the_hub_over_a_vanished_bridge() {
     };
     timeout(LONG, probe).await.unwrap();
     publish(&local, 0..20);
-    first.vanish().await;
+    first.vanish(dropped).await;
 
     // Nobody reads: the local broker keeps them for the session that the vanished bridge left.
     publish(&local, 20..40);

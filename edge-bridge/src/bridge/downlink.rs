@@ -56,9 +56,24 @@ impl Downlink {
         }
     }
 
+    /// Asks once more for a filter of the application's, with what the hub retains; not for one that an `in` rule has.
+    pub(super) fn renew(&mut self, filter: &Utf8) {
+        if self.is_of_rule(filter) {
+            return;
+        }
+        if let Some(wanted) = self.wanted.iter_mut().find(|s| s.filter == *filter) {
+            wanted.retain_handling = RetainHandling::Send;
+            self.granted.remove(filter);
+        }
+    }
+
+    fn is_of_rule(&self, filter: &Utf8) -> bool {
+        self.rules.iter().any(|rule| rule.remote_filter() == Some(filter))
+    }
+
     /// Gives up a filter of the application's; one that an `in` rule needs stays.
     pub(super) fn unwant(&mut self, filter: &Utf8) {
-        if self.rules.iter().any(|rule| rule.remote_filter() == Some(filter)) {
+        if self.is_of_rule(filter) {
             return;
         }
         self.wanted.retain(|s| s.filter != *filter);
@@ -222,6 +237,23 @@ mod tests {
         assert!(downlink.take_unwanted().is_empty());
         // A rule's filter stays.
         downlink.unwant(&Utf8::try_from("hub/site7/cmd/#").unwrap());
+        assert!(downlink.take_unwanted().is_empty());
+    }
+
+    /// A SUBSCRIBE to what is subscribed to already misses nothing, and brings what the hub retains if it says so.
+    #[test]
+    fn a_filter_that_is_renewed_is_asked_for_with_what_is_retained() {
+        let mut downlink = downlink();
+        let (own, rules) = (Utf8::try_from("x/#").unwrap(), Utf8::try_from("hub/site7/cmd/#").unwrap());
+        downlink.want(own.clone(), QoS::AtLeastOnce);
+        let filters = downlink.on_connected(0, false);
+        assert!(filters.iter().all(|s| s.retain_handling == RetainHandling::SendIfNew));
+        downlink.on_asked(PacketId::MIN, &filters);
+        downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_1; 2]);
+        downlink.renew(&own);
+        downlink.renew(&rules);
+        let asked: Vec<_> = downlink.missing(0).into_iter().map(|s| (s.filter, s.retain_handling)).collect();
+        assert_eq!(asked, [(own, RetainHandling::Send)]);
         assert!(downlink.take_unwanted().is_empty());
     }
 

@@ -217,6 +217,13 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
+    /// Subscribes once more to a filter of [`subscribe`](Self::subscribe), so that the hub sends again what it retains. Nothing that comes
+    /// meanwhile is missed.
+    pub fn renew(&mut self, now: Now, filter: &Utf8) {
+        self.downlink.renew(filter);
+        self.turn(now);
+    }
+
     /// Unsubscribes a filter of [`subscribe`](Self::subscribe) at the hub: now, or when there is a connection.
     pub fn unsubscribe(&mut self, now: Now, filter: &Utf8) {
         self.downlink.unwant(filter);

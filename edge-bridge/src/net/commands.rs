@@ -94,8 +94,9 @@ impl Drop for Acknowledgement {
     }
 }
 
-/// A subscription: a [`Stream`] of [`Command`]s. Ends when the bridge is closed. Dropped, it is unsubscribed at the hub, unless another one has
-/// the same filter, and gives back what it held: to a later subscription that matches within half a minute.
+/// A subscription: a [`Stream`] of [`Command`]s. Ends when the bridge is closed. Dropped, it gives back what it held, to a later subscription that
+/// matches within 30 s; then it is unsubscribed at the hub, unless another one has the same filter. A program that ends before keeps it at the
+/// hub, with its messages, for the next run. A shared one is unsubscribed at once, for the others of its group: close the bridge first to keep it.
 #[derive(Debug)]
 pub struct Commands {
     pub(super) inbox: Arc<Inbox>,

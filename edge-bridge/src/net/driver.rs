@@ -97,6 +97,9 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                 Woken::Request(Some(Request::Subscribe { filter, qos, reply })) => {
                     // What an earlier subscription left goes to this one, in order.
                     self.answer_commands();
+                    if self.router.is_leaving(&filter) {
+                        self.core.renew(self.clock.now(), &filter);
+                    }
                     // If nobody waits for the answer, the subscription is dropped with it.
                     let _ = reply.send(self.router.subscribe(filter.clone()));
                     self.core.subscribe(self.clock.now(), filter, qos);

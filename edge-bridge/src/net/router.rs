@@ -15,8 +15,11 @@ use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Properties, Publish, Utf8};
 
-/// Milliseconds that a message without a subscription waits for one, from the start or from the end of the last subscription that ended.
+/// Milliseconds that a message without a subscription waits for one, from the start or from the end of the last subscription that ended; so
+/// long that subscription stays at the hub.
 const GRACE_MS: u64 = 30_000;
+/// Filters at most that stay at the hub without a subscription here.
+const LEAVING_MAX: usize = 1_024;
 /// Messages that wait for a subscription at most.
 const UNCLAIMED_MAX: usize = 4_096;
 /// Bytes of them.
@@ -30,10 +33,20 @@ struct Route {
     inbox: Arc<Inbox>,
 }
 
+/// A filter whose last subscription ended. The hub keeps its messages on: for a subscription to follow, or for the next run of a program that
+/// ends now.
+#[derive(Debug)]
+struct Leaving {
+    filter: Utf8,
+    until_ms: u64,
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Router {
     routes: Vec<Route>,
+    /// In the order of their ends.
+    leaving: VecDeque<Leaving>,
     /// In order of arrival.
     unclaimed: VecDeque<(Publish, AckHandle)>,
     unclaimed_bytes: usize,
@@ -58,6 +71,7 @@ impl Router {
     pub(super) fn new(acks: Arc<Acks>) -> Self {
         Self {
             routes: Vec::new(),
+            leaving: VecDeque::new(),
             unclaimed: VecDeque::new(),
             unclaimed_bytes: 0,
             unclaimed_missed: false,
@@ -75,6 +89,7 @@ impl Router {
 
     pub(super) fn subscribe(&mut self, filter: Utf8) -> Commands {
         let inbox = Arc::<Inbox>::default();
+        self.leaving.retain(|leaving| leaving.filter != filter);
         self.routes.push(Route { filter, inbox: inbox.clone() });
         for (publish, handle) in std::mem::take(&mut self.unclaimed) {
             self.unclaimed_bytes = self.unclaimed_bytes.saturating_sub(size(&publish));
@@ -133,8 +148,8 @@ impl Router {
         self.unclaimed.push_back((publish, handle));
     }
 
-    /// Looks after what the application did: subscriptions that it dropped, and what they had not finished. Returns filters that nobody has any
-    /// more, to be unsubscribed.
+    /// Looks after what the application did: subscriptions that it dropped, and what they had not finished. Returns filters that nobody has had
+    /// for the grace time, to be unsubscribed.
     pub(super) fn tidy(&mut self, now_ms: u64) -> Vec<Utf8> {
         let (closed, open): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.routes).into_iter().partition(|route| route.inbox.is_closed());
@@ -160,8 +175,27 @@ impl Router {
         for entry in closed.iter().flat_map(|route| route.inbox.drain()) {
             self.take_back(entry);
         }
-        let unused = |route: &Route| self.routes.iter().all(|other| other.filter != route.filter);
-        closed.into_iter().filter(unused).map(|route| route.filter).collect()
+        let mut unwanted = Vec::new();
+        for Route { filter, .. } in closed {
+            if self.routes.iter().any(|other| other.filter == filter) || self.is_leaving(&filter) {
+                continue;
+            }
+            if is_shared(&filter) {
+                // The others of its group take the messages as soon as this member has left.
+                unwanted.push(filter);
+            } else {
+                self.leaving.push_back(Leaving { filter, until_ms: now_ms + GRACE_MS });
+            }
+        }
+        let due = self.leaving.iter().take_while(|leaving| leaving.until_ms <= now_ms).count();
+        let due = due.max(self.leaving.len().saturating_sub(LEAVING_MAX));
+        unwanted.extend(self.leaving.drain(..due).map(|leaving| leaving.filter));
+        unwanted
+    }
+
+    /// Returns whether the hub keeps this filter on although its last subscription has ended.
+    pub(super) fn is_leaving(&self, filter: &Utf8) -> bool {
+        self.leaving.iter().any(|leaving| leaving.filter == *filter)
     }
 
     /// Takes back a message that an ended subscription had not taken.
@@ -178,7 +212,9 @@ impl Router {
 
     /// Returns the time of the next [`on_timeout`](Self::on_timeout).
     pub(super) fn poll_timeout(&self) -> Option<u64> {
-        (!self.unclaimed.is_empty() || self.unclaimed_missed).then_some(self.grace_until_ms)
+        let waits = !self.unclaimed.is_empty() || self.unclaimed_missed;
+        let leaving_ms = self.leaving.front().map(|leaving| leaving.until_ms);
+        [waits.then_some(self.grace_until_ms), leaving_ms].into_iter().flatten().min()
     }
 
     /// Nobody has come for what waits: it is acknowledged and counted.
@@ -244,6 +280,10 @@ impl Drop for Router {
     fn drop(&mut self) {
         self.routes.iter().for_each(|route| route.inbox.end());
     }
+}
+
+fn is_shared(filter: &Utf8) -> bool {
+    matches!(wire::SharedFilter::parse(filter), Ok(Some(_)))
 }
 
 fn unshared(filter: &Utf8) -> &str {

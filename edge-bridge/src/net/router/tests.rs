@@ -131,13 +131,16 @@ fn a_handle_that_was_dropped_gives_back_and_stops_nobody() {
     let taken = take(&mut first).unwrap();
     drop(taken);
     drop(first);
-    assert_eq!(rig.router.tidy(5_000), [Utf8::try_from("cmd/#").unwrap()], "to be unsubscribed");
+    assert!(rig.router.tidy(5_000).is_empty(), "the hub keeps it on");
     take(&mut other).unwrap().done();
     assert_eq!(rig.acked(), [10], "the other one is the only one that is asked");
     // Subscribed anew, as after a panic: what was not taken is there, in order; what was taken comes by a new connection.
     rig.now_ms = 6_000;
+    // What came meanwhile, too.
+    rig.serial = 20;
+    rig.message("cmd/a");
     let mut second = rig.subscribe("cmd/#");
-    for n in 2..10 {
+    for n in (2..10).chain([20]) {
         let command = take(&mut second).unwrap();
         assert_eq!(number(&command), n);
         command.done();
@@ -147,14 +150,45 @@ fn a_handle_that_was_dropped_gives_back_and_stops_nobody() {
     assert!(!rig.router.wants_redial());
 }
 
+/// A program that ends after its handles keeps its messages at the hub; one that goes on gets no more of them.
 #[test]
-fn two_handles_of_one_filter_are_unsubscribed_with_the_last() {
+fn a_filter_is_unsubscribed_when_nobody_has_had_it_for_the_grace_time() {
     let mut rig = Rig::new();
+    let a = [Utf8::try_from("a").unwrap()];
     let (first, second) = (rig.subscribe("a"), rig.subscribe("a"));
     drop(first);
-    assert!(rig.router.tidy(1).is_empty());
+    assert!(rig.router.tidy(1).is_empty() && rig.router.poll_timeout().is_none(), "another one has it");
     drop(second);
-    assert_eq!(rig.router.tidy(1).len(), 1);
+    assert!(rig.router.tidy(2).is_empty());
+    assert_eq!(rig.router.poll_timeout(), Some(2 + GRACE_MS));
+    assert!(rig.router.is_leaving(&a[0]));
+    let third = rig.subscribe("a");
+    assert!(rig.router.tidy(2 + GRACE_MS).is_empty() && rig.router.poll_timeout().is_none(), "it came back");
+    drop(third);
+    assert!(rig.router.tidy(100).is_empty() && rig.router.tidy(99 + GRACE_MS).is_empty());
+    assert_eq!(rig.router.tidy(100 + GRACE_MS), a);
+    assert!(rig.router.poll_timeout().is_none() && rig.router.tidy(u64::MAX).is_empty(), "once");
+}
+
+/// The rest of a group takes over.
+#[test]
+fn a_shared_filter_is_unsubscribed_at_once() {
+    let mut rig = Rig::new();
+    let member = rig.subscribe("$share/group/a");
+    drop(member);
+    assert_eq!(rig.router.tidy(1), [Utf8::try_from("$share/group/a").unwrap()]);
+}
+
+#[test]
+fn filters_that_stay_at_the_hub_are_bounded() {
+    let mut rig = Rig::new();
+    let mut unwanted = Vec::new();
+    for n in 0..LEAVING_MAX + 10 {
+        drop(rig.subscribe(&format!("a/{n}")));
+        unwanted.extend(rig.router.tidy(1));
+    }
+    let oldest: Vec<_> = (0..10).map(|n| Utf8::try_from(format!("a/{n}").as_str()).unwrap()).collect();
+    assert_eq!(unwanted, oldest);
 }
 
 /// The session of an earlier program under this name.

@@ -68,7 +68,7 @@ async fn subscribe(options: &Subscribe) -> Outcome {
         Some(group) => format!("$share/{group}/{}", options.topic),
         None => options.topic.clone(),
     };
-    // Kept until the connection is closed: one that is dropped before is unsubscribed, and the hub would keep nothing for the next run.
+    // Kept until the connection is closed: a shared one that is dropped before is unsubscribed, and the hub would keep nothing for the next run.
     let mut batches = bridge.subscribe(&filter).await.map_err(|error| Failure::Usage(error.to_string()))?;
     tokio::select! {
         connected = hub::connected(&bridge) => connected?,
