@@ -57,6 +57,11 @@ impl Rules<'_> {
 }
 
 impl LevelState {
+    /// Returns whether a delay runs.
+    pub(super) fn is_delayed(&self) -> bool {
+        self.timer.is_some()
+    }
+
     /// Returns what is shown: what hides the alarm, else the condition.
     pub(super) fn shown(&self) -> AlarmState {
         self.hiding.shown().unwrap_or(self.condition)

@@ -264,6 +264,26 @@ impl LimitAlarm {
         state.value = new;
     }
 
+    /// Hands on the limits that are normal, as transitions from normal to normal; false, and nothing, while a delay runs.
+    pub(crate) fn tell_normal(
+        &self,
+        state: &mut LimitAlarmState,
+        time: i64,
+        on: &mut impl FnMut(AlarmTransition),
+    ) -> bool {
+        let value = state.value;
+        if self.each(&mut state.levels).any(|(_, _, of)| of.is_delayed()) {
+            return false;
+        }
+        for (rules, level, of) in self.each(&mut state.levels) {
+            if of.shown() == AlarmState::Normal {
+                let step = (AlarmState::Normal, AlarmState::Normal, time);
+                on(transition(rules, level, of, step, value));
+            }
+        }
+        true
+    }
+
     /// Lets delays, shelves and re-alarm times end in silence. Does nothing before [`LimitAlarm::deadline`].
     pub fn tick(&self, state: &mut LimitAlarmState, now_ms: i64, on: &mut impl FnMut(AlarmTransition)) {
         let held = state.value;

@@ -6,7 +6,7 @@ use crate::{
     AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmTransition, LimitAlarm, LimitAlarmState,
     Reading,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// An alarm of one sensor changed its state.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +24,10 @@ pub(super) struct Alarms {
     definitions: Vec<(Pattern, LimitAlarm)>,
     /// Per sensor with an alarm: its definition and its state.
     states: Vec<(usize, LimitAlarmState)>,
+    /// The first usable reading of a new alarm tells the limits that are normal too.
+    tells_first: bool,
+    /// Places of the alarms that have not told yet.
+    untold: BTreeSet<u32>,
     events: VecDeque<AlarmEvent>,
     pub(super) lost: u64,
 }
@@ -40,7 +44,15 @@ impl Alarms {
     pub(super) fn add_sensor(&mut self, name: &str) -> Option<u32> {
         let definition = self.definitions.iter().position(|(pattern, _)| pattern.matches(name))?;
         self.states.push((definition, LimitAlarmState::default()));
-        u32::try_from(self.states.len() - 1).ok()
+        let place = u32::try_from(self.states.len() - 1).ok()?;
+        if self.tells_first {
+            self.untold.insert(place);
+        }
+        Some(place)
+    }
+
+    pub(super) fn tell_first(&mut self) {
+        self.tells_first = true;
     }
 
     fn get(&mut self, place: u32) -> Option<(&LimitAlarm, &mut LimitAlarmState, Log<'_>)> {
@@ -54,18 +66,24 @@ impl Alarms {
     }
 
     pub(super) fn restore(&mut self, place: u32, restored: LimitAlarmState) {
+        self.untold.remove(&place);
         if let Some((_, state, _)) = self.get(place) {
             *state = restored;
         }
     }
 
     pub(super) fn check(&mut self, place: u32, reading: &Reading<'_>, reset: bool, now_ms: i64) {
+        let is_untold = !self.untold.is_empty() && self.untold.contains(&place);
         let Some((alarm, state, mut log)) = self.get(place) else { return };
         if reset {
             alarm.clock_reset(state, reading.time);
         }
         let mut on = |transition| log.add(reading.sensor, transition);
         alarm.judge(state, &reading.value, reading.quality, (reading.time, now_ms), &mut on);
+        let is_usable = reading.value.as_f64().is_some_and(f64::is_finite) && !reading.quality.is_bad();
+        if is_untold && is_usable && alarm.tell_normal(state, reading.time, &mut on) {
+            self.untold.remove(&place);
+        }
     }
 
     pub(super) fn tick(&mut self, place: u32, sensor: u32, now_ms: i64) {
@@ -109,6 +127,13 @@ impl Alarms {
 }
 
 impl Pipeline {
+    /// From now on the first usable reading of every new alarm tells its limits that are normal too, as events from normal to
+    /// normal, once no delay runs. After a stop that kept no snapshot somebody may take an alarm for raised that is over; of
+    /// a [restored](Pipeline::restore) alarm it is known. Off by default.
+    pub fn tell_first_alarms(&mut self) {
+        self.alarms.tell_first();
+    }
+
     /// An operator, or the plant's logic, acknowledges, resets, shelves, suppresses one limit of a sensor's alarm or
     /// takes it out of service. What shows of it is an event to [`poll_alarm`](Pipeline::poll_alarm).
     ///

@@ -16,6 +16,7 @@ use std::path::Path;
 
 use edge_codec::{Format, Limits, Value};
 use support::gateway::Gateway;
+use support::hub::Hub;
 use support::mosquitto::{Mosquitto, Subscriber, publish, publish_at};
 use support::{free_port, wait_until};
 
@@ -68,6 +69,25 @@ fn kept_readings_arrive_as_batches_and_the_filter_survives_a_clean_stop() {
     wait_until("after a kill the first reading passes", 20, || arrived() == [20.0, 21.5, 23.0, 23.25]);
     wait_until("the queue is empty", 20, || gateway.metric("edge_queue_messages") == Some(0.0));
     assert_eq!(gateway.metric("edge_suppressed_total{reason=\"in_deadband\"}"), Some(0.0), "of this run");
+}
+
+/// The alarm's state is lost with the process; the hub would have it raised for ever.
+#[test]
+fn an_alarm_that_was_raised_before_a_kill_ends_at_the_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rules.toml"), "[[alarm]]\nmatch = \"t\"\nhigh = { limit = 90.0 }\n").unwrap();
+    let hub = Hub::start();
+    let route = "[[route]]\nmatch = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, route);
+    let is_told = |state: &str| hub.taken().iter().any(|message| message.payload.contains(state));
+    publish(listen, "t", "{\"value\":20.0}");
+    publish(listen, "t", "{\"value\":95.0}");
+    wait_until("the alarm is raised", 20, || is_told("\"UNACK_ALM\""));
+    assert!(!is_told("\"NORM\""), "nobody can think that it was raised before");
+    gateway.kill_9();
+    gateway.start();
+    publish(listen, "t", "{\"value\":20.0}");
+    wait_until("the alarm is over", 20, || is_told("\"NORM\""));
 }
 
 /// DESIGN §6: names, label values, probes that do not depend on the WAN, one vocabulary, no warning in a normal run.

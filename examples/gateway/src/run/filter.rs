@@ -198,6 +198,11 @@ impl Filter {
         Ok(())
     }
 
+    /// The hub may know alarms of an earlier run.
+    pub(super) fn tell_first_alarms(&mut self) {
+        self.pipeline.tell_first_alarms();
+    }
+
     /// Whether the wall clock is known to be right.
     pub(super) fn trust_clock(&mut self, is_trusted: bool) {
         self.pipeline.trust_clock(is_trusted);

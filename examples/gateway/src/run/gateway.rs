@@ -69,6 +69,9 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(&queue), "opened");
     let restarted = Restarted::new(clock.now(), clean);
     let ingest = GatewayIngest::new(&config.routes, restarted).map_err(RunError::Configuration)?;
+    if !is_new {
+        ingest.tell_first_alarms();
+    }
     let mut rows = last.rows;
     rows.extend(ingest.restore(clock.now(), last.filters));
 

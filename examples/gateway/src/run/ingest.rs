@@ -150,6 +150,16 @@ impl GatewayIngest {
         self.lock().routes.iter().filter_map(RouteState::filter_state).collect()
     }
 
+    /// There was an earlier run, of which the hub may know alarms; to be called before anything is restored or received.
+    pub(crate) fn tell_first_alarms(&self) {
+        let mut inner = self.lock();
+        inner
+            .routes
+            .iter_mut()
+            .filter_map(|route| route.readings.as_mut())
+            .for_each(Readings::tell_first_alarms);
+    }
+
     /// Takes filters' states over. What was held by a route that is gone, or by other rules, is returned as rows, to be
     /// queued before the first reading. A state of another version is left out, which is safe: its sensors start cold.
     pub(crate) fn restore(&self, now: Now, states: Vec<FilterState>) -> Vec<Row> {

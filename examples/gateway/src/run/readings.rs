@@ -129,6 +129,12 @@ impl Readings {
         self.filter.as_mut().map_or(Ok(()), |filter| filter.restore(now, snapshot))
     }
 
+    /// The hub may know alarms of an earlier run: the first reading of each that is not restored says that it is over, or
+    /// raises it again.
+    pub(crate) fn tell_first_alarms(&mut self) {
+        self.filter.iter_mut().for_each(Filter::tell_first_alarms);
+    }
+
     /// Whether the wall clock is known to be right: if not, no reading is judged to be ahead of it.
     pub(crate) fn trust_clock(&mut self, is_trusted: bool) {
         self.filter.iter_mut().for_each(|filter| filter.trust_clock(is_trusted));
@@ -292,6 +298,38 @@ high = { limit = 90.0 }
         };
         take(0, 89.8);
         assert_eq!(take(1, 90.1), ["line/t/alarm/HI Text(\"UNACK_ALM\")  1 q0 !"]);
+    }
+
+    /// The hub has an alarm of the killed run for raised.
+    #[test]
+    fn an_alarm_that_is_over_after_a_kill_is_told_once_and_not_before_it_is_known() {
+        let rules =
+            "[[alarm]]\nmatch = \"t\"\nhigh = { limit = 90.0, on_delay_ms = 100 }\nlow = { limit = 10.0 }\n";
+        let cold = || {
+            let pipeline = Pipeline::from_toml(rules).unwrap();
+            let mut readings = Readings::new(Some(pipeline), None, FieldMap::default());
+            readings.tell_first_alarms();
+            readings
+        };
+        let take = |readings: &mut Readings, ms: i64, value: &str| {
+            let payload = format!("{{\"value\":{value}}}");
+            let mut all = shown(&readings.take_in(at(ms), "t", payload.as_bytes()).unwrap());
+            all.remove(0);
+            all
+        };
+        let mut after = cold();
+        assert!(take(&mut after, 1, "null").is_empty(), "proves nothing");
+        let told = ["t/alarm/HI Text(\"NORM\")  2 q0 !", "t/alarm/LO Text(\"NORM\")  2 q0 !"];
+        assert_eq!(take(&mut after, 2, "50.0"), told);
+        assert!(take(&mut after, 3, "50.0").is_empty(), "once");
+        let mut restored = cold();
+        restored.restore(at(4), after.snapshot().unwrap()).unwrap();
+        assert!(take(&mut restored, 5, "50.0").is_empty(), "a clean stop keeps it");
+
+        let mut raised = cold();
+        assert!(take(&mut raised, 1, "95.0").is_empty(), "the delay decides");
+        let told = ["t/alarm/HI Text(\"UNACK_ALM\")  101 q0 !", "t/alarm/LO Text(\"NORM\")  200 q0 !"];
+        assert_eq!(take(&mut raised, 200, "95.0"), told);
     }
 
     #[test]
