@@ -51,6 +51,9 @@ pub(super) struct Life {
     pub(super) acked: Vec<Point>,
 }
 
+/// Values move by thousandths and are divided by 100: from here none is ever an integer, as a count is.
+const FIRST_VALUE: f64 = 0.000_5;
+
 #[derive(Debug, Default)]
 struct Client {
     connection: Option<ConnectionId>,
@@ -104,7 +107,7 @@ impl<'a> World<'a> {
             now,
             pending: VecDeque::new(),
             receipts: mpsc::channel(1).0,
-            clients: (0..clients).map(|_| Client::default()).collect(),
+            clients: (0..clients).map(|_| Client { value: FIRST_VALUE, ..Client::default() }).collect(),
             life: Life::default(),
             longest_wait_ms: 0,
         };
