@@ -73,7 +73,8 @@ impl Topic {
         let Some(bytes) = hub.take(&self.tables) else { return };
         match &self.newest {
             Some(newest) if *newest.bytes() == bytes => {
-                tracing::info!(topic = %self.tables, version = newest.version(), "the hub has the session table");
+                let (version, sensors) = (newest.version(), newest.sensors().len());
+                tracing::info!(topic = %self.tables, version, sensors, "the hub has the session table");
                 (self.shown, self.encoder) = (Some(newest.clone()), None);
                 self.schedule.shown();
             }
