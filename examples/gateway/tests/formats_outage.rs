@@ -87,7 +87,7 @@ impl Reader {
                 reader.raw.insert(message.payload.clone());
                 continue;
             };
-            if let Some(route) = route.strip_suffix("/table/g") {
+            if let Some((route, _)) = route.split_once("/table/g/") {
                 let table = Table::decode(&message.bytes, &Limits::default()).unwrap();
                 reader.tables.entry(route.to_owned()).or_default().push(table);
             } else if let Err(why) = reader.batch(route, message) {

@@ -37,7 +37,7 @@ impl Reader {
         let mut reader = Self::default();
         for message in arrived {
             match message.topic.as_str() {
-                "out/table/g" => {
+                topic if topic.starts_with("out/table/g/") => {
                     let table = Table::decode(&message.bytes, &Limits::default()).unwrap();
                     reader.tables.insert(table.id(), table);
                     reader.announced.push(message.bytes.clone());

@@ -13,7 +13,7 @@ const CONFLICT_BYTES: usize = 512;
 /// A session table's name, below one topic of batches: two gateways that publish elsewhere never share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TableKey {
-    /// Of the batches. The table is at `TOPIC/table/GATEWAY`.
+    /// Of the batches. The table is at or below `TOPIC/table/GATEWAY`.
     pub(super) topic: String,
     pub(super) id: TableId,
 }

@@ -1,4 +1,4 @@
-//! Session tables from the hub: retained below each topic whose batches wait, at `TOPIC/table/GATEWAY`.
+//! Session tables from the hub: retained below each topic whose batches wait, at or below `TOPIC/table/GATEWAY`.
 //!
 //! A hub sends what it retains when it is subscribed to, on a new connection always. So a table that has left the memory is fetched
 //! by a new connection, with the topics that are needed then; how often is bounded for each topic and for all of them.
@@ -160,7 +160,7 @@ impl Link {
     }
 }
 
-/// Also below `TOPIC/table/GATEWAY`.
+/// With all below `TOPIC/table/GATEWAY`.
 fn filter(topic: &str) -> String {
     format!("{topic}/table/#")
 }

@@ -140,7 +140,7 @@ pub(crate) enum Format {
     Json,
     Cbor,
     Protobuf,
-    /// With a session table at `TO/table/ID`.
+    /// With session tables below `TO/table/ID`.
     Compact,
 }
 

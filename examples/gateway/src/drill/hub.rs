@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use edge_bridge::session::{Accept, ClientConfig, Event, Resume, ServerConfig, Session, Token};
-use edge_bridge::wire::{Publish, QoS, ReasonCode, Subscription, Utf8};
+use edge_bridge::wire::{Publish, QoS, ReasonCode, Subscription, Utf8, matches};
 use edge_codec::{BatchId, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -71,9 +71,10 @@ impl Seen {
         }
     }
 
-    /// As a broker does: a client gets what was published to a topic that it has subscribed to.
+    /// As a broker does: a client gets what was published to topics that it has subscribed to.
     fn is_subscribed(&self, client: &str, topic: &Utf8) -> bool {
-        lock(&self.sessions).get(client).is_some_and(|topics| topics.contains(topic))
+        let is_wanted = |filters: &Vec<Utf8>| filters.iter().any(|filter| matches(filter, topic));
+        lock(&self.sessions).get(client).is_some_and(is_wanted)
     }
 }
 
@@ -182,11 +183,17 @@ async fn serve(stream: TcpStream, epoch: u64, clock: Clock, seen: Arc<Seen>) {
             Event::Subscribe { subscribe, .. } => {
                 let granted = vec![ReasonCode::GRANTED_QOS_1; subscribe.filters.len()];
                 connection.session.suback(clock.story_ms(), subscribe.packet_id, granted);
-                let topics: Vec<Utf8> = subscribe.filters.into_iter().map(|wanted| wanted.filter).collect();
+                let filters: Vec<Utf8> = subscribe.filters.into_iter().map(|wanted| wanted.filter).collect();
                 let retained: Vec<_> =
-                    topics.iter().filter_map(|topic| lock(&seen.tables).retained(topic)).collect();
+                    filters.iter().flat_map(|filter| lock(&seen.tables).retained(filter)).collect();
                 retained.iter().for_each(|table| send(&mut connection, clock, table));
-                lock(&seen.sessions).entry(client.clone()).or_default().extend(topics);
+                lock(&seen.sessions).entry(client.clone()).or_default().extend(filters);
+            }
+            Event::Unsubscribe(unsubscribe) => {
+                let gone = vec![ReasonCode::SUCCESS; unsubscribe.filters.len()];
+                connection.session.unsuback(clock.story_ms(), unsubscribe.packet_id, gone);
+                let is_left = |filter: &Utf8| !unsubscribe.filters.contains(filter);
+                lock(&seen.sessions).entry(client.clone()).or_default().retain(is_left);
             }
             Event::Closed(_) => return,
             _ => {}

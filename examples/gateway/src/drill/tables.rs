@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use edge_bridge::wire::{Publish, Utf8};
+use edge_bridge::wire::{Publish, Utf8, matches};
 use edge_codec::compact::{self, Table};
 use edge_codec::{Batch, DecodeError, Limits};
 
@@ -15,6 +15,10 @@ pub(crate) struct Tables {
 
 impl Tables {
     pub(crate) fn keep(&mut self, publish: &Publish) {
+        if publish.payload.is_empty() {
+            self.retained.remove(&publish.topic);
+            return;
+        }
         match Table::decode(&publish.payload, &Limits::default()) {
             Ok(table) => {
                 self.by_id.insert(table.id(), table);
@@ -24,9 +28,9 @@ impl Tables {
         }
     }
 
-    /// Returns what a new subscriber of the topic gets.
-    pub(crate) fn retained(&self, topic: &Utf8) -> Option<Publish> {
-        self.retained.get(topic).cloned()
+    /// Returns what a new subscriber gets.
+    pub(crate) fn retained(&self, filter: &Utf8) -> Vec<Publish> {
+        self.retained.values().filter(|table| matches(filter, &table.topic)).cloned().collect()
     }
 
     pub(crate) fn decode<'a>(&'a self, batch: &'a [u8]) -> Result<Batch<'a>, DecodeError> {

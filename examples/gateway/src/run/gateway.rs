@@ -84,7 +84,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     };
     let tables = Tables::new(config, state);
     let shown = Shown::default();
-    let compact = Compact::new(&config.routes, &config.id, shown.clone(), &tables.load());
+    let compact =
+        Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &tables.load());
     let parked_before = queue.has_beside("parked");
     let link = uplink::start(config, &queue, consumer, compact)?;
     let listening = tokio::spawn(tables.listen(link.clone(), shown));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +19,7 @@ fn command(name: &str) -> Command {
 /// A broker.
 pub struct Mosquitto {
     pub address: SocketAddr,
+    conf: PathBuf,
     child: Child,
 }
 
@@ -29,15 +30,27 @@ impl Mosquitto {
         let conf = dir.join(format!("mosquitto-{}.conf", address.port()));
         let text = format!("listener {} 127.0.0.1\nallow_anonymous true\n{lines}\n", address.port());
         fs::write(&conf, text).unwrap();
-        let log = fs::File::create(conf.with_extension("log")).unwrap();
-        let child = command("mosquitto").arg("-c").arg(&conf).stderr(log).spawn();
+        let child = Self::spawn(address, &conf);
+        Self { address, conf, child }
+    }
+
+    fn spawn(address: SocketAddr, conf: &Path) -> Child {
+        let log = fs::OpenOptions::new().create(true).append(true).open(conf.with_extension("log")).unwrap();
+        let child = command("mosquitto").arg("-c").arg(conf).stderr(log).spawn();
         let mut child =
             child.expect("mosquitto is not installed: apt-get install mosquitto mosquitto-clients");
         wait_until("mosquitto accepts", 10, || {
             assert!(child.try_wait().unwrap().is_none(), "mosquitto ended");
             TcpStream::connect(address).is_ok()
         });
-        Self { address, child }
+        child
+    }
+
+    /// Kills it with signal 9 and starts it again with what it has on its disk.
+    pub fn crash(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = Self::spawn(self.address, &self.conf);
     }
 
     pub fn pid(&self) -> u32 {
@@ -132,7 +145,16 @@ pub fn publish(broker: SocketAddr, topic: &str, payload: &str) {
     assert!(output.status.success(), "mosquitto_pub: {output:?}");
 }
 
-/// The same in a version and at a QoS of your choice: what it said.
+/// A retained message; an empty one clears what was there.
+pub fn retain(broker: SocketAddr, topic: &str, payload: &str) {
+    let port = broker.port().to_string();
+    let payload = if payload.is_empty() { vec!["-n"] } else { vec!["-m", payload] };
+    let status =
+        command("mosquitto_pub").args(["-p", &port, "-q", "1", "-r", "-t", topic]).args(payload).status();
+    assert!(status.unwrap().success());
+}
+
+/// As [`publish`] in a version and at a QoS of your choice: what it said.
 pub fn publish_at(broker: SocketAddr, version: &str, qos: u8, topic: &str, payload: &str) -> Output {
     let (port, qos) = (broker.port().to_string(), qos.to_string());
     command("mosquitto_pub")

@@ -1,18 +1,25 @@
 //! Compact batches: against a session table once the hub has shown that it has it, self-contained until then.
 //!
-//! 1. The first batch of a topic makes a table of its sensors, which is published, retained, to `TO/table/GATEWAY`.
-//! 2. The gateway has subscribed to that topic. What the hub sends back it has: from then on batches refer to it.
+//! 1. The first batch of a topic makes a table of its sensors, which is published, retained, to `TO/table/GATEWAY/NAME`; its
+//!    name is a hash of it, as in the batches.
+//! 2. The gateway has subscribed to `TO/table/GATEWAY/#`. What the hub sends back it has: from then on batches refer to it.
 //! 3. New sensors, and a sample four times the one before, make the next version. Until the hub shows it, batches of known
 //!    sensors refer to the last one that it has shown, the others carry their names.
+//! 4. Older versions stay retained beside it, for readers whose batches waited, until the queue's `max_age` has passed.
+//! 5. What the hub has shown holds until the connection ends. On the next one, and every hour, it is asked again; what it
+//!    does not show, or somebody has cleared or overwritten, is announced again.
 //!
 //! So no batch ever refers to a table that a reader cannot fetch, whatever is refused, lost or late on the way. A hub that
-//! has lost its sessions has lost its retained messages too: then all of it begins again with the table at hand.
+//! has lost its sessions has lost its retained messages too: then all of it begins again with the tables at hand.
 
 mod names;
 mod sample;
 mod schedule;
 mod shown;
 mod topic;
+mod versions;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use edge_bridge::bridge::{Packed, Packing};
@@ -38,7 +45,7 @@ pub(crate) struct Compact {
     shown: Shown,
 }
 
-/// Returns where the tables of a configuration are: pairs of a batch topic and the topic of its table.
+/// Returns where the tables of a configuration are: pairs of a batch topic and the topic above those of its tables.
 pub(crate) fn table_topics(routes: &[Route], gateway: &str) -> Vec<(String, String)> {
     let mut topics: Vec<&str> = routes
         .iter()
@@ -51,16 +58,25 @@ pub(crate) fn table_topics(routes: &[Route], gateway: &str) -> Vec<(String, Stri
 }
 
 impl Compact {
-    /// `saved`: by topic of the table, what the hub had in the last run.
-    pub(crate) fn new(routes: &[Route], gateway: &str, shown: Shown, saved: &[(String, Bytes)]) -> Self {
+    /// `saved`: with the topic above them, tables that the hub had in the last run. `max_age`: time for which the hub keeps a
+    /// table that was replaced.
+    pub(crate) fn new(
+        routes: &[Route],
+        gateway: &str,
+        max_age: Option<Duration>,
+        shown: Shown,
+        saved: &[(String, Bytes)],
+    ) -> Self {
+        let max_age_ms = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let topic = |(batches, tables): (String, String)| {
-            let saved = saved.iter().find(|(topic, _)| *topic == tables).map(|(_, table)| table);
+            let saved = saved.iter().filter(|(topic, _)| *topic == tables).map(|(_, table)| table.clone());
             // Of several routes to one topic the first decides.
             let route = routes.iter().find(|route| route.format == Format::Compact && route.to == batches);
             Some(Topic::new(
                 Utf8::try_from(batches.as_str()).ok()?,
                 Utf8::try_from(tables.as_str()).ok()?,
                 route.map_or_else(Level::default, |route| route.level),
+                max_age_ms,
                 saved,
             ))
         };
@@ -101,21 +117,30 @@ impl Compact {
         }
     }
 
-    /// A table that is to be announced now.
+    /// A table that is to be announced now, or one that is to be retained no longer.
     pub(crate) fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
-        for topic in &mut self.topics {
-            topic.look_at(&self.shown);
-        }
-        let (topic, table) = self
-            .topics
-            .iter_mut()
-            .find_map(|topic| topic.announce(now, max_packet).map(|table| (topic.tables.clone(), table)))?;
-        Some(announcement(topic, table))
+        self.topics.iter_mut().for_each(|topic| topic.turn(now, &self.shown));
+        self.topics.iter_mut().find_map(|topic| {
+            let (id, table) = topic.announce(now, max_packet)?;
+            Some(announcement(version_topic(&topic.tables, id)?, table))
+        })
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<u64> {
         self.topics.iter().filter_map(Topic::poll_timeout).min()
     }
+}
+
+/// The topic of one version; `None` if it would be too long.
+fn version_topic(tables: &Utf8, id: u32) -> Option<Utf8> {
+    Utf8::try_from(format!("{}/{id:08x}", tables.as_str())).ok()
+}
+
+/// Returns the name of the version whose topic this is.
+pub(crate) fn version_of(tables: &str, topic: &str) -> Option<u32> {
+    let name = topic.strip_prefix(tables)?.strip_prefix('/')?;
+    let id = u32::from_str_radix(name, 16).ok()?;
+    (format!("{id:08x}") == name).then_some(id)
 }
 
 /// No row waits for it: if it is refused, batches stay self-contained.

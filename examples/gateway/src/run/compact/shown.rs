@@ -1,9 +1,12 @@
-//! Tables that the hub has shown: filled by the subscription, looked at by the pack.
+//! Session tables that the hub has shown: filled by the subscriptions, looked at by the pack.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+
+/// Messages of one topic that the pack has not looked at. Beyond them the oldest are forgotten: the hub is asked again.
+const MESSAGES_MAX: usize = 256;
 
 /// A handle; clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -11,35 +14,81 @@ pub(crate) struct Shown(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    by_topic: HashMap<String, Bytes>,
     lost: u64,
+    broken: u64,
+    topics: HashMap<String, Topic>,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    asked: u64,
+    /// Name of the version, and what the hub sent for it.
+    messages: Vec<(u32, Bytes)>,
+}
+
+/// Counts of what makes earlier answers of the hub void.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The hub has lost its sessions, and what it had retained with them.
+    pub(super) lost: u64,
+    /// The connection ended: the hub may have started again from an older state.
+    pub(super) broken: u64,
+    /// The hub is asked what it has.
+    pub(super) asked: u64,
 }
 
 impl Shown {
-    /// The hub has this table on this topic.
-    pub(crate) fn note(&self, topic: &str, table: Bytes) {
-        self.lock().by_topic.insert(topic.to_owned(), table);
+    /// The hub has sent this below a topic of tables, for the version of this name; nothing: it was cleared.
+    pub(crate) fn note(&self, topic: &str, id: u32, table: Bytes) {
+        let mut state = self.lock();
+        let messages = &mut state.topics.entry(topic.to_owned()).or_default().messages;
+        if messages.len() >= MESSAGES_MAX {
+            messages.remove(0);
+        }
+        messages.push((id, table));
+    }
+
+    /// The hub is about to be asked for all that it has below a topic of tables.
+    pub(crate) fn ask(&self, topic: &str) {
+        let mut state = self.lock();
+        let topic = state.topics.entry(topic.to_owned()).or_default();
+        topic.asked += 1;
+        topic.messages.clear();
+    }
+
+    /// The connection ended, or there is another one.
+    pub(crate) fn doubt(&self) {
+        let mut state = self.lock();
+        state.forget();
+        state.broken += 1;
     }
 
     /// The hub has lost its sessions, and what it had retained with them.
     pub(crate) fn lose(&self) {
         let mut state = self.lock();
-        state.by_topic.clear();
+        state.forget();
         state.lost += 1;
     }
 
-    /// Returns how often it has.
-    pub(super) fn losses(&self) -> u64 {
-        self.lock().lost
+    pub(super) fn marks(&self, topic: &str) -> Marks {
+        let state = self.lock();
+        let asked = state.topics.get(topic).map_or(0, |topic| topic.asked);
+        Marks { lost: state.lost, broken: state.broken, asked }
     }
 
-    /// Returns what came since the last call.
-    pub(super) fn take(&self, topic: &str) -> Option<Bytes> {
-        self.lock().by_topic.remove(topic)
+    /// Returns what came since the last call, in order.
+    pub(super) fn take(&self, topic: &str) -> Vec<(u32, Bytes)> {
+        self.lock().topics.get_mut(topic).map(|topic| std::mem::take(&mut topic.messages)).unwrap_or_default()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // Nothing panics while holding it; if something did, a map is still a map.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn forget(&mut self) {
+        self.topics.values_mut().for_each(|topic| topic.messages.clear());
     }
 }

@@ -8,8 +8,12 @@ use crate::config::Config;
 
 const CONFIG: &str = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtt://hub\"\n\
     [[route]]\nmatch = \"a/#\"\nto = \"out\"\nformat = \"compact\"\n[[route]]\nmatch = \"b\"\nto = \"out\"\nformat = \"compact\"\n";
+/// Topic above those of the tables of `out`.
+const TABLES: &str = "out/table/g";
 const HEAD: Head =
     Head { id: Some(BatchId { gateway: 9, lane: 1, epoch: 3, first_seq: 10 }), possible_duplicate: false };
+
+const MAX_AGE: Duration = Duration::from_secs(3600);
 
 struct Rig {
     compact: Compact,
@@ -25,7 +29,7 @@ impl Rig {
     fn with(config: &str, saved: &[(String, Bytes)]) -> Self {
         let (config, _) = Config::parse(Path::new("g.toml"), config, &|_| None).unwrap();
         let hub = Shown::default();
-        let compact = Compact::new(&config.routes, &config.id, hub.clone(), saved);
+        let compact = Compact::new(&config.routes, &config.id, Some(MAX_AGE), hub.clone(), saved);
         Self { compact, hub, now: Now { up_ms: 0, wall_ms: 0 } }
     }
 
@@ -46,17 +50,38 @@ impl Rig {
     fn announced(&mut self) -> Option<Bytes> {
         match self.compact.poll(self.now, 1 << 20)? {
             Packing::Message(packed) => {
-                assert_eq!((packed.publish.topic.as_str(), packed.publish.retain), ("out/table/g", true));
-                assert!(packed.rows.is_empty());
-                Some(packed.publish.payload)
+                let topic = packed.publish.topic.as_str();
+                let id = version_of(TABLES, topic).unwrap_or_else(|| panic!("{topic}"));
+                assert!(packed.publish.retain && packed.rows.is_empty());
+                let table = packed.publish.payload;
+                assert!(table.is_empty() || id == id_of(&table));
+                Some(table)
             }
             other => panic!("{other:?}"),
         }
     }
 
     fn shows(&mut self, table: &Bytes) {
-        self.hub.note("out/table/g", table.clone());
+        self.hub.note(TABLES, id_of(table), table.clone());
     }
+
+    /// Two versions that the hub has shown; the second has one sensor more.
+    fn with_two_versions() -> (Self, [Bytes; 2]) {
+        let mut rig = Self::new(&[]);
+        rig.batch(&["x"]);
+        let first = rig.announced().unwrap();
+        rig.shows(&first);
+        rig.batch(&["x", "y"]);
+        rig.now.up_ms = 1_000;
+        let second = rig.announced().unwrap();
+        rig.shows(&second);
+        assert_eq!(rig.announced(), None);
+        (rig, [first, second])
+    }
+}
+
+fn id_of(table: &Bytes) -> u32 {
+    Table::decode(table, &Limits::default()).unwrap().id()
 }
 
 fn row(name: &str, seq: u64) -> ReadingRow<'static> {
@@ -147,15 +172,155 @@ fn a_restart_announces_the_same_bytes_before_the_first_batch() {
     let mut rig = Rig::new(&[]);
     rig.batch(&["x"]);
     let table = rig.announced().unwrap();
-    let mut again = Rig::new(&[("out/table/g".to_owned(), table.clone())]);
+    let mut again = Rig::new(&[(TABLES.to_owned(), table.clone())]);
     assert_eq!(again.announced(), Some(table.clone()));
     again.shows(&table);
     assert_eq!(read(&again.batch(&["x"]), Some(&table)), expected(&["x"]));
     for damaged in [Bytes::from_static(b"?"), table.slice(1..), Bytes::new()] {
-        let mut rig = Rig::new(&[("out/table/g".to_owned(), damaged)]);
+        let mut rig = Rig::new(&[(TABLES.to_owned(), damaged)]);
         let batch = rig.batch(&["x"]);
         assert_eq!(read(&batch, None), expected(&["x"]));
     }
+}
+
+#[test]
+fn what_is_cleared_or_overwritten_at_the_hub_is_announced_again_and_names_are_used_at_once() {
+    let mut rig = Rig::new(&[]);
+    let mut other = Rig::new(&[]);
+    other.batch(&["other"]);
+    let foreign = other.announced().unwrap();
+    rig.batch(&["x"]);
+    let table = rig.announced().unwrap();
+    rig.shows(&table);
+    read(&rig.batch(&["x"]), Some(&table));
+    for (instead, due_ms) in [(Bytes::new(), 1_000), (foreign, 3_000)] {
+        rig.hub.note(TABLES, id_of(&table), instead);
+        read(&rig.batch(&["x"]), None);
+        assert_eq!(rig.announced(), None);
+        rig.now.up_ms = due_ms;
+        assert_eq!(rig.announced(), Some(table.clone()), "after the pause that bounds a quarrel");
+        rig.shows(&table);
+        read(&rig.batch(&["x"]), Some(&table));
+    }
+    assert_eq!(rig.announced(), None);
+}
+
+#[test]
+fn on_another_connection_no_table_is_used_before_the_hub_has_shown_it_again() {
+    let (mut rig, [first, second]) = Rig::with_two_versions();
+    rig.now.up_ms = 100_000;
+    rig.hub.doubt();
+    read(&rig.batch(&["x", "y"]), None);
+    assert_eq!((rig.announced(), rig.compact.poll_timeout()), (None, None), "not asked yet");
+    rig.hub.ask(TABLES);
+    assert_eq!(rig.announced(), None);
+    rig.shows(&second);
+    read(&rig.batch(&["x", "y"]), Some(&second));
+    // The hub has lost the older one, which a batch may name that waits for its reader.
+    assert_eq!(rig.compact.poll_timeout(), Some(110_000));
+    rig.now.up_ms = 110_000;
+    assert_eq!(rig.announced(), Some(first.clone()));
+    rig.shows(&first);
+    assert_eq!((rig.announced(), rig.compact.poll_timeout()), (None, None));
+    // A hub that started again from a state without either.
+    rig.now.up_ms = 200_000;
+    rig.hub.doubt();
+    rig.hub.ask(TABLES);
+    rig.announced();
+    rig.now.up_ms = 210_000;
+    assert_eq!(
+        [rig.announced(), rig.announced(), rig.announced()],
+        [Some(second.clone()), Some(first), None]
+    );
+    read(&rig.batch(&["x", "y"]), None);
+    rig.shows(&second);
+    read(&rig.batch(&["x", "y"]), Some(&second));
+}
+
+#[test]
+fn a_table_that_the_hub_does_not_show_when_it_is_asked_is_used_no_longer() {
+    let mut rig = Rig::new(&[]);
+    rig.batch(&["x"]);
+    let table = rig.announced().unwrap();
+    rig.shows(&table);
+    read(&rig.batch(&["x"]), Some(&table));
+    rig.now.up_ms = 3_600_000;
+    rig.hub.ask(TABLES);
+    assert_eq!(rig.announced(), None);
+    read(&rig.batch(&["x"]), Some(&table));
+    rig.now.up_ms += 9_999;
+    assert_eq!(rig.announced(), None);
+    rig.now.up_ms += 1;
+    assert_eq!(rig.announced(), Some(table.clone()));
+    read(&rig.batch(&["x"]), None);
+    rig.shows(&table);
+    read(&rig.batch(&["x"]), Some(&table));
+}
+
+#[test]
+fn a_replaced_version_stays_for_max_age_and_is_cleared_then() {
+    let (mut rig, [first, _]) = Rig::with_two_versions();
+    rig.now.up_ms = 1_000 + 3_600_000 - 1;
+    assert_eq!(rig.announced(), None);
+    rig.now.up_ms += 1;
+    let Some(Packing::Message(cleared)) = rig.compact.poll(rig.now, 1 << 20) else { panic!("cleared") };
+    assert_eq!(cleared.publish.topic.as_str(), format!("{TABLES}/{:08x}", id_of(&first)));
+    assert!(cleared.publish.payload.is_empty() && cleared.publish.retain);
+    assert_eq!(rig.announced(), None);
+    // The hub may say so, and may have kept it all the same.
+    rig.hub.note(TABLES, id_of(&first), Bytes::new());
+    assert_eq!(rig.announced(), None);
+}
+
+#[test]
+fn versions_of_an_earlier_run_stay_whether_the_disk_or_the_hub_has_them() {
+    let (_, [first, second]) = Rig::with_two_versions();
+    let saved = [&second, &first].map(|table| (TABLES.to_owned(), table.clone()));
+    let mut rig = Rig::new(&saved);
+    assert_eq!(
+        [rig.announced(), rig.announced()],
+        [Some(second.clone()), None],
+        "the newest; the other is asked for"
+    );
+    rig.shows(&second);
+    rig.hub.ask(TABLES);
+    assert_eq!(rig.announced(), None);
+    rig.shows(&second);
+    rig.now.up_ms = 10_000;
+    assert_eq!([rig.announced(), rig.announced()], [Some(first.clone()), None]);
+    // Only the hub has it: it is cleared when it is as old as the others.
+    let mut rig = Rig::new(&saved[..1]);
+    rig.announced();
+    rig.shows(&first);
+    rig.shows(&second);
+    assert_eq!(rig.announced(), None);
+    rig.now.up_ms = 3_600_000;
+    assert_eq!(rig.announced(), Some(Bytes::new()));
+}
+
+#[test]
+fn many_versions_are_bounded_and_the_oldest_are_cleared() {
+    let mut rig = Rig::new(&[]);
+    let (mut kept, mut cleared) = (0, 0);
+    for n in 0..40 {
+        rig.batch(&[&n.to_string()]);
+        rig.now.up_ms += 4_000_000;
+        while let Some(table) = rig.announced() {
+            (kept, cleared) = if table.is_empty() { (kept - 1, cleared + 1) } else { (kept + 1, cleared) };
+            if !table.is_empty() {
+                rig.shows(&table);
+            }
+        }
+    }
+    assert!((1..=16).contains(&kept) && kept + cleared == 40, "{kept} kept, {cleared} cleared");
+}
+
+#[test]
+fn the_name_of_a_version_is_eight_digits_below_its_topic() {
+    let topics =
+        ["a/t/0000abcd", "a/t/0000ABCD", "a/t/abcd", "a/t", "a/t/0000abcd/x", "b/t/0000abcd", "a/t/+000abcd"];
+    let names = topics.map(|topic| version_of("a/t", topic));
+    assert_eq!(names, [Some(0xabcd), None, None, None, None, None, None]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One topic: its sensors, its tables, its encoder.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,48 +14,69 @@ use super::super::reading_row::ReadingRow;
 use super::names::Names;
 use super::sample::Sample;
 use super::schedule::Schedule;
-use super::shown::Shown;
+use super::shown::{Marks, Shown};
+use super::versions::{Seen, Versions};
 
 /// Beside the table in its packet: topic, properties, lengths.
 const PACKET_OVERHEAD_BYTES: usize = 128;
+
+/// The hub has so long to answer what it has, before what it has not shown counts as lost.
+const ANSWER_MS: u64 = 10_000;
 
 #[derive(Debug)]
 pub(super) struct Topic {
     /// Topic of the batches.
     pub(super) batches: Utf8,
-    /// Topic of their tables.
+    /// Topic above those of their tables, one for each version.
     pub(super) tables: Utf8,
     level: Level,
+    /// Time for which a version is kept at the hub after it was replaced; `None`: as long as there is room.
+    max_age_ms: Option<u64>,
     names: Names,
     sample: Sample,
-    /// The last that was made, shown or not.
-    newest: Option<Arc<Table>>,
+    versions: Versions,
     /// The last that the hub has shown. It has the sensors with the first numbers.
     shown: Option<Arc<Table>>,
     /// Against `shown`: remembers what suits each sensor.
     encoder: Option<Encoder<SensorTable<'static>>>,
     schedule: Schedule,
-    losses: u64,
+    /// Announcements of this turn of the schedule that have not been handed out.
+    pending: VecDeque<Arc<Table>>,
+    marks: Marks,
+    /// Time by which the hub has answered.
+    answer_due_ms: Option<u64>,
+    now_ms: u64,
 }
 
 impl Topic {
-    /// `saved`: a table of an earlier run, which is announced again: the same bytes, hence the same version and name.
-    pub(super) fn new(batches: Utf8, tables: Utf8, level: Level, saved: Option<&Bytes>) -> Self {
+    /// `saved`: tables of an earlier run. The newest is announced again: the same bytes, hence the same version and name.
+    pub(super) fn new(
+        batches: Utf8,
+        tables: Utf8,
+        level: Level,
+        max_age_ms: Option<u64>,
+        saved: impl Iterator<Item = Bytes>,
+    ) -> Self {
         let mut topic = Self {
             batches,
             tables,
             level,
+            max_age_ms,
             names: Names::default(),
             sample: Sample::default(),
-            newest: None,
+            versions: Versions::of(
+                saved.filter_map(|bytes| restore(&bytes)).map(|(table, _)| table).collect(),
+            ),
             shown: None,
             encoder: None,
             schedule: Schedule::default(),
-            losses: 0,
+            pending: VecDeque::new(),
+            marks: Marks::default(),
+            answer_due_ms: None,
+            now_ms: 0,
         };
-        if let Some((table, names)) = saved.and_then(restore) {
+        if let Some((_, names)) = topic.versions.newest().and_then(|newest| restore(newest.bytes())) {
             topic.names = names;
-            topic.newest = Some(Arc::new(table));
             topic.schedule.want();
         }
         topic
@@ -62,26 +84,81 @@ impl Topic {
 
     /// Takes note of what the hub has shown, or lost.
     pub(super) fn look_at(&mut self, hub: &Shown) {
-        let losses = hub.losses();
-        if self.losses != losses {
-            self.losses = losses;
-            (self.shown, self.encoder) = (None, None);
-            if self.newest.is_some() {
+        let marks = hub.marks(&self.tables);
+        let before = std::mem::replace(&mut self.marks, marks);
+        if marks.lost != before.lost {
+            self.fall_back();
+            self.versions.doubt();
+            self.versions.conclude();
+            if self.versions.newest().is_some() {
                 self.schedule.want_at_once();
             }
+        } else if marks.broken != before.broken {
+            self.fall_back();
+            self.versions.doubt();
+            // It is asked again as soon as there is a connection.
+            self.answer_due_ms = None;
         }
-        let Some(bytes) = hub.take(&self.tables) else { return };
-        match &self.newest {
-            Some(newest) if *newest.bytes() == bytes => {
-                let (version, sensors) = (newest.version(), newest.sensors().len());
-                tracing::info!(topic = %self.tables, version, sensors, "the hub has the session table");
-                (self.shown, self.encoder) = (Some(newest.clone()), None);
-                self.schedule.shown();
+        if marks.asked != before.asked {
+            self.versions.doubt();
+            self.answer_due_ms = Some(self.now_ms.saturating_add(ANSWER_MS));
+        }
+        for (id, bytes) in hub.take(&self.tables) {
+            self.see(id, &bytes);
+        }
+    }
+
+    fn see(&mut self, id: u32, bytes: &Bytes) {
+        match self.versions.see(self.now_ms, id, bytes) {
+            Seen::Shown(table) => {
+                let is_newest = self.versions.newest().is_some_and(|newest| newest.id() == table.id());
+                if is_newest && self.shown.as_ref().is_none_or(|shown| shown.id() != table.id()) {
+                    let (version, sensors) = (table.version(), table.sensors().len());
+                    tracing::info!(topic = %self.tables, version, sensors, "the hub has the session table");
+                    (self.shown, self.encoder) = (Some(table), None);
+                }
+                if !self.is_old() && self.versions.missing().next().is_none() {
+                    self.schedule.shown();
+                }
             }
-            // One that was overtaken by the newest, or somebody else's: ours is announced again when it is due.
-            _ => {
-                tracing::debug!(topic = %self.tables, "the hub has another session table");
+            // Somebody else cleared or overwrote it. The pauses of the schedule bound a quarrel with them.
+            Seen::Lost(table) => {
+                tracing::warn!(topic = %self.tables, version = table.version(), "the hub has lost a session table");
+                if self.shown.as_ref().is_some_and(|shown| shown.id() == table.id()) {
+                    self.fall_back();
+                }
+                self.schedule.want();
             }
+            Seen::Foreign => {
+                if let Some((table, _)) = restore(bytes).filter(|(table, _)| table.id() == id) {
+                    self.versions.adopt(table);
+                }
+            }
+        }
+    }
+
+    /// From now on batches carry their names.
+    fn fall_back(&mut self) {
+        (self.shown, self.encoder) = (None, None);
+    }
+
+    /// Takes the time, and what it brings: answers that did not come, versions that nobody waits for any more.
+    pub(super) fn turn(&mut self, now: Now, hub: &Shown) {
+        self.now_ms = now.up_ms;
+        self.look_at(hub);
+        if self.answer_due_ms.is_some_and(|due_ms| due_ms <= now.up_ms) {
+            self.answer_due_ms = None;
+            self.versions.conclude();
+            if self.versions.missing().next().is_some() {
+                self.schedule.want();
+            }
+        }
+        if let Some(max_age_ms) = self.max_age_ms {
+            self.versions.expire(now.up_ms, max_age_ms);
+        }
+        if self.shown.as_ref().is_some_and(|shown| !self.versions.is_kept(shown)) {
+            tracing::warn!(topic = %self.tables, "the hub does not show the session table any more");
+            self.fall_back();
         }
     }
 
@@ -97,9 +174,7 @@ impl Topic {
         for ((_, row), number) in rows.iter().zip(&numbers) {
             self.sample.take(&batch::reading(row, *number));
         }
-        let is_new =
-            self.newest.as_ref().is_none_or(|table| table.sensors().len() < self.names.len() as usize);
-        if is_new || self.sample.is_riper() {
+        if self.is_old() {
             self.schedule.want();
         }
         match &self.shown {
@@ -119,33 +194,44 @@ impl Topic {
         self.shown.as_deref()
     }
 
-    /// The table to publish now.
-    pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<Bytes> {
-        if !self.schedule.is_due(now.up_ms) {
-            return None;
+    /// A version to publish now, with its name; without bytes: one that is to be retained no longer.
+    pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u32, Bytes)> {
+        if let Some(id) = self.versions.take_retired() {
+            return Some((id, Bytes::new()));
         }
-        self.schedule.announced(now.up_ms);
-        let is_old = self
-            .newest
-            .as_ref()
-            .is_none_or(|table| table.sensors().len() < self.names.len() as usize || self.sample.is_riper());
-        if is_old {
-            let version = self.newest.as_ref().map_or(1, |table| table.version().saturating_add(1));
-            self.newest = Some(Arc::new(Table::learn(version, &self.names.to_table(), self.sample.learn())));
+        if self.schedule.is_due(now.up_ms) {
+            self.schedule.announced(now.up_ms);
+            if self.is_old() {
+                let version = self.versions.newest().map_or(1, |table| table.version().saturating_add(1));
+                let table = Table::learn(version, &self.names.to_table(), self.sample.learn());
+                self.versions.push(Arc::new(table));
+            }
+            self.pending = self.versions.missing().cloned().collect();
         }
-        let table = self.newest.as_ref()?;
-        let (bytes, sensors) = (table.bytes().len(), table.sensors().len());
-        let (topic, version) = (&self.tables, table.version());
-        if bytes + topic.len() + PACKET_OVERHEAD_BYTES > max_packet {
-            tracing::warn!(%topic, version, sensors, bytes, max_packet, "the hub takes no session table of this size: batches carry their names");
-            return None;
+        while let Some(table) = self.pending.pop_front() {
+            let (bytes, sensors) = (table.bytes().len(), table.sensors().len());
+            let (topic, version) = (&self.tables, table.version());
+            if bytes + topic.len() + PACKET_OVERHEAD_BYTES > max_packet {
+                tracing::warn!(%topic, version, sensors, bytes, max_packet, "the hub takes no session table of this size: batches carry their names");
+                continue;
+            }
+            if self.versions.is_missing(&table) {
+                tracing::info!(%topic, version, sensors, bytes, "announcing a session table");
+                return Some((table.id(), table.bytes().clone()));
+            }
         }
-        tracing::info!(%topic, version, sensors, bytes, "announcing a session table");
-        Some(table.bytes().clone())
+        None
+    }
+
+    /// Whether a table of now would have more sensors than the newest, or better plans.
+    fn is_old(&self) -> bool {
+        let is_new = |newest: &Arc<Table>| newest.sensors().len() < self.names.len() as usize;
+        self.versions.newest().is_none_or(is_new) || self.sample.is_riper()
     }
 
     pub(super) fn poll_timeout(&self) -> Option<u64> {
-        self.schedule.poll_timeout()
+        let pending = (!self.pending.is_empty() || self.versions.has_retired()).then_some(self.now_ms);
+        [pending, self.schedule.poll_timeout(), self.answer_due_ms].into_iter().flatten().min()
     }
 }
 

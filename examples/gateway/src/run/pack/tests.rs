@@ -25,7 +25,7 @@ batch_age = "300ms"
 
 fn pack() -> BatchPack {
     let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
-    let compact = Compact::new(&config.routes, &config.id, Shown::default(), &[]);
+    let compact = Compact::new(&config.routes, &config.id, None, Shown::default(), &[]);
     BatchPack::new(&config.routes, compact)
 }
 

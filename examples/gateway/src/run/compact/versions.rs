@@ -1,0 +1,167 @@
+//! Versions of a topic's session table, retained at the hub side by side: a batch that waits for an absent reader names the
+//! version of its time. Pure.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use edge_codec::compact::Table;
+
+/// Versions beside the newest, and their bytes: a reader that asks gets all of them.
+const OLD_MAX: usize = 15;
+const OLD_BYTES_MAX: usize = 256 * 1024;
+
+/// Versions in order of age. The last is the newest.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    list: Vec<Version>,
+    /// Names of versions that are no longer kept, and still retained at the hub.
+    retired: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Version {
+    table: Arc<Table>,
+    presence: Presence,
+    /// Time from which no batch refers to it: the hub has shown a newer one.
+    replaced_ms: Option<u64>,
+}
+
+/// Knowledge of a version's place at the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// The hub has sent it since it was asked last.
+    Shown,
+    /// The hub has not answered yet.
+    Unknown,
+    Missing,
+}
+
+/// Meaning of a message on the topic of a version.
+#[derive(Clone, Debug)]
+pub(super) enum Seen {
+    /// The hub has this version.
+    Shown(Arc<Table>),
+    /// It has something else in its place, or nothing.
+    Lost(Arc<Table>),
+    /// A version that is not known here.
+    Foreign,
+}
+
+impl Versions {
+    /// Takes the versions of an earlier run. The newest is to be announced; the hub will say whether it has the others.
+    pub(super) fn of(mut tables: Vec<Table>) -> Self {
+        tables.sort_by_key(Table::version);
+        let mut versions = Self::default();
+        for table in tables {
+            versions.list.iter_mut().for_each(|version| version.presence = Presence::Unknown);
+            versions.push(Arc::new(table));
+        }
+        versions
+    }
+
+    pub(super) fn newest(&self) -> Option<&Arc<Table>> {
+        self.list.last().map(|version| &version.table)
+    }
+
+    /// Adds the newest.
+    pub(super) fn push(&mut self, table: Arc<Table>) {
+        self.list.push(Version { table, presence: Presence::Missing, replaced_ms: None });
+        while self.old().count() > OLD_MAX || self.old_bytes() > OLD_BYTES_MAX {
+            self.retire_oldest();
+        }
+    }
+
+    /// Adds a version of an earlier run that the hub has, if there is room.
+    pub(super) fn adopt(&mut self, table: Table) {
+        let has_room =
+            self.old().count() < OLD_MAX && self.old_bytes() + table.bytes().len() <= OLD_BYTES_MAX;
+        if has_room && !self.list.is_empty() {
+            let (table, presence) = (Arc::new(table), Presence::Shown);
+            self.list.insert(0, Version { table, presence, replaced_ms: None });
+        }
+    }
+
+    /// Retires what was replaced so long ago.
+    pub(super) fn expire(&mut self, now_ms: u64, max_age_ms: u64) {
+        let is_over = |version: &Version| {
+            version.replaced_ms.is_some_and(|at_ms| at_ms.saturating_add(max_age_ms) <= now_ms)
+        };
+        while self.list.first().is_some_and(is_over) {
+            self.retire_oldest();
+        }
+    }
+
+    /// The hub has sent `bytes` on the topic of version `id`.
+    pub(super) fn see(&mut self, now_ms: u64, id: u32, bytes: &Bytes) -> Seen {
+        let Some(version) = self.list.iter_mut().find(|version| version.table.id() == id) else {
+            return Seen::Foreign;
+        };
+        let table = version.table.clone();
+        if table.bytes() != bytes {
+            version.presence = Presence::Missing;
+            return Seen::Lost(table);
+        }
+        version.presence = Presence::Shown;
+        if let Some((newest, old)) = self.list.split_last_mut()
+            && newest.presence == Presence::Shown
+        {
+            for version in old {
+                version.replaced_ms.get_or_insert(now_ms);
+            }
+        }
+        Seen::Shown(table)
+    }
+
+    /// The hub is asked again: it has what it shows from now on.
+    pub(super) fn doubt(&mut self) {
+        let shown = self.list.iter_mut().filter(|version| version.presence == Presence::Shown);
+        shown.for_each(|version| version.presence = Presence::Unknown);
+    }
+
+    /// The hub has had time to answer, or has lost everything.
+    pub(super) fn conclude(&mut self) {
+        let unknown = self.list.iter_mut().filter(|version| version.presence == Presence::Unknown);
+        unknown.for_each(|version| version.presence = Presence::Missing);
+    }
+
+    /// Whether the hub lacks a version that it is to have.
+    pub(super) fn is_missing(&self, table: &Table) -> bool {
+        self.missing().any(|missing| missing.id() == table.id())
+    }
+
+    /// Whether the hub may have this version, and keeps it.
+    pub(super) fn is_kept(&self, table: &Table) -> bool {
+        let is_it = |version: &Version| version.table.id() == table.id();
+        self.list.iter().any(|version| is_it(version) && version.presence != Presence::Missing)
+    }
+
+    /// Versions that the hub does not have, the newest first.
+    pub(super) fn missing(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.list
+            .iter()
+            .rev()
+            .filter(|version| version.presence == Presence::Missing)
+            .map(|version| &version.table)
+    }
+
+    /// Takes the name of a version that is to be retained no longer.
+    pub(super) fn take_retired(&mut self) -> Option<u32> {
+        self.retired.pop()
+    }
+
+    pub(super) fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    fn old(&self) -> impl Iterator<Item = &Version> {
+        self.list.iter().rev().skip(1)
+    }
+
+    fn old_bytes(&self) -> usize {
+        self.old().map(|version| version.table.bytes().len()).sum()
+    }
+
+    fn retire_oldest(&mut self) {
+        self.retired.push(self.list.remove(0).table.id());
+    }
+}

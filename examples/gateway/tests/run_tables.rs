@@ -1,0 +1,189 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code"
+)]
+//! Session tables at a real Mosquitto that loses them, or has others in their place: every batch stays readable.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use edge_codec::compact::{Table, table_wanted};
+use edge_codec::{Batch, Limits};
+use support::gateway::Gateway;
+use support::mosquitto::{Arrived, Mosquitto, Subscriber, retain};
+use support::publisher::Publisher;
+use support::wait_until;
+
+const ROUTE: &str =
+    "[[route]]\nmatch = \"plant/#\"\nto = \"out\"\nformat = \"compact\"\nbatch_age = \"20ms\"\n";
+const TABLES: &str = "out/table/";
+
+/// A reader of what arrived at a subscriber, in whatever order.
+#[derive(Default)]
+struct Reader {
+    /// By topic.
+    tables: BTreeMap<String, Table>,
+    times: BTreeSet<i64>,
+    /// Names of the tables that batches need.
+    wanted: BTreeSet<u32>,
+    unreadable: usize,
+}
+
+impl Reader {
+    fn of(subscriber: &Subscriber) -> Self {
+        let (arrived, limits) = (subscriber.arrived(), Limits::default());
+        let mut reader = Self::default();
+        let (tables, batches): (Vec<&Arrived>, Vec<_>) =
+            arrived.iter().partition(|message| message.topic.starts_with(TABLES));
+        for message in tables {
+            if let Ok(table) = Table::decode(&message.bytes, &limits) {
+                reader.tables.insert(message.topic.clone(), table);
+            }
+        }
+        for Arrived { bytes, .. } in batches {
+            let wanted = table_wanted(bytes, &limits).unwrap();
+            reader.wanted.extend(wanted);
+            match wanted.map(|id| reader.tables.values().find(|table| table.id() == id)) {
+                None => take(edge_codec::compact::decode(bytes, &limits).unwrap(), &mut reader.times),
+                Some(Some(table)) => take(table.decode_batch(bytes, &limits).unwrap(), &mut reader.times),
+                Some(None) => reader.unreadable += 1,
+            }
+        }
+        reader
+    }
+
+    fn ids(&self) -> BTreeSet<u32> {
+        self.tables.values().map(Table::id).collect()
+    }
+}
+
+fn take(batch: Batch<'_>, times: &mut BTreeSet<i64>) {
+    times.extend(batch.map(|reading| reading.unwrap().time));
+}
+
+/// Sensors that send to a gateway; each reading has a time of its own.
+struct Plant {
+    publisher: Publisher,
+    sent: i64,
+}
+
+impl Plant {
+    fn send(&mut self, n: i64, sensors: i64) -> std::ops::Range<i64> {
+        let range = self.sent..self.sent + n;
+        for time in range.clone() {
+            let payload = format!("{{\"value\":{}.5,\"ts\":{time}}}", time % 7);
+            self.publisher.publish(&format!("plant/{}", time % sensors), &payload);
+        }
+        self.sent = range.end;
+        self.publisher.settle(0, 60);
+        range
+    }
+}
+
+fn started(dir: &Path, hub: SocketAddr) -> (Gateway, Plant) {
+    let (gateway, listen) = Gateway::started(dir, hub, ROUTE);
+    (gateway, Plant { publisher: Publisher::new(listen, "sensor", 50), sent: 0 })
+}
+
+fn wait_for_table(gateway: &Gateway, sensors: usize) {
+    let end = format!(" sensors={sensors}");
+    wait_until("the hub has a table of all sensors", 60, || {
+        gateway.log().lines().any(|l| l.contains("the hub has the session table") && l.ends_with(&end))
+    });
+}
+
+/// Tables that somebody who comes now finds at the hub: topics and names.
+fn retained(hub: SocketAddr) -> BTreeMap<String, u32> {
+    let reader = Reader::of(&Subscriber::start(hub, "out/table/#"));
+    reader.tables.into_iter().map(|(topic, table)| (topic, table.id())).collect()
+}
+
+fn arrives(subscriber: &Subscriber, times: std::ops::Range<i64>) {
+    wait_until("a reader that comes late reads all that is sent", 60, || {
+        let reader = Reader::of(subscriber);
+        times.clone().all(|time| reader.times.contains(&time))
+    });
+    assert_eq!(Reader::of(subscriber).unreadable, 0);
+}
+
+#[test]
+fn a_table_that_somebody_clears_or_overwrites_comes_back_and_every_batch_is_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let (gateway, mut plant) = started(dir.path(), hub.address);
+    plant.send(60, 3);
+    wait_for_table(&gateway, 3);
+    for instead in ["", "no table"] {
+        let before = retained(hub.address);
+        assert!(!before.is_empty());
+        before.keys().for_each(|topic| retain(hub.address, topic, instead));
+        let late = Subscriber::start(hub.address, "out/#");
+        let sent = plant.send(60, 3);
+        arrives(&late, sent);
+        wait_until("the tables are there again", 60, || {
+            let after = retained(hub.address);
+            before.iter().all(|table| after.iter().any(|other| other == table))
+        });
+    }
+}
+
+#[test]
+fn a_hub_that_crashes_with_its_tables_unsaved_gets_them_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = format!("persistence true\npersistence_location {}/\nuser root\n", dir.path().display());
+    let mut hub = Mosquitto::start(dir.path(), &format!("{place}autosave_interval 1800"));
+    let (gateway, mut plant) = started(dir.path(), hub.address);
+    wait_until("the gateway is connected", 20, || gateway.log().contains("connected"));
+    // The session is saved, and no table.
+    let saved = Command::new("kill").args(["-USR1", &hub.pid().to_string()]).status().unwrap();
+    assert!(saved.success());
+    wait_until("the hub has saved", 20, || dir.path().join("mosquitto.db").exists());
+    let early = Subscriber::start(hub.address, "out/#");
+    plant.send(60, 3);
+    wait_for_table(&gateway, 3);
+    let by_table = plant.send(60, 3);
+    arrives(&early, by_table);
+    let wanted = Reader::of(&early).wanted;
+    assert!(!wanted.is_empty());
+    hub.crash();
+    assert_eq!(retained(hub.address).len(), 0, "it has lost them");
+    let late = Subscriber::start(hub.address, "out/#");
+    let sent = plant.send(60, 3);
+    arrives(&late, sent);
+    wait_until("the tables of what was sent before are there again", 60, || {
+        let now: BTreeSet<u32> = retained(hub.address).into_values().collect();
+        wanted.is_subset(&now)
+    });
+    assert!(gateway.log().contains("session_present=true"), "it kept the session");
+}
+
+#[test]
+fn a_reader_that_was_away_while_tables_changed_finds_the_table_of_every_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let (mut gateway, mut plant) = started(dir.path(), hub.address);
+    let all = Subscriber::start(hub.address, "out/#");
+    for sensors in 3..6 {
+        plant.send(60, sensors);
+        wait_for_table(&gateway, sensors as usize);
+        let sent = plant.send(60, sensors);
+        arrives(&all, sent);
+        if sensors == 4 {
+            gateway.kill_9();
+            gateway.start();
+        }
+    }
+    let reader = Reader::of(&all);
+    assert!(reader.wanted.len() >= 3, "{:?}", reader.wanted);
+    let now: BTreeSet<u32> = retained(hub.address).into_values().collect();
+    assert!(reader.wanted.is_subset(&now), "{:x?} of {:x?} are at the hub", reader.wanted, now);
+    assert_eq!(reader.ids(), now);
+}
