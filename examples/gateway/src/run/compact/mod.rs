@@ -8,6 +8,8 @@
 //! 4. Older versions stay retained beside it, for readers whose batches waited, until the queue's `max_age` has passed.
 //! 5. What the hub has shown holds until the connection ends. On the next one, and every hour, it is asked again; what it
 //!    does not show, or somebody has cleared or overwritten, is announced again.
+//! 6. A topic has at most 4 096 sensors. For a new one those that were silent longest are forgotten, which makes a table of
+//!    other numbers.
 //!
 //! So no batch ever refers to a table that a reader cannot fetch, whatever is refused, lost or late on the way. A hub that
 //! has lost its sessions has lost its retained messages too: then all of it begins again with the tables at hand.

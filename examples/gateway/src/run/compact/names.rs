@@ -1,33 +1,108 @@
-//! The numbers of a topic's sensors: 0, 1, 2 … in the order of their first reading, one per pair of name and unit.
+//! The numbers of a topic's sensors: 0, 1, 2 … in the order of their first reading, one per pair of name and unit. When there
+//! are too many, those that were silent longest are forgotten, and the rest get other numbers.
 
 use std::collections::HashMap;
 
 use edge_codec::SensorTable;
+use edge_codec::compact::Table;
 
-/// A table of so many sensors is about 128 KiB; readings of further ones carry their names.
+/// A table of so many sensors is about 128 KiB.
 pub(super) const SENSORS_MAX: usize = 4_096;
+/// So many are forgotten at a time: each time makes a table of its own.
+const FORGOTTEN: usize = SENSORS_MAX / 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// By name: its units, of which there is hardly ever more than one.
-    by_name: HashMap<Box<str>, Vec<(Box<str>, u32)>>,
+    by_name: HashMap<Box<str>, Vec<Known>>,
     len: u32,
+    /// Numbers of batches tell which sensor was silent longest.
+    batch: u64,
+    generation: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    unit: Box<str>,
+    number: u32,
+    /// Batch of the last reading.
+    seen: u64,
 }
 
 impl Names {
-    /// `None` if it is new and there are too many.
+    /// The names of a table whose sensors have the numbers 0, 1, 2 …; `None` for another one.
+    pub(super) fn of(table: &Table) -> Option<Self> {
+        let mut names = Self::default();
+        let is_ours =
+            table.sensors().zip(0..).all(|(s, n)| s.id == n && names.number(&s.name, &s.unit) == Some(n));
+        is_ours.then_some(names)
+    }
+
+    /// Another batch begins.
+    pub(super) fn begin_batch(&mut self) {
+        self.batch += 1;
+    }
+
+    /// The number of a sensor that has a reading in this batch. `None` if it is new and there are too many.
     pub(super) fn number(&mut self, name: &str, unit: &str) -> Option<u32> {
-        let known = self.by_name.get(name).and_then(|units| units.iter().find(|(known, _)| **known == *unit));
-        if let Some((_, number)) = known {
-            return Some(*number);
+        let known =
+            self.by_name.get_mut(name).and_then(|units| units.iter_mut().find(|known| *known.unit == *unit));
+        if let Some(known) = known {
+            known.seen = self.batch;
+            return Some(known.number);
         }
         if self.len as usize >= SENSORS_MAX {
             return None;
         }
-        let number = self.len;
-        self.by_name.entry(name.into()).or_default().push((unit.into(), number));
+        let known = Known { unit: unit.into(), number: self.len, seen: self.batch };
         self.len += 1;
+        let number = known.number;
+        self.by_name.entry(name.into()).or_default().push(known);
         Some(number)
+    }
+
+    /// The number of a sensor, if it has one.
+    pub(super) fn find(&self, name: &str, unit: &str) -> Option<u32> {
+        let known = self.by_name.get(name)?.iter().find(|known| *known.unit == *unit)?;
+        Some(known.number)
+    }
+
+    /// Forgets the sensors that were silent longest, but none of this batch. Returns the new number of each old one; `None` if
+    /// nothing can be forgotten.
+    pub(super) fn forget(&mut self) -> Option<Vec<Option<u32>>> {
+        let known = self.by_name.values().flatten();
+        let mut silent: Vec<(u64, u32)> =
+            known.filter(|known| known.seen < self.batch).map(|known| (known.seen, known.number)).collect();
+        if silent.is_empty() {
+            return None;
+        }
+        silent.sort_unstable();
+        let mut numbers = vec![Some(0); self.len as usize];
+        for (_, number) in silent.into_iter().take(FORGOTTEN) {
+            numbers.get_mut(number as usize).into_iter().for_each(|forgotten| *forgotten = None);
+        }
+        self.len = 0;
+        for number in numbers.iter_mut().flatten() {
+            *number = self.len;
+            self.len += 1;
+        }
+        self.by_name.retain(|_, units| {
+            units.retain_mut(|known| match numbers.get(known.number as usize).copied().flatten() {
+                Some(number) => {
+                    known.number = number;
+                    true
+                }
+                None => false,
+            });
+            !units.is_empty()
+        });
+        self.generation += 1;
+        Some(numbers)
+    }
+
+    /// Changes with all numbers.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -37,7 +112,7 @@ impl Names {
     pub(super) fn to_table(&self) -> SensorTable<'static> {
         let mut table = SensorTable::new();
         for (name, units) in &self.by_name {
-            for (unit, number) in units {
+            for Known { unit, number, .. } in units {
                 table.insert(*number, name.to_string(), unit.to_string());
             }
         }
@@ -62,5 +137,37 @@ mod tests {
             names.number(&n.to_string(), "");
         }
         assert_eq!((names.number("new", ""), names.number("b", "K")), (None, Some(2)));
+    }
+
+    #[test]
+    fn those_that_were_silent_longest_are_forgotten_and_none_of_this_batch() {
+        let mut names = Names::default();
+        for n in 0..SENSORS_MAX {
+            names.begin_batch();
+            names.number(&n.to_string(), "");
+        }
+        names.begin_batch();
+        assert_eq!((names.number("0", ""), names.number("new", "")), (Some(0), None));
+        let numbers = names.forget().unwrap();
+        let (kept, first) = (SENSORS_MAX - FORGOTTEN, FORGOTTEN + 1);
+        assert_eq!(
+            numbers.iter().flatten().copied().collect::<Vec<_>>(),
+            (0..kept as u32).collect::<Vec<_>>()
+        );
+        assert_eq!(
+            (numbers[0], numbers[1], numbers[first - 1], numbers[first]),
+            (Some(0), None, None, Some(1))
+        );
+        assert_eq!(
+            (names.find("0", ""), names.find("1", ""), names.find(&first.to_string(), "")),
+            (Some(0), None, Some(1))
+        );
+        assert_eq!((names.number("new", ""), names.to_table().iter().count()), (Some(kept as u32), kept + 1));
+        // A batch of more sensors than there may be.
+        let mut names = Names::default();
+        for n in 0..SENSORS_MAX {
+            names.number(&n.to_string(), "");
+        }
+        assert_eq!((names.forget(), names.number("new", ""), names.generation()), (None, None, 0));
     }
 }

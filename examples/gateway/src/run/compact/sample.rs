@@ -39,6 +39,21 @@ impl Sample {
         }
     }
 
+    /// The sensors have other numbers, or none any more.
+    pub(super) fn renumber(&mut self, numbers: &[Option<u32>]) {
+        let renumbered = |old: u32| numbers.get(old as usize).copied().flatten();
+        self.readings.retain_mut(|reading| match renumbered(reading.sensor) {
+            Some(number) => {
+                reading.sensor = number;
+                true
+            }
+            None => false,
+        });
+        let counts = std::mem::take(&mut self.counts);
+        self.counts = counts.into_iter().filter_map(|(old, count)| Some((renumbered(old)?, count))).collect();
+        self.learned_from = self.learned_from.min(self.readings.len());
+    }
+
     /// Returns whether a table would now know much more than the last.
     pub(super) fn is_riper(&self) -> bool {
         self.readings.len() >= FIRST.max(self.learned_from.saturating_mul(GROWTH))
@@ -76,6 +91,14 @@ mod tests {
         assert!(!sample.is_riper(), "{} of 1024", sample.readings.len());
         fill(&mut sample, 3, 256);
         assert!(sample.is_riper());
+        // Sensor 1 is forgotten, and the others move up.
+        let mut fewer = Sample::default();
+        (0..3).for_each(|sensor| fill(&mut fewer, sensor, 300));
+        fewer.renumber(&[Some(0), None, Some(1)]);
+        fill(&mut fewer, 1, 300);
+        fill(&mut fewer, 2, 1);
+        let of = |sensor| fewer.readings.iter().filter(|reading| reading.sensor == sensor).count();
+        assert_eq!([of(0), of(1), of(2)], [256, 256, 1]);
         let long = Value::Text("x".repeat(TEXT_BYTES_MAX + 1).into());
         sample.take(&Reading { sensor: 9, time: 0, value: long, quality: 0 });
         assert_eq!(sample.learn().len(), 1_024);

@@ -35,8 +35,10 @@ pub(super) struct Topic {
     names: Names,
     sample: Sample,
     versions: Versions,
-    /// The last that the hub has shown. It has the sensors with the first numbers.
-    shown: Option<Arc<Table>>,
+    /// Of the names when the newest was made.
+    newest_generation: u64,
+    /// The last that the hub has shown.
+    shown: Option<Usable>,
     /// Against `shown`: remembers what suits each sensor.
     encoder: Option<Encoder<SensorTable<'static>>>,
     schedule: Schedule,
@@ -46,6 +48,25 @@ pub(super) struct Topic {
     /// Time by which the hub has answered.
     answer_due_ms: Option<u64>,
     now_ms: u64,
+}
+
+/// A table that batches may refer to.
+#[derive(Debug)]
+struct Usable {
+    table: Arc<Table>,
+    /// Its own numbers, once the topic's are others. Without: its sensors have the first of those.
+    names: Option<Names>,
+}
+
+impl Usable {
+    /// The numbers of these rows' sensors, if it has all of them. `numbers`: those of the topic.
+    fn numbers(&self, numbers: &[u32], rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<u32>> {
+        let Some(names) = &self.names else {
+            let len = self.table.sensors().len();
+            return numbers.iter().all(|number| (*number as usize) < len).then(|| numbers.to_vec());
+        };
+        rows.iter().map(|(_, row)| names.find(&row.sensor, &row.unit)).collect()
+    }
 }
 
 impl Topic {
@@ -64,9 +85,8 @@ impl Topic {
             max_age_ms,
             names: Names::default(),
             sample: Sample::default(),
-            versions: Versions::of(
-                saved.filter_map(|bytes| restore(&bytes)).map(|(table, _)| table).collect(),
-            ),
+            versions: Versions::of(saved.filter_map(|bytes| restore(&bytes)).collect()),
+            newest_generation: 0,
             shown: None,
             encoder: None,
             schedule: Schedule::default(),
@@ -75,7 +95,7 @@ impl Topic {
             answer_due_ms: None,
             now_ms: 0,
         };
-        if let Some((_, names)) = topic.versions.newest().and_then(|newest| restore(newest.bytes())) {
+        if let Some(names) = topic.versions.newest().and_then(|newest| Names::of(newest)) {
             topic.names = names;
             topic.schedule.want();
         }
@@ -112,10 +132,12 @@ impl Topic {
         match self.versions.see(self.now_ms, id, bytes) {
             Seen::Shown(table) => {
                 let is_newest = self.versions.newest().is_some_and(|newest| newest.id() == table.id());
-                if is_newest && self.shown.as_ref().is_none_or(|shown| shown.id() != table.id()) {
+                if is_newest && self.table().is_none_or(|shown| shown.id() != table.id()) {
                     let (version, sensors) = (table.version(), table.sensors().len());
                     tracing::info!(topic = %self.tables, version, sensors, "the hub has the session table");
-                    (self.shown, self.encoder) = (Some(table), None);
+                    let is_alike = self.newest_generation == self.names.generation();
+                    let names = if is_alike { None } else { Names::of(&table) };
+                    (self.shown, self.encoder) = (Some(Usable { table, names }), None);
                 }
                 if !self.is_old() && self.versions.missing().next().is_none() {
                     self.schedule.shown();
@@ -124,13 +146,13 @@ impl Topic {
             // Somebody else cleared or overwrote it. The pauses of the schedule bound a quarrel with them.
             Seen::Lost(table) => {
                 tracing::warn!(topic = %self.tables, version = table.version(), "the hub has lost a session table");
-                if self.shown.as_ref().is_some_and(|shown| shown.id() == table.id()) {
+                if self.table().is_some_and(|shown| shown.id() == table.id()) {
                     self.fall_back();
                 }
                 self.schedule.want();
             }
             Seen::Foreign => {
-                if let Some((table, _)) = restore(bytes).filter(|(table, _)| table.id() == id) {
+                if let Some(table) = restore(bytes).filter(|table| table.id() == id) {
                     self.versions.adopt(table);
                 }
             }
@@ -156,7 +178,7 @@ impl Topic {
         if let Some(max_age_ms) = self.max_age_ms {
             self.versions.expire(now.up_ms, max_age_ms);
         }
-        if self.shown.as_ref().is_some_and(|shown| !self.versions.is_kept(shown)) {
+        if self.table().is_some_and(|shown| !self.versions.is_kept(shown)) {
             tracing::warn!(topic = %self.tables, "the hub does not show the session table any more");
             self.fall_back();
         }
@@ -168,30 +190,44 @@ impl Topic {
         rows: &[(u64, ReadingRow<'_>)],
         max_bytes: usize,
     ) -> Vec<Piece> {
-        let numbers: Option<Vec<u32>> =
-            rows.iter().map(|(_, row)| self.names.number(&row.sensor, &row.unit)).collect();
-        let Some(numbers) = numbers else { return self_contained(self.level, head, rows, max_bytes) };
+        self.names.begin_batch();
+        let Some(numbers) = self.number(rows) else {
+            return self_contained(self.level, head, rows, max_bytes);
+        };
         for ((_, row), number) in rows.iter().zip(&numbers) {
             self.sample.take(&batch::reading(row, *number));
         }
         if self.is_old() {
             self.schedule.want();
         }
-        match &self.shown {
-            Some(table) if numbers.iter().all(|number| (*number as usize) < table.sensors().len()) => {
-                let encoder = self.encoder.take().filter(|_| head.id.is_some());
-                let encoder = encoder.unwrap_or_else(|| Encoder::new(self.level).table(table.clone()));
-                let (pieces, encoder) = pieces!(encoder, head, rows, &numbers, max_bytes);
-                self.encoder = Some(encoder);
-                pieces
-            }
-            _ => self_contained(self.level, head, rows, max_bytes),
+        let usable =
+            self.shown.as_ref().and_then(|shown| Some((&shown.table, shown.numbers(&numbers, rows)?)));
+        let Some((table, numbers)) = usable else { return self_contained(self.level, head, rows, max_bytes) };
+        let encoder = self.encoder.take().filter(|_| head.id.is_some());
+        let encoder = encoder.unwrap_or_else(|| Encoder::new(self.level).table(table.clone()));
+        let (pieces, encoder) = pieces!(encoder, head, rows, &numbers, max_bytes);
+        self.encoder = Some(encoder);
+        pieces
+    }
+
+    /// Numbers the sensors of a batch; those that were silent longest make room. `None`: it has too many by itself.
+    fn number(&mut self, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<u32>> {
+        let number = |names: &mut Names| -> Option<Vec<u32>> {
+            rows.iter().map(|(_, row)| names.number(&row.sensor, &row.unit)).collect()
+        };
+        if let Some(numbers) = number(&mut self.names) {
+            return Some(numbers);
         }
+        let renumbered = self.names.forget()?;
+        self.sample.renumber(&renumbered);
+        let shown = self.shown.iter_mut().filter(|shown| shown.names.is_none());
+        shown.for_each(|shown| shown.names = Names::of(&shown.table));
+        number(&mut self.names)
     }
 
     /// The table that batches refer to.
     pub(super) fn table(&self) -> Option<&Table> {
-        self.shown.as_deref()
+        self.shown.as_ref().map(|shown| &*shown.table)
     }
 
     /// A version to publish now, with its name; without bytes: one that is to be retained no longer.
@@ -205,6 +241,7 @@ impl Topic {
                 let version = self.versions.newest().map_or(1, |table| table.version().saturating_add(1));
                 let table = Table::learn(version, &self.names.to_table(), self.sample.learn());
                 self.versions.push(Arc::new(table));
+                self.newest_generation = self.names.generation();
             }
             self.pending = self.versions.missing().cloned().collect();
         }
@@ -226,7 +263,8 @@ impl Topic {
     /// Whether a table of now would have more sensors than the newest, or better plans.
     fn is_old(&self) -> bool {
         let is_new = |newest: &Arc<Table>| newest.sensors().len() < self.names.len() as usize;
-        self.versions.newest().is_none_or(is_new) || self.sample.is_riper()
+        let is_renumbered = self.newest_generation != self.names.generation();
+        is_renumbered || self.versions.newest().is_none_or(is_new) || self.sample.is_riper()
     }
 
     pub(super) fn poll_timeout(&self) -> Option<u64> {
@@ -246,11 +284,8 @@ pub(super) fn self_contained(
     pieces!(Encoder::new(level).sensors(&names), head, rows, &numbers, max_bytes).0
 }
 
-/// A table of ours has the sensors 0, 1, 2 …
-fn restore(bytes: &Bytes) -> Option<(Table, Names)> {
+/// A table of ours.
+fn restore(bytes: &Bytes) -> Option<Table> {
     let table = Table::decode(bytes, &Limits::default()).ok()?;
-    let mut names = Names::default();
-    let is_ours =
-        table.sensors().zip(0..).all(|(s, n)| s.id == n && names.number(&s.name, &s.unit) == Some(n));
-    is_ours.then_some((table, names))
+    Names::of(&table).is_some().then_some(table)
 }
