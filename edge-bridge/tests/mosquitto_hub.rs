@@ -178,6 +178,36 @@ async fn commands_of_an_outage_arrive_and_are_acknowledged_only_when_done() {
     bridge.close().await.unwrap();
 }
 
+/// The hub forgets the session with the connection: what found no room here would be lost. And an application that holds messages back
+/// (they are not done) would get the same ones again and again.
+#[tokio::test]
+async fn a_burst_of_more_bytes_than_a_queue_holds_comes_over_one_connection() {
+    const MESSAGES: usize = 100;
+    let hub = Mosquitto::start("max_inflight_messages 0");
+    let site = Bridge::builder(&hub.url()).client_id("site7").session_expiry_s(0).start().await.unwrap();
+    let mut large = site.subscribe("large/#").await.unwrap();
+    until(&site, "connected", |s| s.connects == 1).await;
+    hub.publish(&["-t", "large/first", "-m", "0", "-q", "1", "-r"]);
+    timeout(LONG, large.next()).await.unwrap().unwrap().done();
+    let file = hub.dir().join("large");
+    std::fs::write(&file, vec![b'x'; 540_000]).unwrap();
+    let burst = tokio::task::spawn_blocking(move || {
+        let count = MESSAGES.to_string();
+        hub.publish(&["-t", "large/a", "-f", file.to_str().unwrap(), "-q", "1", "--repeat", &count]);
+        hub
+    });
+    let mut held = Vec::new();
+    while held.len() < MESSAGES {
+        let (message, ack) = timeout(LONG, large.next()).await.expect("the next").unwrap().split();
+        assert!(!message.dup && message.payload.len() == 540_000);
+        held.push(ack);
+        // Slower than the hub.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(site.stats().connects, 1);
+    drop(burst.await.unwrap());
+}
+
 /// The hub keeps a dropped subscription on for a while; who subscribes again gets what a new subscription would.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_filter_dropped_and_subscribed_again_brings_what_is_retained() {

@@ -156,7 +156,8 @@ impl Builder {
         self
     }
 
-    /// Time for which the hub keeps our session, hence the commands of an outage. Default a day.
+    /// Time for which the hub keeps our session, hence the commands of an outage. Default a day. With 0 whatever is not acknowledged when a
+    /// connection ends is lost, and so is what a subscription has no room for, 1 s after that is full.
     pub fn session_expiry_s(mut self, seconds: u32) -> Self {
         self.client.session_expiry_s = seconds;
         self
@@ -194,7 +195,8 @@ impl Builder {
     }
 
     /// Messages that the hub may have unacknowledged towards us. Default 65 535: Mosquitto 2.0 does not keep to less while it works off what it
-    /// queued in an outage, and a hub that does not is disconnected (§4.9). What finds no room here is not acknowledged and comes again.
+    /// queued in an outage, and a hub that does not is disconnected (§4.9). What finds no room here waits in the network for up to 1 s; then it is
+    /// not acknowledged, and comes again by a new connection.
     pub fn receive_maximum(mut self, messages: u16) -> Self {
         self.client.receive_maximum = messages.max(1);
         self

@@ -113,7 +113,7 @@ impl Commands {
         let taken = std::task::ready!(self.inbox.poll_take(cx));
         let Some(taken) = taken else { return Poll::Ready(None) };
         if taken.wanted {
-            // Messages that found no room are asked for again when all that had room are taken.
+            // The link reads on, or messages that found no room are asked for again.
             self.acks.wake.notify_one();
         }
         let ack = Acknowledgement { ack: taken.ack, inbox: self.inbox.clone() };

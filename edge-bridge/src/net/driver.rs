@@ -121,13 +121,14 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     async fn wait(&mut self) -> Woken {
         let now_ms = self.clock.now().up_ms;
         let status_ms = self.status_is_due_later().then_some(self.status_at_ms + STATUS_EVERY_MS);
-        let due_ms =
-            [self.core.poll_timeout(), self.router.poll_timeout(), status_ms].into_iter().flatten().min();
+        let reads_again_ms = self.router.reads_again_ms(now_ms);
+        let timeouts = [self.core.poll_timeout(), self.router.poll_timeout(), status_ms, reads_again_ms];
+        let due_ms = timeouts.into_iter().flatten().min();
         // A deadline that stays in the past must not spin.
         let due = self.clock.at(due_ms.unwrap_or(now_ms + 60_000).max(now_ms + 1));
         tokio::select! {
             dialed = dialed(&mut self.dialing) => Woken::Dialed(dialed),
-            moved = moved(&mut self.wire) => Woken::Moved(moved),
+            moved = moved(&mut self.wire, reads_again_ms.is_none()) => Woken::Moved(moved),
             () = self.wake.notified() => Woken::Wake,
             request = self.requests.recv() => Woken::Request(request),
             () = timer(due) => Woken::Timer,
@@ -137,6 +138,10 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
     async fn received(&mut self) {
         loop {
             let Some(wire) = &mut self.wire else { return };
+            if self.router.reads_again_ms(self.clock.now().up_ms).is_some() {
+                wire.read_later();
+                return;
+            }
             let before = wire.received.len();
             self.core.handle_input(self.clock.now(), Input::Bytes(&mut wire.received));
             let shorter = wire.received.len() < before;
@@ -264,9 +269,9 @@ async fn dialed(dialing: &mut Option<Dialing>) -> Result<Dialed, DialError> {
     }
 }
 
-async fn moved(wire: &mut Option<Wire>) -> Moved {
+async fn moved(wire: &mut Option<Wire>, may_read: bool) -> Moved {
     match wire {
-        Some(wire) => wire.step().await,
+        Some(wire) => wire.step(may_read).await,
         None => std::future::pending().await,
     }
 }

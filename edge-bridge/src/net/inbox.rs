@@ -5,12 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::commands::SharedAck;
+use super::wire::READ_MAX;
+use crate::session::PACKETS_PER_TURN;
 use crate::wire::Publish;
 
-/// Messages that wait for the application at most.
-const MESSAGES_MAX: usize = 4_096;
-/// Bytes of them; one message always fits.
-const BYTES_MAX: usize = 1024 * 1024;
+/// Messages that wait for the application when the link stops reading.
+const MESSAGES_FULL: usize = 4_096;
+/// Bytes of them.
+const BYTES_FULL: usize = 1024 * 1024;
+/// Messages that wait at most: the link stops between two turns.
+const MESSAGES_MAX: usize = MESSAGES_FULL + PACKETS_PER_TURN;
+/// Bytes of them: a turn brings the rest of one packet, of 1 MiB at most, and what was read with it. One message always fits.
+pub(super) const BYTES_MAX: usize = BYTES_FULL + 1024 * 1024 + READ_MAX;
 
 /// A message and the PUBACK it shares with other subscriptions.
 #[derive(Debug)]
@@ -19,12 +25,22 @@ pub(super) struct Entry {
     pub(super) ack: Option<Arc<SharedAck>>,
 }
 
+/// The outcome of putting a message into a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Put {
+    Taken,
+    /// Taken, and the queue is full by it.
+    Filled,
+    /// There was no room: the message is missed, if it is one that comes again.
+    Missed,
+}
+
 /// The messages that the application took.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) publish: Publish,
     pub(super) ack: Option<Arc<SharedAck>>,
-    /// The queue is empty now, and messages are missing behind it.
+    /// More can come now: the queue is no longer full, or it is empty and messages are missing behind it.
     pub(super) wanted: bool,
 }
 
@@ -32,6 +48,8 @@ pub(super) struct Taken {
 struct State {
     queue: VecDeque<Entry>,
     bytes: usize,
+    /// From full to half full.
+    full: bool,
     waker: Option<Waker>,
     /// The application has dropped its end.
     closed: bool,
@@ -51,25 +69,27 @@ impl Inbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `false`: no room; the message is missed, if it is one that comes again.
-    pub(super) fn put(&self, entry: Entry) -> bool {
-        let waker = {
+    pub(super) fn put(&self, entry: Entry) -> Put {
+        let (waker, filled) = {
             let mut state = self.state();
             let size = size(&entry.publish);
-            let full = state.queue.len() >= MESSAGES_MAX
+            let no_room = state.queue.len() >= MESSAGES_MAX
                 || !state.queue.is_empty() && state.bytes.saturating_add(size) > BYTES_MAX;
-            if state.missed || full {
+            if state.missed || no_room {
                 state.missed |= entry.ack.is_some();
-                return false;
+                return Put::Missed;
             }
             state.bytes += size;
             state.queue.push_back(entry);
-            state.waker.take()
+            let is_full = state.queue.len() >= MESSAGES_FULL || state.bytes >= BYTES_FULL;
+            let filled = is_full && !state.full;
+            state.full |= is_full;
+            (state.waker.take(), filled)
         };
         if let Some(waker) = waker {
             waker.wake();
         }
-        true
+        if filled { Put::Filled } else { Put::Taken }
     }
 
     pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Taken>> {
@@ -82,7 +102,12 @@ impl Inbox {
             return Poll::Pending;
         };
         state.bytes = state.bytes.saturating_sub(size(&entry.publish));
-        let wanted = state.missed && state.queue.is_empty();
+        let is_half_full = state.queue.len() > MESSAGES_FULL / 2 || state.bytes > BYTES_FULL / 2;
+        let relieved = state.full && !is_half_full;
+        if relieved {
+            state.full = false;
+        }
+        let wanted = relieved || state.missed && state.queue.is_empty();
         Poll::Ready(Some(Taken { publish: entry.publish, ack: entry.ack, wanted }))
     }
 
@@ -90,6 +115,12 @@ impl Inbox {
     pub(super) fn wants_missed(&self) -> bool {
         let state = self.state();
         state.missed && state.queue.is_empty()
+    }
+
+    /// Returns whether nothing more should come.
+    pub(super) fn is_full(&self) -> bool {
+        let state = self.state();
+        state.full && !state.closed
     }
 
     /// The connection is gone: what was missed comes again.

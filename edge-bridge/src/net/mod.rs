@@ -7,6 +7,7 @@
     reason = "this is the shell: sockets, tasks and the clock live here and nowhere else"
 )]
 
+mod back_pressure;
 mod builder;
 mod by_hand;
 mod clock;

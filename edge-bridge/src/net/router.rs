@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::back_pressure::BackPressure;
 use super::commands::{Acks, Commands, Neglected, SharedAck};
-use super::inbox::{Entry, Inbox, size};
+use super::inbox::{Entry, Inbox, Put, size};
 use crate::escape::Escaped;
 use crate::session::AckHandle;
 use crate::wire::{self, Properties, Publish, Utf8};
@@ -47,6 +48,7 @@ pub(super) struct Router {
     routes: Vec<Route>,
     /// In the order of their ends.
     leaving: VecDeque<Leaving>,
+    back_pressure: BackPressure,
     /// In order of arrival.
     unclaimed: VecDeque<(Publish, AckHandle)>,
     unclaimed_bytes: usize,
@@ -72,6 +74,7 @@ impl Router {
         Self {
             routes: Vec::new(),
             leaving: VecDeque::new(),
+            back_pressure: BackPressure::default(),
             unclaimed: VecDeque::new(),
             unclaimed_bytes: 0,
             unclaimed_missed: false,
@@ -130,7 +133,11 @@ impl Router {
         let mut room = false;
         for inbox in &matching {
             // One without room is not done: no PUBACK, and the hub sends it again.
-            room |= inbox.put(Entry { publish: publish.clone(), ack: ack.clone() });
+            let put = inbox.put(Entry { publish: publish.clone(), ack: ack.clone() });
+            room |= put != Put::Missed;
+            if put == Put::Filled {
+                self.back_pressure.add(inbox);
+            }
         }
         self.dropped_qos0 += u64::from(!matching.is_empty() && !room && ack.is_none());
         !matching.is_empty()
@@ -228,6 +235,11 @@ impl Router {
         self.unclaimed_bytes = 0;
         // Without a connection now, the next one brings them.
         self.ask_again |= std::mem::take(&mut self.unclaimed_missed);
+    }
+
+    /// Returns the time until which the link is to read nothing; `None`: it may read.
+    pub(super) fn reads_again_ms(&mut self, now_ms: u64) -> Option<u64> {
+        self.back_pressure.until_ms(now_ms)
     }
 
     /// Returns whether messages that found no room can be taken now: a new connection brings them.

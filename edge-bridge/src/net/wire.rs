@@ -6,14 +6,14 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
 use super::stream::Stream;
 
 /// Bytes read at a time at most.
-const READ_MAX: usize = 32 * 1024;
+pub(super) const READ_MAX: usize = 32 * 1024;
 /// Capacity of the send buffer that is kept when it is empty.
 const OUT_KEPT: usize = 64 * 1024;
 /// A last packet is given so long to leave.
@@ -26,6 +26,8 @@ pub(super) struct Wire {
     reader: ReadHalf<Stream>,
     writer: WriteHalf<Stream>,
     pub(super) received: BytesMut,
+    /// Whole packets may be left in `received`.
+    read_later: bool,
     /// In one piece: what waits together leaves in one TLS record, whose price is paid by the byte.
     out: BytesMut,
     unflushed: bool,
@@ -54,6 +56,7 @@ impl Wire {
             reader,
             writer,
             received: BytesMut::new(),
+            read_later: false,
             out: BytesMut::new(),
             unflushed: false,
             waits: false,
@@ -64,13 +67,22 @@ impl Wire {
         self.out.extend_from_slice(bytes);
     }
 
+    /// What is in `received` is not looked at now: it counts as read once more, when there may be reading again.
+    pub(super) fn read_later(&mut self) {
+        self.read_later = true;
+    }
+
     /// Waits until something moved. Cancel-safe: what was moved is in the buffers.
-    pub(super) async fn step(&mut self) -> Moved {
-        let Self { reader, writer, received, out, unflushed, waits } = self;
+    pub(super) async fn step(&mut self, may_read: bool) -> Moved {
+        if may_read && std::mem::take(&mut self.read_later) {
+            return Moved::Read;
+        }
+        let Self { reader, writer, received, read_later: _, out, unflushed, waits } = self;
         let wants_write = *unflushed || !out.is_empty();
         received.reserve(READ_MAX / 4);
+        let mut room = received.limit(READ_MAX);
         tokio::select! {
-            read = reader.read_buf(received) => match read {
+            read = reader.read_buf(&mut room), if may_read => match read {
                 Ok(0) => Moved::Ended(None),
                 Ok(_) => Moved::Read,
                 Err(error) => Moved::Ended(Some(error.to_string())),
@@ -79,6 +91,7 @@ impl Wire {
                 Ok(bytes) => Moved::Wrote { bytes, waited: std::mem::take(waits) },
                 Err(error) => Moved::Ended(Some(error.to_string())),
             },
+            else => std::future::pending().await,
         }
     }
 
