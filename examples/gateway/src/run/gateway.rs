@@ -42,7 +42,7 @@ const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
 /// For the last commit.
 const STORE_WITHIN: Duration = Duration::from_secs(3);
 /// For the queue's word that it is closed.
-const LEFT_WITHIN: Duration = Duration::from_millis(500);
+const LEFT_WITHIN: Duration = Duration::from_millis(200);
 /// Longest pause between looks for silence, since the wall clock, by which it is measured, may jump.
 const TICK_MAX: Duration = Duration::from_secs(10);
 
@@ -67,7 +67,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     // Before anything can be given up in this run.
     let losses = Arc::new(Mutex::new(Losses::new(dropped_before(&queue))));
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(&queue), "opened");
-    let restarted = Restarted::new(clock.now(), clean);
+    // Rows that found no room have no PUBACK: their senders repeat them.
+    let restarted = Restarted::new(clock.now(), clean && last.rows.is_empty());
     let ingest = GatewayIngest::new(&config.routes, restarted).map_err(RunError::Configuration)?;
     if !is_new {
         ingest.tell_first_alarms();

@@ -22,7 +22,7 @@ pub(crate) struct Restarted {
 }
 
 impl Restarted {
-    /// `clean`: the last run ended as it should, or there was none.
+    /// `clean`: the last run ended as it should and everything found room, or there was none.
     pub(crate) fn new(now: Now, clean: bool) -> Self {
         Self { until_ms: (!clean).then_some(now.up_ms + WITHIN_MS), seen: HashMap::new() }
     }
