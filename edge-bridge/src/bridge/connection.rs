@@ -126,7 +126,10 @@ impl Connection {
             session::Event::Connected(connected) => self.on_connected(now, *connected, parts),
             session::Event::Acked { token, reason } => {
                 self.acked = true;
-                parts.stall.on_ack(now.up_ms);
+                // PUBACKs come in order (\[MQTT-4.6.0-2\]): those of younger messages are no progress of one that was left out.
+                if parts.uplink.is_oldest(token) {
+                    parts.stall.on_ack(now.up_ms);
+                }
                 parts.uplink.on_acked(now.up_ms, token, reason, parts.spool, parts.stats);
             }
             session::Event::Unsendable { token, .. } => {

@@ -196,7 +196,7 @@ impl Refusals {
         }
         let attempt = topic.attempt;
         topic.hold(message, Some(attempt));
-        topic.on_probe_refused();
+        topic.on_probe_refused(now_ms);
         None
     }
 
@@ -221,6 +221,7 @@ impl Refusals {
             holds_swept: false,
             attempt: 0,
             tries: 0,
+            answered_ms: now_ms,
             due_ms: now_ms + backoff.next_ms(),
             backoff,
             healing: false,
@@ -323,6 +324,9 @@ impl Refusals {
                 topic.attempt += 1;
                 topic.tries = 1 << (topic.attempt - 1).min(3);
                 topic.due_ms = now_ms + topic.backoff.next_ms();
+            } else if topic.answered_ms != now_ms {
+                // It was interrupted: what was refused before says nothing of what the hub takes now.
+                topic.attempt += 1;
             }
             if let Some(message) = topic.take_probe() {
                 self.held_bytes -= message.bytes;
@@ -414,5 +418,55 @@ impl Refusals {
         (topic.attempt, topic.tries) = (topic.attempt + 1, 0);
         topic.out += 1;
         Some(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pack::Packed;
+    use super::*;
+
+    fn name() -> Utf8 {
+        Utf8::from_static("t").unwrap()
+    }
+
+    fn refuse(refusals: &mut Refusals, now_ms: u64, serial: u64) {
+        let mut packed = Packed::of_rows(Vec::new());
+        packed.publish.topic = name();
+        let message = Message::new(packed, serial, false);
+        assert!(refusals.on_refused(now_ms, message, ReasonCode::QUOTA_EXCEEDED, 0).is_none());
+    }
+
+    fn probe(refusals: &mut Refusals, now_ms: u64) -> Option<u64> {
+        refusals.next_attempt(now_ms).map(|message| message.serial)
+    }
+
+    /// A topic with two held messages, of which the older one was refused a moment ago in an attempt that may send both.
+    fn in_an_attempt() -> (Refusals, u64) {
+        let mut refusals = Refusals::new(1);
+        (1..=2).for_each(|serial| refuse(&mut refusals, 0, serial));
+        let mut now_ms = 0;
+        for _ in 0..2 {
+            now_ms = refusals.poll_timeout().unwrap();
+            assert_eq!(probe(&mut refusals, now_ms), Some(1));
+            refuse(&mut refusals, now_ms, 1);
+        }
+        (refusals, now_ms)
+    }
+
+    #[test]
+    fn a_message_that_is_refused_in_the_attempt_of_a_success_is_bad() {
+        let (mut refusals, now_ms) = in_an_attempt();
+        assert_eq!(probe(&mut refusals, now_ms), Some(2));
+        let healed = refusals.on_accepted(&name()).unwrap();
+        assert_eq!((healed.bad.len(), healed.again.len()), (1, 0));
+    }
+
+    #[test]
+    fn an_interrupted_attempt_begins_anew_with_the_oldest() {
+        let (mut refusals, now_ms) = in_an_attempt();
+        assert_eq!(probe(&mut refusals, now_ms + 500), Some(1), "the hub may have changed its mind");
+        let healed = refusals.on_accepted(&name()).unwrap();
+        assert_eq!((healed.bad.len(), healed.again.len()), (0, 1));
     }
 }

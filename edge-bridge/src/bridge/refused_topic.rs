@@ -38,6 +38,8 @@ pub(super) struct Topic {
     pub(super) attempt: u32,
     /// Messages that the present attempt may still send.
     pub(super) tries: usize,
+    /// Time of the last refusal, in milliseconds of `Now::up_ms`.
+    pub(super) answered_ms: u64,
     pub(super) due_ms: u64,
     pub(super) backoff: Backoff,
     /// The hub took a message since its last refusal: parked rows go out, new ones go behind them.
@@ -74,7 +76,8 @@ impl Topic {
     }
 
     /// A probe was refused. The attempt is over when it has sent all it may, or all that is held.
-    pub(super) fn on_probe_refused(&mut self) {
+    pub(super) fn on_probe_refused(&mut self, now_ms: u64) {
+        self.answered_ms = now_ms;
         let attempt = self.attempt;
         let all_tried = self.held.iter().all(|held| held.refused_in == Some(attempt));
         self.tries = if all_tried { 0 } else { self.tries.saturating_sub(1) };

@@ -75,7 +75,7 @@ impl Stall {
         self.probed_ms = None;
     }
 
-    /// A PUBACK came: progress.
+    /// The PUBACK of the oldest message came: progress.
     pub fn on_ack(&mut self, now_ms: u64) {
         self.last_ack_ms = now_ms;
         self.suspect = false;

@@ -144,6 +144,11 @@ impl<P: Pack> Uplink<P> {
         Some(Token(token))
     }
 
+    /// Whether no older message waits for an answer.
+    pub(super) fn is_oldest(&self, token: Token) -> bool {
+        self.sent.first_key_value().is_none_or(|(first, _)| *first == token.0)
+    }
+
     /// PUBACK.
     pub(super) fn on_acked(
         &mut self,

@@ -6,7 +6,11 @@ use super::flow::Quota;
 use super::packet_id::PacketIds;
 use super::transit::Wrote;
 use super::{InFlight, Resume, Token};
-use crate::wire::{PacketId, Publish};
+use crate::wire::{PacketId, Properties, Publish, Utf8};
+
+/// Places that messages take, acknowledged ones behind an unanswered one included, in multiples of the window. PUBACKs come in order
+/// (\[MQTT-4.6.0-2\]); a peer that leaves one out gets nothing more then, until the connection is given up.
+const WINDOWS_MAX: usize = 4;
 
 /// Where a message stands on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +71,12 @@ impl Outbound {
 
     /// New messages that may be published now: none while resumed ones wait, so that order is kept.
     pub(super) fn room(&self) -> u16 {
-        if self.waiting > 0 { 0 } else { self.left() }
+        if self.waiting > 0 {
+            return 0;
+        }
+        let places = WINDOWS_MAX * usize::from(self.quota.limit());
+        let free = places.saturating_sub(self.slots.len());
+        self.left().min(u16::try_from(free).unwrap_or(u16::MAX))
     }
 
     /// Bounds the messages in flight below the peer's Receive Maximum.
@@ -151,8 +160,10 @@ impl Outbound {
             return None;
         }
         slot.stand = Stand::Done;
-        // The payload is not kept until older messages are done.
-        slot.message.publish.payload = bytes::Bytes::new();
+        // Nothing of it is kept until older messages are done.
+        let publish = &mut slot.message.publish;
+        (publish.topic, publish.properties) = (Utf8::default(), Properties::default());
+        publish.payload = bytes::Bytes::new();
         let (token, wrote) = (slot.message.token, slot.wrote);
         self.serial_of.remove(&id);
         self.quota.give();
@@ -219,6 +230,23 @@ mod tests {
         assert_eq!((out.len(), out.room()), (3, 7));
         let left: Vec<_> = out.into_resume().in_flight.iter().map(|m| m.token.0).collect();
         assert_eq!(left, [1, 2, 4]);
+    }
+
+    #[test]
+    fn acknowledged_messages_behind_an_unanswered_one_are_bounded() {
+        let mut out = Outbound::new(Resume::new(), 10);
+        let first = send(&mut out, 0);
+        let mut sent = 1;
+        while out.room() > 0 {
+            let id = send(&mut out, sent);
+            acknowledge(&mut out, id).unwrap();
+            sent += 1;
+            assert!(sent <= 40, "{} places", out.slots.len());
+        }
+        assert_eq!(sent, 40);
+        assert!(out.slots.iter().skip(1).all(|slot| slot.message.publish.topic.is_empty()));
+        assert_eq!(acknowledge(&mut out, first), Some(Token(0)));
+        assert_eq!((out.slots.len(), out.room()), (0, 10));
     }
 
     #[test]
