@@ -61,6 +61,7 @@ fn play(seed: u64) -> Result<(), String> {
     rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
     rig.keeps_session = rng.below(3) > 0;
     rig.core.spool_mut().in_place = rng.below(2) > 0;
+    rig.core.spool_mut().parks_slowly = rig.core.spool().in_place && seed.is_multiple_of(3);
     let topics = 1 + rng.below(5);
     let burst = rng.pick(&[3, 20, 120]);
     // Hubs that only refuse as not authorized refuse the whole link now and then.
@@ -92,12 +93,14 @@ fn play(seed: u64) -> Result<(), String> {
         let until_ms = rig.now_ms + rng.pick(&[5, 50, 500, 3_000, 20_000]);
         rig.run_until(until_ms);
         drop(rig.take_copies());
+        rig.arrive();
     }
     moods.borrow_mut().to_be_taken = (0..topics).map(|n| format!("t/{n}")).collect();
     let until_ms = rig.now_ms + 60 * 60 * SECOND;
     while !rig.core.spool().is_empty() && rig.now_ms < until_ms {
         let now_ms = rig.now_ms;
         rig.run_until(now_ms + SECOND);
+        rig.arrive();
     }
     let stats = rig.core.stats();
     if rig.delivered.len() != n as usize {

@@ -42,6 +42,59 @@ fn parked_dead_letters_are_not_of_the_topic_of_their_rows() {
     rig.assert_all_in_order(5_000);
 }
 
+/// Promise 12: rows that are on their way to the parked ones while a sweep passes are older than new ones.
+#[test]
+fn a_sweep_does_not_forget_rows_on_their_way_to_the_parked_ones() {
+    for arrive_ms in [100, 3 * SECOND, 5 * MINUTE] {
+        let mut rig = Rig::new(|_, _| QUOTA);
+        let spool = rig.core.spool_mut();
+        (spool.in_place, spool.parks_slowly) = (true, true);
+        rig.fill(100, 1);
+        rig.run_until(10 * SECOND);
+        assert_eq!(rig.core.stats().parked, 92, "on their way");
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.retry("#");
+        let until_ms = rig.now_ms + arrive_ms;
+        for n in 100..120 {
+            rig.push("t/0", n);
+            rig.run_until(rig.now_ms + arrive_ms / 40);
+        }
+        rig.run_until(until_ms);
+        rig.arrive();
+        (120..140).for_each(|n| rig.push("t/0", n));
+        for _ in 0..10 {
+            rig.run_until(rig.now_ms + SECOND);
+            rig.arrive();
+        }
+        rig.run_until_empty(MINUTE);
+        rig.assert_all_in_order(140);
+        let scans = rig.core.spool_mut().scans;
+        assert!(u64::from(scans) < 10 + arrive_ms / (4 * SECOND), "{scans} passes in {arrive_ms} ms");
+    }
+}
+
+/// Promise 12: rows that stand for several messages are passed by a sweep like others.
+#[test]
+fn a_sweep_passes_all_parked_rows_whatever_their_weight() {
+    let mut rig = Rig::new(|_, _| QUOTA);
+    let row = |n: u32| {
+        let mut row = Row::new(text("t/0"), Bytes::from(n.to_string()));
+        row.weight = 3;
+        row
+    };
+    (0..400).for_each(|n| rig.push_row(row(n)));
+    rig.run_until(10 * SECOND);
+    assert_eq!(rig.core.stats().parked, 3 * 392, "messages");
+    rig.script = Box::new(|_, _| TAKEN);
+    rig.retry("#");
+    for n in 400..600 {
+        rig.push_row(row(n));
+        rig.run_until(rig.now_ms + 1);
+    }
+    rig.run_until_empty(MINUTE);
+    rig.assert_all_in_order(600);
+}
+
 /// Promise 4: a hub that denies everything gets no more than probes; nothing leaves, nothing is parked, and all comes in order once it is mended.
 #[test]
 fn a_wrong_acl_loses_nothing_and_is_told_in_few_words() {

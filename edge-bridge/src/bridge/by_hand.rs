@@ -104,6 +104,7 @@ impl<P: Pack> Uplink<P> {
         if self.hand.is_some() {
             return false;
         }
+        self.sweep.end_wait();
         let sweep_ms = if self.sweep.is_active() { Some(now_ms) } else { self.sweep.poll_timeout() };
         let mut pass = Pass {
             filter,
@@ -150,9 +151,7 @@ impl<P: Pack> Uplink<P> {
             pass.left_out = Some(LeftOut::NotRead);
         }
         pass.waits = false;
-        self.sweep.begin(spool);
-        self.refusals.on_sweep_begins();
-        self.apart.on_sweep_begins();
+        self.begin_pass_over_parked(spool);
         true
     }
 

@@ -325,24 +325,29 @@ impl<P: Pack> Uplink<P> {
         if self.sweep.has_rows_inside() || !self.refusals.all_settled() {
             return;
         }
-        if self.sweep.is_due(now_ms) | self.refusals.take_sweep_wanted() {
-            self.sweep.begin(spool);
-            self.refusals.on_sweep_begins();
-            self.apart.on_sweep_begins();
-            if !self.sweep.is_active() {
-                self.refusals.on_sweep_over();
-            }
+        if self.refusals.take_sweep_wanted() {
+            self.sweep.want(now_ms);
         }
+        if !self.sweep.is_due(now_ms) || self.sweep.has_to_wait(now_ms, spool) {
+            return;
+        }
+        self.begin_pass_over_parked(spool);
+        if !self.sweep.is_active() {
+            self.refusals.on_sweep_over();
+        }
+    }
+
+    /// Begins to pass the parked rows, those of a sweep or of a person's work.
+    pub(super) fn begin_pass_over_parked<S: Spool>(&mut self, spool: &mut S) {
+        self.sweep.begin(spool);
+        self.refusals.on_sweep_begins(spool.is_settled() || spool.parked() == 0);
+        self.apart.on_sweep_begins();
     }
 
     /// Parks new rows of a topic, or has them wait while older ones may still be parked.
     fn park_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
         let topic = &new.topic;
-        if self.sweep.is_active()
-            || self.sweep.has_rows_inside()
-            || self.refusals.has_deferred(topic)
-            || !self.refusals.is_settled(topic)
-        {
+        if self.sweep.defers() || self.refusals.has_deferred(topic) || !self.refusals.is_settled(topic) {
             self.refusals.on_deferred(topic, new.rows.len() as u64);
             self.sweep.defer(new);
         } else {
@@ -352,7 +357,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Parks the rows that waited for older ones: those of a sweep, and those that are held or on their way.
     pub(super) fn park_deferred<S: Spool>(&mut self, spool: &mut S) {
-        if self.sweep.is_active() || self.sweep.has_rows_inside() {
+        if self.sweep.defers() {
             return;
         }
         for new in self.sweep.take_deferred(|topic| self.refusals.is_settled(topic)) {

@@ -14,7 +14,8 @@ pub struct MemorySpool {
     free: BTreeSet<u64>,
     /// Parked rows that are not leased: park number to row.
     parked_free: BTreeMap<u64, u64>,
-    /// Rows with a park number.
+    /// Messages of rows that wait, and of those with a park number.
+    waiting: u64,
     parked: u64,
     next: u64,
     next_park: u64,
@@ -55,6 +56,7 @@ impl MemorySpool {
             rows: BTreeMap::new(),
             free: BTreeSet::new(),
             parked_free: BTreeMap::new(),
+            waiting: 0,
             parked: 0,
             next: 1,
             next_park: 1,
@@ -81,6 +83,7 @@ impl MemorySpool {
         let id = self.next;
         self.next += 1;
         self.bytes += row.payload.len();
+        self.waiting += u64::from(row.weight);
         self.rows.insert(id, Stored { row, pushed_ms: now_ms, parked: None });
         self.free.insert(id);
         Ok(LeaseId(id))
@@ -122,13 +125,22 @@ impl MemorySpool {
     fn remove(&mut self, id: u64, why: Gone) {
         let Some(stored) = self.rows.remove(&id) else { return };
         self.bytes -= stored.row.payload.len();
-        self.free.remove(&id);
+        let messages = u64::from(stored.row.weight);
+        if self.free.remove(&id) {
+            self.waiting -= messages;
+        }
         if let Some(park) = stored.parked {
             self.parked_free.remove(&park);
-            self.parked -= 1;
+            self.parked -= messages;
         }
         self.expired += u64::from(why == Gone::Settled(Settled::Expired));
         self.gone.push_back((LeaseId(id), why));
+    }
+
+    fn pop_waiting(&mut self) -> Option<u64> {
+        let id = self.free.pop_first()?;
+        self.waiting -= self.weight(LeaseId(id));
+        Some(id)
     }
 
     /// Leases rows that `next` takes out of their place.
@@ -157,7 +169,7 @@ impl MemorySpool {
 
 impl Spool for MemorySpool {
     fn lease(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
-        self.lease_from(now_ms, max_rows, max_bytes, |spool| spool.free.pop_first())
+        self.lease_from(now_ms, max_rows, max_bytes, Self::pop_waiting)
     }
 
     fn ack(&mut self, id: LeaseId) {
@@ -169,20 +181,23 @@ impl Spool for MemorySpool {
     }
 
     fn give_back(&mut self, id: LeaseId) {
-        match self.rows.get(&id.0).map(|stored| stored.parked) {
+        let Some(stored) = self.rows.get(&id.0) else { return };
+        match stored.parked {
+            None if self.free.insert(id.0) => self.waiting += u64::from(stored.row.weight),
             None => {}
-            Some(None) => drop(self.free.insert(id.0)),
-            Some(Some(park)) => drop(self.parked_free.insert(park, id.0)),
+            Some(park) => drop(self.parked_free.insert(park, id.0)),
         }
     }
 
     fn park(&mut self, id: LeaseId, _why: ReasonCode) {
         let Some(stored) = self.rows.get_mut(&id.0) else { return };
         match stored.parked.replace(self.next_park) {
-            None => self.parked += 1,
+            None => self.parked += u64::from(stored.row.weight),
             Some(old) => drop(self.parked_free.remove(&old)),
         }
-        self.free.remove(&id.0);
+        if self.free.remove(&id.0) {
+            self.waiting -= u64::from(stored.row.weight);
+        }
         self.parked_free.insert(self.next_park, id.0);
         self.next_park += 1;
     }
@@ -191,8 +206,12 @@ impl Spool for MemorySpool {
         self.lease_from(now_ms, max_rows, max_bytes, |spool| spool.parked_free.pop_first().map(|(_, id)| id))
     }
 
+    fn weight(&self, id: LeaseId) -> u64 {
+        self.rows.get(&id.0).map_or(0, |stored| u64::from(stored.row.weight))
+    }
+
     fn waiting(&self) -> u64 {
-        self.free.len() as u64
+        self.waiting
     }
 
     fn parked(&self) -> u64 {

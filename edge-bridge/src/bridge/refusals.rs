@@ -361,8 +361,12 @@ impl Refusals {
         std::mem::take(&mut self.sweep_wanted)
     }
 
-    pub(super) fn on_sweep_begins(&mut self) {
-        self.topics.values_mut().for_each(|topic| (topic.parked_since, topic.passed) = (0, false));
+    /// `meets_all`: no row is on its way to the parked ones, which the sweep would not meet, and which may not be forgotten at its end.
+    pub(super) fn on_sweep_begins(&mut self, meets_all: bool) {
+        for topic in self.topics.values_mut() {
+            topic.parked_since = if meets_all { 0 } else { topic.parked };
+            topic.passed = false;
+        }
     }
 
     /// All rows that were parked when the sweep began have been passed: what is counted beyond those parked since has expired.

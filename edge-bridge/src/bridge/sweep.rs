@@ -15,6 +15,8 @@ use crate::wire::{ReasonCode, Utf8};
 const ROWS: usize = 64;
 /// A sweep to which the spool gives nothing for so long is over: the rest expired.
 const DRY_MS: u64 = 5_000;
+/// How long a sweep that is due waits for rows on their way to the parked ones.
+const WAIT_MS: u64 = 5_000;
 /// Messages of a sweep whose end the spool knows.
 const BOUNDLESS: u64 = u64::MAX / 2;
 /// Refusals without a success between, after which a sweep only sends rows of topics that the hub takes.
@@ -35,6 +37,8 @@ pub(super) struct Sweep {
     /// The first row that was parked since it began: there the sweep has passed all that it was to pass.
     mark: Option<RowKey>,
     due_ms: Option<u64>,
+    /// It is due, and waits until then at most for rows on their way to the parked ones.
+    waits_until_ms: Option<u64>,
     backoff: Backoff,
     refused_in_row: u32,
     last_refusal: Option<ReasonCode>,
@@ -65,6 +69,7 @@ impl Sweep {
             is_dry: false,
             mark: None,
             due_ms: None,
+            waits_until_ms: None,
             backoff: retry_backoff(seed ^ 0x5e),
             refused_in_row: 0,
             last_refusal: None,
@@ -101,8 +106,24 @@ impl Sweep {
         self.left.is_none() && self.due_ms.is_some_and(|due_ms| due_ms <= now_ms)
     }
 
+    /// Whether a sweep that is due has to wait still, so that it meets all that is parked.
+    pub(super) fn has_to_wait(&mut self, now_ms: u64, spool: &impl Spool) -> bool {
+        !spool.is_settled() && now_ms < *self.waits_until_ms.get_or_insert(now_ms + WAIT_MS)
+    }
+
+    /// Whether a sweep is about to begin or goes on: what is new is not parked meanwhile.
+    pub(super) fn defers(&self) -> bool {
+        self.left.is_some() || self.waits_until_ms.is_some() || self.has_rows_inside()
+    }
+
+    /// A sweep that waits is due later.
+    pub(super) fn end_wait(&mut self) {
+        self.waits_until_ms = None;
+    }
+
     /// Begins to pass what is parked.
     pub(super) fn begin(&mut self, spool: &mut impl Spool) {
+        self.end_wait();
         spool.scan_parked();
         (self.in_place, self.is_dry) = (spool.is_scanned().is_some(), false);
         let rows = if self.in_place { spool.parked().min(1) * BOUNDLESS } else { spool.parked() };
@@ -176,9 +197,9 @@ impl Sweep {
         self.rows.insert(id, topic);
     }
 
-    /// The topics of rows that were on their way into a message and are given back.
-    pub(super) fn take_rows_inside(&mut self) -> Vec<Utf8> {
-        self.rows.drain().map(|(_, topic)| topic).collect()
+    /// Rows that were on their way into a message and are given back, with their topics.
+    pub(super) fn take_rows_inside(&mut self) -> Vec<(LeaseId, Utf8)> {
+        self.rows.drain().collect()
     }
 
     /// Whether rows are on their way into a message: what is parked now could be younger.
@@ -215,17 +236,17 @@ impl Sweep {
     /// When there is something to do without an event.
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         match self.left {
-            None => self.due_ms,
+            None => self.waits_until_ms.or(self.due_ms),
             Some(_) => self.dry_since_ms.map(|since_ms| since_ms + DRY_MS),
         }
     }
 
-    /// Every leased row goes back to its place, `rows` of them. A sweep that has parked none again begins anew later; others have to be brought to
+    /// Every leased row goes back to its place, `messages` by weight. A sweep that has parked none again begins anew later; others have to be brought to
     /// their end, or the rows would not be in their order.
-    pub(super) fn on_given_back(&mut self, now_ms: u64, rows: u64) {
+    pub(super) fn on_given_back(&mut self, now_ms: u64, messages: u64) {
         self.rows.clear();
         let Some(left) = &mut self.left else { return };
-        *left += rows;
+        *left += messages;
         if self.mark.is_none() {
             self.left = None;
             self.want(now_ms);

@@ -287,7 +287,7 @@ impl<P: Pack> Uplink<P> {
             deferred.rows.into_iter().for_each(|row| spool.give_back(row));
         }
         let inside = self.sweep.take_rows_inside();
-        for topic in inside.iter().filter(|_| !all) {
+        for (_, topic) in inside.iter().filter(|_| !all) {
             self.refusals.hold_swept(now_ms, topic);
             self.refusals.on_parked(topic, 1);
         }
@@ -308,8 +308,8 @@ impl<P: Pack> Uplink<P> {
             // What is still held was parked before, or is older than what is. The sweep goes on then, and parks younger ones behind it.
             self.trim_held(spool);
         }
-        let swept = waiting.iter().filter(|message| message.swept).map(|message| message.packed.rows.len());
-        let swept = (swept.sum::<usize>() + inside.len()) as u64;
+        let swept = waiting.iter().filter(|message| message.swept).map(|message| weight_of(message, spool));
+        let swept = swept.sum::<u64>() + inside.iter().map(|(row, _)| spool.weight(*row)).sum::<u64>();
         waiting.iter().for_each(|message| give_back(message, spool));
         self.pack.take_rows().into_iter().for_each(|row| spool.give_back(row));
         (self.probing, self.looks) = (false, false);

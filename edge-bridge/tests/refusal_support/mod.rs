@@ -189,6 +189,12 @@ impl Rig {
         self.input(Input::Rows);
     }
 
+    /// What was on its way to the parked rows is there.
+    pub(crate) fn arrive(&mut self) {
+        self.core.spool_mut().arrive();
+        self.input(Input::Rows);
+    }
+
     pub(crate) fn subscribe(&mut self, filter: &str) {
         self.core.subscribe(self.now(), text(filter), QoS::AtLeastOnce);
         self.drain();

@@ -11,6 +11,11 @@ pub(crate) struct PlaceSpool {
     memory: MemorySpool,
     /// Else what is parked again goes behind the others.
     pub(crate) in_place: bool,
+    /// What is parked is on its way for a while, until [`arrive`](Self::arrive).
+    pub(crate) parks_slowly: bool,
+    on_the_way: Vec<LeaseId>,
+    /// Passes that began.
+    pub(crate) scans: u32,
     /// Parked and leased.
     leased: BTreeSet<LeaseId>,
     /// Passed over in the present scan: still leased in `memory`.
@@ -23,7 +28,26 @@ pub(crate) struct PlaceSpool {
 impl PlaceSpool {
     pub(crate) fn new(memory: MemorySpool) -> Self {
         let [leased, passed, ahead, later] = Default::default();
-        Self { memory, in_place: false, leased, passed, ahead, later }
+        let on_the_way = Vec::new();
+        Self {
+            memory,
+            in_place: false,
+            parks_slowly: false,
+            on_the_way,
+            scans: 0,
+            leased,
+            passed,
+            ahead,
+            later,
+        }
+    }
+
+    /// What was on its way is parked.
+    pub(crate) fn arrive(&mut self) {
+        for id in std::mem::take(&mut self.on_the_way) {
+            self.later.insert(id);
+            self.memory.park(id, ReasonCode::UNSPECIFIED_ERROR);
+        }
     }
 }
 
@@ -68,7 +92,10 @@ impl Spool for PlaceSpool {
             self.passed.insert(id);
             return;
         }
-        self.leased.remove(&id);
+        if !self.leased.remove(&id) && self.parks_slowly {
+            self.on_the_way.push(id);
+            return;
+        }
         self.later.insert(id);
         self.memory.park(id, why);
     }
@@ -86,6 +113,7 @@ impl Spool for PlaceSpool {
     }
 
     fn scan_parked(&mut self) {
+        self.scans += 1;
         if self.in_place {
             self.ahead.append(&mut self.later);
             for id in std::mem::take(&mut self.passed) {
@@ -99,11 +127,19 @@ impl Spool for PlaceSpool {
         self.in_place.then_some(self.ahead.is_empty())
     }
 
+    fn is_settled(&self) -> bool {
+        self.on_the_way.is_empty()
+    }
+
+    fn weight(&self, id: LeaseId) -> u64 {
+        self.memory.weight(id)
+    }
+
     fn waiting(&self) -> u64 {
         self.memory.waiting()
     }
 
     fn parked(&self) -> u64 {
-        self.memory.parked()
+        self.memory.parked() + self.on_the_way.iter().map(|id| self.memory.weight(*id)).sum::<u64>()
     }
 }
