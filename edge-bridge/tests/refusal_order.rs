@@ -125,3 +125,9 @@ fn every_topic_arrives_in_order_whatever_is_refused_when() {
 fn an_interrupted_attempt_keeps_the_order() {
     play(1_019).unwrap();
 }
+
+/// A pass by hand ends the sweep that was under way: the rows of it that were being sent stay before those that it puts behind the others.
+#[test]
+fn a_pass_in_the_middle_of_a_sweep_keeps_the_order() {
+    play(4_063).unwrap();
+}

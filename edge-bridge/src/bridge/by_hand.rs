@@ -141,9 +141,10 @@ impl<P: Pack> Uplink<P> {
     /// Begins the sweep of a pass once all that is parked can be seen. `false`: not yet.
     fn begin_hand_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) -> bool {
         self.park_deferred(spool);
+        let would_overtake = self.would_overtake(spool);
         let Some(pass) = &mut self.hand else { return false };
         let is_settled = spool.is_settled();
-        if !is_settled && now_ms < pass.until_ms {
+        if (!is_settled || would_overtake) && now_ms < pass.until_ms {
             pass.resume_ms = Some(pass.until_ms);
             return false;
         }
@@ -153,6 +154,11 @@ impl<P: Pack> Uplink<P> {
         pass.waits = false;
         self.begin_pass_over_parked(spool);
         true
+    }
+
+    /// Whether a pass would put rows behind the others that are younger than rows which may still be parked.
+    fn would_overtake(&self, spool: &impl Spool) -> bool {
+        spool.is_scanned().is_none() && (self.sweep.has_rows_inside() || !self.refusals.all_settled())
     }
 
     /// Ends a pass once what it dropped is durable. `false`: not yet.
@@ -182,7 +188,9 @@ impl<P: Pack> Uplink<P> {
     /// Goes on with a pass.
     pub(super) fn work_by_hand<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         let mut rows = ROWS_PER_TURN;
-        while let Some(pass) = &mut self.hand {
+        loop {
+            let would_overtake = self.would_overtake(spool);
+            let Some(pass) = &mut self.hand else { return };
             pass.resume_ms = None;
             if !pass.found.is_empty() {
                 if now_ms < pass.found_ms + WITHIN_MS && !self.sweep.is_full() {
@@ -200,6 +208,11 @@ impl<P: Pack> Uplink<P> {
                     return;
                 }
                 continue;
+            }
+            // The rest of the sweep that went on before.
+            if pass.waits && would_overtake && now_ms < pass.until_ms {
+                pass.resume_ms = Some(pass.until_ms);
+                return;
             }
             if rows == 0 {
                 pass.resume_ms = Some(now_ms + 1);
