@@ -48,11 +48,26 @@ impl Downlink {
         Self { wanted: wanted.collect(), rules, ..Self::default() }
     }
 
-    /// Adds a filter of the application's, under whose topics messages keep their name.
+    /// Adds a filter of the application's, under whose topics messages keep their name. One that an `in` rule asks for at a lower QoS is asked for
+    /// again.
     pub(super) fn want(&mut self, filter: Utf8, qos: QoS) {
         self.unwanted.retain(|unwanted| *unwanted != filter);
-        if !self.wanted.iter().any(|s| s.filter == filter) {
-            self.wanted.push(subscription(filter, qos));
+        match self.wanted.iter_mut().find(|s| s.filter == filter) {
+            None => self.wanted.push(subscription(filter, qos)),
+            Some(own) if own.qos < qos.min(QoS::AtLeastOnce) => {
+                *own = subscription(filter.clone(), qos);
+                self.forget_answer(&filter);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// What the hub said of this filter, or is about to say, is of a request that no longer counts.
+    fn forget_answer(&mut self, filter: &Utf8) {
+        self.granted.remove(filter);
+        self.refused.remove(filter);
+        for asked in self.asked.iter_mut().flat_map(|(_, filters)| filters).filter(|asked| *asked == filter) {
+            *asked = Utf8::default();
         }
     }
 
@@ -77,12 +92,7 @@ impl Downlink {
             return;
         }
         self.wanted.retain(|s| s.filter != *filter);
-        self.granted.remove(filter);
-        self.refused.remove(filter);
-        // Its SUBACK, if one is on the way, says nothing any more.
-        for asked in self.asked.iter_mut().flat_map(|(_, filters)| filters).filter(|asked| *asked == filter) {
-            *asked = Utf8::default();
-        }
+        self.forget_answer(filter);
         self.unwanted.push(filter.clone());
     }
 
@@ -255,6 +265,29 @@ mod tests {
         let asked: Vec<_> = downlink.missing(0).into_iter().map(|s| (s.filter, s.retain_handling)).collect();
         assert_eq!(asked, [(own, RetainHandling::Send)]);
         assert!(downlink.take_unwanted().is_empty());
+    }
+
+    #[test]
+    fn an_application_gets_a_rules_filter_at_its_own_qos() {
+        for rule_is_granted in [true, false] {
+            let mut downlink = Downlink::new(Rules::new(vec![Rule::parse("cmd/# in 0").unwrap()]));
+            let filters = downlink.on_connected(0, false);
+            assert_eq!(filters[0].qos, QoS::AtMostOnce);
+            downlink.on_asked(PacketId::MIN, &filters);
+            if rule_is_granted {
+                downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_0]);
+            }
+            downlink.want(filters[0].filter.clone(), QoS::AtLeastOnce);
+            // An answer to the first request is none to the second.
+            downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_0]);
+            let raised = downlink.missing(0);
+            assert_eq!(raised.iter().map(|s| s.qos).collect::<Vec<_>>(), [QoS::AtLeastOnce]);
+            let id = PacketId::new(2).unwrap();
+            downlink.on_asked(id, &raised);
+            downlink.on_suback(0, id, &[ReasonCode::GRANTED_QOS_1]);
+            downlink.want(filters[0].filter.clone(), QoS::AtMostOnce);
+            assert!(downlink.missing(0).is_empty(), "never lowered");
+        }
     }
 
     #[test]
