@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 pub use sink::{NoQueue, Receipts, Sink};
 
-use super::ServerTls;
+use super::{Clock, ServerTls};
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::listener::{
     AllowAnonymous, Authenticate, Config, Event, Listener, Observe, OnPublish, Settled, Stats,
@@ -47,6 +47,7 @@ pub struct ServerBuilder {
     on_event: Option<OnEvent>,
     on_publish: Option<OnPublish>,
     tls: Option<ServerTls>,
+    clock: Option<Clock>,
 }
 
 impl Server {
@@ -58,6 +59,7 @@ impl Server {
             on_event: None,
             on_publish: None,
             tls: None,
+            clock: None,
         }
     }
 
@@ -144,6 +146,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Counts the `up_ms` that [`Ingest`] and `on_publish` see from where this clock was started. Give it where they are also called with the time
+    /// of another clock: two zeros on one axis look like a wall clock that was set. Default: started with the server.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Is told of connections that come and go, with the peer's address where there is one, on the server's task: should take microseconds.
     /// They are logged (`tracing`, debug) as well.
     #[must_use]
@@ -185,7 +195,8 @@ impl ServerBuilder {
             listener = listener.with_on_publish(on_publish);
         }
         let sink = sink(receipts.clone());
-        let owner = Owner::new(listener, sink, receipts, self.on_event, self.tls);
+        let clock = self.clock.unwrap_or_else(Clock::start);
+        let owner = Owner::new(listener, sink, receipts, clock, self.on_event, self.tls);
         let task = tokio::spawn(owner.run(socket, commanded));
         Ok(Server { address, commands, task })
     }

@@ -70,6 +70,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         listener: Listener<I>,
         sink: S,
         receipts: Receipts,
+        clock: Clock,
         on_event: Option<OnEvent>,
         tls: Option<ServerTls>,
     ) -> Self {
@@ -80,7 +81,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             receipts,
             on_event,
             tls,
-            clock: Clock::start(),
+            clock,
             bytes: Arc::default(),
             outboxes: HashMap::new(),
             addresses: HashMap::new(),

@@ -233,6 +233,7 @@ pub(super) async fn listen(
     let mut log = ClientLog::default();
     let mut builder = Server::builder()
         .config(limits)
+        .clock(clock)
         .on_event(move |event, address| log.on_event(clock.now().up_ms, event, address));
     let mut control = control;
     if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
