@@ -14,6 +14,8 @@ const SENSORS_MAX: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct TimeDrops {
     said: HashMap<Box<str>, u64>,
+    /// The first of them, once there is no room: before its hour is over a look would find nothing to forget.
+    full_until_ms: u64,
 }
 
 impl TimeDrops {
@@ -23,8 +25,10 @@ impl TimeDrops {
         if !is_for_time(reason) || self.said.get(sensor).is_some_and(is_said) {
             return false;
         }
-        if self.said.len() >= SENSORS_MAX {
+        if self.said.len() >= SENSORS_MAX && up_ms >= self.full_until_ms {
             self.said.retain(|_, said_ms| is_said(said_ms));
+            let first_ms = self.said.values().min();
+            self.full_until_ms = first_ms.map_or(0, |first_ms| first_ms.saturating_add(AGAIN_MS));
         }
         if self.said.len() >= SENSORS_MAX {
             return false;
