@@ -356,28 +356,31 @@ fn messages_from_the_hub_are_renamed_and_acknowledged_when_done() {
     assert!(!link.packets.iter().any(|p| matches!(p, Packet::Subscribe(_))));
 }
 
-/// An application that waits for messages that never come must be able to learn why.
+/// An application that waits for messages that never come must be able to learn why. A number that is not in SUBACK's list refuses the filter, too,
+/// and not the connection.
 #[test]
 fn a_refused_subscription_is_in_the_numbers_until_the_next_connection() {
-    let rule = Rule::parse("# in 1 cmd/ hub/site7/cmd/").unwrap();
-    let mut link = Link::with(|config| config.rules = Rules::new(vec![rule]));
-    link.connect(false, &[]);
-    let Some(Packet::Subscribe(subscribe)) = link.packets.last().cloned() else {
-        panic!("{:?}", link.packets)
-    };
-    let reasons = vec![ReasonCode::NOT_AUTHORIZED];
-    let suback = SubAck { packet_id: subscribe.packet_id, properties: Properties::default(), reasons };
-    link.receive(&Packet::SubAck(suback));
-    let refused = link.core.stats().refused_subscriptions;
-    assert_eq!(refused.len(), 1, "{refused:?}");
-    assert_eq!(
-        (refused[0].filter.as_str(), refused[0].reason),
-        ("hub/site7/cmd/#", ReasonCode::NOT_AUTHORIZED)
-    );
-    link.input(Input::HungUp(None));
-    link.redial();
-    link.connect(true, &[]);
-    assert_eq!(link.core.stats().refused_subscriptions, []);
+    for reason in [0x87, 0x88, 0xab, 0xff].map(ReasonCode::new) {
+        let rule = Rule::parse("# in 1 cmd/ hub/site7/cmd/").unwrap();
+        let mut link = Link::with(|config| config.rules = Rules::new(vec![rule]));
+        link.connect(false, &[]);
+        let Some(Packet::Subscribe(subscribe)) = link.packets.last().cloned() else {
+            panic!("{:?}", link.packets)
+        };
+        let (packet_id, reasons) = (subscribe.packet_id, vec![reason]);
+        link.receive(&Packet::SubAck(SubAck { packet_id, properties: Properties::default(), reasons }));
+        let refused = link.core.stats().refused_subscriptions;
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert_eq!((refused[0].filter.as_str(), refused[0].reason), ("hub/site7/cmd/#", reason));
+        link.push("goes on");
+        let id = link.sent()[0].packet_id.unwrap().get();
+        link.answer(id, ReasonCode::SUCCESS);
+        assert_eq!((link.hangups, link.core.spool().len()), (0, 0));
+        link.input(Input::HungUp(None));
+        link.redial();
+        link.connect(true, &[]);
+        assert_eq!(link.core.stats().refused_subscriptions, []);
+    }
 }
 
 /// Promise 5: an open connection that answers nothing is first suspected, then broken.

@@ -71,14 +71,19 @@ fn takes_any_reason(packet: PacketType) -> bool {
     matches!(packet, PacketType::PubAck | PacketType::PubRec)
 }
 
-/// A reason code of MQTT 5 that the packet's table lists.
+/// A reason code of MQTT 5 that the packet's table lists. In SUBACK and UNSUBACK any from 0x80 on refuses that filter, and nothing else.
+fn is_known(code: ReasonCode, packet: PacketType) -> bool {
+    let refuses_a_filter = matches!(packet, PacketType::SubAck | PacketType::UnsubAck) && code.is_error();
+    refuses_a_filter || code.is_valid_for(packet)
+}
+
 pub(crate) fn decode_reason(r: &mut Reader<'_>) -> Result<ReasonCode, DecodeError> {
     let (packet, at) = (r.packet, r.at());
     let code = ReasonCode::new(r.u8()?);
-    if code.is_valid_for(packet) { Ok(code) } else { fail(DecodeErrorKind::Reason { packet, code }, at) }
+    if is_known(code, packet) { Ok(code) } else { fail(DecodeErrorKind::Reason { packet, code }, at) }
 }
 
 /// The same on the way out.
 pub(crate) fn check_reason(code: ReasonCode, packet: PacketType) -> Result<(), EncodeError> {
-    if code.is_valid_for(packet) { Ok(()) } else { Err(DecodeErrorKind::Reason { packet, code }.into()) }
+    if is_known(code, packet) { Ok(()) } else { Err(DecodeErrorKind::Reason { packet, code }.into()) }
 }

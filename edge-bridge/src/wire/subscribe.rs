@@ -68,7 +68,7 @@ pub struct SubAck {
     pub packet_id: PacketId,
     /// Empty in 3.1.1.
     pub properties: Properties,
-    /// One per filter, in their order; at least one.
+    /// One per filter, in their order; at least one. In MQTT 5 any from 0x80 on refuses the filter, listed for SUBACK or not.
     pub reasons: Vec<ReasonCode>,
 }
 
