@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use edge_queue::testing::{Call, Fault, FaultError, SimDir};
 use edge_queue::{
     Config, Event, FaultKind, Health, Limit, ManualClock, Now, OnFault, OnFull, Pending, PushError, Queue,
-    Receipt, Row, StoreKind, Wait,
+    Receipt, Row, StoreKind, SystemClock, Wait,
 };
 
 fn open(dir: &SimDir, config: Config) -> (Queue, Arc<ManualClock>) {
@@ -67,6 +69,26 @@ fn no_receipt_lies_while_the_disk_fails_and_all_is_written_when_it_is_back() {
     let (q, _) = open(&dir.crash(edge_queue::testing::Outcome::Lost, 1), Config::default());
     let mut hub = q.consumer("hub").unwrap();
     assert_eq!(hub.lease(1_000, Wait::None).unwrap().len(), 90);
+}
+
+/// The writer has gone to sleep for as long as the rows have time; it must not sleep on when a commit of somebody else's failed.
+#[test]
+fn a_commit_that_failed_in_another_thread_is_tried_again_soon() {
+    let dir = SimDir::new();
+    let config =
+        Config::default().store(StoreKind::Ring).max_bytes(1 << 20).ack_within(Duration::from_secs(30));
+    let q = Queue::open_in(Box::new(dir.clone()), config, Arc::new(SystemClock::new())).unwrap();
+    dir.fail(dead_disk());
+    let receipt = q.push(row(0)).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    assert!(q.commit().is_err());
+    dir.heal();
+    let failed = Instant::now();
+    while receipt.try_get() == Ok(None) {
+        assert!(failed.elapsed() < Duration::from_secs(10), "not tried again");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(receipt.try_get(), Ok(Some(Receipt::Stored)));
 }
 
 #[test]

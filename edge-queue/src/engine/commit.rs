@@ -12,7 +12,7 @@ use crate::row::{Lane, Seq};
 use crate::state::{Change, State};
 use crate::store::StoreError;
 
-use super::{Engine, Open, lock};
+use super::{Engine, Open, Wake, lock};
 
 /// Segments one commit may free for its rows.
 const SEGMENT_TRIES: u32 = 3;
@@ -121,7 +121,13 @@ impl Engine {
     fn degrade(&self, error: &StoreError) -> CommitError {
         let (kind, reason) = (FaultKind::of(error), error.to_string());
         let now = self.clock.now();
-        if self.with_model(|model| model.degrade(kind, reason.clone(), &now)) {
+        let (is_news, writer) = self.with_model(|model| {
+            let is_news = model.degrade(kind, reason.clone(), &now);
+            // Which saw nothing to do while another thread had the rows in its commit.
+            (is_news, self.writer_sleeps_beyond(model))
+        });
+        self.wake(Wake { writer, consumers: false });
+        if is_news {
             lock(&self.events).put(Event::Degraded { kind, reason: reason.clone() });
         }
         CommitError::Store(reason)
