@@ -50,8 +50,8 @@ const RANGES_MAX: u64 = 8;
 /// Work for the task.
 enum Order {
     Park(Box<Parcel>),
-    /// The ends of rows in both queues are to be durable.
-    Commit,
+    /// The ends of rows in both queues are to be durable, with a number that grows.
+    Commit(u64),
 }
 
 /// A leased row on its way to the parked ones.
@@ -93,7 +93,7 @@ struct Shared {
     look_again: AtomicBool,
     /// A parked row came to its end: there may be room.
     has_freed: AtomicBool,
-    /// Commits asked for, and done.
+    /// Commits asked for, and how many of them one that was done came after.
     commits: (AtomicU64, AtomicU64),
     queue: ParkedQueue,
 }
@@ -236,8 +236,8 @@ impl Parking {
 
     /// The ends of rows in both queues are to be durable soon.
     pub(super) fn commit(&self) {
-        self.shared.commits.0.fetch_add(1, Ordering::Relaxed);
-        let _ = self.orders.send(Order::Commit);
+        let before = self.shared.commits.0.fetch_add(1, Ordering::Relaxed);
+        let _ = self.orders.send(Order::Commit(before + 1));
     }
 
     /// Whether they are.

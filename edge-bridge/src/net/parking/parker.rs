@@ -81,7 +81,7 @@ impl Parker {
         loop {
             match self.next(queue.is_none() && self.existed).await {
                 Next::Order(Order::Park(first)) => {
-                    let (batch, commits) = self.batch(*first);
+                    let (batch, commit) = self.batch(*first);
                     if queue.is_none() && !self.shared.is_stuck() {
                         queue = self.try_open().await;
                     }
@@ -89,9 +89,11 @@ impl Parker {
                         Some(queue) => self.park(queue, batch).await,
                         None => batch.into_iter().for_each(|parcel| self.leave(parcel)),
                     }
-                    self.commit(queue.as_ref(), commits).await;
+                    if let Some(nth) = commit {
+                        self.commit(queue.as_ref(), nth).await;
+                    }
                 }
-                Next::Order(Order::Commit) => self.commit(queue.as_ref(), 1).await,
+                Next::Order(Order::Commit(nth)) => self.commit(queue.as_ref(), nth).await,
                 Next::Retry => {
                     if queue.is_none() && self.existed {
                         queue = self.try_open().await;
@@ -130,9 +132,9 @@ impl Parker {
         }
     }
 
-    /// The rows that are stored together, and how many commits were asked for among them.
-    fn batch(&mut self, first: Parcel) -> (Vec<Parcel>, u64) {
-        let (mut bytes, mut commits) = (first.lease.payload().len(), 0);
+    /// The rows that are stored together, and the last commit that was asked for among them.
+    fn batch(&mut self, first: Parcel) -> (Vec<Parcel>, Option<u64>) {
+        let (mut bytes, mut commit) = (first.lease.payload().len(), None);
         let mut batch = vec![first];
         while batch.len() < BATCH_ROWS
             && bytes < BATCH_BYTES
@@ -143,10 +145,10 @@ impl Parker {
                     bytes += next.lease.payload().len();
                     batch.push(*next);
                 }
-                Order::Commit => commits += 1,
+                Order::Commit(nth) => commit = Some(nth),
             }
         }
-        (batch, commits)
+        (batch, commit)
     }
 
     async fn try_open(&mut self) -> Option<aio::Queue> {
@@ -275,17 +277,14 @@ impl Parker {
         self.retry = Some((Instant::now() + pause, pause));
     }
 
-    /// Makes the ends of rows durable, as was asked `times` times.
-    async fn commit(&mut self, queue: Option<&aio::Queue>, times: u64) {
-        if times == 0 {
-            return;
-        }
+    /// Makes the ends of rows durable, as was asked for the `nth` time. That does for those that failed before.
+    async fn commit(&mut self, queue: Option<&aio::Queue>, nth: u64) {
         let there = match queue {
             Some(queue) => queue.commit_ends().await,
             None => Ok(()),
         };
         match there.and(self.main.commit_ends().await) {
-            Ok(()) => _ = self.shared.commits.1.fetch_add(times, Ordering::Release),
+            Ok(()) => self.shared.commits.1.store(nth, Ordering::Release),
             // The queue tries again by itself; whoever asked is not told that it is done.
             Err(error) => self.fails(&error.to_string()),
         }
