@@ -73,6 +73,7 @@ fn no_receipt_lies_while_the_disk_fails_and_all_is_written_when_it_is_back() {
 
 /// The writer has gone to sleep for as long as the rows have time; it must not sleep on when a commit of somebody else's failed.
 #[test]
+#[allow(clippy::disallowed_methods, reason = "the writer thread's own sleep is what is tested")]
 fn a_commit_that_failed_in_another_thread_is_tried_again_soon() {
     let dir = SimDir::new();
     let config =
