@@ -98,7 +98,7 @@ impl Parker {
                     if queue.is_none() && self.existed {
                         queue = self.try_open().await;
                     }
-                    self.look_again();
+                    self.look_again(queue.is_none() && self.existed);
                 }
                 Next::End => break,
             }
@@ -260,15 +260,16 @@ impl Parker {
         self.shared.leave(parcel.lease);
     }
 
-    /// Has rows that wait in their place looked at again, if it is time, or there may be room.
-    fn look_again(&mut self) {
+    /// Has rows that wait in their place looked at again, if it is time, or there may be room. Goes on while the queue cannot be opened.
+    fn look_again(&mut self, waits_for_queue: bool) {
         let Some((_, pause)) = self.retry.take() else { return };
-        if self.shared.in_place.load(Ordering::Relaxed) == 0 && !self.shared.is_stuck() {
+        let waits = self.shared.in_place.load(Ordering::Relaxed) > 0 || self.shared.is_stuck();
+        if !waits && !waits_for_queue {
             // All that was looked at again was parked, or sent.
             self.is_well();
             return;
         }
-        self.shared.look_again.store(true, Ordering::Release);
+        self.shared.look_again.fetch_or(waits, Ordering::AcqRel);
         let pause = if self.shared.has_freed.swap(false, Ordering::Relaxed) {
             RETRY_FIRST
         } else {

@@ -332,6 +332,21 @@ async fn ends_are_durable_again_when_a_disk_works_that_failed() {
     }
 }
 
+/// Once a minute in the end, and without a line in the log for each.
+#[tokio::test(start_paused = true)]
+async fn rows_of_an_earlier_run_that_cannot_be_opened_are_asked_for_ever_more_slowly() {
+    let (main, clock, opened) = (SimDir::new(), still(), Arc::new(AtomicU32::new(0)));
+    let count = opened.clone();
+    let open: Open = Box::new(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async { Err(OpenError::NoSpace { needed: 1 << 30, free: 0, lower: None }) })
+    });
+    let rig = Rig::new(on(&main, config(), clock), true, open).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!((10..=20).contains(&opened.load(Ordering::Relaxed)), "{opened:?} in ten minutes");
+    rig.end().await;
+}
+
 #[tokio::test]
 async fn what_waits_for_a_disk_that_does_not_come_holds_nobody_up() {
     let (main, clock) = (SimDir::new(), still());
