@@ -41,9 +41,7 @@ impl Ack {
 
     /// The remaining length, if the packet may be sent.
     pub(crate) fn check(&self, packet: PacketType, version: Version) -> Result<u64, EncodeError> {
-        if !takes_any_reason(packet) {
-            check_reason(self.reason, packet)?;
-        }
+        check_reason(self.reason, packet)?;
         self.properties.check_for(packet)?;
         Ok(2 + outcome_len(self.reason, &self.properties, version)?)
     }
@@ -60,30 +58,29 @@ pub(crate) fn decode_outcome(r: &mut Reader<'_>) -> Result<(ReasonCode, Properti
     if r.version == Version::V311 || r.left() == 0 {
         return Ok((ReasonCode::SUCCESS, Properties::default()));
     }
-    let reason = if takes_any_reason(r.packet) { ReasonCode::new(r.u8()?) } else { decode_reason(r)? };
+    let reason = decode_reason(r)?;
     let properties = if r.left() == 0 { Properties::default() } else { r.properties()? };
     Ok((reason, properties))
 }
 
-/// Returns whether reasons that the packet's table does not list are taken: a server's answer to a message by any other number is still one to that
-/// message, and to nothing else. Brokers in the field say 0x95 and numbers of their own.
-fn takes_any_reason(packet: PacketType) -> bool {
-    matches!(packet, PacketType::PubAck | PacketType::PubRec)
-}
-
-/// A reason code of MQTT 5 that the packet's table lists. In SUBACK and UNSUBACK any from 0x80 on refuses that filter, and nothing else.
-fn is_known(code: ReasonCode, packet: PacketType) -> bool {
-    let refuses_a_filter = matches!(packet, PacketType::SubAck | PacketType::UnsubAck) && code.is_error();
-    refuses_a_filter || code.is_valid_for(packet)
+/// Returns whether a peer may say `code` in `packet`. A server's answer to one message or one filter by a number that the packet's table does not list
+/// is still an answer to that, and to nothing else: brokers in the field say 0x95 and numbers of their own. So PUBACK and PUBREC take any number,
+/// SUBACK and UNSUBACK any from 0x80 on, the others those of their table.
+fn is_taken(code: ReasonCode, packet: PacketType) -> bool {
+    match packet {
+        PacketType::PubAck | PacketType::PubRec => true,
+        PacketType::SubAck | PacketType::UnsubAck => code.is_error() || code.is_valid_for(packet),
+        _ => code.is_valid_for(packet),
+    }
 }
 
 pub(crate) fn decode_reason(r: &mut Reader<'_>) -> Result<ReasonCode, DecodeError> {
     let (packet, at) = (r.packet, r.at());
     let code = ReasonCode::new(r.u8()?);
-    if is_known(code, packet) { Ok(code) } else { fail(DecodeErrorKind::Reason { packet, code }, at) }
+    if is_taken(code, packet) { Ok(code) } else { fail(DecodeErrorKind::Reason { packet, code }, at) }
 }
 
 /// The same on the way out.
 pub(crate) fn check_reason(code: ReasonCode, packet: PacketType) -> Result<(), EncodeError> {
-    if is_known(code, packet) { Ok(()) } else { Err(DecodeErrorKind::Reason { packet, code }.into()) }
+    if is_taken(code, packet) { Ok(()) } else { Err(DecodeErrorKind::Reason { packet, code }.into()) }
 }
