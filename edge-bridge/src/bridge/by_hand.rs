@@ -156,7 +156,7 @@ impl<P: Pack> Uplink<P> {
         true
     }
 
-    /// Whether a pass would put rows behind the others that are younger than rows which may still be parked.
+    /// Returns whether a pass would put rows behind the others that are younger than rows which may still be parked.
     fn would_overtake(&self, spool: &impl Spool) -> bool {
         spool.is_scanned().is_none() && (self.sweep.has_rows_inside() || !self.refusals.all_settled())
     }
@@ -189,7 +189,7 @@ impl<P: Pack> Uplink<P> {
     pub(super) fn work_by_hand<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         let mut rows = ROWS_PER_TURN;
         loop {
-            let would_overtake = self.would_overtake(spool);
+            let is_held_up = self.hand.as_ref().is_some_and(|pass| pass.waits) && self.would_overtake(spool);
             let Some(pass) = &mut self.hand else { return };
             pass.resume_ms = None;
             if !pass.found.is_empty() {
@@ -210,7 +210,7 @@ impl<P: Pack> Uplink<P> {
                 continue;
             }
             // The rest of the sweep that went on before.
-            if pass.waits && would_overtake && now_ms < pass.until_ms {
+            if is_held_up && now_ms < pass.until_ms {
                 pass.resume_ms = Some(pass.until_ms);
                 return;
             }
