@@ -84,7 +84,7 @@ impl Site {
     }
 }
 
-/// What of a program is dropped before the other.
+/// The handle that a program drops first.
 #[derive(Clone, Copy)]
 enum First {
     Link,

@@ -62,7 +62,7 @@ impl Downlink {
         }
     }
 
-    /// What the hub said of this filter, or is about to say, is of a request that no longer counts.
+    /// Drops the hub's answer for this filter, given or still to come: it is to a request that no longer counts.
     fn forget_answer(&mut self, filter: &Utf8) {
         self.granted.remove(filter);
         self.refused.remove(filter);

@@ -15,7 +15,7 @@ use crate::wire::{ReasonCode, Utf8};
 const ROWS: usize = 64;
 /// A sweep to which the spool gives nothing for so long is over: the rest expired.
 const DRY_MS: u64 = 5_000;
-/// How long a sweep that is due waits for rows on their way to the parked ones.
+/// Longest wait of a sweep that is due for rows on their way to the parked ones, in milliseconds.
 const WAIT_MS: u64 = 5_000;
 /// Messages of a sweep whose end the spool knows.
 const BOUNDLESS: u64 = u64::MAX / 2;
@@ -106,12 +106,12 @@ impl Sweep {
         self.left.is_none() && self.due_ms.is_some_and(|due_ms| due_ms <= now_ms)
     }
 
-    /// Whether a sweep that is due has to wait still, so that it meets all that is parked.
+    /// Returns whether a sweep that is due has to wait still, so that it meets all that is parked.
     pub(super) fn has_to_wait(&mut self, now_ms: u64, spool: &impl Spool) -> bool {
         !spool.is_settled() && now_ms < *self.waits_until_ms.get_or_insert(now_ms + WAIT_MS)
     }
 
-    /// Whether a sweep is about to begin or goes on: what is new is not parked meanwhile.
+    /// Returns whether a sweep is about to begin or goes on: what is new is not parked meanwhile.
     pub(super) fn defers(&self) -> bool {
         self.left.is_some() || self.waits_until_ms.is_some() || self.has_rows_inside()
     }

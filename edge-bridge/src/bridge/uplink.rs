@@ -144,7 +144,7 @@ impl<P: Pack> Uplink<P> {
         Some(Token(token))
     }
 
-    /// Whether no older message waits for an answer.
+    /// Returns whether no older message waits for an answer.
     pub(super) fn is_oldest(&self, token: Token) -> bool {
         self.sent.first_key_value().is_none_or(|(first, _)| *first == token.0)
     }

@@ -67,7 +67,7 @@ impl Wire {
         self.out.extend_from_slice(bytes);
     }
 
-    /// What is in `received` is not looked at now: it counts as read once more, when there may be reading again.
+    /// Leaves what is in `received` for later: it counts as read once more, when there may be reading again.
     pub(super) fn read_later(&mut self) {
         self.read_later = true;
     }

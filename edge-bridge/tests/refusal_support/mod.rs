@@ -189,7 +189,7 @@ impl Rig {
         self.input(Input::Rows);
     }
 
-    /// What was on its way to the parked rows is there.
+    /// Puts what was on its way among the parked rows.
     pub(crate) fn arrive(&mut self) {
         self.core.spool_mut().arrive();
         self.input(Input::Rows);

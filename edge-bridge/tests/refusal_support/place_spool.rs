@@ -11,7 +11,7 @@ pub(crate) struct PlaceSpool {
     memory: MemorySpool,
     /// Else what is parked again goes behind the others.
     pub(crate) in_place: bool,
-    /// What is parked is on its way for a while, until [`arrive`](Self::arrive).
+    /// Keeps what is parked on its way for a while, until [`arrive`](Self::arrive).
     pub(crate) parks_slowly: bool,
     on_the_way: Vec<LeaseId>,
     /// Passes that began.
@@ -42,7 +42,7 @@ impl PlaceSpool {
         }
     }
 
-    /// What was on its way is parked.
+    /// Parks what was on its way.
     pub(crate) fn arrive(&mut self) {
         for id in std::mem::take(&mut self.on_the_way) {
             self.later.insert(id);

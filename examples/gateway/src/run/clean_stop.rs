@@ -36,7 +36,7 @@ const VERSION_1: &str = "edge-gateway stopped 1 ";
 /// 10 000 sensors in each of some routes; a larger file is none of ours.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// What the last run left.
+/// State that the last run left.
 #[derive(Debug, Default)]
 pub(crate) struct LastRun {
     /// It ended as it should.
@@ -181,7 +181,7 @@ mod tests {
         vec![Row::new(Utf8::from_static("up").unwrap(), Bytes::from_static(b"\0\xff"))]
     }
 
-    /// What a filter finds out again by itself is not written, so the written forms are compared.
+    /// Compares the written forms: a filter does not write what it finds out again by itself.
     fn written(filters: &[FilterState]) -> String {
         serde_json::to_string(filters).unwrap()
     }

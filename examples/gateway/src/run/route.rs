@@ -14,7 +14,7 @@ use super::formats::row_format;
 use super::readings::{Kept, Readings, Taken};
 use super::withhold::Link;
 
-/// Where a route's readings go. Kept over a stop.
+/// Destination of a route's readings. Kept over a stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Destination {
     pub(crate) to: String,

@@ -260,7 +260,7 @@ impl Topic {
         None
     }
 
-    /// Whether a table of now would have more sensors than the newest, or better plans.
+    /// Returns whether a table of now would have more sensors than the newest, or better plans.
     fn is_old(&self) -> bool {
         let is_new = |newest: &Arc<Table>| newest.sensors().len() < self.names.len() as usize;
         let is_renumbered = self.newest_generation != self.names.generation();

@@ -124,12 +124,12 @@ impl Versions {
         unknown.for_each(|version| version.presence = Presence::Missing);
     }
 
-    /// Whether the hub lacks a version that it is to have.
+    /// Returns whether the hub lacks a version that it is to have.
     pub(super) fn is_missing(&self, table: &Table) -> bool {
         self.missing().any(|missing| missing.id() == table.id())
     }
 
-    /// Whether the hub may have this version, and keeps it.
+    /// Returns whether the hub may have this version, and keeps it.
     pub(super) fn is_kept(&self, table: &Table) -> bool {
         let is_it = |version: &Version| version.table.id() == table.id();
         self.list.iter().any(|version| is_it(version) && version.presence != Presence::Missing)

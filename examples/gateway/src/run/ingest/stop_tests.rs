@@ -1,4 +1,4 @@
-//! What filters hold over a clean stop, whatever the next configuration says: it is emitted once, under its unit.
+//! Readings that filters hold over a clean stop are emitted once, under their unit, whatever the next configuration says.
 
 use std::path::Path;
 
