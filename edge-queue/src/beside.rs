@@ -1,6 +1,7 @@
 //! A second queue inside the directory of the first: where rows go that are set aside for long.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::error::OpenError;
@@ -29,16 +30,24 @@ impl Queue {
         Queue::open_with_clock(home.dir.join(name), config, self.handle.engine.clock.clone())
     }
 
-    /// Returns whether [`Queue::open_beside`] would find a queue of an earlier run. Asks the file system.
+    /// Returns whether [`Queue::open_beside`] would find a queue of an earlier run, or might: also `true` for a directory that cannot be looked
+    /// into. What an open that failed leaves, a directory with a lock, is none. Asks the file system.
     #[must_use]
     pub fn has_beside(&self, name: &str) -> bool {
-        self.handle.home.as_ref().is_some_and(|home| home.dir.join(name).is_dir())
+        let Some(home) = &self.handle.home else { return false };
+        let dir = home.dir.join(name);
+        home.config.store_kind().files().iter().any(|file| may_exist(&dir.join(file)))
+    }
+}
+
+/// Whether there is such a file, or nobody can tell.
+fn may_exist(file: &Path) -> bool {
+    match std::fs::metadata(file) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     }
 }
 
 fn no_path() -> OpenError {
-    OpenError::Io {
-        op: "find the directory of the first queue",
-        source: std::io::ErrorKind::Unsupported.into(),
-    }
+    OpenError::Io { op: "find the directory of the first queue", source: ErrorKind::Unsupported.into() }
 }

@@ -300,13 +300,8 @@ fn search(_: &Overlay, _: &mut dyn Write) -> Result<Salvaged, InspectError> {
 
 /// Returns which store the directory holds, and the length of its file.
 fn find(dir: &dyn Dir) -> Result<(StoreKind, u64), InspectError> {
-    // The last: a power cut between the two renames of a redb file that is made anew.
-    let known = [
-        ("queue.ring", StoreKind::Ring),
-        ("queue.redb", StoreKind::Redb),
-        ("queue.redb.new", StoreKind::Redb),
-    ];
-    for (name, kind) in known {
+    let kinds = [StoreKind::Ring, StoreKind::Redb].into_iter();
+    for (name, kind) in kinds.flat_map(|kind| kind.files().iter().map(move |name| (name, kind))) {
         match dir.open(name) {
             Ok(file) => return Ok((kind, file.len().map_err(|e| io("look at", e))?)),
             Err(e) if e.kind() == ErrorKind::NotFound => {}

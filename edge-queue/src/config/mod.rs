@@ -52,6 +52,17 @@ pub enum StoreKind {
     Memory,
 }
 
+impl StoreKind {
+    /// Files of which any one in a directory is a queue there. The second of redb: a power cut between the two renames of a file that is made anew.
+    pub(crate) const fn files(self) -> &'static [&'static str] {
+        match self {
+            StoreKind::Ring => &["queue.ring"],
+            StoreKind::Redb => &["queue.redb", "queue.redb.new"],
+            StoreKind::Memory => &[],
+        }
+    }
+}
+
 /// Limits of one lane where they differ from the queue's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct LaneConfig {
