@@ -20,6 +20,7 @@ mod inbox;
 mod link;
 mod link_log;
 mod memory;
+mod outgoing;
 #[cfg(feature = "spool-queue")]
 mod parking;
 mod password;

@@ -6,20 +6,17 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
+use super::outgoing::Outgoing;
 use super::stream::Stream;
 
 /// Bytes read at a time at most.
 pub(super) const READ_MAX: usize = 32 * 1024;
-/// Capacity of the send buffer that is kept when it is empty.
-const OUT_KEPT: usize = 64 * 1024;
-/// A last packet is given so long to leave.
-const LINGER: Duration = Duration::from_millis(200);
-/// More than a last packet: the peer does not read any more, nobody waits for it.
-const LINGER_BYTES: usize = 512;
+/// Longest wait for the last packets to leave and for the peer to close.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A connection with its buffers.
 pub(super) struct Wire {
@@ -28,8 +25,7 @@ pub(super) struct Wire {
     pub(super) received: BytesMut,
     /// Whole packets may be left in `received`.
     read_later: bool,
-    /// In one piece: what waits together leaves in one TLS record, whose price is paid by the byte.
-    out: BytesMut,
+    out: Outgoing,
     unflushed: bool,
     /// The system had no room for what is to be written.
     waits: bool,
@@ -57,14 +53,14 @@ impl Wire {
             writer,
             received: BytesMut::new(),
             read_later: false,
-            out: BytesMut::new(),
+            out: Outgoing::default(),
             unflushed: false,
             waits: false,
         }
     }
 
     pub(super) fn send(&mut self, bytes: &Bytes) {
-        self.out.extend_from_slice(bytes);
+        self.out.push(bytes);
     }
 
     /// Leaves what is in `received` for later: it counts as read once more, when there may be reading again.
@@ -102,16 +98,20 @@ impl Wire {
         }
     }
 
-    /// Closes the connection; a last packet still leaves, if it leaves at once.
+    /// Closes the connection: the message that is partly written and the last packets still leave, other messages do not. Then reads until the
+    /// peer closes: if unread bytes were there, the system would send a reset, which drops what has not left yet.
     pub(super) async fn hang_up(mut self) {
-        if self.out.len() > LINGER_BYTES {
-            return;
-        }
+        self.out.drop_messages();
         let last = async {
             while self.unflushed || !self.out.is_empty() {
                 write(&mut self.writer, &mut self.out, &mut self.unflushed, &mut self.waits).await?;
             }
-            self.writer.shutdown().await
+            self.writer.shutdown().await?;
+            self.received.clear();
+            while self.reader.read_buf(&mut (&mut self.received).limit(READ_MAX)).await? > 0 {
+                self.received.clear();
+            }
+            io::Result::Ok(())
         };
         // It is over either way.
         let _ = timeout(LINGER, last).await;
@@ -121,7 +121,7 @@ impl Wire {
 /// Returns the bytes taken. `waits`: is set when the system has no room.
 async fn write(
     writer: &mut WriteHalf<Stream>,
-    out: &mut BytesMut,
+    out: &mut Outgoing,
     unflushed: &mut bool,
     waits: &mut bool,
 ) -> io::Result<usize> {
@@ -131,7 +131,7 @@ async fn write(
         let done = match flushes {
             // TLS may still hold a part of the last record.
             true => writer.as_mut().poll_flush(cx).map_ok(|()| 0),
-            false => writer.as_mut().poll_write(cx, out),
+            false => writer.as_mut().poll_write(cx, out.bytes()),
         };
         *waits |= matches!(done, Poll::Pending);
         done
@@ -145,10 +145,6 @@ async fn write(
         return Err(io::ErrorKind::WriteZero.into());
     }
     out.advance(n);
-    if out.is_empty() && out.capacity() > OUT_KEPT {
-        // A window's worth of a drained backlog is not kept.
-        *out = BytesMut::new();
-    }
     *unflushed = true;
     Ok(n)
 }

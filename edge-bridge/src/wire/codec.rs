@@ -100,6 +100,16 @@ pub fn encoded_len(packet: &Packet, version: Version) -> Result<usize, EncodeErr
     Ok(1 + varint::len(remaining) + remaining as usize)
 }
 
+/// Returns the type and the size in bytes of the packet that begins with `bytes`, without a look at the rest of it; `None` if it is no packet, or
+/// `bytes` end within its fixed header.
+#[cfg(feature = "net")]
+pub(crate) fn frame(bytes: &[u8]) -> Option<(PacketType, usize)> {
+    let (first, rest) = bytes.split_first()?;
+    let (remaining, used) = varint::read(rest, false).ok().flatten()?;
+    let size = (1 + used).checked_add(usize::try_from(remaining).ok()?)?;
+    Some((packet_type(first >> 4)?, size))
+}
+
 /// The first bytes of a packet.
 struct Header {
     packet: PacketType,

@@ -31,6 +31,8 @@ mod varint;
 
 pub use ack::Ack;
 pub use builder::PropertiesBuilder;
+#[cfg(feature = "net")]
+pub(crate) use codec::frame;
 pub use codec::{decode, decode_connect, encode, encode_publish, encoded_len};
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};

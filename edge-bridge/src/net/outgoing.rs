@@ -1,0 +1,133 @@
+//! Send buffer of one connection, which knows where its packets begin: a clean close drops the messages that wait and still says DISCONNECT.
+
+use bytes::{Buf, BytesMut};
+
+use crate::wire::{PacketType, frame};
+
+/// Capacity that is kept when the buffer is empty.
+const KEPT: usize = 64 * 1024;
+
+/// Whole packets, but for the first, of which a part may have been written. In one piece: packets that wait together leave in one TLS record,
+/// whose price is paid by the byte.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    bytes: BytesMut,
+    /// Bytes at the front that belong to a packet of which a part has left.
+    begun: usize,
+}
+
+impl Outgoing {
+    /// Appends whole packets.
+    pub(super) fn push(&mut self, packets: &[u8]) {
+        self.bytes.extend_from_slice(packets);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The first `n` bytes were written.
+    pub(super) fn advance(&mut self, n: usize) {
+        while self.begun < n {
+            self.begun += self.packet_at(self.begun).1;
+        }
+        self.begun -= n;
+        self.bytes.advance(n);
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
+            // A window's worth of a drained backlog is not kept.
+            self.bytes = BytesMut::new();
+        }
+    }
+
+    /// Drops each PUBLISH of which nothing was written. It has no acknowledgement, so it is sent again on a later connection.
+    pub(super) fn drop_messages(&mut self) {
+        let mut kept = BytesMut::from(self.bytes.get(..self.begun).unwrap_or_default());
+        let mut at = self.begun;
+        while at < self.bytes.len() {
+            let (packet, size) = self.packet_at(at);
+            if packet != Some(PacketType::Publish) {
+                kept.extend_from_slice(self.bytes.get(at..at + size).unwrap_or_default());
+            }
+            at += size;
+        }
+        self.bytes = kept;
+    }
+
+    /// The packet that begins at `at`, and its bytes. What is no packet is taken as one with all that follows.
+    fn packet_at(&self, at: usize) -> (Option<PacketType>, usize) {
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        match frame(rest) {
+            Some((packet, size)) => (Some(packet), size.min(rest.len())),
+            None => (None, rest.len().max(1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PUBLISH at QoS 0 to "t" with `size` bytes of payload.
+    fn publish(size: u8) -> Vec<u8> {
+        let mut packet = vec![0x30, 4 + size, 0, 1, b't', 0];
+        packet.extend(std::iter::repeat_n(b'x', size.into()));
+        packet
+    }
+
+    const PUBACK: &[u8] = &[0x40, 2, 0, 1];
+    const DISCONNECT: &[u8] = &[0xe0, 0];
+
+    #[test]
+    fn a_message_that_was_begun_stays_wherever_the_cut_is() {
+        let (first, second) = (publish(5), publish(100));
+        let whole = [&first, PUBACK, &second, DISCONNECT].concat();
+        let (one, two) = (first.len(), first.len() + PUBACK.len());
+        let three = two + second.len();
+        for written in 0..whole.len() {
+            for step in [1, 7, 50] {
+                let mut out = Outgoing::default();
+                out.push(&whole);
+                let mut left = written;
+                while left > 0 {
+                    let n = left.min(step);
+                    out.advance(n);
+                    left -= n;
+                }
+                out.drop_messages();
+                let begun = match written {
+                    0 => [PUBACK, DISCONNECT].concat(),
+                    n if n < one => [&first[n..], PUBACK, DISCONNECT].concat(),
+                    n if n <= two => [&whole[n..two], DISCONNECT].concat(),
+                    n if n < three => whole[n..].to_vec(),
+                    n => whole[n..].to_vec(),
+                };
+                assert_eq!(out.bytes(), begun, "{written} in steps of {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_packet_are_kept_and_end_nothing() {
+        let mut out = Outgoing::default();
+        out.push(&[0x30, 0xff, 0xff, 0xff, 0xff, 0xff, 1]);
+        out.advance(3);
+        out.drop_messages();
+        assert_eq!(out.bytes(), [0xff, 0xff, 0xff, 1]);
+        out.advance(4);
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_large_buffer_is_not_kept() {
+        let mut out = Outgoing::default();
+        for _ in 0..2_000 {
+            out.push(&publish(100));
+        }
+        out.advance(out.bytes().len());
+        assert!(out.bytes.capacity() <= KEPT);
+    }
+}

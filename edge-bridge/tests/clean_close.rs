@@ -1,0 +1,99 @@
+//! A clean close says DISCONNECT, so that the hub publishes no will, also while a backlog is being written.
+#![cfg(feature = "net")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test at the outside of the shell: real sockets"
+)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use edge_bridge::net::{Bridge, Server};
+use edge_bridge::wire::{self, Limits, Packet, Properties, QoS, ReasonCode, Utf8, Version, Will};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+/// A hub that reads nothing while the link writes: large messages wait in the send buffer, one of them written in part.
+#[tokio::test]
+async fn disconnect_leaves_behind_the_message_that_is_half_written() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2_048).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let url = format!("mqtt://{}", listener.local_addr().unwrap());
+    let builder = Bridge::builder(&url).client_id("site7").send_buffer_bytes(4_096);
+    let bridge = builder.start().await.unwrap();
+    let (mut hub, _) = listener.accept().await.unwrap();
+    let mut received = BytesMut::new();
+    assert!(hub.read_buf(&mut received).await.unwrap() > 0, "CONNECT");
+    hub.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();
+    for _ in 0..8 {
+        drop(bridge.publish("plant/1", vec![b'x'; 20_000]).await.unwrap());
+    }
+    // Until the sockets are full.
+    sleep(Duration::from_millis(300)).await;
+    // Slowly, and while it says something: a connection that is closed with unread bytes is reset by the system.
+    let all = async move {
+        let mut piece = [0; 1_000];
+        loop {
+            hub.write_all(&[0xd0, 0]).await.unwrap();
+            match hub.read(&mut piece).await.unwrap() {
+                0 => return received,
+                n => received.extend_from_slice(&piece[..n]),
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let (closed, received) = tokio::join!(bridge.close(), timeout(Duration::from_secs(5), all));
+    closed.unwrap();
+    let mut received = received.expect("the end of the connection");
+
+    let mut packets = Vec::new();
+    while let Some(packet) = wire::decode(&mut received, Version::V5, &Limits::default()).unwrap() {
+        packets.push(packet);
+    }
+    assert!(received.is_empty(), "{} bytes of a packet that was cut", received.len());
+    let messages = packets.iter().filter(|packet| matches!(packet, Packet::Publish(_))).count();
+    assert!((1..8).contains(&messages), "{messages} messages: what was not begun is not waited for");
+    let Some(Packet::Disconnect(last)) = packets.last() else { panic!("{:?}", packets.last()) };
+    assert_eq!(last.reason, ReasonCode::NORMAL_DISCONNECTION);
+}
+
+/// The whole way, with a hub that holds a will.
+#[tokio::test]
+async fn a_close_in_the_middle_of_a_backlog_publishes_no_will() {
+    let (wills, messages) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (seen, arrived) = (Arc::clone(&wills), Arc::clone(&messages));
+    let hub = Server::builder().start_observer("127.0.0.1:0", move |_, message| {
+        seen.fetch_add(usize::from(message.topic.as_str() == "site/gone"), Ordering::Relaxed);
+        arrived.notify_one();
+    });
+    let hub = hub.await.unwrap();
+    for n in 0..10 {
+        let will = Will {
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: Utf8::try_from("site/gone").unwrap(),
+            payload: Bytes::from_static(b"gone"),
+            properties: Properties::default(),
+        };
+        let url = format!("mqtt://{}", hub.local_addr());
+        let bridge = Bridge::builder(&url).client_id(&format!("site{n}")).will(will).start().await.unwrap();
+        for _ in 0..3_000 {
+            drop(bridge.publish("plant/1", vec![b'x'; 1_000]).await.unwrap());
+        }
+        messages.notified().await;
+        bridge.close().await.unwrap();
+    }
+    // The hub has seen the last end of a connection by then.
+    while hub.stats().await.unwrap().connections > 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(wills.load(Ordering::Relaxed), 0, "wills of 10 clean closes");
+}
