@@ -9,7 +9,8 @@ use crate::session::ServerConfig;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// Connections at a time; further ones are closed at once. Default 1 000.
+    /// Connections at a time; a further one displaces one that is not read and whose peer is gone or has waited for 10 s, or is closed at
+    /// once. Default 1 000.
     pub max_connections: usize,
     /// Sessions, connected or not. At the limit a new client takes the place of an absent one for which nothing waits; if there is none it is
     /// refused with 0x97. Default 2 000.

@@ -163,6 +163,8 @@ pub struct Stats {
     pub retain_refused: u64,
     /// Connections that broke the protocol.
     pub violations: u64,
+    /// Connections that were not read and were closed to make place for new ones.
+    pub displaced: u64,
     /// Clients that were not taken in.
     pub refused: u64,
     /// Messages and wills whose topic has control characters or Unicode non-characters, and was refused.

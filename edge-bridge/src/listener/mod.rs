@@ -3,8 +3,8 @@
 //! How to run a [`Listener`]; [`net::Server`](crate::net::Server) is a shell that does:
 //!
 //! 1. [`accept`](Listener::accept) each network connection, [`handle_bytes`](Listener::handle_bytes) what comes by it while
-//!    [`may_read`](Listener::may_read) says so, and [`handle_closed`](Listener::handle_closed) its end. `now.up_ms` is a clock that never goes
-//!    back.
+//!    [`may_read`](Listener::may_read) says so, and [`handle_closed`](Listener::handle_closed) its end; [`handle_gone`](Listener::handle_gone)
+//!    if it ends while it may not be read. `now.up_ms` is a clock that never goes back.
 //! 2. After each call take [`poll_output`](Listener::poll_output) until `None`, and do what it says.
 //! 3. [`resolve`](Listener::resolve) each stored ticket when its rows are safe, in any order.
 //! 4. Come back with [`handle_timeout`](Listener::handle_timeout) at [`poll_timeout`](Listener::poll_timeout).
@@ -33,6 +33,7 @@ mod door;
 mod intake;
 mod io;
 mod message;
+mod places;
 mod retained;
 mod subscribe;
 mod subscriptions;
@@ -104,6 +105,10 @@ struct Connection {
     /// Messages in [`Intake`] that wait for room.
     held: usize,
     touched: bool,
+    /// Time of the last bytes.
+    heard_ms: u64,
+    /// The peer closed it while it was not read.
+    gone: bool,
     /// A deadline passed while we did not read: its packets may be there, unread.
     excused: bool,
     topic_refused: bool,
@@ -154,35 +159,14 @@ impl<I: Ingest> Listener<I> {
         self
     }
 
-    /// A network connection was made. `None` at [`max_connections`](Config::max_connections): close it.
-    pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
-        if self.connections.len() >= self.config.max_connections {
-            return None;
-        }
-        self.next_connection += 1;
-        let id = ConnectionId(self.next_connection);
-        let session = Session::server(now.up_ms, id.0, self.config.session.clone());
-        let connection = Connection {
-            session,
-            client: None,
-            unwritten: 0,
-            unflushed: 0,
-            held: 0,
-            touched: false,
-            excused: false,
-            topic_refused: false,
-        };
-        self.connections.insert(id, connection);
-        self.touch(id);
-        self.run(now);
-        Some(id)
-    }
-
     /// Takes whole packets from the front of `buffer`, at most [`PACKETS_PER_TURN`](session::PACKETS_PER_TURN), and leaves the rest: call again
     /// while the buffer gets shorter and [`may_read`](Self::may_read) holds.
     pub fn handle_bytes(&mut self, now: Now, connection: ConnectionId, buffer: &mut BytesMut) {
         match self.connections.get_mut(&connection) {
-            Some(state) => state.session.handle_input(now.up_ms, Input::Bytes(buffer)),
+            Some(state) => {
+                state.heard_ms = now.up_ms;
+                state.session.handle_input(now.up_ms, Input::Bytes(buffer));
+            }
             None => buffer.clear(),
         }
         self.touch(connection);
@@ -323,11 +307,11 @@ impl<I: Ingest> Listener<I> {
         &mut self.ingest
     }
 
-    /// A client is not silent because we do not read it: its keep alive counts again a while after we do.
+    /// A client that is there is not silent because we do not read it: its keep alive counts again a while after we do.
     fn connection_due(&mut self, now: Now, id: ConnectionId) {
         let stopped = !self.chain.may_read(id);
         let Some(state) = self.connections.get_mut(&id) else { return };
-        if stopped || state.held > 0 || state.excused {
+        if !state.gone && (stopped || state.held > 0 || state.excused) {
             state.excused = stopped || state.held > 0;
             self.deadlines.no_later(Due::Connection(id), now.up_ms + EXCUSE_MS);
             return;

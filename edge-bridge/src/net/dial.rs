@@ -14,13 +14,17 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::password::PasswordSource;
-use super::stream::{Counted, Stream};
+use super::stream::{Counted, Stream, probe_when_idle};
 use super::target::Target;
 use super::tls::Tls;
 use crate::session::UNSENT_MAX;
 
 /// Head start of an address over the next one (RFC 8305 §5).
 const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Until the system probes a silent connection: longer than MQTT pings leave it silent, so that probes cost a link something only where pings are
+/// off.
+const PROBE_AFTER: Duration = Duration::from_secs(300);
 
 /// Way to the hub.
 #[derive(Debug, Clone)]
@@ -128,6 +132,7 @@ async fn connect_to(address: SocketAddr, send_buffer_bytes: Option<u32>) -> io::
     // A PUBLISH must not wait for the PUBACK of the one before it.
     stream.set_nodelay(true)?;
     bound_unsent(&stream);
+    probe_when_idle(&stream, PROBE_AFTER);
     Ok(stream)
 }
 
@@ -220,10 +225,11 @@ mod tests {
 
     #[tokio::test]
     #[cfg(target_os = "linux")]
-    async fn unsent_bytes_are_bounded() {
+    async fn unsent_bytes_are_bounded_and_silence_is_probed() {
         let (_listener, good) = listener().await;
         let stream = dialer().connect_first(vec![good]).await.unwrap();
         assert_eq!(socket2::SockRef::from(&stream).tcp_notsent_lowat().unwrap(), UNSENT_MAX);
+        assert_eq!(socket2::SockRef::from(&stream).tcp_keepalive_time().unwrap(), PROBE_AFTER);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! One network connection, with or without TLS, and the bytes that really went over it.
 
+use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A TCP connection that counts its bytes, both directions together.
@@ -27,14 +30,45 @@ impl Counted {
     }
 }
 
+/// Keep alive of TCP: an idle connection is probed so often, ended by the system after [`PROBES`] without an answer, and then found to be
+/// [gone](Stream::is_gone) also while it is not read.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+const PROBES: u32 = 3;
+
+/// Has the system probe a connection that was idle for so long. An error costs only the probes.
+pub(super) fn probe_when_idle(stream: &TcpStream, idle: Duration) {
+    let probes = TcpKeepalive::new().with_time(idle);
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple", windows))]
+    let probes = probes.with_interval(PROBE_EVERY).with_retries(PROBES);
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&probes) {
+        tracing::debug!(%error, "the system does not probe an idle connection");
+    }
+}
+
+/// Interest in the end of a connection alone, not in bytes to read.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const END: Interest = Interest::PRIORITY.add(Interest::ERROR);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const END: Interest = Interest::ERROR;
+
 impl Stream {
-    /// Ends the connection by a reset (RST): bytes that the system has not sent yet are dropped.
-    pub(super) fn reset(self) -> io::Result<()> {
-        let counted = match &self {
+    /// Returns whether the peer closed the connection or the network lost it, without reading: bytes that came before may still be there.
+    /// Outside of Linux a close in order is not seen.
+    pub(super) fn is_gone(&self) -> bool {
+        let end = pin!(self.counted().stream.ready(END));
+        end.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn counted(&self) -> &Counted {
+        match self {
             Self::Tcp(counted) => counted,
             Self::Tls(tls) => tls.get_ref().0,
-        };
-        counted.stream.set_zero_linger()
+        }
+    }
+
+    /// Ends the connection by a reset (RST): bytes that the system has not sent yet are dropped.
+    pub(super) fn reset(self) -> io::Result<()> {
+        self.counted().stream.set_zero_linger()
     }
 }
 
@@ -107,5 +141,68 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    async fn pair() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (own, _) = listener.accept().await.unwrap();
+        (Stream::Tcp(Counted::new(own, Arc::default())), peer)
+    }
+
+    async fn is_soon_gone(stream: &Stream) -> bool {
+        let until_gone = async {
+            while !stream.is_gone() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), until_gone).await.is_ok()
+    }
+
+    #[tokio::test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    async fn a_close_is_seen_behind_bytes_that_are_still_there() {
+        let (mut own, mut peer) = pair().await;
+        peer.write_all(b"unread").await.unwrap();
+        own.write_all(b"unread").await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+        assert!(!own.is_gone(), "bytes are no end");
+        peer.shutdown().await.unwrap();
+        assert!(is_soon_gone(&own).await);
+        let mut bytes = Vec::new();
+        own.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(bytes, b"unread");
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_seen() {
+        let (own, peer) = pair().await;
+        assert!(!own.is_gone());
+        peer.set_zero_linger().unwrap();
+        drop(peer);
+        assert!(is_soon_gone(&own).await);
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn an_idle_connection_is_probed() {
+        let (own, _peer) = pair().await;
+        let tcp = &own.counted().stream;
+        assert!(!SockRef::from(tcp).keepalive().unwrap());
+        probe_when_idle(tcp, Duration::from_secs(40));
+        let socket = SockRef::from(tcp);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(40));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_EVERY);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
     }
 }

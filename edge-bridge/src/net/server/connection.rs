@@ -2,12 +2,15 @@
 //!
 //! There is one buffer to read into: while the owner has it nothing is read, so a connection that is not read costs its sender, not us.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
@@ -26,6 +29,8 @@ pub(super) enum FromPeer {
     /// Bytes that were read, behind what was left before. The task waits for the buffer.
     Bytes(BytesMut),
     Written(usize),
+    /// The peer closed the connection, or the network lost it, while the owner had the buffer. Said once.
+    Gone,
     Closed,
 }
 
@@ -40,6 +45,7 @@ pub(super) struct Outbox {
 struct ToPeer {
     bytes: BytesMut,
     buffer: Option<BytesMut>,
+    look: bool,
     close: bool,
 }
 
@@ -52,6 +58,11 @@ impl Outbox {
     /// Read on, behind what `buffer` still holds.
     pub(super) fn read(&self, buffer: BytesMut) {
         self.change(|state| state.buffer = Some(buffer));
+    }
+
+    /// Look whether the peer is gone: while nothing is read its end would not be seen.
+    pub(super) fn look(&self) {
+        self.change(|state| state.look = true);
     }
 
     /// Write what is left, then close.
@@ -74,31 +85,34 @@ impl Outbox {
 /// Runs a connection until the owner closes it.
 pub(super) async fn run(
     id: ConnectionId,
-    stream: Stream,
+    mut stream: Stream,
     outbox: Arc<Outbox>,
     owner: mpsc::Sender<(ConnectionId, FromPeer)>,
 ) {
-    let (mut read, mut write) = tokio::io::split(stream);
     let mut reading = Reading { buffer: Some(BytesMut::new()), want: READ_MIN };
     let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
+    let mut is_gone = false;
     loop {
         let said = tokio::select! {
             () = outbox.wake.notified() => {
-                let ToPeer { bytes, buffer, close } = outbox.take();
+                let ToPeer { bytes, buffer, look, close } = outbox.take();
                 out.bytes.unsplit(bytes);
                 reading.buffer = buffer.or(reading.buffer);
                 if close {
                     break;
                 }
-                continue;
+                if !look || !is_up || is_gone || !stream.is_gone() {
+                    continue;
+                }
+                is_gone = true;
+                Ok(FromPeer::Gone)
             }
-            written = out.write(&mut write), if is_up && !out.is_done() => match written {
-                Ok(0) => continue,
-                written => written.map(FromPeer::Written),
+            said = step(&mut stream, &mut out, &mut reading), if is_up => match said {
+                Ok(FromPeer::Written(0)) => continue,
+                said => said,
             },
-            read = reading.read(&mut read), if is_up && reading.buffer.is_some() => read.map(FromPeer::Bytes),
         };
         let said = said.unwrap_or_else(|_| {
             is_up = false;
@@ -110,12 +124,34 @@ pub(super) async fn run(
     }
     if is_up {
         let flush = async {
-            write.write_all(&out.bytes).await?;
-            write.shutdown().await
+            stream.write_all(&out.bytes).await?;
+            stream.shutdown().await
         };
         // The connection is over either way.
         let _ = timeout(CLOSE_WITHIN, flush).await;
     }
+}
+
+/// Reads or writes, whichever can go on, one after the other if both can. Cancel-safe.
+async fn step(stream: &mut Stream, out: &mut Out, reading: &mut Reading) -> io::Result<FromPeer> {
+    poll_fn(|cx| {
+        let reads_first = std::mem::replace(&mut out.had_turn, false);
+        for reads in [reads_first, !reads_first] {
+            let done = if reads {
+                pin!(reading.read(stream)).poll(cx).map_ok(FromPeer::Bytes)
+            } else if out.is_done() {
+                Poll::Pending
+            } else {
+                out.had_turn = true;
+                pin!(out.write(stream)).poll(cx).map_ok(FromPeer::Written)
+            };
+            if done.is_ready() {
+                return done;
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 #[derive(Debug)]
@@ -127,7 +163,7 @@ struct Reading {
 
 impl Reading {
     /// Cancel-safe: what was read is in the buffer.
-    async fn read(&mut self, from: &mut ReadHalf<Stream>) -> io::Result<BytesMut> {
+    async fn read(&mut self, from: &mut Stream) -> io::Result<BytesMut> {
         let Some(buffer) = &mut self.buffer else { return std::future::pending().await };
         buffer.reserve(self.want);
         let n = from.read_buf(buffer).await?;
@@ -144,6 +180,8 @@ struct Out {
     bytes: BytesMut,
     /// TLS may still hold a part of what was written.
     to_flush: bool,
+    /// Wrote last, so that reading comes first.
+    had_turn: bool,
 }
 
 impl Out {
@@ -152,7 +190,7 @@ impl Out {
     }
 
     /// Writes what the socket takes, then makes sure that it left; how many bytes. Cancel-safe.
-    async fn write(&mut self, to: &mut WriteHalf<Stream>) -> io::Result<usize> {
+    async fn write(&mut self, to: &mut Stream) -> io::Result<usize> {
         if self.bytes.is_empty() {
             to.flush().await?;
             self.to_flush = false;

@@ -17,7 +17,7 @@ use super::connection::{self, FromPeer, Outbox};
 use super::sink::{Receipts, Sink};
 use crate::ingest::{Ingest, Now};
 use crate::listener::{ConnectionId, Event, Listener, Output, PublishId, Settled, Stats};
-use crate::net::stream::{Counted, Stream};
+use crate::net::stream::{Counted, Stream, probe_when_idle};
 use crate::net::{Clock, ServerTls};
 use crate::wire::Publish;
 
@@ -25,6 +25,10 @@ use crate::wire::Publish;
 const INPUTS: usize = 256;
 /// Period at which a full queue is asked for room, if it does not say so itself.
 const ROOM_EVERY: Duration = Duration::from_millis(50);
+/// Period at which connections that are not read are looked at: their peers may be gone.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Until the system probes a connection on which nothing comes.
+const PROBE_AFTER: Duration = Duration::from_secs(30);
 /// After an accept that failed, usually for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// For a TLS handshake.
@@ -53,6 +57,7 @@ pub(super) struct Owner<I, S> {
     addresses: HashMap<ConnectionId, SocketAddr>,
     /// Bytes of connections that may not be read now.
     parked: HashMap<ConnectionId, BytesMut>,
+    look_at: Instant,
     published: HashMap<PublishId, oneshot::Sender<Settled>>,
     tasks: JoinSet<()>,
     to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
@@ -86,6 +91,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             outboxes: HashMap::new(),
             addresses: HashMap::new(),
             parked: HashMap::new(),
+            look_at: Instant::now(),
             published: HashMap::new(),
             tasks: JoinSet::new(),
             to_owner,
@@ -153,6 +159,17 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 let buffer = self.parked.remove(&id).unwrap_or_default();
                 self.feed(id, buffer);
             }
+            self.look_at_parked();
+        }
+    }
+
+    fn look_at_parked(&mut self) {
+        if self.parked.is_empty() || self.look_at > Instant::now() {
+            return;
+        }
+        self.look_at = Instant::now() + LOOK_EVERY;
+        for outbox in self.parked.keys().filter_map(|id| self.outboxes.get(id)) {
+            outbox.look();
         }
     }
 
@@ -163,15 +180,18 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             None => now + Duration::from_secs(3600),
         };
         let room = if !self.listener.has_room() { now + ROOM_EVERY } else { due };
-        let closing = self.closing.as_ref().map_or(due, |closing| closing.until);
-        due.min(room).min(closing)
+        let look = if self.parked.is_empty() { due } else { self.look_at };
+        let own = self.closing.as_ref().map_or(look, |closing| closing.until);
+        due.min(room).min(own)
     }
 
     fn accept(&mut self, stream: TcpStream) {
         // Acknowledgements are small and wait for nobody. An error would only cost time.
         let _ = stream.set_nodelay(true);
-        let now = self.now();
-        let Some(id) = self.listener.accept(now) else {
+        probe_when_idle(&stream, PROBE_AFTER);
+        let accepted = self.listener.accept(self.now());
+        self.outputs();
+        let Some(id) = accepted else {
             tracing::warn!("connection refused: the limit of connections is reached");
             return;
         };
@@ -199,6 +219,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         match input {
             FromPeer::Bytes(buffer) => self.feed(id, buffer),
             FromPeer::Written(n) => self.listener.handle_written(self.now(), id, n),
+            FromPeer::Gone => self.listener.handle_gone(self.now(), id),
             FromPeer::Closed => self.listener.handle_closed(self.now(), id),
         }
         self.outputs();

@@ -1,0 +1,72 @@
+//! Places of network connections. Back-pressure leaves connections unread, and a full queue may last for days: those whose peer is gone, or
+//! that wait for longest, make place for new ones, so that publishers that cannot be served lock out nobody else.
+
+use super::{Connection, Due, Listener};
+use crate::chain::ConnectionId;
+use crate::ingest::{Ingest, Now};
+use crate::session::{Input, Session};
+use crate::wire::ReasonCode;
+
+/// Milliseconds for which a connection whose peer is there stays unread before another one may displace it.
+const KEPT_MS: u64 = 10_000;
+
+impl<I: Ingest> Listener<I> {
+    /// A network connection was made. At [`max_connections`](super::Config::max_connections) it displaces one that
+    /// [may not be read](Self::may_read) and whose peer is [gone](Self::handle_gone), or else has waited for 10 s, longest first; `None` if
+    /// there is no such connection: close it.
+    pub fn accept(&mut self, now: Now) -> Option<ConnectionId> {
+        if self.connections.len() >= self.config.max_connections && !self.displace(now) {
+            return None;
+        }
+        self.next_connection += 1;
+        let id = ConnectionId(self.next_connection);
+        let session = Session::server(now.up_ms, id.0, self.config.session.clone());
+        let connection = Connection {
+            session,
+            client: None,
+            unwritten: 0,
+            unflushed: 0,
+            held: 0,
+            touched: false,
+            heard_ms: now.up_ms,
+            gone: false,
+            excused: false,
+            topic_refused: false,
+        };
+        self.connections.insert(id, connection);
+        self.touch(id);
+        self.run(now);
+        Some(id)
+    }
+
+    /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be read once it may be; until then
+    /// its keep alive counts, and a new connection may displace it.
+    pub fn handle_gone(&mut self, now: Now, connection: ConnectionId) {
+        let Some(state) = self.connections.get_mut(&connection) else { return };
+        state.gone = true;
+        self.deadlines.no_later(Due::Connection(connection), now.up_ms);
+        self.run(now);
+    }
+
+    /// Returns whether a connection made place.
+    fn displace(&mut self, now: Now) -> bool {
+        let may_go = self.connections.iter().filter(|(id, state)| {
+            (state.gone || now.up_ms.saturating_sub(state.heard_ms) >= KEPT_MS) && !self.may_read(**id)
+        });
+        let Some(id) =
+            may_go.min_by_key(|(id, state)| (!state.gone, state.heard_ms, **id)).map(|(id, _)| *id)
+        else {
+            return false;
+        };
+        let Some(state) = self.connections.get_mut(&id) else { return false };
+        if state.gone {
+            state.session.handle_input(now.up_ms, Input::Closed);
+        } else {
+            state.session.disconnect(now.up_ms, ReasonCode::SERVER_BUSY);
+        }
+        self.stats.displaced += 1;
+        self.touch(id);
+        self.run(now);
+        true
+    }
+}

@@ -1,0 +1,97 @@
+//! Connections that are not read while the queue is full, on real sockets: their end is noticed all the same.
+#![cfg(feature = "net")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test at the outside of the shell: real sockets"
+)]
+
+use std::time::Duration;
+
+use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::listener::{Config, Ticket};
+use edge_bridge::net::Server;
+use edge_bridge::net::server::Sink;
+use edge_bridge::row::Row;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+struct Store;
+
+impl Ingest for Store {
+    fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
+        Answer::Store(vec![Row::new(message.topic.clone(), message.payload.clone())])
+    }
+}
+
+/// A queue under `on_full` = reject while the hub is away.
+struct Full;
+
+impl Sink for Full {
+    fn has_room(&mut self) -> bool {
+        false
+    }
+
+    fn push(&mut self, _: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
+        Err(rows)
+    }
+}
+
+async fn server(max_connections: usize) -> Server {
+    let mut config = Config::default();
+    config.max_connections = max_connections;
+    Server::builder().config(config).start("127.0.0.1:0", Store, |_| Full).await.unwrap()
+}
+
+/// Connects a 3.1.1 client with a clean session, and waits for CONNACK; `None` if the server closes.
+async fn connect(server: &Server, name: &str, keep_alive_s: u8) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+    let size = u8::try_from(name.len()).unwrap();
+    let head = [0x10, 12 + size, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, keep_alive_s, 0, size];
+    stream.write_all(&[&head, name.as_bytes()].concat()).await.unwrap();
+    let mut answer = [0; 4];
+    match timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await.expect("an answer") {
+        Ok(_) => Some(stream),
+        Err(_) => None,
+    }
+}
+
+/// Two PUBLISHes at QoS 1: the first is held, the second waits unread.
+async fn publish(stream: &mut TcpStream) {
+    stream.write_all(b"\x32\x06\x00\x01t\x00\x01x").await.unwrap();
+    sleep(Duration::from_millis(5)).await;
+    stream.write_all(b"\x32\x06\x00\x01t\x00\x02y").await.unwrap();
+}
+
+/// Sensors that make up a new name each time, get no PUBACK and give up: one after the other they would take all places.
+#[tokio::test]
+async fn publishers_that_gave_up_lock_nobody_out() {
+    let server = server(20).await;
+    for n in 0..60 {
+        let mut stream = connect(&server, &format!("sensor{n}"), 0).await.expect("a place");
+        publish(&mut stream).await;
+        drop(stream);
+        if n % 20 == 19 {
+            // Each connection's end is looked for once a second.
+            sleep(Duration::from_millis(2_500)).await;
+        }
+    }
+    let stats = server.stats().await.unwrap();
+    assert_eq!((stats.connections, stats.displaced), (20, 40), "{stats:?}");
+    assert!(connect(&server, "valve", 0).await.is_some());
+}
+
+#[tokio::test]
+async fn a_publisher_that_gave_up_is_closed_by_its_keep_alive() {
+    let server = server(20).await;
+    for n in 0..5 {
+        let mut stream = connect(&server, &format!("sensor{n}"), 2).await.unwrap();
+        publish(&mut stream).await;
+    }
+    let mut there = connect(&server, "there", 2).await.unwrap();
+    publish(&mut there).await;
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(server.stats().await.unwrap().connections, 1, "those that gave up are gone, the other is not");
+}
