@@ -4,8 +4,8 @@ use crate::session::ServerConfig;
 
 /// Limits of the listener. Start with `default()` and change what differs.
 ///
-/// Worst case of RAM beyond the sockets' buffers: `max_unacked_bytes` + `max_queued_bytes_total` + `max_retained_bytes`, and per connection
-/// `max_unwritten_bytes` + one packet; about 1 KiB per session.
+/// Worst case of RAM beyond the sockets' buffers: `max_unacked_bytes` + `max_queued_bytes_total` + `max_retained_bytes` + 1 MiB of wills that wait
+/// for room in the queue, and per connection `max_unwritten_bytes` + one packet; about 1 KiB per session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {

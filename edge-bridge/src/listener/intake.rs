@@ -7,10 +7,13 @@ use crate::chain::{ConnectionId, Ticket};
 use crate::ingest::{Answer, Inbound, Ingest, Now};
 use crate::row::Row;
 use crate::session::AckHandle;
-use crate::wire::{PacketType, Publish, ReasonCode};
+use crate::wire::{PacketType, Publish, QoS, ReasonCode};
 
 /// Memory of a message while its PUBACK waits, beside topic and payload, in bytes.
 const OVERHEAD: usize = 64;
+
+/// Bytes of wills that wait for room at most, each with [`OVERHEAD`]: no connection that is not read bounds them.
+const WILLS_MAX: usize = 1024 * 1024;
 
 /// An [`Ingest`] that shows each message to a function and stores nothing: each is acknowledged at once. What a hub of a test or a drill needs.
 #[derive(Debug)]
@@ -31,11 +34,19 @@ struct Held {
     message: Inbound,
 }
 
+impl Held {
+    fn bytes(&self) -> usize {
+        self.message.topic.len() + self.message.payload.len() + OVERHEAD
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     full: bool,
     /// In order of arrival; of QoS 1, and wills.
     held: VecDeque<Held>,
+    /// Bytes of the wills in it.
+    will_bytes: usize,
     /// Handed back by the queue, in order.
     stalled: VecDeque<(Ticket, Vec<Row>)>,
     /// PUBACK reasons other than success.
@@ -54,6 +65,17 @@ impl Intake {
     pub(super) fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
         self.full = true;
         self.stalled.push_back((ticket, rows));
+    }
+
+    /// Returns whether there is room for another will to wait.
+    fn hold_will(&mut self, held: Held) -> bool {
+        let bytes = self.will_bytes + held.bytes();
+        let has_room = bytes <= WILLS_MAX;
+        if has_room {
+            self.will_bytes = bytes;
+            self.held.push_back(held);
+        }
+        has_room
     }
 
     pub(super) fn reason(&mut self, ticket: Ticket) -> ReasonCode {
@@ -104,13 +126,13 @@ impl<I: Ingest> Listener<I> {
         let held = Held { connection, ack, message };
         if self.intake.has_room() {
             self.take_in(now, &held);
-        } else if held.ack.is_some() {
-            if let Some(state) = self.connections.get_mut(&connection) {
-                state.held += 1;
-            }
-            self.intake.held.push_back(held);
-        } else {
+        } else if publish.qos == QoS::AtMostOnce {
             self.stats.qos0_without_room += 1;
+        } else if let Some(state) = self.connections.get_mut(&connection) {
+            state.held += 1;
+            self.intake.held.push_back(held);
+        } else if !self.intake.hold_will(held) {
+            self.stats.wills_without_room += 1;
         }
     }
 
@@ -122,6 +144,7 @@ impl<I: Ingest> Listener<I> {
         for (ticket, rows) in std::mem::take(&mut self.intake.stalled) {
             self.outputs.push_back(Output::Store { ticket, rows });
         }
+        self.intake.will_bytes = 0;
         for held in std::mem::take(&mut self.intake.held) {
             if let Some(state) = self.connections.get_mut(&held.connection) {
                 state.held -= 1;
@@ -132,7 +155,7 @@ impl<I: Ingest> Listener<I> {
 
     fn take_in(&mut self, now: Now, held: &Held) {
         let Held { connection, ack, message } = held;
-        let bytes = message.topic.len() + message.payload.len() + OVERHEAD;
+        let bytes = held.bytes();
         match self.ingest.ingest(now, message) {
             Answer::Store(rows) if !rows.is_empty() => {
                 self.store(now, *connection, *ack, bytes, rows);

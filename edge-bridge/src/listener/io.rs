@@ -145,7 +145,7 @@ pub struct Stats {
     pub queued_bytes: usize,
     /// Bytes of received messages without PUBACK now.
     pub unacked_bytes: usize,
-    /// Messages whose PUBACK waits for room in the queue now.
+    /// Messages of QoS 1, wills included, that wait for room in the queue now.
     pub held: usize,
     /// Messages received, wills included.
     pub received: u64,
@@ -157,8 +157,10 @@ pub struct Stats {
     pub dropped_expired: u64,
     /// Messages larger than a client takes.
     pub dropped_too_large: u64,
-    /// Received QoS 0 messages that were not ingested because the queue was full.
+    /// Received QoS 0 messages, wills included, that were not ingested because the queue was full.
     pub qos0_without_room: u64,
+    /// Wills at QoS 1 that were not ingested because the queue was full and 1 MiB of wills waited for room already.
+    pub wills_without_room: u64,
     /// Messages that were not retained because of the limits.
     pub retain_refused: u64,
     /// Connections that broke the protocol.

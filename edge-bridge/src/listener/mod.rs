@@ -13,9 +13,9 @@
 //! [receipt chain](crate::chain) (promise 1). With an `Ingest` that only absorbs, such as [`Observe`], it is acknowledged at once.
 //!
 //! **No room in the queue.** While the caller says so ([`set_room`](Listener::set_room)) the `Ingest` is not asked, so that no filter's state
-//! moves for a row that is not kept: a QoS 1 message is held without PUBACK and its connection is not read; a QoS 0 message goes to local
-//! subscribers only, and is counted. Rows that the queue hands back after all are kept and offered again first. No client is ever told 0x97
-//! (quota exceeded), which would count as acknowledged.
+//! moves for a row that is not kept: a QoS 1 message is held without PUBACK and its connection is not read; a will at QoS 1 is held too, up to
+//! 1 MiB of them; a QoS 0 message goes to local subscribers only, and is counted. Rows that the queue hands back after all are kept and offered
+//! again first. No client is ever told 0x97 (quota exceeded), which would count as acknowledged.
 //!
 //! What it does not do: QoS 2 (a 3.1.1 client that publishes at QoS 2 is disconnected, an MQTT 5 client is told the maximum), shared
 //! subscriptions (0x9E), extended authentication, access lists, sessions and retained messages on disk.
