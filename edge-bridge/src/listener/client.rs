@@ -18,6 +18,8 @@ pub(super) struct Client {
     /// Unacknowledged deliveries, while there is no connection.
     pub(super) resume: Resume,
     pub(super) waiting: Waiting,
+    /// Bytes of `waiting` as [`Holdings`](super::holdings::Holdings) knows them.
+    pub(super) held_bytes: usize,
     /// Seconds to keep the session after the end of the connection.
     pub(super) expiry_s: u32,
     /// End of the session; only while there is no connection.
@@ -54,6 +56,7 @@ impl Clients {
             connection: None,
             resume: Resume::new(),
             waiting: Waiting::default(),
+            held_bytes: 0,
             expiry_s: 0,
             ends_ms: None,
             will: None,

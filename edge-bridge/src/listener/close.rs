@@ -36,6 +36,7 @@ impl<I: Ingest> Listener<I> {
                 will.due_ms = Some(now.up_ms + u64::from(will.delay_s.min(client.expiry_s)) * 1000);
             }
             let gone = client.waiting.take_qos_0();
+            self.holdings.update(key, client);
             self.abandon(gone);
         }
         self.outputs.push_back(Output::Close { connection: id });
@@ -66,11 +67,12 @@ impl<I: Ingest> Listener<I> {
         let Some(mut client) = self.clients.remove(key) else { return };
         self.subscriptions.remove_client(key);
         self.deadlines.forget(Due::Client(key));
+        let waiting: Vec<_> = client.waiting.drain().collect();
+        self.holdings.update(key, &mut client);
         let in_flight = client.resume.into_in_flight();
         for message in &in_flight {
             self.tracking.dropped(Self::origin(message.token));
         }
-        let waiting: Vec<_> = client.waiting.drain().collect();
         let dropped = in_flight.len() + waiting.len();
         self.abandon(waiting);
         if client.expiry_s > 0 {

@@ -34,7 +34,7 @@ pub struct Config {
     pub max_queued: usize,
     /// Bytes that wait for one client. Default 1 MiB.
     pub max_queued_bytes: usize,
-    /// Bytes that wait for all clients together. Default 16 MiB.
+    /// Bytes that wait for all clients together; beyond it the client for which most waits loses its oldest. Default 16 MiB.
     pub max_queued_bytes_total: usize,
     /// QoS 1 messages unacknowledged at an MQTT 5 client, within its own Receive Maximum. Default 100; 3.1.1 clients get 20.
     pub max_in_flight: u16,

@@ -1,5 +1,6 @@
 //! From a message to its subscribers (§3.3.4, §4.3, §4.9).
 
+use super::client::Client;
 use super::io::PublishId;
 use super::message::Message;
 use super::waiting::Delivery;
@@ -49,26 +50,43 @@ impl<I: Ingest> Listener<I> {
             return;
         }
         self.tracking.add(delivery.origin);
-        self.queued_bytes += delivery.message.bytes();
         client.waiting.push(delivery);
         self.pump(now_ms, key);
-        let config = &self.config;
-        while let Some(client) = self.clients.get_mut(key)
-            && (client.waiting.len() > config.max_queued
-                || client.waiting.bytes() > config.max_queued_bytes
-                || self.queued_bytes > config.max_queued_bytes_total)
-            && let Some(oldest) = client.waiting.pop()
+        while self.clients.get(key).is_some_and(|client| self.holds_too_much(client)) && self.drop_oldest(key)
         {
-            self.queued_bytes -= oldest.message.bytes();
-            self.stats.dropped_full += 1;
-            self.tracking.dropped(oldest.origin);
         }
+        // From who holds most: an absent client's backlog must not cost another one its command.
+        while self.holdings.total() > self.config.max_queued_bytes_total
+            && let Some(largest) = self.holdings.largest()
+            && self.drop_oldest(largest)
+        {}
+    }
+
+    fn holds_too_much(&self, client: &Client) -> bool {
+        let Client { waiting, .. } = client;
+        waiting.len() > self.config.max_queued || waiting.bytes() > self.config.max_queued_bytes
+    }
+
+    /// Drops the oldest message that waits for a client, as the one it needs least.
+    fn drop_oldest(&mut self, key: ClientKey) -> bool {
+        let Some(client) = self.clients.get_mut(key) else { return false };
+        let Some(oldest) = client.waiting.pop() else { return false };
+        self.holdings.update(key, client);
+        self.stats.dropped_full += 1;
+        self.tracking.dropped(oldest.origin);
+        true
     }
 
     /// Sends what waits for a client, as far as its window and its reading go.
     pub(super) fn pump(&mut self, now_ms: u64, key: ClientKey) {
+        self.send_waiting(now_ms, key);
+        if let Some(client) = self.clients.get_mut(key) {
+            self.holdings.update(key, client);
+        }
+    }
+
+    fn send_waiting(&mut self, now_ms: u64, key: ClientKey) {
         while let Some(delivery) = self.next_delivery(key) {
-            self.queued_bytes -= delivery.message.bytes();
             if delivery.message.is_expired(now_ms) {
                 self.stats.dropped_expired += 1;
                 self.tracking.dropped(delivery.origin);
@@ -127,7 +145,6 @@ impl<I: Ingest> Listener<I> {
     /// These never reach their client.
     pub(super) fn abandon(&mut self, deliveries: Vec<Delivery>) {
         for delivery in deliveries {
-            self.queued_bytes -= delivery.message.bytes();
             self.tracking.dropped(delivery.origin);
         }
     }

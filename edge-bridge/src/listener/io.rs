@@ -151,7 +151,7 @@ pub struct Stats {
     pub received: u64,
     /// Messages sent to clients, repeats not counted.
     pub sent: u64,
-    /// Messages dropped because a client's queue was full.
+    /// Messages dropped because too much waited for their client, or for all clients and for theirs most.
     pub dropped_full: u64,
     /// Messages that expired before a client took them.
     pub dropped_expired: u64,

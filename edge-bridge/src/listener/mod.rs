@@ -30,6 +30,7 @@ mod connect;
 mod deadlines;
 mod deliver;
 mod door;
+mod holdings;
 mod intake;
 mod io;
 mod message;
@@ -53,6 +54,7 @@ pub use crate::chain::{ConnectionId, Ticket};
 
 use client::{ClientKey, Clients};
 use deadlines::Deadlines;
+use holdings::Holdings;
 use intake::Intake;
 use retained::Retained;
 use subscriptions::Subscriptions;
@@ -88,7 +90,7 @@ pub struct Listener<I> {
     /// Connections whose session may have something to say.
     touched: VecDeque<ConnectionId>,
     outputs: VecDeque<Output>,
-    queued_bytes: usize,
+    holdings: Holdings,
     stats: Stats,
 }
 
@@ -139,7 +141,7 @@ impl<I: Ingest> Listener<I> {
             deadlines: Deadlines::new(),
             touched: VecDeque::new(),
             outputs: VecDeque::new(),
-            queued_bytes: 0,
+            holdings: Holdings::default(),
             stats: Stats::default(),
         }
     }
@@ -295,7 +297,7 @@ impl<I: Ingest> Listener<I> {
             connections: self.connections.len(),
             sessions: self.clients.len(),
             retained: self.retained.len(),
-            queued_bytes: self.queued_bytes,
+            queued_bytes: self.holdings.total(),
             unacked_bytes: self.chain.unacked_bytes(),
             held: self.intake.held(),
             ..self.stats

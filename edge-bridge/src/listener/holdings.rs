@@ -1,0 +1,38 @@
+//! Shares of the clients in the memory of waiting messages: when all together reach the limit, the one that holds most gives way.
+
+use std::collections::BTreeSet;
+
+use super::client::{Client, ClientKey};
+
+/// Bytes that wait, by client. Only clients for whom something waits are in it, so a message that is sent on at once costs nothing here.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    total: usize,
+    by_bytes: BTreeSet<(usize, ClientKey)>,
+}
+
+impl Holdings {
+    /// To be called whenever the messages that wait for `client` have changed.
+    pub(super) fn update(&mut self, key: ClientKey, client: &mut Client) {
+        let (before, now) = (client.held_bytes, client.waiting.bytes());
+        if before == now {
+            return;
+        }
+        self.by_bytes.remove(&(before, key));
+        if now > 0 {
+            self.by_bytes.insert((now, key));
+        }
+        self.total = self.total - before + now;
+        client.held_bytes = now;
+    }
+
+    /// Bytes that wait for all clients together.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Returns the client that holds most.
+    pub(super) fn largest(&self) -> Option<ClientKey> {
+        self.by_bytes.last().map(|(_, key)| *key)
+    }
+}
