@@ -297,19 +297,28 @@ impl<P: Pack> Uplink<P> {
             handle(self, spool, row);
         }
         if self.sweep.on_leased(now_ms, weight, spool.is_scanned()) {
+            self.end_sweep(now_ms, spool);
+        }
+        any
+    }
+
+    fn end_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
+        if self.sweep.could_not_read() {
+            self.refusals.on_sweep_broken_off();
+            self.sweep.want_again(now_ms);
+        } else {
             self.retry_filter = None;
             self.refusals.on_sweep_over();
             self.apart.on_sweep_over();
-            self.park_deferred(spool);
-            if spool.parked() > 0 {
-                self.sweep.want_later(now_ms);
-            }
-            if let Some(due_ms) = self.poison.due_ms() {
-                // One that was due and did not come by is gone: it expired, or made room.
-                self.sweep.want(if due_ms > now_ms { due_ms } else { now_ms + MISSED_POISON_MS });
-            }
         }
-        any
+        self.park_deferred(spool);
+        if spool.parked() > 0 {
+            self.sweep.want_later(now_ms);
+        }
+        if let Some(due_ms) = self.poison.due_ms() {
+            // One that was due and did not come by is gone: it expired, or made room.
+            self.sweep.want(if due_ms > now_ms { due_ms } else { now_ms + MISSED_POISON_MS });
+        }
     }
 
     /// Begins a sweep that is due, or that a healed topic asks for.

@@ -378,6 +378,11 @@ impl Refusals {
         self.topics.retain(|_, topic| !topic.healing || topic.has_parked());
     }
 
+    /// A sweep ended that did not meet every row: what it did not meet is still parked.
+    pub(super) fn on_sweep_broken_off(&mut self) {
+        self.topics.values_mut().for_each(|topic| topic.passed = false);
+    }
+
     /// Hands out what is held and forgets its topics. `all`: also of topics with parked rows, which are younger than what is held, and of those
     /// that hold what was parked, which is older than what waits in the queue.
     pub(super) fn take_held(&mut self, all: bool) -> Vec<Message> {

@@ -1,5 +1,6 @@
 //! Sweep over the parked rows, from the front: rows of topics that are not refused are sent, the others stay parked, in their place or behind the
-//! rest. It ends when it has passed what was there when it began. Where rows go behind the rest it never ends before, since those that it parked
+//! rest. It ends when it has passed what was there when it began, and where the spool knows the end not before the spool says so: rows that cannot be
+//! read are still there, new rows of their topics wait behind them, and another sweep begins soon. Where rows go behind the rest it never ends before, since those that it parked
 //! again would then stand behind younger ones.
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use crate::wire::{ReasonCode, Utf8};
 
 /// Parked rows leased at a time: new rows get the next turn.
 const ROWS: usize = 64;
-/// A sweep to which the spool gives nothing for so long is over: the rest expired.
+/// A sweep to which the spool gives nothing for so long is over: the rest expired, or cannot be read.
 const DRY_MS: u64 = 5_000;
 /// Longest wait of a sweep that is due for rows on their way to the parked ones, in milliseconds.
 const WAIT_MS: u64 = 5_000;
@@ -153,6 +154,16 @@ impl Sweep {
             self.is_dry = is_dry;
         }
         over
+    }
+
+    /// Whether the last one ended although the spool has more rows, which cannot be read now.
+    pub(super) fn could_not_read(&self) -> bool {
+        self.is_dry && self.in_place
+    }
+
+    /// One that could not read all is tried again.
+    pub(super) fn want_again(&mut self, now_ms: u64) {
+        self.want(now_ms + DRY_MS);
     }
 
     /// A row is parked.

@@ -14,6 +14,8 @@ pub(crate) struct PlaceSpool {
     /// Keeps what is parked on its way for a while, until [`arrive`](Self::arrive).
     pub(crate) parks_slowly: bool,
     on_the_way: Vec<LeaseId>,
+    /// Parked rows cannot be read.
+    pub(crate) is_dry: bool,
     /// Passes that began.
     pub(crate) scans: u32,
     /// Parked and leased.
@@ -34,6 +36,7 @@ impl PlaceSpool {
             in_place: false,
             parks_slowly: false,
             on_the_way,
+            is_dry: false,
             scans: 0,
             leased,
             passed,
@@ -101,6 +104,9 @@ impl Spool for PlaceSpool {
     }
 
     fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {
+        if self.is_dry {
+            return Vec::new();
+        }
         let rows = self.memory.lease_parked(now_ms, max_rows, max_bytes);
         let (rows, later): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| !self.in_place || !self.later.contains(&row.id));
