@@ -5,7 +5,7 @@ use crate::session::ServerConfig;
 /// Limits of the listener. Start with `default()` and change what differs.
 ///
 /// Worst case of RAM beyond the sockets' buffers: `max_unacked_bytes` + `max_queued_bytes_total` + `max_retained_bytes` + 1 MiB of wills that wait
-/// for room in the queue, and per connection `max_unwritten_bytes` + one packet; about 1 KiB per session.
+/// for room in the queue, and per connection 2 × `max_unwritten_bytes` + two packets, or a resumed window; about 1 KiB per session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
@@ -30,7 +30,7 @@ pub struct Config {
     pub max_retained: usize,
     /// Bytes of retained messages. Default 1 MiB.
     pub max_retained_bytes: usize,
-    /// Messages that wait for one client, absent or slow; the oldest go first, counted. Default 1 000.
+    /// Messages that wait for one client, absent or slow; the oldest go first, those at QoS 0 before the others, counted. Default 1 000.
     pub max_queued: usize,
     /// Bytes that wait for one client. Default 1 MiB.
     pub max_queued_bytes: usize,
@@ -41,7 +41,8 @@ pub struct Config {
     /// Bytes of received QoS 1 messages without a PUBACK, over all connections: beyond it connections that wait for a PUBACK are not read.
     /// Default 4 MiB. Each message counts with 64 bytes more than topic and payload, so that many small ones count too.
     pub max_unacked_bytes: usize,
-    /// Bytes written to a connection that its peer has not taken yet: beyond it nothing more is sent to it and it is not read. Default 256 KiB.
+    /// Bytes written to a connection that its peer has not taken yet: beyond it no message is sent to it. It is still read, until its packets
+    /// made for as many bytes of answers again. Default 256 KiB.
     pub max_unwritten_bytes: usize,
     /// Allows control characters and Unicode non-characters in topics of messages and wills. Default false, since a hub may end the
     /// connection for them (§1.5.4): a message at QoS 1 is answered 0x90, in 3.1.1, which has no reasons, by the end of the connection; one at

@@ -52,28 +52,26 @@ impl<I: Ingest> Listener<I> {
         self.tracking.add(delivery.origin);
         client.waiting.push(delivery);
         self.pump(now_ms, key);
-        while self.clients.get(key).is_some_and(|client| self.holds_too_much(client)) && self.drop_oldest(key)
-        {
-        }
+        while self.holds_too_much(key) && self.drop_least(key) {}
         // From who holds most: an absent client's backlog must not cost another one its command.
         while self.holdings.total() > self.config.max_queued_bytes_total
             && let Some(largest) = self.holdings.largest()
-            && self.drop_oldest(largest)
+            && self.drop_least(largest)
         {}
     }
 
-    fn holds_too_much(&self, client: &Client) -> bool {
-        let Client { waiting, .. } = client;
+    fn holds_too_much(&self, key: ClientKey) -> bool {
+        let Some(Client { waiting, .. }) = self.clients.get(key) else { return false };
         waiting.len() > self.config.max_queued || waiting.bytes() > self.config.max_queued_bytes
     }
 
-    /// Drops the oldest message that waits for a client, as the one it needs least.
-    fn drop_oldest(&mut self, key: ClientKey) -> bool {
+    /// Drops the message that a client needs least of those that wait for it.
+    fn drop_least(&mut self, key: ClientKey) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return false };
-        let Some(oldest) = client.waiting.pop() else { return false };
+        let Some(least) = client.waiting.pop_least() else { return false };
         self.holdings.update(key, client);
         self.stats.dropped_full += 1;
-        self.tracking.dropped(oldest.origin);
+        self.tracking.dropped(least.origin);
         true
     }
 

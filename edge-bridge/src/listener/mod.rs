@@ -102,6 +102,8 @@ struct Connection {
     client: Option<ClientKey>,
     /// Bytes given to the caller and not yet written.
     unwritten: usize,
+    /// The session's `answered` when `unwritten` was below its limit last.
+    answered: u64,
     /// Bytes of messages in the session's buffer, about.
     unflushed: usize,
     /// Messages in [`Intake`] that wait for room.
@@ -114,6 +116,14 @@ struct Connection {
     /// A deadline passed while we did not read: its packets may be there, unread.
     excused: bool,
     topic_refused: bool,
+}
+
+impl Connection {
+    fn note_answers(&mut self, max_unwritten: usize) {
+        if self.unwritten < max_unwritten {
+            self.answered = self.session.answered();
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,6 +198,7 @@ impl<I: Ingest> Listener<I> {
     pub fn handle_written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         state.unwritten = state.unwritten.saturating_sub(bytes);
+        state.note_answers(self.config.max_unwritten_bytes);
         if let Some(client) = state.client {
             self.pump(now.up_ms, client);
             self.run(now);
@@ -227,10 +238,14 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Returns whether bytes of this connection should be read now. May change after every other `&mut` call.
+    ///
+    /// A slow reader is read: it may write a lot before it reads, and its pings say that it is there. Only its own packets, by their answers,
+    /// may not make it cost more and more.
     pub fn may_read(&self, connection: ConnectionId) -> bool {
         self.connections.get(&connection).is_some_and(|state| {
+            let answers = state.session.answered() - state.answered;
             state.held == 0
-                && state.unwritten < self.config.max_unwritten_bytes
+                && answers < self.config.max_unwritten_bytes as u64
                 && self.chain.may_read(connection)
         })
     }
@@ -357,6 +372,7 @@ impl<I: Ingest> Listener<I> {
                 session::Output::Transmit(bytes) => {
                     state.unflushed = 0;
                     state.unwritten += bytes.len();
+                    state.note_answers(self.config.max_unwritten_bytes);
                     self.outputs.push_back(Output::Transmit { connection: id, bytes });
                 }
                 session::Output::Event(event) => self.on_event(now, id, event),

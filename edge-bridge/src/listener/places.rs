@@ -25,6 +25,7 @@ impl<I: Ingest> Listener<I> {
             session,
             client: None,
             unwritten: 0,
+            answered: 0,
             unflushed: 0,
             held: 0,
             touched: false,

@@ -13,22 +13,44 @@ pub(super) struct Delivery {
     pub(super) origin: Option<PublishId>,
 }
 
-/// Deliveries in order, bounded by count and bytes: the oldest go first, since a client that comes back wants the latest state.
+impl Delivery {
+    fn is_qos_0(&self) -> bool {
+        self.message.publish.qos == QoS::AtMostOnce
+    }
+}
+
+/// Deliveries in order, bounded by count and bytes: the oldest go first, since a client that comes back wants the latest state; those at QoS 0
+/// before all others.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     deliveries: VecDeque<Delivery>,
     bytes: usize,
+    /// How many are at QoS 0.
+    qos_0: usize,
 }
 
 impl Waiting {
     pub(super) fn push(&mut self, delivery: Delivery) {
         self.bytes += delivery.message.bytes();
+        self.qos_0 += usize::from(delivery.is_qos_0());
         self.deliveries.push_back(delivery);
     }
 
+    /// Takes the next one to send.
     pub(super) fn pop(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.pop_front()?;
+        self.take(0)
+    }
+
+    /// Takes the one to do without: the oldest at QoS 0, or else the oldest.
+    pub(super) fn pop_least(&mut self) -> Option<Delivery> {
+        let oldest = if self.qos_0 > 0 { self.deliveries.iter().position(Delivery::is_qos_0) } else { None };
+        self.take(oldest.unwrap_or(0))
+    }
+
+    fn take(&mut self, at: usize) -> Option<Delivery> {
+        let delivery = self.deliveries.remove(at)?;
         self.bytes -= delivery.message.bytes();
+        self.qos_0 -= usize::from(delivery.is_qos_0());
         Some(delivery)
     }
 
@@ -39,16 +61,16 @@ impl Waiting {
 
     /// The client went away: QoS 0 is for those who are there.
     pub(super) fn take_qos_0(&mut self) -> Vec<Delivery> {
-        let (gone, kept): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.deliveries)
-            .into_iter()
-            .partition(|d| d.message.publish.qos == QoS::AtMostOnce);
+        let (gone, kept): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.deliveries).into_iter().partition(Delivery::is_qos_0);
         self.bytes = kept.iter().map(|d| d.message.bytes()).sum();
         self.deliveries = kept;
+        self.qos_0 = 0;
         gone.into()
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Delivery> {
-        self.bytes = 0;
+        (self.bytes, self.qos_0) = (0, 0);
         std::mem::take(&mut self.deliveries).into_iter()
     }
 

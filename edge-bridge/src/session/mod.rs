@@ -102,6 +102,8 @@ pub struct Session {
     out: BytesMut,
     events: VecDeque<Event>,
     traffic: Traffic,
+    /// Bytes of packets other than PUBLISH that were written.
+    answered: u64,
 }
 
 #[derive(Debug)]
@@ -178,6 +180,7 @@ impl Session {
             out: BytesMut::new(),
             events: VecDeque::new(),
             traffic: Traffic::default(),
+            answered: 0,
         }
     }
 

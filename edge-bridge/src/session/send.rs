@@ -119,9 +119,15 @@ impl Session {
         }
     }
 
+    /// Bytes written so far of packets other than PUBLISH: what a peer can make this side say by what it says.
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered
+    }
+
     /// Writes a packet other than PUBLISH.
     pub(super) fn write(&mut self, now_ms: u64, packet: &Packet) -> Result<(), SendError> {
         let size = self.encode(packet)? as u64;
+        self.answered += size;
         match packet {
             Packet::PingReq | Packet::PingResp => self.traffic.ping += size,
             _ => self.traffic.mqtt += size,

@@ -181,10 +181,15 @@ impl Site {
         self.outputs();
     }
 
+    /// Bytes for `peer` that it did not look at.
+    pub fn unwritten(&self, peer: Peer) -> usize {
+        self.received.get(&peer.connection).map_or(0, BytesMut::len)
+    }
+
     /// The network takes what waited.
     pub fn unstick(&mut self, peer: Peer) {
         self.stuck.remove(&peer.connection);
-        let written = self.received.get(&peer.connection).map_or(0, BytesMut::len);
+        let written = self.unwritten(peer);
         self.listener.handle_written(self.now, peer.connection, written);
         self.outputs();
     }
