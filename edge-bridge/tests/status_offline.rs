@@ -1,4 +1,5 @@
-//! Promise 5: the numbers of a link that is down are not those of its last connection.
+//! Promise 5: the numbers are at most 200 ms old, also when nothing but one of them changes, and those of a link that is down are not those of its
+//! last connection.
 #![cfg(all(feature = "net", feature = "spool-queue"))]
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use edge_bridge::Bridge;
+use edge_bridge::net::Server;
 
 /// Messages published in an outage show as waiting, whichever spool they wait in.
 #[tokio::test]
@@ -36,4 +38,18 @@ async fn rows_of_an_outage_show_as_waiting() {
         assert!(seen, "on disk {on_disk}: {:?}", bridge.stats());
         bridge.close().await.unwrap();
     }
+}
+
+/// An idle link that pings once a second: the bytes of the answer come right behind those of the question, which were published, and nothing else
+/// happens until the next one.
+#[tokio::test]
+async fn a_number_that_changes_alone_is_published() {
+    let hub = Server::builder().start_observer("127.0.0.1:0", |_, _| {}).await.unwrap();
+    let url = format!("mqtt://{}", hub.local_addr());
+    let bridge = Bridge::builder(&url).client_id("idle").keep_alive_s(1).start().await.unwrap();
+    let mut numbers = bridge.watch();
+    let answered = numbers.wait_for(|stats| stats.traffic.ping > 0 && stats.traffic.ping % 4 == 0);
+    let seen = tokio::time::timeout(Duration::from_secs(5), answered).await.is_ok();
+    assert!(seen, "{:?}", bridge.stats());
+    bridge.close().await.unwrap();
 }

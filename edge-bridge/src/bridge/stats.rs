@@ -10,7 +10,7 @@ use crate::session::Traffic;
 use crate::wire::ReasonCode;
 
 /// A snapshot. Counters never go back while the process lives.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// The state of the link.
@@ -93,15 +93,6 @@ impl<S: Spool, P: Pack> Core<S, P> {
             stats.traffic.add(&connection.session.traffic());
         }
         stats
-    }
-
-    /// Returns whether anything that counts changed since `published`: cheaper than [`stats`](Self::stats).
-    pub fn has_news(&self, published: &Stats) -> bool {
-        let figures = |s: &Stats| {
-            let refused = [s.parked, s.in_place, s.held, s.refused_topics as u64, u64::from(s.link_refused)];
-            ([s.sent, s.acknowledged, s.received, s.unacknowledged as u64], refused)
-        };
-        figures(&self.stats) != figures(published) || self.spool.waiting() != published.waiting
     }
 
     /// The state of the link.

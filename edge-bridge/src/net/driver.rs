@@ -245,9 +245,9 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         }
     }
 
-    /// Whether what was published last is no longer true.
+    /// Whether what was published last is no longer true. Compares all numbers: each of them may be the only one that changes.
     fn status_is_due_later(&self) -> bool {
-        self.core.has_news(&self.status.borrow())
+        *self.status.borrow() != self.stats()
     }
 
     fn stats(&self) -> Stats {
