@@ -39,8 +39,8 @@ impl<P: Pack> Uplink<P> {
             } else {
                 self.next_message(now, session, spool, stats, &mut parks)
             };
-            let Some(message) = message else { break };
-            if message.is_expired(now.up_ms) {
+            let Some(mut message) = message else { break };
+            if message.is_expired(now.up_ms, spool) {
                 self.refusals.on_gone(message.topic());
                 self.expire(&message, spool, stats);
                 continue;
@@ -111,7 +111,7 @@ impl<P: Pack> Uplink<P> {
         if let Some(message) = self.again.pop_front() {
             return Some(message);
         }
-        for message in self.refusals.take_expired(now.up_ms) {
+        for message in self.refusals.take_expired(now.up_ms, spool) {
             self.expire(&message, spool, stats);
         }
         if let Some(message) = self.refusals.next_attempt(now.up_ms) {
@@ -169,7 +169,9 @@ impl<P: Pack> Uplink<P> {
                 }
                 Packing::Expired { rows } => {
                     stats.expired += rows.len() as u64;
-                    rows.into_iter().for_each(|row| spool.settle(row, Settled::Expired));
+                    let packed = super::pack::Packed::of_rows(rows);
+                    self.sweep.take(&packed);
+                    packed.rows.into_iter().for_each(|row| spool.settle(row, Settled::Expired));
                 }
                 Packing::Unsendable { rows, reason } => {
                     let packed = super::pack::Packed::of_rows(rows);

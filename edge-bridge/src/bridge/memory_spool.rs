@@ -210,6 +210,12 @@ impl Spool for MemorySpool {
         self.rows.get(&id.0).map_or(0, |stored| u64::from(stored.row.weight))
     }
 
+    fn ttl_left_ms(&self, id: LeaseId, now_ms: u64) -> Option<u64> {
+        let stored = self.rows.get(&id.0)?;
+        let age_ms = now_ms.saturating_sub(stored.pushed_ms);
+        stored.row.ttl_ms.map(|ttl_ms| ttl_ms.saturating_sub(age_ms))
+    }
+
     fn waiting(&self) -> u64 {
         self.waiting
     }

@@ -1,6 +1,7 @@
 //! Message on its way up: what the pack made of rows, and what has happened to it since.
 
 use super::pack::Packed;
+use super::spool::Spool;
 use crate::wire::{ReasonCode, Utf8};
 
 /// Bytes of a PUBLISH beside topic, properties and payload.
@@ -46,8 +47,19 @@ impl Message {
         &self.packed.publish.topic
     }
 
-    /// Whether the first of its rows' times to live is over.
-    pub(super) fn is_expired(&self, now_ms: u64) -> bool {
-        self.packed.expires_ms.is_some_and(|at_ms| at_ms <= now_ms)
+    /// Whether the times to live of all its rows are over. A batch of which the first row expires is kept until the last one does: rows that went back
+    /// to the spool would come behind what is held or parked of their topic.
+    pub(super) fn is_expired(&mut self, now_ms: u64, spool: &impl Spool) -> bool {
+        if self.packed.expires_ms.is_none_or(|at_ms| at_ms > now_ms) {
+            return false;
+        }
+        if self.packed.rows.len() < 2 {
+            return true;
+        }
+        // `None`: one of them never expires.
+        let mut left_ms = self.packed.rows.iter().map(|row| spool.ttl_left_ms(*row, now_ms));
+        let left_ms = left_ms.try_fold(0, |max_ms, left_ms| left_ms.map(|left_ms| left_ms.max(max_ms)));
+        self.packed.expires_ms = left_ms.map(|left_ms| now_ms.saturating_add(left_ms));
+        left_ms == Some(0)
     }
 }

@@ -60,7 +60,8 @@ pub struct Packed {
     pub publish: Publish,
     /// Acknowledged together.
     pub rows: Vec<LeaseId>,
-    /// When it stops to be worth sending, in milliseconds of `Now::up_ms`: the first of its rows' ends. `None` = never.
+    /// When it stops to be worth sending, in milliseconds of `Now::up_ms`: the first of its rows' ends. `None` = never. While
+    /// others of its rows live (see [`Spool::ttl_left_ms`](super::spool::Spool::ttl_left_ms)) it is sent all the same, until the last one's end.
     pub expires_ms: Option<u64>,
 }
 

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::backoff::{Backoff, BackoffConfig};
 use super::message::Message;
 use super::refused_topic::{HELD_MAX, Held, Topic};
+use super::spool::Spool;
 use crate::wire::{ReasonCode, Utf8};
 
 /// Topics in back-off at most. Refused messages of others are parked and tried with the next sweep.
@@ -294,14 +295,14 @@ impl Refusals {
     }
 
     /// Held messages whose time to live is over, once a topic is due.
-    pub(super) fn take_expired(&mut self, now_ms: u64) -> Vec<Message> {
+    pub(super) fn take_expired(&mut self, now_ms: u64, spool: &impl Spool) -> Vec<Message> {
         let mut out = Vec::new();
         if self.poll_timeout().is_none_or(|due_ms| due_ms > now_ms) {
             return out;
         }
         for topic in self.topics.values_mut() {
-            for held in std::mem::take(&mut topic.held) {
-                if held.message.is_expired(now_ms) {
+            for mut held in std::mem::take(&mut topic.held) {
+                if held.message.is_expired(now_ms, spool) {
                     self.held_bytes -= held.message.bytes;
                     out.push(held.message);
                 } else {
@@ -333,6 +334,11 @@ impl Refusals {
                 topic.out += 1;
                 found = Some(message);
                 break;
+            }
+            if !topic.held.is_empty() {
+                // What this attempt had still to send expired: the others had their turn.
+                topic.tries = 0;
+                continue;
             }
             // Everything held expired: a parked row is the next probe.
             (topic.healing, topic.tries) = (true, 0);

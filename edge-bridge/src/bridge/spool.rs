@@ -122,6 +122,12 @@ pub trait Spool {
         1
     }
 
+    /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None` = no end. A message of several rows is kept as long as
+    /// one of them lives.
+    fn ttl_left_ms(&self, _id: LeaseId, _now_ms: u64) -> Option<u64> {
+        None
+    }
+
     /// Messages of rows that were to be parked and could not be, for want of room: they wait in their place.
     fn in_place(&self) -> u64 {
         0

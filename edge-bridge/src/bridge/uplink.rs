@@ -399,15 +399,10 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// The time to live of a message's first row is over: that of others may not be, so several go back to the spool, which knows.
+    /// The times to live of a message's rows are over.
     pub(super) fn expire(&mut self, message: &Message, spool: &mut impl Spool, stats: &mut Stats) {
-        match message.packed.rows.as_slice() {
-            [row] => {
-                stats.expired += 1;
-                spool.settle(*row, Settled::Expired);
-            }
-            _ => give_back(message, spool),
-        }
+        stats.expired += message.packed.rows.len() as u64;
+        message.packed.rows.iter().for_each(|row| spool.settle(*row, Settled::Expired));
     }
 
     fn tell(

@@ -161,6 +161,10 @@ impl Spool for QueueSpool {
         self.held.get(&id.0).map_or(0, |held| u64::from(held.lease.weight()))
     }
 
+    fn ttl_left_ms(&self, id: LeaseId, _now_ms: u64) -> Option<u64> {
+        self.held.get(&id.0).and_then(|held| held.lease.ttl_left_ms())
+    }
+
     fn in_place(&self) -> u64 {
         self.parking.in_place()
     }

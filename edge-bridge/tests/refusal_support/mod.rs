@@ -32,11 +32,43 @@ pub(crate) enum Answer {
 /// Rows of this topic are no messages.
 pub(crate) const NO_MESSAGE: &str = "no/message";
 
-/// One row, one message, but for rows of which none can be made.
+/// One row, one message, but for rows of which none can be made; or batches of rows of one topic.
 #[derive(Debug, Default)]
 pub(crate) struct TestPack {
     raw: RawPack,
     unsendable: VecDeque<LeaseId>,
+    /// Rows of a message at most; below two each row is one as it is.
+    batch_rows: usize,
+    rows: VecDeque<Leased>,
+}
+
+impl TestPack {
+    pub(crate) fn batches(batch_rows: usize) -> Self {
+        Self { batch_rows, ..Self::default() }
+    }
+
+    /// A message of the first row and those of its topic, payloads joined by commas.
+    fn poll_batch(&mut self, now: Now) -> Option<Packing> {
+        let first = self.rows.pop_front()?;
+        if first.is_expired(now.up_ms) {
+            return Some(Packing::Expired { rows: vec![first.id] });
+        }
+        let mut batch = vec![first];
+        for row in std::mem::take(&mut self.rows) {
+            let fits = batch.len() < self.batch_rows
+                && row.row.topic == batch[0].row.topic
+                && !row.is_expired(now.up_ms);
+            if fits { batch.push(row) } else { self.rows.push_back(row) }
+        }
+        let payloads: Vec<_> = batch.iter().map(|row| row.row.payload.as_ref()).collect();
+        let mut raw = RawPack::default();
+        raw.add(now, batch[0].clone());
+        let Some(Packing::Message(mut packed)) = raw.poll(now, usize::MAX) else { return None };
+        packed.publish.payload = Bytes::from(payloads.join(&b','));
+        packed.rows = batch.iter().map(|row| row.id).collect();
+        packed.expires_ms = batch.iter().filter_map(|row| row.expires_ms).min();
+        Some(Packing::Message(packed))
+    }
 }
 
 impl Pack for TestPack {
@@ -49,6 +81,8 @@ impl Pack for TestPack {
         row.row.topic = self.topic(&row);
         if row.row.topic == NO_MESSAGE {
             self.unsendable.push_back(row.id);
+        } else if self.batch_rows > 1 {
+            self.rows.push_back(row);
         } else {
             self.raw.add(now, row);
         }
@@ -59,6 +93,7 @@ impl Pack for TestPack {
         let row = self.unsendable.pop_front();
         row.map(|row| Packing::Unsendable { rows: vec![row], reason })
             .or_else(|| self.raw.poll(now, max_packet))
+            .or_else(|| self.poll_batch(now))
     }
 
     fn poll_timeout(&self) -> Option<u64> {
@@ -66,12 +101,13 @@ impl Pack for TestPack {
     }
 
     fn held_bytes(&self) -> usize {
-        self.raw.held_bytes()
+        self.raw.held_bytes() + self.rows.iter().map(|row| row.row.payload.len()).sum::<usize>()
     }
 
     fn take_rows(&mut self) -> Vec<LeaseId> {
         let mut rows = self.raw.take_rows();
         rows.extend(self.unsendable.drain(..));
+        rows.extend(self.rows.drain(..).map(|row| row.id));
         rows
     }
 }
@@ -125,7 +161,8 @@ pub(crate) fn text(text: &str) -> Utf8 {
 
 /// The number that a payload begins with.
 pub(crate) fn number(publish: &Publish) -> u32 {
-    payload_number(&publish.payload)
+    let first = publish.payload.split(|byte| *byte == b',').next().unwrap();
+    payload_number(first)
 }
 
 pub(crate) fn payload_number(payload: &[u8]) -> u32 {
@@ -135,9 +172,13 @@ pub(crate) fn payload_number(payload: &[u8]) -> u32 {
 
 impl Rig {
     pub(crate) fn new(script: impl FnMut(u64, &Publish) -> Answer + 'static) -> Self {
+        Self::with(TestPack::default(), script)
+    }
+
+    pub(crate) fn with(pack: TestPack, script: impl FnMut(u64, &Publish) -> Answer + 'static) -> Self {
         let config = LinkConfig::new(ClientConfig::new(text("site7")));
         let spool = PlaceSpool::new(MemorySpool::new(100_000, 100_000_000));
-        let core = Core::new(config, spool, TestPack::default());
+        let core = Core::new(config, spool, pack);
         let mut rig = Self {
             core,
             now_ms: 1,
@@ -268,8 +309,14 @@ impl Rig {
     }
 
     pub(crate) fn copy_parked(&mut self, filter: &str) {
-        assert!(self.core.copy_parked(self.now(), text(filter)));
+        assert!(self.begin_copy(filter));
+    }
+
+    /// `false`: another pass is under way.
+    pub(crate) fn begin_copy(&mut self, filter: &str) -> bool {
+        let began = self.core.copy_parked(self.now(), text(filter));
         self.drain();
+        began
     }
 
     pub(crate) fn take_copies(&mut self) -> Vec<ParkedRow> {
@@ -410,10 +457,12 @@ impl Rig {
         let id = publish.packet_id.unwrap();
         match (self.script)(self.now_ms, &publish) {
             Answer::Ack(reason) => {
-                let n = number(&publish);
-                if reason < 0x80 && self.seen.insert(n) {
-                    self.retained += usize::from(publish.retain);
-                    self.delivered.push((publish.topic.to_string(), n));
+                for payload in publish.payload.split(|byte| *byte == b',').filter(|_| reason < 0x80) {
+                    let n = payload_number(payload);
+                    if self.seen.insert(n) {
+                        self.retained += usize::from(publish.retain);
+                        self.delivered.push((publish.topic.to_string(), n));
+                    }
                 }
                 self.say(Packet::PubAck(Ack::new(id, ReasonCode::new(reason))));
             }

@@ -115,6 +115,8 @@ impl Spool for PlaceSpool {
             self.ahead.remove(&row.id);
             self.leased.insert(row.id);
         }
+        // What expired is gone.
+        self.ahead.retain(|id| self.memory.weight(*id) > 0);
         rows
     }
 
@@ -139,6 +141,10 @@ impl Spool for PlaceSpool {
 
     fn weight(&self, id: LeaseId) -> u64 {
         self.memory.weight(id)
+    }
+
+    fn ttl_left_ms(&self, id: LeaseId, now_ms: u64) -> Option<u64> {
+        self.memory.ttl_left_ms(id, now_ms)
     }
 
     fn waiting(&self) -> u64 {
