@@ -484,7 +484,7 @@ fn discarded(rig: &mut Rig) -> usize {
 /// Rows of each pass that is over, and whether it was whole.
 fn over_by_hand(rig: &Rig) -> Vec<(u64, bool)> {
     let over = rig.events.iter().filter_map(|event| match event {
-        UplinkEvent::ByHand { rows, left_out, .. } => Some((*rows, left_out.is_none())),
+        UplinkEvent::ByHand { count, left_out, .. } => Some((count.messages, left_out.is_none())),
         _ => None,
     });
     over.collect()

@@ -68,6 +68,7 @@ impl Apart {
             topic: name.clone(),
             reason: entry.reason,
             held: 0,
+            held_readings: 0,
             parked: entry.parked,
             retry_in_ms: sweep_in_ms,
         })

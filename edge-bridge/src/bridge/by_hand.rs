@@ -10,8 +10,8 @@ use super::pack::Pack;
 use super::refusals::Refusals;
 use super::retries::Retries;
 use super::spool::{Identity, Leased, Settled, Spool};
-use super::uplink::{Uplink, row_key};
-use super::uplink_event::{LeftOut, UplinkEvent};
+use super::uplink::{Uplink, row_key, weight_of};
+use super::uplink_event::{ByHandCount, LeftOut, UplinkEvent};
 use super::{Core, Output};
 use crate::ingest::Now;
 use crate::wire::{ReasonCode, Utf8, matches};
@@ -35,6 +35,8 @@ pub struct ParkedList {
     pub parked: u64,
     /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place.
     pub in_place: u64,
+    /// What keeps these from being parked, in words, as far as known.
+    pub in_place_reason: Option<String>,
 }
 
 /// A topic of a [`ParkedList`].
@@ -47,6 +49,8 @@ pub struct ParkedTopic {
     pub reason: ReasonCode,
     /// Messages that are kept in place, to be tried.
     pub held: usize,
+    /// Readings in them, by the weight of their rows.
+    pub held_readings: u64,
     /// Parked rows of this run, as far as known.
     pub parked: u64,
     /// Until the next attempt; `None` while one is on its way, or the topic is taken again.
@@ -61,6 +65,8 @@ pub struct ParkedRow {
     pub topic: Utf8,
     /// Its payload; of a held message, which may be of several rows, the message's.
     pub payload: Bytes,
+    /// Readings in it, by the weight of its row, or of all the rows of a message.
+    pub readings: u64,
     /// Of the row, or of a message's first; `None` if the spool gives none.
     pub identity: Option<Identity>,
     /// How long it waited; `None` for a held message.
@@ -90,8 +96,9 @@ pub(super) struct Pass {
     /// What was dropped is being made durable.
     commits: bool,
     left_out: Option<LeftOut>,
-    /// Rows dropped, or rows and messages copied.
-    rows: u64,
+    count: ByHandCount,
+    /// Messages, by weight, that waited in their place when it began to look: it does not come by them.
+    in_place: u64,
     found: VecDeque<ParkedRow>,
     found_ms: u64,
     resume_ms: Option<u64>,
@@ -113,7 +120,8 @@ impl<P: Pack> Uplink<P> {
             until_ms: now_ms + WITHIN_MS,
             commits: false,
             left_out: None,
-            rows: 0,
+            count: ByHandCount::default(),
+            in_place: 0,
             found: VecDeque::new(),
             found_ms: now_ms,
             resume_ms: None,
@@ -122,14 +130,14 @@ impl<P: Pack> Uplink<P> {
         if work == Work::Drop {
             let mut held = self.refusals.take_matching(&pass.filter);
             held.extend(self.retries.take_matching(&pass.filter));
-            for row in held.iter().flat_map(|message| &message.packed.rows) {
-                pass.rows += spool.weight(*row);
-                spool.settle(*row, Settled::Discarded);
+            for message in held {
+                pass.count.add(weight_of(&message, spool));
+                message.packed.rows.iter().for_each(|row| spool.settle(*row, Settled::Discarded));
             }
         } else {
             let held = self.refusals.held_matching(&pass.filter).chain(self.retries.matching(&pass.filter));
             pass.found = held.map(|(message, reason)| copy_of(message, reason, spool)).collect();
-            pass.rows = pass.found.len() as u64;
+            pass.found.iter().for_each(|copy| pass.count.add(copy.readings));
         }
         self.hand = Some(pass);
         if !self.sweep.is_active() {
@@ -151,7 +159,7 @@ impl<P: Pack> Uplink<P> {
         if !is_settled {
             pass.left_out = Some(LeftOut::NotRead);
         }
-        pass.waits = false;
+        (pass.waits, pass.in_place) = (false, spool.in_place());
         self.begin_pass_over_parked(spool);
         true
     }
@@ -168,7 +176,10 @@ impl<P: Pack> Uplink<P> {
         if is_dry {
             pass.left_out = Some(LeftOut::NotRead);
         }
-        if pass.work == Work::Drop && pass.rows > 0 {
+        if pass.in_place > 0 {
+            pass.left_out.get_or_insert(LeftOut::InPlace { readings: pass.in_place });
+        }
+        if pass.work == Work::Drop && pass.count.messages > 0 {
             if !std::mem::replace(&mut pass.commits, true) {
                 pass.until_ms = now_ms + WITHIN_MS;
                 spool.commit();
@@ -237,13 +248,14 @@ impl<P: Pack> Uplink<P> {
         {
             work = pass.work;
             match work {
-                Work::Drop => pass.rows += u64::from(row.row.weight),
+                Work::Drop => pass.count.add(u64::from(row.row.weight)),
                 Work::Copy => {
-                    pass.rows += 1;
+                    pass.count.add(u64::from(row.row.weight));
                     pass.found_ms = now_ms;
                     pass.found.push_back(ParkedRow {
                         topic: topic.clone(),
                         payload: row.row.payload.clone(),
+                        readings: u64::from(row.row.weight),
                         identity: row.identity,
                         age_ms: Some(row.age_ms),
                         reason,
@@ -269,8 +281,8 @@ impl<P: Pack> Uplink<P> {
         if let Some(at_ms) = pass.sweep_ms {
             self.sweep.want(at_ms.max(now_ms));
         }
-        let Pass { rows, work, left_out, .. } = pass;
-        self.events.push_back(UplinkEvent::ByHand { rows, dropped: work == Work::Drop, left_out });
+        let Pass { count, work, left_out, .. } = pass;
+        self.events.push_back(UplinkEvent::ByHand { count, dropped: work == Work::Drop, left_out });
     }
 
     /// When [`work_by_hand`](Self::work_by_hand) has something to do without an event.
@@ -328,11 +340,12 @@ impl Refusals {
         }
     }
 
-    pub(super) fn list(&self, now_ms: u64) -> Vec<ParkedTopic> {
+    pub(super) fn list(&self, now_ms: u64, spool: &impl Spool) -> Vec<ParkedTopic> {
         let topics = self.topics.iter().map(|(name, topic)| ParkedTopic {
             topic: name.clone(),
             reason: topic.reason,
             held: topic.held.len(),
+            held_readings: topic.held.iter().map(|held| weight_of(&held.message, spool)).sum(),
             parked: topic.parked,
             retry_in_ms: (!topic.healing && topic.out == 0).then(|| topic.due_ms.saturating_sub(now_ms)),
         });
@@ -375,6 +388,7 @@ fn copy_of(message: &Message, reason: Option<ReasonCode>, spool: &impl Spool) ->
     ParkedRow {
         topic: message.topic().clone(),
         payload: message.packed.publish.payload.clone(),
+        readings: weight_of(message, spool),
         identity: message.packed.rows.first().and_then(|row| spool.identity(*row)),
         age_ms: None,
         reason,
@@ -390,10 +404,12 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// What the hub refuses now.
     pub fn parked(&self, now: Now) -> ParkedList {
-        let mut topics = self.uplink.refused_list(now.up_ms);
+        let mut topics = self.uplink.refused_list(now.up_ms, &self.spool);
         let sweep_ms = self.uplink.sweep.poll_timeout().map(|at_ms| at_ms.saturating_sub(now.up_ms));
         topics.extend(self.uplink.apart.list(sweep_ms));
-        ParkedList { topics, parked: self.spool.parked(), in_place: self.spool.in_place() }
+        let (parked, in_place) = (self.spool.parked(), self.spool.in_place());
+        let in_place_reason = self.spool.in_place_reason().filter(|_| in_place > 0);
+        ParkedList { topics, parked, in_place, in_place_reason }
     }
 
     /// Begins to drop held messages and parked rows of topics that `filter` matches (`#`: all), each settled as

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::by_hand::ParkedTopic;
 use super::pack::Pack;
-use super::uplink::Uplink;
+use super::spool::Spool;
+use super::uplink::{Uplink, weight_of};
 use crate::wire::{ReasonCode, Utf8};
 
 impl<P: Pack> Uplink<P> {
     /// Refused topics in their order, each once.
-    pub(super) fn refused_list(&self, now_ms: u64) -> Vec<ParkedTopic> {
-        let known = self.refusals.list(now_ms).into_iter().map(|topic| (topic.topic.clone(), topic));
+    pub(super) fn refused_list(&self, now_ms: u64, spool: &impl Spool) -> Vec<ParkedTopic> {
+        let known = self.refusals.list(now_ms, spool).into_iter().map(|topic| (topic.topic.clone(), topic));
         let mut list: BTreeMap<Utf8, ParkedTopic> = known.collect();
         for (due_ms, message) in &self.retries.waiting {
             let reason = message.reason.unwrap_or(ReasonCode::UNSPECIFIED_ERROR);
@@ -18,6 +19,7 @@ impl<P: Pack> Uplink<P> {
                 list.entry(message.topic().clone()).or_insert_with(|| unknown(message.topic(), reason));
             let retry_in_ms = due_ms.saturating_sub(now_ms);
             topic.held += 1;
+            topic.held_readings += weight_of(message, spool);
             topic.retry_in_ms = Some(topic.retry_in_ms.map_or(retry_in_ms, |in_ms| in_ms.min(retry_in_ms)));
         }
         for tried in self.link.tried() {
@@ -30,5 +32,5 @@ impl<P: Pack> Uplink<P> {
 }
 
 fn unknown(topic: &Utf8, reason: ReasonCode) -> ParkedTopic {
-    ParkedTopic { topic: topic.clone(), reason, held: 0, parked: 0, retry_in_ms: None }
+    ParkedTopic { topic: topic.clone(), reason, held: 0, held_readings: 0, parked: 0, retry_in_ms: None }
 }

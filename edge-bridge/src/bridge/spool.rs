@@ -133,6 +133,11 @@ pub trait Spool {
         0
     }
 
+    /// What keeps them from being parked, in words.
+    fn in_place_reason(&self) -> Option<String> {
+        None
+    }
+
     /// The identity of a leased row, if the spool gives rows one.
     fn identity(&self, _id: LeaseId) -> Option<Identity> {
         None

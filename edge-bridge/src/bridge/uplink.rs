@@ -440,7 +440,7 @@ pub(super) fn give_back(message: &Message, spool: &mut impl Spool) {
     message.packed.rows.iter().for_each(|row| spool.give_back(*row));
 }
 
-fn weight_of(message: &Message, spool: &impl Spool) -> u64 {
+pub(super) fn weight_of(message: &Message, spool: &impl Spool) -> u64 {
     message.packed.rows.iter().map(|row| spool.weight(*row)).sum()
 }
 

@@ -1,5 +1,7 @@
 //! What the application is told about the way up.
 
+use std::fmt;
+
 use super::spool::{Identity, LeaseId};
 use crate::wire::{ReasonCode, Utf8};
 
@@ -28,10 +30,10 @@ pub enum UplinkEvent {
     Poison(Refusal),
     /// A message that cannot be delivered as it is, while its topic goes on: it is tried again later, and parked meanwhile or in the end.
     Parked(Refusal),
-    /// A pass that a person asked for is over: rows dropped, or rows and messages copied.
+    /// A pass that a person asked for is over.
     ByHand {
-        /// Rows and messages copied, or messages dropped, by weight.
-        rows: u64,
+        /// Messages dropped or copied.
+        count: ByHandCount,
         /// They were dropped, durably unless `left_out` says otherwise; else they were copied.
         dropped: bool,
         /// Why this is not all of it.
@@ -41,6 +43,34 @@ pub enum UplinkEvent {
     RetainCleared,
     /// The hub takes no QoS 1: nothing can be delivered by it.
     QosNotSupported,
+}
+
+/// Refused messages that were passed by hand: parked rows, each a message, and held messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ByHandCount {
+    /// Parked rows and held messages.
+    pub messages: u64,
+    /// Readings in them, by the [`weight`](crate::Row::weight) of their rows: a held message may be a batch.
+    pub readings: u64,
+}
+
+impl ByHandCount {
+    /// Counts one more, with so many readings.
+    pub fn add(&mut self, readings: u64) {
+        self.messages += 1;
+        self.readings += readings;
+    }
+}
+
+impl fmt::Display for ByHandCount {
+    /// `3 messages`, or `2 messages with 432 readings` where that is not the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { messages, readings } = *self;
+        let plural = |n: u64| if n == 1 { "" } else { "s" };
+        write!(f, "{messages} message{}", plural(messages))?;
+        if readings == messages { Ok(()) } else { write!(f, " with {readings} reading{}", plural(readings)) }
+    }
 }
 
 /// Why a pass by hand was not complete.
@@ -53,6 +83,11 @@ pub enum LeftOut {
     NotRead,
     /// What was dropped is not on disk within 5 s: after a crash it may be there again.
     NotDurable,
+    /// Refused messages, of whatever topic, cannot be parked and wait in their place in the queue, where a pass does not come by.
+    InPlace {
+        /// So many readings, by weight.
+        readings: u64,
+    },
 }
 
 /// A message that was not taken.

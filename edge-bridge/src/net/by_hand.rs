@@ -7,7 +7,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::driver::Request;
 use super::link::Link;
 use crate::bridge::spool::Spool;
-use crate::bridge::{Core, LeftOut, Pack, ParkedList, ParkedRow};
+use crate::bridge::{ByHandCount, Core, LeftOut, Pack, ParkedList, ParkedRow};
 use crate::ingest::Now;
 use crate::wire::{TopicError, Utf8, validate_filter};
 
@@ -30,20 +30,39 @@ pub enum ByHandError {
     #[error("the copies were not taken in time: the rest was left out")]
     TooSlow,
     /// Not all parked rows could be looked at within 5 s: their queue is not open or cannot be read, or rows were still on their way there.
-    #[error("{rows} done, but not all that is parked could be read in time: ask again")]
+    #[error("{count} done, but not all that is parked could be read in time{}: ask again", because(why))]
     NotRead {
-        /// Messages dropped, or rows copied.
-        rows: u64,
+        /// Messages dropped or copied.
+        count: ByHandCount,
+        /// What keeps rows from being parked, in words, as far as known: it may keep them from being read.
+        why: Option<String>,
     },
     /// What was dropped was not on disk within 5 s: after a crash it may be there again.
-    #[error("{rows} dropped, but the disk does not take it: after a crash they may be there again")]
+    #[error("{count} dropped, but the disk does not take it: after a crash they may be there again")]
     NotDurable {
         /// Messages dropped.
-        rows: u64,
+        count: ByHandCount,
+    },
+    /// Refused messages, of whatever topic, cannot be parked and wait in their place in the queue: they were left out.
+    #[error(
+        "{count} done, but {readings} more, of any topic, wait in the queue and were left out, since they cannot be parked{}",
+        because(why)
+    )]
+    InPlace {
+        /// Messages dropped or copied.
+        count: ByHandCount,
+        /// Left out, in readings.
+        readings: u64,
+        /// What keeps them from being parked, in words, as far as known.
+        why: Option<String>,
     },
     /// The link was closed.
     #[error("the link is closed")]
     Closed,
+}
+
+fn because(why: &Option<String>) -> String {
+    why.as_ref().map_or_else(String::new, |why| format!(" ({why})"))
 }
 
 /// Requests of a person about refused messages.
@@ -54,7 +73,7 @@ pub(super) enum Ask {
 }
 
 /// End of a pass.
-pub(super) type Over = Result<u64, ByHandError>;
+pub(super) type Over = Result<ByHandCount, ByHandError>;
 
 /// The pass that is under way, seen from the link's task.
 #[derive(Default)]
@@ -105,14 +124,16 @@ impl Hand {
         }
     }
 
-    pub(super) fn over(&mut self, rows: u64, left_out: Option<LeftOut>) {
+    /// The pass is over. `why`: what keeps rows from being parked.
+    pub(super) fn over(&mut self, count: ByHandCount, left_out: Option<LeftOut>, why: Option<String>) {
         self.copies = None;
         if let Some(done) = self.done.take() {
             let _ = done.send(match left_out {
-                None => Ok(rows),
+                None => Ok(count),
                 Some(LeftOut::NotTaken) => Err(ByHandError::TooSlow),
-                Some(LeftOut::NotRead) => Err(ByHandError::NotRead { rows }),
-                Some(LeftOut::NotDurable) => Err(ByHandError::NotDurable { rows }),
+                Some(LeftOut::NotRead) => Err(ByHandError::NotRead { count, why }),
+                Some(LeftOut::NotDurable) => Err(ByHandError::NotDurable { count }),
+                Some(LeftOut::InPlace { readings }) => Err(ByHandError::InPlace { count, readings, why }),
             });
         }
     }
@@ -131,7 +152,8 @@ impl Copies {
     ///
     /// # Errors
     ///
-    /// What was left out and why: another pass is under way, the rows were not taken in time, the link was closed.
+    /// What was left out and why: another pass is under way, the rows were not taken or could not be read in time, some wait in the queue since they
+    /// cannot be parked, the link was closed.
     pub async fn next(&mut self) -> Result<Option<Vec<ParkedRow>>, ByHandError> {
         if let Some(rows) = self.rows.recv().await {
             self.wake.notify_one();
@@ -169,12 +191,13 @@ impl Link {
     }
 
     /// Drops held messages and parked rows of topics that the filter matches (`#`: all), also without a connection, counted as discarded.
-    /// Returns how many messages, by weight, once they are durably gone. What is on its way to the hub stays.
+    /// Returns how many, once they are durably gone. What is on its way to the hub stays.
     ///
     /// # Errors
     ///
-    /// Not a filter, another drop or copy is under way, not all could be read or made durable in time, or the link was closed.
-    pub async fn drop_parked(&self, filter: &str) -> Result<u64, ByHandError> {
+    /// Not a filter, another drop or copy is under way, not all could be read or made durable in time, some wait in the queue since they cannot be
+    /// parked, or the link was closed.
+    pub async fn drop_parked(&self, filter: &str) -> Result<ByHandCount, ByHandError> {
         let filter = checked(filter)?;
         let (done, answer) = oneshot::channel();
         self.ask(Ask::Pass { filter, copies: None, done }).await?;

@@ -213,7 +213,9 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
             Event::Message { publish, ack } => self.router.deliver(now_ms, &publish, ack),
             // An application may wait for this number alone.
             Event::SubscriptionRefused(_) => self.status_at_ms = 0,
-            Event::Uplink(UplinkEvent::ByHand { rows, left_out, .. }) => self.hand.over(rows, left_out),
+            Event::Uplink(UplinkEvent::ByHand { count, left_out, .. }) => {
+                self.hand.over(count, left_out, self.core.spool().in_place_reason());
+            }
             _ => {}
         }
     }

@@ -91,11 +91,11 @@ impl EventLog {
                 let Line { topic, identity, reason, left_out } = Line::of(refusal);
                 tracing::warn!(%hub, %topic, identity, %reason, left_out, "cannot be delivered now: kept and tried again, its topic goes on");
             }
-            UplinkEvent::ByHand { rows, dropped: true, left_out } => {
-                tracing::warn!(%hub, rows, ?left_out, "refused messages were dropped by hand");
+            UplinkEvent::ByHand { count, dropped: true, left_out } => {
+                tracing::warn!(%hub, %count, ?left_out, "refused messages were dropped by hand");
             }
-            UplinkEvent::ByHand { rows, dropped: false, left_out } => {
-                tracing::info!(%hub, rows, ?left_out, "refused messages were copied by hand");
+            UplinkEvent::ByHand { count, dropped: false, left_out } => {
+                tracing::info!(%hub, %count, ?left_out, "refused messages were copied by hand");
             }
             UplinkEvent::RetainCleared => {
                 if link.recurs(now_ms, "no retained messages") {

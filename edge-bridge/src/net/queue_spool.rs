@@ -89,6 +89,9 @@ impl QueueSpool {
                 left = left.saturating_sub(size(&lease));
                 let id = self.next;
                 self.next += 1;
+                if !parked {
+                    self.parking.on_leased(&lease);
+                }
                 out.push(leased(LeaseId(id), &lease, parked, now_ms));
                 self.held.insert(id, Held { lease, parked });
             }
@@ -110,7 +113,11 @@ impl Spool for QueueSpool {
         if self.parking.takes_again() {
             self.consumer.rewind();
         }
-        self.lease_from(false, now_ms, max_rows, max_bytes)
+        let rows = self.lease_from(false, now_ms, max_rows, max_bytes);
+        if self.parking.is_looking() && self.consumer.at_end() {
+            self.parking.on_all_leased();
+        }
+        rows
     }
 
     fn ack(&mut self, id: LeaseId) {
@@ -167,6 +174,10 @@ impl Spool for QueueSpool {
 
     fn in_place(&self) -> u64 {
         self.parking.in_place()
+    }
+
+    fn in_place_reason(&self) -> Option<String> {
+        self.parking.why()
     }
 
     fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {

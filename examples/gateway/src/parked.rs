@@ -14,10 +14,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use edge_bridge::bridge::ByHandCount;
 use edge_bridge::wire::validate_filter;
 
 use crate::run::by_hand::{SOCKET, check_length};
-use crate::run::by_hand_text::{TopicLine, speaks_to_terminals};
+use crate::run::by_hand_text::{InPlaceLine, ListLine, speaks_to_terminals};
 
 /// `EX_UNAVAILABLE`: no gateway answers.
 const UNAVAILABLE: u8 = 69;
@@ -99,14 +100,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let done = match &arguments.verb {
         Verb::List { state } => list(&state.dir),
         Verb::Export { file, topics, state } => export(&state.dir, &topics.topic, file),
-        Verb::Retry { topics, state } => {
-            ask(&state.dir, &format!("retry {}", topics.topic), |_| Ok(())).map(|_| {
-                println!("tried again now");
-            })
-        }
+        Verb::Retry { topics, state } => say(&state.dir, &format!("retry {}", topics.topic)),
         Verb::Drop { topic, all: _, state } => {
-            let filter = topic.as_deref().unwrap_or("#");
-            ask(&state.dir, &format!("drop {filter}"), |_| Ok(())).map(|rows| println!("{rows} dropped"))
+            say(&state.dir, &format!("drop {}", topic.as_deref().unwrap_or("#")))
         }
     };
     match done {
@@ -122,12 +118,22 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// Prints what the gateway says that it did.
+fn say(state: &Path, request: &str) -> Result<(), Failed> {
+    println!("{}", printable(&ask(state, request, |_| Ok(()))?));
+    Ok(())
+}
+
 fn list(state: &Path) -> Result<(), Failed> {
-    let mut topics = Vec::new();
+    let (mut topics, mut in_place) = (Vec::new(), None);
     let parked = ask(state, "list", |line| {
-        topics.push(serde_json::from_str::<TopicLine>(line)?);
+        match serde_json::from_str(line)? {
+            ListLine::Topic(topic) => topics.push(topic),
+            ListLine::InPlace(rest) => in_place = Some(rest),
+        }
         Ok(())
     })?;
+    let mut held = ByHandCount::default();
     let width = topics.iter().map(|topic| topic.topic.len()).max().unwrap_or(0).clamp(5, 60);
     if !topics.is_empty() {
         println!("{:width$}  {:>6}  {:>10}  {:>10}  REASON", "TOPIC", "HELD", "PARKED", "RETRY IN");
@@ -136,8 +142,17 @@ fn list(state: &Path) -> Result<(), Failed> {
         let retry = topic.retry_in_ms.map_or("now".to_owned(), |ms| format!("{} s", ms.div_ceil(1_000)));
         let (name, reason) = (printable(&topic.topic), printable(&topic.reason));
         println!("{name:width$}  {:>6}  {:>10}  {retry:>10}  {reason}", topic.held, topic.parked);
+        held.messages += topic.held as u64;
+        held.readings += topic.held_readings;
     }
-    println!("{parked} parked");
+    if held.messages > 0 {
+        println!("{held} held");
+    }
+    if let Some(InPlaceLine { in_place, why }) = in_place {
+        let why = why.map_or_else(String::new, |why| format!(": {}", printable(&why)));
+        println!("{in_place} wait in the queue, since they cannot be parked{why}");
+    }
+    println!("{}", printable(&parked));
     Ok(())
 }
 
@@ -154,18 +169,18 @@ fn export(state: &Path, filter: &str, file: &Path) -> Result<(), Failed> {
     }
     let (reader, made) = (open(state)?, File::create(file).map_err(failed)?);
     let mut out = BufWriter::new(made);
-    let rows = ask_on(reader, &format!("export {filter}"), |line| writeln!(out, "{line}"));
+    let done = ask_on(reader, &format!("export {filter}"), |line| writeln!(out, "{line}"));
     let whole = out.into_inner().map_err(|error| failed(error.into_error()))?.sync_all();
-    let rows = rows.map_err(|error| match error {
+    let done = done.map_err(|error| match error {
         Failed::Answer(text) => Failed::Answer(format!("{} is not whole: {text}", file.display())),
         other => other,
     })?;
     whole.map_err(failed)?;
-    println!("{rows} exported to {}", file.display());
+    println!("{} to {}", printable(&done), file.display());
     Ok(())
 }
 
-fn ask(state: &Path, request: &str, line: impl FnMut(&str) -> io::Result<()>) -> Result<u64, Failed> {
+fn ask(state: &Path, request: &str, line: impl FnMut(&str) -> io::Result<()>) -> Result<String, Failed> {
     ask_on(open(state)?, request, line)
 }
 
@@ -178,12 +193,12 @@ fn open(state: &Path) -> Result<UnixStream, Failed> {
     UnixStream::connect(&path).map_err(nobody)
 }
 
-/// Gives every line of the answer but the last, which has the count.
+/// Gives every line of the answer but the last, and returns what that says was done.
 fn ask_on(
     mut stream: UnixStream,
     request: &str,
     mut line: impl FnMut(&str) -> io::Result<()>,
-) -> Result<u64, Failed> {
+) -> Result<String, Failed> {
     let broken = |error: io::Error| Failed::Answer(format!("the gateway's answer: {error}"));
     stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(broken)?;
     stream.write_all(format!("{request}\n").as_bytes()).map_err(broken)?;
@@ -191,8 +206,8 @@ fn ask_on(
         let text = text.map_err(broken)?;
         if text.starts_with('{') {
             line(&text).map_err(broken)?;
-        } else if let Some(count) = text.strip_prefix("ok ").and_then(|count| count.parse().ok()) {
-            return Ok(count);
+        } else if let Some(done) = text.strip_prefix("ok ") {
+            return Ok(done.to_owned());
         } else {
             return Err(Failed::Answer(text.strip_prefix("error ").unwrap_or(&text).to_owned()));
         }

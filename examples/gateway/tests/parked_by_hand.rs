@@ -108,7 +108,7 @@ fn refused_messages_are_shown_copied_sent_and_dropped() {
         (all("bad"), all("worse"))
     );
 
-    assert_eq!(done(&state, &["drop", "--topic", "up/+/worse"]), "200 dropped\n");
+    assert_eq!(done(&state, &["drop", "--topic", "up/+/worse"]), "200 messages dropped\n");
     wait_until("the drop is counted", 10, || {
         gateway.metric("edge_dropped_total{reason=\"discarded\"}") == Some(200.0)
     });
@@ -219,7 +219,12 @@ fn a_drop_is_durable_when_it_is_answered() {
     let dir = tempfile::tempdir().unwrap();
     let (mut gateway, _hub) = refusing(dir.path());
     let state = dir.path().join("state");
-    assert_eq!(done(&state, &["drop", "--all"]), "400 dropped\n");
+    let mut dropped = 0;
+    wait_until("all is dropped but what is on its way", 10, || {
+        let said = done(&state, &["drop", "--all"]);
+        dropped += said.strip_suffix(" messages dropped\n").unwrap().parse::<u32>().unwrap();
+        dropped == 400
+    });
     gateway.kill_9();
     gateway.start();
     wait_until("all of them are known as dropped", 10, || {
@@ -235,6 +240,7 @@ fn an_export_right_after_a_start_is_whole() {
     let dir = tempfile::tempdir().unwrap();
     let (mut gateway, _hub) = refusing(dir.path());
     let (state, file) = (dir.path().join("state"), dir.path().join("all.jsonl"));
+    wait_until("all is parked for good", 10, || gateway.metric("edge_moved_total") == Some(384.0));
     gateway.kill_9();
     gateway.start();
     done(&state, &["export", file.to_str().unwrap(), "--topic", "up/plant/bad"]);
@@ -318,7 +324,7 @@ fn dead_letters_are_copied_and_dropped_by_their_topic() {
     let file = dir.path().join("dead.jsonl");
     done(&state, &["export", file.to_str().unwrap(), "--topic", "dead-letter/#"]);
     assert_eq!(exported(&file, &topic).len(), 100);
-    assert_eq!(done(&state, &["drop", "--topic", "dead-letter/#"]), "100 dropped\n");
+    assert_eq!(done(&state, &["drop", "--topic", "dead-letter/#"]), "100 messages dropped\n");
 }
 
 /// Messages that are refused for themselves have lines of their own.

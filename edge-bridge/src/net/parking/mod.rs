@@ -9,6 +9,7 @@
 //! that their order stays.
 
 mod envelope;
+mod in_place;
 mod parker;
 mod room;
 #[cfg(test)]
@@ -17,7 +18,7 @@ mod tests;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use edge_queue::{Lease, OpenError, aio};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -25,6 +26,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use crate::wire::ReasonCode;
 
 pub(super) use envelope::{ENVELOPE_BYTES, Envelope};
+use in_place::{InPlace, Look};
 pub(super) use parker::{Parker, identity};
 use room::Room;
 
@@ -85,8 +87,10 @@ struct Shared {
     /// Rows and bytes on their way; of rows that were parked before, the bytes only.
     rows: AtomicU64,
     bytes: AtomicU64,
-    /// Messages that could not be parked and wait in their place.
-    in_place: AtomicU64,
+    /// Rows that could not be parked and wait in their place.
+    in_place: InPlace,
+    /// What last kept rows from being parked, until all are.
+    why: Mutex<Option<String>>,
     /// Nothing more is parked until the link has looked at those again.
     is_stuck: AtomicBool,
     /// It is time for that.
@@ -99,10 +103,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// The row stays where it is, and what is behind it goes on.
-    fn leave(&self, lease: Lease) {
-        self.in_place.fetch_add(u64::from(lease.weight()), Ordering::Relaxed);
-        lease.pass();
+    fn why(&self) -> MutexGuard<'_, Option<String>> {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_stuck(&self) -> bool {
@@ -120,6 +122,8 @@ pub(super) struct Parking {
     existed: bool,
     /// The present pass moves what stays to the end.
     moves: bool,
+    /// The present look at rows that wait in their place.
+    look: Look,
     /// Dropped with this value: the task ends.
     _alive: watch::Sender<()>,
 }
@@ -143,7 +147,19 @@ impl Parking {
         let shared = Arc::new(Shared::default());
         shared.is_known.store(!existed, Ordering::Relaxed);
         let parker = Parker::new(main.clone(), open, existed, received, shared.clone(), given, gone, wake);
-        (Self { orders, shared, consumer: None, opened, existed, moves: false, _alive: alive }, parker)
+        (
+            Self {
+                orders,
+                shared,
+                consumer: None,
+                opened,
+                existed,
+                moves: false,
+                look: Look::default(),
+                _alive: alive,
+            },
+            parker,
+        )
     }
 
     /// Whether rows may be leased that may have to be parked: it is known what is parked, and not too much is on its way there.
@@ -156,7 +172,7 @@ impl Parking {
     /// Takes a row of the first queue over. Until it is durable among the parked ones it stays leased, and if it cannot be it waits in its place.
     pub(super) fn park(&self, lease: Lease, why: ReasonCode) {
         if self.shared.is_stuck() {
-            return self.shared.leave(lease);
+            return self.shared.in_place.leave(lease);
         }
         self.send(lease, false, why);
     }
@@ -189,7 +205,7 @@ impl Parking {
             consumer.scan();
         }
         // What waits in its place of a topic that is taken again goes out behind what is parked of it, and before what is new.
-        self.shared.look_again.fetch_or(self.in_place() > 0, Ordering::AcqRel);
+        self.shared.look_again.fetch_or(self.shared.in_place.messages() > 0, Ordering::AcqRel);
     }
 
     /// Whether the pass has come to its end.
@@ -212,13 +228,13 @@ impl Parking {
     }
 
     /// Whether rows that wait in their place are to be leased again, which may be parked then. Asked once.
-    pub(super) fn takes_again(&self) -> bool {
+    pub(super) fn takes_again(&mut self) -> bool {
         // Those on their way are older.
         let is_time =
             self.shared.look_again.load(Ordering::Acquire) && self.shared.rows.load(Ordering::Relaxed) == 0;
         if is_time {
             self.shared.look_again.store(false, Ordering::Relaxed);
-            self.shared.in_place.store(0, Ordering::Relaxed);
+            self.look.begin(&self.shared.in_place);
             self.shared.is_stuck.store(false, Ordering::Release);
         }
         is_time
@@ -229,9 +245,29 @@ impl Parking {
         self.shared.has_freed.store(true, Ordering::Relaxed);
     }
 
-    /// Messages that could not be parked and wait in their place.
+    /// A row of the first queue was leased.
+    pub(super) fn on_leased(&mut self, lease: &Lease) {
+        self.look.on_leased(lease);
+    }
+
+    /// Whether rows that wait in their place are still to be leased again.
+    pub(super) fn is_looking(&self) -> bool {
+        self.look.messages() > 0
+    }
+
+    /// All of the first queue has been leased.
+    pub(super) fn on_all_leased(&mut self) {
+        self.look.end();
+    }
+
+    /// Messages that could not be parked and wait in their place, those included that a look has still to come to.
     pub(super) fn in_place(&self) -> u64 {
-        self.shared.in_place.load(Ordering::Relaxed)
+        self.shared.in_place.messages() + self.look.messages()
+    }
+
+    /// What keeps rows from being parked.
+    pub(super) fn why(&self) -> Option<String> {
+        self.shared.why().clone()
     }
 
     /// The ends of rows in both queues are to be durable soon.

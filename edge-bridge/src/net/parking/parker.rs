@@ -48,8 +48,6 @@ pub(in crate::net) struct Parker {
     wake: Arc<Notify>,
     /// The next look at what could not be done before, and the pause after it.
     retry: Option<(Instant, Duration)>,
-    /// What the log was last told.
-    said: Option<String>,
 }
 
 impl Parker {
@@ -66,7 +64,7 @@ impl Parker {
     ) -> Self {
         let max_age = std::array::from_fn(|at| main.max_age(Lane(u8::try_from(at).ok()?)));
         let given = Some(given);
-        Self { main, open, existed, max_age, orders, shared, given, gone, wake, retry: None, said: None }
+        Self { main, open, existed, max_age, orders, shared, given, gone, wake, retry: None }
     }
 
     /// Parks until the link ends, then closes the queue.
@@ -112,7 +110,7 @@ impl Parker {
     }
 
     async fn next(&mut self, waits_for_queue: bool) -> Next {
-        if waits_for_queue || self.shared.in_place.load(Ordering::Relaxed) > 0 || self.said.is_some() {
+        if waits_for_queue || self.shared.in_place.messages() > 0 || self.shared.why().is_some() {
             self.retry.get_or_insert((Instant::now() + RETRY_FIRST, RETRY_FIRST));
         }
         let Some((at, _)) = self.retry else {
@@ -237,7 +235,7 @@ impl Parker {
                 ));
                 match parcel.again {
                     true => parcel.lease.pass(),
-                    false => self.shared.leave(parcel.lease),
+                    false => self.shared.in_place.leave(parcel.lease),
                 }
             }
             PushError::Full { limit, .. } => {
@@ -257,13 +255,13 @@ impl Parker {
             return parcel.lease.pass();
         }
         self.shared.is_stuck.store(true, Ordering::Release);
-        self.shared.leave(parcel.lease);
+        self.shared.in_place.leave(parcel.lease);
     }
 
     /// Has rows that wait in their place looked at again, if it is time, or there may be room. Goes on while the queue cannot be opened.
     fn look_again(&mut self, waits_for_queue: bool) {
         let Some((_, pause)) = self.retry.take() else { return };
-        let waits = self.shared.in_place.load(Ordering::Relaxed) > 0 || self.shared.is_stuck();
+        let waits = self.shared.in_place.messages() > 0 || self.shared.is_stuck();
         if !waits && !waits_for_queue {
             // All that was looked at again was parked, or sent.
             self.is_well();
@@ -337,15 +335,16 @@ impl Parker {
         }
     }
 
-    fn fails(&mut self, why: &str) {
-        if self.said.as_deref() != Some(why) {
+    fn fails(&self, why: &str) {
+        let mut said = self.shared.why();
+        if said.as_deref() != Some(why) {
             tracing::warn!(error = why, "refused rows cannot be parked on disk: they stay in place");
-            self.said = Some(why.to_owned());
+            *said = Some(why.to_owned());
         }
     }
 
-    fn is_well(&mut self) {
-        if self.said.take().is_some() {
+    fn is_well(&self) {
+        if self.shared.why().take().is_some() {
             tracing::info!("refused rows can be parked on disk again");
         }
     }

@@ -542,3 +542,5 @@ async fn a_new_start_knows_what_is_parked() {
     assert_eq!(numbers(&rig.lease(true, 1).await), [1]);
     assert_eq!(rig.spool.parked(), 1);
 }
+
+mod in_place;

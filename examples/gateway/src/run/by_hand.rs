@@ -1,7 +1,7 @@
 //! A socket in the state directory, by which a person on this machine looks after what the hub refuses.
 //!
 //! A connection is one request, a line `list`, `retry FILTER`, `drop FILTER` or `export FILTER`, and its answer: lines of JSON, then
-//! `ok COUNT` or `error TEXT`.
+//! `ok TEXT` or `error TEXT`, which say to a person what was done.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: a socket and its tasks")]
 
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_bridge::Link;
+use edge_bridge::bridge::ByHandCount;
 use edge_bridge::escape::Escaped;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -120,7 +121,7 @@ async fn serve_one(mut stream: UnixStream, link: &Link) -> io::Result<()> {
     timeout(WITHIN, reader.read_line(&mut line)).await??;
     let last = match line.strip_suffix('\n') {
         Some(line) => match answer(&mut stream, line, link).await {
-            Ok(count) => format!("ok {count}\n"),
+            Ok(done) => format!("ok {done}\n"),
             Err(Failed::Said(error)) => format!("error {error}\n"),
             Err(Failed::Gone(error)) => return Err(error),
         },
@@ -140,32 +141,32 @@ impl From<edge_bridge::net::ByHandError> for Failed {
     }
 }
 
-/// The lines before the last, and its count.
-async fn answer(stream: &mut UnixStream, line: &str, link: &Link) -> Result<u64, Failed> {
+/// Says the lines before the last. Returns what was done, in words.
+async fn answer(stream: &mut UnixStream, line: &str, link: &Link) -> Result<String, Failed> {
     match line.split_once(' ').unwrap_or((line, "")) {
         ("list", _) => {
             let list = link.parked().await?;
             say(stream, text::list(&list).as_bytes()).await.map_err(Failed::Gone)?;
-            Ok(list.parked)
+            Ok(format!("{} parked", list.parked))
         }
         ("retry", filter) => {
             link.retry_parked(filter).await?;
             tracing::info!(filter = %Escaped(filter), "refused messages are tried again, asked for by hand");
-            Ok(0)
+            Ok("tried again now".to_owned())
         }
         ("drop", filter) => {
-            let rows = link.drop_parked(filter).await?;
-            tracing::warn!(filter = %Escaped(filter), rows, "refused messages dropped by hand");
-            Ok(rows)
+            let count = link.drop_parked(filter).await?;
+            tracing::warn!(filter = %Escaped(filter), %count, "refused messages dropped by hand");
+            Ok(format!("{count} dropped"))
         }
         ("export", filter) => {
             let mut copies = link.copy_parked(filter).await?;
-            let mut count = 0;
+            let mut count = ByHandCount::default();
             while let Some(rows) = copies.next().await? {
-                count += rows.len() as u64;
+                rows.iter().for_each(|row| count.add(row.readings));
                 say(stream, text::rows(&rows).as_bytes()).await.map_err(Failed::Gone)?;
             }
-            Ok(count)
+            Ok(format!("{count} exported"))
         }
         (verb, _) => Err(Failed::Said(format!("\"{verb}\" is none of list, retry, drop, export"))),
     }

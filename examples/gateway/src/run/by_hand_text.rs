@@ -12,10 +12,27 @@ pub(crate) struct TopicLine {
     pub(crate) topic: String,
     /// Of the last refusal, with its number.
     pub(crate) reason: String,
+    /// Messages that are held, and readings in them.
     pub(crate) held: usize,
+    pub(crate) held_readings: u64,
     pub(crate) parked: u64,
     /// Missing while an attempt is on its way.
     pub(crate) retry_in_ms: Option<u64>,
+}
+
+/// Readings that cannot be parked and wait in the queue.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct InPlaceLine {
+    pub(crate) in_place: u64,
+    pub(crate) why: Option<String>,
+}
+
+/// Line of a list.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ListLine {
+    Topic(TopicLine),
+    InPlace(InPlaceLine),
 }
 
 /// A parked row, or a held message, which has no age.
@@ -28,26 +45,30 @@ struct RowLine<'a> {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     age_ms: Option<u64>,
+    readings: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
 }
 
-/// One line per topic.
+/// One line per topic, and one for what cannot be parked.
 pub(crate) fn list(list: &ParkedList) -> String {
     let mut out = String::new();
     for topic in &list.topics {
-        add(
-            &mut out,
-            &TopicLine {
-                topic: topic.topic.to_string(),
-                reason: topic.reason.to_string(),
-                held: topic.held,
-                parked: topic.parked,
-                retry_in_ms: topic.retry_in_ms,
-            },
-        );
+        let line = TopicLine {
+            topic: topic.topic.to_string(),
+            reason: topic.reason.to_string(),
+            held: topic.held,
+            held_readings: topic.held_readings,
+            parked: topic.parked,
+            retry_in_ms: topic.retry_in_ms,
+        };
+        add(&mut out, &ListLine::Topic(line));
+    }
+    if list.in_place > 0 {
+        let line = InPlaceLine { in_place: list.in_place, why: list.in_place_reason.clone() };
+        add(&mut out, &ListLine::InPlace(line));
     }
     out
 }
@@ -64,6 +85,7 @@ pub(crate) fn rows(rows: &[ParkedRow]) -> String {
                 edge_id: row.identity.map(|identity| identity.to_string()),
                 reason: row.reason.map(|reason| reason.to_string()),
                 age_ms: row.age_ms,
+                readings: row.readings,
                 text,
                 base64,
             },
