@@ -10,9 +10,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use edge_bridge::net::{Bridge, Receipt, Server};
+use edge_bridge::wire::{Properties, QoS, Utf8, Will};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 /// Listens with a receive buffer that is as small as the system lets it be.
@@ -68,6 +71,41 @@ async fn a_large_message_over_a_slow_relay_needs_one_connection() {
     let stats = bridge.stats();
     assert_eq!((stats.dials, stats.stalls, stats.traffic.resend), (1, 0, 0), "{stats:?}");
     bridge.close().await.unwrap();
+}
+
+/// Closed while a message is on its way for seconds: DISCONNECT comes behind it, so the hub publishes no will.
+#[tokio::test]
+async fn a_clean_close_over_a_slow_relay_publishes_no_will() {
+    let (wills, mut published) = mpsc::channel(1);
+    let hub = Server::builder().start_observer("127.0.0.1:0", move |_, message| {
+        if message.topic == "site/gone" {
+            wills.try_send(()).unwrap();
+        }
+    });
+    let hub = hub.await.unwrap();
+    let (listener, address) = small_listener();
+    tokio::spawn(relay(listener, hub.local_addr(), 6_000));
+    let will = Will {
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        topic: Utf8::try_from("site/gone").unwrap(),
+        payload: Bytes::from_static(b"gone"),
+        properties: Properties::default(),
+    };
+    let builder = Bridge::builder(&format!("mqtt://{address}")).client_id("site7").will(will);
+    let bridge = builder.send_buffer_bytes(4_096).start().await.unwrap();
+    bridge.watch().wait_for(|stats| stats.connects == 1).await.unwrap();
+    for _ in 0..3 {
+        drop(bridge.publish("plant/1", vec![b'x'; 16_000]).await.unwrap());
+    }
+    sleep(Duration::from_millis(300)).await;
+    let start = Instant::now();
+    bridge.close().await.unwrap();
+    assert!(start.elapsed() > Duration::from_millis(1_200), "the relay is slow: {:?}", start.elapsed());
+    while hub.stats().await.unwrap().connections > 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(published.try_recv().is_err(), "a will");
 }
 
 /// A hub that accepts and then neither reads nor answers: the connection is reset, so that nothing of it competes with the next one.

@@ -26,6 +26,11 @@ impl Outgoing {
         self.bytes.is_empty()
     }
 
+    /// Returns whether a packet is partly written.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun > 0
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

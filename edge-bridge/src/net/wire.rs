@@ -17,6 +17,8 @@ use super::stream::Stream;
 pub(super) const READ_MAX: usize = 32 * 1024;
 /// Longest wait for the last packets to leave and for the peer to close.
 const LINGER: Duration = Duration::from_secs(1);
+/// The same while a message is partly written: its rest may take as long on a thin link.
+const LINGER_WITH_MESSAGE: Duration = Duration::from_secs(5);
 
 /// A connection with its buffers.
 pub(super) struct Wire {
@@ -101,6 +103,7 @@ impl Wire {
     /// Closes the connection: the message that is partly written and the last packets still leave, other messages do not. Then reads until the
     /// peer closes: if unread bytes were there, the system would send a reset, which drops what has not left yet.
     pub(super) async fn hang_up(mut self) {
+        let linger = if self.out.has_begun() { LINGER_WITH_MESSAGE } else { LINGER };
         self.out.drop_messages();
         let last = async {
             while self.unflushed || !self.out.is_empty() {
@@ -114,7 +117,7 @@ impl Wire {
             io::Result::Ok(())
         };
         // It is over either way.
-        let _ = timeout(LINGER, last).await;
+        let _ = timeout(linger, last).await;
     }
 }
 
