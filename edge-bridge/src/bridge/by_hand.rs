@@ -298,6 +298,7 @@ impl<P: Pack> Uplink<P> {
         self.refusals.retry_now(now_ms, filter);
         self.retries.retry_now(filter);
         self.link.retry_now(now_ms);
+        self.size_limit.retry_now(now_ms);
         self.retry_filter = Some(filter.clone());
         match &mut self.hand {
             Some(pass) => pass.sweep_ms = Some(now_ms),

@@ -45,6 +45,11 @@ impl<P: Pack> Uplink<P> {
                 self.expire(&message, spool, stats);
                 continue;
             }
+            if self.is_too_large(now.up_ms, &message, spool) {
+                parks = parks.saturating_sub(message.packed.rows.len().max(1));
+                self.park_unsendable(now.up_ms, &message, ReasonCode::PACKET_TOO_LARGE, spool, stats);
+                continue;
+            }
             if !self.window.admits(message.bytes) {
                 self.again.push_front(message);
                 break;
@@ -159,9 +164,8 @@ impl<P: Pack> Uplink<P> {
         spool: &mut S,
         stats: &mut Stats,
     ) -> Option<Message> {
-        let max_packet = usize::try_from(session.peer_packet_max()).unwrap_or(usize::MAX);
         loop {
-            match self.pack.poll(now, max_packet)? {
+            match self.pack.poll(now, self.packet_max(now.up_ms, session, spool))? {
                 Packing::Message(packed) => {
                     let swept = self.sweep.take(&packed);
                     self.next_serial += 1;
@@ -312,6 +316,7 @@ impl<P: Pack> Uplink<P> {
             self.retry_filter = None;
             self.refusals.on_sweep_over();
             self.apart.on_sweep_over();
+            self.on_size_pass_over(now_ms);
         }
         self.park_deferred(spool);
         if spool.parked() > 0 {
@@ -345,6 +350,7 @@ impl<P: Pack> Uplink<P> {
         self.begin_pass_over_parked(spool);
         if !self.sweep.is_active() {
             self.refusals.on_sweep_over();
+            self.on_size_pass_over(now_ms);
         }
     }
 
@@ -353,6 +359,9 @@ impl<P: Pack> Uplink<P> {
         self.sweep.begin(spool);
         self.refusals.on_sweep_begins(spool.is_settled() || spool.parked() == 0);
         self.apart.on_sweep_begins();
+        if self.hand.is_none() {
+            self.size_limit.on_pass_begins(spool.is_settled());
+        }
     }
 
     /// Parks new rows of a topic, or has them wait while older ones may still be parked.
@@ -444,14 +453,26 @@ impl<P: Pack> Uplink<P> {
                     PublishError::TooLarge { .. } => ReasonCode::PACKET_TOO_LARGE,
                     _ => ReasonCode::TOPIC_NAME_INVALID,
                 };
-                self.refusals.on_gone(message.topic());
-                if self.link.is_refused() {
-                    self.link.postpone(now_ms);
-                }
-                self.set_aside(now_ms, &message, reason, spool, stats);
+                self.park_unsendable(now_ms, &message, reason, spool, stats);
                 true
             }
         }
+    }
+
+    /// Parks a message that was about to be sent.
+    fn park_unsendable<S: Spool>(
+        &mut self,
+        now_ms: u64,
+        message: &Message,
+        reason: ReasonCode,
+        spool: &mut S,
+        stats: &mut Stats,
+    ) {
+        self.refusals.on_gone(message.topic());
+        if self.link.is_refused() {
+            self.link.postpone(now_ms);
+        }
+        self.set_aside(now_ms, message, reason, spool, stats);
     }
 
     fn publish(

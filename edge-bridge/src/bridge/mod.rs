@@ -34,6 +34,7 @@ mod refused_list;
 mod refused_topic;
 mod retries;
 pub mod rules;
+mod size_limit;
 pub mod spool;
 mod stall;
 mod stats;
@@ -340,14 +341,19 @@ impl<S: Spool, P: Pack> Core<S, P> {
         if stable && !taken_over {
             self.backoff.reset();
         }
+        let blame = connection.blame(closed);
         let here = usize::from(connection.session.in_flight_here());
-        let blame = connection.blame(closed).filter(|_| here > 0);
+        let too_large =
+            self.uplink.on_size_closed(now.up_ms, blame.is_some(), &mut self.spool, &mut self.stats);
+        // An end that has its cause says nothing of what was not answered.
+        let blame = blame.filter(|_| here > 0 && too_large.is_none());
         let poison = blame.and_then(|reason| {
             self.uplink.on_hub_closed(now.up_ms, here, reason, &mut self.spool, &mut self.stats)
         });
         if connection.session.had_session() {
             let mut resume = connection.session.into_resume();
-            poison.into_iter().for_each(|token| resume.forget(token));
+            let parked = too_large.into_iter().flatten().chain(poison);
+            parked.for_each(|token| resume.forget(token));
             self.resume = Some(resume);
         }
         self.uplink_events();

@@ -12,6 +12,7 @@ use super::pack::{Pack, set_expiry};
 use super::poison::{Blame, Poison, RowKey};
 use super::refusals::Refusals;
 use super::retries::Retries;
+use super::size_limit::SizeLimit;
 use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
 use super::sweep::Sweep;
@@ -34,6 +35,7 @@ pub(super) struct Uplink<P> {
     pub(super) again: VecDeque<Message>,
     pub(super) refusals: Refusals,
     pub(super) retries: Retries,
+    pub(super) size_limit: SizeLimit,
     pub(super) link: LinkRefusal,
     /// The row that probes a refused link waits in the pack.
     pub(super) probing: bool,
@@ -65,6 +67,7 @@ impl<P: Pack> Uplink<P> {
             again: VecDeque::new(),
             refusals: Refusals::new(seed),
             retries: Retries::new(seed),
+            size_limit: SizeLimit::new(seed),
             link: LinkRefusal::new(seed),
             probing: false,
             looks: false,
@@ -163,6 +166,7 @@ impl<P: Pack> Uplink<P> {
         if self.poison.on_answer(now_ms) {
             self.sweep.want(now_ms + 1_000);
         }
+        self.on_size_answered(now_ms, &message, reason);
         let link = self.link.on_answer(now_ms, reason, message.topic());
         if link == LinkChange::Healed {
             self.events.push_back(UplinkEvent::LinkHealed);
@@ -354,6 +358,10 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) {
+        if reason == ReasonCode::PACKET_TOO_LARGE {
+            // It is too large still in a second, and may cost the connection again.
+            return self.set_aside(now_ms, &message, reason, spool, stats);
+        }
         message.reason = Some(reason);
         if message.refusals == 0 && is_about_message(reason) {
             self.tell(now_ms, Cause::Message, reason, &message, spool, stats);

@@ -24,6 +24,8 @@ pub(crate) use place_spool::PlaceSpool;
 pub(crate) enum Answer {
     /// PUBACK with this reason.
     Ack(u8),
+    /// PUBACK with this reason, then the end of the connection.
+    AckAndClose(u8),
     Disconnect(u8),
     Close,
     Silent,
@@ -468,6 +470,11 @@ impl Rig {
             }
             Answer::Disconnect(reason) => {
                 self.say(Packet::Disconnect(Disconnect::new(ReasonCode::new(reason))));
+                self.closing = true;
+            }
+            Answer::AckAndClose(reason) => {
+                self.say(Packet::PubAck(Ack::new(id, ReasonCode::new(reason))));
+                self.from_hub.push_back((self.now_ms + self.latency_ms, FromHub::Close));
                 self.closing = true;
             }
             Answer::Close => {

@@ -202,6 +202,55 @@ fn a_row_larger_than_the_hub_takes_waits_until_it_takes_it() {
     ends_well(&gateway);
 }
 
+/// Mosquitto answers 0x95 there, and closes the connection.
+#[test]
+fn rows_larger_than_a_real_hub_takes_delay_nobody() {
+    const LIMITLESS: &str = "max_queued_messages 0\nmax_inflight_messages 0";
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), &format!("{LIMITLESS}\nmessage_size_limit 2500"));
+    let subscriber = Subscriber::start(hub.address, "up/#");
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 5);
+    let goods = || subscriber.arrived().iter().filter(|message| message.topic != "up/plant/big").count();
+    let start = Instant::now();
+    let (mut n, mut good, mut latest) = (0, 0, 0);
+    // Five too large ones and 20 others a second.
+    while start.elapsed() < Duration::from_secs(20) {
+        if n % 5 == 0 {
+            sensor.publish("plant/big", &format!("{n} {}", "x".repeat(5_000)));
+        } else {
+            sensor.publish(&format!("plant/{}", n % 9), &n.to_string());
+            good += 1;
+        }
+        n += 1;
+        if n == 250 {
+            gateway.kill_9();
+            gateway.start();
+        }
+        latest = latest.max(good - goods().min(good));
+        std::thread::sleep((Duration::from_millis(40) * n).saturating_sub(start.elapsed()));
+    }
+    sensor.settle(0, 30);
+    wait_until("the others are at the hub", 5, || goods() >= good);
+    let connects = hub.connects("g");
+    println!("{connects} connections, at most {latest} of {good} others behind");
+    assert!((4..20).contains(&connects), "{connects} connections");
+    assert!(latest < 100, "{latest} of {good} were behind");
+    assert!(is_degraded(&gateway));
+    hub.reconfigure(LIMITLESS);
+    wait_until("all of it is at the hub", 60, || {
+        let arrived =
+            subscriber.arrived().into_iter().map(|message| message.payload).collect::<BTreeSet<_>>();
+        arrived.len() == n as usize
+    });
+    let mut seen = BTreeSet::new();
+    let large = subscriber.arrived().into_iter().filter(|message| message.topic == "up/plant/big");
+    let large = large.map(|message| message.payload.split(' ').next().unwrap().parse::<u32>().unwrap());
+    let firsts: Vec<u32> = large.filter(|n| seen.insert(*n)).collect();
+    assert!(firsts.is_sorted(), "the topic's order is kept: {firsts:?}");
+    ends_well(&gateway);
+}
+
 #[test]
 fn what_an_earlier_client_left_over_at_qos_2_is_worked_off() {
     let dir = tempfile::tempdir().unwrap();

@@ -28,8 +28,7 @@ impl Mosquitto {
     pub fn start(dir: &Path, lines: &str) -> Self {
         let address = free_port();
         let conf = dir.join(format!("mosquitto-{}.conf", address.port()));
-        let text = format!("listener {} 127.0.0.1\nallow_anonymous true\n{lines}\n", address.port());
-        fs::write(&conf, text).unwrap();
+        fs::write(&conf, Self::config(address, lines)).unwrap();
         let child = Self::spawn(address, &conf);
         Self { address, conf, child }
     }
@@ -51,6 +50,23 @@ impl Mosquitto {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.child = Self::spawn(self.address, &self.conf);
+    }
+
+    /// Replaces its lines besides and has them read again (SIGHUP): those that Mosquitto reads again while it runs.
+    pub fn reconfigure(&self, lines: &str) {
+        fs::write(&self.conf, Self::config(self.address, lines)).unwrap();
+        let sent = Command::new("kill").args(["-HUP", &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn config(address: SocketAddr, lines: &str) -> String {
+        format!("listener {} 127.0.0.1\nallow_anonymous true\n{lines}\n", address.port())
+    }
+
+    /// Connections of a client so far.
+    pub fn connects(&self, client: &str) -> usize {
+        let log = fs::read_to_string(self.conf.with_extension("log")).unwrap();
+        log.matches(&format!(" as {client} (p5")).count()
     }
 
     pub fn pid(&self) -> u32 {
