@@ -15,7 +15,7 @@ use super::stream::Stream;
 
 /// Bytes read at a time at most.
 pub(super) const READ_MAX: usize = 32 * 1024;
-/// Longest wait for the last packets to leave and for the peer to close.
+/// Longest wait for the last packets to leave, or to be read, and for the peer to close.
 const LINGER: Duration = Duration::from_secs(1);
 /// The same while a message is partly written: its rest may take as long on a thin link.
 const LINGER_WITH_MESSAGE: Duration = Duration::from_secs(5);
@@ -31,6 +31,8 @@ pub(super) struct Wire {
     unflushed: bool,
     /// The system had no room for what is to be written.
     waits: bool,
+    /// Why the system takes nothing more: what the peer said before is still to be read.
+    broken: Option<String>,
 }
 
 /// What moved.
@@ -58,6 +60,7 @@ impl Wire {
             out: Outgoing::default(),
             unflushed: false,
             waits: false,
+            broken: None,
         }
     }
 
@@ -75,7 +78,10 @@ impl Wire {
         if may_read && std::mem::take(&mut self.read_later) {
             return Moved::Read;
         }
-        let Self { reader, writer, received, read_later: _, out, unflushed, waits } = self;
+        if self.broken.is_some() {
+            return self.read_rest(may_read).await;
+        }
+        let Self { reader, writer, received, out, unflushed, waits, .. } = self;
         let wants_write = *unflushed || !out.is_empty();
         received.reserve(READ_MAX / 4);
         let mut room = received.limit(READ_MAX);
@@ -87,9 +93,22 @@ impl Wire {
             },
             wrote = write(writer, out, unflushed, waits), if wants_write => match wrote {
                 Ok(bytes) => Moved::Wrote { bytes, waited: std::mem::take(waits) },
-                Err(error) => Moved::Ended(Some(error.to_string())),
+                Err(error) => {
+                    self.broken = Some(error.to_string());
+                    self.read_rest(may_read).await
+                }
             },
             else => std::future::pending().await,
+        }
+    }
+
+    /// Reads what the peer sent before it ended the connection, its reason perhaps; then the end.
+    async fn read_rest(&mut self, may_read: bool) -> Moved {
+        self.received.reserve(READ_MAX / 4);
+        let mut room = (&mut self.received).limit(READ_MAX);
+        match timeout(LINGER, self.reader.read_buf(&mut room)).await {
+            Ok(Ok(1..)) if may_read => Moved::Read,
+            _ => Moved::Ended(self.broken.take()),
         }
     }
 
@@ -150,4 +169,36 @@ async fn write(
     out.advance(n);
     *unflushed = true;
     Ok(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::stream::Counted;
+    use super::*;
+
+    /// A hub may give its reason and close the connection while we write: the reason is read, whether reading or writing comes first.
+    #[tokio::test]
+    async fn the_last_words_of_a_peer_are_read_although_it_takes_nothing_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for _ in 0..20 {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let mut wire = Wire::new(Stream::Tcp(Counted::new(stream, Arc::default())));
+            wire.send(&Bytes::from_static(b"not read by the peer"));
+            assert!(matches!(wire.step(true).await, Moved::Wrote { bytes: 20, .. }));
+            peer.readable().await.unwrap();
+            peer.write_all(b"reason").await.unwrap();
+            drop(peer);
+            wire.send(&Bytes::from_static(b"more"));
+            let mut ended = false;
+            while !ended {
+                ended = matches!(wire.step(true).await, Moved::Ended(_));
+            }
+            assert_eq!(&wire.received[..], b"reason");
+        }
+    }
 }
