@@ -44,6 +44,14 @@ impl Apart {
         }
     }
 
+    /// Rows of this topic were not parked, but wait in their place.
+    pub(super) fn on_left(&mut self, topic: &Utf8, messages: u64) {
+        if let Some(entry) = self.topics.get_mut(topic) {
+            entry.parked = entry.parked.saturating_sub(messages);
+            entry.parked_since = entry.parked_since.saturating_sub(messages);
+        }
+    }
+
     /// A row that was leased stays parked, whatever it was parked for.
     pub(super) fn stays(&mut self, topic: &Utf8, messages: u64) {
         if self.topics.contains_key(topic) {

@@ -347,7 +347,7 @@ impl Refusals {
             reason: topic.reason,
             held: topic.held.len(),
             held_readings: topic.held.iter().map(|held| weight_of(&held.message, spool)).sum(),
-            parked: topic.parked,
+            parked: topic.parked.saturating_sub(topic.left),
             retry_in_ms: (!topic.healing && topic.out == 0).then(|| topic.due_ms.saturating_sub(now_ms)),
         });
         topics.collect()
@@ -447,6 +447,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
 
     /// Goes on with a pass, with or without a connection.
     pub(super) fn work_by_hand(&mut self, now: Now) {
+        self.uplink.note_left(&mut self.spool);
         self.uplink.work_by_hand(now.up_ms, &mut self.spool);
         while let Some(event) = self.uplink.poll_event() {
             self.out.push_back(Output::Event(super::Event::Uplink(event)));

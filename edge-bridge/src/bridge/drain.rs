@@ -356,6 +356,7 @@ impl<P: Pack> Uplink<P> {
 
     /// Begins to pass the parked rows, those of a sweep or of a person's work.
     pub(super) fn begin_pass_over_parked<S: Spool>(&mut self, spool: &mut S) {
+        self.note_left(spool);
         self.sweep.begin(spool);
         self.refusals.on_sweep_begins(spool.is_settled() || spool.parked() == 0);
         self.apart.on_sweep_begins();
@@ -388,7 +389,7 @@ impl<P: Pack> Uplink<P> {
 
     fn put_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
         self.refusals.on_parked(&new.topic, new.rows.len() as u64);
-        new.rows.into_iter().for_each(|row| spool.park(row, new.reason));
+        new.rows.into_iter().for_each(|row| spool.park_for(row, &new.topic, new.reason));
     }
 
     /// Parks a message: what a sweep meets of its topic from now on goes behind it.

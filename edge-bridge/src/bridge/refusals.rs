@@ -114,6 +114,14 @@ impl Refusals {
         }
     }
 
+    /// Rows that were counted as parked wait in their place. Whether the topic is known.
+    pub(super) fn on_left(&mut self, topic: &Utf8, rows: u64) -> bool {
+        let Some(topic) = self.topics.get_mut(topic) else { return false };
+        topic.left += rows;
+        topic.left_since += rows;
+        true
+    }
+
     /// New rows of this topic wait to be parked.
     pub(super) fn on_deferred(&mut self, topic: &Utf8, rows: u64) {
         if let Some(topic) = self.topics.get_mut(topic) {
@@ -217,6 +225,8 @@ impl Refusals {
             out,
             parked: 0,
             parked_since: 0,
+            left: 0,
+            left_since: 0,
             deferred: 0,
             passed: false,
             holds_swept: false,
@@ -370,7 +380,8 @@ impl Refusals {
     /// `meets_all`: no row is on its way to the parked ones, which the sweep would not meet, and which may not be forgotten at its end.
     pub(super) fn on_sweep_begins(&mut self, meets_all: bool) {
         for topic in self.topics.values_mut() {
-            topic.parked_since = if meets_all { 0 } else { topic.parked };
+            (topic.parked_since, topic.left_since) =
+                if meets_all { (0, 0) } else { (topic.parked, topic.left) };
             topic.passed = false;
         }
     }
@@ -378,7 +389,7 @@ impl Refusals {
     /// All rows that were parked when the sweep began have been passed: what is counted beyond those parked since has expired.
     pub(super) fn on_sweep_over(&mut self) {
         for topic in self.topics.values_mut() {
-            (topic.parked, topic.passed) = (topic.parked_since, false);
+            (topic.parked, topic.left, topic.passed) = (topic.parked_since, topic.left_since, false);
             self.sweep_wanted |= topic.healing && topic.has_parked();
         }
         self.topics.retain(|_, topic| !topic.healing || topic.has_parked());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::by_hand::ParkedTopic;
 use super::pack::Pack;
-use super::spool::Spool;
+use super::spool::{Left, Spool};
 use super::uplink::{Uplink, weight_of};
 use crate::wire::{ReasonCode, Utf8};
 
@@ -28,6 +28,15 @@ impl<P: Pack> Uplink<P> {
             topic.retry_in_ms = self.link.due_ms().map(|due_ms| due_ms.saturating_sub(now_ms));
         }
         list.into_values().collect()
+    }
+
+    /// What counted as parked and waits in its place is not parked.
+    pub(super) fn note_left(&mut self, spool: &mut impl Spool) {
+        for Left { topic, rows, weight } in spool.take_left() {
+            if !self.refusals.on_left(&topic, rows) {
+                self.apart.on_left(&topic, weight);
+            }
+        }
     }
 }
 

@@ -29,6 +29,10 @@ pub(super) struct Topic {
     pub(super) parked: u64,
     /// Of these, those parked since the present sweep began.
     pub(super) parked_since: u64,
+    /// Of `parked` and of `parked_since`, rows that turned out not to be parked: they wait in their place. For the list only: like parked ones they are
+    /// older than new rows.
+    pub(super) left: u64,
+    pub(super) left_since: u64,
     /// New rows that are to be parked once nothing older of the topic can come behind them.
     pub(super) deferred: u64,
     /// The present sweep parked rows of it again: what the sweep still meets is younger, and goes behind them.

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::row::Row;
-use crate::wire::ReasonCode;
+use crate::wire::{ReasonCode, Utf8};
 
 pub use super::memory_spool::{Gone, MemorySpool};
 
@@ -71,6 +71,25 @@ pub enum Settled {
     Discarded,
 }
 
+/// Rows of one topic that were to be parked and wait in their place instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Left {
+    /// As it was given to [`Spool::park_for`].
+    pub topic: Utf8,
+    /// Rows.
+    pub rows: u64,
+    /// Messages that they stand for.
+    pub weight: u64,
+}
+
+impl Left {
+    /// Rows of a topic.
+    pub fn new(topic: Utf8, rows: u64, weight: u64) -> Self {
+        Self { topic, rows, weight }
+    }
+}
+
 /// A queue with leases, and a place for rows that cannot be delivered now. No call waits. Calls that take a [`LeaseId`] take those of
 /// [`lease`](Self::lease) and of [`lease_parked`](Self::lease_parked), and do nothing for one that is not leased.
 pub trait Spool {
@@ -131,6 +150,16 @@ pub trait Spool {
     /// Messages of rows that were to be parked and could not be, for want of room: they wait in their place.
     fn in_place(&self) -> u64 {
         0
+    }
+
+    /// As [`park`](Self::park), of a row that counts as parked for this topic. [`take_left`](Self::take_left) says if it is not.
+    fn park_for(&mut self, id: LeaseId, _topic: &Utf8, why: ReasonCode) {
+        self.park(id, why);
+    }
+
+    /// Takes the rows that [`park_for`](Self::park_for) was given and that came to wait in their place since the last call, by topic.
+    fn take_left(&mut self) -> Vec<Left> {
+        Vec::new()
     }
 
     /// What keeps them from being parked, in words.

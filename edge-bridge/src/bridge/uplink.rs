@@ -403,7 +403,7 @@ impl<P: Pack> Uplink<P> {
     fn put_last(&mut self, message: &Message, reason: ReasonCode, spool: &mut impl Spool) {
         for row in &message.packed.rows {
             self.sweep.on_parked(row_key(*row, spool));
-            spool.park(*row, reason);
+            spool.park_for(*row, message.topic(), reason);
         }
     }
 

@@ -11,7 +11,7 @@ use edge_queue::{Lane, Lease, ROW_OVERHEAD_BYTES, aio};
 use tokio::sync::Notify;
 
 use super::parking::{Envelope, Parking, identity};
-use crate::bridge::spool::{Identity, LeaseId, Leased, Settled, Spool};
+use crate::bridge::spool::{Identity, LeaseId, Leased, Left, Settled, Spool};
 use crate::row::Row;
 use crate::wire::{ReasonCode, Utf8};
 
@@ -99,6 +99,14 @@ impl QueueSpool {
         out
     }
 
+    fn park_as(&mut self, id: LeaseId, topic: Option<&Utf8>, why: ReasonCode) {
+        match self.held.remove(&id.0) {
+            Some(Held { lease, parked: true }) => self.parking.keep(lease, why),
+            Some(Held { lease, parked: false }) => self.parking.park(lease, topic, why),
+            None => {}
+        }
+    }
+
     fn take(&mut self, id: LeaseId) -> Option<Lease> {
         let Held { lease, parked } = self.held.remove(&id.0)?;
         if parked {
@@ -137,11 +145,15 @@ impl Spool for QueueSpool {
     }
 
     fn park(&mut self, id: LeaseId, why: ReasonCode) {
-        match self.held.remove(&id.0) {
-            Some(Held { lease, parked: true }) => self.parking.keep(lease, why),
-            Some(Held { lease, parked: false }) => self.parking.park(lease, why),
-            None => {}
-        }
+        self.park_as(id, None, why);
+    }
+
+    fn park_for(&mut self, id: LeaseId, topic: &Utf8, why: ReasonCode) {
+        self.park_as(id, Some(topic), why);
+    }
+
+    fn take_left(&mut self) -> Vec<Left> {
+        self.parking.take_left()
     }
 
     fn scan_parked(&mut self) {

@@ -109,7 +109,8 @@ fn what_waits_in_place_is_said_by_every_export_and_drop() {
         std::thread::sleep(Duration::from_millis(50));
     }
     wait_until("the list says so", 5, || {
-        says_in_place(&list(&state)) && list(&state).ends_with("\n200 parked\n")
+        let list = list(&state);
+        says_in_place(&list) && list.ends_with("\n200 parked\n") && parked_of_topic(&list) == Some(200)
     });
     let (status, _, error) = ran(&state, &["drop", "--all"]);
     assert!(status == 1 && error.contains("messages done, but 92 more"), "{error}");
@@ -135,7 +136,10 @@ fn a_parked_queue_that_can_be_made_again_is_used_at_once() {
     assert_eq!(gateway.metric("edge_delivered_total"), Some(0.0));
     assert_eq!(gateway.metric("edge_dropped_total{reason=\"overflow\"}"), Some(0.0));
     for _ in 0..10 {
-        wait_until("the list says so", 5, || says_in_place(&list(&state)));
+        wait_until("the list says so", 5, || {
+            let list = list(&state);
+            says_in_place(&list) && parked_of_topic(&list) == Some(0)
+        });
         let (status, lines, error) = exported(&state, &file);
         // One may be on its way to the hub.
         assert!(status == 1 && (HELD - 1..=HELD).contains(&lines), "{lines} lines: {error}");
@@ -147,6 +151,31 @@ fn a_parked_queue_that_can_be_made_again_is_used_at_once() {
     wait_until("it is listed", 10, || parked_of_topic(&list(&state)) == Some(92));
     wait_until("an export has all", 20, || exported(&state, &file) == (0, 100, String::new()));
     all_arrives(&gateway, &hub, &state, 100);
+}
+
+/// Refused for itself, each time that it is tried again: not parked either, however often.
+#[test]
+fn a_message_that_is_too_large_and_waits_in_place_does_not_count_as_parked() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let in_the_way = nobody_can_open(&state);
+    let hub = Hub::start();
+    hub.limit_packets(Some(2_000));
+    let (gateway, listen) = Gateway::started(dir.path(), hub.address, ROUTES);
+    let mut sensor = Publisher::new(listen, "sensor", 50);
+    sensor.publish("plant/bad", &"x".repeat(5_000));
+    sensor.settle(0, 20);
+    for _ in 0..3 {
+        wait_until("it waits in place", 20, || {
+            let list = list(&state);
+            list.starts_with("1 wait in the queue, since they cannot be parked: ")
+                && list.ends_with("\n0 parked\n")
+        });
+        std::thread::sleep(Duration::from_millis(1_500));
+    }
+    fs::remove_dir(&in_the_way).unwrap();
+    wait_until("it is parked", 70, || parked_of_topic(&list(&state)) == Some(1));
+    wait_until("the metrics say so", 5, || in_place(&gateway) == Some(0.0));
 }
 
 /// Messages that an earlier run parked, in a directory that cannot be opened for a while: the same.

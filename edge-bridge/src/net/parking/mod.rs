@@ -23,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use edge_queue::{Lease, OpenError, aio};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::wire::ReasonCode;
+use crate::bridge::spool::Left;
+use crate::wire::{ReasonCode, Utf8};
 
 pub(super) use envelope::{ENVELOPE_BYTES, Envelope};
 use in_place::{InPlace, Look};
@@ -59,6 +60,8 @@ enum Order {
 /// A leased row on its way to the parked ones.
 struct Parcel {
     lease: Lease,
+    /// Counted as parked for this topic.
+    topic: Option<Utf8>,
     /// It was leased from the parked rows, and goes to their end.
     again: bool,
     why: ReasonCode,
@@ -170,30 +173,32 @@ impl Parking {
     }
 
     /// Takes a row of the first queue over. Until it is durable among the parked ones it stays leased, and if it cannot be it waits in its place.
-    pub(super) fn park(&self, lease: Lease, why: ReasonCode) {
+    /// `topic`: it counts as parked for it.
+    pub(super) fn park(&self, lease: Lease, topic: Option<&Utf8>, why: ReasonCode) {
         if self.shared.is_stuck() {
-            return self.shared.in_place.leave(lease);
+            return self.shared.in_place.leave(lease, topic);
         }
-        self.send(lease, false, why);
+        self.send(lease, topic.cloned(), false, why);
     }
 
     /// A parked row stays parked: in its place, unless there are so many holes that it is to move to the end.
     pub(super) fn keep(&self, lease: Lease, why: ReasonCode) {
         if self.moves {
-            self.send(lease, true, why);
+            self.send(lease, None, true, why);
         } else {
             lease.pass();
         }
     }
 
-    fn send(&self, lease: Lease, again: bool, why: ReasonCode) {
+    fn send(&self, lease: Lease, topic: Option<Utf8>, again: bool, why: ReasonCode) {
         let bytes = (lease.payload().len() + lease.meta().len() + lease.key().len()) as u64;
         let rows = if again { 0 } else { u64::from(lease.weight()) };
         self.shared.rows.fetch_add(rows, Ordering::Relaxed);
         self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         let transit = Transit { shared: self.shared.clone(), rows, bytes };
         // A task that is gone drops the lease: the row returns to its place.
-        let _ = self.orders.send(Order::Park(Box::new(Parcel { lease, again, why, _transit: transit })));
+        let _ =
+            self.orders.send(Order::Park(Box::new(Parcel { lease, topic, again, why, _transit: transit })));
     }
 
     /// Begins a pass over the parked rows.
@@ -263,6 +268,11 @@ impl Parking {
     /// Messages that could not be parked and wait in their place, those included that a look has still to come to.
     pub(super) fn in_place(&self) -> u64 {
         self.shared.in_place.messages() + self.look.messages()
+    }
+
+    /// Rows that came to wait in their place since the last call, by topic.
+    pub(super) fn take_left(&self) -> Vec<Left> {
+        self.shared.in_place.take_left()
     }
 
     /// What keeps rows from being parked.

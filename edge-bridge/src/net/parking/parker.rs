@@ -235,7 +235,7 @@ impl Parker {
                 ));
                 match parcel.again {
                     true => parcel.lease.pass(),
-                    false => self.shared.in_place.leave(parcel.lease),
+                    false => self.shared.in_place.leave(parcel.lease, parcel.topic.as_ref()),
                 }
             }
             PushError::Full { limit, .. } => {
@@ -255,7 +255,7 @@ impl Parker {
             return parcel.lease.pass();
         }
         self.shared.is_stuck.store(true, Ordering::Release);
-        self.shared.in_place.leave(parcel.lease);
+        self.shared.in_place.leave(parcel.lease, parcel.topic.as_ref());
     }
 
     /// Has rows that wait in their place looked at again, if it is time, or there may be room. Goes on while the queue cannot be opened.
