@@ -16,8 +16,8 @@
     reason = "a shell: one small file, read at the start and written at the end"
 )]
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use edge_bridge::Row;
@@ -25,12 +25,12 @@ use edge_filter::Snapshot;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::durable_file;
 use super::filter::FilterSnapshot;
 use super::filter_state::FilterState;
 use super::kept_row::KeptRow;
 
 const FILE: &str = "stopped.json";
-const FILE_NEW: &str = "stopped.json.new";
 const VERSION: &str = "edge-gateway stopped 2 ";
 const VERSION_1: &str = "edge-gateway stopped 1 ";
 /// 10 000 sensors in each of some routes; a larger file is none of ours.
@@ -89,7 +89,7 @@ pub(crate) fn remove(state: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         removed => removed?,
     }
-    File::open(state)?.sync_all()
+    durable_file::sync_names(state)
 }
 
 /// Leaves the mark of a clean stop, durably. `rows`: those that the queue had no room for.
@@ -112,13 +112,7 @@ pub(crate) fn leave_rows(state: &Path, rows: &[Row]) -> io::Result<()> {
 fn write(state: &Path, mark: &Mark<&[FilterState]>) -> io::Result<()> {
     let body = serde_json::to_vec(mark)?;
     let head = format!("{VERSION}{}\n", hex(&body));
-    let (path, new) = (state.join(FILE), state.join(FILE_NEW));
-    let mut file = File::create(&new)?;
-    file.write_all(head.as_bytes())?;
-    file.write_all(&body)?;
-    file.sync_all()?;
-    fs::rename(&new, &path)?;
-    File::open(state)?.sync_all()
+    durable_file::replace(state, FILE, &[head.as_bytes(), &body])
 }
 
 fn parse(text: &[u8]) -> Option<LastRun> {

@@ -6,7 +6,7 @@
 //! ```
 //! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`metrics`], [`refused`], [`status`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
-//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`first_rows`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
+//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`durable_file`], [`first_rows`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
 
 mod arrival;
 mod batch;
@@ -17,6 +17,7 @@ mod clean_stop;
 mod client_log;
 mod compact;
 mod control;
+mod durable_file;
 mod error;
 mod filter;
 mod filter_state;

@@ -2,12 +2,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, written at the start")]
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
+use super::durable_file;
+
 const FILE: &str = "restarts";
-const FILE_NEW: &str = "restarts.new";
 
 /// Since the state directory was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,12 +36,8 @@ impl Restarts {
     }
 
     fn keep(self, state: &Path) -> io::Result<()> {
-        let new = state.join(FILE_NEW);
-        let mut file = File::create(&new)?;
-        writeln!(file, "clean {} unclean {}", self.clean, self.unclean)?;
-        file.sync_all()?;
-        fs::rename(&new, state.join(FILE))?;
-        File::open(state)?.sync_all()
+        let text = format!("clean {} unclean {}\n", self.clean, self.unclean);
+        durable_file::replace(state, FILE, &[text.as_bytes()])
     }
 }
 

@@ -4,12 +4,12 @@
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, written when the topics change")]
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::{fs, io, iter};
+
+use crate::run::durable_file;
 
 const FILE: &str = "subscribed";
-const FILE_NEW: &str = "subscribed.new";
 
 /// The list and its file: the session's name in the first line, a filter in each further one.
 #[derive(Clone, Debug)]
@@ -66,15 +66,10 @@ impl Subscribed {
     }
 
     fn save(&self) -> io::Result<()> {
-        let new = self.state.join(FILE_NEW);
-        let mut file = File::create(&new)?;
-        writeln!(file, "{}", self.session)?;
-        for filter in &self.filters {
-            writeln!(file, "{filter}")?;
-        }
-        file.sync_all()?;
-        fs::rename(&new, self.state.join(FILE))?;
-        File::open(&self.state)?.sync_all()
+        let filters = self.filters.iter().map(String::as_str);
+        let text: String =
+            iter::once(self.session.as_str()).chain(filters).flat_map(|line| [line, "\n"]).collect();
+        durable_file::replace(&self.state, FILE, &[text.as_bytes()])
     }
 }
 
