@@ -162,6 +162,9 @@ pub(crate) trait Holding {
 
     fn usable(&self, quality: Quality) -> bool;
 
+    /// Returns whether a reading is kept back.
+    fn has_held(state: &Self::State) -> bool;
+
     /// A usable number, later than everything before it.
     fn number(
         &self,
@@ -221,7 +224,10 @@ pub(crate) trait Holding {
                         }
                         return verdict;
                     }
-                    None if last.moved(&crate::value::Tolerance::ZERO, value) => EmitReason::Change,
+                    // What is held is newer than what was emitted last, and no text is the same as a number.
+                    None if Self::has_held(state) || last.moved(&crate::value::Tolerance::ZERO, value) => {
+                        EmitReason::Change
+                    }
                     None => return Verdict::Drop(DropReason::Unchanged),
                 }
             }

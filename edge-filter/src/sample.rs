@@ -164,6 +164,10 @@ impl Holding for Sample {
         !quality.is_bad()
     }
 
+    fn has_held(group: &OpenGroup) -> bool {
+        group.held.is_some()
+    }
+
     fn number(
         &self,
         last: &mut LastEmitted,

@@ -135,6 +135,10 @@ impl Holding for SegmentHold {
         quality.is_usable(self.uncertain_is_bad)
     }
 
+    fn has_held(segment: &Segment) -> bool {
+        segment.readings > 0
+    }
+
     fn number(
         &self,
         last: &mut LastEmitted,
@@ -207,6 +211,21 @@ mod tests {
         use Verdict::{Drop, Emit, Held};
         let bad = Drop(DropReason::BadQuality);
         assert_eq!(verdicts, [Emit(EmitReason::First), Held, Held, Emit(EmitReason::StatusChange), bad]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_boolean_after_an_open_run_passes_also_if_it_is_the_one_before_it() -> Result<(), ParamError> {
+        let hold = SegmentHold::new(0.5)?;
+        let (mut state, mut kept) = (SegmentHoldState::default(), Vec::new());
+        let rows: [(Value<'_>, i64); 4] =
+            [(true.into(), 0), (20.0.into(), 1), (20.5.into(), 2), (true.into(), 3)];
+        let verdicts = rows.map(|(value, time)| {
+            hold.check(&mut state, value, Quality::GOOD, time, &mut |r| kept.push((r.time, r.value.as_f64())))
+        });
+        use Verdict::{Emit, Held};
+        assert_eq!(verdicts, [Emit(EmitReason::First), Held, Held, Emit(EmitReason::Change)]);
+        assert_eq!(kept, [(1, 20.25)]);
         Ok(())
     }
 

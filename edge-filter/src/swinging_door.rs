@@ -177,6 +177,10 @@ impl Holding for SwingingDoor {
         quality.is_usable(self.uncertain_is_bad)
     }
 
+    fn has_held(door: &Door) -> bool {
+        door.held.is_some()
+    }
+
     fn number(
         &self,
         last: &mut LastEmitted,
