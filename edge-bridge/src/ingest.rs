@@ -67,11 +67,13 @@ impl Inbound {
         }
     }
 
-    /// The row of a message that cannot be used: as it came, marked with `reason`.
+    /// The row of a message that cannot be used: as it came, marked with `reason`, and as a possible duplicate if the
+    /// publisher says so.
     pub fn dead_letter(&self, reason: ReasonCode) -> Row {
         Row {
             properties: self.properties.clone(),
             dead_letter: Some(reason),
+            possible_duplicate: self.dup,
             ..Row::new(self.topic.clone(), self.payload.clone())
         }
     }

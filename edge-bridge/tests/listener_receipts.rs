@@ -9,7 +9,7 @@ use edge_bridge::ingest::{Inbound, Now};
 use edge_bridge::listener::{Config, Listener};
 use listener_support::*;
 
-use edge_bridge::wire::{Packet, ReasonCode, Version};
+use edge_bridge::wire::{Packet, Publish, ReasonCode, Version};
 
 const OK: ReasonCode = ReasonCode::SUCCESS;
 
@@ -84,6 +84,20 @@ fn what_cannot_be_used_is_a_dead_letter_and_3_1_1_is_not_refused() {
         assert_eq!(site.stored[0].1[0].dead_letter, Some(ReasonCode::PAYLOAD_FORMAT_INVALID));
         site.resolve(0);
         assert_eq!(site.pubacks(sensor), [(1, reason)]);
+    }
+}
+
+/// Promise 4.
+#[test]
+fn a_dead_letter_that_was_sent_before_is_marked() {
+    let mut site = site();
+    let sensor = site.client("s", Version::V311);
+    for dup in [false, true] {
+        let Packet::Publish(message) = publish(1, "bad/a", "x") else { panic!() };
+        site.send(sensor, &[Packet::Publish(Publish { dup, ..message })]);
+        let (_, rows) = site.stored.last().unwrap();
+        assert_eq!(rows[0].possible_duplicate, dup);
+        site.resolve(site.stored.len() - 1);
     }
 }
 
