@@ -135,7 +135,7 @@ fn parse(text: &[u8]) -> Option<LastRun> {
 fn parse_version_1(body: &[u8]) -> Option<LastRun> {
     let snapshots: Vec<(String, Snapshot)> = serde_json::from_slice(body).ok()?;
     let state = |(filter_topic, sensors)| {
-        let snapshot = FilterSnapshot { sensors, units: Vec::new() };
+        let snapshot = FilterSnapshot { sensors, units: Vec::new(), copies: Vec::new() };
         FilterState { filter_topic, origin: None, snapshot }
     };
     Some(LastRun { clean: true, filters: snapshots.into_iter().map(state).collect(), rows: Vec::new() })
@@ -167,7 +167,11 @@ mod tests {
     fn filters() -> Vec<FilterState> {
         let destination = Destination { to: "up".to_owned(), format: 1, lane: 1 };
         let origin = Some(Origin { rules: "old".to_owned(), destination });
-        let snapshot = FilterSnapshot { sensors: snapshot(), units: vec![("a".into(), "Cel".into())] };
+        let snapshot = FilterSnapshot {
+            sensors: snapshot(),
+            units: vec![("a".into(), "Cel".into())],
+            copies: Vec::new(),
+        };
         vec![FilterState { filter_topic: "a/#".to_owned(), origin, snapshot }]
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Filter {
     /// A stage holds what an earlier run acknowledged, and is not to.
     flushes_at_once: bool,
     time_drops: TimeDrops,
+    /// Readings that a stage is still to emit by sensor, of which one may be a copy: its message may have been received before.
+    copies: HashMap<u32, usize>,
 }
 
 /// A filter's state over a clean restart.
@@ -39,6 +41,9 @@ pub(crate) struct FilterSnapshot {
     pub(super) sensors: Snapshot,
     /// Last unit by the sensor's name.
     pub(super) units: Vec<(Box<str>, Box<str>)>,
+    /// Readings of which one may be a copy, by the sensor's name.
+    #[serde(default)]
+    pub(super) copies: Vec<(Box<str>, usize)>,
 }
 
 /// Readings that the filter emitted by itself, free of it.
@@ -65,10 +70,17 @@ impl Filter {
         pipeline.trust_clock(false);
         let withheld = hold_max_ms.map(Withheld::new);
         let time_drops = TimeDrops::default();
-        Self { pipeline, units: HashMap::new(), withheld, flushes_at_once: false, time_drops }
+        Self {
+            pipeline,
+            units: HashMap::new(),
+            withheld,
+            flushes_at_once: false,
+            time_drops,
+            copies: HashMap::new(),
+        }
     }
 
-    pub(super) fn take_in(&mut self, now: Now, record: Record<'_>, taken: &mut Taken) {
+    pub(super) fn take_in(&mut self, now: Now, record: Record<'_>, may_be_copy: bool, taken: &mut Taken) {
         // Bytes have no order and no distance: there is nothing to filter by.
         let Some(value) = filter_value(&record.value) else {
             let (time, quality) = (record.time, record.quality);
@@ -99,6 +111,9 @@ impl Filter {
             if let Some(withheld) = self.withheld.as_mut().filter(|_| !reason.is_beside()) {
                 withheld.cover(sensor, 0, &mut taken.link);
             }
+        }
+        if is_held && may_be_copy {
+            self.copies.insert(sensor, self.in_line(sensor) + 1);
         }
         if let Some(withheld) = self.withheld.as_mut().filter(|_| is_held) {
             let takes_no_more = withheld.takes_no_more();
@@ -177,7 +192,9 @@ impl Filter {
             .units
             .iter()
             .filter_map(|(sensor, unit)| Some((self.pipeline.name(*sensor)?.into(), unit.clone())));
-        FilterSnapshot { sensors: self.pipeline.snapshot(), units: named.collect() }
+        let copies =
+            self.copies.iter().filter_map(|(sensor, n)| Some((self.pipeline.name(*sensor)?.into(), *n)));
+        FilterSnapshot { sensors: self.pipeline.snapshot(), units: named.collect(), copies: copies.collect() }
     }
 
     /// A wall clock that is behind a sensor's last reading may have been set back meanwhile: its next one starts it again.
@@ -188,6 +205,9 @@ impl Filter {
             if self.pipeline.last_time(sensor).is_some_and(|last_ms| last_ms > now.wall_ms) {
                 self.pipeline.clock_stepped(sensor);
             }
+        }
+        for (name, left) in snapshot.copies.into_iter().filter(|(_, left)| *left > 0) {
+            self.copies.insert(self.pipeline.intern(&name), left);
         }
         for (name, unit) in snapshot.units {
             let sensor = self.pipeline.intern(&name);
@@ -228,10 +248,11 @@ impl Filter {
 
     fn keep_made(&mut self, made: Made, taken: &mut Taken) {
         // A heartbeat repeats what was said; a stage may hold on beside it.
+        let in_line = self.in_line(made.sensor);
         if let Some(withheld) = self.withheld.as_mut().filter(|_| made.reason != EmitReason::Heartbeat) {
-            let in_line = self.pipeline.rule(made.sensor).map_or(0, Rule::delay);
             withheld.cover(made.sensor, in_line, &mut taken.link);
         }
+        let may_be_copy = self.may_be_copy(made.sensor);
         let Some(name) = self.pipeline.name(made.sensor) else { return };
         let row = ReadingRow {
             sensor: name.into(),
@@ -240,7 +261,22 @@ impl Filter {
             value: made.value,
             quality: made.quality,
         };
-        keep(&row, false, &mut taken.kept);
+        keep(&row, false, may_be_copy, &mut taken.kept);
+    }
+
+    /// Readings of the sensor that wait to be judged by those after them.
+    fn in_line(&self, sensor: u32) -> usize {
+        self.pipeline.rule(sensor).map_or(0, Rule::delay)
+    }
+
+    /// Asked once for each reading that a stage emits.
+    fn may_be_copy(&mut self, sensor: u32) -> bool {
+        let Some(left) = self.copies.get_mut(&sensor) else { return false };
+        *left -= 1;
+        if *left == 0 {
+            self.copies.remove(&sensor);
+        }
+        true
     }
 
     /// A change of an alarm is a reading of its own: sensor `NAME/alarm/HI`, the ISA-18.2 state as text.
@@ -258,7 +294,7 @@ impl Filter {
                 value: Value::Text(to.into()),
                 quality: 0,
             };
-            keep(&row, true, &mut taken.kept);
+            keep(&row, true, false, &mut taken.kept);
         }
     }
 }

@@ -219,9 +219,10 @@ impl Inner {
             }
             return Answer::Absorb;
         };
+        let may_be_copy = message.dup || self.restarted.may_repeat(now, &message.client);
         let taken = match &mut route.readings {
             None => route.raw(message).map(|row| (vec![row], Link::default())),
-            Some(readings) => match readings.take_in(now, topic, &message.payload) {
+            Some(readings) => match readings.take_in(now, topic, &message.payload, may_be_copy) {
                 Ok(taken) => {
                     self.counts.empty += u64::from(taken.is_of_none);
                     Ok(route.rows(taken))
@@ -240,7 +241,7 @@ impl Inner {
         if rows.is_empty() && link.is_empty() {
             return Answer::Absorb;
         }
-        if message.dup || self.restarted.may_repeat(now, &message.client) {
+        if may_be_copy {
             rows.iter_mut().for_each(|row| row.possible_duplicate = true);
         }
         let withholds = link.withholds() || rows.is_empty();

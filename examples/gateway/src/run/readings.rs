@@ -26,6 +26,8 @@ pub(crate) struct Kept {
     pub(crate) row: Bytes,
     /// A change of an alarm's state: more urgent than what it was made of.
     pub(crate) alarm: bool,
+    /// It stands for a held reading whose message may have been received before.
+    pub(crate) may_be_copy: bool,
 }
 
 /// Results of a message, or of time that passed.
@@ -63,8 +65,15 @@ impl Readings {
         }
     }
 
-    /// Returns what is kept of a message. A payload that cannot be decoded moves no state.
-    pub(crate) fn take_in(&mut self, now: Now, topic: &str, payload: &[u8]) -> Result<Taken, DecodeError> {
+    /// Returns what is kept of a message. A payload that cannot be decoded moves no state. `may_be_copy`: the message may
+    /// have been received before.
+    pub(crate) fn take_in(
+        &mut self,
+        now: Now,
+        topic: &str,
+        payload: &[u8],
+        may_be_copy: bool,
+    ) -> Result<Taken, DecodeError> {
         let source = Source { sensor: Some(topic), arrival_ms: now.wall_ms };
         let records = json::import(payload, &self.map, &source, &self.limits)?;
         if records.iter().any(|record| record.sensor.is_empty()) {
@@ -79,7 +88,7 @@ impl Readings {
                 record.sensor = Cow::Owned(record.name().into_owned());
             }
             match &mut self.filter {
-                Some(filter) => filter.take_in(now, record, &mut taken),
+                Some(filter) => filter.take_in(now, record, may_be_copy, &mut taken),
                 None => {
                     let (time, quality) = (record.time, quality_of(&record));
                     keep_record(record, time, quality, &mut taken.kept);
@@ -150,12 +159,12 @@ fn quality_of(record: &Record<'_>) -> u32 {
 
 pub(super) fn keep_record(record: Record<'_>, time: i64, quality: u32, kept: &mut Vec<Kept>) {
     let row = ReadingRow { sensor: record.sensor, unit: record.unit, time, value: record.value, quality };
-    keep(&row, false, kept);
+    keep(&row, false, false, kept);
 }
 
-pub(super) fn keep(row: &ReadingRow<'_>, alarm: bool, kept: &mut Vec<Kept>) {
+pub(super) fn keep(row: &ReadingRow<'_>, alarm: bool, may_be_copy: bool, kept: &mut Vec<Kept>) {
     match row.encode() {
-        Some(row) => kept.push(Kept { row, alarm }),
+        Some(row) => kept.push(Kept { row, alarm, may_be_copy }),
         // A topic has at most 65 535 bytes, everything else is below `TEXT_BYTES_MAX`; `/alarm/HIHI` may be too much.
         None => tracing::error!(bytes = row.sensor.len(), "a sensor's name is too long for a row"),
     }
@@ -199,14 +208,15 @@ high = { limit = 90.0 }
     fn without_a_filter_every_reading_is_kept_under_its_own_or_the_topics_name() {
         let mut readings = Readings::new(None, None, FieldMap::default());
         let payload = br#"[{"value":1,"ts":5,"unit":"Cel"},{"sensor":"b","value":null,"quality":"bad"}]"#;
-        let kept = readings.take_in(at(1_000), "plant/a", payload).unwrap();
+        let kept = readings.take_in(at(1_000), "plant/a", payload, false).unwrap();
         assert_eq!(shown(&kept), ["plant/a I64(1) Cel 5 q0", "b Null  1000 q80000000"]);
     }
 
     #[test]
     fn a_null_is_bad_with_and_without_a_filter() {
         for mut readings in [Readings::new(None, None, FieldMap::default()), filtered()] {
-            let mut take = |json: &str| shown(&readings.take_in(at(1), "line/x", json.as_bytes()).unwrap());
+            let mut take =
+                |json: &str| shown(&readings.take_in(at(1), "line/x", json.as_bytes(), false).unwrap());
             assert_eq!(take(r#"{"value":null}"#), ["line/x Null  1 q80000000"]);
             assert_eq!(take(r#"{"value":null,"ts":2,"quality":2155085824}"#), ["line/x Null  2 q80740000"]);
         }
@@ -216,7 +226,7 @@ high = { limit = 90.0 }
     fn a_sensor_without_a_name_is_refused_with_its_message() {
         let mut readings = filtered();
         let payload = br#"[{"value":1.0},{"sensor":"","value":2.0}]"#;
-        let refused = readings.take_in(at(0), "line/t", payload).unwrap_err();
+        let refused = readings.take_in(at(0), "line/t", payload, false).unwrap_err();
         assert!(refused.to_string().contains("name of a sensor is empty"), "{refused}");
         assert_eq!(readings.stats().unwrap().input, 0);
     }
@@ -225,11 +235,13 @@ high = { limit = 90.0 }
     fn readings_stand_where_the_map_says() {
         let map = FieldMap::default().value("/data/temp").time("at", edge_codec::json::TimeUnit::Seconds);
         let mut readings = Readings::new(None, None, map);
-        let kept =
-            readings.take_in(at(9), "plant/a", br#"{"at":7,"data":{"temp":97.4},"unit":"F"}"#).unwrap();
+        let kept = readings
+            .take_in(at(9), "plant/a", br#"{"at":7,"data":{"temp":97.4},"unit":"F"}"#, false)
+            .unwrap();
         assert_eq!(shown(&kept), ["plant/a F64(97.4) F 7000 q0"]);
         let mut readings = Readings::new(None, None, FieldMap::default().each("/data"));
-        let kept = readings.take_in(at(9), "plant/a", br#"{"data":{"temp":97.4,"rpm":1200}}"#).unwrap();
+        let kept =
+            readings.take_in(at(9), "plant/a", br#"{"data":{"temp":97.4,"rpm":1200}}"#, false).unwrap();
         assert_eq!(shown(&kept), ["plant/a/temp F64(97.4)  9 q0", "plant/a/rpm I64(1200)  9 q0"]);
     }
 
@@ -238,7 +250,7 @@ high = { limit = 90.0 }
         let mut readings = filtered();
         let mut take = |ms, value: &str| {
             let payload = format!(r#"{{"value":{value},"unit":"Cel"}}"#);
-            shown(&readings.take_in(at(ms), "line/t", payload.as_bytes()).unwrap())
+            shown(&readings.take_in(at(ms), "line/t", payload.as_bytes(), false).unwrap())
         };
         assert_eq!(take(0, "20.0"), ["line/t F64(20.0) Cel 0 q0"]);
         assert!(take(1_000, "20.25").is_empty());
@@ -254,7 +266,7 @@ high = { limit = 90.0 }
         let readings = || Readings::new(Some(Pipeline::from_toml(rules).unwrap()), None, FieldMap::default());
         let take = |readings: &mut Readings, ms: i64, value: f64| {
             let payload = format!(r#"{{"value":{value:?},"unit":"Cel"}}"#);
-            shown(&readings.take_in(at(ms), "line/t", payload.as_bytes()).unwrap())
+            shown(&readings.take_in(at(ms), "line/t", payload.as_bytes(), false).unwrap())
         };
         let mut first = readings();
         assert_eq!(take(&mut first, 0, 0.0).len(), 1);
@@ -271,7 +283,7 @@ high = { limit = 90.0 }
         let mut readings =
             Readings::new(Some(Pipeline::from_toml(rules).unwrap()), None, FieldMap::default());
         let mut take = |ms: i64, topic: &str| {
-            shown(&readings.take_in(at(ms), topic, br#"{"value":1.5,"unit":"Cel"}"#).unwrap())
+            shown(&readings.take_in(at(ms), topic, br#"{"value":1.5,"unit":"Cel"}"#, false).unwrap())
         };
         take(0, "a");
         assert!(take(1, "a").is_empty());
@@ -281,7 +293,8 @@ high = { limit = 90.0 }
     #[test]
     fn a_null_passes_once_and_what_ends_it_passes() {
         let mut readings = filtered();
-        let mut take = |ms, json: &str| shown(&readings.take_in(at(ms), "line/x", json.as_bytes()).unwrap());
+        let mut take =
+            |ms, json: &str| shown(&readings.take_in(at(ms), "line/x", json.as_bytes(), false).unwrap());
         assert_eq!(take(0, r#"{"value":1.0}"#).len(), 1);
         assert_eq!(take(1, r#"{"value":null}"#), ["line/x Null  1 q80000000"]);
         assert!(take(2, r#"{"value":null}"#).is_empty());
@@ -293,7 +306,9 @@ high = { limit = 90.0 }
         let mut readings = filtered();
         let mut take = |ms, value: f64| {
             shown(
-                &readings.take_in(at(ms), "line/t", format!(r#"{{"value":{value:?}}}"#).as_bytes()).unwrap(),
+                &readings
+                    .take_in(at(ms), "line/t", format!(r#"{{"value":{value:?}}}"#).as_bytes(), false)
+                    .unwrap(),
             )
         };
         take(0, 89.8);
@@ -313,7 +328,7 @@ high = { limit = 90.0 }
         };
         let take = |readings: &mut Readings, ms: i64, value: &str| {
             let payload = format!("{{\"value\":{value}}}");
-            let mut all = shown(&readings.take_in(at(ms), "t", payload.as_bytes()).unwrap());
+            let mut all = shown(&readings.take_in(at(ms), "t", payload.as_bytes(), false).unwrap());
             all.remove(0);
             all
         };
@@ -336,8 +351,8 @@ high = { limit = 90.0 }
     fn an_undecodable_payload_moves_no_state() {
         let mut readings = filtered();
         let half = br#"[{"value":1.0},{"value":"#;
-        assert!(readings.take_in(at(0), "line/t", half).is_err());
+        assert!(readings.take_in(at(0), "line/t", half, false).is_err());
         assert_eq!(readings.stats().unwrap().input, 0);
-        assert_eq!(readings.take_in(at(1), "line/t", br#"{"value":1.0}"#).unwrap().kept.len(), 1);
+        assert_eq!(readings.take_in(at(1), "line/t", br#"{"value":1.0}"#, false).unwrap().kept.len(), 1);
     }
 }

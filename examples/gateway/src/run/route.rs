@@ -36,6 +36,7 @@ fn reading_row(topic: Utf8, format: RowFormat, lane: u8, kept: Kept) -> Row {
     let mut row = Row::new(topic, kept.row);
     row.format = format;
     row.lane = Some(if kept.alarm { 0 } else { lane });
+    row.possible_duplicate = kept.may_be_copy;
     row
 }
 

@@ -39,9 +39,9 @@ fn shown(rows: &[Row]) -> Vec<String> {
     rows.iter().map(one).collect()
 }
 
-fn send(ingest: &mut GatewayIngest, time: i64, value: f64, unit: &str) -> Vec<String> {
+fn message(dup: bool, time: i64, value: f64, unit: &str) -> Inbound {
     let publish = Publish {
-        dup: false,
+        dup,
         qos: QoS::AtLeastOnce,
         retain: false,
         topic: Utf8::from_static("r/a").unwrap(),
@@ -49,8 +49,11 @@ fn send(ingest: &mut GatewayIngest, time: i64, value: f64, unit: &str) -> Vec<St
         properties: PropertiesBuilder::new().finish(),
         payload: Bytes::from(format!("{{\"ts\":{time},\"value\":{value:?},\"unit\":\"{unit}\"}}")),
     };
-    let message = Inbound::new(Utf8::from_static("c").unwrap(), Version::V5, &publish);
-    match ingest.ingest(at(time), &message) {
+    Inbound::new(Utf8::from_static("c").unwrap(), Version::V5, &publish)
+}
+
+fn send(ingest: &mut GatewayIngest, time: i64, value: f64, unit: &str) -> Vec<String> {
+    match ingest.ingest(at(time), &message(false, time, value, unit)) {
         Answer::Store(rows) => shown(&rows),
         Answer::Absorb => Vec::new(),
         other => panic!("{other:?}"),
@@ -118,4 +121,26 @@ fn what_is_held_leaves_under_the_unit_that_it_came_with() {
     assert!(send(&mut ingest, 4_000, 50.0, "F").is_empty());
     let without = ["up r/a F64(50.0) F 4000 f1", "up r/a F64(7.0)  5000 f1"];
     assert_eq!(send(&mut ingest, 5_000, 7.0, ""), without);
+}
+
+/// Promise 4: what is held of a message that may be a copy leaves marked, whatever makes it leave.
+#[test]
+fn what_was_held_of_a_possible_copy_is_marked_when_it_leaves_also_over_a_clean_stop() {
+    let marks = |rows: Vec<Row>| rows.iter().map(|row| row.possible_duplicate).collect::<Vec<_>>();
+    let stored = |answer| if let Answer::Store(rows) = answer { marks(rows) } else { Vec::new() };
+    let mut first = ingest(BEFORE, Some(DOOR));
+    send(&mut first, 1, 0.0, "");
+    first.ingest(at(2), &message(true, 2, 1.0, ""));
+    let states = first.filter_states();
+    let corner = |ingest: &mut GatewayIngest, time, value| {
+        stored(ingest.ingest(at(time), &message(false, time, value, "")))
+    };
+    assert_eq!(corner(&mut first, 3, -9.0), [true]);
+
+    let mut second = ingest(BEFORE, Some(DOOR));
+    assert!(second.restore(at(3), states.clone()).is_empty());
+    assert_eq!(corner(&mut second, 3, -9.0), [true], "the next run knows");
+    assert_eq!(corner(&mut second, 4, 9.0), [false], "no copy was held");
+    let rows = ingest("match=\"x\"\nto=\"up\"\nformat=\"json\"", None).restore(at(3), states);
+    assert_eq!(marks(rows), [true], "other rules");
 }
