@@ -19,6 +19,7 @@ use support::gateway::Gateway;
 use support::mosquitto::{Arrived, Mosquitto, Subscriber};
 use support::publisher::Publisher;
 use support::relay::Relay;
+use support::rng::Rng;
 use support::wait_until;
 
 /// Name of a route, its lines, and whether the hub takes its session table.
@@ -47,19 +48,6 @@ fn value(route: &str, sensor: u64, n: u64) -> String {
         (_, 1) => format!("{n}"),
         (_, 2) => format!("{:?}", 20.0 + (n as f64 / 37.0).sin()),
         (_, _) => ["true", "null", r#""läuft""#, "18446744073709551615", "-0.0"][n as usize % 5].to_owned(),
-    }
-}
-
-/// SplitMix64.
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
     }
 }
 

@@ -16,13 +16,24 @@ pub mod mosquitto;
 pub mod packet;
 pub mod publisher;
 pub mod relay;
+pub mod rng;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Free now; whoever it is for binds it in a moment.
+/// Free now; whoever it is for binds it in a moment. Below the ports that the system gives to clients' connections, of
+/// which one might else take it while a gateway is down.
 pub fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..1_000 {
+        let next = std::process::id().wrapping_mul(7_919).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 10_000 + (next % 20_000) as u16;
+        if let Ok(socket) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return socket.local_addr().unwrap();
+        }
+    }
+    panic!("no port is free");
 }
 
 /// Asks until it is true, at most `seconds`.

@@ -58,6 +58,16 @@ impl Publisher {
         self.unacked.len()
     }
 
+    /// Returns whether the window has room for another message.
+    pub fn has_room(&self) -> bool {
+        self.unacked.len() < self.window
+    }
+
+    /// Takes what has come, for 20 ms at most; connects if need be.
+    pub fn poll(&mut self) {
+        self.turn();
+    }
+
     fn turn(&mut self) {
         if self.stream.is_none() && self.connect().is_err() {
             self.stream = None;
