@@ -1,0 +1,286 @@
+//! Judge of a history, from its records alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::record::{Content, Filter, Identity, Message, Reading, Records, Row, Whole};
+use super::represent::{Kept, Series};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rule {
+    /// What was acknowledged is at the hub, or stood for by what the filter kept, or given up and counted.
+    Lost,
+    /// So many are missing that the gateway's count of what it gave up does not cover them.
+    Uncounted,
+    /// A value is the one that was sent.
+    Value,
+    /// A unit is the one that was sent.
+    Unit,
+    /// A quality is the one that was sent.
+    Quality,
+    /// Nothing arrives that nobody sent.
+    Invented,
+    /// An identity has one value.
+    Identity,
+    /// What comes twice under two identities is marked.
+    Copy,
+    /// A sensor's readings that are not marked arrive in their order.
+    Order,
+    /// Every batch is read with what the hub has.
+    Unreadable,
+    /// The gateway ends with 0 when it is asked to.
+    Exit,
+}
+
+pub(crate) const RULES: [Rule; 11] = [
+    Rule::Lost,
+    Rule::Uncounted,
+    Rule::Value,
+    Rule::Unit,
+    Rule::Quality,
+    Rule::Invented,
+    Rule::Identity,
+    Rule::Copy,
+    Rule::Order,
+    Rule::Unreadable,
+    Rule::Exit,
+];
+
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) rule: Rule,
+    pub(crate) what: String,
+}
+
+/// A row, and the place of the reading that it tells among its sensor's.
+struct Told<'a> {
+    row: &'a Row,
+    index: usize,
+}
+
+struct Sensor<'a> {
+    /// With their message, in the order in which they were sent.
+    sent: Vec<(&'a Message, &'a Reading)>,
+    told: Vec<Told<'a>>,
+}
+
+/// Returns every broken rule.
+pub(crate) fn judge(records: &Records) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut say = |rule, what: String| violations.push(Violation { rule, what });
+    records.unreadable.iter().for_each(|why| say(Rule::Unreadable, why.clone()));
+    records.exits.iter().for_each(|why| say(Rule::Exit, why.clone()));
+    identities(records, &mut say);
+    wholes(records, &mut say);
+    let mut missing = missing_wholes(records);
+    for (name, sensor) in &sensors(records, &mut say) {
+        copies(name, sensor, &mut say);
+        if records.fifo {
+            order(name, sensor, records, &mut say);
+        }
+        missing.extend(missing_readings(name, sensor, records));
+    }
+    let rule = if records.dropped == 0 { Rule::Lost } else { Rule::Uncounted };
+    if missing.len() as u64 > records.dropped {
+        let dropped = records.dropped;
+        missing
+            .into_iter()
+            .for_each(|what| say(rule, format!("{what} ({dropped} were given up and counted)")));
+    }
+    violations
+}
+
+fn identities(records: &Records, say: &mut impl FnMut(Rule, String)) {
+    let mut seen: BTreeMap<Identity, &Row> = BTreeMap::new();
+    for row in &records.rows {
+        let first = seen.entry(row.id).or_insert(row);
+        let same = first.sensor == row.sensor && first.time == row.time && first.value.is(&row.value);
+        if !same {
+            say(Rule::Identity, format!("{first:?} and {row:?}"));
+        }
+    }
+    let mut seen: BTreeMap<&str, &Whole> = BTreeMap::new();
+    for whole in &records.wholes {
+        let first = seen.entry(&whole.id).or_insert(whole);
+        if first.payload != whole.payload || first.topic != whole.topic {
+            say(Rule::Identity, format!("{first:?} and {whole:?}"));
+        }
+    }
+}
+
+/// Messages that are not decoded: each is one that was sent, and a copy is marked.
+fn wholes(records: &Records, say: &mut impl FnMut(Rule, String)) {
+    let sent: BTreeMap<&str, &str> =
+        whole_messages(records).map(|(m, to)| (m.payload.as_str(), to)).collect();
+    let mut ids: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for whole in &records.wholes {
+        match sent.get(whole.payload.as_str()) {
+            None => say(Rule::Invented, format!("{whole:?}")),
+            Some(topic) if *topic != whole.topic => say(Rule::Value, format!("{whole:?} is of {topic}")),
+            Some(_) => {}
+        }
+        let ids = ids.entry(&whole.payload).or_default();
+        if ids.insert(&whole.id) && ids.len() > 1 && !whole.pd {
+            say(Rule::Copy, format!("{whole:?}: its identities are {ids:?}"));
+        }
+    }
+}
+
+fn whole_messages(records: &Records) -> impl Iterator<Item = (&Message, &str)> {
+    records.messages.iter().filter_map(|message| match &message.content {
+        Content::Whole(topic) => Some((message, topic.as_str())),
+        Content::Readings(_) => None,
+    })
+}
+
+fn missing_wholes(records: &Records) -> Vec<String> {
+    let arrived: BTreeSet<&str> = records.wholes.iter().map(|whole| whole.payload.as_str()).collect();
+    let acked = whole_messages(records).filter(|(message, _)| message.acked.is_some());
+    let missing = acked.filter(|(message, _)| !arrived.contains(message.payload.as_str()));
+    missing.map(|(message, topic)| format!("{} is not at {topic}", message.payload)).collect()
+}
+
+/// Every sensor with what was told of it. Rows that nobody sent are said to be so.
+fn sensors<'a>(records: &'a Records, say: &mut impl FnMut(Rule, String)) -> BTreeMap<&'a str, Sensor<'a>> {
+    let mut sensors: BTreeMap<&str, Sensor<'_>> = BTreeMap::new();
+    for message in &records.messages {
+        let Content::Readings(readings) = &message.content else { continue };
+        for reading in readings {
+            let empty = || Sensor { sent: Vec::new(), told: Vec::new() };
+            sensors.entry(&reading.sensor).or_insert_with(empty).sent.push((message, reading));
+        }
+    }
+    for row in &records.rows {
+        let Some(sensor) = sensors.get_mut(row.sensor.as_str()) else {
+            say(Rule::Invented, format!("{row:?}"));
+            continue;
+        };
+        match told(row, sensor, records) {
+            Ok(index) => sensor.told.push(Told { row, index }),
+            Err(rule) => say(rule, format!("{row:?}")),
+        }
+    }
+    sensors
+}
+
+/// The reading that the row tells, or what is wrong with the row.
+fn told(row: &Row, sensor: &Sensor<'_>, records: &Records) -> Result<usize, Rule> {
+    let of_value = |reading: &Reading| reading.value.is(&row.value);
+    let named = |reading: &Reading| match reading.time {
+        Some(time) => time == row.time,
+        None => of_value(reading),
+    };
+    let candidates = || sensor.sent.iter().map(|(_, reading)| *reading).filter(|reading| named(reading));
+    let is_exact =
+        |reading: &&Reading| of_value(reading) && reading.unit == row.unit && reading.quality == row.quality;
+    if let Some(reading) = candidates().find(is_exact) {
+        return Ok(reading.index);
+    }
+    // A segment stands under the time of its first reading, with the middle of its range.
+    let deviations = segments(sensor, records);
+    let is_middle = |reading: &&Reading| {
+        let distance = reading.value.number().zip(row.value.number()).map(|(a, b)| (a - b).abs());
+        let near = |deviation: &f64| distance.is_some_and(|distance| distance <= deviation * 1.000_001);
+        reading.unit == row.unit && reading.quality == row.quality && deviations.iter().any(near)
+    };
+    if let Some(reading) = candidates().find(is_middle) {
+        return Ok(reading.index);
+    }
+    let mut rule = Rule::Invented;
+    for reading in candidates() {
+        rule = match (of_value(reading), reading.unit == row.unit) {
+            (false, _) => Rule::Value,
+            (true, false) => Rule::Unit,
+            (true, true) => Rule::Quality,
+        };
+        if rule != Rule::Value {
+            break;
+        }
+    }
+    let clockless = sensor.sent.iter().any(|(_, reading)| reading.time.is_none());
+    Err(if rule == Rule::Invented && clockless { Rule::Value } else { rule })
+}
+
+fn segments(sensor: &Sensor<'_>, records: &Records) -> Vec<f64> {
+    let Some((message, _)) = sensor.sent.first() else { return Vec::new() };
+    let filters = records.runs.iter().map(|run| run.filters[message.route]);
+    filters.filter_map(|filter| if let Filter::Segment(d) = filter { Some(d) } else { None }).collect()
+}
+
+fn copies(name: &str, sensor: &Sensor<'_>, say: &mut impl FnMut(Rule, String)) {
+    let mut by_index: BTreeMap<usize, BTreeMap<Identity, &Row>> = BTreeMap::new();
+    for Told { row, index } in &sensor.told {
+        by_index.entry(*index).or_default().insert(row.id, row);
+    }
+    for (index, rows) in by_index {
+        // The first was first in the queue, too.
+        for row in rows.values().skip(1).filter(|row| !row.pd) {
+            say(Rule::Copy, format!("reading {index} of {name} came before, and not marked is {row:?}"));
+        }
+    }
+}
+
+fn order(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMut(Rule, String)) {
+    let Some((message, _)) = sensor.sent.first() else { return };
+    // What passes beside a stage that holds overtakes what is held; so do the readings after one from a clock that ran
+    // ahead, where the gateway's own clock is not trusted.
+    let holds = records.runs.iter().any(|run| run.filters[message.route].holds());
+    if holds && sensor.sent.windows(2).any(|pair| pair[0].1.beside && pair[0].1.time > pair[1].1.time) {
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    let mut newest: Option<(usize, &Row)> = None;
+    for Told { row, index } in &sensor.told {
+        if !seen.insert(row.id) || (holds && sensor.sent[*index].1.beside) {
+            continue;
+        }
+        if let Some((newest, before)) = newest
+            && *index < newest
+            && !row.pd
+            // Without a stamp two of one millisecond are of the same time, and the other passes beside what is held.
+            && !(holds && row.time == before.time)
+        {
+            say(Rule::Order, format!("{name}: reading {index} after {newest}: {row:?} after {before:?}"));
+        }
+        if newest.is_none_or(|(newest, _)| *index > newest) {
+            newest = Some((*index, row));
+        }
+    }
+}
+
+fn missing_readings(name: &str, sensor: &Sensor<'_>, records: &Records) -> Vec<String> {
+    let kept = sensor.told.iter().map(|Told { row, index }| {
+        let beside = sensor.sent[*index].1.beside;
+        Kept { index: *index, epoch: row.id.2, beside, row }
+    });
+    let series = Series::new(kept.collect());
+    let mut missing = Vec::new();
+    for (message, reading) in &sensor.sent {
+        let Some(acked) = message.acked else { continue };
+        let mut runs = message.sent..=acked;
+        let filter = |run: usize| records.runs[run].filters[message.route];
+        let is_told = series.has(reading.index)
+            || runs.any(|run| series.stands_for(filter(run), reading))
+            || (message.sent..=acked).any(|run| was_held(run, message, reading, &series, records));
+        if !is_told {
+            let filters: Vec<_> = (message.sent..=acked).map(filter).collect();
+            let near = series.around(reading.index);
+            missing.push(format!("{name}: {reading:?} of {filters:?}, around it {near:?}"));
+        }
+    }
+    missing
+}
+
+/// A stage held it in a run that was killed, and it was acknowledged at once, as `check` says.
+fn was_held(
+    run: usize,
+    message: &Message,
+    reading: &Reading,
+    series: &Series<'_>,
+    records: &Records,
+) -> bool {
+    let ended = &records.runs[run];
+    ended.killed
+        && ended.filters[message.route].holds()
+        && !ended.withholds[message.route]
+        && !series.goes_on(reading.index, run as u32 + 1)
+}

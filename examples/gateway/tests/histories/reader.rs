@@ -1,0 +1,100 @@
+//! A reader at the hub: the public decoder, the content type, and the session tables that the hub has shown it.
+
+use edge_codec::compact::{Table, table_wanted};
+use edge_codec::{Batch, Format, Limits};
+
+use super::record::{Records, Row, Value, Whole};
+use super::support::mosquitto::Arrived;
+
+/// Told by the judge's own publisher.
+pub(crate) const PROBE: &str = "probe/";
+
+/// Adds to the records what one reader got; a hub that was killed is another one's. Batches wait for their table, as those
+/// of `edge-decode subscribe` do.
+pub(crate) fn read(arrived: &[Arrived], records: &mut Records) {
+    let mut tables = Vec::new();
+    for message in arrived.iter().filter(|message| message.topic.contains("/table/")) {
+        match Table::decode(&message.bytes, &Limits::default()) {
+            Ok(table) => tables.push(table),
+            Err(why) => records.unreadable.push(format!("{}: {why}", message.topic)),
+        }
+    }
+    for message in arrived {
+        let topic = message.topic.as_str();
+        if topic.contains("/table/") || topic.starts_with(PROBE) {
+            continue;
+        }
+        if !topic.starts_with("out/") {
+            records.wholes.push(whole(message));
+        } else if let Err(why) = batch(message, &tables, records) {
+            let format = &message.content_type;
+            records.unreadable.push(format!("{topic}, {format}, {} bytes: {why}", message.bytes.len()));
+        }
+    }
+}
+
+fn whole(message: &Arrived) -> Whole {
+    let property = |name: &str| {
+        let after = message.user_properties.split(&format!("{name}:")).nth(1);
+        after.and_then(|after| after.split(' ').next()).unwrap_or_default().to_owned()
+    };
+    Whole {
+        id: property("edge-id"),
+        pd: property("edge-pd") == "1",
+        topic: message.topic.clone(),
+        payload: message.payload.clone(),
+    }
+}
+
+fn batch(message: &Arrived, tables: &[Table], records: &mut Records) -> Result<(), String> {
+    let limits = Limits::default();
+    let format = Format::for_content_type(&message.content_type).ok_or("content type")?;
+    let wanted = match format {
+        Format::Compact => table_wanted(&message.bytes, &limits).map_err(|error| error.to_string())?,
+        _ => None,
+    };
+    let batch = match wanted {
+        None => format.decode(&message.bytes, &limits),
+        Some(id) => {
+            let table = tables.iter().find(|table| table.id() == id).ok_or("no such table")?;
+            table.decode_batch(&message.bytes, &limits)
+        }
+    };
+    rows(batch.map_err(|error| error.to_string())?, records)
+}
+
+fn rows(mut batch: Batch<'_>, records: &mut Records) -> Result<(), String> {
+    let header = *batch.header();
+    let id = header.id.ok_or("no identity")?;
+    let names = batch.sensors().clone();
+    while let Some(seq) = batch.next_seq() {
+        let reading = batch.next().ok_or("a number without a reading")?.map_err(|error| error.to_string())?;
+        let sensor = names.get(reading.sensor).ok_or("a sensor without a name")?;
+        records.rows.push(Row {
+            id: (id.gateway, id.lane, id.epoch, seq),
+            pd: header.pd,
+            sensor: sensor.name.to_string(),
+            time: reading.time,
+            value: value(&reading.value)?,
+            quality: reading.quality,
+            unit: sensor.unit.to_string(),
+        });
+    }
+    match batch.next() {
+        None => Ok(()),
+        Some(_) => Err("a reading without a number".to_owned()),
+    }
+}
+
+fn value(value: &edge_codec::Value<'_>) -> Result<Value, String> {
+    use edge_codec::Value as Read;
+    Ok(match value {
+        Read::F64(value) => Value::Float(*value),
+        Read::I64(value) => Value::Int(*value),
+        Read::U64(value) => Value::Int(i64::try_from(*value).map_err(|_| format!("{value} was never sent"))?),
+        Read::Bool(value) => Value::Bool(*value),
+        Read::Text(value) => Value::Text(value.to_string()),
+        Read::Null => Value::Null,
+        Read::Bytes(_) => return Err("bytes were never sent".to_owned()),
+    })
+}

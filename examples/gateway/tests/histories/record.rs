@@ -1,0 +1,159 @@
+//! Records of a history: what was sent and acknowledged, what every run of the gateway was told to do, and what a reader
+//! found at the hub. The judge sees nothing else.
+
+use std::fmt;
+
+/// A value as JSON has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Float(f64),
+    Int(i64),
+    Text(String),
+    Bool(bool),
+    Null,
+}
+
+impl Value {
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Float(value) => Some(*value),
+            Self::Int(value) => Some(*value as f64),
+            _ => None,
+        }
+    }
+
+    /// To the bit.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(one), Self::Float(other)) => one.to_bits() == other.to_bits(),
+            _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Float(value) => write!(f, "{value:?}"),
+            Self::Int(value) => write!(f, "{value}"),
+            Self::Text(value) => write!(f, "\"{value}\""),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Null => f.write_str("null"),
+        }
+    }
+}
+
+/// A reading that a sensor sent. Its quality is the one that a reader must find.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub(crate) sensor: String,
+    /// Place among all readings of the sensor.
+    pub(crate) index: usize,
+    /// Without a stamp the gateway gives the time of arrival; then no other reading of the sensor has this value.
+    pub(crate) time: Option<i64>,
+    pub(crate) value: Value,
+    pub(crate) quality: u32,
+    pub(crate) unit: String,
+    /// Stamped older than the sensor's last, like it, or ahead of the clock: no part of the series.
+    pub(crate) beside: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Readings(Vec<Reading>),
+    /// Arrives at the hub as it is, under this topic.
+    Whole(String),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) topic: String,
+    /// No other message has it.
+    pub(crate) payload: String,
+    pub(crate) route: usize,
+    pub(crate) content: Content,
+    /// Run of the gateway in which it was sent first, and in which its PUBACK was seen.
+    pub(crate) sent: usize,
+    pub(crate) acked: Option<usize>,
+}
+
+/// A reducing stage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Filter {
+    None,
+    OnChange,
+    Deadband(f64),
+    Door(f64),
+    Segment(f64),
+}
+
+impl Filter {
+    pub(crate) fn holds(self) -> bool {
+        matches!(self, Self::Door(_) | Self::Segment(_))
+    }
+}
+
+/// One process of the gateway; its rows have the number of the run, counted from 1, as epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    /// By route.
+    pub(crate) filters: Vec<Filter>,
+    /// `ack_held = "when_emitted"`, by route.
+    pub(crate) withholds: Vec<bool>,
+    pub(crate) killed: bool,
+}
+
+/// Gateway, lane, epoch, number.
+pub(crate) type Identity = (u64, u8, u32, u64);
+
+/// A reading that a reader found at the hub.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) id: Identity,
+    /// Marked as a possible duplicate.
+    pub(crate) pd: bool,
+    pub(crate) sensor: String,
+    pub(crate) time: i64,
+    pub(crate) value: Value,
+    pub(crate) quality: u32,
+    pub(crate) unit: String,
+}
+
+/// A message that a reader found at the hub as it was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Whole {
+    pub(crate) id: String,
+    pub(crate) pd: bool,
+    pub(crate) topic: String,
+    pub(crate) payload: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Records {
+    pub(crate) messages: Vec<Message>,
+    pub(crate) runs: Vec<Run>,
+    /// `order = "fifo"`.
+    pub(crate) fifo: bool,
+    /// In the order in which they arrived, as are the next two.
+    pub(crate) rows: Vec<Row>,
+    pub(crate) wholes: Vec<Whole>,
+    /// Batches that no reader can decode with what the hub has, and why.
+    pub(crate) unreadable: Vec<String>,
+    /// Rows that the gateway says it has given up.
+    pub(crate) dropped: u64,
+    /// The gateway's last word on its queue: accepted less delivered, waiting and dropped.
+    pub(crate) exits: Vec<String>,
+}
+
+impl Records {
+    /// For people: a line for each message and for each row.
+    pub(crate) fn lines(&self) -> String {
+        let sent = self.messages.iter().map(|m| {
+            let (topic, payload, run, acked) = (&m.topic, &m.payload, m.sent, m.acked);
+            format!("sent in run {run}, acknowledged in {acked:?}: {topic} {payload}\n")
+        });
+        let rows = self.rows.iter().map(|row| format!("{row:?}\n"));
+        let wholes = self.wholes.iter().map(|whole| format!("{whole:?}\n"));
+        sent.chain(rows).chain(wholes).collect()
+    }
+}

@@ -1,0 +1,104 @@
+//! What a reader knows of a reading that a filter did not keep: the value that was kept before it (deadband, segment,
+//! change), or the line between the kept ones around it (swinging door).
+
+use super::record::{Filter, Reading, Row};
+
+/// A row that is at the hub.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept<'a> {
+    pub(crate) index: usize,
+    pub(crate) epoch: u32,
+    pub(crate) beside: bool,
+    pub(crate) row: &'a Row,
+}
+
+/// What was kept of a sensor, in the order in which it was sent.
+pub(crate) struct Series<'a> {
+    kept: Vec<Kept<'a>>,
+    /// Two runs may have kept readings of the same time, each by its own start: a reader may go by the rows of any runs
+    /// in a row.
+    epochs: Vec<(u32, u32)>,
+}
+
+impl<'a> Series<'a> {
+    pub(crate) fn new(mut kept: Vec<Kept<'a>>) -> Self {
+        kept.sort_by_key(|kept| kept.index);
+        let mut each: Vec<u32> = kept.iter().map(|kept| kept.epoch).collect();
+        each.sort_unstable();
+        each.dedup();
+        let ranges = |from: &u32| {
+            let from = *from;
+            each.iter().filter(move |to| **to >= from).map(move |to| (from, *to)).collect::<Vec<_>>()
+        };
+        let epochs = each.iter().flat_map(ranges).collect();
+        Self { kept, epochs }
+    }
+
+    pub(crate) fn has(&self, index: usize) -> bool {
+        self.kept.binary_search_by_key(&index, |kept| kept.index).is_ok()
+    }
+
+    /// Whether a run up to this one kept the reading or a later one.
+    pub(crate) fn goes_on(&self, index: usize, epoch: u32) -> bool {
+        self.kept.iter().rev().take_while(|kept| kept.index >= index).any(|kept| kept.epoch <= epoch)
+    }
+
+    /// For people.
+    pub(crate) fn around(&self, index: usize) -> Vec<&'a Row> {
+        let at = self.kept.partition_point(|kept| kept.index <= index);
+        self.kept[at.saturating_sub(2)..(at + 2).min(self.kept.len())].iter().map(|kept| kept.row).collect()
+    }
+
+    pub(crate) fn stands_for(&self, filter: Filter, reading: &Reading) -> bool {
+        filter != Filter::None
+            && self.epochs.iter().any(|(from, to)| {
+                [true, false].into_iter().any(|with_beside| {
+                    let counts = |kept: &&Kept<'_>| {
+                        (*from..=*to).contains(&kept.epoch) && (with_beside || !kept.beside)
+                    };
+                    let at = self.kept.partition_point(|kept| kept.index <= reading.index);
+                    let before = self.kept[..at].iter().rev().find(counts);
+                    let after = self.kept[at..].iter().find(counts);
+                    before.is_some_and(|before| is_told(filter, reading, before.row, after.map(|k| k.row)))
+                })
+            })
+    }
+}
+
+fn is_told(filter: Filter, reading: &Reading, before: &Row, after: Option<&Row>) -> bool {
+    let same_state = |row: &Row| row.unit == reading.unit && row.quality == reading.quality;
+    if !same_state(before) {
+        return false;
+    }
+    let held = |tolerance: f64| match (reading.value.number(), before.value.number()) {
+        (Some(value), Some(before)) => (value - before).abs() <= tolerance * 1.000_001,
+        _ => reading.value == before.value,
+    };
+    // While a sensor is bad its values are not compared.
+    let is_bad = reading.quality & 0x8000_0000 != 0;
+    match filter {
+        Filter::None => false,
+        Filter::OnChange => reading.value == before.value,
+        Filter::Deadband(tolerance) | Filter::Segment(tolerance) => is_bad || held(tolerance),
+        Filter::Door(_) if is_bad || reading.value.number().is_none() => is_bad || held(0.0),
+        Filter::Door(deviation) => after.is_some_and(|after| {
+            same_state(after) && is_on_line(reading, before, after, deviation * 1.000_001)
+        }),
+    }
+}
+
+fn is_on_line(reading: &Reading, before: &Row, after: &Row, deviation: f64) -> bool {
+    let numbers = (before.value.number(), reading.value.number(), after.value.number());
+    let (Some(first), Some(value), Some(last)) = numbers else { return false };
+    // Large numbers are rounded.
+    let deviation = deviation + 1e-12 * first.abs().max(last.abs());
+    match reading.time {
+        Some(time) if after.time > before.time => {
+            let share = (time - before.time) as f64 / (after.time - before.time) as f64;
+            (first + share * (last - first) - value).abs() <= deviation
+        }
+        Some(_) => (first - value).abs() <= deviation,
+        // Only the gateway knows when it came.
+        None => (first.min(last) - deviation..=first.max(last) + deviation).contains(&value),
+    }
+}

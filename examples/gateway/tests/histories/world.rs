@@ -1,0 +1,254 @@
+//! One history as it happens: the gateway's process, a real Mosquitto on each side, a line between them, publishers.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::judge::judge;
+use super::plan::{Configuration, Plan, Step};
+use super::reader::{PROBE, read};
+use super::record::Records;
+use super::support::gateway::Gateway;
+use super::support::mosquitto::{Arrived, Mosquitto, Subscriber, publish};
+use super::support::publisher::Publisher;
+use super::support::relay::Relay;
+use super::support::{free_port, wait_until};
+use super::traffic::Traffic;
+
+/// Until what was sent is acknowledged, handed over and read, once nothing fails any more.
+const DRAIN_S: u64 = 30;
+
+struct World<'a> {
+    plan: &'a Plan,
+    dir: &'a Path,
+    hub: Mosquitto,
+    /// What the sensors publish to, in place of the gateway.
+    _local: Option<Mosquitto>,
+    listen: SocketAddr,
+    wan: Relay,
+    gateway: Gateway,
+    run: usize,
+    publishers: Vec<Publisher>,
+    /// PUBACKs of each publisher that were noted.
+    noted: Vec<usize>,
+    subscriber: Subscriber,
+    /// What came before the hub was killed.
+    earlier: Vec<Vec<Arrived>>,
+    probes: u64,
+    traffic: Traffic,
+    records: Records,
+}
+
+/// Plays the history in the folder, and returns its records.
+pub(crate) fn play(plan: &Plan, dir: &Path) -> Records {
+    let persistence = format!(
+        "persistence true\npersistence_location {}/\nuser root\nautosave_interval 1800\n\
+         max_inflight_messages 0\nmax_queued_messages 0",
+        dir.display()
+    );
+    let hub = Mosquitto::start(dir, &persistence);
+    let local =
+        plan.behind_broker.then(|| Mosquitto::start(dir, "max_inflight_messages 0\nmax_queued_messages 0"));
+    let listen = local.as_ref().map_or_else(free_port, |local| local.address);
+    let wan = Relay::start(hub.address);
+    let subscriber = Subscriber::start(hub.address, "#");
+    let gateway = Gateway::new(dir, &configured(plan, 0, listen, &wan, dir));
+    let publishers: Vec<Publisher> = plan
+        .windows
+        .iter()
+        .enumerate()
+        .map(|(n, window)| Publisher::new(listen, &format!("publisher{n}"), *window))
+        .collect();
+    let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let records = Records { fifo: plan.configurations[0].fifo, ..Records::default() };
+    let mut world = World {
+        plan,
+        dir,
+        hub,
+        _local: local,
+        listen,
+        wan,
+        gateway,
+        run: 0,
+        noted: vec![0; publishers.len()],
+        publishers,
+        subscriber,
+        earlier: Vec::new(),
+        probes: 0,
+        traffic: Traffic::new(plan, now_ms),
+        records,
+    };
+    world.start();
+    for step in &plan.steps {
+        world.step(*step);
+        world.note();
+    }
+    world.end()
+}
+
+/// Writes the rules of a run's configuration and returns its `gateway.toml`.
+fn configured(plan: &Plan, run: usize, listen: SocketAddr, wan: &Relay, dir: &Path) -> String {
+    let configuration: &Configuration = &plan.configurations[run.min(plan.configurations.len() - 1)];
+    for (n, route) in configuration.routes.iter().enumerate() {
+        fs::write(dir.join(format!("rules-{n}.toml")), route.rules()).unwrap();
+    }
+    let side = match plan.behind_broker {
+        true => format!("broker = \"{listen}\"\ntopics = [\"plant/#\"]"),
+        false => format!("listen = \"{listen}\""),
+    };
+    let hub = wan.address;
+    format!("[gateway]\nid = \"g\"\n[local]\n{side}\n[hub]\nurl = \"mqtt://{hub}\"\n{}", configuration.text())
+}
+
+impl World<'_> {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Send(publisher, messages) => self.send(publisher, messages),
+            Step::Rest(ms) => {
+                let end = Instant::now() + Duration::from_millis(ms);
+                while Instant::now() < end {
+                    self.publishers.iter_mut().for_each(Publisher::poll);
+                }
+            }
+            Step::Cut => self.wan.cut(),
+            Step::Mend => self.wan.mend(),
+            Step::Swallow => self.wan.swallow(),
+            Step::Save => {
+                let saved = Command::new("kill").args(["-USR1", &self.hub.pid().to_string()]).status();
+                assert!(saved.unwrap().success());
+            }
+            Step::HubCrash => self.crash_hub(),
+            Step::Kill | Step::KillAndChange => {
+                self.gateway.kill_9();
+                self.restart();
+            }
+            Step::Stop | Step::StopAndChange => {
+                self.stop();
+                self.restart();
+            }
+        }
+    }
+
+    /// Stops where a publisher's window stays full: what takes no more is a part of some histories.
+    fn send(&mut self, publisher: usize, messages: u64) {
+        for _ in 0..messages {
+            let sender = &mut self.publishers[publisher];
+            let end = Instant::now() + Duration::from_millis(700);
+            while !sender.has_room() {
+                if Instant::now() > end {
+                    return;
+                }
+                sender.poll();
+            }
+            let message = self.traffic.message(publisher, self.run);
+            sender.publish(&message.topic, &message.payload);
+            self.records.messages.push(message);
+        }
+    }
+
+    /// Notes in which run a PUBACK came.
+    fn note(&mut self) {
+        for (publisher, noted) in self.publishers.iter().zip(&mut self.noted) {
+            for payload in &publisher.acked[*noted..] {
+                let messages = &mut self.records.messages;
+                let message = messages.iter_mut().rev().find(|message| message.payload == *payload).unwrap();
+                message.acked = Some(self.run);
+            }
+            *noted = publisher.acked.len();
+        }
+    }
+
+    /// What the hub acknowledged and the reader does not have yet would be the hub's own loss.
+    fn crash_hub(&mut self) {
+        self.wan.cut();
+        self.hear_all();
+        self.earlier.push(self.subscriber.arrived());
+        self.hub.crash();
+        self.subscriber = Subscriber::start(self.hub.address, "#");
+        self.wan.mend();
+    }
+
+    /// Waits until the reader has all that the hub had taken.
+    fn hear_all(&mut self) {
+        self.probes += 1;
+        let topic = format!("{PROBE}{}", self.probes);
+        publish(self.hub.address, &topic, "x");
+        wait_until("the reader has all", DRAIN_S, || {
+            self.subscriber.arrived().iter().any(|message| message.topic == topic)
+        });
+    }
+
+    fn start(&mut self) {
+        self.records.runs.push(self.plan.run(self.run));
+        self.gateway.start();
+    }
+
+    fn stop(&mut self) {
+        let (status, _) = self.gateway.terminate();
+        if !status.success() {
+            self.records.exits.push(format!("run {}: {status}", self.run));
+        }
+    }
+
+    /// Under the configuration of the next run.
+    fn restart(&mut self) {
+        self.note();
+        self.run += 1;
+        let config = configured(self.plan, self.run, self.listen, &self.wan, self.dir);
+        self.gateway = Gateway::new(self.dir, &config);
+        // A gateway that rejects is not ready while what it could not queue before the stop finds no room.
+        if self.plan.rejects() {
+            self.wan.mend();
+        }
+        self.start();
+    }
+
+    /// All faults are mended. Filters go with the last configuration, so that nothing is held any more.
+    fn end(mut self) -> Records {
+        self.wan.mend();
+        for publisher in &mut self.publishers {
+            publisher.settle(0, DRAIN_S);
+        }
+        self.note();
+        self.stop();
+        self.restart();
+        let mut passes = 0;
+        wait_until("the queue is empty", DRAIN_S, || {
+            let is_empty = self.gateway.metric("edge_queue_messages") == Some(0.0)
+                && self.gateway.metric("edge_parked_messages") == Some(0.0);
+            passes = if is_empty { passes + 1 } else { 0 };
+            passes == 3
+        });
+        self.hear_all();
+        // Totals are those of a commit up to a second ago.
+        wait_for(5_000, || judge(&self.read()).is_empty());
+        self.records.dropped = self.dropped().unwrap();
+        self.stop();
+        self.read()
+    }
+
+    fn read(&self) -> Records {
+        let mut records = self.records.clone();
+        for arrived in self.earlier.iter().chain([&self.subscriber.arrived()]) {
+            read(arrived, &mut records);
+        }
+        records.dropped = self.dropped().unwrap_or(self.records.dropped);
+        records
+    }
+
+    fn dropped(&self) -> Option<u64> {
+        let (_, page) = self.gateway.get("/metrics")?;
+        let lines = page.lines().filter(|line| line.starts_with("edge_dropped_total{"));
+        Some(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64)
+    }
+}
+
+/// Asks until it is true, and no longer than so many milliseconds.
+fn wait_for(ms: u64, mut is_true: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_millis(ms);
+    while !is_true() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
