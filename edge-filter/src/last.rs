@@ -1,6 +1,7 @@
 //! The last emitted reading of a sensor: what every reducing stage compares with, in 32 bytes.
 
 use crate::as_array::as_array;
+use crate::held::Number;
 use crate::value::{Class, Tolerance};
 use crate::{DropReason, EmitReason, Quality, Value};
 
@@ -23,9 +24,9 @@ impl LastEmitted {
         self.reference.as_ref().map(Stored::value)
     }
 
-    /// The reference as a number; 0 for a text.
+    /// The reference as a number; `None` for a boolean or text.
     pub(crate) fn number(&self) -> Option<f64> {
-        self.reference.as_ref().and_then(|stored| stored.value().as_f64())
+        self.reference.as_ref().and_then(|stored| Number::of(&stored.value())).map(Number::as_f64)
     }
 
     /// The status of the last emitted reading; `None` before the first.

@@ -82,3 +82,16 @@ fn parameters_that_cannot_work_are_refused() -> Result<(), ParamError> {
     assert_eq!(SwingingDoor::new(1.0)?.best_effort_min_interval_ms(5)?.error_bound(), ErrorBound::NoneStated);
     Ok(())
 }
+
+/// A consumer draws no line from a boolean.
+#[test]
+fn the_first_number_after_a_boolean_or_text_passes() -> Result<(), ParamError> {
+    for before in [Value::Bool(true), "idle".into()] {
+        let (mut state, door) = (SwingingDoorState::default(), SwingingDoor::new(1.0)?);
+        let rows = [(before, 0), (20.0.into(), 50), (20.5.into(), 51)];
+        let verdicts =
+            rows.map(|(value, time)| door.check(&mut state, value, Quality::GOOD, time, &mut |_| ()));
+        assert_eq!(verdicts, [Verdict::Emit(E::First), Verdict::Emit(E::Change), Verdict::Held]);
+    }
+    Ok(())
+}
