@@ -270,7 +270,8 @@ fn missing_readings(name: &str, sensor: &Sensor<'_>, records: &Records) -> Vec<S
     missing
 }
 
-/// A stage held it in a run that was killed, and it was acknowledged at once, as `check` says.
+/// A stage held it when that run was killed, or a later one that took it over, and it was acknowledged at once, as `check`
+/// says.
 fn was_held(
     run: usize,
     message: &Message,
@@ -278,9 +279,12 @@ fn was_held(
     series: &Series<'_>,
     records: &Records,
 ) -> bool {
-    let ended = &records.runs[run];
-    ended.killed
-        && ended.filters[message.route].holds()
-        && !ended.withholds[message.route]
-        && !series.goes_on(reading.index, run as u32 + 1)
+    let filter = records.runs[run].filters[message.route];
+    let mut runs = records.runs.iter().enumerate().skip(run);
+    filter.holds()
+        && runs.find(|(_, run)| run.killed).is_some_and(|(number, killed)| {
+            killed.filters[message.route] == filter
+                && !killed.withholds[message.route]
+                && !series.goes_on(reading.index, number as u32 + 1)
+        })
 }

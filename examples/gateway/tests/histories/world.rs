@@ -235,6 +235,12 @@ impl World<'_> {
             read(arrived, &mut records);
         }
         records.dropped = self.dropped().unwrap_or(self.records.dropped);
+        // A local broker acknowledges what a later run of the gateway takes from it.
+        let last = self.plan.behind_broker.then_some(self.run);
+        records
+            .messages
+            .iter_mut()
+            .for_each(|message| message.acked = message.acked.map(|run| last.unwrap_or(run)));
         records
     }
 
