@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::spool::{LeaseId, Leased};
 use crate::ingest::Now;
-use crate::wire::{Properties, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
+use crate::wire::{Properties, Publish, QoS, ReasonCode, Utf8};
 
 /// Makes messages of leased rows. Pure. The uplink gives rows as the window allows, in their order, and asks for messages after each;
 /// a batch may stay open for more rows as long as the implementation likes ([`poll_timeout`](Self::poll_timeout)), since rows that wait
@@ -158,11 +158,7 @@ impl Pack for RawPack {
 pub(super) fn set_expiry(properties: &Properties, remaining_ms: Option<u64>) -> Properties {
     let Some(remaining_ms) = remaining_ms else { return properties.clone() };
     let seconds = u32::try_from(remaining_ms.div_ceil(1000).max(1)).unwrap_or(u32::MAX);
-    let mut changed = properties.without(&[PropertyId::MessageExpiryInterval]).to_builder();
-    match changed.push(PropertyId::MessageExpiryInterval, Value::U32(seconds)) {
-        Ok(_) => changed.finish(),
-        Err(_) => properties.clone(),
-    }
+    properties.with_expiry_s(seconds)
 }
 
 #[cfg(test)]
@@ -170,7 +166,7 @@ mod tests {
     use super::super::spool::Identity;
     use super::*;
     use crate::row::Row;
-    use crate::wire::PropertiesBuilder;
+    use crate::wire::{PropertiesBuilder, PropertyId};
 
     fn leased(possible_duplicate: bool) -> Leased {
         let mut user = PropertiesBuilder::new();

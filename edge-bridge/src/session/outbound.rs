@@ -43,6 +43,8 @@ pub(super) struct Outbound {
     cap: u16,
     /// Slots that stand at [`Stand::Waiting`]; always a suffix of `slots`.
     waiting: usize,
+    /// Time from which those wait.
+    since_ms: u64,
 }
 
 impl Outbound {
@@ -61,6 +63,7 @@ impl Outbound {
             quota: Quota::new(window),
             cap: u16::MAX,
             waiting,
+            since_ms: 0,
         }
     }
 
@@ -77,6 +80,16 @@ impl Outbound {
         let places = WINDOWS_MAX * usize::from(self.quota.limit());
         let free = places.saturating_sub(self.slots.len());
         self.left().min(u16::try_from(free).unwrap_or(u16::MAX))
+    }
+
+    /// What was resumed waits from now on.
+    pub(super) fn wait_from(&mut self, now_ms: u64) {
+        self.since_ms = now_ms;
+    }
+
+    /// Time for which the message of [`next_waiting`](Self::next_waiting) has waited here.
+    pub(super) fn waited_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.since_ms)
     }
 
     /// Bounds the messages in flight below the peer's Receive Maximum.

@@ -12,7 +12,8 @@ pub struct InFlight {
     pub packet_id: PacketId,
     /// As given to [`publish`](super::Session::publish).
     pub token: Token,
-    /// The message. May be changed between connections where the standard lets it, such as a Message Expiry Interval that got smaller.
+    /// The message. May be changed between connections where the standard lets it: the Message Expiry Interval, which says what is left when the
+    /// next connection begins; the session takes off what it waits there.
     pub publish: Publish,
     /// True if it was written at least once: then the peer may have it, and DUP is set.
     pub sent: bool,

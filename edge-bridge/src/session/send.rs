@@ -95,6 +95,7 @@ impl Session {
         while let Some((message, dup)) = self.outbound.next_waiting() {
             // The version may be another one than that of the connection before.
             let (id, mut publish) = (message.packet_id, self.adapted(&message.publish));
+            age(&mut publish, self.outbound.waited_ms(now_ms));
             let refused = match self.may_publish(&publish) {
                 Ok(()) => self.write_publish(now_ms, &publish, Some(id), dup).err(),
                 Err(PublishError::RetainNotSupported) => {
@@ -237,4 +238,15 @@ impl Session {
 pub(super) enum SendError {
     TooLarge { size: usize, limit: u32 },
     Invalid(EncodeError),
+}
+
+/// A message that waited has so much less to live. At least a second: the protocol has no zero (§3.3.2.3.3), and what was in flight must be sent again
+/// (\[MQTT-4.4.0-1\]).
+fn age(publish: &mut Publish, waited_ms: u64) {
+    let waited_s = u32::try_from(waited_ms / 1000).unwrap_or(u32::MAX);
+    if let Some(said_s) = publish.properties.u32(PropertyId::MessageExpiryInterval)
+        && waited_s > 0
+    {
+        publish.properties = publish.properties.with_expiry_s(said_s.saturating_sub(waited_s).max(1));
+    }
 }

@@ -192,6 +192,15 @@ impl Properties {
         kept.finish()
     }
 
+    /// The same with this Message Expiry Interval (§3.3.2.3.3) in place of the one they have.
+    pub(crate) fn with_expiry_s(&self, seconds: u32) -> Self {
+        let mut changed = self.without(&[PropertyId::MessageExpiryInterval]).to_builder();
+        match changed.push(PropertyId::MessageExpiryInterval, Value::U32(seconds)) {
+            Ok(_) => changed.finish(),
+            Err(_) => self.clone(),
+        }
+    }
+
     /// A builder that starts with these. Copies.
     pub fn to_builder(&self) -> PropertiesBuilder {
         PropertiesBuilder {
