@@ -31,6 +31,8 @@ pub(crate) enum Bug {
     LostSessionDiscarded,
     /// A row gets another identity with every lease.
     FreshIdentity,
+    /// A row's time to live begins anew with every lease.
+    AgeForgotten,
     /// Acknowledgements never reach the disk.
     AcksNotSaved,
     /// Rows that are given back stay leased.

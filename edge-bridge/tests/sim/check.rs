@@ -11,6 +11,8 @@ use crate::world::World;
 const STEPS_MAX: u64 = 5_000_000;
 /// Events without time passing.
 const STEPS_AT_ONCE: u64 = 20_000;
+/// Longest time for which a message goes without an answer after a younger one got its: 30 s, sixteen times after breaks that did not help.
+pub(crate) const PASSED_OVER_MAX_MS: u64 = 16 * 30_000 + 60_000;
 /// Most bytes unacknowledged upstream: the core's limit, and one message.
 const WINDOW_MAX: usize = 4 * 1024 * 1024 + 300_000;
 
@@ -39,7 +41,16 @@ impl World {
             .ledger
             .require(queued <= 2 * WINDOW_MAX, Rule::Memory, || format!("{queued} bytes on the way"));
         self.check_link();
+        self.check_passed_over();
         self.check_given_up();
+    }
+
+    /// A hub that answers younger messages only is asked again on another connection.
+    fn check_passed_over(&mut self) {
+        let Some(since_ms) = self.wan.passed_over_ms() else { return };
+        let passed_ms = self.ctx.now_ms - since_ms;
+        let detail = || format!("the oldest has no answer {passed_ms} ms after a younger one got its");
+        self.ctx.ledger.require(passed_ms <= self.passed_over_max_ms, Rule::PassedOver, detail);
     }
 
     /// A hub that takes a message in piece by piece is not given up.

@@ -46,6 +46,10 @@ pub(crate) enum Fault {
     ClosesOn(Option<(u16, u32)>),
     /// Subscriptions are refused.
     FiltersRefused(bool),
+    /// One in so many messages is never answered on the connection on which it comes; the others are.
+    PassesOver(u64),
+    /// Messages of so many payload bytes or more are refused as too large, and the connection closed.
+    TooLargeCloses(Option<usize>),
     /// Retain Available from the next connection on.
     Retains(bool),
     /// One in so many messages is also answered twice, or something is answered that was never asked; late ones after a resume.
@@ -109,6 +113,8 @@ impl World {
             Fault::TopicRefused(refused) => self.hub.refused_sensor = refused,
             Fault::ClosesOn(poison) => self.hub.poison = poison,
             Fault::FiltersRefused(refuses) => self.hub.refuses_filters = refuses,
+            Fault::PassesOver(one_in) => self.hub.passes_over_one_in = one_in,
+            Fault::TooLargeCloses(bytes) => self.hub.too_large = bytes,
             Fault::Retains(retains) => self.hub.retain_available = retains,
             Fault::HostileAcks(one_in) => self.hub.hostile_one_in = one_in,
             Fault::Garbage => self.hub.garbage(&mut self.ctx),
@@ -144,6 +150,7 @@ impl World {
         self.hub.ack_delay_ms = 2;
         (self.hub.withholds, self.hub.errors, self.hub.hostile_one_in) = (false, (0, ReasonCode::SUCCESS), 0);
         (self.hub.refused_sensor, self.hub.poison, self.hub.refuses_filters) = (None, None, false);
+        (self.hub.passes_over_one_in, self.hub.too_large) = (0, None);
         // What was too large for a while is taken from the next connection on.
         (self.hub.max_packet, self.hub.retain_available) = (1 << 20, true);
         self.reset(|kind| kind == Kind::Wan);

@@ -42,7 +42,9 @@ impl Ingest for Readings {
         }
         *newest = msg.seq;
         let mut row = Row::new(message.topic.clone(), Bytes::copy_from_slice(&message.payload));
-        row.properties = message.properties.without(&[PropertyId::TopicAlias]);
+        row.properties =
+            message.properties.without(&[PropertyId::TopicAlias, PropertyId::MessageExpiryInterval]);
+        row.ttl_ms = message.properties.u32(PropertyId::MessageExpiryInterval).map(|s| u64::from(s) * 1_000);
         row.possible_duplicate = message.dup || now.up_ms < self.marks_until_ms;
         row.lane = Some(u8::from(!message.topic.contains("alarm")));
         Answer::Store(vec![row])
@@ -178,7 +180,7 @@ impl Gateway {
         self.buffer.clear();
         self.copy.clear();
         self.mutator.reset();
-        self.core.handle_input(core_now(ctx), input);
+        self.input(ctx, input);
         self.run(ctx, wan);
     }
 
@@ -192,8 +194,9 @@ impl Gateway {
             self.copy.extend_from_slice(&slice);
             while !self.buffer.is_empty() {
                 let before = self.buffer.len();
-                self.core.spool_mut().now_ms = ctx.now_ms;
-                self.core.handle_input(core_now(ctx), Input::Bytes(&mut self.buffer));
+                let mut buffer = std::mem::take(&mut self.buffer);
+                self.input(ctx, Input::Bytes(&mut buffer));
+                self.buffer = buffer;
                 let taken = before - self.buffer.len();
                 wan.received(&self.copy.split_to(taken), &mut ctx.ledger);
                 self.run(ctx, wan);
@@ -206,7 +209,7 @@ impl Gateway {
 
     pub(crate) fn on_wan_closed(&mut self, ctx: &mut Ctx, wan: &mut WanTap, link: LinkId) {
         if self.wan == Some(link) {
-            self.core.handle_input(core_now(ctx), Input::HungUp(None));
+            self.input(ctx, Input::HungUp(None));
             self.run(ctx, wan);
         }
     }
@@ -250,10 +253,10 @@ impl Gateway {
         if self.impatient_ms(ctx, wan).is_some_and(|at_ms| at_ms <= ctx.now_ms) {
             self.patience_ms = (2 * self.patience_ms).min(16 * PATIENCE_MS);
             self.note_given_up(ctx);
-            self.core.handle_input(core_now(ctx), Input::HungUp(Some("impatient".to_owned())));
+            self.input(ctx, Input::HungUp(Some("impatient".to_owned())));
         }
         if self.core.poll_timeout().is_some_and(|at_ms| at_ms * core_scale(ctx) <= ctx.now_ms) {
-            self.core.handle_input(core_now(ctx), Input::Timeout);
+            self.input(ctx, Input::Timeout);
         }
         self.listener.handle_timeout(now(ctx));
         self.run(ctx, wan);
@@ -281,6 +284,11 @@ impl Gateway {
 
     pub(crate) fn wan_link(&self) -> Option<LinkId> {
         self.wan
+    }
+
+    fn input(&mut self, ctx: &Ctx, input: Input<'_>) {
+        self.core.spool_mut().now_ms = ctx.now_ms;
+        self.core.handle_input(core_now(ctx), input);
     }
 
     /// Until nobody has anything more to say.
@@ -392,7 +400,9 @@ impl Gateway {
             return;
         }
         for row in rows {
-            let sensor = Msg::of(&row.payload).sensor;
+            let msg = Msg::of(&row.payload);
+            ctx.ledger.lives.begin(ctx.now_ms, msg, row.ttl_ms);
+            let sensor = msg.sensor;
             let link = ctx.net.links(|kind| kind == crate::sensor::kind(sensor)).last().copied();
             let key = self.core.spool_mut().push(ctx.now_ms, row);
             self.tickets.insert(key, (ticket, link.unwrap_or(0)));
@@ -400,7 +410,7 @@ impl Gateway {
         if ctx.bug == Some(Bug::ReceiptAtPush) {
             self.listener.resolve(now(ctx), ticket);
         }
-        self.core.handle_input(core_now(ctx), Input::Rows);
+        self.input(ctx, Input::Rows);
     }
 
     fn on_note(&mut self, ctx: &mut Ctx, note: Note) {
@@ -411,6 +421,7 @@ impl Gateway {
                 }
             }
             Note::Acked(msg) => ctx.ledger.on_row_acked(msg),
+            Note::Expired(msg) => ctx.ledger.on_row_expired(msg),
             Note::Settled(msg) => ctx.ledger.on_row_settled(msg),
             Note::Parked(msg) => ctx.ledger.on_row_parked(msg),
             Note::Gone(msg) => ctx.ledger.on_row_gone(msg),
@@ -453,7 +464,7 @@ impl Gateway {
         if waited {
             self.left_ms = ctx.now_ms;
         }
-        self.core.handle_input(core_now(ctx), Input::Written { bytes: bytes.len() as u64, waited });
+        self.input(ctx, Input::Written { bytes: bytes.len() as u64, waited });
     }
 
     /// By a planted bug: when the hub has been silent for too long.

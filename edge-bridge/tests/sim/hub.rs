@@ -52,6 +52,10 @@ pub(crate) struct Hub {
     /// The connection is closed at messages of this sensor whose number is a multiple.
     pub(crate) poison: Option<(u16, u32)>,
     pub(crate) refuses_filters: bool,
+    /// Messages that are never answered on the connection on which they come: one in so many.
+    pub(crate) passes_over_one_in: u64,
+    /// Payload bytes from which on a message is refused as too large, and the connection closed.
+    pub(crate) too_large: Option<usize>,
     pub(crate) retain_available: bool,
     /// Times at which filters were asked for that were refused.
     asked_ms: VecDeque<u64>,
@@ -59,6 +63,8 @@ pub(crate) struct Hub {
     current: Option<LinkId>,
     resume: Option<Resume>,
     pending: VecDeque<Pending>,
+    /// Taken in on this connection, not to be answered on it.
+    passed_over: Vec<(LinkId, PacketId, Msg)>,
     /// Taken in on an earlier connection of this session and never answered there.
     unanswered: Vec<(PacketId, Msg)>,
     /// Late and repeated answers: when, which.
@@ -90,12 +96,15 @@ impl Default for Hub {
             refused_sensor: None,
             poison: None,
             refuses_filters: false,
+            passes_over_one_in: 0,
+            too_large: None,
             retain_available: true,
             asked_ms: VecDeque::new(),
             connections: HashMap::new(),
             current: None,
             resume: None,
             pending: VecDeque::new(),
+            passed_over: Vec::new(),
             unanswered: Vec::new(),
             late: VecDeque::new(),
             epoch: 0,
@@ -242,11 +251,30 @@ impl Hub {
             let Some(connection) = self.connections.get_mut(&link) else { return };
             match connection.session.poll_output() {
                 None => return,
-                Some(Output::Transmit(bytes)) => ctx.send(link, End::Far, Some(&bytes)),
+                Some(Output::Transmit(bytes)) => {
+                    let bytes = self.without_passed_over(link, bytes);
+                    ctx.send(link, End::Far, Some(&bytes));
+                }
                 Some(Output::Event(Event::Closed(why))) => self.closed(ctx, link, &why),
                 Some(Output::Event(event)) => self.on_event(ctx, link, event),
             }
         }
+    }
+
+    /// The session answers in order; the answers that are not to be given are taken out of what it writes.
+    fn without_passed_over(&self, link: LinkId, bytes: Bytes) -> Bytes {
+        let is_passed =
+            |id: PacketId| self.passed_over.iter().any(|passed| (passed.0, passed.1) == (link, id));
+        if self.passed_over.is_empty() {
+            return bytes;
+        }
+        let (mut rest, mut kept) = (BytesMut::from(&bytes[..]), BytesMut::new());
+        while let Some(packet) = wire::decode(&mut rest, Version::V5, &wire::Limits::default()).unwrap() {
+            if !matches!(&packet, Packet::PubAck(ack) if is_passed(ack.packet_id)) {
+                wire::encode(&packet, Version::V5, &mut kept).unwrap();
+            }
+        }
+        kept.freeze()
     }
 
     fn on_event(&mut self, ctx: &mut Ctx, link: LinkId, event: Event) {
@@ -308,6 +336,15 @@ impl Hub {
             connection.session.disconnect(ctx.now_ms, ReasonCode::MALFORMED_PACKET);
             return;
         }
+        if self.too_large.is_some_and(|bytes| publish.payload.len() >= bytes) {
+            ctx.ledger.on_hub_refusal(msg);
+            let connection = self.connections.get_mut(&link).unwrap();
+            if connection.session.ack(ctx.now_ms, ack, ReasonCode::PACKET_TOO_LARGE).is_ok() {
+                ctx.ledger.on_hub_answer(msg, ReasonCode::PACKET_TOO_LARGE, false);
+            }
+            connection.session.disconnect(ctx.now_ms, ReasonCode::PACKET_TOO_LARGE);
+            return;
+        }
         let (one_in, reason) = self.errors;
         let reason = match self.refused_sensor {
             Some((sensor, reason)) if sensor == msg.sensor => reason,
@@ -320,6 +357,9 @@ impl Hub {
             ctx.ledger.on_hub_arrival(publish);
         }
         let id = publish.packet_id.unwrap();
+        if ctx.rng.one_in(self.passes_over_one_in) {
+            self.passed_over.push((link, id, msg));
+        }
         let due_ms = ctx.now_ms + self.ack_delay_ms;
         self.pending.push_back(Pending { due_ms, link, ack, id, msg, reason });
     }
@@ -331,6 +371,11 @@ impl Hub {
         }
         self.taken += 1;
         let kept = ctx.bug != Some(Bug::HubForgets) || !self.taken.is_multiple_of(10);
+        let is_passed = |passed: &(LinkId, PacketId, Msg)| (passed.0, passed.1) == (pending.link, pending.id);
+        if self.passed_over.iter().any(is_passed) {
+            self.drain(ctx, pending.link);
+            return;
+        }
         ctx.ledger.on_hub_answer(pending.msg, pending.reason, kept);
         self.drain(ctx, pending.link);
         if ctx.rng.one_in(self.hostile_one_in) {
@@ -361,6 +406,9 @@ impl Hub {
             ctx.ledger.violate(Rule::Protocol, || format!("at the hub: {violation}"));
         }
         ctx.send(link, End::Far, None);
+        for (_, id, msg) in self.passed_over.extract_if(.., |passed| passed.0 == link) {
+            self.unanswered.push((id, msg));
+        }
         for pending in self.take_pending(link) {
             self.unanswered.push((pending.id, pending.msg));
         }

@@ -1,9 +1,11 @@
 //! Ledger of each message, as an outside observer sees it, and the rules it must obey.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use edge_bridge::wire::{Publish, ReasonCode};
+
+use crate::lives::Lives;
 
 /// One reading: which sensor, which of its readings. The payload starts with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +70,10 @@ pub(crate) enum Rule {
     Delivery,
     /// A connection was given up while a message was still arriving at the hub.
     BrokenOff,
+    /// A message leaves with more time to live than it has left.
+    TimeToLive,
+    /// A message that the hub passed over stays unanswered, and the connection goes on.
+    PassedOver,
     /// Rows are leased and nobody holds them.
     Lease,
     /// One side ended the connection for a breach of the protocol by the other, without the hub having been told to commit one.
@@ -77,12 +83,12 @@ pub(crate) enum Rule {
 }
 
 thread_local! {
-    static OFF: Cell<Option<Rule>> = const { Cell::new(None) };
+    static OFF: RefCell<Vec<Rule>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Rule {
     /// The first of the enum to the last.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Lost,
         Self::RemovedEarly,
         Self::Deleted,
@@ -102,6 +108,8 @@ impl Rule {
         Self::Memory,
         Self::Delivery,
         Self::BrokenOff,
+        Self::TimeToLive,
+        Self::PassedOver,
         Self::Lease,
         Self::Protocol,
         Self::Spin,
@@ -109,9 +117,9 @@ impl Rule {
 
     /// Runs `f` in this thread with the rule switched off.
     pub(crate) fn without<T>(self, f: impl FnOnce() -> T) -> T {
-        OFF.set(Some(self));
+        OFF.with_borrow_mut(|off| off.push(self));
         let result = f();
-        OFF.set(None);
+        OFF.with_borrow_mut(Vec::pop);
         result
     }
 }
@@ -140,6 +148,7 @@ pub(crate) struct Ledger {
     newest: HashMap<u16, u32>,
     /// A sensor has its PUBACK, the hub has not the message.
     pub(crate) owed: HashSet<Msg>,
+    pub(crate) lives: Lives,
     /// PUBACKs to sensors.
     pub(crate) receipts: u64,
     pub(crate) duplicates: u64,
@@ -151,7 +160,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Only the first violation counts: what follows may follow from it.
     pub(crate) fn violate(&mut self, rule: Rule, detail: impl FnOnce() -> String) {
-        if self.violation.is_none() && OFF.get() != Some(rule) {
+        if self.violation.is_none() && !OFF.with_borrow(|off| off.contains(&rule)) {
             self.violation = Some(Violation { rule, at_ms: self.now_ms, detail: detail() });
         }
     }
@@ -223,6 +232,12 @@ impl Ledger {
         self.require(self.told.contains(&msg), rule, || format!("{msg:?}"));
     }
 
+    /// A row left the queue's books at the end of its time to live.
+    pub(crate) fn on_row_expired(&mut self, msg: Msg) {
+        self.lives.end(msg);
+        self.owed.remove(&msg);
+    }
+
     /// A row left the queue's books for another reason.
     pub(crate) fn on_row_settled(&mut self, msg: Msg) {
         self.violate(Rule::Deleted, || format!("{msg:?}"));
@@ -236,9 +251,9 @@ impl Ledger {
     /// A PUBACK to a sensor leaves.
     pub(crate) fn on_receipt(&mut self, msg: Msg, durable: bool) {
         self.receipts += 1;
-        let settled = self.told.contains(&msg);
+        let settled = self.told.contains(&msg) || self.lives.has_ended(msg);
         self.require(durable || settled, Rule::EarlyReceipt, || format!("{msg:?}"));
-        if !self.safe.contains(&msg) {
+        if !self.safe.contains(&msg) && !self.lives.has_ended(msg) {
             self.owed.insert(msg);
             self.require(durable, Rule::Lost, || format!("{msg:?}: the hub acknowledged it and has it not"));
         }

@@ -4,6 +4,7 @@
 use crate::bug::Bug;
 use crate::fault::Fault;
 use crate::gateway::GatewayConfig;
+use crate::hub_stories::passed_over;
 use crate::ledger::{Rule, Violation};
 use crate::random;
 use crate::sensor::SensorConfig;
@@ -58,6 +59,8 @@ fn controls(rule: Rule) -> Vec<Control> {
         Rule::BrokenOff => {
             vec![random(Bug::TransmissionIsSilence), story(Bug::TransmissionIsSilence, thin_link)]
         }
+        Rule::TimeToLive => vec![random(Bug::AgeForgotten)],
+        Rule::PassedOver => vec![story(Bug::DelayHidden, passed_over_and_said_to_flow)],
         Rule::Lease => vec![random(Bug::LeaseKept)],
         Rule::Protocol => vec![story(Bug::ConnectsTwice, quick_sensor)],
         Rule::Spin => vec![story(Bug::WokenAtOnce, quick_sensor)],
@@ -102,6 +105,11 @@ fn the_list_of_rules_is_complete_and_each_has_a_control() {
         assert!(!controls(rule).is_empty(), "{rule:?}");
     }
     assert_eq!(Rule::ALL.len(), Rule::Spin as usize + 1, "the last one");
+}
+
+/// The link says at once that nothing flows; here the connection must end too.
+fn passed_over_and_said_to_flow(bug: Option<Bug>) -> Result<(), Violation> {
+    Rule::LinkState.without(|| passed_over(bug))
 }
 
 fn quick_sensor(bug: Option<Bug>) -> Result<(), Violation> {
@@ -209,6 +217,16 @@ fn acknowledgements_never_saved() {
 #[test]
 fn transmission_taken_for_silence() {
     convicts(Rule::BrokenOff);
+}
+
+#[test]
+fn time_to_live_begins_anew() {
+    convicts(Rule::TimeToLive);
+}
+
+#[test]
+fn a_message_passed_over_for_good() {
+    convicts(Rule::PassedOver);
 }
 
 #[test]

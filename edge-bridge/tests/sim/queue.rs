@@ -31,6 +31,12 @@ struct Stored {
     parked: Option<u64>,
 }
 
+impl Stored {
+    fn is_expired(&self, now_ms: u64) -> bool {
+        self.row.ttl_ms.is_some_and(|ttl_ms| self.pushed_ms + ttl_ms <= now_ms)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stand {
     Free,
@@ -45,6 +51,8 @@ pub(crate) enum Note {
     Safe(Key),
     /// The uplink says that the hub has the row.
     Acked(Msg),
+    /// The row's time to live ended.
+    Expired(Msg),
     /// The uplink says that the row is over, delivered or not.
     Settled(Msg),
     /// The row was parked.
@@ -238,22 +246,34 @@ impl ModelQueue {
     }
 }
 
+fn lease_id(key: Key) -> LeaseId {
+    LeaseId(u64::from(key.0) << 56 | key.1)
+}
+
 fn key(id: LeaseId) -> Key {
     (u8::try_from(id.0 >> 56).unwrap(), id.0 & ((1 << 56) - 1))
 }
 
 impl ModelQueue {
+    /// `None`: its time to live was over.
     fn lease_key(&mut self, now_ms: u64, key: Key) -> Option<Leased> {
         let stored = self.rows.get_mut(&key)?;
         stored.stand = Stand::Leased;
         self.leased += 1;
+        if stored.is_expired(now_ms) && self.bug != Some(Bug::AgeForgotten) {
+            self.leave(lease_id(key), Note::Expired);
+            return None;
+        }
         self.leases += 1;
         let mut identity = Identity { gateway: 0xed6e, lane: key.0, epoch: stored.epoch, seq: key.1 };
         if self.bug == Some(Bug::FreshIdentity) {
             identity.gateway = self.leases;
         }
-        let id = LeaseId(u64::from(key.0) << 56 | key.1);
-        let age_ms = now_ms.saturating_sub(stored.pushed_ms);
+        let id = lease_id(key);
+        let age_ms = match self.bug {
+            Some(Bug::AgeForgotten) => 0,
+            _ => now_ms.saturating_sub(stored.pushed_ms),
+        };
         if self.bug == Some(Bug::RemovedAtLease) {
             self.notes.push(Note::Acked(stored.msg));
         }
@@ -308,8 +328,11 @@ impl Spool for ModelQueue {
         self.leave(id, Note::Acked);
     }
 
-    fn settle(&mut self, id: LeaseId, _why: Settled) {
-        self.leave(id, Note::Settled);
+    fn settle(&mut self, id: LeaseId, why: Settled) {
+        let now_ms = self.now_ms;
+        let is_due = self.leased_row(key(id)).is_some_and(|row| row.is_expired(now_ms));
+        let expired = is_due && why == Settled::Expired;
+        self.leave(id, if expired { Note::Expired } else { Note::Settled });
     }
 
     fn give_back(&mut self, id: LeaseId) {

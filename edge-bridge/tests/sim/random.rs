@@ -25,6 +25,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
     };
     let mut sensors: Vec<_> = (0..rng.between(1, 4)).map(|_| sensor(&mut rng)).collect();
     let thin = thin(seed, &mut sensors);
+    expiring(seed, &mut sensors);
     let mut world = World::with_bug(rng.next(), config, &sensors, bug);
     world.ctx.slice = rng.pick(&[0, 0, 0, 0, 0, 0, 0, 1, 7, 100]);
     world.hub.receive_maximum = rng.pick(&[1, 2, 20, 100, 1000]);
@@ -52,6 +53,7 @@ fn sensor(rng: &mut Rng) -> SensorConfig {
         alarm: rng.one_in(4),
         count: 100_000,
         start_ms: rng.between(0, 5_000),
+        expiry_s: None,
     }
 }
 
@@ -65,6 +67,14 @@ fn thin(seed: u64, sensors: &mut [SensorConfig]) -> Option<Fault> {
     Some(Fault::WanQuality(rng.pick(&[20, 250]), rng.pick(&[1_000, 4_000, 10_000]), rng.pick(&[0, 50])))
 }
 
+/// In one of four the first sensor's readings expire. Drawn apart, too.
+fn expiring(seed: u64, sensors: &mut [SensorConfig]) {
+    let mut rng = Rng::new(!seed ^ 1);
+    if rng.one_in(4) {
+        (sensors[0].version, sensors[0].expiry_s) = (Version::V5, Some(rng.pick(&[1, 5, 20, 60, 600])));
+    }
+}
+
 fn quality(rng: &mut Rng) -> Fault {
     let latency_ms = rng.pick(&[1, 20, 250]);
     Fault::WanQuality(latency_ms, rng.pick(&[0, 0, 32_000, 100_000]), rng.pick(&[0, 0, 10, 50]))
@@ -75,7 +85,7 @@ fn fault(rng: &mut Rng, world: &mut World, length_ms: u64) {
     let at_ms = rng.below(length_ms);
     let end_ms = at_ms + rng.pick(&[50, 1_000, 5_000, 20_000]);
     let sensor = u16::try_from(rng.below(world.sensors.len() as u64)).unwrap();
-    let (first, last) = match rng.below(24) {
+    let (first, last) = match rng.below(26) {
         0 => (Fault::WanDown, Some(Fault::WanUp)),
         1 => (Fault::WanReset, None),
         2 => (Fault::HalfOpen, None),
@@ -118,6 +128,8 @@ fn fault(rng: &mut Rng, world: &mut World, length_ms: u64) {
         20 => (Fault::ClosesOn(Some((sensor, rng.pick(&[1, 5, 50])))), Some(Fault::ClosesOn(None))),
         21 => (Fault::FiltersRefused(true), Some(Fault::FiltersRefused(false))),
         22 => (Fault::Retains(false), Some(Fault::WanReset)),
+        23 => (Fault::PassesOver(rng.between(5, 200)), Some(Fault::PassesOver(0))),
+        24 => (Fault::TooLargeCloses(Some(rng.pick(&[100, 1_000]))), Some(Fault::TooLargeCloses(None))),
         17 => (Fault::BridgeStop(rng.between(0, 5_000)), None),
         _ => (Fault::SensorReset(sensor), Some(Fault::SensorReset(sensor))),
     };

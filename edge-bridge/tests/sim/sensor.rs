@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use edge_bridge::session::{
     ClientConfig, Closed, Event, Input, Output, PublishError, Resume, Session, SessionOutcome, Token,
 };
-use edge_bridge::wire::{Properties, Publish, QoS, Utf8, Version};
+use edge_bridge::wire::{Properties, PropertiesBuilder, PropertyId, Publish, QoS, Utf8, Value, Version};
 
 use crate::ctx::Ctx;
 use crate::ledger::{Msg, Rule};
@@ -26,11 +26,22 @@ pub(crate) struct SensorConfig {
     pub(crate) alarm: bool,
     pub(crate) count: u32,
     pub(crate) start_ms: u64,
+    /// Message Expiry Interval in seconds; not in 3.1.1.
+    pub(crate) expiry_s: Option<u32>,
 }
 
 impl SensorConfig {
     pub(crate) fn new(period_ms: u64, count: u32) -> Self {
-        Self { version: Version::V5, period_ms, size: 100, window: 20, alarm: false, count, start_ms: 100 }
+        Self {
+            version: Version::V5,
+            period_ms,
+            size: 100,
+            window: 20,
+            alarm: false,
+            count,
+            start_ms: 100,
+            expiry_s: None,
+        }
     }
 }
 
@@ -155,6 +166,7 @@ impl Sensor {
     }
 
     fn flush(&mut self, ctx: &mut Ctx) {
+        let properties = self.properties();
         while let Some(session) = &mut self.session
             && session.room() > 0
             && let Some(seq) = self.backlog.pop_front()
@@ -166,7 +178,7 @@ impl Sensor {
                 retain: self.id % 2 == 1,
                 topic: topic(self.id, self.config.alarm),
                 packet_id: None,
-                properties: Properties::default(),
+                properties: properties.clone(),
                 payload: Bytes::from(payload),
             };
             match session.publish(ctx.now_ms, Token(seq.into()), &publish) {
@@ -178,6 +190,14 @@ impl Sensor {
                 Err(error) => panic!("{error}"),
             }
         }
+    }
+
+    fn properties(&self) -> Properties {
+        let mut properties = PropertiesBuilder::new();
+        if let Some(expiry_s) = self.config.expiry_s {
+            properties.push(PropertyId::MessageExpiryInterval, Value::U32(expiry_s)).unwrap();
+        }
+        properties.finish()
     }
 
     fn drain(&mut self, ctx: &mut Ctx) {

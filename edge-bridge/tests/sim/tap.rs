@@ -16,6 +16,8 @@ pub(crate) struct WanTap {
     maximum: Option<usize>,
     /// Sent on this connection, not answered.
     here: HashMap<u16, Msg>,
+    /// The same in the order of their leaving, each with the time at which a younger one was answered before it.
+    order: VecDeque<(u16, Option<u64>)>,
     bytes_here: HashMap<u16, usize>,
     /// Sent on earlier connections of this session, not answered, not yet sent again.
     before: HashMap<u16, Msg>,
@@ -39,6 +41,8 @@ impl WanTap {
                 && publish.qos == QoS::AtLeastOnce
             {
                 let id = publish.packet_id.unwrap().get();
+                let fault = ledger.lives.fault(ledger.now_ms, &publish);
+                ledger.require(fault.is_none(), Rule::TimeToLive, || fault.unwrap_or_default());
                 self.publish(id, publish.dup, Msg::of(&publish.payload), publish.payload.len(), ledger);
             }
         }
@@ -61,6 +65,7 @@ impl WanTap {
                 Packet::PubAck(ack) => {
                     let id = ack.packet_id.get();
                     self.bytes_here.remove(&id);
+                    self.answered(id, ledger.now_ms);
                     if self.here.remove(&id).is_some() {
                         self.last_ack_ms = ledger.now_ms;
                         if self.here.is_empty() {
@@ -78,6 +83,7 @@ impl WanTap {
         let unconfirmed = self.here.len() as u64;
         self.before.extend(self.here.drain());
         self.bytes_here.clear();
+        self.order.clear();
         self.out.clear();
         self.back.clear();
         self.maximum = None;
@@ -98,6 +104,19 @@ impl WanTap {
         self.bytes_here.values().sum()
     }
 
+    /// Returns since when a message is unanswered although a younger one was answered.
+    pub(crate) fn passed_over_ms(&self) -> Option<u64> {
+        self.order.front()?.1
+    }
+
+    fn answered(&mut self, id: u16, now_ms: u64) {
+        let Some(at) = self.order.iter().position(|(known, _)| *known == id) else { return };
+        self.order.remove(at);
+        if let Some((_, since_ms)) = self.order.front_mut().filter(|_| at > 0) {
+            since_ms.get_or_insert(now_ms);
+        }
+    }
+
     /// Returns what the Receive Maximum leaves.
     pub(crate) fn room(&self) -> usize {
         self.maximum.unwrap_or(0).saturating_sub(self.here.len())
@@ -116,6 +135,7 @@ impl WanTap {
         let right = if dup { repeat == Some(msg) } else { repeat.is_none() };
         ledger.require(right, Rule::Dup, || format!("{msg:?} as {id}, DUP {dup}, before it was {repeat:?}"));
         self.here.insert(id, msg);
+        self.order.push_back((id, None));
         self.bytes_here.insert(id, bytes);
         self.waiting_since_ms.get_or_insert(ledger.now_ms);
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use edge_bridge::bridge::LinkState;
 
 use crate::bug::Bug;
+use crate::check::PASSED_OVER_MAX_MS;
 use crate::ctx::{Ctx, Due, Node};
 use crate::fault::Fault;
 use crate::gateway::{Gateway, GatewayConfig};
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) states: HashMap<&'static str, u64>,
     pub(crate) stalls: u64,
     pub(crate) queue_max: usize,
+    /// Time for which a message may go without an answer after a younger one got its.
+    pub(crate) passed_over_max_ms: u64,
 }
 
 impl World {
@@ -66,6 +69,7 @@ impl World {
             states: HashMap::new(),
             stalls: 0,
             queue_max: 0,
+            passed_over_max_ms: PASSED_OVER_MAX_MS,
         };
         if bug.is_some() {
             // Packets are changed one by one.
