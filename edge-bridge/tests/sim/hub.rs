@@ -237,7 +237,8 @@ impl Hub {
 
     /// Returns whether it has messages of this connection that it has not answered.
     pub(crate) fn owes(&self, link: LinkId) -> bool {
-        self.pending.iter().any(|pending| pending.link == link)
+        let passed_over = self.passed_over.iter().map(|passed| passed.0);
+        self.pending.iter().map(|pending| pending.link).chain(passed_over).any(|owed| owed == link)
     }
 
     fn links(&self) -> Vec<LinkId> {

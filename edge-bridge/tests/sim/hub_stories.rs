@@ -3,7 +3,7 @@
 use crate::bug::Bug;
 use crate::fault::Fault;
 use crate::gateway::GatewayConfig;
-use crate::ledger::{Msg, Violation};
+use crate::ledger::{Msg, Rule, Violation};
 use crate::sensor::SensorConfig;
 use crate::world::World;
 
@@ -33,7 +33,7 @@ fn a_message_without_an_answer_is_asked_about_again() -> Story {
     passed_over(None)
 }
 
-/// Promise 9: what expires in an outage is not sent, and what is left says how long it has to live.
+/// What expires in an outage is not sent, and what is left says how long it has to live.
 #[test]
 fn messages_expire_in_an_outage() -> Story {
     let expiring = SensorConfig { expiry_s: Some(20), ..SensorConfig::new(500, 240) };
@@ -49,4 +49,27 @@ fn messages_expire_in_an_outage() -> Story {
     assert!((1..=240).all(|seq| !lives.has_ended(Msg { sensor: 1, seq })));
     assert!(lives.shortest_s.is_some_and(|seconds| seconds <= 20) && lives.sent >= 340, "{}", lives.sent);
     Ok(())
+}
+
+/// A hub that closes at what is too large for it, and says so before: five such messages a second cost the other topics nothing.
+#[test]
+fn what_is_too_large_for_the_hub_delays_no_other() -> Story {
+    let mut sensors = vec![SensorConfig { size: 3_000, ..SensorConfig::new(200, 300) }];
+    sensors.extend((0..9).map(|_| SensorConfig::new(500, 240)));
+    let mut world = World::new(7, GatewayConfig::default(), &sensors);
+    world.at(0, Fault::TooLargeCloses(Some(2_500)));
+    world.run_until(2 * MINUTE)?;
+    let connects = world.hub.connects;
+    world.ctx.ledger.require(connects <= 30, Rule::DialRate, || format!("{connects} in two minutes"));
+    let made_by = |seq: u32| u64::from(seq) * 500;
+    let good = (1..=9).flat_map(|sensor| (1..=200).map(move |seq| Msg { sensor, seq }));
+    let late = good.filter(|msg| {
+        let arrived_ms = world.ctx.ledger.arrived_ms.get(msg).copied();
+        arrived_ms.is_none_or(|at_ms| at_ms > made_by(msg.seq) + 10 * SECOND)
+    });
+    let late: Vec<_> = late.take(3).collect();
+    world.ctx.ledger.require(late.is_empty(), Rule::HeadOfLine, || format!("{late:?} of other topics"));
+    world.ctx.ledger.verdict()?;
+    world.at(2 * MINUTE, Fault::Heal);
+    world.run_until_delivered(25 * MINUTE)
 }
