@@ -296,6 +296,7 @@ impl<P: Pack> Uplink<P> {
                 std::iter::once(row).chain(rows).for_each(|row| spool.give_back(row.id));
                 break;
             }
+            self.poison.on_met(row_key(row.id, spool));
             weight += u64::from(row.row.weight);
             let topic = self.pack.topic(&row);
             self.refusals.on_swept(&topic);
@@ -316,6 +317,7 @@ impl<P: Pack> Uplink<P> {
             self.retry_filter = None;
             self.refusals.on_sweep_over();
             self.apart.on_sweep_over();
+            self.poison.on_pass_over(now_ms);
             self.on_size_pass_over(now_ms);
         }
         self.park_deferred(spool);
@@ -329,7 +331,7 @@ impl<P: Pack> Uplink<P> {
     }
 
     /// Begins a sweep that is due, or that a healed topic asks for.
-    fn begin_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
+    pub(super) fn begin_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         if self.sweep.is_active() || self.hand.is_some() || self.link.is_refused() {
             return;
         }
@@ -350,6 +352,7 @@ impl<P: Pack> Uplink<P> {
         self.begin_pass_over_parked(spool);
         if !self.sweep.is_active() {
             self.refusals.on_sweep_over();
+            self.poison.on_pass_over(now_ms);
             self.on_size_pass_over(now_ms);
         }
     }
@@ -360,6 +363,7 @@ impl<P: Pack> Uplink<P> {
         self.sweep.begin(spool);
         self.refusals.on_sweep_begins(spool.is_settled() || spool.parked() == 0);
         self.apart.on_sweep_begins();
+        self.poison.on_pass_begins(spool.is_settled());
         if self.hand.is_none() {
             self.size_limit.on_pass_begins(spool.is_settled());
         }

@@ -17,7 +17,7 @@ const DOUBTFUL_IN_ROW: u32 = 4;
 /// A poison message is tried again after so long, eight times as long after each further time, and at last after ten minutes: an unlucky network
 /// may have cut the connection, and no hub.
 const RETRY_MS: (u64, u64) = (5_000, 600_000);
-/// Poison messages remembered; a forgotten one has to be found again.
+/// Poison rows remembered; a forgotten one has to be found again.
 const KNOWN_MAX: usize = 4_096;
 /// Ends in a row, without a success between, after which the next dial is not hurried.
 const HURRIED_MAX: u32 = 8;
@@ -38,8 +38,24 @@ pub(super) struct Poison {
     closes_in_row: u32,
     parked_in_row: u32,
     doubtful: Vec<RowKey>,
-    /// When each is tried again, and how often it was parked.
-    known: HashMap<RowKey, (u64, u32)>,
+    known: HashMap<RowKey, Known>,
+    /// Rows parked so far.
+    parked: u64,
+    /// No row was on its way to the parked ones when the present pass over them began.
+    meets_all: bool,
+}
+
+/// One poison row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// Time of the next attempt, in milliseconds of `Now::up_ms`.
+    due_ms: u64,
+    /// Times that it was parked.
+    times: u32,
+    /// Position in the order in which rows were parked last.
+    order: u64,
+    /// The present pass over the parked rows has met it, or it was parked since that began.
+    is_met: bool,
 }
 
 /// Verdict over the messages that were unanswered when the hub closed.
@@ -78,12 +94,39 @@ impl Poison {
 
     /// A row of a message that was alone is being parked.
     pub(super) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
-        if self.known.len() < KNOWN_MAX || self.known.contains_key(&row) {
-            let (due_ms, times) = self.known.entry(row).or_insert((0, 0));
-            *due_ms = now_ms + (RETRY_MS.0 << (3 * *times).min(12)).min(RETRY_MS.1);
-            *times += 1;
+        if self.known.len() >= KNOWN_MAX
+            && !self.known.contains_key(&row)
+            && let Some(oldest) = self.known.iter().min_by_key(|(_, known)| known.order).map(|(row, _)| *row)
+        {
+            self.known.remove(&oldest);
         }
+        self.parked += 1;
+        let known = self.known.entry(row).or_default();
+        known.due_ms = now_ms + (RETRY_MS.0 << (3 * known.times).min(12)).min(RETRY_MS.1);
+        known.times = known.times.saturating_add(1);
+        (known.order, known.is_met) = (self.parked, true);
         self.doubtful.push(row);
+    }
+
+    /// A pass over the parked rows begins. `meets_all`: no row is on its way there.
+    pub(super) fn on_pass_begins(&mut self, meets_all: bool) {
+        self.meets_all = meets_all;
+        self.known.values_mut().for_each(|known| known.is_met = false);
+    }
+
+    /// The pass meets a row.
+    pub(super) fn on_met(&mut self, row: RowKey) {
+        if let Some(known) = self.known.get_mut(&row) {
+            known.is_met = true;
+        }
+    }
+
+    /// The pass has met every parked row: one that was due and was not among them has expired, or made room. Those that are not due may be on
+    /// their way to the hub.
+    pub(super) fn on_pass_over(&mut self, now_ms: u64) {
+        if self.meets_all {
+            self.known.retain(|_, known| known.is_met || known.due_ms > now_ms);
+        }
     }
 
     /// The message that was alone is parked.
@@ -103,8 +146,8 @@ impl Poison {
         }
         let doubt = std::mem::take(&mut self.parked_in_row) >= DOUBTFUL_IN_ROW;
         for row in std::mem::take(&mut self.doubtful).into_iter().filter(|_| doubt) {
-            if let Some((due_ms, _)) = self.known.get_mut(&row) {
-                *due_ms = now_ms;
+            if let Some(known) = self.known.get_mut(&row) {
+                known.due_ms = now_ms;
             }
         }
         doubt
@@ -112,12 +155,12 @@ impl Poison {
 
     /// What to do with a parked row that is leased again.
     pub(super) fn holds(&mut self, now_ms: u64, row: RowKey) -> bool {
-        let Some((due_ms, _)) = self.known.get_mut(&row) else { return false };
-        if *due_ms > now_ms {
+        let Some(known) = self.known.get_mut(&row) else { return false };
+        if known.due_ms > now_ms {
             return true;
         }
         // Unless it is parked again before, as when the bridge stops.
-        *due_ms = now_ms + RETRY_MS.1;
+        known.due_ms = now_ms + RETRY_MS.1;
         self.limit = Some(1);
         self.acked = 0;
         false
@@ -130,7 +173,7 @@ impl Poison {
 
     /// Whether a row may not be sent yet.
     pub(super) fn is_held(&self, now_ms: u64, row: RowKey) -> bool {
-        self.known.get(&row).is_some_and(|(due_ms, _)| *due_ms > now_ms)
+        self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
     }
 
     /// The hub took a row.
@@ -140,7 +183,7 @@ impl Poison {
 
     /// When the first is tried again.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        self.known.values().map(|(due_ms, _)| *due_ms).min()
+        self.known.values().map(|known| known.due_ms).min()
     }
 
     /// Rows known as poison.
@@ -150,15 +193,22 @@ impl Poison {
 
     /// It is tried again as soon as it is leased.
     pub(super) fn retry(&mut self, row: RowKey) {
-        if let Some((due_ms, _)) = self.known.get_mut(&row) {
-            *due_ms = 0;
+        if let Some(known) = self.known.get_mut(&row) {
+            known.due_ms = 0;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
+    use super::super::pack::RawPack;
+    use super::super::spool::{MemorySpool, Spool};
+    use super::super::uplink::Uplink;
     use super::*;
+    use crate::row::Row;
+    use crate::wire::{ReasonCode, Utf8};
 
     #[test]
     fn a_suspect_goes_alone_before_it_is_called_poison() {
@@ -227,5 +277,66 @@ mod tests {
         assert_eq!(poison.known(), 1);
         poison.on_taken(row);
         assert_eq!((poison.known(), poison.due_ms()), (0, None));
+    }
+
+    #[test]
+    fn a_row_that_is_due_and_that_a_whole_pass_did_not_meet_is_forgotten() {
+        let mut poison = Poison::default();
+        let row = |n| RowKey::Lease(LeaseId(n));
+        (0..4).for_each(|n| poison.on_parked(0, row(n)));
+        poison.on_pass_begins(true);
+        poison.on_met(row(0));
+        assert!(!poison.holds(5_000, row(1)), "on its way: not due for a while");
+        poison.on_parked(5_001, row(2));
+        poison.on_pass_over(10_000_000);
+        let known: Vec<_> = (0..4).filter(|n| poison.is_known(row(*n))).collect();
+        assert_eq!(known, [0, 2], "all are due by then, and 1 was not met");
+        poison.on_pass_begins(false);
+        poison.on_pass_over(10_000_000);
+        assert_eq!(poison.known(), 2, "they may have been on their way to the parked ones");
+        poison.on_pass_begins(true);
+        poison.on_pass_over(5_001);
+        assert_eq!(poison.known(), 1, "what is not due may be on its way to the hub");
+    }
+
+    #[test]
+    fn the_oldest_makes_room_for_a_new_one() {
+        let mut poison = Poison::default();
+        let row = |n: usize| RowKey::Lease(LeaseId(n as u64));
+        (0..KNOWN_MAX).for_each(|n| poison.on_parked(0, row(n)));
+        poison.on_parked(1, row(0));
+        poison.on_parked(1, row(KNOWN_MAX));
+        assert_eq!(poison.known(), KNOWN_MAX as u64);
+        assert!(poison.is_known(row(0)) && poison.is_known(row(KNOWN_MAX)) && !poison.is_known(row(1)));
+    }
+
+    /// What expired or made room of the poison rows is forgotten once a pass over all that is parked has not met it.
+    #[test]
+    fn a_pass_over_all_parked_rows_forgets_poison_that_is_gone() {
+        let mut uplink = Uplink::new(RawPack::new(false), 100_000, 1);
+        let mut spool = MemorySpool::new(10, 10_000);
+        for n in [0, 1] {
+            let topic = Utf8::from_static("t").unwrap();
+            spool.push(0, Row::new(topic, Bytes::from_static(b"x"))).unwrap();
+            let lease = spool.lease(0, 1, 1_000).remove(0);
+            assert_eq!(lease.id, LeaseId(n + 1));
+            spool.park(lease.id, ReasonCode::UNSPECIFIED_ERROR);
+            uplink.poison.on_parked(0, RowKey::Lease(lease.id));
+        }
+        let gone = RowKey::Lease(LeaseId(99));
+        uplink.poison.on_parked(0, gone);
+        uplink.begin_pass_over_parked(&mut spool);
+        let mut parks = 10;
+        uplink.lease_parked(10_000, &mut spool, 1_000, &mut parks, |_, spool, row| {
+            spool.park(row.id, ReasonCode::UNSPECIFIED_ERROR);
+        });
+        assert!(!uplink.sweep.is_active());
+        assert!(!uplink.poison.is_known(gone));
+        assert_eq!(uplink.poison.known(), 2);
+
+        let mut empty = MemorySpool::new(10, 10_000);
+        uplink.sweep.want(20_000);
+        uplink.begin_sweep(20_000, &mut empty);
+        assert_eq!(uplink.poison.known(), 0, "nothing is parked");
     }
 }
