@@ -288,6 +288,28 @@ fn poison_is_named() {
     assert_eq!((rig.core.stats().poison, rig.arrived("good")), (3, vec![1]));
 }
 
+/// A hub's own protocol error in a message to us is not blamed on what is on its way; one in an answer may be about the message.
+#[test]
+fn a_protocol_error_of_the_hub_is_no_poison_unless_it_answers_a_message() {
+    for receive_maximum in [1, 20] {
+        // For a minute everything is answered by a malformed message to us.
+        let mut rig = Rig::new(|now_ms, _| if now_ms < MINUTE { Answer::MalformedPublish } else { TAKEN });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.fill(20, 1);
+        rig.run_until_empty(2 * MINUTE);
+        rig.assert_all_in_order(20);
+        assert_eq!(rig.core.stats().poison, 0);
+        assert!(rig.dials < 20, "{} dials", rig.dials);
+
+        let mut rig = Rig::new(|_, publish| if number(publish) == 3 { Answer::MalformedAck } else { TAKEN });
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.fill(20, 1);
+        rig.run_until(MINUTE);
+        assert_eq!(rig.arrived("t/0").len(), 19, "{:?}", rig.core.stats());
+        assert!(rig.core.stats().poison > 0);
+    }
+}
+
 /// A hub that accepts and then throws us out whatever it gets: a bounded number of dials, nothing lost, all delivered when it heals.
 #[test]
 fn a_hub_that_closes_on_everything_loses_nothing() {

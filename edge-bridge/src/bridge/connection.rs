@@ -14,7 +14,7 @@ use super::uplink::Uplink;
 use super::uplink_event::UplinkEvent;
 use super::{Event, Output};
 use crate::ingest::Now;
-use crate::session::{self, ClientConfig, Closed, Connected, Resume, Session, SessionOutcome};
+use crate::session::{self, ClientConfig, Closed, Connected, Resume, Session, SessionOutcome, Violation};
 use crate::wire::{QoS, ReasonCode};
 
 /// A network connection, from its start to [`Closed`].
@@ -64,12 +64,15 @@ impl Connection {
         self.on_hangup(now, Some(why.to_owned()));
     }
 
-    /// The hub's reason if it closed the connection in a way that one of our messages may be the cause of.
+    /// Reason of the hub if it ended the connection in a way that one of our messages may be the cause of, or broke the protocol in its answer to one. What
+    /// else it does wrong, in a message to us, says nothing of ours.
     pub(super) fn blame(&self, closed: &Closed) -> Option<ReasonCode> {
         match closed {
             _ if self.broken_here || !self.accepted => None,
             Closed::Peer { reason, .. } => Some(*reason).filter(|reason| may_be_a_message(*reason)),
-            Closed::Transport | Closed::Violation(_) => Some(ReasonCode::UNSPECIFIED_ERROR),
+            Closed::Transport | Closed::Violation(Violation::DecodeAnswer(_)) => {
+                Some(ReasonCode::UNSPECIFIED_ERROR)
+            }
             _ => None,
         }
     }

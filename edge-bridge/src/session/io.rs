@@ -166,6 +166,8 @@ pub enum Closed {
 pub enum Violation {
     /// The bytes are not a packet, or break a limit of ours.
     Decode(DecodeError),
+    /// The bytes of a PUBACK, PUBREC or PUBCOMP are wrong: the message that it answers may be the cause.
+    DecodeAnswer(DecodeError),
     /// A packet that may not come here and now.
     Unexpected(PacketType),
     /// More unacknowledged QoS 1 messages than our Receive Maximum.
@@ -186,7 +188,7 @@ impl Violation {
     /// The reason code for the DISCONNECT.
     pub fn reason(&self) -> ReasonCode {
         match self {
-            Self::Decode(error) => error.reason_code(),
+            Self::Decode(error) | Self::DecodeAnswer(error) => error.reason_code(),
             Self::Unexpected(_) | Self::PacketIdInUse | Self::AnswerCount => ReasonCode::PROTOCOL_ERROR,
             Self::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
             Self::TopicAliasInvalid => ReasonCode::TOPIC_ALIAS_INVALID,
@@ -199,7 +201,7 @@ impl Violation {
 impl std::fmt::Display for Violation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Decode(error) => error.fmt(f),
+            Self::Decode(error) | Self::DecodeAnswer(error) => error.fmt(f),
             Self::Unexpected(packet) => write!(f, "{packet:?} is not allowed here"),
             Self::ReceiveMaximumExceeded => {
                 f.write_str("more unacknowledged messages than the Receive Maximum")

@@ -31,7 +31,7 @@ impl Session {
                 buffer.clear();
                 return packets;
             }
-            let before = buffer.len();
+            let (before, first) = (buffer.len(), buffer.first().copied().unwrap_or_default());
             let decoded = match self.phase {
                 Phase::AwaitConnect => wire::decode_connect(buffer, &self.limits)
                     .map(|connect| connect.map(|connect| Packet::Connect(Box::new(connect)))),
@@ -42,6 +42,9 @@ impl Session {
                 Ok(Some(packet)) => {
                     self.count(&packet, before - buffer.len());
                     self.dispatch(now_ms, packet);
+                }
+                Err(error) if is_answer(first) && matches!(self.phase, Phase::Open) => {
+                    self.violate(now_ms, Violation::DecodeAnswer(error));
                 }
                 Err(error) => self.violate(now_ms, Violation::Decode(error)),
             }
@@ -239,4 +242,9 @@ impl Session {
         let session_expiry_s = disconnect.properties.u32(PropertyId::SessionExpiryInterval);
         self.end(Closed::Peer { reason: disconnect.reason, session_expiry_s });
     }
+}
+
+/// Returns whether a packet with this first byte answers a message: PUBACK, PUBREC or PUBCOMP.
+fn is_answer(first: u8) -> bool {
+    matches!(first >> 4, 4 | 5 | 7)
 }

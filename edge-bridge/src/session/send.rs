@@ -192,7 +192,7 @@ impl Session {
             (Phase::Open, _) => {
                 // Not every reason of a decode error is one of DISCONNECT: that of a second CONNECT's version is not.
                 let reason = match &violation {
-                    Violation::Decode(error) => error.disconnect_reason(),
+                    Violation::Decode(error) | Violation::DecodeAnswer(error) => error.disconnect_reason(),
                     other => other.reason(),
                 };
                 self.tell(now_ms, reason);

@@ -29,6 +29,10 @@ pub(crate) enum Answer {
     Disconnect(u8),
     Close,
     Silent,
+    /// A message to us of QoS 3, which does not exist.
+    MalformedPublish,
+    /// A PUBACK with flags, which are not allowed.
+    MalformedAck,
 }
 
 /// Rows of this topic are no messages.
@@ -121,6 +125,7 @@ type Script = Box<dyn FnMut(u64, &Publish) -> Answer>;
 #[derive(Debug)]
 enum FromHub {
     Packet(Packet),
+    Bytes(Vec<u8>),
     Close,
 }
 
@@ -352,6 +357,7 @@ impl Rig {
                     wire::encode(&packet, Version::V5, &mut bytes).unwrap();
                     self.input(Input::Bytes(&mut bytes));
                 }
+                FromHub::Bytes(bytes) => self.input(Input::Bytes(&mut BytesMut::from(&bytes[..]))),
                 FromHub::Close => self.cut(),
             }
         } else {
@@ -482,7 +488,17 @@ impl Rig {
                 self.closing = true;
             }
             Answer::Silent => {}
+            Answer::MalformedPublish => self.say_bytes(vec![0x36, 5, 0, 1, b't', 0, 1]),
+            Answer::MalformedAck => {
+                let [high, low] = id.get().to_be_bytes();
+                self.say_bytes(vec![0x41, 2, high, low]);
+            }
         }
+    }
+
+    fn say_bytes(&mut self, bytes: Vec<u8>) {
+        self.from_hub.push_back((self.now_ms + self.latency_ms, FromHub::Bytes(bytes)));
+        self.closing = true;
     }
 
     fn say(&mut self, packet: Packet) {
