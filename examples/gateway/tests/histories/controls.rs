@@ -51,7 +51,7 @@ const FILTERS: [Filter; 4] = [Filter::None, Filter::Deadband(0.5), Filter::Door(
 
 type Fault = (Rule, &'static str, fn(&mut Records));
 
-const FAULTS: [Fault; 20] = [
+const FAULTS: [Fault; 21] = [
     (Rule::Lost, "a dropped row", |records| drop(records.rows.remove(1))),
     (Rule::Lost, "no row at all", |records| records.rows.clear()),
     (Rule::Lost, "a raw message that did not arrive", |records| records.wholes.clear()),
@@ -79,6 +79,10 @@ const FAULTS: [Fault; 20] = [
         let mut copy = records.rows.last().unwrap().clone();
         copy.id.3 += 1;
         records.rows.push(copy);
+    }),
+    (Rule::Copy, "a copy of a raw message under another identity", |records| {
+        let copy = Whole { id: "2".to_owned(), ..records.wholes[0].clone() };
+        records.wholes.push(copy);
     }),
     (Rule::Order, "two rows in each other's place", |records| records.rows.swap(1, 2)),
     (Rule::Unreadable, "a batch without its table", |records| {
@@ -121,6 +125,12 @@ fn what_may_happen_is_not_convicted() {
     records.runs[0].killed = true;
     assert_eq!(rules(&records), [Rule::Lost; 9], "its PUBACK was to wait");
     records.runs[0].withholds = vec![false];
+    assert_eq!(rules(&records), []);
+    // A late one passes beside the stage, which holds on.
+    let Content::Readings(readings) = &records.messages[29].content else { panic!("a reading") };
+    let late = Reading { index: 30, time: Some(START + 500), beside: true, ..readings[0].clone() };
+    records.rows.push(row(&late, 99));
+    records.messages.push(Message { content: Content::Readings(vec![late]), ..records.messages[29].clone() });
     assert_eq!(rules(&records), []);
 }
 

@@ -111,16 +111,20 @@ fn identities(records: &Records, say: &mut impl FnMut(Rule, String)) {
 fn wholes(records: &Records, say: &mut impl FnMut(Rule, String)) {
     let sent: BTreeMap<&str, &str> =
         whole_messages(records).map(|(m, to)| (m.payload.as_str(), to)).collect();
-    let mut ids: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut by_payload: BTreeMap<&str, BTreeMap<Vec<u64>, &Whole>> = BTreeMap::new();
     for whole in &records.wholes {
         match sent.get(whole.payload.as_str()) {
             None => say(Rule::Invented, format!("{whole:?}")),
             Some(topic) if *topic != whole.topic => say(Rule::Value, format!("{whole:?} is of {topic}")),
             Some(_) => {}
         }
-        let ids = ids.entry(&whole.payload).or_default();
-        if ids.insert(&whole.id) && ids.len() > 1 && !whole.pd {
-            say(Rule::Copy, format!("{whole:?}: its identities are {ids:?}"));
+        let numbers = whole.id.split('-').filter_map(|part| u64::from_str_radix(part, 16).ok());
+        by_payload.entry(&whole.payload).or_default().insert(numbers.collect(), whole);
+    }
+    for copies in by_payload.values() {
+        // The first was first in the queue, too.
+        for copy in copies.values().skip(1).filter(|copy| !copy.pd) {
+            say(Rule::Copy, format!("it came before, and not marked is {copy:?}"));
         }
     }
 }

@@ -38,9 +38,10 @@ impl<'a> Series<'a> {
         self.kept.binary_search_by_key(&index, |kept| kept.index).is_ok()
     }
 
-    /// Whether a run up to this one kept the reading or a later one.
+    /// Whether a run up to this one kept the reading or a later one of the series.
     pub(crate) fn goes_on(&self, index: usize, epoch: u32) -> bool {
-        self.kept.iter().rev().take_while(|kept| kept.index >= index).any(|kept| kept.epoch <= epoch)
+        let mut later = self.kept.iter().rev().take_while(|kept| kept.index >= index);
+        later.any(|kept| kept.epoch <= epoch && !kept.beside)
     }
 
     /// For people.
