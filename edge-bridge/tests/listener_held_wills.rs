@@ -5,12 +5,16 @@ mod listener_support;
 
 use bytes::Bytes;
 use edge_bridge::listener::Config;
-use edge_bridge::wire::{Connect, QoS, Version, Will};
+use edge_bridge::wire::{Connect, PropertyId, QoS, Value, Version, Will};
 use listener_support::*;
 
 /// Connects a client with a will to store/…, and cuts it.
 fn dies(site: &mut Site, name: &str, qos: QoS, payload: Vec<u8>) {
     let will = will("store/alarm/gone", &[]).map(|will| Will { qos, payload: Bytes::from(payload), ..will });
+    leaves(site, name, will);
+}
+
+fn leaves(site: &mut Site, name: &str, will: Option<Will>) {
     let (sensor, _) = site.connect(Connect { will, ..connect(name, Version::V5) });
     site.cut(sensor);
 }
@@ -63,4 +67,26 @@ fn wills_that_wait_are_bounded_in_bytes() {
     site.set_room(false);
     dies(&mut site, "late", QoS::AtLeastOnce, vec![b'x'; 4_000]);
     assert_eq!(site.listener.stats().held, 1);
+}
+
+/// A will costs what it carries, wherever it carries it.
+#[test]
+fn wills_that_wait_are_bounded_with_their_properties_and_client_names() {
+    let mut site = Site::new(Config::default());
+    site.set_room(false);
+    let value = "v".repeat(4_000);
+    for n in 0..400 {
+        let will = will("store/gone", &[(PropertyId::UserProperty, Value::Pair("n", &value))]);
+        leaves(&mut site, &n.to_string(), will.map(|will| Will { payload: Bytes::new(), ..will }));
+    }
+    let held = site.listener.stats().held;
+    assert!((250..=262).contains(&held), "1 MiB of 4 kB: {held}");
+
+    let mut site = Site::new(Config::default());
+    site.set_room(false);
+    for n in 0..400 {
+        leaves(&mut site, &format!("{n}{value}"), will("store/gone", &[]));
+    }
+    let held = site.listener.stats().held;
+    assert!((250..=262).contains(&held), "1 MiB of 4 kB: {held}");
 }

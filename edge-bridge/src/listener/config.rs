@@ -39,7 +39,8 @@ pub struct Config {
     /// QoS 1 messages unacknowledged at an MQTT 5 client, within its own Receive Maximum. Default 100; 3.1.1 clients get 20.
     pub max_in_flight: u16,
     /// Bytes of received QoS 1 messages without a PUBACK, over all connections: beyond it connections that wait for a PUBACK are not read.
-    /// Default 4 MiB. Each message counts with 64 bytes more than topic and payload, so that many small ones count too.
+    /// Default 4 MiB. Each message counts with topic, payload, properties and client identifier, and 64 bytes more, so that many small ones
+    /// count too.
     pub max_unacked_bytes: usize,
     /// Bytes written to a connection that its peer has not taken yet: beyond it no message is sent to it. It is still read, until its packets
     /// made for as many bytes of answers again. Default 256 KiB.

@@ -9,7 +9,7 @@ use crate::row::Row;
 use crate::session::AckHandle;
 use crate::wire::{PacketType, Publish, QoS, ReasonCode};
 
-/// Memory of a message while its PUBACK waits, beside topic and payload, in bytes.
+/// Memory of a message while its PUBACK waits, beside what it carries, in bytes.
 const OVERHEAD: usize = 64;
 
 /// Bytes of wills that wait for room at most, each with [`OVERHEAD`]: no connection that is not read bounds them.
@@ -35,8 +35,10 @@ struct Held {
 }
 
 impl Held {
+    /// All that a peer chooses the size of, so that a limit in bytes is one of memory.
     fn bytes(&self) -> usize {
-        self.message.topic.len() + self.message.payload.len() + OVERHEAD
+        let Inbound { client, topic, payload, properties, .. } = &self.message;
+        client.len() + topic.len() + payload.len() + properties.as_bytes().len() + OVERHEAD
     }
 }
 
