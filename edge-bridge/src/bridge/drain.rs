@@ -7,7 +7,7 @@ use super::refusals::Route;
 use super::spool::{Leased, Settled, Spool};
 use super::stats::Stats;
 use super::sweep::Deferred;
-use super::uplink::{Uplink, is_about_message, row_key};
+use super::uplink::{Uplink, give_back, is_about_message, row_key};
 use super::uplink_event::UplinkEvent;
 use crate::ingest::Now;
 use crate::session::{PublishError, Session, Token};
@@ -303,7 +303,7 @@ impl<P: Pack> Uplink<P> {
             self.apart.on_swept(&topic, u64::from(row.row.weight));
             handle(self, spool, row);
         }
-        if self.sweep.on_leased(now_ms, weight, spool.is_scanned()) {
+        if self.sweep.on_leased(now_ms, weight, spool) {
             self.end_sweep(now_ms, spool);
         }
         any
@@ -349,11 +349,29 @@ impl<P: Pack> Uplink<P> {
         if !self.sweep.is_due(now_ms) || self.sweep.has_to_wait(now_ms, spool) {
             return;
         }
+        if spool.has_holes() {
+            self.give_back_held_swept(spool);
+            spool.close_holes();
+        }
         self.begin_pass_over_parked(spool);
         if !self.sweep.is_active() {
             self.refusals.on_sweep_over();
             self.poison.on_pass_over(now_ms);
             self.on_size_pass_over(now_ms);
+        }
+    }
+
+    /// Held messages of parked rows go back to their places, where the sweep that begins meets them before what is younger: the spool puts rows together
+    /// only when none is leased. Not while others are on their way, which would be leased all the same.
+    fn give_back_held_swept<S: Spool>(&mut self, spool: &mut S) {
+        let retried = self.retries.waiting.iter().map(|(_, message)| message);
+        let is_out = self.sent.values().chain(&self.again).chain(retried).any(|message| message.swept);
+        if is_out || !self.refusals.may_give_back_swept() {
+            return;
+        }
+        for message in self.refusals.take_held_swept() {
+            self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
+            give_back(&message, spool);
         }
     }
 

@@ -413,6 +413,24 @@ impl Refusals {
         out
     }
 
+    /// Whether held messages of parked rows may go back to their places: no new one that is held is younger, which would be sent before them.
+    pub(super) fn may_give_back_swept(&self) -> bool {
+        self.topics.values().all(|topic| topic.held.iter().is_sorted_by_key(|held| held.message.swept))
+    }
+
+    /// Hands out held messages of parked rows.
+    pub(super) fn take_held_swept(&mut self) -> Vec<Message> {
+        let mut out = Vec::new();
+        for topic in self.topics.values_mut() {
+            let held = std::mem::take(&mut topic.held).into_iter();
+            let (swept, kept): (VecDeque<_>, _) = held.partition(|held| held.message.swept);
+            topic.held = kept;
+            out.extend(swept.into_iter().map(|held| held.message));
+        }
+        self.held_bytes -= out.iter().map(|message| message.bytes).sum::<u64>();
+        out
+    }
+
     /// A message that was handed out and will not be sent now. Hands it back unless it has to wait here for its place among others of its topic.
     pub(super) fn take_back(&mut self, message: Message) -> Option<Message> {
         let Some(topic) = self.topics.get_mut(message.topic()) else { return Some(message) };

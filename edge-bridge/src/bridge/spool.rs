@@ -107,7 +107,7 @@ pub trait Spool {
     fn give_back(&mut self, id: LeaseId);
 
     /// Sets a row aside, behind all that were parked before, with its identity and as durably as it was stored: the hub did not take it. One
-    /// of [`lease_parked`](Self::lease_parked) stays parked, in its place or behind the others.
+    /// of [`lease_parked`](Self::lease_parked) stays parked, in its place or behind the others: the same in all passes of one spool.
     fn park(&mut self, id: LeaseId, why: ReasonCode);
 
     /// As [`lease`](Self::lease), of the parked rows, in the order in which they were parked. A spool in which rows keep their places
@@ -121,6 +121,19 @@ pub trait Spool {
     /// Whether a pass has come to its end; `None` of a spool that puts behind the others what is parked again.
     fn is_scanned(&self) -> Option<bool> {
         None
+    }
+
+    /// Whether the parked rows would better be put together, which [`close_holes`](Self::close_holes) does.
+    fn has_holes(&self) -> bool {
+        false
+    }
+
+    /// The next pass may first put the parked rows together, in their order, before it gives any. Without effect while one of them is leased.
+    fn close_holes(&mut self) {}
+
+    /// Counts parked rows that passes have read or put together without giving them: a pass that gives none now goes on while it grows.
+    fn passed(&self) -> u64 {
+        0
     }
 
     /// Whether it is known what is parked, and no row is on its way there.

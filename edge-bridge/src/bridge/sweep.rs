@@ -31,6 +31,8 @@ pub(super) struct Sweep {
     /// Messages, by weight, that it has still to pass; `None`: no sweep.
     left: Option<u64>,
     dry_since_ms: Option<u64>,
+    /// What the spool passed when it last gave nothing.
+    passed: u64,
     /// Rows keep their places, and the spool knows the end.
     in_place: bool,
     /// The last one ended before it had passed all it was to pass.
@@ -66,6 +68,7 @@ impl Sweep {
         Self {
             left: None,
             dry_since_ms: None,
+            passed: 0,
             in_place: false,
             is_dry: false,
             mark: None,
@@ -137,9 +140,13 @@ impl Sweep {
         usize::try_from(self.left.unwrap_or(0)).unwrap_or(ROWS).min(ROWS)
     }
 
-    /// So many messages were leased. `scanned`: the spool says that these are the last. Whether the sweep is over.
-    pub(super) fn on_leased(&mut self, now_ms: u64, messages: u64, scanned: Option<bool>) -> bool {
+    /// So many messages were leased. Whether the sweep is over.
+    pub(super) fn on_leased(&mut self, now_ms: u64, messages: u64, spool: &impl Spool) -> bool {
         let Some(left) = &mut self.left else { return false };
+        let scanned = spool.is_scanned();
+        if std::mem::replace(&mut self.passed, spool.passed()) != self.passed {
+            self.dry_since_ms = None;
+        }
         *left = left.saturating_sub(messages);
         let scanned = scanned == Some(true);
         let is_dry = if messages == 0 && !scanned {

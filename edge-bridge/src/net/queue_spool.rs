@@ -15,6 +15,9 @@ use crate::bridge::spool::{Identity, LeaseId, Leased, Left, Settled, Spool};
 use crate::row::Row;
 use crate::wire::{ReasonCode, Utf8};
 
+/// Parked rows read in one turn that are not handed out.
+const PASSED_PER_TURN: u64 = 64;
+
 /// A consumer of an [`edge_queue::aio::Queue`] as a [`Spool`]. Never blocks: what must be read from disk is read by the queue's worker, which wakes
 /// the link, and rows are parked by a task. Leases stay with this value until they are acknowledged or given back; dropping it gives all of
 /// them back.
@@ -78,12 +81,25 @@ impl QueueSpool {
         let (mut out, mut left) = (Vec::new(), max_bytes as u64);
         // Adopts the consumer of the parked rows, which is there some time after the start, before it is asked how many there are.
         self.parking.consumer();
-        // What need not be written again goes on, however little room there is.
-        let is_free = parked && !self.parking.moves();
-        while (is_free || self.parking.has_room()) && out.len() < max_rows && left > 0 {
-            let leases = self.lease_some(parked, max_rows - out.len(), left);
-            if leases.is_empty() {
+        let passed = self.parking.passed();
+        while out.len() < max_rows && left > 0 {
+            // Parked rows that are handed out need no room.
+            if !if parked { self.parking.may_read() } else { self.parking.has_room() } {
                 break;
+            }
+            if self.parking.passed() > passed + PASSED_PER_TURN {
+                self.waker.wake_by_ref();
+                break;
+            }
+            let mut leases = self.lease_some(parked, max_rows - out.len(), left);
+            if leases.is_empty() {
+                if parked && self.parking.next_stage() {
+                    continue;
+                }
+                break;
+            }
+            if parked {
+                leases = self.parking.sift(leases);
             }
             for lease in leases {
                 left = left.saturating_sub(size(&lease));
@@ -101,7 +117,7 @@ impl QueueSpool {
 
     fn park_as(&mut self, id: LeaseId, topic: Option<&Utf8>, why: ReasonCode) {
         match self.held.remove(&id.0) {
-            Some(Held { lease, parked: true }) => self.parking.keep(lease, why),
+            Some(Held { lease, parked: true }) => lease.pass(),
             Some(Held { lease, parked: false }) => self.parking.park(lease, topic, why),
             None => {}
         }
@@ -162,6 +178,20 @@ impl Spool for QueueSpool {
 
     fn is_scanned(&self) -> Option<bool> {
         Some(self.parking.is_scanned())
+    }
+
+    fn has_holes(&self) -> bool {
+        self.parking.has_holes()
+    }
+
+    fn close_holes(&mut self) {
+        if !self.held.values().any(|held| held.parked) {
+            self.parking.close_holes();
+        }
+    }
+
+    fn passed(&self) -> u64 {
+        self.parking.passed()
     }
 
     fn is_settled(&self) -> bool {

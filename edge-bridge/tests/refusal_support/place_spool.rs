@@ -14,6 +14,11 @@ pub(crate) struct PlaceSpool {
     /// Keeps what is parked on its way for a while, until [`arrive`](Self::arrive).
     pub(crate) parks_slowly: bool,
     on_the_way: Vec<LeaseId>,
+    /// Parked rows are to be put together before each pass.
+    pub(crate) has_holes: bool,
+    /// Times they were, and times they could not be since one was leased.
+    pub(crate) closed: u32,
+    pub(crate) not_closed: u32,
     /// Parked rows cannot be read.
     pub(crate) is_dry: bool,
     /// Passes that began.
@@ -36,6 +41,9 @@ impl PlaceSpool {
             in_place: false,
             parks_slowly: false,
             on_the_way,
+            has_holes: false,
+            closed: 0,
+            not_closed: 0,
             is_dry: false,
             scans: 0,
             leased,
@@ -128,6 +136,18 @@ impl Spool for PlaceSpool {
                 self.ahead.insert(id);
                 self.memory.give_back(id);
             }
+        }
+    }
+
+    fn has_holes(&self) -> bool {
+        self.has_holes && self.in_place && self.memory.parked() > 0
+    }
+
+    fn close_holes(&mut self) {
+        if self.leased.is_empty() {
+            self.closed += 1;
+        } else {
+            self.not_closed += 1;
         }
     }
 

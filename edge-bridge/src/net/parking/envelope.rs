@@ -5,10 +5,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::bridge::spool::Identity;
 use crate::wire::ReasonCode;
 
-/// Raised when the layout changes.
-const VERSION: u8 = 1;
+/// Raised when the layout changes. Version 1 had no turn.
+const VERSION: u8 = 2;
 /// Bytes that an envelope adds to a row's meta.
-pub(in crate::net) const ENVELOPE_BYTES: usize = 40;
+pub(in crate::net) const ENVELOPE_BYTES: usize = 44;
+/// Those of the first version, the turn left out.
+const FIRST_BYTES: usize = 40;
 
 /// Meta of a parked row: what is left of its first life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(in crate::net) struct Envelope {
     pub(in crate::net) ttl_ms: Option<u64>,
     /// The hub's reason for not taking it.
     pub(in crate::net) why: ReasonCode,
+    /// 0, or raised when the row was moved among the parked ones: see [`super::holes`].
+    pub(in crate::net) turn: u32,
 }
 
 impl Envelope {
@@ -36,31 +40,35 @@ impl Envelope {
         out.put_u64(self.age_ms);
         out.put_u8(u8::from(self.ttl_ms.is_some()));
         out.put_u64(self.ttl_ms.unwrap_or(0));
+        out.put_u32(self.turn);
         out.put_slice(meta);
         out.freeze()
     }
 
     /// Takes an envelope off, without a copy. `None` for what is none.
     pub(in crate::net) fn open(meta: &Bytes) -> Option<(Self, Bytes)> {
-        let head: &[u8; ENVELOPE_BYTES] = meta.first_chunk()?;
-        let mut head = head.as_slice();
+        let bytes = match *meta.first()? {
+            1 => FIRST_BYTES,
+            VERSION => ENVELOPE_BYTES,
+            _ => return None,
+        };
+        let (mut head, _) = meta.split_at_checked(bytes)?;
         let mut take = |n: usize| {
             let (field, rest) = head.split_at_checked(n)?;
             head = rest;
             Some(field.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte)))
         };
         let byte = |value: u64| u8::try_from(value).ok();
-        if take(1)? != u64::from(VERSION) {
-            return None;
-        }
+        take(1)?;
         let why = ReasonCode::new(byte(take(1)?)?);
         let (gateway, lane) = (take(8)?, byte(take(1)?)?);
         let (epoch, seq) = (u32::try_from(take(4)?).ok()?, take(8)?);
         let age_ms = take(8)?;
         let (has_ttl, ttl_ms) = (take(1)? != 0, take(8)?);
         let identity = Identity { gateway, lane, epoch, seq };
-        let envelope = Self { identity, age_ms, ttl_ms: has_ttl.then_some(ttl_ms), why };
-        Some((envelope, meta.slice(ENVELOPE_BYTES..)))
+        let turn = if bytes == FIRST_BYTES { 0 } else { u32::try_from(take(4)?).ok()? };
+        let envelope = Self { identity, age_ms, ttl_ms: has_ttl.then_some(ttl_ms), why, turn };
+        Some((envelope, meta.slice(bytes..)))
     }
 }
 
@@ -73,15 +81,20 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_sealed_opens_and_nothing_else_panics(
-            gateway: u64, lane: u8, epoch: u32, seq: u64, age_ms: u64, ttl_ms: Option<u64>, why: u8, meta: Vec<u8>
+            gateway: u64, lane: u8, epoch: u32, seq: u64, age_ms: u64, ttl_ms: Option<u64>, why: u8, turn: u32, meta: Vec<u8>
         ) {
             let meta = Bytes::from(meta);
             let identity = Identity { gateway, lane, epoch, seq };
-            let envelope = Envelope { identity, age_ms, ttl_ms, why: ReasonCode::new(why) };
+            let envelope = Envelope { identity, age_ms, ttl_ms, why: ReasonCode::new(why), turn };
             let sealed = envelope.seal(&meta);
             prop_assert_eq!(sealed.len(), ENVELOPE_BYTES + meta.len());
             prop_assert_eq!(Envelope::open(&sealed), Some((envelope, meta.clone())));
             prop_assert_eq!(Envelope::open(&sealed.slice(..ENVELOPE_BYTES - 1)), None);
+            let mut first = sealed[..FIRST_BYTES].to_vec();
+            first[0] = 1;
+            first.extend_from_slice(&meta);
+            let envelope = Envelope { turn: 0, ..envelope };
+            prop_assert_eq!(Envelope::open(&Bytes::from(first)), Some((envelope, meta.clone())), "version 1");
             let _ = Envelope::open(&meta);
         }
     }

@@ -9,6 +9,7 @@
 //! that their order stays.
 
 mod envelope;
+mod holes;
 mod in_place;
 mod parker;
 mod room;
@@ -27,6 +28,7 @@ use crate::bridge::spool::Left;
 use crate::wire::{ReasonCode, Utf8};
 
 pub(super) use envelope::{ENVELOPE_BYTES, Envelope};
+use holes::Holes;
 use in_place::{InPlace, Look};
 pub(super) use parker::{Parker, identity};
 use room::Room;
@@ -47,7 +49,7 @@ type Open =
 /// The queue of the parked rows, once it is open.
 pub(super) type ParkedQueue = Arc<OnceLock<aio::Queue>>;
 
-/// Ranges of done rows among the parked ones beyond which a pass moves those that stay to the end: holes cost segments.
+/// Ranges of done rows among the parked ones beyond which they are moved to the end: holes cost segments.
 const RANGES_MAX: u64 = 8;
 
 /// Work for the task.
@@ -62,8 +64,8 @@ struct Parcel {
     lease: Lease,
     /// Counted as parked for this topic.
     topic: Option<Utf8>,
-    /// It was leased from the parked rows, and goes to their end.
-    again: bool,
+    /// It was leased from the parked rows, and goes to their end with this turn.
+    again: Option<u32>,
     why: ReasonCode,
     _transit: Transit,
 }
@@ -100,6 +102,10 @@ struct Shared {
     look_again: AtomicBool,
     /// A parked row came to its end: there may be room.
     has_freed: AtomicBool,
+    /// A row could not be moved: none behind it is, until the next closing of holes.
+    is_closing_over: AtomicBool,
+    /// New rows that were parked.
+    parked: AtomicU64,
     /// Commits asked for, and how many of them one that was done came after.
     commits: (AtomicU64, AtomicU64),
     queue: ParkedQueue,
@@ -123,8 +129,7 @@ pub(super) struct Parking {
     opened: oneshot::Receiver<aio::Consumer>,
     /// An earlier run parked rows.
     existed: bool,
-    /// The present pass moves what stays to the end.
-    moves: bool,
+    holes: Holes,
     /// The present look at rows that wait in their place.
     look: Look,
     /// Dropped with this value: the task ends.
@@ -157,7 +162,7 @@ impl Parking {
                 consumer: None,
                 opened,
                 existed,
-                moves: false,
+                holes: Holes::new(existed),
                 look: Look::default(),
                 _alive: alive,
             },
@@ -178,21 +183,12 @@ impl Parking {
         if self.shared.is_stuck() {
             return self.shared.in_place.leave(lease, topic);
         }
-        self.send(lease, topic.cloned(), false, why);
+        self.send(lease, topic.cloned(), None, why);
     }
 
-    /// A parked row stays parked: in its place, unless there are so many holes that it is to move to the end.
-    pub(super) fn keep(&self, lease: Lease, why: ReasonCode) {
-        if self.moves {
-            self.send(lease, None, true, why);
-        } else {
-            lease.pass();
-        }
-    }
-
-    fn send(&self, lease: Lease, topic: Option<Utf8>, again: bool, why: ReasonCode) {
+    fn send(&self, lease: Lease, topic: Option<Utf8>, again: Option<u32>, why: ReasonCode) {
         let bytes = (lease.payload().len() + lease.meta().len() + lease.key().len()) as u64;
-        let rows = if again { 0 } else { u64::from(lease.weight()) };
+        let rows = if again.is_some() { 0 } else { u64::from(lease.weight()) };
         self.shared.rows.fetch_add(rows, Ordering::Relaxed);
         self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
         let transit = Transit { shared: self.shared.clone(), rows, bytes };
@@ -203,12 +199,7 @@ impl Parking {
 
     /// Begins a pass over the parked rows.
     pub(super) fn scan(&mut self) {
-        let ranges =
-            self.shared.queue.get().into_iter().flat_map(aio::Queue::ledger).map(|ledger| ledger.ranges);
-        self.moves = ranges.sum::<u64>() > RANGES_MAX;
-        if let Some(consumer) = self.consumer() {
-            consumer.scan();
-        }
+        self.begin_stage();
         // What waits in its place of a topic that is taken again goes out behind what is parked of it, and before what is new.
         self.shared.look_again.fetch_or(self.shared.in_place.messages() > 0, Ordering::AcqRel);
     }
@@ -216,7 +207,7 @@ impl Parking {
     /// Whether the pass has come to its end.
     pub(super) fn is_scanned(&self) -> bool {
         match &self.consumer {
-            Some(consumer) => consumer.at_end(),
+            Some(consumer) => self.hands_out_last() && consumer.at_end(),
             None => self.is_settled() && self.shared.queue.get().is_none(),
         }
     }
@@ -225,11 +216,6 @@ impl Parking {
     pub(super) fn is_settled(&self) -> bool {
         let is_open = !self.existed || self.shared.queue.get().is_some();
         is_open && self.shared.bytes.load(Ordering::Relaxed) == 0
-    }
-
-    /// Whether a pass moves rows: then no more of them may be leased than can be on their way.
-    pub(super) fn moves(&self) -> bool {
-        self.moves
     }
 
     /// Whether rows that wait in their place are to be leased again, which may be parked then. Asked once.

@@ -173,7 +173,7 @@ impl Parker {
 
     /// Stores rows, and takes those that are durable out of their queue. The others wait in their place.
     async fn park(&mut self, queue: &aio::Queue, batch: Vec<Parcel>) {
-        let moves = batch.iter().any(|parcel| parcel.again);
+        let moves = batch.iter().any(|parcel| parcel.again.is_some());
         let mut room = Room::of(queue, moves).await;
         let mut stored = Vec::with_capacity(batch.len());
         for parcel in batch {
@@ -181,21 +181,26 @@ impl Parker {
                 parcel.lease.expire();
                 continue;
             };
+            let again = parcel.again.is_some();
             // What was moved so far makes room where it was.
-            if parcel.again && !room.has(&row, true) && !stored.is_empty() {
+            if again && !room.has(&row, true) && !stored.is_empty() {
                 self.take_out(queue, std::mem::take(&mut stored)).await;
                 room = Room::of(queue, moves).await;
             }
-            if !parcel.again && self.shared.is_stuck() {
+            let is_over = &self.shared.is_closing_over;
+            if if again { is_over.load(Ordering::Acquire) } else { self.shared.is_stuck() } {
                 self.leave(parcel);
-            } else if !room.take(&row, parcel.again) {
-                if !parcel.again {
+            } else if !room.take(&row, again) {
+                if !again {
                     self.fails("the parked rows are at their limit, and have holes");
                 }
                 self.leave(parcel);
             } else {
                 match queue.push(row).await {
-                    Ok(receipt) => stored.push((parcel, receipt)),
+                    Ok(receipt) => {
+                        self.shared.parked.fetch_add(u64::from(!again), Ordering::Release);
+                        stored.push((parcel, receipt));
+                    }
                     Err(error) => self.not_taken(parcel, &error),
                 }
             }
@@ -234,8 +239,8 @@ impl Parker {
                     "a refused row of {size} bytes is over the parked rows' limit of {limit}"
                 ));
                 match parcel.again {
-                    true => parcel.lease.pass(),
-                    false => self.shared.in_place.leave(parcel.lease, parcel.topic.as_ref()),
+                    Some(_) => self.leave(parcel),
+                    None => self.shared.in_place.leave(parcel.lease, parcel.topic.as_ref()),
                 }
             }
             PushError::Full { limit, .. } => {
@@ -249,9 +254,10 @@ impl Parker {
         }
     }
 
-    /// The row waits in its place; of the first queue, so do all that come behind it.
+    /// The row waits in its place, and so do all that come behind it from the same queue.
     fn leave(&self, parcel: Parcel) {
-        if parcel.again {
+        if parcel.again.is_some() {
+            self.shared.is_closing_over.store(true, Ordering::Release);
             return parcel.lease.pass();
         }
         self.shared.is_stuck.store(true, Ordering::Release);
@@ -294,18 +300,19 @@ impl Parker {
         let lease = &parcel.lease;
         let age_ms = lease.age_ms().unwrap_or(0);
         let own_left_ms = lease.ttl_left_ms();
-        let again = if parcel.again { Envelope::open(lease.meta()) } else { None };
+        let again = parcel.again.and_then(|turn| Some((turn, Envelope::open(lease.meta())?)));
         let (envelope, meta, left_ms) = match again {
-            Some((first, meta)) => {
+            Some((turn, (first, meta))) => {
                 let age_ms = first.age_ms.saturating_add(age_ms);
-                (Envelope { age_ms, why: parcel.why, ..first }, meta, own_left_ms)
+                (Envelope { age_ms, turn, ..first }, meta, own_left_ms)
             }
             None => {
                 let max_age = self.max_age.get(usize::from(lease.lane().0)).copied().flatten();
                 let max_left_ms = max_age.map(|max| millis(max).saturating_sub(age_ms));
                 let left_ms = [own_left_ms, max_left_ms].into_iter().flatten().min();
                 let ttl_ms = own_left_ms.map(|left| left.saturating_add(age_ms));
-                let envelope = Envelope { identity: identity(lease), age_ms, ttl_ms, why: parcel.why };
+                let turn = parcel.again.unwrap_or(0);
+                let envelope = Envelope { identity: identity(lease), age_ms, ttl_ms, why: parcel.why, turn };
                 (envelope, lease.meta().clone(), left_ms)
             }
         };

@@ -1,6 +1,6 @@
 //! Promise 4 for refused rows: whatever the disk and the power do, a row is in one of the two queues, under one identity.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ fn config() -> Config {
 fn parked_config() -> Config {
     config().lanes(1).row_bytes_max(256 * 1024 + ENVELOPE_BYTES)
 }
+
+#[path = "order_tests.rs"]
+mod order;
 
 /// A spool on two simulated disks.
 struct Rig {
@@ -467,22 +470,13 @@ async fn a_pass_over_a_full_queue_that_changes_nothing_drops_and_writes_nothing(
 async fn a_pass_over_many_holes_closes_them_and_keeps_the_order() {
     let mut rig = with_holes(|n| n % 3 == 1).await;
     assert!(ledger(rig.parked.get().unwrap()).ranges > 30);
-    rig.spool.scan_parked();
-    let mut left = 67;
-    while left > 0 {
-        let rows = rig.lease(true, 1).await;
-        left -= rows.len();
-        rig.park(&rows);
-    }
-    assert!(rig.spool.lease_parked(0, 9, usize::MAX).is_empty(), "what was moved is behind the end");
-    while !rig.spool.is_settled() {
-        soon(rig.wake.notified()).await;
-    }
-    let there = ledger(rig.parked.get().unwrap());
-    assert_eq!((there.queued, there.moved, there.ranges, there.dropped.total()), (67, 67, 0, 0));
+    rig.spool.close_holes();
     rig.spool.scan_parked();
     let kept: Vec<u8> = (0..100).filter(|n| n % 3 != 1).collect();
     assert_eq!(numbers(&rig.lease(true, 50).await), kept[..50]);
+    let there = ledger(rig.parked.get().unwrap());
+    assert_eq!((there.queued, there.moved, there.ranges, there.dropped.total()), (67, 67, 0, 0));
+    assert!(!rig.spool.has_holes());
 }
 
 #[tokio::test]

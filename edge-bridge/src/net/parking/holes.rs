@@ -1,0 +1,196 @@
+//! Compaction of the parked rows. Rows that leave out of order leave holes, which cost segments and ranges of done rows: while nothing parked is
+//! leased, a pass may first move all that is there to the end, in its order.
+//!
+//! Closing holes may end anywhere (a restart, no room, a failing disk), with the oldest rows behind younger ones. What each row stands for is
+//! therefore written with it: its *turn*, 0 when it is parked, and the highest of all once it is moved. Rows of the highest turn are older than all
+//! others, and rows of one turn stand in their order. That holds because a row is moved only after every older one: none behind one that stays.
+//! So a pass over rows that are mixed hands out those of the highest turn first and the others then, and the next closing goes on with the others.
+//! Whether they are mixed is read once at the start of a run.
+
+use std::sync::atomic::Ordering;
+
+use edge_queue::{Lease, aio};
+
+use super::{Envelope, Parking, RANGES_MAX};
+use crate::wire::ReasonCode;
+
+/// What the present pass does.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Reads what an earlier run left.
+    Look,
+    /// Moves what is not of the highest turn.
+    Close,
+    /// Hands rows out: all, or of mixed ones those of the highest turn.
+    #[default]
+    HandOut,
+    /// Hands out those of lower turns.
+    HandOutYounger,
+}
+
+/// The turns of the parked rows, and the pass over them.
+#[derive(Debug, Default)]
+pub(super) struct Holes {
+    stage: Stage,
+    /// Turns were read, or there was nothing to read.
+    is_known: bool,
+    highest: u32,
+    /// The lowest one that a look has come to.
+    lowest: Option<u32>,
+    /// Rows of lower turns may stand before some of the highest.
+    is_mixed: bool,
+    /// The next pass closes holes first.
+    is_wanted: bool,
+    /// New rows that had been parked when the present closing began to read.
+    parked_before: u64,
+    /// Rows read or moved that were not handed out.
+    passed: u64,
+}
+
+impl Holes {
+    /// `existed`: rows of an earlier run may be there.
+    pub(super) fn new(existed: bool) -> Self {
+        Self { is_known: !existed, ..Self::default() }
+    }
+}
+
+impl Parking {
+    /// Whether there are so many holes that they are to be closed, or a closing that was not finished.
+    pub(in crate::net) fn has_holes(&self) -> bool {
+        let ledgers = self.shared.queue.get().into_iter().flat_map(aio::Queue::ledger);
+        self.holes.is_mixed || ledgers.map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX
+    }
+
+    /// The next pass closes holes before it hands rows out. No parked row may be leased.
+    pub(in crate::net) fn close_holes(&mut self) {
+        self.holes.is_wanted = true;
+    }
+
+    /// Begins a pass.
+    pub(super) fn begin_stage(&mut self) {
+        if !self.holes.is_known {
+            if std::mem::replace(&mut self.holes.stage, Stage::Look) == Stage::Look {
+                return;
+            }
+        } else if std::mem::take(&mut self.holes.is_wanted) && self.is_settled() && self.has_holes() {
+            self.begin_closing();
+        } else {
+            self.holes.stage = Stage::HandOut;
+        }
+        self.rescan();
+    }
+
+    fn begin_closing(&mut self) {
+        let holes = &mut self.holes;
+        if !std::mem::replace(&mut holes.is_mixed, true) {
+            holes.highest = holes.highest.saturating_add(1);
+        }
+        holes.stage = Stage::Close;
+        holes.parked_before = self.shared.parked.load(Ordering::Acquire);
+        self.shared.is_closing_over.store(false, Ordering::Release);
+    }
+
+    fn rescan(&mut self) {
+        if let Some(consumer) = self.consumer() {
+            consumer.scan();
+        }
+    }
+
+    /// Whether parked rows may be read now. Not while moved ones fill all the room there is on the way.
+    pub(in crate::net) fn may_read(&mut self) -> bool {
+        if self.holes.stage != Stage::Close {
+            return true;
+        }
+        if !self.shared.is_closing_over.load(Ordering::Acquire) {
+            return self.has_room();
+        }
+        if !self.is_settled() {
+            return false;
+        }
+        self.holes.stage = Stage::HandOut;
+        self.rescan();
+        true
+    }
+
+    /// Nothing more can be read now. Whether the pass goes on, since all was.
+    pub(in crate::net) fn next_stage(&mut self) -> bool {
+        if !self.consumer.as_ref().is_some_and(aio::Consumer::at_end) {
+            return false;
+        }
+        match self.holes.stage {
+            Stage::Look => {
+                self.holes.is_known = true;
+                self.begin_stage();
+                return true;
+            }
+            Stage::Close if !self.is_settled() => return false,
+            Stage::Close => {
+                let parked = self.shared.parked.load(Ordering::Acquire);
+                // What came meanwhile stands among what was moved: it goes to the end as well.
+                if std::mem::replace(&mut self.holes.parked_before, parked) == parked {
+                    self.holes.is_mixed = self.shared.is_closing_over.load(Ordering::Acquire);
+                    self.holes.stage = Stage::HandOut;
+                }
+            }
+            Stage::HandOut if self.holes.is_mixed => self.holes.stage = Stage::HandOutYounger,
+            Stage::HandOut | Stage::HandOutYounger => return false,
+        }
+        self.rescan();
+        true
+    }
+
+    /// Takes out those of the rows read that are not to be handed out now.
+    pub(in crate::net) fn sift(&mut self, rows: Vec<Lease>) -> Vec<Lease> {
+        let stage = self.holes.stage;
+        if matches!(stage, Stage::HandOut | Stage::HandOutYounger) && !self.holes.is_mixed {
+            return rows;
+        }
+        let mut out = Vec::new();
+        for row in rows {
+            let (turn, highest) = (turn_of(&row), self.holes.highest);
+            match stage {
+                Stage::HandOut if turn >= highest => out.push(row),
+                Stage::HandOutYounger if turn < highest => out.push(row),
+                Stage::Close if turn < highest => {
+                    self.holes.passed += 1;
+                    self.send(row, None, Some(highest), ReasonCode::UNSPECIFIED_ERROR);
+                }
+                stage => {
+                    self.holes.passed += 1;
+                    if stage == Stage::Look {
+                        self.holes.note(turn);
+                    }
+                    row.pass();
+                }
+            }
+        }
+        out
+    }
+
+    /// Rows that were read or moved and not handed out.
+    pub(in crate::net) fn passed(&self) -> u64 {
+        self.holes.passed
+    }
+
+    /// Whether a pass hands out no more rows than have been read.
+    pub(super) fn hands_out_last(&self) -> bool {
+        match self.holes.stage {
+            Stage::Look | Stage::Close => false,
+            Stage::HandOut => !self.holes.is_mixed,
+            Stage::HandOutYounger => true,
+        }
+    }
+}
+
+impl Holes {
+    fn note(&mut self, turn: u32) {
+        let lowest = self.lowest.map_or(turn, |lowest| lowest.min(turn));
+        self.is_mixed |= turn > lowest;
+        self.highest = self.highest.max(turn);
+        self.lowest = Some(lowest);
+    }
+}
+
+fn turn_of(row: &Lease) -> u32 {
+    Envelope::open(row.meta()).map_or(0, |(envelope, _)| envelope.turn)
+}
