@@ -144,7 +144,7 @@ impl World {
         match self.random.below(3) {
             0 => self.site.send(peer, &[disconnect(ReasonCode::SUCCESS)]),
             1 if !self.site.listener.may_read(peer.connection) => {
-                self.site.listener.handle_gone(self.site.now, peer.connection);
+                self.site.listener.handle_gone(self.site.now, peer.connection, &[]);
                 self.site.outputs();
             }
             _ => self.site.cut(peer),

@@ -3,8 +3,9 @@
 
 mod listener_support;
 
+use bytes::BytesMut;
 use edge_bridge::listener::{Config, ConnectionId};
-use edge_bridge::wire::{Connect, ReasonCode, Version};
+use edge_bridge::wire::{self, Connect, Packet, ReasonCode, Version};
 use listener_support::*;
 
 fn full_site(max_connections: usize) -> Site {
@@ -25,7 +26,16 @@ fn publisher(site: &mut Site, name: &str, keep_alive_s: u16) -> Peer {
 }
 
 fn gone(site: &mut Site, peer: Peer) {
-    site.listener.handle_gone(site.now, peer.connection);
+    gone_with(site, peer, &[]);
+}
+
+/// Gone, with these packets unread.
+fn gone_with(site: &mut Site, peer: Peer, unread: &[Packet]) {
+    let mut bytes = BytesMut::new();
+    for packet in unread {
+        wire::encode(packet, peer.version, &mut bytes).unwrap();
+    }
+    site.listener.handle_gone(site.now, peer.connection, &bytes);
     site.outputs();
 }
 
@@ -108,4 +118,65 @@ fn what_a_publisher_left_behind_is_stored_if_there_is_room_in_time() {
     assert_eq!(site.stored.len(), 2);
     site.cut(peer);
     assert!(site.is_closed(peer));
+}
+
+/// A publisher with a will, held.
+fn with_will(site: &mut Site) -> Peer {
+    let connect = Connect { will: will("store/gone", &[]), keep_alive_s: 5, ..connect("a", Version::V5) };
+    let (peer, _) = site.connect(connect);
+    site.send(peer, &[publish(1, "store/x", "held")]);
+    peer
+}
+
+/// It left in order, and that is not read: no will, however the connection ends.
+#[test]
+fn an_unread_disconnect_counts_when_the_connection_ends() {
+    let ends: [fn(&mut Site, Peer); 4] = [
+        |site, _| site.pass(10_000),
+        |site, _| assert!(accept(site).is_some()),
+        |site, peer| site.cut(peer),
+        |site, peer| {
+            gone(site, peer);
+            site.cut(peer);
+        },
+    ];
+    for end in ends {
+        for (reason, wills) in [(ReasonCode::SUCCESS, 0), (ReasonCode::DISCONNECT_WITH_WILL, 1)] {
+            let mut site = full_site(1);
+            let peer = with_will(&mut site);
+            gone_with(
+                &mut site,
+                peer,
+                &[publish(2, "store/x", "unread"), Packet::PingReq, disconnect(reason)],
+            );
+            assert!(!site.is_closed(peer));
+            end(&mut site, peer);
+            assert!(site.is_closed(peer));
+            assert_eq!(site.listener.stats().received, 1 + wills, "{reason:?}");
+        }
+    }
+}
+
+#[test]
+fn the_beginning_of_a_disconnect_is_none() {
+    let mut site = full_site(1);
+    let peer = with_will(&mut site);
+    site.listener.handle_gone(site.now, peer.connection, b"\xe0");
+    site.cut(peer);
+    assert_eq!(site.listener.stats().received, 2, "the message and the will");
+}
+
+/// What was said of a connection that was not read holds no longer than that.
+#[test]
+fn a_connection_that_is_read_again_is_not_gone() {
+    let mut site = full_site(1);
+    let peer = with_will(&mut site);
+    gone_with(&mut site, peer, &[disconnect(ReasonCode::SUCCESS)]);
+    site.set_room(true);
+    site.send(peer, &[Packet::PingReq]);
+    site.set_room(false);
+    site.send(peer, &[publish(2, "store/x", "held")]);
+    assert_eq!(accept(&mut site), None, "it is there");
+    site.cut(peer);
+    assert_eq!(site.listener.stats().received, 3, "two messages and the will");
 }

@@ -7,10 +7,11 @@
     reason = "a test at the outside of the shell: real sockets"
 )]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
-use edge_bridge::listener::{Config, Ticket};
+use edge_bridge::listener::{Config, Stats, Ticket};
 use edge_bridge::net::Server;
 use edge_bridge::net::server::Sink;
 use edge_bridge::row::Row;
@@ -23,6 +24,25 @@ struct Store;
 impl Ingest for Store {
     fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
         Answer::Store(vec![Row::new(message.topic.clone(), message.payload.clone())])
+    }
+}
+
+/// A queue that is full at first.
+#[derive(Clone, Default)]
+struct FullAtFirst(Arc<Mutex<(bool, Vec<u8>)>>);
+
+impl Sink for FullAtFirst {
+    fn has_room(&mut self) -> bool {
+        self.0.lock().unwrap().0
+    }
+
+    fn push(&mut self, _: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
+        let (has_room, stored) = &mut *self.0.lock().unwrap();
+        if !*has_room {
+            return Err(rows);
+        }
+        stored.extend(rows.iter().map(|row| row.payload[0]));
+        Ok(())
     }
 }
 
@@ -81,6 +101,58 @@ async fn publishers_that_gave_up_lock_nobody_out() {
     let stats = server.stats().await.unwrap();
     assert_eq!((stats.connections, stats.displaced), (20, 40), "{stats:?}");
     assert!(connect(&server, "valve", 0).await.is_some());
+}
+
+/// Connects a 3.1.1 client with a keep alive of 1 s and a will at QoS 0.
+async fn connect_with_will(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();
+    stream.write_all(b"\x10\x13\x00\x04MQTT\x04\x06\x00\x01\x00\x01s\x00\x01w\x00\x01x").await.unwrap();
+    stream.read_exact(&mut [0; 4]).await.unwrap();
+    stream
+}
+
+async fn until(server: &Server, is_so: impl Fn(&Stats) -> bool) -> Stats {
+    for _ in 0..2_000 {
+        let stats = server.stats().await.unwrap();
+        if is_so(&stats) {
+            return stats;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{:?}", server.stats().await.unwrap());
+}
+
+/// A sensor that gets no PUBACK and leaves in order: its DISCONNECT is not read, and its will is not published all the same.
+#[tokio::test]
+async fn a_publisher_that_left_in_order_leaves_no_will() {
+    for (last, wills) in [(&b"\xe0\x00"[..], 0), (b"", 1)] {
+        let server = server(20).await;
+        let mut sensor = connect_with_will(&server).await;
+        publish(&mut sensor).await;
+        sensor.write_all(last).await.unwrap();
+        drop(sensor);
+        let stats = until(&server, |stats| stats.connections == 0).await;
+        assert_eq!(stats.received, 1 + wills, "the message that is held, and the will: {stats:?}");
+    }
+}
+
+/// Its bytes were looked at when it left; they are all there when there is room in time.
+#[tokio::test]
+async fn what_a_publisher_left_behind_is_stored_in_order() {
+    let queue = FullAtFirst::default();
+    let sink = queue.clone();
+    let server = Server::builder().start("127.0.0.1:0", Store, |_| sink).await.unwrap();
+    let mut sensor = connect(&server, "sensor", 60).await.unwrap();
+    for n in 1..100 {
+        sensor.write_all(&[0x32, 6, 0, 1, b't', 0, n, n]).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+    }
+    drop(sensor);
+    // Each connection's end is looked for once a second.
+    sleep(Duration::from_millis(2_500)).await;
+    queue.0.lock().unwrap().0 = true;
+    let stats = until(&server, |stats| stats.connections == 0).await;
+    assert_eq!(queue.0.lock().unwrap().1, Vec::from_iter(1..100), "{stats:?}");
 }
 
 #[tokio::test]

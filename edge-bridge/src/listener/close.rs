@@ -11,7 +11,8 @@ const NOWHERE: ConnectionId = ConnectionId(0);
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_closed(&mut self, now: Now, id: ConnectionId, why: Closed) {
-        let Some(state) = self.connections.remove(&id) else { return };
+        let Some(mut state) = self.connections.remove(&id) else { return };
+        let why = state.farewell.take().unwrap_or(why);
         self.chain.close(id);
         self.intake.forget(id);
         self.deadlines.forget(Due::Connection(id));

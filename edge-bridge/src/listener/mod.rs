@@ -113,6 +113,8 @@ struct Connection {
     heard_ms: u64,
     /// The peer closed it while it was not read.
     gone: bool,
+    /// The end that its unread DISCONNECT announces, if it is gone.
+    farewell: Option<session::Closed>,
     /// A deadline passed while we did not read: its packets may be there, unread.
     excused: bool,
     topic_refused: bool,
@@ -177,21 +179,13 @@ impl<I: Ingest> Listener<I> {
         match self.connections.get_mut(&connection) {
             Some(state) => {
                 state.heard_ms = now.up_ms;
+                (state.gone, state.farewell) = (false, None);
                 state.session.handle_input(now.up_ms, Input::Bytes(buffer));
             }
             None => buffer.clear(),
         }
         self.touch(connection);
         self.run(now);
-    }
-
-    /// The peer, or the network, closed the connection.
-    pub fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
-        if let Some(state) = self.connections.get_mut(&connection) {
-            state.session.handle_input(now.up_ms, Input::Closed);
-            self.touch(connection);
-            self.run(now);
-        }
     }
 
     /// `bytes` of what was to be transmitted were written.

@@ -1,11 +1,13 @@
 //! Places of network connections. Back-pressure leaves connections unread, and a full queue may last for days: those whose peer is gone, or
 //! that wait for longest, make place for new ones, so that publishers that cannot be served lock out nobody else.
 
+use bytes::BytesMut;
+
 use super::{Connection, Due, Listener};
 use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
-use crate::session::{Input, Session};
-use crate::wire::ReasonCode;
+use crate::session::{Closed, Input, Session};
+use crate::wire::{self, Limits, Packet, PacketType, ReasonCode, Version};
 
 /// Milliseconds for which a connection whose peer is there stays unread before another one may displace it.
 const KEPT_MS: u64 = 10_000;
@@ -31,6 +33,7 @@ impl<I: Ingest> Listener<I> {
             touched: false,
             heard_ms: now.up_ms,
             gone: false,
+            farewell: None,
             excused: false,
             topic_refused: false,
         };
@@ -40,11 +43,24 @@ impl<I: Ingest> Listener<I> {
         Some(id)
     }
 
+    /// The peer, or the network, closed the connection.
+    pub fn handle_closed(&mut self, now: Now, connection: ConnectionId) {
+        if let Some(state) = self.connections.get_mut(&connection) {
+            state.session.handle_input(now.up_ms, Input::Closed);
+            self.touch(connection);
+            self.run(now);
+        }
+    }
+
     /// The peer closed the connection, or the network lost it, while it is not read. Its bytes may still be read once it may be; until then
-    /// its keep alive counts, and a new connection may displace it.
-    pub fn handle_gone(&mut self, now: Now, connection: ConnectionId) {
+    /// its keep alive counts, and a new connection may displace it. To be called again if that still holds after bytes were handled.
+    ///
+    /// `unread`: what came by it and was not handled, or as much of the beginning of that as the caller has. If the connection ends before it
+    /// is read, a DISCONNECT in it counts: a client that left in order leaves no will.
+    pub fn handle_gone(&mut self, now: Now, connection: ConnectionId, unread: &[u8]) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         state.gone = true;
+        state.farewell = farewell(unread, state.session.version()).or(state.farewell.take());
         self.deadlines.no_later(Due::Connection(connection), now.up_ms);
         self.run(now);
     }
@@ -69,5 +85,20 @@ impl<I: Ingest> Listener<I> {
         self.touch(id);
         self.run(now);
         true
+    }
+}
+
+/// Returns the end of the connection that a DISCONNECT among the whole packets in `unread` announces.
+fn farewell(mut unread: &[u8], version: Version) -> Option<Closed> {
+    loop {
+        let (packet_type, size) = wire::frame(unread)?;
+        let packet = unread.get(..size)?;
+        if packet_type == PacketType::Disconnect {
+            return match wire::decode(&mut BytesMut::from(packet), version, &Limits::default()) {
+                Ok(Some(Packet::Disconnect(disconnect))) => Some(Closed::from(&disconnect)),
+                _ => None,
+            };
+        }
+        unread = unread.get(size..)?;
     }
 }

@@ -4,7 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::{InFlight, ServerLimits};
 use crate::wire::{
-    Connect, DecodeError, PacketType, Publish, ReasonCode, SubAck, Subscribe, UnsubAck, Unsubscribe,
+    Connect, DecodeError, Disconnect, PacketType, PropertyId, Publish, ReasonCode, SubAck, Subscribe,
+    UnsubAck, Unsubscribe,
 };
 
 /// An event from the network or the clock. Exhaustive.
@@ -158,6 +159,13 @@ pub enum Closed {
     Handshake,
     /// [`disconnect`](super::Session::disconnect) or [`refuse`](super::Session::refuse) was called.
     Local(ReasonCode),
+}
+
+impl From<&Disconnect> for Closed {
+    fn from(disconnect: &Disconnect) -> Self {
+        let session_expiry_s = disconnect.properties.u32(PropertyId::SessionExpiryInterval);
+        Self::Peer { reason: disconnect.reason, session_expiry_s }
+    }
 }
 
 /// What a peer did that the connection cannot go on after.

@@ -239,8 +239,7 @@ impl Session {
     }
 
     fn on_disconnect(&mut self, disconnect: &Disconnect) {
-        let session_expiry_s = disconnect.properties.u32(PropertyId::SessionExpiryInterval);
-        self.end(Closed::Peer { reason: disconnect.reason, session_expiry_s });
+        self.end(Closed::from(disconnect));
     }
 }
 

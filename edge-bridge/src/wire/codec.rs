@@ -102,7 +102,6 @@ pub fn encoded_len(packet: &Packet, version: Version) -> Result<usize, EncodeErr
 
 /// Returns the type and the size in bytes of the packet that begins with `bytes`, without a look at the rest of it; `None` if it is no packet, or
 /// `bytes` end within its fixed header.
-#[cfg(feature = "net")]
 pub(crate) fn frame(bytes: &[u8]) -> Option<(PacketType, usize)> {
     let (first, rest) = bytes.split_first()?;
     let (remaining, used) = varint::read(rest, false).ok().flatten()?;

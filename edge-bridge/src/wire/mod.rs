@@ -31,7 +31,6 @@ mod varint;
 
 pub use ack::Ack;
 pub use builder::PropertiesBuilder;
-#[cfg(feature = "net")]
 pub(crate) use codec::frame;
 pub use codec::{decode, decode_connect, encode, encode_publish, encoded_len};
 pub use connack::ConnAck;

@@ -29,8 +29,9 @@ pub(super) enum FromPeer {
     /// Bytes that were read, behind what was left before. The task waits for the buffer.
     Bytes(BytesMut),
     Written(usize),
-    /// The peer closed the connection, or the network lost it, while the owner had the buffer. Said once.
-    Gone,
+    /// The peer closed the connection, or the network lost it, while the owner had the buffer; with a copy of the bytes that came after those
+    /// in the buffer, [`READ_MAX`] or a little more at most. Said once each time that the owner has the buffer.
+    Gone(BytesMut),
     Closed,
 }
 
@@ -89,7 +90,7 @@ pub(super) async fn run(
     outbox: Arc<Outbox>,
     owner: mpsc::Sender<(ConnectionId, FromPeer)>,
 ) {
-    let mut reading = Reading { buffer: Some(BytesMut::new()), want: READ_MIN };
+    let mut reading = Reading { buffer: Some(BytesMut::new()), ahead: BytesMut::new(), want: READ_MIN };
     let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
@@ -99,15 +100,19 @@ pub(super) async fn run(
             () = outbox.wake.notified() => {
                 let ToPeer { bytes, buffer, look, close } = outbox.take();
                 out.bytes.unsplit(bytes);
-                reading.buffer = buffer.or(reading.buffer);
+                if buffer.is_some() {
+                    reading.buffer = buffer;
+                    is_gone = false;
+                }
                 if close {
                     break;
                 }
-                if !look || !is_up || is_gone || !stream.is_gone() {
+                if !look || !is_up || is_gone || reading.buffer.is_some() || !stream.is_gone() {
                     continue;
                 }
                 is_gone = true;
-                Ok(FromPeer::Gone)
+                reading.read_ahead(&mut stream).await;
+                Ok(FromPeer::Gone(reading.ahead.clone()))
             }
             said = step(&mut stream, &mut out, &mut reading), if is_up => match said {
                 Ok(FromPeer::Written(0)) => continue,
@@ -158,6 +163,8 @@ async fn step(stream: &mut Stream, out: &mut Out, reading: &mut Reading) -> io::
 struct Reading {
     /// `None` while the owner has it.
     buffer: Option<BytesMut>,
+    /// Read while the owner had the buffer; next in it.
+    ahead: BytesMut,
     want: usize,
 }
 
@@ -165,6 +172,10 @@ impl Reading {
     /// Cancel-safe: what was read is in the buffer.
     async fn read(&mut self, from: &mut Stream) -> io::Result<BytesMut> {
         let Some(buffer) = &mut self.buffer else { return std::future::pending().await };
+        if !self.ahead.is_empty() {
+            buffer.unsplit(std::mem::take(&mut self.ahead));
+            return Ok(self.buffer.take().unwrap_or_default());
+        }
         buffer.reserve(self.want);
         let n = from.read_buf(buffer).await?;
         if n == 0 {
@@ -172,6 +183,20 @@ impl Reading {
         }
         self.want = if n >= self.want { self.want * 2 } else { self.want / 2 }.clamp(READ_MIN, READ_MAX);
         Ok(self.buffer.take().unwrap_or_default())
+    }
+
+    /// Reads what is there already; an error comes again by [`read`](Self::read).
+    async fn read_ahead(&mut self, from: &mut Stream) {
+        while self.ahead.len() < READ_MAX {
+            self.ahead.reserve(READ_MIN);
+            let there = poll_fn(|cx| match pin!(from.read_buf(&mut self.ahead)).poll(cx) {
+                Poll::Ready(Ok(n)) => Poll::Ready(n),
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(0),
+            });
+            if there.await == 0 {
+                return;
+            }
+        }
     }
 }
 

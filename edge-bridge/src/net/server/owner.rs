@@ -219,10 +219,20 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         match input {
             FromPeer::Bytes(buffer) => self.feed(id, buffer),
             FromPeer::Written(n) => self.listener.handle_written(self.now(), id, n),
-            FromPeer::Gone => self.listener.handle_gone(self.now(), id),
-            FromPeer::Closed => self.listener.handle_closed(self.now(), id),
+            FromPeer::Gone(ahead) => self.gone(id, &ahead),
+            FromPeer::Closed => {
+                self.gone(id, &[]);
+                self.listener.handle_closed(self.now(), id);
+            }
         }
         self.outputs();
+    }
+
+    /// A connection is gone, if it is still not read, and `ahead` came after what was parked.
+    fn gone(&mut self, id: ConnectionId, ahead: &[u8]) {
+        let Some(parked) = self.parked.get(&id) else { return };
+        let unread = [parked, ahead].concat();
+        self.listener.handle_gone(self.now(), id, &unread);
     }
 
     /// Lets a connection's packets in as far as it may be read, then gives the buffer back to be filled.
