@@ -219,3 +219,61 @@ fn a_hub_that_names_the_size_with_its_end_alone_is_served_by_the_search_for_pois
         assert!(rig.core.stats().poison > 0);
     }
 }
+
+/// A hub that refuses one message of many in this way means that one: the others go on, also when it is the first of all.
+#[test]
+fn one_message_of_a_size_that_the_hub_takes_stops_no_other() {
+    for (topics, bad, in_place) in
+        [(10, 50, true), (10, 50, false), (1, 50, true), (10, 0, true), (1, 0, true)]
+    {
+        let mut rig = Rig::new(move |_, publish| if number(publish) == bad { TOO_LARGE } else { TAKEN });
+        rig.core.spool_mut().in_place = in_place;
+        (0..550).for_each(|n| rig.push_row(sized(&format!("t/{}", n % topics), n, 100)));
+        rig.run_until(90 * SECOND);
+        let stats = rig.core.stats();
+        assert_eq!(stats.rows_delivered, 549, "{topics} {bad} {in_place}: {stats:?}");
+        assert_eq!(stats.parked, 1, "{stats:?}");
+        // New ones are taken at once.
+        (550..600).for_each(|n| rig.push_row(sized(&format!("t/{}", n % topics), n, 100)));
+        rig.run_until(rig.now_ms + 2 * SECOND);
+        assert_eq!(rig.core.stats().rows_delivered, 599);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(30 * MINUTE);
+        rig.assert_all(600);
+    }
+}
+
+/// A limit that is raised is noticed although the oldest parked message is larger still.
+#[test]
+fn a_limit_that_is_raised_a_little_lets_go_what_is_smaller() {
+    for in_place in [false, true] {
+        let (mut rig, _) = limited_hub();
+        rig.core.spool_mut().in_place = in_place;
+        rig.push_row(sized("t", 0, 20_000));
+        (1..100).for_each(|n| rig.push_row(sized("t", n, 3_000)));
+        rig.run_until(MINUTE);
+        assert_eq!(rig.core.stats().parked, 100);
+        rig.script = Box::new(|_, publish| if publish.payload.len() > 10_000 { TOO_LARGE } else { TAKEN });
+        rig.run_until(20 * MINUTE);
+        let mut arrived = rig.arrived("t");
+        if !in_place {
+            // Rows of such a spool change places when they are parked again.
+            arrived.sort_unstable();
+        }
+        assert_eq!(arrived, (1..100).collect::<Vec<_>>());
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(60 * MINUTE);
+        rig.assert_all(100);
+    }
+}
+
+/// Several messages that a hub refuses whatever their size: the others wait for connections, and none of them for good.
+#[test]
+fn many_messages_refused_for_themselves_stop_no_other_for_good() {
+    let mut rig = Rig::new(|_, publish| if number(publish) % 40 == 7 { TOO_LARGE } else { TAKEN });
+    rig.core.spool_mut().in_place = true;
+    (0..400).for_each(|n| rig.push_row(sized(&format!("t/{}", n % 7), n, 100)));
+    rig.run_until(60 * MINUTE);
+    assert_eq!(rig.core.stats().rows_delivered, 390, "{:?}", rig.core.stats());
+    assert!(rig.dials < 120, "{} dials", rig.dials);
+}

@@ -160,7 +160,7 @@ impl<P: Pack> Uplink<P> {
             pass.left_out = Some(LeftOut::NotRead);
         }
         (pass.waits, pass.in_place) = (false, spool.in_place());
-        self.begin_pass_over_parked(spool);
+        self.begin_pass_over_parked(now_ms, spool);
         true
     }
 

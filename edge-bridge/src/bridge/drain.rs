@@ -165,7 +165,7 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) -> Option<Message> {
         loop {
-            match self.pack.poll(now, self.packet_max(now.up_ms, session, spool))? {
+            match self.pack.poll(now, self.packet_max(now.up_ms, session))? {
                 Packing::Message(packed) => {
                     let swept = self.sweep.take(&packed);
                     self.next_serial += 1;
@@ -297,6 +297,7 @@ impl<P: Pack> Uplink<P> {
                 break;
             }
             self.poison.on_met(row_key(row.id, spool));
+            self.size_limit.on_met(row.row.payload.len() as u64);
             weight += u64::from(row.row.weight);
             let topic = self.pack.topic(&row);
             self.refusals.on_swept(&topic);
@@ -312,13 +313,14 @@ impl<P: Pack> Uplink<P> {
     fn end_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         if self.sweep.could_not_read() {
             self.refusals.on_sweep_broken_off();
+            self.size_limit.on_pass_broken_off();
             self.sweep.want_again(now_ms);
         } else {
             self.retry_filter = None;
             self.refusals.on_sweep_over();
             self.apart.on_sweep_over();
             self.poison.on_pass_over(now_ms);
-            self.on_size_pass_over(now_ms);
+            self.on_size_pass_over(now_ms, spool);
         }
         self.park_deferred(spool);
         if spool.parked() > 0 {
@@ -353,11 +355,11 @@ impl<P: Pack> Uplink<P> {
             self.give_back_held_swept(spool);
             spool.close_holes();
         }
-        self.begin_pass_over_parked(spool);
+        self.begin_pass_over_parked(now_ms, spool);
         if !self.sweep.is_active() {
             self.refusals.on_sweep_over();
             self.poison.on_pass_over(now_ms);
-            self.on_size_pass_over(now_ms);
+            self.on_size_pass_over(now_ms, spool);
         }
     }
 
@@ -376,15 +378,13 @@ impl<P: Pack> Uplink<P> {
     }
 
     /// Begins to pass the parked rows, those of a sweep or of a person's work.
-    pub(super) fn begin_pass_over_parked<S: Spool>(&mut self, spool: &mut S) {
+    pub(super) fn begin_pass_over_parked<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
         self.note_left(spool);
         self.sweep.begin(spool);
         self.refusals.on_sweep_begins(spool.is_settled() || spool.parked() == 0);
         self.apart.on_sweep_begins();
         self.poison.on_pass_begins(spool.is_settled());
-        if self.hand.is_none() {
-            self.size_limit.on_pass_begins(spool.is_settled());
-        }
+        self.on_size_pass_begins(now_ms, spool);
     }
 
     /// Parks new rows of a topic, or has them wait while older ones may still be parked.

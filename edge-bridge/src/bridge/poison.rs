@@ -325,7 +325,7 @@ mod tests {
         }
         let gone = RowKey::Lease(LeaseId(99));
         uplink.poison.on_parked(0, gone);
-        uplink.begin_pass_over_parked(&mut spool);
+        uplink.begin_pass_over_parked(0, &mut spool);
         let mut parks = 10;
         uplink.lease_parked(10_000, &mut spool, 1_000, &mut parks, |_, spool, row| {
             spool.park(row.id, ReasonCode::UNSPECIFIED_ERROR);

@@ -2,16 +2,20 @@
 //! connection. Sending another one of that size would cost every message on its way a reconnection, so these are parked unsent, but for one
 //! probe at a time, with back-off. When the hub takes one of that size, the parked ones go out before new ones of that size. A Maximum Packet Size
 //! that a hub announces is the session's to keep.
+//!
+//! A hub that has taken a larger one means the message and not its size: that one is poison, and no limit is learned of it. It may have been the first of
+//! all, too: the probe is the oldest of about the limit's size, but the second probe, and every eighth after it, is another one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::backoff::Backoff;
 use super::message::Message;
 use super::pack::Pack;
+use super::poison::RowKey;
 use super::refusals::retry_backoff;
 use super::spool::Spool;
 use super::stats::Stats;
-use super::uplink::Uplink;
+use super::uplink::{Uplink, row_key};
 use crate::session::{Session, Token};
 use crate::wire::ReasonCode;
 
@@ -24,6 +28,13 @@ const SMALLER_MS: u64 = 1_000;
 const RELAPSE_MS: u64 = 600_000;
 /// Passes over the parked rows that new messages of that size wait for, at most.
 const PASSES_MAX: u8 = 8;
+/// Messages of a size that the hub had taken that may be refused within [`RELAPSE_MS`]: beyond, connections are worth more than the messages of that
+/// size.
+const OWN_FAULTS_MAX: usize = 4;
+/// Of so many probes one is another row than the oldest: the second of them.
+const EXPLORES_EACH: u32 = 8;
+/// Failed probes remembered, so that another one is another one.
+const FAILED_MAX: usize = 64;
 
 /// The limit and its probes. Sizes are bytes of payload, which is what such hubs count.
 #[derive(Debug)]
@@ -32,10 +43,70 @@ pub(super) struct SizeLimit {
     limit: Option<u64>,
     lifting: Option<Lifting>,
     lifted_ms: Option<u64>,
-    /// Size and time of the last answer of this connection, if it was such a refusal.
-    last_refused: Option<(u64, u64)>,
+    /// The largest message that the hub has taken, since it refused a smaller one for its size.
+    taken: u64,
+    /// Times at which messages were refused although the hub had taken larger ones.
+    own_faults: VecDeque<u64>,
+    /// The last answer of this connection, if it was such a refusal.
+    last_refused: Option<Refused>,
     due_ms: u64,
     backoff: Backoff,
+    probes: Probes,
+}
+
+/// A message that was refused as too large.
+#[derive(Debug)]
+struct Refused {
+    bytes: u64,
+    at_ms: u64,
+    rows: Vec<RowKey>,
+    /// It is one that the hub refuses whatever its size.
+    is_poison: bool,
+}
+
+/// Cause of a connection's end.
+#[derive(Debug, PartialEq, Eq)]
+enum Cause {
+    Other,
+    /// One message, whose rows these are.
+    Message(Vec<RowKey>),
+    /// Its size.
+    Size,
+}
+
+/// The choice of the next probe.
+#[derive(Debug, Default)]
+struct Probes {
+    /// Probes that failed since the limit is known, and the first rows of the last of them.
+    fails: u32,
+    failed: VecDeque<RowKey>,
+    /// A probe was due when the last pass began, which has met a row that the limit holds back; and one of them probed.
+    was_due: bool,
+    has_met: bool,
+    has_probe: bool,
+    /// A pass met none that was to probe: any will do.
+    is_any: bool,
+}
+
+impl Probes {
+    fn fail(&mut self, row: Option<RowKey>) {
+        self.fails = self.fails.saturating_add(1);
+        self.failed.extend(row.filter(|row| !self.failed.contains(row)));
+        if self.failed.len() > FAILED_MAX {
+            self.failed.pop_front();
+        }
+    }
+
+    /// Returns whether a message that the limit holds back is to be the next one.
+    fn takes(&self, bytes: u64, limit: u64, row: Option<RowKey>) -> bool {
+        let is_other = self.fails % EXPLORES_EACH == 1;
+        self.is_any
+            || if is_other {
+                row.is_none_or(|row| !self.failed.contains(&row))
+            } else {
+                bytes <= limit.saturating_add(limit / 4)
+            }
+    }
 }
 
 /// A limit that the hub no longer has, while parked messages of that size go out: a pass that was under way has left some behind, and new ones go
@@ -52,33 +123,50 @@ struct Lifting {
 impl SizeLimit {
     pub(super) fn new(seed: u64) -> Self {
         let backoff = retry_backoff(seed ^ 0x95);
-        Self { limit: None, lifting: None, lifted_ms: None, last_refused: None, due_ms: 0, backoff }
+        Self {
+            limit: None,
+            lifting: None,
+            lifted_ms: None,
+            taken: 0,
+            own_faults: VecDeque::new(),
+            last_refused: None,
+            due_ms: 0,
+            backoff,
+            probes: Probes::default(),
+        }
     }
 
-    /// The hub answered a message of this size. Returns whether that lifts the limit.
-    fn on_answer(&mut self, now_ms: u64, bytes: u64, reason: ReasonCode) -> bool {
-        let is_too_large = reason == ReasonCode::PACKET_TOO_LARGE;
-        self.last_refused = is_too_large.then_some((bytes, now_ms));
-        let is_probe = self.limit.is_some_and(|limit| bytes >= limit);
-        if is_probe && is_too_large {
+    /// The hub took a message of this size. Returns whether that lifts the limit.
+    fn on_taken(&mut self, now_ms: u64, bytes: u64) -> bool {
+        self.last_refused = None;
+        self.taken = self.taken.max(bytes);
+        let Some(limit) = self.limit.take_if(|limit| bytes >= *limit) else { return false };
+        self.lifting = Some(Lifting { limit, passes: 0, has_parked: true });
+        self.lifted_ms = Some(now_ms);
+        self.probes = Probes::default();
+        true
+    }
+
+    /// The hub refused a message as too large.
+    fn on_refused(&mut self, now_ms: u64, refused: Refused) {
+        if !refused.is_poison && self.covers(refused.bytes) {
             self.due_ms = now_ms + self.backoff.next_ms();
+            self.probes.fail(refused.rows.first().copied());
         }
-        let lifts = is_probe && !reason.is_error();
-        if let Some(limit) = self.limit.take_if(|_| lifts) {
-            self.lifting = Some(Lifting { limit, passes: 0, has_parked: true });
-            self.lifted_ms = Some(now_ms);
-        }
-        lifts
+        self.last_refused = Some(refused);
     }
 
-    /// The connection is over. `by_hub`: the hub ended it in a way that one of our messages may be the cause of. Returns whether that was the size of the last
-    /// one it answered.
-    fn on_closed(&mut self, now_ms: u64, by_hub: bool) -> bool {
+    /// The connection is over. `by_hub`: the hub ended it in a way that one of our messages may be the cause of.
+    fn on_closed(&mut self, now_ms: u64, by_hub: bool) -> Cause {
         let refused = self.last_refused.take().filter(|_| by_hub);
-        let Some((bytes, _)) = refused.filter(|(_, at_ms)| now_ms.saturating_sub(*at_ms) <= FOLLOWS_MS)
+        let Some(Refused { bytes, rows, is_poison, .. }) =
+            refused.filter(|refused| now_ms.saturating_sub(refused.at_ms) <= FOLLOWS_MS)
         else {
-            return false;
+            return Cause::Other;
         };
+        if is_poison || (bytes <= self.taken && self.has_patience(now_ms)) {
+            return Cause::Message(rows);
+        }
         match self.limit {
             Some(limit) if limit <= bytes => {}
             Some(_) => self.due_ms = self.due_ms.max(now_ms + SMALLER_MS),
@@ -87,37 +175,78 @@ impl SizeLimit {
                     self.backoff.reset();
                 }
                 self.due_ms = now_ms + self.backoff.next_ms();
+                self.probes = Probes::default();
             }
         }
         self.limit = Some(self.limit.unwrap_or(bytes).min(bytes));
         self.lifting = None;
-        true
+        self.taken = self.taken.min(bytes.saturating_sub(1));
+        Cause::Size
     }
 
-    /// A pass over the parked rows begins that sends what it may. `meets_all`: no row is on its way to the parked ones.
-    pub(super) fn on_pass_begins(&mut self, meets_all: bool) {
+    /// Counts a message that was refused for itself. Returns whether few were.
+    fn has_patience(&mut self, now_ms: u64) -> bool {
+        self.own_faults.retain(|at_ms| now_ms.saturating_sub(*at_ms) < RELAPSE_MS);
+        let has = self.own_faults.len() < OWN_FAULTS_MAX;
+        if has {
+            self.own_faults.push_back(now_ms);
+        }
+        has
+    }
+
+    /// A pass over the parked rows begins that sends what it may. `meets_all`: no row is on its way to the parked ones. `is_due`: a probe is.
+    fn on_pass_begins(&mut self, now_ms: u64, meets_all: bool, is_due: bool) {
+        if self.probes.was_due && !self.probes.has_probe {
+            self.probes.is_any = true;
+            if !self.probes.has_met {
+                self.forget(now_ms);
+            }
+        }
+        (self.probes.was_due, self.probes.has_met, self.probes.has_probe) = (is_due, !meets_all, false);
         if let Some(lifting) = &mut self.lifting {
             (lifting.passes, lifting.has_parked) = (lifting.passes.saturating_add(1), !meets_all);
         }
     }
 
+    /// Nothing waits for its size: the next one of that size is the probe, and a batch may be as large as it is.
+    fn forget(&mut self, now_ms: u64) {
+        if self.limit.take().is_some() {
+            self.lifted_ms = Some(now_ms);
+        }
+    }
+
+    /// A pass meets a parked row.
+    pub(super) fn on_met(&mut self, bytes: u64) {
+        self.probes.has_met |= self.covers(bytes);
+    }
+
     /// Such a pass is over. Returns whether another one is to begin.
-    pub(super) fn on_pass_over(&mut self) -> bool {
+    fn on_pass_over(&mut self) -> bool {
         let is_over = |own: &mut Lifting| own.passes > 0 && (!own.has_parked || own.passes >= PASSES_MAX);
         let ends = self.lifting.take_if(is_over);
         // Of a batch that was cut for the limit, or of the last passes.
         self.lifting.is_some() || ends.is_some_and(|own| own.has_parked)
     }
 
+    /// Such a pass could not be read to its end.
+    pub(super) fn on_pass_broken_off(&mut self) {
+        self.lifting.take_if(|own| own.passes >= PASSES_MAX);
+    }
+
     /// Returns whether a message is to be parked unsent. `may_probe`: it may be sent as a probe.
-    fn parks(&mut self, bytes: u64, swept: bool, may_probe: bool) -> bool {
-        match &mut self.lifting {
-            Some(own) if bytes >= own.limit && !(swept && own.passes > 0) => {
-                own.has_parked |= !swept;
-                true
-            }
-            _ => self.covers(bytes) && !may_probe,
+    fn parks(&mut self, bytes: u64, swept: bool, row: Option<RowKey>, may_probe: bool) -> bool {
+        if let Some(own) =
+            self.lifting.as_mut().filter(|own| bytes >= own.limit && !(swept && own.passes > 0))
+        {
+            own.has_parked |= !swept;
+            return true;
         }
+        let Some(limit) = self.limit.filter(|limit| bytes >= *limit) else { return false };
+        let probes = may_probe && self.probes.takes(bytes, limit, row);
+        if probes {
+            (self.probes.has_probe, self.probes.is_any) = (true, false);
+        }
+        !probes
     }
 
     /// Probes with the next message.
@@ -138,15 +267,28 @@ impl SizeLimit {
 
 impl<P: Pack> Uplink<P> {
     /// The hub answered a message.
-    pub(super) fn on_size_answered(&mut self, now_ms: u64, message: &Message, reason: ReasonCode) {
-        if self.size_limit.on_answer(now_ms, payload_bytes(message), reason) {
+    pub(super) fn on_size_answered(
+        &mut self,
+        now_ms: u64,
+        message: &Message,
+        reason: ReasonCode,
+        spool: &impl Spool,
+    ) {
+        let bytes = payload_bytes(message);
+        if reason == ReasonCode::PACKET_TOO_LARGE {
+            let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+            let is_poison = rows.iter().any(|row| self.poison.is_known(*row));
+            self.size_limit.on_refused(now_ms, Refused { bytes, at_ms: now_ms, rows, is_poison });
+        } else if reason.is_error() {
+            self.size_limit.last_refused = None;
+        } else if self.size_limit.on_taken(now_ms, bytes) {
             self.sweep.want(now_ms);
         }
         self.want_size_probe(now_ms);
     }
 
-    /// The connection is over, see [`SizeLimit::on_closed`]. Returns what is to be taken out of the session if the size of a message was the cause: all of
-    /// that size, which are parked.
+    /// The connection is over, see [`SizeLimit::on_closed`]. Returns what is to be taken out of the session if an answered message was the cause: for
+    /// its size all of that size, which are parked.
     pub(super) fn on_size_closed(
         &mut self,
         now_ms: u64,
@@ -154,8 +296,16 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) -> Option<Vec<Token>> {
-        if !self.size_limit.on_closed(now_ms, by_hub) {
-            return None;
+        match self.size_limit.on_closed(now_ms, by_hub) {
+            Cause::Other => return None,
+            Cause::Message(rows) => {
+                rows.into_iter().for_each(|row| self.poison.on_parked(now_ms, row));
+                if let Some(due_ms) = self.poison.due_ms() {
+                    self.sweep.want(due_ms);
+                }
+                return Some(Vec::new());
+            }
+            Cause::Size => {}
         }
         self.want_size_probe(now_ms);
         let (covered, kept): (BTreeMap<_, _>, _) = std::mem::take(&mut self.sent)
@@ -170,32 +320,56 @@ impl<P: Pack> Uplink<P> {
         Some(tokens)
     }
 
+    /// A pass over the parked rows begins.
+    pub(super) fn on_size_pass_begins(&mut self, now_ms: u64, spool: &impl Spool) {
+        if self.hand.is_none() {
+            let is_due = self.may_probe_size(now_ms);
+            self.size_limit.on_pass_begins(now_ms, spool.is_settled(), is_due);
+        }
+    }
+
     /// A pass over the parked rows is over.
-    pub(super) fn on_size_pass_over(&mut self, now_ms: u64) {
+    pub(super) fn on_size_pass_over(&mut self, now_ms: u64, spool: &impl Spool) {
         if self.hand.is_none() && self.size_limit.on_pass_over() {
             self.sweep.want(now_ms);
+        }
+        if spool.parked() == 0 && self.may_probe_size(now_ms) {
+            self.size_limit.forget(now_ms);
         }
         self.want_size_probe(now_ms);
     }
 
-    /// The next probe may be a parked row.
+    /// The next probe is a parked row.
     fn want_size_probe(&mut self, now_ms: u64) {
         if let Some(due_ms) = self.size_limit.due_ms().filter(|due_ms| *due_ms > now_ms) {
             self.sweep.want(due_ms);
         }
     }
 
-    /// Returns whether a message is to be parked unsent for its size. A parked one probes, if there is any: it is the oldest.
+    /// Returns whether a message is to be parked unsent for its size. Parked ones probe, the oldest first.
     pub(super) fn is_too_large(&mut self, now_ms: u64, message: &Message, spool: &impl Spool) -> bool {
-        let is_first = message.swept || spool.parked() == 0;
-        let may_probe = is_first && self.may_probe_size(now_ms);
-        self.size_limit.parks(payload_bytes(message), message.swept, may_probe)
+        let bytes = payload_bytes(message);
+        if self.size_limit.limit.is_none() {
+            return self.size_limit.parks(bytes, message.swept, None, false);
+        }
+        let row = message.packed.rows.first().map(|row| row_key(*row, spool));
+        if row.is_some_and(|row| self.poison.is_known(row)) {
+            // It goes alone, and says nothing of sizes.
+            return false;
+        }
+        let is_due = self.size_limit.covers(bytes) && self.may_probe_size(now_ms);
+        self.size_limit.probes.is_any |= self.size_limit.probes.failed.len() as u64 >= spool.parked();
+        let parks = self.size_limit.parks(bytes, message.swept, row, is_due && message.swept);
+        if parks && is_due && !message.swept {
+            self.sweep.want(now_ms);
+        }
+        parks
     }
 
     /// Bytes of a whole packet that the pack may make: what the hub announced, and less than what is known to cost a connection.
-    pub(super) fn packet_max(&self, now_ms: u64, session: &Session, spool: &impl Spool) -> usize {
-        let is_first = self.sweep.has_rows_inside() || spool.parked() == 0;
-        let limit = self.size_limit.limit.filter(|_| !(is_first && self.may_probe_size(now_ms)));
+    pub(super) fn packet_max(&self, now_ms: u64, session: &Session) -> usize {
+        let may_probe = || self.sweep.has_rows_inside() && self.may_probe_size(now_ms);
+        let limit = self.size_limit.limit.filter(|_| !may_probe());
         let max =
             u64::from(session.peer_packet_max()).min(limit.map_or(u64::MAX, |limit| limit.saturating_sub(1)));
         usize::try_from(max).unwrap_or(usize::MAX)
@@ -217,73 +391,125 @@ fn payload_bytes(message: &Message) -> u64 {
 mod tests {
     use super::*;
 
-    const REFUSED: ReasonCode = ReasonCode::PACKET_TOO_LARGE;
+    fn row(n: u64) -> RowKey {
+        RowKey::Lease(super::super::spool::LeaseId(n))
+    }
+
+    fn refuse(size: &mut SizeLimit, at_ms: u64, bytes: u64) {
+        size.on_refused(at_ms, Refused { bytes, at_ms, rows: vec![row(1)], is_poison: false });
+    }
+
+    fn close(size: &mut SizeLimit, now_ms: u64) -> bool {
+        size.on_closed(now_ms, true) == Cause::Size
+    }
 
     /// A limit of 3 000 bytes, learned at 0 ms.
     fn learned() -> SizeLimit {
         let mut size = SizeLimit::new(1);
-        assert!(!size.on_answer(0, 3_000, REFUSED));
-        assert!(size.on_closed(0, true));
+        refuse(&mut size, 0, 3_000);
+        assert!(close(&mut size, 0));
         size
     }
 
     #[test]
     fn only_a_refusal_that_the_hubs_end_of_the_connection_follows_is_a_limit() {
         let mut size = SizeLimit::new(1);
-        assert!(!size.on_closed(0, true), "nothing was refused");
-        size.on_answer(0, 3_000, REFUSED);
-        assert!(!size.on_closed(0, false), "it was our end");
-        size.on_answer(0, 3_000, REFUSED);
-        assert!(!size.on_closed(FOLLOWS_MS + 1, true), "too late to be its consequence");
-        size.on_answer(0, 3_000, REFUSED);
-        size.on_answer(0, 10, ReasonCode::SUCCESS);
-        assert!(!size.on_closed(0, true), "the hub went on after it");
-        size.on_answer(0, 3_000, ReasonCode::QUOTA_EXCEEDED);
-        assert!(!size.on_closed(0, true), "another reason");
+        assert!(!close(&mut size, 0), "nothing was refused");
+        refuse(&mut size, 0, 3_000);
+        assert_eq!(size.on_closed(0, false), Cause::Other, "it was our end");
+        refuse(&mut size, 0, 3_000);
+        assert!(!close(&mut size, FOLLOWS_MS + 1), "too late to be its consequence");
+        refuse(&mut size, 0, 3_000);
+        size.on_taken(0, 10);
+        assert!(!close(&mut size, 0), "the hub went on after it");
         assert_eq!((size.limit, size.due_ms()), (None, None));
         assert_eq!(learned().limit, Some(3_000));
+    }
+
+    #[test]
+    fn a_message_smaller_than_one_that_was_taken_is_refused_for_itself() {
+        let mut size = SizeLimit::new(1);
+        size.on_taken(0, 3_000);
+        for n in 0..OWN_FAULTS_MAX as u64 {
+            refuse(&mut size, n, 3_000);
+            assert_eq!(size.on_closed(n, true), Cause::Message(vec![row(1)]));
+        }
+        size.on_refused(9, Refused { bytes: 10, at_ms: 9, rows: vec![row(2)], is_poison: true });
+        assert_eq!(size.on_closed(9, true), Cause::Message(vec![row(2)]), "that is known");
+        refuse(&mut size, 10, 3_000);
+        assert_eq!(size.on_closed(10, true), Cause::Size, "too many: that may be the hub");
+        assert_eq!(size.limit, Some(3_000));
+        assert!(size.on_taken(11, 3_000));
+        refuse(&mut size, 10 + RELAPSE_MS, 3_000);
+        assert_eq!(size.on_closed(10 + RELAPSE_MS, true), Cause::Message(vec![row(1)]), "long after");
     }
 
     #[test]
     fn the_smallest_is_remembered_and_one_of_that_size_lifts_it() {
         let mut size = learned();
         for (bytes, limit) in [(4_000, 3_000), (2_600, 2_600), (2_600, 2_600)] {
-            size.on_answer(1, bytes, REFUSED);
-            assert!(size.on_closed(1, true));
+            refuse(&mut size, 1, bytes);
+            assert!(close(&mut size, 1));
             assert_eq!(size.limit, Some(limit));
         }
         assert!(size.due_ms > SMALLER_MS);
-        assert!(!size.on_answer(2, 2_599, ReasonCode::SUCCESS), "smaller ones say nothing");
-        assert!(!size.on_answer(2, 2_600, ReasonCode::QUOTA_EXCEEDED), "nor do other refusals");
-        assert!(size.on_answer(2, 2_600, ReasonCode::SUCCESS));
+        assert!(!size.on_taken(2, 2_599), "smaller ones say nothing");
+        assert!(size.on_taken(2, 2_600));
         assert_eq!(size.limit, None);
+    }
+
+    #[test]
+    fn the_probe_is_the_oldest_of_the_size_and_now_and_then_another() {
+        let mut size = learned();
+        let takes = |size: &SizeLimit, bytes, n| size.probes.takes(bytes, 3_000, Some(row(n)));
+        assert!(takes(&size, 3_000, 1) && !takes(&size, 20_000, 0));
+        refuse(&mut size, 1, 3_000);
+        assert!(!takes(&size, 3_000, 1) && takes(&size, 3_000, 2) && takes(&size, 20_000, 0));
+        for n in 2..=8 {
+            refuse(&mut size, n, 3_000);
+            assert!(takes(&size, 3_000, 1));
+        }
+        refuse(&mut size, 9, 3_000);
+        assert!(!takes(&size, 3_000, 1));
+        refuse(&mut size, 10, 3_000);
+        // One that is larger alone is left.
+        for parks in [true, false] {
+            size.on_pass_begins(9, true, true);
+            size.on_met(20_000);
+            assert_eq!(size.parks(20_000, true, Some(row(9)), true), parks);
+        }
+        size.on_pass_begins(10, true, true);
+        assert!(size.limit.is_some(), "it probed");
+        size.on_pass_begins(11, true, true);
+        assert!(size.limit.is_none(), "none is left");
     }
 
     #[test]
     fn new_ones_go_behind_parked_ones_until_a_pass_has_left_none() {
         let mut size = learned();
-        assert!(size.parks(3_000, false, false) && size.parks(3_000, true, false));
-        assert!(!size.parks(3_000, true, true) && !size.parks(2_999, false, false));
-        size.on_answer(0, 3_000, ReasonCode::SUCCESS);
-        assert!(size.parks(3_000, true, true), "the pass has passed older ones");
+        assert!(size.parks(3_000, false, None, false) && size.parks(3_000, true, None, false));
+        assert!(!size.parks(3_000, true, None, true) && !size.parks(2_999, false, None, false));
+        size.on_taken(0, 3_000);
+        assert!(size.parks(3_000, true, None, true), "the pass has passed older ones");
         assert!(size.on_pass_over());
-        size.on_pass_begins(false);
-        assert!(!size.parks(3_000, true, false) && size.parks(3_000, false, false));
+        size.on_pass_begins(0, false, false);
+        assert!(!size.parks(3_000, true, None, false) && size.parks(3_000, false, None, false));
         assert!(size.on_pass_over(), "a row was on its way to the parked ones");
-        size.on_pass_begins(true);
-        assert!(size.parks(3_000, false, false));
+        size.on_pass_begins(0, true, false);
+        assert!(size.parks(3_000, false, None, false));
         assert!(size.on_pass_over());
-        size.on_pass_begins(true);
+        size.on_pass_begins(0, true, false);
         assert!(!size.on_pass_over());
-        assert!(!size.parks(3_000, false, false));
+        assert!(!size.parks(3_000, false, None, false));
 
-        size.on_answer(0, 3_000, REFUSED);
-        assert!(size.on_closed(0, true));
-        size.on_answer(0, 3_000, ReasonCode::SUCCESS);
+        refuse(&mut size, 0, 3_001);
+        assert!(close(&mut size, 0));
+        size.limit = Some(3_000);
+        size.on_taken(0, 3_000);
         let mut passes = 0;
-        while size.parks(3_000, false, false) {
-            size.on_pass_begins(true);
-            size.parks(3_000, false, false);
+        while size.parks(3_000, false, None, false) {
+            size.on_pass_begins(0, true, false);
+            size.parks(3_000, false, None, false);
             passes += u8::from(size.on_pass_over());
         }
         assert_eq!(passes, PASSES_MAX, "new ones without end do not wait for ever");
@@ -294,8 +520,8 @@ mod tests {
         let mut size = learned();
         let probe = |size: &mut SizeLimit| {
             let now_ms = size.due_ms;
-            size.on_answer(now_ms, 3_000, REFUSED);
-            size.on_closed(now_ms, true);
+            refuse(size, now_ms, 3_000);
+            close(size, now_ms);
             size.due_ms - now_ms
         };
         assert!((1..=1_000).contains(&size.due_ms));
@@ -303,9 +529,10 @@ mod tests {
         assert!(delays.iter().all(|ms| *ms <= 600_000) && delays[11] >= 300_000, "{delays:?}");
         let now_ms = size.due_ms;
         for (after_ms, is_rare) in [(1_000, true), (RELAPSE_MS, false)] {
-            assert!(size.on_answer(now_ms, 3_000, ReasonCode::SUCCESS));
-            size.on_answer(now_ms + after_ms, 3_000, REFUSED);
-            assert!(size.on_closed(now_ms + after_ms, true));
+            assert!(size.on_taken(now_ms, 3_000));
+            refuse(&mut size, now_ms + after_ms, 3_001);
+            assert!(close(&mut size, now_ms + after_ms));
+            size.limit = Some(3_000);
             assert_eq!(size.due_ms - now_ms - after_ms > 1_000, is_rare);
         }
         size.retry_now(7);

@@ -166,7 +166,7 @@ impl<P: Pack> Uplink<P> {
         if self.poison.on_answer(now_ms) {
             self.sweep.want(now_ms + 1_000);
         }
-        self.on_size_answered(now_ms, &message, reason);
+        self.on_size_answered(now_ms, &message, reason, spool);
         let link = self.link.on_answer(now_ms, reason, message.topic());
         if link == LinkChange::Healed {
             self.events.push_back(UplinkEvent::LinkHealed);
