@@ -193,6 +193,17 @@ mod tests {
     }
 
     #[tokio::test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    async fn urgent_data_is_no_end() {
+        let (own, peer) = pair().await;
+        SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+        sleep(Duration::from_millis(200)).await;
+        assert!(!own.is_gone());
+        drop(peer);
+        assert!(is_soon_gone(&own).await);
+    }
+
+    #[tokio::test]
     #[cfg(target_os = "linux")]
     async fn an_idle_connection_is_probed() {
         let (own, _peer) = pair().await;
