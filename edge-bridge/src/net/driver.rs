@@ -77,15 +77,17 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
                     self.dialing = None;
                     self.core.handle_input(self.clock.now(), Input::DialFailed(error.to_string()));
                 }
-                Woken::Moved(Moved::Read) => self.received().await,
+                Woken::Moved(Moved::Read) => self.received(false).await,
                 Woken::Moved(Moved::Wrote { bytes, waited }) => {
                     let input = Input::Written { bytes: bytes as u64, waited };
                     self.core.handle_input(self.clock.now(), input);
                     continue;
                 }
                 Woken::Moved(Moved::Ended(why)) => {
-                    self.wire = None;
-                    self.core.handle_input(self.clock.now(), Input::HungUp(why));
+                    self.received(true).await;
+                    if self.wire.take().is_some() {
+                        self.core.handle_input(self.clock.now(), Input::HungUp(why));
+                    }
                 }
                 Woken::Wake => self.woken(),
                 Woken::Timer => {
@@ -135,10 +137,11 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         }
     }
 
-    async fn received(&mut self) {
+    /// Handles what came; `has_ended`: also while there may be no reading, since an acknowledgement comes by this connection or not at all.
+    async fn received(&mut self, has_ended: bool) {
         loop {
             let Some(wire) = &mut self.wire else { return };
-            if self.router.reads_again_ms(self.clock.now().up_ms).is_some() {
+            if !has_ended && self.router.reads_again_ms(self.clock.now().up_ms).is_some() {
                 wire.read_later();
                 return;
             }

@@ -45,7 +45,7 @@ pub(super) enum Moved {
         /// It had no room before.
         waited: bool,
     },
-    /// The connection ended.
+    /// The connection ended. Whole packets may be left in `received`.
     Ended(Option<String>),
 }
 
@@ -102,13 +102,17 @@ impl Wire {
         }
     }
 
-    /// Reads what the peer sent before it ended the connection, its reason perhaps; then the end.
+    /// Reads what the peer sent before it ended the connection, its reason perhaps; then the end. While there may be no reading, at most until
+    /// [`READ_MAX`] bytes wait in `received`.
     async fn read_rest(&mut self, may_read: bool) -> Moved {
-        self.received.reserve(READ_MAX / 4);
-        let mut room = (&mut self.received).limit(READ_MAX);
-        match timeout(LINGER, self.reader.read_buf(&mut room)).await {
-            Ok(Ok(1..)) if may_read => Moved::Read,
-            _ => Moved::Ended(self.broken.take()),
+        loop {
+            self.received.reserve(READ_MAX / 4);
+            let mut room = (&mut self.received).limit(READ_MAX);
+            match timeout(LINGER, self.reader.read_buf(&mut room)).await {
+                Ok(Ok(1..)) if may_read => return Moved::Read,
+                Ok(Ok(1..)) if self.received.len() < READ_MAX => {}
+                _ => return Moved::Ended(self.broken.take()),
+            }
         }
     }
 
