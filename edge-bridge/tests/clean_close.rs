@@ -88,12 +88,15 @@ async fn a_close_in_the_middle_of_a_backlog_publishes_no_will() {
         for _ in 0..3_000 {
             drop(bridge.publish("plant/1", vec![b'x'; 1_000]).await.unwrap());
         }
-        messages.notified().await;
+        timeout(Duration::from_secs(20), messages.notified()).await.expect("a message");
         bridge.close().await.unwrap();
     }
     // The hub has seen the last end of a connection by then.
-    while hub.stats().await.unwrap().connections > 0 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    let all_ended = async {
+        while hub.stats().await.unwrap().connections > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), all_ended).await.expect("the end of all connections");
     assert_eq!(wills.load(Ordering::Relaxed), 0, "wills of 10 clean closes");
 }

@@ -42,6 +42,10 @@ const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const TOPICS: [&str; 4] = ["cmd", "store/x", "held/x", "alarm"];
 const MAX_CONNECTIONS: usize = 5;
 const MAX_TOTAL: usize = 4_000;
+const MAX_UNWRITTEN: usize = 1_000;
+const MAX_IN_FLIGHT: u16 = 3;
+/// The largest packet of a history, and a little more.
+const PACKET: usize = 1_600;
 
 struct World {
     site: Site,
@@ -59,9 +63,9 @@ impl World {
         config.max_queued = 12;
         config.max_queued_bytes = 2_000;
         config.max_queued_bytes_total = MAX_TOTAL;
-        config.max_unwritten_bytes = 1_000;
+        config.max_unwritten_bytes = MAX_UNWRITTEN;
         config.max_unacked_bytes = 3_000;
-        config.max_in_flight = 3;
+        config.max_in_flight = MAX_IN_FLIGHT;
         Self { site: Site::new(config), random: Random(seed | 1), peers: Vec::new(), published: 0, id: 0 }
     }
 
@@ -161,7 +165,15 @@ impl World {
     fn check(&self, place: &str) {
         let stats = self.site.listener.stats();
         assert!(stats.connections <= MAX_CONNECTIONS && stats.sessions <= 7, "{place}: {stats:?}");
+        // The listener asserts that this is the sum of what waits for each client, and that wills are counted as they are.
         assert!(stats.queued_bytes <= MAX_TOTAL, "{place}: {stats:?}");
+        let unwritten = self.site.unwritten.values().max().copied().unwrap_or(0);
+        let resumed = usize::from(MAX_IN_FLIGHT) * PACKET;
+        assert!(
+            unwritten <= (2 * MAX_UNWRITTEN + 2 * PACKET).max(resumed),
+            "{place}: {unwritten} bytes unwritten"
+        );
+        assert_eq!(stats.wills_without_room, 0, "{place}: far below 1 MiB");
     }
 
     fn end(&mut self, place: &str) {

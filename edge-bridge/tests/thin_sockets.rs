@@ -94,17 +94,22 @@ async fn a_clean_close_over_a_slow_relay_publishes_no_will() {
     };
     let builder = Bridge::builder(&format!("mqtt://{address}")).client_id("site7").will(will);
     let bridge = builder.send_buffer_bytes(4_096).start().await.unwrap();
-    bridge.watch().wait_for(|stats| stats.connects == 1).await.unwrap();
+    let mut watch = bridge.watch();
+    let connected = watch.wait_for(|stats| stats.connects == 1);
+    timeout(Duration::from_secs(20), connected).await.expect("a connection").unwrap();
     for _ in 0..3 {
-        drop(bridge.publish("plant/1", vec![b'x'; 16_000]).await.unwrap());
+        drop(bridge.publish("plant/1", vec![b'x'; 6_000]).await.unwrap());
     }
     sleep(Duration::from_millis(300)).await;
     let start = Instant::now();
     bridge.close().await.unwrap();
     assert!(start.elapsed() > Duration::from_millis(1_200), "the relay is slow: {:?}", start.elapsed());
-    while hub.stats().await.unwrap().connections > 0 {
-        sleep(Duration::from_millis(10)).await;
-    }
+    let all_ended = async {
+        while hub.stats().await.unwrap().connections > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), all_ended).await.expect("the end of all connections");
     assert!(published.try_recv().is_err(), "a will");
 }
 

@@ -87,6 +87,11 @@ impl Clients {
         self.by_key.len()
     }
 
+    /// Bytes that wait for all clients together, counted anew. Cost: a walk.
+    pub(super) fn counted_bytes(&self) -> usize {
+        self.by_key.values().map(|client| client.waiting.counted_bytes()).sum()
+    }
+
     /// The absent client whose session ends first among those for which nothing waits. Cost: a walk.
     pub(super) fn expendable(&self) -> Option<ClientKey> {
         let idle = self.by_key.iter().filter(|(_, c)| {

@@ -61,6 +61,8 @@ impl Intake {
     }
 
     pub(super) fn held(&self) -> usize {
+        let wills = self.held.iter().filter(|held| held.ack.is_none());
+        debug_assert_eq!(self.will_bytes, wills.map(Held::bytes).sum::<usize>());
         self.held.len()
     }
 

@@ -302,6 +302,7 @@ impl<I: Ingest> Listener<I> {
 
     /// Counters and gauges.
     pub fn stats(&self) -> Stats {
+        debug_assert_eq!(self.holdings.total(), self.clients.counted_bytes());
         Stats {
             connections: self.connections.len(),
             sessions: self.clients.len(),

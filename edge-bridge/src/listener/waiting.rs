@@ -63,8 +63,8 @@ impl Waiting {
     pub(super) fn take_qos_0(&mut self) -> Vec<Delivery> {
         let (gone, kept): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.deliveries).into_iter().partition(Delivery::is_qos_0);
-        self.bytes = kept.iter().map(|d| d.message.bytes()).sum();
         self.deliveries = kept;
+        self.bytes = self.counted_bytes();
         self.qos_0 = 0;
         gone.into()
     }
@@ -80,5 +80,10 @@ impl Waiting {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes, counted anew. Cost: a walk.
+    pub(super) fn counted_bytes(&self) -> usize {
+        self.deliveries.iter().map(|d| d.message.bytes()).sum()
     }
 }

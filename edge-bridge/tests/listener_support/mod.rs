@@ -54,6 +54,8 @@ pub struct Site {
     pub closed: HashSet<ConnectionId>,
     /// Connections whose network takes nothing more.
     pub stuck: HashSet<ConnectionId>,
+    /// Bytes that wait to be written to them since they are stuck.
+    pub unwritten: HashMap<ConnectionId, usize>,
     /// A queue that takes nothing.
     pub full: bool,
     received: HashMap<ConnectionId, BytesMut>,
@@ -71,6 +73,7 @@ impl Site {
             settled: Vec::new(),
             closed: HashSet::new(),
             stuck: HashSet::new(),
+            unwritten: HashMap::new(),
             full: false,
             received: HashMap::new(),
             unread: HashMap::new(),
@@ -189,6 +192,7 @@ impl Site {
     /// The network takes what waited.
     pub fn unstick(&mut self, peer: Peer) {
         self.stuck.remove(&peer.connection);
+        self.unwritten.remove(&peer.connection);
         let written = self.unwritten(peer);
         self.listener.handle_written(self.now, peer.connection, written);
         self.outputs();
@@ -229,13 +233,16 @@ impl Site {
                 Output::Transmit { connection, bytes } => {
                     assert!(!self.closed.contains(&connection), "bytes after the close");
                     self.received.entry(connection).or_default().extend_from_slice(&bytes);
-                    if !self.stuck.contains(&connection) {
+                    if self.stuck.contains(&connection) {
+                        *self.unwritten.entry(connection).or_default() += bytes.len();
+                    } else {
                         self.listener.handle_written(self.now, connection, bytes.len());
                     }
                 }
                 Output::Close { connection } => {
                     assert!(self.closed.insert(connection), "closed twice");
                     self.unread.remove(&connection);
+                    self.unwritten.remove(&connection);
                 }
                 Output::Store { ticket, rows } if self.full => self.listener.handle_full(ticket, rows),
                 Output::Store { ticket, rows } => self.stored.push((ticket, rows)),
