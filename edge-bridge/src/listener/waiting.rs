@@ -25,7 +25,7 @@ impl Delivery {
 pub(super) struct Waiting {
     deliveries: VecDeque<Delivery>,
     bytes: usize,
-    /// How many are at QoS 0.
+    /// Number of deliveries at QoS 0.
     qos_0: usize,
 }
 

@@ -250,7 +250,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         }
     }
 
-    /// Whether what was published last is no longer true. Compares all numbers: each of them may be the only one that changes.
+    /// Returns whether what was published last is no longer true. Compares all numbers: each of them may be the only one that changes.
     fn status_is_due_later(&self) -> bool {
         *self.status.borrow() != self.stats()
     }

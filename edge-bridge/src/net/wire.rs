@@ -31,7 +31,7 @@ pub(super) struct Wire {
     unflushed: bool,
     /// The system had no room for what is to be written.
     waits: bool,
-    /// Why the system takes nothing more: what the peer said before is still to be read.
+    /// Error of the last write: the system takes nothing more, and what the peer said before is still to be read.
     broken: Option<String>,
 }
 
