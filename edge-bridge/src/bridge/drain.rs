@@ -39,7 +39,7 @@ impl<P: Pack> Uplink<P> {
             } else {
                 self.next_message(now, session, spool, stats, &mut parks)
             };
-            let Some(mut message) = message else { break };
+            let Some(message) = message else { break };
             if message.is_expired(now.up_ms, spool) {
                 self.refusals.on_gone(message.topic());
                 self.expire(&message, spool, stats);
@@ -448,7 +448,7 @@ impl<P: Pack> Uplink<P> {
         spool: &mut S,
         stats: &mut Stats,
     ) -> bool {
-        let left_ms = message.packed.expires_ms.map(|at_ms| at_ms.saturating_sub(now_ms));
+        let left_ms = message.ttl_left_ms(now_ms, spool);
         let mut publish = message.packed.publish.clone();
         publish.qos = QoS::AtLeastOnce;
         publish.properties = set_expiry(&publish.properties, left_ms);

@@ -47,19 +47,20 @@ impl Message {
         &self.packed.publish.topic
     }
 
-    /// Whether the times to live of all its rows are over. A batch of which the first row expires is kept until the last one does: rows that went back
-    /// to the spool would come behind what is held or parked of their topic.
-    pub(super) fn is_expired(&mut self, now_ms: u64, spool: &impl Spool) -> bool {
-        if self.packed.expires_ms.is_none_or(|at_ms| at_ms > now_ms) {
-            return false;
-        }
+    /// Returns whether the times to live of all its rows are over. A batch of which the first row expires is kept until the last one does: rows that went
+    /// back to the spool would come behind what is held or parked of their topic.
+    pub(super) fn is_expired(&self, now_ms: u64, spool: &impl Spool) -> bool {
+        self.packed.expires_ms.is_some_and(|at_ms| at_ms <= now_ms)
+            && self.ttl_left_ms(now_ms, spool) == Some(0)
+    }
+
+    /// Rest of its time to live, in milliseconds: until the last of its rows ends. `None`: one of them never does.
+    pub(super) fn ttl_left_ms(&self, now_ms: u64, spool: &impl Spool) -> Option<u64> {
+        let first_ms = self.packed.expires_ms?.saturating_sub(now_ms);
         if self.packed.rows.len() < 2 {
-            return true;
+            return Some(first_ms);
         }
-        // `None`: one of them never expires.
-        let mut left_ms = self.packed.rows.iter().map(|row| spool.ttl_left_ms(*row, now_ms));
-        let left_ms = left_ms.try_fold(0, |max_ms, left_ms| left_ms.map(|left_ms| left_ms.max(max_ms)));
-        self.packed.expires_ms = left_ms.map(|left_ms| now_ms.saturating_add(left_ms));
-        left_ms == Some(0)
+        let mut rows = self.packed.rows.iter().map(|row| spool.ttl_left_ms(*row, now_ms));
+        rows.try_fold(first_ms, |last_ms, left_ms| left_ms.map(|left_ms| left_ms.max(last_ms)))
     }
 }

@@ -286,7 +286,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.epoch += 1;
         let mut resume = self.resume.take();
         if let Some(resume) = &mut resume {
-            self.uplink.prepare_resume(now.up_ms, resume);
+            self.uplink.prepare_resume(now.up_ms, resume, &self.spool);
         }
         let mut client = self.config.client.clone();
         client.version = self.version.current();

@@ -311,7 +311,7 @@ impl Refusals {
             return out;
         }
         for topic in self.topics.values_mut() {
-            for mut held in std::mem::take(&mut topic.held) {
+            for held in std::mem::take(&mut topic.held) {
                 if held.message.is_expired(now_ms, spool) {
                     self.held_bytes -= held.message.bytes;
                     out.push(held.message);

@@ -88,12 +88,10 @@ impl<P: Pack> Uplink<P> {
     }
 
     /// A connection is about to be made: what is in flight gets its present expiry.
-    pub(super) fn prepare_resume(&self, now_ms: u64, resume: &mut Resume) {
+    pub(super) fn prepare_resume(&self, now_ms: u64, resume: &mut Resume, spool: &impl Spool) {
         for message in resume.in_flight_mut() {
-            if let Some(expires_ms) = self.sent.get(&message.token.0).and_then(|m| m.packed.expires_ms) {
-                let left_ms = Some(expires_ms.saturating_sub(now_ms));
-                message.publish.properties = set_expiry(&message.publish.properties, left_ms);
-            }
+            let left_ms = self.sent.get(&message.token.0).and_then(|sent| sent.ttl_left_ms(now_ms, spool));
+            message.publish.properties = set_expiry(&message.publish.properties, left_ms);
         }
     }
 
