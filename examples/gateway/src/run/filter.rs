@@ -18,8 +18,8 @@ use super::readings::{Taken, keep, keep_record};
 use super::time_drops::TimeDrops;
 use super::withhold::{Extent, Withheld};
 
-/// Units of forgotten sensors that are kept before they are looked through.
-const UNITS_SPARE: usize = 1_000;
+/// Entries of forgotten sensors that a table keeps before it is looked through.
+const SENSORS_SPARE: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Filter {
@@ -113,6 +113,7 @@ impl Filter {
             }
         }
         if is_held && may_be_copy {
+            forget_unnamed(&self.pipeline, &mut self.copies);
             self.copies.insert(sensor, self.in_line(sensor) + 1);
         }
         if let Some(withheld) = self.withheld.as_mut().filter(|_| is_held) {
@@ -207,7 +208,10 @@ impl Filter {
             }
         }
         for (name, left) in snapshot.copies.into_iter().filter(|(_, left)| *left > 0) {
-            self.copies.insert(self.pipeline.intern(&name), left);
+            let sensor = self.pipeline.intern(&name);
+            if sensor != Pipeline::UNFILTERED {
+                self.copies.insert(sensor, left);
+            }
         }
         for (name, unit) in snapshot.units {
             let sensor = self.pipeline.intern(&name);
@@ -238,21 +242,18 @@ impl Filter {
             self.pipeline.unit_changed(sensor, &mut |emit| made.push(Made::of(&emit)));
             made.into_iter().for_each(|made| self.keep_made(made, taken));
         }
-        // Sensors that the filter forgot have no unit either.
-        if self.units.len() > 2 * self.pipeline.sensors() + UNITS_SPARE {
-            let Filter { pipeline, units, .. } = self;
-            units.retain(|sensor, _| pipeline.name(*sensor).is_some());
-        }
+        forget_unnamed(&self.pipeline, &mut self.units);
         self.units.insert(sensor, unit.into());
     }
 
     fn keep_made(&mut self, made: Made, taken: &mut Taken) {
         // A heartbeat repeats what was said; a stage may hold on beside it.
+        let is_repeat = made.reason == EmitReason::Heartbeat;
         let in_line = self.in_line(made.sensor);
-        if let Some(withheld) = self.withheld.as_mut().filter(|_| made.reason != EmitReason::Heartbeat) {
+        if let Some(withheld) = self.withheld.as_mut().filter(|_| !is_repeat) {
             withheld.cover(made.sensor, in_line, &mut taken.link);
         }
-        let may_be_copy = self.may_be_copy(made.sensor);
+        let may_be_copy = !is_repeat && self.may_be_copy(made.sensor);
         let Some(name) = self.pipeline.name(made.sensor) else { return };
         let row = ReadingRow {
             sensor: name.into(),
@@ -269,7 +270,7 @@ impl Filter {
         self.pipeline.rule(sensor).map_or(0, Rule::delay)
     }
 
-    /// Asked once for each reading that a stage emits.
+    /// Asked once for each reading that a stage emits, repeats not counted.
     fn may_be_copy(&mut self, sensor: u32) -> bool {
         let Some(left) = self.copies.get_mut(&sensor) else { return false };
         *left -= 1;
@@ -299,6 +300,13 @@ impl Filter {
     }
 }
 
+/// Forgets entries of sensors that the filter forgot, once they are many.
+fn forget_unnamed<T>(pipeline: &Pipeline, by_sensor: &mut HashMap<u32, T>) {
+    if by_sensor.len() > 2 * pipeline.sensors() + SENSORS_SPARE {
+        by_sensor.retain(|sensor, _| pipeline.name(*sensor).is_some());
+    }
+}
+
 /// Null, "I have no value", is what the filter calls NaN: bad, and the same as the null before.
 fn filter_value<'a>(value: &Value<'a>) -> Option<edge_filter::Value<'a>> {
     Some(match value {
@@ -323,3 +331,6 @@ fn codec_value(value: &edge_filter::Value<'_>) -> Value<'static> {
         edge_filter::Value::Text(v) => Value::Text(v),
     }
 }
+
+#[cfg(test)]
+mod tests;

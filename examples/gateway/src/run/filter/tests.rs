@@ -1,0 +1,69 @@
+//! Marks of held readings whose message may be a copy.
+
+use std::borrow::Cow;
+
+use super::*;
+
+fn filter(rules: &str) -> Filter {
+    Filter::new(Pipeline::from_toml(rules).unwrap(), None)
+}
+
+fn at(wall_ms: i64) -> Now {
+    Now { up_ms: 0, wall_ms }
+}
+
+/// Marks of what is kept of a reading.
+fn take(filter: &mut Filter, time: i64, sensor: &str, may_be_copy: bool) -> Vec<bool> {
+    let record = Record {
+        sensor: Cow::Borrowed(sensor),
+        field: Cow::Borrowed(""),
+        unit: Cow::Borrowed(""),
+        time,
+        arrival_time: false,
+        value: Value::F64(1.0),
+        quality: 0,
+    };
+    let mut taken = Taken::default();
+    filter.take_in(at(time), record, may_be_copy, &mut taken);
+    taken.kept.iter().map(|kept| kept.may_be_copy).collect()
+}
+
+/// Promise 4: a heartbeat repeats what left before, and the held reading is still to leave.
+#[test]
+fn a_heartbeat_does_not_take_the_mark_of_a_held_copy() {
+    let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { window = { width_ms = 4000, agg = \"count\" } }, \
+                 { stale = { timeout_ms = 60000, heartbeat_ms = 700 } } ]";
+    let mut filter = filter(rules);
+    take(&mut filter, 0, "a", false);
+    let first = take(&mut filter, 4_100, "a", true);
+    assert_eq!(first, [false; 2], "the first window, which holds no copy, and a heartbeat");
+    let mut repeated = Taken::default();
+    filter.tick(at(5_000), false, &mut repeated);
+    assert_eq!(repeated.kept.iter().map(|kept| kept.may_be_copy).collect::<Vec<_>>(), [false]);
+    let second = take(&mut filter, 8_200, "a", false);
+    assert_eq!(second, [true, false], "the second one, which holds it, and a heartbeat");
+}
+
+#[test]
+fn copies_of_forgotten_sensors_are_forgotten() {
+    let rules = "[defaults]\nmax_keys = 1\nover_limit = \"evict_idle\"\n[[rule]]\nmatch = \"#\"\n\
+                 stages = [ { spike = { suspect = 1e6, fail = 1e7 } }, { swinging_door = { deviation = 0.5 } } ]";
+    let mut filter = filter(rules);
+    for n in 0..3 * SENSORS_SPARE {
+        take(&mut filter, 0, &n.to_string(), true);
+    }
+    assert!((1..=SENSORS_SPARE + 3).contains(&filter.copies.len()), "{}", filter.copies.len());
+}
+
+#[test]
+fn sensors_without_room_are_not_restored() {
+    let rules = "[defaults]\nmax_keys = 1\n[[rule]]\nmatch = \"#\"\nstages = [ { swinging_door = { deviation = 0.5 } } ]";
+    let mut filter = filter(rules);
+    let mut snapshot = filter.snapshot();
+    snapshot.copies = vec![("a".into(), 1), ("b".into(), 1)];
+    filter.restore(at(0), snapshot).unwrap();
+    assert_eq!(
+        filter.copies.into_keys().map(|sensor| sensor == Pipeline::UNFILTERED).collect::<Vec<_>>(),
+        [false]
+    );
+}
