@@ -154,8 +154,8 @@ pub trait Spool {
         1
     }
 
-    /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None` = no end. A message of several rows is kept as long as
-    /// one of them lives.
+    /// Rest of a leased row's time to live, in milliseconds at `now_ms` (of `Now::up_ms`); `None` = no end, the default. A message of several rows lives
+    /// as long as one of them does, here and at the hub: implement this for a [`Pack`](super::Pack) that makes such messages, or none of them ever expires.
     fn ttl_left_ms(&self, _id: LeaseId, _now_ms: u64) -> Option<u64> {
         None
     }

@@ -97,11 +97,36 @@ impl Spool for SharedMemory {
         self.with(|spool| spool.lease_parked(now_ms, max_rows, max_bytes))
     }
 
+    fn weight(&self, id: LeaseId) -> u64 {
+        self.lock().spool.weight(id)
+    }
+
+    fn ttl_left_ms(&self, id: LeaseId, now_ms: u64) -> Option<u64> {
+        self.lock().spool.ttl_left_ms(id, now_ms)
+    }
+
     fn waiting(&self) -> u64 {
         self.lock().spool.waiting()
     }
 
     fn parked(&self) -> u64 {
         self.lock().spool.parked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::wire::Utf8;
+
+    #[test]
+    fn leased_rows_have_their_weight_and_the_rest_of_their_life() {
+        let mut memory = SharedMemory::new();
+        let row = Row::new(Utf8::from_static("t").unwrap(), Bytes::from_static(b"x"));
+        memory.push(1_000, Row { ttl_ms: Some(10_000), weight: 7, ..row }).unwrap();
+        let id = memory.lease(2_000, 1, 100)[0].id;
+        assert_eq!((memory.weight(id), memory.ttl_left_ms(id, 4_000)), (7, Some(7_000)));
     }
 }
