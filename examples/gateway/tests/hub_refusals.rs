@@ -206,6 +206,8 @@ fn a_row_larger_than_the_hub_takes_waits_until_it_takes_it() {
 #[test]
 fn rows_larger_than_a_real_hub_takes_delay_nobody() {
     const LIMITLESS: &str = "max_queued_messages 0\nmax_inflight_messages 0";
+    /// Five seconds.
+    const BEHIND_MAX: usize = 100;
     let dir = tempfile::tempdir().unwrap();
     let hub = Mosquitto::start(dir.path(), &format!("{LIMITLESS}\nmessage_size_limit 2500"));
     let subscriber = Subscriber::start(hub.address, "up/#");
@@ -213,7 +215,7 @@ fn rows_larger_than_a_real_hub_takes_delay_nobody() {
     let mut sensor = Publisher::new(listen, "sensor", 5);
     let goods = || subscriber.arrived().iter().filter(|message| message.topic != "up/plant/big").count();
     let start = Instant::now();
-    let (mut n, mut good, mut latest) = (0, 0, 0);
+    let (mut n, mut good, mut latest, mut is_restarting) = (0, 0, 0, false);
     // Five too large ones and 20 others a second.
     while start.elapsed() < Duration::from_secs(20) {
         if n % 5 == 0 {
@@ -226,16 +228,24 @@ fn rows_larger_than_a_real_hub_takes_delay_nobody() {
         if n == 250 {
             gateway.kill_9();
             gateway.start();
+            is_restarting = true;
         }
-        latest = latest.max(good - goods().min(good));
-        std::thread::sleep((Duration::from_millis(40) * n).saturating_sub(start.elapsed()));
+        let behind = good - goods().min(good);
+        let early = (Duration::from_millis(40) * n).saturating_sub(start.elapsed());
+        // A restart takes as long as it takes: it is over when the sensor is back in its time, and the hub has what waited for it.
+        is_restarting &= early.is_zero() || behind >= BEHIND_MAX;
+        if !is_restarting {
+            latest = latest.max(behind);
+        }
+        std::thread::sleep(early);
     }
+    assert!(!is_restarting, "the others are behind since the restart");
     sensor.settle(0, 30);
     wait_until("the others are at the hub", 5, || goods() >= good);
     let connects = hub.connects("g");
     println!("{connects} connections, at most {latest} of {good} others behind");
     assert!((4..20).contains(&connects), "{connects} connections");
-    assert!(latest < 100, "{latest} of {good} were behind");
+    assert!(latest < BEHIND_MAX, "{latest} of {good} were behind");
     assert!(is_degraded(&gateway));
     hub.reconfigure(LIMITLESS);
     wait_until("all of it is at the hub", 60, || {
