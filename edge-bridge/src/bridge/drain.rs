@@ -4,7 +4,7 @@ use super::by_hand::covers;
 use super::message::Message;
 use super::pack::{Pack, Packing, set_expiry};
 use super::refusals::Route;
-use super::spool::{Leased, Settled, Spool};
+use super::spool::{Leased, ParkedCount, Settled, Spool};
 use super::stats::Stats;
 use super::sweep::Deferred;
 use super::uplink::{Uplink, give_back, is_about_message, row_key};
@@ -411,7 +411,8 @@ impl<P: Pack> Uplink<P> {
 
     fn put_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
         self.refusals.on_parked(&new.topic, new.rows.len() as u64);
-        new.rows.into_iter().for_each(|row| spool.park_for(row, &new.topic, new.reason));
+        let count = ParkedCount::new(new.topic, false);
+        new.rows.into_iter().for_each(|row| spool.park_for(row, &count, new.reason));
     }
 
     /// Parks a message: what a sweep meets of its topic from now on goes behind it.

@@ -114,12 +114,12 @@ impl Refusals {
         }
     }
 
-    /// Rows that were counted as parked wait in their place. Whether the topic is known.
-    pub(super) fn on_left(&mut self, topic: &Utf8, rows: u64) -> bool {
-        let Some(topic) = self.topics.get_mut(topic) else { return false };
-        topic.left += rows;
-        topic.left_since += rows;
-        true
+    /// Rows that were counted as parked wait in their place.
+    pub(super) fn on_left(&mut self, topic: &Utf8, rows: u64) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.left += rows;
+            topic.left_since += rows;
+        }
     }
 
     /// New rows of this topic wait to be parked.

@@ -30,11 +30,13 @@ impl<P: Pack> Uplink<P> {
         list.into_values().collect()
     }
 
-    /// What counted as parked and waits in its place is not parked.
+    /// Takes rows that wait in their place out of the count among which they were listed as parked.
     pub(super) fn note_left(&mut self, spool: &mut impl Spool) {
-        for Left { topic, rows, weight } in spool.take_left() {
-            if !self.refusals.on_left(&topic, rows) {
-                self.apart.on_left(&topic, weight);
+        for Left { count, rows, weight } in spool.take_left() {
+            if count.is_apart {
+                self.apart.on_left(&count.topic, weight);
+            } else {
+                self.refusals.on_left(&count.topic, rows);
             }
         }
     }

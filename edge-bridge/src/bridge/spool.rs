@@ -71,12 +71,29 @@ pub enum Settled {
     Discarded,
 }
 
-/// Rows of one topic that were to be parked and wait in their place instead.
+/// Count among which a row is listed as parked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct ParkedCount {
+    /// Topic of its message.
+    pub topic: Utf8,
+    /// `true`: the message was refused for itself, which says nothing of its topic.
+    pub is_apart: bool,
+}
+
+impl ParkedCount {
+    /// Count of a refused topic, or of the messages of a topic that are refused for themselves.
+    pub fn new(topic: Utf8, is_apart: bool) -> Self {
+        Self { topic, is_apart }
+    }
+}
+
+/// Rows of one count that were to be parked and wait in their place instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Left {
     /// As it was given to [`Spool::park_for`].
-    pub topic: Utf8,
+    pub count: ParkedCount,
     /// Rows.
     pub rows: u64,
     /// Messages that they stand for.
@@ -84,9 +101,9 @@ pub struct Left {
 }
 
 impl Left {
-    /// Rows of a topic.
-    pub fn new(topic: Utf8, rows: u64, weight: u64) -> Self {
-        Self { topic, rows, weight }
+    /// Rows of a count.
+    pub fn new(count: ParkedCount, rows: u64, weight: u64) -> Self {
+        Self { count, rows, weight }
     }
 }
 
@@ -165,12 +182,12 @@ pub trait Spool {
         0
     }
 
-    /// As [`park`](Self::park), of a row that counts as parked for this topic. [`take_left`](Self::take_left) says if it is not.
-    fn park_for(&mut self, id: LeaseId, _topic: &Utf8, why: ReasonCode) {
+    /// As [`park`](Self::park), of a row that is listed as parked. [`take_left`](Self::take_left) says if it is not.
+    fn park_for(&mut self, id: LeaseId, _count: &ParkedCount, why: ReasonCode) {
         self.park(id, why);
     }
 
-    /// Takes the rows that [`park_for`](Self::park_for) was given and that came to wait in their place since the last call, by topic.
+    /// Takes the rows that [`park_for`](Self::park_for) was given and that came to wait in their place since the last call, by count.
     fn take_left(&mut self) -> Vec<Left> {
         Vec::new()
     }

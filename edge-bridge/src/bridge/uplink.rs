@@ -13,7 +13,7 @@ use super::poison::{Blame, Poison, RowKey};
 use super::refusals::Refusals;
 use super::retries::Retries;
 use super::size_limit::SizeLimit;
-use super::spool::{LeaseId, Settled, Spool};
+use super::spool::{LeaseId, ParkedCount, Settled, Spool};
 use super::stats::Stats;
 use super::sweep::Sweep;
 use super::uplink_event::{Refusal, UplinkEvent};
@@ -141,7 +141,7 @@ impl<P: Pack> Uplink<P> {
         self.refusals.on_gone(message.topic());
         self.apart.on_parked(message.topic(), Some(reason), weight_of(&message, spool));
         self.tell(now_ms, Cause::Poison, reason, &message, spool, stats);
-        self.put_last(&message, reason, spool);
+        self.put_last(&message, true, reason, spool);
         Some(Token(token))
     }
 
@@ -388,20 +388,22 @@ impl<P: Pack> Uplink<P> {
     ) {
         self.apart.on_parked(message.topic(), Some(reason), weight_of(message, spool));
         self.tell(now_ms, Cause::Message, reason, message, spool, stats);
-        self.put_last(message, reason, spool);
+        self.put_last(message, true, reason, spool);
         self.sweep.want_later(now_ms);
     }
 
     /// Parks the rows of a message.
     pub(super) fn park(&mut self, message: &Message, reason: ReasonCode, spool: &mut impl Spool) {
-        self.put_last(message, reason, spool);
+        self.put_last(message, false, reason, spool);
         self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
     }
 
-    fn put_last(&mut self, message: &Message, reason: ReasonCode, spool: &mut impl Spool) {
+    /// `is_apart`: the message is counted apart from its topic.
+    fn put_last(&mut self, message: &Message, is_apart: bool, reason: ReasonCode, spool: &mut impl Spool) {
+        let count = ParkedCount::new(message.topic().clone(), is_apart);
         for row in &message.packed.rows {
             self.sweep.on_parked(row_key(*row, spool));
-            spool.park_for(*row, message.topic(), reason);
+            spool.park_for(*row, &count, reason);
         }
     }
 

@@ -11,7 +11,7 @@ use edge_queue::{Lane, Lease, ROW_OVERHEAD_BYTES, aio};
 use tokio::sync::Notify;
 
 use super::parking::{Envelope, Parking, identity};
-use crate::bridge::spool::{Identity, LeaseId, Leased, Left, Settled, Spool};
+use crate::bridge::spool::{Identity, LeaseId, Leased, Left, ParkedCount, Settled, Spool};
 use crate::row::Row;
 use crate::wire::{ReasonCode, Utf8};
 
@@ -115,10 +115,10 @@ impl QueueSpool {
         out
     }
 
-    fn park_as(&mut self, id: LeaseId, topic: Option<&Utf8>, why: ReasonCode) {
+    fn park_as(&mut self, id: LeaseId, count: Option<&ParkedCount>, why: ReasonCode) {
         match self.held.remove(&id.0) {
             Some(Held { lease, parked: true }) => lease.pass(),
-            Some(Held { lease, parked: false }) => self.parking.park(lease, topic, why),
+            Some(Held { lease, parked: false }) => self.parking.park(lease, count, why),
             None => {}
         }
     }
@@ -164,8 +164,8 @@ impl Spool for QueueSpool {
         self.park_as(id, None, why);
     }
 
-    fn park_for(&mut self, id: LeaseId, topic: &Utf8, why: ReasonCode) {
-        self.park_as(id, Some(topic), why);
+    fn park_for(&mut self, id: LeaseId, count: &ParkedCount, why: ReasonCode) {
+        self.park_as(id, Some(count), why);
     }
 
     fn take_left(&mut self) -> Vec<Left> {

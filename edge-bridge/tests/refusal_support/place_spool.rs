@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 
-use edge_bridge::bridge::spool::{LeaseId, Leased, MemorySpool, Settled, Spool};
+use edge_bridge::bridge::spool::{LeaseId, Leased, Left, MemorySpool, ParkedCount, Settled, Spool};
 use edge_bridge::wire::ReasonCode;
 
 #[derive(Debug)]
@@ -14,6 +14,10 @@ pub(crate) struct PlaceSpool {
     /// Keeps what is parked on its way for a while, until [`arrive`](Self::arrive).
     pub(crate) parks_slowly: bool,
     on_the_way: Vec<LeaseId>,
+    /// Rows of such counts find no room among the parked ones: they wait in their place, which is told with [`tell_left`](Self::tell_left).
+    pub(crate) leaves_apart: Option<bool>,
+    left: Vec<Left>,
+    tells: bool,
     /// Parked rows are to be put together before each pass.
     pub(crate) has_holes: bool,
     /// Times they were, and times they could not be since one was leased.
@@ -41,6 +45,9 @@ impl PlaceSpool {
             in_place: false,
             parks_slowly: false,
             on_the_way,
+            leaves_apart: None,
+            left: Vec::new(),
+            tells: false,
             has_holes: false,
             closed: 0,
             not_closed: 0,
@@ -51,6 +58,10 @@ impl PlaceSpool {
             ahead,
             later,
         }
+    }
+
+    pub(crate) fn tell_left(&mut self) {
+        self.tells = true;
     }
 
     /// Parks what was on its way.
@@ -109,6 +120,18 @@ impl Spool for PlaceSpool {
         }
         self.later.insert(id);
         self.memory.park(id, why);
+    }
+
+    fn park_for(&mut self, id: LeaseId, count: &ParkedCount, why: ReasonCode) {
+        if self.leaves_apart == Some(count.is_apart) {
+            self.left.push(Left::new(count.clone(), 1, self.memory.weight(id)));
+        } else {
+            self.park(id, why);
+        }
+    }
+
+    fn take_left(&mut self) -> Vec<Left> {
+        if self.tells { std::mem::take(&mut self.left) } else { Vec::new() }
     }
 
     fn lease_parked(&mut self, now_ms: u64, max_rows: usize, max_bytes: usize) -> Vec<Leased> {

@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use edge_queue::{LANES_MAX, Lease};
 
-use crate::bridge::spool::Left;
+use crate::bridge::spool::{Left, ParkedCount};
 use crate::wire::Utf8;
 
-/// Topics between two calls of the link at most: as many as it counts parked rows for.
-const TOPICS_MAX: usize = 512;
+/// Counts between two calls of the link at most: as many as it lists parked rows in.
+const COUNTS_MAX: usize = 512;
 
 /// Rows that were passed over since the last look. Link and task both add to it.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub(super) struct InPlace {
     messages: AtomicU64,
     /// The row behind the last of them, by lane.
     until: [AtomicU64; LANES_MAX],
-    /// Rows and messages by topic, until the link takes them.
-    by_topic: Mutex<BTreeMap<Utf8, (u64, u64)>>,
+    /// Rows and messages by count, until the link takes them.
+    by_count: Mutex<BTreeMap<ParkedCount, (u64, u64)>>,
 }
 
 impl InPlace {
@@ -28,10 +28,10 @@ impl InPlace {
         self.messages.load(Ordering::Relaxed)
     }
 
-    /// Passes over a row. `topic`: it counts as parked for it.
-    pub(super) fn leave(&self, lease: Lease, topic: Option<&Utf8>) {
-        if let Some(topic) = topic {
-            self.count(topic, u64::from(lease.weight()));
+    /// Passes over a row. `count`: it is listed as parked among it.
+    pub(super) fn leave(&self, lease: Lease, count: Option<&ParkedCount>) {
+        if let Some(count) = count {
+            self.count(count, u64::from(lease.weight()));
         }
         self.messages.fetch_add(u64::from(lease.weight()), Ordering::Relaxed);
         if let Some(until) = self.until.get(usize::from(lease.lane().0)) {
@@ -40,24 +40,25 @@ impl InPlace {
         lease.pass();
     }
 
-    fn count(&self, topic: &Utf8, weight: u64) {
-        let mut by_topic = self.by_topic();
-        if let Some((rows, messages)) = by_topic.get_mut(topic) {
+    fn count(&self, count: &ParkedCount, weight: u64) {
+        let mut by_count = self.by_count();
+        if let Some((rows, messages)) = by_count.get_mut(count) {
             (*rows, *messages) = (*rows + 1, *messages + weight);
-        } else if by_topic.len() < TOPICS_MAX {
+        } else if by_count.len() < COUNTS_MAX {
             // A copy: the topic's own bytes are a slice of a larger buffer.
-            by_topic.insert(Utf8::try_from(topic.to_string()).unwrap_or_default(), (1, weight));
+            let topic = Utf8::try_from(count.topic.to_string()).unwrap_or_default();
+            by_count.insert(ParkedCount::new(topic, count.is_apart), (1, weight));
         }
     }
 
     /// Those since the last call.
     pub(super) fn take_left(&self) -> Vec<Left> {
-        let by_topic = std::mem::take(&mut *self.by_topic());
-        by_topic.into_iter().map(|(topic, (rows, weight))| Left::new(topic, rows, weight)).collect()
+        let by_count = std::mem::take(&mut *self.by_count());
+        by_count.into_iter().map(|(count, (rows, weight))| Left::new(count, rows, weight)).collect()
     }
 
-    fn by_topic(&self) -> MutexGuard<'_, BTreeMap<Utf8, (u64, u64)>> {
-        self.by_topic.lock().unwrap_or_else(PoisonError::into_inner)
+    fn by_count(&self) -> MutexGuard<'_, BTreeMap<ParkedCount, (u64, u64)>> {
+        self.by_count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -24,8 +24,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use edge_queue::{Lease, OpenError, aio};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::bridge::spool::Left;
-use crate::wire::{ReasonCode, Utf8};
+use crate::bridge::spool::{Left, ParkedCount};
+use crate::wire::ReasonCode;
 
 pub(super) use envelope::{ENVELOPE_BYTES, Envelope};
 use holes::Holes;
@@ -62,8 +62,8 @@ enum Order {
 /// A leased row on its way to the parked ones.
 struct Parcel {
     lease: Lease,
-    /// Counted as parked for this topic.
-    topic: Option<Utf8>,
+    /// Count among which it is listed as parked.
+    count: Option<ParkedCount>,
     /// It was leased from the parked rows, and goes to their end with this turn.
     again: Option<u32>,
     why: ReasonCode,
@@ -178,15 +178,15 @@ impl Parking {
     }
 
     /// Takes a row of the first queue over. Until it is durable among the parked ones it stays leased, and if it cannot be it waits in its place.
-    /// `topic`: it counts as parked for it.
-    pub(super) fn park(&self, lease: Lease, topic: Option<&Utf8>, why: ReasonCode) {
+    /// `count`: it is listed as parked among it.
+    pub(super) fn park(&self, lease: Lease, count: Option<&ParkedCount>, why: ReasonCode) {
         if self.shared.is_stuck() {
-            return self.shared.in_place.leave(lease, topic);
+            return self.shared.in_place.leave(lease, count);
         }
-        self.send(lease, topic.cloned(), None, why);
+        self.send(lease, count.cloned(), None, why);
     }
 
-    fn send(&self, lease: Lease, topic: Option<Utf8>, again: Option<u32>, why: ReasonCode) {
+    fn send(&self, lease: Lease, count: Option<ParkedCount>, again: Option<u32>, why: ReasonCode) {
         let bytes = (lease.payload().len() + lease.meta().len() + lease.key().len()) as u64;
         let rows = if again.is_some() { 0 } else { u64::from(lease.weight()) };
         self.shared.rows.fetch_add(rows, Ordering::Relaxed);
@@ -194,7 +194,7 @@ impl Parking {
         let transit = Transit { shared: self.shared.clone(), rows, bytes };
         // A task that is gone drops the lease: the row returns to its place.
         let _ =
-            self.orders.send(Order::Park(Box::new(Parcel { lease, topic, again, why, _transit: transit })));
+            self.orders.send(Order::Park(Box::new(Parcel { lease, count, again, why, _transit: transit })));
     }
 
     /// Begins a pass over the parked rows.
@@ -256,7 +256,7 @@ impl Parking {
         self.shared.in_place.messages() + self.look.messages()
     }
 
-    /// Rows that came to wait in their place since the last call, by topic.
+    /// Rows that came to wait in their place since the last call, by count.
     pub(super) fn take_left(&self) -> Vec<Left> {
         self.shared.in_place.take_left()
     }

@@ -240,7 +240,7 @@ impl Parker {
                 ));
                 match parcel.again {
                     Some(_) => self.leave(parcel),
-                    None => self.shared.in_place.leave(parcel.lease, parcel.topic.as_ref()),
+                    None => self.shared.in_place.leave(parcel.lease, parcel.count.as_ref()),
                 }
             }
             PushError::Full { limit, .. } => {
@@ -261,7 +261,7 @@ impl Parker {
             return parcel.lease.pass();
         }
         self.shared.is_stuck.store(true, Ordering::Release);
-        self.shared.in_place.leave(parcel.lease, parcel.topic.as_ref());
+        self.shared.in_place.leave(parcel.lease, parcel.count.as_ref());
     }
 
     /// Has rows that wait in their place looked at again, if it is time, or there may be room. Goes on while the queue cannot be opened.

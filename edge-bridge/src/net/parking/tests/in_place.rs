@@ -1,6 +1,7 @@
 //! Rows that cannot be parked: how many they are, and why.
 
 use super::*;
+use crate::bridge::spool::ParkedCount;
 
 /// A queue of parked rows for two, which are parked, and `rows` of which the others wait in their place.
 async fn with_rows_in_place(rows: u8) -> Rig {
@@ -77,9 +78,9 @@ async fn rows_of_another_lane_are_not_taken_for_them() {
     assert_eq!((numbers(&first), rig.spool.in_place()), (vec![10, 11, 2], 7));
 }
 
-/// Whoever counts parked rows by topic is told which are not, whether they came before it was known that they cannot be or after, and once each.
+/// Whoever lists parked rows is told of which count rows are not, whether they came before it was known that they cannot be or after, and once each.
 #[tokio::test]
-async fn rows_that_count_as_parked_and_are_not_are_told_by_topic() {
+async fn rows_that_count_as_parked_and_are_not_are_told_by_count() {
     let (main, parked, clock) = (SimDir::new(), SimDir::new(), still());
     let small = parked_config().max_messages(2).on_full(OnFull::Reject);
     let mut rig =
@@ -87,22 +88,19 @@ async fn rows_that_count_as_parked_and_are_not_are_told_by_topic() {
     let heavy = |n| Row { weight: if n == 6 { 5 } else { 1 }, ..row(n) };
     rig.push((0..8).map(heavy)).await;
     let rows = rig.lease(false, 8).await;
-    let topics = ["a", "b"].map(|name| Utf8::try_from(name.to_owned()).unwrap());
+    let topic = Utf8::from_static("a").unwrap();
+    let counts = [false, true].map(|is_apart| ParkedCount::new(topic.clone(), is_apart));
     let park = |rig: &mut Rig, leased: &Leased| {
         let at = usize::from(leased.row.payload[0] % 2);
-        rig.spool.park_for(leased.id, &topics[at], REFUSED);
+        rig.spool.park_for(leased.id, &counts[at], REFUSED);
     };
     rows[..4].iter().for_each(|leased| park(&mut rig, leased));
     while rig.spool.in_place() < 2 {
         soon(rig.wake.notified()).await;
     }
     rows[4..].iter().for_each(|leased| park(&mut rig, leased));
-    let told: Vec<_> = rig
-        .spool
-        .take_left()
-        .into_iter()
-        .map(|left| (left.topic.to_string(), left.rows, left.weight))
-        .collect();
-    assert_eq!(told, [("a".to_owned(), 3, 7), ("b".to_owned(), 3, 3)]);
+    let told: Vec<_> =
+        rig.spool.take_left().into_iter().map(|left| (left.count.is_apart, left.rows, left.weight)).collect();
+    assert_eq!(told, [(false, 3, 7), (true, 3, 3)]);
     assert_eq!((rig.spool.take_left(), rig.spool.parked()), (vec![], 2));
 }
