@@ -40,7 +40,7 @@ impl Queue {
     }
 }
 
-/// Whether there is such a file, or nobody can tell.
+/// Returns whether there is such a file, or nobody can tell.
 fn may_exist(file: &Path) -> bool {
     match std::fs::metadata(file) {
         Ok(_) => true,

@@ -35,7 +35,7 @@ pub struct ParkedList {
     pub parked: u64,
     /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place.
     pub in_place: u64,
-    /// What keeps these from being parked, in words, as far as known.
+    /// Reason why these cannot be parked, in words, as far as known.
     pub in_place_reason: Option<String>,
 }
 

@@ -192,7 +192,7 @@ pub trait Spool {
         Vec::new()
     }
 
-    /// What keeps them from being parked, in words.
+    /// Reason why they cannot be parked, in words.
     fn in_place_reason(&self) -> Option<String> {
         None
     }

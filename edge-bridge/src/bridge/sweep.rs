@@ -1,7 +1,7 @@
 //! Sweep over the parked rows, from the front: rows of topics that are not refused are sent, the others stay parked, in their place or behind the
 //! rest. It ends when it has passed what was there when it began, and where the spool knows the end not before the spool says so: rows that cannot be
-//! read are still there, new rows of their topics wait behind them, and another sweep begins soon. Where rows go behind the rest it never ends before, since those that it parked
-//! again would then stand behind younger ones.
+//! read are still there, new rows of their topics wait behind them, and another sweep begins soon. Where rows go behind the rest it never ends
+//! before, since those that it parked again would then stand behind younger ones.
 
 use std::collections::HashMap;
 
@@ -163,7 +163,7 @@ impl Sweep {
         over
     }
 
-    /// Whether the last one ended although the spool has more rows, which cannot be read now.
+    /// Returns whether the last one ended although the spool has more rows, which cannot be read now.
     pub(super) fn could_not_read(&self) -> bool {
         self.is_dry && self.in_place
     }

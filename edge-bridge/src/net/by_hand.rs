@@ -34,7 +34,7 @@ pub enum ByHandError {
     NotRead {
         /// Messages dropped or copied.
         count: ByHandCount,
-        /// What keeps rows from being parked, in words, as far as known: it may keep them from being read.
+        /// Reason why rows cannot be parked, in words, as far as known: it may keep them from being read.
         why: Option<String>,
     },
     /// What was dropped was not on disk within 5 s: after a crash it may be there again.
@@ -53,7 +53,7 @@ pub enum ByHandError {
         count: ByHandCount,
         /// Left out, in readings.
         readings: u64,
-        /// What keeps them from being parked, in words, as far as known.
+        /// Reason why they cannot be parked, in words, as far as known.
         why: Option<String>,
     },
     /// The link was closed.

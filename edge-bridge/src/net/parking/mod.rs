@@ -94,7 +94,7 @@ struct Shared {
     bytes: AtomicU64,
     /// Rows that could not be parked and wait in their place.
     in_place: InPlace,
-    /// What last kept rows from being parked, until all are.
+    /// Last reason why rows could not be parked, until all are.
     why: Mutex<Option<String>>,
     /// Nothing more is parked until the link has looked at those again.
     is_stuck: AtomicBool,
@@ -170,7 +170,7 @@ impl Parking {
         )
     }
 
-    /// Whether rows may be leased that may have to be parked: it is known what is parked, and not too much is on its way there.
+    /// Returns whether rows may be leased that may have to be parked: it is known what is parked, and not too much is on its way there.
     pub(super) fn has_room(&self) -> bool {
         self.shared.is_known.load(Ordering::Acquire)
             && self.shared.bytes.load(Ordering::Relaxed) < MOVING_BYTES_MAX
@@ -204,7 +204,7 @@ impl Parking {
         self.shared.look_again.fetch_or(self.shared.in_place.messages() > 0, Ordering::AcqRel);
     }
 
-    /// Whether the pass has come to its end.
+    /// Returns whether the pass has come to its end.
     pub(super) fn is_scanned(&self) -> bool {
         match &self.consumer {
             Some(consumer) => self.hands_out_last() && consumer.at_end(),
@@ -212,13 +212,13 @@ impl Parking {
         }
     }
 
-    /// Whether it is known what is parked, and nothing is on its way there.
+    /// Returns whether it is known what is parked, and nothing is on its way there.
     pub(super) fn is_settled(&self) -> bool {
         let is_open = !self.existed || self.shared.queue.get().is_some();
         is_open && self.shared.bytes.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether rows that wait in their place are to be leased again, which may be parked then. Asked once.
+    /// Returns whether rows that wait in their place are to be leased again, which may be parked then. Asked once.
     pub(super) fn takes_again(&mut self) -> bool {
         // Those on their way are older.
         let is_time =
@@ -241,7 +241,7 @@ impl Parking {
         self.look.on_leased(lease);
     }
 
-    /// Whether rows that wait in their place are still to be leased again.
+    /// Returns whether rows that wait in their place are still to be leased again.
     pub(super) fn is_looking(&self) -> bool {
         self.look.messages() > 0
     }
@@ -261,7 +261,7 @@ impl Parking {
         self.shared.in_place.take_left()
     }
 
-    /// What keeps rows from being parked.
+    /// Reason why rows cannot be parked, in words.
     pub(super) fn why(&self) -> Option<String> {
         self.shared.why().clone()
     }
