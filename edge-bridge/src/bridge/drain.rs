@@ -165,7 +165,7 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) -> Option<Message> {
         loop {
-            match self.pack.poll(now, self.packet_max(now.up_ms, session))? {
+            match self.pack.poll(now, self.packet_max(session))? {
                 Packing::Message(packed) => {
                     let swept = self.sweep.take(&packed);
                     self.next_serial += 1;

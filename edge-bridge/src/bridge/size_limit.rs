@@ -3,6 +3,8 @@
 //! probe at a time, with back-off. When the hub takes one of that size, the parked ones go out before new ones of that size. A Maximum Packet Size
 //! that a hub announces is the session's to keep.
 //!
+//! Batches are cut to fit: their size is searched between the largest message that was taken and the smallest that was refused.
+//!
 //! A hub that has taken a larger one means the message and not its size: that one is poison, and no limit is learned of it. It may have been the first of
 //! all, too: the probe is the oldest of about the limit's size, but the second probe, and every eighth after it, is another one.
 
@@ -33,6 +35,12 @@ const PASSES_MAX: u8 = 8;
 const OWN_FAULTS_MAX: usize = 4;
 /// Of so many probes one is another row than the oldest: the second of them.
 const EXPLORES_EACH: u32 = 8;
+/// As long as nothing is known to be taken, this part of the limit counts as taken: the next size that is tried is a quarter of the limit.
+const STEP: u64 = 16;
+/// A batch may have so many bytes if they are fewer than the limit: a single reading is to fit.
+const BATCH_MIN: u64 = 1_024;
+/// Part of the limit below which nothing more is tried with batches.
+const CLOSE_ENOUGH: u64 = 16;
 /// Failed probes remembered, so that another one is another one.
 const FAILED_MAX: usize = 64;
 
@@ -263,6 +271,14 @@ impl SizeLimit {
     fn covers(&self, bytes: u64) -> bool {
         self.limit.is_some_and(|limit| bytes >= limit)
     }
+
+    /// Bytes of a batch at most: halfway, as a ratio, between the largest that was taken and the smallest that was refused, until they are close.
+    fn batch_max(&self) -> Option<u64> {
+        let limit = self.limit?;
+        let is_close = limit.saturating_sub(self.taken) <= limit / CLOSE_ENOUGH;
+        let halfway = limit.saturating_mul(self.taken.max(limit / STEP)).isqrt();
+        Some(if is_close { self.taken } else { halfway.max(BATCH_MIN).min(limit.saturating_sub(1)) })
+    }
 }
 
 impl<P: Pack> Uplink<P> {
@@ -366,12 +382,9 @@ impl<P: Pack> Uplink<P> {
         parks
     }
 
-    /// Bytes of a whole packet that the pack may make: what the hub announced, and less than what is known to cost a connection.
-    pub(super) fn packet_max(&self, now_ms: u64, session: &Session) -> usize {
-        let may_probe = || self.sweep.has_rows_inside() && self.may_probe_size(now_ms);
-        let limit = self.size_limit.limit.filter(|_| !may_probe());
-        let max =
-            u64::from(session.peer_packet_max()).min(limit.map_or(u64::MAX, |limit| limit.saturating_sub(1)));
+    /// Bytes of a whole packet that the pack may make: what the hub announced, and what its size limit may be.
+    pub(super) fn packet_max(&self, session: &Session) -> usize {
+        let max = u64::from(session.peer_packet_max()).min(self.size_limit.batch_max().unwrap_or(u64::MAX));
         usize::try_from(max).unwrap_or(usize::MAX)
     }
 
@@ -482,6 +495,30 @@ mod tests {
         assert!(size.limit.is_some(), "it probed");
         size.on_pass_begins(11, true, true);
         assert!(size.limit.is_none(), "none is left");
+    }
+
+    #[test]
+    fn the_size_of_batches_is_found_in_few_steps() {
+        for (hub, taken) in [(2_500, 70), (2_500, 0), (100_000, 70), (100_000, 0)] {
+            let mut size = SizeLimit::new(1);
+            size.on_taken(0, taken);
+            refuse(&mut size, 0, 130_000);
+            assert!(close(&mut size, 0));
+            let (mut closes, mut steps) = (0, 0);
+            while size.batch_max() != Some(size.taken) {
+                let bytes = size.batch_max().unwrap();
+                if bytes > hub {
+                    refuse(&mut size, 1, bytes);
+                    assert!(close(&mut size, 1));
+                    closes += 1;
+                } else {
+                    size.on_taken(1, bytes);
+                }
+                steps += 1;
+            }
+            assert!(size.taken <= hub && size.taken > hub - hub / 8, "{} of {hub}", size.taken);
+            assert!((1..=6).contains(&closes) && steps <= 10, "{closes} closes in {steps} steps");
+        }
     }
 
     #[test]

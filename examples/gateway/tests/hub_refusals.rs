@@ -16,10 +16,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use edge_codec::{Format, Limits, Value};
 use support::gateway::Gateway;
 use support::hub::{Answer, Hub};
 use support::mosquitto::{Mosquitto, Subscriber};
 use support::publisher::Publisher;
+use support::relay::Relay;
 use support::{free_port, seconds_until, wait_until};
 
 const ROUTES: &str = "[queue]\nlanes = [\"alarm\", \"telemetry\"]\n\
@@ -258,6 +260,37 @@ fn rows_larger_than_a_real_hub_takes_delay_nobody() {
     let large = large.map(|message| message.payload.split(' ').next().unwrap().parse::<u32>().unwrap());
     let firsts: Vec<u32> = large.filter(|n| seen.insert(*n)).collect();
     assert!(firsts.is_sorted(), "the topic's order is kept: {firsts:?}");
+    ends_well(&gateway);
+}
+
+/// The readings of an outage make batches far above a limit that the hub does not announce, and keeps: they are cut until they fit.
+#[test]
+fn batches_are_cut_to_what_a_real_hub_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "max_queued_messages 0\nmessage_size_limit 2500");
+    let relay = Relay::start(hub.address);
+    let subscriber = Subscriber::start(hub.address, "readings");
+    let route = "[[route]]\nmatch = \"plant/#\"\nto = \"readings\"\nformat = \"json\"\n";
+    let (gateway, listen) = Gateway::started(dir.path(), relay.address, route);
+    relay.cut();
+    let mut sensor = Publisher::new(listen, "sensor", 100);
+    (0..2_000).for_each(|n| sensor.publish(&format!("plant/{}", n % 4), &format!("{{\"value\":{n}.5}}")));
+    sensor.settle(0, 30);
+    relay.mend();
+    let arrived = || {
+        let mut values = BTreeSet::new();
+        for message in subscriber.arrived() {
+            let batch = Format::Json.decode(message.payload.as_bytes(), &Limits::default()).unwrap();
+            values.extend(batch.map(|reading| match reading.unwrap().value {
+                Value::F64(value) => value as u32,
+                other => panic!("{other:?}"),
+            }));
+        }
+        values.len()
+    };
+    wait_until("all of them are at the hub", 90, || arrived() == 2_000);
+    println!("{} connections", hub.connects("g"));
+    assert!(hub.connects("g") < 25, "{} connections", hub.connects("g"));
     ends_well(&gateway);
 }
 
