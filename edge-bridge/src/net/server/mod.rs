@@ -107,6 +107,15 @@ impl LocalPublisher {
     pub async fn publish(&self, publish: Publish) -> Result<Settled, Ended> {
         ask(&self.commands, |answer| Command::Publish { publish, answer }).await
     }
+
+    /// As [`Server::stats`].
+    ///
+    /// # Errors
+    ///
+    /// The server has ended.
+    pub async fn stats(&self) -> Result<Stats, Ended> {
+        ask(&self.commands, Command::Stats).await
+    }
 }
 
 async fn ask<T>(

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use edge_bridge::Link;
 use edge_bridge::ingest::Now;
+use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Clock, Server};
 use edge_queue::aio;
 use tokio::net::TcpListener;
@@ -107,6 +108,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         queue: queue.clone(),
         link: link.clone(),
         local: front.local_connected(),
+        listener: front.listener(),
         ingest: ingest.clone(),
         intake: intake.clone(),
         clock,
@@ -210,6 +212,13 @@ impl Front {
         match self {
             Self::Server(_) => None,
             Self::Broker(broker) => Some(broker.connected()),
+        }
+    }
+
+    fn listener(&self) -> Option<LocalPublisher> {
+        match self {
+            Self::Server(server) => Some(server.publisher()),
+            Self::Broker(_) => None,
         }
     }
 

@@ -7,6 +7,7 @@ use edge_bridge::bridge::LinkState;
 use edge_queue::{Ledger, Reason};
 
 use super::ingest::Counts;
+use super::listener_figures;
 use super::refused::Refused;
 use super::restarts::Restarts;
 use super::status::Verdict;
@@ -61,6 +62,8 @@ pub(crate) struct Sample {
     /// By cause.
     pub(crate) wan_bytes: [(&'static str, u64); 5],
     pub(crate) counts: Counts,
+    /// Of the gateway's own listener; `None` without one, or while it does not answer.
+    pub(crate) listener: Option<edge_bridge::listener::Stats>,
 }
 
 impl Sample {
@@ -163,6 +166,9 @@ impl Sample {
             "Messages that no route wants since the start.",
             self.counts.unrouted,
         );
+        if let Some(listener) = &self.listener {
+            listener_figures::render(listener, &mut page);
+        }
         page.0
     }
 }
@@ -196,7 +202,7 @@ fn label(text: &str) -> String {
 pub(super) struct Page(String);
 
 impl Page {
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
+    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.head(name, "counter", help);
         self.line(format_args!("{name} {value}"));
     }
@@ -264,7 +270,18 @@ mod tests {
             store_bytes_written: 4_096,
             wan_bytes: [("payload", 1), ("mqtt", 2), ("tls", 3), ("ping", 4), ("resend", 5)],
             counts: Counts::default(),
+            listener: None,
         }
+    }
+
+    #[test]
+    fn the_listeners_losses_are_there_if_there_is_one() {
+        assert!(!sample().render().contains("edge_displaced_total"));
+        let mut listener = edge_bridge::listener::Stats::default();
+        (listener.displaced, listener.wills_without_room) = (40, 3);
+        let page = Sample { listener: Some(listener), ..sample() }.render();
+        assert!(page.contains("\nedge_displaced_total 40\n"), "{page}");
+        assert!(page.contains("\nedge_wills_without_room_total 3\n"), "{page}");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod http;
 mod ingest;
 mod intake;
 mod kept_row;
+mod listener_figures;
 mod metrics;
 mod monitor;
 mod pack;

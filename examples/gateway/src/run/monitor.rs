@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use edge_bridge::Link;
 use edge_bridge::bridge::LinkState;
+use edge_bridge::listener;
 use edge_bridge::net::Clock;
+use edge_bridge::net::server::LocalPublisher;
 use edge_queue::{Health, Ledger, Stats, aio};
 
 use super::control::Figures;
@@ -36,6 +38,8 @@ pub(crate) struct Monitor {
     pub(crate) link: Link,
     /// True once the local broker has accepted us, if the sensors are behind one.
     pub(crate) local: Option<Arc<AtomicBool>>,
+    /// The gateway's own listener, if the sensors come there.
+    pub(crate) listener: Option<LocalPublisher>,
     pub(crate) ingest: GatewayIngest,
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
@@ -92,6 +96,7 @@ impl Monitor {
                 ("resend", traffic.resend),
             ],
             counts: self.ingest.counts(),
+            listener: self.listener_stats().await,
         };
         let losing = self.losing(here, parked_live.as_deref());
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.
@@ -99,6 +104,11 @@ impl Monitor {
         let is_degraded = stats.health != Health::Healthy || sample.refused.is_refusing() || drops;
         sample.verdict = Verdict::of(sample.link, is_degraded, losing);
         Some((sample, stats))
+    }
+
+    async fn listener_stats(&self) -> Option<listener::Stats> {
+        let stats = self.listener.as_ref()?.stats();
+        tokio::time::timeout(ANSWER_WITHIN, stats).await.ok()?.ok()
     }
 
     fn drops_for_time(&self, sample: &Sample) -> bool {
