@@ -43,7 +43,8 @@ pub struct AckHandle {
 }
 
 impl AckHandle {
-    /// Whether both are of messages of one connection.
+    /// Returns whether both are of messages of one connection.
+    #[cfg(any(test, feature = "net"))]
     pub(crate) fn is_of_connection_of(&self, other: &Self) -> bool {
         self.epoch == other.epoch
     }
