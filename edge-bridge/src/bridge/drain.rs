@@ -167,19 +167,18 @@ impl<P: Pack> Uplink<P> {
         loop {
             match self.pack.poll(now, self.packet_max(session))? {
                 Packing::Message(packed) => {
-                    let swept = self.sweep.take(&packed);
+                    let swept = self.sweep.take(&packed.rows);
                     self.next_serial += 1;
                     return Some(Message::new(packed, self.next_serial, swept));
                 }
                 Packing::Expired { rows } => {
                     stats.expired += rows.len() as u64;
-                    let packed = super::pack::Packed::of_rows(rows);
-                    self.sweep.take(&packed);
-                    packed.rows.into_iter().for_each(|row| spool.settle(row, Settled::Expired));
+                    self.sweep.take(&rows);
+                    rows.into_iter().for_each(|row| spool.settle(row, Settled::Expired));
                 }
                 Packing::Unsendable { rows, reason } => {
+                    self.sweep.take(&rows);
                     let packed = super::pack::Packed::of_rows(rows);
-                    self.sweep.take(&packed);
                     self.set_aside(now.up_ms, &Message::new(packed, 0, false), reason, spool, stats);
                 }
             }

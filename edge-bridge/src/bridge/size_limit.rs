@@ -315,10 +315,7 @@ impl<P: Pack> Uplink<P> {
         match self.size_limit.on_closed(now_ms, by_hub) {
             Cause::Other => return None,
             Cause::Message(rows) => {
-                rows.into_iter().for_each(|row| self.poison.on_parked(now_ms, row));
-                if let Some(due_ms) = self.poison.due_ms() {
-                    self.sweep.want(due_ms);
-                }
+                self.note_poison(now_ms, &rows);
                 return Some(Vec::new());
             }
             Cause::Size => {}

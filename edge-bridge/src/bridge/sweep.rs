@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use super::backoff::Backoff;
-use super::pack::Packed;
 use super::poison::RowKey;
 use super::refusals::retry_backoff;
 use super::spool::{LeaseId, Spool};
@@ -31,7 +30,7 @@ pub(super) struct Sweep {
     /// Messages, by weight, that it has still to pass; `None`: no sweep.
     left: Option<u64>,
     dry_since_ms: Option<u64>,
-    /// What the spool passed when it last gave nothing.
+    /// [`Spool::passed`] at the last lease.
     passed: u64,
     /// Rows keep their places, and the spool knows the end.
     in_place: bool,
@@ -225,11 +224,11 @@ impl Sweep {
         !self.rows.is_empty()
     }
 
-    /// Whether a message has rows of the sweep, which are forgotten.
-    pub(super) fn take(&mut self, packed: &Packed) -> bool {
+    /// Forgets rows that are in a message now, or are no more. Returns whether any was of the sweep.
+    pub(super) fn take(&mut self, rows: &[LeaseId]) -> bool {
         let mut any = false;
         if !self.rows.is_empty() {
-            packed.rows.iter().for_each(|row| any |= self.rows.remove(row).is_some());
+            rows.iter().for_each(|row| any |= self.rows.remove(row).is_some());
         }
         any
     }

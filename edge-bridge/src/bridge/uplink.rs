@@ -130,19 +130,23 @@ impl<P: Pack> Uplink<P> {
             return None;
         }
         let (token, message) = self.sent.pop_first()?;
-        for row in &message.packed.rows {
-            self.poison.on_parked(now_ms, row_key(*row, spool));
-        }
+        let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+        self.note_poison(now_ms, &rows);
         self.poison.on_message_parked();
-        if let Some(due_ms) = self.poison.due_ms() {
-            self.sweep.want(due_ms);
-        }
         stats.poison += 1;
         self.refusals.on_gone(message.topic());
         self.apart.on_parked(message.topic(), Some(reason), weight_of(&message, spool));
         self.tell(now_ms, Cause::Poison, reason, &message, spool, stats);
         self.put_last(&message, true, reason, spool);
         Some(Token(token))
+    }
+
+    /// These rows are parked as poison; a sweep tries them again.
+    pub(super) fn note_poison(&mut self, now_ms: u64, rows: &[RowKey]) {
+        rows.iter().for_each(|row| self.poison.on_parked(now_ms, *row));
+        if let Some(due_ms) = self.poison.due_ms() {
+            self.sweep.want(due_ms);
+        }
     }
 
     /// Returns whether no older message waits for an answer.
