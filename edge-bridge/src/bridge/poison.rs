@@ -310,7 +310,7 @@ mod tests {
         assert!(poison.is_known(row(0)) && poison.is_known(row(KNOWN_MAX)) && !poison.is_known(row(1)));
     }
 
-    /// What expired or made room of the poison rows is forgotten once a pass over all that is parked has not met it.
+    /// Poison rows that expired or made room are forgotten once a pass over all that is parked has not met it.
     #[test]
     fn a_pass_over_all_parked_rows_forgets_poison_that_is_gone() {
         let mut uplink = Uplink::new(RawPack::new(false), 100_000, 1);

@@ -413,7 +413,7 @@ impl Refusals {
         out
     }
 
-    /// Whether held messages of parked rows may go back to their places: no new one that is held is younger, which would be sent before them.
+    /// Returns whether held messages of parked rows may go back to their places: no new one that is held is younger, which would be sent before them.
     pub(super) fn may_give_back_swept(&self) -> bool {
         self.topics.values().all(|topic| topic.held.iter().is_sorted_by_key(|held| held.message.swept))
     }

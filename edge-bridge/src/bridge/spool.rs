@@ -140,7 +140,7 @@ pub trait Spool {
         None
     }
 
-    /// Whether the parked rows would better be put together, which [`close_holes`](Self::close_holes) does.
+    /// Returns whether the parked rows would better be put together, which [`close_holes`](Self::close_holes) does.
     fn has_holes(&self) -> bool {
         false
     }

@@ -152,7 +152,7 @@ impl Copies {
     ///
     /// # Errors
     ///
-    /// What was left out and why: another pass is under way, the rows were not taken or could not be read in time, some wait in the queue since they
+    /// A part was left out: another pass is under way, the rows were not taken or could not be read in time, some wait in the queue since they
     /// cannot be parked, the link was closed.
     pub async fn next(&mut self) -> Result<Option<Vec<ParkedRow>>, ByHandError> {
         if let Some(rows) = self.rows.recv().await {

@@ -5,7 +5,7 @@
 //! therefore written with it: its *turn*, 0 when it is parked, and the highest of all once it is moved. Rows of the highest turn are older than all
 //! others, and rows of one turn stand in their order. That holds because a row is moved only after every older one: none behind one that stays.
 //! So a pass over rows that are mixed hands out those of the highest turn first and the others then, and the next closing goes on with the others.
-//! Whether they are mixed is read once at the start of a run.
+//! The turns are read once, to know whether they are mixed, at the start of a run.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use edge_queue::{Lease, aio};
 use super::{Envelope, Parking, RANGES_MAX};
 use crate::wire::ReasonCode;
 
-/// What the present pass does.
+/// Work of the present pass.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Reads what an earlier run left.
@@ -55,7 +55,7 @@ impl Holes {
 }
 
 impl Parking {
-    /// Whether there are so many holes that they are to be closed, or a closing that was not finished.
+    /// Returns whether there are so many holes that they are to be closed, or a closing that was not finished.
     pub(in crate::net) fn has_holes(&self) -> bool {
         let ledgers = self.shared.queue.get().into_iter().flat_map(aio::Queue::ledger);
         self.holes.is_mixed || ledgers.map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX
@@ -96,7 +96,7 @@ impl Parking {
         }
     }
 
-    /// Whether parked rows may be read now. Not while moved ones fill all the room there is on the way.
+    /// Returns whether parked rows may be read now. Not while moved ones fill all the room there is on the way.
     pub(in crate::net) fn may_read(&mut self) -> bool {
         if self.holes.stage != Stage::Close {
             return true;
@@ -112,7 +112,7 @@ impl Parking {
         true
     }
 
-    /// Nothing more can be read now. Whether the pass goes on, since all was.
+    /// Nothing more can be read now. Returns whether the pass goes on, since all was.
     pub(in crate::net) fn next_stage(&mut self) -> bool {
         if !self.consumer.as_ref().is_some_and(aio::Consumer::at_end) {
             return false;
@@ -172,7 +172,7 @@ impl Parking {
         self.holes.passed
     }
 
-    /// Whether a pass hands out no more rows than have been read.
+    /// Returns whether a pass hands out no more rows than have been read.
     pub(super) fn hands_out_last(&self) -> bool {
         match self.holes.stage {
             Stage::Look | Stage::Close => false,
