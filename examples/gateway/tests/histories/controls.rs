@@ -51,7 +51,7 @@ const FILTERS: [Filter; 4] = [Filter::None, Filter::Deadband(0.5), Filter::Door(
 
 type Fault = (Rule, &'static str, fn(&mut Records));
 
-const FAULTS: [Fault; 21] = [
+const FAULTS: [Fault; 23] = [
     (Rule::Lost, "a dropped row", |records| drop(records.rows.remove(1))),
     (Rule::Lost, "no row at all", |records| records.rows.clear()),
     (Rule::Lost, "a raw message that did not arrive", |records| records.wholes.clear()),
@@ -89,6 +89,8 @@ const FAULTS: [Fault; 21] = [
         records.unreadable.push("no such table".into());
     }),
     (Rule::Exit, "exit status 1", |records| records.exits.push("run 0: exit status: 1".into())),
+    (Rule::Delayed, "a message behind a refused one", |records| records.delayed.push("raw 3".into())),
+    (Rule::Untold, "a refusal that no verdict tells", |records| records.untold.push("raw 3".into())),
 ];
 
 #[test]

@@ -29,9 +29,13 @@ pub(crate) enum Rule {
     Unreadable,
     /// The gateway ends with 0 when it is asked to.
     Exit,
+    /// Topics that the hub takes are in time beside those that it refuses.
+    Delayed,
+    /// The verdict is `degraded` while the hub refuses, and comes back.
+    Untold,
 }
 
-pub(crate) const RULES: [Rule; 11] = [
+pub(crate) const RULES: [Rule; 13] = [
     Rule::Lost,
     Rule::Uncounted,
     Rule::Value,
@@ -43,6 +47,8 @@ pub(crate) const RULES: [Rule; 11] = [
     Rule::Order,
     Rule::Unreadable,
     Rule::Exit,
+    Rule::Delayed,
+    Rule::Untold,
 ];
 
 #[derive(Clone, Debug)]
@@ -69,6 +75,8 @@ pub(crate) fn judge(records: &Records) -> Vec<Violation> {
     let mut say = |rule, what: String| violations.push(Violation { rule, what });
     records.unreadable.iter().for_each(|why| say(Rule::Unreadable, why.clone()));
     records.exits.iter().for_each(|why| say(Rule::Exit, why.clone()));
+    records.delayed.iter().for_each(|why| say(Rule::Delayed, why.clone()));
+    records.untold.iter().for_each(|why| say(Rule::Untold, why.clone()));
     identities(records, &mut say);
     wholes(records, &mut say);
     let mut missing = missing_wholes(records);
@@ -76,7 +84,8 @@ pub(crate) fn judge(records: &Records) -> Vec<Violation> {
     let revives = records.dropped > 0 && records.runs.iter().any(|run| run.killed);
     for (name, sensor) in &sensors(records, &mut say) {
         copies(name, sensor, &mut say);
-        if records.fifo && !revives {
+        // What a hub refuses as too large waits, and its topic goes on.
+        if records.fifo && !revives && !records.limited {
             order(name, sensor, records, &mut say);
         }
         missing.extend(missing_readings(name, sensor, records));

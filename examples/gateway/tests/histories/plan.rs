@@ -1,6 +1,10 @@
 //! A history before it happens: configuration, sensors and steps, all from one seed.
 
+mod refusals;
+
 use super::support::rng::Rng;
+
+pub(crate) use refusals::Refusal;
 
 use super::record::{Filter, Run};
 
@@ -35,6 +39,14 @@ pub(crate) enum Step {
     /// As the two before, with another configuration.
     KillAndChange,
     StopAndChange,
+    /// The hub begins to refuse, or refuses something else.
+    Refuse(Refusal),
+    /// The hub takes everything again.
+    Allow,
+    /// A raw message of another publisher, and what becomes of it while the hub refuses.
+    Beside(Refusal),
+    /// A raw message of some kilobytes.
+    Large,
 }
 
 /// A route of readings. Its topics begin with `plant/rN/`, its batches go to `out/rN`.
@@ -69,6 +81,10 @@ pub(crate) struct Plan {
     /// Window of each publisher.
     pub(crate) windows: Vec<usize>,
     pub(crate) steps: Vec<Step>,
+    /// The hub refuses for a while.
+    pub(crate) is_refused: bool,
+    /// What is refused at the end is tried again by hand, and not only after its pause.
+    pub(crate) retries: bool,
     pub(crate) rng: Rng,
 }
 
@@ -79,7 +95,13 @@ impl Plan {
         rng.below(1);
         let mut configuration = Configuration::of(&mut rng);
         let windows: Vec<usize> = (0..rng.between(1, 3)).map(|_| *rng.pick(&[1, 5, 20, 50])).collect();
-        let steps = steps(&mut rng, windows.len());
+        let mut steps = steps(&mut rng, windows.len());
+        // Dimensions have a source of their own: with them or without them a seed has the same configuration and traffic.
+        let mut more = Rng(!seed);
+        let is_refused = more.percent(35);
+        if is_refused {
+            refusals::insert(&mut more, &mut steps, !configuration.limits.is_empty());
+        }
         let mut configurations = vec![configuration.clone()];
         for step in &steps {
             match step {
@@ -95,7 +117,8 @@ impl Plan {
             .iter_mut()
             .for_each(|route| (route.filter, route.withholds) = (Filter::None, false));
         configurations.push(configuration);
-        Self { behind_broker: rng.percent(30), configurations, windows, steps, rng }
+        let (behind_broker, retries) = (rng.percent(30), is_refused && more.percent(50));
+        Self { behind_broker, configurations, windows, steps, is_refused, retries, rng }
     }
 
     /// A full queue takes nothing, so that sensors keep what they have.

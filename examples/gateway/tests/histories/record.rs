@@ -134,6 +134,8 @@ pub(crate) struct Records {
     pub(crate) runs: Vec<Run>,
     /// `order = "fifo"`.
     pub(crate) fifo: bool,
+    /// The hub had a limit of size for a while.
+    pub(crate) limited: bool,
     /// In the order in which they arrived, as are the next two.
     pub(crate) rows: Vec<Row>,
     pub(crate) wholes: Vec<Whole>,
@@ -143,6 +145,10 @@ pub(crate) struct Records {
     pub(crate) dropped: u64,
     /// The gateway's last word on its queue: accepted less delivered, waiting and dropped.
     pub(crate) exits: Vec<String>,
+    /// Messages that waited too long for others, which the hub refused.
+    pub(crate) delayed: Vec<String>,
+    /// Times at which the gateway's verdict was not that of what the hub did.
+    pub(crate) untold: Vec<String>,
 }
 
 impl Records {

@@ -80,28 +80,32 @@ impl Traffic {
         Self { rng, sensors, messages: 0, now_ms, has_jumps }
     }
 
+    /// A raw message above every limit that a hub is given.
+    pub(crate) fn large(&mut self, publisher: usize, run: usize) -> Message {
+        self.messages += 1;
+        let topic = format!("plant/raw/large{publisher}");
+        whole(
+            topic.clone(),
+            format!("raw {} {}", self.messages, "x".repeat(3_000)),
+            format!("up/{topic}"),
+            run,
+        )
+    }
+
     pub(crate) fn message(&mut self, publisher: usize, run: usize) -> Message {
         self.messages += 1;
         let number = self.messages;
         let own: Vec<usize> =
             (0..self.sensors.len()).filter(|n| self.sensors[*n].publisher == publisher).collect();
-        let whole = |topic: String, payload: String, to: String| Message {
-            topic,
-            payload,
-            route: 0,
-            content: Content::Whole(to),
-            sent: run,
-            acked: None,
-        };
         if own.is_empty() || self.rng.percent(10) {
             let topic = format!("plant/raw/{publisher}");
-            return whole(topic.clone(), format!("raw {number}"), format!("up/{topic}"));
+            return whole(topic.clone(), format!("raw {number}"), format!("up/{topic}"), run);
         }
         let first = *self.rng.pick(&own);
         let (route, topic) = (self.sensors[first].route, self.sensors[first].topic.clone());
         if self.rng.percent(2) {
             let to = format!("dead-letter/{topic}");
-            return whole(topic, format!("{{\"no reading\":{number}}}"), to);
+            return whole(topic, format!("{{\"no reading\":{number}}}"), to, run);
         }
         let is_list = self.rng.percent(25);
         let of_route: Vec<usize> = own.into_iter().filter(|n| self.sensors[*n].route == route).collect();
@@ -143,6 +147,10 @@ impl Traffic {
         let (unit, sensor) = (sensor.unit.to_owned(), sensor.topic.clone());
         (Reading { sensor, index, time, value, quality, unit, beside }, sent)
     }
+}
+
+fn whole(topic: String, payload: String, to: String, run: usize) -> Message {
+    Message { topic, payload, route: 0, content: Content::Whole(to), sent: run, acked: None }
 }
 
 /// Time of the next reading, and whether it is no part of the series. No two readings of a sensor are alike.

@@ -1,5 +1,7 @@
 //! One history as it happens: the gateway's process, a real Mosquitto on each side, a line between them, publishers.
 
+mod refusals;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::judge::judge;
-use super::plan::{Configuration, Plan, Step};
+use super::plan::{Configuration, Plan, Refusal, Step};
 use super::reader::{PROBE, read};
 use super::record::Records;
 use super::support::gateway::Gateway;
@@ -24,6 +26,7 @@ struct World<'a> {
     plan: &'a Plan,
     dir: &'a Path,
     hub: Mosquitto,
+    hub_lines: String,
     /// What the sensors publish to, in place of the gateway.
     _local: Option<Mosquitto>,
     listen: SocketAddr,
@@ -43,12 +46,15 @@ struct World<'a> {
 
 /// Plays the history in the folder, and returns its records.
 pub(crate) fn play(plan: &Plan, dir: &Path) -> Records {
-    let persistence = format!(
+    let mut hub_lines = format!(
         "persistence true\npersistence_location {}/\nuser root\nautosave_interval 1800\n\
-         max_inflight_messages 0\nmax_queued_messages 0",
+         max_inflight_messages 0\nmax_queued_messages 0\n",
         dir.display()
     );
-    let hub = Mosquitto::start(dir, &persistence);
+    if plan.is_refused {
+        hub_lines.push_str(&refusals::lines(dir));
+    }
+    let hub = Mosquitto::start(dir, &hub_lines);
     let local =
         plan.behind_broker.then(|| Mosquitto::start(dir, "max_inflight_messages 0\nmax_queued_messages 0"));
     let listen = local.as_ref().map_or_else(free_port, |local| local.address);
@@ -59,14 +65,18 @@ pub(crate) fn play(plan: &Plan, dir: &Path) -> Records {
         .windows
         .iter()
         .enumerate()
+        // The last one is beside the others.
+        .chain([(plan.windows.len(), &50)])
         .map(|(n, window)| Publisher::new(listen, &format!("publisher{n}"), *window))
         .collect();
     let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
-    let records = Records { fifo: plan.configurations[0].fifo, ..Records::default() };
+    let limited = plan.steps.iter().any(|step| matches!(step, Step::Refuse(Refusal::Size(_))));
+    let records = Records { fifo: plan.configurations[0].fifo, limited, ..Records::default() };
     let mut world = World {
         plan,
         dir,
         hub,
+        hub_lines,
         _local: local,
         listen,
         wan,
@@ -128,6 +138,10 @@ impl World<'_> {
                 self.stop();
                 self.restart();
             }
+            Step::Refuse(refusal) => self.refuse(Some(refusal)),
+            Step::Allow => self.refuse(None),
+            Step::Beside(refusal) => self.beside(refusal),
+            Step::Large => self.send_large(),
         }
     }
 
@@ -144,6 +158,15 @@ impl World<'_> {
             }
             let message = self.traffic.message(publisher, self.run);
             sender.publish(&message.topic, &message.payload);
+            self.records.messages.push(message);
+        }
+    }
+
+    fn send_large(&mut self) {
+        let own = self.plan.windows.len();
+        if self.publishers[own].has_room() {
+            let message = self.traffic.large(own, self.run);
+            self.publishers[own].publish(&message.topic, &message.payload);
             self.records.messages.push(message);
         }
     }
@@ -201,6 +224,9 @@ impl World<'_> {
         // A gateway that rejects is not ready while what it could not queue before the stop finds no room.
         if self.plan.rejects() {
             self.wan.mend();
+            if self.plan.is_refused {
+                self.refuse(None);
+            }
         }
         self.start();
     }
@@ -208,14 +234,23 @@ impl World<'_> {
     /// All faults are mended. Filters go with the last configuration, so that nothing is held any more.
     fn end(mut self) -> Records {
         self.wan.mend();
+        if self.plan.is_refused {
+            self.refuse(None);
+        }
         for publisher in &mut self.publishers {
             publisher.settle(0, DRAIN_S);
         }
         self.note();
         self.stop();
         self.restart();
-        let mut passes = 0;
-        wait_until("the queue is empty", DRAIN_S, || {
+        let (mut passes, mut asked) = (0, 0);
+        // What was refused waits for its next attempt.
+        let within_s = if self.plan.is_refused { 3 * DRAIN_S } else { DRAIN_S };
+        wait_until("the queue is empty", within_s, || {
+            if self.plan.retries && asked % 100 == 50 {
+                self.retry();
+            }
+            asked += 1;
             let is_empty = self.gateway.metric("edge_queue_messages") == Some(0.0)
                 && self.gateway.metric("edge_parked_messages") == Some(0.0);
             passes = if is_empty { passes + 1 } else { 0 };
@@ -223,7 +258,10 @@ impl World<'_> {
         });
         self.hear_all();
         // Totals are those of a commit up to a second ago.
-        wait_for(5_000, || judge(&self.read()).is_empty());
+        let _ = wait_for(5_000, || judge(&self.read()).is_empty());
+        if self.plan.is_refused {
+            self.heals();
+        }
         self.records.dropped = self.dropped().unwrap();
         self.stop();
         self.read()
@@ -251,10 +289,14 @@ impl World<'_> {
     }
 }
 
-/// Asks until it is true, and no longer than so many milliseconds.
-fn wait_for(ms: u64, mut is_true: impl FnMut() -> bool) {
+/// Asks until it is true, and no longer than so many milliseconds. Returns whether it was.
+fn wait_for(ms: u64, mut is_true: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + Duration::from_millis(ms);
-    while !is_true() && Instant::now() < end {
+    loop {
+        let came_true = is_true();
+        if came_true || Instant::now() > end {
+            return came_true;
+        }
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -55,8 +55,14 @@ impl Mosquitto {
     /// Replaces its lines besides and has them read again (SIGHUP): those that Mosquitto reads again while it runs.
     pub fn reconfigure(&self, lines: &str) {
         fs::write(&self.conf, Self::config(self.address, lines)).unwrap();
+        let reloads = || {
+            let log = fs::read_to_string(self.conf.with_extension("log")).unwrap();
+            log.matches("Reloading config").count()
+        };
+        let before = reloads();
         let sent = Command::new("kill").args(["-HUP", &self.pid().to_string()]).status().unwrap();
         assert!(sent.success());
+        wait_until("mosquitto has read its lines", 10, || reloads() > before);
     }
 
     fn config(address: SocketAddr, lines: &str) -> String {
