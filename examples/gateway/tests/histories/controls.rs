@@ -7,8 +7,9 @@ const START: i64 = 1_790_000_000_000;
 
 /// A ramp of 30 readings, one each second, and a raw message; the filter keeps what it should.
 fn good(filter: Filter) -> Records {
-    let mut records = Records { fifo: true, ..Records::default() };
-    let run = Run { filters: vec![filter], withholds: vec![true], killed: false };
+    let mut records = Records { fifo: true, ended_ms: START + 30_000, ..Records::default() };
+    let sent = || Message { acked: Some(0), ahead_of_ms: i64::MAX, ..Message::default() };
+    let run = Run { filters: vec![filter], withholds: vec![true], killed: false, offsets_ms: (0, 0) };
     records.runs = vec![run.clone(), run];
     for index in 0..30 {
         let time = START + index as i64 * 1_000;
@@ -25,11 +26,11 @@ fn good(filter: Filter) -> Records {
         }
         let payload = format!("{index}");
         let (topic, content) = (reading.sensor.clone(), Content::Readings(vec![reading]));
-        records.messages.push(Message { topic, payload, route: 0, content, sent: 0, acked: Some(0) });
+        records.messages.push(Message { topic, payload, content, sent_ms: time, ..sent() });
     }
     let (topic, payload) = ("plant/raw".to_owned(), "raw".to_owned());
     let content = Content::Whole("up/plant/raw".to_owned());
-    let whole = Message { topic, payload: payload.clone(), route: 0, content, sent: 0, acked: Some(0) };
+    let whole = Message { topic, payload: payload.clone(), content, ..sent() };
     records.messages.push(whole);
     records.wholes.push(Whole { id: "1".to_owned(), pd: false, topic: "up/plant/raw".to_owned(), payload });
     records
@@ -49,9 +50,18 @@ fn row(reading: &Reading, seq: u64) -> Row {
 
 const FILTERS: [Filter; 4] = [Filter::None, Filter::Deadband(0.5), Filter::Door(0.1), Filter::OnChange];
 
+/// The gateway gave all times.
+fn without_stamps(records: &mut Records) {
+    for message in &mut records.messages {
+        if let Content::Readings(readings) = &mut message.content {
+            readings.iter_mut().for_each(|reading| reading.time = None);
+        }
+    }
+}
+
 type Fault = (Rule, &'static str, fn(&mut Records));
 
-const FAULTS: [Fault; 23] = [
+const FAULTS: [Fault; 25] = [
     (Rule::Lost, "a dropped row", |records| drop(records.rows.remove(1))),
     (Rule::Lost, "no row at all", |records| records.rows.clear()),
     (Rule::Lost, "a raw message that did not arrive", |records| records.wholes.clear()),
@@ -91,6 +101,14 @@ const FAULTS: [Fault; 23] = [
     (Rule::Exit, "exit status 1", |records| records.exits.push("run 0: exit status: 1".into())),
     (Rule::Delayed, "a message behind a refused one", |records| records.delayed.push("raw 3".into())),
     (Rule::Untold, "a refusal that no verdict tells", |records| records.untold.push("raw 3".into())),
+    (Rule::Arrival, "an arrival before the one before it", |records| {
+        without_stamps(records);
+        records.rows[1].time = records.rows[0].time - 1;
+    }),
+    (Rule::Arrival, "an arrival by a clock that nobody has", |records| {
+        without_stamps(records);
+        records.rows[1].time = 0;
+    }),
 ];
 
 #[test]
@@ -128,12 +146,35 @@ fn what_may_happen_is_not_convicted() {
     assert_eq!(rules(&records), [Rule::Lost; 9], "its PUBACK was to wait");
     records.runs[0].withholds = vec![false];
     assert_eq!(rules(&records), []);
+    // Held over a stop, and sent again with its mark meanwhile.
+    let mut held = good(Filter::Door(0.1));
+    let copy = Row { id: (7, 1, 1, 0), pd: true, ..held.rows[1].clone() };
+    held.rows.insert(0, copy);
+    held.rows.iter_mut().skip(1).for_each(|row| row.id.3 += 1);
+    assert_eq!(rules(&held), []);
+    held.rows[0].pd = false;
+    assert!(rules(&held).contains(&Rule::Copy));
     // A late one passes beside the stage, which holds on.
     let Content::Readings(readings) = &records.messages[29].content else { panic!("a reading") };
     let late = Reading { index: 30, time: Some(START + 500), beside: true, ..readings[0].clone() };
     records.rows.push(row(&late, 99));
     records.messages.push(Message { content: Content::Readings(vec![late]), ..records.messages[29].clone() });
     assert_eq!(rules(&records), []);
+}
+
+/// A wall clock that is set back in a run and between two, and one that is ahead.
+#[test]
+fn arrivals_by_a_clock_that_steps_are_not_convicted() {
+    let mut records = good(Filter::None);
+    without_stamps(&mut records);
+    let arrivals = |records: &Records| judge(records).into_iter().filter(|v| v.rule == Rule::Arrival).count();
+    assert_eq!(arrivals(&records), 0);
+    records.rows.iter_mut().for_each(|row| row.time += 600_000);
+    assert_eq!(arrivals(&records), 30);
+    records.runs[0].offsets_ms = (-60_000, 600_000);
+    assert_eq!(arrivals(&records), 0);
+    records.rows[20..].iter_mut().for_each(|row| (row.id.2, row.time) = (2, row.time - 600_000));
+    assert_eq!(arrivals(&records), 0);
 }
 
 /// The tolerance is that of the rules, and no more.

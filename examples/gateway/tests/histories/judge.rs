@@ -33,9 +33,11 @@ pub(crate) enum Rule {
     Delayed,
     /// The verdict is `degraded` while the hub refuses, and comes back.
     Untold,
+    /// Arrival times are those of the gateway's clocks, and never go back while it runs.
+    Arrival,
 }
 
-pub(crate) const RULES: [Rule; 13] = [
+pub(crate) const RULES: [Rule; 14] = [
     Rule::Lost,
     Rule::Uncounted,
     Rule::Value,
@@ -49,6 +51,7 @@ pub(crate) const RULES: [Rule; 13] = [
     Rule::Exit,
     Rule::Delayed,
     Rule::Untold,
+    Rule::Arrival,
 ];
 
 #[derive(Clone, Debug)]
@@ -56,6 +59,9 @@ pub(crate) struct Violation {
     pub(crate) rule: Rule,
     pub(crate) what: String,
 }
+
+/// Clocks are read once a tick.
+const TICK_MS: i64 = 100;
 
 /// A row, and the place of the reading that it tells among its sensor's.
 struct Told<'a> {
@@ -83,7 +89,8 @@ pub(crate) fn judge(records: &Records) -> Vec<Violation> {
     // What a full queue gave up since its last commit is there again after a kill, behind what was delivered since.
     let revives = records.dropped > 0 && records.runs.iter().any(|run| run.killed);
     for (name, sensor) in &sensors(records, &mut say) {
-        copies(name, sensor, &mut say);
+        copies(name, sensor, records, &mut say);
+        arrivals(name, sensor, records, &mut say);
         // What a hub refuses as too large waits, and its topic goes on.
         if records.fifo && !revives && !records.limited {
             order(name, sensor, records, &mut say);
@@ -221,31 +228,41 @@ fn segments(sensor: &Sensor<'_>, records: &Records) -> Vec<f64> {
     filters.filter_map(|filter| if let Filter::Segment(d) = filter { Some(d) } else { None }).collect()
 }
 
-fn copies(name: &str, sensor: &Sensor<'_>, say: &mut impl FnMut(Rule, String)) {
+fn copies(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMut(Rule, String)) {
+    let holds = holds(sensor, records);
     let mut by_index: BTreeMap<usize, BTreeMap<Identity, &Row>> = BTreeMap::new();
     for Told { row, index } in &sensor.told {
         by_index.entry(*index).or_default().insert(row.id, row);
     }
     for (index, rows) in by_index {
-        // The first was first in the queue, too.
-        for row in rows.values().skip(1).filter(|row| !row.pd) {
+        // The first was first in the queue, too. But what is held over a clean stop that cut its PUBACK off is the original
+        // still: its copies are marked, pass beside the stage, and are there before it.
+        let unmarked = rows.values().enumerate().filter(|(_, row)| !row.pd);
+        let others = unmarked.skip(usize::from(holds)).filter(|(n, _)| holds || *n > 0);
+        for (_, row) in others {
             say(Rule::Copy, format!("reading {index} of {name} came before, and not marked is {row:?}"));
         }
     }
 }
 
+/// Returns whether a stage holds the sensor's readings, in any run.
+fn holds(sensor: &Sensor<'_>, records: &Records) -> bool {
+    let route = sensor.sent.first().map_or(0, |(message, _)| message.route);
+    records.runs.iter().any(|run| run.filters[route].holds())
+}
+
 fn order(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMut(Rule, String)) {
-    let Some((message, _)) = sensor.sent.first() else { return };
     // What passes beside a stage that holds overtakes what is held; so do the readings after one from a clock that ran
     // ahead, where the gateway's own clock is not trusted.
-    let holds = records.runs.iter().any(|run| run.filters[message.route].holds());
-    if holds && sensor.sent.windows(2).any(|pair| pair[0].1.beside && pair[0].1.time > pair[1].1.time) {
+    let holds = holds(sensor, records);
+    let is_aside = |(message, reading): &(&Message, &Reading)| reading.beside || message.is_ahead(reading);
+    if holds && sensor.sent.windows(2).any(|pair| is_aside(&pair[0]) && pair[0].1.time > pair[1].1.time) {
         return;
     }
     let mut seen = BTreeSet::new();
     let mut newest: Option<(usize, &Row)> = None;
     for Told { row, index } in &sensor.told {
-        if !seen.insert(row.id) || (holds && sensor.sent[*index].1.beside) {
+        if !seen.insert(row.id) || (holds && is_aside(&sensor.sent[*index])) {
             continue;
         }
         if let Some((newest, before)) = newest
@@ -256,16 +273,55 @@ fn order(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMu
         {
             say(Rule::Order, format!("{name}: reading {index} after {newest}: {row:?} after {before:?}"));
         }
-        if newest.is_none_or(|(newest, _)| *index > newest) {
+        // A marked copy passes beside what is held.
+        if !(holds && row.pd) && newest.is_none_or(|(newest, _)| *index > newest) {
             newest = Some((*index, row));
         }
     }
 }
 
+/// Of readings without a stamp.
+fn arrivals(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMut(Rule, String)) {
+    let mut by_id: BTreeMap<Identity, (&Row, &Message)> = BTreeMap::new();
+    for Told { row, index } in &sensor.told {
+        let (message, reading) = sensor.sent[*index];
+        if reading.time.is_none() {
+            by_id.insert(row.id, (row, message));
+        }
+    }
+    let mut before: Option<&Row> = None;
+    for (id, (row, message)) in by_id {
+        let Some(run) = (id.2 as usize).checked_sub(1).filter(|run| *run < records.runs.len()) else {
+            continue;
+        };
+        // What a clean stop left over has the time of an earlier run.
+        let first = (0..=run).rev().find(|run| *run == 0 || records.runs[*run - 1].killed).unwrap_or(0);
+        let offsets = || records.runs[first..=run].iter().map(|run| run.offsets_ms);
+        let least = offsets().map(|(least, _)| least).min().unwrap_or(0);
+        let most = offsets().map(|(_, most)| most).max().unwrap_or(0);
+        if !(message.sent_ms + least - TICK_MS..=records.ended_ms + most + TICK_MS).contains(&row.time) {
+            say(
+                Rule::Arrival,
+                format!("{name}: {row:?} was sent at {}, clock {least} to {most}", message.sent_ms),
+            );
+        }
+        let holds = records.runs[first..=run].iter().any(|run| run.filters[message.route].holds());
+        let same = |before: &&Row| (before.id.1, before.id.2) == (id.1, id.2);
+        if let Some(before) = before.filter(same)
+            && first == run
+            && !holds
+            && before.time > row.time
+        {
+            say(Rule::Arrival, format!("{name}: {row:?} after {before:?}"));
+        }
+        before = Some(row);
+    }
+}
+
 fn missing_readings(name: &str, sensor: &Sensor<'_>, records: &Records) -> Vec<String> {
     let kept = sensor.told.iter().map(|Told { row, index }| {
-        let beside = sensor.sent[*index].1.beside;
-        Kept { index: *index, epoch: row.id.2, beside, row }
+        let (message, reading) = sensor.sent[*index];
+        Kept { index: *index, epoch: row.id.2, beside: reading.beside, ahead: message.is_ahead(reading), row }
     });
     let series = Series::new(kept.collect());
     let mut missing = Vec::new();

@@ -1,9 +1,11 @@
 //! A history before it happens: configuration, sensors and steps, all from one seed.
 
+mod clocks;
 mod refusals;
 
 use super::support::rng::Rng;
 
+pub(crate) use clocks::{Clock, NO_CLOCK};
 pub(crate) use refusals::Refusal;
 
 use super::record::{Filter, Run};
@@ -47,6 +49,8 @@ pub(crate) enum Step {
     Beside(Refusal),
     /// A raw message of some kilobytes.
     Large,
+    /// The gateway's wall clock is so many ms ahead of the machine's from now on.
+    Clock(i64),
 }
 
 /// A route of readings. Its topics begin with `plant/rN/`, its batches go to `out/rN`.
@@ -85,6 +89,8 @@ pub(crate) struct Plan {
     pub(crate) is_refused: bool,
     /// What is refused at the end is tried again by hand, and not only after its pause.
     pub(crate) retries: bool,
+    /// The gateway's own wall clock steps.
+    pub(crate) clock: Option<Clock>,
     pub(crate) rng: Rng,
 }
 
@@ -102,6 +108,7 @@ impl Plan {
         if is_refused {
             refusals::insert(&mut more, &mut steps, !configuration.limits.is_empty());
         }
+        let clock = more.percent(35).then(|| clocks::insert(&mut more, &mut steps));
         let mut configurations = vec![configuration.clone()];
         for step in &steps {
             match step {
@@ -118,7 +125,7 @@ impl Plan {
             .for_each(|route| (route.filter, route.withholds) = (Filter::None, false));
         configurations.push(configuration);
         let (behind_broker, retries) = (rng.percent(30), is_refused && more.percent(50));
-        Self { behind_broker, configurations, windows, steps, is_refused, retries, rng }
+        Self { behind_broker, configurations, windows, steps, is_refused, retries, clock, rng }
     }
 
     /// A full queue takes nothing, so that sensors keep what they have.
@@ -134,6 +141,7 @@ impl Plan {
             filters: routes.iter().map(|route| route.filter).collect(),
             withholds: routes.iter().map(|route| route.withholds).collect(),
             killed: matches!(killed, Some(Step::Kill | Step::KillAndChange)),
+            offsets_ms: (0, 0),
         }
     }
 }

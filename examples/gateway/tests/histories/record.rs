@@ -65,13 +65,30 @@ pub(crate) enum Content {
     Whole(String),
 }
 
-#[derive(Clone, Debug)]
+impl Default for Content {
+    fn default() -> Self {
+        Self::Readings(Vec::new())
+    }
+}
+
+impl Message {
+    /// Returns whether the gateway may have judged the reading to be ahead of its clock.
+    pub(crate) fn is_ahead(&self, reading: &Reading) -> bool {
+        reading.time.is_some_and(|time| time > self.ahead_of_ms)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Message {
     pub(crate) topic: String,
     /// No other message has it.
     pub(crate) payload: String,
     pub(crate) route: usize,
     pub(crate) content: Content,
+    /// By the machine's clock.
+    pub(crate) sent_ms: i64,
+    /// What is stamped later than this may have been judged to be ahead of the gateway's clock.
+    pub(crate) ahead_of_ms: i64,
     /// Run of the gateway in which it was sent first, and in which its PUBACK was seen.
     pub(crate) sent: usize,
     pub(crate) acked: Option<usize>,
@@ -101,6 +118,8 @@ pub(crate) struct Run {
     /// `ack_held = "when_emitted"`, by route.
     pub(crate) withholds: Vec<bool>,
     pub(crate) killed: bool,
+    /// Least and most that the gateway's wall clock was ahead of the machine's, in ms.
+    pub(crate) offsets_ms: (i64, i64),
 }
 
 /// Gateway, lane, epoch, number.
@@ -136,6 +155,8 @@ pub(crate) struct Records {
     pub(crate) fifo: bool,
     /// The hub had a limit of size for a while.
     pub(crate) limited: bool,
+    /// The end by the machine's clock.
+    pub(crate) ended_ms: i64,
     /// In the order in which they arrived, as are the next two.
     pub(crate) rows: Vec<Row>,
     pub(crate) wholes: Vec<Whole>,

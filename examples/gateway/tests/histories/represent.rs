@@ -9,6 +9,8 @@ pub(crate) struct Kept<'a> {
     pub(crate) index: usize,
     pub(crate) epoch: u32,
     pub(crate) beside: bool,
+    /// Maybe beside: stamped ahead of the gateway's clock of a moment before or after.
+    pub(crate) ahead: bool,
     pub(crate) row: &'a Row,
 }
 
@@ -41,7 +43,7 @@ impl<'a> Series<'a> {
     /// Whether a run up to this one kept the reading or a later one of the series.
     pub(crate) fn goes_on(&self, index: usize, epoch: u32) -> bool {
         let mut later = self.kept.iter().rev().take_while(|kept| kept.index >= index);
-        later.any(|kept| kept.epoch <= epoch && !kept.beside)
+        later.any(|kept| kept.epoch <= epoch && !kept.beside && !kept.ahead)
     }
 
     /// For people.
@@ -53,9 +55,11 @@ impl<'a> Series<'a> {
     pub(crate) fn stands_for(&self, filter: Filter, reading: &Reading) -> bool {
         filter != Filter::None
             && self.epochs.iter().any(|(from, to)| {
-                [true, false].into_iter().any(|with_beside| {
+                [(true, true), (false, true), (false, false)].into_iter().any(|(with_beside, with_ahead)| {
                     let counts = |kept: &&Kept<'_>| {
-                        (*from..=*to).contains(&kept.epoch) && (with_beside || !kept.beside)
+                        (*from..=*to).contains(&kept.epoch)
+                            && (with_beside || !kept.beside)
+                            && (with_ahead || !kept.ahead)
                     };
                     let at = self.kept.partition_point(|kept| kept.index <= reading.index);
                     let before = self.kept[..at].iter().rev().find(counts);

@@ -118,7 +118,14 @@ impl Traffic {
             readings.push(reading);
         }
         let payload = if is_list { format!("[{}]", objects.join(",")) } else { objects.concat() };
-        Message { topic, payload, route, content: Content::Readings(readings), sent: run, acked: None }
+        Message {
+            topic,
+            payload,
+            route,
+            content: Content::Readings(readings),
+            sent: run,
+            ..Message::default()
+        }
     }
 
     /// With the quality that the sensor gives it.
@@ -150,7 +157,7 @@ impl Traffic {
 }
 
 fn whole(topic: String, payload: String, to: String, run: usize) -> Message {
-    Message { topic, payload, route: 0, content: Content::Whole(to), sent: run, acked: None }
+    Message { topic, payload, content: Content::Whole(to), sent: run, ..Message::default() }
 }
 
 /// Time of the next reading, and whether it is no part of the series. No two readings of a sensor are alike.

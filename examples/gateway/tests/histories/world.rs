@@ -1,21 +1,23 @@
 //! One history as it happens: the gateway's process, a real Mosquitto on each side, a line between them, publishers.
 
+mod clocks;
 mod refusals;
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::judge::judge;
 use super::plan::{Configuration, Plan, Refusal, Step};
 use super::reader::{PROBE, read};
-use super::record::Records;
+use super::record::{Message, Records, Run};
 use super::support::gateway::Gateway;
 use super::support::mosquitto::{Arrived, Mosquitto, Subscriber, publish};
 use super::support::publisher::Publisher;
 use super::support::relay::Relay;
+use super::support::wall_clock::WallClock;
 use super::support::{free_port, wait_until};
 use super::traffic::Traffic;
 
@@ -32,6 +34,8 @@ struct World<'a> {
     listen: SocketAddr,
     wan: Relay,
     gateway: Gateway,
+    /// That of its wall clock beside the machine's.
+    offset_ms: i64,
     run: usize,
     publishers: Vec<Publisher>,
     /// PUBACKs of each publisher that were noted.
@@ -60,7 +64,9 @@ pub(crate) fn play(plan: &Plan, dir: &Path) -> Records {
     let listen = local.as_ref().map_or_else(free_port, |local| local.address);
     let wan = Relay::start(hub.address);
     let subscriber = Subscriber::start(hub.address, "#");
-    let gateway = Gateway::new(dir, &configured(plan, 0, listen, &wan, dir));
+    let offset_ms = clocks::offset_ms(plan.clock);
+    let mut gateway = Gateway::new(dir, &configured(plan, 0, listen, &wan, dir));
+    gateway.wall_clock = plan.clock.map(|clock| WallClock::new(dir, offset_ms, clock.is_synced));
     let publishers: Vec<Publisher> = plan
         .windows
         .iter()
@@ -69,7 +75,6 @@ pub(crate) fn play(plan: &Plan, dir: &Path) -> Records {
         .chain([(plan.windows.len(), &50)])
         .map(|(n, window)| Publisher::new(listen, &format!("publisher{n}"), *window))
         .collect();
-    let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
     let limited = plan.steps.iter().any(|step| matches!(step, Step::Refuse(Refusal::Size(_))));
     let records = Records { fifo: plan.configurations[0].fifo, limited, ..Records::default() };
     let mut world = World {
@@ -81,13 +86,14 @@ pub(crate) fn play(plan: &Plan, dir: &Path) -> Records {
         listen,
         wan,
         gateway,
+        offset_ms,
         run: 0,
         noted: vec![0; publishers.len()],
         publishers,
         subscriber,
         earlier: Vec::new(),
         probes: 0,
-        traffic: Traffic::new(plan, now_ms),
+        traffic: Traffic::new(plan, clocks::now_ms()),
         records,
     };
     world.start();
@@ -142,6 +148,7 @@ impl World<'_> {
             Step::Allow => self.refuse(None),
             Step::Beside(refusal) => self.beside(refusal),
             Step::Large => self.send_large(),
+            Step::Clock(offset_ms) => self.step_clock(offset_ms),
         }
     }
 
@@ -157,8 +164,7 @@ impl World<'_> {
                 sender.poll();
             }
             let message = self.traffic.message(publisher, self.run);
-            sender.publish(&message.topic, &message.payload);
-            self.records.messages.push(message);
+            self.publish(publisher, message);
         }
     }
 
@@ -166,9 +172,14 @@ impl World<'_> {
         let own = self.plan.windows.len();
         if self.publishers[own].has_room() {
             let message = self.traffic.large(own, self.run);
-            self.publishers[own].publish(&message.topic, &message.payload);
-            self.records.messages.push(message);
+            self.publish(own, message);
         }
+    }
+
+    fn publish(&mut self, publisher: usize, message: Message) {
+        let message = Message { sent_ms: clocks::now_ms(), ahead_of_ms: self.ahead_of_ms(), ..message };
+        self.publishers[publisher].publish(&message.topic, &message.payload);
+        self.records.messages.push(message);
     }
 
     /// Notes in which run a PUBACK came.
@@ -204,8 +215,10 @@ impl World<'_> {
     }
 
     fn start(&mut self) {
-        self.records.runs.push(self.plan.run(self.run));
-        self.gateway.start();
+        let offsets_ms = (self.offset_ms, self.offset_ms);
+        self.records.runs.push(Run { offsets_ms, ..self.plan.run(self.run) });
+        // A lane of ten rows lets go of ten per `batch_age`.
+        self.gateway.start_within(if self.plan.rejects() { 3 * DRAIN_S } else { DRAIN_S });
     }
 
     fn stop(&mut self) {
@@ -220,7 +233,9 @@ impl World<'_> {
         self.note();
         self.run += 1;
         let config = configured(self.plan, self.run, self.listen, &self.wan, self.dir);
+        let wall_clock = self.gateway.wall_clock.take();
         self.gateway = Gateway::new(self.dir, &config);
+        self.gateway.wall_clock = wall_clock;
         // A gateway that rejects is not ready while what it could not queue before the stop finds no room.
         if self.plan.rejects() {
             self.wan.mend();
@@ -268,7 +283,7 @@ impl World<'_> {
     }
 
     fn read(&self) -> Records {
-        let mut records = self.records.clone();
+        let mut records = Records { ended_ms: clocks::now_ms(), ..self.records.clone() };
         for arrived in self.earlier.iter().chain([&self.subscriber.arrived()]) {
             read(arrived, &mut records);
         }

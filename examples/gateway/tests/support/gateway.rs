@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::wall_clock::WallClock;
 use super::{free_port, wait_until};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_edge-gateway");
@@ -15,6 +16,8 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_edge-gateway");
 pub struct Gateway {
     pub dir: PathBuf,
     pub metrics: SocketAddr,
+    /// The machine's, if there is none.
+    pub wall_clock: Option<WallClock>,
     child: Option<Child>,
 }
 
@@ -35,12 +38,15 @@ impl Gateway {
         let metrics = free_port();
         let config = format!("{config}\n[metrics]\nlisten = \"{metrics}\"\ntotals_within = \"1s\"\n");
         fs::write(dir.join("gateway.toml"), config).unwrap();
-        Self { dir: dir.to_owned(), metrics, child: None }
+        Self { dir: dir.to_owned(), metrics, wall_clock: None, child: None }
     }
 
     pub fn command(&self) -> Command {
         let mut command = Command::new(BINARY);
         command.arg("run").arg(self.dir.join("gateway.toml")).arg("--state").arg(self.dir.join("state"));
+        if let Some(clock) = &self.wall_clock {
+            clock.give_to(&mut command);
+        }
         command
     }
 
@@ -51,8 +57,12 @@ impl Gateway {
 
     /// Starts it and waits until it is ready.
     pub fn start(&mut self) {
+        self.start_within(20);
+    }
+
+    pub fn start_within(&mut self, seconds: u64) {
         self.start_unready();
-        wait_until("the gateway is ready", 20, || {
+        wait_until("the gateway is ready", seconds, || {
             let ended = self.child.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "it ended: {}", self.log());
             self.get("/readyz").is_some_and(|(status, _)| status == 200)

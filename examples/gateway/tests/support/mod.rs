@@ -17,6 +17,7 @@ pub mod packet;
 pub mod publisher;
 pub mod relay;
 pub mod rng;
+pub mod wall_clock;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
