@@ -40,6 +40,7 @@ fn row(reading: &Reading, seq: u64) -> Row {
     Row {
         id: (7, 1, 1, seq),
         pd: false,
+        batch: seq as usize,
         sensor: reading.sensor.clone(),
         time: reading.time.unwrap(),
         value: reading.value.clone(),
@@ -154,6 +155,15 @@ fn what_may_happen_is_not_convicted() {
     assert_eq!(rules(&held), []);
     held.rows[0].pd = false;
     assert!(rules(&held).contains(&Rule::Copy));
+    // A hub that is mended in the middle of an attempt takes a later batch first, once.
+    let mut early = good(Filter::None);
+    early.rows[5..].iter_mut().for_each(|row| row.batch /= 5);
+    early.rows[0..20].rotate_right(5);
+    assert!(rules(&early).contains(&Rule::Order));
+    early.refusals = vec![1];
+    assert_eq!(rules(&early), []);
+    early.rows[20..30].rotate_right(5);
+    assert!(rules(&early).contains(&Rule::Order));
     // A late one passes beside the stage, which holds on.
     let Content::Readings(readings) = &records.messages[29].content else { panic!("a reading") };
     let late = Reading { index: 30, time: Some(START + 500), beside: true, ..readings[0].clone() };

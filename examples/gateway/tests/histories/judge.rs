@@ -261,6 +261,7 @@ fn order(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMu
     }
     let mut seen = BTreeSet::new();
     let mut newest: Option<(usize, &Row)> = None;
+    let (mut wrong, mut early) = (Vec::new(), BTreeSet::new());
     for Told { row, index } in &sensor.told {
         if !seen.insert(row.id) || (holds && is_aside(&sensor.sent[*index])) {
             continue;
@@ -271,12 +272,18 @@ fn order(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMu
             // Without a stamp two of one millisecond are of the same time, and the other passes beside what is held.
             && !(holds && row.time == before.time)
         {
-            say(Rule::Order, format!("{name}: reading {index} after {newest}: {row:?} after {before:?}"));
+            wrong.push(format!("{name}: reading {index} after {newest}: {row:?} after {before:?}"));
+            early.insert(before.batch);
         }
         // A marked copy passes beside what is held.
         if !(holds && row.pd) && newest.is_none_or(|(newest, _)| *index > newest) {
             newest = Some((*index, row));
         }
+    }
+    // A hub that is mended in the middle of an attempt has refused the oldest and takes the next probe.
+    let route = sensor.sent.first().map_or(0, |(message, _)| message.route);
+    if early.len() > records.refusals.get(route).copied().unwrap_or(0) {
+        wrong.into_iter().for_each(|what| say(Rule::Order, what));
     }
 }
 
@@ -356,6 +363,6 @@ fn was_held(
         && runs.find(|(_, run)| run.killed).is_some_and(|(number, killed)| {
             killed.filters[message.route] == filter
                 && !killed.withholds[message.route]
-                && !series.goes_on(reading.index, number as u32 + 1)
+                && !series.goes_on(reading.index, number as u32 + 1, reading.time.is_some())
         })
 }

@@ -133,6 +133,17 @@ impl Plan {
         self.configurations[0].limits.contains("reject")
     }
 
+    /// By route, how often its topic is denied.
+    pub(crate) fn refusals(&self) -> Vec<usize> {
+        let of = |route: usize| {
+            let is_denied = |step: &&Step| {
+                [Step::Refuse(Refusal::All), Step::Refuse(Refusal::Topic(route))].contains(*step)
+            };
+            self.steps.iter().filter(is_denied).count()
+        };
+        (0..self.configurations[0].routes.len()).map(of).collect()
+    }
+
     /// What the judge knows of a run.
     pub(crate) fn run(&self, number: usize) -> Run {
         let routes = &self.configurations[number.min(self.configurations.len() - 1)].routes;

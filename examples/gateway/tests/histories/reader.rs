@@ -67,12 +67,14 @@ fn rows(mut batch: Batch<'_>, records: &mut Records) -> Result<(), String> {
     let header = *batch.header();
     let id = header.id.ok_or("no identity")?;
     let names = batch.sensors().clone();
+    let number = records.rows.last().map_or(0, |row| row.batch + 1);
     while let Some(seq) = batch.next_seq() {
         let reading = batch.next().ok_or("a number without a reading")?.map_err(|error| error.to_string())?;
         let sensor = names.get(reading.sensor).ok_or("a sensor without a name")?;
         records.rows.push(Row {
             id: (id.gateway, id.lane, id.epoch, seq),
             pd: header.pd,
+            batch: number,
             sensor: sensor.name.to_string(),
             time: reading.time,
             value: value(&reading.value)?,

@@ -131,6 +131,8 @@ pub(crate) struct Row {
     pub(crate) id: Identity,
     /// Marked as a possible duplicate.
     pub(crate) pd: bool,
+    /// Number of the message that it came in, by arrival.
+    pub(crate) batch: usize,
     pub(crate) sensor: String,
     pub(crate) time: i64,
     pub(crate) value: Value,
@@ -155,6 +157,8 @@ pub(crate) struct Records {
     pub(crate) fifo: bool,
     /// The hub had a limit of size for a while.
     pub(crate) limited: bool,
+    /// By route, how often the hub began to refuse its topic.
+    pub(crate) refusals: Vec<usize>,
     /// The end by the machine's clock.
     pub(crate) ended_ms: i64,
     /// In the order in which they arrived, as are the next two.

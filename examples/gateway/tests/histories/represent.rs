@@ -41,9 +41,12 @@ impl<'a> Series<'a> {
     }
 
     /// Whether a run up to this one kept the reading or a later one of the series.
-    pub(crate) fn goes_on(&self, index: usize, epoch: u32) -> bool {
-        let mut later = self.kept.iter().rev().take_while(|kept| kept.index >= index);
-        later.any(|kept| kept.epoch <= epoch && !kept.beside && !kept.ahead)
+    pub(crate) fn goes_on(&self, index: usize, epoch: u32, is_stamped: bool) -> bool {
+        let later = self.kept.iter().rev().take_while(|kept| kept.index >= index);
+        let later = later.filter(|kept| kept.epoch <= epoch && !kept.beside && !kept.ahead);
+        let times: Vec<i64> = later.map(|kept| kept.row.time).collect();
+        // Without a stamp those of one millisecond pass beside what is held of it.
+        if is_stamped { !times.is_empty() } else { times.iter().min() < times.iter().max() }
     }
 
     /// For people.

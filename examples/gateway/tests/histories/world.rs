@@ -76,7 +76,8 @@ pub(crate) fn play(plan: &Plan, dir: &Path) -> Records {
         .map(|(n, window)| Publisher::new(listen, &format!("publisher{n}"), *window))
         .collect();
     let limited = plan.steps.iter().any(|step| matches!(step, Step::Refuse(Refusal::Size(_))));
-    let records = Records { fifo: plan.configurations[0].fifo, limited, ..Records::default() };
+    let refusals = plan.refusals();
+    let records = Records { fifo: plan.configurations[0].fifo, limited, refusals, ..Records::default() };
     let mut world = World {
         plan,
         dir,
@@ -272,8 +273,9 @@ impl World<'_> {
             passes == 3
         });
         self.hear_all();
-        // Totals are those of a commit up to a second ago.
-        let _ = wait_for(5_000, || judge(&self.read()).is_empty());
+        // Totals are those of a commit up to a second ago; a table that the hub has lost is announced again once the hub
+        // has not shown it for 10 s.
+        let _ = wait_for(20_000, || judge(&self.read()).is_empty());
         if self.plan.is_refused {
             self.heals();
         }
