@@ -6,7 +6,7 @@ mod listener_support;
 use std::sync::{Arc, Mutex};
 
 use edge_bridge::ingest::{Inbound, Now};
-use edge_bridge::listener::{Config, Listener};
+use edge_bridge::listener::{Config, Event, Listener};
 use listener_support::*;
 
 use edge_bridge::wire::{Packet, Publish, ReasonCode, Version};
@@ -181,6 +181,22 @@ fn a_full_queue_withholds_and_the_ingest_sees_nothing() {
         assert_eq!(site.payloads(actuator), ["1", "q", "2"], "the third is not read");
         let stats = site.listener.stats();
         assert_eq!((stats.held, stats.qos0_without_room), (2, 1));
+        let told =
+            |site: &Site| site.events.iter().filter(|event| matches!(event, Event::NoRoom { .. })).count();
+        assert_eq!(told(&site), 1);
+        let other = site.client("o", version);
+        site.send(other, &vec![qos0("store/a", "q"); 100]);
+        assert_eq!(
+            (site.listener.stats().qos0_without_room, told(&site)),
+            (101, 2),
+            "one line for each client"
+        );
+        if version == Version::V311 {
+            // It is not closed for its silence.
+            site.pass(3_600_000);
+            site.send(other, &[qos0("store/a", "q")]);
+            assert_eq!(told(&site), 3, "and hour");
+        }
         // Hours later: its pings are not read, so it is not silent.
         site.pass(3_600_000);
         assert!(!site.is_closed(sensor));

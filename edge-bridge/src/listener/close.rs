@@ -38,6 +38,7 @@ impl<I: Ingest> Listener<I> {
             }
             let gone = client.waiting.take_qos_0();
             self.holdings.update(key, client);
+            self.stats.dropped_gone += gone.len() as u64;
             self.abandon(gone);
         }
         self.outputs.push_back(Output::Close { connection: id });

@@ -2,18 +2,21 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{ClientKey, Listener, Output};
+use super::{ClientKey, Event, Listener, Output};
 use crate::chain::{ConnectionId, Ticket};
 use crate::ingest::{Answer, Inbound, Ingest, Now};
 use crate::row::Row;
 use crate::session::AckHandle;
-use crate::wire::{PacketType, Publish, QoS, ReasonCode};
+use crate::wire::{PacketType, Publish, QoS, ReasonCode, Utf8};
 
 /// Memory of a message while its PUBACK waits, beside what it carries, in bytes.
 const OVERHEAD: usize = 64;
 
 /// Bytes of wills that wait for room at most, each with [`OVERHEAD`]: no connection that is not read bounds them.
 const WILLS_MAX: usize = 1024 * 1024;
+
+/// Time after which it is said again that a client's messages find no room.
+const NO_ROOM_AGAIN_MS: u64 = 3_600_000;
 
 /// An [`Ingest`] that shows each message to a function and stores nothing: each is acknowledged at once. What a hub of a test or a drill needs.
 #[derive(Debug)]
@@ -132,12 +135,24 @@ impl<I: Ingest> Listener<I> {
             self.take_in(now, &held);
         } else if publish.qos == QoS::AtMostOnce {
             self.stats.qos0_without_room += 1;
+            self.note_no_room(now.up_ms, connection, &held.message.client);
         } else if let Some(state) = self.connections.get_mut(&connection) {
             state.held += 1;
             self.intake.held.push_back(held);
         } else if !self.intake.hold_will(held) {
             self.stats.wills_without_room += 1;
         }
+    }
+
+    /// Says it once per connection and hour; of a will nobody hears.
+    fn note_no_room(&mut self, now_ms: u64, id: ConnectionId, client: &Utf8) {
+        let Some(state) = self.connections.get_mut(&id) else { return };
+        if state.no_room_said_ms.is_some_and(|said_ms| now_ms.saturating_sub(said_ms) < NO_ROOM_AGAIN_MS) {
+            return;
+        }
+        state.no_room_said_ms = Some(now_ms);
+        let event = Event::NoRoom { connection: id, client: client.clone() };
+        self.outputs.push_back(Output::Event(event));
     }
 
     pub(super) fn set_room_changed(&mut self, now: Now, has_room: bool) {

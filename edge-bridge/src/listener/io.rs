@@ -99,6 +99,13 @@ pub enum Event {
         /// The rule that it breaks.
         error: TopicError,
     },
+    /// A message at QoS 0 was not ingested because the queue was full: the first one of this connection within an hour.
+    NoRoom {
+        /// On which connection.
+        connection: ConnectionId,
+        /// The client's identifier.
+        client: Utf8,
+    },
     /// A connection is over.
     Disconnected {
         /// The connection.
@@ -125,6 +132,7 @@ impl Event {
             | Self::Refused { connection, .. }
             | Self::Subscribed { connection, .. }
             | Self::TopicRefused { connection, .. }
+            | Self::NoRoom { connection, .. }
             | Self::Disconnected { connection, .. } => Some(*connection),
             Self::SessionEnded { .. } => None,
         }
@@ -153,6 +161,8 @@ pub struct Stats {
     pub sent: u64,
     /// Messages dropped because too much waited for their client, or for all clients and for theirs most.
     pub dropped_full: u64,
+    /// Messages at QoS 0 that were on their way to a client when its connection ended.
+    pub dropped_gone: u64,
     /// Messages that expired before a client took them.
     pub dropped_expired: u64,
     /// Messages larger than a client takes.

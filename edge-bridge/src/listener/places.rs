@@ -36,6 +36,7 @@ impl<I: Ingest> Listener<I> {
             farewell: None,
             excused: false,
             topic_refused: false,
+            no_room_said_ms: None,
         };
         self.connections.insert(id, connection);
         self.touch(id);
