@@ -6,6 +6,7 @@
 mod connection;
 mod owner;
 mod sink;
+mod turns;
 
 use std::io;
 use std::net::SocketAddr;

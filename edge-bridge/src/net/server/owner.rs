@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::OnEvent;
 use super::connection::{self, FromPeer, Outbox};
 use super::sink::{Receipts, Sink};
+use super::turns::Turns;
 use crate::ingest::{Ingest, Now};
 use crate::listener::{ConnectionId, Event, Listener, Output, PublishId, Settled, Stats};
 use crate::net::stream::{Counted, Stream, probe_when_idle};
@@ -55,6 +56,8 @@ pub(super) struct Owner<I, S> {
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
     /// Until the event about the end of the connection.
     addresses: HashMap<ConnectionId, SocketAddr>,
+    /// Bytes of connections that are read as soon as it is their turn.
+    turns: Turns,
     /// Bytes of connections that may not be read now.
     parked: HashMap<ConnectionId, BytesMut>,
     look_at: Instant,
@@ -90,6 +93,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             bytes: Arc::default(),
             outboxes: HashMap::new(),
             addresses: HashMap::new(),
+            turns: Turns::default(),
             parked: HashMap::new(),
             look_at: Instant::now(),
             published: HashMap::new(),
@@ -109,6 +113,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 break;
             }
             let wake_at = self.wake_at();
+            let has_turn = self.has_turn();
             tokio::select! {
                 accepted = accept(socket.as_ref(), accept_from) => match accepted {
                     Ok(stream) => self.accept(stream),
@@ -124,7 +129,10 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                         let Ok((id, input)) = self.inputs.try_recv() else { break };
                         self.input(id, input);
                     }
+                    self.take_turns();
                 }
+                // The other tasks first: the queue's takes what the last turns brought.
+                () = tokio::task::yield_now(), if has_turn => self.take_turns(),
                 () = self.receipts.woken() => {}
                 () = sleep_until(wake_at) => {}
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
@@ -157,7 +165,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 self.parked.keys().copied().filter(|id| self.listener.may_read(*id)).collect();
             for id in ready {
                 let buffer = self.parked.remove(&id).unwrap_or_default();
-                self.feed(id, buffer);
+                self.turns.push(id, buffer);
             }
             self.look_at_parked();
         }
@@ -179,7 +187,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             Some(at_ms) => self.clock.at(at_ms),
             None => now + Duration::from_secs(3600),
         };
-        let room = if !self.listener.has_room() { now + ROOM_EVERY } else { due };
+        let waits = !self.listener.has_room() || !self.turns.is_empty();
+        let room = if waits { now + ROOM_EVERY } else { due };
         let look = if self.parked.is_empty() { due } else { self.look_at };
         let own = self.closing.as_ref().map_or(look, |closing| closing.until);
         due.min(room).min(own)
@@ -217,10 +226,14 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
 
     fn input(&mut self, id: ConnectionId, input: FromPeer) {
         match input {
-            FromPeer::Bytes(buffer) => self.feed(id, buffer),
+            FromPeer::Bytes(buffer) => self.turns.push(id, buffer),
             FromPeer::Written(n) => self.listener.handle_written(self.now(), id, n),
             FromPeer::Gone(ahead) => self.gone(id, &ahead),
             FromPeer::Closed => {
+                // What came before the end counts.
+                while let Some(buffer) = self.turns.remove(id) {
+                    self.take_turn(id, buffer);
+                }
                 self.gone(id, &[]);
                 self.listener.handle_closed(self.now(), id);
             }
@@ -235,25 +248,38 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         self.listener.handle_gone(self.now(), id, &unread);
     }
 
-    /// Lets a connection's packets in as far as it may be read, then gives the buffer back to be filled.
-    fn feed(&mut self, id: ConnectionId, mut buffer: BytesMut) {
-        while !buffer.is_empty() {
-            self.ask_for_room();
-            if self.closing.is_some() || !self.listener.may_read(id) {
-                break;
+    /// Returns whether a connection could have its turn now.
+    fn has_turn(&mut self) -> bool {
+        !self.turns.is_empty() && (self.closing.is_some() || !self.sink.is_busy())
+    }
+
+    /// One turn for each connection that waits for it, while the queue keeps up.
+    fn take_turns(&mut self) {
+        for _ in 0..self.turns.len() {
+            if !self.has_turn() {
+                return;
             }
-            let before = buffer.len();
+            let Some((id, buffer)) = self.turns.pop() else { return };
+            self.take_turn(id, buffer);
+        }
+    }
+
+    /// Lets some of a connection's packets in, if it may be read. What is left waits for its next turn; without a whole packet the buffer goes back
+    /// to be filled.
+    fn take_turn(&mut self, id: ConnectionId, mut buffer: BytesMut) {
+        let before = buffer.len();
+        self.ask_for_room();
+        if self.closing.is_none() && self.listener.may_read(id) {
             self.listener.handle_bytes(self.now(), id, &mut buffer);
             self.outputs();
-            if buffer.len() == before {
-                break;
-            }
         }
         let Some(outbox) = self.outboxes.get(&id) else { return };
-        if self.closing.is_none() && self.listener.may_read(id) {
-            outbox.read(buffer);
-        } else {
+        if self.closing.is_some() || !self.listener.may_read(id) {
             self.parked.insert(id, buffer);
+        } else if buffer.len() < before && !buffer.is_empty() {
+            self.turns.push(id, buffer);
+        } else {
+            outbox.read(buffer);
         }
     }
 
@@ -350,3 +376,6 @@ async fn accept(socket: Option<&TcpListener>, from: Instant) -> std::io::Result<
     }
     socket.accept().await.map(|(stream, _)| stream)
 }
+
+#[cfg(test)]
+mod tests;

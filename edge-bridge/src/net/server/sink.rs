@@ -15,6 +15,14 @@ pub trait Sink: Send + 'static {
         true
     }
 
+    /// Returns whether it is behind for a moment. While it is, nothing is read, so that senders wait in the network instead of losing what they
+    /// send at QoS 0. Leave some room for the packets of the turn that was under way, at most
+    /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN). The answer must change within a bounded time, as control loops' inputs wait too; call
+    /// [`Receipts::room`] then. Default: never.
+    fn is_busy(&mut self) -> bool {
+        false
+    }
+
     /// Takes the rows of one message, all or none; there are none if it is only [withheld](crate::ingest::Answer::Withhold).
     /// [`Receipts::resolve`] is to be called with `ticket` when all of them are safe, from any thread and in any order.
     ///

@@ -1,0 +1,118 @@
+use std::sync::{Mutex, PoisonError};
+
+use super::*;
+use crate::ingest::{Answer, Inbound};
+use crate::listener::{Config, Ticket};
+use crate::row::Row;
+use crate::session::PACKETS_PER_TURN;
+
+/// What the ingest saw, and how much of it the sink has not worked off.
+#[derive(Debug, Clone, Default)]
+struct Seen(Arc<Mutex<(Vec<u8>, usize)>>);
+
+impl Seen {
+    fn with<T>(&self, act: impl FnOnce(&mut (Vec<u8>, usize)) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// First byte of each payload.
+    fn payloads(&self) -> Vec<u8> {
+        self.with(|(payloads, _)| payloads.clone())
+    }
+}
+
+impl Ingest for Seen {
+    fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
+        self.with(|(payloads, _)| payloads.extend(message.payload.first()));
+        Answer::Store(vec![Row::new(message.topic.clone(), message.payload.clone())])
+    }
+}
+
+/// Busy with so many rows.
+struct Slow {
+    seen: Seen,
+    max: usize,
+}
+
+impl Sink for Slow {
+    fn has_room(&mut self) -> bool {
+        self.seen.with(|(_, waiting)| *waiting < self.max + PACKETS_PER_TURN)
+    }
+
+    fn is_busy(&mut self) -> bool {
+        self.seen.with(|(_, waiting)| *waiting >= self.max)
+    }
+
+    fn push(&mut self, _: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
+        self.seen.with(|(_, waiting)| *waiting += rows.len());
+        Ok(())
+    }
+}
+
+fn owner(max: usize) -> (Owner<Seen, Slow>, Seen) {
+    let seen = Seen::default();
+    let listener = Listener::new(Config::default(), seen.clone());
+    let sink = Slow { seen: seen.clone(), max };
+    (Owner::new(listener, sink, Receipts::default(), Clock::start(), None, None), seen)
+}
+
+/// A 3.1.1 client that sends so many QoS 0 messages at once.
+fn burst(owner: &mut Owner<Seen, Slow>, name: u8, messages: usize) -> ConnectionId {
+    let id = owner.listener.accept(owner.now()).unwrap();
+    owner.outputs();
+    owner.outboxes.insert(id, Arc::default());
+    let mut bytes = BytesMut::from(&b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01"[..]);
+    bytes.extend_from_slice(&[name]);
+    (0..messages).for_each(|_| bytes.extend_from_slice(&[0x30, 4, 0, 1, b't', name]));
+    owner.input(id, FromPeer::Bytes(bytes));
+    id
+}
+
+#[test]
+fn a_flood_is_read_no_more_often_than_a_single_message() {
+    let (mut owner, seen) = owner(usize::MAX - PACKETS_PER_TURN);
+    burst(&mut owner, b'f', 5_000);
+    burst(&mut owner, b'a', 1);
+    burst(&mut owner, b'b', 1);
+    // One for CONNECT, whose answer ends a turn, and one for what follows.
+    owner.take_turns();
+    owner.take_turns();
+    let payloads = seen.payloads();
+    for client in [b'a', b'b'] {
+        let before = payloads.iter().position(|payload| *payload == client).expect("it had its turn");
+        assert!(before <= 2 * PACKETS_PER_TURN, "{before} messages of others before it");
+    }
+    while owner.has_turn() {
+        owner.take_turns();
+    }
+    assert_eq!(seen.payloads().len(), 5_002, "nothing is left behind");
+}
+
+#[test]
+fn while_the_queue_is_behind_nobody_is_read_and_nothing_is_dropped() {
+    let (mut owner, seen) = owner(100);
+    burst(&mut owner, b'f', 5_000);
+    burst(&mut owner, b'g', 5_000);
+    burst(&mut owner, b'a', 1);
+    let mut rounds = 0;
+    while !owner.turns.is_empty() {
+        owner.take_turns();
+        owner.take_turns();
+        let waiting = seen.with(|(_, waiting)| std::mem::take(waiting));
+        assert!(waiting < 100 + PACKETS_PER_TURN, "{waiting} rows");
+        rounds += 1;
+        let is_served = seen.payloads().contains(&b'a');
+        assert!(is_served || rounds < 4, "others go on where the last round stopped");
+    }
+    assert_eq!(owner.listener.stats().qos0_without_room, 0);
+    assert_eq!(seen.payloads().len(), 10_001);
+}
+
+#[test]
+fn what_came_before_the_end_of_a_connection_counts() {
+    let (mut owner, seen) = owner(1_000);
+    let id = burst(&mut owner, b'f', 500);
+    owner.input(id, FromPeer::Closed);
+    assert_eq!(seen.payloads().len(), 500);
+    assert_eq!(owner.listener.stats().connections, 0);
+}
