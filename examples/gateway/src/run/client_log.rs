@@ -10,6 +10,8 @@ use edge_bridge::escape::Escaped;
 use edge_bridge::listener::Event;
 use edge_bridge::session::Closed;
 
+use super::once_an_hour::OnceAnHour;
+
 const WARNINGS_PER_MINUTE: usize = 10;
 const MINUTE_MS: u64 = 60_000;
 
@@ -20,6 +22,8 @@ pub(super) struct ClientLog {
     /// Of this minute.
     said: HashSet<String>,
     held_back: u64,
+    /// Clients whose messages find no room.
+    no_room: OnceAnHour,
 }
 
 /// Something that somebody should look at.
@@ -35,6 +39,11 @@ impl ClientLog {
     /// Says what is worth saying.
     pub(super) fn on_event(&mut self, up_ms: u64, event: &Event, address: Option<SocketAddr>) {
         let address = address.map_or("unknown".to_owned(), |address| address.to_string());
+        if let Event::NoRoom { client, .. } = event
+            && !self.no_room.may_say(up_ms, client)
+        {
+            return;
+        }
         match trouble(event) {
             None => tracing::debug!(?event, address, "local client"),
             Some(Trouble { cause, said }) if self.may_say(up_ms, &cause) => {
@@ -73,6 +82,10 @@ fn trouble(event: &Event) -> Option<Trouble> {
                 Escaped(topic)
             ),
         }),
+        Event::NoRoom { client, .. } => Some(Trouble {
+            cause: format!("no room: {}", Escaped(client)),
+            said: format!("messages of client {} at QoS 0 are given up: the queue is full", Escaped(client)),
+        }),
         Event::Disconnected { client, why: why @ (Closed::Violation(_) | Closed::Handshake), .. } => {
             let name = client
                 .as_ref()
@@ -96,6 +109,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use edge_bridge::listener::ConnectionId;
     use edge_bridge::wire::Utf8;
 
     #[test]
@@ -104,6 +118,21 @@ mod tests {
         assert_eq!((0..25).filter(|_| log.may_say(5, "the same")).count(), 1);
         assert_eq!((0..25).filter(|n| log.may_say(5, &n.to_string())).count(), 9);
         assert!(log.may_say(MINUTE_MS + 5, "the same"), "a new minute, a new line");
+    }
+
+    #[test]
+    fn a_client_whose_messages_find_no_room_has_one_line_an_hour_over_its_connections() {
+        let mut log = ClientLog::default();
+        let client = Utf8::from_static("s").unwrap();
+        let mut lines = |up_ms, connection| {
+            let event = Event::NoRoom { connection: ConnectionId(connection), client: client.clone() };
+            log.on_event(up_ms, &event, None);
+            log.said.len()
+        };
+        assert_eq!(lines(0, 1), 1);
+        assert_eq!(lines(10 * MINUTE_MS, 2), 1, "of the first minute still");
+        assert_eq!(lines(61 * MINUTE_MS, 3), 1);
+        assert_eq!(log.minute, 61);
     }
 
     #[test]

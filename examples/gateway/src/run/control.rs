@@ -35,6 +35,7 @@ pub(crate) struct Control {
     runner: Runner,
     keeper: Keeper,
     figures: Figures,
+    watchdog: Duration,
     /// Until the listener has them.
     inputs: Option<LoopInputs>,
     /// Until they are published.
@@ -75,7 +76,14 @@ impl Control {
             "control loops run; not a safety function"
         );
         let figures = Figures { loops, unqueued: Arc::default() };
-        Ok(Self { runner, keeper, figures, inputs: Some(inputs), messages: Some(messages), publishing: None })
+        let watchdog = config.watchdog();
+        let (inputs, messages) = (Some(inputs), Some(messages));
+        Ok(Self { runner, keeper, figures, watchdog, inputs, messages, publishing: None })
+    }
+
+    /// Time after which an input that does not come counts as bad.
+    pub(crate) fn watchdog(&self) -> Duration {
+        self.watchdog
     }
 
     /// Returns what the listener is to show each message to ([`ServerBuilder::on_publish`](edge_bridge::net::ServerBuilder::on_publish)).

@@ -44,6 +44,8 @@ const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
 const STORE_WITHIN: Duration = Duration::from_secs(3);
 /// For the queue's word that it is closed.
 const LEFT_WITHIN: Duration = Duration::from_millis(200);
+/// Longest time for which no sensor is read while the queue's task is behind.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Longest pause between looks for silence, since the wall clock, by which it is measured, may jump.
 const TICK_MAX: Duration = Duration::from_secs(10);
 
@@ -245,10 +247,11 @@ pub(super) async fn listen(
         .clock(clock)
         .on_event(move |event, address| log.on_event(clock.now().up_ms, event, address));
     let mut control = control;
+    let pause_max = control.as_ref().map_or(PAUSE_MAX, |control| PAUSE_MAX.min(control.watchdog() / 4));
     if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
         builder = builder.on_publish(inputs);
     }
-    let sink = |receipts| ServerSink { ingest: ingest.clone(), intake: intake.clone(), receipts };
+    let sink = |receipts| ServerSink::new(ingest.clone(), intake.clone(), receipts, pause_max);
     let server = builder.start(address, ingest.clone(), sink).await;
     let server = server.map_err(|error| RunError::Failed(format!("[local] listen {address}: {error}")))?;
     tracing::info!("accepting on {}", server.local_addr());

@@ -1,13 +1,14 @@
 //! Rows on their way into the queue: one task pushes them in order, and says which messages are safe.
 //!
 //! The server's task never waits for the disk: what must wait (drop-oldest that reads, a lane that is full) waits here.
-//! While it does, nothing more is asked of the filters.
+//! While it does, nothing more is asked of the filters. When the task is behind for a moment the listener does not read (back-pressure), so that
+//! a burst at QoS 0 waits in its senders' sockets.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: tasks, and a pause while there is no room")]
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use edge_bridge::Row;
 use edge_bridge::listener::Ticket;
@@ -19,8 +20,12 @@ use tokio::task::JoinHandle;
 use super::ingest::GatewayIngest;
 use super::withhold::Link;
 
-/// Messages that may wait for the task; the listener bounds their bytes by what is unacknowledged.
+/// Messages that may wait for the task.
 const MESSAGES_MAX: usize = 1_024;
+/// Bytes of topics and payloads that may wait for the task, but for the last message's.
+const BYTES_MAX: usize = 2 << 20;
+/// Messages that may wait for their receipts: those at QoS 0 have no window.
+const UNSETTLED_MAX: usize = 16_384;
 /// Pause before a full lane is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -55,6 +60,12 @@ pub(crate) struct Intake {
 struct Shared {
     /// A row is refused now.
     full: AtomicBool,
+    /// Bytes that wait for the task.
+    bytes: AtomicUsize,
+    /// Messages on their way, up to their receipts.
+    unsettled: AtomicUsize,
+    /// Whom to tell when the task has caught up.
+    listener: OnceLock<Receipts>,
     /// Rows that no limit of the queue would ever take.
     too_large: AtomicU64,
     pusher: Mutex<Option<JoinHandle<Vec<Row>>>>,
@@ -78,7 +89,19 @@ impl Intake {
 
     /// Returns whether a message would be taken now.
     pub(crate) fn has_room(&self) -> bool {
-        !self.shared.full.load(Ordering::Relaxed) && self.messages.capacity() > 0
+        !self.shared.full.load(Ordering::Relaxed) && self.messages.capacity() > 0 && self.fills_less_than(1)
+    }
+
+    /// Returns whether more than half of the room is taken, though the queue is not full: it will be free in a moment.
+    fn is_behind(&self) -> bool {
+        !self.shared.full.load(Ordering::Relaxed)
+            && (self.messages.capacity() <= MESSAGES_MAX / 2 || !self.fills_less_than(2))
+    }
+
+    /// Returns whether bytes and receipts are below a `part`th of their limits.
+    fn fills_less_than(&self, part: usize) -> bool {
+        self.shared.bytes.load(Ordering::Relaxed) < BYTES_MAX / part
+            && self.shared.unsettled.load(Ordering::Relaxed) < UNSETTLED_MAX / part
     }
 
     /// Rows that were larger than any row of the queue may be, since the start.
@@ -89,13 +112,13 @@ impl Intake {
     /// A place for one message; waits while the queue is full. `None` when it is closed.
     pub(crate) async fn reserve(&self) -> Option<Place<'_>> {
         let permit = self.messages.reserve().await.ok()?;
-        Some(Place { permit })
+        Some(Place { permit, shared: &self.shared })
     }
 
     /// As [`reserve`](Self::reserve) for one who does not wait.
     pub(crate) fn try_reserve(&self) -> Option<Place<'_>> {
         let permit = self.messages.try_reserve().ok()?;
-        Some(Place { permit })
+        Some(Place { permit, shared: &self.shared })
     }
 
     /// Asks for a commit soon; many calls are as good as one.
@@ -132,13 +155,20 @@ impl Intake {
 #[derive(Debug)]
 pub(crate) struct Place<'a> {
     permit: mpsc::Permit<'a, Message>,
+    shared: &'a Shared,
 }
 
 impl Place<'_> {
     /// `link`: what depends on the rows beside their own message.
     pub(crate) fn put(self, rows: Vec<Row>, tell: Tell, link: Link) {
+        self.shared.bytes.fetch_add(bytes(&rows), Ordering::Relaxed);
+        self.shared.unsettled.fetch_add(1, Ordering::Relaxed);
         self.permit.send(Message { rows, tell, link });
     }
+}
+
+fn bytes(rows: &[Row]) -> usize {
+    rows.iter().map(|row| row.topic.len() + row.payload.len()).sum()
 }
 
 /// The listener's side.
@@ -147,11 +177,50 @@ pub(crate) struct ServerSink {
     pub(crate) ingest: GatewayIngest,
     pub(crate) intake: Intake,
     pub(crate) receipts: Receipts,
+    pub(crate) pause: Pause,
+}
+
+impl ServerSink {
+    /// `pause_max`: longest time for which nobody is read because the task is behind.
+    pub(crate) fn new(
+        ingest: GatewayIngest,
+        intake: Intake,
+        receipts: Receipts,
+        pause_max: Duration,
+    ) -> Self {
+        // An error says that another listener is told: there is one.
+        let _ = intake.shared.listener.set(receipts.clone());
+        Self { ingest, intake, receipts, pause: Pause { since: None, max: pause_max } }
+    }
+}
+
+/// Back-pressure that ends: after a while messages are read all the same, and those at QoS 0 that find no room are given up, counted.
+#[derive(Debug)]
+pub(crate) struct Pause {
+    since: Option<Instant>,
+    max: Duration,
+}
+
+impl Pause {
+    /// Returns whether to go on pausing at `now`.
+    fn goes_on(&mut self, is_behind: bool, now: impl FnOnce() -> Instant) -> bool {
+        if !is_behind {
+            self.since = None;
+            return false;
+        }
+        let now = now();
+        now.duration_since(*self.since.get_or_insert(now)) < self.max
+    }
 }
 
 impl Sink for ServerSink {
     fn has_room(&mut self) -> bool {
         self.intake.has_room()
+    }
+
+    fn is_busy(&mut self) -> bool {
+        let is_behind = self.intake.is_behind();
+        self.pause.goes_on(is_behind, Instant::now)
     }
 
     fn push(&mut self, ticket: Ticket, rows: Vec<Row>) -> Result<(), Vec<Row>> {
@@ -192,6 +261,12 @@ impl Pusher {
                 () = self.shared.closed.notified() => None,
             };
             let Some(Message { rows, tell, link }) = next else { return Vec::new() };
+            self.shared.bytes.fetch_sub(bytes(&rows), Ordering::Relaxed);
+            if messages.len() == MESSAGES_MAX / 4
+                && let Some(listener) = self.shared.listener.get()
+            {
+                listener.room();
+            }
             let mut pending = Vec::with_capacity(rows.len());
             let mut rows = rows.into_iter();
             while let Some(row) = rows.next() {
@@ -206,7 +281,7 @@ impl Pusher {
                     }
                 }
             }
-            tokio::spawn(settle(pending, tell, link));
+            tokio::spawn(settle(pending, tell, link, self.shared.clone()));
         }
     }
 
@@ -249,13 +324,14 @@ fn bridge_row(row: edge_queue::Row) -> Option<Row> {
 
 /// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with, and
 /// whatever else depended on them.
-async fn settle(pending: Vec<Pending>, tell: Tell, link: Link) {
+async fn settle(pending: Vec<Pending>, tell: Tell, link: Link, shared: Arc<Shared>) {
     for receipt in pending {
         // The queue was closed before the row was safe: the sensor keeps it.
         if receipt.await.is_err() {
             return;
         }
     }
+    shared.unsettled.fetch_sub(1, Ordering::Relaxed);
     for tell in link.safe(tell) {
         match tell {
             Tell::Server(receipts, ticket) => receipts.resolve(ticket),
@@ -264,5 +340,22 @@ async fn settle(pending: Vec<Pending>, tell: Tell, link: Link) {
             Tell::Start(safe) => safe.notify_one(),
             Tell::Nobody => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_ends_and_begins_again_after_the_task_has_caught_up() {
+        let start = Instant::now();
+        let at = |ms| move || start + Duration::from_millis(ms);
+        let mut pause = Pause { since: None, max: Duration::from_millis(100) };
+        assert!(!pause.goes_on(false, at(0)));
+        assert!(pause.goes_on(true, at(10)) && pause.goes_on(true, at(109)));
+        assert!(!pause.goes_on(true, at(110)) && !pause.goes_on(true, at(1_000)));
+        assert!(!pause.goes_on(false, at(1_000)));
+        assert!(pause.goes_on(true, at(1_001)));
     }
 }

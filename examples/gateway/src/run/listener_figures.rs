@@ -10,6 +10,20 @@ pub(super) fn render(stats: &Stats, page: &mut Page) {
         "Connections that were not read and were closed to make place for new ones, since the start.",
         stats.displaced,
     );
+    page.head(
+        "edge_local_dropped_total",
+        "counter",
+        "Copies of messages that local subscribers did not get, and messages that were refused or not retained, since the start.",
+    );
+    let by_reason = [
+        ("slow", stats.dropped_full),
+        ("gone", stats.dropped_gone),
+        ("expired", stats.dropped_expired),
+        ("too_large", stats.dropped_too_large),
+        ("topic", stats.topics_refused),
+        ("retained", stats.retain_refused),
+    ];
+    page.labelled("edge_local_dropped_total", "reason", by_reason);
     page.counter(
         "edge_wills_without_room_total",
         "Wills at QoS 1 that found no room in the queue nor among the wills that wait for it, since the start.",

@@ -71,6 +71,11 @@ impl Sample {
         self.ledgers.iter().map(|ledger| ledger.accepted).sum()
     }
 
+    /// Messages at QoS 0 that came while the queue had no room.
+    fn no_room(&self) -> u64 {
+        self.listener.as_ref().map_or(0, |listener| listener.qos0_without_room)
+    }
+
     /// `None`: a part of them is not known, and a smaller total would look like a reset.
     fn all_ledgers(&self) -> Option<Vec<&Ledger>> {
         Some(self.ledgers.iter().chain(self.parked_ledgers.as_ref()?).collect())
@@ -96,7 +101,8 @@ impl Sample {
             };
             page.labelled("edge_dropped_total", "reason", REASONS.into_iter().map(by));
         }
-        page.labelled("edge_dropped_total", "reason", [("too_large", self.too_large)]);
+        let since_start = [("too_large", self.too_large), ("no_room", self.no_room())];
+        page.labelled("edge_dropped_total", "reason", since_start);
     }
 
     /// The page.
@@ -224,7 +230,12 @@ impl Page {
     }
 
     /// Label values are our own words: nothing to escape.
-    fn labelled(&mut self, name: &str, label: &str, values: impl IntoIterator<Item = (&'static str, u64)>) {
+    pub(super) fn labelled(
+        &mut self,
+        name: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'static str, u64)>,
+    ) {
         for (value, count) in values {
             self.line(format_args!("{name}{{{label}=\"{value}\"}} {count}"));
         }
@@ -279,9 +290,12 @@ mod tests {
         assert!(!sample().render().contains("edge_displaced_total"));
         let mut listener = edge_bridge::listener::Stats::default();
         (listener.displaced, listener.wills_without_room) = (40, 3);
+        (listener.qos0_without_room, listener.dropped_gone) = (5, 6);
         let page = Sample { listener: Some(listener), ..sample() }.render();
         assert!(page.contains("\nedge_displaced_total 40\n"), "{page}");
         assert!(page.contains("\nedge_wills_without_room_total 3\n"), "{page}");
+        assert!(page.contains("\nedge_dropped_total{reason=\"no_room\"} 5\n"), "{page}");
+        assert!(page.contains("\nedge_local_dropped_total{reason=\"gone\"} 6\n"), "{page}");
     }
 
     #[test]

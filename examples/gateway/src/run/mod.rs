@@ -31,6 +31,7 @@ mod kept_row;
 mod listener_figures;
 mod metrics;
 mod monitor;
+mod once_an_hour;
 mod pack;
 mod read_back;
 mod reading_row;

@@ -62,7 +62,9 @@ impl Monitor {
         let link = self.link.stats();
         let parked = self.link.parked_queue();
         // Those of now: a store that fails commits nothing, and losses are news at once.
-        let here = given_up(&of_hub(self.queue.ledger())) + self.intake.too_large();
+        let listener = self.listener_stats().await;
+        let no_room = listener.map_or(0, |listener| listener.qos0_without_room + listener.wills_without_room);
+        let here = given_up(&of_hub(self.queue.ledger())) + self.intake.too_large() + no_room;
         let parked_live = parked.as_ref().map(|queue| queue.ledger());
         let traffic = &link.traffic;
         let withheld = self.ingest.withheld();
@@ -96,7 +98,7 @@ impl Monitor {
                 ("resend", traffic.resend),
             ],
             counts: self.ingest.counts(),
-            listener: self.listener_stats().await,
+            listener,
         };
         let losing = self.losing(here, parked_live.as_deref());
         // Asked each time: what was dropped under another reason to be degraded is no news afterwards.

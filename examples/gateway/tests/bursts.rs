@@ -1,0 +1,82 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    missing_docs,
+    reason = "test code"
+)]
+//! Bursts at QoS 0: what the queue has room for is not lost, and what it has no room for is counted.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use support::gateway::Gateway;
+use support::{free_port, wait_until};
+
+const NO_ROOM: &str = "edge_dropped_total{reason=\"no_room\"}";
+
+/// A 3.1.1 client that writes so many messages at once and disconnects.
+fn burst(listen: SocketAddr, name: &str, messages: usize) {
+    let mut stream = TcpStream::connect(listen).unwrap();
+    let mut head =
+        vec![0x10, 12 + name.len() as u8, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, name.len() as u8];
+    head.extend_from_slice(name.as_bytes());
+    stream.write_all(&head).unwrap();
+    stream.read_exact(&mut [0; 4]).unwrap();
+    let mut all = Vec::new();
+    for n in 0..messages {
+        let payload = format!("{name} {n:06} {}", "x".repeat(80));
+        all.extend_from_slice(&[0x30, 5 + payload.len() as u8, 0, 3, b'a', b'/', b'b']);
+        all.extend_from_slice(payload.as_bytes());
+    }
+    all.extend_from_slice(&[0xe0, 0]);
+    stream.write_all(&all).unwrap();
+    // Until the server has read all of it and closes.
+    let _ = stream.read(&mut [0]);
+}
+
+#[test]
+fn bursts_at_qos_0_are_kept_as_long_as_the_queue_has_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), "[[route]]\nmatch = \"#\"\n");
+    let mut sent = 0;
+    for (clients, messages) in [(100, 20), (200, 10), (1, 20_000), (4, 20_000)] {
+        let clients: Vec<_> = (0..clients)
+            .map(|n| thread::spawn(move || burst(listen, &format!("c{clients}-{n}"), messages)))
+            .collect();
+        sent += clients.len() * messages;
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        wait_until("all of it is queued or counted", 30, || {
+            let counted = gateway.metric("edge_queue_messages").zip(gateway.metric(NO_ROOM));
+            counted.is_some_and(|(queued, dropped)| queued + dropped == sent as f64)
+        });
+    }
+    assert_eq!(gateway.metric(NO_ROOM), Some(0.0));
+    assert_eq!(gateway.metric("edge_verdict{verdict=\"losing\"}"), Some(0.0));
+}
+
+#[test]
+fn what_a_full_queue_does_not_take_at_qos_0_is_counted_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let rest =
+        "[queue]\non_full = \"reject\"\nmax_messages = 100\nlanes = [\"one\"]\n[[route]]\nmatch = \"#\"\n";
+    let (gateway, listen) = Gateway::started(dir.path(), free_port(), rest);
+    burst(listen, "filler", 3_000);
+    burst(listen, "filler", 500);
+    burst(listen, "other", 500);
+    // What waits for the queue's task is neither queued nor dropped.
+    wait_until("most of it is counted", 30, || {
+        gateway.metric(NO_ROOM).is_some_and(|dropped| dropped > 2_000.0)
+    });
+    assert_eq!(gateway.metric("edge_verdict{verdict=\"losing\"}"), Some(1.0));
+    let log = gateway.log();
+    for client in ["filler", "other"] {
+        let line = format!("messages of client {client} at QoS 0 are given up");
+        assert_eq!(log.matches(&line).count(), 1, "{log}");
+    }
+}
