@@ -134,6 +134,37 @@ fn a_running_queue_exports_what_waits_and_the_imported_one_delivers_it() {
     }
 }
 
+/// Promises 2 and 3: an export commits, and then reads up to the newest row. One that another thread pushed in between is in RAM alone, and no
+/// hole: it stays queued for every consumer.
+#[test]
+fn rows_pushed_while_an_export_commits_are_kept() {
+    for kind in DURABLE {
+        let dir = SimDir::default();
+        let queue = open(&dir, config(kind)).unwrap();
+        let mut consumers = ["a", "b"].map(|name| queue.consumer(name).unwrap());
+        let mut receipts = vec![queue.push(Row::new(vec![1])).unwrap()];
+        let hold = dir.hold(Call::Sync);
+        let exported = std::thread::scope(|scope| {
+            let export = scope.spawn(|| queue.export(&mut Vec::new()).unwrap());
+            hold.wait_until_held();
+            receipts.push(queue.push(Row::new(vec![2])).unwrap());
+            drop(hold);
+            export.join().unwrap()
+        });
+        assert_eq!(exported.rows(), 1, "{kind:?}: the second is not on the medium");
+        for consumer in &mut consumers {
+            let chunk = consumer.lease(10, Wait::None).unwrap();
+            let payloads: Vec<&[u8]> = chunk.iter().map(|lease| &lease.payload()[..]).collect();
+            assert_eq!(payloads, [[1], [2]], "{kind:?}");
+            chunk.ack();
+        }
+        for ledger in queue.ledger() {
+            assert!(ledger.dropped.total() == 0 && ledger.queued == 0, "{kind:?}: {ledger:?}");
+        }
+        drop(receipts);
+    }
+}
+
 #[test]
 fn a_block_with_a_wrong_byte_costs_its_rows_and_an_import_takes_the_rest() {
     let rows = rows(seed() + 1, 800);

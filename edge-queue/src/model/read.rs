@@ -106,17 +106,19 @@ impl Model {
         rows.retain(|row| row.seq >= from && row.seq < below);
         let upto = next.unwrap_or(below).clamp(from.saturating_add(1), below.max(from.saturating_add(1)));
         // Numbers between are holes: elided rows of an earlier run, or a torn last commit. What is lost was settled when it was
-        // read, and a lease given back since then is still to be settled.
+        // read, and a lease given back since then is still to be settled. Rows that no finished commit holds are no holes:
+        // an export reads up to the newest row, and one may have come since its commit.
+        let end = self.lanes.get(lane).map_or(upto, |l| l.window.stored_below().min(upto));
         let mut at = from;
-        let found = rows.iter().map(|row| (row.seq, row.seq)).chain([(upto, upto)]);
+        let found = rows.iter().map(|row| (row.seq, row.seq)).chain([(end, end)]);
         let mut seen: Vec<(Seq, Seq)> =
             found.chain(lost.iter().map(|lost| (lost.first, lost.last))).collect();
         seen.sort_unstable();
         for (first, last) in seen {
-            if at < first.min(upto) {
+            if at < first.min(end) {
                 for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
-                    if !place.pos.covers(at, first.min(upto) - 1) {
-                        mark_between(place, at, first.min(upto) - 1);
+                    if !place.pos.covers(at, first.min(end) - 1) {
+                        mark_between(place, at, first.min(end) - 1);
                     }
                 }
             }

@@ -81,9 +81,14 @@ impl Window {
         self.waiting.front().map(|row| row.stamp.up_ms)
     }
 
-    /// Whether a live row with this number is on the medium.
+    /// Number below which every live row is on the medium.
+    pub(crate) fn stored_below(&self) -> Seq {
+        self.writing().first().or(self.waiting.front()).map_or(Seq::MAX, |first| first.seq)
+    }
+
+    /// Returns whether a live row with this number is on the medium.
     pub(crate) fn is_stored(&self, seq: Seq) -> bool {
-        self.writing().first().or(self.waiting.front()).is_none_or(|first| seq < first.seq)
+        seq < self.stored_below()
     }
 
     /// Whether no commit has taken the row yet.
