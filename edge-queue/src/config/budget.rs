@@ -69,8 +69,9 @@ impl Config {
     pub fn ram_bytes(&self, consumers: u32) -> u64 {
         let (lanes, row) = (u64::from(self.lanes), self.row_bytes_max as u64);
         let store = Footprint::of(&self.store_options(0)).ram_bytes;
-        let consumers = u64::from(consumers) * lanes * ram::per_consumer(row);
-        store + lanes * ram::PER_LANE + consumers + self.max_unwritten_bytes.max(row)
+        let consumers = (u64::from(consumers) * lanes).saturating_mul(ram::per_consumer(row));
+        let unwritten = self.max_unwritten_bytes.max(row);
+        [lanes * ram::PER_LANE, consumers, unwritten].into_iter().fold(store, u64::saturating_add)
     }
 
     /// With the largest byte limit whose file fits; `None` when not even this one does.
@@ -129,6 +130,14 @@ mod tests {
             let below = if error.key == "disk_bytes" { (least - 1, ram) } else { (disk, least - 1) };
             assert_eq!(Config::for_budget(below.0, below.1).unwrap_err().key, error.key);
         }
+    }
+
+    #[test]
+    fn estimates_of_what_validate_refuses_end_at_the_largest_number() {
+        let config =
+            Config::default().row_bytes_max(usize::MAX).max_unwritten_bytes(u64::MAX).max_bytes(u64::MAX);
+        assert!(config.disk_bytes() > 1 << 40 && config.validate().is_err());
+        assert_eq!(config.ram_bytes(u32::MAX), u64::MAX);
     }
 
     #[test]

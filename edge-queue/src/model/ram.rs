@@ -15,6 +15,5 @@ pub(crate) const PER_LANE: u64 = CACHE_BYTES + SPARE_ROWS_MAX as u64 * ENTRY + H
 
 /// Per consumer and lane: rows read ahead, which keep the frames they lie in, and sizes for a limit of its own.
 pub(crate) fn per_consumer(row_bytes_max: u64) -> u64 {
-    let frames = 3 * 64 * 1024 + row_bytes_max;
-    frames + AHEAD.rows as u64 * ENTRY + HEAD
+    row_bytes_max.saturating_add(3 * 64 * 1024 + AHEAD.rows as u64 * ENTRY + HEAD)
 }

@@ -21,12 +21,12 @@ impl Footprint {
         let geometry = Geometry::of(options);
         let segment_bytes = u64::from(geometry.segment_bytes);
         let file_bytes = geometry.file_bytes();
-        let row = pages_for(options.row_bytes_max) as u64 * super::layout::PAGE as u64;
+        let row = (pages_for(options.row_bytes_max) as u64).saturating_mul(super::layout::PAGE as u64);
         let index = 2 * u64::from(geometry.pages()) * size_of::<Item>() as u64;
         // A run of frames for one write is at most a segment; a frame is written from one buffer and read into another.
-        let buffers = segment_bytes + 3 * row.max(READ_BYTES as u64);
-        let ram_bytes =
-            file_bytes / segment_bytes * SEGMENT_RAM + u64::from(geometry.lanes) * index + buffers;
+        let buffers = segment_bytes.saturating_add(row.max(READ_BYTES as u64).saturating_mul(3));
+        let ram_bytes = (file_bytes / segment_bytes * SEGMENT_RAM + u64::from(geometry.lanes) * index)
+            .saturating_add(buffers);
         Footprint { file_bytes, ram_bytes }
     }
 }
