@@ -243,13 +243,21 @@ impl Config {
         let segment_min = self.row_bytes_max as u64 + SEGMENT_EXTRA_BYTES;
         within("segment_bytes", self.segment_bytes, segment_min, 256 * MIB)?;
         for at in 0..self.lanes {
-            let lane = self.lane_limits(Lane(at));
-            within("max_messages", lane.messages, 1, u64::MAX / 4)?;
-            within("max_bytes", lane.bytes, ROW_OVERHEAD_BYTES + 1, 1024 * 1024 * MIB)?;
-            if let Order::LiveFirst { backlog_one_in, behind_rows } = lane.order {
-                within("backlog_one_in", u64::from(backlog_one_in), 2, 1_000)?;
-                within("behind_rows", u64::from(behind_rows), 1, 10_000)?;
-            }
+            self.validate_lane(Lane(at)).map_err(|ConfigError { key, problem }| ConfigError {
+                key,
+                problem: format!("{problem} (lane {at})"),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn validate_lane(&self, lane: Lane) -> Result<(), ConfigError> {
+        let limits = self.lane_limits(lane);
+        within("max_messages", limits.messages, 1, u64::MAX / 4)?;
+        within("max_bytes", limits.bytes, ROW_OVERHEAD_BYTES + 1, 1024 * 1024 * MIB)?;
+        if let Order::LiveFirst { backlog_one_in, behind_rows } = limits.order {
+            within("backlog_one_in", u64::from(backlog_one_in), 2, 1_000)?;
+            within("behind_rows", u64::from(behind_rows), 1, 10_000)?;
         }
         Ok(())
     }
@@ -396,6 +404,11 @@ mod tests {
 
     #[test]
     fn an_impossible_value_is_named_with_its_limit() {
+        let error = Config::default().max_bytes(u64::MAX).validate().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "max_bytes: 2305843009213693951 is outside 33 to 1099511627776 (lane 0)"
+        );
         let error = Config::default().lanes(5).validate().unwrap_err();
         assert_eq!(error.to_string(), "lanes: 5 is outside 1 to 4");
         assert_eq!(Config::default().max_messages(0).validate().unwrap_err().key, "max_messages");
