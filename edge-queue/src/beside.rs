@@ -1,11 +1,14 @@
 //! A second queue inside the directory of the first: where rows go that are set aside for long.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::config::Config;
 use crate::error::OpenError;
 use crate::queue::Queue;
+
+/// Where files of a queue that were found damaged are put.
+const DAMAGED_DIR: &str = "bad";
 
 /// Directory and settings of an open queue.
 pub(crate) struct Home {
@@ -23,9 +26,16 @@ impl Queue {
     /// [`Lease::moved`]: crate::Lease::moved
     ///
     /// # Errors
-    /// As [`Queue::open`]; also for a queue that was not opened by a path.
+    /// As [`Queue::open`]; also for a queue that was not opened by a path, and for a `name` that is not that of one directory: empty, `.`, `..`,
+    /// with a separator, or `bad`, where damaged files are put.
     pub fn open_beside(&self, name: &str, more_bytes: usize) -> Result<Queue, OpenError> {
         let home = self.handle.home.as_ref().ok_or_else(no_path)?;
+        if !is_one_directory(name) {
+            return Err(OpenError::Io {
+                op: "open a queue beside: no name of a directory",
+                source: ErrorKind::InvalidInput.into(),
+            });
+        }
         let config = home.config.beside(more_bytes);
         Queue::open_with_clock(home.dir.join(name), config, self.handle.engine.clock.clone())
     }
@@ -38,6 +48,13 @@ impl Queue {
         let dir = home.dir.join(name);
         home.config.store_kind().files().iter().any(|file| may_exist(&dir.join(file)))
     }
+}
+
+/// Returns whether it names a directory inside another one that nothing else is kept in.
+fn is_one_directory(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    let is_plain = matches!(parts.next(), Some(Component::Normal(part)) if part == name);
+    is_plain && parts.next().is_none() && name != DAMAGED_DIR
 }
 
 /// Returns whether there is such a file, or nobody can tell.

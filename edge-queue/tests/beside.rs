@@ -74,3 +74,18 @@ fn a_queue_in_memory_has_none_of_an_earlier_run() {
     let memory = Queue::open(dir.path(), config(StoreKind::Memory)).unwrap();
     assert!(!memory.has_beside(NAME));
 }
+
+/// A name that leads elsewhere would put rows where nobody looks for them, or into the first queue's own files.
+#[test]
+fn a_name_is_that_of_one_directory_inside() {
+    let outer = tempfile::tempdir().unwrap();
+    let main = Queue::open(outer.path().join("main"), config(StoreKind::Ring)).unwrap();
+    let absolute = outer.path().join("elsewhere");
+    for name in ["", ".", "..", "a/b", "a/", "./a", "../elsewhere", "bad", absolute.to_str().unwrap()] {
+        let error = main.open_beside(name, 0).unwrap_err();
+        assert!(error.to_string().contains("no name of a directory"), "{name:?}: {error}");
+    }
+    let files: Vec<_> = fs::read_dir(outer.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["main"]);
+    assert!(!outer.path().join("main").join("a").exists());
+}
