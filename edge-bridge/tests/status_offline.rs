@@ -53,3 +53,18 @@ async fn a_number_that_changes_alone_is_published() {
     assert!(seen, "{:?}", bridge.stats());
     bridge.close().await.unwrap();
 }
+
+/// What no hub could be asked for is said at once, and not on every connection in vain.
+#[tokio::test]
+async fn a_filter_that_cannot_be_asked_for_is_an_error() {
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("mqtt://{}", nobody.local_addr().unwrap());
+    let bridge = Bridge::builder(&url).client_id("filters").start().await.unwrap();
+    for bad in ["", "a/#/b", "a+", "$share/g", "$share//a", "$share/g/", "$share/+/a"] {
+        assert!(bridge.subscribe(bad).await.is_err(), "{bad:?}");
+    }
+    for good in ["cmd/#", "+", "$share/g/cmd/#", "$shared/g"] {
+        drop(bridge.subscribe(good).await.unwrap());
+    }
+    bridge.close().await.unwrap();
+}

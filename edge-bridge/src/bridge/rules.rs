@@ -203,7 +203,7 @@ fn text(text: &str) -> Result<Utf8, RuleError> {
 
 fn filter(prefix: &str, pattern: &str) -> Result<Utf8, RuleError> {
     let filter = format!("{prefix}{pattern}");
-    if let Err(error) = wire::validate_filter(&filter) {
+    if let Err(error) = wire::validate_filter(&filter).and_then(|()| wire::SharedFilter::parse(&filter)) {
         return Err(RuleError::Filter { filter, error });
     }
     text(&filter)
