@@ -54,6 +54,17 @@ async fn a_number_that_changes_alone_is_published() {
     bridge.close().await.unwrap();
 }
 
+/// A CONNECT that cannot be written would be tried for ever.
+#[tokio::test]
+async fn credentials_that_no_packet_carries_are_an_error() {
+    let long = "x".repeat(65_536);
+    for (user, password) in [("u", long.as_str()), (long.as_str(), "p"), ("a\0b", "p")] {
+        let builder = Bridge::builder("mqtt://127.0.0.1:1").client_id("credentials");
+        let error = builder.credentials(user, password.to_owned()).start().await.err().unwrap();
+        assert!(error.to_string().ends_with("is not a string of MQTT"), "{error}");
+    }
+}
+
 /// What no hub could be asked for is said at once, and not on every connection in vain.
 #[tokio::test]
 async fn a_filter_that_cannot_be_asked_for_is_an_error() {

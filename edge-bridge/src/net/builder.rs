@@ -95,7 +95,7 @@ impl Builder {
         self
     }
 
-    /// User name and password.
+    /// User name and password, each of at most 65 535 bytes.
     pub fn credentials(mut self, username: &str, password: impl Into<Bytes>) -> Self {
         self.username = Some(username.to_owned());
         self.client.password = Some(password.into());
@@ -188,13 +188,13 @@ impl Builder {
         self
     }
 
-    /// Messages unacknowledged at most, within the hub's Receive Maximum.
+    /// Messages unacknowledged at most, within the hub's Receive Maximum; 0 counts as 1.
     pub fn max_in_flight(mut self, messages: u16) -> Self {
         self.client.max_in_flight = messages.max(1);
         self
     }
 
-    /// Messages that the hub may have unacknowledged towards us. Default 65 535: Mosquitto 2.0 does not keep to less while it works off what it
+    /// Messages that the hub may have unacknowledged towards us; 0 counts as 1. Default 65 535: Mosquitto 2.0 does not keep to less while it works off what it
     /// queued in an outage, and a hub that does not is disconnected (§4.9). What finds no room here waits in the network for up to 1 s; then it is
     /// not acknowledged, and comes again by a new connection.
     pub fn receive_maximum(mut self, messages: u16) -> Self {
@@ -325,6 +325,9 @@ impl Builder {
         let mut client = self.client.clone();
         client.client_id = text("client_id", &self.client_id)?;
         client.username = self.username.as_deref().map(|name| text("the user name", name)).transpose()?;
+        if client.password.as_ref().is_some_and(|password| password.len() > usize::from(u16::MAX)) {
+            return Err(StartError::Text { what: "a password of more than 65 535 bytes" });
+        }
         let mut config = LinkConfig::new(client);
         config.backoff = self.backoff;
         config.any_version = self.any_version;
