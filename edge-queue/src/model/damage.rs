@@ -46,9 +46,15 @@ impl Open {
 }
 
 impl Reckoning {
-    /// A row that was looked at is done for one consumer.
+    /// Returns whether a row was read. One that the application holds may lie in what cannot be read.
+    fn has_read(&self, lane: usize, seq: Seq) -> bool {
+        let is_lost = |lost: &Lost| (lost.first..=lost.last).contains(&seq);
+        lane == self.lane && seq < self.at && !self.lost.iter().any(is_lost)
+    }
+
+    /// A row is done for one consumer.
     pub(super) fn done(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
-        if (lane, true) == (self.lane, seq < self.at)
+        if self.has_read(lane, seq)
             && let Some(open) = self.open.get_mut(reader)
         {
             open.sub(size);
@@ -57,7 +63,7 @@ impl Reckoning {
 
     /// Nobody wants a row any more.
     pub(super) fn remove(&mut self, lane: usize, seq: Seq, size: Size) {
-        if (lane, true) == (self.lane, seq < self.at) {
+        if self.has_read(lane, seq) {
             self.usage.sub(size);
         }
     }
