@@ -79,6 +79,7 @@ mod tests {
         assert!(!handed.contains(300) && handed.contains(200) && handed.spans.len() == 64);
         handed.live(6_600, 6_600, &done);
         assert_eq!(handed.spans.len(), 64);
-        assert!(handed.contains(6_450), "64 and 65 were nearest");
+        assert!(handed.contains(6_480) && !handed.contains(6_550), "64 and 65 were nearest");
+        assert!(handed.contains(6_300) && handed.contains(6_600), "no other is touched");
     }
 }
