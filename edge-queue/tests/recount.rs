@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use edge_queue::medium::{Call, Hooked, Verdict};
 use edge_queue::testing::{Fault, FaultError, Outcome, SimDir};
 use edge_queue::{
-    Config, Consumer, ConsumerError, ManualClock, Now, OnFull, PushError, Queue, Row, StoreKind, Wait,
+    Config, Consumer, ConsumerConfig, ConsumerError, Lease, ManualClock, Now, OnFull, PushError, Queue, Row,
+    StoreKind, Wait,
 };
 
 const KINDS: [StoreKind; 2] = [StoreKind::Ring, StoreKind::Redb];
@@ -159,6 +160,41 @@ fn forget_says_ok_only_when_the_removal_is_durable() {
         let left = open(&dir.crash(Outcome::Lost, 2), kind);
         assert!(known(&left, "hub") && !known(&left, "dead"), "{kind:?}");
         assert!(!q.forget("dead").unwrap());
+    }
+}
+
+/// A count reads the lane in pieces. A row that is acknowledged between two of them is counted if it was not read yet.
+#[test]
+fn rows_acknowledged_while_a_lane_is_counted_are_not_counted() {
+    for kind in KINDS {
+        let (dir, held) = (SimDir::new(), Arc::new(Mutex::new(Vec::<Lease>::new())));
+        let q = open(&dir, kind);
+        let (mut hub, _dead) = (q.consumer("hub").unwrap(), q.consumer("dead").unwrap());
+        push(&q, ROWS);
+        let row_bytes = q.stats().bytes / ROWS;
+        q.commit().unwrap();
+        drop(hub);
+        q.close().unwrap();
+        let shared = held.clone();
+        let disk = Hooked::new(dir.clone(), move |call| {
+            let lease = if call == Call::Read { shared.lock().unwrap().pop() } else { None };
+            lease.into_iter().for_each(Lease::ack);
+            Verdict::Make
+        });
+        let q = Queue::open_in(Box::new(disk), config(kind), clock()).unwrap();
+        hub = q.consumer("hub").unwrap();
+        *held.lock().unwrap() = hub.lease(20, Wait::None).unwrap().into_iter().collect();
+        assert!(q.forget("dead").unwrap());
+        assert!(held.lock().unwrap().is_empty(), "{kind:?}: a read for each");
+        let stats = q.stats();
+        assert_eq!((stats.messages, stats.bytes), (ROWS - 20, (ROWS - 20) * row_bytes), "{kind:?}");
+        // Each consumer's bytes were counted as well: a limit of its own that is ten rows less costs it ten.
+        drop(hub);
+        let own = ConsumerConfig::default().max_bytes((ROWS - 30) * row_bytes);
+        let _hub = q.consumer_with("hub", own).unwrap();
+        push(&q, 1);
+        q.commit().unwrap();
+        assert_eq!(q.ledger().remove(0).queued, ROWS - 30, "{kind:?}");
     }
 }
 

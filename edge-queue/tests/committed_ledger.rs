@@ -1,0 +1,45 @@
+//! Promise 2, exported counters: the committed ledger is what a restart after a kill finds, and nothing that is only in RAM.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use std::sync::Arc;
+
+use edge_queue::testing::{Outcome, SimDir};
+use edge_queue::{Config, Lane, ManualClock, Now, Queue, Row, StoreKind, Wait};
+
+fn open(dir: &SimDir, kind: StoreKind) -> Queue {
+    let clock = Arc::new(ManualClock::new(Now { boot_id: 1, up_ms: 1_000, ..Now::default() }));
+    Queue::open_in(Box::new(dir.clone()), Config::default().store(kind), clock).unwrap()
+}
+
+fn push(q: &Queue, lane: Lane, rows: u64) {
+    (0..rows).for_each(|_| drop(q.push(Row::new("21.5").lane(lane)).unwrap()));
+}
+
+/// Accepted, delivered, queued and leased of each lane with rows.
+fn figures(ledgers: Vec<edge_queue::Ledger>) -> Vec<(String, Lane, [u64; 4])> {
+    let used = ledgers.into_iter().filter(|ledger| ledger.accepted > 0);
+    used.map(|l| (l.consumer, l.lane, [l.accepted, l.delivered, l.queued, l.leased])).collect()
+}
+
+#[test]
+fn the_committed_ledger_is_what_a_restart_finds() {
+    for kind in [StoreKind::Ring, StoreKind::Redb] {
+        let dir = SimDir::new();
+        let q = open(&dir, kind);
+        let mut hub = q.consumer("hub").unwrap();
+        push(&q, Lane::ALARM, 3);
+        push(&q, Lane::TELEMETRY, 10);
+        hub.lease(1, Wait::None).unwrap().ack();
+        q.commit().unwrap();
+        hub.lease(2, Wait::None).unwrap().ack();
+        push(&q, Lane::TELEMETRY, 5);
+        let _leased = hub.lease(4, Wait::None).unwrap();
+        let hub = || "hub".to_owned();
+        let committed = [(hub(), Lane::ALARM, [3, 1, 2, 0]), (hub(), Lane::TELEMETRY, [10, 0, 10, 0])];
+        assert_eq!(figures(q.committed_ledger()), committed, "{kind:?}");
+        let now = [(hub(), Lane::ALARM, [3, 3, 0, 0]), (hub(), Lane::TELEMETRY, [15, 0, 15, 4])];
+        assert_eq!(figures(q.ledger()), now, "{kind:?}");
+        let left = open(&dir.crash(Outcome::Lost, 1), kind);
+        assert_eq!(figures(left.ledger()), committed, "{kind:?}");
+    }
+}
