@@ -537,4 +537,5 @@ async fn a_new_start_knows_what_is_parked() {
     assert_eq!(rig.spool.parked(), 1);
 }
 
+mod accepted;
 mod in_place;
