@@ -1,5 +1,6 @@
 //! Work of a person on what the hub refuses: look, try again, copy out, drop. Rows are looked for in one pass over the parked ones, which is a
-//! sweep that sends nothing. It begins when no row is on its way to them, and what it drops is durably gone at its end. Needs no connection.
+//! sweep that sends nothing. It begins when no row is on its way to them, and what it drops is durably gone at its end. Needs no connection. It is no
+//! attempt: neither a due time nor a back-off changes, and a sweep that it interrupts, or that comes due meanwhile, begins at its end.
 
 use std::collections::VecDeque;
 
@@ -277,7 +278,9 @@ impl<P: Pack> Uplink<P> {
 
     fn end_pass(&mut self, now_ms: u64) {
         let Some(pass) = self.hand.take() else { return };
-        self.refusals.forget_empty();
+        if pass.work == Work::Drop {
+            self.refusals.forget_empty();
+        }
         if let Some(at_ms) = pass.sweep_ms {
             self.sweep.want(at_ms.max(now_ms));
         }
@@ -452,5 +455,29 @@ impl<S: Spool, P: Pack> Core<S, P> {
         while let Some(event) = self.uplink.poll_event() {
             self.out.push_back(Output::Event(super::Event::Uplink(event)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pack::RawPack;
+    use super::super::spool::MemorySpool;
+    use super::*;
+
+    /// Returns whether a topic in back-off of which nothing is held or parked is still in back-off after a pass.
+    fn is_refused_after(work: Work) -> bool {
+        let (topic, all) = (Utf8::from_static("t").unwrap(), Utf8::from_static("#").unwrap());
+        let mut spool = MemorySpool::new(10, 1_000);
+        let mut uplink = Uplink::new(RawPack::default(), 1_000, 1);
+        assert!(uplink.refusals.add(0, &topic, ReasonCode::NOT_AUTHORIZED, 0));
+        assert!(uplink.begin_pass(0, all, work, &mut spool));
+        uplink.work_by_hand(0, &mut spool);
+        assert!(uplink.hand.is_none());
+        uplink.refusals.knows(&topic)
+    }
+
+    #[test]
+    fn a_drop_ends_the_back_off_of_a_topic_without_messages_and_a_look_does_not() {
+        assert_eq!([Work::Copy, Work::Drop].map(is_refused_after), [true, false]);
     }
 }

@@ -313,15 +313,26 @@ impl<P: Pack> Uplink<P> {
         if self.sweep.could_not_read() {
             self.refusals.on_sweep_broken_off();
             self.size_limit.on_pass_broken_off();
-            self.sweep.want_again(now_ms);
         } else {
-            self.retry_filter = None;
             self.refusals.on_sweep_over();
             self.apart.on_sweep_over();
             self.poison.on_pass_over(now_ms);
             self.on_size_pass_over(now_ms, spool);
         }
         self.park_deferred(spool);
+        // A pass by hand sends nothing: it is no attempt, and the next one comes when it would have come without.
+        if self.hand.is_none() {
+            self.plan_sweep(now_ms, spool);
+        }
+    }
+
+    /// Plans the next sweep when one is over.
+    fn plan_sweep<S: Spool>(&mut self, now_ms: u64, spool: &S) {
+        if self.sweep.could_not_read() {
+            self.sweep.want_again(now_ms);
+        } else {
+            self.retry_filter = None;
+        }
         if spool.parked() > 0 {
             self.sweep.want_later(now_ms);
         }
