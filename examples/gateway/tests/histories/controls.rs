@@ -18,6 +18,7 @@ fn good(filter: Filter) -> Records {
         let reading = Reading { sensor, index, time: Some(time), value, quality: 0, unit, beside: false };
         let is_kept = match filter {
             Filter::Deadband(_) => index == 20 || (index < 20 && index % 3 == 0),
+            Filter::Sample(n) => index % n == 0,
             Filter::Door(_) => [0, 19, 20, 29].contains(&index),
             _ => true,
         };
@@ -49,7 +50,8 @@ fn row(reading: &Reading, seq: u64) -> Row {
     }
 }
 
-const FILTERS: [Filter; 4] = [Filter::None, Filter::Deadband(0.5), Filter::Door(0.1), Filter::OnChange];
+const FILTERS: [Filter; 5] =
+    [Filter::None, Filter::Deadband(0.5), Filter::Door(0.1), Filter::OnChange, Filter::Sample(3)];
 
 /// The gateway gave all times.
 fn without_stamps(records: &mut Records) {
@@ -62,7 +64,7 @@ fn without_stamps(records: &mut Records) {
 
 type Fault = (Rule, &'static str, fn(&mut Records));
 
-const FAULTS: [Fault; 25] = [
+const FAULTS: [Fault; 27] = [
     (Rule::Lost, "a dropped row", |records| drop(records.rows.remove(1))),
     (Rule::Lost, "no row at all", |records| records.rows.clear()),
     (Rule::Lost, "a raw message that did not arrive", |records| records.wholes.clear()),
@@ -105,6 +107,12 @@ const FAULTS: [Fault; 25] = [
     (Rule::Arrival, "an arrival before the one before it", |records| {
         without_stamps(records);
         records.rows[1].time = records.rows[0].time - 1;
+    }),
+    (Rule::Alarm, "an alarm that is not told", |records| records.alarms = vec![Some(7.0)]),
+    (Rule::Alarm, "an alarm that no reading raised", |records| {
+        records.alarms = vec![Some(10.0)];
+        let value = Value::Text("UNACK_ALM".to_owned());
+        records.rows.push(Row { sensor: "plant/r0/a/alarm/HI".into(), value, ..records.rows[0].clone() });
     }),
     (Rule::Arrival, "an arrival by a clock that nobody has", |records| {
         without_stamps(records);

@@ -1,5 +1,7 @@
 //! Judge of a history, from its records alone.
 
+mod alarms;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Content, Filter, Identity, Message, Reading, Records, Row, Whole};
@@ -35,9 +37,11 @@ pub(crate) enum Rule {
     Untold,
     /// Arrival times are those of the gateway's clocks, and never go back while it runs.
     Arrival,
+    /// A reading that crosses an alarm's limit is told, and no other.
+    Alarm,
 }
 
-pub(crate) const RULES: [Rule; 14] = [
+pub(crate) const RULES: [Rule; 15] = [
     Rule::Lost,
     Rule::Uncounted,
     Rule::Value,
@@ -52,6 +56,7 @@ pub(crate) const RULES: [Rule; 14] = [
     Rule::Delayed,
     Rule::Untold,
     Rule::Arrival,
+    Rule::Alarm,
 ];
 
 #[derive(Clone, Debug)]
@@ -85,6 +90,7 @@ pub(crate) fn judge(records: &Records) -> Vec<Violation> {
     records.untold.iter().for_each(|why| say(Rule::Untold, why.clone()));
     identities(records, &mut say);
     wholes(records, &mut say);
+    alarms::alarms(records, &mut say);
     let mut missing = missing_wholes(records);
     // What a full queue gave up since its last commit is there again after a kill, behind what was delivered since.
     let revives = records.dropped > 0 && records.runs.iter().any(|run| run.killed);
@@ -172,6 +178,9 @@ fn sensors<'a>(records: &'a Records, say: &mut impl FnMut(Rule, String)) -> BTre
         }
     }
     for row in &records.rows {
+        if alarms::alarmed(&row.sensor).is_some_and(|name| sensors.contains_key(name)) {
+            continue;
+        }
         let Some(sensor) = sensors.get_mut(row.sensor.as_str()) else {
             say(Rule::Invented, format!("{row:?}"));
             continue;

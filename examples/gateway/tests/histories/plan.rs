@@ -2,6 +2,7 @@
 
 mod clocks;
 mod refusals;
+mod stages;
 
 use super::support::rng::Rng;
 
@@ -64,6 +65,8 @@ pub(crate) struct Route {
     batch_age: &'static str,
     /// `plant/rN/+` in place of `plant/rN/#`.
     plus: bool,
+    /// Limit of an alarm of each sensor.
+    alarm: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +94,8 @@ pub(crate) struct Plan {
     pub(crate) retries: bool,
     /// The gateway's own wall clock steps.
     pub(crate) clock: Option<Clock>,
+    /// By route, the limit of its alarm.
+    pub(crate) alarms: Vec<Option<f64>>,
     pub(crate) rng: Rng,
 }
 
@@ -123,9 +128,13 @@ impl Plan {
             .routes
             .iter_mut()
             .for_each(|route| (route.filter, route.withholds) = (Filter::None, false));
+        let filtered = Configuration::is_filtered(configuration.limits);
+        let behind_broker = rng.percent(30);
+        let alarms =
+            stages::insert(&mut more, &mut configurations, filtered, !behind_broker && clock.is_none());
         configurations.push(configuration);
-        let (behind_broker, retries) = (rng.percent(30), is_refused && more.percent(50));
-        Self { behind_broker, configurations, windows, steps, is_refused, retries, clock, rng }
+        let retries = is_refused && more.percent(50);
+        Self { behind_broker, configurations, windows, steps, is_refused, retries, clock, alarms, rng }
     }
 
     /// A full queue takes nothing, so that sensors keep what they have.
@@ -180,7 +189,7 @@ impl Configuration {
 
     fn change(&mut self, rng: &mut Rng) {
         let route = rng.below(self.routes.len() as u64) as usize;
-        let filtered = self.limits.is_empty() || self.limits.contains("reject");
+        let filtered = Self::is_filtered(self.limits);
         let other = Route::of(rng, self.lanes, filtered);
         let route = &mut self.routes[route];
         match rng.below(4) {
@@ -189,6 +198,11 @@ impl Configuration {
             2 => route.format = other.format,
             _ => (route.batch_max, route.batch_age) = (other.batch_max, other.batch_age),
         }
+    }
+
+    /// What an overflowing queue gives up is not what a filter stands for.
+    fn is_filtered(limits: &str) -> bool {
+        limits.is_empty() || limits.contains("reject")
     }
 
     /// Text of `gateway.toml`, without its addresses.
@@ -223,6 +237,7 @@ impl Route {
             batch_max: *rng.pick(&BATCH_MAX),
             batch_age: *rng.pick(&BATCH_AGE),
             plus: rng.percent(50),
+            alarm: None,
         }
     }
 
@@ -248,8 +263,12 @@ impl Route {
             Filter::Deadband(tolerance) => format!("deadband = {{ absolute = {tolerance:?} }}"),
             Filter::Door(deviation) => format!("swinging_door = {{ deviation = {deviation:?} }}"),
             Filter::Segment(deviation) => format!("segment_hold = {{ deviation = {deviation:?} }}"),
+            Filter::Sample(n) => format!("sample = {{ every_n = {n} }}"),
         };
-        format!("[[rule]]\nmatch = \"#\"\nstages = [ {{ {stage} }} ]\n")
+        let alarm = self.alarm.map_or(String::new(), |limit| {
+            format!("[[alarm]]\nmatch = \"#\"\nhigh = {{ limit = {limit:?} }}\n")
+        });
+        format!("[[rule]]\nmatch = \"#\"\nstages = [ {{ {stage} }} ]\n{alarm}")
     }
 }
 

@@ -102,6 +102,8 @@ pub(crate) enum Filter {
     Deadband(f64),
     Door(f64),
     Segment(f64),
+    /// The first of so many.
+    Sample(usize),
 }
 
 impl Filter {
@@ -159,6 +161,8 @@ pub(crate) struct Records {
     pub(crate) limited: bool,
     /// By route, how often the hub began to refuse its topic.
     pub(crate) refusals: Vec<usize>,
+    /// By route, the limit of its alarm, if every run before the last has it.
+    pub(crate) alarms: Vec<Option<f64>>,
     /// The end by the machine's clock.
     pub(crate) ended_ms: i64,
     /// In the order in which they arrived, as are the next two.

@@ -56,6 +56,11 @@ impl<'a> Series<'a> {
     }
 
     pub(crate) fn stands_for(&self, filter: Filter, reading: &Reading) -> bool {
+        if let Filter::Sample(n) = filter
+            && reading.time.is_none()
+        {
+            return self.is_sampled_without_stamps(n, reading);
+        }
         filter != Filter::None
             && self.epochs.iter().any(|(from, to)| {
                 [(true, true), (false, true), (false, false)].into_iter().any(|(with_beside, with_ahead)| {
@@ -66,11 +71,34 @@ impl<'a> Series<'a> {
                     };
                     let at = self.kept.partition_point(|kept| kept.index <= reading.index);
                     let before = self.kept[..at].iter().rev().find(counts);
+                    if let (Filter::Sample(n), Some(before)) = (filter, before) {
+                        let between = self.kept[..at].iter().rev().take_while(|kept| !counts(kept)).count();
+                        return is_sampled(n + between, reading, before);
+                    }
                     let after = self.kept[at..].iter().find(counts);
                     before.is_some_and(|before| is_told(filter, reading, before.row, after.map(|k| k.row)))
                 })
             })
     }
+}
+
+impl Series<'_> {
+    /// Only the gateway knows which came in the same millisecond and passed beside the stage: any row may have begun the group.
+    fn is_sampled_without_stamps(&self, n: usize, reading: &Reading) -> bool {
+        let at = self.kept.partition_point(|kept| kept.index <= reading.index);
+        let mut before = self.kept[..at].iter().rev().enumerate();
+        before.any(|(between, before)| is_sampled(n + between, reading, before))
+    }
+}
+
+/// A group of numbers is as long as it may be, and of one state; while a sensor is bad nothing passes. Booleans and texts
+/// pass when they change, and count in no group: beside them only that something was kept is judged.
+fn is_sampled(n: usize, reading: &Reading, before: &Kept<'_>) -> bool {
+    if reading.value.number().is_none() || before.row.value.number().is_none() {
+        return true;
+    }
+    let is_same = before.row.unit == reading.unit && before.row.quality == reading.quality;
+    is_same && (reading.quality & 0x8000_0000 != 0 || reading.index < before.index + n)
 }
 
 fn is_told(filter: Filter, reading: &Reading, before: &Row, after: Option<&Row>) -> bool {
@@ -85,7 +113,7 @@ fn is_told(filter: Filter, reading: &Reading, before: &Row, after: Option<&Row>)
     // While a sensor is bad its values are not compared.
     let is_bad = reading.quality & 0x8000_0000 != 0;
     match filter {
-        Filter::None => false,
+        Filter::None | Filter::Sample(_) => false,
         Filter::OnChange => reading.value == before.value,
         Filter::Deadband(tolerance) | Filter::Segment(tolerance) => is_bad || held(tolerance),
         Filter::Door(_) if is_bad || reading.value.number().is_none() => is_bad || held(0.0),

@@ -76,8 +76,8 @@ pub(crate) fn play(plan: &Plan, dir: &Path) -> Records {
         .map(|(n, window)| Publisher::new(listen, &format!("publisher{n}"), *window))
         .collect();
     let limited = plan.steps.iter().any(|step| matches!(step, Step::Refuse(Refusal::Size(_))));
-    let refusals = plan.refusals();
-    let records = Records { fifo: plan.configurations[0].fifo, limited, refusals, ..Records::default() };
+    let (fifo, refusals, alarms) = (plan.configurations[0].fifo, plan.refusals(), plan.alarms.clone());
+    let records = Records { fifo, limited, refusals, alarms, ..Records::default() };
     let mut world = World {
         plan,
         dir,
