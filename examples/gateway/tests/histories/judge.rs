@@ -39,9 +39,11 @@ pub(crate) enum Rule {
     Arrival,
     /// A reading that crosses an alarm's limit is told, and no other.
     Alarm,
+    /// What waited longer than `max_age` is not delivered any more.
+    Expired,
 }
 
-pub(crate) const RULES: [Rule; 15] = [
+pub(crate) const RULES: [Rule; 16] = [
     Rule::Lost,
     Rule::Uncounted,
     Rule::Value,
@@ -57,6 +59,7 @@ pub(crate) const RULES: [Rule; 15] = [
     Rule::Untold,
     Rule::Arrival,
     Rule::Alarm,
+    Rule::Expired,
 ];
 
 #[derive(Clone, Debug)]
@@ -91,6 +94,8 @@ pub(crate) fn judge(records: &Records) -> Vec<Violation> {
     identities(records, &mut say);
     wholes(records, &mut say);
     alarms::alarms(records, &mut say);
+    let expired = records.wholes.iter().filter(|whole| records.expired.contains(&whole.payload));
+    expired.for_each(|whole| say(Rule::Expired, format!("{whole:?}")));
     let mut missing = missing_wholes(records);
     // What a full queue gave up since its last commit is there again after a kill, behind what was delivered since.
     let revives = records.dropped > 0 && records.runs.iter().any(|run| run.killed);

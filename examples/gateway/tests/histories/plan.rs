@@ -50,6 +50,8 @@ pub(crate) enum Step {
     Beside(Refusal),
     /// A raw message of some kilobytes.
     Large,
+    /// Raw messages in an outage that is longer than `max_age`.
+    Expire,
     /// The gateway's wall clock is so many ms ahead of the machine's from now on.
     Clock(i64),
 }
@@ -109,6 +111,14 @@ impl Plan {
         let mut steps = steps(&mut rng, windows.len());
         // Dimensions have a source of their own: with them or without them a seed has the same configuration and traffic.
         let mut more = Rng(!seed);
+        if configuration.limits.is_empty() && more.percent(12) {
+            configuration.limits = "max_age = \"2s\"";
+            configuration
+                .routes
+                .iter_mut()
+                .for_each(|route| (route.filter, route.withholds) = (Filter::None, false));
+            steps.insert(more.below(steps.len() as u64 + 1) as usize, Step::Expire);
+        }
         let is_refused = more.percent(35);
         if is_refused {
             refusals::insert(&mut more, &mut steps, !configuration.limits.is_empty());

@@ -174,6 +174,8 @@ pub(crate) struct Records {
     pub(crate) dropped: u64,
     /// The gateway's last word on its queue: accepted less delivered, waiting and dropped.
     pub(crate) exits: Vec<String>,
+    /// Payloads that waited longer than `max_age`.
+    pub(crate) expired: Vec<String>,
     /// Messages that waited too long for others, which the hub refused.
     pub(crate) delayed: Vec<String>,
     /// Times at which the gateway's verdict was not that of what the hub did.

@@ -149,6 +149,7 @@ impl World<'_> {
             Step::Allow => self.refuse(None),
             Step::Beside(refusal) => self.beside(refusal),
             Step::Large => self.send_large(),
+            Step::Expire => self.expire(),
             Step::Clock(offset_ms) => self.step_clock(offset_ms),
         }
     }
@@ -167,6 +168,18 @@ impl World<'_> {
             let message = self.traffic.message(publisher, self.run);
             self.publish(publisher, message);
         }
+    }
+
+    fn expire(&mut self) {
+        self.wan.cut();
+        let (own, first) = (self.plan.windows.len(), self.records.messages.len());
+        self.send(own, 5);
+        self.publishers[own].settle(0, DRAIN_S);
+        // `max_age` and two seconds.
+        self.step(Step::Rest(4_000));
+        let messages = self.records.messages[first..].iter();
+        self.records.expired.extend(messages.map(|message| message.payload.clone()));
+        self.wan.mend();
     }
 
     fn send_large(&mut self) {
