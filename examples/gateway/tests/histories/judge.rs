@@ -315,8 +315,9 @@ fn arrivals(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl F
         let Some(run) = (id.2 as usize).checked_sub(1).filter(|run| *run < records.runs.len()) else {
             continue;
         };
-        // What a clean stop left over has the time of an earlier run.
-        let first = (0..=run).rev().find(|run| *run == 0 || records.runs[*run - 1].killed).unwrap_or(0);
+        // What a clean stop left over has the time of an earlier run. It waits for the next message, over a kill too.
+        let is_left_over = records.runs[..run].iter().any(|run| !run.killed);
+        let first = if is_left_over { 0 } else { run };
         let offsets = || records.runs[first..=run].iter().map(|run| run.offsets_ms);
         let least = offsets().map(|(least, _)| least).min().unwrap_or(0);
         let most = offsets().map(|(_, most)| most).max().unwrap_or(0);
