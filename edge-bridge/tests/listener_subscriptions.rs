@@ -178,3 +178,17 @@ fn a_message_between_versions_keeps_what_the_receiver_knows() {
     assert_eq!(site.messages(v5)[0].properties.user_property("unit"), Some("bar"));
     assert!(site.messages(v311)[0].properties.is_empty());
 }
+
+#[test]
+fn a_shared_subscription_is_refused_in_each_version() {
+    for (version, reason) in [
+        (Version::V5, ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED),
+        (Version::V311, ReasonCode::UNSPECIFIED_ERROR),
+    ] {
+        let mut site = Site::new(Config::default());
+        let peer = site.client("s", version);
+        site.send(peer, &[subscribe(&["$share/group/t", "t"])]);
+        let [Packet::SubAck(ack)] = &site.received(peer)[..] else { panic!("a SUBACK") };
+        assert_eq!(ack.reasons, [reason, ReasonCode::GRANTED_QOS_1]);
+    }
+}

@@ -18,7 +18,7 @@
 //! again first. No client is ever told 0x97 (quota exceeded), which would count as acknowledged.
 //!
 //! What it does not do: QoS 2 (a 3.1.1 client that publishes at QoS 2 is disconnected, an MQTT 5 client is told the maximum), shared
-//! subscriptions (0x9E), extended authentication, access lists, sessions and retained messages on disk.
+//! subscriptions (0x9E, in 3.1.1 0x80), extended authentication, access lists, sessions and retained messages on disk.
 
 #![deny(clippy::indexing_slicing)]
 

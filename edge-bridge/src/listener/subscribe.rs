@@ -5,18 +5,18 @@ use super::{ClientKey, Event, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::Ingest;
 use crate::wire::{
-    PropertyId, QoS, ReasonCode, RetainHandling, SharedFilter, Subscribe, Subscription, Unsubscribe, Version,
+    PropertyId, QoS, ReasonCode, RetainHandling, SharedFilter, Subscribe, Subscription, Unsubscribe,
 };
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn on_subscribe(&mut self, now_ms: u64, id: ConnectionId, subscribe: &Subscribe) {
         let Some(state) = self.connections.get(&id) else { return };
-        let (Some(key), version) = (state.client, state.session.version()) else { return };
+        let Some(key) = state.client else { return };
         let identifier = subscribe.properties.u32(PropertyId::SubscriptionIdentifier);
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         let mut with_retained = Vec::new();
         for subscription in &subscribe.filters {
-            match self.subscribe(key, version, subscription, identifier) {
+            match self.subscribe(key, subscription, identifier) {
                 Ok(is_new) => {
                     reasons.push(granted(subscription.qos));
                     let wanted = match subscription.retain_handling {
@@ -66,12 +66,12 @@ impl<I: Ingest> Listener<I> {
     fn subscribe(
         &mut self,
         key: ClientKey,
-        version: Version,
         subscription: &Subscription,
         identifier: Option<u32>,
     ) -> Result<bool, ReasonCode> {
         let filter = subscription.filter.as_str();
-        if version == Version::V5 && SharedFilter::parse(filter) != Ok(None) {
+        // A 3.1.1 client is told 0x80. Granted as a plain filter it would match nothing.
+        if SharedFilter::parse(filter) != Ok(None) {
             return Err(ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
         }
         let full = self.subscriptions.count(key) >= self.config.max_subscriptions;
