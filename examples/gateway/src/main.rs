@@ -10,6 +10,7 @@ mod drill;
 mod parked;
 mod run;
 
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -93,12 +94,21 @@ fn run(file: &Path, state: Option<&Path>) -> ExitCode {
     }
 }
 
+/// Writes to standard output. A reader that has seen enough, as `head`, is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("edge-gateway: standard output: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 fn check(file: &Path) -> ExitCode {
     match load(file) {
-        Ok(config) => {
-            print!("{}", check::Meaning(&config));
-            ExitCode::SUCCESS
-        }
+        Ok(config) => print(&check::Meaning(&config).to_string()),
         Err(code) => code,
     }
 }

@@ -174,3 +174,17 @@ fn control_loops_are_checked() {
     let said = String::from_utf8_lossy(&edge_gateway(&["check", &path]).stderr).into_owned();
     assert!(said.contains("control: needs `[local] listen`"), "{said}");
 }
+
+/// As `check FILE | head -0` does.
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = written(dir.path(), &good());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(BINARY);
+    command.args(["check", &file]).stdout(writer).stderr(std::process::Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), said.as_str()), (Some(0), ""));
+}
