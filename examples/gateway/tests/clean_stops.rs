@@ -54,6 +54,17 @@ fn arrived(hub: &Hub) -> Vec<(i64, f64, String)> {
 }
 
 #[test]
+fn a_hangup_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut gateway = gateway(dir.path(), free_port(), free_port(), "match = \"#\"");
+    gateway.start();
+    gateway.signal("HUP");
+    wait_until("it is told", 10, || gateway.log().contains("SIGHUP has no effect"));
+    assert_eq!(gateway.get("/readyz").unwrap().0, 200);
+    assert!(gateway.terminate().0.success());
+}
+
+#[test]
 fn a_start_that_fails_leaves_what_is_held_to_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let (hub, listen) = (Hub::start(), free_port());

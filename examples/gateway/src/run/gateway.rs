@@ -60,6 +60,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let failed = |what: &str, error: &dyn std::fmt::Display| RunError::Failed(format!("{what}: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed("SIGTERM", &error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed("SIGINT", &error))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| failed("SIGHUP", &error))?;
     let clock = Clock::start();
 
     // Asked before the queue is opened, which makes it.
@@ -125,9 +126,12 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let watch = tokio::spawn(monitor.clone().watch());
     let pages = metrics.map(|socket| tokio::spawn(http::serve(socket, monitor)));
 
-    let name = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+    let name = loop {
+        tokio::select! {
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            _ = hangup.recv() => tracing::warn!("SIGHUP has no effect: a changed configuration needs a restart"),
+        }
     };
     tracing::info!(signal = name, "stopping");
     if let Some(control) = control {

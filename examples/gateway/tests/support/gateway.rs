@@ -87,6 +87,13 @@ impl Gateway {
         assert_eq!(child.wait().unwrap().signal(), Some(9));
     }
 
+    /// Sends a signal, such as "HUP".
+    pub fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// SIGTERM; how it ended and how long it took.
     pub fn terminate(&mut self) -> (ExitStatus, Duration) {
         let mut child = self.child.take().unwrap();
