@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, Findings, Format, Local};
+use super::{Config, Findings, Format, Local, circle, covers};
 
 /// A round trip over the field's uplink; a batch must be old enough and acknowledged within `ack_within`.
 const ROUND_TRIP: Duration = Duration::from_millis(500);
@@ -32,6 +32,13 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             if other.filter_topic == route.filter_topic {
                 let message = format!("never reached: route[{}] matches the same topics first", earlier + 1);
                 findings.error(0, &format!("{key}.match"), message);
+            } else if covers(&other.filter_topic, &route.filter_topic) {
+                let message = format!(
+                    "never reached: route[{}] matches all of \"{}\" first; put it behind",
+                    earlier + 1,
+                    route.filter_topic
+                );
+                findings.warning(0, &format!("{key}.match"), message);
             }
         }
     }
@@ -39,8 +46,17 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         if topics.is_empty() {
             findings.error(0, "local.topics", "nothing to subscribe to");
         }
-        if config.hub.url.ends_with(&format!("//{host}:{port}")) {
+        if circle::is_at(&config.hub.url, host, *port) {
             findings.error(0, "hub.url", "the hub is the local broker: messages would go round in circles");
         }
+    }
+    if let Local::Listen { address, .. } = &config.local
+        && circle::is_at(&config.hub.url, &address.ip().to_string(), address.port())
+    {
+        findings.error(
+            0,
+            "hub.url",
+            "the hub is this gateway's own listener: messages would go round in circles",
+        );
     }
 }

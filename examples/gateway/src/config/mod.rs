@@ -3,7 +3,9 @@
 //! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` expands.
 
 mod ack_held;
+mod circle;
 mod control;
+mod covers;
 mod expand;
 mod fields;
 mod findings;
@@ -26,6 +28,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) use ack_held::window;
 pub(crate) use control::Control;
+pub(crate) use covers::covers;
 pub(crate) use findings::{Findings, Severity};
 use section::{Section, World};
 

@@ -120,6 +120,14 @@ fn topic(
         let message = format!("{:?}: `$share/` begins a filter; nothing can be published there", to.value);
         findings.error(to.at, &section.key("to"), message);
     }
+    if is_raw && !to.value.is_empty() && !to.value.ends_with('/') {
+        let message = format!(
+            "{:?} stands right before the topic: \"a\" becomes {:?}; end it with `/` if a level is meant",
+            to.value,
+            format!("{}a", to.value)
+        );
+        findings.warning(to.at, &section.key("to"), message);
+    }
     Some(to.value)
 }
 

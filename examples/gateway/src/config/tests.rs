@@ -125,6 +125,27 @@ fn a_topic_that_no_hub_takes_is_refused_at_its_place() {
 }
 
 #[test]
+fn a_prefix_without_its_slash_is_told() {
+    let said = |route: &str| parse(&format!("{SMALL}{route}\n")).unwrap().1.to_string();
+    assert!(said("to = \"up\"").contains("\"a\" becomes \"upa\""), "{}", said("to = \"up\""));
+    for fine in ["to = \"up/\"", "to = \"\"", "to = \"up\"\nformat = \"json\""] {
+        assert_eq!(said(fine), "", "{fine}");
+    }
+}
+
+#[test]
+fn a_route_behind_one_that_takes_all_of_it_is_told() {
+    let said =
+        |other: &str| parse(&format!("{SMALL}[[route]]\nmatch = \"{other}\"\n")).unwrap().1.to_string();
+    assert!(
+        said("plant/alarm/#").contains("route[2].match: never reached: route[1]"),
+        "{}",
+        said("plant/alarm/#")
+    );
+    assert_eq!(said("other/#"), "");
+}
+
+#[test]
 fn control_characters_are_accepted_when_it_is_said() {
     let accepts = |text: &str| {
         let (config, findings) = parse(text).unwrap();
@@ -210,6 +231,8 @@ fn a_hub_that_is_the_local_broker_is_refused() {
         .replace("listen = \"127.0.0.1:1883\"", "broker = \"10.0.0.1:1883\"")
         .replace("hub.example", "10.0.0.1");
     assert!(parse(&text).unwrap_err().to_string().contains("circles"));
+    let text = SMALL.replace("hub.example", "LocalHost");
+    assert!(parse(&text).unwrap_err().to_string().contains("own listener"));
 }
 
 #[test]

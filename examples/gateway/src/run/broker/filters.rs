@@ -1,6 +1,8 @@
 //! Topic filters that overlap: a broker sends a message once for each subscription that it matches, and the copies
 //! cannot be told from two messages. Pure.
 
+use crate::config::covers;
+
 /// The filters without those that another one covers, in their order.
 pub(super) fn without_covered(filters: &[String]) -> Vec<String> {
     let needed = |(at, filter): (usize, &String)| {
@@ -19,19 +21,6 @@ pub(super) fn overlapping(filters: &[String]) -> Option<(&str, &str)> {
         let other = filters.iter().skip(at + 1).find(|other| overlap(one, other))?;
         Some((one.as_str(), other.as_str()))
     })
-}
-
-/// Returns whether every topic of `narrow` is one of `wide`.
-fn covers(wide: &str, narrow: &str) -> bool {
-    let (mut wide, mut narrow) = (wide.split('/'), narrow.split('/'));
-    loop {
-        match (wide.next(), narrow.next()) {
-            (Some("#"), _) | (None, None) => return true,
-            (Some("+"), Some(level)) if level != "#" => {}
-            (Some(a), Some(b)) if a == b => {}
-            _ => return false,
-        }
-    }
 }
 
 fn overlap(one: &str, other: &str) -> bool {
