@@ -665,6 +665,9 @@ fn a_probe_that_is_no_message_leaves_the_turn_to_another() {
     rig.push(NO_MESSAGE, 99);
     rig.run_until(MINUTE);
     assert_eq!(rig.core.stats().parked, 1, "{:?}", rig.core.stats());
+    let is_named =
+        |event: &UplinkEvent| matches!(event, UplinkEvent::Parked(refusal) if refusal.topic == NO_MESSAGE);
+    assert!(rig.events.iter().any(is_named), "{:?}", rig.events);
     assert!(rig.core.stats().link_refused, "{:?}", rig.core.stats());
     rig.script = Box::new(|_, _| TAKEN);
     rig.run_until(10 * MINUTE);

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use edge_bridge::Row;
-use edge_bridge::bridge::UplinkEvent;
+use edge_bridge::bridge::{HubLimit, UplinkEvent};
 use edge_bridge::wire::{PropertyId, Publish, ReasonCode, Value};
 use refusal_support::{Answer, Rig, TAKEN, number, text};
 
@@ -87,6 +87,33 @@ fn messages_too_large_for_a_hub_that_closes_delay_no_other() {
         rig.run_until_empty(10 * MINUTE);
         rig.assert_all_in_order(n as usize);
     }
+}
+
+/// A size that the search tries next is no limit of the hub's: a report says what the hub refused and took, or what it announced.
+#[test]
+fn a_report_names_the_limit_that_the_hub_showed() {
+    let limits = |rig: &Rig| -> Vec<Option<HubLimit>> {
+        let parked = rig.events.iter().filter_map(|event| match event {
+            UplinkEvent::Parked(refusal) => Some(refusal.hub_limit),
+            _ => None,
+        });
+        parked.collect()
+    };
+    let (mut rig, _) = limited_hub();
+    for n in 0..60 {
+        rig.push_row(sized("big", n, 5_000 + n as usize));
+        rig.push_row(sized("small", 100 + n, 2_000));
+        rig.run_until(rig.now_ms + 2 * SECOND);
+    }
+    let [None, Some(found), ..] = limits(&rig)[..] else { panic!("{:?}", rig.events) };
+    assert_eq!(found, HubLimit::Found { refused: 5_000, taken: 2_000 });
+    assert_eq!(found.to_string(), "found by trying: the hub refused 5000 bytes and took 2000");
+
+    let mut rig = Rig::new(|_, _| TAKEN);
+    rig.properties = vec![(PropertyId::MaximumPacketSize, Value::U32(1_500))];
+    rig.push_row(sized("big", 1, 5_000));
+    rig.run_until(SECOND);
+    assert_eq!(limits(&rig), [Some(HubLimit::Announced { bytes: 1_500 })]);
 }
 
 /// The smallest of them is the limit, found in few steps; what is smaller goes on.

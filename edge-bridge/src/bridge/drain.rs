@@ -176,9 +176,9 @@ impl<P: Pack> Uplink<P> {
                     self.sweep.take(&rows);
                     rows.into_iter().for_each(|row| spool.settle(row, Settled::Expired));
                 }
-                Packing::Unsendable { rows, reason } => {
+                Packing::Unsendable { topic, rows, reason } => {
                     self.sweep.take(&rows);
-                    let packed = super::pack::Packed::of_rows(rows);
+                    let packed = super::pack::Packed::of_rows(topic, rows);
                     self.set_aside(now.up_ms, &Message::new(packed, 0, false), reason, spool, stats);
                 }
             }

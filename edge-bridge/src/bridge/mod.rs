@@ -55,7 +55,7 @@ pub use link::LinkState;
 pub use pack::{Pack, Packed, Packing, RawPack};
 pub use stall::{Delays, Stall, StallAction};
 pub use stats::Stats;
-pub use uplink_event::{ByHandCount, LeftOut, Refusal, UplinkEvent};
+pub use uplink_event::{ByHandCount, HubLimit, LeftOut, Refusal, UplinkEvent};
 
 use backoff::Backoff;
 use bytes::Bytes;

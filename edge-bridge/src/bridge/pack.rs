@@ -46,6 +46,8 @@ pub enum Packing {
     },
     /// Rows that no message can be made of: they are parked, and reported with the reason.
     Unsendable {
+        /// Topic that the message would have had, for the report.
+        topic: Utf8,
         /// Which.
         rows: Vec<LeaseId>,
         /// Why: [`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID), …
@@ -66,13 +68,13 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Rows without a message.
-    pub(super) fn of_rows(rows: Vec<LeaseId>) -> Self {
+    /// Rows of this topic, without a message.
+    pub(super) fn of_rows(topic: Utf8, rows: Vec<LeaseId>) -> Self {
         let publish = Publish {
             dup: false,
             qos: QoS::AtLeastOnce,
             retain: false,
-            topic: Utf8::default(),
+            topic,
             packet_id: None,
             properties: Properties::default(),
             payload: Bytes::new(),

@@ -475,8 +475,7 @@ mod tests {
     }
 
     fn refuse(refusals: &mut Refusals, now_ms: u64, serial: u64) {
-        let mut packed = Packed::of_rows(Vec::new());
-        packed.publish.topic = name();
+        let packed = Packed::of_rows(name(), Vec::new());
         let message = Message::new(packed, serial, false);
         assert!(refusals.on_refused(now_ms, message, ReasonCode::QUOTA_EXCEEDED, 0).is_none());
     }

@@ -18,6 +18,7 @@ use super::refusals::retry_backoff;
 use super::spool::Spool;
 use super::stats::Stats;
 use super::uplink::{Uplink, row_key};
+use super::uplink_event::HubLimit;
 use crate::session::{Session, Token};
 use crate::wire::ReasonCode;
 
@@ -49,6 +50,8 @@ const FAILED_MAX: usize = 64;
 pub(super) struct SizeLimit {
     /// The smallest message refused at the cost of a connection.
     limit: Option<u64>,
+    /// Maximum Packet Size that the hub announced on the present connection.
+    announced: Option<u32>,
     lifting: Option<Lifting>,
     lifted_ms: Option<u64>,
     /// The largest message that the hub has taken, since it refused a smaller one for its size.
@@ -133,6 +136,7 @@ impl SizeLimit {
         let backoff = retry_backoff(seed ^ 0x95);
         Self {
             limit: None,
+            announced: None,
             lifting: None,
             lifted_ms: None,
             taken: 0,
@@ -142,6 +146,19 @@ impl SizeLimit {
             backoff,
             probes: Probes::default(),
         }
+    }
+
+    /// A connection is up. `packet_max`: what the hub announced, in bytes; `u32::MAX`: nothing.
+    pub(super) fn on_connected(&mut self, packet_max: u32) {
+        self.announced = (packet_max < u32::MAX).then_some(packet_max);
+    }
+
+    /// Returns the hub's limit for people. The size that is tried next is no limit of the hub's.
+    pub(super) fn of_hub(&self) -> Option<HubLimit> {
+        let is_below = |refused: u64| self.announced.is_none_or(|bytes| refused < u64::from(bytes));
+        let found = self.limit.filter(|refused| is_below(*refused));
+        let found = found.map(|refused| HubLimit::Found { refused, taken: self.taken });
+        found.or(self.announced.map(|bytes| HubLimit::Announced { bytes }))
     }
 
     /// The hub took a message of this size. Returns whether that lifts the limit.

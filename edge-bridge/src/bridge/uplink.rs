@@ -95,8 +95,16 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// A connection is up, and what the session did not lose is being resent.
-    pub(super) fn on_connected(&mut self, now_ms: u64, lost: &[InFlight], stats: &mut Stats) {
+    /// A connection is up, and what the session did not lose is being resent. `packet_max`: the Maximum Packet Size that the hub announced, in
+    /// bytes; `u32::MAX`: none.
+    pub(super) fn on_connected(
+        &mut self,
+        now_ms: u64,
+        packet_max: u32,
+        lost: &[InFlight],
+        stats: &mut Stats,
+    ) {
+        self.size_limit.on_connected(packet_max);
         self.window = Window::new(now_ms, self.window_max);
         self.retain_cleared = false;
         self.refusals.end_attempts();
@@ -239,13 +247,14 @@ impl<P: Pack> Uplink<P> {
         let out = self.out_of(&topic);
         match self.refusals.on_refused(now_ms, message, reason, out) {
             None => {
-                stats.last_refusal = Some(Refusal { reason, topic: topic.clone(), identity, left_out: 0 });
+                stats.last_refusal =
+                    Some(Refusal { reason, topic: topic.clone(), identity, hub_limit: None, left_out: 0 });
                 if !self.link.is_refused()
                     && !self.refusals.is_said(&topic)
                     && let Some(left_out) = self.notices.tell(now_ms, Cause::Topic, reason)
                 {
                     self.refusals.say(&topic);
-                    let refusal = Refusal { reason, topic, identity, left_out };
+                    let refusal = Refusal { reason, topic, identity, hub_limit: None, left_out };
                     self.events.push_back(UplinkEvent::TopicRefused(refusal));
                 }
             }
@@ -369,7 +378,7 @@ impl<P: Pack> Uplink<P> {
             self.tell(now_ms, Cause::Message, reason, &message, spool, stats);
         } else {
             let (topic, identity) = (message.topic().clone(), first_identity(&message, spool));
-            stats.last_refusal = Some(Refusal { reason, topic, identity, left_out: 0 });
+            stats.last_refusal = Some(Refusal { reason, topic, identity, hub_limit: None, left_out: 0 });
         }
         let kept = if message.swept && is_about_message(reason) {
             Some(message)
@@ -427,7 +436,8 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) {
         let (topic, identity) = (message.topic().clone(), first_identity(message, spool));
-        let mut refusal = Refusal { reason, topic, identity, left_out: 0 };
+        let hub_limit = self.size_limit.of_hub().filter(|_| reason == ReasonCode::PACKET_TOO_LARGE);
+        let mut refusal = Refusal { reason, topic, identity, hub_limit, left_out: 0 };
         stats.last_refusal = Some(refusal.clone());
         let Some(left_out) = self.notices.tell(now_ms, cause, reason) else { return };
         refusal.left_out = left_out;

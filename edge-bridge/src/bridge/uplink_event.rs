@@ -96,10 +96,45 @@ pub enum LeftOut {
 pub struct Refusal {
     /// The hub's reason, or ours.
     pub reason: ReasonCode,
-    /// The topic; empty where no message could be made.
+    /// The topic.
     pub topic: Utf8,
     /// The identity of the message's first row, if the spool gives one.
     pub identity: Option<Identity>,
+    /// Known size limit of the hub, when the reason is [`PACKET_TOO_LARGE`](ReasonCode::PACKET_TOO_LARGE).
+    pub hub_limit: Option<HubLimit>,
     /// Refusals of this kind and reason since the last event of it that were not told.
     pub left_out: u64,
+}
+
+/// Size of messages that a hub takes, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HubLimit {
+    /// Maximum Packet Size that the hub announced.
+    Announced {
+        /// Bytes of a whole packet.
+        bytes: u32,
+    },
+    /// A smaller limit than announced, or one that the hub does not announce: found by trying.
+    Found {
+        /// Payload bytes of the smallest message that the hub refused as too large.
+        refused: u64,
+        /// Payload bytes of the largest message that it took since; 0: none yet.
+        taken: u64,
+    },
+}
+
+impl fmt::Display for HubLimit {
+    /// `announced by the hub: 1500 bytes a packet`, or `found by trying: the hub refused 2950 bytes and took 980`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Announced { bytes } => write!(f, "announced by the hub: {bytes} bytes a packet"),
+            Self::Found { refused, taken: 0 } => {
+                write!(f, "found by trying: the hub refused {refused} bytes")
+            }
+            Self::Found { refused, taken } => {
+                write!(f, "found by trying: the hub refused {refused} bytes and took {taken}")
+            }
+        }
+    }
 }

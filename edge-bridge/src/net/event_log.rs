@@ -89,7 +89,8 @@ impl EventLog {
             }
             UplinkEvent::Parked(refusal) => {
                 let Line { topic, identity, reason, left_out } = Line::of(refusal);
-                tracing::warn!(%hub, %topic, identity, %reason, left_out, "cannot be delivered now: kept and tried again, its topic goes on");
+                let hub_limit = refusal.hub_limit.map(|limit| limit.to_string());
+                tracing::warn!(%hub, %topic, identity, %reason, hub_limit, left_out, "cannot be delivered now: kept and tried again, its topic goes on");
             }
             UplinkEvent::ByHand { count, dropped: true, left_out } => {
                 tracing::warn!(%hub, %count, ?left_out, "refused messages were dropped by hand");

@@ -97,7 +97,7 @@ impl Pack for TestPack {
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing> {
         let reason = ReasonCode::PAYLOAD_FORMAT_INVALID;
         let row = self.unsendable.pop_front();
-        row.map(|row| Packing::Unsendable { rows: vec![row], reason })
+        row.map(|row| Packing::Unsendable { topic: text(NO_MESSAGE), rows: vec![row], reason })
             .or_else(|| self.raw.poll(now, max_packet))
             .or_else(|| self.poll_batch(now))
     }

@@ -72,13 +72,13 @@ macro_rules! pieces {
                 None => encoder.push(&reading),
             };
             if pushed.is_err() {
-                $crate::run::batch::drain(&mut pieces, max_bytes, || {
+                $crate::run::batch::drain(&mut pieces, || {
                     (encoder.len(), encoder.finish_under(max_bytes), encoder.len())
                 });
                 pieces.push($crate::run::batch::Piece::Refused(1));
             }
         }
-        $crate::run::batch::drain(&mut pieces, max_bytes, || {
+        $crate::run::batch::drain(&mut pieces, || {
             (encoder.len(), encoder.finish_under(max_bytes), encoder.len())
         });
         (pieces, encoder)
@@ -89,7 +89,6 @@ pub(super) use pieces;
 /// Takes batches out of an encoder until it is empty. `finish` gives its length before and after.
 pub(super) fn drain(
     pieces: &mut Vec<Piece>,
-    max_bytes: usize,
     mut finish: impl FnMut() -> (usize, Result<Bytes, EncodeError>, usize),
 ) {
     loop {
@@ -98,13 +97,12 @@ pub(super) fn drain(
             (before, Ok(bytes), after) if after < before => {
                 pieces.push(Piece::Batch(before - after, bytes));
             }
-            (before, Err(EncodeError::ReadingTooLarge { needed, .. }), after) if after < before => {
-                tracing::warn!(needed, max_bytes, "a reading is larger than the hub takes");
+            // The bridge reports it, within its limit of lines a minute: most of these wait for a size that is still searched.
+            (before, Err(EncodeError::ReadingTooLarge { .. }), after) if after < before => {
                 pieces.push(Piece::Refused(before - after));
             }
             // Not even an empty batch fits, or an error that more tries would not heal.
             (before, ..) => {
-                tracing::warn!(max_bytes, "the hub takes no batch of this size");
                 pieces.push(Piece::Refused(before));
                 return;
             }
@@ -141,6 +139,7 @@ pub(super) fn reading<'a>(row: &'a ReadingRow<'_>, sensor: u32) -> Reading<'a> {
 mod tests {
     use super::*;
     use edge_codec::{Limits, Value};
+    use std::sync::Arc;
 
     const ID: BatchId = BatchId { gateway: 9, lane: 1, epoch: 3, first_seq: 10 };
     const HEAD: Head = Head { id: Some(ID), possible_duplicate: true };
@@ -189,6 +188,21 @@ mod tests {
             let counts: Vec<_> = pieces.iter().map(|p| matches!(p, Piece::Refused(1))).collect();
             assert_eq!(counts, [false, true, false], "{format:?}: {pieces:?}");
         }
+    }
+
+    /// Thousands may wait for a larger size, and each is met again at every attempt: only the bridge's report of them has a rate limit.
+    #[test]
+    fn readings_that_are_too_large_write_no_line_each() {
+        let lines = Arc::new(tempfile::tempfile().unwrap());
+        let log = tracing_subscriber::fmt().with_writer(Arc::clone(&lines)).finish();
+        let mut rows = rows(100);
+        rows.iter_mut().for_each(|(_, row)| row.value = Value::Text("x".repeat(500).into()));
+        tracing::subscriber::with_default(log, || {
+            for (format, max) in FORMATS.into_iter().flat_map(|format| [(format, 300), (format, 10)]) {
+                assert_eq!(encode(format, HEAD, &rows, max).iter().map(Piece::rows).sum::<usize>(), 100);
+            }
+        });
+        assert_eq!(lines.metadata().unwrap().len(), 0);
     }
 
     #[test]

@@ -276,7 +276,7 @@ impl Batch {
                     rows.push((seq(leased), row));
                     leases.push(leased);
                 }
-                None => out.push(refused([leased.id], ReasonCode::PAYLOAD_FORMAT_INVALID)),
+                None => out.push(refused(&self.key.topic, [leased.id], ReasonCode::PAYLOAD_FORMAT_INVALID)),
             }
         }
         let first_seq = rows.first().map_or(0, |(seq, _)| *seq);
@@ -291,7 +291,11 @@ impl Batch {
             let count = piece.rows();
             let (own, own_rows) = (split(&mut leases, count), split(&mut rows, count));
             let Piece::Batch(_, payload) = piece else {
-                out.push(refused(own.iter().map(|row| row.id), ReasonCode::PACKET_TOO_LARGE));
+                out.push(refused(
+                    &self.key.topic,
+                    own.iter().map(|row| row.id),
+                    ReasonCode::PACKET_TOO_LARGE,
+                ));
                 continue;
             };
             let head = Head {
@@ -329,7 +333,9 @@ impl Batch {
             let own = split(&mut leases, piece.rows());
             match piece {
                 Piece::Batch(_, payload) => message(&self.key, edge_codec::content_type::JSON, payload, own),
-                Piece::Refused(_) => refused(own.iter().map(|row| row.id), ReasonCode::PACKET_TOO_LARGE),
+                Piece::Refused(_) => {
+                    refused(&self.key.topic, own.iter().map(|row| row.id), ReasonCode::PACKET_TOO_LARGE)
+                }
             }
         });
         messages.collect()
@@ -362,8 +368,8 @@ fn message(key: &Key, content_type: &'static str, payload: Bytes, rows: &[&Lease
     })
 }
 
-fn refused(rows: impl IntoIterator<Item = LeaseId>, reason: ReasonCode) -> Packing {
-    Packing::Unsendable { rows: rows.into_iter().collect(), reason }
+fn refused(topic: &Utf8, rows: impl IntoIterator<Item = LeaseId>, reason: ReasonCode) -> Packing {
+    Packing::Unsendable { topic: topic.clone(), rows: rows.into_iter().collect(), reason }
 }
 
 /// Topic of a dead letter; `None` if it would be too long.

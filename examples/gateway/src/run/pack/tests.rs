@@ -197,7 +197,10 @@ fn what_the_hub_takes_is_the_limit_and_what_never_fits_is_given_up() {
                 assert!(packed.publish.payload.len() < 600);
                 sent.extend(ids(&packed));
             }
-            Packing::Unsendable { rows, reason } => given_up.push((rows[0].0, reason)),
+            Packing::Unsendable { topic, rows, reason } => {
+                assert_eq!(topic, reading(2).row.topic);
+                given_up.push((rows[0].0, reason));
+            }
             Packing::Expired { .. } => panic!("nothing expires here"),
         }
     }
