@@ -226,6 +226,26 @@ fn backoff_grows_while_another_client_takes_the_session_over() {
         delays.push(link.redial());
     }
     assert!(delays[5] > 2_000, "{delays:?}");
+    let cause = link.core.stats().last_error.unwrap();
+    assert!(cause.contains("0x8e") && cause.contains("same client identifier"), "{cause}");
+}
+
+/// A hub that says nothing when another client takes the session over: the cause is named as possible from the third time on, and not any more after
+/// a connection that lasted.
+#[test]
+fn connections_that_end_soon_after_connack_hint_at_another_client() {
+    let mut link = Link::new();
+    for (lasted_ms, hints) in
+        [(500, false), (500, false), (500, true), (500, true), (60_000, false), (0, false)]
+    {
+        link.connect(true, &[]);
+        link.now_ms += lasted_ms;
+        link.input(Input::HungUp(Some("connection reset".to_owned())));
+        let cause = link.core.stats().last_error.unwrap();
+        assert!(cause.starts_with("connection reset"), "{cause}");
+        assert_eq!(cause.contains("same client identifier is a possible cause"), hints, "{cause}");
+        link.redial();
+    }
 }
 
 /// Message Expiry Interval is what is left, also of a resent message, and never zero.

@@ -29,7 +29,7 @@ pub(super) struct Connection {
     /// What the shell knows of the end.
     why: Option<String>,
     /// Whether the end was ours.
-    broken_here: bool,
+    pub(super) broken_here: bool,
 }
 
 /// What lives longer than a connection.
@@ -190,7 +190,8 @@ impl Connection {
             }
         };
         parts.out.push_back(Output::Event(Event::Connected { session_present: present }));
-        parts.uplink.on_connected(now.up_ms, &lost, parts.stats);
+        let packet_max = self.session.peer_packet_max();
+        parts.uplink.on_connected(now.up_ms, packet_max, &lost, parts.stats);
         let filters = parts.downlink.on_connected(now.up_ms, resumed);
         self.ask(now, &filters, parts);
     }

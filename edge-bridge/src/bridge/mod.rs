@@ -39,6 +39,7 @@ pub mod spool;
 mod stall;
 mod stats;
 mod sweep;
+mod takeover;
 mod uplink;
 mod uplink_event;
 mod version;
@@ -63,6 +64,7 @@ use connection::Connection;
 use downlink::Downlink;
 use idle_ping::IdlePing;
 use spool::Spool;
+use takeover::Takeover;
 use uplink::Uplink;
 use version::VersionChoice;
 
@@ -97,6 +99,7 @@ pub struct Core<S, P> {
     gave_up: bool,
     idle_ping: IdlePing,
     version: VersionChoice,
+    takeover: Takeover,
     backoff: Backoff,
     out: VecDeque<Output>,
     stats: Stats,
@@ -136,6 +139,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             stall: Stall::default(),
             path: Path::default(),
             gave_up: false,
+            takeover: Takeover::default(),
             out: VecDeque::new(),
             stats: Stats::default(),
         }
@@ -332,12 +336,15 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.path.on_break();
         }
         // Two clients under one identifier throw each other out, however much each gets done in between.
-        let taken_over = matches!(closed, Closed::Peer { reason: ReasonCode::SESSION_TAKEN_OVER, .. });
+        let taken_over = Takeover::is_said(closed);
+        let lasted_ms = now.up_ms.saturating_sub(connection.since_ms);
+        let is_ours = connection.broken_here || !connection.accepted;
+        let sign = self.takeover.on_over(closed, is_ours, lasted_ms);
         let answered = connection.accepted || matches!(closed, Closed::Refused(_));
         if let Some(version) = self.version.on_over(connection.accepted, closed) {
             self.out.push_back(Output::Event(Event::OtherVersion(version)));
         }
-        let stable = connection.acked || now.up_ms.saturating_sub(connection.since_ms) >= STABLE_MS;
+        let stable = connection.acked || lasted_ms >= STABLE_MS;
         if stable && !taken_over {
             self.backoff.reset();
         }
@@ -350,6 +357,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         let poison = blame.and_then(|reason| {
             self.uplink.on_hub_closed(now.up_ms, here, reason, &mut self.spool, &mut self.stats)
         });
+        let sign = sign.filter(|_| too_large.is_none() && poison.is_none());
         if connection.session.had_session() {
             let mut resume = connection.session.into_resume();
             let parked = too_large.into_iter().flatten().chain(poison);
@@ -366,7 +374,11 @@ impl<S: Spool, P: Pack> Core<S, P> {
             return;
         }
         let is_hurried = blame.is_some() && self.uplink.is_hurried();
-        self.disconnected(now, why.unwrap_or_else(|| closed.to_string()), answered, is_hurried);
+        let mut reason = why.unwrap_or_else(|| closed.to_string());
+        if let Some(sign) = sign {
+            reason = format!("{reason}; {sign}");
+        }
+        self.disconnected(now, reason, answered, is_hurried);
     }
 
     /// `answered`: by MQTT, not only by TCP. `is_hurried`: a message is looked for that makes the hub close.

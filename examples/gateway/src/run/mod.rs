@@ -5,7 +5,7 @@
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
 //! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`metrics`], [`refused`], [`status`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
+//! [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
 //! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`durable_file`], [`first_rows`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
 
 mod arrival;
@@ -13,6 +13,8 @@ mod batch;
 mod broker;
 pub(crate) mod by_hand;
 pub(crate) mod by_hand_text;
+#[cfg(test)]
+mod captured_log;
 mod clean_stop;
 mod client_log;
 mod compact;
@@ -40,6 +42,7 @@ mod refused;
 mod restarted;
 mod restarts;
 mod route;
+mod state_log;
 mod status;
 pub(crate) mod store;
 mod tables;

@@ -20,6 +20,7 @@ use super::intake::Intake;
 use super::metrics::{Sample, given_up};
 use super::refused::Refused;
 use super::restarts::Restarts;
+use super::state_log::StateLog;
 use super::status::{Losses, Verdict};
 use super::store::CONSUMER;
 use super::totals::{Refresh, lag};
@@ -130,9 +131,9 @@ impl Monitor {
         losses.get_or_insert_with(|| Losses::new(given_up)).are_happening(up_ms, given_up) || here
     }
 
-    /// One line in the log for each change, for ever.
+    /// Writes a line for each change, within the log's limit, for ever.
     pub(crate) async fn watch(self) {
-        let mut said = None;
+        let mut log = StateLog::default();
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // The first tick is at once: the link gets a moment to dial.
@@ -144,10 +145,9 @@ impl Monitor {
             }
             self.refresh_totals().await;
             let Some((sample, stats)) = self.sample().await else { continue };
-            let (verdict, link) = (sample.verdict, sample.link);
-            if said != Some((verdict, steady(link))) {
-                said = Some((verdict, steady(link)));
-                say(&sample, &stats);
+            let state = (sample.verdict, steady(sample.link));
+            if let Some(changes) = log.note(self.clock.now().up_ms, state) {
+                say(&sample, &stats, changes);
             }
         }
     }
@@ -202,26 +202,27 @@ fn steady(link: LinkState) -> LinkState {
     }
 }
 
-fn say(sample: &Sample, stats: &Stats) {
+/// `changes`: of the state since the last line.
+fn say(sample: &Sample, stats: &Stats, changes: u64) {
     let (verdict, link, queued) = (sample.verdict, sample.link, sample.queue_messages);
     let cause = sample.link_cause.as_deref();
     match (&stats.health, verdict) {
         (Health::Degraded { reason, .. }, _) => {
-            tracing::warn!(%verdict, %link, cause, queued, reason, "state");
+            tracing::warn!(%verdict, %link, changes, cause, queued, reason, "state");
         }
         (_, Verdict::Degraded) => {
             let Refused { parked, in_place, held, topics, link_refused, .. } = sample.refused;
             let refusal = sample.refused.last.as_deref().filter(|_| sample.refused.is_refusing());
             let dropped_for_time = sample.counts.dropped_for_time();
             tracing::warn!(
-                %verdict, %link, cause, queued, parked, in_place, held, refused_topics = topics, link_refused, refusal,
+                %verdict, %link, changes, cause, queued, parked, in_place, held, refused_topics = topics, link_refused, refusal,
                 dropped_for_time, "state"
             );
         }
         (_, Verdict::Losing) => {
-            tracing::warn!(%verdict, %link, cause, queued, given_up = sample.given_up, "state");
+            tracing::warn!(%verdict, %link, changes, cause, queued, given_up = sample.given_up, "state");
         }
-        _ => tracing::info!(%verdict, %link, cause, queued, "state"),
+        _ => tracing::info!(%verdict, %link, changes, cause, queued, "state"),
     }
 }
 

@@ -135,14 +135,18 @@ impl Compact {
 
 /// The topic of one version; `None` if it would be too long.
 fn version_topic(tables: &Utf8, id: u32) -> Option<Utf8> {
-    Utf8::try_from(format!("{}/{id:08x}", tables.as_str())).ok()
+    Utf8::try_from(format!("{}/{}", tables.as_str(), version_name(id))).ok()
+}
+
+fn version_name(id: u32) -> String {
+    format!("{id:08x}")
 }
 
 /// Returns the name of the version whose topic this is.
 pub(crate) fn version_of(tables: &str, topic: &str) -> Option<u32> {
     let name = topic.strip_prefix(tables)?.strip_prefix('/')?;
     let id = u32::from_str_radix(name, 16).ok()?;
-    (format!("{id:08x}") == name).then_some(id)
+    (version_name(id) == name).then_some(id)
 }
 
 /// No row waits for it: if it is refused, batches stay self-contained.

@@ -5,6 +5,7 @@ use edge_codec::{BatchId, Limits, Value};
 
 use super::*;
 use crate::config::Config;
+use crate::run::captured_log::captured;
 
 const CONFIG: &str = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtt://hub\"\n\
     [[route]]\nmatch = \"a/#\"\nto = \"out\"\nformat = \"compact\"\n[[route]]\nmatch = \"b\"\nto = \"out\"\nformat = \"compact\"\n";
@@ -165,6 +166,28 @@ fn a_hub_that_has_lost_its_sessions_gets_the_same_table_again() {
     read(&rig.batch(&["x"]), None);
     rig.shows(&table);
     read(&rig.batch(&["x"]), Some(&table));
+}
+
+/// Two gateways of one client identifier throw each other out every second: the hub shows the same table on each connection.
+#[test]
+fn a_table_that_is_shown_on_every_connection_is_logged_once_an_hour() {
+    let mut rig = Rig::new(&[]);
+    let lines = captured(|| {
+        rig.batch(&["x"]);
+        rig.announced().unwrap();
+        for _ in 0..3_500 {
+            rig.hub.lose();
+            rig.now.up_ms += 2_000;
+            // Now and then a further version: the sample has grown.
+            let tables: Vec<_> = std::iter::from_fn(|| rig.announced()).collect();
+            tables.iter().for_each(|table| rig.shows(table));
+            rig.batch(&["x"]);
+        }
+    });
+    let count = |what| lines.lines().filter(|line| line.contains(what)).count();
+    for kind in ["the hub has the session table", "announcing a session table"] {
+        assert!((2..20).contains(&count(kind)), "{lines}");
+    }
 }
 
 #[test]

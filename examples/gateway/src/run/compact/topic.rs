@@ -10,11 +10,13 @@ use edge_codec::compact::{Encoder, Level, Table};
 use edge_codec::{Limits, SensorTable};
 
 use super::super::batch::{self, Head, Piece, pieces};
+use super::super::once_an_hour::OnceAnHour;
 use super::super::reading_row::ReadingRow;
 use super::names::Names;
 use super::sample::Sample;
 use super::schedule::Schedule;
 use super::shown::{Marks, Shown};
+use super::version_name;
 use super::versions::{Seen, Versions};
 
 /// Beside the table in its packet: topic, properties, lengths.
@@ -48,6 +50,9 @@ pub(super) struct Topic {
     /// Time by which the hub has answered.
     answer_due_ms: Option<u64>,
     now_ms: u64,
+    /// Lines about versions that the hub has, and that it is given.
+    shown_lines: OnceAnHour,
+    announced_lines: OnceAnHour,
 }
 
 /// A table that batches may refer to.
@@ -94,6 +99,8 @@ impl Topic {
             marks: Marks::default(),
             answer_due_ms: None,
             now_ms: 0,
+            shown_lines: OnceAnHour::default(),
+            announced_lines: OnceAnHour::default(),
         };
         if let Some(names) = topic.versions.newest().and_then(|newest| Names::of(newest)) {
             topic.names = names;
@@ -134,7 +141,10 @@ impl Topic {
                 let is_newest = self.versions.newest().is_some_and(|newest| newest.id() == table.id());
                 if is_newest && self.table().is_none_or(|shown| shown.id() != table.id()) {
                     let (version, sensors) = (table.version(), table.sensors().len());
-                    tracing::info!(topic = %self.tables, version, sensors, "the hub has the session table");
+                    // The hub is asked on every connection, and a link may have many.
+                    if self.shown_lines.may_say(self.now_ms, &version_name(id)) {
+                        tracing::info!(topic = %self.tables, version, sensors, "the hub has the session table");
+                    }
                     let is_alike = self.newest_generation == self.names.generation();
                     let names = if is_alike { None } else { Names::of(&table) };
                     (self.shown, self.encoder) = (Some(Usable { table, names }), None);
@@ -253,7 +263,9 @@ impl Topic {
                 continue;
             }
             if self.versions.is_missing(&table) {
-                tracing::info!(%topic, version, sensors, bytes, "announcing a session table");
+                if self.announced_lines.may_say(now.up_ms, &version_name(table.id())) {
+                    tracing::info!(%topic, version, sensors, bytes, "announcing a session table");
+                }
                 return Some((table.id(), table.bytes().clone()));
             }
         }
