@@ -107,6 +107,12 @@ impl fmt::Display for Meaning<'_> {
             writeln!(f, "route {:<8}{topics} -> {what}, QoS {qos}, lane {lane}", index + 1)?;
             rules(f, route)?;
         }
+        if config.routes.iter().any(|route| route.format != Format::Raw) {
+            writeln!(
+                f,
+                "dead letters  dead-letter/#: messages that are not readings, as they came; the hub must allow it"
+            )?;
+        }
         if let Some(control) = &config.control {
             loops(f, control)?;
         }
@@ -338,6 +344,14 @@ mod tests {
         assert_eq!(by_bytes.reached_first, "max_bytes");
         let by_age = sizing(&config("max_age = \"60s\""));
         assert_eq!((by_age.outage, by_age.reached_first), (Duration::from_secs(60), "max_age"));
+    }
+
+    #[test]
+    fn dead_letters_are_among_the_topics_of_a_route_with_readings() {
+        let mut config = config("");
+        assert!(!Meaning(&config).to_string().contains("dead-letter/#"), "no route needs readings");
+        config.routes[0].format = Format::Json;
+        assert!(Meaning(&config).to_string().contains("\ndead letters  dead-letter/#: "));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use control_loop::mqtt::LoopNames;
 use edge_bridge::Row;
 use edge_bridge::chain::Ticket;
+use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::wire::{ReasonCode, matches};
 use edge_filter::{DropReason, EmitReason};
@@ -14,6 +15,7 @@ use crate::config::Route;
 
 use super::arrival::ArrivalClock;
 use super::filter_state::FilterState;
+use super::once_an_hour::OnceAnHour;
 use super::readings::Readings;
 use super::restarted::Restarted;
 use super::route::RouteState;
@@ -35,6 +37,8 @@ struct Inner {
     /// Topics that the control loops read: not lost if no route wants them.
     loops: Option<Arc<LoopNames>>,
     counts: Counts,
+    /// Lines about topics with messages that are no readings.
+    dead_letters: OnceAnHour,
     /// Of the message that was answered last.
     link: Link,
     /// Of messages that are on their way to the queue.
@@ -72,7 +76,8 @@ impl GatewayIngest {
         let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
         let (link, links) = (Link::default(), HashMap::new());
         let (arrival, counts) = (ArrivalClock::default(), Counts::default());
-        let inner = Inner { arrival, routes, restarted, loops: None, counts, link, links };
+        let dead_letters = OnceAnHour::default();
+        let inner = Inner { arrival, routes, restarted, loops: None, counts, dead_letters, link, links };
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -229,7 +234,10 @@ impl Inner {
                 }
                 Err(error) => {
                     self.counts.undecodable += 1;
-                    tracing::debug!(topic, %error, "not readings");
+                    if self.dead_letters.may_say(now.up_ms, topic) {
+                        let (topic, error) = (Escaped(topic), error.to_string());
+                        tracing::warn!(%topic, error = %Escaped(&error), "not readings: goes to dead-letter/TOPIC as it came");
+                    }
                     Err(ReasonCode::PAYLOAD_FORMAT_INVALID)
                 }
             },

@@ -5,6 +5,7 @@ use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, QoS, Utf8, Value
 
 use super::*;
 use crate::config::Config;
+use crate::run::captured_log::captured;
 use crate::run::reading_row::ReadingRow;
 
 const CONFIG: &str = r#"
@@ -104,6 +105,30 @@ fn what_cannot_be_used_is_refused_and_what_nobody_wants_absorbed_both_counted() 
     assert_eq!(ingest.ingest(Now::default(), &message("oven/json", b"[]")), Answer::Absorb);
     let counts = ingest.counts();
     assert_eq!((counts.undecodable, counts.unrouted, counts.empty), (1, 1, 1));
+}
+
+/// One line per topic and hour, with the parser's reason; a text has its limit.
+#[test]
+fn a_topic_with_messages_that_are_no_readings_is_logged_once_an_hour() {
+    let mut ingest = ingest_after(true);
+    let text = |bytes: usize| format!(r#"{{"value":"{}"}}"#, "x".repeat(bytes));
+    let one_is_bad = r#"[{"value":1},{"bad":1}]"#.to_owned();
+    let lines = captured(|| {
+        for up_ms in (0..7_200_000_u64).step_by(60_000) {
+            let mut answer = |topic: &'static str, payload: &str| {
+                let mut inbound = message(topic, b"");
+                inbound.payload = Bytes::copy_from_slice(payload.as_bytes());
+                ingest.ingest(Now { up_ms, wall_ms: up_ms as i64 }, &inbound)
+            };
+            assert!(!matches!(answer("good/json", &text(16_384)), Answer::Refuse(_)));
+            for (topic, payload) in [("long/json", text(16_385)), ("list/json", one_is_bad.clone())] {
+                let refused = Answer::Refuse(ReasonCode::PAYLOAD_FORMAT_INVALID);
+                assert_eq!(answer(topic, &payload), refused, "{topic}");
+            }
+        }
+    });
+    let count = |topic| lines.lines().filter(|line| line.contains(topic) && line.contains("error=")).count();
+    assert_eq!((count("long/json"), count("list/json"), lines.lines().count()), (2, 2, 4), "{lines}");
 }
 
 #[test]
