@@ -70,8 +70,8 @@ impl EventLog {
         let Self { hub, link } = self;
         match event {
             UplinkEvent::TopicRefused(refusal) => {
-                let Line { topic, identity, reason, left_out } = Line::of(refusal);
-                tracing::warn!(%hub, %topic, identity, %reason, left_out, "topic refused: it waits, others go on");
+                let Line { topic, identity, reason, not_logged } = Line::of(refusal);
+                tracing::warn!(%hub, %topic, identity, %reason, not_logged, "topic refused: it waits, others go on");
             }
             UplinkEvent::TopicHealed { topic } => {
                 if link.recurs(now_ms, "topic taken again") {
@@ -84,13 +84,13 @@ impl EventLog {
             }
             UplinkEvent::LinkHealed => tracing::info!(%hub, "the hub takes messages again"),
             UplinkEvent::Poison(refusal) => {
-                let Line { topic, identity, reason, left_out } = Line::of(refusal);
-                tracing::error!(%hub, %topic, identity, %reason, left_out, "the hub closes the connection at this message: parked");
+                let Line { topic, identity, reason, not_logged } = Line::of(refusal);
+                tracing::error!(%hub, %topic, identity, %reason, not_logged, "the hub closes the connection at this message: parked");
             }
             UplinkEvent::Parked(refusal) => {
-                let Line { topic, identity, reason, left_out } = Line::of(refusal);
+                let Line { topic, identity, reason, not_logged } = Line::of(refusal);
                 let hub_limit = refusal.hub_limit.map(|limit| limit.to_string());
-                tracing::warn!(%hub, %topic, identity, %reason, hub_limit, left_out, "cannot be delivered now: kept and tried again, its topic goes on");
+                tracing::warn!(%hub, %topic, identity, %reason, hub_limit, not_logged, "cannot be delivered now: kept and tried again, its topic goes on");
             }
             UplinkEvent::ByHand { count, dropped: true, left_out } => {
                 tracing::warn!(%hub, %count, ?left_out, "refused messages were dropped by hand");
@@ -119,7 +119,8 @@ struct Line<'a> {
     /// Empty if the spool gives none.
     identity: String,
     reason: ReasonCode,
-    left_out: u64,
+    /// Refusals of this kind and reason since the last line.
+    not_logged: u64,
 }
 
 impl<'a> Line<'a> {
@@ -128,7 +129,7 @@ impl<'a> Line<'a> {
             topic: Escaped(&refusal.topic),
             identity: refusal.identity.map(|identity| identity.to_string()).unwrap_or_default(),
             reason: refusal.reason,
-            left_out: refusal.left_out,
+            not_logged: refusal.left_out,
         }
     }
 }
