@@ -218,6 +218,68 @@ fn a_poison_message_stops_no_line() {
     }
 }
 
+/// Whatever the hub says when it closes at one message, the others arrive, and that message once the hub is mended.
+#[test]
+fn a_message_that_the_hub_blames_on_something_else_stops_no_line() {
+    let reasons = [0x8e, 0x9d, 0x9c, 0x97, 0x96, 0x98, 0x89, 0x8b, 0x00];
+    let bad: [&[u32]; 3] = [&[0], &[100], &[3, 4]];
+    for (reason, bad, receive_maximum) in reasons
+        .into_iter()
+        .flat_map(|reason| bad.into_iter().flat_map(move |bad| [1, 20, 1_000].map(|rm| (reason, bad, rm))))
+    {
+        let case = format!("{reason:#x} at {bad:?}, receive maximum {receive_maximum}");
+        let mut rig =
+            Rig::new(
+                move |_, publish| {
+                    if bad.contains(&number(publish)) { Answer::Disconnect(reason) } else { TAKEN }
+                },
+            );
+        rig.properties = vec![(PropertyId::ReceiveMaximum, Value::U16(receive_maximum))];
+        rig.fill(500, 1);
+        rig.run_until(SECOND);
+        rig.push("alarm", 10_000);
+        rig.run_until(if bad.len() == 1 { 60 * SECOND } else { 150 * SECOND });
+        let arrived = (rig.arrived("t/0").len(), rig.arrived("alarm").len());
+        assert_eq!(arrived, (500 - bad.len(), 1), "{case}: {:?}", rig.core.stats());
+        for n in 10_001..10_010 {
+            rig.push("alarm", n);
+            rig.run_until(rig.now_ms + 30 * SECOND);
+            assert_eq!(rig.arrived("alarm").last(), Some(&n), "{case}: an alarm after it");
+        }
+        assert_eq!(rig.core.spool().len(), bad.len(), "{case}: none is lost");
+        assert!(rig.dials < 60, "{case}: {} dials", rig.dials);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(25 * MINUTE);
+        assert_eq!(rig.arrived("t/0").len(), 500, "{case}");
+    }
+}
+
+/// Two gateways of one name throw each other out: no message is to blame.
+#[test]
+fn two_clients_of_one_name_make_no_poison() {
+    for every_ms in [None, Some(2 * SECOND)] {
+        let mut rig = Rig::new(|_, _| TAKEN);
+        let (mut random, mut out_ms) = (1u64, 0);
+        let mut within = |range: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % range
+        };
+        for n in 0..3_000 {
+            rig.latency_ms = 20 + within(480);
+            rig.push(if n % 10 == 0 { "alarm" } else { "t/0" }, n);
+            rig.run_until(rig.now_ms + 100);
+            if rig.now_ms >= out_ms {
+                out_ms = rig.now_ms + every_ms.unwrap_or_else(|| within(5 * SECOND));
+                rig.throw_out(0x8e);
+            }
+        }
+        assert!(rig.dials > 15, "{} dials", rig.dials);
+        assert_eq!((rig.core.stats().poison, rig.core.stats().parked), (0, 0));
+        rig.run_until_empty(MINUTE);
+        rig.assert_all_in_order(3_000);
+    }
+}
+
 /// A message that is refused for itself says nothing of its topic, however many there are: each waits alone.
 #[test]
 fn messages_that_are_refused_for_themselves_delay_nothing() {

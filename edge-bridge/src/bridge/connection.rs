@@ -64,14 +64,14 @@ impl Connection {
         self.on_hangup(now, Some(why.to_owned()));
     }
 
-    /// Reason of the hub if it ended the connection in a way that one of our messages may be the cause of, or broke the protocol in its answer to one. What
-    /// else it does wrong, in a message to us, says nothing of ours.
-    pub(super) fn blame(&self, closed: &Closed) -> Option<ReasonCode> {
+    /// The hub's part in the end of the connection, if it ended it, or broke the protocol in its answer to a message of ours. What else it does wrong,
+    /// in a message to us, says nothing of ours.
+    pub(super) fn blame(&self, closed: &Closed) -> Option<HubClose> {
         match closed {
             _ if self.broken_here || !self.accepted => None,
-            Closed::Peer { reason, .. } => Some(*reason).filter(|reason| may_be_a_message(*reason)),
+            Closed::Peer { reason, .. } => Some(HubClose::new(*reason)),
             Closed::Transport | Closed::Violation(Violation::DecodeAnswer(_)) => {
-                Some(ReasonCode::UNSPECIFIED_ERROR)
+                Some(HubClose::new(ReasonCode::UNSPECIFIED_ERROR))
             }
             _ => None,
         }
@@ -247,7 +247,23 @@ pub(super) fn delays(session: &Session) -> Delays {
     }
 }
 
-/// Whether a DISCONNECT of this reason may be about a message, and not about load, time, or who we are (§3.14.2.1).
+/// End of a connection by the hub. Any may be due to a message, whatever the hub says: quota, session taken over, server moved.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HubClose {
+    /// Reason of its DISCONNECT if that is an error.
+    pub(super) reason: ReasonCode,
+    /// Whether the reason speaks of messages; else it takes more ends to blame one.
+    pub(super) names_a_message: bool,
+}
+
+impl HubClose {
+    fn new(reason: ReasonCode) -> Self {
+        let error = if reason.is_error() { reason } else { ReasonCode::UNSPECIFIED_ERROR };
+        Self { reason: error, names_a_message: may_be_a_message(reason) }
+    }
+}
+
+/// Whether a DISCONNECT of this reason speaks of a message, and not of load, time, or who we are (§3.14.2.1).
 fn may_be_a_message(reason: ReasonCode) -> bool {
     matches!(
         reason,

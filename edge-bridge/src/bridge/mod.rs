@@ -349,13 +349,14 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.backoff.reset();
         }
         let blame = connection.blame(closed);
+        let names_a_message = blame.is_some_and(|close| close.names_a_message);
         let here = usize::from(connection.session.in_flight_here());
         let too_large =
-            self.uplink.on_size_closed(now.up_ms, blame.is_some(), &mut self.spool, &mut self.stats);
+            self.uplink.on_size_closed(now.up_ms, names_a_message, &mut self.spool, &mut self.stats);
         // An end that has its cause says nothing of what was not answered.
         let blame = blame.filter(|_| here > 0 && too_large.is_none());
-        let poison = blame.and_then(|reason| {
-            self.uplink.on_hub_closed(now.up_ms, here, reason, &mut self.spool, &mut self.stats)
+        let poison = blame.and_then(|close| {
+            self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats)
         });
         let sign = sign.filter(|_| too_large.is_none() && poison.is_none());
         if connection.session.had_session() {
@@ -373,7 +374,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
             return;
         }
-        let is_hurried = blame.is_some() && self.uplink.is_hurried();
+        let is_hurried = blame.is_some() && names_a_message && self.uplink.is_hurried();
         let mut reason = why.unwrap_or_else(|| closed.to_string());
         if let Some(sign) = sign {
             reason = format!("{reason}; {sign}");

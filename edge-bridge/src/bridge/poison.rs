@@ -1,6 +1,6 @@
 //! Poison messages: the hub closes the connection whenever it gets one. A message that was unanswered at three such ends is a suspect; then
 //! messages go alone, in the old order, and the one whose company the hub leaves again is parked. As others are acknowledged, two, four,
-//! eight … go at a time (binary search with restarts).
+//! eight … go at a time (binary search with restarts). Where the hub blames something else (load, quota, another client) it takes more ends.
 
 use std::collections::HashMap;
 
@@ -8,6 +8,8 @@ use super::spool::{Identity, LeaseId};
 
 /// Ends of connections with the same message unanswered that make it a suspect.
 const SUSPECT_CLOSES: u32 = 3;
+/// Ends with the same message unanswered that make it poison although the hub's reason speaks of something else.
+const DOUBTED_CLOSES: u32 = 6;
 /// Messages at a time that are no caution any more.
 const CAREFUL_MAX: u16 = 512;
 /// Messages in a row that are called poison without one that the hub took: beyond, the hub closes whatever it gets.
@@ -78,12 +80,14 @@ impl Poison {
         (1..=HURRIED_MAX).contains(&self.closes_in_row)
     }
 
-    /// The hub closed while `here` messages were unanswered; `worst` is the most closes one of them has seen, this one included.
-    pub(super) fn on_close(&mut self, here: usize, worst: u32) -> Blame {
+    /// The hub closed while `here` messages were unanswered; `worst` is the most closes one of them has seen, this one included. `is_certain`: the
+    /// reason may be about a message, or the oldest is known as poison.
+    pub(super) fn on_close(&mut self, here: usize, worst: u32, is_certain: bool) -> Blame {
         self.closes_in_row = self.closes_in_row.saturating_add(1);
         self.acked = 0;
         let alone = here == 1 && self.limit == Some(1);
-        if alone && self.parked_in_row < PARKED_IN_ROW_MAX {
+        let has_evidence = is_certain || worst >= DOUBTED_CLOSES;
+        if alone && has_evidence && self.parked_in_row < PARKED_IN_ROW_MAX {
             return Blame::Alone;
         }
         if self.limit.is_some() || worst >= SUSPECT_CLOSES {
@@ -213,11 +217,11 @@ mod tests {
     #[test]
     fn a_suspect_goes_alone_before_it_is_called_poison() {
         let mut poison = Poison::default();
-        assert_eq!([1, 2].map(|closes| poison.on_close(20, closes)), [Blame::None; 2]);
+        assert_eq!([1, 2].map(|closes| poison.on_close(20, closes, true)), [Blame::None; 2]);
         assert_eq!(poison.limit(), None);
-        assert_eq!(poison.on_close(20, 3), Blame::None);
+        assert_eq!(poison.on_close(20, 3, true), Blame::None);
         assert_eq!(poison.limit(), Some(1));
-        assert_eq!(poison.on_close(1, 4), Blame::Alone);
+        assert_eq!(poison.on_close(1, 4, true), Blame::Alone);
         let limits: Vec<_> = (0..7)
             .map(|_| {
                 poison.on_answer(0);
@@ -226,19 +230,29 @@ mod tests {
             .collect();
         assert_eq!(limits, [2, 2, 4, 4, 4, 4, 8]);
         assert_eq!(
-            (poison.on_close(8, 1), poison.limit()),
+            (poison.on_close(8, 1, true), poison.limit()),
             (Blame::None, Some(1)),
             "one of eight: alone again"
         );
     }
 
     #[test]
+    fn a_reason_that_speaks_of_no_message_takes_more_ends() {
+        let mut poison = Poison::default();
+        for closes in 1..DOUBTED_CLOSES {
+            assert_eq!(poison.on_close(1, closes, false), Blame::None, "{closes}");
+        }
+        assert_eq!(poison.limit(), Some(1));
+        assert_eq!(poison.on_close(1, DOUBTED_CLOSES, false), Blame::Alone);
+    }
+
+    #[test]
     fn one_message_alone_by_chance_is_no_suspect() {
         let mut poison = Poison::default();
-        assert_eq!(poison.on_close(1, 1), Blame::None);
+        assert_eq!(poison.on_close(1, 1, true), Blame::None);
         assert!(poison.is_hurried());
         for _ in 0..8 {
-            poison.on_close(1, 1);
+            poison.on_close(1, 1, true);
         }
         assert!(!poison.is_hurried(), "the hub closes whatever it gets");
         poison.on_answer(0);
@@ -249,15 +263,15 @@ mod tests {
     fn a_hub_that_closes_on_everything_is_not_taken_for_poison_without_end() {
         let mut poison = Poison::default();
         for closes in 0..3 {
-            poison.on_close(2, closes + 1);
+            poison.on_close(2, closes + 1, true);
         }
         let row = |n| RowKey::Lease(LeaseId(n));
         for n in 0..u64::from(PARKED_IN_ROW_MAX) {
-            assert_eq!(poison.on_close(1, 4), Blame::Alone);
+            assert_eq!(poison.on_close(1, 4, true), Blame::Alone);
             poison.on_parked(0, row(n));
             poison.on_message_parked();
         }
-        assert_eq!(poison.on_close(1, 4), Blame::None);
+        assert_eq!(poison.on_close(1, 4, true), Blame::None);
         assert!(poison.holds(1, row(0)), "not yet");
         assert!(poison.on_answer(1_000), "it was the hub");
         assert!(!poison.holds(1_000, row(0)), "tried again at once");

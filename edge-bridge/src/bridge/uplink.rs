@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::apart::Apart;
 use super::by_hand::Pass;
+use super::connection::HubClose;
 use super::link_refusal::{LinkChange, LinkRefusal};
 use super::message::Message;
 use super::notices::{Cause, Notices};
@@ -125,7 +126,7 @@ impl<P: Pack> Uplink<P> {
         &mut self,
         now_ms: u64,
         here: usize,
-        reason: ReasonCode,
+        close: HubClose,
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) -> Option<Token> {
@@ -134,11 +135,14 @@ impl<P: Pack> Uplink<P> {
             message.closes = message.closes.saturating_add(1);
             worst = worst.max(message.closes);
         }
-        if self.poison.on_close(here, worst) == Blame::None {
+        let (_, oldest) = self.sent.first_key_value()?;
+        let rows: Vec<_> = oldest.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+        let is_known = rows.iter().any(|row| self.poison.is_known(*row));
+        if self.poison.on_close(here, worst, close.names_a_message || is_known) == Blame::None {
             return None;
         }
         let (token, message) = self.sent.pop_first()?;
-        let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+        let reason = close.reason;
         self.note_poison(now_ms, &rows);
         self.poison.on_message_parked();
         stats.poison += 1;

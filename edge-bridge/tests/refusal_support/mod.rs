@@ -255,6 +255,15 @@ impl Rig {
         self.input(Input::HungUp(None));
     }
 
+    /// The hub ends the connection, whatever it has still to answer.
+    pub(crate) fn throw_out(&mut self, reason: u8) {
+        if self.connected {
+            let packet = Packet::Disconnect(Disconnect::new(ReasonCode::new(reason)));
+            self.from_hub.push_front((self.now_ms, FromHub::Packet(packet)));
+            self.closing = true;
+        }
+    }
+
     pub(crate) fn run_until(&mut self, until_ms: u64) {
         let mut turns = 0u64;
         while self.step(until_ms) {
