@@ -116,6 +116,73 @@ fn a_wrong_acl_loses_nothing_and_is_told_in_few_words() {
     }
 }
 
+/// While only denied topics have traffic, an alarm of another topic goes at once.
+#[test]
+fn denied_topics_that_are_busy_delay_no_alarm() {
+    for (topics, every) in [(1, 25), (2, 25), (1, 140)] {
+        let mut rig = Rig::new(|_, publish| if publish.topic == "alarm" { TAKEN } else { DENIED });
+        let mut alarms = Vec::new();
+        for second in 0..600 {
+            for half in 0..=second % 2 {
+                let n = second * 10 + half;
+                rig.push(&format!("t/{}", n % topics), n);
+                rig.run_until(rig.now_ms + 100);
+            }
+            if second % every == every - 1 {
+                alarms.push(10_000 + second);
+                rig.push("alarm", 10_000 + second);
+                rig.run_until(rig.now_ms + 3 * SECOND);
+                let case = format!("{topics} topics, after {second} s: {:?}", rig.core.stats());
+                assert_eq!(rig.arrived("alarm"), alarms, "{case}");
+                assert!(!rig.core.stats().link_refused, "{case}");
+            }
+            rig.run_until(rig.now_ms + 700);
+            assert!(alarms.is_empty() || !rig.core.stats().link_refused, "told as a refused link");
+        }
+        assert!(rig.told() < 20, "{:?}", rig.events);
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(25 * MINUTE);
+        for topic in ["t/0", "t/1"] {
+            assert!(rig.arrived(topic).is_sorted(), "{topic}");
+        }
+    }
+}
+
+/// Topics that are taken are proof enough that the link is not refused, however busy the denied one is.
+#[test]
+fn one_denied_topic_among_others_is_never_told_as_a_refused_link() {
+    let mut rig = Rig::new(|_, publish| if publish.topic == "t/4" { DENIED } else { TAKEN });
+    for second in 0..600 {
+        for n in 0..5 {
+            rig.push("t/4", second * 10 + n);
+            if n < 4 {
+                rig.push(&format!("t/{n}"), second * 10 + 5 + n);
+            }
+            rig.run_until(rig.now_ms + 200);
+            assert!(!rig.core.stats().link_refused, "after {second} s: {:?}", rig.core.stats());
+        }
+    }
+    assert!((0..4).all(|n| rig.arrived(&format!("t/{n}")).len() == 600));
+}
+
+/// A refused link is looked through for topics that were not tried: one that is taken again does not wait for the back-off.
+#[test]
+fn an_alarm_that_is_allowed_does_not_wait_for_the_probe_of_a_refused_link() {
+    for pause in [20 * SECOND, 5 * MINUTE, 40 * MINUTE] {
+        let mut rig = Rig::new(|_, publish| if publish.topic == "alarm" { TAKEN } else { DENIED });
+        rig.fill(500, 10);
+        rig.run_until(pause);
+        assert!(rig.core.stats().link_refused && rig.core.stats().parked == 0, "{:?}", rig.core.stats());
+        assert!(rig.published < 700, "{} messages", rig.published);
+        rig.push("alarm", 10_000);
+        rig.run_until(pause + 3 * SECOND);
+        assert_eq!(rig.arrived("alarm"), [10_000], "after {pause} ms: {:?}", rig.core.stats());
+        rig.script = Box::new(|_, _| TAKEN);
+        rig.run_until_empty(20 * MINUTE);
+        rig.assert_all_in_order(501);
+    }
+}
+
 /// One topic that is denied is not the link, however many of its rows stand in front.
 #[test]
 fn a_denied_topic_hides_no_other() {

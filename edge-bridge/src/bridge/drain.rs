@@ -469,6 +469,7 @@ impl<P: Pack> Uplink<P> {
                 self.next_token += 1;
                 self.window.on_sent(message.bytes);
                 message.sent_ms = Some(now_ms);
+                message.is_attempt = message.refusals > 0 || self.refusals.is_refused(message.topic());
                 stats.sent += 1;
                 self.sent.insert(token.0, message);
                 true

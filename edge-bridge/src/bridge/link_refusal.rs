@@ -1,6 +1,6 @@
 //! Refusal of the whole link (circuit breaker): the last answers were all *not authorized*, whatever their topics. Sending stops, everything
 //! waits in place, and one message at a time probes with back-off, each time of another topic, so that one bad topic never hides a link
-//! that works for others.
+//! that works for others. A topic that was not tried yet does not wait for the back-off: the rows in sight are looked through every two seconds.
 
 use super::backoff::Backoff;
 use super::refusals::retry_backoff;
@@ -12,6 +12,8 @@ const STREAK: u32 = 8;
 const TRIED_MAX: usize = 64;
 /// Delay to the probe of a topic after one that was tried for the first time: topics are gone through before probes become rare.
 const NEXT_TOPIC_MS: u64 = 250;
+/// Time between looks for a topic that was not tried yet.
+const LOOK_MS: u64 = 2_000;
 /// A link whose every probe is of the same topics for so long may just have many rows of refused topics in front.
 const ALIKE_MS: u64 = 30_000;
 
@@ -29,6 +31,8 @@ pub(super) struct LinkRefusal {
 struct Probing {
     since_ms: u64,
     due_ms: u64,
+    /// Time of the next look for a topic that was not tried; `None` until the next probe: what may be looked through is full.
+    look_ms: Option<u64>,
     backoff: Backoff,
     /// Topics that were refused meanwhile; the last is the latest.
     tried: Vec<Utf8>,
@@ -57,8 +61,14 @@ impl LinkRefusal {
         self.probing.is_some()
     }
 
-    /// The hub answered a message.
-    pub(super) fn on_answer(&mut self, now_ms: u64, reason: ReasonCode, topic: &Utf8) -> LinkChange {
+    /// The hub answered a message. `is_attempt`: its topic was refused before it was sent. Another denial of it says nothing new.
+    pub(super) fn on_answer(
+        &mut self,
+        now_ms: u64,
+        reason: ReasonCode,
+        topic: &Utf8,
+        is_attempt: bool,
+    ) -> LinkChange {
         if reason != ReasonCode::NOT_AUTHORIZED {
             self.streak = 0;
             let Some(probing) = self.probing.take() else { return LinkChange::None };
@@ -66,7 +76,6 @@ impl LinkRefusal {
             self.refused_apart.retain(|tried| tried != topic);
             return LinkChange::Healed;
         }
-        self.streak = self.streak.saturating_add(1);
         if let Some(probing) = &mut self.probing {
             let is_new = !probing.tried.contains(topic);
             probing.tried.retain(|tried| tried != topic);
@@ -79,9 +88,11 @@ impl LinkRefusal {
                 let is_soon = is_new && probing.soon > 0;
                 probing.soon -= usize::from(is_soon);
                 probing.due_ms = now_ms + if is_soon { NEXT_TOPIC_MS } else { probing.backoff.next_ms() };
+                probing.look_ms = Some(now_ms + LOOK_MS);
             }
             return LinkChange::None;
         }
+        self.streak = self.streak.saturating_add(u32::from(!is_attempt));
         if self.streak < STREAK {
             return LinkChange::None;
         }
@@ -90,6 +101,7 @@ impl LinkRefusal {
         self.probing = Some(Probing {
             since_ms: now_ms,
             due_ms,
+            look_ms: Some(now_ms + LOOK_MS),
             backoff,
             tried: vec![topic.clone()],
             soon: TRIED_MAX,
@@ -104,9 +116,23 @@ impl LinkRefusal {
         std::mem::take(&mut self.refused_apart)
     }
 
-    /// When the next probe is due.
+    /// Time of the next probe, or look for one.
     pub(super) fn due_ms(&self) -> Option<u64> {
-        self.probing.as_ref().map(|probing| probing.due_ms)
+        let probing = self.probing.as_ref()?;
+        let look_ms = probing.look_ms.filter(|_| probing.soon > 0);
+        Some(look_ms.map_or(probing.due_ms, |look_ms| look_ms.min(probing.due_ms)))
+    }
+
+    /// Whether only a topic that was not tried may probe now.
+    pub(super) fn looks(&self, now_ms: u64) -> bool {
+        self.probing.as_ref().is_some_and(|probing| probing.due_ms > now_ms)
+    }
+
+    /// A look found no topic that was not tried. `is_full`: rows that come from now on are not in sight.
+    pub(super) fn on_looked(&mut self, now_ms: u64, is_full: bool) {
+        if let Some(probing) = &mut self.probing {
+            probing.look_ms = Some(now_ms + LOOK_MS).filter(|_| !is_full);
+        }
     }
 
     /// Topics that were refused since the link is.
@@ -130,14 +156,21 @@ impl LinkRefusal {
     pub(super) fn postpone(&mut self, now_ms: u64) {
         if let Some(probing) = &mut self.probing {
             probing.due_ms = now_ms + 1_000;
+            probing.look_ms = Some(now_ms + LOOK_MS);
         }
     }
 
-    /// The one of these to probe with: of a topic that was not tried, or of the one whose turn was longest ago.
-    pub(super) fn pick<'a, T>(&self, candidates: impl Iterator<Item = (T, &'a Utf8)>) -> Option<T> {
+    /// The one of these to probe with: of a topic that was not tried, or, when a probe is due, of the one whose turn was longest ago.
+    pub(super) fn pick<'a, T>(
+        &self,
+        now_ms: u64,
+        candidates: impl Iterator<Item = (T, &'a Utf8)>,
+    ) -> Option<T> {
         let tried = &self.probing.as_ref()?.tried;
         let rank = |topic: &Utf8| tried.iter().position(|tried| tried == topic).map_or(0, |at| at + 1);
-        candidates.min_by_key(|(_, topic)| rank(topic)).map(|(candidate, _)| candidate)
+        let candidates = candidates.map(|(candidate, topic)| (candidate, rank(topic)));
+        let candidates = candidates.filter(|(_, rank)| *rank == 0 || !self.looks(now_ms));
+        candidates.min_by_key(|(_, rank)| *rank).map(|(candidate, _)| candidate)
     }
 
     /// Ends the refusal of the link when only topics that were tried are in sight for long: they are refused one by one instead.
@@ -179,8 +212,8 @@ mod tests {
     fn refused() -> LinkRefusal {
         let mut link = LinkRefusal::new(1);
         let [a, ..] = topics();
-        (1..STREAK).for_each(|_| assert_eq!(link.on_answer(0, DENIED, &a), LinkChange::None));
-        assert_eq!(link.on_answer(0, DENIED, &a), LinkChange::Refused);
+        (1..STREAK).for_each(|_| assert_eq!(link.on_answer(0, DENIED, &a, false), LinkChange::None));
+        assert_eq!(link.on_answer(0, DENIED, &a, false), LinkChange::Refused);
         link
     }
 
@@ -190,13 +223,13 @@ mod tests {
         let [a, b, _] = topics();
         for answer in [ReasonCode::SUCCESS, ReasonCode::QUOTA_EXCEEDED] {
             for _ in 1..STREAK {
-                link.on_answer(0, DENIED, &a);
+                link.on_answer(0, DENIED, &a, false);
             }
-            assert_eq!(link.on_answer(0, answer, &b), LinkChange::None);
+            assert_eq!(link.on_answer(0, answer, &b, false), LinkChange::None);
             assert!(!link.is_refused());
         }
         let mut link = refused();
-        assert_eq!(link.on_answer(5, ReasonCode::SUCCESS, &b), LinkChange::Healed);
+        assert_eq!(link.on_answer(5, ReasonCode::SUCCESS, &b, false), LinkChange::Healed);
         assert!(!link.is_refused());
     }
 
@@ -205,22 +238,51 @@ mod tests {
         let mut link = refused();
         let [a, b, c] = topics();
         let due_ms = link.due_ms().unwrap();
-        link.on_answer(10, DENIED, &a);
+        link.on_answer(10, DENIED, &a, false);
         assert_eq!(link.due_ms(), Some(due_ms), "it was sent before the link was found to be refused");
-        assert_eq!(link.pick([&a, &b, &c].into_iter().enumerate()), Some(1));
+        assert_eq!(link.pick(u64::MAX, [&a, &b, &c].into_iter().enumerate()), Some(1));
         link.on_probe();
-        link.on_answer(due_ms, DENIED, &b);
+        link.on_answer(due_ms, DENIED, &b, false);
         assert_eq!(link.due_ms(), Some(due_ms + NEXT_TOPIC_MS), "there may be a topic that is taken");
-        assert_eq!(link.pick([&a, &b, &c].into_iter().enumerate()), Some(2));
+        assert_eq!(link.pick(u64::MAX, [&a, &b, &c].into_iter().enumerate()), Some(2));
         link.on_probe();
-        link.on_answer(due_ms, DENIED, &c);
-        assert_eq!(link.pick([&c, &b, &a].into_iter().enumerate()), Some(2), "the longest ago");
+        link.on_answer(due_ms, DENIED, &c, false);
+        assert_eq!(link.pick(u64::MAX, [&c, &b, &a].into_iter().enumerate()), Some(2), "the longest ago");
         link.on_probe();
-        link.on_answer(due_ms, DENIED, &a);
+        link.on_answer(due_ms, DENIED, &a, false);
         assert!(link.due_ms().unwrap() > due_ms + 500, "all were tried");
-        assert_eq!(link.on_answer(due_ms, ReasonCode::SUCCESS, &b), LinkChange::Healed);
+        assert_eq!(link.on_answer(due_ms, ReasonCode::SUCCESS, &b, false), LinkChange::Healed);
         let apart = link.take_refused_apart();
         assert!(apart == [c, a], "{apart:?}");
+    }
+
+    #[test]
+    fn another_denial_of_a_refused_topic_says_nothing_new() {
+        let mut link = LinkRefusal::new(1);
+        let [a, b, _] = topics();
+        for _ in 0..100 {
+            assert_eq!(link.on_answer(0, DENIED, &a, true), LinkChange::None);
+        }
+        (1..STREAK).for_each(|_| assert_eq!(link.on_answer(0, DENIED, &b, false), LinkChange::None));
+        link.on_answer(0, DENIED, &a, true);
+        assert_eq!(link.on_answer(0, DENIED, &b, false), LinkChange::Refused, "it ends no streak either");
+    }
+
+    #[test]
+    fn a_topic_that_was_not_tried_does_not_wait_for_the_back_off() {
+        let mut link = refused();
+        let [a, b, _] = topics();
+        for _ in 0..8 {
+            link.on_probe();
+            link.on_answer(0, DENIED, &a, true);
+        }
+        assert_eq!(link.due_ms(), Some(LOOK_MS));
+        assert_eq!(link.pick(LOOK_MS, [&a].into_iter().enumerate()), None);
+        link.on_looked(LOOK_MS, false);
+        assert_eq!(link.due_ms(), Some(2 * LOOK_MS));
+        assert_eq!(link.pick(2 * LOOK_MS, [&a, &b].into_iter().enumerate()), Some(1));
+        link.on_looked(2 * LOOK_MS, true);
+        assert!(link.due_ms().unwrap() > 2 * LOOK_MS, "nothing that comes now is in sight");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Message {
     pub(super) reason: Option<ReasonCode>,
     /// Times the hub closed the connection while this message was unanswered.
     pub(super) closes: u32,
+    /// Its topic was refused when it was sent, or this message before.
+    pub(super) is_attempt: bool,
     /// Its rows came from the parked ones.
     pub(super) swept: bool,
 }
@@ -38,6 +40,7 @@ impl Message {
             refusals: 0,
             reason: None,
             closes: 0,
+            is_attempt: false,
             swept,
             packed,
         }

@@ -444,6 +444,11 @@ impl Refusals {
         None
     }
 
+    /// Whether the topic is in back-off.
+    pub(super) fn is_refused(&self, name: &Utf8) -> bool {
+        self.topics.get(name).is_some_and(|topic| !topic.healing)
+    }
+
     /// Whether the topic is in back-off or being healed.
     pub(super) fn knows(&self, name: &Utf8) -> bool {
         self.topics.contains_key(name)

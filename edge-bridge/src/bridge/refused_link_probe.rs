@@ -49,7 +49,9 @@ impl<P: Pack> Uplink<P> {
                 return Some(held);
             }
             if !self.probing {
-                self.link.postpone(now.up_ms);
+                if !self.link.looks(now.up_ms) {
+                    self.link.postpone(now.up_ms);
+                }
                 return None;
             }
         }
@@ -89,7 +91,9 @@ impl<P: Pack> Uplink<P> {
         let rows = spool.lease(now.up_ms, PROBE_ROWS, PROBE_BYTES);
         let topics: Vec<Utf8> = rows.iter().map(|row| self.pack.topic(row)).collect();
         let bytes: usize = rows.iter().map(|row| row.row.payload.len()).sum();
-        if rows.len() >= PROBE_ROWS || bytes >= PROBE_BYTES {
+        let is_full = rows.len() >= PROBE_ROWS || bytes >= PROBE_BYTES;
+        let looks = self.link.looks(now.up_ms);
+        if is_full {
             for topic in self.link.give_way(now.up_ms, topics.iter()) {
                 self.refusals.add(now.up_ms, &topic, ReasonCode::NOT_AUTHORIZED, 0);
                 self.resume_ms = Some(now.up_ms + 1);
@@ -100,8 +104,11 @@ impl<P: Pack> Uplink<P> {
             topics.iter().enumerate().filter(|(_, topic)| self.refusals.parks(topic, false).is_none());
         let topics = topics.map(|(at, topic)| (Candidate::Row(at), topic));
         let held = self.refusals.held_topics().map(|topic| (Candidate::Held(topic.clone()), topic));
-        let pick = self.link.pick(held.chain(topics));
+        let pick = self.link.pick(now.up_ms, held.chain(topics));
         let any = pick.is_some();
+        if looks && !any {
+            self.link.on_looked(now.up_ms, is_full);
+        }
         let mut message = None;
         let mut probe = None;
         match pick {
@@ -117,7 +124,7 @@ impl<P: Pack> Uplink<P> {
                 spool.give_back(row.id);
             }
         }
-        if !any && self.hand.is_none() && self.link.is_refused() {
+        if !any && !looks && self.hand.is_none() && self.link.is_refused() {
             self.lease_parked_probe(now, spool);
         }
         message
@@ -134,7 +141,7 @@ impl<P: Pack> Uplink<P> {
         let topics: Vec<Utf8> = rows.iter().map(|row| self.pack.topic(row)).collect();
         let may_go = |row: &Leased| !self.poison.is_held(now.up_ms, row_key(row.id, spool));
         let may_go = rows.iter().zip(&topics).enumerate().filter(|(_, (row, _))| may_go(row));
-        let pick = self.link.pick(may_go.map(|(at, (_, topic))| (at, topic)));
+        let pick = self.link.pick(now.up_ms, may_go.map(|(at, (_, topic))| (at, topic)));
         for (at, (row, topic)) in rows.into_iter().zip(topics).enumerate() {
             if Some(at) != pick {
                 spool.give_back(row.id);

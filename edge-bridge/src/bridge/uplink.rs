@@ -181,7 +181,7 @@ impl<P: Pack> Uplink<P> {
             self.sweep.want(now_ms + 1_000);
         }
         self.on_size_answered(now_ms, &message, reason, spool);
-        let link = self.link.on_answer(now_ms, reason, message.topic());
+        let link = self.link.on_answer(now_ms, reason, message.topic(), message.is_attempt);
         if link == LinkChange::Healed {
             self.events.push_back(UplinkEvent::LinkHealed);
             // Else their next eight answers would stop everything again.

@@ -21,8 +21,8 @@ pub enum UplinkEvent {
         /// The topic.
         topic: Utf8,
     },
-    /// The hub refused the last eight messages as not authorized, whatever their topics: sending stops, one message probes, everything waits in
-    /// its place.
+    /// The hub refused the last eight messages as not authorized, whatever their topics, further attempts of refused topics left out: sending
+    /// stops, one message probes, everything waits in its place.
     LinkRefused(Refusal),
     /// The hub takes messages again.
     LinkHealed,
