@@ -187,3 +187,23 @@ fn a_reader_that_was_away_while_tables_changed_finds_the_table_of_every_batch() 
     assert!(reader.wanted.is_subset(&now), "{:x?} of {:x?} are at the hub", reader.wanted, now);
     assert_eq!(reader.ids(), now);
 }
+
+#[test]
+fn tables_of_others_do_not_fill_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Mosquitto::start(dir.path(), "");
+    let (gateway, mut plant) = started(dir.path(), hub.address);
+    plant.send(60, 3);
+    wait_for_table(&gateway, 3);
+    let flood = |ids: std::ops::Range<u32>| {
+        ids.for_each(|id| retain(hub.address, &format!("{TABLES}g/{id:08x}"), "no table"));
+    };
+    let not_kept = || gateway.log().matches("is not kept for the next start").count();
+    flood(1..50);
+    wait_until("it says that there are too many", 20, || not_kept() > 0);
+    flood(50..60);
+    let late = Subscriber::start(hub.address, "out/#");
+    let sent = plant.send(60, 3);
+    arrives(&late, sent);
+    assert_eq!(not_kept(), 1, "{}", gateway.log());
+}

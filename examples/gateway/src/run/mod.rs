@@ -33,6 +33,7 @@ mod kept_row;
 mod listener_figures;
 mod metrics;
 mod monitor;
+mod once_a_minute;
 mod once_an_hour;
 mod pack;
 mod read_back;

@@ -17,6 +17,7 @@ use tokio::time::{Instant, interval_at};
 use crate::config::Config;
 
 use super::compact::{Shown, table_topics, version_of};
+use super::once_a_minute::OnceAMinute;
 
 /// A larger one is none of ours.
 const TABLE_BYTES_MAX: u64 = 1 << 20;
@@ -59,8 +60,8 @@ impl Tables {
         let mut tasks = JoinSet::new();
         for topic in self.topics {
             let files = Files::of(&self.state, &topic);
-            tasks
-                .spawn(Listener { link: link.clone(), topic, files, shown: shown.clone() }.run(asks.clone()));
+            let (link, shown, not_kept) = (link.clone(), shown.clone(), OnceAMinute::default());
+            tasks.spawn(Listener { link, topic, files, shown, not_kept }.run(asks.clone()));
         }
         if tasks.is_empty() {
             return;
@@ -76,10 +77,12 @@ struct Listener {
     topic: String,
     files: Files,
     shown: Shown,
+    /// The line about tables that are not kept: others may publish there.
+    not_kept: OnceAMinute,
 }
 
 impl Listener {
-    async fn run(self, mut asks: watch::Receiver<()>) {
+    async fn run(mut self, mut asks: watch::Receiver<()>) {
         // Also what is above: nothing of ours.
         let filter = format!("{}/#", self.topic);
         // A filter that is subscribed to again, after its handle was dropped, brings what the hub retains; for a session that has
@@ -107,12 +110,14 @@ impl Listener {
         }
     }
 
-    fn take(&self, message: Command) {
+    fn take(&mut self, message: Command) {
         if let Some(id) = version_of(&self.topic, message.topic()) {
             // A slice of a receive buffer.
             let table = Bytes::copy_from_slice(message.payload());
             // Without the file the next run makes a new table, a version of its own.
-            if let Err(error) = self.files.keep(id, &table) {
+            if let Err(error) = self.files.keep(id, &table)
+                && self.not_kept.may_say(Instant::now())
+            {
                 tracing::warn!(topic = message.topic(), %error, "the session table is not kept for the next start");
             }
             self.shown.note(&self.topic, id, table);

@@ -1,0 +1,38 @@
+//! Rate limit of one log line that whoever is outside could repeat for ever. Pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long the line is not repeated.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// When the line was written last.
+#[derive(Debug, Default)]
+pub(super) struct OnceAMinute {
+    said_at: Option<Instant>,
+}
+
+impl OnceAMinute {
+    /// Returns whether there is a line at `now`, and notes it.
+    pub(super) fn may_say(&mut self, now: Instant) -> bool {
+        let may = self.said_at.is_none_or(|said_at| now >= said_at + AGAIN);
+        if may {
+            self.said_at = Some(now);
+        }
+        may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "test code")]
+    fn a_line_is_not_repeated_within_a_minute() {
+        let (start, mut line) = (Instant::now(), OnceAMinute::default());
+        let lines = (0..300).filter(|s| line.may_say(start + Duration::from_secs(*s))).count();
+        assert_eq!(lines, 5);
+    }
+}
