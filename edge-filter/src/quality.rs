@@ -29,6 +29,8 @@ impl Quality {
 
     /// `UncertainSubNormal`: made of fewer good sources than required.
     pub const UNCERTAIN_SUB_NORMAL: Quality = Quality(0x4095_0000);
+    /// `BadNoCommunication`: the source is known and silent, and no last value of it is.
+    pub const BAD_NO_COMMUNICATION: Quality = Quality(0x8031_0000);
     /// `BadNoData`: nothing was there to compute a value from.
     pub const BAD_NO_DATA: Quality = Quality(0x809B_0000);
 

@@ -116,6 +116,10 @@ impl Stale {
         Ok(self)
     }
 
+    pub(crate) fn timeout(&self) -> i64 {
+        self.timeout_ms
+    }
+
     pub(crate) fn heartbeat(&self) -> Option<i64> {
         self.heartbeat_ms
     }

@@ -83,6 +83,28 @@ fn promise_13_a_heartbeat_comes_after_what_is_held() {
 }
 
 #[test]
+fn a_sensor_is_watched_from_its_first_reading_until_it_is_stale() {
+    let silent = Rule::new().stale(Stale::after_ms(500).unwrap());
+    let mut p =
+        Pipeline::builder().rule("a", silent).unwrap().rule("#", Rule::new()).unwrap().max_keys(2).build();
+    let (a, unwatched, beyond) = (p.intern("a"), p.intern("b"), p.intern("c"));
+    assert_eq!([a, unwatched, beyond].map(|s| p.silence_ms(s)), [Some(500), None, None]);
+    assert_eq!(p.watched().count(), 0, "never seen");
+    for sensor in [a, unwatched, beyond] {
+        feed(&mut p, sensor, (0, 20.0.into(), GOOD), 0);
+    }
+    assert_eq!(p.watched().collect::<Vec<_>>(), [a]);
+    assert_eq!([a, unwatched, beyond].map(|s| p.is_watched(s)), [true, false, false]);
+    let mut restored = pipeline();
+    restored.restore(p.snapshot()).unwrap();
+    assert_eq!(restored.watched().collect::<Vec<_>>(), [a]);
+    tick(&mut p, 500);
+    assert_eq!(p.watched().count(), 0);
+    feed(&mut p, a, (600, 20.0.into(), GOOD), 600);
+    assert!(p.is_watched(a));
+}
+
+#[test]
 fn silence_does_not_make_a_bad_value_usable() {
     let mut p = pipeline();
     let s = p.intern("a");

@@ -29,6 +29,7 @@ mod slot;
 mod snapshot;
 mod stats;
 mod transforms;
+mod watched;
 
 pub use alarms::AlarmEvent;
 pub use builder::{Builder, OverLimit};

@@ -1,0 +1,30 @@
+//! Sensors whose silence is watched, for callers that keep their names over a stop without a snapshot.
+
+use super::Pipeline;
+use super::slot::Slot;
+
+impl Pipeline {
+    /// Sensors whose silence will be reported: their rule has the stage `stale`, they were seen, and they are not stale.
+    pub fn watched(&self) -> impl Iterator<Item = u32> {
+        let places = self.sensors.iter().zip(0..).filter(|(slot, _)| self.is_watched_slot(slot));
+        places.map(|(_, place)| self.names.number_of(place))
+    }
+
+    /// Returns whether a sensor is one of the [`watched`](Self::watched).
+    #[must_use]
+    pub fn is_watched(&self, sensor: u32) -> bool {
+        self.slot(sensor).is_some_and(|slot| self.is_watched_slot(slot))
+    }
+
+    /// Silence after which a sensor is stale, in milliseconds; `None` if nobody watches it.
+    #[must_use]
+    pub fn silence_ms(&self, sensor: u32) -> Option<i64> {
+        Some(self.rule(sensor)?.stale.as_ref()?.timeout())
+    }
+
+    fn is_watched_slot(&self, slot: &Slot) -> bool {
+        let rule = slot.rule().and_then(|place| self.rules.get(place));
+        let stale = rule.and_then(|(_, rule)| rule.stale.as_ref());
+        stale.is_some_and(|stale| stale.deadline(&slot.stale).is_some())
+    }
+}
