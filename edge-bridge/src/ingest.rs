@@ -19,6 +19,12 @@ pub trait Ingest {
     /// The message that was just answered has this ticket; not called for what is absorbed. Of use to those who
     /// [withhold](Answer::Withhold) and must know whose receipt it is.
     fn on_ticket(&mut self, _ticket: Ticket) {}
+
+    /// The row of `message`, which was just [refused](Answer::Refuse). To be overridden by those who know of copies that their
+    /// publishers do not mark, as after a restart.
+    fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
+        message.dead_letter(reason)
+    }
 }
 
 /// The present. Exhaustive.
@@ -125,7 +131,7 @@ pub enum Answer {
     /// ticket when these rows *and* what stands for the held part are safe; then the PUBACK follows when every receipt before it is
     /// resolved too, on any connection, since what was held may have been suppressed in the end.
     Withhold(Vec<Row>),
-    /// It cannot be used. It is stored as a [dead letter](Inbound::dead_letter), then acknowledged with this reason to an MQTT 5 client
+    /// It cannot be used. It is stored as a [dead letter](Ingest::dead_letter), then acknowledged with this reason to an MQTT 5 client
     /// ([`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID) for what cannot be decoded), plainly to a 3.1.1 client, which
     /// knows no refusal but a close and would only send it again. Must be a reason of PUBACK that does not invite a retry: 0x97 (quota
     /// exceeded) counts as acknowledged at the publisher, so it is never the way to say "later".

@@ -186,7 +186,8 @@ impl<I: Ingest> Listener<I> {
             Answer::Store(_) | Answer::Absorb => self.chain.absorb(now.up_ms, *connection, *ack, bytes),
             Answer::Refuse(reason) => {
                 let reason = told(reason);
-                let ticket = self.store(now, *connection, *ack, bytes, vec![message.dead_letter(reason)]);
+                let letter = self.ingest.dead_letter(message, reason);
+                let ticket = self.store(now, *connection, *ack, bytes, vec![letter]);
                 if ack.is_some() {
                     self.intake.reasons.insert(ticket, reason);
                 }

@@ -17,10 +17,15 @@ use edge_bridge::wire::{
 pub struct Script {
     pub seen: Vec<Inbound>,
     pub tickets: Vec<Ticket>,
+    /// `store/gone` is absorbed, and not seen.
+    pub is_deaf_to_wills: bool,
 }
 
 impl Ingest for Script {
     fn ingest(&mut self, _: Now, message: &Inbound) -> Answer {
+        if self.is_deaf_to_wills && message.topic.as_str() == "store/gone" {
+            return Answer::Absorb;
+        }
         self.seen.push(message.clone());
         match message.topic.as_str() {
             topic if topic.starts_with("store/") => {
@@ -34,6 +39,12 @@ impl Ingest for Script {
 
     fn on_ticket(&mut self, ticket: Ticket) {
         self.tickets.push(ticket);
+    }
+
+    fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
+        let mut row = message.dead_letter(reason);
+        row.possible_duplicate |= message.topic.as_str() == "bad/copy";
+        row
     }
 }
 
@@ -187,6 +198,20 @@ impl Site {
     /// Bytes for `peer` that it did not look at.
     pub fn unwritten(&self, peer: Peer) -> usize {
         self.received.get(&peer.connection).map_or(0, BytesMut::len)
+    }
+
+    /// Bytes of `peer` that the listener has not read.
+    pub fn unread(&self, peer: Peer) -> Bytes {
+        self.unread.get(&peer.connection).map(|bytes| bytes.clone().freeze()).unwrap_or_default()
+    }
+
+    /// The network of a client that is stuck takes so many bytes.
+    pub fn take_slowly(&mut self, peer: Peer, bytes: usize) {
+        let waits = self.unwritten.entry(peer.connection).or_default();
+        let taken = bytes.min(*waits);
+        *waits -= taken;
+        self.listener.handle_written(self.now, peer.connection, taken);
+        self.outputs();
     }
 
     /// The network takes what waited.

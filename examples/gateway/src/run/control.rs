@@ -190,7 +190,7 @@ impl ToHub {
         let rows = match self.ingest.ingest(now, &message) {
             Answer::Store(rows) | Answer::Withhold(rows) => rows,
             // As a sensor's message that its route cannot use.
-            Answer::Refuse(reason) => vec![message.dead_letter(reason)],
+            Answer::Refuse(reason) => vec![self.ingest.dead_letter(&message, reason)],
             Answer::Absorb => return,
         };
         place.put(rows, Tell::Nobody, self.ingest.take_link());

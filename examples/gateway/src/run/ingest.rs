@@ -39,6 +39,8 @@ struct Inner {
     counts: Counts,
     /// Lines about topics with messages that are no readings.
     dead_letters: OnceAnHour,
+    /// The message that was refused last may have been received before.
+    refused_may_be_copy: bool,
     /// Of the message that was answered last.
     link: Link,
     /// Of messages that are on their way to the queue.
@@ -76,8 +78,18 @@ impl GatewayIngest {
         let routes = routes.iter().map(RouteState::new).collect::<Result<_, _>>()?;
         let (link, links) = (Link::default(), HashMap::new());
         let (arrival, counts) = (ArrivalClock::default(), Counts::default());
-        let dead_letters = OnceAnHour::default();
-        let inner = Inner { arrival, routes, restarted, loops: None, counts, dead_letters, link, links };
+        let (dead_letters, refused_may_be_copy) = (OnceAnHour::default(), false);
+        let inner = Inner {
+            arrival,
+            routes,
+            restarted,
+            loops: None,
+            counts,
+            dead_letters,
+            refused_may_be_copy,
+            link,
+            links,
+        };
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
 
@@ -208,6 +220,12 @@ impl Ingest for GatewayIngest {
             inner.links.insert(ticket, link);
         }
     }
+
+    fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
+        let mut row = message.dead_letter(reason);
+        row.possible_duplicate |= self.lock().refused_may_be_copy;
+        row
+    }
 }
 
 impl Inner {
@@ -244,7 +262,10 @@ impl Inner {
         };
         let (mut rows, link) = match taken {
             Ok(taken) => taken,
-            Err(reason) => return Answer::Refuse(reason),
+            Err(reason) => {
+                self.refused_may_be_copy = may_be_copy;
+                return Answer::Refuse(reason);
+            }
         };
         if rows.is_empty() && link.is_empty() {
             return Answer::Absorb;

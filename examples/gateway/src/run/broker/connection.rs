@@ -230,7 +230,8 @@ impl Client {
                 return;
             }
             Answer::Refuse(reason) => {
-                (vec![message.dead_letter(reason)], self.chain.store(now.up_ms, id, ack, bytes))
+                let letter = self.ingest.dead_letter(&message, reason);
+                (vec![letter], self.chain.store(now.up_ms, id, ack, bytes))
             }
         };
         place.put(rows, Tell::Broker(self.settled.clone(), ticket), self.ingest.take_link());

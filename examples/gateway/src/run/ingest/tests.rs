@@ -156,3 +156,18 @@ fn repeated_messages_and_those_after_an_unclean_stop_are_marked() {
     assert!(rows(ingest_after(false).ingest(Now::default(), &first))[0].possible_duplicate);
     assert!(!rows(ingest_after(true).ingest(Now::default(), &first))[0].possible_duplicate);
 }
+
+/// Promise 4: as of other messages; each once, whatever was refused before it.
+#[test]
+fn dead_letters_of_repeated_messages_and_after_an_unclean_stop_are_marked() {
+    let letter = |clean: bool, dup: bool| {
+        let (mut ingest, mut refused) = (ingest_after(clean), message("oven/json", b"hello"));
+        refused.dup = dup;
+        let Answer::Refuse(reason) = ingest.ingest(Now::default(), &refused) else { panic!("refused") };
+        ingest.dead_letter(&refused, reason)
+    };
+    assert!(letter(false, false).possible_duplicate, "after a kill");
+    assert!(letter(true, true).possible_duplicate, "as it says");
+    assert!(!letter(true, false).possible_duplicate);
+    assert_eq!(letter(false, false).dead_letter, Some(ReasonCode::PAYLOAD_FORMAT_INVALID));
+}
