@@ -222,6 +222,30 @@ fn a_message_expires_while_it_waits_and_the_rest_of_its_time_is_told() {
     assert_eq!(site.listener.stats().dropped_expired, 1);
 }
 
+/// §3.3.2.3.3: the time in flight and the absence are time that the message waited in the server.
+#[test]
+fn what_is_in_flight_has_so_much_less_to_live_after_an_absence() {
+    let mut site = site();
+    let (mut subscriber, publisher) = pair(&mut site, Version::V5);
+    let Packet::Publish(packet) = publish(1, "a", "x") else { panic!() };
+    let properties = properties(&[(PropertyId::MessageExpiryInterval, Value::U32(60))]);
+    site.send(publisher, &[Packet::Publish(Publish { properties, ..packet })]);
+    let expiry = |site: &mut Site, peer: Peer| {
+        let messages = site.messages(peer);
+        assert_eq!(messages.len(), 1);
+        messages[0].properties.u32(PropertyId::MessageExpiryInterval)
+    };
+    assert_eq!(expiry(&mut site, subscriber), Some(60));
+    // The last one is sent all the same: it was in flight.
+    for (connected_ms, absent_ms, left_s) in [(5_000, 20_000, 35), (0, 10_000, 25), (3_000, 90_000, 1)] {
+        site.pass(connected_ms);
+        site.cut(subscriber);
+        site.pass(absent_ms);
+        (subscriber, _) = site.connect(stays("sub", Version::V5));
+        assert_eq!(expiry(&mut site, subscriber), Some(left_s));
+    }
+}
+
 #[test]
 fn a_slow_client_costs_a_bounded_amount() {
     let mut config = Config::default();

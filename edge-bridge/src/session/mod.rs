@@ -135,7 +135,7 @@ impl Session {
         let has_session = resume.is_some();
         let resume = resume.unwrap_or_else(|| Resume::beginning_at(config.first_packet_id));
         session.outbound = Outbound::new(resume, 1);
-        session.outbound.wait_from(now_ms);
+        session.outbound.is_up_to_date(now_ms);
         session.timers.set(Timer::Handshake, now_ms + config.handshake_timeout_ms);
         session.phase = Phase::AwaitConnAck;
         let connect = Packet::Connect(Box::new(config.to_connect()));

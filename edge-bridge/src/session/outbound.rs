@@ -43,8 +43,6 @@ pub(super) struct Outbound {
     cap: u16,
     /// Slots that stand at [`Stand::Waiting`]; always a suffix of `slots`.
     waiting: usize,
-    /// Time from which those wait.
-    since_ms: u64,
 }
 
 impl Outbound {
@@ -63,7 +61,6 @@ impl Outbound {
             quota: Quota::new(window),
             cap: u16::MAX,
             waiting,
-            since_ms: 0,
         }
     }
 
@@ -82,14 +79,9 @@ impl Outbound {
         self.left().min(u16::try_from(free).unwrap_or(u16::MAX))
     }
 
-    /// What was resumed waits from now on.
-    pub(super) fn wait_from(&mut self, now_ms: u64) {
-        self.since_ms = now_ms;
-    }
-
-    /// Time for which the message of [`next_waiting`](Self::next_waiting) has waited here.
-    pub(super) fn waited_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.since_ms)
+    /// The caller has brought the Message Expiry Interval of what was resumed up to date.
+    pub(super) fn is_up_to_date(&mut self, now_ms: u64) {
+        self.slots.iter_mut().for_each(|slot| slot.message.as_of_ms = now_ms);
     }
 
     /// Bounds the messages in flight below the peer's Receive Maximum.
@@ -121,7 +113,7 @@ impl Outbound {
         let taken = self.quota.take();
         debug_assert!(taken, "room() was asked");
         self.serial_of.insert(packet_id, self.first + self.slots.len() as u64);
-        let message = InFlight { packet_id, token, publish, sent: true };
+        let message = InFlight { packet_id, token, publish, sent: true, as_of_ms: wrote.at_ms() };
         self.slots.push_back(Slot { message, stand: Stand::Sent, wrote });
     }
 

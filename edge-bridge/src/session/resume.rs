@@ -12,11 +12,14 @@ pub struct InFlight {
     pub packet_id: PacketId,
     /// As given to [`publish`](super::Session::publish).
     pub token: Token,
-    /// The message. May be changed between connections where the standard lets it: the Message Expiry Interval, which says what is left when the
-    /// next connection begins; the session takes off what it waits there.
+    /// The message. A client may change it between connections where the standard lets it: the Message Expiry Interval, which says what is
+    /// left when the next connection begins; the session takes off what it waits there. A server leaves it: its session takes off all the
+    /// time since it was published.
     pub publish: Publish,
     /// True if it was written at least once: then the peer may have it, and DUP is set.
     pub sent: bool,
+    /// Time at which the Message Expiry Interval was right, in the caller's milliseconds.
+    pub(super) as_of_ms: u64,
 }
 
 /// The state of a session between two connections. For QoS 1 it is only what one sent: received messages that were not acknowledged

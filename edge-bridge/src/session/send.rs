@@ -95,7 +95,7 @@ impl Session {
         while let Some((message, dup)) = self.outbound.next_waiting() {
             // The version may be another one than that of the connection before.
             let (id, mut publish) = (message.packet_id, self.adapted(&message.publish));
-            age(&mut publish, self.outbound.waited_ms(now_ms));
+            age(&mut publish, now_ms.saturating_sub(message.as_of_ms));
             let refused = match self.may_publish(&publish) {
                 Ok(()) => self.write_publish(now_ms, &publish, Some(id), dup).err(),
                 Err(PublishError::RetainNotSupported) => {

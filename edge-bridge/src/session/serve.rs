@@ -21,7 +21,6 @@ impl Session {
         self.inbound.set_receive_maximum(receive_maximum(self.version, config.receive_maximum));
         let resume = accept.resume.filter(|_| !connect.clean_start).unwrap_or_default();
         self.outbound = Outbound::new(resume, peer.window(self.version, accept.max_in_flight));
-        self.outbound.wait_from(now_ms);
         let keep_alive_s = match (self.version, accept.keep_alive_s) {
             (Version::V5, Some(own_s)) => own_s,
             _ => connect.keep_alive_s,
