@@ -2,27 +2,25 @@
 //!
 //! A batch goes when it has `batch_max` readings, when its rows come to what one message may carry, or when its first
 //! row has waited here for `batch_age`: a backlog fills big batches by itself. Every reading keeps its row's identity, so
-//! a resend that cuts differently is recognised. Rows of one topic and lane leave in their order, whatever their marks.
+//! a resend that cuts differently is recognised. Rows of one topic and lane leave in their order, whatever their marks; in
+//! the compact format those of one sensor do.
 
 #![deny(clippy::indexing_slicing)]
 
+mod messages;
+
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use edge_bridge::Format as RowFormat;
 use edge_bridge::bridge::spool::{LeaseId, Leased};
-use edge_bridge::bridge::{Pack, Packed, Packing, RawPack};
+use edge_bridge::bridge::{Pack, Packing, RawPack};
 use edge_bridge::ingest::Now;
-use edge_bridge::wire::{PropertiesBuilder, PropertyId, Publish, QoS, ReasonCode, Utf8, Value};
-use edge_codec::{BatchId, Limits};
+use edge_bridge::wire::Utf8;
 
 use crate::config::{Format, Route};
 
-use super::batch::{Head, Piece, encode};
 use super::compact::Compact;
-use super::formats::{BatchFormat, Shape, row_format, shape};
-use super::read_back;
-use super::reading_row::ReadingRow;
+use super::formats::{row_format, shape};
 
 /// A batch is decoded as a whole at the other end, whatever the hub takes.
 const MESSAGE_BYTES_MAX: usize = 128 * 1024;
@@ -259,117 +257,6 @@ impl Batch {
     fn last(&self) -> Option<(u32, u64)> {
         self.rows.last().and_then(place)
     }
-
-    fn into_messages(self, now: Now, room: usize, compact: &mut Compact) -> Vec<Packing> {
-        let Some(shape) = shape(self.key.format) else { return Vec::new() };
-        let max_bytes = room.min(self.bytes_max);
-        let seq = |leased: &Leased| leased.identity.map_or(0, |own| own.seq);
-        let mut out = Vec::new();
-        let (mut rows, mut leases) = (Vec::new(), Vec::new());
-        for leased in &self.rows {
-            if leased.is_expired(now.up_ms) {
-                out.push(Packing::Expired { rows: vec![leased.id] });
-                continue;
-            }
-            match ReadingRow::decode(&leased.row.payload) {
-                Some(row) => {
-                    rows.push((seq(leased), row));
-                    leases.push(leased);
-                }
-                None => out.push(refused(&self.key.topic, [leased.id], ReasonCode::PAYLOAD_FORMAT_INVALID)),
-            }
-        }
-        let first_seq = rows.first().map_or(0, |(seq, _)| *seq);
-        let id = self.key.source.map(|(gateway, lane, epoch)| BatchId { gateway, lane, epoch, first_seq });
-        let head = Head { id, possible_duplicate: self.key.possible_duplicate };
-        let pieces = match shape {
-            Shape::Batch(format) => encode(format, head, &rows, max_bytes),
-            Shape::Compact => compact.encode(&self.key.topic, head, &rows, max_bytes),
-        };
-        let (mut leases, mut rows) = (leases.as_slice(), rows.as_slice());
-        for piece in pieces {
-            let count = piece.rows();
-            let (own, own_rows) = (split(&mut leases, count), split(&mut rows, count));
-            let Piece::Batch(_, payload) = piece else {
-                out.push(refused(
-                    &self.key.topic,
-                    own.iter().map(|row| row.id),
-                    ReasonCode::PACKET_TOO_LARGE,
-                ));
-                continue;
-            };
-            let head = Head {
-                id: head
-                    .id
-                    .map(|id| BatchId { first_seq: own_rows.first().map_or(0, |(seq, _)| *seq), ..id }),
-                ..head
-            };
-            let read = match shape {
-                Shape::Batch(format) => format.codec().decode(&payload, &Limits::default()),
-                Shape::Compact => compact.decode(&self.key.topic, &payload),
-            };
-            match read_back::compare(read, head, own_rows) {
-                Ok(()) => out.push(message(&self.key, shape.content_type(), payload, own)),
-                Err(why) => {
-                    let topic = &self.key.topic;
-                    tracing::error!(%topic, %why, "a batch cannot be read back: it goes as JSON");
-                    out.extend(self.as_json(head, own_rows, own, max_bytes));
-                }
-            }
-        }
-        out
-    }
-
-    /// Encodes readings that the route's own format did not keep, in the format that every reader takes.
-    fn as_json(
-        &self,
-        head: Head,
-        rows: &[(u64, ReadingRow<'_>)],
-        leases: &[&Leased],
-        max_bytes: usize,
-    ) -> Vec<Packing> {
-        let mut leases = leases;
-        let messages = encode(BatchFormat::Json, head, rows, max_bytes).into_iter().map(|piece| {
-            let own = split(&mut leases, piece.rows());
-            match piece {
-                Piece::Batch(_, payload) => message(&self.key, edge_codec::content_type::JSON, payload, own),
-                Piece::Refused(_) => {
-                    refused(&self.key.topic, own.iter().map(|row| row.id), ReasonCode::PACKET_TOO_LARGE)
-                }
-            }
-        });
-        messages.collect()
-    }
-}
-
-/// The first `count`, which are taken off.
-fn split<'a, T>(rest: &mut &'a [T], count: usize) -> &'a [T] {
-    let (first, others) = rest.split_at(count.min(rest.len()));
-    *rest = others;
-    first
-}
-
-fn message(key: &Key, content_type: &'static str, payload: Bytes, rows: &[&Leased]) -> Packing {
-    let mut properties = PropertiesBuilder::new();
-    // A short static text always fits.
-    let _ = properties.push(PropertyId::ContentType, Value::Utf8(content_type));
-    Packing::Message(Packed {
-        publish: Publish {
-            dup: false,
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            topic: key.topic.clone(),
-            packet_id: None,
-            properties: properties.finish(),
-            payload,
-        },
-        rows: rows.iter().map(|row| row.id).collect(),
-        expires_ms: rows.iter().filter_map(|row| row.expires_ms).min(),
-    })
-}
-
-fn refused(topic: &Utf8, rows: impl IntoIterator<Item = LeaseId>, reason: ReasonCode) -> Packing {
-    Packing::Unsendable { topic: topic.clone(), rows: rows.into_iter().collect(), reason }
 }
 
 /// Topic of a dead letter; `None` if it would be too long.
@@ -398,5 +285,7 @@ fn payload_bytes(packing: &Packing) -> usize {
     }
 }
 
+#[cfg(test)]
+mod split_tests;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //!    name is a hash of it, as in the batches.
 //! 2. The gateway has subscribed to `TO/table/GATEWAY/#`. What the hub sends back it has: from then on batches refer to it.
 //! 3. New sensors, and a sample four times the one before, make the next version. Until the hub shows it, batches of known
-//!    sensors refer to the last one that it has shown, the others carry their names.
+//!    sensors refer to the last one that it has shown, the others carry their names. A batch of both is split, if that is shorter.
 //! 4. Older versions stay retained beside it, for readers whose batches waited, until the queue's `max_age` has passed.
 //! 5. What the hub has shown holds until the connection ends. On the next one, and every hour, it is asked again; what it
 //!    does not show, or somebody has cleared or overwritten, is announced again.
@@ -83,6 +83,13 @@ impl Compact {
             ))
         };
         Self { topics: table_topics(routes, gateway).into_iter().filter_map(topic).collect(), shown }
+    }
+
+    /// Returns for each row whether its sensor is in the table that the hub has; `None`: they are better off in one batch.
+    pub(crate) fn split(&mut self, topic: &Utf8, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<bool>> {
+        let known = self.topics.iter_mut().find(|known| known.batches == *topic)?;
+        known.look_at(&self.shown);
+        known.split(rows)
     }
 
     /// As [`encode`](super::batch::encode).

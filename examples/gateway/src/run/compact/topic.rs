@@ -1,6 +1,6 @@
 //! One topic: its sensors, its tables, its encoder.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -218,6 +218,25 @@ impl Topic {
         let (pieces, encoder) = pieces!(encoder, head, rows, &numbers, max_bytes);
         self.encoder = Some(encoder);
         pieces
+    }
+
+    /// Returns for each row whether the table that the hub has knows its sensor, if it pays to send the two kinds in batches of
+    /// their own: what the known ones would be named with is more than another packet.
+    pub(super) fn split(&self, rows: &[(u64, ReadingRow<'_>)]) -> Option<Vec<bool>> {
+        let shown = self.shown.as_ref()?;
+        let names = shown.names.as_ref().unwrap_or(&self.names);
+        let len = shown.table.sensors().len();
+        let is_known = |row: &ReadingRow<'_>| {
+            names.find(&row.sensor, &row.unit).is_some_and(|number| (number as usize) < len)
+        };
+        let all: Vec<bool> = rows.iter().map(|(_, row)| is_known(row)).collect();
+        if all.iter().all(|is_known| *is_known) {
+            return None;
+        }
+        let known = rows.iter().zip(&all).filter(|(_, is_known)| **is_known).map(|((_, row), _)| row);
+        let named: HashSet<(&str, &str)> = known.map(|row| (&*row.sensor, &*row.unit)).collect();
+        let bytes = named.iter().map(|(name, unit)| name.len() + unit.len()).sum::<usize>();
+        (bytes > PACKET_OVERHEAD_BYTES).then_some(all)
     }
 
     /// Numbers the sensors of a batch; those that were silent longest make room. `None`: it has too many by itself.

@@ -1,10 +1,16 @@
 use std::path::Path;
 
+use bytes::Bytes;
 use edge_bridge::Row;
+use edge_bridge::bridge::Packed;
 use edge_bridge::bridge::spool::Identity;
-use edge_codec::Value as Reading;
+use edge_bridge::wire::{PropertyId, ReasonCode, Value};
+use edge_codec::{BatchId, Limits, Value as Reading};
 
+use super::super::batch::Head;
 use super::super::compact::Shown;
+use super::super::read_back;
+use super::super::reading_row::ReadingRow;
 use super::*;
 use crate::config::Config;
 
