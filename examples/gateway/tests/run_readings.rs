@@ -90,6 +90,52 @@ fn an_alarm_that_was_raised_before_a_kill_ends_at_the_hub() {
     wait_until("the alarm is over", 20, || is_told("\"NORM\""));
 }
 
+/// Nobody would notice that a sensor is gone that fell silent just before its gateway was killed.
+#[test]
+fn a_sensor_that_fell_silent_before_a_kill_is_told_after_it_and_one_that_lives_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = "[[rule]]\nmatch = \"#\"\nstages = [ { stale = { timeout_ms = 4000 } } ]\n";
+    fs::write(dir.path().join("rules.toml"), rules).unwrap();
+    let hub = Hub::start();
+    let route = "[[route]]\nmatch = \"#\"\nto = \"up\"\nformat = \"json\"\nfilter = \"rules.toml\"\n";
+    let (mut gateway, listen) = Gateway::started(dir.path(), hub.address, route);
+    let send = |sensor: &str| publish(listen, sensor, "{\"value\":20.5,\"unit\":\"Cel\"}");
+    let told = |sensor: &str| -> usize {
+        let mark = |record: &&str| {
+            record.contains(&format!("\"{sensor}\"")) && record.contains(&(0x8031_0000_u32).to_string())
+        };
+        hub.taken().iter().map(|message| message.payload.split('}').filter(mark).count()).sum()
+    };
+    send("silent");
+    send("alive");
+    let file = dir.path().join("state/watched");
+    wait_until("it is remembered", 20, || {
+        fs::read_to_string(&file).is_ok_and(|text| text.contains("silent") && text.contains("alive"))
+    });
+    gateway.kill_9();
+    let written = fs::metadata(&file).unwrap().modified().unwrap();
+    gateway.start();
+    wait_until("its silence is told, by a sensor with its unit", 20, || {
+        send("alive");
+        let with_unit = |message: &support::hub::Taken| {
+            message.payload.contains("null") && message.payload.contains("Cel")
+        };
+        told("silent") == 1 && hub.taken().iter().any(with_unit)
+    });
+    assert_eq!(told("alive"), 0);
+    let again = fs::metadata(&file).unwrap().modified().unwrap();
+    assert_eq!(written, again, "the disk is spared: nothing new was heard of");
+    gateway.kill_9();
+    gateway.start();
+    assert!(gateway.terminate().0.success());
+    gateway.start();
+    wait_until("a clean stop in between takes none from the list", 20, || {
+        send("alive");
+        told("silent") == 2
+    });
+    assert_eq!(told("alive"), 0);
+}
+
 /// DESIGN §6: names, label values, probes that do not depend on the WAN, one vocabulary, no warning in a normal run.
 #[test]
 fn metrics_probes_and_log_tell_the_truth_without_a_hub() {

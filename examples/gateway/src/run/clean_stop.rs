@@ -23,12 +23,12 @@ use std::path::Path;
 use edge_bridge::Row;
 use edge_filter::Snapshot;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::durable_file;
 use super::filter::FilterSnapshot;
 use super::filter_state::FilterState;
 use super::kept_row::KeptRow;
+use super::sealed;
 
 const FILE: &str = "stopped.json";
 const VERSION: &str = "edge-gateway stopped 2 ";
@@ -110,20 +110,14 @@ pub(crate) fn leave_rows(state: &Path, rows: &[Row]) -> io::Result<()> {
 }
 
 fn write(state: &Path, mark: &Mark<&[FilterState]>) -> io::Result<()> {
-    let body = serde_json::to_vec(mark)?;
-    let head = format!("{VERSION}{}\n", hex(&body));
-    durable_file::replace(state, FILE, &[head.as_bytes(), &body])
+    sealed::replace(state, FILE, VERSION, &serde_json::to_vec(mark)?)
 }
 
 fn parse(text: &[u8]) -> Option<LastRun> {
-    let end = text.iter().position(|byte| *byte == b'\n')?;
-    let (head, rest) = text.split_at_checked(end)?;
-    let body = rest.get(1..)?;
-    let is_intact = |sum: &[u8]| sum == hex(body).as_bytes();
-    if head.strip_prefix(VERSION_1.as_bytes()).is_some_and(is_intact) {
+    if let Some(body) = sealed::body_of(text, VERSION_1) {
         return parse_version_1(body);
     }
-    head.strip_prefix(VERSION.as_bytes()).filter(|sum| is_intact(sum))?;
+    let body = sealed::body_of(text, VERSION)?;
     let Mark { clean, filters, rows } = serde_json::from_slice::<Mark<Vec<FilterState>>>(body).ok()?;
     let mut rows: Vec<Row> = rows.into_iter().map(KeptRow::into_row).collect::<Option<_>>()?;
     // The queue may have had them before the kill.
@@ -139,10 +133,6 @@ fn parse_version_1(body: &[u8]) -> Option<LastRun> {
         FilterState { filter_topic, origin: None, snapshot }
     };
     Some(LastRun { clean: true, filters: snapshots.into_iter().map(state).collect(), rows: Vec::new() })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -214,7 +204,7 @@ mod tests {
     fn the_mark_of_an_earlier_version_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let body = serde_json::to_string(&[("a/#", snapshot())]).unwrap();
-        fs::write(dir.path().join(FILE), format!("{VERSION_1}{}\n{body}", hex(body.as_bytes()))).unwrap();
+        sealed::replace(dir.path(), FILE, VERSION_1, body.as_bytes()).unwrap();
         let last = read(dir.path());
         assert!(last.clean);
         let [state] = &last.filters[..] else { panic!("{:?}", last.filters) };

@@ -15,6 +15,7 @@ use crate::config::window;
 
 use super::reading_row::ReadingRow;
 use super::readings::{Taken, keep, keep_record};
+use super::silence::{Changed, Silence};
 use super::time_drops::TimeDrops;
 use super::withhold::{Extent, Withheld};
 
@@ -31,6 +32,7 @@ pub(super) struct Filter {
     /// A stage holds what an earlier run acknowledged, and is not to.
     flushes_at_once: bool,
     time_drops: TimeDrops,
+    silence: Silence,
     /// Readings that a stage is still to emit by sensor, of which one may be a copy: its message may have been received before.
     copies: HashMap<u32, usize>,
 }
@@ -76,6 +78,7 @@ impl Filter {
             withheld,
             flushes_at_once: false,
             time_drops,
+            silence: Silence::default(),
             copies: HashMap::new(),
         }
     }
@@ -90,6 +93,7 @@ impl Filter {
         let sensor = self.pipeline.intern(&record.sensor);
         self.note_unit(sensor, &record.unit, taken);
         let reading = Reading { sensor, time: record.time, value, quality: Quality(record.quality) };
+        let was_watched = self.pipeline.is_watched(sensor);
         let mut before = Vec::new();
         let outcome = self.pipeline.process(reading, now.wall_ms, &mut |emit| before.push(Made::of(&emit)));
         let (own, is_held) = match outcome {
@@ -104,6 +108,9 @@ impl Filter {
                 (None, false)
             }
         };
+        if !was_watched && self.pipeline.is_watched(sensor) {
+            self.silence.is_watched_from_now(sensor);
+        }
         before.into_iter().for_each(|made| self.keep_made(made, taken));
         if let Some((time, quality, reason)) = own {
             keep_record(record, time, quality, &mut taken.kept);
@@ -135,6 +142,9 @@ impl Filter {
             self.flush(taken);
         }
         self.keep_alarms(taken);
+        while let Some(sensor) = self.silence.next_stale(now.up_ms) {
+            self.report_absent(sensor, now.wall_ms, taken);
+        }
         while let Some(sensor) = self.withheld.as_ref().and_then(|withheld| withheld.due(now.up_ms)) {
             self.let_go(sensor, taken);
         }
@@ -181,7 +191,8 @@ impl Filter {
         let left_ms = |at_ms: i64| u64::try_from(at_ms.saturating_sub(now.wall_ms)).unwrap_or(0);
         let stages = self.pipeline.next_deadline().map(left_ms);
         let held = self.withheld.as_ref().and_then(Withheld::deadline_ms);
-        stages.into_iter().chain(held.map(|at_ms| at_ms.saturating_sub(now.up_ms))).min()
+        let steady = held.into_iter().chain(self.silence.deadline_ms());
+        stages.into_iter().chain(steady.map(|at_ms| at_ms.saturating_sub(now.up_ms))).min()
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -219,7 +230,38 @@ impl Filter {
                 self.units.insert(sensor, unit);
             }
         }
+        self.silence.is_other();
         Ok(())
+    }
+
+    /// The last run watched these sensors for silence. Each is reported once its rule's time is over, counted from now, unless
+    /// it is heard of or a restored state knows it.
+    pub(super) fn await_sensors(&mut self, now: Now, sensors: Vec<(Box<str>, Box<str>)>) {
+        for (name, unit) in sensors {
+            let sensor = self.pipeline.intern(&name);
+            let is_known = self.pipeline.is_watched(sensor) || self.pipeline.last_time(sensor).is_some();
+            let silence_ms = self.pipeline.silence_ms(sensor).and_then(|ms| u64::try_from(ms).ok());
+            if let Some(ms) = silence_ms.filter(|_| !is_known) {
+                self.units.insert(sensor, unit);
+                self.silence.await_sensor(sensor, now.up_ms.saturating_add(ms));
+            }
+        }
+    }
+
+    /// Names with units of the sensors whose silence the next run has to watch, sorted.
+    pub(super) fn watched(&self) -> Vec<(Box<str>, Box<str>)> {
+        let named = |sensor| {
+            let unit = self.units.get(&sensor).cloned().unwrap_or_default();
+            Some((self.pipeline.name(sensor)?.into(), unit))
+        };
+        let mut all: Vec<_> =
+            self.pipeline.watched().chain(self.silence.awaited()).filter_map(named).collect();
+        all.sort_unstable();
+        all
+    }
+
+    pub(super) fn take_watch_changes(&mut self) -> Changed {
+        self.silence.take_changed()
     }
 
     /// The hub may know alarms of an earlier run.
@@ -244,11 +286,30 @@ impl Filter {
         }
         forget_unnamed(&self.pipeline, &mut self.units);
         self.units.insert(sensor, unit.into());
+        if self.pipeline.silence_ms(sensor).is_some() {
+            self.silence.is_other();
+        }
+    }
+
+    /// A sensor of the last run does not come back: its last value went with that.
+    fn report_absent(&mut self, sensor: u32, now_ms: i64, taken: &mut Taken) {
+        let Some(name) = self.pipeline.name(sensor) else { return };
+        let row = ReadingRow {
+            sensor: name.into(),
+            unit: self.units.get(&sensor).map_or("", |unit| unit).into(),
+            time: now_ms,
+            value: Value::Null,
+            quality: Quality::BAD_NO_COMMUNICATION.0,
+        };
+        keep(&row, false, false, &mut taken.kept);
     }
 
     fn keep_made(&mut self, made: Made, taken: &mut Taken) {
         // A heartbeat repeats what was said; a stage may hold on beside it.
         let is_repeat = made.reason == EmitReason::Heartbeat;
+        if made.reason == EmitReason::Stale {
+            self.silence.is_reported();
+        }
         let in_line = self.in_line(made.sensor);
         if let Some(withheld) = self.withheld.as_mut().filter(|_| !is_repeat) {
             withheld.cover(made.sensor, in_line, &mut taken.link);

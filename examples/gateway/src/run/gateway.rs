@@ -32,7 +32,7 @@ use super::restarts::Restarts;
 use super::status::Losses;
 use super::tables::Tables;
 use super::totals::Refresh;
-use super::{by_hand, clean_stop, first_rows, http, store, uplink};
+use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
 
 /// Of the eight seconds that a stop may take, a second of which is the control loops': for the receipts of what was received, and the goodbyes.
 const LOCAL_WITHIN: Duration = Duration::from_secs(2);
@@ -79,6 +79,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     }
     let mut rows = last.rows;
     rows.extend(ingest.restore(clock.now(), last.filters));
+    let (lists, pace) = watched::read(state, clock.now().up_ms);
+    ingest.await_sensors(clock.now(), lists);
 
     let metrics = match config.metrics {
         Some(address) => {
@@ -107,6 +109,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         tracing::warn!(%error, "this restart is not counted over the next");
     }
     let ticks = tokio::spawn(tick(clock, ingest.clone(), intake.clone()));
+    let keeping = tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace));
     let monitor = Monitor {
         queue: queue.clone(),
         link: link.clone(),
@@ -139,8 +142,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     }
     let_go(clock, &ingest, &intake).await;
     front.stop(LOCAL_WITHIN).await;
-    let tasks = [Some(ticks), Some(watch), Some(listening), Some(by_hand), Some(first_rows), pages];
-    tasks.into_iter().flatten().for_each(|task| task.abort());
+    let tasks = [ticks, watch, listening, by_hand, first_rows, keeping];
+    tasks.into_iter().chain(pages).for_each(|task| task.abort());
     stop(state, clock, (&ingest, &intake), link, queue).await
 }
 

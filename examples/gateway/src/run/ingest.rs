@@ -19,7 +19,9 @@ use super::once_an_hour::OnceAnHour;
 use super::readings::Readings;
 use super::restarted::Restarted;
 use super::route::RouteState;
+use super::silence::Changed;
 use super::time_drops::is_for_time;
+use super::watched::Watched;
 use super::withhold::{Extent, Link};
 
 /// The ingest of the gateway, for whichever side the sensors come from. A handle: the listener asks it, the shell lets
@@ -193,6 +195,35 @@ impl GatewayIngest {
             }
         }
         rows
+    }
+
+    /// Sensors that the last run watched for silence; to be called after [`restore`](Self::restore).
+    pub(crate) fn await_sensors(&self, now: Now, lists: Vec<Watched>) {
+        let mut inner = self.lock();
+        for list in lists {
+            let route = inner.routes.iter_mut().find(|route| route.filter_topic == list.filter_topic);
+            if let Some(readings) = route.and_then(|route| route.readings.as_mut()) {
+                readings.await_sensors(now, list.sensors);
+            }
+        }
+    }
+
+    /// Sensors whose silence the next run has to watch.
+    pub(crate) fn watched(&self) -> Vec<Watched> {
+        let inner = self.lock();
+        let list = |route: &RouteState| {
+            let sensors = route.readings.as_ref()?.watched();
+            let filter_topic = route.filter_topic.clone();
+            (!sensors.is_empty()).then_some(Watched { filter_topic, sensors })
+        };
+        inner.routes.iter().filter_map(list).collect()
+    }
+
+    /// Returns what changed of [`watched`](Self::watched) since this was last asked.
+    pub(crate) fn take_watch_changes(&self) -> Changed {
+        let mut inner = self.lock();
+        let readings = inner.routes.iter_mut().filter_map(|route| route.readings.as_mut());
+        readings.map(Readings::take_watch_changes).fold(Changed::default(), Changed::and)
     }
 
     /// Whether the wall clock is known to be right; it is not before this is called.

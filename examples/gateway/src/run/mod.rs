@@ -4,9 +4,9 @@
 //!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
-//! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
+//! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
-//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`durable_file`], [`first_rows`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
+//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`durable_file`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
 
 mod arrival;
 mod batch;
@@ -43,12 +43,15 @@ mod refused;
 mod restarted;
 mod restarts;
 mod route;
+mod sealed;
+mod silence;
 mod state_log;
 mod status;
 pub(crate) mod store;
 mod tables;
 mod time_drops;
 mod totals;
+mod watched;
 
 mod uplink;
 mod withhold;

@@ -10,6 +10,7 @@ use edge_filter::{Pipeline, Quality, RestoreError, Stats};
 
 use super::filter::{Filter, FilterSnapshot};
 use super::reading_row::ReadingRow;
+use super::silence::Changed;
 use super::withhold::{Extent, Link};
 
 /// The largest row of the queue: no message above it is taken in.
@@ -142,6 +143,23 @@ impl Readings {
     /// raises it again.
     pub(crate) fn tell_first_alarms(&mut self) {
         self.filter.iter_mut().for_each(Filter::tell_first_alarms);
+    }
+
+    /// The last run watched these sensors, by name with unit, for silence.
+    pub(crate) fn await_sensors(&mut self, now: Now, sensors: Vec<(Box<str>, Box<str>)>) {
+        if let Some(filter) = &mut self.filter {
+            filter.await_sensors(now, sensors);
+        }
+    }
+
+    /// Names with units of the sensors whose silence the next run has to watch.
+    pub(crate) fn watched(&self) -> Vec<(Box<str>, Box<str>)> {
+        self.filter.as_ref().map(Filter::watched).unwrap_or_default()
+    }
+
+    /// Returns what changed of [`watched`](Self::watched) since this was last asked.
+    pub(crate) fn take_watch_changes(&mut self) -> Changed {
+        self.filter.as_mut().map(Filter::take_watch_changes).unwrap_or_default()
     }
 
     /// Whether the wall clock is known to be right: if not, no reading is judged to be ahead of it.

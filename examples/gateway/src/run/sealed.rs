@@ -1,0 +1,44 @@
+//! Small files with a checksum: one line with version and SHA-256, then the body.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: small files")]
+
+use std::path::Path;
+use std::{fs, io};
+
+use sha2::{Digest, Sha256};
+
+use super::durable_file;
+
+/// Replaces the file, durably, as [`durable_file::replace`] does.
+///
+/// # Errors
+/// The disk refused.
+pub(super) fn replace(dir: &Path, name: &str, version: &str, body: &[u8]) -> io::Result<()> {
+    let head = format!("{version}{}\n", sum(body));
+    durable_file::replace(dir, name, &[head.as_bytes(), body])
+}
+
+/// Reads the body of a file of at most `bytes_max`.
+///
+/// # Errors
+/// There is no such file, the disk refused, or it is too large, damaged or of another version.
+pub(super) fn read(path: &Path, version: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
+    if fs::metadata(path)?.len() > bytes_max {
+        return Err(damaged());
+    }
+    body_of(&fs::read(path)?, version).map(<[u8]>::to_vec).ok_or_else(damaged)
+}
+
+/// Returns the body, if it is whole and of this version.
+pub(super) fn body_of<'a>(text: &'a [u8], version: &str) -> Option<&'a [u8]> {
+    let end = text.iter().position(|byte| *byte == b'\n')?;
+    let (head, rest) = text.split_at_checked(end)?;
+    let body = rest.get(1..)?;
+    head.strip_prefix(version.as_bytes()).filter(|known| *known == sum(body).as_bytes())?;
+    Some(body)
+}
+
+fn sum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
