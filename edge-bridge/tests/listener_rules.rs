@@ -336,7 +336,7 @@ impl World {
     }
 
     fn end(&mut self) -> Judged {
-        for member in &mut self.crowd {
+        for member in &self.crowd {
             self.site.cut(member.peer);
         }
         self.set_room(true);
