@@ -45,7 +45,7 @@ enum Bug {
     HeldWillDropped,
     /// A clean end is an end without DISCONNECT.
     GoodbyeNotSent,
-    /// When all that waits is too much, the client that is given a message loses it.
+    /// The client that is given a message loses it once all that waits is too much.
     ReceiverPays,
     /// Pings of a client are not read while it has much to read.
     PingsUnread,
@@ -345,7 +345,7 @@ impl World {
     }
 }
 
-/// How often a history met what the rules are about.
+/// Times that a history met what the rules are about.
 #[derive(Debug, Default)]
 struct Met {
     wills: usize,

@@ -285,7 +285,7 @@ fn a_poison_message_stops_no_line() {
     }
 }
 
-/// Whatever the hub says when it closes at one message, the others arrive, and that message once the hub is mended.
+/// A hub that closes at one message, whatever it says then, gets the others, and that message once it is mended.
 #[test]
 fn a_message_that_the_hub_blames_on_something_else_stops_no_line() {
     let reasons = [0x8e, 0x9d, 0x9c, 0x97, 0x96, 0x98, 0x89, 0x8b, 0x00];

@@ -65,7 +65,7 @@ async fn credentials_that_no_packet_carries_are_an_error() {
     }
 }
 
-/// What no hub could be asked for is said at once, and not on every connection in vain.
+/// A filter that no hub could be asked for is an error at once, and is not left out in silence on every connection.
 #[tokio::test]
 async fn a_filter_that_cannot_be_asked_for_is_an_error() {
     let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::OpenError;
 use crate::queue::Queue;
 
-/// Where files of a queue that were found damaged are put.
+/// Directory for files of a queue that were found damaged.
 const DAMAGED_DIR: &str = "bad";
 
 /// Directory and settings of an open queue.

@@ -252,7 +252,7 @@ pub(super) fn delays(session: &Session) -> Delays {
 pub(super) struct HubClose {
     /// Reason of its DISCONNECT if that is an error.
     pub(super) reason: ReasonCode,
-    /// Whether the reason speaks of messages; else it takes more ends to blame one.
+    /// The reason speaks of messages; else it takes more ends to blame one.
     pub(super) names_a_message: bool,
 }
 
@@ -263,7 +263,7 @@ impl HubClose {
     }
 }
 
-/// Whether a DISCONNECT of this reason speaks of a message, and not of load, time, or who we are (§3.14.2.1).
+/// Returns whether a DISCONNECT of this reason speaks of a message, and not of load, time, or who we are (§3.14.2.1).
 fn may_be_a_message(reason: ReasonCode) -> bool {
     matches!(
         reason,

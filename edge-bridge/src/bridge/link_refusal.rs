@@ -123,7 +123,7 @@ impl LinkRefusal {
         Some(look_ms.map_or(probing.due_ms, |look_ms| look_ms.min(probing.due_ms)))
     }
 
-    /// Whether only a topic that was not tried may probe now.
+    /// Returns whether only a topic that was not tried may probe now.
     pub(super) fn looks(&self, now_ms: u64) -> bool {
         self.probing.as_ref().is_some_and(|probing| probing.due_ms > now_ms)
     }

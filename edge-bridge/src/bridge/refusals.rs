@@ -444,7 +444,7 @@ impl Refusals {
         None
     }
 
-    /// Whether the topic is in back-off.
+    /// Returns whether the topic is in back-off.
     pub(super) fn is_refused(&self, name: &Utf8) -> bool {
         self.topics.get(name).is_some_and(|topic| !topic.healing)
     }

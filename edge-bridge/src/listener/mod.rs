@@ -118,7 +118,7 @@ struct Connection {
     /// A deadline passed while we did not read: its packets may be there, unread.
     excused: bool,
     topic_refused: bool,
-    /// When it was said last that its messages find no room.
+    /// Time at which it was said last that its messages find no room.
     no_room_said_ms: Option<u64>,
 }
 

@@ -64,7 +64,7 @@ struct Shared {
     bytes: AtomicUsize,
     /// Messages on their way, up to their receipts.
     unsettled: AtomicUsize,
-    /// Whom to tell when the task has caught up.
+    /// Told when the task has caught up.
     listener: OnceLock<Receipts>,
     /// Rows that no limit of the queue would ever take.
     too_large: AtomicU64,

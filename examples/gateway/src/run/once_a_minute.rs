@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long the line is not repeated.
+/// Time for which the line is not repeated.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// When the line was written last.
+/// Time of the last line.
 #[derive(Debug, Default)]
 pub(super) struct OnceAMinute {
     said_at: Option<Instant>,

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-/// How long a name's line is not repeated.
+/// Time for which a name's line is not repeated.
 pub(super) const AGAIN_MS: u64 = 3_600_000;
 /// Further names within the hour have no line of their own.
 pub(super) const NAMES_MAX: usize = 10_000;
 
-/// When each name's line was written, on the axis of `Now::up_ms`.
+/// Time of each name's last line, on the axis of `Now::up_ms`.
 #[derive(Debug, Default)]
 pub(super) struct OnceAnHour {
     said: HashMap<u64, u64>,

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 /// Sensors are named by their numbers in the filter's pipeline, times are on the axis of `Now::up_ms`.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
-    /// When each sensor of the last run is stale, of which nothing was heard in this one.
+    /// Times at which sensors of the last run of which nothing was heard in this one are stale.
     due: HashMap<u32, u64>,
     order: BTreeSet<(u64, u32)>,
     changed: Changed,

@@ -108,7 +108,7 @@ fn body(mut lists: Vec<Watched>) -> (Vec<u8>, usize) {
     (body, left_out)
 }
 
-/// When the list is written next. Pure.
+/// Time of the list's next write. Pure.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     /// Content on disk.

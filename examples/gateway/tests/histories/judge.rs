@@ -39,7 +39,7 @@ pub(crate) enum Rule {
     Arrival,
     /// A reading that crosses an alarm's limit is told, and no other.
     Alarm,
-    /// What waited longer than `max_age` is not delivered any more.
+    /// Messages that waited longer than `max_age` are not delivered any more.
     Expired,
 }
 

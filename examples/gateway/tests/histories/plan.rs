@@ -92,7 +92,7 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     /// The hub refuses for a while.
     pub(crate) is_refused: bool,
-    /// What is refused at the end is tried again by hand, and not only after its pause.
+    /// Messages that are refused at the end are tried again by hand, and not only after their pause.
     pub(crate) retries: bool,
     /// The gateway's own wall clock steps.
     pub(crate) clock: Option<Clock>,
@@ -210,7 +210,7 @@ impl Configuration {
         }
     }
 
-    /// What an overflowing queue gives up is not what a filter stands for.
+    /// Readings that an overflowing queue gives up are not what a filter stands for.
     fn is_filtered(limits: &str) -> bool {
         limits.is_empty() || limits.contains("reject")
     }

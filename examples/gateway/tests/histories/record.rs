@@ -87,7 +87,7 @@ pub(crate) struct Message {
     pub(crate) content: Content,
     /// By the machine's clock.
     pub(crate) sent_ms: i64,
-    /// What is stamped later than this may have been judged to be ahead of the gateway's clock.
+    /// Latest stamp that cannot have been judged to be ahead of the gateway's clock.
     pub(crate) ahead_of_ms: i64,
     /// Run of the gateway in which it was sent first, and in which its PUBACK was seen.
     pub(crate) sent: usize,

@@ -6,7 +6,7 @@ use crate::listener::{Config, Ticket};
 use crate::row::Row;
 use crate::session::PACKETS_PER_TURN;
 
-/// What the ingest saw, and how much of it the sink has not worked off.
+/// First bytes of the messages that the ingest saw, and the number of rows that the sink has not worked off.
 #[derive(Debug, Clone, Default)]
 struct Seen(Arc<Mutex<(Vec<u8>, usize)>>);
 

@@ -48,7 +48,7 @@ fn is_judged(sent: &[(&Message, &Reading)]) -> bool {
     })
 }
 
-/// What an alarm takes notice of.
+/// Values that an alarm takes notice of.
 fn number(reading: &Reading) -> Option<f64> {
     reading.value.number().filter(|value| value.is_finite() && reading.quality & BAD == 0)
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::super::plan::{Clock, NO_CLOCK};
 use super::World;
 
-/// What was sent longer ago was handled before a step.
+/// Time after which a message was handled before a step.
 const UNDER_WAY_MS: i64 = 10_000;
 /// A stamp as far ahead of a synchronised clock is another one's fault; a second less, for what is under way.
 const AHEAD_MS: i64 = 59_000;
