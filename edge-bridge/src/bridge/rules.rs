@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::wire::{self, QoS, TopicError, Utf8};
+use crate::wire::{self, QoS, TopicError, Utf8, Version};
 
 /// Which way a rule works. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -203,7 +203,7 @@ fn text(text: &str) -> Result<Utf8, RuleError> {
 
 fn filter(prefix: &str, pattern: &str) -> Result<Utf8, RuleError> {
     let filter = format!("{prefix}{pattern}");
-    if let Err(error) = wire::validate_filter(&filter).and_then(|()| wire::SharedFilter::parse(&filter)) {
+    if let Err(error) = wire::check_filter(&filter, Version::V5) {
         return Err(RuleError::Filter { filter, error });
     }
     text(&filter)

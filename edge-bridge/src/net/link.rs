@@ -8,7 +8,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::commands::Commands;
 use super::driver::Request;
 use crate::bridge::Stats;
-use crate::wire::{QoS, SharedFilter, TopicError, Utf8, validate_filter};
+use crate::wire::{QoS, TopicError, Utf8, Version, check_filter};
 
 /// The handle of a link that runs as a task. Cheap to clone; when the last clone is dropped the link stops as by [`close`](Self::close),
 /// without anyone to wait for it.
@@ -48,7 +48,7 @@ impl Link {
     /// [`done`](super::Command::done). Returns before the hub has answered; a refusal is logged and asked for again on the next connection.
     pub async fn subscribe(&self, filter: &str) -> Result<Commands, SubscribeError> {
         let error = |error| SubscribeError::Filter { filter: filter.to_owned(), error };
-        validate_filter(filter).and_then(|()| SharedFilter::parse(filter)).map_err(error)?;
+        check_filter(filter, Version::V5).map_err(error)?;
         let filter = Utf8::try_from(filter).map_err(|_| error(TopicError::Nul))?;
         let (reply, answer) = oneshot::channel();
         let request = Request::Subscribe { filter, qos: QoS::AtLeastOnce, reply };

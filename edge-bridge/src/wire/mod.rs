@@ -45,6 +45,7 @@ pub use reason::ReasonCode;
 pub use simple::{Auth, Disconnect};
 pub use string::{Utf8, Utf8Error};
 pub use subscribe::{RetainHandling, SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe};
+pub(crate) use topic::check_filter;
 pub use topic::{
     SharedFilter, TopicError, matches, validate_characters, validate_filter, validate_topic_name,
 };
