@@ -29,7 +29,7 @@ pub(super) struct Connection {
     /// What the shell knows of the end.
     why: Option<String>,
     /// Whether the end was ours.
-    pub(super) broken_here: bool,
+    broken_here: bool,
 }
 
 /// What lives longer than a connection.

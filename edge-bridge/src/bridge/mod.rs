@@ -338,8 +338,8 @@ impl<S: Spool, P: Pack> Core<S, P> {
         // Two clients under one identifier throw each other out, however much each gets done in between.
         let taken_over = Takeover::is_said(closed);
         let lasted_ms = now.up_ms.saturating_sub(connection.since_ms);
-        let is_ours = connection.broken_here || !connection.accepted;
-        let sign = self.takeover.on_over(closed, is_ours, lasted_ms);
+        let blame = connection.blame(closed);
+        let sign = self.takeover.on_over(closed, blame.is_none(), lasted_ms);
         let answered = connection.accepted || matches!(closed, Closed::Refused(_));
         if let Some(version) = self.version.on_over(connection.accepted, closed) {
             self.out.push_back(Output::Event(Event::OtherVersion(version)));
@@ -348,7 +348,6 @@ impl<S: Spool, P: Pack> Core<S, P> {
         if stable && !taken_over {
             self.backoff.reset();
         }
-        let blame = connection.blame(closed);
         let names_a_message = blame.is_some_and(|close| close.names_a_message);
         let here = usize::from(connection.session.in_flight_here());
         let too_large =
@@ -374,7 +373,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
             return;
         }
-        let is_hurried = blame.is_some() && names_a_message && self.uplink.is_hurried();
+        let is_hurried = blame.is_some_and(|close| close.names_a_message) && self.uplink.is_hurried();
         let mut reason = why.unwrap_or_else(|| closed.to_string());
         if let Some(sign) = sign {
             reason = format!("{reason}; {sign}");
