@@ -194,9 +194,9 @@ impl Builder {
         self
     }
 
-    /// Messages that the hub may have unacknowledged towards us; 0 counts as 1. Default 65 535: Mosquitto 2.0 does not keep to less while it works off what it
-    /// queued in an outage, and a hub that does not is disconnected (§4.9). What finds no room here waits in the network for up to 1 s; then it is
-    /// not acknowledged, and comes again by a new connection.
+    /// Messages that the hub may have unacknowledged towards us; 0 counts as 1. Default 65 535: Mosquitto 2.0 does not keep to less while it works
+    /// off what it queued in an outage, and a hub that does not is disconnected (§4.9). What finds no room here waits in the network for up to 1 s;
+    /// then it is not acknowledged, and comes again by a new connection.
     pub fn receive_maximum(mut self, messages: u16) -> Self {
         self.client.receive_maximum = messages.max(1);
         self

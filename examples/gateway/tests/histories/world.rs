@@ -34,7 +34,7 @@ struct World<'a> {
     listen: SocketAddr,
     wan: Relay,
     gateway: Gateway,
-    /// That of its wall clock beside the machine's.
+    /// Offset of its wall clock from the machine's.
     offset_ms: i64,
     run: usize,
     publishers: Vec<Publisher>,
