@@ -27,10 +27,6 @@ impl<'a> Part<'a> {
         self.leases.push(lease);
     }
 
-    fn first_seq(&self) -> u64 {
-        self.rows.first().map_or(0, |(seq, _)| *seq)
-    }
-
     /// One part, or two: a sensor without a place in the table that the hub has would have all others named.
     fn of_compact(self, is_known: Option<Vec<bool>>) -> Vec<Self> {
         let Some(is_known) = is_known else { return vec![self] };
@@ -78,8 +74,9 @@ impl Batch {
         part
     }
 
-    /// Header of a batch whose first reading has this number.
-    fn head(&self, first_seq: u64) -> Head {
+    /// Header of a batch of these readings.
+    fn head(&self, rows: &[(u64, ReadingRow<'_>)]) -> Head {
+        let first_seq = rows.first().map_or(0, |(seq, _)| *seq);
         let id = self.key.source.map(|(gateway, lane, epoch)| BatchId { gateway, lane, epoch, first_seq });
         Head { id, possible_duplicate: self.key.possible_duplicate }
     }
@@ -92,7 +89,7 @@ impl Batch {
         compact: &mut Compact,
         out: &mut Vec<Packing>,
     ) {
-        let (topic, head) = (&self.key.topic, self.head(part.first_seq()));
+        let (topic, head) = (&self.key.topic, self.head(&part.rows));
         let pieces = match shape {
             Shape::Batch(format) => encode(format, head, &part.rows, max_bytes),
             Shape::Compact => compact.encode(topic, head, &part.rows, max_bytes),
@@ -109,7 +106,7 @@ impl Batch {
                 ));
                 continue;
             };
-            let head = self.head(own_rows.first().map_or(0, |(seq, _)| *seq));
+            let head = self.head(own_rows);
             let read = match shape {
                 Shape::Batch(format) => format.codec().decode(&payload, &Limits::default()),
                 Shape::Compact => compact.decode(topic, &payload),
