@@ -25,6 +25,12 @@ pub trait Ingest {
     fn dead_letter(&mut self, message: &Inbound, reason: ReasonCode) -> Row {
         message.dead_letter(reason)
     }
+
+    /// Lane of the queue that `message`'s rows go to: while that one is full ([`Listener::set_full_lanes`](crate::listener::Listener::set_full_lanes))
+    /// the message waits, and other clients' messages for other lanes do not. Must change nothing. `None`, the default: none, or it is not known.
+    fn lane(&self, _message: &Inbound) -> Option<u8> {
+        None
+    }
 }
 
 /// The present. Exhaustive.

@@ -1,6 +1,6 @@
 //! From a received message to the queue: the ingest, and what waits while the queue is full.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{ClientKey, Event, Listener, Output};
 use crate::chain::{ConnectionId, Ticket};
@@ -35,6 +35,8 @@ struct Held {
     connection: ConnectionId,
     ack: Option<AckHandle>,
     message: Inbound,
+    /// Looked for only while something is full.
+    lane: Option<u8>,
 }
 
 impl Held {
@@ -48,6 +50,8 @@ impl Held {
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     full: bool,
+    /// Bit `n`: lane `n` is full.
+    full_lanes: u8,
     /// In order of arrival; of QoS 1, and wills.
     held: VecDeque<Held>,
     /// Bytes of the wills in it.
@@ -61,6 +65,16 @@ pub(super) struct Intake {
 impl Intake {
     pub(super) fn has_room(&self) -> bool {
         !self.full
+    }
+
+    /// Returns whether every lane has room.
+    pub(super) fn has_all_room(&self) -> bool {
+        !self.full && self.full_lanes == 0
+    }
+
+    fn has_room_in(&self, lane: Option<u8>) -> bool {
+        let bit = lane.and_then(|lane| 1u8.checked_shl(lane.into())).unwrap_or(0);
+        !self.full && self.full_lanes & bit == 0
     }
 
     pub(super) fn held(&self) -> usize {
@@ -96,6 +110,36 @@ impl Intake {
 }
 
 impl<I: Ingest> Listener<I> {
+    /// The queue has no room for the rows of [`Output::Store`]: they wait, in order, until [`set_room`](Self::set_room) says that there is.
+    pub fn handle_full(&mut self, ticket: Ticket, rows: Vec<Row>) {
+        self.intake.hand_back(ticket, rows);
+    }
+
+    /// Tells the listener whether the queue has room for another message. At first it has.
+    pub fn set_room(&mut self, now: Now, has_room: bool) {
+        if has_room != self.intake.has_room() {
+            self.intake.full = !has_room;
+            self.room_changed(now);
+            self.run(now);
+        }
+    }
+
+    /// Tells the listener which lanes of the queue have no room: bit `n` for lane `n`; at first none. Messages for them
+    /// ([`Ingest::lane`]) wait as if nothing had room, those of other clients go on.
+    pub fn set_full_lanes(&mut self, now: Now, lanes: u8) {
+        if lanes != self.intake.full_lanes {
+            self.intake.full_lanes = lanes;
+            self.room_changed(now);
+            self.run(now);
+        }
+    }
+
+    /// Returns whether every lane has room, as last said by [`set_room`](Self::set_room), [`set_full_lanes`](Self::set_full_lanes) or
+    /// [`handle_full`](Self::handle_full).
+    pub fn has_room(&self) -> bool {
+        self.intake.has_all_room()
+    }
+
     pub(super) fn on_publish(
         &mut self,
         now: Now,
@@ -130,8 +174,12 @@ impl<I: Ingest> Listener<I> {
             on_publish(now, &message);
         }
         self.distribute(now.up_ms, publish, Some(client), None);
-        let held = Held { connection, ack, message };
-        if self.intake.has_room() {
+        let lane = if self.intake.has_all_room() { None } else { self.ingest.lane(&message) };
+        let held = Held { connection, ack, message, lane };
+        // PUBACKs leave in the order of arrival: what came behind a message that waits, waits too.
+        let is_behind =
+            ack.is_some() && self.connections.get(&connection).is_some_and(|state| state.held > 0);
+        if !is_behind && self.intake.has_room_in(lane) {
             self.take_in(now, &held);
         } else if publish.qos == QoS::AtMostOnce {
             self.stats.qos0_without_room += 1;
@@ -155,17 +203,25 @@ impl<I: Ingest> Listener<I> {
         self.outputs.push_back(Output::Event(event));
     }
 
-    pub(super) fn set_room_changed(&mut self, now: Now, has_room: bool) {
-        self.intake.full = !has_room;
-        if !has_room {
+    /// Takes in what waits and has room now. What waits keeps its order per connection.
+    fn room_changed(&mut self, now: Now) {
+        if !self.intake.has_room() {
             return;
         }
         for (ticket, rows) in std::mem::take(&mut self.intake.stalled) {
             self.outputs.push_back(Output::Store { ticket, rows });
         }
-        self.intake.will_bytes = 0;
+        let mut waiting = HashSet::new();
         for held in std::mem::take(&mut self.intake.held) {
-            if let Some(state) = self.connections.get_mut(&held.connection) {
+            let is_behind = held.ack.is_some() && waiting.contains(&held.connection);
+            if is_behind || !self.intake.has_room_in(held.lane) {
+                waiting.extend(held.ack.map(|_| held.connection));
+                self.intake.held.push_back(held);
+                continue;
+            }
+            if held.ack.is_none() {
+                self.intake.will_bytes = self.intake.will_bytes.saturating_sub(held.bytes());
+            } else if let Some(state) = self.connections.get_mut(&held.connection) {
                 state.held -= 1;
             }
             self.take_in(now, &held);
@@ -173,7 +229,7 @@ impl<I: Ingest> Listener<I> {
     }
 
     fn take_in(&mut self, now: Now, held: &Held) {
-        let Held { connection, ack, message } = held;
+        let Held { connection, ack, message, lane: _ } = held;
         let bytes = held.bytes();
         match self.ingest.ingest(now, message) {
             Answer::Store(rows) if !rows.is_empty() => {

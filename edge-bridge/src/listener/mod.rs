@@ -15,7 +15,8 @@
 //! **No room in the queue.** While the caller says so ([`set_room`](Listener::set_room)) the `Ingest` is not asked, so that no filter's state
 //! moves for a row that is not kept: a QoS 1 message is held without PUBACK and its connection is not read; a will at QoS 1 is held too, up to
 //! 1 MiB of them; a QoS 0 message goes to local subscribers only, and is counted. Rows that the queue hands back after all are kept and offered
-//! again first. No client is ever told 0x97 (quota exceeded), which would count as acknowledged.
+//! again first. Where the queue has lanes and one of them is full ([`set_full_lanes`](Listener::set_full_lanes)), the same goes for its messages
+//! alone: clients that publish to others go on. No client is ever told 0x97 (quota exceeded), which would count as acknowledged.
 //!
 //! What it does not do: QoS 2 (a 3.1.1 client that publishes at QoS 2 is disconnected, an MQTT 5 client is told the maximum), shared
 //! subscriptions (0x9E, in 3.1.1 0x80), extended authentication, access lists, sessions and retained messages on disk.
@@ -62,7 +63,6 @@ use tracking::Tracking;
 
 use crate::chain::Chain;
 use crate::ingest::{Inbound, Ingest, Now};
-use crate::row::Row;
 use crate::session::{self, Input, Session};
 use crate::wire::{Publish, ReasonCode};
 
@@ -251,24 +251,6 @@ impl<I: Ingest> Listener<I> {
         let reason = self.intake.reason(ticket);
         self.chain.resolve(ticket, reason);
         self.run(now);
-    }
-
-    /// The queue has no room for the rows of [`Output::Store`]: they wait, in order, until [`set_room`](Self::set_room) says that there is.
-    pub fn handle_full(&mut self, ticket: Ticket, rows: Vec<Row>) {
-        self.intake.hand_back(ticket, rows);
-    }
-
-    /// Tells the listener whether the queue has room for another message. At first it has.
-    pub fn set_room(&mut self, now: Now, has_room: bool) {
-        if has_room != self.intake.has_room() {
-            self.set_room_changed(now, has_room);
-            self.run(now);
-        }
-    }
-
-    /// As last said by [`set_room`](Self::set_room) or [`handle_full`](Self::handle_full).
-    pub fn has_room(&self) -> bool {
-        self.intake.has_room()
     }
 
     /// Publishes a message of the application's, a command or an alarm, to local subscribers; it is not ingested.

@@ -46,6 +46,11 @@ impl Ingest for Script {
         row.possible_duplicate |= message.topic.as_str() == "bad/copy";
         row
     }
+
+    /// By the topic's end: `…/lane0`, `…/lane1`.
+    fn lane(&self, message: &Inbound) -> Option<u8> {
+        message.topic.rsplit_once("/lane")?.1.parse().ok()
+    }
 }
 
 /// A client's end of a connection.
@@ -187,6 +192,11 @@ impl Site {
     pub fn set_room(&mut self, has_room: bool) {
         self.full = !has_room;
         self.listener.set_room(self.now, has_room);
+        self.outputs();
+    }
+
+    pub fn set_full_lanes(&mut self, lanes: u8) {
+        self.listener.set_full_lanes(self.now, lanes);
         self.outputs();
     }
 

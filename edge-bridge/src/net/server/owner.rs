@@ -284,7 +284,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
     }
 
     fn ask_for_room(&mut self) {
-        let has_room = self.sink.has_room();
+        let (has_room, full_lanes) = (self.sink.has_room(), self.sink.full_lanes());
+        self.listener.set_full_lanes(self.now(), full_lanes);
         self.listener.set_room(self.now(), has_room);
         self.outputs();
     }

@@ -15,6 +15,12 @@ pub trait Sink: Send + 'static {
         true
     }
 
+    /// Lanes that have no room, bit `n` for lane `n`: messages for them ([`Ingest::lane`](crate::ingest::Ingest::lane)) wait, others go on. Asked
+    /// together with [`has_room`](Self::has_room). Default: none.
+    fn full_lanes(&mut self) -> u8 {
+        0
+    }
+
     /// Returns whether it is behind for a moment. While it is, nothing is read, so that senders wait in the network instead of losing what they
     /// send at QoS 0. Leave some room for the packets of the turn that was under way, at most
     /// [`PACKETS_PER_TURN`](crate::session::PACKETS_PER_TURN). The answer must change within a bounded time, as control loops' inputs wait too; call

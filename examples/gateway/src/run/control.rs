@@ -181,7 +181,8 @@ impl ToHub {
             return;
         }
         // Room first: a row that has no place must not have moved a filter's state.
-        let Some(place) = self.intake.try_reserve().filter(|_| self.intake.has_room()) else {
+        let lane = self.ingest.lane_of(publish.topic.as_str());
+        let Some(place) = self.intake.try_reserve().filter(|_| self.intake.has_room_in(lane)) else {
             self.unqueued.fetch_add(1, Ordering::Relaxed);
             return;
         };

@@ -97,7 +97,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let link = uplink::start(config, &queue, consumer, compact)?;
     let listening = tokio::spawn(tables.listen(link.clone(), shown));
     let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), link.clone()));
-    let intake = Intake::start(queue.clone());
+    let intake = Intake::start(queue.clone(), config.queue.lanes.len());
     let mut control =
         config.control.as_ref().map(|control| Control::start(control, state, &ingest)).transpose()?;
     let front = Front::start(config, clock, &ingest, &intake, control.as_mut(), (state, !is_new)).await?;

@@ -105,6 +105,12 @@ impl GatewayIngest {
         self.lock().routes.iter().any(|route| matches(&route.filter_topic, topic))
     }
 
+    /// Lane of the messages on this topic; `None` if no route takes them.
+    pub(crate) fn lane_of(&self, topic: &str) -> Option<u8> {
+        let inner = self.lock();
+        inner.routes.iter().find(|route| matches(&route.filter_topic, topic)).map(|route| route.lane)
+    }
+
     /// Rows of what became due by itself, and the receipts that depend on them. `is_asked_for`: a publisher stands still
     /// until receipts come, so stages let go what they can.
     pub(crate) fn tick(&self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
@@ -256,6 +262,10 @@ impl Ingest for GatewayIngest {
         let mut row = message.dead_letter(reason);
         row.possible_duplicate |= self.lock().refused_may_be_copy;
         row
+    }
+
+    fn lane(&self, message: &Inbound) -> Option<u8> {
+        self.lane_of(message.topic.as_str())
     }
 }
 

@@ -1,24 +1,27 @@
 //! Rows on their way into the queue: one task pushes them in order, and says which messages are safe.
 //!
 //! The server's task never waits for the disk: what must wait (drop-oldest that reads, a lane that is full) waits here.
-//! While it does, nothing more is asked of the filters. When the task is behind for a moment the listener does not read (back-pressure), so that
+//! While rows wait for room in a lane, nothing more is asked of the filters for that lane; the others go on. When the task is behind for a moment the listener does not read (back-pressure), so that
 //! a burst at QoS 0 waits in its senders' sockets.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: tasks, and a pause while there is no room")]
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+mod pusher;
+
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use edge_bridge::Row;
 use edge_bridge::listener::Ticket;
 use edge_bridge::net::server::{Receipts, Sink};
-use edge_queue::{Pending, PushError, aio};
+use edge_queue::aio;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::ingest::GatewayIngest;
 use super::withhold::Link;
+use pusher::Pusher;
 
 /// Messages that may wait for the task.
 const MESSAGES_MAX: usize = 1_024;
@@ -58,8 +61,8 @@ pub(crate) struct Intake {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// A row is refused now.
-    full: AtomicBool,
+    /// Lanes for which rows wait, as bits.
+    full_lanes: AtomicU8,
     /// Bytes that wait for the task.
     bytes: AtomicUsize,
     /// Messages on their way, up to their receipts.
@@ -77,25 +80,38 @@ struct Shared {
 }
 
 impl Intake {
-    /// Starts the task, which ends when the last handle is gone or the queue is closed.
-    pub(crate) fn start(queue: aio::Queue) -> Self {
+    /// Starts the task, which ends when the last handle is gone or the queue is closed. `lanes`: of the queue.
+    pub(crate) fn start(queue: aio::Queue, lanes: usize) -> Self {
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
         let shared = Arc::<Shared>::default();
         tokio::spawn(commit_on_demand(queue.clone(), shared.clone()));
-        let pusher = tokio::spawn(Pusher { queue, shared: shared.clone() }.run(received));
+        let pusher = tokio::spawn(Pusher::new(queue, lanes, shared.clone()).run(received));
         *shared.pusher.lock().unwrap_or_else(PoisonError::into_inner) = Some(pusher);
         Self { messages, shared }
     }
 
-    /// Returns whether a message would be taken now.
+    /// Returns whether a message for any lane would be taken now.
     pub(crate) fn has_room(&self) -> bool {
-        !self.shared.full.load(Ordering::Relaxed) && self.messages.capacity() > 0 && self.fills_less_than(1)
+        self.full_lanes() == 0 && self.takes_messages()
     }
 
-    /// Returns whether more than half of the room is taken, though the queue is not full: it will be free in a moment.
+    /// Returns whether a message for this lane would be taken now.
+    pub(crate) fn has_room_in(&self, lane: Option<u8>) -> bool {
+        let bit = lane.map_or(0, bit);
+        self.full_lanes() & bit == 0 && self.takes_messages()
+    }
+
+    fn full_lanes(&self) -> u8 {
+        self.shared.full_lanes.load(Ordering::Relaxed)
+    }
+
+    fn takes_messages(&self) -> bool {
+        self.messages.capacity() > 0 && self.fills_less_than(1)
+    }
+
+    /// Returns whether more than half of the room is taken: it will be free in a moment.
     fn is_behind(&self) -> bool {
-        !self.shared.full.load(Ordering::Relaxed)
-            && (self.messages.capacity() <= MESSAGES_MAX / 2 || !self.fills_less_than(2))
+        self.messages.capacity() <= MESSAGES_MAX / 2 || !self.fills_less_than(2)
     }
 
     /// Returns whether bytes and receipts are below a `part`th of their limits.
@@ -113,6 +129,14 @@ impl Intake {
     pub(crate) async fn reserve(&self) -> Option<Place<'_>> {
         let permit = self.messages.reserve().await.ok()?;
         Some(Place { permit, shared: &self.shared })
+    }
+
+    /// As [`reserve`](Self::reserve); waits also while this lane is full.
+    pub(crate) async fn reserve_in(&self, lane: Option<u8>) -> Option<Place<'_>> {
+        while !self.has_room_in(lane) && !self.messages.is_closed() {
+            tokio::time::sleep(AGAIN).await;
+        }
+        self.reserve().await
     }
 
     /// As [`reserve`](Self::reserve) for one who does not wait.
@@ -167,6 +191,11 @@ impl Place<'_> {
     }
 }
 
+/// The lane's place in a set of lanes.
+fn bit(lane: u8) -> u8 {
+    1u8.checked_shl(lane.into()).unwrap_or(0)
+}
+
 fn bytes(rows: &[Row]) -> usize {
     rows.iter().map(|row| row.topic.len() + row.payload.len()).sum()
 }
@@ -215,7 +244,11 @@ impl Pause {
 
 impl Sink for ServerSink {
     fn has_room(&mut self) -> bool {
-        self.intake.has_room()
+        self.intake.takes_messages()
+    }
+
+    fn full_lanes(&mut self) -> u8 {
+        self.intake.full_lanes()
     }
 
     fn is_busy(&mut self) -> bool {
@@ -242,103 +275,6 @@ async fn commit_on_demand(queue: aio::Queue, shared: Arc<Shared>) {
             Err(edge_queue::CommitError::Closed) => return,
             // The queue tries again by itself and says so in its health.
             Err(error) => tracing::debug!(%error, "commit"),
-        }
-    }
-}
-
-struct Pusher {
-    queue: aio::Queue,
-    shared: Arc<Shared>,
-}
-
-impl Pusher {
-    /// Until the queue is closed: returns the rows that it has not taken.
-    async fn run(self, mut messages: mpsc::Receiver<Message>) -> Vec<Row> {
-        loop {
-            let next = tokio::select! {
-                biased;
-                next = messages.recv() => next,
-                () = self.shared.closed.notified() => None,
-            };
-            let Some(Message { rows, tell, link }) = next else { return Vec::new() };
-            self.shared.bytes.fetch_sub(bytes(&rows), Ordering::Relaxed);
-            if messages.len() == MESSAGES_MAX / 4
-                && let Some(listener) = self.shared.listener.get()
-            {
-                listener.room();
-            }
-            let mut pending = Vec::with_capacity(rows.len());
-            let mut rows = rows.into_iter();
-            while let Some(row) = rows.next() {
-                match self.push(row.into_queue_row()).await {
-                    Ok(receipt) => pending.extend(receipt),
-                    Err(Closed(row)) => {
-                        let mut left: Vec<Row> = row.into_iter().chain(rows).collect();
-                        while let Ok(message) = messages.try_recv() {
-                            left.extend(message.rows);
-                        }
-                        return left;
-                    }
-                }
-            }
-            tokio::spawn(settle(pending, tell, link, self.shared.clone()));
-        }
-    }
-
-    /// `None`: the row can never be stored, and is counted.
-    async fn push(&self, mut row: edge_queue::Row) -> Result<Option<Pending>, Closed> {
-        loop {
-            row = match self.queue.push(row).await {
-                Ok(receipt) => {
-                    self.shared.full.store(false, Ordering::Relaxed);
-                    return Ok(Some(receipt));
-                }
-                Err(PushError::Closed { row }) => return Err(Closed(bridge_row(*row))),
-                Err(PushError::Full { row, limit }) => {
-                    if !self.shared.full.swap(true, Ordering::Relaxed) {
-                        tracing::warn!(%limit, "the queue is full: sensors are not acknowledged until there is room");
-                    }
-                    tokio::time::sleep(AGAIN).await;
-                    *row
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a message cannot be stored");
-                    self.shared.too_large.fetch_add(1, Ordering::Relaxed);
-                    return Ok(None);
-                }
-            };
-        }
-    }
-}
-
-/// With the row that was not taken.
-struct Closed(Option<Row>);
-
-/// Undoes [`Row::into_queue_row`].
-fn bridge_row(row: edge_queue::Row) -> Option<Row> {
-    let mut own = Row::from_meta(&row.meta, row.payload)?;
-    own.lane = row.lane.map(|lane| lane.0);
-    (own.key, own.ttl_ms, own.weight) = (row.key, row.ttl_ms, row.weight);
-    Some(own)
-}
-
-/// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with, and
-/// whatever else depended on them.
-async fn settle(pending: Vec<Pending>, tell: Tell, link: Link, shared: Arc<Shared>) {
-    for receipt in pending {
-        // The queue was closed before the row was safe: the sensor keeps it.
-        if receipt.await.is_err() {
-            return;
-        }
-    }
-    shared.unsettled.fetch_sub(1, Ordering::Relaxed);
-    for tell in link.safe(tell) {
-        match tell {
-            Tell::Server(receipts, ticket) => receipts.resolve(ticket),
-            // An error is the end of the client.
-            Tell::Broker(receipts, ticket) => drop(receipts.send(ticket).await),
-            Tell::Start(safe) => safe.notify_one(),
-            Tell::Nobody => {}
         }
     }
 }

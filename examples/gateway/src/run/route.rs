@@ -47,7 +47,7 @@ pub(crate) struct RouteState {
     to: Utf8,
     format: Format,
     qos: QoS,
-    lane: u8,
+    pub(crate) lane: u8,
     /// Text of the filter's rules.
     rules: Option<String>,
     /// `None` for raw routes.

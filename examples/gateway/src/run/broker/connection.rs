@@ -99,6 +99,7 @@ impl Client {
                 connection.received.reserve(READ_BYTES);
             }
             let now_ms = self.clock.now().up_ms;
+            let lane = connection.held.front().and_then(|(next, _)| self.ingest.lane_of(next.topic.as_str()));
             let due_ms = connection.session.poll_timeout().unwrap_or(now_ms + IDLE_MS).max(now_ms + 1);
             tokio::select! {
                 read = connection.reader.read_buf(&mut connection.received), if may_read => match read {
@@ -112,7 +113,7 @@ impl Client {
                     }
                 }
                 Some(ticket) = self.receipts.recv() => self.chain.resolve(ticket, ReasonCode::SUCCESS),
-                place = intake.reserve(), if !is_stopping && !connection.held.is_empty() => match place {
+                place = intake.reserve_in(lane), if !is_stopping && !connection.held.is_empty() => match place {
                     Some(place) => self.take_in_next(connection, place),
                     None => return "the queue is closed".to_owned(),
                 },

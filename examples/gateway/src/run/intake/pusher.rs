@@ -1,0 +1,245 @@
+//! The task that pushes. Rows for which their lane has no room wait, in their order, and are tried again; rows for other lanes pass them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use edge_bridge::Row;
+use edge_queue::{Lane, Limit, Pending, PushError, aio};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::{AGAIN, BYTES_MAX, MESSAGES_MAX, Message, Shared, Tell, bit, bytes};
+use crate::run::once_a_minute::OnceAMinute;
+use crate::run::withhold::Link;
+
+/// Rows that may wait for room before nothing more is taken in at all. For a full lane no message comes in, so these are what was on its way when
+/// it became full, and what filters make of silence.
+const WAITING_MAX: usize = 4 * MESSAGES_MAX;
+/// The same in bytes of payload.
+const WAITING_BYTES_MAX: usize = 2 * BYTES_MAX;
+
+pub(super) struct Pusher {
+    queue: aio::Queue,
+    shared: Arc<Shared>,
+    /// By lane.
+    waiting: Vec<VecDeque<Waiting>>,
+    /// Their payloads' bytes.
+    waiting_bytes: usize,
+    /// When those that wait are tried again.
+    again_at: Instant,
+    /// The line that the queue is full: at its limit a lane is full and not full in turns.
+    full_line: OnceAMinute,
+}
+
+/// A row for which there is no room, and whom to give its receipt to: `None` if it can never be stored.
+struct Waiting {
+    row: edge_queue::Row,
+    receipt: oneshot::Sender<Option<Pending>>,
+}
+
+/// Receipt of a row, which may not be pushed yet.
+enum Receipt {
+    Pushed(Pending),
+    Waits(oneshot::Receiver<Option<Pending>>),
+}
+
+/// Why a row was not taken.
+enum Refused {
+    Full(Box<edge_queue::Row>, Limit),
+    Closed(Box<edge_queue::Row>),
+}
+
+impl Pusher {
+    pub(super) fn new(queue: aio::Queue, lanes: usize, shared: Arc<Shared>) -> Self {
+        let waiting = (0..lanes.max(1)).map(|_| VecDeque::new()).collect();
+        let (again_at, full_line) = (Instant::now(), OnceAMinute::default());
+        Self { queue, shared, waiting, waiting_bytes: 0, again_at, full_line }
+    }
+
+    /// Until the queue is closed: returns the rows that it has not taken.
+    pub(super) async fn run(mut self, mut messages: mpsc::Receiver<Message>) -> Vec<Row> {
+        let mut is_over = false;
+        loop {
+            let waits = self.waiting.iter().any(|lane| !lane.is_empty());
+            if is_over && !waits {
+                return Vec::new();
+            }
+            let takes = !is_over && self.takes_more();
+            let left = tokio::select! {
+                biased;
+                () = sleep_until(self.again_at), if waits => self.try_again().await,
+                next = messages.recv(), if takes => match next {
+                    Some(message) => {
+                        self.shared.bytes.fetch_sub(bytes(&message.rows), Ordering::Relaxed);
+                        if messages.len() == MESSAGES_MAX / 4
+                            && let Some(listener) = self.shared.listener.get()
+                        {
+                            listener.room();
+                        }
+                        self.take(message).await
+                    }
+                    None => {
+                        is_over = true;
+                        Ok(())
+                    }
+                },
+                () = self.shared.closed.notified() => Err(Vec::new()),
+            };
+            if let Err(left) = left {
+                let waiting =
+                    self.waiting.into_iter().flatten().filter_map(|waiting| bridge_row(waiting.row));
+                let mut left: Vec<Row> = waiting.chain(left).collect();
+                while let Ok(message) = messages.try_recv() {
+                    left.extend(message.rows);
+                }
+                return left;
+            }
+        }
+    }
+
+    fn takes_more(&self) -> bool {
+        let rows: usize = self.waiting.iter().map(VecDeque::len).sum();
+        rows < WAITING_MAX && self.waiting_bytes < WAITING_BYTES_MAX
+    }
+
+    /// Pushes the rows of a message, or has them wait. An error is the end of the queue, with the rows that are left.
+    async fn take(&mut self, message: Message) -> Result<(), Vec<Row>> {
+        let Message { rows, tell, link } = message;
+        let mut receipts = Vec::with_capacity(rows.len());
+        let mut rows = rows.into_iter();
+        while let Some(row) = rows.next() {
+            let row = row.into_queue_row();
+            let at = self.lane_of(&row);
+            let refused = match self.waiting.get(at).is_some_and(|lane| !lane.is_empty()) {
+                true => row,
+                false => match self.push(row).await {
+                    Ok(receipt) => {
+                        receipts.extend(receipt.map(Receipt::Pushed));
+                        continue;
+                    }
+                    Err(Refused::Full(row, limit)) => {
+                        if self.full_line.may_say(Instant::now()) {
+                            tracing::warn!(%limit, "the queue is full: sensors are not acknowledged until there is room");
+                        }
+                        *row
+                    }
+                    Err(Refused::Closed(row)) => {
+                        return Err(bridge_row(*row).into_iter().chain(rows).collect());
+                    }
+                },
+            };
+            receipts.extend(self.wait(at, refused).map(Receipt::Waits));
+        }
+        tokio::spawn(settle(receipts, tell, link, self.shared.clone()));
+        Ok(())
+    }
+
+    /// A row's lane. One that the queue does not have is the queue's to refuse, like the last one's rows.
+    fn lane_of(&self, row: &edge_queue::Row) -> usize {
+        let last = self.waiting.len() - 1;
+        row.lane.map_or(last, |Lane(lane)| usize::from(lane).min(last))
+    }
+
+    fn wait(&mut self, at: usize, row: edge_queue::Row) -> Option<oneshot::Receiver<Option<Pending>>> {
+        let (receipt, receives) = oneshot::channel();
+        if self.waiting.iter().all(VecDeque::is_empty) {
+            self.again_at = Instant::now() + AGAIN;
+        }
+        self.waiting_bytes += row.payload.len();
+        self.waiting.get_mut(at)?.push_back(Waiting { row, receipt });
+        self.shared.full_lanes.fetch_or(bit_of(at), Ordering::Relaxed);
+        Some(receives)
+    }
+
+    /// Pushes of each lane's rows those that have room now.
+    async fn try_again(&mut self) -> Result<(), Vec<Row>> {
+        for at in 0..self.waiting.len() {
+            while let Some(Waiting { row, receipt }) = self.waiting.get_mut(at).and_then(VecDeque::pop_front)
+            {
+                let bytes = row.payload.len();
+                let (row, ends) = match self.push(row).await {
+                    Ok(pushed) => {
+                        self.waiting_bytes = self.waiting_bytes.saturating_sub(bytes);
+                        // Nobody waits for it after the end.
+                        let _ = receipt.send(pushed);
+                        continue;
+                    }
+                    Err(Refused::Full(row, _)) => (row, false),
+                    Err(Refused::Closed(row)) => (row, true),
+                };
+                if let Some(lane) = self.waiting.get_mut(at) {
+                    lane.push_front(Waiting { row: *row, receipt });
+                }
+                if ends {
+                    return Err(Vec::new());
+                }
+                break;
+            }
+            if self.waiting.get(at).is_some_and(VecDeque::is_empty) {
+                self.shared.full_lanes.fetch_and(!bit_of(at), Ordering::Relaxed);
+            }
+        }
+        self.again_at = Instant::now() + AGAIN;
+        Ok(())
+    }
+
+    /// `None`: the row can never be stored, and is counted.
+    async fn push(&self, row: edge_queue::Row) -> Result<Option<Pending>, Refused> {
+        match self.queue.push(row).await {
+            Ok(receipt) => Ok(Some(receipt)),
+            Err(PushError::Closed { row }) => Err(Refused::Closed(row)),
+            Err(PushError::Full { row, limit }) => Err(Refused::Full(row, limit)),
+            Err(error) => {
+                tracing::error!(%error, "a message cannot be stored");
+                self.shared.too_large.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn bit_of(at: usize) -> u8 {
+    u8::try_from(at).map_or(0, bit)
+}
+
+/// Undoes [`Row::into_queue_row`].
+fn bridge_row(row: edge_queue::Row) -> Option<Row> {
+    let mut own = Row::from_meta(&row.meta, row.payload)?;
+    own.lane = row.lane.map(|lane| lane.0);
+    (own.key, own.ttl_ms, own.weight) = (row.key, row.ttl_ms, row.weight);
+    Some(own)
+}
+
+/// Waits until all rows are safe, or given up by the policy that the operator chose: then their message is done with, and
+/// whatever else depended on them.
+async fn settle(receipts: Vec<Receipt>, tell: Tell, link: Link, shared: Arc<Shared>) {
+    for receipt in receipts {
+        let pending = match receipt {
+            Receipt::Pushed(pending) => Ok(Some(pending)),
+            Receipt::Waits(receipt) => receipt.await,
+        };
+        // The queue was closed before the row was safe: the sensor keeps it.
+        let is_safe = match pending {
+            Ok(Some(pending)) => pending.await.is_ok(),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        if !is_safe {
+            return;
+        }
+    }
+    shared.unsettled.fetch_sub(1, Ordering::Relaxed);
+    for tell in link.safe(tell) {
+        match tell {
+            Tell::Server(receipts, ticket) => receipts.resolve(ticket),
+            // An error is the end of the client.
+            Tell::Broker(receipts, ticket) => drop(receipts.send(ticket).await),
+            Tell::Start(safe) => safe.notify_one(),
+            Tell::Nobody => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

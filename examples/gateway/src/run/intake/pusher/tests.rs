@@ -1,0 +1,117 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use edge_bridge::wire::Utf8;
+use edge_queue::testing::SimDir;
+use edge_queue::{Config, LaneConfig, OnFull, Queue, SystemClock};
+use tokio::sync::Notify;
+
+use super::super::Intake;
+use super::*;
+
+const ALARM: u8 = 0;
+const TELEMETRY: u8 = 1;
+
+async fn rig() -> (aio::Queue, aio::Consumer, Intake) {
+    let alarms = LaneConfig::default().max_messages(4);
+    let limits = Config::default().lanes(2).max_bytes(8 << 20).max_messages(4).on_full(OnFull::Reject);
+    let limits = limits.lane(Lane(ALARM), alarms);
+    let queue = Queue::open_in(Box::new(SimDir::new()), limits, Arc::new(SystemClock::new())).unwrap();
+    let queue = aio::Queue::of(queue).unwrap();
+    let hub = queue.consumer("hub").await.unwrap();
+    let intake = Intake::start(queue.clone(), 2);
+    (queue, hub, intake)
+}
+
+fn rows(lane: u8, numbers: impl IntoIterator<Item = u8>) -> Vec<Row> {
+    let row = |n| {
+        let mut row = Row::new(Utf8::from_static("t").unwrap(), Bytes::from(vec![n]));
+        row.lane = Some(lane);
+        row
+    };
+    numbers.into_iter().map(row).collect()
+}
+
+/// Puts a message in and gives what is notified when it is safe.
+async fn put(intake: &Intake, rows: Vec<Row>) -> Arc<Notify> {
+    let safe = Arc::<Notify>::default();
+    let place = intake.reserve().await.unwrap();
+    place.put(rows, Tell::Start(safe.clone()), Link::default());
+    safe
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it does not come")
+}
+
+/// What the hub gets next, which it takes.
+async fn taken(hub: &mut aio::Consumer, rows: usize) -> Vec<u8> {
+    let mut numbers = Vec::new();
+    while numbers.len() < rows {
+        for lease in soon(hub.lease(rows - numbers.len())).await.unwrap() {
+            numbers.push(lease.payload()[0]);
+            lease.ack();
+        }
+    }
+    numbers
+}
+
+#[tokio::test]
+async fn rows_that_wait_for_their_lane_do_not_hold_up_another_lane() {
+    let (_queue, mut hub, intake) = rig().await;
+    let telemetry = put(&intake, rows(TELEMETRY, 0..6)).await;
+    let more = put(&intake, rows(TELEMETRY, 6..8)).await;
+    soon(async {
+        while intake.has_room_in(Some(TELEMETRY)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(intake.has_room_in(Some(ALARM)) && intake.has_room_in(None) && !intake.has_room());
+    let alarm = put(&intake, rows(ALARM, [100])).await;
+    soon(alarm.notified()).await;
+    assert_eq!(taken(&mut hub, 9).await, [100, 0, 1, 2, 3, 4, 5, 6, 7], "each lane in its order");
+    soon(telemetry.notified()).await;
+    soon(more.notified()).await;
+    soon(async {
+        while !intake.has_room() {
+            tokio::time::sleep(AGAIN).await;
+        }
+    })
+    .await;
+    let after = put(&intake, rows(TELEMETRY, [8])).await;
+    soon(after.notified()).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_room_when_the_queue_is_closed_is_left_in_order() {
+    let (queue, _hub, intake) = rig().await;
+    let _safe = put(&intake, rows(TELEMETRY, 0..6)).await;
+    let both = [rows(TELEMETRY, [6]), rows(ALARM, [100]), rows(TELEMETRY, [7])].concat();
+    let _safe = put(&intake, both).await;
+    let alarm = put(&intake, rows(ALARM, [101])).await;
+    soon(alarm.notified()).await;
+    queue.close().await.unwrap();
+    let _safe = put(&intake, rows(TELEMETRY, [8])).await;
+    let left = soon(intake.left()).await;
+    let left: Vec<u8> = left.iter().map(|row| row.payload[0]).collect();
+    assert_eq!(left, [4, 5, 6, 7, 8]);
+}
+
+#[tokio::test]
+async fn filters_rows_for_a_full_lane_are_bounded() {
+    let (_queue, _hub, intake) = rig().await;
+    for _ in 0..WAITING_MAX / 256 {
+        let place = intake.reserve().await.unwrap();
+        place.put(rows(TELEMETRY, 0..=255), Tell::Nobody, Link::default());
+    }
+    // The last one and those behind it wait for the task.
+    let filled = async {
+        loop {
+            let place = intake.reserve().await.unwrap();
+            place.put(rows(TELEMETRY, 0..=255), Tell::Nobody, Link::default());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(2), filled).await.expect_err("it takes in no more");
+    assert!(!intake.has_room_in(Some(ALARM)));
+}
