@@ -21,7 +21,9 @@ fn waiting(site: &mut Site, name: &str) -> Vec<String> {
 /// 17 clients that stay away hold all that may wait. A valve that is away for a moment gets its command all the same.
 #[test]
 fn a_command_is_not_lost_to_the_backlog_of_others() {
-    let mut site = Site::new(Config::default());
+    let mut config = Config::default();
+    config.max_memory = 64 << 20;
+    let mut site = Site::new(config);
     for n in 0..17 {
         absent(&mut site, &format!("away{n}"), "big");
     }

@@ -17,6 +17,10 @@ pub(super) struct Client {
     pub(super) connection: Option<ConnectionId>,
     /// Unacknowledged deliveries, while there is no connection.
     pub(super) resume: Resume,
+    /// Memory of `resume`, in bytes.
+    pub(super) resume_bytes: usize,
+    /// Memory of its filters, in bytes.
+    pub(super) filter_bytes: usize,
     pub(super) waiting: Waiting,
     /// Bytes of `waiting` as [`Holdings`](super::holdings::Holdings) knows them.
     pub(super) held_bytes: usize,
@@ -55,6 +59,8 @@ impl Clients {
             id,
             connection: None,
             resume: Resume::new(),
+            resume_bytes: 0,
+            filter_bytes: 0,
             waiting: Waiting::default(),
             held_bytes: 0,
             expiry_s: 0,

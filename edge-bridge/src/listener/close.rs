@@ -1,6 +1,6 @@
 //! The end of connections and sessions: wills (§3.1.2.5, §3.1.3.2.2) and Session Expiry (§3.1.2.11.2).
 
-use super::{ClientKey, Due, Event, Listener, Output};
+use super::{ClientKey, Due, Event, Holder, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::session::Closed;
@@ -23,6 +23,7 @@ impl<I: Ingest> Listener<I> {
             && let Some(client) = self.clients.get_mut(key)
         {
             client.resume = state.session.into_resume();
+            client.resume_bytes = client.resume.bytes();
             client.connection = None;
             if let Closed::Peer { session_expiry_s: Some(expiry_s), .. } = &why
                 && client.expiry_s > 0
@@ -37,11 +38,12 @@ impl<I: Ingest> Listener<I> {
                 will.due_ms = Some(now.up_ms + u64::from(will.delay_s.min(client.expiry_s)) * 1000);
             }
             let gone = client.waiting.take_qos_0();
-            self.holdings.update(key, client);
+            self.account_client(key);
             self.stats.dropped_gone += gone.len() as u64;
             self.abandon(gone);
         }
-        self.outputs.push_back(Output::Close { connection: id });
+        self.outputs.push_back(Output::Close { connection: id, discards: state.gives_way });
+        self.budget.set(Holder::Connection(id), 0);
         self.outputs.push_back(Output::Event(Event::Disconnected { connection: id, client, why }));
         if let Some(key) = key {
             self.absent(now, key);
@@ -71,6 +73,7 @@ impl<I: Ingest> Listener<I> {
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
         self.holdings.update(key, &mut client);
+        self.budget.set(Holder::Client(key), 0);
         let in_flight = client.resume.into_in_flight();
         for message in &in_flight {
             self.tracking.dropped(Self::origin(message.token));
@@ -85,6 +88,8 @@ impl<I: Ingest> Listener<I> {
     fn publish_will(&mut self, now: Now, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else { return };
         let Some(will) = client.will.take() else { return };
+        self.account_client(key);
+        let Some(client) = self.clients.get(key) else { return };
         let message = Inbound::new(client.id.clone(), will.version, &will.publish);
         self.receive(now, NOWHERE, key, &will.publish, message, None);
     }

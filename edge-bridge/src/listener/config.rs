@@ -4,8 +4,8 @@ use crate::session::ServerConfig;
 
 /// Limits of the listener. Start with `default()` and change what differs.
 ///
-/// Worst case of RAM beyond the sockets' buffers: `max_unacked_bytes` + `max_queued_bytes_total` + `max_retained_bytes` + 1 MiB of wills that wait
-/// for room in the queue, and per connection 2 × `max_unwritten_bytes` + two packets, or a resumed window; about 1 KiB per session.
+/// Worst case of RAM beyond the sockets' buffers: `max_memory`, which counts all that grows, about 6 KiB per connection and 1 KiB per session that hold
+/// nothing, and what the shell reads into (4 MiB for all connections together). The other limits in bytes are bounds within `max_memory`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
@@ -30,6 +30,11 @@ pub struct Config {
     pub max_retained: usize,
     /// Bytes of retained messages. Default 1 MiB.
     pub max_retained_bytes: usize,
+    /// Bytes that clients may make the listener hold altogether: unfinished packets, bytes and messages that are not written or not acknowledged,
+    /// by them or to them, what waits for them, retained messages, wills, filters and sessions. Beyond it whoever holds most gives way: messages that
+    /// wait for it are dropped, the oldest first; when there are none its connection, or its session if it is absent, is closed. Default
+    /// 16 MiB; less than the other limits together closes clients that keep to them.
+    pub max_memory: usize,
     /// Messages that wait for one client, absent or slow; the oldest go first, those at QoS 0 before the others, counted. Default 1 000.
     pub max_queued: usize,
     /// Bytes that wait for one client. Default 1 MiB.
@@ -65,6 +70,7 @@ impl Default for Config {
             max_subscriptions: 100,
             max_retained: 1000,
             max_retained_bytes: 1024 * 1024,
+            max_memory: 16 * 1024 * 1024,
             max_queued: 1000,
             max_queued_bytes: 1024 * 1024,
             max_queued_bytes_total: 16 * 1024 * 1024,

@@ -66,10 +66,10 @@ impl<I: Ingest> Listener<I> {
     }
 
     /// Drops the message that a client needs least of those that wait for it.
-    fn drop_least(&mut self, key: ClientKey) -> bool {
+    pub(super) fn drop_least(&mut self, key: ClientKey) -> bool {
         let Some(client) = self.clients.get_mut(key) else { return false };
         let Some(least) = client.waiting.pop_least() else { return false };
-        self.holdings.update(key, client);
+        self.account_client(key);
         self.stats.dropped_full += 1;
         self.tracking.dropped(least.origin);
         true
@@ -78,9 +78,7 @@ impl<I: Ingest> Listener<I> {
     /// Sends what waits for a client, as far as its window and its reading go.
     pub(super) fn pump(&mut self, now_ms: u64, key: ClientKey) {
         self.send_waiting(now_ms, key);
-        if let Some(client) = self.clients.get_mut(key) {
-            self.holdings.update(key, client);
-        }
+        self.account_client(key);
     }
 
     fn send_waiting(&mut self, now_ms: u64, key: ClientKey) {
@@ -107,6 +105,7 @@ impl<I: Ingest> Listener<I> {
                     self.tracking.dropped(delivery.origin);
                 }
             }
+            self.account_connection(id);
             self.touch(id);
         }
     }
@@ -116,6 +115,11 @@ impl<I: Ingest> Listener<I> {
         let client = self.clients.get_mut(key)?;
         let state = self.connections.get(&client.connection?)?;
         if !state.session.is_open() || state.unwritten + state.unflushed >= self.config.max_unwritten_bytes {
+            return None;
+        }
+        if client.waiting.len() > 0 && self.budget.total() > self.config.max_memory {
+            // What waits shares its bytes with all other copies; what is sent does not.
+            self.deferred.push(key);
             return None;
         }
         if client.waiting.next_qos()? != QoS::AtMostOnce && state.session.room() == 0 {

@@ -2,6 +2,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use bytes::Bytes;
+
+use super::message::{owned, owned_properties};
 use super::{ClientKey, Event, Listener, Output};
 use crate::chain::{ConnectionId, Ticket};
 use crate::ingest::{Answer, Inbound, Ingest, Now};
@@ -45,6 +48,18 @@ impl Held {
         let Inbound { client, topic, payload, properties, .. } = &self.message;
         client.len() + topic.len() + payload.len() + properties.as_bytes().len() + OVERHEAD
     }
+
+    /// A copy that does not keep a whole receive buffer alive.
+    fn into_owned(self) -> Self {
+        let Self { connection, ack, message, lane } = self;
+        let message = Inbound {
+            topic: owned(&message.topic),
+            payload: Bytes::copy_from_slice(&message.payload),
+            properties: owned_properties(&message.properties),
+            ..message
+        };
+        Self { connection, ack, message, lane }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +96,11 @@ impl Intake {
         let wills = self.held.iter().filter(|held| held.ack.is_none());
         debug_assert_eq!(self.will_bytes, wills.map(Held::bytes).sum::<usize>());
         self.held.len()
+    }
+
+    /// Bytes of the wills that wait for room.
+    pub(super) fn will_bytes(&self) -> usize {
+        self.will_bytes
     }
 
     pub(super) fn hand_back(&mut self, ticket: Ticket, rows: Vec<Row>) {
@@ -185,7 +205,9 @@ impl<I: Ingest> Listener<I> {
             self.stats.qos0_without_room += 1;
             self.note_no_room(now.up_ms, connection, &held.message.client);
         } else if let Some(state) = self.connections.get_mut(&connection) {
+            let held = held.into_owned();
             state.held += 1;
+            state.held_bytes += held.bytes();
             self.intake.held.push_back(held);
         } else if !self.intake.hold_will(held) {
             self.stats.wills_without_room += 1;
@@ -223,6 +245,8 @@ impl<I: Ingest> Listener<I> {
                 self.intake.will_bytes = self.intake.will_bytes.saturating_sub(held.bytes());
             } else if let Some(state) = self.connections.get_mut(&held.connection) {
                 state.held -= 1;
+                state.held_bytes -= held.bytes();
+                self.touch(held.connection);
             }
             self.take_in(now, &held);
         }

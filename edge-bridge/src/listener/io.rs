@@ -21,6 +21,8 @@ pub enum Output {
     Close {
         /// The connection.
         connection: ConnectionId,
+        /// Drop what is left instead of writing it: its memory is needed.
+        discards: bool,
     },
     /// Push these rows to the queue, and call [`resolve`](super::Listener::resolve) when all of them are safe; if it is full, hand them back
     /// with [`handle_full`](super::Listener::handle_full).
@@ -151,6 +153,8 @@ pub struct Stats {
     pub retained: usize,
     /// Bytes that wait for clients now.
     pub queued_bytes: usize,
+    /// Bytes that clients hold now, of all that [`Config::max_memory`](super::Config::max_memory) limits.
+    pub held_bytes: usize,
     /// Bytes of received messages without PUBACK now.
     pub unacked_bytes: usize,
     /// Messages of QoS 1, wills included, that wait for room in the queue now.
@@ -177,6 +181,8 @@ pub struct Stats {
     pub violations: u64,
     /// Connections that were not read and were closed to make place for new ones.
     pub displaced: u64,
+    /// Connections that were closed, and sessions of absent clients that ended, because they held most when all together held too much.
+    pub closed_for_memory: u64,
     /// Clients that were not taken in.
     pub refused: u64,
     /// Messages and wills whose topic has control characters or Unicode non-characters, and was refused.

@@ -95,7 +95,7 @@ pub(super) fn owned(text: &Utf8) -> Utf8 {
     Utf8::new(Bytes::copy_from_slice(text.as_bytes())).unwrap_or_default()
 }
 
-fn owned_properties(properties: &Properties) -> Properties {
+pub(super) fn owned_properties(properties: &Properties) -> Properties {
     if properties.is_empty() {
         return Properties::default();
     }

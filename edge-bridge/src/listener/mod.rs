@@ -24,6 +24,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod auth;
+mod budget;
 mod client;
 mod close;
 mod config;
@@ -34,6 +35,7 @@ mod door;
 mod holdings;
 mod intake;
 mod io;
+mod memory;
 mod message;
 mod places;
 mod retained;
@@ -53,6 +55,7 @@ pub use io::{Event, Output, PublishId, Settled, Stats};
 
 pub use crate::chain::{ConnectionId, Ticket};
 
+use budget::{Budget, Holder};
 use client::{ClientKey, Clients};
 use deadlines::Deadlines;
 use holdings::Holdings;
@@ -91,6 +94,9 @@ pub struct Listener<I> {
     touched: VecDeque<ConnectionId>,
     outputs: VecDeque<Output>,
     holdings: Holdings,
+    budget: Budget,
+    /// Clients to whom what waits is sent once somebody has given way.
+    deferred: Vec<ClientKey>,
     stats: Stats,
 }
 
@@ -106,8 +112,14 @@ struct Connection {
     answered: u64,
     /// Bytes of messages in the session's buffer, about.
     unflushed: usize,
+    /// Memory of received bytes that are no whole packet yet, or were not handled.
+    unfinished: usize,
+    /// It is closed because it held most: what is not written is dropped.
+    gives_way: bool,
     /// Messages in [`Intake`] that wait for room.
     held: usize,
+    /// Bytes of them.
+    held_bytes: usize,
     touched: bool,
     /// Time of the last bytes.
     heard_ms: u64,
@@ -156,6 +168,8 @@ impl<I: Ingest> Listener<I> {
             touched: VecDeque::new(),
             outputs: VecDeque::new(),
             holdings: Holdings::default(),
+            budget: Budget::default(),
+            deferred: Vec::new(),
             stats: Stats::default(),
         }
     }
@@ -183,6 +197,7 @@ impl<I: Ingest> Listener<I> {
                 state.heard_ms = now.up_ms;
                 (state.gone, state.farewell) = (false, None);
                 state.session.handle_input(now.up_ms, Input::Bytes(buffer));
+                state.unfinished = if buffer.is_empty() { 0 } else { buffer.capacity() };
             }
             None => buffer.clear(),
         }
@@ -195,7 +210,9 @@ impl<I: Ingest> Listener<I> {
         let Some(state) = self.connections.get_mut(&connection) else { return };
         state.unwritten = state.unwritten.saturating_sub(bytes);
         state.note_answers(self.config.max_unwritten_bytes);
-        if let Some(client) = state.client {
+        let client = state.client;
+        self.account_connection(connection);
+        if let Some(client) = client {
             self.pump(now.up_ms, client);
             self.run(now);
         }
@@ -292,6 +309,7 @@ impl<I: Ingest> Listener<I> {
             sessions: self.clients.len(),
             retained: self.retained.len(),
             queued_bytes: self.holdings.total(),
+            held_bytes: self.held_bytes(),
             unacked_bytes: self.chain.unacked_bytes(),
             held: self.intake.held(),
             ..self.stats
@@ -335,8 +353,14 @@ impl<I: Ingest> Listener<I> {
                     self.touch(release.connection);
                 }
             }
-            let Some(id) = self.touched.pop_front() else { return };
-            self.drain(now, id);
+            match self.touched.pop_front() {
+                Some(id) => self.drain(now, id),
+                None if self.give_way(now) => {}
+                None => match self.deferred.pop() {
+                    Some(key) => self.pump(now.up_ms, key),
+                    None => return,
+                },
+            }
         }
     }
 
@@ -357,6 +381,7 @@ impl<I: Ingest> Listener<I> {
                 session::Output::Event(event) => self.on_event(now, id, event),
             }
         }
+        self.account_connection(id);
         if let Some(at_ms) = self.connections.get(&id).and_then(|state| state.session.poll_timeout()) {
             self.deadlines.no_later(Due::Connection(id), at_ms);
         }

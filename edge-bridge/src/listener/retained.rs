@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use super::message::Message;
 use crate::wire::matches;
 
+/// Memory of a message beside what it carries, in bytes.
+const OVERHEAD: usize = 256;
+
 /// One message per topic, bounded by count and bytes.
 #[derive(Debug)]
 pub(super) struct Retained {
@@ -52,6 +55,11 @@ impl Retained {
             }
             keep
         });
+    }
+
+    /// Memory of the messages, in bytes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.messages.len() * OVERHEAD
     }
 
     pub(super) fn len(&self) -> usize {

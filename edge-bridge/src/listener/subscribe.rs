@@ -42,6 +42,7 @@ impl<I: Ingest> Listener<I> {
             state.session.suback(now_ms, subscribe.packet_id, reasons);
         }
         self.touch(id);
+        self.account_filters(key);
         for subscription in with_retained {
             self.send_retained(now_ms, key, subscription, identifier);
         }
@@ -60,6 +61,7 @@ impl<I: Ingest> Listener<I> {
         let reasons = reasons.collect();
         state.session.unsuback(now_ms, unsubscribe.packet_id, reasons);
         self.touch(id);
+        self.account_filters(key);
     }
 
     /// Returns whether the subscription is a new one.

@@ -80,6 +80,11 @@ impl Subscriptions {
         self.filters_of.get(&client).map_or(0, BTreeSet::len)
     }
 
+    /// Bytes of a client's filters. Cost: a walk over them.
+    pub(super) fn bytes(&self, client: ClientKey) -> usize {
+        self.filters_of.get(&client).map_or(0, |filters| filters.iter().map(|filter| filter.len()).sum())
+    }
+
     /// The clients for a message that `publisher` sent, each once.
     pub(super) fn matching(&self, topic: &str, publisher: Option<ClientKey>) -> BTreeMap<ClientKey, Match> {
         let mut found = BTreeMap::new();

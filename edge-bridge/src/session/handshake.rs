@@ -157,8 +157,10 @@ pub struct ServerConfig {
     pub receive_maximum: u16,
     /// Limits of our decoder; `max_packet_size` is announced. Default: [`Limits::default`].
     pub limits: Limits,
-    /// Bytes of a CONNECT, which comes from nobody yet known. Default 64 KiB.
+    /// Bytes of a CONNECT with a user name, which comes from nobody yet known. Default 64 KiB.
     pub connect_size_max: u32,
+    /// Bytes of a CONNECT without one. Default 4 KiB.
+    pub connect_size_without_login: u32,
     /// Aliases a client may define. Default 16; each costs a copy of a topic. MQTT 5.
     pub topic_alias_maximum: u16,
     /// Aliases we define towards a client, within its maximum. Default 0: on a local link they save nothing.
@@ -177,6 +179,7 @@ impl Default for ServerConfig {
             receive_maximum: 100,
             limits: Limits::default(),
             connect_size_max: 64 * 1024,
+            connect_size_without_login: 4 * 1024,
             topic_alias_maximum: 16,
             topic_aliases_out: 0,
             retain_available: true,

@@ -344,6 +344,11 @@ impl Session {
         self.outbound.len()
     }
 
+    /// Memory of the published messages without an answer and of the peer's aliases, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.outbound.bytes() + self.aliases_in.bytes()
+    }
+
     /// Published messages without an answer that were written on this connection; never above [`window`](Self::window).
     pub fn in_flight_here(&self) -> u16 {
         self.outbound.window().used()

@@ -43,12 +43,15 @@ pub(super) struct Outbound {
     cap: u16,
     /// Slots that stand at [`Stand::Waiting`]; always a suffix of `slots`.
     waiting: usize,
+    /// Of the messages without an answer, as [`InFlight::bytes`] counts.
+    bytes: usize,
 }
 
 impl Outbound {
     pub(super) fn new(resume: Resume, window: u16) -> Self {
         let serial_of = resume.in_flight.iter().zip(0..).map(|(m, serial)| (m.packet_id, serial)).collect();
         let waiting = resume.in_flight.len();
+        let bytes = resume.bytes();
         let slots = resume.in_flight.into_iter().map(|message| {
             let stand = Stand::Waiting { sent: message.sent };
             Slot { message, stand, wrote: Wrote::default() }
@@ -61,6 +64,7 @@ impl Outbound {
             quota: Quota::new(window),
             cap: u16::MAX,
             waiting,
+            bytes,
         }
     }
 
@@ -98,6 +102,11 @@ impl Outbound {
         self.serial_of.len()
     }
 
+    /// Memory of the messages without an answer, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn window(&self) -> Quota {
         self.quota
     }
@@ -114,6 +123,7 @@ impl Outbound {
         debug_assert!(taken, "room() was asked");
         self.serial_of.insert(packet_id, self.first + self.slots.len() as u64);
         let message = InFlight { packet_id, token, publish, sent: true, as_of_ms: wrote.at_ms() };
+        self.bytes += message.bytes();
         self.slots.push_back(Slot { message, stand: Stand::Sent, wrote });
     }
 
@@ -148,6 +158,7 @@ impl Outbound {
         let at = self.slots.len().checked_sub(self.waiting)?;
         let slot = self.slots.get_mut(at)?;
         slot.stand = Stand::Done;
+        self.bytes -= slot.message.bytes();
         self.waiting -= 1;
         let (id, token) = (slot.message.packet_id, slot.message.token);
         self.serial_of.remove(&id);
@@ -165,6 +176,7 @@ impl Outbound {
             return None;
         }
         slot.stand = Stand::Done;
+        self.bytes -= slot.message.bytes();
         // Nothing of it is kept until older messages are done.
         let publish = &mut slot.message.publish;
         (publish.topic, publish.properties) = (Utf8::default(), Properties::default());

@@ -8,8 +8,8 @@ use super::requests::Kind;
 use super::topic_alias::OutboundAliases;
 use super::{Closed, PACKETS_PER_TURN, Phase, Resume, Role, ServerLimits, Session};
 use crate::wire::{
-    self, Ack, ConnAck, Connect, Disconnect, Packet, PropertyId, Publish, QoS, ReasonCode, SubAck, Subscribe,
-    UnsubAck, Version,
+    self, Ack, ConnAck, Connect, Disconnect, Limits, Packet, PropertyId, Publish, QoS, ReasonCode, SubAck,
+    Subscribe, UnsubAck, Version,
 };
 
 /// Messages that are taken before CONNACK; a slice of the receive buffer each.
@@ -33,7 +33,7 @@ impl Session {
             }
             let (before, first) = (buffer.len(), buffer.first().copied().unwrap_or_default());
             let decoded = match self.phase {
-                Phase::AwaitConnect => wire::decode_connect(buffer, &self.limits)
+                Phase::AwaitConnect => wire::decode_connect(buffer, &self.connect_limits(buffer))
                     .map(|connect| connect.map(|connect| Packet::Connect(Box::new(connect)))),
                 _ => wire::decode(buffer, self.version, &self.limits),
             };
@@ -50,6 +50,17 @@ impl Session {
             }
         }
         PACKETS_PER_TURN
+    }
+
+    /// Limits of a CONNECT, by the login that its beginning announces.
+    fn connect_limits(&self, buffer: &[u8]) -> Limits {
+        match &self.role {
+            Role::Server { config } if wire::announces_login(buffer) == Some(false) => {
+                let size_max = config.connect_size_without_login.min(self.limits.max_packet_size);
+                self.limits.with_max_packet_size(size_max)
+            }
+            _ => self.limits,
+        }
     }
 
     fn count(&mut self, packet: &Packet, size: usize) {

@@ -22,6 +22,17 @@ pub struct InFlight {
     pub(super) as_of_ms: u64,
 }
 
+/// Memory of a message in flight beside what it carries, in bytes.
+const OVERHEAD: usize = 256;
+
+impl InFlight {
+    /// Memory that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let Publish { topic, properties, payload, .. } = &self.publish;
+        OVERHEAD + topic.len() + properties.as_bytes().len() + payload.len()
+    }
+}
+
 /// The state of a session between two connections. For QoS 1 it is only what one sent: received messages that were not acknowledged
 /// come again by themselves.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +55,11 @@ impl Resume {
     /// Unacknowledged messages in their original order.
     pub fn in_flight(&self) -> &[InFlight] {
         &self.in_flight
+    }
+
+    /// Memory that the messages take, in bytes. Cost: a walk.
+    pub(crate) fn bytes(&self) -> usize {
+        self.in_flight.iter().map(InFlight::bytes).sum()
     }
 
     /// As [`in_flight`](Self::in_flight), to adapt the messages before they are resent.

@@ -15,6 +15,11 @@ impl InboundAliases {
         Self { topics: Vec::new(), maximum }
     }
 
+    /// Bytes of the topics. Cost: a walk.
+    pub(super) fn bytes(&self) -> usize {
+        self.topics.iter().flatten().map(|topic| topic.len()).sum()
+    }
+
     /// The topic of a PUBLISH that carries `alias`. A topic beside it sets the alias.
     pub(super) fn resolve(&mut self, alias: u16, topic: &Utf8) -> Result<Utf8, Violation> {
         if alias == 0 || alias > self.maximum {

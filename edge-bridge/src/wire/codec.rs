@@ -109,6 +109,20 @@ pub(crate) fn frame(bytes: &[u8]) -> Option<(PacketType, usize)> {
     Some((packet_type(first >> 4)?, size))
 }
 
+/// Returns whether the CONNECT that begins with `bytes` has a user name, by its flags; `None` if they have not come yet.
+pub(crate) fn announces_login(bytes: &[u8]) -> Option<bool> {
+    const USER_NAME: u8 = 0x80;
+    let (_, rest) = bytes.split_first()?;
+    let (_, used) = varint::read(rest, false).ok().flatten()?;
+    // "MQTT" with its length, the version, the flags. What begins otherwise is refused.
+    let head = rest.get(used..)?;
+    match head.get(..6) {
+        Some([0, 4, b'M', b'Q', b'T', b'T']) => Some(head.get(7)? & USER_NAME != 0),
+        Some(_) => Some(false),
+        None => None,
+    }
+}
+
 /// The first bytes of a packet.
 struct Header {
     packet: PacketType,

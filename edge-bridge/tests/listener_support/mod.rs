@@ -274,7 +274,7 @@ impl Site {
                         self.listener.handle_written(self.now, connection, bytes.len());
                     }
                 }
-                Output::Close { connection } => {
+                Output::Close { connection, .. } => {
                     assert!(self.closed.insert(connection), "closed twice");
                     self.unread.remove(&connection);
                     self.unwritten.remove(&connection);

@@ -374,7 +374,7 @@ impl Gateway {
                 ctx.send(link, End::Far, Some(&bytes));
                 self.listener.handle_written(now(ctx), connection, bytes.len());
             }
-            listener::Output::Close { connection } => {
+            listener::Output::Close { connection, .. } => {
                 let link = self.links.remove(&connection).unwrap();
                 self.lans.remove(&link);
                 ctx.send(link, End::Far, None);

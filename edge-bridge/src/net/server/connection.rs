@@ -9,17 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
+use super::read_share::{READ_MIN, ReadShare};
 use crate::listener::ConnectionId;
 use crate::net::stream::Stream;
 
-/// Bytes to read at a time: doubles for a sender that fills it.
-const READ_MIN: usize = 2 * 1024;
-const READ_MAX: usize = 64 * 1024;
 /// Longest wait for a peer to take the last bytes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -30,7 +28,7 @@ pub(super) enum FromPeer {
     Bytes(BytesMut),
     Written(usize),
     /// The peer closed the connection, or the network lost it, while the owner had the buffer; with a copy of the bytes that came after those
-    /// in the buffer, [`READ_MAX`] or a little more at most. Said once each time that the owner has the buffer.
+    /// in the buffer, what is read at a time or a little more at most. Said once each time that the owner has the buffer.
     Gone(BytesMut),
     Closed,
 }
@@ -48,6 +46,7 @@ struct ToPeer {
     buffer: Option<BytesMut>,
     look: bool,
     close: bool,
+    discard: bool,
 }
 
 impl Outbox {
@@ -71,6 +70,14 @@ impl Outbox {
         self.change(|state| state.close = true);
     }
 
+    /// Close at once: what is not written is dropped, and its memory free.
+    pub(super) fn discard(&self) {
+        self.change(|state| {
+            state.bytes = BytesMut::new();
+            (state.close, state.discard) = (true, true);
+        });
+    }
+
     fn change(&self, change: impl FnOnce(&mut ToPeer)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.wake.notify_one();
@@ -78,8 +85,8 @@ impl Outbox {
 
     fn take(&self) -> ToPeer {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let close = state.close;
-        ToPeer { close, ..std::mem::take(&mut *state) }
+        let ToPeer { close, discard, .. } = *state;
+        ToPeer { close, discard, ..std::mem::take(&mut *state) }
     }
 }
 
@@ -89,8 +96,10 @@ pub(super) async fn run(
     mut stream: Stream,
     outbox: Arc<Outbox>,
     owner: mpsc::Sender<(ConnectionId, FromPeer)>,
+    share: ReadShare,
 ) {
-    let mut reading = Reading { buffer: Some(BytesMut::new()), ahead: BytesMut::new(), want: READ_MIN };
+    let buffer = Some(BytesMut::new());
+    let mut reading = Reading { buffer, ahead: BytesMut::new(), want: READ_MIN, share };
     let mut out = Out::default();
     // Whether the network still carries anything: afterwards only the owner's word is waited for.
     let mut is_up = true;
@@ -98,7 +107,10 @@ pub(super) async fn run(
     loop {
         let said = tokio::select! {
             () = outbox.wake.notified() => {
-                let ToPeer { bytes, buffer, look, close } = outbox.take();
+                let ToPeer { bytes, buffer, look, close, discard } = outbox.take();
+                if discard {
+                    return;
+                }
                 out.bytes.unsplit(bytes);
                 if buffer.is_some() {
                     reading.buffer = buffer;
@@ -127,6 +139,7 @@ pub(super) async fn run(
             break;
         }
     }
+    drop(reading);
     if is_up {
         let flush = async {
             stream.write_all(&out.bytes).await?;
@@ -165,7 +178,9 @@ struct Reading {
     buffer: Option<BytesMut>,
     /// Read while the owner had the buffer; next in it.
     ahead: BytesMut,
+    /// Bytes to read at a time: doubles for a sender that fills it.
     want: usize,
+    share: ReadShare,
 }
 
 impl Reading {
@@ -176,18 +191,24 @@ impl Reading {
             buffer.unsplit(std::mem::take(&mut self.ahead));
             return Ok(self.buffer.take().unwrap_or_default());
         }
-        buffer.reserve(self.want);
-        let n = from.read_buf(buffer).await?;
+        let max = self.share.max();
+        let want = self.want.min(max);
+        if buffer.is_empty() {
+            // Not that of the last bytes, which may be large and is not needed while nothing comes.
+            *buffer = BytesMut::new();
+        }
+        buffer.reserve(want);
+        let n = from.read_buf(&mut buffer.limit(want)).await?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.want = if n >= self.want { self.want * 2 } else { self.want / 2 }.clamp(READ_MIN, READ_MAX);
+        self.want = if n >= want { want * 2 } else { want / 2 }.clamp(READ_MIN, max);
         Ok(self.buffer.take().unwrap_or_default())
     }
 
     /// Reads what is there already; an error comes again by [`read`](Self::read).
     async fn read_ahead(&mut self, from: &mut Stream) {
-        while self.ahead.len() < READ_MAX {
+        while self.ahead.len() < self.share.max() {
             self.ahead.reserve(READ_MIN);
             let there = poll_fn(|cx| match pin!(from.read_buf(&mut self.ahead)).poll(cx) {
                 Poll::Ready(Ok(n)) => Poll::Ready(n),

@@ -5,6 +5,7 @@
 
 mod connection;
 mod owner;
+mod read_share;
 mod sink;
 mod turns;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::OnEvent;
 use super::connection::{self, FromPeer, Outbox};
+use super::read_share::ReadShare;
 use super::sink::{Receipts, Sink};
 use super::turns::Turns;
 use crate::ingest::{Ingest, Now};
@@ -53,6 +54,8 @@ pub(super) struct Owner<I, S> {
     clock: Clock,
     /// Bytes of all connections, both directions.
     bytes: Arc<AtomicU64>,
+    /// Connections that read.
+    readers: Arc<AtomicUsize>,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
     /// Until the event about the end of the connection.
     addresses: HashMap<ConnectionId, SocketAddr>,
@@ -91,6 +94,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             tls,
             clock,
             bytes: Arc::default(),
+            readers: Arc::default(),
             outboxes: HashMap::new(),
             addresses: HashMap::new(),
             turns: Turns::default(),
@@ -208,12 +212,12 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         let stream = Counted::new(stream, Arc::clone(&self.bytes));
         let outbox = Arc::new(Outbox::default());
         self.outboxes.insert(id, Arc::clone(&outbox));
-        let owner = self.to_owner.clone();
+        let (owner, share) = (self.to_owner.clone(), ReadShare::of(&self.readers));
         match self.tls.clone() {
-            None => self.tasks.spawn(connection::run(id, Stream::Tcp(stream), outbox, owner)),
+            None => self.tasks.spawn(connection::run(id, Stream::Tcp(stream), outbox, owner, share)),
             Some(tls) => self.tasks.spawn(async move {
                 match timeout(TLS_WITHIN, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection::run(id, stream, outbox, owner).await,
+                    Ok(Ok(stream)) => connection::run(id, stream, outbox, owner, share).await,
                     failed => {
                         tracing::debug!(connection = id.0, error = ?failed.err(), "no TLS handshake");
                         // The owner may have ended.
@@ -298,10 +302,13 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                         outbox.transmit(&bytes);
                     }
                 }
-                Output::Close { connection } => {
+                Output::Close { connection, discards } => {
                     self.parked.remove(&connection);
-                    if let Some(outbox) = self.outboxes.remove(&connection) {
-                        outbox.close();
+                    self.turns.remove(connection);
+                    match self.outboxes.remove(&connection) {
+                        Some(outbox) if discards => outbox.discard(),
+                        Some(outbox) => outbox.close(),
+                        None => {}
                     }
                 }
                 Output::Store { ticket, rows } => {

@@ -1,0 +1,74 @@
+//! Memory budget: the shares of clients in everything that they make the listener hold. Beyond its limit whoever holds most gives way, so that
+//! nobody else pays for it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::client::ClientKey;
+use crate::chain::ConnectionId;
+
+/// Shares are counted in these steps, in bytes: whoever holds less costs nothing here.
+const STEP: usize = 1024;
+
+/// A holder of memory. Exhaustive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Holder {
+    /// Unfinished packets, bytes that are not written, messages in flight.
+    Connection(ConnectionId),
+    /// Messages that wait, will, subscriptions; of an absent client the messages in flight.
+    Client(ClientKey),
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    total: usize,
+    shares: HashMap<Holder, usize>,
+    by_bytes: BTreeSet<(usize, Holder)>,
+}
+
+impl Budget {
+    /// Notes what `holder` holds now.
+    pub(super) fn set(&mut self, holder: Holder, bytes: usize) {
+        let now = bytes - bytes % STEP;
+        let before = self.shares.get(&holder).copied().unwrap_or(0);
+        if before == now {
+            return;
+        }
+        self.by_bytes.remove(&(before, holder));
+        if now > 0 {
+            self.by_bytes.insert((now, holder));
+            self.shares.insert(holder, now);
+        } else {
+            self.shares.remove(&holder);
+        }
+        self.total = self.total - before + now;
+    }
+
+    /// Bytes of all together.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Returns who holds most.
+    pub(super) fn largest(&self) -> Option<Holder> {
+        self.by_bytes.last().map(|(_, holder)| *holder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_is_the_sum_of_the_shares_and_the_largest_is_known() {
+        let (a, b) = (Holder::Connection(ConnectionId(1)), Holder::Client(ClientKey(1)));
+        let mut budget = Budget::default();
+        budget.set(a, 5 * STEP + 1);
+        budget.set(b, 7 * STEP);
+        assert_eq!((budget.total(), budget.largest()), (12 * STEP, Some(b)));
+        budget.set(b, STEP - 1);
+        assert_eq!((budget.total(), budget.largest()), (5 * STEP, Some(a)));
+        budget.set(a, 0);
+        assert_eq!((budget.total(), budget.largest()), (0, None));
+    }
+}

@@ -1,0 +1,96 @@
+//! Accounting of the memory that clients take, and its limit ([`Config::max_memory`](super::Config::max_memory)).
+
+use super::budget::Holder;
+use super::client::Client;
+use super::{ClientKey, Listener};
+use crate::chain::ConnectionId;
+use crate::ingest::{Ingest, Now};
+use crate::wire::ReasonCode;
+
+/// Memory of a message that waits beside what it carries, in bytes.
+const DELIVERY_OVERHEAD: usize = 256;
+/// Memory of a filter beside its text, which is kept twice.
+const FILTER_OVERHEAD: usize = 256;
+/// Copies of the bytes to write that a shell's buffers may hold while they grow.
+const WRITE_COPIES: usize = 2;
+
+impl<I: Ingest> Listener<I> {
+    /// Bytes that clients hold altogether.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.budget.total() + self.retained.bytes() + self.chain.unacked_bytes() + self.intake.will_bytes()
+    }
+
+    /// To be called whenever what a connection holds may have changed.
+    pub(super) fn account_connection(&mut self, id: ConnectionId) {
+        let held = self.connections.get(&id).map_or(0, |state| {
+            let written = WRITE_COPIES * state.unwritten + state.unflushed;
+            let received = state.unfinished + state.held_bytes;
+            if state.gives_way { 0 } else { received + written + state.session.held_bytes() }
+        });
+        self.budget.set(Holder::Connection(id), held);
+    }
+
+    /// To be called whenever what waits for a client, its will, its filters or its session have changed.
+    pub(super) fn account_client(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(key) else {
+            self.budget.set(Holder::Client(key), 0);
+            return;
+        };
+        self.holdings.update(key, client);
+        self.budget.set(Holder::Client(key), held_by(client));
+    }
+
+    /// As [`account_client`](Self::account_client) when its filters have changed.
+    pub(super) fn account_filters(&mut self, key: ClientKey) {
+        let bytes = self.subscriptions.count(key) * FILTER_OVERHEAD + 2 * self.subscriptions.bytes(key);
+        if let Some(client) = self.clients.get_mut(key) {
+            client.filter_bytes = bytes;
+        }
+        self.account_client(key);
+    }
+
+    /// Takes memory from whoever holds most, if all together hold too much: a message that waits, or else the session or the connection. Returns
+    /// whether it did.
+    pub(super) fn give_way(&mut self, now: Now) -> bool {
+        if self.held_bytes() <= self.config.max_memory {
+            return false;
+        }
+        match self.budget.largest() {
+            None => return false,
+            Some(Holder::Connection(id)) => self.close_for_memory(now, id),
+            Some(Holder::Client(key)) if self.drop_least(key) => {}
+            Some(Holder::Client(key)) => {
+                let connection = self.clients.get_mut(key).and_then(|client| {
+                    client.expiry_s = 0;
+                    client.connection
+                });
+                match connection {
+                    Some(id) => self.close_for_memory(now, id),
+                    None => {
+                        self.stats.closed_for_memory += 1;
+                        self.end_session(now, key);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn close_for_memory(&mut self, now: Now, id: ConnectionId) {
+        let Some(state) = self.connections.get_mut(&id) else { return };
+        state.gives_way = true;
+        state.session.disconnect(now.up_ms, ReasonCode::QUOTA_EXCEEDED);
+        self.stats.closed_for_memory += 1;
+        self.drain(now, id);
+    }
+}
+
+/// Memory of a session, in bytes.
+fn held_by(client: &Client) -> usize {
+    let will = client.will.as_ref().map_or(0, |will| {
+        let publish = &will.publish;
+        publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len()
+    });
+    let waiting = client.waiting.bytes() + client.waiting.len() * DELIVERY_OVERHEAD;
+    waiting + will + client.id.len() + client.resume_bytes + client.filter_bytes
+}

@@ -1,0 +1,52 @@
+//! Memory of the buffers that connections read into: a share of one total, so that many connections that all send at full speed cost no more than a few.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes that all connections read at a time together, beside [`READ_MIN`] for each.
+const TOTAL: usize = 4 * 1024 * 1024;
+/// Bytes that a connection reads at a time, at least and at most.
+pub(super) const READ_MIN: usize = 2 * 1024;
+pub(super) const READ_MAX: usize = 64 * 1024;
+
+/// A connection's place among those that share the total, until it is dropped.
+#[derive(Debug)]
+pub(super) struct ReadShare {
+    connections: Arc<AtomicUsize>,
+}
+
+impl ReadShare {
+    /// One more connection of those that `connections` counts.
+    pub(super) fn of(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::Relaxed);
+        Self { connections: Arc::clone(connections) }
+    }
+
+    /// Bytes to read at a time at most, now.
+    pub(super) fn max(&self) -> usize {
+        let connections = self.connections.load(Ordering::Relaxed).max(1);
+        (TOTAL / connections).clamp(READ_MIN, READ_MAX)
+    }
+}
+
+impl Drop for ReadShare {
+    fn drop(&mut self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_shares_together_are_bounded() {
+        let connections = Arc::default();
+        let first = ReadShare::of(&connections);
+        assert_eq!(first.max(), READ_MAX);
+        let others: Vec<_> = (0..999).map(|_| ReadShare::of(&connections)).collect();
+        assert!(others.iter().all(|share| 1_000 * share.max() <= TOTAL));
+        drop(others);
+        assert_eq!(first.max(), READ_MAX);
+    }
+}

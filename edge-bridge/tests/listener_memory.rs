@@ -1,0 +1,189 @@
+//! The budget of all that clients make the listener hold: whoever holds most gives way, the others are served.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod listener_support;
+
+use edge_bridge::listener::Config;
+use edge_bridge::wire::{Connect, Packet, PropertyId, Publish, QoS, Subscription, Value, Version};
+use listener_support::*;
+
+const MAX: usize = 2 * 1024 * 1024;
+
+/// With a client that reads, and holds nothing.
+fn site() -> (Site, Peer) {
+    let mut config = Config::default();
+    config.max_memory = MAX;
+    let mut site = Site::new(config);
+    let good = site.client("good", Version::V311);
+    (site, good)
+}
+
+#[track_caller]
+fn within(site: &Site) {
+    let held = site.listener.stats().held_bytes;
+    assert!(held <= MAX, "{held} bytes are held");
+}
+
+/// Others gave way, and this one is served as before.
+#[track_caller]
+fn is_served(site: &mut Site, good: Peer) {
+    assert!(site.listener.stats().closed_for_memory > 0);
+    assert!(!site.is_closed(good));
+    site.received(good);
+    site.send(good, &[Packet::PingReq, publish(9, "x", "1")]);
+    assert_eq!(site.received(good).len(), 2);
+}
+
+#[test]
+fn subscribers_that_do_not_read_give_way() {
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let (mut site, good) = site();
+        for n in 0..50 {
+            let peer = site.client(&format!("s{n}"), Version::V311);
+            site.send(peer, &[subscribe_as(vec![Subscription::new(text("big"), qos)], None)]);
+            site.stuck.insert(peer.connection);
+        }
+        for _ in 0..30 {
+            site.send(
+                good,
+                &[Packet::Publish(Publish { qos: QoS::AtMostOnce, ..message("big", &"x".repeat(50_000)) })],
+            );
+            within(&site);
+        }
+        is_served(&mut site, good);
+    }
+}
+
+/// The messages in flight are kept until their PUBACK, also when the network took them.
+#[test]
+fn subscribers_that_read_and_never_acknowledge_give_way() {
+    let (mut site, good) = site();
+    for n in 0..20 {
+        let peer = site.client(&format!("s{n}"), Version::V311);
+        site.send(peer, &[subscribe(&["big"])]);
+    }
+    for n in 0..30 {
+        site.send(good, &[publish(n + 1, "big", &"x".repeat(50_000))]);
+        within(&site);
+    }
+    is_served(&mut site, good);
+}
+
+#[test]
+fn unfinished_messages_give_way() {
+    let (mut site, good) = site();
+    // Of 200 016 bytes after the fixed header.
+    let head = [&[0x30, 0xd0, 0x9a, 0x0c, 0, 3][..], b"big"].concat();
+    for n in 0..50 {
+        let peer = site.client(&format!("s{n}"), Version::V311);
+        site.send_bytes(peer, &head);
+        for _ in 0..15 {
+            site.send_bytes(peer, &[b'x'; 10_000]);
+            within(&site);
+        }
+    }
+    is_served(&mut site, good);
+}
+
+#[test]
+fn sessions_of_absent_clients_give_way() {
+    let (mut site, good) = site();
+    for n in 0..100 {
+        let peer = site.client(&format!("{n}{}", "n".repeat(2_000)), Version::V311);
+        let filters: Vec<_> = (0..20).map(|k| format!("{k}/{}", "f".repeat(2_000))).collect();
+        let filters: Vec<_> = filters.iter().map(String::as_str).collect();
+        site.send(peer, &[subscribe(&filters)]);
+        site.send(peer, &[subscribe(&["big"])]);
+        site.cut(peer);
+        within(&site);
+    }
+    for n in 0..30 {
+        site.send(good, &[publish(n + 1, "big", &"x".repeat(50_000))]);
+        within(&site);
+    }
+    is_served(&mut site, good);
+}
+
+#[test]
+fn wills_and_aliases_count() {
+    let (mut site, good) = site();
+    for n in 0..100 {
+        let mut will = will("w", &[]).unwrap();
+        will.payload = vec![b'x'; 30_000].into();
+        let login = Some(text("user"));
+        let connect = Connect { will: Some(will), username: login, ..connect(&format!("w{n}"), Version::V5) };
+        let (peer, _) = site.connect(connect);
+        for alias in 1..=16 {
+            let alias = properties(&[(PropertyId::TopicAlias, Value::U16(alias))]);
+            let topic = format!("{n}/{}", "t".repeat(4_000));
+            site.send(
+                peer,
+                &[Packet::Publish(Publish {
+                    properties: alias,
+                    qos: QoS::AtMostOnce,
+                    ..message(&topic, "")
+                })],
+            );
+            within(&site);
+        }
+    }
+    is_served(&mut site, good);
+}
+
+/// A full queue: messages that wait for room keep no receive buffer alive, and count.
+#[test]
+fn messages_that_wait_for_room_give_way() {
+    let (mut site, good) = site();
+    site.set_room(false);
+    for n in 0..50 {
+        let peer = site.client(&format!("s{n}"), Version::V311);
+        site.send(peer, &[publish(1, "store/x", &"x".repeat(100_000))]);
+        within(&site);
+    }
+    assert!(site.listener.stats().held < 25, "{}", site.listener.stats().held);
+    site.set_room(true);
+    while !site.stored.is_empty() {
+        site.resolve(0);
+    }
+    is_served(&mut site, good);
+}
+
+/// Nobody is known before CONNECT.
+#[test]
+fn a_connect_without_a_login_is_small() {
+    for version in [Version::V311, Version::V5] {
+        for (name, size, is_taken) in
+            [(None, 3_000, true), (None, 5_000, false), (Some("user"), 30_000, true)]
+        {
+            let mut site = Site::new(Config::default());
+            let mut will = will("w", &[]).unwrap();
+            will.payload = vec![b'x'; size].into();
+            let connect = Connect { will: Some(will), username: name.map(text), ..connect("c", version) };
+            let peer = site.open(version);
+            site.send(peer, &[Packet::Connect(Box::new(connect))]);
+            assert_eq!(site.is_closed(peer), !is_taken, "{name:?} {size}");
+        }
+    }
+}
+
+/// By its first bytes: what does not come cannot be held.
+#[test]
+fn a_large_connect_is_refused_when_its_flags_are_there() {
+    let mut site = Site::new(Config::default());
+    // 64 000 bytes, of a protocol of another name.
+    for bytes in [&b"\x10\x80\xf4\x03\x00\x04MQTT\x04\x06"[..], b"\x10\x80\xf4\x03\xff\xff"] {
+        let peer = site.open(Version::V311);
+        let (first, last) = bytes.split_at(bytes.len() - 1);
+        site.send_bytes(peer, first);
+        assert!(!site.is_closed(peer));
+        site.send_bytes(peer, last);
+        if bytes.len() < 10 {
+            site.send_bytes(peer, b"xxxx");
+        }
+        assert!(site.is_closed(peer));
+    }
+    let login = site.open(Version::V311);
+    site.send_bytes(login, b"\x10\x80\xf4\x03\x00\x04MQTT\x04\x86");
+    assert!(!site.is_closed(login), "it may prove who it is");
+    assert_eq!(site.listener.stats().violations, 2);
+}
