@@ -17,8 +17,14 @@ const MESSAGE_BYTES: u64 = 200;
 const ROW_OVERHEAD_BYTES: u64 = 60;
 /// Binary, runtime, one queue segment's index, socket buffers: measured idle, see docs/operations.md.
 const RAM_BASE_BYTES: u64 = 8 << 20;
-/// Messages received and not yet acknowledged.
+/// Messages received from a local broker and not yet acknowledged.
 const RAM_UNACKED_BYTES: u64 = 4 << 20;
+/// Messages between the listener and the queue, and receipts that wait.
+const RAM_INTAKE_BYTES: u64 = 6 << 20;
+/// Bytes that all connections read at a time.
+const RAM_READING_BYTES: u64 = 4 << 20;
+/// A connection that holds nothing, its task and its session.
+const RAM_CONNECTION_BYTES: u64 = 6 << 10;
 /// Messages on the way to the hub, as rows and as packets, whatever their size.
 const RAM_LINK_BYTES: u64 = 4 << 20;
 /// Bookkeeping of a message on the way.
@@ -59,12 +65,23 @@ pub(crate) fn sizing(config: &Config) -> Sizing {
     }
 }
 
+/// What the side of the sensors may hold.
+fn local_ram_bytes(local: &Local) -> u64 {
+    match local {
+        Local::Listen { limits, .. } => {
+            let connections = u64::from(limits.max_connections) * RAM_CONNECTION_BYTES;
+            RAM_INTAKE_BYTES + RAM_READING_BYTES + connections + limits.max_memory + limits.max_memory / 4
+        }
+        Local::Broker { .. } => RAM_UNACKED_BYTES,
+    }
+}
+
 /// The sum of what each part may hold. The parked rows have a queue of their own, of one lane.
 fn ram_bytes(config: &Config) -> u64 {
     let queue = store::config(&config.queue);
     let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
     let link = RAM_LINK_BYTES + u64::from(config.hub.window) * RAM_IN_FLIGHT_BYTES;
-    RAM_BASE_BYTES + RAM_UNACKED_BYTES + queue.ram_bytes(1) + link + parked.ram_bytes(1)
+    RAM_BASE_BYTES + local_ram_bytes(&config.local) + queue.ram_bytes(1) + link + parked.ram_bytes(1)
 }
 
 /// Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last get an eighth of the limit.
@@ -83,8 +100,15 @@ impl fmt::Display for Meaning<'_> {
         let sizing = sizing(config);
         writeln!(f, "gateway       {}", config.id)?;
         match &config.local {
-            Local::Listen { address, accept_control_characters } => {
+            Local::Listen { address, accept_control_characters, limits } => {
                 writeln!(f, "local         sensors connect to {address}, MQTT 3.1.1 and 5")?;
+                writeln!(
+                    f,
+                    "              at most {} connections, packets of {}, {} held for all of them",
+                    limits.max_connections,
+                    human_bytes(limits.max_packet.into()),
+                    human_bytes(limits.max_memory)
+                )?;
                 if *accept_control_characters {
                     writeln!(
                         f,

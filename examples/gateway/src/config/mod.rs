@@ -11,6 +11,7 @@ mod fields;
 mod findings;
 mod hub;
 mod limits;
+mod listener;
 pub(crate) mod password;
 mod route;
 mod section;
@@ -30,6 +31,7 @@ pub(crate) use ack_held::window;
 pub(crate) use control::Control;
 pub(crate) use covers::covers;
 pub(crate) use findings::{Findings, Severity};
+pub(crate) use listener::ListenerLimits;
 use section::{Section, World};
 
 /// A configuration that has been checked.
@@ -58,6 +60,7 @@ pub(crate) enum Local {
         address: SocketAddr,
         /// Topics may have characters for which a hub may end the connection.
         accept_control_characters: bool,
+        limits: ListenerLimits,
     },
     /// A broker that is already there.
     Broker { host: String, port: u16, client_id: String, topics: Vec<String> },

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use edge_bridge::wire::validate_filter;
 
 use super::section::{Section, kind};
-use super::{Findings, Local, OnFull, Order, Queue, Route};
+use super::{Findings, Local, OnFull, Order, Queue, Route, listener};
 
 const QUEUE_BYTES_DEFAULT: u64 = 64 << 20;
 const LANES_MAX: usize = 4;
@@ -52,6 +52,7 @@ pub(super) fn local(
     let topics = section.strings("topics", findings);
     let anonymous = section.boolean("allow_anonymous", findings).unwrap_or(false);
     let accept_control_characters = section.boolean("accept_control_characters", findings);
+    let limits = listener::limits(section, findings);
     let given = (section.get("listen").is_some(), section.get("broker").is_some());
     if let Some(topics) = &topics {
         for filter in &topics.value {
@@ -90,6 +91,7 @@ pub(super) fn local(
             Some(Local::Listen {
                 address: listen.value,
                 accept_control_characters: accept_control_characters.unwrap_or(false),
+                limits,
             })
         }
         (false, true) => {
@@ -98,6 +100,7 @@ pub(super) fn local(
                     "`accept_control_characters` has no effect with `broker`, which admits the messages";
                 findings.warning(section.at(), "local", message);
             }
+            listener::warn_beside_broker(section, findings);
             let (host, port) = broker?.value;
             let topics = topics
                 .map(|placed| placed.value)

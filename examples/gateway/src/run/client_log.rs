@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::Event;
 use edge_bridge::session::Closed;
+use edge_bridge::wire::ReasonCode;
 
 use super::once_an_hour::OnceAnHour;
 
@@ -95,6 +96,16 @@ fn trouble(event: &Event) -> Option<Trouble> {
                 said: format!("client {name} was disconnected: {why}"),
             })
         }
+        // A client that was refused is told above.
+        Event::Disconnected {
+            client: Some(client), why: Closed::Local(ReasonCode::QUOTA_EXCEEDED), ..
+        } => Some(Trouble {
+            cause: "memory".to_owned(),
+            said: format!(
+                "client {} was disconnected: of all clients it held most, and [local] max_memory is reached",
+                Escaped(client)
+            ),
+        }),
         Event::SessionEnded { client, dropped } if *dropped > 0 => Some(Trouble {
             cause: "session".to_owned(),
             said: format!(

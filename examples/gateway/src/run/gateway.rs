@@ -16,7 +16,7 @@ use edge_queue::aio;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, Local};
+use crate::config::{Config, ListenerLimits, Local};
 
 use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
@@ -197,8 +197,8 @@ impl Front {
         (state, expects_session): (&Path, bool),
     ) -> Result<Self, RunError> {
         match &config.local {
-            Local::Listen { address, accept_control_characters } => {
-                let mut limits = edge_bridge::listener::Config::default();
+            Local::Listen { address, accept_control_characters, limits } => {
+                let mut limits = listener_config(limits);
                 limits.accept_control_characters = *accept_control_characters;
                 Ok(Self::Server(listen(*address, limits, clock, ingest, intake, control).await?))
             }
@@ -237,6 +237,15 @@ impl Front {
             Self::Broker(broker) => broker.stop(within).await,
         }
     }
+}
+
+fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
+    let mut config = edge_bridge::listener::Config::default();
+    config.max_connections = limits.max_connections as usize;
+    config.session.limits = config.session.limits.with_max_packet_size(limits.max_packet);
+    config.max_memory = usize::try_from(limits.max_memory).unwrap_or(usize::MAX);
+    config.max_queued_bytes_total = config.max_memory;
+    config
 }
 
 /// The listener; the loops hear and speak there.

@@ -10,6 +10,16 @@ pub(super) fn render(stats: &Stats, page: &mut Page) {
         "Connections that were not read and were closed to make place for new ones, since the start.",
         stats.displaced,
     );
+    page.counter(
+        "edge_closed_for_memory_total",
+        "Connections and sessions that were ended because they held most of what all may hold, since the start.",
+        stats.closed_for_memory,
+    );
+    page.gauge(
+        "edge_local_held_bytes",
+        "Bytes that local clients make the gateway hold, of which max_memory is the limit.",
+        stats.held_bytes as u64,
+    );
     page.head(
         "edge_local_dropped_total",
         "counter",
