@@ -437,6 +437,27 @@ fn qos_2_is_refused_by_name_and_never_downgraded_in_silence() {
     let (sent, events) = give(&mut session, &[Packet::Publish(exactly.clone())]);
     assert!(sent.is_empty());
     assert!(matches!(events[..], [Event::Closed(Closed::Violation(Violation::QosNotSupported))]));
+    // Those before it are answered first; nothing behind it is read.
+    for version in [Version::V5, Version::V311] {
+        let (mut session, _) = server(version, 1, None);
+        let first = |n| Publish { packet_id: PacketId::new(n), ..message("a", "x") };
+        let later = Publish { packet_id: PacketId::new(9), ..exactly.clone() };
+        let packets = [first(1), first(2), later, first(3)].map(Packet::Publish);
+        let (sent, events) = give(&mut session, &packets);
+        let [Event::Publish { ack: Some(one), .. }, Event::Publish { ack: Some(two), .. }] = events[..]
+        else {
+            panic!("{version:?}: {events:?}")
+        };
+        assert!(sent.is_empty() && !session.is_closed(), "{version:?}: {sent:?}");
+        session.ack(0, one, ReasonCode::SUCCESS).unwrap();
+        assert!(give(&mut session, &[Packet::Publish(first(4))]).1.is_empty(), "{version:?}");
+        session.ack(0, two, ReasonCode::SUCCESS).unwrap();
+        let (sent, events) = drain(&mut session);
+        let told =
+            matches!(sent.last(), Some(Packet::Disconnect(d)) if d.reason == ReasonCode::QOS_NOT_SUPPORTED);
+        assert_eq!(told, version == Version::V5, "{sent:?}");
+        assert!(matches!(events[..], [Event::Closed(Closed::Violation(Violation::QosNotSupported))]));
+    }
     // As client.
     let mut session = open_client(10);
     assert_eq!(session.publish(0, Token(1), &exactly), Err(PublishError::QoS2));

@@ -94,6 +94,8 @@ pub struct Session {
     outbound: Outbound,
     cap: Option<u16>,
     inbound: Inbound,
+    /// Server: what a message broke. Nothing behind it is read, and the connection ends once those before it are answered.
+    refused: Option<Violation>,
     requests: Requests,
     /// Came before CONNACK.
     early: Vec<Publish>,
@@ -174,6 +176,7 @@ impl Session {
             outbound: Outbound::new(Resume::new(), 1),
             cap: None,
             inbound: Inbound::new(epoch, 1),
+            refused: None,
             requests: Requests::default(),
             early: Vec::new(),
             aliases_in: InboundAliases::new(0),
@@ -242,6 +245,7 @@ impl Session {
             let packet = if answer.qos2 { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
             self.write_small(now_ms, &packet);
         }
+        self.end_refused(now_ms);
         Ok(())
     }
 

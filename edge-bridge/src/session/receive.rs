@@ -27,7 +27,7 @@ impl Session {
             if matches!(self.phase, Phase::AwaitDecision(_)) {
                 return packets;
             }
-            if matches!(self.phase, Phase::Closed) {
+            if matches!(self.phase, Phase::Closed) || self.refused.is_some() {
                 buffer.clear();
                 return packets;
             }
@@ -169,7 +169,8 @@ impl Session {
     fn on_publish(&mut self, now_ms: u64, mut publish: Publish) {
         let qos2 = publish.qos == QoS::ExactlyOnce;
         if qos2 && matches!(self.role, Role::Server { .. }) {
-            self.violate(now_ms, Violation::QosNotSupported);
+            self.refused = Some(Violation::QosNotSupported);
+            self.end_refused(now_ms);
             return;
         }
         if let Some(alias) = publish.properties.u16(PropertyId::TopicAlias) {
@@ -198,6 +199,15 @@ impl Session {
             },
         };
         self.events.push_back(Event::Publish { publish, ack });
+    }
+
+    /// Ends the connection of a message that is refused, unless earlier ones wait for their answer.
+    pub(super) fn end_refused(&mut self, now_ms: u64) {
+        if self.inbound.unacknowledged() == 0
+            && let Some(violation) = self.refused.take()
+        {
+            self.violate(now_ms, violation);
+        }
     }
 
     fn on_puback(&mut self, now_ms: u64, ack: &Ack) {
