@@ -10,6 +10,7 @@
 mod back_pressure;
 mod builder;
 mod by_hand;
+mod certificate;
 mod clock;
 mod commands;
 mod dial;
@@ -37,6 +38,7 @@ mod wire;
 
 pub use builder::Builder;
 pub use by_hand::{ByHandError, Copies};
+pub use certificate::{CertificateProblem, client_certificate_problem};
 pub use clock::Clock;
 pub use commands::{Acknowledgement, Command, Commands};
 pub use in_process::{Bridge, CloseError, PublishError};

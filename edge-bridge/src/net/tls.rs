@@ -179,7 +179,7 @@ fn system_roots() -> Result<(PathBuf, RootCertStore), TlsError> {
     if added == 0 { Err(TlsError::NoCertificate(path)) } else { Ok((path, roots)) }
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+pub(super) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|source| refused(path, source))?;
@@ -196,7 +196,7 @@ fn identity(
     Ok((certificates(cert)?, key_der))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let error = |source| TlsError::Pem { path: path.to_owned(), source };
     let list: Vec<_> =
         CertificateDer::pem_file_iter(path).map_err(error)?.collect::<Result<_, _>>().map_err(error)?;

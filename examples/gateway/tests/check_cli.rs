@@ -120,6 +120,53 @@ fn tls_without_an_authority_trusts_those_of_the_system() {
     assert!(said.contains("bundle.pem: no certificate in it"), "{said}");
 }
 
+/// A site's files, made for it: an authority, and a certificate of it with its key.
+fn site_files(dir: &Path, days_left: i64) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    fs::write(dir.join("ca.crt"), authority.self_signed(&key).unwrap().pem()).unwrap();
+    let authority = Issuer::new(authority, key);
+    let mut params = CertificateParams::new(vec!["site7".to_owned()]).unwrap();
+    let (now, days) =
+        (std::time::SystemTime::now(), std::time::Duration::from_secs(86_400 * days_left.unsigned_abs()));
+    params.not_after = if days_left < 0 { now - days } else { now + days }.into();
+    let key = KeyPair::generate().unwrap();
+    fs::write(dir.join("site7.crt"), params.signed_by(&key, &authority).unwrap().pem()).unwrap();
+    fs::write(dir.join("site7.key"), key.serialize_pem()).unwrap();
+}
+
+fn check_with_files(dir: &Path) -> (Option<i32>, String) {
+    let hub = "mqtts://127.0.0.1:1\"\nca = \"ca.crt\"\ncert = \"site7.crt\"\nkey = \"site7.key";
+    let output = edge_gateway(&["check", &written(dir, &good().replace("mqtt://127.0.0.1:1", hub))]);
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_key_that_does_not_fit_and_the_certificate_that_ends_are_found_before_the_site_is_visited() {
+    let (fine, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    site_files(fine.path(), 365);
+    assert_eq!(check_with_files(fine.path()), (Some(0), String::new()));
+    site_files(other.path(), 20);
+    let (code, said) = check_with_files(other.path());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning: hub.cert:") && said.contains("expires within 30 days"), "{said}");
+    assert!(said.contains("gateway.toml:8:"), "{said}");
+    site_files(other.path(), -2);
+    let (code, said) = check_with_files(other.path());
+    assert_eq!(code, Some(0), "the clock may be wrong: {said}");
+    assert!(said.contains("the certificate has expired: the hub will refuse it"), "{said}");
+    fs::copy(fine.path().join("site7.key"), other.path().join("site7.key")).unwrap();
+    let (code, said) = check_with_files(other.path());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("error: hub.key:") && said.contains("gateway.toml:9:"), "{said}");
+    fs::write(other.path().join("ca.crt"), "nothing").unwrap();
+    let (code, said) = check_with_files(other.path());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("error: hub.ca:") && said.contains("no certificate in it"), "{said}");
+}
+
 #[test]
 fn a_second_gateway_on_the_same_state_is_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! `[hub]`: where messages go, as whom, and in which version of MQTT.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::password;
@@ -58,11 +59,14 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
     if !tls && credentials.is_some() && !is_loopback(&text) {
         findings.warning(url.at, "hub.url", "the password goes over mqtt:// in the clear: write mqtts://");
     }
-    Some(Hub {
+    let files = [("ca", &ca), ("cert", &cert), ("key", &key)];
+    // What is not there was reported.
+    let are_there = files.iter().all(|(name, file)| section.get(name).is_some() == file.is_some());
+    let hub = Hub {
         url: text,
-        ca: ca.map(|placed| placed.value),
-        cert: cert.map(|placed| placed.value),
-        key: key.map(|placed| placed.value),
+        ca: ca.as_ref().map(|placed| placed.value.clone()),
+        cert: cert.as_ref().map(|placed| placed.value.clone()),
+        key: key.as_ref().map(|placed| placed.value.clone()),
         client_id: client_id.unwrap_or_else(|| id.to_owned()),
         credentials,
         protocol: match protocol.map(|placed| placed.value) {
@@ -73,7 +77,17 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
         command_within: command_within.map_or(COMMAND_WITHIN_DEFAULT, |placed| placed.value),
         keep_alive: keep_alive.map_or(KEEP_ALIVE_DEFAULT, |placed| placed.value),
         window: window.and_then(|placed| u16::try_from(placed.value).ok()).unwrap_or(WINDOW_DEFAULT),
-    })
+    };
+    if are_there {
+        let place = |path: &Path| {
+            files.iter().find_map(|(name, file)| {
+                let file = file.as_ref().filter(|file| file.value == path)?;
+                Some((format!("hub.{name}"), file.at))
+            })
+        };
+        super::tls::check(&hub, |path| place(path).unwrap_or(("hub".to_owned(), url.at)), findings);
+    }
+    Some(hub)
 }
 
 /// User name and password, which stands in a file of its own: gateway.toml is shown around.

@@ -17,6 +17,7 @@ mod route;
 mod section;
 mod suggest;
 mod tables;
+pub(crate) mod tls;
 pub(crate) mod units;
 
 use std::net::SocketAddr;

@@ -1,11 +1,10 @@
 //! The link to the hub.
 
-use edge_bridge::net::TlsError;
 use edge_bridge::wire::Version;
-use edge_bridge::{Bridge, Link, Tls};
+use edge_bridge::{Bridge, Link};
 use edge_queue::aio;
 
-use crate::config::{Config, Credentials, Hub, Protocol, password};
+use crate::config::{self, Config, Credentials, Protocol, password};
 
 use super::compact::Compact;
 use super::error::RunError;
@@ -35,24 +34,12 @@ pub(crate) fn start(
         let again = move || password::read(&file).map(Into::into);
         builder = builder.credentials(user, password.clone()).password_from(again);
     }
-    if let Some(tls) = tls(hub).map_err(|error| RunError::Configuration(format!("[hub] {error}")))? {
+    if let Some(tls) =
+        config::tls::tls(hub).map_err(|error| RunError::Configuration(format!("[hub] {error}")))?
+    {
         builder = builder.tls(tls);
     }
     let started = builder.start_on(queue, consumer, BatchPack::new(&config.routes, compact));
     let (link, _task) = started.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;
     Ok(link)
-}
-
-/// Without `ca` the authorities of the system are trusted.
-fn tls(hub: &Hub) -> Result<Option<Tls>, TlsError> {
-    if !hub.url.starts_with("mqtts://") {
-        return Ok(None);
-    }
-    match (&hub.ca, &hub.cert, &hub.key) {
-        (Some(ca), Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
-        (Some(ca), ..) => Tls::from_ca(ca),
-        (None, Some(cert), Some(key)) => Tls::from_system_with(cert, key),
-        (None, ..) => Tls::from_system(),
-    }
-    .map(Some)
 }

@@ -1,0 +1,148 @@
+//! The certificate of a client as its hub will see it: rustls checks its own only against its key.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::server::WebPkiClientVerifier;
+use rustls::{CertificateError, Error, crypto};
+use rustls_pki_types::UnixTime;
+
+use super::tls::{TlsError, certificates, roots};
+
+/// A hub's reason to refuse a client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CertificateProblem {
+    /// Its time is over.
+    Expired,
+    /// Its time has not begun.
+    NotYetValid,
+    /// None of the authorities has signed it, by way of the certificates behind it in the file. A hub may trust others for its clients
+    /// than those that signed its own certificate.
+    OtherAuthority,
+    /// It is for other purposes: its extended key usage does not name clients.
+    NotForClients,
+    /// Anything else, in words of rustls.
+    Other(String),
+}
+
+impl fmt::Display for CertificateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "the certificate has expired",
+            Self::NotYetValid => "the certificate is not valid yet",
+            Self::OtherAuthority => "another authority has signed the certificate",
+            Self::NotForClients => "the certificate is not one for clients",
+            Self::Other(text) => text,
+        })
+    }
+}
+
+/// Looks at the certificate in `cert` (its chain behind it) as a hub does that trusts the authorities in `ca`, at the time `at`. PEM files.
+///
+/// # Errors
+///
+/// A file that cannot be read, or holds no certificate.
+pub fn client_certificate_problem(
+    cert: impl AsRef<Path>,
+    ca: impl AsRef<Path>,
+    at: SystemTime,
+) -> Result<Option<CertificateProblem>, TlsError> {
+    let (chain, roots) = (certificates(cert.as_ref())?, Arc::new(roots(ca.as_ref())?));
+    let provider = Arc::new(crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+    let verifier = verifier.map_err(|error| TlsError::Verifier(error.to_string()))?;
+    let Some((own, behind)) = chain.split_first() else { return Ok(None) };
+    let at = UnixTime::since_unix_epoch(at.duration_since(UNIX_EPOCH).unwrap_or_default());
+    Ok(verifier.verify_client_cert(own, behind, at).err().map(|error| problem(&error)))
+}
+
+fn problem(error: &Error) -> CertificateProblem {
+    match error {
+        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            CertificateProblem::Expired
+        }
+        Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => CertificateProblem::NotYetValid,
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => CertificateProblem::OtherAuthority,
+        Error::InvalidCertificate(
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
+        ) => CertificateProblem::NotForClients,
+        other => CertificateProblem::Other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use rcgen::{
+        BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+    };
+
+    use super::*;
+
+    struct Files {
+        dir: tempfile::TempDir,
+    }
+
+    impl Files {
+        fn path(&self, name: &str) -> PathBuf {
+            self.dir.path().join(name)
+        }
+
+        /// Two authorities, and a certificate of the first one for 2020.
+        fn new(purpose: ExtendedKeyUsagePurpose) -> Self {
+            let files = Self { dir: tempfile::tempdir().unwrap() };
+            let authority = |name: &str| {
+                let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                params.distinguished_name.push(rcgen::DnType::CommonName, name);
+                let key = KeyPair::generate().unwrap();
+                std::fs::write(files.path(name), params.self_signed(&key).unwrap().pem()).unwrap();
+                Issuer::new(params, key)
+            };
+            let (own, _) = (authority("own"), authority("other"));
+            let mut params = CertificateParams::new(vec!["site7".to_owned()]).unwrap();
+            (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+            params.extended_key_usages = vec![purpose];
+            let cert = params.signed_by(&KeyPair::generate().unwrap(), &own).unwrap();
+            std::fs::write(files.path("cert"), cert.pem()).unwrap();
+            files
+        }
+
+        fn problem(&self, ca: &str, year: u64) -> Option<CertificateProblem> {
+            let at = UNIX_EPOCH + Duration::from_secs((year - 1970) * 31_557_600 + 86_400 * 30);
+            client_certificate_problem(self.path("cert"), self.path(ca), at).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_seen_as_a_hub_sees_it() {
+        let files = Files::new(ExtendedKeyUsagePurpose::ClientAuth);
+        assert_eq!(files.problem("own", 2020), None);
+        assert_eq!(files.problem("own", 2019), Some(CertificateProblem::NotYetValid));
+        assert_eq!(files.problem("own", 2021), Some(CertificateProblem::Expired));
+        assert_eq!(files.problem("other", 2020), Some(CertificateProblem::OtherAuthority));
+        // Dates are known whoever signed it.
+        assert_eq!(files.problem("other", 2021), Some(CertificateProblem::Expired));
+        assert_eq!(files.problem("cert", 2021), Some(CertificateProblem::Expired));
+        let server = Files::new(ExtendedKeyUsagePurpose::ServerAuth);
+        assert_eq!(server.problem("own", 2020), Some(CertificateProblem::NotForClients));
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_an_error_that_names_it() {
+        let files = Files::new(ExtendedKeyUsagePurpose::ClientAuth);
+        std::fs::write(files.path("empty"), "").unwrap();
+        for (cert, ca) in [("empty", "own"), ("cert", "empty"), ("missing", "own")] {
+            let error = client_certificate_problem(files.path(cert), files.path(ca), SystemTime::now());
+            let said = error.unwrap_err().to_string();
+            assert!(said.contains(if ca == "empty" { ca } else { cert }), "{said}");
+        }
+    }
+}
