@@ -134,6 +134,23 @@ fn every_ignored_test_has_its_command_in_the_docs() {
     assert!(missing.is_empty(), "not in docs/testing.md: {missing:#?}");
 }
 
+/// The products' one `unsafe` call is in edge-clock.
+#[test]
+fn every_library_and_binary_but_one_forbids_unsafe_code() {
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
+    let targets = metadata.packages.iter().flat_map(|package| &package.targets);
+    let products = targets.filter(|target| target.is_lib() || target.is_bin());
+    let allows: Vec<_> = products
+        .filter(|target| {
+            !std::fs::read_to_string(&target.src_path).unwrap().contains("#![forbid(unsafe_code)]")
+        })
+        .map(|target| target.name.as_str())
+        .collect();
+    assert_eq!(allows, ["edge_clock"]);
+    let source = std::fs::read_to_string(root().join("edge-clock/src/lib.rs")).unwrap();
+    assert_eq!(source.matches("unsafe {").count(), 1);
+}
+
 /// Every `FILE.rs::TEST` in a text, in backquotes.
 fn named_tests(text: &str) -> Vec<(&str, &str)> {
     text.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once(".rs::")).collect()

@@ -45,7 +45,7 @@ pub use pending::Pending;
 pub use queue::{BatchError, Queue};
 pub use receipt::{Receipt, WaitError};
 pub use row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES, Row, RowId, Seq, StoredRow};
-pub use shell::{Clock, ManualClock, SystemClock};
+pub use shell::{Clock, ClockSync, ManualClock, SystemClock};
 pub use state::{Change, ConsumerState, GapRecord, LaneState, Position, Reason, State};
 pub use stats::{Dropped, Health, LaneStats, Ledger, Stats};
 pub use time::{Expiry, Now, Stamp, age_ms};

@@ -28,6 +28,7 @@ mod consumer;
 mod worker;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use consumer::Consumer;
@@ -40,6 +41,7 @@ use crate::model::Refusal;
 use crate::pending::Pending;
 use crate::queue::{BatchError, TOGETHER_MAX};
 use crate::row::{Lane, Row};
+use crate::shell::{Clock, SystemClock};
 use crate::stats::{Ledger, Stats};
 
 /// How long the drop of the last handle waits for the disk: a hanging one must not hang an async thread for good.
@@ -65,10 +67,22 @@ impl Queue {
     /// # Errors
     /// As there.
     pub async fn open(dir: impl AsRef<Path>, config: Config) -> Result<Queue, OpenError> {
+        Queue::open_with_clock(dir, config, Arc::new(SystemClock::new())).await
+    }
+
+    /// As [`crate::Queue::open_with_clock`], on the queue's own worker thread.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with_clock(
+        dir: impl AsRef<Path>,
+        config: Config,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Queue, OpenError> {
         let dir = dir.as_ref().to_owned();
         let thread = |source| OpenError::Io { op: "start the worker thread", source };
         let worker = Worker::start().map_err(thread)?;
-        let opened = worker.run(move || crate::Queue::open(dir, config)).await;
+        let opened = worker.run(move || crate::Queue::open_with_clock(dir, config, clock)).await;
         let gone = || thread(std::io::ErrorKind::BrokenPipe.into());
         Ok(Queue::on(opened.ok_or_else(gone)??, worker))
     }

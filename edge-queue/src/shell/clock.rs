@@ -1,18 +1,16 @@
 #![allow(clippy::disallowed_methods, reason = "the clock of the shell")]
 //! Clocks: the system's, and one that a test moves.
 
-use std::path::Path;
 #[cfg(target_os = "linux")]
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::ClockSync;
 use crate::time::Now;
 
-/// Shortest time between questions to the file system whether the wall clock is synchronised.
+/// Shortest time between questions to the machine whether its wall clock is right.
 const SYNCED_EVERY_MS: u64 = 10_000;
-/// systemd-timesyncd makes it when it first set the clock.
-const SYNCED_FILE: &str = "/run/systemd/timesync/synchronized";
 
 /// Source of a queue's time.
 pub trait Clock: Send + Sync {
@@ -26,7 +24,7 @@ pub trait Clock: Send + Sync {
     }
 }
 
-/// The machine's clocks: boot time that counts suspend, wall time, and whether that is known to be right.
+/// The machine's clocks: boot time that counts suspend, wall time, and whether that is known to be right ([`ClockSync`]), asked every 10 s.
 #[derive(Debug)]
 pub struct SystemClock {
     boot_id: u128,
@@ -39,6 +37,7 @@ pub struct SystemClock {
     up_ms: AtomicU64,
     #[cfg(target_os = "linux")]
     wall_ms: AtomicI64,
+    is_assumed: bool,
     synced: AtomicBool,
     synced_asked_ms: AtomicU64,
 }
@@ -60,9 +59,25 @@ impl SystemClock {
             up_ms: AtomicU64::new(0),
             #[cfg(target_os = "linux")]
             wall_ms: AtomicI64::new(0),
-            synced: AtomicBool::new(Path::new(SYNCED_FILE).exists()),
+            is_assumed: false,
+            synced: AtomicBool::new(ClockSync::ask(false).is_synced()),
             synced_asked_ms: AtomicU64::new(0),
         }
+    }
+
+    /// Takes the wall clock as right whatever the machine says: for machines whose time service tells neither the kernel nor systemd, or that have a
+    /// clock which survives power cuts. A clock that is wrong after all makes rows of earlier boots expire too early or too late.
+    #[must_use]
+    pub fn assume_synced(mut self) -> SystemClock {
+        self.is_assumed = true;
+        self.synced = AtomicBool::new(true);
+        self
+    }
+
+    /// Asks the machine whether its wall clock is right. Cost: one or two system calls.
+    #[must_use]
+    pub fn sync(&self) -> ClockSync {
+        ClockSync::ask(self.is_assumed)
     }
 
     /// Boot time and wall time.
@@ -91,7 +106,7 @@ impl SystemClock {
         let asked = self.synced_asked_ms.load(Ordering::Relaxed);
         if up_ms.saturating_sub(asked) >= SYNCED_EVERY_MS {
             self.synced_asked_ms.store(up_ms, Ordering::Relaxed);
-            self.synced.store(Path::new(SYNCED_FILE).exists(), Ordering::Relaxed);
+            self.synced.store(self.sync().is_synced(), Ordering::Relaxed);
         }
         self.synced.load(Ordering::Relaxed)
     }
@@ -166,5 +181,13 @@ mod tests {
         let (a, b) = (clock.now(), clock.now());
         assert!(a.boot_id != 0 && a.up_ms > 0 && a.wall_ms > 1_600_000_000_000);
         assert!(b.up_ms >= a.up_ms && b.boot_id == a.boot_id);
+        assert_eq!(a.synced, clock.sync().is_synced());
+    }
+
+    #[test]
+    fn a_clock_that_is_assumed_to_be_right_stays_so() {
+        let clock = SystemClock::new().assume_synced();
+        assert!(clock.now().synced);
+        assert!(clock.synced(clock.now().up_ms + SYNCED_EVERY_MS), "asked again");
     }
 }

@@ -1,7 +1,9 @@
 //! Outside world: the time, and random numbers.
 
 mod clock;
+mod clock_sync;
 mod random;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock_sync::ClockSync;
 pub(crate) use random::random_u64;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use edge_bridge::bridge::idle_ping_every_ms;
 use edge_filter::{DropReason, LossBound, Pipeline, TimeGuard};
+use edge_queue::ClockSync;
 
 use crate::config::units::{human_bytes, human_duration};
 use crate::config::{Config, Control, Format, Local, OnFull, Protocol, Route};
@@ -91,12 +92,12 @@ fn disk_bytes(config: &Config) -> u64 {
     lane(config.queue.max_bytes) + others * lane(config.queue.max_bytes / 8)
 }
 
-/// The report for a person.
-pub(crate) struct Meaning<'a>(pub(crate) &'a Config);
+/// The report for a person, on a machine with such a wall clock.
+pub(crate) struct Meaning<'a>(pub(crate) &'a Config, pub(crate) ClockSync);
 
 impl fmt::Display for Meaning<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let config = self.0;
+        let (config, clock) = (self.0, self.1);
         let sizing = sizing(config);
         writeln!(f, "gateway       {}", config.id)?;
         match &config.local {
@@ -139,6 +140,14 @@ impl fmt::Display for Meaning<'_> {
         }
         if let Some(control) = &config.control {
             loops(f, control)?;
+        }
+        writeln!(f, "clock         on this machine {clock}")?;
+        if !clock.is_synced() {
+            writeln!(
+                f,
+                "              until it is, no reading is judged to be ahead of it, and over a restart of the machine\n              \
+                 max_age does not run; [clock] trusted = true if it is right all the same"
+            )?;
         }
         writeln!(f)?;
         writeln!(f, "At {MESSAGES_PER_SECOND} messages/s of {MESSAGE_BYTES} bytes:")?;
@@ -309,6 +318,18 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_nobody_keeps_is_said_with_what_it_costs() {
+        let said = |clock| Meaning(&config(""), clock).to_string();
+        let (kept, not_kept) = (said(ClockSync::Timesyncd), said(ClockSync::Unknown));
+        assert!(
+            kept.contains("\nclock         on this machine synchronised, says systemd-timesyncd\n"),
+            "{kept}"
+        );
+        assert!(not_kept.contains("\nclock         on this machine not known to be right\n"), "{not_kept}");
+        assert!(!kept.contains("[clock] trusted") && not_kept.contains("[clock] trusted = true"));
+    }
+
+    #[test]
     fn each_rule_of_a_filter_states_what_it_may_cost() {
         let mut config = config("");
         let stages = [
@@ -319,7 +340,7 @@ mod tests {
         let rule =
             |(n, stage): (usize, &&str)| format!("[[rule]]\nmatch = \"{n}/#\"\nstages = [ {{ {stage} }} ]\n");
         config.routes[0].rules = Some(stages.iter().enumerate().map(rule).collect());
-        let text = Meaning(&config).to_string();
+        let text = Meaning(&config, ClockSync::Unknown).to_string();
         for line in [
             "  filter 0/#: error at most 0.5; lost on power cut or kill: nothing\n",
             "  filter 1/#: error at most 0.25 from the straight line; lost on power cut or kill: at most 1 reading per sensor\n",
@@ -329,7 +350,7 @@ mod tests {
         }
         assert!(text.contains("  ack_held      as_suppressed: "), "{text}");
         config.routes[0].hold_max = Some(Duration::from_secs(90));
-        let text = Meaning(&config).to_string();
+        let text = Meaning(&config, ClockSync::Unknown).to_string();
         for line in [
             "  filter 1/#: error at most 0.25 from the straight line; holds at most 1 reading per sensor, not acknowledged\n",
             "  ack_held      when_emitted: a held reading's PUBACK waits, at most 1 min 30 s and for the disk; nothing\n",
@@ -345,7 +366,7 @@ mod tests {
         let mut told = |guard: &str| {
             let stages = format!("{{ time_guard = {{ {guard} }} }}, {{ deadband = {{ absolute = 0.5 }} }}");
             config.routes[0].rules = Some(format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n"));
-            let text = Meaning(&config).to_string();
+            let text = Meaning(&config, ClockSync::Unknown).to_string();
             let line = text.lines().find(|line| line.contains("  filter #: ")).unwrap();
             line.split_once("kill: ").unwrap().1.to_owned()
         };
@@ -373,28 +394,36 @@ mod tests {
     #[test]
     fn dead_letters_are_among_the_topics_of_a_route_with_readings() {
         let mut config = config("");
-        assert!(!Meaning(&config).to_string().contains("dead-letter/#"), "no route needs readings");
+        assert!(
+            !Meaning(&config, ClockSync::Unknown).to_string().contains("dead-letter/#"),
+            "no route needs readings"
+        );
         config.routes[0].format = Format::Json;
-        assert!(Meaning(&config).to_string().contains("\ndead letters  dead-letter/#: "));
+        assert!(Meaning(&config, ClockSync::Unknown).to_string().contains("\ndead letters  dead-letter/#: "));
     }
 
     #[test]
     fn the_report_says_what_listening_costs() {
         let mut config = config("");
-        assert!(!Meaning(&config).to_string().contains("a ping every"), "nothing is subscribed");
+        assert!(
+            !Meaning(&config, ClockSync::Unknown).to_string().contains("a ping every"),
+            "nothing is subscribed"
+        );
         config.routes[0].format = Format::Compact;
-        let said = Meaning(&config).to_string();
+        let said = Meaning(&config, ClockSync::Unknown).to_string();
         assert!(
             said.contains("noticed within 15 s") && said.contains("11 s, at most 30.7 KiB of MQTT a day"),
             "{said}"
         );
         config.hub.url = "mqtts://h:8883".to_owned();
-        assert!(Meaning(&config).to_string().contains("trusts the authorities of the system"));
+        assert!(
+            Meaning(&config, ClockSync::Unknown).to_string().contains("trusts the authorities of the system")
+        );
     }
 
     #[test]
     fn the_report_says_hours_ram_and_loss() {
-        let said = Meaning(&config("")).to_string();
+        let said = Meaning(&config(""), ClockSync::Unknown).to_string();
         for expected in ["outage covered", " h);", "RAM at most", "lost on power cut", "disk reserved    152"]
         {
             assert!(said.contains(expected), "{expected:?} is missing in\n{said}");

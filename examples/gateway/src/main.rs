@@ -108,7 +108,7 @@ fn print(text: &str) -> ExitCode {
 
 fn check(file: &Path) -> ExitCode {
     match load(file) {
-        Ok(config) => print(&check::Meaning(&config).to_string()),
+        Ok(config) => print(&check::Meaning(&config, run::wall_clock(&config).sync()).to_string()),
         Err(code) => code,
     }
 }

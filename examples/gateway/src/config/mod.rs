@@ -51,6 +51,8 @@ pub(crate) struct Config {
     pub(crate) metrics: Option<SocketAddr>,
     /// Shortest time between two commits of the bookkeeping for whoever reads the totals of `/metrics`.
     pub(crate) totals_within: Duration,
+    /// The wall clock is taken as right whatever the machine says.
+    pub(crate) trusts_clock: bool,
 }
 
 /// Source of messages.
@@ -232,6 +234,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let mut queue = table(&mut top, "queue", world, findings);
     let mut control = table(&mut top, "control", world, findings);
     let mut metrics = table(&mut top, "metrics", world, findings);
+    let mut clock = table(&mut top, "clock", world, findings);
 
     let id = tables::gateway_id(&mut gateway, findings);
     let state = gateway.path("state", findings).map(|placed| placed.value);
@@ -248,6 +251,8 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     control.finish(findings);
     let (listen, totals_within) = tables::metrics(&mut metrics, findings);
     metrics.finish(findings);
+    let trusts_clock = clock.boolean("trusted", findings).unwrap_or(false);
+    clock.finish(findings);
     tables::refuse_commands(&mut top, findings);
     top.finish(findings);
 
@@ -261,6 +266,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         control: control_config,
         metrics: listen,
         totals_within,
+        trusts_clock,
     };
     limits::check(&config, findings);
     control::check(&config, findings);

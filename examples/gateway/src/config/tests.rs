@@ -16,6 +16,14 @@ fn parse(text: &str) -> Result<(Config, Findings), Findings> {
 }
 
 #[test]
+fn the_clock_is_trusted_only_where_the_configuration_says_so() {
+    assert!(!parse(SMALL).unwrap().0.trusts_clock);
+    assert!(parse(&format!("{SMALL}[clock]\ntrusted = true\n")).unwrap().0.trusts_clock);
+    let said = parse(&format!("{SMALL}[clock]\ntrusted = \"yes\"\n")).unwrap_err().to_string();
+    assert!(said.contains("error: clock.trusted:"), "{said}");
+}
+
+#[test]
 fn the_smallest_configuration_has_the_documented_defaults() {
     let (config, findings) = parse(SMALL).unwrap();
     assert_eq!(findings.to_string(), "");

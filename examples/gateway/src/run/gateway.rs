@@ -12,7 +12,7 @@ use edge_bridge::Link;
 use edge_bridge::ingest::Now;
 use edge_bridge::net::server::LocalPublisher;
 use edge_bridge::net::{Clock, Server};
-use edge_queue::aio;
+use edge_queue::{Clock as _, SystemClock, aio};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -62,10 +62,11 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed("SIGINT", &error))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(|error| failed("SIGHUP", &error))?;
     let clock = Clock::start();
+    let wall = Arc::new(wall_clock(config));
 
     // Asked before the queue is opened, which makes it.
     let is_new = !state.join("queue.ring").exists();
-    let (queue, consumer) = store::open(state, &config.queue).await?;
+    let (queue, consumer) = store::open(state, &config.queue, wall.clone()).await?;
     let last = clean_stop::read(state);
     let clean = last.clean || is_new;
     // Before anything can be given up in this run.
@@ -108,7 +109,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     if let Err(error) = kept {
         tracing::warn!(%error, "this restart is not counted over the next");
     }
-    let ticks = tokio::spawn(tick(clock, ingest.clone(), intake.clone()));
+    let ticks = tokio::spawn(tick(clock, wall.clone(), ingest.clone(), intake.clone()));
     let keeping = tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace));
     let monitor = Monitor {
         queue: queue.clone(),
@@ -118,6 +119,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         ingest: ingest.clone(),
         intake: intake.clone(),
         clock,
+        wall,
         losses,
         time_drops: Arc::new(Mutex::new(Losses::new(0))),
         parked_losses: Arc::default(),
@@ -277,11 +279,16 @@ pub(super) async fn listen(
     Ok(server)
 }
 
+/// The clock of rows and filters, as far as the configuration trusts it.
+pub(crate) fn wall_clock(config: &Config) -> SystemClock {
+    let wall = SystemClock::new();
+    if config.trusts_clock { wall.assume_synced() } else { wall }
+}
+
 /// Lets the filters notice what did not happen, and let go what others wait for.
-async fn tick(clock: Clock, ingest: GatewayIngest, intake: Intake) {
-    let wall = edge_queue::SystemClock::new();
+async fn tick(clock: Clock, wall: Arc<SystemClock>, ingest: GatewayIngest, intake: Intake) {
     loop {
-        ingest.trust_clock(edge_queue::Clock::now(&wall).synced);
+        ingest.trust_clock(wall.now().synced);
         let left = ingest.due_in_ms(clock.now()).map_or(TICK_MAX, |ms| Duration::from_millis(ms.max(10)));
         // A deadline that a message makes meanwhile is found a second late at most.
         let is_asked_for = tokio::select! {

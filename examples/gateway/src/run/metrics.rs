@@ -58,6 +58,8 @@ pub(crate) struct Sample {
     /// The reason why there is no connection to the hub.
     pub(crate) link_cause: Option<String>,
     pub(crate) verdict: Verdict,
+    /// The wall clock is known to be right, or trusted.
+    pub(crate) clock_synced: bool,
     pub(crate) store_bytes_written: u64,
     /// By cause.
     pub(crate) wan_bytes: [(&'static str, u64); 5],
@@ -139,6 +141,8 @@ impl Sample {
         page.head("edge_verdict", "gauge", "1 for what is true of the gateway as a whole.");
         let verdicts = Verdict::ALL.map(|verdict| (verdict.as_str(), u64::from(verdict == self.verdict)));
         page.labelled("edge_verdict", "verdict", verdicts);
+        let help = "1 while the wall clock is known to be right, or trusted by configuration.";
+        page.gauge("edge_clock_synced", help, self.clock_synced.into());
         let written = self.store_bytes_written;
         page.counter(
             "edge_store_bytes_written_total",
@@ -278,6 +282,7 @@ mod tests {
             restarts: Restarts { clean: 1, unclean: 2 },
             link_cause: Some("refused: \"no\\\n\u{202e}\"".to_owned()),
             verdict: Verdict::Storing,
+            clock_synced: true,
             store_bytes_written: 4_096,
             wan_bytes: [("payload", 1), ("mqtt", 2), ("tls", 3), ("ping", 4), ("resend", 5)],
             counts: Counts::default(),
@@ -324,6 +329,7 @@ mod tests {
             "edge_link_state{state=\"backing-off\"} 1",
             "edge_restarts_total{cause=\"unclean\"} 2",
             "edge_link_cause{cause=\"refused: \\\"no\\\\??\\\"\"} 1",
+            "edge_clock_synced 1",
             "edge_store_bytes_written_total 4096",
             "edge_wan_bytes_total{cause=\"resend\"} 5",
         ] {

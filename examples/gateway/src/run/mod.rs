@@ -62,6 +62,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 pub(crate) use error::RunError;
+pub(crate) use gateway::wall_clock;
 
 /// Runs until a signal. `state` is the command line's, which wins over the configuration's.
 ///

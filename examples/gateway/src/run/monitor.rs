@@ -11,7 +11,7 @@ use edge_bridge::bridge::LinkState;
 use edge_bridge::listener;
 use edge_bridge::net::Clock;
 use edge_bridge::net::server::LocalPublisher;
-use edge_queue::{Health, Ledger, Stats, aio};
+use edge_queue::{Clock as _, Health, Ledger, Stats, SystemClock, aio};
 
 use super::control::Figures;
 use super::http::{Answer, Pages};
@@ -44,6 +44,7 @@ pub(crate) struct Monitor {
     pub(crate) ingest: GatewayIngest,
     pub(crate) intake: Intake,
     pub(crate) clock: Clock,
+    pub(crate) wall: Arc<SystemClock>,
     pub(crate) losses: Arc<Mutex<Losses>>,
     /// Of readings that the rules drop for their time.
     pub(crate) time_drops: Arc<Mutex<Losses>>,
@@ -90,6 +91,7 @@ impl Monitor {
             restarts: self.restarts,
             link_cause: link.last_error.clone(),
             verdict: Verdict::Delivering,
+            clock_synced: self.wall.now().synced,
             store_bytes_written: stats.store.bytes_written,
             wan_bytes: [
                 ("payload", traffic.payload),

@@ -1,8 +1,11 @@
 //! The queue on disk, as `[queue]` wants it.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use edge_queue::{Config as QueueConfig, OnFull as QueueOnFull, OpenError, Order as QueueOrder, aio};
+use edge_queue::{
+    Config as QueueConfig, OnFull as QueueOnFull, OpenError, Order as QueueOrder, SystemClock, aio,
+};
 
 use crate::config::{OnFull, Order, Queue};
 
@@ -16,8 +19,13 @@ const ROW_BYTES_MAX: usize = 384 * 1024;
 const UNLIMITED_MESSAGES: u64 = u64::MAX / 4;
 
 /// Opens the queue and the place of the hub in it.
-pub(crate) async fn open(state: &Path, queue: &Queue) -> Result<(aio::Queue, aio::Consumer), RunError> {
-    let opened = aio::Queue::open(state, config(queue)).await.map_err(|error| match error {
+pub(crate) async fn open(
+    state: &Path,
+    queue: &Queue,
+    clock: Arc<SystemClock>,
+) -> Result<(aio::Queue, aio::Consumer), RunError> {
+    let opened = aio::Queue::open_with_clock(state, config(queue), clock).await;
+    let opened = opened.map_err(|error| match error {
         OpenError::Busy => RunError::Failed(format!(
             "{} is in use: another edge-gateway runs with this --state directory",
             state.display()
@@ -72,7 +80,7 @@ mod tests {
     async fn a_live_row_leaves_first_in_a_drain_if_the_plant_wants_it() {
         for (order, expected) in [("", [100, 101]), ("order = \"live-first\"", [1_000, 100])] {
             let dir = tempfile::tempdir().unwrap();
-            let (queue, mut hub) = open(dir.path(), &parsed(order)).await.unwrap();
+            let (queue, mut hub) = open(dir.path(), &parsed(order), Arc::default()).await.unwrap();
             for n in 0..1_000u32 {
                 let _stored = queue.push(edge_queue::Row::new(n.to_be_bytes().to_vec())).await.unwrap();
             }
