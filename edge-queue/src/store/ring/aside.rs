@@ -52,3 +52,35 @@ pub(super) fn move_file(dir: &dyn Dir, name: &str) -> std::io::Result<String> {
     dir.sync()?;
     Ok(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::medium::Call;
+    use crate::testing::{Fault, FaultError, SimDir};
+
+    #[test]
+    fn copies_of_damage_end_at_sixty_four_files_or_sixteen_mebibytes() {
+        let (dir, mut aside) = (SimDir::new(), Aside::default());
+        (0..100).for_each(|n| aside.keep(&dir, &format!("{n}"), &[1]));
+        assert_eq!(dir.names().len(), 64);
+        let (dir, mut aside) = (SimDir::new(), Aside::default());
+        aside.keep(&dir, "half", &vec![1; 8 << 20]);
+        aside.keep(&dir, "too large", &vec![1; (8 << 20) + 1]);
+        aside.keep(&dir, "other half", &vec![1; 8 << 20]);
+        aside.keep(&dir, "one byte too many", &[1]);
+        assert_eq!(dir.names(), ["bad/half", "bad/other half"]);
+        let dir = SimDir::new();
+        Aside::nowhere().keep(&dir, "a trace", &[1]);
+        assert!(dir.names().is_empty());
+    }
+
+    #[test]
+    fn no_file_that_was_set_aside_is_replaced_not_even_one_that_cannot_be_opened() {
+        let dir = SimDir::new();
+        ["bad/it.1", "it"].iter().for_each(|name| drop(dir.create(name).unwrap()));
+        dir.fail(Fault { call: Call::Open, after: 0, error: FaultError::Io, sticky: false });
+        assert_eq!(move_file(&dir, "it").unwrap(), "bad/it.2");
+        assert_eq!(dir.names(), ["bad/it.1", "bad/it.2"]);
+    }
+}

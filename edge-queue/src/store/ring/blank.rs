@@ -36,3 +36,26 @@ pub(super) fn fill(medium: &mut dyn Medium, geometry: &Geometry, slot: u32) -> i
     medium.write_at(start, FILLED)?;
     Ok(end - start + FILLED.len() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ring::sectors::Sectors;
+
+    #[test]
+    fn a_slot_is_zeroed_to_its_end_and_none_beside_it_is_touched() {
+        let geometry = Geometry { segment_bytes: 320 * 1024, lanes: 1, segments: [3, 0, 0, 0] };
+        let len = usize::try_from(geometry.file_bytes()).unwrap();
+        for slot in 0..3 {
+            let mut medium = Sectors { bytes: vec![0xff; len], ..Sectors::default() };
+            let written = fill(&mut medium, &geometry, slot).unwrap();
+            assert_eq!(written, medium.written as u64);
+            let start = usize::try_from(geometry.offset(slot, 0)).unwrap();
+            let (filled, mark) = (start..start + 320 * 1024, start..start + FILLED.len());
+            for (at, byte) in medium.bytes.iter().enumerate().filter(|(at, _)| !mark.contains(at)) {
+                assert_eq!(*byte == 0, filled.contains(&at), "byte {at}");
+            }
+            assert_eq!(&medium.bytes[mark], FILLED);
+        }
+    }
+}

@@ -138,6 +138,7 @@ impl Known {
 mod tests {
     use super::*;
     use crate::state::{ConsumerState, LaneState};
+    use crate::store::ring::record::{Cursor, Record, get_ends, put_ends};
 
     fn known(consumers: usize) -> Known {
         let end = |n| Counters { next: n, rows: n * 10, weight: n * 11, highest: n * 12 };
@@ -185,5 +186,59 @@ mod tests {
         let mut ends = Ends([end(5), end(1), end(3), end(0)]);
         ends.merge(&Ends([end(4), end(2), end(3), end(9)]));
         assert_eq!(ends.0.map(|end| end.next), [5, 2, 3, 9]);
+    }
+
+    #[test]
+    fn ends_that_no_log_can_have_reached_are_not_believed() {
+        let believed = |end: Counters| {
+            let mut out = Vec::new();
+            Ends([Counters::default(), end, end, Counters::default()]).put(&mut out);
+            Ends::get(&mut Reader::new(&out)).is_some()
+        };
+        let most = Counters { next: NUMBER_MAX, rows: NUMBER_MAX, weight: NUMBER_MAX, highest: NUMBER_MAX };
+        assert!(believed(most));
+        let beyond = NUMBER_MAX + 1;
+        for wrong in [
+            Counters { next: beyond, ..most },
+            Counters { weight: beyond, ..most },
+            Counters { highest: beyond, ..most },
+            Counters { next: 1, rows: 11, weight: 20, highest: 10 },
+            Counters { next: 1, rows: 11, weight: 10, highest: 20 },
+        ] {
+            assert!(!believed(wrong), "{wrong:?}");
+        }
+        for (commit, believed) in [(NUMBER_MAX, true), (beyond, false)] {
+            let (mut known, mut page) = (known(0), vec![0; PAGE]);
+            known.state = known.state.map(|(_, state)| (commit, state));
+            known.put(&mut page, 7, &geometry());
+            assert_eq!(Known::get(&page, 7).is_some(), believed, "{commit}");
+        }
+    }
+
+    #[test]
+    fn the_bookkeeping_is_left_out_only_if_it_is_too_large_by_a_byte_or_more() {
+        let mut sizes = std::collections::BTreeSet::new();
+        for (consumers, len) in (25..33).flat_map(|n| (0..128).map(move |len| (n, len))) {
+            let (mut known, mut body) = (known(consumers), Vec::new());
+            let (_, state) = known.state.as_mut().unwrap();
+            state.consumers.push(ConsumerState { name: "x".repeat(len), lanes: Default::default() });
+            known.ends.put(&mut body);
+            put_snapshot(&mut body, &geometry(), state);
+            let mut page = vec![0; PAGE];
+            known.put(&mut page, 7, &geometry());
+            let found = Known::get(&page, 7).unwrap();
+            assert_eq!((found.ends, found.state.is_some()), (known.ends, body.len() <= PAGE - BODY));
+            sizes.insert(body.len());
+        }
+        assert!(sizes.contains(&(PAGE - BODY)) && sizes.contains(&(PAGE - BODY + 1)));
+    }
+
+    #[test]
+    fn ends_come_back_from_a_record_of_their_own_kind_alone() {
+        let (ends, mut out) = (known(0).ends, Vec::new());
+        put_ends(&mut out, (9, 3), &ends);
+        let Some(Record::Change(order, body, tag)) = Cursor::new(0, 1, 1).next(&out) else { panic!("none") };
+        assert_eq!((order, get_ends(body, tag)), ((9, 3), Some(ends)));
+        assert_eq!(get_ends(body, tag ^ 1), None);
     }
 }

@@ -30,3 +30,21 @@ impl Footprint {
         Footprint { file_bytes, ram_bytes }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ram_is_that_of_segments_indexes_a_run_and_three_frames() {
+        let (lanes, row) = (2, 256 << 10);
+        let lane_bytes = [8 << 20, 64 << 20, 0, 0];
+        let options = Options { lanes, lane_bytes, segment_bytes: 1 << 20, row_bytes_max: row, gateway: 1 };
+        let found = Footprint::of(&options);
+        assert_eq!(found.file_bytes, 8192 + (152 << 20));
+        let segments = 152 * (2 * size_of::<Segment>() + 16);
+        let indexes = 2 * 2 * 256 * size_of::<Item>();
+        let frames = 3 * 65 * 4096;
+        assert_eq!(found.ram_bytes, (segments + indexes + (1 << 20) + frames) as u64);
+    }
+}

@@ -335,4 +335,48 @@ pub(super) mod tests {
             assert_eq!(&page[..4], MARK_MAGIC);
         }
     }
+
+    #[test]
+    fn a_number_out_of_range_makes_a_whole_header_unbelieved() {
+        type Change = fn(&mut Head);
+        let wrong: [(&str, Change); 12] = [
+            ("pages", |h| h.pages = 2),
+            ("body", |h| h.body_len = 5000),
+            ("base", |h| h.base = h.counter + 1),
+            ("counter", |h| h.counter = NUMBER_MAX + 1),
+            ("commit", |h| h.commit = NUMBER_MAX + 1),
+            ("generation", |h| h.generation = NUMBER_MAX + 1),
+            ("epoch", |h| h.epoch = u32::MAX / 2),
+            ("last row", |h| (h.first_seq, h.last_seq) = (NUMBER_MAX - 20, NUMBER_MAX + 1)),
+            ("rows", |h| h.rows = 11),
+            ("rows before", |h| h.rows_before = NUMBER_MAX + 1),
+            ("weight before", |h| h.weight_before = NUMBER_MAX + 1),
+            ("weight", |h| h.weight = NUMBER_MAX + 1),
+        ];
+        let decoded = |change: Change| {
+            let mut frame = Vec::new();
+            let mut head = sample().seal(&[7; 100], &mut frame);
+            change(&mut head);
+            head.write_fields(&mut frame);
+            fix(&mut frame);
+            Head::decode(&frame)
+        };
+        assert!(decoded(|h| h.epoch = u32::MAX / 2 - 1).is_some());
+        for (name, change) in wrong {
+            assert_eq!(decoded(change), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_further_page_is_told_by_its_mark_and_its_number() {
+        let mut frame = Vec::new();
+        sample().seal(&[7; 9000], &mut frame);
+        for (n, page) in frame.chunks(PAGE).enumerate() {
+            for asked in 1..3 {
+                assert_eq!(is_further_page(page, asked), n == asked as usize, "page {n} as {asked}");
+            }
+        }
+        let unmarked = [&[0; 4], &frame[PAGE + 4..2 * PAGE]].concat();
+        assert!(!is_further_page(&unmarked, 1));
+    }
 }

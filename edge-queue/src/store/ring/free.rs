@@ -143,4 +143,13 @@ mod tests {
             (Some(3), None, Some(4))
         );
     }
+
+    #[test]
+    fn of_the_held_slots_the_one_written_last_is_given_up_first() {
+        let mut free = FreeSlots::default();
+        free.hold(3);
+        free.hold_suspect(4);
+        assert_eq!((free.take_held(), free.take_held(), free.take_held()), (Some(4), Some(3), None));
+        assert_eq!(free.len(), 0);
+    }
 }

@@ -213,4 +213,17 @@ mod tests {
             assert!(pages == 1 || room_of(pages - 1) < body);
         }
     }
+
+    #[test]
+    fn rows_of_a_quarter_segment_and_more_get_space_beside_the_largest_snapshot() {
+        let segment = |row| Geometry::of(&options(1, [100_000, 0, 0, 0], row)).segment_bytes;
+        assert_eq!((segment(16_383), segment(16_384)), (65_536, 131_072));
+    }
+
+    #[test]
+    fn a_limit_beyond_any_file_is_as_many_segments_as_can_be_counted() {
+        let g = Geometry::of(&options(1, [u64::MAX, 0, 0, 0], 1000));
+        assert_eq!(g.segments[0], u32::MAX / 8);
+        assert!(g.is_sane());
+    }
 }

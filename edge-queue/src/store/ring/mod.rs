@@ -35,6 +35,8 @@ mod record;
 mod recover;
 mod salvage;
 mod scan;
+#[cfg(test)]
+mod sectors;
 mod segment;
 mod snapshot;
 mod superblock;

@@ -307,3 +307,27 @@ impl Room {
         fits
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(seqs: (Seq, Seq), rows: u64, weight: u64, exact: bool) -> Gap {
+        let frames = (1, 2);
+        Gap { frames, seqs, rows, weight, rows_before: 0, weight_before: 0, pages: (0, 1), exact }
+    }
+
+    #[test]
+    fn a_loss_is_exact_when_it_is_the_whole_gap_or_every_number_was_a_row_of_weight_one() {
+        let lost = |gap: Gap, missing, weight, floor| {
+            let lost = wanted(&gap, missing, weight, floor);
+            (lost.first, lost.last, lost.rows, lost.weight, lost.exact)
+        };
+        assert_eq!(lost(gap((10, 19), 10, 25, true), 10, 25, 1), (10, 19, 10, 25, true));
+        assert_eq!(lost(gap((10, 19), 10, 25, false), 10, 25, 1), (10, 19, 10, 25, false));
+        assert_eq!(lost(gap((10, 19), 10, 25, true), 10, 25, 15), (15, 19, 5, 12, false), "below the floor");
+        assert_eq!(lost(gap((10, 19), 10, 25, true), 8, 20, 1), (10, 19, 8, 20, false), "a part is forgiven");
+        assert_eq!(lost(gap((10, 19), 10, 10, false), 10, 10, 15), (15, 19, 5, 5, true), "no holes");
+        assert_eq!(lost(gap((10, 29), 10, 10, true), 10, 10, 15), (15, 29, 10, 10, false), "holes");
+    }
+}

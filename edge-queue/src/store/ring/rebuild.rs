@@ -260,3 +260,72 @@ impl crate::medium::Dir for Nowhere {
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{ConsumerState, GapRecord, Position};
+
+    const LANE: Lane = Lane(0);
+
+    fn state(gaps: usize) -> State {
+        let mut position = Position { floor: 1, accepted: 100, delivered: 30, ..Position::default() };
+        position.gaps = (1000..).step_by(10).take(gaps).map(one).collect();
+        let mut state = State::new(1, 1);
+        let lanes = [position, Position::default(), Position::default(), Position::default()];
+        state.consumers.push(ConsumerState { name: "hub".into(), lanes });
+        state
+    }
+
+    /// A loss that the consumer was told before.
+    fn one(seq: u64) -> GapRecord {
+        let (first_seq, last_seq) = (seq, seq);
+        GapRecord { first_seq, last_seq, first_ms: 0, last_ms: 0, count: 1, reason: Reason::Quarantined }
+    }
+
+    fn lost(first: u64, rows: u64) -> Lost {
+        Lost { first, last: first + rows - 1, rows, weight: rows, exact: true }
+    }
+
+    #[test]
+    fn each_consumer_is_told_every_loss_by_itself_and_its_ledger_adds_up() {
+        let mut state = state(0);
+        let lost = vec![lost(40, 5), lost(80, 2)];
+        let copied = Copied { rows: 63, weight: 63, bytes: 630, open: vec![(63, 630)], lost };
+        copied.settle(&mut state, LANE, 101);
+        let position = &state.consumers[0].lanes[0];
+        assert_eq!(position.accepted, position.settled() + 63);
+        assert_eq!((position.accepted, position.dropped[Reason::Quarantined as usize]), (100, 7));
+        let told: Vec<_> = position.gaps.iter().map(|g| (g.first_seq, g.last_seq, g.count)).collect();
+        assert_eq!((told, position.queued_bytes), (vec![(40, 44, 5), (80, 81, 2)], 630));
+        assert_eq!((state.lane[0].rows, state.lane[0].weight, state.lane[0].bytes), (63, 63, 630));
+    }
+
+    #[test]
+    fn records_of_losses_are_joined_only_beyond_their_limit() {
+        for (told, records) in [(GAPS_MAX - 1, GAPS_MAX), (GAPS_MAX, GAPS_MAX)] {
+            let mut state = state(told);
+            state.consumers[0].lanes[0].dropped[Reason::Quarantined as usize] = told as u64;
+            state.consumers[0].lanes[0].accepted = 100 + told as u64;
+            let copied = Copied { open: vec![(65, 650)], lost: vec![lost(40, 5)], ..Copied::default() };
+            copied.settle(&mut state, LANE, 101);
+            assert_eq!(state.consumers[0].lanes[0].gaps.len(), records);
+        }
+    }
+
+    #[test]
+    fn a_lane_has_too_much_when_it_holds_more_than_its_limit() {
+        let limit = |bytes| Options {
+            lanes: 2,
+            lane_bytes: [bytes; 4],
+            segment_bytes: 1 << 16,
+            row_bytes_max: 1000,
+            gateway: 1,
+        };
+        let mut state = State::new(1, 2);
+        state.lane[1].bytes = 5000;
+        assert_eq!(too_much(&state, &limit(5000)), None);
+        assert_eq!(too_much(&state, &limit(4999)), Some(Lane(1)));
+        assert_eq!(too_much(&state, &Options { lanes: 1, ..limit(1) }), None, "the lane goes away");
+    }
+}

@@ -150,3 +150,66 @@ impl Salvage {
         self.frame.as_ref().map(|(_, head, body)| (*head, body.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::LaneState;
+    use crate::store::{Options, RingStore, Store};
+    use crate::testing::{SimDir, row_at};
+
+    #[test]
+    fn the_newest_ring_in_the_file_is_it_and_floors_of_a_snapshot_count() {
+        let lane_bytes = [1 << 20; 4];
+        let options =
+            Options { lanes: 1, lane_bytes, segment_bytes: 65_536, row_bytes_max: 1000, gateway: 0x1d };
+        let (dir, mut seq) = (SimDir::new(), 0);
+        let open = || RingStore::open(Box::new(dir.clone()), &options).unwrap();
+        for _ in 0..3 {
+            let (mut store, found) = open();
+            let mut state = found.state;
+            let mut push = |store: &mut RingStore, state: &State, rows: u64| {
+                let rows: Vec<_> = (seq + 1..=seq + rows).map(|n| row_at(Lane(0), n, state.epoch)).collect();
+                seq += rows.len() as u64;
+                rows.chunks(20).for_each(|rows| {
+                    store.append(rows).unwrap();
+                    store.commit(&[], state).unwrap();
+                });
+            };
+            push(&mut store, &state, 100);
+            let change = Change::Lane { lane: Lane(0), state: LaneState { floor: 90, ..state.lane[0] } };
+            if state.epoch == 2 {
+                state.apply(&change);
+                store.commit(&[change], &state).unwrap();
+            }
+            push(&mut store, &state, 400);
+        }
+        let epoch = 3;
+        // The frames that say the floor are gone; the snapshots behind them are not.
+        let bytes = dir.content(FILE).unwrap();
+        for (page, head) in
+            bytes.chunks(PAGE).enumerate().filter_map(|(n, page)| Some((n, Head::decode(page)?)))
+        {
+            let mut frame = bytes[page * PAGE..(page + head.pages as usize) * PAGE].to_vec();
+            into_body(&head, &mut frame);
+            let mut cursor = Cursor::new(head.lane, head.epoch, head.first_seq);
+            let mut says = false;
+            while let Some(record) = cursor.next(&frame) {
+                says |= head.kind == Kind::Records && matches!(record, Record::Change(..));
+            }
+            if says {
+                assert!(dir.damage(FILE, (page * PAGE) as u64, &[0; PAGE]));
+            }
+        }
+        let mut salvage = Salvage::of(&dir).unwrap();
+        assert_eq!((salvage.gateway, salvage.epoch), (0x1d, epoch));
+        let mut seqs = Vec::new();
+        let all = salvage.each_row(|row| {
+            seqs.push(row.seq);
+            Ok::<_, ()>(())
+        });
+        assert!(all.is_ok());
+        assert!(seqs.first().is_some_and(|first| *first >= 90), "{:?}", seqs.first());
+        assert_eq!(seqs.last(), Some(&1500));
+    }
+}

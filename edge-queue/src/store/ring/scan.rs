@@ -286,4 +286,53 @@ mod tests {
         let descends = || precedes(&segment(5, 91), Some(&segment(9, 90)));
         assert!(Flaw::DescendingCounted.during(descends));
     }
+
+    fn scan(found: Counters, known: Counters) -> Scan {
+        let mut log = LaneLog::new(0);
+        log.counters = found;
+        Scan {
+            lanes: vec![log],
+            state: None,
+            commit: 0,
+            generation: 0,
+            epoch: 1,
+            closed: None,
+            tail_uncertain: false,
+            waived: Vec::new(),
+            damage: Vec::new(),
+            broken: Vec::new(),
+            foreign: Vec::new(),
+            unproven: Vec::new(),
+            cut_off: Vec::new(),
+            ends: Ends::of([known].iter()),
+            finished: Finished::default(),
+            headless: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_log_that_ends_before_a_known_end_goes_on_behind_it_and_says_what_is_gone() {
+        let end = |next, rows, weight, highest| Counters { next, rows, weight, highest };
+        let found = end(5, 40, 400, 50);
+        for (known, after, said) in [
+            (end(8, 46, 460, 57), end(8, 46, 460, 57), "the last 3 frames with 6 rows are gone"),
+            // Changes alone, and rows of which the log knows a heavier sum.
+            (end(6, 40, 400, 50), end(6, 40, 400, 50), "the last 1 frames with 0 rows are gone"),
+            (end(8, 46, 399, 57), end(8, 46, 400, 57), "the last 3 frames with 6 rows are gone"),
+        ] {
+            let mut scan = scan(found, known);
+            scan.go_to_known_ends();
+            assert_eq!(scan.lanes[0].counters, after);
+            assert_eq!(scan.damage, [format!("lane 0: {said}")]);
+        }
+        for known in [found, end(4, 30, 300, 40), end(8, 39, 460, 57), end(8, 46, 460, 49)] {
+            let mut scan = scan(found, known);
+            scan.go_to_known_ends();
+            assert_eq!(
+                (scan.lanes[0].counters, scan.damage.len()),
+                (found, 0),
+                "{known:?} is no later place"
+            );
+        }
+    }
 }

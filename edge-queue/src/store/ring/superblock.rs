@@ -200,6 +200,13 @@ fn fields(page: &[u8]) -> Option<Superblock> {
     sane.then_some(Superblock { counter, gateway, epoch, geometry, waived, known })
 }
 
+impl Waived {
+    /// Returns whether a frame of `lane` is one of them.
+    pub(super) fn covers(&self, lane: u8, counter: u64) -> bool {
+        self.lane == lane && (self.first..=self.last).contains(&counter)
+    }
+}
+
 #[cfg(test)]
 pub(super) mod fuzz {
     use super::*;
@@ -223,6 +230,7 @@ pub(super) mod fuzz {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::ring::sectors::Sectors;
 
     fn sample() -> Superblock {
         let geometry = Geometry { segment_bytes: 65_536, lanes: 2, segments: [5, 9, 0, 0] };
@@ -263,5 +271,38 @@ mod tests {
         let crc = crc32c::crc32c(&page[..CRC_AT]);
         set(&mut page, CRC_AT, &crc.to_le_bytes());
         assert!(matches!(decode(&page), Copy::Newer(v) if v == FORMAT + 1));
+    }
+
+    #[test]
+    fn numbers_that_could_not_be_raised_are_not_believed() {
+        let good = |counter, epoch| {
+            matches!(decode(&Superblock { counter, epoch, ..sample() }.encode()), Copy::Good(_))
+        };
+        assert!(good(u64::MAX / 2 - 1, u32::MAX / 2 - 1));
+        assert!(!good(u64::MAX / 2, 9) && !good(3, u32::MAX / 2));
+    }
+
+    #[test]
+    fn two_copies_that_cannot_be_read_are_an_error_and_no_empty_file() {
+        let mut file = Sectors::new(4, 0);
+        let mut superblock = sample();
+        (0..2).for_each(|_| superblock.write_next(&mut file).unwrap());
+        assert!(matches!(Superblock::read(&file).unwrap(), Found::Good { damaged: 0, .. }));
+        for (bad, damaged) in [(0, 1), (1, 1)] {
+            let file = Sectors { bytes: file.bytes.clone(), ..Sectors::default() }.with_bad(&[bad]);
+            assert!(
+                matches!(Superblock::read(&file).unwrap(), Found::Good { damaged: d, .. } if d == damaged)
+            );
+        }
+        assert!(Superblock::read(&file.with_bad(&[0, 1])).is_err());
+        assert_eq!(Superblock::read(&Sectors::new(1, 0)).unwrap(), Found::Nothing, "cut off");
+    }
+
+    #[test]
+    fn only_frames_of_a_forgiven_gap_are_covered_by_it() {
+        let gap = sample().waived[0];
+        let covered: Vec<_> = (5..12).filter(|counter| gap.covers(1, *counter)).collect();
+        assert_eq!(covered, [7, 8, 9]);
+        assert!((5..12).all(|counter| !gap.covers(0, counter)));
     }
 }

@@ -222,3 +222,95 @@ impl<'a> Window<'a> {
         self.pages.frame(head, page).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ring::frame::tests::sample;
+    use crate::store::ring::sectors::Sectors;
+
+    /// Two slots of 32 pages behind the superblocks.
+    const GEOMETRY: Geometry = Geometry { segment_bytes: 32 * PAGE as u32, lanes: 1, segments: [2, 0, 0, 0] };
+    const FILE_PAGES: usize = 2 + 64;
+
+    fn end_of(page: usize) -> u64 {
+        ((page + 1) * PAGE) as u64
+    }
+
+    fn file(bad: &[usize]) -> Sectors {
+        Sectors::new(FILE_PAGES, 7).with_bad(bad)
+    }
+
+    #[test]
+    fn a_medium_answers_while_one_superblock_can_be_read_or_the_read_was_behind_the_end() {
+        let last = end_of(FILE_PAGES - 1);
+        for (bad, answers) in [(&[0][..], true), (&[1], true), (&[0, 1], false)] {
+            assert_eq!(probe(&file(bad), last).is_ok(), answers, "{bad:?}");
+            assert!(probe(&file(bad), end_of(FILE_PAGES)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_page_is_gone_only_behind_the_end_or_once_it_was_given_up() {
+        let gone = |unread: &Unread, medium: &Sectors, page: usize| {
+            unread.judge(medium, end_of(page), io::ErrorKind::Other.into()).is_ok()
+        };
+        let (unread, medium) = (Unread::default(), file(&[9]));
+        assert!(gone(&unread, &medium, FILE_PAGES));
+        assert!(!gone(&unread, &medium, FILE_PAGES - 1) && !gone(&unread, &medium, 9));
+        unread.give_up(true);
+        assert!(!gone(&unread, &file(&[0, 1, 9]), 9), "nothing is given up of a medium that is down");
+        assert!(gone(&unread, &medium, 9));
+        unread.give_up(false);
+        assert!(gone(&unread, &medium, 9) && !gone(&unread, &medium, 10), "that page for good, and no other");
+    }
+
+    #[test]
+    fn unreadable_pages_are_zeros_and_counted_while_a_ring_is_opened() {
+        let (medium, mut bytes) = (file(&[4]), [1; 3 * PAGE]);
+        let pages = Pages::new(&medium, &GEOMETRY);
+        pages.read(0, 1, &mut bytes);
+        let expected: Vec<u8> = [7, 0, 7].iter().flat_map(|byte| [*byte; PAGE]).collect();
+        assert!(bytes[..] == expected[..] && pages.skipped() == 1 && !pages.is_down());
+    }
+
+    #[test]
+    fn the_first_page_behind_the_end_of_a_cut_file_is_no_error_of_the_medium() {
+        let (medium, unread) = (Sectors::new(2 + 5, 7), Unread::default());
+        let pages = Pages::new(&medium, &GEOMETRY).patient(&unread);
+        pages.read(0, 5, &mut [0; PAGE]);
+        assert!(!pages.is_down());
+        let medium = Sectors::new(2 + 5, 7).with_bad(&[6]);
+        let pages = Pages::new(&medium, &GEOMETRY).patient(&unread);
+        pages.read(0, 4, &mut [0; PAGE]);
+        assert!(pages.is_down(), "the last one before it is");
+    }
+
+    #[test]
+    fn a_slot_is_readable_when_each_of_its_pages_is() {
+        for page in [0, 15, 16, 31] {
+            assert!(!readable(&file(&[2 + 32 + page]), &GEOMETRY, 1), "page {page}");
+            assert!(readable(&file(&[2 + page]), &GEOMETRY, 1));
+        }
+    }
+
+    #[test]
+    fn a_window_reads_each_page_once() {
+        let medium = file(&[]);
+        let pages = Pages::new(&medium, &GEOMETRY);
+        let mut window = Window::new(&pages, 0, READ_BYTES);
+        (0..32).for_each(|page| assert_eq!(window.page(page), [7; PAGE]));
+        assert_eq!(medium.reads.get(), 2);
+    }
+
+    #[test]
+    fn a_header_that_claims_many_pages_of_others_costs_one_look() {
+        for claimed in [17, 30] {
+            let medium = file(&[]);
+            let pages = Pages::new(&medium, &GEOMETRY);
+            let head = Head { pages: claimed, slot: 0, ..sample() };
+            assert!(!pages.frame_into(&head, 1, &mut Vec::new()));
+            assert_eq!(medium.reads.get(), 1);
+        }
+    }
+}
