@@ -40,14 +40,17 @@ fn a_segment_that_was_never_begun_takes_no_later_row_with_it() {
         let dir = half_begun(keep_head);
         let (mut store, found) = ring(&dir);
         let (mut state, first) = (found.state.clone(), found.highest_seq[1] + 1);
-        state.lane[1].next = first + 3;
-        let rows: Vec<StoredRow> = (first..first + 3).map(|seq| row_at(LANE, seq, state.epoch)).collect();
-        store.append(&rows).unwrap();
-        store.commit(&[Change::Lane { lane: LANE, state: state.lane[1] }], &state).unwrap();
+        let rows: Vec<StoredRow> = (first..first + 30).map(|seq| row_at(LANE, seq, state.epoch)).collect();
+        // More commits than the torn one had frames.
+        for rows in rows.chunks(2) {
+            state.lane[1].next += 2;
+            store.append(rows).unwrap();
+            store.commit(&[Change::Lane { lane: LANE, state: state.lane[1] }], &state).unwrap();
+        }
         drop(store);
         let (mut store, found) = ring(&dir);
         assert_eq!(found.damage, [""; 0]);
-        let chunk = store.read(LANE, first, ReadLimit { rows: 9, bytes: 1 << 20 }).unwrap();
+        let chunk = store.read(LANE, first, ReadLimit { rows: 99, bytes: 1 << 20 }).unwrap();
         assert_eq!((chunk.rows, chunk.lost), (rows, Vec::new()), "head kept: {keep_head}");
     }
 }

@@ -201,23 +201,24 @@ fn damage_found_while_limits_change_is_counted_like_any_other() {
         if let Some(after) = after {
             dir.fail(Fault { call: Call::Sync, after, error: FaultError::Io, sticky: false });
         }
-        let Ok(queue) = open(&dir, config(StoreKind::Ring, bytes)) else { return (10, false) };
+        let Ok(queue) = open(&dir, config(StoreKind::Ring, bytes)) else { return (10, false, None) };
         let kept = queue.events().iter().any(|event| matches!(event, Event::LimitsKept(_)));
         balanced(&queue);
         let delivered = drain(&queue).len() as u64;
         let lost: u64 = queue.ledger().iter().map(edge_queue::Ledger::quarantined).sum();
         let hub = queue.consumer("hub").unwrap();
-        assert_eq!(hub.gaps().iter().map(|gap| gap.record.count).sum::<u64>(), lost);
+        let told: Vec<_> = hub.gaps().iter().map(|gap| gap.record).collect();
+        assert_eq!(told.iter().map(|gap| gap.count).sum::<u64>(), lost);
         assert_eq!(delivered + lost, 100, "after {after:?} syncs");
         assert!(queue.ledger().iter().all(|ledger| ledger.balanced() && ledger.queued == 0));
-        (lost, kept)
+        (lost, kept, told.first().map(|gap| (gap.first_seq, gap.last_seq)))
     };
-    assert_eq!(lost_with(1024 * KIB, None), (10, false));
-    assert_eq!(lost_with(2048 * KIB, None), (10, false));
+    assert_eq!(lost_with(1024 * KIB, None), (10, false, Some((31, 40))));
+    assert_eq!(lost_with(2048 * KIB, None), (10, false, Some((31, 40))));
     // Where the copy fails after it has met the damage, the old file goes on, and the loss with it.
     let failed: Vec<_> = (0..9).map(|after| lost_with(2048 * KIB, Some(after))).collect();
     assert!(
-        failed.iter().all(|(lost, _)| *lost == 10) && failed.iter().filter(|(_, kept)| *kept).count() > 1,
+        failed.iter().all(|(lost, ..)| *lost == 10) && failed.iter().filter(|(_, kept, _)| *kept).count() > 1,
         "{failed:?}"
     );
 }

@@ -190,8 +190,7 @@ impl Scan {
         for placed in frames.broken.iter().filter(counts) {
             let counter = placed.head.counter;
             let replaced = frames.good.iter().any(|g| g.head.base <= counter && counter <= g.head.counter);
-            let waived =
-                self.waived.iter().any(|w| w.lane == lane && w.first <= counter && counter <= w.last);
+            let waived = self.waived.iter().any(|gap| gap.covers(lane, counter));
             if !replaced && !waived {
                 let slot = segment.slot;
                 self.damage.push(format!("lane {lane}: frame {counter} in segment {slot} is damaged"));
