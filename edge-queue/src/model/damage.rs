@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::flaw::{Flaw, planted};
 use crate::losses::{Share, divide};
 use crate::model::lane::{Size, Usage};
+use crate::model::progress::Progress;
 use crate::model::{Model, Place};
 use crate::row::{Seq, StoredRow};
 use crate::state::{GapRecord, Reason};
@@ -18,13 +19,10 @@ const TOLD_MAX: usize = 256;
 
 /// A lane that is being reckoned.
 pub(super) struct Reckoning {
-    lane: usize,
-    /// Rows below were looked at.
-    at: Seq,
+    progress: Progress,
     usage: Usage,
-    /// Per consumer: weight and bytes of rows below `at` that can be read and are not done.
+    /// Per consumer: weight and bytes of rows looked at that can be read and are not done.
     open: Vec<Open>,
-    lost: Vec<Lost>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -46,15 +44,9 @@ impl Open {
 }
 
 impl Reckoning {
-    /// Returns whether a row was read. One that the application holds may lie in what cannot be read.
-    fn has_read(&self, lane: usize, seq: Seq) -> bool {
-        let is_lost = |lost: &Lost| (lost.first..=lost.last).contains(&seq);
-        lane == self.lane && seq < self.at && !self.lost.iter().any(is_lost)
-    }
-
     /// A row is done for one consumer.
     pub(super) fn done(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
-        if self.has_read(lane, seq)
+        if self.progress.has_read(lane, seq)
             && let Some(open) = self.open.get_mut(reader)
         {
             open.sub(size);
@@ -63,7 +55,7 @@ impl Reckoning {
 
     /// Nobody wants a row any more.
     pub(super) fn remove(&mut self, lane: usize, seq: Seq, size: Size) {
-        if self.has_read(lane, seq) {
+        if self.progress.has_read(lane, seq) {
             self.usage.sub(size);
         }
     }
@@ -123,7 +115,8 @@ impl Model {
         let l = self.lanes.get(lane)?;
         let at = lowest.unwrap_or(l.floor).max(l.floor);
         let open = vec![Open::default(); self.readers.len()];
-        self.reckoning = Some(Reckoning { lane, at, usage: Usage::default(), open, lost: Vec::new() });
+        let progress = Progress::new(lane, at);
+        self.reckoning = Some(Reckoning { progress, usage: Usage::default(), open });
         Some((at, l.window.from()))
     }
 
@@ -134,15 +127,15 @@ impl Model {
             self.reckon_row(row);
         }
         let next = next.map(|next| next.max(from.saturating_add(1))).filter(|next| *next < below);
-        let reckoning = self.reckoning.as_mut()?;
-        reckoning.lost.extend(lost);
-        reckoning.at = next.unwrap_or(below);
+        let progress = &mut self.reckoning.as_mut()?.progress;
+        progress.lost.extend(lost);
+        progress.at = next.unwrap_or(below);
         next
     }
 
     fn reckon_row(&mut self, row: &StoredRow) {
         let Some(mut reckoning) = self.reckoning.take() else { return };
-        let (lane, size) = (reckoning.lane, Size::of(row));
+        let (lane, size) = (reckoning.progress.lane, Size::of(row));
         for (open, reader) in reckoning.open.iter_mut().zip(&self.readers) {
             if reader.lanes.get(lane).is_some_and(|place| !place.pos.is_done(row.seq)) {
                 open.add(size);
@@ -162,13 +155,15 @@ impl Model {
     /// Adds the rows in RAM and settles every consumer's ledger. `first`: losses that a reader is about to pass over, which
     /// are settled in any case; others may wait when there are more than a position has ranges for.
     pub(crate) fn reckon_finish(&mut self, first: &[Lost], below: Seq, up_ms: u64) {
-        let Some(lane) = self.reckoning.as_ref().map(|reckoning| reckoning.lane) else { return };
+        let Some(lane) = self.reckoning.as_ref().map(|reckoning| reckoning.progress.lane) else { return };
         let mut seq = below;
         while let Some(row) = self.lanes.get(lane).and_then(|l| l.window.at_or_after(seq)).cloned() {
             seq = row.seq.saturating_add(1);
             self.reckon_row(&row);
         }
-        let Some(Reckoning { usage, open, mut lost, .. }) = self.reckoning.take() else { return };
+        let Some(Reckoning { progress, mut usage, open }) = self.reckoning.take() else { return };
+        progress.held_by_any(self, below).for_each(|size| usage.add(size));
+        let mut lost = progress.lost;
         let passed = |lost: &Lost| first.iter().any(|f| f.first <= lost.last && lost.first <= f.last);
         lost.sort_by_key(|lost| (!passed(lost), lost.first));
         let urgent = lost.iter().filter(|lost| passed(lost)).count();

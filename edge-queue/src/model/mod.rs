@@ -20,6 +20,7 @@ mod own_limit;
 mod pass;
 mod pinned;
 mod place;
+mod progress;
 mod push;
 #[cfg(feature = "ring")]
 pub(crate) mod ram;
@@ -30,6 +31,8 @@ mod read_fault;
 mod recount;
 mod run;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod window;
 

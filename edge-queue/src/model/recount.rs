@@ -8,6 +8,7 @@
 use crate::flaw::{Flaw, planted};
 use crate::model::Model;
 use crate::model::lane::{Size, Usage};
+use crate::model::progress::Progress;
 use crate::row::{Seq, StoredRow};
 use crate::store::Chunk;
 use crate::time::Now;
@@ -17,9 +18,7 @@ const AGAIN_AFTER_MS: u64 = 1_000;
 
 /// A count under way. The store is held for all of it, so consumers neither come nor go.
 pub(super) struct Recount {
-    lane: usize,
-    /// Rows below are counted.
-    at: Seq,
+    progress: Progress,
     usage: Usage,
     /// Bytes that each consumer still has to get, in the order of the readers.
     queued_bytes: Vec<u64>,
@@ -66,35 +65,39 @@ impl Model {
         let l = self.lanes.get(lane)?;
         let (from, below) = (l.floor, l.window.from());
         let queued_bytes = vec![0; self.readers.len()];
-        self.recount = Some(Recount { lane, at: from, usage: Usage::default(), queued_bytes });
+        let progress = Progress::new(lane, from);
+        self.recount = Some(Recount { progress, usage: Usage::default(), queued_bytes });
         Some((from, below))
     }
 
     /// Counts what one read brought; gives where to read on.
     pub(crate) fn recount_read(&mut self, from: Seq, below: Seq, chunk: Chunk) -> Option<Seq> {
-        let lane = self.recount.as_ref()?.lane;
+        let progress = &mut self.recount.as_mut()?.progress;
+        progress.lost.extend_from_slice(&chunk.lost);
+        let lane = progress.lane;
         let (rows, upto) = self.note_read(lane, from, below, chunk);
         for row in &rows {
             self.recount_row(lane, row);
         }
-        let recount = self.recount.as_mut()?;
-        recount.at = upto;
+        self.recount.as_mut()?.progress.at = upto;
         (upto < below).then_some(upto)
     }
 
     /// Adds the rows in RAM and puts the new totals in place.
     pub(crate) fn recount_finish(&mut self, below: Seq, up_ms: u64) {
-        let Some(lane) = self.recount.as_ref().map(|recount| recount.lane) else { return };
+        let Some(lane) = self.recount.as_ref().map(|recount| recount.progress.lane) else { return };
         self.sweep(lane, up_ms);
         let mut seq = below;
         while let Some(row) = self.lanes.get(lane).and_then(|l| l.window.at_or_after(seq)).cloned() {
             self.recount_row(lane, &row);
             seq = row.seq.saturating_add(1);
         }
-        let Some(Recount { usage, queued_bytes, .. }) = self.recount.take() else { return };
+        let Some(Recount { progress, mut usage, queued_bytes }) = self.recount.take() else { return };
+        progress.held_by_any(self, below).for_each(|size| usage.add(size));
         for (reader, bytes) in queued_bytes.into_iter().enumerate() {
             if let Some(place) = self.place_mut(reader, lane) {
-                (place.pos.queued_bytes, place.dirty) = (bytes, true);
+                let held: u64 = progress.held(place, below).map(|(_, size)| size.bytes).sum();
+                (place.pos.queued_bytes, place.dirty) = (bytes.saturating_add(held), true);
             }
         }
         if let Some(l) = self.lanes.get_mut(lane) {
@@ -115,7 +118,7 @@ impl Model {
 
     /// A row that may be counted already is done for one consumer.
     pub(super) fn recount_done(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
-        let counted = self.recount.as_mut().filter(|r| r.lane == lane && seq < r.at);
+        let counted = self.recount.as_mut().filter(|r| r.progress.has_read(lane, seq));
         if let Some(bytes) = counted.and_then(|r| r.queued_bytes.get_mut(reader)) {
             *bytes = bytes.saturating_sub(size.bytes);
         }
@@ -123,7 +126,7 @@ impl Model {
 
     /// A row that may be counted already is wanted by nobody any more.
     pub(super) fn recount_removed(&mut self, lane: usize, seq: Seq, size: Size) {
-        if let Some(recount) = self.recount.as_mut().filter(|r| r.lane == lane && seq < r.at) {
+        if let Some(recount) = self.recount.as_mut().filter(|r| r.progress.has_read(lane, seq)) {
             recount.usage.sub(size);
         }
     }

@@ -1,0 +1,49 @@
+//! Progress of a pass over a lane's stored rows, while pushes and acknowledgements go on.
+//!
+//! A row that is done counts less only if the pass has added it before. A consumer may still hold a row that damage took: the
+//! pass does not find it, and it is somebody's until its lease ends.
+
+use std::collections::BTreeMap;
+
+use crate::model::lane::Size;
+use crate::model::{Model, Place};
+use crate::row::Seq;
+use crate::store::Lost;
+
+/// A pass under way.
+pub(super) struct Progress {
+    pub(super) lane: usize,
+    /// Rows below were looked at.
+    pub(super) at: Seq,
+    /// Damage that the pass met.
+    pub(super) lost: Vec<Lost>,
+}
+
+impl Progress {
+    /// A pass that begins at `at`.
+    pub(super) fn new(lane: usize, at: Seq) -> Progress {
+        Progress { lane, at, lost: Vec::new() }
+    }
+
+    /// Returns whether the pass came by a row and could read it.
+    pub(super) fn has_read(&self, lane: usize, seq: Seq) -> bool {
+        lane == self.lane && seq < self.at && !self.has_lost(seq)
+    }
+
+    fn has_lost(&self, seq: Seq) -> bool {
+        self.lost.iter().any(|lost| (lost.first..=lost.last).contains(&seq))
+    }
+
+    /// Rows below `below` that a consumer holds and nobody can read any more.
+    pub(super) fn held<'a>(&'a self, place: &'a Place, below: Seq) -> impl Iterator<Item = (Seq, Size)> + 'a {
+        let gone = move |seq: Seq| seq < below && self.has_lost(seq);
+        place.leased.iter().filter(move |(seq, _)| gone(**seq)).map(|(seq, out)| (*seq, out.size))
+    }
+
+    /// The same of all consumers, each row once.
+    pub(super) fn held_by_any(&self, model: &Model, below: Seq) -> impl Iterator<Item = Size> + use<> {
+        let held: BTreeMap<Seq, Size> =
+            model.places(self.lane).flat_map(|place| self.held(place, below)).collect();
+        held.into_values()
+    }
+}

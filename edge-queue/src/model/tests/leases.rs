@@ -1,0 +1,84 @@
+use super::*;
+use crate::config::{OnFull, Order};
+use crate::state::{GapRecord, Reason};
+
+/// A row too large for the lane is dropped while nobody reads: its number stays free.
+#[test]
+fn a_row_behind_a_number_without_a_row_is_handed_out_once() {
+    let mut m = model(&Config::default().lanes(1).on_full(OnFull::DropNewest));
+    lane(&mut m).limits.bytes = 4 * ROW;
+    push(&mut m, 2);
+    assert!(m.push(Row::new(vec![7; 300]), &at(1)).is_ok());
+    push(&mut m, 1);
+    let id = m.register("hub").unwrap();
+    m.lanes.first_mut().unwrap().limits.bytes = 100 * ROW;
+    assert_eq!(lease(&mut m, id, 9), [1, 2, 4]);
+    m.give_back(id, 0, 2);
+    assert_eq!(lease(&mut m, id, 9), [2]);
+}
+
+#[test]
+fn a_lane_that_cannot_be_read_is_left_alone_until_its_next_try() {
+    let mut m = stored(100, &["hub"]);
+    let id = m.find_reader("hub").unwrap();
+    let reads = |m: &mut Model, up_ms| {
+        let more = m.lease(id, Take::rows(1), &mut Vec::new(), &at(up_ms));
+        matches!(more, More::Read { lane: 0, from: 1, below: 101, .. })
+    };
+    assert!(reads(&mut m, 1_000));
+    assert_eq!(m.read_again_at(), None);
+    assert!(m.read_failed(0, "no".to_owned(), &at(1_000)));
+    assert_eq!(m.read_again_at(), Some(1_500));
+    assert!(!reads(&mut m, 1_499) && reads(&mut m, 1_500));
+    assert!(!m.read_failed(0, "no".to_owned(), &at(1_500)));
+    assert_eq!(m.read_again_at(), Some(2_500), "twice as long");
+    assert!(m.read_worked(0) && reads(&mut m, 1_501));
+}
+
+#[test]
+fn a_report_of_a_loss_that_is_not_known_makes_no_commit_due() {
+    let mut m = model(&Config::default().lanes(1));
+    let id = m.register("hub").unwrap();
+    write(&mut m);
+    let unknown =
+        GapRecord { first_seq: 1, last_seq: 2, first_ms: 0, last_ms: 0, count: 2, reason: Reason::Expired };
+    m.ack_gaps(id, &[(Lane(0), unknown)], 1);
+    assert_eq!(m.due_at_ms(), None);
+    m.place_mut(0, 0).unwrap().pos.add_gap(unknown);
+    m.ack_gaps(id, &[(Lane(0), unknown)], 1);
+    assert!(m.due_at_ms().is_some());
+}
+
+#[test]
+fn a_row_is_stored_once_a_commit_holds_it_and_never_in_a_store_without_a_medium() {
+    let mut m = model(&Config::default().lanes(1));
+    push(&mut m, 1);
+    assert!(!m.is_stored(0, 1));
+    write(&mut m);
+    assert!(m.is_stored(0, 1));
+    m.rules.volatile = true;
+    assert!(!m.is_stored(0, 1));
+}
+
+#[test]
+fn a_scan_passes_live_rows_and_backlog_and_its_end_is_both_ends() {
+    let order = Order::LiveFirst { backlog_one_in: 9, behind_rows: 100 };
+    let mut m = model(&Config::default().lanes(1).order(order));
+    let id = m.register("hub").unwrap();
+    push(&mut m, 3);
+    assert_eq!(lease(&mut m, id, 1), [1], "what is there at the first question is backlog");
+    push(&mut m, 2);
+    m.rewind(id, false);
+    assert_eq!(lease(&mut m, id, 2), [4, 5]);
+    assert!(!m.at_end(id), "backlog is left");
+    assert_eq!(lease(&mut m, id, 9), [2, 3]);
+    assert!(m.at_end(id));
+    push(&mut m, 1);
+    assert!(!m.at_end(id), "a live row is left");
+    [2, 4].into_iter().for_each(|seq| m.pass(id, 0, seq));
+    assert_eq!(lease(&mut m, id, 9), [6], "a scan goes on behind rows that it passed over");
+    assert!(m.at_end(id));
+    m.rewind(id, true);
+    assert!(!m.at_end(id));
+    assert_eq!(lease(&mut m, id, 9), [4, 2]);
+}
