@@ -6,7 +6,7 @@ use crate::model::HEAD_READ;
 use crate::row::{Lane, Seq};
 use crate::store::{Chunk, Lost, ReadLimit, StoreError};
 
-use super::{Engine, Open, lock};
+use super::{Engine, Open, Wake, lock};
 
 impl Engine {
     /// A read whose losses are in the ledgers when it returns.
@@ -30,6 +30,8 @@ impl Engine {
                 if self.with_model(|model| model.read_failed(lane, reason.clone(), &now)) {
                     lock(&self.events).put(Event::Degraded { kind: FaultKind::of(error), reason });
                 }
+                // The writer wakes consumers when the lane may be read again, and may sleep beyond that.
+                self.wake(Wake { writer: true, consumers: false });
             }
         }
         read

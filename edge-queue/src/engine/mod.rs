@@ -14,6 +14,8 @@ mod open;
 mod push;
 mod stall;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod waits;
 mod watch;
 mod writer;

@@ -1,0 +1,261 @@
+//! The engine on a store that does as it is told.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::lock;
+use crate::store::memory::Memory;
+use crate::store::{Chunk, DoneRows, Lost, ReadLimit, Recovered, Store, StoreError, StoreStats};
+use crate::*;
+
+/// Deeds of the store.
+#[derive(Default)]
+struct Script {
+    /// It has no room for rows.
+    full: AtomicBool,
+    /// Reads of lane 1 fail.
+    blind: AtomicBool,
+    /// Reads pass over these.
+    lost: Mutex<Vec<Lost>>,
+    /// Called once, in a commit.
+    in_commit: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+struct Scripted(Memory, Arc<Script>);
+
+impl Store for Scripted {
+    fn append(&mut self, rows: &[StoredRow]) -> Result<(), StoreError> {
+        match self.1.full.load(Ordering::Relaxed) {
+            true => Err(StoreError::Full { lane: Lane(0) }),
+            false => self.0.append(rows),
+        }
+    }
+
+    fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
+        let call = lock(&self.1.in_commit).take();
+        call.into_iter().for_each(|call| call());
+        self.0.commit(changes, state)
+    }
+
+    fn read(&mut self, lane: Lane, from: Seq, limit: ReadLimit) -> Result<Chunk, StoreError> {
+        if lane == Lane(1) && self.1.blind.load(Ordering::Relaxed) {
+            return Err(StoreError::Io { op: "read", source: io::ErrorKind::Other.into() });
+        }
+        let mut chunk = self.0.read(lane, from, limit)?;
+        chunk.lost.extend(lock(&self.1.lost).iter().filter(|lost| lost.last >= from));
+        Ok(chunk)
+    }
+
+    fn advance(&mut self, lane: Lane, done: &DoneRows) -> Result<(), StoreError> {
+        self.0.advance(lane, done)
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.0.stats()
+    }
+}
+
+fn config(lanes: u8) -> Config {
+    Config::default().lanes(lanes)
+}
+
+fn manual(up_ms: u64) -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Now { boot_id: 1, up_ms, ..Now::default() }))
+}
+
+/// A store with so many rows in lane `lane`, pushed 100 ms apart; its bookkeeping knows those below `next`.
+fn found(lane: Lane, rows: u64, next: Seq, script: &Arc<Script>) -> (Box<dyn Store>, Recovered) {
+    let (mut memory, mut recovered) = Memory::open(&config(2).store_options(1));
+    let stored = |seq| StoredRow {
+        lane,
+        seq,
+        epoch: 1,
+        stamp: Now { boot_id: 1, up_ms: seq * 100, ..Now::default() },
+        ttl_ms: None,
+        expiry: Expiry::Lenient,
+        weight: 1,
+        key: Bytes::new(),
+        meta: Bytes::new(),
+        payload: Bytes::from_static(&[7; 68]),
+    };
+    memory.append(&(1..=rows).map(stored).collect::<Vec<_>>()).unwrap();
+    memory.commit(&[], &recovered.state).unwrap();
+    let (at, known) = (usize::from(lane.0), next - 1);
+    recovered.state.lane[at] =
+        LaneState { next, rows: known, weight: known, bytes: known * 100, ..LaneState::default() };
+    let mut hub = ConsumerState { name: "hub".to_owned(), lanes: Default::default() };
+    hub.lanes.iter_mut().for_each(|place| place.floor = 1);
+    (hub.lanes[at].accepted, hub.lanes[at].queued_bytes) = (known, known * 100);
+    recovered.state.consumers.push(hub);
+    recovered.highest_seq[at] = rows;
+    (Box::new(Scripted(memory, script.clone())), recovered)
+}
+
+fn open(lane: Lane, rows: u64, next: Seq, script: &Arc<Script>, clock: Arc<dyn Clock>) -> Queue {
+    let (store, recovered) = found(lane, rows, next, script);
+    Queue::with_store(store, recovered, config(2), clock).unwrap()
+}
+
+fn push(queue: &Queue, rows: usize) {
+    (0..rows).for_each(|_| drop(queue.push(Row::new(vec![7; 68]).lane(Lane(0))).unwrap()));
+}
+
+fn told(queue: &Queue) -> Vec<&'static str> {
+    let name = |event: &Event| match event {
+        Event::Degraded { .. } => "degraded",
+        Event::Recovered => "recovered",
+        _ => "other",
+    };
+    queue.events().iter().map(name).collect()
+}
+
+#[test]
+fn a_commit_that_finds_no_room_however_much_is_given_up_is_an_error() {
+    let script = Arc::<Script>::default();
+    let queue = open(Lane(0), 0, 1, &script, manual(1));
+    script.full.store(true, Ordering::Relaxed);
+    push(&queue, 50);
+    assert!(queue.commit().is_err());
+    assert_eq!(told(&queue), ["degraded"]);
+    assert!(matches!(queue.stats().health, Health::Degraded { .. }));
+}
+
+#[test]
+fn a_failing_store_has_recovered_once_it_took_rows() {
+    let script = Arc::<Script>::default();
+    let (store, recovered) = found(Lane(0), 0, 1, &script);
+    let config = config(2).on_full(OnFull::Reject);
+    let queue = Arc::new(Queue::with_store(store, recovered, config, manual(1)).unwrap());
+    let mut hub = queue.consumer("hub").unwrap();
+    push(&queue, 3);
+    queue.commit().unwrap();
+    let rows = hub.lease(3, Wait::None).unwrap();
+    script.full.store(true, Ordering::Relaxed);
+    push(&queue, 1);
+    assert!(queue.commit().is_err());
+    rows.ack();
+    assert!(queue.commit().is_err(), "what was acknowledged is written, and no row");
+    assert_eq!(told(&queue), ["degraded"]);
+    script.full.store(false, Ordering::Relaxed);
+    let other = queue.clone();
+    *lock(&script.in_commit) = Some(Box::new(move || push(&other, 1)));
+    queue.commit().unwrap();
+    assert_eq!(told(&queue), ["recovered"], "although another row came meanwhile");
+}
+
+#[test]
+fn every_row_that_the_bookkeeping_does_not_know_is_taken_in_at_open() {
+    let script = Arc::<Script>::default();
+    let queue = open(Lane(0), 3_000, 1, &script, manual(1));
+    assert_eq!(queue.stats().messages, 3_000, "more than one read brings");
+    let ledgers = queue.ledger();
+    assert_eq!(ledgers.iter().map(|ledger| (ledger.accepted, ledger.queued)).max(), Some((3_000, 3_000)));
+}
+
+#[test]
+fn what_is_gone_behind_the_bookkeeping_is_a_loss_before_anybody_reads() {
+    let script = Arc::<Script>::default();
+    let lost = Lost { first: 6, last: 10, rows: 5, weight: 5, exact: false };
+    lock(&script.lost).push(lost);
+    let (store, mut recovered) = found(Lane(0), 5, 1, &script);
+    (recovered.clean, recovered.highest_seq[0]) = (false, 10);
+    let queue = Queue::with_store(store, recovered, config(2), manual(1)).unwrap();
+    let ledgers = queue.ledger();
+    let sums = ledgers.iter().map(|l| (l.accepted, l.quarantined(), l.queued)).max();
+    assert_eq!((sums, queue.stats().messages), (Some((10, 5, 5)), 5));
+}
+
+#[test]
+fn a_store_with_more_lanes_than_the_configuration_is_refused_and_one_with_fewer_is_not() {
+    let script = Arc::<Script>::default();
+    for (lanes, taken) in [(1, false), (2, true), (3, true)] {
+        let (store, recovered) = found(Lane(0), 5, 6, &script);
+        assert_eq!(Queue::with_store(store, recovered, config(lanes), manual(1)).is_ok(), taken, "{lanes}");
+    }
+}
+
+#[test]
+fn a_lane_that_cannot_be_read_does_not_keep_the_rows_of_another() {
+    let script = Arc::<Script>::default();
+    let queue = open(Lane(1), 5, 6, &script, manual(1));
+    let mut hub = queue.consumer("hub").unwrap();
+    script.blind.store(true, Ordering::Relaxed);
+    push(&queue, 2);
+    assert_eq!(hub.lease(9, Wait::None).map(|rows| rows.len()).ok(), Some(2));
+    assert!(matches!(queue.stats().health, Health::Degraded { .. }));
+}
+
+#[test]
+fn a_consumer_that_waits_gets_the_rows_of_a_lane_that_can_be_read_again() {
+    let script = Arc::<Script>::default();
+    let clock = Arc::new(SystemClock::default());
+    let queue = open(Lane(1), 5, 6, &script, clock.clone());
+    let mut hub = queue.consumer("hub").unwrap();
+    // The writer is asleep, for a minute if nothing wakes it.
+    std::thread::sleep(Duration::from_millis(50));
+    script.blind.store(true, Ordering::Relaxed);
+    assert!(hub.lease(9, Wait::None).is_err());
+    script.blind.store(false, Ordering::Relaxed);
+    let since = clock.now().up_ms;
+    let rows = hub.lease(9, Wait::For(Duration::from_secs(30))).unwrap();
+    assert!(rows.len() == 5 && clock.now().up_ms - since < 20_000, "half a second later");
+}
+
+#[test]
+fn the_age_of_the_oldest_row_is_that_of_the_one_that_is_left() {
+    let script = Arc::<Script>::default();
+    let queue = open(Lane(1), 5, 6, &script, manual(10_000));
+    let mut hub = queue.consumer("hub").unwrap();
+    for left in 1..=4 {
+        assert_eq!(queue.stats().oldest_age_ms, Some(10_000 - left * 100));
+        hub.lease(1, Wait::None).unwrap().ack();
+    }
+}
+
+#[test]
+fn a_commit_is_overdue_by_the_time_since_it_was_due() {
+    let script = Arc::<Script>::default();
+    let clock = manual(10_000);
+    let (store, recovered) = found(Lane(1), 0, 1, &script);
+    let config = config(2).ack_within(Duration::from_millis(500)).commit_bytes(4_096);
+    let queue = Queue::with_store(store, recovered, config, clock.clone()).unwrap();
+    queue.commit().unwrap();
+    push(&queue, 1);
+    clock.advance_ms(500);
+    assert_eq!(queue.stats().overdue_ms, 0);
+    clock.advance_ms(7);
+    assert_eq!(queue.stats().overdue_ms, 7);
+    queue.commit().unwrap();
+    push(&queue, 50);
+    assert_eq!(queue.stats().overdue_ms, 0, "due at once is not late");
+}
+
+#[test]
+fn a_lease_does_not_wait_for_a_clock_that_stands_and_does_for_one_that_runs() {
+    let queue = open(Lane(0), 0, 1, &Arc::default(), manual(1));
+    let mut hub = queue.consumer("hub").unwrap();
+    for wait in [Wait::None, Wait::For(Duration::from_secs(3_600)), Wait::Forever] {
+        assert!(hub.lease(1, wait).unwrap().is_empty(), "{wait:?}");
+    }
+    let clock = Arc::new(SystemClock::default());
+    let queue = open(Lane(0), 0, 1, &Arc::default(), clock.clone());
+    let mut hub = queue.consumer("hub").unwrap();
+    let since = clock.now().up_ms;
+    assert!(hub.lease(1, Wait::For(Duration::from_millis(40))).unwrap().is_empty());
+    assert!(clock.now().up_ms - since >= 40);
+}
+
+#[test]
+fn a_queue_that_was_closed_has_no_thread_left() {
+    let (store, recovered) = found(Lane(0), 0, 1, &Arc::default());
+    let clock = Arc::new(SystemClock::default());
+    let engine = super::Engine::start(store, None, recovered, &config(2), clock).unwrap();
+    assert!(lock(&engine.writer).is_some());
+    engine.close().unwrap();
+    assert!(lock(&engine.writer).is_none());
+    assert_eq!(Arc::strong_count(&engine), 1, "the thread had the other");
+}
