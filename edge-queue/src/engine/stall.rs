@@ -40,3 +40,11 @@ impl Engine {
 pub(super) fn stall_reason(ms: u64) -> String {
     format!("a call of the store has not returned for {ms} ms")
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_reason_says_for_how_long() {
+        assert!(super::stall_reason(7_001).contains("7001 ms"));
+    }
+}

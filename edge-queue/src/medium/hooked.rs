@@ -222,6 +222,9 @@ mod tests {
         dir.remove("b").unwrap();
         assert_eq!(beneath.content("b").unwrap(), b"abc");
         assert!(dir.free_bytes().is_ok() && dir.lock("lock").is_ok());
+        let tmp = tempfile::tempdir().unwrap();
+        let real = crate::medium::os::OsDir::new(tmp.path()).unwrap();
+        assert!(Hooked::new(real, |_| Verdict::Make).free_bytes().unwrap() > Some(0));
         let asked = std::mem::take(&mut *asked.lock().unwrap());
         assert!(Call::ALL.iter().all(|call| asked.contains(call)), "{asked:?}");
         assert_eq!(asked.len(), 12);

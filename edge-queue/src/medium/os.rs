@@ -190,6 +190,13 @@ struct OsFile {
     file: File,
 }
 
+impl OsFile {
+    /// Makes the file at least so long.
+    fn extend_to(&mut self, end: u64) -> io::Result<()> {
+        if self.len()? < end { self.set_len(end) } else { Ok(()) }
+    }
+}
+
 impl Medium for OsFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
@@ -216,8 +223,7 @@ impl Medium for OsFile {
             Ok(()) => Ok(()),
             // Some file systems cannot reserve (older NFS, FUSE): a longer file is the best they offer.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
-                let end = offset.saturating_add(len);
-                if self.len()? < end { self.set_len(end) } else { Ok(()) }
+                self.extend_to(offset.saturating_add(len))
             }
             Err(e) => Err(e.into()),
         }
@@ -296,5 +302,58 @@ mod tests {
         for name in ["../x", "/etc/x", "", "bad/../../x"] {
             assert_eq!(dir.create(name).err().unwrap().kind(), io::ErrorKind::InvalidInput, "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_is_empty_until_something_is_in_it() {
+        let tmp = tempfile::tempdir().unwrap();
+        let mut file = OsDir::new(tmp.path()).unwrap().create("x").unwrap();
+        assert!(file.is_empty().unwrap());
+        file.write_at(0, b"x").unwrap();
+        assert!(!file.is_empty().unwrap());
+    }
+
+    /// Where space cannot be reserved, what is there stays.
+    #[test]
+    fn a_file_that_is_made_longer_instead_of_reserved_is_never_cut() {
+        let tmp = tempfile::tempdir().unwrap();
+        let file = make_file(OpenOptions::new().read(true).write(true).create(true), &tmp.path().join("x"));
+        let mut file = OsFile { file: file.unwrap() };
+        for (end, len) in [(100, 100), (50, 100), (100, 100), (101, 101)] {
+            file.extend_to(end).unwrap();
+            assert_eq!(file.len().unwrap(), len);
+        }
+    }
+
+    #[test]
+    fn only_what_does_not_exist_counts_as_absent() {
+        let tmp = tempfile::tempdir().unwrap();
+        let (dir, reader) = (OsDir::new(tmp.path()).unwrap(), OsDir::read_only(tmp.path()).unwrap());
+        assert!(dir.sync().is_ok() && reader.lock("lock").is_ok());
+        for name in ["bad", "lock"] {
+            // A name that leads to itself cannot be opened, whoever asks.
+            std::os::unix::fs::symlink(name, tmp.path().join(name)).unwrap();
+        }
+        assert!(dir.sync().is_err() && reader.lock("lock").is_err());
+    }
+
+    #[test]
+    fn a_directory_keeps_the_mode_that_it_was_given() {
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let tmp = tempfile::tempdir().unwrap();
+        let bad = tmp.path().join("bad");
+        fs::create_dir(&bad).unwrap();
+        for (path, set) in [(tmp.path(), 0o2755), (&bad, 0o750)] {
+            fs::set_permissions(path, Permissions::from_mode(set)).unwrap();
+        }
+        let dir = OsDir::new(tmp.path()).unwrap();
+        drop((dir.create("x").unwrap(), dir.create("bad/x").unwrap(), dir.create("other/x").unwrap()));
+        assert_eq!((mode(tmp.path()), mode(&bad)), (0o2755, 0o750));
+        // Linux hands the group bit of a directory on to those made in it.
+        assert!([0o700, 0o2700].contains(&mode(&tmp.path().join("other"))));
+        let inherits = tmp.path().join("plain");
+        fs::create_dir(&inherits).unwrap();
+        let inherited = mode(&inherits) & 0o7000;
+        assert_eq!(mode(&tmp.path().join("other")) & 0o7000, inherited);
     }
 }
