@@ -180,7 +180,10 @@ impl fmt::Display for Limit {
 impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PushError::Full { limit, .. } => write!(f, "the lane is full ({limit})"),
+            PushError::Full { row, limit } => match row.lane {
+                Some(Lane(lane)) => write!(f, "lane {lane} is full ({limit})"),
+                None => write!(f, "the last lane is full ({limit})"),
+            },
             PushError::TooLarge { row, limit } => {
                 let size = row.key.len() + row.meta.len() + row.payload.len();
                 write!(f, "a row of {size} bytes is over the limit of {limit}")

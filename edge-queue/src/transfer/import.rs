@@ -47,7 +47,8 @@ impl Imported {
     }
 }
 
-/// Error of an import. Nothing was imported, the directory is as it was.
+/// Error of an import. Nothing was imported; the directory is as it was, but for the empty file `lock`, which stays: whoever
+/// removes a lock's file lets two others lock a file each.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ImportError {
