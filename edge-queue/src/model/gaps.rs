@@ -113,4 +113,20 @@ mod tests {
         assert_eq!((p.gaps[0].first_seq, p.gaps[0].count), (2, 1));
         assert!(!p.ack_gap(&reported));
     }
+
+    #[test]
+    fn what_was_reported_of_a_record_leaves_the_numbers_of_the_rest() {
+        let mut p = Position::default();
+        let of = |first_seq, last_seq, count| GapRecord {
+            first_seq,
+            last_seq,
+            count,
+            ..one(1, 0, 1, Reason::Expired)
+        };
+        p.add_gap(of(1, 20, 20));
+        assert!(p.ack_gap(&of(5, 10, 6)));
+        assert_eq!(p.gaps, [of(1, 20, 14)], "from its middle");
+        assert!(p.ack_gap(&of(1, 20, 4)));
+        assert_eq!(p.gaps, [of(1, 20, 10)], "it weighs more than was reported, between the same numbers");
+    }
 }

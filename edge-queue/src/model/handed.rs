@@ -82,4 +82,11 @@ mod tests {
         assert!(handed.contains(6_480) && !handed.contains(6_550), "64 and 65 were nearest");
         assert!(handed.contains(6_300) && handed.contains(6_600), "no other is touched");
     }
+
+    #[test]
+    fn a_row_handed_out_again_is_in_the_span_it_was_in() {
+        let (mut handed, done) = (Handed::default(), Position::default());
+        [100, 102, 100].into_iter().for_each(|seq| handed.live(100, seq, &done));
+        assert_eq!(handed.spans, [(100, 103)]);
+    }
 }

@@ -259,3 +259,109 @@ impl LaneModel {
             && (near(self.usage.weight, self.limits.messages) || near(self.usage.bytes, self.limits.bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const SIZE: Size = Size { weight: 1, bytes: 100, wall_ms: 0 };
+
+    fn head(rows: &[Seq], upto: Seq) -> Head {
+        Head { rows: rows.iter().map(|seq| (*seq, SIZE)).collect(), upto, passed_from: None }
+    }
+
+    fn rows(head: &Head) -> Vec<Seq> {
+        head.rows.iter().map(|(seq, _)| *seq).collect()
+    }
+
+    #[test]
+    fn oldest_rows_that_were_passed_over_are_looked_at_again() {
+        let mut head = head(&[3, 5, 7, 9], 12);
+        head.pass_to(Some(3));
+        head.pass_to(None);
+        assert_eq!((rows(&head), head.upto), (vec![3, 5, 7, 9], 12), "none was passed over");
+        head.pass_to(Some(7));
+        assert_eq!(rows(&head), [7, 9]);
+        head.pass_to(None);
+        assert_eq!((rows(&head), head.upto), (vec![], 3));
+    }
+
+    #[test]
+    fn oldest_rows_are_looked_at_again_from_one_that_came_back() {
+        let mut head = head(&[3, 5, 7, 9], 12);
+        head.rewind(12);
+        head.rewind(7);
+        assert_eq!((rows(&head), head.upto), (vec![3, 5], 7));
+        head.rewind(8);
+        assert_eq!((rows(&head), head.upto), (vec![3, 5], 7));
+    }
+
+    #[test]
+    fn a_row_is_looked_at_when_the_next_one_is_behind_it() {
+        assert!(head(&[3, 5], 12).is_beyond(2) && !head(&[3, 5], 12).is_beyond(3));
+        assert!(head(&[], 9).is_beyond(8) && !head(&[], 9).is_beyond(9));
+    }
+
+    /// A lane of 80 rows and 8 000 bytes, whose rows from number 11 on are in RAM.
+    fn lane(rows: u64) -> LaneModel {
+        let known = Config::default().lanes(1).rules().lanes.first().copied().unwrap();
+        let limits = LaneLimits { messages: 80, bytes: 8_000, row_bytes_max: 68, ..known };
+        let state =
+            LaneState { floor: 1, next: 11, rows, weight: rows, bytes: rows * 100, recount_due: false };
+        LaneModel::new(Lane(0), limits, state, 11)
+    }
+
+    #[test]
+    fn a_loss_of_unknown_size_takes_its_share_of_the_bytes() {
+        let mut l = lane(10);
+        l.usage.weight = 20;
+        let lost = Lost { first: 1, last: 9, rows: 3, weight: 5, exact: false };
+        l.take_lost(&lost);
+        assert_eq!(l.usage, Usage { rows: 7, weight: 15, bytes: 700 });
+        l.take_lost(&Lost { rows: 99, ..lost });
+        assert_eq!(l.usage, Usage::default());
+        assert!(l.dirty && l.counts.dropped.get(Reason::Quarantined as usize) == Some(&10));
+    }
+
+    #[test]
+    fn sizes_are_read_ahead_in_the_last_eighth_of_a_limit() {
+        let wants = |weight, bytes| {
+            let mut l = lane(1);
+            (l.usage.weight, l.usage.bytes) = (weight, bytes);
+            l.wants_head()
+        };
+        assert!(wants(70, 0) && wants(0, 7_000) && !wants(69, 6_999));
+        let mut l = lane(80);
+        l.head = head(&[1; HEAD_ROWS_MAX / 8 - 1], 5);
+        assert!(l.wants_head());
+        l.head.rows.push_back((1, SIZE));
+        assert!(!l.wants_head(), "enough are known");
+        l.head = head(&[], 11);
+        assert!(!l.wants_head(), "the others are in RAM");
+    }
+
+    #[test]
+    fn a_store_is_short_of_room_below_two_segments_and_what_may_wait() {
+        let rules = Config::default().rules();
+        let mut l = lane(1);
+        l.room = 2 * rules.segment_bytes + rules.max_unwritten_bytes;
+        assert!(!l.is_short(&rules));
+        l.room -= 1;
+        assert!(l.is_short(&rules));
+    }
+
+    #[test]
+    fn a_lane_that_pinned_rows_fill_is_told_once_until_it_has_room_or_is_half_full() {
+        let mut l = lane(1);
+        let mut told = |room, bytes| {
+            (l.room, l.usage.bytes) = (room, bytes);
+            l.tell_pinned().is_some()
+        };
+        assert!(!told(100, 3_999), "a row just fits");
+        assert!(!told(99, 4_000), "half of what the limit allows is there");
+        assert!(told(99, 3_999) && !told(99, 3_999));
+        assert!(!told(99, 4_000) && !told(99, 3_999), "no news");
+        assert!(!told(100, 3_999) && told(99, 3_999), "it had room");
+    }
+}

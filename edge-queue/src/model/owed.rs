@@ -135,4 +135,12 @@ mod tests {
         }
         assert_eq!(taken(&mut owed, Seq::MAX), [(0, 2), (2, 100), (0, 1)]);
     }
+
+    #[test]
+    fn what_is_left_of_an_entry_is_owed() {
+        let mut owed = Owed::default();
+        owed.add(1, 10);
+        assert_eq!(taken(&mut owed, 4), [(0, 3)]);
+        assert_eq!(taken(&mut owed, Seq::MAX), [(3, 7)]);
+    }
 }

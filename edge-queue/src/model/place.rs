@@ -215,3 +215,36 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { weight: 1, bytes: 100, wall_ms: 0 };
+
+    #[test]
+    fn a_loss_takes_its_share_of_the_bytes() {
+        let mut place = Place::default();
+        place.accept(10, 1_000);
+        place.lose(3);
+        assert_eq!((place.queued, place.pos.queued_bytes), (7, 700));
+        place.lose(7);
+        assert_eq!((place.queued, place.pos.queued_bytes, place.pos.settled()), (0, 0, 10));
+    }
+
+    #[test]
+    fn an_acknowledgement_that_waits_for_a_range_is_next_when_it_needs_none_or_one_is_free() {
+        let mut place = Place { pos: Position { floor: 1, ..Position::default() }, ..Place::default() };
+        [1, 5, 9].into_iter().for_each(|seq| place.lease(seq, SIZE));
+        assert_eq!(place.parked_next(true), None);
+        for seq in [5, 9] {
+            place.leased.get_mut(&seq).unwrap().parked = Some(Done::Moved);
+            place.parked += 1;
+        }
+        assert_eq!((place.parked_next(false), place.parked_next(true)), (None, Some((5, Done::Moved))));
+        place.pos.mark(8, 8);
+        assert_eq!(place.parked_next(false), Some((9, Done::Moved)));
+        assert!(place.release(9).is_some() && place.release(1).is_some());
+        assert_eq!(place.parked, 1);
+    }
+}

@@ -17,3 +17,14 @@ pub(crate) const PER_LANE: u64 = CACHE_BYTES + SPARE_ROWS_MAX as u64 * ENTRY + H
 pub(crate) fn per_consumer(row_bytes_max: u64) -> u64 {
     row_bytes_max.saturating_add(3 * 64 * 1024 + AHEAD.rows as u64 * ENTRY + HEAD)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_takes_its_rows_read_ahead_and_the_sizes_of_its_oldest() {
+        let row = size_of::<StoredRow>() as u64;
+        assert_eq!(per_consumer(1_000_000), 1_000_000 + 3 * 65_536 + 256 * 2 * row + 65_536);
+    }
+}

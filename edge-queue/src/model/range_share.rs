@@ -82,3 +82,58 @@ impl Model {
 fn is_half_full(lane: &LaneModel) -> bool {
     lane.usage.weight > lane.limits.messages / 2 || lane.usage.bytes > lane.limits.bytes / 2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::model::tests::{model, push, ranges};
+
+    /// Two consumers with so many ranges; of the second's the first begins at 10, of the first's at 10 000.
+    fn sharing(first: usize, second: usize) -> Model {
+        let mut m = model(&Config::default().lanes(1));
+        ["first", "second"].into_iter().for_each(|name| assert!(m.register(name).is_ok()));
+        ranges(&mut m, 0, 0, 10_000, first);
+        ranges(&mut m, 1, 0, 10, second);
+        m
+    }
+
+    #[test]
+    fn live_rows_come_in_parts_while_half_of_the_ranges_are_free() {
+        assert!(sharing(63, 576).may_part(0), "its own");
+        assert!(!sharing(64, 576).may_part(0));
+        assert!(sharing(64, 575).may_part(0), "shared");
+    }
+
+    #[test]
+    fn what_every_consumer_may_take_is_the_least_of_their_own_and_an_equal_part_of_the_shared() {
+        assert_eq!(model(&Config::default().lanes(1)).ranges_for_each(), 1_024);
+        assert_eq!(sharing(63, 100).ranges_for_each(), 28 + 448);
+        assert_eq!(sharing(63, 576).ranges_for_each(), 224);
+    }
+
+    #[test]
+    fn giving_up_a_row_takes_a_spare_range_beyond_both_and_no_other() {
+        // Number 10 is done for the second, and would be a range for the first.
+        assert!(!sharing(135, 1_081).range_exceeded(0, 10), "its own");
+        assert!(!sharing(136, 1_079).range_exceeded(0, 10), "shared");
+        assert!(sharing(136, 1_080).range_exceeded(0, 10));
+        assert!(!sharing(136, 1_080).range_exceeded(0, 1), "the floor moves over it");
+    }
+
+    #[test]
+    fn a_lane_that_drops_its_newest_rows_takes_none_before_half_of_it_is_free() {
+        let keeps = |on_full, weight, bytes, count| {
+            let mut m = sharing(count, 1_100);
+            push(&mut m, 3);
+            (0..2).for_each(|reader| m.place_mut(reader, 0).unwrap().pos.mark(3, 3));
+            let lane = m.lanes.first_mut().unwrap();
+            (lane.limits.messages, lane.limits.bytes, lane.limits.on_full) = (80, 8_000, on_full);
+            (lane.usage.weight, lane.usage.bytes) = (weight, bytes);
+            m.keeps_dropping(0)
+        };
+        assert!(keeps(OnFull::DropNewest, 41, 0, 136) && keeps(OnFull::DropNewest, 0, 4_001, 136));
+        assert!(!keeps(OnFull::DropNewest, 40, 4_000, 136), "half of it is free");
+        assert!(!keeps(OnFull::DropOldest, 41, 4_001, 136));
+    }
+}

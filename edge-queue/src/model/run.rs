@@ -163,4 +163,18 @@ mod tests {
             prop_assert_eq!(waiting(&alone), waiting(&together));
         }
     }
+
+    /// Rows of these sizes, up to a limit in bytes.
+    #[test]
+    fn a_run_ends_at_the_limit_in_bytes() {
+        let now = Now { boot_id: 1, up_ms: 5, ..Now::default() };
+        let (mut alone, mut together) = (model(OnFull::Reject, 200_000), model(OnFull::Reject, 200_000));
+        for model in [&mut alone, &mut together] {
+            model.lanes.iter_mut().for_each(|lane| lane.limits.bytes = 1_000);
+        }
+        let rows: Vec<Row> = (0..20).map(|_| Row::new(vec![7; 100])).collect();
+        let apart = one_by_one(&mut alone, &rows, &now);
+        assert_eq!(apart.iter().filter(|taken| **taken).count(), 7);
+        assert_eq!(apart, in_runs(&mut together, rows, &now));
+    }
 }

@@ -326,4 +326,37 @@ mod tests {
         }
         assert!(w.from() > 970);
     }
+
+    #[test]
+    fn a_written_row_that_is_done_leaves_its_bytes_to_others() {
+        let mut w = Window::new(1);
+        (1..=3).for_each(|seq| push(&mut w, row(seq, 68 + seq as usize)));
+        w.begin();
+        w.finish(true, |_| {});
+        assert!(w.take(2).is_none());
+        assert_eq!(w.stored_bytes, 101 + 103);
+    }
+
+    #[test]
+    fn rows_in_no_finished_commit_are_those_written_and_wanted_and_those_that_wait() {
+        let mut w = Window::new(1);
+        (1..=3).for_each(|seq| push(&mut w, row(seq, 10)));
+        let begun = w.begin();
+        push(&mut w, row(4, 10));
+        w.take(2);
+        assert_eq!(w.unwritten().map(|row| row.seq).collect::<Vec<_>>(), [1, 3, 4]);
+        drop(begun);
+    }
+
+    #[test]
+    fn a_large_commit_leaves_no_large_allocation() {
+        let mut w = Window::new(1);
+        for commit in 0..3 {
+            (1..=20_000).for_each(|n| push(&mut w, row(commit * 20_000 + n, 10)));
+            w.begin();
+            w.finish(true, |_| {});
+            assert!(w.spare.capacity() <= SPARE_ROWS_MAX);
+            assert!(w.stored.capacity() < 5_000, "{}: what is kept is far less", w.stored.capacity());
+        }
+    }
 }
