@@ -235,10 +235,16 @@ fn a_new_lane_needs_a_new_file_and_without_one_the_open_fails() {
 }
 
 #[test]
-fn bytes_written_are_those_given_to_the_medium() {
+fn a_kill_between_commits_leaves_nothing_uncertain() {
+    let (_, found) = open(&Image::new(false).copy());
+    assert!(!found.clean && !found.tail_uncertain && found.damage.is_empty(), "{found:?}");
+}
+
+#[test]
+fn bytes_written_and_syncs_are_those_of_the_medium() {
     let dir = SimDir::new();
     let (mut store, found) = open(&dir);
-    let (mut state, before) = (found.state, dir.counters().bytes_written);
+    let (mut state, before) = (found.state, dir.counters());
     let mut next = 1;
     for count in [1, 1, 40, 100, 1, 1] {
         store.prepare().unwrap();
@@ -246,5 +252,7 @@ fn bytes_written_are_those_given_to_the_medium() {
         next += count;
     }
     store.commit(&[Change::Closed], &state).unwrap();
-    assert_eq!(store.stats().bytes_written, dir.counters().bytes_written - before);
+    let (told, found) = (store.stats(), dir.counters());
+    assert_eq!(told.bytes_written, found.bytes_written - before.bytes_written);
+    assert_eq!(told.syncs, found.syncs - before.syncs);
 }

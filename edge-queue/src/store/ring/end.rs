@@ -224,3 +224,89 @@ fn resembles_torn(look: Look<'_>, segment: &Segment, frames: &Frames, epoch: u32
         Head::decode(bytes).is_none() && Head::resembles(bytes, &last.head, epoch)
     })
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::store::ring::frame::tests::sample;
+    use crate::store::ring::scan::tests::scan;
+
+    /// The end of lane 0 with these segments and their whole frames.
+    pub(in super::super) fn end(segments: Vec<(Segment, Vec<Placed>)>) -> End {
+        let frames = |good| Frames { good, ..Frames::default() };
+        let segments = segments.into_iter().map(|(segment, good)| (segment, frames(good))).collect();
+        End { lane: 0, segments, torn: BTreeSet::new() }
+    }
+
+    /// A frame of run 1 with one row.
+    pub(in super::super) fn placed(commit: u64, part: u32, counter: u64, ends: bool) -> Placed {
+        let (base, first_seq, last_seq, rows) = (counter, counter, counter, 1);
+        let (rows_before, weight_before, weight) = (counter - 1, counter - 1, 1);
+        let head = Head { lane: 0, epoch: 1, commit, part, counter, base, ends, synced: 0, ..sample() };
+        let head = Head { first_seq, last_seq, rows, rows_before, weight_before, weight, ..head };
+        Placed { head, page: 1 }
+    }
+
+    fn segment(slot: u32, commit: u64, next: u64) -> Segment {
+        let start = Counters { next, rows: next - 1, weight: next - 1, highest: next - 1 };
+        Segment { slot, generation: u64::from(slot), epoch: 1, commit, synced: 0, start }
+    }
+
+    /// What is forgiven, and whether the end is uncertain, after a kill in commit 9.
+    fn followed(segments: Vec<(Segment, Vec<Placed>)>) -> (Vec<(u64, u64)>, bool) {
+        let mut scan = scan(Counters::default(), Counters::default());
+        scan.lanes[0].segments = segments.iter().map(|(segment, _)| *segment).collect();
+        let mut end = end(segments);
+        end.torn.insert(Part::of(&placed(9, 0, 1, false).head));
+        assert!(scan.follow(&end, Some(1)).is_some());
+        (scan.waived.iter().map(|gap| (gap.first, gap.last)).collect(), scan.tail_uncertain)
+    }
+
+    #[test]
+    fn only_frames_that_are_missing_and_belong_to_a_torn_commit_are_forgiven() {
+        let whole = segment(0, 8, 5);
+        assert_eq!(followed(vec![(whole, vec![placed(8, 0, 5, true)])]), (vec![], false));
+        // Torn at its end, in the middle, and where more is missing than its own frames.
+        assert_eq!(followed(vec![(whole, vec![placed(9, 0, 5, false)])]), (vec![], true));
+        let gap = |part| vec![placed(8, 0, 5, true), placed(9, part, 8, false)];
+        assert_eq!(followed(vec![(whole, gap(2))]), (vec![(6, 7)], true));
+        assert_eq!(followed(vec![(whole, gap(1))]), (vec![], true));
+    }
+
+    #[test]
+    fn a_first_segment_of_which_nothing_is_left_is_forgiven_if_the_torn_commit_began_it() {
+        let behind =
+            |commit| vec![(segment(0, commit, 1), vec![]), (segment(1, 9, 7), vec![placed(9, 1, 7, false)])];
+        assert_eq!(followed(behind(9)).0, [(0, 6)]);
+        assert_eq!(followed(behind(8)).0, []);
+    }
+
+    #[test]
+    fn a_segment_never_begun_is_given_back_unread_and_its_lane_begins_another() {
+        for (commit, clean, uncertain) in [(9, false, true), (8, false, false), (9, true, false)] {
+            let mut scan = scan(Counters::default(), Counters::default());
+            scan.commit = 9;
+            let list = vec![(segment(0, 3, 1), vec![placed(3, 0, 1, true)]), (segment(1, commit, 2), vec![])];
+            scan.lanes[0].segments = list.iter().map(|(segment, _)| *segment).collect();
+            assert_eq!(scan.take_back_unbegun(&end(list), clean), 1);
+            assert_eq!((scan.tail_uncertain, &scan.cut_off[..]), (uncertain, &[0][..]), "{commit}, {clean}");
+            assert_eq!((scan.lanes[0].segments.len(), scan.lanes[0].free.take(|_| false)), (1, None));
+            assert_eq!(scan.lanes[0].free.take(|_| true), Some(1));
+        }
+        let mut scan = scan(Counters::default(), Counters::default());
+        let begun = end(vec![(segment(0, 3, 1), vec![placed(3, 0, 1, true)])]);
+        assert_eq!((scan.take_back_unbegun(&begun, false), scan.cut_off.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_first_commit_is_told_by_its_oldest_header() {
+        let first = |part, counter| {
+            let mut end = end(vec![(segment(0, 9, 1), vec![])]);
+            end.segments[0].1.broken =
+                vec![placed(9, part + 1, counter + 1, false), placed(9, part, counter, false)];
+            end.is_first_commit()
+        };
+        assert!(first(0, 1) && first(2, 3) && !first(2, 4));
+        assert!(!end(vec![(segment(0, 9, 1), vec![])]).is_first_commit(), "nothing says so");
+    }
+}

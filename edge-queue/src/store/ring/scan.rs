@@ -263,8 +263,9 @@ fn newest_snapshot(look: Look<'_>, heads: &mut [Segment]) -> (Option<(u64, State
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::store::ring::end::tests::{end, placed};
 
     fn segment(next: u64, highest: u64) -> Segment {
         let start = Counters { next, rows: next - 1, weight: next - 1, highest };
@@ -287,7 +288,8 @@ mod tests {
         assert!(Flaw::DescendingCounted.during(descends));
     }
 
-    fn scan(found: Counters, known: Counters) -> Scan {
+    /// One lane, whose log was found to end there, and whose end was known to be there.
+    pub(in super::super) fn scan(found: Counters, known: Counters) -> Scan {
         let mut log = LaneLog::new(0);
         log.counters = found;
         Scan {
@@ -334,5 +336,51 @@ mod tests {
                 "{known:?} is no later place"
             );
         }
+    }
+
+    /// A segment of epoch 1, whose commits up to 4 are known to have been synced.
+    fn judged(segment: Segment, kept: bool, headless: bool, clean: bool) -> (bool, usize) {
+        let mut scan = scan(Counters::default(), Counters::default());
+        scan.commit = 9;
+        scan.finished.note(1, 4);
+        if kept {
+            scan.lanes[0].segments.push(segment);
+        }
+        let unreadable = if headless { Vec::new() } else { vec![segment] };
+        scan.headless.push((0, segment));
+        scan.judge_headless(&unreadable, clean);
+        (scan.tail_uncertain, scan.damage.len())
+    }
+
+    #[test]
+    fn a_start_that_cannot_be_read_is_damage_once_synced_and_else_uncertain_if_of_the_last_commit() {
+        let begun = |commit| Segment { commit, ..segment(5, 50) };
+        for (headless, clean) in [(false, false), (false, true), (true, false), (true, true)] {
+            assert_eq!(judged(begun(4), true, headless, clean), (false, 1), "synced");
+            assert_eq!(judged(begun(9), true, headless, clean), (!clean, 0), "of the last commit");
+            assert_eq!(judged(begun(8), true, headless, clean), (false, 0), "torn earlier");
+        }
+        for commit in [4, 8, 9] {
+            assert_eq!(judged(begun(commit), false, true, false), (false, 0), "about to be written anew");
+        }
+    }
+
+    #[test]
+    fn a_close_mark_whose_commit_is_torn_closed_nothing() {
+        let closed_after = |frames: Vec<Placed>| {
+            let mut scan = scan(Counters::default(), Counters::default());
+            (scan.commit, scan.closed) = (9, Some(1));
+            scan.doubt_torn_close(&[end(vec![(segment(1, 0), frames)])]);
+            scan.closed
+        };
+        let mark = |commit, part, closed| {
+            let mut placed = placed(commit, part, 1, true);
+            placed.head.closed = closed;
+            placed
+        };
+        assert_eq!(closed_after(vec![mark(9, 0, true)]), Some(1));
+        assert_eq!(closed_after(vec![mark(9, 1, true)]), None, "its first frame is missing");
+        assert_eq!(closed_after(vec![mark(9, 1, false)]), Some(1), "another lane has the mark");
+        assert_eq!(closed_after(vec![mark(8, 1, true)]), Some(1), "of an earlier close");
     }
 }

@@ -94,6 +94,35 @@ fn a_lane_that_could_never_write_again_gives_up_its_oldest_segment_but_not_its_l
     assert_eq!(slots(&lane), [2]);
 }
 
+#[test]
+fn a_commit_has_begun_a_segment_from_the_first_one_on_until_it_is_over() {
+    let mut lane = lane();
+    lane.begin();
+    assert!(!lane.has_begun());
+    lane.open_segment(segment(9, 30), Tail::new(9, 99, 16, 1));
+    assert!(lane.has_begun());
+    lane.finish();
+    assert!(!lane.has_begun());
+}
+
+#[test]
+fn slots_that_the_newest_commit_went_through_are_held_until_a_later_one_began_a_segment() {
+    let mut lane = lane();
+    for (segment, commit) in lane.segments.iter_mut().zip([1, 2, 3, 3]) {
+        segment.commit = commit;
+    }
+    // Commit 3 began at the end of slot 1, and its own snapshots say nothing of its changes.
+    for _ in 0..2 {
+        lane.advance(&DoneRows::below(1000));
+    }
+    assert_eq!((lane.free.take(|_| false), lane.free.take(|_| true)), (Some(0), None));
+    assert_eq!(lane.free.len(), 2);
+    lane.begin();
+    lane.open_segment(Segment { commit: 4, ..segment(0, 30) }, Tail::new(0, 99, 16, 1));
+    lane.finish();
+    assert_eq!((lane.free.take(|_| false), lane.free.take(|_| false)), (Some(1), Some(2)));
+}
+
 /// A lane with so many pages left in its segment and so many free segments beyond the reserve.
 fn with_room(pages: Option<(u32, u32)>, segments: u32) -> LaneLog {
     let mut lane = LaneLog::new(0);
