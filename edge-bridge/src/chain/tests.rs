@@ -1,0 +1,202 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const A: ConnectionId = ConnectionId(1);
+const B: ConnectionId = ConnectionId(2);
+
+fn chain() -> Chain {
+    let mut chain = Chain::new(1000);
+    chain.open(A, None);
+    chain.open(B, None);
+    chain
+}
+
+fn ack(serial: u64) -> AckHandle {
+    AckHandle::for_test(1, serial)
+}
+
+fn released(chain: &mut Chain) -> Vec<(u64, AckHandle)> {
+    std::iter::from_fn(|| chain.poll(0)).map(|r| (r.connection.0, r.ack)).collect()
+}
+
+#[test]
+fn in_order_per_connection() {
+    let mut chain = chain();
+    let first = chain.store(0, A, Some(ack(1)), 10);
+    let second = chain.store(0, A, Some(ack(2)), 10);
+    let other = chain.store(0, B, Some(ack(1)), 10);
+    chain.resolve(second, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), []);
+    chain.resolve(other, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), [(2, ack(1))]);
+    chain.resolve(first, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), [(1, ack(1)), (1, ack(2))]);
+    assert_eq!(chain.unacked_bytes(), 0);
+}
+
+#[test]
+fn an_absorbed_copy_waits_for_the_first_one_on_a_connection_that_is_gone() {
+    let mut chain = chain();
+    let first = chain.store(0, A, Some(ack(1)), 10);
+    chain.close(A);
+    chain.absorb(0, B, Some(ack(1)), 10);
+    let later = chain.store(0, B, Some(ack(2)), 10);
+    chain.resolve(later, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), []);
+    chain.resolve(first, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), [(2, ack(1)), (2, ack(2))]);
+}
+
+#[test]
+fn an_absorbed_message_waits_for_rows_of_qos_0_too() {
+    let mut chain = chain();
+    let first = chain.store(0, A, None, 10);
+    chain.absorb(0, B, Some(ack(1)), 10);
+    assert_eq!(released(&mut chain), []);
+    chain.resolve(first, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), [(2, ack(1))]);
+}
+
+#[test]
+fn nothing_pending_means_at_once() {
+    let mut chain = chain();
+    chain.absorb(0, A, Some(ack(1)), 10);
+    assert_eq!(released(&mut chain), [(1, ack(1))]);
+}
+
+#[test]
+fn a_withheld_message_waits_for_its_ticket_and_for_all_before_it() {
+    let mut chain = chain();
+    let elsewhere = chain.store(0, B, Some(ack(1)), 10);
+    let held = chain.withhold(0, A, Some(ack(1)), 10);
+    let after = chain.store(0, A, Some(ack(2)), 10);
+    chain.absorb(0, B, Some(ack(2)), 10);
+    chain.resolve(after, ReasonCode::SUCCESS);
+    chain.resolve(held, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), [], "a copy of it may be on its way on the other connection");
+    chain.resolve(elsewhere, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), [(2, ack(1)), (2, ack(2)), (1, ack(1)), (1, ack(2))]);
+    let held = chain.withhold(0, A, Some(ack(3)), 10);
+    chain.absorb(0, B, Some(ack(3)), 10);
+    assert_eq!(released(&mut chain), [], "and what is suppressed waits for what is withheld");
+    chain.resolve(held, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), [(1, ack(3)), (2, ack(3))]);
+    assert_eq!((chain.pending(), chain.unacked_bytes()), (0, 0));
+}
+
+#[test]
+fn over_the_total_only_those_who_wait_for_nothing_are_read() {
+    let mut chain = chain();
+    let big = chain.store(0, A, Some(ack(1)), 1000);
+    assert!(!chain.may_read(A) && chain.may_read(B));
+    assert!(chain.wants_commit(0) && chain.wants_commit_for(0, B));
+    chain.resolve(big, ReasonCode::SUCCESS);
+    assert!(chain.may_read(A) && !chain.wants_commit(0));
+}
+
+#[test]
+fn a_connection_that_goes_takes_its_pubacks_and_bytes_along_and_nobody_elses() {
+    let mut chain = chain();
+    let first = chain.store(0, A, Some(ack(1)), 100);
+    let second = chain.store(0, B, Some(ack(1)), 20);
+    let last = chain.store(0, A, Some(ack(2)), 300);
+    chain.absorb(0, B, Some(ack(2)), 4);
+    assert_eq!((chain.unacked_bytes(), chain.pending()), (424, 3));
+    chain.resolve(first, ReasonCode::SUCCESS);
+    chain.resolve(second, ReasonCode::SUCCESS);
+    assert_eq!((chain.unacked_bytes(), chain.pending()), (304, 1));
+    chain.close(A);
+    assert_eq!(released(&mut chain), [(2, ack(1))], "that of A has nowhere to go");
+    assert_eq!((chain.unacked_bytes(), chain.pending()), (4, 1));
+    chain.resolve(last, ReasonCode::SUCCESS);
+    assert_eq!(released(&mut chain), [(2, ack(2))]);
+    assert_eq!((chain.unacked_bytes(), chain.pending()), (0, 0));
+}
+
+#[test]
+fn receipts_count_until_they_are_resolved_whatever_their_order() {
+    let mut chain = chain();
+    let tickets: Vec<_> = (0..3).map(|n| chain.store(0, A, Some(ack(n)), 1)).collect();
+    chain.resolve(tickets[1], ReasonCode::SUCCESS);
+    assert_eq!(chain.pending(), 2);
+    chain.resolve(tickets[1], ReasonCode::SUCCESS);
+    assert_eq!(chain.pending(), 2, "once only");
+    chain.resolve(tickets[0], ReasonCode::SUCCESS);
+    assert_eq!(chain.pending(), 1);
+}
+
+#[test]
+fn above_the_total_nobody_who_waits_is_read() {
+    let mut chain = chain();
+    let first = chain.store(0, A, Some(ack(1)), 1500);
+    assert!(!chain.may_read(A) && chain.may_read(B));
+    chain.resolve(first, ReasonCode::SUCCESS);
+    chain.store(0, A, Some(ack(2)), 999);
+    assert!(chain.may_read(A), "one byte below");
+    assert!(!chain.wants_commit(0) && !chain.wants_commit_for(0, A));
+}
+
+/// Absorbed traffic alone may go on for ever.
+#[test]
+fn what_waits_for_no_receipt_is_not_remembered() {
+    let mut chain = chain();
+    for n in 0..100 {
+        chain.absorb(0, A, Some(ack(n)), 1);
+    }
+    assert!(chain.behind.is_empty());
+    let pending = chain.store(0, B, Some(ack(1)), 1);
+    chain.absorb(0, A, None, 1);
+    chain.absorb(0, ConnectionId(3), Some(ack(1)), 1);
+    assert!(chain.behind.is_empty(), "there is no PUBACK to send");
+    chain.resolve(pending, ReasonCode::SUCCESS);
+}
+
+proptest! {
+    /// Against a model that knows every receipt: nothing early, nothing out of order, nothing kept for ever.
+    #[test]
+    fn never_early_never_out_of_order(steps in proptest::collection::vec((0u8..5, 0u64..3, any::<prop::sample::Index>()), 1..120)) {
+        let mut chain = Chain::new(usize::MAX);
+        (0..3).for_each(|n| chain.open(ConnectionId(n), None));
+        let mut serial = 0u64;
+        let mut open: Vec<Ticket> = Vec::new();
+        // Per message: connection, serial, the tickets it must wait for.
+        let mut waits: Vec<(u64, u64, Vec<Ticket>)> = Vec::new();
+        for (what, on, pick) in steps {
+            serial += 1;
+            match what {
+                0 | 1 => {
+                    let ticket = chain.store(0, ConnectionId(on), Some(ack(serial)), 1);
+                    open.push(ticket);
+                    waits.push((on, serial, vec![ticket]));
+                }
+                2 => {
+                    chain.absorb(0, ConnectionId(on), Some(ack(serial)), 1);
+                    waits.push((on, serial, open.clone()));
+                }
+                3 => {
+                    let before = open.clone();
+                    let ticket = chain.withhold(0, ConnectionId(on), Some(ack(serial)), 1);
+                    open.push(ticket);
+                    waits.push((on, serial, [before, vec![ticket]].concat()));
+                }
+                _ if !open.is_empty() => {
+                    let ticket = open.swap_remove(pick.index(open.len()));
+                    chain.resolve(ticket, ReasonCode::SUCCESS);
+                }
+                _ => {}
+            }
+            for (on, handle) in released(&mut chain) {
+                let at = waits.iter().position(|w| w.0 == on).unwrap();
+                let (_, serial, tickets) = waits.remove(at);
+                prop_assert_eq!(handle, ack(serial), "the oldest of its connection");
+                prop_assert!(tickets.iter().all(|t| !open.contains(t)), "early");
+            }
+        }
+        for ticket in open.drain(..) {
+            chain.resolve(ticket, ReasonCode::SUCCESS);
+        }
+        prop_assert_eq!(released(&mut chain).len(), waits.len());
+        prop_assert_eq!(chain.pending(), 0);
+    }
+}
