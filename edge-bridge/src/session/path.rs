@@ -77,6 +77,25 @@ mod tests {
     }
 
     #[test]
+    fn the_round_trip_is_smoothed_by_an_eighth() {
+        let mut path = seen(100, 400);
+        path.on_arrival(Arrival { bytes: 100, took_ms: 1_200 });
+        assert_eq!(path.srtt_ms(), Some(500));
+        path.on_arrival(Arrival { bytes: 100, took_ms: 100 });
+        assert_eq!(path.srtt_ms(), Some(450));
+    }
+
+    #[test]
+    fn as_much_again_counts_anew_and_more_than_twice_as_much_is_unknown() {
+        let mut path = seen(131_000, 30_000);
+        path.on_arrival(Arrival { bytes: 131_000, took_ms: 25_000 });
+        assert_eq!(path.transit_ms(131_000), 50_000);
+        assert_eq!((path.transit_ms(262_000), path.transit_ms(262_001)), (50_000, 327_501));
+        // Never more patience than the slowest link needs.
+        assert_eq!(path.transit_ms(10_000), 12_500);
+    }
+
+    #[test]
     fn unknown_is_the_slowest() {
         assert_eq!(Path::default().transit_ms(131_000), 163_750);
         // A small message at once says nothing of a large one.
