@@ -1,135 +1,17 @@
 //! The upstream link's core against a scripted hub, step by step, without a network: refusals, lost sessions, kicks, expiry. Promises 1, 4, 5, 9.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use bytes::{Bytes, BytesMut};
+mod link_support;
+
+use bytes::Bytes;
 use edge_bridge::Row;
 use edge_bridge::bridge::rules::{Rule, Rules};
-use edge_bridge::bridge::spool::{MemorySpool, Spool};
-use edge_bridge::bridge::{Core, Event, Input, LinkConfig, LinkState, Output, RawPack, UplinkEvent};
-use edge_bridge::ingest::Now;
-use edge_bridge::session::ClientConfig;
+use edge_bridge::bridge::spool::Spool;
+use edge_bridge::bridge::{Event, Input, LinkState, UplinkEvent};
 use edge_bridge::wire::{
-    self, Ack, ConnAck, Disconnect, Limits, Packet, PacketId, Properties, PropertiesBuilder, PropertyId,
-    Publish, QoS, ReasonCode, SubAck, Utf8, Value, Version,
+    Ack, Disconnect, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, SubAck, Value,
 };
-
-fn text(text: &str) -> Utf8 {
-    Utf8::try_from(text).unwrap()
-}
-
-fn at(up_ms: u64) -> Now {
-    Now { up_ms, wall_ms: 0 }
-}
-
-/// A core and what it said, with the hub's side of the wire in the test's hands.
-struct Link {
-    core: Core<MemorySpool, RawPack>,
-    now_ms: u64,
-    dialed: usize,
-    hangups: usize,
-    events: Vec<Event>,
-    packets: Vec<Packet>,
-}
-
-impl Link {
-    fn new() -> Self {
-        Self::with(|_| {})
-    }
-
-    fn with(change: impl FnOnce(&mut LinkConfig)) -> Self {
-        let mut config = LinkConfig::new(ClientConfig::new(text("site7")));
-        change(&mut config);
-        let core = Core::new(config, MemorySpool::new(10_000, 10_000_000), RawPack::new(false));
-        let mut link =
-            Self { core, now_ms: 1, dialed: 0, hangups: 0, events: Vec::new(), packets: Vec::new() };
-        link.core.start(at(1));
-        link.drain();
-        link
-    }
-
-    fn drain(&mut self) {
-        while let Some(output) = self.core.poll_output() {
-            match output {
-                Output::Dial => self.dialed += 1,
-                Output::Hangup => self.hangups += 1,
-                Output::Event(event) => self.events.push(event),
-                Output::Transmit(bytes) => {
-                    let mut bytes = BytesMut::from(bytes.as_ref());
-                    if bytes[0] == 0x10 {
-                        let connect = wire::decode_connect(&mut bytes, &Limits::default()).unwrap().unwrap();
-                        self.packets.push(Packet::Connect(Box::new(connect)));
-                    }
-                    while let Some(p) = wire::decode(&mut bytes, Version::V5, &Limits::default()).unwrap() {
-                        self.packets.push(p);
-                    }
-                }
-            }
-        }
-    }
-
-    fn input(&mut self, input: Input<'_>) {
-        self.core.handle_input(at(self.now_ms), input);
-        self.drain();
-    }
-
-    fn receive(&mut self, packet: &Packet) {
-        let mut bytes = BytesMut::new();
-        wire::encode(packet, Version::V5, &mut bytes).unwrap();
-        self.input(Input::Bytes(&mut bytes));
-        assert!(bytes.is_empty());
-    }
-
-    fn connect(&mut self, session_present: bool, list: &[(PropertyId, Value<'_>)]) {
-        self.input(Input::Dialed);
-        self.receive(&connack(session_present, list));
-    }
-
-    /// Waits for the next dial.
-    fn redial(&mut self) -> u64 {
-        let (before, started_ms) = (self.dialed, self.now_ms);
-        self.now_ms = self.core.poll_timeout().expect("a time to dial");
-        self.input(Input::Timeout);
-        assert_eq!(self.dialed, before + 1);
-        self.now_ms - started_ms
-    }
-
-    fn push(&mut self, payload: &str) {
-        self.push_row(Row::new(text("plant/1"), Bytes::copy_from_slice(payload.as_bytes())));
-    }
-
-    fn push_row(&mut self, row: Row) {
-        self.core.spool_mut().push(self.now_ms, row).unwrap();
-        self.input(Input::Rows);
-    }
-
-    fn sent(&mut self) -> Vec<Publish> {
-        let packets = std::mem::take(&mut self.packets);
-        packets
-            .into_iter()
-            .filter_map(|p| match p {
-                Packet::Publish(p) => Some(p),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn answer(&mut self, id: u16, reason: ReasonCode) {
-        self.receive(&Packet::PubAck(Ack::new(PacketId::new(id).unwrap(), reason)));
-    }
-}
-
-fn connack(session_present: bool, list: &[(PropertyId, Value<'_>)]) -> Packet {
-    let mut properties = PropertiesBuilder::new();
-    for (id, value) in list {
-        properties.push(*id, *value).unwrap();
-    }
-    let reason = ReasonCode::SUCCESS;
-    Packet::ConnAck(ConnAck { session_present, reason, properties: properties.finish() })
-}
-
-fn payloads(sent: &[Publish]) -> Vec<&str> {
-    sent.iter().map(|p| std::str::from_utf8(&p.payload).unwrap()).collect()
-}
+use link_support::*;
 
 /// Promise 4: a row leaves the spool on its PUBACK, and not before.
 #[test]
