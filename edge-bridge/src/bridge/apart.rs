@@ -82,3 +82,57 @@ impl Apart {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(n: usize) -> Utf8 {
+        Utf8::try_from(format!("t/{n}")).unwrap()
+    }
+
+    fn parked(apart: &Apart) -> Vec<(String, u8, u64)> {
+        apart.list(None).map(|line| (line.topic.to_string(), line.reason.get(), line.parked)).collect()
+    }
+
+    #[test]
+    fn a_sweep_leaves_what_was_parked_since_it_began() {
+        let mut apart = Apart::default();
+        apart.on_parked(&topic(1), Some(ReasonCode::PACKET_TOO_LARGE), 5);
+        apart.on_parked(&topic(2), None, 3);
+        assert_eq!(parked(&apart), [("t/1".into(), 0x95, 5), ("t/2".into(), 0x80, 3)]);
+        apart.on_sweep_begins();
+        apart.on_swept(&topic(1), 2);
+        assert_eq!(parked(&apart)[0].2, 3);
+        // One of them is parked again, for a reason that is not told; two of t/1 and all of t/2 have gone.
+        apart.stays(&topic(1), 1);
+        assert_eq!(parked(&apart)[0], ("t/1".into(), 0x95, 4));
+        apart.on_sweep_over();
+        assert_eq!(parked(&apart), [("t/1".into(), 0x95, 1)]);
+        assert_eq!(apart.list(Some(7)).map(|line| line.retry_in_ms).collect::<Vec<_>>(), [Some(7)]);
+    }
+
+    #[test]
+    fn what_waits_in_its_place_is_not_parked() {
+        let mut apart = Apart::default();
+        apart.on_parked(&topic(1), None, 5);
+        apart.on_left(&topic(1), 2);
+        assert_eq!(parked(&apart)[0].2, 3);
+        apart.on_sweep_over();
+        assert_eq!(parked(&apart)[0].2, 3);
+        apart.on_left(&topic(1), 3);
+        assert!(parked(&apart).is_empty());
+        // A topic that is not known stays so.
+        apart.stays(&topic(2), 1);
+        assert!(parked(&apart).is_empty());
+    }
+
+    #[test]
+    fn topics_are_bounded_and_known_ones_go_on() {
+        let mut apart = Apart::default();
+        (0..=TOPICS_MAX).for_each(|n| apart.on_parked(&topic(n), None, 1));
+        assert_eq!(parked(&apart).len(), TOPICS_MAX);
+        apart.on_parked(&topic(0), None, 1);
+        assert_eq!(parked(&apart)[0].2, 2);
+    }
+}

@@ -82,9 +82,31 @@ mod tests {
             let got = backoff.next_ms();
             assert!((expected / 2..=expected).contains(&got), "{got} for {expected}");
         }
-        assert!(backoff.next_silent_ms() <= 500, "a silent path is tried again sooner");
+        assert_eq!(backoff.attempts(), 6);
+        assert!((250..=500).contains(&backoff.next_silent_ms()), "a silent path is tried again sooner");
         backoff.reset();
-        assert!(backoff.next_ms() <= 100);
+        assert_eq!(backoff.attempts(), 0);
+        assert!((50..=100).contains(&backoff.next_ms()));
+    }
+
+    /// Gateways that lose the same hub at once come back over half of the delay.
+    #[test]
+    fn chance_is_spread_over_half_of_the_delay() {
+        let config = BackoffConfig { base_ms: 1000, max_ms: 1000, silent_max_ms: 1000 };
+        let mut buckets = [0; 5];
+        for seed in 0..500 {
+            let delay_ms = Backoff::new(config, seed).next_ms();
+            buckets[usize::try_from((delay_ms - 500) / 101).unwrap()] += 1;
+        }
+        assert!(buckets.iter().all(|count| (60..=140).contains(count)), "{buckets:?}");
+    }
+
+    /// Against the values of the authors' program.
+    #[test]
+    fn splitmix64_is_splitmix64() {
+        let mut state = 0;
+        let expected = [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f];
+        assert_eq!([(); 3].map(|()| splitmix64(&mut state)), expected);
     }
 
     #[test]
