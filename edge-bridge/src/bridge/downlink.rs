@@ -291,6 +291,53 @@ mod tests {
     }
 
     #[test]
+    fn each_filter_is_wanted_and_given_up_by_itself() {
+        let mut downlink = Downlink::default();
+        let [a, b] = ["a", "b"].map(|name| Utf8::from_static(name).unwrap());
+        assert!(!downlink.listens());
+        downlink.want(a.clone(), QoS::AtLeastOnce);
+        downlink.want(b.clone(), QoS::AtLeastOnce);
+        let filters = downlink.missing(0);
+        downlink.on_asked(PacketId::MIN, &filters);
+        downlink.on_suback(0, PacketId::MIN, &[ReasonCode::GRANTED_QOS_1; 2]);
+        downlink.want(a.clone(), QoS::ExactlyOnce);
+        assert!(downlink.missing(0).is_empty(), "what is granted is as much as can be had");
+        downlink.unwant(&a);
+        assert!(downlink.listens() && downlink.missing(0).is_empty(), "b stays as it is");
+        let unwanted = downlink.take_unwanted();
+        assert_eq!(unwanted, std::slice::from_ref(&a));
+        downlink.put_unwanted(unwanted);
+        assert_eq!(downlink.take_unwanted(), [a]);
+        downlink.unwant(&b);
+        assert!(!downlink.listens());
+    }
+
+    #[test]
+    fn a_rule_names_the_topic_and_bounds_the_qos() {
+        let rules = vec![Rule::parse("# in 0 cmd/ hub/cmd/").unwrap()];
+        let downlink = Downlink::new(Rules::new(rules));
+        let publish = |topic: &'static str| Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: Utf8::from_static(topic).unwrap(),
+            packet_id: None,
+            properties: crate::wire::Properties::default(),
+            payload: bytes::Bytes::new(),
+        };
+        let local = downlink.local(publish("hub/cmd/open"));
+        assert_eq!((local.topic.as_str(), local.qos), ("cmd/open", QoS::AtMostOnce));
+        let own = downlink.local(publish("other"));
+        assert_eq!((own.topic.as_str(), own.qos), ("other", QoS::AtLeastOnce));
+    }
+
+    #[test]
+    fn qos_2_is_told_once() {
+        let mut downlink = downlink();
+        assert_eq!([(); 3].map(|()| downlink.is_first_qos2()), [true, false, false]);
+    }
+
+    #[test]
     fn a_refused_filter_is_said_and_asked_for_again() {
         let mut downlink = downlink();
         let filters = downlink.on_connected(0, false);

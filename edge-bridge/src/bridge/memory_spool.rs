@@ -260,6 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_ends_once_its_bytes_are_reached() {
+        let mut spool = filled(5);
+        assert_eq!(ids(&spool.lease(0, 10, 6)), [1, 2], "the row that reaches them is in it");
+        assert_eq!(ids(&spool.lease(0, 10, 5)), [3]);
+        assert_eq!((ids(&spool.lease(0, 10, 0)).len(), spool.waiting()), (0, 2));
+    }
+
+    #[test]
+    fn a_row_can_be_parked_unleased() {
+        let mut spool = filled(3);
+        spool.park(LeaseId(2), ReasonCode::NOT_AUTHORIZED);
+        assert_eq!((spool.waiting(), spool.parked()), (2, 1));
+        assert_eq!(ids(&spool.lease(0, 10, 1000)), [1, 3]);
+        assert_eq!(ids(&spool.lease_parked(0, 10, 1000)), [2]);
+    }
+
+    #[test]
     fn bounded_by_rows_and_bytes() {
         let mut spool = MemorySpool::new(2, 1000);
         assert!(spool.push(0, row(None)).is_ok() && spool.push(0, row(None)).is_ok());

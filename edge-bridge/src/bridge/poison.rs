@@ -215,6 +215,16 @@ mod tests {
     use crate::wire::{ReasonCode, Utf8};
 
     #[test]
+    fn a_row_is_held_until_it_is_due() {
+        let mut poison = Poison::default();
+        let row = RowKey::Lease(LeaseId(7));
+        assert!(!poison.is_held(0, row));
+        poison.on_parked(100, row);
+        assert!(poison.is_held(100, row) && poison.is_held(100 + RETRY_MS.0 - 1, row));
+        assert!(!poison.is_held(100 + RETRY_MS.0, row));
+    }
+
+    #[test]
     fn a_suspect_goes_alone_before_it_is_called_poison() {
         let mut poison = Poison::default();
         assert_eq!([1, 2].map(|closes| poison.on_close(20, closes, true)), [Blame::None; 2]);

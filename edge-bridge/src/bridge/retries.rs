@@ -60,3 +60,43 @@ impl Retries {
         self.waiting.drain(..).map(|(_, message)| message).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::pack::Packed;
+    use super::*;
+    use crate::wire::Utf8;
+
+    fn message(bytes: u64) -> Message {
+        let packed = Packed::of_rows(Utf8::from_static("t").unwrap(), Vec::new());
+        Message { bytes, ..Message::new(packed, 1, false) }
+    }
+
+    #[test]
+    fn a_message_has_six_attempts_each_later_than_the_one_before() {
+        let mut retries = Retries::new(1);
+        let mut own = message(100);
+        for n in 0..6 {
+            assert!(retries.push(10, own).is_none());
+            let due_ms = retries.poll_timeout().unwrap();
+            assert!((10 + (500 << n)..=10 + (1_000 << n)).contains(&due_ms), "attempt {n}: {due_ms}");
+            assert!(retries.pop_due(due_ms - 1).is_none());
+            own = retries.pop_due(due_ms).unwrap();
+        }
+        assert!(retries.push(10, own).is_some());
+        assert_eq!((retries.len(), retries.bytes, retries.poll_timeout()), (0, 0, None));
+    }
+
+    #[test]
+    fn messages_and_bytes_are_bounded() {
+        let mut retries = Retries::new(1);
+        (0..MESSAGES_MAX).for_each(|_| assert!(retries.push(0, message(1)).is_none()));
+        assert!(retries.push(0, message(1)).is_some());
+        assert_eq!(retries.take_all().len(), MESSAGES_MAX);
+        assert!(retries.push(0, message(BYTES_MAX - 1)).is_none());
+        assert!(retries.push(0, message(2)).is_some());
+        assert!(retries.push(0, message(1)).is_none());
+        while retries.pop_due(u64::MAX).is_some() {}
+        assert!(retries.push(0, message(BYTES_MAX)).is_none(), "there is room again");
+    }
+}

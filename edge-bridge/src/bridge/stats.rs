@@ -127,3 +127,16 @@ impl<S: Spool, P: Pack> Core<S, P> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_counted_by_reason_in_the_order_of_their_first() {
+        let mut stats = Stats::default();
+        let (denied, quota) = (ReasonCode::NOT_AUTHORIZED, ReasonCode::QUOTA_EXCEEDED);
+        [quota, denied, quota, quota].into_iter().for_each(|reason| stats.on_refusal(reason));
+        assert_eq!(stats.refusals, [(quota, 3), (denied, 1)]);
+    }
+}

@@ -138,3 +138,22 @@ impl fmt::Display for HubLimit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_limits_in_words() {
+        let count = |messages, readings| ByHandCount { messages, readings }.to_string();
+        assert_eq!(count(1, 1), "1 message");
+        assert_eq!(count(3, 3), "3 messages");
+        assert_eq!(count(2, 432), "2 messages with 432 readings");
+        assert_eq!(count(2, 1), "2 messages with 1 reading");
+        let announced = HubLimit::Announced { bytes: 1_500 }.to_string();
+        assert_eq!(announced, "announced by the hub: 1500 bytes a packet");
+        let found = |taken| HubLimit::Found { refused: 2_950, taken }.to_string();
+        assert_eq!(found(0), "found by trying: the hub refused 2950 bytes");
+        assert_eq!(found(980), "found by trying: the hub refused 2950 bytes and took 980");
+    }
+}

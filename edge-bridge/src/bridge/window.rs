@@ -161,6 +161,69 @@ mod tests {
         assert!(per_s * 200 > 32_000 * 8 / 10, "{per_s} messages/s");
     }
 
+    /// A window whose fastest round trip was 10 ms, after its slow start.
+    fn after_slow_start() -> Window {
+        let mut window = Window::new(0, 1_000_000);
+        window.on_sent(40_000);
+        window.on_acked(10, 40_000, Some(0));
+        assert_eq!(window.limit(), START + 40_000);
+        window.on_sent(40_000);
+        window.on_acked(1_020, 40_000, Some(10));
+        window
+    }
+
+    #[test]
+    fn it_grows_only_while_it_is_what_limits() {
+        let mut window = Window::new(0, 100_000);
+        window.on_sent(START / 4);
+        window.on_acked(10, START / 4, Some(0));
+        assert_eq!(window.limit(), START, "half full at most");
+        window.on_sent(START / 4 + 1);
+        window.on_acked(20, START / 4 + 1, Some(10));
+        assert_eq!(window.limit(), START + START / 4 + 1);
+        window.on_sent(60_000);
+        assert_eq!((window.in_flight(), window.room()), (60_000, START + START / 4 + 1 - 60_000));
+        window.on_acked(30, 60_000, Some(20));
+        assert_eq!(window.limit(), 100_000, "never above its maximum");
+        window.on_sent(500);
+        window.forget_in_flight();
+        assert_eq!((window.in_flight(), window.room()), (0, 100_000));
+    }
+
+    #[test]
+    fn a_queue_shrinks_it_once_per_round_trip() {
+        let mut window = after_slow_start();
+        // What was in flight took 1 010 ms where 110 would do.
+        let fits = (START + 40_000) * 110 / 1_010;
+        assert_eq!(window.limit(), fits);
+        window.on_acked(1_500, 0, Some(1_019));
+        assert_eq!(window.limit(), fits, "it was sent before the window shrank");
+        window.on_acked(1_500, 0, Some(1_291));
+        assert_eq!(window.limit(), fits, "209 ms are no queue");
+        window.on_acked(1_500, 0, Some(1_290));
+        let smaller = fits - fits / 4;
+        assert_eq!(window.limit(), smaller);
+        window.on_sent(smaller);
+        window.on_acked(1_510, smaller, Some(1_500));
+        assert_eq!(window.limit(), smaller + STEP, "a step per round trip from then on");
+        (2..20).for_each(|n| window.on_acked(n * 1_000, 0, Some((n - 1) * 1_000)));
+        assert_eq!(window.limit(), FLOOR);
+    }
+
+    /// Paths change: a fastest round trip counts for five to ten minutes.
+    #[test]
+    fn an_old_fastest_round_trip_is_forgotten() {
+        let shrinks = |at_ms: u64| {
+            let mut window = after_slow_start();
+            window.on_acked(RTT_MIN_FOR_MS + 1, 0, Some(RTT_MIN_FOR_MS - 299));
+            let before = window.limit();
+            window.on_acked(at_ms, 0, Some(at_ms - 300));
+            window.limit() < before
+        };
+        assert!(shrinks(2 * RTT_MIN_FOR_MS + 1));
+        assert!(!shrinks(2 * RTT_MIN_FOR_MS + 2));
+    }
+
     #[test]
     fn one_message_always_goes() {
         let mut window = Window::new(0, 1000);
