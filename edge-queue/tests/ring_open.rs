@@ -59,6 +59,15 @@ fn a_disk_that_turns_out_full_while_the_file_is_made_is_told_as_one() {
 }
 
 #[test]
+fn a_ring_takes_all_the_space_that_is_left_and_not_a_byte_more() {
+    for (missing, fits) in [(0, true), (1, false)] {
+        let dir = SimDir::new();
+        dir.set_capacity(FILE_BYTES as u64 - missing);
+        assert_eq!(try_open(&dir, &options()).is_ok(), fits, "{missing} bytes are missing");
+    }
+}
+
+#[test]
 fn a_cut_file_is_mended_where_it_is() {
     let image = Image::new(true);
     let dir = image.cut(SEGMENTS_AT + SEGMENT + SEGMENT / 2);

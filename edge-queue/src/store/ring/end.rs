@@ -229,7 +229,10 @@ fn resembles_torn(look: Look<'_>, segment: &Segment, frames: &Frames, epoch: u32
 pub(super) mod tests {
     use super::*;
     use crate::store::ring::frame::tests::sample;
+    use crate::store::ring::layout::{Geometry, PAGE};
     use crate::store::ring::scan::tests::scan;
+    use crate::store::ring::sectors::Sectors;
+    use crate::store::ring::window::Pages;
 
     /// The end of lane 0 with these segments and their whole frames.
     pub(in super::super) fn end(segments: Vec<(Segment, Vec<Placed>)>) -> End {
@@ -308,5 +311,52 @@ pub(super) mod tests {
         };
         assert!(first(0, 1) && first(2, 3) && !first(2, 4));
         assert!(!end(vec![(segment(0, 9, 1), vec![])]).is_first_commit(), "nothing says so");
+    }
+
+    const GEOMETRY: Geometry = Geometry { segment_bytes: 16 * PAGE as u32, lanes: 1, segments: [4, 0, 0, 0] };
+
+    fn with_look<T>(file: &Sectors, f: impl FnOnce(Look<'_>) -> T) -> T {
+        let pages = Pages::new(file, &GEOMETRY);
+        f(Look { pages: &pages, geometry: &GEOMETRY, gateway: sample().gateway })
+    }
+
+    #[test]
+    fn the_log_goes_on_in_its_last_segment_only_where_the_last_commit_can_be_copied_whole() {
+        let start = Placed { page: 0, ..placed(9, 0, 1, false) };
+        let start = Placed { head: Head { kind: Kind::Snapshot, ..start.head }, ..start };
+        let goes_on = |good: Vec<Placed>, used, free| {
+            let mut scan = scan(Counters::default(), Counters::default());
+            (0..free).for_each(|slot| scan.lanes[0].free.put_written(slot));
+            let frames = Frames { good, used, ..Frames::default() };
+            with_look(&Sectors::default(), |look| scan.go_on(look, 0, &segment(0, 9, 1), &frames, false));
+            (scan.lanes[0].tail.is_some(), scan.unproven.len())
+        };
+        // The commit that began the segment, a later one, and one for whose copy too few pages are left.
+        let begun = vec![start, placed(9, 1, 2, true)];
+        let later = vec![start, placed(10, 0, 2, true)];
+        assert_eq!((goes_on(begun.clone(), 2, 1), goes_on(begun, 2, 0)), ((false, 0), (true, 2)));
+        assert_eq!((goes_on(later.clone(), 2, 1), goes_on(later.clone(), 16, 1)), ((true, 1), (false, 0)));
+        assert_eq!(goes_on(later, 16, 0), (true, 1));
+    }
+
+    #[test]
+    fn segments_are_read_back_to_one_that_a_commit_began_with_and_none_before_it() {
+        let read_back = |part, synced| {
+            let mut file = Sectors::new(2 + 4 * 16, 0);
+            let mut segments = Vec::new();
+            for (slot, commit, part) in [(0, 2, 0), (1, 3, part), (2, 5, 0), (3, 9, 0)] {
+                let counter = u64::from(slot) + 1;
+                let mut frame = Vec::new();
+                let head =
+                    Head { kind: Kind::Snapshot, slot, synced, ..placed(commit, part, counter, true).head };
+                let head = head.seal(&[7; 100], &mut frame);
+                let at = usize::try_from(GEOMETRY.offset(slot, 0)).unwrap();
+                file.bytes[at..at + PAGE].copy_from_slice(&frame);
+                segments.push(Segment::of(&head));
+            }
+            let mut scan = scan(Counters::default(), Counters::default());
+            with_look(&file, |look| scan.end(look, 0, &segments, 5)).segments.len()
+        };
+        assert_eq!((read_back(0, 0), read_back(1, 0), read_back(1, 3)), (3, 4, 3));
     }
 }

@@ -214,3 +214,26 @@ fn geometry_of(medium: &dyn Medium, head: &Head, offset: u64) -> Option<(Geometr
     let geometry = get_geometry(&bytes)?;
     Some((geometry, geometry.offset(head.slot, 0) == offset))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ring::frame::tests::sample;
+    use crate::store::ring::sectors::Sectors;
+    use crate::store::ring::snapshot::put_snapshot;
+
+    #[test]
+    fn no_geometry_is_taken_from_a_snapshot_that_lies_elsewhere_than_it_says() {
+        let geometry = |slots| Geometry { segment_bytes: 65_536, lanes: 1, segments: [slots, 0, 0, 0] };
+        let mut file = Sectors::new(2 + 3 * 16, 0);
+        for (at, slot, commit) in [(0, 0, 5), (2, 1, 9)] {
+            let (mut body, mut frame) = (Vec::new(), Vec::new());
+            put_snapshot(&mut body, &geometry(3 + slot), &State::new(1, 1));
+            Head { kind: Kind::Snapshot, slot, commit, ..sample() }.seal(&body, &mut frame);
+            let offset = usize::try_from(geometry(3).offset(at, 0)).unwrap();
+            file.bytes[offset..offset + PAGE].copy_from_slice(&frame);
+        }
+        let found = from_segments(&file).unwrap().unwrap();
+        assert_eq!((found.geometry, found.epoch), (geometry(3), sample().epoch + EPOCH_LEAP));
+    }
+}

@@ -168,3 +168,34 @@ fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
     }
     copies
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::ring::frame::Head;
+    use crate::store::ring::frame::tests::sample;
+    use crate::store::ring::layout::Geometry;
+    use crate::store::ring::scan::tests::scan;
+    use crate::store::ring::sectors::Sectors;
+    use crate::store::ring::segment::Counters;
+    use crate::store::ring::tail::Tail;
+
+    #[test]
+    fn what_is_unproven_is_copied_behind_the_log_and_in_place_where_nothing_fits_there() {
+        let geometry = Geometry { segment_bytes: 16 * PAGE as u32, lanes: 1, segments: [2, 0, 0, 0] };
+        let copied_to = |kind, left: u32| {
+            let (mut file, mut frame) = (Sectors::new(2 + 32, 0), Vec::new());
+            let head = Head { kind, slot: 0, lane: 0, ..sample() }.seal(&[7; 5000], &mut frame);
+            let at = usize::try_from(geometry.offset(0, 4)).unwrap();
+            file.bytes[at..at + frame.len()].copy_from_slice(&frame);
+            let mut scan = scan(Counters::default(), Counters::default());
+            scan.lanes[0].tail = Some(Tail::new(0, 1, 16, 16 - left));
+            scan.unproven.push(Placed { head, page: 4 });
+            let copies = copies(&Pages::new(&file, &geometry), &mut scan);
+            assert!(copies.len() == 1 && copies[0].1 == frame);
+            (copies[0].0 - geometry.offset(0, 0)) / PAGE as u64
+        };
+        assert_eq!((copied_to(Kind::Records, 5), copied_to(Kind::Records, 2)), (11, 14));
+        assert_eq!((copied_to(Kind::Records, 1), copied_to(Kind::Snapshot, 5)), (4, 4));
+    }
+}

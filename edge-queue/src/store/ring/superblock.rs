@@ -295,6 +295,7 @@ mod tests {
             );
         }
         assert!(Superblock::read(&file.with_bad(&[0, 1])).is_err());
+        assert!(Superblock::read(&Sectors::new(2, 0).with_bad(&[0, 1])).is_err());
         assert_eq!(Superblock::read(&Sectors::new(1, 0)).unwrap(), Found::Nothing, "cut off");
     }
 

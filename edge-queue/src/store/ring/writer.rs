@@ -392,3 +392,6 @@ fn too_large(op: &'static str, what: &'static str) -> StoreError {
 fn weight(rows: &[StoredRow]) -> u64 {
     rows.iter().map(|row| u64::from(row.weight)).sum()
 }
+
+#[cfg(test)]
+mod tests;

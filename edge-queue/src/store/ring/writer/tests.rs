@@ -1,0 +1,56 @@
+use super::*;
+use crate::store::ring::sectors::Sectors;
+
+const GEOMETRY: Geometry = Geometry { segment_bytes: 65_536, lanes: 1, segments: [9, 0, 0, 0] };
+
+/// The slot that the lane writes next on this medium.
+fn next_slot(log: &mut LaneLog, medium: &mut Sectors) -> Result<u32, StoreError> {
+    let mut writer = Writer {
+        medium,
+        geometry: &GEOMETRY,
+        buffers: &mut Buffers::default(),
+        durable: &State::new(1, 1),
+        ends: &Ends::default(),
+        gateway: 1,
+        epoch: 1,
+        commit: 1,
+        synced: 0,
+        generation: &mut 1,
+        written: &mut 0,
+        head_pages: &mut 1,
+    };
+    writer.next_slot(log)
+}
+
+fn begun(log: &mut LaneLog) {
+    let start = Counters { next: 1, ..Counters::default() };
+    let segment = Segment { slot: 0, generation: 1, epoch: 1, commit: 1, synced: 0, start };
+    log.open_segment(segment, Tail::new(0, 1, 16, 1));
+}
+
+#[test]
+fn held_slots_are_released_only_by_a_segment_that_this_commit_began() {
+    let mut medium = Sectors::new(2 + 9 * 16, 0);
+    for (begins, first) in [(false, 4), (true, 3)] {
+        let mut log = LaneLog::new(0);
+        log.free.hold(3);
+        log.free.hold(4);
+        if begins {
+            begun(&mut log);
+        }
+        assert_eq!(next_slot(&mut log, &mut medium).unwrap(), first);
+        assert_eq!(log.free.holds(), !begins, "the other one");
+    }
+}
+
+#[test]
+fn a_lane_whose_last_slots_cannot_be_read_is_full_unless_the_medium_is_down() {
+    let mut bad = Sectors::new(2 + 9 * 16, 0).with_bad(&[2 + 5 * 16]);
+    let mut log = LaneLog::new(0);
+    log.free.put_suspect(5);
+    begun(&mut log);
+    assert!(matches!(next_slot(&mut log, &mut bad), Err(StoreError::Full { .. })));
+    bad.bad.extend([0, 1]);
+    assert!(matches!(next_slot(&mut log, &mut bad), Err(StoreError::Io { op: "read", .. })));
+    assert_eq!(log.free.len(), 1, "it is kept");
+}
