@@ -244,6 +244,21 @@ fn a_new_lane_needs_a_new_file_and_without_one_the_open_fails() {
 }
 
 #[test]
+fn what_is_known_of_lanes_that_the_file_does_not_have_is_kept() {
+    let dir = SimDir::new();
+    let (mut store, found) = open(&dir);
+    let mut state = found.state;
+    commit(&mut store, &mut state, &[plain(1)]);
+    for lane in 1..4 {
+        state.lane[usize::from(lane)].next = 70 + u64::from(lane);
+        let change = Change::Lane { lane: Lane(lane), state: state.lane[usize::from(lane)] };
+        store.commit(&[change], &state).unwrap();
+    }
+    drop(store);
+    assert_eq!(open(&dir).1.state.lane, state.lane);
+}
+
+#[test]
 fn a_kill_between_commits_leaves_nothing_uncertain() {
     let (_, found) = open(&Image::new(false).copy());
     assert!(!found.clean && !found.tail_uncertain && found.damage.is_empty(), "{found:?}");
