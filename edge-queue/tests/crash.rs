@@ -40,8 +40,8 @@ fn a_segment_that_was_never_begun_takes_no_later_row_with_it() {
         let dir = half_begun(keep_head);
         let (mut store, found) = ring(&dir);
         let (mut state, first) = (found.state.clone(), found.highest_seq[1] + 1);
-        let rows: Vec<StoredRow> = (first..first + 30).map(|seq| row_at(LANE, seq, state.epoch)).collect();
-        // More commits than the torn one had frames.
+        let rows: Vec<StoredRow> = (first..first + 10).map(|seq| row_at(LANE, seq, state.epoch)).collect();
+        // More commits than the torn one had frames before its segment; none begins another by itself.
         for rows in rows.chunks(2) {
             state.lane[1].next += 2;
             store.append(rows).unwrap();
