@@ -1,7 +1,7 @@
 //! The engine on a store that does as it is told.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::*;
 struct Script {
     /// It has no room for rows.
     full: AtomicBool,
+    /// So many commits of bookkeeping make room; 0: none does.
+    commits_free: AtomicU32,
     /// Reads of lane 1 fail.
     blind: AtomicBool,
     /// Reads pass over these.
@@ -38,6 +40,11 @@ impl Store for Scripted {
     fn commit(&mut self, changes: &[Change], state: &State) -> Result<(), StoreError> {
         let call = lock(&self.1.in_commit).take();
         call.into_iter().for_each(|call| call());
+        let left = self.1.commits_free.load(Ordering::Relaxed);
+        self.1.commits_free.store(left.saturating_sub(1), Ordering::Relaxed);
+        if left == 1 {
+            self.1.full.store(false, Ordering::Relaxed);
+        }
         self.0.commit(changes, state)
     }
 
@@ -122,6 +129,17 @@ fn a_commit_that_finds_no_room_however_much_is_given_up_is_an_error() {
     assert!(queue.commit().is_err());
     assert_eq!(told(&queue), ["degraded"]);
     assert!(matches!(queue.stats().health, Health::Degraded { .. }));
+}
+
+#[test]
+fn a_commit_gives_up_three_segments_for_its_rows_if_it_must() {
+    let script = Arc::<Script>::default();
+    let queue = open(Lane(0), 0, 1, &script, manual(1));
+    push(&queue, 50);
+    script.full.store(true, Ordering::Relaxed);
+    script.commits_free.store(3, Ordering::Relaxed);
+    queue.commit().unwrap();
+    assert_eq!((told(&queue).len(), queue.stats().unwritten_bytes), (0, 0));
 }
 
 #[test]
@@ -236,7 +254,7 @@ fn a_commit_is_overdue_by_the_time_since_it_was_due() {
 
 #[test]
 fn a_lease_does_not_wait_for_a_clock_that_stands_and_does_for_one_that_runs() {
-    let queue = open(Lane(0), 0, 1, &Arc::default(), manual(1));
+    let queue = open(Lane(0), 0, 1, &Arc::default(), manual(0));
     let mut hub = queue.consumer("hub").unwrap();
     for wait in [Wait::None, Wait::For(Duration::from_secs(3_600)), Wait::Forever] {
         assert!(hub.lease(1, wait).unwrap().is_empty(), "{wait:?}");

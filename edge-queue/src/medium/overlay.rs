@@ -238,6 +238,7 @@ mod tests {
             }
             assert_eq!(a.len().unwrap(), b.len().unwrap());
         }
+        assert_eq!(over.free_bytes().unwrap(), None, "unknown: it writes to RAM");
         over.rename("f", "g").unwrap();
         assert!(over.open("f").is_err() && over.open("g").is_ok());
         over.remove("g").unwrap();
