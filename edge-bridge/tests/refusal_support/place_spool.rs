@@ -27,6 +27,11 @@ pub(crate) struct PlaceSpool {
     pub(crate) is_dry: bool,
     /// Passes that began.
     pub(crate) scans: u32,
+    /// What was dropped is not durable yet, and how often that was asked for.
+    pub(crate) is_committing: bool,
+    pub(crate) commits: u32,
+    /// Messages that cannot be parked.
+    pub(crate) not_parked: u64,
     /// Parked and leased.
     leased: BTreeSet<LeaseId>,
     /// Passed over in the present scan: still leased in `memory`.
@@ -53,6 +58,9 @@ impl PlaceSpool {
             not_closed: 0,
             is_dry: false,
             scans: 0,
+            is_committing: false,
+            commits: 0,
+            not_parked: 0,
             leased,
             passed,
             ahead,
@@ -180,6 +188,22 @@ impl Spool for PlaceSpool {
 
     fn is_settled(&self) -> bool {
         self.on_the_way.is_empty()
+    }
+
+    fn commit(&mut self) {
+        self.commits += 1;
+    }
+
+    fn is_committed(&self) -> bool {
+        !self.is_committing
+    }
+
+    fn in_place(&self) -> u64 {
+        self.not_parked
+    }
+
+    fn in_place_reason(&self) -> Option<String> {
+        Some("the parked queue is full".to_owned())
     }
 
     fn weight(&self, id: LeaseId) -> u64 {
