@@ -186,6 +186,9 @@ mod tests {
         let mut ends = Ends([end(5), end(1), end(3), end(0)]);
         ends.merge(&Ends([end(4), end(2), end(3), end(9)]));
         assert_eq!(ends.0.map(|end| end.next), [5, 2, 3, 9]);
+        let (before, same_place) = (ends, Counters { weight: 2, ..end(5) });
+        ends.merge(&Ends([same_place, end(0), end(0), end(0)]));
+        assert_eq!(ends, before, "the same is not further");
     }
 
     #[test]

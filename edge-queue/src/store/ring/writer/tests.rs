@@ -3,9 +3,9 @@ use crate::store::ring::sectors::Sectors;
 
 const GEOMETRY: Geometry = Geometry { segment_bytes: 65_536, lanes: 1, segments: [9, 0, 0, 0] };
 
-/// The slot that the lane writes next on this medium.
-fn next_slot(log: &mut LaneLog, medium: &mut Sectors) -> Result<u32, StoreError> {
-    let mut writer = Writer {
+/// Calls `f` with a writer to this medium.
+fn writing<T>(medium: &mut Sectors, f: impl FnOnce(&mut Writer<'_>) -> T) -> T {
+    f(&mut Writer {
         medium,
         geometry: &GEOMETRY,
         buffers: &mut Buffers::default(),
@@ -18,8 +18,11 @@ fn next_slot(log: &mut LaneLog, medium: &mut Sectors) -> Result<u32, StoreError>
         generation: &mut 1,
         written: &mut 0,
         head_pages: &mut 1,
-    };
-    writer.next_slot(log)
+    })
+}
+
+fn next_slot(log: &mut LaneLog, medium: &mut Sectors) -> Result<u32, StoreError> {
+    writing(medium, |writer| writer.next_slot(log))
 }
 
 fn begun(log: &mut LaneLog) {
@@ -53,4 +56,20 @@ fn a_lane_whose_last_slots_cannot_be_read_is_full_unless_the_medium_is_down() {
     bad.bad.extend([0, 1]);
     assert!(matches!(next_slot(&mut log, &mut bad), Err(StoreError::Io { op: "read", .. })));
     assert_eq!(log.free.len(), 1, "it is kept");
+}
+
+#[test]
+fn changes_go_on_in_the_last_segment_while_they_fit_to_its_last_byte() {
+    let write = |len| {
+        let (mut log, mut medium) = (LaneLog::new(0), Sectors::new(2 + 9 * 16, 0));
+        begun(&mut log);
+        log.tail = Some(Tail::new(0, 1, 16, 14));
+        let mut progress = Progress { part: 0, run_page: 0, closed: false, size: len };
+        let done =
+            writing(&mut medium, |writer| writer.large(&mut log, &vec![0x84; len], &[], &mut progress));
+        (done.is_ok(), medium.written)
+    };
+    let whole = crate::store::ring::layout::room_of(2);
+    assert_eq!(write(whole), (true, 2 * PAGE));
+    assert_eq!(write(whole + 1), (false, 0), "there is no other");
 }
