@@ -310,28 +310,27 @@ fn silence_after_a_publish_is_a_stall() {
     assert_eq!(link.core.spool().len(), 1, "b is not lost");
 }
 
-/// Promise 5: PUBACKs come in order, so one that is left out is a stall, whatever else is answered, and costs bounded memory until then.
+/// Promise 5: PUBACKs come in order, so one that is left out is a stall, whatever else is answered. It takes one place, and the others go on.
 #[test]
 fn a_puback_that_is_left_out_is_a_stall() {
-    for every_ms in [0, 1_000] {
+    for every_ms in [10, 1_000] {
         let mut link = Link::new();
         link.connect(false, &[(PropertyId::ReceiveMaximum, Value::U16(20))]);
         link.push("first");
         link.sent();
-        let mut answered = 0;
+        let (mut pushed, mut answered) = (0, 0);
         while link.hangups == 0 {
             link.push("x");
+            pushed += 1;
             for publish in link.sent() {
                 link.answer(publish.packet_id.unwrap().get(), ReasonCode::SUCCESS);
                 answered += 1;
             }
-            let due_ms = link.core.poll_timeout().unwrap();
-            link.now_ms =
-                if link.core.session().unwrap().room() == 0 { due_ms } else { link.now_ms + every_ms };
+            assert_eq!((answered, link.core.session().unwrap().in_flight()), (pushed, 1));
+            link.now_ms += every_ms;
             link.input(Input::Timeout);
             assert!(link.now_ms < 32_000, "no stall after {answered} answers");
         }
-        assert!(answered < 80, "{answered}");
         link.redial();
         link.connect(true, &[]);
         let again = link.sent();

@@ -88,23 +88,18 @@ fn a_limit_of_our_own_holds_for_new_messages_and_for_resumed_ones() {
     assert_eq!(publishes(&sent).iter().map(|p| p.0).collect::<Vec<_>>(), [4]);
 }
 
-/// Messages that are done wait behind an unanswered one, but not without bound: four windows.
+/// A message without an answer takes one place of the window, however many go past it.
 #[test]
-fn a_puback_that_is_left_out_ends_the_sending() {
+fn a_puback_that_is_left_out_takes_one_place() {
     let mut session = open_client(2);
-    let mut sent = 0;
     for n in 0..20 {
-        if session.room() == 0 {
-            break;
-        }
         session.publish(0, Token(n), &message("a", "x")).unwrap();
-        sent += 1;
         drain(&mut session);
         if n > 0 {
             give(&mut session, &[puback(u16::try_from(n + 1).unwrap(), ReasonCode::SUCCESS)]);
         }
+        assert_eq!((session.room(), session.in_flight(), session.in_flight_here()), (1, 1, 1));
     }
-    assert_eq!((sent, session.in_flight(), session.in_flight_here()), (8, 1, 1));
     give(&mut session, &[puback(1, ReasonCode::SUCCESS)]);
     assert_eq!((session.room(), session.in_flight()), (2, 0));
 }

@@ -266,7 +266,7 @@ impl<P: Pack> Uplink<P> {
             }
         }
         if work == Work::Drop {
-            self.poison.on_taken(row_key(row.id, spool));
+            self.poison.forget(row_key(row.id, spool));
             spool.settle(row.id, Settled::Discarded);
         } else {
             if reason.is_none() {

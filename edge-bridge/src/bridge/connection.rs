@@ -30,6 +30,8 @@ pub(super) struct Connection {
     why: Option<String>,
     /// Whether the end was ours.
     broken_here: bool,
+    /// It was given up since its oldest message had no answer.
+    pub(super) is_unanswered: bool,
 }
 
 /// What lives longer than a connection.
@@ -46,7 +48,15 @@ pub(super) struct Parts<'a, S, P> {
 impl Connection {
     pub(super) fn new(now: Now, epoch: u64, client: ClientConfig, resume: Option<Resume>) -> Self {
         let session = Session::client(now.up_ms, epoch, client, resume);
-        Self { session, since_ms: now.up_ms, accepted: false, acked: false, why: None, broken_here: false }
+        Self {
+            session,
+            since_ms: now.up_ms,
+            accepted: false,
+            acked: false,
+            why: None,
+            broken_here: false,
+            is_unanswered: false,
+        }
     }
 
     pub(super) fn on_bytes(&mut self, now: Now, buffer: &mut BytesMut) {
@@ -132,6 +142,8 @@ impl Connection {
                 // PUBACKs come in order (\[MQTT-4.6.0-2\]): those of younger messages are no progress of one that was left out.
                 if parts.uplink.is_oldest(token) {
                     parts.stall.on_ack(now.up_ms);
+                } else {
+                    parts.stall.on_younger_ack();
                 }
                 parts.uplink.on_acked(now.up_ms, token, reason, parts.spool, parts.stats);
             }
@@ -224,6 +236,7 @@ impl Connection {
         let delays = delays(&self.session);
         let listens = parts.downlink.listens() && self.session.in_flight() == 0;
         parts.idle_ping.set_listening(now.up_ms, listens);
+        let is_unanswered = parts.stall.is_unanswered(now.up_ms, delays);
         let due = parts.stall.poll(now.up_ms, delays);
         match due.or_else(|| parts.idle_ping.poll(now.up_ms, self.session.path().srtt_ms())) {
             None => {}
@@ -231,6 +244,7 @@ impl Connection {
             Some(StallAction::Break) => {
                 parts.stats.stalls += 1;
                 parts.out.push_back(Output::Event(Event::Stalled));
+                self.is_unanswered = is_unanswered;
                 self.break_off(now, "stalled: no answer from the hub");
             }
         }

@@ -50,7 +50,7 @@ impl<P: Pack> Uplink<P> {
                 self.park_unsendable(now.up_ms, &message, ReasonCode::PACKET_TOO_LARGE, spool, stats);
                 continue;
             }
-            if !self.window.admits(message.bytes) {
+            if !self.window.admits(message.window_bytes()) {
                 self.again.push_front(message);
                 break;
             }
@@ -169,7 +169,11 @@ impl<P: Pack> Uplink<P> {
                 Packing::Message(packed) => {
                     let swept = self.sweep.take(&packed.rows);
                     self.next_serial += 1;
-                    return Some(Message::new(packed, self.next_serial, swept));
+                    let mut message = Message::new(packed, self.next_serial, swept);
+                    let mut rows = message.packed.rows.iter();
+                    message.is_overdue =
+                        swept && rows.any(|row| self.poison.is_unanswered(row_key(*row, spool)));
+                    return Some(message);
                 }
                 Packing::Expired { rows } => {
                     stats.expired += rows.len() as u64;
@@ -467,7 +471,7 @@ impl<P: Pack> Uplink<P> {
         match self.publish(now_ms, session, token, &mut publish) {
             Ok(()) => {
                 self.next_token += 1;
-                self.window.on_sent(message.bytes);
+                self.window.on_sent(message.window_bytes());
                 message.sent_ms = Some(now_ms);
                 message.is_attempt = message.refusals > 0 || self.refusals.is_refused(message.topic());
                 stats.sent += 1;

@@ -23,6 +23,10 @@ pub(super) struct Message {
     pub(super) reason: Option<ReasonCode>,
     /// Times the hub closed the connection while this message was unanswered.
     pub(super) closes: u32,
+    /// Connections that were given up without an answer to this message, although the hub answered younger ones there.
+    pub(super) passed_over: u32,
+    /// A connection was given up for want of its answer: its bytes keep no younger ones back.
+    pub(super) is_overdue: bool,
     /// Its topic was refused when it was sent, or this message before.
     pub(super) is_attempt: bool,
     /// Its rows came from the parked ones.
@@ -40,10 +44,17 @@ impl Message {
             refusals: 0,
             reason: None,
             closes: 0,
+            passed_over: 0,
+            is_overdue: false,
             is_attempt: false,
             swept,
             packed,
         }
+    }
+
+    /// Bytes that it takes of the window.
+    pub(super) fn window_bytes(&self) -> u64 {
+        if self.is_overdue { 0 } else { self.bytes }
     }
 
     pub(super) fn topic(&self) -> &Utf8 {

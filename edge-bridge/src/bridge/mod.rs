@@ -40,6 +40,8 @@ mod stall;
 mod stats;
 mod sweep;
 mod takeover;
+mod trials;
+mod unanswered;
 mod uplink;
 mod uplink_event;
 mod version;
@@ -358,9 +360,15 @@ impl<S: Spool, P: Pack> Core<S, P> {
             self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats)
         });
         let sign = sign.filter(|_| too_large.is_none() && poison.is_none());
+        let unanswered = if connection.is_unanswered {
+            let window = connection.session.window();
+            self.uplink.on_unanswered(now.up_ms, window, &mut self.spool, &mut self.stats)
+        } else {
+            Vec::new()
+        };
         if connection.session.had_session() {
             let mut resume = connection.session.into_resume();
-            let parked = too_large.into_iter().flatten().chain(poison);
+            let parked = too_large.into_iter().flatten().chain(poison).chain(unanswered);
             parked.for_each(|token| resume.forget(token));
             self.resume = Some(resume);
         }

@@ -12,6 +12,7 @@ pub(super) enum Cause {
     Topic,
     Link,
     Poison,
+    Unanswered,
     Message,
 }
 

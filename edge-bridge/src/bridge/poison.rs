@@ -1,10 +1,12 @@
 //! Poison messages: the hub closes the connection whenever it gets one. A message that was unanswered at three such ends is a suspect; then
 //! messages go alone, in the old order, and the one whose company the hub leaves again is parked. As others are acknowledged, two, four,
-//! eight … go at a time (binary search with restarts). Where the hub blames something else (load, quota, another client) it takes more ends.
+//! eight … go at a time (binary search with restarts). Where the hub blames something else (load, quota, another client) it takes more ends. Rows of
+//! messages that the hub never answers, found by `unanswered`, are remembered here too.
 
 use std::collections::HashMap;
 
 use super::spool::{Identity, LeaseId};
+use super::trials::Trials;
 
 /// Ends of connections with the same message unanswered that make it a suspect.
 const SUSPECT_CLOSES: u32 = 3;
@@ -41,6 +43,7 @@ pub(super) struct Poison {
     parked_in_row: u32,
     doubtful: Vec<RowKey>,
     known: HashMap<RowKey, Known>,
+    trials: Trials,
     /// Rows parked so far.
     parked: u64,
     /// No row was on its way to the parked ones when the present pass over them began.
@@ -56,8 +59,15 @@ struct Known {
     times: u32,
     /// Position in the order in which rows were parked last.
     order: u64,
+    /// The hub never answers it, and does not close at it: it may go among others.
+    is_unanswered: bool,
     /// The present pass over the parked rows has met it, or it was parked since that began.
     is_met: bool,
+}
+
+/// Pause before the next attempt after so many.
+pub(super) fn backoff_ms(times: u32) -> u64 {
+    (RETRY_MS.0 << (3 * times.min(4))).min(RETRY_MS.1)
 }
 
 /// Verdict over the messages that were unanswered when the hub closed.
@@ -98,6 +108,24 @@ impl Poison {
 
     /// A row of a message that was alone is being parked.
     pub(super) fn on_parked(&mut self, now_ms: u64, row: RowKey) {
+        let known = self.remember(row);
+        known.due_ms = now_ms + backoff_ms(known.times);
+        (known.times, known.is_unanswered) = (known.times.saturating_add(1), false);
+        self.doubtful.push(row);
+    }
+
+    /// Rows of messages that the hub never answers are being parked.
+    pub(super) fn on_unanswered(&mut self, now_ms: u64, rows: &[RowKey]) {
+        if rows.iter().any(|row| self.is_unanswered(*row)) {
+            self.trials.on_failed(now_ms);
+        }
+        for row in rows {
+            let known = self.remember(*row);
+            (known.is_unanswered, known.due_ms) = (true, now_ms + RETRY_MS.0);
+        }
+    }
+
+    fn remember(&mut self, row: RowKey) -> &mut Known {
         if self.known.len() >= KNOWN_MAX
             && !self.known.contains_key(&row)
             && let Some(oldest) = self.known.iter().min_by_key(|(_, known)| known.order).map(|(row, _)| *row)
@@ -106,10 +134,8 @@ impl Poison {
         }
         self.parked += 1;
         let known = self.known.entry(row).or_default();
-        known.due_ms = now_ms + (RETRY_MS.0 << (3 * known.times).min(12)).min(RETRY_MS.1);
-        known.times = known.times.saturating_add(1);
         (known.order, known.is_met) = (self.parked, true);
-        self.doubtful.push(row);
+        known
     }
 
     /// A pass over the parked rows begins. `meets_all`: no row is on its way there.
@@ -163,10 +189,15 @@ impl Poison {
         if known.due_ms > now_ms {
             return true;
         }
+        if known.is_unanswered && !self.trials.begin(now_ms) {
+            known.due_ms = self.trials.again_ms();
+            return true;
+        }
         // Unless it is parked again before, as when the bridge stops.
         known.due_ms = now_ms + RETRY_MS.1;
-        self.limit = Some(1);
-        self.acked = 0;
+        if !known.is_unanswered {
+            (self.limit, self.acked) = (Some(1), 0);
+        }
         false
     }
 
@@ -175,13 +206,28 @@ impl Poison {
         self.known.contains_key(&row)
     }
 
+    /// Whether a row is known as one that the hub never answers.
+    pub(super) fn is_unanswered(&self, row: RowKey) -> bool {
+        self.known.get(&row).is_some_and(|known| known.is_unanswered)
+    }
+
     /// Whether a row may not be sent yet.
     pub(super) fn is_held(&self, now_ms: u64, row: RowKey) -> bool {
         self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
     }
 
-    /// The hub took a row.
-    pub(super) fn on_taken(&mut self, row: RowKey) {
+    /// The hub took a row. Returns whether it never answered it before: others of that kind are to be tried now.
+    pub(super) fn on_taken(&mut self, now_ms: u64, row: RowKey) -> bool {
+        if !self.known.remove(&row).is_some_and(|known| known.is_unanswered) {
+            return false;
+        }
+        self.trials.on_taken();
+        self.known.values_mut().filter(|known| known.is_unanswered).for_each(|known| known.due_ms = now_ms);
+        true
+    }
+
+    /// A row is gone, and the hub has nothing to do with it.
+    pub(super) fn forget(&mut self, row: RowKey) {
         self.known.remove(&row);
     }
 
@@ -299,7 +345,7 @@ mod tests {
             assert_eq!((poison.holds(delay_ms, row), poison.limit()), (false, Some(1)));
         }
         assert_eq!(poison.known(), 1);
-        poison.on_taken(row);
+        poison.forget(row);
         assert_eq!((poison.known(), poison.due_ms()), (0, None));
     }
 

@@ -82,6 +82,16 @@ impl Stall {
         self.factor = 1;
     }
 
+    /// The PUBACK of a younger message came: the link works, and its patience need not grow. It is no progress of the oldest.
+    pub fn on_younger_ack(&mut self) {
+        self.factor = 1;
+    }
+
+    /// Returns whether the oldest message has had no answer for as long as that may take, whatever else the hub said.
+    pub fn is_unanswered(&self, now_ms: u64, delays: Delays) -> bool {
+        self.no_progress_at(delays).is_some_and(|at_ms| now_ms >= at_ms)
+    }
+
     /// What is due. A [`Break`](StallAction::Break) doubles the patience until the next PUBACK.
     pub fn poll(&mut self, now_ms: u64, delays: Delays) -> Option<StallAction> {
         self.suspect |= now_ms >= self.doubt_at(delays)?;
@@ -240,6 +250,30 @@ mod tests {
         assert!(stall.is_suspect());
         stall.on_ack(6_100);
         assert!(!stall.is_suspect());
+    }
+
+    #[test]
+    fn answers_to_younger_messages_keep_the_patience_as_it_is() {
+        let mut stall = Stall { factor: FACTOR_MAX, ..Stall::default() };
+        for _ in 0..3 {
+            stall.on_connected(0);
+            stall.set_waiting(0, true);
+            for now_ms in (1_000..30_000).step_by(100) {
+                stall.on_byte(now_ms);
+                stall.on_younger_ack();
+                assert_eq!(stall.poll(now_ms, NONE), None, "{now_ms}");
+                assert!(!stall.is_unanswered(now_ms, NONE));
+            }
+            assert!(stall.is_unanswered(30_000, NONE));
+            assert_eq!(stall.poll(30_000, NONE), Some(StallAction::Break));
+        }
+        stall.on_connected(0);
+        stall.set_waiting(0, true);
+        stall.on_ack(0);
+        stall.on_younger_ack();
+        assert_eq!(stall.poll(3_000, NONE), Some(StallAction::Probe));
+        assert!(!stall.is_unanswered(4_000, NONE), "silence speaks of no message");
+        assert_eq!(stall.poll(4_000, NONE), Some(StallAction::Break));
     }
 
     #[test]

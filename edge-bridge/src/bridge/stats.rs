@@ -37,7 +37,7 @@ pub struct Stats {
     pub refused_topics: usize,
     /// Whether the hub refuses whatever is sent as not authorized: nothing but one probe at a time goes out.
     pub link_refused: bool,
-    /// Times that a message was found to make the hub close the connection: it is parked and tried again alone.
+    /// Times that a message was parked since the hub closes the connection at it, or never answers it although it answers younger ones.
     pub poison: u64,
     /// Rows whose time to live ended between their lease and their message.
     pub expired: u64,

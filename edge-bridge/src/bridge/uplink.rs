@@ -31,6 +31,8 @@ pub(super) struct Uplink<P> {
     /// Given to the session, without an answer.
     pub(super) sent: BTreeMap<u64, Message>,
     pub(super) next_token: u64,
+    /// Youngest message that the hub answered on this connection, by its token; 0: none.
+    pub(super) youngest_answered: u64,
     pub(super) next_serial: u64,
     /// To go before anything new: of a lost session, in order, of a topic that healed, and what just did not fit.
     pub(super) again: VecDeque<Message>,
@@ -64,6 +66,7 @@ impl<P: Pack> Uplink<P> {
             window_max,
             sent: BTreeMap::new(),
             next_token: 1,
+            youngest_answered: 0,
             next_serial: 1,
             again: VecDeque::new(),
             refusals: Refusals::new(seed),
@@ -108,12 +111,13 @@ impl<P: Pack> Uplink<P> {
         self.size_limit.on_connected(packet_max);
         self.window = Window::new(now_ms, self.window_max);
         self.retain_cleared = false;
+        self.youngest_answered = 0;
         self.refusals.end_attempts();
         let lost: Vec<_> = lost.iter().filter_map(|m| self.sent.remove(&m.token.0)).collect();
         for message in self.sent.values_mut() {
             stats.resent += 1;
             message.sent_ms = None;
-            self.window.on_sent(message.bytes);
+            self.window.on_sent(message.window_bytes());
         }
         for message in lost.into_iter().rev() {
             self.again.push_front(message);
@@ -130,32 +134,53 @@ impl<P: Pack> Uplink<P> {
         spool: &mut impl Spool,
         stats: &mut Stats,
     ) -> Option<Token> {
-        let mut worst = 0;
-        for message in self.sent.values_mut().take(here) {
+        let (mut worst, mut others, mut overdue) = (0, Vec::new(), Vec::new());
+        for (token, message) in self.sent.iter_mut().take(here) {
             message.closes = message.closes.saturating_add(1);
             worst = worst.max(message.closes);
+            // The hub kept a connection open with those, but may have been dead.
+            let is_overdue = std::mem::take(&mut message.is_overdue);
+            if is_overdue { overdue.push(*token) } else { others.push(*token) }
         }
-        let (_, oldest) = self.sent.first_key_value()?;
-        let rows: Vec<_> = oldest.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
+        let suspects = if others.is_empty() { overdue } else { others };
+        let token = *suspects.first()?;
+        let rows = &self.sent.get(&token)?.packed.rows;
+        let rows: Vec<_> = rows.iter().map(|row| row_key(*row, spool)).collect();
         let is_known = rows.iter().any(|row| self.poison.is_known(*row));
-        if self.poison.on_close(here, worst, close.names_a_message || is_known) == Blame::None {
+        if self.poison.on_close(suspects.len(), worst, close.names_a_message || is_known) == Blame::None {
             return None;
         }
-        let (token, message) = self.sent.pop_first()?;
-        let reason = close.reason;
+        let message = self.sent.remove(&token)?;
         self.note_poison(now_ms, &rows);
         self.poison.on_message_parked();
+        self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
+        Some(Token(token))
+    }
+
+    /// Parks a message that was sent and is to blame.
+    pub(super) fn park_poison(
+        &mut self,
+        now_ms: u64,
+        cause: Cause,
+        reason: ReasonCode,
+        message: &Message,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
         stats.poison += 1;
         self.refusals.on_gone(message.topic());
-        self.apart.on_parked(message.topic(), Some(reason), weight_of(&message, spool));
-        self.tell(now_ms, Cause::Poison, reason, &message, spool, stats);
-        self.put_last(&message, true, reason, spool);
-        Some(Token(token))
+        self.apart.on_parked(message.topic(), Some(reason), weight_of(message, spool));
+        self.tell(now_ms, cause, reason, message, spool, stats);
+        self.put_last(message, true, reason, spool);
     }
 
     /// These rows are parked as poison; a sweep tries them again.
     pub(super) fn note_poison(&mut self, now_ms: u64, rows: &[RowKey]) {
         rows.iter().for_each(|row| self.poison.on_parked(now_ms, *row));
+        self.want_poison_sweep();
+    }
+
+    pub(super) fn want_poison_sweep(&mut self) {
         if let Some(due_ms) = self.poison.due_ms() {
             self.sweep.want(due_ms);
         }
@@ -176,7 +201,8 @@ impl<P: Pack> Uplink<P> {
         stats: &mut Stats,
     ) {
         let Some(message) = self.sent.remove(&token.0) else { return };
-        self.window.on_acked(now_ms, message.bytes, message.sent_ms);
+        self.youngest_answered = self.youngest_answered.max(token.0);
+        self.window.on_acked(now_ms, message.window_bytes(), message.sent_ms);
         if self.poison.on_answer(now_ms) {
             self.sweep.want(now_ms + 1_000);
         }
@@ -201,7 +227,10 @@ impl<P: Pack> Uplink<P> {
     fn on_taken(&mut self, now_ms: u64, message: Message, spool: &mut impl Spool, stats: &mut Stats) {
         for row in &message.packed.rows {
             if self.poison.known() > 0 {
-                self.poison.on_taken(row_key(*row, spool));
+                let is_mended = self.poison.on_taken(now_ms, row_key(*row, spool));
+                if is_mended {
+                    self.sweep.want(now_ms + 1_000);
+                }
             }
             spool.ack(*row);
         }
@@ -282,7 +311,7 @@ impl<P: Pack> Uplink<P> {
     ) {
         if let Some(message) = self.sent.remove(&token.0) {
             // Its bytes were counted by `on_connected`.
-            self.window.on_acked(0, message.bytes, None);
+            self.window.on_acked(0, message.window_bytes(), None);
             self.refusals.on_gone(message.topic());
             self.set_aside(now_ms, &message, ReasonCode::PACKET_TOO_LARGE, spool, stats);
         }
@@ -350,9 +379,11 @@ impl<P: Pack> Uplink<P> {
         (self.retries.len() + self.refusals.held()) as u64
     }
 
-    /// Messages in flight at most, while a poison message is looked for.
+    /// Messages in flight at most, while a poison message is looked for. Those at which the hub kept the connection open take no place of them.
     pub(super) fn in_flight_limit(&self) -> Option<u16> {
-        self.poison.limit()
+        let limit = self.poison.limit()?;
+        let overdue = self.sent.values().filter(|message| message.is_overdue).count();
+        Some(limit.saturating_add(u16::try_from(overdue).unwrap_or(u16::MAX)))
     }
 
     /// Whether the hub closed because of a message that is to be found soon.
@@ -449,6 +480,7 @@ impl<P: Pack> Uplink<P> {
             Cause::Topic => UplinkEvent::TopicRefused(refusal),
             Cause::Link => UplinkEvent::LinkRefused(refusal),
             Cause::Poison => UplinkEvent::Poison(refusal),
+            Cause::Unanswered => UplinkEvent::Unanswered(refusal),
             Cause::Message => UplinkEvent::Parked(refusal),
         });
     }

@@ -28,6 +28,8 @@ pub enum UplinkEvent {
     LinkHealed,
     /// The hub closes the connection whenever it gets this message: it is parked and tried again last.
     Poison(Refusal),
+    /// The hub answers younger messages and never this one: it is parked and tried again.
+    Unanswered(Refusal),
     /// A message that cannot be delivered as it is, while its topic goes on: it is tried again later, and parked meanwhile or in the end.
     Parked(Refusal),
     /// A pass that a person asked for is over.

@@ -87,6 +87,10 @@ impl EventLog {
                 let Line { topic, identity, reason, not_logged } = Line::of(refusal);
                 tracing::error!(%hub, %topic, identity, %reason, not_logged, "the hub closes the connection at this message: parked");
             }
+            UplinkEvent::Unanswered(refusal) => {
+                let Line { topic, identity, reason, not_logged } = Line::of(refusal);
+                tracing::error!(%hub, %topic, identity, %reason, not_logged, "the hub never answers this message: parked");
+            }
             UplinkEvent::Parked(refusal) => {
                 let Line { topic, identity, reason, not_logged } = Line::of(refusal);
                 let hub_limit = refusal.hub_limit.map(|limit| limit.to_string());

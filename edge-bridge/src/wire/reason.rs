@@ -86,6 +86,9 @@ impl ReasonCode {
     /// 0x00 in a SUBACK.
     pub const GRANTED_QOS_0: Self = Self(0);
 
+    /// Not of the standard, and never sent: the peer gave no answer.
+    pub const NO_ANSWER: Self = Self(0xff);
+
     /// Any number: whether it may stand in a packet is [`is_valid_for`](Self::is_valid_for).
     pub const fn new(code: u8) -> Self {
         Self(code)
@@ -106,8 +109,11 @@ impl ReasonCode {
         self.row().is_some_and(|(_, _, packets)| packets & (1 << packet as u16) != 0)
     }
 
-    /// The standard's name; "unknown reason" for a number that has none.
+    /// The standard's name; "No answer" for [`NO_ANSWER`](Self::NO_ANSWER), "unknown reason" for another number that has none.
     pub fn name(self) -> &'static str {
+        if self == Self::NO_ANSWER {
+            return "No answer";
+        }
         self.row().map_or("unknown reason", |(_, name, _)| name)
     }
 

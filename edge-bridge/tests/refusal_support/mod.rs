@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     Disconnect(u8),
     Close,
     Silent,
+    /// PUBACK so many milliseconds later than others, out of order if those are quicker.
+    Late(u64),
     /// A message to us of QoS 3, which does not exist.
     MalformedPublish,
     /// A PUBACK with flags, which are not allowed.
@@ -152,6 +154,8 @@ pub(crate) struct Rig {
     pub(crate) received: Vec<Publish>,
     /// No dial succeeds.
     pub(crate) hub_is_gone: bool,
+    /// Nothing that the hub says arrives.
+    pub(crate) is_mute: bool,
     dial_ms: Option<u64>,
     connected: bool,
     /// The hub reads nothing more on this connection.
@@ -206,6 +210,7 @@ impl Rig {
             qos2_done: Vec::new(),
             received: Vec::new(),
             hub_is_gone: false,
+            is_mute: false,
             dial_ms: None,
             connected: false,
             closing: false,
@@ -474,14 +479,16 @@ impl Rig {
         let id = publish.packet_id.unwrap();
         match (self.script)(self.now_ms, &publish) {
             Answer::Ack(reason) => {
-                for payload in publish.payload.split(|byte| *byte == b',').filter(|_| reason < 0x80) {
-                    let n = payload_number(payload);
-                    if self.seen.insert(n) {
-                        self.retained += usize::from(publish.retain);
-                        self.delivered.push((publish.topic.to_string(), n));
-                    }
+                if reason < 0x80 {
+                    self.take(&publish);
                 }
                 self.say(Packet::PubAck(Ack::new(id, ReasonCode::new(reason))));
+            }
+            Answer::Late(by_ms) => {
+                self.take(&publish);
+                let at_ms = self.now_ms + self.latency_ms + by_ms;
+                let at = self.from_hub.partition_point(|(other_ms, _)| *other_ms <= at_ms);
+                self.from_hub.insert(at, (at_ms, FromHub::Packet(Packet::PubAck(Ack::success(id)))));
             }
             Answer::Disconnect(reason) => {
                 self.say(Packet::Disconnect(Disconnect::new(ReasonCode::new(reason))));
@@ -505,12 +512,27 @@ impl Rig {
         }
     }
 
+    fn take(&mut self, publish: &Publish) {
+        for payload in publish.payload.split(|byte| *byte == b',') {
+            let n = payload_number(payload);
+            if self.seen.insert(n) {
+                self.retained += usize::from(publish.retain);
+                self.delivered.push((publish.topic.to_string(), n));
+            }
+        }
+    }
+
     fn say_bytes(&mut self, bytes: Vec<u8>) {
         self.from_hub.push_back((self.now_ms + self.latency_ms, FromHub::Bytes(bytes)));
         self.closing = true;
     }
 
     fn say(&mut self, packet: Packet) {
-        self.from_hub.push_back((self.now_ms + self.latency_ms, FromHub::Packet(packet)));
+        if self.is_mute {
+            return;
+        }
+        let at_ms = self.now_ms + self.latency_ms;
+        let at = self.from_hub.partition_point(|(other_ms, _)| *other_ms <= at_ms);
+        self.from_hub.insert(at, (at_ms, FromHub::Packet(packet)));
     }
 }

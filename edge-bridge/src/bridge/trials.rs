@@ -1,0 +1,82 @@
+//! Trials of parked messages that the hub never answered, with exponential back-off. Each may cost a connection, and a place of the window until then:
+//! one at a time until one is taken, then one more for each that is.
+
+use super::poison::backoff_ms;
+
+/// At a time at most.
+const TRIALS_MAX: u32 = 16;
+/// Time after which the next one may begin although nothing is known of the last.
+const TRIAL_MS: u64 = 60_000;
+
+/// Number of trials that are under way, and the time of the next ones.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    /// No more begin before, in milliseconds of `Now::up_ms`.
+    again_ms: u64,
+    /// Since the last such time.
+    begun: u32,
+    /// Taken in a row.
+    taken: u32,
+    /// Failed in a row.
+    failed: u32,
+}
+
+impl Trials {
+    /// Returns whether another one may begin now; it has begun then.
+    pub(super) fn begin(&mut self, now_ms: u64) -> bool {
+        if now_ms >= self.again_ms {
+            (self.again_ms, self.begun) = (now_ms + TRIAL_MS, 0);
+        }
+        let may_begin = self.begun < (1 + self.taken).min(TRIALS_MAX);
+        self.begun += u32::from(may_begin);
+        may_begin
+    }
+
+    /// Time from which more may begin, in milliseconds of `Now::up_ms`.
+    pub(super) fn again_ms(&self) -> u64 {
+        self.again_ms
+    }
+
+    /// The hub took one.
+    pub(super) fn on_taken(&mut self) {
+        (self.again_ms, self.failed) = (0, 0);
+        self.taken = self.taken.saturating_add(1);
+    }
+
+    /// The hub answered later messages, and again not this one.
+    pub(super) fn on_failed(&mut self, now_ms: u64) {
+        (self.again_ms, self.begun, self.taken) = (now_ms + backoff_ms(self.failed), TRIALS_MAX, 0);
+        self.failed = self.failed.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begun(trials: &mut Trials, now_ms: u64) -> usize {
+        (0..100).filter(|_| trials.begin(now_ms)).count()
+    }
+
+    #[test]
+    fn one_at_a_time_until_one_is_taken() {
+        let mut trials = Trials::default();
+        assert_eq!(
+            (begun(&mut trials, 0), begun(&mut trials, 59_999), begun(&mut trials, 60_000)),
+            (1, 0, 1)
+        );
+        let mut now_ms = 100_000;
+        for pause_ms in [5_000, 40_000, 320_000, 600_000, 600_000] {
+            trials.on_failed(now_ms);
+            assert_eq!(trials.again_ms(), now_ms + pause_ms);
+            now_ms += pause_ms;
+            assert_eq!((begun(&mut trials, now_ms - 1), begun(&mut trials, now_ms)), (0, 1));
+        }
+        for taken in 2..40 {
+            trials.on_taken();
+            assert_eq!(begun(&mut trials, now_ms), taken.min(16));
+        }
+        trials.on_failed(now_ms);
+        assert_eq!((trials.again_ms(), begun(&mut trials, now_ms + 5_000)), (now_ms + 5_000, 1));
+    }
+}
