@@ -35,7 +35,7 @@ impl fmt::Display for CertificateProblem {
             Self::NotYetValid => "the certificate is not valid yet",
             Self::OtherAuthority => "another authority has signed the certificate",
             Self::NotForClients => "the certificate is not one for clients",
-            Self::Other(text) => text,
+            Self::Other(text) => return write!(f, "rustls says {text}"),
         })
     }
 }

@@ -36,7 +36,7 @@ pub struct ServerTls {
 #[non_exhaustive]
 pub enum TlsError {
     /// A file could not be read as PEM.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), pem_words(source))]
     Pem {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum TlsError {
     #[error("{}: no certificate in it", .0.display())]
     NoCertificate(PathBuf),
     /// rustls refuses what was read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), words(source))]
     Refused {
         /// The file it came from.
         path: PathBuf,
@@ -76,7 +76,7 @@ impl Tls {
             .map_err(|source| refused(ca.as_ref(), source))?
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key_der)
-            .map_err(|source| refused(key.as_ref(), source))?;
+            .map_err(|source| unfit(cert.as_ref(), key.as_ref(), source))?;
         Ok(Self::from_config(Arc::new(config)))
     }
 
@@ -114,7 +114,7 @@ impl Tls {
             .map_err(|source| refused(&path, source))?
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key_der)
-            .map_err(|source| refused(key.as_ref(), source))?;
+            .map_err(|source| unfit(cert.as_ref(), key.as_ref(), source))?;
         Ok(Self::from_config(Arc::new(config)))
     }
 
@@ -144,8 +144,8 @@ impl ServerTls {
                 builder.with_client_cert_verifier(verifier.map_err(|e| TlsError::Verifier(e.to_string()))?)
             }
         };
-        let config =
-            builder.with_single_cert(chain, key_der).map_err(|source| refused(key.as_ref(), source))?;
+        let config = builder.with_single_cert(chain, key_der);
+        let config = config.map_err(|source| unfit(cert.as_ref(), key.as_ref(), source))?;
         Ok(Self::from_config(Arc::new(config)))
     }
 
@@ -201,6 +201,35 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     let list: Vec<_> =
         CertificateDer::pem_file_iter(path).map_err(error)?.collect::<Result<_, _>>().map_err(error)?;
     if list.is_empty() { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(list) }
+}
+
+fn pem_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::NoItemsFound => {
+            "no private key in PEM, or an encrypted one, which is not read".to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+fn words(error: &rustls::Error) -> String {
+    let said = error.to_string();
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            "the key does not belong to the first certificate in the certificate's file".to_owned()
+        }
+        rustls::Error::InvalidCertificate(_) if said.contains("UnsupportedCertVersion") => {
+            "a certificate of X.509 version 1, which is not taken: make one of version 3, with extensions"
+                .to_owned()
+        }
+        _ => said,
+    }
+}
+
+/// The error of a certificate and its key, with the file that it is about.
+fn unfit(cert: &Path, key: &Path, source: rustls::Error) -> TlsError {
+    let is_about_cert = matches!(source, rustls::Error::InvalidCertificate(_));
+    refused(if is_about_cert { cert } else { key }, source)
 }
 
 fn refused(path: &Path, source: rustls::Error) -> TlsError {

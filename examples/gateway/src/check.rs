@@ -145,8 +145,8 @@ impl fmt::Display for Meaning<'_> {
         if !clock.is_synced() {
             writeln!(
                 f,
-                "              until it is, no reading is judged to be ahead of it, and over a restart of the machine\n              \
-                 max_age does not run; [clock] trusted = true if it is right all the same"
+                "              until it is, no reading is judged to be ahead of it, and after a restart of the machine\n              \
+                 max_age counts from that; [clock] trusted = true if it is right all the same"
             )?;
         }
         writeln!(f)?;

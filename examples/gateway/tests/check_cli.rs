@@ -156,11 +156,37 @@ fn the_key_that_does_not_fit_and_the_certificate_that_ends_are_found_before_the_
     site_files(other.path(), -2);
     let (code, said) = check_with_files(other.path());
     assert_eq!(code, Some(0), "the clock may be wrong: {said}");
-    assert!(said.contains("the certificate has expired: the hub will refuse it"), "{said}");
+    assert!(
+        said.contains("the certificate has expired, by this machine's clock: the hub will refuse it"),
+        "{said}"
+    );
     fs::copy(fine.path().join("site7.key"), other.path().join("site7.key")).unwrap();
     let (code, said) = check_with_files(other.path());
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("error: hub.key:") && said.contains("gateway.toml:9:"), "{said}");
+    assert!(said.contains("site7.key: the key does not belong to the first certificate"), "{said}");
+    fs::write(
+        other.path().join("site7.key"),
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    )
+    .unwrap();
+    let (code, said) = check_with_files(other.path());
+    assert!(
+        code == Some(2) && said.contains("site7.key: no private key in PEM, or an encrypted one"),
+        "{said}"
+    );
+    // What is wrong with the certificate is told at its line.
+    site_files(other.path(), 365);
+    fs::write(
+        other.path().join("site7.crt"),
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    )
+    .unwrap();
+    let (code, said) = check_with_files(other.path());
+    assert!(
+        code == Some(2) && said.contains("error: hub.cert:") && said.contains("gateway.toml:8:"),
+        "{said}"
+    );
     fs::write(other.path().join("ca.crt"), "nothing").unwrap();
     let (code, said) = check_with_files(other.path());
     assert_eq!(code, Some(2), "{said}");

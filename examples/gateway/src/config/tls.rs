@@ -58,11 +58,16 @@ fn check_certificate(hub: &Hub, place: impl Fn(&Path) -> (String, usize), findin
     let said = match problem_in(Duration::ZERO) {
         // Hubs may trust others for their clients than those that signed their own certificates.
         None | Some(CertificateProblem::OtherAuthority) => match problem_in(SOON) {
-            Some(CertificateProblem::Expired) => "the certificate expires within 30 days".to_owned(),
+            Some(CertificateProblem::Expired) => {
+                "the certificate expires within 30 days, by this machine's clock".to_owned()
+            }
             _ => return,
         },
-        Some(problem) => format!("{problem}: the hub will refuse it"),
+        Some(problem @ (CertificateProblem::Expired | CertificateProblem::NotYetValid)) => {
+            format!("{problem}, by this machine's clock: the hub will refuse it")
+        }
+        Some(problem) => format!("{problem}: a hub may refuse it"),
     };
     let (key, at) = place(cert);
-    findings.warning(at, &key, format!("{}: {said}; by this machine's clock", cert.display()));
+    findings.warning(at, &key, format!("{}: {said}", cert.display()));
 }

@@ -190,7 +190,7 @@ pub(crate) fn given_up(ledgers: &[Ledger]) -> u64 {
 }
 
 /// Characters of a label's value at most.
-const LABEL_CHARS_MAX: usize = 120;
+const LABEL_CHARS_MAX: usize = 200;
 
 /// Text that comes from outside in part, as the value of a label: format 0.0.4 knows three escapes, and everything else that is not printable is
 /// left out.
@@ -204,6 +204,9 @@ fn label(text: &str) -> String {
             c if c.is_alphanumeric() => value.push(c),
             _ => value.push('?'),
         }
+    }
+    if text.chars().nth(LABEL_CHARS_MAX).is_some() {
+        value.push_str("...");
     }
     value
 }
