@@ -62,11 +62,38 @@ fn subscribers_that_read_and_never_acknowledge_give_way() {
         let peer = site.client(&format!("s{n}"), Version::V311);
         site.send(peer, &[subscribe(&["big"])]);
     }
-    for n in 0..30 {
+    for n in 0..60 {
         site.send(good, &[publish(n + 1, "big", &"x".repeat(50_000))]);
         within(&site);
     }
     is_served(&mut site, good);
+}
+
+/// One message is in memory once, however many wait for it: it costs nobody else a connection, a session or a message.
+#[test]
+fn a_message_for_many_counts_once() {
+    let (mut site, good) = site();
+    let mut absent = Vec::new();
+    for n in 0..60 {
+        let peer = site.client(&format!("s{n}"), Version::V311);
+        site.send(peer, &[subscribe(&["big"])]);
+        site.cut(peer);
+        absent.push(n);
+    }
+    // 6 MB if each had its own copy.
+    site.send(good, &[publish(1, "big", &"x".repeat(100_000))]);
+    within(&site);
+    let reader = site.client("reader", Version::V311);
+    site.send(reader, &[subscribe(&["small"])]);
+    site.received(reader);
+    site.send(good, &[publish(2, "small", &"y".repeat(200_000))]);
+    assert_eq!(site.received(reader).len(), 1);
+    for n in absent {
+        let peer = site.client(&format!("s{n}"), Version::V311);
+        assert_eq!(site.received(peer).len(), 1, "{n}");
+    }
+    assert_eq!((site.listener.stats().closed_for_memory, site.listener.stats().dropped_full), (0, 0));
+    assert!(!site.is_closed(good));
 }
 
 #[test]
@@ -97,7 +124,7 @@ fn sessions_of_absent_clients_give_way() {
         site.cut(peer);
         within(&site);
     }
-    for n in 0..30 {
+    for n in 0..60 {
         site.send(good, &[publish(n + 1, "big", &"x".repeat(50_000))]);
         within(&site);
     }

@@ -7,6 +7,9 @@ use crate::publisher::Publisher;
 use crate::session::AckHandle;
 use crate::wire::ReasonCode;
 
+/// Entries for which there is room in a connection that has none.
+const IDLE: usize = 16;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -76,6 +79,9 @@ impl Connection {
         };
         let Entry { ack, bytes, .. } = self.entries.pop_front()?;
         self.bytes = self.bytes.saturating_sub(bytes);
+        if self.entries.is_empty() {
+            self.entries.shrink_to(IDLE);
+        }
         Some((bytes, ack, reason))
     }
 }

@@ -22,34 +22,36 @@ pub(super) enum Holder {
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     total: usize,
-    shares: HashMap<Holder, usize>,
+    /// What is counted of each holder, and its share.
+    shares: HashMap<Holder, (usize, usize)>,
     by_bytes: BTreeSet<(usize, Holder)>,
 }
 
 impl Budget {
-    /// Notes what `holder` holds now.
-    pub(super) fn set(&mut self, holder: Holder, bytes: usize) {
-        let now = bytes - bytes % STEP;
-        let before = self.shares.get(&holder).copied().unwrap_or(0);
+    /// Notes what `holder` holds now: bytes of its own, and in payloads that others may hold too.
+    pub(super) fn set(&mut self, holder: Holder, own: usize, payloads: usize) {
+        let in_steps = |bytes: usize| bytes - bytes % STEP;
+        let now = (in_steps(own), in_steps(own + payloads));
+        let before = self.shares.get(&holder).copied().unwrap_or_default();
         if before == now {
             return;
         }
-        self.by_bytes.remove(&(before, holder));
-        if now > 0 {
-            self.by_bytes.insert((now, holder));
+        self.by_bytes.remove(&(before.1, holder));
+        if now.1 > 0 {
+            self.by_bytes.insert((now.1, holder));
             self.shares.insert(holder, now);
         } else {
             self.shares.remove(&holder);
         }
-        self.total = self.total - before + now;
+        self.total = self.total - before.0 + now.0;
     }
 
-    /// Bytes of all together.
+    /// Bytes of all together, without the payloads.
     pub(super) fn total(&self) -> usize {
         self.total
     }
 
-    /// Returns who holds most.
+    /// Returns who holds most, the payloads included.
     pub(super) fn largest(&self) -> Option<Holder> {
         self.by_bytes.last().map(|(_, holder)| *holder)
     }
@@ -63,12 +65,19 @@ mod tests {
     fn the_total_is_the_sum_of_the_shares_and_the_largest_is_known() {
         let (a, b) = (Holder::Connection(ConnectionId(1)), Holder::Client(ClientKey(1)));
         let mut budget = Budget::default();
-        budget.set(a, 5 * STEP + 1);
-        budget.set(b, 7 * STEP);
+        budget.set(a, 5 * STEP + 1, 0);
+        budget.set(b, 7 * STEP, 0);
         assert_eq!((budget.total(), budget.largest()), (12 * STEP, Some(b)));
-        budget.set(b, STEP - 1);
+        budget.set(b, STEP - 1, 0);
         assert_eq!((budget.total(), budget.largest()), (5 * STEP, Some(a)));
-        budget.set(a, 0);
+        budget.set(a, 0, 0);
         assert_eq!((budget.total(), budget.largest()), (0, None));
+        budget.set(a, 2 * STEP, 0);
+        budget.set(b, STEP, 3 * STEP);
+        assert_eq!(
+            (budget.total(), budget.largest()),
+            (3 * STEP, Some(b)),
+            "payloads count for who holds most"
+        );
     }
 }

@@ -17,8 +17,8 @@ pub(super) struct Client {
     pub(super) connection: Option<ConnectionId>,
     /// Unacknowledged deliveries, while there is no connection.
     pub(super) resume: Resume,
-    /// Memory of `resume`, in bytes.
-    pub(super) resume_bytes: usize,
+    /// Memory of `resume`, in bytes: beside payloads, and of these.
+    pub(super) resume_bytes: (usize, usize),
     /// Memory of its filters, in bytes.
     pub(super) filter_bytes: usize,
     pub(super) waiting: Waiting,
@@ -59,7 +59,7 @@ impl Clients {
             id,
             connection: None,
             resume: Resume::new(),
-            resume_bytes: 0,
+            resume_bytes: (0, 0),
             filter_bytes: 0,
             waiting: Waiting::default(),
             held_bytes: 0,

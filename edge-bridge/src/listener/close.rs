@@ -43,7 +43,7 @@ impl<I: Ingest> Listener<I> {
             self.abandon(gone);
         }
         self.outputs.push_back(Output::Close { connection: id, discards: state.gives_way });
-        self.budget.set(Holder::Connection(id), 0);
+        self.budget.set(Holder::Connection(id), 0, 0);
         self.outputs.push_back(Output::Event(Event::Disconnected { connection: id, client, why }));
         if let Some(key) = key {
             self.absent(now, key);
@@ -73,7 +73,7 @@ impl<I: Ingest> Listener<I> {
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
         self.holdings.update(key, &mut client);
-        self.budget.set(Holder::Client(key), 0);
+        self.budget.set(Holder::Client(key), 0, 0);
         let in_flight = client.resume.into_in_flight();
         for message in &in_flight {
             self.tracking.dropped(Self::origin(message.token));

@@ -35,7 +35,7 @@ impl<I: Ingest> Listener<I> {
         };
         if existing.is_some() {
             accept.resume = Some(std::mem::take(&mut client.resume));
-            client.resume_bytes = 0;
+            client.resume_bytes = (0, 0);
         }
         client.connection = Some(id);
         client.expiry_s = expiry_s;

@@ -27,7 +27,7 @@ impl<I: Ingest> Listener<I> {
         if subscribers.is_empty() && !publish.retain {
             return;
         }
-        let message = Message::new(now_ms, publish);
+        let message = Message::new(now_ms, publish, &self.shared);
         if publish.retain && self.config.session.retain_available && !self.retained.keep(topic, &message) {
             self.retained.expire(now_ms);
             if !self.retained.keep(topic, &message) {

@@ -17,27 +17,31 @@ const WRITE_COPIES: usize = 2;
 impl<I: Ingest> Listener<I> {
     /// Bytes that clients hold altogether.
     pub(super) fn held_bytes(&self) -> usize {
-        self.budget.total() + self.retained.bytes() + self.chain.unacked_bytes() + self.intake.will_bytes()
+        let own = self.budget.total() + self.shared.bytes();
+        own + self.retained.bytes() + self.chain.unacked_bytes() + self.intake.will_bytes()
     }
 
     /// To be called whenever what a connection holds may have changed.
     pub(super) fn account_connection(&mut self, id: ConnectionId) {
-        let held = self.connections.get(&id).map_or(0, |state| {
+        let state = self.connections.get(&id).filter(|state| !state.gives_way);
+        let (own, payloads) = state.map_or((0, 0), |state| {
             let written = WRITE_COPIES * state.unwritten + state.unflushed;
             let received = state.unfinished + state.held_bytes;
-            if state.gives_way { 0 } else { received + written + state.session.held_bytes() }
+            let (own, payloads) = state.session.held_bytes();
+            (received + written + own, payloads)
         });
-        self.budget.set(Holder::Connection(id), held);
+        self.budget.set(Holder::Connection(id), own, payloads);
     }
 
     /// To be called whenever what waits for a client, its will, its filters or its session have changed.
     pub(super) fn account_client(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else {
-            self.budget.set(Holder::Client(key), 0);
+            self.budget.set(Holder::Client(key), 0, 0);
             return;
         };
         self.holdings.update(key, client);
-        self.budget.set(Holder::Client(key), held_by(client));
+        let (own, payloads) = held_by(client);
+        self.budget.set(Holder::Client(key), own, payloads);
     }
 
     /// As [`account_client`](Self::account_client) when its filters have changed.
@@ -85,12 +89,14 @@ impl<I: Ingest> Listener<I> {
     }
 }
 
-/// Memory of a session, in bytes.
-fn held_by(client: &Client) -> usize {
+/// Memory of a session, in bytes: its own, and in payloads that others may hold too.
+fn held_by(client: &Client) -> (usize, usize) {
     let will = client.will.as_ref().map_or(0, |will| {
         let publish = &will.publish;
         publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len()
     });
-    let waiting = client.waiting.bytes() + client.waiting.len() * DELIVERY_OVERHEAD;
-    waiting + will + client.id.len() + client.resume_bytes + client.filter_bytes
+    let (resumed, resumed_payloads) = client.resume_bytes;
+    let payloads = client.waiting.payload_bytes();
+    let waiting = client.waiting.bytes() - payloads + client.waiting.len() * DELIVERY_OVERHEAD;
+    (waiting + will + client.id.len() + resumed + client.filter_bytes, payloads + resumed_payloads)
 }

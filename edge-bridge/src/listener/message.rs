@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::shared::Shared;
 use crate::wire::{Properties, PropertyId, Publish, QoS, Utf8, Value, Will};
 
 /// A message as it will be delivered, with the time of its end. Owns its bytes: a slice would keep a whole receive buffer alive for as long as
@@ -15,7 +16,7 @@ pub(super) struct Message {
 
 impl Message {
     /// Copies what is worth keeping of `publish`.
-    pub(super) fn new(now_ms: u64, publish: &Publish) -> Self {
+    pub(super) fn new(now_ms: u64, publish: &Publish, shared: &Shared) -> Self {
         let expiry_s = publish.properties.u32(PropertyId::MessageExpiryInterval);
         let properties = publish.properties.without(&[
             PropertyId::TopicAlias,
@@ -27,7 +28,7 @@ impl Message {
             packet_id: None,
             topic: owned(&publish.topic),
             properties: owned_properties(&properties),
-            payload: Bytes::copy_from_slice(&publish.payload),
+            payload: shared.copy(&publish.payload),
             ..*publish
         };
         Self { publish, expires_ms: expiry_s.map(|s| now_ms + u64::from(s) * 1000) }
@@ -121,7 +122,7 @@ mod tests {
             properties: properties.finish(),
             payload: Bytes::from_static(b"p"),
         };
-        let message = Message::new(1000, &publish);
+        let message = Message::new(1000, &publish, &Shared::default());
         let later = message.packet(4500);
         assert_eq!(later.properties.u32(PropertyId::MessageExpiryInterval), Some(7));
         assert_eq!(later.properties.user_property("a"), Some("b"));

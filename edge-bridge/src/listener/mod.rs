@@ -39,6 +39,7 @@ mod memory;
 mod message;
 mod places;
 mod retained;
+mod shared;
 mod subscribe;
 mod subscriptions;
 mod tracking;
@@ -61,6 +62,7 @@ use deadlines::Deadlines;
 use holdings::Holdings;
 use intake::Intake;
 use retained::Retained;
+use shared::Shared;
 use subscriptions::Subscriptions;
 use tracking::Tracking;
 
@@ -94,6 +96,7 @@ pub struct Listener<I> {
     touched: VecDeque<ConnectionId>,
     outputs: VecDeque<Output>,
     holdings: Holdings,
+    shared: Shared,
     budget: Budget,
     /// Clients to whom what waits is sent once somebody has given way.
     deferred: Vec<ClientKey>,
@@ -168,6 +171,7 @@ impl<I: Ingest> Listener<I> {
             touched: VecDeque::new(),
             outputs: VecDeque::new(),
             holdings: Holdings::default(),
+            shared: Shared::default(),
             budget: Budget::default(),
             deferred: Vec::new(),
             stats: Stats::default(),

@@ -25,6 +25,8 @@ impl Delivery {
 pub(super) struct Waiting {
     deliveries: VecDeque<Delivery>,
     bytes: usize,
+    /// Of these, in payloads.
+    payload_bytes: usize,
     /// Number of deliveries at QoS 0.
     qos_0: usize,
 }
@@ -32,6 +34,7 @@ pub(super) struct Waiting {
 impl Waiting {
     pub(super) fn push(&mut self, delivery: Delivery) {
         self.bytes += delivery.message.bytes();
+        self.payload_bytes += delivery.message.publish.payload.len();
         self.qos_0 += usize::from(delivery.is_qos_0());
         self.deliveries.push_back(delivery);
     }
@@ -50,6 +53,7 @@ impl Waiting {
     fn take(&mut self, at: usize) -> Option<Delivery> {
         let delivery = self.deliveries.remove(at)?;
         self.bytes -= delivery.message.bytes();
+        self.payload_bytes -= delivery.message.publish.payload.len();
         self.qos_0 -= usize::from(delivery.is_qos_0());
         Some(delivery)
     }
@@ -65,12 +69,13 @@ impl Waiting {
             std::mem::take(&mut self.deliveries).into_iter().partition(Delivery::is_qos_0);
         self.deliveries = kept;
         self.bytes = self.counted_bytes();
+        self.payload_bytes = self.deliveries.iter().map(|d| d.message.publish.payload.len()).sum();
         self.qos_0 = 0;
         gone.into()
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Delivery> {
-        (self.bytes, self.qos_0) = (0, 0);
+        (self.bytes, self.payload_bytes, self.qos_0) = (0, 0, 0);
         std::mem::take(&mut self.deliveries).into_iter()
     }
 
@@ -80,6 +85,11 @@ impl Waiting {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Of [`bytes`](Self::bytes), those of payloads.
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.payload_bytes
     }
 
     /// Bytes, counted anew. Cost: a walk.

@@ -8,6 +8,11 @@ use super::flow::Quota;
 use super::io::Violation;
 use crate::wire::{PacketId, ReasonCode};
 
+/// Messages for which there is room in a connection that has none.
+const IDLE: usize = 16;
+/// Memory of a message without its acknowledgement: here, among the identifiers, and with whoever decides it.
+const PENDING_BYTES: usize = 64;
+
 #[derive(Debug)]
 struct Pending {
     id: PacketId,
@@ -104,6 +109,11 @@ impl Inbound {
         let Pending { id, qos2, .. } = self.pending.pop_front()?;
         self.first += 1;
         self.ids.remove(&id);
+        if self.pending.is_empty() {
+            // A window that was once full would be kept for as long as the connection.
+            self.pending.shrink_to(IDLE);
+            self.ids.shrink_to(IDLE);
+        }
         if qos2 && !reason.is_error() {
             self.received.insert(id);
         } else {
@@ -119,6 +129,11 @@ impl Inbound {
             self.quota.give();
         }
         known
+    }
+
+    /// Memory of what is not acknowledged, in bytes, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.pending.len() * PENDING_BYTES
     }
 
     pub(super) fn unacknowledged(&self) -> usize {

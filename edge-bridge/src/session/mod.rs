@@ -348,9 +348,11 @@ impl Session {
         self.outbound.len()
     }
 
-    /// Memory of the published messages without an answer and of the peer's aliases, in bytes.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.outbound.bytes() + self.aliases_in.bytes()
+    /// Memory of what is not answered, in both directions, and of the peer's aliases, in bytes: beside the payloads of published messages, and of
+    /// these.
+    pub(crate) fn held_bytes(&self) -> (usize, usize) {
+        let (own, payloads) = self.outbound.bytes();
+        (own + self.aliases_in.bytes() + self.inbound.bytes(), payloads)
     }
 
     /// Published messages without an answer that were written on this connection; never above [`window`](Self::window).

@@ -25,7 +25,7 @@ pub(super) struct Outbound {
     /// Messages in flight at most by the caller's own wish.
     cap: u16,
     /// Of the messages without an answer, as [`InFlight::bytes`] counts.
-    bytes: usize,
+    bytes: (usize, usize),
 }
 
 impl Outbound {
@@ -71,8 +71,12 @@ impl Outbound {
         self.sent.len() + self.waiting.len()
     }
 
-    /// Memory of the messages without an answer, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    fn uncount(&mut self, (own, payload): (usize, usize)) {
+        self.bytes = (self.bytes.0 - own, self.bytes.1 - payload);
+    }
+
+    /// Memory of the messages without an answer, in bytes: beside the payloads, and of these.
+    pub(super) fn bytes(&self) -> (usize, usize) {
         self.bytes
     }
 
@@ -92,7 +96,8 @@ impl Outbound {
         let taken = self.quota.take();
         debug_assert!(taken, "room() was asked");
         let message = InFlight { packet_id, token, publish, sent: true, as_of_ms: wrote.at_ms() };
-        self.bytes += message.bytes();
+        let (own, payload) = message.bytes();
+        self.bytes = (self.bytes.0 + own, self.bytes.1 + payload);
         self.write(message, wrote);
     }
 
@@ -123,7 +128,7 @@ impl Outbound {
     /// The message of [`next_waiting`](Self::next_waiting) cannot be written on this connection: it leaves the window.
     pub(super) fn waiting_dropped(&mut self) -> Option<Token> {
         let message = self.waiting.pop_front()?;
-        self.bytes -= message.bytes();
+        self.uncount(message.bytes());
         Some(message.token)
     }
 
@@ -132,7 +137,7 @@ impl Outbound {
     pub(super) fn acknowledge(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
         let serial = self.serial_of.remove(&id)?;
         let (message, wrote) = self.sent.remove(&serial)?;
-        self.bytes -= message.bytes();
+        self.uncount(message.bytes());
         self.quota.give();
         Some((message.token, wrote))
     }

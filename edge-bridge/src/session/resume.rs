@@ -26,10 +26,10 @@ pub struct InFlight {
 const OVERHEAD: usize = 256;
 
 impl InFlight {
-    /// Memory that it takes, in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    /// Memory that it takes, in bytes: beside the payload, and of that.
+    pub(super) fn bytes(&self) -> (usize, usize) {
         let Publish { topic, properties, payload, .. } = &self.publish;
-        OVERHEAD + topic.len() + properties.as_bytes().len() + payload.len()
+        (OVERHEAD + topic.len() + properties.as_bytes().len(), payload.len())
     }
 }
 
@@ -57,9 +57,10 @@ impl Resume {
         &self.in_flight
     }
 
-    /// Memory that the messages take, in bytes. Cost: a walk.
-    pub(crate) fn bytes(&self) -> usize {
-        self.in_flight.iter().map(InFlight::bytes).sum()
+    /// Memory that the messages take, in bytes: beside the payloads, and of these. Cost: a walk.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        let of_each = self.in_flight.iter().map(InFlight::bytes);
+        of_each.fold((0, 0), |(own, payloads), message| (own + message.0, payloads + message.1))
     }
 
     /// As [`in_flight`](Self::in_flight), to adapt the messages before they are resent.

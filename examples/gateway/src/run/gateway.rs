@@ -246,7 +246,10 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
     config.max_connections = limits.max_connections as usize;
     config.session.limits = config.session.limits.with_max_packet_size(limits.max_packet);
     config.max_memory = usize::try_from(limits.max_memory).unwrap_or(usize::MAX);
-    config.max_queued_bytes_total = config.max_memory;
+    // Sessions of absent clients beside those that are there.
+    config.max_sessions = config.max_sessions.max(2 * config.max_connections);
+    // What waits for several clients is one copy: `max_memory` is its limit.
+    config.max_queued_bytes_total = usize::MAX;
     config
 }
 
