@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use support::free_port;
 use support::gateway::{BINARY, Gateway};
+use support::publisher::{packet, text};
 
 const CONFIG: &str = "[[route]]\nmatch = \"queued/#\"\n";
 
@@ -29,25 +30,6 @@ fn ram_at_most(gateway: &Gateway) -> u64 {
     let mib: f64 = line.split_whitespace().nth(3).unwrap().parse().unwrap();
     assert!(line.contains(" MiB, "), "{line}");
     (mib * 1024.0) as u64
-}
-
-fn text(text: &[u8]) -> Vec<u8> {
-    [&(text.len() as u16).to_be_bytes(), text].concat()
-}
-
-fn packet(first: u8, rest: &[u8]) -> Vec<u8> {
-    let mut out = vec![first];
-    let mut left = rest.len();
-    loop {
-        let byte = (left % 128) as u8;
-        left /= 128;
-        out.push(if left > 0 { byte | 0x80 } else { byte });
-        if left == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(rest);
-    out
 }
 
 /// Clients that mean no good. What fails fails: the gateway may close them.

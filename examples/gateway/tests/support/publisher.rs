@@ -124,11 +124,14 @@ fn publish(topic: &str, payload: &[u8], id: u16, dup: bool) -> Vec<u8> {
     packet(if dup { 0x3a } else { 0x32 }, &rest)
 }
 
-fn text(text: &str) -> Vec<u8> {
-    [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
+/// A string or binary field.
+pub fn text(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let text = text.as_ref();
+    [&(text.len() as u16).to_be_bytes(), text].concat()
 }
 
-fn packet(first: u8, rest: &[u8]) -> Vec<u8> {
+/// A whole packet.
+pub fn packet(first: u8, rest: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     let mut left = rest.len();
     loop {
