@@ -81,7 +81,7 @@ fn a_renewed_filter_brings_what_is_retained_and_an_unwanted_one_is_unsubscribed(
     assert!(unsubscribed(&mut link).is_empty(), "once");
 }
 
-/// What is given up while the hub is away is unsubscribed when it is back: its session has the filter still.
+/// A filter that is given up while the hub is away is unsubscribed when it is back: its session has the filter still.
 #[test]
 fn a_filter_that_is_given_up_in_an_outage_is_unsubscribed_after_it() {
     let mut link = Link::new();

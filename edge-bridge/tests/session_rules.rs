@@ -150,7 +150,7 @@ fn sixty_four_requests_wait_at_most() {
     assert_eq!(early.subscribe(0, filter()), Err(RequestError::NotConnected));
 }
 
-/// When the circle of identifiers comes round, that of a request which still waits is passed over.
+/// The circle of identifiers passes over that of a request which still waits.
 #[test]
 fn identifiers_in_use_are_passed_over() {
     let mut session = open_client(1);

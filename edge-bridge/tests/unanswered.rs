@@ -179,7 +179,7 @@ fn a_slow_hub_makes_no_poison() {
     }
 }
 
-/// What was passed over once, or shortly before a link went silent, is not parked for connections on which nothing is answered.
+/// A message that was passed over once, or shortly before a link went silent, is not parked for connections on which nothing is answered.
 #[test]
 fn answers_of_another_time_are_no_evidence() {
     let mut rig = Rig::new(|_, publish| if number(publish) == 0 { Answer::Silent } else { TAKEN });

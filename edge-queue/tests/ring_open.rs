@@ -32,7 +32,7 @@ fn heads(image: &Image) -> Vec<usize> {
     heads
 }
 
-/// Where the consumer of the image stands.
+/// Place of the image's consumer.
 fn floor(found: &Recovered) -> Option<u64> {
     found.state.consumers.first().map(|hub| hub.lanes[0].floor)
 }

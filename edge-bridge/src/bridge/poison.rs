@@ -206,7 +206,7 @@ impl Poison {
         self.known.contains_key(&row)
     }
 
-    /// Whether a row is known as one that the hub never answers.
+    /// Returns whether a row is known as one that the hub never answers.
     pub(super) fn is_unanswered(&self, row: RowKey) -> bool {
         self.known.get(&row).is_some_and(|known| known.is_unanswered)
     }

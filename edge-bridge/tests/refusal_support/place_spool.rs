@@ -27,7 +27,7 @@ pub(crate) struct PlaceSpool {
     pub(crate) is_dry: bool,
     /// Passes that began.
     pub(crate) scans: u32,
-    /// What was dropped is not durable yet, and how often that was asked for.
+    /// The drop that is not durable yet, and how often that was asked for.
     pub(crate) is_committing: bool,
     pub(crate) commits: u32,
     /// Messages that cannot be parked.

@@ -313,7 +313,7 @@ mod tests {
         assert!(!file.is_empty().unwrap());
     }
 
-    /// Where space cannot be reserved, what is there stays.
+    /// Content stays where space cannot be reserved.
     #[test]
     fn a_file_that_is_made_longer_instead_of_reserved_is_never_cut() {
         let tmp = tempfile::tempdir().unwrap();

@@ -66,7 +66,7 @@ pub(crate) fn sizing(config: &Config) -> Sizing {
     }
 }
 
-/// What the side of the sensors may hold.
+/// Memory that the side of the sensors may hold.
 fn local_ram_bytes(local: &Local) -> u64 {
     match local {
         Local::Listen { limits, .. } => {

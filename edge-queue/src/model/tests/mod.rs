@@ -81,7 +81,7 @@ fn stored_with(rows: u64, consumers: &[&str], config: &Config) -> Model {
     Model::new(config.rules(), state, [0; LANES_MAX], true, false)
 }
 
-/// What a read brings: these rows, where it goes on, and what is lost.
+/// Result of a read: these rows, where it goes on, and what is lost.
 fn chunk(rows: impl IntoIterator<Item = Seq>, next: Option<Seq>, lost: &[Lost]) -> Chunk {
     let row = |seq| StoredRow {
         lane: Lane(0),

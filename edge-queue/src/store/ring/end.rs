@@ -255,7 +255,7 @@ pub(super) mod tests {
         Segment { slot, generation: u64::from(slot), epoch: 1, commit, synced: 0, start }
     }
 
-    /// What is forgiven, and whether the end is uncertain, after a kill in commit 9.
+    /// Losses that are forgiven, and whether the end is uncertain, after a kill in commit 9.
     fn followed(segments: Vec<(Segment, Vec<Placed>)>) -> (Vec<(u64, u64)>, bool) {
         let mut scan = scan(Counters::default(), Counters::default());
         scan.lanes[0].segments = segments.iter().map(|(segment, _)| *segment).collect();

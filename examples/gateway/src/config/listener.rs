@@ -7,7 +7,7 @@ const MIB: u64 = 1 << 20;
 /// The largest packet that always fits into a row of the queue.
 const PACKET_MAX: u64 = 256 << 10;
 
-/// What clients together may take.
+/// Bounds of all clients together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListenerLimits {
     /// Connections at a time.

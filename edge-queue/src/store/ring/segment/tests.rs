@@ -149,7 +149,7 @@ fn a_frame_of_another_ring_slot_life_or_earlier_run_is_none_of_this_segment() {
     assert_eq!(found(&beyond, &segment)[0].len(), 0, "it would end in the next slot");
 }
 
-/// What is found in slot 3 of lane 1.
+/// Finding in slot 3 of lane 1.
 fn segment_of(file: &Sectors) -> Slot {
     let pages = Pages::new(file, &GEOMETRY);
     Look { pages: &pages, geometry: &GEOMETRY, gateway: sample().gateway }.segment(3, 1)

@@ -26,7 +26,7 @@ pub(super) struct Pusher {
     waiting: Vec<VecDeque<Waiting>>,
     /// Their payloads' bytes.
     waiting_bytes: usize,
-    /// When those that wait are tried again.
+    /// Time at which those that wait are tried again.
     again_at: Instant,
     /// The line that the queue is full: at its limit a lane is full and not full in turns.
     full_line: OnceAMinute,

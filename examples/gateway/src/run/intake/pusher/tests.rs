@@ -44,7 +44,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it does not come")
 }
 
-/// What the hub gets next, which it takes.
+/// Takes the next rows for the hub.
 async fn taken(hub: &mut aio::Consumer, rows: usize) -> Vec<u8> {
     let mut numbers = Vec::new();
     while numbers.len() < rows {
