@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::client::ClientKey;
 use crate::chain::ConnectionId;
+use crate::session::Memory;
 
 /// Shares are counted in these steps, in bytes: whoever holds less costs nothing here.
 const STEP: usize = 1024;
@@ -22,28 +23,30 @@ pub(super) enum Holder {
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     total: usize,
-    /// What is counted of each holder, and its share.
-    shares: HashMap<Holder, (usize, usize)>,
+    shares: HashMap<Holder, Memory>,
     by_bytes: BTreeSet<(usize, Holder)>,
 }
 
 impl Budget {
-    /// Notes what `holder` holds now: bytes of its own, and in payloads that others may hold too.
-    pub(super) fn set(&mut self, holder: Holder, own: usize, payloads: usize) {
+    /// Notes what `holder` holds now.
+    pub(super) fn set(&mut self, holder: Holder, memory: Memory) {
         let in_steps = |bytes: usize| bytes - bytes % STEP;
-        let now = (in_steps(own), in_steps(own + payloads));
+        // Together in steps, so that small ones of both kinds do not fall out of the share.
+        let own = in_steps(memory.own);
+        let now = Memory { own, payloads: in_steps(memory.own + memory.payloads) - own };
         let before = self.shares.get(&holder).copied().unwrap_or_default();
         if before == now {
             return;
         }
-        self.by_bytes.remove(&(before.1, holder));
-        if now.1 > 0 {
-            self.by_bytes.insert((now.1, holder));
+        let share = |memory: Memory| memory.own + memory.payloads;
+        self.by_bytes.remove(&(share(before), holder));
+        if share(now) > 0 {
+            self.by_bytes.insert((share(now), holder));
             self.shares.insert(holder, now);
         } else {
             self.shares.remove(&holder);
         }
-        self.total = self.total - before.0 + now.0;
+        self.total = self.total - before.own + now.own;
     }
 
     /// Bytes of all together, without the payloads.
@@ -65,15 +68,15 @@ mod tests {
     fn the_total_is_the_sum_of_the_shares_and_the_largest_is_known() {
         let (a, b) = (Holder::Connection(ConnectionId(1)), Holder::Client(ClientKey(1)));
         let mut budget = Budget::default();
-        budget.set(a, 5 * STEP + 1, 0);
-        budget.set(b, 7 * STEP, 0);
+        budget.set(a, Memory { own: 5 * STEP + 1, payloads: 0 });
+        budget.set(b, Memory { own: 7 * STEP, payloads: 0 });
         assert_eq!((budget.total(), budget.largest()), (12 * STEP, Some(b)));
-        budget.set(b, STEP - 1, 0);
+        budget.set(b, Memory { own: STEP - 1, payloads: 0 });
         assert_eq!((budget.total(), budget.largest()), (5 * STEP, Some(a)));
-        budget.set(a, 0, 0);
+        budget.set(a, Memory { own: 0, payloads: 0 });
         assert_eq!((budget.total(), budget.largest()), (0, None));
-        budget.set(a, 2 * STEP, 0);
-        budget.set(b, STEP, 3 * STEP);
+        budget.set(a, Memory { own: 2 * STEP, payloads: 0 });
+        budget.set(b, Memory { own: STEP, payloads: 3 * STEP });
         assert_eq!(
             (budget.total(), budget.largest()),
             (3 * STEP, Some(b)),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::waiting::Waiting;
 use crate::chain::ConnectionId;
-use crate::session::Resume;
+use crate::session::{Memory, Resume};
 use crate::wire::{Publish, Utf8};
 
 /// A session, by a number that is never used twice: a client that starts clean is another one.
@@ -17,8 +17,8 @@ pub(super) struct Client {
     pub(super) connection: Option<ConnectionId>,
     /// Unacknowledged deliveries, while there is no connection.
     pub(super) resume: Resume,
-    /// Memory of `resume`, in bytes: beside payloads, and of these.
-    pub(super) resume_bytes: (usize, usize),
+    /// Of `resume`.
+    pub(super) resume_memory: Memory,
     /// Memory of its filters, in bytes.
     pub(super) filter_bytes: usize,
     pub(super) waiting: Waiting,
@@ -59,7 +59,7 @@ impl Clients {
             id,
             connection: None,
             resume: Resume::new(),
-            resume_bytes: (0, 0),
+            resume_memory: Memory::default(),
             filter_bytes: 0,
             waiting: Waiting::default(),
             held_bytes: 0,

@@ -3,7 +3,7 @@
 use super::{ClientKey, Due, Event, Holder, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::{Inbound, Ingest, Now};
-use crate::session::Closed;
+use crate::session::{Closed, Memory};
 use crate::wire::ReasonCode;
 
 /// Pseudo connection of wills, whose own connection no longer exists.
@@ -23,7 +23,7 @@ impl<I: Ingest> Listener<I> {
             && let Some(client) = self.clients.get_mut(key)
         {
             client.resume = state.session.into_resume();
-            client.resume_bytes = client.resume.bytes();
+            client.resume_memory = client.resume.memory();
             client.connection = None;
             if let Closed::Peer { session_expiry_s: Some(expiry_s), .. } = &why
                 && client.expiry_s > 0
@@ -43,7 +43,7 @@ impl<I: Ingest> Listener<I> {
             self.abandon(gone);
         }
         self.outputs.push_back(Output::Close { connection: id, discards: state.gives_way });
-        self.budget.set(Holder::Connection(id), 0, 0);
+        self.budget.set(Holder::Connection(id), Memory::default());
         self.outputs.push_back(Output::Event(Event::Disconnected { connection: id, client, why }));
         if let Some(key) = key {
             self.absent(now, key);
@@ -73,7 +73,7 @@ impl<I: Ingest> Listener<I> {
         self.deadlines.forget(Due::Client(key));
         let waiting: Vec<_> = client.waiting.drain().collect();
         self.holdings.update(key, &mut client);
-        self.budget.set(Holder::Client(key), 0, 0);
+        self.budget.set(Holder::Client(key), Memory::default());
         let in_flight = client.resume.into_in_flight();
         for message in &in_flight {
             self.tracking.dropped(Self::origin(message.token));

@@ -5,7 +5,7 @@ use super::message::{of_will, owned};
 use super::{ClientKey, Event, Listener, Output};
 use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
-use crate::session::Accept;
+use crate::session::{Accept, Memory};
 use crate::wire::{Connect, PropertyId, QoS, ReasonCode, Utf8, Version};
 
 impl<I: Ingest> Listener<I> {
@@ -35,7 +35,7 @@ impl<I: Ingest> Listener<I> {
         };
         if existing.is_some() {
             accept.resume = Some(std::mem::take(&mut client.resume));
-            client.resume_bytes = (0, 0);
+            client.resume_memory = Memory::default();
         }
         client.connection = Some(id);
         client.expiry_s = expiry_s;

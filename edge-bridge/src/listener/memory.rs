@@ -5,6 +5,7 @@ use super::client::Client;
 use super::{ClientKey, Listener};
 use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
+use crate::session::Memory;
 use crate::wire::ReasonCode;
 
 /// Memory of a message that waits beside what it carries, in bytes.
@@ -24,24 +25,25 @@ impl<I: Ingest> Listener<I> {
     /// To be called whenever what a connection holds may have changed.
     pub(super) fn account_connection(&mut self, id: ConnectionId) {
         let state = self.connections.get(&id).filter(|state| !state.gives_way);
-        let (own, payloads) = state.map_or((0, 0), |state| {
+        let memory = state.map_or(Memory::default(), |state| {
             let written = WRITE_COPIES * state.unwritten + state.unflushed;
             let received = state.unfinished + state.held_bytes;
-            let (own, payloads) = state.session.held_bytes();
-            (received + written + own, payloads)
+            let mut memory = state.session.memory();
+            memory.own += received + written;
+            memory
         });
-        self.budget.set(Holder::Connection(id), own, payloads);
+        self.budget.set(Holder::Connection(id), memory);
     }
 
     /// To be called whenever what waits for a client, its will, its filters or its session have changed.
     pub(super) fn account_client(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(key) else {
-            self.budget.set(Holder::Client(key), 0, 0);
+            self.budget.set(Holder::Client(key), Memory::default());
             return;
         };
         self.holdings.update(key, client);
-        let (own, payloads) = held_by(client);
-        self.budget.set(Holder::Client(key), own, payloads);
+        let memory = held_by(client);
+        self.budget.set(Holder::Client(key), memory);
     }
 
     /// As [`account_client`](Self::account_client) when its filters have changed.
@@ -89,14 +91,15 @@ impl<I: Ingest> Listener<I> {
     }
 }
 
-/// Memory of a session, in bytes: its own, and in payloads that others may hold too.
-fn held_by(client: &Client) -> (usize, usize) {
+/// Memory of a session.
+fn held_by(client: &Client) -> Memory {
     let will = client.will.as_ref().map_or(0, |will| {
         let publish = &will.publish;
         publish.topic.len() + publish.properties.as_bytes().len() + publish.payload.len()
     });
-    let (resumed, resumed_payloads) = client.resume_bytes;
     let payloads = client.waiting.payload_bytes();
     let waiting = client.waiting.bytes() - payloads + client.waiting.len() * DELIVERY_OVERHEAD;
-    (waiting + will + client.id.len() + resumed + client.filter_bytes, payloads + resumed_payloads)
+    let mut memory = client.resume_memory;
+    memory += Memory { own: waiting + will + client.id.len() + client.filter_bytes, payloads };
+    memory
 }

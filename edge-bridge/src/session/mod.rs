@@ -51,6 +51,7 @@ pub use io::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome,
 pub(crate) use path::Path;
 #[cfg(feature = "net")]
 pub(crate) use path::UNSENT_MAX;
+pub(crate) use resume::Memory;
 pub use resume::{InFlight, Resume};
 pub use traffic::Traffic;
 
@@ -348,11 +349,11 @@ impl Session {
         self.outbound.len()
     }
 
-    /// Memory of what is not answered, in both directions, and of the peer's aliases, in bytes: beside the payloads of published messages, and of
-    /// these.
-    pub(crate) fn held_bytes(&self) -> (usize, usize) {
-        let (own, payloads) = self.outbound.bytes();
-        (own + self.aliases_in.bytes() + self.inbound.bytes(), payloads)
+    /// Memory of what is not answered, in both directions, and of the peer's aliases.
+    pub(crate) fn memory(&self) -> Memory {
+        let mut memory = self.outbound.memory();
+        memory.own += self.aliases_in.bytes() + self.inbound.bytes();
+        memory
     }
 
     /// Published messages without an answer that were written on this connection; never above [`window`](Self::window).

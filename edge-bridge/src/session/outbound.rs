@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::flow::Quota;
 use super::packet_id::PacketIds;
+use super::resume::Memory;
 use super::transit::Wrote;
 use super::{InFlight, Resume, Token};
 use crate::wire::{PacketId, Publish};
@@ -24,14 +25,14 @@ pub(super) struct Outbound {
     quota: Quota,
     /// Messages in flight at most by the caller's own wish.
     cap: u16,
-    /// Of the messages without an answer, as [`InFlight::bytes`] counts.
-    bytes: (usize, usize),
+    /// Of the messages without an answer.
+    memory: Memory,
 }
 
 impl Outbound {
     pub(super) fn new(resume: Resume, window: u16) -> Self {
         Self {
-            bytes: resume.bytes(),
+            memory: resume.memory(),
             sent: BTreeMap::new(),
             waiting: resume.in_flight.into(),
             next: 0,
@@ -71,13 +72,9 @@ impl Outbound {
         self.sent.len() + self.waiting.len()
     }
 
-    fn uncount(&mut self, (own, payload): (usize, usize)) {
-        self.bytes = (self.bytes.0 - own, self.bytes.1 - payload);
-    }
-
-    /// Memory of the messages without an answer, in bytes: beside the payloads, and of these.
-    pub(super) fn bytes(&self) -> (usize, usize) {
-        self.bytes
+    /// Memory of the messages without an answer.
+    pub(super) fn memory(&self) -> Memory {
+        self.memory
     }
 
     pub(super) fn window(&self) -> Quota {
@@ -96,8 +93,7 @@ impl Outbound {
         let taken = self.quota.take();
         debug_assert!(taken, "room() was asked");
         let message = InFlight { packet_id, token, publish, sent: true, as_of_ms: wrote.at_ms() };
-        let (own, payload) = message.bytes();
-        self.bytes = (self.bytes.0 + own, self.bytes.1 + payload);
+        self.memory += message.memory();
         self.write(message, wrote);
     }
 
@@ -128,7 +124,7 @@ impl Outbound {
     /// The message of [`next_waiting`](Self::next_waiting) cannot be written on this connection: it leaves the window.
     pub(super) fn waiting_dropped(&mut self) -> Option<Token> {
         let message = self.waiting.pop_front()?;
-        self.uncount(message.bytes());
+        self.memory -= message.memory();
         Some(message.token)
     }
 
@@ -137,7 +133,7 @@ impl Outbound {
     pub(super) fn acknowledge(&mut self, id: PacketId) -> Option<(Token, Wrote)> {
         let serial = self.serial_of.remove(&id)?;
         let (message, wrote) = self.sent.remove(&serial)?;
-        self.uncount(message.bytes());
+        self.memory -= message.memory();
         self.quota.give();
         Some((message.token, wrote))
     }

@@ -1,5 +1,7 @@
 //! State that outlives a connection: the unacknowledged messages, in the order in which they were first published (§4.1, §4.4, §4.6).
 
+use std::ops::{AddAssign, SubAssign};
+
 use super::Token;
 use super::packet_id::PacketIds;
 use crate::wire::{PacketId, Publish};
@@ -25,11 +27,33 @@ pub struct InFlight {
 /// Memory of a message in flight beside what it carries, in bytes.
 const OVERHEAD: usize = 256;
 
+/// Memory of messages, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Beside the payloads.
+    pub(crate) own: usize,
+    /// In payloads, which others may hold too.
+    pub(crate) payloads: usize,
+}
+
+impl AddAssign for Memory {
+    fn add_assign(&mut self, more: Self) {
+        self.own += more.own;
+        self.payloads += more.payloads;
+    }
+}
+
+impl SubAssign for Memory {
+    fn sub_assign(&mut self, less: Self) {
+        self.own -= less.own;
+        self.payloads -= less.payloads;
+    }
+}
+
 impl InFlight {
-    /// Memory that it takes, in bytes: beside the payload, and of that.
-    pub(super) fn bytes(&self) -> (usize, usize) {
+    pub(super) fn memory(&self) -> Memory {
         let Publish { topic, properties, payload, .. } = &self.publish;
-        (OVERHEAD + topic.len() + properties.as_bytes().len(), payload.len())
+        Memory { own: OVERHEAD + topic.len() + properties.as_bytes().len(), payloads: payload.len() }
     }
 }
 
@@ -57,10 +81,11 @@ impl Resume {
         &self.in_flight
     }
 
-    /// Memory that the messages take, in bytes: beside the payloads, and of these. Cost: a walk.
-    pub(crate) fn bytes(&self) -> (usize, usize) {
-        let of_each = self.in_flight.iter().map(InFlight::bytes);
-        of_each.fold((0, 0), |(own, payloads), message| (own + message.0, payloads + message.1))
+    /// Memory that the messages take. Cost: a walk.
+    pub(crate) fn memory(&self) -> Memory {
+        let mut memory = Memory::default();
+        self.in_flight.iter().for_each(|message| memory += message.memory());
+        memory
     }
 
     /// As [`in_flight`](Self::in_flight), to adapt the messages before they are resent.
