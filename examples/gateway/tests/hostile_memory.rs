@@ -117,7 +117,7 @@ impl Site {
             let Some(mut stream) = self.open() else { continue };
             let flags = if user { 0x86 } else { 6 };
             let rest =
-                [&text(b"MQTT")[..], &[4, flags, 0, 60], &text(b"c"), &text(b"w"), &text(&[b'x'; 63_000])];
+                [&text(b"MQTT")[..], &[4, flags, 0, 60], &text(b"c"), &text(b"w"), &text([b'x'; 63_000])];
             let whole = packet(0x10, &rest.concat());
             let _ = stream.write_all(&whole[..62_000]);
             self.connections.push(stream);
