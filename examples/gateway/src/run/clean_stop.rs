@@ -56,13 +56,7 @@ struct Mark<F> {
 /// Reads the mark, and leaves it. A mark that cannot be read counts as an unclean stop.
 pub(crate) fn read(state: &Path) -> LastRun {
     let path = state.join(FILE);
-    let small = fs::metadata(&path).map(|meta| meta.len() <= FILE_BYTES_MAX);
-    let text = match small {
-        Ok(true) => fs::read(&path),
-        Ok(false) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    };
-    let text = match text {
+    let text = match durable_file::read(state, FILE, FILE_BYTES_MAX) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return LastRun::default(),
         Err(error) => {

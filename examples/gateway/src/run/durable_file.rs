@@ -1,11 +1,14 @@
-//! Durable atomic replacement of a small file in the state directory.
+//! Small files of the state directory: read within a limit, replaced whole and durably. Whoever else can write there gets no file written or read
+//! through a link, and no start that waits for a pipe.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file")]
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 /// Mode of what is made: it is the owner's alone, as the queue beside it, whatever the umask allows.
 const MODE: u32 = 0o600;
@@ -16,13 +19,37 @@ const MODE: u32 = 0o600;
 /// The disk refused: unless only the last sync did, the old content is still there.
 pub(super) fn replace(dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     let new = dir.join(format!("{name}.new"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&new)?;
-    // One that a crash left may have another mode.
+    // One that a crash left, or a link that somebody made: `create_new` follows none.
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new)?;
+    // Whatever the umask takes.
     file.set_permissions(Permissions::from_mode(MODE))?;
     parts.iter().try_for_each(|part| file.write_all(part))?;
     file.sync_all()?;
     fs::rename(&new, dir.join(name))?;
     sync_names(dir)
+}
+
+/// Reads a file of at most `bytes_max`. Links are not followed, and nothing waits: a pipe is an error.
+///
+/// # Errors
+/// There is no such file, it is no regular one or too large, or the disk refused.
+pub(super) fn read(dir: &Path, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(dir.join(name))?;
+    let invalid = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    if !file.metadata()?.is_file() {
+        return invalid("it is no regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return invalid(format!("it has more than {bytes_max} bytes"));
+    }
+    Ok(bytes)
 }
 
 /// Makes the names in a directory durable: of files that were renamed or removed.
@@ -50,6 +77,30 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
             assert!(!new.exists());
         }
+    }
+
+    #[test]
+    fn no_link_is_followed_and_no_pipe_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (at, mine) = (dir.path(), dir.path().join("somebodys"));
+        fs::write(&mine, "precious").unwrap();
+        std::os::unix::fs::symlink(&mine, at.join("f.new")).unwrap();
+        replace(at, "f", &[b"text"]).unwrap();
+        assert_eq!(
+            (fs::read(&mine).unwrap(), fs::read(at.join("f")).unwrap()),
+            (b"precious".to_vec(), b"text".to_vec())
+        );
+        assert!(fs::symlink_metadata(at.join("f")).unwrap().is_file());
+        std::os::unix::fs::symlink(&mine, at.join("link")).unwrap();
+        read(at, "link", 100).unwrap_err();
+        let pipe = std::process::Command::new("mkfifo").arg(at.join("pipe")).status().unwrap();
+        assert!(pipe.success());
+        read(at, "pipe", 100).unwrap_err();
+        assert_eq!(
+            (read(at, "f", 4).unwrap(), read(at, "f", 3).unwrap_err().kind()),
+            (b"text".to_vec(), io::ErrorKind::InvalidData)
+        );
+        assert_eq!(read(at, "none", 3).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, written at the start")]
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use super::durable_file;
 
 const FILE: &str = "restarts";
+/// A line of two numbers.
+const FILE_BYTES_MAX: u64 = 1_024;
 
 /// Since the state directory was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +26,8 @@ impl Restarts {
     /// # Errors
     /// The disk refused: the number is right in this run, and not kept.
     pub(crate) fn count(state: &Path, last_clean: Option<bool>) -> (Self, io::Result<()>) {
-        let mut restarts =
-            fs::read_to_string(state.join(FILE)).ok().and_then(|text| parse(&text)).unwrap_or_default();
+        let kept = durable_file::read(state, FILE, FILE_BYTES_MAX).ok();
+        let mut restarts = kept.and_then(|text| parse(str::from_utf8(&text).ok()?)).unwrap_or_default();
         match last_clean {
             None => return (restarts, Ok(())),
             Some(true) => restarts.clean = restarts.clean.saturating_add(1),
@@ -61,7 +62,7 @@ mod tests {
             seen.push((restarts.clean, restarts.unclean));
         }
         assert_eq!(seen, [(0, 0), (1, 0), (1, 1), (1, 2), (2, 2)]);
-        fs::write(dir.path().join(FILE), "clean x").unwrap();
+        std::fs::write(dir.path().join(FILE), "clean x").unwrap();
         assert_eq!(Restarts::count(dir.path(), Some(false)).0, Restarts { clean: 0, unclean: 1 });
     }
 }

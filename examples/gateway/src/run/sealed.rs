@@ -1,9 +1,7 @@
 //! Small files with a checksum: one line with version and SHA-256, then the body.
 
-#![allow(clippy::disallowed_methods, reason = "a shell: small files")]
-
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 use sha2::{Digest, Sha256};
 
@@ -21,13 +19,10 @@ pub(super) fn replace(dir: &Path, name: &str, version: &str, body: &[u8]) -> io:
 /// Reads the body of a file of at most `bytes_max`.
 ///
 /// # Errors
-/// There is no such file, the disk refused, or it is too large, damaged or of another version.
-pub(super) fn read(path: &Path, version: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+/// As [`durable_file::read`]; it is damaged or of another version.
+pub(super) fn read(dir: &Path, name: &str, version: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
-    if fs::metadata(path)?.len() > bytes_max {
-        return Err(damaged());
-    }
-    body_of(&fs::read(path)?, version).map(<[u8]>::to_vec).ok_or_else(damaged)
+    body_of(&durable_file::read(dir, name, bytes_max)?, version).map(<[u8]>::to_vec).ok_or_else(damaged)
 }
 
 /// Returns the body, if it is whole and of this version.

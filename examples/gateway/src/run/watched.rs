@@ -46,7 +46,7 @@ pub(crate) struct Watched {
 /// Reads what the last run watched. A damaged list is told, and none. `up_ms`: the present.
 pub(crate) fn read(state: &Path, up_ms: u64) -> (Vec<Watched>, Pace) {
     let path = state.join(FILE);
-    let body = match sealed::read(&path, VERSION, 2 * BYTES_MAX as u64) {
+    let body = match sealed::read(state, FILE, VERSION, 2 * BYTES_MAX as u64) {
         Ok(body) => body,
         Err(error) => {
             if error.kind() != io::ErrorKind::NotFound {

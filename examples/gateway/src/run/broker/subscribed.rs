@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::{fs, io, iter};
+use std::{io, iter};
 
 use crate::run::durable_file;
 
 const FILE: &str = "subscribed";
+/// Topic filters of a configuration, each of at most 64 KiB.
+const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The list and its file: the session's name in the first line, a filter in each further one.
 #[derive(Clone, Debug)]
@@ -22,7 +24,8 @@ pub(crate) struct Subscribed {
 impl Subscribed {
     /// Reads what earlier runs have subscribed. `session`: client identifier and broker; of another one nothing is known.
     pub(crate) fn load(state: &Path, session: String) -> Self {
-        let text = fs::read_to_string(state.join(FILE)).unwrap_or_default();
+        let text = durable_file::read(state, FILE, FILE_BYTES_MAX).ok();
+        let text = text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
         let mut lines = text.lines();
         let first = lines.next();
         let filters = if first == Some(session.as_str()) {
