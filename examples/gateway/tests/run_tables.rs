@@ -18,7 +18,7 @@ use std::process::Command;
 use edge_codec::compact::{Table, table_wanted};
 use edge_codec::{Batch, Limits};
 use support::gateway::Gateway;
-use support::mosquitto::{Arrived, Mosquitto, Subscriber, retain};
+use support::mosquitto::{Arrived, Mosquitto, Subscriber, retain, retain_file};
 use support::publisher::Publisher;
 use support::wait_until;
 
@@ -188,22 +188,43 @@ fn a_reader_that_was_away_while_tables_changed_finds_the_table_of_every_batch() 
     assert_eq!(reader.ids(), now);
 }
 
+/// Names of the session tables' files.
+fn files(state: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(state).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("table-")).collect()
+}
+
 #[test]
-fn tables_of_others_do_not_fill_the_log() {
+fn tables_of_others_cost_neither_log_nor_disk_and_are_not_taken_over() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Mosquitto::start(dir.path(), "");
-    let (gateway, mut plant) = started(dir.path(), hub.address);
+    let (mut gateway, mut plant) = started(dir.path(), hub.address);
     plant.send(60, 3);
     wait_for_table(&gateway, 3);
-    let flood = |ids: std::ops::Range<u32>| {
-        ids.for_each(|id| retain(hub.address, &format!("{TABLES}g/{id:08x}"), "no table"));
-    };
-    let not_kept = || gateway.log().matches("is not kept for the next start").count();
-    flood(1..50);
-    wait_until("it says that there are too many", 20, || not_kept() > 0);
-    flood(50..60);
+    let own = retained(hub.address);
+    let state = dir.path().join("state");
+    wait_until("its own are on disk", 20, || files(&state).len() == own.len());
+    let (before, lines) = (files(&state), gateway.log().lines().count());
+    // One that would be the newest, and some that are none.
+    let mut evil = edge_codec::SensorTable::new();
+    evil.insert(0, "evil".to_owned(), String::new());
+    let evil = Table::learn(u32::MAX, &evil, &[]);
+    let forged = dir.path().join("evil.table");
+    std::fs::write(&forged, evil.bytes()).unwrap();
+    retain_file(hub.address, &format!("{TABLES}g/{:08x}", evil.id()), &forged);
+    (1..50_u32).for_each(|id| retain(hub.address, &format!("{TABLES}g/{id:08x}"), "no table"));
     let late = Subscriber::start(hub.address, "out/#");
     let sent = plant.send(60, 3);
     arrives(&late, sent);
-    assert_eq!(not_kept(), 1, "{}", gateway.log());
+    let mut found = files(&state);
+    found.retain(|name| !before.contains(name));
+    assert!(found.len() <= 1, "at most a version of its own that its readings made: {found:?}");
+    assert!(gateway.log().lines().count() <= lines + 4, "{}", gateway.log());
+    gateway.kill_9();
+    gateway.start();
+    wait_for_table(&gateway, 3);
+    let sent = plant.send(60, 3);
+    arrives(&late, sent);
+    assert!(!gateway.log().contains("sensors=1"), "{}", gateway.log());
 }

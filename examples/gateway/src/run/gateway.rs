@@ -20,7 +20,7 @@ use crate::config::{Config, ListenerLimits, Local};
 
 use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
-use super::compact::{Compact, Shown};
+use super::compact::{Compact, KeptTables, Shown};
 use super::control::Control;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
@@ -30,6 +30,7 @@ use super::monitor::Monitor;
 use super::restarted::Restarted;
 use super::restarts::Restarts;
 use super::status::Losses;
+use super::table_files::TableFiles;
 use super::tables::Tables;
 use super::totals::Refresh;
 use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
@@ -90,13 +91,14 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         }
         None => None,
     };
-    let tables = Tables::new(config, state);
-    let shown = Shown::default();
+    let (tables, table_files) = (Tables::new(config), TableFiles::new(state));
+    let (shown, kept, saved) = (Shown::default(), KeptTables::default(), table_files.load(&tables.topics));
     let compact =
-        Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &tables.load());
+        Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
     let parked_before = queue.has_beside("parked");
     let link = uplink::start(config, &queue, consumer, compact)?;
     let listening = tokio::spawn(tables.listen(link.clone(), shown));
+    let keeping_tables = tokio::spawn(table_files.clone().keep(kept));
     let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), link.clone()));
     let intake = Intake::start(queue.clone(), config.queue.lanes.len());
     let mut control =
@@ -122,6 +124,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
         wall,
         losses,
         time_drops: Arc::new(Mutex::new(Losses::new(0))),
+        table_files,
         parked_losses: Arc::default(),
         parked_before,
         refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
@@ -144,7 +147,7 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     }
     let_go(clock, &ingest, &intake).await;
     front.stop(LOCAL_WITHIN).await;
-    let tasks = [ticks, watch, listening, by_hand, first_rows, keeping];
+    let tasks = [ticks, watch, listening, by_hand, first_rows, keeping, keeping_tables];
     tasks.into_iter().chain(pages).for_each(|task| task.abort());
     stop(state, clock, (&ingest, &intake), link, queue).await
 }

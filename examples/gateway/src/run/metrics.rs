@@ -146,7 +146,7 @@ impl Sample {
         let written = self.store_bytes_written;
         page.counter(
             "edge_store_bytes_written_total",
-            "Bytes written to the store since the start.",
+            "Bytes written to the store, and of session tables to their files, since the start.",
             written,
         );
         page.head("edge_wan_bytes_total", "counter", "Bytes to and from the hub since the start, by cause.");

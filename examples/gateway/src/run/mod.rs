@@ -48,6 +48,7 @@ mod silence;
 mod state_log;
 mod status;
 pub(crate) mod store;
+mod table_files;
 mod tables;
 mod time_drops;
 mod totals;

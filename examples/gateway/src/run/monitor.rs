@@ -23,6 +23,7 @@ use super::restarts::Restarts;
 use super::state_log::StateLog;
 use super::status::{Losses, Verdict};
 use super::store::CONSUMER;
+use super::table_files::TableFiles;
 use super::totals::{Refresh, lag};
 
 /// Period of the gateway's looks at itself.
@@ -48,6 +49,7 @@ pub(crate) struct Monitor {
     pub(crate) losses: Arc<Mutex<Losses>>,
     /// Of readings that the rules drop for their time.
     pub(crate) time_drops: Arc<Mutex<Losses>>,
+    pub(crate) table_files: TableFiles,
     /// Of the parked messages, once their queue is open.
     pub(crate) parked_losses: Arc<Mutex<Option<Losses>>>,
     /// An earlier run parked messages: their totals are not known before their queue is open.
@@ -92,7 +94,7 @@ impl Monitor {
             link_cause: link.last_error.clone(),
             verdict: Verdict::Delivering,
             clock_synced: self.wall.now().synced,
-            store_bytes_written: stats.store.bytes_written,
+            store_bytes_written: stats.store.bytes_written + self.table_files.bytes_written(),
             wan_bytes: [
                 ("payload", traffic.payload),
                 ("mqtt", traffic.mqtt),

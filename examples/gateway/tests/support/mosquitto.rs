@@ -176,6 +176,14 @@ pub fn retain(broker: SocketAddr, topic: &str, payload: &str) {
     assert!(status.unwrap().success());
 }
 
+/// As [`retain`], with the bytes of a file.
+pub fn retain_file(broker: SocketAddr, topic: &str, file: &Path) {
+    let port = broker.port().to_string();
+    let status =
+        command("mosquitto_pub").args(["-p", &port, "-q", "1", "-r", "-t", topic, "-f"]).arg(file).status();
+    assert!(status.unwrap().success());
+}
+
 /// As [`publish`] in a version and at a QoS of your choice: what it said.
 pub fn publish_at(broker: SocketAddr, version: &str, qos: u8, topic: &str, payload: &str) -> Output {
     let (port, qos) = (broker.port().to_string(), qos.to_string());

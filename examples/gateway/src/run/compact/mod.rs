@@ -8,12 +8,15 @@
 //! 4. Older versions stay retained beside it, for readers whose batches waited, until the queue's `max_age` has passed.
 //! 5. What the hub has shown holds until the connection ends. On the next one, and every hour, it is asked again; what it
 //!    does not show, or somebody has cleared or overwritten, is announced again.
-//! 6. A topic has at most 4 096 sensors. For a new one those that were silent longest are forgotten, which makes a table of
+//! 6. What the hub shows is compared with what was made here, and never taken over: others may publish there. Each version
+//!    is kept in a file, so that the next run knows it as its own.
+//! 7. A topic has at most 4 096 sensors. For a new one those that were silent longest are forgotten, which makes a table of
 //!    other numbers.
 //!
 //! So no batch ever refers to a table that a reader cannot fetch, whatever is refused, lost or late on the way. A hub that
 //! has lost its sessions has lost its retained messages too: then all of it begins again with the tables at hand.
 
+mod kept_tables;
 mod names;
 mod sample;
 mod schedule;
@@ -34,6 +37,7 @@ use crate::config::{Format, Route};
 
 use super::batch::{Head, Piece};
 use super::reading_row::ReadingRow;
+pub(crate) use kept_tables::KeptTables;
 pub(crate) use shown::Shown;
 use topic::Topic;
 
@@ -60,13 +64,14 @@ pub(crate) fn table_topics(routes: &[Route], gateway: &str) -> Vec<(String, Stri
 }
 
 impl Compact {
-    /// `saved`: with the topic above them, tables that the hub had in the last run. `max_age`: time for which the hub keeps a
+    /// `saved`: with the topic above them, tables that earlier runs made; `kept`: what becomes of their files. `max_age`: time for which the hub keeps a
     /// table that was replaced.
     pub(crate) fn new(
         routes: &[Route],
         gateway: &str,
         max_age: Option<Duration>,
         shown: Shown,
+        kept: &KeptTables,
         saved: &[(String, Bytes)],
     ) -> Self {
         let max_age_ms = max_age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
@@ -79,6 +84,7 @@ impl Compact {
                 Utf8::try_from(tables.as_str()).ok()?,
                 route.map_or_else(Level::default, |route| route.level),
                 max_age_ms,
+                kept.clone(),
                 saved,
             ))
         };
@@ -145,7 +151,7 @@ fn version_topic(tables: &Utf8, id: u32) -> Option<Utf8> {
     Utf8::try_from(format!("{}/{}", tables.as_str(), version_name(id))).ok()
 }
 
-fn version_name(id: u32) -> String {
+pub(crate) fn version_name(id: u32) -> String {
     format!("{id:08x}")
 }
 

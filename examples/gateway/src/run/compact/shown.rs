@@ -1,12 +1,23 @@
-//! Session tables that the hub has shown: filled by the subscriptions, looked at by the pack.
+//! Session tables that the hub has shown: filled by the subscriptions, looked at by the pack. Others may publish there, so no bytes of theirs are
+//! kept: a digest is all that a comparison needs.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 /// Messages of one topic that the pack has not looked at. Beyond them the oldest are forgotten: the hub is asked again.
 const MESSAGES_MAX: usize = 256;
+
+/// SHA-256 of a table's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TableDigest([u8; 32]);
+
+impl TableDigest {
+    pub(super) fn of(table: &[u8]) -> Self {
+        Self(Sha256::digest(table).into())
+    }
+}
 
 /// A handle; clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +34,7 @@ struct State {
 struct Topic {
     asked: u64,
     /// Name of the version, and what the hub sent for it.
-    messages: Vec<(u32, Bytes)>,
+    messages: Vec<(u32, TableDigest)>,
 }
 
 /// Counts of what makes earlier answers of the hub void.
@@ -39,13 +50,14 @@ pub(super) struct Marks {
 
 impl Shown {
     /// The hub has sent this below a topic of tables, for the version of this name; nothing: it was cleared.
-    pub(crate) fn note(&self, topic: &str, id: u32, table: Bytes) {
+    pub(crate) fn note(&self, topic: &str, id: u32, table: &[u8]) {
+        let digest = TableDigest::of(table);
         let mut state = self.lock();
         let messages = &mut state.topics.entry(topic.to_owned()).or_default().messages;
         if messages.len() >= MESSAGES_MAX {
             messages.remove(0);
         }
-        messages.push((id, table));
+        messages.push((id, digest));
     }
 
     /// The hub is about to be asked for all that it has below a topic of tables.
@@ -77,7 +89,7 @@ impl Shown {
     }
 
     /// Returns what came since the last call, in order.
-    pub(super) fn take(&self, topic: &str) -> Vec<(u32, Bytes)> {
+    pub(super) fn take(&self, topic: &str) -> Vec<(u32, TableDigest)> {
         self.lock().topics.get_mut(topic).map(|topic| std::mem::take(&mut topic.messages)).unwrap_or_default()
     }
 

@@ -12,10 +12,11 @@ use edge_codec::{Limits, SensorTable};
 use super::super::batch::{self, Head, Piece, pieces};
 use super::super::once_an_hour::OnceAnHour;
 use super::super::reading_row::ReadingRow;
+use super::kept_tables::KeptTables;
 use super::names::Names;
 use super::sample::Sample;
 use super::schedule::Schedule;
-use super::shown::{Marks, Shown};
+use super::shown::{Marks, Shown, TableDigest};
 use super::version_name;
 use super::versions::{Seen, Versions};
 
@@ -37,6 +38,8 @@ pub(super) struct Topic {
     names: Names,
     sample: Sample,
     versions: Versions,
+    /// Files of the versions, for the next run.
+    kept: KeptTables,
     /// Of the names when the newest was made.
     newest_generation: u64,
     /// The last that the hub has shown.
@@ -53,6 +56,7 @@ pub(super) struct Topic {
     /// Lines about versions that the hub has, and that it is given.
     shown_lines: OnceAnHour,
     announced_lines: OnceAnHour,
+    lost_lines: OnceAnHour,
 }
 
 /// A table that batches may refer to.
@@ -81,6 +85,7 @@ impl Topic {
         tables: Utf8,
         level: Level,
         max_age_ms: Option<u64>,
+        kept: KeptTables,
         saved: impl Iterator<Item = Bytes>,
     ) -> Self {
         let mut topic = Self {
@@ -91,6 +96,7 @@ impl Topic {
             names: Names::default(),
             sample: Sample::default(),
             versions: Versions::of(saved.filter_map(|bytes| restore(&bytes)).collect()),
+            kept,
             newest_generation: 0,
             shown: None,
             encoder: None,
@@ -101,6 +107,7 @@ impl Topic {
             now_ms: 0,
             shown_lines: OnceAnHour::default(),
             announced_lines: OnceAnHour::default(),
+            lost_lines: OnceAnHour::default(),
         };
         if let Some(names) = topic.versions.newest().and_then(|newest| Names::of(newest)) {
             topic.names = names;
@@ -130,13 +137,13 @@ impl Topic {
             self.versions.doubt();
             self.answer_due_ms = Some(self.now_ms.saturating_add(ANSWER_MS));
         }
-        for (id, bytes) in hub.take(&self.tables) {
-            self.see(id, &bytes);
+        for (id, digest) in hub.take(&self.tables) {
+            self.see(id, digest);
         }
     }
 
-    fn see(&mut self, id: u32, bytes: &Bytes) {
-        match self.versions.see(self.now_ms, id, bytes) {
+    fn see(&mut self, id: u32, digest: TableDigest) {
+        match self.versions.see(self.now_ms, id, digest) {
             Seen::Shown(table) => {
                 let is_newest = self.versions.newest().is_some_and(|newest| newest.id() == table.id());
                 if is_newest && self.table().is_none_or(|shown| shown.id() != table.id()) {
@@ -154,18 +161,16 @@ impl Topic {
                 }
             }
             // Somebody else cleared or overwrote it. The pauses of the schedule bound a quarrel with them.
-            Seen::Lost(table) => {
-                tracing::warn!(topic = %self.tables, version = table.version(), "the hub has lost a session table");
+            Seen::Lost { table, was_there } => {
+                if was_there && self.lost_lines.may_say(self.now_ms, &version_name(id)) {
+                    tracing::warn!(topic = %self.tables, version = table.version(), "the hub has lost a session table");
+                }
                 if self.table().is_some_and(|shown| shown.id() == table.id()) {
                     self.fall_back();
                 }
                 self.schedule.want();
             }
-            Seen::Foreign => {
-                if let Some(table) = restore(bytes).filter(|table| table.id() == id) {
-                    self.versions.adopt(table);
-                }
-            }
+            Seen::Foreign => {}
         }
     }
 
@@ -262,6 +267,7 @@ impl Topic {
     /// A version to publish now, with its name; without bytes: one that is to be retained no longer.
     pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u32, Bytes)> {
         if let Some(id) = self.versions.take_retired() {
+            self.kept.remove(&self.tables, id);
             return Some((id, Bytes::new()));
         }
         if self.schedule.is_due(now.up_ms) {
@@ -269,6 +275,7 @@ impl Topic {
             if self.is_old() {
                 let version = self.versions.newest().map_or(1, |table| table.version().saturating_add(1));
                 let table = Table::learn(version, &self.names.to_table(), self.sample.learn());
+                self.kept.keep(&self.tables, table.id(), table.bytes().clone());
                 self.versions.push(Arc::new(table));
                 self.newest_generation = self.names.generation();
             }

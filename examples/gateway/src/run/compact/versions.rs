@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use edge_codec::compact::Table;
+
+use super::shown::TableDigest;
 
 /// Versions beside the newest, and their bytes: a reader that asks gets all of them.
 const OLD_MAX: usize = 15;
@@ -21,6 +22,7 @@ pub(super) struct Versions {
 #[derive(Debug)]
 struct Version {
     table: Arc<Table>,
+    digest: TableDigest,
     presence: Presence,
     /// Time from which no batch refers to it: the hub has shown a newer one.
     replaced_ms: Option<u64>,
@@ -41,9 +43,9 @@ enum Presence {
 pub(super) enum Seen {
     /// The hub has this version.
     Shown(Arc<Table>),
-    /// It has something else in its place, or nothing.
-    Lost(Arc<Table>),
-    /// A version that is not known here.
+    /// It has something else in its place, or nothing. `was_there`: this is news.
+    Lost { table: Arc<Table>, was_there: bool },
+    /// A version that was not made here. Whoever may publish there can make any number of them: they are not looked at.
     Foreign,
 }
 
@@ -65,19 +67,10 @@ impl Versions {
 
     /// Adds the newest.
     pub(super) fn push(&mut self, table: Arc<Table>) {
-        self.list.push(Version { table, presence: Presence::Missing, replaced_ms: None });
+        let digest = TableDigest::of(table.bytes());
+        self.list.push(Version { table, digest, presence: Presence::Missing, replaced_ms: None });
         while self.old().count() > OLD_MAX || self.old_bytes() > OLD_BYTES_MAX {
             self.retire_oldest();
-        }
-    }
-
-    /// Adds a version of an earlier run that the hub has, if there is room.
-    pub(super) fn adopt(&mut self, table: Table) {
-        let has_room =
-            self.old().count() < OLD_MAX && self.old_bytes() + table.bytes().len() <= OLD_BYTES_MAX;
-        if has_room && !self.list.is_empty() {
-            let (table, presence) = (Arc::new(table), Presence::Shown);
-            self.list.insert(0, Version { table, presence, replaced_ms: None });
         }
     }
 
@@ -91,15 +84,16 @@ impl Versions {
         }
     }
 
-    /// The hub has sent `bytes` on the topic of version `id`.
-    pub(super) fn see(&mut self, now_ms: u64, id: u32, bytes: &Bytes) -> Seen {
+    /// The hub has sent a message of this digest on the topic of version `id`.
+    pub(super) fn see(&mut self, now_ms: u64, id: u32, digest: TableDigest) -> Seen {
         let Some(version) = self.list.iter_mut().find(|version| version.table.id() == id) else {
             return Seen::Foreign;
         };
         let table = version.table.clone();
-        if table.bytes() != bytes {
+        if version.digest != digest {
+            let was_there = version.presence != Presence::Missing;
             version.presence = Presence::Missing;
-            return Seen::Lost(table);
+            return Seen::Lost { table, was_there };
         }
         version.presence = Presence::Shown;
         if let Some((newest, old)) = self.list.split_last_mut()

@@ -9,7 +9,7 @@ use edge_bridge::bridge::spool::Identity;
 use edge_codec::compact::{Table, table_wanted};
 use edge_codec::{Limits, Value};
 
-use super::super::compact::Shown;
+use super::super::compact::{KeptTables, Shown};
 use super::super::reading_row::ReadingRow;
 use super::*;
 use crate::config::Config;
@@ -36,7 +36,8 @@ impl Rig {
     fn new(seed: u64) -> Self {
         let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
         let hub = Shown::default();
-        let compact = Compact::new(&config.routes, &config.id, None, hub.clone(), &[]);
+        let compact =
+            Compact::new(&config.routes, &config.id, None, hub.clone(), &KeptTables::default(), &[]);
         Self {
             pack: BatchPack::new(&config.routes, compact),
             hub,
@@ -80,7 +81,7 @@ impl Rig {
             let table = packed.publish.payload;
             let decoded = Table::decode(&table, &Limits::default()).unwrap();
             if shows {
-                self.hub.note(TABLES, decoded.id(), table);
+                self.hub.note(TABLES, decoded.id(), &table);
                 self.tables.insert(decoded.id(), decoded);
             }
         }

@@ -8,7 +8,7 @@ use edge_bridge::wire::{PropertyId, ReasonCode, Value};
 use edge_codec::{BatchId, Limits, Value as Reading};
 
 use super::super::batch::Head;
-use super::super::compact::Shown;
+use super::super::compact::{KeptTables, Shown};
 use super::super::read_back;
 use super::super::reading_row::ReadingRow;
 use super::*;
@@ -31,7 +31,8 @@ batch_age = "300ms"
 
 fn pack() -> BatchPack {
     let (config, _) = Config::parse(Path::new("g.toml"), CONFIG, &|_| None).unwrap();
-    let compact = Compact::new(&config.routes, &config.id, None, Shown::default(), &[]);
+    let compact =
+        Compact::new(&config.routes, &config.id, None, Shown::default(), &KeptTables::default(), &[]);
     BatchPack::new(&config.routes, compact)
 }
 

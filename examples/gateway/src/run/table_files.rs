@@ -1,0 +1,99 @@
+//! Files of session tables in the state directory: one for each version that this gateway made, for its next run.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: small files, off the network's thread")]
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::compact::{KeptTables, version_name};
+use super::durable_file;
+
+/// A larger one is none of ours.
+const TABLE_BYTES_MAX: u64 = 1 << 20;
+/// Files of one topic that are read; there are fewer.
+const FILES_MAX: usize = 32;
+
+/// A handle; clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct TableFiles {
+    state: PathBuf,
+    written: Arc<AtomicU64>,
+}
+
+impl TableFiles {
+    pub(crate) fn new(state: &Path) -> Self {
+        Self { state: state.to_owned(), written: Arc::default() }
+    }
+
+    /// Returns what earlier runs made below these topics, each with its topic. A file that is damaged is found out by the
+    /// pack, and not used.
+    pub(crate) fn load(&self, topics: &[String]) -> Vec<(String, Bytes)> {
+        let files =
+            topics.iter().flat_map(|topic| self.list(topic).into_iter().map(move |path| (topic, path)));
+        files
+            .filter_map(|(topic, name)| {
+                let table = durable_file::read(&self.state, &name, TABLE_BYTES_MAX).ok()?;
+                Some((topic.clone(), Bytes::from(table)))
+            })
+            .collect()
+    }
+
+    /// Writes what the pack makes, until it is dropped.
+    pub(crate) async fn keep(self, kept: KeptTables) {
+        loop {
+            for ((topic, id), table) in kept.next().await {
+                let files = self.clone();
+                let name = file_name(&topic, id);
+                let done = tokio::task::spawn_blocking(move || files.change(&name, table.as_deref())).await;
+                // A task that is blocked in a write is not aborted, so it ends in no other way.
+                if let Ok(Err(error)) = done {
+                    tracing::warn!(topic, %error, "a session table is not kept for the next start");
+                }
+            }
+        }
+    }
+
+    /// Bytes of tables written since the start.
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    fn change(&self, name: &str, table: Option<&[u8]>) -> io::Result<()> {
+        let Some(table) = table else {
+            return match fs::remove_file(self.state.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        };
+        self.written.fetch_add(table.len() as u64, Ordering::Relaxed);
+        durable_file::replace(&self.state, name, &[table])
+    }
+
+    fn list(&self, topic: &str) -> Vec<String> {
+        let entries = fs::read_dir(&self.state).into_iter().flatten().flatten();
+        let prefix = prefix(topic);
+        entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| {
+                let id = name.strip_prefix(&prefix).and_then(|id| u32::from_str_radix(id, 16).ok());
+                id.is_some_and(|id| *name == file_name(topic, id))
+            })
+            .take(FILES_MAX)
+            .collect()
+    }
+}
+
+fn file_name(topic: &str, id: u32) -> String {
+    prefix(topic) + &version_name(id)
+}
+
+fn prefix(topic: &str) -> String {
+    let name: String = Sha256::digest(topic).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("table-{name}-")
+}
