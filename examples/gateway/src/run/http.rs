@@ -1,12 +1,15 @@
-//! A small HTTP server for an orchestrator and a scraper: GET, one answer per connection, nobody can hold it up.
+//! A small HTTP server for an orchestrator and a scraper: GET, one answer per connection. Nobody can hold it up: a request comes within
+//! seconds, and who comes when all places are taken gets that of the address with most of them.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
 
 mod io;
+mod places;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,13 +19,13 @@ use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
 
 use io::TokioIo;
+use places::Places;
 
-/// A scraper and two probes need three.
-const CONNECTIONS_MAX: usize = 32;
+/// From accept to the end of the request's head.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// From accept to the last byte of the answer: a slow reader costs no more than this.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(10);
 /// After an accept that failed, usually for want of file descriptors.
@@ -46,32 +49,45 @@ pub(crate) trait Pages: Send + Sync + 'static {
 /// Serves `pages` until it is dropped.
 pub(crate) async fn serve(socket: TcpListener, pages: impl Pages) {
     let pages = Arc::new(pages);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut places = Places::default();
     loop {
-        // Nobody closes the semaphore.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let stream = match socket.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!(%error, "cannot accept an HTTP connection");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
         };
-        let pages = pages.clone();
-        tokio::spawn(async move {
-            let service = service_fn(|request| answer(&*pages, request));
-            let connection = http1::Builder::new()
-                .keep_alive(false)
-                .max_buf_size(BUFFER_BYTES)
-                .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(CONNECTION_WITHIN, connection).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "HTTP"),
-                Err(_) => tracing::debug!("an HTTP client was too slow"),
-            }
-            drop(place);
-        });
+        let connection = tokio::spawn(connection(stream, pages.clone()));
+        places.take(peer.ip(), connection.abort_handle());
+    }
+}
+
+/// One request and its answer.
+async fn connection(stream: TcpStream, pages: Arc<impl Pages>) {
+    let has_head = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        has_head.store(true, Ordering::Relaxed);
+        answer(&*pages, request)
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let head_is_late = async {
+        tokio::time::sleep(HEAD_WITHIN).await;
+        if has_head.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = tokio::time::timeout(CONNECTION_WITHIN, connection) => match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "HTTP"),
+            Err(_) => tracing::debug!("an HTTP client was too slow"),
+        },
+        () = head_is_late => tracing::debug!("an HTTP client sent no whole request"),
     }
 }
 

@@ -51,13 +51,65 @@ async fn pages_are_answered_with_their_status_and_the_connection_ends() {
     assert!(ask(address, "nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
 }
 
-/// Promise 12: clients that say nothing take places, and lose them again.
-#[tokio::test(start_paused = true)]
-async fn silent_clients_hold_nobody_up_for_long() {
+/// Promise 12: clients that say nothing, or half of it, hold nobody up. In real time: with places for all of them or with a wait for
+/// the end of one, a probe would find the limit of its own second.
+#[tokio::test]
+async fn a_probe_is_answered_at_once_beside_slow_clients() {
     let address = server().await;
-    let mut silent = Vec::new();
-    for _ in 0..CONNECTIONS_MAX {
-        silent.push(TcpStream::connect(address).await.unwrap());
+    let mut slow = Vec::new();
+    for n in 0..400 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        if n % 2 == 0 {
+            // It may have been closed for another one.
+            let _ = stream.write_all(b"GET /ok HTTP/1.1\r\nHos").await;
+        }
+        slow.push(stream);
+        if n % 40 == 39 {
+            let answer = tokio::time::timeout(Duration::from_secs(5), ask(address, &get("/ok"))).await;
+            assert!(answer.expect("a probe is answered").starts_with("HTTP/1.1 200 "));
+        }
     }
-    assert!(ask(address, &get("/ok")).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_request_ends_after_five_seconds() {
+    let address = server().await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /ok HTTP/1.1\r\nHos").await.unwrap();
+    let (begin, mut rest) = (tokio::time::Instant::now(), Vec::new());
+    let _ = stream.read_to_end(&mut rest).await;
+    let took = begin.elapsed();
+    assert!(
+        took >= HEAD_WITHIN && took < HEAD_WITHIN + Duration::from_secs(1),
+        "{took:?}, {} bytes",
+        rest.len()
+    );
+}
+
+/// An answer that nobody reads: larger than the socket's buffers.
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_does_not_read_ends_after_ten_seconds() {
+    let (address, ended) = {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let ended = tokio::spawn(async move {
+            let (stream, _) = socket.accept().await.unwrap();
+            let begin = tokio::time::Instant::now();
+            connection(stream, Arc::new(Large)).await;
+            begin.elapsed()
+        });
+        (address, ended)
+    };
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(get("/").as_bytes()).await.unwrap();
+    let took = ended.await.unwrap();
+    assert!(took >= CONNECTION_WITHIN && took < CONNECTION_WITHIN + Duration::from_secs(1), "{took:?}");
+}
+
+struct Large;
+
+impl Pages for Large {
+    async fn page(&self, _: &str) -> Option<Answer> {
+        Some(Answer { ok: true, body: "x".repeat(64 << 20) })
+    }
 }
