@@ -1,5 +1,7 @@
 //! `edge-gateway check FILE`: what is wrong, or what the configuration means.
 
+mod sizing;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -9,88 +11,8 @@ use edge_queue::ClockSync;
 
 use crate::config::units::{human_bytes, human_duration};
 use crate::config::{Config, Control, Format, Local, OnFull, Protocol, Route};
-use crate::run::store;
 
-/// The site the prediction is made for: the field's usual load.
-const MESSAGES_PER_SECOND: u64 = 30;
-const MESSAGE_BYTES: u64 = 200;
-/// Bytes of a row beside its payload: topic, times, frame share.
-const ROW_OVERHEAD_BYTES: u64 = 60;
-/// Binary, runtime, one queue segment's index, socket buffers: measured idle, see docs/operations.md.
-const RAM_BASE_BYTES: u64 = 8 << 20;
-/// Messages received from a local broker and not yet acknowledged.
-const RAM_UNACKED_BYTES: u64 = 4 << 20;
-/// Messages between the listener and the queue, and receipts that wait.
-const RAM_INTAKE_BYTES: u64 = 6 << 20;
-/// Bytes that all connections read at a time.
-const RAM_READING_BYTES: u64 = 4 << 20;
-/// A connection that holds nothing, its task and its session.
-const RAM_CONNECTION_BYTES: u64 = 6 << 10;
-/// Messages on the way to the hub, as rows and as packets, whatever their size.
-const RAM_LINK_BYTES: u64 = 4 << 20;
-/// Bookkeeping of a message on the way.
-const RAM_IN_FLIGHT_BYTES: u64 = 1 << 10;
-/// Refused messages on the way to the disk.
-const RAM_PARKING_BYTES: u64 = 1 << 20;
-
-/// Figures of a configuration. Pure: the same configuration gives the same answer everywhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sizing {
-    /// Longest outage before `on_full` applies.
-    pub(crate) outage: Duration,
-    /// Name of the limit that is reached first.
-    pub(crate) reached_first: &'static str,
-    /// Reserved on disk.
-    pub(crate) disk_bytes: u64,
-    /// Most resident memory.
-    pub(crate) ram_bytes: u64,
-    /// Longest a sensor waits for its PUBACK.
-    pub(crate) receipt: Duration,
-}
-
-/// Computes the figures.
-pub(crate) fn sizing(config: &Config) -> Sizing {
-    let by_bytes = config.queue.max_bytes / (MESSAGES_PER_SECOND * (MESSAGE_BYTES + ROW_OVERHEAD_BYTES));
-    let by_count = config.queue.max_messages.map(|count| count / MESSAGES_PER_SECOND);
-    let by_age = config.queue.max_age.map(|age| age.as_secs());
-    let limits = [(by_bytes, "max_bytes"), (by_count.unwrap_or(u64::MAX), "max_messages")];
-    let limits = limits.into_iter().chain([(by_age.unwrap_or(u64::MAX), "max_age")]);
-    let (seconds, reached_first) = limits.min_by_key(|(seconds, _)| *seconds).unwrap_or((0, "max_bytes"));
-    let held = config.routes.iter().filter_map(|route| route.hold_max).max();
-    Sizing {
-        outage: Duration::from_secs(seconds),
-        reached_first,
-        disk_bytes: disk_bytes(config),
-        ram_bytes: ram_bytes(config),
-        receipt: config.queue.ack_within + held.unwrap_or_default(),
-    }
-}
-
-/// Memory that the side of the sensors may hold.
-fn local_ram_bytes(local: &Local) -> u64 {
-    match local {
-        Local::Listen { limits, .. } => {
-            let connections = u64::from(limits.max_connections) * RAM_CONNECTION_BYTES;
-            RAM_INTAKE_BYTES + RAM_READING_BYTES + connections + limits.max_memory + limits.max_memory / 4
-        }
-        Local::Broker { .. } => RAM_UNACKED_BYTES,
-    }
-}
-
-/// The sum of what each part may hold. The parked rows have a queue of their own, of one lane.
-fn ram_bytes(config: &Config) -> u64 {
-    let queue = store::config(&config.queue);
-    let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
-    let link = RAM_LINK_BYTES + u64::from(config.hub.window) * RAM_IN_FLIGHT_BYTES;
-    RAM_BASE_BYTES + local_ram_bytes(&config.local) + queue.ram_bytes(1) + link + parked.ram_bytes(1)
-}
-
-/// Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last get an eighth of the limit.
-fn disk_bytes(config: &Config) -> u64 {
-    let others = config.queue.lanes.len().saturating_sub(1) as u64;
-    let lane = |limit: u64| 2 * limit + (4 << 20);
-    lane(config.queue.max_bytes) + others * lane(config.queue.max_bytes / 8)
-}
+use sizing::{MESSAGE_BYTES, MESSAGES_PER_SECOND, sizing};
 
 /// The report for a person, on a machine with such a wall clock.
 pub(crate) struct Meaning<'a>(pub(crate) &'a Config, pub(crate) ClockSync);
@@ -140,6 +62,11 @@ impl fmt::Display for Meaning<'_> {
         }
         if let Some(control) = &config.control {
             loops(f, control)?;
+        }
+        if let Some(address) = config.metrics {
+            let who =
+                if address.ip().is_loopback() { "" } else { ", for whoever reaches it: nobody logs in" };
+            writeln!(f, "metrics       http://{address}/metrics, /healthz, /readyz{who}")?;
         }
         writeln!(f, "clock         on this machine {clock}")?;
         if !clock.is_synced() {
@@ -199,6 +126,12 @@ fn hub(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         Protocol::V311 => "MQTT 3.1.1",
     };
     writeln!(f, "hub           {} as {}, {version}", hub.url, hub.client_id)?;
+    if hub.is_in_the_clear() {
+        writeln!(
+            f,
+            "              in the clear: whoever is on the way reads, changes and answers all of it; mqtts:// if it leaves your network"
+        )?;
+    }
     if hub.protocol == Protocol::V311 {
         writeln!(
             f,
@@ -306,127 +239,4 @@ fn loops(f: &mut fmt::Formatter<'_>, control: &Control) -> fmt::Result {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::path::Path;
-
-    fn config(queue: &str) -> Config {
-        let text = format!(
-            "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\n{queue}"
-        );
-        Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0
-    }
-
-    #[test]
-    fn a_clock_that_nobody_keeps_is_said_with_what_it_costs() {
-        let said = |clock| Meaning(&config(""), clock).to_string();
-        let (kept, not_kept) = (said(ClockSync::Timesyncd), said(ClockSync::Unknown));
-        assert!(
-            kept.contains("\nclock         on this machine synchronised, says systemd-timesyncd\n"),
-            "{kept}"
-        );
-        assert!(not_kept.contains("\nclock         on this machine not known to be right\n"), "{not_kept}");
-        assert!(!kept.contains("[clock] trusted") && not_kept.contains("[clock] trusted = true"));
-    }
-
-    #[test]
-    fn each_rule_of_a_filter_states_what_it_may_cost() {
-        let mut config = config("");
-        let stages = [
-            "deadband = { absolute = 0.5 }",
-            "swinging_door = { deviation = 0.25 }",
-            "window = { width_ms = 60000, agg = \"mean\" }",
-        ];
-        let rule =
-            |(n, stage): (usize, &&str)| format!("[[rule]]\nmatch = \"{n}/#\"\nstages = [ {{ {stage} }} ]\n");
-        config.routes[0].rules = Some(stages.iter().enumerate().map(rule).collect());
-        let text = Meaning(&config, ClockSync::Unknown).to_string();
-        for line in [
-            "  filter 0/#: error at most 0.5; lost on power cut or kill: nothing\n",
-            "  filter 1/#: error at most 0.25 from the straight line; lost on power cut or kill: at most 1 reading per sensor\n",
-            "  filter 2/#: error none stated: aggregates stand for readings; lost on power cut or kill: the readings of at most 60000 ms per sensor\n",
-        ] {
-            assert!(text.contains(line), "{text}");
-        }
-        assert!(text.contains("  ack_held      as_suppressed: "), "{text}");
-        config.routes[0].hold_max = Some(Duration::from_secs(90));
-        let text = Meaning(&config, ClockSync::Unknown).to_string();
-        for line in [
-            "  filter 1/#: error at most 0.25 from the straight line; holds at most 1 reading per sensor, not acknowledged\n",
-            "  ack_held      when_emitted: a held reading's PUBACK waits, at most 1 min 30 s and for the disk; nothing\n",
-            "  PUBACK within    1 min 31 s of a message, online and offline\n",
-        ] {
-            assert!(text.contains(line), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_a_time_guard_drops_is_in_the_line_of_the_loss() {
-        let mut config = config("");
-        let mut told = |guard: &str| {
-            let stages = format!("{{ time_guard = {{ {guard} }} }}, {{ deadband = {{ absolute = 0.5 }} }}");
-            config.routes[0].rules = Some(format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n"));
-            let text = Meaning(&config, ClockSync::Unknown).to_string();
-            let line = text.lines().find(|line| line.contains("  filter #: ")).unwrap();
-            line.split_once("kill: ").unwrap().1.to_owned()
-        };
-        assert_eq!(told("max_gap_ms = 600000"), "nothing");
-        assert_eq!(
-            told("same_time = \"drop\""),
-            "nothing; always lost: every reading of the same time as the last one"
-        );
-        assert_eq!(
-            told("out_of_order = \"drop\", future = \"drop\", max_future_ms = 90000"),
-            "nothing; always lost: every reading older than the last one, more than 1 min 30 s ahead of a synchronised clock"
-        );
-    }
-
-    #[test]
-    fn the_limit_that_is_reached_first_decides() {
-        let by_count = sizing(&config("max_messages = 108000"));
-        assert_eq!((by_count.outage, by_count.reached_first), (Duration::from_secs(3_600), "max_messages"));
-        let by_bytes = sizing(&config("max_messages = 100000000\nmax_bytes = \"1MiB\""));
-        assert_eq!(by_bytes.reached_first, "max_bytes");
-        let by_age = sizing(&config("max_age = \"60s\""));
-        assert_eq!((by_age.outage, by_age.reached_first), (Duration::from_secs(60), "max_age"));
-    }
-
-    #[test]
-    fn dead_letters_are_among_the_topics_of_a_route_with_readings() {
-        let mut config = config("");
-        assert!(
-            !Meaning(&config, ClockSync::Unknown).to_string().contains("dead-letter/#"),
-            "no route needs readings"
-        );
-        config.routes[0].format = Format::Json;
-        assert!(Meaning(&config, ClockSync::Unknown).to_string().contains("\ndead letters  dead-letter/#: "));
-    }
-
-    #[test]
-    fn the_report_says_what_listening_costs() {
-        let mut config = config("");
-        assert!(
-            !Meaning(&config, ClockSync::Unknown).to_string().contains("a ping every"),
-            "nothing is subscribed"
-        );
-        config.routes[0].format = Format::Compact;
-        let said = Meaning(&config, ClockSync::Unknown).to_string();
-        assert!(
-            said.contains("noticed within 15 s") && said.contains("11 s, at most 30.7 KiB of MQTT a day"),
-            "{said}"
-        );
-        config.hub.url = "mqtts://h:8883".to_owned();
-        assert!(
-            Meaning(&config, ClockSync::Unknown).to_string().contains("trusts the authorities of the system")
-        );
-    }
-
-    #[test]
-    fn the_report_says_hours_ram_and_loss() {
-        let said = Meaning(&config(""), ClockSync::Unknown).to_string();
-        for expected in ["outage covered", " h);", "RAM at most", "lost on power cut", "disk reserved    152"]
-        {
-            assert!(said.contains(expected), "{expected:?} is missing in\n{said}");
-        }
-    }
-}
+mod tests;

@@ -74,7 +74,9 @@ fn load(file: &Path) -> Result<Config, ExitCode> {
         }
         Err(findings) => {
             let (errors, warnings) = summary(&findings);
-            eprintln!("{errors} errors, {warnings} warnings. Nothing was started.");
+            let counted = |count, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+            let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+            eprintln!("{errors}, {warnings}. Nothing was started.");
             Err(ExitCode::from(2))
         }
     }

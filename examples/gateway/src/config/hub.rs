@@ -1,11 +1,11 @@
 //! `[hub]`: where messages go, as whom, and in which version of MQTT.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::password;
-use super::section::Section;
+use super::section::{Placed, Section};
 use super::tables::host_port;
 use super::{Credentials, Findings, Hub, Protocol};
 
@@ -78,6 +78,7 @@ pub(super) fn hub(section: &mut Section<'_>, id: &str, findings: &mut Findings) 
         keep_alive: keep_alive.map_or(KEEP_ALIVE_DEFAULT, |placed| placed.value),
         window: window.and_then(|placed| u16::try_from(placed.value).ok()).unwrap_or(WINDOW_DEFAULT),
     };
+    key.iter().for_each(|key| warn_of_an_open_key(key, findings));
     if are_there {
         let place = |path: &Path| {
             files.iter().find_map(|(name, file)| {
@@ -115,6 +116,22 @@ fn credentials(section: &mut Section<'_>, findings: &mut Findings) -> Option<Cre
         findings.warning(file.at, "hub.password_file", message);
     }
     Some(Credentials { user: user.value, password, file: file.value })
+}
+
+/// The file of `[hub] key` as a person must not leave it.
+fn warn_of_an_open_key(key: &Placed<PathBuf>, findings: &mut Findings) {
+    if let Some(mode) = password::mode_for_others(&key.value) {
+        let path = key.value.display();
+        let message = format!("{path}: mode {mode:04o}, others may read the key: chmod 600");
+        findings.warning(key.at, "hub.key", message);
+    }
+}
+
+impl Hub {
+    /// Returns whether anybody on the way can read and change what is sent.
+    pub(crate) fn is_in_the_clear(&self) -> bool {
+        self.url.starts_with("mqtt://") && !is_loopback(&self.url)
+    }
 }
 
 fn is_loopback(url: &str) -> bool {

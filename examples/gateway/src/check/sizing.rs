@@ -1,0 +1,87 @@
+//! Figures of a configuration: the outage that it covers, and what it takes of disk and memory. Pure.
+
+use std::time::Duration;
+
+use crate::config::{Config, Local};
+use crate::run::store;
+
+/// The site the prediction is made for: the field's usual load.
+pub(super) const MESSAGES_PER_SECOND: u64 = 30;
+pub(super) const MESSAGE_BYTES: u64 = 200;
+/// Bytes of a row beside its payload: topic, times, frame share.
+const ROW_OVERHEAD_BYTES: u64 = 60;
+/// Binary, runtime, one queue segment's index, socket buffers: measured idle, see docs/operations.md.
+const RAM_BASE_BYTES: u64 = 8 << 20;
+/// Messages received from a local broker and not yet acknowledged.
+const RAM_UNACKED_BYTES: u64 = 4 << 20;
+/// Messages between the listener and the queue, and receipts that wait.
+const RAM_INTAKE_BYTES: u64 = 6 << 20;
+/// Bytes that all connections read at a time.
+const RAM_READING_BYTES: u64 = 4 << 20;
+/// A connection that holds nothing, its task and its session.
+const RAM_CONNECTION_BYTES: u64 = 6 << 10;
+/// Messages on the way to the hub, as rows and as packets, whatever their size.
+const RAM_LINK_BYTES: u64 = 4 << 20;
+/// Bookkeeping of a message on the way.
+const RAM_IN_FLIGHT_BYTES: u64 = 1 << 10;
+/// Refused messages on the way to the disk.
+const RAM_PARKING_BYTES: u64 = 1 << 20;
+
+/// Figures of a configuration. Pure: the same configuration gives the same answer everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sizing {
+    /// Longest outage before `on_full` applies.
+    pub(super) outage: Duration,
+    /// Name of the limit that is reached first.
+    pub(super) reached_first: &'static str,
+    /// Reserved on disk.
+    pub(super) disk_bytes: u64,
+    /// Most resident memory.
+    pub(super) ram_bytes: u64,
+    /// Longest a sensor waits for its PUBACK.
+    pub(super) receipt: Duration,
+}
+
+/// Computes the figures.
+pub(super) fn sizing(config: &Config) -> Sizing {
+    let by_bytes = config.queue.max_bytes / (MESSAGES_PER_SECOND * (MESSAGE_BYTES + ROW_OVERHEAD_BYTES));
+    let by_count = config.queue.max_messages.map(|count| count / MESSAGES_PER_SECOND);
+    let by_age = config.queue.max_age.map(|age| age.as_secs());
+    let limits = [(by_bytes, "max_bytes"), (by_count.unwrap_or(u64::MAX), "max_messages")];
+    let limits = limits.into_iter().chain([(by_age.unwrap_or(u64::MAX), "max_age")]);
+    let (seconds, reached_first) = limits.min_by_key(|(seconds, _)| *seconds).unwrap_or((0, "max_bytes"));
+    let held = config.routes.iter().filter_map(|route| route.hold_max).max();
+    Sizing {
+        outage: Duration::from_secs(seconds),
+        reached_first,
+        disk_bytes: disk_bytes(config),
+        ram_bytes: ram_bytes(config),
+        receipt: config.queue.ack_within + held.unwrap_or_default(),
+    }
+}
+
+/// Memory that the side of the sensors may hold.
+fn local_ram_bytes(local: &Local) -> u64 {
+    match local {
+        Local::Listen { limits, .. } => {
+            let connections = u64::from(limits.max_connections) * RAM_CONNECTION_BYTES;
+            RAM_INTAKE_BYTES + RAM_READING_BYTES + connections + limits.max_memory + limits.max_memory / 4
+        }
+        Local::Broker { .. } => RAM_UNACKED_BYTES,
+    }
+}
+
+/// The sum of what each part may hold. The parked rows have a queue of their own, of one lane.
+fn ram_bytes(config: &Config) -> u64 {
+    let queue = store::config(&config.queue);
+    let parked = queue.clone().lanes(1).max_unwritten_bytes(RAM_PARKING_BYTES);
+    let link = RAM_LINK_BYTES + u64::from(config.hub.window) * RAM_IN_FLIGHT_BYTES;
+    RAM_BASE_BYTES + local_ram_bytes(&config.local) + queue.ram_bytes(1) + link + parked.ram_bytes(1)
+}
+
+/// Every lane reserves twice its limit and four segments of 1 MiB; lanes but the last get an eighth of the limit.
+fn disk_bytes(config: &Config) -> u64 {
+    let others = config.queue.lanes.len().saturating_sub(1) as u64;
+    let lane = |limit: u64| 2 * limit + (4 << 20);
+    lane(config.queue.max_bytes) + others * lane(config.queue.max_bytes / 8)
+}

@@ -1,0 +1,144 @@
+use std::path::Path;
+
+use super::*;
+
+fn config(queue: &str) -> Config {
+    let text = format!(
+        "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\n{queue}"
+    );
+    Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap().0
+}
+
+#[test]
+fn a_clock_that_nobody_keeps_is_said_with_what_it_costs() {
+    let said = |clock| Meaning(&config(""), clock).to_string();
+    let (kept, not_kept) = (said(ClockSync::Timesyncd), said(ClockSync::Unknown));
+    assert!(
+        kept.contains("\nclock         on this machine synchronised, says systemd-timesyncd\n"),
+        "{kept}"
+    );
+    assert!(not_kept.contains("\nclock         on this machine not known to be right\n"), "{not_kept}");
+    assert!(!kept.contains("[clock] trusted") && not_kept.contains("[clock] trusted = true"));
+}
+
+#[test]
+fn each_rule_of_a_filter_states_what_it_may_cost() {
+    let mut config = config("");
+    let stages = [
+        "deadband = { absolute = 0.5 }",
+        "swinging_door = { deviation = 0.25 }",
+        "window = { width_ms = 60000, agg = \"mean\" }",
+    ];
+    let rule =
+        |(n, stage): (usize, &&str)| format!("[[rule]]\nmatch = \"{n}/#\"\nstages = [ {{ {stage} }} ]\n");
+    config.routes[0].rules = Some(stages.iter().enumerate().map(rule).collect());
+    let text = Meaning(&config, ClockSync::Unknown).to_string();
+    for line in [
+        "  filter 0/#: error at most 0.5; lost on power cut or kill: nothing\n",
+        "  filter 1/#: error at most 0.25 from the straight line; lost on power cut or kill: at most 1 reading per sensor\n",
+        "  filter 2/#: error none stated: aggregates stand for readings; lost on power cut or kill: the readings of at most 60000 ms per sensor\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(text.contains("  ack_held      as_suppressed: "), "{text}");
+    config.routes[0].hold_max = Some(Duration::from_secs(90));
+    let text = Meaning(&config, ClockSync::Unknown).to_string();
+    for line in [
+        "  filter 1/#: error at most 0.25 from the straight line; holds at most 1 reading per sensor, not acknowledged\n",
+        "  ack_held      when_emitted: a held reading's PUBACK waits, at most 1 min 30 s and for the disk; nothing\n",
+        "  PUBACK within    1 min 31 s of a message, online and offline\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn what_a_time_guard_drops_is_in_the_line_of_the_loss() {
+    let mut config = config("");
+    let mut told = |guard: &str| {
+        let stages = format!("{{ time_guard = {{ {guard} }} }}, {{ deadband = {{ absolute = 0.5 }} }}");
+        config.routes[0].rules = Some(format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n"));
+        let text = Meaning(&config, ClockSync::Unknown).to_string();
+        let line = text.lines().find(|line| line.contains("  filter #: ")).unwrap();
+        line.split_once("kill: ").unwrap().1.to_owned()
+    };
+    assert_eq!(told("max_gap_ms = 600000"), "nothing");
+    assert_eq!(
+        told("same_time = \"drop\""),
+        "nothing; always lost: every reading of the same time as the last one"
+    );
+    assert_eq!(
+        told("out_of_order = \"drop\", future = \"drop\", max_future_ms = 90000"),
+        "nothing; always lost: every reading older than the last one, more than 1 min 30 s ahead of a synchronised clock"
+    );
+}
+
+#[test]
+fn the_limit_that_is_reached_first_decides() {
+    let by_count = sizing(&config("max_messages = 108000"));
+    assert_eq!((by_count.outage, by_count.reached_first), (Duration::from_secs(3_600), "max_messages"));
+    let by_bytes = sizing(&config("max_messages = 100000000\nmax_bytes = \"1MiB\""));
+    assert_eq!(by_bytes.reached_first, "max_bytes");
+    let by_age = sizing(&config("max_age = \"60s\""));
+    assert_eq!((by_age.outage, by_age.reached_first), (Duration::from_secs(60), "max_age"));
+}
+
+#[test]
+fn dead_letters_are_among_the_topics_of_a_route_with_readings() {
+    let mut config = config("");
+    assert!(
+        !Meaning(&config, ClockSync::Unknown).to_string().contains("dead-letter/#"),
+        "no route needs readings"
+    );
+    config.routes[0].format = Format::Json;
+    assert!(Meaning(&config, ClockSync::Unknown).to_string().contains("\ndead letters  dead-letter/#: "));
+}
+
+#[test]
+fn the_report_says_what_listening_costs() {
+    let mut config = config("");
+    assert!(
+        !Meaning(&config, ClockSync::Unknown).to_string().contains("a ping every"),
+        "nothing is subscribed"
+    );
+    config.routes[0].format = Format::Compact;
+    let said = Meaning(&config, ClockSync::Unknown).to_string();
+    assert!(
+        said.contains("noticed within 15 s") && said.contains("11 s, at most 30.7 KiB of MQTT a day"),
+        "{said}"
+    );
+    config.hub.url = "mqtts://h:8883".to_owned();
+    assert!(
+        Meaning(&config, ClockSync::Unknown).to_string().contains("trusts the authorities of the system")
+    );
+}
+
+#[test]
+fn the_report_says_hours_ram_and_loss() {
+    let said = Meaning(&config(""), ClockSync::Unknown).to_string();
+    for expected in ["outage covered", " h);", "RAM at most", "lost on power cut", "disk reserved    152"] {
+        assert!(said.contains(expected), "{expected:?} is missing in\n{said}");
+    }
+}
+
+#[test]
+fn what_is_open_to_others_is_said() {
+    let said = |rest: &str| {
+        let text =
+            format!("[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[[route]]\nmatch=\"#\"\n{rest}");
+        let (config, _) = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap();
+        Meaning(&config, ClockSync::Unknown).to_string()
+    };
+    for (hub, metrics, clear, open) in [
+        ("mqtt://hub", "0.0.0.0:9100", true, true),
+        ("mqtt://10.1.2.3:1884", "[::1]:9100", true, false),
+        ("mqtts://hub", "192.168.1.2:9100", false, true),
+        ("mqtt://localhost", "127.0.0.1:9100", false, false),
+        ("mqtt://[::1]:1883", "127.0.0.2:9100", false, false),
+    ] {
+        let said = said(&format!("[hub]\nurl=\"{hub}\"\n[metrics]\nlisten=\"{metrics}\"\n"));
+        assert_eq!(said.contains("in the clear: "), clear, "{said}");
+        assert_eq!(said.contains("for whoever reaches it"), open, "{said}");
+        assert!(said.contains(&format!("metrics       http://{metrics}/metrics")), "{said}");
+    }
+}
