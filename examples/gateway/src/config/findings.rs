@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use toml::de::{DeTable, DeValue};
+
 /// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
@@ -16,8 +18,8 @@ pub(crate) enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
-    /// Byte offset in the file.
-    pub(crate) at: usize,
+    /// Byte offset in the file; `None`: it is about something that is not there.
+    pub(crate) at: Option<usize>,
     /// Full key, for example `hub.window` or `route[2].to`.
     pub(crate) key: String,
     pub(crate) message: String,
@@ -42,6 +44,7 @@ impl Findings {
         self.all.push(finding);
     }
 
+    /// `at`: 0 where the place is that of `key`.
     pub(crate) fn error(&mut self, at: usize, key: &str, message: impl Into<String>) {
         self.add(Severity::Error, at, key, message, None);
     }
@@ -58,11 +61,34 @@ impl Findings {
         message: impl Into<String>,
         help: Option<String>,
     ) {
+        let at = if at == 0 { self.find(key) } else { Some(at) };
         self.push(Finding { severity, at, key: key.to_owned(), message: message.into(), help });
     }
 
     pub(crate) fn count(&self, severity: Severity) -> usize {
         self.all.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// Place of a key, for findings whose place nobody remembers: that of its value, or of the nearest table above it that is there.
+    fn find(&self, key: &str) -> Option<usize> {
+        let (root, _) = DeTable::parse_recoverable(&self.text);
+        let mut table = root.get_ref();
+        let mut at = None;
+        for part in key.split('.') {
+            let (name, number) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
+                Some((name, number)) => (name, number.parse::<usize>().ok()),
+                None => (part, None),
+            };
+            let Some(mut value) = table.get(name) else { break };
+            if let (DeValue::Array(items), Some(number)) = (value.get_ref(), number) {
+                let Some(item) = items.get(number.saturating_sub(1)) else { break };
+                value = item;
+            }
+            at = Some(value.span().start);
+            let DeValue::Table(inner) = value.get_ref() else { break };
+            table = inner;
+        }
+        at
     }
 
     /// Line and column (both from 1) of a byte offset.
@@ -83,11 +109,15 @@ impl fmt::Display for Findings {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
             };
-            let (line, column) = self.place(finding.at);
             writeln!(f, "{word}: {}: {}", finding.key, finding.message)?;
-            writeln!(f, "  --> {}:{line}:{column}", self.file.display())?;
-            if let Some(source) = self.text.lines().nth(line - 1) {
-                writeln!(f, "{line:>5} | {source}")?;
+            match finding.at.map(|at| self.place(at)) {
+                Some((line, column)) => {
+                    writeln!(f, "  --> {}:{line}:{column}", self.file.display())?;
+                    if let Some(source) = self.text.lines().nth(line - 1) {
+                        writeln!(f, "{line:>5} | {source}")?;
+                    }
+                }
+                None => writeln!(f, "  --> {}", self.file.display())?,
             }
             if let Some(help) = &finding.help {
                 writeln!(f, "help: {help}")?;
@@ -95,5 +125,32 @@ impl fmt::Display for Findings {
             writeln!(f)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_without_a_place_stands_at_its_key_or_at_what_is_above_it() {
+        let text =
+            "# a site\n[hub]\nurl = \"mqtt://h\"\n\n[[route]]\nmatch = \"a\"\n\n[[route]]\nmatch = \"b\"\n";
+        let mut findings = Findings::new(Path::new("g.toml"), text);
+        for key in
+            ["route[2].match", "route[2].batch_age", "hub.url", "route[9].match", "route", "queue.max_age"]
+        {
+            findings.error(0, key, "wrong");
+        }
+        let said = findings.to_string();
+        for (key, place) in [
+            ("route[2].match", "g.toml:9:9\n    9 | match = \"b\""),
+            ("route[2].batch_age", "g.toml:8:1\n    8 | [[route]]"),
+            ("hub.url", "g.toml:3:7\n    3 | url = \"mqtt://h\""),
+            ("route[9].match", "g.toml\n"),
+            ("queue.max_age", "g.toml\n"),
+        ] {
+            assert!(said.contains(&format!("error: {key}: wrong\n  --> {place}")), "{key}\n{said}");
+        }
     }
 }

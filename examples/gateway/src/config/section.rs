@@ -25,6 +25,8 @@ pub(crate) struct Section<'a> {
     at: usize,
     table: Option<&'a DeTable<'a>>,
     asked: HashSet<&'static str>,
+    /// Told already, with the reason why they are not valid.
+    refused: HashSet<&'static str>,
     world: &'a World<'a>,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct Placed<T> {
 
 impl<'a> Section<'a> {
     pub(crate) fn new(name: &str, at: usize, table: Option<&'a DeTable<'a>>, world: &'a World<'a>) -> Self {
-        Section { name: name.to_owned(), at, table, asked: HashSet::new(), world }
+        Section { name: name.to_owned(), at, table, asked: HashSet::new(), refused: HashSet::new(), world }
     }
 
     /// A table within this one.
@@ -60,6 +62,12 @@ impl<'a> Section<'a> {
 
     pub(crate) fn get(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.asked.insert(key);
+        self.table?.get(key)
+    }
+
+    /// As [`get`](Self::get), of a key that is not valid here, whatever its value.
+    pub(crate) fn refuse(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.refused.insert(key);
         self.table?.get(key)
     }
 
@@ -235,7 +243,7 @@ impl<'a> Section<'a> {
         let Some(table) = self.table else { return };
         for (key, _) in table {
             let name: &str = key.get_ref();
-            if self.asked.contains(name) {
+            if self.asked.contains(name) || self.refused.contains(name) {
                 continue;
             }
             let help = match nearest(name, &valid) {

@@ -181,7 +181,7 @@ pub(super) fn metrics(section: &mut Section<'_>, findings: &mut Findings) -> (Op
 
 /// `[[command]]` is a known table that is not built yet: silence would mean valves that do not move.
 pub(super) fn refuse_commands(top: &mut Section<'_>, findings: &mut Findings) {
-    if let Some(value) = top.get("command") {
+    if let Some(value) = top.refuse("command") {
         findings.error(value.span().start, "command", "`[[command]]` is not built yet: remove it");
     }
 }

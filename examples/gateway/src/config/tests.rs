@@ -253,3 +253,38 @@ fn no_text_makes_the_reader_panic() {
         let _ = parse(&cut);
     }
 }
+
+#[test]
+fn the_example_has_every_key() {
+    let example = include_str!("../../gateway.toml");
+    let known = |table: &str| {
+        let text = match table {
+            "" => format!("nothing_alike_here = 1\n{SMALL}"),
+            "route" => format!("{SMALL}nothing_alike_here = 1\n"),
+            "route.fields" => format!("{SMALL}format = \"json\"\nfields = {{ nothing_alike_here = 1 }}\n"),
+            table if SMALL.contains(&format!("[{table}]")) => {
+                SMALL.replace(&format!("[{table}]"), &format!("[{table}]\nnothing_alike_here = 1"))
+            }
+            table => format!("{SMALL}[{table}]\nnothing_alike_here = 1\n"),
+        };
+        let said = parse(&text).unwrap_err().to_string();
+        let (_, list) = said.split_once("valid here: ").unwrap_or_else(|| panic!("{table}: {said}"));
+        list.lines().next().unwrap().split(", ").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let has = |key: &str| {
+        example.lines().any(|line| {
+            let line = line.trim_start_matches("# ");
+            line.starts_with(&format!("{key} = "))
+                || line.contains(&format!("{{ {key} = "))
+                || line.contains(&format!(", {key} = "))
+        })
+    };
+    for table in ["gateway", "local", "hub", "queue", "route", "route.fields", "control", "metrics", "clock"]
+    {
+        let missing: Vec<_> = known(table).into_iter().filter(|key| !has(key)).collect();
+        assert!(missing.is_empty(), "[{table}] of gateway.toml lacks {missing:?}");
+    }
+    for table in known("") {
+        assert!(example.contains(&format!("[{table}]")), "gateway.toml lacks [{table}]");
+    }
+}
