@@ -202,6 +202,14 @@ impl Builder {
         self
     }
 
+    /// Bytes of a packet from the hub at most, announced to it; 0 counts as 1. Default 1 MiB. A hub drops what is larger without a word (MQTT 5,
+    /// §3.1.2.11.4); under 3.1.1, which announces nothing, such a packet ends the connection. Takes that much RAM as a receive buffer, and
+    /// again for each subscription whose application is behind.
+    pub fn max_packet_size(mut self, bytes: u32) -> Self {
+        self.client.limits = self.client.limits.with_max_packet_size(bytes.max(1));
+        self
+    }
+
     /// Delays between dials.
     pub fn backoff(mut self, backoff: BackoffConfig) -> Self {
         self.backoff = backoff;
@@ -363,6 +371,7 @@ impl Builder {
         P: Pack + Send + 'static,
     {
         let (target, config) = self.check()?;
+        let packet_max = config.client.limits.max_packet_size;
         let log = EventLog::new(target.clone());
         let acks = Acks::new(wake.clone());
         let (requests, received) = mpsc::channel(16);
@@ -378,7 +387,7 @@ impl Builder {
                 password: self.password,
             },
             clock,
-            router: Router::new(acks.clone()),
+            router: Router::new(acks.clone(), packet_max),
             acks,
             wake: wake.clone(),
             requests: received,

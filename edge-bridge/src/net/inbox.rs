@@ -15,8 +15,11 @@ const MESSAGES_FULL: usize = 4_096;
 const BYTES_FULL: usize = 1024 * 1024;
 /// Messages that wait at most: the link stops between two turns.
 const MESSAGES_MAX: usize = MESSAGES_FULL + PACKETS_PER_TURN;
-/// Bytes of them: a turn brings the rest of one packet, of 1 MiB at most, and what was read with it. One message always fits.
-pub(super) const BYTES_MAX: usize = BYTES_FULL + 1024 * 1024 + READ_MAX;
+
+/// Bytes that wait at most: a turn brings the rest of one packet, and what was read with it. One message always fits.
+pub(super) fn bytes_max(packet_max: u32) -> usize {
+    BYTES_FULL + usize::try_from(packet_max).unwrap_or(usize::MAX / 2) + READ_MAX
+}
 
 /// A message and the PUBACK it shares with other subscriptions.
 #[derive(Debug)]
@@ -61,12 +64,20 @@ struct State {
 }
 
 /// See the [module](self).
-#[derive(Debug, Default)]
-pub(super) struct Inbox(Mutex<State>);
+#[derive(Debug)]
+pub(super) struct Inbox {
+    state: Mutex<State>,
+    bytes_max: usize,
+}
 
 impl Inbox {
+    /// An empty queue for packets of at most `packet_max` bytes.
+    pub(super) fn new(packet_max: u32) -> Self {
+        Self { state: Mutex::default(), bytes_max: bytes_max(packet_max) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn put(&self, entry: Entry) -> Put {
@@ -74,7 +85,7 @@ impl Inbox {
             let mut state = self.state();
             let size = size(&entry.publish);
             let no_room = state.queue.len() >= MESSAGES_MAX
-                || !state.queue.is_empty() && state.bytes.saturating_add(size) > BYTES_MAX;
+                || !state.queue.is_empty() && state.bytes.saturating_add(size) > self.bytes_max;
             if state.missed || no_room {
                 state.missed |= entry.ack.is_some();
                 return Put::Missed;

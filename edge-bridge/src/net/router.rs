@@ -67,11 +67,14 @@ pub(super) struct Router {
     /// Topics without a subscription, for one line in the log.
     topics: BTreeSet<Utf8>,
     said: bool,
+    /// Bytes of a packet from the hub at most.
+    packet_max: u32,
 }
 
 impl Router {
-    pub(super) fn new(acks: Arc<Acks>) -> Self {
+    pub(super) fn new(acks: Arc<Acks>, packet_max: u32) -> Self {
         Self {
+            packet_max,
             routes: Vec::new(),
             leaving: VecDeque::new(),
             back_pressure: BackPressure::default(),
@@ -91,7 +94,7 @@ impl Router {
     }
 
     pub(super) fn subscribe(&mut self, filter: Utf8) -> Commands {
-        let inbox = Arc::<Inbox>::default();
+        let inbox = Arc::new(Inbox::new(self.packet_max));
         self.leaving.retain(|leaving| leaving.filter != filter);
         self.routes.push(Route { filter, inbox: inbox.clone() });
         for (publish, handle) in std::mem::take(&mut self.unclaimed) {
@@ -146,7 +149,10 @@ impl Router {
     fn keep(&mut self, publish: Publish, handle: AckHandle) {
         self.note_topic(&publish.topic);
         let bytes = self.unclaimed_bytes + size(&publish);
-        if self.unclaimed_missed || self.unclaimed.len() >= UNCLAIMED_MAX || bytes > UNCLAIMED_BYTES_MAX {
+        // One message always fits.
+        let no_room = self.unclaimed.len() >= UNCLAIMED_MAX
+            || !self.unclaimed.is_empty() && bytes > UNCLAIMED_BYTES_MAX;
+        if self.unclaimed_missed || no_room {
             // It comes again when those before it are done with.
             self.unclaimed_missed = true;
             return;

@@ -100,6 +100,9 @@ pub(crate) struct Subscribe {
     /// Bytes set aside at most; beyond it messages are kept unacknowledged
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub(crate) rejects_max: Size,
+    /// Bytes of a message at most, with its topic and properties; the hub drops larger ones without a word
+    #[arg(long, value_name = "SIZE", default_value = "16MiB")]
+    pub(crate) message_max: Size,
     /// Format of messages without a content type; default: raw messages
     #[arg(long, value_name = "TYPE")]
     pub(crate) content_type: Option<Kind>,

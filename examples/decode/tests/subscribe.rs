@@ -155,6 +155,27 @@ fn raw_messages_and_readings_under_one_filter_are_all_lines() {
     assert_eq!(subscriber.interrupt().code(), Some(0), "nothing was wrong");
 }
 
+/// Mosquitto drops what is larger than its client takes, without a word; by default that was 1 MiB.
+#[test]
+fn a_message_of_several_mib_is_printed_and_so_is_the_one_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let broker = Mosquitto::start(dir);
+    let subscriber = Subscriber::start(dir, "large", &broker, &["--topic", "edge/#"]);
+    subscriber.hears(dir, &broker, "edge/probe");
+    for (topic, bytes) in [("edge/a", 1_100_000), ("edge/b", 3_000_000), ("edge/c", 15_000_000), ("edge/d", 1)]
+    {
+        broker.publish(dir, topic, None, false, &vec![b'x'; bytes]);
+    }
+    wait_until("the last is printed", || subscriber.lines().iter().any(|l| l.contains("edge/d")));
+    for (topic, bytes) in [("edge/a", 1_100_000), ("edge/b", 3_000_000), ("edge/c", 15_000_000)] {
+        let line = format!("{{\"topic\":\"{topic}\",\"text\":\"{}\"}}", "x".repeat(bytes));
+        assert_eq!(subscriber.lines().iter().filter(|l| **l == line).count(), 1, "{topic}");
+    }
+    println!("VmHWM: {} KiB", subscriber.peak_kib());
+    assert_eq!(subscriber.interrupt().code(), Some(0));
+}
+
 /// A pipe that breaks ends it quietly, and what was not written comes to the next reader of the name.
 #[test]
 fn what_a_broken_pipe_did_not_take_is_not_acknowledged() {

@@ -45,7 +45,8 @@ impl<'a> Hub<'a> {
 
     fn builder(&self, client_id: &str) -> Result<Builder, Failure> {
         let options = self.options;
-        let mut builder = Bridge::builder(&options.url).client_id(client_id);
+        let packet_max = u32::try_from(options.message_max.0).unwrap_or(u32::MAX);
+        let mut builder = Bridge::builder(&options.url).client_id(client_id).max_packet_size(packet_max);
         if let Some(ca) = &options.ca {
             let tls = match (&options.cert, &options.key) {
                 (Some(cert), Some(key)) => Tls::from_pem(ca, cert, key),
