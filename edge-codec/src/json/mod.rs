@@ -33,6 +33,7 @@ pub use decode::decode;
 pub use encode::{Json, NonFinite};
 pub use import::{Record, Source, import};
 pub use map::{FieldMap, TimeUnit};
+pub use time::from_rfc3339 as rfc3339_ms;
 
 /// See [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Json>;

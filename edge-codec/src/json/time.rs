@@ -28,8 +28,10 @@ pub(super) fn from_float(v: f64, unit: TimeUnit) -> Option<i64> {
     (ms.abs() < 9_223_372_036_854_775_808.0).then_some(ms as i64)
 }
 
-/// `2020-02-01T00:00:00.250+01:00`; `T` and `Z` may be small and `T` a blank (RFC 3339 §5.6).
-pub(super) fn from_rfc3339(text: &str) -> Option<i64> {
+/// Milliseconds since the Unix epoch of a time such as `2020-02-01T00:00:00.250+01:00`; `T` and `Z` may be small and `T` a blank
+/// (RFC 3339 §5.6). What is finer than a millisecond is cut off. `None` if it is no such time.
+#[must_use]
+pub fn from_rfc3339(text: &str) -> Option<i64> {
     let (date_time, rest) = text.split_at_checked(19)?;
     let [y1, y2, y3, y4, b'-', mo1, mo2, b'-', d1, d2, t, h1, h2, b':', mi1, mi2, b':', s1, s2] =
         *date_time.as_bytes()

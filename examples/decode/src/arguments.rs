@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::format::Kind;
+use crate::format::{Kind, Payload};
 use crate::size::Size;
 
 #[derive(Debug, Parser)]
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Frames, or one payload, to JSON lines or CSV
     Decode(Decode),
-    /// Wide CSV to frames; or, with --stats, to a table of what each format would take
+    /// CSV to frames; or, with --stats, to a table of what each format would take
     Encode(Encode),
     /// What gateways publish to a hub, as JSON lines or CSV, until Ctrl-C
     Subscribe(Subscribe),
@@ -33,22 +33,25 @@ pub(crate) struct Decode {
     /// Where from, also gzipped; default: standard input
     #[arg(long = "in", value_name = "FILE")]
     pub(crate) input: Option<PathBuf>,
-    /// What the payloads are: a content type, or compact, json, cbor, protobuf, columns, senml-json, senml-cbor, sparkplug
-    #[arg(long, visible_alias = "format", value_name = "TYPE", default_value = "compact")]
-    pub(crate) content_type: Kind,
+    /// What the payloads are: a content type, or compact, json, cbor, protobuf, columns, senml-json, senml-cbor, sparkplug, or raw;
+    /// default: compact, and text that is none is printed as it is
+    #[arg(long, visible_alias = "format", value_name = "TYPE")]
+    pub(crate) content_type: Option<Payload>,
     /// A session table; may be given several times
     #[arg(long = "table", value_name = "FILE")]
     pub(crate) tables: Vec<PathBuf>,
-    /// What to print
-    #[arg(long, value_name = "FORMAT", default_value = "json")]
-    pub(crate) to: Lines,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Encode {
-    /// Wide CSV, also gzipped; default: standard input
+    /// CSV: a column per sensor, a line per reading, or time,value; also gzipped; default: standard input
     #[arg(long = "in", value_name = "FILE", conflicts_with = "sample")]
     pub(crate) input: Option<PathBuf>,
+    /// Pass over lines that cannot be read, and say how many at the end
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
     /// The recorded compressor that is built in, instead of an input
     #[arg(long)]
     pub(crate) sample: bool,
@@ -106,9 +109,8 @@ pub(crate) struct Subscribe {
     /// Format of messages without a content type; default: raw messages
     #[arg(long, value_name = "TYPE")]
     pub(crate) content_type: Option<Kind>,
-    /// What to print
-    #[arg(long, value_name = "FORMAT", default_value = "json")]
-    pub(crate) to: Lines,
+    #[command(flatten)]
+    pub(crate) output: Output,
     /// The authority to trust, PEM; required for mqtts
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
@@ -121,6 +123,17 @@ pub(crate) struct Subscribe {
     /// User name; the password is taken from the environment: EDGE_DECODE_PASSWORD
     #[arg(long, value_name = "NAME")]
     pub(crate) username: Option<String>,
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Output {
+    /// What to print
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub(crate) to: Lines,
+    /// In CSV: an apostrophe before text that a spreadsheet would take for a formula (= + - @)
+    #[arg(long)]
+    pub(crate) spreadsheet: bool,
 }
 
 /// Form of the output.

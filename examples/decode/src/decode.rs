@@ -2,14 +2,14 @@
 
 use std::io::Write;
 
-use edge_codec::DecodeError;
+use edge_codec::{DecodeError, Format};
 
 use crate::arguments::Decode;
-use crate::format::Kind;
+use crate::format::{Kind, Payload};
 use crate::frames::Frames;
-use crate::print::Printer;
+use crate::print::{Printer, RawMessage};
 use crate::tables::TableArguments;
-use crate::{Failure, Outcome, input};
+use crate::{Failure, Outcome, input, tell};
 
 /// A frame that cannot be read is told and passed over; the exit code says so at the end.
 pub(crate) fn run(options: &Decode) -> Outcome {
@@ -20,14 +20,14 @@ pub(crate) fn run(options: &Decode) -> Outcome {
             .add(path, table.ok_or_else(|| Failure::Failed(format!("{}: no such file", path.display())))?)?;
     }
     let mut frames = Frames::new(input::unpacked(input::open(options.input.as_deref())?)?);
-    let mut printer = Printer::new(input::create(None)?, options.to);
+    let mut printer = Printer::new(input::create(None)?, options.output);
     let mut all_read = true;
     loop {
         let frame = match frames.next() {
             Ok(Some(frame)) => frame,
             Ok(None) => break,
             Err(error) => {
-                eprintln!("edge-decode: {error}");
+                tell(error);
                 all_read = false;
                 break;
             }
@@ -35,12 +35,12 @@ pub(crate) fn run(options: &Decode) -> Outcome {
         match payload(&frame.payload, options.content_type, &tables, &mut printer)? {
             Ok(()) => {}
             Err(error) => {
-                eprintln!(
-                    "edge-decode: frame {} at byte {}: {error}{}",
+                tell(format_args!(
+                    "frame {} at byte {}: {error}{}",
                     frame.number,
                     frame.offset,
                     hint(&error)
-                );
+                ));
                 all_read = false;
             }
         }
@@ -51,14 +51,31 @@ pub(crate) fn run(options: &Decode) -> Outcome {
 
 fn payload(
     payload: &[u8],
-    kind: Kind,
+    content_type: Option<Payload>,
     tables: &TableArguments,
     printer: &mut Printer<impl Write>,
 ) -> Result<Result<(), DecodeError>, Failure> {
+    let kind = match content_type {
+        None => Kind(Format::Compact),
+        Some(Payload::Batch(kind)) => kind,
+        Some(Payload::Raw) => return raw(payload, printer).map(Ok),
+    };
     match tables.decode(kind, payload) {
         Ok(batch) => printer.batch(batch, None),
+        // A damaged batch is hardly ever text, for its lengths and tags are control characters.
+        Err(_) if content_type.is_none() && is_text(payload) => raw(payload, printer).map(Ok),
         Err(error) => Ok(Err(error)),
     }
+}
+
+/// Prints a message of a raw route as it came.
+fn raw(payload: &[u8], printer: &mut Printer<impl Write>) -> Result<(), Failure> {
+    printer.raw(&RawMessage { topic: None, id: None, pd: false, content_type: None, payload })
+}
+
+fn is_text(payload: &[u8]) -> bool {
+    std::str::from_utf8(payload)
+        .is_ok_and(|text| text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t')))
 }
 
 fn hint(error: &DecodeError) -> &'static str {

@@ -1,16 +1,16 @@
 //! `edge-decode encode`.
 
-use std::io::{BufRead, Cursor, Write};
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use edge_codec::compact::Table;
 use edge_codec::{EncodeError, Format, Reading, SensorTable};
+use edge_csv::{CsvError, Lines, Recording, Row};
 
 use crate::arguments::Encode;
 use crate::packer::{Packer, Sensors};
-use crate::wide_csv::WideCsv;
-use crate::{Failure, Outcome, frames, input, stats};
+use crate::{Failure, Outcome, frames, input, stats, tell};
 
 /// Some hundred readings of each sensor are what a table learns from.
 const SAMPLE_ROWS: usize = 400;
@@ -20,26 +20,40 @@ const SAMPLE: &str = include_str!("../data/compressor.csv");
 
 /// Readings of the input: the first ones again, then the rest, row by row.
 pub(crate) struct Source {
-    csv: WideCsv<Box<dyn BufRead>>,
+    recording: Recording,
+    sensors: SensorTable<'static>,
+    /// Of the present line.
+    line: Vec<Row>,
     /// Read ahead; what is left of it comes first.
     ahead: Vec<Reading<'static>>,
-    name: String,
 }
 
 impl Source {
     fn open(options: &Encode) -> Result<Self, Failure> {
-        let (name, input): (_, Box<dyn BufRead>) = match &options.input {
-            _ if options.sample => ("the sample".to_owned(), Box::new(Cursor::new(SAMPLE))),
-            None => ("standard input".to_owned(), input::open(None)?),
-            Some(path) => (path.display().to_string(), input::open(Some(path))?),
-        };
-        let csv = WideCsv::new(input::unpacked(input)?);
-        let csv = csv.map_err(|error| Failure::Failed(format!("{name}: {error}")))?;
-        Ok(Self { csv, ahead: Vec::new(), name })
+        let mut recording = open(options)?;
+        if recording.is_open_ended() {
+            // A line per reading: the whole file says which sensors there are.
+            if options.input.is_none() {
+                let what = "standard input: a line per reading is read from a file (--in), twice";
+                return Err(Failure::Usage(what.to_owned()));
+            }
+            let mut line = Vec::new();
+            while recording.next_line(&mut line).map_err(|error| wrong(&error))? {
+                line.clear();
+            }
+        }
+        let mut sensors = SensorTable::new();
+        for (column, number) in recording.columns().iter().zip(0..) {
+            sensors.insert(number, column.name.clone(), column.unit.clone());
+        }
+        if recording.is_open_ended() {
+            recording = open(options)?;
+        }
+        Ok(Self { recording, sensors, line: Vec::new(), ahead: Vec::new() })
     }
 
     pub(crate) fn sensors(&self) -> &SensorTable<'static> {
-        self.csv.sensors()
+        &self.sensors
     }
 
     /// The first rows, which stay in the source.
@@ -58,9 +72,35 @@ impl Source {
         Ok(std::mem::take(&mut self.ahead))
     }
 
-    fn row(&mut self) -> Result<bool, Failure> {
-        self.csv.row(&mut self.ahead).map_err(|error| Failure::Failed(format!("{}: {error}", self.name)))
+    /// Says how many lines were passed over.
+    fn finish(&self) {
+        if let Some(skipped) = self.recording.skipped() {
+            tell(skipped);
+        }
     }
+
+    fn row(&mut self) -> Result<bool, Failure> {
+        let more = self.recording.next_line(&mut self.line).map_err(|error| wrong(&error))?;
+        for Row { column, time, value, quality } in self.line.drain(..) {
+            let sensor = u32::try_from(column).unwrap_or(u32::MAX);
+            self.ahead.push(Reading { sensor, time, value, quality });
+        }
+        Ok(more)
+    }
+}
+
+fn open(options: &Encode) -> Result<Recording, Failure> {
+    let lines = match &options.input {
+        _ if options.sample => Lines::new("the sample", Box::new(Cursor::new(SAMPLE))),
+        None => Lines::new("standard input", input::open(None)?),
+        Some(path) => Lines::new(path.display().to_string(), input::open(Some(path))?),
+    };
+    let recording = lines.and_then(Recording::new).map_err(|error| wrong(&error))?;
+    Ok(recording.skip_bad(options.skip_bad))
+}
+
+fn wrong(error: &CsvError) -> Failure {
+    Failure::Failed(error.to_string())
 }
 
 pub(crate) fn run(options: &Encode) -> Outcome {
@@ -69,18 +109,20 @@ pub(crate) fn run(options: &Encode) -> Outcome {
     }
     let mut source = Source::open(options)?;
     let out = input::create(options.output.as_deref())?;
-    if options.stats {
-        return stats::print(&mut source, options, out).map(|()| true);
+    match options.stats {
+        true => stats::print(&mut source, options, out)?,
+        false => encode(options, &mut source, out)?,
     }
-    encode(options, source, out).map(|()| true)
+    source.finish();
+    Ok(true)
 }
 
-fn encode(options: &Encode, mut source: Source, mut out: impl Write) -> Result<(), Failure> {
+fn encode(options: &Encode, source: &mut Source, mut out: impl Write) -> Result<(), Failure> {
     let names = source.sensors().clone();
     let (sensors, numbers) = match &options.table {
         None => (Sensors::InTheBatch, Numbers::same(&names)),
         Some(path) => {
-            let (table, numbers) = table(path, &mut source)?;
+            let (table, numbers) = table(path, source)?;
             (Sensors::InTable(table), numbers)
         }
     };

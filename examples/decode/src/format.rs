@@ -33,6 +33,25 @@ impl FromStr for Kind {
     }
 }
 
+/// Kind of the payloads in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    Batch(Kind),
+    /// Of a raw route: printed as it is.
+    Raw,
+}
+
+impl FromStr for Payload {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "raw" => Ok(Self::Raw),
+            text => text.parse().map(Self::Batch).map_err(|error| format!("{error}, raw")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

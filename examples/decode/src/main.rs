@@ -9,18 +9,19 @@ mod encode;
 mod format;
 mod frames;
 mod input;
+mod json_text;
 mod packer;
 mod print;
 mod size;
 mod stats;
 mod subscribe;
 mod tables;
-mod wide_csv;
 
 use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use edge_csv::Visible;
 
 use arguments::{Arguments, Command};
 
@@ -51,6 +52,11 @@ impl Failure {
 /// Outcome of a command that came to its end: whether everything could be read.
 type Outcome = Result<bool, Failure>;
 
+/// Writes a line on standard error. Foreign text in it, a topic or a sensor's name, drives no terminal.
+fn tell(line: impl std::fmt::Display) {
+    eprintln!("edge-decode: {}", Visible(&line.to_string()));
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Decode(options) => decode::run(&options),
@@ -61,7 +67,7 @@ fn main() -> ExitCode {
         Ok(true) | Err(Failure::NoReader) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(failure) => {
-            eprintln!("edge-decode: {failure}");
+            tell(&failure);
             ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
         }
     }

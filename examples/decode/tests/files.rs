@@ -211,6 +211,56 @@ fn one_payload_needs_no_frame_and_csv_has_a_head() {
     assert_eq!(nothing, b"ts_ms,sensor,unit,kind,value,quality,id\n");
 }
 
+/// Messages of a raw route, saved by themselves or as frames.
+#[test]
+fn a_raw_payload_is_printed_as_it_came() {
+    let frame = |payload: &[u8]| [&(payload.len() as u32).to_be_bytes(), payload].concat();
+    let printed =
+        |arguments: &[&str], input: &[u8]| String::from_utf8(good(edge_decode(arguments, input))).unwrap();
+    assert_eq!(printed(&["decode"], b"21.5\n"), "{\"text\":\"21.5\\n\"}\n");
+    assert_eq!(
+        printed(&["decode"], &[frame(b"on"), frame(b"off")].concat()),
+        "{\"text\":\"on\"}\n{\"text\":\"off\"}\n"
+    );
+    assert_eq!(printed(&["decode", "--content-type", "raw"], b"\xff\xd8"), "{\"base64\":\"/9g=\"}\n");
+    // What is neither a batch nor text is an error unless it is said to be raw, and so is text that is said to be a batch.
+    for (arguments, input) in
+        [(&["decode"][..], &b"\xff\xd8"[..]), (&["decode", "--content-type", "compact"], b"21.5")]
+    {
+        assert_eq!(edge_decode(arguments, input).status.code(), Some(1));
+    }
+}
+
+/// As people have them: a spreadsheet's export, one sensor, a line per reading, what `decode` printed; and a line that is none.
+#[test]
+fn recordings_of_other_programs_are_encoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("in.csv");
+    let decoded = |text: &str, more: &[&str]| {
+        fs::write(&path, text).unwrap();
+        let arguments = [&["encode", "--in", path.to_str().unwrap()], more].concat();
+        let output = edge_decode(&arguments, b"");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let lines = good(edge_decode(&["decode", "--to", "csv"], &good(output)));
+        (String::from_utf8(lines).unwrap(), said)
+    };
+    let head = "ts_ms,sensor,unit,kind,value,quality,id\n";
+    for text in [
+        "\u{feff}\"Time\";\"TP2:bar\"\r\n2020-02-01T00:00:00Z;1,5\r\n2020-02-01T00:00:01Z;-2,25\r\n",
+        "ts_ms,sensor,unit,kind,value,quality,id\n1580515200000,TP2,bar,f64,1.5,0,\n1580515201000,TP2,bar,f64,-2.25,0,\n",
+    ] {
+        let expected =
+            format!("{head}1580515200000,TP2,bar,f64,1.5,0,\n1580515201000,TP2,bar,f64,-2.25,0,\n");
+        assert_eq!(decoded(text, &[]), (expected, String::new()));
+    }
+    let (lines, said) = decoded("time,value\n5,1.5\nlater,2\n7,2.5\n", &["--skip-bad"]);
+    assert_eq!(lines, format!("{head}5,value,,f64,1.5,0,\n7,value,,f64,2.5,0,\n"));
+    assert!(said.contains("could not be read: 1; ") && said.contains("line 3, column time"), "{said}");
+    let gateway = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/data/compressor.csv");
+    let stats = good(edge_decode(&["encode", "--stats", "--batch", "100", "--in", gateway], b""));
+    assert!(String::from_utf8(stats).unwrap().contains("of 4 sensors"));
+}
+
 #[test]
 fn stats_compare_every_format_with_json() {
     let text = String::from_utf8(good(edge_decode(&["encode", "--sample", "--stats"], b""))).unwrap();
@@ -266,7 +316,11 @@ fn mistakes_of_the_command_line_and_of_the_input_have_their_own_exit_codes() {
     for (arguments, input, said) in [
         (&["decode", "--in", "no-such-file"][..], &b""[..], "no-such-file"),
         (&["decode", "--table", "no-such-file"], b"", "no-such-file"),
-        (&["encode"], b"ts_ms,a:int:\n1,x\n", "standard input: line 2, a: \"x\" is not of the kind Int"),
+        (
+            &["encode"],
+            b"ts_ms,a:int:\n1,x\n",
+            "standard input line 2, column a:int:: must be an integer of 64 bits, found \"x\"",
+        ),
         (&["encode", "--format", "json"], b"ts_ms,a:f64:\n1,NaN\n", "NaN"),
     ] {
         let output = edge_decode(arguments, input);

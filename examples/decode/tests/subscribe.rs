@@ -163,7 +163,8 @@ fn a_message_of_several_mib_is_printed_and_so_is_the_one_behind_it() {
     let broker = Mosquitto::start(dir);
     let subscriber = Subscriber::start(dir, "large", &broker, &["--topic", "edge/#"]);
     subscriber.hears(dir, &broker, "edge/probe");
-    for (topic, bytes) in [("edge/a", 1_100_000), ("edge/b", 3_000_000), ("edge/c", 15_000_000), ("edge/d", 1)]
+    for (topic, bytes) in
+        [("edge/a", 1_100_000), ("edge/b", 3_000_000), ("edge/c", 15_000_000), ("edge/d", 1)]
     {
         broker.publish(dir, topic, None, false, &vec![b'x'; bytes]);
     }

@@ -17,6 +17,12 @@ impl Error {
     }
 }
 
+impl From<edge_csv::CsvError> for Error {
+    fn from(error: edge_csv::CsvError) -> Self {
+        Error::Data(error.to_string())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,11 +6,11 @@
 //! are wrong.
 
 mod error;
-mod input;
 mod replay;
 mod run;
 
 use clap::{Parser, Subcommand};
+use edge_csv::Visible;
 use error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("filter-lab: {error}");
+            eprintln!("filter-lab: {}", Visible(&error.to_string()));
             ExitCode::from(match error {
                 Error::Data(_) => 1,
                 Error::Config(_) => 2,

@@ -107,6 +107,37 @@ fn wide_files_and_names_that_are_markup_are_read() {
     assert!(page.contains("&lt;b&gt;t&lt;/b&gt;") && !page.contains("<b>t"), "escaped");
 }
 
+/// A spreadsheet's export, the gateway's recordings, one sensor alone; and names that are commands to a terminal or a spreadsheet.
+#[test]
+fn recordings_of_other_programs_are_read_and_their_names_drive_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (rules, input, out) =
+        (dir.path().join("rules.toml"), dir.path().join("in.csv"), dir.path().join("out.csv"));
+    fs::write(&rules, "[[rule]]\nmatch = \"#\"\nstages = [ { on_change = {} } ]\n").unwrap();
+    let run = |text: &str, more: &[&str]| {
+        fs::write(&input, text).unwrap();
+        let mut arguments: Vec<&dyn AsRef<std::ffi::OsStr>> =
+            vec![&"run", &"--rules", &rules, &"--in", &input, &"--out", &out];
+        arguments.extend(more.iter().map(|argument| argument as &dyn AsRef<std::ffi::OsStr>));
+        let done = lab(&arguments);
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(done.status.success(), "{said}");
+        (fs::read_to_string(&out).unwrap(), String::from_utf8(done.stdout).unwrap(), said)
+    };
+    let (kept, _, _) = run("\u{feff}Time;\"t:°C\"\n2020-02-01T00:00:00Z;1,5\n2020-02-01T00:00:01Z;2\n", &[]);
+    assert!(kept.ends_with("1580515200000,t,1.5,0,first\n1580515201000,t,2,0,change\n"), "{kept}");
+    let (kept, _, said) = run("time,value\n5,1.5\nx,2\n7,2.5\n", &["--skip-bad"]);
+    assert!(kept.contains("5,value,1.5") && kept.contains("7,value,2.5"), "{kept}");
+    assert!(said.contains("could not be read: 1; ") && said.contains("line 3, column time"), "{said}");
+    let hostile = "time,=a\u{1b}[2J\u{202e}\n5,1\n";
+    let (kept, printed, _) = run(hostile, &["--spreadsheet"]);
+    assert!(kept.contains("5,'=a\\u{1b}[2J\\u{202e},1,0,first"), "{kept}");
+    assert!(printed.starts_with("=a\\u{1b}[2J\\u{202e}: "), "{printed:?}");
+    let compressor = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/data/compressor.csv");
+    let done = lab(&[&"run", &"--suggest", &"--in", &compressor]);
+    assert!(done.status.success() && String::from_utf8_lossy(&done.stdout).contains("tp2: "));
+}
+
 #[test]
 fn suggestions_name_a_tolerance_and_its_price() {
     let done = lab(&[&"run", &"--suggest", &"--in", &data().join("temp.csv")]);

@@ -23,7 +23,13 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let acks = Acks::new(Arc::new(Notify::new()));
-        Self { router: Router::new(acks.clone(), PACKET_MAX), acks, numbers: HashMap::new(), serial: 0, now_ms: 1 }
+        Self {
+            router: Router::new(acks.clone(), PACKET_MAX),
+            acks,
+            numbers: HashMap::new(),
+            serial: 0,
+            now_ms: 1,
+        }
     }
 
     fn subscribe(&mut self, filter: &str) -> Commands {

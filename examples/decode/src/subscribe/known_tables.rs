@@ -4,6 +4,7 @@ use edge_codec::compact::Table;
 
 use super::table_cache::{Added, Conflict, TableCache, TableKey};
 use super::table_files::TableFiles;
+use crate::tell;
 
 #[derive(Debug)]
 pub(super) struct KnownTables {
@@ -28,7 +29,7 @@ impl KnownTables {
         if let Some(files) = &mut self.files
             && let Err(failure) = files.save(key, &table)
         {
-            eprintln!("edge-decode: {failure}");
+            tell(failure);
         }
         self.cache.add(key, source, table)
     }

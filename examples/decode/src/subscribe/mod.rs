@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::arguments::Subscribe;
 use crate::print::Printer;
-use crate::{Failure, Outcome, input};
+use crate::{Failure, Outcome, input, tell};
 use hub::Hub;
 use known_tables::KnownTables;
 use reader::Reader;
@@ -79,7 +79,7 @@ async fn subscribe(options: &Subscribe) -> Outcome {
         Waiting::new(WAITING_BYTES_MAX),
         TableFetch::new(&hub),
         Unread::new(rejects),
-        Printer::with_topics(input::create(None)?, options.to),
+        Printer::with_topics(input::create(None)?, options.output),
         Instant::now(),
     );
     reader.default = options.content_type;
@@ -92,7 +92,7 @@ async fn subscribe(options: &Subscribe) -> Outcome {
     let _ = timeout(CLOSE_WITHIN, bridge.close()).await;
     let summary = reader.unread.summary(reader.waiting.told());
     if let Some(summary) = &summary {
-        eprintln!("edge-decode: {summary}");
+        tell(summary);
     }
     done.and_then(|()| reader.printer.finish()).map(|()| summary.is_none())
 }

@@ -27,6 +27,8 @@ const TABLE_LEVEL: &str = "/table/";
 /// A topic whose batch waited in vain: for so long a second one that waits is set aside at once.
 const DISTRUST: Duration = Duration::from_secs(60);
 const DISTRUSTED_MAX: usize = 10_000;
+/// Bytes of a session table at most: decoded it takes some fifteen times that.
+const TABLE_BYTES_MAX: usize = 2 << 20;
 
 /// The fate of messages. It owns what waits and what is known.
 pub(super) struct Reader<'a, W> {
@@ -156,7 +158,7 @@ impl<'a, W: Write> Reader<'a, W> {
             // No longer retained.
             return Ok(());
         }
-        let table = match Table::decode(&publish.payload, &input::limits()) {
+        let table = match Table::decode(&publish.payload, &input::limits().bytes(TABLE_BYTES_MAX)) {
             Ok(table) => table,
             Err(error) => {
                 self.unread.table(source, Cause::BadTable, &format!("a session table: {error}"));
@@ -203,7 +205,7 @@ impl<'a, W: Write> Reader<'a, W> {
     fn raw(&mut self, publish: &Publish, content_type: Option<&str>) -> Result<(), Failure> {
         let property = |name| publish.properties.user_properties().find(|(n, _)| *n == name).map(|(_, v)| v);
         self.printer.raw(&RawMessage {
-            topic: &publish.topic,
+            topic: Some(&publish.topic),
             id: property("edge-id"),
             pd: property("edge-pd") == Some("1"),
             content_type,

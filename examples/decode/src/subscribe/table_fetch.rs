@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::hub::Hub;
+use crate::tell;
 
 /// Topics of one connection.
 const TOPICS_MAX: usize = 10_000;
@@ -155,7 +156,7 @@ impl Link {
                     }
                 });
             }
-            Err(error) => eprintln!("edge-decode: {}: {error}", topic.escape_debug()),
+            Err(error) => tell(format_args!("{topic}: {error}")),
         }
     }
 }

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::private_files;
 use super::table_cache::TableKey;
-use crate::{Failure, input};
+use crate::{Failure, input, tell};
 
 const SUFFIX: &str = ".table";
 /// Of a hash in a name, in bytes.
@@ -77,7 +77,7 @@ impl TableFiles {
             match read(&path, &entry.name, key) {
                 Ok(table) => tables.push((path.display().to_string(), table)),
                 Err(why) => {
-                    eprintln!("edge-decode: {}: {why}: removed", path.display());
+                    tell(format_args!("{}: {why}: removed", path.display()));
                     let _ = fs::remove_file(&path);
                     self.bytes = self.bytes.saturating_sub(entry.bytes);
                     return false;
@@ -127,7 +127,7 @@ impl TableFiles {
             for entry in entries {
                 self.bytes = self.bytes.saturating_sub(entry.bytes);
                 if let Err(error) = fs::remove_file(self.dir.join(&entry.name)) {
-                    eprintln!("edge-decode: {}: {error}", self.dir.join(&entry.name).display());
+                    tell(format_args!("{}: {error}", self.dir.join(&entry.name).display()));
                 }
             }
         }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::now_ms;
 use super::rejects::{Reject, Rejects};
+use crate::tell;
 
 /// Pairs of cause and topic that are remembered as said.
 const SAID_MAX: usize = 10_000;
@@ -104,7 +105,7 @@ impl Unread {
                 if let Some(Err(error)) = failed
                     && !std::mem::replace(&mut self.rejects_failed, true)
                 {
-                    eprintln!("edge-decode: {error}; messages are kept unacknowledged");
+                    tell(format_args!("{error}; messages are kept unacknowledged"));
                 }
                 // Without its acknowledgement the hub has it, and sends it again with the next connection.
                 self.kept += 1;
@@ -142,11 +143,11 @@ impl Unread {
             return;
         }
         self.window_is_said = true;
-        eprintln!(
-            "edge-decode: nothing has come for {} s while {kept} messages that cannot be read are kept unacknowledged. A hub sends \
+        tell(format_args!(
+            "nothing has come for {} s while {kept} messages that cannot be read are kept unacknowledged. A hub sends \
              only so many without an acknowledgement: if these are as many, nothing comes any more. --rejects DIR sets them aside",
             WINDOW_SILENCE.as_secs()
-        );
+        ));
     }
 
     /// Counts of all causes, `None` if everything could be read. `waiting` counts batches that waited on to the end.
@@ -171,7 +172,7 @@ impl Unread {
 
     fn say(&mut self, cause: Cause, topic: &str, why: &str, what: &str) {
         if self.said.len() < SAID_MAX && self.said.insert((cause, topic.to_owned())) {
-            eprintln!("edge-decode: {}: {why} ({what})", topic.escape_debug());
+            tell(format_args!("{topic}: {why} ({what})"));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::case::Config;
 use crate::error::Error;
-use crate::input::{Lines, places};
+use edge_csv::{Lines, places};
 use edge_filter::{AntiWindup, Pid, PidInput, PidMode, PidState, Quality};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ pub(super) fn table(config: &Config<'_>, input: &Path) -> Result<String, Error> 
     let dt_s = config.maybe_number("dt_s")?;
     let mut lines = Lines::open(input)?;
     let header = lines.header()?;
-    let places = places(input, &header, ["ts_ms", "pv", "sp", "mode", "manual_output"])?;
+    let places = places(&lines, &header, ["ts_ms", "pv", "sp", "mode", "manual_output"])?;
     let (mut state, mut table, mut index) = (PidState::default(), String::from("idx,output\n"), 0_usize);
     while let Some(cells) = lines.cells(&header)? {
         let [Some(time), Some(pv), Some(sp), Some(mode), Some(manual)] = places.map(|place| cells.get(place))
@@ -22,7 +22,7 @@ pub(super) fn table(config: &Config<'_>, input: &Path) -> Result<String, Error> 
         let mode = match mode.text.trim() {
             "auto" => PidMode::Auto,
             "manual" => PidMode::Manual(manual.number()?),
-            _ => return Err(mode.must_be("auto or manual")),
+            _ => return Err(mode.must_be("auto or manual").into()),
         };
         let input = PidInput { pv: pv.number()?, quality: Quality::GOOD, setpoint: sp.number()?, mode };
         let output = match dt_s {

@@ -1,7 +1,7 @@
 //! The readings of a replay.
 
 use crate::error::Error;
-use crate::input::{Lines, places};
+use edge_csv::{Lines, places};
 use edge_filter::Quality;
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(super) struct Row {
 pub(super) fn read(file: &Path) -> Result<Vec<Row>, Error> {
     let mut lines = Lines::open(file)?;
     let header = lines.header()?;
-    let places = places(file, &header, ["ts_ms", "sensor", "value", "quality"])?;
+    let places = places(&lines, &header, ["ts_ms", "sensor", "value", "quality"])?;
     let (mut sensors, mut rows) = (HashMap::<String, usize>::new(), Vec::new());
     while let Some(cells) = lines.cells(&header)? {
         let [Some(time), Some(name), Some(value), Some(quality)] = places.map(|place| cells.get(place))

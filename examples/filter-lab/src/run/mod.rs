@@ -9,8 +9,8 @@ mod suggest;
 mod trace;
 
 use crate::error::Error;
-use crate::input::quoted;
 use account::Account;
+use edge_csv::{Field, Visible};
 use edge_filter::{Emit, Outcome, Pipeline, Quality, Value};
 use reader::{Reader, Record};
 use std::collections::HashMap;
@@ -23,12 +23,18 @@ pub(crate) struct Arguments {
     /// The rules, as edge-filter reads them
     #[arg(long, value_name = "TOML", required_unless_present = "suggest")]
     rules: Option<PathBuf>,
-    /// `ts_ms,sensor,value,quality`, or one column per sensor, `ts_ms,<name>:<kind>:<unit>,...`; plain or gzip
+    /// `ts_ms,sensor,value,quality`, one column per sensor, `ts_ms,<name>:<kind>:<unit>,...`, or `time,value`; plain or gzip
     #[arg(long = "in", value_name = "CSV")]
     input: PathBuf,
     /// What is kept, `ts_ms,sensor,value,quality,reason`
     #[arg(long = "out", value_name = "CSV", required_unless_present = "suggest")]
     output: Option<PathBuf>,
+    /// In that file: an apostrophe before names that a spreadsheet would take for a formula (= + - @)
+    #[arg(long)]
+    spreadsheet: bool,
+    /// Pass over lines that cannot be read, and say how many at the end
+    #[arg(long)]
+    skip_bad: bool,
     /// Plots and figures in one HTML file
     #[arg(long, value_name = "HTML")]
     report: Option<PathBuf>,
@@ -39,19 +45,22 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     if arguments.suggest {
-        print!("{}", suggest::table(&arguments.input)?);
+        print!("{}", suggest::table(&arguments.input, arguments.skip_bad)?);
     }
     let (Some(rules), Some(output)) = (&arguments.rules, &arguments.output) else { return Ok(()) };
     refuse_to_overwrite(&arguments.input, [Some(output), arguments.report.as_ref()])?;
     let pipeline = pipeline(rules)?;
-    let mut reader = Reader::open(&arguments.input)?;
-    let mut lab = Lab::new(pipeline, output)?;
+    let mut reader = Reader::open(&arguments.input, arguments.skip_bad)?;
+    let mut lab = Lab::new(pipeline, output, arguments.spreadsheet)?;
     while let Some(record) = reader.next_record()? {
         lab.take(&record)?;
     }
+    if let Some(skipped) = reader.skipped() {
+        eprintln!("filter-lab: {}", Visible(&skipped));
+    }
     let accounts = lab.finish()?;
     for account in &accounts {
-        println!("{}", account.line());
+        println!("{}", Visible(&account.line()));
     }
     match &arguments.report {
         None => Ok(()),
@@ -81,6 +90,7 @@ struct Lab {
     pipeline: Pipeline,
     output: PathBuf,
     kept: BufWriter<File>,
+    spreadsheet: bool,
     sensors: HashMap<String, usize>,
     accounts: Vec<Account>,
     /// The account of each of the pipeline's numbers.
@@ -92,12 +102,13 @@ struct Lab {
 type Emitted = Vec<(u32, Emit<'static>)>;
 
 impl Lab {
-    fn new(pipeline: Pipeline, output: &Path) -> Result<Self, Error> {
+    fn new(pipeline: Pipeline, output: &Path, spreadsheet: bool) -> Result<Self, Error> {
         let file = File::create(output).map_err(|error| Error::io(output, "write it", &error))?;
         let mut lab = Lab {
             pipeline,
             output: output.to_owned(),
             kept: BufWriter::new(file),
+            spreadsheet,
             sensors: HashMap::new(),
             accounts: Vec::new(),
             numbers: HashMap::new(),
@@ -161,7 +172,7 @@ impl Lab {
     fn keep(&mut self, index: usize, emit: &Emit<'_>) -> Result<(), Error> {
         let Some(account) = self.accounts.get_mut(index) else { return Ok(()) };
         account.kept(emit);
-        let name = quoted(&account.name).into_owned();
+        let name = Field { text: &account.name, for_spreadsheet: self.spreadsheet }.to_string();
         let (value, Quality(quality)) = (text(&emit.value), emit.quality);
         self.write(format_args!("{},{name},{value},{quality},{}\n", emit.time, emit.reason))
     }

@@ -163,8 +163,8 @@ pub(super) fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Not allowed in HTML, not even as a reference.
-            c if c.is_control() && c != '\n' && c != '\t' => escaped.push('\u{fffd}'),
+            // Not allowed in HTML, not even as a reference; or turns the text behind it.
+            c if edge_csv::is_hidden(c) && c != '\n' && c != '\t' => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }
@@ -182,6 +182,6 @@ mod tests {
             ["0", "0.2500", "12.35", "999999", "1.000e6", "1.000e-4"]
         );
         assert_eq!([0, 999, 1_234_567].map(count), ["0", "999", "1\u{202f}234\u{202f}567"]);
-        assert_eq!(escape("<a b='c'>&\u{0}"), "&lt;a b=&#39;c&#39;&gt;&amp;\u{fffd}");
+        assert_eq!(escape("<a b='c'>&\u{0}\u{202e}"), "&lt;a b=&#39;c&#39;&gt;&amp;\u{fffd}\u{fffd}");
     }
 }

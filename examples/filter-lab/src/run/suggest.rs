@@ -5,6 +5,7 @@
 
 use super::reader::Reader;
 use crate::error::Error;
+use edge_csv::Visible;
 use edge_filter::{
     Deadband, DeadbandState, ParamError, Quality, SegmentHold, SegmentHoldState, SwingingDoor,
     SwingingDoorState, Value, Verdict,
@@ -19,9 +20,9 @@ const TOLERANCES: [f64; 6] = [0.5, 1.0, 2.0, 3.0, 5.0, 10.0];
 const STEPS_MAX: usize = 8192;
 
 /// Reads the recording twice: for the steps, then through the stages.
-pub(super) fn table(input: &Path) -> Result<String, Error> {
+pub(super) fn table(input: &Path, skip_bad: bool) -> Result<String, Error> {
     let mut steps = BTreeMap::<String, Steps>::new();
-    let mut reader = Reader::open(input)?;
+    let mut reader = Reader::open(input, skip_bad)?;
     while let Some(record) = reader.next_record()? {
         if let Some(value) = record.value.as_f64().filter(|v| v.is_finite() && !record.quality.is_bad()) {
             let sensor = match steps.get_mut(record.sensor) {
@@ -39,7 +40,7 @@ pub(super) fn table(input: &Path) -> Result<String, Error> {
             TOLERANCES.iter().map(|factor| Trial::new(factor * steps.unit())).collect();
         trials.insert(name.clone(), sensor.map_err(refused)?);
     }
-    let mut reader = Reader::open(input)?;
+    let mut reader = Reader::open(input, skip_bad)?;
     while let Some(record) = reader.next_record()? {
         let value = record.value.as_f64().filter(|v| v.is_finite() && !record.quality.is_bad());
         if let (Some(value), Some(sensor)) = (value, trials.get_mut(record.sensor)) {
@@ -116,7 +117,8 @@ impl Steps {
         let (readings, median) = (self.readings, self.median());
         writeln!(
             table,
-            "{name}: {readings} readings from {low} to {high}, median step {median:.6}, smallest {:.6}",
+            "{}: {readings} readings from {low} to {high}, median step {median:.6}, smallest {:.6}",
+            Visible(name),
             { self.quantum.unwrap_or(0.0) }
         )?;
         if !self.has_tolerances() {

@@ -1,0 +1,289 @@
+//! Lines and cells of a CSV file; every error names file, line and column.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use edge_codec::json;
+use flate2::bufread::MultiGzDecoder;
+
+use crate::CsvError;
+
+/// Bytes of a line at most: thousands of sensors.
+const LINE_MAX: usize = 1 << 20;
+/// RFC 1952.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// Characters of a cell shown in an error.
+const SHOWN: usize = 40;
+
+/// The lines of a file, read one at a time.
+pub struct Lines {
+    name: String,
+    reader: Box<dyn BufRead>,
+    number: u64,
+    line: String,
+    separator: char,
+    /// The present line is given out once more.
+    is_kept: bool,
+}
+
+/// One cell, with its place.
+pub struct Cell<'a> {
+    /// Its text, without quotes.
+    pub text: Cow<'a, str>,
+    column: &'a str,
+    line: u64,
+    file: &'a str,
+    separator: char,
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {} of {}", self.number, self.name)
+    }
+}
+
+impl Lines {
+    /// Opens a file, plain or gzip.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn open(file: &Path) -> Result<Self, CsvError> {
+        let name = file.display().to_string();
+        let opened = File::open(file).map_err(|error| unreadable(&name, &error))?;
+        Self::new(name, Box::new(BufReader::new(opened)))
+    }
+
+    /// Reads a stream, plain or gzip. `name` is for errors.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn new(name: impl Into<String>, mut reader: Box<dyn BufRead>) -> Result<Self, CsvError> {
+        let name = name.into();
+        let start = reader.fill_buf().map_err(|error| unreadable(&name, &error))?;
+        if start.starts_with(&GZIP_MAGIC) {
+            reader = Box::new(BufReader::new(MultiGzDecoder::new(reader)));
+        }
+        Ok(Self { name, reader, number: 0, line: String::new(), separator: ',', is_kept: false })
+    }
+
+    /// Returns the first line's cells, and from them on knows what separates cells.
+    ///
+    /// # Errors
+    /// There is no line, or it is no text.
+    pub fn header(&mut self) -> Result<Vec<String>, CsvError> {
+        if !self.advance()? {
+            return Err(CsvError::file(&self.name, "empty: a header is missing"));
+        }
+        if let Some(text) = self.line.strip_prefix('\u{feff}') {
+            self.line = text.to_owned();
+        }
+        self.separator = separator(&self.line);
+        Ok(split(&self.line, self.separator).iter().map(|name| name.trim().to_owned()).collect())
+    }
+
+    /// The present line is the next one, too: what was read as a header was none.
+    pub(crate) fn keep(&mut self) {
+        self.is_kept = true;
+    }
+
+    /// The cells of the next line that is not empty, one for each of `columns`; `None` at the end.
+    ///
+    /// # Errors
+    /// The line is no text, has another number of cells, or cannot be read.
+    pub fn cells<'a>(&'a mut self, columns: &'a [String]) -> Result<Option<Vec<Cell<'a>>>, CsvError> {
+        if !self.advance()? {
+            return Ok(None);
+        }
+        let (line, file, separator) = (self.number, self.name.as_str(), self.separator);
+        let texts = split(&self.line, separator);
+        if texts.len() != columns.len() {
+            let (expected, found) = (columns.len(), texts.len());
+            let what = format!("{expected} cells expected, as in the header, found {found}");
+            return Err(CsvError::line(self.place(), what));
+        }
+        let cells = texts.into_iter().zip(columns);
+        Ok(Some(cells.map(|(text, column)| Cell { text, column, line, file, separator }).collect()))
+    }
+
+    /// A cell of the header, read as one of the data.
+    pub(crate) fn cell<'a>(&'a self, text: &'a str) -> Cell<'a> {
+        let (line, file, separator) = (self.number, self.name.as_str(), self.separator);
+        Cell { text: Cow::Borrowed(text), column: "", line, file, separator }
+    }
+
+    /// File and line of the present line.
+    pub(crate) fn place(&self) -> String {
+        format!("{} line {}", self.name, self.number)
+    }
+
+    fn advance(&mut self) -> Result<bool, CsvError> {
+        if std::mem::take(&mut self.is_kept) {
+            return Ok(true);
+        }
+        loop {
+            self.number += 1;
+            let mut bytes = std::mem::take(&mut self.line).into_bytes();
+            bytes.clear();
+            let read = self.reader.by_ref().take(LINE_MAX as u64 + 1).read_until(b'\n', &mut bytes);
+            let read =
+                read.map_err(|error| CsvError::file(self.place(), format!("cannot read it: {error}")))?;
+            if read > LINE_MAX {
+                return Err(CsvError::file(self.place(), format!("longer than {LINE_MAX} bytes")));
+            }
+            self.line = String::from_utf8(bytes)
+                .map_err(|error| CsvError::line(self.place(), format!("no UTF-8: {}", error.utf8_error())))?;
+            if read == 0 {
+                return Ok(false);
+            }
+            self.line.truncate(self.line.trim_end_matches(['\r', '\n']).len());
+            if !self.line.trim().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> CsvError {
+    CsvError::file(name, format!("cannot read it: {error}"))
+}
+
+/// The first of comma, semicolon and tab outside of quotes.
+fn separator(line: &str) -> char {
+    let mut quoted = false;
+    let found = line.chars().find(|c| {
+        quoted ^= *c == '"';
+        !quoted && matches!(c, ',' | ';' | '\t')
+    });
+    found.unwrap_or(',')
+}
+
+/// At separators outside of double quotes; quotes around a cell are taken off, and of two within it one.
+fn split(line: &str, separator: char) -> Vec<Cow<'_, str>> {
+    let mut quoted = false;
+    let cells = line.split(move |c: char| {
+        quoted ^= c == '"';
+        c == separator && !quoted
+    });
+    let bare = |cell: &'_ str| -> Option<Cow<'_, str>> {
+        let text = cell.trim().strip_prefix('"')?.strip_suffix('"')?;
+        Some(Cow::Owned(text.replace("\"\"", "\"")))
+    };
+    cells.map(|cell| bare(cell).unwrap_or(Cow::Borrowed(cell))).collect()
+}
+
+impl Cell<'_> {
+    /// Milliseconds since 1970.
+    ///
+    /// # Errors
+    /// It is no time.
+    pub fn time(&self) -> Result<i64, CsvError> {
+        let text = self.text.trim();
+        let in_seconds = self.column.ends_with("_s");
+        let whole = text
+            .parse::<i64>()
+            .ok()
+            .and_then(|time| if in_seconds { time.checked_mul(1000) } else { Some(time) });
+        let seconds = || {
+            let ms = (number(text, self.separator)? * 1000.0).round();
+            // 2^63 as a double.
+            (in_seconds && ms.abs() < 9_223_372_036_854_775_808.0).then_some(ms as i64)
+        };
+        let calendar = || json::rfc3339_ms(text).or_else(|| json::rfc3339_ms(&format!("{text}Z")));
+        whole
+            .or_else(seconds)
+            .or_else(calendar)
+            .ok_or_else(|| self.must_be("ms since 1970 as a whole number, or a time as 2020-02-01T00:00:00Z"))
+    }
+
+    /// A number; an empty cell is NaN.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn number(&self) -> Result<f64, CsvError> {
+        let text = self.text.trim();
+        if text.is_empty() {
+            return Ok(f64::NAN);
+        }
+        number(text, self.separator).ok_or_else(|| self.must_be("a number, nan, inf or -inf"))
+    }
+
+    /// An OPC UA status code; an empty cell is good.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn quality(&self) -> Result<u32, CsvError> {
+        let text = self.text.trim();
+        if text.is_empty() {
+            return Ok(0);
+        }
+        text.parse().map_err(|_| self.must_be("an OPC UA status code, 0 to 4294967295"))
+    }
+
+    /// The error of a cell that is something else.
+    #[must_use]
+    pub fn must_be(&self, what: &str) -> CsvError {
+        let Cell { text, column, line, file, .. } = self;
+        let shown: String = text.chars().take(SHOWN).collect();
+        CsvError::line(
+            format!("{file} line {line}, column {column}"),
+            format!("must be {what}, found \"{shown}\""),
+        )
+    }
+}
+
+/// With a decimal comma where the comma does not separate cells.
+fn number(text: &str, separator: char) -> Option<f64> {
+    let plain = text.parse().ok();
+    plain.or_else(|| {
+        (separator != ',' && !text.contains('.')).then(|| text.replacen(',', ".", 1).parse().ok())?
+    })
+}
+
+/// The place of each wanted column.
+///
+/// # Errors
+/// One is missing.
+pub fn places<const N: usize>(
+    lines: &Lines,
+    header: &[String],
+    wanted: [&str; N],
+) -> Result<[usize; N], CsvError> {
+    let mut places = [0; N];
+    for (place, name) in places.iter_mut().zip(wanted) {
+        *place = header.iter().position(|column| column == name).ok_or_else(|| {
+            CsvError::file(lines.place(), format!("column {name} is missing, found {}", header.join(",")))
+        })?;
+    }
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separators_in_quotes_do_not_split_and_what_is_quoted_reads_back() {
+        assert_eq!(split("1,\"a,b\",2,", ','), ["1", "a,b", "2", ""]);
+        assert_eq!(split("1", ','), ["1"]);
+        for name in ["a", "a,b", "\"a\"", "the \"b\", c", "\"", ",", " a "] {
+            assert_eq!(split(&format!("1,{},2", crate::Field::new(name)), ','), ["1", name, "2"]);
+        }
+        assert_eq!(["a,b;c", "a;b", "\"a;b\"\tc", "a"].map(separator), [',', ';', '\t', ',']);
+    }
+
+    #[test]
+    fn numbers_have_a_point_or_where_it_does_not_separate_a_comma() {
+        for (text, separator, expected) in [
+            ("1.5", ',', Some(1.5)),
+            ("1,5", ';', Some(1.5)),
+            ("-1,5e3", '\t', Some(-1500.0)),
+            ("1,5", ',', None),
+            ("1.234,5", ';', None),
+            ("1,2,3", ';', None),
+        ] {
+            assert_eq!(number(text, separator), expected, "{text}");
+        }
+    }
+}

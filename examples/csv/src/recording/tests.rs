@@ -1,0 +1,141 @@
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::io::{BufReader, Cursor};
+
+use super::*;
+
+fn open(bytes: &[u8]) -> Result<Recording, CsvError> {
+    Lines::new("x.csv", Box::new(BufReader::new(Cursor::new(bytes.to_vec())))).and_then(Recording::new)
+}
+
+type Flat = (String, String, i64, Value<'static>);
+
+fn read_with(bytes: &[u8], skip_bad: bool) -> Result<(Vec<Flat>, Option<String>), String> {
+    let mut recording = open(bytes).map_err(|error| error.to_string())?.skip_bad(skip_bad);
+    let mut rows = Vec::new();
+    while recording.next_line(&mut rows).map_err(|error| error.to_string())? {}
+    let columns = recording.columns().to_vec();
+    let flat = rows.into_iter().map(|row| {
+        let column = columns.get(row.column).unwrap().clone();
+        (column.name, column.unit, row.time, row.value)
+    });
+    Ok((flat.collect(), recording.skipped()))
+}
+
+fn read(text: &str) -> Vec<Flat> {
+    read_with(text.as_bytes(), false).unwrap().0
+}
+
+fn row(name: &str, unit: &str, time: i64, value: Value<'static>) -> Flat {
+    (name.to_owned(), unit.to_owned(), time, value)
+}
+
+#[test]
+fn one_recording_reads_the_same_in_every_dialect() {
+    let same = [
+        row("a", "bar", 1_580_515_200_000, Value::F64(1.5)),
+        row("a", "bar", 1_580_515_200_250, Value::F64(-2.0)),
+    ];
+    for text in [
+        "ts_ms,a:f64:bar\n1580515200000,1.5\n1580515200250,-2\n",
+        "\u{feff}ts_ms,a:f64:bar\r\n1580515200000,1.5\r\n\r\n1580515200250,-2.0\r\n",
+        "\"ts_ms\",\"a:f64:bar\"\n\"1580515200000\",\"1.5\"\n1580515200250,\"-2\"\n",
+        "ts_ms;a:bar\n1580515200000;1,5\n1580515200250;-2,0\n",
+        "timestamp\ta:bar\n2020-02-01T00:00:00Z\t1.5\n2020-02-01T01:00:00.250+01:00\t-2\n",
+        "Time,a:bar\n2020-02-01 00:00:00,1.5\n2020-02-01T00:00:00.250,-2\n",
+        "time_s,a:bar\n1580515200,1.5\n1580515200.25,-2\n",
+        "ts_ms,sensor,value,unit\n1580515200000,a,1.5,bar\n1580515200250,a,-2,bar\n",
+        "sensor;time;value;unit;kind;quality\na;2020-02-01T00:00:00Z;1,5;bar;f64;0\na;1580515200250;-2;bar;f64;0\n",
+    ] {
+        assert_eq!(read(text), same, "{text}");
+    }
+}
+
+#[test]
+fn a_plain_file_has_one_sensor_named_value_with_a_header_or_without() {
+    let same = [row("value", "", 5, Value::F64(1.5)), row("value", "", 6, Value::F64(2.0))];
+    for text in ["time,value\n5,1.5\n6,2\n", "5,1.5\n6,2\n", "5;1,5\n6;2"] {
+        assert_eq!(read(text), same, "{text}");
+    }
+    assert_eq!(
+        read("5,1,2\n"),
+        [row("value1", "", 5, Value::F64(1.0)), row("value2", "", 5, Value::F64(2.0))]
+    );
+}
+
+#[test]
+fn cells_become_readings_and_empty_ones_none() {
+    let rows = read(
+        "ts_ms,a:x:f64:bar,n:int:,on:bool:,open\r\n5,-0.0,,1,true\n6,,18446744073709551615,,\n7,,,FALSE,nan\n",
+    );
+    let names: Vec<&str> = rows.iter().map(|row| row.0.as_str()).collect();
+    assert_eq!(names, ["a:x", "on", "open", "n", "on", "open"]);
+    let values: Vec<_> = rows.iter().map(|row| row.3.clone()).take(5).collect();
+    let expected =
+        [Value::F64(-0.0), Value::Bool(true), Value::Bool(true), Value::U64(u64::MAX), Value::Bool(false)];
+    assert_eq!(values, expected);
+    assert!(matches!(rows.last(), Some((_, _, 7, Value::F64(v))) if v.is_nan()));
+}
+
+#[test]
+fn every_mistake_has_its_line_and_its_column() {
+    for (text, said) in [
+        ("", "x.csv: empty"),
+        ("alpha,beta\n1,2\n", "x.csv line 1: no layout that is known"),
+        ("ts_ms\n1\n", "x.csv line 1: no layout that is known"),
+        ("ts_ms,a:f32:\n", "x.csv line 1, column a:f32:: not NAME:KIND:UNIT"),
+        ("ts_ms,:f64:\n", "x.csv line 1, column :f64:: a sensor without a name"),
+        ("ts_ms,a:int:\n1,2\n1.5,2\n", "x.csv line 3, column ts_ms: must be ms since 1970"),
+        (
+            "ts_ms,a:int:\n1,2.5\n",
+            "x.csv line 2, column a:int:: must be an integer of 64 bits, found \"2.5\"",
+        ),
+        ("ts_ms,a:int:\n1,2,3\n", "x.csv line 2: 2 cells expected, as in the header, found 3"),
+        ("ts_ms,a,b\n1,1,5,2\n", "x.csv line 2: 3 cells expected, as in the header, found 4"),
+        ("ts_ms,sensor,value,kind\n1,a,2,f32\n", "x.csv line 2, column kind: must be f64, int or bool"),
+    ] {
+        let error = read_with(text.as_bytes(), false).unwrap_err();
+        assert!(error.starts_with(said), "{error}");
+    }
+    let long = format!("ts_ms,a:int:\n{}", "1".repeat(2 << 20));
+    assert!(read_with(long.as_bytes(), true).unwrap_err().contains("longer than"));
+}
+
+#[test]
+fn lines_that_cannot_be_read_are_passed_over_on_request_and_counted() {
+    let text = b"ts_ms,a,b\n1,1,2\n2,1,x\n3,\xff,1\nlater,1,1\n4,1\n5,3,4\n";
+    assert!(read_with(text, false).unwrap_err().starts_with("x.csv line 3, column b"));
+    let (rows, said) = read_with(text, true).unwrap();
+    let times: Vec<i64> = rows.iter().map(|row| row.2).collect();
+    assert_eq!(times, [1, 1, 5, 5], "no half of a line");
+    let said = said.unwrap();
+    assert!(
+        said.starts_with("lines passed over that could not be read: 4; ")
+            && said.contains("the first: x.csv line 3, column b"),
+        "{said}"
+    );
+    assert_eq!(read_with(b"ts_ms,a\n1,1\n", true).unwrap().1, None);
+}
+
+/// What `edge-gateway drill` replays is read too.
+#[test]
+fn the_recordings_of_the_gateway_are_read() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/data");
+    let mut files = 0;
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "csv") {
+            continue;
+        }
+        let mut recording = Lines::open(&path).and_then(Recording::new).unwrap();
+        let mut rows = Vec::new();
+        while recording.next_line(&mut rows).unwrap() {}
+        let text = std::fs::read_to_string(&path).unwrap();
+        let cells =
+            text.lines().skip(1).flat_map(|line| line.split(',').skip(1)).filter(|cell| !cell.is_empty());
+        assert_eq!(rows.len(), cells.count(), "{}", path.display());
+        assert!(recording.columns().iter().all(|column| !column.unit.is_empty()), "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 8);
+}
