@@ -1,4 +1,5 @@
-//! Every acknowledged reading as a map of cells, in the order of acknowledgment. A cell takes the colour of its worst reading.
+//! Every acknowledged reading as a map of cells, in the order of acknowledgment. A cell takes the colour of its worst reading, and that of most
+//! of its readings where all are as they should be.
 
 use std::fmt::Write as _;
 
@@ -29,7 +30,7 @@ pub(super) fn map(report: &Report) -> (usize, String) {
     let lost_cells = cells.iter().filter(|cell| cell.contains(&Colour::Lost)).count();
     let _ = write!(html, "{} cells of {per_cell} readings; {lost_cells} hold a lost reading\">", cells.len());
     for (index, cell) in cells.iter().enumerate() {
-        let worst = cell.iter().max().copied().unwrap_or(Colour::Live);
+        let worst = colour_of(cell);
         let class = match worst {
             Colour::Represented => "r",
             Colour::Live => "l",
@@ -47,6 +48,14 @@ pub(super) fn map(report: &Report) -> (usize, String) {
     }
     html.push_str("</div>");
     (per_cell, html)
+}
+
+fn colour_of(cell: &[Colour]) -> Colour {
+    let represented = cell.iter().filter(|colour| **colour == Colour::Represented).count();
+    match cell.iter().max() {
+        Some(Colour::Live) if 2 * represented > cell.len() => Colour::Represented,
+        worst => worst.copied().unwrap_or(Colour::Live),
+    }
 }
 
 fn colour(first_sent: i64, fate: Fate) -> Colour {
@@ -76,6 +85,20 @@ mod tests {
     #[test]
     fn a_cell_holds_a_round_number_of_readings() {
         assert_eq!([0, 1, 800, 801, 7680, 118_000].map(readings_per_cell), [1, 1, 1, 2, 10, 200]);
+    }
+
+    #[test]
+    fn what_is_not_sent_shows_among_what_is() {
+        let represented = [Colour::Represented; 4];
+        for (other, expected) in [
+            (Colour::Live, Colour::Represented),
+            (Colour::Late, Colour::Late),
+            (Colour::Twice, Colour::Twice),
+            (Colour::Lost, Colour::Lost),
+        ] {
+            assert_eq!(colour_of(&[&represented[..], &[other]].concat()), expected);
+        }
+        assert_eq!(colour_of(&[Colour::Represented, Colour::Live]), Colour::Live);
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn plots(report: &Report) -> String {
     format!(
         "<h2>What was done, and what it did</h2>\n<p>The shaded bands are the faults. Below: rows waiting at the gateway, then readings per second arriving at the hub.</p>\n{}\n\
          <h2>When each reading arrived</h2>\n<p>Every point is the readings sent within one moment, at the delay of the slowest; higher means later. A falling line is a backlog being delivered. Anything in the row \u{201c}never\u{201d} is lost.</p>\n{}{legend}\n\
-         <h2>Every reading of the drill</h2>\n<p>{cell}, in the order of acknowledgment. A cell takes the colour of its worst reading, so one lost reading cannot hide.</p>\n{cells}{cell_legend}\n",
+         <h2>Every reading of the drill</h2>\n<p>{cell}, in the order of acknowledgment. A cell takes the colour of its worst reading, so one lost reading cannot hide; where none was late, that of most.</p>\n{cells}{cell_legend}\n",
         svg::both(report, svg::timeline),
         svg::both(report, svg::delays),
     )

@@ -179,12 +179,16 @@ pub(super) fn ledger(report: &Report) -> String {
          <div class=\"scroll\"><table>\n<tr><th>Readings</th><th class=r>gateway says</th><th class=r>drill counted</th><th></th></tr>\n",
     );
     for (name, note, says, counted) in rows {
+        let is_counter = matches!(name, "Accepted by the queue" | "Delivered");
         let cell = |n: Option<u64>| n.map_or_else(|| "\u{2013}".to_owned(), count);
         let mark = match (says, counted) {
             (Some(says), Some(counted)) if says == counted => "<span class=\"p y\">agree</span>".to_owned(),
-            (Some(says), Some(counted)) => {
-                format!("<span class=\"p n\">differ by {}</span>", count(says.abs_diff(counted)))
-            }
+            (Some(says), Some(counted)) => match explained(report, says, counted).filter(|_| is_counter) {
+                Some(why) => format!("<span class=\"p o\">{} {why}</span>", count(says.abs_diff(counted))),
+                None => {
+                    format!("<span class=\"p n\">differ by {}</span>", count(says.abs_diff(counted)))
+                }
+            },
             _ => "<span class=\"p o\">one side</span>".to_owned(),
         };
         let small = if note.is_empty() { String::new() } else { format!("<small>{note}</small>") };
@@ -196,10 +200,21 @@ pub(super) fn ledger(report: &Report) -> String {
         );
     }
     html.push_str(
-        "</table></div>\n<p class=\"note\">What a sensor sent again because the kill came before its PUBACK is accepted and delivered a second time: \
-         both columns are right when they differ by the copies.</p>\n",
+        "</table></div>\n<p class=\"note\">Both sides are right where the gateway counts more by copies: what a sensor sent again because the kill came \
+         before its PUBACK is accepted and delivered a second time. And where it counts fewer by what the killed run had taken and handed on before \
+         it wrote its counters.</p>\n",
     );
     html
+}
+
+/// The reason why a counter of the gateway differs although nothing is missing.
+fn explained(report: &Report, says: u64, counted: u64) -> Option<&'static str> {
+    let verdict = &report.verdict;
+    match says.checked_sub(counted) {
+        _ if !verdict.lost.is_empty() => None,
+        Some(more) => (more <= verdict.duplicates).then_some("copies"),
+        None => (report.observed.kills > 0).then_some("before the kill"),
+    }
 }
 
 /// Bytes on the wide-area link against the payloads as the sensors wrote them.

@@ -251,3 +251,30 @@ fn both_outcomes_can_be_written_for_a_look() {
     failed(40).write(&base.join("fail")).unwrap();
     assert!(base.join("pass").join(HTML_FILE).exists() && base.join("fail").join(JSON_FILE).exists());
 }
+
+#[test]
+fn the_ledger_is_red_only_where_something_is_missing() {
+    let ledger = |report: &Report| sections::ledger(report);
+    let mut report = synthetic(40);
+    report.verdict.duplicates = 40;
+    let own = report.observed.ledger.unwrap();
+    for (accepted, delivered, said) in [(40, 40, "40 copies"), (0, 0, "agree")] {
+        report.observed.ledger = Some(GatewayLedger {
+            accepted: own.accepted + accepted,
+            delivered: own.delivered + delivered,
+            ..own
+        });
+        let html = ledger(&report);
+        assert!(html.contains(said), "{html}");
+        let row = html.lines().find(|line| line.contains("<td>Delivered<small>")).unwrap();
+        assert!(!row.contains("p n"), "{row}");
+    }
+    report.observed.ledger =
+        Some(GatewayLedger { delivered: own.delivered - 7, accepted: own.accepted - 7, ..own });
+    assert!(ledger(&report).contains("7 before the kill"), "{}", ledger(&report));
+    report.observed.ledger = Some(GatewayLedger { delivered: own.delivered + 41, ..own });
+    assert!(ledger(&report).contains("p n\">differ by 41"), "{}", ledger(&report));
+    let mut lost = failed(40);
+    lost.observed.ledger = Some(GatewayLedger { delivered: own.delivered - 7, ..own });
+    assert!(ledger(&lost).contains("p n\">differ by"), "{}", ledger(&lost));
+}
