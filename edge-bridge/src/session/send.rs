@@ -185,10 +185,6 @@ impl Session {
     /// The peer broke the protocol: tell it, if it can be told, and end.
     pub(super) fn violate(&mut self, now_ms: u64, violation: Violation) {
         match (&self.phase, &self.role) {
-            (Phase::Open, Role::Client { .. }) if violation == Violation::QosNotSupported => {
-                // 0x9B is for servers (§3.14.2.1).
-                self.tell(now_ms, ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR);
-            }
             (Phase::Open, _) => {
                 // Not every reason of a decode error is one of DISCONNECT: that of a second CONNECT's version is not.
                 let reason = match &violation {
