@@ -346,4 +346,17 @@ mod tests {
         assert_eq!(refused[0].filter, "hub/site7/cmd/#");
         assert_eq!(downlink.on_connected(0, true).len(), 1);
     }
+
+    #[test]
+    fn a_refused_filter_has_a_time_on_an_open_session() {
+        let mut downlink = downlink();
+        let filters = downlink.on_connected(0, false);
+        downlink.on_asked(PacketId::MIN, &filters);
+        downlink.on_suback(5_000, PacketId::MIN, &[ReasonCode::NOT_AUTHORIZED]);
+        let rig = super::super::test_uplink::Rig::new(1, 1);
+        let due_ms = downlink.poll_timeout(&rig.session).unwrap();
+        assert!((5_500..=6_000).contains(&due_ms), "{due_ms}");
+        downlink.on_asked(PacketId::MIN, &filters);
+        assert_eq!(downlink.poll_timeout(&rig.session), None, "it was asked for");
+    }
 }

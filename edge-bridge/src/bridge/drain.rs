@@ -533,3 +533,6 @@ impl<P: Pack> Uplink<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

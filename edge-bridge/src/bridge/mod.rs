@@ -406,3 +406,6 @@ impl<S: Spool, P: Pack> Core<S, P> {
         }
     }
 }
+
+#[cfg(test)]
+mod test_uplink;

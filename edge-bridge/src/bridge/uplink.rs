@@ -509,3 +509,6 @@ pub(super) fn row_key(row: LeaseId, spool: &impl Spool) -> RowKey {
 fn first_identity(message: &Message, spool: &impl Spool) -> Option<super::spool::Identity> {
     message.packed.rows.first().and_then(|row| spool.identity(*row))
 }
+
+#[cfg(test)]
+mod tests;
