@@ -135,4 +135,15 @@ mod tests {
         apart.on_parked(&topic(0), None, 1);
         assert_eq!(parked(&apart)[0].2, 2);
     }
+
+    /// A topic of which nothing is parked any more makes room for another.
+    #[test]
+    fn a_sweep_that_met_none_of_a_topic_forgets_it() {
+        let mut apart = Apart::default();
+        (0..TOPICS_MAX).for_each(|n| apart.on_parked(&topic(n), None, 1));
+        apart.on_sweep_begins();
+        apart.on_sweep_over();
+        apart.on_parked(&topic(TOPICS_MAX), None, 1);
+        assert_eq!(parked(&apart).len(), 1);
+    }
 }

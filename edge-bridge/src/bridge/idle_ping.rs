@@ -169,4 +169,25 @@ mod tests {
         ping.on_byte(12_000);
         assert_eq!(ping.factor, 1);
     }
+
+    #[test]
+    fn a_new_connection_is_silent_from_its_own_start() {
+        let mut ping = listening(15_000);
+        assert_eq!(ping.poll(11_000, None), Some(StallAction::Probe));
+        ping.on_connected(20_000);
+        assert_eq!(ping.poll_timeout(None), None, "nothing is wanted yet");
+        ping.set_listening(20_000, true);
+        assert_eq!(ping.poll(30_999, None), None);
+        assert_eq!(ping.poll(31_000, None), Some(StallAction::Probe));
+    }
+
+    #[test]
+    fn a_slow_answer_is_forgotten_by_a_quarter_each_time() {
+        let mut ping = listening(60_000);
+        ping.on_rtt(4_002);
+        ping.on_rtt(0);
+        // 3 002 ms are left: four of them, twice.
+        assert_eq!(ping.poll_timeout(None), Some(60_000 - 2 * 4 * 3_002));
+        assert_eq!((idle_ping_every_ms(15_000), idle_ping_every_ms(6_000)), (11_000, 3_000));
+    }
 }

@@ -82,4 +82,15 @@ mod tests {
         assert_eq!(Progress { acked: true, suspect: true, ..base }.state(), LinkState::Stalled);
         assert_eq!(Progress { unacknowledged: 0, acked: true, ..base }.state(), LinkState::Idle);
     }
+
+    #[test]
+    fn a_backlog_is_more_than_this_moments_rows() {
+        let state = |waiting| Progress { unacknowledged: 1, waiting, suspect: false, acked: true }.state();
+        assert_eq!([BACKLOG, BACKLOG + 1].map(state), [LinkState::Flowing, LinkState::Draining]);
+    }
+
+    #[test]
+    fn a_state_is_shown_by_its_word() {
+        assert_eq!(LinkState::BackingOff.to_string(), "backing-off");
+    }
 }

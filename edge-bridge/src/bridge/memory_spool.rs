@@ -326,4 +326,27 @@ mod tests {
         let gone: Vec<_> = spool.drain_gone().map(|(id, why)| (id.0, why)).collect();
         assert_eq!(gone, [(3, Gone::Acked), (2, Gone::Settled(Settled::Discarded))]);
     }
+
+    #[test]
+    fn a_row_that_leaves_makes_room_for_as_many_bytes() {
+        let mut spool = MemorySpool::new(10, 15);
+        for _ in 0..3 {
+            spool.push(0, row(None)).unwrap();
+        }
+        assert!(spool.push(0, row(None)).is_err(), "15 bytes are in it");
+        let leased = spool.lease(0, 1, 1000);
+        spool.ack(leased[0].id);
+        assert!(spool.push(0, row(None)).is_ok());
+        assert!(spool.push(0, row(None)).is_err());
+    }
+
+    #[test]
+    fn rows_that_make_room_no_longer_wait() {
+        let mut spool = MemorySpool::new(2, 1000);
+        let heavy = |ttl_ms| Row { weight: 3, ..row(ttl_ms) };
+        spool.push(0, heavy(Some(100))).unwrap();
+        spool.push(0, heavy(None)).unwrap();
+        spool.push(100, heavy(None)).unwrap();
+        assert_eq!((spool.len(), spool.waiting()), (2, 6));
+    }
 }

@@ -221,4 +221,20 @@ mod tests {
         let set = |ms| set_expiry(&Properties::default(), ms).u32(PropertyId::MessageExpiryInterval);
         assert_eq!((set(None), set(Some(5_500)), set(Some(0))), (None, Some(6), Some(1)));
     }
+
+    #[test]
+    fn rows_inside_count_by_their_bytes_and_can_be_taken_back() {
+        let mut pack = RawPack::new(false);
+        for (id, payload) in [(1, "12345"), (2, "1234567"), (3, "1")] {
+            let row = Row::new(Utf8::from_static("a/b").unwrap(), Bytes::from_static(payload.as_bytes()));
+            let row = Leased::new(LeaseId(id), row, 0, 0, None);
+            assert_eq!(pack.topic(&row), "a/b");
+            pack.add(Now::default(), row);
+        }
+        assert_eq!(pack.held_bytes(), 13);
+        assert!(pack.poll(Now::default(), usize::MAX).is_some());
+        assert_eq!(pack.held_bytes(), 8);
+        assert_eq!(pack.take_rows(), [LeaseId(2), LeaseId(3)]);
+        assert_eq!((pack.held_bytes(), pack.take_rows()), (0, Vec::new()));
+    }
 }

@@ -99,4 +99,11 @@ mod tests {
         while retries.pop_due(u64::MAX).is_some() {}
         assert!(retries.push(0, message(BYTES_MAX)).is_none(), "there is room again");
     }
+
+    #[test]
+    fn bytes_add_up() {
+        let mut retries = Retries::new(1);
+        (0..2).for_each(|_| assert!(retries.push(0, message(2_000)).is_none()));
+        assert_eq!(retries.bytes, 4_000);
+    }
 }

@@ -270,4 +270,11 @@ mod tests {
         assert_eq!(Rule::parse(r#""" out 1 b"#), Err(RuleError::Empty));
         assert!(matches!(Rule::parse("a#b"), Err(RuleError::Filter { .. })));
     }
+
+    #[test]
+    fn a_rule_tells_its_qos_and_a_direction_its_word() {
+        assert_eq!(Rule::parse("a/# out 1").unwrap().qos(), QoS::AtLeastOnce);
+        let words = [Direction::Out, Direction::In, Direction::Both].map(|direction| direction.to_string());
+        assert_eq!(words, ["out", "in", "both"]);
+    }
 }

@@ -218,4 +218,42 @@ mod tests {
         let identity = Identity { gateway: 0xabc, lane: 1, epoch: 16, seq: 255 };
         assert_eq!(identity.to_string(), "0000000000000abc-1-10-ff");
     }
+
+    /// A spool of no more than it has to be.
+    struct Plain;
+
+    impl Spool for Plain {
+        fn lease(&mut self, _now_ms: u64, _max_rows: usize, _max_bytes: usize) -> Vec<Leased> {
+            Vec::new()
+        }
+
+        fn ack(&mut self, _id: LeaseId) {}
+
+        fn settle(&mut self, _id: LeaseId, _why: Settled) {}
+
+        fn give_back(&mut self, _id: LeaseId) {}
+
+        fn park(&mut self, _id: LeaseId, _why: ReasonCode) {}
+
+        fn lease_parked(&mut self, _now_ms: u64, _max_rows: usize, _max_bytes: usize) -> Vec<Leased> {
+            Vec::new()
+        }
+
+        fn waiting(&self) -> u64 {
+            0
+        }
+
+        fn parked(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_spool_without_the_optional_parts_holds_nothing_up() {
+        let (mut spool, row) = (Plain, LeaseId(1));
+        assert_eq!((spool.is_scanned(), spool.has_holes(), spool.passed()), (None, false, 0));
+        assert!(spool.is_settled() && spool.is_committed());
+        assert_eq!((spool.weight(row), spool.ttl_left_ms(row, 0), spool.identity(row)), (1, None, None));
+        assert_eq!((spool.in_place(), spool.take_left(), spool.in_place_reason()), (0, Vec::new(), None));
+    }
 }

@@ -294,4 +294,14 @@ mod tests {
         stall.set_waiting(0, true);
         assert_eq!(stall.poll_timeout(NONE), Some(3_000));
     }
+
+    #[test]
+    fn the_answer_to_a_probe_gets_two_round_trips() {
+        let mut stall = Stall::default();
+        let slow = Delays { srtt_ms: 2_000, ..NONE };
+        stall.on_connected(0);
+        stall.set_waiting(0, true);
+        assert_eq!(stall.poll(8_000, slow), Some(StallAction::Probe));
+        assert_eq!(stall.poll_timeout(slow), Some(12_000));
+    }
 }

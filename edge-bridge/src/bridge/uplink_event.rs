@@ -158,4 +158,11 @@ mod tests {
         assert_eq!(found(0), "found by trying: the hub refused 2950 bytes");
         assert_eq!(found(980), "found by trying: the hub refused 2950 bytes and took 980");
     }
+
+    #[test]
+    fn messages_and_their_readings_are_counted() {
+        let mut count = ByHandCount::default();
+        [3, 2].into_iter().for_each(|readings| count.add(readings));
+        assert_eq!(count, ByHandCount { messages: 2, readings: 5 });
+    }
 }

@@ -233,4 +233,16 @@ mod tests {
         window.on_acked(1, 1_000_000, None);
         assert!(window.admits(1) && window.in_flight() == 0);
     }
+
+    /// On a slow path a round trip that is a little late would still fit most of the window: the first shrink halves it.
+    #[test]
+    fn the_first_shrink_halves_it_at_least() {
+        let mut window = Window::new(0, 1_000_000);
+        window.on_acked(500, 0, Some(0));
+        window.on_acked(1_200, 0, Some(500));
+        assert_eq!(window.limit(), START / 2);
+        // Sent as it shrank: no longer of what was in flight before.
+        window.on_acked(1_900, 0, Some(1_200));
+        assert_eq!(window.limit(), START / 2 - START / 8);
+    }
 }
