@@ -237,3 +237,22 @@ impl std::fmt::Display for Closed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_of_one_connection_are_told_from_those_of_another() {
+        let handle = AckHandle::for_test(1, 1);
+        assert!(handle.is_of_connection_of(&AckHandle::for_test(1, 2)));
+        assert!(!handle.is_of_connection_of(&AckHandle::for_test(2, 1)));
+    }
+
+    #[test]
+    fn a_violation_says_what_is_wrong() {
+        assert_eq!(Violation::TopicAliasInvalid.to_string(), "invalid Topic Alias");
+        let closed = Closed::Violation(Violation::QosNotSupported).to_string();
+        assert_eq!(closed, "the peer broke the protocol: QoS 2 is not supported");
+    }
+}

@@ -268,3 +268,57 @@ impl Session {
 fn is_answer(first: u8) -> bool {
     matches!(first >> 4, 4 | 5 | 7)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::super::{ClientConfig, Input};
+    use super::*;
+    use crate::wire::Utf8;
+
+    const CONNACK: &[u8] = &[0x20, 3, 0, 0, 0];
+    const PINGRESP: &[u8] = &[0xd0, 0];
+
+    fn client() -> Session {
+        let mut session = Session::client(0, 1, ClientConfig::new(Utf8::from_static("site7").unwrap()), None);
+        let connect = session.out.len() as u64;
+        assert_eq!((session.traffic().mqtt, session.answered()), (connect, connect));
+        receive(&mut session, 0, CONNACK);
+        assert!(session.is_open());
+        session
+    }
+
+    fn receive(session: &mut Session, now_ms: u64, bytes: &[u8]) {
+        session.handle_input(now_ms, Input::Bytes(&mut BytesMut::from(bytes)));
+    }
+
+    #[test]
+    fn each_packet_counts_with_its_own_bytes() {
+        let mut session = client();
+        let before = session.traffic();
+        receive(&mut session, 0, &[PINGRESP, PINGRESP, PINGRESP].concat());
+        assert_eq!(session.traffic().ping - before.ping, 6);
+        assert_eq!(session.traffic().total() - before.total(), 6);
+        let answered = session.answered();
+        session.ping(0);
+        assert_eq!(session.answered(), answered + 2);
+    }
+
+    /// The patience with a packet that comes slowly begins with its own first byte.
+    #[test]
+    fn a_packet_is_being_received_since_its_first_byte() {
+        let mut session = client();
+        let puback = [0x40, 2, 0, 9];
+        let mut buffer = BytesMut::from(&puback[..3]);
+        session.handle_input(1_000, Input::Bytes(&mut buffer));
+        assert_eq!(session.receiving_until_ms(), 1_006);
+        buffer.extend_from_slice(&puback[3..]);
+        buffer.extend_from_slice(&puback[..2]);
+        session.handle_input(2_000, Input::Bytes(&mut buffer));
+        assert_eq!(session.receiving_until_ms(), 2_004);
+        buffer.extend_from_slice(&puback[2..3]);
+        session.handle_input(2_500, Input::Bytes(&mut buffer));
+        assert_eq!(session.receiving_until_ms(), 2_006);
+    }
+}

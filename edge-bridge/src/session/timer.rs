@@ -71,4 +71,14 @@ mod tests {
         assert_eq!(table.pop_due(u64::MAX), None);
         assert_eq!(table.next(), None);
     }
+
+    #[test]
+    fn a_stopped_timer_is_not_due() {
+        let mut table = TimerTable::default();
+        Timer::ALL.into_iter().for_each(|timer| table.set(timer, 10));
+        table.stop(Timer::Handshake);
+        assert_eq!(table.pop_due(10), Some(Timer::KeepAlive));
+        table.stop_all();
+        assert_eq!((table.next(), table.pop_due(u64::MAX)), (None, None));
+    }
 }

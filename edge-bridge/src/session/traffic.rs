@@ -37,3 +37,16 @@ impl Traffic {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_connections_add_up_by_cause() {
+        let mut all = Traffic { payload: 1, mqtt: 2, ping: 3, resend: 4 };
+        all.add(&Traffic { payload: 10, mqtt: 20, ping: 30, resend: 40 });
+        assert_eq!(all, Traffic { payload: 11, mqtt: 22, ping: 33, resend: 44 });
+        assert_eq!(all.total(), 110);
+    }
+}
