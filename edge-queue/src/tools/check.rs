@@ -36,7 +36,11 @@ pub fn check(dir: Box<dyn Dir>, json: bool, out: &mut dyn Write) -> Result<Outco
 
 fn unusable(error: &InspectError, json: bool, out: &mut dyn Write) -> Result<Outcome, ToolError> {
     if json {
-        writeln!(out, "{}", serde_json::json!({ "ok": false, "damage": [error.to_string()] }))?;
+        writeln!(
+            out,
+            "{}",
+            words::json_line(&serde_json::json!({ "ok": false, "damage": [error.to_string()] }))
+        )?;
     } else {
         writeln!(out, "DAMAGED: {error}\nedge-queue salvage searches it for rows")?;
     }
@@ -80,5 +84,5 @@ fn as_json(
     map.insert("ok".into(), clean.into());
     map.insert("rows".into(), Value::Array(rows.collect()));
     map.insert("lost".into(), Value::Array(lost.collect()));
-    writeln!(out, "{}", Value::Object(map))
+    writeln!(out, "{}", words::json_line(&Value::Object(map)))
 }

@@ -87,7 +87,7 @@ fn line(kind: &str, mut value: Value, out: &mut dyn Write) -> std::io::Result<()
     if let Some(map) = value.as_object_mut() {
         map.insert("type".into(), kind.into());
     }
-    writeln!(out, "{value}")
+    writeln!(out, "{}", words::json_line(&value))
 }
 
 fn row_json(gateway: u64, row: &StoredRow, payload: Payload) -> Value {

@@ -58,7 +58,7 @@ fn as_text(found: &Inspection, lanes: &[Found], now: &Now, out: &mut dyn Write) 
                 out,
                 "consumer {} lane {lane}: {} queued of {} accepted, {} delivered, {} moved, {dropped} dropped; done below {} and in {} \
                  ranges above; {} losses to report",
-                consumer.name,
+                consumer.name.escape_debug(),
                 queued(place),
                 place.accepted,
                 place.delivered,
@@ -99,7 +99,7 @@ fn as_json(found: &Inspection, lanes: &[Found], now: &Now, out: &mut dyn Write) 
         "consumers".into(),
         Value::Array(all.map(|(name, lane, place)| place_json(name, lane, place)).collect()),
     );
-    writeln!(out, "{}", Value::Object(map))
+    writeln!(out, "{}", words::json_line(&Value::Object(map)))
 }
 
 /// One consumer's place and ledger in one lane.

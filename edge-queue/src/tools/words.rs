@@ -46,13 +46,33 @@ pub(super) fn lost(lane: Lane, lost: &Lost) -> String {
 pub(super) fn gap(consumer: &str, gap: &Gap) -> String {
     let record = &gap.record;
     format!(
-        "lane {}: {consumer} will not get {} rows between {} and {}: {}; not reported yet",
+        "lane {}: {} will not get {} rows between {} and {}: {}; not reported yet",
         gap.lane.0,
+        consumer.escape_debug(),
         record.count,
         record.first_seq,
         record.last_seq,
         record.reason.name()
     )
+}
+
+/// JSON as one line for terminals too: what drives them, ends a line or turns text around is escaped, which JSON allows in all its texts.
+pub(super) fn json_line(value: &Value) -> String {
+    let mut line = String::new();
+    for c in value.to_string().chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                let _ = write!(line, "\\u{:04x}", u32::from(c));
+            }
+            c => line.push(c),
+        }
+    }
+    line
 }
 
 /// Bytes with a binary unit.
