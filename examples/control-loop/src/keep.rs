@@ -15,11 +15,10 @@
     reason = "a shell: a thread and one small file"
 )]
 
-use crate::Clock;
+use crate::{Clock, state_file};
 use edge_filter::control::{ControlSnapshot, Controller};
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -180,10 +179,8 @@ fn restore(file: &Path, controller: &mut Controller, now_ns: u64) -> Found {
 
 fn load(file: &Path) -> io::Result<ControlSnapshot> {
     let damaged = || io::Error::other("it is damaged");
-    if fs::metadata(file)?.len() > FILE_BYTES_MAX {
-        return Err(damaged());
-    }
-    let bytes = fs::read(file)?;
+    let (dir, name) = place(file)?;
+    let bytes = state_file::read(dir, name, FILE_BYTES_MAX)?;
     let rest = bytes.strip_prefix(HEAD.as_bytes()).ok_or_else(damaged)?;
     let (sum, body) = rest.split_first_chunk::<9>().ok_or_else(damaged)?;
     if sum.as_slice() != format!("{:08x}\n", crc32c::crc32c(body)).as_bytes() {
@@ -196,13 +193,17 @@ fn load(file: &Path) -> io::Result<ControlSnapshot> {
 fn save(file: &Path, snapshot: &ControlSnapshot) -> io::Result<()> {
     let mut body = Vec::new();
     ciborium::into_writer(snapshot, &mut body).map_err(io::Error::other)?;
-    let new = file.with_extension("new");
-    let mut out = File::create(&new)?;
-    out.write_all(format!("{HEAD}{:08x}\n", crc32c::crc32c(&body)).as_bytes())?;
-    out.write_all(&body)?;
-    out.sync_all()?;
-    fs::rename(&new, file)?;
-    File::open(file.parent().unwrap_or(Path::new(".")))?.sync_all()
+    let (dir, name) = place(file)?;
+    let head = format!("{HEAD}{:08x}\n", crc32c::crc32c(&body));
+    state_file::replace(dir, name, &[head.as_bytes(), &body])
+}
+
+/// The directory of a file, and its name there.
+fn place(file: &Path) -> io::Result<(&Path, &str)> {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| io::Error::other("it is no name of a file"))?;
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok((dir, name))
 }
 
 #[cfg(test)]

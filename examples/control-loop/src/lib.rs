@@ -12,6 +12,7 @@ pub mod mqtt;
 pub mod net;
 pub mod plant;
 pub mod runner;
+pub mod state_file;
 
 pub use actuate::Actuate;
 pub use app::{App, AppError, Spool};

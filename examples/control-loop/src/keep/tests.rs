@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 use edge_filter::control::ControlEvent;
 use edge_filter::{AlarmCommand, AlarmLevel, Quality};
@@ -95,4 +97,22 @@ fn damage_at_every_byte_is_found_and_every_interlock_tripped() {
     }
     fs::write(&file, &good).unwrap();
     assert!(matches!(restore(&file, &mut controller(), clock.now_ns()), Found::Restored));
+}
+
+/// Promise 14: a start waits for nothing, and writes where it says.
+#[test]
+fn a_pipe_or_a_link_in_the_place_of_the_file_is_damage_and_nothing_else() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::start());
+    let (file, other) = (dir.path().join(FILE), dir.path().join("somebodys"));
+    std::fs::write(&other, "precious").unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(pipe.success());
+    std::os::unix::fs::symlink(&other, dir.path().join("control-state.new")).unwrap();
+    let (keeper, mailbox, found) =
+        Keeper::start(file.clone(), &mut controller(), clock, |e| panic!("{e}")).unwrap();
+    assert!(matches!(found, Found::Damaged(_)), "{found:?}");
+    assert!(mailbox.offer(&alarmed(clock).0));
+    drop(keeper);
+    assert_eq!(std::fs::read(&other).unwrap(), b"precious");
+    assert!(std::fs::symlink_metadata(&file).unwrap().is_file());
 }

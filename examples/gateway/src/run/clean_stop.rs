@@ -20,11 +20,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use control_loop::state_file;
 use edge_bridge::Row;
 use edge_filter::Snapshot;
 use serde::{Deserialize, Serialize};
 
-use super::durable_file;
 use super::filter::FilterSnapshot;
 use super::filter_state::FilterState;
 use super::kept_row::KeptRow;
@@ -56,7 +56,7 @@ struct Mark<F> {
 /// Reads the mark, and leaves it. A mark that cannot be read counts as an unclean stop.
 pub(crate) fn read(state: &Path) -> LastRun {
     let path = state.join(FILE);
-    let text = match durable_file::read(state, FILE, FILE_BYTES_MAX) {
+    let text = match state_file::read(state, FILE, FILE_BYTES_MAX) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return LastRun::default(),
         Err(error) => {
@@ -83,7 +83,7 @@ pub(crate) fn remove(state: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         removed => removed?,
     }
-    durable_file::sync_names(state)
+    state_file::sync_names(state)
 }
 
 /// Leaves the mark of a clean stop, durably. `rows`: those that the queue had no room for.

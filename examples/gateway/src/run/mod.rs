@@ -19,7 +19,6 @@ mod clean_stop;
 mod client_log;
 mod compact;
 mod control;
-mod durable_file;
 mod error;
 mod filter;
 mod filter_state;

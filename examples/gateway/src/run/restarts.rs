@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use super::durable_file;
+use control_loop::state_file;
 
 const FILE: &str = "restarts";
 /// A line of two numbers.
@@ -26,7 +26,7 @@ impl Restarts {
     /// # Errors
     /// The disk refused: the number is right in this run, and not kept.
     pub(crate) fn count(state: &Path, last_clean: Option<bool>) -> (Self, io::Result<()>) {
-        let kept = durable_file::read(state, FILE, FILE_BYTES_MAX).ok();
+        let kept = state_file::read(state, FILE, FILE_BYTES_MAX).ok();
         let mut restarts = kept.and_then(|text| parse(str::from_utf8(&text).ok()?)).unwrap_or_default();
         match last_clean {
             None => return (restarts, Ok(())),
@@ -38,7 +38,7 @@ impl Restarts {
 
     fn keep(self, state: &Path) -> io::Result<()> {
         let text = format!("clean {} unclean {}\n", self.clean, self.unclean);
-        durable_file::replace(state, FILE, &[text.as_bytes()])
+        state_file::replace(state, FILE, &[text.as_bytes()])
     }
 }
 

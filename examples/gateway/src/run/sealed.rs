@@ -3,26 +3,25 @@
 use std::io;
 use std::path::Path;
 
+use control_loop::state_file;
 use sha2::{Digest, Sha256};
 
-use super::durable_file;
-
-/// Replaces the file, durably, as [`durable_file::replace`] does.
+/// Replaces the file, durably, as [`state_file::replace`] does.
 ///
 /// # Errors
 /// The disk refused.
 pub(super) fn replace(dir: &Path, name: &str, version: &str, body: &[u8]) -> io::Result<()> {
     let head = format!("{version}{}\n", sum(body));
-    durable_file::replace(dir, name, &[head.as_bytes(), body])
+    state_file::replace(dir, name, &[head.as_bytes(), body])
 }
 
 /// Reads the body of a file of at most `bytes_max`.
 ///
 /// # Errors
-/// As [`durable_file::read`]; it is damaged or of another version.
+/// As [`state_file::read`]; it is damaged or of another version.
 pub(super) fn read(dir: &Path, name: &str, version: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
     let damaged = || io::Error::new(io::ErrorKind::InvalidData, "it is damaged");
-    body_of(&durable_file::read(dir, name, bytes_max)?, version).map(<[u8]>::to_vec).ok_or_else(damaged)
+    body_of(&state_file::read(dir, name, bytes_max)?, version).map(<[u8]>::to_vec).ok_or_else(damaged)
 }
 
 /// Returns the body, if it is whole and of this version.

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use control_loop::state_file;
 use sha2::{Digest, Sha256};
 
 use super::compact::{KeptTables, version_name};
-use super::durable_file;
 
 /// A larger one is none of ours.
 const TABLE_BYTES_MAX: u64 = 1 << 20;
@@ -38,7 +38,7 @@ impl TableFiles {
             topics.iter().flat_map(|topic| self.list(topic).into_iter().map(move |path| (topic, path)));
         files
             .filter_map(|(topic, name)| {
-                let table = durable_file::read(&self.state, &name, TABLE_BYTES_MAX).ok()?;
+                let table = state_file::read(&self.state, &name, TABLE_BYTES_MAX).ok()?;
                 Some((topic.clone(), Bytes::from(table)))
             })
             .collect()
@@ -72,7 +72,7 @@ impl TableFiles {
             };
         };
         self.written.fetch_add(table.len() as u64, Ordering::Relaxed);
-        durable_file::replace(&self.state, name, &[table])
+        state_file::replace(&self.state, name, &[table])
     }
 
     fn list(&self, topic: &str) -> Vec<String> {

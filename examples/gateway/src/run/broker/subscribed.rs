@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{io, iter};
 
-use crate::run::durable_file;
+use control_loop::state_file;
 
 const FILE: &str = "subscribed";
 /// Topic filters of a configuration, each of at most 64 KiB.
@@ -24,7 +24,7 @@ pub(crate) struct Subscribed {
 impl Subscribed {
     /// Reads what earlier runs have subscribed. `session`: client identifier and broker; of another one nothing is known.
     pub(crate) fn load(state: &Path, session: String) -> Self {
-        let text = durable_file::read(state, FILE, FILE_BYTES_MAX).ok();
+        let text = state_file::read(state, FILE, FILE_BYTES_MAX).ok();
         let text = text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
         let mut lines = text.lines();
         let first = lines.next();
@@ -72,7 +72,7 @@ impl Subscribed {
         let filters = self.filters.iter().map(String::as_str);
         let text: String =
             iter::once(self.session.as_str()).chain(filters).flat_map(|line| [line, "\n"]).collect();
-        durable_file::replace(&self.state, FILE, &[text.as_bytes()])
+        state_file::replace(&self.state, FILE, &[text.as_bytes()])
     }
 }
 

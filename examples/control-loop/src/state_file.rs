@@ -1,5 +1,5 @@
-//! Small files of the state directory: read within a limit, replaced whole and durably. Whoever else can write there gets no file written or read
-//! through a link, and no start that waits for a pipe.
+//! Small files of a state directory: read within a limit, replaced whole and durably. Whoever else can write there gets no file written or read
+//! through a link, and no start that waits for a pipe. For the shells around a controller; any program may use it.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file")]
 
@@ -17,7 +17,7 @@ const MODE: u32 = 0o600;
 ///
 /// # Errors
 /// The disk refused: unless only the last sync did, the old content is still there.
-pub(super) fn replace(dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+pub fn replace(dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     let new = dir.join(format!("{name}.new"));
     // One that a crash left, or a link that somebody made: `create_new` follows none.
     match fs::remove_file(&new) {
@@ -37,7 +37,7 @@ pub(super) fn replace(dir: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()>
 ///
 /// # Errors
 /// There is no such file, it is no regular one or too large, or the disk refused.
-pub(super) fn read(dir: &Path, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+pub fn read(dir: &Path, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(dir.join(name))?;
     let invalid = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
@@ -56,7 +56,7 @@ pub(super) fn read(dir: &Path, name: &str, bytes_max: u64) -> io::Result<Vec<u8>
 ///
 /// # Errors
 /// The disk refused.
-pub(super) fn sync_names(dir: &Path) -> io::Result<()> {
+pub fn sync_names(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
