@@ -222,7 +222,7 @@ fn python_refuses_by_name_what_it_cannot_read() {
     let cases = [
         ("small", &session, &small, "Zstandard"),
         ("other", &other, &fast, wanted.as_str()),
-        ("cut", &session, &cut, "Error"),
+        ("cut", &session, &cut, "edge_batch: the message is cut off"),
     ];
     for (name, session, batch, why) in cases {
         let output = python(name, Some(session), std::slice::from_ref(batch));
@@ -230,4 +230,55 @@ fn python_refuses_by_name_what_it_cannot_read() {
         assert!(!output.status.success() && said.contains(why), "{name}: {said}");
     }
     assert!(python("right", Some(&session), &[fast]).status.success());
+}
+
+/// A module: importing it reads nothing, `-O` leaves its checks in, and whatever bytes it is given it returns rows or raises its error.
+#[test]
+fn python_takes_the_reader_as_a_module_and_damage_is_its_error() {
+    let session = Session::names(1, &table());
+    let mut encoder = session.encoder(Level::Fast);
+    samples().iter().for_each(|reading| encoder.push(reading).unwrap());
+    let batch = encoder.finish_under(usize::MAX).unwrap().to_vec();
+    let files = [("module.table", session.announced()), ("module.batch", batch.as_slice())];
+    let [announced, batch] = files.map(|(name, bytes)| {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    });
+    let program = r#"
+import random, sys
+from edge_batch import BatchError, Table, decode, wanted_table
+announced, batch = (open(path, "rb").read() for path in sys.argv[1:])
+table = Table(announced)
+rows = decode(batch, table)
+if wanted_table(batch) != table.id or not rows[0].name.startswith("line2/"):
+    sys.exit("not the readings: %r" % (rows[0],))
+def is_refused(read, *arguments):
+    try:
+        read(*arguments)
+    except BatchError:
+        return True
+    return False
+if not is_refused(decode, batch) or not is_refused(decode, batch[:-1], table):
+    sys.exit("no error")
+random.seed(1)
+refused = 0
+for _ in range(int(sys.stdin.read())):
+    data = bytearray(batch if random.random() < 0.7 else announced)
+    read = (lambda: decode(data, table)) if data == batch else (lambda: Table(data))
+    for _ in range(random.randint(1, 4)):
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+    refused += is_refused(read)
+print(refused)
+"#;
+    let mut command = Command::new("python3");
+    command.args(["-O", "-c", program]).arg(announced).arg(batch).current_dir(script().parent().unwrap());
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let damaged = cases(20_000);
+    child.stdin.take().unwrap().write_all(damaged.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let refused: u64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    assert!(refused > damaged / 4, "{refused} of {damaged} were refused");
+    println!("executed codec.compact.python.damaged: {damaged} cases");
 }

@@ -3,7 +3,7 @@
 //! A batch is the message `edge.batch.v1.Batch` ([`PROTO`]): sensors that are polled together share a clock, values become
 //! integers (decimals, printed digits, or bits), integers become small differences, and those
 //! are entropy-coded with weights that are fixed, or learned and announced in a session [`Table`]. The recipe is
-//! `docs/codec-formats.md`, a reader in 100 lines of Python `decoders/python/edge_batch.py`.
+//! `docs/codec-formats.md`, a reader in Python `decoders/python/edge_batch.py`.
 //!
 //! ```
 //! use edge_codec::compact::{self, Encoder, Level, Table};
