@@ -22,6 +22,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use edge_bridge::{Bridge, Commands};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::arguments::Subscribe;
 use crate::print::Printer;
@@ -44,8 +48,9 @@ const WAITING_BYTES_MAX: usize = 16 << 20;
 const TURN_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(options: &Subscribe) -> Outcome {
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = std::env::var("RUST_LOG").ok().and_then(|wanted| wanted.parse::<Targets>().ok());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
+    tracing_subscriber::registry().with(fmt::layer().with_writer(std::io::stderr)).with(filter).init();
     let failed = |error: std::io::Error| Failure::io("the runtime", &error);
     // Who connects and who reads take turns: else a burst from the hub is in memory as a whole before the reader sees any of it.
     let mut builder = tokio::runtime::Builder::new_current_thread();

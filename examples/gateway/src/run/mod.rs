@@ -58,7 +58,10 @@ mod withhold;
 
 use std::path::{Path, PathBuf};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{fmt, registry};
 
 use crate::config::Config;
 pub(crate) use error::RunError;
@@ -88,9 +91,15 @@ pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError>
     result
 }
 
-/// To standard error, from `info` on; `RUST_LOG` changes that.
+/// To standard error, from `info` on; `RUST_LOG` changes that: a level, or `TARGET=LEVEL` with commas between.
 fn log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("RUST_LOG").ok();
+    let filter = wanted.as_deref().and_then(|wanted| wanted.parse::<Targets>().ok());
+    let is_unclear = wanted.is_some() && filter.is_none();
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO));
     // Another subscriber is there already in tests only.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = registry().with(fmt::layer().with_writer(std::io::stderr)).with(filter).try_init();
+    if is_unclear {
+        tracing::warn!("RUST_LOG is not understood: LEVEL or TARGET=LEVEL,...; from info on is logged");
+    }
 }
