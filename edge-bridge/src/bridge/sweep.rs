@@ -276,3 +276,6 @@ impl Sweep {
         self.on_given_back(now_ms, 0);
     }
 }
+
+#[cfg(test)]
+mod tests;
