@@ -459,25 +459,4 @@ impl<S: Spool, P: Pack> Core<S, P> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::pack::RawPack;
-    use super::super::spool::MemorySpool;
-    use super::*;
-
-    /// Returns whether a topic in back-off of which nothing is held or parked is still in back-off after a pass.
-    fn is_refused_after(work: Work) -> bool {
-        let (topic, all) = (Utf8::from_static("t").unwrap(), Utf8::from_static("#").unwrap());
-        let mut spool = MemorySpool::new(10, 1_000);
-        let mut uplink = Uplink::new(RawPack::default(), 1_000, 1);
-        assert!(uplink.refusals.add(0, &topic, ReasonCode::NOT_AUTHORIZED, 0));
-        assert!(uplink.begin_pass(0, all, work, &mut spool));
-        uplink.work_by_hand(0, &mut spool);
-        assert!(uplink.hand.is_none());
-        uplink.refusals.knows(&topic)
-    }
-
-    #[test]
-    fn a_drop_ends_the_back_off_of_a_topic_without_messages_and_a_look_does_not() {
-        assert_eq!([Work::Copy, Work::Drop].map(is_refused_after), [true, false]);
-    }
-}
+mod tests;
