@@ -156,3 +156,6 @@ impl<P: Pack> Uplink<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
