@@ -163,8 +163,14 @@ impl Rule {
     /// the time guard refuses before it believes that a clock was set back.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
-        let refused = LossBound::Readings(self.judges.refused_max());
-        together(together(self.time_guard.loss_bound(), refused), self.reducer_loss_bound())
+        together(self.refusal_loss_bound(), self.reducer_loss_bound())
+    }
+
+    /// What the time guard refuses before it believes that a clock was set back, and the judges before they believe a new level. No crash is
+    /// needed for that.
+    #[must_use]
+    pub fn refusal_loss_bound(&self) -> LossBound {
+        together(self.time_guard.loss_bound(), LossBound::Readings(self.judges.refused_max()))
     }
 
     /// What a crash alone may cost: the readings that wait to be judged, and those that the reducer holds.

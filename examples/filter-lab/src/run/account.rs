@@ -12,7 +12,10 @@ pub(super) struct Account {
     /// The pipeline's.
     pub(super) number: u32,
     pub(super) error_bound: ErrorBound,
-    pub(super) loss_bound: LossBound,
+    /// What a crash may cost.
+    pub(super) crash_loss: LossBound,
+    /// What the time guard and the quality checks may refuse beside it.
+    pub(super) refused: LossBound,
     pub(super) readings: u64,
     /// Readings that went on; synthetic emits are counted apart.
     pub(super) kept: u64,
@@ -36,7 +39,8 @@ impl Account {
             unit: unit.to_owned(),
             number,
             error_bound,
-            loss_bound: rule.map_or(LossBound::Nothing, Rule::loss_bound),
+            crash_loss: rule.map_or(LossBound::Nothing, Rule::reducer_loss_bound),
+            refused: rule.map_or(LossBound::Nothing, Rule::refusal_loss_bound),
             readings: 0,
             kept: 0,
             synthetic: 0,

@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::{distance::Reading, plot};
+use edge_filter::LossBound;
 use serde_json::json;
 use std::path::Path;
 
@@ -46,7 +47,7 @@ pub(super) fn page(input: &Path, rules: &Path, accounts: &[Account]) -> String {
 
 fn overview(accounts: &[Account]) -> String {
     let mut table = String::from(
-        "<div class=\"scroll\"><table>\n<tr><th>sensor</th><th class=\"r\">readings</th><th class=\"r\">sent</th>\
+        "<div class=\"scroll\"><table>\n<tr><th>sensor</th><th class=\"r opt\">readings</th><th class=\"r opt\">sent</th>\
          <th class=\"r\">fewer</th><th class=\"r\">largest error</th><th class=\"r opt\">RMS error</th>\
          <th class=\"r\">stated</th><th></th></tr>\n",
     );
@@ -62,7 +63,7 @@ fn overview(accounts: &[Account]) -> String {
             None => ("o", "not stated"),
         };
         table.push_str(&format!(
-            "<tr><td>{}{}</td><td class=\"r\">{}</td><td class=\"r\">{}</td><td class=\"r\">{:.1}\u{d7}</td>\
+            "<tr><td>{}{}</td><td class=\"r opt\">{}</td><td class=\"r opt\">{}</td><td class=\"r\">{:.1}\u{d7}</td>\
              <td class=\"r\">{max}</td><td class=\"r opt\">{rms}</td><td class=\"r\">{stated}</td>\
              <td><span class=\"p {class}\">{word}</span></td></tr>\n",
             escape(&account.name),
@@ -89,13 +90,20 @@ fn section(account: &Account) -> String {
     if suppressed.is_empty() {
         reasons.push_str("<li>nothing is left out</li>");
     }
+    let refused = match account.refused {
+        LossBound::Nothing => String::new(),
+        bound => format!(
+            " Until a change is believed, the checks before the stage refuse {}.",
+            escape(&bound.to_string())
+        ),
+    };
     let thinned = if account.original.is_thinned() {
         "<p class=\"note\">The curve is thinned for the drawing (M4): every extreme is there. The figures are of all readings.</p>\n"
     } else {
         ""
     };
     format!(
-        "<h2>{}{}</h2>\n<p>{} of {} readings are sent, read as {how}. Error stated: {}. A crash can lose {}.</p>\n{}\
+        "<h2>{}{}</h2>\n<p>{} of {} readings are sent, read as {how}. Error stated: {}. A crash can lose {}.{refused}</p>\n{}\
          <ul class=\"legend\"><li><i class=o></i>measured</li><li><i class=k></i>sent</li></ul>\n{thinned}\
          <ul class=\"facts\">{reasons}</ul>\n",
         escape(&account.name),
@@ -103,7 +111,7 @@ fn section(account: &Account) -> String {
         count(account.sent()),
         count(account.readings),
         escape(&account.error_bound.to_string()),
-        escape(&account.loss_bound.to_string()),
+        escape(&account.crash_loss.to_string()),
         plot::both(account),
     )
 }

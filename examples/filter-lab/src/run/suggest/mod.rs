@@ -1,0 +1,200 @@
+//! Tolerances to choose from, each with its price: the stages themselves run over the recording.
+//!
+//! What a tolerance saves depends on its ratio to the noise, of which the median step between readings is the measure. The search for
+//! ten times fewer is made for each stage by itself, on a coarse grid of tolerances up to half the range and then on a fine one
+//! below the first that does, since stages differ by a factor in what they need. A discrete signal has no tolerance.
+
+mod steps;
+mod trial;
+
+use super::reader::Reader;
+use crate::error::Error;
+use edge_csv::Visible;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use steps::Steps;
+use trial::{Stage, Trial};
+
+/// Tolerances of the table, in median steps.
+const TOLERANCES: [f64; 6] = [0.5, 1.0, 2.0, 3.0, 5.0, 10.0];
+/// Ratio of neighbours on the coarse grid.
+const COARSE: f64 = 1.25;
+/// Tolerances of the coarse grid at most: 10 decades.
+const COARSE_MAX: usize = 110;
+/// Tolerances between two of the coarse grid.
+const FINE: u32 = 20;
+
+/// Trials of each sensor.
+type Trials = BTreeMap<String, Vec<Trial>>;
+
+/// Reads the recording three times: for the steps, and through the stages on both grids.
+pub(super) fn table(input: &Path, skip_bad: bool) -> Result<String, Error> {
+    let mut steps = BTreeMap::<String, Steps>::new();
+    each_number(input, skip_bad, |sensor, value, _| match steps.get_mut(sensor) {
+        Some(steps) => steps.add(value),
+        None => steps.entry(sensor.to_owned()).or_default().add(value),
+    })?;
+    let continuous = || steps.iter().filter(|(_, steps)| !steps.is_discrete());
+    let priced = run(input, skip_bad, continuous().map(|(name, steps)| (name, in_steps(steps))).collect())?;
+    let coarse = run(input, skip_bad, continuous().map(|(name, steps)| (name, coarse(steps))).collect())?;
+    let fine = continuous().filter_map(|(name, steps)| Some((name, fine(coarse.get(name)?, steps.readings))));
+    let fine = run(input, skip_bad, fine.collect())?;
+    let (mut table, mut rules) = (String::new(), String::new());
+    for (name, steps) in &steps {
+        let found =
+            |trials: &Trials, stage| trials.get(name).and_then(|t| first_tenfold(t, stage, steps.readings));
+        let best: Vec<_> = Stage::ALL
+            .into_iter()
+            .filter_map(|stage| Some((stage, found(&fine, stage).or(found(&coarse, stage))?)))
+            .collect();
+        let _ = describe(&mut table, name, steps, priced.get(name).map_or(&[], Vec::as_slice), &best);
+        let _ = rule(&mut rules, name, steps, &best);
+    }
+    Ok(format!(
+        "{table}# Rules to paste, the tightest tolerance of any stage that makes ten times fewer:\n\n{rules}"
+    ))
+}
+
+/// Calls `take` with every usable number of the recording.
+fn each_number(input: &Path, skip_bad: bool, mut take: impl FnMut(&str, f64, i64)) -> Result<(), Error> {
+    let mut reader = Reader::open(input, skip_bad)?;
+    while let Some(record) = reader.next_record()? {
+        if let Some(value) = record.value.as_f64().filter(|v| v.is_finite() && !record.quality.is_bad()) {
+            take(record.sensor, value, record.time);
+        }
+    }
+    Ok(())
+}
+
+/// Runs stages over the recording.
+fn run(input: &Path, skip_bad: bool, wanted: Vec<(&String, Vec<(Stage, f64)>)>) -> Result<Trials, Error> {
+    let mut trials = Trials::new();
+    for (name, wanted) in wanted {
+        // What a stage refuses is no tolerance: beyond what a double can compare.
+        let sensor = wanted.into_iter().filter_map(|(stage, tolerance)| Trial::new(stage, tolerance).ok());
+        trials.insert(name.clone(), sensor.collect());
+    }
+    each_number(input, skip_bad, |sensor, value, time| {
+        for trial in trials.get_mut(sensor).into_iter().flatten() {
+            trial.take(value, time);
+        }
+    })?;
+    trials.values_mut().flatten().for_each(Trial::finish);
+    Ok(trials)
+}
+
+/// The tolerances of the table.
+fn in_steps(steps: &Steps) -> Vec<(Stage, f64)> {
+    let tolerances = TOLERANCES.iter().map(|factor| factor * steps.unit());
+    tolerances.flat_map(|tolerance| Stage::ALL.map(|stage| (stage, tolerance))).collect()
+}
+
+/// From half the range down to a tenth of the smallest step.
+fn coarse(steps: &Steps) -> Vec<(Stage, f64)> {
+    let least = steps.quantum.unwrap_or(0.0) / 10.0;
+    let down = std::iter::successors(Some(steps.range() / 2.0), |tolerance| Some(tolerance / COARSE));
+    let down = down.take_while(|tolerance| *tolerance >= least).take(COARSE_MAX).map(rounded);
+    down.flat_map(|tolerance| Stage::ALL.map(|stage| (stage, tolerance))).collect()
+}
+
+/// Below the first of the coarse grid that makes ten times fewer, for each stage.
+fn fine(coarse: &[Trial], readings: u64) -> Vec<(Stage, f64)> {
+    let mut grid = Vec::new();
+    for stage in Stage::ALL {
+        let Some(top) = first_tenfold(coarse, stage, readings) else { continue };
+        let part = |n: u32| top / COARSE.powf(f64::from(n) / f64::from(FINE));
+        grid.extend((0..=FINE).map(|n| (stage, rounded(part(n)))));
+    }
+    grid
+}
+
+/// The smallest tolerance at which a stage keeps at most a tenth.
+fn first_tenfold(trials: &[Trial], stage: Stage, readings: u64) -> Option<f64> {
+    let does = trials.iter().filter(|trial| trial.stage == stage && trial.is_tenfold(readings));
+    does.map(|trial| trial.tolerance).min_by(f64::total_cmp)
+}
+
+/// Four significant digits: what is tried is what is printed.
+fn rounded(tolerance: f64) -> f64 {
+    format!("{tolerance:.3e}").parse().unwrap_or(tolerance)
+}
+
+fn describe(
+    table: &mut String,
+    name: &str,
+    steps: &Steps,
+    priced: &[Trial],
+    best: &[(Stage, f64)],
+) -> std::fmt::Result {
+    let (low, high) = steps.span.unwrap_or((0.0, 0.0));
+    let (readings, median, smallest) = (steps.readings, steps.median(), steps.quantum.unwrap_or(0.0));
+    let name = Visible(name);
+    writeln!(
+        table,
+        "{name}: {readings} readings from {low} to {high}, median step {median:.6}, smallest {smallest:.6}"
+    )?;
+    if steps.is_discrete() {
+        let what = if steps.changes == 0 { "never moves" } else { "a few values, each change counts" };
+        return writeln!(table, "  {what}: on_change keeps {} of {readings}\n", steps.changes + 1);
+    }
+    writeln!(
+        table,
+        "  {:>12} {:>12} {:>14} {:>13}",
+        "tolerance", "deadband", "swinging door", "segment hold"
+    )?;
+    let times = |trial: &Trial| format!("{:.1}x", readings as f64 / trial.kept.max(1) as f64);
+    for trials in priced.chunks_exact(Stage::ALL.len()) {
+        if let [deadband, door, segment] = trials {
+            let tolerance = deadband.tolerance;
+            let [deadband, door, segment] = [deadband, door, segment].map(times);
+            writeln!(table, "  {:>12.6} {deadband:>12} {door:>14} {segment:>13}", tolerance)?;
+        }
+    }
+    for stage in Stage::ALL {
+        match best.iter().find(|(found, _)| *found == stage) {
+            Some((_, tolerance)) => writeln!(
+                table,
+                "  ten times fewer: {}, which is {:.2} % of the range seen",
+                stage.rule(*tolerance),
+                tolerance / (high - low) * 100.0
+            )?,
+            None => writeln!(table, "  no {} up to half the range makes ten times fewer", stage.name())?,
+        }
+    }
+    writeln!(table)
+}
+
+/// A rule for one sensor.
+fn rule(rules: &mut String, name: &str, steps: &Steps, best: &[(Stage, f64)]) -> std::fmt::Result {
+    let tightest = best.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+    let (stage, why) = match tightest {
+        Some((stage, tolerance)) => (stage.rule(*tolerance), ""),
+        None if steps.is_discrete() => ("on_change = {}".to_owned(), "  # a few values"),
+        None => ("on_change = {}".to_owned(), "  # no tolerance up to half the range makes ten times fewer"),
+    };
+    if name.contains(['+', '#']) {
+        return writeln!(
+            rules,
+            "# {}: a name with a wildcard cannot be matched alone: {{ {stage} }}\n",
+            Visible(name)
+        );
+    }
+    writeln!(rules, "[[rule]]\nmatch = {}\nstages = [ {{ {stage} }} ]{why}\n", toml_text(name))
+}
+
+/// A basic string of TOML.
+fn toml_text(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if edge_csv::is_hidden(c) => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
