@@ -91,12 +91,12 @@ pub enum DecodeError {
         sensor: u32,
     },
     /// A compact batch was encoded against another session table than the one that was given.
-    #[error("the batch needs the session table {wanted:07x}, {}", match given { Some(id) => format!("not {id:07x}"), None => "none was given".to_owned() })]
+    #[error("the batch needs the session table {wanted:016x}, {}", match given { Some(id) => format!("not {id:016x}"), None => "none was given".to_owned() })]
     Table {
         /// The [`id`](crate::compact::Table::id) of the table that is needed.
-        wanted: u32,
+        wanted: u64,
         /// The one that was given.
-        given: Option<u32>,
+        given: Option<u64>,
     },
     /// The crate was built without this format.
     #[error("edge-codec was built without the feature {feature:?}")]

@@ -183,7 +183,7 @@ fn a_batch_of_another_table_is_refused_by_name() {
     assert_eq!(refused, DecodeError::Table { wanted, given });
     assert_eq!(
         refused.to_string(),
-        format!("the batch needs the session table {wanted:07x}, not {:07x}", other.id())
+        format!("the batch needs the session table {wanted:016x}, not {:016x}", other.id())
     );
     assert_eq!(
         Reader::without_table().decode(&goods[2], &limits).unwrap_err(),

@@ -218,7 +218,7 @@ fn python_refuses_by_name_what_it_cannot_read() {
     let fast = encoder.finish_under(usize::MAX).unwrap().to_vec();
     let mut cut = fast.clone();
     cut.truncate(cut.len() - 320);
-    let wanted = format!("{:07x}", session.id());
+    let wanted = format!("{:016x}", session.id());
     let cases = [
         ("small", &session, &small, "Zstandard"),
         ("other", &other, &fast, wanted.as_str()),

@@ -9,6 +9,7 @@ Whatever is damaged, incomplete or of a newer layout raises BatchError. As a pro
 it prints row, sensor, time, quality, kind, value, name and unit with tabs between.
 """
 import functools
+import hashlib
 import itertools
 import json
 import struct
@@ -57,11 +58,8 @@ def guarded(read):
 
 
 def table_id(data):
-    """The id by which batches refer to a table: a hash of its bytes."""
-    number = 0x811C9DC5
-    for byte in data:
-        number = (number ^ byte) * 0x01000193 % (1 << 32)
-    return number >> 28 ^ number & 0xFFFFFFF
+    """The id by which batches refer to a table: the first 8 bytes of the SHA-256 of its bytes."""
+    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
 
 
 class Table:
@@ -87,7 +85,10 @@ class Table:
 def wanted_table(data):
     """The id of the session table that a batch refers to, None if it needs none."""
     wanted = fields(data).get(TABLE, [None])[-1]
-    return int.from_bytes(wanted, "little") if isinstance(wanted, bytes) else wanted
+    if wanted is None:
+        return None
+    need(isinstance(wanted, bytes) and len(wanted) == 8, "the field table is not 8 bytes")
+    return int.from_bytes(wanted, "little")
 
 
 @guarded
@@ -97,7 +98,7 @@ def decode(data, table=None):
     need(VERSION not in message, "a newer layout")
     need(ZSTD not in message, "compressed with Zstandard, which this reader has not")
     is_known = wanted is None or table is not None and table.id == wanted
-    need(is_known, "the batch needs the session table %07x" % (wanted or 0))
+    need(is_known, "the batch needs the session table %016x" % (wanted or 0))
     if COLUMNS not in message:
         return []
     table = table if wanted is not None else None

@@ -67,7 +67,7 @@ mod tests {
         use layout::field::{COLUMNS, PADDING, TABLE, TEXTS, ZSTD};
         let fields = [
             ("bytes columns", COLUMNS),
-            ("optional uint32 table", TABLE),
+            ("optional fixed64 table", TABLE),
             ("bytes texts", TEXTS),
             ("bytes padding", PADDING),
             ("bytes zstd", ZSTD),

@@ -168,6 +168,13 @@ pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
     put_varint(out, value);
 }
 
+/// A fixed64 field.
+#[cfg(feature = "compact")]
+pub(crate) fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
+    put_varint(out, u64::from(number) << 3 | 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
 /// A string, bytes, embedded message or packed array.
 pub(crate) fn put_string(out: &mut Vec<u8>, number: u32, content: &[u8]) {
     put_varint(out, u64::from(number) << 3 | LEN);

@@ -47,7 +47,7 @@ impl Session {
 }
 
 /// A batch's reference to a table.
-pub type TableId = u32;
+pub type TableId = u64;
 
 /// The reader's end: knows an announced table, or none.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::format::Kind;
 use crate::input::limits;
 
 /// The name by which batches refer to a session table.
-pub(crate) type TableId = u32;
+pub(crate) type TableId = u64;
 
 /// Returns the name of the table that a payload needs, `None` if it needs none.
 pub(crate) fn wanted(Kind(format): Kind, payload: &[u8]) -> Result<Option<TableId>, DecodeError> {
@@ -47,7 +47,7 @@ impl TableArguments {
         let id = table.id();
         match self.by_id.get(&id) {
             Some((first, known)) if known.bytes() != table.bytes() => Err(Failure::Failed(format!(
-                "{} and {} are different session tables under one name, {id:x}",
+                "{} and {} are different session tables under one name, {id:016x}",
                 first.display(),
                 path.display()
             ))),

@@ -22,7 +22,7 @@ use support::wait_until;
 /// A reader of what arrived.
 #[derive(Default)]
 struct Reader {
-    tables: BTreeMap<u32, Table>,
+    tables: BTreeMap<u64, Table>,
     /// In the order of the announcements.
     announced: Vec<Vec<u8>>,
     /// By identity: `gateway-lane-epoch` and the row's number.

@@ -33,7 +33,7 @@ struct Reader {
     tables: BTreeMap<String, Table>,
     times: BTreeSet<i64>,
     /// Names of the tables that batches need.
-    wanted: BTreeSet<u32>,
+    wanted: BTreeSet<u64>,
     unreadable: usize,
 }
 
@@ -60,7 +60,7 @@ impl Reader {
         reader
     }
 
-    fn ids(&self) -> BTreeSet<u32> {
+    fn ids(&self) -> BTreeSet<u64> {
         self.tables.values().map(Table::id).collect()
     }
 }
@@ -101,7 +101,7 @@ fn wait_for_table(gateway: &Gateway, sensors: usize) {
 }
 
 /// Tables that somebody who comes now finds at the hub: topics and names.
-fn retained(hub: SocketAddr) -> BTreeMap<String, u32> {
+fn retained(hub: SocketAddr) -> BTreeMap<String, u64> {
     let reader = Reader::of(&Subscriber::start(hub, "out/table/#"));
     reader.tables.into_iter().map(|(topic, table)| (topic, table.id())).collect()
 }
@@ -159,7 +159,7 @@ fn a_hub_that_crashes_with_its_tables_unsaved_gets_them_again() {
     let sent = plant.send(60, 3);
     arrives(&late, sent);
     wait_until("the tables of what was sent before are there again", 60, || {
-        let now: BTreeSet<u32> = retained(hub.address).into_values().collect();
+        let now: BTreeSet<u64> = retained(hub.address).into_values().collect();
         wanted.is_subset(&now)
     });
     assert!(gateway.log().contains("session_present=true"), "it kept the session");
@@ -183,7 +183,7 @@ fn a_reader_that_was_away_while_tables_changed_finds_the_table_of_every_batch() 
     }
     let reader = Reader::of(&all);
     assert!(reader.wanted.len() >= 3, "{:?}", reader.wanted);
-    let now: BTreeSet<u32> = retained(hub.address).into_values().collect();
+    let now: BTreeSet<u64> = retained(hub.address).into_values().collect();
     assert!(reader.wanted.is_subset(&now), "{:x?} of {:x?} are at the hub", reader.wanted, now);
     assert_eq!(reader.ids(), now);
 }
@@ -213,7 +213,7 @@ fn tables_of_others_cost_neither_log_nor_disk_and_are_not_taken_over() {
     let forged = dir.path().join("evil.table");
     std::fs::write(&forged, evil.bytes()).unwrap();
     retain_file(hub.address, &format!("{TABLES}g/{:08x}", evil.id()), &forged);
-    (1..50_u32).for_each(|id| retain(hub.address, &format!("{TABLES}g/{id:08x}"), "no table"));
+    (1..50_u32).for_each(|id| retain(hub.address, &format!("{TABLES}g/{id:016x}"), "no table"));
     let late = Subscriber::start(hub.address, "out/#");
     let sent = plant.send(60, 3);
     arrives(&late, sent);

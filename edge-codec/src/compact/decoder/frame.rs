@@ -4,7 +4,7 @@
 
 use crate::compact::layout::field;
 use crate::protobuf::envelope;
-use crate::protobuf::fields::{Fields, malformed};
+use crate::protobuf::fields::Fields;
 use crate::{DecodeError, Header, Limits};
 
 /// A message's fields, with the offset of each in the input.
@@ -13,7 +13,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) header: Header,
     pub(crate) runs: Option<Vec<u64>>,
     pub(crate) columns: Option<(usize, &'a [u8])>,
-    pub(crate) table: Option<u32>,
+    pub(crate) table: Option<u64>,
     pub(crate) texts: (usize, &'a [u8]),
     pub(crate) zstd: Option<(usize, &'a [u8])>,
 }
@@ -28,10 +28,7 @@ impl<'a> Frame<'a> {
         while let Some(f) = fields.next()? {
             match (f.number, f.varint, f.content) {
                 (field::COLUMNS, _, Some(content)) => frame.columns = Some((f.offset, content)),
-                (field::TABLE, Some(id), _) => {
-                    let id = u32::try_from(id).map_err(|_| malformed(f.offset, "table is above 32 bits"))?;
-                    frame.table = Some(id);
-                }
+                (field::TABLE, ..) => frame.table = Some(f.bits64("table is not a fixed64")?),
                 (field::TEXTS, _, Some(content)) => frame.texts = (f.offset, content),
                 (field::ZSTD, _, Some(content)) => frame.zstd = Some((f.offset, content)),
                 (number, ..) => headed |= number < field::COLUMNS || number == field::SEQS,

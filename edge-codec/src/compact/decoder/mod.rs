@@ -43,7 +43,7 @@ pub fn decode<'a>(input: &'a [u8], limits: &Limits) -> Result<Batch<'a>, DecodeE
 ///
 /// # Errors
 /// What [`decode`] says of a message that is none, or that must be decompressed and is not right.
-pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u32>, DecodeError> {
+pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u64>, DecodeError> {
     crate::check_input(input, limits)?;
     let frame = Frame::read(input, limits)?;
     match frame.zstd {

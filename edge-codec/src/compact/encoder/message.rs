@@ -16,7 +16,7 @@ use crate::compact::stream::shapes;
 use crate::compact::table::Table;
 use crate::compact::values::plan::Scratch;
 use crate::protobuf::envelope;
-use crate::protobuf::fields::{put_number, put_string};
+use crate::protobuf::fields::{put_fixed64, put_string};
 use crate::seqs::Runs;
 use crate::{Header, Sensor};
 
@@ -40,7 +40,7 @@ pub(crate) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memo
     let mut out = envelope::head_without_version(draft.header);
     envelope::put_runs(&mut out, draft.runs);
     if let Some(table) = draft.table {
-        put_number(&mut out, field::TABLE, table.id().into());
+        put_fixed64(&mut out, field::TABLE, table.id());
     }
     if !draft.texts.is_empty() {
         put_string(&mut out, field::TEXTS, &draft.texts.concat());

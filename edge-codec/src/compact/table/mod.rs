@@ -18,6 +18,7 @@ use crate::protobuf::fields::{Fields, malformed, put_number, put_string};
 use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable};
 use bytes::Bytes;
 use distributions::Distributions;
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -31,7 +32,7 @@ use std::collections::HashMap;
 /// theirs. Past 4096 different ones the sensors that are left get no plan, and batches carry it for them.
 #[derive(Clone, Debug)]
 pub struct Table {
-    id: u32,
+    id: u64,
     version: u32,
     bytes: Bytes,
     pub(crate) entries: Vec<Entry>,
@@ -148,9 +149,11 @@ impl Table {
         }
     }
 
-    /// Returns what batches name this table by: 28 bits of a hash of its bytes.
+    /// Returns what batches name this table by: the first 64 bits of the SHA-256 of its bytes, as a big-endian number. Nobody
+    /// meets a second table of that name by chance; one who makes it on purpose needs some 2^32 trials, so whoever keeps
+    /// tables under their id compares [`bytes`](Self::bytes), too.
     #[must_use]
-    pub fn id(&self) -> u32 {
+    pub fn id(&self) -> u64 {
         self.id
     }
 
@@ -195,10 +198,9 @@ impl Entry {
     }
 }
 
-/// FNV-1a over 32 bits, folded to 28 so that it takes four bytes in every batch.
-fn hash(bytes: &[u8]) -> u32 {
-    let hash = bytes.iter().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(*b)).wrapping_mul(0x0100_0193));
-    (hash >> 28) ^ (hash & 0x0fff_ffff)
+fn hash(bytes: &[u8]) -> u64 {
+    let digest = Sha256::digest(bytes);
+    digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte))
 }
 
 fn write(version: u32, entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {

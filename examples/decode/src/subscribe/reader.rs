@@ -145,7 +145,7 @@ impl<'a, W: Write> Reader<'a, W> {
         let bytes = message.payload.len();
         let topic = key.topic.clone();
         for Entry { key, message, .. } in self.waiting.add(key, message, bytes, now) {
-            let why = format!("there is no room for more that waits for a session table ({:x})", key.id);
+            let why = format!("there is no room for more that waits for a session table ({:016x})", key.id);
             self.unread.message(message, Cause::NoTable, &why);
         }
         self.fetch.ask(std::iter::once(topic.as_str()), now).await;
@@ -233,5 +233,5 @@ fn cause(error: &DecodeError) -> Cause {
 
 fn in_vain(fetch: &TableFetch<'_>, key: &TableKey, waited: Duration) -> String {
     let trouble = fetch.trouble(&key.topic).map(|trouble| format!(": {trouble}")).unwrap_or_default();
-    format!("its session table {:x} did not come within {} s{trouble}", key.id, waited.as_secs())
+    format!("its session table {:016x} did not come within {} s{trouble}", key.id, waited.as_secs())
 }

@@ -30,7 +30,7 @@ impl fmt::Display for Conflict {
         let [first, second] = &self.sources;
         write!(
             f,
-            "{first} and {second} are different session tables under one name, {:x}: neither is used",
+            "{first} and {second} are different session tables under one name, {:016x}: neither is used",
             self.id
         )
     }
@@ -170,7 +170,9 @@ mod tests {
         };
         let said = conflict.to_string();
         assert!(
-            ["a/table/g1", "a/table/g3", "under one name, 7"].iter().all(|part| said.contains(part)),
+            ["a/table/g1", "a/table/g3", "under one name, 0000000000000007"]
+                .iter()
+                .all(|part| said.contains(part)),
             "{said}"
         );
         assert!(matches!(cache.get(&key("a")), Some(Err(_))));

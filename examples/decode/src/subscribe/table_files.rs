@@ -143,7 +143,7 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 fn stem_of(key: &TableKey) -> String {
-    format!("{}-{:x}", hash(key.topic.as_bytes()), key.id)
+    format!("{}-{:016x}", hash(key.topic.as_bytes()), key.id)
 }
 
 /// The first two of the three parts of a name of ours.

@@ -9,7 +9,7 @@ use edge_codec::{Batch, DecodeError, Limits};
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     /// All that ever came: batches that waited may refer to an old one.
-    by_id: HashMap<u32, Table>,
+    by_id: HashMap<u64, Table>,
     retained: HashMap<Utf8, Publish>,
 }
 

@@ -81,7 +81,7 @@ impl TableFiles {
         entries
             .filter_map(|entry| entry.file_name().into_string().ok())
             .filter(|name| {
-                let id = name.strip_prefix(&prefix).and_then(|id| u32::from_str_radix(id, 16).ok());
+                let id = name.strip_prefix(&prefix).and_then(|id| u64::from_str_radix(id, 16).ok());
                 id.is_some_and(|id| *name == file_name(topic, id))
             })
             .take(FILES_MAX)
@@ -89,7 +89,7 @@ impl TableFiles {
     }
 }
 
-fn file_name(topic: &str, id: u32) -> String {
+fn file_name(topic: &str, id: u64) -> String {
     prefix(topic) + &version_name(id)
 }
 

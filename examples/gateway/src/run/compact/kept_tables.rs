@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 /// What is not yet done, by topic above the tables and name of the version; `None`: the file goes.
-pub(crate) type Changes = BTreeMap<(String, u32), Option<Bytes>>;
+pub(crate) type Changes = BTreeMap<(String, u64), Option<Bytes>>;
 
 /// A handle; clones are the same. Bounded by the versions that a topic keeps, also while the disk hangs: a change takes the place of the one
 /// before it, and a table that goes before its file was begun leaves nothing.
@@ -21,12 +21,12 @@ struct Shared {
 }
 
 impl KeptTables {
-    pub(super) fn keep(&self, topic: &str, id: u32, table: Bytes) {
+    pub(super) fn keep(&self, topic: &str, id: u64, table: Bytes) {
         self.lock().insert((topic.to_owned(), id), Some(table));
         self.0.changed.notify_one();
     }
 
-    pub(super) fn remove(&self, topic: &str, id: u32) {
+    pub(super) fn remove(&self, topic: &str, id: u64) {
         let version = (topic.to_owned(), id);
         let mut changes = self.lock();
         if changes.remove(&version).flatten().is_none() {

@@ -147,18 +147,18 @@ impl Compact {
 }
 
 /// The topic of one version; `None` if it would be too long.
-fn version_topic(tables: &Utf8, id: u32) -> Option<Utf8> {
+fn version_topic(tables: &Utf8, id: u64) -> Option<Utf8> {
     Utf8::try_from(format!("{}/{}", tables.as_str(), version_name(id))).ok()
 }
 
-pub(crate) fn version_name(id: u32) -> String {
-    format!("{id:08x}")
+pub(crate) fn version_name(id: u64) -> String {
+    format!("{id:016x}")
 }
 
 /// Returns the name of the version whose topic this is.
-pub(crate) fn version_of(tables: &str, topic: &str) -> Option<u32> {
+pub(crate) fn version_of(tables: &str, topic: &str) -> Option<u64> {
     let name = topic.strip_prefix(tables)?.strip_prefix('/')?;
-    let id = u32::from_str_radix(name, 16).ok()?;
+    let id = u64::from_str_radix(name, 16).ok()?;
     (version_name(id) == name).then_some(id)
 }
 

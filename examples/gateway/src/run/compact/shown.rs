@@ -34,7 +34,7 @@ struct State {
 struct Topic {
     asked: u64,
     /// Name of the version, and what the hub sent for it.
-    messages: Vec<(u32, TableDigest)>,
+    messages: Vec<(u64, TableDigest)>,
 }
 
 /// Counts of what makes earlier answers of the hub void.
@@ -50,7 +50,7 @@ pub(super) struct Marks {
 
 impl Shown {
     /// The hub has sent this below a topic of tables, for the version of this name; nothing: it was cleared.
-    pub(crate) fn note(&self, topic: &str, id: u32, table: &[u8]) {
+    pub(crate) fn note(&self, topic: &str, id: u64, table: &[u8]) {
         let digest = TableDigest::of(table);
         let mut state = self.lock();
         let messages = &mut state.topics.entry(topic.to_owned()).or_default().messages;
@@ -89,7 +89,7 @@ impl Shown {
     }
 
     /// Returns what came since the last call, in order.
-    pub(super) fn take(&self, topic: &str) -> Vec<(u32, TableDigest)> {
+    pub(super) fn take(&self, topic: &str) -> Vec<(u64, TableDigest)> {
         self.lock().topics.get_mut(topic).map(|topic| std::mem::take(&mut topic.messages)).unwrap_or_default()
     }
 

@@ -84,7 +84,7 @@ impl Rig {
     }
 }
 
-fn id_of(table: &Bytes) -> u32 {
+fn id_of(table: &Bytes) -> u64 {
     Table::decode(table, &Limits::default()).unwrap().id()
 }
 
@@ -290,7 +290,7 @@ fn a_replaced_version_stays_for_max_age_and_is_cleared_then() {
     assert_eq!(rig.announced(), None);
     rig.now.up_ms += 1;
     let Some(Packing::Message(cleared)) = rig.compact.poll(rig.now, 1 << 20) else { panic!("cleared") };
-    assert_eq!(cleared.publish.topic.as_str(), format!("{TABLES}/{:08x}", id_of(&first)));
+    assert_eq!(cleared.publish.topic.as_str(), format!("{TABLES}/{:016x}", id_of(&first)));
     assert!(cleared.publish.payload.is_empty() && cleared.publish.retain);
     assert_eq!(rig.announced(), None);
     // The hub may say so, and may have kept it all the same.
@@ -334,9 +334,16 @@ fn many_versions_are_bounded_and_the_oldest_are_cleared() {
 }
 
 #[test]
-fn the_name_of_a_version_is_eight_digits_below_its_topic() {
-    let topics =
-        ["a/t/0000abcd", "a/t/0000ABCD", "a/t/abcd", "a/t", "a/t/0000abcd/x", "b/t/0000abcd", "a/t/+000abcd"];
+fn the_name_of_a_version_is_sixteen_digits_below_its_topic() {
+    let topics = [
+        "a/t/000000000000abcd",
+        "a/t/000000000000ABCD",
+        "a/t/0000abcd",
+        "a/t",
+        "a/t/000000000000abcd/x",
+        "b/t/000000000000abcd",
+        "a/t/+00000000000abcd",
+    ];
     let names = topics.map(|topic| version_of("a/t", topic));
     assert_eq!(names, [Some(0xabcd), None, None, None, None, None, None]);
 }

@@ -142,7 +142,7 @@ impl Topic {
         }
     }
 
-    fn see(&mut self, id: u32, digest: TableDigest) {
+    fn see(&mut self, id: u64, digest: TableDigest) {
         match self.versions.see(self.now_ms, id, digest) {
             Seen::Shown(table) => {
                 let is_newest = self.versions.newest().is_some_and(|newest| newest.id() == table.id());
@@ -265,7 +265,7 @@ impl Topic {
     }
 
     /// A version to publish now, with its name; without bytes: one that is to be retained no longer.
-    pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u32, Bytes)> {
+    pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u64, Bytes)> {
         if let Some(id) = self.versions.take_retired() {
             self.kept.remove(&self.tables, id);
             return Some((id, Bytes::new()));

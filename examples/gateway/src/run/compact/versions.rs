@@ -16,7 +16,7 @@ const OLD_BYTES_MAX: usize = 256 * 1024;
 pub(super) struct Versions {
     list: Vec<Version>,
     /// Names of versions that are no longer kept, and still retained at the hub.
-    retired: Vec<u32>,
+    retired: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Versions {
     }
 
     /// The hub has sent a message of this digest on the topic of version `id`.
-    pub(super) fn see(&mut self, now_ms: u64, id: u32, digest: TableDigest) -> Seen {
+    pub(super) fn see(&mut self, now_ms: u64, id: u64, digest: TableDigest) -> Seen {
         let Some(version) = self.list.iter_mut().find(|version| version.table.id() == id) else {
             return Seen::Foreign;
         };
@@ -139,7 +139,7 @@ impl Versions {
     }
 
     /// Takes the name of a version that is to be retained no longer.
-    pub(super) fn take_retired(&mut self) -> Option<u32> {
+    pub(super) fn take_retired(&mut self) -> Option<u64> {
         self.retired.pop()
     }
 

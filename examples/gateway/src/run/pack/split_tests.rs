@@ -25,7 +25,7 @@ struct Rig {
     pack: BatchPack,
     hub: Shown,
     /// The last that the hub has shown.
-    tables: HashMap<u32, Table>,
+    tables: HashMap<u64, Table>,
     now: Now,
     seq: u64,
     values: HashMap<String, f64>,
