@@ -54,7 +54,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Returns how many items of the input this model has no place for and which are therefore not among the readings:
-    /// Sparkplug's DataSets and Templates, SenML's records without a value. 0 in our own formats.
+    /// Sparkplug's DataSets, Templates and doubtful integers and times, SenML's records without a value. 0 in our own formats.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.skipped

@@ -213,13 +213,11 @@ fn a_birth_gives_data_its_names_units_and_signs() {
     let bytes = payload(vec![negative.clone()]);
     let got = known.decode(&bytes, &Limits::default()).unwrap().next().unwrap().unwrap();
     assert_eq!(got.value, Value::I64(-1));
-    assert!(matches!(decode(&bytes), Err(DecodeError::Missing { .. })), "not guessed");
+    let without_birth = Format::Sparkplug.decode(&bytes, &Limits::default()).unwrap();
+    assert_eq!((without_birth.len(), without_birth.skipped()), (0, 1), "not guessed");
     let strange = payload(vec![TahuMetric { alias: Some(8), ..negative }]);
     let error = known.decode(&strange, &Limits::default()).map(|_| ()).unwrap_err();
-    assert!(
-        matches!(error, DecodeError::Missing { .. } | DecodeError::UnknownSensor { sensor: 8, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, DecodeError::UnknownSensor { sensor: 8, .. }), "{error}");
 }
 
 #[test]
@@ -266,6 +264,24 @@ fn datasets_and_templates_are_counted_and_the_rest_is_read() {
         .map(|m| matches!(m.unwrap().value, MetricValue::DataSet | MetricValue::Template))
         .collect();
     assert_eq!(kinds, [true, false, true, false]);
+}
+
+#[test]
+fn one_doubtful_metric_does_not_refuse_its_payload() {
+    let typed = |value, datatype| TahuMetric { datatype, ..metric("doubtful", value) };
+    for doubtful in [
+        typed(TahuValue::Int(1 << 31), None),
+        typed(TahuValue::Long(1 << 63), None),
+        typed(TahuValue::Int(300), Some(datatype::INT8)),
+        TahuMetric { timestamp: Some(u64::MAX), ..metric("late", TahuValue::Double(1.0)) },
+    ] {
+        let bytes =
+            payload(vec![metric("a", TahuValue::Double(1.0)), doubtful, metric("b", TahuValue::Double(2.0))]);
+        let batch = Format::Sparkplug.decode(&bytes, &Limits::default()).unwrap();
+        assert_eq!((batch.len(), batch.skipped(), batch.sensors().len()), (2, 1, 2));
+        let values: Vec<_> = batch.map(|r| r.unwrap().value).collect();
+        assert_eq!(values, [Value::F64(1.0), Value::F64(2.0)]);
+    }
 }
 
 #[test]

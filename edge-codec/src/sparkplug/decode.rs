@@ -53,13 +53,19 @@ pub(super) fn read<'a>(
         let metric = metric?;
         let alias = metric.alias.map(|alias| number(metric.offset, alias)).transpose()?;
         let datatype = alias.and_then(|alias| birth?.datatype(alias));
-        let Some(value) = metric.value(datatype)? else {
+        // One metric that has no place in the model, or that could be read in two ways, does not take the others with it.
+        let value = metric.value(datatype).ok().flatten();
+        let (Some(value), Some(time)) = (value, time(&metric, payload.timestamp, arrival_ms)?) else {
+            if let (None, Some(alias), Some(birth)) = (metric.name, alias, birth) {
+                // Of a sensor that was not born, which a new birth would mend.
+                born(metric.offset, birth, alias)?;
+            }
             skipped = skipped.saturating_add(1);
             continue;
         };
         readings.push(Reading {
             sensor: numbers.sensor(&metric, alias)?,
-            time: time(&metric, payload.timestamp, arrival_ms)?,
+            time,
             value,
             quality: metric.quality.map_or(0, quality::from_property),
         });
@@ -68,11 +74,16 @@ pub(super) fn read<'a>(
     Ok(Batch { header: Header::default(), sensors: numbers.table()?.into(), left, seqs: None, skipped, rows })
 }
 
-fn time(metric: &Metric<'_>, payload: Option<u64>, arrival_ms: Option<i64>) -> Result<i64, DecodeError> {
+/// The time of a metric; `None` if it is beyond what the model has.
+fn time(
+    metric: &Metric<'_>,
+    payload: Option<u64>,
+    arrival_ms: Option<i64>,
+) -> Result<Option<i64>, DecodeError> {
     let offset = metric.offset;
     match metric.timestamp.or(payload) {
-        Some(ms) => ms.try_into().map_err(|_| malformed(offset, "time out of range")),
-        None => arrival_ms.ok_or(DecodeError::Missing { offset, field: "timestamp".into() }),
+        Some(ms) => Ok(ms.try_into().ok()),
+        None => arrival_ms.map(Some).ok_or(DecodeError::Missing { offset, field: "timestamp".into() }),
     }
 }
 

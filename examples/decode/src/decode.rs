@@ -61,7 +61,14 @@ fn payload(
         Some(Payload::Raw) => return raw(payload, printer).map(Ok),
     };
     match tables.decode(kind, payload) {
-        Ok(batch) => printer.batch(batch, None),
+        Ok(batch) => {
+            let skipped = batch.skipped();
+            let printed = printer.batch(batch, None)?;
+            if skipped > 0 {
+                tell(format_args!("values passed over that are doubtful or none of ours: {skipped}"));
+            }
+            Ok(printed)
+        }
         // A damaged batch is hardly ever text, for its lengths and tags are control characters.
         Err(_) if content_type.is_none() && is_text(payload) => raw(payload, printer).map(Ok),
         Err(error) => Ok(Err(error)),

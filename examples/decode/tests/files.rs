@@ -261,6 +261,25 @@ fn recordings_of_other_programs_are_encoded() {
     assert!(String::from_utf8(stats).unwrap().contains("of 4 sensors"));
 }
 
+/// A payload by another host: an integer that could be negative or not between two doubles.
+#[test]
+fn a_doubtful_metric_is_told_and_the_others_are_printed() {
+    let metric = |name: u8, value: &[u8]| {
+        let content = [&[0x0a, 1, name, 0x18, 5][..], value].concat();
+        [&[0x12, content.len() as u8][..], &content].concat()
+    };
+    let double = |v: f64| [&[0x69][..], &v.to_le_bytes()].concat();
+    let doubtful = [0x50, 0x80, 0x80, 0x80, 0x80, 0x08];
+    let payload =
+        [vec![0x08, 5], metric(b'a', &double(1.5)), metric(b'b', &doubtful), metric(b'c', &double(2.5))]
+            .concat();
+    let output = edge_decode(&["decode", "--content-type", "sparkplug", "--to", "csv"], &payload);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines = String::from_utf8(good(output)).unwrap();
+    assert!(lines.ends_with("id\n5,a,,f64,1.5,0,\n5,c,,f64,2.5,0,\n"), "{lines}");
+    assert!(said.contains("values passed over that are doubtful or none of ours: 1"), "{said}");
+}
+
 #[test]
 fn stats_compare_every_format_with_json() {
     let text = String::from_utf8(good(edge_decode(&["encode", "--sample", "--stats"], b""))).unwrap();

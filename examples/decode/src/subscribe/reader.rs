@@ -189,7 +189,10 @@ impl<'a, W: Write> Reader<'a, W> {
             }
         };
         let printed = match tables::decode(kind, &message.payload, table, Some(now_ms())) {
-            Ok(batch) => self.printer.batch(batch, Some(&message.topic))?,
+            Ok(batch) => {
+                self.unread.passed_over(&message.topic, batch.skipped());
+                self.printer.batch(batch, Some(&message.topic))?
+            }
             Err(error) => Err(error),
         };
         match printed {

@@ -26,6 +26,8 @@ pub(super) enum Cause {
     NoTable,
     TwoTables,
     BadTable,
+    /// Some values of a message that is read.
+    Values,
 }
 
 impl fmt::Display for Cause {
@@ -35,6 +37,7 @@ impl fmt::Display for Cause {
             Self::NoTable => "without their session table",
             Self::TwoTables => "with two session tables of one name",
             Self::BadTable => "session tables that are none",
+            Self::Values => "with values that are none",
         })
     }
 }
@@ -118,6 +121,14 @@ impl Unread {
     /// A batch has waited long for its table, and goes on waiting.
     pub(super) fn waits_on(&mut self, topic: &str, why: &str) {
         self.say(Cause::NoTable, topic, why, "kept unacknowledged, still waiting");
+    }
+
+    /// Notes values that the model has no place for, or that could be read in two ways. The rest of their message is printed.
+    pub(super) fn passed_over(&mut self, topic: &str, values: usize) {
+        if values > 0 {
+            let why = format!("values that are doubtful or none of ours: {values}");
+            self.say(Cause::Values, topic, &why, "passed over");
+        }
     }
 
     /// Notes an announcement that is no table, or one too many.
