@@ -8,6 +8,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+
 use super::{Dir, Medium};
 
 /// Longest wait of [`Dir::lock`] before it says that somebody else has the lock: a process that was killed keeps its locks
@@ -57,7 +59,8 @@ impl OsDir {
 
     /// Held by a reader; nothing when no queue was ever opened here.
     fn lock_shared(&self, name: &str) -> io::Result<Box<dyn Send>> {
-        let file = match File::open(self.at(name)?) {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(self.at(name)?) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Box::new(())),
             Err(e) => return Err(e),
@@ -82,7 +85,13 @@ impl OsDir {
 
     fn make_parent(&self, path: &Path) -> io::Result<()> {
         match path.parent() {
-            Some(parent) if parent != self.path && !parent.is_dir() => make_dir(parent),
+            Some(parent) if parent != self.path && !is_directory(parent) => {
+                // A file or a link that somebody made in its place gives way: what is set aside stays in this directory.
+                if fs::symlink_metadata(parent).is_ok() {
+                    fs::rename(parent, parent.with_extension("moved"))?;
+                }
+                make_dir(parent)
+            }
             _ => Ok(()),
         }
     }
@@ -117,11 +126,9 @@ impl Dir for OsDir {
     fn sync(&self) -> io::Result<()> {
         self.writable()?;
         File::open(&self.path)?.sync_all()?;
-        match File::open(self.path.join("bad")) {
-            Ok(bad) => bad.sync_all(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(e),
-        }
+        let bad = self.path.join("bad");
+        // Anything else under that name holds nothing of ours, and opening a pipe would wait.
+        if bad.is_dir() { File::open(bad)?.sync_all() } else { Ok(()) }
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Send>> {
@@ -129,7 +136,11 @@ impl Dir for OsDir {
             return self.lock_shared(name);
         }
         let at = self.at(name)?;
-        let file = make_file(OpenOptions::new().read(true).write(true).create(true).truncate(false), &at)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        // A link would make or lock a file elsewhere.
+        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+        let file = make_file(&mut options, &at)?;
         held(file, File::try_lock)
     }
 
@@ -137,6 +148,11 @@ impl Dir for OsDir {
         let stat = rustix::fs::statvfs(&self.path)?;
         Ok(Some(stat.f_bavail.saturating_mul(stat.f_frsize)))
     }
+}
+
+/// Itself, not what a link leads to.
+fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {
@@ -330,11 +346,31 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let (dir, reader) = (OsDir::new(tmp.path()).unwrap(), OsDir::read_only(tmp.path()).unwrap());
         assert!(dir.sync().is_ok() && reader.lock("lock").is_ok());
-        for name in ["bad", "lock"] {
-            // A name that leads to itself cannot be opened, whoever asks.
-            std::os::unix::fs::symlink(name, tmp.path().join(name)).unwrap();
+        // A name that leads to itself cannot be opened, whoever asks.
+        std::os::unix::fs::symlink("lock", tmp.path().join("lock")).unwrap();
+        assert!(dir.lock("lock").is_err() && reader.lock("lock").is_err());
+    }
+
+    #[test]
+    fn a_link_or_a_pipe_leads_nowhere_and_holds_nothing_up() {
+        let (tmp, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at = |name: &str| tmp.path().join(name);
+        let dir = OsDir::new(tmp.path()).unwrap();
+        std::os::unix::fs::symlink(other.path().join("made"), at("lock")).unwrap();
+        assert!(dir.lock("lock").is_err());
+        let pipe = std::process::Command::new("mkfifo").arg(at("bad")).status().unwrap();
+        assert!(pipe.success());
+        dir.sync().unwrap();
+        for n in 0..2 {
+            dir.create("x").unwrap();
+            dir.rename("x", "bad/x").unwrap();
+            assert!(fs::symlink_metadata(at("bad")).unwrap().is_dir() && at("bad/x").exists());
+            assert!(n == 1 || at("bad.moved").exists());
+            fs::remove_dir_all(at("bad")).unwrap();
+            std::os::unix::fs::symlink(other.path(), at("bad")).unwrap();
+            dir.sync().unwrap();
         }
-        assert!(dir.sync().is_err() && reader.lock("lock").is_err());
+        assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
     }
 
     #[test]
