@@ -14,10 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use edge_codec::compact::{Table, table_wanted};
 use edge_codec::{Batch, Limits};
 use support::gateway::Gateway;
+use support::hub::{Answer, Hub};
 use support::mosquitto::{Arrived, Mosquitto, Subscriber, retain, retain_file};
 use support::publisher::Publisher;
 use support::wait_until;
@@ -227,4 +231,24 @@ fn tables_of_others_cost_neither_log_nor_disk_and_are_not_taken_over() {
     let sent = plant.send(60, 3);
     arrives(&late, sent);
     assert!(!gateway.log().contains("sensors=1"), "{}", gateway.log());
+}
+
+/// A table stands for no reading: refused, it is published again by its own schedule (after 1, 2, 4 … s), one copy each time.
+#[test]
+fn a_refused_table_leaves_no_copies_of_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let (hub, tables) = (Hub::start(), Arc::new(AtomicU32::new(0)));
+    let seen = tables.clone();
+    hub.answer(move |topic, _| {
+        let is_table = topic.starts_with(TABLES);
+        seen.fetch_add(is_table.into(), Ordering::Relaxed);
+        Answer::Ack(if is_table { 0x87 } else { 0 })
+    });
+    let (gateway, mut plant) = started(dir.path(), hub.address);
+    plant.send(1, 1);
+    wait_until("the table was published five times", 60, || tables.load(Ordering::Relaxed) >= 5);
+    std::thread::sleep(Duration::from_secs(1));
+    // After 0, 1, 3, 7 and 15 s; held and sent again with its copies it came ten times by then.
+    assert_eq!(tables.load(Ordering::Relaxed), 5);
+    assert_eq!(gateway.metric("edge_held_messages"), Some(0.0));
 }
