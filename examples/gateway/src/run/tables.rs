@@ -85,7 +85,7 @@ impl Listener {
 
     fn take(&self, message: Command) {
         if let Some(id) = version_of(&self.topic, message.topic()) {
-            self.shown.note(&self.topic, id, message.payload());
+            self.shown.note(&self.topic, id, message.payload(), message.is_retained());
         }
         message.done();
     }

@@ -30,11 +30,20 @@ struct State {
     topics: HashMap<String, Topic>,
 }
 
+/// A message on the topic of a version.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message {
+    /// Name of the version.
+    pub(super) id: u64,
+    pub(super) digest: TableDigest,
+    /// The hub keeps it: not only somebody's copy that passed.
+    pub(super) is_retained: bool,
+}
+
 #[derive(Debug, Default)]
 struct Topic {
     asked: u64,
-    /// Name of the version, and what the hub sent for it.
-    messages: Vec<(u64, TableDigest)>,
+    messages: Vec<Message>,
 }
 
 /// Counts of what makes earlier answers of the hub void.
@@ -49,15 +58,15 @@ pub(super) struct Marks {
 }
 
 impl Shown {
-    /// The hub has sent this below a topic of tables, for the version of this name; nothing: it was cleared.
-    pub(crate) fn note(&self, topic: &str, id: u64, table: &[u8]) {
-        let digest = TableDigest::of(table);
+    /// The hub has sent this below a topic of tables, for the version of this name; nothing: it was cleared. `is_retained`: as what it keeps.
+    pub(crate) fn note(&self, topic: &str, id: u64, table: &[u8], is_retained: bool) {
+        let message = Message { id, digest: TableDigest::of(table), is_retained };
         let mut state = self.lock();
         let messages = &mut state.topics.entry(topic.to_owned()).or_default().messages;
         if messages.len() >= MESSAGES_MAX {
             messages.remove(0);
         }
-        messages.push((id, digest));
+        messages.push(message);
     }
 
     /// The hub is about to be asked for all that it has below a topic of tables.
@@ -89,7 +98,7 @@ impl Shown {
     }
 
     /// Returns what came since the last call, in order.
-    pub(super) fn take(&self, topic: &str) -> Vec<(u64, TableDigest)> {
+    pub(super) fn take(&self, topic: &str) -> Vec<Message> {
         self.lock().topics.get_mut(topic).map(|topic| std::mem::take(&mut topic.messages)).unwrap_or_default()
     }
 

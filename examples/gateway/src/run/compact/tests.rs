@@ -66,7 +66,7 @@ impl Rig {
     }
 
     fn shows(&mut self, table: &Bytes) {
-        self.hub.note(TABLES, id_of(table), table);
+        self.hub.note(TABLES, id_of(table), table, true);
     }
 
     /// Two versions that the hub has shown; the second has one sensor more.
@@ -220,7 +220,7 @@ fn what_is_cleared_or_overwritten_at_the_hub_is_announced_again_and_names_are_us
     rig.shows(&table);
     read(&rig.batch(&["x"]), Some(&table));
     for (instead, due_ms) in [(Bytes::new(), 1_000), (foreign, 3_000)] {
-        rig.hub.note(TABLES, id_of(&table), &instead);
+        rig.hub.note(TABLES, id_of(&table), &instead, true);
         read(&rig.batch(&["x"]), None);
         assert_eq!(rig.announced(), None);
         rig.now.up_ms = due_ms;
@@ -294,7 +294,7 @@ fn a_replaced_version_stays_for_max_age_and_is_cleared_then() {
     assert!(cleared.publish.payload.is_empty() && cleared.publish.retain);
     assert_eq!(rig.announced(), None);
     // The hub may say so, and may have kept it all the same.
-    rig.hub.note(TABLES, id_of(&first), &[]);
+    rig.hub.note(TABLES, id_of(&first), &[], true);
     assert_eq!(rig.announced(), None);
 }
 

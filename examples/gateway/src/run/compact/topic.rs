@@ -16,7 +16,7 @@ use super::kept_tables::KeptTables;
 use super::names::Names;
 use super::sample::Sample;
 use super::schedule::Schedule;
-use super::shown::{Marks, Shown, TableDigest};
+use super::shown::{Marks, Message, Shown};
 use super::version_name;
 use super::versions::{Seen, Versions};
 
@@ -137,13 +137,14 @@ impl Topic {
             self.versions.doubt();
             self.answer_due_ms = Some(self.now_ms.saturating_add(ANSWER_MS));
         }
-        for (id, digest) in hub.take(&self.tables) {
-            self.see(id, digest);
+        for message in hub.take(&self.tables) {
+            self.see(message);
         }
     }
 
-    fn see(&mut self, id: u64, digest: TableDigest) {
-        match self.versions.see(self.now_ms, id, digest) {
+    fn see(&mut self, message: Message) {
+        let id = message.id;
+        match self.versions.see(self.now_ms, message) {
             Seen::Shown(table) => {
                 let is_newest = self.versions.newest().is_some_and(|newest| newest.id() == table.id());
                 if is_newest && self.table().is_none_or(|shown| shown.id() != table.id()) {
@@ -265,7 +266,7 @@ impl Topic {
     }
 
     /// A version to publish now, with its name; without bytes: one that is to be retained no longer.
-    pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u64, Bytes)> {
+    pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u32, Bytes)> {
         if let Some(id) = self.versions.take_retired() {
             self.kept.remove(&self.tables, id);
             return Some((id, Bytes::new()));
@@ -289,6 +290,7 @@ impl Topic {
                 continue;
             }
             if self.versions.is_missing(&table) {
+                self.versions.announced(&table);
                 if self.announced_lines.may_say(now.up_ms, &version_name(table.id())) {
                     tracing::info!(%topic, version, sensors, bytes, "announcing a session table");
                 }

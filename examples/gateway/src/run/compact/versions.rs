@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use edge_codec::compact::Table;
 
-use super::shown::TableDigest;
+use super::shown::{Message, TableDigest};
 
 /// Versions beside the newest, and their bytes: a reader that asks gets all of them.
 const OLD_MAX: usize = 15;
@@ -24,6 +24,8 @@ struct Version {
     table: Arc<Table>,
     digest: TableDigest,
     presence: Presence,
+    /// It was published since the hub had something else in its place: what comes back of it is what the hub was given to keep.
+    is_announced: bool,
     /// Time from which no batch refers to it: the hub has shown a newer one.
     replaced_ms: Option<u64>,
 }
@@ -45,7 +47,8 @@ pub(super) enum Seen {
     Shown(Arc<Table>),
     /// It has something else in its place, or nothing. `was_there`: this is news.
     Lost { table: Arc<Table>, was_there: bool },
-    /// A version that was not made here. Whoever may publish there can make any number of them: they are not looked at.
+    /// A version that was not made here, or a copy of one that the hub was not asked to keep. Whoever may publish there can make any number of
+    /// them: they are not looked at.
     Foreign,
 }
 
@@ -68,7 +71,13 @@ impl Versions {
     /// Adds the newest.
     pub(super) fn push(&mut self, table: Arc<Table>) {
         let digest = TableDigest::of(table.bytes());
-        self.list.push(Version { table, digest, presence: Presence::Missing, replaced_ms: None });
+        self.list.push(Version {
+            table,
+            digest,
+            presence: Presence::Missing,
+            is_announced: false,
+            replaced_ms: None,
+        });
         while self.old().count() > OLD_MAX || self.old_bytes() > OLD_BYTES_MAX {
             self.retire_oldest();
         }
@@ -84,16 +93,19 @@ impl Versions {
         }
     }
 
-    /// The hub has sent a message of this digest on the topic of version `id`.
-    pub(super) fn see(&mut self, now_ms: u64, id: u64, digest: TableDigest) -> Seen {
-        let Some(version) = self.list.iter_mut().find(|version| version.table.id() == id) else {
+    /// The hub has sent a message on the topic of a version.
+    pub(super) fn see(&mut self, now_ms: u64, message: Message) -> Seen {
+        let Some(version) = self.list.iter_mut().find(|version| version.table.id() == message.id) else {
             return Seen::Foreign;
         };
         let table = version.table.clone();
-        if version.digest != digest {
+        if version.digest != message.digest {
             let was_there = version.presence != Presence::Missing;
-            version.presence = Presence::Missing;
+            (version.presence, version.is_announced) = (Presence::Missing, false);
             return Seen::Lost { table, was_there };
+        }
+        if !message.is_retained && !version.is_announced {
+            return Seen::Foreign;
         }
         version.presence = Presence::Shown;
         if let Some((newest, old)) = self.list.split_last_mut()
@@ -136,6 +148,12 @@ impl Versions {
             .rev()
             .filter(|version| version.presence == Presence::Missing)
             .map(|version| &version.table)
+    }
+
+    /// It is published now.
+    pub(super) fn announced(&mut self, table: &Table) {
+        let version = self.list.iter_mut().find(|version| version.table.id() == table.id());
+        version.into_iter().for_each(|version| version.is_announced = true);
     }
 
     /// Takes the name of a version that is to be retained no longer.

@@ -81,7 +81,7 @@ impl Rig {
             let table = packed.publish.payload;
             let decoded = Table::decode(&table, &Limits::default()).unwrap();
             if shows {
-                self.hub.note(TABLES, decoded.id(), &table);
+                self.hub.note(TABLES, decoded.id(), &table, true);
                 self.tables.insert(decoded.id(), decoded);
             }
         }

@@ -41,7 +41,12 @@ fn what_the_hub_shows_is_never_taken_over() {
     let evil = Table::learn(u32::MAX, &evil, &[]).bytes().clone();
     other.batch(&["other"]);
     for table in [evil, other.announced().unwrap(), Bytes::from_static(b"no table")] {
-        rig.hub.note(TABLES, Table::decode(&table, &Limits::default()).map_or(7, |table| table.id()), &table);
+        rig.hub.note(
+            TABLES,
+            Table::decode(&table, &Limits::default()).map_or(7, |table| table.id()),
+            &table,
+            true,
+        );
     }
     rig.now = versions;
     assert_eq!((rig.announced(), rig.file_changes()), (None, None));
@@ -81,7 +86,7 @@ fn a_quarrel_over_a_table_is_one_line_an_hour() {
     rig.shows(&table);
     let lines = captured(|| {
         for _ in 0..1_000 {
-            rig.hub.note(TABLES, id_of(&table), b"forged");
+            rig.hub.note(TABLES, id_of(&table), b"forged", true);
             rig.now.up_ms += 100;
             if let Some(again) = rig.announced() {
                 rig.shows(&again);
@@ -89,4 +94,26 @@ fn a_quarrel_over_a_table_is_one_line_an_hour() {
         }
     });
     assert_eq!(lines.matches("the hub has lost a session table").count(), 1, "{lines}");
+}
+
+/// Somebody clears it at the hub, and publishes the same bytes without asking the hub to keep them.
+#[test]
+fn a_copy_that_nobody_keeps_is_no_table_at_the_hub() {
+    let mut rig = Rig::new(&[]);
+    rig.batch(&["x"]);
+    let table = rig.announced().unwrap();
+    // Its own comes back as it was published.
+    rig.hub.note(TABLES, id_of(&table), &table, false);
+    read(&rig.batch(&["x"]), Some(&table));
+    rig.hub.note(TABLES, id_of(&table), &[], false);
+    rig.hub.note(TABLES, id_of(&table), &table, false);
+    read(&rig.batch(&["x"]), None);
+    rig.now.up_ms = 1_000;
+    assert_eq!(rig.announced(), Some(table.clone()));
+    rig.hub.note(TABLES, id_of(&table), &table, false);
+    read(&rig.batch(&["x"]), Some(&table));
+    // Asked on another connection it shows what it keeps.
+    let mut next = Rig::new(&[(TABLES.to_owned(), table.clone())]);
+    next.hub.note(TABLES, id_of(&table), &table, false);
+    assert_eq!(next.announced(), Some(table.clone()));
 }
