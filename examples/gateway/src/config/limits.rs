@@ -59,4 +59,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
             "the hub is this gateway's own listener: messages would go round in circles",
         );
     }
+    if let (Local::Listen { address, .. }, Some(metrics)) = (&config.local, config.metrics)
+        && address.port() == metrics.port()
+        && (address.ip() == metrics.ip() || address.ip().is_unspecified() || metrics.ip().is_unspecified())
+    {
+        findings.error(0, "metrics.listen", "local.listen has this address and port already");
+    }
 }

@@ -56,6 +56,8 @@ mod watched;
 mod uplink;
 mod withhold;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use tracing_subscriber::filter::Targets;
@@ -78,7 +80,7 @@ pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError>
         RunError::Configuration("where to keep the queue: give --state DIR or [gateway] state".to_owned())
     })?;
     let failed = |error: std::io::Error| RunError::Failed(format!("{}: {error}", state.display()));
-    std::fs::create_dir_all(&state).map_err(failed)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&state).map_err(failed)?;
     // One thread, beside the queue's own two; a few more only while a name is looked up.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
