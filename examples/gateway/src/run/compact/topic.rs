@@ -266,7 +266,7 @@ impl Topic {
     }
 
     /// A version to publish now, with its name; without bytes: one that is to be retained no longer.
-    pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u32, Bytes)> {
+    pub(super) fn announce(&mut self, now: Now, max_packet: usize) -> Option<(u64, Bytes)> {
         if let Some(id) = self.versions.take_retired() {
             self.kept.remove(&self.tables, id);
             return Some((id, Bytes::new()));
