@@ -189,6 +189,27 @@ fn a_message_is_an_attempt_if_it_or_its_topic_was_refused() {
     }
 }
 
+/// A parked message that the hub never answered is tried beside the others, and takes no room of theirs. Parked ones of another kind take theirs.
+#[test]
+fn only_parked_messages_without_an_answer_take_no_room() {
+    for (swept, is_unanswered) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut rig = Rig::new(10, 1_000_000);
+        let id = if swept { rig.park("t", "x") } else { rig.push("t", "x") };
+        if is_unanswered {
+            rig.uplink.poison.on_unanswered(0, &[RowKey::Lease(id)]);
+        }
+        rig.now_ms = 5_000;
+        if swept {
+            rig.uplink.sweep.want(0);
+        }
+        assert_eq!(rig.pump().len(), 1);
+        let bytes = rig.uplink.sent.values().map(|message| message.bytes).sum::<u64>();
+        assert!(bytes > 1);
+        let expected = if swept && is_unanswered { 0 } else { bytes };
+        assert_eq!(rig.uplink.window.in_flight(), expected, "{swept} {is_unanswered}");
+    }
+}
+
 /// A pack that keeps its rows for more of their batch.
 #[derive(Debug, Default)]
 struct OpenBatch {

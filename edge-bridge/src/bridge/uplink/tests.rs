@@ -61,6 +61,25 @@ fn doubtful_poison_is_tried_soon_after_an_answer() {
 }
 
 #[test]
+fn poison_is_tried_again_when_it_is_due() {
+    let mut rig = Rig::new(10, 1_000_000);
+    rig.uplink.note_poison(1_000, &[RowKey::Lease(LeaseId(1))]);
+    assert_eq!(rig.uplink.sweep.poll_timeout(), Some(6_000));
+}
+
+/// A hub that takes what it never answered before may take the rest of that kind.
+#[test]
+fn messages_without_an_answer_are_tried_a_second_after_one_is_taken() {
+    let mut rig = Rig::new(10, 1_000_000);
+    rig.now_ms = 5_000;
+    let row = rig.push("t", "x");
+    rig.uplink.poison.on_unanswered(0, &[RowKey::Lease(row), RowKey::Lease(LeaseId(99))]);
+    rig.pump();
+    rig.answer(SUCCESS);
+    assert_eq!((rig.uplink.poison.known(), rig.uplink.sweep.poll_timeout()), (1, Some(6_000)));
+}
+
+#[test]
 fn poison_that_the_hub_takes_is_poison_no_more() {
     let mut rig = Rig::new(10, 1_000_000);
     let row = rig.push("t", "x");
