@@ -219,7 +219,42 @@ mod tests {
         assert!(out.next_waiting().is_none(), "the new window is one");
         assert_eq!(acknowledge(&mut out, ids[0]), Some(Token(1)));
         assert_eq!(out.next_waiting().map(|(m, _)| m.token), Some(Token(2)));
+        let of_one = out.memory();
+        assert!(of_one.own > 1 && of_one.payloads == 1);
         assert_eq!(out.waiting_dropped(), Some(Token(2)));
-        assert_eq!((out.len(), out.room()), (0, 1));
+        assert_eq!((out.len(), out.room(), out.memory()), (0, 1, Memory::default()));
+        // Two of them, and what is resumed of them, take twice as much.
+        let id = send(&mut out, 3);
+        assert_eq!((out.memory(), acknowledge(&mut out, id)), (of_one, Some(Token(3))));
+        let mut out = Outbound::new(Resume::new(), 2);
+        for token in [4, 5] {
+            send(&mut out, token);
+        }
+        let of_two = Memory { own: 2 * of_one.own, payloads: 2 };
+        assert_eq!(out.memory(), of_two);
+        let resume = out.into_resume();
+        assert_eq!((resume.memory(), Outbound::new(resume, 1).memory()), (of_two, of_two));
+    }
+
+    #[test]
+    fn identifiers_of_waiting_messages_are_not_given_again() {
+        let mut out = Outbound::new(Resume::new(), 2);
+        assert_eq!([1, 2].map(|token| send(&mut out, token).get()), [1, 2]);
+        let mut out = Outbound::new(out.into_resume(), 1);
+        let given: Vec<_> = (0..65_533).map(|_| out.allocate_id(|_| false).unwrap().get()).collect();
+        assert!(given.iter().copied().eq(3..=u16::MAX));
+        assert_eq!(out.allocate_id(|_| false).map(PacketId::get), Some(3));
+    }
+
+    /// What a server has for a client that was away is written for the first time, and then again with DUP.
+    #[test]
+    fn a_message_that_waited_counts_as_sent_once_it_is_written() {
+        let (packet_id, token) = (PacketId::MIN, Token(1));
+        let message = InFlight { packet_id, token, publish: publish(), sent: false, as_of_ms: 0 };
+        let mut out = Outbound::new(Resume { in_flight: vec![message], ..Resume::new() }, 1);
+        assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(false));
+        out.waiting_sent(Wrote::default());
+        let out = Outbound::new(out.into_resume(), 1);
+        assert_eq!(out.next_waiting().map(|(_, dup)| dup), Some(true));
     }
 }

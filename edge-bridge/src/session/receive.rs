@@ -271,11 +271,12 @@ fn is_answer(first: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
+    use bytes::{Bytes, BytesMut};
 
-    use super::super::{ClientConfig, Input};
+    use super::super::resume::Memory;
+    use super::super::{ClientConfig, Input, ServerConfig, Token};
     use super::*;
-    use crate::wire::Utf8;
+    use crate::wire::{PacketId, Properties, PropertiesBuilder, Utf8, Value};
 
     const CONNACK: &[u8] = &[0x20, 3, 0, 0, 0];
     const PINGRESP: &[u8] = &[0xd0, 0];
@@ -305,6 +306,43 @@ mod tests {
         assert_eq!(session.answered(), answered + 2);
     }
 
+    /// What a client makes this side keep: messages to it, the topics of its aliases, and its own until they are answered.
+    #[test]
+    fn memory_is_that_of_both_directions() {
+        let mut config = ClientConfig::new(Utf8::from_static("site7").unwrap());
+        config.topic_alias_maximum = 5;
+        let mut session = Session::client(0, 1, config, None);
+        receive(&mut session, 0, CONNACK);
+        assert_eq!(session.memory(), Memory::default());
+        let mut publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: Utf8::from_static("a/b").unwrap(),
+            packet_id: None,
+            properties: Properties::default(),
+            payload: Bytes::from_static(b"12345"),
+        };
+        session.publish(0, Token(1), &publish).unwrap();
+        let sent = session.memory();
+        assert!(sent.own > 3 && sent.payloads == 5);
+        let mut properties = PropertiesBuilder::new();
+        properties.push(PropertyId::TopicAlias, Value::U16(2)).unwrap();
+        publish.properties = properties.finish();
+        let mut waits = Vec::new();
+        for id in [9, 10] {
+            publish.packet_id = PacketId::new(id);
+            let mut bytes = BytesMut::new();
+            wire::encode(&Packet::Publish(publish.clone()), Version::V5, &mut bytes).unwrap();
+            receive(&mut session, 0, &bytes);
+            waits.push(session.inbound.bytes());
+            assert_eq!(session.memory(), Memory { own: sent.own + 3 + waits[waits.len() - 1], payloads: 5 });
+        }
+        assert!(waits[0] > 2 && waits[1] == 2 * waits[0]);
+        receive(&mut session, 0, &[0x40, 2, 0, 1]);
+        assert_eq!(session.memory(), Memory { own: 3 + waits[1], payloads: 0 });
+    }
+
     /// The patience with a packet that comes slowly begins with its own first byte.
     #[test]
     fn a_packet_is_being_received_since_its_first_byte() {
@@ -320,5 +358,20 @@ mod tests {
         buffer.extend_from_slice(&puback[2..3]);
         session.handle_input(2_500, Input::Bytes(&mut buffer));
         assert_eq!(session.receiving_until_ms(), 2_006);
+    }
+
+    /// Nobody knows yet who it is: a CONNECT takes 4 KiB at most, with a user name 64 KiB.
+    #[test]
+    fn the_size_of_a_connect_is_bounded_by_its_login() {
+        let is_taken = |bytes: usize, has_login: bool| {
+            let mut config = ClientConfig::new(Utf8::try_from("x".repeat(bytes)).unwrap());
+            config.username = has_login.then(|| Utf8::from_static("u").unwrap());
+            let mut client = Session::client(0, 1, config, None);
+            let mut server = Session::server(0, 1, ServerConfig::default());
+            receive(&mut server, 0, &client.out.split());
+            !server.is_closed()
+        };
+        let found = [4_000, 5_000, 65_530].map(|bytes| [false, true].map(|login| is_taken(bytes, login)));
+        assert_eq!(found, [[true, true], [false, true], [false, false]]);
     }
 }

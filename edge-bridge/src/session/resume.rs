@@ -103,3 +103,32 @@ impl Resume {
         self.in_flight
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::wire::{PropertiesBuilder, QoS, Utf8};
+
+    #[test]
+    fn memory_of_a_message_is_that_of_its_parts() {
+        let mut properties = PropertiesBuilder::new();
+        properties.user("key", "value").unwrap();
+        let properties = properties.finish();
+        let bytes = properties.as_bytes().len();
+        let publish = Publish {
+            dup: false,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            topic: Utf8::from_static("a/b").unwrap(),
+            packet_id: None,
+            properties,
+            payload: Bytes::from_static(b"12345"),
+        };
+        let message =
+            InFlight { packet_id: PacketId::MIN, token: Token(1), publish, sent: true, as_of_ms: 0 };
+        assert!(bytes > 8);
+        assert_eq!(message.memory(), Memory { own: OVERHEAD + 3 + bytes, payloads: 5 });
+    }
+}
