@@ -161,6 +161,13 @@ pub enum EncodeError {
         /// The reading.
         reading: Box<Reading<'static>>,
     },
+    /// A compact encoder was given a table or names while readings waited, whose sensors those need not know. Nothing leaves
+    /// it any more.
+    #[error("a table or names are for an empty encoder, and {waiting} readings wait in this one")]
+    NotEmpty {
+        /// The readings that wait.
+        waiting: usize,
+    },
     /// Not even a batch without readings fits.
     #[error("an empty batch needs {needed} bytes, {max} are allowed")]
     NoRoom {

@@ -26,6 +26,11 @@ impl Session {
         Encoder::new(level).table(self.0.clone())
     }
 
+    /// Gives the table to an encoder that was made before.
+    pub fn refer(&self, encoder: Encoder) -> Encoder {
+        encoder.table(self.0.clone())
+    }
+
     /// Lets a living encoder refer to this table from now on.
     pub fn set(&self, encoder: &mut Encoder) {
         encoder.set_table(self.0.clone()).unwrap();

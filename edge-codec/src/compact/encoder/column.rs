@@ -17,6 +17,8 @@ pub(crate) struct Column {
     pub(crate) sensor: u32,
     /// Position among the columns of a batch.
     pub(crate) position: u32,
+    /// Readings that had left the encoder when some of this column last did.
+    pub(crate) used: u64,
     times: Vec<i64>,
     /// Bits of the value; texts and bytes are numbers in a list.
     values: Vec<u64>,
@@ -45,7 +47,8 @@ impl Column {
     pub(crate) fn new(sensor: u32, position: u32) -> Self {
         let (kinds, qualities) = (Same::new(Kind::Null), Same::new(0));
         let (known, alone) = (Known::default(), Alone::default());
-        Self { sensor, position, times: Vec::new(), values: Vec::new(), kinds, qualities, known, alone }
+        let (times, values) = (Vec::new(), Vec::new());
+        Self { sensor, position, used: 0, times, values, kinds, qualities, known, alone }
     }
 
     /// Takes a reading, whose value is the number that [`bits`] gives or a text's.
@@ -122,8 +125,9 @@ impl Column {
         }
     }
 
-    /// Forgets the first `n` readings.
-    pub(crate) fn drain(&mut self, n: usize) {
+    /// Forgets the first `n` readings; `left` have left the encoder with them.
+    pub(crate) fn drain(&mut self, n: usize, left: u64) {
+        self.used = left;
         self.times.drain(..n);
         self.values.drain(..n);
         self.kinds.drain(n);

@@ -4,6 +4,8 @@
 
 mod alone;
 pub(super) mod column;
+mod cut;
+mod forget;
 mod index;
 mod known;
 mod message;
@@ -49,7 +51,8 @@ pub enum Level {
 ///
 /// A batch names its sensors by their numbers alone, unless [`sensors`](Self::sensors) puts names and units into every
 /// batch or [`table`](Self::table) refers to those announced before. Keep the encoder: it remembers for each sensor
-/// how its values were best written, and checks that with every batch.
+/// how its values were best written, and checks that with every batch. Of more than 32 768 sensors it forgets those without
+/// waiting readings that were used longest ago, down to 16 384 of them; if they come again, they are as new ones.
 ///
 /// Readings come out ordered by time; those of one sensor always as they were pushed. With an [`id`](Self::id) they come
 /// out exactly as pushed, so that each keeps its sequence number; if that is not the order by time, a batch says so,
@@ -76,6 +79,10 @@ pub struct Encoder<S = SensorTable<'static>> {
     left: u64,
     texts: Texts,
     memory: Memory,
+    /// Columns whose last reading has left, since idle ones were forgotten.
+    emptied: usize,
+    /// A table or names came while readings waited.
+    misused: bool,
 }
 
 /// Position of a column whose sensor the table lacks.
@@ -98,26 +105,32 @@ impl Encoder {
             left: 0,
             texts: Texts::default(),
             memory: Memory::default(),
+            emptied: 0,
+            misused: false,
         }
     }
 
-    /// Puts names and units of a batch's sensors into it, so that it can be read alone. For an empty encoder.
+    /// Puts names and units of a batch's sensors into it, so that it can be read alone. For an empty encoder: in one with
+    /// readings nothing changes, and [`finish_under`](Self::finish_under) returns [`EncodeError::NotEmpty`] from then on.
     pub fn sensors<S: Sensors>(self, names: S) -> Encoder<S> {
-        debug_assert!(self.is_empty());
+        let empty = self.is_empty();
         Encoder {
             level: self.level,
-            names: Some(names),
-            table: None,
+            names: empty.then_some(names),
+            table: self.table.filter(|_| !empty),
             header: self.header,
-            columns: self.columns,
-            index: self.index,
-            expected: self.expected,
+            // Their positions are those of the table before.
+            columns: if empty { Vec::new() } else { self.columns },
+            index: if empty { Index::default() } else { self.index },
+            expected: if empty { 0 } else { self.expected },
             pushed: self.pushed,
             skips: self.skips,
             skipped: self.skipped,
             left: self.left,
             texts: self.texts,
             memory: self.memory,
+            emptied: self.emptied,
+            misused: self.misused || !empty,
         }
     }
 }
@@ -143,9 +156,13 @@ impl<S: Sensors> Encoder<S> {
     }
 
     /// Refers to a table instead of names; a reader must have the very same. For an empty encoder; later tables are
-    /// set by [`set_table`](Self::set_table).
+    /// set by [`set_table`](Self::set_table). In an encoder with readings nothing changes, and
+    /// [`finish_under`](Self::finish_under) returns [`EncodeError::NotEmpty`] from then on.
     pub fn table(mut self, table: Arc<Table>) -> Self {
-        debug_assert!(self.is_empty());
+        if !self.is_empty() {
+            self.misused = true;
+            return self;
+        }
         self.columns.clear();
         self.index = Index::default();
         self.names = None;
@@ -274,8 +291,11 @@ impl<S: Sensors> Encoder<S> {
     ///
     /// # Errors
     /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
-    /// on with the next. [`EncodeError::NoRoom`] and [`EncodeError::SequenceEnd`] change nothing.
+    /// on with the next. [`EncodeError::NoRoom`], [`EncodeError::SequenceEnd`] and [`EncodeError::NotEmpty`] change nothing.
     pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
+        if self.misused {
+            return Err(EncodeError::NotEmpty { waiting: self.len() });
+        }
         self.start_at_first();
         encoder::within_sequence(&self.header, self.span())?;
         let most = pick::most(&self.pushed, &self.columns);
@@ -295,25 +315,6 @@ impl<S: Sensors> Encoder<S> {
         }
         self.leave(fits);
         Ok(Bytes::from(batch))
-    }
-
-    /// The most readings that were found to fit, and their batch; `most` of them take `taken` bytes, which is too much.
-    fn cut(&mut self, most: usize, taken: usize, max_bytes: usize) -> (usize, Vec<u8>) {
-        let (mut fits, mut batch) = (0, Vec::new());
-        let (mut over, mut over_bytes) = (most, taken);
-        while over - fits > fits / 16 + 1 || (fits == 0 && over > 1) {
-            // In proportion between what fits and what does not, but never the ends themselves.
-            let (low, room) = (batch.len(), max_bytes.saturating_sub(batch.len()));
-            let share = (over - fits) * room * 31 / 32 / (over_bytes.saturating_sub(low)).max(1);
-            let guess = (fits + share).clamp(fits + 1, over - 1);
-            let encoded = self.encode(guess);
-            if encoded.len() <= max_bytes {
-                (fits, batch) = (guess, encoded);
-            } else {
-                (over, over_bytes) = (guess, encoded.len());
-            }
-        }
-        (fits, batch)
     }
 
     /// The batch of the first `n` readings.
@@ -352,13 +353,14 @@ impl<S: Sensors> Encoder<S> {
 
     /// The first `n` readings are gone.
     fn leave(&mut self, n: usize) {
+        self.left += n as u64;
         for (column, count) in pick::columns(&self.pushed, &self.columns, n) {
             if let Some(column) = self.columns.get_mut(column) {
-                column.drain(count);
+                column.drain(count, self.left);
+                self.emptied += usize::from(column.len() == 0);
             }
         }
         self.pushed.drain(..n);
-        self.left += n as u64;
         let mut span = n as u64;
         while let Some((_, skip)) = self.skips.front().copied().filter(|s| s.0 < self.left) {
             span = span.saturating_add(skip);
@@ -369,18 +371,7 @@ impl<S: Sensors> Encoder<S> {
         if !self.texts.list.is_empty() {
             self.texts.keep_used(&self.pushed, &mut self.columns);
         }
-    }
-
-    fn hand_back(&mut self, max: usize, needed: usize) -> EncodeError {
-        let first = self.pushed.first().and_then(|c| self.columns.get(*c as usize));
-        let reading = first.and_then(|c| c.reading(0, &self.texts.list));
-        match reading {
-            Some(reading) => {
-                self.leave(1);
-                EncodeError::ReadingTooLarge { max, needed, reading: Box::new(reading) }
-            }
-            None => EncodeError::NoRoom { max, needed },
-        }
+        self.forget_idle();
     }
 
     /// Numbers left out before the first row are not a hole in the batch: it starts later.
