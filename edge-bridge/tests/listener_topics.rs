@@ -4,7 +4,7 @@
 mod listener_support;
 
 use edge_bridge::listener::{Config, Event};
-use edge_bridge::wire::{ReasonCode, Version};
+use edge_bridge::wire::{Packet, PacketId, Publish, ReasonCode, Version};
 use listener_support::*;
 
 const BAD: [&str; 5] =
@@ -82,4 +82,52 @@ fn who_wants_them_gets_them() {
     site.cut(sensor);
     assert_eq!(site.listener.ingest_mut().seen.len(), BAD.len() + 2, "with the will");
     assert_eq!((site.listener.stats().topics_refused, refusals(&site)), (0, 0));
+}
+
+fn with_own_topics() -> Site {
+    let mut config = Config::default();
+    config.own_topics = vec!["out/#".to_owned(), "event/#".to_owned()];
+    Site::new(config)
+}
+
+/// Actuators believe what comes from `out/`: nobody forges it, and no forgery is what one that connects later gets first.
+#[test]
+fn topics_of_the_application_are_refused_to_clients_and_nothing_is_retained_there() {
+    let mut site = with_own_topics();
+    let mut connect = stays("thief", Version::V5);
+    connect.will = will("event/interlock/stop", &[]);
+    let (thief, _) = site.connect(connect);
+    let packet_id = PacketId::new(1);
+    let forged = Publish { retain: true, packet_id, ..message("out/plant/contactor", "1") };
+    site.send(
+        thief,
+        &[Packet::Publish(forged), publish(2, "event/alarm", "x"), publish(3, "store/out", "1")],
+    );
+    site.resolve(0);
+    let told = site.pubacks(thief);
+    let refused = ReasonCode::NOT_AUTHORIZED;
+    assert_eq!(told, [(1, refused), (2, refused), (3, ReasonCode::SUCCESS)]);
+    site.send(thief, &[qos0("out/plant/contactor", "1")]);
+    site.cut(thief);
+    let actuator = site.client("actuator", Version::V311);
+    site.send(actuator, &[subscribe(&["out/#", "event/#"])]);
+    assert_eq!(site.payloads(actuator), [""; 0], "no forgery waits for it");
+    let seen: Vec<_> = site.listener.ingest_mut().seen.iter().map(|m| m.topic.to_string()).collect();
+    assert_eq!((seen, site.listener.stats().retained), (vec!["store/out".to_owned()], 0));
+    assert_eq!((site.listener.stats().topics_refused, refusals(&site)), (4, 1));
+
+    let old = site.client("old", Version::V311);
+    site.send(old, &[publish(1, "out/plant/contactor", "1")]);
+    assert!(site.is_closed(old));
+}
+
+/// The application's own messages go there.
+#[test]
+fn the_application_publishes_to_its_own_topics() {
+    let mut site = with_own_topics();
+    let actuator = site.client("actuator", Version::V5);
+    site.send(actuator, &[subscribe(&["out/#"])]);
+    site.received(actuator);
+    site.publish(&message("out/plant/contactor", "1"));
+    assert_eq!(site.payloads(actuator), ["1"]);
 }

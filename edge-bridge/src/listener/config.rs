@@ -54,6 +54,10 @@ pub struct Config {
     /// connection for them (§1.5.4): a message at QoS 1 is answered 0x90, in 3.1.1, which has no reasons, by the end of the connection; one at
     /// QoS 0, or a will, is dropped. Counted, and said once per connection.
     pub accept_control_characters: bool,
+    /// Topic filters for messages of the application alone ([`Listener::publish`](super::Listener::publish)). A client's message or will there is
+    /// refused, and so never retained: at QoS 1 it is answered 0x87, in 3.1.1 by the end of the connection; one at QoS 0, or a will, is
+    /// dropped. Counted, and said once per connection. Default none.
+    pub own_topics: Vec<String>,
 }
 
 impl Default for Config {
@@ -78,6 +82,7 @@ impl Default for Config {
             max_unacked_bytes: crate::chain::Chain::MAX_UNACKED_BYTES,
             max_unwritten_bytes: 256 * 1024,
             accept_control_characters: false,
+            own_topics: Vec::new(),
         }
     }
 }

@@ -1,18 +1,21 @@
 //! Admission by topic: a message that a hub may refuse for its topic (§1.5.4) is refused here, where the sensor hears of it, and not there,
-//! where it would end the connection with everything behind it waiting.
+//! where it would end the connection with everything behind it waiting. So is one on a topic that the application keeps for itself.
 
 use super::{Event, Listener};
 use crate::chain::ConnectionId;
 use crate::ingest::{Inbound, Ingest, Now};
 use crate::session::AckHandle;
-use crate::wire::{ReasonCode, TopicError, Utf8, Version, validate_characters};
+use crate::wire::{ReasonCode, TopicError, Utf8, Version, matches, validate_characters};
 
 impl<I: Ingest> Listener<I> {
     pub(super) fn check_topic(&self, topic: &str) -> Result<(), TopicError> {
+        if self.config.own_topics.iter().any(|filter| matches(filter, topic)) {
+            return Err(TopicError::Reserved);
+        }
         if self.config.accept_control_characters { Ok(()) } else { validate_characters(topic) }
     }
 
-    /// PUBACK 0x90; in 3.1.1, whose PUBACK could only say that all is well, the end of the connection. At QoS 0 nothing.
+    /// PUBACK 0x90, or 0x87 for a topic of the application's; in 3.1.1, whose PUBACK could only say that all is well, the end of the connection. At QoS 0 nothing.
     pub(super) fn refuse_topic(
         &mut self,
         now: Now,
@@ -22,15 +25,19 @@ impl<I: Ingest> Listener<I> {
         error: TopicError,
     ) {
         self.note_refused_topic(id, &message.client, &message.topic, error);
+        let reason = match error {
+            TopicError::Reserved => ReasonCode::NOT_AUTHORIZED,
+            _ => ReasonCode::TOPIC_NAME_INVALID,
+        };
         if ack.is_none() {
             return;
         }
         if message.version == Version::V5 {
             // In its turn, like every other PUBACK.
             let ticket = self.chain.store(now.up_ms, id, ack, 0);
-            self.chain.resolve(ticket, ReasonCode::TOPIC_NAME_INVALID);
+            self.chain.resolve(ticket, reason);
         } else if let Some(state) = self.connections.get_mut(&id) {
-            state.session.disconnect(now.up_ms, ReasonCode::TOPIC_NAME_INVALID);
+            state.session.disconnect(now.up_ms, reason);
         }
     }
 

@@ -185,6 +185,6 @@ pub struct Stats {
     pub closed_for_memory: u64,
     /// Clients that were not taken in.
     pub refused: u64,
-    /// Messages and wills whose topic has control characters or Unicode non-characters, and was refused.
+    /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic of the application's own.
     pub topics_refused: u64,
 }

@@ -36,6 +36,9 @@ pub enum TopicError {
         /// Its place in bytes.
         at: usize,
     },
+    /// The server keeps it for its own messages, see [`Config::own_topics`](crate::listener::Config::own_topics).
+    #[error("only the server publishes there")]
+    Reserved,
 }
 
 /// Checks that `name` can be published to (§4.7): not empty, no `+`, `#` or U+0000, at most 65 535 bytes.
