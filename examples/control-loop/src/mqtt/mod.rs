@@ -9,7 +9,7 @@ mod payload;
 
 pub use inputs::{LoopInputs, Taken};
 pub use messages::{LoopMessages, Said};
-pub use names::LoopNames;
+pub use names::{LoopNames, own_topics};
 
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Loops};

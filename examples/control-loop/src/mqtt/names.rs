@@ -10,6 +10,13 @@ pub(super) const EVENT: &str = "event/";
 /// Before what somebody wants.
 pub(super) const COMMAND: &str = "cmd/";
 
+/// Topic filters of what the loops say. Nobody else may publish there, since actuators believe it: see
+/// [`Config::own_topics`](edge_bridge::listener::Config::own_topics).
+#[must_use]
+pub fn own_topics() -> Vec<String> {
+    [OUTPUT, EVENT].map(|prefix| format!("{prefix}#")).into()
+}
+
 /// Names of the loops' parts.
 #[derive(Clone, Debug)]
 pub struct LoopNames {

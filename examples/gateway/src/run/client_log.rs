@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use edge_bridge::escape::Escaped;
 use edge_bridge::listener::Event;
 use edge_bridge::session::Closed;
-use edge_bridge::wire::ReasonCode;
+use edge_bridge::wire::{ReasonCode, TopicError};
 
 use super::once_an_hour::OnceAnHour;
 
@@ -75,14 +75,17 @@ fn trouble(event: &Event) -> Option<Trouble> {
             cause: format!("refused: {reason}"),
             said: format!("client {} was refused: {reason}", Escaped(client)),
         }),
-        Event::TopicRefused { client, topic, error, .. } => Some(Trouble {
-            cause: "topic".to_owned(),
-            said: format!(
-                "client {} publishes to \"{}\", which is refused: {error} ([local] accept_control_characters)",
-                Escaped(client),
-                Escaped(topic)
-            ),
-        }),
+        Event::TopicRefused { client, topic, error, .. } => {
+            let (cause, key) = match error {
+                TopicError::Reserved => ("topic of the loops", "[control]"),
+                _ => ("topic", "[local] accept_control_characters"),
+            };
+            let (client, topic) = (Escaped(client), Escaped(topic));
+            Some(Trouble {
+                cause: cause.to_owned(),
+                said: format!("client {client} publishes to \"{topic}\", which is refused: {error} ({key})"),
+            })
+        }
         Event::NoRoom { client, .. } => Some(Trouble {
             cause: format!("no room: {}", Escaped(client)),
             said: format!("messages of client {} at QoS 0 are given up: the queue is full", Escaped(client)),

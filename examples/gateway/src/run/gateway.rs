@@ -259,12 +259,15 @@ fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
 /// The listener; the loops hear and speak there.
 pub(super) async fn listen(
     address: SocketAddr,
-    limits: edge_bridge::listener::Config,
+    mut limits: edge_bridge::listener::Config,
     clock: Clock,
     ingest: &GatewayIngest,
     intake: &Intake,
     control: Option<&mut Control>,
 ) -> Result<Server, RunError> {
+    if control.is_some() {
+        limits.own_topics = control_loop::mqtt::own_topics();
+    }
     let mut log = ClientLog::default();
     let mut builder = Server::builder()
         .config(limits)
