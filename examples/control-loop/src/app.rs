@@ -28,6 +28,8 @@ pub enum Spool {
     Dir(PathBuf),
     /// Any medium, for tests of one that fails.
     In(Box<dyn Dir>),
+    /// None: nothing is queued.
+    Nowhere,
 }
 
 /// The program did not start.
@@ -43,13 +45,14 @@ impl fmt::Display for AppError {
 impl std::error::Error for AppError {}
 
 impl App {
-    /// Starts all threads. Outputs go to `actuator`, and to `guard` while the watchdog holds them.
+    /// Starts all threads. Outputs go to `actuator`, and to `guard` while the watchdog holds them. Without a hub events stay here; a queue that
+    /// does not open is tried again and nobody waits for it.
     ///
     /// # Errors
-    /// If an address cannot be bound, the queue does not open, or the system gives no thread.
+    /// If an address cannot be bound, or the system gives no thread.
     pub fn start(
         mut config: Config,
-        hub: HubConfig,
+        hub: impl Into<Option<HubConfig>>,
         spool: Spool,
         actuator: impl Actuate,
         guard: impl Actuate,
@@ -59,13 +62,14 @@ impl App {
             / config.loops.controller.period_ns().max(1);
         let failed = |error: std::io::Error| AppError(format!("the control thread: {error}"));
         let controller = &mut config.loops.controller;
-        let (keeper, mailbox) = match &spool {
-            Spool::Dir(dir) => keep(dir, controller, clock).map_err(failed)?,
-            Spool::In(_) => (None, None),
+        let (keeper, mailbox) = match (&config.state, &spool) {
+            (Some(dir), _) | (None, Spool::Dir(dir)) => keep(dir, controller, clock).map_err(failed)?,
+            (None, Spool::In(_) | Spool::Nowhere) => (None, None),
         };
         let started = Runner::start(controller.clone(), clock, actuator, guard, wake_every, mailbox);
         let (runner, ports) = started.map_err(failed)?;
         let loop_stats = runner.stats();
+        let hub = hub.into();
         let parts = Parts { config, hub, spool, clock, ports, loop_stats };
         let net = Net::start(parts).map_err(AppError)?;
         Ok(App { runner, _keeper: keeper, net })
@@ -102,16 +106,21 @@ impl App {
     }
 }
 
-/// In the queue's directory.
+/// Without the directory nothing is kept: interlocks are tripped, alarms begin anew.
 fn keep(
     dir: &Path,
     controller: &mut Controller,
     clock: Clock,
 ) -> std::io::Result<(Option<Keeper>, Option<Mailbox>)> {
-    std::fs::create_dir_all(dir)?;
     let file = dir.join(keep::FILE);
-    let said = file.clone();
-    let on_error = move |error| eprintln!("control-loop: {}: {error}", said.display());
+    let (said, mut last) = (file.clone(), String::new());
+    let on_error = move |error: std::io::Error| {
+        let error = error.to_string();
+        if last != error {
+            eprintln!("control-loop: {}: not kept for the next start: {error}", said.display());
+            last = error;
+        }
+    };
     let (keeper, mailbox, found) = Keeper::start(file.clone(), controller, clock, on_error)?;
     if let Found::Damaged(why) = found {
         eprintln!("control-loop: {}: {why}: alarms begin anew", file.display());

@@ -1,6 +1,7 @@
 //! The program's file: its own tables, and those of the control loops.
 
 use crate::loops::{self, Loops, take};
+use edge_bridge::net::{Target, TargetError};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,8 +15,10 @@ const DEFAULT: &str = include_str!("../control.toml");
 pub struct Config {
     /// The side of sensors and actuators.
     pub mqtt: MqttConfig,
-    /// The way up; `None`: a simulated hub.
+    /// The way up; `None`: events stay here.
     pub hub: Option<HubConfig>,
+    /// Directory of what survives a restart: setpoints, alarms. `None`: that of the queue.
+    pub state: Option<PathBuf>,
     /// Address at which `/metrics` is served.
     pub metrics: Option<SocketAddr>,
     /// The loops.
@@ -53,6 +56,25 @@ impl HubConfig {
     pub fn new(url: impl Into<String>, client_id: impl Into<String>, spool: impl Into<PathBuf>) -> Self {
         HubConfig { url: url.into(), client_id: client_id.into(), spool: spool.into() }
     }
+
+    fn check(&self) -> Result<(), String> {
+        let target: Target = self.url.parse().map_err(|error: TargetError| format!("[hub]: {error}"))?;
+        if target.tls {
+            return Err(
+                "[hub]: mqtts:// is not in this program: use the gateway, or a broker beside it".to_owned()
+            );
+        }
+        if self.client_id.is_empty() {
+            return Err("[hub]: client_id is empty".to_owned());
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateConfig {
+    dir: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -81,10 +103,13 @@ impl Config {
     pub fn parse(text: &str) -> Result<Config, String> {
         let mut tables = loops::tables(text)?;
         let mqtt = take(&mut tables, "mqtt")?.ok_or("[mqtt] is missing: where sensors publish")?;
-        let hub = take(&mut tables, "hub")?;
+        let hub: Option<HubConfig> = take(&mut tables, "hub")?;
+        hub.as_ref().map_or(Ok(()), HubConfig::check)?;
+        let state: Option<StateConfig> = take(&mut tables, "state")?;
         let metrics: Option<MetricsConfig> = take(&mut tables, "metrics")?;
         let loops = Loops::of(tables)?;
-        Ok(Config { mqtt, hub, metrics: metrics.map(|metrics| metrics.listen), loops })
+        let (state, metrics) = (state.map(|state| state.dir), metrics.map(|metrics| metrics.listen));
+        Ok(Config { mqtt, hub, state, metrics, loops })
     }
 }
 

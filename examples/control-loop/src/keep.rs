@@ -194,6 +194,7 @@ fn save(file: &Path, snapshot: &ControlSnapshot) -> io::Result<()> {
     let mut body = Vec::new();
     ciborium::into_writer(snapshot, &mut body).map_err(io::Error::other)?;
     let (dir, name) = place(file)?;
+    std::fs::create_dir_all(dir)?;
     let head = format!("{HEAD}{:08x}\n", crc32c::crc32c(&body));
     state_file::replace(dir, name, &[head.as_bytes(), &body])
 }

@@ -8,9 +8,14 @@
 use clap::{Parser, Subcommand};
 use control_loop::net::{DemoHub, Message};
 use control_loop::plant::{Actuators, Plant};
-use control_loop::{App, Clock, Config, HubConfig, Spool};
+use control_loop::{App, Config, HubConfig, Spool};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 #[derive(Parser)]
 #[command(name = "control-loop", version, about = "Local control beside a store-and-forward bridge.")]
@@ -55,14 +60,23 @@ fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
     let wrong = |error: String| Failed(2, format!("{}: {error}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
     let mut config = Config::parse(&text).map_err(wrong)?;
-    let no_hub = || wrong("[hub] is missing: url, client_id, spool".to_owned());
-    let hub = config.hub.take().ok_or_else(no_hub)?;
+    let hub = config.hub.take();
+    let place = file.parent().unwrap_or(Path::new("."));
+    config.state = config.state.map(|dir| place.join(dir));
+    let spool = hub.as_ref().map_or(Spool::Nowhere, |hub| Spool::Dir(place.join(&hub.spool)));
+    if hub.is_none() {
+        eprintln!("control-loop: no [hub]: alarms and trips stay here");
+    }
+    if hub.is_none() && config.state.is_none() {
+        eprintln!("control-loop: no [state] dir: setpoints and alarms do not survive a restart");
+    }
     let actuators = Actuators::new(config.loops.controller.outputs().len());
-    let spool = Spool::Dir(file.parent().unwrap_or(Path::new(".")).join(&hub.spool));
+    // Before anything runs: a signal that comes early is not lost.
+    let until = Until::new(seconds.unwrap_or(u64::MAX))?;
     let app = App::start(config, hub, spool, actuators.handle(), actuators.handle());
     let app = app.map_err(|error| Failed(1, error.to_string()))?;
-    println!("control-loop: sensors publish to {}", app.address());
-    report(&app, seconds.unwrap_or(u64::MAX), |_| String::new());
+    say(format_args!("control-loop: sensors publish to {}", app.address()));
+    until.report(&app, |_| String::new());
     Ok(())
 }
 
@@ -81,11 +95,15 @@ fn demonstrate(seconds: u64) -> Result<(), Failed> {
     let names: Vec<String> =
         config.loops.controller.outputs().iter().map(|output| output.name().to_owned()).collect();
     let actuators = Actuators::new(names.len());
+    let until = Until::new(seconds)?;
     let app = App::start(config, to_hub, Spool::Dir(spool.clone()), actuators.handle(), actuators.handle());
     let app = app.map_err(|error| failed(error.to_string()))?;
-    println!("control-loop: a simulated plant publishes to {}; not a safety function", app.address());
+    say(format_args!(
+        "control-loop: a simulated plant publishes to {}; not a safety function",
+        app.address()
+    ));
     let plant = Plant::start(app.address(), actuators.clone()).map_err(|error| failed(error.to_string()))?;
-    report(&app, seconds, |_| {
+    until.report(&app, |_| {
         let values = names.iter().enumerate();
         values.map(|(n, name)| format!("  {name} {:6.2}", actuators.get(n))).collect()
     });
@@ -95,20 +113,58 @@ fn demonstrate(seconds: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A line per second.
-fn report(app: &App, seconds: u64, outputs: impl Fn(u64) -> String) {
-    let (clock, stats, net) = (Clock::start(), app.loop_stats(), app.net_stats());
-    let start_ns = clock.now_ns();
-    for second in 1..=seconds {
-        clock.sleep_until(start_ns.saturating_add(second.saturating_mul(1_000_000_000)));
-        println!(
-            "{second:4} s  scans {:6}  missed {:3}  period error p99.9 {:5.2} ms  received {:6}  queued for the hub {:4}{}",
-            stats.scans(),
-            stats.missed(),
-            stats.period_error.quantile_ns(0.999) as f64 / 1e6,
-            stats.received(),
-            net.queued(),
-            outputs(second),
-        );
+/// A line on stdout. Whoever read it may be gone: control goes on.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// End of the run: a time, SIGTERM or SIGINT.
+struct Until {
+    seconds: u64,
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Until {
+    fn new(seconds: u64) -> Result<Until, Failed> {
+        let failed = |error: std::io::Error| Failed(1, format!("signals: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let _inside = runtime.enter();
+        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        drop(_inside);
+        Ok(Until { seconds, runtime, terminate, interrupt })
+    }
+
+    /// A line per second, until the end.
+    fn report(mut self, app: &App, outputs: impl Fn(u64) -> String) {
+        let (stats, net) = (app.loop_stats(), app.net_stats());
+        let start = Instant::now();
+        for second in 1..=self.seconds {
+            let at = start + Duration::from_secs(second);
+            let is_over = self.runtime.block_on(async {
+                tokio::select! {
+                    () = tokio::time::sleep_until(at) => false,
+                    _ = self.terminate.recv() => true,
+                    _ = self.interrupt.recv() => true,
+                }
+            });
+            if is_over {
+                return;
+            }
+            let queue = match net.is_queue_open() {
+                true => format!("queued for the hub {:4}", net.queued()),
+                false => "no queue for the hub".to_owned(),
+            };
+            say(format_args!(
+                "{second:4} s  scans {:6}  missed {:3}  period error p99.9 {:5.2} ms  received {:6}  {queue}{}",
+                stats.scans(),
+                stats.missed(),
+                stats.period_error.quantile_ns(0.999) as f64 / 1e6,
+                stats.received(),
+                outputs(second),
+            ));
+        }
     }
 }

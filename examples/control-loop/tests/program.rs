@@ -24,7 +24,11 @@ fn a_wrong_configuration_is_exit_code_2_with_its_place() {
     let file = dir.path().join("control.toml");
     let default = include_str!("../control.toml");
     for (text, expected) in [
-        (default.to_owned(), "[hub] is missing"),
+        (
+            default
+                .replace("[fields]", "[hub]\nurl = \"tcp://h\"\nclient_id = \"a\"\nspool = \"s\"\n[fields]"),
+            "[hub]: ",
+        ),
         (default.replace("setpoint = 60.0", "setpoint = nan"), "output 1: pid.setpoint"),
         ("[mqtt".to_owned(), "line 1"),
     ] {

@@ -1,4 +1,6 @@
 //! The way to the hub: a durable queue and a link that drains it, behind a bounded channel that is never waited for.
+//!
+//! The queue is opened beside the loops and tried again while it cannot be: a disk that is full or gone costs messages, never control.
 
 use super::{NetStats, count};
 use crate::{HubConfig, Spool};
@@ -6,49 +8,41 @@ use bytes::Bytes;
 use edge_bridge::bridge::RawPack;
 use edge_bridge::wire::Utf8;
 use edge_bridge::{Bridge, Link, Row};
+use edge_queue::medium::Dir;
 use edge_queue::{Config, Queue, SystemClock, aio};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 const CONSUMER: &str = "hub";
-/// Messages on their way to a queue that takes its time.
+/// Messages on their way to a queue that takes its time, or that is not open.
 const WAITING_MAX: usize = 256;
 /// A small queue: hours of what a few loops have to say.
 const QUEUE_BYTES: u64 = 4 * 1024 * 1024;
+/// Looks for the end while the queue is not open.
+const LOOK: Duration = Duration::from_millis(100);
+/// Looks between two attempts to open the queue: 30 s.
+const LOOKS_PER_ATTEMPT: u32 = 300;
 
 pub(super) struct Hub {
     to_queue: mpsc::Sender<Row>,
-    queue: aio::Queue,
-    link: Link,
+    carrying: JoinHandle<()>,
     stats: Arc<NetStats>,
 }
 
+/// Queue and link, while they run.
+struct Open {
+    queue: aio::Queue,
+    link: Link,
+}
+
 impl Hub {
-    pub(super) async fn start(hub: &HubConfig, spool: Spool, stats: Arc<NetStats>) -> Result<Hub, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("the queue for the hub: {error}");
-        let config = Config::default().max_bytes(QUEUE_BYTES);
-        let queue = match spool {
-            Spool::Dir(dir) => Queue::open(dir, config),
-            Spool::In(dir) => Queue::open_in(dir, config, Arc::new(SystemClock::new())),
-        };
-        let queue = aio::Queue::of(queue.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
-        let consumer = queue.consumer(CONSUMER).await.map_err(|error| failed(&error))?;
-        let builder = Bridge::builder(&hub.url).client_id(&hub.client_id);
-        let started = builder.start_on(&queue, consumer, RawPack::new(true));
-        let (link, _task) = started.map_err(|error| format!("[hub] {error}"))?;
-        let (to_queue, mut waiting) = mpsc::channel::<Row>(WAITING_MAX);
-        let (queue_of, counters) = (queue.clone(), stats.clone());
-        tokio::spawn(async move {
-            while let Some(row) = waiting.recv().await {
-                match queue_of.push(row.into_queue_row()).await {
-                    // Nobody waits for the receipt: the message is said, and the loop goes on.
-                    Ok(_pending) => count(&counters.queued),
-                    Err(_) => count(&counters.not_queued),
-                }
-            }
-        });
-        Ok(Hub { to_queue, queue, link, stats })
+    pub(super) fn start(hub: HubConfig, spool: Spool, stats: Arc<NetStats>, within: Duration) -> Hub {
+        let (to_queue, waiting) = mpsc::channel::<Row>(WAITING_MAX);
+        let carrying = tokio::spawn(carry(hub, spool, waiting, stats.clone(), within));
+        Hub { to_queue, carrying, stats }
     }
 
     /// Events go by the alarms' lane, before all else.
@@ -60,11 +54,84 @@ impl Hub {
         }
     }
 
+    /// Queues what waits and says goodbye; takes `within` for each part at most.
     pub(super) async fn stop(self, within: Duration) {
-        let Hub { to_queue, queue, link, .. } = self;
+        let Hub { to_queue, carrying, .. } = self;
         drop(to_queue);
-        // A hub that does not answer keeps its session, a disk that does not answer its last good state.
-        let _ = tokio::time::timeout(within, link.close()).await;
-        let _ = tokio::time::timeout(within, queue.close()).await;
+        // A disk that does not answer keeps its last good state.
+        let _ = tokio::time::timeout(within * 3, carrying).await;
     }
+}
+
+/// Until the sender is gone and everything is queued.
+async fn carry(
+    hub: HubConfig,
+    spool: Spool,
+    mut waiting: mpsc::Receiver<Row>,
+    stats: Arc<NetStats>,
+    within: Duration,
+) {
+    let Some(Open { queue, link }) = open(&hub, spool, &waiting).await else { return };
+    stats.has_queue(true);
+    while let Some(row) = waiting.recv().await {
+        match queue.push(row.into_queue_row()).await {
+            // Nobody waits for the receipt: the message is said, and the loop goes on.
+            Ok(_pending) => count(&stats.queued),
+            Err(_) => count(&stats.not_queued),
+        }
+    }
+    // A hub that does not answer keeps its session.
+    let _ = tokio::time::timeout(within, link.close()).await;
+    let _ = tokio::time::timeout(within, queue.close()).await;
+}
+
+/// Opens the queue, again and again; each cause is said once. `None`: there is nobody left to send, or nothing to open again.
+async fn open(hub: &HubConfig, spool: Spool, waiting: &mpsc::Receiver<Row>) -> Option<Open> {
+    let mut told = String::new();
+    let mut tell = |error: String| {
+        if told != error {
+            eprintln!("control-loop: no queue for the hub, control goes on: {error}");
+            told = error;
+        }
+    };
+    let dir = match spool {
+        Spool::Dir(dir) => dir,
+        Spool::In(dir) => return open_in(hub, dir).await.map_err(tell).ok(),
+        Spool::Nowhere => return None,
+    };
+    loop {
+        match open_dir(hub, &dir).await {
+            Ok(open) => return Some(open),
+            Err(error) => tell(format!("{}: {error}", dir.display())),
+        }
+        for _ in 0..LOOKS_PER_ATTEMPT {
+            if waiting.is_closed() {
+                return None;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+async fn open_dir(hub: &HubConfig, dir: &Path) -> Result<Open, String> {
+    let queue = aio::Queue::open(dir, config()).await.map_err(|error| error.to_string())?;
+    start(hub, queue).await
+}
+
+/// A medium of the caller's, which is tried once.
+async fn open_in(hub: &HubConfig, dir: Box<dyn Dir>) -> Result<Open, String> {
+    let queue = Queue::open_in(dir, config(), Arc::new(SystemClock::new())).map_err(|e| e.to_string())?;
+    start(hub, aio::Queue::of(queue).map_err(|error| error.to_string())?).await
+}
+
+async fn start(hub: &HubConfig, queue: aio::Queue) -> Result<Open, String> {
+    let consumer = queue.consumer(CONSUMER).await.map_err(|error| error.to_string())?;
+    let builder = Bridge::builder(&hub.url).client_id(&hub.client_id);
+    let started = builder.start_on(&queue, consumer, RawPack::new(true));
+    let (link, _task) = started.map_err(|error| format!("[hub] {error}"))?;
+    Ok(Open { queue, link })
+}
+
+fn config() -> Config {
+    Config::default().max_bytes(QUEUE_BYTES)
 }

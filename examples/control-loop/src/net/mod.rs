@@ -9,6 +9,7 @@
     reason = "a shell: sockets, tasks and a thread"
 )]
 
+mod client_log;
 mod demo_hub;
 mod hub;
 mod metrics;
@@ -18,11 +19,13 @@ pub use demo_hub::{DemoHub, Message};
 use crate::mqtt::{self, LoopMessages};
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Config, HubConfig, Spool};
+use client_log::ClientLog;
+use edge_bridge::listener::Event;
 use edge_bridge::net::server::{NoQueue, Server};
 use hub::Hub;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -36,6 +39,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 pub struct NetStats {
     queued: AtomicU64,
     not_queued: AtomicU64,
+    has_queue: AtomicBool,
 }
 
 impl NetStats {
@@ -44,9 +48,18 @@ impl NetStats {
         self.queued.load(Ordering::Relaxed)
     }
 
-    /// Messages for the hub that found no room: the queue is full or does not answer.
+    /// Messages for the hub that found no room: the queue is full, does not answer or is not open.
     pub fn not_queued(&self) -> u64 {
         self.not_queued.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the queue for the hub is open. Control goes on without it.
+    pub fn is_queue_open(&self) -> bool {
+        self.has_queue.load(Ordering::Relaxed)
+    }
+
+    fn has_queue(&self, yes: bool) {
+        self.has_queue.store(yes, Ordering::Relaxed);
     }
 }
 
@@ -68,7 +81,8 @@ pub(crate) struct Net {
 /// Parts of the network side.
 pub(crate) struct Parts {
     pub(crate) config: Config,
-    pub(crate) hub: HubConfig,
+    /// Without it events stay here.
+    pub(crate) hub: Option<HubConfig>,
     pub(crate) spool: Spool,
     pub(crate) clock: Clock,
     pub(crate) ports: Ports,
@@ -118,7 +132,7 @@ impl Drop for Net {
 
 struct Running {
     server: Server,
-    hub: Hub,
+    hub: Option<Hub>,
     messages: LoopMessages,
 }
 
@@ -128,38 +142,50 @@ impl Running {
         stats: Arc<NetStats>,
     ) -> Result<(Running, (SocketAddr, Option<SocketAddr>)), String> {
         let Parts { config, hub, spool, clock, ports, loop_stats } = parts;
-        let hub = Hub::start(&hub, spool, stats).await?;
         let (inputs, messages) = mqtt::connect(&config.loops, ports, clock, loop_stats.clone())
             .map_err(|error| format!("the loops' messages: {error}"))?;
         let listen = config.mqtt.listen;
-        let server = Server::builder().start(listen, inputs, |_| NoQueue).await;
+        let mut limits = edge_bridge::listener::Config::default();
+        limits.own_topics = mqtt::own_topics();
+        let mut log = ClientLog::default();
+        let on_event = move |event: &Event, address| log.on_event(clock.now_ns() / 1_000_000, event, address);
+        let builder = Server::builder().config(limits).on_event(on_event);
+        let server = builder.start(listen, inputs, |_| NoQueue).await;
         let server = server.map_err(|error| format!("[mqtt] listen {listen}: {error}"))?;
         let metrics = match config.metrics {
-            Some(listen) => Some(metrics::serve(listen, loop_stats).await?),
+            Some(listen) => Some(metrics::serve(listen, loop_stats, stats.clone()).await?),
             None => None,
         };
+        let hub = hub.map(|hub| Hub::start(hub, spool, stats, STOP_WITHIN));
         let addresses = (server.local_addr(), metrics);
         Ok((Running { server, hub, messages }, addresses))
     }
 
     async fn until(self, stopped: oneshot::Receiver<()>) {
         let Running { server, mut hub, mut messages } = self;
+        let mut publishing = Box::pin(publish(&mut messages, &server, &mut hub));
         tokio::select! {
-            () = publish(&mut messages, &server, &mut hub) => {}
-            _ = stopped => {}
+            () = &mut publishing => {}
+            // The loops have ended before: what they said last, that the outputs are safe, is still to be published.
+            _ = stopped => drop(tokio::time::timeout(STOP_WITHIN, &mut publishing).await),
         }
+        drop(publishing);
         server.shutdown(Duration::ZERO).await;
-        hub.stop(STOP_WITHIN).await;
+        if let Some(hub) = hub {
+            hub.stop(STOP_WITHIN).await;
+        }
     }
 }
 
 /// Until the loops end. Local subscribers first.
-async fn publish(messages: &mut LoopMessages, server: &Server, hub: &mut Hub) {
+async fn publish(messages: &mut LoopMessages, server: &Server, hub: &mut Option<Hub>) {
     while let Some(all) = messages.next().await {
         for said in all {
             // A server that has ended has no subscribers.
             let _ = server.publish(said.publish()).await;
-            if said.to_hub {
+            if said.to_hub
+                && let Some(hub) = hub
+            {
                 hub.offer(said.topic, said.payload, said.is_event);
             }
         }

@@ -1,0 +1,71 @@
+//! The program over a signal, and without the places that it writes to.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod support;
+
+use control_loop::plant::Sensor;
+use std::path::{Path, PathBuf};
+use support::{Program, Subscriber, until};
+
+/// An output that follows its setpoint, so that the setpoint can be read from it, and a contact.
+fn write(dir: &Path, more: &str) -> PathBuf {
+    let file = dir.join("control.toml");
+    let text = format!(
+        "[mqtt]\nlisten = \"127.0.0.1:0\"\n{more}\n\
+         [[input]]\nname = \"t\"\nstale_after_ms = 60000\n\
+         [[output]]\nname = \"valve\"\nramp = {{ setpoint = 60.0, rate_per_s = 1000.0 }}\n\
+         [[output]]\nname = \"fan\"\nswitch = {{ input = \"t\", on_at = 40.0, off_at = 30.0 }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+/// Starts it and gives its input until the fan is on and the valve has this value.
+fn runs(file: &Path, valve: &str) -> (Program, Subscriber) {
+    let program = Program::start(file);
+    let outputs = Subscriber::start(program.address, "actuator", "out/#");
+    let mut sensor = Sensor::new(program.address, "sensor");
+    until(valve, || {
+        sensor.publish("t", "50");
+        outputs.last("out/valve").as_deref() == Some(valve) && outputs.last("out/fan").as_deref() == Some("1")
+    });
+    (program, outputs)
+}
+
+#[test]
+fn a_signal_leaves_the_outputs_safe_and_a_setpoint_of_a_moment_ago_kept() {
+    for signal in ["TERM", "INT"] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = write(dir.path(), "[state]\ndir = \"state\"");
+        let (mut program, outputs) = runs(&file, "60");
+        let mut hand = Sensor::new(program.address, "hand");
+        // The first change is written at once, the second not for five seconds, unless somebody stops it.
+        for setpoint in ["62", "65"] {
+            hand.publish("cmd/output/valve/setpoint", setpoint);
+            until(setpoint, || outputs.last("out/valve").as_deref() == Some(setpoint));
+        }
+        program.signal(signal);
+        assert_eq!(program.ended().code(), Some(0), "{signal}: {}", program.stderr());
+        until("the last word is safe", || outputs.last("out/valve").as_deref() == Some("0"));
+        let (_again, _) = runs(&file, "65");
+    }
+}
+
+#[test]
+fn control_goes_on_without_a_place_for_the_queue_and_without_a_hub() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "no directory").unwrap();
+    let hub = |spool: &str| {
+        format!("[hub]\nurl = \"mqtt://127.0.0.1:9\"\nclient_id = \"a\"\nspool = \"{spool}\"\n")
+    };
+    for (more, said) in [
+        (hub("file"), "no queue for the hub, control goes on"),
+        (hub("file/below"), "no queue for the hub, control goes on"),
+        (String::new(), "no [hub]"),
+    ] {
+        let (mut program, _outputs) = runs(&write(dir.path(), &more), "60");
+        until("it says so", || program.stderr().contains(said));
+        program.signal("TERM");
+        assert_eq!(program.ended().code(), Some(0), "{}", program.stderr());
+    }
+}
