@@ -90,6 +90,12 @@ impl Inputs {
         self.inputs.get(input).map(|input| input.spec.name.as_str())
     }
 
+    /// Age at which an input's value is stale, in milliseconds.
+    #[must_use]
+    pub fn stale_after_ms(&self, input: usize) -> Option<i64> {
+        self.inputs.get(input).map(|input| input.spec.stale_after_ms)
+    }
+
     /// A value arrived. One for an input that there is not is ignored.
     pub fn set(&mut self, input: usize, value: f64, quality: impl Into<Quality>, now_ms: i64) {
         if let Some(input) = self.inputs.get_mut(input) {

@@ -1,6 +1,6 @@
 //! The loops of a file: the tables of `edge_filter::control::config`, and `[fields]`.
 
-use crate::mqtt::LoopNames;
+use crate::mqtt::{CommandRules, LoopNames};
 use edge_filter::control::Controller;
 use edge_filter::control::config::ControlConfig;
 use std::collections::BTreeMap;
@@ -13,10 +13,12 @@ pub struct Loops {
     pub controller: Controller,
     /// The JSON field of an input's payload, where it is not `value`.
     pub fields: BTreeMap<String, String>,
+    /// Commands that are taken.
+    pub commands: CommandRules,
 }
 
 impl Loops {
-    /// Reads a file's text: `[control]`, `[[input]]`, `[[output]]`, `[[interlock]]`, `[[alarm]]` and `[fields]`.
+    /// Reads a file's text: `[control]`, `[[input]]`, `[[output]]`, `[[interlock]]`, `[[alarm]]`, `[fields]` and `[commands]`.
     ///
     /// # Errors
     /// The first thing that is wrong, and where.
@@ -26,14 +28,35 @@ impl Loops {
 
     pub(crate) fn of(mut tables: toml::Table) -> Result<Loops, String> {
         let fields: BTreeMap<String, String> = take(&mut tables, "fields")?.unwrap_or_default();
+        let (commands, has_limits) = commands(&mut tables)?;
         let loops: ControlConfig = toml::Value::Table(tables).try_into().map_err(|e| one_line(&e))?;
         let controller = Controller::from_config(&loops).map_err(|error| error.to_string())?;
         if let Some(name) = fields.keys().find(|name| controller.inputs().number(name).is_none()) {
             return Err(format!("[fields]: there is no input named \"{name}\""));
         }
-        LoopNames::of(&controller).check()?;
-        Ok(Loops { controller, fields })
+        let names = LoopNames::of(&controller);
+        names.check()?;
+        if has_limits && !commands.are_on {
+            return Err("[commands] has no effect without [control] commands = true".to_owned());
+        }
+        commands.check(&names)?;
+        Ok(Loops { controller, fields, commands })
     }
+}
+
+/// `[control] commands`, and `[commands]` if it is there.
+fn commands(tables: &mut toml::Table) -> Result<(CommandRules, bool), String> {
+    let control = tables.get_mut("control").and_then(toml::Value::as_table_mut);
+    let are_on = match control.and_then(|control| control.remove("commands")) {
+        None => false,
+        Some(toml::Value::Boolean(are_on)) => are_on,
+        Some(_) => return Err("[control]: commands is true or false".to_owned()),
+    };
+    let rules: Option<CommandRules> = take(tables, "commands")?;
+    let has_limits = rules.is_some();
+    let mut rules = rules.unwrap_or_default();
+    rules.are_on = are_on;
+    Ok((rules, has_limits))
 }
 
 /// The tables of a file; a mistake of syntax has its line.
@@ -73,6 +96,12 @@ mod tests {
             ("\"a\"", "\"out/x\"", "input \"out/x\": out/"),
             ("[[input]]", "[[input]", "line 1: "),
             ("stale_after_ms", "stale_ms", "unknown field `stale_ms`"),
+            (
+                "[[input]]",
+                "[commands]\n[[input]]",
+                "[commands] has no effect without [control] commands = true",
+            ),
+            ("[[input]]", "[control]\ncommands = 1\n[[input]]", "commands is true or false"),
         ] {
             let error = Loops::parse(&GOOD.replacen(from, to, 1)).unwrap_err();
             assert!(error.contains(expected) && !error.contains('\n'), "{error}");

@@ -26,6 +26,13 @@ pub fn prometheus(stats: &LoopStats) -> String {
             u64::from(stats.is_tripped()),
         ),
         ("edge_control_inputs_total", "Values that came for inputs.", stats.received()),
+        ("edge_control_commands_obeyed_total", "Commands that were obeyed.", stats.commands_obeyed()),
+        ("edge_control_commands_refused_total", "Commands that were refused.", stats.commands_refused()),
+        (
+            "edge_control_disputed_total",
+            "Values of inputs that had two publishers, taken as bad.",
+            stats.disputes(),
+        ),
         ("edge_control_events_lost_total", "Events that nobody took in time.", stats.events_lost()),
     ] {
         let kind = if name.ends_with("_total") { "counter" } else { "gauge" };

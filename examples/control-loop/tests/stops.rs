@@ -12,6 +12,7 @@ fn write(dir: &Path, more: &str) -> PathBuf {
     let file = dir.join("control.toml");
     let text = format!(
         "[mqtt]\nlisten = \"127.0.0.1:0\"\n{more}\n\
+         [control]\ncommands = true\n[commands.setpoint]\nvalve = {{ range = [0.0, 90.0] }}\n\
          [[input]]\nname = \"t\"\nstale_after_ms = 60000\n\
          [[output]]\nname = \"valve\"\nramp = {{ setpoint = 60.0, rate_per_s = 1000.0 }}\n\
          [[output]]\nname = \"fan\"\nswitch = {{ input = \"t\", on_at = 40.0, off_at = 30.0 }}\n"

@@ -26,6 +26,10 @@ use support::wait_until;
 
 /// The emergency stop is stale late, so that a slow machine is no trip; the temperature soon, since that is tested.
 const LOOPS: &str = r#"
+[control]
+commands = true
+[commands]
+per_minute = 100000
 [[input]]
 name = "line/estop"
 stale_after_ms = 20000

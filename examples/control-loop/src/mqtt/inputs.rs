@@ -1,23 +1,46 @@
 //! Inputs that sensors and operators publish locally, straight into the control thread's atomics.
 
-use super::command::command;
+use super::desk::Desk;
 use super::names::{COMMAND, LoopNames};
 use super::payload;
-use crate::Clock;
-use crate::runner::{Commands, InputPort, LoopStats};
+use super::publishers::{Publisher, Standing};
+use crate::runner::{InputPort, LoopStats};
+use crate::{Clock, Loops};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
-use edge_bridge::wire::QoS;
-use std::collections::{BTreeMap, HashMap};
+use edge_bridge::listener::Event;
+use edge_bridge::wire::{QoS, Utf8};
+use edge_filter::Quality;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Clients that left and are not yet looked at; those of more publish again when their input is free.
+const DEPARTURES_MAX: usize = 1024;
 
 /// The way in of the loops; see [`connect`](super::connect).
 #[derive(Debug)]
 pub struct LoopInputs {
     inputs: HashMap<String, Input>,
     names: Arc<LoopNames>,
-    commands: Commands,
+    desk: Desk,
+    gone: Receiver<Utf8>,
+    departures: SyncSender<Utf8>,
     clock: Clock,
     stats: Arc<LoopStats>,
+}
+
+/// Tells the loops which clients are gone: their inputs are free for another publisher at once.
+#[derive(Clone, Debug)]
+pub struct Departures(SyncSender<Utf8>);
+
+impl Departures {
+    /// To be called with every event of the listener. Never waits.
+    pub fn on_event(&self, event: &Event) {
+        if let Event::Disconnected { client: Some(client), .. } = event {
+            // Without room its inputs are free when its last value is stale.
+            let _ = self.0.try_send(client.clone());
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -26,6 +49,8 @@ struct Input {
     /// Of a JSON payload.
     field: String,
     warned: bool,
+    publisher: Publisher,
+    stale_after_ns: u64,
 }
 
 /// Meaning of a message for the loops.
@@ -41,23 +66,36 @@ pub enum Taken {
     InputThatMayWait,
     /// A command; what becomes of it is an event.
     Command,
+    /// A command that was refused, which is an event, too.
+    RefusedCommand,
 }
 
 impl LoopInputs {
     pub(super) fn new(
+        loops: &Loops,
         names: Arc<LoopNames>,
-        fields: &BTreeMap<String, String>,
         ports: Vec<InputPort>,
-        commands: Commands,
+        desk: Desk,
         clock: Clock,
         stats: Arc<LoopStats>,
     ) -> Self {
-        let field = |name: &String| fields.get(name).cloned().unwrap_or_else(|| "value".to_owned());
-        let input = |(name, port): (&String, InputPort)| {
-            (name.clone(), Input { port, field: field(name), warned: false })
+        let specs = loops.controller.inputs();
+        let input = |(number, (name, port)): (usize, (&String, InputPort))| {
+            let field = loops.fields.get(name).cloned().unwrap_or_else(|| "value".to_owned());
+            let stale_after_ms = specs.stale_after_ms(number).unwrap_or_default();
+            let stale_after_ns = stale_after_ms.unsigned_abs().saturating_mul(1_000_000);
+            let publisher = Publisher::default();
+            (name.clone(), Input { port, field, warned: false, publisher, stale_after_ns })
         };
-        let inputs = names.inputs.iter().zip(ports).map(input).collect();
-        LoopInputs { inputs, names, commands, clock, stats }
+        let inputs = names.inputs.iter().zip(ports).enumerate().map(input).collect();
+        let (departures, gone) = sync_channel(DEPARTURES_MAX);
+        LoopInputs { inputs, names, desk, gone, departures, clock, stats }
+    }
+
+    /// Returns what is to hear of the listener's events.
+    #[must_use]
+    pub fn departures(&self) -> Departures {
+        Departures(self.departures.clone())
     }
 
     /// Returns what the loops are called, to be asked from elsewhere.
@@ -68,25 +106,33 @@ impl LoopInputs {
 
     /// A message arrived. Never waits. A retained one is of unknown age: no control input, and no command.
     pub fn show(&mut self, message: &Inbound) -> Taken {
-        if message.retain {
-            return Taken::No;
+        let now_ns = self.clock.now_ns();
+        let topic = message.topic.as_str();
+        if let Some(command) = topic.strip_prefix(COMMAND) {
+            let is_taken = self.desk.take(&self.names, command, message, now_ns);
+            return if is_taken { Taken::Command } else { Taken::RefusedCommand };
         }
-        if let Some(input) = self.inputs.get_mut(message.topic.as_str()) {
-            let (value, quality) = payload::read(&message.payload, &input.field);
-            input.port.set(value, quality, self.clock.now_ns());
-            self.stats.received_one();
-            let waits = message.qos != QoS::AtMostOnce;
-            let is_news = waits && !std::mem::replace(&mut input.warned, true);
-            return if is_news { Taken::InputThatMayWait } else { Taken::Input };
+        while let Ok(client) = self.gone.try_recv() {
+            self.inputs.values_mut().for_each(|input| input.publisher.left(&client));
         }
-        let topic = message.topic.as_str().strip_prefix(COMMAND);
-        match topic.and_then(|topic| command(&self.names, topic, &message.payload)) {
-            Some(command) => {
-                self.commands.send(command);
-                Taken::Command
+        let Some(input) = self.inputs.get_mut(topic).filter(|_| !message.retain) else { return Taken::No };
+        let (mut value, mut quality) = payload::read(&message.payload, &input.field);
+        match input.publisher.message(&message.client, now_ns, input.stale_after_ns) {
+            Standing::Alone { ended: false } => {}
+            Standing::Alone { ended: true } => self.desk.dispute(topic, None, now_ns),
+            Standing::Disputed { began } => {
+                (value, quality) = (f64::NAN, Quality::BAD);
+                self.stats.disputed_one();
+                if let Some(owner) = began {
+                    self.desk.dispute(topic, Some([&owner, &message.client]), now_ns);
+                }
             }
-            None => Taken::No,
         }
+        input.port.set(value, quality, now_ns);
+        self.stats.received_one();
+        let waits = message.qos != QoS::AtMostOnce;
+        let is_news = waits && !std::mem::replace(&mut input.warned, true);
+        if is_news { Taken::InputThatMayWait } else { Taken::Input }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Messages of the loops: outputs every so often, and each event at once.
 
+use super::desk::{Note, Told, Waiting};
 use super::names::{EVENT, LoopNames, OUTPUT};
 use crate::Clock;
-use crate::runner::{Events, LoopStats, OUTPUT_WORDS};
+use crate::runner::{Answers, Events, LoopStats, OUTPUT_WORDS};
 use bytes::Bytes;
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8};
 use edge_filter::control::ControlEvent;
@@ -12,6 +13,7 @@ use std::io;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
 
 /// The hub gets the outputs of every so many local ones.
 const HUB_ONE_IN: u64 = 10;
@@ -23,6 +25,9 @@ pub struct LoopMessages {
     /// Each with its safe state.
     outputs: Vec<(Reader<OUTPUT_WORDS>, f64)>,
     events: Events,
+    answers: Answers,
+    notes: mpsc::Receiver<Note>,
+    waiting: Waiting,
     wake: UnixStream,
     clock: Clock,
     stats: Arc<LoopStats>,
@@ -42,6 +47,8 @@ pub struct Said {
     pub is_event: bool,
     /// Events, and every tenth sample.
     pub to_hub: bool,
+    /// A line for the log: commands and disputes, what peers chose in it escaped.
+    pub line: Option<String>,
 }
 
 impl Said {
@@ -64,26 +71,54 @@ impl LoopMessages {
     pub(super) fn new(
         names: Arc<LoopNames>,
         outputs: Vec<(Reader<OUTPUT_WORDS>, f64)>,
-        events: Events,
+        (events, answers, notes): (Events, Answers, mpsc::Receiver<Note>),
         wake: std::os::unix::net::UnixStream,
         clock: Clock,
         stats: Arc<LoopStats>,
     ) -> io::Result<Self> {
         let wake = UnixStream::from_std(wake)?;
-        Ok(LoopMessages { names, outputs, events, wake, clock, stats, rounds: 0, told_tripped: false })
+        let waiting = Waiting::default();
+        let (rounds, told_tripped) = (0, false);
+        Ok(LoopMessages {
+            names,
+            outputs,
+            events,
+            answers,
+            notes,
+            waiting,
+            wake,
+            clock,
+            stats,
+            rounds,
+            told_tripped,
+        })
     }
 
     /// The next messages, events first; `None` when the loops have ended. Those of their end say that the outputs are safe.
     pub async fn next(&mut self) -> Option<Vec<Said>> {
         let mut bytes = [0; 64];
-        let Ok(1..) = self.wake.read(&mut bytes).await else { return None };
+        let told = loop {
+            tokio::select! {
+                read = self.wake.read(&mut bytes) => match read {
+                    Ok(1..) => break self.notes(),
+                    _ => return None,
+                },
+                Some(note) = self.notes.recv() => {
+                    let mut told: Vec<Said> = self.note(note).into_iter().collect();
+                    told.extend(self.notes());
+                    if !told.is_empty() {
+                        self.stats.published_some(told.len());
+                        return Some(told);
+                    }
+                }
+            }
+        };
         self.rounds += 1;
         let to_hub = self.rounds.is_multiple_of(HUB_ONE_IN);
         let tripped = self.stats.is_tripped();
-        let mut all = Vec::new();
+        let mut all = told;
         if std::mem::replace(&mut self.told_tripped, tripped) != tripped {
-            let at_ms = self.clock.now_ns() / 1_000_000;
-            all.extend(said_event("watchdog", &json!({"tripped": tripped, "ts": at_ms})));
+            all.extend(said_event("watchdog", &json!({"tripped": tripped, "ts": self.now_ms()})));
         }
         while let Some(event) = self.events.take() {
             all.extend(self.event(&event));
@@ -96,6 +131,68 @@ impl LoopMessages {
         }));
         self.stats.published_some(all.len());
         Some(all)
+    }
+
+    /// What waits to be told, then the answers of the control thread.
+    fn notes(&mut self) -> Vec<Said> {
+        let mut all = Vec::new();
+        while let Ok(note) = self.notes.try_recv() {
+            all.extend(self.note(note));
+        }
+        while let Some((ticket, why)) = self.answers.take() {
+            match why {
+                None => self.stats.command_obeyed(),
+                Some(_) => self.stats.command_refused(),
+            }
+            let command = self.waiting.answered(ticket);
+            all.extend(command.and_then(|command| self.ended(&command, why, 0)));
+        }
+        all
+    }
+
+    fn note(&mut self, note: Note) -> Option<Said> {
+        match note {
+            Note::Asked { ticket, command } => {
+                self.waiting.asked(ticket, command);
+                None
+            }
+            Note::Refused { command, why, more } => self.ended(&command, Some(why), more),
+            Note::Disputed { input, clients } => {
+                let line = match &clients {
+                    Some([one, other]) => {
+                        format!("input {input} is bad: clients {one} and {other} both publish it")
+                    }
+                    None => format!("input {input} has one publisher again"),
+                };
+                let payload = json!({"disputed": clients.is_some(), "clients": clients, "ts": self.now_ms()});
+                let said = said_event(&format!("input/{input}"), &payload)?;
+                Some(Said { line: Some(line), ..said })
+            }
+        }
+    }
+
+    /// A command was obeyed, or refused for this reason.
+    fn ended(&self, command: &Told, why: Option<&str>, more: u64) -> Option<Said> {
+        let Told { topic, payload, client } = command;
+        let (kind, end) = match why {
+            None => ("command", "obeyed".to_owned()),
+            Some(why) => ("refused", format!("refused: {why}")),
+        };
+        let mut line = format!("command {topic} \"{payload}\" of client {client}: {end}");
+        if more > 0 {
+            line.push_str(&format!(" ({more} refusals before it are not told)"));
+        }
+        let mut event = json!({"client": client, "payload": payload, "ts": self.now_ms()});
+        if let (Some(why), Some(event)) = (why, event.as_object_mut()) {
+            event.insert("reason".to_owned(), json!(why));
+            event.insert("more".to_owned(), json!(more));
+        }
+        let said = said_event(&format!("{kind}/{topic}"), &event)?;
+        Some(Said { line: Some(line), ..said })
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ns() / 1_000_000
     }
 
     fn event(&self, event: &ControlEvent) -> Option<Said> {
@@ -132,5 +229,5 @@ fn said_event(topic: &str, payload: &Value) -> Option<Said> {
 /// `None`: a name that no topic can have; a configuration with one is refused.
 fn said(topic: String, payload: String, is_event: bool, to_hub: bool) -> Option<Said> {
     let topic = Utf8::new(Bytes::from(topic)).ok()?;
-    Some(Said { topic, payload: Bytes::from(payload), is_event, to_hub })
+    Some(Said { topic, payload: Bytes::from(payload), is_event, to_hub, line: None })
 }

@@ -2,17 +2,22 @@
 //! anything is queued; what [`LoopMessages`] gives goes to local subscribers, and only then to a queue.
 
 mod command;
+mod command_rules;
+mod desk;
 mod inputs;
 mod messages;
 mod names;
 mod payload;
+mod publishers;
 
-pub use inputs::{LoopInputs, Taken};
+pub use command_rules::CommandRules;
+pub use inputs::{Departures, LoopInputs, Taken};
 pub use messages::{LoopMessages, Said};
 pub use names::{LoopNames, own_topics};
 
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Loops};
+use desk::Desk;
 use std::io;
 use std::sync::Arc;
 
@@ -27,15 +32,16 @@ pub fn connect(
     stats: Arc<LoopStats>,
 ) -> io::Result<(LoopInputs, LoopMessages)> {
     let names = Arc::new(LoopNames::of(&loops.controller));
-    let Ports { inputs, outputs, events, commands, wake } = ports;
+    let Ports { inputs, outputs, events, commands, answers, wake } = ports;
     let safe: Vec<f64> = loops.controller.outputs().iter().map(|output| output.safe()).collect();
+    let (desk, notes) = Desk::new(loops.commands.clone(), commands, stats.clone());
     let messages = LoopMessages::new(
         names.clone(),
         outputs.into_iter().zip(safe).collect(),
-        events,
+        (events, answers, notes),
         wake,
         clock,
         stats.clone(),
     )?;
-    Ok((LoopInputs::new(names, &loops.fields, inputs, commands, clock, stats), messages))
+    Ok((LoopInputs::new(loops, names, inputs, desk, clock, stats), messages))
 }

@@ -148,7 +148,11 @@ impl Running {
         let mut limits = edge_bridge::listener::Config::default();
         limits.own_topics = mqtt::own_topics();
         let mut log = ClientLog::default();
-        let on_event = move |event: &Event, address| log.on_event(clock.now_ns() / 1_000_000, event, address);
+        let departures = inputs.departures();
+        let on_event = move |event: &Event, address| {
+            departures.on_event(event);
+            log.on_event(clock.now_ns() / 1_000_000, event, address);
+        };
         let builder = Server::builder().config(limits).on_event(on_event);
         let server = builder.start(listen, inputs, |_| NoQueue).await;
         let server = server.map_err(|error| format!("[mqtt] listen {listen}: {error}"))?;
@@ -181,6 +185,9 @@ impl Running {
 async fn publish(messages: &mut LoopMessages, server: &Server, hub: &mut Option<Hub>) {
     while let Some(all) = messages.next().await {
         for said in all {
+            if let Some(line) = &said.line {
+                eprintln!("control-loop: {line}");
+            }
             // A server that has ended has no subscribers.
             let _ = server.publish(said.publish()).await;
             if said.to_hub

@@ -4,10 +4,12 @@
 //! ([`edge_filter::control::handoff`]), and the others are woken by a byte in a socket pair that is never waited for. A
 //! thread that stands still, in the queue, in the network, or in the middle of a handoff, does not delay the next output.
 
+mod answer;
 mod guard;
 mod scan;
 mod stats;
 
+pub(crate) use answer::reason;
 pub use stats::LoopStats;
 
 use crate::keep::Mailbox;
@@ -21,6 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use answer::ANSWER_WORDS;
+
 /// Events that wait for a network thread that does not take them.
 const EVENTS_MAX: usize = 1024;
 /// Commands that wait for the next scan.
@@ -28,6 +32,8 @@ const COMMANDS_MAX: usize = 64;
 
 /// Value, quality, time.
 pub(crate) const INPUT_WORDS: usize = 3;
+/// Number of the command before its own words.
+const NUMBERED_WORDS: usize = COMMAND_WORDS + 1;
 /// Value and the number of the scan.
 pub(crate) const OUTPUT_WORDS: usize = 2;
 
@@ -50,6 +56,8 @@ pub struct Ports {
     pub events: Events,
     /// Commands to the loops.
     pub commands: Commands,
+    /// What became of them.
+    pub answers: Answers,
     /// A byte comes when there is something to read.
     pub wake: UnixStream,
 }
@@ -76,14 +84,26 @@ impl Events {
     }
 }
 
+/// Answers of the control thread to commands, in order.
+#[derive(Debug)]
+pub struct Answers(Receiver<ANSWER_WORDS>);
+
+impl Answers {
+    /// The oldest: the command's number, and the reason if it was refused.
+    pub fn take(&mut self) -> Option<(u64, Option<&'static str>)> {
+        self.0.receive().map(|[number, end]| (number, reason(end)))
+    }
+}
+
 /// Commands to the control thread.
 #[derive(Debug)]
-pub struct Commands(Sender<COMMAND_WORDS>);
+pub struct Commands(Sender<NUMBERED_WORDS>);
 
 impl Commands {
-    /// Returns whether there was room for it. What becomes of it is an event, or nothing if it did not fit.
-    pub fn send(&mut self, command: ControlCommand) -> bool {
-        self.0.send(command.to_words())
+    /// Returns whether there was room for it. What becomes of it is an [answer](Answers) with this number.
+    pub fn send(&mut self, number: u64, command: ControlCommand) -> bool {
+        let [head, value] = command.to_words();
+        self.0.send([number, head, value])
     }
 }
 
@@ -112,6 +132,7 @@ impl Runner {
         let (output_ends, outputs) = ports(controller.outputs().len());
         let (mut event_end, events) = handoff::ring(EVENTS_MAX);
         let (commands, command_end) = handoff::ring(COMMANDS_MAX);
+        let (answer_end, answers) = handoff::ring(EVENTS_MAX);
         let (stop, stats) = (Arc::<AtomicBool>::default(), Arc::<LoopStats>::default());
         controller.scan(clock.now_ns(), &mut |event| {
             if !event_end.send(event.to_words()) {
@@ -134,6 +155,7 @@ impl Runner {
             outputs: output_ends,
             events: event_end,
             commands: command_end,
+            answers: answer_end,
             wake,
             wake_every: wake_every.max(1),
             stop: stop.clone(),
@@ -147,8 +169,8 @@ impl Runner {
         runner.spawn("control", move || scan.run(actuator))?;
         runner.spawn("watchdog", move || watch.run(guard))?;
         let inputs = inputs.into_iter().map(InputPort).collect();
-        let ports =
-            Ports { inputs, outputs, events: Events(events), commands: Commands(commands), wake: woken };
+        let (events, commands, answers) = (Events(events), Commands(commands), Answers(answers));
+        let ports = Ports { inputs, outputs, events, commands, answers, wake: woken };
         Ok((runner, ports))
     }
 

@@ -1,11 +1,12 @@
 //! The control thread: sleep until the deadline, read, decide, actuate, publish.
 
-use super::{INPUT_WORDS, LoopStats, OUTPUT_WORDS};
+use super::answer::{self, ANSWER_WORDS};
+use super::{INPUT_WORDS, LoopStats, NUMBERED_WORDS, OUTPUT_WORDS};
 use crate::keep::Mailbox;
 use crate::{Actuate, Clock};
 use edge_filter::Quality;
 use edge_filter::control::handoff::{Reader, Receiver, Sender, Writer};
-use edge_filter::control::{COMMAND_WORDS, ControlCommand, Controller, EVENT_WORDS, Schedule};
+use edge_filter::control::{CommandError, ControlCommand, Controller, EVENT_WORDS, Schedule};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ pub(super) struct Scan {
     pub(super) inputs: Vec<Reader<INPUT_WORDS>>,
     pub(super) outputs: Vec<Writer<OUTPUT_WORDS>>,
     pub(super) events: Sender<EVENT_WORDS>,
-    pub(super) commands: Receiver<COMMAND_WORDS>,
+    pub(super) commands: Receiver<NUMBERED_WORDS>,
+    pub(super) answers: Sender<ANSWER_WORDS>,
     pub(super) wake: UnixStream,
     pub(super) wake_every: u64,
     pub(super) stop: Arc<AtomicBool>,
@@ -86,7 +88,7 @@ impl Scan {
 
     /// Returns whether anything happened that somebody should be told.
     fn scan(&mut self, now_ns: u64) -> bool {
-        let Scan { controller, inputs, events, commands, stats, .. } = self;
+        let Scan { controller, inputs, events, commands, answers, stats, .. } = self;
         for (number, port) in inputs.iter().enumerate() {
             // A write that does not end leaves the value there was, which gets older.
             if let Some([value, quality, at_ns]) = port.read() {
@@ -101,14 +103,15 @@ impl Scan {
                 stats.event_lost();
             }
         };
+        let mut answered = false;
         for _ in 0..COMMANDS_PER_SCAN {
-            let Some(words) = commands.receive() else { break };
-            if let Some(command) = ControlCommand::from_words(words) {
-                // What does not fit the state changes nothing; its sender sees that nothing happened.
-                let _ = controller.command(command, now_ns, &mut tell);
-            }
+            let Some([number, head, value]) = commands.receive() else { break };
+            let command = ControlCommand::from_words([head, value]).ok_or(CommandError::Unknown);
+            let done = command.and_then(|command| controller.command(command, now_ns, &mut tell));
+            // There is room for more answers than commands.
+            answered |= answers.send([number, answer::number(done)]);
         }
         controller.scan(now_ns, &mut tell);
-        happened
+        happened || answered
     }
 }

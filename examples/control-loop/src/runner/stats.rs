@@ -14,6 +14,9 @@ pub struct LoopStats {
     events_lost: AtomicU64,
     received: AtomicU64,
     published: AtomicU64,
+    commands_obeyed: AtomicU64,
+    commands_refused: AtomicU64,
+    disputes: AtomicU64,
     /// Lateness of each scan.
     pub lateness: Histogram,
     /// Difference of each period from its length.
@@ -61,6 +64,36 @@ impl LoopStats {
     #[must_use]
     pub fn published(&self) -> u64 {
         self.published.load(Ordering::Relaxed)
+    }
+
+    /// Commands that were obeyed.
+    #[must_use]
+    pub fn commands_obeyed(&self) -> u64 {
+        self.commands_obeyed.load(Ordering::Relaxed)
+    }
+
+    /// Commands that were refused, told or not.
+    #[must_use]
+    pub fn commands_refused(&self) -> u64 {
+        self.commands_refused.load(Ordering::Relaxed)
+    }
+
+    /// Messages of inputs that had two publishers.
+    #[must_use]
+    pub fn disputes(&self) -> u64 {
+        self.disputes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn command_obeyed(&self) {
+        self.commands_obeyed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn command_refused(&self) {
+        self.commands_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn disputed_one(&self) {
+        self.disputes.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn received_one(&self) {

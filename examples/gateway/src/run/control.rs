@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use control_loop::Clock;
 use control_loop::keep::{FILE, Found, Keeper, Mailbox};
-use control_loop::mqtt::{self, LoopInputs, LoopMessages, Taken};
+use control_loop::mqtt::{self, Departures, LoopInputs, LoopMessages, Taken};
 use control_loop::runner::{LoopStats, Runner};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::net::server::LocalPublisher;
@@ -98,6 +98,11 @@ impl Control {
                 );
             }
         })
+    }
+
+    /// Returns what is to hear of the listener's events; to be asked before [`inputs`](Self::inputs).
+    pub(crate) fn departures(&self) -> Option<Departures> {
+        self.inputs.as_ref().map(LoopInputs::departures)
     }
 
     /// Lets the loops speak: to local subscribers, then by the routes.
@@ -202,6 +207,9 @@ impl ToHub {
 async fn publish(mut messages: LoopMessages, local: LocalPublisher, mut to_hub: ToHub) {
     while let Some(all) = messages.next().await {
         for said in &all {
+            if let Some(line) = &said.line {
+                tracing::warn!("{line}");
+            }
             // A listener that has ended has no subscribers.
             let _ = local.publish(said.publish()).await;
         }

@@ -269,10 +269,13 @@ pub(super) async fn listen(
         limits.own_topics = control_loop::mqtt::own_topics();
     }
     let mut log = ClientLog::default();
-    let mut builder = Server::builder()
-        .config(limits)
-        .clock(clock)
-        .on_event(move |event, address| log.on_event(clock.now().up_ms, event, address));
+    let departures = control.as_ref().and_then(|control| control.departures());
+    let mut builder = Server::builder().config(limits).clock(clock).on_event(move |event, address| {
+        if let Some(departures) = &departures {
+            departures.on_event(event);
+        }
+        log.on_event(clock.now().up_ms, event, address);
+    });
     let mut control = control;
     let pause_max = control.as_ref().map_or(PAUSE_MAX, |control| PAUSE_MAX.min(control.watchdog() / 4));
     if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {

@@ -1,0 +1,225 @@
+//! Permission of commands: who may command what, how far and how often. Pure.
+
+use super::names::{LoopNames, number};
+use edge_filter::PidMode;
+use edge_filter::control::ControlCommand;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+
+const MINUTE_NS: u64 = 60_000_000_000;
+
+/// `[commands]`; without `[control] commands = true` none is taken.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct CommandRules {
+    #[serde(skip)]
+    pub(crate) are_on: bool,
+    /// Client identifiers that may command; without the key any client may.
+    clients: Option<Vec<String>>,
+    /// Most commands a minute, of all clients together.
+    per_minute: u32,
+    /// Setpoints that may be changed, by output.
+    setpoint: BTreeMap<String, SetpointRule>,
+    /// Outputs that may be set by hand, each with the lowest and the highest value.
+    manual: BTreeMap<String, [f64; 2]>,
+    /// Client identifiers that may reset or bypass an interlock, where they are not those of `clients`.
+    reset: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetpointRule {
+    range: [f64; 2],
+    #[serde(default = "six")]
+    per_minute: u32,
+}
+
+fn six() -> u32 {
+    6
+}
+
+impl Default for CommandRules {
+    fn default() -> Self {
+        CommandRules {
+            are_on: false,
+            clients: None,
+            per_minute: 60,
+            setpoint: BTreeMap::new(),
+            manual: BTreeMap::new(),
+            reset: BTreeMap::new(),
+        }
+    }
+}
+
+impl CommandRules {
+    /// Checks names and ranges.
+    ///
+    /// # Errors
+    /// The first that is wrong.
+    pub(crate) fn check(&self, names: &LoopNames) -> Result<(), String> {
+        let ranges = self.setpoint.iter().map(|(name, rule)| ("setpoint", name, rule.range));
+        for (key, name, [low, high]) in ranges.chain(self.manual.iter().map(|(n, r)| ("manual", n, *r))) {
+            if number(&names.outputs, name).is_none() {
+                return Err(format!("[commands.{key}]: there is no output named \"{name}\""));
+            }
+            if !(low.is_finite() && high.is_finite() && low <= high) {
+                return Err(format!(
+                    "[commands.{key}] \"{name}\": a range is two finite numbers, the lower first"
+                ));
+            }
+        }
+        match self.reset.keys().find(|name| number(&names.interlocks, name).is_none()) {
+            Some(name) => Err(format!("[commands.reset]: there is no interlock named \"{name}\"")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Commands of a minute.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Budget {
+    began_ns: u64,
+    used: u32,
+}
+
+impl Budget {
+    /// Returns whether there is one left, and takes it.
+    pub(super) fn take(&mut self, per_minute: u32, now_ns: u64) -> bool {
+        if now_ns.saturating_sub(self.began_ns) >= MINUTE_NS {
+            *self = Budget { began_ns: now_ns, used: 0 };
+        }
+        let has_one = self.used < per_minute;
+        self.used += u32::from(has_one);
+        has_one
+    }
+}
+
+/// The rules with what was used of them.
+#[derive(Debug)]
+pub(super) struct Permission {
+    rules: CommandRules,
+    all: Budget,
+    setpoints: HashMap<u16, Budget>,
+}
+
+impl Permission {
+    pub(super) fn new(rules: CommandRules) -> Self {
+        Permission { rules, all: Budget::default(), setpoints: HashMap::new() }
+    }
+
+    pub(super) fn are_on(&self) -> bool {
+        self.rules.are_on
+    }
+
+    /// Returns whether this client may give this command now.
+    ///
+    /// # Errors
+    /// Why not, in words for its sender.
+    pub(super) fn check(
+        &mut self,
+        names: &LoopNames,
+        client: &str,
+        command: &ControlCommand,
+        now_ns: u64,
+    ) -> Result<(), &'static str> {
+        let CommandRules { clients, per_minute, setpoint, manual, reset, .. } = &self.rules;
+        let of = |names: &[String], number: u16| names.get(usize::from(number)).cloned().unwrap_or_default();
+        let own = match command {
+            ControlCommand::Reset { interlock }
+            | ControlCommand::Bypass { interlock, .. }
+            | ControlCommand::EndBypass { interlock } => reset.get(&of(&names.interlocks, *interlock)),
+            _ => None,
+        };
+        if own.or(clients.as_ref()).is_some_and(|list| !list.iter().any(|one| one == client)) {
+            return Err("this client may not command it");
+        }
+        if !self.all.take(*per_minute, now_ns) {
+            return Err("more commands than commands.per_minute");
+        }
+        match *command {
+            ControlCommand::Setpoint { output, value } => {
+                let rule = setpoint.get(&of(&names.outputs, output));
+                let rule = rule.ok_or("no [commands.setpoint] for this output")?;
+                within(rule.range, value)?;
+                let budget = self.setpoints.entry(output).or_default();
+                budget.take(rule.per_minute, now_ns).then_some(()).ok_or("more changes than its per_minute")
+            }
+            ControlCommand::Mode { output, mode: PidMode::Manual(value) } => {
+                let range = manual.get(&of(&names.outputs, output));
+                within(*range.ok_or("no [commands.manual] for this output")?, value)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn within([low, high]: [f64; 2], value: f64) -> Result<(), &'static str> {
+    if (low..=high).contains(&value) { Ok(()) } else { Err("outside the range of the rules") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_bounded_by_client_range_and_rate() {
+        let names = LoopNames {
+            inputs: Vec::new(),
+            outputs: vec!["x".to_owned(), "y".to_owned()],
+            interlocks: vec!["stop".to_owned(), "door".to_owned()],
+            alarms: Vec::new(),
+        };
+        let text = "clients = [\"hmi\"]\nper_minute = 9\n[setpoint]\nx = { range = [20, 80], per_minute = 2 }\n\
+                    [manual]\nx = [0, 50]\n[reset]\nstop = [\"key\"]\n";
+        let rules: CommandRules = toml::from_str(text).unwrap();
+        rules.check(&names).unwrap();
+        let mut permission = Permission::new(rules);
+        let setpoint = |output, value| ControlCommand::Setpoint { output, value };
+        let manual = |output, value| ControlCommand::Mode { output, mode: PidMode::Manual(value) };
+        for (client, command, expected) in [
+            ("hmi", setpoint(0, 80.0), Ok(())),
+            ("hmi", setpoint(0, 1e9), Err("outside the range of the rules")),
+            ("hmi", setpoint(0, f64::NAN), Err("outside the range of the rules")),
+            ("hmi", setpoint(1, 30.0), Err("no [commands.setpoint] for this output")),
+            ("thief", setpoint(0, 30.0), Err("this client may not command it")),
+            ("hmi", manual(0, 100.0), Err("outside the range of the rules")),
+            ("hmi", manual(1, 1.0), Err("no [commands.manual] for this output")),
+            ("hmi", ControlCommand::Reset { interlock: 0 }, Err("this client may not command it")),
+            ("key", ControlCommand::Reset { interlock: 0 }, Ok(())),
+            ("hmi", ControlCommand::Reset { interlock: 1 }, Ok(())),
+            ("hmi", setpoint(0, 30.0), Ok(())),
+            ("hmi", setpoint(0, 31.0), Err("more commands than commands.per_minute")),
+        ] {
+            assert_eq!(
+                permission.check(&names, client, &command, MINUTE_NS),
+                expected,
+                "{client} {command:?}"
+            );
+        }
+        let later = 2 * MINUTE_NS;
+        for expected in [Ok(()), Ok(()), Err("more changes than its per_minute")] {
+            assert_eq!(permission.check(&names, "hmi", &setpoint(0, 30.0), later), expected);
+        }
+    }
+
+    #[test]
+    fn names_that_there_are_not_and_ranges_that_are_none_are_refused() {
+        let names = LoopNames {
+            inputs: Vec::new(),
+            outputs: vec!["x".to_owned()],
+            interlocks: Vec::new(),
+            alarms: Vec::new(),
+        };
+        for (text, expected) in [
+            ("[setpoint]\ny = { range = [0, 1] }", "[commands.setpoint]: there is no output named \"y\""),
+            ("[manual]\nx = [2, 1]", "[commands.manual] \"x\": a range"),
+            ("[manual]\nx = [0, inf]", "[commands.manual] \"x\": a range"),
+            ("[reset]\nstop = []", "[commands.reset]: there is no interlock named \"stop\""),
+        ] {
+            let rules: CommandRules = toml::from_str(text).unwrap();
+            let error = rules.check(&names).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

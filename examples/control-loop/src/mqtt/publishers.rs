@@ -1,0 +1,76 @@
+//! One publisher per input at a time: who is the second makes the input bad, so that nobody overrules a sensor. Pure.
+
+use edge_bridge::wire::Utf8;
+
+/// Publisher of one input.
+#[derive(Debug, Default)]
+pub(super) struct Publisher {
+    /// Client and its last message.
+    owner: Option<(Utf8, u64)>,
+    /// The end of a dispute.
+    disputed_until_ns: u64,
+    is_told: bool,
+}
+
+/// Standing of a message's sender.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The only publisher. `ended`: a dispute is over.
+    Alone { ended: bool },
+    /// One of two; `began`: with this client before.
+    Disputed { began: Option<Utf8> },
+}
+
+impl Publisher {
+    /// A message of `client`. The input is nobody's again after `free_after_ns` without a message of its publisher, and a dispute over
+    /// so long after the last message of another one.
+    pub(super) fn message(&mut self, client: &Utf8, now_ns: u64, free_after_ns: u64) -> Standing {
+        let is_free = |at_ns: u64| now_ns.saturating_sub(at_ns) >= free_after_ns;
+        match &mut self.owner {
+            Some((owner, at_ns)) if owner == client => *at_ns = now_ns,
+            Some((owner, at_ns)) if !is_free(*at_ns) => {
+                self.disputed_until_ns = now_ns.saturating_add(free_after_ns);
+                let began = (!std::mem::replace(&mut self.is_told, true)).then(|| owner.clone());
+                return Standing::Disputed { began };
+            }
+            _ => self.owner = Some((client.clone(), now_ns)),
+        }
+        if now_ns < self.disputed_until_ns {
+            return Standing::Disputed { began: None };
+        }
+        Standing::Alone { ended: std::mem::take(&mut self.is_told) }
+    }
+
+    /// Its publisher is gone: another one may take its place at once.
+    pub(super) fn left(&mut self, client: &Utf8) {
+        if self.owner.as_ref().is_some_and(|(owner, _)| owner == client) {
+            self.owner = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_publisher_makes_a_dispute_until_one_has_been_alone_for_a_while() {
+        let (sensor, thief) = (Utf8::from_static("sensor").unwrap(), Utf8::from_static("thief").unwrap());
+        let mut input = Publisher::default();
+        let alone = |ended| Standing::Alone { ended };
+        assert_eq!(input.message(&sensor, 0, 100), alone(false));
+        assert_eq!(input.message(&thief, 50, 100), Standing::Disputed { began: Some(sensor.clone()) });
+        assert_eq!(input.message(&sensor, 60, 100), Standing::Disputed { began: None });
+        assert_eq!(input.message(&thief, 140, 100), Standing::Disputed { began: None }, "told once");
+        assert_eq!(input.message(&sensor, 150, 100), Standing::Disputed { began: None });
+        assert_eq!(input.message(&sensor, 239, 100), Standing::Disputed { began: None });
+        assert_eq!(input.message(&sensor, 240, 100), alone(true));
+        // Silent for so long that its last value is stale: another one may come.
+        assert_eq!(input.message(&thief, 340, 100), alone(false));
+        // A sensor that said goodbye, and its replacement.
+        input.left(&thief);
+        assert_eq!(input.message(&sensor, 341, 100), alone(false));
+        input.left(&thief);
+        assert_eq!(input.message(&thief, 342, 100), Standing::Disputed { began: Some(sensor) });
+    }
+}

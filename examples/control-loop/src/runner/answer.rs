@@ -1,0 +1,67 @@
+//! Answers of the control thread to commands, as words of a ring.
+
+use edge_filter::control::CommandError;
+use edge_filter::{AlarmCommandError, InterlockError, Vote};
+
+/// Number of the command and of its end.
+pub(crate) const ANSWER_WORDS: usize = 2;
+
+/// Ends in the order of their numbers.
+const ENDS: [Option<&str>; 9] = [
+    None,
+    Some("refused"),
+    Some("there is nothing of that name"),
+    Some("the output's law does not take this"),
+    Some("an input that the condition depends on is not good"),
+    Some("the condition still demands a trip"),
+    Some("not a time for which it may be bypassed or shelved"),
+    Some("still in alarm"),
+    Some("nothing to acknowledge, reset or unshelve"),
+];
+
+/// The number of an end.
+pub(super) fn number(done: Result<(), CommandError>) -> u64 {
+    match done {
+        Ok(()) => 0,
+        Err(CommandError::Unknown) => 2,
+        Err(CommandError::NotFor) => 3,
+        Err(CommandError::Interlock(InterlockError::NotHealthy { demand: Vote::Unknown })) => 4,
+        Err(CommandError::Interlock(InterlockError::NotHealthy { .. })) => 5,
+        Err(CommandError::Interlock(InterlockError::BypassTime { .. })) => 6,
+        Err(CommandError::Alarm(error)) => match error {
+            AlarmCommandError::ShelveTime { .. } => 6,
+            AlarmCommandError::StillActive => 7,
+            _ => 8,
+        },
+        Err(_) => 1,
+    }
+}
+
+/// The reason of a refusal; `None` for a command that was obeyed.
+pub(crate) fn reason(number: u64) -> Option<&'static str> {
+    let end = usize::try_from(number).ok().and_then(|number| ENDS.get(number));
+    end.copied().unwrap_or(Some("refused"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_has_its_reason() {
+        assert_eq!(reason(number(Ok(()))), None);
+        let interlock = |demand| CommandError::Interlock(InterlockError::NotHealthy { demand });
+        for (error, expected) in [
+            (CommandError::Unknown, "nothing of that name"),
+            (CommandError::NotFor, "does not take this"),
+            (interlock(Vote::Unknown), "not good"),
+            (interlock(Vote::Trip), "still demands a trip"),
+            (CommandError::Interlock(InterlockError::BypassTime { max_ms: None }), "bypassed"),
+            (CommandError::Alarm(AlarmCommandError::StillActive), "still in alarm"),
+            (CommandError::Alarm(AlarmCommandError::NotShelved), "unshelve"),
+        ] {
+            assert!(reason(number(Err(error))).unwrap().contains(expected), "{error}");
+        }
+        assert_eq!(reason(99), Some("refused"));
+    }
+}

@@ -1,0 +1,122 @@
+//! Commands and inputs from a network on which anybody may publish: what is not allowed is refused, answered and counted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+mod support;
+
+use control_loop::plant::Sensor;
+use std::path::Path;
+use support::{Program, Subscriber, until};
+
+/// A contact that an interlock holds, and a valve that follows its setpoint.
+fn start(dir: &Path, commands: &str) -> (Program, Subscriber) {
+    let file = dir.join("control.toml");
+    let text = format!(
+        "[mqtt]\nlisten = \"127.0.0.1:0\"\n{commands}\n\
+         [[input]]\nname = \"estop\"\nstale_after_ms = 1000\n\
+         [[output]]\nname = \"contactor\"\nvalue = 1.0\n\
+         [[output]]\nname = \"valve\"\nramp = {{ setpoint = 60.0, rate_per_s = 1000.0 }}\n\
+         [[interlock]]\nname = \"stop\"\noutputs = [\"contactor\"]\n\
+         trip_when = {{ input = \"estop\", is = false }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let program = Program::start(&file);
+    let said = Subscriber::start(program.address, "watcher", "#");
+    until("outputs", || said.last("out/valve").as_deref() == Some("60"));
+    (program, said)
+}
+
+#[track_caller]
+fn answered(said: &Subscriber, topic: &str, expected: &str) {
+    until(expected, || said.last(topic).is_some_and(|payload| payload.contains(expected)));
+}
+
+#[test]
+fn without_a_word_in_the_rules_no_command_is_taken_and_each_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, said) = start(dir.path(), "");
+    let (mut sensor, mut hand) =
+        (Sensor::new(program.address, "sensor"), Sensor::new(program.address, "hand"));
+    sensor.publish("estop", "1");
+    hand.publish("cmd/interlock/stop/reset", "");
+    answered(&said, "event/refused/interlock/stop/reset", "commands are off");
+    hand.publish("cmd/output/valve/setpoint", "1e9");
+    answered(&said, "event/refused/output/valve/setpoint", "\"client\":\"hand\"");
+    assert_eq!(said.last("out/valve").as_deref(), Some("60"));
+    until("a line in the log", || program.stderr().contains("of client hand: refused: commands are off"));
+    // A flood is counted, and neither told nor logged message by message.
+    (0..2000).for_each(|_| hand.publish("cmd/interlock/stop/reset", "\u{1b}[2J"));
+    hand.publish("cmd/end", "");
+    let before = said.len();
+    until("it goes on", || said.len() > before + 20);
+    let told = said.since(0, "event/refused/interlock/stop/reset");
+    assert!(told.len() <= 20, "{}", told.len());
+    let lines = program.stderr().lines().filter(|line| line.contains("refused")).count();
+    assert!((2..=21).contains(&lines), "{lines}");
+    assert!(!program.stderr().contains('\u{1b}') && said.last("out/contactor").as_deref() == Some("0"));
+}
+
+#[test]
+fn commands_within_the_rules_are_obeyed_and_told_and_the_others_refused_with_their_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = "[control]\ncommands = true\n[commands]\nclients = [\"hmi\"]\n\
+                 [commands.setpoint]\nvalve = { range = [20.0, 80.0] }\n";
+    let (program, said) = start(dir.path(), rules);
+    let (mut hmi, mut thief) = (Sensor::new(program.address, "hmi"), Sensor::new(program.address, "thief"));
+    thief.publish("cmd/output/valve/setpoint", "70");
+    answered(&said, "event/refused/output/valve/setpoint", "this client may not");
+    hmi.publish("cmd/output/valve/setpoint", "1e9");
+    answered(&said, "event/refused/output/valve/setpoint", "outside the range");
+    assert_eq!(said.last("out/valve").as_deref(), Some("60"));
+    hmi.publish("cmd/output/valve/setpoint", "70");
+    answered(&said, "event/command/output/valve/setpoint", "\"payload\":\"70\"");
+    until("the valve moves", || said.last("out/valve").as_deref() == Some("70"));
+    // The control thread's own reasons.
+    hmi.publish("cmd/interlock/stop/reset", "");
+    answered(&said, "event/refused/interlock/stop/reset", "is not good");
+    hmi.publish("cmd/interlock/stop/bypass", "5000");
+    answered(&said, "event/refused/interlock/stop/bypass", "not a time");
+    hmi.publish("cmd/output/contactor/setpoint", "1");
+    answered(&said, "event/refused/output/contactor/setpoint", "no [commands.setpoint]");
+    hmi.publish("cmd/valve/open", "");
+    answered(&said, "event/refused/valve/open", "no such command");
+    until("lines", || program.stderr().contains("of client hmi: obeyed"));
+}
+
+#[test]
+fn a_second_publisher_of_an_input_makes_it_bad_and_overrules_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, said) = start(dir.path(), "[control]\ncommands = true\n[commands]\nper_minute = 100000\n");
+    let (mut sensor, mut hand) =
+        (Sensor::new(program.address, "sensor"), Sensor::new(program.address, "hand"));
+    let mut energised = |said: &Subscriber| {
+        until("energised", || {
+            sensor.publish("estop", "1");
+            hand.publish("cmd/interlock/stop/reset", "");
+            said.last("out/contactor").as_deref() == Some("1")
+        });
+    };
+    energised(&said);
+    // Somebody presses; somebody else says that nobody does.
+    let mut thief = Sensor::new(program.address, "thief");
+    let mut pressed = Sensor::new(program.address, "sensor");
+    until("a dispute is told", || {
+        pressed.publish("estop", "0");
+        thief.publish("estop", "1");
+        said.last("event/input/estop").is_some_and(|told| told.contains("\"disputed\":true"))
+    });
+    let from = said.len();
+    until("thirty more", || {
+        pressed.publish("estop", "0");
+        thief.publish("estop", "1");
+        hand.publish("cmd/interlock/stop/reset", "");
+        said.since(from, "out/contactor").len() >= 30
+    });
+    assert!(said.since(from, "out/contactor").iter().all(|value| value == "0"));
+    assert!(program.stderr().contains("clients sensor and thief both publish it"), "{}", program.stderr());
+    // Alone again, the sensor is believed.
+    until("energised again", || {
+        pressed.publish("estop", "1");
+        hand.publish("cmd/interlock/stop/reset", "");
+        said.last("out/contactor").as_deref() == Some("1")
+    });
+}
