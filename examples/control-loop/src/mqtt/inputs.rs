@@ -4,6 +4,7 @@ use super::desk::Desk;
 use super::names::{COMMAND, LoopNames};
 use super::payload;
 use super::publishers::{Publisher, Standing};
+use super::pulse::Pulse;
 use crate::runner::{InputPort, LoopStats};
 use crate::{Clock, Loops};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
@@ -25,6 +26,7 @@ pub struct LoopInputs {
     desk: Desk,
     gone: Receiver<Utf8>,
     departures: SyncSender<Utf8>,
+    pulse: Arc<Pulse>,
     clock: Clock,
     stats: Arc<LoopStats>,
 }
@@ -76,6 +78,7 @@ impl LoopInputs {
         names: Arc<LoopNames>,
         ports: Vec<InputPort>,
         desk: Desk,
+        pulse: Arc<Pulse>,
         clock: Clock,
         stats: Arc<LoopStats>,
     ) -> Self {
@@ -89,7 +92,7 @@ impl LoopInputs {
         };
         let inputs = names.inputs.iter().zip(ports).enumerate().map(input).collect();
         let (departures, gone) = sync_channel(DEPARTURES_MAX);
-        LoopInputs { inputs, names, desk, gone, departures, clock, stats }
+        LoopInputs { inputs, names, desk, gone, departures, pulse, clock, stats }
     }
 
     /// Returns what is to hear of the listener's events.
@@ -104,7 +107,8 @@ impl LoopInputs {
         self.names.clone()
     }
 
-    /// A message arrived. Never waits. A retained one is of unknown age: no control input, and no command.
+    /// A message arrived. Never waits. A retained one is of unknown age: no control input, and no command. One that may have waited while
+    /// the process stood still counts from before that.
     pub fn show(&mut self, message: &Inbound) -> Taken {
         let now_ns = self.clock.now_ns();
         let topic = message.topic.as_str();
@@ -128,7 +132,7 @@ impl LoopInputs {
                 }
             }
         }
-        input.port.set(value, quality, now_ns);
+        input.port.set(value, quality, self.pulse.arrived_ns(now_ns));
         self.stats.received_one();
         let waits = message.qos != QoS::AtMostOnce;
         let is_news = waits && !std::mem::replace(&mut input.warned, true);

@@ -1,6 +1,8 @@
 //! Between control loops and MQTT, without a socket: a listener shows its messages to [`LoopInputs`], at QoS 0 and before
 //! anything is queued; what [`LoopMessages`] gives goes to local subscribers, and only then to a queue.
 
+#![allow(clippy::disallowed_methods, reason = "a shell: one task that beats")]
+
 mod command;
 mod command_rules;
 mod desk;
@@ -9,6 +11,7 @@ mod messages;
 mod names;
 mod payload;
 mod publishers;
+mod pulse;
 
 pub use command_rules::CommandRules;
 pub use inputs::{Departures, LoopInputs, Taken};
@@ -18,8 +21,10 @@ pub use names::{LoopNames, own_topics};
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Loops};
 use desk::Desk;
+use pulse::Pulse;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// The MQTT ends of running loops. To be called within a tokio runtime.
 ///
@@ -43,5 +48,17 @@ pub fn connect(
         clock,
         stats.clone(),
     )?;
-    Ok((LoopInputs::new(loops, names, inputs, desk, clock, stats), messages))
+    let pulse = Arc::new(Pulse::new(loops.controller.watchdog_ns(), clock.now_ns()));
+    tokio::spawn(beat(Arc::downgrade(&pulse), clock));
+    Ok((LoopInputs::new(loops, names, inputs, desk, pulse, clock, stats), messages))
+}
+
+/// As long as there are inputs.
+async fn beat(pulse: Weak<Pulse>, clock: Clock) {
+    while let Some(pulse) = pulse.upgrade() {
+        pulse.beat(clock.now_ns());
+        let period = Duration::from_nanos(pulse.period_ns());
+        drop(pulse);
+        tokio::time::sleep(period).await;
+    }
 }

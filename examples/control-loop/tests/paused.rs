@@ -1,0 +1,51 @@
+//! A process that was stopped does not control with what waited in its sockets meanwhile.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+#![allow(clippy::disallowed_methods, reason = "waits while a process is stopped")]
+
+mod support;
+
+use control_loop::plant::Sensor;
+use std::time::Duration;
+use support::{Program, Subscriber, until};
+
+const STALE_MS: u64 = 800;
+
+#[test]
+fn promise_14_what_waited_while_the_process_was_stopped_is_not_fresh() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("control.toml");
+    let text = format!(
+        "[mqtt]\nlisten = \"127.0.0.1:0\"\npublish_every_ms = 20\n[control]\nwatchdog_ms = 100\n\
+         [[input]]\nname = \"t\"\nstale_after_ms = {STALE_MS}\n\
+         [[output]]\nname = \"fan\"\nswitch = {{ input = \"t\", on_at = 40.0, off_at = 30.0 }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let program = Program::start(&file);
+    let outputs = Subscriber::start(program.address, "actuator", "out/fan");
+    let mut sensor = Sensor::new(program.address, "sensor");
+    for run in 0..runs() {
+        until("the fan is on", || {
+            sensor.publish("t", "50");
+            outputs.last("out/fan").as_deref() == Some("1")
+        });
+        program.signal("STOP");
+        // Values come for a while, then none: each is stale when the process goes on.
+        for _ in 0..20 {
+            sensor.publish("t", "50");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(STALE_MS + 200));
+        let from = outputs.len();
+        program.signal("CONT");
+        until("outputs again", || outputs.len() >= from + 30);
+        // One may have been on its way when the process was stopped.
+        let said = outputs.since(from, "out/fan");
+        assert!(said.iter().skip(1).all(|value| value == "0"), "run {run}: {said:?}");
+    }
+}
+
+/// Twenty runs by `EDGE_TEST_BUDGET=100`.
+fn runs() -> u32 {
+    let budget = std::env::var("EDGE_TEST_BUDGET").ok().and_then(|budget| budget.parse::<u32>().ok());
+    (budget.unwrap_or(15) / 5).clamp(3, 20)
+}
