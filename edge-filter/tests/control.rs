@@ -294,6 +294,11 @@ fn a_wrong_configuration_is_refused_with_its_place() {
             "interlock 1: outputs 3: there is no output named \"conductor\"",
         ),
         ("match = \"temp\"", "match = \"tmp\"", "alarm 1: match: no input has such a name"),
+        (
+            "period_ms = 10",
+            "period_ms = 10\nwatchdog_ms = 9",
+            "control.watchdog_ms: `watchdog_ms` must be at least period_ms, found 9",
+        ),
         ("period_ms = 10", "period = 10", "line 3: control: unknown field `period`"),
     ] {
         assert!(PLANT.contains(from), "{from}");

@@ -44,7 +44,7 @@ impl ControlBuilder {
         Ok(self)
     }
 
-    /// Sets how long the loop may not scan before a watchdog acts. Default: five periods.
+    /// Sets how long the loop may not scan before a watchdog acts. Default: five periods; less than one counts as one.
     ///
     /// # Errors
     /// If it is less than 1 ms.
@@ -120,7 +120,7 @@ impl ControlBuilder {
     #[must_use]
     pub fn build(self) -> Controller {
         let ControlBuilder { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns } = self;
-        let watchdog_ns = watchdog_ns.unwrap_or(period_ns.saturating_mul(5));
+        let watchdog_ns = watchdog_ns.unwrap_or(period_ns.saturating_mul(5)).max(period_ns);
         Controller { inputs, outputs, interlocks, alarms, period_ns, watchdog_ns, last_ns: None, changes: 0 }
     }
 

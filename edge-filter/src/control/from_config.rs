@@ -29,6 +29,9 @@ impl Controller {
         let refused = |error: ParamError| ConfigError::param(&times, &error);
         let mut builder = Controller::builder().period_ms(config.control.period_ms).map_err(refused)?;
         if let Some(ms) = config.control.watchdog_ms {
+            if ms < config.control.period_ms {
+                return Err(refused(ParamError::new("watchdog_ms", "at least period_ms", ms)));
+            }
             builder = builder.watchdog_ms(ms).map_err(refused)?;
         }
         let place = |table: &'static str, index: usize| Place::root().key(table).index(index);

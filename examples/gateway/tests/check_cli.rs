@@ -225,7 +225,12 @@ fn control_loops_are_checked() {
     for (from, to, expected) in [
         ("setpoint = 60.0", "setpoint = nan", "output 2: pid.setpoint"),
         ("is = false", "ist = false", "unknown field `ist`"),
-        ("period_ms = 10\n", "period_ms = 1001\n", "control.period_ms: at most 1000"),
+        (
+            "period_ms = 10\nwatchdog_ms = 100 ",
+            "period_ms = 1001\nwatchdog_ms = 1001 ",
+            "control.period_ms: at most 1000",
+        ),
+        ("watchdog_ms = 100 ", "watchdog_ms = 9 ", "`watchdog_ms` must be at least period_ms, found 9"),
         ("name = \"stop\"", "name = \"stop/+\"", "interlock \"stop/+\""),
     ] {
         fs::write(dir.path().join("control.toml"), loops.replacen(from, to, 1)).unwrap();
