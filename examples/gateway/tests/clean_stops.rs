@@ -64,6 +64,20 @@ fn a_hangup_ends_nothing() {
     assert!(gateway.terminate().0.success());
 }
 
+/// The next start finds the store in order, and would not tell.
+#[test]
+fn a_store_that_was_set_aside_is_told_by_a_run_that_ends_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    std::fs::create_dir(dir.path().join("state")).unwrap();
+    std::fs::write(dir.path().join("state/queue.ring"), [0xa5; 30_000]).unwrap();
+    let gateway = gateway(dir.path(), taken.local_addr().unwrap(), free_port(), "match = \"#\"");
+    let output = gateway.command().output().unwrap();
+    let log = String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned();
+    assert!(!output.status.success() && log.contains("Address already in use"), "{log}");
+    assert!(log.contains("moved to bad/queue.ring.1"), "{log}");
+}
+
 #[test]
 fn a_start_that_fails_leaves_what_is_held_to_the_next() {
     let dir = tempfile::tempdir().unwrap();

@@ -73,6 +73,8 @@ pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
     // Before anything can be given up in this run.
     let losses = Arc::new(Mutex::new(Losses::new(dropped_before(&queue))));
     tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(&queue), "opened");
+    // Also if this run ends before its first look at itself: the next one finds the store in order.
+    store::tell_events(&queue);
     // Rows that found no room have no PUBACK: their senders repeat them.
     let restarted = Restarted::new(clock.now(), clean && last.rows.is_empty());
     let ingest = GatewayIngest::new(&config.routes, restarted).map_err(RunError::Configuration)?;

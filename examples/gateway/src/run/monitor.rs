@@ -22,7 +22,7 @@ use super::refused::Refused;
 use super::restarts::Restarts;
 use super::state_log::StateLog;
 use super::status::{Losses, Verdict};
-use super::store::CONSUMER;
+use super::store::{self, CONSUMER};
 use super::table_files::TableFiles;
 use super::totals::{Refresh, lag};
 
@@ -144,9 +144,7 @@ impl Monitor {
         every.tick().await;
         loop {
             every.tick().await;
-            for event in self.queue.events() {
-                tracing::warn!(%event, "queue");
-            }
+            store::tell_events(&self.queue);
             self.refresh_totals().await;
             let Some((sample, stats)) = self.sample().await else { continue };
             let state = (sample.verdict, steady(sample.link));

@@ -38,6 +38,13 @@ pub(crate) async fn open(
     Ok((opened, consumer))
 }
 
+/// Writes what happened to the store since the last call to the log.
+pub(crate) fn tell_events(queue: &aio::Queue) {
+    for event in queue.events() {
+        tracing::warn!(%event, "queue");
+    }
+}
+
 /// The queue's own configuration.
 pub(crate) fn config(queue: &Queue) -> QueueConfig {
     let on_full = match queue.on_full {
