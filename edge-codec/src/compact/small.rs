@@ -4,11 +4,21 @@
 
 use crate::{DecodeError, Limits};
 
-/// The message, or one of `least` bytes or more with the other compressed in it.
+/// A longer message, as a multiple of the bytes that a batch may have and with some to spare, is not tried: compression at
+/// this level takes some 0.5 s per MiB, and a cut tries several.
 #[cfg(feature = "zstd")]
-pub(super) fn smaller(message: Vec<u8>, least: usize) -> Vec<u8> {
+const TRIED: (usize, usize) = (8, 16 << 10);
+
+/// The message, or one of `least` bytes or more with the other compressed in it. `max` bytes are allowed for it.
+#[cfg(feature = "zstd")]
+pub(super) fn smaller(message: Vec<u8>, least: usize, max: usize) -> Vec<u8> {
     use super::layout::field::ZSTD;
     const LEVEL: i32 = 19;
+    if message.len() > max.saturating_mul(TRIED.0).saturating_add(TRIED.1) {
+        return message;
+    }
+    #[cfg(test)]
+    COMPRESSED.with(|bytes| bytes.set(bytes.get() + message.len()));
     let Ok(compressed) = zstd::bulk::compress(&message, LEVEL) else { return message };
     let mut out = Vec::with_capacity(compressed.len() + 6);
     crate::protobuf::fields::put_string(&mut out, ZSTD, &compressed);
@@ -18,7 +28,7 @@ pub(super) fn smaller(message: Vec<u8>, least: usize) -> Vec<u8> {
 }
 
 #[cfg(not(feature = "zstd"))]
-pub(super) fn smaller(message: Vec<u8>, _: usize) -> Vec<u8> {
+pub(super) fn smaller(message: Vec<u8>, _: usize, _: usize) -> Vec<u8> {
     message
 }
 
@@ -53,4 +63,42 @@ pub(super) fn unpack(
 #[cfg(not(feature = "zstd"))]
 pub(super) fn unpack(_: &[u8], _: usize, _: usize, _: &Limits) -> Result<Vec<u8>, DecodeError> {
     Err(DecodeError::NotBuilt { feature: "zstd" })
+}
+
+#[cfg(all(test, feature = "zstd"))]
+thread_local! {
+    /// Bytes that were given to the compressor.
+    static COMPRESSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(all(test, feature = "zstd"))]
+mod tests {
+    use super::*;
+    use crate::compact::{Encoder, Level};
+    use crate::{Reading, Value};
+
+    /// Every text is another one, so that they are most of a batch. Without a bound each trial compressed most of
+    /// what waits.
+    #[test]
+    fn a_cut_compresses_some_batches_not_all_that_waits() {
+        const MAX: usize = 16_184;
+        let mut encoder = Encoder::new(Level::Small);
+        for n in 0..20_000_u32 {
+            let text = format!("pump {} in hall {} reports state {n}", n % 7, n % 13);
+            let reading =
+                Reading { sensor: n % 5, time: n.into(), value: Value::Text(text.into()), quality: 0 };
+            encoder.push(&reading).unwrap();
+        }
+        let (mut bytes, mut batches) = (0, 0);
+        while !encoder.is_empty() {
+            COMPRESSED.with(|bytes| bytes.set(0));
+            let batch = encoder.finish_under(MAX).unwrap();
+            let compressed = COMPRESSED.with(std::cell::Cell::get);
+            assert!(batch.len() <= MAX && compressed <= 64 * MAX, "{compressed} bytes for {}", batch.len());
+            (bytes, batches) = (bytes + batch.len(), batches + 1);
+        }
+        let least = bytes / MAX + 1;
+        // These shrink to a twentieth; what is beyond an eighth is given up.
+        assert!(batches <= 2 * least, "{batches} batches for {bytes} bytes");
+    }
 }

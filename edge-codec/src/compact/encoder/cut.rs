@@ -14,8 +14,9 @@ impl<S: Sensors> Encoder<S> {
             // In proportion between what fits and what does not, but never the ends themselves.
             let (low, room) = (batch.len(), max_bytes.saturating_sub(batch.len()));
             let share = (over - fits) * room * 31 / 32 / (over_bytes.saturating_sub(low)).max(1);
-            let guess = (fits + share).clamp(fits + 1, over - 1);
-            let encoded = self.encode(guess);
+            let step = share.max(fits / 8 + 1);
+            let guess = (fits + step).clamp(fits + 1, over - 1);
+            let encoded = self.encode(guess, max_bytes);
             if encoded.len() <= max_bytes {
                 (fits, batch) = (guess, encoded);
             } else {

@@ -299,26 +299,26 @@ impl<S: Sensors> Encoder<S> {
         self.start_at_first();
         encoder::within_sequence(&self.header, self.span())?;
         let most = pick::most(&self.pushed, &self.columns);
-        let all = self.encode(most);
+        let all = self.encode(most, max_bytes);
         if all.len() <= max_bytes {
             self.leave(most);
             return Ok(Bytes::from(all));
         }
-        let empty = self.encode(0).len();
+        let empty = self.encode(0, max_bytes).len();
         if empty > max_bytes {
             return Err(EncodeError::NoRoom { max: max_bytes, needed: empty });
         }
         let (fits, batch) = self.cut(most, all.len(), max_bytes);
         if fits == 0 {
-            let needed = if most == 1 { all.len() } else { self.encode(1).len() };
+            let needed = if most == 1 { all.len() } else { self.encode(1, max_bytes).len() };
             return Err(self.hand_back(max_bytes, needed));
         }
         self.leave(fits);
         Ok(Bytes::from(batch))
     }
 
-    /// The batch of the first `n` readings.
-    fn encode(&mut self, n: usize) -> Vec<u8> {
+    /// The batch of the first `n` readings, for `max_bytes`.
+    fn encode(&mut self, n: usize, max_bytes: usize) -> Vec<u8> {
         let mut picked = pick::columns(&self.pushed, &self.columns, n);
         picked.sort_unstable_by_key(|(column, _)| self.columns.get(*column).map(|c| c.position));
         let pushed = self.pushed.get(..n).unwrap_or_default();
@@ -347,7 +347,7 @@ impl<S: Sensors> Encoder<S> {
         let message = message::write(&draft, &mut self.columns, &mut self.memory);
         match self.level {
             Level::Fast => message,
-            Level::Small => crate::compact::small::smaller(message, message::least(&draft)),
+            Level::Small => crate::compact::small::smaller(message, message::least(&draft), max_bytes),
         }
     }
 
