@@ -64,7 +64,7 @@ fn without_stamps(records: &mut Records) {
 
 type Fault = (Rule, &'static str, fn(&mut Records));
 
-const FAULTS: [Fault; 28] = [
+const FAULTS: [Fault; 29] = [
     (Rule::Lost, "a dropped row", |records| drop(records.rows.remove(1))),
     (Rule::Lost, "no row at all", |records| records.rows.clear()),
     (Rule::Lost, "a raw message that did not arrive", |records| records.wholes.clear()),
@@ -108,6 +108,7 @@ const FAULTS: [Fault; 28] = [
         without_stamps(records);
         records.rows[1].time = records.rows[0].time - 1;
     }),
+    (Rule::Clear, "a topic on an encrypted line", |records| records.in_clear = true),
     (Rule::Expired, "a message that was too old", |records| records.expired.push("raw".into())),
     (Rule::Alarm, "an alarm that is not told", |records| records.alarms = vec![Some(7.0)]),
     (Rule::Alarm, "an alarm that no reading raised", |records| {

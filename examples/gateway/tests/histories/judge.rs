@@ -41,9 +41,11 @@ pub(crate) enum Rule {
     Alarm,
     /// Messages that waited longer than `max_age` are not delivered any more.
     Expired,
+    /// Nothing can be read on an encrypted line.
+    Clear,
 }
 
-pub(crate) const RULES: [Rule; 16] = [
+pub(crate) const RULES: [Rule; 17] = [
     Rule::Lost,
     Rule::Uncounted,
     Rule::Value,
@@ -60,6 +62,7 @@ pub(crate) const RULES: [Rule; 16] = [
     Rule::Arrival,
     Rule::Alarm,
     Rule::Expired,
+    Rule::Clear,
 ];
 
 #[derive(Clone, Debug)]
@@ -94,6 +97,9 @@ pub(crate) fn judge(records: &Records) -> Vec<Violation> {
     identities(records, &mut say);
     wholes(records, &mut say);
     alarms::alarms(records, &mut say);
+    if records.in_clear {
+        say(Rule::Clear, "topics could be read on the line".to_owned());
+    }
     let expired = records.wholes.iter().filter(|whole| records.expired.contains(&whole.payload));
     expired.for_each(|whole| say(Rule::Expired, format!("{whole:?}")));
     let mut missing = missing_wholes(records);

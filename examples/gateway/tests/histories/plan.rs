@@ -96,6 +96,8 @@ pub(crate) struct Plan {
     pub(crate) retries: bool,
     /// The gateway's own wall clock steps.
     pub(crate) clock: Option<Clock>,
+    /// The line to the hub is encrypted.
+    pub(crate) tls: bool,
     /// By route, the limit of its alarm.
     pub(crate) alarms: Vec<Option<f64>>,
     pub(crate) rng: Rng,
@@ -144,7 +146,9 @@ impl Plan {
             stages::insert(&mut more, &mut configurations, filtered, !behind_broker && clock.is_none());
         configurations.push(configuration);
         let retries = is_refused && more.percent(50);
-        Self { behind_broker, configurations, windows, steps, is_refused, retries, clock, alarms, rng }
+        // No certificate is valid in 1970.
+        let tls = clock.is_none() && more.percent(25);
+        Self { behind_broker, configurations, windows, steps, is_refused, retries, clock, tls, alarms, rng }
     }
 
     /// A full queue takes nothing, so that sensors keep what they have.

@@ -176,6 +176,8 @@ pub(crate) struct Records {
     pub(crate) exits: Vec<String>,
     /// Payloads that waited longer than `max_age`.
     pub(crate) expired: Vec<String>,
+    /// The line to the hub is encrypted, and topics could be read on it.
+    pub(crate) in_clear: bool,
     /// Messages that waited too long for others, which the hub refused.
     pub(crate) delayed: Vec<String>,
     /// Times at which the gateway's verdict was not that of what the hub did.

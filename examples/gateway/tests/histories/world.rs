@@ -2,6 +2,7 @@
 
 mod clocks;
 mod refusals;
+mod tls;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -58,11 +59,15 @@ pub(crate) fn play(plan: &Plan, dir: &Path) -> Records {
     if plan.is_refused {
         hub_lines.push_str(&refusals::lines(dir));
     }
+    let encrypted = plan.tls.then(free_port);
+    if let Some(address) = encrypted {
+        hub_lines.push_str(&tls::listener(dir, address));
+    }
     let hub = Mosquitto::start(dir, &hub_lines);
     let local =
         plan.behind_broker.then(|| Mosquitto::start(dir, "max_inflight_messages 0\nmax_queued_messages 0"));
     let listen = local.as_ref().map_or_else(free_port, |local| local.address);
-    let wan = Relay::start(hub.address);
+    let wan = Relay::start(encrypted.unwrap_or(hub.address));
     let subscriber = Subscriber::start(hub.address, "#");
     let offset_ms = clocks::offset_ms(plan.clock);
     let mut gateway = Gateway::new(dir, &configured(plan, 0, listen, &wan, dir));
@@ -115,8 +120,11 @@ fn configured(plan: &Plan, run: usize, listen: SocketAddr, wan: &Relay, dir: &Pa
         true => format!("broker = \"{listen}\"\ntopics = [\"plant/#\"]"),
         false => format!("listen = \"{listen}\""),
     };
-    let hub = wan.address;
-    format!("[gateway]\nid = \"g\"\n[local]\n{side}\n[hub]\nurl = \"mqtt://{hub}\"\n{}", configuration.text())
+    let hub = match plan.tls {
+        true => format!("url = \"mqtts://localhost:{}\"\nca = \"ca.crt\"", wan.address.port()),
+        false => format!("url = \"mqtt://{}\"", wan.address),
+    };
+    format!("[gateway]\nid = \"g\"\n[local]\n{side}\n[hub]\n{hub}\n{}", configuration.text())
 }
 
 impl World<'_> {
@@ -293,6 +301,7 @@ impl World<'_> {
             self.heals();
         }
         self.records.dropped = self.dropped().unwrap();
+        self.records.in_clear = self.plan.tls && self.wan.is_clear();
         self.stop();
         self.read()
     }

@@ -14,6 +14,8 @@ pub struct Relay {
     /// Connections made before the last [`swallow`](Relay::swallow) are half open.
     epoch: Arc<AtomicU64>,
     streams: Arc<Mutex<Vec<TcpStream>>>,
+    /// Topics could be read on the line.
+    is_clear: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -26,9 +28,11 @@ impl Relay {
             rate: Arc::new(AtomicU64::new(u64::MAX)),
             epoch: Arc::default(),
             streams: Arc::default(),
+            is_clear: Arc::default(),
         };
         let (is_cut, epoch, streams, rate) =
             (relay.is_cut.clone(), relay.epoch.clone(), relay.streams.clone(), relay.rate.clone());
+        let is_clear = relay.is_clear.clone();
         std::thread::spawn(move || {
             for client in socket.incoming().flatten() {
                 // A cut line: the connection ends before a byte came through.
@@ -40,9 +44,9 @@ impl Relay {
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     streams.lock().unwrap().push(from.try_clone().unwrap());
-                    let (epoch, rate) = (epoch.clone(), rate.clone());
+                    let (epoch, rate, is_clear) = (epoch.clone(), rate.clone(), is_clear.clone());
                     std::thread::spawn(move || {
-                        copy(from, to, &rate, || epoch.load(Ordering::SeqCst) != born);
+                        copy(from, to, &rate, &is_clear, || epoch.load(Ordering::SeqCst) != born);
                     });
                 }
             }
@@ -52,6 +56,11 @@ impl Relay {
 
     pub fn limit(&self, bytes_per_s: u64) {
         self.rate.store(bytes_per_s, Ordering::SeqCst);
+    }
+
+    /// Returns whether a topic of the gateway's could be read on the line.
+    pub fn is_clear(&self) -> bool {
+        self.is_clear.load(Ordering::SeqCst)
     }
 
     pub fn cut(&self) {
@@ -71,9 +80,19 @@ impl Relay {
     }
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream, rate: &AtomicU64, is_swallowed: impl Fn() -> bool) {
+fn copy(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    rate: &AtomicU64,
+    is_clear: &AtomicBool,
+    is_swallowed: impl Fn() -> bool,
+) {
     let mut bytes = [0; 16 * 1024];
     while let Ok(n @ 1..) = from.read(&mut bytes) {
+        let is_read = |topic: &[u8]| bytes[..n].windows(topic.len()).any(|part| part == topic);
+        if is_read(b"out/r") || is_read(b"up/plant") {
+            is_clear.store(true, Ordering::SeqCst);
+        }
         if is_swallowed() {
             continue;
         }
