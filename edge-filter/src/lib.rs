@@ -21,6 +21,7 @@ mod last;
 mod normalise;
 mod on_change;
 mod outcome;
+mod overflowing;
 mod pid;
 mod pipeline;
 mod qartod;

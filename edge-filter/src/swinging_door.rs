@@ -4,6 +4,7 @@ use crate::as_array::as_array;
 use crate::error::{ParamError, interval, positive};
 use crate::held::{Event, Holding, Point, Released, Verdict};
 use crate::last::LastEmitted;
+use crate::overflowing::Overflowing;
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// Keeps the corners of a trend: between two emitted readings every suppressed one lies within the deviation of the
@@ -52,8 +53,8 @@ pub struct SwingingDoorState {
 /// The slopes that all readings since the last emitted one allow, and the newest of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Door {
-    low: f64,
-    high: f64,
+    low: Overflowing,
+    high: Overflowing,
     pub(crate) held: Option<Point>,
 }
 
@@ -150,7 +151,7 @@ impl Door {
     fn allows(&self, anchor: (i64, f64), point: &Point) -> bool {
         let slope = (point.value().as_f64() - anchor.1) / elapsed(anchor.0, point.time);
         // Written so that a slope that is no number is not allowed.
-        self.low <= slope && slope <= self.high && slope.is_finite()
+        self.low.0 <= slope && slope <= self.high.0 && slope.is_finite()
     }
 
     /// Takes the newest reading in.
@@ -158,10 +159,11 @@ impl Door {
         let (dt, value) = (elapsed(anchor.0, point.time), point.value().as_f64());
         // In the order of the definition, `(v ± deviation - a) / (t - t_a)`: among decimals, rounding decides the ties.
         let (low, high) = ((value - deviation - anchor.1) / dt, (value + deviation - anchor.1) / dt);
-        (self.low, self.high) = match self.held {
+        let (low, high) = match self.held {
             None => (low, high),
-            Some(_) => (self.low.max(low), self.high.min(high)),
+            Some(_) => (self.low.0.max(low), self.high.0.min(high)),
         };
+        (self.low, self.high) = (Overflowing(low), Overflowing(high));
         self.held = Some(point);
     }
 }

@@ -3,6 +3,7 @@
 use super::extremes::Extremes;
 use super::{QartodFlag, Thresholds};
 use crate::error::{ParamError, interval};
+use crate::overflowing::Overflowing;
 use crate::{ErrorBound, LossBound};
 use std::collections::VecDeque;
 
@@ -46,7 +47,7 @@ pub struct AttenuatedSignal {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct AttenuatedSignalState {
-    window: VecDeque<(i64, f64)>,
+    window: VecDeque<(i64, Overflowing)>,
     present: usize,
     extremes: Extremes,
     moments: Moments,
@@ -62,7 +63,7 @@ impl AttenuatedSignalState {
     }
 
     fn push(&mut self, check: Attenuation, value: f64, time: i64) {
-        self.window.push_back((time, value));
+        self.window.push_back((time, Overflowing(value)));
         if !value.is_finite() {
             return;
         }
@@ -75,7 +76,7 @@ impl AttenuatedSignalState {
 
     /// Removes what is not after `start`, and what is too much.
     fn expire(&mut self, check: Attenuation, start: i64) {
-        while let Some(&(time, value)) = self.window.front() {
+        while let Some(&(time, Overflowing(value))) = self.window.front() {
             if time > start && self.window.len() <= AttenuatedSignal::MAX_READINGS {
                 break;
             }
@@ -90,7 +91,7 @@ impl AttenuatedSignalState {
                 self.extremes.expire(self.window.front().map_or(i64::MAX, |&(time, _)| time));
             }
             Attenuation::Std if self.moments.is_worn() => {
-                let values = || self.window.iter().map(|&(_, v)| v).filter(|v| v.is_finite());
+                let values = || self.window.iter().map(|&(_, v)| v.0).filter(|v| v.is_finite());
                 self.moments = Moments::of(values);
             }
             Attenuation::Std => {}
@@ -182,8 +183,11 @@ impl AttenuatedSignal {
 struct Moments {
     count: u32,
     removed: u32,
+    #[cfg_attr(feature = "config", serde(with = "crate::overflowing"))]
     mean: f64,
+    #[cfg_attr(feature = "config", serde(with = "crate::overflowing"))]
     squares: f64,
+    #[cfg_attr(feature = "config", serde(with = "crate::overflowing"))]
     largest_squares: f64,
 }
 

@@ -1,6 +1,7 @@
 //! Aggregates of numbers, one at a time.
 
 use crate::as_array::as_array;
+use crate::overflowing::Overflowing;
 
 /// Readings of one window that a median is made of; a window with more has none.
 pub const MEDIAN_READINGS_MAX: usize = 65_536;
@@ -15,8 +16,8 @@ pub(super) struct Numbers {
     pub(super) max: f64,
     pub(super) sum: Sum,
     /// Welford's running mean and sum of squared deviations.
-    mean: f64,
-    squares: f64,
+    mean: Overflowing,
+    squares: Overflowing,
     values: Vec<f64>,
 }
 
@@ -37,9 +38,9 @@ impl Numbers {
         self.min = self.min.min(value);
         self.max = self.max.max(value);
         self.sum.add(value);
-        let before = value - self.mean;
-        self.mean += before / self.count as f64;
-        self.squares += before * (value - self.mean);
+        let before = value - self.mean.0;
+        self.mean.0 += before / self.count as f64;
+        self.squares.0 += before * (value - self.mean.0);
         if keep && self.values.len() <= MEDIAN_READINGS_MAX {
             self.values.push(value);
         }
@@ -51,7 +52,9 @@ impl Numbers {
 
     /// Of the whole population.
     pub(super) fn std(&self) -> f64 {
-        (self.squares / self.count as f64).max(0.0).sqrt()
+        let variance = self.squares.0 / self.count as f64;
+        // What cannot be computed is no zero.
+        if variance < 0.0 { 0.0 } else { variance.sqrt() }
     }
 
     /// The middle one, or the middle between the two.
@@ -74,17 +77,18 @@ impl Numbers {
 /// A sum that keeps what rounding would lose (Neumaier).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-pub(super) struct Sum(f64, f64);
+pub(super) struct Sum(Overflowing, Overflowing);
 
 impl Sum {
     pub(super) fn add(&mut self, value: f64) {
-        let sum = self.0 + value;
-        let (large, small) = if self.0.abs() >= value.abs() { (self.0, value) } else { (value, self.0) };
-        self.1 += (large - sum) + small;
-        self.0 = sum;
+        let Self(Overflowing(before), Overflowing(rest)) = self;
+        let sum = *before + value;
+        let (large, small) = if before.abs() >= value.abs() { (*before, value) } else { (value, *before) };
+        *rest += (large - sum) + small;
+        *before = sum;
     }
 
     pub(super) fn total(self) -> f64 {
-        self.0 + self.1
+        self.0.0 + self.1.0
     }
 }
