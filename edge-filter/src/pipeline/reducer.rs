@@ -191,6 +191,9 @@ impl Reducer {
             (Reducer::Sample(stage), ReducerState::Group(group)) => {
                 stage.offer(last, group, forced, offered, on)
             }
+            (Reducer::Window(..), state) if matches!(offered.0, Value::Text(_)) => {
+                self.pass_text(last, state, forced, offered, on)
+            }
             (Reducer::Window(stage, aggregate), ReducerState::Window(window)) => {
                 let (value, quality, time) = offered;
                 let mut result = |w| window_closed(&w, *aggregate, last, on);
@@ -202,6 +205,21 @@ impl Reducer {
             // A state of another stage is never kept: see `Slot::adopt`.
             (_, _) => self.judge(last, forced, offered),
         }
+    }
+
+    /// A text at a window, which has no place for it: it passes as it came, after what is held.
+    #[cold]
+    fn pass_text(
+        &self,
+        last: &mut LastEmitted,
+        state: &mut ReducerState,
+        forced: Option<EmitReason>,
+        (value, quality, time): (&Value<'_>, Quality, i64),
+        on: &mut impl FnMut(Event),
+    ) -> Verdict {
+        self.close(last, state, EmitReason::Flush, on);
+        last.emitted(value, quality, time, !quality.is_bad());
+        Verdict::Emit(forced.unwrap_or(EmitReason::Passthrough))
     }
 
     /// Emits what is held: at a silence, a gap, a clock reset, a stop.

@@ -22,7 +22,8 @@ use cover::{Cover, Sample};
 ///
 /// A window is complete when a later reading of the sensor comes, or when the caller's `now` is `allowed_lateness_ms`
 /// past its end ([`Window::tick`]). Readings older than the last one still count while their window is open, but not in
-/// time averages; those of a complete window are dropped as late.
+/// time averages; those of a complete window are dropped as late. A text has no place in a window: in a pipeline it passes
+/// as it came, after what is held.
 ///
 /// **Error bound**: none: aggregates stand for readings. **Loss bound**: the readings of the open window. Memory: 300
 /// bytes per sensor, and 8 per reading of a window if the median is asked for, up to [`MEDIAN_READINGS_MAX`].
