@@ -1,11 +1,13 @@
 //! Judge of a history, from its records alone.
 
 mod alarms;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Content, Filter, Identity, Message, Reading, Records, Row, Whole};
 use super::represent::{Kept, Series};
+use windows::Windows;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rule {
@@ -43,9 +45,11 @@ pub(crate) enum Rule {
     Expired,
     /// Nothing can be read on an encrypted line.
     Clear,
+    /// A window's row is the aggregate of readings that followed each other, one row for each that nothing disturbed.
+    Window,
 }
 
-pub(crate) const RULES: [Rule; 17] = [
+pub(crate) const RULES: [Rule; 18] = [
     Rule::Lost,
     Rule::Uncounted,
     Rule::Value,
@@ -63,6 +67,7 @@ pub(crate) const RULES: [Rule; 17] = [
     Rule::Alarm,
     Rule::Expired,
     Rule::Clear,
+    Rule::Window,
 ];
 
 #[derive(Clone, Debug)]
@@ -78,12 +83,15 @@ const TICK_MS: i64 = 100;
 struct Told<'a> {
     row: &'a Row,
     index: usize,
+    /// It may be that of a window instead.
+    is_window: bool,
 }
 
 struct Sensor<'a> {
     /// With their message, in the order in which they were sent.
     sent: Vec<(&'a Message, &'a Reading)>,
     told: Vec<Told<'a>>,
+    windows: Option<Windows<'a>>,
 }
 
 /// Returns every broken rule.
@@ -103,15 +111,13 @@ pub(crate) fn judge(records: &Records) -> Vec<Violation> {
     let expired = records.wholes.iter().filter(|whole| records.expired.contains(&whole.payload));
     expired.for_each(|whole| say(Rule::Expired, format!("{whole:?}")));
     let mut missing = missing_wholes(records);
-    // What a full queue gave up since its last commit is there again after a kill, behind what was delivered since.
-    let revives = records.dropped > 0 && records.runs.iter().any(|run| run.killed);
     for (name, sensor) in &sensors(records, &mut say) {
         copies(name, sensor, records, &mut say);
         arrivals(name, sensor, records, &mut say);
-        // What a hub refuses as too large waits, and its topic goes on.
-        if records.fifo && !revives && !records.limited {
+        if records.is_ordered() {
             order(name, sensor, records, &mut say);
         }
+        sensor.windows.iter().for_each(|windows| windows.judge(name, records, &mut say));
         missing.extend(missing_readings(name, sensor, records));
     }
     let rule = if records.dropped == 0 { Rule::Lost } else { Rule::Uncounted };
@@ -184,9 +190,13 @@ fn sensors<'a>(records: &'a Records, say: &mut impl FnMut(Rule, String)) -> BTre
     for message in &records.messages {
         let Content::Readings(readings) = &message.content else { continue };
         for reading in readings {
-            let empty = || Sensor { sent: Vec::new(), told: Vec::new() };
+            let empty = || Sensor { sent: Vec::new(), told: Vec::new(), windows: None };
             sensors.entry(&reading.sensor).or_insert_with(empty).sent.push((message, reading));
         }
+    }
+    for sensor in sensors.values_mut() {
+        let window = sensor.sent.first().and_then(|(message, _)| windows::window(message, records));
+        sensor.windows = window.map(|window| Windows::new(window, &sensor.sent, records));
     }
     for row in &records.rows {
         if alarms::alarmed(&row.sensor).is_some_and(|name| sensors.contains_key(name)) {
@@ -196,9 +206,12 @@ fn sensors<'a>(records: &'a Records, say: &mut impl FnMut(Rule, String)) -> BTre
             say(Rule::Invented, format!("{row:?}"));
             continue;
         };
-        match told(row, sensor, records) {
-            Ok(index) => sensor.told.push(Told { row, index }),
-            Err(rule) => say(rule, format!("{row:?}")),
+        let told = told(row, sensor, records);
+        let is_window = sensor.windows.as_mut().is_some_and(|windows| windows.take(row, told.is_ok()));
+        match told {
+            Ok(index) => sensor.told.push(Told { row, index, is_window }),
+            Err(_) if is_window => {}
+            Err(rule) => say(if sensor.windows.is_some() { Rule::Window } else { rule }, format!("{row:?}")),
         }
     }
     sensors
@@ -251,7 +264,7 @@ fn segments(sensor: &Sensor<'_>, records: &Records) -> Vec<f64> {
 fn copies(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMut(Rule, String)) {
     let holds = holds(sensor, records);
     let mut by_index: BTreeMap<usize, BTreeMap<Identity, &Row>> = BTreeMap::new();
-    for Told { row, index } in &sensor.told {
+    for Told { row, index, .. } in sensor.told.iter().filter(|told| !told.is_window) {
         by_index.entry(*index).or_default().insert(row.id, row);
     }
     for (index, rows) in by_index {
@@ -279,16 +292,20 @@ fn order(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMu
     if holds && sensor.sent.windows(2).any(|pair| is_aside(&pair[0]) && pair[0].1.time > pair[1].1.time) {
         return;
     }
+    let route = sensor.sent.first().map_or(0, |(message, _)| message.route);
+    let refusals = records.refusals.get(route).copied().unwrap_or(0);
     let mut seen = BTreeSet::new();
     let mut newest: Option<(usize, &Row)> = None;
     let (mut wrong, mut early) = (Vec::new(), BTreeSet::new());
-    for Told { row, index } in &sensor.told {
+    for Told { row, index, .. } in sensor.told.iter().filter(|told| !told.is_window) {
         if !seen.insert(row.id) || (holds && is_aside(&sensor.sent[*index])) {
             continue;
         }
         if let Some((newest, before)) = newest
             && *index < newest
             && !row.pd
+            // What a restart finds parked is sent beside what is new.
+            && (row.id.2 >= before.id.2 || refusals == 0)
             // Without a stamp two of one millisecond are of the same time, and the other passes beside what is held.
             && !(holds && row.time == before.time)
         {
@@ -301,8 +318,7 @@ fn order(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMu
         }
     }
     // A hub that is mended in the middle of an attempt has refused the oldest and takes the next probe.
-    let route = sensor.sent.first().map_or(0, |(message, _)| message.route);
-    if early.len() > records.refusals.get(route).copied().unwrap_or(0) {
+    if early.len() > refusals {
         wrong.into_iter().for_each(|what| say(Rule::Order, what));
     }
 }
@@ -310,7 +326,7 @@ fn order(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMu
 /// Of readings without a stamp.
 fn arrivals(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl FnMut(Rule, String)) {
     let mut by_id: BTreeMap<Identity, (&Row, &Message)> = BTreeMap::new();
-    for Told { row, index } in &sensor.told {
+    for Told { row, index, .. } in &sensor.told {
         let (message, reading) = sensor.sent[*index];
         if reading.time.is_none() {
             by_id.insert(row.id, (row, message));
@@ -347,19 +363,23 @@ fn arrivals(name: &str, sensor: &Sensor<'_>, records: &Records, say: &mut impl F
 }
 
 fn missing_readings(name: &str, sensor: &Sensor<'_>, records: &Records) -> Vec<String> {
-    let kept = sensor.told.iter().map(|Told { row, index }| {
+    let kept = sensor.told.iter().map(|Told { row, index, .. }| {
         let (message, reading) = sensor.sent[*index];
         Kept { index: *index, epoch: row.id.2, beside: reading.beside, ahead: message.is_ahead(reading), row }
     });
     let series = Series::new(kept.collect());
     let mut missing = Vec::new();
+    let in_window = |reading: &Reading| {
+        sensor.windows.as_ref().is_some_and(|windows| windows.has(reading.index, records))
+    };
     for (message, reading) in &sensor.sent {
         let Some(acked) = message.acked else { continue };
         let mut runs = message.sent..=acked;
         let filter = |run: usize| records.runs[run].filters[message.route];
         let is_told = series.has(reading.index)
+            || in_window(reading)
             || runs.any(|run| series.stands_for(filter(run), reading))
-            || (message.sent..=acked).any(|run| was_held(run, message, reading, &series, records));
+            || (message.sent..=acked).any(|run| was_held(run, (message, reading), &series, sensor, records));
         if !is_told {
             let filters: Vec<_> = (message.sent..=acked).map(filter).collect();
             let near = series.around(reading.index);
@@ -373,9 +393,9 @@ fn missing_readings(name: &str, sensor: &Sensor<'_>, records: &Records) -> Vec<S
 /// says.
 fn was_held(
     run: usize,
-    message: &Message,
-    reading: &Reading,
+    (message, reading): (&Message, &Reading),
     series: &Series<'_>,
+    sensor: &Sensor<'_>,
     records: &Records,
 ) -> bool {
     let filter = records.runs[run].filters[message.route];
@@ -385,5 +405,6 @@ fn was_held(
             killed.filters[message.route] == filter
                 && !killed.withholds[message.route]
                 && !series.goes_on(reading.index, number as u32 + 1, reading.time.is_some())
+                && !sensor.windows.as_ref().is_some_and(|w| w.goes_on(reading, number as u32 + 1))
         })
 }

@@ -3,13 +3,14 @@
 mod clocks;
 mod refusals;
 mod stages;
+mod windows;
 
 use super::support::rng::Rng;
 
 pub(crate) use clocks::{Clock, NO_CLOCK};
 pub(crate) use refusals::Refusal;
 
-use super::record::{Filter, Run};
+use super::record::{Filter, Run, Window};
 
 const FORMATS: [&str; 5] = [
     "format = \"json\"",
@@ -144,16 +145,27 @@ impl Plan {
         let behind_broker = rng.percent(30);
         let alarms =
             stages::insert(&mut more, &mut configurations, filtered, !behind_broker && clock.is_none());
-        configurations.push(configuration);
         let retries = is_refused && more.percent(50);
         // No certificate is valid in 1970.
         let tls = clock.is_none() && more.percent(25);
+        if filtered && more.percent(35) {
+            windows::insert(&mut more, &mut configurations);
+        }
+        configurations.push(configuration);
         Self { behind_broker, configurations, windows, steps, is_refused, retries, clock, tls, alarms, rng }
     }
 
     /// A full queue takes nothing, so that sensors keep what they have.
     pub(crate) fn rejects(&self) -> bool {
         self.configurations[0].limits.contains("reject")
+    }
+
+    /// That of the route in all runs but the last.
+    pub(crate) fn window(&self, route: usize) -> Option<Window> {
+        match self.configurations[0].routes[route].filter {
+            Filter::Window(window) => Some(window),
+            _ => None,
+        }
     }
 
     /// By route, how often its topic is denied.
@@ -262,7 +274,11 @@ impl Route {
             Filter::None => String::new(),
             _ => format!("filter = \"rules-{n}.toml\"\n"),
         };
-        let held = if self.withholds { "ack_held = \"when_emitted\"\nhold_max = \"500ms\"\n" } else { "" };
+        let hold_max = if let Filter::Window(_) = self.filter { windows::HOLD_MAX } else { "500ms" };
+        let held = match self.withholds {
+            true => format!("ack_held = \"when_emitted\"\nhold_max = \"{hold_max}\"\n"),
+            false => String::new(),
+        };
         format!(
             "[[route]]\nmatch = \"plant/r{n}/{wild}\"\nto = \"out/r{n}\"\nlane = \"{lane}\"\n{format}\n\
              batch_max = {batch_max}\nbatch_age = \"{batch_age}\"\n{filter}{held}"
@@ -278,6 +294,7 @@ impl Route {
             Filter::Door(deviation) => format!("swinging_door = {{ deviation = {deviation:?} }}"),
             Filter::Segment(deviation) => format!("segment_hold = {{ deviation = {deviation:?} }}"),
             Filter::Sample(n) => format!("sample = {{ every_n = {n} }}"),
+            Filter::Window(window) => windows::stage(window),
         };
         let alarm = self.alarm.map_or(String::new(), |limit| {
             format!("[[alarm]]\nmatch = \"#\"\nhigh = {{ limit = {limit:?} }}\n")

@@ -65,6 +65,15 @@ pub(crate) enum Content {
     Whole(String),
 }
 
+impl Content {
+    pub(crate) fn readings_mut(&mut self) -> &mut [Reading] {
+        match self {
+            Self::Readings(readings) => readings,
+            Self::Whole(_) => &mut [],
+        }
+    }
+}
+
 impl Default for Content {
     fn default() -> Self {
         Self::Readings(Vec::new())
@@ -104,12 +113,39 @@ pub(crate) enum Filter {
     Segment(f64),
     /// The first of so many.
     Sample(usize),
+    Window(Window),
 }
 
 impl Filter {
     pub(crate) fn holds(self) -> bool {
-        matches!(self, Self::Door(_) | Self::Segment(_))
+        matches!(self, Self::Door(_) | Self::Segment(_) | Self::Window(_))
     }
+}
+
+/// One aggregate of the good readings of each interval of event time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) width_ms: i64,
+    pub(crate) lateness_ms: i64,
+    pub(crate) aggregate: Aggregate,
+}
+
+impl Window {
+    /// Start of the window that a time is in.
+    pub(crate) fn start(self, time: i64) -> i64 {
+        time - time.rem_euclid(self.width_ms)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Aggregate {
+    Count,
+    First,
+    Last,
+    Min,
+    Max,
+    Mean,
+    Sum,
 }
 
 /// One process of the gateway; its rows have the number of the run, counted from 1, as epoch.
@@ -185,6 +221,13 @@ pub(crate) struct Records {
 }
 
 impl Records {
+    /// Returns whether a sensor's readings come in their order. What a full queue gave up since its last commit is there again
+    /// after a kill, behind what was delivered since; what a hub refuses as too large waits, and its topic goes on.
+    pub(crate) fn is_ordered(&self) -> bool {
+        let revives = self.dropped > 0 && self.runs.iter().any(|run| run.killed);
+        self.fifo && !revives && !self.limited
+    }
+
     /// For people: a line for each message and for each row.
     pub(crate) fn lines(&self) -> String {
         let sent = self.messages.iter().map(|m| {

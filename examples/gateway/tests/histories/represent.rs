@@ -56,10 +56,15 @@ impl<'a> Series<'a> {
     }
 
     pub(crate) fn stands_for(&self, filter: Filter, reading: &Reading) -> bool {
-        if let Filter::Sample(n) = filter
-            && reading.time.is_none()
-        {
-            return self.is_sampled_without_stamps(n, reading);
+        match filter {
+            // One that ran ahead goes on from another that did, beside those between them.
+            Filter::Sample(n) if reading.time.is_none() || reading.beside => {
+                return self.is_sampled_beside_others(n, reading);
+            }
+            Filter::Door(_) if reading.time.is_none() => {
+                return self.is_on_line_beside_others(filter, reading);
+            }
+            _ => {}
         }
         filter != Filter::None
             && self.epochs.iter().any(|(from, to)| {
@@ -83,12 +88,38 @@ impl<'a> Series<'a> {
 }
 
 impl Series<'_> {
-    /// Only the gateway knows which came in the same millisecond and passed beside the stage: any row may have begun the group.
-    fn is_sampled_without_stamps(&self, n: usize, reading: &Reading) -> bool {
+    /// Only the gateway knows which came in the same millisecond and passed beside the stage: any of the nearest rows may be an
+    /// end of the line.
+    fn is_on_line_beside_others(&self, filter: Filter, reading: &Reading) -> bool {
+        let (before, after) =
+            self.kept.split_at(self.kept.partition_point(|kept| kept.index <= reading.index));
+        let before: Vec<_> = nearest(before.iter().rev()).collect();
+        let after: Vec<_> = nearest(after.iter()).collect();
+        let told = |before: &Kept<'_>, after| is_told(filter, reading, before.row, after);
+        let is_end = |before| told(before, None) || after.iter().any(|after| told(before, Some(after.row)));
+        before.into_iter().any(is_end)
+    }
+
+    /// As above: any row may have begun the group.
+    fn is_sampled_beside_others(&self, n: usize, reading: &Reading) -> bool {
         let at = self.kept.partition_point(|kept| kept.index <= reading.index);
         let mut before = self.kept[..at].iter().rev().enumerate();
         before.any(|(between, before)| is_sampled(n + between, reading, before))
     }
+}
+
+/// Rows of the nearest three milliseconds: in each of them one is of the series, and may have been dropped.
+fn nearest<'a, 'r>(rows: impl Iterator<Item = &'a Kept<'r>>) -> impl Iterator<Item = &'a Kept<'r>>
+where
+    'r: 'a,
+{
+    let mut times = Vec::new();
+    rows.take_while(move |kept| {
+        if !times.contains(&kept.row.time) {
+            times.push(kept.row.time);
+        }
+        times.len() <= 3
+    })
 }
 
 /// A group of numbers is as long as it may be, and of one state; while a sensor is bad nothing passes. Booleans and texts
@@ -113,7 +144,7 @@ fn is_told(filter: Filter, reading: &Reading, before: &Row, after: Option<&Row>)
     // While a sensor is bad its values are not compared.
     let is_bad = reading.quality & 0x8000_0000 != 0;
     match filter {
-        Filter::None | Filter::Sample(_) => false,
+        Filter::None | Filter::Sample(_) | Filter::Window(_) => false,
         Filter::OnChange => reading.value == before.value,
         Filter::Deadband(tolerance) | Filter::Segment(tolerance) => is_bad || held(tolerance),
         Filter::Door(_) if is_bad || reading.value.number().is_none() => is_bad || held(0.0),

@@ -56,12 +56,13 @@ impl Traffic {
         let mut rng = plan.rng.clone();
         let mut sensors = Vec::new();
         for route in 0..plan.configurations[0].routes.len() {
-            // A segment's values are none that the sensor sent, so only their times say what they stand for.
+            // Values of segments and windows are none that the sensor sent, so only their times say what they stand for.
             let has_segments = plan.configurations.iter().any(|configuration| {
                 matches!(configuration.routes[route].filter, super::record::Filter::Segment(_))
             });
+            let has_windows = plan.window(route).is_some();
             for n in 0..rng.between(2, 4) {
-                let stamped = has_segments || rng.percent(70);
+                let stamped = has_segments || rng.percent(70) || has_windows;
                 sensors.push(Sensor {
                     topic: format!("plant/r{route}/s{n}"),
                     route,
