@@ -400,11 +400,15 @@ fn was_held(
 ) -> bool {
     let filter = records.runs[run].filters[message.route];
     let mut runs = records.runs.iter().enumerate().skip(run);
+    let goes_on = |epoch: u32| match &sensor.windows {
+        // What is there as it was sent passed beside the window.
+        Some(windows) => windows.goes_on(reading, epoch),
+        None => series.goes_on(reading.index, epoch, reading.time.is_some()),
+    };
     filter.holds()
         && runs.find(|(_, run)| run.killed).is_some_and(|(number, killed)| {
             killed.filters[message.route] == filter
                 && !killed.withholds[message.route]
-                && !series.goes_on(reading.index, number as u32 + 1, reading.time.is_some())
-                && !sensor.windows.as_ref().is_some_and(|w| w.goes_on(reading, number as u32 + 1))
+                && !goes_on(number as u32 + 1)
         })
 }

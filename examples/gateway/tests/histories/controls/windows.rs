@@ -21,7 +21,7 @@ fn windows(aggregate: Aggregate) -> Records {
         let value = match aggregate {
             Aggregate::Count => count,
             Aggregate::First | Aggregate::Min => values().next().unwrap(),
-            Aggregate::Last | Aggregate::Max => values().last().unwrap(),
+            Aggregate::Last | Aggregate::Max => values().next_back().unwrap(),
             Aggregate::Mean => sum / count,
             Aggregate::Sum => sum,
         };

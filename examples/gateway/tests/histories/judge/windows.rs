@@ -166,7 +166,8 @@ impl<'a> Windows<'a> {
     /// Whether a run up to this one sent a later window.
     pub(super) fn goes_on(&self, reading: &Reading, epoch: u32) -> bool {
         let is_later = |made: &Made<'_>| made.row.id.2 <= epoch && reading.time < Some(made.row.time);
-        !self.has_jumps() && self.made.values().any(is_later)
+        // What is one reading as it was sent may have passed beside the stage.
+        !self.has_jumps() && self.synthetic.iter().any(|id| is_later(&self.made[id]))
     }
 
     /// Says which windows are not what their readings make.
