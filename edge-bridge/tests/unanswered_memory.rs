@@ -105,7 +105,8 @@ fn the_listener_behind_a_message_that_a_client_never_answers() {
         let (early, most) = most_held(messages(), |_| {
             site.publish(&message("x", "20.5"));
             // What the rig keeps.
-            (site.settled.clear(), site.events.clear());
+            site.settled.clear();
+            site.events.clear();
             for Publish { packet_id, .. } in site.messages(reader) {
                 got += 1;
                 if !std::mem::take(&mut is_first) {
