@@ -119,7 +119,7 @@ fn equal_distributions_are_built_once() {
     assert!(Reader::of(table.announced(), &Limits::default().distributions(8)).is_ok(), "few are different");
 }
 
-/// Two tables under one name would give one plant's readings another's names. With 28 bits three pairs of these had one.
+/// Two tables under one name would give one plant's readings another's names. With 28 bits two of these had one.
 #[test]
 fn tables_of_many_gateways_have_names_of_their_own() {
     let table = |n: u32| {
