@@ -336,3 +336,21 @@ fn handoffs_between_threads_tear_nothing() {
     assert_eq!(reader.read().unwrap()[0], u64::from(cases));
     println!("executed filter control handoffs: {cases} cases");
 }
+
+/// One run of `check` finds them all; what refers to a wrong part is not wrong for that.
+#[test]
+fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
+    let mut text = PLANT.to_owned();
+    for (from, to) in [
+        ("stale_after_ms = 100\nrange", "stale_after_ms = 0\nrange"),
+        ("safe = 3.0", "safe = -3.0"),
+        ("value = 1.0", "value = nan"),
+        ("match = \"temp\"", "match = \"tmp\""),
+    ] {
+        text = text.replacen(from, to, 1);
+    }
+    let error = Controller::from_toml(&text).unwrap_err();
+    let lines: Vec<usize> = error.problems().iter().filter_map(|problem| problem.line()).collect();
+    assert_eq!((error.problems().len(), lines.len()), (4, 4), "{error}");
+    assert!(lines.is_sorted(), "{lines:?}");
+}

@@ -2,9 +2,10 @@
 
 use super::config::{
     ConditionConfig, ControlConfig, InputConfig, InterlockConfig, OutputConfig, PidConfig, PidForm,
-    RampConfig, ResetConfig, SwitchConfig, WindupConfig,
+    RampConfig, ResetConfig, SwitchConfig, TimesConfig, WindupConfig,
 };
 use super::{ControlBuilder, Controller, InputSpec, Inputs, Law, OutputSpec, Setpoint};
+use crate::config::AlarmConfig;
 use crate::pipeline::config_error::{ConfigError, Place};
 use crate::{
     AntiWindup, Condition, HysteresisSwitch, Interlock, ParamError, Pattern, Pid, Ramp, Reset, Test,
@@ -14,7 +15,8 @@ impl Controller {
     /// Loops from TOML; see [`config`](super::config) for the keys.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its line, its place and key, and what it should be.
+    /// Everything that is wrong, each with its line, its place and key, and what it should be; a key or a type that does not belong there
+    /// alone.
     pub fn from_toml(text: &str) -> Result<Controller, ConfigError> {
         let config = toml::from_str(text).map_err(|error| ConfigError::from_toml(&error, text))?;
         Self::from_config(&config).map_err(|error| error.locate(text))
@@ -23,47 +25,67 @@ impl Controller {
     /// Loops from a configuration that was read in another way.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its place and key, and what it should be.
+    /// Everything that is wrong, each with its place and key, and what it should be.
     pub fn from_config(config: &ControlConfig) -> Result<Controller, ConfigError> {
-        let times = Place::root().key("control");
-        let refused = |error: ParamError| ConfigError::param(&times, &error);
-        let mut builder = Controller::builder().period_ms(config.control.period_ms).map_err(refused)?;
-        if let Some(ms) = config.control.watchdog_ms {
-            if ms < config.control.period_ms {
-                return Err(refused(ParamError::new("watchdog_ms", "at least period_ms", ms)));
-            }
-            builder = builder.watchdog_ms(ms).map_err(refused)?;
-        }
+        let mut problems = Vec::new();
+        let mut note = |done: Result<(), ConfigError>| {
+            problems.extend(done.err().into_iter().flat_map(ConfigError::into_problems));
+        };
         let place = |table: &'static str, index: usize| Place::root().key(table).index(index);
+        let mut builder = config.control.builder().unwrap_or_else(|error| {
+            note(Err(error));
+            ControlBuilder::default()
+        });
+        // What is wrong is known by its name all the same: what refers to it is not wrong for that.
         for (index, input) in config.input.iter().enumerate() {
             let refused = |error: ParamError| ConfigError::param(&place("input", index), &error);
-            input.spec().and_then(|spec| builder.input(spec)).map_err(refused)?;
+            if let Err(error) = input.spec().and_then(|spec| builder.input(spec)) {
+                note(Err(refused(error)));
+                let _ = InputSpec::new(&input.name, 1).and_then(|spec| builder.input(spec));
+            }
         }
         for (index, output) in config.output.iter().enumerate() {
-            let place = place("output", index);
-            let spec = output.spec(&builder.inputs, &place)?;
-            builder.output(spec).map_err(|error| ConfigError::param(&place, &error))?;
+            if let Err(error) = output.add_to(&mut builder, &place("output", index)) {
+                note(Err(error));
+                let known = OutputSpec::new(&output.name, Law::Fixed(0.0)).safe(0.0);
+                let _ = known.and_then(|spec| builder.output(spec));
+            }
         }
         for (index, interlock) in config.interlock.iter().enumerate() {
-            interlock.add_to(&mut builder, &place("interlock", index))?;
+            note(interlock.add_to(&mut builder, &place("interlock", index)));
         }
         for (index, alarm) in config.alarm.iter().enumerate() {
-            let place = place("alarm", index);
-            let limits = alarm.build(&place)?;
-            let pattern =
-                Pattern::new(&alarm.pattern).map_err(|error| ConfigError::at(place.key("match"), error))?;
-            let matching =
-                |input: &usize| builder.inputs.name(*input).is_some_and(|name| pattern.matches(name));
-            let inputs: Vec<usize> = (0..builder.inputs.len()).filter(matching).collect();
-            if inputs.is_empty() {
-                return Err(ConfigError::at(place.key("match"), "no input has such a name"));
-            }
-            for input in inputs {
-                builder.alarm(input, limits).map_err(|error| ConfigError::param(&place, &error))?;
-            }
+            note(add_alarm(alarm, &mut builder, &place("alarm", index)));
         }
-        Ok(builder.build())
+        ConfigError::new(problems).map_or(Ok(builder.build()), Err)
     }
+}
+
+impl TimesConfig {
+    fn builder(&self) -> Result<ControlBuilder, ConfigError> {
+        let place = Place::root().key("control");
+        let refused = |error: ParamError| ConfigError::param(&place, &error);
+        let builder = Controller::builder().period_ms(self.period_ms).map_err(refused)?;
+        match self.watchdog_ms {
+            Some(ms) if ms < self.period_ms => {
+                Err(refused(ParamError::new("watchdog_ms", "at least period_ms", ms)))
+            }
+            Some(ms) => builder.watchdog_ms(ms).map_err(refused),
+            None => Ok(builder),
+        }
+    }
+}
+
+fn add_alarm(alarm: &AlarmConfig, builder: &mut ControlBuilder, place: &Place) -> Result<(), ConfigError> {
+    let limits = alarm.build(place)?;
+    let pattern = Pattern::new(&alarm.pattern).map_err(|error| ConfigError::at(place.key("match"), error))?;
+    let matching = |input: &usize| builder.inputs.name(*input).is_some_and(|name| pattern.matches(name));
+    let inputs: Vec<usize> = (0..builder.inputs.len()).filter(matching).collect();
+    if inputs.is_empty() {
+        return Err(ConfigError::at(place.key("match"), "no input has such a name"));
+    }
+    let refused = |error: ParamError| ConfigError::param(place, &error);
+    inputs.into_iter().try_for_each(|input| builder.alarm(input, limits).map_err(refused))
 }
 
 /// The number of an input that somebody names.
@@ -97,6 +119,11 @@ impl InputConfig {
 }
 
 impl OutputConfig {
+    fn add_to(&self, builder: &mut ControlBuilder, place: &Place) -> Result<(), ConfigError> {
+        let spec = self.spec(&builder.inputs, place)?;
+        builder.output(spec).map(drop).map_err(|error| ConfigError::param(place, &error))
+    }
+
     fn spec(&self, inputs: &Inputs, place: &Place) -> Result<OutputSpec, ConfigError> {
         let law = match (&self.pid, &self.switch, &self.ramp, self.value) {
             (Some(pid), None, None, None) => pid.law(inputs, &place.key("pid"))?,

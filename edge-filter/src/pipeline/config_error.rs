@@ -34,9 +34,13 @@ impl ConfigError {
         Problem::parse(before.map_or_else(Place::root, Place::of_header), error, text).into()
     }
 
-    /// Finds the lines of the places.
-    pub(crate) fn locate(self, text: &str) -> Self {
-        ConfigError { problems: self.problems.into_iter().map(|problem| problem.locate(text)).collect() }
+    /// Finds the lines of the places in the text of the file, which may have other tables beside.
+    #[must_use]
+    pub fn locate(self, text: &str) -> Self {
+        let mut problems: Vec<Problem> =
+            self.problems.into_iter().map(|problem| problem.locate(text)).collect();
+        problems.sort_by_key(|problem| problem.line);
+        ConfigError { problems }
     }
 
     pub(crate) fn into_problems(self) -> Vec<Problem> {

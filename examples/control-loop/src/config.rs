@@ -99,18 +99,29 @@ impl Config {
     /// Reads a file's text.
     ///
     /// # Errors
-    /// The first thing that is wrong, and where.
+    /// What is wrong and where, a line each: all of it, but of each table a key or a type that does not belong there alone.
     pub fn parse(text: &str) -> Result<Config, String> {
         let mut tables = loops::tables(text)?;
-        let mqtt = take(&mut tables, "mqtt")?.ok_or("[mqtt] is missing: where sensors publish")?;
-        let hub: Option<HubConfig> = take(&mut tables, "hub")?;
-        hub.as_ref().map_or(Ok(()), HubConfig::check)?;
-        let state: Option<StateConfig> = take(&mut tables, "state")?;
-        let metrics: Option<MetricsConfig> = take(&mut tables, "metrics")?;
-        let loops = Loops::of(tables)?;
+        let mut wrong = Vec::new();
+        let mqtt: Option<MqttConfig> = noted(take(&mut tables, "mqtt"), &mut wrong).flatten();
+        if mqtt.is_none() && wrong.is_empty() {
+            wrong.push("[mqtt] is missing: where sensors publish".to_owned());
+        }
+        let hub: Option<HubConfig> = noted(take(&mut tables, "hub"), &mut wrong).flatten();
+        noted(hub.as_ref().map_or(Ok(()), HubConfig::check), &mut wrong);
+        let state: Option<StateConfig> = noted(take(&mut tables, "state"), &mut wrong).flatten();
+        let metrics: Option<MetricsConfig> = noted(take(&mut tables, "metrics"), &mut wrong).flatten();
+        let loops = noted(Loops::of(tables, text), &mut wrong);
         let (state, metrics) = (state.map(|state| state.dir), metrics.map(|metrics| metrics.listen));
-        Ok(Config { mqtt, hub, state, metrics, loops })
+        match (mqtt, loops) {
+            (Some(mqtt), Some(loops)) if wrong.is_empty() => Ok(Config { mqtt, hub, state, metrics, loops }),
+            _ => Err(wrong.join("\n")),
+        }
     }
+}
+
+fn noted<T>(read: Result<T, String>, wrong: &mut Vec<String>) -> Option<T> {
+    read.map_err(|error| wrong.push(error)).ok()
 }
 
 #[cfg(test)]

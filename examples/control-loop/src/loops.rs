@@ -21,16 +21,17 @@ impl Loops {
     /// Reads a file's text: `[control]`, `[[input]]`, `[[output]]`, `[[interlock]]`, `[[alarm]]`, `[fields]` and `[commands]`.
     ///
     /// # Errors
-    /// The first thing that is wrong, and where.
+    /// What is wrong and where, a line each.
     pub fn parse(text: &str) -> Result<Loops, String> {
-        Self::of(tables(text)?)
+        Self::of(tables(text)?, text)
     }
 
-    pub(crate) fn of(mut tables: toml::Table) -> Result<Loops, String> {
+    /// The tables that are left of this text.
+    pub(crate) fn of(mut tables: toml::Table, text: &str) -> Result<Loops, String> {
         let fields: BTreeMap<String, String> = take(&mut tables, "fields")?.unwrap_or_default();
         let (commands, has_limits) = commands(&mut tables)?;
         let loops: ControlConfig = toml::Value::Table(tables).try_into().map_err(|e| one_line(&e))?;
-        let controller = Controller::from_config(&loops).map_err(|error| error.to_string())?;
+        let controller = Controller::from_config(&loops).map_err(|error| error.locate(text).to_string())?;
         if let Some(name) = fields.keys().find(|name| controller.inputs().number(name).is_none()) {
             return Err(format!("[fields]: there is no input named \"{name}\""));
         }

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! `control-loop run [--config FILE] [--seconds N]`: alarms, interlocks and control loops that wait for nobody.
+//! `control-loop run [--config FILE] [--seconds N]`, `control-loop check FILE`: alarms, interlocks and control loops that wait for nobody.
 //!
 //! Exit codes: 0 done or stopped, 1 failed while running, 2 the configuration or the command line is wrong.
 
@@ -35,16 +35,21 @@ enum Command {
         #[arg(long, value_name = "N")]
         seconds: Option<u64>,
     },
+    /// Say what is wrong with a configuration, all at once; nothing is started
+    Check {
+        /// control.toml
+        file: PathBuf,
+    },
 }
 
 /// Error in words, and the exit code.
 struct Failed(u8, String);
 
 fn main() -> ExitCode {
-    let Command::Run { config, seconds } = Arguments::parse().command;
-    let done = match config {
-        Some(file) => run(&file, seconds),
-        None => demonstrate(seconds.unwrap_or(20)),
+    let done = match Arguments::parse().command {
+        Command::Run { config: Some(file), seconds } => run(&file, seconds),
+        Command::Run { config: None, seconds } => demonstrate(seconds.unwrap_or(20)),
+        Command::Check { file } => check(&file),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,11 +60,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// Reads a configuration. Everything that is wrong with it has a line of its own.
+fn read(file: &Path) -> Result<Config, Failed> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    text.and_then(|text| Config::parse(&text)).map_err(|errors| {
+        let each = errors.lines().map(|error| format!("{}: {error}", file.display()));
+        Failed(2, each.collect::<Vec<_>>().join("\ncontrol-loop: "))
+    })
+}
+
+fn check(file: &Path) -> Result<(), Failed> {
+    let loops = read(file)?.loops.controller;
+    let (inputs, outputs) = (loops.inputs().len(), loops.outputs().len());
+    say(format_args!("{}: fine: {inputs} inputs, {outputs} outputs; nothing was started", file.display()));
+    Ok(())
+}
+
 /// A real plant: outputs by MQTT, the hub of the file.
 fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
-    let wrong = |error: String| Failed(2, format!("{}: {error}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
-    let mut config = Config::parse(&text).map_err(wrong)?;
+    let mut config = read(file)?;
     let hub = config.hub.take();
     let place = file.parent().unwrap_or(Path::new("."));
     config.state = config.state.map(|dir| place.join(dir));

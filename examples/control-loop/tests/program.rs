@@ -38,6 +38,26 @@ fn a_wrong_configuration_is_exit_code_2_with_its_place() {
         assert_eq!(output.status.code(), Some(2), "{error}");
         assert!(error.contains(expected), "{error}");
     }
+    std::fs::write(&file, default).unwrap();
+    let fine = run(&["check", file.to_str().unwrap()]);
+    assert_eq!(fine.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&fine.stdout).contains("6 inputs, 3 outputs"));
+    let wrong = [
+        ("watchdog_ms = 100", "watchdog_ms = 1"),
+        ("setpoint = 60.0", "setpoint = nan"),
+        ("listen", "lisen"),
+    ];
+    let text = wrong.iter().fold(default.to_owned(), |text, (from, to)| text.replacen(from, to, 1));
+    std::fs::write(&file, text).unwrap();
+    let output = run(&["check", file.to_str().unwrap()]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), error.lines().count()), (Some(2), 3), "{error}");
+    for expected in
+        ["[mqtt]: unknown field `lisen`", "`watchdog_ms` must be at least", "output 1: pid.setpoint"]
+    {
+        assert!(error.contains(expected), "{expected}\n{error}");
+    }
+    assert_eq!(error.matches(": line ").count(), 2, "{error}");
     assert_eq!(run(&["run", "--config", "/nonexistent/control.toml"]).status.code(), Some(2));
     assert_eq!(run(&["walk"]).status.code(), Some(2));
 }
