@@ -6,7 +6,7 @@
 //! ```
 //! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
-//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`durable_file`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], and [`gateway`], which starts and stops them.
+//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], and [`gateway`], which starts and stops them.
 
 mod arrival;
 mod batch;
