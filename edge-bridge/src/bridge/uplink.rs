@@ -269,7 +269,10 @@ impl<P: Pack> Uplink<P> {
             return give_back(&message, spool);
         }
         if message.packed.rows.is_empty() {
-            return self.on_refused_without_rows(now_ms, message.topic(), reason, stats);
+            // Nothing that anybody was acknowledged for: who made it decides when it is made again. Held back, every further one
+            // would be one more copy.
+            self.refusals.on_gone(message.topic());
+            return self.tell(now_ms, Cause::Topic, reason, &message, spool, stats);
         }
         if message.swept && self.hand.is_none() {
             self.sweep.on_refusal(reason);
@@ -297,19 +300,6 @@ impl<P: Pack> Uplink<P> {
             Some(message) if self.link.is_refused() => give_back(&message, spool),
             Some(message) => self.set_aside(now_ms, &message, reason, spool, stats),
         }
-    }
-
-    /// Nothing that anybody was acknowledged for: who made it decides when it is made again. Held back, every further one would be one more copy.
-    fn on_refused_without_rows(&mut self, now_ms: u64, topic: &Utf8, reason: ReasonCode, stats: &mut Stats) {
-        self.refusals.on_gone(topic);
-        let topic = topic.clone();
-        let left_out = self.notices.tell(now_ms, Cause::Topic, reason);
-        let refusal =
-            Refusal { reason, topic, identity: None, hub_limit: None, left_out: left_out.unwrap_or(0) };
-        if left_out.is_some() {
-            self.events.push_back(UplinkEvent::TopicRefused(refusal.clone()));
-        }
-        stats.last_refusal = Some(refusal);
     }
 
     /// Messages of this topic that are on their way, or about to be.
