@@ -3,6 +3,8 @@
 //! segment.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+#[path = "common/cores.rs"]
+mod cores;
 #[path = "common/stores.rs"]
 mod stores;
 
@@ -13,8 +15,8 @@ use edge_queue::{Change, Lane, StoredRow};
 #[test]
 fn no_power_cut_loses_a_receipted_row_or_wakes_a_ghost() {
     for ((name, open), rows) in stores::TIGHT.into_iter().zip([2_500, 900]) {
-        let (mut cases, histories) = (0, budget_percent());
-        for nth in 0..histories {
+        let histories = budget_percent();
+        let [cases, _] = cores::sum_of(histories, |nth| {
             let full = nth % 10 == 3;
             let plan = Plan {
                 seed: seed() + nth,
@@ -25,8 +27,8 @@ fn no_power_cut_loses_a_receipted_row_or_wakes_a_ghost() {
             let backlog_bytes = if full { 230 * 1024 } else { 32 * 1024 };
             let rig = CrashRig::record_with(&SimDir::new(), &open, &plan, backlog_bytes);
             let judged = rig.and_then(|mut rig| rig.judge(&open, seed() + nth, 100));
-            cases += judged.unwrap_or_else(|why| panic!("{name}, history {nth}: {why}"));
-        }
+            [judged.unwrap_or_else(|why| panic!("{name}, history {nth}: {why}")), 0]
+        });
         println!("executed crash_states.{name}: {cases} cases of {histories} histories");
         assert!(cases > 100, "{name}: {cases} cases");
     }

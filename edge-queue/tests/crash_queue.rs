@@ -3,6 +3,8 @@
 //! identity and order, the ledger of each consumer and lane, the gap records.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+#[path = "common/cores.rs"]
+mod cores;
 #[path = "common/queue_rig/mod.rs"]
 mod queue_rig;
 mod reference;
@@ -24,14 +26,13 @@ fn drop_oldest_keeps_the_leased_and_the_newest_of_the_rest_at_every_power_cut() 
 
 fn run(what: &str, lives: u64, setup: fn(u64, usize) -> Setup) {
     for (name, steps) in [("ring", 400), ("redb", 120)] {
-        let (mut cases, mut cut_short) = (0, 0);
-        for nth in 0..lives {
+        let [cases, cut_short] = cores::sum_of(lives, |nth| {
             let mut rig = Rig::new(name, setup(seed() + nth, steps), None);
             rig.live(seed() + nth).unwrap_or_else(|why| panic!("{name}, life {nth}: {why}"));
-            cut_short += u64::from(rig.is_cut_short());
+            let cut_short = u64::from(rig.is_cut_short());
             let judged = rig.judge(seed() + nth, 100);
-            cases += judged.unwrap_or_else(|why| panic!("{name}, life {nth}: {why}"));
-        }
+            [judged.unwrap_or_else(|why| panic!("{name}, life {nth}: {why}")), cut_short]
+        });
         println!("executed {what}.{name}: {cases} cases of {lives} lives");
         assert!(cases > 50, "{name}: {cases}");
         assert!(cut_short <= lives / 20, "{name}: {cut_short} lives of {lives} are too short");
