@@ -14,9 +14,9 @@ use crate::state::GapRecord;
 /// Rows this consumer will never get, in one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// The lane.
+    /// Lane of the lost rows.
     pub lane: Lane,
-    /// Which rows, when, how many and why.
+    /// First and last row, their times, their number and the reason.
     pub record: GapRecord,
 }
 
@@ -33,7 +33,7 @@ impl Consumer {
         Consumer { handle, id, name: name.into() }
     }
 
-    /// Its name.
+    /// Name that the consumer registered under.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -116,7 +116,8 @@ impl Consumer {
         self.handle.engine.model().rewind(self.id, false);
     }
 
-    /// Whether no row is left to be leased: all were since the last scan or rewind, are done, or were passed over. A row that is given back is left.
+    /// Tells that no row is left to be leased: all were since the last scan or rewind, are done, or were passed over. A
+    /// row that is given back is left.
     #[must_use]
     pub fn at_end(&self) -> bool {
         self.handle.engine.model().at_end(self.id)

@@ -24,7 +24,7 @@ pub enum OpenError {
     NoSpace {
         /// Bytes to be reserved; with redb, which reserves none, the least that would help.
         needed: u64,
-        /// Bytes free.
+        /// Bytes that the file system has free.
         free: u64,
         /// Setter whose lower value reserves less, if one does.
         lower: Option<&'static str>,
@@ -33,9 +33,9 @@ pub enum OpenError {
     Config(ConfigError),
     /// The system refused a call.
     Io {
-        /// The call.
+        /// Name of the call that failed.
         op: &'static str,
-        /// The system's error.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
@@ -43,7 +43,7 @@ pub enum OpenError {
 /// A configuration value outside its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The setter's name.
+    /// Name of the setter in [`Config`](crate::Config).
     pub key: &'static str,
     /// The given value and the allowed ones.
     pub problem: String,
@@ -71,7 +71,7 @@ pub enum PushError {
     NoSuchLane {
         /// The row, handed back.
         row: Box<Row>,
-        /// Lanes in use.
+        /// Number of lanes in use.
         lanes: u8,
     },
     /// The queue was closed.
@@ -115,7 +115,7 @@ pub enum ConsumerError {
         /// Longest name in bytes.
         limit: usize,
     },
-    /// Too many consumers.
+    /// More consumers than the limit.
     TooMany {
         /// Most consumers a queue keeps.
         limit: usize,

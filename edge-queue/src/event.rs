@@ -22,19 +22,19 @@ pub enum Event {
     LimitsKept(String),
     /// Rows that damage took.
     Lost {
-        /// In which lane.
+        /// Lane of the rows.
         lane: Lane,
         /// First sequence number that may be gone.
         first: Seq,
         /// Last sequence number that may be gone.
         last: Seq,
-        /// Number of rows.
+        /// Number of lost rows.
         rows: u64,
     },
     /// A lane has hardly any room left although its limits are not reached: rows that are not acknowledged lie in most of its
     /// segments. Told once until there is room again.
     Pinned {
-        /// The lane.
+        /// Lane of the rows.
         lane: Lane,
         /// Segments that hold rows.
         segments: u64,

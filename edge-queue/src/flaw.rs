@@ -79,13 +79,13 @@ pub enum Flaw {
     RangesUnbounded,
 }
 
-/// Whether this thread runs with the bug.
+/// Tells that this thread runs with the bug.
 #[cfg(feature = "testing")]
 pub(crate) fn planted(flaw: Flaw) -> bool {
     PLANTED.get() == Some(flaw)
 }
 
-/// Never.
+/// No bug is planted outside of tests.
 #[cfg(not(feature = "testing"))]
 pub(crate) const fn planted(_flaw: Flaw) -> bool {
     false

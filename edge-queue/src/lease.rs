@@ -36,19 +36,19 @@ impl Lease {
         self.row().map_or(&EMPTY, |row| &row.payload)
     }
 
-    /// See [`Row::meta`](crate::Row::meta).
+    /// Application's bytes about the row, as in [`Row::meta`](crate::Row::meta).
     #[must_use]
     pub fn meta(&self) -> &Bytes {
         self.row().map_or(&EMPTY, |row| &row.meta)
     }
 
-    /// See [`Row::key`](crate::Row::key).
+    /// Key of the row, as in [`Row::key`](crate::Row::key).
     #[must_use]
     pub fn key(&self) -> &Bytes {
         self.row().map_or(&EMPTY, |row| &row.key)
     }
 
-    /// The row's lane.
+    /// Lane that the row was pushed to.
     #[must_use]
     pub fn lane(&self) -> Lane {
         self.id.lane
@@ -72,7 +72,7 @@ impl Lease {
         self.row().map_or(0, StoredRow::bytes)
     }
 
-    /// When it was pushed.
+    /// Time at which the row was pushed.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         self.row().map(|row| row.stamp).unwrap_or_default()
@@ -84,14 +84,14 @@ impl Lease {
         age_ms(&self.stamp(), &self.engine.clock.now())
     }
 
-    /// What is left of its own time to live, in milliseconds; `None` without one. An unknown age counts as none.
+    /// Rest of the row's own time to live, in milliseconds; `None` without one. An unknown age counts as none.
     #[must_use]
     pub fn ttl_left_ms(&self) -> Option<u64> {
         let ttl = self.row().and_then(|row| row.ttl_ms)?;
         Some(ttl.saturating_sub(self.age_ms().unwrap_or(0)))
     }
 
-    /// Whether the row is on the medium now. One that is not may come back from its producer under another identity
+    /// Tells that the row is on the medium now. One that is not may come back from its producer under another identity
     /// after a crash: mark it as a possible duplicate when you send it.
     #[must_use]
     pub fn stored(&self) -> bool {
@@ -190,13 +190,13 @@ impl Chunk {
         Chunk { leases: leases.collect() }
     }
 
-    /// How many rows.
+    /// Number of rows in the chunk.
     #[must_use]
     pub fn len(&self) -> usize {
         self.leases.len()
     }
 
-    /// Whether there are none.
+    /// Tells that the chunk has no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.leases.is_empty()

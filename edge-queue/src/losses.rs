@@ -16,7 +16,7 @@ pub(crate) struct Share {
     /// First and last open number.
     pub(crate) first: Seq,
     pub(crate) last: Seq,
-    /// Rows at most.
+    /// Upper bound of the lost rows.
     pub(crate) rows: u64,
     /// Weight; an estimate unless `certain`.
     pub(crate) weight: u64,

@@ -66,7 +66,7 @@ impl Drop for Handle {
 pub struct BatchError {
     /// Receipts of the rows that were taken.
     pub accepted: Vec<Pending>,
-    /// Why the next one was not; it carries the row.
+    /// Reason for which the next row was not pushed; it carries the row.
     pub error: PushError,
     /// The rows after it.
     pub rest: Vec<Row>,
@@ -264,7 +264,7 @@ impl Queue {
         model.lanes.get(usize::from(lane.0))?.limits.max_age_ms.map(Duration::from_millis)
     }
 
-    /// Numbers.
+    /// Figures of this moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.handle.engine.stats()
@@ -287,7 +287,7 @@ impl Queue {
         self.handle.engine.committed_ledgers()
     }
 
-    /// What happened to the store since the last call; the newest 256.
+    /// Events of the store since the last call; the newest 256.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         self.handle.engine.take_events()

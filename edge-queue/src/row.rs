@@ -71,7 +71,7 @@ impl Row {
         self
     }
 
-    /// Its priority class.
+    /// Sets the priority class.
     #[must_use]
     pub fn lane(mut self, lane: Lane) -> Row {
         self.lane = Some(lane);
@@ -117,7 +117,7 @@ impl Row {
 pub struct RowId {
     /// Random number made when the queue was created.
     pub gateway: u64,
-    /// The row's lane.
+    /// Lane that the row was pushed to.
     pub lane: Lane,
     /// Raised by every open.
     pub epoch: u32,
@@ -142,11 +142,11 @@ pub struct StoredRow {
     pub expiry: Expiry,
     /// Readings it stands for.
     pub weight: u32,
-    /// See [`Row::key`].
+    /// Key of the row, as [`Row::key`].
     pub key: Bytes,
-    /// See [`Row::meta`].
+    /// Application's bytes about the row, as [`Row::meta`].
     pub meta: Bytes,
-    /// See [`Row::payload`].
+    /// Content of the row, as [`Row::payload`].
     pub payload: Bytes,
 }
 

@@ -10,7 +10,7 @@ use crate::row::{LANES_MAX, Lane, Seq};
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Reason {
-    /// Drop-oldest made room.
+    /// Eviction by drop-oldest made room.
     Overflow = 1,
     /// Drop-oldest made room; the row had been leased and returned, so upstream may have it.
     OverflowUnconfirmed = 2,
@@ -63,15 +63,15 @@ impl Reason {
 pub struct GapRecord {
     /// First and last sequence number.
     pub first_seq: Seq,
-    /// See `first_seq`.
+    /// Last lost row, as `first_seq`.
     pub last_seq: Seq,
     /// Wall time (ms since the Unix epoch) of the first and last row, where known.
     pub first_ms: i64,
-    /// See `first_ms`.
+    /// Time of the last lost row, as `first_ms`.
     pub last_ms: i64,
-    /// Rows, by weight.
+    /// Number of lost rows, by weight.
     pub count: u64,
-    /// The reason.
+    /// Reason of the loss.
     pub reason: Reason,
 }
 
@@ -84,7 +84,7 @@ pub struct Position {
     pub acked: BTreeMap<Seq, Seq>,
     /// The ledger, by weight. Accepted counts rows pushed since the consumer registered, and what it found.
     pub accepted: u64,
-    /// Acknowledged.
+    /// Number of acknowledged rows.
     pub delivered: u64,
     /// Kept elsewhere: durable in another store, to which the consumer moved them.
     pub moved: u64,
@@ -105,7 +105,7 @@ impl Position {
     }
 }
 
-/// A registered reader.
+/// Durable state of a registered consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerState {
     /// Its name, unique in the queue.
@@ -123,7 +123,7 @@ pub struct LaneState {
     pub floor: Seq,
     /// Rows still wanted by somebody.
     pub rows: u64,
-    /// Their weight.
+    /// Weight of these rows.
     pub weight: u64,
     /// Their size, as [`StoredRow::bytes`](crate::StoredRow::bytes) counts it.
     pub bytes: u64,
@@ -144,11 +144,11 @@ pub struct State {
     pub gateway: u64,
     /// Raised by every open, durably, before the first push.
     pub epoch: u32,
-    /// Lanes in use.
+    /// Number of lanes in use.
     pub lanes: u8,
     /// Numbers and totals per lane.
     pub lane: [LaneState; LANES_MAX],
-    /// Readers.
+    /// Registered consumers, in no order.
     pub consumers: Vec<ConsumerState>,
 }
 
@@ -158,23 +158,23 @@ pub struct State {
 pub enum Change {
     /// A consumer was registered, or its position in a lane changed: the whole position, since it is small.
     Position {
-        /// The consumer.
+        /// Name of the consumer.
         consumer: String,
-        /// In which lane.
+        /// Lane of the position.
         lane: Lane,
-        /// Its new place.
+        /// New position of the consumer.
         position: Position,
     },
     /// Numbers and totals of a lane, rows of this very commit included.
     Lane {
-        /// The lane.
+        /// Lane of the figures.
         lane: Lane,
-        /// Its new figures.
+        /// New figures of the lane.
         state: LaneState,
     },
     /// A consumer was removed.
     Forget {
-        /// The consumer.
+        /// Name of the consumer.
         consumer: String,
     },
     /// The store is being closed cleanly; the last change ever before a reopen.
@@ -196,7 +196,7 @@ impl State {
         above && (places().next().is_none() || places().any(|place| !place.is_done(seq)))
     }
 
-    /// Applies one change.
+    /// Applies one change to the state.
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Position { consumer, lane, position } => {

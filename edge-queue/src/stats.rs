@@ -31,19 +31,19 @@ pub struct Stats {
     pub volatile_rows: u64,
 }
 
-/// One lane.
+/// Figures of one lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LaneStats {
-    /// The lane.
+    /// Lane of the figures.
     pub lane: Lane,
     /// Messages queued, by weight.
     pub messages: u64,
-    /// Bytes queued.
+    /// Bytes of the queued rows.
     pub bytes: u64,
-    /// Its limits.
+    /// Limit of `messages` in the configuration.
     pub max_messages: u64,
-    /// See `max_messages`.
+    /// Limit of `bytes` in the configuration.
     pub max_bytes: u64,
     /// Since open: taken in, by weight.
     pub accepted: u64,
@@ -57,7 +57,7 @@ pub struct LaneStats {
     pub ledgers: Vec<Ledger>,
 }
 
-/// Counts by reason.
+/// Number of dropped rows by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped(pub(crate) [u64; REASON_SLOTS]);
 
@@ -79,13 +79,13 @@ impl Dropped {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ledger {
-    /// The consumer.
+    /// Name of the consumer.
     pub consumer: String,
-    /// The lane.
+    /// Lane of the figures.
     pub lane: Lane,
     /// Taken in since the consumer registered, and what it found then.
     pub accepted: u64,
-    /// Acknowledged.
+    /// Number of acknowledged rows.
     pub delivered: u64,
     /// Moved to another store by [`Lease::moved`](crate::Lease::moved).
     pub moved: u64,
@@ -108,7 +108,7 @@ impl Ledger {
         self.accepted == left.saturating_add(self.queued)
     }
 
-    /// Expired.
+    /// Number of expired rows.
     #[must_use]
     pub fn expired(&self) -> u64 {
         self.dropped.for_reason(Reason::Expired)
@@ -125,7 +125,7 @@ impl Ledger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {
-    /// It does.
+    /// The store takes every write.
     Healthy,
     /// The last commit failed, or a call hangs; rows stay in RAM and are written again.
     Degraded {

@@ -89,19 +89,19 @@ impl Consumer {
         self.consumer.waiting()
     }
 
-    /// See [`crate::Consumer::queued`].
+    /// Rows that this consumer has not acknowledged, as [`crate::Consumer::queued`].
     #[must_use]
     pub fn queued(&self) -> u64 {
         self.consumer.queued()
     }
 
-    /// See [`crate::Consumer::gaps`].
+    /// Records of lost rows, as [`crate::Consumer::gaps`].
     #[must_use]
     pub fn gaps(&self) -> Vec<Gap> {
         self.consumer.gaps()
     }
 
-    /// See [`crate::Consumer::ack_gaps`].
+    /// Ends the records that were passed on, as [`crate::Consumer::ack_gaps`].
     pub fn ack_gaps(&mut self, gaps: &[Gap]) {
         self.consumer.ack_gaps(gaps);
     }
@@ -135,7 +135,7 @@ impl Consumer {
         }
     }
 
-    /// How many of the ready rows may go, at least one.
+    /// Number of ready rows that fit into `take`, at least one.
     fn fitting(&self, take: Take) -> usize {
         let mut room = take.bytes;
         let fits = |lease: &&Lease| {

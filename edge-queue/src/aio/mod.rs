@@ -44,7 +44,7 @@ use crate::row::{Lane, Row};
 use crate::shell::{Clock, SystemClock};
 use crate::stats::{Ledger, Stats};
 
-/// How long the drop of the last handle waits for the disk: a hanging one must not hang an async thread for good.
+/// Time that the drop of the last handle waits for the disk: a hanging one must not hang an async thread for good.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A bounded, durable queue. See [`crate::Queue`], whose limits and errors are the same.
@@ -121,13 +121,13 @@ impl Queue {
         Queue::of(opened.ok_or_else(gone)??).map_err(thread)
     }
 
-    /// See [`crate::Queue::has_beside`].
+    /// Tells of a file beside the queue, as [`crate::Queue::has_beside`].
     #[must_use]
     pub fn has_beside(&self, name: &str) -> bool {
         self.queue.has_beside(name)
     }
 
-    /// See [`crate::Queue::max_age`].
+    /// The lane's time limit, as [`crate::Queue::max_age`].
     #[must_use]
     pub fn max_age(&self, lane: Lane) -> Option<Duration> {
         self.queue.max_age(lane)
@@ -174,7 +174,7 @@ impl Queue {
         Ok(accepted)
     }
 
-    /// What a push that could not be ended at once comes to.
+    /// Waits for the disk where a push could not end at once, and pushes again.
     async fn push_slowly(&self, refusal: Refusal) -> Result<Pending, PushError> {
         let row = match refusal {
             Refusal::Error(error) => return Err(error),
@@ -259,25 +259,25 @@ impl Queue {
         self.worker.run(move || queue.stats()).await
     }
 
-    /// See [`crate::Queue::ledger`].
+    /// Counters of every row, as [`crate::Queue::ledger`].
     #[must_use]
     pub fn ledger(&self) -> Vec<Ledger> {
         self.queue.ledger()
     }
 
-    /// See [`crate::Queue::committed_ledger`].
+    /// Counters as the store has them, as [`crate::Queue::committed_ledger`].
     #[must_use]
     pub fn committed_ledger(&self) -> Vec<Ledger> {
         self.queue.committed_ledger()
     }
 
-    /// See [`crate::Queue::events`].
+    /// Events since the last call, as [`crate::Queue::events`].
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         self.queue.events()
     }
 
-    /// See [`crate::Queue::gateway_id`].
+    /// Identity of this queue's rows, as [`crate::Queue::gateway_id`].
     #[must_use]
     pub fn gateway_id(&self) -> u64 {
         self.queue.gateway_id()

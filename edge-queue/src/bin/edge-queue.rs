@@ -39,7 +39,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// What waits, since when, for whom
+    /// Rows that wait, since when, for whom
     Stats {
         /// Directory of a queue: a gateway's --state
         dir: PathBuf,
@@ -51,16 +51,16 @@ enum Command {
     Dump {
         /// Directory of a queue: a gateway's --state
         dir: PathBuf,
-        /// One lane only
+        /// Show one lane only
         #[arg(long, value_parser = clap::value_parser!(u8).range(0..4))]
         lane: Option<u8>,
         /// Rows from this number on
         #[arg(long, default_value_t = 1)]
         from: Seq,
-        /// Rows at most
+        /// Show this many rows at most
         #[arg(long)]
         limit: Option<u64>,
-        /// How payloads are shown
+        /// Encoding of the payloads in the output
         #[arg(long, value_enum, default_value_t = Show::Text)]
         payload: Show,
     },

@@ -316,35 +316,35 @@ impl Config {
 }
 
 impl LaneConfig {
-    /// See [`Config::max_messages`].
+    /// Limits the lane's rows, as [`Config::max_messages`].
     #[must_use]
     pub fn max_messages(mut self, messages: u64) -> LaneConfig {
         self.max_messages = Some(messages);
         self
     }
 
-    /// See [`Config::max_bytes`].
+    /// Limits the lane's bytes, as [`Config::max_bytes`].
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> LaneConfig {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// See [`Config::max_age`].
+    /// Limits the age of a row, as [`Config::max_age`].
     #[must_use]
     pub fn max_age(mut self, age: std::time::Duration) -> LaneConfig {
         self.max_age_ms = Some(millis(age));
         self
     }
 
-    /// See [`Config::on_full`].
+    /// Policy of the full lane, as [`Config::on_full`].
     #[must_use]
     pub fn on_full(mut self, policy: OnFull) -> LaneConfig {
         self.on_full = Some(policy);
         self
     }
 
-    /// See [`Config::order`].
+    /// Order of delivery, as [`Config::order`].
     #[must_use]
     pub fn order(mut self, order: Order) -> LaneConfig {
         self.order = Some(order);

@@ -13,10 +13,10 @@ use crate::store::ReadLimit;
 
 use super::{Engine, lock};
 
-/// How long `lease` waits for the first row.
+/// Time that `lease` waits for the first row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wait {
-    /// Not at all.
+    /// Returns at once, with no row if none is ready.
     None,
     /// At most this long.
     For(Duration),
@@ -24,7 +24,7 @@ pub enum Wait {
     Forever,
 }
 
-/// What can be had without waiting for the disk.
+/// Outcome of an attempt that does not wait for the disk.
 #[cfg(feature = "tokio")]
 pub(crate) enum Quick {
     Rows(Vec<Leased>),
@@ -118,8 +118,8 @@ impl Engine {
         lock(&self.wakers).retain(|(of, _)| *of != waiter || planted(Flaw::WakerKept));
     }
 
-    /// What is in RAM now; else says what to do. Never waits for the disk. The waker is kept until there are rows, one for
-    /// each number a waiter has.
+    /// Takes rows that are in RAM now, else says what to do. Never waits for the disk. The waker is kept until there are
+    /// rows, one for each number a waiter has.
     #[cfg(feature = "tokio")]
     pub(crate) fn lease_quick(
         &self,

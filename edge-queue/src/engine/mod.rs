@@ -50,7 +50,7 @@ pub(crate) struct Open {
     _lock: Option<Box<dyn Send>>,
 }
 
-/// See the module.
+/// The queue behind all handles: the model under its lock, and the store that one thread at a time calls.
 pub(crate) struct Engine {
     model: Mutex<Model>,
     store: Mutex<Option<Open>>,
@@ -67,7 +67,7 @@ pub(crate) struct Engine {
     rows: Condvar,
     /// Of async consumers that wait, by waiter: at most one each, whatever became of the future.
     wakers: Mutex<Vec<(u64, Waker)>>,
-    /// Whether anybody waits for rows: spares a system call per push.
+    /// Set while anybody waits for rows: spares a system call per push.
     someone_waits: AtomicBool,
     waits: Mutex<Waits<ThreadId>>,
     watch: Watch,
@@ -76,7 +76,7 @@ pub(crate) struct Engine {
     committed: Mutex<Arc<State>>,
 }
 
-/// Who sleeps and should not.
+/// Threads to wake after a call.
 #[derive(Clone, Copy)]
 struct Wake {
     writer: bool,

@@ -18,12 +18,12 @@ impl Engine {
         result
     }
 
-    /// Whether a call hangs.
+    /// Tells that a call of the store hangs.
     pub(crate) fn stalled(&self) -> bool {
         self.watch.stalled_ms(self.clock.now().up_ms).is_some()
     }
 
-    /// What happened since the last call, a stall that goes on included.
+    /// Returns the events since the last call, a stall that goes on included.
     pub(crate) fn take_events(&self) -> Vec<Event> {
         self.tell_stall();
         lock(&self.events).take()

@@ -1,4 +1,4 @@
-//! The numbers, gathered.
+//! Gathers the figures of the model and of the store into `Stats`.
 
 use std::sync::{MutexGuard, TryLockError};
 
@@ -13,7 +13,7 @@ use crate::time::{Now, Stamp, age_ms};
 use super::stall::stall_reason;
 use super::{Engine, Open, lock};
 
-/// What the store last said, for when it is at work.
+/// Last answer of the store about itself, for when it is at work.
 #[derive(Default)]
 pub(super) struct Seen {
     figures: StoreStats,
@@ -21,7 +21,7 @@ pub(super) struct Seen {
     oldest: [Option<(Seq, Stamp)>; LANES_MAX],
 }
 
-/// When a lane's oldest row was pushed.
+/// Time at which a lane's oldest row was pushed.
 enum Oldest {
     Known(Option<Stamp>),
     /// The row from this number on must be read.

@@ -1,5 +1,6 @@
-//! Who waits for each receipt before the next push, and so gains nothing from company: told per waiter, since a hundred
-//! slow ones in turn look like one quick one, and would make the queue commit for each.
+//! Detects stop-and-wait producers, who wait for each receipt before the next push: group commit only adds latency for
+//! them. Told per waiter, since a hundred slow ones in turn look like one quick one, and would make the queue commit for
+//! each.
 
 /// A wait this soon after the same waiter's one before is one in a row.
 const QUICK_MS: u64 = 50;
@@ -20,19 +21,19 @@ impl<W> Default for Waits<W> {
     }
 }
 
-/// How many waits in a row a waiter has behind it.
+/// Number of waits in a row that a waiter has behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InARow(u32);
 
 impl InARow {
-    /// Whether it should commit instead of waiting for the timer.
+    /// Tells that the waiter should commit instead of waiting for the timer.
     pub(super) fn commits(self) -> bool {
         self.0 >= QUICK_MIN
     }
 }
 
 impl<W: PartialEq> Waits<W> {
-    /// A wait begins.
+    /// Notes that `waiter` begins to wait.
     pub(super) fn begin(&mut self, waiter: &W, up_ms: u64) -> InARow {
         self.ended.retain(|(_, _, at)| up_ms.saturating_sub(*at) < QUICK_MS);
         let known = self.ended.iter().position(|(known, _, _)| known == waiter);
@@ -40,7 +41,7 @@ impl<W: PartialEq> Waits<W> {
         InARow(before.map_or(0, |(_, quick, _)| quick.saturating_add(1)))
     }
 
-    /// It ended.
+    /// Notes that the wait of `waiter` ended.
     pub(super) fn end(&mut self, waiter: W, row: InARow, up_ms: u64) {
         if self.ended.len() >= WAITERS_MAX {
             let oldest = self.ended.iter().enumerate().min_by_key(|(_, (_, _, at))| *at).map(|(n, _)| n);

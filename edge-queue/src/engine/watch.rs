@@ -1,5 +1,5 @@
-//! How long the store's call that is under way has taken: one that does not come back cannot report itself, so whoever
-//! looks does.
+//! Watchdog over calls of the store: one that does not come back cannot report itself, so whoever looks at the queue
+//! does.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -39,7 +39,7 @@ impl Watch {
         Some(self.busy_ms(up_ms)).filter(|ms| *ms >= STALLED_AFTER_MS)
     }
 
-    /// Whether this is the first to tell of the stall.
+    /// Claims the report of the stall; true for the first caller only.
     pub(super) fn first_to_tell(&self) -> bool {
         !self.told.swap(true, Ordering::Relaxed)
     }

@@ -9,25 +9,25 @@ use super::{Dir, Medium};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Call {
-    /// `Medium::read_at`
+    /// A call of `Medium::read_at`
     Read,
-    /// `Medium::write_at`
+    /// A call of `Medium::write_at`
     Write,
-    /// `Medium::sync`
+    /// A call of `Medium::sync`
     Sync,
-    /// `Medium::set_len`
+    /// A call of `Medium::set_len`
     SetLen,
-    /// `Medium::allocate`
+    /// A call of `Medium::allocate`
     Allocate,
-    /// `Dir::create`
+    /// A call of `Dir::create`
     Create,
-    /// `Dir::open`
+    /// A call of `Dir::open`
     Open,
-    /// `Dir::rename`
+    /// A call of `Dir::rename`
     Rename,
-    /// `Dir::remove`
+    /// A call of `Dir::remove`
     Remove,
-    /// `Dir::sync`
+    /// A call of `Dir::sync`
     SyncDir,
     /// Any of them, where one is chosen: a fault planted here counts every call.
     Any,
@@ -52,7 +52,7 @@ impl Call {
 /// Decision about a call.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It is made.
+    /// The call goes to the medium.
     Make,
     /// It is not made and says that it was. A call that gives something back is made all the same.
     Pretend,
@@ -89,7 +89,7 @@ pub struct Hooked<D, F> {
 }
 
 impl<D, F: Fn(Call) -> Verdict> Hooked<D, F> {
-    /// Over `dir`.
+    /// Wraps `dir`: `hook` is asked before each call.
     pub fn new(dir: D, hook: F) -> Hooked<D, F> {
         Hooked { dir, hook: Arc::new(hook) }
     }

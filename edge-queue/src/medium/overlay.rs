@@ -33,7 +33,7 @@ struct Content {
 }
 
 impl Overlay {
-    /// Over this directory.
+    /// Lays an empty layer over `beneath`, which is read and never written.
     #[must_use]
     pub fn new(beneath: Box<dyn Dir>) -> Overlay {
         Overlay { shared: Arc::new(Mutex::new(Shared { beneath, names: BTreeMap::new() })) }

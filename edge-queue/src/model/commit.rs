@@ -1,4 +1,4 @@
-//! When to write, what to write, and what a write that ended means.
+//! Group commit: decides when to write and what, and applies the outcome of a write.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::time::Now;
 const RETRY_FIRST_MS: u64 = 100;
 const RETRY_MAX_MS: u64 = 10_000;
 
-/// What one commit writes.
+/// Rows, changes and bookkeeping of one commit.
 pub(crate) struct Batch {
     /// Rows per lane, ascending; empty for a commit of changes alone.
     pub(crate) rows: Vec<Option<Arc<Vec<StoredRow>>>>,
@@ -22,7 +22,7 @@ pub(crate) struct Batch {
     pub(crate) state: State,
 }
 
-/// The store fails.
+/// State of the failing store: the retries and the back-off between them.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: FaultKind,
@@ -52,8 +52,9 @@ impl Model {
         }
     }
 
-    /// Whether what is due is receipts, and not only acknowledgements: rows that wait for their acknowledgement are not written
-    /// because of others' acknowledgements, or each such commit would store some whose acknowledgements make the next.
+    /// Tells that receipts are due, and not only acknowledgements: rows that wait for their acknowledgement are not
+    /// written because of others' acknowledgements, or each such commit would store some whose acknowledgements make the
+    /// next.
     pub(crate) fn rows_due(&self, now: &Now) -> bool {
         let rows = self.lanes.iter().filter_map(|l| l.window.oldest_waiting_ms()).min();
         let receipts = rows.into_iter().chain(self.settling_since_ms).min();
@@ -63,7 +64,7 @@ impl Model {
             || self.fault.is_some()
     }
 
-    /// Whether any row waits for a commit.
+    /// Tells that rows wait for a commit.
     pub(crate) fn rows_wait(&self) -> bool {
         self.lanes.iter().any(|l| l.window.waiting_bytes() > 0)
     }
@@ -216,7 +217,7 @@ impl Model {
         free
     }
 
-    /// What the store says it can still take.
+    /// Notes the bytes that each lane of the store can still take.
     pub(crate) fn set_room(&mut self, room_bytes: &[u64; LANES_MAX]) {
         for (lane, room) in self.lanes.iter_mut().zip(room_bytes) {
             lane.room = *room;

@@ -1,9 +1,9 @@
-//! When a row is too old. Lazy: asked when a row is reached, never by a timer.
+//! Time to live. Lazy: judged when a row is reached, never by a timer.
 
 use crate::row::StoredRow;
 use crate::time::{Expiry, Now, age_ms};
 
-/// Whether `row` may still be delivered.
+/// Tells that `row` is too old to be delivered.
 pub(crate) fn expired(row: &StoredRow, max_age_ms: Option<u64>, now: &Now) -> bool {
     let limit = match (row.ttl_ms, max_age_ms) {
         (Some(ttl), Some(max)) => ttl.min(max),

@@ -1,4 +1,4 @@
-//! Which rows were handed out in this run: one that is evicted afterwards may have arrived all the same.
+//! Rows that were handed out in this run: one that is evicted afterwards may have arrived all the same.
 
 use crate::row::Seq;
 use crate::state::Position;

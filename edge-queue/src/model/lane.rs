@@ -14,7 +14,7 @@ use crate::time::Now;
 /// Most rows whose sizes are kept for eviction; 32 bytes each.
 pub(crate) const HEAD_ROWS_MAX: usize = 2048;
 
-/// What a row counts for.
+/// Weight and bytes of a row as limits count them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) weight: u64,
@@ -79,7 +79,7 @@ pub(crate) struct Head {
     passed_from: Option<Seq>,
 }
 
-/// What looking for the oldest row that may go found.
+/// Outcome of the search for the oldest row that may be evicted.
 pub(crate) enum Oldest {
     Row(Seq, Size),
     /// The sizes of the oldest rows must be read.
@@ -151,7 +151,7 @@ impl Counts {
     }
 }
 
-/// One lane's bookkeeping.
+/// Bookkeeping of one lane: its counters, limits and waiting rows.
 pub(crate) struct LaneModel {
     pub(crate) id: Lane,
     pub(crate) limits: LaneLimits,
@@ -251,7 +251,7 @@ impl LaneModel {
         news.then_some(Event::Pinned { lane: self.id, segments, bytes: self.usage.bytes })
     }
 
-    /// Whether eviction will soon want the oldest rows' sizes.
+    /// Tells that eviction will soon need the sizes of the oldest rows.
     pub(crate) fn wants_head(&self) -> bool {
         let near = |used: u64, limit: u64| used >= limit - limit / 8;
         self.head.rows.len() < HEAD_ROWS_MAX / 8

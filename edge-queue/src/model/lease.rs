@@ -15,7 +15,7 @@ use crate::time::Now;
 /// Rows and bytes read ahead per consumer and lane; also its RAM.
 pub(crate) const AHEAD: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
 
-/// How much one lease may hand out. The first row goes whatever its size.
+/// Bounds of one lease. The first row goes whatever its size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Take {
     pub(crate) rows: usize,
@@ -37,7 +37,7 @@ pub(crate) struct Leased {
     pub(crate) lane: usize,
 }
 
-/// What it takes to hand out more.
+/// Read of the store that is needed before more rows can be handed out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum More {
     /// Enough, or nothing there, or the leases are at their limit.
@@ -48,7 +48,7 @@ pub(crate) enum More {
     Gone,
 }
 
-/// What the next row of a lane is.
+/// State of the next row of a lane.
 enum Next {
     Row(StoredRow),
     Read(Seq),

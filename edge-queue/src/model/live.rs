@@ -14,7 +14,7 @@ pub(crate) enum Part {
     Live,
 }
 
-/// Where one consumer's live rows of one lane begin. The default is none: fifo.
+/// Begin of one consumer's live rows of one lane. The default is none: fifo.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Live {
     /// Rows from here on are live, those below are backlog.

@@ -12,12 +12,12 @@ use crate::state::{ConsumerState, Position};
 
 /// Most consumers of a queue.
 pub(crate) const CONSUMERS_MAX: usize = 8;
-/// Longest name.
+/// Longest name of a consumer, in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
 /// Keeps what is done above the floor while nobody is registered.
 pub(crate) const NOBODY: &str = "";
 
-/// A registered consumer.
+/// Bookkeeping of one registered consumer.
 pub(crate) struct Reader {
     /// Told apart from another of the same name registered after this one was forgotten.
     pub(crate) id: u64,

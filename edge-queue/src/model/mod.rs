@@ -173,7 +173,7 @@ impl Model {
         self.readers.iter().position(|r| r.id == id)
     }
 
-    /// Whether any consumer, or nobody in particular, still wants the row.
+    /// Tells that a consumer, or nobody in particular, still wants the row.
     fn wanted(&self, lane: usize, seq: Seq) -> bool {
         if self.readers.is_empty() {
             return self.lanes.get(lane).is_some_and(|l| seq >= l.floor);
@@ -261,7 +261,8 @@ impl Model {
         }
     }
 
-    /// When everything of a lane is done, totals claim nothing any more. What they still claim was there once: it is lost.
+    /// Ends the totals of a lane of which everything is done. The rows that they still claim were there once: they are
+    /// lost.
     fn settle_totals(&mut self, reader: usize, lane: usize) {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         if !self.uncertain {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::slot::{Answer, Ticket};
 use crate::receipt::{Receipt, WaitError};
 
-/// See the module.
+/// Receipts that are resolved once the lock is released.
 #[derive(Default)]
 pub(crate) struct Outbox(Vec<(Ticket, Answer)>);
 

@@ -14,7 +14,7 @@ const SLOT_ROWS: u32 = 64;
 #[derive(Default)]
 pub(super) struct Owed {
     entries: VecDeque<Entry>,
-    /// Where the next rows' receipts arrive, and how many rows' do already.
+    /// Slot for the receipts of the next rows, and the number of rows that it has already.
     open: Option<(Arc<Slot>, u32)>,
 }
 

@@ -8,7 +8,7 @@ use crate::row::Seq;
 use crate::state::Reason;
 use crate::store::Chunk;
 
-/// Where a consumer's oldest rows must be read before more of them can be given up.
+/// Range of a consumer's oldest rows that must be read before more of them can be given up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnHead {
     reader: u64,

@@ -29,7 +29,7 @@ impl Model {
         }
     }
 
-    /// Whether every row that may be leased has been, since the last rewind.
+    /// Tells that every row that may be leased has been, since the last rewind.
     pub(crate) fn at_end(&self, id: u64) -> bool {
         let Some(reader) = self.reader_at(id).and_then(|at| self.readers.get(at)) else { return true };
         let mut places = reader.lanes.iter().zip(&self.lanes);

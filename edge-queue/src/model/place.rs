@@ -1,4 +1,4 @@
-//! Where one consumer stands in one lane: what is done, what is leased, what comes next.
+//! Cursor of one consumer in one lane: the rows that are done, those that are leased, and the next one.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -73,7 +73,7 @@ pub(crate) struct Place {
     pub(crate) dirty: bool,
 }
 
-/// Why a row is done.
+/// Reason for which a row is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     Delivered,

@@ -12,9 +12,9 @@ use crate::row::{Row, Seq};
 use crate::state::Reason;
 use crate::time::Now;
 
-/// Why a push did not end here.
+/// Reason for which a push did not end here.
 pub(crate) enum Refusal {
-    /// For the caller.
+    /// Error that the caller returns.
     Error(PushError),
     /// Eviction needs the sizes of the oldest rows of the lane: read them, hand them in, push again.
     NeedHead(Box<Row>, usize),

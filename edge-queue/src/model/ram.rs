@@ -1,4 +1,4 @@
-//! What the bookkeeping takes of RAM at most; rows in the application's hands are not counted.
+//! Upper bound of the bookkeeping's RAM; rows in the application's hands are not counted.
 
 use crate::model::lane::HEAD_ROWS_MAX;
 use crate::model::lease::AHEAD;

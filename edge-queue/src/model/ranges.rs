@@ -6,12 +6,12 @@ use crate::row::Seq;
 use crate::state::Position;
 
 impl Position {
-    /// Whether `seq` is done.
+    /// Tells that `seq` is done.
     pub(crate) fn is_done(&self, seq: Seq) -> bool {
         seq < self.floor || self.range_of(seq).is_some()
     }
 
-    /// Whether all of `first..=last` is done.
+    /// Tells that all of `first..=last` is done.
     pub(crate) fn covers(&self, first: Seq, last: Seq) -> bool {
         let first = first.max(self.floor);
         first > last || self.range_of(first).is_some_and(|(_, end)| end >= last)
@@ -23,7 +23,7 @@ impl Position {
         (last >= seq).then_some((first, last))
     }
 
-    /// Whether marking `seq` done would need one more range.
+    /// Tells that marking `seq` done would need one more range.
     pub(crate) fn grows_with(&self, seq: Seq) -> bool {
         !(seq <= self.floor
             || self.range_of(seq.saturating_sub(1)).is_some()

@@ -34,7 +34,7 @@ impl Model {
         (rows, upto)
     }
 
-    /// Where to read the oldest rows, if eviction needs or will need them.
+    /// Range of the oldest rows to read, if eviction needs or will need them.
     pub(crate) fn head_wanted(&mut self, lane: usize, only_if_near_full: bool) -> Option<(Seq, Seq)> {
         let l = self.lanes.get_mut(lane)?;
         if only_if_near_full && !l.wants_head() {

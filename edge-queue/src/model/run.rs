@@ -11,9 +11,9 @@ use crate::time::Now;
 
 /// Rows on their way in, one or many.
 pub(crate) trait Rows {
-    /// The next one.
+    /// Shows the next row.
     fn peek(&self) -> Option<&Row>;
-    /// Takes it out.
+    /// Takes the next row out.
     fn take_next(&mut self) -> Option<Row>;
 }
 
@@ -37,7 +37,7 @@ impl Rows for std::vec::IntoIter<Row> {
     }
 }
 
-/// What a lane surely takes: with it no limit, no room of the store and no bound of RAM is reached.
+/// Headroom of a lane: within it no limit, no room of the store and no bound of RAM is reached.
 struct Ample {
     row_bytes: u64,
     weight: u64,
@@ -46,7 +46,7 @@ struct Ample {
 }
 
 impl Ample {
-    /// Whether a row is within it, which is less by the row then.
+    /// Takes the row's size out of the headroom; false if it does not fit.
     fn take(&mut self, size: Size) -> bool {
         let within = size.bytes <= self.row_bytes.min(self.bytes).min(self.ram) && size.weight <= self.weight;
         if within {
@@ -125,7 +125,7 @@ mod tests {
         model
     }
 
-    /// What became of each row: taken, or why not.
+    /// Outcome of each row: taken or not.
     fn one_by_one(model: &mut Model, rows: &[Row], now: &Now) -> Vec<bool> {
         rows.iter().map(|row| model.push(row.clone(), now).is_ok()).collect()
     }

@@ -1,4 +1,5 @@
-//! Where the receipts of rows pushed one after the other arrive: one allocation, one lock and one wake-up for all of them.
+//! Shared slot for the receipts of rows pushed one after the other: one allocation, one lock and one wake-up for all of
+//! them.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
@@ -7,12 +8,12 @@ use std::time::Duration;
 use crate::receipt::{Receipt, WaitError};
 use crate::wake::wake;
 
-/// What a receipt comes to.
+/// Outcome of a receipt.
 pub(super) type Answer = Result<Receipt, WaitError>;
 
-/// Who hears that a receipt is waited for.
+/// Listener for waits on receipts.
 pub(crate) trait Hurry: Send + Sync {
-    /// Calls `wait`.
+    /// Calls `wait`, and knows meanwhile that somebody waits.
     fn while_waited(&self, wait: &mut dyn FnMut());
 }
 
@@ -35,7 +36,7 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Whether `next` begins where this one ends.
+    /// Tells that `next` begins where this ticket ends.
     pub(super) fn goes_on_with(&self, next: &Ticket) -> bool {
         self.at.checked_add(self.rows) == Some(next.at) && Arc::ptr_eq(&self.slot, &next.slot)
     }

@@ -1,5 +1,5 @@
-//! Which lane is served next: the highest with rows, but no lane with rows waits long, so that a storm of alarms does
-//! not starve telemetry.
+//! Lane scheduler: serves the highest lane with rows, but lets no lane with rows wait long, so that a storm of alarms
+//! does not starve telemetry.
 
 use crate::row::LANES_MAX;
 
@@ -46,7 +46,7 @@ mod tests {
         Some(lane)
     }
 
-    /// Whether some lane with rows waits for more than `rows_max` rows of others.
+    /// Tells that some lane with rows waits for more than `rows_max` rows of others.
     fn starves(
         pick: impl Fn(&mut Turns, &[bool]) -> Option<usize>,
         loads: &[Vec<bool>],

@@ -91,7 +91,7 @@ impl Window {
         seq < self.stored_below()
     }
 
-    /// Whether no commit has taken the row yet.
+    /// Tells that no commit has taken the row yet.
     pub(crate) fn is_waiting(&self, seq: Seq) -> bool {
         self.waiting.front().is_some_and(|first| seq >= first.seq)
     }

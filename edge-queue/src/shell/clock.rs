@@ -14,7 +14,7 @@ const SYNCED_EVERY_MS: u64 = 10_000;
 
 /// Source of a queue's time.
 pub trait Clock: Send + Sync {
-    /// The present.
+    /// Reads both clocks at once.
     fn now(&self) -> Now;
 
     /// Returns whether time only passes when a test says so. Then the queue starts no writer thread, nothing waits, and
@@ -142,7 +142,7 @@ fn wall_ms() -> i64 {
 pub struct ManualClock(Mutex<Now>);
 
 impl ManualClock {
-    /// Starts at `now`.
+    /// Makes a clock that shows `now`.
     #[must_use]
     pub fn new(now: Now) -> ManualClock {
         ManualClock(Mutex::new(now))
@@ -153,7 +153,7 @@ impl ManualClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    /// Lets time pass.
+    /// Moves the clock ahead by `ms`.
     pub fn advance_ms(&self, ms: u64) {
         let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         now.up_ms = now.up_ms.saturating_add(ms);

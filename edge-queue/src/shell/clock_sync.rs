@@ -9,7 +9,8 @@ const TIMESYNCD_FILE: &str = "/run/systemd/timesync/synchronized";
 /// A clock that the kernel does not know within this is not right.
 const ERROR_MAX: Duration = Duration::from_secs(1);
 
-/// Why a machine's wall clock counts as right (`synced`), or that it does not. [`SystemClock::sync`](super::SystemClock::sync) tells.
+/// Reason for which a machine's wall clock counts as right (`synced`), or that it does not.
+/// [`SystemClock::sync`](super::SystemClock::sync) tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClockSync {
@@ -23,7 +24,7 @@ pub enum ClockSync {
     Timesyncd,
     /// The program was told so: [`SystemClock::assume_synced`](super::SystemClock::assume_synced).
     Assumed,
-    /// Nothing says so.
+    /// No source says that it is right.
     Unknown,
 }
 
@@ -34,7 +35,7 @@ impl ClockSync {
         self != ClockSync::Unknown
     }
 
-    /// Asks the machine.
+    /// Asks the operating system.
     pub(super) fn ask(is_assumed: bool) -> ClockSync {
         ClockSync::of(kernel_error(), Path::new(TIMESYNCD_FILE).exists(), is_assumed)
     }

@@ -1,7 +1,7 @@
 //! Reading and writing numbers: little endian of fixed size, and varints (LEB128). Readers never trust a length.
 #![deny(clippy::indexing_slicing)]
 
-/// Appends a varint.
+/// Appends `value` in LEB128.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value as u8) | 0x80);

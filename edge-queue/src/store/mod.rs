@@ -69,7 +69,7 @@ pub struct Options {
 /// Limits of one `read`. The first row is returned whatever its size.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimit {
-    /// Rows at most.
+    /// Upper bound of the rows.
     pub rows: usize,
     /// Bytes of key, meta and payload at most.
     pub bytes: usize,
@@ -95,7 +95,7 @@ pub struct Lost {
     pub last: Seq,
     /// Number of rows that are gone.
     pub rows: u64,
-    /// Their weight.
+    /// Weight of these rows.
     pub weight: u64,
     /// `rows` and `weight` are those of exactly these numbers, not the most that may be gone.
     pub exact: bool,
@@ -123,7 +123,7 @@ pub struct Recovered {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Region {
-    /// The lane.
+    /// Lane of the rows.
     pub lane: Lane,
     /// Size of a segment.
     pub segment_bytes: u64,
@@ -165,7 +165,7 @@ pub enum StoreError {
     Io {
         /// The call that failed.
         op: &'static str,
-        /// The system's error.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// No free space for this lane's rows.
@@ -205,7 +205,7 @@ pub trait Store: Send {
     fn prepare(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
-    /// Figures since open.
+    /// Returns figures since open.
     fn stats(&self) -> StoreStats;
 }
 

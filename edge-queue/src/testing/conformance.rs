@@ -42,7 +42,7 @@ pub fn check_all(open: Open<'_>, kind: Kind) -> Result<(), String> {
     Ok(())
 }
 
-/// Rule 1.
+/// Rule 1: rows that are staged are not there before their commit.
 pub fn staged_rows_are_not_there_before_the_commit(open: Open<'_>) -> Result<(), String> {
     let (mut store, recovered) = fresh(&SimDir::new(), open)?;
     let rows = rows(1..=5, recovered.state.epoch);

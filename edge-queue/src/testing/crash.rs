@@ -17,7 +17,7 @@ use crate::store::{DoneRows, Lost, ReadLimit, Recovered, Store, StoreError};
 /// Opens a store on a directory with [`small_options`].
 pub type Open<'a> = &'a dyn Fn(Box<dyn Dir>) -> Result<(Box<dyn Store>, Recovered), OpenError>;
 
-/// What was asked of the store between two boundaries and what it said.
+/// Calls of the store between two boundaries, and its answers.
 #[derive(Clone, Debug)]
 struct Moment {
     /// Boundary at which it was asked.
@@ -26,7 +26,7 @@ struct Moment {
     done_at: usize,
     /// The bookkeeping that held from then on.
     state: State,
-    /// Whether it was the clean close.
+    /// Set for the clean close.
     closed: bool,
 }
 

@@ -15,7 +15,7 @@ const SECTOR_BYTES: u64 = 512;
 pub enum Outcome {
     /// None of the data arrived.
     Lost,
-    /// Everything arrived.
+    /// Every unsynced write arrived.
     Kept,
     /// The writes before some point arrived, the one at that point only in some of its 512-byte sectors.
     Torn,
@@ -26,7 +26,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All five.
+    /// All five outcomes.
     pub const ALL: [Outcome; 5] =
         [Outcome::Lost, Outcome::Kept, Outcome::Torn, Outcome::Reordered, Outcome::Subset];
 }

@@ -11,7 +11,7 @@ pub enum FaultError {
     /// The device failed (EIO). A sync that fails so leaves a seeded part of its bytes durable and forgets the
     /// rest, as Linux does: the next sync does not bring them back.
     Io,
-    /// No space (ENOSPC).
+    /// No space left (ENOSPC).
     NoSpace,
     /// A write that wrote a part and then failed, or a read that found a short file.
     Short,
@@ -19,7 +19,7 @@ pub enum FaultError {
     ReadOnly,
 }
 
-/// A planted failure.
+/// A failure to be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// In which kind of call.

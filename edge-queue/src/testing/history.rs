@@ -65,9 +65,9 @@ pub enum Step {
     /// Stage `rows` (ascending, one lane after the other), commit with `changes`, then give up what lies below the
     /// floors of `state`.
     Commit {
-        /// The new rows.
+        /// Rows that the commit adds.
         rows: Vec<StoredRow>,
-        /// The changes.
+        /// Changes that the commit makes.
         changes: Vec<Change>,
         /// The bookkeeping with the changes applied.
         state: Box<State>,
@@ -84,7 +84,7 @@ pub enum Step {
 pub struct Plan {
     /// The same seed gives the same history.
     pub seed: u64,
-    /// Rows in all.
+    /// Number of rows in all.
     pub rows: u64,
     /// A commit has 0 to this many.
     pub rows_per_commit_max: u64,

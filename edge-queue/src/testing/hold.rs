@@ -33,7 +33,7 @@ pub(super) struct Gate {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GateState {
-    /// For the call.
+    /// The awaited call has not come yet.
     Waits,
     Holds,
     Open,

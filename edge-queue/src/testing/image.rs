@@ -91,7 +91,7 @@ impl Image {
     }
 }
 
-/// See [`medium::pieces`](crate::medium).
+/// Splits a range at page boundaries, as [`medium::pieces`](crate::medium).
 fn pieces(offset: u64, len: usize) -> impl Iterator<Item = (usize, usize, std::ops::Range<usize>)> {
     crate::medium::pieces(offset, len).map(|(page, within, range)| (page_index(page), within, range))
 }

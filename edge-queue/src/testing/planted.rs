@@ -4,8 +4,8 @@ use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 use crate::store::{Chunk, DoneRows, Lost, ReadLimit, Recovered, Store, StoreError, StoreStats};
 
-/// What the wrapped store does wrong. Bugs of the medium are [`SyncBug`](super::SyncBug)'s, those that only the code
-/// itself can have [`Flaw`](super::Flaw)'s.
+/// Bug of the wrapped store. Bugs of the medium are [`SyncBug`](super::SyncBug)'s, those that only the code itself can
+/// have [`Flaw`](super::Flaw)'s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bug {
@@ -33,7 +33,7 @@ pub enum Bug {
     FailureSwallowed,
     /// The last row of what is staged is written twice, under two numbers.
     RowDoubled,
-    /// A read panics.
+    /// Reads of the store panic.
     ReadPanics,
     /// A read gives its rows from the last to the first.
     RowsReversed,
@@ -74,7 +74,7 @@ pub struct Planted {
 /// A commit out of so many is refused by [`Bug::Refuses`].
 const REFUSED_ONE_IN: u64 = 3;
 
-/// What a commit was given.
+/// Arguments of a commit.
 type Given = (Vec<StoredRow>, Vec<Change>, State);
 
 impl Planted {

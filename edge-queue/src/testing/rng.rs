@@ -34,7 +34,7 @@ impl Rng {
         self.below(n) == 0
     }
 
-    /// `len` bytes.
+    /// Returns `len` random bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(len.saturating_add(8));
         while out.len() < len {

@@ -61,7 +61,7 @@ pub trait JudgeRule: Copy + PartialEq + fmt::Debug + 'static {
         Self::without(&others, f)
     }
 
-    /// Whether the rule is switched off.
+    /// Tells that the rule is switched off.
     fn is_off(self) -> bool {
         OFF.with_borrow(|off| off.iter().any(|off| off.downcast_ref() == Some(&self)))
     }
@@ -130,9 +130,9 @@ pub trait JudgeRule: Copy + PartialEq + fmt::Debug + 'static {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation<R = super::Rule> {
-    /// The rule.
+    /// Rule that was broken.
     pub rule: R,
-    /// What was found, in words for who mends it.
+    /// Finding in words, for whoever mends it.
     pub why: String,
 }
 

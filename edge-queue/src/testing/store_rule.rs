@@ -12,7 +12,7 @@ crate::judge_rules! {
     pub enum Rule {
         /// A store whose medium works refuses nothing.
         Refusal,
-        /// No call panics.
+        /// No call of the store panics.
         Panic,
         /// A read gives rows in ascending order, none below where it begins.
         ReadOrder,
@@ -46,7 +46,7 @@ crate::judge_rules! {
         LiveRow,
         /// While the store lives, no other rows can be read.
         LiveGhost,
-        /// What is written after a crash is there after the next one.
+        /// Rows written after a crash are there after the next one.
         NextLifeRow,
         /// The second crash brings back nothing that the first one left out.
         NextLifeGhost,

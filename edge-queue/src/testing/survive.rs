@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
         if refused && self.dir.counters().faults > 0 { Ok(()) } else { Err(why) }
     }
 
-    /// What a power cut leaves must hold every row whose commit said `Ok`.
+    /// Expects every row whose commit said `Ok` after a power cut.
     fn expect_committed(&self, after: &SimDir) -> Result<(), Violation> {
         let (mut store, state, _) = reopen(after, self.open)?;
         let floor = state.lane.get(1).map_or(1, |lane| lane.floor);

@@ -18,20 +18,20 @@ pub enum Payload {
     /// As text where they are UTF-8, else in base64.
     #[default]
     Text,
-    /// In base64.
+    /// Payloads in base64.
     Base64,
-    /// Not at all.
+    /// Payloads are left out.
     None,
 }
 
 /// Selection of a dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dump {
-    /// One lane only.
+    /// Lane to show; all if `None`.
     pub lane: Option<Lane>,
     /// Rows from this number on.
     pub from: Seq,
-    /// Rows at most.
+    /// Upper bound of the rows.
     pub limit: u64,
     /// Form in which payloads are shown.
     pub payload: Payload,

@@ -42,7 +42,7 @@ pub enum ToolError {
     Inspect(InspectError),
     /// The stream cannot be read.
     Stream(StreamError),
-    /// Nothing was imported.
+    /// The stream was not imported.
     Import(ImportError),
     /// The answer cannot be written.
     Write(io::Error),

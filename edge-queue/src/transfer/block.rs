@@ -27,11 +27,11 @@ pub(super) enum Kind {
     Rows = 2,
     /// Losses of one lane.
     Gaps = 3,
-    /// The last block.
+    /// Last block of the stream.
     End = 4,
 }
 
-/// A header.
+/// Header of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) kind: Kind,

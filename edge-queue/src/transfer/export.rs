@@ -1,4 +1,4 @@
-//! Writing a stream.
+//! Writes the export stream.
 #![deny(clippy::indexing_slicing)]
 
 use std::fmt;
@@ -15,16 +15,16 @@ const BODY_BYTES: usize = 64 * 1024;
 /// Rows of one lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneTotals {
-    /// Number of rows.
+    /// Number of rows written.
     pub rows: u64,
-    /// Their weight.
+    /// Weight of these rows.
     pub weight: u64,
     /// Their size as limits count it.
     pub bytes: u64,
 }
 
 impl LaneTotals {
-    /// Counts a row.
+    /// Counts `row` in.
     pub fn add(&mut self, row: &StoredRow) {
         self.rows = self.rows.saturating_add(1);
         self.weight = self.weight.saturating_add(u64::from(row.weight));
@@ -36,9 +36,9 @@ impl LaneTotals {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Exported {
-    /// Rows per lane.
+    /// Totals of each lane.
     pub lanes: [LaneTotals; LANES_MAX],
-    /// Gap records.
+    /// Number of gap records.
     pub gaps: u64,
     /// Length of the stream.
     pub stream_bytes: u64,

@@ -31,7 +31,7 @@ const QUEUES: [&str; 3] = ["queue.ring", "queue.redb", "queue.redb.new"];
 pub struct Imported {
     /// The new queue's gateway id.
     pub gateway: u64,
-    /// Rows per lane.
+    /// Totals of each lane.
     pub lanes: [LaneTotals; LANES_MAX],
     /// Losses the old gateway's consumers had not reported yet: nobody else will.
     pub gaps: Vec<(String, Gap)>,
@@ -54,7 +54,7 @@ impl Imported {
 pub enum ImportError {
     /// There is a queue already; an import never adds to one.
     NotEmpty {
-        /// Its file.
+        /// Name of its file.
         name: &'static str,
     },
     /// The stream cannot be read, or is none.
@@ -70,14 +70,14 @@ pub enum ImportError {
     },
     /// A lane's limit is lower than what the stream brings for it.
     TooMuch {
-        /// The lane.
+        /// Lane whose limit is too low.
         lane: Lane,
     },
     /// A row is larger than a row may be.
     TooLarge {
         /// Its key + meta + payload.
         bytes: u64,
-        /// The limit.
+        /// Largest sum of the three, in bytes.
         limit: usize,
     },
     /// The rows could not be written.

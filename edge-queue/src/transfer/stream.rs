@@ -57,7 +57,7 @@ pub enum StreamError {
     Read(io::Error),
     /// It was written by a newer version of this crate.
     NewerFormat {
-        /// Version found.
+        /// Version that the stream has.
         found: u16,
         /// Newest version this build knows.
         known: u16,
@@ -108,12 +108,12 @@ struct Block {
     lane: Lane,
     body: Vec<u8>,
     at: usize,
-    /// Items to come.
+    /// Items still to come.
     left: u32,
 }
 
 impl<R: Read> Stream<R> {
-    /// Begins to read.
+    /// Begins to read `input`.
     pub fn new(input: R) -> Stream<R> {
         let end = StreamEnd::default();
         Stream { input, buffer: Vec::new(), at: 0, eof: false, block: None, last: None, end }

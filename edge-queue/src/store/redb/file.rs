@@ -28,7 +28,7 @@ const BAD_MAX: u32 = 8;
 /// redb's default is 1 GiB, which a backlog fills.
 const CACHE_BYTES: usize = 1024 * 1024;
 
-/// What stopped a call.
+/// Failure that stopped a call.
 #[derive(Debug)]
 pub(super) enum Trouble {
     /// The medium said no: the file may be sound.
@@ -45,7 +45,7 @@ pub(super) struct Opened {
     pub(super) db: Database,
     pub(super) head: Head,
     pub(super) highest_seq: [Seq; LANES_MAX],
-    /// What was set aside on the way, in words.
+    /// Description of the damage that was set aside on the way.
     pub(super) damage: Option<String>,
 }
 

@@ -42,7 +42,7 @@ use crate::medium::Dir;
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{Change, State};
 
-/// What making a file or committing to it takes, beyond the rows: a full disk needs at least this much more.
+/// Bytes that making a file or committing to it takes beyond the rows: a full disk needs at least this much more.
 const COMMIT_BYTES: u64 = 64 * 1024;
 /// Largest row a queue may be configured for.
 const ROW_BYTES_MAX: usize = 16 * 1024 * 1024;

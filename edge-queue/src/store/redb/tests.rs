@@ -1,4 +1,4 @@
-//! What is special to redb: damage, refusal, a full disk. The contract itself is proved by `tests/conformance.rs`.
+//! Cases that only redb has: damage, refusal, a full disk. The contract itself is proved by `tests/conformance.rs`.
 
 use bytes::Bytes;
 

@@ -38,7 +38,7 @@ pub(super) struct RowValue {
 pub(super) struct Head {
     /// Raised by every commit: after a salvage the highest wins.
     pub(super) generation: u64,
-    /// Closed cleanly.
+    /// Set by a clean close.
     pub(super) clean: bool,
     /// Highest row written per lane, and the totals at it.
     pub(super) written: [(Seq, Totals); LANES_MAX],

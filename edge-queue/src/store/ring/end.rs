@@ -32,8 +32,8 @@ impl End {
         self.segments.iter().take_while(|(_, frames)| frames.good.is_empty()).map(|(segment, _)| segment)
     }
 
-    /// Whether the oldest frame of which anything is left belongs to the first commit the lane ever saw: of part n exactly n
-    /// frames come before it.
+    /// Tells that the oldest frame of which anything is left belongs to the first commit the lane ever saw: of part n
+    /// exactly n frames come before it.
     fn is_first_commit(&self) -> bool {
         let heads = self.segments.first().into_iter().flat_map(|(_, frames)| &frames.broken);
         let oldest = heads.map(|placed| &placed.head).min_by_key(|head| head.base);
@@ -200,7 +200,7 @@ impl Scan {
     }
 }
 
-/// What is missing from `at` to the frame of `head`.
+/// Rows that are missing from `at` to the frame of `head`.
 fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
     Waived {
         lane,
@@ -213,7 +213,7 @@ fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
     }
 }
 
-/// Whether a page that no frame lies on looks like a write behind the end that did not come through. It can lie before
+/// Tells that a page that no frame lies on looks like a write behind the end that did not come through. It can lie before
 /// the end: copies of a grown frame take turns.
 fn resembles_torn(look: Look<'_>, segment: &Segment, frames: &Frames, epoch: u32) -> bool {
     let Some(last) = frames.good.last() else { return false };

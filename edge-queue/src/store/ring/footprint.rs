@@ -7,7 +7,7 @@ use crate::store::Options;
 /// RAM per segment: its entry, room for the list to grow into, and its place among the free ones.
 const SEGMENT_RAM: u64 = 2 * size_of::<Segment>() as u64 + 16;
 
-/// See the module.
+/// Disk space and RAM that a ring takes, reckoned from its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Footprint {
     /// Length of the file.

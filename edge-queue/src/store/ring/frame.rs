@@ -20,16 +20,16 @@ const HEAD_CRC_AT: usize = 128;
 
 const _: () = assert!(HEAD_CRC_AT + 4 <= HEAD);
 
-/// Header field `kind`.
+/// Values of the header field `kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Start of a segment; the body is a snapshot.
     Snapshot,
-    /// Rows and changes.
+    /// Frame of rows and changes.
     Records,
 }
 
-/// A frame's header.
+/// Header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) kind: Kind,
@@ -208,7 +208,7 @@ impl Head {
         self.rows_before + u64::from(self.rows)
     }
 
-    /// See [`Head::rows_after`].
+    /// Weight written to the lane up to and with this frame.
     pub(super) fn weight_after(&self) -> u64 {
         self.weight_before + self.weight
     }

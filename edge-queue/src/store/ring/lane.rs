@@ -17,7 +17,7 @@ const RECORD_USUAL: usize = 48;
 /// Pages left at the log's end for the changes that go with rows: 1 024 ranges of a few bytes each, and some gap records.
 const CHANGES_PAGES: usize = 4;
 
-/// A lane.
+/// Log of one lane: its segments in order.
 #[derive(Debug)]
 pub(super) struct LaneLog {
     pub(super) lane: u8,

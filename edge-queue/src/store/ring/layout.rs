@@ -13,7 +13,7 @@ use crate::model::{CONSUMERS_MAX, GAPS_MAX, RANGES_BOUND};
 use crate::row::LANES_MAX;
 use crate::store::Options;
 
-/// The file.
+/// Name of the file in the queue's directory.
 pub(super) const FILE: &str = "queue.ring";
 /// The file while it is being made; renamed once it is whole.
 pub(super) const FILE_NEW: &str = "queue.ring.new";
@@ -38,7 +38,7 @@ pub(super) const SEGMENTS_AT: u64 = 2 * PAGE as u64;
 
 /// Segments are multiples of this, so that a lost geometry can be searched for.
 pub(super) const SEGMENT_STEP: u64 = 64 * 1024;
-/// Largest segment.
+/// Largest segment, in bytes.
 const SEGMENT_MAX: u64 = 64 * 1024 * 1024;
 
 /// A frame ends when it would need more pages than this: one read, one loss. A row of its own may be larger.
@@ -88,7 +88,7 @@ pub(super) fn room_of(pages: usize) -> usize {
 pub(super) struct Geometry {
     /// Bytes per segment, a multiple of [`SEGMENT_STEP`].
     pub(super) segment_bytes: u32,
-    /// Lanes.
+    /// Number of lanes.
     pub(super) lanes: u8,
     /// Segments of each lane's region.
     pub(super) segments: [u32; LANES_MAX],
@@ -144,7 +144,7 @@ impl Geometry {
         self
     }
 
-    /// Pages per segment.
+    /// Number of pages in a segment.
     pub(super) fn pages(&self) -> u32 {
         self.segment_bytes / PAGE as u32
     }

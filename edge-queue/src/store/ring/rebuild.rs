@@ -18,7 +18,7 @@ use crate::row::{Lane, StoredRow};
 use crate::state::{Change, Reason, State};
 use crate::store::{Lost, Options, ReadLimit, Recovered, Store, StoreError};
 
-/// Copied per commit.
+/// Rows that are copied in one commit.
 const COPY: ReadLimit = ReadLimit { rows: 4096, bytes: 512 * 1024 };
 
 /// Obstacle to a new file.

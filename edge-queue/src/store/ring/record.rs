@@ -47,7 +47,7 @@ impl Before {
     }
 }
 
-/// Appends a row.
+/// Appends a row to a frame.
 pub(super) fn put_row(out: &mut Vec<u8>, before: &mut Before, row: &StoredRow) {
     let near = before.stamp.filter(|s| s.boot_id == row.stamp.boot_id && s.synced == row.stamp.synced);
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
@@ -104,7 +104,7 @@ pub(super) fn get_ends(body: &[u8], tag: u8) -> Option<Ends> {
     Ends::get(&mut Reader::new(body)).filter(|_| tag == ENDS)
 }
 
-/// Appends a change.
+/// Appends a change to a frame.
 pub(super) fn put_change(out: &mut Vec<u8>, order: Order, change: &Change) {
     let kind = match change {
         Change::Position { .. } => POSITION,
@@ -144,7 +144,7 @@ pub(super) struct Cursor {
     before: Before,
 }
 
-/// One record.
+/// One record of a frame.
 #[derive(Debug)]
 pub(super) enum Record<'a> {
     Row(RowRef<'a>),
@@ -165,7 +165,7 @@ pub(super) struct RowRef<'a> {
     meta_len: usize,
     /// Position of `data` in the body.
     at: usize,
-    /// Key, meta, payload.
+    /// Key, meta and payload, one after the other.
     data: &'a [u8],
 }
 

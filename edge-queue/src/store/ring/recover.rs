@@ -35,7 +35,7 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    /// Scans the ring.
+    /// Scans the ring from its superblock on.
     pub(super) fn new(
         dir: Box<dyn Dir>,
         medium: Box<dyn Medium>,

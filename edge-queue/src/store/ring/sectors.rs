@@ -7,13 +7,13 @@ use std::io;
 use super::layout::PAGE;
 use crate::medium::Medium;
 
-/// The file.
+/// File in memory, some of whose pages cannot be read.
 #[derive(Default)]
 pub(super) struct Sectors {
     pub(super) bytes: Vec<u8>,
     /// Numbers of the pages that fail to be read.
     pub(super) bad: BTreeSet<usize>,
-    /// Calls of `read_at`.
+    /// Number of calls of `read_at`.
     pub(super) reads: Cell<usize>,
     /// Bytes given to `write_at`.
     pub(super) written: usize,

@@ -1,4 +1,4 @@
-//! What is known of a segment in RAM (one small entry), and the index of one that is being read.
+//! Entry of a segment in RAM (a small one), and the index of a segment that is being read.
 //!
 //! Which frames of a segment count is one rule, used at open and when reading: of all whole headers of this life of
 //! the slot, newest (epoch, counter) first, a frame counts when its counter lies below the base of every frame that
@@ -18,7 +18,7 @@ use crate::row::Seq;
 /// A page of a slot that was never written.
 const ZEROS: [u8; PAGE] = [0; PAGE];
 
-/// Where a lane's log stands.
+/// Place where a lane's log stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
     /// Number of the next frame.
@@ -31,7 +31,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// After this frame.
+    /// Place after the frame of `head`.
     pub(super) fn after(head: &Head) -> Counters {
         Counters {
             next: head.counter + 1,
@@ -58,12 +58,12 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Whether both are the same life of the same slot.
+    /// Tells that both are the same life of the same slot.
     pub(super) fn is(&self, other: &Segment) -> bool {
         (self.slot, self.generation) == (other.slot, other.generation)
     }
 
-    /// Whether the commit that began it is the one of this frame.
+    /// Tells that the commit that began it is the one of this frame.
     pub(super) fn is_of(&self, head: &Head) -> bool {
         (self.epoch, self.commit) == (head.epoch, head.commit)
     }
@@ -116,11 +116,11 @@ pub(super) struct Gap {
     pub(super) weight_before: u64,
     /// Pages they can have lain on.
     pub(super) pages: (u32, u32),
-    /// Whether rows and weight are those of these numbers, or only the most that can be.
+    /// Set when rows and weight are those of these numbers, and not only an upper bound.
     pub(super) exact: bool,
 }
 
-/// What a segment holds, in order.
+/// Frame or hole of a segment, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Item {
     Frame(Placed),
@@ -128,7 +128,7 @@ pub(super) enum Item {
 }
 
 impl Item {
-    /// Highest row.
+    /// Highest row of the frame.
     pub(super) fn last_seq(&self) -> Seq {
         match self {
             Item::Frame(placed) => placed.head.last_seq,
@@ -137,7 +137,7 @@ impl Item {
     }
 }
 
-/// What scanning a segment's pages found.
+/// Result of scanning a segment's pages.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     /// Frames that count, ascending.
@@ -149,7 +149,7 @@ pub(super) struct Frames {
     pub(super) used: u32,
 }
 
-/// How to look at a segment.
+/// Parameters of a look at a segment.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
     pub(super) pages: &'a Pages<'a>,
@@ -238,16 +238,16 @@ impl Look<'_> {
     }
 }
 
-/// What a slot holds.
+/// Content of a slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Slot {
-    /// Zeros.
+    /// Zeros: the slot was never used.
     Blank,
     /// Bytes, but no frame.
     Unknown,
     /// Whole frames, all of them of another slot, lane or ring: no power cut leaves that.
     Foreign,
-    /// A segment.
+    /// Segment of a lane.
     Used(Segment),
     /// A segment whose first frame is damaged.
     Headless(Segment),
@@ -309,7 +309,7 @@ pub(super) fn items(start: &Counters, frames: &[Placed], end: Option<Counters>) 
     items
 }
 
-/// What is missing between two places of the log; nothing when no row is.
+/// Hole between two places of the log; none when no row is missing.
 fn gap(at: &Counters, next: &Counters, pages: (u32, u32)) -> Option<Item> {
     if next.next <= at.next || next.rows <= at.rows {
         return None;

@@ -70,7 +70,7 @@ fn get_state(r: &mut Reader<'_>, gateway: u64, epoch: u32) -> Option<State> {
     Some(state)
 }
 
-/// Appends a position.
+/// Appends a position to the snapshot.
 pub(super) fn put_position(out: &mut Vec<u8>, position: &Position) {
     put_varint(out, position.floor);
     put_varint(out, position.accepted);
@@ -96,7 +96,7 @@ pub(super) fn put_position(out: &mut Vec<u8>, position: &Position) {
     }
 }
 
-/// Reads a position.
+/// Reads a position from the snapshot.
 pub(super) fn get_position(r: &mut Reader<'_>) -> Option<Position> {
     let mut position = Position { floor: r.varint()?, ..Position::default() };
     position.accepted = r.varint()?;

@@ -48,7 +48,7 @@ impl Tail {
         self.pages.saturating_sub(self.next) as usize
     }
 
-    /// The next page.
+    /// Next page that the log writes.
     pub(super) fn next_page(&self) -> u32 {
         self.next
     }

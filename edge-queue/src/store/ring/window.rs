@@ -201,7 +201,7 @@ impl<'a> Window<'a> {
         Window { pages, slot, first: 0, bytes: Vec::new(), step }
     }
 
-    /// One page.
+    /// Returns one page, read if need be.
     pub(super) fn page(&mut self, page: u32) -> &[u8] {
         let held = (self.bytes.len() / PAGE) as u32;
         if !(self.first..self.first + held).contains(&page) {

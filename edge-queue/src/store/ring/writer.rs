@@ -40,7 +40,7 @@ pub(super) struct Writer<'a> {
     pub(super) gateway: u64,
     pub(super) epoch: u32,
     pub(super) commit: u64,
-    /// See [`Head::synced`].
+    /// Newest synced commit of this run, as in [`Head::synced`].
     pub(super) synced: u64,
     /// Next life of a slot.
     pub(super) generation: &'a mut u64,
@@ -368,7 +368,7 @@ impl Writer<'_> {
         })
     }
 
-    /// Writes the run.
+    /// Writes the collected pages in one call.
     fn flush(&mut self, log: &LaneLog, progress: &mut Progress) -> Result<(), StoreError> {
         let Some(tail) = log.tail.as_ref().filter(|_| !self.buffers.run.is_empty()) else { return Ok(()) };
         let offset = self.geometry.offset(tail.slot, progress.run_page);

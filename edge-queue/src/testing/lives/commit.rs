@@ -1,4 +1,4 @@
-//! What a life asks of the store.
+//! Calls that a life makes of the store.
 
 use super::{CONSUMER, Doubt, LANES, Lives, Rows};
 use crate::row::{Lane, Seq, StoredRow};
@@ -163,7 +163,7 @@ impl Lives {
         self.backlog_bytes_max = most;
     }
 
-    /// What is done is nobody's any more.
+    /// Forgets rows that are done: they are nobody's any more.
     pub(super) fn forget_done(&mut self) {
         for lane in (0..LANES).map(Lane) {
             if let Some(highest) = self.highest.get_mut(usize::from(lane.0)) {

@@ -1,4 +1,4 @@
-//! What an open after any number of power cuts must find.
+//! Judges an open after any number of power cuts.
 
 use super::{LANES, Lives, Rows};
 use crate::row::{Lane, Seq};
@@ -70,7 +70,7 @@ impl Lives {
     }
 }
 
-/// What the bookkeeping says of a lane.
+/// Figures of a lane in the bookkeeping.
 fn figures(lane: Lane, state: &State) -> (LaneState, Position) {
     let at = usize::from(lane.0);
     let place = state.consumers.first().and_then(|consumer| consumer.lanes.get(at));

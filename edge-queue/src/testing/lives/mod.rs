@@ -31,18 +31,18 @@ type Rows = BTreeMap<(Lane, Seq), StoredRow>;
 pub struct Lives {
     dir: SimDir,
     rng: Rng,
-    /// What must be there: receipted, or found by an open that said so. Nothing that is done.
+    /// Rows that must be there: receipted, or found by an open that said so. None that is done.
     kept: Rows,
     /// The bookkeeping that holds.
     durable: State,
     /// Row with the highest number of each lane.
     highest: [Seq; LANES_MAX],
-    /// What was under way when the last life ended: it may be there, in part.
+    /// Commit that was under way when the last life ended: it may be there, in part.
     doubt: Option<Doubt>,
-    /// Whether an open must find the store closed; when nobody can know, `None`.
+    /// Set if an open must find the store closed; `None` when nobody can know.
     closed: Option<bool>,
     backlog_bytes_max: u64,
-    /// Whether rows are held: in each lane one at a time is not acknowledged whatever follows it.
+    /// Set if rows are held: in each lane one at a time is not acknowledged whatever follows it.
     holds: bool,
     held: [Option<Seq>; LANES_MAX],
     operations_per_commit: u64,
@@ -56,15 +56,15 @@ struct Doubt {
     state: State,
 }
 
-/// What is left after the last power cut of a trial, for whoever goes on with it.
+/// Store after the last power cut of a trial, for whoever goes on with it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Survivor {
-    /// The disk.
+    /// Disk of the store.
     pub dir: SimDir,
     /// Every row it holds that was not given up.
     pub rows: BTreeMap<(Lane, Seq), StoredRow>,
-    /// How often the power was cut.
+    /// Number of power cuts.
     pub cuts: u64,
 }
 

@@ -20,15 +20,15 @@ use crate::medium::{Call, Medium};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SimCounters {
-    /// Calls of `write_at`.
+    /// Number of `write_at` calls.
     pub writes: u64,
     /// Bytes given to `write_at`.
     pub bytes_written: u64,
-    /// Calls of `Medium::sync`.
+    /// Number of `Medium::sync` calls.
     pub syncs: u64,
-    /// Calls of `Dir::sync`.
+    /// Number of `Dir::sync` calls.
     pub dir_syncs: u64,
-    /// Calls of `read_at`.
+    /// Number of `read_at` calls.
     pub reads: u64,
     /// Operations that changed something or synced: the boundaries power can be cut at.
     pub operations: u64,
@@ -40,7 +40,7 @@ pub struct SimCounters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncBug {
-    /// They do nothing.
+    /// Syncs return `Ok` and do nothing.
     Nothing,
     /// They leave out what lies at or beyond this offset: some lanes, or all but the superblock.
     OnlyBelow(u64),
@@ -78,7 +78,7 @@ struct Log {
 }
 
 impl SimDir {
-    /// An empty directory.
+    /// Makes an empty directory.
     pub fn new() -> SimDir {
         SimDir::default()
     }
@@ -131,7 +131,7 @@ impl SimDir {
         hold
     }
 
-    /// Plants a failure.
+    /// Plants a failure in the calls to come.
     pub fn fail(&self, fault: Fault) {
         self.lock_shared().faults.plant(fault);
     }
@@ -154,7 +154,7 @@ impl SimDir {
         self.lock_shared().disk.allocated_bytes()
     }
 
-    /// Figures so far.
+    /// Figures since the directory was made.
     pub fn counters(&self) -> SimCounters {
         let shared = self.lock_shared();
         SimCounters { faults: shared.faults.fired, ..shared.counters }
