@@ -33,7 +33,7 @@ pub trait Ingest {
     }
 }
 
-/// The present. Exhaustive.
+/// Both clocks at one moment. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Now {
     /// Milliseconds of a clock that never goes back.
@@ -48,19 +48,19 @@ pub struct Now {
 pub struct Inbound {
     /// The publisher's client identifier; empty if it is not known (behind a local broker).
     pub client: Utf8,
-    /// The topic.
+    /// Topic of the message.
     pub topic: Utf8,
     /// The message; a slice of the receive buffer: copy what is kept for long.
     pub payload: Bytes,
     /// Its properties, without those of the connection; empty in 3.1.1.
     pub properties: Properties,
-    /// As it came.
+    /// QoS that it came with.
     pub qos: QoS,
-    /// As it came.
+    /// Retain flag that it came with.
     pub retain: bool,
     /// As it came: set, the message may have been received before.
     pub dup: bool,
-    /// The publisher's version.
+    /// MQTT version of the publisher.
     pub version: Version,
 }
 

@@ -66,7 +66,7 @@ impl Publisher {
         }
     }
 
-    /// Our PUBACK left.
+    /// Notes that our PUBACK left.
     pub(crate) fn on_puback(&mut self, now_ms: u64) {
         self.unacked = self.unacked.saturating_sub(1);
         if self.unacked == 0 {

@@ -1,4 +1,4 @@
-//! What the bridge keeps of a message while it waits: the row, and the form of it that a queue stores.
+//! Row of the bridge: what is kept of a message while it waits, and the form of it that a queue stores.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -21,7 +21,7 @@ impl Format {
 pub struct Row {
     /// The topic upstream: of the message, or of the batch it will be part of.
     pub topic: Utf8,
-    /// The content.
+    /// Content of the message.
     pub payload: Bytes,
     /// To publish with: QoS 0 rows are published at QoS 1 too, since the queue is what they were stored for. Default QoS 1.
     pub qos: QoS,
@@ -29,7 +29,7 @@ pub struct Row {
     pub retain: bool,
     /// To publish with. Properties of one connection (Topic Alias, Subscription Identifier) are left out by [`from_publish`](Self::from_publish).
     pub properties: Properties,
-    /// What the payload is.
+    /// Format of the payload.
     pub format: Format,
     /// May be a copy of a row that an earlier, uncleanly ended run stored (promise 4): marked `pd` upstream.
     pub possible_duplicate: bool,
@@ -37,7 +37,7 @@ pub struct Row {
     pub dead_letter: Option<ReasonCode>,
     /// Priority class; `None` = the queue's last.
     pub lane: Option<u8>,
-    /// What the row is about; may be empty.
+    /// Subject of the row; may be empty.
     pub key: Bytes,
     /// After this age it is not sent any more.
     pub ttl_ms: Option<u64>,

@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt: exponential with jitter, seeded, without a clock.
+//! Delay before the next attempt: exponential back-off with jitter, seeded, without a clock.
 
 /// Delays between dials, or between retries of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

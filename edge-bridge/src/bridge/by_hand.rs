@@ -21,10 +21,10 @@ use crate::wire::{ReasonCode, Utf8, matches};
 const ROWS_PER_TURN: usize = 1_024;
 /// Bytes of rows that are leased, or wait to be taken, at a time.
 const BYTES: usize = 256 * 1024;
-/// How long copies wait to be taken, since the pass keeps parked rows from being sent, and a pass for the spool.
+/// Time that copies wait to be taken, since the pass keeps parked rows from being sent, and a pass for the spool.
 const WITHIN_MS: u64 = 5_000;
 
-/// What the hub refuses now.
+/// Topics that the hub refuses now, and the rows that wait for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParkedList {
@@ -70,13 +70,13 @@ pub struct ParkedRow {
     pub readings: u64,
     /// Of the row, or of a message's first; `None` if the spool gives none.
     pub identity: Option<Identity>,
-    /// How long it waited; `None` for a held message.
+    /// Time that it has waited; `None` for a held message.
     pub age_ms: Option<u64>,
-    /// Why its topic is refused, if it is.
+    /// Reason for which its topic is refused, if it is.
     pub reason: Option<ReasonCode>,
 }
 
-/// What a pass does with rows of matching topics.
+/// Action of a pass on rows of matching topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
     Copy,
@@ -85,16 +85,16 @@ enum Work {
     Nothing,
 }
 
-/// A pass.
+/// Pass over the parked rows that a person asked for.
 #[derive(Debug)]
 pub(super) struct Pass {
     filter: Utf8,
     work: Work,
     /// The pass has not begun: a sweep is under way, or rows are on their way to the parked ones.
     waits: bool,
-    /// When it no longer waits for the spool.
+    /// Up time at which it no longer waits for the spool.
     until_ms: u64,
-    /// What was dropped is being made durable.
+    /// Set while the drops are being made durable.
     commits: bool,
     left_out: Option<LeftOut>,
     count: ByHandCount,
@@ -103,7 +103,7 @@ pub(super) struct Pass {
     found: VecDeque<ParkedRow>,
     found_ms: u64,
     resume_ms: Option<u64>,
-    /// When the next sweep was due.
+    /// Up time at which the next sweep was due.
     sweep_ms: Option<u64>,
 }
 
@@ -288,7 +288,7 @@ impl<P: Pack> Uplink<P> {
         self.events.push_back(UplinkEvent::ByHand { count, dropped: work == Work::Drop, left_out });
     }
 
-    /// When [`work_by_hand`](Self::work_by_hand) has something to do without an event.
+    /// Up time at which [`work_by_hand`](Self::work_by_hand) has something to do without an event.
     pub(super) fn hand_timeout(&self) -> Option<u64> {
         let pass = self.hand.as_ref()?;
         if !pass.found.is_empty() {
@@ -406,7 +406,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.turn(now);
     }
 
-    /// What the hub refuses now.
+    /// Lists the topics that the hub refuses now.
     pub fn parked(&self, now: Now) -> ParkedList {
         let mut topics = self.uplink.refused_list(now.up_ms, &self.spool);
         let sweep_ms = self.uplink.sweep.poll_timeout().map(|at_ms| at_ms.saturating_sub(now.up_ms));

@@ -14,7 +14,7 @@ pub struct LinkConfig {
     /// away, and is not told.
     /// Default false. Kept until the process ends.
     pub any_version: bool,
-    /// Delays between dials.
+    /// Delays between two dials.
     pub backoff: BackoffConfig,
     /// RAM of messages on the way at most, in bytes. Default 4 MiB. Half of it may be unacknowledged: a message is there twice, as a row and as
     /// the packet that the socket has yet to take. One message goes whatever its size.

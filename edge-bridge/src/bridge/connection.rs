@@ -24,17 +24,17 @@ pub(super) struct Connection {
     pub(super) since_ms: u64,
     /// CONNACK came, and was no refusal.
     pub(super) accepted: bool,
-    /// A PUBACK came.
+    /// Set once a PUBACK came.
     pub(super) acked: bool,
-    /// What the shell knows of the end.
+    /// Cause of the end, as the shell knows it.
     why: Option<String>,
-    /// Whether the end was ours.
+    /// Set when this side ended the connection.
     broken_here: bool,
     /// It was given up since its oldest message had no answer.
     pub(super) is_unanswered: bool,
 }
 
-/// What lives longer than a connection.
+/// Parts of the core that live longer than a connection.
 pub(super) struct Parts<'a, S, P> {
     pub(super) uplink: &'a mut Uplink<P>,
     pub(super) downlink: &'a mut Downlink,

@@ -19,7 +19,7 @@ pub(super) struct Downlink {
     asked: Vec<(PacketId, Vec<Utf8>)>,
     refused: HashMap<Utf8, RefusedFilter>,
     qos2_seen: bool,
-    /// Filters to unsubscribe.
+    /// Filters still to be unsubscribed.
     unwanted: Vec<Utf8>,
 }
 
@@ -35,9 +35,9 @@ struct RefusedFilter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
-    /// Which.
+    /// Filter that the hub refused.
     pub filter: Utf8,
-    /// Why.
+    /// Reason that the hub gave.
     pub reason: ReasonCode,
 }
 

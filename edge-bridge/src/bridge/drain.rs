@@ -1,4 +1,4 @@
-//! What is sent next: the uplink's sources in the order of their claims, and the rows behind them.
+//! Choice of the next message: the uplink's sources in the order of their claims, and the rows behind them.
 
 use super::by_hand::covers;
 use super::message::Message;
@@ -74,7 +74,8 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// When [`pump`](Self::pump) may have something to do without an event; none while only a PUBACK can make room.
+    /// Up time at which [`pump`](Self::pump) may have something to do without an event; none while only a PUBACK can make
+    /// room.
     pub(super) fn poll_timeout(&self, session: &Session) -> Option<u64> {
         if session.room() == 0 {
             return None;
@@ -99,7 +100,7 @@ impl<P: Pack> Uplink<P> {
         waits.into_iter().flatten().min()
     }
 
-    /// Whether a sweep may go on, or begin. A pass by hand is one with a time of its own.
+    /// Tells that a sweep may go on, or begin. A pass by hand is one with a time of its own.
     fn may_sweep(&self) -> bool {
         let is_settled = !self.sweep.has_rows_inside() && self.refusals.all_settled();
         self.hand.is_none() && (self.sweep.is_active() || is_settled)
@@ -273,7 +274,7 @@ impl<P: Pack> Uplink<P> {
         Some(reason)
     }
 
-    /// Whether a row that is parked when it is leased overtakes none that was leased before.
+    /// Tells that a row that is parked when it is leased overtakes none that was leased before.
     pub(super) fn pack_is_empty(&self) -> bool {
         self.pack.held_bytes() == 0 && self.pack.poll_timeout().is_none()
     }

@@ -16,7 +16,7 @@ const FACTOR_MAX: u64 = 16;
 /// Times the pings of an idle link. One per link, over all its connections.
 #[derive(Debug, Clone)]
 pub(super) struct IdlePing {
-    /// 0: never.
+    /// Longest silence before a ping; 0 = never.
     within_ms: u64,
     /// Since when nothing is on the way to the hub and messages may come from it.
     listening_ms: Option<u64>,

@@ -1,4 +1,4 @@
-//! What goes into a [`Core`](super::Core), and what comes out of it.
+//! Inputs and outputs of a [`Core`](super::Core).
 
 use bytes::{Bytes, BytesMut};
 
@@ -7,7 +7,7 @@ use super::uplink_event::UplinkEvent;
 use crate::session::AckHandle;
 use crate::wire::{Publish, Version};
 
-/// What happened. Exhaustive.
+/// Event that the shell hands in. Exhaustive.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// The network connection (and TLS) is up.
@@ -19,7 +19,7 @@ pub enum Input<'a> {
     /// The system took bytes of [`Output::Transmit`] for this connection. Optional: without it everything counts as taken at once, and a large
     /// message on a half-open link is waited for as long as it would take at 1 kB/s.
     Written {
-        /// Their number.
+        /// Number of bytes read.
         bytes: u64,
         /// It had no room before: earlier bytes have left, and the link lives.
         waited: bool,
@@ -32,16 +32,16 @@ pub enum Input<'a> {
     Timeout,
 }
 
-/// What to do. Exhaustive.
+/// Action that the shell performs. Exhaustive.
 #[derive(Debug)]
 pub enum Output {
     /// Make a network connection.
     Dial,
-    /// Write to it.
+    /// Writes these bytes to the connection.
     Transmit(Bytes),
     /// Close it, after what was to be transmitted before; at once by a reset if [`has_given_up`](super::Core::has_given_up).
     Hangup,
-    /// Something happened.
+    /// Event for the application.
     Event(Event),
 }
 
@@ -56,23 +56,23 @@ pub enum Event {
     },
     /// The hub had lost the session: so many messages are being published anew, and the subscriptions are made again.
     SessionLost {
-        /// Messages.
+        /// Messages that are sent again.
         republished: usize,
     },
     /// The hub does not take the version that was spoken: the next connection speaks this one.
     OtherVersion(Version),
     /// The connection is over, or was not made.
     Disconnected {
-        /// Why, in words.
+        /// Cause in plain words.
         reason: String,
-        /// When the next attempt starts, from now; `None` after [`Core::stop`](super::Core::stop).
+        /// Delay before the next attempt; `None` after [`Core::stop`](super::Core::stop).
         retry_in_ms: Option<u64>,
     },
     /// The stall breaker broke the connection.
     Stalled,
     /// A message from the hub, under its local name. At QoS 1 it comes again unless [`Core::ack`](super::Core::ack) is called with its handle.
     Message {
-        /// The message.
+        /// Message for the application.
         publish: Publish,
         /// `None` at QoS 0.
         ack: Option<AckHandle>,
@@ -83,6 +83,6 @@ pub enum Event {
     /// The hub refused a subscription, or gives another reason for it than before; it is asked for again after 1 s to 10 min, and on the next
     /// connection.
     SubscriptionRefused(Refused),
-    /// The way up.
+    /// Event of the way up.
     Uplink(UplinkEvent),
 }

@@ -1,4 +1,4 @@
-//! What is said about the link (promise 5): from PUBACK progress, never from a socket that happens to be open.
+//! State of the link (promise 5): derived from PUBACK progress, never from a socket that happens to be open.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub enum LinkState {
 }
 
 impl LinkState {
-    /// The pinned word.
+    /// Word for the state, which status and metrics show.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Flowing => "flowing",
@@ -40,7 +40,7 @@ impl fmt::Display for LinkState {
     }
 }
 
-/// What is known of a connection that is up.
+/// Progress of a connection that is up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
     /// Messages without PUBACK, and rows being packed.

@@ -40,7 +40,7 @@ struct Probing {
     soon: usize,
     /// A probe is on its way.
     is_out: bool,
-    /// What was on its way when the link was found to be refused is answered.
+    /// Set once all that was on its way when the link was found to be refused is answered.
     is_drained: bool,
 }
 
@@ -190,7 +190,7 @@ impl LinkRefusal {
         self.probing.take().map(|probing| probing.tried).unwrap_or_default()
     }
 
-    /// Probes at once.
+    /// Makes the next probe due at once.
     pub(super) fn retry_now(&mut self, now_ms: u64) {
         if let Some(probing) = &mut self.probing {
             probing.backoff.reset();

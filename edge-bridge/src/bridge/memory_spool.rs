@@ -10,7 +10,7 @@ use crate::wire::ReasonCode;
 #[derive(Debug)]
 pub struct MemorySpool {
     rows: BTreeMap<u64, Stored>,
-    /// Rows that wait.
+    /// Rows that wait for a lease.
     free: BTreeSet<u64>,
     /// Parked rows that are not leased: park number to row.
     parked_free: BTreeMap<u64, u64>,

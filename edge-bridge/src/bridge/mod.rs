@@ -74,10 +74,12 @@ use crate::ingest::Now;
 use crate::session::{AckHandle, Closed, Path, Resume, StaleAck};
 use crate::wire::{PacketId, QoS, ReasonCode, Utf8};
 
-/// How long a connection must live to count as accepted for good, when nothing was there to be acknowledged.
+/// Life of a connection, in milliseconds, from which it counts as accepted for good, when nothing was there to be
+/// acknowledged.
 const STABLE_MS: u64 = 30_000;
 
-/// How long the first CONNACK after progress is waited for; doubles with each attempt, up to the client's own timeout.
+/// Patience with the first CONNACK after progress, in milliseconds; doubles with each attempt, up to the client's own
+/// timeout.
 const HANDSHAKE_MS: u64 = 4_000;
 
 /// Longest delay before the next dial while a message is looked for that makes the hub close.
@@ -90,7 +92,7 @@ pub struct Core<S, P> {
     spool: S,
     phase: Phase,
     epoch: u64,
-    /// What the last connection left; `None` before the first, when this process has no session.
+    /// Session that the last connection left; `None` before the first, when this process has no session.
     resume: Option<Resume>,
     uplink: Uplink<P>,
     downlink: Downlink,
@@ -189,7 +191,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.out.pop_front()
     }
 
-    /// When to call with [`Input::Timeout`], in `Now::up_ms`.
+    /// Up time at which to call with [`Input::Timeout`], as `Now::up_ms`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
         let of_phase = match &self.phase {
@@ -264,7 +266,7 @@ impl<S: Spool, P: Pack> Core<S, P> {
         self.gave_up
     }
 
-    /// The spool.
+    /// The spool that rows are leased from.
     pub fn spool(&self) -> &S {
         &self.spool
     }

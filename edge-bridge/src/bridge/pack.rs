@@ -24,7 +24,7 @@ pub trait Pack {
     /// packet: the rows of a message above it are parked, so leave room for topic and properties.
     fn poll(&mut self, now: Now, max_packet: usize) -> Option<Packing>;
 
-    /// When an open batch is to be asked for again, in milliseconds of `Now::up_ms`.
+    /// Time at which an open batch is to be asked for again, in milliseconds of `Now::up_ms`.
     fn poll_timeout(&self) -> Option<u64>;
 
     /// Payload bytes of the rows inside: counts against the window.
@@ -34,23 +34,23 @@ pub trait Pack {
     fn take_rows(&mut self) -> Vec<LeaseId>;
 }
 
-/// What comes out. Exhaustive.
+/// Outcome of packing a row. Exhaustive.
 #[derive(Debug, Clone)]
 pub enum Packing {
-    /// A message.
+    /// A message is complete.
     Message(Packed),
     /// Rows whose time to live ended in here: they leave the queue, counted as expired.
     Expired {
-        /// Which.
+        /// Rows that are held for a later message.
         rows: Vec<LeaseId>,
     },
     /// Rows that no message can be made of: they are parked, and reported with the reason.
     Unsendable {
         /// Topic that the message would have had, for the report.
         topic: Utf8,
-        /// Which.
+        /// Rows that cannot be packed.
         rows: Vec<LeaseId>,
-        /// Why: [`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID), …
+        /// Reason, such as [`PAYLOAD_FORMAT_INVALID`](ReasonCode::PAYLOAD_FORMAT_INVALID).
         reason: ReasonCode,
     },
 }
@@ -60,10 +60,11 @@ pub enum Packing {
 pub struct Packed {
     /// At QoS 1. Its packet identifier is the session's, its Message Expiry Interval the uplink's.
     pub publish: Publish,
-    /// Acknowledged together.
+    /// Rows that are acknowledged together.
     pub rows: Vec<LeaseId>,
-    /// When it stops to be worth sending, in milliseconds of `Now::up_ms`: the first of its rows' ends. `None` = never. While
-    /// others of its rows live (see [`Spool::ttl_left_ms`](super::spool::Spool::ttl_left_ms)) it is sent all the same, until the last one's end.
+    /// End of the message's worth, in milliseconds of `Now::up_ms`: the first of its rows' ends. `None` = never. While
+    /// others of its rows live (see [`Spool::ttl_left_ms`](super::spool::Spool::ttl_left_ms)) it is sent all the same,
+    /// until the last one's end.
     pub expires_ms: Option<u64>,
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Poison {
     meets_all: bool,
 }
 
-/// One poison row.
+/// Record of one poison row.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
     /// Time of the next attempt, in milliseconds of `Now::up_ms`.
@@ -73,7 +73,7 @@ pub(super) fn backoff_ms(times: u32) -> u64 {
 /// Verdict over the messages that were unanswered when the hub closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
-    /// Nothing certain.
+    /// Nothing is certain yet.
     None,
     /// The only one on its way is poison.
     Alone,
@@ -85,7 +85,7 @@ impl Poison {
         self.limit
     }
 
-    /// Whether the next dial is to be quick.
+    /// Tells that the next dial is to be quick.
     pub(super) fn is_hurried(&self) -> bool {
         (1..=HURRIED_MAX).contains(&self.closes_in_row)
     }
@@ -183,7 +183,7 @@ impl Poison {
         doubt
     }
 
-    /// What to do with a parked row that is leased again.
+    /// Tells that a parked row that is leased again has to wait; notes its attempt otherwise.
     pub(super) fn holds(&mut self, now_ms: u64, row: RowKey) -> bool {
         let Some(known) = self.known.get_mut(&row) else { return false };
         if known.due_ms > now_ms {
@@ -201,7 +201,7 @@ impl Poison {
         false
     }
 
-    /// Whether a row is known as poison.
+    /// Tells that a row is known as poison.
     pub(super) fn is_known(&self, row: RowKey) -> bool {
         self.known.contains_key(&row)
     }
@@ -211,7 +211,7 @@ impl Poison {
         self.known.get(&row).is_some_and(|known| known.is_unanswered)
     }
 
-    /// Whether a row may not be sent yet.
+    /// Tells that a row may not be sent yet.
     pub(super) fn is_held(&self, now_ms: u64, row: RowKey) -> bool {
         self.known.get(&row).is_some_and(|known| known.due_ms > now_ms)
     }
@@ -231,7 +231,7 @@ impl Poison {
         self.known.remove(&row);
     }
 
-    /// When the first is tried again.
+    /// Time at which the first poison row is tried again.
     pub(super) fn due_ms(&self) -> Option<u64> {
         self.known.values().map(|known| known.due_ms).min()
     }

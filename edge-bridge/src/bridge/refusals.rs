@@ -62,17 +62,17 @@ impl Refusals {
         Self { seed, ..Self::default() }
     }
 
-    /// Topics in back-off.
+    /// Number of topics in back-off.
     pub(super) fn refused_topics(&self) -> usize {
         self.topics.values().filter(|topic| !topic.healing).count()
     }
 
-    /// Messages held.
+    /// Number of held messages.
     pub(super) fn held(&self) -> usize {
         self.topics.values().map(|topic| topic.held.len()).sum()
     }
 
-    /// Whether held messages wait for answers and may not become more: nothing new is to be made.
+    /// Tells that held messages wait for answers and may not become more: nothing new is to be made.
     pub(super) fn is_full(&self) -> bool {
         self.held_bytes > HELD_BYTES_MAX
             && self.topics.values().any(|topic| topic.out > 0 && topic.held.len() > HELD_MAX)
@@ -86,7 +86,7 @@ impl Refusals {
         (is_behind || is_full).then_some(topic.reason)
     }
 
-    /// Where a new message goes.
+    /// Routes a new message: to the hub, to the held ones, or to the parked ones.
     pub(super) fn route(&mut self, message: Message) -> Route {
         let parks = self.parks(message.topic(), message.swept);
         match self.topics.get_mut(message.topic()) {
@@ -136,17 +136,18 @@ impl Refusals {
         }
     }
 
-    /// Whether new rows of this topic may be parked now: nothing older of it may still come behind them.
+    /// Tells that new rows of this topic may be parked now: nothing older of it may still come behind them.
     pub(super) fn is_settled(&self, topic: &Utf8) -> bool {
         self.topics.get(topic).is_none_or(Topic::is_settled)
     }
 
-    /// Whether that holds for every topic: a sweep that begins meets nothing that is younger than what is parked while it goes on.
+    /// Tells the same of every topic: a sweep that begins meets nothing that is younger than what is parked while it goes
+    /// on.
     pub(super) fn all_settled(&self) -> bool {
         self.topics.values().all(Topic::is_settled)
     }
 
-    /// Whether new rows of this topic wait to be parked.
+    /// Tells that new rows of this topic wait to be parked.
     pub(super) fn has_deferred(&self, topic: &Utf8) -> bool {
         self.topics.get(topic).is_some_and(|topic| topic.deferred > 0)
     }
@@ -250,7 +251,7 @@ impl Refusals {
         }
     }
 
-    /// Whether the application was told of this topic.
+    /// Tells that the application was told of this topic.
     pub(super) fn is_said(&self, name: &Utf8) -> bool {
         self.topics.get(name).is_some_and(|topic| topic.said)
     }
@@ -366,13 +367,13 @@ impl Refusals {
         self.topics.values_mut().for_each(|topic| (topic.attempt, topic.tries) = (topic.attempt + 1, 0));
     }
 
-    /// When [`next_attempt`](Self::next_attempt) has something.
+    /// Up time at which [`next_attempt`](Self::next_attempt) has something.
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         let waiting = self.topics.values().filter(|topic| !topic.healing && topic.out == 0);
         waiting.map(|topic| if topic.tries > 0 { 0 } else { topic.due_ms }).min()
     }
 
-    /// Whether a topic that was healed has parked rows that no sweep passed yet; asked once.
+    /// Tells that a topic that was healed has parked rows that no sweep passed yet; asked once.
     pub(super) fn take_sweep_wanted(&mut self) -> bool {
         std::mem::take(&mut self.sweep_wanted)
     }
@@ -449,7 +450,7 @@ impl Refusals {
         self.topics.get(name).is_some_and(|topic| !topic.healing)
     }
 
-    /// Whether the topic is in back-off or being healed.
+    /// Tells that the topic is in back-off or being healed.
     pub(super) fn knows(&self, name: &Utf8) -> bool {
         self.topics.contains_key(name)
     }

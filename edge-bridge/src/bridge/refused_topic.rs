@@ -52,17 +52,17 @@ pub(super) struct Topic {
 }
 
 impl Topic {
-    /// Whether new rows have to go behind parked ones.
+    /// Tells that new rows have to go behind parked ones.
     pub(super) fn has_parked(&self) -> bool {
         self.parked + self.deferred > 0
     }
 
-    /// Whether what is held has its place before parked rows, or was parked itself.
+    /// Tells that what is held has its place before parked rows, or was parked itself.
     pub(super) fn has_to_hold(&self) -> bool {
         self.has_parked() || self.holds_swept || self.held.iter().any(|held| held.message.swept)
     }
 
-    /// Whether all that is on its way could be held: nothing of it would be parked behind what is parked now.
+    /// Tells that all that is on its way could be held: nothing of it would be parked behind what is parked now.
     pub(super) fn is_settled(&self) -> bool {
         self.held.len() + self.out <= HELD_MAX
     }

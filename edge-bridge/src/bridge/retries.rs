@@ -4,7 +4,7 @@
 use super::message::Message;
 use super::refusals::retry_backoff;
 
-/// Messages at most.
+/// Upper bound of the kept messages.
 const MESSAGES_MAX: usize = 64;
 /// Their bytes at most.
 const BYTES_MAX: u64 = 1 << 20;

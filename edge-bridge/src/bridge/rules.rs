@@ -1,4 +1,4 @@
-//! Which topics go where: `topic PATTERN [out|in|both] QOS LOCAL REMOTE` with exactly the meaning that Mosquitto gives it.
+//! Topic rules: `topic PATTERN [out|in|both] QOS LOCAL REMOTE` with exactly the meaning that Mosquitto gives it.
 //!
 //! The prefixes are put *before the pattern* to subscribe: an `out` rule subscribes to `LOCAL + PATTERN` here, an `in` rule to
 //! `REMOTE + PATTERN` at the hub. A message then loses the prefix of the side it comes from, if it has it, and gets that of the other.
@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::wire::{self, QoS, TopicError, Utf8, Version};
 
-/// Which way a rule works. Exhaustive.
+/// Direction in which a rule works. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Direction {
     /// From here to the hub. Mosquitto's default.
@@ -16,11 +16,11 @@ pub enum Direction {
     Out,
     /// From the hub to here.
     In,
-    /// Both ways.
+    /// Out and in.
     Both,
 }
 
-/// One rule, checked.
+/// One rule, parsed and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     direction: Direction,
@@ -31,7 +31,7 @@ pub struct Rule {
     remote_filter: Utf8,
 }
 
-/// Why a rule is none.
+/// Reason for which a text is no rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
@@ -43,7 +43,7 @@ pub enum RuleError {
     Filter {
         /// Prefix and pattern together.
         filter: String,
-        /// Why not.
+        /// Reason for which the topic is none.
         error: TopicError,
     },
     /// A prefix is put before topics, so it is not a filter.
@@ -87,8 +87,8 @@ impl Rule {
         })
     }
 
-    /// What stands after `topic` in a mosquitto.conf: `PATTERN [out|in|both] [QOS] [LOCAL] [REMOTE]`, where `""` is empty. Defaults:
-    /// out, QoS 0, no prefixes.
+    /// Parses the text behind `topic` in a mosquitto.conf: `PATTERN [out|in|both] [QOS] [LOCAL] [REMOTE]`, where `""` is
+    /// empty. Defaults: out, QoS 0, no prefixes.
     pub fn parse(text: &str) -> Result<Self, RuleError> {
         let mut words = text.split_whitespace().map(|word| if word == "\"\"" { "" } else { word });
         let pattern = words.next().unwrap_or_default();
@@ -111,17 +111,17 @@ impl Rule {
         }
     }
 
-    /// What to subscribe to here, for rules that go out.
+    /// Filter to subscribe to here, for rules that go out.
     pub fn local_filter(&self) -> Option<&Utf8> {
         matches!(self.direction, Direction::Out | Direction::Both).then_some(&self.local_filter)
     }
 
-    /// What to subscribe to at the hub, for rules that come in.
+    /// Filter to subscribe to at the hub, for rules that come in.
     pub fn remote_filter(&self) -> Option<&Utf8> {
         matches!(self.direction, Direction::In | Direction::Both).then_some(&self.remote_filter)
     }
 
-    /// The rule's QoS.
+    /// QoS of the rule's messages at most.
     pub fn qos(&self) -> QoS {
         self.qos
     }
@@ -134,7 +134,7 @@ impl Rule {
 /// A topic on the other side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapped {
-    /// Its name there.
+    /// Name of the topic on the other side.
     pub topic: Utf8,
     /// The rule's QoS; a message goes on with the smaller of this and its own.
     pub qos: QoS,
@@ -152,13 +152,13 @@ impl Rules {
         Self { rules }
     }
 
-    /// The rules.
+    /// Iterates over the rules in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter()
     }
 
-    /// Where a local message goes at the hub; `None` if no rule takes it out. As in Mosquitto the first rule *with a prefix* decides the
-    /// new name, wherever it stands; rules without one leave the name as it is.
+    /// Name of a local message at the hub; `None` if no rule takes it out. As in Mosquitto the first rule *with a prefix*
+    /// decides the new name, wherever it stands; rules without one leave the name as it is.
     pub fn map_out(&self, topic: &str) -> Option<Mapped> {
         let taken = |rule: &&Rule| rule.local_filter().is_some_and(|f| wire::matches(f, topic));
         self.map(topic, taken, |rule| (&rule.local_prefix, &rule.remote_prefix))

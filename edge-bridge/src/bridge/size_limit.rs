@@ -81,7 +81,7 @@ enum Cause {
     Other,
     /// One message, whose rows these are.
     Message(Vec<RowKey>),
-    /// Its size.
+    /// The size of the message.
     Size,
 }
 

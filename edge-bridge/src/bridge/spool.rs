@@ -12,12 +12,12 @@ pub use super::memory_spool::{Gone, MemorySpool};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(pub u64);
 
-/// Who a row is, for ever (promise 4): a copy that arrives twice has the same.
+/// Identity of a row, for ever (promise 4): a copy that arrives twice has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     /// Random number of the queue.
     pub gateway: u64,
-    /// Priority class.
+    /// Priority class of the row.
     pub lane: u8,
     /// Raised by every start.
     pub epoch: u32,
@@ -38,12 +38,12 @@ impl fmt::Display for Identity {
 pub struct Leased {
     /// To acknowledge it with.
     pub id: LeaseId,
-    /// The row.
+    /// Content of the row.
     pub row: Row,
-    /// How long it had waited when it was leased, in milliseconds.
+    /// Time that it had waited when it was leased, in milliseconds.
     pub age_ms: u64,
-    /// When its time to live ends, in milliseconds of `Now::up_ms`; `None` = never. Absolute, because a row may wait a long time between its
-    /// lease and its message.
+    /// End of its time to live, in milliseconds of `Now::up_ms`; `None` = never. Absolute, because a row may wait a long
+    /// time between its lease and its message.
     pub expires_ms: Option<u64>,
     /// `None` if the spool gives rows none.
     pub identity: Option<Identity>,
@@ -56,7 +56,7 @@ impl Leased {
         Self { id, row, age_ms, expires_ms, identity }
     }
 
-    /// Whether its time to live is over.
+    /// Tells that its time to live is over.
     pub fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_ms.is_some_and(|at_ms| at_ms <= now_ms)
     }
@@ -94,7 +94,7 @@ impl ParkedCount {
 pub struct Left {
     /// As it was given to [`Spool::park_for`].
     pub count: ParkedCount,
-    /// Rows.
+    /// Number of parked rows.
     pub rows: u64,
     /// Messages that they stand for.
     pub weight: u64,
@@ -135,7 +135,7 @@ pub trait Spool {
     /// behind the others what is parked again.
     fn scan_parked(&mut self) {}
 
-    /// Whether a pass has come to its end; `None` of a spool that puts behind the others what is parked again.
+    /// Tells that a pass has come to its end; `None` of a spool that puts behind the others what is parked again.
     fn is_scanned(&self) -> Option<bool> {
         None
     }
@@ -153,7 +153,7 @@ pub trait Spool {
         0
     }
 
-    /// Whether it is known what is parked, and no row is on its way there.
+    /// Tells that it is known what is parked, and no row is on its way there.
     fn is_settled(&self) -> bool {
         true
     }
@@ -161,7 +161,7 @@ pub trait Spool {
     /// Has rows that left since be durably gone. [`is_committed`](Self::is_committed) says when they are.
     fn commit(&mut self) {}
 
-    /// Whether every [`commit`](Self::commit) is done.
+    /// Tells that every [`commit`](Self::commit) is done.
     fn is_committed(&self) -> bool {
         true
     }

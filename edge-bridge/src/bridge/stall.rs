@@ -13,10 +13,10 @@ const NO_PROGRESS_MS: u64 = 30_000;
 /// The limits grow at most by this factor: a link that never makes progress is still broken every so often.
 const FACTOR_MAX: u64 = 16;
 
-/// What to do.
+/// Action that silence calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StallAction {
-    /// Send one PINGREQ.
+    /// Sends one PINGREQ.
     Probe,
     /// Break the connection and dial anew.
     Break,
@@ -60,7 +60,7 @@ impl Stall {
         *self = Self { last_byte_ms: now_ms, last_ack_ms: now_ms, factor: self.factor, ..Self::default() };
     }
 
-    /// Whether something is unacknowledged now; call after each change.
+    /// Notes that something is unacknowledged now, or nothing; call after each change.
     pub fn set_waiting(&mut self, now_ms: u64, waiting: bool) {
         match (waiting, self.since_ms) {
             (true, None) => self.since_ms = Some(now_ms),
@@ -92,7 +92,7 @@ impl Stall {
         self.no_progress_at(delays).is_some_and(|at_ms| now_ms >= at_ms)
     }
 
-    /// What is due. A [`Break`](StallAction::Break) doubles the patience until the next PUBACK.
+    /// Action that is due. A [`Break`](StallAction::Break) doubles the patience until the next PUBACK.
     pub fn poll(&mut self, now_ms: u64, delays: Delays) -> Option<StallAction> {
         self.suspect |= now_ms >= self.doubt_at(delays)?;
         if now_ms < self.action_at(delays)? {
@@ -108,7 +108,7 @@ impl Stall {
         Some(StallAction::Break)
     }
 
-    /// When to [`poll`](Self::poll): something is due, or the link becomes suspect.
+    /// Up time at which to [`poll`](Self::poll): something is due, or the link becomes suspect.
     #[must_use]
     pub fn poll_timeout(&self, delays: Delays) -> Option<u64> {
         let doubt_ms = if self.suspect { None } else { self.doubt_at(delays) };
@@ -116,13 +116,13 @@ impl Stall {
         Some(doubt_ms.map_or(action_ms, |doubt_ms| doubt_ms.min(action_ms)))
     }
 
-    /// Whether the link is under suspicion: something is unacknowledged, and no PUBACK has come for as long as silence is allowed to last.
-    /// Only a PUBACK lifts it.
+    /// Tells that the link is under suspicion: something is unacknowledged, and no PUBACK has come for as long as silence
+    /// is allowed to last. Only a PUBACK lifts it.
     pub fn is_suspect(&self) -> bool {
         self.suspect
     }
 
-    /// When it is no longer true to say that messages flow.
+    /// Up time from which it is no longer true to say that messages flow.
     fn doubt_at(&self, delays: Delays) -> Option<u64> {
         Some(self.last_ack_ms.max(self.since_ms?).max(delays.left_ms) + SILENCE_MS.max(4 * delays.srtt_ms))
     }

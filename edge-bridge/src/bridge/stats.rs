@@ -1,4 +1,4 @@
-//! What the bridge did, in numbers.
+//! Counters and gauges of the bridge.
 
 use super::downlink::Refused;
 use super::link::{LinkState, Progress};
@@ -19,7 +19,7 @@ pub struct Stats {
     pub sent: u64,
     /// Messages that the hub acknowledged as taken.
     pub acknowledged: u64,
-    /// Rows in them.
+    /// Rows in delivered messages.
     pub rows_delivered: u64,
     /// Messages sent again on a resumed session.
     pub resent: u64,
@@ -35,7 +35,7 @@ pub struct Stats {
     pub held: u64,
     /// Topics that the hub refuses now.
     pub refused_topics: usize,
-    /// Whether the hub refuses whatever is sent as not authorized: nothing but one probe at a time goes out.
+    /// Set while the hub refuses whatever is sent as not authorized: nothing but one probe at a time goes out.
     pub link_refused: bool,
     /// Times that a message was parked since the hub closes the connection at it, or never answers it although it answers younger ones.
     pub poison: u64,
@@ -55,7 +55,7 @@ pub struct Stats {
     pub dropped_qos0: u64,
     /// Messages of QoS 1 from the hub that were acknowledged although no subscription of the application asked for them.
     pub unclaimed: u64,
-    /// Attempts to connect.
+    /// Number of attempts to connect.
     pub dials: u64,
     /// Connections that the hub accepted.
     pub connects: u64,
@@ -65,11 +65,12 @@ pub struct Stats {
     pub sessions_lost: u64,
     /// Bytes by cause, over all connections.
     pub traffic: Traffic,
-    /// What TLS added, both directions.
+    /// Bytes that TLS added, both directions.
     pub tls_bytes: u64,
     /// Subscriptions that the hub refused on the present connection, or on the last one.
     pub refused_subscriptions: Vec<Refused>,
-    /// Why there is no connection: of the last attempt, or of the last end of one. `None` while the hub has accepted one.
+    /// Cause of there being no connection: of the last attempt, or of the last end of one. `None` while the hub has
+    /// accepted one.
     pub last_error: Option<String>,
 }
 
@@ -84,7 +85,7 @@ impl Stats {
 }
 
 impl<S: Spool, P: Pack> Core<S, P> {
-    /// Numbers.
+    /// Counters and gauges of this moment.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.clone();
         // Rows also come while the link does nothing.

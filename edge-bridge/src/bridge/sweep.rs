@@ -49,7 +49,7 @@ pub(super) struct Sweep {
     /// New rows to be parked behind those that the sweep parks again.
     deferred: Vec<Deferred>,
     deferred_bytes: u64,
-    /// Whose turn it is when both parked and new rows wait.
+    /// Set while parked rows have the turn; new rows have the next one.
     pub(super) turn: bool,
 }
 
@@ -99,12 +99,12 @@ impl Sweep {
         }
     }
 
-    /// Whether a sweep goes on or has a date.
+    /// Tells that a sweep goes on or has a date.
     pub(super) fn is_planned(&self) -> bool {
         self.left.is_some() || self.due_ms.is_some()
     }
 
-    /// Whether a sweep is due.
+    /// Tells that a sweep is due.
     pub(super) fn is_due(&self, now_ms: u64) -> bool {
         self.left.is_none() && self.due_ms.is_some_and(|due_ms| due_ms <= now_ms)
     }
@@ -179,8 +179,8 @@ impl Sweep {
         }
     }
 
-    /// Whether the sweep has come to what was parked since it began, which is the case before `left` is used up when parked rows are leased
-    /// elsewhere. If so it is over.
+    /// Tells that the sweep has come to what was parked since it began, which is the case before `left` is used up when
+    /// parked rows are leased elsewhere. If so it is over.
     pub(super) fn ends_at(&mut self, row: RowKey) -> bool {
         let ends = self.mark == Some(row);
         if ends {
@@ -195,7 +195,7 @@ impl Sweep {
         self.deferred.push(deferred);
     }
 
-    /// Whether nothing more may be deferred.
+    /// Tells that nothing more may be deferred.
     pub(super) fn is_full(&self) -> bool {
         self.deferred.len() >= DEFERRED_MAX.0 || self.deferred_bytes >= DEFERRED_MAX.1
     }
@@ -219,7 +219,7 @@ impl Sweep {
         self.rows.drain().collect()
     }
 
-    /// Whether rows are on their way into a message: what is parked now could be younger.
+    /// Tells that rows are on their way into a message: what is parked now could be younger.
     pub(super) fn has_rows_inside(&self) -> bool {
         !self.rows.is_empty()
     }
@@ -250,7 +250,7 @@ impl Sweep {
         self.last_refusal.filter(|_| self.refused_in_row >= REFUSALS_MAX)
     }
 
-    /// When there is something to do without an event.
+    /// Up time at which there is something to do without an event.
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         match self.left {
             None => self.waits_until_ms.or(self.due_ms),

@@ -47,7 +47,7 @@ pub(super) struct Uplink<P> {
     pub(super) poison: Poison,
     pub(super) apart: Apart,
     pub(super) sweep: Sweep,
-    /// What a person wants of the parked rows.
+    /// Order of a person about the parked rows.
     pub(super) hand: Option<Pass>,
     /// Poison messages of these topics are tried with the next sweep.
     pub(super) retry_filter: Option<Utf8>,
@@ -191,7 +191,7 @@ impl<P: Pack> Uplink<P> {
         self.sent.first_key_value().is_none_or(|(first, _)| *first == token.0)
     }
 
-    /// PUBACK.
+    /// Notes a PUBACK, and settles its rows.
     pub(super) fn on_acked(
         &mut self,
         now_ms: u64,
@@ -392,7 +392,7 @@ impl<P: Pack> Uplink<P> {
         Some(limit.saturating_add(u16::try_from(overdue).unwrap_or(u16::MAX)))
     }
 
-    /// Whether the hub closed because of a message that is to be found soon.
+    /// Tells that the hub closed because of a message that is to be found soon.
     pub(super) fn is_hurried(&self) -> bool {
         self.poison.is_hurried()
     }
@@ -492,7 +492,7 @@ impl<P: Pack> Uplink<P> {
     }
 }
 
-/// Whether a refusal is about the message itself, and says nothing of its topic.
+/// Tells that a refusal is about the message itself, and says nothing of its topic.
 pub(super) fn is_about_message(reason: ReasonCode) -> bool {
     matches!(
         reason,

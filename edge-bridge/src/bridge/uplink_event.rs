@@ -1,4 +1,4 @@
-//! What the application is told about the way up.
+//! Events of the way up, for the application.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use crate::wire::{ReasonCode, Utf8};
 pub enum UplinkEvent {
     /// The hub has these rows.
     Delivered {
-        /// Rows.
+        /// Rows of the message.
         rows: Vec<LeaseId>,
     },
     /// The hub refused a message: its topic waits, others go on. Nothing is lost; what comes behind it is parked.
     TopicRefused(Refusal),
     /// The hub takes messages of this topic again.
     TopicHealed {
-        /// The topic.
+        /// Topic that is refused.
         topic: Utf8,
     },
     /// The hub refused the last eight messages as not authorized, whatever their topics, further attempts of refused topics left out: sending
@@ -38,7 +38,7 @@ pub enum UplinkEvent {
         count: ByHandCount,
         /// They were dropped, durably unless `left_out` says otherwise; else they were copied.
         dropped: bool,
-        /// Why this is not all of it.
+        /// Reason for which this is not all of it.
         left_out: Option<LeftOut>,
     },
     /// The hub takes no retained messages: they are published without the flag. Once per connection.
@@ -75,7 +75,7 @@ impl fmt::Display for ByHandCount {
     }
 }
 
-/// Why a pass by hand was not complete.
+/// Reason for which a pass by hand was not complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeftOut {
@@ -83,7 +83,7 @@ pub enum LeftOut {
     NotTaken,
     /// Parked rows could not be leased for 5 s: their queue is not open or cannot be read, or they were still on their way there.
     NotRead,
-    /// What was dropped is not on disk within 5 s: after a crash it may be there again.
+    /// The drops are not on disk within 5 s: after a crash the rows may be there again.
     NotDurable,
     /// Refused messages, of whatever topic, cannot be parked and wait in their place in the queue, where a pass does not come by.
     InPlace {
@@ -98,7 +98,7 @@ pub enum LeftOut {
 pub struct Refusal {
     /// The hub's reason, or ours.
     pub reason: ReasonCode,
-    /// The topic.
+    /// Topic of the rows.
     pub topic: Utf8,
     /// The identity of the message's first row, if the spool gives one.
     pub identity: Option<Identity>,

@@ -1,4 +1,4 @@
-//! How many bytes may be unacknowledged: limited by the delay they cause (DESIGN §3, Window).
+//! Congestion window by delay: bounds the unacknowledged bytes by the delay they cause.
 //!
 //! A window larger than the path's bandwidth-delay product only makes a queue in front of the slowest link, and every live row waits
 //! behind it. So the window starts at 64 KiB, doubles per round trip until it first shrinks (slow start, RFC 5681 §3.1), then grows by
@@ -13,7 +13,7 @@ const FLOOR: u64 = 4 * 1024;
 const STEP: u64 = 8 * 1024;
 /// A PUBACK later than the fastest by so much stands in a queue.
 const DELAY_MS: u64 = 200;
-/// How long a fastest round trip counts: paths change.
+/// Time that a fastest round trip counts, in milliseconds: paths change.
 const RTT_MIN_FOR_MS: u64 = 300_000;
 
 /// The window of one connection. Exists for one connection only: the next may take another path.
@@ -43,7 +43,7 @@ impl Window {
         }
     }
 
-    /// Whether a message of `bytes` may be sent. One may always be, however large.
+    /// Tells that a message of `bytes` may be sent. One may always be, however large.
     pub fn admits(&self, bytes: u64) -> bool {
         self.in_flight == 0 || self.in_flight.saturating_add(bytes) <= self.limit
     }
@@ -76,7 +76,7 @@ impl Window {
         }
     }
 
-    /// What was in flight is no longer: the session was lost.
+    /// Forgets what was in flight: the session was lost.
     pub fn forget_in_flight(&mut self) {
         self.in_flight = 0;
     }
@@ -86,7 +86,7 @@ impl Window {
         self.limit
     }
 
-    /// Unacknowledged bytes.
+    /// Number of unacknowledged bytes.
     pub fn in_flight(&self) -> u64 {
         self.in_flight
     }

@@ -10,7 +10,7 @@ use crate::wire::ReasonCode;
 /// Entries for which there is room in a connection that has none.
 const IDLE: usize = 16;
 
-/// See the [module](self).
+/// Answers that one connection still owes, in order.
 #[derive(Debug)]
 pub(super) struct Connection {
     entries: VecDeque<Entry>,

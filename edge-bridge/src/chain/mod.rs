@@ -30,15 +30,15 @@ pub struct ConnectionId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Release {
-    /// On which connection.
+    /// Connection of the message.
     pub connection: ConnectionId,
-    /// Of which message.
+    /// Handle of the message.
     pub ack: AckHandle,
-    /// With what.
+    /// Reason code of the answer.
     pub reason: ReasonCode,
 }
 
-/// See the [module](self).
+/// Answers of all connections, as the [module](self) says.
 #[derive(Debug)]
 pub struct Chain {
     connections: HashMap<ConnectionId, Connection>,

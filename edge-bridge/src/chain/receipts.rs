@@ -19,7 +19,7 @@ impl Ticket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Barrier(u64);
 
-/// See the [module](self).
+/// Receipts that answers wait for.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
     /// From the oldest that is not resolved.

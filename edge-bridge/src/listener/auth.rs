@@ -1,4 +1,4 @@
-//! Authentication of clients.
+//! Authentication of clients by the application.
 
 use crate::wire::{Connect, ReasonCode};
 

@@ -19,7 +19,7 @@ pub(super) enum Holder {
     Client(ClientKey),
 }
 
-/// See the [module](self).
+/// Memory by holder, and who holds most.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     total: usize,

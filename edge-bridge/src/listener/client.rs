@@ -17,7 +17,7 @@ pub(super) struct Client {
     pub(super) connection: Option<ConnectionId>,
     /// Unacknowledged deliveries, while there is no connection.
     pub(super) resume: Resume,
-    /// Of `resume`.
+    /// Memory of the session in `resume`.
     pub(super) resume_memory: Memory,
     /// Memory of its filters, in bytes.
     pub(super) filter_bytes: usize,

@@ -12,14 +12,14 @@ use crate::wire::{ReasonCode, TopicError, Utf8, Version};
 pub enum Output {
     /// Write these bytes to the connection, in order, and report them with [`handle_written`](super::Listener::handle_written).
     Transmit {
-        /// The connection.
+        /// Connection that the bytes came by.
         connection: ConnectionId,
         /// The bytes to send.
         bytes: Bytes,
     },
     /// Write what is left, then close the network connection. The last output of this connection.
     Close {
-        /// The connection.
+        /// Connection that the bytes go to.
         connection: ConnectionId,
         /// Drop what is left instead of writing it: its memory is needed.
         discards: bool,
@@ -36,7 +36,7 @@ pub enum Output {
     Commit,
     /// A message given to [`publish`](super::Listener::publish) is done with.
     Settled(Settled),
-    /// For the log.
+    /// Event for the log.
     Event(Event),
 }
 
@@ -47,7 +47,7 @@ pub struct PublishId(pub(super) u64);
 /// End of a message of the application's. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
-    /// The message.
+    /// Message to be stored.
     pub publish: PublishId,
     /// Clients that acknowledged it, or to which it was sent at QoS 0.
     pub delivered: u32,
@@ -61,18 +61,18 @@ pub struct Settled {
 pub enum Event {
     /// A client was taken in.
     Connected {
-        /// On which connection.
+        /// Connection of the client.
         connection: ConnectionId,
         /// Its identifier, also if it was given one.
         client: Utf8,
-        /// The client's version.
+        /// MQTT version of the client.
         version: Version,
         /// True if its session goes on.
         session_present: bool,
     },
     /// A client was not taken in.
     Refused {
-        /// On which connection.
+        /// Connection of the client.
         connection: ConnectionId,
         /// The identifier that it gave.
         client: Utf8,
@@ -81,9 +81,9 @@ pub enum Event {
     },
     /// A client's SUBSCRIBE was answered.
     Subscribed {
-        /// On which connection.
+        /// Connection of the client.
         connection: ConnectionId,
-        /// Its identifier.
+        /// Identifier of the client.
         client: Utf8,
         /// Filters that were granted.
         granted: usize,
@@ -92,9 +92,9 @@ pub enum Event {
     },
     /// A message's or will's topic was refused: the first one of this connection.
     TopicRefused {
-        /// On which connection.
+        /// Connection of the client.
         connection: ConnectionId,
-        /// The client's identifier.
+        /// Identifier of the client.
         client: Utf8,
         /// The topic; shown to people, it needs to be escaped.
         topic: Utf8,
@@ -103,25 +103,25 @@ pub enum Event {
     },
     /// A message at QoS 0 was not ingested because the queue was full: the first one of this connection within an hour.
     NoRoom {
-        /// On which connection.
+        /// Connection of the client.
         connection: ConnectionId,
-        /// The client's identifier.
+        /// Identifier of the client.
         client: Utf8,
     },
     /// A connection is over.
     Disconnected {
-        /// The connection.
+        /// Connection that ended.
         connection: ConnectionId,
         /// Its client; `None` before one was taken in.
         client: Option<Utf8>,
-        /// The cause.
+        /// Cause of the end.
         why: Closed,
     },
     /// An absent client's session ended: subscriptions and what waited for it are gone.
     SessionEnded {
-        /// The client.
+        /// Identifier of the client.
         client: Utf8,
-        /// Messages that waited.
+        /// Number of messages that waited for it.
         dropped: usize,
     },
 }
@@ -145,11 +145,11 @@ impl Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Connections now.
+    /// Connections at this moment.
     pub connections: usize,
     /// Sessions now, absent clients' included.
     pub sessions: usize,
-    /// Retained messages now.
+    /// Retained messages at this moment.
     pub retained: usize,
     /// Bytes that wait for clients now.
     pub queued_bytes: usize,

@@ -77,7 +77,7 @@ const EXCUSE_MS: u64 = 2_000;
 /// Sees messages at their arrival, see [`Listener::with_on_publish`].
 pub type OnPublish = Box<dyn FnMut(Now, &Inbound) + Send>;
 
-/// See the [module](self).
+/// Protocol core of the listener, as the [module](self) says.
 pub struct Listener<I> {
     config: Config,
     ingest: I,
@@ -103,11 +103,11 @@ pub struct Listener<I> {
     stats: Stats,
 }
 
-/// One network connection.
+/// State of one network connection.
 #[derive(Debug)]
 struct Connection {
     session: Session,
-    /// From CONNECT on.
+    /// Known from CONNECT on.
     client: Option<ClientKey>,
     /// Bytes given to the caller and not yet written.
     unwritten: usize,
@@ -121,7 +121,7 @@ struct Connection {
     gives_way: bool,
     /// Messages in [`Intake`] that wait for room.
     held: usize,
-    /// Bytes of them.
+    /// Bytes of the held messages.
     held_bytes: usize,
     touched: bool,
     /// Time of the last bytes.
@@ -305,7 +305,7 @@ impl<I: Ingest> Listener<I> {
         self.chain.pending() + self.intake.held()
     }
 
-    /// Counters and gauges.
+    /// Counters and gauges of this moment.
     pub fn stats(&self) -> Stats {
         debug_assert_eq!(self.holdings.total(), self.clients.counted_bytes());
         Stats {
@@ -320,7 +320,7 @@ impl<I: Ingest> Listener<I> {
         }
     }
 
-    /// The application's part.
+    /// Application's part of the listener.
     pub fn ingest_mut(&mut self) -> &mut I {
         &mut self.ingest
     }

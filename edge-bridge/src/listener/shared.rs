@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// See the [module](self).
+/// Copies of payloads, and the bytes of all that are held.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     total: Arc<AtomicUsize>,

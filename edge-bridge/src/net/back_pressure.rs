@@ -16,7 +16,7 @@ struct Full {
     until_ms: Option<u64>,
 }
 
-/// See the [module](self).
+/// Inboxes that are full, and the end of the pause for each.
 #[derive(Debug, Default)]
 pub(super) struct BackPressure {
     full: Vec<Full>,

@@ -89,7 +89,7 @@ impl Builder {
         self
     }
 
-    /// For `mqtts`.
+    /// Keys and trust of `mqtts`.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
@@ -210,7 +210,7 @@ impl Builder {
         self
     }
 
-    /// Delays between dials.
+    /// Sets the delays between dials.
     pub fn backoff(mut self, backoff: BackoffConfig) -> Self {
         self.backoff = backoff;
         self

@@ -37,10 +37,10 @@ pub enum ByHandError {
         /// Reason why rows cannot be parked, in words, as far as known: it may keep them from being read.
         why: Option<String>,
     },
-    /// What was dropped was not on disk within 5 s: after a crash it may be there again.
+    /// The drops were not on disk within 5 s: after a crash the rows may be there again.
     #[error("{count} dropped, but the disk does not take it: after a crash they may be there again")]
     NotDurable {
-        /// Messages dropped.
+        /// Number of messages dropped.
         count: ByHandCount,
     },
     /// Refused messages, of whatever topic, cannot be parked and wait in their place in the queue: they were left out.

@@ -18,7 +18,7 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
-    /// The present.
+    /// Reads both clocks now.
     pub fn now(&self) -> Now {
         let up_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

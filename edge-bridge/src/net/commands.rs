@@ -28,12 +28,12 @@ impl Command {
         &self.publish.topic
     }
 
-    /// The message.
+    /// Payload of the message.
     pub fn payload(&self) -> &Bytes {
         &self.publish.payload
     }
 
-    /// Its properties.
+    /// Properties of the message.
     pub fn properties(&self) -> &Properties {
         &self.publish.properties
     }
@@ -75,7 +75,7 @@ pub struct Acknowledgement {
 }
 
 impl Acknowledgement {
-    /// As [`Command::done`].
+    /// Ends the command, as [`Command::done`].
     pub fn done(mut self) {
         if let Some(ack) = self.ack.take()
             && ack.release()

@@ -36,7 +36,7 @@ pub(super) struct Dialer {
     pub(super) connect_timeout: Duration,
     /// The socket's send buffer, which the kernel doubles; `None` leaves it to the kernel.
     pub(super) send_buffer_bytes: Option<u32>,
-    /// Counts raw bytes.
+    /// Counter of raw bytes.
     pub(super) wire_bytes: Arc<AtomicU64>,
     /// `None` if the password does not change.
     pub(super) password: Option<PasswordSource>,

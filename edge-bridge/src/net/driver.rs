@@ -21,10 +21,11 @@ use crate::bridge::spool::Spool;
 use crate::bridge::{Core, Event, Input, Output, Pack, Stats, UplinkEvent};
 use crate::wire::{QoS, ReasonCode, Utf8};
 
-/// How often the numbers are published at most; a change of the link's state is published at once.
+/// Shortest time between two publications of the numbers, in milliseconds; a change of the link's state is published at
+/// once.
 const STATUS_EVERY_MS: u64 = 200;
 
-/// What the application asks for.
+/// Order of the application to the bridge.
 pub(super) enum Request {
     Subscribe { filter: Utf8, qos: QoS, reply: oneshot::Sender<Commands> },
     ByHand(Ask),
@@ -160,7 +161,7 @@ impl<S: Spool + Send, P: Pack + Send> Driver<S, P> {
         self.core.handle_input(self.clock.now(), Input::Rows);
     }
 
-    /// What the application did with messages and subscriptions.
+    /// Passes on the application's answers to messages and its subscriptions.
     fn answer_commands(&mut self) {
         let now = self.clock.now();
         for filter in self.router.tidy(now.up_ms) {

@@ -7,7 +7,7 @@ use crate::bridge::{Event, Refusal, UplinkEvent};
 use crate::escape::Escaped;
 use crate::wire::ReasonCode;
 
-/// See the [module](self).
+/// Newest events, for the application to take.
 #[derive(Debug)]
 pub(super) struct EventLog {
     hub: Target,

@@ -38,7 +38,7 @@ pub(super) enum Store {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// Not a topic.
+    /// The text is no topic.
     #[error("{topic:?} cannot be published to: {error}")]
     Topic {
         /// The topic that was given.
@@ -55,7 +55,7 @@ pub enum PublishError {
     /// The spool does not take this message.
     #[error("the spool refused the message: {reason}")]
     Refused {
-        /// The queue's error.
+        /// Error of the queue, in words.
         reason: String,
     },
 }
@@ -119,7 +119,7 @@ impl Bridge {
         self.link.subscribe(filter).await
     }
 
-    /// The numbers.
+    /// Counters and gauges of this moment.
     pub fn stats(&self) -> Stats {
         self.link.stats()
     }

@@ -11,7 +11,7 @@ use crate::wire::Publish;
 
 /// Messages that wait for the application when the link stops reading.
 const MESSAGES_FULL: usize = 4_096;
-/// Bytes of them.
+/// Bytes from which the inbox counts as full.
 const BYTES_FULL: usize = 1024 * 1024;
 /// Messages that wait at most: the link stops between two turns.
 const MESSAGES_MAX: usize = MESSAGES_FULL + PACKETS_PER_TURN;
@@ -63,7 +63,7 @@ struct State {
     missed: bool,
 }
 
-/// See the [module](self).
+/// Messages that one handle has not taken yet.
 #[derive(Debug)]
 pub(super) struct Inbox {
     state: Mutex<State>,

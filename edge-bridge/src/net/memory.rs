@@ -10,7 +10,7 @@ use crate::bridge::spool::{Gone, LeaseId, Leased, MemorySpool, Settled, Spool};
 use crate::row::Row;
 use crate::wire::ReasonCode;
 
-/// Rows at most.
+/// Upper bound of the rows.
 const ROWS_MAX: usize = 100_000;
 /// Bytes of payload at most.
 const BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -17,7 +17,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Appends whole packets.
+    /// Appends whole packets to the buffer.
     pub(super) fn push(&mut self, packets: &[u8]) {
         self.bytes.extend_from_slice(packets);
     }

@@ -14,7 +14,7 @@ const READ_WITHIN: Duration = Duration::from_secs(1);
 
 type Read = dyn Fn() -> io::Result<Bytes> + Send + Sync;
 
-/// See the [module](self).
+/// Source of the hub's password.
 #[derive(Clone)]
 pub(super) struct PasswordSource {
     read: Arc<Read>,
@@ -62,7 +62,7 @@ impl PasswordSource {
 }
 
 impl fmt::Debug for PasswordSource {
-    /// Without the password.
+    /// Shows all but the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PasswordSource").finish_non_exhaustive()
     }

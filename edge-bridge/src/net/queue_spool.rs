@@ -255,7 +255,7 @@ fn size(lease: &Lease) -> u64 {
     (lease.payload().len() + lease.meta().len() + lease.key().len()) as u64 + ROW_OVERHEAD_BYTES
 }
 
-/// Who a row is, and of a parked one what it was parked with, and its own meta.
+/// Identity of a row, and of a parked one what it was parked with, and its own meta.
 fn origin(lease: &Lease, parked: bool) -> (Identity, Option<(Envelope, Bytes)>) {
     let sealed = if parked { Envelope::open(lease.meta()) } else { None };
     (sealed.as_ref().map_or_else(|| identity(lease), |(first, _)| first.identity), sealed)

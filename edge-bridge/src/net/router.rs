@@ -23,7 +23,7 @@ const GRACE_MS: u64 = 30_000;
 const LEAVING_MAX: usize = 1_024;
 /// Messages that wait for a subscription at most.
 const UNCLAIMED_MAX: usize = 4_096;
-/// Bytes of them.
+/// Bytes of messages that wait for a subscription at most.
 const UNCLAIMED_BYTES_MAX: usize = 1024 * 1024;
 /// Topics named in the log.
 const TOPICS_SAID: usize = 8;
@@ -42,7 +42,7 @@ struct Leaving {
     until_ms: u64,
 }
 
-/// See the [module](self).
+/// Subscriptions of this program, and the messages that none has claimed.
 #[derive(Debug)]
 pub(super) struct Router {
     routes: Vec<Route>,
@@ -107,7 +107,7 @@ impl Router {
         Commands { inbox, acks: self.acks.clone() }
     }
 
-    /// A message came.
+    /// Delivers one message of the hub.
     pub(super) fn deliver(&mut self, now_ms: u64, publish: &Publish, ack: Option<AckHandle>) {
         // The receive buffer is far larger than most messages, and must not be kept by one.
         let publish = owned(publish);

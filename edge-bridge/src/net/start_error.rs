@@ -17,13 +17,13 @@ pub enum StartError {
     /// A text that MQTT does not carry.
     #[error("{what} is not a string of MQTT")]
     Text {
-        /// The setting.
+        /// Name of the setting.
         what: &'static str,
     },
-    /// `mqtts` without keys.
+    /// The address is `mqtts` and there are no keys.
     #[error("mqtts:// needs tls(): an authority to trust, at least")]
     TlsMissing,
-    /// Keys without `mqtts`.
+    /// There are keys and the address is not `mqtts`.
     #[error("tls() is set, but the address is mqtt://, which would be sent in the clear")]
     TlsUnused,
     /// `spool_dir` without the feature that has a disk queue.
@@ -32,9 +32,9 @@ pub enum StartError {
     /// The queue on disk did not open.
     #[error("the spool in {}: {reason}", dir.display())]
     Spool {
-        /// The spool's directory.
+        /// Directory of the spool.
         dir: PathBuf,
-        /// The queue's error.
+        /// Error of the queue, in words.
         reason: String,
     },
 }

@@ -20,7 +20,7 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Adds to `bytes`.
+    /// Wraps `stream`; its bytes are added to `bytes`.
     pub fn new(stream: TcpStream, bytes: Arc<AtomicU64>) -> Self {
         Self { stream, bytes }
     }
@@ -75,7 +75,7 @@ impl Stream {
 /// A connection to a hub, or of a client. Exhaustive.
 #[derive(Debug)]
 pub enum Stream {
-    /// Plain TCP.
+    /// TCP without TLS.
     Tcp(Counted),
     /// TLS, as client or as server.
     Tls(Box<tokio_rustls::TlsStream<Counted>>),

@@ -1,4 +1,4 @@
-//! `mqtt://HOST:PORT` and `mqtts://HOST:PORT`.
+//! Address of the hub: `mqtt://HOST:PORT` or `mqtts://HOST:PORT`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ pub struct Target {
     pub host: String,
     /// Default 1883, with TLS 8883.
     pub port: u16,
-    /// `mqtts`.
+    /// Set for `mqtts`, clear for `mqtt`.
     pub tls: bool,
 }
 

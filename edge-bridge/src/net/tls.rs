@@ -38,9 +38,9 @@ pub enum TlsError {
     /// A file could not be read as PEM.
     #[error("{}: {}", path.display(), pem_words(source))]
     Pem {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its error.
+        /// Error of reading the file.
         source: pem::Error,
     },
     /// A file without what it should hold.

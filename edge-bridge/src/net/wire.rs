@@ -35,9 +35,9 @@ pub(super) struct Wire {
     broken: Option<String>,
 }
 
-/// What moved.
+/// Direction in which bytes moved.
 pub(super) enum Moved {
-    /// Bytes came.
+    /// Bytes came in.
     Read,
     /// The system took bytes.
     Wrote {

@@ -12,7 +12,7 @@ pub enum PublishError {
     /// The peer's Receive Maximum, or our own limit, is reached: [`Session::room`](super::Session::room) says when to go on.
     #[error("the window is full: {window} messages are unacknowledged")]
     WindowFull {
-        /// Its size.
+        /// Receive Maximum of the peer.
         window: u16,
     },
     /// QoS 2 is not implemented here; it is refused, never sent as something less.
@@ -32,7 +32,7 @@ pub enum PublishError {
     TooLarge {
         /// Bytes of the whole packet.
         size: usize,
-        /// The limit.
+        /// Largest packet that the peer takes.
         limit: u32,
     },
     /// The message is not one of MQTT.
@@ -58,7 +58,7 @@ pub enum RequestError {
     TooLarge {
         /// Bytes of the whole packet.
         size: usize,
-        /// The limit.
+        /// Largest value that is allowed.
         limit: u32,
     },
     /// The request is not one of MQTT.

@@ -11,7 +11,7 @@ use crate::wire::{
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
-    /// Default MQTT 5.
+    /// Version to ask for; MQTT 5 by default.
     pub version: Version,
     /// Empty: the server names the client, see [`ServerLimits::assigned_client_id`].
     pub client_id: Utf8,
@@ -32,11 +32,11 @@ pub struct ClientConfig {
     pub topic_alias_maximum: u16,
     /// Aliases we define, within the server's maximum; each costs a copy of a topic. Default 32. MQTT 5.
     pub topic_aliases_out: u16,
-    /// The will.
+    /// Will of the client.
     pub will: Option<Will>,
-    /// User name.
+    /// User name for CONNECT.
     pub username: Option<Utf8>,
-    /// Password.
+    /// Password for CONNECT.
     pub password: Option<Bytes>,
     /// Longest wait for CONNACK, in milliseconds. Default 20 000.
     pub handshake_timeout_ms: u64,
@@ -107,7 +107,7 @@ pub struct ServerLimits {
     pub retain_available: bool,
     /// The largest packet it takes, in bytes.
     pub maximum_packet_size: u32,
-    /// Aliases it takes.
+    /// Topic aliases that the server takes.
     pub topic_alias_maximum: u16,
     /// The keep alive that holds, in seconds: its own or ours.
     pub keep_alive_s: u16,

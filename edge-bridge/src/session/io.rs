@@ -1,4 +1,4 @@
-//! What goes into a [`Session`](super::Session) and what comes out.
+//! Inputs and outputs of a [`Session`](super::Session).
 
 use bytes::{Bytes, BytesMut};
 
@@ -21,12 +21,12 @@ pub enum Input<'a> {
     Closed,
 }
 
-/// What the caller has to do. Exhaustive.
+/// Action that the caller performs. Exhaustive.
 #[derive(Debug)]
 pub enum Output {
     /// Write these bytes to the network, in order.
     Transmit(Bytes),
-    /// Something happened.
+    /// Event for the caller.
     Event(Event),
 }
 
@@ -68,7 +68,7 @@ pub enum Event {
     Connected(Box<Connected>),
     /// A message came. Its topic is resolved (an alias never shows).
     Publish {
-        /// The message.
+        /// Message from the peer.
         publish: Publish,
         /// For QoS 1: to be given to [`ack`](super::Session::ack) when the message is safe.
         ack: Option<AckHandle>,
@@ -78,7 +78,7 @@ pub enum Event {
     Acked {
         /// As given to [`publish`](super::Session::publish).
         token: Token,
-        /// The peer's answer.
+        /// Reason code of the peer's answer.
         reason: ReasonCode,
     },
     /// A message of the resumed session is larger than the peer's *new* Maximum Packet Size. It is no longer in flight.
@@ -87,14 +87,14 @@ pub enum Event {
         token: Token,
         /// Bytes of the packet.
         size: usize,
-        /// What the peer takes.
+        /// Largest packet that the peer takes.
         limit: u32,
     },
     /// Server: the client subscribes; answer with [`suback`](super::Session::suback).
     Subscribe {
         /// The request; filters that asked for QoS 2 ask for QoS 1 here.
         subscribe: Subscribe,
-        /// How many did: the protocol's own way of saying that QoS 2 is not granted is the SUBACK.
+        /// Number of filters that did: the protocol's own way of saying that QoS 2 is not granted is the SUBACK.
         qos2_downgraded: usize,
     },
     /// Server: the client unsubscribes; answer with [`unsuback`](super::Session::unsuback).
@@ -116,9 +116,9 @@ pub enum Event {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Connected {
-    /// What became of the session.
+    /// Fate of the earlier session.
     pub session: SessionOutcome,
-    /// What the server allows.
+    /// Limits that the server announced.
     pub server: ServerLimits,
 }
 
@@ -137,7 +137,7 @@ pub enum SessionOutcome {
     Unknown,
 }
 
-/// Why a connection ended.
+/// Cause of a connection's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Closed {
@@ -145,7 +145,7 @@ pub enum Closed {
     Transport,
     /// The peer sent DISCONNECT: [`ReasonCode::DISCONNECT_WITH_WILL`] and errors keep the will, 0x00 discards it.
     Peer {
-        /// Its reason.
+        /// Reason code of the DISCONNECT.
         reason: ReasonCode,
         /// A new Session Expiry Interval in seconds, if it named one (§3.14.2.2.2).
         session_expiry_s: Option<u32>,
@@ -169,7 +169,7 @@ impl From<&Disconnect> for Closed {
     }
 }
 
-/// What a peer did that the connection cannot go on after.
+/// Violation by a peer that the connection cannot go on after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {

@@ -6,7 +6,7 @@ use super::transit::Wrote;
 /// The keep alive of one connection. Both roles, since each side runs only its own half.
 #[derive(Debug)]
 pub(super) struct KeepAlive {
-    /// What the client promised, after the server's override. 0 = off.
+    /// Interval that the client promised, after the server's override. 0 = off.
     interval_ms: u64,
     ping_timeout_ms: u64,
     /// The PINGREQ that waits for its answer.

@@ -81,16 +81,16 @@ pub struct Session {
     role: Role,
     phase: Phase,
     version: Version,
-    /// What we read: smaller before CONNECT.
+    /// Limits of our reader: smaller before CONNECT.
     limits: Limits,
-    /// What the peer reads.
+    /// Largest packet that the peer reads.
     peer_packet_max: u32,
     timers: TimerTable,
     keep_alive: KeepAlive,
     transit: Transit,
     path: Path,
     receiving: Option<Receiving>,
-    /// Client: CONNECT.
+    /// CONNECT of a client.
     connect: Wrote,
     outbound: Outbound,
     cap: Option<u16>,
@@ -98,7 +98,7 @@ pub struct Session {
     /// Server: what a message broke. Nothing behind it is read, and the connection ends once those before it are answered.
     refused: Option<Violation>,
     requests: Requests,
-    /// Came before CONNACK.
+    /// Messages that came before CONNACK.
     early: Vec<Publish>,
     aliases_in: InboundAliases,
     aliases_out: OutboundAliases,
@@ -207,7 +207,7 @@ impl Session {
         self.events.pop_front().map(Output::Event)
     }
 
-    /// When to call with [`Input::Timeout`], in the caller's milliseconds.
+    /// Time at which to call with [`Input::Timeout`], in the caller's milliseconds.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
         self.timers.next()
@@ -305,7 +305,7 @@ impl Session {
         self.end(Closed::Local(reason));
     }
 
-    /// Whether there is a session to resume: this client brought one, or the server accepted this connection.
+    /// Tells that there is a session to resume: this client brought one, or the server accepted this connection.
     pub fn had_session(&self) -> bool {
         match &self.role {
             Role::Client { has_session, server, .. } => *has_session || server.is_some(),
@@ -313,18 +313,18 @@ impl Session {
         }
     }
 
-    /// What outlives the connection.
+    /// Takes out the state that outlives the connection.
     #[must_use]
     pub fn into_resume(self) -> Resume {
         self.outbound.into_resume()
     }
 
-    /// Whether the handshake is done and the connection not over.
+    /// Tells that the handshake is done and the connection not over.
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open)
     }
 
-    /// Whether the connection is over.
+    /// Tells that the connection is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
     }
@@ -379,7 +379,7 @@ impl Session {
         self.peer_packet_max
     }
 
-    /// Bytes so far.
+    /// Bytes by cause so far.
     pub fn traffic(&self) -> Traffic {
         self.traffic
     }
@@ -406,7 +406,8 @@ impl Session {
     }
 }
 
-/// What to hold a peer to: 3.1.1 has no Receive Maximum, there only the identifiers are a limit, and the reader stops reading.
+/// Bound to hold a peer to: 3.1.1 has no Receive Maximum, there only the identifiers are a limit, and the reader stops
+/// reading.
 fn receive_maximum(version: Version, announced: u16) -> u16 {
     if version == Version::V5 { announced } else { u16::MAX }
 }

@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(out.allocate_id(|_| false).map(PacketId::get), Some(3));
     }
 
-    /// What a server has for a client that was away is written for the first time, and then again with DUP.
+    /// Messages for a client that was away are written for the first time, and then again with DUP.
     #[test]
     fn a_message_that_waited_counts_as_sent_once_it_is_written() {
         let (packet_id, token) = (PacketId::MIN, Token(1));

@@ -306,7 +306,8 @@ mod tests {
         assert_eq!(session.answered(), answered + 2);
     }
 
-    /// What a client makes this side keep: messages to it, the topics of its aliases, and its own until they are answered.
+    /// Memory that a client makes this side use: messages to it, the topics of its aliases, and its own until they are
+    /// answered.
     #[test]
     fn memory_is_that_of_both_directions() {
         let mut config = ClientConfig::new(Utf8::from_static("site7").unwrap());

@@ -30,7 +30,7 @@ const OVERHEAD: usize = 256;
 /// Memory of messages, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// Beside the payloads.
+    /// Bytes beside the payloads.
     pub(crate) own: usize,
     /// In payloads, which others may hold too.
     pub(crate) payloads: usize,

@@ -11,7 +11,7 @@ use crate::wire::{
 };
 
 impl Session {
-    /// What CONNACK and the version forbid.
+    /// Refuses what CONNACK and the version forbid.
     pub(super) fn may_publish(&self, publish: &Publish) -> Result<(), PublishError> {
         if !matches!(self.phase, Phase::Open) {
             return Err(PublishError::NotConnected);

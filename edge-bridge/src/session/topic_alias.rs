@@ -45,11 +45,11 @@ impl InboundAliases {
 /// Spelling of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
-    /// As it is.
+    /// The topic as it is, without an alias.
     Plain,
     /// With the topic, so that the peer learns the alias.
     Define(u16),
-    /// The alias alone.
+    /// The alias without the topic.
     Use(u16),
 }
 

@@ -8,7 +8,7 @@ pub struct Traffic {
     pub payload: u64,
     /// Everything MQTT puts around them: headers, topics, properties, acknowledgements, handshake, subscriptions.
     pub mqtt: u64,
-    /// PINGREQ and PINGRESP.
+    /// Bytes of PINGREQ and PINGRESP.
     pub ping: u64,
     /// Whole packets of messages that were sent before on an earlier connection, and those that came with DUP.
     pub resend: u64,
@@ -23,7 +23,7 @@ impl Traffic {
         self.resend += other.resend;
     }
 
-    /// All causes.
+    /// Sum over all causes.
     pub fn total(&self) -> u64 {
         self.payload + self.mqtt + self.ping + self.resend
     }

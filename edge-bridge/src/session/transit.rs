@@ -31,12 +31,12 @@ pub(super) struct Wrote {
 }
 
 impl Wrote {
-    /// The last packet.
+    /// Notes the packet that was written last.
     pub(super) fn last(now_ms: u64, transit: &Transit) -> Self {
         Self { at_ms: now_ms, end: transit.end(), bytes: transit.bytes() }
     }
 
-    /// It was answered.
+    /// Ends the transit: the packet was answered.
     pub(super) fn answered(self, now_ms: u64, transit: &mut Transit) -> Arrival {
         transit.on_answered(self.end);
         Arrival { bytes: self.bytes, took_ms: now_ms.saturating_sub(self.at_ms) }

@@ -16,17 +16,17 @@ pub struct Ack {
     /// Always [`ReasonCode::SUCCESS`] in 3.1.1. Below 0x80 is success, 0x10 (no matching subscribers) too; any other is a refusal of the message,
     /// in a received PUBACK or PUBREC also one that the standard does not list for it.
     pub reason: ReasonCode,
-    /// Empty in 3.1.1.
+    /// Properties; empty in 3.1.1.
     pub properties: Properties,
 }
 
 impl Ack {
-    /// Success, without properties.
+    /// Makes one of success, without properties.
     pub fn success(packet_id: PacketId) -> Self {
         Self::new(packet_id, ReasonCode::SUCCESS)
     }
 
-    /// Without properties.
+    /// Makes one without properties.
     pub fn new(packet_id: PacketId, reason: ReasonCode) -> Self {
         Self { packet_id, reason, properties: Properties::default() }
     }

@@ -21,7 +21,7 @@ impl Default for PropertiesBuilder {
 }
 
 impl PropertiesBuilder {
-    /// None yet.
+    /// Makes one without properties.
     pub fn new() -> Self {
         Self::default()
     }
@@ -63,7 +63,7 @@ impl PropertiesBuilder {
         self.push(PropertyId::UserProperty, Value::Pair(name, value))
     }
 
-    /// The properties.
+    /// Returns the encoded properties.
     pub fn finish(self) -> Properties {
         Properties { raw: self.raw.freeze(), present: self.present, places: self.places }
     }

@@ -1,4 +1,4 @@
-//! CONNACK.
+//! CONNACK packets: their fields, reading and writing.
 
 use bytes::{BufMut, BytesMut};
 
@@ -7,14 +7,14 @@ use super::field::{properties_len, put_properties};
 use super::reader::{Reader, fail};
 use super::{DecodeError, DecodeErrorKind, EncodeError, PacketType, Properties, ReasonCode, Version};
 
-/// CONNACK (§3.2).
+/// CONNACK packet (MQTT 5 §3.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnAck {
     /// The server kept a session for this client. Only with a success reason.
     pub session_present: bool,
     /// 3.1.1 return codes 1 to 5 are read as, and written from, the MQTT 5 codes of the same meaning: see [`ReasonCode::from_v311_connack`].
     pub reason: ReasonCode,
-    /// Empty in 3.1.1.
+    /// Properties; empty in 3.1.1.
     pub properties: Properties,
 }
 

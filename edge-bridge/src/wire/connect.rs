@@ -1,4 +1,4 @@
-//! CONNECT.
+//! CONNECT packets: their fields, reading and writing.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -19,11 +19,11 @@ pub struct Connect {
     pub client_id: Utf8,
     /// Published by the server when the connection ends otherwise than by a normal DISCONNECT.
     pub will: Option<Will>,
-    /// User name.
+    /// User name of the client.
     pub username: Option<Utf8>,
     /// Password, at most 65 535 bytes; in 3.1.1 only together with a user name.
     pub password: Option<Bytes>,
-    /// Empty in 3.1.1.
+    /// Properties; empty in 3.1.1.
     pub properties: Properties,
 }
 
@@ -148,7 +148,7 @@ impl Connect {
     }
 }
 
-/// §3.1.2.3 to §3.1.2.9.
+/// Checks the connect flags (§3.1.2.3 to §3.1.2.9).
 fn check_flags(flags: u8, version: Version) -> Result<(), DecodeErrorKind> {
     let will_without = flags & WILL == 0 && flags & (WILL_QOS | WILL_RETAIN) != 0;
     if flags & 1 != 0 || will_without {

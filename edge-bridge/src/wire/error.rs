@@ -29,7 +29,7 @@ impl DecodeError {
     }
 }
 
-/// See [`DecodeError`].
+/// Cause of a [`DecodeError`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
@@ -39,10 +39,10 @@ pub enum DecodeErrorKind {
     /// AUTH does not exist in 3.1.1 (3.1.1 §2.2.1: type 15 is reserved).
     #[error("packet type 15 in MQTT 3.1.1")]
     AuthInV311,
-    /// \[MQTT-2.1.3-1\]
+    /// Flags of the fixed header \[MQTT-2.1.3-1\]
     #[error("fixed header flags {flags:#06b} of {packet:?}")]
     HeaderFlags {
-        /// The packet.
+        /// Type of the packet.
         packet: PacketType,
         /// The low four bits of its first byte.
         flags: u8,
@@ -53,12 +53,12 @@ pub enum DecodeErrorKind {
     /// \[MQTT-1.5.5-1\]; tolerated in 3.1.1, which does not say it.
     #[error("a variable byte integer longer than its value needs")]
     VarintNotMinimal,
-    /// Over [`Limits::max_packet_size`](super::Limits::max_packet_size).
+    /// Larger than [`Limits::max_packet_size`](super::Limits::max_packet_size).
     #[error("a packet of {size} bytes, the limit is {limit}")]
     PacketTooLarge {
         /// The whole packet's size.
         size: u64,
-        /// The limit.
+        /// Limit of the size.
         limit: u32,
     },
     /// A field runs over the end of the packet.
@@ -67,42 +67,42 @@ pub enum DecodeErrorKind {
     /// Bytes after the last field.
     #[error("{0} bytes after the last field")]
     TrailingBytes(usize),
-    /// See [`Utf8Error`].
+    /// String that MQTT does not allow.
     #[error("{0}")]
     String(Utf8Error),
-    /// \[MQTT-2.2.1-3\]
+    /// Packet identifier 0 \[MQTT-2.2.1-3\]
     #[error("packet identifier 0")]
     PacketIdZero,
-    /// \[MQTT-3.3.1-4\], \[MQTT-3.1.2-12\], \[MQTT-3.8.3-5\]
+    /// QoS 3 \[MQTT-3.3.1-4\], \[MQTT-3.1.2-12\], \[MQTT-3.8.3-5\]
     #[error("QoS 3")]
     QoS3,
-    /// \[MQTT-3.3.1-2\]
+    /// DUP at QoS 0 \[MQTT-3.3.1-2\]
     #[error("DUP set with QoS 0")]
     DupWithQoS0,
-    /// See [`TopicError`].
+    /// Topic name that is none.
     #[error("topic name: {0}")]
     TopicName(TopicError),
-    /// See [`TopicError`].
+    /// Topic filter that is none.
     #[error("topic filter: {0}")]
     TopicFilter(TopicError),
-    /// §3.3.2.3.4
+    /// Neither topic nor alias (§3.3.2.3.4)
     #[error("an empty topic without a topic alias")]
     NoTopic,
     /// \[MQTT-3.8.3-2\], \[MQTT-3.10.3-2\]; the acknowledgements likewise.
     #[error("{0:?} without an entry")]
     NoEntries(PacketType),
-    /// Over [`Limits::max_subscriptions`](super::Limits::max_subscriptions).
+    /// More filters or reason codes than [`Limits::max_subscriptions`](super::Limits::max_subscriptions).
     #[error("{packet:?} with more than {limit} entries")]
     TooManyEntries {
-        /// The packet.
+        /// Type of the packet.
         packet: PacketType,
-        /// The limit.
+        /// Limit of their number.
         limit: u16,
     },
     /// The first packet of a connection is a CONNECT (\[MQTT-3.1.0-1\]).
     #[error("{0:?} instead of CONNECT")]
     NotConnect(PacketType),
-    /// \[MQTT-3.1.2-1\]
+    /// Protocol name that is not `MQTT` \[MQTT-3.1.2-1\]
     #[error("the protocol name is not MQTT")]
     ProtocolName,
     /// "MQIsdp": the client speaks MQTT 3.1, which this codec does not.
@@ -117,44 +117,44 @@ pub enum DecodeErrorKind {
     /// \[MQTT-3.1.2-3\], \[MQTT-3.1.2-11\], \[MQTT-3.1.2-13\], \[MQTT-3.2.2-1\]
     #[error("flags {0:#010b}")]
     Flags(u8),
-    /// 3.1.1 \[MQTT-3.1.2-22\]
+    /// Password without a user name: 3.1.1 \[MQTT-3.1.2-22\]
     #[error("a password without a user name in MQTT 3.1.1")]
     PasswordWithoutUserName,
-    /// 3.1.1 \[MQTT-3.1.3-8\]
+    /// Empty client identifier: 3.1.1 \[MQTT-3.1.3-8\]
     #[error("an empty client identifier without clean session in MQTT 3.1.1")]
     EmptyClientId,
-    /// \[MQTT-3.2.2-6\]
+    /// Session present in a refusal \[MQTT-3.2.2-6\]
     #[error("session present with a refusal")]
     SessionPresentWithRefusal,
     /// A CONNACK in the form of 3.1.1 on an MQTT 5 connection: with code 1 a server that does not know MQTT 5 says so.
     #[error("CONNACK {0:#04x} in the form of MQTT 3.1.1: does the server speak MQTT 5?")]
     ConnAckWithoutProperties(u8),
-    /// 3.1.1 §3.2.2.3, §3.9.3
+    /// Return code that 3.1.1 does not have (§3.2.2.3, §3.9.3)
     #[error("return code {code:#04x} in {packet:?} of MQTT 3.1.1")]
     ReturnCode {
-        /// The packet.
+        /// Type of the packet.
         packet: PacketType,
-        /// The code.
+        /// Code of the packet.
         code: u8,
     },
     /// The packet's own table does not list it.
     #[error("reason code {code} in {packet:?}")]
     Reason {
-        /// The packet.
+        /// Type of the packet.
         packet: PacketType,
-        /// The code.
+        /// Code of the packet.
         code: ReasonCode,
     },
-    /// \[MQTT-3.8.3-5\], §3.8.3.1
+    /// Subscription options \[MQTT-3.8.3-5\], §3.8.3.1
     #[error("subscription options {0:#010b}")]
     SubscriptionOptions(u8),
-    /// \[MQTT-3.8.3-4\]
+    /// No Local on a shared subscription \[MQTT-3.8.3-4\]
     #[error("no local on a shared subscription")]
     NoLocalOnShared,
-    /// §2.2.2.2
+    /// Property identifier that MQTT 5 does not have (§2.2.2.2)
     #[error("unknown property {0}")]
     UnknownProperty(u32),
-    /// §2.2.2.2
+    /// Property that this packet does not have (§2.2.2.2)
     #[error("property {0:?} must not be here")]
     PropertyNotAllowed(PropertyId),
     /// "It is a Protocol Error to include … more than once."
@@ -163,10 +163,10 @@ pub enum DecodeErrorKind {
     /// The value is outside what the property's section allows.
     #[error("property {0:?} with a value that it must not have")]
     PropertyValue(PropertyId),
-    /// §3.1.2.11.10, §3.15.2.2.2
+    /// Authentication data without a method (§3.1.2.11.10, §3.15.2.2.2)
     #[error("authentication without an authentication method")]
     NoAuthenticationMethod,
-    /// Over [`Limits::max_user_properties`](super::Limits::max_user_properties).
+    /// More user properties than [`Limits::max_user_properties`](super::Limits::max_user_properties).
     #[error("more than {0} user properties")]
     TooManyUserProperties(u16),
 }
@@ -214,9 +214,9 @@ pub enum EncodeError {
     /// A string, topic or binary field of more than 65 535 bytes.
     #[error("a {field} of {len} bytes: the format ends at 65535")]
     FieldTooLong {
-        /// Its name.
+        /// Name of the field.
         field: &'static str,
-        /// Its length.
+        /// Length of the field.
         len: usize,
     },
     /// A packet identifier with QoS 0, or none with QoS 1 or 2 (\[MQTT-2.2.1-2\]).

@@ -48,12 +48,12 @@ impl QoS {
 pub struct PacketId(NonZeroU16);
 
 impl PacketId {
-    /// The identifier 1.
+    /// The smallest packet identifier, 1.
     pub const MIN: Self = Self(NonZeroU16::MIN);
     /// The identifier 65 535.
     pub const MAX: Self = Self(NonZeroU16::MAX);
 
-    /// `None` for 0.
+    /// Makes an identifier; `None` for 0.
     pub const fn new(id: u16) -> Option<Self> {
         match NonZeroU16::new(id) {
             Some(id) => Some(Self(id)),
@@ -84,31 +84,31 @@ impl std::fmt::Display for PacketId {
 pub enum Packet {
     /// CONNECT (§3.1). Boxed: it is three times the size of the others and comes once per connection.
     Connect(Box<Connect>),
-    /// CONNACK (§3.2).
+    /// CONNACK, answer to CONNECT (§3.2).
     ConnAck(ConnAck),
-    /// PUBLISH (§3.3).
+    /// PUBLISH, a message (§3.3).
     Publish(Publish),
-    /// PUBACK (§3.4).
+    /// PUBACK, answer at QoS 1 (§3.4).
     PubAck(Ack),
-    /// PUBREC (§3.5).
+    /// PUBREC, first answer at QoS 2 (§3.5).
     PubRec(Ack),
-    /// PUBREL (§3.6).
+    /// PUBREL, release at QoS 2 (§3.6).
     PubRel(Ack),
-    /// PUBCOMP (§3.7).
+    /// PUBCOMP, last answer at QoS 2 (§3.7).
     PubComp(Ack),
-    /// SUBSCRIBE (§3.8).
+    /// SUBSCRIBE, by a client (§3.8).
     Subscribe(Subscribe),
-    /// SUBACK (§3.9).
+    /// SUBACK, answer to SUBSCRIBE (§3.9).
     SubAck(SubAck),
-    /// UNSUBSCRIBE (§3.10).
+    /// UNSUBSCRIBE, by a client (§3.10).
     Unsubscribe(Unsubscribe),
-    /// UNSUBACK (§3.11).
+    /// UNSUBACK, answer to UNSUBSCRIBE (§3.11).
     UnsubAck(UnsubAck),
-    /// PINGREQ (§3.12).
+    /// PINGREQ, by a client (§3.12).
     PingReq,
-    /// PINGRESP (§3.13).
+    /// PINGRESP, answer to PINGREQ (§3.13).
     PingResp,
-    /// DISCONNECT (§3.14).
+    /// DISCONNECT, by either side (§3.14).
     Disconnect(Disconnect),
     /// AUTH (§3.15); MQTT 5 only.
     Auth(Auth),

@@ -19,7 +19,7 @@ pub struct Properties {
 }
 
 impl Default for Properties {
-    /// None.
+    /// No properties at all.
     fn default() -> Self {
         Self { raw: Bytes::new(), present: 0, places: Places::MAX }
     }
@@ -211,7 +211,7 @@ impl Properties {
     }
 }
 
-/// See [`Properties::iter`].
+/// Iterator over properties, made by [`Properties::iter`].
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
     rest: &'a [u8],

@@ -5,7 +5,7 @@ use super::{DecodeErrorKind, PacketType, string, topic, varint};
 /// One property of a packet, borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Property<'a> {
-    /// The property.
+    /// Identifier of the property.
     pub id: PropertyId,
     /// Of the type that [`id`](Self::id) has.
     pub value: Value<'a>,
@@ -14,7 +14,7 @@ pub struct Property<'a> {
 /// The value of a property, in the types of §1.5. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// A byte.
+    /// One unsigned byte.
     Byte(u8),
     /// A two byte integer.
     U16(u16),
@@ -24,7 +24,7 @@ pub enum Value<'a> {
     Varint(u32),
     /// A UTF-8 encoded string.
     Utf8(&'a str),
-    /// Binary data.
+    /// Bytes with a length.
     Binary(&'a [u8]),
     /// A UTF-8 string pair: name and value.
     Pair(&'a str, &'a str),
@@ -46,10 +46,10 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     Any,
-    /// 0 or 1.
+    /// A byte, 0 or 1.
     Flag,
     NonZero,
-    /// A topic name.
+    /// A string that is a topic name.
     Topic,
 }
 

@@ -1,4 +1,4 @@
-//! PUBLISH.
+//! PUBLISH packets: their fields, reading and writing.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -9,22 +9,22 @@ use super::{
     Version, topic,
 };
 
-/// PUBLISH (§3.3).
+/// PUBLISH packet (MQTT 5 §3.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
     /// A re-delivery; never with QoS 0.
     pub dup: bool,
-    /// Quality of service.
+    /// Quality of service of the message.
     pub qos: QoS,
-    /// Retain flag.
+    /// Retain flag of the message.
     pub retain: bool,
     /// A topic name; empty only in MQTT 5 with a Topic Alias among the properties.
     pub topic: Utf8,
     /// Present if and only if QoS > 0.
     pub packet_id: Option<PacketId>,
-    /// Empty in 3.1.1.
+    /// Properties; empty in 3.1.1.
     pub properties: Properties,
-    /// The application message.
+    /// Payload: the application message.
     pub payload: Bytes,
 }
 

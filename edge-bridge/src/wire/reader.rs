@@ -60,7 +60,7 @@ impl<'l> Reader<'l> {
         PacketId::new(self.u16()?).ok_or(DecodeError { kind: DecodeErrorKind::PacketIdZero, offset: at })
     }
 
-    /// Binary data (§1.5.6).
+    /// Reads binary data (§1.5.6).
     pub(crate) fn binary(&mut self) -> Result<Bytes, DecodeError> {
         let len = usize::from(self.u16()?);
         self.bytes(len)

@@ -1,4 +1,4 @@
-//! DISCONNECT and AUTH.
+//! DISCONNECT and AUTH packets: a reason code and properties.
 
 use bytes::{BufMut, BytesMut};
 
@@ -12,9 +12,9 @@ use super::{
 /// DISCONNECT (§3.14). In 3.1.1 only the client sends it, and it has no content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disconnect {
-    /// [`ReasonCode::NORMAL_DISCONNECTION`] in 3.1.1.
+    /// Reason code; [`ReasonCode::NORMAL_DISCONNECTION`] in 3.1.1.
     pub reason: ReasonCode,
-    /// Empty in 3.1.1.
+    /// Properties; empty in 3.1.1.
     pub properties: Properties,
 }
 
@@ -28,7 +28,7 @@ pub struct Auth {
 }
 
 impl Disconnect {
-    /// Without properties.
+    /// Makes one without properties.
     pub fn new(reason: ReasonCode) -> Self {
         Self { reason, properties: Properties::default() }
     }

@@ -46,12 +46,12 @@ impl Utf8 {
         &self.0
     }
 
-    /// The buffer itself.
+    /// Returns the buffer itself, without a copy.
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
 
-    /// Length in bytes.
+    /// Length of the text in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -65,10 +65,10 @@ impl Utf8 {
 /// Error in an MQTT string. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Utf8Error {
-    /// \[MQTT-1.5.4-1\]
+    /// Bytes that are not UTF-8 \[MQTT-1.5.4-1\]
     #[error("not UTF-8 from byte {0} of the string")]
     NotUtf8(usize),
-    /// \[MQTT-1.5.4-2\]
+    /// U+0000 in a string \[MQTT-1.5.4-2\]
     #[error("U+0000 at byte {0} of the string")]
     Nul(usize),
     /// The length prefix has two bytes.
@@ -91,7 +91,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<&str, Utf8Error> {
 impl TryFrom<&str> for Utf8 {
     type Error = Utf8Error;
 
-    /// Copies.
+    /// Copies `text` into a buffer of its own.
     fn try_from(text: &str) -> Result<Self, Utf8Error> {
         check(text.as_bytes())?;
         Ok(Self(Bytes::copy_from_slice(text.as_bytes())))

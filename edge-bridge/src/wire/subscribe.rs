@@ -10,14 +10,14 @@ use super::{
     Version, topic,
 };
 
-/// SUBSCRIBE (§3.8).
+/// SUBSCRIBE packet (MQTT 5 §3.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribe {
     /// Answered by the SUBACK with the same identifier.
     pub packet_id: PacketId,
-    /// Empty in 3.1.1.
+    /// Properties; empty in 3.1.1.
     pub properties: Properties,
-    /// At least one.
+    /// Filters, at least one.
     pub filters: Vec<Subscription>,
 }
 
@@ -61,34 +61,34 @@ pub enum RetainHandling {
     DoNotSend = 2,
 }
 
-/// SUBACK (§3.9).
+/// SUBACK packet (MQTT 5 §3.9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubAck {
-    /// Of the SUBSCRIBE.
+    /// Identifier of the SUBSCRIBE.
     pub packet_id: PacketId,
-    /// Empty in 3.1.1.
+    /// Properties; empty in 3.1.1.
     pub properties: Properties,
     /// One per filter, in their order; at least one. In MQTT 5 any from 0x80 on refuses the filter, listed for SUBACK or not.
     pub reasons: Vec<ReasonCode>,
 }
 
-/// UNSUBSCRIBE (§3.10).
+/// UNSUBSCRIBE packet (MQTT 5 §3.10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsubscribe {
     /// Answered by the UNSUBACK with the same identifier.
     pub packet_id: PacketId,
-    /// Empty in 3.1.1.
+    /// Properties; empty in 3.1.1.
     pub properties: Properties,
-    /// At least one.
+    /// Filters, at least one.
     pub filters: Vec<Utf8>,
 }
 
-/// UNSUBACK (§3.11).
+/// UNSUBACK packet (MQTT 5 §3.11).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnsubAck {
-    /// Of the UNSUBSCRIBE.
+    /// Identifier of the UNSUBSCRIBE.
     pub packet_id: PacketId,
-    /// Empty in 3.1.1.
+    /// Properties; empty in 3.1.1.
     pub properties: Properties,
     /// One per filter, in their order; empty in 3.1.1, where an UNSUBACK says nothing.
     pub reasons: Vec<ReasonCode>,
@@ -145,7 +145,7 @@ impl Subscription {
         Ok(subscription)
     }
 
-    /// \[MQTT-3.8.3-4\]
+    /// Refuses No Local on a shared subscription \[MQTT-3.8.3-4\].
     fn check_no_local(&self) -> Result<(), DecodeErrorKind> {
         if self.no_local && self.filter.as_bytes().starts_with(b"$share/") {
             return Err(DecodeErrorKind::NoLocalOnShared);

@@ -5,10 +5,10 @@ use super::{Limits, Version};
 /// Error in a topic name or a topic filter. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
-    /// \[MQTT-4.7.3-1\]
+    /// Topic without a character \[MQTT-4.7.3-1\]
     #[error("empty")]
     Empty,
-    /// \[MQTT-4.7.3-2\]
+    /// U+0000 in a topic \[MQTT-4.7.3-2\]
     #[error("contains U+0000")]
     Nul,
     /// \[MQTT-4.7.3-3\], or over [`Limits::max_topic_len`](super::Limits::max_topic_len).
@@ -16,22 +16,22 @@ pub enum TopicError {
     TooLong {
         /// Its length in bytes.
         len: usize,
-        /// The limit.
+        /// Limit of the length.
         limit: u16,
     },
-    /// Over [`Limits::max_topic_levels`](super::Limits::max_topic_levels).
+    /// More levels than [`Limits::max_topic_levels`](super::Limits::max_topic_levels).
     #[error("more than {0} levels")]
     TooManyLevels(u16),
     /// \[MQTT-4.7.0-1\]: in a topic name; \[MQTT-4.7.1-1\], \[MQTT-4.7.1-2\]: in a filter, where it must be a whole level, and `#` the last.
     #[error("a wildcard at byte {0}")]
     Wildcard(usize),
-    /// \[MQTT-4.8.2-1\], \[MQTT-4.8.2-2\]
+    /// Shared subscription without a name or a filter \[MQTT-4.8.2-1\], \[MQTT-4.8.2-2\]
     #[error("not of the form $share/GROUP/FILTER")]
     Share,
     /// A control character or a Unicode non-character, see [`validate_characters`].
     #[error("U+{code:04X} at byte {at}, for which a server may end the connection")]
     Discouraged {
-        /// The code point.
+        /// Code point of the character.
         code: u32,
         /// Its place in bytes.
         at: usize,

@@ -29,7 +29,7 @@ fn message(topic: &str, bytes: u64) -> Message {
     Message { bytes, ..Message::new(packed, 1, false) }
 }
 
-/// Two parked rows.
+/// An uplink with two parked rows.
 fn parked() -> (Uplink<RawPack>, MemorySpool) {
     let mut spool = MemorySpool::new(10, 1_000);
     for _ in 0..2 {

@@ -122,7 +122,7 @@ fn a_refused_probe_of_parked_rows_is_held() {
     }
 }
 
-/// What makes a sweep give up are refusals of its own messages.
+/// Refusals make a sweep give up only if they are of its own messages.
 #[test]
 fn refusals_of_new_messages_say_nothing_of_a_sweep() {
     let mut rig = Rig::new(100, 1_000_000);

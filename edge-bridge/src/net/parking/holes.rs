@@ -66,7 +66,7 @@ impl Parking {
         self.holes.is_wanted = true;
     }
 
-    /// Begins a pass.
+    /// Begins the stage of a pass.
     pub(super) fn begin_stage(&mut self) {
         if !self.holes.is_known {
             if std::mem::replace(&mut self.holes.stage, Stage::Look) == Stage::Look {

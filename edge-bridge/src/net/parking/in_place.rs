@@ -23,7 +23,7 @@ pub(super) struct InPlace {
 }
 
 impl InPlace {
-    /// Messages, by weight.
+    /// Number of messages, by weight.
     pub(super) fn messages(&self) -> u64 {
         self.messages.load(Ordering::Relaxed)
     }

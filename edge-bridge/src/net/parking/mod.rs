@@ -84,10 +84,10 @@ impl Drop for Transit {
     }
 }
 
-/// What link and task both know. Rows are counted by weight, as messages.
+/// State that link and task share. Rows are counted by weight, as messages.
 #[derive(Default)]
 struct Shared {
-    /// Whether it is known what an earlier run parked.
+    /// Set once it is known what an earlier run parked.
     is_known: AtomicBool,
     /// Rows and bytes on their way; of rows that were parked before, the bytes only.
     rows: AtomicU64,
@@ -272,7 +272,7 @@ impl Parking {
         let _ = self.orders.send(Order::Commit(before + 1));
     }
 
-    /// Whether they are.
+    /// Tells that all commits are done.
     pub(super) fn is_committed(&self) -> bool {
         let (asked, done) = &self.shared.commits;
         done.load(Ordering::Acquire) == asked.load(Ordering::Relaxed)

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// SplitMix64.
+/// Random numbers by SplitMix64.
 struct Rng(u64);
 
 impl Rng {

@@ -19,13 +19,13 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// Pauses until rows that wait in their place are looked at again, doubling while no parked row comes to its end.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
-/// How long a stop waits for a receipt.
+/// Time that a stop waits for a receipt.
 const LAST_RECEIPT_WITHIN: Duration = Duration::from_millis(500);
 
 /// The `max_age` of each lane of the first queue.
 type MaxAges = [Option<Duration>; edge_queue::LANES_MAX];
 
-/// What the task does next.
+/// Next step of the task.
 enum Next {
     Order(Order),
     /// A look at what could not be done before.
@@ -372,7 +372,7 @@ impl Parker {
     }
 }
 
-/// Who the row is where it was accepted.
+/// Identity of the row where it was accepted.
 pub(in crate::net) fn identity(lease: &Lease) -> Identity {
     let own = lease.id();
     Identity { gateway: own.gateway, lane: own.lane.0, epoch: own.epoch, seq: own.seq }

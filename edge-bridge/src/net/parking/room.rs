@@ -15,7 +15,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// What there is in a queue of one lane. `moves`: rows are to be moved in it.
+    /// Room in a queue of one lane. `moves`: rows are to be moved in it.
     pub(super) async fn of(queue: &aio::Queue, moves: bool) -> Self {
         let has_holes = queue.ledger().iter().map(|ledger| ledger.ranges).sum::<u64>() > RANGES_MAX;
         let stats = if has_holes || moves { queue.stats().await } else { None };
@@ -29,7 +29,7 @@ impl Room {
         Self { moved: left(0), new: has_holes.then(|| left(1)) }
     }
 
-    /// Whether there is room for a row. `again`: it is moved.
+    /// Tells that there is room for a row. `again`: it is moved.
     pub(super) fn has(&self, row: &Row, again: bool) -> bool {
         let (messages, bytes) = size(row);
         let fits = |room: &(u64, u64)| room.0 >= messages && room.1 >= bytes;

@@ -87,7 +87,7 @@ impl Rig {
         .await;
     }
 
-    /// The link ends.
+    /// Ends the link and waits for its task.
     async fn end(self) -> aio::Queue {
         drop(self.spool);
         soon(self.task).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_parked_row_keeps_what_it_was_and_the_order_is_that_of_parking() {
     assert_eq!((there.accepted, there.delivered, there.moved, there.dropped.total()), (4, 3, 0, 1));
 }
 
-/// What the judge of the crash states says of one: every row is somewhere, under the identity that it always had.
+/// Judges one crash state: every row is somewhere, under the identity that it always had.
 fn judge(main: &SimDir, parked: &SimDir, ids: &BTreeMap<u8, Identity>) -> Result<(), String> {
     let mut found = drain(&on(main, config(), still()), false);
     found.extend(drain(&on(parked, parked_config(), still()), true));

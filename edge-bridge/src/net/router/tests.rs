@@ -300,7 +300,7 @@ fn a_stream_ends_with_the_link() {
     assert!(matches!(std::pin::Pin::new(&mut commands).poll_next(cx), Poll::Ready(None)));
 }
 
-/// What came by an earlier connection comes again by itself: the present one is not ended for it.
+/// Messages of an earlier connection come again by themselves: the present one is not ended for them.
 #[test]
 fn a_message_dropped_after_its_connection_ends_no_other() {
     let mut rig = Rig::new();

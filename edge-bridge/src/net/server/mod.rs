@@ -81,7 +81,7 @@ impl Server {
         LocalPublisher { commands: self.commands.clone() }
     }
 
-    /// Counters and gauges.
+    /// Counters and gauges of this moment.
     pub async fn stats(&self) -> Result<Stats, Ended> {
         ask(&self.commands, Command::Stats).await
     }
@@ -136,7 +136,7 @@ impl Drop for Server {
 }
 
 impl ServerBuilder {
-    /// Limits.
+    /// Limits of the listener.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;

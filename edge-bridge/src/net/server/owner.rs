@@ -54,7 +54,7 @@ pub(super) struct Owner<I, S> {
     clock: Clock,
     /// Bytes of all connections, both directions.
     bytes: Arc<AtomicU64>,
-    /// Connections that read.
+    /// Number of connections that read.
     readers: Arc<AtomicUsize>,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
     /// Until the event about the end of the connection.
