@@ -11,7 +11,7 @@ mod session;
 mod support;
 
 use counting::allocated;
-use edge_codec::compact::Level;
+use edge_codec::compact::{Encoder, Level, table_wanted};
 use edge_codec::{DecodeError, Limits, Reading, SensorTable, Value};
 use plant::{CONSTANT, FACTOR, consume, goods, mutate, plant};
 use session::{Reader, Session, wide};
@@ -138,4 +138,33 @@ fn a_table_is_named_by_the_first_64_bits_of_its_sha_256() {
     assert_eq!(table.announced(), [0x08, 0x01], "version 1, no sensors");
     // `printf '\x08\x01' | sha256sum`.
     assert_eq!(table.id(), 0xfb8d_a7eb_5b1b_399e);
+}
+
+/// To name a table costs the eight bytes of its id and no more.
+#[test]
+fn a_batch_has_the_id_of_its_table_and_its_columns_in_one_field() {
+    let session = Session::learn(1, &table(), &plant());
+    let (reader, limits, id) = (session.reader(), Limits::default(), session.id().to_be_bytes());
+    let mut encoder = session.encoder(Level::Fast);
+    encoder.push(&plant()[0]).unwrap();
+    let batch = encoder.finish_under(usize::MAX).unwrap().to_vec();
+    assert_eq!(&batch[..10], [&[9 << 3 | 2, batch.len() as u8 - 2], &id[..]].concat());
+    assert_eq!(consume(&reader, &batch, &limits), Ok(1));
+    let none = encoder.finish_under(usize::MAX).unwrap().to_vec();
+    assert_eq!(none, [&[9 << 3 | 2, 8], &id[..]].concat());
+    assert_eq!(
+        (table_wanted(&none, &limits), consume(&reader, &none, &limits)),
+        (Ok(Some(session.id())), Ok(0))
+    );
+    // Damaged: an id of seven bytes, one that is no bytes at all, and columns of both kinds.
+    let mut bare = Encoder::new(Level::Fast);
+    bare.push(&plant()[0]).unwrap();
+    let bare = bare.finish_under(usize::MAX).unwrap().to_vec();
+    let cut = [&[9 << 3 | 2, 7], &id[..7]].concat();
+    let fixed = [&[9 << 3 | 1], &id[..], &bare].concat();
+    for bad in [cut, fixed, [batch.as_slice(), &bare].concat(), [bare.as_slice(), &none].concat()] {
+        let refused = consume(&reader, &bad, &limits);
+        assert!(matches!(refused, Err(DecodeError::Malformed { .. })), "{refused:?}");
+        assert!(table_wanted(&bad, &limits).is_err());
+    }
 }

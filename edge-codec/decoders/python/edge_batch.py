@@ -20,8 +20,9 @@ from edge_batch_stream import BatchError, Bits, Plan
 from edge_batch_stream import cast, entry, fields, need, varint, wrap, zigzag
 
 # Fields of the messages Batch and Table in proto/batch.proto.
-VERSION, FIRST_SEQ, COLUMNS, TABLE, SEQS, TEXTS, ZSTD = 1, 5, 8, 9, 10, 11, 13
+VERSION, FIRST_SEQ, COLUMNS, TABLE_COLUMNS, SEQS, TEXTS, ZSTD = 1, 5, 8, 9, 10, 11, 13
 SENSORS, HINTS = 2, 3
+ID_BYTES = 8
 KINDS = ("f64", "i64", "u64", "bool", "text", "bytes", "null")
 # Bytes of names, by rank.
 LETTERS = b"e_tra/iosn1l2cpd0mu3h.g45b6f7-8v9wkyxzjq TSCPAMERDLVIFOBHNGWUKXYQJZ:%#@+"
@@ -59,7 +60,7 @@ def guarded(read):
 
 def table_id(data):
     """The id by which batches refer to a table: the first 8 bytes of the SHA-256 of its bytes."""
-    return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(data).digest()[:ID_BYTES], "big")
 
 
 class Table:
@@ -84,11 +85,11 @@ class Table:
 @guarded
 def wanted_table(data):
     """The id of the session table that a batch refers to, None if it needs none."""
-    wanted = fields(data).get(TABLE, [None])[-1]
-    if wanted is None:
+    against = fields(data).get(TABLE_COLUMNS)
+    if against is None:
         return None
-    need(isinstance(wanted, bytes) and len(wanted) == 8, "the field table is not 8 bytes")
-    return int.from_bytes(wanted, "little")
+    need(len(against[-1]) >= ID_BYTES, "no id of a table before the columns")
+    return int.from_bytes(against[-1][:ID_BYTES], "big")
 
 
 @guarded
@@ -99,11 +100,15 @@ def decode(data, table=None):
     need(ZSTD not in message, "compressed with Zstandard, which this reader has not")
     is_known = wanted is None or table is not None and table.id == wanted
     need(is_known, "the batch needs the session table %016x" % (wanted or 0))
-    if COLUMNS not in message:
-        return []
+    need(wanted is None or COLUMNS not in message, "columns with a table and without")
     table = table if wanted is not None else None
-    bits = Bits(message[COLUMNS][0], READINGS_PER_BYTE * len(data))
-    columns, texts = bits.count(0) + 1, message.get(TEXTS, [b""])[0]
+    stream = message.get(COLUMNS, [None])[-1]
+    if table:
+        stream = message[TABLE_COLUMNS][-1][ID_BYTES:] or None
+    if stream is None:
+        return []
+    bits = Bits(stream, READINGS_PER_BYTE * len(data))
+    columns, texts = bits.count(0) + 1, message.get(TEXTS, [b""])[-1]
     is_odd = bits.get(1)
     in_order, codes, texts, names = preface(bits, columns, texts) if is_odd else (0, [], [], [])
     clocks = [[]]

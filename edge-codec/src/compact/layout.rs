@@ -11,12 +11,16 @@ pub(super) const COLUMNS_LOW: u32 = 0;
 /// Order of the codes for the number of texts and for their lengths.
 pub(super) const TEXTS_LOW: u32 = 3;
 
+/// Bytes of a session table's id in front of the columns that refer to it.
+pub(super) const ID_BYTES: usize = 8;
+
 /// Fields of the message `Batch`; those up to 7, and 10, are the header's, as in `rows.proto`.
 pub(super) mod field {
     pub(in crate::compact) use crate::protobuf::schema::SEQS;
 
     pub(in crate::compact) const COLUMNS: u32 = 8;
-    pub(in crate::compact) const TABLE: u32 = 9;
+    /// Id of the session table, then columns that refer to it.
+    pub(in crate::compact) const TABLE_COLUMNS: u32 = 9;
     pub(in crate::compact) const TEXTS: u32 = 11;
     pub(in crate::compact) const PADDING: u32 = 12;
     #[cfg_attr(not(feature = "zstd"), allow(dead_code, reason = "only written with zstd"))]

@@ -64,10 +64,10 @@ mod tests {
 
     #[test]
     fn the_published_schema_has_the_fields_that_are_written() {
-        use layout::field::{COLUMNS, PADDING, TABLE, TEXTS, ZSTD};
+        use layout::field::{COLUMNS, PADDING, TABLE_COLUMNS, TEXTS, ZSTD};
         let fields = [
             ("bytes columns", COLUMNS),
-            ("optional fixed64 table", TABLE),
+            ("bytes table_columns", TABLE_COLUMNS),
             ("bytes texts", TEXTS),
             ("bytes padding", PADDING),
             ("bytes zstd", ZSTD),

@@ -168,18 +168,17 @@ pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
     put_varint(out, value);
 }
 
-/// A fixed64 field.
-#[cfg(feature = "compact")]
-pub(crate) fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
-    put_varint(out, u64::from(number) << 3 | 1);
-    out.extend_from_slice(&value.to_le_bytes());
+/// Bytes in two parts as one field.
+pub(crate) fn put_joined(out: &mut Vec<u8>, number: u32, start: &[u8], rest: &[u8]) {
+    put_varint(out, u64::from(number) << 3 | LEN);
+    put_varint(out, (start.len() + rest.len()) as u64);
+    out.extend_from_slice(start);
+    out.extend_from_slice(rest);
 }
 
 /// A string, bytes, embedded message or packed array.
 pub(crate) fn put_string(out: &mut Vec<u8>, number: u32, content: &[u8]) {
-    put_varint(out, u64::from(number) << 3 | LEN);
-    put_varint(out, content.len() as u64);
-    out.extend_from_slice(content);
+    put_joined(out, number, &[], content);
 }
 
 /// A packed array of varints. Its length is measured on the numbers that are written, whatever a caller has counted.

@@ -2,9 +2,9 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use crate::compact::layout::field;
+use crate::compact::layout::{ID_BYTES, field};
 use crate::protobuf::envelope;
-use crate::protobuf::fields::Fields;
+use crate::protobuf::fields::{Field, Fields, malformed};
 use crate::{DecodeError, Header, Limits};
 
 /// A message's fields, with the offset of each in the input.
@@ -23,16 +23,26 @@ impl<'a> Frame<'a> {
     pub(crate) fn read(input: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let (header, texts) = (Header::default(), (0, &[][..]));
         let mut frame = Self { header, runs: None, columns: None, table: None, texts, zstd: None };
-        let mut headed = false;
+        let (mut headed, mut against) = (false, None);
         let mut fields = Fields::new(input);
         while let Some(f) = fields.next()? {
             match (f.number, f.varint, f.content) {
                 (field::COLUMNS, _, Some(content)) => frame.columns = Some((f.offset, content)),
-                (field::TABLE, ..) => frame.table = Some(f.bits64("table is not a fixed64")?),
+                (field::TABLE_COLUMNS, ..) => {
+                    let (id, columns) = table_columns(&f)?;
+                    frame.table = Some(id);
+                    against = (!columns.1.is_empty()).then_some(columns);
+                }
                 (field::TEXTS, _, Some(content)) => frame.texts = (f.offset, content),
                 (field::ZSTD, _, Some(content)) => frame.zstd = Some((f.offset, content)),
                 (number, ..) => headed |= number < field::COLUMNS || number == field::SEQS,
             }
+        }
+        if frame.table.is_some() {
+            if let Some((offset, _)) = frame.columns {
+                return Err(malformed(offset, "columns with a table and without"));
+            }
+            frame.columns = against;
         }
         if headed {
             frame.header = envelope::read_without_version(input)?;
@@ -40,4 +50,12 @@ impl<'a> Frame<'a> {
         }
         Ok(frame)
     }
+}
+
+/// The table's id, and the columns behind it with their offset.
+fn table_columns<'a>(field: &Field<'a>) -> Result<(u64, (usize, &'a [u8])), DecodeError> {
+    let split = field.content.and_then(<[u8]>::split_first_chunk::<ID_BYTES>);
+    let (id, columns) =
+        split.ok_or_else(|| malformed(field.offset, "no id of a table before the columns"))?;
+    Ok((u64::from_be_bytes(*id), (field.offset.saturating_add(ID_BYTES), columns)))
 }

@@ -16,7 +16,7 @@ use crate::compact::stream::shapes;
 use crate::compact::table::Table;
 use crate::compact::values::plan::Scratch;
 use crate::protobuf::envelope;
-use crate::protobuf::fields::{put_fixed64, put_string};
+use crate::protobuf::fields::{put_joined, put_string};
 use crate::seqs::Runs;
 use crate::{Header, Sensor};
 
@@ -39,17 +39,18 @@ pub(crate) struct Draft<'d> {
 pub(crate) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memory) -> Vec<u8> {
     let mut out = envelope::head_without_version(draft.header);
     envelope::put_runs(&mut out, draft.runs);
-    if let Some(table) = draft.table {
-        put_fixed64(&mut out, field::TABLE, table.id());
-    }
     if !draft.texts.is_empty() {
         put_string(&mut out, field::TEXTS, &draft.texts.concat());
     }
+    let id = draft.table.map(|table| table.id().to_be_bytes());
+    let (number, id) = id.as_ref().map_or((field::COLUMNS, &[][..]), |id| (field::TABLE_COLUMNS, id));
     if draft.readings > 0 {
         let mut script = std::mem::take(&mut memory.script);
         body(draft, columns, &mut script, memory);
-        script.write(|body| put_string(&mut out, field::COLUMNS, body));
+        script.write(|body| put_joined(&mut out, number, id, body));
         memory.script = script;
+    } else if !id.is_empty() {
+        put_string(&mut out, number, id);
     }
     pad(&mut out, least(draft));
     out
