@@ -1,6 +1,10 @@
-//! Readings into CBOR and Protobuf and back.
+//! Readings into CBOR and Protobuf and back; no C code by default, so no Zstandard.
 
-use edge_codec::{Limits, Reading, SensorTable, Value, cbor, protobuf};
+use edge_codec::compact::{self, Encoder, Level};
+use edge_codec::{DecodeError, Limits, Reading, SensorTable, Value, cbor, protobuf};
+
+/// A batch of the level `Small`.
+const COMPRESSED: &[u8] = include_bytes!("../../../../../edge-codec/tests/golden/compact-small-v1.bin");
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut sensors = SensorTable::new();
@@ -30,6 +34,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (r, original) in protobuf::decode(&bytes, &Limits::default())?.zip(&rows) {
         assert!(r?.same(original));
     }
+
+    let refused = compact::decode(COMPRESSED, &Limits::default()).map(drop);
+    assert_eq!(refused, Err(DecodeError::NotBuilt { feature: "zstd" }));
+    let [small, fast] = [Level::Small, Level::Fast].map(Encoder::new).map(|mut enc| {
+        rows.iter().for_each(|r| enc.push(r).unwrap());
+        enc.finish_under(16_184)
+    });
+    assert_eq!(small?, fast?);
     println!("codec: ok");
     Ok(())
 }
