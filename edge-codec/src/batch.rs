@@ -39,7 +39,7 @@ pub(crate) enum Rows<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Identity and marks.
+    /// Identity and marks of the batch.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header

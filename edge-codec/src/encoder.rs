@@ -233,7 +233,7 @@ pub trait Wire {
     /// Appends a sensor's entry; nothing if every row names its sensor itself. `again` if it has one of another kind.
     fn sensor(&self, body: &mut Self::Body, sensor: &Sensor<'_>, kind: u8, again: bool);
 
-    /// Appends a reading.
+    /// Appends a reading to the body.
     fn row(&self, body: &mut Self::Body, row: &Row<'_>);
 
     /// Returns what a number takes in the list of run lengths, with its separator if it has one.
@@ -242,7 +242,7 @@ pub trait Wire {
     /// Length of what [`frame`](Self::frame) makes, without making it.
     fn frame_len(&self, header: &Header, draft: &Draft<Self::Body>) -> usize;
 
-    /// The whole batch.
+    /// Frames the whole batch with its header.
     fn frame(&self, header: &Header, draft: &Draft<Self::Body>) -> Vec<u8>;
 
     /// A batch went out.
@@ -271,7 +271,7 @@ pub struct Row<'a> {
 pub trait Body: Default {
     /// Position in the body, to go back to.
     type Mark: Default;
-    /// Now.
+    /// Returns the present position.
     fn mark(&self) -> Self::Mark;
     /// Forgets what was added since.
     fn undo(&mut self, to: Self::Mark);

@@ -15,7 +15,7 @@ pub enum DecodeError {
         what: &'static str,
         /// Position of the excess.
         offset: usize,
-        /// The limit.
+        /// Limit that was passed.
         limit: usize,
         /// Number in the input, or the first number above the limit.
         found: u64,
@@ -36,7 +36,7 @@ pub enum DecodeError {
         /// Number of bytes that follow.
         found: usize,
     },
-    /// Not well-formed.
+    /// Input that is not well-formed.
     #[error("malformed at byte {offset}: {what}")]
     Malformed {
         /// Position of the error.
@@ -49,11 +49,11 @@ pub enum DecodeError {
     Unexpected {
         /// Position of the value.
         offset: usize,
-        /// The field's name.
+        /// Name of the field.
         field: Cow<'static, str>,
         /// The expected type or range.
         expected: &'static str,
-        /// The value found.
+        /// Value that was found.
         found: Cow<'static, str>,
     },
     /// A required field is not there.
@@ -61,7 +61,7 @@ pub enum DecodeError {
     Missing {
         /// End of the item.
         offset: usize,
-        /// The field's name.
+        /// Name of the field.
         field: Cow<'static, str>,
     },
     /// A key or a sensor number stands twice.
@@ -77,7 +77,7 @@ pub enum DecodeError {
     Version {
         /// Position of the item.
         offset: usize,
-        /// The input's version.
+        /// Version of the input.
         found: u64,
         /// The version this decoder reads.
         supported: u64,
@@ -87,7 +87,7 @@ pub enum DecodeError {
     UnknownSensor {
         /// Position of the reading.
         offset: usize,
-        /// The sensor's number.
+        /// Number of the sensor.
         sensor: u32,
     },
     /// A compact batch was encoded against another session table than the one that was given.
@@ -113,35 +113,35 @@ pub enum EncodeError {
     /// The sensor table has no such number. The reading was not taken.
     #[error("sensor {sensor} is not in the table")]
     UnknownSensor {
-        /// The number.
+        /// Number of the sensor.
         sensor: u32,
     },
     /// JSON has no NaN and no infinity (RFC 8259 §6). The reading was not taken.
     #[error("sensor {sensor} at {time}: {value} is not a JSON number")]
     NonFinite {
-        /// The reading's sensor.
+        /// Sensor of the reading.
         sensor: u32,
-        /// The reading's time.
+        /// Time of the reading.
         time: i64,
-        /// The value.
+        /// Value of the reading.
         value: f64,
     },
     /// The format has no place for this reading. The reading was not taken.
     #[error("sensor {sensor} at {time}: {format} has no place for {what}")]
     NotCarried {
-        /// The format's name.
+        /// Name of the format.
         format: &'static str,
         /// The feature that it cannot carry.
         what: &'static str,
-        /// The reading's sensor.
+        /// Sensor of the reading.
         sensor: u32,
-        /// The reading's time.
+        /// Time of the reading.
         time: i64,
     },
     /// A sequence number that does not rise, or an encoder without an identity. The reading was not taken.
     #[error("sequence number {seq}: {}", match next { Some(n) => format!("must be {n} or more"), None => "the encoder has no identity".to_owned() })]
     Sequence {
-        /// The number given.
+        /// Number that was given.
         seq: u64,
         /// The least that would do; `None` if there is no identity.
         next: Option<u64>,
@@ -158,7 +158,7 @@ pub enum EncodeError {
         max: usize,
         /// Size of a batch with this reading alone, in bytes.
         needed: usize,
-        /// The reading.
+        /// Reading that was refused.
         reading: Box<Reading<'static>>,
     },
     /// A compact encoder was given a table or names while readings waited, whose sensors those need not know. Nothing leaves

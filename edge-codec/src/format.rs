@@ -4,11 +4,11 @@ use crate::{Batch, DecodeError, Limits};
 
 /// The content types of the formats, as sent.
 pub mod content_type {
-    /// A JSON batch.
+    /// Media type of JSON batches.
     pub const JSON: &str = "application/json";
-    /// A compact batch.
+    /// Media type of compact batches.
     pub const COMPACT: &str = "application/vnd.edge.batch;v=1";
-    /// A CBOR batch.
+    /// Media type of CBOR batches.
     pub const CBOR: &str = "application/cbor";
     /// A Protobuf batch of `edge.rows.v1`.
     pub const PROTOBUF_ROWS: &str = "application/vnd.edge.rows+protobuf;v=1";

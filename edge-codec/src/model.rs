@@ -12,7 +12,7 @@ pub struct Reading<'a> {
     pub sensor: u32,
     /// Source time in milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
     pub time: i64,
-    /// The value, bit-exact.
+    /// Value of the reading, bit-exact.
     pub value: Value<'a>,
     /// OPC UA StatusCode (Part 4 §7.39): the top two bits are good (0), uncertain (1) or bad (2).
     pub quality: u32,
@@ -51,9 +51,9 @@ pub enum Value<'a> {
     I64(i64),
     /// A whole number; JSON and CBOR give those up to `i64::MAX` back as [`Value::I64`].
     U64(u64),
-    /// True or false.
+    /// A boolean, true or false.
     Bool(bool),
-    /// UTF-8 text.
+    /// A text in UTF-8.
     Text(Cow<'a, str>),
     /// Bytes without a meaning to the codec.
     Bytes(Cow<'a, [u8]>),
@@ -90,11 +90,11 @@ impl Value<'_> {
 
 /// OPC UA StatusCodes of the three severities, without a sub-code.
 pub mod quality {
-    /// Good.
+    /// StatusCode of a good value.
     pub const GOOD: u32 = 0;
-    /// Uncertain.
+    /// StatusCode of an uncertain value.
     pub const UNCERTAIN: u32 = 0x4000_0000;
-    /// Bad.
+    /// StatusCode of a bad value.
     pub const BAD: u32 = 0x8000_0000;
 
     /// Returns whether the severity bits say bad (the reserved fourth severity counts as bad).

@@ -40,7 +40,7 @@ pub struct SensorTable<'a> {
 }
 
 impl<'a> SensorTable<'a> {
-    /// An empty table.
+    /// Makes a table without sensors.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -1,4 +1,4 @@
-//! CBOR to readings.
+//! Decodes CBOR batches into readings.
 
 #![deny(clippy::indexing_slicing)]
 

@@ -26,10 +26,10 @@ pub(crate) use decode::Rows;
 pub use decode::decode;
 pub use encode::Cbor;
 
-/// See [`Encoder`](crate::Encoder).
+/// Encoder of CBOR batches; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Cbor>;
 
-/// `application/cbor`.
+/// Media type of the format, `application/cbor`.
 pub const CONTENT_TYPE: &str = crate::content_type::CBOR;
 
 /// Version of the layout: the value of `"v"`.

@@ -1,4 +1,4 @@
-//! Readings to lines.
+//! Encodes readings as lines of the line protocol.
 
 use crate::encoder::{Appended, Draft, Row, Wire};
 use crate::text::display;
@@ -8,7 +8,7 @@ use crate::{EncodeError, Header, Reading, Sensor, Sensors, Value, base64};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Influx {
-    /// Escaped.
+    /// Measurement with its special characters escaped.
     measurement: String,
     precision: Precision,
 }

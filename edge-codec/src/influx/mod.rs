@@ -30,7 +30,7 @@ mod encode;
 
 pub use encode::{Influx, Precision};
 
-/// See [`Encoder`](crate::Encoder).
+/// Encoder of line protocol; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Influx>;
 
 /// Content type that InfluxDB's write endpoint expects: `text/plain; charset=utf-8`.

@@ -16,15 +16,15 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fields {
-    /// See [`FieldMap::sensor`].
+    /// Key of the name, as [`FieldMap::sensor`].
     pub sensor: String,
-    /// See [`FieldMap::value`].
+    /// Key of the value, as [`FieldMap::value`].
     pub value: String,
-    /// See [`FieldMap::unit`].
+    /// Key of the unit, as [`FieldMap::unit`].
     pub unit: String,
-    /// See [`FieldMap::quality`].
+    /// Key of the quality, as [`FieldMap::quality`].
     pub quality: String,
-    /// See [`FieldMap::time`].
+    /// Key of the time, as [`FieldMap::time`].
     pub time: String,
     /// `"seconds"`, `"milliseconds"`, `"microseconds"`, `"nanoseconds"` or `"rfc3339"`.
     pub time_unit: TimeUnit,

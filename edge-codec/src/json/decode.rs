@@ -69,7 +69,7 @@ fn intern<'a>(records: Vec<Record<'a>>, limit: usize, end: usize) -> Result<Inte
     Ok((table, readings))
 }
 
-/// The outer object.
+/// Visitor of the outer object.
 struct Outer<'g, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
 }

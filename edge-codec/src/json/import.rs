@@ -24,9 +24,9 @@ pub struct Record<'a> {
     pub time: i64,
     /// True if [`time`](Self::time) is the arrival time.
     pub arrival_time: bool,
-    /// The value.
+    /// Value of the reading.
     pub value: Value<'a>,
-    /// OPC UA StatusCode.
+    /// Quality as an OPC UA StatusCode.
     pub quality: u32,
 }
 

@@ -35,8 +35,8 @@ pub use import::{Record, Source, import};
 pub use map::{FieldMap, TimeUnit};
 pub use time::from_rfc3339 as rfc3339_ms;
 
-/// See [`Encoder`](crate::Encoder).
+/// Encoder of JSON batches; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Json>;
 
-/// `application/json`.
+/// Media type of the format, `application/json`.
 pub const CONTENT_TYPE: &str = crate::content_type::JSON;

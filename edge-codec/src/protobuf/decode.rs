@@ -1,4 +1,4 @@
-//! Protobuf to readings.
+//! Decodes Protobuf rows into readings.
 
 #![deny(clippy::indexing_slicing)]
 

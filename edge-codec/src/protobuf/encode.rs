@@ -1,4 +1,4 @@
-//! Readings to Protobuf.
+//! Encodes readings as Protobuf rows.
 
 use super::schema::{self, ROWS, SENSORS};
 use super::{envelope, fields};

@@ -161,7 +161,7 @@ pub(crate) fn content<'a>(field: &Field<'a>, name: &'static str) -> Result<&'a [
     })
 }
 
-/// A varint field.
+/// Appends a varint field.
 #[cfg(any(feature = "sparkplug", feature = "compact"))]
 pub(crate) fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
     put_varint(out, u64::from(number) << 3);

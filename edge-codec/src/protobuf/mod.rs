@@ -18,10 +18,10 @@ pub(crate) use decode::Rows;
 pub use decode::decode;
 pub use encode::Protobuf;
 
-/// See [`Encoder`](crate::Encoder).
+/// Encoder of Protobuf rows; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Protobuf>;
 
-/// `application/vnd.edge.rows+protobuf;v=1`.
+/// Media type of the format, `application/vnd.edge.rows+protobuf;v=1`.
 pub const CONTENT_TYPE: &str = crate::content_type::PROTOBUF_ROWS;
 
 /// The published schema, for whoever wants to generate readers in another language.

@@ -1,24 +1,24 @@
 //! `proto/rows.proto` as prost structs. Exhaustive: the field numbers are frozen.
 
-/// A batch.
+/// Message with one batch.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Batch {
     /// Version of this layout: 1.
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    /// Identity: gateway.
+    /// Identity: number of the gateway.
     #[prost(fixed64, optional, tag = "2")]
     pub gateway: Option<u64>,
-    /// Identity: lane.
+    /// Identity: number of the lane.
     #[prost(uint32, optional, tag = "3")]
     pub lane: Option<u32>,
-    /// Identity: epoch.
+    /// Identity: epoch of the queue.
     #[prost(uint32, optional, tag = "4")]
     pub epoch: Option<u32>,
     /// Identity: sequence number of the first row.
     #[prost(uint64, optional, tag = "5")]
     pub first_seq: Option<u64>,
-    /// Possible duplicate.
+    /// Set for a possible duplicate.
     #[prost(bool, tag = "6")]
     pub pd: bool,
     /// Milliseconds since the Unix epoch.
@@ -27,7 +27,7 @@ pub struct Batch {
     /// Every sensor that a row refers to.
     #[prost(message, repeated, tag = "8")]
     pub sensors: Vec<Sensor>,
-    /// The readings.
+    /// Readings of the batch.
     #[prost(message, repeated, tag = "9")]
     pub rows: Vec<Row>,
     /// Run lengths of the rows' sequence numbers; empty = no hole.
@@ -35,13 +35,13 @@ pub struct Batch {
     pub seqs: Vec<u64>,
 }
 
-/// A sensor.
+/// Entry of the sensor table.
 #[derive(Clone, PartialEq, Eq, Hash, prost::Message)]
 pub struct Sensor {
     /// The number rows refer to.
     #[prost(uint32, tag = "1")]
     pub id: u32,
-    /// Name.
+    /// Name of the sensor.
     #[prost(string, tag = "2")]
     pub name: String,
     /// Unit; empty = none.
@@ -49,42 +49,42 @@ pub struct Sensor {
     pub unit: String,
 }
 
-/// A reading.
+/// Row with one reading.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Row {
-    /// The sensor's number.
+    /// Number of the sensor.
     #[prost(uint32, tag = "1")]
     pub sensor: u32,
-    /// Milliseconds since `base_time`.
+    /// Time in milliseconds since `base_time`.
     #[prost(sint64, tag = "2")]
     pub time: i64,
     /// The value; absent if it is of a kind this schema does not know.
     #[prost(oneof = "Value", tags = "3, 4, 5, 6, 7, 8, 9")]
     pub value: Option<Value>,
-    /// OPC UA StatusCode.
+    /// Quality as an OPC UA StatusCode.
     #[prost(uint32, tag = "10")]
     pub quality: u32,
 }
 
-/// A row's value.
+/// Value of a row.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Value {
-    /// A double.
+    /// A double, bit-exact.
     #[prost(double, tag = "3")]
     F64(f64),
-    /// A signed integer.
+    /// A signed integer of 64 bits.
     #[prost(sint64, tag = "4")]
     I64(i64),
-    /// An unsigned integer.
+    /// An unsigned integer of 64 bits.
     #[prost(uint64, tag = "5")]
     U64(u64),
-    /// A boolean.
+    /// A boolean, true or false.
     #[prost(bool, tag = "6")]
     Bool(bool),
-    /// Text.
+    /// A text in UTF-8.
     #[prost(string, tag = "7")]
     Text(String),
-    /// Bytes.
+    /// A string of bytes.
     #[prost(bytes = "vec", tag = "8")]
     Bytes(Vec<u8>),
     /// No value; the flag carries nothing.
@@ -132,9 +132,9 @@ pub(super) mod tag {
     }
 }
 
-/// Tag of [`Batch::sensors`].
+/// Field number of [`Batch::sensors`].
 pub(super) const SENSORS: u32 = 8;
-/// Tag of [`Batch::rows`].
+/// Field number of [`Batch::rows`].
 pub(super) const ROWS: u32 = 9;
-/// Tag of [`Batch::seqs`].
+/// Field number of [`Batch::seqs`].
 pub(crate) const SEQS: u32 = 10;

@@ -47,7 +47,7 @@ pub(super) enum Label {
     Id,
     Mark,
     Seqs,
-    /// Passed over.
+    /// Label that is passed over.
     Other,
     /// Refused: its name ends in `_`.
     MustUnderstand,

@@ -10,7 +10,7 @@ use crate::{EncodeError, Reading, Sensor, Sensors, Value};
 pub(super) const QUALITY: &str = "quality";
 /// The same; a reader that does not know it refuses the pack (RFC 8428 §4.4).
 pub(super) const QUALITY_MUST: &str = "quality_";
-/// The batch's identity.
+/// Name of the record with the batch's identity.
 pub(super) const ID: &str = "edge-id";
 /// The mark "possible duplicate".
 pub(super) const MARK: &str = "edge-pd";
@@ -86,13 +86,13 @@ impl Pack {
     }
 }
 
-/// RFC 8428 §4.5.1.
+/// Tells that a name follows RFC 8428 §4.5.1.
 fn is_name(name: &str) -> bool {
     let all = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-:./_".contains(&b));
     all && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
 }
 
-/// The two encoders.
+/// Abstracts over the two encoders.
 pub trait SenmlWire: Wire {
     /// Returns what they have in common.
     fn pack(&mut self) -> &mut Pack;

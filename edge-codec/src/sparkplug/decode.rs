@@ -1,4 +1,4 @@
-//! Payloads to readings.
+//! Decodes Sparkplug payloads into readings.
 
 #![deny(clippy::indexing_slicing)]
 

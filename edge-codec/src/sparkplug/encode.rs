@@ -1,4 +1,4 @@
-//! Readings to payloads.
+//! Encodes readings as Sparkplug payloads.
 
 use super::metric::{UNIT_KEY, datatype};
 use super::{quality, tag};

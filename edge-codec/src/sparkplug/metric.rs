@@ -38,7 +38,7 @@ pub struct Metric<'a> {
     pub alias: Option<u64>,
     /// Source time, ms since the Unix epoch.
     pub timestamp: Option<u64>,
-    /// See [`datatype`].
+    /// Type of the value, as in [`datatype`].
     pub datatype: Option<u32>,
     /// Out of a backlog.
     pub is_historical: bool,
@@ -48,9 +48,9 @@ pub struct Metric<'a> {
     pub is_null: bool,
     /// The property `Quality` as it is: Int32 in 32 bits.
     pub quality: Option<u64>,
-    /// The property `engUnit`.
+    /// Unit, from the property `engUnit`.
     pub unit: Option<&'a str>,
-    /// The value.
+    /// Value of the metric.
     pub value: MetricValue<'a>,
 }
 
@@ -58,22 +58,22 @@ pub struct Metric<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum MetricValue<'a> {
-    /// No value field.
+    /// The metric has no value field.
     #[default]
     None,
-    /// `int_value`.
+    /// Value of the field `int_value`.
     Int(u32),
-    /// `long_value`.
+    /// Value of the field `long_value`.
     Long(u64),
-    /// `float_value`.
+    /// Value of the field `float_value`.
     Float(f32),
-    /// `double_value`.
+    /// Value of the field `double_value`.
     Double(f64),
-    /// `boolean_value`.
+    /// Value of the field `boolean_value`.
     Boolean(bool),
-    /// `string_value`.
+    /// Value of the field `string_value`.
     String(&'a str),
-    /// `bytes_value`.
+    /// Value of the field `bytes_value`.
     Bytes(&'a [u8]),
     /// `dataset_value`, which is not read.
     DataSet,

@@ -47,7 +47,7 @@ pub use encode::{Sparkplug, with_body};
 pub use metric::{Metric, MetricValue, datatype};
 pub use payload::{Metrics, Payload};
 
-/// See [`Encoder`](crate::Encoder).
+/// Encoder of Sparkplug payloads; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Sparkplug>;
 
 /// There is no registered type, Sparkplug goes by topic; this one is for tools that want a name.

@@ -1,4 +1,4 @@
-//! Columns to readings.
+//! Decodes Protobuf columns into readings.
 
 #![deny(clippy::indexing_slicing)]
 

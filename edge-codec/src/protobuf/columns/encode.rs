@@ -1,4 +1,4 @@
-//! Readings to columns.
+//! Encodes readings as Protobuf columns.
 
 use super::super::{envelope, fields};
 use super::packed::zigzag;

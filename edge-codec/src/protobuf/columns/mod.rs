@@ -14,10 +14,10 @@ pub(crate) use decode::Rows;
 pub use decode::decode;
 pub use encode::Columns;
 
-/// See [`Encoder`](crate::Encoder).
+/// Encoder of Protobuf columns; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, Columns>;
 
-/// `application/vnd.edge.columns+protobuf;v=1`.
+/// Media type of the format, `application/vnd.edge.columns+protobuf;v=1`.
 pub const CONTENT_TYPE: &str = crate::content_type::PROTOBUF_COLUMNS;
 
 /// The published schema, for whoever wants to generate readers in another language.

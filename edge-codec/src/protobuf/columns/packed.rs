@@ -85,7 +85,7 @@ impl<'a> Column<'a> {
 
 pub(super) const MORE: &str = "an array has more elements than there is need for";
 
-/// ZigZag of `sint64`.
+/// Maps small negative numbers to small ones: ZigZag of `sint64`.
 pub(super) fn zigzag(v: i64) -> u64 {
     (v << 1 ^ v >> 63).cast_unsigned()
 }

@@ -1,30 +1,30 @@
 //! `proto/columns.proto` as prost structs. Exhaustive: the field numbers are frozen.
 
-/// A batch.
+/// Message with one batch.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Batch {
     /// Version of this layout: 1.
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    /// Identity: gateway.
+    /// Identity: number of the gateway.
     #[prost(fixed64, optional, tag = "2")]
     pub gateway: Option<u64>,
-    /// Identity: lane.
+    /// Identity: number of the lane.
     #[prost(uint32, optional, tag = "3")]
     pub lane: Option<u32>,
-    /// Identity: epoch.
+    /// Identity: epoch of the queue.
     #[prost(uint32, optional, tag = "4")]
     pub epoch: Option<u32>,
     /// Identity: sequence number of the first reading.
     #[prost(uint64, optional, tag = "5")]
     pub first_seq: Option<u64>,
-    /// Possible duplicate.
+    /// Set for a possible duplicate.
     #[prost(bool, tag = "6")]
     pub pd: bool,
     /// Milliseconds since the Unix epoch.
     #[prost(sint64, tag = "7")]
     pub base_time: i64,
-    /// Table: names.
+    /// Table: names of the sensors.
     #[prost(string, repeated, tag = "8")]
     pub name: Vec<String>,
     /// Table: units; empty = none.
@@ -39,22 +39,22 @@ pub struct Batch {
     /// Per reading: milliseconds since the one before.
     #[prost(sint64, repeated, tag = "12")]
     pub time: Vec<i64>,
-    /// Doubles.
+    /// Values that are doubles.
     #[prost(double, repeated, tag = "13")]
     pub f64: Vec<f64>,
-    /// Signed integers.
+    /// Values that are signed integers.
     #[prost(sint64, repeated, tag = "14")]
     pub i64: Vec<i64>,
-    /// Unsigned integers.
+    /// Values that are unsigned integers.
     #[prost(uint64, repeated, tag = "15")]
     pub u64: Vec<u64>,
-    /// Booleans.
+    /// Values that are booleans.
     #[prost(bool, repeated, tag = "16")]
     pub bool: Vec<bool>,
-    /// Texts.
+    /// Values that are texts.
     #[prost(string, repeated, tag = "17")]
     pub text: Vec<String>,
-    /// Byte strings.
+    /// Values that are byte strings.
     #[prost(bytes = "vec", repeated, tag = "18")]
     pub bytes: Vec<Vec<u8>>,
     /// OPC UA StatusCodes and counts; empty = all good.
@@ -72,19 +72,19 @@ pub struct Batch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum Kind {
-    /// [`Batch::f64`].
+    /// Values in [`Batch::f64`].
     F64 = 0,
-    /// [`Batch::i64`].
+    /// Values in [`Batch::i64`].
     I64 = 1,
-    /// [`Batch::u64`].
+    /// Values in [`Batch::u64`].
     U64 = 2,
-    /// [`Batch::bool`].
+    /// Values in [`Batch::bool`].
     Bool = 3,
-    /// [`Batch::text`].
+    /// Values in [`Batch::text`].
     Text = 4,
-    /// [`Batch::bytes`].
+    /// Values in [`Batch::bytes`].
     Bytes = 5,
-    /// None.
+    /// Null, without a value.
     Null = 6,
 }
 

@@ -11,8 +11,8 @@ pub(crate) use decode::pack;
 pub use decode::{decode, decode_at};
 pub use encode::SenmlCbor;
 
-/// See [`Encoder`](crate::Encoder).
+/// Encoder of SenML in CBOR; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, SenmlCbor>;
 
-/// `application/senml+cbor`.
+/// Media type of the format, `application/senml+cbor`.
 pub const CONTENT_TYPE: &str = crate::content_type::SENML_CBOR;

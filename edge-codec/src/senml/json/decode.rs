@@ -73,7 +73,7 @@ impl<'de> Visitor<'de> for Records<'_, '_, 'de, '_> {
     }
 }
 
-/// One record.
+/// Visitor of one record.
 struct Fields<'g, 'de, 'm> {
     guard: &'g mut Guard<'de, 'm>,
 }

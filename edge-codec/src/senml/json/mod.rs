@@ -9,8 +9,8 @@ pub(crate) use decode::pack;
 pub use decode::{decode, decode_at};
 pub use encode::SenmlJson;
 
-/// See [`Encoder`](crate::Encoder).
+/// Encoder of SenML in JSON; see [`Encoder`](crate::Encoder).
 pub type Encoder<S> = crate::Encoder<S, SenmlJson>;
 
-/// `application/senml+json`.
+/// Media type of the format, `application/senml+json`.
 pub const CONTENT_TYPE: &str = crate::content_type::SENML_JSON;
