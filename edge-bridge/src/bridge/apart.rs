@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::by_hand::ParkedTopic;
+use super::refused_list::ParkedTopic;
 use crate::wire::{ReasonCode, Utf8};
 
 /// Topics at most; further ones are not listed.

@@ -4,13 +4,12 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use super::message::Message;
 use super::pack::Pack;
 use super::refusals::Refusals;
+use super::refused_list::{ParkedList, ParkedRow};
 use super::retries::Retries;
-use super::spool::{Identity, Leased, Settled, Spool};
+use super::spool::{Leased, Settled, Spool};
 use super::uplink::{Uplink, row_key, weight_of};
 use super::uplink_event::{ByHandCount, LeftOut, UplinkEvent};
 use super::{Core, Output};
@@ -23,58 +22,6 @@ const ROWS_PER_TURN: usize = 1_024;
 const BYTES: usize = 256 * 1024;
 /// Time that copies wait to be taken, since the pass keeps parked rows from being sent, and a pass for the spool.
 const WITHIN_MS: u64 = 5_000;
-
-/// Topics that the hub refuses now, and the rows that wait for them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ParkedList {
-    /// Topics in back-off, with parked rows that are being sent, or with messages that are refused for themselves and are not parked, in their
-    /// order, at most 384: while the hub refuses whatever is sent, those that were tried. Then topics with messages that are parked for
-    /// themselves, as poison or too large, at most 256.
-    pub topics: Vec<ParkedTopic>,
-    /// Parked messages, by weight, those of topics that are not known included: of an earlier run.
-    pub parked: u64,
-    /// Refused messages, by weight, that cannot be parked, for want of room: they wait in their place.
-    pub in_place: u64,
-    /// Reason why these cannot be parked, in words, as far as known.
-    pub in_place_reason: Option<String>,
-}
-
-/// A topic of a [`ParkedList`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ParkedTopic {
-    /// As the hub sees it.
-    pub topic: Utf8,
-    /// Of the last refusal.
-    pub reason: ReasonCode,
-    /// Messages that are kept in place, to be tried.
-    pub held: usize,
-    /// Readings in them, by the weight of their rows.
-    pub held_readings: u64,
-    /// Parked rows of this run, as far as known.
-    pub parked: u64,
-    /// Until the next attempt; `None` while one is on its way, or the topic is taken again.
-    pub retry_in_ms: Option<u64>,
-}
-
-/// Copy of a row that is parked, or of a message that is held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ParkedRow {
-    /// Its topic; empty for a row that is none of the bridge's.
-    pub topic: Utf8,
-    /// Its payload; of a held message, which may be of several rows, the message's.
-    pub payload: Bytes,
-    /// Readings in it, by the weight of its row, or of all the rows of a message.
-    pub readings: u64,
-    /// Of the row, or of a message's first; `None` if the spool gives none.
-    pub identity: Option<Identity>,
-    /// Time that it has waited; `None` for a held message.
-    pub age_ms: Option<u64>,
-    /// Reason for which its topic is refused, if it is.
-    pub reason: Option<ReasonCode>,
-}
 
 /// Action of a pass on rows of matching topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -342,18 +289,6 @@ impl Refusals {
             topic.backoff.reset();
             topic.due_ms = now_ms;
         }
-    }
-
-    pub(super) fn list(&self, now_ms: u64, spool: &impl Spool) -> Vec<ParkedTopic> {
-        let topics = self.topics.iter().map(|(name, topic)| ParkedTopic {
-            topic: name.clone(),
-            reason: topic.reason,
-            held: topic.held.len(),
-            held_readings: topic.held.iter().map(|held| weight_of(&held.message, spool)).sum(),
-            parked: topic.parked.saturating_sub(topic.left),
-            retry_in_ms: (!topic.healing && topic.out == 0).then(|| topic.due_ms.saturating_sub(now_ms)),
-        });
-        topics.collect()
     }
 }
 

@@ -1,24 +1,21 @@
 //! Choice of the next message: the uplink's sources in the order of their claims, and the rows behind them.
 
-use super::by_hand::covers;
 use super::message::Message;
 use super::pack::{Pack, Packing, set_expiry};
 use super::refusals::Route;
-use super::spool::{Leased, ParkedCount, Settled, Spool};
+use super::spool::{Settled, Spool};
 use super::stats::Stats;
 use super::sweep::Deferred;
-use super::uplink::{Uplink, give_back, is_about_message, row_key};
+use super::uplink::{Uplink, row_key};
 use super::uplink_event::UplinkEvent;
 use crate::ingest::Now;
 use crate::session::{PublishError, Session, Token};
-use crate::wire::{Publish, QoS, ReasonCode, Utf8};
+use crate::wire::{Publish, QoS, ReasonCode};
 
 /// Rows leased at a time at most.
 const LEASE_ROWS: usize = 256;
 /// Rows parked unsent in one turn at most.
 const PARKS_PER_TURN: usize = 1_024;
-/// Until the next look for a poison message that a sweep should have met.
-const MISSED_POISON_MS: u64 = 600_000;
 
 impl<P: Pack> Uplink<P> {
     /// Sends what the session, the window and the spool have room and rows for.
@@ -236,223 +233,9 @@ impl<P: Pack> Uplink<P> {
         any
     }
 
-    fn lease_swept<S: Spool>(&mut self, now: Now, spool: &mut S, room: usize, parks: &mut usize) -> bool {
-        if self.hand.is_some() {
-            return false;
-        }
-        let is_ahead = self.pack_is_empty();
-        self.lease_parked(now.up_ms, spool, room, parks, |uplink, spool, row| {
-            let (key, topic) = (row_key(row.id, spool), uplink.pack.topic(&row));
-            if uplink.retry_filter.as_ref().is_some_and(|filter| covers(filter, &topic)) {
-                uplink.poison.retry(key);
-            }
-            let reason = if uplink.poison.holds(now.up_ms, key) {
-                uplink.apart.on_parked(&topic, None, u64::from(row.row.weight));
-                Some(ReasonCode::UNSPECIFIED_ERROR)
-            } else {
-                let gives_up = uplink.gives_up(now.up_ms, &topic);
-                gives_up.or_else(|| uplink.refusals.parks(&topic, true)).filter(|_| is_ahead)
-            };
-            match reason {
-                Some(reason) => uplink.park_row_again(&row, reason, spool),
-                None => {
-                    uplink.sweep.on_row(row.id, topic);
-                    uplink.pack.add(now, row);
-                }
-            }
-        })
-    }
-
-    /// The reason if a sweep sends no row of this topic, since the hub refuses whatever comes and nothing is known of it. Topics wait like refused ones
-    /// then; messages that were refused for themselves do not speak for theirs.
-    fn gives_up(&mut self, now_ms: u64, topic: &Utf8) -> Option<ReasonCode> {
-        let reason = self.sweep.gives_up().filter(|_| !self.refusals.knows(topic))?;
-        if !is_about_message(reason) {
-            let out = self.out_of(topic);
-            self.refusals.add(now_ms, topic, reason, out);
-        }
-        Some(reason)
-    }
-
     /// Tells that a row that is parked when it is leased overtakes none that was leased before.
     pub(super) fn pack_is_empty(&self) -> bool {
         self.pack.held_bytes() == 0 && self.pack.poll_timeout().is_none()
-    }
-
-    /// The sweep's next rows, each to be handled. Whether there were any.
-    pub(super) fn lease_parked<S: Spool>(
-        &mut self,
-        now_ms: u64,
-        spool: &mut S,
-        room: usize,
-        parks: &mut usize,
-        mut handle: impl FnMut(&mut Self, &mut S, Leased),
-    ) -> bool {
-        if !self.sweep.is_active() {
-            return false;
-        }
-        let rows = spool.lease_parked(now_ms, self.sweep.room(), room);
-        let (any, mut weight) = (!rows.is_empty(), 0);
-        *parks = parks.saturating_sub(rows.len());
-        let mut rows = rows.into_iter();
-        while let Some(row) = rows.next() {
-            if self.sweep.ends_at(row_key(row.id, spool)) {
-                std::iter::once(row).chain(rows).for_each(|row| spool.give_back(row.id));
-                break;
-            }
-            self.poison.on_met(row_key(row.id, spool));
-            self.size_limit.on_met(row.row.payload.len() as u64);
-            weight += u64::from(row.row.weight);
-            let topic = self.pack.topic(&row);
-            self.refusals.on_swept(&topic);
-            self.apart.on_swept(&topic, u64::from(row.row.weight));
-            handle(self, spool, row);
-        }
-        if self.sweep.on_leased(now_ms, weight, spool) {
-            self.end_sweep(now_ms, spool);
-        }
-        any
-    }
-
-    fn end_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
-        if self.sweep.could_not_read() {
-            self.refusals.on_sweep_broken_off();
-            self.size_limit.on_pass_broken_off();
-        } else {
-            self.refusals.on_sweep_over();
-            self.apart.on_sweep_over();
-            self.poison.on_pass_over(now_ms);
-            self.on_size_pass_over(now_ms, spool);
-        }
-        self.park_deferred(spool);
-        // A pass by hand sends nothing: it is no attempt, and the next one comes when it would have come without.
-        if self.hand.is_none() {
-            self.plan_sweep(now_ms, spool);
-        }
-    }
-
-    /// Plans the next sweep when one is over.
-    fn plan_sweep<S: Spool>(&mut self, now_ms: u64, spool: &S) {
-        if self.sweep.could_not_read() {
-            self.sweep.want_again(now_ms);
-        } else {
-            self.retry_filter = None;
-        }
-        if spool.parked() > 0 {
-            self.sweep.want_later(now_ms);
-        }
-        if let Some(due_ms) = self.poison.due_ms() {
-            // One that was due and did not come by is gone: it expired, or made room.
-            self.sweep.want(if due_ms > now_ms { due_ms } else { now_ms + MISSED_POISON_MS });
-        }
-    }
-
-    /// Begins a sweep that is due, or that a healed topic asks for.
-    pub(super) fn begin_sweep<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
-        if self.sweep.is_active() || self.hand.is_some() || self.link.is_refused() {
-            return;
-        }
-        self.park_deferred(spool);
-        // Not all are known by their topics; those of an earlier life the store may learn of long after the connection is up.
-        if !self.sweep.is_planned() && spool.parked() > 0 {
-            self.sweep.want_later(now_ms);
-        }
-        if self.sweep.has_rows_inside() || !self.refusals.all_settled() {
-            return;
-        }
-        if self.refusals.take_sweep_wanted() {
-            self.sweep.want(now_ms);
-        }
-        if !self.sweep.is_due(now_ms) || self.sweep.has_to_wait(now_ms, spool) {
-            return;
-        }
-        if spool.has_holes() {
-            self.give_back_held_swept(spool);
-            spool.close_holes();
-        }
-        self.begin_pass_over_parked(now_ms, spool);
-        if !self.sweep.is_active() {
-            self.refusals.on_sweep_over();
-            self.poison.on_pass_over(now_ms);
-            self.on_size_pass_over(now_ms, spool);
-        }
-    }
-
-    /// Held messages of parked rows go back to their places, where the sweep that begins meets them before what is younger: the spool puts rows together
-    /// only when none is leased. Not while others are on their way, which would be leased all the same.
-    fn give_back_held_swept<S: Spool>(&mut self, spool: &mut S) {
-        let retried = self.retries.waiting.iter().map(|(_, message)| message);
-        let is_out = self.sent.values().chain(&self.again).chain(retried).any(|message| message.swept);
-        if is_out || !self.refusals.may_give_back_swept() {
-            return;
-        }
-        for message in self.refusals.take_held_swept() {
-            self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
-            give_back(&message, spool);
-        }
-    }
-
-    /// Begins to pass the parked rows, those of a sweep or of a person's work.
-    pub(super) fn begin_pass_over_parked<S: Spool>(&mut self, now_ms: u64, spool: &mut S) {
-        self.note_left(spool);
-        self.sweep.begin(spool);
-        self.refusals.on_sweep_begins(spool.is_settled() || spool.parked() == 0);
-        self.apart.on_sweep_begins();
-        self.poison.on_pass_begins(spool.is_settled());
-        self.on_size_pass_begins(now_ms, spool);
-    }
-
-    /// Parks new rows of a topic, or has them wait while older ones may still be parked.
-    fn park_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
-        let topic = &new.topic;
-        if self.sweep.defers() || self.refusals.has_deferred(topic) || !self.refusals.is_settled(topic) {
-            self.refusals.on_deferred(topic, new.rows.len() as u64);
-            self.sweep.defer(new);
-        } else {
-            self.put_new(new, spool);
-        }
-    }
-
-    /// Parks the rows that waited for older ones: those of a sweep, and those that are held or on their way.
-    pub(super) fn park_deferred<S: Spool>(&mut self, spool: &mut S) {
-        if self.sweep.defers() {
-            return;
-        }
-        for new in self.sweep.take_deferred(|topic| self.refusals.is_settled(topic)) {
-            self.refusals.on_not_deferred(&new.topic, new.rows.len() as u64);
-            self.put_new(new, spool);
-        }
-    }
-
-    fn put_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
-        self.refusals.on_parked(&new.topic, new.rows.len() as u64);
-        let count = ParkedCount::new(new.topic, false);
-        new.rows.into_iter().for_each(|row| spool.park_for(row, &count, new.reason));
-    }
-
-    /// Parks a message: what a sweep meets of its topic from now on goes behind it.
-    fn park_again<S: Spool>(&mut self, message: &Message, reason: ReasonCode, spool: &mut S) {
-        self.park(message, reason, spool);
-        if self.sweep.is_active() {
-            self.refusals.on_passed(message.topic());
-        }
-    }
-
-    /// Parks a row of the sweep again. Poison rows are counted for themselves: they wait whatever becomes of their topic.
-    pub(super) fn park_row_again<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
-        if !self.poison.is_known(row_key(row.id, spool)) {
-            self.refusals.on_passed(&self.pack.topic(row));
-        }
-        self.park_row(row, reason, spool);
-    }
-
-    pub(super) fn park_row<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
-        let key = row_key(row.id, spool);
-        self.sweep.on_parked(key);
-        spool.park(row.id, reason);
-        if !self.poison.is_known(key) {
-            self.refusals.on_parked(&self.pack.topic(row), 1);
-        }
     }
 
     /// `false`: nothing more can be sent now.

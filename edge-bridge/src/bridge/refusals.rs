@@ -54,7 +54,7 @@ pub(super) struct Refusals {
     pub(super) topics: BTreeMap<Utf8, Topic>,
     pub(super) held_bytes: u64,
     seed: u64,
-    sweep_wanted: bool,
+    pub(super) sweep_wanted: bool,
 }
 
 impl Refusals {
@@ -152,20 +152,6 @@ impl Refusals {
         self.topics.get(topic).is_some_and(|topic| topic.deferred > 0)
     }
 
-    /// The sweep parks rows of this topic again.
-    pub(super) fn on_passed(&mut self, topic: &Utf8) {
-        if let Some(topic) = self.topics.get_mut(topic) {
-            topic.passed = true;
-        }
-    }
-
-    /// A parked row of this topic was leased.
-    pub(super) fn on_swept(&mut self, topic: &Utf8) {
-        if let Some(topic) = self.topics.get_mut(topic) {
-            topic.parked = topic.parked.saturating_sub(1);
-        }
-    }
-
     /// A message is being sent without having asked [`route`](Self::route).
     pub(super) fn on_out(&mut self, topic: &Utf8) {
         if let Some(topic) = self.topics.get_mut(topic) {
@@ -241,14 +227,6 @@ impl Refusals {
         };
         self.topics.insert(name.clone(), topic);
         true
-    }
-
-    /// Parked rows of this topic were leased and will not be sent now: it waits like a refused one, and its new rows behind them.
-    pub(super) fn hold_swept(&mut self, now_ms: u64, name: &Utf8) {
-        self.add(now_ms, name, ReasonCode::NOT_AUTHORIZED, 0);
-        if let Some(topic) = self.topics.get_mut(name) {
-            topic.holds_swept = true;
-        }
     }
 
     /// Tells that the application was told of this topic.
@@ -371,78 +349,6 @@ impl Refusals {
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         let waiting = self.topics.values().filter(|topic| !topic.healing && topic.out == 0);
         waiting.map(|topic| if topic.tries > 0 { 0 } else { topic.due_ms }).min()
-    }
-
-    /// Tells that a topic that was healed has parked rows that no sweep passed yet; asked once.
-    pub(super) fn take_sweep_wanted(&mut self) -> bool {
-        std::mem::take(&mut self.sweep_wanted)
-    }
-
-    /// `meets_all`: no row is on its way to the parked ones, which the sweep would not meet, and which may not be forgotten at its end.
-    pub(super) fn on_sweep_begins(&mut self, meets_all: bool) {
-        for topic in self.topics.values_mut() {
-            (topic.parked_since, topic.left_since) =
-                if meets_all { (0, 0) } else { (topic.parked, topic.left) };
-            topic.passed = false;
-        }
-    }
-
-    /// All rows that were parked when the sweep began have been passed: what is counted beyond those parked since has expired.
-    pub(super) fn on_sweep_over(&mut self) {
-        for topic in self.topics.values_mut() {
-            (topic.parked, topic.left, topic.passed) = (topic.parked_since, topic.left_since, false);
-            self.sweep_wanted |= topic.healing && topic.has_parked();
-        }
-        self.topics.retain(|_, topic| !topic.healing || topic.has_parked());
-    }
-
-    /// A sweep ended that did not meet every row: what it did not meet is still parked.
-    pub(super) fn on_sweep_broken_off(&mut self) {
-        self.topics.values_mut().for_each(|topic| topic.passed = false);
-    }
-
-    /// Hands out what is held and forgets its topics. `all`: also of topics with parked rows, which are younger than what is held, and of those
-    /// that hold what was parked, which is older than what waits in the queue.
-    pub(super) fn take_held(&mut self, all: bool) -> Vec<Message> {
-        let mut out = Vec::new();
-        for topic in self.topics.values_mut().filter(|topic| all || !topic.has_to_hold()) {
-            out.extend(topic.held.drain(..).map(|held| held.message));
-        }
-        self.held_bytes -= out.iter().map(|message| message.bytes).sum::<u64>();
-        self.topics.retain(|_, topic| topic.has_to_hold());
-        self.topics.values_mut().for_each(|topic| topic.holds_swept = false);
-        out
-    }
-
-    /// Returns whether held messages of parked rows may go back to their places: no new one that is held is younger, which would be sent before them.
-    pub(super) fn may_give_back_swept(&self) -> bool {
-        self.topics.values().all(|topic| topic.held.iter().is_sorted_by_key(|held| held.message.swept))
-    }
-
-    /// Hands out held messages of parked rows.
-    pub(super) fn take_held_swept(&mut self) -> Vec<Message> {
-        let mut out = Vec::new();
-        for topic in self.topics.values_mut() {
-            let held = std::mem::take(&mut topic.held).into_iter();
-            let (swept, kept): (VecDeque<_>, _) = held.partition(|held| held.message.swept);
-            topic.held = kept;
-            out.extend(swept.into_iter().map(|held| held.message));
-        }
-        self.held_bytes -= out.iter().map(|message| message.bytes).sum::<u64>();
-        out
-    }
-
-    /// A message that was handed out and will not be sent now. Hands it back unless it has to wait here for its place among others of its topic.
-    pub(super) fn take_back(&mut self, message: Message) -> Option<Message> {
-        let Some(topic) = self.topics.get_mut(message.topic()) else { return Some(message) };
-        topic.out = topic.out.saturating_sub(1);
-        if !message.swept && !topic.has_to_hold() {
-            return Some(message);
-        }
-        self.held_bytes += message.bytes;
-        topic.healing = false;
-        topic.hold(message, None);
-        None
     }
 
     /// Returns whether the topic is in back-off.

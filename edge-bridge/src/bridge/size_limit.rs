@@ -8,19 +8,14 @@
 //! A hub that has taken a larger one means the message and not its size: that one is poison, and no limit is learned of it. It may have been the first of
 //! all, too: the probe is the oldest of about the limit's size, but the second probe, and every eighth after it, is another one.
 
-use std::collections::{BTreeMap, VecDeque};
+mod too_large;
+
+use std::collections::VecDeque;
 
 use super::backoff::Backoff;
-use super::message::Message;
-use super::pack::Pack;
 use super::poison::RowKey;
 use super::refusals::retry_backoff;
-use super::spool::Spool;
-use super::stats::Stats;
-use super::uplink::{Uplink, row_key};
 use super::uplink_event::HubLimit;
-use crate::session::{Session, Token};
-use crate::wire::ReasonCode;
 
 /// Longest time between a refusal and an end of the connection that is its consequence.
 const FOLLOWS_MS: u64 = 5_000;
@@ -296,122 +291,6 @@ impl SizeLimit {
         let halfway = limit.saturating_mul(self.taken.max(limit / STEP)).isqrt();
         Some(if is_close { self.taken } else { halfway.max(BATCH_MIN).min(limit.saturating_sub(1)) })
     }
-}
-
-impl<P: Pack> Uplink<P> {
-    /// The hub answered a message.
-    pub(super) fn on_size_answered(
-        &mut self,
-        now_ms: u64,
-        message: &Message,
-        reason: ReasonCode,
-        spool: &impl Spool,
-    ) {
-        let bytes = payload_bytes(message);
-        if reason == ReasonCode::PACKET_TOO_LARGE {
-            let rows: Vec<_> = message.packed.rows.iter().map(|row| row_key(*row, spool)).collect();
-            let is_poison = rows.iter().any(|row| self.poison.is_known(*row));
-            self.size_limit.on_refused(now_ms, Refused { bytes, at_ms: now_ms, rows, is_poison });
-        } else if reason.is_error() {
-            self.size_limit.last_refused = None;
-        } else if self.size_limit.on_taken(now_ms, bytes) {
-            self.sweep.want(now_ms);
-        }
-        self.want_size_probe(now_ms);
-    }
-
-    /// The connection is over, see [`SizeLimit::on_closed`]. Returns what is to be taken out of the session if an answered message was the cause: for
-    /// its size all of that size, which are parked.
-    pub(super) fn on_size_closed(
-        &mut self,
-        now_ms: u64,
-        by_hub: bool,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) -> Option<Vec<Token>> {
-        match self.size_limit.on_closed(now_ms, by_hub) {
-            Cause::Other => return None,
-            Cause::Message(rows) => {
-                self.note_poison(now_ms, &rows);
-                return Some(Vec::new());
-            }
-            Cause::Size => {}
-        }
-        self.want_size_probe(now_ms);
-        let (covered, kept): (BTreeMap<_, _>, _) = std::mem::take(&mut self.sent)
-            .into_iter()
-            .partition(|(_, message)| self.size_limit.covers(payload_bytes(message)));
-        self.sent = kept;
-        let tokens = covered.keys().copied().map(Token).collect();
-        for message in covered.into_values() {
-            self.refusals.on_gone(message.topic());
-            self.set_aside(now_ms, &message, ReasonCode::PACKET_TOO_LARGE, spool, stats);
-        }
-        Some(tokens)
-    }
-
-    /// A pass over the parked rows begins.
-    pub(super) fn on_size_pass_begins(&mut self, now_ms: u64, spool: &impl Spool) {
-        if self.hand.is_none() {
-            let is_due = self.may_probe_size(now_ms);
-            self.size_limit.on_pass_begins(now_ms, spool.is_settled(), is_due);
-        }
-    }
-
-    /// A pass over the parked rows is over.
-    pub(super) fn on_size_pass_over(&mut self, now_ms: u64, spool: &impl Spool) {
-        if self.hand.is_none() && self.size_limit.on_pass_over() {
-            self.sweep.want(now_ms);
-        }
-        if spool.parked() == 0 && self.may_probe_size(now_ms) {
-            self.size_limit.forget(now_ms);
-        }
-        self.want_size_probe(now_ms);
-    }
-
-    /// The next probe is a parked row.
-    fn want_size_probe(&mut self, now_ms: u64) {
-        if let Some(due_ms) = self.size_limit.due_ms().filter(|due_ms| *due_ms > now_ms) {
-            self.sweep.want(due_ms);
-        }
-    }
-
-    /// Returns whether a message is to be parked unsent for its size. Parked ones probe, the oldest first.
-    pub(super) fn is_too_large(&mut self, now_ms: u64, message: &Message, spool: &impl Spool) -> bool {
-        let bytes = payload_bytes(message);
-        if self.size_limit.limit.is_none() {
-            return self.size_limit.parks(bytes, message.swept, None, false);
-        }
-        let row = message.packed.rows.first().map(|row| row_key(*row, spool));
-        if row.is_some_and(|row| self.poison.is_known(row)) {
-            // It goes alone, and says nothing of sizes.
-            return false;
-        }
-        let is_due = self.size_limit.covers(bytes) && self.may_probe_size(now_ms);
-        self.size_limit.probes.is_any |= self.size_limit.probes.failed.len() as u64 >= spool.parked();
-        let parks = self.size_limit.parks(bytes, message.swept, row, is_due && message.swept);
-        if parks && is_due && !message.swept {
-            self.sweep.want(now_ms);
-        }
-        parks
-    }
-
-    /// Bytes of a whole packet that the pack may make: what the hub announced, and what its size limit may be.
-    pub(super) fn packet_max(&self, session: &Session) -> usize {
-        let max = u64::from(session.peer_packet_max()).min(self.size_limit.batch_max().unwrap_or(u64::MAX));
-        usize::try_from(max).unwrap_or(usize::MAX)
-    }
-
-    /// Returns whether a probe is due, and none is on its way.
-    fn may_probe_size(&self, now_ms: u64) -> bool {
-        let mut out = self.sent.values().chain(&self.again);
-        self.size_limit.due_ms().is_some_and(|due_ms| due_ms <= now_ms)
-            && !out.any(|message| self.size_limit.covers(payload_bytes(message)))
-    }
-}
-
-fn payload_bytes(message: &Message) -> u64 {
-    message.packed.publish.payload.len() as u64
 }
 
 #[cfg(test)]

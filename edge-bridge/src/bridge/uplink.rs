@@ -1,23 +1,22 @@
-//! Rows to messages to PUBACKs to acknowledged rows. A row leaves the spool when the hub has acknowledged it (promise 4) or its time to live is
+//! Uplink: rows become messages, and their PUBACKs acknowledge the rows. A row leaves the spool when the hub has acknowledged it (promise 4) or its time to live is
 //! over; a refusal never removes one, and delays no other topic.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::apart::Apart;
 use super::by_hand::Pass;
-use super::connection::HubClose;
-use super::link_refusal::{LinkChange, LinkRefusal};
+use super::link_refusal::LinkRefusal;
 use super::message::Message;
-use super::notices::{Cause, Notices};
+use super::notices::Notices;
 use super::pack::{Pack, set_expiry};
-use super::poison::{Blame, Poison, RowKey};
+use super::poison::{Poison, RowKey};
 use super::refusals::Refusals;
 use super::retries::Retries;
 use super::size_limit::SizeLimit;
-use super::spool::{LeaseId, ParkedCount, Settled, Spool};
+use super::spool::{LeaseId, Settled, Spool};
 use super::stats::Stats;
 use super::sweep::Sweep;
-use super::uplink_event::{Refusal, UplinkEvent};
+use super::uplink_event::UplinkEvent;
 use super::window::Window;
 use crate::session::{InFlight, Resume, Token};
 use crate::wire::{ReasonCode, Utf8};
@@ -54,7 +53,7 @@ pub(super) struct Uplink<P> {
     /// More rows are to be parked: not before then, so that a turn ends.
     pub(super) resume_ms: Option<u64>,
     pub(super) retain_cleared: bool,
-    notices: Notices,
+    pub(super) notices: Notices,
     pub(super) events: VecDeque<UplinkEvent>,
 }
 
@@ -124,182 +123,9 @@ impl<P: Pack> Uplink<P> {
         }
     }
 
-    /// The hub closed the connection while `here` messages that were written on it had no answer. Returns the one that is to be taken out of the
-    /// session: it is parked as poison.
-    pub(super) fn on_hub_closed(
-        &mut self,
-        now_ms: u64,
-        here: usize,
-        close: HubClose,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) -> Option<Token> {
-        let (mut worst, mut others, mut overdue) = (0, Vec::new(), Vec::new());
-        for (token, message) in self.sent.iter_mut().take(here) {
-            message.closes = message.closes.saturating_add(1);
-            worst = worst.max(message.closes);
-            // The hub kept a connection open with those, but may have been dead.
-            let is_overdue = std::mem::take(&mut message.is_overdue);
-            if is_overdue { overdue.push(*token) } else { others.push(*token) }
-        }
-        let suspects = if others.is_empty() { overdue } else { others };
-        let token = *suspects.first()?;
-        let rows = &self.sent.get(&token)?.packed.rows;
-        let rows: Vec<_> = rows.iter().map(|row| row_key(*row, spool)).collect();
-        let is_known = rows.iter().any(|row| self.poison.is_known(*row));
-        if self.poison.on_close(suspects.len(), worst, close.names_a_message || is_known) == Blame::None {
-            return None;
-        }
-        let message = self.sent.remove(&token)?;
-        self.note_poison(now_ms, &rows);
-        self.poison.on_message_parked();
-        self.park_poison(now_ms, Cause::Poison, close.reason, &message, spool, stats);
-        Some(Token(token))
-    }
-
-    /// Parks a message that was sent and is to blame.
-    pub(super) fn park_poison(
-        &mut self,
-        now_ms: u64,
-        cause: Cause,
-        reason: ReasonCode,
-        message: &Message,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) {
-        stats.poison += 1;
-        self.refusals.on_gone(message.topic());
-        self.apart.on_parked(message.topic(), Some(reason), weight_of(message, spool));
-        self.tell(now_ms, cause, reason, message, spool, stats);
-        self.put_last(message, true, reason, spool);
-    }
-
-    /// These rows are parked as poison; a sweep tries them again.
-    pub(super) fn note_poison(&mut self, now_ms: u64, rows: &[RowKey]) {
-        rows.iter().for_each(|row| self.poison.on_parked(now_ms, *row));
-        self.want_poison_sweep();
-    }
-
-    pub(super) fn want_poison_sweep(&mut self) {
-        if let Some(due_ms) = self.poison.due_ms() {
-            self.sweep.want(due_ms);
-        }
-    }
-
     /// Returns whether no older message waits for an answer.
     pub(super) fn is_oldest(&self, token: Token) -> bool {
         self.sent.first_key_value().is_none_or(|(first, _)| *first == token.0)
-    }
-
-    /// Notes a PUBACK, and settles its rows.
-    pub(super) fn on_acked(
-        &mut self,
-        now_ms: u64,
-        token: Token,
-        reason: ReasonCode,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) {
-        let Some(message) = self.sent.remove(&token.0) else { return };
-        self.youngest_answered = self.youngest_answered.max(token.0);
-        self.window.on_acked(now_ms, message.window_bytes(), message.sent_ms);
-        if self.poison.on_answer(now_ms) {
-            self.sweep.want(now_ms + 1_000);
-        }
-        self.on_size_answered(now_ms, &message, reason, spool);
-        let link = self.link.on_answer(now_ms, reason, message.topic(), message.is_attempt);
-        if link == LinkChange::Healed {
-            self.events.push_back(UplinkEvent::LinkHealed);
-            // Else their next eight answers would stop everything again.
-            for topic in self.link.take_refused_apart() {
-                let out = self.out_of(&topic);
-                self.refusals.add(now_ms, &topic, ReasonCode::NOT_AUTHORIZED, out);
-            }
-        }
-        if reason.is_error() {
-            stats.on_refusal(reason);
-            self.on_refused(now_ms, message, reason, link, spool, stats);
-        } else {
-            self.on_taken(now_ms, message, spool, stats);
-        }
-    }
-
-    fn on_taken(&mut self, now_ms: u64, message: Message, spool: &mut impl Spool, stats: &mut Stats) {
-        for row in &message.packed.rows {
-            if self.poison.known() > 0 {
-                let is_mended = self.poison.on_taken(now_ms, row_key(*row, spool));
-                if is_mended {
-                    self.sweep.want(now_ms + 1_000);
-                }
-            }
-            spool.ack(*row);
-        }
-        stats.acknowledged += 1;
-        stats.rows_delivered += message.packed.rows.len() as u64;
-        if message.swept {
-            self.sweep.on_success();
-        }
-        if let Some(healed) = self.refusals.on_accepted(message.topic()) {
-            if healed.said {
-                self.events.push_back(UplinkEvent::TopicHealed { topic: message.topic().clone() });
-            }
-            self.again.extend(healed.again);
-            for (bad, reason) in healed.bad {
-                self.refuse_alone(now_ms, bad, reason, spool, stats);
-            }
-        }
-        self.events.push_back(UplinkEvent::Delivered { rows: message.packed.rows });
-    }
-
-    fn on_refused(
-        &mut self,
-        now_ms: u64,
-        message: Message,
-        reason: ReasonCode,
-        link: LinkChange,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) {
-        if link == LinkChange::Refused {
-            self.tell(now_ms, Cause::Link, reason, &message, spool, stats);
-        }
-        // While others are on their way it is held like them, so that they stay in their order.
-        let is_known = message.swept || self.refusals.knows(message.topic());
-        if self.link.is_refused() && self.sent.is_empty() && !is_known {
-            return give_back(&message, spool);
-        }
-        if message.packed.rows.is_empty() {
-            // Nothing that anybody was acknowledged for: who made it decides when it is made again. Held back, every further one
-            // would be one more copy.
-            self.refusals.on_gone(message.topic());
-            return self.tell(now_ms, Cause::Topic, reason, &message, spool, stats);
-        }
-        if message.swept && self.hand.is_none() {
-            self.sweep.on_refusal(reason);
-        }
-        if message.refusals > 0 || is_about_message(reason) {
-            self.refusals.on_gone(message.topic());
-            return self.refuse_alone(now_ms, message, reason, spool, stats);
-        }
-        let topic = message.topic().clone();
-        let identity = first_identity(&message, spool);
-        let out = self.out_of(&topic);
-        match self.refusals.on_refused(now_ms, message, reason, out) {
-            None => {
-                stats.last_refusal =
-                    Some(Refusal { reason, topic: topic.clone(), identity, hub_limit: None, left_out: 0 });
-                if !self.link.is_refused()
-                    && !self.refusals.is_said(&topic)
-                    && let Some(left_out) = self.notices.tell(now_ms, Cause::Topic, reason)
-                {
-                    self.refusals.say(&topic);
-                    let refusal = Refusal { reason, topic, identity, hub_limit: None, left_out };
-                    self.events.push_back(UplinkEvent::TopicRefused(refusal));
-                }
-            }
-            Some(message) if self.link.is_refused() => give_back(&message, spool),
-            Some(message) => self.set_aside(now_ms, &message, reason, spool, stats),
-        }
     }
 
     /// Messages of this topic that are on their way, or about to be.
@@ -401,94 +227,10 @@ impl<P: Pack> Uplink<P> {
         &self.window
     }
 
-    /// A message that the hub refuses although it takes others of the topic. One that comes from the parked ones had its attempts.
-    fn refuse_alone(
-        &mut self,
-        now_ms: u64,
-        mut message: Message,
-        reason: ReasonCode,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) {
-        if reason == ReasonCode::PACKET_TOO_LARGE {
-            // It is too large still in a second, and may cost the connection again.
-            return self.set_aside(now_ms, &message, reason, spool, stats);
-        }
-        message.reason = Some(reason);
-        if message.refusals == 0 && is_about_message(reason) {
-            self.tell(now_ms, Cause::Message, reason, &message, spool, stats);
-        } else {
-            let (topic, identity) = (message.topic().clone(), first_identity(&message, spool));
-            stats.last_refusal = Some(Refusal { reason, topic, identity, hub_limit: None, left_out: 0 });
-        }
-        let kept = if message.swept && is_about_message(reason) {
-            Some(message)
-        } else {
-            self.retries.push(now_ms, message)
-        };
-        if let Some(message) = kept {
-            self.set_aside(now_ms, &message, reason, spool, stats);
-        }
-    }
-
-    /// Parks a message whose topic goes on.
-    pub(super) fn set_aside(
-        &mut self,
-        now_ms: u64,
-        message: &Message,
-        reason: ReasonCode,
-        spool: &mut impl Spool,
-        stats: &mut Stats,
-    ) {
-        self.apart.on_parked(message.topic(), Some(reason), weight_of(message, spool));
-        self.tell(now_ms, Cause::Message, reason, message, spool, stats);
-        self.put_last(message, true, reason, spool);
-        self.sweep.want_later(now_ms);
-    }
-
-    /// Parks the rows of a message.
-    pub(super) fn park(&mut self, message: &Message, reason: ReasonCode, spool: &mut impl Spool) {
-        self.put_last(message, false, reason, spool);
-        self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
-    }
-
-    /// `is_apart`: the message is counted apart from its topic.
-    fn put_last(&mut self, message: &Message, is_apart: bool, reason: ReasonCode, spool: &mut impl Spool) {
-        let count = ParkedCount::new(message.topic().clone(), is_apart);
-        for row in &message.packed.rows {
-            self.sweep.on_parked(row_key(*row, spool));
-            spool.park_for(*row, &count, reason);
-        }
-    }
-
     /// The times to live of a message's rows are over.
     pub(super) fn expire(&mut self, message: &Message, spool: &mut impl Spool, stats: &mut Stats) {
         stats.expired += message.packed.rows.len() as u64;
         message.packed.rows.iter().for_each(|row| spool.settle(*row, Settled::Expired));
-    }
-
-    fn tell(
-        &mut self,
-        now_ms: u64,
-        cause: Cause,
-        reason: ReasonCode,
-        message: &Message,
-        spool: &impl Spool,
-        stats: &mut Stats,
-    ) {
-        let (topic, identity) = (message.topic().clone(), first_identity(message, spool));
-        let hub_limit = self.size_limit.of_hub().filter(|_| reason == ReasonCode::PACKET_TOO_LARGE);
-        let mut refusal = Refusal { reason, topic, identity, hub_limit, left_out: 0 };
-        stats.last_refusal = Some(refusal.clone());
-        let Some(left_out) = self.notices.tell(now_ms, cause, reason) else { return };
-        refusal.left_out = left_out;
-        self.events.push_back(match cause {
-            Cause::Topic => UplinkEvent::TopicRefused(refusal),
-            Cause::Link => UplinkEvent::LinkRefused(refusal),
-            Cause::Poison => UplinkEvent::Poison(refusal),
-            Cause::Unanswered => UplinkEvent::Unanswered(refusal),
-            Cause::Message => UplinkEvent::Parked(refusal),
-        });
     }
 }
 
@@ -512,7 +254,7 @@ pub(super) fn row_key(row: LeaseId, spool: &impl Spool) -> RowKey {
     spool.identity(row).map_or(RowKey::Lease(row), RowKey::Identity)
 }
 
-fn first_identity(message: &Message, spool: &impl Spool) -> Option<super::spool::Identity> {
+pub(super) fn first_identity(message: &Message, spool: &impl Spool) -> Option<super::spool::Identity> {
     message.packed.rows.first().and_then(|row| spool.identity(*row))
 }
 

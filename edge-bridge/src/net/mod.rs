@@ -30,6 +30,7 @@ mod queue_spool;
 mod receipt;
 mod router;
 pub mod server;
+mod start;
 mod start_error;
 pub mod stream;
 mod target;

@@ -64,16 +64,10 @@ use timer::{Timer, TimerTable};
 use topic_alias::{InboundAliases, OutboundAliases};
 use transit::{Transit, Wrote};
 
-use crate::wire::{
-    Ack, Connect, Limits, Packet, PacketId, Properties, Publish, QoS, ReasonCode, Subscribe, Subscription,
-    Unsubscribe, Utf8, Version,
-};
+use crate::wire::{Ack, Connect, Limits, Packet, Publish, QoS, ReasonCode, Version};
 
 /// Packets that one [`Input::Bytes`] handles at most.
 pub const PACKETS_PER_TURN: usize = 64;
-
-/// Requests without an answer at most.
-const REQUESTS_MAX: usize = 64;
 
 /// One connection. See the [module](self) for how to run it.
 #[derive(Debug)]
@@ -259,35 +253,6 @@ impl Session {
         }
     }
 
-    /// Client: subscribes; [`Event::SubAck`] answers with the identifier returned here.
-    pub fn subscribe(
-        &mut self,
-        now_ms: u64,
-        mut filters: Vec<Subscription>,
-    ) -> Result<PacketId, RequestError> {
-        if filters.iter().any(|f| f.qos == QoS::ExactlyOnce) {
-            return Err(RequestError::QoS2);
-        }
-        if self.version == Version::V311 {
-            // It has no options; their defaults are what 3.1.1 does.
-            filters = filters.into_iter().map(|f| Subscription::new(f.filter, f.qos)).collect();
-        }
-        let (id, count) = (self.request_id()?, filters.len());
-        let packet = Subscribe { packet_id: id, properties: Properties::default(), filters };
-        self.write_request(now_ms, &Packet::Subscribe(packet))?;
-        self.requests.add(id, requests::Kind::Subscribe, count);
-        Ok(id)
-    }
-
-    /// Client: unsubscribes; [`Event::UnsubAck`] answers with the identifier returned here.
-    pub fn unsubscribe(&mut self, now_ms: u64, filters: Vec<Utf8>) -> Result<PacketId, RequestError> {
-        let (id, count) = (self.request_id()?, filters.len());
-        let packet = Unsubscribe { packet_id: id, properties: Properties::default(), filters };
-        self.write_request(now_ms, &Packet::Unsubscribe(packet))?;
-        self.requests.add(id, requests::Kind::Unsubscribe, count);
-        Ok(id)
-    }
-
     /// Client: sends PINGREQ, unless one is still unanswered.
     pub fn ping(&mut self, now_ms: u64) {
         if matches!(self.phase, Phase::Open) && self.keep_alive.may_ping() {
@@ -392,17 +357,6 @@ impl Session {
         self.phase = Phase::Closed;
         self.timers.stop_all();
         self.events.push_back(Event::Closed(closed));
-    }
-
-    fn request_id(&mut self) -> Result<PacketId, RequestError> {
-        if !self.is_open() {
-            return Err(RequestError::NotConnected);
-        }
-        if self.requests.len() >= REQUESTS_MAX {
-            return Err(RequestError::TooMany);
-        }
-        let requests = &self.requests;
-        self.outbound.allocate_id(|id| requests.is_id_used(id)).ok_or(RequestError::TooMany)
     }
 }
 

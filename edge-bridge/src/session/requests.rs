@@ -1,6 +1,10 @@
 //! SUBSCRIBE and UNSUBSCRIBE on their way (§3.8, §3.10).
 
-use crate::wire::PacketId;
+use super::{RequestError, Session};
+use crate::wire::{Packet, PacketId, Properties, QoS, Subscribe, Subscription, Unsubscribe, Utf8, Version};
+
+/// Requests without an answer at most.
+const REQUESTS_MAX: usize = 64;
 
 /// Kind of request that an identifier belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,5 +43,47 @@ impl Requests {
 
     pub(super) fn len(&self) -> usize {
         self.open.len()
+    }
+}
+
+impl Session {
+    /// Client: subscribes; [`Event::SubAck`](super::Event::SubAck) answers with the identifier returned here.
+    pub fn subscribe(
+        &mut self,
+        now_ms: u64,
+        mut filters: Vec<Subscription>,
+    ) -> Result<PacketId, RequestError> {
+        if filters.iter().any(|f| f.qos == QoS::ExactlyOnce) {
+            return Err(RequestError::QoS2);
+        }
+        if self.version == Version::V311 {
+            // It has no options; their defaults are what 3.1.1 does.
+            filters = filters.into_iter().map(|f| Subscription::new(f.filter, f.qos)).collect();
+        }
+        let (id, count) = (self.request_id()?, filters.len());
+        let packet = Subscribe { packet_id: id, properties: Properties::default(), filters };
+        self.write_request(now_ms, &Packet::Subscribe(packet))?;
+        self.requests.add(id, Kind::Subscribe, count);
+        Ok(id)
+    }
+
+    /// Client: unsubscribes; [`Event::UnsubAck`](super::Event::UnsubAck) answers with the identifier returned here.
+    pub fn unsubscribe(&mut self, now_ms: u64, filters: Vec<Utf8>) -> Result<PacketId, RequestError> {
+        let (id, count) = (self.request_id()?, filters.len());
+        let packet = Unsubscribe { packet_id: id, properties: Properties::default(), filters };
+        self.write_request(now_ms, &Packet::Unsubscribe(packet))?;
+        self.requests.add(id, Kind::Unsubscribe, count);
+        Ok(id)
+    }
+
+    fn request_id(&mut self) -> Result<PacketId, RequestError> {
+        if !self.is_open() {
+            return Err(RequestError::NotConnected);
+        }
+        if self.requests.len() >= REQUESTS_MAX {
+            return Err(RequestError::TooMany);
+        }
+        let requests = &self.requests;
+        self.outbound.allocate_id(|id| requests.is_id_used(id)).ok_or(RequestError::TooMany)
     }
 }

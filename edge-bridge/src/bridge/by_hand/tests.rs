@@ -1,3 +1,5 @@
+use bytes::Bytes;
+
 use super::super::pack::RawPack;
 use super::super::spool::MemorySpool;
 use super::*;

@@ -4,7 +4,7 @@ use super::super::Core;
 use super::super::config::LinkConfig;
 use super::super::pack::{Packing, RawPack};
 use super::super::poison::RowKey;
-use super::super::spool::{LeaseId, MemorySpool};
+use super::super::spool::{LeaseId, Leased, MemorySpool};
 use super::super::test_uplink::{QUOTA, Rig, SUCCESS, text};
 use super::*;
 use crate::row::Row;

@@ -1,8 +1,10 @@
+use super::super::message::Message;
 use super::super::pack::{Packed, RawPack};
-use super::super::spool::MemorySpool;
+use super::super::spool::{MemorySpool, Spool};
+use super::super::uplink::Uplink;
 use super::*;
-use crate::session::ClientConfig;
-use crate::wire::Utf8;
+use crate::session::{ClientConfig, Session};
+use crate::wire::{ReasonCode, Utf8};
 
 fn row(n: u64) -> RowKey {
     RowKey::Lease(super::super::spool::LeaseId(n))

@@ -1,0 +1,124 @@
+//! Dialling: begins connections, takes over what they leave, and waits between two of them.
+
+use super::connection::Connection;
+use super::pack::Pack;
+use super::spool::Spool;
+use super::takeover::Takeover;
+use super::{Core, Event, Output, Phase};
+use crate::ingest::Now;
+use crate::session::Closed;
+use crate::wire::{PacketId, ReasonCode};
+
+/// Life of a connection, in milliseconds, from which it counts as accepted for good, when nothing was there to be
+/// acknowledged.
+const STABLE_MS: u64 = 30_000;
+
+/// Patience with the first CONNACK after progress, in milliseconds; doubles with each attempt, up to the client's own
+/// timeout.
+const HANDSHAKE_MS: u64 = 4_000;
+
+/// Longest delay before the next dial while a message is looked for that makes the hub close.
+const HURRIED_MS: u64 = 300;
+
+/// Spreads seeds over all identifiers; that of seed 0 is 1. The multiplier is that of Fibonacci hashing (Knuth, TAOCP 3, 6.4).
+fn first_packet_id(seed: u64) -> PacketId {
+    let [high, low, ..] = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+    PacketId::new(u16::from_be_bytes([high, low])).unwrap_or(PacketId::MIN)
+}
+
+impl<S: Spool, P: Pack> Core<S, P> {
+    pub(super) fn dial(&mut self) {
+        self.phase = Phase::Dialing;
+        self.stats.dials += 1;
+        self.out.push_back(Output::Dial);
+    }
+
+    pub(super) fn connect(&mut self, now: Now) {
+        self.epoch += 1;
+        let mut resume = self.resume.take();
+        if let Some(resume) = &mut resume {
+            self.uplink.prepare_resume(now.up_ms, resume, &self.spool);
+        }
+        let mut client = self.config.client.clone();
+        client.version = self.version.current();
+        client.first_packet_id = first_packet_id(self.config.seed.wrapping_add(self.epoch - 1));
+        // A path that swallows CONNECT must not cost the whole timeout when it heals meanwhile; a slow hub gets more with every attempt.
+        let patience_ms = HANDSHAKE_MS << self.backoff.attempts().saturating_sub(1).min(8);
+        client.handshake_timeout_ms = client.handshake_timeout_ms.min(patience_ms);
+        let mut connection = Connection::new(now, self.epoch, client, resume);
+        connection.session.limit_in_flight(now.up_ms, self.uplink.in_flight_limit());
+        connection.session.set_path(self.path);
+        self.phase = Phase::Up(Box::new(connection));
+    }
+
+    pub(super) fn connection_over(&mut self, now: Now, closed: &Closed, why: Option<String>) {
+        let Phase::Up(connection) = std::mem::replace(&mut self.phase, Phase::Offline) else { return };
+        self.stats.traffic.add(&connection.session.traffic());
+        self.path = connection.session.path();
+        self.gave_up = connection.is_given_up(closed);
+        if self.gave_up {
+            self.path.on_break();
+        }
+        // Two clients under one identifier throw each other out, however much each gets done in between.
+        let taken_over = Takeover::is_said(closed);
+        let lasted_ms = now.up_ms.saturating_sub(connection.since_ms);
+        let blame = connection.blame(closed);
+        let sign = self.takeover.on_over(closed, blame.is_none(), lasted_ms);
+        let answered = connection.accepted || matches!(closed, Closed::Refused(_));
+        if let Some(version) = self.version.on_over(connection.accepted, closed) {
+            self.out.push_back(Output::Event(Event::OtherVersion(version)));
+        }
+        let stable = connection.acked || lasted_ms >= STABLE_MS;
+        if stable && !taken_over {
+            self.backoff.reset();
+        }
+        let names_a_message = blame.is_some_and(|close| close.names_a_message);
+        let here = usize::from(connection.session.in_flight_here());
+        let too_large =
+            self.uplink.on_size_closed(now.up_ms, names_a_message, &mut self.spool, &mut self.stats);
+        // An end that has its cause says nothing of what was not answered.
+        let blame = blame.filter(|_| here > 0 && too_large.is_none());
+        let poison = blame.and_then(|close| {
+            self.uplink.on_hub_closed(now.up_ms, here, close, &mut self.spool, &mut self.stats)
+        });
+        let sign = sign.filter(|_| too_large.is_none() && poison.is_none());
+        let unanswered = if connection.is_unanswered {
+            let window = connection.session.window();
+            self.uplink.on_unanswered(now.up_ms, window, &mut self.spool, &mut self.stats)
+        } else {
+            Vec::new()
+        };
+        if connection.session.had_session() {
+            let mut resume = connection.session.into_resume();
+            let parked = too_large.into_iter().flatten().chain(poison).chain(unanswered);
+            parked.for_each(|token| resume.forget(token));
+            self.resume = Some(resume);
+        }
+        self.uplink_events();
+        self.stall.set_waiting(now.up_ms, false);
+        self.idle_ping.set_listening(now.up_ms, false);
+        self.out.push_back(Output::Hangup);
+        if matches!(closed, Closed::Local(ReasonCode::NORMAL_DISCONNECTION)) {
+            let reason = closed.to_string();
+            self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: None }));
+            return;
+        }
+        let is_hurried = blame.is_some_and(|close| close.names_a_message) && self.uplink.is_hurried();
+        let mut reason = why.unwrap_or_else(|| closed.to_string());
+        if let Some(sign) = sign {
+            reason = format!("{reason}; {sign}");
+        }
+        self.disconnected(now, reason, answered, is_hurried);
+    }
+
+    /// `answered`: by MQTT, not only by TCP. `is_hurried`: a message is looked for that makes the hub close.
+    pub(super) fn disconnected(&mut self, now: Now, reason: String, answered: bool, is_hurried: bool) {
+        let mut in_ms = if answered { self.backoff.next_ms() } else { self.backoff.next_silent_ms() };
+        if is_hurried {
+            in_ms = in_ms.min(HURRIED_MS);
+        }
+        self.phase = Phase::Waiting { until_ms: now.up_ms + in_ms };
+        self.stats.last_error = Some(reason.clone());
+        self.out.push_back(Output::Event(Event::Disconnected { reason, retry_in_ms: Some(in_ms) }));
+    }
+}

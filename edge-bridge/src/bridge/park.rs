@@ -1,0 +1,125 @@
+//! Parking: puts what the hub refuses behind the other rows of the spool, in the order of its topic.
+
+use super::message::Message;
+use super::notices::Cause;
+use super::pack::Pack;
+use super::poison::RowKey;
+use super::spool::{Leased, ParkedCount, Spool};
+use super::stats::Stats;
+use super::sweep::Deferred;
+use super::uplink::{Uplink, row_key, weight_of};
+use crate::wire::ReasonCode;
+
+impl<P: Pack> Uplink<P> {
+    /// Parks new rows of a topic, or has them wait while older ones may still be parked.
+    pub(super) fn park_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
+        let topic = &new.topic;
+        if self.sweep.defers() || self.refusals.has_deferred(topic) || !self.refusals.is_settled(topic) {
+            self.refusals.on_deferred(topic, new.rows.len() as u64);
+            self.sweep.defer(new);
+        } else {
+            self.put_new(new, spool);
+        }
+    }
+
+    /// Parks the rows that waited for older ones: those of a sweep, and those that are held or on their way.
+    pub(super) fn park_deferred<S: Spool>(&mut self, spool: &mut S) {
+        if self.sweep.defers() {
+            return;
+        }
+        for new in self.sweep.take_deferred(|topic| self.refusals.is_settled(topic)) {
+            self.refusals.on_not_deferred(&new.topic, new.rows.len() as u64);
+            self.put_new(new, spool);
+        }
+    }
+
+    fn put_new<S: Spool>(&mut self, new: Deferred, spool: &mut S) {
+        self.refusals.on_parked(&new.topic, new.rows.len() as u64);
+        let count = ParkedCount::new(new.topic, false);
+        new.rows.into_iter().for_each(|row| spool.park_for(row, &count, new.reason));
+    }
+
+    /// Parks a message: what a sweep meets of its topic from now on goes behind it.
+    pub(super) fn park_again<S: Spool>(&mut self, message: &Message, reason: ReasonCode, spool: &mut S) {
+        self.park(message, reason, spool);
+        if self.sweep.is_active() {
+            self.refusals.on_passed(message.topic());
+        }
+    }
+
+    /// Parks a row of the sweep again. Poison rows are counted for themselves: they wait whatever becomes of their topic.
+    pub(super) fn park_row_again<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
+        if !self.poison.is_known(row_key(row.id, spool)) {
+            self.refusals.on_passed(&self.pack.topic(row));
+        }
+        self.park_row(row, reason, spool);
+    }
+
+    pub(super) fn park_row<S: Spool>(&mut self, row: &Leased, reason: ReasonCode, spool: &mut S) {
+        let key = row_key(row.id, spool);
+        self.sweep.on_parked(key);
+        spool.park(row.id, reason);
+        if !self.poison.is_known(key) {
+            self.refusals.on_parked(&self.pack.topic(row), 1);
+        }
+    }
+
+    /// Parks the rows of a message.
+    pub(super) fn park(&mut self, message: &Message, reason: ReasonCode, spool: &mut impl Spool) {
+        self.put_last(message, false, reason, spool);
+        self.refusals.on_parked(message.topic(), message.packed.rows.len() as u64);
+    }
+
+    /// Parks a message whose topic goes on.
+    pub(super) fn set_aside(
+        &mut self,
+        now_ms: u64,
+        message: &Message,
+        reason: ReasonCode,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
+        self.apart.on_parked(message.topic(), Some(reason), weight_of(message, spool));
+        self.tell(now_ms, Cause::Message, reason, message, spool, stats);
+        self.put_last(message, true, reason, spool);
+        self.sweep.want_later(now_ms);
+    }
+
+    /// Parks a message that was sent and is to blame.
+    pub(super) fn park_poison(
+        &mut self,
+        now_ms: u64,
+        cause: Cause,
+        reason: ReasonCode,
+        message: &Message,
+        spool: &mut impl Spool,
+        stats: &mut Stats,
+    ) {
+        stats.poison += 1;
+        self.refusals.on_gone(message.topic());
+        self.apart.on_parked(message.topic(), Some(reason), weight_of(message, spool));
+        self.tell(now_ms, cause, reason, message, spool, stats);
+        self.put_last(message, true, reason, spool);
+    }
+
+    /// `is_apart`: the message is counted apart from its topic.
+    fn put_last(&mut self, message: &Message, is_apart: bool, reason: ReasonCode, spool: &mut impl Spool) {
+        let count = ParkedCount::new(message.topic().clone(), is_apart);
+        for row in &message.packed.rows {
+            self.sweep.on_parked(row_key(*row, spool));
+            spool.park_for(*row, &count, reason);
+        }
+    }
+
+    /// These rows are parked as poison; a sweep tries them again.
+    pub(super) fn note_poison(&mut self, now_ms: u64, rows: &[RowKey]) {
+        rows.iter().for_each(|row| self.poison.on_parked(now_ms, *row));
+        self.want_poison_sweep();
+    }
+
+    pub(super) fn want_poison_sweep(&mut self) {
+        if let Some(due_ms) = self.poison.due_ms() {
+            self.sweep.want(due_ms);
+        }
+    }
+}

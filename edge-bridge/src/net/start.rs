@@ -1,0 +1,214 @@
+//! Start of a bridge: checks the settings, opens the spool and spawns the link's task.
+
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::builder::Builder;
+use super::clock::Clock;
+use super::commands::Acks;
+use super::dial::Dialer;
+use super::driver::Driver;
+use super::event_log::EventLog;
+use super::in_process::{Bridge, Store};
+use super::link::Link;
+use super::memory::SharedMemory;
+#[cfg(feature = "spool-queue")]
+use super::parking::Parking;
+use super::router::Router;
+use super::start_error::StartError;
+use super::target::Target;
+use crate::bridge::spool::Spool;
+use crate::bridge::{Core, LinkConfig, Pack, RawPack, Stats};
+use crate::wire::{QoS, Utf8};
+
+/// The bridge's name in its own queue.
+#[cfg(feature = "spool-queue")]
+const CONSUMER: &str = "hub";
+
+impl Builder {
+    /// Starts the bridge as a task of the present tokio runtime. Returns before there is a connection: publishing works without one.
+    ///
+    /// # Errors
+    ///
+    /// What was said before is wrong, or the spool did not open.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as `tokio::spawn` does.
+    pub async fn start(mut self) -> Result<Bridge, StartError> {
+        let pack = RawPack::new(self.identity);
+        let clock = Clock::start();
+        let Some(dir) = self.spool_dir.take() else {
+            let memory = SharedMemory::new();
+            let (link, task) = self.spawn(clock, memory.clone(), pack)?;
+            return Ok(Bridge::new(link, task, Store::Memory(memory), clock));
+        };
+        // Before the directory is touched.
+        self.check()?;
+        self.start_on_disk(dir, clock, pack).await
+    }
+
+    /// Starts a link on a spool and a pack of your own: what a gateway does. After pushing to the spool call
+    /// [`Link::rows_pushed`].
+    ///
+    /// # Errors
+    ///
+    /// What was said before is wrong.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as `tokio::spawn` does.
+    pub fn start_with<S, P>(self, spool: S, pack: P) -> Result<(Link, JoinHandle<()>), StartError>
+    where
+        S: Spool + Send + 'static,
+        P: Pack + Send + 'static,
+    {
+        self.spawn(Clock::start(), spool, pack)
+    }
+
+    /// Starts a link that drains an open queue through `consumer`. The link is woken by the queue itself. What the hub refuses is parked in a
+    /// second queue, in the directory `parked` of the first; it is made, and its disk reserved, when the first row is refused.
+    ///
+    /// # Errors
+    ///
+    /// What was said before is wrong.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, as `tokio::spawn` does.
+    #[cfg(feature = "spool-queue")]
+    pub fn start_on<P>(
+        self,
+        queue: &edge_queue::aio::Queue,
+        consumer: edge_queue::aio::Consumer,
+        pack: P,
+    ) -> Result<(Link, JoinHandle<()>), StartError>
+    where
+        P: Pack + Send + 'static,
+    {
+        let wake = Arc::new(Notify::new());
+        let (parking, parker) = Parking::new(queue, wake.clone());
+        let parked = parking.queue();
+        let spool = super::queue_spool::QueueSpool::new(consumer, parking, wake.clone());
+        let (mut link, task) =
+            self.spawn_with(Clock::start(), spool, pack, wake, Some(Box::pin(parker.run())))?;
+        link.parked = parked;
+        Ok((link, task))
+    }
+
+    #[cfg(feature = "spool-queue")]
+    async fn start_on_disk(self, dir: PathBuf, clock: Clock, pack: RawPack) -> Result<Bridge, StartError> {
+        let config = self.queue_config.clone().unwrap_or_default();
+        let queue = edge_queue::aio::Queue::open(&dir, config)
+            .await
+            .map_err(|e| StartError::Spool { dir: dir.clone(), reason: e.to_string() })?;
+        let consumer =
+            queue.consumer(CONSUMER).await.map_err(|e| StartError::Spool { dir, reason: e.to_string() })?;
+        let (link, task) = self.start_on(&queue, consumer, pack)?;
+        Ok(Bridge::new(link, task, Store::Queue(queue), clock))
+    }
+
+    #[cfg(not(feature = "spool-queue"))]
+    async fn start_on_disk(self, _: PathBuf, _: Clock, _: RawPack) -> Result<Bridge, StartError> {
+        Err(StartError::NoDiskSpool)
+    }
+
+    fn check(&self) -> Result<(Target, LinkConfig), StartError> {
+        let target: Target = self.url.parse()?;
+        match (target.tls, &self.tls) {
+            (true, None) => return Err(StartError::TlsMissing),
+            (false, Some(_)) => return Err(StartError::TlsUnused),
+            _ => {}
+        }
+        if self.client_id.is_empty() {
+            return Err(StartError::ClientId);
+        }
+        for rule in self.rules.iter().filter(|rule| rule.qos() == QoS::ExactlyOnce) {
+            tracing::warn!(filter = ?rule.remote_filter(), "the rule asks for QoS 2, which is not supported: QoS 1 is used");
+        }
+        let text = |what, text: &str| Utf8::try_from(text).map_err(|_| StartError::Text { what });
+        let mut client = self.client.clone();
+        client.client_id = text("client_id", &self.client_id)?;
+        client.username = self.username.as_deref().map(|name| text("the user name", name)).transpose()?;
+        if client.password.as_ref().is_some_and(|password| password.len() > usize::from(u16::MAX)) {
+            return Err(StartError::Text { what: "a password of more than 65 535 bytes" });
+        }
+        let mut config = LinkConfig::new(client);
+        config.backoff = self.backoff;
+        config.any_version = self.any_version;
+        config.rules = self.rules.clone();
+        config.seed = RandomState::new().build_hasher().finish();
+        if let Some(bytes) = self.window_max_bytes {
+            config.window_max_bytes = bytes;
+        }
+        if let Some(within) = self.command_within {
+            config.command_within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        }
+        Ok((target, config))
+    }
+
+    fn spawn<S, P>(self, clock: Clock, spool: S, pack: P) -> Result<(Link, JoinHandle<()>), StartError>
+    where
+        S: Spool + Send + 'static,
+        P: Pack + Send + 'static,
+    {
+        self.spawn_with(clock, spool, pack, Arc::new(Notify::new()), None)
+    }
+
+    fn spawn_with<S, P>(
+        self,
+        clock: Clock,
+        spool: S,
+        pack: P,
+        wake: Arc<Notify>,
+        beside: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    ) -> Result<(Link, JoinHandle<()>), StartError>
+    where
+        S: Spool + Send + 'static,
+        P: Pack + Send + 'static,
+    {
+        let (target, config) = self.check()?;
+        let packet_max = config.client.limits.max_packet_size;
+        let log = EventLog::new(target.clone());
+        let acks = Acks::new(wake.clone());
+        let (requests, received) = mpsc::channel(16);
+        let (status, watched) = watch::channel(Stats::default());
+        let driver = Driver {
+            core: Core::new(config, spool, pack),
+            dialer: Dialer {
+                target,
+                tls: self.tls,
+                connect_timeout: self.connect_timeout,
+                send_buffer_bytes: self.send_buffer_bytes,
+                wire_bytes: Arc::default(),
+                password: self.password,
+            },
+            clock,
+            router: Router::new(acks.clone(), packet_max),
+            acks,
+            wake: wake.clone(),
+            requests: received,
+            status,
+            status_at_ms: 0,
+            wire: None,
+            dialing: None,
+            log,
+            hand: super::by_hand::Hand::default(),
+            beside: beside.map(tokio::spawn),
+        };
+        let link = Link {
+            requests,
+            wake,
+            status: watched,
+            #[cfg(feature = "spool-queue")]
+            parked: Arc::default(),
+        };
+        Ok((link, tokio::spawn(driver.run())))
+    }
+}
