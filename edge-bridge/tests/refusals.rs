@@ -198,7 +198,7 @@ fn a_denied_topic_hides_no_other() {
     rig.assert_all_in_order(5_100);
 }
 
-/// Issue: PUBACK 0x97 for one topic of ten.
+/// PUBACK 0x97 for one topic of ten.
 #[test]
 fn a_topic_over_its_quota_delays_no_other() {
     for receive_maximum in [1, 20, 1_000] {
@@ -239,7 +239,7 @@ fn order_is_kept_while_rows_come() {
     rig.assert_all_in_order(600);
 }
 
-/// Issue: a hub that closes on, or refuses, one payload. 500 rows behind it within 90 s, an alarm that comes meanwhile within 10 s.
+/// A hub that closes on, or refuses, one payload. 500 rows behind it within 90 s, an alarm that comes meanwhile within 10 s.
 #[test]
 fn a_poison_message_stops_no_line() {
     let bad: [&[u32]; 4] = [&[0], &[100], &[0, 1, 2], &[3, 4, 90, 91, 300]];
@@ -583,7 +583,7 @@ fn what_expired_is_settled_and_not_sent() {
     assert!(rig.core.spool().is_empty(), "{:?}", rig.core.stats());
 }
 
-/// Issue: a refused filter was asked for again at once, 47 times a second.
+/// Once a refused filter was asked for again at once, 47 times a second.
 #[test]
 fn a_refused_filter_is_asked_for_with_back_off() {
     let mut rig = Rig::new(|_, _| TAKEN);
@@ -603,7 +603,7 @@ fn a_refused_filter_is_asked_for_with_back_off() {
     assert!(rig.core.stats().refused_subscriptions.is_empty());
 }
 
-/// Issue: a session that an earlier client left behind holds messages of QoS 2.
+/// A session that an earlier client left behind holds messages of QoS 2.
 #[test]
 fn a_message_of_qos_2_is_carried_through() {
     let mut rig = Rig::new(|_, _| TAKEN);

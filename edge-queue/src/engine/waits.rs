@@ -69,7 +69,7 @@ mod tests {
         );
     }
 
-    /// Issue: 100 sensors that wait for each receipt at 0.3/s, 30 waits a second.
+    /// 100 sensors that wait for each receipt at 0.3/s, 30 waits a second.
     #[test]
     fn a_hundred_slow_waiters_are_not_a_quick_one() {
         let mut waits = Waits::default();
