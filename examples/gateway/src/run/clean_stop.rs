@@ -79,9 +79,11 @@ pub(crate) fn read(state: &Path) -> LastRun {
 /// # Errors
 /// The disk refused.
 pub(crate) fn remove(state: &Path) -> io::Result<()> {
-    match fs::remove_file(state.join(FILE)) {
+    let path = state.join(FILE);
+    match fs::remove_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        removed => removed?,
+        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        Ok(()) => {}
     }
     state_file::sync_names(state)
 }
@@ -166,6 +168,14 @@ mod tests {
     /// Compares the written forms: a filter does not write what it finds out again by itself.
     fn written(filters: &[FilterState]) -> String {
         serde_json::to_string(filters).unwrap()
+    }
+
+    #[test]
+    fn a_mark_that_cannot_be_removed_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(FILE)).unwrap();
+        let error = remove(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(FILE), "{error}");
     }
 
     #[test]

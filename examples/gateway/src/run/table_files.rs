@@ -38,8 +38,14 @@ impl TableFiles {
             topics.iter().flat_map(|topic| self.list(topic).into_iter().map(move |path| (topic, path)));
         files
             .filter_map(|(topic, name)| {
-                let table = state_file::read(&self.state, &name, TABLE_BYTES_MAX).ok()?;
-                Some((topic.clone(), Bytes::from(table)))
+                match state_file::read(&self.state, &name, TABLE_BYTES_MAX) {
+                    Ok(table) => Some((topic.clone(), Bytes::from(table))),
+                    Err(error) => {
+                        let path = self.state.join(name);
+                        tracing::warn!(path = %path.display(), %error, "a session table cannot be read: it is made anew");
+                        None
+                    }
+                }
             })
             .collect()
     }
@@ -96,4 +102,23 @@ fn file_name(topic: &str, id: u64) -> String {
 fn prefix(topic: &str) -> String {
     let name: String = Sha256::digest(topic).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("table-{name}-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::captured_log::captured;
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_told_and_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = TableFiles::new(dir.path());
+        std::fs::create_dir(dir.path().join(file_name("site", 1))).unwrap();
+        files.change(&file_name("site", 2), Some(b"two")).unwrap();
+        let topics = ["site".to_owned()];
+        let told = captured(|| {
+            assert_eq!(files.load(&topics), [("site".to_owned(), Bytes::from_static(b"two"))]);
+        });
+        assert!(told.contains(&file_name("site", 1)) && told.lines().count() == 1, "{told}");
+    }
 }

@@ -24,8 +24,11 @@ pub(crate) struct Subscribed {
 impl Subscribed {
     /// Reads what earlier runs have subscribed. `session`: client identifier and broker; of another one nothing is known.
     pub(crate) fn load(state: &Path, session: String) -> Self {
-        let text = state_file::read(state, FILE, FILE_BYTES_MAX).ok();
-        let text = text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
+        let text = read(state).unwrap_or_else(|error| {
+            let path = state.join(FILE);
+            tracing::warn!(path = %path.display(), %error, "the list of subscribed topics cannot be read and is made anew: topics that are wanted no longer stay subscribed at the local broker");
+            String::new()
+        });
         let mut lines = text.lines();
         let first = lines.next();
         let filters = if first == Some(session.as_str()) {
@@ -76,9 +79,35 @@ impl Subscribed {
     }
 }
 
+/// Returns the content of the file; nothing if there is none.
+fn read(state: &Path) -> io::Result<String> {
+    match state_file::read(state, FILE, FILE_BYTES_MAX) {
+        Ok(text) => {
+            String::from_utf8(text).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::captured_log::captured;
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_told_and_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = || captured(|| assert!(Subscribed::load(dir.path(), "a".to_owned()).filters.is_empty()));
+        assert_eq!(load(), "", "a first start says nothing");
+        std::fs::write(dir.path().join(FILE), b"a\n\xff\n").unwrap();
+        let told = load();
+        assert!(told.contains(FILE) && told.contains("not UTF-8"), "{told}");
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        let told = load();
+        assert!(told.contains("cannot be read") && told.lines().count() == 1, "{told}");
+    }
 
     #[test]
     fn what_was_ever_subscribed_is_known_until_it_is_unsubscribed() {
