@@ -4,6 +4,7 @@ mod beside;
 #[cfg(feature = "ring")]
 mod budget;
 mod consumer;
+mod lane;
 mod order;
 
 use crate::error::ConfigError;
@@ -11,6 +12,7 @@ use crate::row::{LANES_MAX, Lane, ROW_OVERHEAD_BYTES};
 use crate::store::Options;
 
 pub use consumer::ConsumerConfig;
+pub use lane::LaneConfig;
 pub use order::Order;
 
 const MIB: u64 = 1024 * 1024;
@@ -61,16 +63,6 @@ impl StoreKind {
             StoreKind::Memory => &[],
         }
     }
-}
-
-/// Limits of one lane where they differ from the queue's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct LaneConfig {
-    max_messages: Option<u64>,
-    max_bytes: Option<u64>,
-    max_age_ms: Option<u64>,
-    on_full: Option<OnFull>,
-    order: Option<Order>,
 }
 
 /// Settings of a queue. `Config::default()` is right for a gateway with 200 MB of flash to spare.
@@ -312,43 +304,6 @@ impl Config {
             volatile: self.store == StoreKind::Memory,
             lanes: (0..self.lanes).map(|at| self.lane_limits(Lane(at))).collect(),
         }
-    }
-}
-
-impl LaneConfig {
-    /// Limits the lane's rows, as [`Config::max_messages`].
-    #[must_use]
-    pub fn max_messages(mut self, messages: u64) -> LaneConfig {
-        self.max_messages = Some(messages);
-        self
-    }
-
-    /// Limits the lane's bytes, as [`Config::max_bytes`].
-    #[must_use]
-    pub fn max_bytes(mut self, bytes: u64) -> LaneConfig {
-        self.max_bytes = Some(bytes);
-        self
-    }
-
-    /// Limits the age of a row, as [`Config::max_age`].
-    #[must_use]
-    pub fn max_age(mut self, age: std::time::Duration) -> LaneConfig {
-        self.max_age_ms = Some(millis(age));
-        self
-    }
-
-    /// Policy of the full lane, as [`Config::on_full`].
-    #[must_use]
-    pub fn on_full(mut self, policy: OnFull) -> LaneConfig {
-        self.on_full = Some(policy);
-        self
-    }
-
-    /// Order of delivery, as [`Config::order`].
-    #[must_use]
-    pub fn order(mut self, order: Order) -> LaneConfig {
-        self.order = Some(order);
-        self
     }
 }
 

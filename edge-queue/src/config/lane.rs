@@ -1,0 +1,50 @@
+//! Limits of one lane, set where they differ from those of the queue.
+
+use super::{OnFull, Order, millis};
+
+/// Limits of one lane where they differ from the queue's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct LaneConfig {
+    pub(super) max_messages: Option<u64>,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) max_age_ms: Option<u64>,
+    pub(super) on_full: Option<OnFull>,
+    pub(super) order: Option<Order>,
+}
+
+impl LaneConfig {
+    /// Limits the lane's rows, as [`Config::max_messages`](super::Config::max_messages).
+    #[must_use]
+    pub fn max_messages(mut self, messages: u64) -> LaneConfig {
+        self.max_messages = Some(messages);
+        self
+    }
+
+    /// Limits the lane's bytes, as [`Config::max_bytes`](super::Config::max_bytes).
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> LaneConfig {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Limits the age of a row, as [`Config::max_age`](super::Config::max_age).
+    #[must_use]
+    pub fn max_age(mut self, age: std::time::Duration) -> LaneConfig {
+        self.max_age_ms = Some(millis(age));
+        self
+    }
+
+    /// Policy of the full lane, as [`Config::on_full`](super::Config::on_full).
+    #[must_use]
+    pub fn on_full(mut self, policy: OnFull) -> LaneConfig {
+        self.on_full = Some(policy);
+        self
+    }
+
+    /// Order of delivery, as [`Config::order`](super::Config::order).
+    #[must_use]
+    pub fn order(mut self, order: Order) -> LaneConfig {
+        self.order = Some(order);
+        self
+    }
+}
