@@ -8,6 +8,7 @@ pub mod ingest;
 pub mod listener;
 #[cfg(feature = "net")]
 pub mod net;
+mod pieces;
 mod publisher;
 pub mod row;
 pub mod session;

@@ -4,7 +4,7 @@
 mod listener_support;
 
 use edge_bridge::listener::Config;
-use edge_bridge::wire::{Connect, Packet, PropertyId, Publish, QoS, Subscription, Value, Version};
+use edge_bridge::wire::{Connect, Packet, PacketId, PropertyId, Publish, QoS, Subscription, Value, Version};
 use listener_support::*;
 
 const MAX: usize = 2 * 1024 * 1024;
@@ -34,20 +34,23 @@ fn is_served(site: &mut Site, good: Peer) {
     assert_eq!(site.received(good).len(), 2);
 }
 
+/// Small messages, which each has a copy of, and large ones, of which each gets others.
 #[test]
 fn subscribers_that_do_not_read_give_way() {
-    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+    for (qos, size, rounds) in
+        [(QoS::AtMostOnce, 1_500, 10), (QoS::AtMostOnce, 50_000, 1), (QoS::AtLeastOnce, 50_000, 1)]
+    {
         let (mut site, good) = site();
         for n in 0..50 {
             let peer = site.client(&format!("s{n}"), Version::V311);
-            site.send(peer, &[subscribe_as(vec![Subscription::new(text("big"), qos)], None)]);
+            let filters = [format!("to/{n}"), "to/all".to_owned()];
+            let filters = filters.iter().map(|filter| Subscription::new(text(filter), qos)).collect();
+            site.send(peer, &[subscribe_as(filters, None)]);
             site.stuck.insert(peer.connection);
         }
-        for _ in 0..30 {
-            site.send(
-                good,
-                &[Packet::Publish(Publish { qos: QoS::AtMostOnce, ..message("big", &"x".repeat(50_000)) })],
-            );
+        for n in 0..50 * rounds {
+            let topic = if size < 2_048 { "to/all".to_owned() } else { format!("to/{n}") };
+            site.send(good, &[qos0(&topic, &"x".repeat(size))]);
             within(&site);
         }
         is_served(&mut site, good);
@@ -60,10 +63,10 @@ fn subscribers_that_read_and_never_acknowledge_give_way() {
     let (mut site, good) = site();
     for n in 0..20 {
         let peer = site.client(&format!("s{n}"), Version::V311);
-        site.send(peer, &[subscribe(&["big"])]);
+        site.send(peer, &[subscribe(&[&format!("to/{n}")])]);
     }
     for n in 0..60 {
-        site.send(good, &[publish(n + 1, "big", &"x".repeat(50_000))]);
+        site.send(good, &[publish(n + 1, &format!("to/{}", n % 20), &"x".repeat(50_000))]);
         within(&site);
     }
     is_served(&mut site, good);
@@ -94,6 +97,39 @@ fn a_message_for_many_counts_once() {
     }
     assert_eq!((site.listener.stats().closed_for_memory, site.listener.stats().dropped_full), (0, 0));
     assert!(!site.is_closed(good));
+}
+
+/// The same for those that are there, whether they read at once or not: at QoS 0 and 1, sent now or retained.
+#[test]
+fn a_message_for_many_that_are_there_is_not_copied_for_each() {
+    for (qos, is_retained) in [(QoS::AtMostOnce, false), (QoS::AtLeastOnce, false), (QoS::AtLeastOnce, true)]
+    {
+        let (mut site, good) = site();
+        let large = Publish {
+            retain: is_retained,
+            packet_id: PacketId::new(1),
+            ..message("big", &"x".repeat(200_000))
+        };
+        if is_retained {
+            site.send(good, &[Packet::Publish(large.clone())]);
+        }
+        let readers: Vec<_> = (0..200).map(|n| site.client(&format!("s{n}"), Version::V311)).collect();
+        for reader in &readers {
+            site.stuck.insert(reader.connection);
+            site.send(*reader, &[subscribe_as(vec![Subscription::new(text("big"), qos)], None)]);
+        }
+        if !is_retained {
+            site.send(good, &[Packet::Publish(large)]);
+        }
+        within(&site);
+        for reader in readers {
+            site.unstick(reader);
+            let messages = site.messages(reader);
+            assert_eq!(messages.iter().map(|m| m.payload.len()).collect::<Vec<_>>(), [200_000]);
+        }
+        let stats = site.listener.stats();
+        assert_eq!((stats.closed_for_memory, stats.dropped_full), (0, 0), "{qos:?} {is_retained}");
+    }
 }
 
 #[test]

@@ -10,9 +10,6 @@ use crate::ingest::Ingest;
 use crate::session::{PublishError, Token};
 use crate::wire::{Publish, QoS, ReasonCode};
 
-/// Bytes of a PUBLISH beside topic, properties and payload, at most.
-const HEADER: usize = 16;
-
 impl<I: Ingest> Listener<I> {
     /// Gives a message to everybody who wants it, and keeps it if it is to be retained.
     pub(super) fn distribute(
@@ -93,7 +90,6 @@ impl<I: Ingest> Listener<I> {
             let token = Token(delivery.origin.map_or(0, |origin| origin.0));
             match state.session.publish(now_ms, token, &delivery.message.packet(now_ms)) {
                 Ok(()) => {
-                    state.unflushed += delivery.message.bytes() + HEADER;
                     self.stats.sent += 1;
                     if delivery.message.publish.qos == QoS::AtMostOnce {
                         self.tracking.delivered(delivery.origin);
@@ -114,11 +110,13 @@ impl<I: Ingest> Listener<I> {
     fn next_delivery(&mut self, key: ClientKey) -> Option<Delivery> {
         let client = self.clients.get_mut(key)?;
         let state = self.connections.get(&client.connection?)?;
-        if !state.session.is_open() || state.unwritten + state.unflushed >= self.config.max_unwritten_bytes {
+        let unsent = state.session.unsent();
+        let unwritten = state.unwritten.bytes() + unsent.own + unsent.payloads;
+        if !state.session.is_open() || unwritten >= self.config.max_unwritten_bytes {
             return None;
         }
         if client.waiting.len() > 0 && self.budget.total() > self.config.max_memory {
-            // What waits shares its bytes with all other copies; what is sent does not.
+            // What waits shares its bytes with all other copies; of what is sent, a small message does not.
             self.deferred.push(key);
             return None;
         }

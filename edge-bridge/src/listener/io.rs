@@ -14,7 +14,8 @@ pub enum Output {
     Transmit {
         /// Connection that the bytes came by.
         connection: ConnectionId,
-        /// The bytes to send.
+        /// The bytes to send. A large payload is in memory once for all clients that get it, and counts for as long as a caller holds it: it should
+        /// not be copied.
         bytes: Bytes,
     },
     /// Write what is left, then close the network connection. The last output of this connection.

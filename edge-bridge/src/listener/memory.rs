@@ -12,8 +12,6 @@ use crate::wire::ReasonCode;
 const DELIVERY_OVERHEAD: usize = 256;
 /// Memory of a filter beside its text, which is kept twice.
 const FILTER_OVERHEAD: usize = 256;
-/// Copies of the bytes to write that a shell's buffers may hold while they grow.
-const WRITE_COPIES: usize = 2;
 
 impl<I: Ingest> Listener<I> {
     /// Bytes that clients hold altogether.
@@ -26,10 +24,10 @@ impl<I: Ingest> Listener<I> {
     pub(super) fn account_connection(&mut self, id: ConnectionId) {
         let state = self.connections.get(&id).filter(|state| !state.gives_way);
         let memory = state.map_or(Memory::default(), |state| {
-            let written = WRITE_COPIES * state.unwritten + state.unflushed;
-            let received = state.unfinished + state.held_bytes;
             let mut memory = state.session.memory();
-            memory.own += received + written;
+            memory += state.session.unsent();
+            memory += state.unwritten.memory();
+            memory.own += state.unfinished + state.held_bytes;
             memory
         });
         self.budget.set(Holder::Connection(id), memory);

@@ -43,6 +43,7 @@ mod shared;
 mod subscribe;
 mod subscriptions;
 mod tracking;
+mod unwritten;
 mod waiting;
 
 use std::collections::{HashMap, VecDeque};
@@ -65,6 +66,7 @@ use retained::Retained;
 use shared::Shared;
 use subscriptions::Subscriptions;
 use tracking::Tracking;
+use unwritten::Unwritten;
 
 use crate::chain::Chain;
 use crate::ingest::{Inbound, Ingest, Now};
@@ -110,11 +112,9 @@ struct Connection {
     /// Known from CONNECT on.
     client: Option<ClientKey>,
     /// Bytes given to the caller and not yet written.
-    unwritten: usize,
+    unwritten: Unwritten,
     /// The session's `answered` when `unwritten` was below its limit last.
     answered: u64,
-    /// Bytes of messages in the session's buffer, about.
-    unflushed: usize,
     /// Memory of received bytes that are no whole packet yet, or were not handled.
     unfinished: usize,
     /// It is closed because it held most: what is not written is dropped.
@@ -139,7 +139,7 @@ struct Connection {
 
 impl Connection {
     fn note_answers(&mut self, max_unwritten: usize) {
-        if self.unwritten < max_unwritten {
+        if self.unwritten.bytes() < max_unwritten {
             self.answered = self.session.answered();
         }
     }
@@ -212,7 +212,7 @@ impl<I: Ingest> Listener<I> {
     /// `bytes` of what was to be transmitted were written.
     pub fn handle_written(&mut self, now: Now, connection: ConnectionId, bytes: usize) {
         let Some(state) = self.connections.get_mut(&connection) else { return };
-        state.unwritten = state.unwritten.saturating_sub(bytes);
+        state.unwritten.take(bytes);
         state.note_answers(self.config.max_unwritten_bytes);
         let client = state.client;
         self.account_connection(connection);
@@ -372,13 +372,12 @@ impl<I: Ingest> Listener<I> {
         if let Some(state) = self.connections.get_mut(&id) {
             state.touched = false;
         }
-        while let Some(state) = self.connections.get_mut(&id)
-            && let Some(output) = state.session.poll_output()
-        {
+        while let Some(state) = self.connections.get_mut(&id) {
+            let is_shared = state.session.next_is_payload();
+            let Some(output) = state.session.poll_output() else { break };
             match output {
                 session::Output::Transmit(bytes) => {
-                    state.unflushed = 0;
-                    state.unwritten += bytes.len();
+                    state.unwritten.add(bytes.len(), is_shared);
                     state.note_answers(self.config.max_unwritten_bytes);
                     self.outputs.push_back(Output::Transmit { connection: id, bytes });
                 }

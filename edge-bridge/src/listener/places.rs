@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 
-use super::{Connection, Due, Listener};
+use super::{Connection, Due, Listener, Unwritten};
 use crate::chain::ConnectionId;
 use crate::ingest::{Ingest, Now};
 use crate::session::{Closed, Input, Session};
@@ -26,9 +26,8 @@ impl<I: Ingest> Listener<I> {
         let connection = Connection {
             session,
             client: None,
-            unwritten: 0,
+            unwritten: Unwritten::default(),
             answered: 0,
-            unflushed: 0,
             unfinished: 0,
             gives_way: false,
             held: 0,

@@ -24,7 +24,7 @@ pub enum Input<'a> {
 /// Action that the caller performs. Exhaustive.
 #[derive(Debug)]
 pub enum Output {
-    /// Write these bytes to the network, in order.
+    /// Write these bytes to the network, in order. They may end within a packet: a server's large payloads are not copied, and come apart.
     Transmit(Bytes),
     /// Event for the caller.
     Event(Event),

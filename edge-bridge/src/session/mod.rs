@@ -43,8 +43,6 @@ mod transit;
 
 use std::collections::VecDeque;
 
-use bytes::BytesMut;
-
 pub use error::{PublishError, RequestError, StaleAck};
 pub use handshake::{Accept, ClientConfig, ServerConfig, ServerLimits};
 pub use io::{AckHandle, Closed, Connected, Event, Input, Output, SessionOutcome, Token, Violation};
@@ -64,6 +62,7 @@ use timer::{Timer, TimerTable};
 use topic_alias::{InboundAliases, OutboundAliases};
 use transit::{Transit, Wrote};
 
+use crate::pieces::Pieces;
 use crate::wire::{Ack, Connect, Limits, Packet, Publish, QoS, ReasonCode, Version};
 
 /// Packets that one [`Input::Bytes`] handles at most.
@@ -96,7 +95,7 @@ pub struct Session {
     early: Vec<Publish>,
     aliases_in: InboundAliases,
     aliases_out: OutboundAliases,
-    out: BytesMut,
+    out: Pieces,
     events: VecDeque<Event>,
     traffic: Traffic,
     /// Bytes of packets other than PUBLISH that were written.
@@ -176,7 +175,7 @@ impl Session {
             early: Vec::new(),
             aliases_in: InboundAliases::new(0),
             aliases_out: OutboundAliases::new(0),
-            out: BytesMut::new(),
+            out: Pieces::default(),
             events: VecDeque::new(),
             traffic: Traffic::default(),
             answered: 0,
@@ -195,8 +194,8 @@ impl Session {
     /// The next thing to do; call until `None`. May change after every other `&mut` call.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        if !self.out.is_empty() {
-            return Some(Output::Transmit(self.out.split().freeze()));
+        if let Some(bytes) = self.out.pop() {
+            return Some(Output::Transmit(bytes));
         }
         self.events.pop_front().map(Output::Event)
     }
@@ -319,6 +318,16 @@ impl Session {
         let mut memory = self.outbound.memory();
         memory.own += self.aliases_in.bytes() + self.inbound.bytes();
         memory
+    }
+
+    /// Bytes to transmit that were not polled yet.
+    pub(crate) fn unsent(&self) -> Memory {
+        Memory { own: self.out.len() - self.out.shared(), payloads: self.out.shared() }
+    }
+
+    /// Returns whether the next output is the payload of a message, as it was given to [`publish`](Self::publish) and not copied.
+    pub(crate) fn next_is_payload(&self) -> bool {
+        self.out.starts_shared()
     }
 
     /// Published messages without an answer that were written on this connection; never above [`window`](Self::window).

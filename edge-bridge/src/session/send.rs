@@ -5,6 +5,7 @@ use super::io::{Event, Violation};
 use super::topic_alias::Spelling;
 use super::transit::Wrote;
 use super::{Closed, Phase, Role, Session};
+use crate::pieces::SHARED_MIN;
 use crate::wire::{
     self, ConnAck, Disconnect, EncodeError, Packet, PacketId, Properties, PropertyId, Publish, QoS,
     ReasonCode, Utf8, Value, Version,
@@ -212,12 +213,26 @@ impl Session {
     }
 
     fn encode(&mut self, packet: &Packet) -> Result<usize, SendError> {
-        let before = self.out.len();
-        wire::encode(packet, self.version, &mut self.out).map_err(SendError::Invalid)?;
-        let size = self.out.len() - before;
+        // Many clients may get the message: its payload is in memory once.
+        let shared = match (packet, &self.role) {
+            (Packet::Publish(publish), Role::Server { .. }) if publish.payload.len() >= SHARED_MIN => {
+                Some(publish)
+            }
+            _ => None,
+        };
+        let out = self.out.last();
+        let before = out.len();
+        let size = match shared {
+            Some(publish) => wire::encode_publish_head(publish, self.version, out),
+            None => wire::encode(packet, self.version, out).map(|()| out.len() - before),
+        };
+        let size = size.map_err(SendError::Invalid)?;
         if size as u64 > u64::from(self.peer_packet_max) {
-            self.out.truncate(before);
+            out.truncate(before);
             return Err(SendError::TooLarge { size, limit: self.peer_packet_max });
+        }
+        if let Some(publish) = shared {
+            self.out.share(publish.payload.clone());
         }
         self.transit.on_encoded(size);
         Ok(size)

@@ -59,6 +59,7 @@ pub fn encode(packet: &Packet, version: Version, out: &mut BytesMut) -> Result<(
         Packet::Publish(p) => p.flags(),
         _ => fixed_flags(packet.packet_type()),
     };
+    reserve(remaining, out);
     put_header(packet.packet_type(), flags, remaining, out);
     match packet {
         Packet::Connect(p) => p.write(version, out),
@@ -85,9 +86,22 @@ pub fn encode(packet: &Packet, version: Version, out: &mut BytesMut) -> Result<(
 /// As [`encode`].
 pub fn encode_publish(publish: &Publish, version: Version, out: &mut BytesMut) -> Result<(), EncodeError> {
     let remaining = remaining_len(publish.check(version)?)?;
+    reserve(remaining, out);
     put_header(PacketType::Publish, publish.flags(), remaining, out);
     publish.write(version, out);
     Ok(())
+}
+
+/// Appends a PUBLISH without its payload, which is to follow. Returns the bytes of the whole packet. Errors as [`encode`].
+pub(crate) fn encode_publish_head(
+    publish: &Publish,
+    version: Version,
+    out: &mut BytesMut,
+) -> Result<usize, EncodeError> {
+    let (before, remaining) = (out.len(), remaining_len(publish.check(version)?)?);
+    put_header(PacketType::Publish, publish.flags(), remaining, out);
+    publish.write_head(version, out);
+    Ok(out.len() - before + publish.payload.len())
 }
 
 /// Bytes that [`encode`] would append.
@@ -254,8 +268,11 @@ fn remaining_len(len: u64) -> Result<u32, EncodeError> {
     u32::try_from(len).ok().filter(|len| *len <= varint::MAX).ok_or(EncodeError::TooLong(len))
 }
 
-fn put_header(packet: PacketType, flags: u8, remaining: u32, out: &mut BytesMut) {
+fn reserve(remaining: u32, out: &mut BytesMut) {
     out.reserve(1 + varint::len(remaining) + remaining as usize);
+}
+
+fn put_header(packet: PacketType, flags: u8, remaining: u32, out: &mut BytesMut) {
     out.put_u8((packet as u8) << 4 | flags);
     varint::write(remaining, out);
 }

@@ -31,7 +31,7 @@ mod varint;
 
 pub use ack::Ack;
 pub use builder::PropertiesBuilder;
-pub(crate) use codec::{announces_login, frame};
+pub(crate) use codec::{announces_login, encode_publish_head, frame};
 pub use codec::{decode, decode_connect, encode, encode_publish, encoded_len};
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};

@@ -78,11 +78,16 @@ impl Publish {
     }
 
     pub(crate) fn write(&self, version: Version, out: &mut BytesMut) {
+        self.write_head(version, out);
+        out.put_slice(&self.payload);
+    }
+
+    /// All but the payload.
+    pub(crate) fn write_head(&self, version: Version, out: &mut BytesMut) {
         put_field(self.topic.as_bytes(), out);
         if let Some(packet_id) = self.packet_id {
             out.put_u16(packet_id.get());
         }
         put_properties(&self.properties, version, out);
-        out.put_slice(&self.payload);
     }
 }

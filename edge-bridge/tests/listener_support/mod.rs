@@ -74,6 +74,8 @@ pub struct Site {
     pub unwritten: HashMap<ConnectionId, usize>,
     /// A queue that takes nothing.
     pub full: bool,
+    /// What a shell would hold for connections that are stuck.
+    untaken: HashMap<ConnectionId, Vec<Bytes>>,
     received: HashMap<ConnectionId, BytesMut>,
     unread: HashMap<ConnectionId, BytesMut>,
 }
@@ -91,6 +93,7 @@ impl Site {
             stuck: HashSet::new(),
             unwritten: HashMap::new(),
             full: false,
+            untaken: HashMap::new(),
             received: HashMap::new(),
             unread: HashMap::new(),
         }
@@ -227,6 +230,7 @@ impl Site {
     /// The network takes what waited.
     pub fn unstick(&mut self, peer: Peer) {
         self.stuck.remove(&peer.connection);
+        self.untaken.remove(&peer.connection);
         self.unwritten.remove(&peer.connection);
         let written = self.unwritten(peer);
         self.listener.handle_written(self.now, peer.connection, written);
@@ -270,6 +274,7 @@ impl Site {
                     self.received.entry(connection).or_default().extend_from_slice(&bytes);
                     if self.stuck.contains(&connection) {
                         *self.unwritten.entry(connection).or_default() += bytes.len();
+                        self.untaken.entry(connection).or_default().push(bytes);
                     } else {
                         self.listener.handle_written(self.now, connection, bytes.len());
                     }
@@ -278,6 +283,7 @@ impl Site {
                     assert!(self.closed.insert(connection), "closed twice");
                     self.unread.remove(&connection);
                     self.unwritten.remove(&connection);
+                    self.untaken.remove(&connection);
                 }
                 Output::Store { ticket, rows } if self.full => self.listener.handle_full(ticket, rows),
                 Output::Store { ticket, rows } => self.stored.push((ticket, rows)),

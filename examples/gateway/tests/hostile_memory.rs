@@ -153,6 +153,31 @@ fn subscribers_that_do_not_read() {
     }
 }
 
+/// One message for many that read one after the other, sent now or retained, costs nobody a connection: it is in memory once.
+#[test]
+fn one_large_message_for_many_slow_readers() {
+    for (qos, is_retained) in [(0, false), (1, false), (1, true)] {
+        within(&format!("250 kB for 400 readers at QoS {qos}, retained: {is_retained}"), |site| {
+            if is_retained {
+                site.retained(1, 250_000);
+            }
+            let mut readers: Vec<_> =
+                (0..400).map(|n| site.connect(&format!("reader-{n}"), 2).unwrap()).collect();
+            for reader in &mut readers {
+                reader.write_all(&packet(0x82, &[&[0, 1][..], &text(b"r/0"), &[qos]].concat())).unwrap();
+                reader.read_exact(&mut [0; 5]).unwrap();
+            }
+            if !is_retained {
+                site.flood("r/0", 1, 250_000, qos);
+            }
+            for (n, mut reader) in readers.into_iter().enumerate() {
+                let mut message = vec![0; 250_000];
+                assert!(reader.read_exact(&mut message).is_ok(), "reader {n}");
+            }
+        });
+    }
+}
+
 #[test]
 fn half_sent_messages() {
     within("990 PUBLISHes of 255 kB", |site| site.half_send_publishes(990));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::read_share::{READ_MIN, ReadShare};
 use crate::listener::ConnectionId;
 use crate::net::stream::Stream;
+use crate::pieces::Pieces;
 
 /// Longest wait for a peer to take the last bytes.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -42,7 +43,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct ToPeer {
-    bytes: BytesMut,
+    bytes: Pieces,
     buffer: Option<BytesMut>,
     look: bool,
     close: bool,
@@ -50,9 +51,9 @@ struct ToPeer {
 }
 
 impl Outbox {
-    /// Small packets become one write.
-    pub(super) fn transmit(&self, bytes: &[u8]) {
-        self.change(|state| state.bytes.extend_from_slice(bytes));
+    /// Small packets become one write; what is large is not copied.
+    pub(super) fn transmit(&self, bytes: Bytes) {
+        self.change(|state| state.bytes.push(bytes));
     }
 
     /// Read on, behind what `buffer` still holds.
@@ -73,7 +74,7 @@ impl Outbox {
     /// Close at once: what is not written is dropped, and its memory free.
     pub(super) fn discard(&self) {
         self.change(|state| {
-            state.bytes = BytesMut::new();
+            state.bytes = Pieces::default();
             (state.close, state.discard) = (true, true);
         });
     }
@@ -111,7 +112,7 @@ pub(super) async fn run(
                 if discard {
                     return;
                 }
-                out.bytes.unsplit(bytes);
+                out.bytes.append(bytes);
                 if buffer.is_some() {
                     reading.buffer = buffer;
                     is_gone = false;
@@ -142,7 +143,7 @@ pub(super) async fn run(
     drop(reading);
     if is_up {
         let flush = async {
-            stream.write_all(&out.bytes).await?;
+            stream.write_all_buf(&mut out.bytes).await?;
             stream.shutdown().await
         };
         // The connection is over either way.
@@ -223,7 +224,7 @@ impl Reading {
 
 #[derive(Debug, Default)]
 struct Out {
-    bytes: BytesMut,
+    bytes: Pieces,
     /// TLS may still hold a part of what was written.
     to_flush: bool,
     /// Wrote last, so that reading comes first.
@@ -232,12 +233,12 @@ struct Out {
 
 impl Out {
     fn is_done(&self) -> bool {
-        self.bytes.is_empty() && !self.to_flush
+        !self.bytes.has_remaining() && !self.to_flush
     }
 
     /// Writes what the socket takes, then makes sure that it left; how many bytes. Cancel-safe.
     async fn write(&mut self, to: &mut Stream) -> io::Result<usize> {
-        if self.bytes.is_empty() {
+        if !self.bytes.has_remaining() {
             to.flush().await?;
             self.to_flush = false;
             return Ok(0);

@@ -299,7 +299,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             match output {
                 Output::Transmit { connection, bytes } => {
                     if let Some(outbox) = self.outboxes.get(&connection) {
-                        outbox.transmit(&bytes);
+                        outbox.transmit(bytes);
                     }
                 }
                 Output::Close { connection, discards } => {
