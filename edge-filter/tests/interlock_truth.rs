@@ -252,17 +252,128 @@ fn promise_14_a_bypass_ends_by_itself_and_the_condition_counts_again() {
     let during = interlock.evaluate(&mut state, &lost, 999);
     assert!(during.energised && during.bypassed && during.tripped && during.degraded);
     assert!(!interlock.evaluate(&mut state, &lost, 1_000).energised);
-    // Tripped before the bypass: tripped after it. Healthy before it, and again at its end: nothing happened.
+    // Tripped before the bypass: tripped after it. Healthy before it and all through it: nothing happened.
     interlock.bypass(&mut state, 1_000, 2_000).unwrap();
     assert!(interlock.evaluate(&mut state, &healthy, 2_500).energised);
     assert!(!interlock.evaluate(&mut state, &healthy, 3_000).energised);
     interlock.reset(&mut state, &healthy, 3_001).unwrap();
     interlock.bypass(&mut state, 1_000, 4_000).unwrap();
-    assert!(interlock.evaluate(&mut state, &lost, 4_500).energised);
+    assert!(interlock.evaluate(&mut state, &healthy, 4_500).energised);
     assert!(interlock.evaluate(&mut state, &healthy, 5_000).energised);
     // A clock that was set back ends it.
     interlock.bypass(&mut state, 1_000, 6_000).unwrap();
     assert!(!interlock.evaluate(&mut state, &lost, 5_999).energised);
+}
+
+#[test]
+fn promise_14_a_trip_that_came_and_went_under_a_bypass_latches() {
+    let healthy = |i: usize| Some([1.0, 20.0][i]);
+    let pressed = |i: usize| Some([0.0, 20.0][i]);
+    let missing = |i: usize| [Some(1.0), None][i];
+    for (n, trip) in [&pressed as &dyn Fn(usize) -> Option<f64>, &missing].into_iter().enumerate() {
+        for reset_by in [Reset::Manual, Reset::Auto { after_ms: 500 }] {
+            let interlock = estop().max_bypass_ms(1_000).unwrap().reset_by(reset_by).unwrap();
+            let mut state = InterlockState::default();
+            interlock.reset(&mut state, &healthy, 0).unwrap();
+            interlock.bypass(&mut state, 300, 0).unwrap();
+            let during = interlock.evaluate(&mut state, &|i| trip(i), 100);
+            assert!(during.energised && during.bypassed && during.tripped, "{n}");
+            let gone = interlock.evaluate(&mut state, &healthy, 200);
+            assert!(gone.energised && gone.bypassed && gone.tripped, "{n}: told while it is bypassed");
+            let after = interlock.evaluate(&mut state, &healthy, 300);
+            assert!(!after.energised && after.tripped, "{n}: {reset_by:?}");
+            // An automatic reset counts from when the condition is healthy, a manual one waits.
+            assert!(!interlock.evaluate(&mut state, &healthy, 699).energised, "{n}");
+            let by_itself = interlock.evaluate(&mut state, &healthy, 700).energised;
+            assert_eq!(by_itself, reset_by != Reset::Manual, "{n}");
+            // Reset while it is bypassed: nothing stops at its end.
+            interlock.bypass(&mut state, 300, 1_000).unwrap();
+            assert!(interlock.evaluate(&mut state, &|i| trip(i), 1_100).energised, "{n}");
+            interlock.reset(&mut state, &healthy, 1_200).unwrap();
+            assert!(interlock.evaluate(&mut state, &healthy, 1_300).energised, "{n}");
+        }
+    }
+}
+
+/// Random bypasses, ends of bypasses, steps of the clock back: over no stretch is the interlock bypassed for longer than
+/// one bypass may last, unless it went as long without one.
+#[test]
+fn promise_14_bypasses_are_not_chained_beyond_their_time() {
+    const MAX: i64 = 1_000;
+    let interlock = estop().max_bypass_ms(MAX).unwrap();
+    let lost = |_: usize| None;
+    let (mut rng, cases) = (Rng::from_env(), budget(1_000));
+    let (mut granted, mut refused) = (0_u64, 0_u64);
+    for _ in 0..cases {
+        let (mut state, mut now) = (InterlockState::default(), 5_000_i64);
+        let (mut together, mut without) = (0_i64, MAX);
+        for _ in 0..4_000 {
+            if rng.below(4) == 0 {
+                let for_ms = rng.pick(&[1, 50, 400, MAX]);
+                match interlock.bypass(&mut state, for_ms, now) {
+                    Ok(()) => granted += 1,
+                    Err(InterlockError::BypassSpent { max_ms, left_ms }) => {
+                        refused += 1;
+                        assert!(max_ms == MAX && (0..for_ms).contains(&left_ms), "{left_ms}");
+                    }
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            if rng.below(40) == 0 {
+                interlock.end_bypass(&mut state);
+            }
+            // Each step is as the evaluation at its beginning says.
+            let bypassed = interlock.evaluate(&mut state, &lost, now).energised;
+            let step = rng.pick(&[1, 1, 1, 1, 50]);
+            if bypassed {
+                together = if without >= MAX { 1 } else { together + 1 };
+                (now, without) = (now + 1, 0);
+            } else {
+                (now, without) = (now + step, without + step);
+                if rng.below(400) == 0 {
+                    now -= 3_000;
+                }
+            }
+            assert!(together <= MAX, "bypassed for {together} ms of {MAX}");
+        }
+    }
+    assert!(granted > 100 && refused > 100, "{granted} granted, {refused} refused");
+    println!("executed filter interlock bypasses: {cases} cases");
+}
+
+#[test]
+fn a_second_bypass_takes_what_the_first_left() {
+    let interlock = estop().max_bypass_ms(1_000).unwrap();
+    let (mut state, lost) = (InterlockState::default(), |_: usize| None);
+    interlock.bypass(&mut state, 300, 0).unwrap();
+    let refused = interlock.bypass(&mut state, 1_000, 100);
+    assert_eq!(refused, Err(InterlockError::BypassSpent { max_ms: 1_000, left_ms: 900 }));
+    assert!(interlock.evaluate(&mut state, &lost, 299).energised, "the first one goes on");
+    interlock.bypass(&mut state, 700, 299).unwrap();
+    interlock.end_bypass(&mut state);
+    assert!(!interlock.evaluate(&mut state, &lost, 399).energised, "ended before its time");
+    let refused = interlock.bypass(&mut state, 602, 1_398);
+    let text = refused.unwrap_err().to_string();
+    assert!(text.contains("601 ms are left until the interlock went 1000 ms without one"), "{text}");
+    interlock.bypass(&mut state, 1_000, 1_399).unwrap();
+    assert!(interlock.evaluate(&mut state, &lost, 2_398).energised);
+    assert!(!interlock.evaluate(&mut state, &lost, 2_399).energised);
+}
+
+/// No sensor measures infinity: what gives it is broken.
+#[test]
+fn promise_14_infinities_are_unknown() {
+    let above = Condition::Input { input: 0, test: Test::Above(80.0) };
+    let below = Condition::Input { input: 0, test: Test::Below(10.0) };
+    for test in [above, below, leaf(0), Condition::Not(Box::new(leaf(0)))] {
+        for value in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            assert_eq!(test.vote(&|_| Some(value)), Vote::Unknown, "{test:?} {value}");
+            let interlock =
+                Interlock::new(test.clone()).unwrap().reset_by(Reset::Auto { after_ms: 0 }).unwrap();
+            let status = interlock.evaluate(&mut InterlockState::default(), &|_| Some(value), 0);
+            assert!(!status.energised && status.degraded, "{test:?} {value}");
+        }
+    }
 }
 
 #[test]

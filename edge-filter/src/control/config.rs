@@ -28,7 +28,7 @@
 //! name = "stop"
 //! outputs = ["oven/heater", "contactor"]
 //! reset = "manual"                # or "auto", then optionally after_ms
-//! max_bypass_ms = 60000           # without it there is no bypass
+//! max_bypass_ms = 60000           # of all bypasses, until it went as long without one; without the key there is none
 //! trip_when = { any = [
 //!   { input = "line/estop", is = false },
 //!   { at_least = 2, of = [ { input = "p1", above = 8 }, { input = "p2", above = 8 }, { input = "p3", above = 8 } ], degraded = "trip_vote" },

@@ -8,7 +8,8 @@ use crate::{InterlockState, LimitAlarmState, RestoreError};
 pub const CONTROL_SNAPSHOT_VERSION: u32 = 1;
 
 /// Memory of a [`Controller`], by name. Inputs are not in it: how old they are after a restart is not known, so that each
-/// is missing, and its outputs safe, until a value comes. Bypasses are not in it either: they end with the run.
+/// is missing, and its outputs safe, until a value comes. Bypasses are not in it either: they end with the run, and their
+/// time counts as taken.
 ///
 /// With the feature `config` it implements `serde`'s traits; any format will do that keeps integers and finite floats exactly.
 /// It has no checksum: whoever stores it adds one.

@@ -76,10 +76,11 @@ impl Test {
 pub(super) const DEPTH_MAX: usize = 16;
 
 impl Condition {
-    /// Returns what it says. `read` gives the value of an input, `None` if it is not good; NaN counts as `None`.
+    /// Returns what it says. `read` gives the value of an input, `None` if it is not good; NaN and the infinities count as
+    /// `None`: no sensor measures them.
     pub fn vote(&self, read: &impl Fn(usize) -> Option<f64>) -> Vote {
         match self {
-            Condition::Input { input, test } => match read(*input).filter(|value| !value.is_nan()) {
+            Condition::Input { input, test } => match read(*input).filter(|value| value.is_finite()) {
                 Some(value) if test.demands(value) => Vote::Trip,
                 Some(_) => Vote::Healthy,
                 None => Vote::Unknown,
@@ -94,7 +95,7 @@ impl Condition {
     /// Returns whether an input that it names is not good.
     pub(super) fn is_degraded(&self, read: &impl Fn(usize) -> Option<f64>) -> bool {
         match self {
-            Condition::Input { input, .. } => read(*input).is_none_or(f64::is_nan),
+            Condition::Input { input, .. } => !read(*input).is_some_and(f64::is_finite),
             Condition::Not(inner) => inner.is_degraded(read),
             Condition::All(of) | Condition::Any(of) | Condition::AtLeast { of, .. } => {
                 of.iter().any(|one| one.is_degraded(read))

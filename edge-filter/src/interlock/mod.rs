@@ -1,5 +1,6 @@
 //! Interlock: drives outputs to their safe state when a condition over inputs demands it, and keeps them there.
 
+mod bypass;
 mod condition;
 mod vote;
 
@@ -8,6 +9,7 @@ pub use vote::Vote;
 
 use crate::LossBound;
 use crate::error::{ParamError, delay, interval};
+use bypass::{Bypass, BypassTime};
 use std::fmt;
 
 /// A trip condition with a latch, a reset and a bypass.
@@ -16,12 +18,13 @@ use std::fmt;
 /// certified fault detection. People, and what cannot be replaced, are protected by an independent, certified system.
 ///
 /// * Energised is healthy. Before every input was good once it is tripped.
-/// * An input that is bad, stale, no number or missing is *unknown*; a condition that depends on it is; unknown trips. See
+/// * An input that is bad, stale, not finite or missing is *unknown*; a condition that depends on it is; unknown trips. See
 ///   [`Vote`] and [`Degraded`].
 /// * A trip latches. `Reset::Manual` (default) waits for [`Interlock::reset`], which is refused while the condition is not
 ///   healthy; `Reset::Auto` resets when the condition was healthy for a time.
-/// * A bypass energises for a stated time, at most `max_bypass_ms`; afterwards the condition and the latch count again. A
-///   clock that was set back ends it.
+/// * A bypass energises for a stated time; afterwards the condition and the latch count again. A trip that comes under a
+///   bypass latches, also if it is gone when the bypass ends: reset it before, if nothing is to stop. Bypasses add up to
+///   `max_bypass_ms` at most, until the interlock went as long without one. A clock that was set back ends a bypass.
 ///
 /// ```
 /// # use edge_filter::*;
@@ -65,25 +68,32 @@ pub struct InterlockState {
     released: bool,
     healthy_since: Option<i64>,
     bypass: Option<Bypass>,
+    #[cfg_attr(feature = "config", serde(default, skip_serializing_if = "crate::value::is_default"))]
+    bypass_time: BypassTime,
 }
 
 impl InterlockState {
-    /// For another run: a bypass ends with the run in which somebody answered for it.
+    /// For another run: a bypass ends with the run in which somebody answered for it, and counts as taken.
     pub(crate) fn without_bypass(self) -> Self {
-        InterlockState { bypass: None, ..self }
+        let bypass_time = self.bypass.map_or(self.bypass_time, |bypass| self.bypass_time.and_all_of(bypass));
+        InterlockState { bypass: None, bypass_time, ..self }
     }
 
     /// A time that has not been yet, by a clock that was set back, is now.
     pub(crate) fn not_after(self, now_ms: i64) -> Self {
-        InterlockState { healthy_since: self.healthy_since.map(|since| since.min(now_ms)), ..self }
+        InterlockState {
+            healthy_since: self.healthy_since.map(|since| since.min(now_ms)),
+            bypass_time: self.bypass_time.not_after(now_ms),
+            ..self
+        }
     }
-}
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-struct Bypass {
-    since_now: i64,
-    for_ms: i64,
+    /// Counts a bypass that does not hold any more.
+    fn settle_bypass(&mut self, now_ms: i64) {
+        if let Some(bypass) = self.bypass.take_if(|bypass| !bypass.holds(now_ms)) {
+            self.bypass_time = self.bypass_time.and(bypass, now_ms);
+        }
+    }
 }
 
 /// Present status of an interlock.
@@ -116,6 +126,13 @@ pub enum InterlockError {
         /// The longest time; `None`: it may not be bypassed.
         max_ms: Option<i64>,
     },
+    /// Bypasses took so much of their time that this one does not fit.
+    BypassSpent {
+        /// The longest time of all together, until the interlock went as long without one.
+        max_ms: i64,
+        /// Time that is left of it.
+        left_ms: i64,
+    },
 }
 
 impl fmt::Display for InterlockError {
@@ -129,6 +146,12 @@ impl fmt::Display for InterlockError {
                 write!(f, "the interlock may be bypassed for 1 ms to {max} ms")
             }
             InterlockError::BypassTime { max_ms: None } => f.write_str("the interlock may not be bypassed"),
+            InterlockError::BypassSpent { max_ms, left_ms } => {
+                write!(
+                    f,
+                    "bypasses add up: {left_ms} ms are left until the interlock went {max_ms} ms without one"
+                )
+            }
         }
     }
 }
@@ -157,7 +180,8 @@ impl Interlock {
         Ok(self)
     }
 
-    /// The longest bypass. Default: none is allowed.
+    /// The longest bypass, and the longest time of bypasses together: they add up until the interlock went as long
+    /// without one. Default: none is allowed.
     ///
     /// # Errors
     /// If it is less than 1 ms.
@@ -182,7 +206,7 @@ impl Interlock {
         now_ms: i64,
     ) -> InterlockStatus {
         let demand = self.trip_when.vote(read);
-        state.bypass = state.bypass.filter(|bypass| bypass.holds(now_ms));
+        state.settle_bypass(now_ms);
         let bypassed = state.bypass.is_some();
         if demand == Vote::Healthy {
             let since = *state.healthy_since.get_or_insert(now_ms);
@@ -193,8 +217,8 @@ impl Interlock {
             }
         } else {
             state.healthy_since = None;
-            // A bypass is there to ride through this; a trip from before it stays.
-            state.released &= bypassed;
+            // Under a bypass too: it rides through the trip, and does not hide it from whoever comes after it.
+            state.released = false;
         }
         let healthy = state.released && demand == Vote::Healthy;
         InterlockStatus {
@@ -225,32 +249,37 @@ impl Interlock {
         }
     }
 
-    /// Energises for a time, whatever the condition says. A second bypass replaces the first.
+    /// Energises for a time, whatever the condition says. A second bypass replaces the first, whose time until now counts.
     ///
     /// # Errors
-    /// If it may not be bypassed, or not for so long.
+    /// If it may not be bypassed, or not for so long, alone or together with the bypasses before it; then a bypass that
+    /// runs goes on.
     pub fn bypass(&self, state: &mut InterlockState, for_ms: i64, now_ms: i64) -> Result<(), InterlockError> {
-        if for_ms < 1 || self.max_bypass_ms.is_none_or(|max| for_ms > max) {
+        let Some(max_ms) = self.max_bypass_ms.filter(|max| (1..=*max).contains(&for_ms)) else {
             return Err(InterlockError::BypassTime { max_ms: self.max_bypass_ms });
+        };
+        state.settle_bypass(now_ms);
+        let before = state.bypass_time.not_after(now_ms);
+        let taken = match state.bypass {
+            Some(bypass) => before.and(bypass, now_ms),
+            None => before.after_rest(max_ms, now_ms),
+        };
+        let left_ms = taken.left(max_ms);
+        if for_ms > left_ms {
+            return Err(InterlockError::BypassSpent { max_ms, left_ms });
         }
-        state.bypass = Some(Bypass { since_now: now_ms, for_ms });
+        (state.bypass, state.bypass_time) = (Some(Bypass::new(now_ms, for_ms)), taken);
         Ok(())
     }
 
     /// Ends a bypass before its time.
     pub fn end_bypass(&self, state: &mut InterlockState) {
-        state.bypass = None;
+        state.bypass.iter_mut().for_each(Bypass::end);
     }
 
     /// After a crash it is tripped.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing
-    }
-}
-
-impl Bypass {
-    fn holds(self, now_ms: i64) -> bool {
-        now_ms >= self.since_now && now_ms.saturating_sub(self.since_now) < self.for_ms
     }
 }

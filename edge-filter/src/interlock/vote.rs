@@ -11,7 +11,7 @@ pub enum Vote {
     Trip,
     /// It does not.
     Healthy,
-    /// An input that it depends on is bad, stale, no number, or missing.
+    /// An input that it depends on is bad, stale, not finite, or missing.
     Unknown,
 }
 

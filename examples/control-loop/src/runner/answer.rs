@@ -7,7 +7,7 @@ use edge_filter::{AlarmCommandError, InterlockError, Vote};
 pub(crate) const ANSWER_WORDS: usize = 2;
 
 /// Ends in the order of their numbers.
-const ENDS: [Option<&str>; 9] = [
+const ENDS: [Option<&str>; 10] = [
     None,
     Some("refused"),
     Some("there is nothing of that name"),
@@ -17,6 +17,7 @@ const ENDS: [Option<&str>; 9] = [
     Some("not a time for which it may be bypassed or shelved"),
     Some("still in alarm"),
     Some("nothing to acknowledge, reset or unshelve"),
+    Some("bypasses add up: too little of max_bypass_ms is left for this one"),
 ];
 
 /// The number of an end.
@@ -28,6 +29,7 @@ pub(super) fn number(done: Result<(), CommandError>) -> u64 {
         Err(CommandError::Interlock(InterlockError::NotHealthy { demand: Vote::Unknown })) => 4,
         Err(CommandError::Interlock(InterlockError::NotHealthy { .. })) => 5,
         Err(CommandError::Interlock(InterlockError::BypassTime { .. })) => 6,
+        Err(CommandError::Interlock(InterlockError::BypassSpent { .. })) => 9,
         Err(CommandError::Alarm(error)) => match error {
             AlarmCommandError::ShelveTime { .. } => 6,
             AlarmCommandError::StillActive => 7,
@@ -57,6 +59,7 @@ mod tests {
             (interlock(Vote::Unknown), "not good"),
             (interlock(Vote::Trip), "still demands a trip"),
             (CommandError::Interlock(InterlockError::BypassTime { max_ms: None }), "bypassed"),
+            (CommandError::Interlock(InterlockError::BypassSpent { max_ms: 9, left_ms: 1 }), "add up"),
             (CommandError::Alarm(AlarmCommandError::StillActive), "still in alarm"),
             (CommandError::Alarm(AlarmCommandError::NotShelved), "unshelve"),
         ] {

@@ -1,0 +1,73 @@
+//! Bypasses of an interlock: the running one, and the time that bypasses took together, so that a chain of them is not
+//! longer than one may be.
+
+/// A bypass that was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Bypass {
+    since_now: i64,
+    for_ms: i64,
+    /// Somebody ended it before its time.
+    #[cfg_attr(feature = "config", serde(default))]
+    ended: bool,
+}
+
+impl Bypass {
+    pub(super) fn new(since_now: i64, for_ms: i64) -> Self {
+        Bypass { since_now, for_ms, ended: false }
+    }
+
+    /// A clock that was set back ends it.
+    pub(super) fn holds(self, now_ms: i64) -> bool {
+        let in_time = now_ms >= self.since_now && now_ms.saturating_sub(self.since_now) < self.for_ms;
+        in_time && !self.ended
+    }
+
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    fn until(self) -> i64 {
+        self.since_now.saturating_add(self.for_ms)
+    }
+}
+
+/// Time that ended bypasses took together. The default is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct BypassTime {
+    ms: i64,
+    /// End of the last one.
+    until: i64,
+}
+
+impl BypassTime {
+    /// With the whole of a bypass whose end nobody will have seen.
+    pub(super) fn and_all_of(self, bypass: Bypass) -> Self {
+        BypassTime { ms: self.ms.saturating_add(bypass.for_ms), until: bypass.until() }
+    }
+
+    /// With a bypass that ended, or is replaced, by `now_ms`. Where the clock was set back nobody knows how long it was.
+    pub(super) fn and(self, bypass: Bypass, now_ms: i64) -> Self {
+        if now_ms < bypass.since_now {
+            return self.and_all_of(bypass).not_after(now_ms);
+        }
+        let until = bypass.until().min(now_ms);
+        BypassTime { ms: self.ms.saturating_add(until.saturating_sub(bypass.since_now)), until }
+    }
+
+    /// By a clock that was set back the last one ended now. A time that a damaged state has below zero is none.
+    pub(super) fn not_after(self, now_ms: i64) -> Self {
+        BypassTime { ms: self.ms.max(0), until: self.until.min(now_ms) }
+    }
+
+    /// None any more after `max_ms` without a bypass.
+    pub(super) fn after_rest(self, max_ms: i64, now_ms: i64) -> Self {
+        if now_ms.saturating_sub(self.until) >= max_ms { BypassTime::default() } else { self }
+    }
+
+    /// Time that is left of `max_ms`.
+    pub(super) fn left(self, max_ms: i64) -> i64 {
+        max_ms.saturating_sub(self.ms).max(0)
+    }
+}
