@@ -52,6 +52,11 @@ impl HampelState {
     pub fn restart(&mut self) {
         self.window.clear();
     }
+
+    /// Not so in a damaged snapshot.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.window.len() <= Hampel::MAX_WINDOW + 1 && self.window.iter().all(|value| value.is_finite())
+    }
 }
 
 /// The verdict on the value [`Hampel::delay`] readings ago.

@@ -139,6 +139,9 @@ impl Point {
     }
 }
 
+/// More readings than a stage comes to hold for one sensor: 34 years at 1 kHz. Sums over all sensors do not overflow.
+pub(crate) const READINGS_MAX: u64 = 1 << 40;
+
 /// Fate of readings that were held.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Event {

@@ -31,6 +31,13 @@ pub struct JumpRejectState {
     rejected: u32,
 }
 
+impl JumpRejectState {
+    /// Not so in a damaged snapshot.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.reference.is_none_or(f64::is_finite)
+    }
+}
+
 impl JumpReject {
     /// The largest step that is accepted, in the unit of the sensor.
     ///

@@ -59,6 +59,11 @@ impl LastEmitted {
         }
     }
 
+    /// Not so in a damaged snapshot.
+    pub(crate) fn is_sound(&self) -> bool {
+        !matches!(self.reference, Some(Stored::F64(number)) if !number.is_finite())
+    }
+
     /// Moves all times.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         if self.started {

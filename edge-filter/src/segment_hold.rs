@@ -2,7 +2,7 @@
 
 use crate::as_array::as_array;
 use crate::error::{ParamError, interval, positive};
-use crate::held::{Event, Holding, Number, Point, Released, Verdict};
+use crate::held::{Event, Holding, Number, Point, READINGS_MAX, Released, Verdict};
 use crate::last::LastEmitted;
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
@@ -124,7 +124,7 @@ impl Segment {
 
     /// Not so in a damaged snapshot.
     pub(crate) fn is_sound(&self) -> bool {
-        self.min.is_finite() && self.max.is_finite()
+        self.min.is_finite() && self.min <= self.max && self.max.is_finite() && self.readings <= READINGS_MAX
     }
 }
 

@@ -107,6 +107,14 @@ impl Judges {
     }
 }
 
+impl JudgesState {
+    /// Not so in a damaged snapshot.
+    pub(super) fn is_sound(&self) -> bool {
+        let JudgesState { rate_of_change: _, flat_line, attenuated_signal, hampel, jump_reject } = self;
+        flat_line.is_sound() && attenuated_signal.is_sound() && hampel.is_sound() && jump_reject.is_sound()
+    }
+}
+
 /// Returns what the tests see: missing if the quality is bad or it is no number.
 fn measured(value: &Value<'_>, quality: Quality) -> f64 {
     value.as_f64().filter(|_| !quality.is_bad()).unwrap_or(f64::NAN)

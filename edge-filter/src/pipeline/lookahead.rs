@@ -123,7 +123,8 @@ impl LookaheadState {
 
     /// Not so in a damaged snapshot.
     pub(super) fn is_sound(&self) -> bool {
-        self.line.len() <= Hampel::MAX_WINDOW && self.line.iter().all(|waiting| waiting.point.is_finite())
+        let line = self.line.len() <= Hampel::MAX_WINDOW && self.line.iter().all(|w| w.point.is_finite());
+        line && self.hampel.is_sound()
     }
 
     /// The one so many before the last in line.

@@ -106,18 +106,26 @@ impl ReducerState {
         }
     }
 
-    /// Whether this is a state of `stage`, and one that a stage may have come to.
+    /// Whether a stage may have come to this state, which not every one in a damaged snapshot is; `last` is the reading that
+    /// the sensor emitted last.
+    pub(super) fn is_sound(&self, last: &LastEmitted) -> bool {
+        // What is held waits for a reading that differs from the one before it.
+        let follows = self.held() == 0 || last.status().is_some();
+        match self {
+            ReducerState::None => true,
+            ReducerState::Previous(held) | ReducerState::Door(Door { held, .. }) => {
+                follows && held.is_none_or(|held| held.is_sound())
+            }
+            ReducerState::Segment(segment) => follows && segment.is_sound(),
+            ReducerState::Group(group) => follows && group.held.is_none_or(|held| held.is_sound()),
+            ReducerState::Window(window) => window.is_sound(),
+        }
+    }
+
+    /// Whether this is a state of `stage`.
     pub(super) fn belongs_to(&self, stage: Option<&Reducer>) -> bool {
-        let sound = match self {
-            ReducerState::Previous(held) => held.is_none_or(|held| held.is_sound()),
-            ReducerState::Door(door) => door.held.is_none_or(|held| held.is_sound()),
-            ReducerState::Segment(segment) => segment.is_sound(),
-            ReducerState::Group(group) => group.held.is_none_or(|held| held.is_sound()),
-            ReducerState::None | ReducerState::Window(_) => true,
-        };
-        sound
-            && std::mem::discriminant(self)
-                == std::mem::discriminant(&stage.map(Reducer::state).unwrap_or_default())
+        let own = stage.map(Reducer::state).unwrap_or_default();
+        std::mem::discriminant(self) == std::mem::discriminant(&own)
     }
 }
 

@@ -93,6 +93,22 @@ impl Slot {
         };
     }
 
+    /// The part of a restored state that no stage can have come to, if there is one.
+    pub(super) fn flaw(&self) -> Option<&'static str> {
+        if !self.last.is_sound() {
+            return Some("its last value");
+        }
+        let extra = self.extra.as_deref()?;
+        if !extra.reducer.is_sound(&self.last) {
+            return Some("what its reducing stage holds");
+        }
+        let single = extra.single.as_deref()?;
+        if !single.judges.is_sound() {
+            return Some("the past of its judging stages");
+        }
+        (!single.ahead.is_sound()).then_some("what waits to be judged")
+    }
+
     /// Moves the times of guard, reducer and stale, which every sensor has; those of windows and judges are left.
     pub(super) fn shift(&mut self, by_ms: i64) {
         self.guard.shift(by_ms);
@@ -319,7 +335,7 @@ impl Extra {
         let heartbeat = rule.stale.as_ref().and_then(|stale| stale.heartbeat());
         let mut single = self.single.map(|fresh| old.single.unwrap_or(fresh));
         if let Some(single) = &mut single
-            && (rule.delay() == 0 || !single.ahead.is_sound())
+            && rule.delay() == 0
         {
             single.ahead = LookaheadState::default();
         }

@@ -108,10 +108,16 @@ impl Pipeline {
     /// left out.
     ///
     /// # Errors
-    /// If the snapshot is of another version; then nothing was changed.
+    /// If the snapshot is of another version, or a state in it is one that no stage can have come to; then nothing was
+    /// changed. Not every damage shows: whoever stores a snapshot adds a checksum.
     pub fn restore(&mut self, snapshot: Snapshot) -> Result<(), RestoreError> {
         if snapshot.version != SNAPSHOT_VERSION {
             return Err(RestoreError::Version { found: snapshot.version, supported: SNAPSHOT_VERSION });
+        }
+        for (sensor, restored) in snapshot.sensors.iter().enumerate() {
+            if let Some(part) = restored.slot.flaw() {
+                return Err(RestoreError::Damaged { sensor, part });
+            }
         }
         for mut restored in snapshot.sensors {
             restored.slot.shift(snapshot.base_ms);
@@ -142,6 +148,13 @@ pub enum RestoreError {
         /// The version that this crate reads.
         supported: u32,
     },
+    /// A state in it cannot be: it was damaged, and what else in it is wrong is not known. Starting cold is safe.
+    Damaged {
+        /// The sensor's place in the snapshot, from 0.
+        sensor: usize,
+        /// The part of its state.
+        part: &'static str,
+    },
 }
 
 impl fmt::Display for RestoreError {
@@ -149,6 +162,9 @@ impl fmt::Display for RestoreError {
         match self {
             RestoreError::Version { found, supported } => {
                 write!(f, "the filter snapshot has version {found}, this program reads version {supported}")
+            }
+            RestoreError::Damaged { sensor, part } => {
+                write!(f, "the filter snapshot is damaged: of sensor {} {part} cannot be", sensor + 1)
             }
         }
     }

@@ -62,6 +62,15 @@ impl AttenuatedSignalState {
         self.moments = Moments::default();
     }
 
+    /// Not so in a damaged snapshot.
+    pub(crate) fn is_sound(&self) -> bool {
+        let present = self.window.iter().filter(|(_, value)| value.0.is_finite()).count();
+        let Moments { count, removed, .. } = self.moments;
+        let most = AttenuatedSignal::MAX_READINGS;
+        let counts = [present, count as usize, removed as usize];
+        self.present == present && self.window.len() <= most && counts.iter().all(|count| *count <= most)
+    }
+
     fn push(&mut self, check: Attenuation, value: f64, time: i64) {
         self.window.push_back((time, Overflowing(value)));
         if !value.is_finite() {

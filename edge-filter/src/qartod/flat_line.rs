@@ -42,6 +42,11 @@ impl FlatLineState {
         self.suspect.clear();
         self.fail.clear();
     }
+
+    /// Not so in a damaged snapshot.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.readings >= 0
+    }
 }
 
 impl FlatLine {

@@ -46,6 +46,13 @@ impl Numbers {
         }
     }
 
+    /// Not so in a damaged snapshot.
+    pub(super) fn is_sound(&self) -> bool {
+        let kept = self.values.len();
+        let numbers = [self.first.1, self.last.1, self.min, self.max];
+        kept <= MEDIAN_READINGS_MAX + 1 && kept as u64 <= self.count && numbers.iter().all(|n| n.is_finite())
+    }
+
     pub(super) fn mean(&self) -> f64 {
         self.sum.total() / self.count as f64
     }

@@ -9,6 +9,7 @@ pub use result::{Aggregate, WindowResult};
 
 use crate::as_array::as_array;
 use crate::error::{ParamError, delay, interval};
+use crate::held::READINGS_MAX;
 use crate::{DropReason, ErrorBound, LossBound, Quality, Value};
 use aggregate::Numbers;
 use cover::{Cover, Sample};
@@ -301,9 +302,23 @@ impl WindowState {
         self.open.as_ref().map_or(0, |open| open.readings)
     }
 
+    /// Not so in a damaged snapshot.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.delay_ms >= 0 && self.open.as_ref().is_none_or(|open| open.is_sound(self.newest))
+    }
+
     /// Nothing that comes later may have a time before `time`.
     pub(crate) fn not_before(&mut self, time: i64) {
         self.floor = Some(self.floor.map_or(time, |floor| floor.max(time)));
+    }
+}
+
+impl Open {
+    fn is_sound(&self, newest: Option<Sample>) -> bool {
+        let Open { start, end, readings, .. } = *self;
+        let is_within = |sample: Sample| (start..=end).contains(&sample.time);
+        let counted = readings <= READINGS_MAX && self.numbers.count <= readings;
+        start <= end && counted && (readings == 0 || newest.is_some_and(is_within)) && self.numbers.is_sound()
     }
 }
 
