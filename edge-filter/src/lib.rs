@@ -56,7 +56,7 @@ pub use jump_reject::{JumpReject, JumpRejectState};
 pub use normalise::Normalise;
 pub use on_change::{Dedup, OnChange, OnChangeState};
 pub use outcome::{DropReason, Emit, EmitReason, Outcome};
-pub use pid::{AntiWindup, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus};
+pub use pid::{AntiWindup, DerivativeForm, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus};
 pub use pipeline::{
     AlarmEvent, Builder, OverLimit, Pattern, PatternError, Pipeline, Reducer, RestoreError, Rule,
     SNAPSHOT_VERSION, Snapshot, Stats,

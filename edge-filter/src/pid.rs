@@ -17,7 +17,8 @@ use crate::{LossBound, Ramp};
 ///
 /// * `P = Kp·(β·sp - pv)`; or on the measurement alone, accumulated: a step of the setpoint moves the integral only.
 /// * `I` grows by `Ki·e·dt` before the output is made; it is kept in the output's unit, so a change of `Ki` bumps nothing.
-/// * `D = Kd·dx/dt` through a first-order filter with the time constant `Tf`, by backward differences.
+/// * `D = Kd·dx/dt` through a first-order filter with the time constant `Tf`, by backward differences or exactly: see
+///   [`DerivativeForm`].
 /// * The output is limited, then limited in its rate; both feed the [`AntiWindup`].
 /// * While the mode is not automatic, or the input is bad, `I` follows: the first automatic output is the last output
 ///   plus `Ki·e·dt`.
@@ -42,6 +43,7 @@ pub struct Pid {
     ki: f64,
     kd: f64,
     filter_s: f64,
+    derivative_form: DerivativeForm,
     beta: f64,
     gamma: f64,
     on_measurement: bool,
@@ -52,6 +54,24 @@ pub struct Pid {
     anti_windup: AntiWindup,
     dt_max_s: f64,
     bad_input: PidBadInput,
+}
+
+/// Discrete form of the filtered derivative `Kd·s / (1 + s·Tf)`. `Dₖ` is its value at a scan, `Δx` the change since the
+/// scan before it, `dt` the time between the two. Both give the plain difference `Kd·Δx/dt` without a filter, both sum up
+/// to `Kd` over a step, and neither rings; they differ where `Tf` is not much longer than the scans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum DerivativeForm {
+    /// `Dₖ = Tf/(Tf + dt)·Dₖ₋₁ + Kd/(Tf + dt)·Δx`: Åström and Hägglund, *PID Controllers: Theory, Design, and Tuning* (1995),
+    /// backward differences; what most controllers do.
+    #[default]
+    BackwardDifference,
+    /// `Dₖ = a·Dₖ₋₁ + (1 - a)·Kd·Δx/dt` with `a = e^(-dt/Tf)`: the filter solved exactly for a slope that is held from scan to
+    /// scan (zero-order hold), whatever `dt`. The same book calls it ramp equivalence, since a ramp is differentiated
+    /// without error.
+    ZeroOrderHold,
 }
 
 /// Anti-windup of the integral at a limit.
@@ -111,6 +131,7 @@ impl Pid {
             ki,
             kd,
             filter_s: 0.0,
+            derivative_form: DerivativeForm::default(),
             beta: 1.0,
             gamma: 0.0,
             on_measurement: false,
@@ -131,6 +152,13 @@ impl Pid {
     pub fn derivative_filter_s(mut self, tf_s: f64) -> Result<Self, ParamError> {
         self.filter_s = width("tf_s", tf_s)?;
         Ok(self)
+    }
+
+    /// Sets the discrete form of the filtered derivative. Default: backward differences.
+    #[must_use]
+    pub fn derivative_form(mut self, form: DerivativeForm) -> Self {
+        self.derivative_form = form;
+        self
     }
 
     /// Sets the share of the setpoint that `P` (β, default 1) and `D` (γ, default 0: derivative on the measurement; 1: on the error)
@@ -225,6 +253,12 @@ impl Pid {
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing
+    }
+
+    /// Returns whether there is a derivative that is filtered.
+    #[cfg(feature = "config")]
+    pub(crate) fn filters_derivative(&self) -> bool {
+        self.kd != 0.0 && self.filter_s > 0.0
     }
 
     /// Returns whether an output is within its limits.

@@ -276,6 +276,16 @@ fn a_wrong_configuration_is_refused_with_its_place() {
             "output 1: pid.setpoint_input: there is no input named \"nobody\"",
         ),
         ("k = 2.0, ti_s", "ki = 2.0, ti_s", "output 1: pid.ki: not a parameter of this form"),
+        (
+            "td_s = 1.0",
+            "derivative = \"zero_order_hold\"",
+            "line 20: output 1: pid.derivative: `derivative` must be left out without a filter",
+        ),
+        (
+            "td_s = 1.0",
+            "td_s = 1.0, derivative = \"zoh\"",
+            "unknown variant `zoh`, expected `backward_difference` or `zero_order_hold`",
+        ),
         ("safe = 3.0", "safe = -3.0", "output 1: safe: `safe` must be within the output's limits, found -3"),
         ("value = 1.0", "value = nan", "output 4: value: `value` must be a finite number, found NaN"),
         (

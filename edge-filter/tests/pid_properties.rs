@@ -4,7 +4,9 @@
 
 mod support;
 
-use edge_filter::{AntiWindup, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus, Quality, Ramp};
+use edge_filter::{
+    AntiWindup, DerivativeForm, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus, Quality, Ramp,
+};
 use support::{Rng, budget};
 
 const MIN: f64 = -20.0;
@@ -23,6 +25,8 @@ fn controller(rng: &mut Rng) -> (Pid, f64) {
     let how = [AntiWindup::BackCalculation, AntiWindup::TrackingTime(1.0), AntiWindup::Clamp];
     let what = [PidBadInput::Hold, PidBadInput::SafeValue(7.0), PidBadInput::Manual];
     let pid = pid.anti_windup(rng.pick(&how)).unwrap().bad_input(rng.pick(&what)).unwrap();
+    let forms = [DerivativeForm::BackwardDifference, DerivativeForm::ZeroOrderHold];
+    let pid = pid.derivative_form(rng.pick(&forms));
     let pid = pid.proportional_on_measurement(rng.below(4) == 0).dt_max_s(10.0).unwrap();
     (pid.output_rate(Ramp::per_s(RATE).unwrap()), ki)
 }

@@ -40,11 +40,11 @@
 //! ```
 //!
 //! `pid`: `form` is `isa` (`k`, `ti_s`, `td_s`) or `parallel` (`kp`, `ki`, `kd`); `setpoint` or `setpoint_input`; `limits`;
-//! `beta`, `gamma`; `filter_s` (`Tf`); `anti_windup` is `back_calculation` or `clamp`, `tracking_s` (`Tt`); `rate_per_s`,
+//! `beta`, `gamma`; `filter_s` (`Tf`), `derivative` is `backward_difference` or `zero_order_hold`; `anti_windup` is `back_calculation` or `clamp`, `tracking_s` (`Tt`); `rate_per_s`,
 //! `setpoint_rate_per_s`; `dt_max_s`; `bad_input` is `safe`, `hold` or `manual`.
 
-use crate::Degraded;
 use crate::config::AlarmConfig;
+use crate::{Degraded, DerivativeForm};
 use serde::{Deserialize, Serialize};
 
 use super::LoopBadInput;
@@ -146,6 +146,7 @@ pub struct PidConfig {
     pub beta: Option<f64>,
     pub gamma: Option<f64>,
     pub filter_s: Option<f64>,
+    pub derivative: DerivativeForm,
     pub anti_windup: WindupConfig,
     pub tracking_s: Option<f64>,
     pub proportional_on_measurement: bool,

@@ -8,7 +8,8 @@ use super::{ControlBuilder, Controller, InputSpec, Inputs, Law, OutputSpec, Setp
 use crate::config::AlarmConfig;
 use crate::pipeline::config_error::{ConfigError, Place};
 use crate::{
-    AntiWindup, Condition, HysteresisSwitch, Interlock, ParamError, Pattern, Pid, Ramp, Reset, Test,
+    AntiWindup, Condition, DerivativeForm, HysteresisSwitch, Interlock, ParamError, Pattern, Pid, Ramp,
+    Reset, Test,
 };
 
 impl Controller {
@@ -192,6 +193,14 @@ impl PidConfig {
         if let Some(tf_s) = self.filter_s {
             pid = pid.derivative_filter_s(tf_s)?;
         }
+        if self.derivative == DerivativeForm::ZeroOrderHold && !pid.filters_derivative() {
+            return Err(ParamError::new(
+                "derivative",
+                "left out without a filter (`filter_s`, `td_s`)",
+                "zero_order_hold",
+            ));
+        }
+        pid = pid.derivative_form(self.derivative);
         if let Some(rate) = self.rate_per_s {
             pid = pid.output_rate(Ramp::per_s(rate)?);
         }

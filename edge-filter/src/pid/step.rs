@@ -1,6 +1,6 @@
 //! One scan of a PID controller.
 
-use super::{AntiWindup, Pid, PidBadInput, PidState, PidStatus};
+use super::{AntiWindup, DerivativeForm, Pid, PidBadInput, PidState, PidStatus};
 use crate::Quality;
 
 /// A larger number is no measurement, and differences of such numbers overflow. A NaN is not within it either.
@@ -105,7 +105,8 @@ impl Pid {
             (next.proportional, next.pv) = (0.0, None);
         }
         let p = self.proportional(&mut next, sp, pv);
-        let d = self.derivative(&mut next, self.gamma * sp - pv, span_s, goes_on && !over);
+        let before = state.setpoint.zip(state.pv).map(|(sp, pv)| self.gamma * sp - pv);
+        let d = self.derivative(&mut next, (before, self.gamma * sp - pv), span_s, goes_on && !over);
         if !goes_on {
             next.integral = state.output.map_or_else(|| self.at_start(), |output| output - p - d);
         }
@@ -133,13 +134,29 @@ impl Pid {
         next.proportional
     }
 
-    /// `Kd` times the slope of `x` behind its filter, both by backward differences (Åström and Hägglund): with a filter
-    /// faster than the scan it is the plain difference, and at no ratio of the two does it ring.
-    fn derivative(&self, next: &mut PidState, x: f64, dt_s: f64, goes_on: bool) -> f64 {
+    /// `Kd` times the slope of `x` behind its filter, in the form of [`DerivativeForm`]; `before` is `x` at the last scan.
+    fn derivative(
+        &self,
+        next: &mut PidState,
+        (before, x): (Option<f64>, f64),
+        dt_s: f64,
+        goes_on: bool,
+    ) -> f64 {
         let Some(filtered) = next.filtered.filter(|_| goes_on && self.kd != 0.0 && dt_s > 0.0) else {
             next.filtered = Some(x);
             return 0.0;
         };
+        if let (DerivativeForm::ZeroOrderHold, Some(before), true) =
+            (self.derivative_form, before, self.filter_s > 0.0)
+        {
+            let scans = -dt_s / self.filter_s;
+            let kept = scans.exp();
+            // What a filter remembers that is faster than the scan is nothing, not nothing times infinity.
+            let past = if kept > 0.0 { kept * (before - filtered) / self.filter_s } else { 0.0 };
+            let slope = past - scans.exp_m1() * ((x - before) / dt_s);
+            next.filtered = Some(x - slope * self.filter_s);
+            return self.kd * slope;
+        }
         let kept = self.filter_s / (self.filter_s + dt_s);
         next.filtered = Some(kept * filtered + (1.0 - kept) * x);
         self.kd * (x - filtered) / (self.filter_s + dt_s)

@@ -119,13 +119,51 @@ fn a_clamped_integral_starts_within_the_limits() -> Result<(), ParamError> {
 /// A step of the measurement by 1 is differentiated to `Kd` in all, however slow the scan beside the filter.
 #[test]
 fn the_derivative_of_a_step_does_not_depend_on_the_rate_of_scans() -> Result<(), ParamError> {
-    for (tf_s, dt_s) in [(2.0, 0.25), (2.0, 1.0), (2.0, 4.0), (0.1, 10.0), (0.0, 1.0)] {
-        let pid = Pid::parallel(0.0, 0.0, 3.0)?.derivative_filter_s(tf_s)?;
-        let mut state = PidState::default();
-        pid.step(&mut state, &input(0.0, 0.0, PidMode::Auto), dt_s);
-        let area: f64 =
-            (0..400).map(|_| dt_s * pid.step(&mut state, &input(1.0, 0.0, PidMode::Auto), dt_s)).sum();
-        assert!(near(area, -3.0), "Tf {tf_s} s, scans every {dt_s} s: {area}");
+    for (tf_s, dt_s) in [(2.0, 0.25), (2.0, 1.0), (2.0, 4.0), (0.1, 10.0), (1e-300, 1.0), (0.0, 1.0)] {
+        for form in [DerivativeForm::BackwardDifference, DerivativeForm::ZeroOrderHold] {
+            let pid = Pid::parallel(0.0, 0.0, 3.0)?.derivative_filter_s(tf_s)?.derivative_form(form);
+            let mut state = PidState::default();
+            pid.step(&mut state, &input(0.0, 0.0, PidMode::Auto), dt_s);
+            let area: f64 =
+                (0..400).map(|_| dt_s * pid.step(&mut state, &input(1.0, 0.0, PidMode::Auto), dt_s)).sum();
+            assert!(near(area, -3.0), "{form:?}, Tf {tf_s} s, scans every {dt_s} s: {area}");
+        }
+    }
+    Ok(())
+}
+
+/// `Kd·(1 - e^(-t/Tf))` is the derivative of a ramp of 1 per second, at every scan, however unevenly they come; backward
+/// differences are only near it.
+#[test]
+fn the_exact_form_differentiates_a_ramp_without_error() -> Result<(), ParamError> {
+    let (tf_s, kd) = (2.0, 3.0);
+    let worst = |form| -> Result<f64, ParamError> {
+        let pid = Pid::parallel(0.0, 0.0, kd)?.derivative_filter_s(tf_s)?.derivative_form(form);
+        let (mut state, mut t, mut worst) = (PidState::default(), 0.0, 0.0_f64);
+        pid.step(&mut state, &input(0.0, 0.0, PidMode::Auto), 1.0);
+        for dt_s in [0.1, 0.5, 3.0, 0.01, 1.0, 0.2, 8.0] {
+            t += dt_s;
+            let d = pid.step(&mut state, &input(-t, 0.0, PidMode::Auto), dt_s);
+            worst = worst.max((d - kd * (1.0 - f64::exp(-t / tf_s))).abs());
+        }
+        Ok(worst)
+    };
+    assert!(worst(DerivativeForm::ZeroOrderHold)? < 1e-12);
+    assert!(worst(DerivativeForm::BackwardDifference)? > 0.05);
+    Ok(())
+}
+
+/// The error's derivative, behind a ramp of the setpoint too: `x` of the last scan is that of the ramp.
+#[test]
+fn the_exact_form_sees_the_setpoint_behind_its_ramp() -> Result<(), ParamError> {
+    let pid = Pid::parallel(0.0, 0.0, 3.0)?.derivative_filter_s(2.0)?.setpoint_weights(1.0, 1.0)?;
+    let pid = pid.derivative_form(DerivativeForm::ZeroOrderHold).setpoint_ramp(Ramp::per_s(1.0)?);
+    let mut state = PidState::default();
+    pid.step(&mut state, &input(0.0, 0.0, PidMode::Auto), 0.5);
+    for scan in 1..=20 {
+        let d = pid.step(&mut state, &input(0.0, 1e6, PidMode::Auto), 0.5);
+        let expected = 3.0 * (1.0 - f64::exp(-0.25 * f64::from(scan)));
+        assert!(near(d, expected), "scan {scan}: {d} is not {expected}");
     }
     Ok(())
 }

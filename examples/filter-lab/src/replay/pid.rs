@@ -3,7 +3,7 @@
 use super::case::Config;
 use crate::error::Error;
 use edge_csv::{Lines, places};
-use edge_filter::{AntiWindup, Pid, PidInput, PidMode, PidState, Quality};
+use edge_filter::{AntiWindup, DerivativeForm, Pid, PidInput, PidMode, PidState, Quality};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -48,6 +48,9 @@ fn controller(config: &Config<'_>) -> Result<Pid, Error> {
     if let Some(tf_s) = config.maybe_number("Tf")? {
         pid = pid.derivative_filter_s(tf_s).map_err(refused)?;
     }
+    let (backward, held) = (DerivativeForm::BackwardDifference, DerivativeForm::ZeroOrderHold);
+    let forms = [("backward_difference", backward), ("zero_order_hold", held)];
+    pid = pid.derivative_form(config.choice("derivative", &forms)?);
     match config.maybe_limits("output_limits")? {
         (None, None) => Ok(pid),
         (low, high) => pid.output_limits(low.unwrap_or(f64::MIN), high.unwrap_or(f64::MAX)).map_err(refused),

@@ -177,13 +177,17 @@ def outputs(c, rows):
 
 
 def filtered_outputs(c, rows):
-    """Åström and Hägglund's discrete controller: D by backward differences, on the measurement; no limits."""
+    """Åström and Hägglund's discrete controller: D by backward differences or ramp equivalence, on the measurement; no limits."""
     d = integral = 0.0
     before = float(rows[0]["pv"])
     for index, row in enumerate(rows):
         pv, error = float(row["pv"]), float(row["sp"]) - float(row["pv"])
         integral += c["Ki"] * error * c["dt_s"]
-        d = (c["Tf"] * d - c["Kd"] * (pv - before)) / (c["Tf"] + c["dt_s"])
+        if c.get("derivative") == "zero_order_hold":
+            kept = math.exp(-c["dt_s"] / c["Tf"])
+            d = kept * d - (1 - kept) * c["Kd"] * (pv - before) / c["dt_s"]
+        else:
+            d = (c["Tf"] * d - c["Kd"] * (pv - before)) / (c["Tf"] + c["dt_s"])
         before = pv
         yield index, c["Kp"] * error + integral + d
 
