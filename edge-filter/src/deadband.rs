@@ -48,7 +48,7 @@ pub struct Deadband {
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
 #[allow(clippy::exhaustive_enums, reason = "the standard's list")]
 pub enum Trigger {
-    /// Changes of status alone; values have no part in it, and no error bound.
+    /// Changes of status alone; values have no part in it, and no error bound. The tolerance is not used.
     Status,
     /// Changes of status, and of value beyond the deadband.
     #[default]
@@ -85,14 +85,7 @@ impl Deadband {
     /// If it is NaN, infinite or negative.
     pub fn absolute(tolerance: f64) -> Result<Self, ParamError> {
         let tolerance = Tolerance::new(width("absolute", tolerance)?);
-        Ok(Deadband {
-            tolerance,
-            min_interval_ms: 0,
-            max_interval_ms: None,
-            uncertain_is_bad: false,
-            send_previous: false,
-            trigger: Trigger::StatusValue,
-        })
+        Ok(Deadband { tolerance, trigger: Trigger::StatusValue, ..Self::on_status() })
     }
 
     /// A tolerance in percent of the engineering range `low` to `high`.
@@ -106,6 +99,19 @@ impl Deadband {
         }
         let (low, high) = span("range", low, high)?;
         Self::absolute(percent / 100.0 * (high - low))
+    }
+
+    /// Changes of status alone ([`Trigger::Status`]), which need no tolerance.
+    #[must_use]
+    pub fn on_status() -> Self {
+        Deadband {
+            tolerance: Tolerance::ZERO,
+            min_interval_ms: 0,
+            max_interval_ms: None,
+            uncertain_is_bad: false,
+            send_previous: false,
+            trigger: Trigger::Status,
+        }
     }
 
     /// Suppresses changes of value for `ms` after an emitted reading; 0 (default) is off. Changes of status or class

@@ -2,7 +2,7 @@
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use edge_filter::Pipeline;
+use edge_filter::{Outcome, Pipeline, Quality, Reading, Value};
 
 fn error(text: &str) -> String {
     let error = Pipeline::from_toml(text).unwrap_err();
@@ -62,6 +62,25 @@ fn parameters_are_refused_with_rule_stage_key_and_line() {
     ] {
         let found = stage(found);
         assert!(found.starts_with(expected), "{found}\nis not\n{expected}");
+    }
+}
+
+#[test]
+fn a_trigger_by_status_needs_no_tolerance() {
+    let rules = |keys: &str| format!("[[rule]]\nmatch = \"#\"\nstages = [ {{ deadband = {{ {keys} }} }} ]\n");
+    for keys in ["trigger = \"status\"", "trigger = \"status\", absolute = 0.5"] {
+        let mut p = Pipeline::from_toml(&rules(keys)).unwrap();
+        let sensor = p.intern("a");
+        let rows = [(0, 1.0, 0), (1, 900.0, 0), (2, 900.0, 0x8000_0000), (3, -5.0, 0x8000_0000), (4, 7.0, 0)];
+        let passed = rows.map(|(time, value, status)| {
+            let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality(status) };
+            matches!(p.process(reading, time, &mut |_| ()), Outcome::Emit(_))
+        });
+        assert_eq!(passed, [true, false, true, false, true], "{keys}");
+    }
+    for keys in ["", "trigger = \"status_value\""] {
+        let found = error(&rules(keys));
+        assert!(found.contains("deadband: needs exactly one of `absolute` and `percent`"), "{found}");
     }
 }
 

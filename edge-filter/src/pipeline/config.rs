@@ -53,6 +53,9 @@
 //! match = "state/#"
 //! stages = [ { on_change = {} } ]
 //! [[rule]]
+//! match = "link/#"
+//! stages = [ { deadband = { trigger = "status" } } ]           # changes of status alone: no tolerance
+//! [[rule]]
 //! match = "vibration/#"
 //! stages = [ { sample = { min_interval_ms = 1000, pick = "max_abs_dev" } } ]    # or every_n = 10
 //! [[rule]]
@@ -221,7 +224,7 @@ pub struct GrossRangeConfig {
     pub action: RangeAction,
 }
 
-/// See [`Deadband`](crate::Deadband); exactly one of `absolute` and `percent`.
+/// See [`Deadband`](crate::Deadband); exactly one of `absolute` and `percent`, or neither with `trigger = "status"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Deadband`")]

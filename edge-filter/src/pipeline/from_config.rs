@@ -10,7 +10,7 @@ use super::config_error::{ConfigError, Place, Problem};
 use super::{Pipeline, Reducer, Rule};
 use crate::{
     Aggregate, Deadband, Dedup, Normalise, OnChange, ParamError, QualityScheme, Range, Sample, SegmentHold,
-    Stale, SwingingDoor, TimeGuard, Window,
+    Stale, SwingingDoor, TimeGuard, Trigger, Window,
 };
 
 impl Pipeline {
@@ -168,7 +168,10 @@ fn add_stage(
         StageConfig::Scale(c) => c.build().map(|stage| rule.scale(stage)),
         StageConfig::OnChange(c) => on_change(c).map(|stage| rule.reducer(stage)),
         StageConfig::Deadband(c) => {
-            let tolerance = tolerance(("absolute", c.absolute), c.percent, range, place)?;
+            let tolerance = match (c.trigger, c.absolute, c.percent) {
+                (Trigger::Status, None, None) => 0.0,
+                _ => tolerance(("absolute", c.absolute), c.percent, range, place)?,
+            };
             deadband(c, tolerance).map(|stage| rule.reducer(stage))
         }
         StageConfig::SwingingDoor(c) => {

@@ -41,17 +41,17 @@ fn each<S: Default>(rows: &[Row], mut passes: impl FnMut(&mut S, &Row) -> bool) 
 
 fn deadband(config: &Config<'_>) -> Result<Deadband, Error> {
     let refused = |error| config.refused(&error);
-    let value = config.number("value")?;
-    let percent = config.choice("mode", &[("absolute", false), ("percent_of_range", true)])?;
-    let range = config.maybe_span("range")?;
-    let stage = match (percent, range) {
-        (true, Some((low, high))) => Deadband::percent_of_range(value, low, high),
-        (true, None) => return Err(config.wrong("range", "two numbers, what the percentage is of")),
-        (false, _) => Deadband::absolute(value),
-    };
     let trigger =
         config.choice("trigger", &[("status_value", Trigger::StatusValue), ("status", Trigger::Status)])?;
-    let mut stage = stage.map_err(refused)?.trigger(trigger);
+    let percent = config.choice("mode", &[("absolute", false), ("percent_of_range", true)])?;
+    let range = config.maybe_span("range")?;
+    let stage = match (trigger, percent, range) {
+        (Trigger::Status, ..) => Ok(Deadband::on_status()),
+        (_, true, Some((low, high))) => Deadband::percent_of_range(config.number("value")?, low, high),
+        (_, true, None) => return Err(config.wrong("range", "two numbers, what the percentage is of")),
+        (_, false, _) => Deadband::absolute(config.number("value")?),
+    };
+    let mut stage = stage.map_err(refused)?;
     if let Some(ms) = config.maybe_ms("min_interval_ms")? {
         stage = stage.min_interval_ms(ms).map_err(refused)?;
     }

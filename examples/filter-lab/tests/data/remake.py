@@ -71,7 +71,8 @@ def downsampled(c, times, values):
 def deadband(c, rows):
     """OPC UA Part 4 §7.22.1 and Part 8 §6.2; no value is compared while the status is bad."""
     low, high = c.get("range", (0, 100))
-    width = c["value"] if c["mode"] == "absolute" else c["value"] / 100 * (high - low)
+    value = c.get("value", 0)  # a trigger by status has none
+    width = value if c["mode"] == "absolute" else value / 100 * (high - low)
     at_least, at_most = c.get("min_interval_ms", 0), c.get("max_interval_ms", math.inf)
     kept, last, reference = [], None, None
     for index, (time, value, quality) in enumerate(rows):
