@@ -28,7 +28,7 @@ stages = [
 ]
 [[rule]]
 match = "b/#"
-stages = [ { window = { width_ms = 5000, agg = "time_avg_sloped", offset_ms = 7, min_good_pct = 50.0, emit_empty = true } } ]
+stages = [ { window = { width_ms = 5000, agg = "time_avg_sloped", offset_ms = 7, min_good_pct = 50.0, empty = "emit" } } ]
 [[rule]]
 match = "e"
 stages = [ { swinging_door = { deviation = 0.5, max_interval_ms = 60000 } }, { stale = { timeout_ms = 60000 } } ]

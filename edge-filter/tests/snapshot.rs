@@ -15,7 +15,7 @@ const REDUCERS: [&str; 10] = [
     "on_change = { max_interval_ms = 20000 }",
     "swinging_door = { percent = 2.0, max_interval_ms = 20000 }",
     "segment_hold = { percent = 5.0 }",
-    "window = { width_ms = 3000, agg = \"median\", allowed_lateness_ms = 500, emit_empty = true }",
+    "window = { width_ms = 3000, agg = \"median\", allowed_lateness_ms = 500, empty = \"emit\" }",
     "sample = { every_n = 3, pick = \"max_abs_dev\" }",
     "dedup = { within_ms = 9000 }",
     "spike = { suspect = 5.0, action = \"drop\" } }, { swinging_door = { percent = 2.0 }",

@@ -48,7 +48,8 @@
 //! stages = [ { segment_hold = { deviation = 0.2, max_interval_ms = 600000 } } ]
 //! [[rule]]
 //! match = "power/#"
-//! stages = [ { window = { width_ms = 60000, agg = "mean", allowed_lateness_ms = 5000, min_good_pct = 80.0 } } ]
+//! stages = [ { window = { width_ms = 60000, agg = "mean", allowed_lateness_ms = 5000, min_good_pct = 80.0, empty = "emit" } } ]
+//!                                 # empty = "emit": windows without a reading too, as BadNoData; or "skip", the default
 //! [[rule]]
 //! match = "state/#"
 //! stages = [ { on_change = {} } ]
@@ -285,9 +286,21 @@ pub struct WindowConfig {
     #[serde(default = "all_pct")]
     pub min_good_pct: f64,
     #[serde(default)]
-    pub emit_empty: bool,
+    pub empty: EmptyWindows,
     #[serde(default = "bad")]
     pub uncertain_as: UncertainAs,
+}
+
+/// Fate of whole windows without a reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(clippy::exhaustive_enums, reason = "given or not")]
+pub enum EmptyWindows {
+    /// They are left out.
+    #[default]
+    Skip,
+    /// Each is given as `BadNoData`: see [`Window::emit_empty`](crate::Window::emit_empty).
+    Emit,
 }
 
 fn all_pct() -> f64 {

@@ -2,9 +2,9 @@
 
 use super::builder::Builder;
 use super::config::{
-    AlarmConfig, Config, DeadbandConfig, Defaults, EngineeringRange, GrossRangeConfig, OnChangeConfig,
-    RuleConfig, SegmentHoldConfig, StageConfig, StaleConfig, SwingingDoorConfig, TimeGuardConfig,
-    UncertainAs, WindowConfig,
+    AlarmConfig, Config, DeadbandConfig, Defaults, EmptyWindows, EngineeringRange, GrossRangeConfig,
+    OnChangeConfig, RuleConfig, SegmentHoldConfig, StageConfig, StaleConfig, SwingingDoorConfig,
+    TimeGuardConfig, UncertainAs, WindowConfig,
 };
 use super::config_error::{ConfigError, Place, Problem};
 use super::{Pipeline, Reducer, Rule};
@@ -308,7 +308,8 @@ fn segment_hold(c: &SegmentHoldConfig, deviation: f64) -> Result<SegmentHold, Pa
 fn window(c: &WindowConfig) -> Result<Window, ParamError> {
     let stage = Window::tumbling_ms(c.width_ms)?.offset_ms(c.offset_ms)?;
     let stage = stage.allowed_lateness_ms(c.allowed_lateness_ms)?.min_good_pct(c.min_good_pct)?;
-    let stage = stage.emit_empty(c.emit_empty).uncertain_is_bad(c.uncertain_as == UncertainAs::Bad);
+    let stage =
+        stage.emit_empty(c.empty == EmptyWindows::Emit).uncertain_is_bad(c.uncertain_as == UncertainAs::Bad);
     Ok(stage.median(c.agg == Aggregate::Median))
 }
 

@@ -225,6 +225,9 @@ impl Reducer {
         (value, quality, time): (&Value<'_>, Quality, i64),
         on: &mut impl FnMut(Event),
     ) -> Verdict {
+        if let (Reducer::Window(stage, aggregate), ReducerState::Window(window)) = (self, &mut *state) {
+            stage.go_by(window, time, &mut |w| window_closed(&w, *aggregate, last, on));
+        }
         self.close(last, state, EmitReason::Flush, on);
         last.emitted(value, quality, time, !quality.is_bad());
         Verdict::Emit(forced.unwrap_or(EmitReason::Passthrough))
@@ -282,8 +285,11 @@ impl Reducer {
 
 /// The result of a window as an emit: one aggregate, or none that can be computed as a bad zero.
 fn window_closed(w: &WindowResult, aggregate: Aggregate, last: &mut LastEmitted, on: &mut impl FnMut(Event)) {
-    if w.readings > 0 {
-        on(Event::Drop(DropReason::Compressed, w.readings));
+    match w.readings {
+        // A text or a repeat was emitted within the window: times do not go back to say that it is empty.
+        0 if last.time().is_some_and(|time| time >= w.start) => return,
+        0 => {}
+        readings => on(Event::Drop(DropReason::Compressed, readings)),
     }
     let (value, quality) = match w.get(aggregate) {
         Some(value) => (value, w.quality),

@@ -139,7 +139,8 @@ impl Window {
         Ok(self)
     }
 
-    /// Gives results of windows without a reading too, as `BadNoData`; of a long silence the first 1000.
+    /// Gives results of whole windows without a reading too, as `BadNoData`: over silence, gaps and a stop, from the first
+    /// reading on; of time that passes in one call the first 1000.
     #[must_use]
     pub fn emit_empty(mut self, yes: bool) -> Self {
         self.emit_empty = yes;
@@ -173,7 +174,7 @@ impl Window {
         let Some(number) = value.as_f64() else { return Taken::Not(DropReason::NotNumeric) };
         let good = (quality.is_usable(self.uncertain_is_bad) && number.is_finite()).then_some(number);
         let sample = Sample { time, good };
-        if state.open.as_ref().map(|open| open.start).or(state.floor).is_some_and(|first| time < first) {
+        if state.first_instant().is_some_and(|first| time < first) {
             return Taken::Not(DropReason::Late);
         }
         while let Some(open) = &mut state.open
@@ -184,7 +185,9 @@ impl Window {
             }
             self.complete(state, time, sink);
         }
-        let open = state.open.get_or_insert_with(|| self.open_at(time, state.floor));
+        let first = state.first_instant();
+        let open = state.open.get_or_insert_with(|| self.open_at(time, first));
+        open.start = first.map_or(open.start, |first| open.start.max(first));
         match state.newest {
             Some(newest) if time >= newest.time => open.cover.span(open.start, open.end, newest, sample),
             _ => {}
@@ -223,17 +226,33 @@ impl Window {
         self.allowed_lateness_ms.saturating_add(state.delay_ms)
     }
 
-    /// Gives the open window as it is: before a stop, at a gap. What comes later in its interval is another result,
-    /// under a later time.
+    /// Gives the open window as it is, if it has readings: before a stop, at a gap. What comes later in its interval is
+    /// another result, under a later time.
     pub fn flush(&self, state: &mut WindowState, sink: &mut impl FnMut(WindowResult)) {
-        if let Some(open) = state.open.take()
-            && (open.readings > 0 || self.emit_empty)
-        {
+        if let Some(open) = state.open.take_if(|open| open.readings > 0) {
             let resume = state.newest.map_or(open.end, |newest| newest.time.saturating_add(1));
-            state.floor = Some(resume.max(open.start.saturating_add(1)));
+            let resume = resume.max(open.start.saturating_add(1));
+            state.floor = Some(resume);
+            if self.emit_empty {
+                let rest = Open { start: resume, end: open.end, ..Open::default() };
+                state.open = if resume < open.end { Some(rest) } else { self.next(open.end) };
+            }
             sink(self.result(open));
         }
         state.newest = None;
+    }
+
+    /// Something that has no place in a window comes at `time`: the windows before it that nothing fills go first.
+    pub(crate) fn go_by(&self, state: &mut WindowState, time: i64, sink: &mut impl FnMut(WindowResult)) {
+        while self.emit_empty
+            && let Some(open) = &mut state.open
+            && time >= open.end
+        {
+            if let Some(newest) = state.newest {
+                open.cover.span(open.start, open.end, newest, newest.held_to(open.end));
+            }
+            self.complete(state, time, sink);
+        }
     }
 
     /// Aggregates stand for readings.
@@ -252,16 +271,16 @@ impl Window {
     fn complete(&self, state: &mut WindowState, time: i64, sink: &mut impl FnMut(WindowResult)) {
         let Some(open) = state.open.take() else { return };
         let mut end = open.end;
-        if open.readings > 0 || self.emit_empty {
+        // The rest of a window that was flushed is none of its own.
+        let is_whole = end.saturating_sub(open.start) >= self.width_ms;
+        if open.readings > 0 || (self.emit_empty && is_whole) {
             sink(self.result(open));
         }
         let mut empty = 0;
         while self.emit_empty
-            && end < i64::MAX
-            && time >= end.saturating_add(self.width_ms)
             && empty < EMPTY_MAX
+            && let Some(next) = self.next(end).filter(|next| time >= next.end)
         {
-            let next = Open { start: end, end: end.saturating_add(self.width_ms), ..Open::default() };
             (end, empty) = (next.end, empty + 1);
             sink(self.result(next));
         }
@@ -270,6 +289,12 @@ impl Window {
             let next = self.open_at(end.max(time), state.floor);
             state.open = Some(next);
         }
+    }
+
+    /// The window after the one that ended; none at the end of time.
+    fn next(&self, end: i64) -> Option<Open> {
+        let next = Open { start: end, end: end.saturating_add(self.width_ms), ..Open::default() };
+        (end < i64::MAX).then_some(next)
     }
 
     fn open_at(&self, time: i64, floor: Option<i64>) -> Open {
@@ -305,6 +330,15 @@ impl WindowState {
     /// Not so in a damaged snapshot.
     pub(crate) fn is_sound(&self) -> bool {
         self.delay_ms >= 0 && self.open.as_ref().is_none_or(|open| open.is_sound(self.newest))
+    }
+
+    /// The first instant of which readings still count; `None` if of any.
+    fn first_instant(&self) -> Option<i64> {
+        match &self.open {
+            Some(open) if open.readings > 0 => Some(open.start),
+            Some(open) => self.floor.max(Some(open.start)),
+            None => self.floor,
+        }
     }
 
     /// Nothing that comes later may have a time before `time`.

@@ -18,8 +18,9 @@ pub(super) fn table(config: &Config<'_>, rows: &[Row]) -> Result<String, Error> 
     let interpolated = config.maybe_text("bounds")?.is_some();
     config.choice("bounds", &[("interpolated", ())])?;
     let mut table = format!("window_start_ms,{}\n", names.join(","));
+    let gives_empty = gives_empty(config)?;
     let mut closed = |result: WindowResult| {
-        if result.count() == 0 {
+        if result.count() == 0 && !gives_empty {
             return;
         }
         let _ = write!(table, "{}", result.start);
@@ -54,7 +55,12 @@ fn window(config: &Config<'_>) -> Result<Window, Error> {
     config.choice("emit", &[("non_empty", ())])?;
     let width_ms = config.maybe_ms("width_ms")?.ok_or_else(|| config.wrong("width_ms", "milliseconds"))?;
     let window = Window::tumbling_ms(width_ms).map_err(|error| config.refused(&error))?;
-    Ok(window.median(true))
+    Ok(window.median(true).emit_empty(gives_empty(config)?))
+}
+
+/// Returns whether windows without a good reading have a row too: a count of 0, and nothing else.
+fn gives_empty(config: &Config<'_>) -> Result<bool, Error> {
+    config.choice("empty", &[("skip", false), ("emit", true)])
 }
 
 fn aggregate(name: &str) -> Option<Aggregate> {
