@@ -232,6 +232,24 @@ fn python_refuses_by_name_what_it_cannot_read() {
     assert!(python("right", Some(&session), &[fast]).status.success());
 }
 
+/// What other writers of Protobuf may do: numbers that are not packed, a field twice, a sensor without fields.
+#[test]
+fn python_reads_fields_in_every_form_that_protobuf_allows() {
+    let announced = [0x08, 1, 0x12, 0];
+    let reader = Reader::of(&announced, &wide()).unwrap();
+    let readings = [3, 4].map(|n| Reading { sensor: 0, time: n, value: Value::I64(n), quality: 0 });
+    let mut encoder = reader.maker().encoder(Level::Fast);
+    readings.iter().for_each(|r| encoder.push(r).unwrap());
+    let mut batch = encoder.finish_under(usize::MAX).unwrap().to_vec();
+    batch.extend([0x11, 9, 0, 0, 0, 0, 0, 0, 0, 0x18, 1, 0x20, 1, 0x28, 77, 0x28, 5]);
+    batch.extend([0x50, 1, 0x52, 1, 4, 0x50, 1]);
+    let mut read = reader.decode(&batch, &wide()).unwrap();
+    let seqs: Vec<_> = std::iter::from_fn(|| read.next_seq().inspect(|_| drop(read.next()))).collect();
+    assert_eq!(seqs, [5, 10], "one reading, four numbers that are not here, one reading");
+    let expected: Vec<_> = seqs.iter().zip(&readings).map(|(seq, r)| line(&seq.to_string(), r)).collect();
+    assert_printed(&python_with("fields", [&announced[..]], &[batch]), &expected);
+}
+
 /// A module: importing it reads nothing, `-O` leaves its checks in, and whatever bytes it is given it returns rows or raises its error.
 #[test]
 fn python_takes_the_reader_as_a_module_and_damage_is_its_error() {

@@ -17,7 +17,7 @@ import sys
 from typing import NamedTuple, Optional
 
 from edge_batch_stream import BatchError, Bits, Plan
-from edge_batch_stream import cast, entry, fields, need, varint, wrap, zigzag
+from edge_batch_stream import cast, entry, fields, need, varints, wrap, zigzag
 
 # Fields of the messages Batch and Table in proto/batch.proto.
 VERSION, FIRST_SEQ, COLUMNS, TABLE_COLUMNS, SEQS, TEXTS, ZSTD = 1, 5, 8, 9, 10, 11, 13
@@ -69,10 +69,11 @@ class Table:
     def __init__(self, data):
         message, self.id, self.clocks = fields(data), table_id(data), []
         sensors = map(fields, message.get(SENSORS, []))
-        self.sensors = [(s[1][0], s[2][0].decode(), s[3][0].decode()) for s in sensors]
+        text = lambda sensor, number: sensor.get(number, [b""])[-1].decode()
+        self.sensors = [(s.get(1, [0])[-1], text(s, 2), text(s, 3)) for s in sensors]
         self.plans = [None] * len(self.sensors)
         if HINTS in message:
-            bits = Bits(message[HINTS][0], len(data))
+            bits = Bits(message[HINTS][-1], len(data))
             for _ in range(bits.count(0)):
                 clock = bits.raw(), zigzag(bits.raw()), zigzag(bits.raw()), bits.get(6)
                 self.clocks.append((*clock, bits.learned()))
@@ -205,11 +206,8 @@ def sequence(message, length):
     """Sequence numbers. Runs are so many in sequence, so many that are missing, and so on."""
     if FIRST_SEQ not in message:
         return [None] * length
-    packed, at, runs = message.get(SEQS, [b""])[0], 0, []
-    while at < len(packed):
-        run, at = varint(packed, at)
-        runs.append(run)
-    runs, number, out = runs or [length], message[FIRST_SEQ][0], []
+    runs = list(itertools.chain.from_iterable(map(varints, message.get(SEQS, []))))
+    runs, number, out = runs or [length], message[FIRST_SEQ][-1], []
     need(sum(runs[::2]) == length, "the runs of sequence numbers do not fit")
     for present, missing in itertools.zip_longest(runs[::2], runs[1::2], fillvalue=0):
         out += range(number, number + present)

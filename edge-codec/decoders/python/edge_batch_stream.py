@@ -60,6 +60,17 @@ def varint(data, at):
     raise BatchError("a number of more than 10 bytes")
 
 
+def varints(content):
+    """Numbers of one field, packed or not."""
+    if isinstance(content, int):
+        return [content]
+    numbers, at = [], 0
+    while at < len(content):
+        number, at = varint(content, at)
+        numbers.append(number)
+    return numbers
+
+
 def fields(data):
     """Fields of a Protobuf message: number -> contents."""
     found, at = {}, 0
