@@ -16,7 +16,7 @@ import struct
 import sys
 from typing import NamedTuple, Optional
 
-from edge_batch_stream import BatchError, Bits, Plan
+from edge_batch_stream import TEXT, BatchError, Bits, Plan
 from edge_batch_stream import cast, entry, fields, need, varints, wrap, zigzag
 
 # Fields of the messages Batch and Table in proto/batch.proto.
@@ -79,7 +79,9 @@ class Table:
                 self.clocks.append((*clock, bits.learned()))
             for nth in range(len(self.sensors)):
                 if bits.get(1):
-                    self.plans[nth] = Plan(bits, bits.get(3), bits.learned, has_head=True)
+                    kind = bits.get(3)
+                    need(kind < TEXT, "a plan of a table that is not of numbers")
+                    self.plans[nth] = Plan(bits, kind, bits.learned, has_head=True)
             bits.finish()
 
 
