@@ -27,7 +27,7 @@
 //! [[interlock]]
 //! name = "stop"
 //! outputs = ["oven/heater", "contactor"]
-//! reset = "manual"                # or "auto", then optionally after_ms
+//! reset = "manual"                # by a command, which a shell may have to allow; or "auto", then optionally after_ms
 //! max_bypass_ms = 60000           # of all bypasses, until it went as long without one; without the key there is none
 //! trip_when = { any = [
 //!   { input = "line/estop", is = false },

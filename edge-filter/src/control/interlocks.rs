@@ -26,6 +26,10 @@ impl Interlocks {
         self.all.iter().map(|held| held.name.as_str())
     }
 
+    pub(super) fn reset_by_hand(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().filter(|held| held.interlock.is_reset_by_hand()).map(|held| held.name.as_str())
+    }
+
     /// By name, without bypasses.
     pub(super) fn states(&self) -> impl Iterator<Item = (&str, InterlockState)> {
         self.all.iter().map(|held| (held.name.as_str(), held.state.without_bypass()))

@@ -133,6 +133,11 @@ impl Controller {
         self.interlocks.names()
     }
 
+    /// The names of the interlocks that are tripped until a command resets them.
+    pub fn reset_by_hand(&self) -> impl Iterator<Item = &str> {
+        self.interlocks.reset_by_hand()
+    }
+
     /// The inputs that have an alarm, in the alarms' order.
     pub fn alarms(&self) -> impl Iterator<Item = usize> {
         self.alarms.inputs()

@@ -196,6 +196,12 @@ impl Interlock {
         &self.trip_when
     }
 
+    /// Returns whether a trip waits for [`Interlock::reset`].
+    #[must_use]
+    pub fn is_reset_by_hand(&self) -> bool {
+        self.reset == Reset::Manual
+    }
+
     /// Judges the inputs as they are now; to be called after every input and at every tick, since inputs become stale and
     /// bypasses end in silence. `read` gives an input's value, `None` if it is not good: [`Inputs`](crate::control::Inputs)
     /// does. Costs one visit per node of the tree.

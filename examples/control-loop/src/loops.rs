@@ -26,6 +26,16 @@ impl Loops {
         Self::of(tables(text)?, text)
     }
 
+    /// Warning about interlocks that nobody can reset; `None` if there are none.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let stuck: Vec<&str> = self.controller.reset_by_hand().filter(|_| !self.commands.are_on).collect();
+        let names = stuck.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+        let why = "reset by hand, and commands are off: tripped from the start on, with nobody to reset them; \
+                   [control] commands = true, or reset = \"auto\"";
+        (!stuck.is_empty()).then(|| format!("[[interlock]] {names}: {why}"))
+    }
+
     /// The tables that are left of this text.
     pub(crate) fn of(mut tables: toml::Table, text: &str) -> Result<Loops, String> {
         let fields: BTreeMap<String, String> = take(&mut tables, "fields")?.unwrap_or_default();
@@ -87,6 +97,20 @@ mod tests {
 
     const GOOD: &str =
         "[[input]]\nname = \"a\"\nstale_after_ms = 100\n[[output]]\nname = \"x\"\nvalue = 1.0\n";
+
+    #[test]
+    fn an_interlock_that_nobody_can_reset_is_told() {
+        let interlock =
+            "[[interlock]]\nname = \"stop\"\noutputs = [\"x\"]\ntrip_when = { input = \"a\", is = false }\n";
+        let warning = |text: String| Loops::parse(&text).unwrap().warning();
+        let told = warning(format!("{GOOD}{interlock}"));
+        assert!(told.is_some_and(|told| {
+            told.starts_with("[[interlock]] \"stop\": reset by hand, and commands are off")
+        }));
+        assert_eq!(warning(format!("[control]\ncommands = true\n{GOOD}{interlock}")), None);
+        assert_eq!(warning(format!("{GOOD}{interlock}reset = \"auto\"\n")), None);
+        assert_eq!(warning(GOOD.to_owned()), None);
+    }
 
     #[test]
     fn names_that_no_topic_can_have_are_refused_with_their_place() {

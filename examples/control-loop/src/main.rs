@@ -8,7 +8,7 @@
 use clap::{Parser, Subcommand};
 use control_loop::net::{DemoHub, Message};
 use control_loop::plant::{Actuators, Plant};
-use control_loop::{App, Config, HubConfig, Spool};
+use control_loop::{App, Config, HubConfig, Loops, Spool};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -70,15 +70,23 @@ fn read(file: &Path) -> Result<Config, Failed> {
 }
 
 fn check(file: &Path) -> Result<(), Failed> {
-    let loops = read(file)?.loops.controller;
-    let (inputs, outputs) = (loops.inputs().len(), loops.outputs().len());
+    let loops = read(file)?.loops;
+    warn_about(&loops);
+    let (inputs, outputs) = (loops.controller.inputs().len(), loops.controller.outputs().len());
     say(format_args!("{}: fine: {inputs} inputs, {outputs} outputs; nothing was started", file.display()));
     Ok(())
+}
+
+fn warn_about(loops: &Loops) {
+    if let Some(warning) = loops.warning() {
+        eprintln!("control-loop: warning: {warning}");
+    }
 }
 
 /// A real plant: outputs by MQTT, the hub of the file.
 fn run(file: &Path, seconds: Option<u64>) -> Result<(), Failed> {
     let mut config = read(file)?;
+    warn_about(&config.loops);
     let hub = config.hub.take();
     let place = file.parent().unwrap_or(Path::new("."));
     config.state = config.state.map(|dir| place.join(dir));

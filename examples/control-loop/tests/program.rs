@@ -42,6 +42,7 @@ fn a_wrong_configuration_is_exit_code_2_with_its_place() {
     let fine = run(&["check", file.to_str().unwrap()]);
     assert_eq!(fine.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&fine.stdout).contains("6 inputs, 3 outputs"));
+    assert!(fine.stderr.is_empty(), "no warnings: {}", String::from_utf8_lossy(&fine.stderr));
     let wrong = [
         ("watchdog_ms = 100", "watchdog_ms = 1"),
         ("setpoint = 60.0", "setpoint = nan"),
@@ -60,4 +61,26 @@ fn a_wrong_configuration_is_exit_code_2_with_its_place() {
     assert_eq!(error.matches(": line ").count(), 2, "{error}");
     assert_eq!(run(&["run", "--config", "/nonexistent/control.toml"]).status.code(), Some(2));
     assert_eq!(run(&["walk"]).status.code(), Some(2));
+}
+
+#[test]
+fn an_interlock_that_no_command_can_reset_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("control.toml");
+    let text = "[mqtt]\nlisten = \"127.0.0.1:0\"\n[[input]]\nname = \"estop\"\nstale_after_ms = 500\n\
+                [[output]]\nname = \"contactor\"\nvalue = 1.0\n[[interlock]]\nname = \"stop\"\n\
+                outputs = [\"contactor\"]\ntrip_when = { input = \"estop\", is = false }\n";
+    for (text, expected) in [
+        (
+            text.to_owned(),
+            "control-loop: warning: [[interlock]] \"stop\": reset by hand, and commands are off",
+        ),
+        (format!("[control]\ncommands = true\n{text}"), ""),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let output = run(&["check", file.to_str().unwrap()]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(told.starts_with(expected) && told.is_empty() == expected.is_empty(), "{told}");
+    }
 }
