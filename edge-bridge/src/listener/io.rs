@@ -184,6 +184,9 @@ pub struct Stats {
     pub displaced: u64,
     /// Connections that were closed, and sessions of absent clients that ended, because they held most when all together held too much.
     pub closed_for_memory: u64,
+    /// By [`net::Server`](crate::net::Server) alone: connections that were closed at once at the limit of connections, and attempts to accept one that
+    /// failed, ten a second while the system has no file descriptor left.
+    pub not_accepted: u64,
     /// Clients that were not taken in.
     pub refused: u64,
     /// Messages and wills refused for their topic: control characters, Unicode non-characters, a topic of the application's own.

@@ -11,15 +11,16 @@ use edge_queue::ClockSync;
 
 use crate::config::units::{human_bytes, human_duration};
 use crate::config::{Config, Control, Format, Local, OnFull, Protocol, Route};
+use crate::open_files::OpenFiles;
 
 use sizing::{MESSAGE_BYTES, MESSAGES_PER_SECOND, sizing};
 
-/// The report for a person, on a machine with such a wall clock.
-pub(crate) struct Meaning<'a>(pub(crate) &'a Config, pub(crate) ClockSync);
+/// The report for a person, on a machine with such a wall clock and such a limit of open files.
+pub(crate) struct Meaning<'a>(pub(crate) &'a Config, pub(crate) ClockSync, pub(crate) OpenFiles);
 
 impl fmt::Display for Meaning<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (config, clock) = (self.0, self.1);
+        let Self(config, clock, files) = *self;
         let sizing = sizing(config);
         writeln!(f, "gateway       {}", config.id)?;
         match &config.local {
@@ -32,6 +33,14 @@ impl fmt::Display for Meaning<'_> {
                     human_bytes(limits.max_packet.into()),
                     human_bytes(limits.max_memory)
                 )?;
+                let fit = files.connections(limits.max_connections);
+                if fit < limits.max_connections {
+                    writeln!(
+                        f,
+                        "              of them only {fit} on this machine: {} open files are the limit (LimitNOFILE, ulimit -Hn)",
+                        files.hard
+                    )?;
+                }
                 if *accept_control_characters {
                     writeln!(
                         f,

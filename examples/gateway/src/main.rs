@@ -7,6 +7,7 @@
 mod check;
 mod config;
 mod drill;
+mod open_files;
 mod parked;
 mod run;
 
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use config::{Config, Findings, Severity};
+use open_files::OpenFiles;
 
 #[derive(Parser)]
 #[command(
@@ -110,7 +112,10 @@ fn print(text: &str) -> ExitCode {
 
 fn check(file: &Path) -> ExitCode {
     match load(file) {
-        Ok(config) => print(&check::Meaning(&config, run::wall_clock(&config).sync()).to_string()),
+        Ok(config) => {
+            let (clock, files) = (run::wall_clock(&config).sync(), OpenFiles::of_this_process());
+            print(&check::Meaning(&config, clock, files).to_string())
+        }
         Err(code) => code,
     }
 }

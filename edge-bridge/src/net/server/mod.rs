@@ -4,6 +4,7 @@
 //! its sender's socket fills up, which is all the flow control that MQTT 3.1.1 has.
 
 mod connection;
+mod not_accepted;
 mod owner;
 mod read_share;
 mod sink;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::OnEvent;
 use super::connection::{self, FromPeer, Outbox};
+use super::not_accepted::NotAccepted;
 use super::read_share::ReadShare;
 use super::sink::{Receipts, Sink};
 use super::turns::Turns;
@@ -64,6 +65,9 @@ pub(super) struct Owner<I, S> {
     /// Bytes of connections that may not be read now.
     parked: HashMap<ConnectionId, BytesMut>,
     look_at: Instant,
+    accept_errors: NotAccepted,
+    /// At the limit of connections.
+    turned_away: NotAccepted,
     published: HashMap<PublishId, oneshot::Sender<Settled>>,
     tasks: JoinSet<()>,
     to_owner: mpsc::Sender<(ConnectionId, FromPeer)>,
@@ -100,6 +104,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
             turns: Turns::default(),
             parked: HashMap::new(),
             look_at: Instant::now(),
+            accept_errors: NotAccepted::default(),
+            turned_away: NotAccepted::default(),
             published: HashMap::new(),
             tasks: JoinSet::new(),
             to_owner,
@@ -122,8 +128,9 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 accepted = accept(socket.as_ref(), accept_from) => match accepted {
                     Ok(stream) => self.accept(stream),
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
-                        accept_from = Instant::now() + ACCEPT_AGAIN;
+                        let now = Instant::now();
+                        self.accept_errors.note(now, &error);
+                        accept_from = now + ACCEPT_AGAIN;
                     }
                 },
                 Some((id, input)) = self.inputs.recv() => {
@@ -205,7 +212,7 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
         let accepted = self.listener.accept(self.now());
         self.outputs();
         let Some(id) = accepted else {
-            tracing::warn!("connection refused: the limit of connections is reached");
+            self.turned_away.note(Instant::now(), &"the limit of connections is reached");
             return;
         };
         self.addresses.extend(stream.peer_addr().ok().map(|address| (id, address)));
@@ -346,7 +353,8 @@ impl<I: Ingest, S: Sink> Owner<I, S> {
                 self.outputs();
             }
             Command::Stats(answer) => {
-                let _ = answer.send(self.listener.stats());
+                let not_accepted = self.accept_errors.total + self.turned_away.total;
+                let _ = answer.send(Stats { not_accepted, ..self.listener.stats() });
             }
             Command::Shutdown { answer, .. } => drop(answer),
         }

@@ -11,7 +11,7 @@ fn config(queue: &str) -> Config {
 
 #[test]
 fn a_clock_that_nobody_keeps_is_said_with_what_it_costs() {
-    let said = |clock| Meaning(&config(""), clock).to_string();
+    let said = |clock| Meaning(&config(""), clock, OpenFiles::PLENTY).to_string();
     let (kept, not_kept) = (said(ClockSync::Timesyncd), said(ClockSync::Unknown));
     assert!(
         kept.contains("\nclock         on this machine synchronised, says systemd-timesyncd\n"),
@@ -19,6 +19,17 @@ fn a_clock_that_nobody_keeps_is_said_with_what_it_costs() {
     );
     assert!(not_kept.contains("\nclock         on this machine not known to be right\n"), "{not_kept}");
     assert!(!kept.contains("[clock] trusted") && not_kept.contains("[clock] trusted = true"));
+}
+
+#[test]
+fn connections_beyond_the_limit_of_open_files_are_said() {
+    let said = |files| Meaning(&config(""), ClockSync::Unknown, files).to_string();
+    assert!(!said(OpenFiles::PLENTY).contains("open files"));
+    let few = said(OpenFiles::at_most(1_024));
+    assert!(
+        few.contains("\n              of them only 896 on this machine: 1024 open files are the limit"),
+        "{few}"
+    );
 }
 
 #[test]
@@ -32,7 +43,7 @@ fn each_rule_of_a_filter_states_what_it_may_cost() {
     let rule =
         |(n, stage): (usize, &&str)| format!("[[rule]]\nmatch = \"{n}/#\"\nstages = [ {{ {stage} }} ]\n");
     config.routes[0].rules = Some(stages.iter().enumerate().map(rule).collect());
-    let text = Meaning(&config, ClockSync::Unknown).to_string();
+    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
     for line in [
         "  filter 0/#: error at most 0.5; lost on power cut or kill: nothing\n",
         "  filter 1/#: error at most 0.25 from the straight line; lost on power cut or kill: at most 1 reading per sensor\n",
@@ -42,7 +53,7 @@ fn each_rule_of_a_filter_states_what_it_may_cost() {
     }
     assert!(text.contains("  ack_held      as_suppressed: "), "{text}");
     config.routes[0].hold_max = Some(Duration::from_secs(90));
-    let text = Meaning(&config, ClockSync::Unknown).to_string();
+    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
     for line in [
         "  filter 1/#: error at most 0.25 from the straight line; holds at most 1 reading per sensor, not acknowledged\n",
         "  ack_held      when_emitted: a held reading's PUBACK waits, at most 1 min 30 s and for the disk; nothing\n",
@@ -58,7 +69,7 @@ fn what_a_time_guard_drops_is_in_the_line_of_the_loss() {
     let mut told = |guard: &str| {
         let stages = format!("{{ time_guard = {{ {guard} }} }}, {{ deadband = {{ absolute = 0.5 }} }}");
         config.routes[0].rules = Some(format!("[[rule]]\nmatch = \"#\"\nstages = [ {stages} ]\n"));
-        let text = Meaning(&config, ClockSync::Unknown).to_string();
+        let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
         let line = text.lines().find(|line| line.contains("  filter #: ")).unwrap();
         line.split_once("kill: ").unwrap().1.to_owned()
     };
@@ -87,35 +98,41 @@ fn the_limit_that_is_reached_first_decides() {
 fn dead_letters_are_among_the_topics_of_a_route_with_readings() {
     let mut config = config("");
     assert!(
-        !Meaning(&config, ClockSync::Unknown).to_string().contains("dead-letter/#"),
+        !Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string().contains("dead-letter/#"),
         "no route needs readings"
     );
     config.routes[0].format = Format::Json;
-    assert!(Meaning(&config, ClockSync::Unknown).to_string().contains("\ndead letters  dead-letter/#: "));
+    assert!(
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY)
+            .to_string()
+            .contains("\ndead letters  dead-letter/#: ")
+    );
 }
 
 #[test]
 fn the_report_says_what_listening_costs() {
     let mut config = config("");
     assert!(
-        !Meaning(&config, ClockSync::Unknown).to_string().contains("a ping every"),
+        !Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string().contains("a ping every"),
         "nothing is subscribed"
     );
     config.routes[0].format = Format::Compact;
-    let said = Meaning(&config, ClockSync::Unknown).to_string();
+    let said = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
     assert!(
         said.contains("noticed within 15 s") && said.contains("11 s, at most 30.7 KiB of MQTT a day"),
         "{said}"
     );
     config.hub.url = "mqtts://h:8883".to_owned();
     assert!(
-        Meaning(&config, ClockSync::Unknown).to_string().contains("trusts the authorities of the system")
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY)
+            .to_string()
+            .contains("trusts the authorities of the system")
     );
 }
 
 #[test]
 fn the_report_says_hours_ram_and_loss() {
-    let said = Meaning(&config(""), ClockSync::Unknown).to_string();
+    let said = Meaning(&config(""), ClockSync::Unknown, OpenFiles::PLENTY).to_string();
     for expected in ["outage covered", " h);", "RAM at most", "lost on power cut", "disk reserved    152"] {
         assert!(said.contains(expected), "{expected:?} is missing in\n{said}");
     }
@@ -127,7 +144,7 @@ fn what_is_open_to_others_is_said() {
         let text =
             format!("[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[[route]]\nmatch=\"#\"\n{rest}");
         let (config, _) = Config::parse(Path::new("g.toml"), &text, &|_| None).unwrap();
-        Meaning(&config, ClockSync::Unknown).to_string()
+        Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string()
     };
     for (hub, metrics, clear, open) in [
         ("mqtt://hub", "0.0.0.0:9100", true, true),

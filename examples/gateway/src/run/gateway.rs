@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ListenerLimits, Local};
+use crate::open_files::OpenFiles;
 
 use super::broker::{Broker, Subscribed, Target};
 use super::client_log::ClientLog;
@@ -205,7 +206,8 @@ impl Front {
     ) -> Result<Self, RunError> {
         match &config.local {
             Local::Listen { address, accept_control_characters, limits } => {
-                let mut limits = listener_config(limits);
+                let fit = connections_that_fit(limits.max_connections);
+                let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
                 limits.accept_control_characters = *accept_control_characters;
                 Ok(Self::Server(listen(*address, limits, clock, ingest, intake, control).await?))
             }
@@ -244,6 +246,22 @@ impl Front {
             Self::Broker(broker) => broker.stop(within).await,
         }
     }
+}
+
+/// Raises the limit of open files if that is needed. Returns how many connections there is room for.
+fn connections_that_fit(wanted: u32) -> u32 {
+    let files = OpenFiles::of_this_process();
+    let fit = files.connections(wanted);
+    if let Err(error) = files.raise_for(fit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    if fit < wanted {
+        tracing::warn!(
+            limit = files.hard,
+            "at most {fit} connections of [local] max_connections = {wanted}: the limit of open files leaves no more"
+        );
+    }
+    fit
 }
 
 fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {

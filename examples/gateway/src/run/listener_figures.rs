@@ -11,6 +11,11 @@ pub(super) fn render(stats: &Stats, page: &mut Page) {
         stats.displaced,
     );
     page.counter(
+        "edge_not_accepted_total",
+        "Connections that were closed at once because max_connections is reached, and attempts to accept one that the system refused, since the start.",
+        stats.not_accepted,
+    );
+    page.counter(
         "edge_closed_for_memory_total",
         "Connections and sessions that were ended because they held most of what all may hold, since the start.",
         stats.closed_for_memory,

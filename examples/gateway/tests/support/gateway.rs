@@ -18,6 +18,8 @@ pub struct Gateway {
     pub metrics: SocketAddr,
     /// The machine's, if there is none.
     pub wall_clock: Option<WallClock>,
+    /// Options of `ulimit`, if it is not to have this process's limits.
+    pub ulimit: Option<&'static str>,
     child: Option<Child>,
 }
 
@@ -38,11 +40,18 @@ impl Gateway {
         let metrics = free_port();
         let config = format!("{config}\n[metrics]\nlisten = \"{metrics}\"\ntotals_within = \"1s\"\n");
         fs::write(dir.join("gateway.toml"), config).unwrap();
-        Self { dir: dir.to_owned(), metrics, wall_clock: None, child: None }
+        Self { dir: dir.to_owned(), metrics, wall_clock: None, ulimit: None, child: None }
     }
 
     pub fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = match self.ulimit {
+            None => Command::new(BINARY),
+            Some(options) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit {options}; exec \"$0\" \"$@\""), BINARY]);
+                shell
+            }
+        };
         command.arg("run").arg(self.dir.join("gateway.toml")).arg("--state").arg(self.dir.join("state"));
         if let Some(clock) = &self.wall_clock {
             clock.give_to(&mut command);
