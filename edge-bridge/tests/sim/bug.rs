@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use bytes::{Bytes, BytesMut};
 use edge_bridge::wire::{self, Limits, Packet, PacketId, Version};
 
+use crate::forger::Forger;
 use crate::ledger::Msg;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,14 @@ pub(crate) enum Bug {
     AlwaysReads,
     /// CONNECT is sent twice.
     ConnectsTwice,
+    /// What is in flight is given up when the hub comes back with Retain Available 0 or Maximum QoS 0.
+    GivenUpOnResume,
+    /// The retain flag stays set for a hub that has Retain Available 0.
+    RetainKept,
+    /// Messages that fit only without the definition of an alias are given up.
+    DefinitionCounts,
+    /// Answers count in the order in which the messages went only.
+    AnswersInOrder,
     /// The gateway wants to be woken at once each time it was, for a good while.
     WokenAtOnce,
 }
@@ -68,6 +77,7 @@ pub(crate) enum Bug {
 pub(crate) struct Mutator {
     buffer: BytesMut,
     extra: u16,
+    pub(crate) forger: Forger,
     pub(crate) discarded: HashSet<Msg>,
 }
 
@@ -75,6 +85,7 @@ impl Mutator {
     /// A connection begins.
     pub(crate) fn reset(&mut self) {
         self.buffer.clear();
+        self.forger.reset();
     }
 
     /// Gateway to hub. `room`: what the hub's Receive Maximum leaves.
@@ -86,8 +97,9 @@ impl Mutator {
             Bug::DupCleared,
             Bug::LostSessionDiscarded,
             Bug::ConnectsTwice,
+            Bug::RetainKept,
         ];
-        let Some(bug) = bug.filter(|bug| stream.contains(bug)) else { return bytes };
+        let Some(bug) = bug.filter(|bug| stream.contains(bug) || bug.is_forged()) else { return bytes };
         let mut packets = self.packets(&bytes);
         let is_publish = |packet: &Packet| matches!(packet, Packet::Publish(p) if p.packet_id.is_some());
         match bug {
@@ -128,10 +140,21 @@ impl Mutator {
                     }
                 }
             }
+            Bug::RetainKept => {
+                for packet in &mut packets {
+                    if let Packet::Publish(publish) = packet {
+                        publish.retain |= Msg::of(&publish.payload).sensor % 2 == 1;
+                    }
+                }
+            }
             Bug::ConnectsTwice => {
                 let connect = packets.iter().find(|packet| matches!(packet, Packet::Connect(_))).cloned();
                 packets.extend(connect);
             }
+            bug if bug.is_forged() => packets.retain(|packet| match packet {
+                Packet::Publish(publish) => self.forger.lets_pass(bug, publish),
+                _ => true,
+            }),
             _ => packets.retain(|packet| match packet {
                 Packet::Publish(publish) => !self.discarded.contains(&Msg::of(&publish.payload)),
                 _ => true,

@@ -43,6 +43,7 @@ impl World {
         self.check_link();
         self.check_passed_over();
         self.check_given_up();
+        self.check_places();
     }
 
     /// A hub that answers younger messages only is asked again on another connection.
@@ -51,6 +52,14 @@ impl World {
         let passed_ms = self.ctx.now_ms - since_ms;
         let detail = || format!("the oldest has no answer {passed_ms} ms after a younger one got its");
         self.ctx.ledger.require(passed_ms <= self.passed_over_max_ms, Rule::PassedOver, detail);
+    }
+
+    /// What was answered no longer takes a place, whatever is still unanswered before it.
+    fn check_places(&mut self) {
+        let session = self.gateway.as_ref().and_then(|gateway| gateway.core.session());
+        let (taken, unanswered) = (session.map_or(0, |session| session.in_flight()), self.wan.unanswered());
+        let detail = || format!("{taken} in flight, {unanswered} without an answer");
+        self.ctx.ledger.require(taken <= unanswered, Rule::OnePlace, detail);
     }
 
     /// A hub that takes a message in piece by piece is not given up.

@@ -9,7 +9,7 @@ use edge_bridge::chain::{ConnectionId, Ticket};
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
 use edge_bridge::listener::{self, Listener};
 use edge_bridge::session::{ClientConfig, Closed};
-use edge_bridge::wire::{Packet, PropertyId, QoS, ReasonCode, Utf8, Version};
+use edge_bridge::wire::{self, Packet, PropertyId, QoS, ReasonCode, Utf8, Version};
 
 use crate::bug::{Bug, Mutator};
 use crate::ctx::{Ctx, Due};
@@ -42,6 +42,7 @@ impl Ingest for Readings {
         }
         *newest = msg.seq;
         let mut row = Row::new(message.topic.clone(), Bytes::copy_from_slice(&message.payload));
+        row.retain = message.retain;
         row.properties =
             message.properties.without(&[PropertyId::TopicAlias, PropertyId::MessageExpiryInterval]);
         row.ttl_ms = message.properties.u32(PropertyId::MessageExpiryInterval).map(|s| u64::from(s) * 1_000);
@@ -190,15 +191,26 @@ impl Gateway {
             if self.wan != Some(link) {
                 return;
             }
-            self.buffer.extend_from_slice(&slice);
-            self.copy.extend_from_slice(&slice);
+            match ctx.bug.filter(|bug| bug.is_forged()) {
+                Some(bug) => {
+                    let bytes = self.mutator.forger.received(bug, &slice, wan.unanswered() > 0);
+                    wan.received(&slice, &mut ctx.ledger);
+                    self.buffer.extend_from_slice(&bytes);
+                    self.run(ctx, wan);
+                }
+                None => {
+                    self.buffer.extend_from_slice(&slice);
+                    self.copy.extend_from_slice(&slice);
+                }
+            }
             while !self.buffer.is_empty() {
                 let before = self.buffer.len();
                 let mut buffer = std::mem::take(&mut self.buffer);
                 self.input(ctx, Input::Bytes(&mut buffer));
                 self.buffer = buffer;
                 let taken = before - self.buffer.len();
-                wan.received(&self.copy.split_to(taken), &mut ctx.ledger);
+                let told = taken.min(self.copy.len());
+                wan.received(&self.copy.split_to(told), &mut ctx.ledger);
                 self.run(ctx, wan);
                 if taken == 0 {
                     break;
@@ -302,6 +314,12 @@ impl Gateway {
             self.core.spool_mut().now_ms = ctx.now_ms;
             while let Some(output) = self.core.poll_output() {
                 self.on_core(ctx, wan, output);
+                moved = true;
+            }
+            for ack in std::mem::take(&mut self.mutator.forger.answers) {
+                let mut bytes = BytesMut::new();
+                wire::encode(&Packet::PubAck(ack), Version::V5, &mut bytes).unwrap();
+                self.input(ctx, Input::Bytes(&mut bytes));
                 moved = true;
             }
             for note in self.core.spool_mut().take_notes() {
@@ -423,7 +441,7 @@ impl Gateway {
             Note::Acked(msg) => ctx.ledger.on_row_acked(msg),
             Note::Expired(msg) => ctx.ledger.on_row_expired(msg),
             Note::Settled(msg) => ctx.ledger.on_row_settled(msg),
-            Note::Parked(msg) => ctx.ledger.on_row_parked(msg),
+            Note::Parked(msg, why, size) => ctx.ledger.on_row_parked(msg, why, size),
             Note::Gone(msg) => ctx.ledger.on_row_gone(msg),
         }
     }

@@ -7,12 +7,14 @@ use edge_bridge::session::{
     Accept, AckHandle, Closed, Event, Input, Output, Resume, ServerConfig, Session, Token, Violation,
 };
 use edge_bridge::wire::{
-    self, Ack, Connect, Packet, PacketId, Properties, Publish, QoS, ReasonCode, Utf8, Version,
+    self, Ack, Connect, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, Utf8, Value,
+    Version,
 };
 
 use crate::bug::Bug;
 use crate::ctx::Ctx;
 use crate::ledger::{Msg, Rule};
+use crate::limits::plain_size;
 use crate::net::{End, LinkId};
 
 #[derive(Debug)]
@@ -57,6 +59,9 @@ pub(crate) struct Hub {
     /// Payload bytes from which on a message is refused as too large, and the connection closed.
     pub(crate) too_large: Option<usize>,
     pub(crate) retain_available: bool,
+    pub(crate) takes_qos_1: bool,
+    /// The last PUBLISH of each sensor.
+    last: HashMap<u16, Publish>,
     /// Times at which filters were asked for that were refused.
     asked_ms: VecDeque<u64>,
     connections: HashMap<LinkId, Connection>,
@@ -99,6 +104,8 @@ impl Default for Hub {
             passes_over_one_in: 0,
             too_large: None,
             retain_available: true,
+            takes_qos_1: true,
+            last: HashMap::new(),
             asked_ms: VecDeque::new(),
             connections: HashMap::new(),
             current: None,
@@ -253,13 +260,36 @@ impl Hub {
             match connection.session.poll_output() {
                 None => return,
                 Some(Output::Transmit(bytes)) => {
-                    let bytes = self.without_passed_over(link, bytes);
+                    let bytes = self.without_passed_over(link, self.with_maximum_qos(bytes));
                     ctx.send(link, End::Far, Some(&bytes));
                 }
                 Some(Output::Event(Event::Closed(why))) => self.closed(ctx, link, &why),
                 Some(Output::Event(event)) => self.on_event(ctx, link, event),
             }
         }
+    }
+
+    /// A hub that takes no QoS 1 says so in its CONNACK.
+    fn with_maximum_qos(&self, bytes: Bytes) -> Bytes {
+        let mut rest = BytesMut::from(&bytes[..]);
+        if self.takes_qos_1 || bytes.first() != Some(&0x20) {
+            return bytes;
+        }
+        let packet = wire::decode(&mut rest, Version::V5, &wire::Limits::default()).unwrap();
+        let Some(Packet::ConnAck(mut ack)) = packet.filter(|p| !is_refusal(p)) else { return bytes };
+        let mut properties = ack.properties.without(&[PropertyId::MaximumQoS]).to_builder();
+        properties.push(PropertyId::MaximumQoS, Value::Byte(0)).unwrap();
+        ack.properties = properties.finish();
+        let mut out = BytesMut::new();
+        wire::encode(&Packet::ConnAck(ack), Version::V5, &mut out).unwrap();
+        out.extend_from_slice(&rest);
+        out.freeze()
+    }
+
+    /// From the next connection on it takes what is as large as this sensor's last message, and no more.
+    pub(crate) fn takes_as_much_as(&mut self, sensor: u16) {
+        let size = self.last.get(&sensor).map(|publish| u32::try_from(plain_size(publish)).unwrap());
+        self.max_packet = size.unwrap_or(self.max_packet);
     }
 
     /// The session answers in order; the answers that are not to be given are taken out of what it writes.
@@ -331,6 +361,7 @@ impl Hub {
 
     fn on_publish(&mut self, ctx: &mut Ctx, link: LinkId, publish: &Publish, ack: AckHandle) {
         let msg = Msg::of(&publish.payload);
+        self.last.insert(msg.sensor, publish.clone());
         if self.poison.is_some_and(|(sensor, every)| msg.sensor == sensor && msg.seq.is_multiple_of(every)) {
             ctx.ledger.on_hub_refusal(msg);
             let connection = self.connections.get_mut(&link).unwrap();
@@ -339,6 +370,7 @@ impl Hub {
         }
         if self.too_large.is_some_and(|bytes| publish.payload.len() >= bytes) {
             ctx.ledger.on_hub_refusal(msg);
+            ctx.ledger.on_size_refusal();
             let connection = self.connections.get_mut(&link).unwrap();
             if connection.session.ack(ctx.now_ms, ack, ReasonCode::PACKET_TOO_LARGE).is_ok() {
                 ctx.ledger.on_hub_answer(msg, ReasonCode::PACKET_TOO_LARGE, false);
@@ -352,6 +384,9 @@ impl Hub {
             _ if ctx.rng.one_in(one_in) => reason,
             _ => ReasonCode::SUCCESS,
         };
+        if reason == ReasonCode::PACKET_TOO_LARGE {
+            ctx.ledger.on_size_refusal();
+        }
         if reason.is_error() {
             ctx.ledger.on_hub_refusal(msg);
         } else {
@@ -426,4 +461,8 @@ impl Hub {
         self.pending = rest;
         gone.into()
     }
+}
+
+fn is_refusal(packet: &Packet) -> bool {
+    matches!(packet, Packet::ConnAck(ack) if ack.reason.is_error())
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use edge_bridge::wire::{Publish, ReasonCode};
 
+use crate::limits::HubLimits;
 use crate::lives::Lives;
 
 /// One reading: which sensor, which of its readings. The payload starts with it.
@@ -76,6 +77,12 @@ pub(crate) enum Rule {
     PassedOver,
     /// Rows are leased and nobody holds them.
     Lease,
+    /// A PUBLISH that the hub's CONNACK forbids.
+    HubLimits,
+    /// A message was set aside as too large that the hub had not refused, and that fits its Maximum Packet Size.
+    SetAside,
+    /// A message without an answer costs more than one place of the window.
+    OnePlace,
     /// One side ended the connection for a breach of the protocol by the other, without the hub having been told to commit one.
     Protocol,
     /// Time does not pass.
@@ -88,7 +95,7 @@ thread_local! {
 
 impl Rule {
     /// The first of the enum to the last.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Lost,
         Self::RemovedEarly,
         Self::Deleted,
@@ -111,6 +118,9 @@ impl Rule {
         Self::TimeToLive,
         Self::PassedOver,
         Self::Lease,
+        Self::HubLimits,
+        Self::SetAside,
+        Self::OnePlace,
         Self::Protocol,
         Self::Spin,
     ];
@@ -149,6 +159,9 @@ pub(crate) struct Ledger {
     /// A sensor has its PUBACK, the hub has not the message.
     pub(crate) owed: HashSet<Msg>,
     pub(crate) lives: Lives,
+    pub(crate) hub_limits: HubLimits,
+    /// The hub has refused messages as too large, which its CONNACK had not said.
+    refuses_sizes: bool,
     /// PUBACKs to sensors.
     pub(crate) receipts: u64,
     pub(crate) duplicates: u64,
@@ -203,6 +216,11 @@ impl Ledger {
         self.require(n <= allowed, Rule::DuplicateBound, || format!("{n} copies, {allowed} unconfirmed"));
     }
 
+    /// The hub says that something is too large although its CONNACK allows it.
+    pub(crate) fn on_size_refusal(&mut self) {
+        self.refuses_sizes = true;
+    }
+
     /// The hub answers. `kept`: it really holds the message.
     pub(crate) fn on_hub_answer(&mut self, msg: Msg, reason: ReasonCode, kept: bool) {
         if !reason.is_error() {
@@ -220,9 +238,13 @@ impl Ledger {
         self.disturbed.insert(msg.sensor);
     }
 
-    /// The row was set aside.
-    pub(crate) fn on_row_parked(&mut self, msg: Msg) {
+    /// The row was set aside. `size`: of its PUBLISH.
+    pub(crate) fn on_row_parked(&mut self, msg: Msg, why: ReasonCode, size: usize) {
         self.disturbed.insert(msg.sensor);
+        let (max, is_refused) =
+            (self.hub_limits.packet_max, self.refuses_sizes || self.refused.contains(&msg));
+        let is_right = why != ReasonCode::PACKET_TOO_LARGE || size > max || is_refused;
+        self.require(is_right, Rule::SetAside, || format!("{msg:?} of {size} B, the hub takes {max}"));
     }
 
     /// A row left the queue's books as handed over to the hub.

@@ -13,13 +13,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
 mod bug;
+mod changing;
 mod check;
 mod ctx;
 mod fault;
+mod forger;
 mod gateway;
 mod hub;
 mod hub_stories;
 mod ledger;
+mod limits;
 mod lives;
 mod net;
 mod planted;

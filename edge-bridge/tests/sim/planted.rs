@@ -37,7 +37,7 @@ fn story(bug: Bug, story: Story) -> Control {
 fn controls(rule: Rule) -> Vec<Control> {
     match rule {
         Rule::Lost => vec![random(Bug::HubForgets), story(Bug::ParkedInRam, refused_topic)],
-        Rule::RemovedEarly => vec![random(Bug::RemovedAtLease)],
+        Rule::RemovedEarly => vec![random(Bug::RemovedAtLease), random(Bug::GivenUpOnResume)],
         Rule::Deleted => vec![story(Bug::RefusedDeleted, refused_topic)],
         Rule::HandedOver => vec![story(Bug::RefusedAcked, refused_topic)],
         Rule::HeadOfLine => vec![story(Bug::ParkedBlock, refused_topic)],
@@ -62,6 +62,9 @@ fn controls(rule: Rule) -> Vec<Control> {
         Rule::TimeToLive => vec![random(Bug::AgeForgotten)],
         Rule::PassedOver => vec![story(Bug::DelayHidden, passed_over_and_said_to_flow)],
         Rule::Lease => vec![random(Bug::LeaseKept)],
+        Rule::HubLimits => vec![random(Bug::RetainKept)],
+        Rule::SetAside => vec![random(Bug::DefinitionCounts)],
+        Rule::OnePlace => vec![random(Bug::AnswersInOrder)],
         Rule::Protocol => vec![story(Bug::ConnectsTwice, quick_sensor)],
         Rule::Spin => vec![story(Bug::WokenAtOnce, quick_sensor)],
     }
@@ -131,7 +134,8 @@ fn lost_session(bug: Option<Bug>) -> Result<(), Violation> {
     world.at(0, Fault::WanQuality(250, 0, 0));
     world.at(20_000, Fault::HubDown);
     world.at(25_000, Fault::HubUp { keeps_session: false });
-    world.run_until_delivered(600_000)
+    // What is left out on the wire is in the window without having been seen there.
+    Rule::OnePlace.without(|| world.run_until_delivered(600_000))
 }
 
 fn bridge_restart(bug: Option<Bug>) -> Result<(), Violation> {
@@ -267,6 +271,21 @@ fn poison_never_parked() {
 #[test]
 fn refused_filters_asked_for_at_once() {
     convicts(Rule::SubscribeRate);
+}
+
+#[test]
+fn retain_kept_for_a_hub_that_forbids_it() {
+    convicts(Rule::HubLimits);
+}
+
+#[test]
+fn what_just_fits_given_up_for_an_alias() {
+    convicts(Rule::SetAside);
+}
+
+#[test]
+fn answers_kept_behind_an_older_message() {
+    convicts(Rule::OnePlace);
 }
 
 #[test]

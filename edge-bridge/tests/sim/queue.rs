@@ -8,6 +8,7 @@ use edge_bridge::wire::ReasonCode;
 
 use crate::bug::Bug;
 use crate::ledger::Msg;
+use crate::limits::size_of_row;
 use crate::rng::Rng;
 
 /// The oldest waiting receipt of a commit.
@@ -55,8 +56,8 @@ pub(crate) enum Note {
     Expired(Msg),
     /// The uplink says that the row is over, delivered or not.
     Settled(Msg),
-    /// The row was parked.
-    Parked(Msg),
+    /// The row was parked: why, and the bytes of its PUBLISH.
+    Parked(Msg, ReasonCode, usize),
     /// The last copy left the disk.
     Gone(Msg),
 }
@@ -350,19 +351,19 @@ impl Spool for ModelQueue {
         }
     }
 
-    fn park(&mut self, id: LeaseId, _why: ReasonCode) {
+    fn park(&mut self, id: LeaseId, why: ReasonCode) {
         match self.bug {
             Some(Bug::RefusedDeleted) => return self.leave(id, Note::Settled),
             Some(Bug::RefusedAcked) => return self.leave(id, Note::Acked),
             Some(Bug::NeverParked) => return self.give_back(id),
             _ => {}
         }
-        let (key, number) = (key(id), self.next_park);
+        let (Some(identity), key, number) = (self.identity(id), key(id), self.next_park) else { return };
         let Some(row) = self.leased_row(key) else { return };
         row.stand = Stand::Free;
         row.parked = Some(number);
-        let msg = row.msg;
-        self.notes.push(Note::Parked(msg));
+        let (msg, size) = (row.msg, size_of_row(&row.row, identity));
+        self.notes.push(Note::Parked(msg, why, size));
         self.leased -= 1;
         self.next_park += 1;
         self.parked_free.insert(number, key);

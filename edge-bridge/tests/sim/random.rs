@@ -3,6 +3,7 @@
 use edge_bridge::wire::{ReasonCode, Version};
 
 use crate::bug::Bug;
+use crate::changing::changing;
 use crate::fault::Fault;
 use crate::gateway::GatewayConfig;
 use crate::ledger::Violation;
@@ -36,6 +37,7 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
     for _ in 0..rng.between(1, 8) {
         fault(&mut rng, &mut world, length_ms);
     }
+    changing(seed, &mut world, length_ms);
     world.at(length_ms, Fault::Heal);
     world.run_until(length_ms + 1)?;
     for sensor in &mut world.sensors {

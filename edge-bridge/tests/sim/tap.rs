@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use edge_bridge::wire::{self, Limits, Packet, PropertyId, QoS, Version};
 
 use crate::ledger::{Ledger, Msg, Rule};
+use crate::limits::HubLimits;
 
 /// The gateway's end of the WAN.
 #[derive(Debug, Default)]
@@ -43,6 +44,9 @@ impl WanTap {
                 let id = publish.packet_id.unwrap().get();
                 let fault = ledger.lives.fault(ledger.now_ms, &publish);
                 ledger.require(fault.is_none(), Rule::TimeToLive, || fault.unwrap_or_default());
+                let fault = ledger.hub_limits.fault(&publish);
+                let msg = Msg::of(&publish.payload);
+                ledger.require(fault.is_none(), Rule::HubLimits, || format!("{msg:?}: {fault:?}"));
                 self.publish(id, publish.dup, Msg::of(&publish.payload), publish.payload.len(), ledger);
             }
         }
@@ -57,6 +61,7 @@ impl WanTap {
                 Packet::ConnAck(ack) if !ack.reason.is_error() => {
                     let maximum = ack.properties.u16(PropertyId::ReceiveMaximum);
                     self.maximum = Some(maximum.unwrap_or(u16::MAX).into());
+                    ledger.hub_limits = HubLimits::of(&ack);
                     self.connections += 1;
                     if !ack.session_present {
                         self.lost.extend(self.before.drain().map(|(_, msg)| msg));
@@ -98,6 +103,11 @@ impl WanTap {
 
     pub(crate) fn in_flight(&self) -> usize {
         self.here.len()
+    }
+
+    /// Messages without an answer, of this connection and of earlier ones of its session.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.here.len() + self.before.len()
     }
 
     pub(crate) fn in_flight_bytes(&self) -> usize {
