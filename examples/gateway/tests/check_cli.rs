@@ -239,6 +239,17 @@ fn control_loops_are_checked() {
         assert_eq!(output.status.code(), Some(2), "{to}");
         assert!(said.contains("error: control.rules: ") && said.contains(expected), "{to}:\n{said}");
     }
+    // Without commands nobody can reset the interlock.
+    let (before, rest) = loops.split_once("commands = true").unwrap();
+    let (_, after) = rest.split_once("[[input]]").unwrap();
+    fs::write(dir.path().join("control.toml"), format!("{before}\n[[input]]{after}")).unwrap();
+    let output = edge_gateway(&["check", &path]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("warning: control.rules: ") && said.contains("[[interlock]] \"stop\": reset by hand"),
+        "{said}"
+    );
     fs::write(dir.path().join("control.toml"), loops).unwrap();
     for (more, expected) in [
         ("rule = \"control.toml\"", "control.rule: unknown key"),
