@@ -175,6 +175,7 @@ impl Deadband {
     }
 
     /// Judges the reading; what must be sent before it goes to `sink`.
+    #[inline]
     pub fn check_with<'v>(
         &self,
         state: &mut DeadbandState,
@@ -189,6 +190,7 @@ impl Deadband {
     }
 
     /// One reading; `forced` passes for this reason, whatever its value.
+    #[inline]
     pub(crate) fn offer(
         &self,
         last: &mut LastEmitted,
@@ -235,19 +237,16 @@ impl Deadband {
         if let Some(why) = last.transition(value, quality, usable) {
             return Ok(why);
         }
-        let elapsed = last.elapsed(time);
         let comparable = self.trigger == Trigger::StatusValue && usable && value.class() == Class::Finite;
-        let changed = comparable && last.moved(&self.tolerance, value);
-        // A time before the last emitted one says nothing about the interval: it must not freeze the sensor.
-        let early = (0..self.min_interval_ms).contains(&elapsed);
-        match (changed, early) {
-            (true, false) => Ok(EmitReason::Deadband),
-            (true, true) => Err(DropReason::MinInterval),
-            (false, _) if self.max_interval_ms.is_some_and(|max| elapsed >= max) => {
-                Ok(EmitReason::MaxInterval)
-            }
-            (false, _) if quality.is_bad() => Err(DropReason::BadQuality),
-            (false, _) => Err(DropReason::InDeadband),
+        if comparable && last.moved(&self.tolerance, value) {
+            // A time before the last emitted one says nothing about the interval: it must not freeze the sensor.
+            let early = (0..self.min_interval_ms).contains(&last.elapsed(time));
+            return if early { Err(DropReason::MinInterval) } else { Ok(EmitReason::Deadband) };
+        }
+        match self.max_interval_ms {
+            Some(max) if last.elapsed(time) >= max => Ok(EmitReason::MaxInterval),
+            _ if quality.is_bad() => Err(DropReason::BadQuality),
+            _ => Err(DropReason::InDeadband),
         }
     }
 

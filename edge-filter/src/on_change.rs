@@ -59,6 +59,7 @@ impl OnChange {
     }
 
     /// Returns whether the reading passes, and why.
+    #[inline]
     pub fn check<'v>(
         &self,
         state: &mut OnChangeState,
@@ -141,6 +142,7 @@ impl Dedup {
     }
 
     /// Returns whether the reading passes, and why.
+    #[inline]
     pub fn check<'v>(
         &self,
         state: &mut OnChangeState,
