@@ -66,6 +66,17 @@ impl Source {
         Ok(&self.ahead)
     }
 
+    /// The readings of the first rows, of a short input those of its first half; they leave the source.
+    fn take_sample(&mut self) -> Result<Vec<Reading<'static>>, Failure> {
+        let mut ends = Vec::new();
+        while ends.len() < 2 * SAMPLE_ROWS && self.ahead.len() < 2 * SAMPLE_READINGS && self.row()? {
+            ends.push(self.ahead.len());
+        }
+        let taken = ends.len().checked_div(2).and_then(|half| ends.get(half.checked_sub(1)?));
+        let rest = self.ahead.split_off(taken.copied().unwrap_or(0));
+        Ok(std::mem::replace(&mut self.ahead, rest))
+    }
+
     /// The readings of some rows; none at the end.
     pub(crate) fn next(&mut self) -> Result<Vec<Reading<'static>>, Failure> {
         while self.ahead.is_empty() && self.row()? {}
@@ -122,7 +133,7 @@ fn encode(options: &Encode, source: &mut Source, mut out: impl Write) -> Result<
     let (sensors, numbers) = match &options.table {
         None => (Sensors::InTheBatch, Numbers::same(&names)),
         Some(path) => {
-            let (table, numbers) = table(path, source)?;
+            let (table, numbers) = table(path, source, learn)?;
             (Sensors::InTable(table), numbers)
         }
     };
@@ -152,13 +163,29 @@ fn flush(packer: &mut Packer, out: &mut impl Write) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The table in the file, without a file one that is made of the first rows, and written; and its numbers.
-pub(crate) fn table(path: &Path, source: &mut Source) -> Result<(Arc<Table>, Numbers), Failure> {
+/// Makes a table of the first rows, which are encoded too.
+fn learn(source: &mut Source) -> Result<Table, Failure> {
+    let names = source.sensors().clone();
+    Ok(Table::learn(1, &names, source.sample()?))
+}
+
+/// Makes a table of the first rows, and leaves to the source what the table has not seen.
+pub(crate) fn learn_apart(source: &mut Source) -> Result<Table, Failure> {
+    let sample = source.take_sample()?;
+    Ok(Table::learn(1, source.sensors(), &sample))
+}
+
+/// The table in the file, without a file one that is learned, and written; and its numbers.
+pub(crate) fn table(
+    path: &Path,
+    source: &mut Source,
+    learn: impl FnOnce(&mut Source) -> Result<Table, Failure>,
+) -> Result<(Arc<Table>, Numbers), Failure> {
     let names = source.sensors().clone();
     let table = match input::table(path)? {
         Some(table) => table,
         None => {
-            let table = Table::learn(1, &names, source.sample()?);
+            let table = learn(source)?;
             input::save_table(path, &table)?;
             table
         }

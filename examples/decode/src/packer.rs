@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use edge_codec::compact::{self, Table};
-use edge_codec::{EncodeError, Format, Reading, SensorTable, cbor, json, protobuf, senml, sparkplug};
+use edge_codec::{
+    BatchId, EncodeError, Format, Reading, SensorTable, cbor, json, protobuf, senml, sparkplug,
+};
 
 use crate::frames::PAYLOAD_BYTES_MAX;
 
@@ -71,6 +73,20 @@ impl Packer {
             Format::Sparkplug => Self::Sparkplug(sparkplug::Encoder::new(names).birth()),
             _ => return None,
         })
+    }
+
+    /// Sets the identity of the first reading to come, in the formats that carry one.
+    pub(crate) fn id(self, id: BatchId) -> Self {
+        match self {
+            Self::Compact(encoder) => Self::Compact(Box::new(encoder.id(id))),
+            Self::Json(encoder) => Self::Json(encoder.id(id)),
+            Self::Cbor(encoder) => Self::Cbor(encoder.id(id)),
+            Self::Protobuf(encoder) => Self::Protobuf(encoder.id(id)),
+            Self::Columns(encoder) => Self::Columns(encoder.id(id)),
+            Self::SenmlJson(encoder) => Self::SenmlJson(encoder.id(id)),
+            Self::SenmlCbor(encoder) => Self::SenmlCbor(encoder.id(id)),
+            Self::Sparkplug(encoder) => Self::Sparkplug(encoder),
+        }
     }
 
     pub(crate) fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {

@@ -1,10 +1,11 @@
-//! `edge-decode encode --stats`: what each format would take.
+//! `edge-decode encode --stats`: bytes per reading of each format, as a gateway would send the input: with an identity in
+//! each batch, and the session table's bytes counted.
 
 use std::io::Write;
 use std::sync::Arc;
 
-use edge_codec::Format;
 use edge_codec::compact::{Level, Table};
+use edge_codec::{BatchId, Format, Reading};
 
 use crate::Failure;
 use crate::arguments::Encode;
@@ -13,6 +14,9 @@ use crate::format::NAMES;
 use crate::packer::{Packer, Sensors};
 
 const BATCHES: [u32; 4] = [1, 10, 100, 1_000];
+/// Numbers as long as those of a gateway that has run for a while.
+const IDENTITY: BatchId = BatchId { gateway: 0x0123_4567_89ab_cdef, lane: 1, epoch: 3, first_seq: 100_000 };
+const DAY_MS: f64 = 86_400_000.0;
 
 /// One line of the table: a format, at every batch size.
 struct Line {
@@ -20,6 +24,8 @@ struct Line {
     /// True if readings have the table's numbers.
     by_table: bool,
     cells: Vec<Cell>,
+    /// Bytes of the session table that fall to these readings.
+    announced: u64,
     /// The reason why the format cannot carry these readings.
     refused: Option<String>,
 }
@@ -38,11 +44,12 @@ pub(crate) fn print(source: &mut Source, options: &Encode, mut out: impl Write) 
     let mut lines = Vec::new();
     let mut line = |name: String, format, level, sensors: Sensors| {
         let cell = |batch: &u32| {
-            let packer = Packer::new(format, level, &names, &sensors)?;
+            let packer = Packer::new(format, level, &names, &sensors)?.id(IDENTITY);
             Some(Cell { packer, batch: *batch as usize, bytes: 0 })
         };
         let by_table = matches!(sensors, Sensors::InTable(_));
-        lines.push(Line { name, by_table, cells: batches.iter().filter_map(cell).collect(), refused: None });
+        let cells = batches.iter().filter_map(cell).collect();
+        lines.push(Line { name, by_table, cells, announced: 0, refused: None });
     };
     // JSON first: the others are compared with it.
     line("json".to_owned(), Format::Json, Level::Fast, Sensors::InTheBatch);
@@ -53,22 +60,26 @@ pub(crate) fn print(source: &mut Source, options: &Encode, mut out: impl Write) 
         line(format!("compact {name}"), Format::Compact, level, Sensors::InTheBatch);
         line(format!("compact {name}, table"), Format::Compact, level, Sensors::InTable(table.clone()));
     }
-    let mut readings = 0_u64;
+    let (mut readings, mut span) = (0_u64, Span::default());
     loop {
         let some = source.next()?;
         if some.is_empty() {
             break;
         }
         readings += some.len() as u64;
+        some.iter().for_each(|reading| span.add(reading));
         let announced: Vec<_> = some.iter().map(|reading| numbers.reading(reading)).collect();
         for line in &mut lines {
             line.take(if line.by_table { &announced } else { &some })?;
         }
     }
     lines.iter_mut().try_for_each(Line::finish)?;
+    let announced = (table.bytes().len() as f64 * span.days()).round() as u64;
+    lines.iter_mut().filter(|line| line.by_table).for_each(|line| line.announced = announced);
     let mut text = shown(&lines, &batches, readings, names.len());
     text.push_str(&format!(
-        "\nThe session table, {} bytes, is sent once and not in these figures. {origin}\n",
+        "\nEach batch has an identity, where its format has a place for one, as a gateway's have. The session table,\n\
+         {} bytes, is counted once per day of the readings. {origin}\n",
         table.bytes().len()
     ));
     out.write_all(text.as_bytes())
@@ -87,20 +98,46 @@ struct Announced {
 impl Announced {
     fn of(source: &mut Source, options: &Encode) -> Result<Self, Failure> {
         if let Some(path) = &options.table {
-            let (table, numbers) = encode::table(path, source)?;
-            return Ok(Self { table, numbers, origin: format!("It is the one in {}.", path.display()) });
+            let mut learned = false;
+            let (table, numbers) = encode::table(path, source, |source| {
+                learned = true;
+                encode::learn_apart(source)
+            })?;
+            let mut origin = format!("It is the one in {}.", path.display());
+            origin.push_str(match learned {
+                true => " It was learned from the rows before these.",
+                false => " If it was learned from these readings, the figures\nare too small.",
+            });
+            return Ok(Self { table, numbers, origin });
         }
-        let names = source.sensors().clone();
-        let sample = source.sample()?;
-        let origin = format!("It was learned from the first {} of the readings.", sample.len());
-        let table = Table::learn(1, &names, sample);
-        Ok(Self { numbers: Numbers::same(&names), table: Arc::new(table), origin })
+        let table = encode::learn_apart(source)?;
+        let origin = "It was learned from the rows before these.".to_owned();
+        Ok(Self { numbers: Numbers::same(source.sensors()), table: Arc::new(table), origin })
+    }
+}
+
+/// The first and the last time of the readings.
+#[derive(Default)]
+struct Span(Option<(i64, i64)>);
+
+impl Span {
+    fn add(&mut self, reading: &Reading<'_>) {
+        let (first, last) = self.0.unwrap_or((reading.time, reading.time));
+        self.0 = Some((first.min(reading.time), last.max(reading.time)));
+    }
+
+    /// Returns 1 where all readings have one time.
+    fn days(&self) -> f64 {
+        match self.0 {
+            Some((first, last)) if first < last => last.abs_diff(first) as f64 / DAY_MS,
+            _ => 1.0,
+        }
     }
 }
 
 impl Line {
     /// A format that cannot carry one of the readings says so and takes no more.
-    fn take(&mut self, readings: &[edge_codec::Reading<'_>]) -> Result<(), Failure> {
+    fn take(&mut self, readings: &[Reading<'_>]) -> Result<(), Failure> {
         if self.refused.is_some() {
             return Ok(());
         }
@@ -149,8 +186,9 @@ fn shown(lines: &[Line], batches: &[u32], readings: u64, sensors: usize) -> Stri
             continue;
         }
         for (cell, json) in line.cells.iter().zip(&json) {
-            let times = *json as f64 / cell.bytes.max(1) as f64;
-            text.push_str(&format!("{:>10.2} {:>6.1}x", per(cell.bytes), times));
+            let bytes = cell.bytes + line.announced;
+            let times = *json as f64 / bytes.max(1) as f64;
+            text.push_str(&format!("{:>10.2} {:>6.1}x", per(bytes), times));
         }
         text.push('\n');
     }
