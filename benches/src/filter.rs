@@ -1,11 +1,12 @@
-//! `filter.ns.{STAGE}.{one,10k_id,10k_str}`: nanoseconds per reading of each reducing stage, beside the plainest loop.
+//! `filter.ns.{STAGE}.{one,10k_id,10k_str}[.rare]`: nanoseconds per reading of each reducing stage, beside the plainest loop.
 //!
 //! `one`: the stage alone, one sensor; `10k_id`: the stage alone, 10 000 sensors in turn, states in a vector by number;
 //! both beside `naive`, a loop that compares with the last kept value of one sensor. `10k_str`: a whole pipeline (time
 //! guard, range, the stage, stale) asked by name; there `naive` is one lookup of the same names in a std
 //! `HashMap<String, u32>`: it has its own copy of each name, as the pipeline does and as an application's map must, since
 //! the names that are asked for come with messages and go with them.
-//! Readings are a walk in steps of about the tolerance, so about half of them are kept.
+//! Readings are a walk in steps of about the tolerance, so about half of them are kept; with `.rare` each is the one before but
+//! for one of ten, which is beyond the tolerance: 9 of 10 are suppressed, and the loop has little to do but compare.
 
 mod dilute;
 mod stages;
@@ -30,7 +31,7 @@ pub(crate) fn list() -> Vec<String> {
     let mut names = Vec::new();
     for stage in STAGES {
         for how in ["one", "10k_id", "10k_str"] {
-            names.push(format!("filter.ns.{}.{how}", stage.name));
+            names.extend(SERIES.map(|(series, _)| format!("filter.ns.{}.{how}{series}", stage.name)));
         }
     }
     names.extend(tick::FIGURES.map(str::to_owned));
@@ -39,28 +40,44 @@ pub(crate) fn list() -> Vec<String> {
 }
 
 pub(crate) fn run() -> Result<(), String> {
-    let values = walk();
     let names: Vec<String> = (0..SENSORS)
         .map(|i| format!("plant/area{:02}/line{:03}/machine{i:05}/temperature", i % 20, i % 300))
         .collect();
     tick::rest(&names)?;
-    for stage in STAGES {
-        by_number(stage.name, "one", 1, (stage.run)(1), &values)?;
-        by_number(stage.name, "10k_id", SENSORS, (stage.run)(SENSORS), &values)?;
-    }
-    for stage in STAGES {
-        by_name(stage.name, stage.toml, &names, &values)?;
+    for (series, step) in SERIES {
+        let values = walk(step);
+        for stage in STAGES {
+            by_number(stage.name, &format!("one{series}"), 1, (stage.run)(1), &values)?;
+            by_number(stage.name, &format!("10k_id{series}"), SENSORS, (stage.run)(SENSORS), &values)?;
+        }
+        for stage in STAGES {
+            by_name(stage.name, &format!("10k_str{series}"), stage.toml, &names, &values)?;
+        }
     }
     tick::run(&names)?;
-    dilute::run(&values)
+    dilute::run(&walk(often))
 }
 
-/// Steps of up to 1 either way: beyond a tolerance of 0.5 every other time.
-fn walk() -> Vec<f64> {
+/// From a random number of -1 to 1 to the step to the next value.
+type Step = fn(f64) -> f64;
+
+const SERIES: [(&str, Step); 2] = [("", often), (".rare", rarely)];
+
+/// Beyond a tolerance of 0.5 every other time.
+fn often(random: f64) -> f64 {
+    random
+}
+
+/// One time in ten, and then beyond it.
+fn rarely(random: f64) -> f64 {
+    if random.abs() < 0.9 { 0.0 } else { random.signum() }
+}
+
+fn walk(step: Step) -> Vec<f64> {
     let (mut state, mut value) = (0x5EED_u64, 50.0);
     let step = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        value += (state >> 40) as f64 / f64::from(1 << 23) - 1.0;
+        value += step((state >> 40) as f64 / f64::from(1 << 23) - 1.0);
         value
     };
     // The first round warms up.
@@ -107,7 +124,7 @@ fn by_number(stage: &str, how: &str, sensors: usize, mut ours: Run, values: &[f6
     print(format!("filter.ns.{stage}.{how}"), &times, kept)
 }
 
-fn by_name(stage: &str, toml: &str, names: &[String], values: &[f64]) -> Result<(), String> {
+fn by_name(stage: &str, how: &str, toml: &str, names: &[String], values: &[f64]) -> Result<(), String> {
     let rules = format!(
         "[[rule]]\nmatch = \"#\"\nstages = [ {{ gross_range = {{ fail = [-1e6, 1e6] }} }}, {{ {toml} }}, {{ stale = {{ timeout_ms = 3600000 }} }} ]"
     );
@@ -143,7 +160,7 @@ fn by_name(stage: &str, toml: &str, names: &[String], values: &[f64]) -> Result<
     ];
     let times = interleaved(&mut candidates, 1, ROUNDS)?;
     drop(candidates);
-    print(format!("filter.ns.{stage}.10k_str"), &times, kept)
+    print(format!("filter.ns.{stage}.{how}"), &times, kept)
 }
 
 fn print(figure: String, times: &[Duration], kept: usize) -> Result<(), String> {

@@ -2,8 +2,9 @@
 #![allow(clippy::disallowed_methods, reason = "a bench measures time and opens files")]
 //! `edge-benches queue|bridge|codec|filter|control [--list]`, `edge-benches queue FIGURE...`: figures as ratios to a plain baseline measured in the same run.
 //!
-//! One JSON object per line: `figure value unit baseline ratio runs`. Rates are messages per second; a ratio above 1
-//! means faster than the baseline, or, for sizes, larger than it.
+//! One JSON object per line: `figure value unit baseline ratio runs profile`. Rates are messages per second; a ratio above 1
+//! means faster than the baseline, or, for sizes, larger than it. Profile `release` is this workspace's, with thin LTO;
+//! `default-release` is Cargo's own, which a program has that depends on the crates and sets nothing.
 
 mod bridge;
 mod codec;

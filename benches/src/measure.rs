@@ -1,5 +1,8 @@
 //! Interleaved rounds and medians: a shared machine drifts, a ratio of neighbours in time does not.
 
+use std::env;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -19,11 +22,25 @@ pub(crate) struct Figure {
 
 impl Figure {
     pub(crate) fn print(&self) {
-        match serde_json::to_string(self) {
+        let program = env::current_exe().unwrap_or_default();
+        match serde_json::to_string(&Line { figure: self, profile: profile(&program) }) {
             Ok(line) => println!("{line}"),
             Err(error) => eprintln!("{}: {error}", self.figure),
         }
     }
+}
+
+/// What is printed of a figure.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    figure: &'a Figure,
+    profile: &'a str,
+}
+
+/// Name of the Cargo profile: that of the folder in which Cargo puts the program.
+fn profile(program: &Path) -> &str {
+    program.parent().and_then(Path::file_name).and_then(OsStr::to_str).unwrap_or("")
 }
 
 /// Something that can be done once and timed.
@@ -68,6 +85,7 @@ mod tests {
     #[test]
     fn the_middle_is_the_middle() {
         assert_eq!(median([5, 1, 3].map(Duration::from_secs).to_vec()), Duration::from_secs(3));
+        assert_eq!(profile(Path::new("target/default-release/edge-benches")), "default-release");
         assert!((geomean(&[1.0, 4.0]) - 2.0).abs() < 1e-12);
     }
 }
