@@ -2,7 +2,8 @@
 //! gateway sees them, beside what people use today.
 //!
 //! Names and units stand in every reading (JSON), in every batch (`self`, CBOR, Protobuf), or in a session table (`table`,
-//! Sparkplug's aliases), whose bytes are counted, spread over a day of a batch each 10 s. No format carries an identity.
+//! Sparkplug's aliases), whose bytes are counted, spread over a day of a batch each 10 s. Figures with `.id` carry an identity
+//! too, as a gateway's batches do; the others carry none.
 
 mod peers;
 mod series;

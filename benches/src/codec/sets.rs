@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use edge_codec::compact::Table;
-use edge_codec::{Reading, SensorTable, Value};
+use edge_codec::{BatchId, Reading, SensorTable, Value};
 
 /// Origin and licence: edge-codec/tests/data/sets/README.md.
 pub(super) const SETS: [&str; 6] =
@@ -13,6 +13,10 @@ pub(super) const SETS: [&str; 6] =
 pub(super) const BATCHES: [usize; 4] = [1, 10, 100, 1_000];
 /// Batches a day, one each 10 s: what a session table's bytes are spread over.
 pub(super) const BATCHES_PER_DAY: f64 = 8_640.0;
+
+/// Numbers as long as those of a gateway that has run for a while.
+pub(super) const IDENTITY: BatchId =
+    BatchId { gateway: 0x0123_4567_89ab_cdef, lane: 1, epoch: 3, first_seq: 100_000 };
 
 pub(super) struct Set {
     pub(super) name: &'static str,

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use edge_codec::compact::{self, Level};
 use edge_codec::protobuf::{self, columns};
-use edge_codec::{Batch, BatchId, DecodeError, Limits, Reading, Value, cbor, json, sparkplug};
+use edge_codec::{Batch, DecodeError, Limits, Reading, Value, cbor, json, sparkplug};
 
-use super::sets::{BATCHES, BATCHES_PER_DAY, Set};
+use super::sets::{BATCHES, BATCHES_PER_DAY, IDENTITY, Set};
 use super::{peers, series};
 use crate::measure::{Figure, geomean};
 
@@ -34,7 +34,7 @@ macro_rules! encode_all {
 }
 
 /// The first is what the others are compared with.
-pub(super) const FORMATS: [Format; 15] = [
+pub(super) const FORMATS: [Format; 20] = [
     Format {
         name: "json",
         bytes: |set, batches| encode_all!(set, batches, json::Encoder::new(&set.sensors), json::decode),
@@ -60,6 +60,26 @@ pub(super) const FORMATS: [Format; 15] = [
     },
     Format { name: "sparkplug_gzip6", bytes: sparkplug_gzip6 },
     Format { name: "pco", bytes: pco },
+    Format {
+        name: "json.id",
+        bytes: |set, batches| {
+            encode_all!(set, batches, json::Encoder::new(&set.sensors).id(IDENTITY), json::decode)
+        },
+    },
+    Format {
+        name: "cbor.id",
+        bytes: |set, batches| {
+            encode_all!(set, batches, cbor::Encoder::new(&set.sensors).id(IDENTITY), cbor::decode)
+        },
+    },
+    Format {
+        name: "protobuf.id",
+        bytes: |set, batches| {
+            encode_all!(set, batches, protobuf::Encoder::new(&set.sensors).id(IDENTITY), protobuf::decode)
+        },
+    },
+    Format { name: "compact.fast.table.id", bytes: with_table_and_id },
+    Format { name: "compact.fast.self.id", bytes: with_names_and_id },
     Format { name: "compact.fast.table", bytes: |set, batches| with_table(set, batches, Level::Fast) },
     Format { name: "compact.small.table", bytes: |set, batches| with_table(set, batches, Level::Small) },
     Format { name: "compact.fast.self", bytes: |set, batches| with_names(set, batches, Level::Fast) },
@@ -90,10 +110,9 @@ fn identity(sets: &[Set]) -> Result<(), String> {
     for size in [1, 1_000] {
         let mut values = Vec::new();
         for set in sets {
-            let id = BatchId { gateway: 0x0123_4567_89ab_cdef, lane: 1, epoch: 3, first_seq: 100_000 };
             let encoder = compact::Encoder::new(Level::Fast).table(set.table.clone());
             let batches = set.batches(size);
-            let (mut bare, mut named) = (encoder.clone(), encoder.id(id));
+            let (mut bare, mut named) = (encoder.clone(), encoder.id(IDENTITY));
             let (mut less, mut more) = (0, 0);
             for rows in &batches {
                 less += encoded(&mut bare, rows)?;
@@ -138,7 +157,16 @@ pub(super) fn text(error: impl std::fmt::Display) -> String {
 }
 
 pub(super) fn with_table(set: &Set, batches: &[&[Reading<'static>]], level: Level) -> Result<usize, String> {
-    let encoder = compact::Encoder::new(level).table(set.table.clone());
+    by_table(set, batches, compact::Encoder::new(level))
+}
+
+/// What a gateway sends.
+fn with_table_and_id(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+    by_table(set, batches, compact::Encoder::new(Level::Fast).id(IDENTITY))
+}
+
+fn by_table(set: &Set, batches: &[&[Reading<'static>]], encoder: compact::Encoder) -> Result<usize, String> {
+    let encoder = encoder.table(set.table.clone());
     let bytes: Result<usize, String> =
         encode_all!(set, batches, encoder, |batch, limits| set.table.decode_batch(batch, limits));
     let announced = set.table.bytes().len() as f64 * batches.len() as f64 / BATCHES_PER_DAY;
@@ -147,6 +175,12 @@ pub(super) fn with_table(set: &Set, batches: &[&[Reading<'static>]], level: Leve
 
 fn with_names(set: &Set, batches: &[&[Reading<'static>]], level: Level) -> Result<usize, String> {
     encode_all!(set, batches, compact::Encoder::new(level).sensors(&set.sensors), compact::decode)
+}
+
+/// What a gateway sends while a table is under way.
+fn with_names_and_id(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
+    let encoder = compact::Encoder::new(Level::Fast).sensors(&set.sensors).id(IDENTITY);
+    encode_all!(set, batches, encoder, compact::decode)
 }
 
 /// JSON names sensors instead of numbering them, so names are compared, not numbers.

@@ -1,27 +1,47 @@
-//! `codec.encode.*` and `codec.decode.*`: readings per second beside serde_json, from readings in memory to bytes and back
-//! to readings that are looked at one by one.
+//! `codec.encode.*` and `codec.decode.*`: readings per second beside serde_json, from readings in memory to bytes and back.
+//!
+//! Like is compared with like by these lines. Read: `serde_json`, `bincode`, `minicbor` (texts borrowed), `prost_rows` and
+//! `compact.fast.owned` make a list of rows with names and units, `serde_json.borrowed` and `compact.fast.borrowed` one whose
+//! texts belong to the input, `prost_columns`, `arrow` and `pco` columns. `compact.fast` and `cbor` make nothing: each reading
+//! is looked at by `for_each`, by its sensor's number. Written: `compact.fast` refers to a session table, with one encoder for
+//! all batches; `.id` has an identity too, as a gateway's batches; `.new` makes an encoder for each batch; `.self` has the names
+//! in the batch, `.cold` that with an encoder for each batch.
 
 use std::cell::RefCell;
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use edge_codec::compact::{self, Level};
-use edge_codec::{Batch, Limits, Reading, Value, cbor};
+use edge_codec::{Batch, Limits, Reading, Sensors, Value, cbor};
 
-use super::peers::{self, OwnedRow};
-use super::sets::Set;
+use super::peers::{self, OwnedRow, Row};
+use super::sets::{IDENTITY, Set};
 use super::speed_peers::{self, Peers};
 use crate::measure::{Candidate, Figure, geomean, interleaved};
 
 pub(super) const BATCHES: [usize; 2] = [100, 1_000];
 /// The first is the baseline.
-const ENCODERS: [&str; 5] = [
+const ENCODERS: [&str; 8] = [
     "encode.serde_json",
     "encode.compact.fast",
+    "encode.compact.fast.id",
+    "encode.compact.fast.new",
+    "encode.compact.fast.self",
     "encode.compact.fast.cold",
     "encode.ciborium",
     "encode.cbor",
 ];
-const DECODERS: [&str; 4] = ["decode.serde_json", "decode.compact.fast", "decode.ciborium", "decode.cbor"];
+const DECODERS: [&str; 9] = [
+    "decode.serde_json",
+    "decode.serde_json.borrowed",
+    "decode.compact.fast",
+    "decode.compact.fast.owned",
+    "decode.compact.fast.borrowed",
+    "decode.compact.fast.id",
+    "decode.compact.fast.self",
+    "decode.ciborium",
+    "decode.cbor",
+];
 const READINGS: usize = 10_000;
 /// A pass over the readings takes 0.05 to 3 ms. As many follow one another as fill this time, so that each candidate shows its
 /// steady state, and none what the one before left in the caches.
@@ -79,6 +99,10 @@ fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<(u32, Durat
     let json: Vec<Vec<u8>> = rows.iter().map(serde_json::to_vec).collect::<Result<_, _>>().map_err(text)?;
     let compact = RefCell::new(compact::Encoder::new(Level::Fast).table(set.table.clone()));
     let compact_batches = encode(batches, |rows| finish(&mut compact.borrow_mut(), rows))?;
+    let with_id = RefCell::new(compact.borrow().clone().id(IDENTITY));
+    let id_batches = encode(batches, |rows| finish(&mut with_id.borrow_mut(), rows))?;
+    let with_names = RefCell::new(compact::Encoder::new(Level::Fast).sensors(&set.sensors));
+    let self_batches = encode(batches, |rows| finish(&mut with_names.borrow_mut(), rows))?;
     let cbor_batches = encode(batches, |rows| cbor_batch(set, rows))?;
     let ciborium_batches: Vec<Vec<u8>> = rows.iter().map(|r| ciborium_bytes(r)).collect::<Result<_, _>>()?;
     let limits = Limits::default();
@@ -86,8 +110,13 @@ fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<(u32, Durat
     let mut candidates: Vec<Candidate<'_>> = vec![
         candidate("encode.serde_json", || each(&rows, |r| serde_json::to_vec(r).map_err(text))),
         candidate("encode.compact.fast", || each(batches, |r| finish(&mut compact.borrow_mut(), r))),
+        candidate("encode.compact.fast.id", || each(batches, |r| finish(&mut with_id.borrow_mut(), r))),
+        candidate("encode.compact.fast.new", || {
+            each(batches, |r| finish(&mut compact::Encoder::new(Level::Fast).table(set.table.clone()), r))
+        }),
+        candidate("encode.compact.fast.self", || each(batches, |r| finish(&mut with_names.borrow_mut(), r))),
         candidate("encode.compact.fast.cold", || {
-            each(batches, |r| finish(&mut compact::Encoder::new(Level::Fast), r))
+            each(batches, |r| finish(&mut compact::Encoder::new(Level::Fast).sensors(&set.sensors), r))
         }),
         candidate("encode.ciborium", || each(&rows, |r| ciborium_bytes(r))),
         candidate("encode.cbor", || each(batches, |r| cbor_batch(set, r))),
@@ -97,8 +126,29 @@ fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<(u32, Durat
         candidate("decode.serde_json", || {
             each(&json, |b| serde_json::from_slice::<Vec<OwnedRow>>(b).map_err(text))
         }),
+        candidate("decode.serde_json.borrowed", || {
+            each(&json, |b| {
+                serde_json::from_slice::<Vec<Row<'_>>>(b).map(|rows| drop(black_box(rows))).map_err(text)
+            })
+        }),
         candidate("decode.compact.fast", || {
             each(&compact_batches, |b| look(set.table.decode_batch(b, &limits).map_err(text)?))
+        }),
+        candidate("decode.compact.fast.owned", || {
+            each(&compact_batches, |b| peers::owned(set.table.decode_batch(b, &limits).map_err(text)?))
+        }),
+        candidate("decode.compact.fast.borrowed", || {
+            each(&compact_batches, |b| {
+                peers::borrowed(set.table.decode_batch(b, &limits).map_err(text)?, |rows| {
+                    black_box(rows);
+                })
+            })
+        }),
+        candidate("decode.compact.fast.id", || {
+            each(&id_batches, |b| look(set.table.decode_batch(b, &limits).map_err(text)?))
+        }),
+        candidate("decode.compact.fast.self", || {
+            each(&self_batches, |b| look(compact::decode(b, &limits).map_err(text)?))
         }),
         candidate("decode.ciborium", || {
             each(&ciborium_batches, |b| ciborium::from_reader::<Vec<OwnedRow>, _>(b.as_slice()).map_err(text))
@@ -127,7 +177,7 @@ pub(super) fn candidate<'a>(name: &'a str, run: impl FnMut() -> Result<(), Strin
 
 /// A pass over the items.
 pub(super) fn each<T, R>(items: &[T], mut run: impl FnMut(&T) -> Result<R, String>) -> Result<(), String> {
-    items.iter().try_for_each(|item| run(item).map(|result| drop(std::hint::black_box(result))))
+    items.iter().try_for_each(|item| run(item).map(|result| drop(black_box(result))))
 }
 
 fn encode(
@@ -137,7 +187,10 @@ fn encode(
     batches.iter().map(run).collect()
 }
 
-fn finish(encoder: &mut compact::Encoder, rows: &[Reading<'_>]) -> Result<bytes::Bytes, String> {
+fn finish<S: Sensors>(
+    encoder: &mut compact::Encoder<S>,
+    rows: &[Reading<'_>],
+) -> Result<bytes::Bytes, String> {
     rows.iter().try_for_each(|row| encoder.push(row)).map_err(text)?;
     encoder.finish_under(usize::MAX).map_err(text)
 }

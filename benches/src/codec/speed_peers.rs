@@ -2,13 +2,14 @@
 
 use edge_codec::Reading;
 
-use super::peers::{OwnedRow, Row, minicbor, pco, prost};
+use super::peers::{OwnedRow, Row, arrow, bincode, minicbor, pco, prost};
 use super::sets::Set;
 use super::speed::{candidate, each};
 use crate::measure::Candidate;
 
 /// After those of `speed`, in the order in which they are measured; each is there as encoder and as decoder.
-pub(super) const NAMES: [&str; 5] = ["serde_json_zstd3", "minicbor", "prost_rows", "prost_columns", "pco"];
+pub(super) const NAMES: [&str; 7] =
+    ["serde_json_zstd3", "minicbor", "bincode", "prost_rows", "prost_columns", "arrow", "pco"];
 
 /// Inputs of the encoders, and of the decoders.
 pub(super) struct Peers<'a> {
@@ -19,9 +20,11 @@ pub(super) struct Peers<'a> {
     pco: Vec<pco::Columns>,
     json_zstd: Vec<Vec<u8>>,
     minicbor_bytes: Vec<Vec<u8>>,
+    bincode_bytes: Vec<Vec<u8>>,
+    arrow_bytes: Vec<Vec<u8>>,
     prost_rows_bytes: Vec<Vec<u8>>,
     prost_columns_bytes: Vec<Vec<u8>>,
-    pco_bytes: Vec<(Vec<u8>, Vec<u8>)>,
+    pco_bytes: Vec<pco::Chunks>,
 }
 
 impl<'a> Peers<'a> {
@@ -40,6 +43,8 @@ impl<'a> Peers<'a> {
             rows,
             json_zstd: rows.iter().map(|rows| json_zstd(rows)).collect::<Result<_, _>>()?,
             minicbor_bytes: minicbor.iter().map(|rows| minicbor::encode(rows)).collect::<Result<_, _>>()?,
+            bincode_bytes: rows.iter().map(|rows| bincode::encode(rows)).collect::<Result<_, _>>()?,
+            arrow_bytes: rows.iter().map(|rows| arrow::encode(rows)).collect::<Result<_, _>>()?,
             prost_rows_bytes: prost_rows.iter().map(prost::encode).collect(),
             prost_columns_bytes: prost_columns.iter().map(prost::encode).collect(),
             pco_bytes: pco.iter().map(pco::Columns::encode).collect::<Result<_, _>>()?,
@@ -54,8 +59,10 @@ impl<'a> Peers<'a> {
         [
             candidate("encode.serde_json_zstd3", || each(self.rows, |rows| json_zstd(rows))),
             candidate("encode.minicbor", || each(&self.minicbor, |rows| minicbor::encode(rows))),
+            candidate("encode.bincode", || each(self.rows, |rows| bincode::encode(rows))),
             candidate("encode.prost_rows", || each(&self.prost_rows, |batch| Ok(prost::encode(batch)))),
             candidate("encode.prost_columns", || each(&self.prost_columns, |batch| Ok(prost::encode(batch)))),
+            candidate("encode.arrow", || each(self.rows, |rows| arrow::encode(rows))),
             candidate("encode.pco", || each(&self.pco, pco::Columns::encode)),
         ]
     }
@@ -66,12 +73,14 @@ impl<'a> Peers<'a> {
             candidate("decode.minicbor", || {
                 each(&self.minicbor_bytes, |bytes| minicbor::decode(bytes).map(drop))
             }),
+            candidate("decode.bincode", || each(&self.bincode_bytes, |bytes| bincode::decode_owned(bytes))),
             candidate("decode.prost_rows", || {
                 each(&self.prost_rows_bytes, |bytes| prost::decode::<prost::Rows>(bytes))
             }),
             candidate("decode.prost_columns", || {
                 each(&self.prost_columns_bytes, |bytes| prost::decode::<prost::Columns>(bytes))
             }),
+            candidate("decode.arrow", || each(&self.arrow_bytes, |bytes| arrow::decode(bytes))),
             candidate("decode.pco", || each(&self.pco_bytes, pco::decode)),
         ]
     }

@@ -1,14 +1,16 @@
-//! Peers in common use: serde over structs, general compressors, CBOR and Protobuf by derive, pco.
+//! Peers in common use: serde over structs, general compressors, CBOR and Protobuf by derive, bincode, Arrow, pco.
 
+pub(super) mod arrow;
+pub(super) mod bincode;
 pub(super) mod minicbor;
 pub(super) mod pco;
 pub(super) mod prost;
 
-use edge_codec::{Reading, SensorTable, Value};
+use edge_codec::{Batch, Reading, SensorTable, Value};
 use serde::{Deserialize, Serialize};
 
-/// A reading as an application would write it with serde.
-#[derive(Serialize)]
+/// A reading as an application would write it with serde, and read it without owning its texts.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Row<'a> {
     pub(super) ts: i64,
     pub(super) sensor: &'a str,
@@ -17,7 +19,7 @@ pub(super) struct Row<'a> {
     pub(super) quality: u32,
 }
 
-/// The same, read back.
+/// The same with texts of its own.
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "what is read is only looked at by the optimiser")]
 pub(super) struct OwnedRow {
@@ -36,6 +38,40 @@ pub(super) fn number(value: &Value<'_>) -> f64 {
         Value::Bool(v) => f64::from(u8::from(*v)),
         _ => f64::NAN,
     }
+}
+
+/// A decoded batch as rows that own their texts: what serde makes of an application's struct.
+pub(super) fn owned(batch: Batch<'_>) -> Result<Vec<OwnedRow>, String> {
+    let sensors = batch.sensors().clone();
+    let mut rows = Vec::with_capacity(batch.len());
+    let all = batch.len();
+    batch.for_each(|reading| {
+        if let Ok(r) = reading {
+            let (sensor, unit) = sensors.get(r.sensor).map_or(("", ""), |s| (&*s.name, &*s.unit));
+            rows.push(OwnedRow {
+                ts: r.time,
+                sensor: sensor.to_owned(),
+                value: number(&r.value),
+                unit: unit.to_owned(),
+                quality: r.quality,
+            });
+        }
+    });
+    if rows.len() == all { Ok(rows) } else { Err("a reading could not be decoded".to_owned()) }
+}
+
+/// Decodes a batch into rows whose texts are the batch's, and hands them to `look`.
+pub(super) fn borrowed(batch: Batch<'_>, look: impl FnOnce(&[Row<'_>])) -> Result<(), String> {
+    let sensors = batch.sensors().clone();
+    let (mut rows, all) = (Vec::with_capacity(batch.len()), batch.len());
+    batch.for_each(|reading| {
+        if let Ok(r) = reading {
+            let (sensor, unit) = sensors.get(r.sensor).map_or(("", ""), |s| (&*s.name, &*s.unit));
+            rows.push(Row { ts: r.time, sensor, value: number(&r.value), unit, quality: r.quality });
+        }
+    });
+    look(&rows);
+    if rows.len() == all { Ok(()) } else { Err("a reading could not be decoded".to_owned()) }
 }
 
 pub(super) fn rows<'s>(readings: &[Reading<'_>], sensors: &'s SensorTable<'_>) -> Vec<Row<'s>> {
