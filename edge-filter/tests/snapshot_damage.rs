@@ -178,3 +178,26 @@ fn a_damaged_state_is_named_and_changes_nothing() {
     assert_eq!(text, "the filter snapshot is damaged: of sensor 2 its last value cannot be");
     assert_eq!((next.sensors(), next.next_deadline()), (0, None));
 }
+
+/// More readings than a sensor ever sent: sums over all sensors would overflow.
+#[test]
+fn a_count_of_held_readings_that_cannot_be_is_refused() {
+    let stages = "{ segment_hold = { deviation = 5.0 } }";
+    let mut run = Run { pipeline: pipeline(stages), now: 1_000 };
+    let sensor = run.pipeline.intern("b");
+    for time in [1_000, 1_001, 1_002] {
+        let reading = Reading { sensor, time, value: Value::F64(20.0), quality: Quality::GOOD };
+        let _ = run.pipeline.process(reading, time, &mut |_| ());
+    }
+    let restored = |readings: u64| {
+        let mut value = ciborium::Value::serialized(&run.pipeline.snapshot()).unwrap();
+        let sensor = value.as_array_mut().unwrap()[2].as_array_mut().unwrap()[0].as_array_mut().unwrap();
+        let extra = sensor[1].as_array_mut().unwrap()[3].as_array_mut().unwrap();
+        let segment = extra[0].as_map_mut().unwrap()[0].1.as_array_mut().unwrap();
+        segment[4] = readings.into();
+        pipeline(stages).restore(value.deserialized().unwrap())
+    };
+    assert_eq!(restored(2), Ok(()));
+    let refused = Err(RestoreError::Damaged { sensor: 0, part: "what its reducing stage holds" });
+    assert_eq!(restored(u64::MAX), refused);
+}
