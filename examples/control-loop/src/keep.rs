@@ -18,7 +18,9 @@
 use crate::{Clock, state_file};
 use edge_filter::control::{ControlSnapshot, Controller};
 use std::fmt;
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -194,7 +196,8 @@ fn save(file: &Path, snapshot: &ControlSnapshot) -> io::Result<()> {
     let mut body = Vec::new();
     ciborium::into_writer(snapshot, &mut body).map_err(io::Error::other)?;
     let (dir, name) = place(file)?;
-    std::fs::create_dir_all(dir)?;
+    // A queue may come there later: it is its owner's alone.
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let head = format!("{HEAD}{:08x}\n", crc32c::crc32c(&body));
     state_file::replace(dir, name, &[head.as_bytes(), &body])
 }
