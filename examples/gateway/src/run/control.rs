@@ -25,6 +25,7 @@ use crate::config::Control as Config;
 use super::error::RunError;
 use super::ingest::GatewayIngest;
 use super::intake::{Intake, Tell};
+use super::once_a_minute::OnceAMinute;
 
 /// For the last scan, and for the messages that say that the outputs are safe.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
@@ -155,7 +156,11 @@ impl Figures {
 fn keep(state: &Path, controller: &mut Controller, clock: Clock) -> std::io::Result<(Keeper, Mailbox)> {
     let file = state.join(FILE);
     let (path, on_error) = (file.clone(), file.clone());
+    let mut line = OnceAMinute::default();
     let on_error = move |error| {
+        if !line.may_say(tokio::time::Instant::now()) {
+            return;
+        }
         tracing::warn!(path = %on_error.display(), %error, "the loops' states are not kept for the next start");
     };
     let (keeper, mailbox, found) = Keeper::start(file, controller, clock, on_error)?;

@@ -20,30 +20,31 @@ use super::withhold::Link;
 ///
 /// # Errors
 /// The disk refused.
-pub(super) fn queue(
-    state: &Path,
-    intake: &Intake,
-    mut rows: Vec<Row>,
-    lanes: usize,
-) -> io::Result<JoinHandle<()>> {
+pub(super) fn mark(state: &Path, rows: &mut [Row], lanes: usize) -> io::Result<()> {
     if rows.is_empty() {
-        clean_stop::remove(state)?;
-        return Ok(tokio::spawn(async {}));
+        return clean_stop::remove(state);
     }
-    tracing::info!(rows = rows.len(), "rows of the last run are queued first");
     let last = u8::try_from(lanes.saturating_sub(1)).unwrap_or(u8::MAX);
     rows.iter_mut().for_each(|row| row.lane = row.lane.map(|lane| lane.min(last)));
-    clean_stop::leave_rows(state, &rows)?;
+    clean_stop::leave_rows(state, rows)
+}
+
+/// Queues the rows that [`mark`] left.
+pub(super) fn queue(state: &Path, intake: &Intake, rows: Vec<Row>) -> JoinHandle<()> {
+    if rows.is_empty() {
+        return tokio::spawn(async {});
+    }
+    tracing::info!(rows = rows.len(), "rows of the last run are queued first");
     let safe = Arc::<Notify>::default();
     // The first of all: there is room.
     if let Some(place) = intake.try_reserve() {
         place.put(rows, Tell::Start(safe.clone()), Link::default());
     }
     let state = state.to_owned();
-    Ok(tokio::spawn(async move {
+    tokio::spawn(async move {
         safe.notified().await;
         if let Err(error) = clean_stop::remove(&state) {
             tracing::warn!(%error, "rows of the last run may be sent again, marked");
         }
-    }))
+    })
 }

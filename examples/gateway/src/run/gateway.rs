@@ -1,38 +1,40 @@
 //! The running gateway: starts the parts, waits for a signal, stops them in the order in which nothing is lost.
+//!
+//! Loops, local clients and probes wait for no disk: they start when the queue is open, or could not be opened at once, and go on as they are when
+//! it is open later. Until then every lane counts as full.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: the runtime and its tasks")]
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use edge_bridge::Link;
 use edge_bridge::ingest::Now;
-use edge_bridge::net::server::LocalPublisher;
-use edge_bridge::net::{Clock, Server};
+use edge_bridge::net::{Builder, Clock};
 use edge_queue::{Clock as _, SystemClock, aio};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
-use crate::config::{Config, ListenerLimits, Local};
-use crate::open_files::OpenFiles;
+use crate::config::Config;
 
-use super::broker::{Broker, Subscribed, Target};
-use super::client_log::ClientLog;
 use super::compact::{Compact, KeptTables, Shown};
 use super::control::Control;
 use super::error::RunError;
+use super::front::Front;
 use super::ingest::GatewayIngest;
-use super::intake::{Intake, Place, ServerSink, Tell};
+use super::intake::{Intake, Place, Tell};
 use super::metrics::given_up;
 use super::monitor::Monitor;
+use super::no_queue::{NoQueue, Surface};
+use super::opening::{Opened, Opening};
 use super::restarted::Restarted;
 use super::restarts::Restarts;
+use super::signals::Signals;
 use super::status::Losses;
 use super::table_files::TableFiles;
 use super::tables::Tables;
+use super::take_over::{TakenOver, take_over};
 use super::totals::Refresh;
 use super::{by_hand, clean_stop, first_rows, http, store, uplink, watched};
 
@@ -46,113 +48,170 @@ const UPLINK_WITHIN: Duration = Duration::from_millis(1_500);
 const STORE_WITHIN: Duration = Duration::from_secs(3);
 /// For the queue's word that it is closed.
 const LEFT_WITHIN: Duration = Duration::from_millis(200);
-/// Longest time for which no sensor is read while the queue's task is behind.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Longest pause between looks for silence, since the wall clock, by which it is measured, may jump.
 const TICK_MAX: Duration = Duration::from_secs(10);
 
-/// The side of the sensors.
-enum Front {
-    Server(Server),
-    Broker(Broker),
+/// Parts that run with or without a queue.
+struct Local {
+    clock: Clock,
+    wall: Arc<SystemClock>,
+    ingest: GatewayIngest,
+    intake: Intake,
+    control: Option<Control>,
+    front: Front,
+    no_queue: NoQueue,
+    surface: Surface,
+    pages: Option<JoinHandle<()>>,
 }
 
 /// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// In words, with the exit code.
 pub(crate) async fn run(config: &Config, state: &Path) -> Result<(), RunError> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| RunError::Failed(format!("{what}: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| failed("SIGTERM", &error))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| failed("SIGINT", &error))?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(|error| failed("SIGHUP", &error))?;
-    let clock = Clock::start();
+    let mut signals = Signals::listen()?;
     let wall = Arc::new(wall_clock(config));
-
-    // Asked before the queue is opened, which makes it.
-    let is_new = !state.join("queue.ring").exists();
-    let (queue, consumer) = store::open(state, &config.queue, wall.clone()).await?;
-    let last = clean_stop::read(state);
-    let clean = last.clean || is_new;
-    // Before anything can be given up in this run.
-    let losses = Arc::new(Mutex::new(Losses::new(dropped_before(&queue))));
-    tracing::info!(gateway = config.id, state = %state.display(), clean, queued = queued(&queue), "opened");
-    // Also if this run ends before its first look at itself: the next one finds the store in order.
-    store::tell_events(&queue);
-    // Rows that found no room have no PUBACK: their senders repeat them.
-    let restarted = Restarted::new(clock.now(), clean && last.rows.is_empty());
-    let ingest = GatewayIngest::new(&config.routes, restarted).map_err(RunError::Configuration)?;
-    if !is_new {
-        ingest.tell_first_alarms();
-    }
-    let mut rows = last.rows;
-    rows.extend(ingest.restore(clock.now(), last.filters));
-    let (lists, pace) = watched::read(state, clock.now().up_ms);
-    ingest.await_sensors(clock.now(), lists);
-
-    let metrics = match config.metrics {
-        Some(address) => {
-            let bound = TcpListener::bind(address).await;
-            Some(bound.map_err(|error| failed(&format!("[metrics] listen {address}"), &error))?)
+    let uplink = uplink::prepare(config)?;
+    // Before all else: another process on this directory gets no further.
+    let mut opening = Opening::start(state, &config.queue, wall.clone());
+    let opened = opening.at_once().await?;
+    let local = Local::start(config, state, wall, &opening).await?;
+    let lanes = config.queue.lanes.len();
+    let taken = tokio::select! {
+        biased;
+        taken = take_over(state, lanes, opened, &mut opening, (&local.ingest, local.clock), &local.no_queue) => {
+            taken.map(Some)
         }
-        None => None,
+        () = signals.stop() => Ok(None),
     };
-    let (tables, table_files) = (Tables::new(config), TableFiles::new(state));
-    let (shown, kept, saved) = (Shown::default(), KeptTables::default(), table_files.load(&tables.topics));
-    let compact =
-        Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
-    let parked_before = queue.has_beside("parked");
-    let link = uplink::start(config, &queue, consumer, compact)?;
-    let listening = tokio::spawn(tables.listen(link.clone(), shown));
-    let keeping_tables = tokio::spawn(table_files.clone().keep(kept));
-    let by_hand = tokio::spawn(by_hand::serve(state.to_owned(), link.clone()));
-    let intake = Intake::start(queue.clone(), config.queue.lanes.len());
-    let mut control =
-        config.control.as_ref().map(|control| Control::start(control, state, &ingest)).transpose()?;
-    let front = Front::start(config, clock, &ingest, &intake, control.as_mut(), (state, !is_new)).await?;
-    // Nothing can fail any more, and until the next await nothing was received: this is the runtime's only thread.
-    let first_rows = first_rows::queue(state, &intake, rows, config.queue.lanes.len());
-    let first_rows = first_rows.map_err(|error| failed(&state.display().to_string(), &error))?;
-    let (restarts, kept) = Restarts::count(state, (!is_new).then_some(last.clean));
-    if let Err(error) = kept {
-        tracing::warn!(%error, "this restart is not counted over the next");
-    }
-    let ticks = tokio::spawn(tick(clock, wall.clone(), ingest.clone(), intake.clone()));
-    let keeping = tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace));
-    let monitor = Monitor {
-        queue: queue.clone(),
-        link: link.clone(),
-        local: front.local_connected(),
-        listener: front.listener(),
-        ingest: ingest.clone(),
-        intake: intake.clone(),
-        clock,
-        wall,
-        losses,
-        time_drops: Arc::new(Mutex::new(Losses::new(0))),
-        table_files,
-        parked_losses: Arc::default(),
-        parked_before,
-        refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
-        restarts,
-        control: control.as_ref().map(Control::figures),
-    };
-    let watch = tokio::spawn(monitor.clone().watch());
-    let pages = metrics.map(|socket| tokio::spawn(http::serve(socket, monitor)));
-
-    let name = loop {
-        tokio::select! {
-            _ = terminate.recv() => break "SIGTERM",
-            _ = interrupt.recv() => break "SIGINT",
-            _ = hangup.recv() => tracing::warn!("SIGHUP has no effect: a changed configuration needs a restart"),
+    match taken {
+        Ok(Some(taken)) => local.with_queue(config, state, uplink, taken, signals).await,
+        without => {
+            local.stop().await;
+            without.map(drop)
         }
-    };
-    tracing::info!(signal = name, "stopping");
-    if let Some(control) = control {
-        control.stop().await;
     }
-    let_go(clock, &ingest, &intake).await;
-    front.stop(LOCAL_WITHIN).await;
-    let tasks = [ticks, watch, listening, by_hand, first_rows, keeping, keeping_tables];
-    tasks.into_iter().chain(pages).for_each(|task| task.abort());
-    stop(state, clock, (&ingest, &intake), link, queue).await
+}
+
+impl Local {
+    async fn start(
+        config: &Config,
+        state: &Path,
+        wall: Arc<SystemClock>,
+        opening: &Opening,
+    ) -> Result<Self, RunError> {
+        let clock = Clock::start();
+        let ingest = GatewayIngest::new(&config.routes, Restarted::default());
+        let ingest = ingest.map_err(RunError::Configuration)?;
+        let metrics = match config.metrics {
+            Some(address) => {
+                let bound = TcpListener::bind(address).await;
+                let failed = |error| RunError::Failed(format!("[metrics] listen {address}: {error}"));
+                Some(bound.map_err(failed)?)
+            }
+            None => None,
+        };
+        let intake = Intake::closed();
+        let control = config.control.as_ref().map(|control| Control::start(control, state, &ingest));
+        let mut control = control.transpose()?;
+        let front = Front::start(config, clock, &ingest, &intake, control.as_mut()).await?;
+        let no_queue = NoQueue {
+            cause: opening.cause(),
+            listener: front.listener(),
+            control: control.as_ref().map(Control::figures),
+            ingest: ingest.clone(),
+            clock,
+            wall: wall.clone(),
+            losses: Arc::new(Mutex::new(Losses::new(0))),
+        };
+        let surface = Surface::new(no_queue.clone());
+        let pages = metrics.map(|socket| tokio::spawn(http::serve(socket, surface.clone())));
+        Ok(Self { clock, wall, ingest, intake, control, front, no_queue, surface, pages })
+    }
+
+    /// Starts what needs the queue, and runs until a signal. Until the first await nothing was received since the last run was taken over: this is
+    /// the runtime's only thread.
+    async fn with_queue(
+        self,
+        config: &Config,
+        state: &Path,
+        uplink: Builder,
+        taken: TakenOver,
+        mut signals: Signals,
+    ) -> Result<(), RunError> {
+        let TakenOver { opened: Opened { queue, consumer, is_new }, clean, rows, pace } = taken;
+        let (from, queued) = (state.display(), queued(&queue));
+        tracing::info!(gateway = config.id, state = %from, clean = clean || is_new, queued, "opened");
+        let (tables, table_files) = (Tables::new(config), TableFiles::new(state));
+        let (shown, kept, saved) =
+            (Shown::default(), KeptTables::default(), table_files.load(&tables.topics));
+        let compact =
+            Compact::new(&config.routes, &config.id, config.queue.max_age, shown.clone(), &kept, &saved);
+        let parked_before = queue.has_beside("parked");
+        let link = match uplink::start(uplink, config, &queue, consumer, compact) {
+            Ok(link) => link,
+            Err(error) => {
+                self.stop().await;
+                return Err(error);
+            }
+        };
+        let Self { clock, wall, ingest, intake, control, front, no_queue, surface, pages } = self;
+        let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
+        // What was given up for want of a queue is no news.
+        let losses = Losses::new(dropped_before(&queue) + no_queue.known_losses());
+        let first_rows = first_rows::queue(state, &intake, rows);
+        intake.open(queue.clone(), config.queue.lanes.len());
+        let (restarts, counted) = Restarts::count(state, (!is_new).then_some(clean));
+        if let Err(error) = counted {
+            tracing::warn!(%error, "this restart is not counted over the next");
+        }
+        let monitor = Monitor {
+            queue: queue.clone(),
+            link: link.clone(),
+            local: front.local_connected(),
+            listener: front.listener(),
+            ingest: ingest.clone(),
+            intake: intake.clone(),
+            clock,
+            wall: wall.clone(),
+            losses: Arc::new(Mutex::new(losses)),
+            time_drops: Arc::new(Mutex::new(Losses::new(0))),
+            table_files: table_files.clone(),
+            parked_losses: Arc::default(),
+            parked_before,
+            refresh: Arc::new(Mutex::new(Refresh::new(config.totals_within))),
+            restarts,
+            control: control.as_ref().map(Control::figures),
+        };
+        surface.show(monitor.clone());
+        let tasks = [
+            tokio::spawn(monitor.watch()),
+            tokio::spawn(tables.listen(link.clone(), shown)),
+            tokio::spawn(table_files.keep(kept)),
+            tokio::spawn(by_hand::serve(state.to_owned(), link.clone())),
+            tokio::spawn(tick(clock, wall, ingest.clone(), intake.clone())),
+            tokio::spawn(watched::keep(state.to_owned(), clock, ingest.clone(), pace)),
+            first_rows,
+        ];
+        signals.stop().await;
+        if let Some(control) = control {
+            control.stop().await;
+        }
+        let_go(clock, &ingest, &intake).await;
+        front.stop(LOCAL_WITHIN).await;
+        tasks.into_iter().chain(pages).for_each(|task| task.abort());
+        stop(state, clock, (&ingest, &intake), link, queue).await
+    }
+
+    /// Stops without a queue. The mark of the last stop is as it was: nothing was received.
+    async fn stop(self) {
+        if let Some(control) = self.control {
+            control.stop().await;
+        }
+        self.front.stop(LOCAL_WITHIN).await;
+        self.pages.into_iter().for_each(|task| task.abort());
+        tracing::info!("stopped without a queue");
+    }
 }
 
 /// The link first: what it had leased is back before the last commit. The mark last: it says that all else was done.
@@ -193,122 +252,6 @@ fn dropped_before(queue: &aio::Queue) -> u64 {
 fn queued(queue: &aio::Queue) -> u64 {
     let hub = queue.ledger().into_iter().filter(|ledger| ledger.consumer == store::CONSUMER);
     hub.map(|ledger| ledger.queued).sum()
-}
-
-impl Front {
-    async fn start(
-        config: &Config,
-        clock: Clock,
-        ingest: &GatewayIngest,
-        intake: &Intake,
-        control: Option<&mut Control>,
-        (state, expects_session): (&Path, bool),
-    ) -> Result<Self, RunError> {
-        match &config.local {
-            Local::Listen { address, accept_control_characters, limits } => {
-                let fit = connections_that_fit(limits.max_connections);
-                let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
-                limits.accept_control_characters = *accept_control_characters;
-                Ok(Self::Server(listen(*address, limits, clock, ingest, intake, control).await?))
-            }
-            Local::Broker { host, port, client_id, topics } => {
-                let target = Target {
-                    host: host.clone(),
-                    port: *port,
-                    client_id: client_id.clone(),
-                    topics: topics.clone(),
-                    expects_session,
-                    subscribed: Subscribed::load(state, format!("{client_id} {host}:{port}")),
-                };
-                let broker = Broker::start(target, clock, ingest.clone(), intake.clone())?;
-                Ok(Self::Broker(broker))
-            }
-        }
-    }
-
-    fn local_connected(&self) -> Option<Arc<AtomicBool>> {
-        match self {
-            Self::Server(_) => None,
-            Self::Broker(broker) => Some(broker.connected()),
-        }
-    }
-
-    fn listener(&self) -> Option<LocalPublisher> {
-        match self {
-            Self::Server(server) => Some(server.publisher()),
-            Self::Broker(_) => None,
-        }
-    }
-
-    async fn stop(self, within: Duration) {
-        match self {
-            Self::Server(server) => server.shutdown(within).await,
-            Self::Broker(broker) => broker.stop(within).await,
-        }
-    }
-}
-
-/// Raises the limit of open files if that is needed. Returns how many connections there is room for.
-fn connections_that_fit(wanted: u32) -> u32 {
-    let files = OpenFiles::of_this_process();
-    let fit = files.connections(wanted);
-    if let Err(error) = files.raise_for(fit) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
-    if fit < wanted {
-        tracing::warn!(
-            limit = files.hard,
-            "at most {fit} connections of [local] max_connections = {wanted}: the limit of open files leaves no more"
-        );
-    }
-    fit
-}
-
-fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
-    let mut config = edge_bridge::listener::Config::default();
-    config.max_connections = limits.max_connections as usize;
-    config.session.limits = config.session.limits.with_max_packet_size(limits.max_packet);
-    config.max_memory = usize::try_from(limits.max_memory).unwrap_or(usize::MAX);
-    // Sessions of absent clients beside those that are there.
-    config.max_sessions = config.max_sessions.max(2 * config.max_connections);
-    // What waits for several clients is one copy: `max_memory` is its limit.
-    config.max_queued_bytes_total = usize::MAX;
-    config
-}
-
-/// The listener; the loops hear and speak there.
-pub(super) async fn listen(
-    address: SocketAddr,
-    mut limits: edge_bridge::listener::Config,
-    clock: Clock,
-    ingest: &GatewayIngest,
-    intake: &Intake,
-    control: Option<&mut Control>,
-) -> Result<Server, RunError> {
-    if control.is_some() {
-        limits.own_topics = control_loop::mqtt::own_topics();
-    }
-    let mut log = ClientLog::default();
-    let departures = control.as_ref().and_then(|control| control.departures());
-    let mut builder = Server::builder().config(limits).clock(clock).on_event(move |event, address| {
-        if let Some(departures) = &departures {
-            departures.on_event(event);
-        }
-        log.on_event(clock.now().up_ms, event, address);
-    });
-    let mut control = control;
-    let pause_max = control.as_ref().map_or(PAUSE_MAX, |control| PAUSE_MAX.min(control.watchdog() / 4));
-    if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
-        builder = builder.on_publish(inputs);
-    }
-    let sink = |receipts| ServerSink::new(ingest.clone(), intake.clone(), receipts, pause_max);
-    let server = builder.start(address, ingest.clone(), sink).await;
-    let server = server.map_err(|error| RunError::Failed(format!("[local] listen {address}: {error}")))?;
-    tracing::info!("accepting on {}", server.local_addr());
-    if let Some(control) = control {
-        control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);
-    }
-    Ok(server)
 }
 
 /// The clock of rows and filters, as far as the configuration trusts it.

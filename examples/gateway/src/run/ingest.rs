@@ -95,6 +95,11 @@ impl GatewayIngest {
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
 
+    /// Replaces what knows whose messages may be copies; to be called before the first message for a route.
+    pub(crate) fn set_restarted(&self, restarted: Restarted) {
+        self.lock().restarted = restarted;
+    }
+
     /// There are control loops, which read some of the messages.
     pub(crate) fn beside(&self, loops: Arc<LoopNames>) {
         self.lock().loops = Some(loops);

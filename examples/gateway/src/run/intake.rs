@@ -71,6 +71,8 @@ struct Shared {
     listener: OnceLock<Receipts>,
     /// Rows that no limit of the queue would ever take.
     too_large: AtomicU64,
+    /// Until there is a queue.
+    received: Mutex<Option<mpsc::Receiver<Message>>>,
     pusher: Mutex<Option<JoinHandle<Vec<Row>>>>,
     /// The queue is closed.
     closed: Notify,
@@ -80,14 +82,34 @@ struct Shared {
 }
 
 impl Intake {
-    /// Starts the task, which ends when the last handle is gone or the queue is closed. `lanes`: of the queue.
-    pub(crate) fn start(queue: aio::Queue, lanes: usize) -> Self {
+    /// A way that leads nowhere yet: every lane is full until it is [opened](Self::open). What is put meanwhile comes first.
+    pub(crate) fn closed() -> Self {
         let (messages, received) = mpsc::channel(MESSAGES_MAX);
-        let shared = Arc::<Shared>::default();
+        let received = Mutex::new(Some(received));
+        let shared = Shared { full_lanes: AtomicU8::new(u8::MAX), received, ..Shared::default() };
+        Self { messages, shared: Arc::new(shared) }
+    }
+
+    /// Starts the task, which ends when the last handle is gone or the queue is closed. `lanes`: of the queue. Only the first call does anything.
+    pub(crate) fn open(&self, queue: aio::Queue, lanes: usize) {
+        let shared = &self.shared;
+        let received = shared.received.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(received) = received else { return };
+        shared.full_lanes.store(0, Ordering::Relaxed);
         tokio::spawn(commit_on_demand(queue.clone(), shared.clone()));
         let pusher = tokio::spawn(Pusher::new(queue, lanes, shared.clone()).run(received));
         *shared.pusher.lock().unwrap_or_else(PoisonError::into_inner) = Some(pusher);
-        Self { messages, shared }
+        if let Some(listener) = shared.listener.get() {
+            listener.room();
+        }
+    }
+
+    /// An open way.
+    #[cfg(test)]
+    pub(crate) fn start(queue: aio::Queue, lanes: usize) -> Self {
+        let intake = Self::closed();
+        intake.open(queue, lanes);
+        intake
     }
 
     /// Returns whether a message for any lane would be taken now.

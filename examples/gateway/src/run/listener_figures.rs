@@ -4,6 +4,11 @@ use edge_bridge::listener::Stats;
 
 use super::metrics::Page;
 
+/// Messages that the listener gave up because the queue had no room.
+pub(super) fn without_room(stats: &Stats) -> u64 {
+    stats.qos0_without_room + stats.wills_without_room
+}
+
 pub(super) fn render(stats: &Stats, page: &mut Page) {
     page.counter(
         "edge_displaced_total",

@@ -8,6 +8,7 @@ use edge_queue::{Ledger, Reason};
 
 use super::ingest::Counts;
 use super::listener_figures;
+use super::no_queue;
 use super::refused::Refused;
 use super::restarts::Restarts;
 use super::status::Verdict;
@@ -110,6 +111,7 @@ impl Sample {
     /// The page.
     pub(crate) fn render(&self) -> String {
         let mut page = Page::default();
+        no_queue::render(&mut page, None);
         page.counter("edge_accepted_total", "Messages taken in, over restarts.", self.accepted());
         self.render_ends(&mut page);
         page.counter("edge_moved_total", "Messages that were parked, over restarts.", self.moved());
@@ -125,9 +127,7 @@ impl Sample {
         page.age(age, help, self.withheld_oldest_age_ms);
         page.gauge("edge_unacked", "Messages sent to the hub and not acknowledged.", self.unacked as u64);
         self.refused.render(&mut page);
-        page.head("edge_link_state", "gauge", "1 for the state of the link to the hub, by PUBACK progress.");
-        let states = LINK_STATES.map(|state| (state.as_str(), u64::from(state == self.link)));
-        page.labelled("edge_link_state", "state", states);
+        links(&mut page, self.link);
         page.head("edge_restarts_total", "counter", "Starts after an earlier run, by how that ended.");
         let restarts = [("clean", self.restarts.clean), ("unclean", self.restarts.unclean)];
         page.labelled("edge_restarts_total", "cause", restarts);
@@ -138,9 +138,7 @@ impl Sample {
         );
         let cause = label(self.link_cause.as_deref().unwrap_or_default());
         page.line(format_args!("edge_link_cause{{cause=\"{cause}\"}} 1"));
-        page.head("edge_verdict", "gauge", "1 for what is true of the gateway as a whole.");
-        let verdicts = Verdict::ALL.map(|verdict| (verdict.as_str(), u64::from(verdict == self.verdict)));
-        page.labelled("edge_verdict", "verdict", verdicts);
+        verdicts(&mut page, self.verdict);
         let help = "1 while the wall clock is known to be right, or trusted by configuration.";
         page.gauge("edge_clock_synced", help, self.clock_synced.into());
         let written = self.store_bytes_written;
@@ -179,8 +177,20 @@ impl Sample {
         if let Some(listener) = &self.listener {
             listener_figures::render(listener, &mut page);
         }
-        page.0
+        page.into_text()
     }
+}
+
+pub(super) fn links(page: &mut Page, link: LinkState) {
+    page.head("edge_link_state", "gauge", "1 for the state of the link to the hub, by PUBACK progress.");
+    let states = LINK_STATES.map(|state| (state.as_str(), u64::from(state == link)));
+    page.labelled("edge_link_state", "state", states);
+}
+
+pub(super) fn verdicts(page: &mut Page, verdict: Verdict) {
+    page.head("edge_verdict", "gauge", "1 for what is true of the gateway as a whole.");
+    let verdicts = Verdict::ALL.map(|each| (each.as_str(), u64::from(each == verdict)));
+    page.labelled("edge_verdict", "verdict", verdicts);
 }
 
 /// Messages that a queue gave up, over restarts. Those that a person discarded are not among them.
@@ -194,7 +204,7 @@ const LABEL_CHARS_MAX: usize = 200;
 
 /// Text that comes from outside in part, as the value of a label: format 0.0.4 knows three escapes, and everything else that is not printable is
 /// left out.
-fn label(text: &str) -> String {
+pub(super) fn label(text: &str) -> String {
     let mut value = String::new();
     for c in text.chars().take(LABEL_CHARS_MAX) {
         match c {
@@ -215,6 +225,10 @@ fn label(text: &str) -> String {
 pub(super) struct Page(String);
 
 impl Page {
+    pub(super) fn into_text(self) -> String {
+        self.0
+    }
+
     pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.head(name, "counter", help);
         self.line(format_args!("{name} {value}"));
@@ -315,6 +329,8 @@ mod tests {
             "edge_dropped_total{reason=\"overflow\"} 0",
             "edge_dropped_total{reason=\"expired\"} 0",
             "edge_dropped_total{reason=\"too_large\"} 1",
+            "edge_queue_open 1",
+            "edge_queue_cause{cause=\"\"} 1",
             "edge_queue_messages 3",
             "edge_queue_bytes 600",
             "edge_oldest_age_seconds 1.5",

@@ -6,7 +6,8 @@
 //! ```
 //! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
 //! [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
-//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], and [`gateway`], which starts and stops them.
+//! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], [`opening`],
+//! [`take_over`], [`no_queue`], [`front`], [`signals`], and [`gateway`], which starts and stops them.
 
 mod arrival;
 mod batch;
@@ -24,6 +25,7 @@ mod filter;
 mod filter_state;
 mod first_rows;
 mod formats;
+mod front;
 mod gateway;
 mod http;
 mod ingest;
@@ -32,8 +34,10 @@ mod kept_row;
 mod listener_figures;
 mod metrics;
 mod monitor;
+mod no_queue;
 mod once_a_minute;
 mod once_an_hour;
+mod opening;
 mod pack;
 mod read_back;
 mod reading_row;
@@ -43,12 +47,14 @@ mod restarted;
 mod restarts;
 mod route;
 mod sealed;
+mod signals;
 mod silence;
 mod state_log;
 mod status;
 pub(crate) mod store;
 mod table_files;
 mod tables;
+mod take_over;
 mod time_drops;
 mod totals;
 mod watched;
@@ -56,8 +62,6 @@ mod watched;
 mod uplink;
 mod withhold;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use tracing_subscriber::filter::Targets;
@@ -79,8 +83,6 @@ pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError>
     let state: PathBuf = state.ok_or_else(|| {
         RunError::Configuration("where to keep the queue: give --state DIR or [gateway] state".to_owned())
     })?;
-    let failed = |error: std::io::Error| RunError::Failed(format!("{}: {error}", state.display()));
-    DirBuilder::new().recursive(true).mode(0o700).create(&state).map_err(failed)?;
     // One thread, beside the queue's own two; a few more only while a name is looked up.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -17,6 +17,7 @@ use super::control::Figures;
 use super::http::{Answer, Pages};
 use super::ingest::GatewayIngest;
 use super::intake::Intake;
+use super::listener_figures;
 use super::metrics::{Sample, given_up};
 use super::refused::Refused;
 use super::restarts::Restarts;
@@ -27,7 +28,7 @@ use super::table_files::TableFiles;
 use super::totals::{Refresh, lag};
 
 /// Period of the gateway's looks at itself.
-const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// A writer that is so late with a commit makes no progress.
 const OVERDUE_MS_MAX: u64 = 10_000;
 /// The queue's numbers come from its worker; one that does not answer is stuck.
@@ -66,8 +67,8 @@ impl Monitor {
         let link = self.link.stats();
         let parked = self.link.parked_queue();
         // Those of now: a store that fails commits nothing, and losses are news at once.
-        let listener = self.listener_stats().await;
-        let no_room = listener.map_or(0, |listener| listener.qos0_without_room + listener.wills_without_room);
+        let listener = listener_stats(self.listener.as_ref()).await;
+        let no_room = listener.as_ref().map_or(0, listener_figures::without_room);
         let here = given_up(&of_hub(self.queue.ledger())) + self.intake.too_large() + no_room;
         let parked_live = parked.as_ref().map(|queue| queue.ledger());
         let traffic = &link.traffic;
@@ -111,11 +112,6 @@ impl Monitor {
         let is_degraded = stats.health != Health::Healthy || sample.refused.is_refusing() || drops;
         sample.verdict = Verdict::of(sample.link, is_degraded, losing);
         Some((sample, stats))
-    }
-
-    async fn listener_stats(&self) -> Option<listener::Stats> {
-        let stats = self.listener.as_ref()?.stats();
-        tokio::time::timeout(ANSWER_WITHIN, stats).await.ok()?.ok()
     }
 
     fn drops_for_time(&self, sample: &Sample) -> bool {
@@ -189,6 +185,12 @@ impl Monitor {
         self.local.as_ref().is_none_or(|connected| connected.load(Ordering::Relaxed))
             && self.intake.has_room()
     }
+}
+
+/// Figures of the gateway's own listener, if there is one and it answers.
+pub(super) async fn listener_stats(listener: Option<&LocalPublisher>) -> Option<listener::Stats> {
+    let stats = listener?.stats();
+    tokio::time::timeout(ANSWER_WITHIN, stats).await.ok()?.ok()
 }
 
 fn of_hub(ledgers: Vec<Ledger>) -> Vec<Ledger> {

@@ -69,6 +69,11 @@ impl Losses {
         Self { known: given_up, last_ms: None }
     }
 
+    /// Messages that were given up, as of the last look.
+    pub(crate) fn known(&self) -> u64 {
+        self.known
+    }
+
     /// `given_up`: the counter, as it is at `up_ms`.
     pub(crate) fn are_happening(&mut self, up_ms: u64, given_up: u64) -> bool {
         if given_up > self.known {

@@ -18,23 +18,38 @@ const ROW_BYTES_MAX: usize = 384 * 1024;
 /// No limit, in the queue's terms.
 const UNLIMITED_MESSAGES: u64 = u64::MAX / 4;
 
+/// Error of opening the queue.
+#[derive(Debug)]
+pub(crate) enum NotOpened {
+    /// Neither time nor a better disk mends it.
+    ForGood(RunError),
+    /// The disk or the path refused.
+    ForNow(String),
+}
+
 /// Opens the queue and the place of the hub in it.
+///
+/// # Errors
+/// As the queue's.
 pub(crate) async fn open(
     state: &Path,
     queue: &Queue,
     clock: Arc<SystemClock>,
-) -> Result<(aio::Queue, aio::Consumer), RunError> {
+) -> Result<(aio::Queue, aio::Consumer), NotOpened> {
     let opened = aio::Queue::open_with_clock(state, config(queue), clock).await;
     let opened = opened.map_err(|error| match error {
-        OpenError::Busy => RunError::Failed(format!(
+        OpenError::Busy => NotOpened::ForGood(RunError::Failed(format!(
             "{} is in use: another edge-gateway runs with this --state directory",
             state.display()
-        )),
-        OpenError::Config(error) => RunError::Configuration(format!("[queue] {error}")),
-        error => RunError::Failed(format!("the queue in {}: {error}", state.display())),
+        ))),
+        OpenError::Config(error) => NotOpened::ForGood(RunError::Configuration(format!("[queue] {error}"))),
+        error @ OpenError::NewerFormat { .. } => {
+            NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}", state.display())))
+        }
+        error => NotOpened::ForNow(error.to_string()),
     })?;
-    let failed = |error| RunError::Failed(format!("the queue in {}: {error}", state.display()));
-    let consumer = opened.consumer(CONSUMER).await.map_err(failed)?;
+    let consumer = opened.consumer(CONSUMER).await;
+    let consumer = consumer.map_err(|error| NotOpened::ForNow(error.to_string()))?;
     Ok((opened, consumer))
 }
 

@@ -1,5 +1,6 @@
 //! The link to the hub.
 
+use edge_bridge::net::Builder;
 use edge_bridge::wire::Version;
 use edge_bridge::{Bridge, Link};
 use edge_queue::aio;
@@ -10,13 +11,11 @@ use super::compact::Compact;
 use super::error::RunError;
 use super::pack::BatchPack;
 
-/// Starts the link; it dials at once and for ever.
-pub(crate) fn start(
-    config: &Config,
-    queue: &aio::Queue,
-    consumer: aio::Consumer,
-    compact: Compact,
-) -> Result<Link, RunError> {
+/// Prepares the link: what is wrong with its configuration is found before anything runs.
+///
+/// # Errors
+/// Keys and certificates that cannot be used.
+pub(crate) fn prepare(config: &Config) -> Result<Builder, RunError> {
     let hub = &config.hub;
     let keep_alive_s = u16::try_from(hub.keep_alive.as_secs()).unwrap_or(u16::MAX);
     let mut builder = Bridge::builder(&hub.url)
@@ -39,6 +38,20 @@ pub(crate) fn start(
     {
         builder = builder.tls(tls);
     }
+    Ok(builder)
+}
+
+/// Starts the link; it dials at once and for ever.
+///
+/// # Errors
+/// A name or an address that MQTT does not carry.
+pub(crate) fn start(
+    builder: Builder,
+    config: &Config,
+    queue: &aio::Queue,
+    consumer: aio::Consumer,
+    compact: Compact,
+) -> Result<Link, RunError> {
     let started = builder.start_on(queue, consumer, BatchPack::new(&config.routes, compact));
     let (link, _task) = started.map_err(|error| RunError::Configuration(format!("[hub] {error}")))?;
     Ok(link)

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::run::gateway::listen;
+use crate::run::front::listen;
 use crate::run::restarted::Restarted;
 
 /// Looks for something that must happen; it takes much fewer on any machine.

@@ -1,0 +1,164 @@
+//! The side of the sensors: a listener of our own, on which the control loops hear and speak, or a client of a local broker.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a shell: sockets and tasks")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use edge_bridge::net::server::LocalPublisher;
+use edge_bridge::net::{Clock, Server};
+
+use crate::config::{Config, ListenerLimits, Local};
+use crate::open_files::OpenFiles;
+
+use super::broker::{Broker, Subscribed, Target};
+use super::client_log::ClientLog;
+use super::control::Control;
+use super::error::RunError;
+use super::ingest::GatewayIngest;
+use super::intake::{Intake, ServerSink};
+
+/// Longest time for which no sensor is read while the queue's task is behind.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The side of the sensors.
+pub(super) enum Front {
+    Server(Server),
+    Broker(Broker),
+    /// They are behind a local broker, of which nothing is asked before it can be stored.
+    NotYet,
+}
+
+impl Front {
+    /// Starts the listener, if the sensors come there: it serves local clients with or without a queue.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub(super) async fn start(
+        config: &Config,
+        clock: Clock,
+        ingest: &GatewayIngest,
+        intake: &Intake,
+        control: Option<&mut Control>,
+    ) -> Result<Self, RunError> {
+        let Local::Listen { address, accept_control_characters, limits } = &config.local else {
+            return Ok(Self::NotYet);
+        };
+        let fit = connections_that_fit(limits.max_connections);
+        let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
+        limits.accept_control_characters = *accept_control_characters;
+        Ok(Self::Server(listen(*address, limits, clock, ingest, intake, control).await?))
+    }
+
+    /// There is a queue: subscribes at the local broker, if the sensors are behind one.
+    ///
+    /// # Errors
+    /// A name or filter that MQTT does not carry.
+    pub(super) fn with_queue(
+        self,
+        config: &Config,
+        clock: Clock,
+        ingest: &GatewayIngest,
+        intake: &Intake,
+        (state, expects_session): (&Path, bool),
+    ) -> Result<Self, RunError> {
+        let Local::Broker { host, port, client_id, topics } = &config.local else { return Ok(self) };
+        let target = Target {
+            host: host.clone(),
+            port: *port,
+            client_id: client_id.clone(),
+            topics: topics.clone(),
+            expects_session,
+            subscribed: Subscribed::load(state, format!("{client_id} {host}:{port}")),
+        };
+        Broker::start(target, clock, ingest.clone(), intake.clone()).map(Self::Broker)
+    }
+
+    pub(super) fn local_connected(&self) -> Option<Arc<AtomicBool>> {
+        match self {
+            Self::Broker(broker) => Some(broker.connected()),
+            Self::Server(_) | Self::NotYet => None,
+        }
+    }
+
+    pub(super) fn listener(&self) -> Option<LocalPublisher> {
+        match self {
+            Self::Server(server) => Some(server.publisher()),
+            Self::Broker(_) | Self::NotYet => None,
+        }
+    }
+
+    pub(super) async fn stop(self, within: Duration) {
+        match self {
+            Self::Server(server) => server.shutdown(within).await,
+            Self::Broker(broker) => broker.stop(within).await,
+            Self::NotYet => {}
+        }
+    }
+}
+
+/// Raises the limit of open files if that is needed. Returns how many connections there is room for.
+fn connections_that_fit(wanted: u32) -> u32 {
+    let files = OpenFiles::of_this_process();
+    let fit = files.connections(wanted);
+    if let Err(error) = files.raise_for(fit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    if fit < wanted {
+        tracing::warn!(
+            limit = files.hard,
+            "at most {fit} connections of [local] max_connections = {wanted}: the limit of open files leaves no more"
+        );
+    }
+    fit
+}
+
+fn listener_config(limits: &ListenerLimits) -> edge_bridge::listener::Config {
+    let mut config = edge_bridge::listener::Config::default();
+    config.max_connections = limits.max_connections as usize;
+    config.session.limits = config.session.limits.with_max_packet_size(limits.max_packet);
+    config.max_memory = usize::try_from(limits.max_memory).unwrap_or(usize::MAX);
+    // Sessions of absent clients beside those that are there.
+    config.max_sessions = config.max_sessions.max(2 * config.max_connections);
+    // What waits for several clients is one copy: `max_memory` is its limit.
+    config.max_queued_bytes_total = usize::MAX;
+    config
+}
+
+/// The listener; the loops hear and speak there.
+pub(super) async fn listen(
+    address: SocketAddr,
+    mut limits: edge_bridge::listener::Config,
+    clock: Clock,
+    ingest: &GatewayIngest,
+    intake: &Intake,
+    control: Option<&mut Control>,
+) -> Result<Server, RunError> {
+    if control.is_some() {
+        limits.own_topics = control_loop::mqtt::own_topics();
+    }
+    let mut log = ClientLog::default();
+    let departures = control.as_ref().and_then(|control| control.departures());
+    let mut builder = Server::builder().config(limits).clock(clock).on_event(move |event, address| {
+        if let Some(departures) = &departures {
+            departures.on_event(event);
+        }
+        log.on_event(clock.now().up_ms, event, address);
+    });
+    let mut control = control;
+    let pause_max = control.as_ref().map_or(PAUSE_MAX, |control| PAUSE_MAX.min(control.watchdog() / 4));
+    if let Some(inputs) = control.as_mut().and_then(|control| control.inputs()) {
+        builder = builder.on_publish(inputs);
+    }
+    let sink = |receipts| ServerSink::new(ingest.clone(), intake.clone(), receipts, pause_max);
+    let server = builder.start(address, ingest.clone(), sink).await;
+    let server = server.map_err(|error| RunError::Failed(format!("[local] listen {address}: {error}")))?;
+    tracing::info!("accepting on {}", server.local_addr());
+    if let Some(control) = control {
+        control.publish(server.publisher(), ingest.clone(), intake.clone(), clock);
+    }
+    Ok(server)
+}

@@ -1,0 +1,146 @@
+//! Surfaces of a gateway whose queue is not open: probes, metrics and log of what goes on without it, and what is lost for want of it.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it looks once a second")]
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use edge_bridge::bridge::LinkState;
+use edge_bridge::listener;
+use edge_bridge::net::Clock;
+use edge_bridge::net::server::LocalPublisher;
+use edge_queue::{Clock as _, SystemClock};
+
+use super::control::Figures;
+use super::http::{Answer, Pages};
+use super::ingest::GatewayIngest;
+use super::listener_figures;
+use super::metrics::{Page, label, links, verdicts};
+use super::monitor::{EVERY, Monitor, listener_stats};
+use super::opening::Cause;
+use super::state_log::StateLog;
+use super::status::{Losses, Verdict};
+
+/// A handle; cheap to clone.
+#[derive(Clone)]
+pub(super) struct NoQueue {
+    pub(super) cause: Cause,
+    pub(super) listener: Option<LocalPublisher>,
+    pub(super) control: Option<Figures>,
+    pub(super) ingest: GatewayIngest,
+    pub(super) clock: Clock,
+    pub(super) wall: Arc<SystemClock>,
+    /// Of messages that found no room.
+    pub(super) losses: Arc<Mutex<Losses>>,
+}
+
+impl NoQueue {
+    /// Writes a line for each change of the verdict, within the log's limit, for as long as it is polled. The start without a queue has a line of its
+    /// own.
+    pub(super) async fn watch(&self) -> Infallible {
+        let mut log = StateLog::default();
+        log.note(self.clock.now().up_ms, (Verdict::Degraded, LinkState::Offline));
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let verdict = self.verdict(self.listener_stats().await.as_ref());
+            if let Some(changes) = log.note(self.clock.now().up_ms, (verdict, LinkState::Offline)) {
+                tracing::warn!(%verdict, changes, cause = self.cause(), "state");
+            }
+        }
+    }
+
+    /// Messages that the listener gave up so far, as of the last look.
+    pub(super) fn known_losses(&self) -> u64 {
+        self.losses.lock().unwrap_or_else(PoisonError::into_inner).known()
+    }
+
+    fn cause(&self) -> String {
+        self.cause.borrow().clone().unwrap_or_default()
+    }
+
+    async fn listener_stats(&self) -> Option<listener::Stats> {
+        listener_stats(self.listener.as_ref()).await
+    }
+
+    fn verdict(&self, listener: Option<&listener::Stats>) -> Verdict {
+        let given_up = listener.map_or(0, listener_figures::without_room);
+        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a look at the listener nothing is known to be new.
+        let is_losing = losses.are_happening(self.clock.now().up_ms, given_up);
+        Verdict::of(LinkState::Offline, true, is_losing)
+    }
+
+    /// What is known without a queue. Totals over restarts are in it, and not here.
+    async fn metrics(&self) -> String {
+        let listener = self.listener_stats().await;
+        let mut page = Page::default();
+        render(&mut page, Some(&self.cause()));
+        verdicts(&mut page, self.verdict(listener.as_ref()));
+        links(&mut page, LinkState::Offline);
+        page.head("edge_dropped_total", "counter", "Messages given up, by reason, over restarts.");
+        let no_room = listener.as_ref().map_or(0, |listener| listener.qos0_without_room);
+        page.labelled("edge_dropped_total", "reason", [("no_room", no_room)]);
+        let help = "Messages that no route wants since the start.";
+        page.counter("edge_unrouted_total", help, self.ingest.counts().unrouted);
+        let help = "1 while the wall clock is known to be right, or trusted by configuration.";
+        page.gauge("edge_clock_synced", help, self.wall.now().synced.into());
+        if let Some(listener) = &listener {
+            listener_figures::render(listener, &mut page);
+        }
+        page.into_text() + &self.control.as_ref().map(Figures::render).unwrap_or_default()
+    }
+}
+
+/// Writes whether there is a queue, and why not; `cause` is `None` while there is one.
+pub(super) fn render(page: &mut Page, cause: Option<&str>) {
+    let help = "1 while the queue is open: without it nothing is stored for the hub.";
+    page.gauge("edge_queue_open", help, cause.is_none().into());
+    page.head("edge_queue_cause", "gauge", "1, with why the queue is not open; empty if it is.");
+    let cause = label(cause.unwrap_or_default());
+    page.line(format_args!("edge_queue_cause{{cause=\"{cause}\"}} 1"));
+}
+
+impl Pages for NoQueue {
+    async fn page(&self, path: &str) -> Option<Answer> {
+        match path {
+            "/metrics" => Some(Answer { ok: true, body: self.metrics().await }),
+            // A restart would mend nothing, and end control.
+            "/healthz" => {
+                let body = format!("no queue, it is tried again; all else goes on: {}\n", self.cause());
+                Some(Answer { ok: true, body })
+            }
+            "/readyz" => {
+                Some(Answer { ok: false, body: format!("not accepting: no queue: {}\n", self.cause()) })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Pages from the start on: of a gateway without its queue, then of the whole one.
+#[derive(Clone)]
+pub(super) struct Surface {
+    no_queue: NoQueue,
+    monitor: Arc<OnceLock<Monitor>>,
+}
+
+impl Surface {
+    pub(super) fn new(no_queue: NoQueue) -> Self {
+        Self { no_queue, monitor: Arc::default() }
+    }
+
+    /// From now on there is a queue.
+    pub(super) fn show(&self, monitor: Monitor) {
+        // Once, by whoever opened the queue.
+        let _ = self.monitor.set(monitor);
+    }
+}
+
+impl Pages for Surface {
+    async fn page(&self, path: &str) -> Option<Answer> {
+        match self.monitor.get() {
+            Some(monitor) => monitor.page(path).await,
+            None => self.no_queue.page(path).await,
+        }
+    }
+}

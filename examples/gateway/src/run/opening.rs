@@ -1,0 +1,215 @@
+//! Opening of the queue, tried again with back-off while its disk or its path refuses: that costs messages for the hub, never control or local
+//! clients. What no attempt can mend ends the gateway: another process on the directory, a configuration that the queue does not take, a newer
+//! format.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
+
+use std::fs::DirBuilder;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use edge_bridge::bridge::backoff::{Backoff, BackoffConfig};
+use edge_queue::{SystemClock, aio};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config::Queue;
+
+use super::error::RunError;
+use super::store::{self, NotOpened};
+
+/// For the first attempt: then the gateway starts without its queue, and the attempt goes on.
+const AT_ONCE_WITHIN: Duration = Duration::from_secs(5);
+/// Pauses between attempts, in milliseconds.
+const FIRST_PAUSE_MS: u64 = 1_000;
+const LONGEST_PAUSE_MS: u64 = 60_000;
+/// For the end of a queue that was opened in vain.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+/// Time for which the line about one cause, or about any, is not repeated.
+const SAME_AGAIN: Duration = Duration::from_secs(3_600);
+const OTHER_AGAIN: Duration = Duration::from_secs(60);
+
+/// The open queue.
+pub(super) struct Opened {
+    pub(super) queue: aio::Queue,
+    pub(super) consumer: aio::Consumer,
+    /// It was made in this run.
+    pub(super) is_new: bool,
+}
+
+/// Reason why there is no queue, for whoever shows it; `None` until an attempt failed.
+pub(super) type Cause = watch::Receiver<Option<String>>;
+
+type Running = Pin<Box<dyn Future<Output = (Attempts, Result<Opened, RunError>)>>>;
+
+/// The opening of one queue.
+pub(super) struct Opening {
+    running: Running,
+    /// Between the end of one opening and the begin of another.
+    attempts: Option<Attempts>,
+    told: Arc<watch::Sender<Option<String>>>,
+}
+
+impl Opening {
+    /// Nothing is done before the first call that waits.
+    pub(super) fn start(state: &Path, queue: &Queue, clock: Arc<SystemClock>) -> Self {
+        let told = Arc::new(watch::Sender::new(None));
+        let mut pauses = BackoffConfig::default();
+        (pauses.base_ms, pauses.max_ms) = (FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+        let backoff = Backoff::new(pauses, u64::from(std::process::id()));
+        let (state, queue, line) = (state.to_owned(), queue.clone(), CauseLine::default());
+        let attempts = Attempts { state, queue, clock, backoff, told: told.clone(), line, made: false };
+        Self { running: Box::pin(attempts.run()), attempts: None, told }
+    }
+
+    pub(super) fn cause(&self) -> Cause {
+        self.told.subscribe()
+    }
+
+    /// The queue, if the first attempt opens it within seconds.
+    ///
+    /// # Errors
+    /// As [`opened`](Self::opened).
+    pub(super) async fn at_once(&mut self) -> Result<Option<Opened>, RunError> {
+        let mut cause = self.cause();
+        tokio::select! {
+            biased;
+            opened = self.opened() => return opened.map(Some),
+            _ = cause.changed() => {}
+            () = sleep(AT_ONCE_WITHIN) => {
+                let cause = format!("not open after {} s: a disk that hangs, or a large queue that is built anew", AT_ONCE_WITHIN.as_secs());
+                say(&cause);
+                self.told.send_replace(Some(cause));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The queue, however long it takes. May be dropped at any await: the attempt goes on with the next call.
+    ///
+    /// # Errors
+    /// What no further attempt can mend.
+    pub(super) async fn opened(&mut self) -> Result<Opened, RunError> {
+        let (attempts, opened) = (&mut self.running).await;
+        self.attempts = Some(attempts);
+        opened
+    }
+
+    /// The directory refused what has to be written before the first reading: closes the queue, to be opened once more after a pause.
+    pub(super) async fn give_back(&mut self, opened: Opened, cause: String) {
+        let Opened { queue, consumer, is_new } = opened;
+        drop(consumer);
+        // One that hangs is found busy, which ends the gateway: a restart will find out.
+        let _closed = timeout(CLOSE_WITHIN, queue.close()).await;
+        if let Some(mut attempts) = self.attempts.take() {
+            attempts.made |= is_new;
+            self.running = Box::pin(async move {
+                attempts.wait(&cause).await;
+                attempts.run().await
+            });
+        }
+    }
+}
+
+struct Attempts {
+    state: PathBuf,
+    queue: Queue,
+    clock: Arc<SystemClock>,
+    backoff: Backoff,
+    told: Arc<watch::Sender<Option<String>>>,
+    line: CauseLine,
+    /// An attempt before made the queue.
+    made: bool,
+}
+
+impl Attempts {
+    async fn run(mut self) -> (Self, Result<Opened, RunError>) {
+        loop {
+            match self.attempt().await {
+                Ok(opened) => return (self, Ok(opened)),
+                Err(NotOpened::ForGood(error)) => return (self, Err(error)),
+                Err(NotOpened::ForNow(cause)) => self.wait(&cause).await,
+            }
+        }
+    }
+
+    async fn attempt(&self) -> Result<Opened, NotOpened> {
+        let state = self.state.clone();
+        // A disk that hangs must not hold up the runtime's only thread.
+        let made = tokio::task::spawn_blocking(move || make(&state)).await;
+        let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let is_new = made.map_err(|error| NotOpened::ForNow(error.to_string()))?;
+        let (queue, consumer) = store::open(&self.state, &self.queue, self.clock.clone()).await?;
+        // Also if this run ends before its first look at itself: the next one finds the store in order.
+        store::tell_events(&queue);
+        Ok(Opened { queue, consumer, is_new: is_new || self.made })
+    }
+
+    /// Tells why there is no queue, and waits for the next attempt.
+    async fn wait(&mut self, cause: &str) {
+        let cause = format!("{}: {cause}", self.state.display());
+        if self.line.is_due(Instant::now(), &cause) {
+            say(&cause);
+        }
+        self.told.send_replace(Some(cause));
+        sleep(Duration::from_millis(self.backoff.next_ms())).await;
+    }
+}
+
+/// Makes the directory. Returns whether there is no queue in it.
+fn make(state: &Path) -> io::Result<bool> {
+    match DirBuilder::new().recursive(true).mode(0o700).create(state) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(io::Error::new(error.kind(), "it is no directory"));
+        }
+        made => made?,
+    }
+    Ok(!state.join("queue.ring").exists())
+}
+
+fn say(cause: &str) {
+    tracing::error!(
+        cause,
+        "no queue: nothing is stored for the hub, so sensors get no PUBACK and QoS 0 is dropped, counted; control loops and local clients go on. \
+         Mend the disk or the path: it is tried again every minute, no restart is needed"
+    );
+}
+
+/// Rate limit of the line: the same cause once an hour, another one once a minute. Pure.
+#[derive(Debug, Default)]
+struct CauseLine {
+    last: Option<(Instant, String)>,
+}
+
+impl CauseLine {
+    /// Returns whether there is a line at `now`, and notes it.
+    fn is_due(&mut self, now: Instant, cause: &str) -> bool {
+        let is_due = self.last.as_ref().is_none_or(|(said_at, last)| {
+            now >= *said_at + if last == cause { SAME_AGAIN } else { OTHER_AGAIN }
+        });
+        if is_due {
+            self.last = Some((now, cause.to_owned()));
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cause_is_said_once_an_hour_and_others_once_a_minute() {
+        let (start, mut line) = (Instant::now(), CauseLine::default());
+        let mut lines = |seconds: std::ops::Range<u64>, cause: fn(u64) -> String| {
+            seconds.filter(|s| line.is_due(start + Duration::from_secs(*s), &cause(*s))).count()
+        };
+        assert_eq!(lines(0..7_200, |_| "full".to_owned()), 2);
+        assert_eq!(lines(7_200..7_500, |s| format!("{s} bytes are free")), 5);
+    }
+}

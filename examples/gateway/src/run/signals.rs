@@ -1,0 +1,41 @@
+//! Signals that stop the gateway, and one that does nothing.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: signals of the process")]
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::error::RunError;
+
+/// From now on these signals no longer end the process.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// # Errors
+    /// The system refuses to tell of them.
+    pub(super) fn listen() -> Result<Self, RunError> {
+        let listen = |kind: SignalKind, name: &str| {
+            signal(kind).map_err(|error| RunError::Failed(format!("{name}: {error}")))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate(), "SIGTERM")?,
+            interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
+            hangup: listen(SignalKind::hangup(), "SIGHUP")?,
+        })
+    }
+
+    /// Until the gateway is to stop.
+    pub(super) async fn stop(&mut self) {
+        let name = loop {
+            tokio::select! {
+                _ = self.terminate.recv() => break "SIGTERM",
+                _ = self.interrupt.recv() => break "SIGINT",
+                _ = self.hangup.recv() => tracing::warn!("SIGHUP has no effect: a changed configuration needs a restart"),
+            }
+        };
+        tracing::info!(signal = name, "stopping");
+    }
+}
