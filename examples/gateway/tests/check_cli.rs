@@ -210,6 +210,18 @@ fn a_second_gateway_on_the_same_state_is_refused_in_words() {
     assert!(gateway.terminate().0.success(), "the first one did not notice");
 }
 
+/// A warning: `run` starts without its queue, and opens it once there is a directory.
+#[test]
+fn a_state_that_is_no_directory_is_told_by_check() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("spool"), "somebody's").unwrap();
+    let text = good().replace("id = \"g\"", "id = \"g\"\nstate = \"spool\"");
+    let output = edge_gateway(&["check", &written(dir.path(), &text)]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("gateway.state") && said.contains("spool: it is no directory"), "{said}");
+}
+
 /// Promise 14: `check` says what the loops do when in doubt, and names what is wrong with them.
 #[test]
 fn control_loops_are_checked() {

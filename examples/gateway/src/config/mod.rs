@@ -237,7 +237,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let mut clock = table(&mut top, "clock", world, findings);
 
     let id = tables::gateway_id(&mut gateway, findings);
-    let state = gateway.path("state", findings).map(|placed| placed.value);
+    let state = tables::state(&mut gateway, findings);
     gateway.finish(findings);
     let named = id.as_deref().unwrap_or("gateway");
     let queue_config = tables::queue(&mut queue, findings);

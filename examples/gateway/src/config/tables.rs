@@ -1,6 +1,8 @@
 //! The tables of gateway.toml but the routes, one function each.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -15,6 +17,23 @@ const LANES_MAX: usize = 4;
 const ACK_WITHIN_DEFAULT: Duration = Duration::from_secs(1);
 /// At most 1 440 writes of 4 KiB a day.
 const TOTALS_WITHIN_DEFAULT: Duration = Duration::from_secs(60);
+
+/// The queue's directory. What is there need not be what is there when the gateway runs, which starts in any case.
+pub(super) fn state(section: &mut Section<'_>, findings: &mut Findings) -> Option<PathBuf> {
+    let state = section.path("state", findings)?;
+    let why = match state.value.metadata() {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some("it is no directory".to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(why) = why {
+        let message =
+            format!("{}: {why}: no queue can be opened there, so nothing is stored", state.value.display());
+        findings.warning(state.at, "gateway.state", message);
+    }
+    Some(state.value)
+}
 
 pub(super) fn gateway_id(section: &mut Section<'_>, findings: &mut Findings) -> Option<String> {
     let Some(id) = section.string("id", findings) else {
