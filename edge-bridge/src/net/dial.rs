@@ -163,6 +163,9 @@ fn interleaved(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
 }
 
 #[cfg(test)]
+mod address_histories;
+
+#[cfg(test)]
 mod tests {
     use std::time::Instant;
 
@@ -170,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    fn dialer() -> Dialer {
+    pub(super) fn dialer() -> Dialer {
         Dialer {
             target: "mqtt://hub".parse().unwrap(),
             tls: None,
@@ -181,14 +184,14 @@ mod tests {
         }
     }
 
-    async fn listener() -> (TcpListener, SocketAddr) {
+    pub(super) async fn listener() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         (listener, address)
     }
 
     /// An address that swallows SYNs: its backlog is full. The streams keep it so.
-    async fn black_hole() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
+    pub(super) async fn black_hole() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
