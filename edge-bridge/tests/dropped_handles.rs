@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 enum Rule {
     /// A subscription that is read gets its messages, whatever became of others.
     Starved,
-    /// What a dropped handle held, taken or not, goes to the next one of its filter, without the help of a fault.
+    /// Messages that a dropped handle held, taken or not, go to the next one of its filter, without the help of a fault.
     HandedBack,
 }
 
@@ -48,7 +48,7 @@ enum Bug {
     HandleKept,
     /// A message that was taken and not done is not noticed when it is dropped.
     TakenKept,
-    /// What a handle holds is acknowledged when it is dropped.
+    /// Messages that a handle holds are acknowledged when it is dropped.
     HeldAcknowledged,
 }
 
@@ -75,7 +75,7 @@ impl Random {
 struct Slot {
     filter: &'static str,
     handle: Option<Commands>,
-    /// When its handle was dropped.
+    /// Time at which its handle was dropped.
     dropped: Option<Instant>,
 }
 
@@ -84,7 +84,7 @@ impl Slot {
         wire::matches(self.filter, topic)
     }
 
-    /// Whether the hub has the filter, for this handle or for the next.
+    /// Returns whether the hub has the filter, for this handle or for the next.
     fn is_at_hub(&self) -> bool {
         self.handle.is_some() || self.dropped.is_some_and(|dropped| dropped.elapsed() < WAITS)
     }

@@ -42,7 +42,7 @@ fn planted(rule: Rule) -> Bug {
     }
 }
 
-/// Where the addresses of each kind are.
+/// Addresses of each kind.
 struct Site {
     answers: [SocketAddr; 2],
     refuses: SocketAddr,
