@@ -9,16 +9,16 @@ use crate::{ErrorBound, LossBound};
 pub enum CounterWidth {
     /// 16 bits: two bytes of a Modbus register.
     Bits16,
-    /// 32 bits.
+    /// Counter of 32 bits.
     Bits32,
     /// 53 bits: what a double counts without loss.
     Bits53,
-    /// 64 bits.
+    /// Counter of 64 bits.
     Bits64,
 }
 
 impl CounterWidth {
-    /// The largest reading.
+    /// Largest reading before the wrap.
     #[must_use]
     pub const fn max(self) -> u64 {
         match self {
@@ -130,13 +130,13 @@ impl Counter {
         }
     }
 
-    /// Increments are exact.
+    /// States that increments are exact.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact
     }
 
-    /// Nothing is held.
+    /// States that nothing is held.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing

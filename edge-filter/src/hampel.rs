@@ -116,7 +116,7 @@ impl OutlierAction {
 }
 
 impl Hampel {
-    /// The longest window.
+    /// Longest window, in readings.
     pub const MAX_WINDOW: usize = 64;
 
     /// A window of so many values; a centred one of an even length is one longer, so that it has a middle.

@@ -9,11 +9,11 @@ use crate::{DropReason, EmitReason, Quality, Value};
 #[must_use = "the offered reading itself is not given to the sink"]
 #[allow(clippy::exhaustive_enums, reason = "emitted, held or dropped is the whole accounting")]
 pub enum Verdict {
-    /// It goes on.
+    /// The reading goes on.
     Emit(EmitReason),
     /// The stage keeps it and may emit it later.
     Held,
-    /// It ends here.
+    /// The reading ends here.
     Drop(DropReason),
 }
 
@@ -23,11 +23,11 @@ pub enum Verdict {
 pub struct Released {
     /// Event time, Unix milliseconds.
     pub time: i64,
-    /// The value.
+    /// Value of the reading.
     pub value: Number,
-    /// The quality.
+    /// Quality of the reading.
     pub quality: Quality,
-    /// The reason.
+    /// Reason for the emission.
     pub reason: EmitReason,
     /// Made by the stage, not read from the sensor.
     pub synthetic: bool,
@@ -37,11 +37,11 @@ pub struct Released {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "the numbers among the values")]
 pub enum Number {
-    /// As [`Value::F64`], finite.
+    /// Finite number of a [`Value::F64`].
     F64(f64),
-    /// As [`Value::I64`].
+    /// Number of a [`Value::I64`].
     I64(i64),
-    /// As [`Value::U64`].
+    /// Number of a [`Value::U64`].
     U64(u64),
 }
 
@@ -124,7 +124,7 @@ impl Point {
         Event::Emit(Released { time, value, quality, reason, synthetic: false })
     }
 
-    /// Moves the time.
+    /// Moves the time by `by_ms`.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         self.time = self.time.wrapping_add(by_ms);
     }

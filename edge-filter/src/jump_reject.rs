@@ -71,7 +71,7 @@ impl JumpReject {
         }
     }
 
-    /// Values pass unaltered.
+    /// States that values pass unaltered.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact

@@ -64,7 +64,7 @@ impl LastEmitted {
         !matches!(self.reference, Some(Stored::F64(number)) if !number.is_finite())
     }
 
-    /// Moves all times.
+    /// Moves all times by `by_ms`.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         if self.started {
             self.time = self.time.wrapping_add(by_ms);

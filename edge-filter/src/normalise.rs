@@ -62,13 +62,13 @@ impl Normalise {
         self.scheme.to_opc_ua(raw.0).is_some()
     }
 
-    /// Values pass unaltered.
+    /// States that values pass unaltered.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact
     }
 
-    /// Nothing is held.
+    /// States that nothing is held.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing

@@ -32,7 +32,7 @@ pub struct OnChange {
 pub struct OnChangeState(pub(crate) LastEmitted);
 
 impl OnChange {
-    /// Every change passes.
+    /// Makes a stage that lets every change pass.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -106,7 +106,7 @@ impl OnChange {
         }
     }
 
-    /// Nothing is held.
+    /// States that nothing is held.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing
@@ -170,7 +170,7 @@ impl Dedup {
         ErrorBound::Exact
     }
 
-    /// Nothing is held.
+    /// States that nothing is held.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing

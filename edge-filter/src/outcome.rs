@@ -1,19 +1,19 @@
-//! What comes out: exactly one [`Outcome`] per reading, so that the accounting is complete.
+//! Outcome of a stage: exactly one [`Outcome`] per reading, so that the accounting is complete.
 
 use crate::{Quality, Value};
 use std::fmt;
 
-/// What became of one reading.
+/// Outcome of one reading.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "the outcome of a reading is not sent to the sink: it is this value"]
 #[allow(clippy::exhaustive_enums, reason = "emitted, held or dropped is the whole accounting")]
 pub enum Outcome<'a> {
-    /// It goes on.
+    /// The reading goes on.
     Emit(Emit<'a>),
     /// A stage keeps it and may emit it later, or what it makes of it: see [`LossBound`](crate::LossBound) for what a
     /// crash may cost.
     Held,
-    /// It ends here.
+    /// The reading ends here.
     Drop(DropReason),
 }
 
@@ -21,15 +21,15 @@ pub enum Outcome<'a> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Emit<'a> {
-    /// The sensor.
+    /// Sensor of the reading.
     pub sensor: u32,
     /// Event time, Unix milliseconds.
     pub time: i64,
-    /// The value.
+    /// Value of the reading.
     pub value: Value<'a>,
     /// The quality, always an OPC UA code.
     pub quality: Quality,
-    /// Why it was emitted.
+    /// Reason for the emission.
     pub reason: EmitReason,
     /// Made by the filter, not read from the sensor; counted apart.
     pub synthetic: bool,
@@ -64,7 +64,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Why a reading was emitted.
+    /// Reason for which a reading was emitted.
     EmitReason {
         /// The sensor's first reading since the start.
         First = "first",
@@ -120,8 +120,8 @@ reasons! {
 }
 
 impl EmitReason {
-    /// Whether the reading passed as it came because of its time: it is no part of the series that the stages make, and
-    /// no error bound covers it or needs to.
+    /// Tells that the reading passed as it came because of its time: it is no part of the series that the stages make,
+    /// and no error bound covers it or needs to.
     #[must_use]
     pub const fn is_beside(self) -> bool {
         matches!(self, EmitReason::Late | EmitReason::SameTime | EmitReason::Future)
@@ -129,7 +129,7 @@ impl EmitReason {
 }
 
 reasons! {
-    /// Why a reading was dropped.
+    /// Reason for which a reading was dropped.
     DropReason {
         /// Within the deadband around the last emitted value.
         InDeadband = "in_deadband",

@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Overflowing(pub(crate) f64);
 
-/// For `serde(with)`, too.
+/// Writes a number for `serde(with)`, infinities too.
 #[cfg(feature = "config")]
 pub(crate) fn serialize<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serde::Serialize::serialize(&Some(*number).filter(|number| number.is_finite()), serializer)

@@ -34,13 +34,13 @@ impl Quality {
     /// `BadNoData`: nothing was there to compute a value from.
     pub const BAD_NO_DATA: Quality = Quality(0x809B_0000);
 
-    /// Severity 00.
+    /// Tells that the severity is 00.
     #[must_use]
     pub const fn is_good(self) -> bool {
         self.0 >> 30 == 0
     }
 
-    /// Severity 01.
+    /// Tells that the severity is 01.
     #[must_use]
     pub const fn is_uncertain(self) -> bool {
         self.0 >> 30 == 1

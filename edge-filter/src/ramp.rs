@@ -18,7 +18,7 @@ pub struct Ramp {
 }
 
 impl Default for Ramp {
-    /// No limit.
+    /// Makes a ramp without limits.
     fn default() -> Self {
         Ramp { up_per_s: f64::INFINITY, down_per_s: f64::INFINITY }
     }

@@ -75,7 +75,7 @@ impl Range {
         }
     }
 
-    /// Values pass unaltered.
+    /// States that values pass unaltered.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact

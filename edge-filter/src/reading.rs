@@ -13,7 +13,7 @@ pub struct Reading<'a> {
     pub sensor: u32,
     /// Event time (the source's clock), Unix milliseconds.
     pub time: i64,
-    /// The measured value.
+    /// Value that was measured.
     pub value: Value<'a>,
     /// Its quality, in the scheme the pipeline is configured for; OPC UA by default.
     pub quality: Quality,

@@ -57,7 +57,7 @@ pub struct SampleState {
     group: OpenGroup,
 }
 
-/// The open group.
+/// Group that is still open.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct OpenGroup {
     start: i64,
@@ -68,7 +68,7 @@ pub(crate) struct OpenGroup {
 as_array!(OpenGroup { start, readings, held });
 
 impl OpenGroup {
-    /// Moves all times.
+    /// Moves all times by `by_ms`.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         if self.held.is_some() {
             self.start = self.start.wrapping_add(by_ms);
@@ -123,7 +123,7 @@ impl Sample {
         self.flush_alone(&mut state.last, &mut state.group, sink);
     }
 
-    /// None.
+    /// States that there is no bound.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::NoneStated

@@ -67,7 +67,7 @@ impl Scale {
         ErrorBound::Exact
     }
 
-    /// Nothing is held.
+    /// States that nothing is held.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing

@@ -43,7 +43,7 @@ pub struct SegmentHoldState {
     segment: Segment,
 }
 
-/// The open run.
+/// Run of readings that is still open.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Segment {
     start: i64,
@@ -114,7 +114,7 @@ impl SegmentHold {
 }
 
 impl Segment {
-    /// Moves all times.
+    /// Moves all times by `by_ms`.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         if self.readings > 0 {
             self.start = self.start.wrapping_add(by_ms);

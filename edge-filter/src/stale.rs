@@ -55,7 +55,7 @@ impl From<Option<i64>> for StaleState {
 }
 
 impl StaleState {
-    /// Moves the deadline.
+    /// Moves the deadline by `by_ms`.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         if self.deadline > STALE {
             self.deadline = self.deadline.wrapping_add(by_ms);
@@ -130,7 +130,7 @@ impl Stale {
         ErrorBound::Exact
     }
 
-    /// Nothing is held.
+    /// States that nothing is held.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing

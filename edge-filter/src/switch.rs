@@ -33,10 +33,10 @@ pub struct HysteresisSwitch {
 #[cfg_attr(feature = "config", serde(rename_all = "lowercase"))]
 #[allow(clippy::exhaustive_enums, reason = "off, on, or neither")]
 pub enum SwitchBadInput {
-    /// Off at once.
+    /// The output is off at once.
     #[default]
     Off,
-    /// On at once.
+    /// The output is on at once.
     On,
     /// Stays as it is.
     Hold,

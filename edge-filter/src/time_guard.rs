@@ -60,7 +60,7 @@ impl Default for TimeGuard {
     }
 }
 
-/// What [`TimeGuard`] keeps per sensor, in 24 bytes. The default accepts any time that is not in the future.
+/// State of a [`TimeGuard`] per sensor, in 24 bytes. The default accepts any time that is not in the future.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TimeGuardState {
     time: i64,
@@ -101,7 +101,7 @@ impl TimeGuardState {
         }
     }
 
-    /// Moves all times.
+    /// Moves all times by `by_ms`.
     pub(crate) fn shift(&mut self, by_ms: i64) {
         if self.other_time != 0 {
             // 0 is none: one millisecond later does as well.
@@ -119,11 +119,11 @@ impl TimeGuardState {
     }
 }
 
-/// How a reading passed the [`TimeGuard`].
+/// Passage of a reading through the [`TimeGuard`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums, reason = "the caller must handle each: they restart different things")]
 pub enum Passage {
-    /// The sensor's first.
+    /// First reading of the sensor.
     First,
     /// Newer than the last one.
     InOrder,
@@ -154,7 +154,7 @@ impl Passage {
         }
     }
 
-    /// Whether the reading passes beside the stages.
+    /// Tells that the reading passes beside the stages.
     #[must_use]
     pub fn is_beside(self) -> bool {
         matches!(self, Passage::Late | Passage::SameTime | Passage::Future)
@@ -169,7 +169,7 @@ impl TimeGuard {
         TimeGuard::default().future(drop).out_of_order(drop).same_time(drop)
     }
 
-    /// How far ahead of `now` a reading may be; `i64::MAX` for any distance.
+    /// Sets the distance that a reading may be ahead of `now`; `i64::MAX` for any.
     ///
     /// # Errors
     /// If it is negative.
@@ -178,7 +178,7 @@ impl TimeGuard {
         Ok(self)
     }
 
-    /// How far back a reading may be before a clock reset is considered.
+    /// Sets the distance that a reading may be back before a clock reset is considered.
     ///
     /// # Errors
     /// If it is negative.
@@ -187,7 +187,7 @@ impl TimeGuard {
         Ok(self)
     }
 
-    /// How many readings in a row make a clock reset.
+    /// Sets the number of readings in a row that make a clock reset.
     ///
     /// # Errors
     /// If it is 0 or above 65535.
@@ -245,7 +245,7 @@ impl TimeGuard {
         self.max_future_ms
     }
 
-    /// What a stage does with a reading whose time it cannot place any more.
+    /// Policy for a reading whose time cannot be placed any more.
     pub(crate) fn late(&self) -> TimePolicy {
         self.out_of_order
     }
@@ -333,13 +333,13 @@ impl TimeGuard {
         u32::from(state.backward_count) >= self.confirm
     }
 
-    /// Values pass unaltered.
+    /// States that values pass unaltered.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact
     }
 
-    /// What is dropped before a clock reset is believed.
+    /// States the readings that are dropped before a clock reset is believed.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         match (self.out_of_order, self.confirm.saturating_sub(1)) {

@@ -11,9 +11,9 @@ use std::borrow::Cow;
 pub enum Value<'a> {
     /// A floating point number; NaN and the infinities are classes of their own.
     F64(f64),
-    /// A signed integer.
+    /// A signed integer of 64 bits.
     I64(i64),
-    /// An unsigned integer.
+    /// An unsigned integer of 64 bits.
     U64(u64),
     /// A boolean; every change is a change, whatever the deadband.
     Bool(bool),

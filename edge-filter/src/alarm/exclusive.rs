@@ -36,16 +36,16 @@ pub struct ExclusiveAlarmState {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "the four limits of the standard, none, and no value to judge")]
 pub enum ExclusiveState {
-    /// Within the limits.
+    /// The value is within the limits.
     #[default]
     Normal,
-    /// HIGH.
+    /// HIGH: above the high limit.
     High,
-    /// HIHI.
+    /// HIHI: above the high-high limit.
     HighHigh,
-    /// LOW.
+    /// LOW: below the low limit.
     Low,
-    /// LOLO.
+    /// LOLO: below the low-low limit.
     LowLow,
     /// The reading is bad or not a number (EPICS: INVALID, UDF).
     Bad,
@@ -99,7 +99,7 @@ impl ExclusiveAlarm {
         Ok(self)
     }
 
-    /// Judges a reading.
+    /// Judges a reading against all limits.
     pub fn check(
         &self,
         state: &mut ExclusiveAlarmState,

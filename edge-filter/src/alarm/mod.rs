@@ -18,13 +18,13 @@ use level::{LevelState, Rules, Side};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "the four limits of the standard")]
 pub enum AlarmLevel {
-    /// HIHI.
+    /// HIHI, the outer upper limit.
     HighHigh,
-    /// HI.
+    /// HI, the inner upper limit.
     High,
-    /// LO.
+    /// LO, the inner lower limit.
     Low,
-    /// LOLO.
+    /// LOLO, the outer lower limit.
     LowLow,
 }
 
@@ -33,7 +33,7 @@ impl AlarmLevel {
     pub const ALL: [AlarmLevel; 4] =
         [AlarmLevel::HighHigh, AlarmLevel::High, AlarmLevel::Low, AlarmLevel::LowLow];
 
-    /// The usual abbreviation.
+    /// Returns the usual abbreviation.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -56,11 +56,11 @@ impl AlarmLevel {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AlarmTransition {
-    /// The limit.
+    /// Limit that changed its state.
     pub level: AlarmLevel,
-    /// The state before.
+    /// State before the change.
     pub from: AlarmState,
-    /// The state now.
+    /// State after the change.
     pub to: AlarmState,
     /// Event time from which it holds, Unix milliseconds. For a delay that ended in silence, the end of the delay.
     pub time: i64,
@@ -169,7 +169,7 @@ impl LimitAlarmState {
 }
 
 impl LimitAlarm {
-    /// No limit yet.
+    /// Makes an alarm without limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

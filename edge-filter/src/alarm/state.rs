@@ -10,7 +10,7 @@ pub enum AlarmState {
     Normal,
     /// `UNACK_ALM`: active, not acknowledged.
     Unacknowledged,
-    /// `ACK_ALM`: active, acknowledged.
+    /// `ACK_ALM`: active and acknowledged.
     Acknowledged,
     /// `RTN_UNACK`: back to normal, not acknowledged.
     ReturnedUnacknowledged,
@@ -77,12 +77,12 @@ pub enum AlarmCommand {
     Reset,
     /// Hides the alarm for a time, at most the alarm's `max_shelve_ms` (`TimedShelve` of OPC UA Part 9).
     Shelve {
-        /// For how long.
+        /// Length of the shelving.
         for_ms: i64,
     },
     /// Hides the alarm until it next returns to normal, at most for `max_shelve_ms` (`OneShotShelve`).
     ShelveOnce,
-    /// Ends shelving.
+    /// Ends shelving before its time.
     Unshelve,
     /// The plant's logic hides the alarm, or no longer does.
     Suppress(bool),
@@ -90,7 +90,7 @@ pub enum AlarmCommand {
     OutOfService(bool),
 }
 
-/// A refused acknowledgement.
+/// Error of a refused acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AckError {
@@ -119,7 +119,7 @@ impl std::fmt::Display for AckError {
 
 impl std::error::Error for AckError {}
 
-/// A refused [`AlarmCommand`].
+/// Error of a refused [`AlarmCommand`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AlarmCommandError {
@@ -127,7 +127,7 @@ pub enum AlarmCommandError {
     Ack(AckError),
     /// The process is still in alarm: nothing can be reset.
     StillActive,
-    /// Nothing is latched.
+    /// The alarm is not latched.
     NothingToReset,
     /// Not a time for which the alarm may be shelved.
     ShelveTime {

@@ -13,7 +13,7 @@ pub enum ControlCommand {
     Reset { interlock: u16 },
     /// Bypasses an interlock for a time.
     Bypass { interlock: u16, for_ms: i64 },
-    /// Ends a bypass.
+    /// Ends a bypass before its time.
     EndBypass { interlock: u16 },
     /// Switches a PID controller between automatic and manual.
     Mode { output: u16, mode: PidMode },
@@ -23,7 +23,7 @@ pub enum ControlCommand {
     Alarm { alarm: u16, level: AlarmLevel, command: AlarmCommand },
 }
 
-/// For [`handoff::ring`](super::handoff::ring).
+/// Words of a command in a [`handoff::ring`](super::handoff::ring).
 pub const COMMAND_WORDS: usize = 2;
 
 impl ControlCommand {
@@ -91,7 +91,7 @@ impl ControlCommand {
     }
 }
 
-/// A refused command.
+/// Error of a refused command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CommandError {

@@ -49,7 +49,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LoopBadInput;
 
-/// A whole configuration.
+/// Configuration of all loops.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data, written as a literal or in a file")]
@@ -61,7 +61,7 @@ pub struct ControlConfig {
     pub alarm: Vec<AlarmConfig>,
 }
 
-/// `[control]`
+/// Table `[control]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -76,7 +76,7 @@ impl Default for TimesConfig {
     }
 }
 
-/// `[[input]]`, see [`InputSpec`](super::InputSpec).
+/// Entry of `[[input]]`, see [`InputSpec`](super::InputSpec).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -110,10 +110,10 @@ pub struct OutputConfig {
 #[serde(rename_all = "lowercase")]
 #[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
 pub enum PidForm {
-    /// `k`, `ti_s`, `td_s`.
+    /// Standard form: `k`, `ti_s`, `td_s`.
     #[default]
     Isa,
-    /// `kp`, `ki`, `kd`.
+    /// Parallel form: `kp`, `ki`, `kd`.
     Parallel,
 }
 
@@ -127,7 +127,7 @@ pub enum WindupConfig {
     Clamp,
 }
 
-/// See [`Pid`](crate::Pid).
+/// Parameters of a [`Pid`](crate::Pid).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Pid`")]
@@ -156,7 +156,7 @@ pub struct PidConfig {
     pub bad_input: LoopBadInput,
 }
 
-/// See [`HysteresisSwitch`](crate::HysteresisSwitch).
+/// Parameters of a [`HysteresisSwitch`](crate::HysteresisSwitch).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -180,7 +180,7 @@ fn one() -> f64 {
     1.0
 }
 
-/// See [`Ramp`](crate::Ramp).
+/// Parameters of a [`Ramp`](crate::Ramp).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -192,7 +192,7 @@ pub struct RampConfig {
     pub rate_per_s: f64,
 }
 
-/// `[[interlock]]`, see [`Interlock`](crate::Interlock).
+/// Entry of `[[interlock]]`, see [`Interlock`](crate::Interlock).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -208,7 +208,7 @@ pub struct InterlockConfig {
     pub max_bypass_ms: Option<i64>,
 }
 
-/// See [`Reset`](crate::Reset).
+/// Parameters of a [`Reset`](crate::Reset).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, clippy::exhaustive_enums, reason = "by hand or by itself")]

@@ -10,34 +10,34 @@ use crate::{AlarmLevel, AlarmState, AlarmTransition, InterlockStatus, Vote};
 pub enum ControlEvent {
     /// An output has another cause for its value.
     Output {
-        /// Its number.
+        /// Number of the output.
         output: u16,
-        /// Its value now.
+        /// Value of the output now.
         value: f64,
-        /// The cause.
+        /// Cause of the change.
         cause: Cause,
         /// Time, in milliseconds of the scan's clock.
         at_ms: i64,
     },
     /// An interlock has another status.
     Interlock {
-        /// Its number.
+        /// Number of the interlock.
         interlock: u16,
-        /// The status now.
+        /// Status of the interlock now.
         status: InterlockStatus,
         /// Time, in milliseconds of the scan's clock.
         at_ms: i64,
     },
     /// An alarm has another state.
     Alarm {
-        /// Its number.
+        /// Number of the alarm.
         alarm: u16,
         /// The change of the alarm.
         transition: AlarmTransition,
     },
 }
 
-/// For [`handoff::ring`](super::handoff::ring).
+/// Words of an event in a [`handoff::ring`](super::handoff::ring).
 pub const EVENT_WORDS: usize = 4;
 
 const VOTES: [Vote; 3] = [Vote::Trip, Vote::Healthy, Vote::Unknown];

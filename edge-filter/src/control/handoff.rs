@@ -38,7 +38,7 @@ pub struct Reader<const N: usize> {
 const TRIES: u32 = 16;
 
 impl<const N: usize> Writer<N> {
-    /// Replaces the value.
+    /// Replaces the value for the reader.
     pub fn write(&mut self, words: [u64; N]) {
         let cell = &*self.cell;
         let sequence = cell.sequence.load(Ordering::Relaxed);
@@ -133,7 +133,7 @@ impl<const N: usize> Sender<N> {
 }
 
 impl<const N: usize> Receiver<N> {
-    /// The oldest item.
+    /// Takes the oldest item.
     pub fn receive(&mut self) -> Option<[u64; N]> {
         let ring = &*self.ring;
         let taken = ring.taken.load(Ordering::Relaxed);

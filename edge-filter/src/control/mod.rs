@@ -99,7 +99,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Loops from code.
+    /// Begins to build loops from code.
     pub fn builder() -> ControlBuilder {
         ControlBuilder::default()
     }
@@ -143,12 +143,12 @@ impl Controller {
         self.alarms.inputs()
     }
 
-    /// A value arrived.
+    /// Notes a value that arrived.
     pub fn set_input(&mut self, input: usize, value: f64, quality: impl Into<Quality>, at_ns: u64) {
         self.inputs.set(input, value, quality, ms(at_ns));
     }
 
-    /// One scan.
+    /// Runs one scan over all loops.
     pub fn scan(&mut self, now_ns: u64, on: &mut impl FnMut(ControlEvent)) {
         let now_ms = ms(now_ns);
         let dt_s = self.last_ns.map_or(0.0, |last| now_ns.saturating_sub(last) as f64 / 1e9);

@@ -49,20 +49,20 @@ pub enum Law {
     Fixed(f64),
     /// A PID controller. Its own rule for bad input is replaced by `bad_input`.
     Pid {
-        /// The controller.
+        /// Controller of the output.
         pid: Pid,
         /// The input with the process value.
         input: usize,
-        /// The wanted value.
+        /// Set point of the controller.
         setpoint: Setpoint,
         /// Behaviour while an input is not good.
         bad_input: LoopBadInput,
     },
     /// A two-point controller. `LoopBadInput::Manual` is the same as `Safe` here.
     Switch {
-        /// The switch.
+        /// Switch of the output.
         switch: HysteresisSwitch,
-        /// Its input.
+        /// Input of the switch.
         input: usize,
         /// The output's values when it is on, and off.
         on_off: (f64, f64),
@@ -71,7 +71,7 @@ pub enum Law {
     },
     /// Follows a setpoint at a limited rate.
     Ramp {
-        /// The rate.
+        /// Limit of the rate.
         ramp: Ramp,
         /// The value to follow.
         setpoint: Setpoint,
@@ -110,11 +110,11 @@ pub enum Cause {
     /// It was never scanned: safe.
     #[default]
     Cold,
-    /// Its law.
+    /// Its law gives the value.
     Running,
-    /// Somebody's hand.
+    /// A person gives the value.
     Manual,
-    /// An interlock: safe.
+    /// An interlock holds it safe.
     Interlock,
     /// An input that is bad, stale or missing: safe, unless it holds.
     BadInput,
@@ -183,13 +183,13 @@ impl Output {
         Ok(output)
     }
 
-    /// Its name.
+    /// Name of the output.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.spec.name
     }
 
-    /// Its safe state.
+    /// Safe value of the output.
     #[must_use]
     pub fn safe(&self) -> f64 {
         self.spec.safe

@@ -9,7 +9,7 @@ use crate::error::ParamError;
 pub enum Condition {
     /// One input fails its test.
     Input {
-        /// Its number.
+        /// Number of the input.
         input: usize,
         /// The test that demands a trip.
         test: Test,
@@ -18,13 +18,13 @@ pub enum Condition {
     All(Vec<Condition>),
     /// One of them demands it; at least one.
     Any(Vec<Condition>),
-    /// It does not.
+    /// The inner condition does not hold.
     Not(Box<Condition>),
     /// At least `k` of them demand it: 2oo3 is `k = 2` of three.
     AtLeast {
         /// 1 to the number of them.
         k: usize,
-        /// The channels.
+        /// Conditions of the channels.
         of: Vec<Condition>,
         /// Vote of a channel that is unknown.
         degraded: Degraded,
@@ -35,9 +35,9 @@ pub enum Condition {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Test {
-    /// At or above.
+    /// True at or above the limit.
     Above(f64),
-    /// At or below.
+    /// True at or below the limit.
     Below(f64),
     /// Not 0: an alarm contact. A wire that breaks is seen only if the input goes bad.
     IsTrue,

@@ -55,7 +55,7 @@ pub enum Reset {
     Manual,
     /// By itself, when the condition was healthy for `after_ms` without a break.
     Auto {
-        /// 0: at once.
+        /// Delay before the reset; 0 = at once.
         after_ms: i64,
     },
 }
@@ -118,7 +118,7 @@ pub struct InterlockStatus {
 pub enum InterlockError {
     /// The condition still demands a trip, or cannot tell.
     NotHealthy {
-        /// Its vote.
+        /// Vote of its condition.
         demand: Vote,
     },
     /// Not a time for which it may be bypassed.
@@ -190,7 +190,7 @@ impl Interlock {
         Ok(self)
     }
 
-    /// The condition.
+    /// Condition that trips the interlock.
     #[must_use]
     pub fn trip_when(&self) -> &Condition {
         &self.trip_when

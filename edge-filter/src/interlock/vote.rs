@@ -9,7 +9,7 @@
 pub enum Vote {
     /// It demands a trip.
     Trip,
-    /// It does not.
+    /// The condition does not hold.
     Healthy,
     /// An input that it depends on is bad, stale, not finite, or missing.
     Unknown,

@@ -30,7 +30,7 @@ pub enum PidStatus {
     /// There was no scan.
     #[default]
     Cold,
-    /// The algorithm.
+    /// The algorithm gives the output.
     Auto,
     /// Somebody's hand, or [`PidBadInput::Manual`](crate::PidBadInput::Manual).
     Manual,

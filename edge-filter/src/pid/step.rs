@@ -13,7 +13,7 @@ const LARGEST: f64 = 1e100;
     reason = "callers build it with a literal; a new field is a new major version"
 )]
 pub struct PidInput {
-    /// The process value.
+    /// Process value of the loop.
     pub pv: f64,
     /// Its quality; bad, NaN and values beyond ±1e100 act by [`Pid::bad_input`].
     pub quality: Quality,
@@ -28,7 +28,7 @@ pub struct PidInput {
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[allow(clippy::exhaustive_enums, reason = "the algorithm, a hand, a hand that stays, or another signal")]
 pub enum PidMode {
-    /// The algorithm.
+    /// The algorithm gives the output.
     Auto,
     /// A hand; the output is this value, within its limits.
     Manual(f64),

@@ -4,7 +4,7 @@ use super::config_error::{ConfigError, Place};
 use crate::{AlarmLevel, BadInput, Limit, LimitAlarm, ParamError};
 use serde::{Deserialize, Serialize};
 
-/// `[[alarm]]`, see [`LimitAlarm`](crate::LimitAlarm).
+/// Entry of `[[alarm]]`, see [`LimitAlarm`](crate::LimitAlarm).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `LimitAlarm`")]
@@ -29,7 +29,7 @@ pub struct AlarmConfig {
     pub bad_input: BadInput,
 }
 
-/// See [`Limit`](crate::Limit).
+/// Parameters of a [`Limit`](crate::Limit).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Limit`")]

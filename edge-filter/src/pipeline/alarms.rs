@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AlarmEvent {
-    /// The sensor.
+    /// Sensor of the alarm.
     pub sensor: u32,
     /// The change of the alarm.
     pub transition: AlarmTransition,

@@ -10,7 +10,7 @@ use crate::{LimitAlarm, Normalise};
 /// A sensor's state names its rule in two bytes.
 const RULES_MAX: usize = u16::MAX as usize;
 
-/// What happens to sensors beyond `max_keys`.
+/// Policy for sensors beyond `max_keys`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(rename_all = "snake_case"))]
@@ -80,27 +80,27 @@ impl Builder {
         Ok(())
     }
 
-    /// How the qualities of sensors without a rule are read. Default: OPC UA, NaN is bad.
+    /// Sets the reading of qualities of sensors without a rule. Default: OPC UA, NaN is bad.
     pub fn normalise(mut self, stage: Normalise) -> Self {
         self.normalise = stage;
         self
     }
 
-    /// How many names get a number, default 10 000. A sensor takes 128 bytes beside its name, with a stage that holds
-    /// readings 192, with a window 500, and 250 more with an alarm. What happens to further sensors is up to
+    /// Sets the number of names that get a number, default 10 000. A sensor takes 128 bytes beside its name, with a stage
+    /// that holds readings 192, with a window 500, and 250 more with an alarm. What happens to further sensors is up to
     /// [`over_limit`](Self::over_limit).
     pub fn max_keys(mut self, max: usize) -> Self {
         self.max_keys = max;
         self
     }
 
-    /// What happens to sensors beyond `max_keys`; they pass by default.
+    /// Sets the policy for sensors beyond `max_keys`; they pass by default.
     pub fn over_limit(mut self, policy: OverLimit) -> Self {
         self.over_limit = policy;
         self
     }
 
-    /// The pipeline.
+    /// Returns the finished pipeline.
     #[must_use]
     pub fn build(self) -> Pipeline {
         Pipeline {

@@ -81,12 +81,12 @@ pub use super::judge_config::{
 use crate::{Aggregate, OverLimit, Pick, QualityScheme, RangeAction, TimePolicy, Trigger};
 use serde::{Deserialize, Serialize};
 
-/// A whole configuration.
+/// Configuration of a whole pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data, written as a literal or in a file")]
 pub struct Config {
-    /// What holds where a rule does not say otherwise.
+    /// Values that hold where a rule does not say otherwise.
     pub defaults: Defaults,
     /// The rules, in order.
     pub rule: Vec<RuleConfig>,
@@ -94,7 +94,7 @@ pub struct Config {
     pub alarm: Vec<AlarmConfig>,
 }
 
-/// `[defaults]`
+/// Table `[defaults]` of the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; the keys are those of the stages")]
@@ -130,7 +130,7 @@ impl Default for Defaults {
     }
 }
 
-/// `[[rule]]`
+/// Entry of `[[rule]]` in the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; the keys are those of the stages")]
@@ -161,45 +161,45 @@ pub struct EngineeringRange {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StageConfig {
-    /// See [`TimeGuard`](crate::TimeGuard).
+    /// Stage [`TimeGuard`](crate::TimeGuard) of the rule.
     TimeGuard(TimeGuardConfig),
-    /// See [`Range`](crate::Range).
+    /// Stage [`Range`](crate::Range) of the rule.
     GrossRange(GrossRangeConfig),
-    /// See [`RateOfChange`](crate::RateOfChange).
+    /// Stage [`RateOfChange`](crate::RateOfChange) of the rule.
     RateOfChange(RateOfChangeConfig),
-    /// See [`FlatLine`](crate::FlatLine).
+    /// Stage [`FlatLine`](crate::FlatLine) of the rule.
     FlatLine(FlatLineConfig),
-    /// See [`AttenuatedSignal`](crate::AttenuatedSignal).
+    /// Stage [`AttenuatedSignal`](crate::AttenuatedSignal) of the rule.
     AttenuatedSignal(AttenuatedSignalConfig),
-    /// See [`Hampel`](crate::Hampel).
+    /// Stage [`Hampel`](crate::Hampel) of the rule.
     Hampel(HampelConfig),
-    /// See [`JumpReject`](crate::JumpReject).
+    /// Stage [`JumpReject`](crate::JumpReject) of the rule.
     JumpReject(JumpRejectConfig),
-    /// See [`Spike`](crate::Spike).
+    /// Stage [`Spike`](crate::Spike) of the rule.
     Spike(SpikeConfig),
-    /// See [`Counter`](crate::Counter).
+    /// Stage [`Counter`](crate::Counter) of the rule.
     Counter(CounterConfig),
-    /// See [`Scale`](crate::Scale).
+    /// Stage [`Scale`](crate::Scale) of the rule.
     Scale(ScaleConfig),
-    /// See [`OnChange`](crate::OnChange).
+    /// Stage [`OnChange`](crate::OnChange) of the rule.
     OnChange(OnChangeConfig),
-    /// See [`Deadband`](crate::Deadband).
+    /// Stage [`Deadband`](crate::Deadband) of the rule.
     Deadband(DeadbandConfig),
-    /// See [`SwingingDoor`](crate::SwingingDoor).
+    /// Stage [`SwingingDoor`](crate::SwingingDoor) of the rule.
     SwingingDoor(SwingingDoorConfig),
-    /// See [`SegmentHold`](crate::SegmentHold).
+    /// Stage [`SegmentHold`](crate::SegmentHold) of the rule.
     SegmentHold(SegmentHoldConfig),
-    /// See [`Window`](crate::Window).
+    /// Stage [`Window`](crate::Window) of the rule.
     Window(WindowConfig),
-    /// See [`Sample`](crate::Sample).
+    /// Stage [`Sample`](crate::Sample) of the rule.
     Sample(SampleConfig),
-    /// See [`Dedup`](crate::Dedup).
+    /// Stage [`Dedup`](crate::Dedup) of the rule.
     Dedup(DedupConfig),
-    /// See [`Stale`](crate::Stale).
+    /// Stage [`Stale`](crate::Stale) of the rule.
     Stale(StaleConfig),
 }
 
-/// What differs from the defaults.
+/// Settings that differ from the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `TimeGuard`")]
@@ -213,7 +213,7 @@ pub struct TimeGuardConfig {
     pub same_time: Option<TimePolicy>,
 }
 
-/// See [`Range`](crate::Range).
+/// Parameters of a [`Range`](crate::Range).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Range`")]
@@ -239,7 +239,7 @@ pub struct DeadbandConfig {
     pub trigger: Trigger,
 }
 
-/// See [`OnChange`](crate::OnChange).
+/// Parameters of an [`OnChange`](crate::OnChange).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `OnChange`")]
@@ -321,7 +321,7 @@ pub struct SampleConfig {
     pub pick: Pick,
 }
 
-/// See [`Dedup`](crate::Dedup).
+/// Parameters of a [`Dedup`](crate::Dedup).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -329,19 +329,19 @@ pub struct DedupConfig {
     pub within_ms: i64,
 }
 
-/// Whether uncertain values are compared.
+/// Comparison of uncertain values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum UncertainAs {
-    /// They are.
+    /// Uncertain values are compared like good ones.
     #[default]
     Good,
-    /// They are not.
+    /// Uncertain values are not compared.
     Bad,
 }
 
-/// See [`Stale`](crate::Stale).
+/// Parameters of a [`Stale`](crate::Stale).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]

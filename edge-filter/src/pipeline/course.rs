@@ -94,7 +94,7 @@ impl Course<'_> {
         }
     }
 
-    /// What was held as waiting becomes what it would have become, or is held by the reducer.
+    /// Judges the waiting reading as it would have been, or hands it to the reducer to hold.
     fn settle_waiting<'a>(&mut self, waiting: Waiting, now_ms: i64, sink: &mut impl FnMut(Emit<'a>)) {
         let Waiting { point, fate, clock_reset } = waiting;
         if let Some(reason) = fate.dropped() {

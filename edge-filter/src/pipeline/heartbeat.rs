@@ -25,7 +25,7 @@ impl Heartbeat {
         (self.0 != NONE).then_some(self.0)
     }
 
-    /// Moves the time.
+    /// Moves the time by `by_ms`.
     pub(super) fn shift(&mut self, by_ms: i64) {
         *self = self.due().map(|due| due.wrapping_add(by_ms)).into();
     }

@@ -6,7 +6,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// See [`RateOfChange`](crate::RateOfChange).
+/// Parameters of a [`RateOfChange`](crate::RateOfChange).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `RateOfChange`")]
@@ -17,7 +17,7 @@ pub struct RateOfChangeConfig {
     pub action: RangeAction,
 }
 
-/// See [`FlatLine::over_seconds`](crate::FlatLine::over_seconds).
+/// Parameters of a [`FlatLine::over_seconds`](crate::FlatLine::over_seconds).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructor of `FlatLine`")]
@@ -30,7 +30,7 @@ pub struct FlatLineConfig {
     pub action: RangeAction,
 }
 
-/// See [`AttenuatedSignal`](crate::AttenuatedSignal).
+/// Parameters of an [`AttenuatedSignal`](crate::AttenuatedSignal).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see `AttenuatedSignal`")]
@@ -75,7 +75,7 @@ pub struct HampelConfig {
     pub action: OutlierAction,
 }
 
-/// See [`JumpReject`](crate::JumpReject).
+/// Parameters of a [`JumpReject`](crate::JumpReject).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `JumpReject`")]

@@ -161,8 +161,9 @@ impl Pipeline {
         Outcome::Emit(Emit { sensor, time, value, quality, reason, synthetic: false })
     }
 
-    /// What becomes of the reading, which may be altered. It is worked on where it lies: handed on and back by value, its
-    /// fields would be stored one by one and loaded in pairs, and waiting for that takes as long as all stages together.
+    /// Takes the reading through the stages, which may alter it. It is worked on where it lies: handed on and back by
+    /// value, its fields would be stored one by one and loaded in pairs, and waiting for that takes as long as all stages
+    /// together.
     fn route<'a>(
         &mut self,
         reading: &mut Reading<'_>,
@@ -231,9 +232,9 @@ impl Pipeline {
         }
     }
 
-    /// When [`tick`](Pipeline::tick) may have something to do, on the axis of `now_ms`: never too late. For a sensor
-    /// that was seen since it may be too early, for which `tick` then finds the true time: so a reading does not cost
-    /// what ordering the deadlines would.
+    /// Time at which [`tick`](Pipeline::tick) may have something to do, on the axis of `now_ms`: never too late. For a
+    /// sensor that was seen since it may be too early, for which `tick` then finds the true time: so a reading does not
+    /// cost what ordering the deadlines would.
     #[must_use]
     pub fn next_deadline(&self) -> Option<i64> {
         self.deadlines.first().map(|(deadline, _)| deadline)
@@ -370,13 +371,13 @@ impl Pipeline {
         self.sensors.get(self.names.place(sensor)? as usize)
     }
 
-    /// The counters.
+    /// Counters of the pipeline.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { alarm_events_lost: self.alarms.lost, ..self.stats.clone() }
     }
 
-    /// How many sensors have a number.
+    /// Number of sensors that have a number.
     #[must_use]
     pub fn sensors(&self) -> usize {
         self.names.len()

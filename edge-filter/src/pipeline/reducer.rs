@@ -16,7 +16,7 @@ use crate::{
 pub enum Reducer {
     /// Whatever is not the same.
     OnChange(OnChange),
-    /// What differs by more than a tolerance.
+    /// Passes values that differ by more than a tolerance.
     Deadband(Deadband),
     /// The corners of a trend.
     SwingingDoor(SwingingDoor),
@@ -39,7 +39,7 @@ macro_rules! from_stages {
         })*
 
         impl Reducer {
-            /// What the stage may cost in error.
+            /// Error that the stage may cost.
             #[must_use]
             pub fn error_bound(&self) -> ErrorBound {
                 match self {
@@ -48,7 +48,7 @@ macro_rules! from_stages {
                 }
             }
 
-            /// What a crash may cost.
+            /// Loss that a crash may cost.
             #[must_use]
             pub fn loss_bound(&self) -> LossBound {
                 match self {
@@ -62,7 +62,7 @@ macro_rules! from_stages {
 
 from_stages!(OnChange, Deadband, SwingingDoor, SegmentHold, Sample, Dedup);
 
-/// What a reducing stage keeps beside the last emitted reading; 48 bytes, and a window lives elsewhere.
+/// State of a reducing stage beside the last emitted reading; 48 bytes, and a window lives elsewhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum ReducerState {
@@ -82,7 +82,7 @@ pub(super) enum ReducerState {
 }
 
 impl ReducerState {
-    /// Readings held.
+    /// Number of held readings.
     pub(super) fn held(&self) -> u64 {
         match self {
             ReducerState::None => 0,
@@ -106,7 +106,7 @@ impl ReducerState {
         }
     }
 
-    /// Whether a stage may have come to this state, which not every one in a damaged snapshot is; `last` is the reading that
+    /// Tells that a stage may have come to this state, which is not so of every one in a damaged snapshot; `last` is the reading that
     /// the sensor emitted last.
     pub(super) fn is_sound(&self, last: &LastEmitted) -> bool {
         // What is held waits for a reading that differs from the one before it.
@@ -122,7 +122,7 @@ impl ReducerState {
         }
     }
 
-    /// Whether this is a state of `stage`.
+    /// Tells that this is a state of `stage`.
     pub(super) fn belongs_to(&self, stage: Option<&Reducer>) -> bool {
         let own = stage.map(Reducer::state).unwrap_or_default();
         std::mem::discriminant(self) == std::mem::discriminant(&own)
@@ -130,7 +130,7 @@ impl ReducerState {
 }
 
 impl Reducer {
-    /// Whether consumers take an emitted value for the sensor's until the next one.
+    /// Tells that consumers take an emitted value for the sensor's until the next one.
     pub(super) fn is_continued(&self) -> bool {
         !matches!(self, Reducer::Window(..) | Reducer::Sample(_))
     }
@@ -262,7 +262,7 @@ impl Reducer {
         }
     }
 
-    /// Lets time pass.
+    /// Moves the time to `now_ms`.
     pub(super) fn tick(
         &self,
         last: &mut LastEmitted,

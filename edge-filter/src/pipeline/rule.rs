@@ -9,8 +9,8 @@ use crate::{
     Range, RangeAction, RateOfChange, Scale, Spike, Stale, TimeGuard,
 };
 
-/// Which stages a sensor's readings go through, in this fixed order: normalise, time guard, judging stages (range first,
-/// those that look ahead last), transforming stages, one reducer, stale.
+/// Stages of a sensor's readings, in this fixed order: normalise, time guard, judging stages (range first, those that
+/// look ahead last), transforming stages, one reducer, stale.
 ///
 /// The spike test and the centred Hampel test judge a reading by later ones. With them readings wait in line
 /// ([`delay`](Rule::delay) of them) and are late by as many, also for alarms. A reading that cannot be judged (bad, not a
@@ -30,20 +30,20 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// The default rule.
+    /// Makes the default rule.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How qualities and NaN are read.
+    /// Sets the reading of qualities and NaN.
     #[must_use]
     pub fn normalise(mut self, stage: Normalise) -> Self {
         self.normalise = stage;
         self
     }
 
-    /// What is done about times out of order.
+    /// Sets the treatment of times out of order.
     #[must_use]
     pub fn time_guard(mut self, stage: TimeGuard) -> Self {
         self.time_guard = stage;
@@ -123,7 +123,7 @@ impl Rule {
         self
     }
 
-    /// Reports silence.
+    /// Sets the stage that reports silence.
     #[must_use]
     pub fn stale(mut self, stage: Stale) -> Self {
         self.stale = Some(stage);
@@ -142,12 +142,12 @@ impl Rule {
         }
     }
 
-    /// Whether a sensor needs more than what its reducer keeps.
+    /// Tells that a sensor needs more than what its reducer keeps.
     pub(super) fn keeps_state(&self) -> bool {
         self.judges.keeps_state() || self.delay() > 0 || self.transforms.keeps_state()
     }
 
-    /// How many readings of a sensor wait for later ones that judge them.
+    /// Number of a sensor's readings that wait for later ones that judge them.
     #[must_use]
     pub fn delay(&self) -> usize {
         self.lookahead.delay()
@@ -159,21 +159,21 @@ impl Rule {
         &self.time_guard
     }
 
-    /// What the rule's stages together may lose: what waits to be judged and what the reducer holds, in a crash, and what
-    /// the time guard refuses before it believes that a clock was set back.
+    /// Loss that the rule's stages may cost together: what waits to be judged and what the reducer holds, in a crash, and
+    /// what the time guard refuses before it believes that a clock was set back.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         together(self.refusal_loss_bound(), self.reducer_loss_bound())
     }
 
-    /// What the time guard refuses before it believes that a clock was set back, and the judges before they believe a new level. No crash is
-    /// needed for that.
+    /// Readings that the time guard refuses before it believes that a clock was set back, and the judges before they
+    /// believe a new level. No crash is needed for that.
     #[must_use]
     pub fn refusal_loss_bound(&self) -> LossBound {
         together(self.time_guard.loss_bound(), LossBound::Readings(self.judges.refused_max()))
     }
 
-    /// What a crash alone may cost: the readings that wait to be judged, and those that the reducer holds.
+    /// Loss of a crash alone: the readings that wait to be judged, and those that the reducer holds.
     #[must_use]
     pub fn reducer_loss_bound(&self) -> LossBound {
         let waiting = LossBound::Readings(u32::try_from(self.delay()).unwrap_or(u32::MAX));

@@ -37,11 +37,11 @@ as_array!(Slot { guard, last, stale, extra, forced; ..Slot::default() });
 
 const _: () = assert!(size_of::<Slot>() == 80);
 
-/// What few sensors need.
+/// State that few sensors need.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Extra {
     reducer: ReducerState,
-    /// When the last value is repeated, if the sensor is silent until then.
+    /// Repeats the last value if the sensor is silent until then.
     heartbeat: Heartbeat,
     single: Option<Box<SingleStates>>,
 }
@@ -120,7 +120,7 @@ impl Slot {
         }
     }
 
-    /// Readings held.
+    /// Number of held readings.
     pub(super) fn held(&self) -> u64 {
         self.extra.as_ref().map_or(0, |extra| extra.reducer.held() + extra.waiting())
     }
@@ -179,7 +179,7 @@ impl Slot {
         }
     }
 
-    /// The reducer.
+    /// Hands the reading to the reducer.
     #[inline]
     pub(super) fn reduce(
         &mut self,
@@ -241,7 +241,7 @@ impl Slot {
         }
     }
 
-    /// Whether [`expire`](Self::expire) repeats the last value: what waits in line goes before it.
+    /// Tells that [`expire`](Self::expire) repeats the last value: what waits in line goes before it.
     pub(super) fn is_silent(&self, rule: &Rule, now_ms: i64) -> bool {
         let stale = rule.stale.as_ref().and_then(|stale| stale.deadline(&self.stale));
         earlier(stale, self.heartbeat()).is_some_and(|due| due <= now_ms)
@@ -314,7 +314,7 @@ impl Slot {
 }
 
 impl Extra {
-    /// Readings in line.
+    /// Number of readings in line.
     fn waiting(&self) -> u64 {
         self.single.as_ref().map_or(0, |single| single.ahead.len() as u64)
     }

@@ -143,7 +143,7 @@ impl Pipeline {
 pub enum RestoreError {
     /// Written by another version; starting cold is safe: every sensor's first reading passes.
     Version {
-        /// The snapshot's version.
+        /// Version of the snapshot.
         found: u32,
         /// The version that this crate reads.
         supported: u32,

@@ -33,7 +33,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Readings emitted.
+    /// Number of readings emitted.
     #[must_use]
     pub fn emitted(&self) -> u64 {
         self.emitted.iter().sum()
@@ -45,7 +45,7 @@ impl Stats {
         self.emitted.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Readings dropped.
+    /// Number of readings dropped.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped.iter().sum()

@@ -1,4 +1,4 @@
-//! What no caller sees directly: the order of the deadlines.
+//! Tests of state that no caller sees: the order of the deadlines.
 
 use super::*;
 use crate::{Deadband, Limit, LimitAlarm, Range, RangeAction, Rule, Spike, SpikeMethod, Stale};
@@ -26,7 +26,7 @@ fn pipeline() -> Result<Pipeline, Box<dyn std::error::Error>> {
     Ok(pipeline)
 }
 
-/// Whether each sensor that has something due is in the order, and not later than that.
+/// Tells that each sensor that has something due is in the order, and not later than that.
 fn no_deadline_is_late(p: &Pipeline) -> bool {
     (0..NAMES.len() as u32).all(|place| {
         p.deadline(place).is_none_or(|due| p.deadlines.of(place).is_some_and(|known| known <= due))

@@ -16,7 +16,7 @@ pub enum Attenuation {
     /// The standard deviation of the values (of the population, not the sample).
     #[default]
     Std,
-    /// Largest less smallest.
+    /// Largest value less the smallest.
     Range,
 }
 
@@ -173,13 +173,13 @@ impl AttenuatedSignal {
         spread.map_or(QartodFlag::Unknown, |spread| self.thresholds.missed_by(spread))
     }
 
-    /// Values pass unaltered.
+    /// States that values pass unaltered.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact
     }
 
-    /// Nothing is held.
+    /// States that nothing is held.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing

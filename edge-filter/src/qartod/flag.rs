@@ -13,9 +13,9 @@ pub enum QartodFlag {
     Good,
     /// 2: the test could not judge the value.
     Unknown,
-    /// 3: doubtful.
+    /// Flag 3: the value is doubtful.
     Suspect,
-    /// 4: wrong.
+    /// Flag 4: the value is wrong.
     Fail,
     /// 9: there is no value.
     Missing,

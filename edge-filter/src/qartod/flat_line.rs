@@ -87,7 +87,7 @@ impl FlatLine {
         Self::new([("suspect_s", intervals(suspect_s)), ("fail_s", intervals(fail_s))], tolerance)
     }
 
-    /// Judges a value.
+    /// Judges a value by those before it.
     pub fn check(&self, state: &mut FlatLineState, value: f64) -> QartodFlag {
         let position = state.readings;
         state.readings = state.readings.saturating_add(1);
@@ -108,13 +108,13 @@ impl FlatLine {
         }
     }
 
-    /// Values pass unaltered.
+    /// States that values pass unaltered.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact
     }
 
-    /// Nothing is held.
+    /// States that nothing is held.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Nothing

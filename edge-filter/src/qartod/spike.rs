@@ -85,13 +85,13 @@ impl Spike {
         }
     }
 
-    /// Values pass unaltered.
+    /// States that values pass unaltered.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
         ErrorBound::Exact
     }
 
-    /// The held reading.
+    /// States that one reading is held.
     #[must_use]
     pub fn loss_bound(&self) -> LossBound {
         LossBound::Readings(1)

@@ -54,7 +54,7 @@ pub struct Window {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WindowState {
     open: Option<Open>,
-    /// The newest reading.
+    /// Newest reading of the window.
     newest: Option<Sample>,
     /// The first instant that no result has covered.
     floor: Option<i64>,
@@ -81,7 +81,7 @@ as_array!(Open { start, end, readings, numbers, cover });
 pub enum Taken {
     /// It is part of the open window.
     In,
-    /// It is not.
+    /// The reading is not in a window.
     Not(DropReason),
 }
 

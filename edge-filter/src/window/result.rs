@@ -28,21 +28,21 @@ pub struct WindowResult {
 pub enum Aggregate {
     /// Number of good readings.
     Count,
-    /// The earliest.
+    /// Value of the earliest reading.
     First,
-    /// The latest.
+    /// Value of the latest reading.
     Last,
-    /// The least.
+    /// Value of the least reading.
     Min,
-    /// The greatest.
+    /// Value of the greatest reading.
     Max,
-    /// The arithmetic mean.
+    /// Arithmetic mean of the readings.
     Mean,
     /// The middle one; the mean of the two middle ones.
     Median,
     /// The standard deviation of the population.
     StdPop,
-    /// The sum.
+    /// Sum of the readings.
     Sum,
     /// The average over time, each reading held until the next.
     TimeAvgStepped,
@@ -62,13 +62,13 @@ impl WindowResult {
         WindowResult { start, end, readings, quality, numbers, cover }
     }
 
-    /// Good readings.
+    /// Number of good readings.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.numbers.count
     }
 
-    /// The arithmetic mean.
+    /// Arithmetic mean of good readings.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         self.get(Aggregate::Mean)
