@@ -29,6 +29,7 @@ mod client;
 mod close;
 mod config;
 mod connect;
+mod connection;
 mod deadlines;
 mod deliver;
 mod door;
@@ -59,6 +60,7 @@ pub use crate::chain::{ConnectionId, Ticket};
 
 use budget::{Budget, Holder};
 use client::{ClientKey, Clients};
+use connection::Connection;
 use deadlines::Deadlines;
 use holdings::Holdings;
 use intake::Intake;
@@ -70,7 +72,7 @@ use unwritten::Unwritten;
 
 use crate::chain::Chain;
 use crate::ingest::{Inbound, Ingest, Now};
-use crate::session::{self, Input, Session};
+use crate::session::{self, Input};
 use crate::wire::{Publish, ReasonCode};
 
 /// Until a connection that was not read has been read again.
@@ -103,46 +105,6 @@ pub struct Listener<I> {
     /// Clients to whom what waits is sent once somebody has given way.
     deferred: Vec<ClientKey>,
     stats: Stats,
-}
-
-/// State of one network connection.
-#[derive(Debug)]
-struct Connection {
-    session: Session,
-    /// Known from CONNECT on.
-    client: Option<ClientKey>,
-    /// Bytes given to the caller and not yet written.
-    unwritten: Unwritten,
-    /// The session's `answered` when `unwritten` was below its limit last.
-    answered: u64,
-    /// Memory of received bytes that are no whole packet yet, or were not handled.
-    unfinished: usize,
-    /// It is closed because it held most: what is not written is dropped.
-    gives_way: bool,
-    /// Messages in [`Intake`] that wait for room.
-    held: usize,
-    /// Bytes of the held messages.
-    held_bytes: usize,
-    touched: bool,
-    /// Time of the last bytes.
-    heard_ms: u64,
-    /// The peer closed it while it was not read.
-    gone: bool,
-    /// The end that its unread DISCONNECT announces, if it is gone.
-    farewell: Option<session::Closed>,
-    /// A deadline passed while we did not read: its packets may be there, unread.
-    excused: bool,
-    topic_refused: bool,
-    /// Time at which it was said last that its messages find no room.
-    no_room_said_ms: Option<u64>,
-}
-
-impl Connection {
-    fn note_answers(&mut self, max_unwritten: usize) {
-        if self.unwritten.bytes() < max_unwritten {
-            self.answered = self.session.answered();
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,45 @@
+//! Connection of a client: its session, and the counts that its limits need.
+
+use super::client::ClientKey;
+use super::unwritten::Unwritten;
+use crate::session::{self, Session};
+
+/// State of one network connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) session: Session,
+    /// Known from CONNECT on.
+    pub(super) client: Option<ClientKey>,
+    /// Bytes given to the caller and not yet written.
+    pub(super) unwritten: Unwritten,
+    /// The session's `answered` when `unwritten` was below its limit last.
+    pub(super) answered: u64,
+    /// Memory of received bytes that are no whole packet yet, or were not handled.
+    pub(super) unfinished: usize,
+    /// It is closed because it held most: what is not written is dropped.
+    pub(super) gives_way: bool,
+    /// Messages in [`Intake`](super::intake::Intake) that wait for room.
+    pub(super) held: usize,
+    /// Bytes of the held messages.
+    pub(super) held_bytes: usize,
+    pub(super) touched: bool,
+    /// Time of the last bytes.
+    pub(super) heard_ms: u64,
+    /// The peer closed it while it was not read.
+    pub(super) gone: bool,
+    /// The end that its unread DISCONNECT announces, if it is gone.
+    pub(super) farewell: Option<session::Closed>,
+    /// A deadline passed while we did not read: its packets may be there, unread.
+    pub(super) excused: bool,
+    pub(super) topic_refused: bool,
+    /// Time at which it was said last that its messages find no room.
+    pub(super) no_room_said_ms: Option<u64>,
+}
+
+impl Connection {
+    pub(super) fn note_answers(&mut self, max_unwritten: usize) {
+        if self.unwritten.bytes() < max_unwritten {
+            self.answered = self.session.answered();
+        }
+    }
+}
