@@ -230,6 +230,12 @@ impl LimitAlarm {
         Ok(self)
     }
 
+    /// The longest time for which a limit may be shelved, in ms; `None` without a limit.
+    #[must_use]
+    pub fn longest_shelve_ms(&self) -> Option<i64> {
+        self.options.max_shelve_ms
+    }
+
     /// Judges a reading; `on` gets each change of state, in the order in which they happened.
     pub fn check<'v>(
         &self,

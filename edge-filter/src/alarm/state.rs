@@ -1,5 +1,7 @@
 //! The states of an alarm, what an operator may do to it, and why that may be refused.
 
+use super::{AlarmLevel, LimitAlarmState};
+
 /// The states of ISA-18.2 that a limit can be in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
@@ -47,6 +49,19 @@ impl AlarmState {
         matches!(self, AlarmState::Unacknowledged | AlarmState::Acknowledged)
     }
 
+    /// Returns whether somebody's word made it: acknowledged, shelved, suppressed or out of service. Readings alone do not lead there again.
+    #[must_use]
+    pub const fn is_by_command(self) -> bool {
+        matches!(
+            self,
+            AlarmState::Acknowledged
+                | AlarmState::LatchedAcknowledged
+                | AlarmState::Shelved
+                | AlarmState::Suppressed
+                | AlarmState::OutOfService
+        )
+    }
+
     /// The abbreviation of ISA-18.2.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -61,6 +76,14 @@ impl AlarmState {
             AlarmState::Suppressed => "SUPPRESSED",
             AlarmState::OutOfService => "OOS",
         }
+    }
+}
+
+impl LimitAlarmState {
+    /// Returns whether a limit is in a state [by command](AlarmState::is_by_command).
+    #[must_use]
+    pub fn is_by_command(&self) -> bool {
+        AlarmLevel::ALL.iter().any(|level| self.state(*level).is_by_command())
     }
 }
 

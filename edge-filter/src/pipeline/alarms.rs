@@ -65,8 +65,16 @@ impl Alarms {
         self.states.get(place as usize).map(|(_, state)| state)
     }
 
+    pub(super) fn definitions(&self) -> impl Iterator<Item = (&Pattern, &LimitAlarm)> {
+        self.definitions.iter().map(|(pattern, alarm)| (pattern, alarm))
+    }
+
     pub(super) fn restore(&mut self, place: u32, restored: LimitAlarmState) {
         self.untold.remove(&place);
+        self.put(place, restored);
+    }
+
+    fn put(&mut self, place: u32, restored: LimitAlarmState) {
         if let Some((_, state, _)) = self.get(place) {
             *state = restored;
         }
@@ -151,6 +159,39 @@ impl Pipeline {
         self.alarms.command(alarm, sensor, (level, command), now_ms)?;
         self.arm(place);
         Ok(())
+    }
+}
+
+impl Pipeline {
+    /// The number of a sensor that has one; makes none.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u32> {
+        self.names.number(name)
+    }
+
+    /// All alarms, in order, with the names they are for.
+    pub fn alarms(&self) -> impl Iterator<Item = (&Pattern, &LimitAlarm)> {
+        self.alarms.definitions()
+    }
+
+    /// The state of every sensor's alarm, with the sensor's number.
+    pub fn alarm_states(&self) -> impl Iterator<Item = (u32, &LimitAlarmState)> {
+        self.sensors.iter().zip(0..).filter_map(|(slot, place)| {
+            let state = self.alarms.state(slot.alarm()?)?;
+            Some((self.names.number_of(place), state))
+        })
+    }
+
+    /// Takes over an alarm's state that was kept by itself, without a [`snapshot`](Pipeline::snapshot), at `now_ms`. What happened
+    /// since is not known: of the limits that are normal the first usable reading tells, if [asked to](Pipeline::tell_first_alarms).
+    /// Returns whether the sensor has an alarm.
+    pub fn restore_alarm(&mut self, name: &str, state: LimitAlarmState, now_ms: i64) -> bool {
+        let number = self.intern(name);
+        let Some(place) = self.names.place(number) else { return false };
+        let Some(alarm) = self.sensors.get(place as usize).and_then(Slot::alarm) else { return false };
+        self.alarms.put(alarm, state.resumed(now_ms));
+        self.arm(place);
+        true
     }
 }
 

@@ -1,0 +1,90 @@
+//! Alarms that are kept by themselves, for a restart that has no snapshot: an operator's word outlives it, and hides nothing new.
+#![cfg(feature = "config")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
+
+use edge_filter::AlarmState::{Acknowledged, Normal, Shelved, Unacknowledged};
+use edge_filter::{
+    AlarmCommand, AlarmEvent, AlarmLevel, AlarmState, LimitAlarmState, Pipeline, Quality, Reading, Value,
+};
+
+const HIGH: AlarmLevel = AlarmLevel::High;
+const RULES: &str =
+    "[[alarm]]\nmatch = \"t/#\"\nmax_shelve_ms = 60000\nhigh = { limit = 90 }\nhihi = { limit = 99 }\n";
+
+fn pipeline() -> Pipeline {
+    let mut pipeline = Pipeline::from_toml(RULES).unwrap();
+    pipeline.tell_first_alarms();
+    pipeline
+}
+
+fn read(pipeline: &mut Pipeline, name: &str, value: f64, time: i64) -> Vec<(AlarmLevel, AlarmState)> {
+    let sensor = pipeline.intern(name);
+    let reading = Reading { sensor, time, value: Value::F64(value), quality: Quality::GOOD };
+    let _ = pipeline.process(reading, time, &mut |_| {});
+    told(pipeline)
+}
+
+fn told(pipeline: &mut Pipeline) -> Vec<(AlarmLevel, AlarmState)> {
+    let of = |event: AlarmEvent| (event.transition.level, event.transition.to);
+    std::iter::from_fn(|| pipeline.poll_alarm()).map(of).collect()
+}
+
+fn command(pipeline: &mut Pipeline, name: &str, command: AlarmCommand, now_ms: i64) {
+    let sensor = pipeline.number(name).unwrap();
+    pipeline.alarm_command(sensor, HIGH, command, now_ms).unwrap();
+    told(pipeline);
+}
+
+/// The states by command, by name, and back from their written form.
+fn kept(pipeline: &Pipeline) -> Vec<(String, LimitAlarmState)> {
+    let kept = pipeline.alarm_states().filter(|(_, state)| state.is_by_command());
+    let all: Vec<_> =
+        kept.map(|(number, state)| (pipeline.name(number).unwrap().to_owned(), state.clone())).collect();
+    serde_json::from_str(&serde_json::to_string(&all).unwrap()).unwrap()
+}
+
+#[test]
+fn what_an_operator_said_is_kept_and_the_rest_is_told_anew() {
+    let mut before = pipeline();
+    for name in ["t/ack", "t/shelf", "t/new", "other"] {
+        read(&mut before, name, 95.0, 1_000);
+    }
+    let transition = before.alarm(before.number("t/ack").unwrap()).unwrap().transition(HIGH);
+    command(&mut before, "t/ack", AlarmCommand::Acknowledge { transition }, 2_000);
+    command(&mut before, "t/shelf", AlarmCommand::Shelve { for_ms: 10_000 }, 2_000);
+    let kept = kept(&before);
+    assert_eq!(kept.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["t/ack", "t/shelf"]);
+
+    let mut after = pipeline();
+    for (name, state) in kept {
+        assert!(after.restore_alarm(&name, state, 3_000));
+    }
+    assert!(!after.restore_alarm("other", LimitAlarmState::default(), 3_000), "it has no alarm");
+    let state =
+        |pipeline: &Pipeline, name: &str| pipeline.alarm(pipeline.number(name).unwrap()).unwrap().state(HIGH);
+    assert_eq!((state(&after, "t/ack"), state(&after, "t/shelf")), (Acknowledged, Shelved));
+    let hihi = (AlarmLevel::HighHigh, Normal);
+    assert_eq!(read(&mut after, "t/ack", 95.0, 4_000), [hihi], "of HIHI nobody knows what was said");
+    assert_eq!(read(&mut after, "t/shelf", 95.0, 4_000), [hihi]);
+    assert_eq!(read(&mut after, "t/new", 95.0, 4_000), [(HIGH, Unacknowledged), hihi]);
+    // The shelf ends when it would have, and what is beyond the limit is a new occurrence.
+    assert!(after.next_deadline().is_some_and(|at| at <= 12_000));
+    after.tick(11_999, &mut |_| {});
+    assert!(told(&mut after).is_empty());
+    after.tick(12_000, &mut |_| {});
+    assert_eq!(told(&mut after), [(HIGH, Unacknowledged)]);
+    // Over and raised again: what was acknowledged is not this.
+    assert_eq!(read(&mut after, "t/ack", 20.0, 13_000), [(HIGH, Normal)]);
+    assert_eq!(read(&mut after, "t/ack", 95.0, 14_000), [(HIGH, Unacknowledged)]);
+}
+
+#[test]
+fn a_name_that_nobody_published_makes_no_sensor() {
+    let mut pipeline = pipeline();
+    assert_eq!((pipeline.number("t/a"), pipeline.sensors()), (None, 0));
+    let sensor = pipeline.intern("t/a");
+    assert_eq!(pipeline.number("t/a"), Some(sensor));
+    let alarms: Vec<_> =
+        pipeline.alarms().map(|(pattern, alarm)| (pattern.to_string(), alarm.longest_shelve_ms())).collect();
+    assert_eq!(alarms, [("t/#".to_owned(), Some(60_000))]);
+}
