@@ -36,6 +36,12 @@ impl Loops {
         (!stuck.is_empty()).then(|| format!("[[interlock]] {names}: {why}"))
     }
 
+    /// Returns the inputs that have an alarm, by name.
+    pub fn alarm_inputs(&self) -> impl Iterator<Item = &str> {
+        let inputs = self.controller.inputs();
+        self.controller.alarms().filter_map(|input| inputs.name(input))
+    }
+
     /// The tables that are left of this text.
     pub(crate) fn of(mut tables: toml::Table, text: &str) -> Result<Loops, String> {
         let fields: BTreeMap<String, String> = take(&mut tables, "fields")?.unwrap_or_default();

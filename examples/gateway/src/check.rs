@@ -10,7 +10,7 @@ use edge_filter::{DropReason, LossBound, Pipeline, TimeGuard};
 use edge_queue::ClockSync;
 
 use crate::config::units::{human_bytes, human_duration};
-use crate::config::{Config, Control, Format, Local, OnFull, Protocol, Route};
+use crate::config::{AlarmCommands, Config, Control, Format, Local, OnFull, Protocol, Route};
 use crate::open_files::OpenFiles;
 
 use sizing::{MESSAGE_BYTES, MESSAGES_PER_SECOND, sizing};
@@ -69,6 +69,7 @@ impl fmt::Display for Meaning<'_> {
                 "dead letters  dead-letter/#: messages that are not readings, as they came; the hub must allow it"
             )?;
         }
+        alarms(f, config)?;
         if let Some(control) = &config.control {
             loops(f, control)?;
         }
@@ -215,6 +216,12 @@ fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
         }
         writeln!(f, "{}", TimeLoss(rule.guard()))?;
     }
+    for (pattern, alarm) in pipeline.iter().flat_map(Pipeline::alarms) {
+        match alarm.longest_shelve_ms().map(|ms| Duration::from_millis(ms.unsigned_abs())) {
+            Some(max) => writeln!(f, "  alarm {pattern}: shelved for at most {}", human_duration(max))?,
+            None => writeln!(f, "  alarm {pattern}: shelved for any time")?,
+        }
+    }
     match route.hold_max {
         Some(max) => writeln!(
             f,
@@ -228,6 +235,30 @@ fn rules(f: &mut fmt::Formatter<'_>, route: &Route) -> fmt::Result {
         ),
         None => Ok(()),
     }
+}
+
+/// Writes who may command the filters' alarms, if there are any.
+fn alarms(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
+    let rules = config.routes.iter().filter_map(|route| route.rules.as_deref());
+    let mut pipelines = rules.filter_map(|text| Pipeline::from_toml(text).ok());
+    if !pipelines.any(|pipeline| pipeline.alarms().next().is_some()) {
+        return Ok(());
+    }
+    let Some(AlarmCommands { clients, per_minute }) = &config.alarm_commands else {
+        return writeln!(
+            f,
+            "alarms        commands are off: nobody here can acknowledge, reset or shelve them"
+        );
+    };
+    let who = match clients {
+        Some(clients) => format!("clients {}", clients.join(", ")),
+        None => "any client".to_owned(),
+    };
+    writeln!(
+        f,
+        "alarms        {who} may command them at cmd/alarm/SENSOR/LEVEL/ack, reset, shelve, unshelve, {per_minute} a minute;\n              \
+         event/alarm/# says what changes; over a kill acknowledged and shelved ones stay so"
+    )
 }
 
 /// Writes what runs, and where it is when in doubt.

@@ -10,7 +10,7 @@ use edge_filter::{AlarmCommand, AlarmLevel, PidMode};
 pub(super) fn command(names: &LoopNames, topic: &str, payload: &[u8]) -> Option<ControlCommand> {
     let (kind, rest) = topic.split_once('/')?;
     let (name, verb) = rest.rsplit_once('/')?;
-    let says: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
+    let says = json(payload);
     let float = || says.as_ref()?.as_f64();
     match (kind, verb) {
         ("interlock", "reset") => Some(ControlCommand::Reset { interlock: number(&names.interlocks, name)? }),
@@ -30,20 +30,33 @@ pub(super) fn command(names: &LoopNames, topic: &str, payload: &[u8]) -> Option<
             };
             Some(ControlCommand::Mode { output: number(&names.outputs, name)?, mode })
         }
-        ("alarm", verb) => {
-            let (input, level) = name.rsplit_once('/')?;
-            let level = *AlarmLevel::ALL.iter().find(|one| one.as_str() == level)?;
-            let command = match verb {
-                "ack" => AlarmCommand::Acknowledge { transition: says.as_ref()?.as_u64()? },
-                "reset" => AlarmCommand::Reset,
-                "shelve" => AlarmCommand::Shelve { for_ms: says.as_ref()?.as_i64()? },
-                "unshelve" => AlarmCommand::Unshelve,
-                _ => return None,
-            };
+        ("alarm", _) => {
+            let (input, level, command) = alarm_command(rest, payload)?;
             Some(ControlCommand::Alarm { alarm: number(&names.alarms, input)?, level, command })
         }
         _ => None,
     }
+}
+
+/// `NAME/LEVEL/VERB`, below `cmd/alarm/`: `ack` with the transition, `reset`, `shelve` with milliseconds, `unshelve`.
+#[must_use]
+pub fn alarm_command<'a>(topic: &'a str, payload: &[u8]) -> Option<(&'a str, AlarmLevel, AlarmCommand)> {
+    let (rest, verb) = topic.rsplit_once('/')?;
+    let (name, level) = rest.rsplit_once('/')?;
+    let level = *AlarmLevel::ALL.iter().find(|one| one.as_str() == level)?;
+    let says = || json(payload);
+    let command = match verb {
+        "ack" => AlarmCommand::Acknowledge { transition: says()?.as_u64()? },
+        "reset" => AlarmCommand::Reset,
+        "shelve" => AlarmCommand::Shelve { for_ms: says()?.as_i64()? },
+        "unshelve" => AlarmCommand::Unshelve,
+        _ => return None,
+    };
+    Some((name, level, command))
+}
+
+fn json(payload: &[u8]) -> Option<serde_json::Value> {
+    serde_json::from_slice(payload).ok()
 }
 
 #[cfg(test)]

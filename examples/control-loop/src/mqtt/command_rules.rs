@@ -78,14 +78,14 @@ impl CommandRules {
 
 /// Commands of a minute.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Budget {
+pub struct Budget {
     began_ns: u64,
     used: u32,
 }
 
 impl Budget {
     /// Returns whether there is one left, and takes it.
-    pub(super) fn take(&mut self, per_minute: u32, now_ns: u64) -> bool {
+    pub fn take(&mut self, per_minute: u32, now_ns: u64) -> bool {
         if now_ns.saturating_sub(self.began_ns) >= MINUTE_NS {
             *self = Budget { began_ns: now_ns, used: 0 };
         }

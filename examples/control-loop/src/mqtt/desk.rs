@@ -3,10 +3,10 @@
 //! Refusals that are told are bounded, since the hub's queue and the log are: what is left out is counted in the next one.
 
 use super::command::command;
-use super::command_rules::{Budget, CommandRules, Permission};
+use super::command_rules::{CommandRules, Permission};
 use super::names::LoopNames;
+use super::told::{Refusals, Told, shown};
 use crate::runner::{Commands, LoopStats};
-use edge_bridge::escape::Escaped;
 use edge_bridge::ingest::Inbound;
 use edge_bridge::wire::Utf8;
 use std::collections::VecDeque;
@@ -15,10 +15,6 @@ use tokio::sync::mpsc;
 
 /// Notes that wait for the task that publishes them.
 const NOTES_MAX: usize = 256;
-/// Refusals and disputes that are told.
-const TOLD_PER_MINUTE: u32 = 20;
-/// Bytes of a payload and a topic that are shown.
-const SHOWN_MAX: usize = 120;
 
 /// Something to be told. Exhaustive.
 #[derive(Debug)]
@@ -31,35 +27,13 @@ pub(super) enum Note {
     Disputed { input: String, clients: Option<[String; 2]> },
 }
 
-/// A command as it is told.
-#[derive(Clone, Debug)]
-pub(super) struct Told {
-    /// Its topic without `cmd/`, escaped.
-    pub(super) topic: String,
-    pub(super) payload: String,
-    pub(super) client: String,
-}
-
-impl Told {
-    fn of(topic: &str, message: &Inbound) -> Told {
-        let payload = String::from_utf8_lossy(message.payload.get(..SHOWN_MAX).unwrap_or(&message.payload));
-        Told { topic: shown(topic), payload: shown(&payload), client: shown(&message.client) }
-    }
-}
-
-/// Escaped, and no longer than a line.
-pub(super) fn shown(text: &str) -> String {
-    Escaped(text).to_string().chars().take(SHOWN_MAX).collect()
-}
-
 /// The way in of commands.
 #[derive(Debug)]
 pub(super) struct Desk {
     permission: Permission,
     commands: Commands,
     notes: mpsc::Sender<Note>,
-    told: Budget,
-    untold: u64,
+    refusals: Refusals,
     ticket: u64,
     stats: Arc<LoopStats>,
 }
@@ -72,7 +46,7 @@ impl Desk {
     ) -> (Desk, mpsc::Receiver<Note>) {
         let (notes, received) = mpsc::channel(NOTES_MAX);
         let permission = Permission::new(rules);
-        (Desk { permission, commands, notes, told: Budget::default(), untold: 0, ticket: 0, stats }, received)
+        (Desk { permission, commands, notes, refusals: Refusals::default(), ticket: 0, stats }, received)
     }
 
     /// A message under `cmd/`; returns whether the control thread has it.
@@ -81,11 +55,8 @@ impl Desk {
             Ok(()) => true,
             Err(why) => {
                 self.stats.command_refused();
-                if self.told.take(TOLD_PER_MINUTE, now_ns) {
-                    let more = std::mem::take(&mut self.untold);
+                if let Some(more) = self.refusals.tell(now_ns) {
                     self.note(Note::Refused { command: Told::of(topic, message), why, more });
-                } else {
-                    self.untold += 1;
                 }
                 false
             }
@@ -116,7 +87,7 @@ impl Desk {
 
     /// `clients`: the two; `None` when one is alone again.
     pub(super) fn dispute(&mut self, input: &str, clients: Option<[&Utf8; 2]>, now_ns: u64) {
-        if self.told.take(TOLD_PER_MINUTE, now_ns) {
+        if self.refusals.may_tell(now_ns) {
             let clients = clients.map(|both| both.map(|client| shown(client)));
             self.note(Note::Disputed { input: input.to_owned(), clients });
         }
@@ -124,7 +95,7 @@ impl Desk {
 
     fn note(&mut self, note: Note) {
         if self.notes.try_send(note).is_err() {
-            self.untold += 1;
+            self.refusals.untold();
         }
     }
 }

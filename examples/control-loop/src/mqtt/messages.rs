@@ -1,14 +1,13 @@
 //! Messages of the loops: outputs every so often, and each event at once.
 
-use super::desk::{Note, Told, Waiting};
-use super::names::{EVENT, LoopNames, OUTPUT};
+use super::desk::{Note, Waiting};
+use super::names::{LoopNames, OUTPUT};
+use super::said::{Said, alarm_event, said, said_event};
 use crate::Clock;
 use crate::runner::{Answers, Events, LoopStats, OUTPUT_WORDS};
-use bytes::Bytes;
-use edge_bridge::wire::{Properties, Publish, QoS, Utf8};
 use edge_filter::control::ControlEvent;
 use edge_filter::control::handoff::Reader;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
@@ -33,38 +32,6 @@ pub struct LoopMessages {
     stats: Arc<LoopStats>,
     rounds: u64,
     told_tripped: bool,
-}
-
-/// A message to be: first for local subscribers, then for the hub if it is meant for it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Said {
-    /// Its topic.
-    pub topic: Utf8,
-    /// Its payload.
-    pub payload: Bytes,
-    /// A change of state, not a sample of an output.
-    pub is_event: bool,
-    /// Events, and every tenth sample.
-    pub to_hub: bool,
-    /// A line for the log: commands and disputes, what peers chose in it escaped.
-    pub line: Option<String>,
-}
-
-impl Said {
-    /// As a QoS 0 message: an output of a moment ago is worth no repetition.
-    #[must_use]
-    pub fn publish(&self) -> Publish {
-        Publish {
-            dup: false,
-            qos: QoS::AtMostOnce,
-            retain: false,
-            topic: self.topic.clone(),
-            packet_id: None,
-            properties: Properties::default(),
-            payload: self.payload.clone(),
-        }
-    }
 }
 
 impl LoopMessages {
@@ -145,7 +112,7 @@ impl LoopMessages {
                 Some(_) => self.stats.command_refused(),
             }
             let command = self.waiting.answered(ticket);
-            all.extend(command.and_then(|command| self.ended(&command, why, 0)));
+            all.extend(command.and_then(|command| command.answer(why, 0, self.now_ms())));
         }
         all
     }
@@ -156,7 +123,7 @@ impl LoopMessages {
                 self.waiting.asked(ticket, command);
                 None
             }
-            Note::Refused { command, why, more } => self.ended(&command, Some(why), more),
+            Note::Refused { command, why, more } => command.answer(Some(why), more, self.now_ms()),
             Note::Disputed { input, clients } => {
                 let line = match &clients {
                     Some([one, other]) => {
@@ -169,26 +136,6 @@ impl LoopMessages {
                 Some(Said { line: Some(line), ..said })
             }
         }
-    }
-
-    /// A command was obeyed, or refused for this reason.
-    fn ended(&self, command: &Told, why: Option<&str>, more: u64) -> Option<Said> {
-        let Told { topic, payload, client } = command;
-        let (kind, end) = match why {
-            None => ("command", "obeyed".to_owned()),
-            Some(why) => ("refused", format!("refused: {why}")),
-        };
-        let mut line = format!("command {topic} \"{payload}\" of client {client}: {end}");
-        if more > 0 {
-            line.push_str(&format!(" ({more} refusals before it are not told)"));
-        }
-        let mut event = json!({"client": client, "payload": payload, "ts": self.now_ms()});
-        if let (Some(why), Some(event)) = (why, event.as_object_mut()) {
-            event.insert("reason".to_owned(), json!(why));
-            event.insert("more".to_owned(), json!(more));
-        }
-        let said = said_event(&format!("{kind}/{topic}"), &event)?;
-        Some(Said { line: Some(line), ..said })
     }
 
     fn now_ms(&self) -> u64 {
@@ -212,22 +159,8 @@ impl LoopMessages {
             }
             ControlEvent::Alarm { alarm, transition: t } => {
                 let name = self.names.alarms.get(usize::from(*alarm))?;
-                let payload = json!({
-                    "state": t.to.as_str(), "from": t.from.as_str(), "value": t.value, "ts": t.time,
-                    "transition": t.transition, "priority": t.priority,
-                });
-                said_event(&format!("alarm/{name}/{}", t.level.as_str()), &payload)
+                alarm_event(name, t)
             }
         }
     }
-}
-
-fn said_event(topic: &str, payload: &Value) -> Option<Said> {
-    said(format!("{EVENT}{topic}"), payload.to_string(), true, true)
-}
-
-/// `None`: a name that no topic can have; a configuration with one is refused.
-fn said(topic: String, payload: String, is_event: bool, to_hub: bool) -> Option<Said> {
-    let topic = Utf8::new(Bytes::from(topic)).ok()?;
-    Some(Said { topic, payload: Bytes::from(payload), is_event, to_hub, line: None })
 }

@@ -12,11 +12,16 @@ mod names;
 mod payload;
 mod publishers;
 mod pulse;
+mod said;
+mod told;
 
-pub use command_rules::CommandRules;
+pub use command::alarm_command;
+pub use command_rules::{Budget, CommandRules};
 pub use inputs::{Departures, LoopInputs, Taken};
-pub use messages::{LoopMessages, Said};
-pub use names::{LoopNames, own_topics};
+pub use messages::LoopMessages;
+pub use names::{COMMAND, LoopNames, event_topics, own_topics};
+pub use said::{Said, alarm_event};
+pub use told::{Refusals, Told};
 
 use crate::runner::{LoopStats, Ports};
 use crate::{Clock, Loops};

@@ -8,13 +8,19 @@ pub(super) const OUTPUT: &str = "out/";
 /// Before what changed.
 pub(super) const EVENT: &str = "event/";
 /// Before what somebody wants.
-pub(super) const COMMAND: &str = "cmd/";
+pub const COMMAND: &str = "cmd/";
 
 /// Topic filters of what the loops say. Nobody else may publish there, since actuators believe it: see
 /// [`Config::own_topics`](edge_bridge::listener::Config::own_topics).
 #[must_use]
 pub fn own_topics() -> Vec<String> {
-    [OUTPUT, EVENT].map(|prefix| format!("{prefix}#")).into()
+    vec![format!("{OUTPUT}#"), event_topics()]
+}
+
+/// Topic filter of what changed, as in [`own_topics`].
+#[must_use]
+pub fn event_topics() -> String {
+    format!("{EVENT}#")
 }
 
 /// Names of the loops' parts.
@@ -45,6 +51,13 @@ impl LoopNames {
     #[must_use]
     pub fn take(&self, topic: &str) -> bool {
         topic.starts_with(COMMAND) || self.inputs.iter().any(|name| name == topic)
+    }
+
+    /// Returns whether a command to an alarm, by its topic below `cmd/alarm/`, is for one of the loops'.
+    #[must_use]
+    pub fn have_alarm_of(&self, topic: &str) -> bool {
+        let mut parts = topic.rsplitn(3, '/').skip(2);
+        parts.next().is_some_and(|input| self.alarms.iter().any(|name| name == input))
     }
 
     /// Checks that MQTT can carry every name.

@@ -159,3 +159,26 @@ fn what_is_open_to_others_is_said() {
         assert!(said.contains(&format!("metrics       http://{metrics}/metrics")), "{said}");
     }
 }
+
+#[test]
+fn who_may_command_alarms_is_said_and_how_long_they_may_be_hidden() {
+    let mut config = config("");
+    assert!(!Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string().contains("alarms  "));
+    let rules = "[[alarm]]\nmatch = \"a\"\nmax_shelve_ms = 90000\nhigh = { limit = 1.0 }\n\
+                 [[alarm]]\nmatch = \"b\"\nhigh = { limit = 1.0 }\n";
+    config.routes[0].rules = Some(rules.to_owned());
+    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
+    for line in [
+        "  alarm a: shelved for at most 1 min 30 s\n",
+        "  alarm b: shelved for any time\n",
+        "alarms        commands are off: nobody here can acknowledge, reset or shelve them\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    config.alarm_commands = Some(AlarmCommands { clients: Some(vec!["hmi".to_owned()]), per_minute: 7 });
+    let text = Meaning(&config, ClockSync::Unknown, OpenFiles::PLENTY).to_string();
+    assert!(
+        text.contains("alarms        clients hmi may command them at cmd/alarm/SENSOR/LEVEL/ack"),
+        "{text}"
+    );
+}

@@ -3,6 +3,7 @@
 //! Relative paths are relative to the file. Durations and sizes are strings with a unit. `${NAME}` expands.
 
 mod ack_held;
+mod alarms;
 mod circle;
 mod control;
 mod covers;
@@ -29,6 +30,7 @@ use edge_codec::json::Fields;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use ack_held::window;
+pub(crate) use alarms::AlarmCommands;
 pub(crate) use control::Control;
 pub(crate) use covers::covers;
 pub(crate) use findings::{Findings, Severity};
@@ -47,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) queue: Queue,
     pub(crate) routes: Vec<Route>,
     pub(crate) control: Option<Control>,
+    /// Commands of local clients to the filters' alarms; `None`: none are taken.
+    pub(crate) alarm_commands: Option<AlarmCommands>,
     /// Address of `/metrics`, `/healthz` and `/readyz`.
     pub(crate) metrics: Option<SocketAddr>,
     /// Shortest time between two commits of the bookkeeping for whoever reads the totals of `/metrics`.
@@ -233,6 +237,7 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     let mut hub_table = table(&mut top, "hub", world, findings);
     let mut queue = table(&mut top, "queue", world, findings);
     let mut control = table(&mut top, "control", world, findings);
+    let mut alarms_table = table(&mut top, "alarms", world, findings);
     let mut metrics = table(&mut top, "metrics", world, findings);
     let mut clock = table(&mut top, "clock", world, findings);
 
@@ -249,6 +254,8 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
     hub_table.finish(findings);
     let control_config = control::control(&mut control, findings);
     control.finish(findings);
+    let alarm_commands = alarms::alarms(&mut alarms_table, findings);
+    alarms_table.finish(findings);
     let (listen, totals_within) = tables::metrics(&mut metrics, findings);
     metrics.finish(findings);
     let trusts_clock = clock.boolean("trusted", findings).unwrap_or(false);
@@ -264,12 +271,14 @@ fn read(root: &DeTable<'_>, world: &World<'_>, findings: &mut Findings) -> Optio
         queue: queue_config,
         routes,
         control: control_config,
+        alarm_commands,
         metrics: listen,
         totals_within,
         trusts_clock,
     };
     limits::check(&config, findings);
     control::check(&config, findings);
+    alarms::check(&config, findings);
     Some(config)
 }
 

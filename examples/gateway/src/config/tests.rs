@@ -279,7 +279,8 @@ fn the_example_has_every_key() {
                 || line.contains(&format!(", {key} = "))
         })
     };
-    for table in ["gateway", "local", "hub", "queue", "route", "route.fields", "control", "metrics", "clock"]
+    for table in
+        ["gateway", "local", "hub", "queue", "route", "route.fields", "control", "alarms", "metrics", "clock"]
     {
         let missing: Vec<_> = known(table).into_iter().filter(|key| !has(key)).collect();
         assert!(missing.is_empty(), "[{table}] of gateway.toml lacks {missing:?}");

@@ -77,7 +77,7 @@ fn trouble(event: &Event) -> Option<Trouble> {
         }),
         Event::TopicRefused { client, topic, error, .. } => {
             let (cause, key) = match error {
-                TopicError::Reserved => ("topic of the loops", "[control]"),
+                TopicError::Reserved => ("topic of the gateway's own", "[control], [alarms]"),
                 _ => ("topic", "[local] accept_control_characters"),
             };
             let (client, topic) = (Escaped(client), Escaped(topic));

@@ -14,9 +14,8 @@ use control_loop::Clock;
 use control_loop::keep::{FILE, Found, Keeper, Mailbox};
 use control_loop::mqtt::{self, Departures, LoopInputs, LoopMessages, Taken};
 use control_loop::runner::{LoopStats, Runner};
-use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::ingest::{Inbound, Now};
 use edge_bridge::net::server::LocalPublisher;
-use edge_bridge::wire::{Publish, Utf8, Version};
 use edge_filter::control::Controller;
 use tokio::task::JoinHandle;
 
@@ -24,8 +23,9 @@ use crate::config::Control as Config;
 
 use super::error::RunError;
 use super::ingest::GatewayIngest;
-use super::intake::{Intake, Tell};
+use super::intake::Intake;
 use super::once_a_minute::OnceAMinute;
+use super::to_hub::{ToHub, say};
 
 /// For the last scan, and for the messages that say that the outputs are safe.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub(crate) struct Control {
     watchdog: Duration,
     /// Until the listener has them.
     inputs: Option<LoopInputs>,
+    /// Commands to the filters' alarms are not for the loops.
+    filters: GatewayIngest,
     /// Until they are published.
     messages: Option<LoopMessages>,
     publishing: Option<JoinHandle<()>>,
@@ -71,6 +73,7 @@ impl Control {
         let loops = runner.stats();
         let (inputs, messages) = mqtt::connect(&config.loops, ports, clock, loops.clone()).map_err(failed)?;
         ingest.beside(inputs.names());
+        let filters = ingest.clone();
         tracing::info!(
             rules = %config.rules.display(),
             period_ms = config.period().as_millis() as u64,
@@ -79,7 +82,7 @@ impl Control {
         let figures = Figures { loops, unqueued: Arc::default() };
         let watchdog = config.watchdog();
         let (inputs, messages) = (Some(inputs), Some(messages));
-        Ok(Self { runner, keeper, figures, watchdog, inputs, messages, publishing: None })
+        Ok(Self { runner, keeper, figures, watchdog, inputs, filters, messages, publishing: None })
     }
 
     /// Time after which an input that does not come counts as bad.
@@ -90,7 +93,11 @@ impl Control {
     /// Returns what the listener is to show each message to ([`ServerBuilder::on_publish`](edge_bridge::net::ServerBuilder::on_publish)).
     pub(crate) fn inputs(&mut self) -> Option<impl FnMut(Now, &Inbound) + Send + 'static> {
         let mut inputs = self.inputs.take()?;
+        let filters = self.filters.clone();
         Some(move |_: Now, message: &Inbound| {
+            if filters.is_alarm_command(message.topic.as_str()) {
+                return;
+            }
             if inputs.show(message) == Taken::InputThatMayWait {
                 let topic = message.topic.as_str();
                 tracing::warn!(
@@ -115,7 +122,7 @@ impl Control {
         clock: edge_bridge::net::Clock,
     ) {
         let unqueued = self.figures.unqueued.clone();
-        let to_hub = ToHub { ingest, intake, clock, client: Utf8::default(), unqueued };
+        let to_hub = ToHub { ingest, intake, clock, unqueued };
         self.publishing = self.messages.take().map(|messages| tokio::spawn(publish(messages, local, to_hub)));
     }
 
@@ -176,49 +183,10 @@ fn keep(state: &Path, controller: &mut Controller, clock: Clock) -> std::io::Res
     Ok((keeper, mailbox))
 }
 
-/// The way to the hub, by the routes.
-struct ToHub {
-    ingest: GatewayIngest,
-    intake: Intake,
-    clock: edge_bridge::net::Clock,
-    client: Utf8,
-    unqueued: Arc<AtomicU64>,
-}
-
-impl ToHub {
-    fn offer(&mut self, publish: &Publish) {
-        if !self.ingest.routes(publish.topic.as_str()) {
-            return;
-        }
-        // Room first: a row that has no place must not have moved a filter's state.
-        let lane = self.ingest.lane_of(publish.topic.as_str());
-        let Some(place) = self.intake.try_reserve().filter(|_| self.intake.has_room_in(lane)) else {
-            self.unqueued.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        let now: Now = self.clock.now();
-        let message = Inbound::new(self.client.clone(), Version::V5, publish);
-        let rows = match self.ingest.ingest(now, &message) {
-            Answer::Store(rows) | Answer::Withhold(rows) => rows,
-            // As a sensor's message that its route cannot use.
-            Answer::Refuse(reason) => vec![self.ingest.dead_letter(&message, reason)],
-            Answer::Absorb => return,
-        };
-        place.put(rows, Tell::Nobody, self.ingest.take_link());
-    }
-}
-
 /// Until the loops end. Local subscribers first.
 async fn publish(mut messages: LoopMessages, local: LocalPublisher, mut to_hub: ToHub) {
     while let Some(all) = messages.next().await {
-        for said in &all {
-            if let Some(line) = &said.line {
-                tracing::warn!("{line}");
-            }
-            // A listener that has ended has no subscribers.
-            let _ = local.publish(said.publish()).await;
-        }
-        all.iter().filter(|said| said.to_hub).for_each(|said| to_hub.offer(&said.publish()));
+        say(&all, &local, &mut to_hub).await;
     }
 }
 

@@ -18,6 +18,9 @@ use super::readings::{Taken, keep, keep_record};
 use super::silence::{Changed, Silence};
 use super::time_drops::TimeDrops;
 use super::withhold::{Extent, Withheld};
+use alarms::AlarmChanges;
+
+mod alarms;
 
 /// Entries of forgotten sensors that a table keeps before it is looked through.
 const SENSORS_SPARE: usize = 1_000;
@@ -35,6 +38,8 @@ pub(super) struct Filter {
     silence: Silence,
     /// Readings that a stage is still to emit by sensor, of which one may be a copy: its message may have been received before.
     copies: HashMap<u32, usize>,
+    /// `None`: nobody here is told.
+    alarm_changes: Option<AlarmChanges>,
 }
 
 /// A filter's state over a clean restart.
@@ -80,6 +85,7 @@ impl Filter {
             time_drops,
             silence: Silence::default(),
             copies: HashMap::new(),
+            alarm_changes: None,
         }
     }
 
@@ -339,25 +345,6 @@ impl Filter {
             self.copies.remove(&sensor);
         }
         true
-    }
-
-    /// A change of an alarm is a reading of its own: sensor `NAME/alarm/HI`, the ISA-18.2 state as text.
-    fn keep_alarms(&mut self, taken: &mut Taken) {
-        while let Some(event) = self.pipeline.poll_alarm() {
-            let Some(name) = self.pipeline.name(event.sensor) else { continue };
-            let transition = event.transition;
-            let (level, from, to) =
-                (transition.level.as_str(), transition.from.as_str(), transition.to.as_str());
-            tracing::info!(sensor = name, level, from, to, value = transition.value, "alarm");
-            let row = ReadingRow {
-                sensor: format!("{name}/alarm/{level}").into(),
-                unit: "".into(),
-                time: transition.time,
-                value: Value::Text(to.into()),
-                quality: 0,
-            };
-            keep(&row, true, false, &mut taken.kept);
-        }
     }
 }
 

@@ -50,6 +50,9 @@ impl Front {
         let fit = connections_that_fit(limits.max_connections);
         let mut limits = listener_config(&ListenerLimits { max_connections: fit, ..*limits });
         limits.accept_control_characters = *accept_control_characters;
+        if config.alarm_commands.is_some() {
+            limits.own_topics = vec![control_loop::mqtt::event_topics()];
+        }
         Ok(Self::Server(listen(*address, limits, clock, ingest, intake, control).await?))
     }
 

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 
+use super::alarms::Alarms;
 use super::compact::{Compact, KeptTables, Shown};
 use super::control::Control;
 use super::error::RunError;
@@ -58,6 +59,7 @@ struct Local {
     ingest: GatewayIngest,
     intake: Intake,
     control: Option<Control>,
+    alarms: Option<Alarms>,
     front: Front,
     no_queue: NoQueue,
     surface: Surface,
@@ -112,6 +114,7 @@ impl Local {
             None => None,
         };
         let intake = Intake::closed();
+        let alarms = Alarms::open(config.alarm_commands.as_ref(), &ingest);
         let control = config.control.as_ref().map(|control| Control::start(control, state, &ingest));
         let mut control = control.transpose()?;
         let front = Front::start(config, clock, &ingest, &intake, control.as_mut()).await?;
@@ -126,7 +129,7 @@ impl Local {
         };
         let surface = Surface::new(no_queue.clone());
         let pages = metrics.map(|socket| tokio::spawn(http::serve(socket, surface.clone())));
-        Ok(Self { clock, wall, ingest, intake, control, front, no_queue, surface, pages })
+        Ok(Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, pages })
     }
 
     /// Starts what needs the queue, and runs until a signal. Until the first await nothing was received since the last run was taken over: this is
@@ -155,7 +158,7 @@ impl Local {
                 return Err(error);
             }
         };
-        let Self { clock, wall, ingest, intake, control, front, no_queue, surface, pages } = self;
+        let Self { clock, wall, ingest, intake, control, alarms, front, no_queue, surface, pages } = self;
         let front = front.with_queue(config, clock, &ingest, &intake, (state, !is_new))?;
         // What was given up for want of a queue is no news.
         let losses = Losses::new(dropped_before(&queue) + no_queue.known_losses());
@@ -184,6 +187,9 @@ impl Local {
             control: control.as_ref().map(Control::figures),
         };
         surface.show(monitor.clone());
+        let alarms = alarms.zip(front.listener());
+        let alarms =
+            alarms.map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));
         let tasks = [
             tokio::spawn(monitor.watch()),
             tokio::spawn(tables.listen(link.clone(), shown)),
@@ -199,7 +205,7 @@ impl Local {
         }
         let_go(clock, &ingest, &intake).await;
         front.stop(LOCAL_WITHIN).await;
-        tasks.into_iter().chain(pages).for_each(|task| task.abort());
+        tasks.into_iter().chain(pages).chain(alarms.into_iter().flatten()).for_each(|task| task.abort());
         stop(state, clock, (&ingest, &intake), link, queue).await
     }
 

@@ -23,6 +23,11 @@ use super::silence::Changed;
 use super::time_drops::is_for_time;
 use super::watched::Watched;
 use super::withhold::{Extent, Link};
+use alarms::Commanded;
+
+mod alarms;
+#[cfg(test)]
+pub(crate) use alarms::tests::rig as alarm_rig;
 
 /// The ingest of the gateway, for whichever side the sensors come from. A handle: the listener asks it, the shell lets
 /// its filters notice silence.
@@ -47,6 +52,8 @@ struct Inner {
     link: Link,
     /// Of messages that are on their way to the queue.
     links: HashMap<Ticket, Link>,
+    /// `None`: local clients command no alarms.
+    alarms: Option<Commanded>,
 }
 
 /// Messages that did not become rows, since the start.
@@ -91,6 +98,7 @@ impl GatewayIngest {
             refused_may_be_copy,
             link,
             links,
+            alarms: None,
         };
         Ok(Self { inner: Arc::new(Mutex::new(inner)) })
     }
@@ -127,6 +135,7 @@ impl GatewayIngest {
             rows.extend(more);
             link.join(depends);
         }
+        inner.tell_alarms();
         (rows, link)
     }
 
@@ -270,7 +279,9 @@ impl Ingest for GatewayIngest {
     }
 
     fn lane(&self, message: &Inbound) -> Option<u8> {
-        self.lane_of(message.topic.as_str())
+        let topic = message.topic.as_str();
+        // An alarm's row goes by the first lane.
+        if self.is_alarm_command(topic) { Some(0) } else { self.lane_of(topic) }
     }
 }
 
@@ -281,6 +292,9 @@ impl Inner {
 
     fn ingest(&mut self, now: Now, message: &Inbound) -> Answer {
         let (now, topic) = (self.arrival.map(now), message.topic.as_str());
+        if let Some(command) = self.alarm_command_of(topic) {
+            return self.alarm_command(now, command, message);
+        }
         let Some(route) = self.routes.iter_mut().find(|route| matches(&route.filter_topic, topic)) else {
             if self.loops.as_ref().is_none_or(|loops| !loops.take(topic)) {
                 self.counts.unrouted += 1;
@@ -313,6 +327,7 @@ impl Inner {
                 return Answer::Refuse(reason);
             }
         };
+        self.tell_alarms();
         if rows.is_empty() && link.is_empty() {
             return Answer::Absorb;
         }

@@ -4,11 +4,14 @@
 //!  sensors ─▶ listener │ broker ─▶ ingest (route ▸ readings ▸ filter) ─▶ intake ─▶ QUEUE ─▶ pack (batch) ─▶ uplink ─▶ hub
 //!                  ◀──────────────── PUBACK when the rows are safe ────────┘
 //! ```
-//! Pure: [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
-//! [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`],
+//! Pure: [`alarm_desk`], [`arrival`], [`time_drops`], [`ingest`], [`route`], [`readings`], [`filter`], [`filter_state`], [`silence`], [`kept_row`], [`withhold`], [`reading_row`], [`pack`], [`batch`], [`compact`],
+//! [`metrics`], [`refused`], [`status`], [`state_log`], [`restarted`], [`read_back`], [`by_hand_text`]. Shells: [`intake`], [`broker`], [`control`], [`alarms`], [`alarm_file`], [`to_hub`],
 //! [`by_hand`], [`http`], [`monitor`], [`client_log`], [`clean_stop`], [`sealed`], [`watched`], [`first_rows`], [`restarts`], [`tables`], [`table_files`], [`opening`],
 //! [`take_over`], [`no_queue`], [`front`], [`signals`], and [`gateway`], which starts and stops them.
 
+mod alarm_desk;
+mod alarm_file;
+mod alarms;
 mod arrival;
 mod batch;
 mod broker;
@@ -56,6 +59,7 @@ mod table_files;
 mod tables;
 mod take_over;
 mod time_drops;
+mod to_hub;
 mod totals;
 mod watched;
 

@@ -162,6 +162,15 @@ impl Readings {
         self.filter.as_mut().map(Filter::take_watch_changes).unwrap_or_default()
     }
 
+    /// The filter, for what concerns its alarms alone.
+    pub(crate) fn filter_mut(&mut self) -> Option<&mut Filter> {
+        self.filter.as_mut()
+    }
+
+    pub(crate) fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
+    }
+
     /// Whether the wall clock is known to be right: if not, no reading is judged to be ahead of it.
     pub(crate) fn trust_clock(&mut self, is_trusted: bool) {
         self.filter.iter_mut().for_each(|filter| filter.trust_clock(is_trusted));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Format, Route};
 
+use super::filter::Filter;
 use super::filter_state::{FilterState, Origin};
 use super::formats::row_format;
 use super::readings::{Kept, Readings, Taken};
@@ -75,6 +76,15 @@ impl RouteState {
     pub(crate) fn tick(&mut self, now: Now, is_asked_for: bool) -> (Vec<Row>, Link) {
         let taken = self.readings.as_mut().map(|readings| readings.tick(now, is_asked_for));
         self.rows(taken.unwrap_or_default())
+    }
+
+    /// The filter of the route's readings.
+    pub(crate) fn filter(&self) -> Option<&Filter> {
+        self.readings.as_ref()?.filter()
+    }
+
+    pub(crate) fn filter_mut(&mut self) -> Option<&mut Filter> {
+        self.readings.as_mut()?.filter_mut()
     }
 
     /// A message as it came, under its topic upstream. It is copied: the message is a slice of a receive buffer that

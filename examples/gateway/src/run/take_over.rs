@@ -12,7 +12,7 @@ use super::no_queue::NoQueue;
 use super::opening::{Opened, Opening};
 use super::restarted::Restarted;
 use super::watched::{self, Pace};
-use super::{clean_stop, first_rows};
+use super::{alarms, clean_stop, first_rows};
 
 /// The queue, and what goes on from the last run.
 pub(super) struct TakenOver {
@@ -69,9 +69,11 @@ fn restore(state: &Path, opened: Opened, ingest: &GatewayIngest, clock: Clock) -
     if !opened.is_new {
         ingest.tell_first_alarms();
     }
+    alarms::restore(state, clock.now(), ingest);
     let mut rows = last.rows;
     rows.extend(ingest.restore(clock.now(), last.filters));
     let (lists, pace) = watched::read(state, clock.now().up_ms);
     ingest.await_sensors(clock.now(), lists);
+    alarms::follow(state, ingest);
     TakenOver { opened, clean: last.clean, rows, pace }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
 
 use control_loop::plant::Sensor;
+use edge_bridge::wire::{Publish, Utf8};
 use edge_queue::testing::{Call, SimDir};
 use edge_queue::{Queue, SystemClock, aio};
 use tokio::runtime::Handle;
@@ -137,7 +138,7 @@ async fn what_a_route_cannot_use_goes_to_the_hub_as_a_dead_letter() {
     let queue = aio::Queue::of(queue).unwrap();
     let mut hub = queue.consumer("hub").await.unwrap();
     let intake = Intake::start(queue.clone(), 2);
-    let mut to_hub = ToHub { ingest, intake, clock, client: Utf8::default(), unqueued: Arc::default() };
+    let mut to_hub = ToHub { ingest, intake, clock, unqueued: Arc::default() };
     to_hub.offer(&Publish {
         dup: false,
         qos: edge_bridge::wire::QoS::AtMostOnce,

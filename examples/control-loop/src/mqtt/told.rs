@@ -1,0 +1,82 @@
+//! Answers to commands: what is said of each, and how often refusals are. For anything that obeys local clients.
+
+use super::command_rules::Budget;
+use super::said::{Said, said_event};
+use edge_bridge::escape::Escaped;
+use edge_bridge::ingest::Inbound;
+use serde_json::json;
+
+/// Refusals and disputes that are told.
+const TOLD_PER_MINUTE: u32 = 20;
+/// Bytes of a payload and a topic that are shown.
+const SHOWN_MAX: usize = 120;
+
+/// A command as it is told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its topic without `cmd/`, escaped.
+    topic: String,
+    payload: String,
+    client: String,
+}
+
+impl Told {
+    /// The command of a message; `topic`: the message's, without `cmd/`.
+    #[must_use]
+    pub fn of(topic: &str, message: &Inbound) -> Told {
+        let payload = String::from_utf8_lossy(message.payload.get(..SHOWN_MAX).unwrap_or(&message.payload));
+        Told { topic: shown(topic), payload: shown(&payload), client: shown(&message.client) }
+    }
+
+    /// The event and the log's line that it was obeyed, or refused for this reason. `more`: refusals before it that were not told.
+    #[must_use]
+    pub fn answer(&self, why: Option<&str>, more: u64, now_ms: u64) -> Option<Said> {
+        let Told { topic, payload, client } = self;
+        let (kind, end) = match why {
+            None => ("command", "obeyed".to_owned()),
+            Some(why) => ("refused", format!("refused: {why}")),
+        };
+        let mut line = format!("command {topic} \"{payload}\" of client {client}: {end}");
+        if more > 0 {
+            line.push_str(&format!(" ({more} refusals before it are not told)"));
+        }
+        let mut event = json!({"client": client, "payload": payload, "ts": now_ms});
+        if let (Some(why), Some(event)) = (why, event.as_object_mut()) {
+            event.insert("reason".to_owned(), json!(why));
+            event.insert("more".to_owned(), json!(more));
+        }
+        let said = said_event(&format!("{kind}/{topic}"), &event)?;
+        Some(Said { line: Some(line), ..said })
+    }
+}
+
+/// Escaped, and no longer than a line.
+pub(super) fn shown(text: &str) -> String {
+    Escaped(text).to_string().chars().take(SHOWN_MAX).collect()
+}
+
+/// Limit of the refusals that are told: what is left out is counted in the next one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Refusals {
+    told: Budget,
+    untold: u64,
+}
+
+impl Refusals {
+    /// Another refusal: `None` if it is only counted, else the number of those that were.
+    pub fn tell(&mut self, now_ns: u64) -> Option<u64> {
+        let may = self.may_tell(now_ns);
+        self.untold += u64::from(!may);
+        may.then(|| std::mem::take(&mut self.untold))
+    }
+
+    /// Something that was to be told found no room.
+    pub fn untold(&mut self) {
+        self.untold += 1;
+    }
+
+    /// Returns whether one more of this minute may be told, and takes it.
+    pub(super) fn may_tell(&mut self, now_ns: u64) -> bool {
+        self.told.take(TOLD_PER_MINUTE, now_ns)
+    }
+}

@@ -1,0 +1,115 @@
+//! Commands of local clients to the filters' alarms: admitted or refused here, and answered in each case. Pure.
+//!
+//! What is told is bounded: of refusals, what is left out is counted in the next one.
+
+use control_loop::mqtt::{Budget, LoopNames, Refusals, Said, Told, alarm_command, alarm_event};
+use edge_bridge::ingest::{Inbound, Now};
+use edge_filter::{AlarmCommand, AlarmLevel, AlarmTransition};
+use tokio::sync::mpsc;
+
+use crate::config::AlarmCommands;
+
+/// A transition has 20 digits.
+const PAYLOAD_MAX: usize = 64;
+/// Commands that were obeyed and are not on disk yet.
+const UNKEPT_MAX: usize = 256;
+/// Below `cmd/`.
+const ALARM: &str = "alarm/";
+
+/// The part of a topic behind `cmd/alarm/`, unless one of the loops' alarms is meant.
+pub(super) fn alarm_topic<'t>(topic: &'t str, loops: Option<&LoopNames>) -> Option<&'t str> {
+    let rest = topic.strip_prefix(control_loop::mqtt::COMMAND)?.strip_prefix(ALARM)?;
+    loops.is_none_or(|loops| !loops.have_alarm_of(rest)).then_some(rest)
+}
+
+/// The way in of commands, and out of what is said of them.
+#[derive(Debug)]
+pub(crate) struct AlarmDesk {
+    rules: AlarmCommands,
+    all: Budget,
+    refusals: Refusals,
+    said: mpsc::Sender<Said>,
+    /// Commands that were obeyed: the answer waits until the alarm's state is on disk.
+    unkept: Vec<Told>,
+}
+
+impl AlarmDesk {
+    /// `said`: to who publishes it.
+    pub(crate) fn new(rules: AlarmCommands, said: mpsc::Sender<Said>) -> Self {
+        Self { rules, all: Budget::default(), refusals: Refusals::default(), said, unkept: Vec::new() }
+    }
+
+    /// Returns the sensor, the limit and the command of a message; `topic`: its part behind `cmd/alarm/`.
+    ///
+    /// # Errors
+    /// Why it is refused, in words for its sender.
+    pub(super) fn admit<'t>(
+        &mut self,
+        topic: &'t str,
+        message: &Inbound,
+        now: Now,
+    ) -> Result<(&'t str, AlarmLevel, AlarmCommand), &'static str> {
+        if message.retain {
+            return Err("retained: nobody knows how old it is");
+        }
+        let payload = Some(&message.payload).filter(|payload| payload.len() <= PAYLOAD_MAX);
+        let command = payload.and_then(|payload| alarm_command(topic, payload));
+        let command = command.ok_or("no such command, or not its payload")?;
+        let AlarmCommands { clients, per_minute } = &self.rules;
+        if clients.as_ref().is_some_and(|list| !list.iter().any(|one| **one == *message.client)) {
+            return Err("this client may not command it");
+        }
+        if !self.all.take(*per_minute, nanoseconds(now)) {
+            return Err("more commands than alarms.per_minute");
+        }
+        if self.unkept.len() >= UNKEPT_MAX {
+            return Err("too many commands wait for the disk");
+        }
+        Ok(command)
+    }
+
+    /// Says that a command was refused, if not too many were.
+    pub(super) fn refuse(&mut self, topic: &str, message: &Inbound, why: &str, now: Now) {
+        if let Some(more) = self.refusals.tell(nanoseconds(now)) {
+            let said = told(topic, message).answer(Some(why), more, milliseconds(now));
+            if said.is_some_and(|said| self.said.try_send(said).is_err()) {
+                self.refusals.untold();
+            }
+        }
+    }
+
+    /// A command was obeyed.
+    pub(super) fn obeyed(&mut self, topic: &str, message: &Inbound) {
+        self.unkept.push(told(topic, message));
+    }
+
+    /// Says that an alarm changed its state. One that nobody takes in time is not said here; the hub has its row.
+    pub(super) fn changed(&mut self, sensor: &str, transition: &AlarmTransition) {
+        if let Some(mut said) = alarm_event(sensor, transition) {
+            said.to_hub = false;
+            let _ = self.said.try_send(said);
+        }
+    }
+
+    /// Commands that wait for the disk.
+    pub(super) fn unkept(&self) -> usize {
+        self.unkept.len()
+    }
+
+    /// The oldest of them, which wait no longer.
+    pub(super) fn kept(&mut self, count: usize) -> Vec<Told> {
+        self.unkept.drain(..count.min(self.unkept.len())).collect()
+    }
+}
+
+fn told(topic: &str, message: &Inbound) -> Told {
+    Told::of(&format!("{ALARM}{topic}"), message)
+}
+
+fn nanoseconds(now: Now) -> u64 {
+    now.up_ms.saturating_mul(1_000_000)
+}
+
+pub(super) fn milliseconds(now: Now) -> u64 {
+    u64::try_from(now.wall_ms).unwrap_or(0)
+}

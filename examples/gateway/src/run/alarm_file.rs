@@ -1,0 +1,122 @@
+//! Alarms that somebody acknowledged or shelved, kept for the next run: after a kill they are as they were left.
+//!
+//! ```text
+//! edge-gateway alarms 1 SHA-256-OF-THE-REST
+//! [{"match": "plant/#", "alarms": [["t", STATE], …]}, …]
+//! ```
+//! Written at each command, before its answer, and when such an alarm changes by itself: twice for a command at most. Where the disk
+//! refuses, the old file is removed rather than left: an alarm that is raised once more is better than a new one that counts as acknowledged.
+
+#![allow(clippy::disallowed_methods, reason = "a shell: one small file, and a task that writes it")]
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use control_loop::mqtt::Said;
+use edge_bridge::net::Clock;
+use edge_filter::LimitAlarmState;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, mpsc};
+
+use super::alarm_desk::milliseconds;
+use super::ingest::GatewayIngest;
+use super::sealed;
+
+const FILE: &str = "alarms";
+const VERSION: &str = "edge-gateway alarms 1 ";
+/// All sensors of some filters, all shelved; a larger file is none of ours.
+const BYTES_MAX: u64 = 64 << 20;
+/// Pause before a disk that refused is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Kept alarms of one filter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeptAlarms {
+    /// The route's `match`.
+    #[serde(rename = "match")]
+    pub(crate) filter_topic: String,
+    /// By the sensor's name.
+    pub(crate) alarms: Vec<(Box<str>, LimitAlarmState)>,
+}
+
+/// Reads what the last run kept. A damaged file is told, and nothing.
+pub(super) fn read(state: &Path) -> Vec<KeptAlarms> {
+    let read = sealed::read(state, FILE, VERSION, BYTES_MAX);
+    match read.and_then(|body| serde_json::from_slice(&body).map_err(io::Error::other)) {
+        Ok(kept) => kept,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                let path = state.join(FILE);
+                tracing::warn!(path = %path.display(), %error, "acknowledgements and shelving are lost: alarms begin anew");
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// Removes the file, if there is one.
+pub(super) fn remove(state: &Path) -> io::Result<()> {
+    match fs::remove_file(state.join(FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => control_loop::state_file::sync_names(state),
+    }
+}
+
+/// Replaces the file, or removes it where that fails.
+pub(super) fn write(state: &Path, kept: &[KeptAlarms]) -> io::Result<()> {
+    if kept.is_empty() {
+        return remove(state);
+    }
+    let written = serde_json::to_vec(kept).map_err(io::Error::other);
+    let written = written.and_then(|body| sealed::replace(state, FILE, VERSION, &body));
+    if written.is_err() {
+        // An error here changes nothing: the one above is told, and it is tried again.
+        let _ = remove(state);
+    }
+    written
+}
+
+/// Keeps the alarms on disk and answers the commands that wait for it, for as long as it is polled.
+pub(super) async fn keep(
+    state: PathBuf,
+    clock: Clock,
+    ingest: GatewayIngest,
+    to_keep: Arc<Notify>,
+    said: mpsc::Sender<Said>,
+) {
+    let mut written = None;
+    loop {
+        to_keep.notified().await;
+        let (kept, waiting) = ingest.alarms_to_keep();
+        if written.as_ref() != Some(&kept) {
+            let dir = state.clone();
+            let done = tokio::task::spawn_blocking(move || write(&dir, &kept).map(|()| kept)).await;
+            written = match done {
+                Ok(Ok(kept)) => Some(kept),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "acknowledgements and shelving are not kept: a kill loses them, and commands wait for their answer");
+                    tokio::time::sleep(AGAIN).await;
+                    to_keep.notify_one();
+                    None
+                }
+                Err(_) => return,
+            };
+        }
+        if written.is_none() {
+            continue;
+        }
+        for command in ingest.alarms_are_kept(waiting) {
+            if let Some(answer) = command.answer(None, 0, milliseconds(clock.now())) {
+                // Its receiver ends with the gateway.
+                let _ = said.send(answer).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Commands of local clients to the filters' alarms: starts the parts around [`alarm_desk`](super::alarm_desk).
+
+#![allow(clippy::disallowed_methods, reason = "a shell: two tasks")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use control_loop::mqtt::Said;
+use edge_bridge::ingest::Now;
+use edge_bridge::net::Clock;
+use edge_bridge::net::server::LocalPublisher;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::config::AlarmCommands;
+
+use super::alarm_desk::AlarmDesk;
+use super::alarm_file;
+use super::ingest::GatewayIngest;
+use super::intake::Intake;
+use super::to_hub::{ToHub, say};
+
+/// What is said and not published yet: some hundred bytes each.
+const SAID_MAX: usize = 256;
+
+/// Takes over what the last run kept of its alarms, if local clients may command them. A clean stop's snapshots know more: they are restored
+/// behind this.
+pub(super) fn restore(state: &Path, now: Now, ingest: &GatewayIngest) {
+    if ingest.obeys() {
+        ingest.restore_alarms(now, alarm_file::read(state));
+    }
+}
+
+/// Has the file say what the filters say, before the mark of a clean stop is taken away. Without commands nothing is kept.
+pub(super) fn follow(state: &Path, ingest: &GatewayIngest) {
+    let kept = if ingest.obeys() { ingest.alarms_to_keep().0 } else { Vec::new() };
+    if let Err(error) = alarm_file::write(state, &kept) {
+        tracing::warn!(%error, "the file of acknowledged and shelved alarms is not of this run: a kill may bring old ones back");
+    }
+}
+
+/// The ends of the ingest's desk.
+#[derive(Debug)]
+pub(super) struct Alarms {
+    said: mpsc::Receiver<Said>,
+    to_say: mpsc::Sender<Said>,
+    to_keep: Arc<Notify>,
+}
+
+impl Alarms {
+    /// Opens the desk. To be called before the first message: without it commands go by the routes.
+    pub(super) fn open(commands: Option<&AlarmCommands>, ingest: &GatewayIngest) -> Option<Self> {
+        let (to_say, said) = mpsc::channel(SAID_MAX);
+        let to_keep = Arc::<Notify>::default();
+        ingest.obey(AlarmDesk::new(commands?.clone(), to_say.clone()), to_keep.clone());
+        Some(Self { said, to_say, to_keep })
+    }
+
+    /// Publishes what is said, and keeps what must be kept.
+    pub(super) fn run(
+        self,
+        state: &Path,
+        clock: Clock,
+        local: LocalPublisher,
+        ingest: GatewayIngest,
+        intake: Intake,
+    ) -> [JoinHandle<()>; 2] {
+        let Self { mut said, to_say, to_keep } = self;
+        let keeping = alarm_file::keep(state.to_owned(), clock, ingest.clone(), to_keep, to_say);
+        let mut to_hub = ToHub { ingest, intake, clock, unqueued: Arc::default() };
+        let saying = async move {
+            while let Some(one) = said.recv().await {
+                say(&[one], &local, &mut to_hub).await;
+            }
+        };
+        [tokio::spawn(keeping), tokio::spawn(saying)]
+    }
+}

@@ -1,0 +1,90 @@
+//! Alarms of a route's filter: their changes as readings, and what operators do to them.
+
+use edge_bridge::ingest::Now;
+use edge_codec::Value;
+use edge_filter::{AlarmCommand, AlarmCommandError, AlarmLevel, AlarmTransition, LimitAlarmState};
+
+use super::Filter;
+use crate::run::reading_row::ReadingRow;
+use crate::run::readings::{Taken, keep};
+
+/// Changes of a filter's alarms that nobody was told of yet.
+#[derive(Debug, Default)]
+pub(crate) struct AlarmChanges {
+    /// Each with its sensor.
+    pub(crate) all: Vec<(Box<str>, AlarmTransition)>,
+    /// One of them changed what a kill must not lose.
+    pub(crate) is_kept: bool,
+}
+
+impl Filter {
+    /// From now on changes of alarms are told here, too.
+    pub(crate) fn tell_alarms(&mut self) {
+        self.alarm_changes = Some(AlarmChanges::default());
+    }
+
+    pub(crate) fn take_alarm_changes(&mut self) -> AlarmChanges {
+        self.alarm_changes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Returns whether a sensor of this name was heard of and has an alarm.
+    pub(crate) fn has_alarm(&self, sensor: &str) -> bool {
+        self.pipeline.number(sensor).is_some_and(|sensor| self.pipeline.alarm(sensor).is_some())
+    }
+
+    /// An operator does something to a limit.
+    ///
+    /// # Errors
+    /// The alarm refused.
+    pub(crate) fn alarm_command(
+        &mut self,
+        now: Now,
+        (sensor, level, command): (&str, AlarmLevel, AlarmCommand),
+        taken: &mut Taken,
+    ) -> Result<(), AlarmCommandError> {
+        let sensor = self.pipeline.number(sensor).unwrap_or(edge_filter::Pipeline::UNFILTERED);
+        let done = self.pipeline.alarm_command(sensor, level, command, now.wall_ms);
+        self.keep_alarms(taken);
+        done
+    }
+
+    /// States that somebody's command made, by the sensor's name, sorted.
+    pub(crate) fn alarms_by_command(&self) -> Vec<(Box<str>, LimitAlarmState)> {
+        let kept = self.pipeline.alarm_states().filter(|(_, state)| state.is_by_command());
+        let named =
+            kept.filter_map(|(sensor, state)| Some((self.pipeline.name(sensor)?.into(), state.clone())));
+        let mut all: Vec<(Box<str>, _)> = named.collect();
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
+    /// Takes such states over.
+    pub(crate) fn restore_alarms(&mut self, now: Now, alarms: Vec<(Box<str>, LimitAlarmState)>) {
+        for (sensor, state) in alarms {
+            self.pipeline.restore_alarm(&sensor, state, now.wall_ms);
+        }
+    }
+
+    /// A change of an alarm is a reading of its own: sensor `NAME/alarm/HI`, the ISA-18.2 state as text.
+    pub(super) fn keep_alarms(&mut self, taken: &mut Taken) {
+        while let Some(event) = self.pipeline.poll_alarm() {
+            let Some(name) = self.pipeline.name(event.sensor) else { continue };
+            let transition = event.transition;
+            let (level, from, to) =
+                (transition.level.as_str(), transition.from.as_str(), transition.to.as_str());
+            tracing::info!(sensor = name, level, from, to, value = transition.value, "alarm");
+            let row = ReadingRow {
+                sensor: format!("{name}/alarm/{level}").into(),
+                unit: "".into(),
+                time: transition.time,
+                value: Value::Text(to.into()),
+                quality: 0,
+            };
+            keep(&row, true, false, &mut taken.kept);
+            if let Some(changes) = &mut self.alarm_changes {
+                changes.is_kept |= transition.from.is_by_command() || transition.to.is_by_command();
+                changes.all.push((name.into(), transition));
+            }
+        }
+    }
+}

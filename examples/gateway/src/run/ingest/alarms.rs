@@ -1,0 +1,134 @@
+//! Commands of local clients to the filters' alarms, on their way through the routes.
+
+use std::sync::Arc;
+
+use control_loop::mqtt::Told;
+use edge_bridge::Row;
+use edge_bridge::ingest::{Answer, Inbound, Now};
+use tokio::sync::Notify;
+
+use super::{GatewayIngest, Inner};
+use crate::run::alarm_desk::{AlarmDesk, alarm_topic};
+use crate::run::alarm_file::KeptAlarms;
+use crate::run::filter::Filter;
+use crate::run::readings::Taken;
+use crate::run::withhold::Link;
+
+/// Alarms that local clients may command.
+#[derive(Debug)]
+pub(super) struct Commanded {
+    desk: AlarmDesk,
+    /// Told when there is something to be kept over a kill.
+    to_keep: Arc<Notify>,
+}
+
+impl GatewayIngest {
+    /// From now on local clients may command the filters' alarms. `to_keep`: told when their states are to be written.
+    pub(crate) fn obey(&self, desk: AlarmDesk, to_keep: Arc<Notify>) {
+        let mut inner = self.lock();
+        inner.alarms = Some(Commanded { desk, to_keep });
+        inner.routes.iter_mut().filter_map(|route| route.filter_mut()).for_each(Filter::tell_alarms);
+    }
+
+    /// Returns whether local clients may command them.
+    pub(crate) fn obeys(&self) -> bool {
+        self.lock().alarms.is_some()
+    }
+
+    /// Returns whether a message on this topic is a command to a filter's alarm.
+    pub(crate) fn is_alarm_command(&self, topic: &str) -> bool {
+        self.lock().alarm_command_of(topic).is_some()
+    }
+
+    /// Alarms as somebody's commands left them, and how many commands wait until that is on disk.
+    pub(crate) fn alarms_to_keep(&self) -> (Vec<KeptAlarms>, usize) {
+        let inner = self.lock();
+        let kept = inner.routes.iter().filter_map(|route| {
+            let alarms = route.filter()?.alarms_by_command();
+            (!alarms.is_empty()).then(|| KeptAlarms { filter_topic: route.filter_topic.clone(), alarms })
+        });
+        (kept.collect(), inner.alarms.as_ref().map_or(0, |alarms| alarms.desk.unkept()))
+    }
+
+    /// The oldest `count` of those commands, to be answered.
+    pub(crate) fn alarms_are_kept(&self, count: usize) -> Vec<Told> {
+        self.lock().alarms.as_mut().map(|alarms| alarms.desk.kept(count)).unwrap_or_default()
+    }
+
+    /// Takes over what the last run kept of its alarms.
+    pub(crate) fn restore_alarms(&self, now: Now, kept: Vec<KeptAlarms>) {
+        let mut inner = self.lock();
+        for KeptAlarms { filter_topic, alarms } in kept {
+            let route = inner.routes.iter_mut().find(|route| route.filter_topic == filter_topic);
+            if let Some(filter) = route.and_then(|route| route.filter_mut()) {
+                filter.restore_alarms(now, alarms);
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// The part of a topic behind `cmd/alarm/`, if it is a command to a filter's alarm.
+    pub(super) fn alarm_command_of<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        self.alarms.as_ref().and_then(|_| alarm_topic(topic, self.loops.as_deref()))
+    }
+
+    /// The rows of an obeyed command are those of the change, and its PUBACK is theirs, as any message's. A refused one is absorbed, whoever
+    /// sent it is told why, and nobody else notices.
+    pub(super) fn alarm_command(&mut self, now: Now, topic: &str, message: &Inbound) -> Answer {
+        match self.obey_alarm_command(now, topic, message) {
+            Ok((rows, link)) => {
+                self.link = link;
+                Answer::Store(rows)
+            }
+            Err(why) => {
+                if let Some(alarms) = &mut self.alarms {
+                    alarms.desk.refuse(topic, message, &why, now);
+                }
+                Answer::Absorb
+            }
+        }
+    }
+
+    fn obey_alarm_command(
+        &mut self,
+        now: Now,
+        topic: &str,
+        message: &Inbound,
+    ) -> Result<(Vec<Row>, Link), String> {
+        let Some(alarms) = &mut self.alarms else { return Err("commands are off".to_owned()) };
+        let command = alarms.desk.admit(topic, message, now)?;
+        let has_alarm = |filter: &Filter| filter.has_alarm(command.0);
+        let mut those = self.routes.iter_mut().filter(|route| route.filter().is_some_and(has_alarm));
+        let Some(route) = those.next() else {
+            return Err("no sensor of this name has an alarm, or none was heard of".to_owned());
+        };
+        if those.next().is_some() {
+            return Err("several routes have a sensor of this name with an alarm".to_owned());
+        }
+        let mut taken = Taken::default();
+        if let Some(filter) = route.filter_mut() {
+            filter.alarm_command(now, command, &mut taken).map_err(|error| error.to_string())?;
+        }
+        let rows = route.rows(taken);
+        alarms.desk.obeyed(topic, message);
+        alarms.to_keep.notify_one();
+        self.tell_alarms();
+        Ok(rows)
+    }
+
+    /// Tells local clients what changed, and whoever keeps it.
+    pub(super) fn tell_alarms(&mut self) {
+        let Some(Commanded { desk, to_keep }) = &mut self.alarms else { return };
+        for filter in self.routes.iter_mut().filter_map(|route| route.filter_mut()) {
+            let changes = filter.take_alarm_changes();
+            changes.all.iter().for_each(|(sensor, transition)| desk.changed(sensor, transition));
+            if changes.is_kept {
+                to_keep.notify_one();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,56 @@
+//! What the gateway says by itself: to local subscribers first, then to the hub by the routes, as any message.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use control_loop::mqtt::Said;
+use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
+use edge_bridge::net::Clock;
+use edge_bridge::net::server::LocalPublisher;
+use edge_bridge::wire::{Publish, Utf8, Version};
+
+use super::ingest::GatewayIngest;
+use super::intake::{Intake, Tell};
+
+/// The way to the hub, by the routes. What finds no room is counted, not waited for.
+pub(super) struct ToHub {
+    pub(super) ingest: GatewayIngest,
+    pub(super) intake: Intake,
+    pub(super) clock: Clock,
+    pub(super) unqueued: Arc<AtomicU64>,
+}
+
+impl ToHub {
+    pub(super) fn offer(&mut self, publish: &Publish) {
+        if !self.ingest.routes(publish.topic.as_str()) {
+            return;
+        }
+        // Room first: a row that has no place must not have moved a filter's state.
+        let lane = self.ingest.lane_of(publish.topic.as_str());
+        let Some(place) = self.intake.try_reserve().filter(|_| self.intake.has_room_in(lane)) else {
+            self.unqueued.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let now: Now = self.clock.now();
+        let message = Inbound::new(Utf8::default(), Version::V5, publish);
+        let rows = match self.ingest.ingest(now, &message) {
+            Answer::Store(rows) | Answer::Withhold(rows) => rows,
+            // As a sensor's message that its route cannot use.
+            Answer::Refuse(reason) => vec![self.ingest.dead_letter(&message, reason)],
+            Answer::Absorb => return,
+        };
+        place.put(rows, Tell::Nobody, self.ingest.take_link());
+    }
+}
+
+/// Says all of it, local subscribers first.
+pub(super) async fn say(all: &[Said], local: &LocalPublisher, to_hub: &mut ToHub) {
+    for said in all {
+        if let Some(line) = &said.line {
+            tracing::warn!("{line}");
+        }
+        // A listener that has ended has no subscribers.
+        let _ = local.publish(said.publish()).await;
+    }
+    all.iter().filter(|said| said.to_hub).for_each(|said| to_hub.offer(&said.publish()));
+}
