@@ -56,8 +56,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
                     format!("[[alarm]] \"{pattern}\" may be shelved for any time: give it max_shelve_ms");
                 findings.warning(0, &key, message);
             }
-            let of_loops = config.control.iter().flat_map(|control| control.loops.alarm_inputs());
-            if let Some(name) = of_loops.filter(|name| is_on && pattern.matches(name)).next() {
+            let mut of_loops = config.control.iter().flat_map(|control| control.loops.alarm_inputs());
+            if let Some(name) = of_loops.find(|name| is_on && pattern.matches(name)) {
                 let message =
                     format!("the loops have an alarm of \"{name}\", too: commands are for that one");
                 findings.warning(0, &key, message);
