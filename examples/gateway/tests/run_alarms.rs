@@ -124,4 +124,6 @@ fn alarms_that_were_acknowledged_and_shelved_stay_so_over_a_kill() {
     let sent = at_hub.arrived();
     let topics: Vec<_> = sent.iter().map(|message| message.topic.as_str()).collect();
     assert!(!topics.iter().any(|topic| topic.contains("cmd/")), "commands are no telemetry: {topics:?}");
+    assert!(topics.contains(&"all/event/command/alarm/plant/a/HI/ack"), "who commanded is told: {topics:?}");
+    assert!(!topics.iter().any(|topic| topic.contains("event/alarm/")), "changes are readings: {topics:?}");
 }
