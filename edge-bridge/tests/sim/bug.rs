@@ -1,9 +1,9 @@
 //! Bugs planted between the parts: the product's code stays as it is, what goes in or comes out of it is changed on the way.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::{Bytes, BytesMut};
-use edge_bridge::wire::{self, Limits, Packet, PacketId, Version};
+use edge_bridge::wire::{self, Limits, Packet, PacketId, QoS, Utf8, Version};
 
 use crate::forger::Forger;
 use crate::ledger::Msg;
@@ -68,6 +68,12 @@ pub(crate) enum Bug {
     DefinitionCounts,
     /// Answers count in the order in which the messages went only.
     AnswersInOrder,
+    /// Every life of the gateway begins with the same packet identifiers.
+    IdentifiersBeginAgain,
+    /// The rows that wait are counted when some are leased.
+    WaitingAtLastLease,
+    /// A filter is asked for again at the QoS of its first request, a rule's.
+    QosNotRaised,
     /// The gateway wants to be woken at once each time it was, for a good while.
     WokenAtOnce,
 }
@@ -78,6 +84,8 @@ pub(crate) struct Mutator {
     buffer: BytesMut,
     extra: u16,
     pub(crate) forger: Forger,
+    /// QoS of each filter's first request.
+    asked: HashMap<Utf8, QoS>,
     pub(crate) discarded: HashSet<Msg>,
 }
 
@@ -98,6 +106,7 @@ impl Mutator {
             Bug::LostSessionDiscarded,
             Bug::ConnectsTwice,
             Bug::RetainKept,
+            Bug::QosNotRaised,
         ];
         let Some(bug) = bug.filter(|bug| stream.contains(bug) || bug.is_forged()) else { return bytes };
         let mut packets = self.packets(&bytes);
@@ -145,6 +154,15 @@ impl Mutator {
                     if let Packet::Publish(publish) = packet {
                         publish.retain |= Msg::of(&publish.payload).sensor % 2 == 1;
                     }
+                }
+            }
+            Bug::QosNotRaised => {
+                let subscribes = packets.iter_mut().filter_map(|packet| match packet {
+                    Packet::Subscribe(subscribe) => Some(subscribe),
+                    _ => None,
+                });
+                for asked in subscribes.flat_map(|subscribe| &mut subscribe.filters) {
+                    asked.qos = *self.asked.entry(asked.filter.clone()).or_insert(asked.qos);
                 }
             }
             Bug::ConnectsTwice => {

@@ -40,6 +40,8 @@ impl World {
         self.ctx
             .ledger
             .require(queued <= 2 * WINDOW_MAX, Rule::Memory, || format!("{queued} bytes on the way"));
+        let (says, wait) = (gateway.core.stats().waiting, gateway.queue().waiting_rows() as u64);
+        self.ctx.ledger.require(says == wait, Rule::Waiting, || format!("{says} said, {wait} wait"));
         self.check_link();
         self.check_passed_over();
         self.check_given_up();

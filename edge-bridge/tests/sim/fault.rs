@@ -1,6 +1,6 @@
 //! Faults, and their ends.
 
-use edge_bridge::wire::ReasonCode;
+use edge_bridge::wire::{QoS, ReasonCode};
 
 use crate::ctx::{Due, Node};
 use crate::gateway::Gateway;
@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     Garbage,
     /// A command to the gateway.
     Command,
+    /// The application asks for a filter.
+    Subscribe(&'static str, QoS),
     /// The gateway loses its power; it comes back after so many milliseconds.
     PowerCut(u64),
     /// The bridge stops in order and starts again after so many milliseconds.
@@ -125,6 +127,7 @@ impl World {
             Fault::HostileAcks(one_in) => self.hub.hostile_one_in = one_in,
             Fault::Garbage => self.hub.garbage(&mut self.ctx),
             Fault::Command => self.hub.command(&mut self.ctx),
+            Fault::Subscribe(filter, qos) => self.subscribe(filter, qos),
             Fault::PowerCut(ms) => self.power_cut(ms),
             Fault::BridgeStop(ms) => {
                 if let Some(gateway) = &mut self.gateway {

@@ -72,11 +72,22 @@ pub(crate) struct GatewayConfig {
     pub(crate) max_unacked_bytes: usize,
     pub(crate) identity: bool,
     pub(crate) max_in_flight: u16,
+    /// QoS of the rule for commands.
+    pub(crate) rule_qos: u8,
+    /// Asked for by the application, beside the rule.
+    pub(crate) own_filter: Option<(&'static str, QoS)>,
 }
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        Self { deduplicates: false, max_unacked_bytes: 1 << 20, identity: true, max_in_flight: u16::MAX }
+        Self {
+            deduplicates: false,
+            max_unacked_bytes: 1 << 20,
+            identity: true,
+            max_in_flight: u16::MAX,
+            rule_qos: 1,
+            own_filter: None,
+        }
     }
 }
 
@@ -113,8 +124,10 @@ impl Gateway {
         let mut client = ClientConfig::new(Utf8::from_static("gateway").unwrap());
         client.max_in_flight = config.max_in_flight;
         let mut link = LinkConfig::new(client);
-        link.seed = ctx.now_ms ^ 0x9a7e;
-        link.rules = rules::Rules::new(vec![rules::Rule::parse("cmd/# in 1").unwrap()]);
+        // Of each life its own, but for a planted bug.
+        link.seed = if ctx.bug == Some(Bug::IdentifiersBeginAgain) { 0x9a7e } else { ctx.now_ms ^ 0x9a7e };
+        let rule = format!("cmd/# in {}", config.rule_qos);
+        link.rules = rules::Rules::new(vec![rules::Rule::parse(&rule).unwrap()]);
         let marks_until_ms = if clean { 0 } else { ctx.now_ms + MARK_MS };
         let ingest = Readings { newest: HashMap::new(), deduplicates: config.deduplicates, marks_until_ms };
         let mut settings = listener::Config::default();
@@ -144,6 +157,16 @@ impl Gateway {
 
     pub(crate) fn start(&mut self, ctx: &mut Ctx, wan: &mut WanTap) {
         self.core.start(now(ctx));
+        if let Some((filter, qos)) = self.config.own_filter {
+            self.core.subscribe(core_now(ctx), Utf8::from_static(filter).unwrap(), qos);
+        }
+        self.run(ctx, wan);
+    }
+
+    /// The application asks for a filter, now and when it starts again.
+    pub(crate) fn subscribe(&mut self, ctx: &mut Ctx, wan: &mut WanTap, filter: &'static str, qos: QoS) {
+        self.config.own_filter = Some((filter, qos));
+        self.core.subscribe(core_now(ctx), Utf8::from_static(filter).unwrap(), qos);
         self.run(ctx, wan);
     }
 
@@ -508,10 +531,10 @@ impl Gateway {
 
     fn on_event(&mut self, ctx: &mut Ctx, wan: &WanTap, event: Event) {
         match event {
-            Event::Message { ack: Some(ack), .. } => {
+            Event::Message { ack, .. } => {
                 self.commands += 1;
                 // A connection that just ended: the hub sends it again.
-                let _ = self.core.ack(core_now(ctx), ack, ReasonCode::SUCCESS);
+                let _ = ack.map(|ack| self.core.ack(core_now(ctx), ack, ReasonCode::SUCCESS));
             }
             Event::Stalled => {
                 self.stalls += 1;

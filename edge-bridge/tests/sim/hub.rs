@@ -4,22 +4,23 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use edge_bridge::session::{
-    Accept, AckHandle, Closed, Event, Input, Output, Resume, ServerConfig, Session, Token, Violation,
+    Accept, AckHandle, Closed, Event, Input, Output, Resume, ServerConfig, Session, Violation,
 };
 use edge_bridge::wire::{
-    self, Ack, Connect, Packet, PacketId, Properties, PropertyId, Publish, QoS, ReasonCode, Utf8, Value,
-    Version,
+    self, Ack, Connect, Packet, PacketId, PropertyId, Publish, ReasonCode, Value, Version,
 };
 
 use crate::bug::Bug;
 use crate::ctx::Ctx;
+use crate::downlink::Filters;
+use crate::late_answers::LateAnswers;
 use crate::ledger::{Msg, Rule};
 use crate::limits::plain_size;
 use crate::net::{End, LinkId};
 
 #[derive(Debug)]
-struct Connection {
-    session: Session,
+pub(crate) struct Connection {
+    pub(crate) session: Session,
     buffer: BytesMut,
     /// Time at which it is thrown out.
     kick_ms: Option<u64>,
@@ -64,8 +65,10 @@ pub(crate) struct Hub {
     last: HashMap<u16, Publish>,
     /// Times at which filters were asked for that were refused.
     asked_ms: VecDeque<u64>,
-    connections: HashMap<LinkId, Connection>,
-    current: Option<LinkId>,
+    pub(crate) filters: Filters,
+    pub(crate) late_answers: LateAnswers,
+    pub(crate) connections: HashMap<LinkId, Connection>,
+    pub(crate) current: Option<LinkId>,
     resume: Option<Resume>,
     pending: VecDeque<Pending>,
     /// Taken in on this connection, not to be answered on it.
@@ -77,7 +80,7 @@ pub(crate) struct Hub {
     epoch: u64,
     pub(crate) subscribes: u64,
     pub(crate) connects: u64,
-    commands: u64,
+    pub(crate) commands: u64,
     pub(crate) commands_done: u64,
     taken: u64,
     /// It answered what its session does not know of.
@@ -107,6 +110,8 @@ impl Default for Hub {
             takes_qos_1: true,
             last: HashMap::new(),
             asked_ms: VecDeque::new(),
+            filters: Filters::default(),
+            late_answers: LateAnswers::default(),
             connections: HashMap::new(),
             current: None,
             resume: None,
@@ -173,6 +178,9 @@ impl Hub {
     /// The session is gone, as after a restart without persistence.
     pub(crate) fn lose_session(&mut self) {
         self.resume = None;
+        if self.current.is_none() {
+            self.filters = Filters::default();
+        }
         self.commands_done = self.commands;
         self.unanswered.clear();
     }
@@ -181,24 +189,7 @@ impl Hub {
     pub(crate) fn client_restarted(&mut self) {
         self.unanswered.clear();
         self.late.clear();
-    }
-
-    pub(crate) fn command(&mut self, ctx: &mut Ctx) {
-        let Some(link) = self.current else { return };
-        let Some(connection) = self.connections.get_mut(&link) else { return };
-        let publish = Publish {
-            dup: false,
-            qos: QoS::AtLeastOnce,
-            retain: false,
-            topic: Utf8::from_static("cmd/valve").unwrap(),
-            packet_id: None,
-            properties: Properties::default(),
-            payload: Bytes::from_static(b"open"),
-        };
-        if connection.session.publish(ctx.now_ms, Token(self.commands), &publish).is_ok() {
-            self.commands += 1;
-        }
-        self.drain(ctx, link);
+        self.late_answers.client_restarted();
     }
 
     pub(crate) fn garbage(&mut self, ctx: &mut Ctx) {
@@ -254,7 +245,7 @@ impl Hub {
         links
     }
 
-    fn drain(&mut self, ctx: &mut Ctx, link: LinkId) {
+    pub(crate) fn drain(&mut self, ctx: &mut Ctx, link: LinkId) {
         loop {
             let Some(connection) = self.connections.get_mut(&link) else { return };
             match connection.session.poll_output() {
@@ -314,15 +305,16 @@ impl Hub {
             Event::Publish { publish, ack: Some(ack) } => self.on_publish(ctx, link, &publish, ack),
             Event::Subscribe { subscribe, .. } => {
                 self.subscribes += 1;
-                let mut reason = ReasonCode::GRANTED_QOS_1;
                 if self.refuses_filters {
-                    reason = ReasonCode::NOT_AUTHORIZED;
                     self.asked_ms.push_back(ctx.now_ms);
                     self.asked_ms.retain(|at_ms| at_ms + 10_000 > ctx.now_ms);
                     let asked = self.asked_ms.len();
                     ctx.ledger.require(asked <= 40, Rule::SubscribeRate, || format!("{asked} in 10 s"));
                 }
-                let reasons = vec![reason; subscribe.filters.len()];
+                let reasons = match self.refuses_filters {
+                    true => vec![ReasonCode::NOT_AUTHORIZED; subscribe.filters.len()],
+                    false => self.filters.grant(&subscribe.filters),
+                };
                 let connection = self.connections.get_mut(&link).unwrap();
                 connection.session.suback(ctx.now_ms, subscribe.packet_id, reasons);
             }
@@ -348,10 +340,17 @@ impl Hub {
         accept.resume = self.resume.take().filter(|_| !connect.clean_start);
         accept.keep_alive_s = self.keep_alive_s;
         let resumed = accept.resume.is_some();
+        if !resumed {
+            self.filters = Filters::default();
+        }
         let connection = self.connections.get_mut(&link).unwrap();
         connection.kick_ms = self.kicks_ms.map(|ms| ctx.now_ms + ms);
         connection.session.accept(ctx.now_ms, accept);
+        self.send_waiting_commands(ctx, link);
         let unanswered = std::mem::take(&mut self.unanswered);
+        if resumed {
+            self.late_answers.on_resumed(ctx, &unanswered);
+        }
         if resumed && self.hostile_one_in > 0 {
             let at_ms = ctx.now_ms + ctx.rng.between(0, 800);
             self.late.extend(unanswered.into_iter().map(|(id, msg)| (at_ms, link, id, Some(msg))));
@@ -398,6 +397,7 @@ impl Hub {
         }
         let due_ms = ctx.now_ms + self.ack_delay_ms;
         self.pending.push_back(Pending { due_ms, link, ack, id, msg, reason });
+        self.answer_of_the_life_before(ctx, link);
     }
 
     fn answer(&mut self, ctx: &mut Ctx, pending: &Pending) {
@@ -421,7 +421,7 @@ impl Hub {
     }
 
     /// An answer that nobody waits for, or that belongs to an earlier connection.
-    fn answer_late(&mut self, ctx: &mut Ctx, link: LinkId, id: PacketId, msg: Option<Msg>) {
+    pub(crate) fn answer_late(&mut self, ctx: &mut Ctx, link: LinkId, id: PacketId, msg: Option<Msg>) {
         if self.current != Some(link) {
             return;
         }

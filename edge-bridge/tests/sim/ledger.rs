@@ -45,6 +45,8 @@ pub(crate) enum Rule {
     HeadOfLine,
     /// Connections were made one after the other without an end.
     DialRate,
+    /// A command that the application asked for at QoS 1 came in an outage, and never arrived.
+    CommandLost,
     /// A refused subscription was asked for again without back-off.
     SubscribeRate,
     /// PUBACK to a sensor before the row was durable or acknowledged by the hub.
@@ -75,6 +77,8 @@ pub(crate) enum Rule {
     TimeToLive,
     /// A message that the hub passed over stays unanswered, and the connection goes on.
     PassedOver,
+    /// The number of waiting rows is not that of the rows that wait.
+    Waiting,
     /// Rows are leased and nobody holds them.
     Lease,
     /// A PUBLISH that the hub's CONNACK forbids.
@@ -95,13 +99,14 @@ thread_local! {
 
 impl Rule {
     /// The first of the enum to the last.
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Lost,
         Self::RemovedEarly,
         Self::Deleted,
         Self::HandedOver,
         Self::HeadOfLine,
         Self::DialRate,
+        Self::CommandLost,
         Self::SubscribeRate,
         Self::EarlyReceipt,
         Self::ReceiveMaximum,
@@ -117,6 +122,7 @@ impl Rule {
         Self::BrokenOff,
         Self::TimeToLive,
         Self::PassedOver,
+        Self::Waiting,
         Self::Lease,
         Self::HubLimits,
         Self::SetAside,
@@ -236,6 +242,10 @@ impl Ledger {
     pub(crate) fn on_hub_refusal(&mut self, msg: Msg) {
         self.refused.insert(msg);
         self.disturbed.insert(msg.sensor);
+    }
+
+    pub(crate) fn was_refused(&self, msg: Msg) -> bool {
+        self.refused.contains(&msg)
     }
 
     /// The row was set aside. `size`: of its PUBLISH.

@@ -86,6 +86,8 @@ pub(crate) struct ModelQueue {
     just_gone: HashMap<Key, Msg>,
     leases: u64,
     pub(crate) leased: usize,
+    /// Rows that waited after the last lease.
+    waited: u64,
     pub(crate) commits: u64,
     pub(crate) max_rows: usize,
     pub(crate) bug: Option<Bug>,
@@ -169,6 +171,11 @@ impl ModelQueue {
 
     pub(crate) fn is_durable(&self, msg: Msg) -> bool {
         self.durable.contains_key(&msg)
+    }
+
+    /// Rows that are neither done nor leased nor parked.
+    pub(crate) fn waiting_rows(&self) -> usize {
+        self.len() - self.leased - self.parked_free.len()
     }
 
     /// Rows that are not done.
@@ -322,6 +329,7 @@ impl Spool for ModelQueue {
             out.extend(self.lease_key(now_ms, key));
             bytes += out.last().map_or(0, |leased| leased.row.payload.len());
         }
+        self.waited = self.free.len() as u64;
         out
     }
 
@@ -388,7 +396,7 @@ impl Spool for ModelQueue {
     }
 
     fn waiting(&self) -> u64 {
-        self.free.len() as u64
+        if self.bug == Some(Bug::WaitingAtLastLease) { self.waited } else { self.free.len() as u64 }
     }
 
     fn parked(&self) -> u64 {

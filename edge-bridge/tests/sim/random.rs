@@ -1,6 +1,6 @@
 //! Made-up stories: sensors, network, hub and faults from one number. Promises 1, 3, 4, 5 and 12.
 
-use edge_bridge::wire::{ReasonCode, Version};
+use edge_bridge::wire::{QoS, ReasonCode, Version};
 
 use crate::bug::Bug;
 use crate::changing::changing;
@@ -18,11 +18,14 @@ const SETTLE_MS: u64 = 30 * 60_000;
 /// One case.
 pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
     let mut rng = Rng::new(seed);
+    let own_filter = own_filter(seed);
     let config = GatewayConfig {
         deduplicates: rng.one_in(2),
         max_unacked_bytes: rng.pick(&[4_000, 1 << 20]),
         identity: true,
         max_in_flight: rng.pick(&[u16::MAX, 5, 100]),
+        rule_qos: u8::from(own_filter.is_none()),
+        own_filter: None,
     };
     let mut sensors: Vec<_> = (0..rng.between(1, 4)).map(|_| sensor(&mut rng)).collect();
     let thin = thin(seed, &mut sensors);
@@ -33,6 +36,8 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
     world.hub.ack_delay_ms = rng.pick(&[0, 2, 50, 400]);
     world.at(0, quality(&mut rng));
     thin.into_iter().for_each(|thin| world.at(0, thin));
+    restarts(seed, &mut world);
+    own_filter.into_iter().for_each(|(at_ms, own_filter)| world.at(at_ms, own_filter));
     let length_ms = rng.between(10, 60) * 1_000;
     for _ in 0..rng.between(1, 8) {
         fault(&mut rng, &mut world, length_ms);
@@ -43,7 +48,13 @@ pub(crate) fn run(seed: u64, bug: Option<Bug>) -> Result<(), Violation> {
     for sensor in &mut world.sensors {
         sensor.stop();
     }
-    world.run_until_delivered(SETTLE_MS)
+    world.run_until_delivered(SETTLE_MS)?;
+    if own_filter.is_none() {
+        return Ok(());
+    }
+    // Ends of faults come up to 20 s after the faults.
+    world.run_until(world.ctx.now_ms.max(length_ms + 21_000))?;
+    world.command_in_an_outage()
 }
 
 fn sensor(rng: &mut Rng) -> SensorConfig {
@@ -74,6 +85,38 @@ fn expiring(seed: u64, sensors: &mut [SensorConfig]) {
     let mut rng = Rng::new(!seed ^ 1);
     if rng.one_in(4) {
         (sensors[0].version, sensors[0].expiry_s) = (Version::V5, Some(rng.pick(&[1, 5, 20, 60, 600])));
+    }
+}
+
+/// The nth seed of those in which the application asks for a filter of its own.
+pub(crate) fn asking(n: u64) -> u64 {
+    16 * n + 3
+}
+
+/// In one of sixteen the rule for commands says QoS 0, and the application asks for them at QoS 1, sooner or later. Drawn apart, too.
+fn own_filter(seed: u64) -> Option<(u64, Fault)> {
+    let mut rng = Rng::new(!seed ^ 2);
+    let filter = rng.pick(&["cmd/#", "cmd/#", "cmd/valve", "+/valve"]);
+    let at_ms = rng.pick(&[0, 1_000, 10_000, 25_000]);
+    (seed % 16 == asking(0)).then_some((at_ms, Fault::Subscribe(filter, QoS::AtLeastOnce)))
+}
+
+/// The nth seed of those with restarts.
+pub(crate) fn restarting(n: u64) -> u64 {
+    64 * n + 10
+}
+
+/// One of 64 loses its power again and again, with a slow hub that answers late. Drawn apart, too.
+fn restarts(seed: u64, world: &mut World) {
+    let mut rng = Rng::new(!seed ^ 3);
+    if seed % 64 != restarting(0) {
+        return;
+    }
+    (world.hub.late_answers.gives, world.hub.receive_maximum, world.hub.ack_delay_ms) = (true, 5, 400);
+    let mut at_ms = 5_000;
+    for _ in 0..3 {
+        at_ms += rng.between(500, 3_500);
+        world.at(at_ms, Fault::PowerCut(rng.between(10, 200)));
     }
 }
 
