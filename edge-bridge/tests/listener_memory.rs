@@ -18,8 +18,12 @@ fn site() -> (Site, Peer) {
     (site, good)
 }
 
+/// What was given up is gone a moment later.
 #[track_caller]
-fn within(site: &Site) {
+fn within(site: &mut Site) {
+    if site.listener.stats().held_bytes > MAX {
+        site.pass(2);
+    }
     let held = site.listener.stats().held_bytes;
     assert!(held <= MAX, "{held} bytes are held");
 }
@@ -51,7 +55,7 @@ fn subscribers_that_do_not_read_give_way() {
         for n in 0..50 * rounds {
             let topic = if size < 2_048 { "to/all".to_owned() } else { format!("to/{n}") };
             site.send(good, &[qos0(&topic, &"x".repeat(size))]);
-            within(&site);
+            within(&mut site);
         }
         is_served(&mut site, good);
     }
@@ -67,7 +71,7 @@ fn subscribers_that_read_and_never_acknowledge_give_way() {
     }
     for n in 0..60 {
         site.send(good, &[publish(n + 1, &format!("to/{}", n % 20), &"x".repeat(50_000))]);
-        within(&site);
+        within(&mut site);
     }
     is_served(&mut site, good);
 }
@@ -85,7 +89,7 @@ fn a_message_for_many_counts_once() {
     }
     // 6 MB if each had its own copy.
     site.send(good, &[publish(1, "big", &"x".repeat(100_000))]);
-    within(&site);
+    within(&mut site);
     let reader = site.client("reader", Version::V311);
     site.send(reader, &[subscribe(&["small"])]);
     site.received(reader);
@@ -121,7 +125,7 @@ fn a_message_for_many_that_are_there_is_not_copied_for_each() {
         if !is_retained {
             site.send(good, &[Packet::Publish(large)]);
         }
-        within(&site);
+        within(&mut site);
         for reader in readers {
             site.unstick(reader);
             let messages = site.messages(reader);
@@ -130,6 +134,56 @@ fn a_message_for_many_that_are_there_is_not_copied_for_each() {
         let stats = site.listener.stats();
         assert_eq!((stats.closed_for_memory, stats.dropped_full), (0, 0), "{qos:?} {is_retained}");
     }
+}
+
+/// What gives way is not free at once: that is no reason to close those who hold little.
+#[test]
+fn one_overflow_costs_one_connection() {
+    let (mut site, good) = site();
+    let filters: Vec<_> = (0..10).map(|n| format!("bystander/{n}")).collect();
+    let filters: Vec<_> = filters.iter().map(String::as_str).collect();
+    let bystander = site.client("bystander", Version::V311);
+    site.send(bystander, &[subscribe(&filters)]);
+    let away = site.client("away", Version::V311);
+    site.send(away, &[subscribe(&["away"])]);
+    site.cut(away);
+    site.send(good, &[publish(1, "away", &"x".repeat(1_500))]);
+    let readers: Vec<_> = (0..12).map(|n| site.client(&format!("s{n}"), Version::V311)).collect();
+    for (n, reader) in readers.iter().enumerate() {
+        let topic = format!("to/{n}");
+        site.send(*reader, &[subscribe_as(vec![Subscription::new(text(&topic), QoS::AtMostOnce)], None)]);
+        site.stuck.insert(reader.connection);
+        site.send(good, &[qos0(&topic, &"x".repeat(200_000))]);
+    }
+    within(&mut site);
+    let closed = readers.iter().filter(|reader| site.is_closed(**reader)).count();
+    assert_eq!((closed, site.listener.stats().closed_for_memory), (2, 2), "12 of 200 000 bytes in 2 MiB");
+    assert!(!site.is_closed(bystander));
+    let away = site.client("away", Version::V311);
+    assert_eq!(site.messages(away).len(), 1);
+    is_served(&mut site, good);
+}
+
+/// The end of one of many readers of a large message frees next to nothing: who half-sends gives way before them.
+#[test]
+fn readers_of_one_large_message_give_way_last() {
+    let (mut site, good) = site();
+    let readers: Vec<_> = (0..50).map(|n| site.client(&format!("r{n}"), Version::V311)).collect();
+    for reader in &readers {
+        site.send(*reader, &[subscribe_as(vec![Subscription::new(text("big"), QoS::AtLeastOnce)], None)]);
+        site.stuck.insert(reader.connection);
+    }
+    site.send(good, &[publish(1, "big", &"x".repeat(200_000))]);
+    // Of 200 016 bytes after the fixed header.
+    let head = [&[0x30, 0xd0, 0x9a, 0x0c, 0, 3][..], b"big"].concat();
+    for n in 0..30 {
+        let peer = site.client(&format!("s{n}"), Version::V311);
+        site.send_bytes(peer, &head);
+        (0..15).for_each(|_| site.send_bytes(peer, &[b'x'; 10_000]));
+        within(&mut site);
+    }
+    assert!(site.listener.stats().closed_for_memory > 0);
+    assert!(readers.iter().all(|reader| !site.is_closed(*reader)));
 }
 
 #[test]
@@ -142,7 +196,7 @@ fn unfinished_messages_give_way() {
         site.send_bytes(peer, &head);
         for _ in 0..15 {
             site.send_bytes(peer, &[b'x'; 10_000]);
-            within(&site);
+            within(&mut site);
         }
     }
     is_served(&mut site, good);
@@ -158,11 +212,11 @@ fn sessions_of_absent_clients_give_way() {
         site.send(peer, &[subscribe(&filters)]);
         site.send(peer, &[subscribe(&["big"])]);
         site.cut(peer);
-        within(&site);
+        within(&mut site);
     }
     for n in 0..60 {
         site.send(good, &[publish(n + 1, "big", &"x".repeat(50_000))]);
-        within(&site);
+        within(&mut site);
     }
     is_served(&mut site, good);
 }
@@ -187,7 +241,7 @@ fn wills_and_aliases_count() {
                     ..message(&topic, "")
                 })],
             );
-            within(&site);
+            within(&mut site);
         }
     }
     is_served(&mut site, good);
@@ -201,7 +255,7 @@ fn messages_that_wait_for_room_give_way() {
     for n in 0..50 {
         let peer = site.client(&format!("s{n}"), Version::V311);
         site.send(peer, &[publish(1, "store/x", &"x".repeat(100_000))]);
-        within(&site);
+        within(&mut site);
     }
     assert!(site.listener.stats().held < 25, "{}", site.listener.stats().held);
     site.set_room(true);

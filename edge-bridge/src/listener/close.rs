@@ -42,7 +42,10 @@ impl<I: Ingest> Listener<I> {
             self.stats.dropped_gone += gone.len() as u64;
             self.abandon(gone);
         }
-        self.outputs.push_back(Output::Close { connection: id, discards: state.gives_way });
+        // Who breaks the protocol and does not read keeps no payloads, and no socket, for the time of a flush.
+        let breaks_off =
+            state.unwritten.memory().payloads > 0 && matches!(why, Closed::Violation(_) | Closed::KeepAlive);
+        self.outputs.push_back(Output::Close { connection: id, discards: state.gives_way || breaks_off });
         self.budget.set(Holder::Connection(id), Memory::default());
         self.outputs.push_back(Output::Event(Event::Disconnected { connection: id, client, why }));
         if let Some(key) = key {

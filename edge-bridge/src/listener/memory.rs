@@ -26,7 +26,10 @@ impl<I: Ingest> Listener<I> {
         let memory = state.map_or(Memory::default(), |state| {
             let mut memory = state.session.memory();
             memory += state.session.unsent();
-            memory += state.unwritten.memory();
+            let unwritten = state.unwritten.memory();
+            // At QoS 1 they are the messages in flight: once for each connection.
+            memory.payloads = memory.payloads.max(unwritten.payloads);
+            memory.own += unwritten.own;
             memory.own += state.unfinished + state.held_bytes;
             memory
         });
@@ -56,10 +59,13 @@ impl<I: Ingest> Listener<I> {
     /// Takes memory from whoever holds most, if all together hold too much: a message that waits, or else the session or the connection. Returns
     /// whether it did.
     pub(super) fn give_way(&mut self, now: Now) -> bool {
-        if self.held_bytes() <= self.config.max_memory {
+        let payloads = self.shared.bytes();
+        self.leaving.expire(now.up_ms);
+        let stays = payloads.saturating_sub(self.leaving.bytes());
+        if self.held_bytes() - payloads + stays <= self.config.max_memory {
             return false;
         }
-        match self.budget.largest() {
+        match self.budget.largest(stays) {
             None => return false,
             Some(Holder::Connection(id)) => self.close_for_memory(now, id),
             Some(Holder::Client(key)) if self.drop_least(key) => {}
@@ -83,6 +89,7 @@ impl<I: Ingest> Listener<I> {
     fn close_for_memory(&mut self, now: Now, id: ConnectionId) {
         let Some(state) = self.connections.get_mut(&id) else { return };
         state.gives_way = true;
+        self.leaving.add(now.up_ms, state.unwritten.memory().payloads);
         state.session.disconnect(now.up_ms, ReasonCode::QUOTA_EXCEEDED);
         self.stats.closed_for_memory += 1;
         self.drain(now, id);

@@ -36,6 +36,7 @@ mod door;
 mod holdings;
 mod intake;
 mod io;
+mod leaving;
 mod memory;
 mod message;
 mod places;
@@ -64,6 +65,7 @@ use connection::Connection;
 use deadlines::Deadlines;
 use holdings::Holdings;
 use intake::Intake;
+use leaving::Leaving;
 use retained::Retained;
 use shared::Shared;
 use subscriptions::Subscriptions;
@@ -102,6 +104,7 @@ pub struct Listener<I> {
     holdings: Holdings,
     shared: Shared,
     budget: Budget,
+    leaving: Leaving,
     /// Clients to whom what waits is sent once somebody has given way.
     deferred: Vec<ClientKey>,
     stats: Stats,
@@ -135,6 +138,7 @@ impl<I: Ingest> Listener<I> {
             holdings: Holdings::default(),
             shared: Shared::default(),
             budget: Budget::default(),
+            leaving: Leaving::default(),
             deferred: Vec::new(),
             stats: Stats::default(),
         }
@@ -213,7 +217,7 @@ impl<I: Ingest> Listener<I> {
     /// Returns when to call [`handle_timeout`](Self::handle_timeout).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        self.deadlines.next()
+        [self.deadlines.next(), self.leaving.due_ms()].into_iter().flatten().min()
     }
 
     /// Returns whether bytes of this connection should be read now. May change after every other `&mut` call.
