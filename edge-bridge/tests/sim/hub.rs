@@ -415,7 +415,9 @@ impl Hub {
         ctx.ledger.on_hub_answer(pending.msg, pending.reason, kept);
         self.drain(ctx, pending.link);
         if ctx.rng.one_in(self.hostile_one_in) {
-            let again = if ctx.rng.one_in(2) { pending.id } else { PacketId::new(50_000).unwrap() };
+            // An identifier that no message has or will have soon.
+            let unused = PacketId::new(pending.id.get() ^ 0x8000).unwrap_or(PacketId::MIN);
+            let again = if ctx.rng.one_in(2) { pending.id } else { unused };
             self.late.push_back((ctx.now_ms + 1, pending.link, again, None));
         }
     }
