@@ -44,10 +44,9 @@ impl AlarmDesk {
     /// # Errors
     /// Why it is refused, in words for its sender.
     pub(super) fn admit<'t>(
-        &mut self,
+        &self,
         topic: &'t str,
         message: &Inbound,
-        now: Now,
     ) -> Result<(&'t str, AlarmLevel, AlarmCommand), &'static str> {
         if message.retain {
             return Err("retained: nobody knows how old it is");
@@ -55,17 +54,24 @@ impl AlarmDesk {
         let payload = Some(&message.payload).filter(|payload| payload.len() <= PAYLOAD_MAX);
         let command = payload.and_then(|payload| alarm_command(topic, payload));
         let command = command.ok_or("no such command, or not its payload")?;
-        let AlarmCommands { clients, per_minute } = &self.rules;
-        if clients.as_ref().is_some_and(|list| !list.iter().any(|one| **one == *message.client)) {
+        if self.rules.clients.as_ref().is_some_and(|list| !list.iter().any(|one| **one == *message.client)) {
             return Err("this client may not command it");
         }
-        if !self.all.take(*per_minute, nanoseconds(now)) {
-            return Err("more commands than alarms.per_minute");
-        }
+        Ok(command)
+    }
+
+    /// Takes a place among the commands of a minute. Commands to alarms that nobody has take none.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit).
+    pub(super) fn take_turn(&mut self, now: Now) -> Result<(), &'static str> {
         if self.unkept.len() >= UNKEPT_MAX {
             return Err("too many commands wait for the disk");
         }
-        Ok(command)
+        if !self.all.take(self.rules.per_minute, nanoseconds(now)) {
+            return Err("more commands than alarms.per_minute");
+        }
+        Ok(())
     }
 
     /// Says that a command was refused, if not too many were.

@@ -49,14 +49,18 @@ pub(super) struct Alarms {
 
 impl Alarms {
     /// Opens the desk. To be called before the first message: without it commands go by the routes.
-    pub(super) fn open(commands: Option<&AlarmCommands>, ingest: &GatewayIngest) -> Option<Self> {
+    pub(super) fn open(
+        commands: Option<&AlarmCommands>,
+        ingest: &GatewayIngest,
+        intake: &Intake,
+    ) -> Option<Self> {
         let (to_say, said) = mpsc::channel(SAID_MAX);
         let to_keep = Arc::<Notify>::default();
-        ingest.obey(AlarmDesk::new(commands?.clone(), to_say.clone()), to_keep.clone());
+        ingest.obey(AlarmDesk::new(commands?.clone(), to_say.clone()), to_keep.clone(), intake.clone());
         Some(Self { said, to_say, to_keep })
     }
 
-    /// Publishes what is said, and keeps what must be kept.
+    /// Publishes what is said, and keeps what must be kept. Runs without a queue too: then every command is refused, and its sender told.
     pub(super) fn run(
         self,
         state: &Path,

@@ -59,7 +59,7 @@ struct Local {
     ingest: GatewayIngest,
     intake: Intake,
     control: Option<Control>,
-    alarms: Option<Alarms>,
+    alarms: Option<[JoinHandle<()>; 2]>,
     front: Front,
     no_queue: NoQueue,
     surface: Surface,
@@ -114,10 +114,13 @@ impl Local {
             None => None,
         };
         let intake = Intake::closed();
-        let alarms = Alarms::open(config.alarm_commands.as_ref(), &ingest);
+        let alarms = Alarms::open(config.alarm_commands.as_ref(), &ingest, &intake);
         let control = config.control.as_ref().map(|control| Control::start(control, state, &ingest));
         let mut control = control.transpose()?;
         let front = Front::start(config, clock, &ingest, &intake, control.as_mut()).await?;
+        let alarms = alarms.zip(front.listener());
+        let alarms =
+            alarms.map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));
         let no_queue = NoQueue {
             cause: opening.cause(),
             listener: front.listener(),
@@ -187,9 +190,6 @@ impl Local {
             control: control.as_ref().map(Control::figures),
         };
         surface.show(monitor.clone());
-        let alarms = alarms.zip(front.listener());
-        let alarms =
-            alarms.map(|(alarms, local)| alarms.run(state, clock, local, ingest.clone(), intake.clone()));
         let tasks = [
             tokio::spawn(monitor.watch()),
             tokio::spawn(tables.listen(link.clone(), shown)),
@@ -215,7 +215,7 @@ impl Local {
             control.stop().await;
         }
         self.front.stop(LOCAL_WITHIN).await;
-        self.pages.into_iter().for_each(|task| task.abort());
+        self.pages.into_iter().chain(self.alarms.into_iter().flatten()).for_each(|task| task.abort());
         tracing::info!("stopped without a queue");
     }
 }

@@ -211,7 +211,7 @@ impl GatewayIngest {
             }
             let Some(route) = route else { continue };
             if let Err(error) = route.restore(now, state) {
-                tracing::info!(route = route.filter_topic, %error, "the filter starts cold");
+                tracing::warn!(route = route.filter_topic, %error, "the filter starts cold");
             }
         }
         rows
@@ -280,8 +280,8 @@ impl Ingest for GatewayIngest {
 
     fn lane(&self, message: &Inbound) -> Option<u8> {
         let topic = message.topic.as_str();
-        // An alarm's row goes by the first lane.
-        if self.is_alarm_command(topic) { Some(0) } else { self.lane_of(topic) }
+        // A command does not wait for room: what is obeyed later than it was given is worse than what is refused.
+        if self.is_alarm_command(topic) { None } else { self.lane_of(topic) }
     }
 }
 

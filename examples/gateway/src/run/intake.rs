@@ -104,6 +104,14 @@ impl Intake {
         }
     }
 
+    /// A way with room, of which nothing is taken.
+    #[cfg(test)]
+    pub(crate) fn with_room() -> Self {
+        let intake = Self::closed();
+        intake.shared.full_lanes.store(0, Ordering::Relaxed);
+        intake
+    }
+
     /// An open way.
     #[cfg(test)]
     pub(crate) fn start(queue: aio::Queue, lanes: usize) -> Self {

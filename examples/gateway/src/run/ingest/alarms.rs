@@ -11,8 +11,12 @@ use super::{GatewayIngest, Inner};
 use crate::run::alarm_desk::{AlarmDesk, alarm_topic};
 use crate::run::alarm_file::KeptAlarms;
 use crate::run::filter::Filter;
+use crate::run::intake::Intake;
 use crate::run::readings::Taken;
 use crate::run::withhold::Link;
+
+/// Lane of the rows of alarms.
+const ALARM_LANE: u8 = 0;
 
 /// Alarms that local clients may command.
 #[derive(Debug)]
@@ -20,13 +24,16 @@ pub(super) struct Commanded {
     desk: AlarmDesk,
     /// Told when there is something to be kept over a kill.
     to_keep: Arc<Notify>,
+    /// The way that the rows of an obeyed command go.
+    intake: Intake,
 }
 
 impl GatewayIngest {
-    /// From now on local clients may command the filters' alarms. `to_keep`: told when their states are to be written.
-    pub(crate) fn obey(&self, desk: AlarmDesk, to_keep: Arc<Notify>) {
+    /// From now on local clients may command the filters' alarms. `to_keep`: told when their states are to be written. `intake`: asked for
+    /// room, without which a command is refused.
+    pub(crate) fn obey(&self, desk: AlarmDesk, to_keep: Arc<Notify>, intake: Intake) {
         let mut inner = self.lock();
-        inner.alarms = Some(Commanded { desk, to_keep });
+        inner.alarms = Some(Commanded { desk, to_keep, intake });
         inner.routes.iter_mut().filter_map(|route| route.filter_mut()).for_each(Filter::tell_alarms);
     }
 
@@ -97,7 +104,10 @@ impl Inner {
         message: &Inbound,
     ) -> Result<(Vec<Row>, Link), String> {
         let Some(alarms) = &mut self.alarms else { return Err("commands are off".to_owned()) };
-        let command = alarms.desk.admit(topic, message, now)?;
+        let command = alarms.desk.admit(topic, message)?;
+        if !alarms.intake.has_room_in(Some(ALARM_LANE)) {
+            return Err("the queue has no room for it now".to_owned());
+        }
         let has_alarm = |filter: &Filter| filter.has_alarm(command.0);
         let mut those = self.routes.iter_mut().filter(|route| route.filter().is_some_and(has_alarm));
         let Some(route) = those.next() else {
@@ -106,6 +116,7 @@ impl Inner {
         if those.next().is_some() {
             return Err("several routes have a sensor of this name with an alarm".to_owned());
         }
+        alarms.desk.take_turn(now)?;
         let mut taken = Taken::default();
         if let Some(filter) = route.filter_mut() {
             filter.alarm_command(now, command, &mut taken).map_err(|error| error.to_string())?;
@@ -119,7 +130,7 @@ impl Inner {
 
     /// Tells local clients what changed, and whoever keeps it.
     pub(super) fn tell_alarms(&mut self) {
-        let Some(Commanded { desk, to_keep }) = &mut self.alarms else { return };
+        let Some(Commanded { desk, to_keep, .. }) = &mut self.alarms else { return };
         for filter in self.routes.iter_mut().filter_map(|route| route.filter_mut()) {
             let changes = filter.take_alarm_changes();
             changes.all.iter().for_each(|(sensor, transition)| desk.changed(sensor, transition));

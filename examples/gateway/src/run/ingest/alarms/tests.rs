@@ -21,10 +21,14 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn rig() -> Rig {
-    rig_of(Some(AlarmCommands { clients: Some(vec!["hmi".to_owned()]), per_minute: 9 }))
+    rig_of(Some(hmi()), Intake::with_room())
 }
 
-fn rig_of(commands: Option<AlarmCommands>) -> Rig {
+fn hmi() -> AlarmCommands {
+    AlarmCommands { clients: Some(vec!["hmi".to_owned()]), per_minute: 9 }
+}
+
+fn rig_of(commands: Option<AlarmCommands>, intake: Intake) -> Rig {
     let text = "[gateway]\nid = \"g\"\n[local]\nlisten = \"127.0.0.1:1\"\n[hub]\nurl = \"mqtt://hub\"\n\
         [[route]]\nmatch = \"a/#\"\nto = \"up\"\nformat = \"json\"\n\
         [[route]]\nmatch = \"b/#\"\nto = \"up\"\nformat = \"json\"\n[[route]]\nmatch = \"#\"\n";
@@ -34,7 +38,7 @@ fn rig_of(commands: Option<AlarmCommands>) -> Rig {
     let (to_say, said) = mpsc::channel(99);
     let to_keep = Arc::<Notify>::default();
     if let Some(commands) = commands {
-        ingest.obey(AlarmDesk::new(commands, to_say), to_keep.clone());
+        ingest.obey(AlarmDesk::new(commands, to_say), to_keep.clone(), intake);
     }
     Rig { ingest, to_keep, said: said.into() }
 }
@@ -178,12 +182,12 @@ fn commands_are_rate_limited_and_a_flood_is_counted_rather_than_told() {
 
 #[test]
 fn without_commands_their_topics_are_as_any_other() {
-    let rig = rig_of(None);
+    let rig = rig_of(None, Intake::with_room());
     let Answer::Store(rows) = rig.message("hmi", "cmd/alarm/t/HI/reset", "", 1) else { panic!("stored") };
     assert_eq!(rows[0].topic.as_str(), "cmd/alarm/t/HI/reset");
     assert_eq!(rig.ingest.lane(&Inbound::new(Utf8::default(), Version::V5, &command())), Some(1));
     let rig = self::rig();
-    assert_eq!(rig.ingest.lane(&Inbound::new(Utf8::default(), Version::V5, &command())), Some(0));
+    assert_eq!(rig.ingest.lane(&Inbound::new(Utf8::default(), Version::V5, &command())), None);
     let Answer::Store(rows) = rig.message("hmi", "cmd/other", "", 1) else { panic!("stored") };
     assert_eq!(rows[0].topic.as_str(), "cmd/other", "only the alarms' topics are taken");
 }
@@ -225,4 +229,31 @@ fn a_kept_alarm_is_kept_until_it_changes_by_itself() {
 fn is_notified(notify: &Notify) -> bool {
     let mut told = std::pin::pin!(notify.notified());
     told.as_mut().enable()
+}
+
+/// A command that waits would be obeyed when nobody means it any more: a shelving would begin hours later.
+#[test]
+fn a_command_that_finds_no_room_is_refused_and_never_obeyed_later() {
+    let rig = rig_of(Some(hmi()), Intake::closed());
+    let _rows = rig.reading("t", 95.0, 1);
+    rig.said();
+    let answer = rig.message("hmi", "cmd/alarm/t/HI/shelve", "60000", 2);
+    assert!(matches!(answer, Answer::Absorb));
+    let said = rig.said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0].0, "event/refused/alarm/t/HI/shelve");
+    assert_eq!(said[0].1["reason"], "the queue has no room for it now");
+    assert!(rig.ingest.alarms_to_keep().0.is_empty());
+}
+
+/// Whoever names alarms that nobody has does not use up the operators' minute.
+#[test]
+fn commands_to_unknown_alarms_take_no_place_of_the_minute() {
+    let rig = rig();
+    let _rows = rig.reading("t", 95.0, 1);
+    for n in 0..50 {
+        let answer = rig.message("hmi", &format!("cmd/alarm/none{n}/HI/reset"), "", 2);
+        assert!(matches!(answer, Answer::Absorb));
+    }
+    rig.shelve("t");
 }
