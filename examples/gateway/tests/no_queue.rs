@@ -190,7 +190,7 @@ fn promise_14_a_queue_larger_than_the_disk_costs_no_control() {
     let outputs = Subscriber::start(listen, "out/#");
     control_goes_on(listen, &outputs);
     let (_, health) = gateway.get("/healthz").unwrap();
-    assert!(health.contains("are free: lower max_bytes"), "{health}");
+    assert!(health.contains("bytes, lower max_bytes"), "{health}");
     stops_clean(gateway, &outputs);
 }
 
@@ -215,7 +215,7 @@ fn promise_14_a_full_disk_costs_no_control_and_is_used_once_there_is_room() {
     let _disk = SmallDisk(state.clone());
     let filler = state.join("filler");
     fs::write(&filler, vec![1; 15 << 20]).unwrap();
-    goes_on_until_mended(dir.path(), "are free", || fs::remove_file(&filler).unwrap());
+    goes_on_until_mended(dir.path(), "disk full", || fs::remove_file(&filler).unwrap());
 }
 
 /// The disk of an earlier run comes late: its rows, its totals and the states of its filters are there then.

@@ -20,9 +20,11 @@ use edge_bridge::net::Clock;
 use edge_filter::LimitAlarmState;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use super::alarm_desk::milliseconds;
 use super::ingest::GatewayIngest;
+use super::once_a_minute::OnceAMinute;
 use super::sealed;
 
 const FILE: &str = "alarms";
@@ -60,10 +62,11 @@ pub(super) fn read(state: &Path) -> Vec<KeptAlarms> {
 /// Removes the file, if there is one.
 pub(super) fn remove(state: &Path) -> io::Result<()> {
     match fs::remove_file(state.join(FILE)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => control_loop::state_file::sync_names(state),
+        // Perhaps of an attempt whose sync failed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed?,
     }
+    control_loop::state_file::sync_names(state)
 }
 
 /// Replaces the file, or removes it where that fails.
@@ -88,7 +91,7 @@ pub(super) async fn keep(
     to_keep: Arc<Notify>,
     said: mpsc::Sender<Said>,
 ) {
-    let mut written = None;
+    let (mut written, mut line) = (None, OnceAMinute::default());
     loop {
         to_keep.notified().await;
         let (kept, waiting) = ingest.alarms_to_keep();
@@ -98,7 +101,9 @@ pub(super) async fn keep(
             written = match done {
                 Ok(Ok(kept)) => Some(kept),
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "acknowledgements and shelving are not kept: a kill loses them, and commands wait for their answer");
+                    if line.may_say(Instant::now()) {
+                        tracing::warn!(%error, "acknowledgements and shelving are not kept: a kill loses them, and commands wait for their answer");
+                    }
                     tokio::time::sleep(AGAIN).await;
                     to_keep.notify_one();
                     None

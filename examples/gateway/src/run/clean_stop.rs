@@ -81,7 +81,8 @@ pub(crate) fn read(state: &Path) -> LastRun {
 pub(crate) fn remove(state: &Path) -> io::Result<()> {
     let path = state.join(FILE);
     match fs::remove_file(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Perhaps of an attempt whose sync failed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
         Ok(()) => {}
     }

@@ -87,10 +87,11 @@ pub(crate) fn run(config: &Config, state: Option<&Path>) -> Result<(), RunError>
     let state: PathBuf = state.ok_or_else(|| {
         RunError::Configuration("where to keep the queue: give --state DIR or [gateway] state".to_owned())
     })?;
-    // One thread, beside the queue's own two; a few more only while a name is looked up.
+    // One thread, beside the queue's own two; a few more only while a name is looked up or a small file is written. A disk that hangs holds
+    // one for each file, and the stop of the loops needs one still.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2)
+        .max_blocking_threads(8)
         .build()
         .map_err(|error| RunError::Failed(format!("the runtime: {error}")))?;
     let result = runtime.block_on(gateway::run(config, &state));

@@ -1,6 +1,6 @@
 //! Opening of the queue, tried again with back-off while its disk or its path refuses: that costs messages for the hub, never control or local
-//! clients. What no attempt can mend ends the gateway: another process on the directory, a configuration that the queue does not take, a newer
-//! format.
+//! clients. What no attempt can mend ends the gateway: another process on the directory at the start, a configuration that the queue does not
+//! take, a newer format.
 
 #![allow(clippy::disallowed_methods, reason = "a shell: it waits for the disk")]
 
@@ -28,8 +28,6 @@ const AT_ONCE_WITHIN: Duration = Duration::from_secs(5);
 /// Pauses between attempts, in milliseconds.
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 60_000;
-/// For the end of a queue that was opened in vain.
-const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// Time for which the line about one cause, or about any, is not repeated.
 const SAME_AGAIN: Duration = Duration::from_secs(3_600);
 const OTHER_AGAIN: Duration = Duration::from_secs(60);
@@ -63,7 +61,8 @@ impl Opening {
         (pauses.base_ms, pauses.max_ms) = (FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
         let backoff = Backoff::new(pauses, u64::from(std::process::id()));
         let (state, queue, line) = (state.to_owned(), queue.clone(), CauseLine::default());
-        let attempts = Attempts { state, queue, clock, backoff, told: told.clone(), line, made: false };
+        let attempts =
+            Attempts { state, queue, clock, backoff, told: told.clone(), line, made: false, is_again: false };
         Self { running: Box::pin(attempts.run()), attempts: None, told }
     }
 
@@ -104,8 +103,8 @@ impl Opening {
     pub(super) async fn give_back(&mut self, opened: Opened, cause: String) {
         let Opened { queue, consumer, is_new } = opened;
         drop(consumer);
-        // One that hangs is found busy, which ends the gateway: a restart will find out.
-        let _closed = timeout(CLOSE_WITHIN, queue.close()).await;
+        // One that hangs is found busy until it is done.
+        let _closed = timeout(store::CLOSE_WITHIN, queue.close()).await;
         if let Some(mut attempts) = self.attempts.take() {
             attempts.made |= is_new;
             self.running = Box::pin(async move {
@@ -125,6 +124,8 @@ struct Attempts {
     line: CauseLine,
     /// An attempt before made the queue.
     made: bool,
+    /// There was an attempt before: then another process on the directory is no second gateway at its start, and ends nothing.
+    is_again: bool,
 }
 
 impl Attempts {
@@ -133,6 +134,16 @@ impl Attempts {
             match self.attempt().await {
                 Ok(opened) => return (self, Ok(opened)),
                 Err(NotOpened::ForGood(error)) => return (self, Err(error)),
+                Err(NotOpened::Busy) if self.is_again => {
+                    self.wait("in use: another gateway, or somebody who looks into the queue").await;
+                }
+                Err(NotOpened::Busy) => {
+                    let error = format!(
+                        "{} is in use: another edge-gateway runs with this --state directory",
+                        self.state.display()
+                    );
+                    return (self, Err(RunError::Failed(error)));
+                }
                 Err(NotOpened::ForNow(cause)) => self.wait(&cause).await,
             }
         }
@@ -152,6 +163,7 @@ impl Attempts {
 
     /// Tells why there is no queue, and waits for the next attempt.
     async fn wait(&mut self, cause: &str) {
+        self.is_again = true;
         let cause = format!("{}: {cause}", self.state.display());
         if self.line.is_due(Instant::now(), &cause) {
             say(&cause);
@@ -169,7 +181,7 @@ fn make(state: &Path) -> io::Result<bool> {
         }
         made => made?,
     }
-    Ok(!state.join("queue.ring").exists())
+    Ok(!state.join("queue.ring").try_exists()?)
 }
 
 fn say(cause: &str) {
@@ -211,5 +223,31 @@ mod tests {
         };
         assert_eq!(lines(0..7_200, |_| "full".to_owned()), 2);
         assert_eq!(lines(7_200..7_500, |s| format!("{s} bytes are free")), 5);
+    }
+
+    /// Somebody who looks into the queue, or a queue of ours that is slow to close, ends no control loop.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_directory_that_is_in_use_ends_the_first_attempt_and_no_later_one() {
+        let text = "[gateway]\nid=\"a\"\n[local]\nlisten=\"127.0.0.1:1\"\n[hub]\nurl=\"mqtt://h\"\n[[route]]\nmatch=\"#\"\n[queue]\nmax_bytes=\"1MiB\"\n";
+        let config = crate::config::Config::parse(Path::new("g.toml"), text, &|_| None).unwrap().0;
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        std::fs::write(&state, "no directory").unwrap();
+        let mut opening = Opening::start(&state, &config.queue, Arc::default());
+        assert!(opening.at_once().await.unwrap().is_none());
+        std::fs::remove_file(&state).unwrap();
+        std::fs::create_dir(&state).unwrap();
+        let (held, consumer) = store::open(&state, &config.queue, Arc::default()).await.unwrap();
+        let second = Opening::start(&state, &config.queue, Arc::default()).at_once().await;
+        assert!(second.is_err_and(|error| error.to_string().contains("is in use")));
+        let mut cause = opening.cause();
+        let in_use = cause.wait_for(|cause| cause.as_ref().is_some_and(|cause| cause.contains("in use")));
+        tokio::select! {
+            _ = opening.opened() => panic!("opened or ended while it was in use"),
+            found = timeout(Duration::from_secs(30), in_use) => drop(found.unwrap().unwrap()),
+        }
+        drop(consumer);
+        held.close().await.unwrap();
+        timeout(Duration::from_secs(30), opening.opened()).await.unwrap().unwrap();
     }
 }

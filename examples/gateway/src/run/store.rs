@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use edge_queue::{
     Config as QueueConfig, OnFull as QueueOnFull, OpenError, Order as QueueOrder, SystemClock, aio,
@@ -15,6 +16,8 @@ use super::error::RunError;
 pub(crate) const CONSUMER: &str = "hub";
 /// A packet of the listener is at most 256 KiB; the row has its topic and properties twice at worst.
 const ROW_BYTES_MAX: usize = 384 * 1024;
+/// For the end of a queue that was opened in vain.
+pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// No limit, in the queue's terms.
 const UNLIMITED_MESSAGES: u64 = u64::MAX / 4;
 
@@ -23,6 +26,8 @@ const UNLIMITED_MESSAGES: u64 = u64::MAX / 4;
 pub(crate) enum NotOpened {
     /// Neither time nor a better disk mends it.
     ForGood(RunError),
+    /// Another process has the directory: a gateway, or somebody who looks into the queue.
+    Busy,
     /// The disk or the path refused.
     ForNow(String),
 }
@@ -38,19 +43,28 @@ pub(crate) async fn open(
 ) -> Result<(aio::Queue, aio::Consumer), NotOpened> {
     let opened = aio::Queue::open_with_clock(state, config(queue), clock).await;
     let opened = opened.map_err(|error| match error {
-        OpenError::Busy => NotOpened::ForGood(RunError::Failed(format!(
-            "{} is in use: another edge-gateway runs with this --state directory",
-            state.display()
-        ))),
+        OpenError::Busy => NotOpened::Busy,
         OpenError::Config(error) => NotOpened::ForGood(RunError::Configuration(format!("[queue] {error}"))),
         error @ OpenError::NewerFormat { .. } => {
             NotOpened::ForGood(RunError::Failed(format!("the queue in {}: {error}", state.display())))
         }
+        // Without the bytes that are free, which change: the same cause is said once an hour.
+        OpenError::NoSpace { needed, lower: Some(key), .. } => {
+            NotOpened::ForNow(format!("disk full: the configuration reserves {needed} bytes, lower {key}"))
+        }
+        OpenError::NoSpace { needed, lower: None, .. } => {
+            NotOpened::ForNow(format!("disk full: {needed} bytes are needed"))
+        }
         error => NotOpened::ForNow(error.to_string()),
     })?;
-    let consumer = opened.consumer(CONSUMER).await;
-    let consumer = consumer.map_err(|error| NotOpened::ForNow(error.to_string()))?;
-    Ok((opened, consumer))
+    match opened.consumer(CONSUMER).await {
+        Ok(consumer) => Ok((opened, consumer)),
+        Err(error) => {
+            // Here, and not where the last handle is dropped, which would hold up the runtime's only thread.
+            let _closed = tokio::time::timeout(CLOSE_WITHIN, opened.close()).await;
+            Err(NotOpened::ForNow(error.to_string()))
+        }
+    }
 }
 
 /// Writes what happened to the store since the last call to the log.
