@@ -125,7 +125,7 @@ impl Lease {
 
     fn end(mut self, how: Done) {
         if let Some(leased) = self.leased.take() {
-            self.engine.end_leases(leased.reader, [(leased.lane, leased.row.seq)], how);
+            self.engine.end_leases(leased.consumer, [(leased.lane, leased.row.seq)], how);
         }
     }
 
@@ -133,7 +133,7 @@ impl Lease {
     /// [`Consumer::scan`](crate::Consumer::scan) or [`Consumer::rewind`](crate::Consumer::rewind), or the next open. Writes nothing.
     pub fn pass(mut self) {
         if let Some(leased) = self.leased.take() {
-            self.engine.pass(leased.reader, leased.lane, leased.row.seq);
+            self.engine.pass(leased.consumer, leased.lane, leased.row.seq);
         }
     }
 
@@ -141,10 +141,10 @@ impl Lease {
     pub(crate) fn settle_with(
         mut self,
         engine: &Arc<Engine>,
-        reader: u64,
+        consumer: u64,
     ) -> Result<(usize, u64), Box<Lease>> {
         let own =
-            Arc::ptr_eq(&self.engine, engine) && self.leased.as_ref().is_some_and(|l| l.reader == reader);
+            Arc::ptr_eq(&self.engine, engine) && self.leased.as_ref().is_some_and(|l| l.consumer == consumer);
         match self.leased.take_if(|_| own) {
             Some(leased) => Ok((leased.lane, leased.row.seq)),
             None => Err(Box::new(self)),
@@ -155,7 +155,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(leased) = self.leased.take() {
-            self.engine.give_back(leased.reader, leased.lane, leased.row.seq);
+            self.engine.give_back(leased.consumer, leased.lane, leased.row.seq);
         }
     }
 }
@@ -209,15 +209,15 @@ impl Chunk {
 
     /// All rows have arrived.
     pub fn ack(self) {
-        let Some((engine, reader)) = self.leases.first().and_then(|l| {
+        let Some((engine, consumer)) = self.leases.first().and_then(|l| {
             let leased = l.leased.as_ref()?;
-            Some((l.engine.clone(), leased.reader))
+            Some((l.engine.clone(), leased.consumer))
         }) else {
             return;
         };
         let mut rows: Vec<(usize, u64)> = Vec::with_capacity(self.leases.len());
-        rows.extend(self.leases.into_iter().filter_map(|lease| lease.settle_with(&engine, reader).ok()));
-        engine.end_leases(reader, rows, Done::Delivered);
+        rows.extend(self.leases.into_iter().filter_map(|lease| lease.settle_with(&engine, consumer).ok()));
+        engine.end_leases(consumer, rows, Done::Delivered);
     }
 }
 

@@ -32,16 +32,16 @@ impl Pending {
         Pending { slot: ticket.slot, at: ticket.at }
     }
 
-    /// Waits for the receipt: at most `ack_within` while the store works, for as long as it fails else. A thread's third
+    /// SyncProducers for the receipt: at most `ack_within` while the store works, for as long as it fails else. A thread's third
     /// wait in a row within 50 ms of its one before commits at once instead of waiting for company.
     ///
     /// # Errors
     /// [`WaitError::Closed`] when the queue was closed and the row could not be made safe.
     pub fn wait(&self) -> Result<Receipt, WaitError> {
-        self.slot.wait_heard(self.at).unwrap_or(Err(WaitError::Closed))
+        self.slot.wait_observed(self.at).unwrap_or(Err(WaitError::Closed))
     }
 
-    /// Waits at most `time`; `None` when the receipt is still to come.
+    /// SyncProducers at most `time`; `None` when the receipt is still to come.
     ///
     /// # Errors
     /// As [`Pending::wait`].

@@ -16,7 +16,7 @@ type Command = Box<dyn FnOnce() + Send>;
 pub(super) struct Worker {
     commands: mpsc::UnboundedSender<Command>,
     /// One permit for each of [`COMMANDS_MAX`], given back when the command begins.
-    places: Arc<Semaphore>,
+    cursors: Arc<Semaphore>,
     thread: ThreadId,
 }
 
@@ -28,15 +28,15 @@ impl Worker {
                 command();
             }
         })?;
-        let places = Arc::new(Semaphore::new(COMMANDS_MAX));
-        Ok(Worker { commands, places, thread: handle.thread().id() })
+        let cursors = Arc::new(Semaphore::new(COMMANDS_MAX));
+        Ok(Worker { commands, cursors, thread: handle.thread().id() })
     }
 
     /// Runs `f` on the thread. Dropping the future does not stop `f`, its result is dropped then.
     pub(super) async fn run<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let place = self.places.clone().acquire_owned().await.ok()?;
+        let cursor = self.cursors.clone().acquire_owned().await.ok()?;
         let answer = self.hand_over(move || {
-            drop(place);
+            drop(cursor);
             f()
         })?;
         answer.await.ok()

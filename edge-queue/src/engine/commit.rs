@@ -1,4 +1,4 @@
-//! A commit, from the rows that wait to the receipts they get. Runs in whatever thread asked for it.
+//! Group commit: one write and one sync for all rows that wait, in the thread that asked for it, and then their receipts.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use super::{Engine, Open, Wake, lock};
 const SEGMENT_TRIES: u32 = 3;
 
 impl Engine {
-    /// Makes durable what was pushed before the call. Waits for a commit in progress.
+    /// Makes durable what was pushed before the call. SyncProducers for a commit in progress.
     pub(crate) fn commit(&self) -> Result<(), CommitError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(CommitError::Closed)?;
@@ -141,7 +141,7 @@ impl Engine {
             rows.iter().flatten().try_for_each(|rows| open.store.append_shared(rows))?;
             open.store.commit(&changes, &state)
         });
-        // The window takes its rows back: nobody else may hold them.
+        // The tail takes its rows back: nobody else may hold them.
         drop(rows);
         match &written {
             Ok(()) => {
@@ -221,7 +221,7 @@ impl Engine {
     /// drop-oldest does.
     fn free_segment(&self, open: &mut Open, lane: Lane) -> bool {
         let at = usize::from(lane.0);
-        let unwritten = |model: &mut Model| model.lanes.get(at).map_or(0, |l| l.window.unwritten_bytes());
+        let unwritten = |model: &mut Model| model.lanes.get(at).map_or(0, |l| l.tail.unwritten_bytes());
         let freed = self.with_model(|model| model.more_done(at)) && self.commit_changes(open);
         if freed && self.with_model(|model| unwritten(model) <= model.lanes.get(at).map_or(0, |l| l.room)) {
             return true;

@@ -1,4 +1,4 @@
-//! Leasing: rows from RAM at once, from the store by reading, or later by waiting.
+//! Leases: rows from RAM at once, from the store by reading, or later by waiting.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -35,7 +35,7 @@ pub(crate) enum Quick {
 }
 
 impl Engine {
-    pub(crate) fn lease(&self, reader: u64, take: Take, wait: Wait) -> Result<Vec<Leased>, ConsumerError> {
+    pub(crate) fn lease(&self, consumer: u64, take: Take, wait: Wait) -> Result<Vec<Leased>, ConsumerError> {
         let mut out = Vec::new();
         if take.rows == 0 {
             return Ok(out);
@@ -48,7 +48,7 @@ impl Engine {
             _ => Some(0),
         };
         loop {
-            match self.lease_step(reader, take, until_ms, &mut out) {
+            match self.lease_step(consumer, take, until_ms, &mut out) {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) if out.is_empty() => return Err(error),
@@ -61,7 +61,7 @@ impl Engine {
     /// `Ok(true)`: that is all.
     fn lease_step(
         &self,
-        reader: u64,
+        consumer: u64,
         take: Take,
         until_ms: Option<u64>,
         out: &mut Vec<Leased>,
@@ -71,7 +71,7 @@ impl Engine {
         if model.closed {
             return Err(ConsumerError::Closed);
         }
-        let more = model.lease(reader, take, out, &now);
+        let more = model.lease(consumer, take, out, &now);
         let receipts = std::mem::take(&mut model.out);
         let left_ms = until_ms.map_or(Some(u64::MAX), |at| at.checked_sub(now.up_ms).filter(|ms| *ms > 0));
         if let (More::Done, true, Some(left)) = (more, out.is_empty(), left_ms) {
@@ -91,7 +91,7 @@ impl Engine {
             More::Gone => Err(ConsumerError::Forgotten),
             More::Done => Ok(true),
             More::Read { lane, from, below, limit } => {
-                self.fetch(reader, lane, from, below, limit)?;
+                self.fetch(consumer, lane, from, below, limit)?;
                 Ok(false)
             }
         }
@@ -99,7 +99,7 @@ impl Engine {
 
     fn fetch(
         &self,
-        reader: u64,
+        consumer: u64,
         lane: usize,
         from: Seq,
         below: Seq,
@@ -108,7 +108,7 @@ impl Engine {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
         let chunk = self.read(open, lane, from, limit).map_err(|e| ConsumerError::Store(e.to_string()))?;
-        self.with_model(|model| model.offer(reader, lane, from, below, chunk));
+        self.with_model(|model| model.offer(consumer, lane, from, below, chunk));
         Ok(())
     }
 
@@ -123,7 +123,7 @@ impl Engine {
     #[cfg(feature = "tokio")]
     pub(crate) fn lease_quick(
         &self,
-        reader: u64,
+        consumer: u64,
         take: Take,
         (waiter, waker): (u64, &std::task::Waker),
     ) -> Result<Quick, ConsumerError> {
@@ -133,7 +133,7 @@ impl Engine {
         if model.closed {
             return Err(ConsumerError::Closed);
         }
-        let more = model.lease(reader, take, &mut out, &now);
+        let more = model.lease(consumer, take, &mut out, &now);
         let receipts = std::mem::take(&mut model.out);
         if out.is_empty() && matches!(more, More::Done) {
             let mut wakers = lock(&self.wakers);

@@ -5,19 +5,18 @@
 //! Whoever calls [`Engine::commit`] writes the commit himself; the writer thread does the same when one is due.
 
 mod commit;
+mod consumers;
 mod damage;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod export;
 mod lease;
-mod members;
 mod open;
 mod push;
-mod stall;
 mod stats;
+mod store_watchdog;
+mod sync_producers;
 #[cfg(test)]
 mod tests;
-mod waits;
-mod watch;
 mod writer;
 
 #[cfg(feature = "tokio")]
@@ -33,7 +32,7 @@ use std::thread::{JoinHandle, ThreadId};
 
 use crate::event::Events;
 use crate::flaw::{Flaw, planted};
-use crate::model::{Done, Hurry, Model, Outbox};
+use crate::model::{Done, Model, Outbox, WaitObserver};
 use crate::row::Lane;
 use crate::shell::Clock;
 use crate::state::{GapRecord, State};
@@ -41,8 +40,8 @@ use crate::store::Store;
 use crate::wake::wake;
 
 use stats::Seen;
-use waits::Waits;
-use watch::Watch;
+use store_watchdog::StoreWatchdog;
+use sync_producers::SyncProducers;
 
 /// The store and the lock of its directory.
 pub(crate) struct Open {
@@ -69,8 +68,8 @@ pub(crate) struct Engine {
     wakers: Mutex<Vec<(u64, Waker)>>,
     /// Set while anybody waits for rows: spares a system call per push.
     someone_waits: AtomicBool,
-    waits: Mutex<Waits<ThreadId>>,
-    watch: Watch,
+    sync_producers: Mutex<SyncProducers<ThreadId>>,
+    watchdog: StoreWatchdog,
     seen: Mutex<Seen>,
     /// The bookkeeping of the last commit that succeeded.
     committed: Mutex<Arc<State>>,
@@ -100,37 +99,37 @@ impl Engine {
     }
 
     /// Ends leases, all in the same way.
-    pub(crate) fn end_leases(&self, reader: u64, rows: impl IntoIterator<Item = (usize, u64)>, how: Done) {
+    pub(crate) fn end_leases(&self, consumer: u64, rows: impl IntoIterator<Item = (usize, u64)>, how: Done) {
         let up_ms = self.clock.now().up_ms;
         let wake = self.with_model(|model| {
             for (lane, seq) in rows {
-                model.end_lease(reader, lane, seq, how, up_ms);
+                model.end_lease(consumer, lane, seq, how, up_ms);
             }
             self.whom_to_wake(model)
         });
         self.wake(wake);
     }
 
-    pub(crate) fn give_back(&self, reader: u64, lane: usize, seq: u64) {
+    pub(crate) fn give_back(&self, consumer: u64, lane: usize, seq: u64) {
         let wake = self.with_model(|model| {
-            model.give_back(reader, lane, seq);
+            model.give_back(consumer, lane, seq);
             self.whom_to_wake(model)
         });
         self.wake(wake);
     }
 
-    pub(crate) fn pass(&self, reader: u64, lane: usize, seq: u64) {
+    pub(crate) fn pass(&self, consumer: u64, lane: usize, seq: u64) {
         let wake = self.with_model(|model| {
-            model.pass(reader, lane, seq);
+            model.pass(consumer, lane, seq);
             self.whom_to_wake(model)
         });
         self.wake(wake);
     }
 
-    pub(crate) fn ack_gaps(&self, reader: u64, gaps: &[(Lane, GapRecord)]) {
+    pub(crate) fn ack_gaps(&self, consumer: u64, gaps: &[(Lane, GapRecord)]) {
         let up_ms = self.clock.now().up_ms;
         let wake = self.with_model(|model| {
-            model.ack_gaps(reader, gaps, up_ms);
+            model.ack_gaps(consumer, gaps, up_ms);
             self.whom_to_wake(model)
         });
         self.wake(wake);
@@ -181,18 +180,18 @@ impl Engine {
     }
 }
 
-impl Hurry for Engine {
+impl WaitObserver for Engine {
     /// A producer that waits each time has nothing to gain from company.
     fn while_waited(&self, wait: &mut dyn FnMut()) {
         let thread = std::thread::current().id();
-        let row = lock(&self.waits).begin(&thread, self.clock.now().up_ms);
+        let row = lock(&self.sync_producers).begin(&thread, self.clock.now().up_ms);
         let commits = row.commits() && !planted(Flaw::WaitsNotCounted);
         if commits || self.clock.manual() {
             // An error leaves the receipt pending, which is what the caller waits for.
             let _noted = self.commit();
         }
         wait();
-        lock(&self.waits).end(thread, row, self.clock.now().up_ms);
+        lock(&self.sync_producers).end(thread, row, self.clock.now().up_ms);
     }
 }
 

@@ -13,8 +13,8 @@ use crate::shell::{Clock, random_u64};
 use crate::store::{Options, Recovered, Store, StoreError, memory::Memory};
 
 use super::stats::Seen;
-use super::waits::Waits;
-use super::watch::Watch;
+use super::store_watchdog::StoreWatchdog;
+use super::sync_producers::SyncProducers;
 use super::{Engine, Open, lock};
 
 impl Engine {
@@ -74,8 +74,8 @@ impl Engine {
             rows: Condvar::new(),
             wakers: Mutex::new(Vec::new()),
             someone_waits: AtomicBool::new(false),
-            waits: Mutex::new(Waits::default()),
-            watch: Watch::default(),
+            sync_producers: Mutex::new(SyncProducers::default()),
+            watchdog: StoreWatchdog::default(),
             seen: Mutex::new(Seen::default()),
             committed,
         };

@@ -1,4 +1,5 @@
-//! Rows come in: one at a time, or many under one lock with one reading of the clock.
+//! Pushes: one row at a time, or many under one lock with one reading of the clock; waits for the disk only where the model asks
+//! for a read or a commit first.
 
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ impl Engine {
             // There was a row.
             taken => taken.unwrap_or_else(|| Ok(Ticket::default())),
         })?;
-        ticket.slot.heard_by(self);
+        ticket.slot.observed_by(self);
         Ok(ticket)
     }
 
@@ -81,7 +82,7 @@ impl Engine {
             }
             Ok(())
         });
-        tickets.iter().for_each(|ticket| ticket.slot.heard_by(self));
+        tickets.iter().for_each(|ticket| ticket.slot.observed_by(self));
         (tickets, refused.err())
     }
 

@@ -10,7 +10,7 @@ use crate::stats::{Dropped, Health, LaneStats, Ledger, Stats};
 use crate::store::{ReadLimit, StoreStats};
 use crate::time::{Now, Stamp, age_ms};
 
-use super::stall::stall_reason;
+use super::store_watchdog::stall_reason;
 use super::{Engine, Open, lock};
 
 /// Last answer of the store about itself, for when it is at work.
@@ -86,10 +86,10 @@ impl Engine {
     fn oldest(&self, lane: usize) -> Oldest {
         let model = self.model();
         let Some(l) = model.lanes.get(lane).filter(|l| l.usage.rows > 0) else { return Oldest::Known(None) };
-        let lowest = model.in_lane(l.id).map(|(_, place)| place.pos.floor).min();
+        let lowest = model.in_lane(l.id).map(|(_, cursor)| cursor.pos.floor).min();
         let from = lowest.unwrap_or(l.floor).max(l.floor);
-        if from >= l.window.from() {
-            return Oldest::Known(l.window.first().map(|row: &StoredRow| row.stamp));
+        if from >= l.tail.from() {
+            return Oldest::Known(l.tail.first().map(|row: &StoredRow| row.stamp));
         }
         drop(model);
         match lock(&self.seen).oldest.get(lane).copied().flatten() {
@@ -113,12 +113,12 @@ impl Engine {
         Stats {
             messages: lanes.iter().map(|l| l.messages).sum(),
             bytes: lanes.iter().map(|l| l.bytes).sum(),
-            unwritten_bytes: model.lanes.iter().map(|l| l.window.unwritten_bytes()).sum(),
+            unwritten_bytes: model.lanes.iter().map(|l| l.tail.unwritten_bytes()).sum(),
             oldest_age_ms,
             lanes,
             store,
             health: self.health(&model, now),
-            overdue_ms: late_ms.max(self.watch.busy_ms(now.up_ms)),
+            overdue_ms: late_ms.max(self.watchdog.busy_ms(now.up_ms)),
             volatile_rows: model.volatile_rows,
         }
     }
@@ -132,7 +132,7 @@ impl Engine {
             let since_ms = now.up_ms.saturating_sub(fault.since_ms);
             return Health::Degraded { kind: FaultKind::Io, reason: fault.reason.clone(), since_ms };
         }
-        match self.watch.stalled_ms(now.up_ms) {
+        match self.watchdog.stalled_ms(now.up_ms) {
             None => Health::Healthy,
             Some(ms) => Health::Degraded { kind: FaultKind::Stalled, reason: stall_reason(ms), since_ms: ms },
         }
@@ -186,16 +186,16 @@ fn lane_stats(model: &Model, lane: &LaneModel) -> LaneStats {
 }
 
 fn ledgers(model: &Model, lane: Lane) -> Vec<Ledger> {
-    let of = |(name, place): (&str, &crate::model::Place)| Ledger {
+    let of = |(name, cursor): (&str, &crate::model::Cursor)| Ledger {
         consumer: name.to_owned(),
         lane,
-        accepted: place.pos.accepted,
-        delivered: place.pos.delivered,
-        moved: place.pos.moved,
-        queued: place.queued,
-        leased: place.leased_weight,
-        ranges: place.pos.acked.len() as u64,
-        dropped: Dropped(place.pos.dropped),
+        accepted: cursor.pos.accepted,
+        delivered: cursor.pos.delivered,
+        moved: cursor.pos.moved,
+        queued: cursor.queued,
+        leased: cursor.leased_weight,
+        ranges: cursor.pos.acked.len() as u64,
+        dropped: Dropped(cursor.pos.dropped),
     };
     model.in_lane(lane).map(of).collect()
 }

@@ -95,7 +95,7 @@ fn found(lane: Lane, rows: u64, next: Seq, script: &Arc<Script>) -> (Box<dyn Sto
     recovered.state.lane[at] =
         LaneState { next, rows: known, weight: known, bytes: known * 100, ..LaneState::default() };
     let mut hub = ConsumerState { name: "hub".to_owned(), lanes: Default::default() };
-    hub.lanes.iter_mut().for_each(|place| place.floor = 1);
+    hub.lanes.iter_mut().for_each(|cursor| cursor.floor = 1);
     (hub.lanes[at].accepted, hub.lanes[at].queued_bytes) = (known, known * 100);
     recovered.state.consumers.push(hub);
     recovered.highest_seq[at] = rows;

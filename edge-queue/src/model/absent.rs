@@ -56,10 +56,10 @@ impl Model {
             if std::mem::take(&mut lane.dirty) {
                 changes.push(Change::Lane { lane: id, state: lane.kept });
             }
-            for reader in &mut self.readers {
-                let Some(position) = reader.absent.get_mut(at) else { continue };
+            for consumer in &mut self.consumers {
+                let Some(position) = consumer.absent.get_mut(at) else { continue };
                 if std::mem::take(&mut position.dirty) {
-                    let (consumer, position) = (reader.name.clone(), position.kept.clone());
+                    let (consumer, position) = (consumer.name.clone(), position.kept.clone());
                     changes.push(Change::Position { consumer, lane: id, position });
                 }
             }
@@ -69,14 +69,14 @@ impl Model {
     /// A commit failed: everything of the absent lanes is to be written again.
     pub(super) fn absent_not_written(&mut self) {
         self.absent.iter_mut().for_each(|lane| lane.dirty = true);
-        let positions = self.readers.iter_mut().flat_map(|reader| &mut reader.absent);
+        let positions = self.consumers.iter_mut().flat_map(|consumer| &mut consumer.absent);
         positions.for_each(|position| position.dirty = true);
     }
 
     /// Returns whether a commit would write anything of the absent lanes.
     pub(super) fn absent_dirty(&self) -> bool {
         self.absent.iter().any(|lane| lane.dirty)
-            || self.readers.iter().flat_map(|reader| &reader.absent).any(|position| position.dirty)
+            || self.consumers.iter().flat_map(|consumer| &consumer.absent).any(|position| position.dirty)
     }
 
     /// The figures of the absent lanes, for a snapshot.

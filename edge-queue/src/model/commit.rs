@@ -36,7 +36,7 @@ impl Model {
     /// Up time at which a commit is due: 0 for at once, `None` for not at all.
     pub(crate) fn due_at_ms(&self) -> Option<u64> {
         let rules = &self.rules;
-        let rows = self.lanes.iter().filter_map(|l| l.window.oldest_waiting_ms()).min();
+        let rows = self.lanes.iter().filter_map(|l| l.tail.oldest_waiting_ms()).min();
         let waits = [
             rows.map(|at| at.saturating_add(rules.ack_within_ms)),
             self.settling_since_ms.map(|at| at.saturating_add(rules.ack_within_ms)),
@@ -56,7 +56,7 @@ impl Model {
     /// written because of others' acknowledgements, or each such commit would store some whose acknowledgements make the
     /// next.
     pub(crate) fn rows_due(&self, now: &Now) -> bool {
-        let rows = self.lanes.iter().filter_map(|l| l.window.oldest_waiting_ms()).min();
+        let rows = self.lanes.iter().filter_map(|l| l.tail.oldest_waiting_ms()).min();
         let receipts = rows.into_iter().chain(self.settling_since_ms).min();
         receipts.is_some_and(|at| at.saturating_add(self.rules.ack_within_ms) <= now.up_ms)
             || self.much_waits()
@@ -66,17 +66,17 @@ impl Model {
 
     /// Tells that rows wait for a commit.
     pub(crate) fn rows_wait(&self) -> bool {
-        self.lanes.iter().any(|l| l.window.waiting_bytes() > 0)
+        self.lanes.iter().any(|l| l.tail.waiting_bytes() > 0)
     }
 
     pub(crate) fn much_waits(&self) -> bool {
-        let waiting: u64 = self.lanes.iter().map(|l| l.window.waiting_bytes()).sum();
+        let waiting: u64 = self.lanes.iter().map(|l| l.tail.waiting_bytes()).sum();
         waiting >= self.rules.commit_bytes
     }
 
     /// Takes everything that waits into a commit. `None`: every row was handed over, nothing needs the medium.
     pub(crate) fn begin(&mut self) -> Option<Batch> {
-        let rows = self.lanes.iter_mut().map(|l| l.window.begin()).collect();
+        let rows = self.lanes.iter_mut().map(|l| l.tail.begin()).collect();
         self.begin_with(rows)
     }
 
@@ -93,8 +93,10 @@ impl Model {
     }
 
     fn has_unwritten_ends(&self) -> bool {
-        let places = self.readers.iter().flat_map(|reader| &reader.lanes);
-        self.lanes.iter().any(|lane| lane.dirty) || places.into_iter().any(|p| p.dirty) || self.absent_dirty()
+        let cursors = self.consumers.iter().flat_map(|consumer| &consumer.lanes);
+        self.lanes.iter().any(|lane| lane.dirty)
+            || cursors.into_iter().any(|p| p.dirty)
+            || self.absent_dirty()
     }
 
     /// The same without rows: to free space for them first, or because none is due.
@@ -110,26 +112,26 @@ impl Model {
             return;
         }
         for (at, lane) in self.lanes.iter_mut().enumerate() {
-            let Some(first) = lane.window.waiting().next().map(|row| row.seq) else { continue };
+            let Some(first) = lane.tail.waiting().next().map(|row| row.seq) else { continue };
             let Some(figures) = batch.state.lane.get_mut(at) else { continue };
             figures.next = figures.next.min(first);
-            for row in lane.window.waiting() {
+            for row in lane.tail.waiting() {
                 figures.rows = figures.rows.saturating_sub(1);
                 figures.weight = figures.weight.saturating_sub(u64::from(row.weight));
                 figures.bytes = figures.bytes.saturating_sub(row.bytes());
             }
             lane.dirty = true;
-            for (reader, found) in self.readers.iter_mut().zip(&mut batch.state.consumers) {
-                let (Some(place), Some(position)) = (reader.lanes.get_mut(at), found.lanes.get_mut(at))
+            for (consumer, found) in self.consumers.iter_mut().zip(&mut batch.state.consumers) {
+                let (Some(cursor), Some(position)) = (consumer.lanes.get_mut(at), found.lanes.get_mut(at))
                 else {
                     continue;
                 };
-                let open = || lane.window.waiting().filter(|row| !place.pos.is_done(row.seq));
+                let open = || lane.tail.waiting().filter(|row| !cursor.pos.is_done(row.seq));
                 let weight: u64 = open().map(|row| u64::from(row.weight)).sum();
                 let bytes: u64 = open().map(StoredRow::bytes).sum();
                 position.accepted = position.accepted.saturating_sub(weight);
                 position.queued_bytes = position.queued_bytes.saturating_sub(bytes);
-                place.dirty = true;
+                cursor.dirty = true;
             }
         }
         for change in &mut batch.changes {
@@ -177,10 +179,10 @@ impl Model {
     }
 
     fn positions(&mut self, at: usize, lane: Lane, changes: &mut Vec<Change>) {
-        for reader in &mut self.readers {
-            let Some(place) = reader.lanes.get_mut(at) else { continue };
-            if std::mem::take(&mut place.dirty) {
-                let (consumer, position) = (reader.name.clone(), place.pos.clone());
+        for consumer in &mut self.consumers {
+            let Some(cursor) = consumer.lanes.get_mut(at) else { continue };
+            if std::mem::take(&mut cursor.dirty) {
+                let (consumer, position) = (consumer.name.clone(), cursor.pos.clone());
                 changes.push(Change::Position { consumer, lane, position });
             }
         }
@@ -197,7 +199,7 @@ impl Model {
         let receipt = if self.rules.volatile { Receipt::Volatile } else { Receipt::Stored };
         let out = &mut self.out;
         for lane in &mut self.lanes {
-            lane.window.finish(true, |ticket| out.put(ticket, receipt));
+            lane.tail.finish(true, |ticket| out.put(ticket, receipt));
         }
         for (ticket, receipt) in self.settling_in_commit.drain(..) {
             out.put(ticket, receipt);
@@ -232,11 +234,11 @@ impl Model {
     /// The commit failed: everything waits again, nothing is promised.
     pub(crate) fn not_written(&mut self, changes: &[Change], now: &Now) {
         for lane in &mut self.lanes {
-            lane.window.finish(false, |_| {});
+            lane.tail.finish(false, |_| {});
             lane.dirty = true;
         }
-        for reader in &mut self.readers {
-            reader.lanes.iter_mut().for_each(|place| place.dirty = true);
+        for consumer in &mut self.consumers {
+            consumer.lanes.iter_mut().for_each(|cursor| cursor.dirty = true);
         }
         self.absent_not_written();
         for change in changes {
@@ -268,7 +270,7 @@ impl Model {
         self.closed = true;
         let out = &mut self.out;
         for lane in &mut self.lanes {
-            lane.window.drain_owed(|ticket| out.refuse(ticket));
+            lane.tail.drain_owed(|ticket| out.refuse(ticket));
         }
         for (ticket, _) in self.settling.drain(..).chain(self.settling_in_commit.drain(..)) {
             out.refuse(ticket);

@@ -9,7 +9,7 @@ use crate::flaw::{Flaw, planted};
 use crate::losses::{Share, divide};
 use crate::model::lane::{Size, Usage};
 use crate::model::progress::Progress;
-use crate::model::{Model, Place};
+use crate::model::{Cursor, Model};
 use crate::row::{Seq, StoredRow};
 use crate::state::{GapRecord, Reason};
 use crate::store::{Chunk, Lost};
@@ -45,9 +45,9 @@ impl Open {
 
 impl Reckoning {
     /// A row is done for one consumer.
-    pub(super) fn done(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
+    pub(super) fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
         if self.progress.has_read(lane, seq)
-            && let Some(open) = self.open.get_mut(reader)
+            && let Some(open) = self.open.get_mut(consumer)
         {
             open.sub(size);
         }
@@ -64,23 +64,23 @@ impl Reckoning {
 impl Model {
     /// Takes in damage that a read passed over. `false`: nothing was counted, the lane must be reckoned.
     pub(crate) fn lose(&mut self, lane: usize, lost: &[Lost], up_ms: u64) -> bool {
-        let Some(below) = self.lanes.get(lane).map(|l| l.window.from()) else { return true };
-        let places = self.readers.iter().filter_map(|reader| reader.lanes.get(lane));
-        let shares: Vec<Vec<Share>> = places.map(|place| place.shares(lost, below)).collect();
+        let Some(below) = self.lanes.get(lane).map(|l| l.tail.from()) else { return true };
+        let cursors = self.consumers.iter().filter_map(|consumer| consumer.lanes.get(lane));
+        let shares: Vec<Vec<Share>> = cursors.map(|cursor| cursor.shares(lost, below)).collect();
         if shares.iter().flatten().any(|share| !share.certain) {
             return false;
         }
         for lost in lost {
             let mut worst = 0;
-            for reader in 0..self.readers.len() {
-                let Some(place) = self.place_mut(reader, lane) else { continue };
-                for share in place.shares(std::slice::from_ref(lost), below) {
-                    if reader > 0 && planted(Flaw::LossOfOneConsumer) {
-                        mark_between(place, share.first, share.last);
+            for consumer in 0..self.consumers.len() {
+                let Some(cursor) = self.cursor_mut(consumer, lane) else { continue };
+                for share in cursor.shares(std::slice::from_ref(lost), below) {
+                    if consumer > 0 && planted(Flaw::LossOfOneConsumer) {
+                        mark_between(cursor, share.first, share.last);
                         continue;
                     }
                     worst = worst.max(share.rows);
-                    place.quarantine(&share);
+                    cursor.quarantine(&share);
                 }
             }
             self.note_loss(lane, lost, worst, up_ms);
@@ -93,7 +93,7 @@ impl Model {
     fn note_loss(&mut self, lane: usize, lost: &Lost, rows: u64, up_ms: u64) {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         let id = l.id;
-        if self.readers.is_empty() {
+        if self.consumers.is_empty() {
             // What is not counted now is the first consumer's to lose.
             if self.told.len() >= TOLD_MAX || !self.told.insert((lane, lost.first)) {
                 return;
@@ -111,13 +111,13 @@ impl Model {
 
     /// Begins to reckon a lane: where to read from, and up to where.
     pub(crate) fn reckon_start(&mut self, lane: usize) -> Option<(Seq, Seq)> {
-        let lowest = self.places(lane).map(|place| place.pos.floor).min();
+        let lowest = self.cursors(lane).map(|cursor| cursor.pos.floor).min();
         let l = self.lanes.get(lane)?;
         let at = lowest.unwrap_or(l.floor).max(l.floor);
-        let open = vec![Open::default(); self.readers.len()];
+        let open = vec![Open::default(); self.consumers.len()];
         let progress = Progress::new(lane, at);
         self.reckoning = Some(Reckoning { progress, usage: Usage::default(), open });
-        Some((at, l.window.from()))
+        Some((at, l.tail.from()))
     }
 
     /// Adds what one read brought; gives where to read on.
@@ -136,8 +136,8 @@ impl Model {
     fn reckon_row(&mut self, row: &StoredRow) {
         let Some(mut reckoning) = self.reckoning.take() else { return };
         let (lane, size) = (reckoning.progress.lane, Size::of(row));
-        for (open, reader) in reckoning.open.iter_mut().zip(&self.readers) {
-            if reader.lanes.get(lane).is_some_and(|place| !place.pos.is_done(row.seq)) {
+        for (open, consumer) in reckoning.open.iter_mut().zip(&self.consumers) {
+            if consumer.lanes.get(lane).is_some_and(|cursor| !cursor.pos.is_done(row.seq)) {
                 open.add(size);
             }
         }
@@ -157,7 +157,7 @@ impl Model {
     pub(crate) fn reckon_finish(&mut self, first: &[Lost], below: Seq, up_ms: u64) {
         let Some(lane) = self.reckoning.as_ref().map(|reckoning| reckoning.progress.lane) else { return };
         let mut seq = below;
-        while let Some(row) = self.lanes.get(lane).and_then(|l| l.window.at_or_after(seq)).cloned() {
+        while let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.at_or_after(seq)).cloned() {
             seq = row.seq.saturating_add(1);
             self.reckon_row(&row);
         }
@@ -171,16 +171,16 @@ impl Model {
         let all = lost.len() <= urgent.max(room);
         lost.truncate(urgent.max(room));
         let mut worst = vec![0; lost.len()];
-        for (reader, open) in open.iter().enumerate() {
-            if let Some(place) = self.place_mut(reader, lane) {
-                place.settle(&lost, *open, below, all, &mut worst);
+        for (consumer, open) in open.iter().enumerate() {
+            if let Some(cursor) = self.cursor_mut(consumer, lane) {
+                cursor.settle(&lost, *open, below, all, &mut worst);
             }
         }
         for (lost, rows) in lost.iter().zip(worst) {
             self.note_loss(lane, lost, rows, up_ms);
         }
         // Without a consumer what is lost still counts: it is the first one's to lose.
-        if let Some(l) = self.lanes.get_mut(lane).filter(|_| !self.readers.is_empty()) {
+        if let Some(l) = self.lanes.get_mut(lane).filter(|_| !self.consumers.is_empty()) {
             (l.usage, l.recount_due, l.dirty) = (usage, false, true);
         }
         self.must_write = true;
@@ -193,7 +193,7 @@ impl Model {
     }
 }
 
-impl Place {
+impl Cursor {
     fn shares(&self, lost: &[Lost], below: Seq) -> Vec<Share> {
         let share = |lost: &Lost| {
             let leased = self.leased.range(lost.first..=lost.last.max(lost.first)).map(|(seq, _)| *seq);
@@ -249,7 +249,7 @@ impl Place {
     /// Counts rows as lost of which nothing is left that says where they were.
     pub(super) fn lose_unseen(&mut self, weight: u64) {
         self.lose(weight);
-        let last_seq = self.cursor.max(self.pos.floor).saturating_sub(1).max(1);
+        let last_seq = self.backlog_next.max(self.pos.floor).saturating_sub(1).max(1);
         let (first_ms, last_ms, reason) = (0, 0, Reason::Quarantined);
         let record = GapRecord { first_seq: last_seq, last_seq, first_ms, last_ms, count: weight, reason };
         self.pos.add_gap(record);
@@ -257,17 +257,17 @@ impl Place {
 }
 
 /// Marks done what is neither leased nor waiting to be.
-pub(super) fn mark_between(place: &mut Place, first: Seq, last: Seq) {
-    let leased: Vec<Seq> = place.leased.range(first..=last).map(|(seq, _)| *seq).collect();
+pub(super) fn mark_between(cursor: &mut Cursor, first: Seq, last: Seq) {
+    let leased: Vec<Seq> = cursor.leased.range(first..=last).map(|(seq, _)| *seq).collect();
     let mut at = first;
     for seq in leased {
         if at < seq {
-            place.pos.mark(at, seq - 1);
+            cursor.pos.mark(at, seq - 1);
         }
         at = seq.saturating_add(1);
     }
     if at <= last {
-        place.pos.mark(at, last);
+        cursor.pos.mark(at, last);
     }
-    place.dirty = true;
+    cursor.dirty = true;
 }

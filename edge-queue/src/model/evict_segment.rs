@@ -38,15 +38,15 @@ impl Model {
     /// The oldest segment in which a row is wanted and none is leased.
     fn oldest_free_of_leases(&self, at: usize) -> Option<(Seq, Seq)> {
         let leased =
-            |first, last| self.places(at).any(|place| place.leased.range(first..=last).next().is_some());
+            |first, last| self.cursors(at).any(|cursor| cursor.leased.range(first..=last).next().is_some());
         let mut segments = self.lanes.get(at)?.segments.iter().flatten().copied();
         segments.find(|&(first, last)| self.holds_wanted(at, first, last) && !leased(first, last))
     }
 
     fn holds_wanted(&self, at: usize, first: Seq, last: Seq) -> bool {
-        match self.readers.is_empty() {
+        match self.consumers.is_empty() {
             true => self.lanes.get(at).is_some_and(|lane| last >= lane.floor),
-            false => self.places(at).any(|place| !place.pos.covers(first, last)),
+            false => self.cursors(at).any(|cursor| !cursor.pos.covers(first, last)),
         }
     }
 

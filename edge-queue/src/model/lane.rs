@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::config::{LaneLimits, Rules};
 use crate::event::Event;
+use crate::model::ram_tail::RamTail;
 use crate::model::read_fault::ReadFault;
-use crate::model::window::Window;
 use crate::row::{Lane, ROW_OVERHEAD_BYTES, Row, Seq, StoredRow};
 use crate::state::{LaneState, REASON_SLOTS, Reason};
 use crate::store::{DoneRows, Lost};
@@ -89,15 +89,15 @@ pub(crate) enum Oldest {
 
 impl Head {
     /// Takes the next of the oldest rows, from `floor` on, done and leased ones included.
-    pub(crate) fn next(&mut self, floor: Seq, window: &Window) -> Oldest {
+    pub(crate) fn next(&mut self, floor: Seq, tail: &RamTail) -> Oldest {
         if let Some((seq, size)) = self.rows.pop_front() {
             return Oldest::Row(seq, size);
         }
         self.upto = self.upto.max(floor);
-        if self.upto < window.from() {
+        if self.upto < tail.from() {
             return Oldest::NeedHead;
         }
-        let Some(row) = window.at_or_after(self.upto) else { return Oldest::Nothing };
+        let Some(row) = tail.at_or_after(self.upto) else { return Oldest::Nothing };
         self.upto = row.seq.saturating_add(1);
         Oldest::Row(row.seq, Size::of(row))
     }
@@ -161,7 +161,7 @@ pub(crate) struct LaneModel {
     pub(crate) usage: Usage,
     /// Live rows that some consumer has leased.
     pub(crate) pinned: Usage,
-    pub(crate) window: Window,
+    pub(crate) tail: RamTail,
     pub(crate) head: Head,
     /// Bytes the store can still take.
     pub(crate) room: u64,
@@ -188,7 +188,7 @@ impl LaneModel {
             floor: state.floor,
             usage: Usage::of(&state),
             pinned: Usage::default(),
-            window: Window::new(next),
+            tail: RamTail::new(next),
             head: Head { upto: state.floor, ..Head::default() },
             room: u64::MAX,
             segments: None,
@@ -208,7 +208,7 @@ impl LaneModel {
         self.next = seq.saturating_add(1);
         let Row { payload, meta, key, ttl_ms, expiry, weight, .. } = row;
         let (lane, stamp, weight) = (self.id, *now, weight.max(1));
-        self.window.push(StoredRow { lane, seq, epoch, stamp, ttl_ms, expiry, weight, key, meta, payload });
+        self.tail.push(StoredRow { lane, seq, epoch, stamp, ttl_ms, expiry, weight, key, meta, payload });
         seq
     }
 
@@ -255,7 +255,7 @@ impl LaneModel {
     pub(crate) fn wants_head(&self) -> bool {
         let near = |used: u64, limit: u64| used >= limit - limit / 8;
         self.head.rows.len() < HEAD_ROWS_MAX / 8
-            && self.head.upto < self.window.from()
+            && self.head.upto < self.tail.from()
             && (near(self.usage.weight, self.limits.messages) || near(self.usage.bytes, self.limits.bytes))
     }
 }

@@ -1,12 +1,12 @@
-//! Rows go out, and come back acknowledged or not.
+//! Leases: rows go out to a consumer, and come back acknowledged or not (at-least-once delivery).
 
 use crate::config::Order;
+use crate::model::cursor::Done;
 use crate::model::expiry::expired;
 use crate::model::lane::Size;
-use crate::model::live::Part;
+use crate::model::live_first::LanePart;
 use crate::model::own_limit;
-use crate::model::place::Done;
-use crate::model::{Model, Reader};
+use crate::model::{ConsumerModel, Model};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{GapRecord, Reason};
 use crate::store::ReadLimit;
@@ -33,7 +33,7 @@ impl Take {
 /// A row handed out.
 pub(crate) struct Leased {
     pub(crate) row: StoredRow,
-    pub(crate) reader: u64,
+    pub(crate) consumer: u64,
     pub(crate) lane: usize,
 }
 
@@ -62,18 +62,18 @@ enum Next {
 impl Model {
     /// Hands out rows until `out` holds what `take` allows.
     pub(crate) fn lease(&mut self, id: u64, take: Take, out: &mut Vec<Leased>, now: &Now) -> More {
-        let Some(reader) = self.reader_at(id) else { return More::Gone };
-        out.reserve(self.open_rows(reader).min(take.rows.saturating_sub(out.len())).min(AHEAD.rows));
+        let Some(consumer) = self.consumer_at(id) else { return More::Gone };
+        out.reserve(self.open_rows(consumer).min(take.rows.saturating_sub(out.len())).min(AHEAD.rows));
         let mut bytes: u64 = out.iter().map(|leased| leased.row.bytes()).sum();
         while out.len() < take.rows {
             let room = if out.is_empty() { u64::MAX } else { take.bytes.saturating_sub(bytes) };
-            match self.next_of_all(reader, room, now) {
+            match self.next_of_all(consumer, room, now) {
                 Some((lane, Next::Row(row))) => {
                     bytes = bytes.saturating_add(row.bytes());
-                    out.push(self.hand_out(reader, lane, row));
+                    out.push(self.hand_out(consumer, lane, row));
                 }
                 Some((lane, Next::Read(from))) => {
-                    let below = self.lanes.get(lane).map_or(from, |l| l.window.from());
+                    let below = self.lanes.get(lane).map_or(from, |l| l.tail.from());
                     return More::Read { lane, from, below, limit: AHEAD };
                 }
                 _ => break,
@@ -83,30 +83,30 @@ impl Model {
     }
 
     /// Rows one consumer may still get, at most.
-    fn open_rows(&self, reader: usize) -> usize {
-        let places = self.readers.get(reader).into_iter().flat_map(|r| &r.lanes).zip(&self.lanes);
-        let rows: u64 = places.map(|(place, l)| l.next.saturating_sub(place.cursor)).sum();
+    fn open_rows(&self, consumer: usize) -> usize {
+        let cursors = self.consumers.get(consumer).into_iter().flat_map(|r| &r.lanes).zip(&self.lanes);
+        let rows: u64 = cursors.map(|(cursor, l)| l.next.saturating_sub(cursor.backlog_next)).sum();
         usize::try_from(rows).unwrap_or(usize::MAX)
     }
 
-    fn hand_out(&mut self, reader: usize, lane: usize, row: StoredRow) -> Leased {
+    fn hand_out(&mut self, consumer: usize, lane: usize, row: StoredRow) -> Leased {
         let size = Size::of(&row);
         let mut id = 0;
-        self.pin(reader, lane, row.seq, size);
-        if let Some(r) = self.readers.get_mut(reader) {
+        self.pin(consumer, lane, row.seq, size);
+        if let Some(r) = self.consumers.get_mut(consumer) {
             id = r.id;
-            r.turns.serve(lane);
-            if let Some(place) = r.lanes.get_mut(lane) {
-                place.lease(row.seq, size);
+            r.scheduler.serve(lane);
+            if let Some(cursor) = r.lanes.get_mut(lane) {
+                cursor.lease(row.seq, size);
             }
         }
-        Leased { row, reader: id, lane }
+        Leased { row, consumer: id, lane }
     }
 
-    fn next_of_all(&mut self, reader: usize, room: u64, now: &Now) -> Option<(usize, Next)> {
-        let order = self.readers.get(reader)?.turns.order(self.lanes.len());
+    fn next_of_all(&mut self, consumer: usize, room: u64, now: &Now) -> Option<(usize, Next)> {
+        let order = self.consumers.get(consumer)?.scheduler.order(self.lanes.len());
         for lane in order {
-            match self.next_of_lane(reader, lane, room, now) {
+            match self.next_of_lane(consumer, lane, room, now) {
                 Next::Nothing | Next::Full => {}
                 next => return Some((lane, next)),
             }
@@ -114,22 +114,22 @@ impl Model {
         None
     }
 
-    fn next_of_lane(&mut self, reader: usize, lane: usize, room: u64, now: &Now) -> Next {
+    fn next_of_lane(&mut self, consumer: usize, lane: usize, room: u64, now: &Now) -> Next {
         let Some(Order::LiveFirst { backlog_one_in, behind_rows }) =
             self.lanes.get(lane).map(|l| l.limits.order)
         else {
-            return self.next_of_part(reader, lane, Part::Backlog, room, now);
+            return self.next_of_part(consumer, lane, LanePart::Backlog, room, now);
         };
-        let may_part = self.may_part(reader);
-        let (Some(l), Some(place)) =
-            (self.lanes.get(lane), self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)))
+        let may_part = self.may_part(consumer);
+        let (Some(l), Some(cursor)) =
+            (self.lanes.get(lane), self.consumers.get_mut(consumer).and_then(|r| r.lanes.get_mut(lane)))
         else {
             return Next::Nothing;
         };
-        place.live.cursor = place.open_from(place.live.cursor);
-        place.live.follow(l.next, l.window.from(), behind_rows, may_part);
-        for part in place.live.order(backlog_one_in) {
-            match self.next_of_part(reader, lane, part, room, now) {
+        cursor.live.next = cursor.open_from(cursor.live.next);
+        cursor.live.follow(l.next, l.tail.from(), behind_rows, may_part);
+        for part in cursor.live.order(backlog_one_in) {
+            match self.next_of_part(consumer, lane, part, room, now) {
                 Next::Nothing => {}
                 next => return next,
             }
@@ -137,118 +137,118 @@ impl Model {
         Next::Nothing
     }
 
-    fn next_of_part(&mut self, reader: usize, lane: usize, part: Part, room: u64, now: &Now) -> Next {
-        let mut ranges_full = !self.range_free(reader);
+    fn next_of_part(&mut self, consumer: usize, lane: usize, part: LanePart, room: u64, now: &Now) -> Next {
+        let mut ranges_full = !self.range_free(consumer);
         loop {
             let Some(l) = self.lanes.get(lane) else { return Next::Nothing };
-            let Some(r) = self.readers.get_mut(reader) else { return Next::Nothing };
+            let Some(r) = self.consumers.get_mut(consumer) else { return Next::Nothing };
             let max_age = [l.limits.max_age_ms, r.limits.max_age_ms].into_iter().flatten().min();
-            let Some(place) = r.lanes.get_mut(lane) else { return Next::Nothing };
-            let end =
-                if part == Part::Live { l.next } else { l.next.min(place.live.from()) }.min(place.until);
-            let at = *place.cursor_mut(part);
+            let Some(cursor) = r.lanes.get_mut(lane) else { return Next::Nothing };
+            let end = if part == LanePart::Live { l.next } else { l.next.min(cursor.live.from()) }
+                .min(cursor.until);
+            let at = *cursor.next_mut(part);
             // Not beyond the end: live rows that are leased now may come back as backlog.
-            let cursor = place.open_from(at).min(end);
-            *place.cursor_mut(part) = cursor;
-            if cursor >= end || (ranges_full && cursor != place.pos.floor) {
+            let seq = cursor.open_from(at).min(end);
+            *cursor.next_mut(part) = seq;
+            if seq >= end || (ranges_full && seq != cursor.pos.floor) {
                 return Next::Nothing;
             }
-            let in_ram = cursor >= l.window.from();
+            let in_ram = seq >= l.tail.from();
             let row = if in_ram {
-                l.window.at_or_after(cursor).ok_or(end)
+                l.tail.at_or_after(seq).ok_or(end)
             } else {
-                match place.fetched.seek(cursor) {
+                match cursor.fetched.seek(seq) {
                     None if l.read_fault.as_ref().is_some_and(|fault| fault.waits(now)) => {
                         return Next::Nothing;
                     }
-                    None => return Next::Read(cursor),
+                    None => return Next::Read(seq),
                     Some(found) => found,
                 }
             };
             let row = match row {
-                Ok(row) if row.seq == cursor => row,
+                Ok(row) if row.seq == seq => row,
                 // May be done or leased or the other part's, so look again from there.
                 Ok(row) => {
-                    *place.cursor_mut(part) = row.seq.min(end);
+                    *cursor.next_mut(part) = row.seq.min(end);
                     continue;
                 }
                 Err(upto) => {
-                    *place.cursor_mut(part) = upto.min(end);
+                    *cursor.next_mut(part) = upto.min(end);
                     continue;
                 }
             };
             let size = Size::of(row);
             if expired(row, max_age, now) {
-                self.done(reader, lane, cursor, size, Done::Dropped(Reason::Expired), now.up_ms);
-                ranges_full = !self.range_free(reader);
+                self.done(consumer, lane, seq, size, Done::Dropped(Reason::Expired), now.up_ms);
+                ranges_full = !self.range_free(consumer);
                 continue;
             }
             // A row read ahead is this consumer's alone.
             let copy = in_ram.then(|| row.clone());
-            if !self.may_lease(reader, lane, size) {
+            if !self.may_lease(consumer, lane, size) {
                 return Next::Full;
             }
             if size.bytes > room {
                 return Next::TooMuch;
             }
-            let ahead = || self.place_mut(reader, lane).and_then(|place| place.fetched.take());
+            let ahead = || self.cursor_mut(consumer, lane).and_then(|cursor| cursor.fetched.take());
             return copy.or_else(ahead).map_or(Next::Nothing, Next::Row);
         }
     }
 
     /// At most half of a lane is leased, so that drop-oldest has something left to drop; one row always goes.
-    fn may_lease(&self, reader: usize, lane: usize, size: Size) -> bool {
+    fn may_lease(&self, consumer: usize, lane: usize, size: Size) -> bool {
         let Some(l) = self.lanes.get(lane) else { return false };
-        let own = self.readers.get(reader).and_then(|r| Some((r.limits, r.lanes.get(lane)?)));
-        if let Some((limits, place)) = own {
-            if place.leased.is_empty() {
+        let own = self.consumers.get(consumer).and_then(|r| Some((r.limits, r.lanes.get(lane)?)));
+        if let Some((limits, cursor)) = own {
+            if cursor.leased.is_empty() {
                 return true;
             }
-            if !own_limit::may_lease(&limits, place, size) {
+            if !own_limit::may_lease(&limits, cursor, size) {
                 return false;
             }
         }
-        let weight: u64 = self.places(lane).map(|place| place.leased_weight).sum();
-        let bytes: u64 = self.places(lane).map(|place| place.leased_bytes).sum();
+        let weight: u64 = self.cursors(lane).map(|cursor| cursor.leased_weight).sum();
+        let bytes: u64 = self.cursors(lane).map(|cursor| cursor.leased_bytes).sum();
         weight.saturating_add(size.weight) <= l.limits.messages / 2
             && bytes.saturating_add(size.bytes) <= l.limits.bytes / 2
     }
 
     /// A leased row is done: it has arrived, is durable elsewhere, or is given up.
     pub(crate) fn end_lease(&mut self, id: u64, lane: usize, seq: Seq, how: Done, up_ms: u64) {
-        let Some(reader) = self.reader_at(id).filter(|_| !self.closed) else { return };
-        let mut range_free = self.range_free(reader);
-        let Some(place) = self.place_mut(reader, lane) else { return };
-        if !range_free && place.pos.grows_with(seq) {
-            if let Some(out) = place.leased.get_mut(&seq).filter(|out| out.parked.is_none()) {
+        let Some(consumer) = self.consumer_at(id).filter(|_| !self.closed) else { return };
+        let mut range_free = self.range_free(consumer);
+        let Some(cursor) = self.cursor_mut(consumer, lane) else { return };
+        if !range_free && cursor.pos.grows_with(seq) {
+            if let Some(out) = cursor.leased.get_mut(&seq).filter(|out| out.parked.is_none()) {
                 out.parked = Some(how);
-                place.parked += 1;
+                cursor.parked += 1;
             }
             return;
         }
         let mut next = Some((seq, how));
         while let Some((seq, how)) = next {
-            let Some(size) = self.release(reader, lane, seq) else { return };
-            self.done(reader, lane, seq, size, how, up_ms);
+            let Some(size) = self.release(consumer, lane, seq) else { return };
+            self.done(consumer, lane, seq, size, how, up_ms);
             if self.wanted(lane, seq)
                 && let Some(l) = self.lanes.get_mut(lane)
             {
                 // No longer leased here, but another consumer has it to come: it may be evicted again.
                 l.head.rewind(seq);
             }
-            range_free = self.range_free(reader);
-            next = self.place_mut(reader, lane).and_then(|place| place.parked_next(range_free));
+            range_free = self.range_free(consumer);
+            next = self.cursor_mut(consumer, lane).and_then(|cursor| cursor.parked_next(range_free));
         }
     }
 
     /// A leased row goes back to its old place.
     pub(crate) fn give_back(&mut self, id: u64, lane: usize, seq: Seq) {
-        let Some(reader) = self.reader_at(id) else { return };
-        if self.release(reader, lane, seq).is_none() {
+        let Some(consumer) = self.consumer_at(id) else { return };
+        if self.release(consumer, lane, seq).is_none() {
             return;
         }
-        if let Some(place) = self.place_mut(reader, lane) {
-            place.look_again(seq);
+        if let Some(cursor) = self.cursor_mut(consumer, lane) {
+            cursor.look_again(seq);
         }
         if let Some(l) = self.lanes.get_mut(lane) {
             l.head.rewind(seq);
@@ -256,27 +256,29 @@ impl Model {
     }
 
     pub(crate) fn is_stored(&self, lane: usize, seq: Seq) -> bool {
-        !self.rules.volatile && self.lanes.get(lane).is_some_and(|l| l.window.is_stored(seq))
+        !self.rules.volatile && self.lanes.get(lane).is_some_and(|l| l.tail.is_stored(seq))
     }
 
     /// Losses a consumer has not yet reported upstream.
     pub(crate) fn gaps(&self, id: u64) -> Vec<(Lane, GapRecord)> {
-        let Some(reader) = self.reader_at(id).and_then(|at| self.readers.get(at)) else { return Vec::new() };
+        let Some(consumer) = self.consumer_at(id).and_then(|at| self.consumers.get(at)) else {
+            return Vec::new();
+        };
         let mut all = Vec::new();
-        for (place, lane) in reader.lanes.iter().zip(&self.lanes) {
-            all.extend(place.pos.gaps.iter().map(|gap| (lane.id, *gap)));
+        for (cursor, lane) in consumer.lanes.iter().zip(&self.lanes) {
+            all.extend(cursor.pos.gaps.iter().map(|gap| (lane.id, *gap)));
         }
-        for (at, absent) in (self.lanes.len()..).zip(&reader.absent) {
+        for (at, absent) in (self.lanes.len()..).zip(&consumer.absent) {
             all.extend(absent.kept.gaps.iter().map(|gap| (Lane(at as u8), *gap)));
         }
         all
     }
 
     pub(crate) fn ack_gaps(&mut self, id: u64, gaps: &[(Lane, GapRecord)], up_ms: u64) {
-        let Some(reader) = self.reader_at(id) else { return };
+        let Some(consumer) = self.consumer_at(id) else { return };
         let mut taken = 0;
         for (lane, gap) in gaps {
-            let positions = self.readers.get_mut(reader).map(Reader::positions_mut);
+            let positions = self.consumers.get_mut(consumer).map(ConsumerModel::positions_mut);
             let found = positions.and_then(|mut all| all.nth(usize::from(lane.0)));
             if let Some((position, dirty)) = found
                 && position.ack_gap(gap)
@@ -292,11 +294,12 @@ impl Model {
 
     /// Weight that a consumer has to come over all lanes, and how much of it is leased.
     pub(crate) fn queued(&self, id: u64) -> (u64, u64) {
-        let places = self.readers.iter().filter(|r| r.id == id).flat_map(|r| &r.lanes);
-        places.fold((0, 0), |(queued, leased), place| (queued + place.queued, leased + place.leased_weight))
+        let cursors = self.consumers.iter().filter(|r| r.id == id).flat_map(|r| &r.lanes);
+        cursors
+            .fold((0, 0), |(queued, leased), cursor| (queued + cursor.queued, leased + cursor.leased_weight))
     }
 
-    pub(super) fn place_mut(&mut self, reader: usize, lane: usize) -> Option<&mut super::Place> {
-        self.readers.get_mut(reader).and_then(|r: &mut Reader| r.lanes.get_mut(lane))
+    pub(super) fn cursor_mut(&mut self, consumer: usize, lane: usize) -> Option<&mut super::Cursor> {
+        self.consumers.get_mut(consumer).and_then(|r: &mut ConsumerModel| r.lanes.get_mut(lane))
     }
 }

@@ -1,40 +1,38 @@
 //! The queue's bookkeeping: pure, `now` is an argument, nothing here waits or does I/O.
 //!
-//! [`Model`] owns the lanes and the consumers and routes; each mechanism is a file of its own. Reads that a decision
+//! [`Model`] owns the lanes, the consumers and the receipts, and routes; each mechanism is a file of its own. Reads that a decision
 //! needs are asked of the engine ([`lease::More::Read`], [`push::Refusal::NeedHead`]) and its answers handed in.
 
 mod absent;
 mod commit;
+mod consumers;
+mod cursor;
 mod damage;
+mod delivery_marks;
 mod evict_segment;
 mod expiry;
 mod gaps;
-mod handed;
 mod lane;
+mod lane_scheduler;
 mod lease;
-mod live;
-mod members;
-mod outbox;
-mod owed;
+mod live_first;
 mod own_limit;
 mod pass;
 mod pinned;
-mod place;
 mod progress;
 mod push;
+mod push_run;
 #[cfg(feature = "ring")]
 pub(crate) mod ram;
+mod ram_tail;
 mod range_share;
 mod ranges;
 mod read;
 mod read_fault;
+mod receipts;
 mod recount;
-mod run;
-mod slot;
 #[cfg(test)]
 mod tests;
-mod turns;
-mod window;
 
 use std::collections::BTreeSet;
 
@@ -46,19 +44,18 @@ use crate::state::{LaneState, State};
 
 pub(crate) use commit::{Batch, Fault};
 #[cfg(feature = "ring")]
+pub(crate) use consumers::CONSUMERS_MAX;
+pub(crate) use consumers::{ConsumerModel, NOBODY};
+pub(crate) use cursor::{Cursor, Done};
+#[cfg(feature = "ring")]
 pub(crate) use gaps::GAPS_MAX;
 pub(crate) use lane::{LaneModel, Usage};
 pub(crate) use lease::{Leased, More, Take};
-#[cfg(feature = "ring")]
-pub(crate) use members::CONSUMERS_MAX;
-pub(crate) use members::{NOBODY, Reader};
-pub(crate) use outbox::Outbox;
-pub(crate) use place::{Done, Place};
 pub(crate) use push::Refusal;
 #[cfg(feature = "ring")]
 pub(crate) use range_share::RANGES_BOUND;
 pub(crate) use read::HEAD_READ;
-pub(crate) use slot::{Hurry, Slot, Ticket};
+pub(crate) use receipts::{Outbox, Slot, Ticket, WaitObserver};
 
 use absent::{Absent, vacated_lane};
 use damage::Reckoning;
@@ -73,8 +70,8 @@ pub(crate) struct Model {
     pub(crate) lanes: Vec<LaneModel>,
     /// Lanes that the configuration no longer has, from `lanes.len()` on.
     absent: Vec<Absent<LaneState>>,
-    pub(crate) readers: Vec<Reader>,
-    next_reader: u64,
+    pub(crate) consumers: Vec<ConsumerModel>,
+    next_consumer: u64,
     /// Receipts to hand out when the lock is released.
     pub(crate) out: Outbox,
     /// Receipts that wait for the next commit because the loss must be recorded first.
@@ -137,8 +134,8 @@ impl Model {
             epoch: state.epoch,
             lanes,
             absent,
-            readers: Vec::new(),
-            next_reader: 1,
+            consumers: Vec::new(),
+            next_consumer: 1,
             out: Outbox::default(),
             settling: Vec::new(),
             settling_in_commit: Vec::new(),
@@ -169,45 +166,47 @@ impl Model {
         self.gateway
     }
 
-    pub(crate) fn reader_at(&self, id: u64) -> Option<usize> {
-        self.readers.iter().position(|r| r.id == id)
+    pub(crate) fn consumer_at(&self, id: u64) -> Option<usize> {
+        self.consumers.iter().position(|r| r.id == id)
     }
 
     /// Tells that a consumer, or nobody in particular, still wants the row.
     fn wanted(&self, lane: usize, seq: Seq) -> bool {
-        if self.readers.is_empty() {
+        if self.consumers.is_empty() {
             return self.lanes.get(lane).is_some_and(|l| seq >= l.floor);
         }
-        self.places(lane).any(|place| !place.pos.is_done(seq))
+        self.cursors(lane).any(|cursor| !cursor.pos.is_done(seq))
     }
 
     fn leased(&self, lane: usize, seq: Seq) -> bool {
-        self.places(lane).any(|place| place.leased.contains_key(&seq))
+        self.cursors(lane).any(|cursor| cursor.leased.contains_key(&seq))
     }
 
-    fn places(&self, lane: usize) -> impl Iterator<Item = &Place> {
-        self.readers.iter().filter_map(move |r| r.lanes.get(lane))
+    fn cursors(&self, lane: usize) -> impl Iterator<Item = &Cursor> {
+        self.consumers.iter().filter_map(move |r| r.lanes.get(lane))
     }
 
     /// A row is done for one consumer: counts it, and removes it when nobody else wants it.
-    fn done(&mut self, reader: usize, lane: usize, seq: Seq, size: Size, how: Done, up_ms: u64) {
-        let Some(place) = self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)) else { return };
-        place.done(seq, size, how);
-        self.recount_done(reader, lane, seq, size);
+    fn done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size, how: Done, up_ms: u64) {
+        let Some(cursor) = self.consumers.get_mut(consumer).and_then(|r| r.lanes.get_mut(lane)) else {
+            return;
+        };
+        cursor.done(seq, size, how);
+        self.recount_done(consumer, lane, seq, size);
         if let Some(reckoning) = &mut self.reckoning {
-            reckoning.done(reader, lane, seq, size);
+            reckoning.done(consumer, lane, seq, size);
         }
         let Some(l) = self.lanes.get_mut(lane) else { return };
         match how {
             Done::Delivered => {}
-            Done::Moved => l.window.note_end(seq, Receipt::Stored),
+            Done::Moved => l.tail.note_end(seq, Receipt::Stored),
             Done::Dropped(reason) => {
                 l.counts.drop_for(reason, size.weight);
-                l.window.note_end(seq, Receipt::Settled(reason));
+                l.tail.note_end(seq, Receipt::Settled(reason));
             }
         }
         // What is being written counts as stored: its acknowledgement is in no commit yet.
-        if !l.window.is_waiting(seq) {
+        if !l.tail.is_waiting(seq) {
             self.lag(1, up_ms);
         }
         if !self.wanted(lane, seq) {
@@ -216,7 +215,7 @@ impl Model {
         if matches!(how, Done::Dropped(_)) {
             self.bound_gaps();
         }
-        self.settle_totals(reader, lane);
+        self.settle_totals(consumer, lane);
     }
 
     /// Nobody wants the row any more.
@@ -228,7 +227,7 @@ impl Model {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         l.usage.sub(size);
         l.dirty = true;
-        let Some((ticket, end)) = l.window.take(seq) else { return };
+        let Some((ticket, end)) = l.tail.take(seq) else { return };
         match end {
             None => {
                 l.counts.handed_over = l.counts.handed_over.saturating_add(size.weight);
@@ -251,9 +250,9 @@ impl Model {
     }
 
     fn bound_gaps(&mut self) {
-        while self.readers.iter().map(Reader::gaps).sum::<usize>() > gaps::GAPS_MAX {
-            let places = self.readers.iter_mut().flat_map(Reader::positions_mut);
-            let Some((longest, dirty)) = places.max_by_key(|(pos, _)| pos.gaps.len()) else { return };
+        while self.consumers.iter().map(ConsumerModel::gaps).sum::<usize>() > gaps::GAPS_MAX {
+            let cursors = self.consumers.iter_mut().flat_map(ConsumerModel::positions_mut);
+            let Some((longest, dirty)) = cursors.max_by_key(|(pos, _)| pos.gaps.len()) else { return };
             *dirty = true;
             if !longest.merge_nearest() {
                 return;
@@ -263,20 +262,20 @@ impl Model {
 
     /// Ends the totals of a lane of which everything is done. The rows that they still claim were there once: they are
     /// lost.
-    fn settle_totals(&mut self, reader: usize, lane: usize) {
+    fn settle_totals(&mut self, consumer: usize, lane: usize) {
         let Some(l) = self.lanes.get_mut(lane) else { return };
         if !self.uncertain {
             return;
         }
-        if let Some(place) = self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)) {
-            if place.pos.floor < l.next {
+        if let Some(cursor) = self.consumers.get_mut(consumer).and_then(|r| r.lanes.get_mut(lane)) {
+            if cursor.pos.floor < l.next {
                 return;
             }
-            if place.queued > 0 {
-                place.lose_unseen(place.queued);
+            if cursor.queued > 0 {
+                cursor.lose_unseen(cursor.queued);
             }
         }
-        if self.readers.iter().filter_map(|r| r.lanes.get(lane)).all(|p| p.pos.floor >= l.next) {
+        if self.consumers.iter().filter_map(|r| r.lanes.get(lane)).all(|p| p.pos.floor >= l.next) {
             l.usage = Usage::default();
         }
     }
@@ -291,7 +290,7 @@ impl Model {
         for (slot, lane) in state.lane.iter_mut().skip(self.lanes.len()).zip(self.absent_states()) {
             *slot = lane;
         }
-        state.consumers = self.readers.iter().map(Reader::state).collect();
+        state.consumers = self.consumers.iter().map(ConsumerModel::state).collect();
         state
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::config::ConsumerConfig;
 use crate::model::lane::{Oldest, Size};
-use crate::model::{Model, Place};
+use crate::model::{Cursor, Model};
 use crate::row::Seq;
 use crate::state::Reason;
 use crate::store::Chunk;
@@ -11,7 +11,7 @@ use crate::store::Chunk;
 /// Range of a consumer's oldest rows that must be read before more of them can be given up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnHead {
-    reader: u64,
+    consumer: u64,
     pub(crate) lane: usize,
     pub(crate) from: Seq,
     below: Seq,
@@ -20,21 +20,21 @@ pub(crate) struct OwnHead {
 impl Model {
     /// Sets a consumer's own limits; they hold from the next commit on.
     pub(crate) fn limit(&mut self, id: u64, limits: ConsumerConfig) {
-        if let Some(reader) = self.readers.iter_mut().find(|r| r.id == id) {
-            reader.limits = limits;
+        if let Some(consumer) = self.consumers.iter_mut().find(|r| r.id == id) {
+            consumer.limits = limits;
         }
     }
 
     /// Gives up the oldest unleased rows of every consumer beyond its own limits, as far as RAM tells which they are.
     pub(crate) fn move_slow_forward(&mut self, up_ms: u64) -> Option<OwnHead> {
-        for reader in 0..self.readers.len() {
+        for consumer in 0..self.consumers.len() {
             for lane in 0..self.lanes.len() {
-                while self.over_own_limit(reader, lane) {
-                    match self.oldest_of(reader, lane) {
+                while self.over_own_limit(consumer, lane) {
+                    match self.oldest_of(consumer, lane) {
                         Oldest::Row(seq, size) => {
-                            self.give_up(reader, lane, seq, size, Reason::Overflow, up_ms);
+                            self.give_up(consumer, lane, seq, size, Reason::Overflow, up_ms);
                         }
-                        Oldest::NeedHead => return self.own_head(reader, lane),
+                        Oldest::NeedHead => return self.own_head(consumer, lane),
                         Oldest::Nothing => break,
                     }
                 }
@@ -45,41 +45,43 @@ impl Model {
 
     /// A consumer's oldest rows, read for [`Model::move_slow_forward`].
     pub(crate) fn fill_own_head(&mut self, wanted: OwnHead, chunk: Chunk) {
-        let OwnHead { reader, lane, from, below } = wanted;
+        let OwnHead { consumer, lane, from, below } = wanted;
         let (rows, upto) = self.note_read(lane, from, below, chunk);
-        let Some(place) = self.reader_at(reader).and_then(|at| self.place_mut(at, lane)) else { return };
+        let Some(cursor) = self.consumer_at(consumer).and_then(|at| self.cursor_mut(at, lane)) else {
+            return;
+        };
         // A lease given back since the read was planned has moved the place to look from.
-        if place.head.upto == from {
-            place.head.rows.extend(rows.iter().map(|row| (row.seq, Size::of(row))));
-            place.head.upto = upto;
+        if cursor.head.upto == from {
+            cursor.head.rows.extend(rows.iter().map(|row| (row.seq, Size::of(row))));
+            cursor.head.upto = upto;
         }
     }
 
-    fn over_own_limit(&self, reader: usize, lane: usize) -> bool {
-        let Some(reader) = self.readers.get(reader) else { return false };
+    fn over_own_limit(&self, consumer: usize, lane: usize) -> bool {
+        let Some(consumer) = self.consumers.get(consumer) else { return false };
         // Bytes that are a guess drop nothing.
         let exact = self.lanes.get(lane).is_some_and(|l| !l.recount_due);
-        reader.lanes.get(lane).is_some_and(|place| {
-            reader.limits.max_messages.is_some_and(|max| place.queued > max)
-                || reader.limits.max_bytes.is_some_and(|max| exact && place.pos.queued_bytes > max)
+        consumer.lanes.get(lane).is_some_and(|cursor| {
+            consumer.limits.max_messages.is_some_and(|max| cursor.queued > max)
+                || consumer.limits.max_bytes.is_some_and(|max| exact && cursor.pos.queued_bytes > max)
         })
     }
 
-    fn own_head(&self, reader: usize, lane: usize) -> Option<OwnHead> {
-        let (reader, below) = (self.readers.get(reader)?, self.lanes.get(lane)?.window.from());
-        let from = reader.lanes.get(lane)?.head.upto;
-        Some(OwnHead { reader: reader.id, lane, from, below })
+    fn own_head(&self, consumer: usize, lane: usize) -> Option<OwnHead> {
+        let (consumer, below) = (self.consumers.get(consumer)?, self.lanes.get(lane)?.tail.from());
+        let from = consumer.lanes.get(lane)?.head.upto;
+        Some(OwnHead { consumer: consumer.id, lane, from, below })
     }
 
-    fn oldest_of(&mut self, reader: usize, lane: usize) -> Oldest {
+    fn oldest_of(&mut self, consumer: usize, lane: usize) -> Oldest {
         let from = self.evict_from(lane);
-        if let Some(place) = self.place_mut(reader, lane) {
-            place.head.pass_to(from);
+        if let Some(cursor) = self.cursor_mut(consumer, lane) {
+            cursor.head.pass_to(from);
         }
-        match self.next_oldest_of(reader, lane) {
+        match self.next_oldest_of(consumer, lane) {
             Oldest::Row(seq, _) if from.is_some() && self.range_exceeded(lane, seq) => {
-                if let Some(place) = self.place_mut(reader, lane) {
-                    place.head.rewind(seq);
+                if let Some(cursor) = self.cursor_mut(consumer, lane) {
+                    cursor.head.rewind(seq);
                 }
                 Oldest::Nothing
             }
@@ -87,14 +89,14 @@ impl Model {
         }
     }
 
-    fn next_oldest_of(&mut self, reader: usize, lane: usize) -> Oldest {
+    fn next_oldest_of(&mut self, consumer: usize, lane: usize) -> Oldest {
         let Some(l) = self.lanes.get(lane) else { return Oldest::Nothing };
-        let Some(place) = self.readers.get_mut(reader).and_then(|r| r.lanes.get_mut(lane)) else {
+        let Some(cursor) = self.consumers.get_mut(consumer).and_then(|r| r.lanes.get_mut(lane)) else {
             return Oldest::Nothing;
         };
         loop {
-            match place.head.next(place.pos.floor, &l.window) {
-                Oldest::Row(seq, _) if place.pos.is_done(seq) || place.leased.contains_key(&seq) => {}
+            match cursor.head.next(cursor.pos.floor, &l.tail) {
+                Oldest::Row(seq, _) if cursor.pos.is_done(seq) || cursor.leased.contains_key(&seq) => {}
                 found => return found,
             }
         }
@@ -102,10 +104,10 @@ impl Model {
 }
 
 /// At most half of what a consumer may have queued is leased to it, so that there is something left to give up.
-pub(super) fn may_lease(limits: &ConsumerConfig, place: &Place, size: Size) -> bool {
+pub(super) fn may_lease(limits: &ConsumerConfig, cursor: &Cursor, size: Size) -> bool {
     let within = |limit: Option<u64>, leased: u64, more: u64| {
         limit.is_none_or(|max| leased.saturating_add(more) <= max / 2)
     };
-    within(limits.max_messages, place.leased_weight, size.weight)
-        && within(limits.max_bytes, place.leased_bytes, size.bytes)
+    within(limits.max_messages, cursor.leased_weight, size.weight)
+        && within(limits.max_bytes, cursor.leased_bytes, size.bytes)
 }

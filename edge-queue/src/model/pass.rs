@@ -7,12 +7,12 @@ use crate::row::Seq;
 impl Model {
     /// A leased row goes back to its old place, and the lease after this one goes on behind it.
     pub(crate) fn pass(&mut self, id: u64, lane: usize, seq: Seq) {
-        let Some(reader) = self.reader_at(id) else { return };
-        if self.release(reader, lane, seq).is_none() {
+        let Some(consumer) = self.consumer_at(id) else { return };
+        if self.release(consumer, lane, seq).is_none() {
             return;
         }
-        if let Some(place) = self.place_mut(reader, lane) {
-            place.head.rewind(seq);
+        if let Some(cursor) = self.cursor_mut(consumer, lane) {
+            cursor.head.rewind(seq);
         }
         if let Some(l) = self.lanes.get_mut(lane) {
             l.head.rewind(seq);
@@ -21,23 +21,23 @@ impl Model {
 
     /// The next lease begins at the oldest open row. `bounded`: leases end before rows pushed from now on.
     pub(crate) fn rewind(&mut self, id: u64, bounded: bool) {
-        let Some(reader) = self.reader_at(id).and_then(|at| self.readers.get_mut(at)) else { return };
-        for (place, lane) in reader.lanes.iter_mut().zip(&self.lanes) {
-            place.cursor = place.pos.floor;
-            place.live.rewind();
-            place.until = if bounded { lane.next } else { Seq::MAX };
+        let Some(consumer) = self.consumer_at(id).and_then(|at| self.consumers.get_mut(at)) else { return };
+        for (cursor, lane) in consumer.lanes.iter_mut().zip(&self.lanes) {
+            cursor.backlog_next = cursor.pos.floor;
+            cursor.live.rewind();
+            cursor.until = if bounded { lane.next } else { Seq::MAX };
         }
     }
 
     /// Tells that every row that may be leased has been, since the last rewind.
     pub(crate) fn at_end(&self, id: u64) -> bool {
-        let Some(reader) = self.reader_at(id).and_then(|at| self.readers.get(at)) else { return true };
-        let mut places = reader.lanes.iter().zip(&self.lanes);
-        places.all(|(place, lane)| {
-            let end = lane.next.min(place.until);
-            let live = place.live.from();
-            place.open_from(place.cursor) >= end.min(live)
-                && (live >= end || place.open_from(place.live.cursor) >= end)
+        let Some(consumer) = self.consumer_at(id).and_then(|at| self.consumers.get(at)) else { return true };
+        let mut cursors = consumer.lanes.iter().zip(&self.lanes);
+        cursors.all(|(cursor, lane)| {
+            let end = lane.next.min(cursor.until);
+            let live = cursor.live.from();
+            cursor.open_from(cursor.backlog_next) >= end.min(live)
+                && (live >= end || cursor.open_from(cursor.live.next) >= end)
         })
     }
 }

@@ -9,34 +9,34 @@ use crate::model::lane::{LaneModel, Size};
 use crate::row::Seq;
 
 impl Model {
-    /// Counts a row that `reader` is about to lease.
-    pub(super) fn pin(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
-        if !self.leased_by_another(reader, lane, seq)
+    /// Counts a row that `consumer` is about to lease.
+    pub(super) fn pin(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
+        if !self.leased_by_another(consumer, lane, seq)
             && let Some(l) = self.lanes.get_mut(lane)
         {
             l.pinned.add(size);
         }
     }
 
-    /// Ends a lease of `reader`; `None` when it has none of this row.
-    pub(super) fn release(&mut self, reader: usize, lane: usize, seq: Seq) -> Option<Size> {
-        let size = self.place_mut(reader, lane)?.release(seq)?;
-        self.unpin(reader, lane, seq, size);
+    /// Ends a lease of `consumer`; `None` when it has none of this row.
+    pub(super) fn release(&mut self, consumer: usize, lane: usize, seq: Seq) -> Option<Size> {
+        let size = self.cursor_mut(consumer, lane)?.release(seq)?;
+        self.unpin(consumer, lane, seq, size);
         Some(size)
     }
 
-    /// Takes back [`Model::pin`] for a row that `reader` no longer leases.
-    pub(super) fn unpin(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
-        if !self.leased_by_another(reader, lane, seq)
+    /// Takes back [`Model::pin`] for a row that `consumer` no longer leases.
+    pub(super) fn unpin(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
+        if !self.leased_by_another(consumer, lane, seq)
             && let Some(l) = self.lanes.get_mut(lane)
         {
             l.pinned.sub(size);
         }
     }
 
-    fn leased_by_another(&self, reader: usize, lane: usize, seq: Seq) -> bool {
-        let mut others = self.readers.iter().enumerate().filter(|(at, _)| *at != reader);
-        others.any(|(_, r)| r.lanes.get(lane).is_some_and(|place| place.leased.contains_key(&seq)))
+    fn leased_by_another(&self, consumer: usize, lane: usize, seq: Seq) -> bool {
+        let mut others = self.consumers.iter().enumerate().filter(|(at, _)| *at != consumer);
+        others.any(|(_, r)| r.lanes.get(lane).is_some_and(|cursor| cursor.leased.contains_key(&seq)))
     }
 
     /// The limit that refuses a row of this size even with every evictable row evicted, if one does. A push that
@@ -58,7 +58,7 @@ impl Model {
     /// Returns whether the store has no room for the row and eviction gives it none: every stored row is leased, and so are
     /// too many of those that wait.
     fn region_never_fits(&self, l: &LaneModel, lane: usize, size: Size) -> bool {
-        let unwritten = l.window.unwritten_bytes();
+        let unwritten = l.tail.unwritten_bytes();
         if unwritten.saturating_add(size.bytes) <= l.room {
             return false;
         }
@@ -70,7 +70,7 @@ impl Model {
 
     /// Bytes of leased rows that are in no commit yet. Cost: the unwritten rows once, and only without room in the store.
     fn pinned_unwritten(&self, l: &LaneModel, lane: usize) -> u64 {
-        let leased = |seq: Seq| self.places(lane).any(|place| place.leased.contains_key(&seq));
-        l.window.unwritten().filter(|row| leased(row.seq)).map(|row| Size::of(row).bytes).sum()
+        let leased = |seq: Seq| self.cursors(lane).any(|cursor| cursor.leased.contains_key(&seq));
+        l.tail.unwritten().filter(|row| leased(row.seq)).map(|row| Size::of(row).bytes).sum()
     }
 }

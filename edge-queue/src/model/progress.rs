@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::lane::Size;
-use crate::model::{Model, Place};
+use crate::model::{Cursor, Model};
 use crate::row::Seq;
 use crate::store::Lost;
 
@@ -35,15 +35,19 @@ impl Progress {
     }
 
     /// Rows below `below` that a consumer holds and nobody can read any more.
-    pub(super) fn held<'a>(&'a self, place: &'a Place, below: Seq) -> impl Iterator<Item = (Seq, Size)> + 'a {
+    pub(super) fn held<'a>(
+        &'a self,
+        cursor: &'a Cursor,
+        below: Seq,
+    ) -> impl Iterator<Item = (Seq, Size)> + 'a {
         let gone = move |seq: Seq| seq < below && self.has_lost(seq);
-        place.leased.iter().filter(move |(seq, _)| gone(**seq)).map(|(seq, out)| (*seq, out.size))
+        cursor.leased.iter().filter(move |(seq, _)| gone(**seq)).map(|(seq, out)| (*seq, out.size))
     }
 
     /// The same of all consumers, each row once.
     pub(super) fn held_by_any(&self, model: &Model, below: Seq) -> impl Iterator<Item = Size> + use<> {
         let held: BTreeMap<Seq, Size> =
-            model.places(self.lane).flat_map(|place| self.held(place, below)).collect();
+            model.cursors(self.lane).flat_map(|cursor| self.held(cursor, below)).collect();
         held.into_values()
     }
 }

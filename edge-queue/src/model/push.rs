@@ -1,12 +1,12 @@
-//! A row comes in: limits, the policy at a limit, eviction.
+//! Admission of a row: limits, the policy at a limit, eviction. Back-pressure is a refusal here; nothing waits.
 
 use crate::config::{OnFault, OnFull};
 use crate::error::{Limit, PushError};
 use crate::flaw::{Flaw, planted};
 use crate::model::Model;
+use crate::model::cursor::Done;
 use crate::model::lane::{LaneModel, Oldest, Size, Usage};
-use crate::model::place::Done;
-use crate::model::slot::Ticket;
+use crate::model::receipts::Ticket;
 use crate::receipt::Receipt;
 use crate::row::{Row, Seq};
 use crate::state::Reason;
@@ -107,7 +107,7 @@ impl Model {
 
     /// RAM of what is not written.
     pub(super) fn unwritten_ram(&self) -> u64 {
-        self.lanes.iter().map(|l| l.window.unwritten_ram()).sum()
+        self.lanes.iter().map(|l| l.tail.unwritten_ram()).sum()
     }
 
     /// `Err(None)`: a commit must come first.
@@ -131,7 +131,7 @@ impl Model {
     fn give_volatile_receipts(&mut self) {
         let (out, rows) = (&mut self.out, &mut self.volatile_rows);
         for lane in &mut self.lanes {
-            lane.window.drain_owed(|ticket| {
+            lane.tail.drain_owed(|ticket| {
                 *rows = rows.saturating_add(u64::from(ticket.rows));
                 out.put(ticket, Receipt::Volatile);
             });
@@ -156,22 +156,22 @@ impl Model {
     /// Counts rows just taken into a lane, the first of which got the number `first`.
     #[inline]
     pub(super) fn count_in(&mut self, at: usize, first: Seq, sum: &Usage) -> Ticket {
-        for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(at)) {
-            place.accept(sum.weight, sum.bytes);
+        for cursor in self.consumers.iter_mut().filter_map(|r| r.lanes.get_mut(at)) {
+            cursor.accept(sum.weight, sum.bytes);
         }
         // The caller took them in there.
         let Some(lane) = self.lanes.get_mut(at) else { return Ticket::default() };
         lane.usage.add_all(sum);
         lane.counts.accepted = lane.counts.accepted.saturating_add(sum.weight);
         lane.dirty = true;
-        lane.window.owe(first, u32::try_from(sum.rows).unwrap_or(u32::MAX))
+        lane.tail.owe(first, u32::try_from(sum.rows).unwrap_or(u32::MAX))
     }
 
     /// The new row takes a number, so that its loss can be reported, and is given up at once.
     fn drop_newest(&mut self, at: usize, limit: Limit, up_ms: u64) {
         let reason = if limit == Limit::Region { Reason::Fragmented } else { Reason::Overflow };
         let Some(newest) = self.lanes.get(at).map(|l| l.next.saturating_sub(1)) else { return };
-        let Some(size) = self.lanes.get(at).and_then(|l| l.window.at_or_after(newest)).map(Size::of) else {
+        let Some(size) = self.lanes.get(at).and_then(|l| l.tail.at_or_after(newest)).map(Size::of) else {
             return;
         };
         self.evict(at, newest, size, reason, true, up_ms);
@@ -200,7 +200,7 @@ impl Model {
     }
 
     pub(super) fn waits(&self, at: usize, seq: Seq) -> bool {
-        self.lanes.get(at).is_some_and(|lane| lane.window.is_waiting(seq))
+        self.lanes.get(at).is_some_and(|lane| lane.tail.is_waiting(seq))
     }
 
     /// The oldest row that is not leased.
@@ -216,7 +216,7 @@ impl Model {
     pub(super) fn oldest_from_here(&mut self, at: usize) -> Oldest {
         loop {
             let Some(lane) = self.lanes.get_mut(at) else { return Oldest::Nothing };
-            match lane.head.next(lane.floor, &lane.window) {
+            match lane.head.next(lane.floor, &lane.tail) {
                 Oldest::Row(seq, _) if !self.wanted(at, seq) || self.must_stay(at, seq) => {}
                 Oldest::Row(seq, _) if self.range_exceeded(at, seq) => {
                     if let Some(lane) = self.lanes.get_mut(at) {
@@ -242,20 +242,21 @@ impl Model {
         newest: bool,
         up_ms: u64,
     ) {
-        if self.readers.is_empty() {
+        if self.consumers.is_empty() {
             if let Some(lane) = self.lanes.get_mut(at) {
                 lane.counts.drop_for(reason, size.weight);
                 if !newest {
                     lane.floor = lane.floor.max(seq.saturating_add(1));
                 }
-                lane.window.note_end(seq, Receipt::Settled(reason));
+                lane.tail.note_end(seq, Receipt::Settled(reason));
             }
             return self.remove(at, seq, size, up_ms);
         }
-        for reader in 0..self.readers.len() {
-            let open = |r: &super::Reader| r.lanes.get(at).is_some_and(|place| !place.pos.is_done(seq));
-            if self.readers.get(reader).is_some_and(open) {
-                self.give_up(reader, at, seq, size, reason, up_ms);
+        for consumer in 0..self.consumers.len() {
+            let open =
+                |r: &super::ConsumerModel| r.lanes.get(at).is_some_and(|cursor| !cursor.pos.is_done(seq));
+            if self.consumers.get(consumer).is_some_and(open) {
+                self.give_up(consumer, at, seq, size, reason, up_ms);
             }
         }
     }
@@ -263,17 +264,18 @@ impl Model {
     /// One consumer will not get the row.
     pub(super) fn give_up(
         &mut self,
-        reader: usize,
+        consumer: usize,
         at: usize,
         seq: Seq,
         size: Size,
         reason: Reason,
         up_ms: u64,
     ) {
-        let handed = |r: &super::Reader| r.lanes.get(at).is_some_and(|place| place.handed.contains(seq));
-        let unconfirmed = reason == Reason::Overflow && self.readers.get(reader).is_some_and(handed);
+        let handed =
+            |r: &super::ConsumerModel| r.lanes.get(at).is_some_and(|cursor| cursor.handed.contains(seq));
+        let unconfirmed = reason == Reason::Overflow && self.consumers.get(consumer).is_some_and(handed);
         let reason = if unconfirmed { Reason::OverflowUnconfirmed } else { reason };
-        self.done(reader, at, seq, size, Done::Dropped(reason), up_ms);
+        self.done(consumer, at, seq, size, Done::Dropped(reason), up_ms);
     }
 }
 
@@ -284,7 +286,7 @@ fn full(lane: &LaneModel, size: Size) -> Option<Limit> {
     if lane.usage.bytes.saturating_add(size.bytes) > lane.limits.bytes {
         return Some(Limit::Bytes);
     }
-    (lane.window.unwritten_bytes().saturating_add(size.bytes) > lane.room).then_some(Limit::Region)
+    (lane.tail.unwritten_bytes().saturating_add(size.bytes) > lane.room).then_some(Limit::Region)
 }
 
 pub(super) fn size_of(row: &Row, now: &Now) -> Size {

@@ -2,7 +2,7 @@
 
 use crate::model::lane::HEAD_ROWS_MAX;
 use crate::model::lease::AHEAD;
-use crate::model::window::{CACHE_BYTES, SPARE_ROWS_MAX};
+use crate::model::ram_tail::{CACHE_BYTES, SPARE_ROWS_MAX};
 use crate::row::StoredRow;
 
 /// A row's entry in a list, with room for the list to grow into.

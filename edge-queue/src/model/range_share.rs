@@ -5,7 +5,7 @@
 //! rows between leases and takes those behind the last one, which form one range; [`RANGES_SPARE`] are kept for that. So
 //! there are never more than [`RANGES_BOUND`].
 
-use super::members::CONSUMERS_MAX;
+use super::consumers::CONSUMERS_MAX;
 use super::{LaneModel, Model};
 use crate::config::OnFull;
 use crate::flaw::{Flaw, planted};
@@ -23,48 +23,53 @@ pub(crate) const RANGES_BOUND: usize = CONSUMERS_MAX * (RANGES_EACH + 2 * RANGES
 
 impl Model {
     /// Returns whether a consumer may get another range by acknowledging.
-    pub(super) fn range_free(&self, reader: usize) -> bool {
-        self.ranges_within(reader, RANGES_EACH, RANGES_SHARED)
+    pub(super) fn range_free(&self, consumer: usize) -> bool {
+        self.ranges_within(consumer, RANGES_EACH, RANGES_SHARED)
     }
 
     /// Returns whether a consumer may get another part of live rows, each of which may come to a range.
-    pub(super) fn may_part(&self, reader: usize) -> bool {
-        self.ranges_within(reader, RANGES_EACH / 2, RANGES_SHARED / 2)
+    pub(super) fn may_part(&self, consumer: usize) -> bool {
+        self.ranges_within(consumer, RANGES_EACH / 2, RANGES_SHARED / 2)
     }
 
     /// Returns whether a consumer has fewer than `own` ranges, or all together have taken fewer than `shared` beyond their own.
-    fn ranges_within(&self, reader: usize, own: usize, shared: usize) -> bool {
+    fn ranges_within(&self, consumer: usize, own: usize, shared: usize) -> bool {
         let one_budget = planted(Flaw::RangesShared);
         let (each, shared) = if one_budget { (0, shared + RANGES_EACH) } else { (RANGES_EACH, shared) };
-        let has = |r: &super::Reader| r.lanes.iter().map(|place| place.pos.acked.len()).sum::<usize>();
-        let taken = || self.readers.iter().map(|r| has(r).saturating_sub(each)).sum::<usize>();
-        (each > 0 && self.readers.get(reader).is_some_and(|r| has(r) < own)) || taken() < shared
+        let has =
+            |r: &super::ConsumerModel| r.lanes.iter().map(|cursor| cursor.pos.acked.len()).sum::<usize>();
+        let taken = || self.consumers.iter().map(|r| has(r).saturating_sub(each)).sum::<usize>();
+        (each > 0 && self.consumers.get(consumer).is_some_and(|r| has(r) < own)) || taken() < shared
     }
 
     /// Ranges that every consumer may still take, all of them together.
     pub(super) fn ranges_for_each(&self) -> usize {
-        let has = |r: &super::Reader| r.lanes.iter().map(|place| place.pos.acked.len()).sum::<usize>();
-        let taken: usize = self.readers.iter().map(|r| has(r).saturating_sub(RANGES_EACH)).sum();
-        let own = self.readers.iter().map(|r| RANGES_EACH.saturating_sub(has(r))).min();
-        own.unwrap_or(RANGES_EACH) + RANGES_SHARED.saturating_sub(taken) / self.readers.len().max(1)
+        let has =
+            |r: &super::ConsumerModel| r.lanes.iter().map(|cursor| cursor.pos.acked.len()).sum::<usize>();
+        let taken: usize = self.consumers.iter().map(|r| has(r).saturating_sub(RANGES_EACH)).sum();
+        let own = self.consumers.iter().map(|r| RANGES_EACH.saturating_sub(has(r))).min();
+        own.unwrap_or(RANGES_EACH) + RANGES_SHARED.saturating_sub(taken) / self.consumers.len().max(1)
     }
 
     /// Returns whether giving up the row would need a range that some consumer may not have.
     pub(super) fn range_exceeded(&self, at: usize, seq: Seq) -> bool {
         let (own, shared) = (RANGES_EACH + RANGES_SPARE, RANGES_SHARED + CONSUMERS_MAX * RANGES_SPARE);
-        let exceeds = |reader: usize| {
-            let place = self.readers.get(reader).and_then(|r| r.lanes.get(at));
-            !self.ranges_within(reader, own, shared) && place.is_some_and(|place| place.pos.grows_with(seq))
+        let exceeds = |consumer: usize| {
+            let cursor = self.consumers.get(consumer).and_then(|r| r.lanes.get(at));
+            !self.ranges_within(consumer, own, shared)
+                && cursor.is_some_and(|cursor| cursor.pos.grows_with(seq))
         };
-        !planted(Flaw::RangesUnbounded) && (0..self.readers.len()).any(exceeds)
+        !planted(Flaw::RangesUnbounded) && (0..self.consumers.len()).any(exceeds)
     }
 
     /// While ranges are short, the number from which on rows of a lane may be given up: behind everything that is leased.
     pub(super) fn evict_from(&self, at: usize) -> Option<Seq> {
-        if planted(Flaw::RangesUnbounded) || (0..self.readers.len()).all(|reader| self.range_free(reader)) {
+        if planted(Flaw::RangesUnbounded)
+            || (0..self.consumers.len()).all(|consumer| self.range_free(consumer))
+        {
             return None;
         }
-        let leased = self.places(at).filter_map(|place| place.leased.last_key_value());
+        let leased = self.cursors(at).filter_map(|cursor| cursor.leased.last_key_value());
         Some(leased.map(|(seq, _)| seq.saturating_add(1)).max().unwrap_or(0))
     }
 
@@ -74,8 +79,8 @@ impl Model {
         let dropping = |lane: &&LaneModel| lane.limits.on_full == OnFull::DropNewest && is_half_full(lane);
         let Some(lane) = self.lanes.get(at).filter(dropping) else { return false };
         let last = lane.next.saturating_sub(1);
-        let dropped = |place: &super::Place| place.pos.range_of(last).is_some();
-        self.places(at).any(dropped) && self.evict_from(at).is_some()
+        let dropped = |cursor: &super::Cursor| cursor.pos.range_of(last).is_some();
+        self.cursors(at).any(dropped) && self.evict_from(at).is_some()
     }
 }
 
@@ -126,7 +131,7 @@ mod tests {
         let keeps = |on_full, weight, bytes, count| {
             let mut m = sharing(count, 1_100);
             push(&mut m, 3);
-            (0..2).for_each(|reader| m.place_mut(reader, 0).unwrap().pos.mark(3, 3));
+            (0..2).for_each(|consumer| m.cursor_mut(consumer, 0).unwrap().pos.mark(3, 3));
             let lane = m.lanes.first_mut().unwrap();
             (lane.limits.messages, lane.limits.bytes, lane.limits.on_full) = (80, 8_000, on_full);
             (lane.usage.weight, lane.usage.bytes) = (weight, bytes);

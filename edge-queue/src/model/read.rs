@@ -1,9 +1,9 @@
 //! Results of the store's reads: rows to lease, sizes for eviction, holes.
 
 use crate::model::Model;
+use crate::model::cursor::Fetched;
 use crate::model::damage::mark_between;
 use crate::model::lane::{HEAD_ROWS_MAX, Size, Usage};
-use crate::model::place::Fetched;
 use crate::row::{Seq, StoredRow};
 use crate::store::{Chunk, ReadLimit};
 
@@ -14,8 +14,8 @@ impl Model {
     /// Rows for a consumer's next leases, read for [`More::Read`](super::More::Read).
     pub(crate) fn offer(&mut self, id: u64, lane: usize, from: Seq, below: Seq, chunk: Chunk) {
         let (rows, upto) = self.note_read(lane, from, below, chunk);
-        if let Some(place) = self.reader_at(id).and_then(|reader| self.place_mut(reader, lane)) {
-            place.fetched = Fetched::new(from, upto, rows);
+        if let Some(cursor) = self.consumer_at(id).and_then(|consumer| self.cursor_mut(consumer, lane)) {
+            cursor.fetched = Fetched::new(from, upto, rows);
         }
     }
 
@@ -40,7 +40,7 @@ impl Model {
         if only_if_near_full && !l.wants_head() {
             return None;
         }
-        let (from, below) = (l.head.upto.max(l.floor), l.window.from());
+        let (from, below) = (l.head.upto.max(l.floor), l.tail.from());
         (from < below).then_some((from, below))
     }
 
@@ -65,7 +65,7 @@ impl Model {
     pub(crate) fn adopt_tail(&mut self, lane: usize, known_next: Seq, chunk: &Chunk) {
         for row in chunk.rows.iter().filter(|row| row.seq >= known_next) {
             let size = Size::of(row);
-            if self.wanted(lane, row.seq) || self.readers.is_empty() {
+            if self.wanted(lane, row.seq) || self.consumers.is_empty() {
                 self.take_over(
                     lane,
                     (row.seq, row.seq),
@@ -82,9 +82,9 @@ impl Model {
     }
 
     fn take_over(&mut self, lane: usize, (first, last): (Seq, Seq), usage: Usage) {
-        for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
-            if !place.pos.covers(first, last) {
-                place.accept(usage.weight, usage.bytes);
+        for cursor in self.consumers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
+            if !cursor.pos.covers(first, last) {
+                cursor.accept(usage.weight, usage.bytes);
             }
         }
         if let Some(l) = self.lanes.get_mut(lane) {
@@ -108,7 +108,7 @@ impl Model {
         // Numbers between are holes: elided rows of an earlier run, or a torn last commit. What is lost was settled when it was
         // read, and a lease given back since then is still to be settled. Rows that no finished commit holds are no holes:
         // an export reads up to the newest row, and one may have come since its commit.
-        let end = self.lanes.get(lane).map_or(upto, |l| l.window.stored_below().min(upto));
+        let end = self.lanes.get(lane).map_or(upto, |l| l.tail.stored_below().min(upto));
         let mut at = from;
         let found = rows.iter().map(|row| (row.seq, row.seq)).chain([(end, end)]);
         let mut seen: Vec<(Seq, Seq)> =
@@ -116,16 +116,16 @@ impl Model {
         seen.sort_unstable();
         for (first, last) in seen {
             if at < first.min(end) {
-                for place in self.readers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
-                    if !place.pos.covers(at, first.min(end) - 1) {
-                        mark_between(place, at, first.min(end) - 1);
+                for cursor in self.consumers.iter_mut().filter_map(|r| r.lanes.get_mut(lane)) {
+                    if !cursor.pos.covers(at, first.min(end) - 1) {
+                        mark_between(cursor, at, first.min(end) - 1);
                     }
                 }
             }
             at = at.max(last.saturating_add(1));
         }
-        for reader in 0..self.readers.len() {
-            self.settle_totals(reader, lane);
+        for consumer in 0..self.consumers.len() {
+            self.settle_totals(consumer, lane);
         }
         (rows, upto)
     }

@@ -20,7 +20,7 @@ const AGAIN_AFTER_MS: u64 = 1_000;
 pub(super) struct Recount {
     progress: Progress,
     usage: Usage,
-    /// Bytes that each consumer still has to get, in the order of the readers.
+    /// Bytes that each consumer still has to get, in the order of registration.
     queued_bytes: Vec<u64>,
 }
 
@@ -63,8 +63,8 @@ impl Model {
     pub(crate) fn recount_start(&mut self, lane: usize) -> Option<(Seq, Seq)> {
         self.follow_floors();
         let l = self.lanes.get(lane)?;
-        let (from, below) = (l.floor, l.window.from());
-        let queued_bytes = vec![0; self.readers.len()];
+        let (from, below) = (l.floor, l.tail.from());
+        let queued_bytes = vec![0; self.consumers.len()];
         let progress = Progress::new(lane, from);
         self.recount = Some(Recount { progress, usage: Usage::default(), queued_bytes });
         Some((from, below))
@@ -88,16 +88,16 @@ impl Model {
         let Some(lane) = self.recount.as_ref().map(|recount| recount.progress.lane) else { return };
         self.sweep(lane, up_ms);
         let mut seq = below;
-        while let Some(row) = self.lanes.get(lane).and_then(|l| l.window.at_or_after(seq)).cloned() {
+        while let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.at_or_after(seq)).cloned() {
             self.recount_row(lane, &row);
             seq = row.seq.saturating_add(1);
         }
         let Some(Recount { progress, mut usage, queued_bytes }) = self.recount.take() else { return };
         progress.held_by_any(self, below).for_each(|size| usage.add(size));
-        for (reader, bytes) in queued_bytes.into_iter().enumerate() {
-            if let Some(place) = self.place_mut(reader, lane) {
-                let held: u64 = progress.held(place, below).map(|(_, size)| size.bytes).sum();
-                (place.pos.queued_bytes, place.dirty) = (bytes.saturating_add(held), true);
+        for (consumer, bytes) in queued_bytes.into_iter().enumerate() {
+            if let Some(cursor) = self.cursor_mut(consumer, lane) {
+                let held: u64 = progress.held(cursor, below).map(|(_, size)| size.bytes).sum();
+                (cursor.pos.queued_bytes, cursor.dirty) = (bytes.saturating_add(held), true);
             }
         }
         if let Some(l) = self.lanes.get_mut(lane) {
@@ -110,16 +110,16 @@ impl Model {
         if !self.wanted(lane, row.seq) {
             return;
         }
-        let open: Vec<bool> = self.places(lane).map(|place| !place.pos.is_done(row.seq)).collect();
+        let open: Vec<bool> = self.cursors(lane).map(|cursor| !cursor.pos.is_done(row.seq)).collect();
         if let Some(recount) = &mut self.recount {
             recount.add(Size::of(row), &open);
         }
     }
 
     /// A row that may be counted already is done for one consumer.
-    pub(super) fn recount_done(&mut self, reader: usize, lane: usize, seq: Seq, size: Size) {
+    pub(super) fn recount_done(&mut self, consumer: usize, lane: usize, seq: Seq, size: Size) {
         let counted = self.recount.as_mut().filter(|r| r.progress.has_read(lane, seq));
-        if let Some(bytes) = counted.and_then(|r| r.queued_bytes.get_mut(reader)) {
+        if let Some(bytes) = counted.and_then(|r| r.queued_bytes.get_mut(consumer)) {
             *bytes = bytes.saturating_sub(size.bytes);
         }
     }
@@ -134,7 +134,7 @@ impl Model {
     /// Removes rows in RAM that nobody wants any more.
     pub(super) fn sweep(&mut self, lane: usize, up_ms: u64) {
         let mut seq = 0;
-        while let Some(row) = self.lanes.get(lane).and_then(|l| l.window.at_or_after(seq)) {
+        while let Some(row) = self.lanes.get(lane).and_then(|l| l.tail.at_or_after(seq)) {
             let size = Size::of(row);
             seq = row.seq;
             if !self.wanted(lane, seq) {

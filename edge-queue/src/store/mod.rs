@@ -30,12 +30,12 @@ mod done;
 #[cfg(any(feature = "ring", feature = "redb"))]
 mod lanes;
 pub mod memory;
+#[cfg(any(feature = "ring", feature = "redb"))]
+mod plausibility;
 #[cfg(feature = "redb")]
 mod redb;
 #[cfg(feature = "ring")]
 mod ring;
-#[cfg(any(feature = "ring", feature = "redb"))]
-mod sane;
 pub use self::done::DoneRows;
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;

@@ -25,9 +25,9 @@ fn whatever_changed_alone_is_written_by_a_commit_of_ends() {
     assert!(changes.iter().any(delivered), "a row that was handed over");
     let marks: [fn(&mut Model) -> &mut bool; 4] = [
         |m| &mut m.lanes.first_mut().unwrap().dirty,
-        |m| &mut m.readers.first_mut().unwrap().lanes.first_mut().unwrap().dirty,
+        |m| &mut m.consumers.first_mut().unwrap().lanes.first_mut().unwrap().dirty,
         |m| &mut m.absent.first_mut().unwrap().dirty,
-        |m| &mut m.readers.first_mut().unwrap().absent.first_mut().unwrap().dirty,
+        |m| &mut m.consumers.first_mut().unwrap().absent.first_mut().unwrap().dirty,
     ];
     for (nth, mark) in marks.into_iter().enumerate() {
         *mark(&mut m) = true;

@@ -17,7 +17,7 @@ fn a_consumer_whose_place_damage_took_starts_at_the_oldest_row() {
     let rules = Config::default().lanes(1).rules();
     let floors = |damaged| -> Vec<Seq> {
         let m = Model::new(rules.clone(), state.clone(), [0; LANES_MAX], true, damaged);
-        m.readers.iter().filter_map(|r| r.lanes.first()).map(|place| place.pos.floor).collect()
+        m.consumers.iter().filter_map(|r| r.lanes.first()).map(|cursor| cursor.pos.floor).collect()
     };
     assert_eq!(floors(true), [50, 40]);
     assert_eq!(floors(false), [50, 101], "it was about to register: it gets what comes");
@@ -26,15 +26,15 @@ fn a_consumer_whose_place_damage_took_starts_at_the_oldest_row() {
 #[test]
 fn the_last_consumer_leaves_what_is_done_to_the_next_and_holds_nothing() {
     let mut m = model(&Config::default().lanes(1));
-    assert!(!m.has_readers());
+    assert!(!m.has_consumers());
     let id = m.register("hub").unwrap();
     push(&mut m, 10);
     assert_eq!(lease(&mut m, id, 6).len(), 6);
     deliver(&mut m, id, [1, 2, 4]);
-    assert!(m.has_readers() && lane(&mut m).pinned.rows == 3);
+    assert!(m.has_consumers() && lane(&mut m).pinned.rows == 3);
     assert!(m.forget("hub"));
-    assert!(!m.has_readers() && lane(&mut m).pinned == Usage::default());
-    assert_eq!((place(&m).pos.floor, place(&m).pos.acked.clone()), (3, [(4, 4)].into()));
+    assert!(!m.has_consumers() && lane(&mut m).pinned == Usage::default());
+    assert_eq!((cursor(&m).pos.floor, cursor(&m).pos.acked.clone()), (3, [(4, 4)].into()));
     let id = m.register("next").unwrap();
     assert_eq!(lease(&mut m, id, 3), [3, 5, 6]);
 }
@@ -44,12 +44,12 @@ fn gap_records_of_all_consumers_are_bounded_together_and_no_fewer_are_kept() {
     let mut m = model(&Config::default().lanes(2));
     m.register("hub").unwrap();
     m.register("other").unwrap();
-    let fill = |m: &mut Model, reader, lane, count: u64| {
-        let place = m.place_mut(reader, lane).unwrap();
-        (0..count).for_each(|n| place.pos.add_gap(one(10 * n + 1, 0, 1, Reason::Overflow)));
+    let fill = |m: &mut Model, consumer, lane, count: u64| {
+        let cursor = m.cursor_mut(consumer, lane).unwrap();
+        (0..count).for_each(|n| cursor.pos.add_gap(one(10 * n + 1, 0, 1, Reason::Overflow)));
     };
     let records =
-        |m: &Model| m.readers.iter().flat_map(|r| &r.lanes).map(|p| p.pos.gaps.len()).sum::<usize>();
+        |m: &Model| m.consumers.iter().flat_map(|r| &r.lanes).map(|p| p.pos.gaps.len()).sum::<usize>();
     fill(&mut m, 0, 0, 100);
     fill(&mut m, 0, 1, 50);
     fill(&mut m, 1, 0, GAPS_MAX as u64 - 150);
@@ -58,7 +58,7 @@ fn gap_records_of_all_consumers_are_bounded_together_and_no_fewer_are_kept() {
     fill(&mut m, 1, 1, 40);
     m.bound_gaps();
     assert_eq!(records(&m), GAPS_MAX);
-    let counts = m.readers.iter().flat_map(|r| &r.lanes).flat_map(|p| &p.pos.gaps).map(|gap| gap.count);
+    let counts = m.consumers.iter().flat_map(|r| &r.lanes).flat_map(|p| &p.pos.gaps).map(|gap| gap.count);
     assert_eq!(counts.sum::<u64>(), GAPS_MAX as u64 + 40, "what they count stays");
 }
 
@@ -89,7 +89,7 @@ fn short_of_ranges(config: &Config) -> Model {
 fn a_consumer_beyond_its_own_limit_moves_without_a_range_or_not_at_all() {
     for leased in [false, true] {
         let mut m = short_of_ranges(&Config::default().lanes(2));
-        let id = m.find_reader("hub").unwrap();
+        let id = m.find_consumer("hub").unwrap();
         push(&mut m, 20);
         write(&mut m);
         m.limit(id, ConsumerConfig::default().max_messages(5));
@@ -98,7 +98,7 @@ fn a_consumer_beyond_its_own_limit_moves_without_a_range_or_not_at_all() {
         }
         assert!(m.move_slow_forward(1).is_none());
         let expected = if leased { (1, 20, 0) } else { (16, 5, 0) };
-        assert_eq!((place(&m).pos.floor, place(&m).queued, place(&m).pos.acked.len()), expected);
+        assert_eq!((cursor(&m).pos.floor, cursor(&m).queued, cursor(&m).pos.acked.len()), expected);
     }
 }
 
@@ -111,10 +111,10 @@ fn a_new_row_whose_loss_would_cost_a_range_too_many_is_refused() {
     let refused = m.push(row(), &at(1));
     let full = |refusal| matches!(refusal, Refusal::Error(PushError::Full { limit: Limit::Messages, .. }));
     assert!(refused.is_err_and(full));
-    assert_eq!((lane(&mut m).next, place(&m).pos.acked.len()), (4, 0));
-    m.place_mut(0, 1).unwrap().pos.acked.clear();
+    assert_eq!((lane(&mut m).next, cursor(&m).pos.acked.len()), (4, 0));
+    m.cursor_mut(0, 1).unwrap().pos.acked.clear();
     assert!(m.push(row(), &at(1)).is_ok());
-    assert_eq!((lane(&mut m).next, place(&m).pos.acked.len()), (5, 1), "dropped, with ranges to spare");
+    assert_eq!((lane(&mut m).next, cursor(&m).pos.acked.len()), (5, 1), "dropped, with ranges to spare");
 }
 
 #[test]

@@ -12,9 +12,9 @@ fn reckon(m: &mut Model, rows: impl IntoIterator<Item = Seq>, lost: &[Lost], pas
 fn a_loss_that_says_what_it_cost_is_counted_without_looking_the_lane_through() {
     let mut m = stored(100, &["hub", "other"]);
     (1..=15).for_each(|seq| hold(&mut m, 0, [seq]));
-    let id = m.find_reader("hub").unwrap();
+    let id = m.find_consumer("hub").unwrap();
     deliver(&mut m, id, 1..=15);
-    m.place_mut(1, 0).unwrap().pos.mark(1, 17);
+    m.cursor_mut(1, 0).unwrap().pos.mark(1, 17);
     assert!(m.lose(0, &[lost(11, 20, true)], 1));
     assert_eq!(ledger(&m, 0), [100, 15, 5, 80]);
     assert_eq!(m.lanes.first().unwrap().usage.rows, 90);
@@ -57,7 +57,7 @@ fn a_look_goes_on_where_the_store_says_and_its_sums_replace_a_guess() {
 #[test]
 fn rows_acknowledged_between_two_reads_count_once() {
     let mut m = stored(100, &["hub"]);
-    let id = m.find_reader("hub").unwrap();
+    let id = m.find_consumer("hub").unwrap();
     hold(&mut m, 0, [10, 51, 95, 96]);
     m.reckon_start(0).unwrap();
     m.reckon_read(1, 101, chunk(1..=50, Some(51), &[]));
@@ -69,7 +69,7 @@ fn rows_acknowledged_between_two_reads_count_once() {
     assert_eq!(lane(&mut m).usage.rows, 89, "which it still counts for");
     deliver(&mut m, id, [96]);
     assert_eq!((ledger(&m, 0), lane(&mut m).usage.rows), ([100, 4, 8, 88], 88));
-    assert_eq!(place(&m).pos.queued_bytes, 88 * ROW);
+    assert_eq!(cursor(&m).pos.queued_bytes, 88 * ROW);
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn a_leased_row_that_can_be_read_or_is_in_ram_is_not_counted_twice() {
 fn a_ledger_that_knows_less_than_there_is_learns_what_was_lost_too() {
     let known = |accepted| {
         let mut m = stored(100, &["hub"]);
-        let place = m.place_mut(0, 0).unwrap();
-        (place.pos.accepted, place.queued) = (accepted, accepted);
+        let cursor = m.cursor_mut(0, 0).unwrap();
+        (cursor.pos.accepted, cursor.queued) = (accepted, accepted);
         reckon(&mut m, 1..=90, &[lost(91, 100, false)], &[]);
         ledger(&m, 0)
     };
@@ -102,7 +102,7 @@ fn what_is_missing_without_a_place_is_a_loss_that_is_reported() {
     let mut m = stored(100, &["hub"]);
     reckon(&mut m, 1..=90, &[], &[]);
     assert_eq!(ledger(&m, 0), [100, 0, 10, 90]);
-    assert_eq!(place(&m).pos.gaps.iter().map(|gap| gap.count).sum::<u64>(), 10);
+    assert_eq!(cursor(&m).pos.gaps.iter().map(|gap| gap.count).sum::<u64>(), 10);
 }
 
 #[test]
@@ -111,19 +111,19 @@ fn what_a_reader_passes_over_is_settled_first_when_there_are_more_losses_than_ra
     let odd: Vec<Lost> = (0..1_100).map(|n| lost(2 * n + 1, 2 * n + 1, false)).collect();
     let room = m.ranges_for_each();
     reckon(&mut m, (1..=1_100).map(|n| 2 * n), &odd, &[lost(2_101, 2_101, false)]);
-    let place = place(&m);
-    assert!(place.pos.is_done(2_101) && !place.pos.is_done(2_103) && !place.pos.is_done(2_099));
-    assert_eq!(place.pos.acked.len() + 1, room, "row 1 is at the floor");
+    let cursor = cursor(&m);
+    assert!(cursor.pos.is_done(2_101) && !cursor.pos.is_done(2_103) && !cursor.pos.is_done(2_099));
+    assert_eq!(cursor.pos.acked.len() + 1, room, "row 1 is at the floor");
 }
 
 #[test]
 fn what_is_marked_around_leased_rows_leaves_them_open() {
-    let mut place = Place { pos: Position { floor: 1, ..Position::default() }, ..Place::default() };
+    let mut cursor = Cursor { pos: Position { floor: 1, ..Position::default() }, ..Cursor::default() };
     let size = Size { weight: 1, bytes: ROW, wall_ms: 0 };
-    [4, 5, 9, 15].into_iter().for_each(|seq| place.lease(seq, size));
-    mark_between(&mut place, 4, 12);
-    mark_between(&mut place, 13, 16);
-    let done: Vec<Seq> = (1..20).filter(|seq| place.pos.is_done(*seq)).collect();
+    [4, 5, 9, 15].into_iter().for_each(|seq| cursor.lease(seq, size));
+    mark_between(&mut cursor, 4, 12);
+    mark_between(&mut cursor, 13, 16);
+    let done: Vec<Seq> = (1..20).filter(|seq| cursor.pos.is_done(*seq)).collect();
     assert_eq!(done, [6, 7, 8, 10, 11, 12, 13, 14, 16]);
-    assert!(place.dirty);
+    assert!(cursor.dirty);
 }

@@ -20,7 +20,7 @@ fn a_row_behind_a_number_without_a_row_is_handed_out_once() {
 #[test]
 fn a_lane_that_cannot_be_read_is_left_alone_until_its_next_try() {
     let mut m = stored(100, &["hub"]);
-    let id = m.find_reader("hub").unwrap();
+    let id = m.find_consumer("hub").unwrap();
     let reads = |m: &mut Model, up_ms| {
         let more = m.lease(id, Take::rows(1), &mut Vec::new(), &at(up_ms));
         matches!(more, More::Read { lane: 0, from: 1, below: 101, .. })
@@ -44,7 +44,7 @@ fn a_report_of_a_loss_that_is_not_known_makes_no_commit_due() {
         GapRecord { first_seq: 1, last_seq: 2, first_ms: 0, last_ms: 0, count: 2, reason: Reason::Expired };
     m.ack_gaps(id, &[(Lane(0), unknown)], 1);
     assert_eq!(m.due_at_ms(), None);
-    m.place_mut(0, 0).unwrap().pos.add_gap(unknown);
+    m.cursor_mut(0, 0).unwrap().pos.add_gap(unknown);
     m.ack_gaps(id, &[(Lane(0), unknown)], 1);
     assert!(m.due_at_ms().is_some());
 }

@@ -57,9 +57,9 @@ pub(super) fn deliver(model: &mut Model, id: u64, rows: impl IntoIterator<Item =
 }
 
 /// Gives a consumer so many ranges of done rows above its floor, from `from` on.
-pub(super) fn ranges(model: &mut Model, reader: usize, lane: usize, from: Seq, count: usize) {
-    let place = model.place_mut(reader, lane).unwrap();
-    (0..count as u64).for_each(|n| place.pos.mark(from + 2 * n, from + 2 * n));
+pub(super) fn ranges(model: &mut Model, consumer: usize, lane: usize, from: Seq, count: usize) {
+    let cursor = model.cursor_mut(consumer, lane).unwrap();
+    (0..count as u64).for_each(|n| cursor.pos.mark(from + 2 * n, from + 2 * n));
 }
 
 /// One lane with the rows 1 to `rows` on the medium, none in RAM, all open for each consumer.
@@ -73,9 +73,9 @@ fn stored_with(rows: u64, consumers: &[&str], config: &Config) -> Model {
         LaneState { next: rows + 1, floor: 1, rows, weight: rows, bytes: rows * ROW, recount_due: false };
     state.lane.iter_mut().take(1).for_each(|lane| *lane = figures);
     for name in consumers {
-        let place = Position { floor: 1, accepted: rows, queued_bytes: rows * ROW, ..Position::default() };
+        let cursor = Position { floor: 1, accepted: rows, queued_bytes: rows * ROW, ..Position::default() };
         let mut consumer = ConsumerState { name: (*name).to_owned(), lanes: Default::default() };
-        consumer.lanes.iter_mut().take(1).for_each(|lane| lane.clone_from(&place));
+        consumer.lanes.iter_mut().take(1).for_each(|lane| lane.clone_from(&cursor));
         state.consumers.push(consumer);
     }
     Model::new(config.rules(), state, [0; LANES_MAX], true, false)
@@ -104,25 +104,25 @@ fn lost(first: Seq, last: Seq, exact: bool) -> Lost {
 }
 
 /// Leases rows that are on the medium.
-fn hold(model: &mut Model, reader: usize, rows: impl IntoIterator<Item = Seq>) {
+fn hold(model: &mut Model, consumer: usize, rows: impl IntoIterator<Item = Seq>) {
     for seq in rows {
         let size = Size { weight: 1, bytes: ROW, wall_ms: 0 };
-        model.pin(reader, 0, seq, size);
-        model.place_mut(reader, 0).unwrap().lease(seq, size);
+        model.pin(consumer, 0, seq, size);
+        model.cursor_mut(consumer, 0).unwrap().lease(seq, size);
     }
 }
 
 /// (accepted, delivered, quarantined, queued) of a consumer in the lane.
-fn ledger(model: &Model, reader: usize) -> [u64; 4] {
-    let place = model.readers.get(reader).and_then(|r| r.lanes.first()).unwrap();
-    let quarantined = place.pos.dropped.get(crate::Reason::Quarantined as usize).copied().unwrap();
-    [place.pos.accepted, place.pos.delivered, quarantined, place.queued]
+fn ledger(model: &Model, consumer: usize) -> [u64; 4] {
+    let cursor = model.consumers.get(consumer).and_then(|r| r.lanes.first()).unwrap();
+    let quarantined = cursor.pos.dropped.get(crate::Reason::Quarantined as usize).copied().unwrap();
+    [cursor.pos.accepted, cursor.pos.delivered, quarantined, cursor.queued]
 }
 
 fn lane(model: &mut Model) -> &mut LaneModel {
     model.lanes.first_mut().unwrap()
 }
 
-fn place(model: &Model) -> &Place {
-    model.readers.first().and_then(|r| r.lanes.first()).unwrap()
+fn cursor(model: &Model) -> &Cursor {
+    model.consumers.first().and_then(|r| r.lanes.first()).unwrap()
 }

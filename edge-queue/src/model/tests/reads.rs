@@ -19,22 +19,22 @@ fn what_is_lost_beyond_the_bookkeeping_was_accepted_too() {
 #[test]
 fn holes_are_done_for_everybody_and_noted_once() {
     let mut m = stored(100, &["hub"]);
-    let id = m.find_reader("hub").unwrap();
+    let id = m.find_consumer("hub").unwrap();
     hold(&mut m, 0, [7]);
     m.offer(id, 0, 1, 101, chunk([1, 2, 6, 9], Some(10), &[]));
-    let done: Vec<Seq> = (1..20).filter(|seq| place(&m).pos.is_done(*seq)).collect();
+    let done: Vec<Seq> = (1..20).filter(|seq| cursor(&m).pos.is_done(*seq)).collect();
     assert_eq!(done, [3, 4, 5, 8]);
-    m.place_mut(0, 0).unwrap().leased.clear();
+    m.cursor_mut(0, 0).unwrap().leased.clear();
     m.offer(id, 0, 1, 7, chunk([1, 2, 6], Some(7), &[]));
-    m.place_mut(0, 0).unwrap().dirty = false;
+    m.cursor_mut(0, 0).unwrap().dirty = false;
     m.offer(id, 0, 1, 7, chunk([1, 2, 6], Some(7), &[]));
-    assert!(!place(&m).dirty);
+    assert!(!cursor(&m).dirty);
 }
 
 #[test]
 fn rows_acknowledged_between_two_reads_of_a_count_count_once() {
     let mut m = stored(100, &["hub", "other"]);
-    let (hub, other) = (m.find_reader("hub").unwrap(), m.find_reader("other").unwrap());
+    let (hub, other) = (m.find_consumer("hub").unwrap(), m.find_consumer("other").unwrap());
     hold(&mut m, 0, [10, 11, 51, 95, 96]);
     hold(&mut m, 1, [10, 51, 95, 97]);
     let gone = [lost(91, 100, true)];
@@ -49,7 +49,7 @@ fn rows_acknowledged_between_two_reads_of_a_count_count_once() {
     m.recount_finish(101, 1);
     assert_eq!(lane(&mut m).usage.rows, 88 + 2, "two lost ones are in the application's hands");
     let bytes = |m: &Model| -> Vec<u64> {
-        m.readers.iter().filter_map(|r| r.lanes.first()).map(|p| p.pos.queued_bytes / ROW).collect()
+        m.consumers.iter().filter_map(|r| r.lanes.first()).map(|p| p.pos.queued_bytes / ROW).collect()
     };
     assert_eq!(bytes(&m), [87 + 1, 88 + 1]);
     deliver(&mut m, hub, [96]);
@@ -65,5 +65,5 @@ fn a_count_of_one_lane_takes_nothing_from_rows_of_another() {
     assert_eq!(m.recount_read(1, 11, chunk(1..=10, None, &[])), None);
     m.done(0, 1, 3, Size { weight: 1, bytes: ROW, wall_ms: 0 }, Done::Delivered, 1);
     m.recount_finish(11, 1);
-    assert_eq!((lane(&mut m).usage.rows, place(&m).pos.queued_bytes), (10, 10 * ROW));
+    assert_eq!((lane(&mut m).usage.rows, cursor(&m).pos.queued_bytes), (10, 10 * ROW));
 }

@@ -22,7 +22,7 @@ fn the_oldest_segment_without_a_leased_row_is_given_up_whole_and_no_other_row() 
     assert_eq!(m.make_segment(0, 1), Some(true));
     assert_eq!(open(&m), (11..=30).collect::<Vec<_>>());
     assert_eq!(lane(&mut m).room, 50 + 1_000, "until the next commit says so");
-    let id = m.find_reader("hub").unwrap();
+    let id = m.find_consumer("hub").unwrap();
     assert_eq!(lease(&mut m, id, 1), [11]);
     m.rules.segment_bytes = 3_000;
     assert_eq!(m.make_segment(0, 1), Some(true));
@@ -35,7 +35,7 @@ fn the_oldest_segment_without_a_leased_row_is_given_up_whole_and_no_other_row() 
 #[test]
 fn a_segment_that_nobody_wants_any_more_is_not_looked_for_rows() {
     let mut m = filled(&["hub"]);
-    let id = m.find_reader("hub").unwrap();
+    let id = m.find_consumer("hub").unwrap();
     let rows = lease(&mut m, id, 10);
     deliver(&mut m, id, rows);
     assert_eq!(m.make_segment(0, 1), Some(true));
@@ -54,7 +54,7 @@ fn a_queue_that_nobody_reads_gives_up_its_oldest_segment() {
 #[test]
 fn a_segment_that_would_cost_a_range_too_many_stays() {
     let mut m = filled(&["hub"]);
-    let id = m.find_reader("hub").unwrap();
+    let id = m.find_consumer("hub").unwrap();
     assert_eq!(lease(&mut m, id, 1), [1]);
     ranges(&mut m, 0, 1, 10, 1_100);
     assert_eq!(m.make_segment(0, 1), Some(false));
@@ -78,9 +78,9 @@ fn rows_that_wait_are_given_up_only_when_nothing_older_is_stored() {
     push(&mut m, 5);
     m.rules.segment_bytes = 4 * ROW;
     assert_eq!(m.make_segment(0, 1), Some(true));
-    assert_eq!(place(&m).pos.floor, 3, "two rows free stored bytes, the third none");
+    assert_eq!(cursor(&m).pos.floor, 3, "two rows free stored bytes, the third none");
     assert_eq!(m.make_segment(0, 1), Some(true));
-    assert_eq!(place(&m).pos.floor, 4, "one that waits makes room in RAM");
+    assert_eq!(cursor(&m).pos.floor, 4, "one that waits makes room in RAM");
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn sizes_not_in_ram_are_asked_for_unless_something_was_given_up() {
     assert_eq!(m.make_segment(0, 1), None);
     assert_eq!(m.head_wanted(0, false), Some((1, 101)));
     m.fill_head(0, 1, 101, chunk(1..=2, Some(3), &[]));
-    assert_eq!((m.make_segment(0, 1), place(&m).pos.floor), (Some(true), 3));
+    assert_eq!((m.make_segment(0, 1), cursor(&m).pos.floor), (Some(true), 3));
     lane(&mut m).segments = Some(vec![(1, 10), (11, 20)]);
     m.fill_head(0, 3, 101, chunk(3..=6, Some(7), &[]));
-    assert_eq!((m.make_segment(0, 1), place(&m).pos.floor), (None, 7), "half a segment helps nobody");
+    assert_eq!((m.make_segment(0, 1), cursor(&m).pos.floor), (None, 7), "half a segment helps nobody");
     m.fill_head(0, 7, 101, chunk(7..=10, Some(11), &[]));
-    assert_eq!((m.make_segment(0, 1), place(&m).pos.floor), (Some(true), 11));
+    assert_eq!((m.make_segment(0, 1), cursor(&m).pos.floor), (Some(true), 11));
 }

@@ -12,7 +12,7 @@ use crate::medium::Dir;
 use crate::row::{LANES_MAX, Seq};
 use crate::state::State;
 use crate::store::Options;
-use crate::store::sane::NUMBER_MAX;
+use crate::store::plausibility::NUMBER_MAX;
 
 pub(super) const ROWS: TableDefinition<'_, (u8, u64), &[u8]> = TableDefinition::new("rows");
 pub(super) const HEAD: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("head");

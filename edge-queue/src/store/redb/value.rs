@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::row::{LANES_MAX, Lane, Seq, StoredRow};
 use crate::state::{ConsumerState, GapRecord, LaneState, Position, Reason, State};
-use crate::store::sane;
+use crate::store::plausibility;
 use crate::time::{Expiry, Stamp};
 
 /// Version of the values' layout.
@@ -69,7 +69,7 @@ pub(super) fn encode_row(row: &StoredRow, totals: Totals) -> Vec<u8> {
 pub(super) fn decode_row(value: &[u8]) -> Result<RowValue, Bad> {
     let mut r = Reader::open(value, ROW_MAGIC)?;
     let (lane, seq, epoch) = (Lane(r.u8()?), r.u64()?, r.u32()?);
-    if !sane::seq(seq) || epoch >= EPOCH_MAX {
+    if !plausibility::seq(seq) || epoch >= EPOCH_MAX {
         return Err(Bad::Damaged);
     }
     let totals = Totals { rows: r.u64()?, weight: r.u64()? };
@@ -130,7 +130,7 @@ pub(super) fn decode_head(value: &[u8]) -> Result<Head, Bad> {
         let (rows, weight, bytes) = (r.u64()?, r.u64()?, r.u64()?);
         *lane = LaneState { next, floor, rows, weight, bytes, recount_due: r.u8()? != 0 };
     }
-    if state.epoch >= EPOCH_MAX || !state.lane.iter().all(sane::lane) {
+    if state.epoch >= EPOCH_MAX || !state.lane.iter().all(plausibility::lane) {
         return Err(Bad::Damaged);
     }
     for _ in 0..r.u32()? {
@@ -179,7 +179,7 @@ fn decode_position(r: &mut Reader<'_>) -> Result<Position, Bad> {
         let reason = Reason::from_code(r.u8()?).ok_or(Bad::Damaged)?;
         position.gaps.push(GapRecord { first_seq, last_seq, first_ms, last_ms, count, reason });
     }
-    if sane::position(&position) { Ok(position) } else { Err(Bad::Damaged) }
+    if plausibility::position(&position) { Ok(position) } else { Err(Bad::Damaged) }
 }
 
 struct Writer(Vec<u8>);
@@ -347,11 +347,14 @@ mod tests {
             }
             if let Ok(found) = decode_row(&value) {
                 assert!(found.row.payload.len() + found.row.key.len() + found.row.meta.len() <= value.len());
-                assert!(sane::seq(found.row.seq));
+                assert!(plausibility::seq(found.row.seq));
                 good += 1;
             }
             if let Ok(head) = decode_head(&value) {
-                assert!(head.state.lane.iter().all(sane::lane) && head.state.consumers.len() <= value.len());
+                assert!(
+                    head.state.lane.iter().all(plausibility::lane)
+                        && head.state.consumers.len() <= value.len()
+                );
                 good += 1;
             }
         }

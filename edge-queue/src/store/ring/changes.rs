@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ends::Ends;
 use super::frame::into_body;
+use super::high_water::HighWaterMarks;
 use super::record::{Cursor, Order, Record, get_change, get_ends};
 use super::segment::{Look, Placed};
 use crate::state::{Change, Position, State};
@@ -17,7 +17,7 @@ pub(super) struct Changes {
     events: Vec<(Order, Change)>,
     newest: BTreeMap<(String, u8), usize>,
     /// Durable ends of the lanes, as close marks say them.
-    pub(super) ends: Ends,
+    pub(super) ends: HighWaterMarks,
 }
 
 impl Changes {

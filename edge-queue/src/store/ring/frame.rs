@@ -11,7 +11,7 @@ use super::bytes::{Reader, set};
 use super::layout::{FIRST_ROOM, FORMAT, HEAD, MARK, NEXT_ROOM, PAGE, pages_for, room_of};
 use crate::flaw::{Flaw, planted};
 use crate::row::Seq;
-use crate::store::sane::NUMBER_MAX;
+use crate::store::plausibility::NUMBER_MAX;
 
 const MAGIC: &[u8; 4] = b"EDGF";
 const MARK_MAGIC: &[u8; 4] = b"edg+";

@@ -10,7 +10,7 @@ use super::snapshot::{get_geometry, get_snapshot, put_snapshot};
 use super::superblock;
 use crate::row::{Lane, ROW_OVERHEAD_BYTES, StoredRow};
 use crate::state::{Change, ConsumerState, GapRecord, Position, Reason, State};
-use crate::store::sane;
+use crate::store::plausibility;
 use crate::testing::{Rng, fuzz_cases, mutate, seed};
 use crate::time::Stamp;
 
@@ -79,12 +79,12 @@ fn walk(body: &[u8]) -> usize {
             None => return bytes,
             Some(Record::Change(_, change, tag)) => {
                 if let Some(Change::Position { position, .. }) = get_change(change, tag) {
-                    assert!(sane::position(&position));
+                    assert!(plausibility::position(&position));
                     assert!(position.acked.len() + position.gaps.len() <= change.len());
                 }
             }
             Some(Record::Row(row)) => {
-                assert!(row.seq >= last && sane::seq(row.seq));
+                assert!(row.seq >= last && plausibility::seq(row.seq));
                 last = row.seq;
                 bytes += row.bytes();
                 assert_eq!(row.to_row(&whole).bytes() - ROW_OVERHEAD_BYTES, row.bytes() as u64);
@@ -111,7 +111,7 @@ fn one(rng: &mut Rng, seeds: &[Vec<u8>; 2]) {
     });
     assert!(walk(&body) <= body.len());
     if let Some(state) = get_snapshot(&body, 1, 2) {
-        assert!(state.lane.iter().all(sane::lane) && state.consumers.len() <= body.len());
+        assert!(state.lane.iter().all(plausibility::lane) && state.consumers.len() <= body.len());
     }
     if let Some(geometry) = get_geometry(&body) {
         assert!(geometry.is_sane() && geometry.within(1 << 20).file_bytes() <= (1 + 5 * 64) << 20);

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::blank::worth_filling;
-use super::free::{FreeSlots, reserve};
+use super::active_segment::ActiveSegment;
+use super::free_slots::{FreeSlots, reserve};
 use super::layout::{FRAME_PAGES_MAX, Geometry, pages_for, room_of};
+use super::prefill::worth_filling;
 use super::segment::{Counters, Placed, Segment};
-use super::tail::Tail;
 use crate::flaw::{Flaw, planted};
 use crate::row::{Seq, StoredRow};
 use crate::store::DoneRows;
@@ -24,7 +24,7 @@ pub(super) struct LaneLog {
     /// In use, in the order they were written.
     pub(super) segments: Vec<Segment>,
     pub(super) free: FreeSlots,
-    pub(super) tail: Option<Tail>,
+    pub(super) tail: Option<ActiveSegment>,
     /// The end of the log: of what is durable, between commits.
     pub(super) counters: Counters,
     /// Rows that nobody asks for again.
@@ -87,7 +87,7 @@ impl LaneLog {
     }
 
     /// A segment was begun.
-    pub(super) fn open_segment(&mut self, segment: Segment, tail: Tail) {
+    pub(super) fn open_segment(&mut self, segment: Segment, tail: ActiveSegment) {
         self.segments.push(segment);
         self.tail = Some(tail);
         self.opened += 1;
@@ -203,7 +203,7 @@ impl LaneLog {
     /// and its segments are for changes alone.
     fn room(&self, head_pages: usize) -> Option<(usize, usize)> {
         let segments = self.free.len().checked_sub(reserve())?;
-        let left = self.tail.as_ref().map_or(0, Tail::left);
+        let left = self.tail.as_ref().map_or(0, ActiveSegment::left);
         Some((segments, left.saturating_sub(head_pages.max(CHANGES_PAGES))))
     }
 

@@ -2,33 +2,35 @@
 //!
 //! Format, crash cases and what is assumed of the medium: `docs/queue-format.md`. In short:
 //!
-//! * [`layout`] where things lie; [`superblock`] what the file is; [`frame`] the unit of writing; [`record`] and
-//!   [`snapshot`] what is in it;
-//! * [`lane`] a lane's log in RAM, with [`segment`] (which frames count), [`tail`] (where it grows) and [`free`]
-//!   (which slot comes next, filled by [`blank`] when it is new);
-//! * [`writer`] a commit; [`reader`] reading, through [`window`];
-//! * [`open`], [`recover`], [`scan`] (with [`end`] of each lane), [`rebuild`] starting, with [`finished`] (which commits ended),
-//!   [`changes`] (what they say) and [`ends`] (how far each lane was durable);
-//! * [`aside`] what becomes of damaged bytes; [`salvage`] what can be read of a file that opens no more.
+//! * [`layout`] offsets and geometry; [`superblock`] identity of the file, and the rules of epochs; [`frame`] the unit of
+//!   writing; [`record`] and [`snapshot`] its contents;
+//! * [`lane`] a lane's log in RAM, with [`segment`] (which frames count), [`active_segment`] (where it grows) and
+//!   [`free_slots`] (which slot comes next, with [`prefill`] when it is new);
+//! * [`writer`] a commit; [`reader`] rows, through [`page_reader`];
+//! * [`open`], [`recover`], [`scan`] (with the [`log_end`] of each lane), [`rebuild`]: opening, with [`completeness`] of
+//!   commits, their [`changes`] and the [`high_water`] marks of the lanes;
+//! * [`quarantine`] of damaged bytes; [`salvage`] of a file that opens no more.
 //!
 //! Cost: RAM is one entry per segment, the index of one segment per lane and one frame. A commit is one write and
 //! its share of one sync per lane touched; opening reads one page per segment and the last segment of each lane.
 #![deny(clippy::indexing_slicing)]
 
-mod aside;
-mod blank;
+mod active_segment;
 mod changes;
-mod end;
-mod ends;
-mod finished;
+mod completeness;
 mod footprint;
 mod frame;
-mod free;
+mod free_slots;
 #[cfg(test)]
 mod fuzz;
+mod high_water;
 mod lane;
 mod layout;
+mod log_end;
 mod open;
+mod page_reader;
+mod prefill;
+mod quarantine;
 mod reader;
 mod rebuild;
 mod record;
@@ -40,8 +42,6 @@ mod sectors;
 mod segment;
 mod snapshot;
 mod superblock;
-mod tail;
-mod window;
 mod writer;
 
 pub(crate) use footprint::Footprint;
@@ -50,15 +50,15 @@ use std::sync::Arc;
 
 pub(crate) use self::salvage::Salvage;
 
-use self::aside::Aside;
-use self::blank::fill;
-use self::ends::{Ends, Known};
+use self::high_water::{Checkpoint, HighWaterMarks};
 use self::lane::LaneLog;
+use self::page_reader::{Pages, Unread};
+use self::prefill::fill;
+use self::quarantine::Quarantine;
 use self::reader::{Reader, Source};
 use self::scan::Scan;
 use self::segment::Look;
 use self::superblock::Superblock;
-use self::window::{Pages, Unread};
 use self::writer::{Buffers, Writer};
 use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
@@ -76,7 +76,7 @@ pub struct RingStore {
     buffers: Buffers,
     reader: Reader,
     unread: Unread,
-    aside: Aside,
+    quarantine: Quarantine,
     commit: u64,
     /// The last commit of this run that succeeded, and the bookkeeping it left.
     synced: u64,
@@ -123,7 +123,7 @@ impl RingStore {
         medium: Box<dyn Medium>,
         superblock: Superblock,
         scan: Scan,
-        aside: Aside,
+        quarantine: Quarantine,
         durable: State,
     ) -> RingStore {
         RingStore {
@@ -134,7 +134,7 @@ impl RingStore {
             buffers: Buffers::default(),
             reader: Reader::default(),
             unread: Unread::default(),
-            aside,
+            quarantine,
             commit: scan.commit,
             synced: 0,
             durable,
@@ -149,7 +149,7 @@ impl RingStore {
         let lanes = u8::try_from(self.lanes.len()).unwrap_or(1);
         // All of them first: a commit that fails in one lane is undone in every lane.
         self.lanes.iter_mut().for_each(LaneLog::begin);
-        let ends = Ends::of(self.lanes.iter().map(|log| &log.counters));
+        let ends = HighWaterMarks::of(self.lanes.iter().map(|log| &log.counters));
         for log in &mut self.lanes {
             let own: Vec<(u32, &Change)> =
                 (0u32..).zip(changes).filter(|(_, c)| home(c, lanes) == log.lane).collect();
@@ -174,7 +174,8 @@ impl RingStore {
         }
         if changes.iter().any(|change| matches!(change, Change::Closed)) {
             let state = Some((self.commit, self.durable.clone()));
-            let mut closing = Superblock { known: Known { ends, state }.into(), ..self.superblock.clone() };
+            let mut closing =
+                Superblock { known: Checkpoint { ends, state }.into(), ..self.superblock.clone() };
             let written = closing.write_next(self.medium.as_mut());
             written.map_err(|source| StoreError::Io { op: "write", source })?;
             self.stats.bytes_written += layout::PAGE as u64;
@@ -241,7 +242,7 @@ impl Store for RingStore {
         let mut source = Source {
             look,
             dir: self.dir.as_ref(),
-            aside: &mut self.aside,
+            quarantine: &mut self.quarantine,
             waived: &self.superblock.waived,
             epoch: self.superblock.epoch,
         };

@@ -4,24 +4,24 @@
 use std::io;
 
 use super::RingStore;
-use super::aside::{Aside, move_file};
-use super::ends::Known;
 use super::frame::{Head, Kind, into_body};
+use super::high_water::Checkpoint;
 use super::layout::{FILE, FILE_NEW, FORMAT, Geometry, PAGE, SEGMENT_STEP, SEGMENTS_AT};
+use super::page_reader::{PageReader, Pages};
+use super::quarantine::{Quarantine, move_file};
 use super::rebuild::rebuild;
 use super::recover::Looked;
 use super::scan::Scan;
 use super::segment::Look;
 use super::snapshot::get_geometry;
 use super::superblock::{Found, Superblock};
-use super::window::{Pages, Window};
 use crate::error::OpenError;
 use crate::medium::{Dir, Medium};
 use crate::row::LANES_MAX;
 use crate::state::State;
 use crate::store::{Options, Recovered};
 
-/// Leap of the epoch when nobody knows how many runs wrote nothing.
+/// Leap of the epoch: rule 6 of the [epochs](super::superblock).
 const EPOCH_LEAP: u32 = 1 << 16;
 /// The setting that a file's size follows from.
 const LOWER: Option<&str> = Some("max_bytes");
@@ -106,11 +106,11 @@ fn fresh(
         .map_err(|source| OpenError::Io { op: "rename", source })?;
     let pages = Pages::new(medium.as_ref(), &geometry);
     let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
-    let scan = Scan::run(look, superblock.epoch, &[], &Known::default());
+    let scan = Scan::run(look, superblock.epoch, &[], &Checkpoint::default());
     let mut state = State::new(superblock.gateway, options.lanes);
     state.epoch = superblock.epoch;
     let clean = damage.is_empty();
-    let store = RingStore::new(dir, medium, superblock, scan, Aside::default(), state.clone());
+    let store = RingStore::new(dir, medium, superblock, scan, Quarantine::default(), state.clone());
     let recovered = Recovered {
         state,
         clean,
@@ -187,8 +187,8 @@ fn from_segments(medium: &dyn Medium) -> io::Result<Option<Superblock>> {
     let pages = Pages::new(medium, &any);
     let mut best: Option<(u64, Superblock)> = None;
     for step in 0..u32::try_from(steps).unwrap_or(u32::MAX) {
-        let mut window = Window::new(&pages, step, PAGE);
-        let Some(head) = Head::decode(window.page(0)).filter(|h| h.kind == Kind::Snapshot) else { continue };
+        let mut reader = PageReader::new(&pages, step, PAGE);
+        let Some(head) = Head::decode(reader.page(0)).filter(|h| h.kind == Kind::Snapshot) else { continue };
         let Some((geometry, whole)) = geometry_of(medium, &head, any.offset(step, 0)) else { continue };
         if whole && best.as_ref().is_none_or(|(commit, _)| *commit < head.commit) {
             let epoch = head.epoch.saturating_add(EPOCH_LEAP);

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::aside::Aside;
 use super::frame::into_body;
 use super::lane::LaneLog;
 use super::layout::{FRAME_PAGES_MAX, PAGE};
+use super::quarantine::Quarantine;
 use super::record::{Cursor, Record, RowRef};
 use super::segment::{Counters, Gap, Item, Look, Placed, Segment, items};
 use super::superblock::Waived;
@@ -53,7 +53,7 @@ struct Loaded {
 pub(super) struct Source<'a> {
     pub(super) look: Look<'a>,
     pub(super) dir: &'a dyn Dir,
-    pub(super) aside: &'a mut Aside,
+    pub(super) quarantine: &'a mut Quarantine,
     pub(super) waived: &'a [Waived],
     pub(super) epoch: u32,
 }
@@ -232,7 +232,7 @@ impl Reader {
         let mut bytes = vec![0; pages as usize * PAGE];
         source.look.pages.read(segment.slot, gap.pages.0, &mut bytes);
         let name = format!("ring-e{}-lane{lane}-frame{first_frame}", source.epoch);
-        source.aside.keep(source.dir, &name, &bytes);
+        source.quarantine.keep(source.dir, &name, &bytes);
     }
 }
 

@@ -2,15 +2,15 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::RingStore;
-use super::aside::Aside;
-use super::ends::Known;
+use super::high_water::Checkpoint;
 use super::layout::{FILE, FILE_NEW, Geometry};
 use super::open::create;
+use super::page_reader::Pages;
+use super::quarantine::Quarantine;
 use super::reader::Reader;
 use super::scan::Scan;
 use super::segment::Look;
 use super::superblock::Superblock;
-use super::window::Pages;
 use crate::error::{ConfigError, OpenError};
 use crate::losses::{Share, divide};
 use crate::model::GAPS_MAX;
@@ -82,11 +82,11 @@ fn take_name(
     let geometry = superblock.geometry;
     let pages = Pages::new(medium.as_ref(), &geometry);
     let look = Look { pages: &pages, geometry: &geometry, gateway: superblock.gateway };
-    let scan = Scan::run(look, superblock.epoch, &[], &Known::default());
-    let aside = std::mem::take(&mut old.aside);
+    let scan = Scan::run(look, superblock.epoch, &[], &Checkpoint::default());
+    let quarantine = std::mem::take(&mut old.quarantine);
     recovered.state.lanes = lanes;
     let durable = recovered.state.clone();
-    Ok((RingStore::new(old.dir, medium, superblock, scan, aside, durable), recovered))
+    Ok((RingStore::new(old.dir, medium, superblock, scan, quarantine, durable), recovered))
 }
 
 type NewFile = (Box<dyn crate::medium::Medium>, Superblock);
@@ -108,10 +108,10 @@ fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Res
     let (medium, superblock) = create(old.dir.as_ref(), superblock).map_err(Stop::Error)?;
     let pages = Pages::new(medium.as_ref(), &wanted);
     let look = Look { pages: &pages, geometry: &wanted, gateway: superblock.gateway };
-    let scan = Scan::run(look, superblock.epoch, &[], &Known::default());
+    let scan = Scan::run(look, superblock.epoch, &[], &Checkpoint::default());
     // It never sets anything aside, so it needs no directory of its own.
     let mut new =
-        RingStore::new(Box::new(Nowhere), medium, superblock, scan, Aside::default(), state.clone());
+        RingStore::new(Box::new(Nowhere), medium, superblock, scan, Quarantine::default(), state.clone());
     copy_rows(old, &mut new, recovered, &mut state).map_err(|e| match e {
         StoreError::Io { op, source } => Stop::Error(OpenError::Io { op, source }),
         StoreError::Full { lane } => Stop::TooMuch(lane),

@@ -7,11 +7,11 @@
 use bytes::Bytes;
 
 use super::bytes::{Reader, put_bytes, put_signed, put_varint};
-use super::ends::Ends;
+use super::high_water::HighWaterMarks;
 use super::snapshot::{get_position, put_position};
 use crate::row::{Lane, Seq, StoredRow};
 use crate::state::{Change, LaneState};
-use crate::store::sane;
+use crate::store::plausibility;
 use crate::time::{Expiry, Stamp};
 
 /// First byte of a row: which fields follow. The top bit is clear.
@@ -90,7 +90,7 @@ pub(super) fn put_row(out: &mut Vec<u8>, before: &mut Before, row: &StoredRow) {
 }
 
 /// Appends the ends of all lanes.
-pub(super) fn put_ends(out: &mut Vec<u8>, order: Order, ends: &Ends) {
+pub(super) fn put_ends(out: &mut Vec<u8>, order: Order, ends: &HighWaterMarks) {
     let mut body = Vec::new();
     put_varint(&mut body, order.0);
     put_varint(&mut body, u64::from(order.1));
@@ -100,8 +100,8 @@ pub(super) fn put_ends(out: &mut Vec<u8>, order: Order, ends: &Ends) {
 }
 
 /// The ends in a record's body, if it is one of those.
-pub(super) fn get_ends(body: &[u8], tag: u8) -> Option<Ends> {
-    Ends::get(&mut Reader::new(body)).filter(|_| tag == ENDS)
+pub(super) fn get_ends(body: &[u8], tag: u8) -> Option<HighWaterMarks> {
+    HighWaterMarks::get(&mut Reader::new(body)).filter(|_| tag == ENDS)
 }
 
 /// Appends a change to a frame.
@@ -217,7 +217,7 @@ impl Cursor {
     }
 
     fn row<'a>(&mut self, flags: u8, r: &mut Reader<'a>) -> Option<Record<'a>> {
-        let seq = self.before.seq.checked_add(r.varint()?).filter(|seq| sane::seq(*seq))?;
+        let seq = self.before.seq.checked_add(r.varint()?).filter(|seq| plausibility::seq(*seq))?;
         let synced = flags & SYNCED != 0;
         let stamp = if flags & STAMP != 0 {
             Stamp { boot_id: r.u128()?, up_ms: r.varint()?, wall_ms: r.signed()?, synced }
@@ -298,7 +298,7 @@ pub(super) fn get_lane(r: &mut Reader<'_>) -> Option<LaneState> {
         bytes: r.varint()?,
         recount_due: r.u8()? != 0,
     };
-    Some(lane).filter(sane::lane)
+    Some(lane).filter(plausibility::lane)
 }
 
 #[cfg(test)]

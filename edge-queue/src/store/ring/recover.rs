@@ -3,16 +3,16 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::RingStore;
-use super::aside::Aside;
-use super::ends::Known;
 use super::frame::Kind;
-use super::free::RESERVE;
+use super::free_slots::RESERVE;
+use super::high_water::Checkpoint;
 use super::layout::{FILE, FRAME_PAGES_MAX, PAGE, READ_BYTES};
+use super::page_reader::Pages;
+use super::quarantine::Quarantine;
 use super::reader::Reader;
 use super::scan::Scan;
 use super::segment::{Look, Placed};
 use super::superblock::{Superblock, Waived};
-use super::window::Pages;
 use crate::error::OpenError;
 use crate::flaw::{Flaw, planted};
 use crate::medium::{Dir, Medium};
@@ -77,8 +77,9 @@ impl Looked {
         };
         let (broken, foreign) = (std::mem::take(&mut scan.broken), std::mem::take(&mut scan.foreign));
         let (waived, epoch) = (std::mem::take(&mut scan.waived), scan.epoch);
-        let superblock = Superblock { known: Known { ends: scan.ends, state: None }.into(), ..superblock };
-        let store = RingStore::new(dir, medium, superblock, scan, Aside::default(), state);
+        let superblock =
+            Superblock { known: Checkpoint { ends: scan.ends, state: None }.into(), ..superblock };
+        let store = RingStore::new(dir, medium, superblock, scan, Quarantine::default(), state);
         Ok(Looked { store, recovered, cut_short, epoch, broken, foreign, waived, copies })
     }
 
@@ -88,10 +89,10 @@ impl Looked {
             return Ok(());
         }
         let store = &mut self.store;
-        store.aside = Aside::nowhere();
+        store.quarantine = Quarantine::nowhere();
         let refused = refuse_loss(store, &self.recovered.state, lanes);
         // What is lost is for those to hear of who read the rows.
-        (store.aside, store.reader) = (Aside::default(), Reader::default());
+        (store.quarantine, store.reader) = (Quarantine::default(), Reader::default());
         refused
     }
 
@@ -109,12 +110,12 @@ impl Looked {
             let mut bytes = vec![0; (head.pages as usize).min(FRAME_PAGES_MAX) * PAGE];
             pages.read(head.slot, placed.page, &mut bytes);
             let name = format!("ring-e{}-lane{}-frame{}", self.epoch, head.lane, head.counter);
-            store.aside.keep(store.dir.as_ref(), &name, &bytes);
+            store.quarantine.keep(store.dir.as_ref(), &name, &bytes);
         }
         for slot in &self.foreign {
             let mut bytes = vec![0; READ_BYTES];
             pages.read(*slot, 0, &mut bytes);
-            store.aside.keep(store.dir.as_ref(), &format!("ring-e{}-segment{slot}", self.epoch), &bytes);
+            store.quarantine.keep(store.dir.as_ref(), &format!("ring-e{}-segment{slot}", self.epoch), &bytes);
         }
         if let Some(source) = pages.into_error() {
             return Err(OpenError::Io { op: "read", source });
@@ -124,8 +125,7 @@ impl Looked {
         }
         let raise = u32::from(!planted(Flaw::EpochNotRaised));
         store.superblock.epoch = store.superblock.epoch.max(self.epoch).saturating_add(raise);
-        // What the last run wrote without living to sync it counts from now on. It is durable before the new epoch is: that
-        // one says that nothing of an earlier run can be torn any more.
+        // Rule 2 of the epochs: what the last run wrote without living to sync it counts from now on.
         copies
             .iter()
             .try_for_each(|(offset, bytes)| store.medium.write_at(*offset, bytes))
@@ -172,13 +172,13 @@ fn copies(pages: &Pages<'_>, scan: &mut Scan) -> Vec<(u64, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::ring::active_segment::ActiveSegment;
     use crate::store::ring::frame::Head;
     use crate::store::ring::frame::tests::sample;
     use crate::store::ring::layout::Geometry;
     use crate::store::ring::scan::tests::scan;
     use crate::store::ring::sectors::Sectors;
     use crate::store::ring::segment::Counters;
-    use crate::store::ring::tail::Tail;
 
     #[test]
     fn what_is_unproven_is_copied_behind_the_log_and_in_place_where_nothing_fits_there() {
@@ -189,7 +189,7 @@ mod tests {
             let at = usize::try_from(geometry.offset(0, 4)).unwrap();
             file.bytes[at..at + frame.len()].copy_from_slice(&frame);
             let mut scan = scan(Counters::default(), Counters::default());
-            scan.lanes[0].tail = Some(Tail::new(0, 1, 16, 16 - left));
+            scan.lanes[0].tail = Some(ActiveSegment::new(0, 1, 16, 16 - left));
             scan.unproven.push(Placed { head, page: 4 });
             let copies = copies(&Pages::new(&file, &geometry), &mut scan);
             assert!(copies.len() == 1 && copies[0].1 == frame);

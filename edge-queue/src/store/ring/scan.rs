@@ -1,17 +1,17 @@
 //! Finding out at open what the segments hold: one page per segment, and the last segment of each lane in full
-//! ([`end`](super::end)).
+//! ([`log_end`](super::log_end)).
 #![deny(clippy::indexing_slicing)]
 
 use super::changes::Changes;
-use super::end::End;
-use super::ends::{Ends, Known};
-use super::finished::{Finished, Part};
+use super::completeness::{CommitPart, Completeness};
 use super::frame::{Head, Kind, into_body};
+use super::high_water::{Checkpoint, HighWaterMarks};
 use super::lane::LaneLog;
+use super::log_end::LogEnd;
+use super::page_reader::PageReader;
 use super::segment::{Counters, Look, Placed, Segment, Slot};
 use super::snapshot::get_head;
 use super::superblock::Waived;
-use super::window::Window;
 use crate::flaw::{Flaw, planted};
 use crate::row::Lane;
 use crate::state::State;
@@ -41,17 +41,17 @@ pub(super) struct Scan {
     /// Another one that begins in the same place does away with it, so the next commit of the lane begins one.
     pub(super) cut_off: Vec<u8>,
     /// Known durable ends of the lanes.
-    pub(super) ends: Ends,
+    pub(super) ends: HighWaterMarks,
     /// Commits that are known to have ended.
-    pub(super) finished: Finished,
+    pub(super) finished: Completeness,
     /// Segments whose first frame cannot be read: damage, or what a power cut left of the last commit.
     headless: Vec<(u8, Segment)>,
 }
 
 impl Scan {
     /// Scans the whole ring. `epoch`, `waived` and `known`: the superblock's.
-    pub(super) fn run(look: Look<'_>, epoch: u32, waived: &[Waived], known: &Known) -> Scan {
-        let nothing = Known::default();
+    pub(super) fn run(look: Look<'_>, epoch: u32, waived: &[Waived], known: &Checkpoint) -> Scan {
+        let nothing = Checkpoint::default();
         let known = if planted(Flaw::EndsUnknown) { &nothing } else { known };
         let mut scan = Scan {
             lanes: Vec::new(),
@@ -68,7 +68,7 @@ impl Scan {
             unproven: Vec::new(),
             cut_off: Vec::new(),
             ends: known.ends,
-            finished: Finished::default(),
+            finished: Completeness::default(),
             headless: Vec::new(),
         };
         if let Some((commit, state)) = &known.state {
@@ -97,7 +97,8 @@ impl Scan {
         let clean = scan.closed == Some(epoch);
         for end in &mut ends {
             end.torn = scan.finished.torn(end.frames().map(|placed| &placed.head), clean.then_some(epoch));
-            let torn = |head: &Head| end.torn.contains(&Part::of(head)) && !planted(Flaw::TornChangesApplied);
+            let torn =
+                |head: &Head| end.torn.contains(&CommitPart::of(head)) && !planted(Flaw::TornChangesApplied);
             for placed in end.frames().filter(|p| p.head.kind == Kind::Records) {
                 changes.collect(look, placed, replay_from, torn(&placed.head));
             }
@@ -119,7 +120,11 @@ impl Scan {
     }
 
     /// The newest bookkeeping: before which commit, and what it says.
-    fn base(&mut self, known: &Known, snapshot: Option<(u64, State, Ends)>) -> Option<(u64, State)> {
+    fn base(
+        &mut self,
+        known: &Checkpoint,
+        snapshot: Option<(u64, State, HighWaterMarks)>,
+    ) -> Option<(u64, State)> {
         let Some((commit, state, ends)) = snapshot else { return known.state.clone() };
         self.ends.merge(&ends);
         match &known.state {
@@ -145,11 +150,11 @@ impl Scan {
     }
 
     /// A close mark of which only the frame arrived, and not the segment it began, closed nothing.
-    fn doubt_torn_close(&mut self, ends: &[End]) {
+    fn doubt_torn_close(&mut self, ends: &[LogEnd]) {
         let closing = |placed: &&Placed| placed.head.closed && placed.head.commit == self.commit;
         let torn = ends.iter().any(|end| {
             let torn = self.finished.torn(end.frames().map(|placed| &placed.head), None);
-            end.frames().filter(closing).any(|placed| torn.contains(&Part::of(&placed.head)))
+            end.frames().filter(closing).any(|placed| torn.contains(&CommitPart::of(&placed.head)))
         });
         if torn {
             self.closed = None;
@@ -242,12 +247,15 @@ fn precedes(segment: &Segment, later: Option<&Segment>) -> bool {
 }
 
 /// The newest snapshot that can be read with its commit, and the segments of newer ones that cannot.
-fn newest_snapshot(look: Look<'_>, heads: &mut [Segment]) -> (Option<(u64, State, Ends)>, Vec<Segment>) {
+fn newest_snapshot(
+    look: Look<'_>,
+    heads: &mut [Segment],
+) -> (Option<(u64, State, HighWaterMarks)>, Vec<Segment>) {
     heads.sort_by_key(|s| std::cmp::Reverse((s.commit, s.generation)));
     let mut unreadable = Vec::new();
     for segment in heads.iter() {
-        let mut window = Window::new(look.pages, segment.slot, super::layout::PAGE);
-        let head = Head::decode(window.page(0))
+        let mut reader = PageReader::new(look.pages, segment.slot, super::layout::PAGE);
+        let head = Head::decode(reader.page(0))
             .filter(|h| h.kind == Kind::Snapshot && h.generation == segment.generation);
         let state = head.and_then(|head| {
             let mut bytes = look.pages.frame(&head, 0)?;
@@ -265,7 +273,7 @@ fn newest_snapshot(look: Look<'_>, heads: &mut [Segment]) -> (Option<(u64, State
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::store::ring::end::tests::{end, placed};
+    use crate::store::ring::log_end::tests::{end, placed};
 
     fn segment(next: u64, highest: u64) -> Segment {
         let start = Counters { next, rows: next - 1, weight: next - 1, highest };
@@ -306,8 +314,8 @@ pub(super) mod tests {
             foreign: Vec::new(),
             unproven: Vec::new(),
             cut_off: Vec::new(),
-            ends: Ends::of([known].iter()),
-            finished: Finished::default(),
+            ends: HighWaterMarks::of([known].iter()),
+            finished: Completeness::default(),
             headless: Vec::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! Entry of a segment in RAM (a small one), and the index of a segment that is being read.
 //!
 //! Which frames of a segment count is one rule, used at open and when reading: of all whole headers of this life of
-//! the slot, newest (epoch, counter) first, a frame counts when its counter lies below the base of every frame that
+//! the slot, newest (epoch, counter) first ([rule 3](super::superblock)), a frame counts when its counter lies below the base of every frame that
 //! counts already, and below the base of the next segment. So a grown frame replaces the smaller ones, the frames
 //! of a failed commit are replaced by the next segment, and what a crash left behind is replaced by what the next
 //! run wrote.
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::frame::{Head, Kind};
 use super::layout::{Geometry, PAGE, READ_BYTES};
-use super::window::{Pages, Window};
+use super::page_reader::{PageReader, Pages};
 use crate::flaw::{Flaw, planted};
 use crate::row::Seq;
 
@@ -47,7 +47,7 @@ impl Counters {
 pub(super) struct Segment {
     pub(super) slot: u32,
     pub(super) generation: u64,
-    /// Frames of an earlier epoch do not belong to this life.
+    /// Rule 5 of the [epochs](super::superblock).
     pub(super) epoch: u32,
     /// Commit of the first frame: changes before it are in the snapshot.
     pub(super) commit: u64,
@@ -162,17 +162,17 @@ impl Look<'_> {
     /// it only headers and single pages are.
     pub(super) fn frames(&self, segment: &Segment, end: Option<Counters>, verify: bool) -> Frames {
         let mut found = Frames::default();
-        let mut window = Window::new(self.pages, segment.slot, READ_BYTES);
+        let mut reader = PageReader::new(self.pages, segment.slot, READ_BYTES);
         let pages = self.geometry.pages();
         let mut page = 0;
         while page < pages {
-            let head = Head::decode(window.page(page)).filter(|h| self.belongs(h, segment, page));
+            let head = Head::decode(reader.page(page)).filter(|h| self.belongs(h, segment, page));
             let Some(head) = head else {
                 page += 1;
                 continue;
             };
             let placed = Placed { head, page };
-            if (verify || head.pages == 1) && !window.is_whole(&head, page) {
+            if (verify || head.pages == 1) && !reader.is_whole(&head, page) {
                 // Its length cannot be trusted to hide what lies behind.
                 found.broken.push(placed);
                 page += 1;
@@ -183,7 +183,7 @@ impl Look<'_> {
             }
         }
         if !verify {
-            drop_broken_copies(&mut found.good, &mut window);
+            drop_broken_copies(&mut found.good, &mut reader);
         }
         choose(&mut found.good, end);
         found
@@ -207,15 +207,15 @@ impl Look<'_> {
             Some(head) if head.kind == Kind::Snapshot => return Slot::Used(Segment::of(&head)),
             _ => {}
         }
-        let mut window = Window::new(self.pages, slot, READ_BYTES);
+        let mut reader = PageReader::new(self.pages, slot, READ_BYTES);
         let look_ahead = (READ_BYTES / PAGE) as u32;
-        if (0..look_ahead.min(self.geometry.pages())).all(|n| window.page(n) == ZEROS) {
+        if (0..look_ahead.min(self.geometry.pages())).all(|n| reader.page(n) == ZEROS) {
             return Slot::Blank;
         }
         let mut best: Option<Head> = None;
         let (mut foreign, mut synced) = (false, BTreeMap::new());
         for n in 0..self.geometry.pages() {
-            let Some(head) = Head::decode(window.page(n)) else { continue };
+            let Some(head) = Head::decode(reader.page(n)) else { continue };
             if !fits(&head) {
                 foreign = true;
                 continue;
@@ -255,12 +255,12 @@ pub(super) enum Slot {
 
 /// Of frames that are there twice (an open copies some, see `scan.rs`), leaves out those that are not whole: the copy
 /// may be torn, and without looking at bodies it would replace the original.
-fn drop_broken_copies(frames: &mut Vec<Placed>, window: &mut Window<'_>) {
+fn drop_broken_copies(frames: &mut Vec<Placed>, reader: &mut PageReader<'_>) {
     let key = |p: &Placed| (p.head.epoch, p.head.counter);
     let mut seen = BTreeSet::new();
     let twice: BTreeSet<_> = frames.iter().map(key).filter(|k| !seen.insert(*k)).collect();
     if !twice.is_empty() {
-        frames.retain(|p| !twice.contains(&key(p)) || window.is_whole(&p.head, p.page));
+        frames.retain(|p| !twice.contains(&key(p)) || reader.is_whole(&p.head, p.page));
     }
 }
 

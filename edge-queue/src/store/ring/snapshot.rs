@@ -2,12 +2,12 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::bytes::{Reader, put_bytes, put_signed, put_varint};
-use super::ends::Ends;
+use super::high_water::HighWaterMarks;
 use super::layout::Geometry;
 use super::record::{get_lane, put_lane};
 use crate::row::LANES_MAX;
 use crate::state::{ConsumerState, GapRecord, Position, Reason, State};
-use crate::store::sane;
+use crate::store::plausibility;
 
 /// Appends geometry and state. The geometry is there so that a lost superblock can be made again.
 pub(super) fn put_snapshot(out: &mut Vec<u8>, geometry: &Geometry, state: &State) {
@@ -47,9 +47,9 @@ pub(super) fn get_snapshot(body: &[u8], gateway: u64, epoch: u32) -> Option<Stat
 }
 
 /// The same of a segment's first frame, with the ends of all lanes behind it.
-pub(super) fn get_head(body: &[u8], gateway: u64, epoch: u32) -> Option<(State, Ends)> {
+pub(super) fn get_head(body: &[u8], gateway: u64, epoch: u32) -> Option<(State, HighWaterMarks)> {
     let mut r = Reader::new(body);
-    Some((get_state(&mut r, gateway, epoch)?, Ends::get(&mut r)?))
+    Some((get_state(&mut r, gateway, epoch)?, HighWaterMarks::get(&mut r)?))
 }
 
 fn get_state(r: &mut Reader<'_>, gateway: u64, epoch: u32) -> Option<State> {
@@ -116,7 +116,7 @@ pub(super) fn get_position(r: &mut Reader<'_>) -> Option<Position> {
     for _ in 0..r.len()? {
         position.gaps.push(get_gap(r)?);
     }
-    Some(position).filter(sane::position)
+    Some(position).filter(plausibility::position)
 }
 
 fn get_gap(r: &mut Reader<'_>) -> Option<GapRecord> {
@@ -146,11 +146,11 @@ mod tests {
         };
         let position = Position {
             floor: 12,
-            acked: [(14, 20), (30, 30), (sane::NUMBER_MAX - 1, sane::NUMBER_MAX)].into(),
+            acked: [(14, 20), (30, 30), (plausibility::NUMBER_MAX - 1, plausibility::NUMBER_MAX)].into(),
             accepted: 100,
             delivered: 60,
             moved: 7,
-            dropped: [0, 1, 2, 3, 4, 5, sane::NUMBER_MAX],
+            dropped: [0, 1, 2, 3, 4, 5, plausibility::NUMBER_MAX],
             queued_bytes: 700,
             gaps: vec![gap(Reason::Overflow), gap(Reason::Quarantined)],
         };

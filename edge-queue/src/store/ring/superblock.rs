@@ -1,10 +1,24 @@
-//! The two pages that say what the file is. They are written alternately, so one good copy always remains.
+//! The superblocks: two pages that say what the file is. They are written alternately, so one good copy always remains.
+//!
+//! # Epochs
+//!
+//! An epoch is one run of the queue: the time from one open to the next. The rules that every file of this folder relies on:
+//!
+//! 1. The newest superblock holds the epoch of the current run. An open raises it, durably, before it takes the first row;
+//!    an open that is refused does not touch it.
+//! 2. After an unclean stop an open makes durable all that it found before it raises the epoch. So no frame of an
+//!    epoch below the superblock's can be torn: a part of its commits that is missing was lost to damage.
+//! 3. Frames are ordered by (epoch, counter). A run goes on with the counters where the last whole commit ended, so what
+//!    it writes replaces what a crashed run left behind.
+//! 4. A commit's number belongs to its epoch: a run may use the number of a commit that left no trace.
+//! 5. Frames in a slot from before its segment's epoch belong to an earlier life of the slot.
+//! 6. If damage takes both superblocks, the epoch leaps beyond every run that may have written nothing.
 #![deny(clippy::indexing_slicing)]
 
 use std::io;
 
 use super::bytes::{Reader, set};
-use super::ends::Known;
+use super::high_water::Checkpoint;
 use super::layout::{FORMAT, Geometry, PAGE};
 use crate::medium::Medium;
 
@@ -44,7 +58,7 @@ pub(super) struct Superblock {
     pub(super) geometry: Geometry,
     pub(super) waived: Vec<Waived>,
     /// Durable ends of the lanes; as read, by both copies.
-    pub(super) known: Box<Known>,
+    pub(super) known: Box<Checkpoint>,
 }
 
 /// Content of the two pages.
@@ -85,7 +99,7 @@ impl Superblock {
             copies.push(Copy::Bad);
         }
         let mut best: Option<Superblock> = None;
-        let (mut known, mut damaged) = (Known::default(), 0);
+        let (mut known, mut damaged) = (Checkpoint::default(), 0);
         for copy in copies {
             match copy {
                 Copy::Newer(found) => return Ok(Found::Newer(found)),
@@ -196,7 +210,7 @@ fn fields(page: &[u8]) -> Option<Superblock> {
     }
     // They are raised by every open: one at its end could not be.
     let sane = geometry.is_sane() && counter < u64::MAX / 2 && epoch < u32::MAX / 2;
-    let known = Box::new(Known::get(page, gateway).unwrap_or_default());
+    let known = Box::new(Checkpoint::get(page, gateway).unwrap_or_default());
     sane.then_some(Superblock { counter, gateway, epoch, geometry, waived, known })
 }
 

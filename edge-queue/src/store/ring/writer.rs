@@ -2,17 +2,17 @@
 //! of whole pages, as many as fit into one write per segment.
 #![deny(clippy::indexing_slicing)]
 
-use super::blank::{fill, worth_filling};
-use super::ends::Ends;
+use super::active_segment::ActiveSegment;
 use super::frame::{Head, Kind};
-use super::free::reserve;
+use super::free_slots::reserve;
+use super::high_water::HighWaterMarks;
 use super::lane::{LaneLog, row_bytes};
 use super::layout::{FIRST_ROOM, FRAME_PAGES_MAX, Geometry, PAGE, SMALL, pages_for};
+use super::page_reader::{probe, readable};
+use super::prefill::{fill, worth_filling};
 use super::record::{Before, put_change, put_ends, put_row};
 use super::segment::{Counters, Placed, Segment};
 use super::snapshot::put_snapshot;
-use super::tail::Tail;
-use super::window::{probe, readable};
 use crate::medium::Medium;
 use crate::row::{Lane, StoredRow};
 use crate::state::{Change, State};
@@ -36,7 +36,7 @@ pub(super) struct Writer<'a> {
     /// never speaks for parts of the commit that did not arrive.
     pub(super) durable: &'a State,
     /// Ends of the lanes at that time.
-    pub(super) ends: &'a Ends,
+    pub(super) ends: &'a HighWaterMarks,
     pub(super) gateway: u64,
     pub(super) epoch: u32,
     pub(super) commit: u64,
@@ -111,7 +111,7 @@ impl Writer<'_> {
             let (len, before) = (grown.body.len(), grown.before);
             put_all(&mut grown.body, &mut grown.before, changes, rows);
             let fits = grown.body.len() <= FIRST_ROOM;
-            let page = if fits { log.tail.as_mut().and_then(Tail::flip) } else { None };
+            let page = if fits { log.tail.as_mut().and_then(ActiveSegment::flip) } else { None };
             if let Some(page) = page {
                 return self.put_grown(log, rows, progress, page).map(|()| true);
             }
@@ -209,9 +209,9 @@ impl Writer<'_> {
         rows: &[StoredRow],
         progress: &mut Progress,
     ) -> Result<(), StoreError> {
-        if !body.is_empty() && pages_for(body.len()) > log.tail.as_ref().map_or(0, Tail::left) {
+        if !body.is_empty() && pages_for(body.len()) > log.tail.as_ref().map_or(0, ActiveSegment::left) {
             self.rotate(log, progress, rows.is_empty())?;
-            if pages_for(body.len()) > log.tail.as_ref().map_or(0, Tail::left) {
+            if pages_for(body.len()) > log.tail.as_ref().map_or(0, ActiveSegment::left) {
                 return Err(too_large("commit", "changes larger than a segment"));
             }
         }
@@ -221,7 +221,7 @@ impl Writer<'_> {
         while let Some(row) = rows.get(done) {
             let len = body.len();
             put_row(body, &mut before, row);
-            let left = log.tail.as_ref().map_or(0, Tail::left);
+            let left = log.tail.as_ref().map_or(0, ActiveSegment::left);
             let pages = pages_for(body.len());
             if pages <= left && (len == 0 || pages <= FRAME_PAGES_MAX) {
                 done += 1;
@@ -231,7 +231,7 @@ impl Writer<'_> {
             body.truncate(len);
             if len == 0 {
                 self.rotate(log, progress, false)?;
-                if pages > log.tail.as_ref().map_or(0, Tail::left) {
+                if pages > log.tail.as_ref().map_or(0, ActiveSegment::left) {
                     return Err(too_large("append", "row larger than a segment"));
                 }
             } else {
@@ -274,7 +274,7 @@ impl Writer<'_> {
     }
 
     /// A header for the next frame without rows.
-    fn head(&self, kind: Kind, log: &LaneLog, tail: &Tail, progress: &Progress) -> Head {
+    fn head(&self, kind: Kind, log: &LaneLog, tail: &ActiveSegment, progress: &Progress) -> Head {
         Head {
             kind,
             lane: log.lane,
@@ -333,7 +333,7 @@ impl Writer<'_> {
         }
         let generation = *self.generation;
         *self.generation += 1;
-        let tail = Tail::new(slot, generation, self.geometry.pages(), 0);
+        let tail = ActiveSegment::new(slot, generation, self.geometry.pages(), 0);
         let head = self.head(Kind::Snapshot, log, &tail, progress).seal(&body, &mut self.buffers.run);
         log.open_segment(Segment::of(&head), tail);
         log.counters = Counters::after(&head);

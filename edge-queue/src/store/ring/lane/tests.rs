@@ -30,7 +30,7 @@ fn a_failed_commit_leaves_the_log_where_it_was() {
     let mut lane = lane();
     let before = lane.counters;
     lane.begin();
-    lane.open_segment(segment(9, 30), Tail::new(9, 99, 16, 1));
+    lane.open_segment(segment(9, 30), ActiveSegment::new(9, 99, 16, 1));
     lane.counters.next = 77;
     lane.abandon();
     assert_eq!(lane.counters, before);
@@ -43,9 +43,9 @@ fn a_failed_commit_leaves_the_log_where_it_was() {
 /// Of a commit that failed after its first segment was relied on.
 fn fail_behind_a_relied_on_segment(lane: &mut LaneLog) {
     lane.begin();
-    lane.open_segment(segment(8, 30), Tail::new(8, 98, 16, 1));
+    lane.open_segment(segment(8, 30), ActiveSegment::new(8, 98, 16, 1));
     lane.release_held();
-    lane.open_segment(segment(9, 30), Tail::new(9, 99, 16, 1));
+    lane.open_segment(segment(9, 30), ActiveSegment::new(9, 99, 16, 1));
     lane.abandon();
 }
 
@@ -75,7 +75,7 @@ fn a_commit_that_began_a_segment_frees_those_before_it_whose_rows_are_done() {
     lane.finish();
     assert_eq!(lane.segments.len(), 4, "it began none");
     lane.begin();
-    lane.open_segment(segment(9, 30), Tail::new(9, 99, 16, 1));
+    lane.open_segment(segment(9, 30), ActiveSegment::new(9, 99, 16, 1));
     lane.finish();
     assert_eq!(lane.segments.iter().map(|s| s.slot).collect::<Vec<_>>(), [9]);
 }
@@ -99,7 +99,7 @@ fn a_commit_has_begun_a_segment_from_the_first_one_on_until_it_is_over() {
     let mut lane = lane();
     lane.begin();
     assert!(!lane.has_begun());
-    lane.open_segment(segment(9, 30), Tail::new(9, 99, 16, 1));
+    lane.open_segment(segment(9, 30), ActiveSegment::new(9, 99, 16, 1));
     assert!(lane.has_begun());
     lane.finish();
     assert!(!lane.has_begun());
@@ -118,7 +118,7 @@ fn slots_that_the_newest_commit_went_through_are_held_until_a_later_one_began_a_
     assert_eq!((lane.free.take(|_| false), lane.free.take(|_| true)), (Some(0), None));
     assert_eq!(lane.free.len(), 2);
     lane.begin();
-    lane.open_segment(Segment { commit: 4, ..segment(0, 30) }, Tail::new(0, 99, 16, 1));
+    lane.open_segment(Segment { commit: 4, ..segment(0, 30) }, ActiveSegment::new(0, 99, 16, 1));
     lane.finish();
     assert_eq!((lane.free.take(|_| false), lane.free.take(|_| false)), (Some(1), Some(2)));
 }
@@ -126,7 +126,7 @@ fn slots_that_the_newest_commit_went_through_are_held_until_a_later_one_began_a_
 /// A lane with so many pages left in its segment and so many free segments beyond the reserve.
 fn with_room(pages: Option<(u32, u32)>, segments: u32) -> LaneLog {
     let mut lane = LaneLog::new(0);
-    lane.tail = pages.map(|(pages, left)| Tail::new(0, 1, pages, pages - left));
+    lane.tail = pages.map(|(pages, left)| ActiveSegment::new(0, 1, pages, pages - left));
     (1..=segments + reserve() as u32).for_each(|slot| lane.free.put_written(slot));
     lane
 }

@@ -10,7 +10,7 @@ fn writing<T>(medium: &mut Sectors, f: impl FnOnce(&mut Writer<'_>) -> T) -> T {
         geometry: &GEOMETRY,
         buffers: &mut Buffers::default(),
         durable: &State::new(1, 1),
-        ends: &Ends::default(),
+        ends: &HighWaterMarks::default(),
         gateway: 1,
         epoch: 1,
         commit: 1,
@@ -28,7 +28,7 @@ fn next_slot(log: &mut LaneLog, medium: &mut Sectors) -> Result<u32, StoreError>
 fn begun(log: &mut LaneLog) {
     let start = Counters { next: 1, ..Counters::default() };
     let segment = Segment { slot: 0, generation: 1, epoch: 1, commit: 1, synced: 0, start };
-    log.open_segment(segment, Tail::new(0, 1, 16, 1));
+    log.open_segment(segment, ActiveSegment::new(0, 1, 16, 1));
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn changes_go_on_in_the_last_segment_while_they_fit_to_its_last_byte() {
     let write = |len| {
         let (mut log, mut medium) = (LaneLog::new(0), Sectors::new(2 + 9 * 16, 0));
         begun(&mut log);
-        log.tail = Some(Tail::new(0, 1, 16, 14));
+        log.tail = Some(ActiveSegment::new(0, 1, 16, 14));
         let mut progress = Progress { part: 0, run_page: 0, closed: false, size: len };
         let done =
             writing(&mut medium, |writer| writer.large(&mut log, &vec![0x84; len], &[], &mut progress));

@@ -1,19 +1,21 @@
-//! Watchdog over calls of the store: one that does not come back cannot report itself, so whoever looks at the queue
-//! does.
+//! Watchdog over calls of the store. A call that hangs cannot report itself, so every look at the queue reports it: the store
+//! counts as failing until the call returns.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::fault::STALLED_AFTER_MS;
+use super::{Engine, lock};
+use crate::event::Event;
+use crate::fault::{FaultKind, STALLED_AFTER_MS};
 
 /// Calls come one at a time, from whoever holds the store; anybody may look.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct StoreWatchdog {
     /// Up time at which the call began, plus one; 0 between calls.
     began: AtomicU64,
     told: AtomicBool,
 }
 
-impl Watch {
+impl StoreWatchdog {
     pub(super) fn begin(&self, up_ms: u64) {
         self.told.store(false, Ordering::Relaxed);
         self.began.store(up_ms.saturating_add(1), Ordering::Relaxed);
@@ -45,13 +47,50 @@ impl Watch {
     }
 }
 
+impl Engine {
+    /// Makes a call of the store. The caller holds the store.
+    pub(super) fn watched<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.watchdog.begin(self.clock.now().up_ms);
+        let result = call();
+        self.tell_stall();
+        let stalled = self.watchdog.end(self.clock.now().up_ms).is_some();
+        // A store that failed before says so when a commit succeeds, and one that fails now is about to.
+        if stalled && result.is_ok() && self.model().fault.is_none() {
+            lock(&self.events).put(Event::Recovered);
+        }
+        result
+    }
+
+    /// Tells that a call of the store hangs.
+    pub(crate) fn stalled(&self) -> bool {
+        self.watchdog.stalled_ms(self.clock.now().up_ms).is_some()
+    }
+
+    /// Returns the events since the last call, a stall that goes on included.
+    pub(crate) fn take_events(&self) -> Vec<Event> {
+        self.tell_stall();
+        lock(&self.events).take()
+    }
+
+    fn tell_stall(&self) {
+        let stalled = self.watchdog.stalled_ms(self.clock.now().up_ms);
+        if let Some(ms) = stalled.filter(|_| self.watchdog.first_to_tell()) {
+            lock(&self.events).put(Event::Degraded { kind: FaultKind::Stalled, reason: stall_reason(ms) });
+        }
+    }
+}
+
+pub(super) fn stall_reason(ms: u64) -> String {
+    format!("a call of the store has not returned for {ms} ms")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_call_is_stalled_from_two_seconds_on_and_told_once() {
-        let watch = Watch::default();
+        let watch = StoreWatchdog::default();
         assert_eq!(watch.stalled_ms(1_000_000), None);
         watch.begin(0);
         assert_eq!((watch.busy_ms(1_999), watch.stalled_ms(1_999)), (1_999, None));
@@ -62,5 +101,10 @@ mod tests {
         watch.begin(9_000);
         assert!(watch.first_to_tell());
         assert_eq!(watch.end(9_010), None);
+    }
+
+    #[test]
+    fn the_reason_says_for_how_long() {
+        assert!(stall_reason(7_001).contains("7001 ms"));
     }
 }

@@ -1,4 +1,4 @@
-//! The receipts a lane owes. Rows pushed one after the other, together or singly, share one entry and one place where their
+//! Outstanding receipts of a lane. Rows pushed one after the other, together or singly, share one entry and one slot where their
 //! receipts arrive, so that neither a push nor its share of a commit pays for a receipt of its own.
 
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ const SLOT_ROWS: u32 = 64;
 
 /// Rows without receipt, ascending.
 #[derive(Default)]
-pub(super) struct Owed {
+pub(in crate::model) struct OutstandingReceipts {
     entries: VecDeque<Entry>,
     /// Slot for the receipts of the next rows, and the number of rows that it has already.
     open: Option<(Arc<Slot>, u32)>,
@@ -30,10 +30,10 @@ impl Entry {
     }
 }
 
-impl Owed {
+impl OutstandingReceipts {
     /// `rows` rows from `first` on, which are higher than every row before. Gives where their receipts will arrive.
     #[inline]
-    pub(super) fn add(&mut self, first: Seq, rows: u32) -> Ticket {
+    pub(in crate::model) fn add(&mut self, first: Seq, rows: u32) -> Ticket {
         let (slot, used) = match &mut self.open {
             Some((slot, used)) if *used < SLOT_ROWS => (slot, used),
             open => {
@@ -53,12 +53,12 @@ impl Owed {
     }
 
     /// The rows to come get a slot of their own: those before are about to be answered.
-    pub(super) fn part(&mut self) {
+    pub(in crate::model) fn part(&mut self) {
         self.open = None;
     }
 
     /// Takes the receipt of one row out, if it is still owed.
-    pub(super) fn take(&mut self, seq: Seq) -> Option<Ticket> {
+    pub(in crate::model) fn take(&mut self, seq: Seq) -> Option<Ticket> {
         let at = self.entries.partition_point(|entry| entry.end() <= seq);
         let entry = self.entries.get_mut(at).filter(|entry| entry.first <= seq)?;
         let before = u32::try_from(seq - entry.first).ok()?;
@@ -82,7 +82,7 @@ impl Owed {
     }
 
     /// Takes the receipts of all rows below `end`.
-    pub(super) fn take_below(&mut self, end: Seq, mut give: impl FnMut(Ticket)) {
+    pub(in crate::model) fn take_below(&mut self, end: Seq, mut give: impl FnMut(Ticket)) {
         while let Some(entry) = self.entries.front_mut().filter(|entry| entry.first < end) {
             if entry.end() <= end {
                 self.entries.pop_front().into_iter().for_each(|entry| give(entry.ticket));
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     /// (first row in its slot, how many).
-    fn taken(owed: &mut Owed, end: Seq) -> Vec<(u32, u32)> {
+    fn taken(owed: &mut OutstandingReceipts, end: Seq) -> Vec<(u32, u32)> {
         let mut all = Vec::new();
         owed.take_below(end, |ticket| all.push((ticket.at, ticket.rows)));
         all
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn rows_in_a_row_are_one_entry_and_come_apart_where_one_is_taken() {
-        let mut owed = Owed::default();
+        let mut owed = OutstandingReceipts::default();
         assert_eq!(owed.add(100, 8).at, 0);
         assert_eq!([108, 109].map(|seq| owed.add(seq, 1).at), [8, 9]);
         owed.part();
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_hole_makes_an_entry_of_its_own_and_a_full_slot_too() {
-        let mut owed = Owed::default();
+        let mut owed = OutstandingReceipts::default();
         // Number 7 was given up meanwhile.
         for (seq, rows) in [(5, 1), (6, 1), (8, 100), (108, 1)] {
             owed.add(seq, rows);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_left_of_an_entry_is_owed() {
-        let mut owed = Owed::default();
+        let mut owed = OutstandingReceipts::default();
         owed.add(1, 10);
         assert_eq!(taken(&mut owed, 4), [(0, 3)]);
         assert_eq!(taken(&mut owed, Seq::MAX), [(3, 7)]);

@@ -1,4 +1,4 @@
-//! Receipts the model decided on, to be handed out after its lock is released.
+//! Outbox: receipts that the model decided on and that are resolved once its lock is released.
 
 use std::sync::Arc;
 

@@ -6,14 +6,14 @@ use crate::row::LANES_MAX;
 /// Rows of other lanes after which a lane goes before those above it: every lane with rows gets one row in eight.
 const WAIT_ROWS: u32 = 7;
 
-/// The memory of one consumer's turns: rows of other lanes since each lane was served. A lane without rows waits too,
+/// Rows of other lanes since each lane was served. A lane without rows waits too,
 /// so its next row goes at once.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Turns {
+pub(crate) struct LaneScheduler {
     waited: [u32; LANES_MAX],
 }
 
-impl Turns {
+impl LaneScheduler {
     /// The first `lanes` lanes in the order in which they may send the next row: those that waited too long, longest
     /// first, then by priority. With four lanes no lane with rows waits for more than ten rows of others.
     pub(crate) fn order(&self, lanes: usize) -> impl Iterator<Item = usize> + use<> {
@@ -40,21 +40,21 @@ mod tests {
 
     use super::*;
 
-    fn next(turns: &mut Turns, ready: &[bool]) -> Option<usize> {
-        let lane = turns.order(ready.len()).find(|lane| ready[*lane])?;
-        turns.serve(lane);
+    fn next(scheduler: &mut LaneScheduler, ready: &[bool]) -> Option<usize> {
+        let lane = scheduler.order(ready.len()).find(|lane| ready[*lane])?;
+        scheduler.serve(lane);
         Some(lane)
     }
 
     /// Tells that some lane with rows waits for more than `rows_max` rows of others.
     fn starves(
-        pick: impl Fn(&mut Turns, &[bool]) -> Option<usize>,
+        pick: impl Fn(&mut LaneScheduler, &[bool]) -> Option<usize>,
         loads: &[Vec<bool>],
         rows_max: u32,
     ) -> bool {
-        let (mut turns, mut waits) = (Turns::default(), [0u32; LANES_MAX]);
+        let (mut scheduler, mut waits) = (LaneScheduler::default(), [0u32; LANES_MAX]);
         loads.iter().any(|ready| {
-            let served = pick(&mut turns, ready);
+            let served = pick(&mut scheduler, ready);
             for (lane, wait) in waits.iter_mut().enumerate() {
                 let waits_on = served != Some(lane) && ready.get(lane) == Some(&true);
                 *wait = if waits_on { *wait + 1 } else { 0 };
@@ -63,16 +63,16 @@ mod tests {
         })
     }
 
-    fn by_priority_alone(turns: &mut Turns, ready: &[bool]) -> Option<usize> {
+    fn by_priority_alone(scheduler: &mut LaneScheduler, ready: &[bool]) -> Option<usize> {
         let lane = ready.iter().position(|ready| *ready)?;
-        turns.serve(lane);
+        scheduler.serve(lane);
         Some(lane)
     }
 
     #[test]
     fn every_eighth_row_comes_from_below() {
-        let mut turns = Turns::default();
-        let lanes: Vec<usize> = (0..64).map(|_| next(&mut turns, &[true, true]).unwrap()).collect();
+        let mut scheduler = LaneScheduler::default();
+        let lanes: Vec<usize> = (0..64).map(|_| next(&mut scheduler, &[true, true]).unwrap()).collect();
         assert_eq!(lanes[..9], [0, 0, 0, 0, 0, 0, 0, 1, 0]);
         assert_eq!(lanes.iter().filter(|lane| **lane == 1).count(), 8);
     }
@@ -80,17 +80,17 @@ mod tests {
     /// Promise 7: the share of each lane while all four are full.
     #[test]
     fn each_lower_lane_gets_one_row_in_eight_and_the_highest_the_rest() {
-        let mut turns = Turns::default();
-        let lanes: Vec<usize> = (0..800).map(|_| next(&mut turns, &[true; 4]).unwrap()).collect();
+        let mut scheduler = LaneScheduler::default();
+        let lanes: Vec<usize> = (0..800).map(|_| next(&mut scheduler, &[true; 4]).unwrap()).collect();
         let of = |lane: usize| lanes.iter().filter(|l| **l == lane).count();
         assert!((500..=504).contains(&of(0)) && (1..4).all(|lane| (98..=100).contains(&of(lane))));
     }
 
     #[test]
     fn a_lane_alone_is_served_without_pause() {
-        let mut turns = Turns::default();
-        assert!((0..100).all(|_| next(&mut turns, &[true, false]) == Some(0)));
-        assert_eq!(next(&mut turns, &[false, false]), None);
+        let mut scheduler = LaneScheduler::default();
+        assert!((0..100).all(|_| next(&mut scheduler, &[true, false]) == Some(0)));
+        assert_eq!(next(&mut scheduler, &[false, false]), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The segment a lane writes: which page comes next, and the frame that small commits make grow.
+//! Active segment, the one a lane writes: which page comes next, and the frame that small commits make grow.
 //!
 //! A commit well below a page is not padded and forgotten: its frame is kept in RAM, and the next small commit
 //! writes both together into the *other* of two pages, so that the page with the only good copy is never
@@ -12,7 +12,7 @@ use crate::flaw::{Flaw, planted};
 
 /// The end of a lane's log.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(super) struct ActiveSegment {
     pub(super) slot: u32,
     pub(super) generation: u64,
     /// Pages of a segment.
@@ -37,10 +37,10 @@ pub(super) struct Grown {
     other: Option<u32>,
 }
 
-impl Tail {
+impl ActiveSegment {
     /// `next`: first page that may be written.
-    pub(super) fn new(slot: u32, generation: u64, pages: u32, next: u32) -> Tail {
-        Tail { slot, generation, pages, next: next.min(pages), spare: None, grown: None }
+    pub(super) fn new(slot: u32, generation: u64, pages: u32, next: u32) -> ActiveSegment {
+        ActiveSegment { slot, generation, pages, next: next.min(pages), spare: None, grown: None }
     }
 
     /// Pages left for frames of any size.
@@ -53,7 +53,7 @@ impl Tail {
         self.next
     }
 
-    /// Uses up `pages` from [`Tail::next_page`] on.
+    /// Uses up `pages` from [`ActiveSegment::next_page`] on.
     pub(super) fn advance(&mut self, pages: u32) {
         self.next = self.next.saturating_add(pages).min(self.pages);
     }
@@ -113,8 +113,8 @@ mod tests {
 
     #[test]
     fn copies_alternate_and_the_older_page_is_used_again() {
-        let mut tail = Tail::new(0, 1, 8, 1);
-        let begin = |tail: &mut Tail| tail.begin(Counters::default(), 1, Before::frame(1, 1));
+        let mut tail = ActiveSegment::new(0, 1, 8, 1);
+        let begin = |tail: &mut ActiveSegment| tail.begin(Counters::default(), 1, Before::frame(1, 1));
         assert_eq!(begin(&mut tail), Some(1));
         assert_eq!(tail.flip(), Some(2));
         assert_eq!(tail.flip(), Some(1));

@@ -1,12 +1,12 @@
-//! Consumers come and go.
+//! Registered consumers: one [`ConsumerModel`] each, with a [`Cursor`] per lane, from registration to removal.
 
 use crate::config::ConsumerConfig;
 use crate::error::ConsumerError;
 use crate::flaw::{Flaw, planted};
 use crate::model::absent::{Absent, vacated};
 use crate::model::lane::Usage;
-use crate::model::turns::Turns;
-use crate::model::{LaneModel, Model, Place};
+use crate::model::lane_scheduler::LaneScheduler;
+use crate::model::{Cursor, LaneModel, Model};
 use crate::row::{LANES_MAX, Lane};
 use crate::state::{ConsumerState, Position};
 
@@ -18,38 +18,45 @@ pub(crate) const NAME_BYTES_MAX: usize = 64;
 pub(crate) const NOBODY: &str = "";
 
 /// Bookkeeping of one registered consumer.
-pub(crate) struct Reader {
+pub(crate) struct ConsumerModel {
     /// Told apart from another of the same name registered after this one was forgotten.
     pub(crate) id: u64,
     pub(crate) name: String,
-    pub(crate) lanes: Vec<Place>,
+    pub(crate) lanes: Vec<Cursor>,
     /// Its positions in lanes that the configuration no longer has.
     pub(super) absent: Vec<Absent<Position>>,
-    pub(crate) turns: Turns,
+    pub(crate) scheduler: LaneScheduler,
     pub(crate) limits: ConsumerConfig,
 }
 
-impl Reader {
-    fn new(id: u64, name: String, lanes: Vec<Place>) -> Reader {
+impl ConsumerModel {
+    fn new(id: u64, name: String, lanes: Vec<Cursor>) -> ConsumerModel {
         let absent =
             vec![Absent { kept: Position::default(), dirty: false }; LANES_MAX - lanes.len().min(LANES_MAX)];
-        Reader { id, name, lanes, absent, turns: Turns::default(), limits: ConsumerConfig::default() }
+        ConsumerModel {
+            id,
+            name,
+            lanes,
+            absent,
+            scheduler: LaneScheduler::default(),
+            limits: ConsumerConfig::default(),
+        }
     }
 
     /// Gap records over all lanes, absent ones included.
     pub(super) fn gaps(&self) -> usize {
-        let there = self.lanes.iter().map(|place| place.pos.gaps.len());
+        let there = self.lanes.iter().map(|cursor| cursor.pos.gaps.len());
         there.chain(self.absent.iter().map(|absent| absent.kept.gaps.len())).sum()
     }
 
     /// Its position in every lane, absent ones included, each with its mark for the next commit.
     pub(super) fn positions_mut(&mut self) -> impl Iterator<Item = (&mut Position, &mut bool)> {
-        let there = self.lanes.iter_mut().map(|place| (&mut place.pos, &mut place.dirty));
+        let there = self.lanes.iter_mut().map(|cursor| (&mut cursor.pos, &mut cursor.dirty));
         there.chain(self.absent.iter_mut().map(|absent| (&mut absent.kept, &mut absent.dirty)))
     }
 
     pub(super) fn state(&self) -> ConsumerState {
-        let there = self.lanes.iter().map(|place| &place.pos);
+        let there = self.lanes.iter().map(|cursor| &cursor.pos);
         let absent = self.absent.iter().filter(|_| !planted(Flaw::LaneForgotten)).map(|absent| &absent.kept);
         let mut state = ConsumerState { name: self.name.clone(), lanes: Default::default() };
         state
@@ -62,28 +69,28 @@ impl Reader {
 }
 
 impl Model {
-    /// Takes in a consumer the store knows. `first`: it is the only one. `damaged`: its place may be lost.
+    /// Takes in a consumer the store knows. `first`: it is the only one. `damaged`: its cursors may be lost.
     pub(super) fn adopt(&mut self, consumer: ConsumerState, first: bool, damaged: bool) {
-        let place = |(pos, lane): (Position, &LaneModel)| {
+        let cursor = |(pos, lane): (Position, &LaneModel)| {
             match pos.floor {
                 // It may have had one that damage took: it gets what is there, rather again than never, and its ledger
                 // follows when the lane is reckoned.
-                0 if damaged => Place::recovered(Position { floor: lane.floor, ..pos }, lane.usage),
+                0 if damaged => Cursor::recovered(Position { floor: lane.floor, ..pos }, lane.usage),
                 // A power cut inside the registration left some lanes without it: there it registers now.
-                0 => Place::registered(lane, first),
-                _ => Place::recovered(pos, lane.usage),
+                0 => Cursor::registered(lane, first),
+                _ => Cursor::recovered(pos, lane.usage),
             }
         };
         let mut positions = consumer.lanes.into_iter();
-        let lanes = positions.by_ref().take(self.lanes.len()).zip(&self.lanes).map(place).collect();
-        let mut reader = Reader::new(self.take_reader_id(), consumer.name, lanes);
+        let lanes = positions.by_ref().take(self.lanes.len()).zip(&self.lanes).map(cursor).collect();
+        let mut consumer = ConsumerModel::new(self.take_consumer_id(), consumer.name, lanes);
         let absent = (self.lanes.len()..).zip(positions);
-        reader.absent = absent.map(|(at, position)| vacated(&position, self.absent_next(at))).collect();
-        self.readers.push(reader);
+        consumer.absent = absent.map(|(at, position)| vacated(&position, self.absent_next(at))).collect();
+        self.consumers.push(consumer);
     }
 
-    pub(crate) fn find_reader(&self, name: &str) -> Option<u64> {
-        self.readers.iter().find(|r| r.name == name && r.name != NOBODY).map(|r| r.id)
+    pub(crate) fn find_consumer(&self, name: &str) -> Option<u64> {
+        self.consumers.iter().find(|r| r.name == name && r.name != NOBODY).map(|r| r.id)
     }
 
     /// Registers a consumer; the caller commits before it tells anyone. The first starts at the oldest row, a later
@@ -92,24 +99,24 @@ impl Model {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(ConsumerError::Name { limit: NAME_BYTES_MAX });
         }
-        if self.readers.len() >= CONSUMERS_MAX {
+        if self.consumers.len() >= CONSUMERS_MAX {
             return Err(ConsumerError::TooMany { limit: CONSUMERS_MAX });
         }
         let predecessor = self.take_predecessor();
-        let first = self.readers.is_empty();
+        let first = self.consumers.is_empty();
         let mut lanes = Vec::new();
         for (at, lane) in self.lanes.iter_mut().enumerate() {
             lane.dirty = true;
-            let mut place = Place::registered(lane, first);
+            let mut cursor = Cursor::registered(lane, first);
             if let Some(left) = predecessor.as_ref().and_then(|r| r.lanes.get(at)) {
-                place.pos.floor = left.pos.floor;
-                place.pos.acked.clone_from(&left.pos.acked);
-                place.cursor = left.pos.floor;
+                cursor.pos.floor = left.pos.floor;
+                cursor.pos.acked.clone_from(&left.pos.acked);
+                cursor.backlog_next = left.pos.floor;
             }
-            lanes.push(place);
+            lanes.push(cursor);
         }
-        let id = self.take_reader_id();
-        self.readers.push(Reader::new(id, name.to_owned(), lanes));
+        let id = self.take_consumer_id();
+        self.consumers.push(ConsumerModel::new(id, name.to_owned(), lanes));
         self.must_write = true;
         Ok(id)
     }
@@ -117,7 +124,7 @@ impl Model {
     /// Takes a registration back that could not be made durable, and with it the rows that only it wanted: no commit
     /// holds them, so all of them are in RAM.
     pub(crate) fn unregister(&mut self, id: u64, up_ms: u64) {
-        let Some(at) = self.reader_at(id) else { return };
+        let Some(at) = self.consumer_at(id) else { return };
         self.follow_floors();
         // A failed commit may have left it on the medium all the same.
         self.retire(at);
@@ -130,44 +137,44 @@ impl Model {
     /// consumer can have: they must not come back for the next first consumer.
     fn retire(&mut self, at: usize) {
         self.unpin_all(at);
-        let mut reader = self.readers.remove(at);
-        self.forgotten.push(std::mem::take(&mut reader.name));
-        if !self.readers.is_empty() || reader.lanes.iter().all(|place| place.pos.acked.is_empty()) {
+        let mut consumer = self.consumers.remove(at);
+        self.forgotten.push(std::mem::take(&mut consumer.name));
+        if !self.consumers.is_empty() || consumer.lanes.iter().all(|cursor| cursor.pos.acked.is_empty()) {
             return;
         }
-        for place in &mut reader.lanes {
+        for cursor in &mut consumer.lanes {
             let pos = Position {
-                floor: place.pos.floor,
-                acked: std::mem::take(&mut place.pos.acked),
+                floor: cursor.pos.floor,
+                acked: std::mem::take(&mut cursor.pos.acked),
                 ..Position::default()
             };
-            *place = Place::recovered(pos, Usage::default());
-            place.dirty = true;
+            *cursor = Cursor::recovered(pos, Usage::default());
+            cursor.dirty = true;
         }
-        let heir = Reader::new(self.take_reader_id(), NOBODY.to_owned(), reader.lanes);
-        self.readers.push(heir);
+        let heir = ConsumerModel::new(self.take_consumer_id(), NOBODY.to_owned(), consumer.lanes);
+        self.consumers.push(heir);
     }
 
     /// The leases of a consumer that goes hold nothing back any more.
-    fn unpin_all(&mut self, reader: usize) {
+    fn unpin_all(&mut self, consumer: usize) {
         for lane in 0..self.lanes.len() {
-            let Some(place) = self.place_mut(reader, lane) else { continue };
-            for (seq, out) in std::mem::take(&mut place.leased) {
-                self.unpin(reader, lane, seq, out.size);
+            let Some(cursor) = self.cursor_mut(consumer, lane) else { continue };
+            for (seq, out) in std::mem::take(&mut cursor.leased) {
+                self.unpin(consumer, lane, seq, out.size);
             }
         }
     }
 
-    fn take_predecessor(&mut self) -> Option<Reader> {
-        let at = self.readers.iter().position(|r| r.name == NOBODY)?;
+    fn take_predecessor(&mut self) -> Option<ConsumerModel> {
+        let at = self.consumers.iter().position(|r| r.name == NOBODY)?;
         self.forgotten.push(NOBODY.to_owned());
-        Some(self.readers.remove(at))
+        Some(self.consumers.remove(at))
     }
 
     /// Removes a consumer. The lanes are to be counted anew; the caller does so and commits.
     pub(crate) fn forget(&mut self, name: &str) -> bool {
-        let known = |r: &Reader| r.name == name && r.name != NOBODY;
-        let Some(at) = self.readers.iter().position(known) else { return false };
+        let known = |r: &ConsumerModel| r.name == name && r.name != NOBODY;
+        let Some(at) = self.consumers.iter().position(known) else { return false };
         self.follow_floors();
         self.retire(at);
         self.must_write = true;
@@ -185,14 +192,14 @@ impl Model {
     }
 
     /// Returns whether any consumer is registered.
-    pub(crate) fn has_readers(&self) -> bool {
-        self.readers.iter().any(|r| r.name != NOBODY)
+    pub(crate) fn has_consumers(&self) -> bool {
+        self.consumers.iter().any(|r| r.name != NOBODY)
     }
 
     /// Moves each lane's floor up to the lowest of its consumers'.
     pub(super) fn follow_floors(&mut self) {
         for at in 0..self.lanes.len() {
-            let lowest = self.places(at).map(|place| place.pos.floor).min();
+            let lowest = self.cursors(at).map(|cursor| cursor.pos.floor).min();
             if let (Some(lane), Some(lowest)) = (self.lanes.get_mut(at), lowest) {
                 lane.floor = lane.floor.max(lowest);
             }
@@ -206,15 +213,15 @@ impl Model {
         self.lanes.get(at).is_some_and(|lane| state.done(lane.id) != lane.advanced)
     }
 
-    /// Consumers in the order of registration, with their place in one lane.
-    pub(crate) fn in_lane(&self, lane: Lane) -> impl Iterator<Item = (&str, &Place)> {
+    /// Consumers in the order of registration, with their cursor in one lane.
+    pub(crate) fn in_lane(&self, lane: Lane) -> impl Iterator<Item = (&str, &Cursor)> {
         let at = usize::from(lane.0);
-        let known = self.readers.iter().filter(|r| r.name != NOBODY);
+        let known = self.consumers.iter().filter(|r| r.name != NOBODY);
         known.filter_map(move |r| Some((r.name.as_str(), r.lanes.get(at)?)))
     }
 
-    fn take_reader_id(&mut self) -> u64 {
-        self.next_reader += 1;
-        self.next_reader
+    fn take_consumer_id(&mut self) -> u64 {
+        self.next_consumer += 1;
+        self.next_consumer
     }
 }

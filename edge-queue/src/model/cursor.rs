@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::flaw::{Flaw, planted};
+use crate::model::delivery_marks::DeliveryMarks;
 use crate::model::gaps;
-use crate::model::handed::Handed;
 use crate::model::lane::{Head, LaneModel, Size, Usage};
-use crate::model::live::{Live, Part};
+use crate::model::live_first::{LanePart, LiveFirst};
 use crate::row::{Seq, StoredRow};
 use crate::state::{Position, Reason};
 
@@ -53,7 +53,7 @@ impl Fetched {
 
 /// One consumer's bookkeeping in one lane.
 #[derive(Default)]
-pub(crate) struct Place {
+pub(crate) struct Cursor {
     pub(crate) pos: Position,
     /// Weight not yet done, kept apart from the counters so that the ledger can be checked.
     pub(crate) queued: u64,
@@ -62,11 +62,11 @@ pub(crate) struct Place {
     pub(crate) leased_bytes: u64,
     pub(crate) parked: usize,
     /// No row of the backlog below needs to be looked at for the next lease.
-    pub(crate) cursor: Seq,
+    pub(crate) backlog_next: Seq,
     /// Rows from here on are not handed out: the end of a scan.
     pub(crate) until: Seq,
-    pub(crate) live: Live,
-    pub(crate) handed: Handed,
+    pub(crate) live: LiveFirst,
+    pub(crate) handed: DeliveryMarks,
     /// Its oldest rows, for limits of its own.
     pub(crate) head: Head,
     pub(crate) fetched: Fetched,
@@ -82,30 +82,31 @@ pub(crate) enum Done {
     Dropped(Reason),
 }
 
-impl Place {
+impl Cursor {
     /// The first consumer gets what is there, a later one what comes.
-    pub(crate) fn registered(lane: &LaneModel, first: bool) -> Place {
+    pub(crate) fn registered(lane: &LaneModel, first: bool) -> Cursor {
         let floor = if first { lane.floor } else { lane.next };
         let pos = Position { floor, ..Position::default() };
-        let mut place = Place { pos, cursor: floor, until: Seq::MAX, dirty: true, ..Place::default() };
+        let mut cursor =
+            Cursor { pos, backlog_next: floor, until: Seq::MAX, dirty: true, ..Cursor::default() };
         if first {
-            place.accept(lane.usage.weight, lane.usage.bytes);
+            cursor.accept(lane.usage.weight, lane.usage.bytes);
         }
-        place
+        cursor
     }
 
     /// As it was when the queue was closed. `lane` is what the lane held, for a planted bug.
-    pub(crate) fn recovered(mut pos: Position, lane: Usage) -> Place {
+    pub(crate) fn recovered(mut pos: Position, lane: Usage) -> Cursor {
         pos.floor = pos.floor.max(1);
         let done = pos.settled();
         // Whatever was read from a disk: what is done was once accepted.
         pos.accepted = pos.accepted.max(done);
         let queued = pos.accepted - done;
-        let cursor = pos.floor;
+        let backlog_next = pos.floor;
         if planted(Flaw::OwnBytesGuessed) {
             pos.queued_bytes = lane.bytes / lane.weight.max(1) * queued;
         }
-        Place { pos, queued, cursor, until: Seq::MAX, ..Place::default() }
+        Cursor { pos, queued, backlog_next, until: Seq::MAX, ..Cursor::default() }
     }
 
     pub(crate) fn accept(&mut self, weight: u64, bytes: u64) {
@@ -158,24 +159,24 @@ impl Place {
         self.leased_bytes = self.leased_bytes.saturating_add(size.bytes);
         let part = self.live.part_of(seq);
         self.live.serve(part);
-        *self.cursor_mut(part) = seq.saturating_add(1);
+        *self.next_mut(part) = seq.saturating_add(1);
         match part {
-            Part::Backlog => self.handed.backlog(seq),
-            Part::Live => self.handed.live(self.live.from(), seq, &self.pos),
+            LanePart::Backlog => self.handed.backlog(seq),
+            LanePart::Live => self.handed.live(self.live.from(), seq, &self.pos),
         }
     }
 
     /// A row that was leased is to be looked at again.
     pub(crate) fn look_again(&mut self, seq: Seq) {
-        let cursor = self.cursor_mut(self.live.part_of(seq));
-        *cursor = seq.min(*cursor);
+        let next = self.next_mut(self.live.part_of(seq));
+        *next = seq.min(*next);
         self.head.rewind(seq);
     }
 
-    pub(crate) fn cursor_mut(&mut self, part: Part) -> &mut Seq {
+    pub(crate) fn next_mut(&mut self, part: LanePart) -> &mut Seq {
         match part {
-            Part::Backlog => &mut self.cursor,
-            Part::Live => &mut self.live.cursor,
+            LanePart::Backlog => &mut self.backlog_next,
+            LanePart::Live => &mut self.live.next,
         }
     }
 
@@ -224,27 +225,27 @@ mod tests {
 
     #[test]
     fn a_loss_takes_its_share_of_the_bytes() {
-        let mut place = Place::default();
-        place.accept(10, 1_000);
-        place.lose(3);
-        assert_eq!((place.queued, place.pos.queued_bytes), (7, 700));
-        place.lose(7);
-        assert_eq!((place.queued, place.pos.queued_bytes, place.pos.settled()), (0, 0, 10));
+        let mut cursor = Cursor::default();
+        cursor.accept(10, 1_000);
+        cursor.lose(3);
+        assert_eq!((cursor.queued, cursor.pos.queued_bytes), (7, 700));
+        cursor.lose(7);
+        assert_eq!((cursor.queued, cursor.pos.queued_bytes, cursor.pos.settled()), (0, 0, 10));
     }
 
     #[test]
     fn an_acknowledgement_that_waits_for_a_range_is_next_when_it_needs_none_or_one_is_free() {
-        let mut place = Place { pos: Position { floor: 1, ..Position::default() }, ..Place::default() };
-        [1, 5, 9].into_iter().for_each(|seq| place.lease(seq, SIZE));
-        assert_eq!(place.parked_next(true), None);
+        let mut cursor = Cursor { pos: Position { floor: 1, ..Position::default() }, ..Cursor::default() };
+        [1, 5, 9].into_iter().for_each(|seq| cursor.lease(seq, SIZE));
+        assert_eq!(cursor.parked_next(true), None);
         for seq in [5, 9] {
-            place.leased.get_mut(&seq).unwrap().parked = Some(Done::Moved);
-            place.parked += 1;
+            cursor.leased.get_mut(&seq).unwrap().parked = Some(Done::Moved);
+            cursor.parked += 1;
         }
-        assert_eq!((place.parked_next(false), place.parked_next(true)), (None, Some((5, Done::Moved))));
-        place.pos.mark(8, 8);
-        assert_eq!(place.parked_next(false), Some((9, Done::Moved)));
-        assert!(place.release(9).is_some() && place.release(1).is_some());
-        assert_eq!(place.parked, 1);
+        assert_eq!((cursor.parked_next(false), cursor.parked_next(true)), (None, Some((5, Done::Moved))));
+        cursor.pos.mark(8, 8);
+        assert_eq!(cursor.parked_next(false), Some((9, Done::Moved)));
+        assert!(cursor.release(9).is_some() && cursor.release(1).is_some());
+        assert_eq!(cursor.parked, 1);
     }
 }

@@ -12,7 +12,7 @@ use crate::wake::wake;
 pub(super) type Answer = Result<Receipt, WaitError>;
 
 /// Listener for waits on receipts.
-pub(crate) trait Hurry: Send + Sync {
+pub(crate) trait WaitObserver: Send + Sync {
     /// Calls `wait`, and knows meanwhile that somebody waits.
     fn while_waited(&self, wait: &mut dyn FnMut());
 }
@@ -23,7 +23,7 @@ pub(crate) struct Slot {
     state: Mutex<State>,
     arrived: Condvar,
     /// Known from the first time somebody may wait.
-    hurry: OnceLock<Weak<dyn Hurry>>,
+    observer: OnceLock<Weak<dyn WaitObserver>>,
 }
 
 /// Rows next to each other in a slot: what is owed a receipt, or gets one.
@@ -37,7 +37,7 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     /// Tells that `next` begins where this ticket ends.
-    pub(super) fn goes_on_with(&self, next: &Ticket) -> bool {
+    pub(in crate::model) fn goes_on_with(&self, next: &Ticket) -> bool {
         self.at.checked_add(self.rows) == Some(next.at) && Arc::ptr_eq(&self.slot, &next.slot)
     }
 }
@@ -82,7 +82,7 @@ impl State {
 
 impl Slot {
     /// Answers `rows` rows from `at` on. Each row is answered once.
-    pub(super) fn resolve(&self, at: u32, rows: u32, answer: Answer) {
+    pub(in crate::model) fn resolve(&self, at: u32, rows: u32, answer: Answer) {
         let end = at.saturating_add(rows);
         let mut state = self.lock();
         state.put(Given { at, end, answer });
@@ -98,10 +98,10 @@ impl Slot {
     }
 
     /// Says who hears of it when somebody waits. The first one stays: rows of a slot are of one queue.
-    pub(crate) fn heard_by<H: Hurry + 'static>(&self, hurry: &Arc<H>) {
-        self.hurry.get_or_init(|| {
-            let hurry: Weak<H> = Arc::downgrade(hurry);
-            hurry
+    pub(crate) fn observed_by<H: WaitObserver + 'static>(&self, observer: &Arc<H>) {
+        self.observer.get_or_init(|| {
+            let observer: Weak<H> = Arc::downgrade(observer);
+            observer
         });
     }
 
@@ -110,12 +110,12 @@ impl Slot {
     }
 
     /// [`Slot::wait`] without end, and somebody hears of it.
-    pub(crate) fn wait_heard(&self, at: u32) -> Option<Answer> {
+    pub(crate) fn wait_observed(&self, at: u32) -> Option<Answer> {
         let mut done = self.get(at);
         if done.is_none() {
             // Who is gone has answered all there was to answer.
-            match self.hurry.get().and_then(Weak::upgrade) {
-                Some(hurry) => hurry.while_waited(&mut || done = self.wait(at, None)),
+            match self.observer.get().and_then(Weak::upgrade) {
+                Some(observer) => observer.while_waited(&mut || done = self.wait(at, None)),
                 None => done = self.wait(at, None),
             }
         }

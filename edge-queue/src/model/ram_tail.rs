@@ -1,11 +1,12 @@
-//! The newest rows of a lane in RAM: what waits for a commit, what is being written, and a little of what was just
+//! The tail of a lane's log in RAM: rows that wait for a commit, rows of the commit under way, and some that were just
 //! written, so that a consumer that keeps up never reads the disk.
+//!
+//! Elision happens here: [`RamTail::take`] removes a waiting row that every consumer acknowledged, and no commit writes it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::owed::Owed;
-use super::slot::Ticket;
+use super::receipts::{OutstandingReceipts, Ticket};
 use crate::flaw::{Flaw, planted};
 use crate::receipt::Receipt;
 use crate::row::{Seq, StoredRow};
@@ -23,7 +24,7 @@ const ENTRY_BYTES: u64 = size_of::<StoredRow>() as u64;
 pub(crate) const SPARE_ROWS_MAX: usize = 1024;
 
 /// See the module. Ascending by number: first the written rows, then those of the commit under way, then those that wait.
-pub(crate) struct Window {
+pub(crate) struct RamTail {
     stored: VecDeque<StoredRow>,
     /// Shared with whoever writes them.
     writing: Option<Arc<Vec<StoredRow>>>,
@@ -32,8 +33,8 @@ pub(crate) struct Window {
     gone: BTreeSet<Seq>,
     /// Unwritten rows that a consumer gave up or moved: their receipt is not `HandedOver`.
     ends: BTreeMap<Seq, Receipt>,
-    owed: Owed,
-    /// Every live row from here on is in the window.
+    owed: OutstandingReceipts,
+    /// Every live row from here on is in RAM.
     from: Seq,
     stored_bytes: u64,
     writing_bytes: u64,
@@ -41,15 +42,15 @@ pub(crate) struct Window {
     spare: Vec<StoredRow>,
 }
 
-impl Window {
-    pub(crate) fn new(from: Seq) -> Window {
-        Window {
+impl RamTail {
+    pub(crate) fn new(from: Seq) -> RamTail {
+        RamTail {
             stored: VecDeque::new(),
             writing: None,
             waiting: VecDeque::new(),
             gone: BTreeSet::new(),
             ends: BTreeMap::new(),
-            owed: Owed::default(),
+            owed: OutstandingReceipts::default(),
             from,
             stored_bytes: 0,
             writing_bytes: 0,
@@ -96,7 +97,7 @@ impl Window {
         self.waiting.front().is_some_and(|first| seq >= first.seq)
     }
 
-    /// Takes in a row, for which [`Window::owe`] follows.
+    /// Takes in a row, for which [`RamTail::owe`] follows.
     #[inline]
     pub(crate) fn push(&mut self, row: StoredRow) {
         self.waiting_bytes += row.bytes();
@@ -257,7 +258,7 @@ mod tests {
         StoredRow { lane: Lane(0), seq, epoch: 1, stamp, ttl_ms, expiry, weight: 1, key, meta, payload }
     }
 
-    fn push(w: &mut Window, row: StoredRow) {
+    fn push(w: &mut RamTail, row: StoredRow) {
         let seq = row.seq;
         w.push(row);
         w.owe(seq, 1);
@@ -265,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_failed_write_waits_again_without_what_was_done_meanwhile() {
-        let mut w = Window::new(1);
+        let mut w = RamTail::new(1);
         (1..=3).for_each(|seq| push(&mut w, row(seq, 10)));
         assert_eq!(w.begin().map_or(0, |rows| rows.len()), 3);
         push(&mut w, row(4, 10));
@@ -287,7 +288,7 @@ mod tests {
 
     /// Counts the notes left of three rows that were given up, one of them while it was written, one by one consumer of two.
     fn notes_left() -> (usize, usize) {
-        let mut w = Window::new(1);
+        let mut w = RamTail::new(1);
         (1..=3).for_each(|seq| push(&mut w, row(seq, 10)));
         let begun = w.begin();
         for seq in 1..=3 {
@@ -312,7 +313,7 @@ mod tests {
 
     #[test]
     fn written_rows_are_kept_up_to_the_cache_size_only() {
-        let mut w = Window::new(1);
+        let mut w = RamTail::new(1);
         for commit in 0..10 {
             (1..=100).for_each(|n| push(&mut w, row(commit * 100 + n, 1_000 * (1 + commit as usize))));
             w.begin();
@@ -329,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_written_row_that_is_done_leaves_its_bytes_to_others() {
-        let mut w = Window::new(1);
+        let mut w = RamTail::new(1);
         (1..=3).for_each(|seq| push(&mut w, row(seq, 68 + seq as usize)));
         w.begin();
         w.finish(true, |_| {});
@@ -339,7 +340,7 @@ mod tests {
 
     #[test]
     fn rows_in_no_finished_commit_are_those_written_and_wanted_and_those_that_wait() {
-        let mut w = Window::new(1);
+        let mut w = RamTail::new(1);
         (1..=3).for_each(|seq| push(&mut w, row(seq, 10)));
         let begun = w.begin();
         push(&mut w, row(4, 10));
@@ -350,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_large_commit_leaves_no_large_allocation() {
-        let mut w = Window::new(1);
+        let mut w = RamTail::new(1);
         for commit in 0..3 {
             (1..=20_000).for_each(|n| push(&mut w, row(commit * 20_000 + n, 10)));
             w.begin();

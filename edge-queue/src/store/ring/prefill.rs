@@ -1,4 +1,4 @@
-//! Filling a slot that was never written, before rows go there: a sync after writing into space that was only
+//! Prefill of a slot that was never written, before rows go there: a sync after writing into space that was only
 //! reserved makes a file system commit its journal as well, 12 to 16 KiB and a second flush each time.
 #![deny(clippy::indexing_slicing)]
 

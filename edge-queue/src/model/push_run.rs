@@ -1,11 +1,11 @@
-//! Rows that come in a row for one lane: while no limit is near there is nothing to decide, so limits are looked at and
-//! totals changed once for all of them.
+//! Push run: fast path that admits a run of rows for one lane with a single check while every limit is far, and changes the
+//! lane's totals once for all of them.
 
 use crate::model::Model;
 use crate::model::lane::{Size, Usage};
 use crate::model::push::{Refusal, size_of};
-use crate::model::slot::Ticket;
-use crate::model::window::ROW_RAM_BYTES;
+use crate::model::ram_tail::ROW_RAM_BYTES;
+use crate::model::receipts::Ticket;
 use crate::row::{ROW_OVERHEAD_BYTES, Row};
 use crate::time::Now;
 
@@ -38,14 +38,14 @@ impl Rows for std::vec::IntoIter<Row> {
 }
 
 /// Headroom of a lane: within it no limit, no room of the store and no bound of RAM is reached.
-struct Ample {
+struct Headroom {
     row_bytes: u64,
     weight: u64,
     bytes: u64,
     ram: u64,
 }
 
-impl Ample {
+impl Headroom {
     /// Takes the row's size out of the headroom; false if it does not fit.
     fn take(&mut self, size: Size) -> bool {
         let within = size.bytes <= self.row_bytes.min(self.bytes).min(self.ram) && size.weight <= self.weight;
@@ -74,12 +74,12 @@ impl Model {
     fn push_run(&mut self, rows: &mut impl Rows, now: &Now) -> Option<Ticket> {
         let (epoch, lanes) = (self.epoch, self.lanes.len());
         let at = rows.peek()?.lane_among(lanes);
-        let mut ample = self.ample(at)?;
+        let mut headroom = self.headroom(at)?;
         let lane = self.lanes.get_mut(at)?;
         let (first, mut sum) = (lane.next, Usage::default());
         while let Some(row) = rows.peek() {
             let size = size_of(row, now);
-            if row.lane_among(lanes) != at || !ample.take(size) {
+            if row.lane_among(lanes) != at || !headroom.take(size) {
                 break;
             }
             let Some(row) = rows.take_next() else { break };
@@ -89,11 +89,11 @@ impl Model {
         (sum.rows > 0).then(|| self.count_in(at, first, &sum))
     }
 
-    fn ample(&self, at: usize) -> Option<Ample> {
+    fn headroom(&self, at: usize) -> Option<Headroom> {
         let lane = self.lanes.get(at).filter(|_| !self.closed && !self.keeps_dropping(at))?;
         let (limits, usage) = (&lane.limits, &lane.usage);
-        let room = lane.room.saturating_sub(lane.window.unwritten_bytes());
-        Some(Ample {
+        let room = lane.room.saturating_sub(lane.tail.unwritten_bytes());
+        Some(Headroom {
             row_bytes: (limits.row_bytes_max as u64).saturating_add(ROW_OVERHEAD_BYTES),
             weight: limits.messages.saturating_sub(usage.weight),
             bytes: limits.bytes.saturating_sub(usage.bytes).min(room),
@@ -158,7 +158,7 @@ mod tests {
             prop_assert_eq!(apart, in_runs(&mut together, rows, &now));
             prop_assert_eq!(alone.snapshot(), together.snapshot());
             let waiting = |model: &Model| -> Vec<_> {
-                model.lanes.iter().flat_map(|l| l.window.waiting().cloned()).collect()
+                model.lanes.iter().flat_map(|l| l.tail.waiting().cloned()).collect()
             };
             prop_assert_eq!(waiting(&alone), waiting(&together));
         }

@@ -11,38 +11,38 @@ const WAITERS_MAX: usize = 256;
 
 /// The waits that ended lately, by waiter.
 #[derive(Debug)]
-pub(super) struct Waits<W> {
+pub(super) struct SyncProducers<W> {
     ended: Vec<(W, u32, u64)>,
 }
 
-impl<W> Default for Waits<W> {
-    fn default() -> Waits<W> {
-        Waits { ended: Vec::new() }
+impl<W> Default for SyncProducers<W> {
+    fn default() -> SyncProducers<W> {
+        SyncProducers { ended: Vec::new() }
     }
 }
 
 /// Number of waits in a row that a waiter has behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct InARow(u32);
+pub(super) struct WaitStreak(u32);
 
-impl InARow {
+impl WaitStreak {
     /// Tells that the waiter should commit instead of waiting for the timer.
     pub(super) fn commits(self) -> bool {
         self.0 >= QUICK_MIN
     }
 }
 
-impl<W: PartialEq> Waits<W> {
+impl<W: PartialEq> SyncProducers<W> {
     /// Notes that `waiter` begins to wait.
-    pub(super) fn begin(&mut self, waiter: &W, up_ms: u64) -> InARow {
+    pub(super) fn begin(&mut self, waiter: &W, up_ms: u64) -> WaitStreak {
         self.ended.retain(|(_, _, at)| up_ms.saturating_sub(*at) < QUICK_MS);
         let known = self.ended.iter().position(|(known, _, _)| known == waiter);
         let before = known.map(|at| self.ended.swap_remove(at));
-        InARow(before.map_or(0, |(_, quick, _)| quick.saturating_add(1)))
+        WaitStreak(before.map_or(0, |(_, quick, _)| quick.saturating_add(1)))
     }
 
     /// Notes that the wait of `waiter` ended.
-    pub(super) fn end(&mut self, waiter: W, row: InARow, up_ms: u64) {
+    pub(super) fn end(&mut self, waiter: W, row: WaitStreak, up_ms: u64) {
         if self.ended.len() >= WAITERS_MAX {
             let oldest = self.ended.iter().enumerate().min_by_key(|(_, (_, _, at))| *at).map(|(n, _)| n);
             oldest.map(|n| self.ended.swap_remove(n));
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_third_wait_in_a_row_commits_until_there_is_a_pause() {
-        let mut waits = Waits::default();
+        let mut waits = SyncProducers::default();
         let mut wait = |at| {
             let row = waits.begin(&"one", at);
             waits.end("one", row, at);
@@ -72,7 +72,7 @@ mod tests {
     /// 100 sensors that wait for each receipt at 0.3/s, 30 waits a second.
     #[test]
     fn a_hundred_slow_waiters_are_not_a_quick_one() {
-        let mut waits = Waits::default();
+        let mut waits = SyncProducers::default();
         for round in 0..20u64 {
             for waiter in 0..100u64 {
                 let at = round * 3_333 + waiter * 33;
@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut waits = Waits::default();
-        (0..10_000).for_each(|waiter| waits.end(waiter, InARow(1), 0));
+        let mut waits = SyncProducers::default();
+        (0..10_000).for_each(|waiter| waits.end(waiter, WaitStreak(1), 0));
         assert_eq!(waits.ended.len(), WAITERS_MAX);
     }
 }

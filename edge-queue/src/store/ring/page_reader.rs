@@ -1,4 +1,4 @@
-//! Reading pages and frames in bounded steps, and telling a bad sector from a medium that does not answer at all.
+//! Page reader: reads pages and frames in bounded steps, and tells a bad sector from a medium that does not answer at all.
 //!
 //! In use, a page that cannot be read makes the read fail, until whoever reads has tried for long enough; while a ring is opened,
 //! and after that time, it counts as a page of zeros while others can be read. When neither superblock can be read
@@ -185,7 +185,7 @@ pub(super) fn readable(medium: &dyn Medium, geometry: &Geometry, slot: u32) -> b
 }
 
 /// A piece of at most 64 KiB of one segment.
-pub(super) struct Window<'a> {
+pub(super) struct PageReader<'a> {
     pages: &'a Pages<'a>,
     slot: u32,
     first: u32,
@@ -194,11 +194,11 @@ pub(super) struct Window<'a> {
     step: u32,
 }
 
-impl<'a> Window<'a> {
+impl<'a> PageReader<'a> {
     /// `step_bytes`: how much to read at a time; a segment that is passed through wants much, one look little.
-    pub(super) fn new(pages: &'a Pages<'a>, slot: u32, step_bytes: usize) -> Window<'a> {
+    pub(super) fn new(pages: &'a Pages<'a>, slot: u32, step_bytes: usize) -> PageReader<'a> {
         let step = (step_bytes / PAGE).clamp(1, READ_BYTES / PAGE) as u32;
-        Window { pages, slot, first: 0, bytes: Vec::new(), step }
+        PageReader { pages, slot, first: 0, bytes: Vec::new(), step }
     }
 
     /// Returns one page, read if need be.
@@ -295,11 +295,11 @@ mod tests {
     }
 
     #[test]
-    fn a_window_reads_each_page_once() {
+    fn each_page_is_read_once() {
         let medium = file(&[]);
         let pages = Pages::new(&medium, &GEOMETRY);
-        let mut window = Window::new(&pages, 0, READ_BYTES);
-        (0..32).for_each(|page| assert_eq!(window.page(page), [7; PAGE]));
+        let mut reader = PageReader::new(&pages, 0, READ_BYTES);
+        (0..32).for_each(|page| assert_eq!(reader.page(page), [7; PAGE]));
         assert_eq!(medium.reads.get(), 2);
     }
 

@@ -15,15 +15,15 @@ use super::segment::Counters;
 use super::snapshot::{get_snapshot, put_snapshot};
 use crate::row::LANES_MAX;
 use crate::state::State;
-use crate::store::sane::NUMBER_MAX;
+use crate::store::plausibility::NUMBER_MAX;
 
 /// Ends of all lanes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ends([Counters; LANES_MAX]);
+pub(super) struct HighWaterMarks([Counters; LANES_MAX]);
 
-impl Ends {
-    pub(super) fn of<'a>(logs: impl Iterator<Item = &'a Counters>) -> Ends {
-        let mut ends = Ends::default();
+impl HighWaterMarks {
+    pub(super) fn of<'a>(logs: impl Iterator<Item = &'a Counters>) -> HighWaterMarks {
+        let mut ends = HighWaterMarks::default();
         ends.0.iter_mut().zip(logs).for_each(|(end, log)| *end = *log);
         ends
     }
@@ -33,7 +33,7 @@ impl Ends {
     }
 
     /// Takes over what is further.
-    pub(super) fn merge(&mut self, other: &Ends) {
+    pub(super) fn merge(&mut self, other: &HighWaterMarks) {
         for (end, other) in self.0.iter_mut().zip(other.0) {
             if other.next > end.next {
                 *end = other;
@@ -50,8 +50,8 @@ impl Ends {
     }
 
     /// Numbers that no log can have reached are no ends.
-    pub(super) fn get(r: &mut Reader<'_>) -> Option<Ends> {
-        let mut ends = Ends::default();
+    pub(super) fn get(r: &mut Reader<'_>) -> Option<HighWaterMarks> {
+        let mut ends = HighWaterMarks::default();
         for end in &mut ends.0 {
             *end =
                 Counters { next: r.varint()?, rows: r.varint()?, weight: r.varint()?, highest: r.varint()? };
@@ -74,15 +74,15 @@ const CRC_AT: usize = BODY - 4;
 
 /// The second part of a superblock's page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) ends: Ends,
+pub(super) struct Checkpoint {
+    pub(super) ends: HighWaterMarks,
     /// The bookkeeping before a commit, of the run that closed the ring.
     pub(super) state: Option<(u64, State)>,
 }
 
-impl Known {
+impl Checkpoint {
     /// Takes over what is newer.
-    pub(super) fn merge(&mut self, other: Known) {
+    pub(super) fn merge(&mut self, other: Checkpoint) {
         self.ends.merge(&other.ends);
         let commit = |known: &Option<(u64, State)>| known.as_ref().map(|(commit, _)| *commit);
         if commit(&other.state) > commit(&self.state) {
@@ -116,7 +116,7 @@ impl Known {
     }
 
     /// Reads it. Nothing, if it is damaged: all it says stands elsewhere too, unless that is damaged as well.
-    pub(super) fn get(page: &[u8], gateway: u64) -> Option<Known> {
+    pub(super) fn get(page: &[u8], gateway: u64) -> Option<Checkpoint> {
         let mut r = Reader::new(page.get(AT..BODY)?);
         let magic = r.take(4)?;
         let len = usize::try_from(r.u32()?).ok()?;
@@ -127,10 +127,10 @@ impl Known {
             return None;
         }
         let mut r = Reader::new(body);
-        let ends = Ends::get(&mut r)?;
+        let ends = HighWaterMarks::get(&mut r)?;
         let left = r.left();
         let state = get_snapshot(r.take(left)?, gateway, epoch).map(|state| (commit, state));
-        Some(Known { ends, state: state.filter(|(commit, _)| *commit > 0) })
+        Some(Checkpoint { ends, state: state.filter(|(commit, _)| *commit > 0) })
     }
 }
 
@@ -140,7 +140,7 @@ mod tests {
     use crate::state::{ConsumerState, LaneState};
     use crate::store::ring::record::{Cursor, Record, get_ends, put_ends};
 
-    fn known(consumers: usize) -> Known {
+    fn known(consumers: usize) -> Checkpoint {
         let end = |n| Counters { next: n, rows: n * 10, weight: n * 11, highest: n * 12 };
         let mut state = State::new(7, 2);
         state.epoch = 3;
@@ -149,7 +149,7 @@ mod tests {
             let name = format!("{n:64}");
             state.consumers.push(ConsumerState { name, lanes: Default::default() });
         }
-        Known { ends: Ends([end(1), end(2), end(3), end(4)]), state: Some((99, state)) }
+        Checkpoint { ends: HighWaterMarks([end(1), end(2), end(3), end(4)]), state: Some((99, state)) }
     }
 
     fn geometry() -> Geometry {
@@ -161,10 +161,10 @@ mod tests {
         for (consumers, fits) in [(0, true), (8, true), (60, false)] {
             let (known, mut page) = (known(consumers), vec![0; PAGE]);
             known.put(&mut page, 7, &geometry());
-            let found = Known::get(&page, 7).unwrap();
+            let found = Checkpoint::get(&page, 7).unwrap();
             assert_eq!((found.ends, found.state.is_some()), (known.ends, fits));
             assert!(!fits || found == known);
-            assert_eq!(Known::get(&page, 8), None);
+            assert_eq!(Checkpoint::get(&page, 8), None);
         }
     }
 
@@ -176,18 +176,18 @@ mod tests {
         for at in AT..=end {
             let mut bad = page.clone();
             bad[at] ^= 1 << (at % 8);
-            assert_eq!(Known::get(&bad, 7), None, "byte {at}");
+            assert_eq!(Checkpoint::get(&bad, 7), None, "byte {at}");
         }
     }
 
     #[test]
     fn the_further_end_of_each_lane_counts() {
         let end = |next| Counters { next, rows: 1, weight: 1, highest: next };
-        let mut ends = Ends([end(5), end(1), end(3), end(0)]);
-        ends.merge(&Ends([end(4), end(2), end(3), end(9)]));
+        let mut ends = HighWaterMarks([end(5), end(1), end(3), end(0)]);
+        ends.merge(&HighWaterMarks([end(4), end(2), end(3), end(9)]));
         assert_eq!(ends.0.map(|end| end.next), [5, 2, 3, 9]);
         let (before, same_place) = (ends, Counters { weight: 2, ..end(5) });
-        ends.merge(&Ends([same_place, end(0), end(0), end(0)]));
+        ends.merge(&HighWaterMarks([same_place, end(0), end(0), end(0)]));
         assert_eq!(ends, before, "the same is not further");
     }
 
@@ -195,8 +195,8 @@ mod tests {
     fn ends_that_no_log_can_have_reached_are_not_believed() {
         let believed = |end: Counters| {
             let mut out = Vec::new();
-            Ends([Counters::default(), end, end, Counters::default()]).put(&mut out);
-            Ends::get(&mut Reader::new(&out)).is_some()
+            HighWaterMarks([Counters::default(), end, end, Counters::default()]).put(&mut out);
+            HighWaterMarks::get(&mut Reader::new(&out)).is_some()
         };
         let most = Counters { next: NUMBER_MAX, rows: NUMBER_MAX, weight: NUMBER_MAX, highest: NUMBER_MAX };
         assert!(believed(most));
@@ -214,7 +214,7 @@ mod tests {
             let (mut known, mut page) = (known(0), vec![0; PAGE]);
             known.state = known.state.map(|(_, state)| (commit, state));
             known.put(&mut page, 7, &geometry());
-            assert_eq!(Known::get(&page, 7).is_some(), believed, "{commit}");
+            assert_eq!(Checkpoint::get(&page, 7).is_some(), believed, "{commit}");
         }
     }
 
@@ -229,7 +229,7 @@ mod tests {
             put_snapshot(&mut body, &geometry(), state);
             let mut page = vec![0; PAGE];
             known.put(&mut page, 7, &geometry());
-            let found = Known::get(&page, 7).unwrap();
+            let found = Checkpoint::get(&page, 7).unwrap();
             assert_eq!((found.ends, found.state.is_some()), (known.ends, body.len() <= PAGE - BODY));
             sizes.insert(body.len());
         }

@@ -1,4 +1,5 @@
-//! Consumers come and go: durable when the call returns, and counted anew where that takes a read of the backlog.
+//! Registration and removal of consumers: durable when the call returns, and counted anew where that takes a read of the
+//! backlog.
 
 use crate::config::ConsumerConfig;
 use crate::error::{CommitError, ConsumerError};
@@ -12,13 +13,13 @@ impl Engine {
     pub(crate) fn register(&self, name: &str, limits: Option<ConsumerConfig>) -> Result<u64, ConsumerError> {
         let mut store = lock(&self.store);
         let open = store.as_mut().ok_or(ConsumerError::Closed)?;
-        if self.model().find_reader(name).is_none() {
+        if self.model().find_consumer(name).is_none() {
             // The first consumer is told what is there: that must be a count and no guess.
             let counted = self.count_anew(open);
-            counted.or_else(|e| if self.model().has_readers() { Ok(()) } else { Err(failed(&e)) })?;
+            counted.or_else(|e| if self.model().has_consumers() { Ok(()) } else { Err(failed(&e)) })?;
         }
         let (id, known) = self.with_model(|model| {
-            let known = model.find_reader(name);
+            let known = model.find_consumer(name);
             let id = known.map_or_else(|| model.register(name), Ok)?;
             if let Some(limits) = limits {
                 model.limit(id, limits);

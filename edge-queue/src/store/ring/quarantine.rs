@@ -1,4 +1,4 @@
-//! Setting damaged bytes aside as files in `bad/`, so that nothing is destroyed by carrying on.
+//! Quarantine: damaged bytes are kept as files in `bad/`, so that nothing is destroyed by carrying on.
 #![deny(clippy::indexing_slicing)]
 
 use crate::medium::Dir;
@@ -9,15 +9,15 @@ const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Counts what was set aside.
 #[derive(Debug, Default)]
-pub(super) struct Aside {
+pub(super) struct Quarantine {
     files: u32,
     bytes: u64,
 }
 
-impl Aside {
+impl Quarantine {
     /// For a look that leaves no trace: keeps nothing.
-    pub(super) fn nowhere() -> Aside {
-        Aside { files: FILES_MAX, bytes: 0 }
+    pub(super) fn nowhere() -> Quarantine {
+        Quarantine { files: FILES_MAX, bytes: 0 }
     }
 
     /// Writes `bytes` to `bad/NAME`, as far as limits and disk allow. Best effort: there is nobody to tell.
@@ -61,17 +61,17 @@ mod tests {
 
     #[test]
     fn copies_of_damage_end_at_sixty_four_files_or_sixteen_mebibytes() {
-        let (dir, mut aside) = (SimDir::new(), Aside::default());
-        (0..100).for_each(|n| aside.keep(&dir, &format!("{n}"), &[1]));
+        let (dir, mut quarantine) = (SimDir::new(), Quarantine::default());
+        (0..100).for_each(|n| quarantine.keep(&dir, &format!("{n}"), &[1]));
         assert_eq!(dir.names().len(), 64);
-        let (dir, mut aside) = (SimDir::new(), Aside::default());
-        aside.keep(&dir, "half", &vec![1; 8 << 20]);
-        aside.keep(&dir, "too large", &vec![1; (8 << 20) + 1]);
-        aside.keep(&dir, "other half", &vec![1; 8 << 20]);
-        aside.keep(&dir, "one byte too many", &[1]);
+        let (dir, mut quarantine) = (SimDir::new(), Quarantine::default());
+        quarantine.keep(&dir, "half", &vec![1; 8 << 20]);
+        quarantine.keep(&dir, "too large", &vec![1; (8 << 20) + 1]);
+        quarantine.keep(&dir, "other half", &vec![1; 8 << 20]);
+        quarantine.keep(&dir, "one byte too many", &[1]);
         assert_eq!(dir.names(), ["bad/half", "bad/other half"]);
         let dir = SimDir::new();
-        Aside::nowhere().keep(&dir, "a trace", &[1]);
+        Quarantine::nowhere().keep(&dir, "a trace", &[1]);
         assert!(dir.names().is_empty());
     }
 

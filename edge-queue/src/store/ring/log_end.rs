@@ -1,28 +1,28 @@
-//! The segments at the end of a lane: where its log ends, what of its last commit is torn, and whether the next one may go on in
-//! the same segment.
+//! End of a lane's log: where its last whole frame lies, what of its last commit is torn, and whether the next commit may go on
+//! in the same segment.
 #![deny(clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
 
-use super::finished::Part;
+use super::active_segment::ActiveSegment;
+use super::completeness::CommitPart;
 use super::frame::{Head, Kind};
 use super::layout::READ_BYTES;
+use super::page_reader::PageReader;
 use super::scan::Scan;
 use super::segment::{Counters, Frames, Look, Placed, Segment};
 use super::superblock::Waived;
-use super::tail::Tail;
-use super::window::Window;
 use crate::flaw::{Flaw, planted};
 
 /// The segments at the end of a lane, oldest first, scanned.
-pub(super) struct End {
+pub(super) struct LogEnd {
     lane: u8,
     segments: Vec<(Segment, Frames)>,
     /// Commits of which this lane holds a part only.
-    pub(super) torn: BTreeSet<Part>,
+    pub(super) torn: BTreeSet<CommitPart>,
 }
 
-impl End {
+impl LogEnd {
     pub(super) fn frames(&self) -> impl Iterator<Item = &Placed> {
         self.segments.iter().flat_map(|(_, frames)| &frames.good)
     }
@@ -43,7 +43,7 @@ impl End {
 
 impl Scan {
     /// Scans a lane's segments, newest first, back to those that may hold changes of commit `from` or later.
-    pub(super) fn end(&mut self, look: Look<'_>, lane: u8, segments: &[Segment], from: u64) -> End {
+    pub(super) fn end(&mut self, look: Look<'_>, lane: u8, segments: &[Segment], from: u64) -> LogEnd {
         let mut scanned = Vec::new();
         let mut end: Option<Counters> = None;
         for segment in segments.iter().rev() {
@@ -71,11 +71,11 @@ impl Scan {
             }
         }
         scanned.reverse();
-        End { lane, segments: scanned, torn: BTreeSet::new() }
+        LogEnd { lane, segments: scanned, torn: BTreeSet::new() }
     }
 
     /// Decides where a lane's log ends and what its end looks like. `unclean`: the epoch of a run that did not close.
-    pub(super) fn end_lane(&mut self, look: Look<'_>, end: &End, unclean: Option<u32>) {
+    pub(super) fn end_lane(&mut self, look: Look<'_>, end: &LogEnd, unclean: Option<u32>) {
         let Some(at) = self.follow(end, unclean) else { return };
         let begun = self.take_back_unbegun(end, unclean.is_none());
         let Some((segment, frames)) = end.segments.iter().take(begun).next_back() else {
@@ -101,11 +101,11 @@ impl Scan {
 
     /// Follows the frames to the last; what is missing between them and belongs to a torn commit is forgiven. `None`: the lane
     /// has no segments.
-    fn follow(&mut self, end: &End, unclean: Option<u32>) -> Option<Counters> {
+    fn follow(&mut self, end: &LogEnd, unclean: Option<u32>) -> Option<Counters> {
         let mut at = end.segments.first().map(|(segment, _)| segment.start)?;
         // A commit of the run that ended unclean, and nothing says that it was ever synced: nobody got a receipt for it,
         // as far as anyone can know.
-        let is_torn = |head: &Head| unclean == Some(head.epoch) && end.torn.contains(&Part::of(head));
+        let is_torn = |head: &Head| unclean == Some(head.epoch) && end.torn.contains(&CommitPart::of(head));
         let oldest = self.lanes.get(usize::from(end.lane)).and_then(|log| log.segments.first());
         let whole = end.segments.first().zip(oldest).is_some_and(|((first, _), oldest)| first.is(oldest));
         if let Some(head) = end.frames().next().map(|placed| &placed.head)
@@ -132,7 +132,7 @@ impl Scan {
 
     /// Gives back the segments that were never begun: by the last commit of a run, of which nothing whole arrived. Until the
     /// lane is written to again every open finds them. Returns how many segments were begun.
-    fn take_back_unbegun(&mut self, end: &End, clean: bool) -> usize {
+    fn take_back_unbegun(&mut self, end: &LogEnd, clean: bool) -> usize {
         let unbegun =
             |(segment, frames): &&(Segment, Frames)| frames.good.is_empty() && !self.was_synced(segment);
         let begun = end.segments.len() - end.segments.iter().rev().take_while(unbegun).count();
@@ -157,7 +157,7 @@ impl Scan {
         if !frames.good.first().is_some_and(|p| p.page == 0 && p.head.kind == Kind::Snapshot) {
             return;
         }
-        let tail = Tail::new(segment.slot, segment.generation, look.geometry.pages(), frames.used);
+        let tail = ActiveSegment::new(segment.slot, segment.generation, look.geometry.pages(), frames.used);
         if clean {
             log.tail = Some(tail);
             return;
@@ -217,10 +217,10 @@ fn between(lane: u8, at: &Counters, head: &Head) -> Waived {
 /// the end: copies of a grown frame take turns.
 fn resembles_torn(look: Look<'_>, segment: &Segment, frames: &Frames, epoch: u32) -> bool {
     let Some(last) = frames.good.last() else { return false };
-    let mut window = Window::new(look.pages, segment.slot, READ_BYTES);
+    let mut reader = PageReader::new(look.pages, segment.slot, READ_BYTES);
     let taken = |page: u32| frames.good.iter().any(|p| (p.page..p.end()).contains(&page));
     (0..look.geometry.pages().min(frames.used.saturating_add(4))).filter(|page| !taken(*page)).any(|page| {
-        let bytes = window.page(page);
+        let bytes = reader.page(page);
         Head::decode(bytes).is_none() && Head::resembles(bytes, &last.head, epoch)
     })
 }
@@ -230,15 +230,15 @@ pub(super) mod tests {
     use super::*;
     use crate::store::ring::frame::tests::sample;
     use crate::store::ring::layout::{Geometry, PAGE};
+    use crate::store::ring::page_reader::Pages;
     use crate::store::ring::scan::tests::scan;
     use crate::store::ring::sectors::Sectors;
-    use crate::store::ring::window::Pages;
 
     /// The end of lane 0 with these segments and their whole frames.
-    pub(in super::super) fn end(segments: Vec<(Segment, Vec<Placed>)>) -> End {
+    pub(in super::super) fn end(segments: Vec<(Segment, Vec<Placed>)>) -> LogEnd {
         let frames = |good| Frames { good, ..Frames::default() };
         let segments = segments.into_iter().map(|(segment, good)| (segment, frames(good))).collect();
-        End { lane: 0, segments, torn: BTreeSet::new() }
+        LogEnd { lane: 0, segments, torn: BTreeSet::new() }
     }
 
     /// A frame of run 1 with one row.
@@ -260,7 +260,7 @@ pub(super) mod tests {
         let mut scan = scan(Counters::default(), Counters::default());
         scan.lanes[0].segments = segments.iter().map(|(segment, _)| *segment).collect();
         let mut end = end(segments);
-        end.torn.insert(Part::of(&placed(9, 0, 1, false).head));
+        end.torn.insert(CommitPart::of(&placed(9, 0, 1, false).head));
         assert!(scan.follow(&end, Some(1)).is_some());
         (scan.waived.iter().map(|gap| (gap.first, gap.last)).collect(), scan.tail_uncertain)
     }

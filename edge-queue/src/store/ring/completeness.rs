@@ -9,24 +9,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::frame::Head;
 
-/// A lane's share of a commit. The epoch belongs to it: a run may use the number of a commit that left no trace.
+/// A lane's share of a commit. The epoch belongs to it: rule 4 of the [epochs](super::superblock).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Part {
+pub(super) struct CommitPart {
     epoch: u32,
     commit: u64,
 }
 
-impl Part {
-    pub(super) fn of(head: &Head) -> Part {
-        Part { epoch: head.epoch, commit: head.commit }
+impl CommitPart {
+    pub(super) fn of(head: &Head) -> CommitPart {
+        CommitPart { epoch: head.epoch, commit: head.commit }
     }
 }
 
 /// The newest commit of each run that is known to have been synced.
 #[derive(Debug, Default)]
-pub(super) struct Finished(BTreeMap<u32, u64>);
+pub(super) struct Completeness(BTreeMap<u32, u64>);
 
-impl Finished {
+impl Completeness {
     /// Takes in what frames of a run say: its commits up to `synced` were.
     pub(super) fn note(&mut self, epoch: u32, synced: u64) {
         let known = self.0.entry(epoch).or_default();
@@ -44,24 +44,24 @@ impl Finished {
         &self,
         frames: impl Iterator<Item = &'a Head>,
         closed: Option<u32>,
-    ) -> BTreeSet<Part> {
+    ) -> BTreeSet<CommitPart> {
         let mut torn = BTreeSet::new();
         let mut last: Option<&Head> = None;
         for head in frames {
-            let before = last.filter(|b| Part::of(b) == Part::of(head));
+            let before = last.filter(|b| CommitPart::of(b) == CommitPart::of(head));
             let follows = match before {
                 Some(before) => head.base == before.counter.saturating_add(1),
                 None => head.part == 0,
             };
             if !follows {
-                torn.insert(Part::of(head));
+                torn.insert(CommitPart::of(head));
             }
             if let Some(other) = last.filter(|b| before.is_none() && !b.ends) {
-                torn.insert(Part::of(other));
+                torn.insert(CommitPart::of(other));
             }
             last = Some(head);
         }
-        torn.extend(last.filter(|head| !head.ends).map(Part::of));
+        torn.extend(last.filter(|head| !head.ends).map(CommitPart::of));
         torn.retain(|part| closed != Some(part.epoch) && !self.proves(part.epoch, part.commit));
         torn
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn torn(list: &[(u64, u32, u64, bool)]) -> Vec<u64> {
-        let (frames, mut finished) = (frames(list), Finished::default());
+        let (frames, mut finished) = (frames(list), Completeness::default());
         frames.iter().for_each(|head| finished.note(head.epoch, head.synced));
         finished.torn(frames.iter(), None).into_iter().map(|part| part.commit).collect()
     }
@@ -107,7 +107,7 @@ mod tests {
     fn what_a_later_commit_proves_synced_is_damaged_and_not_torn() {
         assert!(torn(&[(7, 0, 1, false), (7, 2, 3, true), (8, 0, 4, true)]).is_empty());
         let list = frames(&[(7, 0, 1, false)]);
-        let finished = Finished::default();
+        let finished = Completeness::default();
         assert_eq!(finished.torn(list.iter(), None).len(), 1);
         assert!(finished.torn(list.iter(), Some(sample().epoch)).is_empty());
     }

@@ -1,0 +1,10 @@
+//! Receipts still to be delivered: which rows of a lane have none yet, the shared slots where producers wait for them, and
+//! the outbox that resolves them once the model's lock is released.
+
+mod outbox;
+mod outstanding;
+mod slot;
+
+pub(crate) use outbox::Outbox;
+pub(super) use outstanding::OutstandingReceipts;
+pub(crate) use slot::{Slot, Ticket, WaitObserver};
