@@ -47,6 +47,8 @@ pub enum Flaw {
     UnbegunCounted,
     /// Ring: segments count in the order they were begun, whatever rows they have.
     DescendingCounted,
+    /// Ring: changed limits copy the next numbers as the bookkeeping has them, whatever the log says.
+    NextNotRaised,
     /// Queue: a commit of changes alone speaks of rows that wait too.
     WaitingCounted,
     /// Queue: a consumer whose forgetting could not be written is known again.

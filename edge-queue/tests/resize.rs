@@ -6,12 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use edge_queue::store::{DoneRows, Options, ReadLimit, Recovered, RingStore, Store};
 use edge_queue::testing::{
-    Call, Fault, FaultError, History, Outcome, Plan, Rng, SimDir, Step, SyncBug, budget_percent, row_at,
-    seed, small_options,
+    Call, Fault, FaultError, Flaw, History, Outcome, Plan, Rng, SimDir, Step, SyncBug, budget_percent,
+    row_at, seed, small_options,
 };
 use edge_queue::{Change, Lane, OpenError, State, StoredRow};
 
 const FILE: &str = "queue.ring";
+const PAGE: usize = 4096;
 
 fn open(dir: &SimDir, options: &Options) -> Result<(RingStore, Recovered), OpenError> {
     RingStore::open(Box::new(dir.clone()), options)
@@ -185,4 +186,72 @@ fn without_space_for_a_second_file_the_open_says_so_and_works_with_the_old_limit
     assert!(needed > 2 * (1 << 20), "{needed}");
     assert_eq!(dir.names(), [FILE]);
     judge(&dir, &small_options(), &rows, &state).unwrap();
+}
+
+/// Counts the cases, and the bytes whose damage leaves the bookkeeping behind the log.
+fn numbers_stay_given_away() -> Result<(u64, u64), String> {
+    let (mut cases, mut behind) = (0, 0);
+    for clean in [true, false] {
+        let dir = twenty_rows_in_each_lane(clean);
+        let image = dir.content(FILE).unwrap();
+        let written = image.chunks(PAGE).enumerate().filter(|(_, page)| page.iter().any(|byte| *byte != 0));
+        // In a frame's header, and in its rows.
+        let places = written.flat_map(|(page, _)| [70, 120, 200].map(|offset| page * PAGE + offset));
+        for place in places {
+            let hurt = || {
+                let copy = dir.crash(Outcome::Kept, 0);
+                assert!(copy.damage(FILE, place as u64, &[image[place] ^ 1]));
+                copy
+            };
+            let (_, found) = open(&hurt(), &small_options()).unwrap();
+            behind += u64::from((0..2).any(|at| found.state.lane[at].next <= found.highest_seq[at]));
+            let known = next_numbers(&found);
+            for options in changed() {
+                let dir = hurt();
+                for nth in ["the open that changes limits", "the one after it"] {
+                    let next = next_numbers(&open(&dir, &options).unwrap().1);
+                    if next[0] < known[0] || next[1] < known[1] {
+                        return Err(format!("byte {place}, closed {clean}, {nth}: {next:?} after {known:?}"));
+                    }
+                }
+                cases += 1;
+            }
+        }
+    }
+    Ok((cases, behind))
+}
+
+/// The next number of each lane, as far as an open knows.
+fn next_numbers(found: &Recovered) -> [u64; 2] {
+    [0, 1].map(|lane: usize| found.state.lane[lane].next.max(found.highest_seq[lane] + 1))
+}
+
+fn twenty_rows_in_each_lane(closed: bool) -> SimDir {
+    let dir = SimDir::new();
+    let (mut store, found) = open(&dir, &small_options()).unwrap();
+    let mut state = found.state;
+    for seq in 1..=20 {
+        for lane in [Lane(0), Lane(1)] {
+            let figures = &mut state.lane[usize::from(lane.0)];
+            figures.next = seq + 1;
+            let change = Change::Lane { lane, state: *figures };
+            store.append(&[row_at(lane, seq, state.epoch)]).unwrap();
+            store.commit(&[change], &state).unwrap();
+        }
+    }
+    if closed {
+        store.commit(&[Change::Closed], &state).unwrap();
+    }
+    dir
+}
+
+/// Damage can take a row together with the bookkeeping that its number is given away; the log still knows by the frame's
+/// header, and the file with that header goes.
+#[test]
+fn numbers_of_damaged_rows_stay_given_away_when_limits_change() {
+    let (cases, behind) = numbers_stay_given_away().unwrap();
+    println!("executed resize_numbers.ring: {cases} cases");
+    assert!(behind > 0, "no damage left the bookkeeping behind the log");
+    let verdict = Flaw::NextNotRaised.during(numbers_stay_given_away);
+    assert!(verdict.is_err(), "{verdict:?}");
 }

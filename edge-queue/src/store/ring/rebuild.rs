@@ -12,6 +12,7 @@ use super::scan::Scan;
 use super::segment::Look;
 use super::superblock::Superblock;
 use crate::error::{ConfigError, OpenError};
+use crate::flaw::{Flaw, planted};
 use crate::losses::{Share, divide};
 use crate::model::GAPS_MAX;
 use crate::row::{Lane, StoredRow};
@@ -95,7 +96,9 @@ fn copy(old: &mut RingStore, recovered: &mut Recovered, wanted: Geometry) -> Res
     let mut state = recovered.state.clone();
     for (lane, highest) in state.lane.iter_mut().zip(recovered.highest_seq) {
         // The new file does not know the numbers of rows that are gone.
-        lane.next = lane.next.max(highest.saturating_add(1));
+        if !planted(Flaw::NextNotRaised) {
+            lane.next = lane.next.max(highest.saturating_add(1));
+        }
     }
     let superblock = Superblock {
         counter: 0,
