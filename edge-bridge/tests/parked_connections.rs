@@ -7,11 +7,12 @@
     reason = "a test at the outside of the shell: real sockets"
 )]
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use edge_bridge::ingest::{Answer, Inbound, Ingest, Now};
-use edge_bridge::listener::{Config, Stats, Ticket};
+use edge_bridge::listener::{Config, Event, Stats, Ticket};
 use edge_bridge::net::Server;
 use edge_bridge::net::server::Sink;
 use edge_bridge::row::Row;
@@ -177,4 +178,24 @@ async fn a_publisher_that_gave_up_is_closed_by_its_keep_alive() {
     until(&server, |stats| stats.connections == 1).await;
     sleep(Duration::from_secs(5)).await;
     assert_eq!(server.stats().await.unwrap().connections, 1, "those that gave up are gone, the other is not");
+}
+
+/// The log is searched for the sensor that loses messages: a name alone can be that of any machine.
+#[tokio::test]
+async fn each_event_of_a_connection_comes_with_the_clients_address() {
+    let told = Arc::<Mutex<Vec<(Event, Option<SocketAddr>)>>>::default();
+    let log = told.clone();
+    let builder =
+        Server::builder().on_event(move |event, address| log.lock().unwrap().push((event.clone(), address)));
+    let server = builder.start("127.0.0.1:0", Store, |_| Full).await.unwrap();
+    let mut sensor = connect(&server, "sensor", 60).await.unwrap();
+    let address = sensor.local_addr().unwrap();
+    // A topic with a control character, and a message at QoS 0 that finds no room.
+    sensor.write_all(b"\x30\x04\x00\x01\x07x\x30\x04\x00\x01tx\xe0\x00").await.unwrap();
+    until(&server, |stats| stats.received > 0 && stats.connections == 0).await;
+    let told = told.lock().unwrap();
+    for wanted in ["Connected", "TopicRefused", "NoRoom", "Disconnected"] {
+        let found = told.iter().find(|(event, _)| format!("{event:?}").starts_with(wanted));
+        assert_eq!(found.map(|(_, address)| *address), Some(Some(address)), "{wanted}: {told:?}");
+    }
 }

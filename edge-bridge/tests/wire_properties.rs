@@ -203,3 +203,27 @@ fn by_hand(packet: PacketType, in_will: bool, properties: &[u8]) -> Vec<u8> {
         u8::from(matches!(packet, PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe)) << 1;
     [&[(packet as u8) << 4 | flags, body.len() as u8], &body[..]].concat()
 }
+
+/// What holds for one connection must not reach another one: a hub ends the connection of a client that sends a Subscription
+/// Identifier (§3.3.2.3.8).
+#[test]
+fn what_is_left_out_is_what_was_named_whatever_else_is_there() {
+    let all = [
+        (PropertyId::TopicAlias, Value::U16(1)),
+        (PropertyId::MessageExpiryInterval, Value::U32(2)),
+        (PropertyId::SubscriptionIdentifier, Value::Varint(3)),
+        (PropertyId::UserProperty, Value::Pair("n", "v")),
+    ];
+    let chosen = |bits: u32| (0..).zip(all).filter(move |(n, _)| bits >> n & 1 == 1).map(|(_, one)| one);
+    let of = |bits| {
+        let mut builder = PropertiesBuilder::new();
+        for (id, value) in chosen(bits) {
+            builder.push(id, value).unwrap();
+        }
+        builder.finish()
+    };
+    for (there, named) in (0..16).flat_map(|there| (0..16).map(move |named| (there, named))) {
+        let ids: Vec<_> = chosen(named).map(|(id, _)| id).collect();
+        assert_eq!(of(there).without(&ids), of(there & !named), "{ids:?} of {there:04b}");
+    }
+}
