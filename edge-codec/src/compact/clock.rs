@@ -5,7 +5,7 @@
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::{unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
-use crate::compact::stream::script::Script;
+use crate::compact::stream::op_buffer::OpBuffer;
 
 /// Order of the code for the start of a batch's first clock if no table says: milliseconds since 1970 have 41 bits.
 const START_LOW: u32 = 40;
@@ -63,10 +63,10 @@ impl ClockPlan {
     }
 
     /// Writes the plan into a batch: without origin, which only tables have.
-    pub(super) fn describe(&self, script: &mut Script) {
-        script.raw(self.unit as u64);
-        script.raw(zigzag(self.period));
-        script.coder(&self.coder);
+    pub(super) fn describe(&self, ops: &mut OpBuffer) {
+        ops.raw(self.unit as u64);
+        ops.raw(zigzag(self.period));
+        ops.coder(&self.coder);
     }
 
     pub(super) fn read(decoder: &mut Decoder<'_>) -> Option<Self> {
@@ -86,13 +86,13 @@ impl ClockPlan {
     }
 
     /// Writes the start and the residuals that [`residuals`](Self::residuals) made, if they are not all 0.
-    pub(super) fn write(&self, script: &mut Script, start: (u64, u32), residuals: &[u64]) {
-        script.eg(start.0, start.1);
+    pub(super) fn write(&self, ops: &mut OpBuffer, start: (u64, u32), residuals: &[u64]) {
+        ops.eg(start.0, start.1);
         if !residuals.is_empty() {
             let regular = is_regular(residuals);
-            script.flag(!regular);
+            ops.flag(!regular);
             if !regular {
-                script.numbers(&self.coder, residuals);
+                ops.numbers(&self.coder, residuals);
             }
         }
     }
@@ -228,9 +228,9 @@ mod tests {
             assert!(plan.residuals(times, &mut residuals), "{plan:?}");
             for first in [None, Some(times[0].wrapping_sub(plan.unit * 3))] {
                 let Some(start) = plan.start(learned, times[0], first) else { continue };
-                let mut script = Script::default();
-                plan.write(&mut script, start, &residuals);
-                let bytes = script.write(<[u8]>::to_vec);
+                let mut ops = OpBuffer::default();
+                plan.write(&mut ops, start, &residuals);
+                let bytes = ops.write(<[u8]>::to_vec);
                 let mut decoder = Decoder::new(&bytes).unwrap();
                 let mut out = Vec::new();
                 plan.instants(learned, &mut decoder, first, times.len() - 1, &mut out);

@@ -39,13 +39,13 @@ mod decoder;
 mod encoder;
 mod layout;
 mod names;
-mod order;
-mod places;
 mod quality;
-mod small;
+mod row_order;
+mod sensor_positions;
 mod stream;
 mod table;
 mod values;
+mod zstd_level;
 
 pub(crate) use decoder::Rows;
 pub use decoder::{decode, table_wanted};

@@ -4,9 +4,9 @@
 
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::coder::Coder;
-use crate::compact::stream::script::Script;
-use crate::compact::stream::shapes;
-use crate::compact::stream::wrong::Wrong;
+use crate::compact::stream::distribution_choice;
+use crate::compact::stream::error::StreamError;
+use crate::compact::stream::op_buffer::OpBuffer;
 use crate::{Limits, Sensor};
 
 /// Order of the codes for shared and for own bytes.
@@ -27,7 +27,7 @@ fn letter(rank: u64) -> Option<u8> {
 }
 
 /// Writes all names, then all units, each as bytes shared with the one before and bytes of its own.
-pub(super) fn write(sensors: &[Sensor<'_>], script: &mut Script) {
+pub(super) fn write(sensors: &[Sensor<'_>], ops: &mut OpBuffer) {
     let names = sensors.iter().map(|s| s.name.as_bytes());
     let units = sensors.iter().map(|s| s.unit.as_bytes());
     let mut before: &[u8] = b"";
@@ -35,14 +35,14 @@ pub(super) fn write(sensors: &[Sensor<'_>], script: &mut Script) {
     for text in names.chain(units) {
         let shared = before.iter().zip(text).take_while(|(a, b)| a == b).count();
         let own = text.get(shared..).unwrap_or_default();
-        script.eg(shared as u64, LEN_LOW);
-        script.eg(own.len() as u64, LEN_LOW);
+        ops.eg(shared as u64, LEN_LOW);
+        ops.eg(own.len() as u64, LEN_LOW);
         ranks.extend(own.iter().map(|b| rank(*b)));
         before = text;
     }
-    let (coder, _) = shapes::coder(&ranks);
-    script.coder(&coder);
-    script.numbers(&coder, &ranks);
+    let (coder, _) = distribution_choice::coder(&ranks);
+    ops.coder(&coder);
+    ops.numbers(&coder, &ranks);
 }
 
 /// Reads the names and units of so many sensors; their bytes together are no more than `bytes_max`.
@@ -51,7 +51,7 @@ pub(super) fn read(
     decoder: &mut Decoder<'_>,
     limits: &Limits,
     bytes_max: usize,
-) -> Result<Vec<(String, String)>, Wrong> {
+) -> Result<Vec<(String, String)>, StreamError> {
     let mut lens: Vec<(usize, usize)> = Vec::new();
     let (mut len_before, mut sum) = (0, 0_usize);
     for _ in 0..sensors.saturating_mul(2) {
@@ -60,30 +60,34 @@ pub(super) fn read(
         let whole = shared.saturating_add(own);
         sum = sum.saturating_add(whole);
         if shared > len_before {
-            return Err(Wrong::What("a name shares more than there is"));
+            return Err(StreamError::What("a name shares more than there is"));
         }
         if whole > limits.text_bytes {
-            return Err(Wrong::Limit("text bytes", limits.text_bytes, whole as u64));
+            return Err(StreamError::Limit("text bytes", limits.text_bytes, whole as u64));
         }
         if sum > bytes_max {
-            return Err(Wrong::Limit("decompressed bytes", bytes_max, sum as u64));
+            return Err(StreamError::Limit("decompressed bytes", bytes_max, sum as u64));
         }
         if decoder.bits.overrun() {
-            return Err(Wrong::End);
+            return Err(StreamError::End);
         }
         lens.push((shared, own));
         len_before = whole;
     }
-    let coder = Coder::read(&mut decoder.bits).ok_or(Wrong::What("names without a coder"))?;
+    let coder = Coder::read(&mut decoder.bits).ok_or(StreamError::What("names without a coder"))?;
     let mut texts: Vec<String> = Vec::with_capacity(lens.len());
     let mut bytes = Vec::new();
     for (shared, own) in lens {
         bytes.truncate(shared);
         for _ in 0..own {
-            bytes
-                .push(letter(decoder.number(&coder.dist, coder.low)).ok_or(Wrong::What("a letter is none"))?);
+            bytes.push(
+                letter(decoder.number(&coder.dist, coder.low))
+                    .ok_or(StreamError::What("a letter is none"))?,
+            );
         }
-        texts.push(std::str::from_utf8(&bytes).map_err(|_| Wrong::What("a name is not UTF-8"))?.to_owned());
+        texts.push(
+            std::str::from_utf8(&bytes).map_err(|_| StreamError::What("a name is not UTF-8"))?.to_owned(),
+        );
     }
     let units = texts.split_off(sensors.min(texts.len()));
     Ok(texts.into_iter().zip(units).collect())
@@ -107,14 +111,14 @@ mod tests {
     fn names_come_back_without_what_they_share() {
         let sensors =
             [sensor("line2/temp", "Cel"), sensor("line2/tension", "Cel"), sensor("", "°F"), sensor("é", "è")];
-        let mut script = Script::default();
-        write(&sensors, &mut script);
-        let bytes = script.write(<[u8]>::to_vec);
+        let mut ops = OpBuffer::default();
+        write(&sensors, &mut ops);
+        let bytes = ops.write(<[u8]>::to_vec);
         assert!(bytes.len() < 40, "{}", bytes.len());
         let read =
             |sensors, most| read(sensors, &mut Decoder::new(&bytes).unwrap(), &Limits::default(), most);
         let expected: Vec<_> = sensors.iter().map(|s| (s.name.to_string(), s.unit.to_string())).collect();
         assert!(matches!(read(4, 100), Ok(read) if read == expected));
-        assert!(matches!(read(4, 30), Err(Wrong::Limit("decompressed bytes", 30, _))));
+        assert!(matches!(read(4, 30), Err(StreamError::Limit("decompressed bytes", 30, _))));
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::BitReader;
-use crate::compact::stream::script::Script;
+use crate::compact::stream::op_buffer::OpBuffer;
 
 /// The codes in use besides 0, as they come in the runs.
 pub(super) fn codes(runs: impl Iterator<Item = (u32, usize)>) -> Vec<u32> {
@@ -24,9 +24,9 @@ pub(super) fn codes(runs: impl Iterator<Item = (u32, usize)>) -> Vec<u32> {
 const CODES_MAX: usize = 14;
 
 /// Writes the list: none if all readings are good.
-pub(super) fn write_codes(codes: &[u32], script: &mut Script) {
-    script.eg(codes.len() as u64, 0);
-    codes.iter().for_each(|code| script.bits((*code).into(), 32));
+pub(super) fn write_codes(codes: &[u32], ops: &mut OpBuffer) {
+    ops.eg(codes.len() as u64, 0);
+    codes.iter().for_each(|code| ops.bits((*code).into(), 32));
 }
 
 pub(super) fn read_codes(bits: &mut BitReader<'_>) -> Option<Vec<u32>> {
@@ -35,20 +35,20 @@ pub(super) fn read_codes(bits: &mut BitReader<'_>) -> Option<Vec<u32>> {
 }
 
 /// Writes one column's qualities: a bit if all are good, else runs.
-pub(super) fn write(runs: impl Iterator<Item = (u32, usize)>, codes: &[u32], script: &mut Script) {
+pub(super) fn write(runs: impl Iterator<Item = (u32, usize)>, codes: &[u32], ops: &mut OpBuffer) {
     let mut runs = runs.peekable();
     let first = runs.next();
     let good = runs.peek().is_none() && first.is_none_or(|(code, _)| code == 0);
-    script.flag(!good);
+    ops.flag(!good);
     if good {
         return;
     }
     for (code, run) in first.into_iter().chain(runs) {
-        script.eg(run as u64 - 1, 3);
+        ops.eg(run as u64 - 1, 3);
         let listed = codes.iter().position(|c| *c == code).map_or(codes.len() + 1, |at| at + 1);
-        script.bits(if code == 0 { 0 } else { listed as u64 }, 4);
+        ops.bits(if code == 0 { 0 } else { listed as u64 }, 4);
         if code != 0 && listed > codes.len() {
-            script.bits(code.into(), 32);
+            ops.bits(code.into(), 32);
         }
     }
 }
@@ -83,10 +83,10 @@ mod tests {
         for qualities in [vec![0; 9], vec![0, 0, 7, 7, 0], vec![u32::MAX], many] {
             let runs = || qualities.chunk_by(|a, b| a == b).map(|run| (run[0], run.len()));
             let codes = codes(runs());
-            let mut script = Script::default();
-            write_codes(&codes, &mut script);
-            write(runs(), &codes, &mut script);
-            let bytes = script.write(<[u8]>::to_vec);
+            let mut ops = OpBuffer::default();
+            write_codes(&codes, &mut ops);
+            write(runs(), &codes, &mut ops);
+            let bytes = ops.write(<[u8]>::to_vec);
             let mut decoder = Decoder::new(&bytes).unwrap();
             let listed = read_codes(&mut decoder.bits).unwrap();
             let mut out = Vec::new();

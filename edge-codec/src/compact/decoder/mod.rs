@@ -9,16 +9,16 @@ mod rows;
 use crate::batch::Rows as AnyRows;
 use crate::compact::clock::Span;
 use crate::compact::layout::PER_BYTE;
-use crate::compact::order;
-use crate::compact::places::Places;
 use crate::compact::quality;
-use crate::compact::small;
+use crate::compact::row_order;
+use crate::compact::sensor_positions::SensorPositions;
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::{BitReader, PADDING};
-use crate::compact::stream::wrong::{Wrong, limited_sum};
-use crate::compact::table::Table;
+use crate::compact::stream::error::{StreamError, limited_sum};
+use crate::compact::table::{Entry, Table};
 use crate::compact::values::kind::Kind;
-use crate::compact::values::plan::Plan;
+use crate::compact::values::plan::{Plan, TablePlan};
+use crate::compact::zstd_level;
 use crate::protobuf::fields::malformed;
 use crate::{Batch, DecodeError, Limits, Sensor, SensorTable};
 use frame::Frame;
@@ -49,7 +49,7 @@ pub fn table_wanted(input: &[u8], limits: &Limits) -> Result<Option<u64>, Decode
     match frame.zstd {
         None => Ok(frame.table),
         Some((offset, packed)) => {
-            let unpacked = small::unpack(packed, offset, input.len(), limits)?;
+            let unpacked = zstd_level::unpack(packed, offset, input.len(), limits)?;
             Ok(Frame::read(&unpacked, limits)?.table)
         }
     }
@@ -66,7 +66,7 @@ pub(crate) fn batch<'a>(
     match frame.zstd {
         None => Body { frame, table, limits, input_len: input.len(), readings_max }.read(),
         Some((offset, packed)) => {
-            let unpacked = small::unpack(packed, offset, input.len(), limits)?;
+            let unpacked = zstd_level::unpack(packed, offset, input.len(), limits)?;
             let frame = Frame::read(&unpacked, limits)?;
             if frame.zstd.is_some() {
                 return Err(malformed(offset, "compressed twice"));
@@ -162,48 +162,50 @@ impl<'a> Body<'a, '_> {
         }
         if preface.ordered {
             let lens: Vec<usize> = rows.columns.iter().map(|c| c.len as usize).collect();
-            let order = order::read(&mut decoder, &lens, rows.values.len());
-            rows.list(
-                order
-                    .ok_or_else(|| Wrong::What("order does not fit the columns").at(offset, &decoder.bits))?,
-            );
+            let order = row_order::read(&mut decoder, &lens, rows.values.len());
+            rows.list(order.ok_or_else(|| {
+                StreamError::What("order does not fit the columns").at(offset, &decoder.bits)
+            })?);
         } else {
             rows.by_time(&preface.clocks);
         }
         if decoder.ended_well() {
             Ok(())
         } else {
-            Err(Wrong::What("columns do not end where they should").at(offset, &decoder.bits))
+            Err(StreamError::What("columns do not end where they should").at(offset, &decoder.bits))
         }
     }
 
-    /// Returns whether the columns stand in the order of their places, each above the one before.
+    /// Returns whether the columns stand in the order of their positions, each above the one before.
     fn all_columns(
         &self,
         preface: &mut Preface,
         decoder: &mut Decoder<'_>,
         rows: &mut Rows<'a>,
         sensors: &mut Vec<Sensor<'a>>,
-    ) -> Result<bool, Wrong> {
-        let mut places = Places::new(self.table);
+    ) -> Result<bool, StreamError> {
+        let mut positions = SensorPositions::new(self.table);
         let (mut span, mut before) = (Span::default(), None);
-        let (mut rising, mut place_before) = (true, None);
+        let (mut rising, mut position_before) = (true, None);
         self.make_room(preface, decoder, rows);
         let mut end = 0;
         for nth in 0..preface.columns {
-            let place =
-                places.read(&mut decoder.bits).ok_or(Wrong::What("a sensor's number is out of range"))?;
-            rising &= place_before.replace(place) < Some(place);
-            let entry = self.table.map(|t| t.entries.get(place as usize));
-            let entry = entry.map(|e| e.ok_or(Wrong::What("a sensor is not in the table"))).transpose()?;
+            let position = positions
+                .read(&mut decoder.bits)
+                .ok_or(StreamError::What("a sensor's number is out of range"))?;
+            rising &= position_before.replace(position) < Some(position);
+            let entry = self.table.map(|t| t.entries.get(position as usize));
+            let entry =
+                entry.map(|e| e.ok_or(StreamError::What("a sensor is not in the table"))).transpose()?;
             if decoder.bits.flag() {
                 let mut number = || usize::try_from(decoder.bits.eg(0)).unwrap_or(usize::MAX);
                 span = Span { clock: number(), skip: number(), cut: number() };
             }
-            let (from, to) = *preface.clocks.get(span.clock).ok_or(Wrong::What("a column has no clock"))?;
+            let (from, to) =
+                *preface.clocks.get(span.clock).ok_or(StreamError::What("a column has no clock"))?;
             let len =
                 (to - from).checked_sub(span.skip).and_then(|n| n.checked_sub(span.cut)).filter(|n| *n > 0);
-            let len = len.ok_or(Wrong::What("a column is outside of its clock"))?;
+            let len = len.ok_or(StreamError::What("a column is outside of its clock"))?;
             let start = end;
             limited_sum("readings", start, len, self.readings_max)?;
             end = start + len;
@@ -212,12 +214,12 @@ impl<'a> Body<'a, '_> {
             }
             if !preface.codes.is_empty() {
                 quality::read(decoder, &preface.codes, len, &mut rows.qualities)
-                    .ok_or(Wrong::What("qualities do not add up"))?;
+                    .ok_or(StreamError::What("qualities do not add up"))?;
             }
-            let plan = entry.map(|e| e.plan.as_ref());
+            let plan = entry.map_or(TablePlan::NoTable, Entry::table_plan);
             let kind = self.values(plan, &mut before, decoder, rows, start..end)?;
             rows.columns.push(Column {
-                sensor: entry.map_or(place, |e| e.sensor),
+                sensor: entry.map_or(position, |e| e.sensor),
                 kind,
                 clock: span.clock as u32,
                 skip: span.skip as u32,
@@ -227,10 +229,10 @@ impl<'a> Body<'a, '_> {
             });
             if entry.is_none() {
                 let (name, unit) = preface.names.get_mut(nth).map(std::mem::take).unwrap_or_default();
-                sensors.push(Sensor { id: place, name: Cow::Owned(name), unit: Cow::Owned(unit) });
+                sensors.push(Sensor { id: position, name: Cow::Owned(name), unit: Cow::Owned(unit) });
             }
             if decoder.bits.overrun() {
-                return Err(Wrong::End);
+                return Err(StreamError::End);
             }
         }
         rows.values.truncate(end);
@@ -251,30 +253,30 @@ impl<'a> Body<'a, '_> {
     /// Reads the values of a column, and says of which kind they are.
     fn values(
         &self,
-        learned: Option<Option<&Plan>>,
+        learned: TablePlan<'_>,
         before: &mut Option<Plan>,
         decoder: &mut Decoder<'_>,
         rows: &mut Rows<'a>,
         at: Range<usize>,
-    ) -> Result<Kind, Wrong> {
+    ) -> Result<Kind, StreamError> {
         let texts = rows.texts.len();
         let out = rows.values.get_mut(at.clone()).unwrap_or_default();
-        if let Some(plan) = learned
-            && decoder.bits.flag()
-        {
-            let plan = plan.ok_or(Wrong::What("the table has no plan for a column"))?;
-            plan.restore(decoder, out, texts).map_err(Wrong::What)?;
+        if !matches!(learned, TablePlan::NoTable) && decoder.bits.flag() {
+            let TablePlan::Learned(plan) = learned else {
+                return Err(StreamError::What("the table has no plan for a column"));
+            };
+            plan.restore(decoder, out, texts).map_err(StreamError::What)?;
             return Ok(plan.kind);
         }
         let kind = read_plan(before, decoder)?;
         match (kind, before.as_ref()) {
             (Kind::Null, _) => {}
             (Kind::Mixed, _) => return self.mixed(before, decoder, rows, at).map(|()| kind),
-            (_, Some(plan)) => plan.restore(decoder, out, texts).map_err(Wrong::What)?,
-            (_, None) => return Err(Wrong::What("a column has no plan")),
+            (_, Some(plan)) => plan.restore(decoder, out, texts).map_err(StreamError::What)?,
+            (_, None) => return Err(StreamError::What("a column has no plan")),
         }
         if kind == Kind::Text && !rows.are_utf8(at, Some(kind)) {
-            return Err(Wrong::What("text is not UTF-8"));
+            return Err(StreamError::What("text is not UTF-8"));
         }
         Ok(kind)
     }
@@ -285,7 +287,7 @@ impl<'a> Body<'a, '_> {
         decoder: &mut Decoder<'_>,
         rows: &mut Rows<'a>,
         at: Range<usize>,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), StreamError> {
         let texts = rows.texts.len();
         let (start, end) = (at.start, at.end);
         // Columns of one kind have none here: they are filled up when the first mixed one comes.
@@ -295,7 +297,7 @@ impl<'a> Body<'a, '_> {
             let kind = Kind::read(&mut decoder.bits);
             let to = rows.kinds.len().saturating_add(run);
             if to > end || kind == Kind::Mixed {
-                return Err(Wrong::What("kinds do not add up"));
+                return Err(StreamError::What("kinds do not add up"));
             }
             rows.kinds.resize(to, kind);
         }
@@ -308,14 +310,14 @@ impl<'a> Body<'a, '_> {
             let mut values = vec![0; count];
             let planned = read_plan(before, decoder)?;
             let plan = before.as_ref().filter(|_| planned == kind);
-            let plan = plan.ok_or(Wrong::What("a kind has the plan of another"))?;
-            plan.restore(decoder, &mut values, texts).map_err(Wrong::What)?;
+            let plan = plan.ok_or(StreamError::What("a kind has the plan of another"))?;
+            plan.restore(decoder, &mut values, texts).map_err(StreamError::What)?;
             let out = rows.values.get_mut(at.clone()).unwrap_or_default();
             let places = out.iter_mut().zip(kinds).filter(|(_, k)| **k == kind);
             places.zip(values).for_each(|((place, _), value)| *place = value);
         }
         if rows.kinds.contains(&Kind::Text) && !rows.are_utf8(at, None) {
-            return Err(Wrong::What("text is not UTF-8"));
+            return Err(StreamError::What("text is not UTF-8"));
         }
         Ok(())
     }
@@ -334,10 +336,10 @@ fn duplicate(sensor: u32) -> DecodeError {
 }
 
 /// Reads what stands where a batch's own plan can stand.
-fn read_plan(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Result<Kind, Wrong> {
+fn read_plan(before: &mut Option<Plan>, decoder: &mut Decoder<'_>) -> Result<Kind, StreamError> {
     let read = Plan::read_after(before, decoder);
     if decoder.bits.overrun() {
-        return Err(Wrong::End);
+        return Err(StreamError::End);
     }
-    read.ok_or(Wrong::What("a column has no plan"))
+    read.ok_or(StreamError::What("a column has no plan"))
 }

@@ -1,4 +1,4 @@
-//! The part before the columns: qualities, texts, names, and the clocks.
+//! Preface of a batch, before its columns: qualities, texts, names, and the clocks.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -10,7 +10,7 @@ use crate::compact::names;
 use crate::compact::quality;
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::BitReader;
-use crate::compact::stream::wrong::{Wrong, limited, limited_sum};
+use crate::compact::stream::error::{StreamError, limited, limited_sum};
 
 /// The part before the columns.
 pub(crate) struct Preface {
@@ -24,17 +24,21 @@ pub(crate) struct Preface {
 }
 
 impl<'a> Body<'a, '_> {
-    pub(crate) fn preface(&self, decoder: &mut Decoder<'_>, rows: &mut Rows<'a>) -> Result<Preface, Wrong> {
+    pub(crate) fn preface(
+        &self,
+        decoder: &mut Decoder<'_>,
+        rows: &mut Rows<'a>,
+    ) -> Result<Preface, StreamError> {
         let bits = &mut decoder.bits;
         let columns = limited("sensors", bits.eg(COLUMNS_LOW), self.limits.sensors)?;
         let unusual = bits.flag();
         let ordered = unusual && bits.flag();
         let codes = if unusual { quality::read_codes(bits) } else { Some(Vec::new()) };
-        let codes = codes.ok_or(Wrong::What("too many qualities are listed"))?;
+        let codes = codes.ok_or(StreamError::What("too many qualities are listed"))?;
         if unusual && bits.flag() {
             self.texts(bits, rows)?;
         } else if !self.frame.texts.1.is_empty() {
-            return Err(Wrong::What("texts are not listed"));
+            return Err(StreamError::What("texts are not listed"));
         }
         let bytes_max = self.limits.bytes.min(self.input_len.saturating_mul(PER_BYTE));
         let names = match unusual && decoder.bits.flag() {
@@ -45,26 +49,26 @@ impl<'a> Body<'a, '_> {
         Ok(Preface { columns, ordered, codes, names, clocks })
     }
 
-    fn texts(&self, bits: &mut BitReader<'_>, rows: &mut Rows<'a>) -> Result<(), Wrong> {
+    fn texts(&self, bits: &mut BitReader<'_>, rows: &mut Rows<'a>) -> Result<(), StreamError> {
         let count = limited("readings", bits.eg(TEXTS_LOW), self.readings_max)?;
         let mut end = 0_u32;
         for _ in 0..count {
             let len = bits.eg(TEXTS_LOW);
             if len > self.limits.text_bytes as u64 {
-                return Err(Wrong::Limit("text bytes", self.limits.text_bytes, len));
+                return Err(StreamError::Limit("text bytes", self.limits.text_bytes, len));
             }
             let from = end;
             end = u32::try_from(len)
                 .ok()
                 .and_then(|len| end.checked_add(len))
-                .ok_or(Wrong::What("texts are too long"))?;
+                .ok_or(StreamError::What("texts are too long"))?;
             rows.texts.push((from, end));
             if bits.overrun() {
-                return Err(Wrong::End);
+                return Err(StreamError::End);
             }
         }
         if end as usize != self.frame.texts.1.len() {
-            return Err(Wrong::What("texts do not add up"));
+            return Err(StreamError::What("texts do not add up"));
         }
         Ok(())
     }
@@ -75,7 +79,7 @@ impl<'a> Body<'a, '_> {
         decoder: &mut Decoder<'_>,
         rows: &mut Rows<'a>,
         columns: usize,
-    ) -> Result<Vec<(usize, usize)>, Wrong> {
+    ) -> Result<Vec<(usize, usize)>, StreamError> {
         let count = limited("sensors", decoder.bits.eg(0), columns)?;
         let learned = self.table.map_or(&[][..], |t| t.clocks.as_slice());
         let (mut first, mut clocks) = (None, Vec::new());
@@ -85,7 +89,7 @@ impl<'a> Body<'a, '_> {
             let plan = match learned.get(number) {
                 Some(plan) => plan,
                 None => {
-                    own = ClockPlan::read(decoder).ok_or(Wrong::What("a clock has no plan"))?;
+                    own = ClockPlan::read(decoder).ok_or(StreamError::What("a clock has no plan"))?;
                     &own
                 }
             };
@@ -98,7 +102,7 @@ impl<'a> Body<'a, '_> {
             }
             plan.instants(number < learned.len(), decoder, first, instants - 1, &mut rows.times);
             if decoder.bits.overrun() {
-                return Err(Wrong::End);
+                return Err(StreamError::End);
             }
             first = first.or_else(|| rows.times.get(from).copied());
             clocks.push((from, rows.times.len()));

@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::compact::clock::Span;
-use crate::compact::order;
+use crate::compact::row_order;
 use crate::compact::table::{Entry, Table};
 use crate::compact::values::kind::Kind;
 use crate::{DecodeError, Reading, SensorTable, Value};
@@ -141,7 +141,7 @@ impl<'a> Rows<'a> {
             Span { clock, skip, cut }
         };
         let spans: Vec<Span> = self.columns.iter().map(span).collect();
-        let order = order::by_time(&times, &spans, self.values.len());
+        let order = row_order::by_time(&times, &spans, self.values.len());
         self.list(order);
     }
 
@@ -150,7 +150,7 @@ impl<'a> Rows<'a> {
     fn are_polls(&self, (from, to): (usize, usize)) -> bool {
         let times = self.times.get(from..to).unwrap_or_default();
         times.len().saturating_mul(self.columns.len()) <= self.values.len().saturating_mul(2) + 64
-            && order::rises(times)
+            && row_order::rises(times)
     }
 
     /// Gives readings out by a list of columns.

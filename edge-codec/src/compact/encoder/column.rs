@@ -1,14 +1,14 @@
-//! One sensor's readings that wait, and the plan that fitted the last ones.
+//! Column of an encoder: the waiting readings of one sensor, and the caches of the plans that fitted the last ones.
 
 #![deny(clippy::indexing_slicing)]
 
 use super::NOWHERE;
-use super::alone::{Alone, Values};
-use super::known::{Known, Target};
-use super::same::Same;
-use crate::compact::stream::script::Script;
+use super::equal_run::EqualRun;
+use super::plan_cache::inline::{InlinePlanCache, Values};
+use super::plan_cache::table::{TablePlanCache, Target};
+use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::kind::Kind;
-use crate::compact::values::plan::{Plan, Scratch, Shared};
+use crate::compact::values::plan::{Scratch, Shared, TablePlan};
 use crate::compact::values::search;
 use crate::{Reading, Value};
 
@@ -22,11 +22,10 @@ pub(crate) struct Column {
     times: Vec<i64>,
     /// Bits of the value; texts and bytes are numbers in a list.
     values: Vec<u64>,
-    kinds: Same<Kind>,
-    qualities: Same<u32>,
-    /// With a table, and without.
-    known: Known,
-    alone: Alone,
+    kinds: EqualRun<Kind>,
+    qualities: EqualRun<u32>,
+    table_plans: TablePlanCache,
+    inline_plans: InlinePlanCache,
 }
 
 /// The number that stands for a value, unless it is text or bytes.
@@ -45,10 +44,18 @@ pub(crate) fn bits(value: &Value<'_>) -> (Kind, u64) {
 
 impl Column {
     pub(crate) fn new(sensor: u32, position: u32) -> Self {
-        let (kinds, qualities) = (Same::new(Kind::Null), Same::new(0));
-        let (known, alone) = (Known::default(), Alone::default());
-        let (times, values) = (Vec::new(), Vec::new());
-        Self { sensor, position, used: 0, times, values, kinds, qualities, known, alone }
+        let (kinds, qualities) = (EqualRun::new(Kind::Null), EqualRun::new(0));
+        Self {
+            sensor,
+            position,
+            used: 0,
+            times: Vec::new(),
+            values: Vec::new(),
+            kinds,
+            qualities,
+            table_plans: TablePlanCache::default(),
+            inline_plans: InlinePlanCache::default(),
+        }
     }
 
     /// Takes a reading, whose value is the number that [`bits`] gives or a text's.
@@ -134,41 +141,44 @@ impl Column {
         self.qualities.drain(n);
     }
 
-    /// Writes the plan and the first `n` values. `table` is `Some` if the batch has a table, whether or not that has a
-    /// plan for this sensor.
+    /// Writes the plan and the first `n` values.
     pub(crate) fn write(
         &mut self,
         n: usize,
-        table: Option<Option<&Plan>>,
+        learned: TablePlan<'_>,
         before: &mut Option<Shared>,
-        script: &mut Script,
+        ops: &mut OpBuffer,
         scratch: &mut Scratch,
     ) {
         let kind = self.kind(n);
         let values = self.values.get(..n).unwrap_or_default();
         if !matches!(kind, Kind::Null | Kind::Mixed) {
-            return match table {
-                Some(table) => self.known.write(Target { kind, values, table, before, script, scratch }),
-                None => self.alone.write(Values { kind, bits: values }, before, script, scratch),
+            let table = match learned {
+                TablePlan::NoTable => {
+                    return self.inline_plans.write(Values { kind, bits: values }, before, ops, scratch);
+                }
+                TablePlan::Missing => None,
+                TablePlan::Learned(plan) => Some(plan),
             };
+            return self.table_plans.write(Target { kind, values, table, before, ops, scratch });
         }
-        if table.is_some() {
-            script.flag(false);
+        if !matches!(learned, TablePlan::NoTable) {
+            ops.flag(false);
         }
         if before.is_some() {
-            script.flag(false);
+            ops.flag(false);
         }
-        script.bits(kind as u64, 3);
+        ops.bits(kind as u64, 3);
         if kind == Kind::Mixed {
-            self.write_mixed(n, before, script, scratch);
+            self.write_mixed(n, before, ops, scratch);
         }
     }
 
     /// Kinds in runs, then the values of each kind as a column of their own.
-    fn write_mixed(&self, n: usize, before: &mut Option<Shared>, script: &mut Script, scratch: &mut Scratch) {
+    fn write_mixed(&self, n: usize, before: &mut Option<Shared>, ops: &mut OpBuffer, scratch: &mut Scratch) {
         for (kind, run) in self.kinds.runs(n) {
-            script.eg(run as u64 - 1, 3);
-            script.bits(kind as u64, 3);
+            ops.eg(run as u64 - 1, 3);
+            ops.bits(kind as u64, 3);
         }
         for kind in Kind::ALL {
             let of_kind =
@@ -177,7 +187,7 @@ impl Column {
             if !values.is_empty() && kind != Kind::Null {
                 let (plan, _) = search::plan(kind, &values, search::ALONE, scratch);
                 plan.integers(&values, scratch);
-                plan.write_after(before, script, scratch, |_, _| 0);
+                plan.write_after(before, ops, scratch, |_, _| 0);
             }
         }
     }

@@ -6,15 +6,15 @@ use super::column::Column;
 use crate::compact::clock::{self, ClockPlan, Span};
 use crate::compact::layout::{COLUMNS_LOW, PER_BYTE, TEXTS_LOW, field, pad, turns_pay};
 use crate::compact::names;
-use crate::compact::order;
-use crate::compact::places::Places;
 use crate::compact::quality;
+use crate::compact::row_order;
+use crate::compact::sensor_positions::SensorPositions;
 use crate::compact::stream::bits::bit_len;
 use crate::compact::stream::coder::Coder;
-use crate::compact::stream::script::Script;
-use crate::compact::stream::shapes;
-use crate::compact::table::Table;
-use crate::compact::values::plan::Scratch;
+use crate::compact::stream::distribution_choice;
+use crate::compact::stream::op_buffer::OpBuffer;
+use crate::compact::table::{Entry, Table};
+use crate::compact::values::plan::{Scratch, TablePlan};
 use crate::protobuf::envelope;
 use crate::protobuf::fields::{put_joined, put_string};
 use crate::seqs::Runs;
@@ -45,10 +45,10 @@ pub(crate) fn write(draft: &Draft<'_>, columns: &mut [Column], memory: &mut Memo
     let id = draft.table.map(|table| table.id().to_be_bytes());
     let (number, id) = id.as_ref().map_or((field::COLUMNS, &[][..]), |id| (field::TABLE_COLUMNS, id));
     if draft.readings > 0 {
-        let mut script = std::mem::take(&mut memory.script);
-        body(draft, columns, &mut script, memory);
-        script.write(|body| put_joined(&mut out, number, id, body));
-        memory.script = script;
+        let mut ops = std::mem::take(&mut memory.ops);
+        body(draft, columns, &mut ops, memory);
+        ops.write(|body| put_joined(&mut out, number, id, body));
+        memory.ops = ops;
     } else if !id.is_empty() {
         put_string(&mut out, number, id);
     }
@@ -66,11 +66,11 @@ pub(crate) fn least(draft: &Draft<'_>) -> usize {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     scratch: Scratch,
-    script: Script,
+    ops: OpBuffer,
     clock: Option<ClockPlan>,
 }
 
-fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: &mut Memory) {
+fn body(draft: &Draft<'_>, columns: &mut [Column], ops: &mut OpBuffer, memory: &mut Memory) {
     let mut spans = Vec::with_capacity(draft.picked.len());
     let times: Vec<&[i64]> =
         draft.picked.iter().filter_map(|(c, n)| columns.get(*c)?.times().get(..*n)).collect();
@@ -79,43 +79,46 @@ fn body(draft: &Draft<'_>, columns: &mut [Column], script: &mut Script, memory: 
     let qualities = draft.picked.iter().filter_map(|(c, n)| Some(columns.get(*c)?.qualities(*n)));
     let codes = quality::codes(qualities.flatten());
 
-    script.eg(draft.picked.len() as u64 - 1, COLUMNS_LOW);
+    ops.eg(draft.picked.len() as u64 - 1, COLUMNS_LOW);
     // One bit says that there is nothing unusual.
     let plain = order.is_none() && codes.is_empty() && draft.texts.is_empty() && draft.names.is_none();
-    script.flag(!plain);
+    ops.flag(!plain);
     if !plain {
-        script.flag(order.is_some());
-        quality::write_codes(&codes, script);
-        script.flag(!draft.texts.is_empty());
+        ops.flag(order.is_some());
+        quality::write_codes(&codes, ops);
+        ops.flag(!draft.texts.is_empty());
     }
     if !draft.texts.is_empty() {
-        script.eg(draft.texts.len() as u64 - 1, TEXTS_LOW);
-        draft.texts.iter().for_each(|t| script.eg(t.len() as u64, TEXTS_LOW));
+        ops.eg(draft.texts.len() as u64 - 1, TEXTS_LOW);
+        draft.texts.iter().for_each(|t| ops.eg(t.len() as u64, TEXTS_LOW));
     }
     if !plain {
-        script.flag(draft.names.is_some());
+        ops.flag(draft.names.is_some());
     }
     if let Some(sensors) = &draft.names {
-        names::write(sensors, script);
+        names::write(sensors, ops);
     }
-    write_clocks(&clocks, draft.picked.len(), draft.table, script, memory);
-    let mut places = Places::new(draft.table);
+    write_clocks(&clocks, draft.picked.len(), draft.table, ops, memory);
+    let mut positions = SensorPositions::new(draft.table);
     let (mut span_before, mut plan_before) = (Span::default(), None);
     for (nth, span) in spans.iter().enumerate() {
         let Some((column, n)) = draft.picked.get(nth).and_then(|(c, n)| Some((columns.get_mut(*c)?, *n)))
         else {
             continue;
         };
-        places.write(if draft.table.is_some() { column.position } else { column.sensor }, script);
-        write_span(*span, &mut span_before, script);
+        positions.write(if draft.table.is_some() { column.position } else { column.sensor }, ops);
+        write_span(*span, &mut span_before, ops);
         if !codes.is_empty() {
-            quality::write(column.qualities(n), &codes, script);
+            quality::write(column.qualities(n), &codes, ops);
         }
-        let plan = draft.table.map(|t| t.entries.get(column.position as usize).and_then(|e| e.plan.as_ref()));
-        column.write(n, plan, &mut plan_before, script, &mut memory.scratch);
+        let plan = match draft.table.map(|table| table.entries.get(column.position as usize)) {
+            Some(entry) => entry.map_or(TablePlan::Missing, Entry::table_plan),
+            None => TablePlan::NoTable,
+        };
+        column.write(n, plan, &mut plan_before, ops, &mut memory.scratch);
     }
     if let Some(order) = order {
-        order::write(&order, draft.picked.len(), script);
+        row_order::write(&order, draft.picked.len(), ops);
     }
 }
 
@@ -130,7 +133,7 @@ fn reorder(draft: &Draft<'_>, clocks: &[Vec<i64>], spans: &[Span]) -> Option<Vec
         }
     }
     let clocks: Vec<&[i64]> = clocks.iter().map(Vec::as_slice).collect();
-    let by_time = order::by_time(&clocks, spans, draft.readings);
+    let by_time = row_order::by_time(&clocks, spans, draft.readings);
     let number = |column: &u32| numbers.get(*column as usize).copied().unwrap_or(0);
     let same = by_time.iter().copied().eq(pushed.iter().map(number));
     (!same).then(|| pushed.iter().map(number).collect())
@@ -141,13 +144,13 @@ fn write_clocks(
     clocks: &[Vec<i64>],
     columns: usize,
     table: Option<&Table>,
-    script: &mut Script,
+    ops: &mut OpBuffer,
     memory: &mut Memory,
 ) {
     let residuals = &mut memory.scratch.residuals;
     let learned = table.map_or(&[][..], |t| t.clocks.as_slice());
     let mut first = None;
-    script.eg(clocks.len() as u64 - 1, 0);
+    ops.eg(clocks.len() as u64 - 1, 0);
     for times in clocks {
         let start = times.first().copied().unwrap_or(0);
         let mut best: Option<(u64, usize)> = None;
@@ -169,30 +172,30 @@ fn write_clocks(
         let number = best.map_or(learned.len(), |b| b.1);
         match (own, learned.get(number)) {
             (None, Some(plan)) => {
-                script.eg(number as u64, 0);
+                ops.eg(number as u64, 0);
                 let start = plan.start(true, start, first).unwrap_or_default();
-                write_steps(times.len(), first.is_none(), columns, script);
+                write_steps(times.len(), first.is_none(), columns, ops);
                 plan.residuals(times, residuals);
-                plan.write(script, start, residuals);
+                plan.write(ops, start, residuals);
             }
             (own, _) => {
                 let plan = own.map_or_else(|| own_clock(times, &mut memory.clock, residuals).0, |own| own.0);
-                script.eg(learned.len() as u64, 0);
-                plan.describe(script);
+                ops.eg(learned.len() as u64, 0);
+                plan.describe(ops);
                 let start = plan.start(false, start, first).unwrap_or_default();
-                write_steps(times.len(), first.is_none(), columns, script);
+                write_steps(times.len(), first.is_none(), columns, ops);
                 plan.residuals(times, residuals);
-                plan.write(script, start, residuals);
+                plan.write(ops, start, residuals);
             }
         }
         first = first.or(Some(start));
     }
 }
 
-fn write_steps(instants: usize, first: bool, columns: usize, script: &mut Script) {
-    script.eg(instants as u64 - 1, clock::STEPS_LOW);
+fn write_steps(instants: usize, first: bool, columns: usize, ops: &mut OpBuffer) {
+    ops.eg(instants as u64 - 1, clock::STEPS_LOW);
     if first && turns_pay(columns, instants) {
-        script.take_turns();
+        ops.take_turns();
     }
 }
 
@@ -201,7 +204,7 @@ fn own_clock(times: &[i64], last: &mut Option<ClockPlan>, residuals: &mut Vec<u6
     let mut plan = ClockPlan::of(times, Coder::plain());
     plan.residuals(times, residuals);
     let again = last.take().filter(|l| (l.unit, l.period) == (plan.unit, plan.period));
-    let found = shapes::coder(residuals);
+    let found = distribution_choice::coder(residuals);
     let cost = match again.map(|l| l.coder) {
         Some(coder) if residuals.iter().map(|r| coder.cost(*r)).sum::<u64>() <= found.1 => {
             plan.coder = coder;
@@ -216,12 +219,12 @@ fn own_clock(times: &[i64], last: &mut Option<ClockPlan>, residuals: &mut Vec<u6
     (plan, cost)
 }
 
-fn write_span(span: Span, before: &mut Span, script: &mut Script) {
-    script.flag(span != *before);
+fn write_span(span: Span, before: &mut Span, ops: &mut OpBuffer) {
+    ops.flag(span != *before);
     if span != *before {
-        script.eg(span.clock as u64, 0);
-        script.eg(span.skip as u64, 0);
-        script.eg(span.cut as u64, 0);
+        ops.eg(span.clock as u64, 0);
+        ops.eg(span.skip as u64, 0);
+        ops.eg(span.cut as u64, 0);
     }
     *before = span;
 }

@@ -2,19 +2,14 @@
 
 #![deny(clippy::indexing_slicing)]
 
-mod alone;
+mod batch_cut;
 pub(super) mod column;
-mod cut;
-mod forget;
-mod index;
-mod known;
+mod equal_run;
+mod eviction;
 mod message;
-mod pick;
-#[cfg(test)]
-mod regimes;
-mod same;
+mod plan_cache;
+mod sensor_index;
 mod texts;
-mod wait;
 
 use crate::compact::table::Table;
 use crate::compact::values::kind::Kind;
@@ -23,8 +18,8 @@ use crate::seqs::Runs;
 use crate::{BatchId, EncodeError, Header, Reading, SensorTable, Sensors, encoder};
 use bytes::Bytes;
 use column::Column;
-use index::Index;
 use message::{Draft, Memory};
+use sensor_index::SensorIndex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use texts::Texts;
@@ -65,7 +60,7 @@ pub struct Encoder<S = SensorTable<'static>> {
     table: Option<Arc<Table>>,
     header: Header,
     columns: Vec<Column>,
-    index: Index,
+    index: SensorIndex,
     /// The column that comes next if the last poll repeats.
     expected: usize,
     /// Column of each waiting reading.
@@ -97,7 +92,7 @@ impl Encoder {
             table: None,
             header: Header::default(),
             columns: Vec::new(),
-            index: Index::default(),
+            index: SensorIndex::default(),
             expected: 0,
             pushed: Vec::new(),
             skips: VecDeque::new(),
@@ -121,7 +116,7 @@ impl Encoder {
             header: self.header,
             // Their positions are those of the table before.
             columns: if empty { Vec::new() } else { self.columns },
-            index: if empty { Index::default() } else { self.index },
+            index: if empty { SensorIndex::default() } else { self.index },
             expected: if empty { 0 } else { self.expected },
             pushed: self.pushed,
             skips: self.skips,
@@ -164,7 +159,7 @@ impl<S: Sensors> Encoder<S> {
             return self;
         }
         self.columns.clear();
-        self.index = Index::default();
+        self.index = SensorIndex::default();
         self.names = None;
         self.table = Some(table);
         self
@@ -298,7 +293,7 @@ impl<S: Sensors> Encoder<S> {
         }
         self.start_at_first();
         encoder::within_sequence(&self.header, self.span())?;
-        let most = pick::most(&self.pushed, &self.columns);
+        let most = batch_cut::most(&self.pushed, &self.columns);
         let all = self.encode(most, max_bytes);
         if all.len() <= max_bytes {
             self.leave(most);
@@ -319,7 +314,7 @@ impl<S: Sensors> Encoder<S> {
 
     /// The batch of the first `n` readings, for `max_bytes`.
     fn encode(&mut self, n: usize, max_bytes: usize) -> Vec<u8> {
-        let mut picked = pick::columns(&self.pushed, &self.columns, n);
+        let mut picked = batch_cut::columns(&self.pushed, &self.columns, n);
         picked.sort_unstable_by_key(|(column, _)| self.columns.get(*column).map(|c| c.position));
         let pushed = self.pushed.get(..n).unwrap_or_default();
         let mut runs = Runs::new(varint_len);
@@ -347,14 +342,14 @@ impl<S: Sensors> Encoder<S> {
         let message = message::write(&draft, &mut self.columns, &mut self.memory);
         match self.level {
             Level::Fast => message,
-            Level::Small => crate::compact::small::smaller(message, message::least(&draft), max_bytes),
+            Level::Small => crate::compact::zstd_level::smaller(message, message::least(&draft), max_bytes),
         }
     }
 
     /// The first `n` readings are gone.
     fn leave(&mut self, n: usize) {
         self.left += n as u64;
-        for (column, count) in pick::columns(&self.pushed, &self.columns, n) {
+        for (column, count) in batch_cut::columns(&self.pushed, &self.columns, n) {
             if let Some(column) = self.columns.get_mut(column) {
                 column.drain(count, self.left);
                 self.emptied += usize::from(column.len() == 0);

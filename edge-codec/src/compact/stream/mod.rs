@@ -3,7 +3,8 @@
 pub(super) mod ans;
 pub(super) mod bits;
 pub(super) mod coder;
-pub(super) mod script;
-pub(super) mod shapes;
+pub(super) mod distribution_choice;
+pub(super) mod error;
+mod fixed_distributions;
+pub(super) mod op_buffer;
 pub(super) mod token;
-pub(super) mod wrong;

@@ -9,13 +9,13 @@ use crate::compact::stream::ans::{Dist, STATES};
 use crate::compact::stream::bits::{bit_len, zigzag};
 use crate::compact::stream::coder::Coder;
 use crate::compact::stream::token::{ESCAPE, TOKENS, split};
-use crate::compact::values::form::Form;
+use crate::compact::values::dictionary;
 use crate::compact::values::kind::Kind;
-use crate::compact::values::lists;
+use crate::compact::values::number_form::NumberForm;
 use crate::compact::values::plan::{Plan, Scratch};
-use crate::compact::values::pre::Pre;
 use crate::compact::values::predict::{Order, residuals_of};
 use crate::compact::values::search;
+use crate::compact::values::transform::Transform;
 use crate::{Reading, SensorTable};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -86,9 +86,9 @@ fn plan(column: &Column, scratch: &mut Scratch) -> Option<Plan> {
     }
     let forms = match kind {
         Kind::F64 => search::forms(values, search::THOROUGH, scratch),
-        _ => vec![(0, Form::Bits64)],
+        _ => vec![(0, NumberForm::Bits64)],
     };
-    let listed = lists::are_few(values).then_some(Form::Bits64);
+    let listed = dictionary::are_few(values).then_some(NumberForm::Bits64);
     let forms = forms.iter().map(|f| f.1).take(FORMS_TRIED).chain(listed);
     let mut found: Vec<Plan> = forms.map(|form| search::with_form(kind, form, values, scratch).0).collect();
     if kind == Kind::F64 {
@@ -103,7 +103,7 @@ const FORMS_TRIED: usize = 5;
 
 /// A plan with distributions made for the values, and what those take, in 1/256 bits.
 fn fitted(found: Plan, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
-    let mut plan = Plan { pre: lasting(found.pre.clone(), values.len()), ..found };
+    let mut plan = Plan { transform: lasting(found.transform.clone(), values.len()), ..found };
     if !plan.integers(values, scratch) {
         return None;
     }
@@ -136,10 +136,10 @@ fn fitted(found: Plan, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u
 }
 
 /// A list of values is kept only if the sample has seen each often: a new value makes the plan useless.
-fn lasting(pre: Pre, values: usize) -> Pre {
-    match pre {
-        Pre::Table(table) if values < table.len() * 32 || table.len() > 64 => Pre::Nothing,
-        pre => pre,
+fn lasting(transform: Transform, values: usize) -> Transform {
+    match transform {
+        Transform::Dictionary(table) if values < table.len() * 32 || table.len() > 64 => Transform::Nothing,
+        other => other,
     }
 }
 

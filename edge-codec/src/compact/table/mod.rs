@@ -10,9 +10,9 @@ use crate::compact::clock::ClockPlan;
 use crate::compact::stream::ans::{Decoder, Dist, STATES};
 use crate::compact::stream::bits::{BitReader, unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
-use crate::compact::stream::script::Script;
+use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::kind::Kind;
-use crate::compact::values::plan::Plan;
+use crate::compact::values::plan::{Plan, TablePlan};
 use crate::limits::{MAX_DISTRIBUTIONS, UNLIMITED};
 use crate::protobuf::fields::{Fields, malformed, put_number, put_string};
 use crate::{Batch, DecodeError, Limits, Reading, Sensor, SensorTable};
@@ -47,6 +47,12 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) unit: String,
     pub(crate) plan: Option<Plan>,
+}
+
+impl Entry {
+    pub(crate) fn table_plan(&self) -> TablePlan<'_> {
+        self.plan.as_ref().map_or(TablePlan::Missing, TablePlan::Learned)
+    }
 }
 
 /// Fields of the message `Table`.
@@ -247,24 +253,24 @@ pub(crate) fn text<'a>(bytes: &'a [u8], offset: usize, limits: &Limits) -> Resul
 }
 
 fn write_hints(entries: &[Entry], clocks: &[ClockPlan]) -> Vec<u8> {
-    let mut script = Script::default();
-    script.eg(clocks.len() as u64, 0);
+    let mut ops = OpBuffer::default();
+    ops.eg(clocks.len() as u64, 0);
     for clock in clocks {
-        script.raw(clock.unit as u64);
-        script.raw(zigzag(clock.period));
-        script.raw(zigzag(clock.origin));
-        script.bits(clock.start_low.into(), 6);
-        write_weights(&clock.coder.dist, &mut script);
+        ops.raw(clock.unit as u64);
+        ops.raw(zigzag(clock.period));
+        ops.raw(zigzag(clock.origin));
+        ops.bits(clock.start_low.into(), 6);
+        write_weights(&clock.coder.dist, &mut ops);
     }
     for entry in entries {
-        script.flag(entry.plan.is_some());
+        ops.flag(entry.plan.is_some());
         if let Some(plan) = &entry.plan {
-            plan.describe(&mut script);
+            plan.describe(&mut ops);
             let coders = [Some(&plan.main), plan.ulps.as_ref(), plan.head.as_ref()];
-            coders.into_iter().flatten().for_each(|coder| write_weights(&coder.dist, &mut script));
+            coders.into_iter().flatten().for_each(|coder| write_weights(&coder.dist, &mut ops));
         }
     }
-    script.write(<[u8]>::to_vec)
+    ops.write(<[u8]>::to_vec)
 }
 
 /// Weights and what goes with them take six bytes and more, so what is built of them is bounded by the input: 12 KiB each,
@@ -295,11 +301,11 @@ fn read_hints(
     decoder.ended_well().then_some(clocks)
 }
 
-fn write_weights(dist: &Dist, script: &mut Script) {
+fn write_weights(dist: &Dist, ops: &mut OpBuffer) {
     let mut before = 0;
     for (token, weight) in dist.weights() {
-        script.eg(u64::from(token - before), 0);
-        script.eg(u64::from(weight - 1), 4);
+        ops.eg(u64::from(token - before), 0);
+        ops.eg(u64::from(weight - 1), 4);
         before = *token;
     }
 }

@@ -3,8 +3,8 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::form::{After, DIVISORS, Form, POW10, from_ordinal, ordinal, scale};
-use super::pre::Pre;
+use super::number_form::{After, DIVISORS, NumberForm, POW10, from_ordinal, ordinal, scale};
+use super::transform::Transform;
 use crate::compact::stream::bits::{bit_len, zigzag};
 
 /// A grid finer than so many units in the last place saves too little.
@@ -14,7 +14,7 @@ const FINEST: f64 = 256.0;
 const NEAR: f64 = 16.0;
 /// Distances of this many bits in units of the last place are no rounding: such a value is not on the grid.
 const OFF: u32 = 40;
-/// Places of a grid; more bits than a converter has.
+/// SensorPositions of a grid; more bits than a converter has.
 const PLACES: f64 = (1_u64 << 40) as f64;
 /// Integers of a grid stay below, so that differences do not overflow.
 const MOST: f64 = (1_u64 << 62) as f64;
@@ -23,9 +23,9 @@ const MOST: f64 = (1_u64 << 62) as f64;
 const COARSE: i64 = 1 << 20;
 
 /// First place and step, if a form and its step are a grid.
-pub(crate) fn of(form: Form, pre: &Pre) -> Option<(i64, i64)> {
-    match pre {
-        Pre::Affine { first, step } if form.has_ulps() && *step >= COARSE => Some((*first, *step)),
+pub(crate) fn of(form: NumberForm, transform: &Transform) -> Option<(i64, i64)> {
+    match transform {
+        Transform::Affine { first, step } if form.has_ulps() && *step >= COARSE => Some((*first, *step)),
         _ => None,
     }
 }
@@ -33,13 +33,13 @@ pub(crate) fn of(form: Form, pre: &Pre) -> Option<(i64, i64)> {
 /// The places on the grid `first + step × x` that are next to the values, and how far the values are from them in units of
 /// the last place. What is not on the grid stands where the value before stood, and all of it is a distance.
 pub(crate) fn integers(
-    form: Form,
+    form: NumberForm,
     (first, step): (i64, i64),
     values: &[u64],
     out: &mut Vec<i64>,
     ulps: &mut Vec<i64>,
 ) -> bool {
-    let Form::Decimal { e, by, .. } = form else { return false };
+    let NumberForm::Decimal { e, by, .. } = form else { return false };
     let scale = scale(e, by);
     let place = |value: f64| (value * scale - first as f64) / step as f64;
     let on = |place: i64| first.wrapping_add(step.wrapping_mul(place)) as u64;
@@ -72,7 +72,7 @@ fn distance(bits: u64, from: u64) -> i64 {
 }
 
 /// A form and a step for values that lie on a grid, but for a few at the ends; `None` if they do not.
-pub(crate) fn find(sample: &[u64], ulps: &mut Vec<i64>) -> Option<(Form, Pre)> {
+pub(crate) fn find(sample: &[u64], ulps: &mut Vec<i64>) -> Option<(NumberForm, Transform)> {
     let mut values: Vec<f64> = sample.iter().map(|b| f64::from_bits(*b)).filter(|v| v.is_finite()).collect();
     values.sort_unstable_by(f64::total_cmp);
     let ends = values.len() / 32;
@@ -96,18 +96,19 @@ pub(crate) fn find(sample: &[u64], ulps: &mut Vec<i64>) -> Option<(Form, Pre)> {
         let first = i64::try_from(exact(middle, scale)?).ok()?;
         integers(form, (first, step), sample, &mut places, ulps).then_some(())?;
         let bits: u64 = ulps.iter().map(|u| u64::from(bit_len(zigzag(*u)))).sum();
-        Some((bits, form, Pre::Affine { first, step }))
+        Some((bits, form, Transform::Affine { first, step }))
     });
-    candidates.min_by_key(|c| c.0).map(|(_, form, pre)| (form, pre))
+    candidates.min_by_key(|c| c.0).map(|(_, form, transform)| (form, transform))
 }
 
 /// The finest decimals for values up to `size`, whose integers do not overflow.
-fn fine(size: f64) -> impl Iterator<Item = (Form, f64)> {
+fn fine(size: f64) -> impl Iterator<Item = (NumberForm, f64)> {
     let powers = (0..16_u8).zip(POW10).rev();
     let scales = powers.flat_map(|(e, power)| (0_u8..).zip(DIVISORS).map(move |(by, d)| (e, by, power * d)));
     let finest = scales.filter(move |(.., scale)| size * scale < MOST).take(2 * DIVISORS.len());
     finest.flat_map(|(e, by, scale)| {
-        [After::Nothing, After::Digits15].map(|after| (Form::Decimal { e, by, after, ulps: true }, scale))
+        [After::Nothing, After::Digits15]
+            .map(|after| (NumberForm::Decimal { e, by, after, ulps: true }, scale))
     })
 }
 
@@ -173,7 +174,7 @@ mod tests {
     }
 
     /// The bits that come back.
-    fn back(form: Form, (first, step): (i64, i64), places: &[i64], ulps: &[i64]) -> Vec<u64> {
+    fn back(form: NumberForm, (first, step): (i64, i64), places: &[i64], ulps: &[i64]) -> Vec<u64> {
         let mut doubles: Vec<u64> =
             places.iter().map(|x| first.wrapping_add(step.wrapping_mul(*x)) as u64).collect();
         form.restore(&mut doubles);
@@ -182,9 +183,9 @@ mod tests {
         moved.map(|ordinal| from_ordinal(ordinal).to_bits()).collect()
     }
 
-    fn found(values: &[u64]) -> Option<(Form, (i64, i64))> {
-        let (form, pre) = find(values, &mut Vec::new())?;
-        Some((form, of(form, &pre).expect("what was found is a grid")))
+    fn found(values: &[u64]) -> Option<(NumberForm, (i64, i64))> {
+        let (form, transform) = find(values, &mut Vec::new())?;
+        Some((form, of(form, &transform).expect("what was found is a grid")))
     }
 
     #[test]

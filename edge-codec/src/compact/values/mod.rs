@@ -1,12 +1,12 @@
 //! One column's values: how they become small numbers, and come back bit for bit.
 
-pub(super) mod form;
+pub(super) mod dictionary;
 mod grid;
 mod integers;
 pub(super) mod kind;
-pub(super) mod lists;
+pub(super) mod number_form;
 pub(super) mod plan;
-pub(super) mod pre;
 pub(super) mod predict;
+mod predictor_choice;
 pub(super) mod search;
-mod shape;
+pub(super) mod transform;

@@ -2,28 +2,39 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::form::{self, After, Form, Powers, from_ordinal, ordinal};
+use super::dictionary;
 use super::grid;
 use super::kind::Kind;
-use super::lists;
-use super::pre::{self, Pre};
+use super::number_form::{self, After, NumberForm, Powers, from_ordinal, ordinal};
 use super::predict::{Order, residuals_of, rest_of};
+use super::transform::{self, Transform};
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::{bit_len, unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
-use crate::compact::stream::script::Script;
+use crate::compact::stream::op_buffer::OpBuffer;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) kind: Kind,
-    pub(crate) form: Form,
-    pub(crate) pre: Pre,
+    pub(crate) form: NumberForm,
+    pub(crate) transform: Transform,
     pub(crate) order: Order,
     pub(crate) center: i64,
     pub(crate) main: Coder,
     pub(crate) ulps: Option<Coder>,
     /// Of a table's plan: the first integer is `center + unzigzag(r)`; elsewhere it is `center`.
     pub(crate) head: Option<Coder>,
+}
+
+/// Part of the session table in the plan of a column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TablePlan<'t> {
+    /// The batch has no table: each column carries its plan.
+    NoTable,
+    /// The table has no plan for the sensor: a bit says so, and the column carries its plan.
+    Missing,
+    /// A bit says whether the column follows this plan or carries another.
+    Learned(&'t Plan),
 }
 
 /// Bits of kind, form, order and coders, and of the lengths of the numbers in a plan.
@@ -33,7 +44,7 @@ const TOLD: u64 = 40;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shared {
     kind: Kind,
-    form: Form,
+    form: NumberForm,
     order: Order,
     /// True if there is no step between the form's integers and the predicted ones.
     plain: bool,
@@ -51,37 +62,37 @@ pub(crate) struct Scratch {
 
 impl Plan {
     /// Writes all but the coders.
-    pub(crate) fn describe(&self, script: &mut Script) {
-        script.bits(self.kind as u64, 3);
+    pub(crate) fn describe(&self, ops: &mut OpBuffer) {
+        ops.bits(self.kind as u64, 3);
         if self.kind == Kind::F64 {
-            self.form.describe(script);
+            self.form.describe(ops);
         }
-        self.pre.describe(script);
-        script.bits(self.order as u64, 2);
-        script.raw(zigzag(self.center));
+        self.transform.describe(ops);
+        ops.bits(self.order as u64, 2);
+        ops.raw(zigzag(self.center));
     }
 
     /// Writes a plan into a batch: what it shares with the one written before it takes a bit.
-    fn describe_after(&self, before: Option<Shared>, script: &mut Script) {
+    fn describe_after(&self, before: Option<Shared>, ops: &mut OpBuffer) {
         let own = self.shared();
         let alike = before.is_some_and(|b| {
             (b.kind, b.form, b.order) == (own.kind, own.form, own.order) && b.plain && own.plain
         });
         if before.is_some() {
-            script.flag(alike);
+            ops.flag(alike);
         }
         if alike {
-            script.raw(zigzag(self.center));
+            ops.raw(zigzag(self.center));
         } else {
-            self.describe(script);
+            self.describe(ops);
         }
         let same = alike && before.is_some_and(|b| (b.main, b.ulps) == (own.main, own.ulps));
         if alike {
-            script.flag(same);
+            ops.flag(same);
         }
         if !same {
-            script.coder(&self.main);
-            self.ulps.iter().for_each(|coder| script.coder(coder));
+            ops.coder(&self.main);
+            self.ulps.iter().for_each(|coder| ops.coder(coder));
         }
     }
 
@@ -91,7 +102,7 @@ impl Plan {
             kind: self.kind,
             form: self.form,
             order: self.order,
-            plain: self.pre == Pre::Nothing,
+            plain: self.transform == Transform::Nothing,
             main: self.main.name(),
             ulps: self.ulps.as_ref().map(Coder::name),
         }
@@ -110,7 +121,7 @@ impl Plan {
                 }
             }
             // Only plans without a step of their own are alike.
-            return (plan.pre == Pre::Nothing).then_some(plan.kind);
+            return (plan.transform == Transform::Nothing).then_some(plan.kind);
         }
         let kind = Kind::read(&mut decoder.bits);
         if !matches!(kind, Kind::Null | Kind::Mixed) {
@@ -128,22 +139,22 @@ impl Plan {
         mut coder: impl FnMut(&mut Decoder<'a>) -> Option<Coder>,
     ) -> Option<Self> {
         let bits = &mut decoder.bits;
-        let form = if kind == Kind::F64 { Form::read(bits)? } else { Form::Bits64 };
-        let pre = Pre::read(bits)?;
+        let form = if kind == Kind::F64 { NumberForm::read(bits)? } else { NumberForm::Bits64 };
+        let transform = Transform::read(bits)?;
         let order = *Order::ALL.get(bits.bits(2) as usize)?;
         let center = unzigzag(bits.raw());
         let main = coder(decoder)?;
         let ulps = if kind == Kind::F64 && form.has_ulps() { Some(coder(decoder)?) } else { None };
         let head = if has_heads && order.has_head() { Some(coder(decoder)?) } else { None };
-        Some(Self { kind, form, pre, order, center, main, ulps, head })
+        Some(Self { kind, form, transform, order, center, main, ulps, head })
     }
 
     /// Converts values (as bits) to the integers that are predicted; `false` if the plan cannot hold one of them.
     pub(crate) fn integers(&self, values: &[u64], scratch: &mut Scratch) -> bool {
-        if let Some(grid) = grid::of(self.form, &self.pre) {
+        if let Some(grid) = grid::of(self.form, &self.transform) {
             return grid::integers(self.form, grid, values, &mut scratch.integers, &mut scratch.ulps);
         }
-        self.plain_integers(values, scratch) && self.pre.apply(&mut scratch.integers)
+        self.plain_integers(values, scratch) && self.transform.apply(&mut scratch.integers)
     }
 
     /// The integers before the step.
@@ -160,7 +171,7 @@ impl Plan {
     /// Brings a plan of an earlier batch to the values of this one, and these to its integers; `false` if it cannot
     /// hold them. A list of values is each batch's own.
     pub(crate) fn refit(&mut self, values: &[u64], scratch: &mut Scratch) -> bool {
-        if grid::of(self.form, &self.pre).is_some() {
+        if grid::of(self.form, &self.transform).is_some() {
             let held = self.integers(values, scratch);
             self.recenter(&scratch.integers);
             return held;
@@ -168,11 +179,11 @@ impl Plan {
         if !self.plain_integers(values, scratch) {
             return false;
         }
-        if let Pre::Table(list) = &mut self.pre {
-            let Some(made) = lists::make(&scratch.integers, usize::MAX) else { return false };
+        if let Transform::Dictionary(list) = &mut self.transform {
+            let Some(made) = dictionary::make(&scratch.integers, usize::MAX) else { return false };
             (*list, scratch.integers) = made;
-        } else if !self.pre.apply(&mut scratch.integers) {
-            self.pre = Pre::Nothing;
+        } else if !self.transform.apply(&mut scratch.integers) {
+            self.transform = Transform::Nothing;
             self.plain_integers(values, scratch);
         }
         self.widen(&mut scratch.integers);
@@ -184,19 +195,19 @@ impl Plan {
     fn widen(&mut self, integers: &mut [i64]) {
         let (least, most) = integers.iter().fold((i64::MAX, i64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
         // A distance that is too large for an integer is no multiple of what its bits say.
-        if matches!(self.pre, Pre::Table(_)) || most.checked_sub(least).is_none() {
+        if matches!(self.transform, Transform::Dictionary(_)) || most.checked_sub(least).is_none() {
             return;
         }
-        let more = i64::try_from(pre::step(integers, least)).unwrap_or(1);
-        let (first, step) = self.pre.affine().unwrap_or((0, 1));
+        let more = i64::try_from(transform::step(integers, least)).unwrap_or(1);
+        let (first, step) = self.transform.affine().unwrap_or((0, 1));
         let (first, step) = (first.wrapping_add(step.wrapping_mul(least)), step.checked_mul(more));
-        let wider = step.map(|step| Pre::Affine { first, step });
+        let wider = step.map(|step| Transform::Affine { first, step });
         // A grid would give values that are not on the step other integers.
         if let Some(wider) = wider.filter(|wider| grid::of(self.form, wider).is_none())
             && more > 1
-            && (Pre::Affine { first: least, step: more }).apply(integers)
+            && (Transform::Affine { first: least, step: more }).apply(integers)
         {
-            self.pre = wider;
+            self.transform = wider;
             self.center = self.center.wrapping_sub(least) / more;
         }
     }
@@ -204,20 +215,20 @@ impl Plan {
     /// Writes the integers in `scratch`, and says what they take by `measure`, in 1/256 bits.
     pub(crate) fn write(
         &self,
-        script: &mut Script,
+        ops: &mut OpBuffer,
         scratch: &mut Scratch,
         mut measure: impl FnMut(&Coder, &[u64]) -> u64,
     ) -> u64 {
         let mut cost = 0;
         let (order, center) = (self.order, self.center);
         if let Some((coder, first)) = self.head.as_ref().zip(scratch.integers.first()) {
-            let head = script.run(coder, |out| out.push(zigzag(first.wrapping_sub(center))));
+            let head = ops.run(coder, |out| out.push(zigzag(first.wrapping_sub(center))));
             cost += measure(coder, head);
         }
-        let rest = script.run(&self.main, |out| rest_of(order, center, &scratch.integers, out));
+        let rest = ops.run(&self.main, |out| rest_of(order, center, &scratch.integers, out));
         cost += measure(&self.main, rest);
         if let Some(coder) = &self.ulps {
-            let ulps = script.run(coder, |out| out.extend(scratch.ulps.iter().map(|u| zigzag(*u))));
+            let ulps = ops.run(coder, |out| out.extend(scratch.ulps.iter().map(|u| zigzag(*u))));
             cost += measure(coder, ulps);
         }
         cost
@@ -227,13 +238,13 @@ impl Plan {
     pub(crate) fn write_after(
         &self,
         before: &mut Option<Shared>,
-        script: &mut Script,
+        ops: &mut OpBuffer,
         scratch: &mut Scratch,
         measure: impl FnMut(&Coder, &[u64]) -> u64,
     ) -> u64 {
-        self.describe_after(*before, script);
+        self.describe_after(*before, ops);
         *before = Some(self.shared());
-        self.write(script, scratch, measure)
+        self.write(ops, scratch, measure)
     }
 
     /// Returns what [`write`](Self::write) would take without a head.
@@ -247,12 +258,12 @@ impl Plan {
 
     /// Returns what a list of values takes, in 1/256 bits.
     pub(crate) fn listed(&self) -> u64 {
-        if let Pre::Table(list) = &self.pre { lists::bits(list) << 8 } else { 0 }
+        if let Transform::Dictionary(list) = &self.transform { dictionary::bits(list) << 8 } else { 0 }
     }
 
     /// About what it takes to tell in a batch, but for a list of values, in 1/256 bits.
     pub(crate) fn told(&self) -> u64 {
-        let (first, step) = self.pre.affine().unwrap_or((0, 0));
+        let (first, step) = self.transform.affine().unwrap_or((0, 0));
         let raw = bit_len(zigzag(self.center)) + bit_len(zigzag(first)) + bit_len(step as u64);
         (TOLD + u64::from(raw)) << 8
     }
@@ -297,17 +308,17 @@ impl Plan {
     fn restore_integers(&self, decoder: &mut Decoder<'_>, out: &mut [u64]) -> Result<(), &'static str> {
         let coders = (&self.main, self.head.as_ref());
         // An affine step is one of the center and the differences, too.
-        let (first, step) = self.pre.affine().unwrap_or((0, 1));
+        let (first, step) = self.transform.affine().unwrap_or((0, 1));
         let center = (first.wrapping_add(step.wrapping_mul(self.center)), step);
         let doubles = self.kind == Kind::F64;
         match self.form {
-            _ if !doubles || matches!(self.pre, Pre::Table(_)) => {}
-            Form::Decimal { e, by, after: After::Nothing, .. } => {
-                let scale = form::scale(e, by);
+            _ if !doubles || matches!(self.transform, Transform::Dictionary(_)) => {}
+            NumberForm::Decimal { e, by, after: After::Nothing, .. } => {
+                let scale = number_form::scale(e, by);
                 self.order.undo(center, coders, decoder, out, |m| (m as f64 / scale).to_bits());
                 return Ok(());
             }
-            Form::Digits(p) => {
+            NumberForm::Digits(p) => {
                 let mut powers = Powers::new(p);
                 self.order.undo(center, coders, decoder, out, |m| powers.value(m).to_bits());
                 return Ok(());
@@ -315,7 +326,7 @@ impl Plan {
             _ => {}
         }
         self.order.undo(center, coders, decoder, out, |m| m as u64);
-        self.pre.look_up(out)?;
+        self.transform.look_up(out)?;
         if doubles {
             self.form.restore(out);
         }
@@ -337,12 +348,13 @@ mod tests {
                     (0..7).map(|n| from.wrapping_add(step.wrapping_mul(n * n % 5)) as u64).collect();
                 for learned in [&[1, 2, 3][..], &[4, 8, 20], &[i64::MIN as u64, 0, u64::MAX]] {
                     let mut scratch = Scratch::default();
-                    let (mut plan, _) = search::with_form(Kind::I64, Form::Bits64, learned, &mut scratch);
+                    let (mut plan, _) =
+                        search::with_form(Kind::I64, NumberForm::Bits64, learned, &mut scratch);
                     assert!(plan.refit(&values, &mut scratch));
-                    let (first, step) = plan.pre.affine().unwrap_or((0, 1));
+                    let (first, step) = plan.transform.affine().unwrap_or((0, 1));
                     let back =
                         scratch.integers.iter().map(|x| first.wrapping_add(step.wrapping_mul(*x)) as u64);
-                    assert!(back.eq(values.iter().copied()), "{step} {from} {:?}", plan.pre);
+                    assert!(back.eq(values.iter().copied()), "{step} {from} {:?}", plan.transform);
                 }
             }
         }

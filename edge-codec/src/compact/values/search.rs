@@ -2,29 +2,29 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use super::form::{After, DIVISORS, Form};
+use super::dictionary;
 use super::grid;
 use super::kind::Kind;
-use super::lists;
+use super::number_form::{After, DIVISORS, NumberForm};
 use super::plan::{Plan, Scratch};
-use super::pre::{self, Pre};
 use super::predict::{Order, residuals_of};
-use super::shape::{Shape, order, small};
+use super::predictor_choice::{self, Predictor, small};
+use super::transform::{self, Transform};
 use crate::compact::stream::bits::{bit_len, zigzag};
 use crate::compact::stream::coder::Coder;
-use crate::compact::stream::shapes::coder;
+use crate::compact::stream::distribution_choice::coder;
 
 /// A plan that holds all values (given as bits), as small as a quick search finds, and what it takes with the values, in
 /// 1/256 bits.
 pub(crate) fn plan(kind: Kind, values: &[u64], effort: Effort, scratch: &mut Scratch) -> (Plan, u64) {
     let found = if kind == Kind::F64 { forms(values, effort, scratch) } else { Vec::new() };
-    let (about, form) = found.first().copied().unwrap_or((0, Form::Bits64));
+    let (about, form) = found.first().copied().unwrap_or((0, NumberForm::Bits64));
     let (mut plan, mut size) = of_form((kind, form), values, effort.told, scratch);
     if form.has_ulps() {
         // A sample flatters corrections, which the rest of a column may need more of: an exact form that is nearly as good
         // gets its chance, and a list of the values themselves if those are few.
         let near = found.iter().find(|(size, form)| !form.has_ulps() && *size <= about * 2);
-        let listed = lists::are_few(values).then_some(Form::Bits64);
+        let listed = dictionary::are_few(values).then_some(NumberForm::Bits64);
         for form in near.map(|f| f.1).into_iter().chain(listed) {
             let other = of_form((kind, form), values, effort.told, scratch);
             if other.1 < size {
@@ -32,7 +32,7 @@ pub(crate) fn plan(kind: Kind, values: &[u64], effort: Effort, scratch: &mut Scr
             }
         }
     }
-    let may_be = plan.form.has_ulps() || plan.form == Form::Bits64;
+    let may_be = plan.form.has_ulps() || plan.form == NumberForm::Bits64;
     let gridded = if kind == Kind::F64 && may_be { on_grid(values, effort, scratch) } else { None };
     gridded.filter(|other| other.1 + GRID < size).unwrap_or((plan, size))
 }
@@ -47,15 +47,20 @@ pub(crate) fn on_grid(values: &[u64], effort: Effort, scratch: &mut Scratch) -> 
 }
 
 /// The rest of a plan whose form is known, and what it takes with the values, in 1/256 bits.
-pub(crate) fn with_form(kind: Kind, form: Form, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
+pub(crate) fn with_form(kind: Kind, form: NumberForm, values: &[u64], scratch: &mut Scratch) -> (Plan, u64) {
     of_form((kind, form), values, false, scratch)
 }
 
 /// The same; `told` as in [`Effort`].
-fn of_form((kind, form): (Kind, Form), values: &[u64], told: bool, scratch: &mut Scratch) -> (Plan, u64) {
+fn of_form(
+    (kind, form): (Kind, NumberForm),
+    values: &[u64],
+    told: bool,
+    scratch: &mut Scratch,
+) -> (Plan, u64) {
     let mut plan = unfinished(kind, form);
     if kind == Kind::Null || !plan.integers(values, scratch) {
-        plan = unfinished(kind, Form::Bits64);
+        plan = unfinished(kind, NumberForm::Bits64);
         plan.integers(values, scratch);
     }
     rest(plan, values, told, scratch)
@@ -64,30 +69,30 @@ fn of_form((kind, form): (Kind, Form), values: &[u64], told: bool, scratch: &mut
 /// The part of a plan that takes long to find.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Frame {
-    pub(crate) form: Form,
+    pub(crate) form: NumberForm,
     /// A step if that is a grid, else nothing.
-    pub(crate) grid: Pre,
+    pub(crate) grid: Transform,
 }
 
 impl Frame {
     /// Integers, and doubles as they are.
-    pub(crate) const BITS: Self = Self { form: Form::Bits64, grid: Pre::Nothing };
+    pub(crate) const BITS: Self = Self { form: NumberForm::Bits64, grid: Transform::Nothing };
 
     pub(crate) fn of(plan: &Plan) -> Self {
-        let is_grid = grid::of(plan.form, &plan.pre).is_some();
-        Self { form: plan.form, grid: if is_grid { plan.pre.clone() } else { Pre::Nothing } }
+        let is_grid = grid::of(plan.form, &plan.transform).is_some();
+        Self { form: plan.form, grid: if is_grid { plan.transform.clone() } else { Transform::Nothing } }
     }
 
     /// The whole plan, its integers in `scratch`, and what it takes with the values, in 1/256 bits; `None` if it does not
     /// hold them.
     pub(crate) fn plan(&self, kind: Kind, values: &[u64], scratch: &mut Scratch) -> Option<(Plan, u64)> {
         let mut plan = unfinished(kind, self.form);
-        plan.pre.clone_from(&self.grid);
+        plan.transform.clone_from(&self.grid);
         if !plan.integers(values, scratch) {
             return None;
         }
-        if plan.pre != Pre::Nothing {
-            let size = finish(&mut plan, order(&scratch.integers), scratch);
+        if plan.transform != Transform::Nothing {
+            let size = finish(&mut plan, predictor_choice::choose(&scratch.integers), scratch);
             return Some((plan, size));
         }
         coarsen(&mut plan, scratch);
@@ -97,7 +102,7 @@ impl Frame {
 
 /// Takes the decimals and the corrections out that no value of the batch has.
 fn coarsen(plan: &mut Plan, scratch: &mut Scratch) {
-    let Form::Decimal { e, ulps, .. } = &mut plan.form else { return };
+    let NumberForm::Decimal { e, ulps, .. } = &mut plan.form else { return };
     while *e > 0 && scratch.integers.iter().all(|x| x % 10 == 0) {
         *e -= 1;
         scratch.integers.iter_mut().for_each(|x| *x /= 10);
@@ -108,20 +113,20 @@ fn coarsen(plan: &mut Plan, scratch: &mut Scratch) {
     }
 }
 
-fn unfinished(kind: Kind, form: Form) -> Plan {
-    let (pre, order, main) = (Pre::Nothing, Order::Above, Coder::plain());
+fn unfinished(kind: Kind, form: NumberForm) -> Plan {
+    let (transform, order, main) = (Transform::Nothing, Order::Above, Coder::plain());
     let ulps = form.has_ulps().then(|| main.clone());
-    Plan { kind, form, pre, order, center: 0, main, ulps, head: None }
+    Plan { kind, form, transform, order, center: 0, main, ulps, head: None }
 }
 
 /// The rest of a plan for the integers of its form, which are in `scratch` and become the plan's.
 fn rest(mut plan: Plan, values: &[u64], told: bool, scratch: &mut Scratch) -> (Plan, u64) {
-    let shape = order(&scratch.integers);
-    let step = pre::step(&scratch.integers, shape.least);
-    let shape = take_out((&mut plan, step), shape, values, told, scratch);
-    let size = finish(&mut plan, shape, scratch);
+    let predictor = predictor_choice::choose(&scratch.integers);
+    let step = transform::step(&scratch.integers, predictor.least);
+    let predictor = take_out((&mut plan, step), predictor, values, told, scratch);
+    let size = finish(&mut plan, predictor, scratch);
     // Not all values of a grid are on it.
-    let is_grid = grid::of(plan.form, &plan.pre).is_some();
+    let is_grid = grid::of(plan.form, &plan.transform).is_some();
     let listed = if is_grid { None } else { listed(&plan, size, scratch) };
     listed.unwrap_or((plan, size))
 }
@@ -129,12 +134,12 @@ fn rest(mut plan: Plan, values: &[u64], told: bool, scratch: &mut Scratch) -> (P
 /// The same with a list of the distinct integers and places in it, if that takes less than `size`. Then the places are in
 /// `scratch`.
 fn listed(plain: &Plan, size: u64, scratch: &mut Scratch) -> Option<(Plan, u64)> {
-    let most = usize::try_from((size >> 8).checked_sub(lists::bits(&[]))?).unwrap_or(usize::MAX);
-    let (mut list, mut places) = lists::make(&scratch.integers, most)?;
-    if let Some((first, step)) = plain.pre.affine() {
+    let most = usize::try_from((size >> 8).checked_sub(dictionary::bits(&[]))?).unwrap_or(usize::MAX);
+    let (mut list, mut places) = dictionary::make(&scratch.integers, most)?;
+    if let Some((first, step)) = plain.transform.affine() {
         list.iter_mut().for_each(|x| *x = first.wrapping_add(step.wrapping_mul(*x)));
     }
-    let (bits, longest) = (lists::bits(&list), bit_len(list.len() as u64).into());
+    let (bits, longest) = (dictionary::bits(&list), bit_len(list.len() as u64).into());
     let (mut indexed, mut before) = (0, 0);
     for at in &places {
         indexed += small(zigzag(at - before)).min(longest);
@@ -144,9 +149,9 @@ fn listed(plain: &Plan, size: u64, scratch: &mut Scratch) -> Option<(Plan, u64)>
     if (bits + indexed / 2) << 8 >= size {
         return None;
     }
-    let mut listed = Plan { pre: Pre::Table(list), ..plain.clone() };
+    let mut listed = Plan { transform: Transform::Dictionary(list), ..plain.clone() };
     std::mem::swap(&mut scratch.integers, &mut places);
-    let less = finish(&mut listed, order(&scratch.integers), scratch) + (bits << 8);
+    let less = finish(&mut listed, predictor_choice::choose(&scratch.integers), scratch) + (bits << 8);
     if less >= size {
         std::mem::swap(&mut scratch.integers, &mut places);
         return None;
@@ -157,35 +162,36 @@ fn listed(plain: &Plan, size: u64, scratch: &mut Scratch) -> Option<(Plan, u64)>
 /// Takes a step out of the integers in `scratch` that all of them have, where it is told only if it saves that.
 fn take_out(
     (plan, step): (&mut Plan, u64),
-    shape: Shape,
+    predictor: Predictor,
     values: &[u64],
     told: bool,
     scratch: &mut Scratch,
-) -> Shape {
-    let first = shape.least;
-    let Some(step) = i64::try_from(step).ok().filter(|step| *step > 1) else { return shape };
-    plan.pre = Pre::Affine { first, step };
+) -> Predictor {
+    let first = predictor.least;
+    let Some(step) = i64::try_from(step).ok().filter(|step| *step > 1) else { return predictor };
+    plan.transform = Transform::Affine { first, step };
     // A common measure this large is a grid, too, and gets the integers that will be written.
-    let is_grid = grid::of(plan.form, &plan.pre).is_some();
-    let held = if is_grid { plan.integers(values, scratch) } else { plan.pre.apply(&mut scratch.integers) };
+    let is_grid = grid::of(plan.form, &plan.transform).is_some();
+    let held =
+        if is_grid { plan.integers(values, scratch) } else { plan.transform.apply(&mut scratch.integers) };
     if !held {
         // The distance between two integers may be too large for one.
-        plan.pre = Pre::Nothing;
+        plan.transform = Transform::Nothing;
         plan.integers(values, scratch);
-        return shape;
+        return predictor;
     }
-    let stepped = order(&scratch.integers);
-    if told && !is_grid && stepped.bits + pre::told(first, step) >= shape.bits {
-        plan.pre = Pre::Nothing;
+    let stepped = predictor_choice::choose(&scratch.integers);
+    if told && !is_grid && stepped.bits + transform::told(first, step) >= predictor.bits {
+        plan.transform = Transform::Nothing;
         scratch.integers.iter_mut().for_each(|x| *x = first.wrapping_add(step.wrapping_mul(*x)));
-        return shape;
+        return predictor;
     }
     stepped
 }
 
 /// Order, center and coders for the integers in `scratch`.
-fn finish(plan: &mut Plan, shape: Shape, scratch: &mut Scratch) -> u64 {
-    (plan.order, plan.center) = (shape.order, shape.center);
+fn finish(plan: &mut Plan, predictor: Predictor, scratch: &mut Scratch) -> u64 {
+    (plan.order, plan.center) = (predictor.order, predictor.center);
     tune(plan, scratch)
 }
 
@@ -229,11 +235,11 @@ pub(crate) const ALONE: Effort = Effort { told: true, ..QUICK };
 pub(crate) const THOROUGH: Effort = Effort { sample: 768, few: 96, again: 8, always: true, told: false };
 
 /// Forms that hold all values, the smallest first, with about how many bits a sample takes.
-pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<(u64, Form)> {
+pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<(u64, NumberForm)> {
     let sample = runs_of(values, effort.sample);
     let mut found = Vec::new();
-    let decimal = |e, by, after, ulps| Form::Decimal { e, by, after, ulps };
-    let mut offer = |form: Form, scratch: &mut Scratch| {
+    let decimal = |e, by, after, ulps| NumberForm::Decimal { e, by, after, ulps };
+    let mut offer = |form: NumberForm, scratch: &mut Scratch| {
         // The sample may have been lucky: what it holds by few digits, the others may need more for.
         let (size, least) = weigh(form, &sample, scratch)
             .filter(|_| form.has_ulps() || form.integers(values, &mut scratch.integers, &mut scratch.ulps))?;
@@ -241,12 +247,12 @@ pub(crate) fn forms(values: &[u64], effort: Effort, scratch: &mut Scratch) -> Ve
         found.push((size + told, form));
         Some(size)
     };
-    offer(Form::Bits64, scratch);
+    offer(NumberForm::Bits64, scratch);
     // More digits than needed only make larger numbers.
     let exact =
         (0..15).find_map(|e| offer(decimal(e, 0, After::Nothing, false), scratch).map(|size| (e, size)));
-    (4..12).find(|p| offer(Form::Digits(*p), scratch).is_some());
-    offer(Form::Bits32, scratch);
+    (4..12).find(|p| offer(NumberForm::Digits(*p), scratch).is_some());
+    offer(NumberForm::Bits32, scratch);
     let good = exact.is_some_and(|(e, size)| e <= 7 && size < 20 * sample.len() as u64);
     if effort.always || !good {
         for by in 1..DIVISORS.len() as u8 {
@@ -271,13 +277,13 @@ fn runs_of(values: &[u64], most: usize) -> Vec<u64> {
 }
 
 /// The most promising of the decimals that miss by some units in the last place.
-fn corrected(sample: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<Form> {
+fn corrected(sample: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<NumberForm> {
     let few = runs_of(sample, effort.few);
-    let mut ranked: Vec<(u64, Form)> = Vec::new();
+    let mut ranked: Vec<(u64, NumberForm)> = Vec::new();
     for after in [After::Nothing, After::Digits15, After::Single] {
         for by in 0..DIVISORS.len() as u8 {
             for e in 0..10 {
-                let form = Form::Decimal { e, by, after, ulps: true };
+                let form = NumberForm::Decimal { e, by, after, ulps: true };
                 ranked.extend(weigh(form, &few, scratch).map(|(size, _)| (size, form)));
             }
         }
@@ -287,7 +293,7 @@ fn corrected(sample: &[u64], effort: Effort, scratch: &mut Scratch) -> Vec<Form>
 }
 
 /// About how many bits the sample takes in a form: the better of differences and distances. With the least integer.
-fn weigh(form: Form, sample: &[u64], scratch: &mut Scratch) -> Option<(u64, i64)> {
+fn weigh(form: NumberForm, sample: &[u64], scratch: &mut Scratch) -> Option<(u64, i64)> {
     if !form.integers(sample, &mut scratch.integers, &mut scratch.ulps) {
         return None;
     }
@@ -329,7 +335,7 @@ mod tests {
     fn a_value_outside_of_the_sample_may_have_more_digits() {
         let values = doubles(|n| noise(n, 300) as f64 / 10.0 + if n == 250 { 0.05 } else { 0.0 });
         let (plan, bits) = found(&values);
-        assert_eq!(plan.form, Form::Decimal { e: 2, by: 0, after: After::Nothing, ulps: false });
+        assert_eq!(plan.form, NumberForm::Decimal { e: 2, by: 0, after: After::Nothing, ulps: false });
         assert!(bits < 11.0, "{bits}");
     }
 
@@ -357,9 +363,9 @@ mod tests {
     fn a_common_measure_may_be_a_grid() {
         let values = [-1.5e-154, 0.0, 0.0, -7_832_475_271_168.0, 5e-324].map(f64::to_bits);
         let mut scratch = Scratch::default();
-        let form = Form::Decimal { e: 0, by: 0, after: After::Nothing, ulps: true };
+        let form = NumberForm::Decimal { e: 0, by: 0, after: After::Nothing, ulps: true };
         let (plan, _) = with_form(Kind::F64, form, &values, &mut scratch);
-        assert!(grid::of(plan.form, &plan.pre).is_some(), "{:?}", plan.pre);
+        assert!(grid::of(plan.form, &plan.transform).is_some(), "{:?}", plan.transform);
         assert!(plan.integers(&values, &mut scratch));
         let integers = &scratch.integers;
         let center = if plan.order.has_head() { integers.first() } else { integers.iter().min() };

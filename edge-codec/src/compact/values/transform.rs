@@ -1,15 +1,16 @@
-//! A step between the form's integers and those that are predicted.
+//! Transform between the integers of a number form and those that are predicted: none, frame of reference (`first + step × x`)
+//! or a dictionary.
 
 #![deny(clippy::indexing_slicing)]
 
-use super::form::ROUND;
-use super::lists::{self, LIST_MAX};
+use super::dictionary::{self, LIST_MAX};
+use super::number_form::ROUND;
 use crate::compact::clock::gcd;
 use crate::compact::stream::bits::{BitReader, bit_len, unzigzag, zigzag};
-use crate::compact::stream::script::Script;
+use crate::compact::stream::op_buffer::OpBuffer;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Pre {
+pub(crate) enum Transform {
     Nothing,
     /// `first + step × x`.
     Affine {
@@ -17,26 +18,26 @@ pub(crate) enum Pre {
         step: i64,
     },
     /// `table[x]`, rising.
-    Table(Vec<i64>),
+    Dictionary(Vec<i64>),
 }
 
-impl Pre {
-    pub(crate) fn describe(&self, script: &mut Script) {
+impl Transform {
+    pub(crate) fn describe(&self, ops: &mut OpBuffer) {
         match self {
-            Pre::Nothing => script.bits(0, 2),
-            Pre::Affine { first, step } => {
-                script.bits(1, 2);
-                script.raw(zigzag(*first));
-                script.raw(*step as u64);
+            Transform::Nothing => ops.bits(0, 2),
+            Transform::Affine { first, step } => {
+                ops.bits(1, 2);
+                ops.raw(zigzag(*first));
+                ops.raw(*step as u64);
             }
-            Pre::Table(table) => {
-                script.bits(2, 2);
-                script.eg(table.len() as u64, 3);
+            Transform::Dictionary(table) => {
+                ops.bits(2, 2);
+                ops.eg(table.len() as u64, 3);
                 let gaps = gaps(table);
                 let widest = gaps.iter().map(|g| bit_len(*g)).max().unwrap_or(0).max(1);
-                script.bits(widest.into(), 7);
-                script.raw(zigzag(table.first().copied().unwrap_or(0)));
-                gaps.iter().for_each(|gap| script.bits(*gap, widest));
+                ops.bits(widest.into(), 7);
+                ops.raw(zigzag(table.first().copied().unwrap_or(0)));
+                gaps.iter().for_each(|gap| ops.bits(*gap, widest));
             }
         }
     }
@@ -44,9 +45,9 @@ impl Pre {
     /// Reads the output of [`describe`](Self::describe). `None` if it is not a step.
     pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<Self> {
         Some(match bits.bits(2) {
-            0 => Pre::Nothing,
-            1 => Pre::Affine { first: unzigzag(bits.raw()), step: bits.raw() as i64 },
-            2 => Pre::Table(read_table(bits)?),
+            0 => Transform::Nothing,
+            1 => Transform::Affine { first: unzigzag(bits.raw()), step: bits.raw() as i64 },
+            2 => Transform::Dictionary(read_table(bits)?),
             _ => return None,
         })
     }
@@ -54,8 +55,8 @@ impl Pre {
     /// From the form's integers to those that are predicted; `false` if one of them is not on a step.
     pub(crate) fn apply(&self, integers: &mut [i64]) -> bool {
         match self {
-            Pre::Nothing => true,
-            Pre::Affine { first, step } => {
+            Transform::Nothing => true,
+            Transform::Affine { first, step } => {
                 let mut rest = 0;
                 for x in integers.iter_mut() {
                     let from = x.wrapping_sub(*first);
@@ -65,18 +66,18 @@ impl Pre {
                 }
                 rest == 0 && *step != 0
             }
-            Pre::Table(table) => lists::number(integers, table),
+            Transform::Dictionary(table) => dictionary::number(integers, table),
         }
     }
 
     /// `first` and `step`, if it is an affine one.
     pub(crate) fn affine(&self) -> Option<(i64, i64)> {
-        if let Pre::Affine { first, step } = self { Some((*first, *step)) } else { None }
+        if let Transform::Affine { first, step } = self { Some((*first, *step)) } else { None }
     }
 
     /// Replaces places in the table, if it is one, by what is there; `Err` says what is wrong.
     pub(crate) fn look_up(&self, places: &mut [u64]) -> Result<(), &'static str> {
-        let Pre::Table(table) = self else { return Ok(()) };
+        let Transform::Dictionary(table) = self else { return Ok(()) };
         for x in places {
             let at = usize::try_from(*x).ok().and_then(|x| table.get(x));
             *x = *at.ok_or("an index is outside of its table")? as u64;

@@ -4,13 +4,13 @@
 
 /// A list that takes no memory, and a push no store, as long as all entries are the same. Its length is its owner's.
 #[derive(Clone, Debug)]
-pub(crate) struct Same<T> {
+pub(crate) struct EqualRun<T> {
     one: T,
     /// All entries, or none if they are all `one`.
     list: Vec<T>,
 }
 
-impl<T: Copy + PartialEq> Same<T> {
+impl<T: Copy + PartialEq> EqualRun<T> {
     pub(crate) fn new(one: T) -> Self {
         Self { one, list: Vec::new() }
     }
@@ -73,9 +73,9 @@ mod tests {
     fn it_is_a_list() {
         for entries in [&[][..], &[7], &[7, 7, 7], &[0, 0, 7, 7, 0], &[7, 0, 0]] {
             for drained in 0..=entries.len() {
-                let mut same = Same::new(0);
+                let mut same = EqualRun::new(0);
                 let mut list = Vec::new();
-                let push = |same: &mut Same<i32>, list: &mut Vec<i32>| {
+                let push = |same: &mut EqualRun<i32>, list: &mut Vec<i32>| {
                     for entry in entries {
                         same.push(list.len(), *entry);
                         list.push(*entry);

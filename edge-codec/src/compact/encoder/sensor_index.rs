@@ -1,4 +1,4 @@
-//! Index of the sensors: the column of each.
+//! Sensor index: the column of each sensor, with a small cache in front of the hash map.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// Numbers of columns by sensor. Those that were asked for last are found without hashing.
 #[derive(Clone, Debug)]
-pub(crate) struct Index {
+pub(crate) struct SensorIndex {
     columns: HashMap<u32, u32>,
     /// Sensor and column, by the sensor's low bits.
     recent: Box<[(u32, u32); RECENT]>,
@@ -15,13 +15,13 @@ pub(crate) struct Index {
 const RECENT: usize = 128;
 const NONE: u32 = u32::MAX;
 
-impl Default for Index {
+impl Default for SensorIndex {
     fn default() -> Self {
         Self { columns: HashMap::new(), recent: Box::new([(0, NONE); RECENT]) }
     }
 }
 
-impl Index {
+impl SensorIndex {
     #[inline]
     pub(crate) fn get(&mut self, sensor: u32) -> Option<usize> {
         #[expect(clippy::indexing_slicing, reason = "the mask is the array's length")]
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn sensors_that_share_low_bits_keep_their_columns() {
-        let mut index = Index::default();
+        let mut index = SensorIndex::default();
         let sensors = [0, 128, 5, u32::MAX, 256, 133];
         for (column, sensor) in sensors.into_iter().enumerate() {
             assert_eq!(index.get(sensor), None);

@@ -1,26 +1,26 @@
-//! A column of batches that have no table: each tells its plan, so that this can be each batch's own. Only the form is kept,
-//! which takes long to find.
+//! Plan cache of a column in batches without a session table: each carries its plan, which can be the batch's own. Only the
+//! number form is kept, since a search for it takes long.
 
 #![deny(clippy::indexing_slicing)]
 
-use super::wait::Wait;
-use crate::compact::stream::script::Script;
+use super::search_backoff::SearchBackoff;
+use crate::compact::stream::op_buffer::OpBuffer;
+use crate::compact::values::dictionary;
 use crate::compact::values::kind::Kind;
-use crate::compact::values::lists;
 use crate::compact::values::plan::{Plan, Scratch, Shared};
 use crate::compact::values::search::{self, Frame};
 
 /// A column's plan and statistics from earlier batches without a table.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Alone {
-    /// Those that were found last, that of the last batch first.
+pub(crate) struct InlinePlanCache {
+    /// Forms that were found last, that of the last batch first.
     frames: Vec<Frame>,
     /// 1/256 bits per value that the last batches took.
     usual: u64,
-    /// Until when another form is not looked for,
-    wait: Wait,
-    /// also where a batch takes much more or less than those before.
-    change_wait: Wait,
+    /// Back-off of the periodic search for a better form.
+    backoff: SearchBackoff,
+    /// Back-off of the search after a batch that took much more or less than those before.
+    change_backoff: SearchBackoff,
 }
 
 /// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered.
@@ -42,13 +42,13 @@ pub(crate) struct Values<'v> {
 /// A plan whose integers are in the scratch, and what all takes, in 1/256 bits.
 type Found = (Plan, u64);
 
-impl Alone {
+impl InlinePlanCache {
     /// Writes the plan and the values.
     pub(crate) fn write(
         &mut self,
         values: Values<'_>,
         before: &mut Option<Shared>,
-        script: &mut Script,
+        ops: &mut OpBuffer,
         scratch: &mut Scratch,
     ) {
         let kept = self.again(values, scratch);
@@ -57,7 +57,7 @@ impl Alone {
             kept => self.look(kept, values, scratch),
         };
         self.usual = cost / values.len();
-        plan.write_after(before, script, scratch, |_, _| 0);
+        plan.write_after(before, ops, scratch, |_, _| 0);
     }
 
     /// By what was found last.
@@ -67,7 +67,7 @@ impl Alone {
         }
         let frame = self.frames.first()?;
         let kept = values.by(frame, scratch)?;
-        if !kept.0.form.has_ulps() || !lists::are_few(values.bits) {
+        if !kept.0.form.has_ulps() || !dictionary::are_few(values.bits) {
             return Some(kept);
         }
         // A list needs no corrections.
@@ -82,8 +82,8 @@ impl Alone {
         }
         let usual = self.usual.saturating_mul(values.len());
         let changed = cost > (usual / 2).saturating_mul(3) + LITTLE || cost + LITTLE < usual / 2;
-        let changed = changed && self.change_wait.try_again();
-        self.wait.is_over() || changed
+        let changed = changed && self.change_backoff.try_again();
+        self.backoff.is_over() || changed
     }
 
     /// The best of this plan and one of another form.
@@ -97,12 +97,12 @@ impl Alone {
         let size = size + other.told();
         let best = match kept {
             Some(kept) if size + kept.1 / GAIN >= kept.1 => {
-                self.wait.was_in_vain();
+                self.backoff.failed();
                 kept
             }
             _ => {
-                self.wait.was_worth_it();
-                self.change_wait.halve();
+                self.backoff.succeeded();
+                self.change_backoff.halve();
                 self.remember(frame);
                 (other, size)
             }
@@ -148,23 +148,23 @@ mod tests {
     use super::super::regimes;
     use super::*;
 
-    fn by(alone: &mut Alone, bits: &[u64]) -> usize {
-        regimes::size(bits, |bits, before, script, scratch| {
-            alone.write(Values { kind: Kind::F64, bits }, before, script, scratch);
+    fn by(alone: &mut InlinePlanCache, bits: &[u64]) -> usize {
+        regimes::size(bits, |bits, before, ops, scratch| {
+            alone.write(Values { kind: Kind::F64, bits }, before, ops, scratch);
         })
     }
 
     #[test]
     fn plans_follow_a_change_at_once() {
-        let mut alone = Alone::default();
-        let found = regimes::first_loss(|v| by(&mut alone, v), |v| by(&mut Alone::default(), v));
+        let mut alone = InlinePlanCache::default();
+        let found = regimes::first_loss(|v| by(&mut alone, v), |v| by(&mut InlinePlanCache::default(), v));
         assert_eq!(found, None);
     }
 
     /// Noise in thousandths makes a form of three decimals; what comes later has fewer, and few different values.
     #[test]
     fn a_batch_does_not_pay_for_what_others_needed() {
-        let mut alone = Alone::default();
+        let mut alone = InlinePlanCache::default();
         let noise = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
         let batch = |of: &dyn Fn(u64) -> f64| (0..60).map(|n| of(n).to_bits()).collect::<Vec<_>>();
         by(&mut alone, &batch(&|n| noise(n) as f64 / 1000.0 + 20.0));
@@ -173,7 +173,7 @@ mod tests {
                 if noise(n) % 2 == 0 { 20.0 } else { 7_000_000.5 }
             }];
         for values in later.map(batch) {
-            assert!(by(&mut alone, &values) <= by(&mut Alone::default(), &values) + 1);
+            assert!(by(&mut alone, &values) <= by(&mut InlinePlanCache::default(), &values) + 1);
         }
     }
 }

@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use super::Encoder;
-use super::index::Index;
+use super::sensor_index::SensorIndex;
 use crate::Sensors;
 use crate::limits::MAX_SENSORS;
 
@@ -31,7 +31,7 @@ impl<S: Sensors> Encoder<S> {
         for (_, at) in idle.iter().take(forgotten) {
             stays.get_mut(*at).into_iter().for_each(|stays| *stays = false);
         }
-        let (mut index, mut moved, mut next) = (Index::default(), Vec::with_capacity(stays.len()), 0);
+        let (mut index, mut moved, mut next) = (SensorIndex::default(), Vec::with_capacity(stays.len()), 0);
         for (column, stays) in self.columns.iter().zip(&stays) {
             moved.push(next as u32);
             if *stays {

@@ -1,6 +1,6 @@
 //! For tests: a sensor that changes what it does, and what an encoder that lives on makes of it.
 
-use crate::compact::stream::script::Script;
+use crate::compact::stream::op_buffer::OpBuffer;
 use crate::compact::values::plan::{Scratch, Shared};
 
 const N: usize = 200;
@@ -22,11 +22,11 @@ fn batches() -> Vec<Vec<u64>> {
 
 pub(super) fn size(
     values: &[u64],
-    write: impl FnOnce(&[u64], &mut Option<Shared>, &mut Script, &mut Scratch),
+    write: impl FnOnce(&[u64], &mut Option<Shared>, &mut OpBuffer, &mut Scratch),
 ) -> usize {
-    let (mut script, mut scratch, mut before) = (Script::default(), Scratch::default(), None);
-    write(values, &mut before, &mut script, &mut scratch);
-    script.write(<[u8]>::len)
+    let (mut ops, mut scratch, mut before) = (OpBuffer::default(), Scratch::default(), None);
+    write(values, &mut before, &mut ops, &mut scratch);
+    ops.write(<[u8]>::len)
 }
 
 /// The first batch that takes over 3 % more than what a `search` for this batch alone gives, and some bytes.

@@ -1,4 +1,4 @@
-//! Columns of few different integers: the list of these, and each integer's place in it.
+//! Dictionary encoding: columns of few different integers become the list of these, and each integer's place in it.
 
 #![deny(clippy::indexing_slicing)]
 

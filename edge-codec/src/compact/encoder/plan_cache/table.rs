@@ -1,19 +1,20 @@
-//! Plan cache of a column in batches with a table, and the time to look for something better.
+//! Plan cache of a column in batches with a session table: the table's plan, or one of the column's own where that takes
+//! less. Searches for a better one are periodic, and rarer the longer they find nothing.
 
 #![deny(clippy::indexing_slicing)]
 
-use super::wait::Wait;
+use super::search_backoff::SearchBackoff;
 use crate::compact::stream::coder::Coder;
-use crate::compact::stream::script::{Mark, Script};
-use crate::compact::values::form::Form;
+use crate::compact::stream::op_buffer::{Mark, OpBuffer};
+use crate::compact::values::dictionary;
 use crate::compact::values::kind::Kind;
-use crate::compact::values::lists;
+use crate::compact::values::number_form::NumberForm;
 use crate::compact::values::plan::{Plan, Scratch, Shared};
 use crate::compact::values::search;
 
 /// A column's plan and statistics from earlier batches with a table.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct TablePlanCache {
     /// The plan of the last batch, unless that was the table's.
     own: Option<Plan>,
     /// 1/256 bits per value that the last batches took.
@@ -22,14 +23,15 @@ pub(crate) struct Known {
     fitted: u64,
     weight: u64,
     /// The forms that were found last.
-    forms: Vec<Form>,
-    /// Number of searches for something better, and the end of the pause after the last.
+    forms: Vec<NumberForm>,
+    /// Number of searches for a better plan.
     looks: u32,
-    wait: Wait,
-    /// Until when it is not where a batch takes much more or less than those before.
-    change_wait: Wait,
-    /// Until when it is not where values are few different ones.
-    list_wait: Wait,
+    /// Back-off of the periodic search.
+    backoff: SearchBackoff,
+    /// Back-off of the search after a batch that took much more or less than those before.
+    change_backoff: SearchBackoff,
+    /// Back-off of the search where values are few different ones.
+    dictionary_backoff: SearchBackoff,
 }
 
 /// A sensor mostly goes back to what it did before, as from night to day. So many forms are remembered.
@@ -52,7 +54,7 @@ pub(crate) struct Target<'t> {
     /// The table's plan for the sensor, if it has one.
     pub(crate) table: Option<&'t Plan>,
     pub(crate) before: &'t mut Option<Shared>,
-    pub(crate) script: &'t mut Script,
+    pub(crate) ops: &'t mut OpBuffer,
     pub(crate) scratch: &'t mut Scratch,
 }
 
@@ -62,7 +64,7 @@ enum Better {
     Own(Box<Plan>),
 }
 
-impl Known {
+impl TablePlanCache {
     /// Writes by the plan of the last batch, unless that cannot hold the values or another is found that takes less.
     pub(crate) fn write(&mut self, mut to: Target<'_>) {
         let start = to.place();
@@ -85,11 +87,11 @@ impl Known {
                 to.undo(start);
                 self.own = None;
                 self.usual = to.by_table().unwrap_or(0) / to.len();
-                self.was_worth_it();
+                self.succeeded();
             }
             None => {
                 self.usual = cost / to.len();
-                self.wait.was_in_vain();
+                self.backoff.failed();
             }
         }
     }
@@ -124,13 +126,13 @@ impl Known {
         (self.usual, self.weight) = (cost / to.len(), weight * 256 / to.len());
         self.fitted = self.usual;
         self.own = Some(plan);
-        self.was_worth_it();
+        self.succeeded();
     }
 
-    fn was_worth_it(&mut self) {
-        self.wait.was_worth_it();
-        self.change_wait.halve();
-        self.list_wait.halve();
+    fn succeeded(&mut self) {
+        self.backoff.succeeded();
+        self.change_backoff.halve();
+        self.dictionary_backoff.halve();
     }
 
     /// Returns whether something better is to be looked for, now that a batch took `cost`.
@@ -148,16 +150,20 @@ impl Known {
         if cost < usual {
             self.usual = (self.usual * 7 + cost / n) / 8;
         }
-        let changed = changed && self.change_wait.try_again();
+        let changed = changed && self.change_backoff.try_again();
         let few = self.may_be_listed(cost, to);
-        self.wait.is_over() || changed || few
+        self.backoff.is_over() || changed || few
     }
 
     /// Returns whether the values are so few different ones, and take so much, that a list of them may take less.
     fn may_be_listed(&mut self, cost: u64, to: &Target<'_>) -> bool {
         let listed = self.own.as_ref().is_some_and(|own| own.listed() > 0);
-        let dear = cost > (to.len() * 8 + lists::bits(&[])) * 256;
-        !listed && dear && self.list_wait.is_over() && lists::are_few(to.values) && self.list_wait.try_again()
+        let dear = cost > (to.len() * 8 + dictionary::bits(&[])) * 256;
+        !listed
+            && dear
+            && self.dictionary_backoff.is_over()
+            && dictionary::are_few(to.values)
+            && self.dictionary_backoff.try_again()
     }
 
     /// A way to write the values that takes less than `cost`.
@@ -184,8 +190,8 @@ impl Known {
             }
         };
         // A list needs no corrections.
-        let listed = form.has_ulps() && lists::are_few(to.values);
-        let form = if listed { Form::Bits64 } else { form };
+        let listed = form.has_ulps() && dictionary::are_few(to.values);
+        let form = if listed { NumberForm::Bits64 } else { form };
         offer(search::with_form(to.kind, form, to.values, to.scratch));
         if all_forms {
             offer(search::plan(to.kind, to.values, search::QUICK, to.scratch));
@@ -242,8 +248,8 @@ impl<'t> Target<'t> {
     fn by_table(&mut self) -> Option<u64> {
         let plan = self.learned()?;
         plan.integers(self.values, self.scratch).then(|| {
-            self.script.flag(true);
-            plan.write(self.script, self.scratch, Coder::cost_about)
+            self.ops.flag(true);
+            plan.write(self.ops, self.scratch, Coder::cost_about)
         })
     }
 
@@ -255,17 +261,17 @@ impl<'t> Target<'t> {
 
     /// Writes by a plan of the batch's own.
     fn put(&mut self, plan: &Plan) -> (u64, u64) {
-        self.script.flag(false);
-        put(plan, self.before, self.script, self.scratch)
+        self.ops.flag(false);
+        put(plan, self.before, self.ops, self.scratch)
     }
 
     fn place(&self) -> (Mark, Option<Shared>) {
-        (self.script.mark(), *self.before)
+        (self.ops.mark(), *self.before)
     }
 
     /// Forgets what was written since.
     fn undo(&mut self, (mark, before): (Mark, Option<Shared>)) {
-        self.script.undo(mark);
+        self.ops.undo(mark);
         *self.before = before;
     }
 }
@@ -275,9 +281,9 @@ const WEIGHT_MAX: u64 = 1 << 39;
 
 /// Writes a batch's own plan and the integers in `scratch`. What these and their list take, in 1/256 bits, and about the
 /// sum of the numbers that the main coder got.
-fn put(plan: &Plan, before: &mut Option<Shared>, script: &mut Script, scratch: &mut Scratch) -> (u64, u64) {
+fn put(plan: &Plan, before: &mut Option<Shared>, ops: &mut OpBuffer, scratch: &mut Scratch) -> (u64, u64) {
     let mut weight = None;
-    let cost = plan.write_after(before, script, scratch, |coder, numbers| {
+    let cost = plan.write_after(before, ops, scratch, |coder, numbers| {
         weight.get_or_insert_with(|| numbers.iter().map(|n| *n.min(&WEIGHT_MAX)).sum());
         coder.cost_all(numbers)
     });
@@ -289,20 +295,20 @@ mod tests {
     use super::super::regimes;
     use super::*;
 
-    fn by(known: &mut Known, values: &[u64]) -> usize {
-        regimes::size(values, |values, before, script, scratch| {
-            known.write(Target { kind: Kind::F64, values, table: None, before, script, scratch });
+    fn by(known: &mut TablePlanCache, values: &[u64]) -> usize {
+        regimes::size(values, |values, before, ops, scratch| {
+            known.write(Target { kind: Kind::F64, values, table: None, before, ops, scratch });
         })
     }
 
     /// The first batch that takes more than a search for this batch alone would give.
     fn first_loss(write: impl FnMut(&[u64]) -> usize) -> Option<usize> {
-        regimes::first_loss(write, |values| by(&mut Known::default(), values))
+        regimes::first_loss(write, |values| by(&mut TablePlanCache::default(), values))
     }
 
     #[test]
     fn plans_follow_a_change_at_once() {
-        let mut known = Known::default();
+        let mut known = TablePlanCache::default();
         assert_eq!(first_loss(|values| by(&mut known, values)), None);
     }
 
@@ -311,10 +317,10 @@ mod tests {
     fn a_plan_that_is_never_looked_for_again_is_noticed() {
         let mut plan = None;
         let write = |values: &[u64]| {
-            regimes::size(values, |v, before, script, scratch| {
+            regimes::size(values, |v, before, ops, scratch| {
                 let plan = plan.get_or_insert_with(|| search::plan(Kind::F64, v, search::QUICK, scratch).0);
                 assert!(plan.refit(v, scratch), "the first form holds all that comes later");
-                put(plan, before, script, scratch);
+                put(plan, before, ops, scratch);
             })
         };
         assert_eq!(first_loss(write), Some(regimes::BATCHES));

@@ -7,7 +7,7 @@
 
 use super::integers;
 use crate::compact::stream::bits::BitReader;
-use crate::compact::stream::script::Script;
+use crate::compact::stream::op_buffer::OpBuffer;
 
 /// Powers of ten that a double holds exactly.
 pub(crate) const POW10: [f64; 23] = [
@@ -31,7 +31,7 @@ pub(crate) enum After {
 
 /// Number form: the way from doubles to integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum NumberForm {
     /// `after(m / (10^e × DIVISORS[by]))`, then moved by a second number of units in the last place if `ulps`.
     Decimal { e: u8, by: u8, after: After, ulps: bool },
     /// Decimals of so many significant digits, numbered by size.
@@ -68,9 +68,9 @@ pub(crate) fn pow10(e: u8) -> f64 {
     POW10.get(usize::from(e)).copied().unwrap_or(1.0)
 }
 
-impl Form {
+impl NumberForm {
     pub(crate) fn has_ulps(self) -> bool {
-        matches!(self, Form::Decimal { ulps: true, .. })
+        matches!(self, NumberForm::Decimal { ulps: true, .. })
     }
 
     /// The integers of all values (given as bits), and the corrections if the form has them; `false` if one of them
@@ -79,10 +79,10 @@ impl Form {
         out.clear();
         ulps.clear();
         match self {
-            Form::Decimal { e, by: 0, after: After::Nothing, ulps: false } => {
+            NumberForm::Decimal { e, by: 0, after: After::Nothing, ulps: false } => {
                 integers::decimals(pow10(e), values, out)
             }
-            Form::Decimal { e, by, after, ulps: correct } => {
+            NumberForm::Decimal { e, by, after, ulps: correct } => {
                 let scale = scale(e, by);
                 let held = match after {
                     After::Nothing => integers::corrected(scale, values, |v| v, out, ulps),
@@ -95,12 +95,12 @@ impl Form {
                 }
                 held && exact
             }
-            Form::Digits(p) => integers::significant(p, values, out),
-            Form::Bits64 => {
+            NumberForm::Digits(p) => integers::significant(p, values, out),
+            NumberForm::Bits64 => {
                 out.extend(values.iter().map(|bits| ordinal(f64::from_bits(*bits))));
                 true
             }
-            Form::Bits32 => {
+            NumberForm::Bits32 => {
                 out.extend(values.iter().map_while(|bits| integers::single(f64::from_bits(*bits))));
                 out.len() == values.len()
             }
@@ -110,7 +110,7 @@ impl Form {
     /// Replaces integers by the bits of their doubles, before any correction.
     pub(crate) fn restore(self, values: &mut [u64]) {
         match self {
-            Form::Decimal { e, by, after, .. } => {
+            NumberForm::Decimal { e, by, after, .. } => {
                 let scale = scale(e, by);
                 match after {
                     After::Nothing => each(values, |m| m as f64 / scale),
@@ -118,50 +118,50 @@ impl Form {
                     After::Single => each(values, |m| f64::from((m as f64 / scale) as f32)),
                 }
             }
-            Form::Digits(p) => {
+            NumberForm::Digits(p) => {
                 let mut powers = Powers::new(p);
                 each(values, |number| powers.value(number));
             }
-            Form::Bits64 => each(values, from_ordinal),
-            Form::Bits32 => each(values, from_ordinal32),
+            NumberForm::Bits64 => each(values, from_ordinal),
+            NumberForm::Bits32 => each(values, from_ordinal32),
         }
     }
 
     /// Writes the form's name and parameters.
-    pub(crate) fn describe(self, script: &mut Script) {
+    pub(crate) fn describe(self, ops: &mut OpBuffer) {
         match self {
-            Form::Decimal { e, by, after, ulps } => {
-                script.bits(0, 2);
-                script.bits(e.into(), 4);
-                script.bits(by.into(), 2);
-                script.bits(after as u64, 2);
-                script.flag(ulps);
+            NumberForm::Decimal { e, by, after, ulps } => {
+                ops.bits(0, 2);
+                ops.bits(e.into(), 4);
+                ops.bits(by.into(), 2);
+                ops.bits(after as u64, 2);
+                ops.flag(ulps);
             }
-            Form::Digits(p) => {
-                script.bits(1, 2);
-                script.bits(p.into(), 4);
+            NumberForm::Digits(p) => {
+                ops.bits(1, 2);
+                ops.bits(p.into(), 4);
             }
-            Form::Bits64 => script.bits(2, 2),
-            Form::Bits32 => script.bits(3, 2),
+            NumberForm::Bits64 => ops.bits(2, 2),
+            NumberForm::Bits32 => ops.bits(3, 2),
         }
     }
 
     /// Reads the output of [`describe`](Self::describe).
-    pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<Form> {
+    pub(crate) fn read(bits: &mut BitReader<'_>) -> Option<NumberForm> {
         Some(match bits.bits(2) {
             0 => {
                 let (e, by) = (bits.bits(4) as u8, bits.bits(2) as u8);
                 let after = *[After::Nothing, After::Digits15, After::Single].get(bits.bits(2) as usize)?;
-                Form::Decimal { e, by, after, ulps: bits.bits(1) == 1 }
+                NumberForm::Decimal { e, by, after, ulps: bits.bits(1) == 1 }
             }
-            1 => Some(bits.bits(4) as u8).filter(|p| *p > 0).map(Form::Digits)?,
-            2 => Form::Bits64,
-            _ => Form::Bits32,
+            1 => Some(bits.bits(4) as u8).filter(|p| *p > 0).map(NumberForm::Digits)?,
+            2 => NumberForm::Bits64,
+            _ => NumberForm::Bits32,
         })
     }
 }
 
-/// Returns what the integers of [`Form::Decimal`] are divided by.
+/// Returns what the integers of [`NumberForm::Decimal`] are divided by.
 pub(crate) fn scale(e: u8, by: u8) -> f64 {
     pow10(e) * DIVISORS.get(usize::from(by)).copied().unwrap_or(1.0)
 }
@@ -215,7 +215,7 @@ fn all_digits15(values: &mut [u64], scale: f64) {
 
 const SIGN: u64 = 1 << 63;
 
-/// Decimal exponent of the first number of [`Form::Digits`].
+/// Decimal exponent of the first number of [`NumberForm::Digits`].
 pub(crate) const LEAST_EXPONENT: i64 = -20;
 
 /// The inverse of [`digits`](super::integers::digits); neighbours mostly share their exponent.
@@ -279,7 +279,7 @@ impl Powers {
 mod tests {
     use super::*;
 
-    fn comes_back(form: Form, value: f64) -> bool {
+    fn comes_back(form: NumberForm, value: f64) -> bool {
         let (mut m, mut ulps) = (Vec::new(), Vec::new());
         if !form.integers(&[value.to_bits()], &mut m, &mut ulps) {
             return false;
@@ -292,8 +292,8 @@ mod tests {
         true
     }
 
-    fn decimal(e: u8, by: u8, after: After, ulps: bool) -> Form {
-        Form::Decimal { e, by, after, ulps }
+    fn decimal(e: u8, by: u8, after: After, ulps: bool) -> NumberForm {
+        NumberForm::Decimal { e, by, after, ulps }
     }
 
     #[test]
@@ -322,8 +322,8 @@ mod tests {
             9.999_999e-11,
         ]);
         values.push(f64::from_bits(0xfff4_0000_0000_0001));
-        let mut forms = vec![Form::Bits64, Form::Bits32];
-        forms.extend((1..=15).map(Form::Digits));
+        let mut forms = vec![NumberForm::Bits64, NumberForm::Bits32];
+        forms.extend((1..=15).map(NumberForm::Digits));
         for after in [After::Nothing, After::Digits15, After::Single] {
             for e in 0..16 {
                 forms.extend((0..4).flat_map(|by| [false, true].map(|ulps| decimal(e, by, after, ulps))));
@@ -333,7 +333,7 @@ mod tests {
             let taken = values.iter().filter(|v| comes_back(form, **v)).count();
             assert!(taken > 0, "{form:?}");
         }
-        assert!(values.iter().all(|v| comes_back(Form::Bits64, *v)));
+        assert!(values.iter().all(|v| comes_back(NumberForm::Bits64, *v)));
     }
 
     #[test]
@@ -342,8 +342,10 @@ mod tests {
         assert!(!comes_back(decimal(1, 0, After::Nothing, false), 21.76));
         assert!(comes_back(decimal(1, 1, After::Digits15, false), 31.133_333_333_333_3));
         assert!(comes_back(decimal(3, 0, After::Single, false), 5.827_000_141_143_799));
-        assert!(comes_back(Form::Digits(7), 123.4567) && comes_back(Form::Digits(7), -0.001_645_227));
-        assert!(!comes_back(Form::Digits(6), 123.4567));
+        assert!(
+            comes_back(NumberForm::Digits(7), 123.4567) && comes_back(NumberForm::Digits(7), -0.001_645_227)
+        );
+        assert!(!comes_back(NumberForm::Digits(6), 123.4567));
         assert!(!comes_back(decimal(2, 0, After::Nothing, false), -0.0));
     }
 

@@ -1,10 +1,11 @@
-//! Back-off of the periodic search for something better.
+//! Back-off of the periodic search for a better encoding: a search that finds nothing doubles the pause until the next.
 
-/// Looking in vain doubles the time until it is done again.
+/// Pause between searches, counted in batches.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wait {
-    /// Occasions between two times.
+pub(crate) struct SearchBackoff {
+    /// Batches from one search to the next.
     pause: u32,
+    /// Batches until the next search.
     left: u32,
 }
 
@@ -13,34 +14,34 @@ const LONGEST: u32 = 256;
 /// The least pause after something was found: what fits now mostly fits for a while.
 const AFTER_FOUND: u32 = 32;
 
-impl Wait {
-    /// Returns whether it is time, one occasion later.
+impl SearchBackoff {
+    /// Counts a batch, and returns whether the pause is over.
     pub(crate) fn is_over(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left == 0
     }
 
-    /// [`is_over`](Self::is_over), and if so, it is in vain until something else is said.
+    /// Counts a batch, as [`is_over`](Self::is_over); a search that is due counts as failed until it succeeds.
     pub(crate) fn try_again(&mut self) -> bool {
         let over = self.is_over();
         if over {
-            self.was_in_vain();
+            self.failed();
         }
         over
     }
 
-    pub(crate) fn was_in_vain(&mut self) {
+    pub(crate) fn failed(&mut self) {
         self.pause = (self.pause * 2).clamp(1, LONGEST);
         self.left = self.pause;
     }
 
-    /// Something else was worth it: this may be again.
+    /// Halves the pause: another search succeeded, so that this one may.
     pub(crate) fn halve(&mut self) {
         self.pause /= 2;
         self.left = self.pause;
     }
 
-    pub(crate) fn was_worth_it(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         self.pause = (self.pause / 2).max(AFTER_FOUND);
         self.left = self.pause;
     }
@@ -51,19 +52,19 @@ mod tests {
     use super::*;
 
     /// The occasions of 400 at which it was time, and nothing was found.
-    fn in_vain(mut wait: Wait) -> Vec<u32> {
-        (0..400).filter(|_| wait.try_again()).collect()
+    fn in_vain(mut backoff: SearchBackoff) -> Vec<u32> {
+        (0..400).filter(|_| backoff.try_again()).collect()
     }
 
     #[test]
     fn looking_in_vain_becomes_rare_and_goes_on() {
-        assert_eq!(in_vain(Wait::default()), [0, 1, 3, 7, 15, 31, 63, 127, 255]);
+        assert_eq!(in_vain(SearchBackoff::default()), [0, 1, 3, 7, 15, 31, 63, 127, 255]);
     }
 
     #[test]
     fn what_was_found_is_left_alone_for_a_while() {
-        let mut wait = Wait::default();
-        wait.was_worth_it();
-        assert_eq!(in_vain(wait).first(), Some(&31));
+        let mut backoff = SearchBackoff::default();
+        backoff.succeeded();
+        assert_eq!(in_vain(backoff).first(), Some(&31));
     }
 }

@@ -1,13 +1,13 @@
-//! By what integers are best predicted.
+//! Choice of a predictor: the order of prediction, and the center, that leave the smallest residuals.
 
 #![deny(clippy::indexing_slicing)]
 
 use super::predict::Order;
 use crate::compact::stream::bits::{bit_len, zigzag};
 
-/// Shape of a run of integers, for the choice of a predictor.
+/// A predictor of a run of integers.
 #[derive(Clone, Copy)]
-pub(super) struct Shape {
+pub(super) struct Predictor {
     pub(super) order: Order,
     pub(super) center: i64,
     pub(super) least: i64,
@@ -16,11 +16,11 @@ pub(super) struct Shape {
 }
 
 /// The prediction with the smallest residuals, and a center.
-pub(super) fn order(integers: &[i64]) -> Shape {
+pub(super) fn choose(integers: &[i64]) -> Predictor {
     let first = integers.first().copied().unwrap_or(0);
     let (least, most) = integers.iter().fold((first, first), |(a, b), x| (a.min(*x), b.max(*x)));
     if least == most {
-        return Shape { order: Order::Above, center: least, least, bits: 0 };
+        return Predictor { order: Order::Above, center: least, least, bits: 0 };
     }
     let (mut above, mut delta, mut line) = (0, 0, 0);
     let (mut before, mut slope) = (first, 0_i64);
@@ -35,7 +35,7 @@ pub(super) fn order(integers: &[i64]) -> Shape {
     let best = best.into_iter().min_by_key(|(bits, ..)| *bits).unwrap_or((0, Order::Above, least));
     let best = if integers.len() < FEW { best } else { centered(integers, best) };
     let (bits, order, center) = best;
-    Shape { order, center, least, bits }
+    Predictor { order, center, least, bits }
 }
 
 /// The smallest of this prediction and those by another center than the least integer.

@@ -1,10 +1,11 @@
-//! The fixed shape, and the number of low bits, that make numbers smallest.
+//! Choice of a coder: the fixed distribution, and the number of low bits, that make numbers smallest.
 
 #![deny(clippy::indexing_slicing)]
 
 use super::ans::Dist;
 use super::bits::bit_len;
-use super::coder::{ALIKE, Coder, SHAPES, shape, zero_level};
+use super::coder::Coder;
+use super::fixed_distributions::{ALIKE, SHAPES, shape, zero_level};
 use super::token::split;
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! The order of readings. By time it costs nothing; another one is a list of columns.
+//! Order of a batch's readings. By time it costs nothing; another one is a list of columns.
 
 #![deny(clippy::indexing_slicing)]
 
@@ -6,8 +6,8 @@ use crate::compact::clock::Span;
 use crate::compact::stream::ans::Decoder;
 use crate::compact::stream::bits::{unzigzag, zigzag};
 use crate::compact::stream::coder::Coder;
-use crate::compact::stream::script::Script;
-use crate::compact::stream::shapes;
+use crate::compact::stream::distribution_choice;
+use crate::compact::stream::op_buffer::OpBuffer;
 use std::ops::Range;
 
 /// The order by time: readings sorted by the latest time their clock has had so far, then by column, then as they
@@ -248,7 +248,7 @@ fn following(column: u32, columns: usize) -> u32 {
 }
 
 /// Writes an order that is not the one by time.
-pub(super) fn write(order: &[u32], columns: usize, script: &mut Script) {
+pub(super) fn write(order: &[u32], columns: usize, ops: &mut OpBuffer) {
     let mut expected = 0;
     let steps: Vec<u64> = order
         .iter()
@@ -258,9 +258,9 @@ pub(super) fn write(order: &[u32], columns: usize, script: &mut Script) {
             step
         })
         .collect();
-    let (coder, _) = shapes::coder(&steps);
-    script.coder(&coder);
-    script.numbers(&coder, &steps);
+    let (coder, _) = distribution_choice::coder(&steps);
+    ops.coder(&coder);
+    ops.numbers(&coder, &steps);
 }
 
 /// Reads an order; `lens` are the columns' lengths, and each must be met. `None` if not.
@@ -337,9 +337,9 @@ mod tests {
     #[test]
     fn another_order_comes_back() {
         let order = [2, 0, 1, 1, 2, 0, 0, 2];
-        let mut script = Script::default();
-        write(&order, 3, &mut script);
-        let bytes = script.write(<[u8]>::to_vec);
+        let mut ops = OpBuffer::default();
+        write(&order, 3, &mut ops);
+        let bytes = ops.write(<[u8]>::to_vec);
         let lens = [3, 2, 3];
         assert_eq!(read(&mut Decoder::new(&bytes).unwrap(), &lens, 8).unwrap(), order);
         assert!(read(&mut Decoder::new(&bytes).unwrap(), &[3, 1, 4], 8).is_none());

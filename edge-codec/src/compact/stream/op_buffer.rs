@@ -9,11 +9,11 @@ use super::token::{ESCAPE, split};
 
 /// Op buffer, in reading order. Its memory serves the next batch, too.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Script {
+pub(crate) struct OpBuffer {
     ops: Vec<Op>,
     /// The numbers of all runs.
     numbers: Vec<u64>,
-    /// The coders of all runs, and behind them what earlier scripts had there: mostly the same, so that nothing is copied.
+    /// The coders of all runs, and behind them what earlier batches had there: mostly the same, so that nothing is copied.
     coders: Vec<Coder>,
     /// Number of runs.
     runs: usize,
@@ -33,7 +33,7 @@ enum Op {
     Turns,
 }
 
-/// Position in a script, to go back to.
+/// Position in an op buffer, to go back to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     ops: usize,
@@ -43,7 +43,7 @@ pub(crate) struct Mark {
     runs: usize,
 }
 
-impl Script {
+impl OpBuffer {
     /// `bits(n)`, n ≤ 64.
     pub(crate) fn bits(&mut self, value: u64, n: u32) {
         match self.ops.last_mut() {
@@ -308,26 +308,26 @@ mod tests {
         Coder::learned(Arc::new(Dist::new(weights, 0).unwrap()))
     }
 
-    fn written(script: &mut Script) -> Vec<u8> {
-        script.write(<[u8]>::to_vec)
+    fn written(ops: &mut OpBuffer) -> Vec<u8> {
+        ops.write(<[u8]>::to_vec)
     }
 
     #[test]
     fn what_is_written_is_read_and_the_state_comes_home() {
         let coder = coder();
-        let mut script = Script::default();
+        let mut ops = OpBuffer::default();
         let numbers = [0, 0, 1, 3, 0, 600, 0, 0, 1, u64::MAX, 2];
         for n in numbers {
-            script.numbers(&coder, &[n, 0]);
-            script.bits(n & 7, 3);
+            ops.numbers(&coder, &[n, 0]);
+            ops.bits(n & 7, 3);
         }
-        let mark = script.mark();
-        script.numbers(&coder, &numbers);
-        script.raw(4);
-        script.undo(mark);
-        script.raw(u64::MAX);
-        script.eg(77, 3);
-        let bytes = written(&mut script);
+        let mark = ops.mark();
+        ops.numbers(&coder, &numbers);
+        ops.raw(4);
+        ops.undo(mark);
+        ops.raw(u64::MAX);
+        ops.eg(77, 3);
+        let bytes = written(&mut ops);
         let mut decoder = Decoder::new(&bytes).unwrap();
         for n in numbers {
             assert_eq!((decoder.number(&coder.dist, 0), decoder.number(&coder.dist, 0)), (n, 0));
@@ -342,14 +342,14 @@ mod tests {
     fn states_that_take_turns_come_home_whatever_the_runs() {
         let coder = coder();
         for len in 0..140_u64 {
-            let mut script = Script::default();
+            let mut ops = OpBuffer::default();
             let numbers: Vec<u64> = (0..len).map(|n| n * n % 5).collect();
-            script.numbers(&coder, &[1, 3]);
-            script.take_turns();
-            script.numbers(&coder, &numbers);
-            script.flag(true);
-            script.numbers(&coder, &[0, 600, 1]);
-            let bytes = written(&mut script);
+            ops.numbers(&coder, &[1, 3]);
+            ops.take_turns();
+            ops.numbers(&coder, &numbers);
+            ops.flag(true);
+            ops.numbers(&coder, &[0, 600, 1]);
+            let bytes = written(&mut ops);
             let mut decoder = Decoder::new(&bytes).unwrap();
             assert_eq!([decoder.number(&coder.dist, 0), decoder.number(&coder.dist, 0)], [1, 3]);
             decoder.take_turns();
@@ -363,20 +363,20 @@ mod tests {
 
     #[test]
     fn a_script_that_was_written_is_empty_and_writes_the_same_again() {
-        let mut script = Script::default();
+        let mut ops = OpBuffer::default();
         let mut once = || {
-            script.numbers(&coder(), &[1, 0, 3, 99_999]);
-            script.flag(true);
-            written(&mut script)
+            ops.numbers(&coder(), &[1, 0, 3, 99_999]);
+            ops.flag(true);
+            written(&mut ops)
         };
         assert_eq!(once(), once());
     }
 
     #[test]
     fn a_frequent_token_costs_a_fraction_of_a_bit() {
-        let mut script = Script::default();
-        script.numbers(&coder(), &[0; 8000]);
-        assert!(written(&mut script).len() < 200);
+        let mut ops = OpBuffer::default();
+        ops.numbers(&coder(), &[0; 8000]);
+        assert!(written(&mut ops).len() < 200);
         let dist = coder().dist;
         assert!(dist.cost(0) < 64 && dist.cost(1) > 4 * 256 && dist.cost(2) == u32::MAX);
     }
