@@ -7,7 +7,7 @@ mod sets;
 
 use edge_codec::compact::{self, Level, Table};
 use edge_codec::protobuf::columns;
-use edge_codec::{Reading, SensorTable, cbor, influx, json, protobuf, senml, sparkplug};
+use edge_codec::{BatchEncoder, Reading, SensorTable, cbor, influx, json, protobuf, senml, sparkplug};
 use sets::{SETS, load};
 use std::sync::Arc;
 
@@ -16,33 +16,34 @@ const SIZES: [usize; 4] = [1, 10, 100, 1000];
 const READINGS_MAX: usize = 30_000;
 const BATCHES_MAX: usize = 1000;
 
-macro_rules! written {
-    ($label:expr, $readings:expr, $size:expr, $encoder:expr) => {{
-        let mut encoder = $encoder;
-        let (mut bytes, mut crc) = (0, flate2::Crc::new());
-        let batches = (READINGS_MAX / $size).min(BATCHES_MAX);
-        let step = ($readings.len() / $size).div_ceil(batches);
-        for rows in $readings.chunks_exact($size).step_by(step) {
-            rows.iter().for_each(|r| encoder.push(r).unwrap());
-            let batch = encoder.finish_under(usize::MAX).unwrap();
-            bytes += batch.len();
-            crc.update(&batch);
-        }
-        println!("{} b{}: {bytes} bytes, CRC-32 {:08x}", $label, $size, crc.sum());
-    }};
+fn written(label: &str, readings: &[Reading<'_>], size: usize, encoder: &mut dyn BatchEncoder) {
+    let (mut bytes, mut crc) = (0, flate2::Crc::new());
+    let batches = (READINGS_MAX / size).min(BATCHES_MAX);
+    let step = (readings.len() / size).div_ceil(batches);
+    for rows in readings.chunks_exact(size).step_by(step) {
+        rows.iter().for_each(|r| encoder.push(r).unwrap());
+        let batch = encoder.finish_under(usize::MAX).unwrap();
+        bytes += batch.len();
+        crc.update(&batch);
+    }
+    println!("{label} b{size}: {bytes} bytes, CRC-32 {:08x}", crc.sum());
 }
 
 fn standard(name: &str, sensors: &SensorTable<'_>, readings: &[Reading<'_>], size: usize) {
-    written!(format!("{name} json"), readings, size, json::Encoder::new(sensors));
-    written!(format!("{name} cbor"), readings, size, cbor::Encoder::new(sensors));
-    written!(format!("{name} protobuf"), readings, size, protobuf::Encoder::new(sensors));
-    written!(format!("{name} columns"), readings, size, columns::Encoder::new(sensors));
-    written!(format!("{name} senml json"), readings, size, senml::json::Encoder::new(sensors));
-    written!(format!("{name} senml cbor"), readings, size, senml::cbor::Encoder::new(sensors));
-    let decimal = senml::cbor::Encoder::new(sensors).decimal_fractions(true);
-    written!(format!("{name} senml cbor decimal"), readings, size, decimal);
-    written!(format!("{name} sparkplug"), readings, size, sparkplug::Encoder::new(sensors).aliases());
-    written!(format!("{name} influx"), readings, size, influx::Encoder::new(sensors));
+    let encoders: [(&str, &mut dyn BatchEncoder); 9] = [
+        ("json", &mut json::Encoder::new(sensors)),
+        ("cbor", &mut cbor::Encoder::new(sensors)),
+        ("protobuf", &mut protobuf::Encoder::new(sensors)),
+        ("columns", &mut columns::Encoder::new(sensors)),
+        ("senml json", &mut senml::json::Encoder::new(sensors)),
+        ("senml cbor", &mut senml::cbor::Encoder::new(sensors)),
+        ("senml cbor decimal", &mut senml::cbor::Encoder::new(sensors).decimal_fractions(true)),
+        ("sparkplug", &mut sparkplug::Encoder::new(sensors).aliases()),
+        ("influx", &mut influx::Encoder::new(sensors)),
+    ];
+    for (format, encoder) in encoders {
+        written(&format!("{name} {format}"), readings, size, encoder);
+    }
 }
 
 fn main() {
@@ -56,10 +57,10 @@ fn main() {
             standard(set.name, &set.sensors, rest, size);
             for level in [Level::Fast, Level::Small] {
                 let label = format!("{} compact {level:?}", set.name);
-                let sensors = compact::Encoder::new(level).sensors(set.sensors.clone());
-                written!(format!("{label} names"), rest, size, sensors);
-                let session = compact::Encoder::new(level).table(table.clone());
-                written!(format!("{label} table"), rest, size, session);
+                let names = &mut compact::Encoder::new(&set.sensors).level(level);
+                written(&format!("{label} names"), rest, size, names);
+                let session = &mut compact::Encoder::with_table(table.clone()).level(level);
+                written(&format!("{label} table"), rest, size, session);
             }
         }
     }

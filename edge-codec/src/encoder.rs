@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Collects readings and gives them out as batches that stay under a size.
 ///
-/// Use it as `cbor::Encoder`, `json::Encoder`, `protobuf::Encoder` and so on:
+/// Use it as `cbor::Encoder`, `json::Encoder`, `protobuf::Encoder` and so on, or behind [`BatchEncoder`](crate::BatchEncoder):
 ///
 /// 1. [`push`](Self::push) copies a reading in (text and bytes are allocated, the rest is not).
 /// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it
@@ -56,15 +56,25 @@ impl<S: Sensors, W: Wire> Encoder<S, W> {
     /// a hole, say so with [`push_at`](Self::push_at). Sparkplug and line protocol have no place for it and leave it
     /// out. Default: none.
     pub fn id(mut self, id: BatchId) -> Self {
+        self.set_id(id);
+        self
+    }
+
+    /// Sets the identity of an encoder in use; see [`id`](Self::id).
+    pub fn set_id(&mut self, id: BatchId) {
         self.header.id = Some(id);
         self.next_seq = self.pending.iter().fold(id.first_seq, |seq, p| seq.saturating_add(p.span()));
-        self
     }
 
     /// Marks the batches as possible duplicates (`pd`). Default: not marked.
     pub fn possible_duplicate(mut self, pd: bool) -> Self {
-        self.header.pd = pd;
+        self.set_possible_duplicate(pd);
         self
+    }
+
+    /// Marks the next batches as possible duplicates (`pd`), or not.
+    pub fn set_possible_duplicate(&mut self, pd: bool) {
+        self.header.pd = pd;
     }
 
     /// Takes a reading: with an identity, the row that follows the one before.

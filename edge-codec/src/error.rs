@@ -161,13 +161,6 @@ pub enum EncodeError {
         /// Reading that was refused.
         reading: Box<Reading<'static>>,
     },
-    /// A compact encoder was given a table or names while readings waited, whose sensors those need not know. Nothing leaves
-    /// it any more.
-    #[error("a table or names are for an empty encoder, and {waiting} readings wait in this one")]
-    NotEmpty {
-        /// The readings that wait.
-        waiting: usize,
-    },
     /// Not even a batch without readings fits.
     #[error("an empty batch needs {needed} bytes, {max} are allowed")]
     NoRoom {
@@ -175,5 +168,11 @@ pub enum EncodeError {
         max: usize,
         /// Size of a batch without readings, in bytes.
         needed: usize,
+    },
+    /// The crate was built without this format.
+    #[error("edge-codec was built without the feature {feature:?}")]
+    NotBuilt {
+        /// The feature to enable.
+        feature: &'static str,
     },
 }

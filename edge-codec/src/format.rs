@@ -139,7 +139,7 @@ impl Format {
     }
 
     /// The feature that builds it.
-    fn feature(self) -> &'static str {
+    pub(crate) fn feature(self) -> &'static str {
         match self {
             Format::Json => "json",
             Format::Cbor => "cbor",
@@ -176,6 +176,7 @@ fn split(content_type: &str) -> (&str, Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EncodeError;
 
     #[test]
     fn what_we_send_is_what_we_recognise() {
@@ -217,6 +218,8 @@ mod tests {
             };
             let not_built = matches!(f.decode(b"?", &Limits::default()), Err(DecodeError::NotBuilt { .. }));
             assert_eq!(not_built, !built, "{f:?}");
+            let refused = f.encoder(crate::SensorTable::new()).err();
+            assert_eq!(refused, (!built).then_some(EncodeError::NotBuilt { feature: f.feature() }));
         }
     }
 }

@@ -10,6 +10,7 @@
 )]
 
 mod batch;
+mod batch_encoder;
 mod encoder;
 mod error;
 mod format;
@@ -38,6 +39,7 @@ pub mod senml;
 pub mod sparkplug;
 
 pub use batch::Batch;
+pub use batch_encoder::BatchEncoder;
 pub use encoder::Encoder;
 pub use error::{DecodeError, EncodeError};
 pub use format::{Codec, Format, content_type};

@@ -3,7 +3,7 @@
 //! The batch that `docs/codec-formats.md` dumps byte by byte is the one that is written today, is read step by step as the dump
 //! says, and gives the readings beside it (promise 4). Needs `python3`.
 
-use edge_codec::compact::{self, Encoder, Level};
+use edge_codec::compact::{self, Encoder};
 use edge_codec::{BatchId, Limits, Reading, SensorTable, Value};
 use std::io::Write;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ fn batch() -> Vec<u8> {
     let mut sensors = SensorTable::new();
     sensors.insert(7, "oven", "Cel");
     let id = BatchId { gateway: 0x00c0_ffee_0000_0001, lane: 1, epoch: 42, first_seq: 1000 };
-    let mut encoder = Encoder::new(Level::Fast).sensors(sensors).id(id);
+    let mut encoder = Encoder::new(sensors).id(id);
     readings().iter().for_each(|r| encoder.push(r).unwrap());
     encoder.finish_under(usize::MAX).unwrap().to_vec()
 }

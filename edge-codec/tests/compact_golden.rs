@@ -51,10 +51,10 @@ fn files() -> Vec<(&'static str, Vec<Reading<'static>>, Vec<u8>)> {
         readings.iter().for_each(|r| encoder.push(r).unwrap());
         encoder.finish_under(usize::MAX).unwrap().to_vec()
     };
-    let names = finish(Encoder::new(Level::Fast).sensors(table()).id(ID), &kinds());
-    let small = finish(Encoder::new(Level::Small).sensors(table()).id(ID), &kinds());
+    let names = finish(Encoder::new(table()).id(ID), &kinds());
+    let small = finish(Encoder::new(table()).level(Level::Small).id(ID), &kinds());
     let by_table = finish(session().encoder(Level::Fast), &polls());
-    let bare = finish(Encoder::new(Level::Fast), &polls());
+    let bare = finish(Encoder::numbered(), &polls());
     vec![
         ("compact-names-v1.bin", kinds(), names),
         ("compact-small-v1.bin", kinds(), small),

@@ -66,7 +66,7 @@ fn fuzzed_batches_neither_panic_nor_hang_nor_allocate_without_bounds() {
 /// Constant columns are next to nothing on the wire: the number of readings is bounded by the bytes.
 #[test]
 fn a_small_batch_cannot_claim_many_readings() {
-    let mut encoder = Encoder::new(Level::Fast);
+    let mut encoder = Encoder::numbered();
     let reading = |n: i64| Reading { sensor: 1, time: n * 1000, value: Value::F64(1.0), quality: 0 };
     (0..60_000).for_each(|n| encoder.push(&reading(n)).unwrap());
     let batch = encoder.finish_under(usize::MAX).unwrap();
@@ -90,10 +90,8 @@ fn an_encoder_writes_nothing_that_its_reader_refuses() {
         for sensors in [1_u32, 2, 50, 300] {
             for rows in [1, 3, 70, 200] {
                 for named in [false, true] {
-                    let mut encoder = Encoder::new(level);
-                    if named {
-                        encoder = encoder.sensors(names.clone());
-                    }
+                    let encoder = if named { Encoder::new(names.clone()) } else { Encoder::numbered() };
+                    let mut encoder = encoder.level(level);
                     let reading = |n| Reading {
                         sensor: n % sensors,
                         time: i64::from(n / sensors),
@@ -119,7 +117,7 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 #[test]
 #[cfg(feature = "zstd")]
 fn what_would_grow_too_much_is_refused_with_its_ratio_and_place() {
-    let mut encoder = Encoder::new(Level::Small);
+    let mut encoder = Encoder::numbered().level(Level::Small);
     let text = |n: i64| Value::Text(format!("the same words again and again, {n}").into());
     (0..100).for_each(|n| encoder.push(&Reading { sensor: 1, time: n, value: text(n), quality: 0 }).unwrap());
     let batch = encoder.finish_under(usize::MAX).unwrap();
@@ -154,7 +152,7 @@ fn limits_are_named() {
     assert_eq!(with(all, Limits::default().bytes(10)), "input bytes");
     assert_eq!(with(all, Limits::default().sensors(2)), "sensors");
     // Without holes in their numbers, since those would meet a limit of their own first.
-    let mut encoder = Encoder::new(Level::Fast);
+    let mut encoder = Encoder::numbered();
     samples().iter().for_each(|r| encoder.push(r).unwrap());
     let plain = encoder.finish_under(usize::MAX).unwrap();
     assert_eq!(with(&plain, Limits::default().readings(3)), "readings");
@@ -165,7 +163,7 @@ fn limits_are_named() {
         value: Value::Text(format!("{n}{}", "x".repeat(2000)).into()),
         quality: 0,
     };
-    let mut encoder = Encoder::new(Level::Small);
+    let mut encoder = Encoder::numbered().level(Level::Small);
     (0..400).for_each(|n| encoder.push(&repeat(n)).unwrap());
     let small = encoder.finish_under(usize::MAX).unwrap();
     assert!(small.len() > 20_000, "no more than 32 bytes out of one: {}", small.len());

@@ -41,7 +41,7 @@ fn plans_that_are_kept_cost_little() {
         let (sample, rest) = set.parts();
         let session = Session::learn(1, &set.sensors, sample);
         let with = |n| ratio(rest, n, || session.encoder(Level::Fast));
-        let without = |n| ratio(rest, n, || Encoder::new(Level::Fast));
+        let without = |n| ratio(rest, n, Encoder::numbered);
         let ratios = [with(1000), with(100), without(1000), without(100)];
         println!("{}: {ratios:.3?} at 1000 and 100 with a table, then without", set.name);
         assert!(ratios.iter().zip(MOST).all(|(ratio, most)| *ratio <= most), "{}: {ratios:?}", set.name);

@@ -96,7 +96,7 @@ fn assert_printed(output: &Output, expected: &[String]) {
 fn python_reads_every_kind_with_rows_qualities_and_names() {
     let readings: Vec<_> = samples().into_iter().chain(non_finite()).collect();
     let id = BatchId { gateway: 9, lane: 0, epoch: 1, first_seq: 500 };
-    let mut encoder = Encoder::new(Level::Fast).sensors(table()).id(id);
+    let mut encoder = Encoder::new(table()).id(id);
     let seqs: Vec<u64> = (0..readings.len() as u64).map(|n| 500 + n + n / 4).collect();
     seqs.iter().zip(&readings).for_each(|(seq, r)| encoder.push_at(*seq, r).unwrap());
     let batch = encoder.finish_under(usize::MAX).unwrap().to_vec();
@@ -120,7 +120,7 @@ fn python_reads_all_real_series_bit_for_bit() {
             for form in [Some(&session), None] {
                 let mut encoder = match form {
                     Some(_) => session.encoder(Level::Fast),
-                    None => Encoder::new(Level::Fast),
+                    None => Encoder::numbered(),
                 };
                 let (mut batches, mut expected) = (Vec::new(), Vec::new());
                 for rows in rest.chunks_exact(size).step_by(step) {
@@ -193,7 +193,7 @@ fn python_reads_scaled_counts_bit_for_bit() {
     for form in [Some(&session), None] {
         let mut encoder = match form {
             Some(_) => session.encoder(Level::Fast),
-            None => Encoder::new(Level::Fast),
+            None => Encoder::numbered(),
         };
         rest.iter().for_each(|r| encoder.push(r).unwrap());
         let batch = encoder.finish_under(usize::MAX).unwrap().to_vec();

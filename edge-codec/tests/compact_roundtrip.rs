@@ -41,8 +41,8 @@ impl Any {
         };
         let encoder = match (&session, form) {
             (Some(session), _) => session.encoder(level),
-            (None, Form::Names) => Encoder::new(level).sensors(table()),
-            (None, _) => Encoder::new(level),
+            (None, Form::Names) => Encoder::new(table()).level(level),
+            (None, _) => Encoder::numbered().level(level),
         };
         Self { session, encoder }
     }

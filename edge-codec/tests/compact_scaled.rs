@@ -56,7 +56,7 @@ fn sizes(all: &[Reading<'static>]) -> [f64; 2] {
     let (reader, bare) = (session.reader(), Reader::without_table());
     let limits = Limits::default();
     let mut with = session.encoder(Level::Fast);
-    let mut without: Encoder = Encoder::new(Level::Fast);
+    let mut without: Encoder = Encoder::numbered();
     let (mut bytes, mut own) = (0, 0);
     for rows in rest.chunks_exact(SIZE) {
         rows.iter().for_each(|r| with.push(r).unwrap());

@@ -56,7 +56,7 @@ fn bytes(session: &Session, batches: &[Vec<&Reading<'static>>]) -> (usize, usize
     let (mut ours, mut frames) = (0, 0);
     let mut encoder = session.encoder(Level::Fast);
     let reader = session.reader();
-    let mut empty: Encoder = Encoder::new(Level::Fast);
+    let mut empty: Encoder = Encoder::numbered();
     for batch in batches {
         batch.iter().for_each(|r| encoder.push(r).unwrap());
         let bytes = encoder.finish_under(usize::MAX).unwrap();

@@ -38,7 +38,7 @@ fn bytes_per_reading(set: &Set, level: Level, session: Option<&Session>, size: u
     let empty: SensorTable<'static> = set.sensors.clone();
     let mut encoder = match session {
         Some(session) => session.encoder(level),
-        None => Encoder::new(level).sensors(empty),
+        None => Encoder::new(empty).level(level),
     };
     for rows in rest.chunks_exact(size).step_by(step) {
         rows.iter().for_each(|r| encoder.push(r).unwrap());

@@ -157,7 +157,7 @@ fn a_batch_has_the_id_of_its_table_and_its_columns_in_one_field() {
         (Ok(Some(session.id())), Ok(0))
     );
     // Damaged: an id of seven bytes, one that is no bytes at all, and columns of both kinds.
-    let mut bare = Encoder::new(Level::Fast);
+    let mut bare = Encoder::numbered();
     bare.push(&plant()[0]).unwrap();
     let bare = bare.finish_under(usize::MAX).unwrap().to_vec();
     let cut = [&[9 << 3 | 2, 7], &id[..7]].concat();

@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
+use bytes::Bytes;
 use edge_codec::compact::{self, Level};
-use edge_codec::protobuf::{self, columns};
-use edge_codec::{Batch, DecodeError, Limits, Reading, Value, cbor, json, sparkplug};
+use edge_codec::{Batch, BatchEncoder, BatchId, Codec, DecodeError, Limits, Reading, Value, sparkplug};
 
 use super::sets::{BATCHES, BATCHES_PER_DAY, IDENTITY, Set};
 use super::{peers, series};
@@ -16,67 +16,24 @@ pub(super) struct Format {
     bytes: fn(&Set, &[&[Reading<'static>]]) -> Result<usize, String>,
 }
 
-/// Encodes batch after batch with one encoder, decodes each again and compares bit for bit.
-macro_rules! encode_all {
-    ($set:expr, $batches:expr, $encoder:expr, $decode:expr) => {{
-        let mut encoder = $encoder;
-        let mut bytes = 0;
-        for rows in $batches {
-            for row in rows.iter() {
-                encoder.push(row).map_err(text)?;
-            }
-            let batch = encoder.finish_under(usize::MAX).map_err(text)?;
-            check($set, rows, $decode(&batch, &Limits::default()))?;
-            bytes += batch.len();
-        }
-        Ok(bytes)
-    }};
-}
-
 /// The first is what the others are compared with.
 pub(super) const FORMATS: [Format; 20] = [
-    Format {
-        name: "json",
-        bytes: |set, batches| encode_all!(set, batches, json::Encoder::new(&set.sensors), json::decode),
-    },
+    Format { name: "json", bytes: |set, batches| standard(set, batches, Codec::Json, None) },
     Format { name: "json_zstd3", bytes: json_zstd3 },
     Format { name: "ciborium", bytes: ciborium },
     Format { name: "minicbor", bytes: minicbor },
     Format { name: "prost_rows", bytes: prost_rows },
     Format { name: "prost_columns", bytes: prost_columns },
-    Format {
-        name: "cbor",
-        bytes: |set, batches| encode_all!(set, batches, cbor::Encoder::new(&set.sensors), cbor::decode),
-    },
-    Format {
-        name: "protobuf",
-        bytes: |set, batches| {
-            encode_all!(set, batches, protobuf::Encoder::new(&set.sensors), protobuf::decode)
-        },
-    },
-    Format {
-        name: "columns",
-        bytes: |set, batches| encode_all!(set, batches, columns::Encoder::new(&set.sensors), columns::decode),
-    },
+    Format { name: "cbor", bytes: |set, batches| standard(set, batches, Codec::Cbor, None) },
+    Format { name: "protobuf", bytes: |set, batches| standard(set, batches, Codec::Protobuf, None) },
+    Format { name: "columns", bytes: |set, batches| standard(set, batches, Codec::Columns, None) },
     Format { name: "sparkplug_gzip6", bytes: sparkplug_gzip6 },
     Format { name: "pco", bytes: pco },
-    Format {
-        name: "json.id",
-        bytes: |set, batches| {
-            encode_all!(set, batches, json::Encoder::new(&set.sensors).id(IDENTITY), json::decode)
-        },
-    },
-    Format {
-        name: "cbor.id",
-        bytes: |set, batches| {
-            encode_all!(set, batches, cbor::Encoder::new(&set.sensors).id(IDENTITY), cbor::decode)
-        },
-    },
+    Format { name: "json.id", bytes: |set, batches| standard(set, batches, Codec::Json, Some(IDENTITY)) },
+    Format { name: "cbor.id", bytes: |set, batches| standard(set, batches, Codec::Cbor, Some(IDENTITY)) },
     Format {
         name: "protobuf.id",
-        bytes: |set, batches| {
-            encode_all!(set, batches, protobuf::Encoder::new(&set.sensors).id(IDENTITY), protobuf::decode)
-        },
+        bytes: |set, batches| standard(set, batches, Codec::Protobuf, Some(IDENTITY)),
     },
     Format { name: "compact.fast.table.id", bytes: with_table_and_id },
     Format { name: "compact.fast.self.id", bytes: with_names_and_id },
@@ -110,13 +67,13 @@ fn identity(sets: &[Set]) -> Result<(), String> {
     for size in [1, 1_000] {
         let mut values = Vec::new();
         for set in sets {
-            let encoder = compact::Encoder::new(Level::Fast).table(set.table.clone());
+            let encoder = compact::Encoder::with_table(set.table.clone());
             let batches = set.batches(size);
             let (mut bare, mut named) = (encoder.clone(), encoder.id(IDENTITY));
             let (mut less, mut more) = (0, 0);
             for rows in &batches {
-                less += encoded(&mut bare, rows)?;
-                more += encoded(&mut named, rows)?;
+                less += encoded(&mut bare, rows)?.len();
+                more += encoded(&mut named, rows)?.len();
             }
             values.push((more - less) as f64 / batches.len().max(1) as f64);
         }
@@ -134,9 +91,9 @@ fn identity(sets: &[Set]) -> Result<(), String> {
     Ok(())
 }
 
-fn encoded(encoder: &mut compact::Encoder, rows: &[Reading<'static>]) -> Result<usize, String> {
+fn encoded(encoder: &mut dyn BatchEncoder, rows: &[Reading<'static>]) -> Result<Bytes, String> {
     rows.iter().try_for_each(|row| encoder.push(row)).map_err(text)?;
-    Ok(encoder.finish_under(usize::MAX).map_err(text)?.len())
+    encoder.finish_under(usize::MAX).map_err(text)
 }
 
 pub(super) fn print(figure: &str, sets: &[Set], values: &[f64], baseline: &str, with: &[f64]) {
@@ -157,30 +114,65 @@ pub(super) fn text(error: impl std::fmt::Display) -> String {
 }
 
 pub(super) fn with_table(set: &Set, batches: &[&[Reading<'static>]], level: Level) -> Result<usize, String> {
-    by_table(set, batches, compact::Encoder::new(level))
+    by_table(set, batches, compact::Encoder::with_table(set.table.clone()).level(level))
 }
 
 /// What a gateway sends.
 fn with_table_and_id(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
-    by_table(set, batches, compact::Encoder::new(Level::Fast).id(IDENTITY))
+    by_table(set, batches, compact::Encoder::with_table(set.table.clone()).id(IDENTITY))
 }
 
-fn by_table(set: &Set, batches: &[&[Reading<'static>]], encoder: compact::Encoder) -> Result<usize, String> {
-    let encoder = encoder.table(set.table.clone());
-    let bytes: Result<usize, String> =
-        encode_all!(set, batches, encoder, |batch, limits| set.table.decode_batch(batch, limits));
+fn by_table(
+    set: &Set,
+    batches: &[&[Reading<'static>]],
+    mut encoder: compact::Encoder,
+) -> Result<usize, String> {
+    let bytes = encode_all(set, batches, &mut encoder, Codec::Compact)?;
     let announced = set.table.bytes().len() as f64 * batches.len() as f64 / BATCHES_PER_DAY;
-    Ok(bytes? + announced.round() as usize)
+    Ok(bytes + announced.round() as usize)
+}
+
+fn standard(
+    set: &Set,
+    batches: &[&[Reading<'static>]],
+    format: Codec,
+    id: Option<BatchId>,
+) -> Result<usize, String> {
+    let mut encoder = format.encoder(&set.sensors).map_err(text)?;
+    id.into_iter().for_each(|id| encoder.set_id(id));
+    encode_all(set, batches, &mut *encoder, format)
+}
+
+/// Encodes batch after batch with one encoder, decodes each again and compares bit for bit.
+fn encode_all(
+    set: &Set,
+    batches: &[&[Reading<'static>]],
+    encoder: &mut dyn BatchEncoder,
+    format: Codec,
+) -> Result<usize, String> {
+    let mut bytes = 0;
+    for rows in batches {
+        let batch = encoded(encoder, rows)?;
+        let limits = Limits::default();
+        let wants_table = format == Codec::Compact && compact::table_wanted(&batch, &limits) != Ok(None);
+        let decoded = if wants_table {
+            set.table.decode_batch(&batch, &limits)
+        } else {
+            format.decode(&batch, &limits)
+        };
+        check(set, rows, decoded)?;
+        bytes += batch.len();
+    }
+    Ok(bytes)
 }
 
 fn with_names(set: &Set, batches: &[&[Reading<'static>]], level: Level) -> Result<usize, String> {
-    encode_all!(set, batches, compact::Encoder::new(level).sensors(&set.sensors), compact::decode)
+    encode_all(set, batches, &mut compact::Encoder::new(&set.sensors).level(level), Codec::Compact)
 }
 
 /// What a gateway sends while a table is under way.
 fn with_names_and_id(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
-    let encoder = compact::Encoder::new(Level::Fast).sensors(&set.sensors).id(IDENTITY);
-    encode_all!(set, batches, encoder, compact::decode)
+    encode_all(set, batches, &mut compact::Encoder::new(&set.sensors).id(IDENTITY), Codec::Compact)
 }
 
 /// JSON names sensors instead of numbering them, so names are compared, not numbers.
@@ -249,7 +241,7 @@ fn sparkplug_gzip6(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, 
 }
 
 pub(super) fn pco(set: &Set, batches: &[&[Reading<'static>]]) -> Result<usize, String> {
-    let mut encoder = compact::Encoder::new(Level::Fast);
+    let mut encoder = compact::Encoder::numbered();
     let mut bytes = 0;
     for rows in batches {
         for row in rows.iter() {

@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use edge_codec::compact::{self, Level};
+use edge_codec::compact;
 use edge_codec::{Batch, Limits, Reading, Sensors, Value, cbor};
 
 use super::peers::{self, OwnedRow, Row};
@@ -97,11 +97,11 @@ fn text(error: impl std::fmt::Display) -> String {
 fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<(u32, Duration)>, String> {
     let rows: Vec<_> = batches.iter().map(|b| peers::rows(b, &set.sensors)).collect();
     let json: Vec<Vec<u8>> = rows.iter().map(serde_json::to_vec).collect::<Result<_, _>>().map_err(text)?;
-    let compact = RefCell::new(compact::Encoder::new(Level::Fast).table(set.table.clone()));
+    let compact = RefCell::new(compact::Encoder::with_table(set.table.clone()));
     let compact_batches = encode(batches, |rows| finish(&mut compact.borrow_mut(), rows))?;
     let with_id = RefCell::new(compact.borrow().clone().id(IDENTITY));
     let id_batches = encode(batches, |rows| finish(&mut with_id.borrow_mut(), rows))?;
-    let with_names = RefCell::new(compact::Encoder::new(Level::Fast).sensors(&set.sensors));
+    let with_names = RefCell::new(compact::Encoder::new(&set.sensors));
     let self_batches = encode(batches, |rows| finish(&mut with_names.borrow_mut(), rows))?;
     let cbor_batches = encode(batches, |rows| cbor_batch(set, rows))?;
     let ciborium_batches: Vec<Vec<u8>> = rows.iter().map(|r| ciborium_bytes(r)).collect::<Result<_, _>>()?;
@@ -112,11 +112,11 @@ fn measure(set: &Set, batches: &[&[Reading<'static>]]) -> Result<Vec<(u32, Durat
         candidate("encode.compact.fast", || each(batches, |r| finish(&mut compact.borrow_mut(), r))),
         candidate("encode.compact.fast.id", || each(batches, |r| finish(&mut with_id.borrow_mut(), r))),
         candidate("encode.compact.fast.new", || {
-            each(batches, |r| finish(&mut compact::Encoder::new(Level::Fast).table(set.table.clone()), r))
+            each(batches, |r| finish(&mut compact::Encoder::with_table(set.table.clone()), r))
         }),
         candidate("encode.compact.fast.self", || each(batches, |r| finish(&mut with_names.borrow_mut(), r))),
         candidate("encode.compact.fast.cold", || {
-            each(batches, |r| finish(&mut compact::Encoder::new(Level::Fast).sensors(&set.sensors), r))
+            each(batches, |r| finish(&mut compact::Encoder::new(&set.sensors), r))
         }),
         candidate("encode.ciborium", || each(&rows, |r| ciborium_bytes(r))),
         candidate("encode.cbor", || each(batches, |r| cbor_batch(set, r))),

@@ -6,7 +6,7 @@
 //! `docs/codec-formats.md`, a reader in Python `decoders/python/edge_batch.py`.
 //!
 //! ```
-//! use edge_codec::compact::{self, Encoder, Level, Table};
+//! use edge_codec::compact::{self, Encoder, Table};
 //! use edge_codec::{Limits, Reading, SensorTable, Value};
 //! use std::sync::Arc;
 //!
@@ -14,7 +14,7 @@
 //! let rows: Vec<_> = (0..100)
 //!     .map(|n| Reading { sensor: 7, time: 1000 * n, value: Value::F64(20.0 + n as f64 / 10.0), quality: 0 })
 //!     .collect();
-//! let mut enc = Encoder::new(Level::Fast);
+//! let mut enc = Encoder::numbered();
 //! for r in &rows { enc.push(r)? }
 //! let bytes = enc.finish_under(16_184)?;
 //! for (r, sent) in compact::decode(&bytes, &Limits::default())?.zip(&rows) {
@@ -26,7 +26,7 @@
 //! sensors.insert(7, "line2/temp", "Cel");
 //! let table = Arc::new(Table::learn(1, &sensors, &rows));
 //! let announced = table.bytes().clone();                     // on a retained topic
-//! let mut enc = Encoder::new(Level::Fast).table(table);
+//! let mut enc = Encoder::with_table(table);
 //! for r in &rows { enc.push(r)? }
 //! let bytes = enc.finish_under(16_184)?;
 //! let table = Table::decode(&announced, &Limits::default())?; // at the hub

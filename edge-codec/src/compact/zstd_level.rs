@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_cut_compresses_some_batches_not_all_that_waits() {
         const MAX: usize = 16_184;
-        let mut encoder = Encoder::new(Level::Small);
+        let mut encoder = Encoder::numbered().level(Level::Small);
         for n in 0..20_000_u32 {
             let text = format!("pump {} in hall {} reports state {n}", n % 7, n % 13);
             let reading =

@@ -10,7 +10,7 @@
 use super::session::{Reader, Session};
 use super::support::{AnyEncoder, KINDS, Kind};
 use edge_codec::compact::{Encoder, Level};
-use edge_codec::{Batch, BatchId, DecodeError, EncodeError, Limits, Reading, SensorTable};
+use edge_codec::{Batch, BatchEncoder, BatchId, DecodeError, EncodeError, Limits, Reading, SensorTable};
 
 /// References of a compact batch to its sensors.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,17 +67,11 @@ impl Form {
     }
 }
 
-enum Made<'t> {
-    Plain(AnyEncoder<'t>),
-    Compact(Box<Encoder>),
-    Named(Box<Encoder<SensorTable<'t>>>),
-}
-
 /// An encoder of a form, and the table that its batches refer to.
 pub struct FormEncoder<'t> {
     form: Form,
     session: Option<Session>,
-    made: Made<'t>,
+    encoder: Box<dyn BatchEncoder + 't>,
 }
 
 impl<'t> FormEncoder<'t> {
@@ -87,57 +81,35 @@ impl<'t> FormEncoder<'t> {
             Form::Compact(_, Naming::Learned) => Some(Session::learn(1, table, sample)),
             _ => None,
         };
-        let made = match (form, &session) {
-            (Form::Plain(kind), _) => Made::Plain(AnyEncoder::new(kind, table)),
-            (Form::Compact(level, _), Some(session)) => Made::Compact(Box::new(session.encoder(level))),
-            (Form::Compact(level, Naming::Names), _) => {
-                Made::Named(Box::new(Encoder::new(level).sensors(table.clone())))
-            }
-            (Form::Compact(level, _), _) => Made::Compact(Box::new(Encoder::new(level))),
+        let encoder: Box<dyn BatchEncoder + 't> = match (form, &session) {
+            (Form::Plain(kind), _) => AnyEncoder::new(kind, table).0,
+            (Form::Compact(level, _), Some(session)) => Box::new(session.encoder(level)),
+            (Form::Compact(level, Naming::Names), _) => Box::new(Encoder::new(table).level(level)),
+            (Form::Compact(level, _), _) => Box::new(Encoder::numbered().level(level)),
         };
-        Self { form, session, made }
+        Self { form, session, encoder }
     }
 
-    pub fn identify(self, id: BatchId, pd: bool) -> Self {
-        let made = match self.made {
-            Made::Plain(e) => Made::Plain(e.identify(id, pd)),
-            Made::Compact(e) => Made::Compact(Box::new(e.id(id).possible_duplicate(pd))),
-            Made::Named(e) => Made::Named(Box::new(e.id(id).possible_duplicate(pd))),
-        };
-        Self { made, ..self }
+    pub fn identify(mut self, id: BatchId, pd: bool) -> Self {
+        self.encoder.set_id(id);
+        self.encoder.set_possible_duplicate(pd);
+        self
     }
 
     pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
-        match &mut self.made {
-            Made::Plain(e) => e.push(reading),
-            Made::Compact(e) => e.push(reading),
-            Made::Named(e) => e.push(reading),
-        }
+        self.encoder.push(reading)
     }
 
     pub fn push_at(&mut self, seq: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
-        match &mut self.made {
-            Made::Plain(e) => e.push_at(seq, reading),
-            Made::Compact(e) => e.push_at(seq, reading),
-            Made::Named(e) => e.push_at(seq, reading),
-        }
+        self.encoder.push_at(seq, reading)
     }
 
     pub fn finish_under(&mut self, max: usize) -> Result<Vec<u8>, EncodeError> {
-        let batch = match &mut self.made {
-            Made::Plain(e) => e.finish_under(max),
-            Made::Compact(e) => e.finish_under(max),
-            Made::Named(e) => e.finish_under(max),
-        };
-        batch.map(|batch| batch.to_vec())
+        self.encoder.finish_under(max).map(|batch| batch.to_vec())
     }
 
     pub fn is_empty(&self) -> bool {
-        match &self.made {
-            Made::Plain(e) => e.is_empty(),
-            Made::Compact(e) => e.is_empty(),
-            Made::Named(e) => e.is_empty(),
-        }
+        self.encoder.is_empty()
     }
 
     /// Reads a batch as another party does: with nothing but the announced table, which is read anew.

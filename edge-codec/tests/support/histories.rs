@@ -248,10 +248,8 @@ impl History {
                 hub.announce(&session);
                 session.encoder(self.level)
             }
-            None if self.naming == Naming::Names => {
-                Encoder::new(self.level).sensors(self.names(self.sensors))
-            }
-            None => Encoder::new(self.level),
+            None if self.naming == Naming::Names => Encoder::new(self.names(self.sensors)).level(self.level),
+            None => Encoder::numbered().level(self.level),
         };
         if self.id {
             encoder = encoder.id(START).possible_duplicate(self.seed & 32 == 0);

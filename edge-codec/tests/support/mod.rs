@@ -10,12 +10,13 @@
 
 use edge_codec::protobuf::columns;
 use edge_codec::{
-    Batch, DecodeError, EncodeError, Limits, Reading, SensorTable, Value, cbor, json, protobuf, senml,
-    sparkplug,
+    Batch, BatchEncoder, DecodeError, Format, Limits, Reading, SensorTable, Value, cbor, json, protobuf,
+    senml, sparkplug,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::borrow::Cow;
+use std::ops::{Deref, DerefMut};
 
 pub fn seed() -> u64 {
     std::env::var("EDGE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0x00ed_6e00)
@@ -172,66 +173,41 @@ impl Kind {
     }
 }
 
-/// The encoders behind one face.
-pub enum AnyEncoder<'t> {
-    Json(json::Encoder<&'t SensorTable<'t>>),
-    Cbor(cbor::Encoder<&'t SensorTable<'t>>),
-    Protobuf(protobuf::Encoder<&'t SensorTable<'t>>),
-    Columns(columns::Encoder<&'t SensorTable<'t>>),
-    SenmlJson(senml::json::Encoder<&'t SensorTable<'t>>),
-    SenmlCbor(senml::cbor::Encoder<&'t SensorTable<'t>>),
-    Sparkplug(sparkplug::Encoder<&'t SensorTable<'t>>),
-}
-
-macro_rules! each {
-    ($self:expr, $e:ident => $body:expr) => {
-        each!($self, $e => $body; Json Cbor Protobuf Columns SenmlJson SenmlCbor Sparkplug)
-    };
-    ($self:expr, $e:ident => $body:expr; $($kind:ident)*) => {
-        match $self {
-            $(AnyEncoder::$kind($e) => $body,)*
-        }
-    };
-}
-
-macro_rules! wrap {
-    ($self:expr, $e:ident => $body:expr; $($kind:ident)*) => {
-        match $self {
-            $(AnyEncoder::$kind($e) => AnyEncoder::$kind($body),)*
-        }
-    };
-}
+/// An encoder of each kind.
+pub struct AnyEncoder<'t>(pub Box<dyn BatchEncoder + Send + 't>);
 
 impl<'t> AnyEncoder<'t> {
     pub fn new(kind: Kind, table: &'t SensorTable<'t>) -> Self {
-        match kind {
-            Kind::Json => Self::Json(json::Encoder::new(table)),
-            Kind::Cbor => Self::Cbor(cbor::Encoder::new(table)),
-            Kind::Protobuf => Self::Protobuf(protobuf::Encoder::new(table)),
-            Kind::Columns => Self::Columns(columns::Encoder::new(table)),
-            Kind::SenmlJson => Self::SenmlJson(senml::json::Encoder::new(table)),
-            Kind::SenmlCbor => Self::SenmlCbor(senml::cbor::Encoder::new(table)),
-            Kind::SenmlDecimal => Self::SenmlCbor(senml::cbor::Encoder::new(table).decimal_fractions(true)),
-            Kind::Sparkplug => Self::Sparkplug(sparkplug::Encoder::new(table).birth()),
-        }
+        Self(match kind {
+            Kind::Json => Format::Json.encoder(table).unwrap(),
+            Kind::Cbor => Format::Cbor.encoder(table).unwrap(),
+            Kind::Protobuf => Format::Protobuf.encoder(table).unwrap(),
+            Kind::Columns => Format::Columns.encoder(table).unwrap(),
+            Kind::SenmlJson => Format::SenmlJson.encoder(table).unwrap(),
+            Kind::SenmlCbor => Format::SenmlCbor.encoder(table).unwrap(),
+            Kind::SenmlDecimal => Box::new(senml::cbor::Encoder::new(table).decimal_fractions(true)),
+            Kind::Sparkplug => Format::Sparkplug.encoder(table).unwrap(),
+        })
     }
-    pub fn identify(self, id: edge_codec::BatchId, pd: bool) -> Self {
-        wrap!(self, e => e.id(id).possible_duplicate(pd); Json Cbor Protobuf Columns SenmlJson SenmlCbor Sparkplug)
+
+    pub fn identify(mut self, id: edge_codec::BatchId, pd: bool) -> Self {
+        self.0.set_id(id);
+        self.0.set_possible_duplicate(pd);
+        self
     }
-    pub fn push(&mut self, reading: &Reading<'_>) -> Result<(), EncodeError> {
-        each!(self, e => e.push(reading))
+}
+
+impl<'t> Deref for AnyEncoder<'t> {
+    type Target = dyn BatchEncoder + Send + 't;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
     }
-    pub fn push_at(&mut self, seq: u64, reading: &Reading<'_>) -> Result<(), EncodeError> {
-        each!(self, e => e.push_at(seq, reading))
-    }
-    pub fn finish_under(&mut self, max: usize) -> Result<bytes::Bytes, EncodeError> {
-        each!(self, e => e.finish_under(max))
-    }
-    pub fn is_empty(&self) -> bool {
-        each!(self, e => e.is_empty())
-    }
-    pub fn len(&self) -> usize {
-        each!(self, e => e.len())
+}
+
+impl DerefMut for AnyEncoder<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut *self.0
     }
 }
 

@@ -29,10 +29,9 @@ pub fn goods() -> (Session, Vec<Vec<u8>>) {
     let mut goods = Vec::new();
     for readings in [samples(), plant()] {
         for level in [Level::Fast, Level::Small] {
-            let encoder: Encoder<SensorTable<'static>> = Encoder::new(level).id(id);
-            for mut encoder in
-                [encoder.clone(), encoder.clone().sensors(table()), session.encoder(level).id(id)]
-            {
+            let named: Encoder<SensorTable<'static>> = Encoder::new(table()).level(level);
+            for encoder in [Encoder::numbered().level(level), named, session.encoder(level)] {
+                let mut encoder = encoder.id(id);
                 for (nth, r) in readings.iter().enumerate() {
                     encoder.push_at(1000 + nth as u64 + nth as u64 / 4, r).unwrap();
                 }

@@ -5,7 +5,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "test support; each file uses its part")]
 
 use edge_codec::compact::{self, Encoder, Level, Table};
-use edge_codec::{Batch, DecodeError, Limits, Reading, SensorTable};
+use edge_codec::{Batch, DecodeError, EncodeError, Limits, Reading, SensorTable};
 use std::sync::Arc;
 
 /// The maker's end: a table to encode against, and its announcement.
@@ -23,17 +23,17 @@ impl Session {
     }
 
     pub fn encoder(&self, level: Level) -> Encoder {
-        Encoder::new(level).table(self.0.clone())
-    }
-
-    /// Gives the table to an encoder that was made before.
-    pub fn refer(&self, encoder: Encoder) -> Encoder {
-        encoder.table(self.0.clone())
+        Encoder::with_table(self.0.clone()).level(level)
     }
 
     /// Lets a living encoder refer to this table from now on.
     pub fn set(&self, encoder: &mut Encoder) {
-        encoder.set_table(self.0.clone()).unwrap();
+        self.try_set(encoder).unwrap();
+    }
+
+    /// [`set`](Self::set) for readings that wait, of which the table may lack sensors.
+    pub fn try_set(&self, encoder: &mut Encoder) -> Result<(), EncodeError> {
+        encoder.set_table(self.0.clone())
     }
 
     pub fn announced(&self) -> &[u8] {

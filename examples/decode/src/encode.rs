@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use edge_codec::compact::Table;
-use edge_codec::{EncodeError, Format, Reading, SensorTable};
+use edge_codec::{BatchEncoder, EncodeError, Format, Reading, SensorTable};
 use edge_csv::{CsvError, Lines, Recording, Row};
 
 use crate::arguments::Encode;
-use crate::packer::{Packer, Sensors};
+use crate::packer::{self, Sensors};
 use crate::{Failure, Outcome, frames, input, stats, tell};
 
 /// Some hundred readings of each sensor are what a table learns from.
@@ -137,27 +137,27 @@ fn encode(options: &Encode, source: &mut Source, mut out: impl Write) -> Result<
             (Sensors::InTable(table), numbers)
         }
     };
-    let packer = Packer::new(options.format.0, options.level.codec(), &names, &sensors);
-    let mut packer = packer.ok_or_else(|| Failure::Usage("this format cannot be written".to_owned()))?;
+    let encoder = packer::encoder(options.format.0, options.level.codec(), &names, &sensors);
+    let mut encoder = encoder.map_err(|error| Failure::Usage(error.to_string()))?;
     let batch = options.batch.unwrap_or(BATCH_DEFAULT) as usize;
     let written = |error: &std::io::Error| Failure::io("the output", error);
     loop {
         let readings = source.next()?;
         for reading in &readings {
-            packer.push(&numbers.reading(reading)).map_err(|error| failed(&error))?;
-            if packer.len() >= batch {
-                flush(&mut packer, &mut out)?;
+            encoder.push(&numbers.reading(reading)).map_err(|error| failed(&error))?;
+            if encoder.len() >= batch {
+                flush(&mut *encoder, &mut out)?;
             }
         }
         if readings.is_empty() {
-            flush(&mut packer, &mut out)?;
+            flush(&mut *encoder, &mut out)?;
             return out.flush().map_err(|error| written(&error));
         }
     }
 }
 
-fn flush(packer: &mut Packer, out: &mut impl Write) -> Result<(), Failure> {
-    while let Some(payload) = packer.finish().map_err(|error| failed(&error))? {
+fn flush(encoder: &mut dyn BatchEncoder, out: &mut impl Write) -> Result<(), Failure> {
+    while let Some(payload) = packer::finish(encoder).map_err(|error| failed(&error))? {
         frames::write(out, &payload).map_err(|error| Failure::io("the output", &error))?;
     }
     Ok(())

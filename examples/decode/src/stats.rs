@@ -5,13 +5,13 @@ use std::io::Write;
 use std::sync::Arc;
 
 use edge_codec::compact::{Level, Table};
-use edge_codec::{BatchId, Format, Reading};
+use edge_codec::{BatchEncoder, BatchId, Format, Reading};
 
 use crate::Failure;
 use crate::arguments::Encode;
 use crate::encode::{self, Numbers, Source, failed};
 use crate::format::NAMES;
-use crate::packer::{Packer, Sensors};
+use crate::packer::{self, Sensors};
 
 const BATCHES: [u32; 4] = [1, 10, 100, 1_000];
 /// Numbers as long as those of a gateway that has run for a while.
@@ -31,7 +31,7 @@ struct Line {
 }
 
 struct Cell {
-    packer: Packer,
+    encoder: Box<dyn BatchEncoder>,
     batch: usize,
     bytes: u64,
 }
@@ -44,8 +44,9 @@ pub(crate) fn print(source: &mut Source, options: &Encode, mut out: impl Write) 
     let mut lines = Vec::new();
     let mut line = |name: String, format, level, sensors: Sensors| {
         let cell = |batch: &u32| {
-            let packer = Packer::new(format, level, &names, &sensors)?.id(IDENTITY);
-            Some(Cell { packer, batch: *batch as usize, bytes: 0 })
+            let mut encoder = packer::encoder(format, level, &names, &sensors).ok()?;
+            encoder.set_id(IDENTITY);
+            Some(Cell { encoder, batch: *batch as usize, bytes: 0 })
         };
         let by_table = matches!(sensors, Sensors::InTable(_));
         let cells = batches.iter().filter_map(cell).collect();
@@ -143,11 +144,11 @@ impl Line {
         }
         for cell in &mut self.cells {
             for reading in readings {
-                if let Err(error) = cell.packer.push(reading) {
+                if let Err(error) = cell.encoder.push(reading) {
                     self.refused = Some(error.to_string());
                     return Ok(());
                 }
-                if cell.packer.len() >= cell.batch {
+                if cell.encoder.len() >= cell.batch {
                     cell.finish()?;
                 }
             }
@@ -162,7 +163,7 @@ impl Line {
 
 impl Cell {
     fn finish(&mut self) -> Result<(), Failure> {
-        while let Some(payload) = self.packer.finish().map_err(|error| failed(&error))? {
+        while let Some(payload) = packer::finish(&mut *self.encoder).map_err(|error| failed(&error))? {
             self.bytes += payload.len() as u64;
         }
         Ok(())

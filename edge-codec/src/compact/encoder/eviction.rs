@@ -52,7 +52,7 @@ impl<S: Sensors> Encoder<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compact::{Encoder, Level};
+    use crate::compact::Encoder;
     use crate::{Limits, Reading, Value};
 
     fn reading(sensor: u32, time: i64) -> Reading<'static> {
@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn sensors_that_pass_by_are_forgotten_and_those_in_use_are_not() {
         const BATCH: u32 = 4_000;
-        let mut encoder = Encoder::new(Level::Fast);
+        let mut encoder = Encoder::numbered();
         let mut most = 0;
         for nth in 1..50 {
             batch(&mut encoder, 0..20, 2 * i64::from(nth));
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn readings_that_wait_stay_where_they_are() {
-        let mut encoder = Encoder::new(Level::Fast);
+        let mut encoder = Encoder::numbered();
         let all = 3 * COLUMNS_MAX as u32;
         (0..all).for_each(|sensor| encoder.push(&reading(sensor, i64::from(sensor))).unwrap());
         let mut next = 0;

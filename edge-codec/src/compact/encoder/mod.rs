@@ -44,8 +44,8 @@ pub enum Level {
 /// 2. [`finish_under`](Self::finish_under) encodes as many of the oldest as fit and keeps the rest. Call it until
 ///    [`is_empty`](Self::is_empty).
 ///
-/// A batch names its sensors by their numbers alone, unless [`sensors`](Self::sensors) puts names and units into every
-/// batch or [`table`](Self::table) refers to those announced before. Keep the encoder: it remembers for each sensor
+/// A batch carries names and units of its sensors ([`new`](Self::new)), refers to a table that was announced before
+/// ([`with_table`](Self::with_table)), or has their numbers alone ([`numbered`](Encoder::numbered)). Keep the encoder: it remembers for each sensor
 /// how its values were best written, and checks that with every batch. Of more than 32 768 sensors it forgets those without
 /// waiting readings that were used longest ago, down to 16 384 of them; if they come again, they are as new ones.
 ///
@@ -76,8 +76,6 @@ pub struct Encoder<S = SensorTable<'static>> {
     memory: Memory,
     /// Columns whose last reading has left, since idle ones were forgotten.
     emptied: usize,
-    /// A table or names came while readings waited.
-    misused: bool,
 }
 
 /// Position of a column whose sensor the table lacks.
@@ -85,11 +83,29 @@ const NOWHERE: u32 = u32::MAX;
 
 impl Encoder {
     /// An empty encoder whose batches name sensors by their numbers.
-    pub fn new(level: Level) -> Self {
+    pub fn numbered() -> Self {
+        Self::empty(None, None)
+    }
+
+    /// An empty encoder whose batches refer to a session table; a reader must have the very same. Later tables are set by
+    /// [`set_table`](Self::set_table).
+    pub fn with_table(table: Arc<Table>) -> Self {
+        Self::empty(None, Some(table))
+    }
+}
+
+impl<S: Sensors> Encoder<S> {
+    /// An empty encoder whose batches carry names and units of their sensors, so that each can be read alone; `sensors` (a
+    /// table, or a reference to one) gives them.
+    pub fn new(sensors: S) -> Self {
+        Self::empty(Some(sensors), None)
+    }
+
+    fn empty(names: Option<S>, table: Option<Arc<Table>>) -> Self {
         Self {
-            level,
-            names: None,
-            table: None,
+            level: Level::default(),
+            names,
+            table,
             header: Header::default(),
             columns: Vec::new(),
             index: SensorIndex::default(),
@@ -101,36 +117,15 @@ impl Encoder {
             texts: Texts::default(),
             memory: Memory::default(),
             emptied: 0,
-            misused: false,
         }
     }
 
-    /// Puts names and units of a batch's sensors into it, so that it can be read alone. For an empty encoder: in one with
-    /// readings nothing changes, and [`finish_under`](Self::finish_under) returns [`EncodeError::NotEmpty`] from then on.
-    pub fn sensors<S: Sensors>(self, names: S) -> Encoder<S> {
-        let empty = self.is_empty();
-        Encoder {
-            level: self.level,
-            names: empty.then_some(names),
-            table: self.table.filter(|_| !empty),
-            header: self.header,
-            // Their positions are those of the table before.
-            columns: if empty { Vec::new() } else { self.columns },
-            index: if empty { SensorIndex::default() } else { self.index },
-            expected: if empty { 0 } else { self.expected },
-            pushed: self.pushed,
-            skips: self.skips,
-            skipped: self.skipped,
-            left: self.left,
-            texts: self.texts,
-            memory: self.memory,
-            emptied: self.emptied,
-            misused: self.misused || !empty,
-        }
+    /// Sets the work that a batch is worth. Default [`Level::Fast`].
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
     }
-}
 
-impl<S: Sensors> Encoder<S> {
     /// Refers to a table instead of names; a reader must have the very same. Readings that wait are encoded against
     /// it, too, unless it lacks their sensor: then they go out under the table they were pushed with, which is why
     /// this gives the table before back and changes nothing if a waiting reading's sensor is not in `table`.
@@ -150,31 +145,26 @@ impl<S: Sensors> Encoder<S> {
         Ok(())
     }
 
-    /// Refers to a table instead of names; a reader must have the very same. For an empty encoder; later tables are
-    /// set by [`set_table`](Self::set_table). In an encoder with readings nothing changes, and
-    /// [`finish_under`](Self::finish_under) returns [`EncodeError::NotEmpty`] from then on.
-    pub fn table(mut self, table: Arc<Table>) -> Self {
-        if !self.is_empty() {
-            self.misused = true;
-            return self;
-        }
-        self.columns.clear();
-        self.index = SensorIndex::default();
-        self.names = None;
-        self.table = Some(table);
+    /// Sets the identity; see [`Encoder::id`](crate::Encoder::id).
+    pub fn id(mut self, id: BatchId) -> Self {
+        self.set_id(id);
         self
     }
 
-    /// Sets the identity; see [`Encoder::id`](crate::Encoder::id).
-    pub fn id(mut self, id: BatchId) -> Self {
+    /// Sets the identity of an encoder in use; see [`id`](Self::id).
+    pub fn set_id(&mut self, id: BatchId) {
         self.header.id = Some(id);
-        self
     }
 
     /// Marks the batches as possible duplicates (`pd`). Default: not marked.
     pub fn possible_duplicate(mut self, pd: bool) -> Self {
-        self.header.pd = pd;
+        self.set_possible_duplicate(pd);
         self
+    }
+
+    /// Marks the next batches as possible duplicates (`pd`), or not.
+    pub fn set_possible_duplicate(&mut self, pd: bool) {
+        self.header.pd = pd;
     }
 
     /// Takes a reading: with an identity, the row that follows the one before. Costs some nanoseconds; a text is
@@ -286,11 +276,8 @@ impl<S: Sensors> Encoder<S> {
     ///
     /// # Errors
     /// [`EncodeError::ReadingTooLarge`] hands the oldest reading back if it cannot fit even alone; the encoder goes
-    /// on with the next. [`EncodeError::NoRoom`], [`EncodeError::SequenceEnd`] and [`EncodeError::NotEmpty`] change nothing.
+    /// on with the next. [`EncodeError::NoRoom`] and [`EncodeError::SequenceEnd`] change nothing.
     pub fn finish_under(&mut self, max_bytes: usize) -> Result<Bytes, EncodeError> {
-        if self.misused {
-            return Err(EncodeError::NotEmpty { waiting: self.len() });
-        }
         self.start_at_first();
         encoder::within_sequence(&self.header, self.span())?;
         let most = batch_cut::most(&self.pushed, &self.columns);

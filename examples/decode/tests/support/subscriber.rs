@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 
-use edge_codec::compact::{Encoder, Level, Table};
+use edge_codec::compact::{Encoder, Table};
 use edge_codec::{Reading, SensorTable, Value, content_type};
 
 use super::mosquitto::Mosquitto;
@@ -124,7 +124,7 @@ pub fn table(name: &str) -> Arc<Table> {
 }
 
 pub fn batch(table: &Arc<Table>, time: i64) -> Vec<u8> {
-    let mut encoder = Encoder::new(Level::Fast).table(table.clone());
+    let mut encoder = Encoder::with_table(table.clone());
     encoder.push(&Reading { sensor: 0, time, value: Value::F64(0.1), quality: 0 }).unwrap();
     encoder.finish_under(1_000).unwrap().to_vec()
 }

@@ -292,7 +292,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use edge_bridge::wire::{Properties, PropertiesBuilder};
     use edge_codec::SensorTable;
-    use edge_codec::compact::{Encoder, Level, Table};
+    use edge_codec::compact::{Encoder, Table};
 
     use super::*;
 
@@ -327,7 +327,7 @@ mod tests {
         sensors.insert(3, "room_co2", "ppm");
         let table = Arc::new(Table::new(1, &sensors));
         let id = BatchId { gateway: 1, lane: 1, epoch: 2, first_seq: 3 };
-        let encoder = Encoder::new(Level::Fast).table(table.clone());
+        let encoder = Encoder::with_table(table.clone());
         let mut encoder = encoder.id(id).possible_duplicate(true);
         for (time, value) in [(10, 0.1 + 0.2), (11, 7.0)] {
             encoder

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use edge_codec::json::NonFinite;
-use edge_codec::{BatchId, EncodeError, Reading, SensorTable, cbor, json, protobuf};
+use edge_codec::{BatchEncoder, BatchId, EncodeError, Reading, SensorTable, cbor, json, protobuf};
 
 use super::formats::BatchFormat;
 use super::reading_row::ReadingRow;
@@ -47,62 +47,54 @@ pub(crate) fn encode(
     match format {
         // A number that JSON has not becomes null with bad quality: the batch says so, and goes.
         BatchFormat::Json => {
-            let encoder = json::Encoder::new(&table).non_finite(NonFinite::Null);
-            pieces!(encoder, head, rows, &numbers, max_bytes).0
+            let mut encoder = json::Encoder::new(&table).non_finite(NonFinite::Null);
+            pieces(&mut encoder, head, rows, &numbers, max_bytes)
         }
-        BatchFormat::Cbor => pieces!(cbor::Encoder::new(&table), head, rows, &numbers, max_bytes).0,
-        BatchFormat::Protobuf => pieces!(protobuf::Encoder::new(&table), head, rows, &numbers, max_bytes).0,
+        BatchFormat::Cbor => pieces(&mut cbor::Encoder::new(&table), head, rows, &numbers, max_bytes),
+        BatchFormat::Protobuf => pieces(&mut protobuf::Encoder::new(&table), head, rows, &numbers, max_bytes),
     }
 }
 
-/// Puts rows into an empty encoder and takes batches out: the pieces, and the encoder, empty again. A macro since the
-/// codec's encoders are several types without a common public trait.
-macro_rules! pieces {
-    ($encoder:expr, $head:expr, $rows:expr, $numbers:expr, $max_bytes:expr) => {{
-        let (head, rows, max_bytes): ($crate::run::batch::Head, &[_], usize) = ($head, $rows, $max_bytes);
-        let mut encoder = $encoder.possible_duplicate(head.possible_duplicate);
-        if let Some(id) = head.id {
-            encoder = encoder.id(id);
+/// Puts rows into an empty encoder and takes batches out, until it is empty again.
+pub(super) fn pieces(
+    encoder: &mut dyn BatchEncoder,
+    head: Head,
+    rows: &[(u64, ReadingRow<'_>)],
+    numbers: &[u32],
+    max_bytes: usize,
+) -> Vec<Piece> {
+    encoder.set_possible_duplicate(head.possible_duplicate);
+    if let Some(id) = head.id {
+        encoder.set_id(id);
+    }
+    let mut pieces = Vec::new();
+    for ((seq, row), sensor) in rows.iter().zip(numbers) {
+        let reading = reading(row, *sensor);
+        let pushed = match head.id {
+            Some(_) => encoder.push_at(*seq, &reading),
+            None => encoder.push(&reading),
+        };
+        if pushed.is_err() {
+            drain(&mut pieces, encoder, max_bytes);
+            pieces.push(Piece::Refused(1));
         }
-        let mut pieces = Vec::new();
-        for ((seq, row), sensor) in rows.iter().zip($numbers) {
-            let reading = $crate::run::batch::reading(row, *sensor);
-            let pushed = match head.id {
-                Some(_) => encoder.push_at(*seq, &reading),
-                None => encoder.push(&reading),
-            };
-            if pushed.is_err() {
-                $crate::run::batch::drain(&mut pieces, || {
-                    (encoder.len(), encoder.finish_under(max_bytes), encoder.len())
-                });
-                pieces.push($crate::run::batch::Piece::Refused(1));
-            }
-        }
-        $crate::run::batch::drain(&mut pieces, || {
-            (encoder.len(), encoder.finish_under(max_bytes), encoder.len())
-        });
-        (pieces, encoder)
-    }};
+    }
+    drain(&mut pieces, encoder, max_bytes);
+    pieces
 }
-pub(super) use pieces;
 
-/// Takes batches out of an encoder until it is empty. `finish` gives its length before and after.
-pub(super) fn drain(
-    pieces: &mut Vec<Piece>,
-    mut finish: impl FnMut() -> (usize, Result<Bytes, EncodeError>, usize),
-) {
-    loop {
-        match finish() {
-            (0, ..) => return,
-            (before, Ok(bytes), after) if after < before => {
-                pieces.push(Piece::Batch(before - after, bytes));
-            }
+/// Takes batches out of an encoder until it is empty.
+fn drain(pieces: &mut Vec<Piece>, encoder: &mut dyn BatchEncoder, max_bytes: usize) {
+    while !encoder.is_empty() {
+        let before = encoder.len();
+        let batch = encoder.finish_under(max_bytes);
+        let taken = before - encoder.len();
+        match batch {
+            Ok(bytes) if taken > 0 => pieces.push(Piece::Batch(taken, bytes)),
             // The bridge reports it, within its limit of lines a minute: most of these wait for a size that is still searched.
-            (before, Err(EncodeError::ReadingTooLarge { .. }), after) if after < before => {
-                pieces.push(Piece::Refused(before - after));
-            }
+            Err(EncodeError::ReadingTooLarge { .. }) if taken > 0 => pieces.push(Piece::Refused(taken)),
             // Not even an empty batch fits, or an error that more tries would not heal.
-            (before, ..) => {
+            _ => {
                 pieces.push(Piece::Refused(before));
                 return;
             }

@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let refused = compact::decode(COMPRESSED, &Limits::default()).map(drop);
     assert_eq!(refused, Err(DecodeError::NotBuilt { feature: "zstd" }));
-    let [small, fast] = [Level::Small, Level::Fast].map(Encoder::new).map(|mut enc| {
+    let [small, fast] = [Level::Small, Level::Fast].map(|level| Encoder::numbered().level(level)).map(|mut enc| {
         rows.iter().for_each(|r| enc.push(r).unwrap());
         enc.finish_under(16_184)
     });

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use edge_bridge::ingest::Now;
 use edge_bridge::wire::Utf8;
+use edge_codec::Limits;
 use edge_codec::compact::{Encoder, Level, Table};
-use edge_codec::{Limits, SensorTable};
 
 use super::super::batch::{self, Head, Piece, pieces};
 use super::super::once_an_hour::OnceAnHour;
@@ -45,7 +45,7 @@ pub(super) struct Topic {
     /// The last that the hub has shown.
     shown: Option<Usable>,
     /// Against `shown`: remembers what suits each sensor.
-    encoder: Option<Encoder<SensorTable<'static>>>,
+    encoder: Option<Encoder>,
     schedule: Schedule,
     /// Announcements of this turn of the schedule that have not been handed out.
     pending: VecDeque<Arc<Table>>,
@@ -220,8 +220,8 @@ impl Topic {
             self.shown.as_ref().and_then(|shown| Some((&shown.table, shown.numbers(&numbers, rows)?)));
         let Some((table, numbers)) = usable else { return self_contained(self.level, head, rows, max_bytes) };
         let encoder = self.encoder.take().filter(|_| head.id.is_some());
-        let encoder = encoder.unwrap_or_else(|| Encoder::new(self.level).table(table.clone()));
-        let (pieces, encoder) = pieces!(encoder, head, rows, &numbers, max_bytes);
+        let mut encoder = encoder.unwrap_or_else(|| Encoder::with_table(table.clone()).level(self.level));
+        let pieces = pieces(&mut encoder, head, rows, &numbers, max_bytes);
         self.encoder = Some(encoder);
         pieces
     }
@@ -321,7 +321,7 @@ pub(super) fn self_contained(
     max_bytes: usize,
 ) -> Vec<Piece> {
     let (names, numbers) = batch::number(rows);
-    pieces!(Encoder::new(level).sensors(&names), head, rows, &numbers, max_bytes).0
+    pieces(&mut Encoder::new(&names).level(level), head, rows, &numbers, max_bytes)
 }
 
 /// A table of ours.
