@@ -19,6 +19,7 @@ mod limits;
 mod model;
 mod sensors;
 mod seqs;
+mod series;
 #[cfg(any(feature = "json", feature = "influx"))]
 mod text;
 
@@ -47,6 +48,7 @@ pub use identity::{BatchId, Header, ParseBatchIdError};
 pub use limits::Limits;
 pub use model::{Reading, Value, quality};
 pub use sensors::{Sensor, SensorTable, Sensors};
+pub use series::{Series, SeriesValues};
 
 /// The limit every decoder checks first.
 #[cfg(any(feature = "json", feature = "cbor", feature = "protobuf"))]

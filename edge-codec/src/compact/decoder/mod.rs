@@ -5,6 +5,7 @@
 mod frame;
 mod preface;
 mod rows;
+mod series;
 
 use crate::batch::Rows as AnyRows;
 use crate::compact::clock::Span;

@@ -294,7 +294,7 @@ impl<'a> Rows<'a> {
     }
 
     #[inline(never)]
-    fn value(&self, kind: Kind, bits: u64) -> Value<'a> {
+    pub(crate) fn value(&self, kind: Kind, bits: u64) -> Value<'a> {
         match kind {
             Kind::F64 => Value::F64(f64::from_bits(bits)),
             Kind::I64 => Value::I64(bits as i64),
