@@ -319,3 +319,30 @@ fn a_reading_of_a_sensor_outside_of_the_table_is_refused() {
     let protobuf = [8, 1, 0x4a, 4, 8, 5, 0x30, 1];
     assert_eq!(consume(Kind::Protobuf, &protobuf), Err(DecodeError::UnknownSensor { offset: 4, sensor: 5 }));
 }
+
+/// An array in a wire type that is not its own would be a shorter one if it were passed over: units and names would be gone
+/// without a word.
+#[test]
+fn an_array_of_protobuf_columns_in_another_wire_type_is_refused() {
+    for number in 8..=21_u32 {
+        let foreign: &[u32] = match number {
+            // Strings.
+            8 | 9 | 17 | 18 => &[0, 1, 5],
+            // Doubles, one by one or packed.
+            13 => &[0, 5],
+            // Varints, one by one or packed.
+            _ => &[1, 5],
+        };
+        for wire_type in foreign {
+            let key = number << 3 | wire_type;
+            let mut input = vec![8, 1];
+            input.extend(if key < 128 { vec![key as u8] } else { vec![key as u8 | 128, (key >> 7) as u8] });
+            input.resize(input.len() + [1, 8, 0, 0, 0, 4][*wire_type as usize], 1);
+            let result = consume(Kind::Columns, &input);
+            assert!(
+                matches!(result, Err(DecodeError::Malformed { .. })),
+                "field {number} in wire type {wire_type}: {result:?}"
+            );
+        }
+    }
+}
