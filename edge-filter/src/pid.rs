@@ -1,15 +1,17 @@
 //! PID controller, positional, in the ISA and the parallel form. The algorithm is in `step`, its memory in `state`.
 
+mod ramp;
 mod state;
 mod step;
 #[cfg(test)]
 mod tests;
 
+pub use ramp::Ramp;
 pub use state::{PidState, PidStatus};
 pub use step::{PidInput, PidMode};
 
+use crate::LossBound;
 use crate::error::{ParamError, width};
-use crate::{LossBound, Ramp};
 
 /// A PID controller: `u = P + I + D`, limited, never poisoned by a NaN, bumpless in every change of mode.
 ///
@@ -29,7 +31,7 @@ use crate::{LossBound, Ramp};
 /// This is process control, not a safety function: use an independent, certified device for that.
 ///
 /// ```
-/// # use edge_filter::*;
+/// # use edge_filter::{*, pid::*};
 /// let pid = Pid::isa(2.0, 30.0, 5.0)?.output_limits(0.0, 100.0)?;
 /// let mut state = PidState::default();
 /// let input = PidInput { pv: 18.5, quality: Quality::GOOD, setpoint: 21.0, mode: PidMode::Auto };

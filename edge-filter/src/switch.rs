@@ -10,7 +10,7 @@ use crate::{LossBound, Quality};
 /// overrules them.
 ///
 /// ```
-/// # use edge_filter::*;
+/// # use edge_filter::{*, switch::*};
 /// let heater = HysteresisSwitch::new(18.0, 20.0)?;
 /// let mut state = HysteresisSwitchState::default();
 /// assert!(heater.check(&mut state, 17.5, Quality::GOOD, 0));

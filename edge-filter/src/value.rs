@@ -138,7 +138,7 @@ pub(crate) enum Class {
     NegInf,
 }
 
-crate::as_array::as_number!(Class { Finite, Nan, PosInf, NegInf });
+crate::snapshot_serde::as_number!(Class { Finite, Nan, PosInf, NegInf });
 
 /// A tolerance, kept in both number systems so that integers never go through `f64`.
 #[derive(Clone, Copy, Debug, PartialEq)]

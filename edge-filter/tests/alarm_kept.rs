@@ -2,10 +2,9 @@
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use edge_filter::AlarmState::{Acknowledged, Normal, Shelved, Unacknowledged};
-use edge_filter::{
-    AlarmCommand, AlarmEvent, AlarmLevel, AlarmState, LimitAlarmState, Pipeline, Quality, Reading, Value,
-};
+use edge_filter::alarm::AlarmState::{Acknowledged, Normal, Shelved, Unacknowledged};
+use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmState, LimitAlarmState};
+use edge_filter::{AlarmEvent, Pipeline, Quality, Reading, Value};
 
 const HIGH: AlarmLevel = AlarmLevel::High;
 const RULES: &str =

@@ -5,14 +5,15 @@
 
 mod support;
 
-use edge_filter::AlarmState::{
+use edge_filter::alarm::AlarmState::{
     Acknowledged, LatchedAcknowledged, LatchedUnacknowledged, Normal, OutOfService, ReturnedUnacknowledged,
     Shelved, Suppressed, Unacknowledged,
 };
-use edge_filter::{
+use edge_filter::alarm::{
     AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmState, AlarmTransition, BadInput, Limit,
-    LimitAlarm, LimitAlarmState, Pipeline, Quality, Reading, Value,
+    LimitAlarm, LimitAlarmState,
 };
+use edge_filter::{Pipeline, Quality, Reading, Value};
 use support::judge::{Judge, Violation, convicts};
 use support::{Rng, budget};
 

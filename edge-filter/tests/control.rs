@@ -6,8 +6,10 @@
 
 mod support;
 
+use edge_filter::Quality;
+use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmState};
 use edge_filter::control::{Cause, ControlCommand, ControlEvent, Controller, handoff};
-use edge_filter::{AlarmCommand, AlarmLevel, AlarmState, PidMode, Quality};
+use edge_filter::pid::PidMode;
 use support::{Rng, budget};
 
 const MS: u64 = 1_000_000;

@@ -2,7 +2,8 @@
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use edge_filter::{Deadband, DeadbandState, Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Value};
+use edge_filter::reduce::{Deadband, DeadbandState};
+use edge_filter::{Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Value};
 
 #[test]
 fn the_snippets_of_the_design_compile_and_run() -> Result<(), Box<dyn std::error::Error>> {

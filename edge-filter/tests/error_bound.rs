@@ -3,9 +3,9 @@
 
 mod support;
 
-use edge_filter::{
-    Deadband, DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, TimeGuard, Value,
-};
+use edge_filter::reduce::Deadband;
+use edge_filter::time::TimeGuard;
+use edge_filter::{DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
 use proptest::prelude::*;
 use support::config;
 use support::history::{Row, START, history};
@@ -130,14 +130,14 @@ enum Bug {
 
 fn planted(rows: &[Row], bug: Bug) -> Vec<Did> {
     let guard = TimeGuard::strict();
-    let mut guarded = edge_filter::TimeGuardState::default();
+    let mut guarded = edge_filter::time::TimeGuardState::default();
     let (mut reference, mut status, mut last_time) = (f64::NAN, None, i64::MIN);
     let mut now = START;
     let mut one = |row: &Row| {
         now = now.max(row.time.min(START + 1_000_000_000));
         let passed = guard.check(&mut guarded, &Value::F64(row.value), row.quality, row.time, now);
         let Ok(passage) = passed else { return Did::Refuse };
-        let reset = passage == edge_filter::Passage::ClockReset;
+        let reset = passage == edge_filter::time::Passage::ClockReset;
         let quality = if row.value.is_finite() || row.quality.is_bad() { row.quality } else { Quality::BAD };
         let restart = passage.reason().is_some() && bug != Bug::ForgetsToRestart;
         let frozen = bug == Bug::FreezesWhenTheClockGoesBack && row.time < last_time;

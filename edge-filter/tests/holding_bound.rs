@@ -4,10 +4,9 @@
 
 mod support;
 
-use edge_filter::{
-    Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Reducer, Rule, SegmentHold, SwingingDoor,
-    TimeGuard, Value,
-};
+use edge_filter::reduce::{Reducer, SegmentHold, SwingingDoor};
+use edge_filter::time::TimeGuard;
+use edge_filter::{Emit, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
 use proptest::prelude::*;
 use support::history::{Row, START, history};
 use support::judge::{Judge, Violation, convicts, first_violation, verdict};

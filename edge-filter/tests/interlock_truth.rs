@@ -4,7 +4,9 @@
 
 mod support;
 
-use edge_filter::{Condition, Degraded, Interlock, InterlockError, InterlockState, Reset, Test, Vote};
+use edge_filter::interlock::{
+    Condition, Degraded, Interlock, InterlockError, InterlockState, Reset, Test, Vote,
+};
 use support::{Rng, budget};
 
 /// T, F, bad.

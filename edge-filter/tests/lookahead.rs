@@ -5,10 +5,10 @@
 
 mod support;
 
-use edge_filter::{
-    Alignment, Emit, ErrorBound, Hampel, HampelState, LossBound, Outcome, Pipeline, QartodFlag, Quality,
-    Reading, Spike, SpikeMethod, SpikeState, TimeGuard, TimeGuardState, Value,
-};
+use edge_filter::check::{Alignment, Hampel, HampelState};
+use edge_filter::qartod::{QartodFlag, Spike, SpikeMethod, SpikeState};
+use edge_filter::time::{TimeGuard, TimeGuardState};
+use edge_filter::{Emit, ErrorBound, LossBound, Outcome, Pipeline, Quality, Reading, Value};
 use support::history::{Row, START, history};
 use support::judge::{Judge, Violation, convicts, first_violation, verdict};
 use support::{budget, feed, runner};

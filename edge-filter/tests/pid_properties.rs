@@ -4,8 +4,9 @@
 
 mod support;
 
-use edge_filter::{
-    AntiWindup, DerivativeForm, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus, Quality, Ramp,
+use edge_filter::Quality;
+use edge_filter::pid::{
+    AntiWindup, DerivativeForm, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus, Ramp,
 };
 use support::{Rng, budget};
 

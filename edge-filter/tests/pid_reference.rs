@@ -2,7 +2,8 @@
 //! (`tests/data/pid_reference.py`), and planted bugs that the comparison finds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use edge_filter::{AntiWindup, Pid, PidInput, PidMode, PidState, Quality, Ramp};
+use edge_filter::Quality;
+use edge_filter::pid::{AntiWindup, Pid, PidInput, PidMode, PidState, Ramp};
 
 /// Of the output's range; the reference is rounded to a double, ours at every step.
 const NEAR: f64 = 1e-11;

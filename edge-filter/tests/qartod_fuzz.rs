@@ -4,9 +4,10 @@
 
 mod support;
 
-use edge_filter::{
-    AttenuatedSignal, AttenuatedSignalState, Attenuation, FlatLine, FlatLineState, QartodFlag, Range,
-    RateOfChange, RateOfChangeState, Spike, SpikeMethod, SpikeState,
+use edge_filter::check::Range;
+use edge_filter::qartod::{
+    AttenuatedSignal, AttenuatedSignalState, Attenuation, FlatLine, FlatLineState, QartodFlag, RateOfChange,
+    RateOfChangeState, Spike, SpikeMethod, SpikeState,
 };
 use support::judge::{Judge, Violation, convicts};
 use support::{Rng, budget};

@@ -4,9 +4,9 @@
 
 mod support;
 
-use edge_filter::{
-    Deadband, DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, TimeGuard, Value,
-};
+use edge_filter::reduce::Deadband;
+use edge_filter::time::TimeGuard;
+use edge_filter::{DropReason, EmitReason, Outcome, Pipeline, Quality, Reading, Rule, Value};
 
 /// The rule in its plainest form, for a series without any surprise.
 fn naive(rows: &[(i64, f64)], tolerance: f64) -> Vec<(i64, f64)> {

@@ -4,9 +4,10 @@
 
 mod support;
 
-use edge_filter::{
-    Deadband, DeadbandState, Quality, Released, SegmentHold, SegmentHoldState, SwingingDoor,
-    SwingingDoorState, Verdict,
+use edge_filter::Quality;
+use edge_filter::reduce::{
+    Deadband, DeadbandState, Released, SegmentHold, SegmentHoldState, SwingingDoor, SwingingDoorState,
+    Verdict,
 };
 
 type Rows = [(i64, f64)];

@@ -2,8 +2,9 @@
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
-use edge_filter::AlarmState::{Acknowledged, Normal, ReturnedUnacknowledged, Unacknowledged};
-use edge_filter::{AckError, AlarmLevel, Pipeline, Quality, Reading, Value};
+use edge_filter::alarm::AlarmState::{Acknowledged, Normal, ReturnedUnacknowledged, Unacknowledged};
+use edge_filter::alarm::{AckError, AlarmLevel};
+use edge_filter::{Pipeline, Quality, Reading, Value};
 
 const GOOD: Quality = Quality::GOOD;
 const BAD: Quality = Quality::BAD;
@@ -37,7 +38,7 @@ impl Rig {
         let _ = self.p.process(reading, time, &mut |_| ());
     }
 
-    fn high(&self) -> edge_filter::AlarmState {
+    fn high(&self) -> edge_filter::alarm::AlarmState {
         self.p.alarm(self.sensor).unwrap().state(AlarmLevel::High)
     }
 
@@ -45,7 +46,7 @@ impl Rig {
         self.p.tick(now, &mut |_| panic!("nothing is stale here"));
     }
 
-    fn events(&mut self) -> Vec<(edge_filter::AlarmState, i64)> {
+    fn events(&mut self) -> Vec<(edge_filter::alarm::AlarmState, i64)> {
         std::iter::from_fn(|| self.p.poll_alarm()).map(|e| (e.transition.to, e.transition.time)).collect()
     }
 

@@ -2,9 +2,10 @@
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test code")]
 
+use edge_filter::check::{Range, RangeAction};
+use edge_filter::reduce::Deadband;
 use edge_filter::{
-    Deadband, DropReason as D, EmitReason as E, ErrorBound, LossBound, Outcome, Pipeline, Quality, Range,
-    RangeAction, Reading, Rule, Value,
+    DropReason as D, EmitReason as E, ErrorBound, LossBound, Outcome, Pipeline, Quality, Reading, Rule, Value,
 };
 
 const GOOD: Quality = Quality::GOOD;
@@ -77,7 +78,7 @@ fn promise_13_the_written_scenario() {
 #[test]
 fn the_same_scenario_with_nan_as_uncertain() {
     let rule = Rule::new()
-        .normalise(edge_filter::Normalise::default().nan_is_bad(false))
+        .normalise(edge_filter::check::Normalise::default().nan_is_bad(false))
         .reducer(Deadband::absolute(1.0).unwrap());
     let rows = [
         (10.0, GOOD, 0, Ok(E::First)),

@@ -5,7 +5,8 @@
 
 mod support;
 
-use edge_filter::{AlarmLevel, EmitReason, Pipeline, Quality, RestoreError, Snapshot, Value};
+use edge_filter::alarm::AlarmLevel;
+use edge_filter::{EmitReason, Pipeline, Quality, RestoreError, Snapshot, Value};
 use proptest::prelude::*;
 use support::{budget, feed, runner};
 

@@ -3,10 +3,9 @@
 
 mod support;
 
-use edge_filter::{
-    Deadband, Emit, EmitReason, Outcome, Pick, Pipeline, Quality, Reducer, Rule, Sample, SegmentHold, Stale,
-    SwingingDoor, Value,
-};
+use edge_filter::reduce::{Deadband, Pick, Reducer, Sample, SegmentHold, SwingingDoor};
+use edge_filter::time::Stale;
+use edge_filter::{Emit, EmitReason, Outcome, Pipeline, Quality, Rule, Value};
 use support::feed;
 
 const GOOD: Quality = Quality::GOOD;
@@ -169,9 +168,9 @@ proptest::proptest! {
         rows in proptest::collection::vec((0..3_u32, 0..20_000_i64, 90.0..100.0, 0..6_u32), 1..100),
     ) {
         let run = |ticks: bool| {
-            let limit = edge_filter::Limit::at(95.0).unwrap().deadband(1.5).unwrap();
+            let limit = edge_filter::alarm::Limit::at(95.0).unwrap().deadband(1.5).unwrap();
             let limit = limit.on_delay_ms(10_000).unwrap().off_delay_ms(5_000).unwrap();
-            let alarm = edge_filter::LimitAlarm::new().with(edge_filter::AlarmLevel::High, limit).unwrap();
+            let alarm = edge_filter::alarm::LimitAlarm::new().with(edge_filter::alarm::AlarmLevel::High, limit).unwrap();
             let rule = Rule::new().reducer(Deadband::absolute(1.0).unwrap()).stale(Stale::after_ms(30_000).unwrap());
             let mut p = Pipeline::builder().rule("#", rule).unwrap().alarm("#", alarm).unwrap().build();
             let mut seen = vec![(Vec::new(), Vec::new()); 3];

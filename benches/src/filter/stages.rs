@@ -1,9 +1,11 @@
 //! The stages alone: a round of readings, the sensors in turn, to how many are emitted.
 
-use edge_filter::{
-    Deadband, DeadbandState, Dedup, OnChange, OnChangeState, ParamError, Quality, Sample, SampleState,
-    SegmentHold, SegmentHoldState, SwingingDoor, SwingingDoorState, Verdict, Window, WindowState,
+use edge_filter::reduce::{
+    Deadband, DeadbandState, Dedup, OnChange, OnChangeState, Sample, SampleState, SegmentHold,
+    SegmentHoldState, SwingingDoor, SwingingDoorState, Verdict,
 };
+use edge_filter::window::{Window, WindowState};
+use edge_filter::{ParamError, Quality};
 
 /// Values, and the time of the first: every sensor has a reading a second.
 pub(crate) type Run = Box<dyn FnMut(&[f64], i64) -> usize>;

@@ -1,7 +1,8 @@
 //! The alarm of an EPICS analog input: one state at a time, the worst first, one hysteresis.
 
+use crate::Quality;
+use crate::alarm::AlarmLevel;
 use crate::error::{ParamError, width};
-use crate::{AlarmLevel, Quality};
 
 /// Four limits of which one is active at a time (OPC UA `ExclusiveLimitAlarm`), judged as an EPICS `ai` record does:
 /// HIHI, LOLO, HIGH, LOW in this order; a limit is entered at `value >= limit` and kept while `value >= limit - hyst`
@@ -10,7 +11,7 @@ use crate::{AlarmLevel, Quality};
 /// No delay, no acknowledgement: [`LimitAlarm`](super::LimitAlarm) has those.
 ///
 /// ```
-/// # use edge_filter::*;
+/// # use edge_filter::{*, alarm::*};
 /// let alarm = ExclusiveAlarm::new(1.0)?.limit(AlarmLevel::High, 95.0)?;
 /// let mut state = ExclusiveAlarmState::default();
 /// assert_eq!(alarm.check(&mut state, 95.0, Quality::GOOD), ExclusiveState::High);

@@ -110,7 +110,7 @@ struct Options {
 ///   a new occurrence to be acknowledged; what came and went while it was hidden needs no acknowledgement.
 ///
 /// ```
-/// # use edge_filter::*;
+/// # use edge_filter::{*, alarm::*};
 /// let alarm = LimitAlarm::new().with(AlarmLevel::High, Limit::at(95.0)?.deadband(1.5)?)?;
 /// let (mut state, mut seen) = (LimitAlarmState::default(), Vec::new());
 /// alarm.check(&mut state, 96.0, Quality::GOOD, 0, 0, &mut |t: AlarmTransition| seen.push(t.to));

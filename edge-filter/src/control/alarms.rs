@@ -1,7 +1,8 @@
 //! The alarms of a controller: a limit alarm per input that has one, judged when a value arrives or stops arriving.
 
 use super::{CommandError, ControlEvent, Inputs};
-use crate::{AlarmCommand, AlarmLevel, LimitAlarm, LimitAlarmState, Quality, Value};
+use crate::alarm::{AlarmCommand, AlarmLevel, LimitAlarm, LimitAlarmState};
+use crate::{Quality, Value};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ControlAlarms {

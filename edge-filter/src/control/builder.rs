@@ -3,8 +3,9 @@
 use super::alarms::ControlAlarms;
 use super::interlocks::Interlocks;
 use super::{Controller, InputSpec, Inputs, Law, NS_PER_MS, Output, OutputSpec, Setpoint};
+use crate::alarm::LimitAlarm;
 use crate::error::{ParamError, interval};
-use crate::{Condition, Interlock, LimitAlarm};
+use crate::interlock::{Condition, Interlock};
 
 /// Builds a [`Controller`]: inputs first, then what refers to them by their numbers.
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! Commands of an operator to a running controller.
 
-use super::words::{byte, code, half};
-use crate::{AlarmCommand, AlarmCommandError, AlarmLevel, InterlockError, PidMode};
+use super::bit_packing::{byte, code, half};
+use crate::alarm::{AlarmCommand, AlarmCommandError, AlarmLevel};
+use crate::interlock::InterlockError;
+use crate::pid::PidMode;
 use std::fmt;
 
 /// A command to a [`Controller`](super::Controller); numbers are those of its interlocks, outputs and alarms.

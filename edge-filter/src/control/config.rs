@@ -44,7 +44,8 @@
 //! `setpoint_rate_per_s`; `dt_max_s`; `bad_input` is `safe`, `hold` or `manual`.
 
 use crate::config::AlarmConfig;
-use crate::{Degraded, DerivativeForm};
+use crate::interlock::Degraded;
+use crate::pid::DerivativeForm;
 use serde::{Deserialize, Serialize};
 
 use super::LoopBadInput;
@@ -105,7 +106,7 @@ pub struct OutputConfig {
     pub value: Option<f64>,
 }
 
-/// The forms of [`Pid`](crate::Pid).
+/// The forms of [`Pid`](crate::pid::Pid).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(clippy::exhaustive_enums, reason = "the two of the specification")]
@@ -117,7 +118,7 @@ pub enum PidForm {
     Parallel,
 }
 
-/// Anti-windup of the integral: [`AntiWindup`](crate::AntiWindup).
+/// Anti-windup of the integral: [`AntiWindup`](crate::pid::AntiWindup).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, clippy::exhaustive_enums, reason = "the two of the specification")]
@@ -127,7 +128,7 @@ pub enum WindupConfig {
     Clamp,
 }
 
-/// Parameters of a [`Pid`](crate::Pid).
+/// Parameters of a [`Pid`](crate::pid::Pid).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Pid`")]
@@ -156,7 +157,7 @@ pub struct PidConfig {
     pub bad_input: LoopBadInput,
 }
 
-/// Parameters of a [`HysteresisSwitch`](crate::HysteresisSwitch).
+/// Parameters of a [`HysteresisSwitch`](crate::switch::HysteresisSwitch).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -180,7 +181,7 @@ fn one() -> f64 {
     1.0
 }
 
-/// Parameters of a [`Ramp`](crate::Ramp).
+/// Parameters of a [`Ramp`](crate::pid::Ramp).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -192,7 +193,7 @@ pub struct RampConfig {
     pub rate_per_s: f64,
 }
 
-/// Entry of `[[interlock]]`, see [`Interlock`](crate::Interlock).
+/// Entry of `[[interlock]]`, see [`Interlock`](crate::interlock::Interlock).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -208,7 +209,7 @@ pub struct InterlockConfig {
     pub max_bypass_ms: Option<i64>,
 }
 
-/// Parameters of a [`Reset`](crate::Reset).
+/// Parameters of a [`Reset`](crate::interlock::Reset).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, clippy::exhaustive_enums, reason = "by hand or by itself")]
@@ -218,7 +219,7 @@ pub enum ResetConfig {
     Auto,
 }
 
-/// See [`Condition`](crate::Condition): `input` with one of `above`, `below`, `is`; or one of `all`, `any`, `not`; or `at_least`
+/// See [`Condition`](crate::interlock::Condition): `input` with one of `above`, `below`, `is`; or one of `all`, `any`, `not`; or `at_least`
 /// with `of`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

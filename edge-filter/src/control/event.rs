@@ -1,8 +1,9 @@
 //! Events of a scan, and the same as four words, which cross between threads without a lock.
 
 use super::Cause;
-use super::words::{byte, code, half};
-use crate::{AlarmLevel, AlarmState, AlarmTransition, InterlockStatus, Vote};
+use super::bit_packing::{byte, code, half};
+use crate::alarm::{AlarmLevel, AlarmState, AlarmTransition};
+use crate::interlock::{InterlockStatus, Vote};
 
 /// Something that changed. Exhaustive in what a controller has: outputs, interlocks, alarms.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,11 +6,11 @@ use super::config::{
 };
 use super::{ControlBuilder, Controller, InputSpec, Inputs, Law, OutputSpec, Setpoint};
 use crate::config::AlarmConfig;
+use crate::interlock::{Condition, Interlock, Reset, Test};
+use crate::pid::{AntiWindup, DerivativeForm, Pid, Ramp};
 use crate::pipeline::config_error::{ConfigError, Place};
-use crate::{
-    AntiWindup, Condition, DerivativeForm, HysteresisSwitch, Interlock, ParamError, Pattern, Pid, Ramp,
-    Reset, Test,
-};
+use crate::switch::HysteresisSwitch;
+use crate::{ParamError, Pattern};
 
 impl Controller {
     /// Loops from TOML; see [`config`](super::config) for the keys.

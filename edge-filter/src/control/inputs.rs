@@ -104,7 +104,7 @@ impl Inputs {
     }
 
     /// The value, if it is good, a finite number, in its range and not stale: the reader that
-    /// [`Interlock::evaluate`](crate::Interlock::evaluate) wants.
+    /// [`Interlock::evaluate`](crate::interlock::Interlock::evaluate) wants.
     #[must_use]
     pub fn good(&self, input: usize, now_ms: i64) -> Option<f64> {
         let value = self.value(input);

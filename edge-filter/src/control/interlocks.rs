@@ -1,7 +1,7 @@
 //! The interlocks of a controller and the outputs that each of them holds.
 
 use super::{CommandError, ControlEvent, Inputs, Output};
-use crate::{Interlock, InterlockState, InterlockStatus};
+use crate::interlock::{Interlock, InterlockState, InterlockStatus};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interlocks {

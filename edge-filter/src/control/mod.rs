@@ -4,7 +4,7 @@
 //! scanned. A shell gives it a thread of its own and carries values in and out through [`handoff`], which never makes a
 //! thread wait for another. `examples/control-loop` is such a shell, as a program.
 //!
-//! **Not a safety function**: see [`Interlock`](crate::Interlock).
+//! **Not a safety function**: see [`Interlock`](crate::interlock::Interlock).
 //!
 //! ```
 //! # #[cfg(feature = "config")] {
@@ -38,6 +38,7 @@
 //! ```
 
 mod alarms;
+mod bit_packing;
 mod builder;
 mod command;
 #[cfg(feature = "config")]
@@ -53,7 +54,6 @@ mod output;
 mod schedule;
 mod snapshot;
 mod watchdog;
-mod words;
 
 pub use builder::ControlBuilder;
 pub use command::{COMMAND_WORDS, CommandError, ControlCommand};

@@ -1,11 +1,10 @@
 //! An output: the law that drives it, and the safe state that it falls back to.
 
 use super::{CommandError, ControlEvent, Inputs};
+use crate::Quality;
 use crate::error::ParamError;
-use crate::{
-    HysteresisSwitch, HysteresisSwitchState, Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus,
-};
-use crate::{Quality, Ramp};
+use crate::pid::{Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus, Ramp};
+use crate::switch::{HysteresisSwitch, HysteresisSwitchState};
 
 /// Definition of an output.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,9 @@
 
 use super::Controller;
 use super::output::OutputState;
-use crate::{InterlockState, LimitAlarmState, RestoreError};
+use crate::RestoreError;
+use crate::alarm::LimitAlarmState;
+use crate::interlock::InterlockState;
 
 /// The version that [`Controller::snapshot`] writes.
 pub const CONTROL_SNAPSHOT_VERSION: u32 = 1;

@@ -27,7 +27,7 @@ use std::fmt;
 ///   `max_bypass_ms` at most, until the interlock went as long without one. A clock that was set back ends a bypass.
 ///
 /// ```
-/// # use edge_filter::*;
+/// # use edge_filter::{*, interlock::*};
 /// let stop = Condition::Input { input: 0, test: Test::IsFalse };
 /// let estop = Interlock::new(stop)?;
 /// let mut state = InterlockState::default();

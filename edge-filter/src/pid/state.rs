@@ -1,6 +1,6 @@
 //! Memory of a PID controller from scan to scan.
 
-/// State of a [`Pid`](crate::Pid). The default is a controller that was never scanned.
+/// State of a [`Pid`](crate::pid::Pid). The default is a controller that was never scanned.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 pub struct PidState {
@@ -15,7 +15,7 @@ pub struct PidState {
     /// The setpoint behind its ramp.
     pub(super) setpoint: Option<f64>,
     pub(super) output: Option<f64>,
-    /// Event time of the last scan by [`Pid::update`](crate::Pid::update).
+    /// Event time of the last scan by [`Pid::update`](crate::pid::Pid::update).
     pub(super) time: Option<i64>,
     pub(super) status: PidStatus,
     /// Bad input switched to manual; somebody has to switch there too.
@@ -32,7 +32,7 @@ pub enum PidStatus {
     Cold,
     /// The algorithm gives the output.
     Auto,
-    /// Somebody's hand, or [`PidBadInput::Manual`](crate::PidBadInput::Manual).
+    /// Somebody's hand, or [`PidBadInput::Manual`](crate::pid::PidBadInput::Manual).
     Manual,
     /// A signal that is tracked.
     Tracking,

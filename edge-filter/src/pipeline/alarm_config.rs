@@ -1,10 +1,11 @@
 //! `[[alarm]]`: its keys, and the alarm that they describe.
 
 use super::config_error::{ConfigError, Place};
-use crate::{AlarmLevel, BadInput, Limit, LimitAlarm, ParamError};
+use crate::ParamError;
+use crate::alarm::{AlarmLevel, BadInput, Limit, LimitAlarm};
 use serde::{Deserialize, Serialize};
 
-/// Entry of `[[alarm]]`, see [`LimitAlarm`](crate::LimitAlarm).
+/// Entry of `[[alarm]]`, see [`LimitAlarm`](crate::alarm::LimitAlarm).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `LimitAlarm`")]
@@ -29,7 +30,7 @@ pub struct AlarmConfig {
     pub bad_input: BadInput,
 }
 
-/// Parameters of a [`Limit`](crate::Limit).
+/// Parameters of a [`Limit`](crate::alarm::Limit).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Limit`")]

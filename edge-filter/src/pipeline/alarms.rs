@@ -2,9 +2,9 @@
 
 use super::slot::Slot;
 use super::{Pattern, Pipeline};
-use crate::{
+use crate::Reading;
+use crate::alarm::{
     AckError, AlarmCommand, AlarmCommandError, AlarmLevel, AlarmTransition, LimitAlarm, LimitAlarmState,
-    Reading,
 };
 use std::collections::{BTreeSet, VecDeque};
 

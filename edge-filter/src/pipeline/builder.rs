@@ -5,7 +5,8 @@ use super::deadlines::Deadlines;
 use super::evict::Evicted;
 use super::intern::Names;
 use super::{Pattern, PatternError, Pipeline, Rule, Stats};
-use crate::{LimitAlarm, Normalise};
+use crate::alarm::LimitAlarm;
+use crate::check::Normalise;
 
 /// A sensor's state names its rule in two bytes.
 const RULES_MAX: usize = u16::MAX as usize;

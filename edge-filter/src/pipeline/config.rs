@@ -74,11 +74,15 @@
 //! ```
 
 pub use super::alarm_config::{AlarmConfig, LimitConfig};
-pub use super::judge_config::{
+pub use super::quality_check_config::{
     AttenuatedSignalConfig, CounterConfig, FlatLineConfig, HampelConfig, JumpRejectConfig,
     RateOfChangeConfig, ScaleConfig, SpikeConfig,
 };
-use crate::{Aggregate, OverLimit, Pick, QualityScheme, RangeAction, TimePolicy, Trigger};
+use crate::check::RangeAction;
+use crate::reduce::{Pick, Trigger};
+use crate::time::TimePolicy;
+use crate::window::Aggregate;
+use crate::{OverLimit, QualityScheme};
 use serde::{Deserialize, Serialize};
 
 /// Configuration of a whole pipeline.
@@ -161,41 +165,41 @@ pub struct EngineeringRange {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StageConfig {
-    /// Stage [`TimeGuard`](crate::TimeGuard) of the rule.
+    /// Stage [`TimeGuard`](crate::time::TimeGuard) of the rule.
     TimeGuard(TimeGuardConfig),
-    /// Stage [`Range`](crate::Range) of the rule.
+    /// Stage [`Range`](crate::check::Range) of the rule.
     GrossRange(GrossRangeConfig),
-    /// Stage [`RateOfChange`](crate::RateOfChange) of the rule.
+    /// Stage [`RateOfChange`](crate::qartod::RateOfChange) of the rule.
     RateOfChange(RateOfChangeConfig),
-    /// Stage [`FlatLine`](crate::FlatLine) of the rule.
+    /// Stage [`FlatLine`](crate::qartod::FlatLine) of the rule.
     FlatLine(FlatLineConfig),
-    /// Stage [`AttenuatedSignal`](crate::AttenuatedSignal) of the rule.
+    /// Stage [`AttenuatedSignal`](crate::qartod::AttenuatedSignal) of the rule.
     AttenuatedSignal(AttenuatedSignalConfig),
-    /// Stage [`Hampel`](crate::Hampel) of the rule.
+    /// Stage [`Hampel`](crate::check::Hampel) of the rule.
     Hampel(HampelConfig),
-    /// Stage [`JumpReject`](crate::JumpReject) of the rule.
+    /// Stage [`JumpReject`](crate::check::JumpReject) of the rule.
     JumpReject(JumpRejectConfig),
-    /// Stage [`Spike`](crate::Spike) of the rule.
+    /// Stage [`Spike`](crate::qartod::Spike) of the rule.
     Spike(SpikeConfig),
-    /// Stage [`Counter`](crate::Counter) of the rule.
+    /// Stage [`Counter`](crate::transform::Counter) of the rule.
     Counter(CounterConfig),
-    /// Stage [`Scale`](crate::Scale) of the rule.
+    /// Stage [`Scale`](crate::transform::Scale) of the rule.
     Scale(ScaleConfig),
-    /// Stage [`OnChange`](crate::OnChange) of the rule.
+    /// Stage [`OnChange`](crate::reduce::OnChange) of the rule.
     OnChange(OnChangeConfig),
-    /// Stage [`Deadband`](crate::Deadband) of the rule.
+    /// Stage [`Deadband`](crate::reduce::Deadband) of the rule.
     Deadband(DeadbandConfig),
-    /// Stage [`SwingingDoor`](crate::SwingingDoor) of the rule.
+    /// Stage [`SwingingDoor`](crate::reduce::SwingingDoor) of the rule.
     SwingingDoor(SwingingDoorConfig),
-    /// Stage [`SegmentHold`](crate::SegmentHold) of the rule.
+    /// Stage [`SegmentHold`](crate::reduce::SegmentHold) of the rule.
     SegmentHold(SegmentHoldConfig),
-    /// Stage [`Window`](crate::Window) of the rule.
+    /// Stage [`Window`](crate::window::Window) of the rule.
     Window(WindowConfig),
-    /// Stage [`Sample`](crate::Sample) of the rule.
+    /// Stage [`Sample`](crate::reduce::Sample) of the rule.
     Sample(SampleConfig),
-    /// Stage [`Dedup`](crate::Dedup) of the rule.
+    /// Stage [`Dedup`](crate::reduce::Dedup) of the rule.
     Dedup(DedupConfig),
-    /// Stage [`Stale`](crate::Stale) of the rule.
+    /// Stage [`Stale`](crate::time::Stale) of the rule.
     Stale(StaleConfig),
 }
 
@@ -213,7 +217,7 @@ pub struct TimeGuardConfig {
     pub same_time: Option<TimePolicy>,
 }
 
-/// Parameters of a [`Range`](crate::Range).
+/// Parameters of a [`Range`](crate::check::Range).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Range`")]
@@ -225,7 +229,7 @@ pub struct GrossRangeConfig {
     pub action: RangeAction,
 }
 
-/// See [`Deadband`](crate::Deadband); exactly one of `absolute` and `percent`, or neither with `trigger = "status"`.
+/// See [`Deadband`](crate::reduce::Deadband); exactly one of `absolute` and `percent`, or neither with `trigger = "status"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Deadband`")]
@@ -239,7 +243,7 @@ pub struct DeadbandConfig {
     pub trigger: Trigger,
 }
 
-/// Parameters of an [`OnChange`](crate::OnChange).
+/// Parameters of an [`OnChange`](crate::reduce::OnChange).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `OnChange`")]
@@ -248,7 +252,7 @@ pub struct OnChangeConfig {
     pub max_interval_ms: Option<i64>,
 }
 
-/// See [`SwingingDoor`](crate::SwingingDoor); exactly one of `deviation` and `percent`.
+/// See [`SwingingDoor`](crate::reduce::SwingingDoor); exactly one of `deviation` and `percent`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `SwingingDoor`")]
@@ -261,7 +265,7 @@ pub struct SwingingDoorConfig {
     pub uncertain_as: UncertainAs,
 }
 
-/// See [`SegmentHold`](crate::SegmentHold); exactly one of `deviation` and `percent`.
+/// See [`SegmentHold`](crate::reduce::SegmentHold); exactly one of `deviation` and `percent`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `SegmentHold`")]
@@ -272,7 +276,7 @@ pub struct SegmentHoldConfig {
     pub uncertain_as: UncertainAs,
 }
 
-/// See [`Window`](crate::Window) and [`Aggregate`].
+/// See [`Window`](crate::window::Window) and [`Aggregate`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Window`")]
@@ -299,7 +303,7 @@ pub enum EmptyWindows {
     /// They are left out.
     #[default]
     Skip,
-    /// Each is given as `BadNoData`: see [`Window::emit_empty`](crate::Window::emit_empty).
+    /// Each is given as `BadNoData`: see [`Window::emit_empty`](crate::window::Window::emit_empty).
     Emit,
 }
 
@@ -311,7 +315,7 @@ fn bad() -> UncertainAs {
     UncertainAs::Bad
 }
 
-/// See [`Sample`](crate::Sample); exactly one of `every_n` and `min_interval_ms`.
+/// See [`Sample`](crate::reduce::Sample); exactly one of `every_n` and `min_interval_ms`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Sample`")]
@@ -321,7 +325,7 @@ pub struct SampleConfig {
     pub pick: Pick,
 }
 
-/// Parameters of a [`Dedup`](crate::Dedup).
+/// Parameters of a [`Dedup`](crate::reduce::Dedup).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]
@@ -341,7 +345,7 @@ pub enum UncertainAs {
     Bad,
 }
 
-/// Parameters of a [`Stale`](crate::Stale).
+/// Parameters of a [`Stale`](crate::time::Stale).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data")]

@@ -7,11 +7,12 @@ use super::config::{
     TimeGuardConfig, UncertainAs, WindowConfig,
 };
 use super::config_error::{ConfigError, Place, Problem};
-use super::{Pipeline, Reducer, Rule};
-use crate::{
-    Aggregate, Deadband, Dedup, Normalise, OnChange, ParamError, QualityScheme, Range, Sample, SegmentHold,
-    Stale, SwingingDoor, TimeGuard, Trigger, Window,
-};
+use super::{Pipeline, Rule};
+use crate::check::{Normalise, Range};
+use crate::reduce::{Deadband, Dedup, OnChange, Reducer, Sample, SegmentHold, SwingingDoor, Trigger};
+use crate::time::{Stale, TimeGuard};
+use crate::window::{Aggregate, Window};
+use crate::{ParamError, QualityScheme};
 
 impl Pipeline {
     /// A pipeline from a configuration that was read in another way.

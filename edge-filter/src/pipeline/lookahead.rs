@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 
-use super::judges::marked;
-use crate::as_array::{as_array, as_number};
-use crate::held::Point;
-use crate::{
-    DropReason, Hampel, HampelState, HampelVerdict, Number, OutlierAction, QartodFlag, RangeAction, Spike,
-    SpikeState,
-};
+use super::quality_checks::marked;
+use crate::DropReason;
+use crate::check::{Hampel, HampelState, HampelVerdict, OutlierAction, RangeAction};
+use crate::qartod::{QartodFlag, Spike, SpikeState};
+use crate::reduce::Number;
+use crate::reduce::number::Point;
+use crate::snapshot_serde::{as_array, as_number};
 
 /// The stages of a rule; with none, nothing waits.
 #[derive(Clone, Debug, Default, PartialEq)]

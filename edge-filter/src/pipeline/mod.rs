@@ -9,24 +9,23 @@ mod builder;
 pub mod config;
 #[cfg(feature = "config")]
 pub(crate) mod config_error;
-mod course;
 mod deadlines;
 mod evict;
 #[cfg(feature = "config")]
 mod from_config;
 mod heartbeat;
 mod intern;
-#[cfg(feature = "config")]
-mod judge_config;
-mod judges;
 mod lookahead;
 #[cfg(feature = "config")]
 mod parse;
 mod pattern;
-mod reducer;
+#[cfg(feature = "config")]
+mod quality_check_config;
+mod quality_checks;
 mod rule;
 mod slot;
 mod snapshot;
+mod stage_walk;
 mod stats;
 mod transforms;
 mod watched;
@@ -36,21 +35,21 @@ pub use builder::{Builder, OverLimit};
 #[cfg(feature = "config")]
 pub use config_error::{ConfigError, Problem};
 pub use pattern::{Pattern, PatternError};
-pub use reducer::Reducer;
 pub use rule::Rule;
 pub use snapshot::{RestoreError, SNAPSHOT_VERSION, Snapshot};
 pub use stats::Stats;
 
-use crate::held::{Event, Released, Verdict};
-use crate::{
-    AckError, AlarmLevel, AlarmTransition, Emit, EmitReason, LimitAlarmState, Normalise, Outcome, Reading,
-};
+use crate::alarm::{AckError, AlarmLevel, AlarmTransition, LimitAlarmState};
+use crate::check::Normalise;
+use crate::reduce::number::Event;
+use crate::reduce::{Released, Verdict};
+use crate::{Emit, EmitReason, Outcome, Reading};
 use alarms::Alarms;
-use course::Course;
 use deadlines::{Deadlines, earlier};
 use evict::Evicted;
 use intern::{Names, reserve_one};
 use slot::Slot;
+use stage_walk::StageWalk;
 
 /// Readings of many sensors through the rules that apply to them.
 ///
@@ -187,11 +186,11 @@ impl Pipeline {
         };
         let (before, sensor) = (slot.deadline(rule), reading.sensor);
         let (alarms, stats) = (&mut self.alarms, &mut self.stats);
-        let mut course = Course { sensor, slot, rule, alarms, stats };
-        let decided = course.run(reading, (now_ms, self.trusts_clock), sink);
+        let mut walk = StageWalk { sensor, slot, rule, alarms, stats };
+        let decided = walk.run(reading, (now_ms, self.trusts_clock), sink);
         // Nearly every reading only moves its sensor's deadline later: then nothing is known that is too late.
-        let known = before.is_some() && earlier(before, course.slot.deadline(rule)) == before;
-        if !known || course.slot.alarm().is_some() {
+        let known = before.is_some() && earlier(before, walk.slot.deadline(rule)) == before;
+        if !known || walk.slot.alarm().is_some() {
             self.arm(place);
         }
         decided.unwrap_or_else(Verdict::Drop)
@@ -250,7 +249,7 @@ impl Pipeline {
         if let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) {
             let (sensor, alarms, stats) = (number, &mut self.alarms, &mut self.stats);
             if slot.is_silent(rule, now_ms) {
-                Course { sensor, slot: &mut *slot, rule, alarms, stats: &mut *stats }.release(sink);
+                StageWalk { sensor, slot: &mut *slot, rule, alarms, stats: &mut *stats }.release(sink);
             }
             let (stale, repeated) =
                 slot.expire(rule, number, now_ms, &mut |event| settle(number, event, stats, sink));
@@ -305,7 +304,7 @@ impl Pipeline {
         let Some(slot) = self.sensors.get_mut(place as usize) else { return };
         if let Some((_, rule)) = slot.rule().and_then(|place| self.rules.get(place)) {
             let (sensor, alarms, stats) = (number, &mut self.alarms, &mut self.stats);
-            Course { sensor, slot: &mut *slot, rule, alarms, stats: &mut *stats }.release(sink);
+            StageWalk { sensor, slot: &mut *slot, rule, alarms, stats: &mut *stats }.release(sink);
             slot.flush(rule, &mut |event| settle(number, event, stats, sink));
         }
     }

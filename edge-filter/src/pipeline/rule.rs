@@ -1,13 +1,14 @@
 //! The stages of one rule.
 
-use super::judges::Judges;
 use super::lookahead::Lookahead;
-use super::reducer::Reducer;
+use super::quality_checks::QualityChecks;
 use super::transforms::Transforms;
-use crate::{
-    AttenuatedSignal, Counter, ErrorBound, FlatLine, Hampel, JumpReject, LossBound, Normalise, OutlierAction,
-    Range, RangeAction, RateOfChange, Scale, Spike, Stale, TimeGuard,
-};
+use crate::check::{Hampel, JumpReject, Normalise, OutlierAction, Range, RangeAction};
+use crate::qartod::{AttenuatedSignal, FlatLine, RateOfChange, Spike};
+use crate::reduce::Reducer;
+use crate::time::{Stale, TimeGuard};
+use crate::transform::{Counter, Scale};
+use crate::{ErrorBound, LossBound};
 
 /// Stages of a sensor's readings, in this fixed order: normalise, time guard, judging stages (range first, those that
 /// look ahead last), transforming stages, one reducer, stale.
@@ -22,7 +23,7 @@ use crate::{
 pub struct Rule {
     pub(super) normalise: Normalise,
     pub(super) time_guard: TimeGuard,
-    pub(super) judges: Judges,
+    pub(super) quality_checks: QualityChecks,
     pub(super) lookahead: Lookahead,
     pub(super) transforms: Transforms,
     pub(super) reducer: Option<Reducer>,
@@ -53,28 +54,28 @@ impl Rule {
     /// Marks or drops what is out of range.
     #[must_use]
     pub fn range(mut self, stage: Range) -> Self {
-        self.judges.range = Some(stage);
+        self.quality_checks.range = Some(stage);
         self
     }
 
     /// Marks or drops what changes faster than it can.
     #[must_use]
     pub fn rate_of_change(mut self, test: RateOfChange, action: RangeAction) -> Self {
-        self.judges.rate_of_change = Some((test, action));
+        self.quality_checks.rate_of_change = Some((test, action));
         self
     }
 
     /// Marks or drops what does not move any more.
     #[must_use]
     pub fn flat_line(mut self, test: FlatLine, action: RangeAction) -> Self {
-        self.judges.flat_line = Some((test, action));
+        self.quality_checks.flat_line = Some((test, action));
         self
     }
 
     /// Marks or drops what moves less than the process.
     #[must_use]
     pub fn attenuated_signal(mut self, test: AttenuatedSignal, action: RangeAction) -> Self {
-        self.judges.attenuated_signal = Some((test, action));
+        self.quality_checks.attenuated_signal = Some((test, action));
         self
     }
 
@@ -82,8 +83,9 @@ impl Rule {
     /// with a centred one by its whole neighbourhood, half a window of readings late.
     #[must_use]
     pub fn hampel(mut self, test: Hampel, action: impl Into<OutlierAction>) -> Self {
-        (self.judges.hampel, self.lookahead.hampel) = (None, None);
-        let place = if test.delay() > 0 { &mut self.lookahead.hampel } else { &mut self.judges.hampel };
+        (self.quality_checks.hampel, self.lookahead.hampel) = (None, None);
+        let place =
+            if test.delay() > 0 { &mut self.lookahead.hampel } else { &mut self.quality_checks.hampel };
         *place = Some((test, action.into()));
         self
     }
@@ -98,7 +100,7 @@ impl Rule {
     /// Marks or drops what is too far from the last accepted value.
     #[must_use]
     pub fn jump_reject(mut self, test: JumpReject, action: RangeAction) -> Self {
-        self.judges.jump_reject = Some((test, action));
+        self.quality_checks.jump_reject = Some((test, action));
         self
     }
 
@@ -116,7 +118,7 @@ impl Rule {
         self
     }
 
-    /// Decides which readings go on: a [`Deadband`](crate::Deadband), a [`SwingingDoor`](crate::SwingingDoor), …
+    /// Decides which readings go on: a [`Deadband`](crate::reduce::Deadband), a [`SwingingDoor`](crate::reduce::SwingingDoor), …
     #[must_use]
     pub fn reducer(mut self, stage: impl Into<Reducer>) -> Self {
         self.reducer = Some(stage.into());
@@ -133,7 +135,7 @@ impl Rule {
     /// The error that the rule's stages together may cost.
     #[must_use]
     pub fn error_bound(&self) -> ErrorBound {
-        let hampel = self.judges.hampel.or(self.lookahead.hampel);
+        let hampel = self.quality_checks.hampel.or(self.lookahead.hampel);
         match hampel.map(|(_, action)| action.error_bound()) {
             None | Some(ErrorBound::Exact) => {
                 self.reducer.map_or(ErrorBound::Exact, |stage| stage.error_bound())
@@ -144,7 +146,7 @@ impl Rule {
 
     /// Tells that a sensor needs more than what its reducer keeps.
     pub(super) fn keeps_state(&self) -> bool {
-        self.judges.keeps_state() || self.delay() > 0 || self.transforms.keeps_state()
+        self.quality_checks.keeps_state() || self.delay() > 0 || self.transforms.keeps_state()
     }
 
     /// Number of a sensor's readings that wait for later ones that judge them.
@@ -166,11 +168,11 @@ impl Rule {
         together(self.refusal_loss_bound(), self.reducer_loss_bound())
     }
 
-    /// Readings that the time guard refuses before it believes that a clock was set back, and the judges before they
+    /// Readings that the time guard refuses before it believes that a clock was set back, and the quality checks before they
     /// believe a new level. No crash is needed for that.
     #[must_use]
     pub fn refusal_loss_bound(&self) -> LossBound {
-        together(self.time_guard.loss_bound(), LossBound::Readings(self.judges.refused_max()))
+        together(self.time_guard.loss_bound(), LossBound::Readings(self.quality_checks.refused_max()))
     }
 
     /// Loss of a crash alone: the readings that wait to be judged, and those that the reducer holds.

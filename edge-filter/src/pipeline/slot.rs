@@ -4,16 +4,16 @@
 use super::Rule;
 use super::deadlines::earlier;
 use super::heartbeat::Heartbeat;
-use super::judges::JudgesState;
 use super::lookahead::LookaheadState;
-use super::reducer::ReducerState;
+use super::quality_checks::QualityCheckStates;
 use super::transforms::TransformsState;
-use crate::as_array::as_array;
-use crate::held::{Event, Verdict};
-use crate::last::LastEmitted;
-use crate::{
-    DropReason, Emit, EmitReason, Passage, Quality, Reading, Stale, StaleState, TimeGuardState, Value,
-};
+use crate::reduce::Verdict;
+use crate::reduce::last_emitted::LastEmitted;
+use crate::reduce::number::Event;
+use crate::reduce::reducer::ReducerState;
+use crate::snapshot_serde::as_array;
+use crate::time::{Passage, Stale, StaleState, TimeGuardState};
+use crate::{DropReason, Emit, EmitReason, Quality, Reading, Value};
 
 /// The states of one sensor's stages.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,12 +51,12 @@ as_array!(Extra { reducer, heartbeat, single });
 /// The states of stages that look at single readings, and of those that look ahead.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct SingleStates {
-    judges: JudgesState,
+    quality_checks: QualityCheckStates,
     ahead: LookaheadState,
     transforms: TransformsState,
 }
 
-as_array!(SingleStates { judges, ahead, transforms });
+as_array!(SingleStates { quality_checks, ahead, transforms });
 
 const _: () = assert!(size_of::<Extra>() == 64);
 
@@ -103,13 +103,13 @@ impl Slot {
             return Some("what its reducing stage holds");
         }
         let single = extra.single.as_deref()?;
-        if !single.judges.is_sound() {
+        if !single.quality_checks.is_sound() {
             return Some("the past of its judging stages");
         }
         (!single.ahead.is_sound()).then_some("what waits to be judged")
     }
 
-    /// Moves the times of guard, reducer and stale, which every sensor has; those of windows and judges are left.
+    /// Moves the times of guard, reducer and stale, which every sensor has; those of windows and quality checks are left.
     pub(super) fn shift(&mut self, by_ms: i64) {
         self.guard.shift(by_ms);
         self.last.shift(by_ms);
@@ -147,12 +147,12 @@ impl Slot {
         passage: Passage,
     ) -> Result<(), DropReason> {
         if passage.is_beside() {
-            return rule.judges.check_range(reading);
+            return rule.quality_checks.check_range(reading);
         }
         self.force(passage.reason());
-        rule.judges.check_range(reading)?;
+        rule.quality_checks.check_range(reading)?;
         match self.single() {
-            Some(single) => rule.judges.check(&mut single.judges, reading, passage),
+            Some(single) => rule.quality_checks.check(&mut single.quality_checks, reading, passage),
             None => Ok(()),
         }
     }

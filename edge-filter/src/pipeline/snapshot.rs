@@ -2,8 +2,8 @@
 
 use super::Pipeline;
 use super::slot::Slot;
-use crate::LimitAlarmState;
-use crate::as_array::as_array;
+use crate::alarm::LimitAlarmState;
+use crate::snapshot_serde::as_array;
 use std::fmt;
 
 /// The version that [`Pipeline::snapshot`] writes.

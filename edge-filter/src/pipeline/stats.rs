@@ -1,6 +1,7 @@
 //! Counters: every reading is accounted for, by reason.
 
-use crate::held::{Event, Released, Verdict};
+use crate::reduce::number::Event;
+use crate::reduce::{Released, Verdict};
 use crate::{DropReason, EmitReason};
 
 /// Counters of a pipeline since it was built. Always: `input + restored = emitted + dropped + held`; synthetic emits are

@@ -1,8 +1,14 @@
 //! Tests of state that no caller sees: the order of the deadlines.
 
 use super::*;
-use crate::{Deadband, Limit, LimitAlarm, Range, RangeAction, Rule, Spike, SpikeMethod, Stale};
-use crate::{Quality, SwingingDoor, TimeGuard, Value, Window};
+use crate::alarm::{Limit, LimitAlarm};
+use crate::check::{Range, RangeAction};
+use crate::qartod::{Spike, SpikeMethod};
+use crate::reduce::Reducer;
+use crate::reduce::{Deadband, SwingingDoor};
+use crate::time::{Stale, TimeGuard};
+use crate::window::Window;
+use crate::{Quality, Rule, Value};
 use proptest::prelude::*;
 
 const NAMES: [&str; 5] = ["deadband", "door", "window", "ahead", "alarm/x"];
@@ -12,7 +18,7 @@ fn pipeline() -> Result<Pipeline, Box<dyn std::error::Error>> {
     let rule = || Rule::new().time_guard(guard);
     let stale = || Stale::after_ms(3000);
     let window = Window::tumbling_ms(2000)?.allowed_lateness_ms(500)?;
-    let mean = Reducer::Window(window, crate::Aggregate::Mean);
+    let mean = Reducer::Window(window, crate::window::Aggregate::Mean);
     let spike = Spike::new(SpikeMethod::Average, None, Some(5.0))?;
     let range = Range::new(0.0, 9.0)?.action(RangeAction::Drop);
     let limit = Limit::at(5.0)?.on_delay_ms(1500)?;

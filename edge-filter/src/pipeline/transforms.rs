@@ -1,6 +1,8 @@
 //! The stages that alter a value: counters, scale and unit. They run on judged readings, before alarms and the reducer.
 
-use crate::{Count, Counter, CounterState, EmitReason, QartodFlag, Reading, Scale, Value};
+use crate::qartod::QartodFlag;
+use crate::transform::{Count, Counter, CounterState, Scale};
+use crate::{EmitReason, Reading, Value};
 
 /// The transforming stages of a rule.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -3,7 +3,7 @@
 use super::extremes::Extremes;
 use super::{QartodFlag, Thresholds};
 use crate::error::{ParamError, interval};
-use crate::overflowing::Overflowing;
+use crate::snapshot_serde::Overflowing;
 use crate::{ErrorBound, LossBound};
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ pub enum Attenuation {
 /// that for the range); the cost per reading does not grow with the period, but for a recalculation now and then.
 ///
 /// ```
-/// # use edge_filter::{AttenuatedSignal, AttenuatedSignalState, Attenuation};
+/// # use edge_filter::qartod::{AttenuatedSignal, AttenuatedSignalState, Attenuation};
 /// let test = AttenuatedSignal::new(Attenuation::Range, Some(5.0), Some(2.0), 40_000)?.min_obs(3)?;
 /// let mut state = AttenuatedSignalState::default();
 /// let readings = [(0, 1.0), (10_000, 9.0), (20_000, 9.0), (30_000, 9.0), (40_000, 10.5), (50_000, 10.0)];
@@ -192,11 +192,11 @@ impl AttenuatedSignal {
 struct Moments {
     count: u32,
     removed: u32,
-    #[cfg_attr(feature = "config", serde(with = "crate::overflowing"))]
+    #[cfg_attr(feature = "config", serde(with = "crate::snapshot_serde"))]
     mean: f64,
-    #[cfg_attr(feature = "config", serde(with = "crate::overflowing"))]
+    #[cfg_attr(feature = "config", serde(with = "crate::snapshot_serde"))]
     squares: f64,
-    #[cfg_attr(feature = "config", serde(with = "crate::overflowing"))]
+    #[cfg_attr(feature = "config", serde(with = "crate::snapshot_serde"))]
     largest_squares: f64,
 }
 

@@ -12,7 +12,7 @@ use crate::{ErrorBound, LossBound};
 /// values of 16 bytes per reading of the two windows, and constant cost per reading.
 ///
 /// ```
-/// # use edge_filter::{FlatLine, FlatLineState, QartodFlag};
+/// # use edge_filter::qartod::{FlatLine, FlatLineState, QartodFlag};
 /// let flat = FlatLine::over_seconds(20, 30, 10_000, 0.1)?; // 3 and 4 readings, sampled every 10 s
 /// let mut state = FlatLineState::default();
 /// let flags = [5.0, 5.0, 5.0, 5.05, 5.2].map(|v| flat.check(&mut state, v).number());

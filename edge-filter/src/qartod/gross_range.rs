@@ -1,6 +1,8 @@
 //! Gross range: the flag of [`Range`].
 
-use crate::{QartodFlag, Quality, Range, Value};
+use crate::check::Range;
+use crate::qartod::QartodFlag;
+use crate::{Quality, Value};
 
 impl Range {
     /// The flag of the gross range test of QARTOD, whatever the action. NaN is missing; the infinities fail, as in
@@ -21,7 +23,8 @@ impl Range {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ParamError, RangeAction};
+    use crate::ParamError;
+    use crate::check::RangeAction;
 
     #[test]
     fn flags_are_those_of_ioos_qc_for_values_in_out_and_missing() -> Result<(), ParamError> {

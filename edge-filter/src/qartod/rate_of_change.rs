@@ -2,7 +2,7 @@
 
 use super::{QartodFlag, Thresholds};
 use crate::error::interval;
-use crate::overflowing::Overflowing;
+use crate::snapshot_serde::Overflowing;
 use crate::{ErrorBound, LossBound, ParamError};
 
 /// The rate of change test of QARTOD, in units of the sensor per second between a value and the one before it.
@@ -12,7 +12,7 @@ use crate::{ErrorBound, LossBound, ParamError};
 /// that comes after a gap longer than `max_gap_ms`, is unknown. 24 bytes per sensor.
 ///
 /// ```
-/// # use edge_filter::{QartodFlag, RateOfChange, RateOfChangeState};
+/// # use edge_filter::qartod::{QartodFlag, RateOfChange, RateOfChangeState};
 /// let rate = RateOfChange::new(Some(1.0), None)?;
 /// let mut state = RateOfChangeState::default();
 /// assert_eq!(rate.check(&mut state, 20.0, 0), QartodFlag::Good);

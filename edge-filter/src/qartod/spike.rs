@@ -21,7 +21,7 @@ pub enum SpikeMethod {
 /// The first and the last value, and the neighbours of a missing one, are unknown. 24 bytes per sensor.
 ///
 /// ```
-/// # use edge_filter::{QartodFlag, Spike, SpikeMethod, SpikeState};
+/// # use edge_filter::qartod::{QartodFlag, Spike, SpikeMethod, SpikeState};
 /// let spike = Spike::new(SpikeMethod::Average, Some(3.0), Some(6.0))?;
 /// let mut state = SpikeState::default();
 /// let flags: Vec<_> = [1.0, 2.0, 9.0, 2.0].iter().filter_map(|&v| spike.check(&mut state, v)).collect();

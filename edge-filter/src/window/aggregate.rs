@@ -1,7 +1,6 @@
 //! Aggregates of numbers, one at a time.
 
-use crate::as_array::as_array;
-use crate::overflowing::Overflowing;
+use crate::snapshot_serde::{Overflowing, as_array};
 
 /// Readings of one window that a median is made of; a window with more has none.
 pub const MEDIAN_READINGS_MAX: usize = 65_536;

@@ -1,7 +1,7 @@
 //! The time that readings cover: areas under them, and for how long they were good.
 
 use super::aggregate::Sum;
-use crate::as_array::as_array;
+use crate::snapshot_serde::as_array;
 
 /// A reading as a window sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]

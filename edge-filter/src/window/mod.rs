@@ -7,9 +7,9 @@ mod result;
 pub use aggregate::MEDIAN_READINGS_MAX;
 pub use result::{Aggregate, WindowResult};
 
-use crate::as_array::as_array;
 use crate::error::{ParamError, delay, interval};
-use crate::held::READINGS_MAX;
+use crate::reduce::number::READINGS_MAX;
+use crate::snapshot_serde::as_array;
 use crate::{DropReason, ErrorBound, LossBound, Quality, Value};
 use aggregate::Numbers;
 use cover::{Cover, Sample};
@@ -30,7 +30,8 @@ use cover::{Cover, Sample};
 /// bytes per sensor, and 8 per reading of a window if the median is asked for, up to [`MEDIAN_READINGS_MAX`].
 ///
 /// ```
-/// # use edge_filter::{Window, WindowState, Quality};
+/// # use edge_filter::Quality;
+/// # use edge_filter::window::{Window, WindowState};
 /// let (mut state, mut means) = (WindowState::default(), Vec::new());
 /// let window = Window::tumbling_ms(1000)?;
 /// for (time, value) in [(100, 1.0), (900, 2.0), (1500, 5.0)] {

@@ -75,7 +75,7 @@ impl WindowResult {
     }
 
     /// The median, if it was asked for and the window had at most
-    /// [`MEDIAN_READINGS_MAX`](crate::MEDIAN_READINGS_MAX) readings.
+    /// [`MEDIAN_READINGS_MAX`](crate::window::MEDIAN_READINGS_MAX) readings.
     #[must_use]
     pub fn median(&self) -> Option<f64> {
         self.get(Aggregate::Median)

@@ -17,15 +17,14 @@
 
 use crate::{Clock, state_file};
 use edge_filter::control::{ControlSnapshot, Controller};
-use std::fmt;
 use std::fs::DirBuilder;
-use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::{fmt, io};
 
 /// Its name in the directory of a queue.
 pub const FILE: &str = "control-state";

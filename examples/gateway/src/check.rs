@@ -6,7 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use edge_bridge::bridge::idle_ping_every_ms;
-use edge_filter::{DropReason, LossBound, Pipeline, TimeGuard};
+use edge_filter::time::TimeGuard;
+use edge_filter::{DropReason, LossBound, Pipeline};
 use edge_queue::ClockSync;
 
 use crate::config::units::{human_bytes, human_duration};

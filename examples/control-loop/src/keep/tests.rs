@@ -1,8 +1,9 @@
 use std::fs;
 
 use super::*;
+use edge_filter::Quality;
+use edge_filter::alarm::{AlarmCommand, AlarmLevel};
 use edge_filter::control::ControlEvent;
-use edge_filter::{AlarmCommand, AlarmLevel, Quality};
 
 const LOOPS: &str = r#"
 [[input]]

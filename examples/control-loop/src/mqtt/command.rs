@@ -1,8 +1,9 @@
 //! Commands that operators publish under `cmd/`.
 
 use super::names::{LoopNames, number};
+use edge_filter::alarm::{AlarmCommand, AlarmLevel};
 use edge_filter::control::ControlCommand;
-use edge_filter::{AlarmCommand, AlarmLevel, PidMode};
+use edge_filter::pid::PidMode;
 
 /// `KIND/NAME/VERB`: `interlock/stop/reset`, `interlock/stop/bypass` with milliseconds, `output/NAME/setpoint` with a number,
 /// `output/NAME/mode` with `"auto"`, `"hold"` or a number, `alarm/INPUT/LEVEL/ack` with the transition, `…/reset`, `…/shelve` with

@@ -1,8 +1,8 @@
 //! Permission of commands: who may command what, how far and how often. Pure.
 
 use super::names::{LoopNames, number};
-use edge_filter::PidMode;
 use edge_filter::control::ControlCommand;
+use edge_filter::pid::PidMode;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 

@@ -3,7 +3,7 @@
 use super::names::EVENT;
 use bytes::Bytes;
 use edge_bridge::wire::{Properties, Publish, QoS, Utf8, validate_topic_name};
-use edge_filter::AlarmTransition;
+use edge_filter::alarm::AlarmTransition;
 use serde_json::{Value, json};
 
 /// A message to be: first for local subscribers, then for the hub if it is meant for it.

@@ -1,7 +1,8 @@
 //! Answers of the control thread to commands, as words of a ring.
 
+use edge_filter::alarm::AlarmCommandError;
 use edge_filter::control::CommandError;
-use edge_filter::{AlarmCommandError, InterlockError, Vote};
+use edge_filter::interlock::{InterlockError, Vote};
 
 /// Number of the command and of its end.
 pub(crate) const ANSWER_WORDS: usize = 2;

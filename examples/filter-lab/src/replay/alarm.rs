@@ -3,7 +3,7 @@
 use super::case::Config;
 use super::rows::{Row, states};
 use crate::error::Error;
-use edge_filter::{AlarmLevel, ExclusiveAlarm, ExclusiveAlarmState, ExclusiveState};
+use edge_filter::alarm::{AlarmLevel, ExclusiveAlarm, ExclusiveAlarmState, ExclusiveState};
 use std::fmt::Write as _;
 
 pub(super) fn table(config: &Config<'_>, rows: &[Row]) -> Result<String, Error> {

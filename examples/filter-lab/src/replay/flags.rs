@@ -4,9 +4,11 @@
 use super::case::Config;
 use super::rows::{Row, by_sensor};
 use crate::error::Error;
-use edge_filter::{
-    Alignment, AttenuatedSignal, AttenuatedSignalState, Attenuation, FlatLine, FlatLineState, Hampel,
-    HampelState, QartodFlag, Range, RateOfChange, RateOfChangeState, Spike, SpikeMethod, SpikeState, Value,
+use edge_filter::Value;
+use edge_filter::check::{Alignment, Hampel, HampelState, Range};
+use edge_filter::qartod::{
+    AttenuatedSignal, AttenuatedSignalState, Attenuation, FlatLine, FlatLineState, QartodFlag, RateOfChange,
+    RateOfChangeState, Spike, SpikeMethod, SpikeState,
 };
 
 pub(super) fn qartod(config: &Config<'_>, rows: &[Row]) -> Result<Vec<u8>, Error> {

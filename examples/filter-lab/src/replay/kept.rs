@@ -3,9 +3,9 @@
 use super::case::Config;
 use super::rows::{Row, states};
 use crate::error::Error;
-use edge_filter::{
-    Deadband, DeadbandState, JumpReject, JumpRejectState, OnChange, OnChangeState, SwingingDoor,
-    SwingingDoorState, Trigger, Verdict,
+use edge_filter::check::{JumpReject, JumpRejectState};
+use edge_filter::reduce::{
+    Deadband, DeadbandState, OnChange, OnChangeState, SwingingDoor, SwingingDoorState, Trigger, Verdict,
 };
 
 pub(super) fn kept(kind: &str, config: &Config<'_>, rows: &[Row]) -> Result<Vec<usize>, Error> {

@@ -3,7 +3,8 @@
 use super::case::Config;
 use crate::error::Error;
 use edge_csv::{Lines, places};
-use edge_filter::{AntiWindup, DerivativeForm, Pid, PidInput, PidMode, PidState, Quality};
+use edge_filter::Quality;
+use edge_filter::pid::{AntiWindup, DerivativeForm, Pid, PidInput, PidMode, PidState};
 use std::fmt::Write as _;
 use std::path::Path;
 

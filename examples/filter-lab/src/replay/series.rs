@@ -3,7 +3,7 @@
 use super::case::Config;
 use super::rows::Row;
 use crate::error::Error;
-use edge_filter::{Aggregate, Window, WindowResult, WindowState};
+use edge_filter::window::{Aggregate, Window, WindowResult, WindowState};
 use std::fmt::Write as _;
 
 const ALL: [&str; 8] = ["count", "first", "last", "min", "max", "mean", "std_pop", "median"];

@@ -7,11 +7,10 @@ use toml::de::DeValue;
 use edge_bridge::wire::{validate_characters, validate_filter, validate_topic_name};
 use edge_codec::compact::Level;
 
-use super::ack_held;
 use super::fields::fields;
 use super::section::{Placed, Section, World};
 use super::tables::tables_of;
-use super::{BatchMax, Findings, Format, Queue, Route, Severity};
+use super::{BatchMax, Findings, Format, Queue, Route, Severity, ack_held};
 
 const BATCH_MAX_DEFAULT: u32 = 1_000;
 const BATCH_READINGS_MAX: u32 = 100_000;

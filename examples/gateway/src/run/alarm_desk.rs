@@ -4,7 +4,7 @@
 
 use control_loop::mqtt::{Budget, LoopNames, Refusals, Said, Told, alarm_command, alarm_event};
 use edge_bridge::ingest::{Inbound, Now};
-use edge_filter::{AlarmCommand, AlarmLevel, AlarmTransition};
+use edge_filter::alarm::{AlarmCommand, AlarmLevel, AlarmTransition};
 use tokio::sync::mpsc;
 
 use crate::config::AlarmCommands;

@@ -9,15 +9,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "a shell: one small file, and a task that writes it")]
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 
 use control_loop::mqtt::Said;
 use edge_bridge::net::Clock;
-use edge_filter::LimitAlarmState;
+use edge_filter::alarm::LimitAlarmState;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;

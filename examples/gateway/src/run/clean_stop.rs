@@ -16,9 +16,8 @@
     reason = "a shell: one small file, read at the start and written at the end"
 )]
 
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use control_loop::state_file;
 use edge_bridge::Row;

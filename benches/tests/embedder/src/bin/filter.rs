@@ -1,6 +1,7 @@
 //! A pipeline from TOML, and one stage alone.
 
-use edge_filter::{Deadband, DeadbandState, Emit, Outcome, Pipeline, Quality, Reading, Value};
+use edge_filter::reduce::{Deadband, DeadbandState};
+use edge_filter::{Emit, Outcome, Pipeline, Quality, Reading, Value};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let now_ms = 1_580_515_200_000;

@@ -1,9 +1,9 @@
 //! The stages with an error bound, run over a recording at many tolerances.
 
-use edge_filter::{
-    Deadband, DeadbandState, ParamError, Quality, SegmentHold, SegmentHoldState, SwingingDoor,
-    SwingingDoorState, Verdict,
+use edge_filter::reduce::{
+    Deadband, DeadbandState, SegmentHold, SegmentHoldState, SwingingDoor, SwingingDoorState, Verdict,
 };
+use edge_filter::{ParamError, Quality};
 
 /// A stage with an error bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

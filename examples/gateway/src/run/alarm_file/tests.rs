@@ -1,7 +1,8 @@
 use super::*;
 use crate::run::ingest::GatewayIngest;
 use edge_bridge::ingest::Now;
-use edge_filter::{AlarmCommand, AlarmLevel, Pipeline, Quality, Reading, Value};
+use edge_filter::alarm::{AlarmCommand, AlarmLevel};
+use edge_filter::{Pipeline, Quality, Reading, Value};
 
 fn shelved() -> Vec<KeptAlarms> {
     let mut pipeline = Pipeline::from_toml("[[alarm]]\nmatch = \"#\"\nhigh = { limit = 90.0 }\n").unwrap();

@@ -2,7 +2,7 @@
 
 use edge_bridge::ingest::Now;
 use edge_codec::Value;
-use edge_filter::{AlarmCommand, AlarmCommandError, AlarmLevel, AlarmTransition, LimitAlarmState};
+use edge_filter::alarm::{AlarmCommand, AlarmCommandError, AlarmLevel, AlarmTransition, LimitAlarmState};
 
 use super::Filter;
 use crate::run::reading_row::ReadingRow;

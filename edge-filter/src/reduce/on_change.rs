@@ -1,20 +1,21 @@
 //! On change: report whatever is not the same as the last time.
 
+use super::last_emitted::LastEmitted;
 use crate::error::{ParamError, delay, interval};
-use crate::last::LastEmitted;
 use crate::value::Tolerance;
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// Passes a reading when its value or its whole status differs from the last emitted one.
 ///
 /// Floats are compared bit by bit, except that the two zeros are one value and all NaN are one. Unlike a
-/// [`Deadband`](crate::Deadband) of 0, it compares values under a bad status too.
+/// [`Deadband`](crate::reduce::Deadband) of 0, it compares values under a bad status too.
 ///
 /// **Error bound**: none is needed, what is suppressed is the same ([`OnChange::error_bound`]); `min_interval_ms` gives
 /// that up for its length. **Loss bound**: nothing is held.
 ///
 /// ```
-/// # use edge_filter::{OnChange, OnChangeState, Quality};
+/// # use edge_filter::Quality;
+/// # use edge_filter::reduce::{OnChange, OnChangeState};
 /// let mut state = OnChangeState::default();
 /// let on_change = OnChange::new();
 /// assert!(on_change.check(&mut state, "run", Quality::GOOD, 0).is_some());
@@ -120,7 +121,8 @@ impl OnChange {
 /// **Error bound**: what is dropped is the same. **Loss bound**: nothing is held.
 ///
 /// ```
-/// # use edge_filter::{Dedup, OnChangeState, Quality};
+/// # use edge_filter::Quality;
+/// # use edge_filter::reduce::{Dedup, OnChangeState};
 /// let mut state = OnChangeState::default();
 /// let dedup = Dedup::within_ms(60_000)?;
 /// assert!(dedup.check(&mut state, 20.0, Quality::GOOD, 0).is_some());

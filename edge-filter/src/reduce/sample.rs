@@ -1,9 +1,10 @@
 //! Rate limit and every n-th: one reading of a group.
 
-use crate::as_array::as_array;
+use super::holding::Holding;
+use super::last_emitted::LastEmitted;
+use super::number::{Event, Point, Released, Verdict};
 use crate::error::{ParamError, interval};
-use crate::held::{Event, Holding, Point, Released, Verdict};
-use crate::last::LastEmitted;
+use crate::snapshot_serde::as_array;
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// Passes one reading of every group of `n`, or of every interval of event time.
@@ -15,7 +16,8 @@ use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 /// **Error bound**: none is stated. **Loss bound**: nothing with [`Pick::First`], else one held reading per sensor.
 ///
 /// ```
-/// # use edge_filter::{Sample, SampleState, Quality, Verdict};
+/// # use edge_filter::Quality;
+/// # use edge_filter::reduce::{Sample, SampleState, Verdict};
 /// let mut state = SampleState::default();
 /// let limit = Sample::min_interval_ms(1000)?;
 /// let passes = |time| limit.check(&mut state, time as f64, Quality::GOOD, time, &mut |_| ()) != Verdict::Drop(edge_filter::DropReason::RateLimit);

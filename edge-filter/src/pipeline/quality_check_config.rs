@@ -1,12 +1,12 @@
 //! The keys of the judging and transforming stages, and the stages that they describe.
 
-use crate::{
-    Alignment, AttenuatedSignal, Attenuation, Counter, CounterWidth, FlatLine, Hampel, JumpReject,
-    OutlierAction, ParamError, RangeAction, RateOfChange, Scale, Spike, SpikeMethod,
-};
+use crate::ParamError;
+use crate::check::{Alignment, Hampel, JumpReject, OutlierAction, RangeAction};
+use crate::qartod::{AttenuatedSignal, Attenuation, FlatLine, RateOfChange, Spike, SpikeMethod};
+use crate::transform::{Counter, CounterWidth, Scale};
 use serde::{Deserialize, Serialize};
 
-/// Parameters of a [`RateOfChange`](crate::RateOfChange).
+/// Parameters of a [`RateOfChange`](crate::qartod::RateOfChange).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `RateOfChange`")]
@@ -17,7 +17,7 @@ pub struct RateOfChangeConfig {
     pub action: RangeAction,
 }
 
-/// Parameters of a [`FlatLine::over_seconds`](crate::FlatLine::over_seconds).
+/// Parameters of a [`FlatLine::over_seconds`](crate::qartod::FlatLine::over_seconds).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructor of `FlatLine`")]
@@ -30,7 +30,7 @@ pub struct FlatLineConfig {
     pub action: RangeAction,
 }
 
-/// Parameters of an [`AttenuatedSignal`](crate::AttenuatedSignal).
+/// Parameters of an [`AttenuatedSignal`](crate::qartod::AttenuatedSignal).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see `AttenuatedSignal`")]
@@ -48,7 +48,7 @@ pub struct AttenuatedSignalConfig {
     pub action: RangeAction,
 }
 
-/// See [`Spike`](crate::Spike); readings are one late.
+/// See [`Spike`](crate::qartod::Spike); readings are one late.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructor of `Spike`")]
@@ -59,7 +59,7 @@ pub struct SpikeConfig {
     pub action: RangeAction,
 }
 
-/// See [`Hampel`](crate::Hampel); `alignment = "centered"` makes readings half a window late.
+/// See [`Hampel`](crate::check::Hampel); `alignment = "centered"` makes readings half a window late.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `Hampel`")]
@@ -75,7 +75,7 @@ pub struct HampelConfig {
     pub action: OutlierAction,
 }
 
-/// Parameters of a [`JumpReject`](crate::JumpReject).
+/// Parameters of a [`JumpReject`](crate::check::JumpReject).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the setters of `JumpReject`")]
@@ -87,7 +87,7 @@ pub struct JumpRejectConfig {
     pub action: RangeAction,
 }
 
-/// See [`Counter`](crate::Counter); the value becomes the total since the first reading.
+/// See [`Counter`](crate::transform::Counter); the value becomes the total since the first reading.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructor of `Counter`")]
@@ -96,7 +96,7 @@ pub struct CounterConfig {
     pub max_rate_per_s: f64,
 }
 
-/// See [`Scale`](crate::Scale); `raw` and `unit`, or `factor` and `offset`.
+/// See [`Scale`](crate::transform::Scale); `raw` and `unit`, or `factor` and `offset`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, clippy::exhaustive_structs, reason = "plain data; see the constructors of `Scale`")]

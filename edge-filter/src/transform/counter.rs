@@ -53,7 +53,7 @@ pub enum Count {
 /// bear out a wrap: a reset. 32 bytes per sensor.
 ///
 /// ```
-/// # use edge_filter::{Count, Counter, CounterState, CounterWidth};
+/// # use edge_filter::transform::{Count, Counter, CounterState, CounterWidth};
 /// let counter = Counter::new(CounterWidth::Bits16, 100.0)?;
 /// let mut state = CounterState::default();
 /// let counts = [(0, 65_500), (1_000, 65_530), (2_000, 24), (3_000, 0)].map(|(t, v)| counter.check(&mut state, v, t));

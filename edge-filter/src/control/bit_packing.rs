@@ -1,4 +1,4 @@
-//! Small numbers in the parts of a word.
+//! Bit packing: small numbers in one 64-bit word.
 
 /// The byte that begins at a bit.
 pub(super) fn byte(word: u64, at: u32) -> usize {

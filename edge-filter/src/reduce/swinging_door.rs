@@ -1,10 +1,10 @@
 //! Swinging door trending, in the form that keeps its error bound.
 
-use crate::as_array::as_array;
+use super::holding::Holding;
+use super::last_emitted::LastEmitted;
+use super::number::{Event, Point, Released, Verdict};
 use crate::error::{ParamError, interval, positive};
-use crate::held::{Event, Holding, Point, Released, Verdict};
-use crate::last::LastEmitted;
-use crate::overflowing::Overflowing;
+use crate::snapshot_serde::{Overflowing, as_array};
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// Keeps the corners of a trend: between two emitted readings every suppressed one lies within the deviation of the
@@ -25,7 +25,8 @@ use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 /// per reading.
 ///
 /// ```
-/// # use edge_filter::{SwingingDoor, SwingingDoorState, Quality};
+/// # use edge_filter::Quality;
+/// # use edge_filter::reduce::{SwingingDoor, SwingingDoorState};
 /// let (mut state, mut kept) = (SwingingDoorState::default(), Vec::new());
 /// let door = SwingingDoor::new(0.5)?;
 /// for (time, value) in [(0, 0.0), (1, 1.0), (2, 2.0), (3, 0.0)] {

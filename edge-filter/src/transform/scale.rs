@@ -9,7 +9,8 @@ use crate::{ErrorBound, LossBound, Value};
 /// included. Booleans and texts pass. No state.
 ///
 /// ```
-/// # use edge_filter::{Scale, Value};
+/// # use edge_filter::Value;
+/// # use edge_filter::transform::Scale;
 /// let celsius = Scale::linear(5.0 / 9.0, -160.0 / 9.0)?; // from °F
 /// assert_eq!(celsius.apply(Value::F64(212.0)), Value::F64(100.0));
 /// let level_percent = Scale::between((4.0, 20.0), (0.0, 100.0))?; // from mA
@@ -48,8 +49,8 @@ impl Scale {
         Self::linear(factor, unit.0 - low * factor)
     }
 
-    /// The value in the unit of the plant. An overflow becomes an infinity: let [`Normalise`](crate::Normalise) or
-    /// [`Range`](crate::Range) see what comes out if raw values may be that large.
+    /// The value in the unit of the plant. An overflow becomes an infinity: let [`Normalise`](crate::check::Normalise) or
+    /// [`Range`](crate::check::Range) see what comes out if raw values may be that large.
     #[must_use]
     pub fn apply<'a>(&self, value: Value<'a>) -> Value<'a> {
         if matches!(value, Value::Bool(_) | Value::Text(_)) || (self.factor == 1.0 && self.offset == 0.0) {

@@ -10,7 +10,7 @@ use crate::{ErrorBound, LossBound, Quality};
 /// be reported stale too early, and recover with their next reading. Both go away with a monotonic `now`.
 ///
 /// ```
-/// # use edge_filter::{Stale, StaleState};
+/// # use edge_filter::time::{Stale, StaleState};
 /// let stale = Stale::after_ms(30_000)?;
 /// let mut state = StaleState::default();
 /// stale.seen(&mut state, 0);

@@ -1,14 +1,16 @@
-//! A reading's way through the stages of its rule, at once or with a wait in line.
+//! Stage walk: takes a reading through the stages of its rule, at once or after a wait in line.
 
 use super::alarms::Alarms;
 use super::lookahead::{LookaheadState, Waiting};
 use super::slot::Slot;
 use super::{Rule, Stats, settle};
-use crate::held::{Event, Number, Point, Released, Verdict};
-use crate::{DropReason, Emit, EmitReason, Passage, Reading, TimePolicy, Value};
+use crate::reduce::number::{Event, Point};
+use crate::reduce::{Number, Released, Verdict};
+use crate::time::{Passage, TimePolicy};
+use crate::{DropReason, Emit, EmitReason, Reading, Value};
 
 /// One sensor, and all that its readings meet.
-pub(super) struct Course<'p> {
+pub(super) struct StageWalk<'p> {
     pub(super) sensor: u32,
     pub(super) slot: &'p mut Slot,
     pub(super) rule: &'p Rule,
@@ -16,7 +18,7 @@ pub(super) struct Course<'p> {
     pub(super) stats: &'p mut Stats,
 }
 
-impl Course<'_> {
+impl StageWalk<'_> {
     /// A reading as it came. It may come back altered; its quality is that of the outcome.
     #[inline]
     pub(super) fn run<'a>(

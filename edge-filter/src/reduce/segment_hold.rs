@@ -1,9 +1,10 @@
 //! Segment hold (PMC-MR): the fewest constants that stay within the deviation.
 
-use crate::as_array::as_array;
+use super::holding::Holding;
+use super::last_emitted::LastEmitted;
+use super::number::{Event, Number, Point, READINGS_MAX, Released, Verdict};
 use crate::error::{ParamError, interval, positive};
-use crate::held::{Event, Holding, Number, Point, READINGS_MAX, Released, Verdict};
-use crate::last::LastEmitted;
+use crate::snapshot_serde::as_array;
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// Replaces a run of readings that lie within twice the deviation of each other by the middle of their range: poor
@@ -19,7 +20,8 @@ use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 /// compared as `f64`. A nanosecond per reading.
 ///
 /// ```
-/// # use edge_filter::{SegmentHold, SegmentHoldState, Quality};
+/// # use edge_filter::Quality;
+/// # use edge_filter::reduce::{SegmentHold, SegmentHoldState};
 /// let (mut state, mut kept) = (SegmentHoldState::default(), Vec::new());
 /// let hold = SegmentHold::new(0.5)?;
 /// for (time, value) in [(0, 20.0), (1, 21.0), (2, 21.6), (3, 22.0), (4, 25.0)] {

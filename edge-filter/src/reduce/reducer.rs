@@ -1,14 +1,13 @@
 //! The one reducing stage of a rule, and its state for one sensor.
 
-use crate::held::{Event, Holding, Number, Point, Released, Verdict};
-use crate::last::LastEmitted;
-use crate::segment_hold::Segment;
-use crate::swinging_door::Door;
-use crate::window::{Aggregate, Taken, WindowResult};
-use crate::{
-    Deadband, Dedup, DropReason, EmitReason, ErrorBound, LossBound, OnChange, Quality, Sample, SegmentHold,
-    SwingingDoor, Value, Window, WindowState,
-};
+use super::holding::Holding;
+use super::last_emitted::LastEmitted;
+use super::number::{Event, Number, Point, Released, Verdict};
+use super::{Deadband, Dedup, OnChange, Sample, SegmentHold, SwingingDoor};
+use crate::reduce::segment_hold::Segment;
+use crate::reduce::swinging_door::Door;
+use crate::window::{Aggregate, Taken, Window, WindowResult, WindowState};
+use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// A stage that decides which readings go on; a [`Rule`](crate::Rule) has at most one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +64,7 @@ from_stages!(OnChange, Deadband, SwingingDoor, SegmentHold, Sample, Dedup);
 /// State of a reducing stage beside the last emitted reading; 48 bytes, and a window lives elsewhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
-pub(super) enum ReducerState {
+pub(crate) enum ReducerState {
     #[default]
     #[cfg_attr(feature = "config", serde(rename = "n"))]
     None,
@@ -76,14 +75,14 @@ pub(super) enum ReducerState {
     #[cfg_attr(feature = "config", serde(rename = "s"))]
     Segment(Segment),
     #[cfg_attr(feature = "config", serde(rename = "g"))]
-    Group(crate::sample::OpenGroup),
+    Group(crate::reduce::sample::OpenGroup),
     #[cfg_attr(feature = "config", serde(rename = "w"))]
     Window(Box<WindowState>),
 }
 
 impl ReducerState {
     /// Number of held readings.
-    pub(super) fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         match self {
             ReducerState::None => 0,
             ReducerState::Previous(held) => u64::from(held.is_some()),
@@ -95,7 +94,7 @@ impl ReducerState {
     }
 
     /// Moves all times, but for those of a window.
-    pub(super) fn shift(&mut self, by_ms: i64) {
+    pub(crate) fn shift(&mut self, by_ms: i64) {
         match self {
             ReducerState::Previous(held) | ReducerState::Door(Door { held, .. }) => {
                 held.iter_mut().for_each(|held| held.shift(by_ms));
@@ -108,7 +107,7 @@ impl ReducerState {
 
     /// Tells that a stage may have come to this state, which is not so of every one in a damaged snapshot; `last` is the reading that
     /// the sensor emitted last.
-    pub(super) fn is_sound(&self, last: &LastEmitted) -> bool {
+    pub(crate) fn is_sound(&self, last: &LastEmitted) -> bool {
         // What is held waits for a reading that differs from the one before it.
         let follows = self.held() == 0 || last.status().is_some();
         match self {
@@ -123,7 +122,7 @@ impl ReducerState {
     }
 
     /// Tells that this is a state of `stage`.
-    pub(super) fn belongs_to(&self, stage: Option<&Reducer>) -> bool {
+    pub(crate) fn belongs_to(&self, stage: Option<&Reducer>) -> bool {
         let own = stage.map(Reducer::state).unwrap_or_default();
         std::mem::discriminant(self) == std::mem::discriminant(&own)
     }
@@ -131,18 +130,18 @@ impl ReducerState {
 
 impl Reducer {
     /// Tells that consumers take an emitted value for the sensor's until the next one.
-    pub(super) fn is_continued(&self) -> bool {
+    pub(crate) fn is_continued(&self) -> bool {
         !matches!(self, Reducer::Window(..) | Reducer::Sample(_))
     }
 
     /// The state of a sensor that was never seen.
-    pub(super) fn state(&self) -> ReducerState {
+    pub(crate) fn state(&self) -> ReducerState {
         match self {
             Reducer::Deadband(stage) if stage.holds() => ReducerState::Previous(None),
             Reducer::OnChange(_) | Reducer::Deadband(_) | Reducer::Dedup(_) => ReducerState::None,
             Reducer::SwingingDoor(_) => ReducerState::Door(Door::default()),
             Reducer::SegmentHold(_) => ReducerState::Segment(Segment::default()),
-            Reducer::Sample(_) => ReducerState::Group(crate::sample::OpenGroup::default()),
+            Reducer::Sample(_) => ReducerState::Group(crate::reduce::sample::OpenGroup::default()),
             Reducer::Window(..) => ReducerState::Window(Box::default()),
         }
     }
@@ -150,7 +149,7 @@ impl Reducer {
     /// One reading for a stage that holds nothing; `forced` passes for this reason, whatever its value. `last` is up to
     /// date afterwards.
     #[inline]
-    pub(super) fn judge(
+    pub(crate) fn judge(
         &self,
         last: &mut LastEmitted,
         forced: Option<EmitReason>,
@@ -178,7 +177,7 @@ impl Reducer {
     }
 
     /// One reading, for any stage.
-    pub(super) fn offer(
+    pub(crate) fn offer(
         &self,
         last: &mut LastEmitted,
         state: &mut ReducerState,
@@ -234,7 +233,7 @@ impl Reducer {
     }
 
     /// Emits what is held: at a silence, a gap, a clock reset, a stop.
-    pub(super) fn close(
+    pub(crate) fn close(
         &self,
         last: &mut LastEmitted,
         state: &mut ReducerState,
@@ -263,7 +262,7 @@ impl Reducer {
     }
 
     /// Moves the time to `now_ms`.
-    pub(super) fn tick(
+    pub(crate) fn tick(
         &self,
         last: &mut LastEmitted,
         state: &mut ReducerState,
@@ -275,7 +274,7 @@ impl Reducer {
         }
     }
 
-    pub(super) fn deadline(&self, state: &ReducerState) -> Option<i64> {
+    pub(crate) fn deadline(&self, state: &ReducerState) -> Option<i64> {
         match (self, state) {
             (Reducer::Window(stage, _), ReducerState::Window(window)) => stage.deadline(window),
             _ => None,

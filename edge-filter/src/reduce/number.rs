@@ -1,7 +1,6 @@
-//! Reducer skeleton: the readings that a reducing stage keeps back, and its treatment of an offered one.
+//! Numbers that reducing stages hold back and release, and their decision on an offered reading.
 
-use crate::as_array::as_array;
-use crate::last::LastEmitted;
+use crate::snapshot_serde::{as_array, as_number};
 use crate::{DropReason, EmitReason, Quality, Value};
 
 /// Decision of a reducing stage on the offered reading.
@@ -97,7 +96,7 @@ enum Kind {
     U64,
 }
 
-crate::as_array::as_number!(Kind { F64, I64, U64 });
+as_number!(Kind { F64, I64, U64 });
 
 const _: () = assert!(size_of::<Option<Point>>() == 24);
 
@@ -149,94 +148,4 @@ pub(crate) enum Event {
     Emit(Released),
     /// So many held readings end here.
     Drop(DropReason, u64),
-}
-
-/// Hands on what is emitted; alone, a stage has no accounts to keep.
-pub(crate) fn released(event: Event, sink: &mut impl FnMut(Released)) {
-    if let Event::Emit(released) = event {
-        sink(released);
-    }
-}
-
-/// A stage that holds readings. What all of them have in common is here: the first reading, changes of status and of
-/// class, booleans and texts pass at once, after what was held; bad and non-finite readings say no more than that.
-pub(crate) trait Holding {
-    type State;
-
-    fn usable(&self, quality: Quality) -> bool;
-
-    /// Returns whether a reading is kept back.
-    fn has_held(state: &Self::State) -> bool;
-
-    /// A usable number, later than everything before it.
-    fn number(
-        &self,
-        last: &mut LastEmitted,
-        state: &mut Self::State,
-        point: Point,
-        on: &mut impl FnMut(Event),
-    ) -> Verdict;
-
-    /// Emits what is held, if `why` is given for this reason, and starts again.
-    fn close(
-        &self,
-        last: &mut LastEmitted,
-        state: &mut Self::State,
-        why: Option<EmitReason>,
-        on: &mut impl FnMut(Event),
-    );
-
-    /// One reading of a stage that is used alone.
-    fn offer_alone(
-        &self,
-        last: &mut LastEmitted,
-        state: &mut Self::State,
-        (value, quality, time): (Value<'_>, Quality, i64),
-        sink: &mut impl FnMut(Released),
-    ) -> Verdict {
-        self.offer(last, state, None, (&value, quality, time), &mut |event| released(event, sink))
-    }
-
-    /// Emits what a stage holds that is used alone, and starts again.
-    fn flush_alone(&self, last: &mut LastEmitted, state: &mut Self::State, sink: &mut impl FnMut(Released)) {
-        self.close(last, state, Some(EmitReason::Flush), &mut |event| released(event, sink));
-        *last = LastEmitted::default();
-    }
-
-    /// One reading; `forced` passes for this reason, whatever its value.
-    fn offer(
-        &self,
-        last: &mut LastEmitted,
-        state: &mut Self::State,
-        forced: Option<EmitReason>,
-        (value, quality, time): (&Value<'_>, Quality, i64),
-        on: &mut impl FnMut(Event),
-    ) -> Verdict {
-        let usable = self.usable(quality);
-        let why = match forced.or_else(|| last.transition(value, quality, usable)) {
-            Some(why) => why,
-            None => {
-                if let Some(reason) = LastEmitted::silence(value, quality, usable) {
-                    return Verdict::Drop(reason);
-                }
-                match Number::of(value) {
-                    Some(value) => {
-                        let verdict = self.number(last, state, Point::new(time, value, quality), on);
-                        if let Verdict::Emit(_) = verdict {
-                            last.emitted(&value.into(), quality, time, true);
-                        }
-                        return verdict;
-                    }
-                    // What is held is newer than what was emitted last, and no text is the same as a number.
-                    None if Self::has_held(state) || last.moved(&crate::value::Tolerance::ZERO, value) => {
-                        EmitReason::Change
-                    }
-                    None => return Verdict::Drop(DropReason::Unchanged),
-                }
-            }
-        };
-        self.close(last, state, None, on);
-        last.emitted(value, quality, time, usable);
-        Verdict::Emit(why)
-    }
 }

@@ -10,7 +10,7 @@ use crate::{ErrorBound, LossBound};
 /// 16 bytes per sensor.
 ///
 /// ```
-/// # use edge_filter::{JumpReject, JumpRejectState};
+/// # use edge_filter::check::{JumpReject, JumpRejectState};
 /// let jump = JumpReject::new(5.0)?.accept_after(Some(2));
 /// let mut state = JumpRejectState::default();
 /// let accepted = [20.0, 85.0, 21.0, 85.0, 85.0, 85.0].map(|v| jump.check(&mut state, v));

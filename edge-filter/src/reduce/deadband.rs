@@ -1,8 +1,9 @@
 //! Deadband: report by exception.
 
+use super::holding::released;
+use super::last_emitted::LastEmitted;
+use super::number::{Event, Number, Point, Released, Verdict};
 use crate::error::{ParamError, delay, interval, ordered, span, width};
-use crate::held::{Event, Number, Point, Released, Verdict, released};
-use crate::last::LastEmitted;
 use crate::value::{Class, Tolerance};
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
@@ -24,7 +25,8 @@ use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 /// is held, or one reading with `send_previous`. 32 bytes per sensor; about a nanosecond per reading.
 ///
 /// ```
-/// # use edge_filter::{Deadband, DeadbandState, Quality};
+/// # use edge_filter::Quality;
+/// # use edge_filter::reduce::{Deadband, DeadbandState};
 /// let db = Deadband::absolute(0.5)?;
 /// let mut state = DeadbandState::default();
 /// assert!(db.check(&mut state, 20.0, Quality::GOOD, 0).is_some()); // the first always passes
@@ -126,7 +128,7 @@ impl Deadband {
     }
 
     /// Lets a reading pass, whatever its value, when nothing was emitted for `ms`; default is never. It is an answer
-    /// to a reading, not to silence: for that see [`Stale`](crate::Stale).
+    /// to a reading, not to silence: for that see [`Stale`](crate::time::Stale).
     ///
     /// # Errors
     /// If it is less than 1, or less than `min_interval_ms`.

@@ -1,7 +1,7 @@
 //! Time guard: tells readings in order from those that a stage must not see, and a clock that was set back from both.
 
-use crate::as_array::as_array;
 use crate::error::{ParamError, delay, interval};
+use crate::snapshot_serde::as_array;
 use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// The treatment of a reading whose time is out of order, ahead of the clock, or taken already.

@@ -1,7 +1,9 @@
 //! Hampel filter: outliers by the median of the neighbourhood.
 
+use crate::check::RangeAction;
 use crate::error::{ParamError, width};
-use crate::{ErrorBound, LossBound, QartodFlag, Quality, RangeAction};
+use crate::qartod::QartodFlag;
+use crate::{ErrorBound, LossBound, Quality};
 use std::collections::VecDeque;
 
 /// Position of the judged value in its window.
@@ -25,7 +27,7 @@ pub enum Alignment {
 /// missing value is not judged and enters no window. 8 bytes per value of the window; a sort per reading.
 ///
 /// ```
-/// # use edge_filter::{Alignment, Hampel, HampelState};
+/// # use edge_filter::check::{Alignment, Hampel, HampelState};
 /// let hampel = Hampel::new(3, 3.0, Alignment::Causal)?;
 /// let mut state = HampelState::default();
 /// let judged = [1.0, 2.0, 1.5, 100.0].map(|v| hampel.check(&mut state, v).map(|j| (j.outlier, j.median)));

@@ -1,15 +1,17 @@
-//! The stages that judge single readings, in their order: each marks a reading with a worse quality, drops it, or lets
+//! Quality checks of a rule, in their order: each marks a reading with a worse quality, drops it, or lets
 //! it be.
 
-use crate::{
-    AttenuatedSignal, AttenuatedSignalState, DropReason, FlatLine, FlatLineState, Hampel, HampelState,
-    JumpReject, JumpRejectState, OutlierAction, Passage, QartodFlag, Quality, Range, RangeAction,
-    RateOfChange, RateOfChangeState, Reading, Value,
+use crate::check::{Hampel, HampelState, JumpReject, JumpRejectState, OutlierAction, Range, RangeAction};
+use crate::qartod::{
+    AttenuatedSignal, AttenuatedSignalState, FlatLine, FlatLineState, QartodFlag, RateOfChange,
+    RateOfChangeState,
 };
+use crate::time::Passage;
+use crate::{DropReason, Quality, Reading, Value};
 
-/// The judging stages of a rule.
+/// Quality checks of a rule.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Judges {
+pub(super) struct QualityChecks {
     pub(super) range: Option<Range>,
     pub(super) rate_of_change: Option<(RateOfChange, RangeAction)>,
     pub(super) flat_line: Option<(FlatLine, RangeAction)>,
@@ -19,11 +21,11 @@ pub(super) struct Judges {
     pub(super) jump_reject: Option<(JumpReject, RangeAction)>,
 }
 
-/// State of the judges per sensor; lives apart, since few sensors have any.
+/// State of the quality checks per sensor; lives apart, since few sensors have any.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "config", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "config", serde(default))]
-pub(super) struct JudgesState {
+pub(super) struct QualityCheckStates {
     #[cfg_attr(feature = "config", serde(rename = "r", skip_serializing_if = "crate::value::is_default"))]
     rate_of_change: RateOfChangeState,
     #[cfg_attr(feature = "config", serde(rename = "f", skip_serializing_if = "crate::value::is_default"))]
@@ -36,8 +38,8 @@ pub(super) struct JudgesState {
     jump_reject: JumpRejectState,
 }
 
-impl Judges {
-    /// Returns whether a sensor needs a [`JudgesState`].
+impl QualityChecks {
+    /// Returns whether a sensor needs a [`QualityCheckStates`].
     pub(super) fn keeps_state(&self) -> bool {
         self.rate_of_change.is_some()
             || self.flat_line.is_some()
@@ -58,12 +60,12 @@ impl Judges {
     /// The other tests, for sensors that have a state for them. What one test made bad is missing for the next.
     pub(super) fn check(
         &self,
-        state: &mut JudgesState,
+        state: &mut QualityCheckStates,
         reading: &mut Reading<'_>,
         passage: Passage,
     ) -> Result<(), DropReason> {
         if passage != Passage::InOrder {
-            *state = JudgesState::default();
+            *state = QualityCheckStates::default();
         }
         let (time, value, mut quality) = (reading.time, &mut reading.value, reading.quality);
         if let Some((test, action)) = &self.rate_of_change {
@@ -107,10 +109,11 @@ impl Judges {
     }
 }
 
-impl JudgesState {
+impl QualityCheckStates {
     /// Not so in a damaged snapshot.
     pub(super) fn is_sound(&self) -> bool {
-        let JudgesState { rate_of_change: _, flat_line, attenuated_signal, hampel, jump_reject } = self;
+        let QualityCheckStates { rate_of_change: _, flat_line, attenuated_signal, hampel, jump_reject } =
+            self;
         flat_line.is_sound() && attenuated_signal.is_sound() && hampel.is_sound() && jump_reject.is_sound()
     }
 }

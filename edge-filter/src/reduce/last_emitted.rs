@@ -1,7 +1,7 @@
 //! The last emitted reading of a sensor: what every reducing stage compares with, in 32 bytes.
 
-use crate::as_array::as_array;
-use crate::held::Number;
+use super::number::Number;
+use crate::snapshot_serde::as_array;
 use crate::value::{Class, Tolerance};
 use crate::{DropReason, EmitReason, Quality, Value};
 

@@ -3,10 +3,11 @@
 use crate::error::ParamError;
 
 /// Moves a value towards a target at a limited rate. Used alone, for setpoints, and for the outputs of a
-/// [`Pid`](crate::Pid).
+/// [`Pid`](crate::pid::Pid).
 ///
 /// ```
-/// # use edge_filter::{ParamError, Ramp};
+/// # use edge_filter::ParamError;
+/// # use edge_filter::pid::Ramp;
 /// let ramp = Ramp::per_s(2.0)?;
 /// assert_eq!(ramp.step(20.0, 80.0, 0.5), 21.0);
 /// # Ok::<(), ParamError>(())
