@@ -2,6 +2,20 @@
 
 use std::fmt;
 
+/// Cost of a stage: the error of what it suppresses or alters, and the readings that it can lose. The defaults are those
+/// of a stage that alters no value and decides at once.
+pub trait Cost {
+    /// Returns how far a suppressed or altered reading may be from what is emitted.
+    fn error_bound(&self) -> ErrorBound {
+        ErrorBound::Exact
+    }
+
+    /// Returns what a crash can lose, or what is refused before the stage is convinced.
+    fn loss_bound(&self) -> LossBound {
+        LossBound::Nothing
+    }
+}
+
 /// Largest distance of the emitted readings from the suppressed ones, when every emitted value is held until the next, or,
 /// for [`ErrorBound::Linear`], when a straight line is drawn between them.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -26,7 +26,7 @@ pub mod transform;
 mod value;
 pub mod window;
 
-pub use bounds::{ErrorBound, LossBound};
+pub use bounds::{Cost, ErrorBound, LossBound};
 pub use error::ParamError;
 pub use outcome::{DropReason, Emit, EmitReason, Outcome};
 pub use pipeline::{

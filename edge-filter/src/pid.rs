@@ -10,7 +10,7 @@ pub use ramp::Ramp;
 pub use state::{PidState, PidStatus};
 pub use step::{PidInput, PidMode};
 
-use crate::LossBound;
+use crate::Cost;
 use crate::error::{ParamError, width};
 
 /// A PID controller: `u = P + I + D`, limited, never poisoned by a NaN, bumpless in every change of mode.
@@ -251,12 +251,6 @@ impl Pid {
         Ok(self)
     }
 
-    /// Nothing is held; after a crash the integral starts at 0: switch to manual first for a bumpless start.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
-
     /// Returns whether there is a derivative that is filtered.
     #[cfg(feature = "config")]
     pub(crate) fn filters_derivative(&self) -> bool {
@@ -285,3 +279,6 @@ impl Pid {
         (dt_s / tt_s).min(1.0)
     }
 }
+
+/// Nothing is held; after a crash the integral starts at 0: switch to manual first for a bumpless start.
+impl Cost for Pid {}

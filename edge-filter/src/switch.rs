@@ -1,7 +1,7 @@
 //! Hysteresis switch: on at one value, off at another.
 
 use crate::error::{ParamError, delay};
-use crate::{LossBound, Quality};
+use crate::{Cost, Quality};
 
 /// A two-point controller. With `on_at` above `off_at` it is on while the value is high (a fan, a pump), otherwise while
 /// it is low (a heater). Between the two it stays as it is; both are inclusive.
@@ -133,13 +133,10 @@ impl HysteresisSwitch {
         let since = state.since_now;
         since.is_none_or(|since| now_ms < since || now_ms.saturating_sub(since) >= least)
     }
-
-    /// Nothing is held; after a crash it is off until the next value says otherwise.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+/// Nothing is held; after a crash it is off until the next value says otherwise.
+impl Cost for HysteresisSwitch {}
 
 #[cfg(test)]
 mod tests {

@@ -144,7 +144,9 @@ fn property(reducer: impl Into<Reducer>, consumer: Consumer) {
     let reducer = reducer.into();
     let cases = budget(20_000);
     runner(cases)
-        .run(&history(), |rows| verdict(check(&ours(&mut pipeline(reducer), &rows), consumer, Judge::All)))
+        .run(&history(), |rows| {
+            verdict(check(&ours(&mut pipeline(reducer.clone()), &rows), consumer, Judge::All))
+        })
         .unwrap_or_else(|error| panic!("{error}"));
     println!("executed error bound of {reducer:?}: {cases} cases");
 }

@@ -69,7 +69,7 @@ fn promise_13_a_heartbeat_comes_after_what_is_held() {
         (Sample::every_n(9).unwrap().pick(Pick::Last).into(), 2_000),
     ];
     for (reducer, held) in reducers {
-        let rule = Rule::new().reducer(reducer).stale(stale);
+        let rule = Rule::new().reducer(reducer.clone()).stale(stale);
         let mut p = Pipeline::builder().rule("#", rule).unwrap().build();
         let s = p.intern("a");
         for (time, value) in [(0, 0.0), (1_000, 1.0), (2_000, 2.0)] {

@@ -11,7 +11,7 @@ pub use limit::Limit;
 pub use state::{AckError, AlarmCommand, AlarmCommandError, AlarmState};
 
 use crate::error::{ParamError, interval};
-use crate::{LossBound, Quality, Value};
+use crate::{Cost, Quality, Value};
 use level::{LevelState, Rules, Side};
 
 /// Limit of an alarm: the names of OPC UA Part 9 §5.8.
@@ -346,12 +346,6 @@ impl LimitAlarm {
         levels.filter_map(|((_, rules), of)| of.deadline(rules?)).min()
     }
 
-    /// No reading is held or suppressed; a crash loses the states, and the next reading raises an alarm again.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
-
     /// All four levels in order, `None` where there is no limit.
     fn rules(&self) -> impl Iterator<Item = (AlarmLevel, Option<Rules<'_>>)> {
         self.limits.iter().zip(AlarmLevel::ALL).map(|(limit, level)| {
@@ -376,6 +370,8 @@ impl LimitAlarm {
         self.each(states).find(|(_, of, _)| *of == level).ok_or(AckError::NoSuchAlarm)
     }
 }
+
+impl Cost for LimitAlarm {}
 
 fn transition(
     rules: Rules<'_>,

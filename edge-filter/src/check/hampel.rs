@@ -3,7 +3,7 @@
 use crate::check::RangeAction;
 use crate::error::{ParamError, width};
 use crate::qartod::QartodFlag;
-use crate::{ErrorBound, LossBound, Quality};
+use crate::{Cost, ErrorBound, LossBound, Quality};
 use std::collections::VecDeque;
 
 /// Position of the judged value in its window.
@@ -181,16 +181,10 @@ impl Hampel {
         let allowed = if mad == 0.0 { self.min_scale } else { self.n_sigma * 1.4826 * mad };
         Some(HampelVerdict { outlier: (judged - median).abs() > allowed, median })
     }
+}
 
-    /// The test alters nothing; [`OutlierAction::Replace`] does, and has no bound: an outlier may have been true.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// The readings whose verdict is outstanding.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
+impl Cost for Hampel {
+    fn loss_bound(&self) -> LossBound {
         match u32::try_from(self.delay()) {
             Ok(0) | Err(_) => LossBound::Nothing,
             Ok(delay) => LossBound::Readings(delay),

@@ -1,7 +1,7 @@
 //! Jump reject: what is too far from the last accepted value to be true.
 
 use crate::error::{ParamError, width};
-use crate::{ErrorBound, LossBound};
+use crate::{Cost, LossBound};
 
 /// Accepts a value within `max_step` of the last accepted one (the rule of Node-RED's `narrowband`, `<=`).
 ///
@@ -70,16 +70,10 @@ impl JumpReject {
             false
         }
     }
+}
 
-    /// States that values pass unaltered.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// Returns what is rejected before a jump is believed.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
+impl Cost for JumpReject {
+    fn loss_bound(&self) -> LossBound {
         LossBound::Readings(self.accept_after.unwrap_or(u32::MAX))
     }
 }

@@ -1,7 +1,7 @@
 //! The first stage: qualities of other schemes become OPC UA codes, and no NaN leaves as good.
 
 use crate::value::Class;
-use crate::{ErrorBound, LossBound, Quality, QualityScheme, Value};
+use crate::{Cost, Quality, QualityScheme, Value};
 
 /// Maps the quality of a reading to OPC UA and gives values that are not numbers a quality that says so.
 ///
@@ -61,19 +61,9 @@ impl Normalise {
     pub fn knows(&self, raw: Quality) -> bool {
         self.scheme.to_opc_ua(raw.0).is_some()
     }
-
-    /// States that values pass unaltered.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States that nothing is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+impl Cost for Normalise {}
 
 #[cfg(test)]
 mod tests {

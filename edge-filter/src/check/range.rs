@@ -1,7 +1,7 @@
 //! Range check: what the sensor cannot have measured.
 
 use crate::error::{ParamError, span};
-use crate::{ErrorBound, LossBound, Quality, Value};
+use crate::{Cost, Quality, Value};
 
 /// Treatment of a reading outside the range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,19 +74,10 @@ impl Range {
             RangeAction::Mark => Some(Quality::BAD_OUT_OF_RANGE),
         }
     }
-
-    /// States that values pass unaltered.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// Nothing is held; what `drop` drops is the policy you chose, counted as `out_of_range`.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+/// Nothing is held; what `drop` drops is the policy you chose, counted as `out_of_range`.
+impl Cost for Range {}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Bounds {

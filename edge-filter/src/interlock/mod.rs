@@ -7,7 +7,7 @@ mod vote;
 pub use condition::{Condition, Degraded, Test};
 pub use vote::Vote;
 
-use crate::LossBound;
+use crate::Cost;
 use crate::error::{ParamError, delay, interval};
 use bypass::{Bypass, BypassTime};
 use std::fmt;
@@ -282,10 +282,6 @@ impl Interlock {
     pub fn end_bypass(&self, state: &mut InterlockState) {
         state.bypass.iter_mut().for_each(Bypass::end);
     }
-
-    /// After a crash it is tripped.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+impl Cost for Interlock {}

@@ -41,7 +41,7 @@ pub use stats::Stats;
 
 use crate::alarm::{AckError, AlarmLevel, AlarmTransition, LimitAlarmState};
 use crate::check::Normalise;
-use crate::reduce::number::Event;
+use crate::reduce::number::Settlement;
 use crate::reduce::{Released, Verdict};
 use crate::{Emit, EmitReason, Outcome, Reading};
 use alarms::Alarms;
@@ -324,7 +324,7 @@ impl Pipeline {
         self.trusts_clock = is_trusted;
     }
 
-    /// Event time of the last reading of a sensor that moved its state.
+    /// Settlement time of the last reading of a sensor that moved its state.
     #[must_use]
     pub fn last_time(&self, sensor: u32) -> Option<i64> {
         self.slot(sensor)?.guard.watermark()
@@ -384,9 +384,9 @@ impl Pipeline {
 }
 
 /// Hands on what a stage emits beside the reading, and keeps the accounts.
-fn settle<'a>(sensor: u32, event: Event, stats: &mut Stats, sink: &mut impl FnMut(Emit<'a>)) {
+fn settle<'a>(sensor: u32, event: Settlement, stats: &mut Stats, sink: &mut impl FnMut(Emit<'a>)) {
     stats.settle(&event);
-    if let Event::Emit(Released { time, value, quality, reason, synthetic }) = event {
+    if let Settlement::Emit(Released { time, value, quality, reason, synthetic }) = event {
         sink(Emit { sensor, time, value: value.into(), quality, reason, synthetic });
     }
 }

@@ -7,7 +7,7 @@ use crate::qartod::{
     RateOfChangeState,
 };
 use crate::time::Passage;
-use crate::{DropReason, Quality, Reading, Value};
+use crate::{Cost, DropReason, LossBound, Quality, Reading, Value};
 
 /// Quality checks of a rule.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,7 +101,7 @@ impl QualityChecks {
     pub(super) fn refused_max(&self) -> u32 {
         match &self.jump_reject {
             Some((stage, RangeAction::Drop)) => match stage.loss_bound() {
-                crate::LossBound::Readings(n) => n,
+                LossBound::Readings(n) => n,
                 _ => 0,
             },
             _ => 0,

@@ -8,7 +8,7 @@ use crate::qartod::{AttenuatedSignal, FlatLine, RateOfChange, Spike};
 use crate::reduce::Reducer;
 use crate::time::{Stale, TimeGuard};
 use crate::transform::{Counter, Scale};
-use crate::{ErrorBound, LossBound};
+use crate::{Cost, ErrorBound, LossBound};
 
 /// Stages of a sensor's readings, in this fixed order: normalise, time guard, judging stages (range first, those that
 /// look ahead last), transforming stages, one reducer, stale.
@@ -118,7 +118,7 @@ impl Rule {
         self
     }
 
-    /// Decides which readings go on: a [`Deadband`](crate::reduce::Deadband), a [`SwingingDoor`](crate::reduce::SwingingDoor), …
+    /// Decides which readings go on: a stage of [`reduce`](crate::reduce), or a [`Stage`](crate::reduce::Stage) of your own.
     #[must_use]
     pub fn reducer(mut self, stage: impl Into<Reducer>) -> Self {
         self.reducer = Some(stage.into());
@@ -138,7 +138,7 @@ impl Rule {
         let hampel = self.quality_checks.hampel.or(self.lookahead.hampel);
         match hampel.map(|(_, action)| action.error_bound()) {
             None | Some(ErrorBound::Exact) => {
-                self.reducer.map_or(ErrorBound::Exact, |stage| stage.error_bound())
+                self.reducer.as_ref().map_or(ErrorBound::Exact, Cost::error_bound)
             }
             Some(bound) => bound,
         }
@@ -179,7 +179,7 @@ impl Rule {
     #[must_use]
     pub fn reducer_loss_bound(&self) -> LossBound {
         let waiting = LossBound::Readings(u32::try_from(self.delay()).unwrap_or(u32::MAX));
-        together(waiting, self.reducer.map_or(LossBound::Nothing, |stage| stage.loss_bound()))
+        together(waiting, self.reducer.as_ref().map_or(LossBound::Nothing, Cost::loss_bound))
     }
 }
 

@@ -9,7 +9,7 @@ use super::quality_checks::QualityCheckStates;
 use super::transforms::TransformsState;
 use crate::reduce::Verdict;
 use crate::reduce::last_emitted::LastEmitted;
-use crate::reduce::number::Event;
+use crate::reduce::number::Settlement;
 use crate::reduce::reducer::ReducerState;
 use crate::snapshot_serde::as_array;
 use crate::time::{Passage, Stale, StaleState, TimeGuardState};
@@ -174,7 +174,7 @@ impl Slot {
     #[cold]
     pub(super) fn resume_after(&mut self, rule: &Rule, time: i64) {
         let is_newest = self.last.time().is_none_or(|last| last <= time);
-        if is_newest && rule.reducer.is_some_and(|reducer| reducer.is_continued()) {
+        if is_newest && rule.reducer.as_ref().is_some_and(|reducer| reducer.is_continued()) {
             self.force(Some(EmitReason::Resumed));
         }
     }
@@ -186,7 +186,7 @@ impl Slot {
         rule: &Rule,
         reading: &Reading<'_>,
         now_ms: i64,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> Verdict {
         let forced = self.forced.take();
         let offered = (&reading.value, reading.quality, reading.time);
@@ -235,7 +235,7 @@ impl Slot {
     }
 
     /// Emits what the reducer holds.
-    pub(super) fn flush(&mut self, rule: &Rule, on: &mut impl FnMut(Event)) {
+    pub(super) fn flush(&mut self, rule: &Rule, on: &mut impl FnMut(Settlement)) {
         if let (Some(reducer), Some(extra)) = (&rule.reducer, &mut self.extra) {
             reducer.close(&mut self.last, &mut extra.reducer, EmitReason::Flush, on);
         }
@@ -253,7 +253,7 @@ impl Slot {
         rule: &Rule,
         sensor: u32,
         now_ms: i64,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> (bool, Option<Emit<'static>>) {
         if let (Some(reducer), Some(extra)) = (&rule.reducer, &mut self.extra)
             && extra.waiting() == 0
@@ -331,7 +331,6 @@ impl Extra {
     }
 
     fn take_over(self, old: Extra, rule: &Rule) -> Self {
-        let same = old.reducer.belongs_to(rule.reducer.as_ref());
         let heartbeat = rule.stale.as_ref().and_then(|stale| stale.heartbeat());
         let mut single = self.single.map(|fresh| old.single.unwrap_or(fresh));
         if let Some(single) = &mut single
@@ -340,7 +339,7 @@ impl Extra {
             single.ahead = LookaheadState::default();
         }
         Extra {
-            reducer: if same { old.reducer } else { self.reducer },
+            reducer: self.reducer.take_over(old.reducer),
             heartbeat: if heartbeat.is_some() { old.heartbeat } else { Heartbeat::default() },
             single,
         }

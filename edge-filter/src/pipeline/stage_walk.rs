@@ -4,7 +4,7 @@ use super::alarms::Alarms;
 use super::lookahead::{LookaheadState, Waiting};
 use super::slot::Slot;
 use super::{Rule, Stats, settle};
-use crate::reduce::number::{Event, Point};
+use crate::reduce::number::{Point, Settlement};
 use crate::reduce::{Number, Released, Verdict};
 use crate::time::{Passage, TimePolicy};
 use crate::{DropReason, Emit, EmitReason, Reading, Value};
@@ -100,13 +100,13 @@ impl StageWalk<'_> {
     fn settle_waiting<'a>(&mut self, waiting: Waiting, now_ms: i64, sink: &mut impl FnMut(Emit<'a>)) {
         let Waiting { point, fate, clock_reset } = waiting;
         if let Some(reason) = fate.dropped() {
-            return settle(self.sensor, Event::Drop(reason, 1), self.stats, sink);
+            return settle(self.sensor, Settlement::Drop(reason, 1), self.stats, sink);
         }
         let (sensor, time, quality) = (self.sensor, point.time, point.quality);
         let mut reading = Reading { sensor, time, value: point.value().into(), quality };
         match self.finish(&mut reading, clock_reset, now_ms, sink) {
             Verdict::Held => {}
-            Verdict::Drop(reason) => settle(self.sensor, Event::Drop(reason, 1), self.stats, sink),
+            Verdict::Drop(reason) => settle(self.sensor, Settlement::Drop(reason, 1), self.stats, sink),
             Verdict::Emit(reason) => {
                 let value = match reading.value {
                     // What the scale made too large for a number is bad, and stays what it is.
@@ -115,7 +115,7 @@ impl StageWalk<'_> {
                 };
                 let quality = reading.quality;
                 let emitted = Released { time, value, quality, reason, synthetic: false };
-                settle(self.sensor, Event::Emit(emitted), self.stats, sink);
+                settle(self.sensor, Settlement::Emit(emitted), self.stats, sink);
             }
         }
     }

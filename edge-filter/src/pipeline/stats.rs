@@ -1,6 +1,6 @@
 //! Counters: every reading is accounted for, by reason.
 
-use crate::reduce::number::Event;
+use crate::reduce::number::Settlement;
 use crate::reduce::{Released, Verdict};
 use crate::{DropReason, EmitReason};
 
@@ -75,14 +75,14 @@ impl Stats {
     }
 
     /// Readings that were held are held no longer.
-    pub(super) fn settle(&mut self, event: &Event) {
+    pub(super) fn settle(&mut self, event: &Settlement) {
         match *event {
-            Event::Emit(Released { synthetic: true, .. }) => self.synthetic += 1,
-            Event::Emit(Released { reason, .. }) => {
+            Settlement::Emit(Released { synthetic: true, .. }) => self.synthetic += 1,
+            Settlement::Emit(Released { reason, .. }) => {
                 self.held = self.held.saturating_sub(1);
                 self.add_emitted(reason);
             }
-            Event::Drop(reason, readings) => {
+            Settlement::Drop(reason, readings) => {
                 self.held = self.held.saturating_sub(readings);
                 self.add_dropped(reason, readings);
             }
@@ -91,7 +91,7 @@ impl Stats {
 
     /// A snapshot replaced the state of a sensor, which held `before`, by one that holds `after`.
     pub(super) fn replaced(&mut self, before: u64, after: u64) {
-        self.settle(&Event::Drop(DropReason::Compressed, before));
+        self.settle(&Settlement::Drop(DropReason::Compressed, before));
         self.held += after;
         self.restored += after;
     }

@@ -25,7 +25,7 @@ fn pipeline() -> Result<Pipeline, Box<dyn std::error::Error>> {
     let pipeline = Pipeline::builder()
         .rule("deadband", rule().range(range).reducer(Deadband::absolute(1.0)?).stale(stale()?))?
         .rule("door", rule().reducer(SwingingDoor::new(1.0)?).stale(stale()?.heartbeat_ms(700)?))?
-        .rule("window", rule().reducer(mean).stale(Stale::after_ms(30_000)?))?
+        .rule("window", rule().reducer(mean.clone()).stale(Stale::after_ms(30_000)?))?
         .rule("ahead", rule().spike(spike, RangeAction::Mark).reducer(mean))?
         .alarm("alarm/#", LimitAlarm::new().with(AlarmLevel::High, limit)?)?
         .build();

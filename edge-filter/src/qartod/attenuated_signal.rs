@@ -2,9 +2,9 @@
 
 use super::extremes::Extremes;
 use super::{QartodFlag, Thresholds};
+use crate::Cost;
 use crate::error::{ParamError, interval};
 use crate::snapshot_serde::Overflowing;
-use crate::{ErrorBound, LossBound};
 use std::collections::VecDeque;
 
 /// Measure of the signal over the test period.
@@ -172,19 +172,9 @@ impl AttenuatedSignal {
         };
         spread.map_or(QartodFlag::Unknown, |spread| self.thresholds.missed_by(spread))
     }
-
-    /// States that values pass unaltered.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States that nothing is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+impl Cost for AttenuatedSignal {}
 
 /// Mean and sum of squared distances from it, updated value by value (Welford).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

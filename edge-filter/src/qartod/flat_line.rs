@@ -2,8 +2,8 @@
 
 use super::QartodFlag;
 use super::extremes::Extremes;
+use crate::Cost;
 use crate::error::{ParamError, interval, width};
-use crate::{ErrorBound, LossBound};
 
 /// The flat line test of QARTOD: the values of the last so many readings lie within less than `tolerance`.
 ///
@@ -107,19 +107,9 @@ impl FlatLine {
             (true, false, false) => QartodFlag::Good,
         }
     }
-
-    /// States that values pass unaltered.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States that nothing is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+impl Cost for FlatLine {}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use super::{QartodFlag, Thresholds};
 use crate::error::interval;
 use crate::snapshot_serde::Overflowing;
-use crate::{ErrorBound, LossBound, ParamError};
+use crate::{Cost, ParamError};
 
 /// The rate of change test of QARTOD, in units of the sensor per second between a value and the one before it.
 ///
@@ -66,19 +66,9 @@ impl RateOfChange {
             _ => QartodFlag::Unknown,
         }
     }
-
-    /// States that values pass unaltered.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States that nothing is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+impl Cost for RateOfChange {}
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Spike: a value that neither of its neighbours bears out.
 
 use super::{QartodFlag, Thresholds};
-use crate::{ErrorBound, LossBound, ParamError};
+use crate::{Cost, LossBound, ParamError};
 
 /// Comparison of a value with its neighbours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,16 +84,10 @@ impl Spike {
             QartodFlag::Unknown
         }
     }
+}
 
-    /// States that values pass unaltered.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States that one reading is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
+impl Cost for Spike {
+    fn loss_bound(&self) -> LossBound {
         LossBound::Readings(1)
     }
 }

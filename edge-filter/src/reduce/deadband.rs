@@ -2,10 +2,10 @@
 
 use super::holding::released;
 use super::last_emitted::LastEmitted;
-use super::number::{Event, Number, Point, Released, Verdict};
+use super::number::{Number, Point, Released, Settlement, Verdict};
 use crate::error::{ParamError, delay, interval, ordered, span, width};
 use crate::value::{Class, Tolerance};
-use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// Passes a reading when it differs from the last *emitted* good value by more than the tolerance.
 ///
@@ -199,7 +199,7 @@ impl Deadband {
         previous: &mut Option<Point>,
         forced: Option<EmitReason>,
         (value, quality, time): (&Value<'_>, Quality, i64),
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> Verdict {
         let verdict = forced.map_or_else(|| self.decide(last, value, quality, time), Ok);
         match verdict {
@@ -207,7 +207,7 @@ impl Deadband {
                 if let Some(previous) = previous.take() {
                     match why {
                         EmitReason::Deadband => on(previous.released(EmitReason::Previous)),
-                        _ => on(Event::Drop(DropReason::InDeadband, 1)),
+                        _ => on(Settlement::Drop(DropReason::InDeadband, 1)),
                     }
                 }
                 last.emitted(value, quality, time, self.usable(quality));
@@ -217,7 +217,7 @@ impl Deadband {
             Err(reason) => match Number::of(value) {
                 Some(value) => {
                     if previous.replace(Point::new(time, value, quality)).is_some() {
-                        on(Event::Drop(DropReason::InDeadband, 1));
+                        on(Settlement::Drop(DropReason::InDeadband, 1));
                     }
                     Verdict::Held
                 }
@@ -265,10 +265,10 @@ impl Deadband {
     pub fn tolerance(&self) -> f64 {
         self.tolerance.width()
     }
+}
 
-    /// Returns how far the last emitted value may be from a suppressed reading that is usable.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
+impl Cost for Deadband {
+    fn error_bound(&self) -> ErrorBound {
         let max_error = self.tolerance.width();
         match self.min_interval_ms {
             _ if self.trigger == Trigger::Status => ErrorBound::NoneStated,
@@ -277,9 +277,7 @@ impl Deadband {
         }
     }
 
-    /// Nothing is held, but for the reading that `send_previous` may send.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
+    fn loss_bound(&self) -> LossBound {
         if self.send_previous { LossBound::Readings(1) } else { LossBound::Nothing }
     }
 }

@@ -1,13 +1,13 @@
 //! Reducer skeleton: the treatment of an offered reading that all stages have in common which hold some back.
 
 use super::last_emitted::LastEmitted;
-use super::number::{Event, Number, Point, Released, Verdict};
+use super::number::{Number, Point, Released, Settlement, Verdict};
 use crate::value::Tolerance;
 use crate::{DropReason, EmitReason, Quality, Value};
 
 /// Hands on what is emitted; alone, a stage has no accounts to keep.
-pub(crate) fn released(event: Event, sink: &mut impl FnMut(Released)) {
-    if let Event::Emit(released) = event {
+pub(crate) fn released(event: Settlement, sink: &mut impl FnMut(Released)) {
+    if let Settlement::Emit(released) = event {
         sink(released);
     }
 }
@@ -19,8 +19,16 @@ pub(crate) trait Holding {
 
     fn usable(&self, quality: Quality) -> bool;
 
+    /// Time of the newest reading that is kept back.
+    fn newest_held(state: &Self::State) -> Option<i64>;
+
     /// Returns whether a reading is kept back.
-    fn has_held(state: &Self::State) -> bool;
+    fn has_held(state: &Self::State) -> bool {
+        Self::newest_held(state).is_some()
+    }
+
+    /// Tells the state of a reading that passed whatever its value.
+    fn passed(_: &mut Self::State, _: &Value<'_>, _: Quality, _: i64) {}
 
     /// A usable number, later than everything before it.
     fn number(
@@ -28,7 +36,7 @@ pub(crate) trait Holding {
         last: &mut LastEmitted,
         state: &mut Self::State,
         point: Point,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> Verdict;
 
     /// Emits what is held, if `why` is given for this reason, and starts again.
@@ -37,25 +45,8 @@ pub(crate) trait Holding {
         last: &mut LastEmitted,
         state: &mut Self::State,
         why: Option<EmitReason>,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     );
-
-    /// One reading of a stage that is used alone.
-    fn offer_alone(
-        &self,
-        last: &mut LastEmitted,
-        state: &mut Self::State,
-        (value, quality, time): (Value<'_>, Quality, i64),
-        sink: &mut impl FnMut(Released),
-    ) -> Verdict {
-        self.offer(last, state, None, (&value, quality, time), &mut |event| released(event, sink))
-    }
-
-    /// Emits what a stage holds that is used alone, and starts again.
-    fn flush_alone(&self, last: &mut LastEmitted, state: &mut Self::State, sink: &mut impl FnMut(Released)) {
-        self.close(last, state, Some(EmitReason::Flush), &mut |event| released(event, sink));
-        *last = LastEmitted::default();
-    }
 
     /// One reading; `forced` passes for this reason, whatever its value.
     fn offer(
@@ -64,7 +55,7 @@ pub(crate) trait Holding {
         state: &mut Self::State,
         forced: Option<EmitReason>,
         (value, quality, time): (&Value<'_>, Quality, i64),
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> Verdict {
         let usable = self.usable(quality);
         let why = match forced.or_else(|| last.transition(value, quality, usable)) {
@@ -74,6 +65,11 @@ pub(crate) trait Holding {
                     return Verdict::Drop(reason);
                 }
                 match Number::of(value) {
+                    Some(_)
+                        if Self::newest_held(state).max(last.time()).is_some_and(|newest| time <= newest) =>
+                    {
+                        return Verdict::Drop(DropReason::OutOfOrder);
+                    }
                     Some(value) => {
                         let verdict = self.number(last, state, Point::new(time, value, quality), on);
                         if let Verdict::Emit(_) = verdict {
@@ -91,6 +87,41 @@ pub(crate) trait Holding {
         };
         self.close(last, state, None, on);
         last.emitted(value, quality, time, usable);
+        Self::passed(state, value, quality, time);
         Verdict::Emit(why)
     }
 }
+
+/// The methods of a holding stage that is used alone, without a pipeline.
+macro_rules! used_alone {
+    ($stage:ident, $state:ident { $held:ident }) => {
+        impl $stage {
+            /// Judges the reading; what must be sent before it goes to `sink`. A time that is not after the last one
+            /// is dropped as out of order.
+            pub fn check<'v>(
+                &self,
+                state: &mut $state,
+                value: impl Into<crate::Value<'v>>,
+                quality: impl Into<crate::Quality>,
+                time: i64,
+                sink: &mut impl FnMut($crate::reduce::Released),
+            ) -> $crate::reduce::Verdict {
+                let offered = (&value.into(), quality.into(), time);
+                self.offer(&mut state.last, &mut state.$held, None, offered, &mut |settlement| {
+                    $crate::reduce::holding::released(settlement, sink)
+                })
+            }
+
+            /// Emits what is held and starts again: before a stop, at a gap.
+            pub fn flush(&self, state: &mut $state, sink: &mut impl FnMut($crate::reduce::Released)) {
+                let why = Some(crate::EmitReason::Flush);
+                self.close(&mut state.last, &mut state.$held, why, &mut |settlement| {
+                    $crate::reduce::holding::released(settlement, sink)
+                });
+                state.last = LastEmitted::default();
+            }
+        }
+    };
+}
+
+pub(crate) use used_alone;

@@ -9,12 +9,14 @@ mod on_change;
 pub(crate) mod reducer;
 mod sample;
 mod segment_hold;
+mod stage;
 mod swinging_door;
 
 pub use deadband::{Deadband, DeadbandState, Trigger};
-pub use number::{Number, Released, Verdict};
+pub use number::{Number, Released, Settlement, Verdict};
 pub use on_change::{Dedup, OnChange, OnChangeState};
 pub use reducer::Reducer;
 pub use sample::{Pick, Sample, SampleState};
 pub use segment_hold::{SegmentHold, SegmentHoldState};
+pub use stage::{OwnStage, Stage};
 pub use swinging_door::{SwingingDoor, SwingingDoorState};

@@ -20,7 +20,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Released {
-    /// Event time, Unix milliseconds.
+    /// Settlement time, Unix milliseconds.
     pub time: i64,
     /// Value of the reading.
     pub value: Number,
@@ -30,6 +30,21 @@ pub struct Released {
     pub reason: EmitReason,
     /// Made by the stage, not read from the sensor.
     pub synthetic: bool,
+}
+
+impl Released {
+    /// A held reading that is emitted for `reason`.
+    #[must_use]
+    pub fn new(time: i64, value: Number, quality: Quality, reason: EmitReason) -> Self {
+        Released { time, value, quality, reason, synthetic: false }
+    }
+
+    /// Marks it as made by the stage.
+    #[must_use]
+    pub fn synthetic(mut self) -> Self {
+        self.synthetic = true;
+        self
+    }
 }
 
 /// A number of a reading: texts and booleans are never held.
@@ -118,9 +133,8 @@ impl Point {
         }
     }
 
-    pub(crate) fn released(self, reason: EmitReason) -> Event {
-        let (time, value, quality) = (self.time, self.value(), self.quality);
-        Event::Emit(Released { time, value, quality, reason, synthetic: false })
+    pub(crate) fn released(self, reason: EmitReason) -> Settlement {
+        Settlement::Emit(Released::new(self.time, self.value(), self.quality, reason))
     }
 
     /// Moves the time by `by_ms`.
@@ -141,11 +155,12 @@ impl Point {
 /// More readings than a stage comes to hold for one sensor: 34 years at 1 kHz. Sums over all sensors do not overflow.
 pub(crate) const READINGS_MAX: u64 = 1 << 40;
 
-/// Fate of readings that were held.
+/// Settlement of readings that were held.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Event {
+#[allow(clippy::exhaustive_enums, reason = "emitted or dropped is the whole accounting")]
+pub enum Settlement {
     /// A held reading, or a synthetic one, is emitted.
     Emit(Released),
-    /// So many held readings end here.
+    /// So many held readings end here, for this reason.
     Drop(DropReason, u64),
 }

@@ -3,7 +3,7 @@
 use super::last_emitted::LastEmitted;
 use crate::error::{ParamError, delay, interval};
 use crate::value::Tolerance;
-use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+use crate::{Cost, DropReason, EmitReason, ErrorBound, Quality, Value};
 
 /// Passes a reading when its value or its whole status differs from the last emitted one.
 ///
@@ -97,20 +97,14 @@ impl OnChange {
             (false, _) => Err(DropReason::Unchanged),
         }
     }
+}
 
-    /// Returns the bound: a suppressed reading is the same as the emitted one.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
+impl Cost for OnChange {
+    fn error_bound(&self) -> ErrorBound {
         match self.min_interval_ms {
             0 => ErrorBound::Exact,
             min_interval_ms => ErrorBound::AbsoluteAfter { max_error: 0.0, min_interval_ms },
         }
-    }
-
-    /// States that nothing is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
     }
 }
 
@@ -165,19 +159,9 @@ impl Dedup {
     ) -> Result<EmitReason, DropReason> {
         self.0.decide(last, value, quality, time).map_err(|_| DropReason::Duplicate)
     }
-
-    /// Returns the bound: a dropped reading is the same as the emitted one.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States that nothing is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+impl Cost for Dedup {}
 
 #[cfg(test)]
 mod tests {

@@ -2,15 +2,17 @@
 
 use super::holding::Holding;
 use super::last_emitted::LastEmitted;
-use super::number::{Event, Number, Point, Released, Verdict};
+use super::number::{Number, Point, Released, Settlement, Verdict};
+use super::sample::OpenGroup;
+use super::segment_hold::Segment;
+use super::stage::{OwnStage, Skeleton, Stage};
+use super::swinging_door::Door;
 use super::{Deadband, Dedup, OnChange, Sample, SegmentHold, SwingingDoor};
-use crate::reduce::segment_hold::Segment;
-use crate::reduce::swinging_door::Door;
 use crate::window::{Aggregate, Taken, Window, WindowResult, WindowState};
-use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
 
 /// A stage that decides which readings go on; a [`Rule`](crate::Rule) has at most one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Reducer {
     /// Whatever is not the same.
@@ -27,6 +29,8 @@ pub enum Reducer {
     Sample(Sample),
     /// Repeats within a time are left out.
     Dedup(Dedup),
+    /// A [`Stage`] of a user's own.
+    Own(Box<OwnStage>),
 }
 
 macro_rules! from_stages {
@@ -38,21 +42,11 @@ macro_rules! from_stages {
         })*
 
         impl Reducer {
-            /// Error that the stage may cost.
-            #[must_use]
-            pub fn error_bound(&self) -> ErrorBound {
+            fn cost(&self) -> &dyn Cost {
                 match self {
-                    $(Reducer::$stage(stage) => stage.error_bound(),)*
-                    Reducer::Window(stage, _) => stage.error_bound(),
-                }
-            }
-
-            /// Loss that a crash may cost.
-            #[must_use]
-            pub fn loss_bound(&self) -> LossBound {
-                match self {
-                    $(Reducer::$stage(stage) => stage.loss_bound(),)*
-                    Reducer::Window(stage, _) => stage.loss_bound(),
+                    $(Reducer::$stage(stage) => stage,)*
+                    Reducer::Window(stage, _) => stage,
+                    Reducer::Own(stage) => stage.cost(),
                 }
             }
         }
@@ -60,6 +54,22 @@ macro_rules! from_stages {
 }
 
 from_stages!(OnChange, Deadband, SwingingDoor, SegmentHold, Sample, Dedup);
+
+impl<S: Stage + 'static> From<S> for Reducer {
+    fn from(stage: S) -> Self {
+        Reducer::Own(Box::new(OwnStage::new(Box::new(stage))))
+    }
+}
+
+impl Cost for Reducer {
+    fn error_bound(&self) -> ErrorBound {
+        self.cost().error_bound()
+    }
+
+    fn loss_bound(&self) -> LossBound {
+        self.cost().loss_bound()
+    }
+}
 
 /// State of a reducing stage beside the last emitted reading; 48 bytes, and a window lives elsewhere.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,9 +85,11 @@ pub(crate) enum ReducerState {
     #[cfg_attr(feature = "config", serde(rename = "s"))]
     Segment(Segment),
     #[cfg_attr(feature = "config", serde(rename = "g"))]
-    Group(crate::reduce::sample::OpenGroup),
+    Group(OpenGroup),
     #[cfg_attr(feature = "config", serde(rename = "w"))]
     Window(Box<WindowState>),
+    #[cfg_attr(feature = "config", serde(rename = "o"))]
+    Own(Box<OwnStage>),
 }
 
 impl ReducerState {
@@ -90,6 +102,7 @@ impl ReducerState {
             ReducerState::Segment(segment) => segment.readings,
             ReducerState::Group(group) => u64::from(group.held.is_some()),
             ReducerState::Window(window) => window.readings(),
+            ReducerState::Own(own) => own.held(),
         }
     }
 
@@ -101,7 +114,7 @@ impl ReducerState {
             }
             ReducerState::Segment(segment) => segment.shift(by_ms),
             ReducerState::Group(group) => group.shift(by_ms),
-            ReducerState::None | ReducerState::Window(_) => {}
+            ReducerState::None | ReducerState::Window(_) | ReducerState::Own(_) => {}
         }
     }
 
@@ -111,7 +124,7 @@ impl ReducerState {
         // What is held waits for a reading that differs from the one before it.
         let follows = self.held() == 0 || last.status().is_some();
         match self {
-            ReducerState::None => true,
+            ReducerState::None | ReducerState::Own(_) => true,
             ReducerState::Previous(held) | ReducerState::Door(Door { held, .. }) => {
                 follows && held.is_none_or(|held| held.is_sound())
             }
@@ -121,10 +134,15 @@ impl ReducerState {
         }
     }
 
-    /// Tells that this is a state of `stage`.
-    pub(crate) fn belongs_to(&self, stage: Option<&Reducer>) -> bool {
-        let own = stage.map(Reducer::state).unwrap_or_default();
-        std::mem::discriminant(self) == std::mem::discriminant(&own)
+    /// The state of a sensor that was never seen, replaced by `old` if that is a state of the same stage.
+    pub(crate) fn take_over(self, old: Self) -> Self {
+        match (self, old) {
+            (ReducerState::Own(cold), ReducerState::Own(old)) => {
+                ReducerState::Own(Box::new(cold.take_over(&old)))
+            }
+            (cold, old) if std::mem::discriminant(&cold) == std::mem::discriminant(&old) => old,
+            (cold, _) => cold,
+        }
     }
 }
 
@@ -141,8 +159,9 @@ impl Reducer {
             Reducer::OnChange(_) | Reducer::Deadband(_) | Reducer::Dedup(_) => ReducerState::None,
             Reducer::SwingingDoor(_) => ReducerState::Door(Door::default()),
             Reducer::SegmentHold(_) => ReducerState::Segment(Segment::default()),
-            Reducer::Sample(_) => ReducerState::Group(crate::reduce::sample::OpenGroup::default()),
+            Reducer::Sample(_) => ReducerState::Group(OpenGroup::default()),
             Reducer::Window(..) => ReducerState::Window(Box::default()),
+            Reducer::Own(stage) => ReducerState::Own(stage.clone()),
         }
     }
 
@@ -183,7 +202,7 @@ impl Reducer {
         state: &mut ReducerState,
         forced: Option<EmitReason>,
         offered: (&Value<'_>, Quality, i64),
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> Verdict {
         match (self, state) {
             (Reducer::Deadband(stage), ReducerState::Previous(held)) => {
@@ -198,6 +217,7 @@ impl Reducer {
             (Reducer::Sample(stage), ReducerState::Group(group)) => {
                 stage.offer(last, group, forced, offered, on)
             }
+            (Reducer::Own(_), ReducerState::Own(own)) => Skeleton.offer(last, own, forced, offered, on),
             (Reducer::Window(..), state) if matches!(offered.0, Value::Text(_)) => {
                 self.pass_text(last, state, forced, offered, on)
             }
@@ -222,7 +242,7 @@ impl Reducer {
         state: &mut ReducerState,
         forced: Option<EmitReason>,
         (value, quality, time): (&Value<'_>, Quality, i64),
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> Verdict {
         if let (Reducer::Window(stage, aggregate), ReducerState::Window(window)) = (self, &mut *state) {
             stage.go_by(window, time, &mut |w| window_closed(&w, *aggregate, last, on));
@@ -238,7 +258,7 @@ impl Reducer {
         last: &mut LastEmitted,
         state: &mut ReducerState,
         why: EmitReason,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) {
         match (self, state) {
             (Reducer::Deadband(_), ReducerState::Previous(held)) => {
@@ -254,6 +274,7 @@ impl Reducer {
                 stage.close(last, segment, Some(why), on);
             }
             (Reducer::Sample(stage), ReducerState::Group(group)) => stage.close(last, group, Some(why), on),
+            (Reducer::Own(_), ReducerState::Own(own)) => Skeleton.close(last, own, Some(why), on),
             (Reducer::Window(stage, aggregate), ReducerState::Window(window)) => {
                 stage.flush(window, &mut |w| window_closed(&w, *aggregate, last, on));
             }
@@ -267,28 +288,38 @@ impl Reducer {
         last: &mut LastEmitted,
         state: &mut ReducerState,
         now_ms: i64,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) {
-        if let (Reducer::Window(stage, aggregate), ReducerState::Window(window)) = (self, state) {
-            stage.tick(window, now_ms, &mut |w| window_closed(&w, *aggregate, last, on));
+        match (self, state) {
+            (Reducer::Window(stage, aggregate), ReducerState::Window(window)) => {
+                stage.tick(window, now_ms, &mut |w| window_closed(&w, *aggregate, last, on));
+            }
+            (Reducer::Own(_), ReducerState::Own(own)) => own.tick(last, now_ms, on),
+            _ => {}
         }
     }
 
     pub(crate) fn deadline(&self, state: &ReducerState) -> Option<i64> {
         match (self, state) {
             (Reducer::Window(stage, _), ReducerState::Window(window)) => stage.deadline(window),
+            (_, ReducerState::Own(own)) => own.deadline(),
             _ => None,
         }
     }
 }
 
 /// The result of a window as an emit: one aggregate, or none that can be computed as a bad zero.
-fn window_closed(w: &WindowResult, aggregate: Aggregate, last: &mut LastEmitted, on: &mut impl FnMut(Event)) {
+fn window_closed(
+    w: &WindowResult,
+    aggregate: Aggregate,
+    last: &mut LastEmitted,
+    on: &mut impl FnMut(Settlement),
+) {
     match w.readings {
         // A text or a repeat was emitted within the window: times do not go back to say that it is empty.
         0 if last.time().is_some_and(|time| time >= w.start) => return,
         0 => {}
-        readings => on(Event::Drop(DropReason::Compressed, readings)),
+        readings => on(Settlement::Drop(DropReason::Compressed, readings)),
     }
     let (value, quality) = match w.get(aggregate) {
         Some(value) => (value, w.quality),
@@ -296,6 +327,6 @@ fn window_closed(w: &WindowResult, aggregate: Aggregate, last: &mut LastEmitted,
         None => (0.0, Quality::BAD),
     };
     let (value, reason) = (Number::F64(value), EmitReason::WindowClosed);
-    on(Event::Emit(Released { time: w.start, value, quality, reason, synthetic: true }));
+    on(Settlement::Emit(Released { time: w.start, value, quality, reason, synthetic: true }));
     last.emitted(&value.into(), quality, w.start, !quality.is_bad());
 }

@@ -1,11 +1,11 @@
 //! Rate limit and every n-th: one reading of a group.
 
-use super::holding::Holding;
+use super::holding::{Holding, used_alone};
 use super::last_emitted::LastEmitted;
-use super::number::{Event, Point, Released, Verdict};
+use super::number::{Point, Settlement, Verdict};
 use crate::error::{ParamError, interval};
 use crate::snapshot_serde::as_array;
-use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 
 /// Passes one reading of every group of `n`, or of every interval of event time.
 ///
@@ -106,37 +106,6 @@ impl Sample {
         self
     }
 
-    /// Judges the reading; what must be sent before it goes to `sink`. A time that is not after the last one
-    /// is dropped as out of order.
-    pub fn check<'v>(
-        &self,
-        state: &mut SampleState,
-        value: impl Into<Value<'v>>,
-        quality: impl Into<Quality>,
-        time: i64,
-        sink: &mut impl FnMut(Released),
-    ) -> Verdict {
-        let offered = (value.into(), quality.into(), time);
-        self.offer_alone(&mut state.last, &mut state.group, offered, sink)
-    }
-
-    /// Emits the held reading and starts again: before a stop, at a gap.
-    pub fn flush(&self, state: &mut SampleState, sink: &mut impl FnMut(Released)) {
-        self.flush_alone(&mut state.last, &mut state.group, sink);
-    }
-
-    /// States that there is no bound.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::NoneStated
-    }
-
-    /// The picked reading is held until its group is complete, unless it is the first.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        if self.holds() { LossBound::Readings(1) } else { LossBound::Nothing }
-    }
-
     pub(crate) fn holds(&self) -> bool {
         self.pick != Pick::First
     }
@@ -159,6 +128,18 @@ impl Sample {
     }
 }
 
+used_alone!(Sample, SampleState { group });
+
+impl Cost for Sample {
+    fn error_bound(&self) -> ErrorBound {
+        ErrorBound::NoneStated
+    }
+
+    fn loss_bound(&self) -> LossBound {
+        if self.holds() { LossBound::Readings(1) } else { LossBound::Nothing }
+    }
+}
+
 impl Holding for Sample {
     type State = OpenGroup;
 
@@ -166,8 +147,8 @@ impl Holding for Sample {
         !quality.is_bad()
     }
 
-    fn has_held(group: &OpenGroup) -> bool {
-        group.held.is_some()
+    fn newest_held(group: &OpenGroup) -> Option<i64> {
+        group.held.map(|held| held.time)
     }
 
     fn number(
@@ -175,12 +156,8 @@ impl Holding for Sample {
         last: &mut LastEmitted,
         group: &mut OpenGroup,
         point: Point,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> Verdict {
-        let newest = group.held.map(|held| held.time).max(last.time());
-        if newest.is_some_and(|newest| point.time <= newest) {
-            return Verdict::Drop(DropReason::OutOfOrder);
-        }
         if self.pick == Pick::First {
             return self.first(last, group, point);
         }
@@ -196,7 +173,7 @@ impl Holding for Sample {
         group.readings = group.readings.saturating_add(1);
         let better = self.better(last, group.held, point);
         if better && group.held.is_some() {
-            on(Event::Drop(DropReason::RateLimit, 1));
+            on(Settlement::Drop(DropReason::RateLimit, 1));
         }
         let complete = matches!(self.group, Group::Readings(n) if group.readings >= n);
         match (complete, better) {
@@ -221,7 +198,7 @@ impl Holding for Sample {
         last: &mut LastEmitted,
         group: &mut OpenGroup,
         why: Option<EmitReason>,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) {
         if let Some(held) = group.held {
             on(held.released(why.unwrap_or(EmitReason::Picked)));

@@ -1,11 +1,11 @@
 //! Segment hold (PMC-MR): the fewest constants that stay within the deviation.
 
-use super::holding::Holding;
+use super::holding::{Holding, used_alone};
 use super::last_emitted::LastEmitted;
-use super::number::{Event, Number, Point, READINGS_MAX, Released, Verdict};
+use super::number::{Number, Point, READINGS_MAX, Released, Settlement, Verdict};
 use crate::error::{ParamError, interval, positive};
 use crate::snapshot_serde::as_array;
-use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 
 /// Replaces a run of readings that lie within twice the deviation of each other by the middle of their range: poor
 /// man's compression, midrange (Lazaridis and Mehrotra, 2003).
@@ -82,35 +82,16 @@ impl SegmentHold {
         self.uncertain_is_bad = yes;
         self
     }
+}
 
-    /// Judges the reading; what must be sent before it goes to `sink`. A time that is not after the last one
-    /// is dropped as out of order.
-    pub fn check<'v>(
-        &self,
-        state: &mut SegmentHoldState,
-        value: impl Into<Value<'v>>,
-        quality: impl Into<Quality>,
-        time: i64,
-        sink: &mut impl FnMut(Released),
-    ) -> Verdict {
-        let offered = (value.into(), quality.into(), time);
-        self.offer_alone(&mut state.last, &mut state.segment, offered, sink)
-    }
+used_alone!(SegmentHold, SegmentHoldState { segment });
 
-    /// Emits the open run and starts again: before a stop, at a gap.
-    pub fn flush(&self, state: &mut SegmentHoldState, sink: &mut impl FnMut(Released)) {
-        self.flush_alone(&mut state.last, &mut state.segment, sink);
-    }
-
-    /// Returns how far an emitted value may be from a reading it stands for.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
+impl Cost for SegmentHold {
+    fn error_bound(&self) -> ErrorBound {
         ErrorBound::Absolute(self.deviation)
     }
 
-    /// The readings of the open run.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
+    fn loss_bound(&self) -> LossBound {
         LossBound::Open { span_ms: self.max_interval_ms }
     }
 }
@@ -137,8 +118,8 @@ impl Holding for SegmentHold {
         quality.is_usable(self.uncertain_is_bad)
     }
 
-    fn has_held(segment: &Segment) -> bool {
-        segment.readings > 0
+    fn newest_held(segment: &Segment) -> Option<i64> {
+        (segment.readings > 0).then_some(segment.newest)
     }
 
     fn number(
@@ -146,12 +127,8 @@ impl Holding for SegmentHold {
         last: &mut LastEmitted,
         segment: &mut Segment,
         point: Point,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> Verdict {
-        let newest = if segment.readings > 0 { Some(segment.newest) } else { last.time() };
-        if newest.is_some_and(|newest| point.time <= newest) {
-            return Verdict::Drop(DropReason::OutOfOrder);
-        }
         let v = point.value().as_f64();
         if segment.readings > 0 {
             let overdue =
@@ -175,7 +152,7 @@ impl Holding for SegmentHold {
         last: &mut LastEmitted,
         segment: &mut Segment,
         why: Option<EmitReason>,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) {
         let closed = std::mem::take(segment);
         // A run has one status: that of the last emitted reading, since a change of it would have ended the run.
@@ -183,8 +160,8 @@ impl Holding for SegmentHold {
         // Halves first: the sum of two large numbers may overflow.
         let value = Number::F64(closed.min / 2.0 + closed.max / 2.0);
         let (time, reason) = (closed.start, why.unwrap_or(EmitReason::SegmentClosed));
-        on(Event::Drop(DropReason::Compressed, closed.readings));
-        on(Event::Emit(Released { time, value, quality, reason, synthetic: true }));
+        on(Settlement::Drop(DropReason::Compressed, closed.readings));
+        on(Settlement::Emit(Released { time, value, quality, reason, synthetic: true }));
         last.emitted(&value.into(), quality, time, true);
     }
 }
@@ -192,6 +169,7 @@ impl Holding for SegmentHold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Value;
 
     fn run(stage: &SegmentHold, rows: &[(i64, f64, Quality)]) -> (Vec<(i64, f64)>, Vec<Verdict>) {
         let (mut state, mut kept, mut verdicts) = (SegmentHoldState::default(), Vec::new(), Vec::new());

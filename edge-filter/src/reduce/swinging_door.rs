@@ -1,11 +1,11 @@
 //! Swinging door trending, in the form that keeps its error bound.
 
-use super::holding::Holding;
+use super::holding::{Holding, used_alone};
 use super::last_emitted::LastEmitted;
-use super::number::{Event, Point, Released, Verdict};
+use super::number::{Point, Settlement, Verdict};
 use crate::error::{ParamError, interval, positive};
 use crate::snapshot_serde::{Overflowing, as_array};
-use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+use crate::{Cost, DropReason, EmitReason, ErrorBound, LossBound, Quality};
 
 /// Keeps the corners of a trend: between two emitted readings every suppressed one lies within the deviation of the
 /// straight line.
@@ -110,29 +110,12 @@ impl SwingingDoor {
         self.uncertain_is_bad = yes;
         self
     }
+}
 
-    /// Judges the reading; what must be sent before it goes to `sink`. A time that is not after the last one
-    /// is dropped as out of order.
-    pub fn check<'v>(
-        &self,
-        state: &mut SwingingDoorState,
-        value: impl Into<Value<'v>>,
-        quality: impl Into<Quality>,
-        time: i64,
-        sink: &mut impl FnMut(Released),
-    ) -> Verdict {
-        let offered = (value.into(), quality.into(), time);
-        self.offer_alone(&mut state.last, &mut state.door, offered, sink)
-    }
+used_alone!(SwingingDoor, SwingingDoorState { door });
 
-    /// Emits the held reading and starts again: before a stop, at a gap.
-    pub fn flush(&self, state: &mut SwingingDoorState, sink: &mut impl FnMut(Released)) {
-        self.flush_alone(&mut state.last, &mut state.door, sink);
-    }
-
-    /// Returns how far a suppressed reading may be from the straight line between the emitted readings around it.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
+impl Cost for SwingingDoor {
+    fn error_bound(&self) -> ErrorBound {
         let max_error = self.deviation;
         match self.min_interval_ms {
             0 => ErrorBound::Linear(max_error),
@@ -140,9 +123,7 @@ impl SwingingDoor {
         }
     }
 
-    /// The newest reading is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
+    fn loss_bound(&self) -> LossBound {
         LossBound::Readings(1)
     }
 }
@@ -180,8 +161,8 @@ impl Holding for SwingingDoor {
         quality.is_usable(self.uncertain_is_bad)
     }
 
-    fn has_held(door: &Door) -> bool {
-        door.held.is_some()
+    fn newest_held(door: &Door) -> Option<i64> {
+        door.held.map(|held| held.time)
     }
 
     fn number(
@@ -189,12 +170,8 @@ impl Holding for SwingingDoor {
         last: &mut LastEmitted,
         door: &mut Door,
         point: Point,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) -> Verdict {
-        let newest = door.held.map(|held| held.time).or(last.time());
-        if newest.is_some_and(|newest| point.time <= newest) {
-            return Verdict::Drop(DropReason::OutOfOrder);
-        }
         loop {
             let (Some(time), Some(value)) = (last.time(), last.number()) else {
                 return Verdict::Emit(EmitReason::Change);
@@ -211,7 +188,7 @@ impl Holding for SwingingDoor {
             let early = last.elapsed(held.time) < self.min_interval_ms;
             if early || (!overdue && door.allows(anchor, &point)) {
                 door.narrow(anchor, point, self.deviation);
-                on(Event::Drop(DropReason::Compressed, 1));
+                on(Settlement::Drop(DropReason::Compressed, 1));
                 return Verdict::Held;
             }
             let why = if overdue { EmitReason::MaxInterval } else { EmitReason::DoorClosed };
@@ -224,7 +201,7 @@ impl Holding for SwingingDoor {
         last: &mut LastEmitted,
         door: &mut Door,
         why: Option<EmitReason>,
-        on: &mut impl FnMut(Event),
+        on: &mut impl FnMut(Settlement),
     ) {
         if let Some(held) = std::mem::take(door).held {
             on(held.released(why.unwrap_or(EmitReason::DoorClosed)));

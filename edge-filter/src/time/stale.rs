@@ -1,7 +1,7 @@
 //! Stale: a sensor that fell silent.
 
 use crate::error::{ParamError, interval};
-use crate::{ErrorBound, LossBound, Quality};
+use crate::{Cost, Quality};
 
 /// Notices that a sensor fell silent, once, and that it came back.
 ///
@@ -123,19 +123,9 @@ impl Stale {
     pub(crate) fn heartbeat(&self) -> Option<i64> {
         self.heartbeat_ms
     }
-
-    /// No reading is altered or suppressed.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States that nothing is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+impl Cost for Stale {}
 
 #[cfg(test)]
 mod tests {

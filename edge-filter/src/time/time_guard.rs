@@ -2,7 +2,7 @@
 
 use crate::error::{ParamError, delay, interval};
 use crate::snapshot_serde::as_array;
-use crate::{DropReason, EmitReason, ErrorBound, LossBound, Quality, Value};
+use crate::{Cost, DropReason, EmitReason, LossBound, Quality, Value};
 
 /// The treatment of a reading whose time is out of order, ahead of the clock, or taken already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -332,16 +332,10 @@ impl TimeGuard {
         state.other_time = time;
         u32::from(state.backward_count) >= self.confirm
     }
+}
 
-    /// States that values pass unaltered.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States the readings that are dropped before a clock reset is believed.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
+impl Cost for TimeGuard {
+    fn loss_bound(&self) -> LossBound {
         match (self.out_of_order, self.confirm.saturating_sub(1)) {
             (TimePolicy::Pass, _) | (_, 0) => LossBound::Nothing,
             (TimePolicy::Drop, readings) => LossBound::Readings(readings),

@@ -1,7 +1,7 @@
 //! Counter: increments of a register that wraps and of a meter that is reset.
 
+use crate::Cost;
 use crate::error::{ParamError, positive};
-use crate::{ErrorBound, LossBound};
 
 /// Width of a counting register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,19 +129,9 @@ impl Counter {
             Count::Reset
         }
     }
-
-    /// States that increments are exact.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States that nothing is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+impl Cost for Counter {}
 
 #[cfg(test)]
 mod tests {

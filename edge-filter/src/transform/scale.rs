@@ -1,7 +1,7 @@
 //! Scale: from what the sensor counts to the unit of the plant.
 
 use crate::error::{ParamError, span};
-use crate::{ErrorBound, LossBound, Value};
+use crate::{Cost, Value};
 
 /// `value * factor + offset`.
 ///
@@ -61,19 +61,9 @@ impl Scale {
             None => value,
         }
     }
-
-    /// Values are altered as told, rounded once; a bound behind this stage is in the new unit.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Exact
-    }
-
-    /// States that nothing is held.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Nothing
-    }
 }
+
+impl Cost for Scale {}
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ pub use result::{Aggregate, WindowResult};
 use crate::error::{ParamError, delay, interval};
 use crate::reduce::number::READINGS_MAX;
 use crate::snapshot_serde::as_array;
-use crate::{DropReason, ErrorBound, LossBound, Quality, Value};
+use crate::{Cost, DropReason, ErrorBound, LossBound, Quality, Value};
 use aggregate::Numbers;
 use cover::{Cover, Sample};
 
@@ -256,18 +256,6 @@ impl Window {
         }
     }
 
-    /// Aggregates stand for readings.
-    #[must_use]
-    pub fn error_bound(&self) -> ErrorBound {
-        ErrorBound::Aggregate
-    }
-
-    /// The readings of the open window.
-    #[must_use]
-    pub fn loss_bound(&self) -> LossBound {
-        LossBound::Open { span_ms: Some(self.width_ms.saturating_add(self.allowed_lateness_ms)) }
-    }
-
     /// Gives the open window and, if empty ones count, opens the next; in the end the one of `time` is at most next.
     fn complete(&self, state: &mut WindowState, time: i64, sink: &mut impl FnMut(WindowResult)) {
         let Some(open) = state.open.take() else { return };
@@ -312,6 +300,16 @@ impl Window {
             _ => Quality::UNCERTAIN_SUB_NORMAL,
         };
         WindowResult::new(open.start, open.end, open.readings, quality, open.numbers, open.cover)
+    }
+}
+
+impl Cost for Window {
+    fn error_bound(&self) -> ErrorBound {
+        ErrorBound::Aggregate
+    }
+
+    fn loss_bound(&self) -> LossBound {
+        LossBound::Open { span_ms: Some(self.width_ms.saturating_add(self.allowed_lateness_ms)) }
     }
 }
 

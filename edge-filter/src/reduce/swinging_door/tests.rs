@@ -1,4 +1,5 @@
 use super::*;
+use crate::Value;
 
 fn run(door: &SwingingDoor, rows: &[(i64, f64, Quality)]) -> Vec<(i64, EmitReason)> {
     let (mut state, mut kept) = (SwingingDoorState::default(), Vec::new());
