@@ -73,7 +73,7 @@ fn tree(arguments: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn siblings_do_not_depend_on_each_other_except_the_spool() {
+fn siblings_do_not_depend_on_each_other_but_through_two_features() {
     let siblings = ["edge-queue", "edge-bridge", "edge-filter", "edge-codec"];
     for package in siblings {
         let all = tree(&["-p", package, "--all-features"]);
@@ -83,6 +83,11 @@ fn siblings_do_not_depend_on_each_other_except_the_spool() {
                 assert_eq!(found, [&"edge-queue"], "only through feature spool-queue");
                 let bare = tree(&["-p", package, "--no-default-features", "--features", "net"]);
                 assert!(!bare.contains("edge-queue"), "without spool-queue the bridge stands alone");
+            }
+            "edge-filter" => {
+                assert_eq!(found, [&"edge-codec"], "only through feature codec");
+                let bare = tree(&["-p", package]);
+                assert!(!bare.contains("edge-codec"), "without the feature codec the filter stands alone");
             }
             _ => assert!(found.is_empty(), "{package} depends on {found:?}"),
         }

@@ -8,6 +8,8 @@
 pub mod alarm;
 mod bounds;
 pub mod check;
+#[cfg(feature = "codec")]
+mod codec;
 pub mod control;
 pub mod downsample;
 mod error;

@@ -57,6 +57,8 @@ impl Scale {
             return value;
         }
         match value.as_f64() {
+            // Its bits may say more, as those of a null do.
+            Some(raw) if raw.is_nan() => value,
             Some(raw) => Value::F64(raw.mul_add(self.factor, self.offset)),
             None => value,
         }

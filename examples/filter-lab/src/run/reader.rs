@@ -43,22 +43,12 @@ impl Reader {
             .columns()
             .get(column)
             .map_or(("", ""), |column| (column.name.as_str(), column.unit.as_str()));
-        Ok(Some(Record { time, sensor, unit, value: number(&value), quality: Quality(quality) }))
+        let value = value.try_into().unwrap_or(Value::F64(f64::NAN));
+        Ok(Some(Record { time, sensor, unit, value, quality: Quality(quality) }))
     }
 
     /// Lines that were passed over, in words.
     pub(super) fn skipped(&self) -> Option<String> {
         self.recording.skipped()
-    }
-}
-
-/// The value as filters take it; a recording has only numbers and booleans.
-fn number(value: &edge_codec::Value<'_>) -> Value<'static> {
-    match value {
-        edge_codec::Value::F64(v) => Value::F64(*v),
-        edge_codec::Value::I64(v) => Value::I64(*v),
-        edge_codec::Value::U64(v) => Value::U64(*v),
-        edge_codec::Value::Bool(v) => Value::Bool(*v),
-        _ => Value::F64(f64::NAN),
     }
 }

@@ -64,7 +64,7 @@ struct Made {
 
 impl Made {
     fn of(emit: &Emit<'_>) -> Self {
-        let value = codec_value(&emit.value);
+        let value = emit.value.clone().into_owned().into();
         Self { sensor: emit.sensor, time: emit.time, value, quality: emit.quality.0, reason: emit.reason }
     }
 }
@@ -91,7 +91,7 @@ impl Filter {
 
     pub(super) fn take_in(&mut self, now: Now, record: Record<'_>, may_be_copy: bool, taken: &mut Taken) {
         // Bytes have no order and no distance: there is nothing to filter by.
-        let Some(value) = filter_value(&record.value) else {
+        let Ok(value) = record.value.clone().try_into() else {
             let (time, quality) = (record.time, record.quality);
             keep_record(record, time, quality, &mut taken.kept);
             return;
@@ -352,31 +352,6 @@ impl Filter {
 fn forget_unnamed<T>(pipeline: &Pipeline, by_sensor: &mut HashMap<u32, T>) {
     if by_sensor.len() > 2 * pipeline.sensors() + SENSORS_SPARE {
         by_sensor.retain(|sensor, _| pipeline.name(*sensor).is_some());
-    }
-}
-
-/// Null, "I have no value", is what the filter calls NaN: bad, and the same as the null before.
-fn filter_value<'a>(value: &Value<'a>) -> Option<edge_filter::Value<'a>> {
-    Some(match value {
-        Value::F64(v) => edge_filter::Value::F64(*v),
-        Value::I64(v) => edge_filter::Value::I64(*v),
-        Value::U64(v) => edge_filter::Value::U64(*v),
-        Value::Bool(v) => edge_filter::Value::Bool(*v),
-        Value::Text(v) => edge_filter::Value::Text(v.clone()),
-        Value::Null => edge_filter::Value::F64(f64::NAN),
-        Value::Bytes(_) => return None,
-    })
-}
-
-/// JSON has no NaN, so a NaN that comes out is a null that went in.
-fn codec_value(value: &edge_filter::Value<'_>) -> Value<'static> {
-    match value.clone().into_owned() {
-        edge_filter::Value::F64(v) if v.is_nan() => Value::Null,
-        edge_filter::Value::F64(v) => Value::F64(v),
-        edge_filter::Value::I64(v) => Value::I64(v),
-        edge_filter::Value::U64(v) => Value::U64(v),
-        edge_filter::Value::Bool(v) => Value::Bool(v),
-        edge_filter::Value::Text(v) => Value::Text(v),
     }
 }
 
