@@ -1,6 +1,5 @@
 //! Events of a scan, and the same as four words, which cross between threads without a lock.
 
-use super::Cause;
 use super::bit_packing::{byte, code, half};
 use crate::alarm::{AlarmLevel, AlarmState, AlarmTransition};
 use crate::interlock::{InterlockStatus, Vote};
@@ -36,6 +35,39 @@ pub enum ControlEvent {
         /// The change of the alarm.
         transition: AlarmTransition,
     },
+}
+
+/// Cause of an output's value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// It was never scanned: safe.
+    #[default]
+    Cold,
+    /// Its law gives the value.
+    Running,
+    /// A person gives the value.
+    Manual,
+    /// An interlock holds it safe.
+    Interlock,
+    /// An input that is bad, stale or missing: safe, unless it holds.
+    BadInput,
+}
+
+impl Cause {
+    const ALL: [Cause; 5] = [Cause::Cold, Cause::Running, Cause::Manual, Cause::Interlock, Cause::BadInput];
+
+    /// The cause as a label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Cause::Cold => "cold",
+            Cause::Running => "running",
+            Cause::Manual => "manual",
+            Cause::Interlock => "interlock",
+            Cause::BadInput => "bad_input",
+        }
+    }
 }
 
 /// Words of an event in a [`handoff::ring`](super::handoff::ring).

@@ -57,10 +57,10 @@ mod watchdog;
 
 pub use builder::ControlBuilder;
 pub use command::{COMMAND_WORDS, CommandError, ControlCommand};
-pub use event::{ControlEvent, EVENT_WORDS};
+pub use event::{Cause, ControlEvent, EVENT_WORDS};
 pub use histogram::Histogram;
 pub use inputs::{InputSpec, Inputs};
-pub use output::{Cause, Law, LoopBadInput, Output, OutputSpec, Setpoint};
+pub use output::{Law, LoopBadInput, Output, OutputSpec, Setpoint};
 pub use schedule::{Schedule, Wake};
 pub use snapshot::{CONTROL_SNAPSHOT_VERSION, ControlSnapshot};
 pub use watchdog::{Watchdog, WatchdogChange};

@@ -1,6 +1,6 @@
 //! An output: the law that drives it, and the safe state that it falls back to.
 
-use super::{CommandError, ControlEvent, Inputs};
+use super::{Cause, CommandError, ControlEvent, Inputs};
 use crate::Quality;
 use crate::error::ParamError;
 use crate::pid::{Pid, PidBadInput, PidInput, PidMode, PidState, PidStatus, Ramp};
@@ -100,40 +100,6 @@ pub enum LoopBadInput {
     Hold,
     /// It goes to its safe state and stays in manual there until somebody has switched to manual and back.
     Manual,
-}
-
-/// Cause of an output's value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Cause {
-    /// It was never scanned: safe.
-    #[default]
-    Cold,
-    /// Its law gives the value.
-    Running,
-    /// A person gives the value.
-    Manual,
-    /// An interlock holds it safe.
-    Interlock,
-    /// An input that is bad, stale or missing: safe, unless it holds.
-    BadInput,
-}
-
-impl Cause {
-    pub(super) const ALL: [Cause; 5] =
-        [Cause::Cold, Cause::Running, Cause::Manual, Cause::Interlock, Cause::BadInput];
-
-    /// The cause as a label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Cause::Cold => "cold",
-            Cause::Running => "running",
-            Cause::Manual => "manual",
-            Cause::Interlock => "interlock",
-            Cause::BadInput => "bad_input",
-        }
-    }
 }
 
 /// State of an output that is kept over a restart.
